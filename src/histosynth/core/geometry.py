@@ -1,0 +1,79 @@
+"""Boxes in pixels and lengths in micrometres. Pixel (0, 0) is centred at (0.0, 0.0)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import BadOption, BadSize
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Half-open rectangle [x, x + width) x [y, y + height), whole pixels of level 0."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if self.width <= 0 or self.height <= 0:
+            raise ValueError(f"a box needs a positive size, not {self.width} x {self.height}")
+
+    @property
+    def right(self) -> int:
+        """First column that is no longer inside."""
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> int:
+        """First row that is no longer inside."""
+        return self.y + self.height
+
+    def shift(self, dx: int, dy: int) -> Box:
+        """The same box elsewhere."""
+        return Box(self.x + dx, self.y + dy, self.width, self.height)
+
+    def intersect(self, other: Box) -> Box | None:
+        """What two boxes share, or None."""
+        x, y = max(self.x, other.x), max(self.y, other.y)
+        right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
+        return Box(x, y, right - x, bottom - y) if right > x and bottom > y else None
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """(rows, columns), to index an array (H, W, ...)."""
+        return slice(self.y, self.bottom), slice(self.x, self.right)
+
+
+def um_from_px(length_px: float, mpp: float) -> float:
+    """Micrometres of a length in pixels."""
+    return length_px * mpp
+
+
+def px_from_um(length_um: float, mpp: float) -> float:
+    """Pixels of a length in micrometres."""
+    return length_um / mpp
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`"512"` or `"512x384"` as (width, height) in pixels.
+
+    Raises:
+        BadOption: it is neither.
+    """
+    parts = text.lower().split("x")
+    if len(parts) not in (1, 2) or not all(part.strip().isdigit() for part in parts):
+        raise BadOption("--size", text, "W or WxH in whole pixels, e.g. 512 or 512x384")
+    width, height = int(parts[0]), int(parts[-1])
+    return width, height
+
+
+def check_size(width: int, height: int, *, least: int, most: int, multiple: int) -> None:
+    """Refuse sizes that cannot be painted in one pass.
+
+    Raises:
+        BadSize: naming the nearest size that can.
+    """
+    if any(side % multiple or not least <= side <= most for side in (width, height)):
+        raise BadSize(width, height, least, most, multiple)

@@ -1,0 +1,175 @@
+"""Nuclei: where they stand and of which kind. The whole of what `global` is told.
+
+(0, 0) is the centre of the top-left pixel, so a tile of width W spans [-0.5, W - 0.5) in x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import BadNuclei, UnknownKinds
+from .geometry import Box
+
+MAX_PER_MM2 = 60_000.0
+"""Densest tissue taken: tightly packed lymphocytes reach about 20,000 per mm2."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nuclei:
+    """N centroids with a class each, in the frame of one tile.
+
+    Attributes:
+        xy: (N, 2) float32, pixels, columns x and y, each in [-0.5, side - 0.5).
+        kind: (N,) uint8, index into `kinds`.
+        kinds: class names.
+        size: (width, height) of the tile in pixels.
+        mpp: micrometres per pixel.
+    """
+
+    xy: NDArray[np.float32]
+    kind: NDArray[np.uint8]
+    kinds: tuple[str, ...]
+    size: tuple[int, int]
+    mpp: float
+
+    def __post_init__(self) -> None:
+        if self.xy.ndim != 2 or self.xy.shape[1] != 2 or len(self.xy) != len(self.kind):
+            raise ValueError(f"xy {self.xy.shape} and kind {self.kind.shape} do not belong together")
+        for array in (self.xy, self.kind):
+            array.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+    @classmethod
+    def of(
+        cls, xy: ArrayLike, names: Sequence[str], *, size: tuple[int, int], mpp: float, kinds: Sequence[str]
+    ) -> Nuclei:
+        """Checked nuclei from coordinates (N, 2) and class names (N).
+
+        Raises:
+            BadNuclei: a coordinate is not a number or lies outside the tile, or there are too many.
+            UnknownKinds: a name is not among `kinds`.
+        """
+        unknown = sorted(set(names) - set(kinds))
+        if unknown:
+            raise UnknownKinds(unknown, kinds)
+        points = np.asarray(xy, dtype=np.float32).reshape(-1, 2)
+        _check_points(points, size, mpp)
+        index = {name: i for i, name in enumerate(kinds)}
+        kind = np.array([index[name] for name in names], dtype=np.uint8)
+        return cls(points.copy(), kind, tuple(kinds), size, mpp)
+
+    @classmethod
+    def none(cls, size: tuple[int, int], mpp: float, kinds: Sequence[str]) -> Nuclei:
+        """A tile known to hold no nucleus."""
+        return cls(np.zeros((0, 2), np.float32), np.zeros(0, np.uint8), tuple(kinds), size, mpp)
+
+    def crop(self, box: Box) -> Nuclei:
+        """The nuclei inside `box`, in its frame."""
+        shifted = self.xy - np.array([box.x, box.y], np.float32)
+        limit = np.array([box.width, box.height], np.float32) - 0.5
+        inside = np.all((shifted >= -0.5) & (shifted < limit), axis=1)
+        return replace(self, xy=shifted[inside], kind=self.kind[inside], size=(box.width, box.height))
+
+    def shift(self, dx: float, dy: float) -> Nuclei:
+        """All moved by (dx, dy) px; those that leave the tile are dropped."""
+        moved = replace(self, xy=self.xy + np.array([dx, dy], np.float32))
+        return moved.crop(Box(0, 0, *self.size))
+
+    def pose(self, index: int) -> Nuclei:
+        """The tile turned: `index` 0..7, a quarter turn `index % 4` times, then mirrored if >= 4.
+
+        The same pose as `np.rot90(pixels, index % 4)`, then `[:, ::-1]`.
+        """
+        x, y = self.xy[:, 0].copy(), self.xy[:, 1].copy()
+        width, height = self.size
+        for _ in range(index % 4):
+            x, y, width, height = y, width - 1 - x, height, width
+        if index >= 4:
+            x = width - 1 - x
+        return replace(self, xy=np.stack([x, y], 1).astype(np.float32), size=(width, height))
+
+    def to_mpp(self, mpp: float, size: tuple[int, int]) -> Nuclei:
+        """The same nuclei on a tile resampled to `mpp` and `size` (px), edges kept on edges."""
+        scale = np.array(size, np.float32) / np.array(self.size, np.float32)
+        return replace(self, xy=((self.xy + 0.5) * scale - 0.5).astype(np.float32), size=size, mpp=mpp)
+
+    def concat(self, other: Nuclei) -> Nuclei:
+        """Both sets on one tile. They must share kinds, size and scale."""
+        if (self.kinds, self.size, self.mpp) != (other.kinds, other.size, other.mpp):
+            raise ValueError("nuclei of different kinds, sizes or scales cannot be joined")
+        return replace(
+            self, xy=np.concatenate([self.xy, other.xy]), kind=np.concatenate([self.kind, other.kind])
+        )
+
+    def where(self, keep: NDArray[np.bool_]) -> Nuclei:
+        """The nuclei marked True in `keep` (N)."""
+        return replace(self, xy=self.xy[keep], kind=self.kind[keep])
+
+    def counts(self) -> dict[str, int]:
+        """How many there are of each kind."""
+        totals = np.bincount(self.kind, minlength=len(self.kinds))
+        return {name: int(total) for name, total in zip(self.kinds, totals, strict=True)}
+
+    def rasterize(self, *, cell: int = 2, sigma_px: float = 2.0) -> NDArray[np.float32]:
+        """One Gaussian splat a nucleus, one channel a kind, on a grid of `cell` px.
+
+        A splat's peak is 1 where it falls on a cell's centre; splats are sampled at their exact
+        sub-pixel place, so that a shift of the nuclei is a shift of the map. Where splats of one
+        kind overlap the larger value stands.
+
+        Returns:
+            (K, ceil(H / cell), ceil(W / cell)) float32 in [0, 1].
+        """
+        width, height = (-(-side // cell) for side in self.size)
+        out = np.zeros((len(self.kinds), height, width), np.float32)
+        # centre of cell j is at pixel cell * j + (cell - 1) / 2
+        at = (self.xy - (cell - 1) / 2) / cell
+        radius = int(np.ceil(3 * sigma_px / cell))
+        for (x, y), kind in zip(at, self.kind, strict=True):
+            left, top = max(round(float(x)) - radius, 0), max(round(float(y)) - radius, 0)
+            right, bottom = round(float(x)) + radius + 1, round(float(y)) + radius + 1
+            patch = out[kind, top:bottom, left:right]
+            dx = np.arange(left, left + patch.shape[1]) - x
+            dy = np.arange(top, top + patch.shape[0]) - y
+            scale = -((cell / sigma_px) ** 2) / 2
+            np.maximum(patch, np.exp(scale * dy**2)[:, None] * np.exp(scale * dx**2), out=patch)
+        return out
+
+
+def map_kinds(names: Sequence[str], mapping: Mapping[str, str]) -> list[str]:
+    """Names after a user's class map; names not in it stay as they are."""
+    return [mapping.get(name, name) for name in names]
+
+
+def _check_points(points: NDArray[np.float32], size: tuple[int, int], mpp: float) -> None:
+    width, height = size
+    area_mm2 = width * height * (mpp / 1000) ** 2
+    most = max(int(MAX_PER_MM2 * area_mm2), 16)
+    if len(points) > most:
+        raise BadNuclei(
+            f"{len(points):,} nuclei on a tile of {width} x {height} px at {mpp:g} um/px are "
+            f"{len(points) / area_mm2:,.0f} per mm2; tissue holds at most {MAX_PER_MM2:,.0f}.",
+            "Check the scale (--mpp) and the coordinates' unit (pixels of the tile).",
+        )
+    broken = ~np.isfinite(points).all(axis=1)
+    if broken.any():
+        first = int(np.flatnonzero(broken)[0])
+        raise BadNuclei(
+            f"{int(broken.sum())} of {len(points)} centroids are not numbers (first: row {first + 1}).",
+            "Remove those rows.",
+        )
+    outside = ((points < -0.5) | (points >= np.array([width, height], np.float32) - 0.5)).any(axis=1)
+    if outside.any():
+        first = int(np.flatnonzero(outside)[0])
+        x, y = (float(value) for value in points[first])
+        raise BadNuclei(
+            f"{int(outside.sum())} of {len(points)} centroids lie outside the tile of {width} x {height} px "
+            f"(first: row {first + 1} at x={x:g}, y={y:g}).",
+            "Give a larger --size, or coordinates in pixels of this tile.",
+        )

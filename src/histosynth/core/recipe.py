@@ -1,0 +1,129 @@
+"""Recipes: TOML files that become frozen dataclasses, with all problems reported at once.
+
+Knows nothing of what the recipes are for: `train/recipes.py` and the verbs say that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from .errors import BadRecipe
+
+Recipe = TypeVar("Recipe")
+MAX_BYTES = 1 << 20
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as plain values. Files over 1 MiB are refused.
+
+    Raises:
+        BadRecipe: it cannot be read or parsed.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise BadRecipe(str(path), [f"the file is larger than {MAX_BYTES} bytes"])
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadRecipe(str(path), [str(error)]) from error
+
+
+def load(path: Path, kind: type[Recipe]) -> Recipe:
+    """Read a TOML recipe as the frozen dataclass `kind`.
+
+    Raises:
+        BadRecipe: with every unknown key, missing key and wrong value in it.
+    """
+    return build(read_toml(path), kind, name=str(path))
+
+
+def build(values: Mapping[str, Any], kind: type[Recipe], *, name: str = "recipe") -> Recipe:
+    """Plain values as the frozen dataclass `kind`, checked through to the leaves."""
+    problems: list[str] = []
+    made = _construct(values, kind, "", problems)
+    if problems:
+        raise BadRecipe(name, problems)
+    return typing.cast(Recipe, made)
+
+
+def as_dict(recipe: Any) -> dict[str, Any]:
+    """A recipe as plain values, paths as text: what is saved beside every output."""
+    return {field.name: _plain(getattr(recipe, field.name)) for field in dataclasses.fields(recipe)}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return as_dict(value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return str(value) if isinstance(value, Path) else value
+
+
+def _construct(values: Any, kind: Any, at: str, problems: list[str]) -> Any:
+    if not isinstance(values, Mapping):
+        problems.append(f"{at or 'the file'} must be a table")
+        return None
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
+    problems += [
+        f"unknown key {at}{key} (known: {', '.join(fields)})" for key in values if key not in fields
+    ]
+    made: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name in values:
+            made[name] = _convert(values[name], hints[name], f"{at}{name}", problems)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            problems.append(f"missing key {at}{name}")
+    if problems:
+        return None
+    try:
+        return kind(**made)
+    except ValueError as error:  # a dataclass' own __post_init__ check
+        problems.append(f"{at.rstrip('.') or 'the file'}: {error}")
+    return None
+
+
+def _convert(value: Any, hint: Any, at: str, problems: list[str]) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _convert(value, next(arg for arg in args if arg is not type(None)), at, problems)
+    if origin is typing.Literal:
+        if value not in args:
+            problems.append(f"{at} is {value!r}, not one of {', '.join(map(repr, args))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            problems.append(f"{at} must be a list")
+            return None
+        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
+        if len(kinds) != len(value):
+            problems.append(f"{at} must hold {len(kinds)} values, not {len(value)}")
+            return None
+        return tuple(
+            _convert(item, item_kind, f"{at}[{index}]", problems)
+            for index, (item, item_kind) in enumerate(zip(value, kinds, strict=True))
+        )
+    if origin in (dict, Mapping):
+        return {str(key): _convert(item, args[1], f"{at}.{key}", problems) for key, item in dict(value).items()}
+    if dataclasses.is_dataclass(hint):
+        return _construct(value, hint, f"{at}.", problems)
+    return _scalar(value, hint, at, problems)
+
+
+def _scalar(value: Any, hint: Any, at: str, problems: list[str]) -> Any:
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        problems.append(f"{at} must be {hint.__name__}, not {value!r}")
+    return value
+
+

@@ -1,0 +1,127 @@
+"""Tiles: RGB pictures with an address and a scale, and how they come from and go to files."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from .errors import NotRGB, UnreadableImage
+from .geometry import Box
+
+Pixels = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+MAX_PIXELS = 16_384 * 16_384
+IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".bmp")
+
+
+@dataclass(frozen=True, slots=True)
+class TileRef:
+    """Where a tile comes from: slide, patient, box (level-0 px) and scale (um/px)."""
+
+    slide: str
+    patient: str
+    box: Box
+    mpp: float
+
+    def __post_init__(self) -> None:
+        if not self.mpp > 0:
+            raise ValueError(f"mpp must be positive, not {self.mpp}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tile:
+    """A picture with an address. `pixels`: (H, W, 3) uint8 RGB, 0..255, made read-only."""
+
+    ref: TileRef
+    pixels: Pixels
+
+    def __post_init__(self) -> None:
+        check_rgb(self.pixels, "tile")
+        self.pixels.flags.writeable = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+def check_rgb(pixels: Pixels, name: str) -> None:
+    """Refuse arrays that are not (H, W, 3) uint8.
+
+    Raises:
+        NotRGB: naming the shape and type found.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        found = f"an array of shape {pixels.shape} and type {pixels.dtype}"
+        raise NotRGB(name, found, "Hand in (height, width, 3) of type uint8.")
+
+
+def read_rgb(path: Path) -> Pixels:
+    """Read an 8-bit RGB picture as (H, W, 3) uint8.
+
+    Raises:
+        UnreadableImage: no picture, cut off, or over 16,384 x 16,384 px.
+        NotRGB: grayscale, 16-bit, palette, or with an alpha channel.
+    """
+    with _open(path) as image:
+        if image.mode != "RGB":
+            raise NotRGB(str(path), *_other_mode(image))
+        return np.array(_load(path, image), dtype=np.uint8)
+
+
+def read_mask(path: Path) -> Mask:
+    """Read a mask: any picture, True where some colour channel is non-zero. Shape (H, W)."""
+    with _open(path) as image:
+        loaded = _load(path, image)
+        if loaded.mode in ("P", "RGBA", "LA", "CMYK"):
+            loaded = loaded.convert("RGB")  # what is seen counts, not indices or opacity
+        values = np.asarray(loaded)
+    return np.asarray(values.any(axis=2) if values.ndim == 3 else values != 0)
+
+
+def write_mask(path: Path, mask: Mask) -> None:
+    """Write a mask as an 8-bit picture, 255 where True."""
+    from .store import replacing
+
+    with replacing(path) as temporary:
+        Image.fromarray(mask.astype(np.uint8) * 255).save(temporary)
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
+            image = Image.open(path)
+    except UnidentifiedImageError as error:
+        raise UnreadableImage(path, "no known picture format") from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableImage(path, str(error)) from error
+    except OSError as error:
+        raise UnreadableImage(path, error.strerror or str(error)) from error
+    if image.width * image.height > MAX_PIXELS:
+        raise UnreadableImage(path, f"{image.width} x {image.height} px is over the limit of {MAX_PIXELS} px")
+    return image
+
+
+def _load(path: Path, image: Image.Image) -> Image.Image:
+    try:
+        image.load()
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's ways to say "cut off"
+        raise UnreadableImage(path, str(error)) from error
+    return image
+
+
+def _other_mode(image: Image.Image) -> tuple[str, str]:
+    if image.mode in ("RGBA", "LA", "PA"):
+        return "a picture with an alpha channel", "Flatten it onto white and save it as RGB."
+    if image.mode.startswith(("I", "F")):
+        return "a picture with more than 8 bits per channel", "Convert it to 8-bit RGB."
+    if image.mode in ("L", "1"):
+        return "a grayscale picture", "H&E needs colour: export the tile as RGB."
+    return f"a {image.mode} picture", "Convert it to 8-bit RGB."

@@ -1,0 +1,153 @@
+"""Adapters: LoRA layers worn by the base, bound to it by hash, loaded whole or not at all.
+
+On disk an adapter is diffusers' `pytorch_lora_weights.safetensors` with our facts in its metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DConditionModel
+from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..core.errors import AdapterMismatch, BadWeights
+from ..core.store import replacing
+
+FILE = "pytorch_lora_weights.safetensors"
+_KEY = "histosynth"
+_PREFIX = "unet."
+
+
+@dataclass(frozen=True)
+class AdapterInfo:
+    """What an adapter's metadata says."""
+
+    name: str
+    rank: int
+    alpha: float
+    targets: tuple[str, ...]
+    base_sha256: str
+    kinds: tuple[str, ...]
+    mpp: float
+    licence: str = "Apache-2.0"
+    data: tuple[str, ...] = ()
+
+
+def add_adapter(unet: UNet2DConditionModel, name: str, *, rank: int, alpha: float, targets: Sequence[str]) -> None:
+    """Give the base a fresh adapter, which changes nothing until it is trained. The base is frozen."""
+    unet.requires_grad_(False)
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets), init_lora_weights=True)
+    unet.add_adapter(config, adapter_name=name)
+    wear(unet, name)
+
+
+def wear(unet: UNet2DConditionModel, name: str | None) -> None:
+    """Put one adapter on, or (None) take all off. A base without any stays as it is."""
+    if not adapter_names(unet):
+        return
+    if name is None:
+        unet.disable_adapters()
+    else:
+        unet.enable_adapters()
+        unet.set_adapter(name)
+
+
+@contextmanager
+def wearing(unet: UNet2DConditionModel, name: str | None) -> Iterator[None]:
+    """Wear one adapter (or none) inside the block; nothing is worn after it."""
+    wear(unet, name)
+    try:
+        yield
+    finally:
+        wear(unet, None)
+
+
+def adapter_names(unet: UNet2DConditionModel) -> tuple[str, ...]:
+    """Names of the adapters a base has been given."""
+    return tuple(getattr(unet, "peft_config", None) or ())
+
+
+def adapter_parameters(unet: UNet2DConditionModel, name: str) -> list[nn.Parameter]:
+    """The parameters of one adapter."""
+    return [parameter for key, parameter in unet.named_parameters() if ".lora_" in key and f".{name}." in key]
+
+
+def base_sha256(unet: UNet2DConditionModel) -> str:
+    """sha256 over the base's own weights, rounded to float16; adapters do not count.
+
+    The rounding makes it the same for a base in memory and the same base after saving.
+    """
+    state = unet.state_dict()
+    digest = hashlib.sha256()
+    for key in sorted(state, key=_plain):
+        if ".lora_" not in key:
+            digest.update(_plain(key).encode())
+            digest.update(state[key].detach().cpu().half().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _plain(key: str) -> str:
+    return key.replace(".base_layer.", ".")
+
+
+def save_adapter(unet: UNet2DConditionModel, info: AdapterInfo, folder: Path, *, dtype: torch.dtype = torch.float16) -> Path:
+    """Write one adapter; returns its file."""
+    state = get_peft_model_state_dict(unet, adapter_name=info.name)
+    tensors = {_PREFIX + key: value.detach().to("cpu", dtype).contiguous() for key, value in state.items()}
+    path = folder / FILE
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt", _KEY: json.dumps(asdict(info))})
+    return path
+
+
+def read_adapter(path: Path) -> tuple[AdapterInfo, dict[str, Tensor]]:
+    """Metadata and tensors of an adapter file.
+
+    Raises:
+        BadWeights: it is no safetensors file, or has no histosynth metadata.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})[_KEY])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        facts = {key: tuple(v) if isinstance(v, list) else v for key, v in facts.items()}
+        return AdapterInfo(**facts), tensors
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise BadWeights(path, str(error)) from error
+
+
+def load_adapter(unet: UNet2DConditionModel, path: Path, *, kinds: Sequence[str]) -> AdapterInfo:
+    """Give the base an adapter from a file, whole or not at all; it is not yet worn.
+
+    Raises:
+        BadWeights: the file cannot be read.
+        AdapterMismatch: it was trained on another base or other classes, or a tensor is missing,
+            unexpected or of another shape. The base is then as it was.
+    """
+    info, tensors = read_adapter(path)
+    if info.base_sha256 != base_sha256(unet):
+        raise AdapterMismatch(info.name, [], [], "it was trained on another base (sha256 differs)")
+    if info.kinds != tuple(kinds):
+        raise AdapterMismatch(info.name, [], [], f"its nucleus classes are {', '.join(info.kinds)}")
+    state = {key.removeprefix(_PREFIX): value.float() for key, value in tensors.items()}
+    add_adapter(unet, info.name, rank=info.rank, alpha=info.alpha, targets=info.targets)
+    own = get_peft_model_state_dict(unet, adapter_name=info.name)
+    missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    misshapen = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
+    if missing or unexpected or misshapen:
+        unet.delete_adapters(info.name)
+        raise AdapterMismatch(info.name, missing, unexpected + misshapen)
+    set_peft_model_state_dict(unet, state, adapter_name=info.name)
+    for parameter in adapter_parameters(unet, info.name):
+        parameter.requires_grad_(False)
+    wear(unet, None)
+    return info

@@ -1,0 +1,64 @@
+"""The compact autoencoder: 8 x 8 px of tissue become one latent vector, and back.
+
+diffusers' `AutoencoderDC` (Chen et al. 2025, deep-compression autoencoder) with residual
+blocks only. Its first and last layers trade pixels for channels, so that no convolution runs
+at full resolution: that is what makes it fast on a CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from diffusers import AutoencoderDC
+from torch import Tensor
+
+FACTOR = 8
+"""Pixels per latent cell, each way."""
+
+
+def build_autoencoder(
+    *,
+    latent_channels: int,
+    widths: Sequence[int],
+    encoder_layers: Sequence[int],
+    decoder_layers: Sequence[int],
+) -> AutoencoderDC:
+    """A fresh autoencoder. `widths[0]` is not used where `*_layers[0]` is 0 (the usual case)."""
+    levels = len(widths)
+    return AutoencoderDC(
+        in_channels=3,
+        latent_channels=latent_channels,
+        encoder_block_types="ResBlock",
+        decoder_block_types="ResBlock",
+        encoder_block_out_channels=tuple(widths),
+        decoder_block_out_channels=tuple(widths),
+        encoder_layers_per_block=tuple(encoder_layers),
+        decoder_layers_per_block=tuple(decoder_layers),
+        encoder_qkv_multiscales=((),) * levels,
+        decoder_qkv_multiscales=((),) * levels,
+        downsample_block_type="pixel_unshuffle",
+        upsample_block_type="pixel_shuffle",
+    )
+
+
+def encode(autoencoder: AutoencoderDC, pixels: Tensor) -> Tensor:
+    """(B, 3, H, W) in [-1, 1] => raw latents (B, C, H / 8, W / 8), not yet standardised."""
+    latents: Tensor = autoencoder.encoder(pixels.to(autoencoder.dtype))
+    return latents
+
+
+def decode(autoencoder: AutoencoderDC, latents: Tensor) -> Tensor:
+    """Raw latents (B, C, h, w) => (B, 3, 8 h, 8 w) float32, about [-1, 1]."""
+    decoded: Tensor = autoencoder.decoder(latents.to(autoencoder.dtype))
+    return decoded.float()
+
+
+def to_signal(pixels: Tensor) -> Tensor:
+    """(..., H, W, 3) in [0, 255] => (..., 3, H, W) float32 in [-1, 1]."""
+    return pixels.movedim(-1, -3).float() / 127.5 - 1
+
+
+def to_pixels(signal: Tensor) -> Tensor:
+    """(..., 3, H, W) about [-1, 1] => (..., H, W, 3) uint8."""
+    return ((signal.movedim(-3, -1) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

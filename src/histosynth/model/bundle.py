@@ -1,0 +1,199 @@
+"""A bundle: one folder with everything that paints, in diffusers' layout.
+
+    bundle.json      what it is: scale, classes, standardisation, defaults, hashes, licences
+    README.md        the model card
+    autoencoder/     diffusers AutoencoderDC
+    unet/            diffusers UNet2DConditionModel: the base
+    structure/       StructureEncoder
+    adapters/NAME/   pytorch_lora_weights.safetensors, as diffusers writes it
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderDC, UNet2DConditionModel
+from safetensors import SafetensorError
+from torch import Tensor
+
+from ..core import recipe as recipes
+from ..core.errors import BadRecipe, BadWeights, BundleMismatch, UnknownLabel
+from ..core.store import sha256_of, write_json
+from .autoencoder import FACTOR
+from .denoiser import Denoiser
+from .prediction import Kind
+from .structure import StructureEncoder
+
+FORMAT = 1
+PARTS: dict[str, Any] = {"autoencoder": AutoencoderDC, "unet": UNet2DConditionModel, "structure": StructureEncoder}
+
+
+@dataclass(frozen=True)
+class BundleInfo:
+    """`bundle.json`."""
+
+    name: str
+    mpp: float
+    """Scale it paints at, micrometres per pixel."""
+    kinds: tuple[str, ...]
+    """Nucleus classes, in channel order."""
+    latent_mean: tuple[float, ...]
+    latent_std: tuple[float, ...]
+    style_mean: tuple[float, ...]
+    style_std: tuple[float, ...]
+    labels: tuple[str, ...] = ()
+    prediction: Kind = "flow"
+    least_px: int = 128
+    most_px: int = 1024
+    mpp_tolerance: float = 0.2
+    solver: str = "dpm"
+    steps: int = 20
+    guidance: float = 1.0
+    shift: float = 1.0
+    """Where sampling spends its steps: above 1 more of them at high noise (Esser et al. 2024)."""
+    licence: str = "Apache-2.0"
+    data: tuple[str, ...] = ()
+    """Data it was trained on, with licences."""
+    hashes: dict[str, str] = field(default_factory=dict)
+    """sha256 of each weights file, by path in the bundle."""
+    format: int = FORMAT
+
+    @property
+    def multiple_px(self) -> int:
+        """Tile sides must be multiples of this."""
+        return FACTOR
+
+
+@dataclass(eq=False)
+class Bundle:
+    """A loaded bundle: networks and what they mean."""
+
+    info: BundleInfo
+    autoencoder: AutoencoderDC
+    unet: UNet2DConditionModel
+    structure: StructureEncoder
+    folder: Path | None = None
+
+    @property
+    def denoiser(self) -> Denoiser:
+        """The base behind the seam."""
+        return Denoiser(self.unet, kind=self.info.prediction)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return torch.device(self.unet.device)
+
+    def standardise(self, latents: Tensor) -> Tensor:
+        """Raw latents (B, C, h, w) => zero mean, unit variance per channel, float32."""
+        mean, std = self._moments(latents)
+        return (latents.float() - mean) / std
+
+    def raw_latents(self, latents: Tensor) -> Tensor:
+        """The way back."""
+        mean, std = self._moments(latents)
+        return latents * std + mean
+
+    def _moments(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        shape = (1, -1, 1, 1)
+        mean, std = torch.tensor(self.info.latent_mean), torch.tensor(self.info.latent_std)
+        return mean.reshape(shape).to(like.device), std.reshape(shape).to(like.device)
+
+    def label_index(self, label: str | None) -> int | None:
+        """Channel of a label.
+
+        Raises:
+            UnknownLabel: the bundle has no such label.
+        """
+        if label is None or label == "":
+            return None
+        if label not in self.info.labels:
+            raise UnknownLabel(label, self.info.labels)
+        return self.info.labels.index(label)
+
+    def to(self, *, dtype: torch.dtype | None = None, device: str | torch.device | None = None) -> Bundle:
+        """Move and convert all networks, in place; convolutions in channels-last order."""
+        for part in (self.autoencoder, self.unet, self.structure):
+            part.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
+        return self
+
+    def save(self, folder: Path, *, dtype: torch.dtype = torch.float16) -> None:
+        """Write the folder, weights in `dtype`; `bundle.json` comes last, so a cut-off one is no bundle."""
+        hashes = {}
+        for name in PARTS:
+            part = getattr(self, name)
+            before = part.dtype
+            part.to(dtype).save_pretrained(folder / name)
+            part.to(before)
+            for file in sorted((folder / name).glob("*.safetensors")):
+                hashes[f"{name}/{file.name}"] = sha256_of(file)
+        adapters = {k: v for k, v in self.info.hashes.items() if k.startswith("adapters/")}
+        self.info = replace(self.info, hashes={**hashes, **adapters})
+        write_info(folder, self.info)
+
+
+def write_info(folder: Path, info: BundleInfo) -> None:
+    """Write `bundle.json`."""
+    write_json(folder / "bundle.json", asdict(info))
+
+
+def read_info(folder: Path) -> BundleInfo:
+    """Read `bundle.json`.
+
+    Raises:
+        BundleMismatch: it is absent, not of this format, or says impossible things.
+    """
+    path = folder / "bundle.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return recipes.build(values, BundleInfo, name=str(path))
+    except FileNotFoundError as error:
+        raise BundleMismatch(path, "there is no such file, so the folder is no bundle") from error
+    except (OSError, ValueError, BadRecipe) as error:
+        raise BundleMismatch(path, str(error)) from error
+
+
+def load_bundle(folder: Path, *, verify: bool = True) -> Bundle:
+    """Load a bundle in float32 on the CPU, without adapters.
+
+    Args:
+        folder: the bundle.
+        verify: compare each weights file with the sha256 in `bundle.json`.
+
+    Raises:
+        BundleMismatch: a file is missing, or another one than the card says.
+        BadWeights: a weights file cannot be read.
+    """
+    info = read_info(folder)
+    if verify:
+        verify_hashes(folder, info)
+    parts = {name: _load_part(folder / name, kind) for name, kind in PARTS.items()}
+    return Bundle(info, folder=folder, **parts)
+
+
+def verify_hashes(folder: Path, info: BundleInfo) -> None:
+    """Compare files with their sha256.
+
+    Raises:
+        BundleMismatch: one is absent, leads out of the folder, or differs.
+    """
+    for name, expected in info.hashes.items():
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise BundleMismatch(path, "its name leads out of the bundle")
+        if not path.is_file():
+            raise BundleMismatch(path, "it is missing")
+        if sha256_of(path) != expected:
+            raise BundleMismatch(path, "its sha256 is another than bundle.json says")
+
+
+def _load_part(folder: Path, kind: Any) -> Any:
+    try:
+        part = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False)
+    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
+        raise BadWeights(folder, str(error).splitlines()[0]) from error
+    return part.float().eval().requires_grad_(False)

@@ -1,0 +1,82 @@
+"""One U-Net behind one call: noisy latents, a level and structure features => clean latents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+
+from .prediction import Kind, Level, clean_from
+from .structure import StructureFeatures
+
+
+def build_unet(
+    *,
+    latent_channels: int,
+    fine: int,
+    style: int,
+    widths: Sequence[int] = (96, 160, 192),
+    layers: int = 2,
+    head: int = 32,
+) -> UNet2DConditionModel:
+    """A fresh compact base: convolutions at the fine scales, self-attention at the coarsest only.
+
+    Args:
+        latent_channels: channels of the autoencoder's latents.
+        fine: channels of the structure features concatenated to them.
+        style: length of the vector added to the time embedding (style, label, "not told" flags).
+        widths: channels at each scale; each scale but the last halves the grid.
+        layers: residual blocks per scale.
+        head: channels per attention head.
+    """
+    plain = len(widths) - 1
+    return UNet2DConditionModel(
+        in_channels=latent_channels + fine,
+        out_channels=latent_channels,
+        block_out_channels=tuple(widths),
+        layers_per_block=layers,
+        down_block_types=("DownBlock2D",) * plain + ("AttnDownBlock2D",),
+        mid_block_type="UNetMidBlock2D",
+        up_block_types=("AttnUpBlock2D",) + ("UpBlock2D",) * plain,
+        class_embed_type="projection",
+        projection_class_embeddings_input_dim=style,
+        attention_head_dim=head,
+        cross_attention_dim=head,  # named by diffusers for all bases; this one has no such layer
+        resnet_time_scale_shift="scale_shift",
+    )
+
+
+class Denoiser:
+    """The seam: `denoise(x, level, features, style) -> clean latents`.
+
+    Args:
+        unet: the base, with or without adapters worn.
+        kind: what the base predicts.
+        time_scale: the base's number for level noise = 1 (1000 for flow bases here).
+    """
+
+    def __init__(self, unet: UNet2DConditionModel, *, kind: Kind = "flow", time_scale: float = 1000.0) -> None:
+        self.unet, self.kind, self.time_scale = unet, kind, time_scale
+
+    def raw(self, noisy: Tensor, time: Tensor, features: StructureFeatures, style: Tensor) -> Tensor:
+        """What the network says, float32. `time` (B,) in [0, 1]."""
+        dtype = self.unet.dtype
+        # each forward pops from its own list
+        residuals = [scale.to(dtype) for scale in features.scales]
+        said: Tensor = self.unet(
+            torch.cat([noisy.to(dtype), features.fine.to(dtype)], dim=1),
+            time * self.time_scale,
+            encoder_hidden_states=None,
+            class_labels=style.to(dtype),
+            down_intrablock_additional_residuals=residuals,
+            return_dict=False,
+        )[0]
+        return said.float()
+
+    def denoise(
+        self, noisy: Tensor, time: Tensor, level: Level, features: StructureFeatures, style: Tensor
+    ) -> Tensor:
+        """Estimate of the clean latents, (B, C, h, w) float32."""
+        return clean_from(self.kind, self.raw(noisy, time, features, style), noisy, level)

@@ -1,0 +1,62 @@
+"""From a condition to the arrays the networks take: the same code in training and in use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core.nuclei import Nuclei
+from ..core.tile import Mask
+from .autoencoder import to_signal
+from .structure import NUCLEI_CELL, StructureMaps
+
+
+def make_maps(
+    nuclei: Sequence[Nuclei | None],
+    known: Sequence[np.ndarray | None],  # type: ignore[type-arg]
+    holes: Sequence[Mask | None],
+    *,
+    kinds: int,
+    size: tuple[int, int],
+) -> StructureMaps:
+    """Maps of a batch of conditions of one size.
+
+    Args:
+        nuclei: per item, or None where they are not told.
+        known: per item, (H, W, 3) in [0, 255] in canonical stain, or None where all is hole.
+        holes: per item, (H, W) bool, or None where all is hole.
+        kinds: number of nucleus classes.
+        size: (width, height) in pixels.
+    """
+    width, height = size
+    blank = np.zeros((kinds, height // NUCLEI_CELL, width // NUCLEI_CELL), np.float32)
+    splats = [blank if one is None else one.rasterize(cell=NUCLEI_CELL) for one in nuclei]
+    told = [0.0 if one is None else 1.0 for one in nuclei]
+    everything = np.ones((height, width), bool)
+    masks = torch.from_numpy(np.stack([everything if hole is None else hole for hole in holes])).float()
+    canvas = np.zeros((height, width, 3), np.float32)
+    seen = to_signal(torch.from_numpy(np.stack([canvas if one is None else one for one in known])))
+    hole = masks[:, None]
+    return StructureMaps(torch.from_numpy(np.stack(splats)), torch.tensor(told), seen * (1 - hole), hole)
+
+
+def style_length(styles: int, labels: int) -> int:
+    """Length of the vector that `style_vector` makes."""
+    return styles + 1 + labels
+
+
+def style_vector(style: Tensor | None, label: int | None, *, mean: Tensor, std: Tensor, labels: int) -> Tensor:
+    """What joins the time embedding: standardised style, a "told" flag, the label one-hot, (S + 1 + L,).
+
+    Values beyond three standard deviations are cut there: the network has seen nothing farther out.
+    """
+    out = torch.zeros(style_length(len(mean), labels))
+    if style is not None:
+        out[: len(mean)] = ((style - mean) / std).clamp(-3, 3)
+        out[len(mean)] = 1
+    if label is not None:
+        out[len(mean) + 1 + label] = 1
+    return out

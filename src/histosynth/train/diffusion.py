@@ -1,0 +1,185 @@
+"""The diffusion task: base and both adapters are this task with other modules and other holes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..core.holes import draw_hole
+from ..core.geometry import Box
+from ..core.nuclei import Nuclei
+from ..core.tile import Mask, Pixels
+from ..model.autoencoder import FACTOR
+from ..model.bundle import Bundle
+from ..model.maps import make_maps, style_vector
+from ..model.prediction import flow_level
+from ..model.structure import StructureMaps
+from .losses import diffusion_loss, draw_times, kind_weights, place_weights
+from .plan import DiffusionPlan, LoopPlan
+from .views import View
+
+PROBE_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Noise levels of the validation loss."""
+
+Paint = Callable[[Bundle, "Batch"], list[Pixels]]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Crops of one size with their conditions."""
+
+    latents: Tensor
+    maps: StructureMaps
+    style: Tensor
+    pixels: Tensor
+
+
+class DiffusionTask:
+    """Noisy latents of random crops, their structure, and how wrong the network is.
+
+    Args:
+        bundle: the networks; those in `trained` learn, the others are frozen.
+        trained: modules by name, e.g. `{"unet": bundle.unet, "structure": bundle.structure}`.
+        train: views of each training tile.
+        held_out: one view of each validation tile.
+        plan: what the recipe says of conditions and losses.
+        loop: batch size.
+        paint: makes pictures of a batch, for the sheet; handed in, because training does not sample.
+        save: writes the weights in their final format.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        trained: Mapping[str, nn.Module],
+        train: Sequence[Sequence[View]],
+        held_out: Sequence[View],
+        *,
+        plan: DiffusionPlan,
+        loop: LoopPlan,
+        paint: Paint,
+        save: Callable[[Path], None],
+    ) -> None:
+        self.bundle, self.trained, self.plan, self.loop = bundle, trained, plan, loop
+        self.paint, self.save = paint, save
+        self.train, self.held_out = train, held_out
+        self.mean, self.std = (torch.tensor(v) for v in (bundle.info.style_mean, bundle.info.style_std))
+        self.weights = kind_weights(bundle.info.kinds, plan.nucleus_weights)
+        told = np.array([1.0 if views[0].nuclei is not None else plan.untold_share for views in train])
+        self.shares = told / told.sum()
+        self.smallest = np.array([min(min(view.size) for view in views) for views in train])
+        self.probe = self._probe()
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """What learns."""
+        return self.trained
+
+    def loss(self, step: int, generator: torch.Generator) -> Tensor:
+        """Loss of one batch, all of one kind: with holes, or all hole."""
+        random = np.random.default_rng(generator.initial_seed())
+        batch = self._draw(random)
+        times = draw_times(len(batch.latents), generator, mean=self.plan.time_mean, spread=self.plan.time_spread)
+        noise = torch.randn(batch.latents.shape, generator=generator)
+        return self._losses(batch, times, noise).mean()
+
+    def _losses(self, batch: Batch, times: Tensor, noise: Tensor) -> Tensor:
+        device = self.bundle.device
+        level = flow_level(times.to(device))
+        clean, noise = batch.latents.to(device), noise.to(device)
+        features = self.bundle.structure(batch.maps)
+        said = self.bundle.denoiser.raw(
+            level.mix(clean, noise), times.to(device), features, batch.style.to(device)
+        )
+        kind = self.bundle.info.prediction
+        places = place_weights(batch.maps, self.weights, FACTOR)
+        return diffusion_loss(
+            said, clean, noise, level, kind=kind, places=places.to(device), min_snr=self.plan.min_snr
+        )
+
+    def _draw(self, random: np.random.Generator) -> Batch:
+        side = int(random.choice(self.plan.crops, p=np.array(self.plan.crop_shares)))
+        count = max(round(self.loop.batch * (256 / side) ** 2), 1)
+        shares = self.shares * (self.smallest >= side)
+        holed = random.random() < self.plan.hole_share
+        items = []
+        for index in random.choice(len(self.train), count, p=shares / shares.sum()):
+            view = self.train[index][random.integers(len(self.train[index]))]
+            x, y = (int(random.integers((length - side) // FACTOR + 1)) * FACTOR for length in view.size)
+            hole = draw_hole(random, (side, side), full=self.plan.full_share) if holed else None
+            items.append(self._item(view, Box(x, y, side, side), hole, random))
+        return self._collate(items)
+
+    def _item(
+        self, view: View, box: Box, hole: Mask | None, random: np.random.Generator | None
+    ) -> tuple[View, Box, Nuclei | None, Mask | None, Tensor]:
+        nuclei = None if view.nuclei is None else view.nuclei.crop(box)
+        style: Tensor | None = view.styles[0]
+        label = self.bundle.label_index(view.label) if view.label in self.bundle.info.labels else None
+        if random is not None:
+            nuclei = None if random.random() < self.plan.drop_nuclei else nuclei
+            label = None if random.random() < self.plan.drop_label else label
+            drawn = view.styles[random.integers(len(view.styles))]
+            blur = torch.from_numpy(random.normal(0, self.plan.style_noise, len(drawn)).astype(np.float32))
+            style = None if random.random() < self.plan.drop_style else drawn + blur * self.std
+        labels = len(self.bundle.info.labels)
+        vector = style_vector(style, label, mean=self.mean, std=self.std, labels=labels)
+        return view, box, nuclei, hole, vector
+
+    def _collate(self, items: Sequence[tuple[View, Box, Nuclei | None, Mask | None, Tensor]]) -> Batch:
+        cells = [Box(*(v // FACTOR for v in (b.x, b.y, b.width, b.height))).slices for _, b, *_ in items]
+        latents = torch.stack([view.latents[:, rows, cols] for (view, *_), (rows, cols) in zip(items, cells, strict=True)])
+        pixels = torch.stack([view.pixels[box.slices] for view, box, *_ in items])
+        holes = [hole for *_, hole, _ in items]
+        known = [None if h is None else p.numpy() for h, p in zip(holes, pixels, strict=True)]
+        box = items[0][1]
+        maps = make_maps(
+            [nuclei for _, _, nuclei, _, _ in items],
+            known,
+            holes,
+            kinds=len(self.bundle.info.kinds),
+            size=(box.width, box.height),
+        )
+        return Batch(self.bundle.standardise(latents), maps, torch.stack([v for *_, v in items]), pixels)
+
+    def _probe(self) -> dict[str, Batch]:
+        """Central crops of the held-out tiles, as whole tiles and with a fixed hole each."""
+        side, random = 256, np.random.default_rng(0)
+        whole, holed = [], []
+        for view in self.held_out:
+            x, y = ((length - side) // 2 // FACTOR * FACTOR for length in view.size)
+            box = Box(x, y, side, side)
+            whole.append(self._item(view, box, None, None))
+            holed.append(self._item(view, box, draw_hole(random, (side, side)), None))
+        return {"global": self._collate(whole), "local": self._collate(holed)}
+
+    def validate(self) -> dict[str, float]:
+        """Loss on held-out patients with fixed noise: mean, per task, and at each noise level."""
+        numbers: dict[str, float] = {}
+        for task, batch in self.probe.items():
+            for time in PROBE_TIMES:
+                noise = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(1))
+                times = torch.full((len(batch.latents),), time)
+                numbers[f"{task}_{time:g}"] = float(self._losses(batch, times, noise).mean())
+            numbers[task] = float(np.mean([numbers[f"{task}_{time:g}"] for time in PROBE_TIMES]))
+        return {"loss": (numbers["global"] + numbers["local"]) / 2, **numbers}
+
+    def picture(self) -> Pixels:
+        """Held-out crops: real, painted whole from their nuclei, hole, and completed."""
+        real = [image.numpy() for image in self.probe["global"].pixels]
+        whole = self.paint(self.bundle, self.probe["global"])
+        completed = self.paint(self.bundle, self.probe["local"])
+        holes = self.probe["local"].maps.hole[:, 0].numpy() > 0
+        damaged = [np.where(h[..., None], 255, r).astype(np.uint8) for h, r in zip(holes, real, strict=True)]
+        mended = [np.where(h[..., None], c, r) for h, c, r in zip(holes, completed, real, strict=True)]
+        sheet: Pixels = np.concatenate([np.concatenate(row, axis=1) for row in (real, whole, damaged, mended)])
+        return sheet
+
+    def export(self, folder: Path) -> None:
+        """Write the weights."""
+        self.save(folder)

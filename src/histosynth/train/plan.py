@@ -1,0 +1,171 @@
+"""What a training recipe may say. Experiments are data: four tasks, one loop, no second trainer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ..prepare.sources import TileSource
+
+
+
+
+@dataclass(frozen=True)
+class LoopPlan:
+    """How long, how fast, how often to look."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    warmup: int = 200
+    cooldown: float = 0.25
+    """Last part of the steps in which the learning rate falls to a twentieth (cosine)."""
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip_norm: float = 1.0
+    ema: float = 0.999
+    validate_every: int = 1000
+    checkpoint_every: int = 500
+    log_every: int = 20
+    precision: Literal["bf16", "fp32"] = "bf16"
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch, self.validate_every, self.checkpoint_every, self.log_every) < 1:
+            raise ValueError("steps, batch and the intervals must be at least 1")
+        if not 0 <= self.cooldown <= 1 or not 0 <= self.ema < 1:
+            raise ValueError("cooldown must lie in [0, 1] and ema in [0, 1)")
+
+
+@dataclass(frozen=True)
+class DataPlan:
+    """Which tiles, at which scale."""
+
+    root: Path
+    """Folder that the sources' paths start from; relative to the recipe file."""
+    mpp: float
+    train: tuple[TileSource, ...]
+    validation: tuple[TileSource, ...]
+    kinds: tuple[str, ...] = ()
+    crop: int = 256
+    stain_jitter: float = 0.1
+    views: int = 16
+    """Latent views cached per tile: pose x stain x sub-grid offset."""
+
+    def __post_init__(self) -> None:
+        if self.crop % 8 or self.crop < 64:
+            raise ValueError(f"crop must be a multiple of 8 of at least 64, not {self.crop}")
+
+
+@dataclass(frozen=True)
+class AutoencoderPlan:
+    """Shape and losses of the compact autoencoder (diffusers' AutoencoderDC)."""
+
+    latent_channels: int = 16
+    widths: tuple[int, ...] = (16, 64, 128, 256)
+    encoder_layers: tuple[int, ...] = (0, 1, 2, 1)
+    decoder_layers: tuple[int, ...] = (0, 2, 3, 1)
+    gradient_weight: float = 0.5
+    """Weight of the L1 distance of image gradients beside that of the image."""
+    latent_noise: float = 0.05
+    """Noise on unit-variance latents in training: neighbours in latent space decode alike."""
+    halved: float = 0.2
+    """Chance that a step decodes latents at half size against the image at half size, which
+    keeps latents smooth enough to be diffused (Skorokhodov et al. 2025; EQ-VAE, 2025)."""
+    decoder_only: bool = False
+    """Leave the encoder as it is, so that a base trained on its latents stays good."""
+
+
+@dataclass(frozen=True)
+class AutoencoderRecipe:
+    """`task = "autoencoder"`."""
+
+    task: Literal["autoencoder"]
+    loop: LoopPlan
+    data: DataPlan
+    model: AutoencoderPlan = field(default_factory=AutoencoderPlan)
+    start: str = ""
+    """Folder of an autoencoder to go on from; empty: from scratch."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class BasePlan:
+    """Shape of a compact base and its structure encoder."""
+
+    widths: tuple[int, ...] = (96, 160, 192)
+    layers: int = 2
+    head: int = 32
+    fine: int = 32
+    """Channels of structure concatenated to the latents."""
+    structure_widths: tuple[int, ...] = (96, 128, 128)
+    labels: tuple[str, ...] = ()
+    sees_structure: bool = True
+    """False: the base learns tissue alone, and the adapters bring the structure (the paper's way)."""
+
+
+@dataclass(frozen=True)
+class AdapterPlan:
+    """A LoRA adapter (Hu et al. 2021)."""
+
+    rank: int = 16
+    alpha: float = 16.0
+    targets: tuple[str, ...] = ("conv1", "conv2", "conv_shortcut", "to_q", "to_k", "to_v", "to_out.0")
+    structure: bool = False
+    """Train the structure encoder too. Only for a base that has not seen structure."""
+
+
+@dataclass(frozen=True)
+class DiffusionPlan:
+    """What batches look like and what counts in them."""
+
+    hole_share: float
+    """Share of batches with holes; the others are whole tiles (everything is hole)."""
+    full_share: float = 0.25
+    """Share of items in holed batches whose hole is everything."""
+    crops: tuple[int, ...] = (256,)
+    """Crop sides, one drawn per batch; the batch keeps its number of pixels."""
+    crop_shares: tuple[float, ...] = (1.0,)
+    drop_nuclei: float = 0.12
+    drop_style: float = 0.08
+    drop_label: float = 0.3
+    style_noise: float = 0.25
+    """Noise on the style vector in its standard deviations: it must not name a tile."""
+    untold_share: float = 0.3
+    """How often a tile without centroids is drawn, against one with them."""
+    nucleus_weights: dict[str, float] = field(default_factory=dict)
+    """Loss weight per class; see train/losses.py for the defaults."""
+    min_snr: float = 0.0
+    """Gamma of min-SNR weighting; 0: the network's own units."""
+    time_mean: float = 0.3
+    time_spread: float = 1.1
+
+    def __post_init__(self) -> None:
+        if len(self.crops) != len(self.crop_shares) or abs(sum(self.crop_shares) - 1) > 1e-6:
+            raise ValueError("crop_shares must name one share per crop, summing to 1")
+        if any(side % 16 for side in self.crops):
+            raise ValueError(f"crops must be multiples of 16, not {self.crops}")
+
+
+@dataclass(frozen=True)
+class DiffusionRecipe:
+    """`task = "base"`, `"global"` or `"local"`."""
+
+    task: Literal["base", "global", "local"]
+    start: str
+    """base: folder of the autoencoder. Adapters: folder of the bundle."""
+    loop: LoopPlan
+    data: DataPlan
+    conditions: DiffusionPlan
+    base: BasePlan = field(default_factory=BasePlan)
+    adapter: AdapterPlan = field(default_factory=AdapterPlan)
+    name: str = "compact"
+    seed: int = 0
+
+
+RECIPES: dict[str, type[AutoencoderRecipe] | type[DiffusionRecipe]] = {
+    "autoencoder": AutoencoderRecipe,
+    "base": DiffusionRecipe,
+    "global": DiffusionRecipe,
+    "local": DiffusionRecipe,
+}

@@ -1,0 +1,161 @@
+"""Cached views: each tile in several poses, stains and sub-grid offsets, encoded once.
+
+A view is a tile turned, shifted by less than one latent cell, brought to canonical stain (fitted
+on a random part of it, so that the fit's own error is seen in training) and encoded. Training
+then cuts crops out of latents. The cache is one memory-mapped safetensors file, so that two runs
+share one copy in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderDC
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..core.appearance import fit_frame, measure_style
+from ..core.nuclei import Nuclei
+from ..core.store import replacing
+from ..core.tile import Pixels
+from ..model import autoencoder as ae
+from ..prepare.augment import pose, restain, stain_matrix
+from ..prepare.sources import Example
+
+STYLES = 5
+"""Style vectors kept per view: of the whole tile, and of four random parts of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One encoded pose of one tile.
+
+    Attributes:
+        latents: (C, h, w) float16, raw.
+        pixels: (8 h, 8 w, 3) uint8, canonical stain.
+        styles: (5, S) float32, natural units.
+        nuclei: centroids in the view's frame, or None.
+        label: the tile's label, may be empty.
+    """
+
+    latents: Tensor
+    pixels: Tensor
+    styles: Tensor
+    nuclei: Nuclei | None
+    label: str
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+@dataclass(frozen=True)
+class _Pose:
+    index: int
+    dx: int
+    dy: int
+    seed: int
+
+
+def open_views(
+    path: Path,
+    examples: Sequence[Example],
+    autoencoder: AutoencoderDC,
+    *,
+    views: int,
+    stain_jitter: float,
+    seed: int,
+    tick: Callable[[int, int], None] | None = None,
+) -> list[list[View]]:
+    """The views of each example, from the cache at `path`, which is made if absent.
+
+    Args:
+        path: the safetensors file.
+        examples: tiles of at least one latent cell.
+        autoencoder: encodes; the caller keys `path` by its weights.
+        views: how many per tile; the first is the tile as it is.
+        stain_jitter: strength of `prepare.augment.stain_matrix`; the first view has none.
+        seed: source of poses and jitter.
+        tick: told (done, total) while encoding.
+    """
+    if not path.exists():
+        tensors = dict(_encode_all(examples, autoencoder, views, stain_jitter, seed, tick))
+        with replacing(path) as temporary:
+            save_file(tensors, temporary)
+    file = safe_open(path, framework="pt")
+    return [
+        [_read(file, example, index, view, seed) for view in range(views)]
+        for index, example in enumerate(examples)
+    ]
+
+
+def _encode_all(
+    examples: Sequence[Example],
+    autoencoder: AutoencoderDC,
+    views: int,
+    stain_jitter: float,
+    seed: int,
+    tick: Callable[[int, int], None] | None,
+) -> Iterator[tuple[str, Tensor]]:
+    for index, example in enumerate(examples):
+        for view in range(views):
+            turn = _pose(example, index, view, seed)
+            canonical, styles = _canonical(example.tile.pixels, turn, stain_jitter if view else 0.0)
+            signal = ae.to_signal(torch.from_numpy(canonical))[None]
+            with torch.inference_mode():
+                latents = ae.encode(autoencoder, signal.to(memory_format=torch.channels_last))[0]
+            name = f"{index:05d}.{view:03d}"
+            yield f"{name}.latents", latents.half().contiguous()
+            yield f"{name}.pixels", torch.from_numpy(canonical.round().astype(np.uint8))
+            yield f"{name}.styles", torch.from_numpy(styles)
+        if tick:
+            tick(index + 1, len(examples))
+
+
+def _canonical(pixels: Pixels, turn: _Pose, stain_jitter: float) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    random = np.random.default_rng(turn.seed)
+    turned = np.ascontiguousarray(pose(pixels, turn.index))[turn.dy :, turn.dx :]
+    height, width = (side // ae.FACTOR * ae.FACTOR for side in turned.shape[:2])
+    turned = turned[:height, :width]
+    if stain_jitter:
+        turned = restain(turned, stain_matrix(random, stain_jitter)).round().astype(np.uint8)
+    part = _part(random, turned, 0.5 if turn.index or turn.dx or turn.dy else 1.0)
+    canonical = fit_frame(np.ascontiguousarray(part)).to_canonical(turned)
+    parts = [canonical] + [_part(random, canonical, 0.4) for _ in range(STYLES - 1)]
+    return canonical, np.stack([measure_style(part) for part in parts])
+
+
+def _part(random: np.random.Generator, pixels: np.ndarray, least: float) -> np.ndarray:  # type: ignore[type-arg]
+    """A random rectangle of at least `least` of each side."""
+    tall, wide = (int(side * random.uniform(least, 1.0)) for side in pixels.shape[:2])
+    top, left = (random.integers(0, side - cut + 1) for side, cut in zip(pixels.shape, (tall, wide), strict=False))
+    return pixels[top : top + tall, left : left + wide]
+
+
+def _pose(example: Example, index: int, view: int, seed: int) -> _Pose:
+    if view == 0:
+        return _Pose(0, 0, 0, seed)
+    random = np.random.default_rng([seed, index, view])
+    spare = [min(ae.FACTOR, side - ae.FACTOR + 1) for side in example.tile.size]
+    return _Pose(view % 8, int(random.integers(spare[0])), int(random.integers(spare[1])), int(random.integers(2**31)))
+
+
+def _read(file: safe_open, example: Example, index: int, view: int, seed: int) -> View:  # type: ignore[valid-type]
+    name, turn = f"{index:05d}.{view:03d}", _pose(example, index, view, seed)
+    pixels = file.get_tensor(f"{name}.pixels")  # type: ignore[attr-defined]
+    nuclei = example.nuclei
+    if nuclei is not None:
+        nuclei = nuclei.pose(turn.index).shift(-turn.dx, -turn.dy)
+    return View(
+        latents=file.get_tensor(f"{name}.latents"),  # type: ignore[attr-defined]
+        pixels=pixels,
+        styles=file.get_tensor(f"{name}.styles"),  # type: ignore[attr-defined]
+        nuclei=nuclei,
+        label=example.label,
+    )
