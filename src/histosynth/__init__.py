@@ -1,0 +1,67 @@
+"""histosynth makes and mends H&E tissue from structure.
+
+    import histosynth as hs
+
+    nuclei = hs.read_nuclei("cells.csv", size=(256, 256), mpp=0.5, kinds=hs.KINDS)
+    tile = hs.synthesize(nuclei)[0]
+    tile.save("tile.png")
+
+Importing this package loads neither torch nor anything else that takes time.
+For research use; not for diagnosis.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+KINDS = ("epithelial", "lymphocyte", "stromal")
+"""Nucleus classes of the compact bundle."""
+
+_WHERE = {
+    "Appearance": "core.appearance",
+    "Box": "core.geometry",
+    "Condition": "core.condition",
+    "Context": "core.condition",
+    "HistosynError": "core.errors",
+    "Nuclei": "core.nuclei",
+    "Synthetic": "core.synthetic",
+    "Tile": "core.tile",
+    "TileRef": "core.tile",
+    "complete": "pipeline",
+    "draw_hole": "core.holes",
+    "draw_layout": "core.layout",
+    "measure_appearance": "core.appearance",
+    "open_bundle": "pipeline",
+    "read_mask": "core.tile",
+    "read_nuclei": "core.nuclei_io",
+    "read_rgb": "core.tile",
+    "synthesize": "pipeline",
+}
+
+__all__ = ["KINDS", "__version__", *sorted(_WHERE)]
+
+if TYPE_CHECKING:
+    from .core.appearance import Appearance, measure_appearance
+    from .core.condition import Condition, Context
+    from .core.errors import HistosynError
+    from .core.geometry import Box
+    from .core.holes import draw_hole
+    from .core.layout import draw_layout
+    from .core.nuclei import Nuclei
+    from .core.nuclei_io import read_nuclei
+    from .core.synthetic import Synthetic
+    from .core.tile import Tile, TileRef, read_mask, read_rgb
+    from .pipeline import complete, open_bundle, synthesize
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -7,9 +7,9 @@ network works in canonical stain only, and density and colour balance of a rare 
 exactly because they never went through the network. What three numbers cannot carry (contrast,
 hue, focus, how much glass) goes to the network as a short `style` vector.
 
-Why a scale per channel and not a full stain matrix: tried on 90 tiles, Macenko's matrix and
-moment matching both turn single tiles orange or blue (docs/log.md); three scales never do,
-leave glass white whatever the fit, and are undone to within rounding. The fit itself uses Macenko's (2009) two
+Why a scale per channel and not a full stain matrix: tried on 90 tiles, Macenko's matrix and moment
+matching both turn single tiles orange or blue (docs/log.md); three scales never do, leave glass
+white whatever the fit, and are undone to within rounding. The fit itself uses Macenko's (2009) two
 dye directions, so that it does not depend on how many nuclei a tile holds.
 """
 
@@ -51,6 +51,7 @@ class StainFrame:
     Attributes:
         scale: canonical density / this tile's density, for red, green and blue; each in
             [0.2, 5]. Below 1: the tile is darker than the canonical stain.
+
     """
 
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -65,7 +66,7 @@ class StainFrame:
 
     def from_canonical(self, pixels: Pixels | Floats) -> Floats:
         """The way back: canonical stain => this tile's, float32 in [0, 255]."""
-        return _rescale(pixels, 1 / np.array(self.scale, np.float32))
+        return _rescale(pixels, np.float32(1) / np.array(self.scale, np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,7 @@ class Appearance:
     Attributes:
         frame: colour balance and density.
         style: (13,) float32, `STYLE_NAMES` in canonical stain, in natural units.
+
     """
 
     frame: StainFrame
@@ -87,6 +89,7 @@ def measure_appearance(pixels: Pixels, hole: Mask | None = None) -> Appearance:
     Args:
         pixels: (H, W, 3) uint8 RGB.
         hole: (H, W) bool, True where there is nothing to see; None: all is seen.
+
     """
     frame = fit_frame(pixels, hole)
     return Appearance(frame, measure_style(frame.to_canonical(pixels), hole))
@@ -117,6 +120,7 @@ def macenko_dyes(pixels: Pixels) -> NDArray[np.float64] | None:
     Returns:
         None where fewer than 500 pixels are tissue. Where only one dye can be told, directions
         are canonical and only the doses are measured.
+
     """
     density = optical_density(pixels)
     tissue = density[(density > MIN_TISSUE_OD).all(axis=1)]
@@ -129,7 +133,7 @@ def macenko_dyes(pixels: Pixels) -> NDArray[np.float64] | None:
     low, high = np.percentile(angles, [1, 99])
     ends = [plane @ np.array([np.cos(angle), np.sin(angle)]) for angle in (low, high)]
     # haematoxylin absorbs more red than eosin does
-    directions = np.stack(sorted(ends, key=lambda dye: -float(dye[0])))
+    directions = np.stack(ends if ends[0][0] > ends[1][0] else ends[::-1])
     apart_deg = np.degrees(np.arccos(np.clip(directions[0] @ directions[1], -1, 1)))
     if apart_deg < MIN_ANGLE_DEG or directions.min() < -0.2:
         directions = CANONICAL_DYES / np.linalg.norm(CANONICAL_DYES, axis=1, keepdims=True)
@@ -173,4 +177,3 @@ def _rescale(pixels: Pixels | Floats, scale: Floats) -> Floats:
 
 def _seen(pixels: Pixels, hole: Mask | None) -> Pixels:
     return pixels.reshape(-1, 3) if hole is None else pixels[~hole]
-

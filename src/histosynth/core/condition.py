@@ -18,6 +18,7 @@ class Context:
     Attributes:
         pixels: (H, W, 3) uint8 RGB; values inside the hole are never looked at.
         hole: (H, W) bool, True where tissue must be painted.
+
     """
 
     pixels: Pixels
@@ -30,7 +31,8 @@ class Context:
             raise SizeMismatch("hole", (got[0], got[1]), (want[0], want[1]))
         if not self.hole.any():
             raise BadHole(
-                "The hole is empty: no pixel is marked as missing.", "Mark missing pixels with any value but 0."
+                "The hole is empty: no pixel is marked as missing.",
+                "Mark missing pixels with any value but 0.",
             )
         if self.hole.all():
             raise BadHole(
@@ -50,6 +52,7 @@ class Condition:
         size: (width, height) of the tile in pixels.
         label: the bundle's label of the tissue, or None.
         context: known pixels and hole, for `local`.
+
     """
 
     nuclei: Nuclei | None

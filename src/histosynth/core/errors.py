@@ -6,7 +6,7 @@ HistosynError
 │   ├── BadNuclei            UnknownKinds
 │   ├── BadSize              MissingScale       BadHole
 │   ├── BadRecipe            BadPairing         UnknownLabel
-│   └── BadOption
+│   └── BadOption            NoFiles
 ├── MismatchError        two good things that do not belong together
 │   ├── ScaleMismatch        SizeMismatch
 │   ├── AdapterMismatch      BundleMismatch     SplitLeak
@@ -148,6 +148,15 @@ class BadPairing(InputError):
         )
 
 
+class NoFiles(InputError):
+    """A path that names no file to work on."""
+
+    def __init__(self, path: Path, suffixes: Sequence[str]) -> None:
+        self.path, self.suffixes = path, tuple(suffixes)
+        there = "holds no file" if path.is_dir() else "is not there; wanted a file or folder of files"
+        super().__init__(f"{path} {there} ending in {', '.join(suffixes)}.", "Check the path.")
+
+
 class BadOption(InputError):
     """An option's value is out of its range."""
 
@@ -189,8 +198,18 @@ class SizeMismatch(MismatchError):
 class AdapterMismatch(MismatchError):
     """An adapter does not fit its base completely; nothing was loaded."""
 
-    def __init__(self, name: str, missing: Sequence[str], unexpected: Sequence[str], why: str = "") -> None:
-        self.name, self.missing, self.unexpected = name, tuple(missing), tuple(unexpected)
+    def __init__(
+        self,
+        name: str,
+        missing: Sequence[str],
+        unexpected: Sequence[str],
+        why: str = "",
+    ) -> None:
+        self.name, self.missing, self.unexpected = (
+            name,
+            tuple(missing),
+            tuple(unexpected),
+        )
         parts = [why] if why else []
         parts += [f"{len(missing)} missing ({_some(missing, 3)})"] if missing else []
         parts += [f"{len(unexpected)} unexpected ({_some(unexpected, 3)})"] if unexpected else []
@@ -234,7 +253,7 @@ class ResumeMismatch(MismatchError):
 
 
 class UnavailableError(HistosynError):
-    """This machine or installation cannot do what was asked."""
+    """Something that this machine or installation cannot do."""
 
 
 class NotWritable(UnavailableError):
@@ -261,4 +280,7 @@ class NeedsExtra(UnavailableError):
 
     def __init__(self, feature: str, extra: str) -> None:
         self.feature, self.extra = feature, extra
-        super().__init__(f"{feature} is not installed.", f"Install it: pip install 'histosynth[{extra}]'.")
+        super().__init__(
+            f"{feature} is not installed.",
+            f"Install it: pip install 'histosynth[{extra}]'.",
+        )

@@ -20,6 +20,7 @@ def draw_hole(random: np.random.Generator, size: tuple[int, int], *, full: float
 
     Returns:
         (H, W) bool, True inside; never empty, and full only by that chance.
+
     """
     width, height = size
     if random.random() < full:
@@ -36,7 +37,7 @@ def _strokes(random: np.random.Generator, height: int, width: int) -> Mask:
     line = np.zeros((height, width), bool)
     for _ in range(random.integers(1, 5)):
         angle, turn = random.uniform(0, 2 * np.pi), random.normal(0, 0.06)
-        _walk(line, random, angle, turn, length=random.integers(40, max(height, width)))
+        _walk(line, random, angle, turn, length=int(random.integers(40, max(height, width, 41))))
     return _thicken(line, random.uniform(5, 24))
 
 
@@ -56,14 +57,16 @@ def _blob(random: np.random.Generator, height: int, width: int) -> Mask:
 
 def _tear(random: np.random.Generator, height: int, width: int) -> Mask:
     """A jagged gap from edge to edge that is wide in places."""
-    along, across = (height, width) if random.random() < 0.5 else (width, height)
+    upright = bool(random.random() < 0.5)
+    along, across = (height, width) if upright else (width, height)
     jag = np.cumsum(random.normal(0, 1.6, along))
     middle = random.uniform(0.2, 0.8) * across + jag + np.linspace(0, random.normal(0, 0.3 * across), along)
     wide = ndimage.gaussian_filter1d(random.normal(0, 1, along), 12)
     half = np.clip(random.uniform(6, 30) * (1 + wide / (wide.std() + 1e-6) * 0.5), 2, across / 3)
     position = np.arange(across)[None, :]
     tear = np.abs(position - middle[:, None]) < half[:, None]
-    return tear if (along, across) == (height, width) and tear.shape == (height, width) else tear.T
+    turned: Mask = tear if upright else tear.T
+    return turned
 
 
 def _fold(random: np.random.Generator, height: int, width: int) -> Mask:
@@ -80,7 +83,10 @@ def _block(random: np.random.Generator, height: int, width: int) -> Mask:
     """A rectangle: what a cropped-out label, a missing tile or a tidy test leaves."""
     hole = np.zeros((height, width), bool)
     tall, wide = (int(side * random.uniform(0.2, 0.7)) for side in (height, width))
-    top, left = random.integers(0, height - tall + 1), random.integers(0, width - wide + 1)
+    top, left = (
+        random.integers(0, height - tall + 1),
+        random.integers(0, width - wide + 1),
+    )
     hole[top : top + tall, left : left + wide] = True
     return hole
 

@@ -28,6 +28,7 @@ class Nuclei:
         kinds: class names.
         size: (width, height) of the tile in pixels.
         mpp: micrometres per pixel.
+
     """
 
     xy: NDArray[np.float32]
@@ -47,13 +48,20 @@ class Nuclei:
 
     @classmethod
     def of(
-        cls, xy: ArrayLike, names: Sequence[str], *, size: tuple[int, int], mpp: float, kinds: Sequence[str]
+        cls,
+        xy: ArrayLike,
+        names: Sequence[str],
+        *,
+        size: tuple[int, int],
+        mpp: float,
+        kinds: Sequence[str],
     ) -> Nuclei:
         """Checked nuclei from coordinates (N, 2) and class names (N).
 
         Raises:
             BadNuclei: a coordinate is not a number or lies outside the tile, or there are too many.
             UnknownKinds: a name is not among `kinds`.
+
         """
         unknown = sorted(set(names) - set(kinds))
         if unknown:
@@ -74,7 +82,12 @@ class Nuclei:
         shifted = self.xy - np.array([box.x, box.y], np.float32)
         limit = np.array([box.width, box.height], np.float32) - 0.5
         inside = np.all((shifted >= -0.5) & (shifted < limit), axis=1)
-        return replace(self, xy=shifted[inside], kind=self.kind[inside], size=(box.width, box.height))
+        return replace(
+            self,
+            xy=shifted[inside],
+            kind=self.kind[inside],
+            size=(box.width, box.height),
+        )
 
     def shift(self, dx: float, dy: float) -> Nuclei:
         """All moved by (dx, dy) px; those that leave the tile are dropped."""
@@ -97,14 +110,21 @@ class Nuclei:
     def to_mpp(self, mpp: float, size: tuple[int, int]) -> Nuclei:
         """The same nuclei on a tile resampled to `mpp` and `size` (px), edges kept on edges."""
         scale = np.array(size, np.float32) / np.array(self.size, np.float32)
-        return replace(self, xy=((self.xy + 0.5) * scale - 0.5).astype(np.float32), size=size, mpp=mpp)
+        return replace(
+            self,
+            xy=((self.xy + 0.5) * scale - 0.5).astype(np.float32),
+            size=size,
+            mpp=mpp,
+        )
 
     def concat(self, other: Nuclei) -> Nuclei:
         """Both sets on one tile. They must share kinds, size and scale."""
         if (self.kinds, self.size, self.mpp) != (other.kinds, other.size, other.mpp):
             raise ValueError("nuclei of different kinds, sizes or scales cannot be joined")
         return replace(
-            self, xy=np.concatenate([self.xy, other.xy]), kind=np.concatenate([self.kind, other.kind])
+            self,
+            xy=np.concatenate([self.xy, other.xy]),
+            kind=np.concatenate([self.kind, other.kind]),
         )
 
     def where(self, keep: NDArray[np.bool_]) -> Nuclei:
@@ -125,6 +145,7 @@ class Nuclei:
 
         Returns:
             (K, ceil(H / cell), ceil(W / cell)) float32 in [0, 1].
+
         """
         width, height = (-(-side // cell) for side in self.size)
         out = np.zeros((len(self.kinds), height, width), np.float32)
@@ -132,7 +153,10 @@ class Nuclei:
         at = (self.xy - (cell - 1) / 2) / cell
         radius = int(np.ceil(3 * sigma_px / cell))
         for (x, y), kind in zip(at, self.kind, strict=True):
-            left, top = max(round(float(x)) - radius, 0), max(round(float(y)) - radius, 0)
+            left, top = (
+                max(round(float(x)) - radius, 0),
+                max(round(float(y)) - radius, 0),
+            )
             right, bottom = round(float(x)) + radius + 1, round(float(y)) + radius + 1
             patch = out[kind, top:bottom, left:right]
             dx = np.arange(left, left + patch.shape[1]) - x

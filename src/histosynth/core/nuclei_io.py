@@ -40,6 +40,7 @@ def read_nuclei(
     Raises:
         BadNuclei: the file is too large, not of its format, or its points cannot be used.
         UnknownKinds: a class is neither a known one nor mapped.
+
     """
     xy, names = read_points(path)
     return Nuclei.of(xy, map_kinds(names, mapping or {}), size=size, mpp=mpp, kinds=kinds)
@@ -50,7 +51,8 @@ def read_points(path: Path) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list
     try:
         if path.stat().st_size > MAX_BYTES:
             raise BadNuclei(
-                f"{path} holds {path.stat().st_size:,} bytes, over the limit of {MAX_BYTES:,}.", "Split it."
+                f"{path} holds {path.stat().st_size:,} bytes, over the limit of {MAX_BYTES:,}.",
+                "Split it.",
             )
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -58,7 +60,10 @@ def read_points(path: Path) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list
     reader = _from_geojson if path.suffix.lower() in (".geojson", ".json") else _from_csv
     rows = list(reader(path, text))
     if len(rows) > MAX_ROWS:
-        raise BadNuclei(f"{path} holds {len(rows):,} nuclei, over the limit of {MAX_ROWS:,}.", "Split it.")
+        raise BadNuclei(
+            f"{path} holds {len(rows):,} nuclei, over the limit of {MAX_ROWS:,}.",
+            "Split it.",
+        )
     xy = np.array([(x, y) for x, y, _ in rows], dtype=np.float64).reshape(-1, 2)
     return xy, [name for _, _, name in rows]
 
@@ -70,7 +75,10 @@ def class_names(path: Path) -> list[str]:
 
 def write_csv(path: Path, nuclei: Nuclei) -> None:
     """Write `x,y,class`, pixels of the tile, one row a nucleus."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(["x", "y", "class"])
         for (x, y), kind in zip(nuclei.xy, nuclei.kind, strict=True):
@@ -82,8 +90,14 @@ def write_geojson(path: Path, nuclei: Nuclei) -> None:
     features = [
         {
             "type": "Feature",
-            "geometry": {"type": "Point", "coordinates": [round(float(x) + 0.5, 2), round(float(y) + 0.5, 2)]},
-            "properties": {"objectType": "detection", "classification": {"name": nuclei.kinds[kind]}},
+            "geometry": {
+                "type": "Point",
+                "coordinates": [round(float(x) + 0.5, 2), round(float(y) + 0.5, 2)],
+            },
+            "properties": {
+                "objectType": "detection",
+                "classification": {"name": nuclei.kinds[kind]},
+            },
         }
         for (x, y), kind in zip(nuclei.xy, nuclei.kind, strict=True)
     ]
@@ -95,7 +109,10 @@ def _from_csv(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
     header = [cell.strip().lower() for cell in next(rows, [])]
     if header != ["x", "y", "class"]:
         found = ",".join(header) or "nothing"
-        raise BadNuclei(f"{path} begins with {found!r}, not with the header x,y,class.", "Add that header.")
+        raise BadNuclei(
+            f"{path} begins with {found!r}, not with the header x,y,class.",
+            "Add that header.",
+        )
     for number, row in enumerate(rows, start=2):
         if not row:
             continue
@@ -104,7 +121,8 @@ def _from_csv(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
             yield float(x), float(y), name.strip()
         except ValueError as error:
             raise BadNuclei(
-                f"{path}, line {number}: {','.join(row)!r} is not x,y,class.", "Correct or remove that line."
+                f"{path}, line {number}: {','.join(row)!r} is not x,y,class.",
+                "Correct or remove that line.",
             ) from error
 
 
@@ -115,7 +133,10 @@ def _from_geojson(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
         raise BadNuclei(f"{path} is not JSON: {error}.", "Export it from QuPath again.") from error
     features = data.get("features") if isinstance(data, dict) else data
     if not isinstance(features, list):
-        raise BadNuclei(f"{path} holds no list of features.", "Export objects from QuPath as GeoJSON.")
+        raise BadNuclei(
+            f"{path} holds no list of features.",
+            "Export objects from QuPath as GeoJSON.",
+        )
     for number, feature in enumerate(features, start=1):
         try:
             name = _class_of(feature)
@@ -149,7 +170,12 @@ def _centroids(geometry: Mapping[str, Any]) -> Iterator[tuple[float, float]]:
         case "Polygon":
             points = [_ring_centroid(coordinates[0])]
         case "MultiPolygon":
-            points = [max((_area_centroid(polygon[0]) for polygon in coordinates), key=lambda c: c[2])[:2]]
+            points = [
+                max(
+                    (_area_centroid(polygon[0]) for polygon in coordinates),
+                    key=lambda c: c[2],
+                )[:2]
+            ]
         case _:
             raise ValueError(f"geometry type {kind}")
     for x, y, *_ in points:

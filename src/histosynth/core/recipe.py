@@ -24,6 +24,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises:
         BadRecipe: it cannot be read or parsed.
+
     """
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -38,6 +39,7 @@ def load(path: Path, kind: type[Recipe]) -> Recipe:
 
     Raises:
         BadRecipe: with every unknown key, missing key and wrong value in it.
+
     """
     return build(read_toml(path), kind, name=str(path))
 
@@ -72,9 +74,7 @@ def _construct(values: Any, kind: Any, at: str, problems: list[str]) -> Any:
         return None
     hints = typing.get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
-    problems += [
-        f"unknown key {at}{key} (known: {', '.join(fields)})" for key in values if key not in fields
-    ]
+    problems += [f"unknown key {at}{key} (known: {', '.join(fields)})" for key in values if key not in fields]
     made: dict[str, Any] = {}
     for name, field in fields.items():
         if name in values:
@@ -111,7 +111,9 @@ def _convert(value: Any, hint: Any, at: str, problems: list[str]) -> Any:
             for index, (item, item_kind) in enumerate(zip(value, kinds, strict=True))
         )
     if origin in (dict, Mapping):
-        return {str(key): _convert(item, args[1], f"{at}.{key}", problems) for key, item in dict(value).items()}
+        return {
+            str(key): _convert(item, args[1], f"{at}.{key}", problems) for key, item in dict(value).items()
+        }
     if dataclasses.is_dataclass(hint):
         return _construct(value, hint, f"{at}.", problems)
     return _scalar(value, hint, at, problems)
@@ -125,5 +127,3 @@ def _scalar(value: Any, hint: Any, at: str, problems: list[str]) -> Any:
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         problems.append(f"{at} must be {hint.__name__}, not {value!r}")
     return value
-
-

@@ -56,6 +56,7 @@ def check_rgb(pixels: Pixels, name: str) -> None:
 
     Raises:
         NotRGB: naming the shape and type found.
+
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         found = f"an array of shape {pixels.shape} and type {pixels.dtype}"
@@ -68,6 +69,7 @@ def read_rgb(path: Path) -> Pixels:
     Raises:
         UnreadableImage: no picture, cut off, or over 16,384 x 16,384 px.
         NotRGB: grayscale, 16-bit, palette, or with an alpha channel.
+
     """
     with _open(path) as image:
         if image.mode != "RGB":
@@ -105,21 +107,31 @@ def _open(path: Path) -> Image.Image:
     except OSError as error:
         raise UnreadableImage(path, error.strerror or str(error)) from error
     if image.width * image.height > MAX_PIXELS:
-        raise UnreadableImage(path, f"{image.width} x {image.height} px is over the limit of {MAX_PIXELS} px")
+        raise UnreadableImage(
+            path,
+            f"{image.width} x {image.height} px is over the limit of {MAX_PIXELS} px",
+        )
     return image
 
 
 def _load(path: Path, image: Image.Image) -> Image.Image:
     try:
         image.load()
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's ways to say "cut off"
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+    ) as error:  # Pillow's ways to say "cut off"
         raise UnreadableImage(path, str(error)) from error
     return image
 
 
 def _other_mode(image: Image.Image) -> tuple[str, str]:
     if image.mode in ("RGBA", "LA", "PA"):
-        return "a picture with an alpha channel", "Flatten it onto white and save it as RGB."
+        return (
+            "a picture with an alpha channel",
+            "Flatten it onto white and save it as RGB.",
+        )
     if image.mode.startswith(("I", "F")):
         return "a picture with more than 8 bits per channel", "Convert it to 8-bit RGB."
     if image.mode in ("L", "1"):

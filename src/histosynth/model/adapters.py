@@ -42,7 +42,14 @@ class AdapterInfo:
     data: tuple[str, ...] = ()
 
 
-def add_adapter(unet: UNet2DConditionModel, name: str, *, rank: int, alpha: float, targets: Sequence[str]) -> None:
+def add_adapter(
+    unet: UNet2DConditionModel,
+    name: str,
+    *,
+    rank: int,
+    alpha: float,
+    targets: Sequence[str],
+) -> None:
     """Give the base a fresh adapter, which changes nothing until it is trained. The base is frozen."""
     unet.requires_grad_(False)
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets), init_lora_weights=True)
@@ -99,13 +106,23 @@ def _plain(key: str) -> str:
     return key.replace(".base_layer.", ".")
 
 
-def save_adapter(unet: UNet2DConditionModel, info: AdapterInfo, folder: Path, *, dtype: torch.dtype = torch.float16) -> Path:
+def save_adapter(
+    unet: UNet2DConditionModel,
+    info: AdapterInfo,
+    folder: Path,
+    *,
+    dtype: torch.dtype = torch.float16,
+) -> Path:
     """Write one adapter; returns its file."""
     state = get_peft_model_state_dict(unet, adapter_name=info.name)
     tensors = {_PREFIX + key: value.detach().to("cpu", dtype).contiguous() for key, value in state.items()}
     path = folder / FILE
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt", _KEY: json.dumps(asdict(info))})
+        save_file(
+            tensors,
+            temporary,
+            metadata={"format": "pt", _KEY: json.dumps(asdict(info))},
+        )
     return path
 
 
@@ -114,6 +131,7 @@ def read_adapter(path: Path) -> tuple[AdapterInfo, dict[str, Tensor]]:
 
     Raises:
         BadWeights: it is no safetensors file, or has no histosynth metadata.
+
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -132,6 +150,7 @@ def load_adapter(unet: UNet2DConditionModel, path: Path, *, kinds: Sequence[str]
         BadWeights: the file cannot be read.
         AdapterMismatch: it was trained on another base or other classes, or a tensor is missing,
             unexpected or of another shape. The base is then as it was.
+
     """
     info, tensors = read_adapter(path)
     if info.base_sha256 != base_sha256(unet):
@@ -141,7 +160,10 @@ def load_adapter(unet: UNet2DConditionModel, path: Path, *, kinds: Sequence[str]
     state = {key.removeprefix(_PREFIX): value.float() for key, value in tensors.items()}
     add_adapter(unet, info.name, rank=info.rank, alpha=info.alpha, targets=info.targets)
     own = get_peft_model_state_dict(unet, adapter_name=info.name)
-    missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    missing, unexpected = (
+        sorted(own.keys() - state.keys()),
+        sorted(state.keys() - own.keys()),
+    )
     misshapen = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
     if missing or unexpected or misshapen:
         unet.delete_adapters(info.name)

@@ -1,11 +1,11 @@
 """A bundle: one folder with everything that paints, in diffusers' layout.
 
-    bundle.json      what it is: scale, classes, standardisation, defaults, hashes, licences
-    README.md        the model card
-    autoencoder/     diffusers AutoencoderDC
-    unet/            diffusers UNet2DConditionModel: the base
-    structure/       StructureEncoder
-    adapters/NAME/   pytorch_lora_weights.safetensors, as diffusers writes it
+bundle.json      what it is: scale, classes, standardisation, defaults, hashes, licences
+README.md        the model card
+autoencoder/     diffusers AutoencoderDC
+unet/            diffusers UNet2DConditionModel: the base
+structure/       StructureEncoder
+adapters/NAME/   pytorch_lora_weights.safetensors, as diffusers writes it
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import AutoencoderDC, UNet2DConditionModel
 from safetensors import SafetensorError
 from torch import Tensor
 
 from ..core import recipe as recipes
+from ..core.appearance import Appearance, StainFrame
 from ..core.errors import BadRecipe, BadWeights, BundleMismatch, UnknownLabel
 from ..core.store import sha256_of, write_json
 from .autoencoder import FACTOR
@@ -29,7 +31,25 @@ from .prediction import Kind
 from .structure import StructureEncoder
 
 FORMAT = 1
-PARTS: dict[str, Any] = {"autoencoder": AutoencoderDC, "unet": UNet2DConditionModel, "structure": StructureEncoder}
+PARTS: dict[str, Any] = {
+    "autoencoder": AutoencoderDC,
+    "unet": UNet2DConditionModel,
+    "structure": StructureEncoder,
+}
+
+
+@dataclass(frozen=True)
+class PaletteEntry:
+    """A named appearance: numbers only, see `core.appearance`."""
+
+    name: str
+    scale: tuple[float, float, float]
+    style: tuple[float, ...]
+
+    @property
+    def appearance(self) -> Appearance:
+        """As an appearance."""
+        return Appearance(StainFrame(self.scale), np.array(self.style, np.float32))
 
 
 @dataclass(frozen=True)
@@ -55,6 +75,8 @@ class BundleInfo:
     guidance: float = 1.0
     shift: float = 1.0
     """Where sampling spends its steps: above 1 more of them at high noise (Esser et al. 2024)."""
+    palette: tuple[PaletteEntry, ...] = ()
+    """Appearances for users who bring none; the first is the default."""
     licence: str = "Apache-2.0"
     data: tuple[str, ...] = ()
     """Data it was trained on, with licences."""
@@ -100,7 +122,10 @@ class Bundle:
 
     def _moments(self, like: Tensor) -> tuple[Tensor, Tensor]:
         shape = (1, -1, 1, 1)
-        mean, std = torch.tensor(self.info.latent_mean), torch.tensor(self.info.latent_std)
+        mean, std = (
+            torch.tensor(self.info.latent_mean),
+            torch.tensor(self.info.latent_std),
+        )
         return mean.reshape(shape).to(like.device), std.reshape(shape).to(like.device)
 
     def label_index(self, label: str | None) -> int | None:
@@ -108,6 +133,7 @@ class Bundle:
 
         Raises:
             UnknownLabel: the bundle has no such label.
+
         """
         if label is None or label == "":
             return None
@@ -115,7 +141,12 @@ class Bundle:
             raise UnknownLabel(label, self.info.labels)
         return self.info.labels.index(label)
 
-    def to(self, *, dtype: torch.dtype | None = None, device: str | torch.device | None = None) -> Bundle:
+    def to(
+        self,
+        *,
+        dtype: torch.dtype | None = None,
+        device: str | torch.device | None = None,
+    ) -> Bundle:
         """Move and convert all networks, in place; convolutions in channels-last order."""
         for part in (self.autoencoder, self.unet, self.structure):
             part.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
@@ -146,6 +177,7 @@ def read_info(folder: Path) -> BundleInfo:
 
     Raises:
         BundleMismatch: it is absent, not of this format, or says impossible things.
+
     """
     path = folder / "bundle.json"
     try:
@@ -167,6 +199,7 @@ def load_bundle(folder: Path, *, verify: bool = True) -> Bundle:
     Raises:
         BundleMismatch: a file is missing, or another one than the card says.
         BadWeights: a weights file cannot be read.
+
     """
     info = read_info(folder)
     if verify:
@@ -180,6 +213,7 @@ def verify_hashes(folder: Path, info: BundleInfo) -> None:
 
     Raises:
         BundleMismatch: one is absent, leads out of the folder, or differs.
+
     """
     for name, expected in info.hashes.items():
         path = folder / name
@@ -193,7 +227,9 @@ def verify_hashes(folder: Path, info: BundleInfo) -> None:
 
 def _load_part(folder: Path, kind: Any) -> Any:
     try:
-        part = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False)
+        part = kind.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
+        )
     except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
         raise BadWeights(folder, str(error).splitlines()[0]) from error
     return part.float().eval().requires_grad_(False)

@@ -30,6 +30,7 @@ def build_unet(
         widths: channels at each scale; each scale but the last halves the grid.
         layers: residual blocks per scale.
         head: channels per attention head.
+
     """
     plain = len(widths) - 1
     return UNet2DConditionModel(
@@ -55,9 +56,16 @@ class Denoiser:
         unet: the base, with or without adapters worn.
         kind: what the base predicts.
         time_scale: the base's number for level noise = 1 (1000 for flow bases here).
+
     """
 
-    def __init__(self, unet: UNet2DConditionModel, *, kind: Kind = "flow", time_scale: float = 1000.0) -> None:
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        *,
+        kind: Kind = "flow",
+        time_scale: float = 1000.0,
+    ) -> None:
         self.unet, self.kind, self.time_scale = unet, kind, time_scale
 
     def raw(self, noisy: Tensor, time: Tensor, features: StructureFeatures, style: Tensor) -> Tensor:
@@ -76,7 +84,12 @@ class Denoiser:
         return said.float()
 
     def denoise(
-        self, noisy: Tensor, time: Tensor, level: Level, features: StructureFeatures, style: Tensor
+        self,
+        noisy: Tensor,
+        time: Tensor,
+        level: Level,
+        features: StructureFeatures,
+        style: Tensor,
     ) -> Tensor:
         """Estimate of the clean latents, (B, C, h, w) float32."""
         return clean_from(self.kind, self.raw(noisy, time, features, style), noisy, level)

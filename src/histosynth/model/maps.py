@@ -16,7 +16,7 @@ from .structure import NUCLEI_CELL, StructureMaps
 
 def make_maps(
     nuclei: Sequence[Nuclei | None],
-    known: Sequence[np.ndarray | None],  # type: ignore[type-arg]
+    known: Sequence[np.ndarray | None],
     holes: Sequence[Mask | None],
     *,
     kinds: int,
@@ -30,6 +30,7 @@ def make_maps(
         holes: per item, (H, W) bool, or None where all is hole.
         kinds: number of nucleus classes.
         size: (width, height) in pixels.
+
     """
     width, height = size
     blank = np.zeros((kinds, height // NUCLEI_CELL, width // NUCLEI_CELL), np.float32)
@@ -48,7 +49,9 @@ def style_length(styles: int, labels: int) -> int:
     return styles + 1 + labels
 
 
-def style_vector(style: Tensor | None, label: int | None, *, mean: Tensor, std: Tensor, labels: int) -> Tensor:
+def style_vector(
+    style: Tensor | None, label: int | None, *, mean: Tensor, std: Tensor, labels: int
+) -> Tensor:
     """What joins the time embedding: standardised style, a "told" flag, the label one-hot, (S + 1 + L,).
 
     Values beyond three standard deviations are cut there: the network has seen nothing farther out.

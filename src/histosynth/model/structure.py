@@ -34,6 +34,7 @@ class StructureMaps:
         told: (B,) 1 where nuclei are told, 0 where not.
         known: (B, 3, H, W) canonical pixels in [-1, 1], zeros inside the hole.
         hole: (B, 1, H, W), 1 inside the hole.
+
     """
 
     nuclei: Tensor
@@ -44,7 +45,10 @@ class StructureMaps:
     def without_nuclei(self) -> StructureMaps:
         """The same with no nuclei told: the unconditional side of guidance."""
         return StructureMaps(
-            torch.zeros_like(self.nuclei), torch.zeros_like(self.told), self.known, self.hole
+            torch.zeros_like(self.nuclei),
+            torch.zeros_like(self.told),
+            self.known,
+            self.hole,
         )
 
     def stacked(self, cell: int) -> Tensor:
@@ -66,6 +70,7 @@ class StructureFeatures:
     Attributes:
         fine: (B, F, h, w) on the latent grid, concatenated to the latents; F may be 0.
         scales: one residual per U-Net down block.
+
     """
 
     fine: Tensor
@@ -87,7 +92,8 @@ class _Residual(nn.Module):
         self.second = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.silu(self.first(F.silu(self.norm(x)))))
+        out: Tensor = x + self.second(F.silu(self.first(F.silu(self.norm(x)))))
+        return out
 
 
 class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -100,9 +106,10 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         widths: own width at each scale.
         outputs: channels of the residual of each U-Net down block.
         strides: how much smaller each residual's grid is than the latent grid.
+
     """
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
         *,
@@ -115,7 +122,11 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         channels = kinds * (cell // NUCLEI_CELL) ** 2 + 4 * cell**2 + 1
-        self.enter = nn.Sequential(nn.Conv2d(channels, widths[0], 1), _Residual(widths[0]), _Residual(widths[0]))
+        self.enter = nn.Sequential(
+            nn.Conv2d(channels, widths[0], 1),
+            _Residual(widths[0]),
+            _Residual(widths[0]),
+        )
         self.to_fine = nn.Conv2d(widths[0], fine, 1) if fine else None
         stages, stride, width = [], 1, widths[0]
         for own, target in zip(widths, strides, strict=True):
@@ -125,12 +136,9 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
             stages.append(nn.Sequential(*halvings, _Residual(own)))
             stride, width = target, own
         self.stages = nn.ModuleList(stages)
-        self.leave = nn.ModuleList(
-            nn.Conv2d(own, out, 1) for own, out in zip(widths, outputs, strict=True)
-        )
-        for layer in self.leave:  # the base starts as if there were no structure encoder
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.leave = nn.ModuleList(nn.Conv2d(own, out, 1) for own, out in zip(widths, outputs, strict=True))
+        for parameter in self.leave.parameters():  # the base starts as if there were no structure
+            nn.init.zeros_(parameter)
 
     def forward(self, maps: StructureMaps) -> StructureFeatures:
         """Features of a batch of conditions."""

@@ -1,0 +1,1 @@
+"""Floor 1: glass to rows. numpy, no torch."""

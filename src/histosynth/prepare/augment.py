@@ -30,6 +30,7 @@ def stain_matrix(generator: np.random.Generator, strength: float) -> NDArray[np.
         generator: source of randomness.
         strength: standard deviation of the log of each dye's scale; 0 changes nothing,
             0.15 stays within what laboratories produce.
+
     """
     dyes = np.exp(generator.normal(0.0, strength, 3) * np.array([1.0, 1.0, 0.5]))
     turn = generator.normal(0.0, strength / 6, (3, 3))  # the dyes' hues differ too, a little
@@ -40,4 +41,5 @@ def stain_matrix(generator: np.random.Generator, strength: float) -> NDArray[np.
 def restain(pixels: Pixels, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     """Apply a density change to (H, W, 3) uint8; returns float32 in [0, 255]."""
     density = -np.log((pixels.astype(np.float32) + 1.0) / 256.0)
-    return np.clip(256.0 * np.exp(-(density @ matrix)) - 1.0, 0.0, 255.0)
+    out: NDArray[np.float32] = np.clip(256.0 * np.exp(-(density @ matrix)) - 1.0, 0.0, 255.0)
+    return out

@@ -64,6 +64,7 @@ def open_source(source: TileSource, *, root: Path, mpp: float, kinds: Sequence[s
     Raises:
         BadRecipe: the folder or a listed file is missing, or a name has no patient.
         HistosynError: whatever reading a picture or centroids refuses.
+
     """
     return [_open_one(path, source, root=root, mpp=mpp, kinds=kinds) for path in list_images(source, root)]
 
@@ -78,7 +79,10 @@ def list_images(source: TileSource, root: Path) -> list[Path]:
     names = (root / source.members).read_text(encoding="utf-8").split()
     absent = [name for name in names if not (folder / name).is_file()]
     if absent:
-        raise BadRecipe(source.members, [f"{len(absent)} listed file(s) are absent, first {absent[0]}"])
+        raise BadRecipe(
+            source.members,
+            [f"{len(absent)} listed file(s) are absent, first {absent[0]}"],
+        )
     return sorted(folder / name for name in names)
 
 
@@ -87,6 +91,7 @@ def patient_of(stem: str, pattern: str) -> str:
 
     Raises:
         BadRecipe: the pattern does not match.
+
     """
     found = re.search(pattern, stem)
     if found is None:
@@ -99,6 +104,7 @@ def refuse_leaks(training: Iterable[Example], validation: Iterable[Example]) -> 
 
     Raises:
         SplitLeak: naming them.
+
     """
     shared = {example.tile.ref.patient for example in training} & {
         example.tile.ref.patient for example in validation

@@ -30,10 +30,16 @@ Tick = Callable[[int, int], None]
 
 SOLVERS: dict[str, Callable[[float], Any]] = {
     "dpm": lambda shift: DPMSolverMultistepScheduler(
-        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift, final_sigmas_type="zero"
+        prediction_type="flow_prediction",
+        use_flow_sigmas=True,
+        flow_shift=shift,
+        final_sigmas_type="zero",
     ),
     "unipc": lambda shift: UniPCMultistepScheduler(
-        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift, final_sigmas_type="zero"
+        prediction_type="flow_prediction",
+        use_flow_sigmas=True,
+        flow_shift=shift,
+        final_sigmas_type="zero",
     ),
     "euler": lambda shift: FlowMatchEulerDiscreteScheduler(shift=shift),
     "heun": lambda shift: FlowMatchHeunDiscreteScheduler(shift=shift),
@@ -61,6 +67,7 @@ def solve(
 
     Raises:
         BadOption: unknown solver, or steps out of 1..200.
+
     """
     if solver not in SOLVERS:
         raise BadOption("solver", solver, f"one of {', '.join(SOLVERS)}")

@@ -1,0 +1,1 @@
+"""Floor 3: one loop, four tasks. Knows nothing of sampling."""

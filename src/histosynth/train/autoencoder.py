@@ -24,6 +24,7 @@ class AutoencoderTask:
         model: the network, on its device and in its working type.
         train: tiles, (H, W, 3) uint8 each.
         held_out: tiles of other patients; their central crops are measured.
+
     """
 
     def __init__(
@@ -36,7 +37,13 @@ class AutoencoderTask:
         data: DataPlan,
         plan: AutoencoderPlan,
     ) -> None:
-        self.model, self.train, self.batch, self.data, self.plan = model, train, batch, data, plan
+        self.model, self.train, self.batch, self.data, self.plan = (
+            model,
+            train,
+            batch,
+            data,
+            plan,
+        )
         areas = np.array([tile.shape[0] * tile.shape[1] for tile in train], dtype=np.float64)
         # the root keeps a few large tiles from crowding out many small ones
         self.weights = np.sqrt(areas) / np.sqrt(areas).sum()
@@ -66,8 +73,11 @@ class AutoencoderTask:
         for index in random.choice(len(self.train), self.batch, p=self.weights):
             tile = self.train[index]
             y, x = (random.integers(0, length - side + 1) for length in tile.shape[:2])
-            crop = restain(tile[y : y + side, x : x + side], stain_matrix(random, self.data.stain_jitter))
-            crops.append(np.ascontiguousarray(pose(crop, random.integers(8))))
+            crop = restain(
+                tile[y : y + side, x : x + side],
+                stain_matrix(random, self.data.stain_jitter),
+            )
+            crops.append(np.ascontiguousarray(pose(crop, int(random.integers(8)))))
         return ae.to_signal(torch.from_numpy(np.stack(crops)))
 
     def _rebuilt(self) -> Tensor:
@@ -91,7 +101,7 @@ class AutoencoderTask:
         return sheet
 
     def export(self, folder: Path) -> None:
-        """diffusers' folder layout, fp32."""
+        """Diffusers' folder layout, fp32."""
         self.model.save_pretrained(folder)
 
 

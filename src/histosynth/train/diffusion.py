@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..core.holes import draw_hole
 from ..core.geometry import Box
+from ..core.holes import draw_hole
 from ..core.nuclei import Nuclei
 from ..core.tile import Mask, Pixels
 from ..model.autoencoder import FACTOR
@@ -51,6 +51,7 @@ class DiffusionTask:
         loop: batch size.
         paint: makes pictures of a batch, for the sheet; handed in, because training does not sample.
         save: writes the weights in their final format.
+
     """
 
     def __init__(
@@ -84,7 +85,12 @@ class DiffusionTask:
         """Loss of one batch, all of one kind: with holes, or all hole."""
         random = np.random.default_rng(generator.initial_seed())
         batch = self._draw(random)
-        times = draw_times(len(batch.latents), generator, mean=self.plan.time_mean, spread=self.plan.time_spread)
+        times = draw_times(
+            len(batch.latents),
+            generator,
+            mean=self.plan.time_mean,
+            spread=self.plan.time_spread,
+        )
         noise = torch.randn(batch.latents.shape, generator=generator)
         return self._losses(batch, times, noise).mean()
 
@@ -99,7 +105,13 @@ class DiffusionTask:
         kind = self.bundle.info.prediction
         places = place_weights(batch.maps, self.weights, FACTOR)
         return diffusion_loss(
-            said, clean, noise, level, kind=kind, places=places.to(device), min_snr=self.plan.min_snr
+            said,
+            clean,
+            noise,
+            level,
+            kind=kind,
+            places=places.to(device),
+            min_snr=self.plan.min_snr,
         )
 
     def _draw(self, random: np.random.Generator) -> Batch:
@@ -109,14 +121,18 @@ class DiffusionTask:
         holed = random.random() < self.plan.hole_share
         items = []
         for index in random.choice(len(self.train), count, p=shares / shares.sum()):
-            view = self.train[index][random.integers(len(self.train[index]))]
+            view = self.train[index][int(random.integers(len(self.train[index])))]
             x, y = (int(random.integers((length - side) // FACTOR + 1)) * FACTOR for length in view.size)
             hole = draw_hole(random, (side, side), full=self.plan.full_share) if holed else None
             items.append(self._item(view, Box(x, y, side, side), hole, random))
         return self._collate(items)
 
     def _item(
-        self, view: View, box: Box, hole: Mask | None, random: np.random.Generator | None
+        self,
+        view: View,
+        box: Box,
+        hole: Mask | None,
+        random: np.random.Generator | None,
     ) -> tuple[View, Box, Nuclei | None, Mask | None, Tensor]:
         nuclei = None if view.nuclei is None else view.nuclei.crop(box)
         style: Tensor | None = view.styles[0]
@@ -124,7 +140,7 @@ class DiffusionTask:
         if random is not None:
             nuclei = None if random.random() < self.plan.drop_nuclei else nuclei
             label = None if random.random() < self.plan.drop_label else label
-            drawn = view.styles[random.integers(len(view.styles))]
+            drawn = view.styles[int(random.integers(len(view.styles)))]
             blur = torch.from_numpy(random.normal(0, self.plan.style_noise, len(drawn)).astype(np.float32))
             style = None if random.random() < self.plan.drop_style else drawn + blur * self.std
         labels = len(self.bundle.info.labels)
@@ -133,7 +149,9 @@ class DiffusionTask:
 
     def _collate(self, items: Sequence[tuple[View, Box, Nuclei | None, Mask | None, Tensor]]) -> Batch:
         cells = [Box(*(v // FACTOR for v in (b.x, b.y, b.width, b.height))).slices for _, b, *_ in items]
-        latents = torch.stack([view.latents[:, rows, cols] for (view, *_), (rows, cols) in zip(items, cells, strict=True)])
+        latents = torch.stack(
+            [view.latents[:, rows, cols] for (view, *_), (rows, cols) in zip(items, cells, strict=True)]
+        )
         pixels = torch.stack([view.pixels[box.slices] for view, box, *_ in items])
         holes = [hole for *_, hole, _ in items]
         known = [None if h is None else p.numpy() for h, p in zip(holes, pixels, strict=True)]
@@ -145,7 +163,12 @@ class DiffusionTask:
             kinds=len(self.bundle.info.kinds),
             size=(box.width, box.height),
         )
-        return Batch(self.bundle.standardise(latents), maps, torch.stack([v for *_, v in items]), pixels)
+        return Batch(
+            self.bundle.standardise(latents),
+            maps,
+            torch.stack([v for *_, v in items]),
+            pixels,
+        )
 
     def _probe(self) -> dict[str, Batch]:
         """Central crops of the held-out tiles, as whole tiles and with a fixed hole each."""
@@ -177,7 +200,9 @@ class DiffusionTask:
         holes = self.probe["local"].maps.hole[:, 0].numpy() > 0
         damaged = [np.where(h[..., None], 255, r).astype(np.uint8) for h, r in zip(holes, real, strict=True)]
         mended = [np.where(h[..., None], c, r) for h, c, r in zip(holes, completed, real, strict=True)]
-        sheet: Pixels = np.concatenate([np.concatenate(row, axis=1) for row in (real, whole, damaged, mended)])
+        sheet: Pixels = np.concatenate(
+            [np.concatenate(row, axis=1) for row in (real, whole, damaged, mended)]
+        )
         return sheet
 
     def export(self, folder: Path) -> None:

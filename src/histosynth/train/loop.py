@@ -46,7 +46,14 @@ class TrainTask(Protocol):
 Report = Callable[[int, Mapping[str, float]], None]
 
 
-def fit(task: TrainTask, plan: LoopPlan, run: Path, *, seed: int, report: Report | None = None) -> TrainState:
+def fit(
+    task: TrainTask,
+    plan: LoopPlan,
+    run: Path,
+    *,
+    seed: int,
+    report: Report | None = None,
+) -> TrainState:
     """Train until `plan.steps`, going on from `run/state.safetensors` if it is there.
 
     Args:
@@ -55,6 +62,7 @@ def fit(task: TrainTask, plan: LoopPlan, run: Path, *, seed: int, report: Report
         run: folder for state, log, pictures and the exported weights.
         seed: with the step number, the source of all randomness.
         report: called after each step with its numbers.
+
     """
     state = TrainState(task.modules, plan)
     checkpoint = run / "state.safetensors"

@@ -39,17 +39,26 @@ def place_weights(maps: StructureMaps, weights: Tensor, cell: int) -> Tensor:
 
 
 def diffusion_loss(
-    output: Tensor, clean: Tensor, noise: Tensor, level: Level, *, kind: Kind, places: Tensor, min_snr: float
+    output: Tensor,
+    clean: Tensor,
+    noise: Tensor,
+    level: Level,
+    *,
+    kind: Kind,
+    places: Tensor,
+    min_snr: float,
 ) -> Tensor:
     """Weighted mean squared error of a network's output, (B,) float32.
 
     Args:
         output: what the network said, in its own units.
-        clean, noise: what it was mixed from, (B, C, h, w).
+        clean: the latents, (B, C, h, w).
+        noise: the noise they were mixed with, (B, C, h, w).
         level: at which scales, (B,).
         kind: the network's units.
         places: (B, 1, h, w) from `place_weights`; normalised here to mean 1 per item.
         min_snr: gamma of min-SNR; 0 weighs all levels alike in the network's units.
+
     """
     error = (output - target_of(kind, clean, noise, level)) ** 2
     places = places / places.mean(dim=(1, 2, 3), keepdim=True)

@@ -9,8 +9,6 @@ from typing import Literal
 from ..prepare.sources import TileSource
 
 
-
-
 @dataclass(frozen=True)
 class LoopPlan:
     """How long, how fast, how often to look."""
@@ -31,7 +29,16 @@ class LoopPlan:
     precision: Literal["bf16", "fp32"] = "bf16"
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.validate_every, self.checkpoint_every, self.log_every) < 1:
+        if (
+            min(
+                self.steps,
+                self.batch,
+                self.validate_every,
+                self.checkpoint_every,
+                self.log_every,
+            )
+            < 1
+        ):
             raise ValueError("steps, batch and the intervals must be at least 1")
         if not 0 <= self.cooldown <= 1 or not 0 <= self.ema < 1:
             raise ValueError("cooldown must lie in [0, 1] and ema in [0, 1)")
@@ -110,7 +117,15 @@ class AdapterPlan:
 
     rank: int = 16
     alpha: float = 16.0
-    targets: tuple[str, ...] = ("conv1", "conv2", "conv_shortcut", "to_q", "to_k", "to_v", "to_out.0")
+    targets: tuple[str, ...] = (
+        "conv1",
+        "conv2",
+        "conv_shortcut",
+        "to_q",
+        "to_k",
+        "to_v",
+        "to_out.0",
+    )
     structure: bool = False
     """Train the structure encoder too. Only for a base that has not seen structure."""
 

@@ -12,15 +12,16 @@ from diffusers import AutoencoderDC
 from torch import nn
 
 from ..core import recipe as recipes
-from ..core.appearance import STYLE_NAMES
+from ..core.appearance import STYLE_NAMES, measure_appearance
 from ..core.errors import ResumeMismatch
 from ..core.store import digest, ensure_folder, sha256_of, write_json
 from ..model.adapters import AdapterInfo, add_adapter, base_sha256, save_adapter
 from ..model.autoencoder import build_autoencoder
-from ..model.bundle import Bundle, BundleInfo, load_bundle
+from ..model.bundle import Bundle, BundleInfo, PaletteEntry, load_bundle
 from ..model.denoiser import build_unet
 from ..model.maps import style_length
 from ..model.structure import StructureEncoder
+from ..prepare.palette import choose_palette
 from ..prepare.sources import Example, open_source, refuse_leaks
 from .autoencoder import AutoencoderTask
 from .diffusion import DiffusionTask, Paint
@@ -28,6 +29,9 @@ from .loop import Report, fit
 from .plan import AutoencoderRecipe, DataPlan, DiffusionRecipe
 from .state import TrainState
 from .views import View, open_views
+
+PALETTE = 8
+"""Appearances that a bundle offers."""
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -45,7 +49,12 @@ def open_examples(data: DataPlan, here: Path) -> tuple[list[Example], list[Examp
     sides = []
     for sources in (data.train, data.validation):
         opened = [
-            open_source(source, root=(here / data.root).resolve(), mpp=data.mpp, kinds=data.kinds)
+            open_source(
+                source,
+                root=(here / data.root).resolve(),
+                mpp=data.mpp,
+                kinds=data.kinds,
+            )
             for source in sources
         ]
         sides.append([example for source in opened for example in source])
@@ -54,7 +63,12 @@ def open_examples(data: DataPlan, here: Path) -> tuple[list[Example], list[Examp
 
 
 def train_autoencoder(
-    recipe: AutoencoderRecipe, run: Path, *, here: Path, watch: Watch | None = None, device: str = "cpu"
+    recipe: AutoencoderRecipe,
+    run: Path,
+    *,
+    here: Path,
+    watch: Watch | None = None,
+    device: str = "cpu",
 ) -> TrainState:
     """Train the compact autoencoder."""
     train, held_out = open_examples(recipe.data, here)
@@ -101,6 +115,7 @@ def train_diffusion(
         paint: makes the validation pictures.
         watch: told of progress.
         device: where to compute; views are encoded there too.
+
     """
     examples, held_out = open_examples(recipe.data, here)
     remember(recipe, run)
@@ -111,15 +126,25 @@ def train_diffusion(
         weights = sha256_of(start / "diffusion_pytorch_model.safetensors")
     else:
         bundle = load_bundle(start)
-        autoencoder, weights = bundle.autoencoder, bundle.info.hashes["autoencoder/diffusion_pytorch_model.safetensors"]
+        autoencoder, weights = (
+            bundle.autoencoder,
+            bundle.info.hashes["autoencoder/diffusion_pytorch_model.safetensors"],
+        )
     autoencoder.to(device, DTYPES[recipe.loop.precision]).to(memory_format=torch.channels_last)
     views, probes = _views(recipe, run, examples, held_out, autoencoder, weights, watch)
     if recipe.task == "base":
-        bundle = _fresh_bundle(recipe, autoencoder, views)
+        bundle = _fresh_bundle(recipe, autoencoder, views, examples)
     bundle.to(dtype=DTYPES[recipe.loop.precision], device=device)
     trained, save = _trained(recipe, bundle)
     task = DiffusionTask(
-        bundle, trained, views, probes, plan=recipe.conditions, loop=recipe.loop, paint=paint, save=save
+        bundle,
+        trained,
+        views,
+        probes,
+        plan=recipe.conditions,
+        loop=recipe.loop,
+        paint=paint,
+        save=save,
     )
     return fit(task, recipe.loop, run, seed=recipe.seed, report=watch.step if watch else None)
 
@@ -149,7 +174,12 @@ def _views(
     return views, [view for (view,) in probes]
 
 
-def _fresh_bundle(recipe: DiffusionRecipe, autoencoder: AutoencoderDC, views: Sequence[Sequence[View]]) -> Bundle:
+def _fresh_bundle(
+    recipe: DiffusionRecipe,
+    autoencoder: AutoencoderDC,
+    views: Sequence[Sequence[View]],
+    examples: Sequence[Example],
+) -> Bundle:
     """A bundle with a random base, standardised on the training views."""
     plan, data = recipe.base, recipe.data
     cells = torch.cat([view.latents.float().flatten(1) for each in views for view in each[:4]], dim=1)
@@ -163,6 +193,7 @@ def _fresh_bundle(recipe: DiffusionRecipe, autoencoder: AutoencoderDC, views: Se
         latent_std=tuple(cells.std(1).tolist()),
         style_mean=tuple(styles.mean(0).tolist()),
         style_std=tuple(styles.std(0).clamp_min(1e-3).tolist()),
+        palette=_palette(examples),
         data=tuple(f"{source.images}: {source.licence}" for source in data.train),
     )
     unet = build_unet(
@@ -184,6 +215,20 @@ def _fresh_bundle(recipe: DiffusionRecipe, autoencoder: AutoencoderDC, views: Se
     return Bundle(info, autoencoder, unet, structure)
 
 
+def _palette(examples: Sequence[Example]) -> tuple[PaletteEntry, ...]:
+    """Appearances of tiles whose nuclei are known: those are the tissue the bundle paints best."""
+    marked = [example for example in examples if example.nuclei is not None] or list(examples)
+    measured = [measure_appearance(example.tile.pixels) for example in marked]
+    return tuple(
+        PaletteEntry(
+            f"stain-{place}",
+            measured[index].frame.scale,
+            tuple(measured[index].style.tolist()),
+        )
+        for place, index in enumerate(choose_palette(measured, PALETTE), start=1)
+    )
+
+
 def _trained(recipe: DiffusionRecipe, bundle: Bundle) -> tuple[dict[str, nn.Module], Callable[[Path], None]]:
     """Which modules learn, and how their weights are written."""
     for part in (bundle.autoencoder, bundle.unet, bundle.structure):
@@ -191,7 +236,10 @@ def _trained(recipe: DiffusionRecipe, bundle: Bundle) -> tuple[dict[str, nn.Modu
     if recipe.task == "base":
         bundle.unet.requires_grad_(True)
         bundle.structure.requires_grad_(recipe.base.sees_structure)
-        return {"unet": bundle.unet, "structure": bundle.structure}, lambda folder: bundle.save(folder)
+        return {
+            "unet": bundle.unet,
+            "structure": bundle.structure,
+        }, lambda folder: bundle.save(folder)
     plan = recipe.adapter
     sha256 = base_sha256(bundle.unet)
     add_adapter(bundle.unet, recipe.task, rank=plan.rank, alpha=plan.alpha, targets=plan.targets)
@@ -225,12 +273,22 @@ def remember(recipe: AutoencoderRecipe | DiffusionRecipe, run: Path) -> None:
 
     Raises:
         ResumeMismatch: naming what changed.
+
     """
     ensure_folder(run)
     saved, now = run / "recipe.json", recipes.as_dict(recipe)
     if saved.exists():
         before = json.loads(saved.read_text(encoding="utf-8"))
-        free = {f"loop.{key}" for key in ("steps", "cooldown", "validate_every", "checkpoint_every", "log_every")}
+        free = {
+            f"loop.{key}"
+            for key in (
+                "steps",
+                "cooldown",
+                "validate_every",
+                "checkpoint_every",
+                "log_every",
+            )
+        }
         changed = sorted(set(_differences(before, json.loads(json.dumps(now)))) - free)
         if changed:
             raise ResumeMismatch(run, changed)
@@ -240,9 +298,5 @@ def remember(recipe: AutoencoderRecipe | DiffusionRecipe, run: Path) -> None:
 def _differences(before: object, now: object, at: str = "") -> list[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         keys = sorted(before.keys() | now.keys())
-        return [
-            found for key in keys for found in _differences(before.get(key), now.get(key), f"{at}{key}.")
-        ]
+        return [found for key in keys for found in _differences(before.get(key), now.get(key), f"{at}{key}.")]
     return [] if before == now else [at.rstrip(".")]
-
-

@@ -40,7 +40,10 @@ class TrainState:
         self.ema: Named = {key: value.detach().clone() for key, value in self.masters.items()}
         decayed = [value for value in self.masters.values() if value.ndim > 1]
         others = [value for value in self.masters.values() if value.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        groups = [
+            {"params": decayed, "weight_decay": plan.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
         self.optimiser = torch.optim.AdamW(groups, lr=plan.learning_rate, betas=plan.betas, foreach=True)
 
     def apply_gradients(self) -> float:
@@ -92,6 +95,7 @@ class TrainState:
 
         Raises:
             BadWeights: the file is cut off, or of another model.
+
         """
         try:
             with safe_open(path, framework="pt") as file:

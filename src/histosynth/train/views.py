@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +42,7 @@ class View:
         styles: (5, S) float32, natural units.
         nuclei: centroids in the view's frame, or None.
         label: the tile's label, may be empty.
+
     """
 
     latents: Tensor
@@ -83,6 +85,7 @@ def open_views(
         stain_jitter: strength of `prepare.augment.stain_matrix`; the first view has none.
         seed: source of poses and jitter.
         tick: told (done, total) while encoding.
+
     """
     if not path.exists():
         tensors = dict(_encode_all(examples, autoencoder, views, stain_jitter, seed, tick))
@@ -118,7 +121,7 @@ def _encode_all(
             tick(index + 1, len(examples))
 
 
-def _canonical(pixels: Pixels, turn: _Pose, stain_jitter: float) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _canonical(pixels: Pixels, turn: _Pose, stain_jitter: float) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(turn.seed)
     turned = np.ascontiguousarray(pose(pixels, turn.index))[turn.dy :, turn.dx :]
     height, width = (side // ae.FACTOR * ae.FACTOR for side in turned.shape[:2])
@@ -131,10 +134,12 @@ def _canonical(pixels: Pixels, turn: _Pose, stain_jitter: float) -> tuple[np.nda
     return canonical, np.stack([measure_style(part) for part in parts])
 
 
-def _part(random: np.random.Generator, pixels: np.ndarray, least: float) -> np.ndarray:  # type: ignore[type-arg]
+def _part(random: np.random.Generator, pixels: np.ndarray, least: float) -> np.ndarray:
     """A random rectangle of at least `least` of each side."""
     tall, wide = (int(side * random.uniform(least, 1.0)) for side in pixels.shape[:2])
-    top, left = (random.integers(0, side - cut + 1) for side, cut in zip(pixels.shape, (tall, wide), strict=False))
+    top, left = (
+        random.integers(0, side - cut + 1) for side, cut in zip(pixels.shape, (tall, wide), strict=False)
+    )
     return pixels[top : top + tall, left : left + wide]
 
 
@@ -143,19 +148,24 @@ def _pose(example: Example, index: int, view: int, seed: int) -> _Pose:
         return _Pose(0, 0, 0, seed)
     random = np.random.default_rng([seed, index, view])
     spare = [min(ae.FACTOR, side - ae.FACTOR + 1) for side in example.tile.size]
-    return _Pose(view % 8, int(random.integers(spare[0])), int(random.integers(spare[1])), int(random.integers(2**31)))
+    return _Pose(
+        view % 8,
+        int(random.integers(spare[0])),
+        int(random.integers(spare[1])),
+        int(random.integers(2**31)),
+    )
 
 
-def _read(file: safe_open, example: Example, index: int, view: int, seed: int) -> View:  # type: ignore[valid-type]
+def _read(file: Any, example: Example, index: int, view: int, seed: int) -> View:
     name, turn = f"{index:05d}.{view:03d}", _pose(example, index, view, seed)
-    pixels = file.get_tensor(f"{name}.pixels")  # type: ignore[attr-defined]
+    pixels = file.get_tensor(f"{name}.pixels")
     nuclei = example.nuclei
     if nuclei is not None:
         nuclei = nuclei.pose(turn.index).shift(-turn.dx, -turn.dy)
     return View(
-        latents=file.get_tensor(f"{name}.latents"),  # type: ignore[attr-defined]
+        latents=file.get_tensor(f"{name}.latents"),
         pixels=pixels,
-        styles=file.get_tensor(f"{name}.styles"),  # type: ignore[attr-defined]
+        styles=file.get_tensor(f"{name}.styles"),
         nuclei=nuclei,
         label=example.label,
     )

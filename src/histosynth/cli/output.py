@@ -1,0 +1,61 @@
+"""How every verb shows itself: progress on stderr, one result on stdout, one sentence on refusal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.errors import HistosynError
+
+Tick = Callable[[int, int], None]
+
+
+@dataclass
+class Output:
+    """What the user asked to see.
+
+    Attributes:
+        as_json: one JSON object on stdout instead of text.
+        quiet: no progress, no text.
+
+    """
+
+    as_json: bool = False
+    quiet: bool = False
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Tick]:
+        """A bar on stderr where that is a terminal; silent otherwise."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda done, total: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            bar = progress.add_task(what, total=None)
+            yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+    def note(self, text: str) -> None:
+        """A line for people while work goes on."""
+        if not self.quiet:
+            sys.stderr.write(f"{text}\n")
+
+    def done(self, result: dict[str, Any], lines: Sequence[str]) -> None:
+        """The result: JSON, or the lines."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(result) + "\n")
+        elif not self.quiet:
+            sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+    def refuse(self, error: HistosynError) -> None:
+        """The refusal: one sentence with the numbers, one with the next step."""
+        sys.stderr.write(f"histosynth: {error}\n")
+        if self.as_json:
+            fact = {"error": type(error).__name__, "problem": error.problem, "remedy": error.remedy}
+            sys.stdout.write(json.dumps(fact) + "\n")

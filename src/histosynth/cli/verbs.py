@@ -1,0 +1,131 @@
+"""What each door does once its arguments are parsed: one call, then the result in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.geometry import parse_size
+from .output import Output
+
+if TYPE_CHECKING:
+    from ..pipeline.files import Outcome
+
+
+def demo(out: Path, *, seed: int, bundle: Path | None, output: Output) -> None:
+    """`histosynth demo`."""
+    from ..pipeline import open_bundle
+    from ..pipeline.demo import run_demo
+
+    with output.progress("painting") as tick:
+        result = run_demo(open_bundle(bundle), out, seed=seed, tick=tick)
+    output.done(
+        result,
+        [
+            f"Made {result['pictures']} pictures in {result['seconds']:.0f} s.",
+            f"Look at        {result['contact']}",
+            f"All of it in   {result['report']}   (opens offline)",
+            "Try next       histosynth synthesize --nuclei "
+            f"{result['nuclei']} --appearance YOUR_TILE.png -n 4 --out tiles",
+            "               histosynth complete --image YOUR_TILE.png --hole YOUR_MASK.png --out mended.png",
+            "Synthetic tissue, for research use; not for diagnosis.",
+        ],
+    )
+
+
+def synthesize(
+    nuclei: Path,
+    out: Path,
+    size: str,
+    appearance: str | None,
+    variants: int,
+    *,
+    ask: dict[str, Any],
+    bundle: Path | None,
+    output: Output,
+) -> None:
+    """`histosynth synthesize`."""
+    box = parse_size(size)
+    from ..pipeline import open_bundle
+    from ..pipeline.files import Ask, synthesize_files
+
+    with output.progress("painting") as tick:
+        outcome = synthesize_files(
+            open_bundle(bundle),
+            nuclei,
+            out,
+            size=box,
+            appearance=appearance,
+            variants=variants,
+            ask=Ask(**ask),
+            tick=tick,
+        )
+    _report(outcome, output)
+
+
+def complete(
+    image: Path,
+    hole: Path,
+    out: Path,
+    nuclei: Path | None,
+    *,
+    ask: dict[str, Any],
+    bundle: Path | None,
+    output: Output,
+) -> None:
+    """`histosynth complete`."""
+    from ..pipeline import open_bundle
+    from ..pipeline.files import Ask, complete_files
+
+    with output.progress("completing") as tick:
+        outcome = complete_files(
+            open_bundle(bundle), image, hole, out, nuclei=nuclei, ask=Ask(**ask), tick=tick
+        )
+    _report(outcome, output)
+
+
+def _report(outcome: Outcome, output: Output) -> None:
+    """Say what was written and refused; some refused is exit code 1."""
+    output.done(outcome.as_dict(), [str(path) for path in outcome.written])
+    if outcome.refused:
+        for error in outcome.refused.values():
+            output.note(f"histosynth: {error}")
+        raise SystemExit(1)
+
+
+def train(
+    recipe: Path, out: Path, *, dry: bool, device: str | None, threads: int | None, output: Output
+) -> None:
+    """`histosynth train`."""
+    from ..pipeline import training
+
+    if dry:
+        from dataclasses import asdict
+
+        plan = asdict(training.dry_run(recipe))
+        output.done(plan, [f"{key.replace('_', ' ')}: {value}" for key, value in plan.items()])
+        return
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    total = training.read_train_recipe(recipe).loop.steps
+    with output.progress("encoding tiles") as encoded, output.progress("training") as stepped:
+        result = training.train(
+            recipe,
+            out,
+            on_step=lambda step, numbers: stepped(step, total),
+            on_encoded=encoded,
+            device=device,
+        )
+    output.done(result, [f"{result['task']}: {result['steps']} steps, weights in {result['weights']}"])
+
+
+def doctor(bundle: Path | None, *, output: Output) -> None:
+    """`histosynth doctor`."""
+    from ..pipeline.doctor import examine
+
+    facts = examine(bundle)
+    output.done(
+        facts, [f"{key:24} {value}" for key, value in facts.items() if not isinstance(value, list | dict)]
+    )

@@ -1,0 +1,191 @@
+"""READ FIRST: the whole data flow, one short function per verb.
+
+nuclei ──► Condition ──► StructureEncoder ──► features ─┐   once per image
+reference tile ──► Appearance (stain frame, style) ─────┤
+noise(seed, item) ──► solver ◄── Denoiser (base + adapter)  at every step
+                        │
+                        ▼
+        clean latents ──► autoencoder ──► canonical stain ──► the reference's stain
+                                                                   │
+complete only:   known pixels + hole ──► paste (bit for bit outside) ◄┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.appearance import Appearance, measure_appearance
+from ..core.condition import Condition, Context
+from ..core.errors import BadOption
+from ..core.nuclei import Nuclei
+from ..core.synthetic import Synthetic
+from ..core.tile import Mask, Pixels
+
+if TYPE_CHECKING:
+    from ..model.bundle import Bundle
+    from ..sample.painter import Settings
+
+COMPACT = Path(__file__).parent.parent / "bundles" / "compact"
+"""The bundle inside the package."""
+MAX_VARIANTS = 10_000
+
+
+def open_bundle(
+    path: Path | str | None = None,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+) -> Bundle:
+    """Load a bundle with its adapters, ready to paint.
+
+    Args:
+        path: the bundle's folder; None: the compact one inside the package.
+        device: e.g. "cpu", "cuda"; None: a GPU if there is one.
+        dtype: "bf16" or "fp32"; None: bf16 where this machine is faster in it.
+
+    Raises:
+        BundleMismatch, BadWeights, AdapterMismatch: the folder is not whole.
+
+    """
+    from ..model.adapters import FILE, load_adapter
+    from ..model.bundle import load_bundle
+    from ..model.device import pick_device, pick_dtype
+
+    folder = Path(path) if path is not None else COMPACT
+    bundle = load_bundle(folder)
+    for adapter in sorted((folder / "adapters").glob("*/")):
+        load_adapter(bundle.unet, adapter / FILE, kinds=bundle.info.kinds)
+    target = pick_device(device)
+    return bundle.to(device=target, dtype=pick_dtype(target, dtype))
+
+
+def synthesize(
+    nuclei: Nuclei | Sequence[Nuclei],
+    *,
+    appearance: Pixels | Appearance | str | None = None,
+    label: str | None = None,
+    n: int = 1,
+    seed: int = 0,
+    steps: int | None = None,
+    guidance: float | None = None,
+    bundle: Bundle | None = None,
+    batch: int = 4,
+) -> list[Synthetic]:
+    """Paint whole tiles from nuclei.
+
+    Args:
+        nuclei: of one tile, or of several; their `size` and `mpp` are the tiles'.
+        appearance: a reference tile (H, W, 3) uint8 RGB whose stain and style to take, a measured
+            `Appearance`, or a name from the bundle's palette; None: the bundle's default.
+        label: one of the bundle's labels.
+        n: variants per set of nuclei.
+        seed: the same seed gives the same pictures, whatever the batch.
+        steps: solver steps; None: the bundle's default.
+        guidance: 1 as trained, above 1 stricter with the nuclei; None: the bundle's default.
+        bundle: from `open_bundle`; None: the compact one.
+        batch: pictures painted at a time.
+
+    Returns:
+        n pictures for each set of nuclei, in order.
+
+    """
+    from ..sample.synthesize import synthesize as paint
+
+    bundle = bundle or open_bundle()
+    sets = [nuclei] if isinstance(nuclei, Nuclei) else list(nuclei)
+    if not 1 <= n <= MAX_VARIANTS:
+        raise BadOption("n", n, f"from 1 to {MAX_VARIANTS}")
+    conditions = [Condition(one, one.size, label) for one in sets]
+    look = resolve_appearance(appearance, bundle)
+    settings = settings_for(bundle, steps, guidance)
+    made = paint(
+        bundle,
+        conditions,
+        [look] * len(sets),
+        seed=seed,
+        variants=n,
+        settings=settings,
+        batch=batch,
+    )
+    return [picture for _, _, picture in sorted(made, key=lambda each: each[:2])]
+
+
+def complete(
+    image: Pixels,
+    hole: Mask,
+    *,
+    nuclei: Nuclei | None = None,
+    label: str | None = None,
+    seed: int = 0,
+    steps: int | None = None,
+    guidance: float | None = None,
+    bundle: Bundle | None = None,
+) -> Synthetic:
+    """Paint the hole of a tile; every pixel outside it stays as it is.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, 128 to 1,024 px a side; values inside the hole do not matter.
+        hole: (H, W) bool, True where tissue is missing.
+        nuclei: which to paint where, on the whole tile; None: the model's choice.
+        label: one of the bundle's labels.
+        seed: the same seed gives the same picture.
+        steps: solver steps; None: the bundle's default.
+        guidance: 1 as trained, above 1 stricter with the nuclei; None: the bundle's default.
+        bundle: from `open_bundle`; None: the compact one.
+
+    """
+    from ..sample.complete import complete as paint
+
+    bundle = bundle or open_bundle()
+    condition = Condition(
+        nuclei,
+        (image.shape[1], image.shape[0]),
+        label,
+        Context(image.copy(), hole.copy()),
+    )
+    settings = settings_for(bundle, steps, guidance)
+    ((_, picture),) = paint(bundle, [condition], seed=seed, settings=settings, batch=1)
+    return picture
+
+
+def resolve_appearance(appearance: Pixels | Appearance | str | None, bundle: Bundle) -> Appearance:
+    """An appearance from whatever the user gave.
+
+    Raises:
+        BadOption: no palette entry of that name.
+
+    """
+    if isinstance(appearance, Appearance):
+        return appearance
+    if appearance is None or isinstance(appearance, str):
+        palette = {entry.name: entry.appearance for entry in bundle.info.palette}
+        if appearance is None:
+            return next(iter(palette.values()))
+        if appearance not in palette:
+            raise BadOption(
+                "the appearance",
+                appearance,
+                f"a picture or one of {', '.join(palette)}",
+            )
+        return palette[appearance]
+    return measure_appearance(appearance)
+
+
+def settings_for(bundle: Bundle, steps: int | None, guidance: float | None) -> Settings:
+    """The bundle's default settings, with the user's in their place."""
+    from ..sample.painter import Settings
+
+    info = bundle.info
+    settings = Settings(info.steps, info.guidance, info.solver, info.shift)
+    if guidance is not None and not 0 <= guidance <= 20:
+        raise BadOption("--guidance", guidance, "from 0 to 20")
+    if steps is not None and not 1 <= steps <= 200:
+        raise BadOption("--steps", steps, "from 1 to 200")
+    return replace(
+        settings,
+        steps=settings.steps if steps is None else steps,
+        guidance=settings.guidance if guidance is None else guidance,
+    )

@@ -1,0 +1,137 @@
+"""`demo`: the main job from nothing, in pictures: a layout, tissue in four stains, holes, completions."""
+
+from __future__ import annotations
+
+import html
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..core.condition import Condition, Context
+from ..core.holes import SHAPES
+from ..core.layout import draw_layout
+from ..core.nuclei_io import write_csv, write_geojson
+from ..core.sheet import contact_sheet, draw_nuclei, legend, punch
+from ..core.store import ensure_folder, replacing, write_text
+from ..core.synthetic import Synthetic
+from ..core.tile import Pixels, write_mask
+from ..model.bundle import Bundle
+from ..sample.complete import complete
+from ..sample.synthesize import synthesize
+from . import settings_for
+
+SIZE = (256, 256)
+STAINS = 4
+HOLES = ("blob", "tear", "strokes", "fold")
+
+
+def run_demo(
+    bundle: Bundle, out: Path, *, seed: int = 0, tick: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
+    """Make the demo's pictures in `out`.
+
+    Args:
+        bundle: what paints.
+        out: folder for `contact.png`, `report.html`, `images/` and the nuclei.
+        seed: source of the layout, the holes and the noise.
+        tick: told (done, total) solver steps, of the whole demo.
+
+    Returns:
+        Where things are, how many, and how long it took.
+
+    """
+    began = time.monotonic()
+    images = ensure_folder(ensure_folder(out) / "images")
+    settings = settings_for(bundle, None, None)
+    nuclei = draw_layout(SIZE, mpp=bundle.info.mpp, seed=seed)
+    write_csv(out / "nuclei.csv", nuclei)
+    write_geojson(out / "nuclei.geojson", nuclei)
+    looks = [entry.appearance for entry in bundle.info.palette[:STAINS]]
+    conditions = [Condition(nuclei, SIZE)] * len(looks)
+    made = synthesize(
+        bundle, conditions, looks, seed=seed, variants=1, settings=settings, batch=STAINS, tick=_half(tick, 0)
+    )
+    tiles = [picture for _, _, picture in sorted(made, key=lambda each: each[0])]
+    damaged, holes = [], []
+    random = np.random.default_rng(seed)
+    for index, (tile, shape) in enumerate(zip(tiles, HOLES, strict=False)):
+        hole = SHAPES[shape](random, SIZE[1], SIZE[0])
+        holes.append(hole)
+        damaged.append(Condition(nuclei, SIZE, None, Context(tile.pixels.copy(), hole)))
+        tile.save(images / f"synthetic_{index}.png")
+        write_mask(images / f"hole_{index}.png", hole)
+    mended = dict(
+        complete(bundle, damaged, seed=seed + 1, settings=settings, batch=STAINS, tick=_half(tick, 1))
+    )
+    for index, picture in mended.items():
+        picture.save(images / f"mended_{index}.png")
+    rows = [
+        (f"asked for: {legend(nuclei.kinds)}", [draw_nuclei(nuclei)] * len(tiles)),
+        ("global: the same nuclei in four stains of the bundle's palette", [tile.pixels for tile in tiles]),
+        (
+            "with the nuclei that were asked for",
+            [draw_nuclei(nuclei, over=t.pixels, radius_px=2) for t in tiles],
+        ),
+        (
+            "damaged: a blob, a tear, strokes, a fold",
+            [punch(t.pixels, h) for t, h in zip(tiles, holes, strict=False)],
+        ),
+        ("local: completed; known pixels are equal bit for bit", [mended[i].pixels for i in sorted(mended)]),
+    ]
+    _write_sheet(out / "contact.png", rows)
+    _write_report(out / "report.html", rows, tiles + [mended[i] for i in sorted(mended)])
+    pictures = len(tiles) + len(mended)
+    return {
+        "contact": str(out / "contact.png"),
+        "report": str(out / "report.html"),
+        "images": str(images),
+        "nuclei": str(out / "nuclei.csv"),
+        "pictures": pictures,
+        "seconds": round(time.monotonic() - began, 2),
+        "bundle": bundle.info.name,
+    }
+
+
+def _half(tick: Callable[[int, int], None] | None, which: int) -> Callable[[int, int], None] | None:
+    if tick is None:
+        return None
+    return lambda done, total: tick(which * total + done, 2 * total)
+
+
+def _write_sheet(path: Path, rows: list[tuple[str, list[Pixels]]]) -> None:
+    title = "histosynth demo: synthetic tissue, for research use; not for diagnosis"
+    with replacing(path) as temporary:
+        Image.fromarray(contact_sheet(rows, title=title)).save(temporary)
+
+
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>histosynth demo</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 1rem;color:#222}}
+img{{max-width:100%;height:auto;border-radius:4px}} figure{{display:inline-block;margin:0 .6rem 1rem 0}}
+figcaption{{font-size:.85rem;color:#555}} details{{margin:.5rem 0}}
+pre{{overflow:auto;background:#f5f5f5;padding:.7rem}}
+.note{{background:#fff6e0;padding:.6rem 1rem;border-left:4px solid #e69f00}}</style>
+<h1>Tissue from structure</h1>
+<p class="note">Everything on this page is synthetic. For research use; not for diagnosis.</p>
+<p>{nuclei}</p><p><img src="contact.png" alt="contact sheet"></p>
+<h2>Single pictures</h2>{figures}
+<h2>How each was made</h2>{recipes}</html>
+"""
+
+
+def _write_report(path: Path, rows: list[tuple[str, list[Pixels]]], pictures: list[Synthetic]) -> None:
+    names = [f"images/{kind}_{i}.png" for kind in ("synthetic", "mended") for i in range(len(pictures) // 2)]
+    figures = "".join(
+        f'<figure><img src="{name}" alt="{name}"><figcaption>{name}</figcaption></figure>' for name in names
+    )
+    told = [html.escape(json.dumps(picture.recipe, indent=2)) for picture in pictures]
+    recipes = "".join(
+        f"<details><summary>{name}</summary><pre>{text}</pre></details>"
+        for name, text in zip(names, told, strict=True)
+    )
+    write_text(path, _PAGE.format(nuclei=html.escape(rows[0][0]), figures=figures, recipes=recipes))

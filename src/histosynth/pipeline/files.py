@@ -1,0 +1,217 @@
+"""The two main verbs on files and folders: pair, read, paint, write, and go on past refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..core.appearance import Appearance, measure_appearance
+from ..core.condition import Condition, Context
+from ..core.errors import BadOption, BadRecipe, HistosynError
+from ..core.nuclei import Nuclei
+from ..core.nuclei_io import NUCLEI_SUFFIXES, read_nuclei
+from ..core.pairing import list_files, pair
+from ..core.recipe import read_toml
+from ..core.store import ensure_folder, write_json
+from ..core.tile import IMAGE_SUFFIXES, read_mask, read_rgb
+from ..model.bundle import Bundle
+from ..sample.batches import check_condition, check_scale
+from ..sample.complete import complete
+from ..sample.synthesize import synthesize
+from . import resolve_appearance, settings_for
+
+Tick = Callable[[int, int], None]
+
+
+@dataclass
+class Outcome:
+    """What a verb did: files written, and inputs refused with their reason."""
+
+    written: list[Path] = field(default_factory=list)
+    refused: dict[str, HistosynError] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for `--json`."""
+        refusals = {name: str(error) for name, error in self.refused.items()}
+        return {"written": [str(path) for path in self.written], "refused": refusals}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What both verbs may be asked for besides their files."""
+
+    mpp: float | None = None
+    kinds: Path | None = None
+    label: str | None = None
+    seed: int = 0
+    steps: int | None = None
+    guidance: float | None = None
+    batch: int = 4
+
+
+def read_kind_map(path: Path | None) -> dict[str, str]:
+    """A class map: a flat TOML table of names to names.
+
+    Raises:
+        BadRecipe: it is not flat.
+
+    """
+    if path is None:
+        return {}
+    values = read_toml(path)
+    wrong = [key for key, value in values.items() if not isinstance(value, str)]
+    if wrong:
+        raise BadRecipe(str(path), [f'{key} must be text, e.g. "{key}" = "epithelial"' for key in wrong])
+    return values
+
+
+def synthesize_files(
+    bundle: Bundle,
+    nuclei: Path,
+    out: Path,
+    *,
+    size: tuple[int, int],
+    appearance: str | None,
+    variants: int,
+    ask: Ask,
+    tick: Tick | None = None,
+) -> Outcome:
+    """Paint `out/<stem>_<k>.png` for each nuclei file; a refused file is reported and passed over."""
+    files = list_files(nuclei, NUCLEI_SUFFIXES)
+    looks = _appearances(appearance, files, bundle)
+    mpp, mapping = _scale(ask, bundle), read_kind_map(ask.kinds)
+    settings = settings_for(bundle, ask.steps, ask.guidance)
+    bundle.label_index(ask.label)
+    outcome, ready = Outcome(), []
+    for file, look in zip(files, looks, strict=True):
+        try:
+            found = read_nuclei(file, size=size, mpp=mpp, kinds=bundle.info.kinds, mapping=mapping)
+            condition = Condition(found, size, ask.label)
+            check_condition(condition, bundle.info)
+            ready.append(
+                (
+                    file,
+                    condition,
+                    look if isinstance(look, Appearance) else measure_appearance(read_rgb(look)),
+                )
+            )
+        except HistosynError as error:
+            outcome.refused[str(file)] = error
+    _give_up_if_none(ready, outcome)
+    ensure_folder(out)
+    painted = synthesize(
+        bundle,
+        [condition for _, condition, _ in ready],
+        [look for *_, look in ready],
+        seed=ask.seed,
+        variants=variants,
+        settings=settings,
+        batch=ask.batch,
+        tick=tick,
+    )
+    recipes = {}
+    for index, variant, picture in painted:
+        path = out / f"{ready[index][0].stem}_{variant}.png"
+        picture.save(path)
+        outcome.written.append(path)
+        recipes[path.name] = picture.recipe
+    write_json(out / "recipe.json", recipes)
+    return outcome
+
+
+def complete_files(
+    bundle: Bundle,
+    image: Path,
+    hole: Path,
+    out: Path,
+    *,
+    nuclei: Path | None,
+    ask: Ask,
+    tick: Tick | None = None,
+) -> Outcome:
+    """Complete an image, or a folder of them; a refused one is reported and passed over."""
+    images = list_files(image, IMAGE_SUFFIXES)
+    holes = pair(images, hole, IMAGE_SUFFIXES, "hole")
+    cells: Sequence[Path | None] = (
+        [None] * len(images) if nuclei is None else pair(images, nuclei, NUCLEI_SUFFIXES, "nuclei file")
+    )
+    targets = _targets(images, image, out)
+    mpp, mapping = _scale(ask, bundle), read_kind_map(ask.kinds)
+    settings = settings_for(bundle, ask.steps, ask.guidance)
+    bundle.label_index(ask.label)
+    outcome, ready = Outcome(), []
+    for file, mask, points, target in zip(images, holes, cells, targets, strict=True):
+        try:
+            pixels = read_rgb(file)
+            context, size = Context(pixels, read_mask(mask)), (pixels.shape[1], pixels.shape[0])
+            found = _optional_nuclei(points, size, mpp, bundle, mapping)
+            condition = Condition(found, size, ask.label, context)
+            check_completable(condition, bundle)
+            ready.append((target, condition))
+        except HistosynError as error:
+            outcome.refused[str(file)] = error
+    _give_up_if_none(ready, outcome)
+    ensure_folder(targets[0].parent)
+    conditions = [condition for _, condition in ready]
+    for index, picture in complete(
+        bundle, conditions, seed=ask.seed, settings=settings, batch=ask.batch, tick=tick
+    ):
+        target = ready[index][0]
+        picture.save(target)
+        outcome.written.append(target)
+    return outcome
+
+
+def check_completable(condition: Condition, bundle: Bundle) -> None:
+    """Refuse tiles that `complete` cannot take, sides rounded up to the model's multiple."""
+    from ..core.geometry import check_size
+
+    info = bundle.info
+    width, height = (-(-side // info.multiple_px) * info.multiple_px for side in condition.size)
+    check_size(width, height, least=info.least_px, most=info.most_px, multiple=info.multiple_px)
+
+
+def _scale(ask: Ask, bundle: Bundle) -> float:
+    mpp = bundle.info.mpp if ask.mpp is None else ask.mpp
+    if not 0 < mpp < 1000:
+        raise BadOption("--mpp", mpp, "a positive number of micrometres per pixel")
+    check_scale(mpp, bundle.info)
+    return mpp
+
+
+def _appearances(
+    appearance: str | None, files: Sequence[Path], bundle: Bundle
+) -> Sequence[Appearance | Path]:
+    """Per nuclei file: a picture to measure, or an appearance of the palette."""
+    if appearance is None or appearance in {entry.name for entry in bundle.info.palette}:
+        return [resolve_appearance(appearance, bundle)] * len(files)
+    path = Path(appearance)
+    if not path.exists():
+        resolve_appearance(appearance, bundle)  # refuses, naming the palette
+    if path.is_file():
+        return [measure_appearance(read_rgb(path))] * len(files)
+    return pair(files, path, IMAGE_SUFFIXES, "appearance")
+
+
+def _optional_nuclei(
+    path: Path | None, size: tuple[int, int], mpp: float, bundle: Bundle, mapping: Mapping[str, str]
+) -> Nuclei | None:
+    if path is None:
+        return None
+    return read_nuclei(path, size=size, mpp=mpp, kinds=bundle.info.kinds, mapping=mapping)
+
+
+def _targets(images: Sequence[Path], asked: Path, out: Path) -> list[Path]:
+    if asked.is_file() and out.suffix.lower() in (".png", ".tif", ".tiff"):
+        return [out]
+    if asked.is_file() and out.suffix and not out.is_dir():
+        raise BadOption("--out", out, "a folder, or a file ending in .png, .tif or .tiff")
+    return [out / f"{image.stem}.png" for image in images]
+
+
+def _give_up_if_none(ready: Sequence[object], outcome: Outcome) -> None:
+    """Where every input was refused the first refusal is the verb's own."""
+    if not ready:
+        raise next(iter(outcome.refused.values()))

@@ -1,0 +1,147 @@
+"""Items of one size, painted together: the part that `synthesize` and `complete` share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..core.appearance import Appearance
+from ..core.condition import Condition
+from ..core.errors import ScaleMismatch, UnknownKinds
+from ..core.geometry import check_size
+from ..model.adapters import adapter_names, wearing
+from ..model.autoencoder import FACTOR
+from ..model.bundle import Bundle, BundleInfo
+from ..model.maps import make_maps, style_vector
+from .painter import Settings, decode_canonical, paint_latents
+from .solver import Tick, item_noise
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One picture to paint.
+
+    Attributes:
+        condition: what the model is told; its size a multiple of the latent cell.
+        appearance: stain and style to paint in.
+        generator: the item's own randomness.
+
+    """
+
+    condition: Condition
+    appearance: Appearance
+    generator: torch.Generator
+
+
+def check_condition(condition: Condition, info: BundleInfo) -> None:
+    """Refuse what a bundle cannot paint, before any work is done.
+
+    Raises:
+        BadSize: a side is no multiple of 8 or outside 128..1024 px.
+        UnknownKinds: the nuclei's classes are not the bundle's.
+        ScaleMismatch: the nuclei's scale is too far from the bundle's.
+
+    """
+    width, height = condition.size
+    check_size(width, height, least=info.least_px, most=info.most_px, multiple=info.multiple_px)
+    if condition.nuclei is not None:
+        if condition.nuclei.kinds != info.kinds:
+            unknown = [kind for kind in condition.nuclei.kinds if kind not in info.kinds]
+            raise UnknownKinds(unknown or condition.nuclei.kinds, info.kinds)
+        check_scale(condition.nuclei.mpp, info)
+
+
+def check_scale(mpp: float, info: BundleInfo) -> None:
+    """Refuse a scale too far from the bundle's.
+
+    Raises:
+        ScaleMismatch: naming both.
+
+    """
+    if not abs(np.log(mpp / info.mpp)) <= np.log(1 + info.mpp_tolerance):
+        raise ScaleMismatch(mpp, info.mpp, info.mpp_tolerance)
+
+
+def paint_items(
+    bundle: Bundle,
+    items: Sequence[Item],
+    *,
+    adapter: str,
+    settings: Settings,
+    batch: int,
+    tick: Tick | None = None,
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Paint items in batches of one size, and yield each as soon as it is there.
+
+    Args:
+        bundle: the networks.
+        items: what to paint.
+        adapter: which adapter to wear; a bundle without it paints with its base alone.
+        settings: how to sample.
+        batch: most items at a time.
+        tick: told (done, total) solver steps over all batches.
+
+    Yields:
+        (index of the item, (H, W, 3) float32 in [0, 255] in the item's own stain).
+
+    """
+    worn = adapter if adapter in adapter_names(bundle.unet) else None
+    groups = list(_groups(items, batch))
+    for place, group in enumerate(groups):
+        inner = _sub_tick(tick, place, len(groups))
+        with wearing(bundle.unet, worn):
+            canonical = _paint([items[index] for index in group], bundle, settings, inner)
+        for index, image in zip(group, canonical, strict=True):
+            yield index, items[index].appearance.frame.from_canonical(image)
+
+
+def _paint(
+    items: Sequence[Item], bundle: Bundle, settings: Settings, tick: Tick | None
+) -> NDArray[np.float32]:
+    info, size = bundle.info, items[0].condition.size
+    contexts = [item.condition.context for item in items]
+    maps = make_maps(
+        [item.condition.nuclei for item in items],
+        [
+            None if context is None else item.appearance.frame.to_canonical(context.pixels)
+            for item, context in zip(items, contexts, strict=True)
+        ],
+        [None if context is None else context.hole for context in contexts],
+        kinds=len(info.kinds),
+        size=size,
+    )
+    mean, std = torch.tensor(info.style_mean), torch.tensor(info.style_std)
+    vectors = [
+        style_vector(
+            torch.from_numpy(item.appearance.style),
+            bundle.label_index(item.condition.label),
+            mean=mean,
+            std=std,
+            labels=len(info.labels),
+        )
+        for item in items
+    ]
+    shape = (len(info.latent_mean), size[1] // FACTOR, size[0] // FACTOR)
+    noise = item_noise(shape, [item.generator for item in items])
+    latents = paint_latents(bundle, maps, torch.stack(vectors), noise, settings, tick)
+    pixels: NDArray[np.float32] = decode_canonical(bundle, latents).numpy()
+    return pixels
+
+
+def _groups(items: Sequence[Item], batch: int) -> Iterator[list[int]]:
+    by_size: dict[tuple[int, int], list[int]] = {}
+    for index, item in enumerate(items):
+        by_size.setdefault(item.condition.size, []).append(index)
+    for indices in by_size.values():
+        for start in range(0, len(indices), batch):
+            yield indices[start : start + batch]
+
+
+def _sub_tick(tick: Tick | None, place: int, places: int) -> Tick | None:
+    if tick is None:
+        return None
+    return lambda done, total: tick(place * total + done, places * total)

@@ -1,0 +1,86 @@
+"""The recipe of a picture: enough to make it again, and to see what it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import __version__
+from ..core.nuclei import Nuclei
+from ..core.store import digest
+from ..core.tile import Mask, Pixels
+from ..model.adapters import adapter_names
+from ..model.bundle import Bundle
+from .batches import Item
+from .painter import Settings
+
+
+def describe(
+    bundle: Bundle,
+    item: Item,
+    *,
+    verb: str,
+    place: tuple[int, ...],
+    seed: int,
+    settings: Settings,
+) -> dict[str, Any]:
+    """Plain values of one picture."""
+    condition, info = item.condition, bundle.info
+    width, height = condition.size
+    return {
+        "histosynth": __version__,
+        "verb": verb,
+        "synthetic": True,
+        "extent": "tile" if condition.context is None else "hole",
+        "bundle": {
+            "name": info.name,
+            "sha256": digest(info.hashes),
+            "adapter": verb_adapter(bundle, verb),
+            "dtype": str(bundle.unet.dtype).removeprefix("torch."),
+            "device": bundle.device.type,
+            "torch": torch.__version__,
+        },
+        "seed": seed,
+        "place": list(place),
+        "settings": {
+            "steps": settings.steps,
+            "guidance": settings.guidance,
+            "solver": settings.solver,
+            "shift": settings.shift,
+        },
+        "size": [width, height],
+        "mpp": info.mpp,
+        "label": condition.label,
+        "nuclei": None if condition.nuclei is None else nuclei_facts(condition.nuclei),
+        "appearance": {
+            "scale": [round(float(value), 6) for value in item.appearance.frame.scale],
+            "style": [round(float(value), 6) for value in item.appearance.style],
+        },
+        "context": None
+        if condition.context is None
+        else {
+            "image_sha256": array_sha256(condition.context.pixels),
+            "hole_sha256": array_sha256(condition.context.hole),
+            "hole_px": int(condition.context.hole.sum()),
+        },
+    }
+
+
+def verb_adapter(bundle: Bundle, verb: str) -> str | None:
+    """The adapter a verb wears on this bundle, or None where the base paints alone."""
+    name = {"synthesize": "global", "complete": "local"}[verb]
+    return name if name in adapter_names(bundle.unet) else None
+
+
+def nuclei_facts(nuclei: Nuclei) -> dict[str, Any]:
+    """How many of each kind, and a digest of places and kinds."""
+    joined = hashlib.sha256(nuclei.xy.tobytes() + nuclei.kind.tobytes()).hexdigest()
+    return {"counts": nuclei.counts(), "sha256": joined}
+
+
+def array_sha256(array: Pixels | Mask) -> str:
+    """Hex sha256 of an array's values."""
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()

@@ -1,0 +1,75 @@
+"""`synthesize`: a whole tile from its nuclei. Everything is hole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.appearance import Appearance
+from ..core.condition import Condition
+from ..core.synthetic import Synthetic
+from ..model.bundle import Bundle
+from .batches import Item, check_condition, paint_items
+from .painter import Settings
+from .provenance import describe
+from .solver import Tick, item_generator
+
+ADAPTER = "global"
+
+
+def synthesize(
+    bundle: Bundle,
+    conditions: Sequence[Condition],
+    appearances: Sequence[Appearance],
+    *,
+    seed: int,
+    variants: int,
+    settings: Settings,
+    batch: int,
+    tick: Tick | None = None,
+) -> Iterator[tuple[int, int, Synthetic]]:
+    """Paint `variants` tiles of each condition.
+
+    The noise of variant k of condition i comes from (seed, i, k): the same picture whatever the
+    batch, and whatever else is painted.
+
+    Args:
+        bundle: loaded networks.
+        conditions: nuclei, size, label; no context.
+        appearances: one per condition.
+        seed: source of all randomness.
+        variants: pictures per condition.
+        settings: how to sample.
+        batch: most pictures at a time.
+        tick: told (done, total) solver steps.
+
+    Yields:
+        (condition index, variant, picture), in the order they are done.
+
+    Raises:
+        BadSize, UnknownKinds, ScaleMismatch, UnknownLabel: before anything is painted.
+
+    """
+    for condition in conditions:
+        check_condition(condition, bundle.info)
+        bundle.label_index(condition.label)
+    places = [(index, variant) for index in range(len(conditions)) for variant in range(variants)]
+    items = [
+        Item(conditions[index], appearances[index], item_generator(seed, index, variant))
+        for index, variant in places
+    ]
+    painted = paint_items(bundle, items, adapter=ADAPTER, settings=settings, batch=batch, tick=tick)
+    for number, pixels in painted:
+        index, variant = places[number]
+        recipe: dict[str, Any] = describe(
+            bundle,
+            items[number],
+            verb="synthesize",
+            place=(index, variant),
+            seed=seed,
+            settings=settings,
+        )
+        image = pixels.round().astype(np.uint8)
+        yield index, variant, Synthetic(image, conditions[index], recipe)
