@@ -21,7 +21,6 @@ class Output:
     Attributes:
         as_json: one JSON object on stdout instead of text.
         quiet: no progress, no text.
-
     """
 
     as_json: bool = False

@@ -51,7 +51,6 @@ class StainFrame:
     Attributes:
         scale: canonical density / this tile's density, for red, green and blue; each in
             [0.2, 5]. Below 1: the tile is darker than the canonical stain.
-
     """
 
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -76,7 +75,6 @@ class Appearance:
     Attributes:
         frame: colour balance and density.
         style: (13,) float32, `STYLE_NAMES` in canonical stain, in natural units.
-
     """
 
     frame: StainFrame
@@ -89,7 +87,6 @@ def measure_appearance(pixels: Pixels, hole: Mask | None = None) -> Appearance:
     Args:
         pixels: (H, W, 3) uint8 RGB.
         hole: (H, W) bool, True where there is nothing to see; None: all is seen.
-
     """
     frame = fit_frame(pixels, hole)
     return Appearance(frame, measure_style(frame.to_canonical(pixels), hole))
@@ -120,7 +117,6 @@ def macenko_dyes(pixels: Pixels) -> NDArray[np.float64] | None:
     Returns:
         None where fewer than 500 pixels are tissue. Where only one dye can be told, directions
         are canonical and only the doses are measured.
-
     """
     density = optical_density(pixels)
     tissue = density[(density > MIN_TISSUE_OD).all(axis=1)]

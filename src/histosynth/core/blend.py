@@ -28,7 +28,6 @@ def paste(known: Pixels, painted: NDArray[np.float32], hole: Mask) -> Pixels:
 
     Returns:
         (H, W, 3) uint8, equal to `known` wherever `hole` is False.
-
     """
     out = known.copy()
     depth = np.asarray(ndimage.distance_transform_edt(hole))
@@ -49,13 +48,10 @@ def _extended(difference: NDArray[np.float32], ring: Mask) -> NDArray[np.float32
     A narrow Gaussian decides where it reaches, wider ones farther in.
     """
     weight = ring.astype(np.float32)
-    values = difference * weight[..., None]
-    total = np.zeros_like(difference)
-    mass = np.zeros_like(weight)
+    stacked = np.dstack([difference * weight[..., None], weight])
+    spread = np.zeros_like(stacked)
     for sigma, share in ((5.0, 1.0), (12.0, 1e-2), (30.0, 1e-4)):
-        mass = mass + share * np.asarray(ndimage.gaussian_filter(weight, sigma, truncate=3), np.float32)
-        for channel in range(3):
-            smooth = np.asarray(ndimage.gaussian_filter(values[..., channel], sigma, truncate=3), np.float32)
-            total[..., channel] += share * smooth
-    out: NDArray[np.float32] = total / np.maximum(mass, 1e-9)[..., None]
-    return out
+        for channel in range(4):
+            smooth = ndimage.gaussian_filter(stacked[..., channel], sigma, truncate=3)
+            spread[..., channel] = spread[..., channel] + share * smooth
+    return np.asarray(spread[..., :3] / np.maximum(spread[..., 3:], 1e-9), dtype=np.float32)

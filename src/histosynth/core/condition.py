@@ -18,7 +18,6 @@ class Context:
     Attributes:
         pixels: (H, W, 3) uint8 RGB; values inside the hole are never looked at.
         hole: (H, W) bool, True where tissue must be painted.
-
     """
 
     pixels: Pixels
@@ -52,7 +51,6 @@ class Condition:
         size: (width, height) of the tile in pixels.
         label: the bundle's label of the tissue, or None.
         context: known pixels and hole, for `local`.
-
     """
 
     nuclei: Nuclei | None

@@ -141,7 +141,7 @@ class BadPairing(InputError):
     def __init__(self, what: str, left: Sequence[str], right: Sequence[str]) -> None:
         self.left, self.right = tuple(left), tuple(right)
         parts = [f"{len(left)} without a {what} ({_some(left)})"] if left else []
-        parts += [f"{len(right)} {what} file(s) without a partner ({_some(right)})"] if right else []
+        parts += [f"{len(right)} {what}(s) without a partner ({_some(right)})"] if right else []
         super().__init__(
             f"The folders do not pair by file name: {'; '.join(parts)}.",
             "Give both files the same stem, e.g. a.png and a.csv.",

@@ -61,7 +61,6 @@ def parse_size(text: str) -> tuple[int, int]:
 
     Raises:
         BadOption: it is neither.
-
     """
     parts = text.lower().split("x")
     if len(parts) not in (1, 2) or not all(part.strip().isdigit() for part in parts):
@@ -75,7 +74,6 @@ def check_size(width: int, height: int, *, least: int, most: int, multiple: int)
 
     Raises:
         BadSize: naming the nearest size that can.
-
     """
     if any(side % multiple or not least <= side <= most for side in (width, height)):
         raise BadSize(width, height, least, most, multiple)

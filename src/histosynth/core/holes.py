@@ -20,7 +20,6 @@ def draw_hole(random: np.random.Generator, size: tuple[int, int], *, full: float
 
     Returns:
         (H, W) bool, True inside; never empty, and full only by that chance.
-
     """
     width, height = size
     if random.random() < full:

@@ -42,7 +42,6 @@ def draw_layout(
 
     Returns:
         Nuclei of the kinds epithelial, lymphocyte, stromal.
-
     """
     random = np.random.default_rng(seed)
     nests, gathering = _regions(random, size, mpp, epithelium, lymphocytes)

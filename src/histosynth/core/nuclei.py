@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import BadNuclei, UnknownKinds
+from .errors import BadNuclei, MissingScale, UnknownKinds
 from .geometry import Box
 
 MAX_PER_MM2 = 60_000.0
@@ -28,7 +28,6 @@ class Nuclei:
         kinds: class names.
         size: (width, height) of the tile in pixels.
         mpp: micrometres per pixel.
-
     """
 
     xy: NDArray[np.float32]
@@ -53,7 +52,7 @@ class Nuclei:
         names: Sequence[str],
         *,
         size: tuple[int, int],
-        mpp: float,
+        mpp: float | None,
         kinds: Sequence[str],
     ) -> Nuclei:
         """Checked nuclei from coordinates (N, 2) and class names (N).
@@ -61,8 +60,10 @@ class Nuclei:
         Raises:
             BadNuclei: a coordinate is not a number or lies outside the tile, or there are too many.
             UnknownKinds: a name is not among `kinds`.
-
+            MissingScale: `mpp` is missing or not positive.
         """
+        if mpp is None or not mpp > 0:
+            raise MissingScale("the set of nuclei")
         unknown = sorted(set(names) - set(kinds))
         if unknown:
             raise UnknownKinds(unknown, kinds)
@@ -145,7 +146,6 @@ class Nuclei:
 
         Returns:
             (K, ceil(H / cell), ceil(W / cell)) float32 in [0, 1].
-
         """
         width, height = (-(-side // cell) for side in self.size)
         out = np.zeros((len(self.kinds), height, width), np.float32)

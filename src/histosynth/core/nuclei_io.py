@@ -40,7 +40,6 @@ def read_nuclei(
     Raises:
         BadNuclei: the file is too large, not of its format, or its points cannot be used.
         UnknownKinds: a class is neither a known one nor mapped.
-
     """
     xy, names = read_points(path)
     return Nuclei.of(xy, map_kinds(names, mapping or {}), size=size, mpp=mpp, kinds=kinds)

@@ -14,7 +14,6 @@ def list_files(path: Path, suffixes: Sequence[str]) -> list[Path]:
     Raises:
         NoFiles: there is none.
         BadPairing: two files share a stem, so their results would overwrite each other.
-
     """
     if path.is_file():
         return [path]
@@ -42,7 +41,6 @@ def pair(firsts: Sequence[Path], other: Path, suffixes: Sequence[str], what: str
     Raises:
         BadPairing: a file has no partner, or a partner has no file.
         NoFiles: `other` is neither.
-
     """
     partners = list_files(other, suffixes)
     if other.is_file():

@@ -24,7 +24,6 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises:
         BadRecipe: it cannot be read or parsed.
-
     """
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -39,7 +38,6 @@ def load(path: Path, kind: type[Recipe]) -> Recipe:
 
     Raises:
         BadRecipe: with every unknown key, missing key and wrong value in it.
-
     """
     return build(read_toml(path), kind, name=str(path))
 

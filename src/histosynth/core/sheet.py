@@ -29,7 +29,6 @@ def contact_sheet(
 
     Returns:
         (H, W, 3) uint8.
-
     """
     line = 22
     columns = max((len(pictures) for _, pictures in rows), default=1)

@@ -22,7 +22,6 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises:
         NotWritable: the folder cannot be made or written.
-
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +72,6 @@ def ensure_folder(path: Path) -> Path:
 
     Raises:
         NotWritable: it cannot.
-
     """
     try:
         path.mkdir(parents=True, exist_ok=True)

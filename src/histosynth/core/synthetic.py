@@ -38,7 +38,6 @@ class Synthetic:
         pixels: (H, W, 3) uint8 RGB.
         condition: what the model was told.
         recipe: plain values that make it again: bundle, seed, place, settings, digests of inputs.
-
     """
 
     pixels: Pixels
@@ -65,7 +64,6 @@ def write_marked(path: Path, pixels: Pixels, recipe: dict[str, Any]) -> None:
     Raises:
         BadOption: another suffix. JPEG would change pixels.
         NotWritable: the place cannot be written.
-
     """
     suffix = path.suffix.lower()
     if suffix not in (".png", ".tif", ".tiff"):

@@ -56,7 +56,6 @@ def check_rgb(pixels: Pixels, name: str) -> None:
 
     Raises:
         NotRGB: naming the shape and type found.
-
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         found = f"an array of shape {pixels.shape} and type {pixels.dtype}"
@@ -69,7 +68,6 @@ def read_rgb(path: Path) -> Pixels:
     Raises:
         UnreadableImage: no picture, cut off, or over 16,384 x 16,384 px.
         NotRGB: grayscale, 16-bit, palette, or with an alpha channel.
-
     """
     with _open(path) as image:
         if image.mode != "RGB":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -53,7 +54,9 @@ def add_adapter(
     """Give the base a fresh adapter, which changes nothing until it is trained. The base is frozen."""
     unet.requires_grad_(False)
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets), init_lora_weights=True)
-    unet.add_adapter(config, adapter_name=name)
+    with warnings.catch_warnings():  # several adapters on one base are the point here
+        warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+        unet.add_adapter(config, adapter_name=name)
     wear(unet, name)
 
 
@@ -131,7 +134,6 @@ def read_adapter(path: Path) -> tuple[AdapterInfo, dict[str, Tensor]]:
 
     Raises:
         BadWeights: it is no safetensors file, or has no histosynth metadata.
-
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -150,7 +152,6 @@ def load_adapter(unet: UNet2DConditionModel, path: Path, *, kinds: Sequence[str]
         BadWeights: the file cannot be read.
         AdapterMismatch: it was trained on another base or other classes, or a tensor is missing,
             unexpected or of another shape. The base is then as it was.
-
     """
     info, tensors = read_adapter(path)
     if info.base_sha256 != base_sha256(unet):

@@ -133,7 +133,6 @@ class Bundle:
 
         Raises:
             UnknownLabel: the bundle has no such label.
-
         """
         if label is None or label == "":
             return None
@@ -177,7 +176,6 @@ def read_info(folder: Path) -> BundleInfo:
 
     Raises:
         BundleMismatch: it is absent, not of this format, or says impossible things.
-
     """
     path = folder / "bundle.json"
     try:
@@ -199,7 +197,6 @@ def load_bundle(folder: Path, *, verify: bool = True) -> Bundle:
     Raises:
         BundleMismatch: a file is missing, or another one than the card says.
         BadWeights: a weights file cannot be read.
-
     """
     info = read_info(folder)
     if verify:
@@ -213,7 +210,6 @@ def verify_hashes(folder: Path, info: BundleInfo) -> None:
 
     Raises:
         BundleMismatch: one is absent, leads out of the folder, or differs.
-
     """
     for name, expected in info.hashes.items():
         path = folder / name

@@ -30,7 +30,6 @@ def build_unet(
         widths: channels at each scale; each scale but the last halves the grid.
         layers: residual blocks per scale.
         head: channels per attention head.
-
     """
     plain = len(widths) - 1
     return UNet2DConditionModel(
@@ -56,7 +55,6 @@ class Denoiser:
         unet: the base, with or without adapters worn.
         kind: what the base predicts.
         time_scale: the base's number for level noise = 1 (1000 for flow bases here).
-
     """
 
     def __init__(

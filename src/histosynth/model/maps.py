@@ -30,7 +30,6 @@ def make_maps(
         holes: per item, (H, W) bool, or None where all is hole.
         kinds: number of nucleus classes.
         size: (width, height) in pixels.
-
     """
     width, height = size
     blank = np.zeros((kinds, height // NUCLEI_CELL, width // NUCLEI_CELL), np.float32)

@@ -34,7 +34,6 @@ class StructureMaps:
         told: (B,) 1 where nuclei are told, 0 where not.
         known: (B, 3, H, W) canonical pixels in [-1, 1], zeros inside the hole.
         hole: (B, 1, H, W), 1 inside the hole.
-
     """
 
     nuclei: Tensor
@@ -70,7 +69,6 @@ class StructureFeatures:
     Attributes:
         fine: (B, F, h, w) on the latent grid, concatenated to the latents; F may be 0.
         scales: one residual per U-Net down block.
-
     """
 
     fine: Tensor
@@ -106,7 +104,6 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         widths: own width at each scale.
         outputs: channels of the residual of each U-Net down block.
         strides: how much smaller each residual's grid is than the latent grid.
-
     """
 
     @register_to_config  # type: ignore[untyped-decorator]

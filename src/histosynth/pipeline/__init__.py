@@ -48,7 +48,6 @@ def open_bundle(
 
     Raises:
         BundleMismatch, BadWeights, AdapterMismatch: the folder is not whole.
-
     """
     from ..model.adapters import FILE, load_adapter
     from ..model.bundle import load_bundle
@@ -90,7 +89,6 @@ def synthesize(
 
     Returns:
         n pictures for each set of nuclei, in order.
-
     """
     from ..sample.synthesize import synthesize as paint
 
@@ -135,7 +133,6 @@ def complete(
         steps: solver steps; None: the bundle's default.
         guidance: 1 as trained, above 1 stricter with the nuclei; None: the bundle's default.
         bundle: from `open_bundle`; None: the compact one.
-
     """
     from ..sample.complete import complete as paint
 
@@ -156,7 +153,6 @@ def resolve_appearance(appearance: Pixels | Appearance | str | None, bundle: Bun
 
     Raises:
         BadOption: no palette entry of that name.
-
     """
     if isinstance(appearance, Appearance):
         return appearance

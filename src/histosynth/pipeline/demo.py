@@ -43,7 +43,6 @@ def run_demo(
 
     Returns:
         Where things are, how many, and how long it took.
-
     """
     began = time.monotonic()
     images = ensure_folder(ensure_folder(out) / "images")

@@ -56,7 +56,6 @@ def read_kind_map(path: Path | None) -> dict[str, str]:
 
     Raises:
         BadRecipe: it is not flat.
-
     """
     if path is None:
         return {}

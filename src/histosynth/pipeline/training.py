@@ -40,7 +40,6 @@ def read_train_recipe(path: Path) -> AutoencoderRecipe | DiffusionRecipe:
 
     Raises:
         BadRecipe: with all its problems.
-
     """
     values = recipes.read_toml(path)
     task = values.get("task")

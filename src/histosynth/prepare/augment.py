@@ -30,7 +30,6 @@ def stain_matrix(generator: np.random.Generator, strength: float) -> NDArray[np.
         generator: source of randomness.
         strength: standard deviation of the log of each dye's scale; 0 changes nothing,
             0.15 stays within what laboratories produce.
-
     """
     dyes = np.exp(generator.normal(0.0, strength, 3) * np.array([1.0, 1.0, 0.5]))
     turn = generator.normal(0.0, strength / 6, (3, 3))  # the dyes' hues differ too, a little

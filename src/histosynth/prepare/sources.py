@@ -64,7 +64,6 @@ def open_source(source: TileSource, *, root: Path, mpp: float, kinds: Sequence[s
     Raises:
         BadRecipe: the folder or a listed file is missing, or a name has no patient.
         HistosynError: whatever reading a picture or centroids refuses.
-
     """
     return [_open_one(path, source, root=root, mpp=mpp, kinds=kinds) for path in list_images(source, root)]
 
@@ -91,7 +90,6 @@ def patient_of(stem: str, pattern: str) -> str:
 
     Raises:
         BadRecipe: the pattern does not match.
-
     """
     found = re.search(pattern, stem)
     if found is None:
@@ -104,7 +102,6 @@ def refuse_leaks(training: Iterable[Example], validation: Iterable[Example]) -> 
 
     Raises:
         SplitLeak: naming them.
-
     """
     shared = {example.tile.ref.patient for example in training} & {
         example.tile.ref.patient for example in validation

@@ -29,7 +29,6 @@ class Item:
         condition: what the model is told; its size a multiple of the latent cell.
         appearance: stain and style to paint in.
         generator: the item's own randomness.
-
     """
 
     condition: Condition
@@ -44,7 +43,6 @@ def check_condition(condition: Condition, info: BundleInfo) -> None:
         BadSize: a side is no multiple of 8 or outside 128..1024 px.
         UnknownKinds: the nuclei's classes are not the bundle's.
         ScaleMismatch: the nuclei's scale is too far from the bundle's.
-
     """
     width, height = condition.size
     check_size(width, height, least=info.least_px, most=info.most_px, multiple=info.multiple_px)
@@ -60,7 +58,6 @@ def check_scale(mpp: float, info: BundleInfo) -> None:
 
     Raises:
         ScaleMismatch: naming both.
-
     """
     if not abs(np.log(mpp / info.mpp)) <= np.log(1 + info.mpp_tolerance):
         raise ScaleMismatch(mpp, info.mpp, info.mpp_tolerance)
@@ -87,7 +84,6 @@ def paint_items(
 
     Yields:
         (index of the item, (H, W, 3) float32 in [0, 255] in the item's own stain).
-
     """
     worn = adapter if adapter in adapter_names(bundle.unet) else None
     groups = list(_groups(items, batch))

@@ -48,7 +48,6 @@ def complete(
 
     Raises:
         BadSize, UnknownKinds, ScaleMismatch, UnknownLabel: before anything is painted.
-
     """
     items = []
     for index, condition in enumerate(conditions):

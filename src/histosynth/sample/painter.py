@@ -23,7 +23,6 @@ class Settings:
         guidance: 1 follows the nuclei as trained; above 1 follows them more strictly and varies less.
         solver: one of `solver.SOLVERS`.
         shift: above 1 spends more steps at high noise.
-
     """
 
     steps: int = 20
@@ -50,7 +49,6 @@ def paint_latents(
         noise: (B, C, h, w) unit normal.
         settings: steps, guidance, solver.
         tick: told (done, total).
-
     """
     denoiser, device = bundle.denoiser, bundle.device
     style = style.to(device)

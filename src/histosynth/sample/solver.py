@@ -67,7 +67,6 @@ def solve(
 
     Raises:
         BadOption: unknown solver, or steps out of 1..200.
-
     """
     if solver not in SOLVERS:
         raise BadOption("solver", solver, f"one of {', '.join(SOLVERS)}")

@@ -50,7 +50,6 @@ def synthesize(
 
     Raises:
         BadSize, UnknownKinds, ScaleMismatch, UnknownLabel: before anything is painted.
-
     """
     for condition in conditions:
         check_condition(condition, bundle.info)

@@ -24,7 +24,6 @@ class AutoencoderTask:
         model: the network, on its device and in its working type.
         train: tiles, (H, W, 3) uint8 each.
         held_out: tiles of other patients; their central crops are measured.
-
     """
 
     def __init__(

@@ -51,7 +51,6 @@ class DiffusionTask:
         loop: batch size.
         paint: makes pictures of a batch, for the sheet; handed in, because training does not sample.
         save: writes the weights in their final format.
-
     """
 
     def __init__(

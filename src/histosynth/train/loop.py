@@ -62,7 +62,6 @@ def fit(
         run: folder for state, log, pictures and the exported weights.
         seed: with the step number, the source of all randomness.
         report: called after each step with its numbers.
-
     """
     state = TrainState(task.modules, plan)
     checkpoint = run / "state.safetensors"

@@ -58,7 +58,6 @@ def diffusion_loss(
         kind: the network's units.
         places: (B, 1, h, w) from `place_weights`; normalised here to mean 1 per item.
         min_snr: gamma of min-SNR; 0 weighs all levels alike in the network's units.
-
     """
     error = (output - target_of(kind, clean, noise, level)) ** 2
     places = places / places.mean(dim=(1, 2, 3), keepdim=True)

@@ -115,7 +115,6 @@ def train_diffusion(
         paint: makes the validation pictures.
         watch: told of progress.
         device: where to compute; views are encoded there too.
-
     """
     examples, held_out = open_examples(recipe.data, here)
     remember(recipe, run)
@@ -273,7 +272,6 @@ def remember(recipe: AutoencoderRecipe | DiffusionRecipe, run: Path) -> None:
 
     Raises:
         ResumeMismatch: naming what changed.
-
     """
     ensure_folder(run)
     saved, now = run / "recipe.json", recipes.as_dict(recipe)

@@ -95,7 +95,6 @@ class TrainState:
 
         Raises:
             BadWeights: the file is cut off, or of another model.
-
         """
         try:
             with safe_open(path, framework="pt") as file:

@@ -42,7 +42,6 @@ class View:
         styles: (5, S) float32, natural units.
         nuclei: centroids in the view's frame, or None.
         label: the tile's label, may be empty.
-
     """
 
     latents: Tensor
@@ -85,7 +84,6 @@ def open_views(
         stain_jitter: strength of `prepare.augment.stain_matrix`; the first view has none.
         seed: source of poses and jitter.
         tick: told (done, total) while encoding.
-
     """
     if not path.exists():
         tensors = dict(_encode_all(examples, autoencoder, views, stain_jitter, seed, tick))

@@ -1,0 +1,36 @@
+"""What tests share: one thread, a tiny bundle on disk, a fake tissue tile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from histosynth.testing import tiny_bundle
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny bundle saved to disk; do not change it."""
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny_bundle().save(folder)
+    return folder
+
+
+@pytest.fixture
+def tile() -> np.ndarray:
+    """(136, 128, 3) uint8 that is stained like H&E: pink ground, violet discs, some glass."""
+    random = np.random.default_rng(0)
+    rows, columns = np.mgrid[:136, :128]
+    ground = np.array([225.0, 170.0, 205.0]) + 12 * random.standard_normal((136, 128, 1))
+    picture = np.broadcast_to(ground, (136, 128, 3)).copy()
+    for _ in range(40):
+        y, x = random.uniform(0, 136), random.uniform(0, 128)
+        inside = np.hypot(rows - y, columns - x) < random.uniform(3, 7)
+        picture[inside] = np.array([95.0, 65.0, 140.0]) + 15 * random.standard_normal((int(inside.sum()), 1))
+    picture[:20, :20] = 246
+    return picture.clip(0, 255).astype(np.uint8)

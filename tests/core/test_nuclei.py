@@ -1,0 +1,157 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from histosynth.core.errors import BadNuclei, MissingScale, UnknownKinds
+from histosynth.core.geometry import Box
+from histosynth.core.nuclei import Nuclei
+from histosynth.core.nuclei_io import read_nuclei, write_csv, write_geojson
+
+KINDS = ("epithelial", "lymphocyte", "stromal")
+
+
+def some(count=30, size=(64, 48), seed=0):
+    random = np.random.default_rng(seed)
+    xy = random.uniform(-0.5, np.array(size) - 0.51, (count, 2))
+    return Nuclei.of(xy, [KINDS[i % 3] for i in range(count)], size=size, mpp=0.5, kinds=KINDS)
+
+
+def test_zero_nuclei_are_allowed():
+    assert len(Nuclei.of([], [], size=(64, 64), mpp=0.5, kinds=KINDS)) == 0
+    assert Nuclei.none((64, 64), 0.5, KINDS).rasterize().max() == 0
+
+
+@pytest.mark.parametrize(
+    ("xy", "sentence"),
+    [
+        ([[64.0, 3.0]], "1 of 1 centroids lie outside the tile of 64 x 48 px (first: row 1 at x=64, y=3)"),
+        ([[3.0, 3.0], [-1.0, 3.0]], "row 2 at x=-1"),
+        ([[np.nan, 3.0]], "1 of 1 centroids are not numbers"),
+        ([[np.inf, 3.0]], "not numbers"),
+    ],
+)
+def test_impossible_centroids_are_refused_with_the_row(xy, sentence):
+    with pytest.raises(BadNuclei) as caught:
+        Nuclei.of(xy, ["stromal"] * len(xy), size=(64, 48), mpp=0.5, kinds=KINDS)
+    assert sentence in str(caught.value)
+
+
+def test_hundred_thousand_nuclei_in_one_tile_are_refused_by_density():
+    xy = np.random.default_rng(0).uniform(0, 255, (100_000, 2))
+    with pytest.raises(BadNuclei, match=r"100,000 nuclei on a tile of 256 x 256 px.*per mm2"):
+        Nuclei.of(xy, ["stromal"] * len(xy), size=(256, 256), mpp=0.5, kinds=KINDS)
+
+
+def test_unknown_kinds_are_listed_with_the_remedy():
+    with pytest.raises(UnknownKinds) as caught:
+        Nuclei.of([[1, 1], [2, 2]], ["Tumor", "stromal"], size=(64, 48), mpp=0.5, kinds=KINDS)
+    assert "Tumor" in caught.value.problem and "lymphocyte" in caught.value.problem
+    assert "--kinds" in caught.value.remedy
+
+
+@pytest.mark.parametrize("mpp", [None, 0.0, -1.0, float("nan")])
+def test_a_scale_is_required(mpp):
+    with pytest.raises(MissingScale, match="mpp"):
+        Nuclei.of([[1, 1]], ["stromal"], size=(64, 48), mpp=mpp, kinds=KINDS)
+
+
+def test_arrays_are_read_only():
+    with pytest.raises(ValueError, match="read-only"):
+        some().xy[0, 0] = 3
+
+
+def test_crop_then_concat_keeps_all_nuclei():
+    nuclei = some()
+    left, right = nuclei.crop(Box(0, 0, 32, 48)), nuclei.crop(Box(32, 0, 32, 48))
+    assert len(left) + len(right) == len(nuclei)
+    assert left.concat(right).counts() == nuclei.counts()
+
+
+@pytest.mark.parametrize("index", range(8))
+def test_a_pose_of_the_nuclei_is_the_pose_of_their_map(index):
+    nuclei = some()
+    turned = np.rot90(nuclei.rasterize(cell=1), index % 4, axes=(1, 2))
+    turned = turned[:, :, ::-1] if index >= 4 else turned
+    np.testing.assert_allclose(nuclei.pose(index).rasterize(cell=1), turned, atol=2e-3)
+
+
+@given(dx=st.integers(-6, 6), dy=st.integers(-6, 6))
+def test_a_shift_of_the_nuclei_is_a_shift_of_the_map(dx, dy):
+    nuclei = Nuclei.of([[20.3, 18.7]], ["stromal"], size=(64, 48), mpp=0.5, kinds=KINDS)
+    moved = nuclei.shift(2 * dx, 2 * dy).rasterize(cell=2)
+    expected = np.roll(nuclei.rasterize(cell=2), (dy, dx), axis=(1, 2))
+    np.testing.assert_allclose(moved, expected, atol=1e-5)
+
+
+def test_a_splat_peaks_at_one_on_its_cell():
+    nuclei = Nuclei.of([[10.5, 20.5]], ["lymphocyte"], size=(64, 48), mpp=0.5, kinds=KINDS)
+    raster = nuclei.rasterize(cell=2, sigma_px=2.0)
+    assert raster[1, 10, 5] == pytest.approx(1.0)
+    assert raster[1, 10, 6] == pytest.approx(np.exp(-0.5))
+    assert raster[0].max() == 0
+
+
+@given(factor=st.sampled_from([0.5, 2.0, 4.0]))
+def test_there_and_back_in_scale_is_the_same_place(factor):
+    nuclei = some()
+    size = (int(64 * factor), int(48 * factor))
+    back = nuclei.to_mpp(0.5 / factor, size).to_mpp(0.5, (64, 48))
+    np.testing.assert_allclose(back.xy, nuclei.xy, atol=1e-4)
+
+
+@pytest.mark.parametrize("write", [write_csv, write_geojson])
+def test_files_give_back_what_was_written(tmp_path, write):
+    nuclei, path = some(), tmp_path / ("n.csv" if write is write_csv else "n.geojson")
+    write(path, nuclei)
+    again = read_nuclei(path, size=nuclei.size, mpp=0.5, kinds=KINDS)
+    np.testing.assert_allclose(again.xy, nuclei.xy, atol=0.011)
+    assert (again.kind == nuclei.kind).all()
+
+
+def test_polygons_become_their_area_centroid_and_class_names_are_mapped(tmp_path):
+    ring = [[10, 10], [20, 10], [20, 20], [10, 20], [10, 10]]
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"objectType": "detection", "classification": {"name": "Tumor"}},
+    }
+    path = tmp_path / "cells.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    read = {"size": (64, 48), "mpp": 0.5, "kinds": KINDS}
+    with pytest.raises(UnknownKinds):
+        read_nuclei(path, **read)
+    nuclei = read_nuclei(path, mapping={"Tumor": "epithelial"}, **read)
+    np.testing.assert_allclose(nuclei.xy, [[14.5, 14.5]])  # QuPath counts from the pixel's corner
+    assert nuclei.counts()["epithelial"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("a.csv", "a,b,c\n1,2,x\n", "not with the header x,y,class"),
+        ("a.csv", "x,y,class\n1,two,stromal\n", "line 2"),
+        ("a.csv", "x,y,class\n1,2\n", "line 2"),
+        ("a.csv", "", "begins with 'nothing'"),
+        ("a.geojson", "{", "is not JSON"),
+        ("a.geojson", "3", "no list of features"),
+        (
+            "a.geojson",
+            '[{"geometry": {"type": "LineString", "coordinates": []}, "properties": {}}]',
+            "feature 1",
+        ),
+        (
+            "a.geojson",
+            '[{"geometry": {"type": "LineString", "coordinates": [[1,1],[2,2]]},'
+            ' "properties": {"classification": {"name": "x"}}}]',
+            "not a point or polygon",
+        ),
+    ],
+)
+def test_broken_files_are_refused_with_the_place(tmp_path, name, text, sentence):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(BadNuclei, match=sentence):
+        read_nuclei(path, size=(64, 48), mpp=0.5, kinds=KINDS)

@@ -1,0 +1,178 @@
+"""Adapters: isolation is proved, not promised."""
+
+import copy
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from histosynth.core.errors import AdapterMismatch, BadWeights
+from histosynth.model.adapters import (
+    FILE,
+    AdapterInfo,
+    adapter_names,
+    adapter_parameters,
+    add_adapter,
+    base_sha256,
+    load_adapter,
+    save_adapter,
+    wear,
+    wearing,
+)
+from histosynth.model.prediction import flow_level
+from histosynth.model.structure import StructureMaps
+from histosynth.testing import tiny_bundle
+
+TARGETS = ("conv1", "conv2", "to_q", "to_k", "to_v", "to_out.0")
+
+
+def painted(bundle):
+    maps = StructureMaps(
+        torch.ones(1, 3, 64, 64) * 0.2, torch.ones(1), torch.zeros(1, 3, 128, 128), torch.ones(1, 1, 128, 128)
+    )
+    noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    time = torch.tensor([0.6])
+    with torch.inference_mode():
+        features = bundle.structure(maps)
+        return bundle.denoiser.denoise(noise, time, flow_level(time), features, torch.zeros(1, 15))
+
+
+def train_a_little(bundle, name, steps=3):
+    """A few honest optimiser steps on one adapter, the way the trainer sets it up."""
+    add_adapter(bundle.unet, name, rank=4, alpha=4.0, targets=TARGETS)
+    trained = [parameter for parameter in bundle.unet.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.SGD(trained, lr=0.5)
+    for step in range(steps):
+        noise = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(step))
+        features = bundle.structure(
+            StructureMaps(
+                torch.zeros(2, 3, 64, 64),
+                torch.zeros(2),
+                torch.zeros(2, 3, 128, 128),
+                torch.ones(2, 1, 128, 128),
+            )
+        )
+        said = bundle.denoiser.raw(noise, torch.tensor([0.3, 0.7]), features, torch.zeros(2, 15))
+        said.square().mean().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    wear(bundle.unet, None)
+
+
+def facts(bundle, name):
+    return AdapterInfo(name, 4, 4.0, TARGETS, base_sha256(bundle.unet), bundle.info.kinds, 0.5)
+
+
+def test_training_an_adapter_leaves_the_base_bit_exact_and_changes_the_output():
+    bundle = tiny_bundle()
+    before, weights, sha256 = painted(bundle), copy.deepcopy(bundle.unet.state_dict()), base_sha256(bundle.unet)
+    train_a_little(bundle, "global")
+    after = {key.replace(".base_layer.", "."): value for key, value in bundle.unet.state_dict().items()}
+    assert all(torch.equal(after[key], value) for key, value in weights.items())
+    assert base_sha256(bundle.unet) == sha256
+    assert torch.equal(painted(bundle), before), "with no adapter worn the base must paint as it did"
+    with wearing(bundle.unet, "global"):
+        assert not torch.equal(painted(bundle), before)
+    assert torch.equal(painted(bundle), before)
+
+
+def test_a_fresh_adapter_changes_nothing():
+    bundle = tiny_bundle()
+    before = painted(bundle)
+    add_adapter(bundle.unet, "global", rank=4, alpha=4.0, targets=TARGETS)
+    assert torch.equal(painted(bundle), before)
+
+
+def test_training_global_leaves_local_untouched():
+    bundle = tiny_bundle()
+    train_a_little(bundle, "local")
+    kept = [parameter.detach().clone() for parameter in adapter_parameters(bundle.unet, "local")]
+    with wearing(bundle.unet, "local"):
+        before = painted(bundle)
+    train_a_little(bundle, "global")
+    assert kept and all(
+        torch.equal(a, b) for a, b in zip(kept, adapter_parameters(bundle.unet, "local"), strict=True)
+    )
+    with wearing(bundle.unet, "local"):
+        assert torch.equal(painted(bundle), before)
+    with wearing(bundle.unet, "global"):
+        assert not torch.equal(painted(bundle), before)
+
+
+def test_an_adapter_is_the_same_after_saving_and_loading(tmp_path):
+    bundle = tiny_bundle()
+    train_a_little(bundle, "global")
+    path = save_adapter(bundle.unet, facts(bundle, "global"), tmp_path, dtype=torch.float32)
+    with wearing(bundle.unet, "global"):
+        expected = painted(bundle)
+    fresh = tiny_bundle()
+    info = load_adapter(fresh.unet, path, kinds=fresh.info.kinds)
+    assert info.name == "global" and info.rank == 4
+    with wearing(fresh.unet, "global"):
+        assert torch.equal(painted(fresh), expected)
+
+
+def test_diffusers_itself_can_read_the_file(tmp_path):
+    bundle = tiny_bundle()
+    train_a_little(bundle, "global")
+    save_adapter(bundle.unet, facts(bundle, "global"), tmp_path, dtype=torch.float32)
+    fresh = tiny_bundle()
+    fresh.unet.load_lora_adapter(
+        str(tmp_path), weight_name=FILE, prefix="unet", adapter_name="x", local_files_only=True
+    )
+    with wearing(bundle.unet, "global"):
+        expected = painted(bundle)
+    torch.testing.assert_close(painted(fresh), expected)
+
+
+def test_an_adapter_of_another_base_is_refused_and_nothing_is_loaded(tmp_path):
+    bundle = tiny_bundle()
+    train_a_little(bundle, "global")
+    path = save_adapter(bundle.unet, facts(bundle, "global"), tmp_path)
+    other = tiny_bundle(seed=1)
+    with pytest.raises(AdapterMismatch, match="another base"):
+        load_adapter(other.unet, path, kinds=other.info.kinds)
+    assert adapter_names(other.unet) == ()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda tensors: tensors.pop(sorted(tensors)[0]), "1 missing"),
+        (lambda tensors: tensors.update({"unet.extra.lora_A.weight": torch.zeros(4, 4)}), "1 unexpected"),
+        (lambda tensors: tensors.update({sorted(tensors)[0]: torch.zeros(1, 1)}), "1 unexpected"),
+    ],
+)
+def test_an_incomplete_adapter_is_refused_whole(tmp_path, spoil, sentence):
+    bundle = tiny_bundle()
+    train_a_little(bundle, "global")
+    info = facts(bundle, "global")
+    path = save_adapter(bundle.unet, info, tmp_path)
+    tensors = load_file(path)
+    spoil(tensors)
+    from dataclasses import asdict
+
+    save_file(tensors, path, metadata={"histosynth": json.dumps(asdict(info))})
+    fresh = tiny_bundle()
+    before = painted(fresh)
+    with pytest.raises(AdapterMismatch, match=sentence):
+        load_adapter(fresh.unet, path, kinds=fresh.info.kinds)
+    assert adapter_names(fresh.unet) == ()
+    assert torch.equal(painted(fresh), before)
+
+
+def test_other_classes_are_refused(tmp_path):
+    bundle = tiny_bundle()
+    train_a_little(bundle, "global")
+    path = save_adapter(bundle.unet, facts(bundle, "global"), tmp_path)
+    with pytest.raises(AdapterMismatch, match="nucleus classes"):
+        load_adapter(tiny_bundle().unet, path, kinds=("tumour",))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04pickle", b"\xff" * 100])
+def test_what_is_no_adapter_file_is_refused(tmp_path, content):
+    path = tmp_path / FILE
+    path.write_bytes(content)
+    with pytest.raises(BadWeights):
+        load_adapter(tiny_bundle().unet, path, kinds=("x",))

@@ -1,0 +1,41 @@
+"""The algebra between network outputs, clean latents and loss weights."""
+
+import pytest
+import torch
+
+from histosynth.model.prediction import Level, clean_from, flow_level, min_snr_weight, target_of
+
+KINDS = ("flow", "epsilon", "v_prediction")
+
+
+def level_of(kind, count=16):
+    time = torch.linspace(0.05, 0.95, count)
+    if kind == "flow":
+        return flow_level(time)
+    return Level(torch.cos(time * torch.pi / 2), torch.sin(time * torch.pi / 2))
+
+
+def draw(count=16):
+    generator = torch.Generator().manual_seed(0)
+    return (torch.randn(count, 3, 4, 4, generator=generator) for _ in range(2))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_perfect_output_gives_back_the_clean_latents(kind):
+    clean, noise = draw()
+    level = level_of(kind)
+    said = target_of(kind, clean, noise, level)
+    torch.testing.assert_close(clean_from(kind, said, level.mix(clean, noise), level), clean, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_min_snr_weighs_the_clean_estimate_alike_in_all_units(kind):
+    """Hang et al. 2023: whatever the units, an error of the clean estimate counts min(SNR, gamma)."""
+    clean, noise = draw()
+    level, gamma = level_of(kind), 5.0
+    noisy, said = level.mix(clean, noise), target_of(kind, clean, noise, level)
+    wrong = said + 0.1
+    in_output = min_snr_weight(kind, level, gamma) * 0.1**2
+    clean_error = (clean_from(kind, wrong, noisy, level) - clean)[:, 0, 0, 0]
+    expected = level.snr.clamp(max=gamma) * clean_error**2
+    torch.testing.assert_close(in_output, expected, rtol=1e-3, atol=1e-7)
