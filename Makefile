@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all check format bench clean
+.PHONY: help setup demo test test-all check format docs bench clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -34,6 +34,9 @@ check: $(STAMP)  ## format, lint, types, import contracts
 format: $(STAMP) ## put the code in form
 	$(BIN)/ruff format src tests benchmarks
 	$(BIN)/ruff check --fix src tests benchmarks
+
+docs: $(STAMP)   ## write docs/cli anew
+	$(BIN)/python docs/write_help.py
 
 bench: $(STAMP)  ## quality and speed tables (needs the shared tissue for quality)
 	$(BIN)/python benchmarks/quality.py

@@ -66,7 +66,11 @@ def facts(bundle, name):
 
 def test_training_an_adapter_leaves_the_base_bit_exact_and_changes_the_output():
     bundle = tiny_bundle()
-    before, weights, sha256 = painted(bundle), copy.deepcopy(bundle.unet.state_dict()), base_sha256(bundle.unet)
+    before, weights, sha256 = (
+        painted(bundle),
+        copy.deepcopy(bundle.unet.state_dict()),
+        base_sha256(bundle.unet),
+    )
     train_a_little(bundle, "global")
     after = {key.replace(".base_layer.", "."): value for key, value in bundle.unet.state_dict().items()}
     assert all(torch.equal(after[key], value) for key, value in weights.items())

@@ -25,7 +25,9 @@ def test_a_perfect_output_gives_back_the_clean_latents(kind):
     clean, noise = draw()
     level = level_of(kind)
     said = target_of(kind, clean, noise, level)
-    torch.testing.assert_close(clean_from(kind, said, level.mix(clean, noise), level), clean, atol=2e-5, rtol=0)
+    torch.testing.assert_close(
+        clean_from(kind, said, level.mix(clean, noise), level), clean, atol=2e-5, rtol=0
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -46,12 +46,11 @@ def synthesize(
 ) -> None:
     """`histosynth synthesize`."""
     box = parse_size(size)
-    from ..pipeline import open_bundle
     from ..pipeline.files import Ask, synthesize_files
 
     with output.progress("painting") as tick:
         outcome = synthesize_files(
-            open_bundle(bundle),
+            bundle,
             nuclei,
             out,
             size=box,
@@ -74,13 +73,10 @@ def complete(
     output: Output,
 ) -> None:
     """`histosynth complete`."""
-    from ..pipeline import open_bundle
     from ..pipeline.files import Ask, complete_files
 
     with output.progress("completing") as tick:
-        outcome = complete_files(
-            open_bundle(bundle), image, hole, out, nuclei=nuclei, ask=Ask(**ask), tick=tick
-        )
+        outcome = complete_files(bundle, image, hole, out, nuclei=nuclei, ask=Ask(**ask), tick=tick)
     _report(outcome, output)
 
 

@@ -53,7 +53,9 @@ def draw_layout(
     taken = np.zeros((0, 2))
     apart, names = np.zeros(0), []
     for kind in KINDS:
-        points = _throw(random, density[kind], mpp, APART_UM[kind] / mpp, taken, apart)
+        points = _throw(
+            random, density[kind], mpp=mpp, apart_px=APART_UM[kind] / mpp, taken=taken, apart=apart
+        )
         taken = np.concatenate([taken, points])
         apart = np.concatenate([apart, np.full(len(points), APART_UM[kind] / mpp)])
         names += [kind] * len(points)
@@ -91,6 +93,7 @@ def _field(random: np.random.Generator, size: tuple[int, int], length_px: float)
 def _throw(
     random: np.random.Generator,
     per_mm2: NDArray[np.float64],
+    *,
     mpp: float,
     apart_px: float,
     taken: NDArray[np.float64],

@@ -101,7 +101,7 @@ def base_sha256(unet: UNet2DConditionModel) -> str:
     for key in sorted(state, key=_plain):
         if ".lora_" not in key:
             digest.update(_plain(key).encode())
-            digest.update(state[key].detach().cpu().half().contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(state[key].detach().cpu().half().numpy().tobytes())  # C order
     return digest.hexdigest()
 
 

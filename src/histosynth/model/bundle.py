@@ -27,6 +27,7 @@ from ..core.errors import BadRecipe, BadWeights, BundleMismatch, UnknownLabel
 from ..core.store import sha256_of, write_json
 from .autoencoder import FACTOR
 from .denoiser import Denoiser
+from .device import convert
 from .prediction import Kind
 from .structure import StructureEncoder
 
@@ -110,6 +111,12 @@ class Bundle:
         """Where the networks are."""
         return torch.device(self.unet.device)
 
+    @property
+    def grid_px(self) -> int:
+        """The networks' canvas is a multiple of this: each U-Net scale halves the latent grid."""
+        scales: int = len(self.unet.config["block_out_channels"])
+        return FACTOR << (scales - 1)
+
     def standardise(self, latents: Tensor) -> Tensor:
         """Raw latents (B, C, h, w) => zero mean, unit variance per channel, float32."""
         mean, std = self._moments(latents)
@@ -148,7 +155,7 @@ class Bundle:
     ) -> Bundle:
         """Move and convert all networks, in place; convolutions in channels-last order."""
         for part in (self.autoencoder, self.unet, self.structure):
-            part.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
+            convert(part, device=device, dtype=dtype)
         return self
 
     def save(self, folder: Path, *, dtype: torch.dtype = torch.float16) -> None:
@@ -157,8 +164,9 @@ class Bundle:
         for name in PARTS:
             part = getattr(self, name)
             before = part.dtype
-            part.to(dtype).save_pretrained(folder / name)
-            part.to(before)
+            convert(part, dtype=dtype)
+            part.save_pretrained(folder / name)
+            convert(part, dtype=before)
             for file in sorted((folder / name).glob("*.safetensors")):
                 hashes[f"{name}/{file.name}"] = sha256_of(file)
         adapters = {k: v for k, v in self.info.hashes.items() if k.startswith("adapters/")}

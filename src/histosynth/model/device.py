@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import time
 from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from ..core.errors import BadOption
 
@@ -37,6 +39,18 @@ def pick_dtype(device: torch.device, wanted: str | None = None) -> torch.dtype:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     return torch.bfloat16 if bf16_gain() >= GAIN else torch.float32
+
+
+def convert(
+    part: nn.Module, *, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+) -> None:
+    """Move and convert a network in place, in channels-last order.
+
+    torch's own `to`: the one of diffusers warns of a list of float32 modules that is empty here.
+    """
+    to: Any = nn.Module.to
+    to(part, device=device, dtype=dtype)
+    to(part, memory_format=torch.channels_last)
 
 
 @cache

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core.nuclei import Nuclei
@@ -16,11 +19,12 @@ from .structure import NUCLEI_CELL, StructureMaps
 
 def make_maps(
     nuclei: Sequence[Nuclei | None],
-    known: Sequence[np.ndarray | None],
+    known: Sequence[NDArray[Any] | None],
     holes: Sequence[Mask | None],
     *,
     kinds: int,
     size: tuple[int, int],
+    grid_px: int = NUCLEI_CELL,
 ) -> StructureMaps:
     """Maps of a batch of conditions of one size.
 
@@ -30,17 +34,27 @@ def make_maps(
         holes: per item, (H, W) bool, or None where all is hole.
         kinds: number of nucleus classes.
         size: (width, height) in pixels.
+        grid_px: the maps' sides are rounded up to a multiple of this; what is added is hole without
+            nuclei, to be cut off after painting.
     """
     width, height = size
-    blank = np.zeros((kinds, height // NUCLEI_CELL, width // NUCLEI_CELL), np.float32)
-    splats = [blank if one is None else one.rasterize(cell=NUCLEI_CELL) for one in nuclei]
-    told = [0.0 if one is None else 1.0 for one in nuclei]
-    everything = np.ones((height, width), bool)
+    right, bottom = -width % grid_px, -height % grid_px
+    blank = np.zeros((kinds, -(-height // NUCLEI_CELL), -(-width // NUCLEI_CELL)), np.float32)
+    splats = np.stack([blank if one is None else one.rasterize(cell=NUCLEI_CELL) for one in nuclei])
+    everything, canvas = np.ones((height, width), bool), np.zeros((height, width, 3), np.float32)
     masks = torch.from_numpy(np.stack([everything if hole is None else hole for hole in holes])).float()
-    canvas = np.zeros((height, width, 3), np.float32)
     seen = to_signal(torch.from_numpy(np.stack([canvas if one is None else one for one in known])))
-    hole = masks[:, None]
-    return StructureMaps(torch.from_numpy(np.stack(splats)), torch.tensor(told), seen * (1 - hole), hole)
+    hole = F.pad(masks[:, None], (0, right, 0, bottom), value=1.0)
+    added = (
+        (width + right) // NUCLEI_CELL - blank.shape[2],
+        (height + bottom) // NUCLEI_CELL - blank.shape[1],
+    )
+    return StructureMaps(
+        nuclei=F.pad(torch.from_numpy(splats), (0, added[0], 0, added[1])),
+        told=torch.tensor([0.0 if one is None else 1.0 for one in nuclei]),
+        known=F.pad(seen * (1 - masks[:, None]), (0, right, 0, bottom)),
+        hole=hole,
+    )
 
 
 def style_length(styles: int, labels: int) -> int:

@@ -20,7 +20,7 @@ from ..model.bundle import Bundle
 from ..sample.batches import check_condition, check_scale
 from ..sample.complete import complete
 from ..sample.synthesize import synthesize
-from . import resolve_appearance, settings_for
+from . import open_bundle, resolve_appearance, settings_for
 
 Tick = Callable[[int, int], None]
 
@@ -67,7 +67,7 @@ def read_kind_map(path: Path | None) -> dict[str, str]:
 
 
 def synthesize_files(
-    bundle: Bundle,
+    path: Path | None,
     nuclei: Path,
     out: Path,
     *,
@@ -79,8 +79,8 @@ def synthesize_files(
 ) -> Outcome:
     """Paint `out/<stem>_<k>.png` for each nuclei file; a refused file is reported and passed over."""
     files = list_files(nuclei, NUCLEI_SUFFIXES)
-    looks = _appearances(appearance, files, bundle)
-    mpp, mapping = _scale(ask, bundle), read_kind_map(ask.kinds)
+    mapping, bundle = read_kind_map(ask.kinds), open_bundle(path)
+    looks, mpp = _appearances(appearance, files, bundle), _scale(ask, bundle)
     settings = settings_for(bundle, ask.steps, ask.guidance)
     bundle.label_index(ask.label)
     outcome, ready = Outcome(), []
@@ -112,16 +112,16 @@ def synthesize_files(
     )
     recipes = {}
     for index, variant, picture in painted:
-        path = out / f"{ready[index][0].stem}_{variant}.png"
-        picture.save(path)
-        outcome.written.append(path)
-        recipes[path.name] = picture.recipe
+        target = out / f"{ready[index][0].stem}_{variant}.png"
+        picture.save(target)
+        outcome.written.append(target)
+        recipes[target.name] = picture.recipe
     write_json(out / "recipe.json", recipes)
     return outcome
 
 
 def complete_files(
-    bundle: Bundle,
+    path: Path | None,
     image: Path,
     hole: Path,
     out: Path,
@@ -137,8 +137,8 @@ def complete_files(
         [None] * len(images) if nuclei is None else pair(images, nuclei, NUCLEI_SUFFIXES, "nuclei file")
     )
     targets = _targets(images, image, out)
-    mpp, mapping = _scale(ask, bundle), read_kind_map(ask.kinds)
-    settings = settings_for(bundle, ask.steps, ask.guidance)
+    mapping, bundle = read_kind_map(ask.kinds), open_bundle(path)
+    mpp, settings = _scale(ask, bundle), settings_for(bundle, ask.steps, ask.guidance)
     bundle.label_index(ask.label)
     outcome, ready = Outcome(), []
     for file, mask, points, target in zip(images, holes, cells, targets, strict=True):
@@ -147,7 +147,7 @@ def complete_files(
             context, size = Context(pixels, read_mask(mask)), (pixels.shape[1], pixels.shape[0])
             found = _optional_nuclei(points, size, mpp, bundle, mapping)
             condition = Condition(found, size, ask.label, context)
-            check_completable(condition, bundle)
+            check_condition(condition, bundle.info)
             ready.append((target, condition))
         except HistosynError as error:
             outcome.refused[str(file)] = error
@@ -161,15 +161,6 @@ def complete_files(
         picture.save(target)
         outcome.written.append(target)
     return outcome
-
-
-def check_completable(condition: Condition, bundle: Bundle) -> None:
-    """Refuse tiles that `complete` cannot take, sides rounded up to the model's multiple."""
-    from ..core.geometry import check_size
-
-    info = bundle.info
-    width, height = (-(-side // info.multiple_px) * info.multiple_px for side in condition.size)
-    check_size(width, height, least=info.least_px, most=info.most_px, multiple=info.multiple_px)
 
 
 def _scale(ask: Ask, bundle: Bundle) -> float:

@@ -44,8 +44,10 @@ def check_condition(condition: Condition, info: BundleInfo) -> None:
         UnknownKinds: the nuclei's classes are not the bundle's.
         ScaleMismatch: the nuclei's scale is too far from the bundle's.
     """
+    # a tile to be mended is taken as it is; one to be made is made on the grid
+    multiple = info.multiple_px if condition.context is None else 1
     width, height = condition.size
-    check_size(width, height, least=info.least_px, most=info.most_px, multiple=info.multiple_px)
+    check_size(width, height, least=info.least_px, most=info.most_px, multiple=multiple)
     if condition.nuclei is not None:
         if condition.nuclei.kinds != info.kinds:
             unknown = [kind for kind in condition.nuclei.kinds if kind not in info.kinds]
@@ -79,14 +81,17 @@ def paint_items(
         items: what to paint.
         adapter: which adapter to wear; a bundle without it paints with its base alone.
         settings: how to sample.
-        batch: most items at a time.
+        batch: most items at a time on an accelerator; on a CPU they are painted one by one.
         tick: told (done, total) solver steps over all batches.
 
     Yields:
         (index of the item, (H, W, 3) float32 in [0, 255] in the item's own stain).
     """
     worn = adapter if adapter in adapter_names(bundle.unet) else None
-    groups = list(_groups(items, batch))
+    # oneDNN sums in another order for another batch size, so that a picture would depend on its
+    # neighbours in the last bit; on a CPU a batch is also hardly faster than its items in turn
+    together = 1 if bundle.device.type == "cpu" else batch
+    groups = list(_groups(items, together))
     for place, group in enumerate(groups):
         inner = _sub_tick(tick, place, len(groups))
         with wearing(bundle.unet, worn):
@@ -109,6 +114,7 @@ def _paint(
         [None if context is None else context.hole for context in contexts],
         kinds=len(info.kinds),
         size=size,
+        grid_px=bundle.grid_px,
     )
     mean, std = torch.tensor(info.style_mean), torch.tensor(info.style_std)
     vectors = [
@@ -121,10 +127,10 @@ def _paint(
         )
         for item in items
     ]
-    shape = (len(info.latent_mean), size[1] // FACTOR, size[0] // FACTOR)
+    shape = (len(info.latent_mean), maps.hole.shape[-2] // FACTOR, maps.hole.shape[-1] // FACTOR)
     noise = item_noise(shape, [item.generator for item in items])
-    latents = paint_latents(bundle, maps, torch.stack(vectors), noise, settings, tick)
-    pixels: NDArray[np.float32] = decode_canonical(bundle, latents).numpy()
+    latents = paint_latents(bundle, maps, torch.stack(vectors), noise, settings, tick=tick)
+    pixels: NDArray[np.float32] = decode_canonical(bundle, latents).numpy()[:, : size[1], : size[0]]
     return pixels
 
 

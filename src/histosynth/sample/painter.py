@@ -38,6 +38,7 @@ def paint_latents(
     style: Tensor,
     noise: Tensor,
     settings: Settings,
+    *,
     tick: Tick | None = None,
 ) -> Tensor:
     """Sample clean standardised latents (B, C, h, w) with whatever adapter the base wears.

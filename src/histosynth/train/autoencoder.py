@@ -46,7 +46,9 @@ class AutoencoderTask:
         areas = np.array([tile.shape[0] * tile.shape[1] for tile in train], dtype=np.float64)
         # the root keeps a few large tiles from crowding out many small ones
         self.weights = np.sqrt(areas) / np.sqrt(areas).sum()
-        self.held_out = torch.stack([ae.to_signal(torch.from_numpy(centre(tile, 256))) for tile in held_out])
+        self.held_out = torch.stack(
+            [ae.to_signal(torch.from_numpy(centre(tile, 256).copy())) for tile in held_out]
+        )
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,28 +11,20 @@ from diffusers import AutoencoderDC
 from torch import nn
 
 from ..core import recipe as recipes
-from ..core.appearance import STYLE_NAMES, measure_appearance
-from ..core.errors import ResumeMismatch
-from ..core.store import digest, ensure_folder, sha256_of, write_json
+from ..core.store import digest, ensure_folder, sha256_of
 from ..model.adapters import AdapterInfo, add_adapter, base_sha256, save_adapter
 from ..model.autoencoder import build_autoencoder
-from ..model.bundle import Bundle, BundleInfo, PaletteEntry, load_bundle
-from ..model.denoiser import build_unet
-from ..model.maps import style_length
-from ..model.structure import StructureEncoder
-from ..prepare.palette import choose_palette
+from ..model.bundle import Bundle, load_bundle
+from ..model.device import DTYPES, convert
 from ..prepare.sources import Example, open_source, refuse_leaks
 from .autoencoder import AutoencoderTask
 from .diffusion import DiffusionTask, Paint
+from .fresh import fresh_bundle
 from .loop import Report, fit
 from .plan import AutoencoderRecipe, DataPlan, DiffusionRecipe
+from .resume import remember
 from .state import TrainState
 from .views import View, open_views
-
-PALETTE = 8
-"""Appearances that a bundle offers."""
-
-DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 @dataclass(frozen=True)
@@ -86,8 +77,9 @@ def train_autoencoder(
         )
     if plan.decoder_only:
         model.encoder.requires_grad_(False)
+    convert(model, device=device, dtype=DTYPES[recipe.loop.precision])
     task = AutoencoderTask(
-        model.to(device, DTYPES[recipe.loop.precision]).to(memory_format=torch.channels_last),
+        model,
         [example.tile.pixels for example in train],
         [example.tile.pixels for example in held_out],
         batch=recipe.loop.batch,
@@ -129,10 +121,18 @@ def train_diffusion(
             bundle.autoencoder,
             bundle.info.hashes["autoencoder/diffusion_pytorch_model.safetensors"],
         )
-    autoencoder.to(device, DTYPES[recipe.loop.precision]).to(memory_format=torch.channels_last)
-    views, probes = _views(recipe, run, examples, held_out, autoencoder, weights, watch)
+    convert(autoencoder, device=device, dtype=DTYPES[recipe.loop.precision])
+    views, probes = _views(
+        recipe,
+        run,
+        examples=examples,
+        held_out=held_out,
+        autoencoder=autoencoder,
+        weights=weights,
+        watch=watch,
+    )
     if recipe.task == "base":
-        bundle = _fresh_bundle(recipe, autoencoder, views, examples)
+        bundle = fresh_bundle(recipe, autoencoder, views, examples)
     bundle.to(dtype=DTYPES[recipe.loop.precision], device=device)
     trained, save = _trained(recipe, bundle)
     task = DiffusionTask(
@@ -151,6 +151,7 @@ def train_diffusion(
 def _views(
     recipe: DiffusionRecipe,
     run: Path,
+    *,
     examples: Sequence[Example],
     held_out: Sequence[Example],
     autoencoder: AutoencoderDC,
@@ -171,61 +172,6 @@ def _views(
         held_out, autoencoder, views=1, stain_jitter=0.0, seed=1, tick=tick,
     )  # fmt: skip
     return views, [view for (view,) in probes]
-
-
-def _fresh_bundle(
-    recipe: DiffusionRecipe,
-    autoencoder: AutoencoderDC,
-    views: Sequence[Sequence[View]],
-    examples: Sequence[Example],
-) -> Bundle:
-    """A bundle with a random base, standardised on the training views."""
-    plan, data = recipe.base, recipe.data
-    cells = torch.cat([view.latents.float().flatten(1) for each in views for view in each[:4]], dim=1)
-    styles = torch.cat([view.styles for each in views for view in each])
-    info = BundleInfo(
-        name=recipe.name,
-        mpp=data.mpp,
-        kinds=data.kinds,
-        labels=plan.labels,
-        latent_mean=tuple(cells.mean(1).tolist()),
-        latent_std=tuple(cells.std(1).tolist()),
-        style_mean=tuple(styles.mean(0).tolist()),
-        style_std=tuple(styles.std(0).clamp_min(1e-3).tolist()),
-        palette=_palette(examples),
-        data=tuple(f"{source.images}: {source.licence}" for source in data.train),
-    )
-    unet = build_unet(
-        latent_channels=len(info.latent_mean),
-        fine=plan.fine,
-        style=style_length(len(STYLE_NAMES), len(plan.labels)),
-        widths=plan.widths,
-        layers=plan.layers,
-        head=plan.head,
-    )
-    strides = [min(2 ** (level + 1), 2 ** (len(plan.widths) - 1)) for level in range(len(plan.widths))]
-    structure = StructureEncoder(
-        kinds=len(data.kinds),
-        fine=plan.fine,
-        widths=plan.structure_widths,
-        outputs=plan.widths,
-        strides=strides,
-    )
-    return Bundle(info, autoencoder, unet, structure)
-
-
-def _palette(examples: Sequence[Example]) -> tuple[PaletteEntry, ...]:
-    """Appearances of tiles whose nuclei are known: those are the tissue the bundle paints best."""
-    marked = [example for example in examples if example.nuclei is not None] or list(examples)
-    measured = [measure_appearance(example.tile.pixels) for example in marked]
-    return tuple(
-        PaletteEntry(
-            f"stain-{place}",
-            measured[index].frame.scale,
-            tuple(measured[index].style.tolist()),
-        )
-        for place, index in enumerate(choose_palette(measured, PALETTE), start=1)
-    )
 
 
 def _trained(recipe: DiffusionRecipe, bundle: Bundle) -> tuple[dict[str, nn.Module], Callable[[Path], None]]:
@@ -263,38 +209,3 @@ def _trained(recipe: DiffusionRecipe, bundle: Bundle) -> tuple[dict[str, nn.Modu
             bundle.structure.save_pretrained(folder / "structure")
 
     return trained, save
-
-
-def remember(recipe: AutoencoderRecipe | DiffusionRecipe, run: Path) -> None:
-    """Save the recipe in the run folder; a folder begun with another one is refused.
-
-    The number of steps and the intervals may change: that is how a run is prolonged.
-
-    Raises:
-        ResumeMismatch: naming what changed.
-    """
-    ensure_folder(run)
-    saved, now = run / "recipe.json", recipes.as_dict(recipe)
-    if saved.exists():
-        before = json.loads(saved.read_text(encoding="utf-8"))
-        free = {
-            f"loop.{key}"
-            for key in (
-                "steps",
-                "cooldown",
-                "validate_every",
-                "checkpoint_every",
-                "log_every",
-            )
-        }
-        changed = sorted(set(_differences(before, json.loads(json.dumps(now)))) - free)
-        if changed:
-            raise ResumeMismatch(run, changed)
-    write_json(saved, now)
-
-
-def _differences(before: object, now: object, at: str = "") -> list[str]:
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = sorted(before.keys() | now.keys())
-        return [found for key in keys for found in _differences(before.get(key), now.get(key), f"{at}{key}.")]
-    return [] if before == now else [at.rstrip(".")]

@@ -86,7 +86,9 @@ def open_views(
         tick: told (done, total) while encoding.
     """
     if not path.exists():
-        tensors = dict(_encode_all(examples, autoencoder, views, stain_jitter, seed, tick))
+        tensors = dict(
+            _encode_all(examples, autoencoder, views=views, stain_jitter=stain_jitter, seed=seed, tick=tick)
+        )
         with replacing(path) as temporary:
             save_file(tensors, temporary)
     file = safe_open(path, framework="pt")
@@ -99,6 +101,7 @@ def open_views(
 def _encode_all(
     examples: Sequence[Example],
     autoencoder: AutoencoderDC,
+    *,
     views: int,
     stain_jitter: float,
     seed: int,

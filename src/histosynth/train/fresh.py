@@ -1,0 +1,76 @@
+"""A bundle as training begins it: a random base, standardised on the training views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from diffusers import AutoencoderDC
+
+from ..core.appearance import STYLE_NAMES, measure_appearance
+from ..model.bundle import Bundle, BundleInfo, PaletteEntry
+from ..model.denoiser import build_unet
+from ..model.maps import style_length
+from ..model.structure import StructureEncoder
+from ..prepare.palette import choose_palette
+from ..prepare.sources import Example
+from .plan import DiffusionRecipe
+from .views import View
+
+PALETTE = 8
+"""Appearances that a bundle offers."""
+
+
+def fresh_bundle(
+    recipe: DiffusionRecipe,
+    autoencoder: AutoencoderDC,
+    views: Sequence[Sequence[View]],
+    examples: Sequence[Example],
+) -> Bundle:
+    """A bundle with a random base, standardised on the training views."""
+    plan, data = recipe.base, recipe.data
+    cells = torch.cat([view.latents.float().flatten(1) for each in views for view in each[:4]], dim=1)
+    styles = torch.cat([view.styles for each in views for view in each])
+    info = BundleInfo(
+        name=recipe.name,
+        mpp=data.mpp,
+        kinds=data.kinds,
+        labels=plan.labels,
+        latent_mean=tuple(cells.mean(1).tolist()),
+        latent_std=tuple(cells.std(1).tolist()),
+        style_mean=tuple(styles.mean(0).tolist()),
+        style_std=tuple(styles.std(0).clamp_min(1e-3).tolist()),
+        palette=_palette(examples),
+        data=tuple(f"{source.images}: {source.licence}" for source in data.train),
+    )
+    unet = build_unet(
+        latent_channels=len(info.latent_mean),
+        fine=plan.fine,
+        style=style_length(len(STYLE_NAMES), len(plan.labels)),
+        widths=plan.widths,
+        layers=plan.layers,
+        head=plan.head,
+    )
+    strides = [min(2 ** (level + 1), 2 ** (len(plan.widths) - 1)) for level in range(len(plan.widths))]
+    structure = StructureEncoder(
+        kinds=len(data.kinds),
+        fine=plan.fine,
+        widths=plan.structure_widths,
+        outputs=plan.widths,
+        strides=strides,
+    )
+    return Bundle(info, autoencoder, unet, structure)
+
+
+def _palette(examples: Sequence[Example]) -> tuple[PaletteEntry, ...]:
+    """Appearances of tiles whose nuclei are known: those are the tissue the bundle paints best."""
+    marked = [example for example in examples if example.nuclei is not None] or list(examples)
+    measured = [measure_appearance(example.tile.pixels) for example in marked]
+    return tuple(
+        PaletteEntry(
+            f"stain-{place}",
+            measured[index].frame.scale,
+            tuple(measured[index].style.tolist()),
+        )
+        for place, index in enumerate(choose_palette(measured, PALETTE), start=1)
+    )

@@ -1,0 +1,46 @@
+"""A run folder remembers its recipe, and refuses another one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ..core import recipe as recipes
+from ..core.errors import ResumeMismatch
+from ..core.store import ensure_folder, write_json
+from .plan import AutoencoderRecipe, DiffusionRecipe
+
+
+def remember(recipe: AutoencoderRecipe | DiffusionRecipe, run: Path) -> None:
+    """Save the recipe in the run folder; a folder begun with another one is refused.
+
+    The number of steps and the intervals may change: that is how a run is prolonged.
+
+    Raises:
+        ResumeMismatch: naming what changed.
+    """
+    ensure_folder(run)
+    saved, now = run / "recipe.json", recipes.as_dict(recipe)
+    if saved.exists():
+        before = json.loads(saved.read_text(encoding="utf-8"))
+        free = {
+            f"loop.{key}"
+            for key in (
+                "steps",
+                "cooldown",
+                "validate_every",
+                "checkpoint_every",
+                "log_every",
+            )
+        }
+        changed = sorted(set(_differences(before, json.loads(json.dumps(now)))) - free)
+        if changed:
+            raise ResumeMismatch(run, changed)
+    write_json(saved, now)
+
+
+def _differences(before: object, now: object, at: str = "") -> list[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = sorted(before.keys() | now.keys())
+        return [found for key in keys for found in _differences(before.get(key), now.get(key), f"{at}{key}.")]
+    return [] if before == now else [at.rstrip(".")]

@@ -1,0 +1,186 @@
+"""The command line as its users meet it: real processes, exit codes, JSON, sentences."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from histosynth.cli.main import app
+from histosynth.core.errors import HistosynError
+from histosynth.core.layout import draw_layout
+from histosynth.core.nuclei_io import write_csv, write_geojson
+from histosynth.core.synthetic import read_recipe
+from histosynth.core.tile import read_mask, read_rgb, write_mask
+
+
+@pytest.fixture
+def place(tmp_path, tile):
+    """A folder with nuclei, a tile and a hole."""
+    write_csv(tmp_path / "cells" / "a.csv", draw_layout((128, 128), mpp=0.5, seed=0))
+    write_geojson(tmp_path / "cells" / "b.geojson", draw_layout((128, 128), mpp=0.5, seed=1))
+    hole = np.zeros(tile.shape[:2], bool)
+    hole[40:90, 30:100] = True
+    (tmp_path / "images").mkdir()
+    for name in ("t.png", "u.png"):
+        Image.fromarray(tile).save(tmp_path / "images" / name)
+        write_mask(tmp_path / "holes" / name, hole)
+    return tmp_path
+
+
+def run(*arguments, code=0):
+    """Run in this process; returns stdout's JSON, or the refusal."""
+    result = CliRunner().invoke(app, [str(each) for each in arguments])
+    if isinstance(result.exception, HistosynError):
+        assert code == 1, result.exception
+        return str(result.exception)
+    assert result.exit_code == code, (result.output, result.exception)
+    return json.loads(result.stdout) if "--json" in arguments else result.output
+
+
+@pytest.fixture
+def tiny(bundle_folder):
+    return ["--bundle", bundle_folder, "--json"]
+
+
+def test_synthesize_writes_stem_and_variant(place, tiny):
+    out = place / "out"
+    told = run("synthesize", "--nuclei", place / "cells", "--size", "128", "-n", 2, "--out", out, *tiny)
+    names = sorted(path.name for path in out.iterdir())
+    assert names == ["a_0.png", "a_1.png", "b_0.png", "b_1.png", "recipe.json"]
+    assert sorted(told["written"]) == [str(out / name) for name in names[:4]] and told["refused"] == {}
+    assert read_recipe(out / "a_0.png") == json.loads((out / "recipe.json").read_text())["a_0.png"]
+
+
+def test_one_bad_file_of_a_folder_is_a_row_and_the_rest_goes_on(place, tiny):
+    (place / "cells" / "bad.csv").write_text("x,y,class\n900,1,stromal\n")
+    told = run(
+        "synthesize", "--nuclei", place / "cells", "--size", "128", "--out", place / "out", *tiny, code=1
+    )
+    assert len(told["written"]) == 2
+    assert "outside the tile" in told["refused"][str(place / "cells" / "bad.csv")]
+
+
+def test_appearances_pair_by_stem_or_serve_all(place, tiny, tile):
+    Image.fromarray(tile).save(place / "a.png")
+    arguments = ["synthesize", "--nuclei", place / "cells", "--size", "128", "--out", place / "out", *tiny]
+    assert len(run(*arguments, "--appearance", place / "a.png")["written"]) == 2
+    assert len(run(*arguments, "--appearance", "stain-2")["written"]) == 2
+    sentence = run(*arguments, "--appearance", place / "images", code=1)
+    assert "2 without a appearance" in sentence.replace("an appearance", "a appearance")
+
+
+def test_class_names_are_mapped(place, tiny):
+    (place / "c.csv").write_text("x,y,class\n9,9,Tumor\n")
+    arguments = ["synthesize", "--nuclei", place / "c.csv", "--size", "128", "--out", place / "out", *tiny]
+    assert "Unknown nucleus class: Tumor" in run(*arguments, code=1)
+    (place / "map.toml").write_text('Tumor = "epithelial"')
+    assert len(run(*arguments, "--kinds", place / "map.toml")["written"]) == 1
+
+
+@pytest.mark.parametrize("target", ["mended.png", "mended.tif", "folder"])
+def test_complete_one_file_keeps_known_pixels(place, tiny, tile, target):
+    image, hole = place / "images" / "t.png", place / "holes" / "t.png"
+    told = run("complete", "--image", image, "--hole", hole, "--out", place / target, *tiny)
+    written = place / target / "t.png" if target == "folder" else place / target
+    assert told["written"] == [str(written)]
+    made, known = read_rgb(written), ~read_mask(hole)
+    assert (made[known] == tile[known]).all() and (made[~known] != tile[~known]).any()
+
+
+def test_complete_folders_pair_by_stem(place, tiny):
+    arguments = [
+        "complete",
+        "--image",
+        place / "images",
+        "--hole",
+        place / "holes",
+        "--out",
+        place / "out",
+        *tiny,
+    ]
+    assert len(run(*arguments)["written"]) == 2
+    (place / "holes" / "u.png").rename(place / "holes" / "v.png")
+    sentence = run(*arguments, code=1)
+    assert "1 without a hole (u)" in sentence and "(v)" in sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (["--size", "130"], "A tile of 130 x 130 px cannot be painted"),
+        (["--size", "big"], "W or WxH in whole pixels"),
+        (["--mpp", "0.25"], "The scale is 0.25 um/px, but this bundle paints at 0.5"),
+        (["--mpp", "0"], "--mpp is 0.0, but must be a positive number"),
+        (["--label", "liver"], "Unknown label 'liver'"),
+        (["--steps", "0"], "--steps is 0, but must be from 1 to 200"),
+        (["--guidance", "99"], "--guidance is 99.0"),
+        (["--appearance", "nowhere.png"], "the appearance is nowhere.png"),
+        (["--bundle", "nowhere"], "the folder is no bundle"),
+        (["--nuclei", "nowhere.csv"], "nowhere.csv is not there"),
+        (["--kinds", "nowhere.toml"], "nowhere.toml has 1 problem"),
+    ],
+)
+def test_bad_input_is_one_sentence_exit_one_and_nothing_written(place, bundle_folder, change, sentence):
+    arguments = {
+        "--nuclei": place / "cells" / "a.csv",
+        "--size": "128",
+        "--out": place / "out",
+        "--bundle": bundle_folder,
+    }
+    arguments |= {change[0]: change[1]}
+    flat = [each for pair in arguments.items() for each in pair]
+    assert sentence in run("synthesize", *flat, code=1)
+    assert not (place / "out").exists()
+
+
+def test_an_output_folder_that_cannot_be_written_is_refused(place, tiny):
+    (place / "out").write_text("a file stands there")
+    sentence = run(
+        "synthesize", "--nuclei", place / "cells", "--size", "128", "--out", place / "out", *tiny, code=1
+    )
+    assert "cannot be written" in sentence and "Choose another --out" in sentence
+
+
+def test_demo_makes_its_sheet_report_and_pictures(tmp_path, tiny):
+    told = run("demo", "--out", tmp_path / "demo", *tiny)
+    assert told["pictures"] == 8
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert "http://" not in page and "https://" not in page.replace("https://iptc", "")
+    assert "not for diagnosis" in page
+    assert read_rgb(tmp_path / "demo" / "contact.png").shape[1] > 800
+    for index in range(4):
+        made, start = (
+            read_rgb(tmp_path / "demo" / "images" / f"{kind}_{index}.png") for kind in ("mended", "synthetic")
+        )
+        known = ~read_mask(tmp_path / "demo" / "images" / f"hole_{index}.png")
+        assert (made[known] == start[known]).all()
+
+
+def test_doctor_says_what_there_is(tiny):
+    told = run("doctor", *tiny)
+    assert told["bundle"] == "tiny" and told["tile_256_px_s"] > 0 and told["kinds"][0] == "epithelial"
+
+
+def process(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "histosynth", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_refusal_is_one_line_on_stderr_and_exit_one(tmp_path):
+    done = process("complete", "--image", "x.png", "--hole", "y.png", "--out", tmp_path / "z.png", "--json")
+    assert done.returncode == 1
+    assert done.stderr.startswith("histosynth: x.png is not there") and done.stderr.count("\n") == 1
+    assert json.loads(done.stdout)["error"] == "NoFiles"
+
+
+def test_wrong_usage_is_exit_two():
+    assert process("synthesize").returncode == 2
+    assert process("magic").returncode == 2

@@ -1,0 +1,134 @@
+"""`synthesize` and `complete` in Python, on a tiny bundle."""
+
+import numpy as np
+import pytest
+
+import histosynth as hs
+from histosynth.core.errors import (
+    BadOption,
+    BadSize,
+    NotRGB,
+    ScaleMismatch,
+    UnknownKinds,
+    UnknownLabel,
+)
+from histosynth.core.layout import draw_layout
+from histosynth.core.nuclei import Nuclei
+
+
+@pytest.fixture(scope="module")
+def bundle(bundle_folder):
+    return hs.open_bundle(bundle_folder, device="cpu", dtype="fp32")
+
+
+def cells(size=(128, 136), seed=0):
+    return draw_layout(size, mpp=0.5, seed=seed)
+
+
+def test_the_same_seed_gives_the_same_picture_and_another_seed_another(bundle):
+    first, again, other = (hs.synthesize(cells(), seed=seed, bundle=bundle)[0] for seed in (1, 1, 2))
+    assert (first.pixels == again.pixels).all()
+    assert (first.pixels != other.pixels).any()
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_a_picture_is_the_same_in_batches_of_one_and_eight(bundle_folder, dtype):
+    bundle = hs.open_bundle(bundle_folder, device="cpu", dtype=dtype)
+    singly, together = (hs.synthesize(cells(), n=8, bundle=bundle, batch=batch) for batch in (1, 8))
+    for one, other in zip(singly, together, strict=True):
+        assert (one.pixels == other.pixels).all()
+        assert one.recipe == other.recipe
+
+
+def test_sets_of_different_sizes_come_back_in_order(bundle):
+    sets = [cells((128, 136)), cells((160, 128)), cells((128, 136), seed=1)]
+    made = hs.synthesize(sets, n=2, bundle=bundle)
+    shapes = [picture.pixels.shape[:2] for picture in made]
+    assert shapes == [(136, 128)] * 2 + [(128, 160)] * 2 + [(136, 128)] * 2
+    assert [picture.recipe["place"] for picture in made] == [[i, k] for i in range(3) for k in range(2)]
+
+
+def test_nuclei_appearance_label_and_guidance_all_change_the_picture(bundle, tile):
+    plain = hs.synthesize(cells(), bundle=bundle)[0].pixels
+    others = {
+        "nuclei": hs.synthesize(cells(seed=9), bundle=bundle),
+        "no nuclei": hs.synthesize(Nuclei.none((128, 136), 0.5, bundle.info.kinds), bundle=bundle),
+        "appearance": hs.synthesize(cells(), appearance=tile, bundle=bundle),
+        "palette": hs.synthesize(cells(), appearance="stain-3", bundle=bundle),
+        "label": hs.synthesize(cells(), label="breast", bundle=bundle),
+        "guidance": hs.synthesize(cells(), guidance=3.0, bundle=bundle),
+        "steps": hs.synthesize(cells(), steps=5, bundle=bundle),
+    }
+    for what, made in others.items():
+        assert (made[0].pixels != plain).any(), what
+
+
+def test_the_recipe_says_what_was_made_from_what(bundle):
+    recipe = hs.synthesize(cells(), seed=7, label="breast", bundle=bundle)[0].recipe
+    assert recipe["synthetic"] is True and recipe["seed"] == 7 and recipe["label"] == "breast"
+    assert recipe["nuclei"]["counts"] == cells().counts()
+    assert recipe["bundle"]["name"] == "tiny" and len(recipe["bundle"]["sha256"]) == 64
+
+
+@pytest.mark.parametrize("size", [(136, 128), (131, 133)])
+def test_complete_keeps_known_pixels_bit_for_bit_and_paints_the_hole(bundle, size):
+    height, width = size
+    image = np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    hole = np.zeros(size, bool)
+    hole[40:90, 30:100] = True
+    before = image.copy()
+    made = hs.complete(image, hole, nuclei=cells((width, height)), bundle=bundle)
+    assert made.pixels.shape == image.shape
+    assert (made.pixels[~hole] == before[~hole]).all()
+    assert (made.pixels[hole] != before[hole]).any()
+    assert (image == before).all(), "the caller's array must not change"
+    assert made.recipe["extent"] == "hole" and made.recipe["context"]["hole_px"] == int(hole.sum())
+
+
+def test_what_stands_in_the_hole_is_never_looked_at(bundle, tile):
+    hole = np.zeros(tile.shape[:2], bool)
+    hole[40:90, 30:100] = True
+    spoiled = tile.copy()
+    spoiled[hole] = 0
+    one, other = (hs.complete(image, hole, bundle=bundle).pixels for image in (tile, spoiled))
+    # the style's two blurred numbers see one pixel across the edge; the painting may follow them
+    assert np.abs(one.astype(int) - other.astype(int)).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("size", "sentence"),
+    [
+        (
+            (130, 128),
+            "A tile of 130 x 128 px cannot be painted.*multiple of 8 from 128 to 1024.*128 x 128 px",
+        ),
+        ((64, 128), "The nearest size that works is 128 x 128"),
+        ((2048, 128), "1024 x 128"),
+    ],
+)
+def test_sizes_that_cannot_be_painted_name_the_nearest_that_can(bundle, size, sentence):
+    with pytest.raises(BadSize, match=sentence):
+        hs.synthesize(Nuclei.none(size, 0.5, bundle.info.kinds), bundle=bundle)
+
+
+def test_a_far_scale_is_refused_and_a_near_one_taken(bundle):
+    with pytest.raises(ScaleMismatch, match=r"The scale is 0.25 um/px, but this bundle paints at 0.5"):
+        hs.synthesize(Nuclei.none((128, 128), 0.25, bundle.info.kinds), bundle=bundle)
+    hs.synthesize(Nuclei.none((128, 128), 0.52, bundle.info.kinds), bundle=bundle)
+
+
+def test_other_classes_labels_and_names_are_refused(bundle, tile):
+    with pytest.raises(UnknownKinds, match="tumour"):
+        hs.synthesize(Nuclei.none((128, 128), 0.5, ("tumour",)), bundle=bundle)
+    with pytest.raises(UnknownLabel, match="this bundle knows breast"):
+        hs.synthesize(cells(), label="liver", bundle=bundle)
+    with pytest.raises(BadOption, match="stain-1"):
+        hs.synthesize(cells(), appearance="purple", bundle=bundle)
+    with pytest.raises(NotRGB):
+        hs.complete(tile[..., 0], np.ones(tile.shape[:2], bool), bundle=bundle)
+
+
+@pytest.mark.parametrize("bad", [{"steps": 0}, {"guidance": -1.0}, {"n": 0}])
+def test_impossible_options_are_refused(bundle, bad):
+    with pytest.raises(BadOption):
+        hs.synthesize(cells(), bundle=bundle, **bad)

@@ -1,0 +1,241 @@
+"""One loop, exact resume, no leaks: training on fake tissue."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import histosynth as hs
+from histosynth.core.errors import BadRecipe, BadWeights, ResumeMismatch, SplitLeak
+from histosynth.core.layout import draw_layout
+from histosynth.core.nuclei_io import write_csv
+from histosynth.model.adapters import adapter_parameters
+from histosynth.model.structure import StructureMaps
+from histosynth.pipeline.training import dry_run, train
+from histosynth.train.loop import step_generator
+from histosynth.train.losses import draw_times, kind_weights, place_weights
+from histosynth.train.plan import LoopPlan
+from histosynth.train.state import learning_rate
+
+LOOP = """steps = {steps}
+batch = 2
+learning_rate = 1e-3
+warmup = 2
+ema = 0.9
+validate_every = {every}
+checkpoint_every = 2
+log_every = 1
+precision = "fp32"
+"""
+DATA = """[data]
+root = "{root}"
+mpp = 0.5
+crop = 64
+views = 2
+kinds = ["epithelial", "lymphocyte", "stromal"]
+"""
+SMALL_AUTOENCODER = """[model]
+latent_channels = 4
+widths = [16, 16, 32, 32]
+encoder_layers = [0, 1, 1, 1]
+decoder_layers = [0, 1, 1, 1]
+"""
+SMALL_BASE = """[conditions]
+hole_share = 0.5
+crops = [128]
+crop_shares = [1.0]
+[base]
+widths = [32, 32, 64]
+layers = 1
+fine = 8
+structure_widths = [16, 16, 16]
+labels = ["breast"]
+[adapter]
+rank = 4
+targets = ["conv1", "to_q"]
+"""
+SOURCE = 'images = "images"\nmembers = "{members}"\npatient = "^(..)"\nmpp = 0.5\nlabel = "breast"\n'
+
+
+@pytest.fixture(scope="session")
+def tissue(tmp_path_factory) -> Path:
+    """Six fake tiles of six patients with centroids, split four to two."""
+    root = tmp_path_factory.mktemp("tissue")
+    random = np.random.default_rng(0)
+    for index in range(6):
+        nuclei = draw_layout((264, 264), mpp=0.5, seed=index)
+        canvas = np.full((264, 264, 3), (225, 170, 205), np.float64) + random.normal(0, 8, (264, 264, 1))
+        for x, y in nuclei.xy.astype(int):
+            canvas[max(y - 4, 0) : y + 5, max(x - 4, 0) : x + 5] = (95, 65, 140)
+        (root / "images").mkdir(exist_ok=True)
+        Image.fromarray(canvas.clip(0, 255).astype(np.uint8)).save(root / "images" / f"P{index}_tile.png")
+        write_csv(root / "points" / f"P{index}_tile.csv", nuclei)
+    (root / "train.txt").write_text("\n".join(f"P{i}_tile.png" for i in range(4)))
+    (root / "val.txt").write_text("\n".join(f"P{i}_tile.png" for i in (4, 5)))
+    (root / "leak.txt").write_text("P3_tile.png\nP5_tile.png")
+    return root
+
+
+def write_recipe(
+    folder: Path, tissue: Path, task: str, *, start="", steps=4, every=4, held_out="val.txt"
+) -> Path:
+    points = "" if task == "autoencoder" else 'points = "points"\n'
+    text = f'task = "{task}"\nseed = 3\n' + ("" if task == "autoencoder" else f'start = "{start}"\n')
+    text += "[loop]\n" + LOOP.format(steps=steps, every=every) + DATA.format(root=tissue)
+    for side, members in (("train", "train.txt"), ("validation", held_out)):
+        text += f"[[data.{side}]]\n{SOURCE.format(members=members)}{points}"
+    text += SMALL_AUTOENCODER if task == "autoencoder" else SMALL_BASE
+    path = folder / f"{task}-{steps}.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="session")
+def autoencoder(tissue, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("autoencoder")
+    train(write_recipe(folder, tissue, "autoencoder"), folder / "run", device="cpu")
+    return folder / "run" / "weights"
+
+
+@pytest.fixture(scope="session")
+def base(tissue, autoencoder, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("base")
+    train(write_recipe(folder, tissue, "base", start=autoencoder), folder / "run", device="cpu")
+    return folder / "run" / "weights"
+
+
+def states_of(run: Path):
+    return load_file(run / "state.safetensors")
+
+
+@pytest.mark.parametrize("task", ["autoencoder", "base", "local"])
+def test_a_stopped_run_that_goes_on_is_the_run_that_was_never_stopped(
+    tmp_path, tissue, autoencoder, base, task
+):
+    start = {"autoencoder": "", "base": autoencoder, "local": base}[task]
+    recipe = write_recipe(tmp_path, tissue, task, start=start, steps=6)
+    train(recipe, tmp_path / "through", device="cpu")
+    interrupted = tmp_path / "interrupted"
+
+    class Stop(Exception):
+        pass
+
+    def stop(step, numbers):
+        if step == 5:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(recipe, interrupted, on_step=stop, device="cpu")
+    train(recipe, interrupted, device="cpu")  # goes on from the checkpoint of step 4
+    expected, resumed = states_of(tmp_path / "through"), states_of(interrupted)
+    assert expected.keys() == resumed.keys()
+    for key, value in expected.items():
+        assert torch.equal(value, resumed[key]), key
+
+
+def test_a_base_learns_and_exports_a_bundle_that_paints(base):
+    bundle = hs.open_bundle(base, device="cpu", dtype="fp32")
+    assert bundle.info.kinds == ("epithelial", "lymphocyte", "stromal") and bundle.info.labels == ("breast",)
+    assert len(bundle.info.palette) >= 2
+    tile = hs.synthesize(draw_layout((128, 128), mpp=0.5, seed=0), bundle=bundle, steps=2)[0]
+    assert tile.pixels.shape == (128, 128, 3)
+
+
+def test_training_one_adapter_leaves_base_and_other_adapter_alone(tmp_path, tissue, base):
+    import shutil
+
+    bundle = shutil.copytree(base, tmp_path / "bundle")
+    before = {path: path.read_bytes() for path in sorted(bundle.rglob("*.safetensors"))}
+    for task in ("local", "global"):
+        run = tmp_path / task
+        train(write_recipe(tmp_path, tissue, task, start=bundle), run, device="cpu")
+        shutil.copytree(run / "weights", bundle / "adapters" / task)
+        if task == "local":
+            local = (bundle / "adapters" / "local" / "pytorch_lora_weights.safetensors").read_bytes()
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert (bundle / "adapters" / "local" / "pytorch_lora_weights.safetensors").read_bytes() == local
+    opened = hs.open_bundle(bundle, device="cpu", dtype="fp32")
+    for name in ("global", "local"):
+        learned = [p for p in adapter_parameters(opened.unet, name) if p.abs().sum() > 0]
+        assert len(learned) == len(adapter_parameters(opened.unet, name)) > 0
+
+
+def test_the_loss_falls_on_tissue_it_sees_often(tmp_path, tissue):
+    run = tmp_path / "run"
+    train(write_recipe(tmp_path, tissue, "autoencoder", steps=40, every=20), run, device="cpu")
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    losses = [row["loss"] for row in rows if "loss" in row]
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+    held_out = [row["validation_psnr_db"] for row in rows if "validation_psnr_db" in row]
+    assert held_out[-1] > held_out[0]
+    assert (run / "pictures" / "0000040.png").exists()
+
+
+def test_a_patient_on_both_sides_is_refused(tmp_path, tissue):
+    path = write_recipe(tmp_path, tissue, "autoencoder", held_out="leak.txt")
+    with pytest.raises(SplitLeak, match=r"1 patient\(s\) stand in training and in validation: P3"):
+        train(path, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_begun_with_another_recipe_is_refused_and_a_longer_one_goes_on(tmp_path, tissue):
+    run = tmp_path / "run"
+    train(write_recipe(tmp_path, tissue, "autoencoder", steps=2), run, device="cpu")
+    longer = write_recipe(tmp_path, tissue, "autoencoder", steps=3)
+    assert train(longer, run, device="cpu")["steps"] == 3
+    longer.write_text(longer.read_text().replace("seed = 3", "seed = 4"))
+    with pytest.raises(ResumeMismatch, match=r"changed: seed"):
+        train(longer, run, device="cpu")
+
+
+def test_a_spoiled_checkpoint_is_refused(tmp_path, tissue):
+    run = tmp_path / "run"
+    recipe = write_recipe(tmp_path, tissue, "autoencoder", steps=2)
+    train(recipe, run, device="cpu")
+    state = run / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(BadWeights):
+        train(recipe, run, device="cpu")
+
+
+def test_a_dry_run_counts_and_trains_nothing(tmp_path, tissue):
+    plan = dry_run(write_recipe(tmp_path, tissue, "autoencoder"))
+    assert (plan.tiles, plan.patients, plan.validation_tiles, plan.steps) == (4, 4, 2, 4)
+
+
+def test_an_unknown_task_is_refused(tmp_path):
+    (tmp_path / "r.toml").write_text('task = "magic"')
+    with pytest.raises(BadRecipe, match="not one of autoencoder, base, global, local"):
+        train(tmp_path / "r.toml", tmp_path / "run")
+
+
+def test_times_are_spread_over_the_batch_and_repeat_with_their_generator():
+    times = draw_times(8, step_generator(0, 1), mean=0.0, spread=1.0)
+    assert torch.equal(times, draw_times(8, step_generator(0, 1), mean=0.0, spread=1.0))
+    assert not torch.equal(times, draw_times(8, step_generator(0, 2), mean=0.0, spread=1.0))
+    assert (times.diff() > 0).all() and 0 < times.min() < 0.3 and 0.7 < times.max() < 1
+
+
+def test_nuclei_and_holes_count_more():
+    nuclei = torch.zeros(1, 2, 32, 32)
+    nuclei[0, 1, 16, 16] = 1.0
+    hole = torch.zeros(1, 1, 64, 64)
+    hole[..., 32:] = 1
+    maps = StructureMaps(nuclei, torch.ones(1), torch.zeros(1, 3, 64, 64), hole)
+    weights = kind_weights(("stromal", "mitotic figure"), {"stromal": 1.0})
+    places = place_weights(maps, weights, 8)
+    assert weights.tolist() == pytest.approx([1.0, 2.3])
+    assert places[0, 0, 4, 4] == pytest.approx(2.3)
+    assert places[0, 0, 0, 7] == pytest.approx(1.0)
+    assert places[0, 0, 0, 0] == pytest.approx(0.05)
+
+
+def test_the_learning_rate_rises_stays_and_falls():
+    plan = LoopPlan(steps=100, batch=1, learning_rate=1.0, warmup=10, cooldown=0.5)
+    rates = [learning_rate(step, plan) for step in (0, 9, 40, 75, 99)]
+    assert rates[0] == pytest.approx(0.1) and rates[1] == rates[2] == pytest.approx(1.0)
+    assert rates[3] == pytest.approx(0.525) and rates[4] < 0.06
