@@ -40,6 +40,7 @@ kinds = ["epithelial", "lymphocyte", "stromal"]
 """
 SMALL_AUTOENCODER = """[model]
 latent_channels = 4
+anchored = 2
 widths = [16, 16, 32, 32]
 encoder_layers = [0, 1, 1, 1]
 decoder_layers = [0, 1, 1, 1]

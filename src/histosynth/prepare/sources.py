@@ -39,12 +39,16 @@ class TileSource:
     """Label of the tiles, e.g. the organ or subtype."""
     resample: bool = True
     """False: leave the pixels as they are, whatever the recipe's scale (texture only)."""
+    share: float = 1.0
+    """How often one of its tiles is drawn, against a tile of share 1."""
     licence: str = ""
     """Licence of the pictures, for the model card."""
 
     def __post_init__(self) -> None:
         if self.mpp <= 0:
             raise ValueError(f"mpp must be positive, not {self.mpp}")
+        if self.share < 0:
+            raise ValueError(f"share must not be negative, not {self.share}")
         if re.compile(self.patient).groups < 1:
             raise ValueError(f"patient pattern {self.patient!r} needs one group in parentheses")
 
@@ -56,6 +60,7 @@ class Example:
     tile: Tile
     nuclei: Nuclei | None
     label: str
+    share: float = 1.0
 
 
 def open_source(source: TileSource, *, root: Path, mpp: float, kinds: Sequence[str]) -> list[Example]:
@@ -125,7 +130,7 @@ def _open_one(path: Path, source: TileSource, *, root: Path, mpp: float, kinds: 
         if points is None:
             raise BadRecipe(source.points, [f"no centroids for {path.name}"])
         nuclei = read_nuclei(points, size=(width, height), mpp=source.mpp, kinds=kinds).to_mpp(mpp, size)
-    return Example(Tile(ref, pixels), nuclei, source.label)
+    return Example(Tile(ref, pixels), nuclei, source.label, source.share)
 
 
 def _escape(stem: str) -> str:

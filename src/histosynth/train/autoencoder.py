@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..core.tile import Pixels
 from ..model import autoencoder as ae
 from ..prepare.augment import pose, restain, stain_matrix
+from ..prepare.sources import Example
 from .plan import AutoencoderPlan, DataPlan
 
 
@@ -22,30 +23,27 @@ class AutoencoderTask:
 
     Args:
         model: the network, on its device and in its working type.
-        train: tiles, (H, W, 3) uint8 each.
+        train: tiles to cut crops from.
         held_out: tiles of other patients; their central crops are measured.
     """
 
     def __init__(
         self,
         model: AutoencoderDC,
-        train: Sequence[Pixels],
+        train: Sequence[Example],
         held_out: Sequence[Pixels],
         *,
         batch: int,
         data: DataPlan,
         plan: AutoencoderPlan,
     ) -> None:
-        self.model, self.train, self.batch, self.data, self.plan = (
-            model,
-            train,
-            batch,
-            data,
-            plan,
-        )
-        areas = np.array([tile.shape[0] * tile.shape[1] for tile in train], dtype=np.float64)
+        self.model, self.batch, self.data, self.plan = model, batch, data, plan
+        self.train = [example.tile.pixels for example in train]
+        areas = np.array([tile.shape[0] * tile.shape[1] for tile in self.train], dtype=np.float64)
         # the root keeps a few large tiles from crowding out many small ones
-        self.weights = np.sqrt(areas) / np.sqrt(areas).sum()
+        weights = np.sqrt(areas) * [example.share for example in train]
+        self.weights = weights / weights.sum()
+        self.basis = block_basis(self.train, plan.anchored)
         self.held_out = torch.stack(
             [ae.to_signal(torch.from_numpy(centre(tile, 256).copy())) for tile in held_out]
         )
@@ -59,7 +57,11 @@ class AutoencoderTask:
         """Loss of one batch of crops."""
         images = self._crops(np.random.default_rng(generator.initial_seed()))
         latents = ae.encode(self.model, images)
-        spread = latents.float().var(dim=(0, 2, 3)) + latents.float().mean(dim=(0, 2, 3)) ** 2
+        anchored, free = latents[:, : len(self.basis)].float(), latents[:, len(self.basis) :].float()
+        targets = F.conv2d(images, self.basis.to(images), stride=ae.FACTOR)
+        anchor_loss = (anchored - targets).abs().sum() / max(targets.numel(), 1)
+        spread = free.var(dim=(0, 2, 3)) + free.mean(dim=(0, 2, 3)) ** 2
+        power_loss = ((spread / self.plan.free_std**2 - 1) ** 2).sum() / max(len(spread), 1)
         noise = torch.randn(latents.shape, generator=generator).to(latents)
         latents = latents + self.plan.latent_noise * noise
         if torch.rand((), generator=generator) < self.plan.halved:
@@ -67,7 +69,9 @@ class AutoencoderTask:
         decoded = ae.decode(self.model, latents)
         image_loss = (decoded - images).abs().mean()
         gradient_loss = sum(_gradient_distance(decoded, images, reach) for reach in (1, 2)) / 2
-        return image_loss + self.plan.gradient_weight * gradient_loss + 0.01 * ((spread - 1) ** 2).mean()
+        latent_loss = self.plan.anchor_weight * anchor_loss + 0.01 * power_loss
+        loss: Tensor = image_loss + self.plan.gradient_weight * gradient_loss + latent_loss
+        return loss
 
     def _crops(self, random: np.random.Generator) -> Tensor:
         side, crops = self.data.crop, []
@@ -111,6 +115,30 @@ def centre(tile: Pixels, side: int) -> Pixels:
     y, x = ((length - side) // 2 for length in tile.shape[:2])
     crop: Pixels = tile[y : y + side, x : x + side]
     return crop
+
+
+def block_basis(tiles: Sequence[Pixels], count: int, *, sample: int = 200_000) -> Tensor:
+    """The first principal components of 8 x 8 px blocks, as convolution kernels (count, 3, 8, 8).
+
+    Responses to images in [-1, 1] have a standard deviation that falls as the fourth root of the
+    component's variance does, from 1: coarse components louder than fine ones, so that noise drowns
+    them last and sampling settles them first.
+    """
+    side, random = ae.FACTOR, np.random.default_rng(0)
+    blocks = []
+    for tile in tiles:
+        height, width = (length // side * side for length in tile.shape[:2])
+        cut = tile[:height, :width].reshape(height // side, side, width // side, side, 3)
+        rows = cut.transpose(0, 2, 4, 1, 3).reshape(-1, 3 * side * side)
+        blocks.append(rows[random.choice(len(rows), min(len(rows), sample // len(tiles) + 1), replace=False)])
+    values = np.concatenate(blocks).astype(np.float64) / 127.5 - 1
+    variances, vectors = np.linalg.eigh(np.cov(values.T))
+    variances, vectors = variances[::-1][:count], vectors[:, ::-1][:, :count]
+    # eigenvectors have no sign of their own
+    vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(count)])
+    wanted_std = (variances / variances.max(initial=1e-9)) ** 0.25
+    kernels = (vectors * wanted_std / np.sqrt(variances)).T.reshape(count, 3, side, side)
+    return torch.from_numpy(kernels.astype(np.float32))
 
 
 def _gradient_distance(first: Tensor, second: Tensor, reach: int) -> Tensor:

@@ -70,8 +70,7 @@ class DiffusionTask:
         self.train, self.held_out = train, held_out
         self.mean, self.std = (torch.tensor(v) for v in (bundle.info.style_mean, bundle.info.style_std))
         self.weights = kind_weights(bundle.info.kinds, plan.nucleus_weights)
-        told = np.array([1.0 if views[0].nuclei is not None else plan.untold_share for views in train])
-        self.shares = told / told.sum()
+        self.shares = np.array([views[0].share for views in train])
         self.smallest = np.array([min(min(view.size) for view in views) for views in train])
         self.probe = self._probe()
 

@@ -37,7 +37,8 @@ def fresh_bundle(
         kinds=data.kinds,
         labels=plan.labels,
         latent_mean=tuple(cells.mean(1).tolist()),
-        latent_std=tuple(cells.std(1).tolist()),
+        # one scale for all channels: the autoencoder made coarse ones louder on purpose
+        latent_std=(float(cells.std(1).square().mean().sqrt()),) * len(cells),
         style_mean=tuple(styles.mean(0).tolist()),
         style_std=tuple(styles.std(0).clamp_min(1e-3).tolist()),
         palette=_palette(examples),

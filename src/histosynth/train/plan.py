@@ -74,13 +74,23 @@ class AutoencoderPlan:
     decoder_layers: tuple[int, ...] = (0, 2, 3, 1)
     gradient_weight: float = 0.5
     """Weight of the L1 distance of image gradients beside that of the image."""
-    latent_noise: float = 0.05
-    """Noise on unit-variance latents in training: neighbours in latent space decode alike."""
+    anchored: int = 8
+    """So many latent channels follow the principal components of 8 x 8 px blocks. Left alone, an
+    encoder whitens its latents, and white latents cannot be diffused (docs/log.md)."""
+    anchor_weight: float = 1.0
+    free_std: float = 0.3
+    """Standard deviation of the other channels; the first anchored one has 1."""
+    latent_noise: float = 0.04
+    """Noise on latents in training: neighbours in latent space decode alike."""
     halved: float = 0.2
     """Chance that a step decodes latents at half size against the image at half size, which
     keeps latents smooth enough to be diffused (Skorokhodov et al. 2025; EQ-VAE, 2025)."""
     decoder_only: bool = False
     """Leave the encoder as it is, so that a base trained on its latents stays good."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.anchored <= self.latent_channels:
+            raise ValueError(f"anchored must lie in 0..{self.latent_channels}, not {self.anchored}")
 
 
 @dataclass(frozen=True)
@@ -146,8 +156,6 @@ class DiffusionPlan:
     drop_label: float = 0.3
     style_noise: float = 0.25
     """Noise on the style vector in its standard deviations: it must not name a tile."""
-    untold_share: float = 0.3
-    """How often a tile without centroids is drawn, against one with them."""
     nucleus_weights: dict[str, float] = field(default_factory=dict)
     """Loss weight per class; see train/losses.py for the defaults."""
     min_snr: float = 0.0

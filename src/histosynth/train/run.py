@@ -80,7 +80,7 @@ def train_autoencoder(
     convert(model, device=device, dtype=DTYPES[recipe.loop.precision])
     task = AutoencoderTask(
         model,
-        [example.tile.pixels for example in train],
+        train,
         [example.tile.pixels for example in held_out],
         batch=recipe.loop.batch,
         data=recipe.data,

@@ -42,6 +42,7 @@ class View:
         styles: (5, S) float32, natural units.
         nuclei: centroids in the view's frame, or None.
         label: the tile's label, may be empty.
+        share: how often the tile is drawn, against others.
     """
 
     latents: Tensor
@@ -49,6 +50,7 @@ class View:
     styles: Tensor
     nuclei: Nuclei | None
     label: str
+    share: float = 1.0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -169,4 +171,5 @@ def _read(file: Any, example: Example, index: int, view: int, seed: int) -> View
         styles=file.get_tensor(f"{name}.styles"),
         nuclei=nuclei,
         label=example.label,
+        share=example.share,
     )

@@ -1,0 +1,70 @@
+"""The model card: what a bundle is, what it was trained on, how it measured, and what it is not for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .bundle import BundleInfo
+
+_CARD = """---
+license: {licence_id}
+library_name: histosynth
+tags: [histopathology, H&E, diffusion, lora, synthetic-data]
+---
+
+# {name}
+
+Makes and completes H&E tissue from nuclei centroids, at {mpp:g} um/px, tiles of {least_px} to {most_px} px.
+**For research use; not for diagnosis.** Everything it makes is synthetic and marked so.
+
+| part | parameters |
+|---|---|
+{parts}
+
+Nucleus classes: {kinds}. Labels: {labels}. Default: {steps} steps of `{solver}`, guidance {guidance:g}.
+Weights are float16 safetensors; their sha256 stand in `bundle.json` and are checked on loading.
+
+## Trained on
+
+{data}
+
+Validation patients (`brca-m2c/val.txt`) were never trained on; patients are disjoint, and training refuses
+otherwise. Licence of the weights: {licence}.
+
+## Measured
+
+{measured}
+
+## Limits
+
+- Trained on some 80 tiles of breast tissue with centroids, and textures of breast and colorectum without. Other
+  organs, rare entities, mitoses, necrosis and artefacts are not in it.
+- Three coarse nucleus classes. Nothing finer is promised: no grade, no subtype, no mutation.
+- Patients of the training data are not a sample of anybody's clinic; who is missing there is missing here.
+- Few patients: read each number with its interval, and audit for copies before releasing what you make.
+- Not validated for any clinical purpose.
+"""
+
+
+def write_card(info: BundleInfo, sizes: Mapping[str, int], measured: str) -> str:
+    """The card's text.
+
+    Args:
+        info: `bundle.json`.
+        sizes: parameters of each part.
+        measured: Markdown of what was measured, on what, with n and intervals.
+    """
+    values: dict[str, Any] = {
+        "licence_id": info.licence.lower(),
+        "parts": "\n".join(f"| {name} | {count / 1e6:.2f} M |" for name, count in sizes.items()),
+        "kinds": ", ".join(info.kinds),
+        "labels": ", ".join(info.labels) or "none",
+        "data": "\n".join(f"- {line}" for line in info.data) or "- not stated",
+        "measured": measured or "Nothing yet.",
+    }
+    plain = {
+        key: getattr(info, key)
+        for key in ("name", "mpp", "least_px", "most_px", "steps", "solver", "guidance", "licence")
+    }
+    return _CARD.format(**plain, **values)
