@@ -23,30 +23,28 @@ MOST_BYTES = 48_000_000
 def table(quality: dict) -> str:
     """Rows of the card's table from quality.json."""
     real, psnr = quality["realism"], quality["reconstruction_psnr_db"]
+    kinds, mending = quality["kind_ratio"], quality.get("mending", {})
+    fd = f"{real['FD_ratio']:.2f} ({real['FD_squeezenet']:.0f} / {real['FD_floor']:.0f})"
     rows = [
         ("reconstruction, PSNR", f"{psnr['value']:.2f} dB ({psnr['low']:.2f} to {psnr['high']:.2f})"),
-        ("FD_squeezenet / real-vs-real floor", f"{real['FD_ratio']:.2f} ({real['FD_squeezenet']:.0f} / {real['FD_floor']:.0f})"),
+        ("FD_squeezenet / real-vs-real floor", fd),
         ("KID_squeezenet / floor", f"{real['KID_ratio']:.2f}"),
         ("nuclei found where asked / on real tiles", f"{quality['found_ratio']:.2f}"),
-    ]  # fmt: skip
-    rows += [
-        (f"{kind}: looks its kind / on real tiles", f"{value:.2f}")
-        for kind, value in quality["kind_ratio"].items()
-    ]
-    for other in ("biharmonic", "telea", "ours_without_nuclei"):
-        if "mending" in quality:
-            rows.append(
-                (f"hole: perceptual_squeezenet / {other}", f"{quality['mending'][f'ratio_to_{other}']:.2f}")
-            )
-    rows.append(
+        *((f"{kind}: looks its kind / on real tiles", f"{value:.2f}") for kind, value in kinds.items()),
+        *(
+            (f"hole: perceptual_squeezenet / {key.removeprefix('ratio_to_')}", f"{value:.2f}")
+            for key, value in mending.items()
+            if key.startswith("ratio_to_")
+        ),
         (
             "tiles nearer to training than 95 % of unseen real ones",
             f"{quality['copies']['share_below_bar']:.2f}",
-        )
-    )
+        ),
+    ]
     head = (
-        f"On {quality['crops']} crops of 256 px from {quality['validation_patients']} validation patients, by "
-        "`make bench` (intervals: 95 %, bootstrap over patients; FD and KID at equal n against as many tiles of train patients):"
+        f"On {quality['crops']} crops of 256 px from {quality['validation_patients']} validation patients, "
+        "by `make bench` (intervals: 95 %, bootstrap over patients; FD and KID at equal n, their floor "
+        "against as many tiles of train patients):"
     )
     return "\n".join([head, "", "| what | measured |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)])
 
@@ -75,10 +73,8 @@ def main() -> None:
     bundle.info = replace(bundle.info, **chosen)
     if args.out.exists():
         shutil.rmtree(args.out)
-    sizes = {
-        name: sum(p.numel() for p in getattr(bundle, name).parameters())
-        for name in ("autoencoder", "unet", "structure")
-    }
+    parts = ("autoencoder", "unet", "structure")
+    sizes = {name: sum(p.numel() for p in getattr(bundle, name).parameters()) for name in parts}
     bundle.save(args.out)
     hashes = dict(bundle.info.hashes)
     for run in args.adapter:

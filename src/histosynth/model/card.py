@@ -38,10 +38,10 @@ otherwise. Licence of the weights: {licence}.
 
 ## Limits
 
-- Trained on some 80 tiles of breast tissue with centroids, and textures of breast and colorectum without. Other
-  organs, rare entities, mitoses, necrosis and artefacts are not in it.
-- Three coarse nucleus classes. Nothing finer is promised: no grade, no subtype, no mutation.
-- Patients of the training data are not a sample of anybody's clinic; who is missing there is missing here.
+- Trained on little (see above). Other organs, rare entities, mitoses, necrosis and artefacts are not in it
+  unless the data says so.
+- Nucleus classes are coarse. Nothing finer is promised: no grade, no subtype, no mutation.
+- Patients of the training data are no sample of anybody's clinic; who is missing there is missing here.
 - Few patients: read each number with its interval, and audit for copies before releasing what you make.
 - Not validated for any clinical purpose.
 """
