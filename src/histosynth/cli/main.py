@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from .. import __version__
 from ..core.errors import HistosynError
+from ..core.version import __version__
 from . import verbs
 from .output import Output
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import __version__
 from ..core.nuclei import Nuclei
 from ..core.store import digest
 from ..core.tile import Mask, Pixels
+from ..core.version import __version__
 from ..model.adapters import adapter_names
 from ..model.bundle import Bundle
 from .batches import Item
