@@ -10,6 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from histosynth.cli.main import app
+from histosynth.cli.output import Output
 from histosynth.core.errors import HistosynError
 from histosynth.core.layout import draw_layout
 from histosynth.core.nuclei_io import write_csv, write_geojson
@@ -184,3 +185,20 @@ def test_a_refusal_is_one_line_on_stderr_and_exit_one(tmp_path):
 def test_wrong_usage_is_exit_two():
     assert process("synthesize").returncode == 2
     assert process("magic").returncode == 2
+
+
+def test_bars_show_on_a_terminal_only(monkeypatch, capsys):
+    with Output().bars("one", "two") as (first, second):
+        first(1, 2)
+        second(1, 2)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with Output().bars("one", "two") as (first, second):
+        first(2, 2)
+        second(1, 3)
+    shown = capsys.readouterr().err
+    assert "one" in shown and "2/2" in shown and "1/3" in shown
+    with Output(quiet=True).progress("one") as tick:
+        tick(1, 1)
+    assert capsys.readouterr().err == ""

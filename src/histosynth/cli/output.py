@@ -7,11 +7,18 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import HistosynError
 
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
 Tick = Callable[[int, int], None]
+
+
+def _ignore(done: int, total: int) -> None:
+    pass
 
 
 @dataclass
@@ -27,18 +34,28 @@ class Output:
     quiet: bool = False
 
     @contextmanager
-    def progress(self, what: str) -> Iterator[Tick]:
-        """A bar on stderr where that is a terminal; silent otherwise."""
+    def bars(self, *names: str) -> Iterator[tuple[Tick, ...]]:
+        """One bar a name on stderr where that is a terminal, shown once it is told; silent otherwise."""
         if self.quiet or not sys.stderr.isatty():
-            yield lambda done, total: None
+            yield tuple(_ignore for _ in names)
             return
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True)) as progress:
-            bar = progress.add_task(what, total=None)
-            yield lambda done, total: progress.update(bar, completed=done, total=total)
+            tasks = [progress.add_task(name, total=None, visible=False) for name in names]
+
+            def tick_of(task: TaskID) -> Tick:
+                return lambda done, total: progress.update(task, completed=done, total=total, visible=True)
+
+            yield tuple(tick_of(task) for task in tasks)
+
+    @contextmanager
+    def progress(self, name: str) -> Iterator[Tick]:
+        """One such bar."""
+        with self.bars(name) as (tick,):
+            yield tick
 
     def note(self, text: str) -> None:
         """A line for people while work goes on."""

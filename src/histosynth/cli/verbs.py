@@ -106,7 +106,7 @@ def train(
 
         torch.set_num_threads(threads)
     total = training.read_train_recipe(recipe).loop.steps
-    with output.progress("encoding tiles") as encoded, output.progress("training") as stepped:
+    with output.bars("encoding tiles", "training") as (encoded, stepped):
         result = training.train(
             recipe,
             out,
