@@ -61,6 +61,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--guidance", type=float)
     parser.add_argument("--shift", type=float)
+    parser.add_argument(
+        "--data", action="append", default=[], help="data, with licence, that the base did not see"
+    )
     args = parser.parse_args()
     bundle = load_bundle(args.weights)
     if args.autoencoder:
@@ -70,7 +73,7 @@ def main() -> None:
     chosen = {
         key: getattr(args, key) for key in ("steps", "guidance", "shift") if getattr(args, key) is not None
     }
-    bundle.info = replace(bundle.info, **chosen)
+    bundle.info = replace(bundle.info, data=(*bundle.info.data, *args.data), **chosen)
     if args.out.exists():
         shutil.rmtree(args.out)
     parts = ("autoencoder", "unet", "structure")

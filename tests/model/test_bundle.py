@@ -93,3 +93,20 @@ def test_the_opened_bundle_wears_global_for_synthesis(copied):
     after = hs.synthesize(nuclei, bundle=worn)[0]
     assert (before.pixels != after.pixels).any()
     assert before.recipe["bundle"]["adapter"] is None and after.recipe["bundle"]["adapter"] == "global"
+
+
+def test_a_saved_bundle_tells_nobody_where_it_came_from(bundle_folder, tmp_path):
+    load_bundle(bundle_folder).save(tmp_path / "again")
+    for path in (tmp_path / "again").rglob("*.json"):
+        assert str(bundle_folder) not in path.read_text()
+        assert "_name_or_path" not in path.read_text()
+
+
+def test_the_compact_bundle_is_whole_and_small():
+    from histosynth.pipeline import COMPACT
+
+    bundle = load_bundle(COMPACT)
+    assert bundle.info.kinds == hs.KINDS and len(bundle.info.palette) == 8
+    assert sum(path.stat().st_size for path in COMPACT.rglob("*")) <= 48_000_000
+    assert "not for diagnosis" in (COMPACT / "README.md").read_text()
+    assert not [path for path in COMPACT.rglob("*.json") if "_name_or_path" in path.read_text()]

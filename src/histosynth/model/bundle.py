@@ -166,12 +166,21 @@ class Bundle:
             before = part.dtype
             convert(part, dtype=dtype)
             part.save_pretrained(folder / name)
+            _forget_origin(folder / name / "config.json")
             convert(part, dtype=before)
             for file in sorted((folder / name).glob("*.safetensors")):
+                file.chmod(0o644)  # safetensors writes for its owner only
                 hashes[f"{name}/{file.name}"] = sha256_of(file)
         adapters = {k: v for k, v in self.info.hashes.items() if k.startswith("adapters/")}
         self.info = replace(self.info, hashes={**hashes, **adapters})
         write_info(folder, self.info)
+
+
+def _forget_origin(config: Path) -> None:
+    """Take the folder that a part was loaded from out of its configuration: it is nobody's business."""
+    values = json.loads(config.read_text(encoding="utf-8"))
+    values.pop("_name_or_path", None)
+    write_json(config, values)
 
 
 def write_info(folder: Path, info: BundleInfo) -> None:
