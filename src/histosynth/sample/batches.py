@@ -89,7 +89,7 @@ def paint_items(
     """
     worn = adapter if adapter in adapter_names(bundle.unet) else None
     # oneDNN sums in another order for another batch size, so that a picture would depend on its
-    # neighbours in the last bit; on a CPU a batch is also hardly faster than its items in turn
+    # neighbours in the last bit
     together = 1 if bundle.device.type == "cpu" else batch
     groups = list(_groups(items, together))
     for place, group in enumerate(groups):

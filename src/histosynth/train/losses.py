@@ -13,7 +13,7 @@ from ..model.structure import NUCLEI_CELL, StructureMaps
 
 NUCLEUS_WEIGHTS = {"mitotic figure": 2.3}
 """Weight of a nucleus' latents against plain tissue; SarcoDiff weighs mitotic figures 2.3 x stroma.
-Kinds not named weigh 1.5: a nucleus covers a sixth of the tissue and carries most of its meaning."""
+Kinds not named weigh 1.5, a choice that was not measured against others."""
 OTHER_NUCLEI = 1.5
 KNOWN_WEIGHT = 0.05
 """Weight of tissue outside the hole: it is pasted back, so it matters only as the hole's neighbour."""
