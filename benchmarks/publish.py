@@ -13,7 +13,7 @@ from pathlib import Path
 from diffusers import AutoencoderDC
 
 from histosynth.core.store import sha256_of, write_text
-from histosynth.model.adapters import FILE, load_adapter, read_adapter
+from histosynth.model.adapters import FILE, read_adapter
 from histosynth.model.bundle import load_bundle, read_info, write_info
 from histosynth.model.card import write_card
 
@@ -82,12 +82,12 @@ def main() -> None:
     hashes = dict(bundle.info.hashes)
     for run in args.adapter:
         name = read_adapter(run / FILE)[0].name
-        target = args.out / "adapters" / name / FILE
-        target.parent.mkdir(parents=True)
-        shutil.copyfile(run / FILE, target)
-        load_adapter(bundle.unet, target, kinds=bundle.info.kinds)  # refuses what does not fit
-        hashes[f"adapters/{name}/{FILE}"] = sha256_of(target)
-        sizes[f"adapter {name}"] = sum(t.numel() for t in read_adapter(target)[1].values())
+        target = args.out / "adapters" / name
+        shutil.copytree(run, target)
+        bundle.give_adapter(target)  # refuses what does not fit
+        for file in sorted(target.rglob("*.safetensors")):
+            hashes[str(file.relative_to(args.out))] = sha256_of(file)
+        sizes[f"adapter {name}"] = sum(t.numel() for t in read_adapter(target / FILE)[1].values())
     write_info(args.out, replace(bundle.info, hashes=hashes))
     measured = table(json.loads(args.quality.read_text())) if args.quality else ""
     write_text(args.out / "README.md", write_card(read_info(args.out), sizes, measured))

@@ -20,8 +20,9 @@ from histosynth.model.adapters import (
     wear,
     wearing,
 )
+from histosynth.model.bundle import save_part
 from histosynth.model.prediction import flow_level
-from histosynth.model.structure import StructureMaps
+from histosynth.model.structure import StructureEncoder, StructureMaps
 from histosynth.testing import tiny_bundle
 
 TARGETS = ("conv1", "conv2", "to_q", "to_k", "to_v", "to_out.0")
@@ -180,3 +181,41 @@ def test_what_is_no_adapter_file_is_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(BadWeights):
         load_adapter(tiny_bundle().unet, path, kinds=("x",))
+
+
+def own_structure(bundle, folder):
+    """An adapter folder whose structure encoder is not the base's."""
+    save_adapter(bundle.unet, facts(bundle, "global"), folder, dtype=torch.float32)
+    encoder = copy.deepcopy(bundle.structure)
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.add_(0.1)
+    save_part(encoder, folder / "structure", dtype=torch.float32)
+
+
+def test_an_adapters_own_structure_encoder_is_used_while_it_is_worn_and_only_then(tmp_path):
+    bundle = tiny_bundle()
+    train_a_little(bundle, "global")
+    own_structure(bundle, tmp_path)
+    fresh = tiny_bundle()
+    alone = painted(fresh)
+    fresh.give_adapter(tmp_path)
+    assert torch.equal(painted(fresh), alone)
+    with fresh.wearing("global"):
+        worn = painted(fresh)
+    with bundle.wearing("global"):
+        assert not torch.equal(worn, painted(bundle)), "the base's own encoder was used"
+    assert torch.equal(painted(fresh), alone)
+
+
+def test_a_structure_encoder_of_another_shape_is_refused_and_nothing_is_loaded(tmp_path):
+    bundle = tiny_bundle()
+    train_a_little(bundle, "global")
+    own_structure(bundle, tmp_path)
+    other = dict(bundle.structure.config, fine=4)
+    encoder = StructureEncoder(**{key: value for key, value in other.items() if not key.startswith("_")})
+    save_part(encoder, tmp_path / "structure")
+    fresh = tiny_bundle()
+    with pytest.raises(AdapterMismatch, match="structure encoder"):
+        fresh.give_adapter(tmp_path)
+    assert adapter_names(fresh.unet) == () and fresh.structures == {}

@@ -5,12 +5,15 @@ README.md        the model card
 autoencoder/     diffusers AutoencoderDC
 unet/            diffusers UNet2DConditionModel: the base
 structure/       StructureEncoder
-adapters/NAME/   pytorch_lora_weights.safetensors, as diffusers writes it
+adapters/NAME/   pytorch_lora_weights.safetensors, as diffusers writes it; with a structure/ of its own
+                 where the base was trained without one
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +26,9 @@ from torch import Tensor
 
 from ..core import recipe as recipes
 from ..core.appearance import Appearance, StainFrame
-from ..core.errors import BadRecipe, BadWeights, BundleMismatch, UnknownLabel
+from ..core.errors import AdapterMismatch, BadRecipe, BadWeights, BundleMismatch, UnknownLabel
 from ..core.store import sha256_of, write_json
+from .adapters import FILE, AdapterInfo, load_adapter, read_adapter, wearing
 from .autoencoder import FACTOR
 from .denoiser import Denoiser
 from .device import convert
@@ -100,11 +104,46 @@ class Bundle:
     unet: UNet2DConditionModel
     structure: StructureEncoder
     folder: Path | None = None
+    structures: dict[str, StructureEncoder] = field(default_factory=dict)
+    """Structure encoders that belong to one adapter and are used while it is worn."""
 
     @property
     def denoiser(self) -> Denoiser:
         """The base behind the seam."""
         return Denoiser(self.unet, kind=self.info.prediction)
+
+    @contextmanager
+    def wearing(self, adapter: str | None) -> Iterator[None]:
+        """Inside the block the base wears one adapter, with its structure encoder if it has its own."""
+        own = self.structure
+        self.structure = own if adapter is None else self.structures.get(adapter, own)
+        try:
+            with wearing(self.unet, adapter):
+                yield
+        finally:
+            self.structure = own
+
+    def give_adapter(self, folder: Path) -> AdapterInfo:
+        """Give the base the adapter in a folder, whole or not at all; it is not yet worn.
+
+        Raises:
+            BadWeights: a file cannot be read.
+            AdapterMismatch: it fits another base, other classes, or its structure encoder does not
+                fit this base.
+        """
+        encoder = None
+        if (folder / "structure").is_dir():
+            encoder = _load_part(folder / "structure", StructureEncoder)
+            wanted, found = (_interface(part) for part in (self.structure, encoder))
+            if wanted != found:
+                name = read_adapter(folder / FILE)[0].name
+                raise AdapterMismatch(
+                    name, [], [], f"its structure encoder gives {found} and the base takes {wanted}"
+                )
+        info = load_adapter(self.unet, folder / FILE, kinds=self.info.kinds)
+        if encoder is not None:
+            self.structures[info.name] = encoder
+        return info
 
     @property
     def device(self) -> torch.device:
@@ -154,7 +193,7 @@ class Bundle:
         device: str | torch.device | None = None,
     ) -> Bundle:
         """Move and convert all networks, in place; convolutions in channels-last order."""
-        for part in (self.autoencoder, self.unet, self.structure):
+        for part in (self.autoencoder, self.unet, self.structure, *self.structures.values()):
             convert(part, device=device, dtype=dtype)
         return self
 
@@ -162,25 +201,33 @@ class Bundle:
         """Write the folder, weights in `dtype`; `bundle.json` comes last, so a cut-off one is no bundle."""
         hashes = {}
         for name in PARTS:
-            part = getattr(self, name)
-            before = part.dtype
-            convert(part, dtype=dtype)
-            part.save_pretrained(folder / name)
-            _forget_origin(folder / name / "config.json")
-            convert(part, dtype=before)
-            for file in sorted((folder / name).glob("*.safetensors")):
-                file.chmod(0o644)  # safetensors writes for its owner only
+            for file in save_part(getattr(self, name), folder / name, dtype=dtype):
                 hashes[f"{name}/{file.name}"] = sha256_of(file)
         adapters = {k: v for k, v in self.info.hashes.items() if k.startswith("adapters/")}
         self.info = replace(self.info, hashes={**hashes, **adapters})
         write_info(folder, self.info)
 
 
-def _forget_origin(config: Path) -> None:
-    """Take the folder that a part was loaded from out of its configuration: it is nobody's business."""
+def save_part(part: Any, folder: Path, *, dtype: torch.dtype = torch.float16) -> list[Path]:
+    """Write one network in diffusers' layout, weights in `dtype`; returns its weights files."""
+    before = part.dtype
+    convert(part, dtype=dtype)
+    part.save_pretrained(folder)
+    convert(part, dtype=before)
+    config = folder / "config.json"
     values = json.loads(config.read_text(encoding="utf-8"))
-    values.pop("_name_or_path", None)
+    values.pop("_name_or_path", None)  # the folder it was loaded from is nobody's business
     write_json(config, values)
+    files = sorted(folder.glob("*.safetensors"))
+    for file in files:
+        file.chmod(0o644)  # safetensors writes for its owner only
+    return files
+
+
+def _interface(encoder: StructureEncoder) -> str:
+    """What an encoder takes and gives, as JSON."""
+    keys = ("kinds", "cell", "fine", "outputs", "strides")
+    return json.dumps({key: encoder.config[key] for key in keys})
 
 
 def write_info(folder: Path, info: BundleInfo) -> None:
@@ -204,7 +251,7 @@ def read_info(folder: Path) -> BundleInfo:
         raise BundleMismatch(path, str(error)) from error
 
 
-def load_bundle(folder: Path, *, verify: bool = True) -> Bundle:
+def load_bundle(folder: Path | str, *, verify: bool = True) -> Bundle:
     """Load a bundle in float32 on the CPU, without adapters.
 
     Args:
@@ -215,6 +262,7 @@ def load_bundle(folder: Path, *, verify: bool = True) -> Bundle:
         BundleMismatch: a file is missing, or another one than the card says.
         BadWeights: a weights file cannot be read.
     """
+    folder = Path(folder)
     info = read_info(folder)
     if verify:
         verify_hashes(folder, info)

@@ -49,14 +49,13 @@ def open_bundle(
     Raises:
         BundleMismatch, BadWeights, AdapterMismatch: the folder is not whole.
     """
-    from ..model.adapters import FILE, load_adapter
     from ..model.bundle import load_bundle
     from ..model.device import pick_device, pick_dtype
 
     folder = Path(path) if path is not None else COMPACT
     bundle = load_bundle(folder)
     for adapter in sorted((folder / "adapters").glob("*/")):
-        load_adapter(bundle.unet, adapter / FILE, kinds=bundle.info.kinds)
+        bundle.give_adapter(adapter)
     target = pick_device(device)
     return bundle.to(device=target, dtype=pick_dtype(target, dtype))
 

@@ -13,7 +13,7 @@ from ..core.appearance import Appearance
 from ..core.condition import Condition
 from ..core.errors import ScaleMismatch, UnknownKinds
 from ..core.geometry import check_size
-from ..model.adapters import adapter_names, wearing
+from ..model.adapters import adapter_names
 from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle, BundleInfo
 from ..model.maps import make_maps, style_vector
@@ -94,7 +94,7 @@ def paint_items(
     groups = list(_groups(items, together))
     for place, group in enumerate(groups):
         inner = _sub_tick(tick, place, len(groups))
-        with wearing(bundle.unet, worn):
+        with bundle.wearing(worn):
             canonical = _paint([items[index] for index in group], bundle, settings, inner)
         for index, image in zip(group, canonical, strict=True):
             yield index, items[index].appearance.frame.from_canonical(image)

@@ -60,6 +60,9 @@ def fresh_bundle(
         outputs=plan.widths,
         strides=strides,
     )
+    if structure.to_fine is not None and not plan.sees_structure:
+        for parameter in structure.to_fine.parameters():  # random features of the nuclei would tell of them
+            torch.nn.init.zeros_(parameter)
     return Bundle(info, autoencoder, unet, structure)
 
 

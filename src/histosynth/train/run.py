@@ -14,7 +14,7 @@ from ..core import recipe as recipes
 from ..core.store import digest, ensure_folder, sha256_of
 from ..model.adapters import AdapterInfo, add_adapter, base_sha256, save_adapter
 from ..model.autoencoder import build_autoencoder
-from ..model.bundle import Bundle, load_bundle
+from ..model.bundle import Bundle, load_bundle, save_part
 from ..model.device import DTYPES, convert
 from ..prepare.sources import Example, open_source, refuse_leaks
 from .autoencoder import AutoencoderTask
@@ -206,6 +206,6 @@ def _trained(recipe: DiffusionRecipe, bundle: Bundle) -> tuple[dict[str, nn.Modu
     def save(folder: Path) -> None:
         save_adapter(bundle.unet, info, folder)
         if plan.structure:
-            bundle.structure.save_pretrained(folder / "structure")
+            save_part(bundle.structure, folder / "structure")
 
     return trained, save
