@@ -14,8 +14,9 @@ from diffusers import AutoencoderDC
 
 from histosynth.core.store import sha256_of, write_text
 from histosynth.model.adapters import FILE, read_adapter
-from histosynth.model.bundle import load_bundle, read_info, write_info
+from histosynth.model.bundle import load_bundle
 from histosynth.model.card import write_card
+from histosynth.model.info import read_info, write_info
 
 MOST_BYTES = 48_000_000
 

@@ -98,20 +98,33 @@ def structure(judge, kinds, images, nuclei):
     return {"found": float(found[:, 0].sum() / found[:, 1].sum()), "kind": right, "n": int(found[:, 1].sum())}
 
 
-def copies(embedder, train_crops, real, made):
-    """Distance to the nearest train crop in any pose, made against real unseen."""
+def copies(embedder, train_crops, real, rebuilt, made):
+    """Distance to the nearest train crop in any pose, made against real unseen; and the nearest pairs.
+
+    Real crops that went through the autoencoder are the control: what blur alone brings nearer.
+    """
     known = embedder.embed(np.stack(train_crops))
 
     def gaps(images):
-        poses = [np.stack([np.ascontiguousarray(pose(image, k)) for image in images]) for k in range(8)]
-        return np.min([nearest(embedder.embed(posed), known) for posed in poses], axis=0)
+        posed = [np.stack([np.ascontiguousarray(pose(image, k)) for image in images]) for k in range(8)]
+        found = [nearest(embedder.embed(each), known) for each in posed]
+        best = np.argmin([distances for distances, _ in found], axis=0)
+        pick = [(found[k][0][i], posed[k][i], train_crops[found[k][1][i]]) for i, k in enumerate(best)]
+        return np.array([distance for distance, *_ in pick]), pick
 
-    unseen, ours = gaps(real), gaps(made)
+    (unseen, _), (blurred, _), (ours, pairs) = (gaps(images) for images in (real, rebuilt, made))
     bar = np.percentile(unseen, 5)
+    pairs = sorted(pairs, key=lambda pair: pair[0])[:8]
+    rows = [
+        ("made, nearest to training first", [image for _, image, _ in pairs]),
+        ("its nearest training crop", [image for *_, image in pairs]),
+    ]
     return {
         "real_5th_percentile": float(bar), "made_5th_percentile": float(np.percentile(ours, 5)),
-        "made_nearest": float(ours.min()), "share_below_bar": float((ours < bar).mean()), "n": len(made),
-    }  # fmt: skip
+        "made_nearest": float(ours.min()), "made_median": float(np.median(ours)),
+        "real_median": float(np.median(unseen)), "share_below_bar": float((ours < bar).mean()),
+        "reconstructed_share_below_bar": float((blurred < bar).mean()), "n": len(made),
+    }, contact_sheet(rows)  # fmt: skip
 
 
 def mending(bundle, embedder, crops, *, seed):
@@ -180,6 +193,7 @@ def main() -> None:
     judge = KindJudge.fit([(example.tile.pixels, example.nuclei) for example in train])
     on_real, on_made = (structure(judge, kinds, images, nuclei) for images in (real, made))
     on_rebuilt = structure(judge, kinds, rebuilt, nuclei)
+    copied, pairs = copies(embedder, [c[0] for e in train for c in corners(e, 4)], real, rebuilt, made)
     shuffled = [made[(i + 5) % len(made)] for i in range(len(made))]
     result = {
         "bundle": bundle.info.name, "validation_patients": len(held_out), "crops": len(crops),
@@ -191,7 +205,7 @@ def main() -> None:
         "structure_shuffled_control": structure(judge, kinds, shuffled, nuclei),
         "found_ratio": on_made["found"] / on_real["found"],
         "kind_ratio": {k: on_made["kind"][k] / on_real["kind"][k] for k in kinds},
-        "copies": copies(embedder, [c[0] for e in train for c in corners(e, 4)], real, made),
+        "copies": copied,
         "seconds_per_tile": seconds,
     }  # fmt: skip
     args.out.mkdir(parents=True, exist_ok=True)
@@ -216,6 +230,7 @@ def main() -> None:
             ("Telea", [ways["telea"][i] for i in first]),
         ]
     Image.fromarray(contact_sheet(rows)).save(args.out / "quality.png")
+    Image.fromarray(pairs).save(args.out / "copies.png")
     (args.out / "quality.json").write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
 

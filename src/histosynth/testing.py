@@ -44,8 +44,9 @@ def tiny_bundle(seed: int = 0, *, kinds: tuple[str, ...] = ("epithelial", "lymph
 
     from .core.appearance import STYLE_NAMES
     from .model.autoencoder import build_autoencoder
-    from .model.bundle import Bundle, BundleInfo, PaletteEntry
+    from .model.bundle import Bundle
     from .model.denoiser import build_unet
+    from .model.info import BundleInfo, PaletteEntry
     from .model.maps import style_length
     from .model.structure import StructureEncoder
 

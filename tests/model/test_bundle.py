@@ -9,7 +9,8 @@ import torch
 import histosynth as hs
 from histosynth.core.errors import BadWeights, BundleMismatch
 from histosynth.model.adapters import AdapterInfo, add_adapter, base_sha256, save_adapter
-from histosynth.model.bundle import load_bundle, read_info
+from histosynth.model.bundle import load_bundle
+from histosynth.model.info import read_info
 from histosynth.testing import tiny_bundle
 
 

@@ -95,6 +95,7 @@ class KindJudge:
         return np.asarray((scaled @ self.weights + self.offsets).argmax(axis=1))
 
 
-def nearest(first: Floats, second: Floats) -> Floats:
-    """(N,) distance of each row of `first` to its nearest row of `second`."""
-    return np.asarray(cKDTree(second).query(first)[0])
+def nearest(first: Floats, second: Floats) -> tuple[Floats, NDArray[np.intp]]:
+    """Distance of each row of `first` to its nearest row of `second`, (N,), and which row it is, (N,)."""
+    distances, rows = cKDTree(second).query(first)
+    return np.asarray(distances), np.asarray(rows)

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from diffusers import UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -89,6 +90,23 @@ def adapter_names(unet: UNet2DConditionModel) -> tuple[str, ...]:
 def adapter_parameters(unet: UNet2DConditionModel, name: str) -> list[nn.Parameter]:
     """The parameters of one adapter."""
     return [parameter for key, parameter in unet.named_parameters() if ".lora_" in key and f".{name}." in key]
+
+
+@torch.no_grad()
+def merged(unet: UNet2DConditionModel, name: str) -> UNet2DConditionModel:
+    """A copy of the base with one adapter added into its weights: paints like the base wearing it, faster.
+
+    The base itself is not touched, so nothing has to be taken out of it again.
+    """
+    state = {_plain(key): value for key, value in unet.state_dict().items() if ".lora_" not in key}
+    for key, module in unet.named_modules():
+        if isinstance(module, LoraLayer) and name in module.lora_A:
+            weight = state[f"{key}.weight"]
+            state[f"{key}.weight"] = (weight.float() + module.get_delta_weight(name).float()).to(weight)
+    with torch.device("meta"):
+        copy = UNet2DConditionModel.from_config(unet.config)
+    copy.load_state_dict(state, assign=True)
+    return copy.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
 def base_sha256(unet: UNet2DConditionModel) -> str:

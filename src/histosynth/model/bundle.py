@@ -14,85 +14,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from diffusers import AutoencoderDC, UNet2DConditionModel
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ..core import recipe as recipes
-from ..core.appearance import Appearance, StainFrame
-from ..core.errors import AdapterMismatch, BadRecipe, BadWeights, BundleMismatch, UnknownLabel
+from ..core.errors import AdapterMismatch, BadWeights, UnknownLabel
 from ..core.store import sha256_of, write_json
-from .adapters import FILE, AdapterInfo, load_adapter, read_adapter, wearing
+from .adapters import FILE, AdapterInfo, adapter_names, load_adapter, merged, read_adapter, wearing
 from .autoencoder import FACTOR
 from .denoiser import Denoiser
-from .device import convert
-from .prediction import Kind
+from .device import convert, itemwise_norms
+from .info import BundleInfo, read_info, verify_hashes, write_info
 from .structure import StructureEncoder
 
-FORMAT = 1
 PARTS: dict[str, Any] = {
     "autoencoder": AutoencoderDC,
     "unet": UNet2DConditionModel,
     "structure": StructureEncoder,
 }
-
-
-@dataclass(frozen=True)
-class PaletteEntry:
-    """A named appearance: numbers only, see `core.appearance`."""
-
-    name: str
-    scale: tuple[float, float, float]
-    style: tuple[float, ...]
-
-    @property
-    def appearance(self) -> Appearance:
-        """As an appearance."""
-        return Appearance(StainFrame(self.scale), np.array(self.style, np.float32))
-
-
-@dataclass(frozen=True)
-class BundleInfo:
-    """`bundle.json`."""
-
-    name: str
-    mpp: float
-    """Scale it paints at, micrometres per pixel."""
-    kinds: tuple[str, ...]
-    """Nucleus classes, in channel order."""
-    latent_mean: tuple[float, ...]
-    latent_std: tuple[float, ...]
-    style_mean: tuple[float, ...]
-    style_std: tuple[float, ...]
-    labels: tuple[str, ...] = ()
-    prediction: Kind = "flow"
-    least_px: int = 128
-    most_px: int = 1024
-    mpp_tolerance: float = 0.2
-    solver: str = "dpm"
-    steps: int = 20
-    guidance: float = 1.0
-    shift: float = 1.0
-    """Where sampling spends its steps: above 1 more of them at high noise (Esser et al. 2024)."""
-    palette: tuple[PaletteEntry, ...] = ()
-    """Appearances for users who bring none; the first is the default."""
-    licence: str = "Apache-2.0"
-    data: tuple[str, ...] = ()
-    """Data it was trained on, with licences."""
-    hashes: dict[str, str] = field(default_factory=dict)
-    """sha256 of each weights file, by path in the bundle."""
-    format: int = FORMAT
-
-    @property
-    def multiple_px(self) -> int:
-        """Tile sides must be multiples of this."""
-        return FACTOR
 
 
 @dataclass(eq=False)
@@ -106,6 +50,7 @@ class Bundle:
     folder: Path | None = None
     structures: dict[str, StructureEncoder] = field(default_factory=dict)
     """Structure encoders that belong to one adapter and are used while it is worn."""
+    _dressed: dict[str, Bundle] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def denoiser(self) -> Denoiser:
@@ -122,6 +67,20 @@ class Bundle:
                 yield
         finally:
             self.structure = own
+
+    def dressed(self, adapter: str | None) -> Bundle:
+        """What to paint with: these networks with one adapter merged into a copy of the base.
+
+        An adapter that this bundle was not given (or None) gives the bundle itself, bare.
+        """
+        if adapter is None or adapter not in adapter_names(self.unet):
+            return self
+        if adapter not in self._dressed:
+            structure = self.structures.get(adapter, self.structure)
+            copy = itemwise_norms(merged(self.unet, adapter))
+            # one at a time: a large base twice in memory is enough
+            self._dressed = {adapter: replace(self, unet=copy, structure=structure, structures={})}
+        return self._dressed[adapter]
 
     def give_adapter(self, folder: Path) -> AdapterInfo:
         """Give the base the adapter in a folder, whole or not at all; it is not yet worn.
@@ -143,6 +102,7 @@ class Bundle:
         info = load_adapter(self.unet, folder / FILE, kinds=self.info.kinds)
         if encoder is not None:
             self.structures[info.name] = encoder
+        self._dressed.pop(info.name, None)
         return info
 
     @property
@@ -195,6 +155,7 @@ class Bundle:
         """Move and convert all networks, in place; convolutions in channels-last order."""
         for part in (self.autoencoder, self.unet, self.structure, *self.structures.values()):
             convert(part, device=device, dtype=dtype)
+        self._dressed = {}
         return self
 
     def save(self, folder: Path, *, dtype: torch.dtype = torch.float16) -> None:
@@ -230,27 +191,6 @@ def _interface(encoder: StructureEncoder) -> str:
     return json.dumps({key: encoder.config[key] for key in keys})
 
 
-def write_info(folder: Path, info: BundleInfo) -> None:
-    """Write `bundle.json`."""
-    write_json(folder / "bundle.json", asdict(info))
-
-
-def read_info(folder: Path) -> BundleInfo:
-    """Read `bundle.json`.
-
-    Raises:
-        BundleMismatch: it is absent, not of this format, or says impossible things.
-    """
-    path = folder / "bundle.json"
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return recipes.build(values, BundleInfo, name=str(path))
-    except FileNotFoundError as error:
-        raise BundleMismatch(path, "there is no such file, so the folder is no bundle") from error
-    except (OSError, ValueError, BadRecipe) as error:
-        raise BundleMismatch(path, str(error)) from error
-
-
 def load_bundle(folder: Path | str, *, verify: bool = True) -> Bundle:
     """Load a bundle in float32 on the CPU, without adapters.
 
@@ -268,22 +208,6 @@ def load_bundle(folder: Path | str, *, verify: bool = True) -> Bundle:
         verify_hashes(folder, info)
     parts = {name: _load_part(folder / name, kind) for name, kind in PARTS.items()}
     return Bundle(info, folder=folder, **parts)
-
-
-def verify_hashes(folder: Path, info: BundleInfo) -> None:
-    """Compare files with their sha256.
-
-    Raises:
-        BundleMismatch: one is absent, leads out of the folder, or differs.
-    """
-    for name, expected in info.hashes.items():
-        path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise BundleMismatch(path, "its name leads out of the bundle")
-        if not path.is_file():
-            raise BundleMismatch(path, "it is missing")
-        if sha256_of(path) != expected:
-            raise BundleMismatch(path, "its sha256 is another than bundle.json says")
 
 
 def _load_part(folder: Path, kind: Any) -> Any:

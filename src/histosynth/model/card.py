@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .bundle import BundleInfo
+from .info import BundleInfo
 
 _CARD = """---
 license: {licence_id}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from ..core.errors import BadOption
 
@@ -51,6 +51,31 @@ def convert(
     to: Any = nn.Module.to
     to(part, device=device, dtype=dtype)
     to(part, memory_format=torch.channels_last)
+
+
+class ItemGroupNorm(nn.GroupNorm):
+    """Group norm whose sums do not depend on what else is in the batch.
+
+    torch's own splits a large channels-last batch between threads across item borders, and so rounds
+    an item's sums by its neighbours.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, H, W) => the same shape."""
+        if len(input) == 1:
+            return super().forward(input)
+        return torch.cat([super(ItemGroupNorm, self).forward(item) for item in torch.split(input, 1)])
+
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def itemwise_norms(part: Module) -> Module:
+    """Make every group norm of a network an `ItemGroupNorm`, in place; its weights stay what they are."""
+    for module in part.modules():
+        if type(module) is nn.GroupNorm:
+            module.__class__ = ItemGroupNorm
+    return part
 
 
 @cache

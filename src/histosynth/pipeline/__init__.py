@@ -50,12 +50,14 @@ def open_bundle(
         BundleMismatch, BadWeights, AdapterMismatch: the folder is not whole.
     """
     from ..model.bundle import load_bundle
-    from ..model.device import pick_device, pick_dtype
+    from ..model.device import itemwise_norms, pick_device, pick_dtype
 
     folder = Path(path) if path is not None else COMPACT
     bundle = load_bundle(folder)
     for adapter in sorted((folder / "adapters").glob("*/")):
         bundle.give_adapter(adapter)
+    for network in (bundle.unet, bundle.structure, *bundle.structures.values()):
+        itemwise_norms(network)
     target = pick_device(device)
     return bundle.to(device=target, dtype=pick_dtype(target, dtype))
 

@@ -13,10 +13,11 @@ from ..core.appearance import Appearance
 from ..core.condition import Condition
 from ..core.errors import ScaleMismatch, UnknownKinds
 from ..core.geometry import check_size
-from ..model.adapters import adapter_names
 from ..model.autoencoder import FACTOR
-from ..model.bundle import Bundle, BundleInfo
+from ..model.bundle import Bundle
+from ..model.info import BundleInfo
 from ..model.maps import make_maps, style_vector
+from .exact import most_together, same_alone
 from .painter import Settings, decode_canonical, paint_latents
 from .solver import Tick, item_noise
 
@@ -81,21 +82,17 @@ def paint_items(
         items: what to paint.
         adapter: which adapter to wear; a bundle without it paints with its base alone.
         settings: how to sample.
-        batch: most items at a time on an accelerator; on a CPU they are painted one by one.
+        batch: most items at a time; fewer where a picture would come out different for it.
         tick: told (done, total) solver steps over all batches.
 
     Yields:
         (index of the item, (H, W, 3) float32 in [0, 255] in the item's own stain).
     """
-    worn = adapter if adapter in adapter_names(bundle.unet) else None
-    # oneDNN sums in another order for another batch size, so that a picture would depend on its
-    # neighbours in the last bit
-    together = 1 if bundle.device.type == "cpu" else batch
-    groups = list(_groups(items, together))
+    dressed = bundle.dressed(adapter)
+    groups = list(_groups(items, dressed, batch))
     for place, group in enumerate(groups):
         inner = _sub_tick(tick, place, len(groups))
-        with bundle.wearing(worn):
-            canonical = _paint([items[index] for index in group], bundle, settings, inner)
+        canonical = _paint([items[index] for index in group], dressed, settings, inner)
         for index, image in zip(group, canonical, strict=True):
             yield index, items[index].appearance.frame.from_canonical(image)
 
@@ -134,13 +131,18 @@ def _paint(
     return pixels
 
 
-def _groups(items: Sequence[Item], batch: int) -> Iterator[list[int]]:
+def _groups(items: Sequence[Item], bundle: Bundle, batch: int) -> Iterator[list[int]]:
     by_size: dict[tuple[int, int], list[int]] = {}
     for index, item in enumerate(items):
         by_size.setdefault(item.condition.size, []).append(index)
-    for indices in by_size.values():
-        for start in range(0, len(indices), batch):
-            yield indices[start : start + batch]
+    for size, indices in by_size.items():
+        most = most_together(bundle, size, batch)
+        for start in range(0, len(indices), most):
+            group = indices[start : start + most]
+            if same_alone(bundle, size, len(group)):
+                yield group
+            else:
+                yield from ([index] for index in group)
 
 
 def _sub_tick(tick: Tick | None, place: int, places: int) -> Tick | None:

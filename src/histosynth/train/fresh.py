@@ -8,8 +8,9 @@ import torch
 from diffusers import AutoencoderDC
 
 from ..core.appearance import STYLE_NAMES, measure_appearance
-from ..model.bundle import Bundle, BundleInfo, PaletteEntry
+from ..model.bundle import Bundle
 from ..model.denoiser import build_unet
+from ..model.info import BundleInfo, PaletteEntry
 from ..model.maps import style_length
 from ..model.structure import StructureEncoder
 from ..prepare.palette import choose_palette
