@@ -1,7 +1,8 @@
 """Put a trained base, its adapters and its measured numbers together as a bundle with a card.
 
 python benchmarks/publish.py RUN/weights --out BUNDLE [--adapter RUN/weights ...] [--quality quality.json]
-                             [--steps 20] [--guidance 1.0] [--autoencoder RUN/weights]
+                             [--steps 20] [--guidance 1.0] [--guidance-span 0.2 0.8]
+                             [--autoencoder RUN/weights]
 """
 
 import argparse
@@ -61,6 +62,7 @@ def main() -> None:
     parser.add_argument("--quality", type=Path)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--guidance", type=float)
+    parser.add_argument("--guidance-span", type=float, nargs=2)
     parser.add_argument("--shift", type=float)
     parser.add_argument(
         "--data", action="append", default=[], help="data, with licence, that the base did not see"
@@ -74,6 +76,8 @@ def main() -> None:
     chosen = {
         key: getattr(args, key) for key in ("steps", "guidance", "shift") if getattr(args, key) is not None
     }
+    if args.guidance_span:
+        chosen["guidance_span"] = tuple(args.guidance_span)
     bundle.info = replace(bundle.info, data=(*bundle.info.data, *args.data), **chosen)
     if args.out.exists():
         shutil.rmtree(args.out)

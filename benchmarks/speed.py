@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from controlnet import assemble, runner
+from torch.utils.flop_counter import FlopCounterMode
 
 import histosynth as hs
-from histosynth.model.maps import make_maps
+from histosynth.model.maps import make_maps, style_length
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,6 +34,72 @@ def best(function, repeats: int) -> float:
 
 def cold(code: str, repeats: int) -> float:
     return best(lambda: subprocess.run([sys.executable, "-c", code], check=True), repeats)
+
+
+def matmul_rate(dtype: torch.dtype, repeats: int, side: int = 1024) -> float:
+    """Floating point operations a second of a square matrix product: what this machine can do."""
+    first, second = (torch.randn(side, side, dtype=dtype) for _ in range(2))
+    return 2 * side**3 / best(lambda: first @ second, 5 * repeats)
+
+
+@torch.inference_mode()
+def unet_rate(bundle, repeats: int, *, batch: int = 8) -> float:
+    """The same of the U-Net on latents of 256 px."""
+    info = bundle.info
+    cells = [hs.draw_layout((256, 256), mpp=info.mpp, seed=0)] * batch
+    maps = make_maps(cells, [None] * batch, [None] * batch, kinds=len(info.kinds), size=(256, 256))
+    features = bundle.structure(maps)
+    noisy = torch.randn(batch, len(info.latent_mean), 32, 32)
+    style = torch.zeros(batch, style_length(len(info.style_mean), len(info.labels)))
+    times = torch.full((batch,), 0.5)
+
+    def forward() -> None:
+        bundle.denoiser.raw(noisy, times, features, style)
+
+    with FlopCounterMode(display=False) as counter:
+        forward()
+    return counter.get_total_flops() / best(forward, 3 * repeats)
+
+
+def peak_gb(bundle: Path | None) -> float:
+    """Most memory of a fresh process that makes one tile of 1,024 px, GB."""
+    code = (
+        "import resource, sys, histosynth as hs\n"
+        "b = hs.open_bundle(sys.argv[1] or None)\n"
+        "hs.synthesize(hs.draw_layout((1024, 1024), mpp=b.info.mpp, seed=0), bundle=b)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(bundle or "")], check=True, capture_output=True, text=True
+    )
+    unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB
+    return int(said.stdout) * unit / 1e9
+
+
+def against_controlnet(bundle, repeats: int) -> dict[str, float]:
+    """Tiles a second over those of diffusers' ControlNet pipeline at the same steps and guidance."""
+    steps, cells = bundle.info.steps, hs.draw_layout((256, 256), mpp=bundle.info.mpp, seed=0)
+    own = bundle.unet.dtype
+    ways = {
+        "same number type, channels last": (own, torch.channels_last),
+        "same number type": (own, torch.contiguous_format),
+        "as it comes (fp32)": (torch.float32, torch.contiguous_format),
+    }
+    ratios = {}
+    for way, (dtype, order) in ways.items():
+        pipeline = assemble(bundle, dtype=dtype)
+        for part in (pipeline.unet, pipeline.controlnet, pipeline.vae):
+            part.to(memory_format=order)
+        for count in (1, 4):
+            for guidance in (1.0, 1.5):
+                theirs = runner(pipeline, side=256, steps=steps, guidance=guidance, count=count)
+                ours = best(
+                    lambda: hs.synthesize(cells, n=count, guidance=guidance, bundle=bundle),  # noqa: B023
+                    repeats,
+                )
+                name = f"tiles/s over ControlNet's, {way}: {count} at a time, guidance {guidance}"
+                ratios[name] = best(theirs, repeats) / ours
+    return ratios
 
 
 def main() -> None:
@@ -72,6 +140,7 @@ def main() -> None:
         "synthesize 256 px, guidance 1.5": best(
             lambda: hs.synthesize(cells[256], bundle=own, guidance=1.5), args.repeats
         ),
+        "synthesize 8 x 256 px": best(lambda: hs.synthesize(cells[256], n=8, bundle=own), args.repeats),
         "synthesize 512 px": best(lambda: hs.synthesize(cells[512], bundle=own), args.repeats),
         "synthesize 1024 px": best(lambda: hs.synthesize(cells[1024], bundle=own), 1),
         "complete 128 px of 256": best(lambda: hs.complete(tile, hole, bundle=own), args.repeats),
@@ -79,7 +148,11 @@ def main() -> None:
     one = seconds[
         "synthesize 256 px, bf16" if own.unet.dtype == torch.bfloat16 else "synthesize 256 px, fp32"
     ]
+    seconds["synthesize 256 px, in a batch of 8"] = seconds.pop("synthesize 8 x 256 px") / 8
     ratios = {
+        "U-Net at batch 8, of this machine's matrix product rate": unet_rate(own, args.repeats)
+        / matmul_rate(own.unet.dtype, args.repeats),
+        "batch of 8 is faster by": one / seconds["synthesize 256 px, in a batch of 8"],
         "bf16 is faster by": seconds["synthesize 256 px, fp32"] / seconds["synthesize 256 px, bf16"],
         "our import costs, of torch's": (seconds["import histosynth"] - seconds["python -c pass"])
         / (seconds["import torch"] - seconds["python -c pass"]),
@@ -90,10 +163,13 @@ def main() -> None:
         "complete / synthesize": seconds["complete 128 px of 256"] / one,
         "1024 px / 256 px (16 x the area)": seconds["synthesize 1024 px"] / one,
         "guidance / none": seconds["synthesize 256 px, guidance 1.5"] / one,
+        **against_controlnet(own, args.repeats),
     }
     result = {
         "seconds": {key: round(value, 4) for key, value in seconds.items()},
         "ratios": {key: round(value, 3) for key, value in ratios.items()},
+        "tiles_per_second": round(1 / seconds["synthesize 256 px, in a batch of 8"], 2),
+        "peak_gb_1024_px": round(peak_gb(args.bundle), 2),
         "threads": torch.get_num_threads(),
         "steps": own.info.steps,
         "number_type": str(own.unet.dtype),
@@ -105,6 +181,7 @@ def main() -> None:
         print(f"\n{part}")
         for key, value in result[part].items():
             print(f"  {key:{width}}  {value:9.3f}")
+    print(f"\n{result['tiles_per_second']} tiles/s in batches; 1,024 px take {result['peak_gb_1024_px']} GB")
 
 
 if __name__ == "__main__":

@@ -48,8 +48,14 @@ def test_items_draw_different_noise_and_the_same_again():
 def test_guidance_of_one_is_no_guidance_and_two_goes_twice_as_far():
     told, untold = GaussianBase(mean=1.0).denoise, GaussianBase(mean=0.0).denoise
     noisy, time = torch.zeros(1, 1, 2, 2), torch.tensor([0.5])
-    assert guided(told, untold, 1.0) is told
-    twice = guided(told, untold, 2.0)(noisy, time)
+
+    def both(noisy, time):
+        halves = zip((told, untold), noisy.chunk(2), time.chunk(2), strict=True)
+        return torch.cat([one(x, t) for one, x, t in halves])
+
+    assert guided(told, both, 1.0) is told
+    assert torch.equal(guided(told, both, 2.0, (0.0, 0.49))(noisy, time), told(noisy, time))
+    twice = guided(told, both, 2.0)(noisy, time)
     torch.testing.assert_close(twice, 2 * told(noisy, time) - untold(noisy, time))
 
 

@@ -53,6 +53,8 @@ class BundleInfo:
     solver: str = "dpm"
     steps: int = 20
     guidance: float = 1.0
+    guidance_span: tuple[float, float] = (0.0, 1.0)
+    """Times, 1 all noise and 0 none, between which guidance works."""
     shift: float = 1.0
     """Where sampling spends its steps: above 1 more of them at high noise (Esser et al. 2024)."""
     palette: tuple[PaletteEntry, ...] = ()

@@ -74,12 +74,10 @@ class StructureFeatures:
     fine: Tensor
     scales: tuple[Tensor, ...]
 
-    def repeat(self, times: int) -> StructureFeatures:
-        """Each item `times` times in a row."""
-        return StructureFeatures(
-            self.fine.repeat_interleave(times, 0),
-            tuple(scale.repeat_interleave(times, 0) for scale in self.scales),
-        )
+    def joined(self, other: StructureFeatures) -> StructureFeatures:
+        """This batch and another below it."""
+        scales = zip(self.scales, other.scales, strict=True)
+        return StructureFeatures(torch.cat([self.fine, other.fine]), tuple(map(torch.cat, scales)))
 
 
 class _Residual(nn.Module):

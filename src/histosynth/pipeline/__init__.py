@@ -176,7 +176,7 @@ def settings_for(bundle: Bundle, steps: int | None, guidance: float | None) -> S
     from ..sample.painter import Settings
 
     info = bundle.info
-    settings = Settings(info.steps, info.guidance, info.solver, info.shift)
+    settings = Settings(info.steps, info.guidance, info.solver, info.shift, info.guidance_span)
     if guidance is not None and not 0 <= guidance <= 20:
         raise BadOption("--guidance", guidance, "from 0 to 20")
     if steps is not None and not 1 <= steps <= 200:

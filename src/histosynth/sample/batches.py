@@ -89,7 +89,7 @@ def paint_items(
         (index of the item, (H, W, 3) float32 in [0, 255] in the item's own stain).
     """
     dressed = bundle.dressed(adapter)
-    groups = list(_groups(items, dressed, batch))
+    groups = list(_groups(items, dressed, batch, passes=1 if settings.guidance == 1 else 2))
     for place, group in enumerate(groups):
         inner = _sub_tick(tick, place, len(groups))
         canonical = _paint([items[index] for index in group], dressed, settings, inner)
@@ -131,7 +131,7 @@ def _paint(
     return pixels
 
 
-def _groups(items: Sequence[Item], bundle: Bundle, batch: int) -> Iterator[list[int]]:
+def _groups(items: Sequence[Item], bundle: Bundle, batch: int, *, passes: int) -> Iterator[list[int]]:
     by_size: dict[tuple[int, int], list[int]] = {}
     for index, item in enumerate(items):
         by_size.setdefault(item.condition.size, []).append(index)
@@ -139,7 +139,7 @@ def _groups(items: Sequence[Item], bundle: Bundle, batch: int) -> Iterator[list[
         most = most_together(bundle, size, batch)
         for start in range(0, len(indices), most):
             group = indices[start : start + most]
-            if same_alone(bundle, size, len(group)):
+            if all(same_alone(bundle, size, count) for count in {passes, passes * len(group)}):
                 yield group
             else:
                 yield from ([index] for index in group)

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..model import autoencoder as ae
 from ..model.bundle import Bundle
 from ..model.prediction import flow_level
-from ..model.structure import StructureMaps
+from ..model.structure import StructureFeatures, StructureMaps
 from .solver import Denoise, Tick, guided, solve
 
 
@@ -23,12 +23,14 @@ class Settings:
         guidance: 1 follows the nuclei as trained; above 1 follows them more strictly and varies less.
         solver: one of `solver.SOLVERS`.
         shift: above 1 spends more steps at high noise.
+        guidance_span: times, 1 all noise and 0 none, between which guidance works.
     """
 
     steps: int = 20
     guidance: float = 1.0
     solver: str = "dpm"
     shift: float = 1.0
+    guidance_span: tuple[float, float] = (0.0, 1.0)
 
 
 @torch.inference_mode()
@@ -54,14 +56,16 @@ def paint_latents(
     denoiser, device = bundle.denoiser, bundle.device
     style = style.to(device)
 
-    def follow(told: StructureMaps) -> Denoise:
-        features = bundle.structure(told)
+    def follow(features: StructureFeatures, style: Tensor) -> Denoise:
         return lambda noisy, time: denoiser.denoise(noisy, time, flow_level(time), features, style)
 
-    conditional = follow(maps)
-    unconditional = follow(maps.without_nuclei()) if settings.guidance != 1 else conditional
+    features = bundle.structure(maps)
+    conditional = both = follow(features, style)
+    if settings.guidance != 1:
+        untold = bundle.structure(maps.without_nuclei())
+        both = follow(features.joined(untold), torch.cat([style, style]))
     return solve(
-        guided(conditional, unconditional, settings.guidance),
+        guided(conditional, both, settings.guidance, settings.guidance_span),
         noise.to(device),
         steps=settings.steps,
         solver=settings.solver,

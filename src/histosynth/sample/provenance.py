@@ -48,6 +48,7 @@ def describe(
         "settings": {
             "steps": settings.steps,
             "guidance": settings.guidance,
+            "guidance_span": list(settings.guidance_span),
             "solver": settings.solver,
             "shift": settings.shift,
         },
