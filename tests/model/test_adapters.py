@@ -219,3 +219,16 @@ def test_a_structure_encoder_of_another_shape_is_refused_and_nothing_is_loaded(t
     with pytest.raises(AdapterMismatch, match="structure encoder"):
         fresh.give_adapter(tmp_path)
     assert adapter_names(fresh.unet) == () and fresh.structures == {}
+
+
+def test_a_dressed_bundle_paints_as_the_base_wearing_the_adapter_does_and_leaves_it_alone():
+    bundle = tiny_bundle()
+    train_a_little(bundle, "global")
+    alone, weights = painted(bundle), copy.deepcopy(bundle.unet.state_dict())
+    dressed = bundle.dressed("global")
+    with bundle.wearing("global"):
+        torch.testing.assert_close(painted(dressed), painted(bundle), rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(painted(dressed), alone, atol=1e-3)
+    assert all(torch.equal(value, weights[key]) for key, value in bundle.unet.state_dict().items())
+    assert bundle.dressed("global") is dressed, "made once"
+    assert bundle.dressed(None) is bundle.dressed("an adapter it has not") is bundle
