@@ -109,12 +109,12 @@ def merged(unet: UNet2DConditionModel, name: str) -> UNet2DConditionModel:
     return copy.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
-def base_sha256(unet: UNet2DConditionModel) -> str:
-    """sha256 over the base's own weights, rounded to float16; adapters do not count.
+def base_sha256(network: nn.Module) -> str:
+    """sha256 over a network's own weights, rounded to float16; adapters do not count.
 
     The rounding makes it the same for a base in memory and the same base after saving.
     """
-    state = unet.state_dict()
+    state = network.state_dict()
     digest = hashlib.sha256()
     for key in sorted(state, key=_plain):
         if ".lora_" not in key:

@@ -11,7 +11,7 @@ from diffusers import AutoencoderDC
 from torch import nn
 
 from ..core import recipe as recipes
-from ..core.store import digest, ensure_folder, sha256_of
+from ..core.store import digest, ensure_folder
 from ..model.adapters import AdapterInfo, add_adapter, base_sha256, save_adapter
 from ..model.autoencoder import build_autoencoder
 from ..model.bundle import Bundle, load_bundle, save_part
@@ -114,13 +114,10 @@ def train_diffusion(
     start = here / recipe.start
     if recipe.task == "base":
         autoencoder = AutoencoderDC.from_pretrained(start, use_safetensors=True).float().eval()
-        weights = sha256_of(start / "diffusion_pytorch_model.safetensors")
     else:
         bundle = load_bundle(start)
-        autoencoder, weights = (
-            bundle.autoencoder,
-            bundle.info.hashes["autoencoder/diffusion_pytorch_model.safetensors"],
-        )
+        autoencoder = bundle.autoencoder
+    weights = base_sha256(autoencoder)  # the same for a run's weights and for a bundle's
     convert(autoencoder, device=device, dtype=DTYPES[recipe.loop.precision])
     views, probes = _views(
         recipe,
