@@ -153,6 +153,8 @@ def test_demo_makes_its_sheet_report_and_pictures(tmp_path, tiny):
     assert "http://" not in page and "https://" not in page.replace("https://iptc", "")
     assert "not for diagnosis" in page
     assert read_rgb(tmp_path / "demo" / "contact.png").shape[1] > 800
+    sheet = read_recipe(tmp_path / "demo" / "contact.png")
+    assert sheet["synthetic"] and sheet["extent"] == "sheet" and len(sheet["pictures"]) == 8
     for index in range(4):
         made, start = (
             read_rgb(tmp_path / "demo" / "images" / f"{kind}_{index}.png") for kind in ("mended", "synthetic")

@@ -47,6 +47,6 @@ def test_the_trial_sees_a_network_whose_items_depend_on_their_company(monkeypatc
 
 def test_large_tiles_are_not_painted_together():
     bundle = tiny_bundle()
-    assert exact.most_together(bundle, (256, 256), 8) == 4
+    assert exact.most_together(bundle, (256, 256), 9) == 8
     assert exact.most_together(bundle, (1024, 1024), 8) == 1
     assert exact.most_together(bundle, (128, 128), 8) == 8

@@ -86,7 +86,7 @@ def synthesize(
         float | None, typer.Option(help="1 as trained; above 1 stricter with the nuclei.")
     ] = None,
     bundle: BundlePath = None,
-    batch: Batch = 4,
+    batch: Batch = 8,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -118,7 +118,7 @@ def complete(
         float | None, typer.Option(help="1 as trained; above 1 stricter with the nuclei.")
     ] = None,
     bundle: BundlePath = None,
-    batch: Batch = 4,
+    batch: Batch = 8,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -72,7 +72,7 @@ def synthesize(
     steps: int | None = None,
     guidance: float | None = None,
     bundle: Bundle | None = None,
-    batch: int = 4,
+    batch: int = 8,
 ) -> list[Synthetic]:
     """Paint whole tiles from nuclei.
 

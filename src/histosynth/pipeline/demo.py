@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ..core.condition import Condition, Context
 from ..core.holes import SHAPES
 from ..core.layout import draw_layout
 from ..core.nuclei_io import write_csv, write_geojson
 from ..core.sheet import contact_sheet, draw_nuclei, legend, punch
-from ..core.store import ensure_folder, replacing, write_text
-from ..core.synthetic import Synthetic
+from ..core.store import ensure_folder, write_text
+from ..core.synthetic import Synthetic, write_marked
 from ..core.tile import Pixels, write_mask
+from ..core.version import __version__
 from ..model.bundle import Bundle
 from ..sample.complete import complete
 from ..sample.synthesize import synthesize
@@ -82,8 +82,12 @@ def run_demo(
         ),
         ("local: completed; known pixels are equal bit for bit", [mended[i].pixels for i in sorted(mended)]),
     ]
-    _write_sheet(out / "contact.png", rows)
-    _write_report(out / "report.html", rows, tiles + [mended[i] for i in sorted(mended)])
+    made_all = tiles + [mended[i] for i in sorted(mended)]
+    title = "histosynth demo: synthetic tissue, for research use; not for diagnosis"
+    facts = {"histosynth": __version__, "verb": "demo", "synthetic": True, "extent": "sheet", "seed": seed}
+    of = {"mpp": bundle.info.mpp, "pictures": [picture.recipe for picture in made_all]}
+    write_marked(out / "contact.png", contact_sheet(rows, title=title), facts | of)
+    _write_report(out / "report.html", rows, made_all)
     pictures = len(tiles) + len(mended)
     return {
         "contact": str(out / "contact.png"),
@@ -100,12 +104,6 @@ def _half(tick: Callable[[int, int], None] | None, which: int) -> Callable[[int,
     if tick is None:
         return None
     return lambda done, total: tick(which * total + done, 2 * total)
-
-
-def _write_sheet(path: Path, rows: list[tuple[str, list[Pixels]]]) -> None:
-    title = "histosynth demo: synthetic tissue, for research use; not for diagnosis"
-    with replacing(path) as temporary:
-        Image.fromarray(contact_sheet(rows, title=title)).save(temporary)
 
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>histosynth demo</title>

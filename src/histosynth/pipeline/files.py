@@ -48,7 +48,7 @@ class Ask:
     seed: int = 0
     steps: int | None = None
     guidance: float | None = None
-    batch: int = 4
+    batch: int = 8
 
 
 def read_kind_map(path: Path | None) -> dict[str, str]:

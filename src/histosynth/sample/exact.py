@@ -16,7 +16,7 @@ from ..model.bundle import Bundle
 from ..model.maps import style_length
 from ..model.structure import StructureMaps
 
-CPU_PIXELS = 4 * 256 * 256
+CPU_PIXELS = 8 * 256 * 256
 """Pixels painted together on a CPU: beyond it nothing is gained but memory used."""
 
 _found: WeakKeyDictionary[Bundle, dict[tuple[int, int, int, int], bool]] = WeakKeyDictionary()
