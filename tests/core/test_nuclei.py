@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from histosynth.core.errors import BadNuclei, MissingScale, UnknownKinds
 from histosynth.core.geometry import Box
-from histosynth.core.nuclei import Nuclei
+from histosynth.core.nuclei import ANY, Nuclei
 from histosynth.core.nuclei_io import read_nuclei, write_csv, write_geojson
 
 KINDS = ("epithelial", "lymphocyte", "stromal")
@@ -94,6 +94,19 @@ def test_a_splat_peaks_at_one_on_its_cell():
     assert raster[0].max() == 0
 
 
+def test_a_nucleus_of_no_told_kind_stands_in_all_channels():
+    nuclei = Nuclei.of([[10.5, 20.5]], [ANY], size=(64, 48), mpp=0.5, kinds=KINDS)
+    assert nuclei.names() == [ANY] and nuclei.counts()[ANY] == 1
+    np.testing.assert_allclose(nuclei.rasterize()[:, 10, 5], 1 / 3, rtol=1e-6)
+
+
+def test_kinds_can_be_taken_back():
+    nuclei = some()
+    untold = nuclei.kindless(np.arange(len(nuclei)) < 10)
+    assert untold.names() == [ANY] * 10 + nuclei.names()[10:]
+    assert ANY not in nuclei.counts()
+
+
 @given(factor=st.sampled_from([0.5, 2.0, 4.0]))
 def test_there_and_back_in_scale_is_the_same_place(factor):
     nuclei = some()
@@ -105,6 +118,7 @@ def test_there_and_back_in_scale_is_the_same_place(factor):
 @pytest.mark.parametrize("write", [write_csv, write_geojson])
 def test_files_give_back_what_was_written(tmp_path, write):
     nuclei, path = some(), tmp_path / ("n.csv" if write is write_csv else "n.geojson")
+    nuclei = nuclei.kindless(np.arange(len(nuclei)) == 4)
     write(path, nuclei)
     again = read_nuclei(path, size=nuclei.size, mpp=0.5, kinds=KINDS)
     np.testing.assert_allclose(again.xy, nuclei.xy, atol=0.011)
@@ -126,6 +140,13 @@ def test_polygons_become_their_area_centroid_and_class_names_are_mapped(tmp_path
     nuclei = read_nuclei(path, mapping={"Tumor": "epithelial"}, **read)
     np.testing.assert_allclose(nuclei.xy, [[14.5, 14.5]])  # QuPath counts from the pixel's corner
     assert nuclei.counts()["epithelial"] == 1
+
+
+def test_a_qupath_object_without_classification_is_of_any_kind(tmp_path):
+    path = tmp_path / "cells.geojson"
+    geometry = {"type": "Point", "coordinates": [10, 10]}
+    path.write_text(json.dumps([{"geometry": geometry, "properties": {"objectType": "detection"}}]))
+    assert read_nuclei(path, size=(64, 48), mpp=0.5, kinds=KINDS).names() == [ANY]
 
 
 @pytest.mark.parametrize(

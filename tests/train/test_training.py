@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
+from small import write_recipe
 
 import histosynth as hs
 from histosynth.core.errors import BadRecipe, BadWeights, ResumeMismatch, SplitLeak
 from histosynth.core.layout import draw_layout
-from histosynth.core.nuclei_io import write_csv
 from histosynth.model.adapters import adapter_parameters
 from histosynth.model.structure import StructureMaps
 from histosynth.pipeline.training import dry_run, train
@@ -20,93 +19,6 @@ from histosynth.train.loop import step_generator
 from histosynth.train.losses import draw_times, kind_weights, place_weights
 from histosynth.train.plan import LoopPlan
 from histosynth.train.state import learning_rate
-
-LOOP = """steps = {steps}
-batch = 2
-learning_rate = 1e-3
-warmup = 2
-ema = 0.9
-validate_every = {every}
-checkpoint_every = 2
-log_every = 1
-precision = "fp32"
-"""
-DATA = """[data]
-root = "{root}"
-mpp = 0.5
-crop = 64
-views = 2
-kinds = ["epithelial", "lymphocyte", "stromal"]
-"""
-SMALL_AUTOENCODER = """[model]
-latent_channels = 4
-anchored = 2
-widths = [16, 16, 32, 32]
-encoder_layers = [0, 1, 1, 1]
-decoder_layers = [0, 1, 1, 1]
-"""
-SMALL_BASE = """[conditions]
-hole_share = 0.5
-crops = [128]
-crop_shares = [1.0]
-[base]
-widths = [32, 32, 64]
-layers = 1
-fine = 8
-structure_widths = [16, 16, 16]
-labels = ["breast"]
-[adapter]
-rank = 4
-targets = ["conv1", "to_q"]
-"""
-SOURCE = 'images = "images"\nmembers = "{members}"\npatient = "^(..)"\nmpp = 0.5\nlabel = "breast"\n'
-
-
-@pytest.fixture(scope="session")
-def tissue(tmp_path_factory) -> Path:
-    """Six fake tiles of six patients with centroids, split four to two."""
-    root = tmp_path_factory.mktemp("tissue")
-    random = np.random.default_rng(0)
-    for index in range(6):
-        nuclei = draw_layout((264, 264), mpp=0.5, seed=index)
-        canvas = np.full((264, 264, 3), (225, 170, 205), np.float64) + random.normal(0, 8, (264, 264, 1))
-        for x, y in nuclei.xy.astype(int):
-            canvas[max(y - 4, 0) : y + 5, max(x - 4, 0) : x + 5] = (95, 65, 140)
-        (root / "images").mkdir(exist_ok=True)
-        Image.fromarray(canvas.clip(0, 255).astype(np.uint8)).save(root / "images" / f"P{index}_tile.png")
-        write_csv(root / "points" / f"P{index}_tile.csv", nuclei)
-    (root / "train.txt").write_text("\n".join(f"P{i}_tile.png" for i in range(4)))
-    (root / "val.txt").write_text("\n".join(f"P{i}_tile.png" for i in (4, 5)))
-    (root / "leak.txt").write_text("P3_tile.png\nP5_tile.png")
-    return root
-
-
-def write_recipe(
-    folder: Path, tissue: Path, task: str, *, start="", steps=4, every=4, held_out="val.txt"
-) -> Path:
-    points = "" if task == "autoencoder" else 'points = "points"\n'
-    text = f'task = "{task}"\nseed = 3\n' + ("" if task == "autoencoder" else f'start = "{start}"\n')
-    text += "[loop]\n" + LOOP.format(steps=steps, every=every) + DATA.format(root=tissue)
-    for side, members in (("train", "train.txt"), ("validation", held_out)):
-        text += f"[[data.{side}]]\n{SOURCE.format(members=members)}{points}"
-    text += SMALL_AUTOENCODER if task == "autoencoder" else SMALL_BASE
-    path = folder / f"{task}-{steps}.toml"
-    path.write_text(text)
-    return path
-
-
-@pytest.fixture(scope="session")
-def autoencoder(tissue, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("autoencoder")
-    train(write_recipe(folder, tissue, "autoencoder"), folder / "run", device="cpu")
-    return folder / "run" / "weights"
-
-
-@pytest.fixture(scope="session")
-def base(tissue, autoencoder, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("base")
-    train(write_recipe(folder, tissue, "base", start=autoencoder), folder / "run", device="cpu")
-    return folder / "run" / "weights"
 
 
 def states_of(run: Path):

@@ -17,6 +17,11 @@ from .geometry import Box
 MAX_PER_MM2 = 60_000.0
 """Densest tissue taken: tightly packed lymphocytes reach about 20,000 per mm2."""
 
+ANY = "any"
+"""Class name of a nucleus whose kind is not told: what a detector without classes gives."""
+ANY_KIND = 255
+"""Its index."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Nuclei:
@@ -24,7 +29,7 @@ class Nuclei:
 
     Attributes:
         xy: (N, 2) float32, pixels, columns x and y, each in [-0.5, side - 0.5).
-        kind: (N,) uint8, index into `kinds`.
+        kind: (N,) uint8, index into `kinds`, or `ANY_KIND` where the kind is not told.
         kinds: class names.
         size: (width, height) of the tile in pixels.
         mpp: micrometres per pixel.
@@ -64,12 +69,12 @@ class Nuclei:
         """
         if mpp is None or not mpp > 0:
             raise MissingScale("the set of nuclei")
-        unknown = sorted(set(names) - set(kinds))
+        unknown = sorted(set(names) - {*kinds, ANY})
         if unknown:
             raise UnknownKinds(unknown, kinds)
         points = np.asarray(xy, dtype=np.float32).reshape(-1, 2)
         _check_points(points, size, mpp)
-        index = {name: i for i, name in enumerate(kinds)}
+        index = {ANY: ANY_KIND, **{name: i for i, name in enumerate(kinds)}}
         kind = np.array([index[name] for name in names], dtype=np.uint8)
         return cls(points.copy(), kind, tuple(kinds), size, mpp)
 
@@ -132,10 +137,19 @@ class Nuclei:
         """The nuclei marked True in `keep` (N)."""
         return replace(self, xy=self.xy[keep], kind=self.kind[keep])
 
+    def kindless(self, which: NDArray[np.bool_]) -> Nuclei:
+        """The same with the kind of those marked True in `which` (N) no longer told."""
+        return replace(self, kind=np.where(which, np.uint8(ANY_KIND), self.kind))
+
+    def names(self) -> list[str]:
+        """The class name of each nucleus."""
+        return [ANY if kind == ANY_KIND else self.kinds[kind] for kind in self.kind]
+
     def counts(self) -> dict[str, int]:
-        """How many there are of each kind."""
-        totals = np.bincount(self.kind, minlength=len(self.kinds))
-        return {name: int(total) for name, total in zip(self.kinds, totals, strict=True)}
+        """How many there are of each kind; `any` only if there are such."""
+        totals = np.bincount(self.kind, minlength=ANY_KIND + 1)
+        told = {name: int(totals[index]) for index, name in enumerate(self.kinds)}
+        return {**told, ANY: int(totals[ANY_KIND])} if totals[ANY_KIND] else told
 
     def rasterize(self, *, cell: int = 2, sigma_px: float = 2.0) -> NDArray[np.float32]:
         """One Gaussian splat a nucleus, one channel a kind, on a grid of `cell` px.
@@ -158,11 +172,14 @@ class Nuclei:
                 max(round(float(y)) - radius, 0),
             )
             right, bottom = round(float(x)) + radius + 1, round(float(y)) + radius + 1
-            patch = out[kind, top:bottom, left:right]
-            dx = np.arange(left, left + patch.shape[1]) - x
-            dy = np.arange(top, top + patch.shape[0]) - y
+            channels, peak = (slice(None), 1 / len(out)) if kind == ANY_KIND else (slice(kind, kind + 1), 1.0)
+            patch = out[channels, top:bottom, left:right]
+            dx = np.arange(left, left + patch.shape[2]) - x
+            dy = np.arange(top, top + patch.shape[1]) - y
             scale = -((cell / sigma_px) ** 2) / 2
-            np.maximum(patch, np.exp(scale * dy**2)[:, None] * np.exp(scale * dx**2), out=patch)
+            np.maximum(
+                patch, np.float32(peak) * np.exp(scale * dy**2)[:, None] * np.exp(scale * dx**2), out=patch
+            )
         return out
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .errors import BadNuclei
-from .nuclei import Nuclei, map_kinds
+from .nuclei import ANY, Nuclei, map_kinds
 from .store import replacing, write_text
 
 MAX_BYTES = 64 << 20
@@ -31,7 +31,8 @@ def read_nuclei(
 
     Args:
         path: `.csv` with the header `x,y,class`, or `.geojson`/`.json` as QuPath exports it
-            (points as they are, polygons by their area's centroid, class from `classification`).
+            (points as they are, polygons by their area's centroid, class from `classification`; `any`
+            where there is none).
         size: (width, height) of the tile in pixels.
         mpp: micrometres per pixel of the tile.
         kinds: class names of the bundle.
@@ -80,8 +81,8 @@ def write_csv(path: Path, nuclei: Nuclei) -> None:
     ):
         writer = csv.writer(file)
         writer.writerow(["x", "y", "class"])
-        for (x, y), kind in zip(nuclei.xy, nuclei.kind, strict=True):
-            writer.writerow([f"{x:.2f}", f"{y:.2f}", nuclei.kinds[kind]])
+        for (x, y), name in zip(nuclei.xy, nuclei.names(), strict=True):
+            writer.writerow([f"{x:.2f}", f"{y:.2f}", name])
 
 
 def write_geojson(path: Path, nuclei: Nuclei) -> None:
@@ -95,10 +96,10 @@ def write_geojson(path: Path, nuclei: Nuclei) -> None:
             },
             "properties": {
                 "objectType": "detection",
-                "classification": {"name": nuclei.kinds[kind]},
+                "classification": {"name": name},
             },
         }
-        for (x, y), kind in zip(nuclei.xy, nuclei.kind, strict=True)
+        for (x, y), name in zip(nuclei.xy, nuclei.names(), strict=True)
     ]
     write_text(path, json.dumps({"type": "FeatureCollection", "features": features}) + "\n")
 
@@ -150,7 +151,7 @@ def _from_geojson(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
 
 def _class_of(feature: Mapping[str, Any]) -> str:
     properties = feature["properties"]
-    found = properties.get("classification") or properties.get("class")
+    found = properties.get("classification") or properties.get("class") or ANY
     name = found.get("name") if isinstance(found, dict) else found
     if not isinstance(name, str) or not name:
         raise ValueError("it has no class name")

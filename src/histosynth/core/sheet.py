@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .nuclei import Nuclei
+from .nuclei import ANY_KIND, Nuclei
 from .tile import Mask, Pixels
 
 # Okabe & Ito (2008): told apart by colour-blind readers too.
 COLOURS = ((213, 94, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (240, 228, 66), (86, 180, 233))
 PAPER = (255, 255, 255)
 INK = (40, 40, 40)
+UNTOLD = (120, 120, 120)
 
 
 def contact_sheet(
@@ -63,7 +64,7 @@ def draw_nuclei(nuclei: Nuclei, *, over: Pixels | None = None, radius_px: float 
         centre = ((float(x) + 0.5) * scale, (float(y) + 0.5) * scale)
         r = radius_px * scale
         box = (centre[0] - r, centre[1] - r, centre[0] + r, centre[1] + r)
-        draw.ellipse(box, fill=COLOURS[int(kind) % len(COLOURS)])
+        draw.ellipse(box, fill=UNTOLD if kind == ANY_KIND else COLOURS[int(kind) % len(COLOURS)])
     return np.array(image.resize((width, height), Image.Resampling.BOX), dtype=np.uint8)
 
 

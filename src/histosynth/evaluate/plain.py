@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
 from ..core.appearance import fit_frame, optical_density
-from ..core.nuclei import Nuclei
+from ..core.nuclei import ANY_KIND, Nuclei
 from ..core.tile import Pixels
 
 Floats = NDArray[np.float64]
@@ -80,8 +80,9 @@ class KindJudge:
     @classmethod
     def fit(cls, tiles: Sequence[tuple[Pixels, Nuclei]]) -> KindJudge:
         """Fit on real tiles with their centroids."""
-        features = np.concatenate([ring_features(pixels, nuclei) for pixels, nuclei in tiles])
-        kinds = np.concatenate([nuclei.kind for _, nuclei in tiles])
+        told = [(pixels, nuclei.where(nuclei.kind != ANY_KIND)) for pixels, nuclei in tiles]
+        features = np.concatenate([ring_features(pixels, nuclei) for pixels, nuclei in told])
+        kinds = np.concatenate([nuclei.kind for _, nuclei in told])
         mean, std = features.mean(0), features.std(0) + 1e-6
         scaled = (features - mean) / std
         centres = np.stack([scaled[kinds == k].mean(0) for k in range(int(kinds.max()) + 1)])

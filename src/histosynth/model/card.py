@@ -22,7 +22,8 @@ Makes and completes H&E tissue from nuclei centroids, at {mpp:g} um/px, tiles of
 |---|---|
 {parts}
 
-Nucleus classes: {kinds}. Labels: {labels}. Default: {steps} steps of `{solver}`, guidance {guidance:g}
+Nucleus classes: {kinds}. {any_kind}Labels: {labels}.
+Default: {steps} steps of `{solver}`, guidance {guidance:g}
 at noise levels {span[0]:g} to {span[1]:g} (1 is all noise).
 Weights are float16 safetensors; their sha256 stand in `bundle.json` and are checked on loading.
 
@@ -60,6 +61,7 @@ def write_card(info: BundleInfo, sizes: Mapping[str, int], measured: str) -> str
         "licence_id": info.licence.lower(),
         "parts": "\n".join(f"| {name} | {count / 1e6:.2f} M |" for name, count in sizes.items()),
         "kinds": ", ".join(info.kinds),
+        "any_kind": "Class `any` leaves the kind to the model. " if info.any_kind else "",
         "span": info.guidance_span,
         "labels": ", ".join(info.labels) or "none",
         "data": "\n".join(f"- {line}" for line in info.data) or "- not stated",

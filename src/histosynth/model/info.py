@@ -45,6 +45,8 @@ class BundleInfo:
     latent_std: tuple[float, ...]
     style_mean: tuple[float, ...]
     style_std: tuple[float, ...]
+    any_kind: bool = False
+    """Whether it was trained on nuclei whose kind is not told (class `any`)."""
     labels: tuple[str, ...] = ()
     prediction: Kind = "flow"
     least_px: int = 128

@@ -50,6 +50,15 @@ class StructureMaps:
             self.hole,
         )
 
+    def without_kinds(self) -> StructureMaps:
+        """The same nuclei with no kind told: each stands in all channels alike."""
+        alike = self.nuclei.mean(dim=1, keepdim=True).expand_as(self.nuclei)
+        return StructureMaps(alike, self.told, self.known, self.hole)
+
+    def picked(self, rows: Tensor) -> StructureMaps:
+        """The items at `rows`."""
+        return StructureMaps(self.nuclei[rows], self.told[rows], self.known[rows], self.hole[rows])
+
     def stacked(self, cell: int) -> Tensor:
         """All as channels on a grid of `cell` px: (B, channels, H / cell, W / cell)."""
         told = self.told.reshape(-1, 1, 1, 1).expand(-1, 1, *_grid(self.hole, cell)).to(self.hole)

@@ -13,6 +13,7 @@ from ..core.appearance import Appearance
 from ..core.condition import Condition
 from ..core.errors import ScaleMismatch, UnknownKinds
 from ..core.geometry import check_size
+from ..core.nuclei import ANY, ANY_KIND
 from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
 from ..model.info import BundleInfo
@@ -42,7 +43,7 @@ def check_condition(condition: Condition, info: BundleInfo) -> None:
 
     Raises:
         BadSize: a side is no multiple of 8 or outside 128..1024 px.
-        UnknownKinds: the nuclei's classes are not the bundle's.
+        UnknownKinds: the nuclei's classes are not the bundle's, or it knows no nuclei of class `any`.
         ScaleMismatch: the nuclei's scale is too far from the bundle's.
     """
     # a tile to be mended is taken as it is; one to be made is made on the grid
@@ -53,6 +54,8 @@ def check_condition(condition: Condition, info: BundleInfo) -> None:
         if condition.nuclei.kinds != info.kinds:
             unknown = [kind for kind in condition.nuclei.kinds if kind not in info.kinds]
             raise UnknownKinds(unknown or condition.nuclei.kinds, info.kinds)
+        if not info.any_kind and (condition.nuclei.kind == ANY_KIND).any():
+            raise UnknownKinds([ANY], info.kinds)
         check_scale(condition.nuclei.mpp, info)
 
 

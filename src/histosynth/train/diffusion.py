@@ -19,8 +19,9 @@ from ..model.bundle import Bundle
 from ..model.maps import make_maps, style_vector
 from ..model.prediction import flow_level
 from ..model.structure import StructureMaps
+from .guided import guided_answer
 from .losses import diffusion_loss, draw_times, kind_weights, place_weights
-from .plan import DiffusionPlan, LoopPlan
+from .plan import DiffusionPlan, GuidedPlan, LoopPlan
 from .views import View
 
 PROBE_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -51,6 +52,7 @@ class DiffusionTask:
         loop: batch size.
         paint: makes pictures of a batch, for the sheet; handed in, because training does not sample.
         save: writes the weights in their final format.
+        guided: an adapter's name and the guidance it learns instead of tissue.
     """
 
     def __init__(
@@ -64,9 +66,10 @@ class DiffusionTask:
         loop: LoopPlan,
         paint: Paint,
         save: Callable[[Path], None],
+        guided: tuple[str, GuidedPlan] | None = None,
     ) -> None:
         self.bundle, self.trained, self.plan, self.loop = bundle, trained, plan, loop
-        self.paint, self.save = paint, save
+        self.paint, self.save, self.guided = paint, save, guided
         self.train, self.held_out = train, held_out
         self.mean, self.std = (torch.tensor(v) for v in (bundle.info.style_mean, bundle.info.style_std))
         self.weights = kind_weights(bundle.info.kinds, plan.nucleus_weights)
@@ -95,11 +98,16 @@ class DiffusionTask:
     def _losses(self, batch: Batch, times: Tensor, noise: Tensor) -> Tensor:
         device = self.bundle.device
         level = flow_level(times.to(device))
-        clean, noise = batch.latents.to(device), noise.to(device)
+        clean, noise, style = batch.latents.to(device), noise.to(device), batch.style.to(device)
+        noisy, times = level.mix(clean, noise), times.to(device)
+        target = None
+        if self.guided:
+            name, plan = self.guided
+            target = guided_answer(
+                self.bundle, name, batch.maps, noisy=noisy, times=times, style=style, plan=plan
+            )
         features = self.bundle.structure(batch.maps)
-        said = self.bundle.denoiser.raw(
-            level.mix(clean, noise), times.to(device), features, batch.style.to(device)
-        )
+        said = self.bundle.denoiser.raw(noisy, times, features, style)
         kind = self.bundle.info.prediction
         places = place_weights(batch.maps, self.weights, FACTOR)
         return diffusion_loss(
@@ -110,6 +118,7 @@ class DiffusionTask:
             kind=kind,
             places=places.to(device),
             min_snr=self.plan.min_snr,
+            target=target,
         )
 
     def _draw(self, random: np.random.Generator) -> Batch:
@@ -137,6 +146,9 @@ class DiffusionTask:
         label = self.bundle.label_index(view.label) if view.label in self.bundle.info.labels else None
         if random is not None:
             nuclei = None if random.random() < self.plan.drop_nuclei else nuclei
+            if nuclei is not None and self.plan.drop_kinds and random.random() < self.plan.drop_kinds:
+                share = random.choice([0.3, 1.0])  # as from a detector unsure of some, or without classes
+                nuclei = nuclei.kindless(random.random(len(nuclei)) < share)
             label = None if random.random() < self.plan.drop_label else label
             drawn = view.styles[int(random.integers(len(view.styles)))]
             blur = torch.from_numpy(random.normal(0, self.plan.style_noise, len(drawn)).astype(np.float32))

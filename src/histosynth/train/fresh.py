@@ -36,6 +36,7 @@ def fresh_bundle(
         name=recipe.name,
         mpp=data.mpp,
         kinds=data.kinds,
+        any_kind=recipe.conditions.drop_kinds > 0,
         labels=plan.labels,
         latent_mean=tuple(cells.mean(1).tolist()),
         # one scale for all channels: the autoencoder made coarse ones louder on purpose

@@ -47,6 +47,7 @@ def diffusion_loss(
     kind: Kind,
     places: Tensor,
     min_snr: float,
+    target: Tensor | None = None,
 ) -> Tensor:
     """Weighted mean squared error of a network's output, (B,) float32.
 
@@ -58,8 +59,10 @@ def diffusion_loss(
         kind: the network's units.
         places: (B, 1, h, w) from `place_weights`; normalised here to mean 1 per item.
         min_snr: gamma of min-SNR; 0 weighs all levels alike in the network's units.
+        target: what it should have said, in its own units; made of `clean` and `noise` where absent.
     """
-    error = (output - target_of(kind, clean, noise, level)) ** 2
+    wanted = target_of(kind, clean, noise, level) if target is None else target
+    error = (output - wanted) ** 2
     places = places / places.mean(dim=(1, 2, 3), keepdim=True)
     each = (error * places).mean(dim=(1, 2, 3))
     return each * min_snr_weight(kind, level, min_snr).to(each) if min_snr else each

@@ -122,6 +122,21 @@ class BasePlan:
 
 
 @dataclass(frozen=True)
+class GuidedPlan:
+    """Guidance that an adapter learns instead of tissue; see train/guided.py. Both 0: it learns tissue."""
+
+    nuclei: float = 0.0
+    """How far to go beyond the base's answer, away from its answer when no nuclei are told."""
+    kinds: float = 0.0
+    """The same, away from its answer when no kinds are told; needs a base trained with `drop_kinds`."""
+    span: tuple[float, float] = (0.0, 1.0)
+    """Times, 1 all noise and 0 none, between which guidance works."""
+
+    def __bool__(self) -> bool:
+        return bool(self.nuclei or self.kinds)
+
+
+@dataclass(frozen=True)
 class AdapterPlan:
     """A LoRA adapter (Hu et al. 2021)."""
 
@@ -138,6 +153,11 @@ class AdapterPlan:
     )
     structure: bool = False
     """Train the structure encoder too. Only for a base that has not seen structure."""
+    guided: GuidedPlan = field(default_factory=GuidedPlan)
+
+    def __post_init__(self) -> None:
+        if self.structure and self.guided:
+            raise ValueError("an adapter that learns guidance cannot train the structure encoder too")
 
 
 @dataclass(frozen=True)
@@ -152,6 +172,8 @@ class DiffusionPlan:
     """Crop sides, one drawn per batch; the batch keeps its number of pixels."""
     crop_shares: tuple[float, ...] = (1.0,)
     drop_nuclei: float = 0.12
+    drop_kinds: float = 0.0
+    """Share of items that do not tell the kind of some of their nuclei, or of all of them."""
     drop_style: float = 0.08
     drop_label: float = 0.3
     style_noise: float = 0.25
@@ -184,6 +206,10 @@ class DiffusionRecipe:
     adapter: AdapterPlan = field(default_factory=AdapterPlan)
     name: str = "compact"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.task == "base" and self.adapter.guided:
+            raise ValueError("adapter.guided is for adapters: a base has no base to learn guidance from")
 
 
 RECIPES: dict[str, type[AutoencoderRecipe] | type[DiffusionRecipe]] = {

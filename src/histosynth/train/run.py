@@ -11,6 +11,7 @@ from diffusers import AutoencoderDC
 from torch import nn
 
 from ..core import recipe as recipes
+from ..core.errors import BadRecipe
 from ..core.store import digest, ensure_folder
 from ..model.adapters import AdapterInfo, add_adapter, base_sha256, save_adapter
 from ..model.autoencoder import build_autoencoder
@@ -117,6 +118,9 @@ def train_diffusion(
     else:
         bundle = load_bundle(start)
         autoencoder = bundle.autoencoder
+        if recipe.adapter.guided.kinds and not bundle.info.any_kind:
+            problem = f"adapter.guided.kinds needs a base trained with drop_kinds, and {start} is none"
+            raise BadRecipe(recipe.task, [problem])
     weights = base_sha256(autoencoder)  # the same for a run's weights and for a bundle's
     convert(autoencoder, device=device, dtype=DTYPES[recipe.loop.precision])
     views, probes = _views(
@@ -141,6 +145,7 @@ def train_diffusion(
         loop=recipe.loop,
         paint=paint,
         save=save,
+        guided=(recipe.task, guidance) if (guidance := recipe.adapter.guided) else None,
     )
     return fit(task, recipe.loop, run, seed=recipe.seed, report=watch.step if watch else None)
 

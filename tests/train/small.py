@@ -1,0 +1,57 @@
+"""Small recipes of the tests."""
+
+from pathlib import Path
+
+LOOP = """steps = {steps}
+batch = 2
+learning_rate = 1e-3
+warmup = 2
+ema = 0.9
+validate_every = {every}
+checkpoint_every = 2
+log_every = 1
+precision = "fp32"
+"""
+DATA = """[data]
+root = "{root}"
+mpp = 0.5
+crop = 64
+views = 2
+kinds = ["epithelial", "lymphocyte", "stromal"]
+"""
+SMALL_AUTOENCODER = """[model]
+latent_channels = 4
+anchored = 2
+widths = [16, 16, 32, 32]
+encoder_layers = [0, 1, 1, 1]
+decoder_layers = [0, 1, 1, 1]
+"""
+SMALL_BASE = """[conditions]
+hole_share = 0.5
+crops = [128]
+crop_shares = [1.0]
+[base]
+widths = [32, 32, 64]
+layers = 1
+fine = 8
+structure_widths = [16, 16, 16]
+labels = ["breast"]
+[adapter]
+rank = 4
+targets = ["conv1", "to_q"]
+"""
+SOURCE = 'images = "images"\nmembers = "{members}"\npatient = "^(..)"\nmpp = 0.5\nlabel = "breast"\n'
+
+
+def write_recipe(
+    folder: Path, tissue: Path, task: str, *, start="", steps=4, every=4, held_out="val.txt"
+) -> Path:
+    points = "" if task == "autoencoder" else 'points = "points"\n'
+    text = f'task = "{task}"\nseed = 3\n' + ("" if task == "autoencoder" else f'start = "{start}"\n')
+    text += "[loop]\n" + LOOP.format(steps=steps, every=every) + DATA.format(root=tissue)
+    for side, members in (("train", "train.txt"), ("validation", held_out)):
+        text += f"[[data.{side}]]\n{SOURCE.format(members=members)}{points}"
+    text += SMALL_AUTOENCODER if task == "autoencoder" else SMALL_BASE
+    path = folder / f"{task}-{steps}.toml"
+    path.write_text(text)
+    return path
