@@ -12,6 +12,7 @@ from small import write_recipe
 import histosynth as hs
 from histosynth.core.errors import BadRecipe, BadWeights, ResumeMismatch, SplitLeak
 from histosynth.core.layout import draw_layout
+from histosynth.core.synthetic import read_recipe
 from histosynth.model.adapters import adapter_parameters
 from histosynth.model.structure import StructureMaps
 from histosynth.pipeline.training import dry_run, train
@@ -85,7 +86,7 @@ def test_the_loss_falls_on_tissue_it_sees_often(tmp_path, tissue):
     assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
     held_out = [row["validation_psnr_db"] for row in rows if "validation_psnr_db" in row]
     assert held_out[-1] > held_out[0]
-    assert (run / "pictures" / "0000040.png").exists()
+    assert read_recipe(run / "pictures" / "0000040.png") == {"verb": "train", "step": 40}  # marked synthetic
 
 
 def test_a_patient_on_both_sides_is_refused(tmp_path, tissue):

@@ -14,10 +14,9 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from ..core.store import replacing
+from ..core.synthetic import write_marked
 from ..core.tile import Pixels
 from .plan import LoopPlan
 from .state import TrainState
@@ -98,8 +97,8 @@ def look(task: TrainTask, state: TrainState, run: Path) -> dict[str, float]:
         module.eval()
     with state.averaged():
         numbers = {f"validation_{key}": value for key, value in task.validate().items()}
-        with replacing(run / "pictures" / f"{state.step:07d}.png") as temporary:
-            Image.fromarray(np.ascontiguousarray(task.picture())).save(temporary)
+        sheet = np.ascontiguousarray(task.picture())
+        write_marked(run / "pictures" / f"{state.step:07d}.png", sheet, {"verb": "train", "step": state.step})
         task.export(run / "weights")
     return numbers
 
