@@ -1,0 +1,121 @@
+"""Where on a slide there is tissue: a mask on a coarse grid, every length in micrometres.
+
+Works on optical density against the slide's own glass, so pale slides and grey backgrounds need no
+settings of their own; pen is told from dye by which colour it absorbs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ..core.tile import Mask, Pixels
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TissuePlan:
+    """How tissue is told from glass."""
+
+    mpp: float = 8.0
+    """Scale of the mask, um/px."""
+    smooth_um: float = 12.0
+    """Detail smaller than this is dust."""
+    close_um: float = 60.0
+    """Gaps up to this wide belong to the tissue: fat, lumina, cracks."""
+    least_mm2: float = 0.05
+    """Smaller pieces are dropped."""
+    hole_mm2: float = 0.05
+    """Smaller holes are filled."""
+    floor_od: float = 0.03
+    """Least green optical density over glass that can be tissue; pale stains lie just above."""
+    ceiling_od: float = 0.12
+    """However dark the slide, tissue denser than this is kept."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.mpp <= 64:
+            raise ValueError(f"the mask's mpp must lie in [1, 64], not {self.mpp}")
+        if not 0 < self.floor_od <= self.ceiling_od:
+            raise ValueError("floor_od must be positive and not above ceiling_od")
+
+
+def tissue_mask(picture: Pixels, plan: TissuePlan) -> Mask:
+    """Tissue of a slide's thumbnail.
+
+    Args:
+        picture: (H, W, 3) uint8 at `plan.mpp`.
+        plan: lengths and thresholds.
+
+    Returns:
+        (H, W) bool.
+    """
+    density = glass_density(picture)
+    stained = np.where(pen_mask(density), 0, density[..., 1])
+    smooth = np.asarray(ndimage.gaussian_filter(stained, plan.smooth_um / plan.mpp / 2))
+    mask = smooth > np.clip(otsu(smooth), plan.floor_od, plan.ceiling_od)
+    mask = _closed(mask, plan.close_um / plan.mpp / 2)
+    px_per_mm2 = (1000 / plan.mpp) ** 2
+    mask = _without_small(mask, plan.least_mm2 * px_per_mm2)
+    return ~_without_small(~mask, plan.hole_mm2 * px_per_mm2)
+
+
+def glass_density(picture: Pixels) -> Floats:
+    """Optical density against the slide's own glass, (H, W, 3) float32, 0 on glass.
+
+    Glass is the brightest tone that is common: the 95th percentile of each channel among pixels whose
+    green lies in the brightest tenth, but never below 180, lest a slide full of tissue be taken for glass.
+    """
+    flat = picture.reshape(-1, 3)
+    bright = flat[flat[:, 1] >= np.percentile(flat[:, 1], 90)]
+    white = np.maximum(np.percentile(bright, 95, axis=0), 180).astype(np.float32)
+    density: Floats = -np.log((picture.astype(np.float32) + 1) / (white + 1))
+    return np.maximum(density, 0, out=density)
+
+
+def pen_mask(density: Floats) -> Mask:
+    """Pen ink: what absorbs red more than green, as no dye of H&E does; black; and scarlet. (H, W) bool."""
+    red, green, blue = (density[..., channel] for channel in range(3))
+    cold = (red > 1.15 * green + 0.05) & (red > 0.15)
+    least, most = density.min(axis=2), density.max(axis=2)
+    black = (least > 0.9) & (most - least < 0.25 * most)
+    scarlet = (red < 0.1) & (green > 0.7) & (blue > 0.95 * green)
+    ink = cold | black | scarlet
+    return np.asarray(ndimage.binary_dilation(ink, iterations=2) if ink.any() else ink)
+
+
+def otsu(values: Floats) -> float:
+    """The threshold that parts values into two groups of least variance (Otsu 1979)."""
+    low, high = float(values.min()), float(values.max())
+    if high <= low:
+        return low
+    counts, edges = np.histogram(values, bins=256, range=(low, high))
+    centres = (edges[1:] + edges[:-1]) / 2
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    sums = np.cumsum(counts * centres)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    return float(centres[np.nanargmax(between)])
+
+
+def _closed(mask: Mask, radius: float) -> Mask:
+    """Dilation then erosion by a disc, through distances: as fast for large discs as for small ones."""
+    if radius < 1 or not mask.any():
+        return mask
+    pad = int(np.ceil(radius)) + 1
+    wide = np.pad(mask, pad)
+    grown = np.asarray(ndimage.distance_transform_edt(~wide)) <= radius
+    shrunk = np.asarray(ndimage.distance_transform_edt(grown)) > radius
+    return mask | shrunk[pad:-pad, pad:-pad]
+
+
+def _without_small(mask: Mask, least_px: float) -> Mask:
+    labels, count = ndimage.label(mask)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    large = sizes >= least_px
+    large[0] = False
+    return np.asarray(large[labels])
