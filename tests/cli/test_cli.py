@@ -92,6 +92,24 @@ def test_complete_one_file_keeps_known_pixels(place, tiny, tile, target):
     assert (made[known] == tile[known]).all() and (made[~known] != tile[~known]).any()
 
 
+def test_a_completed_tile_never_replaces_its_original(place, tiny):
+    images, holes = place / "images", place / "holes"
+    before = (images / "t.png").read_bytes()
+    for out in (images, images / "t.png"):
+        image = images if out.is_dir() else images / "t.png"
+        hole = holes if out.is_dir() else holes / "t.png"
+        sentence = run("complete", "--image", image, "--hole", hole, "--out", out, *tiny, code=1)
+        assert "would replace its original" in sentence
+    assert (images / "t.png").read_bytes() == before
+
+
+def test_a_picture_of_a_folder_is_that_of_its_file_alone(place, tiny):
+    arguments = ["synthesize", "--size", "128", *tiny]
+    run(*arguments, "--nuclei", place / "cells", "--out", place / "all")
+    run(*arguments, "--nuclei", place / "cells" / "b.geojson", "--out", place / "one")
+    assert (place / "all" / "b_0.png").read_bytes() == (place / "one" / "b_0.png").read_bytes()
+
+
 def test_complete_folders_pair_by_stem(place, tiny):
     arguments = [
         "complete",

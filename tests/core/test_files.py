@@ -73,6 +73,20 @@ def test_a_mask_is_true_where_any_channel_is_not_zero(tmp_path):
     assert (read_mask(tmp_path / "c.png") == mask).all()
 
 
+def test_what_is_transparent_in_a_mask_is_no_hole(tmp_path):
+    picture = np.zeros((12, 10, 4), np.uint8)
+    picture[..., :3] = 255
+    picture[3:5, 2:9, 3] = 255
+    Image.fromarray(picture).save(tmp_path / "m.png")
+    assert (read_mask(tmp_path / "m.png") == (picture[..., 3] > 0)).all()
+
+
+def test_a_jpeg_is_no_mask(tmp_path):
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(tmp_path / "m.jpg")
+    with pytest.raises(UnreadableImage, match="smears the edges"):
+        read_mask(tmp_path / "m.jpg")
+
+
 @pytest.mark.parametrize(
     ("hole", "error", "sentence"),
     [

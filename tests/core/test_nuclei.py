@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from histosynth.core.errors import BadNuclei, MissingScale, UnknownKinds
@@ -125,6 +125,23 @@ def test_files_give_back_what_was_written(tmp_path, write):
     assert (again.kind == nuclei.kind).all()
 
 
+@pytest.mark.parametrize("name", ["n.csv", "n.geojson"])
+@given(shares=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=20))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_written_can_be_read_up_to_the_border(tmp_path, name, shares):
+    size = np.array([64, 48], np.float32)
+    xy = np.minimum(np.array(shares, np.float32) * size - 0.5, np.nextafter(size - 0.5, -1, dtype=np.float32))
+    nuclei = Nuclei.of(xy, ["stromal"] * len(xy), size=(64, 48), mpp=0.5, kinds=KINDS)
+    (write_csv if name == "n.csv" else write_geojson)(tmp_path / name, nuclei)
+    again = read_nuclei(tmp_path / name, size=(64, 48), mpp=0.5, kinds=KINDS)
+    np.testing.assert_allclose(again.xy, nuclei.xy, atol=0.002)
+
+
+def test_a_kind_that_is_none_of_them_is_refused():
+    with pytest.raises(ValueError, match="kind holds 7, but there are 3 kinds"):
+        Nuclei(np.zeros((1, 2), np.float32), np.array([7], np.uint8), KINDS, (64, 48), 0.5)
+
+
 def test_polygons_become_their_area_centroid_and_class_names_are_mapped(tmp_path):
     ring = [[10, 10], [20, 10], [20, 20], [10, 20], [10, 10]]
     feature = {
@@ -157,7 +174,15 @@ def test_a_qupath_object_without_classification_is_of_any_kind(tmp_path):
         ("a.csv", "x,y,class\n1,2\n", "line 2"),
         ("a.csv", "", "begins with 'nothing'"),
         ("a.geojson", "{", "is not JSON"),
+        ("a.csv", f"x,y,class\n1,2,{'s' * 140_000}\n", "is no CSV"),
         ("a.geojson", "3", "no list of features"),
+        ("a.geojson", "[" + "9" * 5000 + "]", "is not JSON"),
+        ("a.geojson", '[{"geometry": null, "properties": null}]', "feature 1"),
+        (
+            "a.geojson",
+            '[{"geometry": {"type": "Point", "coordinates": [' + "9" * 400 + ', 1]}, "properties": {}}]',
+            "feature 1",
+        ),
         (
             "a.geojson",
             '[{"geometry": {"type": "LineString", "coordinates": []}, "properties": {}}]',

@@ -5,8 +5,10 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+import histosynth as hs
 from histosynth.core.errors import AdapterMismatch, BadWeights
 from histosynth.model.adapters import (
     FILE,
@@ -16,11 +18,12 @@ from histosynth.model.adapters import (
     add_adapter,
     base_sha256,
     load_adapter,
+    read_adapter,
     save_adapter,
     wear,
     wearing,
 )
-from histosynth.model.bundle import save_part
+from histosynth.model.bundle import load_bundle, save_part
 from histosynth.model.prediction import flow_level
 from histosynth.model.structure import StructureEncoder, StructureMaps
 from histosynth.testing import tiny_bundle
@@ -112,7 +115,7 @@ def test_an_adapter_is_the_same_after_saving_and_loading(tmp_path):
     with wearing(bundle.unet, "global"):
         expected = painted(bundle)
     fresh = tiny_bundle()
-    info = load_adapter(fresh.unet, path, kinds=fresh.info.kinds)
+    info = load_adapter(fresh.unet, path, kinds=fresh.info.kinds, base=base_sha256(fresh.unet))
     assert info.name == "global" and info.rank == 4
     with wearing(fresh.unet, "global"):
         assert torch.equal(painted(fresh), expected)
@@ -137,7 +140,7 @@ def test_an_adapter_of_another_base_is_refused_and_nothing_is_loaded(tmp_path):
     path = save_adapter(bundle.unet, facts(bundle, "global"), tmp_path)
     other = tiny_bundle(seed=1)
     with pytest.raises(AdapterMismatch, match="another base"):
-        load_adapter(other.unet, path, kinds=other.info.kinds)
+        load_adapter(other.unet, path, kinds=other.info.kinds, base=base_sha256(other.unet))
     assert adapter_names(other.unet) == ()
 
 
@@ -162,7 +165,7 @@ def test_an_incomplete_adapter_is_refused_whole(tmp_path, spoil, sentence):
     fresh = tiny_bundle()
     before = painted(fresh)
     with pytest.raises(AdapterMismatch, match=sentence):
-        load_adapter(fresh.unet, path, kinds=fresh.info.kinds)
+        load_adapter(fresh.unet, path, kinds=fresh.info.kinds, base=base_sha256(fresh.unet))
     assert adapter_names(fresh.unet) == ()
     assert torch.equal(painted(fresh), before)
 
@@ -172,7 +175,7 @@ def test_other_classes_are_refused(tmp_path):
     train_a_little(bundle, "global")
     path = save_adapter(bundle.unet, facts(bundle, "global"), tmp_path)
     with pytest.raises(AdapterMismatch, match="nucleus classes"):
-        load_adapter(tiny_bundle().unet, path, kinds=("tumour",))
+        load_adapter(tiny_bundle().unet, path, kinds=("tumour",), base=base_sha256(tiny_bundle().unet))
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04pickle", b"\xff" * 100])
@@ -180,7 +183,7 @@ def test_what_is_no_adapter_file_is_refused(tmp_path, content):
     path = tmp_path / FILE
     path.write_bytes(content)
     with pytest.raises(BadWeights):
-        load_adapter(tiny_bundle().unet, path, kinds=("x",))
+        load_adapter(tiny_bundle().unet, path, kinds=("x",), base=base_sha256(tiny_bundle().unet))
 
 
 def own_structure(bundle, folder):
@@ -232,3 +235,27 @@ def test_a_dressed_bundle_paints_as_the_base_wearing_the_adapter_does_and_leaves
     assert all(torch.equal(value, weights[key]) for key, value in bundle.unet.state_dict().items())
     assert bundle.dressed("global") is dressed, "made once"
     assert bundle.dressed(None) is bundle.dressed("an adapter it has not") is bundle
+
+
+def test_an_adapter_of_a_bundle_in_bf16_fits_the_bundle_it_was_trained_on(tmp_path, bundle_folder):
+    trained = load_bundle(bundle_folder)
+    info = AdapterInfo("global", 4, 4.0, TARGETS, trained.base_sha256, trained.info.kinds, 0.5)
+    trained.to(dtype=torch.bfloat16)
+    add_adapter(trained.unet, "global", rank=4, alpha=4.0, targets=TARGETS)
+    save_adapter(trained.unet, info, tmp_path / "global")
+    opened = hs.open_bundle(bundle_folder, device="cpu", dtype="bf16")
+    assert opened.give_adapter(tmp_path / "global").name == "global"
+    assert opened.give_adapter(tmp_path / "global").name == "global", "given again, it takes its own place"
+    assert adapter_names(opened.unet) == ("global",)
+    assert {p.dtype for p in adapter_parameters(opened.unet, "global")} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("broken", [{"rank": "4"}, {"targets": 3}, {"colour": "red"}, {"kinds": [1]}])
+def test_metadata_of_another_form_is_refused(tmp_path, broken):
+    bundle = tiny_bundle()
+    train_a_little(bundle, "global", steps=1)
+    path = save_adapter(bundle.unet, facts(bundle, "global"), tmp_path)
+    tensors, told = load_file(path), json.loads(safe_open(path, "pt").metadata()["histosynth"])
+    save_file(tensors, path, metadata={"histosynth": json.dumps({**told, **broken})})
+    with pytest.raises(BadWeights):
+        read_adapter(path)

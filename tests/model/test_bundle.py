@@ -5,12 +5,15 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import histosynth as hs
 from histosynth.core.errors import BadWeights, BundleMismatch
 from histosynth.model.adapters import AdapterInfo, add_adapter, base_sha256, save_adapter
+from histosynth.model.autoencoder import decode, encode
 from histosynth.model.bundle import load_bundle
 from histosynth.model.info import read_info
+from histosynth.model.structure import StructureMaps
 from histosynth.testing import tiny_bundle
 
 
@@ -111,3 +114,59 @@ def test_the_compact_bundle_is_whole_and_small():
     assert sum(path.stat().st_size for path in COMPACT.rglob("*")) <= 48_000_000
     assert "not for diagnosis" in (COMPACT / "README.md").read_text()
     assert not [path for path in COMPACT.rglob("*.json") if "_name_or_path" in path.read_text()]
+
+
+def test_a_bundle_with_adapters_is_saved_with_the_weights_of_its_base(bundle_folder, tmp_path):
+    bundle = load_bundle(bundle_folder)
+    add_adapter(bundle.unet, "global", rank=4, alpha=4.0, targets=["conv1"])
+    bundle.save(tmp_path / "again")
+    assert {parameter.dtype for parameter in bundle.unet.parameters()} == {torch.float32}, "left as it was"
+    loaded, before = load_bundle(tmp_path / "again"), load_bundle(bundle_folder)
+    assert loaded.base_sha256 == before.base_sha256
+    for key, value in before.unet.state_dict().items():
+        assert torch.equal(loaded.unet.state_dict()[key], value)
+
+
+def test_weights_of_the_averages_are_written_in_their_own_precision(bundle_folder, tmp_path):
+    bundle = load_bundle(bundle_folder).to(dtype=torch.bfloat16)
+    exact = torch.full_like(bundle.unet.state_dict()["conv_out.bias"], 1 + 2**-10, dtype=torch.float32)
+    bundle.save(tmp_path / "again", weights={"unet": {"conv_out.bias": exact}})
+    assert torch.equal(load_bundle(tmp_path / "again").unet.state_dict()["conv_out.bias"], exact)
+
+
+@pytest.mark.parametrize("change", ["missing", "unexpected"])
+def test_weights_that_are_not_all_there_are_refused(copied, change):
+    path = copied / "unet" / "diffusion_pytorch_model.safetensors"
+    state = load_file(path)
+    state["another"] = state["conv_in.weight"].clone()
+    if change == "missing":
+        del state["another"], state["conv_in.weight"]
+    save_file(state, path, metadata={"format": "pt"})
+    with pytest.raises(BadWeights, match=f"weights are {change}"):
+        load_bundle(copied, verify=False)
+
+
+def test_a_card_that_names_no_hash_is_refused(copied):
+    path = copied / "bundle.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "hashes": {}}))
+    with pytest.raises(BundleMismatch, match="names no sha256"):
+        load_bundle(copied)
+
+
+def test_a_base_that_predicts_otherwise_is_refused_and_not_painted_wrong(copied):
+    path = copied / "bundle.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "prediction": "v_prediction"}))
+    with pytest.raises(BundleMismatch, match="flow bases only"):
+        load_bundle(copied)
+
+
+def test_every_input_is_brought_to_where_the_networks_are():
+    """On the device that holds no numbers: a tensor left on the CPU would be refused there."""
+    bundle = tiny_bundle().to(device="meta")
+    maps = StructureMaps(
+        torch.zeros(2, 3, 64, 64), torch.ones(2), torch.zeros(2, 3, 128, 128), torch.ones(2, 1, 128, 128)
+    )
+    features = bundle.structure(maps)
+    assert features.fine.device.type == "meta"
+    assert encode(bundle.autoencoder, torch.zeros(1, 3, 64, 64)).device.type == "meta"
+    assert decode(bundle.autoencoder, torch.zeros(1, 4, 8, 8)).device.type == "meta"

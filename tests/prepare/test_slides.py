@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from histosynth.core.errors import MissingScale, NotRGB, UnreadableImage
+from histosynth.core.errors import BadOption, HistosynError, MissingScale, NotRGB, UnreadableImage
 from histosynth.core.geometry import Box
 from histosynth.prepare.slides import best_level, open_slide, read_box, thumbnail
 from histosynth.prepare.slides.openslide import OpenSlideSlide
@@ -148,6 +148,39 @@ def test_a_slide_without_scale_is_refused_and_taken_with_one(tmp_path):
     with pytest.raises(MissingScale, match="--mpp"):
         open_slide(path)
     assert open_slide(path, mpp=0.5).mpp == 0.5
+
+
+def test_an_impossible_scale_that_is_given_is_refused(pyramid):
+    for mpp in (-1.0, 25.0):
+        with pytest.raises(BadOption, match="--mpp"):
+            open_slide(pyramid, mpp=mpp)
+
+
+def test_boxes_that_lie_apart_are_read_apart(tmp_path):
+    slide = open_slide(write_pyramid(tmp_path / "p.tiff", size=(1024, 1024), levels=5, compression="deflate"))
+    one, other = (read_box(slide, Box(x, 0, 960, 960), (60, 60)) for x in (0, 5))
+    assert slide.levels[best_level(slide, 16)].downsample == 16 and (one != other).any()
+
+
+def test_too_many_pixels_at_once_are_refused(pyramid):
+    with pytest.raises(UnreadableImage, match="asked for at once"):
+        read_box(open_slide(pyramid), Box(0, 0, 100_000, 100_000), (100_000, 100_000))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_headers_are_refused_in_words(tmp_path, pyramid, seed):
+    random, content = np.random.default_rng(seed), pyramid.read_bytes()
+    for _ in range(25):
+        spoiled = bytearray(content)
+        for _ in range(3):
+            spoiled[int(random.integers(4, 400))] = int(random.integers(256))
+        path = tmp_path / "a.tiff"
+        path.write_bytes(spoiled)
+        try:
+            slide = open_slide(path, mpp=0.5)
+            slide.read(0, Box(0, 0, 300, 300))
+        except HistosynError:
+            pass  # refused in a sentence; anything else fails the test
 
 
 def test_dpi_of_a_printer_is_no_scale(tmp_path):

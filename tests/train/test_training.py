@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from small import write_recipe
 
@@ -13,6 +14,7 @@ import histosynth as hs
 from histosynth.core.errors import BadRecipe, BadWeights, ResumeMismatch, SplitLeak
 from histosynth.core.layout import draw_layout
 from histosynth.core.synthetic import read_recipe
+from histosynth.core.tile import read_rgb
 from histosynth.model.adapters import adapter_parameters
 from histosynth.model.structure import StructureMaps
 from histosynth.pipeline.training import dry_run, train
@@ -153,3 +155,64 @@ def test_the_learning_rate_rises_stays_and_falls():
     rates = [learning_rate(step, plan) for step in (0, 9, 40, 75, 99)]
     assert rates[0] == pytest.approx(0.1) and rates[1] == rates[2] == pytest.approx(1.0)
     assert rates[3] == pytest.approx(0.525) and rates[4] < 0.06
+
+
+def test_a_refused_run_writes_nothing_and_a_dry_run_refuses_the_same(tmp_path, tissue, autoencoder):
+    wrong = write_recipe(tmp_path, tissue, "base", start=tmp_path / "absent")
+    for attempt in (lambda: dry_run(wrong), lambda: train(wrong, tmp_path / "run", device="cpu")):
+        with pytest.raises(BadWeights, match="there is no such folder"):
+            attempt()
+    assert not (tmp_path / "run").exists()
+    right = write_recipe(tmp_path, tissue, "base", start=autoencoder)
+    right.write_text(
+        right.read_text().replace("[conditions]", "[conditions]\nnucleus_weights = {epitelial = 2.0}")
+    )
+    with pytest.raises(BadRecipe, match="names epitelial, not in data"):
+        dry_run(right)
+
+
+def test_a_run_of_an_older_version_and_a_cut_off_log_go_on(tmp_path, tissue, autoencoder):
+    run = tmp_path / "run"
+    train(write_recipe(tmp_path, tissue, "base", start=autoencoder, steps=2), run, device="cpu")
+    saved = json.loads((run / "recipe.json").read_text())
+    del saved["conditions"]["drop_kinds"], saved["adapter"]["guided"]  # it could not say these yet
+    (run / "recipe.json").write_text(json.dumps(saved))
+    with (run / "log.jsonl").open("a") as log:
+        log.write('{"step": 2, "lo')
+    assert (
+        train(write_recipe(tmp_path, tissue, "base", start=autoencoder, steps=3), run, device="cpu")["steps"]
+        == 3
+    )
+    assert [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()][-1] == 3
+
+
+def test_cached_views_are_those_of_the_tiles_that_are_there(tmp_path, tissue, autoencoder):
+    import shutil
+
+    tiles = shutil.copytree(tissue, tmp_path / "tissue")
+    recipe, encoded = write_recipe(tmp_path, tiles, "base", start=autoencoder, steps=1), []
+
+    def attempt(name):
+        encoded.clear()
+        train(recipe, tmp_path / name, on_encoded=lambda done, _: encoded.append(done), device="cpu")
+        return len(encoded)
+
+    assert attempt("first") == 6 and attempt("second") == 0
+    path = tiles / "images" / "P0_tile.png"
+    Image.fromarray(255 - read_rgb(path)).save(path)
+    assert attempt("third") == 4  # the training side again, not the validation side
+
+
+def test_a_source_whose_patients_are_not_known_stands_on_one_side_only(tmp_path, tissue):
+    path = write_recipe(tmp_path, tissue, "autoencoder")
+    path.write_text(path.read_text().replace('patient = "^(..)"', 'patient = ""'))
+    with pytest.raises(SplitLeak, match="unknown of images"):
+        dry_run(path)
+
+
+def test_a_nucleus_of_any_kind_weighs_as_the_mean_of_the_kinds():
+    nuclei = torch.full((1, 2, 32, 32), 0.0)
+    nuclei[0, :, 16, 16] = 0.5
+    maps = StructureMaps(nuclei, torch.ones(1), torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64))
+    places = place_weights(maps, torch.tensor([1.0, 2.0]), 8)
+    assert places[0, 0, 4, 4] == pytest.approx(1.5)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .errors import BadHole, SizeMismatch
 from .nuclei import Nuclei
-from .tile import Mask, Pixels, check_rgb
+from .tile import Mask, Pixels, check_rgb, read_only
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,8 +38,8 @@ class Context:
                 "The hole covers the whole tile, so nothing is left to go by.",
                 "Use `histosynth synthesize` to make a whole tile.",
             )
-        for array in (self.pixels, self.hole):
-            array.flags.writeable = False
+        object.__setattr__(self, "pixels", read_only(self.pixels))
+        object.__setattr__(self, "hole", read_only(self.hole))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Boxes in pixels and lengths in micrometres. Pixel (0, 0) is centred at (0.0, 0.0)."""
+"""Boxes in pixels. Pixel (0, 0) is centred at (0.0, 0.0)."""
 
 from __future__ import annotations
 
@@ -44,16 +44,6 @@ class Box:
     def slices(self) -> tuple[slice, slice]:
         """(rows, columns), to index an array (H, W, ...)."""
         return slice(self.y, self.bottom), slice(self.x, self.right)
-
-
-def um_from_px(length_px: float, mpp: float) -> float:
-    """Micrometres of a length in pixels."""
-    return length_px * mpp
-
-
-def px_from_um(length_um: float, mpp: float) -> float:
-    """Pixels of a length in micrometres."""
-    return length_um / mpp
 
 
 def parse_size(text: str) -> tuple[int, int]:

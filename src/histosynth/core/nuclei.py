@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import BadNuclei, MissingScale, UnknownKinds
 from .geometry import Box
+from .tile import read_only
 
 MAX_PER_MM2 = 60_000.0
 """Densest tissue taken: tightly packed lymphocytes reach about 20,000 per mm2."""
@@ -44,8 +45,11 @@ class Nuclei:
     def __post_init__(self) -> None:
         if self.xy.ndim != 2 or self.xy.shape[1] != 2 or len(self.xy) != len(self.kind):
             raise ValueError(f"xy {self.xy.shape} and kind {self.kind.shape} do not belong together")
-        for array in (self.xy, self.kind):
-            array.flags.writeable = False
+        known = (self.kind < len(self.kinds)) | (self.kind == ANY_KIND)
+        if not known.all():
+            raise ValueError(f"kind holds {self.kind[~known][0]}, but there are {len(self.kinds)} kinds")
+        object.__setattr__(self, "xy", read_only(self.xy.astype(np.float32)))
+        object.__setattr__(self, "kind", read_only(self.kind.astype(np.uint8)))
 
     def __len__(self) -> int:
         return len(self.xy)

@@ -68,11 +68,6 @@ def read_points(path: Path) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list
     return xy, [name for _, _, name in rows]
 
 
-def class_names(path: Path) -> list[str]:
-    """The class names a file uses, sorted."""
-    return sorted(set(read_points(path)[1]))
-
-
 def write_csv(path: Path, nuclei: Nuclei) -> None:
     """Write `x,y,class`, pixels of the tile, one row a nucleus."""
     with (
@@ -82,7 +77,7 @@ def write_csv(path: Path, nuclei: Nuclei) -> None:
         writer = csv.writer(file)
         writer.writerow(["x", "y", "class"])
         for (x, y), name in zip(nuclei.xy, nuclei.names(), strict=True):
-            writer.writerow([f"{x:.2f}", f"{y:.2f}", name])
+            writer.writerow([*_written((x, y), nuclei.size, 0.0), name])
 
 
 def write_geojson(path: Path, nuclei: Nuclei) -> None:
@@ -92,7 +87,7 @@ def write_geojson(path: Path, nuclei: Nuclei) -> None:
             "type": "Feature",
             "geometry": {
                 "type": "Point",
-                "coordinates": [round(float(x) + 0.5, 2), round(float(y) + 0.5, 2)],
+                "coordinates": _written((x, y), nuclei.size, 0.5),
             },
             "properties": {
                 "objectType": "detection",
@@ -104,8 +99,19 @@ def write_geojson(path: Path, nuclei: Nuclei) -> None:
     write_text(path, json.dumps({"type": "FeatureCollection", "features": features}) + "\n")
 
 
+def _written(point: tuple[float, float], size: tuple[int, int], shift: float) -> list[float]:
+    """Coordinates for a file: three decimals, and never rounded out of the tile."""
+    return [
+        min(round(float(value) + shift, 3), round(side - 0.501 + shift, 3))
+        for value, side in zip(point, size, strict=True)
+    ]
+
+
 def _from_csv(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
-    rows = csv.reader(text.splitlines())
+    try:
+        rows = iter(list(csv.reader(text.splitlines())))
+    except csv.Error as error:
+        raise BadNuclei(f"{path} is no CSV: {error}.", "Write it again as x,y,class.") from error
     header = [cell.strip().lower() for cell in next(rows, [])]
     if header != ["x", "y", "class"]:
         found = ",".join(header) or "nothing"
@@ -129,7 +135,7 @@ def _from_csv(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
 def _from_geojson(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
     try:
         data = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadNuclei(f"{path} is not JSON: {error}.", "Export it from QuPath again.") from error
     features = data.get("features") if isinstance(data, dict) else data
     if not isinstance(features, list):
@@ -142,7 +148,7 @@ def _from_geojson(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
             name = _class_of(feature)
             for x, y in _centroids(feature["geometry"]):
                 yield x, y, name
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             raise BadNuclei(
                 f"{path}, feature {number} is not a point or polygon with a class ({error}).",
                 "Export detections or annotations with a classification from QuPath.",

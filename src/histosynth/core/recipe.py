@@ -91,6 +91,8 @@ def _construct(values: Any, kind: Any, at: str, problems: list[str]) -> Any:
 def _convert(value: Any, hint: Any, at: str, problems: list[str]) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
         return _convert(value, next(arg for arg in args if arg is not type(None)), at, problems)
     if origin is typing.Literal:
         if value not in args:
@@ -109,9 +111,10 @@ def _convert(value: Any, hint: Any, at: str, problems: list[str]) -> Any:
             for index, (item, item_kind) in enumerate(zip(value, kinds, strict=True))
         )
     if origin in (dict, Mapping):
-        return {
-            str(key): _convert(item, args[1], f"{at}.{key}", problems) for key, item in dict(value).items()
-        }
+        if not isinstance(value, Mapping):
+            problems.append(f"{at} must be a table, not {value!r}")
+            return None
+        return {str(key): _convert(item, args[1], f"{at}.{key}", problems) for key, item in value.items()}
     if dataclasses.is_dataclass(hint):
         return _construct(value, hint, f"{at}.", problems)
     return _scalar(value, hint, at, problems)

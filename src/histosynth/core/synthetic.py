@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 from .condition import Condition
 from .errors import BadOption
 from .store import digest, replacing
-from .tile import Pixels, check_rgb
+from .tile import Pixels, check_rgb, read_only
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 RECIPE_KEY = "histosynth:recipe"
@@ -46,7 +46,7 @@ class Synthetic:
 
     def __post_init__(self) -> None:
         check_rgb(self.pixels, "synthetic tile")
-        self.pixels.flags.writeable = False
+        object.__setattr__(self, "pixels", read_only(self.pixels))
 
     def save(self, path: Path) -> None:
         """Write a PNG or TIFF, marked synthetic, with the recipe inside; whole or not at all."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,12 @@ from PIL import Image, UnidentifiedImageError
 from .errors import NotRGB, UnreadableImage
 from .geometry import Box
 
+Scalar = TypeVar("Scalar", bound=np.generic)
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
-MAX_PIXELS = 16_384 * 16_384
+MAX_PIXELS = 12_288 * 12_288
+"""Below the size at which Pillow itself gives up."""
 IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
@@ -43,12 +46,19 @@ class Tile:
 
     def __post_init__(self) -> None:
         check_rgb(self.pixels, "tile")
-        self.pixels.flags.writeable = False
+        object.__setattr__(self, "pixels", read_only(self.pixels))
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) in pixels."""
         return self.pixels.shape[1], self.pixels.shape[0]
+
+
+def read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:
+    """A view of an array that cannot be written through; the caller's own array stays as it is."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def check_rgb(pixels: Pixels, name: str) -> None:
@@ -66,7 +76,7 @@ def read_rgb(path: Path) -> Pixels:
     """Read an 8-bit RGB picture as (H, W, 3) uint8.
 
     Raises:
-        UnreadableImage: no picture, cut off, or over 16,384 x 16,384 px.
+        UnreadableImage: no picture, cut off, or over 12,288 x 12,288 px.
         NotRGB: grayscale, 16-bit, palette, or with an alpha channel.
     """
     with _open(path) as image:
@@ -76,11 +86,18 @@ def read_rgb(path: Path) -> Pixels:
 
 
 def read_mask(path: Path) -> Mask:
-    """Read a mask: any picture, True where some colour channel is non-zero. Shape (H, W)."""
+    """Read a mask: any lossless picture, True where something but black is seen. Shape (H, W).
+
+    Raises:
+        UnreadableImage: no picture, cut off, too large, or a JPEG, which smears the edges of a mask.
+    """
     with _open(path) as image:
+        if image.format == "JPEG":
+            raise UnreadableImage(path, "it is a JPEG, which smears the edges of a mask")
         loaded = _load(path, image)
-        if loaded.mode in ("P", "RGBA", "LA", "CMYK"):
-            loaded = loaded.convert("RGB")  # what is seen counts, not indices or opacity
+        if loaded.mode in ("P", "RGBA", "LA", "PA", "CMYK"):
+            seen = loaded.convert("RGBA")  # what is seen counts: not indices, nor what is transparent
+            loaded = Image.alpha_composite(Image.new("RGBA", seen.size, (0, 0, 0, 255)), seen).convert("RGB")
         values = np.asarray(loaded)
     return np.asarray(values.any(axis=2) if values.ndim == 3 else values != 0)
 
@@ -93,10 +110,14 @@ def write_mask(path: Path, mask: Mask) -> None:
         Image.fromarray(mask.astype(np.uint8) * 255).save(temporary)
 
 
+_DAMAGED = (ArithmeticError, AttributeError, LookupError, RuntimeError, SyntaxError, TypeError, ValueError)
+"""What Pillow raises over files that are cut off or damaged."""
+
+
 def _open(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
+            warnings.simplefilter("ignore")  # our own limit follows, and damage shows in reading
             image = Image.open(path)
     except UnidentifiedImageError as error:
         raise UnreadableImage(path, "no known picture format") from error
@@ -104,6 +125,8 @@ def _open(path: Path) -> Image.Image:
         raise UnreadableImage(path, str(error)) from error
     except OSError as error:
         raise UnreadableImage(path, error.strerror or str(error)) from error
+    except _DAMAGED as error:
+        raise UnreadableImage(path, str(error)) from error
     if image.width * image.height > MAX_PIXELS:
         raise UnreadableImage(
             path,
@@ -114,12 +137,10 @@ def _open(path: Path) -> Image.Image:
 
 def _load(path: Path, image: Image.Image) -> Image.Image:
     try:
-        image.load()
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-    ) as error:  # Pillow's ways to say "cut off"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image.load()
+    except (OSError, *_DAMAGED) as error:
         raise UnreadableImage(path, str(error)) from error
     return image
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..core.errors import AdapterMismatch, BadWeights
+from ..core import recipe as recipes
+from ..core.errors import AdapterMismatch, BadRecipe, BadWeights
 from ..core.store import replacing
 
 FILE = "pytorch_lora_weights.safetensors"
@@ -40,6 +41,9 @@ class AdapterInfo:
     base_sha256: str
     kinds: tuple[str, ...]
     mpp: float
+    guidance: tuple[float, float] | None = None
+    """Guidance it has learnt (train/guided.py): how far away from no nuclei, and from no kinds. Painting
+    with it needs none of its own."""
     licence: str = "Apache-2.0"
     data: tuple[str, ...] = ()
 
@@ -98,7 +102,7 @@ def merged(unet: UNet2DConditionModel, name: str) -> UNet2DConditionModel:
 
     The base itself is not touched, so nothing has to be taken out of it again.
     """
-    state = {_plain(key): value for key, value in unet.state_dict().items() if ".lora_" not in key}
+    state = {plain_key(key): value for key, value in unet.state_dict().items() if ".lora_" not in key}
     for key, module in unet.named_modules():
         if isinstance(module, LoraLayer) and name in module.lora_A:
             weight = state[f"{key}.weight"]
@@ -112,18 +116,20 @@ def merged(unet: UNet2DConditionModel, name: str) -> UNet2DConditionModel:
 def base_sha256(network: nn.Module) -> str:
     """sha256 over a network's own weights, rounded to float16; adapters do not count.
 
-    The rounding makes it the same for a base in memory and the same base after saving.
+    The rounding makes it the same for a base in float32 and the same base after saving. Not for one
+    that was converted to bfloat16: take it before that (`Bundle.base_sha256`).
     """
     state = network.state_dict()
     digest = hashlib.sha256()
-    for key in sorted(state, key=_plain):
+    for key in sorted(state, key=plain_key):
         if ".lora_" not in key:
-            digest.update(_plain(key).encode())
+            digest.update(plain_key(key).encode())
             digest.update(state[key].detach().cpu().half().numpy().tobytes())  # C order
     return digest.hexdigest()
 
 
-def _plain(key: str) -> str:
+def plain_key(key: str) -> str:
+    """A weight's name as if the network had been given no adapter."""
     return key.replace(".base_layer.", ".")
 
 
@@ -133,9 +139,11 @@ def save_adapter(
     folder: Path,
     *,
     dtype: torch.dtype = torch.float16,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> Path:
-    """Write one adapter; returns its file."""
-    state = get_peft_model_state_dict(unet, adapter_name=info.name)
+    """Write one adapter; returns its file. `weights`, by name in the base, stand in for its own."""
+    own = {key: value for key, value in unet.state_dict().items() if ".lora_" in key}
+    state = get_peft_model_state_dict(unet, {**own, **(weights or {})}, adapter_name=info.name)
     tensors = {_PREFIX + key: value.detach().to("cpu", dtype).contiguous() for key, value in state.items()}
     path = folder / FILE
     with replacing(path) as temporary:
@@ -157,14 +165,19 @@ def read_adapter(path: Path) -> tuple[AdapterInfo, dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {})[_KEY])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        facts = {key: tuple(v) if isinstance(v, list) else v for key, v in facts.items()}
-        return AdapterInfo(**facts), tensors
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        return recipes.build(facts, AdapterInfo, name=str(path)), tensors
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, BadRecipe) as error:
         raise BadWeights(path, str(error)) from error
 
 
-def load_adapter(unet: UNet2DConditionModel, path: Path, *, kinds: Sequence[str]) -> AdapterInfo:
+def load_adapter(unet: UNet2DConditionModel, path: Path, *, kinds: Sequence[str], base: str) -> AdapterInfo:
     """Give the base an adapter from a file, whole or not at all; it is not yet worn.
+
+    Args:
+        unet: the base. An adapter of the same name that it already has is replaced.
+        path: the adapter's safetensors file.
+        kinds: the bundle's nucleus classes.
+        base: the base's sha256, taken before it was converted.
 
     Raises:
         BadWeights: the file cannot be read.
@@ -172,11 +185,13 @@ def load_adapter(unet: UNet2DConditionModel, path: Path, *, kinds: Sequence[str]
             unexpected or of another shape. The base is then as it was.
     """
     info, tensors = read_adapter(path)
-    if info.base_sha256 != base_sha256(unet):
+    if info.base_sha256 != base:
         raise AdapterMismatch(info.name, [], [], "it was trained on another base (sha256 differs)")
     if info.kinds != tuple(kinds):
         raise AdapterMismatch(info.name, [], [], f"its nucleus classes are {', '.join(info.kinds)}")
     state = {key.removeprefix(_PREFIX): value.float() for key, value in tensors.items()}
+    if info.name in adapter_names(unet):
+        unet.delete_adapters(info.name)
     add_adapter(unet, info.name, rank=info.rank, alpha=info.alpha, targets=info.targets)
     own = get_peft_model_state_dict(unet, adapter_name=info.name)
     missing, unexpected = (

@@ -44,13 +44,13 @@ def build_autoencoder(
 
 def encode(autoencoder: AutoencoderDC, pixels: Tensor) -> Tensor:
     """(B, 3, H, W) in [-1, 1] => raw latents (B, C, H / 8, W / 8), not yet standardised."""
-    latents: Tensor = autoencoder.encoder(pixels.to(autoencoder.dtype))
+    latents: Tensor = autoencoder.encoder(pixels.to(autoencoder.device, autoencoder.dtype))
     return latents
 
 
 def decode(autoencoder: AutoencoderDC, latents: Tensor) -> Tensor:
     """Raw latents (B, C, h, w) => (B, 3, 8 h, 8 w) float32, about [-1, 1]."""
-    decoded: Tensor = autoencoder.decoder(latents.to(autoencoder.dtype))
+    decoded: Tensor = autoencoder.decoder(latents.to(autoencoder.device, autoencoder.dtype))
     return decoded.float()
 
 

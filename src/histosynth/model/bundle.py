@@ -12,7 +12,7 @@ adapters/NAME/   pytorch_lora_weights.safetensors, as diffusers writes it; with 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,17 +21,31 @@ from typing import Any
 import torch
 from diffusers import AutoencoderDC, UNet2DConditionModel
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor
 
 from ..core.errors import AdapterMismatch, BadWeights, UnknownLabel
-from ..core.store import sha256_of, write_json
-from .adapters import FILE, AdapterInfo, adapter_names, load_adapter, merged, read_adapter, wearing
+from ..core.store import replacing, sha256_of, write_json
+from .adapters import (
+    FILE,
+    AdapterInfo,
+    adapter_names,
+    adapter_parameters,
+    base_sha256,
+    load_adapter,
+    merged,
+    plain_key,
+    read_adapter,
+    wearing,
+)
 from .autoencoder import FACTOR
 from .denoiser import Denoiser
 from .device import convert, itemwise_norms
 from .info import BundleInfo, read_info, verify_hashes, write_info
 from .structure import StructureEncoder
 
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+"""Diffusers' name for a network's weights."""
 PARTS: dict[str, Any] = {
     "autoencoder": AutoencoderDC,
     "unet": UNet2DConditionModel,
@@ -50,6 +64,10 @@ class Bundle:
     folder: Path | None = None
     structures: dict[str, StructureEncoder] = field(default_factory=dict)
     """Structure encoders that belong to one adapter and are used while it is worn."""
+    adapters: dict[str, AdapterInfo] = field(default_factory=dict)
+    """What the adapters that were given say of themselves."""
+    base_sha256: str = ""
+    """Of the base as it was loaded; adapters are bound to it."""
     _dressed: dict[str, Bundle] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -92,16 +110,22 @@ class Bundle:
         """
         encoder = None
         if (folder / "structure").is_dir():
-            encoder = _load_part(folder / "structure", StructureEncoder)
+            encoder = load_part(folder / "structure", StructureEncoder)
             wanted, found = (_interface(part) for part in (self.structure, encoder))
             if wanted != found:
                 name = read_adapter(folder / FILE)[0].name
                 raise AdapterMismatch(
                     name, [], [], f"its structure encoder gives {found} and the base takes {wanted}"
                 )
-        info = load_adapter(self.unet, folder / FILE, kinds=self.info.kinds)
+        base = self.base_sha256 or base_sha256(self.unet)
+        info = load_adapter(self.unet, folder / FILE, kinds=self.info.kinds, base=base)
+        self.adapters[info.name] = info
+        self.structures.pop(info.name, None)
         if encoder is not None:
+            convert(encoder, device=self.device, dtype=self.structure.dtype)
             self.structures[info.name] = encoder
+        for parameter in adapter_parameters(self.unet, info.name):
+            parameter.data = parameter.data.to(self.device, self.unet.dtype)
         self._dressed.pop(info.name, None)
         return info
 
@@ -158,31 +182,66 @@ class Bundle:
         self._dressed = {}
         return self
 
-    def save(self, folder: Path, *, dtype: torch.dtype = torch.float16) -> None:
-        """Write the folder, weights in `dtype`; `bundle.json` comes last, so a cut-off one is no bundle."""
+    def save(
+        self,
+        folder: Path,
+        *,
+        dtype: torch.dtype = torch.float16,
+        weights: Mapping[str, Mapping[str, Tensor]] | None = None,
+    ) -> None:
+        """Write base, structure encoder and autoencoder; the networks themselves are not touched.
+
+        `bundle.json` comes last, so a cut-off folder is no bundle. Adapters have folders of their own.
+
+        Args:
+            folder: where to.
+            dtype: of the weights on disk.
+            weights: by part and name, values to write in place of the networks' own.
+        """
         hashes = {}
         for name in PARTS:
-            for file in save_part(getattr(self, name), folder / name, dtype=dtype):
-                hashes[f"{name}/{file.name}"] = sha256_of(file)
-        adapters = {k: v for k, v in self.info.hashes.items() if k.startswith("adapters/")}
-        self.info = replace(self.info, hashes={**hashes, **adapters})
-        write_info(folder, self.info)
+            file = save_part(
+                getattr(self, name), folder / name, dtype=dtype, weights=(weights or {}).get(name)
+            )
+            hashes[f"{name}/{file.name}"] = sha256_of(file)
+        there = {k: v for k, v in self.info.hashes.items() if k not in hashes and (folder / k).is_file()}
+        write_info(folder, replace(self.info, hashes={**hashes, **there}))
 
 
-def save_part(part: Any, folder: Path, *, dtype: torch.dtype = torch.float16) -> list[Path]:
-    """Write one network in diffusers' layout, weights in `dtype`; returns its weights files."""
-    before = part.dtype
-    convert(part, dtype=dtype)
-    part.save_pretrained(folder)
-    convert(part, dtype=before)
+def save_part(
+    part: Any,
+    folder: Path,
+    *,
+    dtype: torch.dtype = torch.float16,
+    weights: Mapping[str, Tensor] | None = None,
+) -> Path:
+    """Write one network in diffusers' layout, without its adapters; returns the weights file.
+
+    Args:
+        part: the network; it is not touched.
+        folder: where to.
+        dtype: of the weights on disk.
+        weights: by name, values to write in place of the network's own, say an average in float32.
+    """
+    own = {plain_key(key): value for key, value in part.state_dict().items() if ".lora_" not in key}
+    state = {
+        key: value.detach().to("cpu", dtype).contiguous() for key, value in {**own, **(weights or {})}.items()
+    }
+    part.save_config(folder)
     config = folder / "config.json"
     values = json.loads(config.read_text(encoding="utf-8"))
     values.pop("_name_or_path", None)  # the folder it was loaded from is nobody's business
     write_json(config, values)
-    files = sorted(folder.glob("*.safetensors"))
-    for file in files:
-        file.chmod(0o644)  # safetensors writes for its owner only
-    return files
+    path = folder / WEIGHTS
+    with replacing(path) as temporary:
+        save_file(state, temporary, metadata={"format": "pt"})
+    return path
+
+
+def part_weights(part: Any) -> dict[str, Tensor]:
+    """A copy in float16 of a network's own weights, by name: what stays when it is converted."""
+    state = part.state_dict().items()
+    return {plain_key(key): value.detach().cpu().half() for key, value in state if ".lora_" not in key}
 
 
 def _interface(encoder: StructureEncoder) -> str:
@@ -206,15 +265,29 @@ def load_bundle(folder: Path | str, *, verify: bool = True) -> Bundle:
     info = read_info(folder)
     if verify:
         verify_hashes(folder, info)
-    parts = {name: _load_part(folder / name, kind) for name, kind in PARTS.items()}
-    return Bundle(info, folder=folder, **parts)
+    parts = {name: load_part(folder / name, kind) for name, kind in PARTS.items()}
+    return Bundle(info, folder=folder, base_sha256=base_sha256(parts["unet"]), **parts)
 
 
-def _load_part(folder: Path, kind: Any) -> Any:
+def load_part(folder: Path, kind: Any) -> Any:
+    """One network from diffusers' layout, in float32 on the CPU, frozen. Never asks a network for it.
+
+    Raises:
+        BadWeights: it is absent, cannot be read, or lacks a weight or has one too many.
+    """
+    if not folder.is_dir():  # diffusers would take the path for the name of a model on the hub
+        raise BadWeights(folder, "there is no such folder")
     try:
-        part = kind.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
+        part, report = kind.from_pretrained(
+            folder,
+            use_safetensors=True,
+            local_files_only=True,
+            low_cpu_mem_usage=False,
+            output_loading_info=True,
         )
-    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise BadWeights(folder, str(error).splitlines()[0]) from error
+    for what in ("missing", "unexpected", "mismatched"):
+        if wrong := report[f"{what}_keys"]:
+            raise BadWeights(folder, f"{len(wrong)} weights are {what}, first {next(iter(wrong))}")
     return part.float().eval().requires_grad_(False)

@@ -88,7 +88,10 @@ def read_info(folder: Path) -> BundleInfo:
     path = folder / "bundle.json"
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return recipes.build(values, BundleInfo, name=str(path))
+        info = recipes.build(values, BundleInfo, name=str(path))
+        if info.prediction != "flow":
+            raise ValueError(f"its base predicts {info.prediction}; this version paints with flow bases only")
+        return info
     except FileNotFoundError as error:
         raise BundleMismatch(path, "there is no such file, so the folder is no bundle") from error
     except (OSError, ValueError, BadRecipe) as error:
@@ -101,6 +104,9 @@ def verify_hashes(folder: Path, info: BundleInfo) -> None:
     Raises:
         BundleMismatch: one is absent, leads out of the folder, or differs.
     """
+    for part in ("autoencoder", "structure", "unet"):
+        if not any(name.startswith(f"{part}/") for name in info.hashes):
+            raise BundleMismatch(folder / part, "bundle.json names no sha256 for its weights")
     for name, expected in info.hashes.items():
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()):

@@ -146,7 +146,7 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def forward(self, maps: StructureMaps) -> StructureFeatures:
         """Features of a batch of conditions."""
-        x = self.enter(maps.stacked(self.config.cell).to(self.dtype))
+        x = self.enter(maps.stacked(self.config.cell).to(self.device, self.dtype))
         fine = x[:, :0] if self.to_fine is None else self.to_fine(x)
         scales = []
         for stage, leave in zip(self.stages, self.leave, strict=True):

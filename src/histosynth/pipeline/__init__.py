@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..core.appearance import Appearance, measure_appearance
 from ..core.condition import Condition, Context
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 COMPACT = Path(__file__).parent.parent / "bundles" / "compact"
 """The bundle inside the package."""
 MAX_VARIANTS = 10_000
+Verb = Literal["synthesize", "complete"]
 
 
 def open_bundle(
@@ -82,7 +84,7 @@ def synthesize(
             `Appearance`, or a name from the bundle's palette; None: the bundle's default.
         label: one of the bundle's labels.
         n: variants per set of nuclei.
-        seed: the same seed gives the same pictures, whatever the batch.
+        seed: the same seed gives the same pictures of the same nuclei, whatever the batch and the order.
         steps: solver steps; None: the bundle's default.
         guidance: 1 as trained, above 1 stricter with the nuclei; None: the bundle's default.
         bundle: from `open_bundle`; None: the compact one.
@@ -93,13 +95,13 @@ def synthesize(
     """
     from ..sample.synthesize import synthesize as paint
 
-    bundle = bundle or open_bundle()
+    bundle = bundle or _compact()
     sets = [nuclei] if isinstance(nuclei, Nuclei) else list(nuclei)
     if not 1 <= n <= MAX_VARIANTS:
         raise BadOption("n", n, f"from 1 to {MAX_VARIANTS}")
     conditions = [Condition(one, one.size, label) for one in sets]
     look = resolve_appearance(appearance, bundle)
-    settings = settings_for(bundle, steps, guidance)
+    settings = settings_for(bundle, "synthesize", steps, guidance)
     made = paint(
         bundle,
         conditions,
@@ -137,16 +139,22 @@ def complete(
     """
     from ..sample.complete import complete as paint
 
-    bundle = bundle or open_bundle()
+    bundle = bundle or _compact()
     condition = Condition(
         nuclei,
         (image.shape[1], image.shape[0]),
         label,
         Context(image.copy(), hole.copy()),
     )
-    settings = settings_for(bundle, steps, guidance)
+    settings = settings_for(bundle, "complete", steps, guidance)
     ((_, picture),) = paint(bundle, [condition], seed=seed, settings=settings, batch=1)
     return picture
+
+
+@cache
+def _compact() -> Bundle:
+    """The bundle inside the package, opened once per process."""
+    return open_bundle()
 
 
 def resolve_appearance(appearance: Pixels | Appearance | str | None, bundle: Bundle) -> Appearance:
@@ -171,12 +179,17 @@ def resolve_appearance(appearance: Pixels | Appearance | str | None, bundle: Bun
     return measure_appearance(appearance)
 
 
-def settings_for(bundle: Bundle, steps: int | None, guidance: float | None) -> Settings:
-    """The bundle's default settings, with the user's in their place."""
-    from ..sample.painter import Settings
+def settings_for(bundle: Bundle, verb: Verb, steps: int | None, guidance: float | None) -> Settings:
+    """The bundle's default settings for a verb, with the user's in their place.
 
-    info = bundle.info
-    settings = Settings(info.steps, info.guidance, info.solver, info.shift, info.guidance_span)
+    An adapter that has learnt guidance needs none: with it the default is 1.
+    """
+    from ..sample.painter import Settings
+    from ..sample.provenance import verb_adapter
+
+    info, adapter = bundle.info, bundle.adapters.get(verb_adapter(bundle, verb) or "")
+    usual = info.guidance if adapter is None or adapter.guidance is None else 1.0
+    settings = Settings(info.steps, usual, info.solver, info.shift, info.guidance_span)
     if guidance is not None and not 0 <= guidance <= 20:
         raise BadOption("--guidance", guidance, "from 0 to 20")
     if steps is not None and not 1 <= steps <= 200:

@@ -46,14 +46,14 @@ def run_demo(
     """
     began = time.monotonic()
     images = ensure_folder(ensure_folder(out) / "images")
-    settings = settings_for(bundle, None, None)
+    whole, holed = (settings_for(bundle, verb, None, None) for verb in ("synthesize", "complete"))
     nuclei = draw_layout(SIZE, mpp=bundle.info.mpp, seed=seed)
     write_csv(out / "nuclei.csv", nuclei)
     write_geojson(out / "nuclei.geojson", nuclei)
     looks = [entry.appearance for entry in bundle.info.palette[:STAINS]]
     conditions = [Condition(nuclei, SIZE)] * len(looks)
     made = synthesize(
-        bundle, conditions, looks, seed=seed, variants=1, settings=settings, batch=STAINS, tick=_half(tick, 0)
+        bundle, conditions, looks, seed=seed, variants=1, settings=whole, batch=STAINS, tick=_half(tick, 0)
     )
     tiles = [picture for _, _, picture in sorted(made, key=lambda each: each[0])]
     damaged, holes = [], []
@@ -64,9 +64,7 @@ def run_demo(
         damaged.append(Condition(nuclei, SIZE, None, Context(tile.pixels.copy(), hole)))
         tile.save(images / f"synthetic_{index}.png")
         write_mask(images / f"hole_{index}.png", hole)
-    mended = dict(
-        complete(bundle, damaged, seed=seed + 1, settings=settings, batch=STAINS, tick=_half(tick, 1))
-    )
+    mended = dict(complete(bundle, damaged, seed=seed + 1, settings=holed, batch=STAINS, tick=_half(tick, 1)))
     for index, picture in mended.items():
         picture.save(images / f"mended_{index}.png")
     rows = [

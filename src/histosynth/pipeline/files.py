@@ -81,7 +81,7 @@ def synthesize_files(
     files = list_files(nuclei, NUCLEI_SUFFIXES)
     mapping, bundle = read_kind_map(ask.kinds), open_bundle(path)
     looks, mpp = _appearances(appearance, files, bundle), _scale(ask, bundle)
-    settings = settings_for(bundle, ask.steps, ask.guidance)
+    settings = settings_for(bundle, "synthesize", ask.steps, ask.guidance)
     bundle.label_index(ask.label)
     outcome, ready = Outcome(), []
     for file, look in zip(files, looks, strict=True):
@@ -137,8 +137,14 @@ def complete_files(
         [None] * len(images) if nuclei is None else pair(images, nuclei, NUCLEI_SUFFIXES, "nuclei file")
     )
     targets = _targets(images, image, out)
+    inputs = {path.resolve() for path in (*images, *holes)}
+    if any(target.resolve() in inputs for target in targets):
+        raise BadOption(
+            "--out", out, "another place than the inputs': a completed tile would replace its original"
+        )
     mapping, bundle = read_kind_map(ask.kinds), open_bundle(path)
-    mpp, settings = _scale(ask, bundle), settings_for(bundle, ask.steps, ask.guidance)
+    mpp = _scale(ask, bundle)
+    settings = settings_for(bundle, "complete", ask.steps, ask.guidance)
     bundle.label_index(ask.label)
     outcome, ready = Outcome(), []
     for file, mask, points, target in zip(images, holes, cells, targets, strict=True):

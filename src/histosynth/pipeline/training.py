@@ -49,9 +49,10 @@ def read_train_recipe(path: Path) -> AutoencoderRecipe | DiffusionRecipe:
 
 
 def dry_run(path: Path) -> Dry:
-    """Open everything a recipe names, check the split, and train nothing."""
+    """Open and check everything a recipe names, and train nothing."""
     recipe = read_train_recipe(path)
-    train, held_out = runs.open_examples(recipe.data, path.parent)
+    opened = runs.check(recipe, path.parent)
+    train, held_out = opened.train, opened.held_out
     return Dry(
         task=recipe.task,
         tiles=len(train),

@@ -28,7 +28,8 @@ class TileSource:
     images: str
     """Folder of pictures, below the recipe's data root."""
     patient: str
-    """Pattern on the file stem; its first group is the patient."""
+    """Pattern on the file stem; its first group is the patient. Empty: not known, and all of the
+    source's tiles count as one patient, so that they can only stand on one side of a split."""
     mpp: float
     """Micrometres per pixel of the files."""
     points: str = ""
@@ -49,7 +50,11 @@ class TileSource:
             raise ValueError(f"mpp must be positive, not {self.mpp}")
         if self.share < 0:
             raise ValueError(f"share must not be negative, not {self.share}")
-        if re.compile(self.patient).groups < 1:
+        try:
+            groups = re.compile(self.patient).groups
+        except re.error as error:
+            raise ValueError(f"patient pattern {self.patient!r} is no pattern: {error}") from error
+        if self.patient and groups < 1:
             raise ValueError(f"patient pattern {self.patient!r} needs one group in parentheses")
 
 
@@ -123,7 +128,8 @@ def _open_one(path: Path, source: TileSource, *, root: Path, mpp: float, kinds: 
     if size != (width, height):
         method = Image.Resampling.BOX if factor < 1 else Image.Resampling.LANCZOS
         pixels = np.array(Image.fromarray(pixels).resize(size, method), dtype=np.uint8)
-    ref = TileRef(path.stem, patient_of(path.stem, source.patient), Box(0, 0, width, height), mpp)
+    patient = patient_of(path.stem, source.patient) if source.patient else f"unknown of {source.images}"
+    ref = TileRef(path.stem, patient, Box(0, 0, width, height), mpp)
     nuclei = None
     if source.points:
         points = next((root / source.points).glob(f"{_escape(path.stem)}.*"), None)

@@ -142,7 +142,8 @@ def _groups(items: Sequence[Item], bundle: Bundle, batch: int, *, passes: int) -
         most = most_together(bundle, size, batch)
         for start in range(0, len(indices), most):
             group = indices[start : start + most]
-            if all(same_alone(bundle, size, count) for count in {passes, passes * len(group)}):
+            counts = {len(group), passes, passes * len(group)}  # in and out of the span of guidance
+            if all(same_alone(bundle, size, count) for count in counts):
                 yield group
             else:
                 yield from ([index] for index in group)

@@ -11,7 +11,7 @@ from ..core.synthetic import Synthetic
 from ..model.bundle import Bundle
 from .batches import Item, check_condition, paint_items
 from .painter import Settings
-from .provenance import describe
+from .provenance import condition_key, describe
 from .solver import Tick, item_generator
 
 ADAPTER = "local"
@@ -34,7 +34,7 @@ def complete(
     Args:
         bundle: loaded networks.
         conditions: each with a context; nuclei may be given or not.
-        seed: source of all randomness; condition i draws from (seed, i).
+        seed: source of all randomness, with each condition's content.
         settings: how to sample.
         batch: most pictures at a time.
         tick: told (done, total) solver steps.
@@ -45,13 +45,14 @@ def complete(
     Raises:
         BadSize, UnknownKinds, ScaleMismatch, UnknownLabel: before anything is painted.
     """
-    items = []
-    for index, condition in enumerate(conditions):
+    items, keys = [], []
+    for condition in conditions:
         context = _context(condition)
         check_condition(condition, bundle.info)
         bundle.label_index(condition.label)
         appearance = measure_appearance(context.pixels, context.hole)
-        items.append(Item(condition, appearance, item_generator(seed, index)))
+        keys.append(condition_key(condition))
+        items.append(Item(condition, appearance, item_generator(seed, keys[-1])))
     painted = paint_items(bundle, items, adapter=ADAPTER, settings=settings, batch=batch, tick=tick)
     for index, pixels in painted:
         context = _context(conditions[index])
@@ -60,7 +61,7 @@ def complete(
             bundle,
             items[index],
             verb="complete",
-            place=(index,),
+            place=(keys[index],),
             seed=seed,
             settings=settings,
         )

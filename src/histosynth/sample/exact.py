@@ -19,7 +19,7 @@ from ..model.structure import StructureMaps
 CPU_PIXELS = 8 * 256 * 256
 """Pixels painted together on a CPU: beyond it nothing is gained but memory used."""
 
-_found: WeakKeyDictionary[Bundle, dict[tuple[int, int, int, int], bool]] = WeakKeyDictionary()
+_found: WeakKeyDictionary[Bundle, dict[tuple[object, ...], bool]] = WeakKeyDictionary()
 
 
 def most_together(bundle: Bundle, size: tuple[int, int], wanted: int) -> int:
@@ -40,7 +40,7 @@ def same_alone(bundle: Bundle, size: tuple[int, int], count: int) -> bool:
     grid = bundle.grid_px
     width, height = (-(-side // grid) * grid for side in size)
     known = _found.setdefault(bundle, {})
-    key = (width, height, count, torch.get_num_threads())
+    key = (width, height, count, torch.get_num_threads(), bundle.unet.dtype)
     if key not in known:
         known[key] = _agrees(bundle, width, height, count)
     return known[key]

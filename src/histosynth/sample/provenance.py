@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..core.condition import Condition
 from ..core.nuclei import Nuclei
 from ..core.store import digest
 from ..core.tile import Mask, Pixels
@@ -44,7 +45,7 @@ def describe(
             "torch": torch.__version__,
         },
         "seed": seed,
-        "place": list(place),
+        "place": [f"{place[0]:016x}", *place[1:]],
         "settings": {
             "steps": settings.steps,
             "guidance": settings.guidance,
@@ -53,7 +54,7 @@ def describe(
             "shift": settings.shift,
         },
         "size": [width, height],
-        "mpp": info.mpp,
+        "mpp": info.mpp if condition.nuclei is None else condition.nuclei.mpp,
         "label": condition.label,
         "nuclei": None if condition.nuclei is None else nuclei_facts(condition.nuclei),
         "appearance": {
@@ -68,6 +69,21 @@ def describe(
             "hole_px": int(condition.context.hole.sum()),
         },
     }
+
+
+def condition_key(condition: Condition) -> int:
+    """A number for what is to be painted, from its content alone; with the seed it picks the noise.
+
+    So a picture does not depend on what is painted beside it, nor on its place in a list or a folder;
+    and the same nuclei in another stain are the same tissue. Values inside the hole do not count.
+    """
+    content = hashlib.sha256(repr(condition.size).encode())
+    if condition.nuclei is not None:
+        content.update(condition.nuclei.xy.tobytes() + condition.nuclei.kind.tobytes())
+    if condition.context is not None:
+        known = np.where(condition.context.hole[..., None], 0, condition.context.pixels)
+        content.update(known.tobytes() + condition.context.hole.tobytes())
+    return int.from_bytes(content.digest()[:8], "big")
 
 
 def verb_adapter(bundle: Bundle, verb: str) -> str | None:

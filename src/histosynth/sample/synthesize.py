@@ -13,7 +13,7 @@ from ..core.synthetic import Synthetic
 from ..model.bundle import Bundle
 from .batches import Item, check_condition, paint_items
 from .painter import Settings
-from .provenance import describe
+from .provenance import condition_key, describe
 from .solver import Tick, item_generator
 
 ADAPTER = "global"
@@ -32,8 +32,8 @@ def synthesize(
 ) -> Iterator[tuple[int, int, Synthetic]]:
     """Paint `variants` tiles of each condition.
 
-    The noise of variant k of condition i comes from (seed, i, k): the same picture whatever the
-    batch, and whatever else is painted.
+    The noise of variant k comes from (seed, the condition's content, k): the same picture whatever the
+    batch, the order, and whatever else is painted.
 
     Args:
         bundle: loaded networks.
@@ -55,8 +55,9 @@ def synthesize(
         check_condition(condition, bundle.info)
         bundle.label_index(condition.label)
     places = [(index, variant) for index in range(len(conditions)) for variant in range(variants)]
+    keys = [condition_key(condition) for condition in conditions]
     items = [
-        Item(conditions[index], appearances[index], item_generator(seed, index, variant))
+        Item(conditions[index], appearances[index], item_generator(seed, keys[index], variant))
         for index, variant in places
     ]
     painted = paint_items(bundle, items, adapter=ADAPTER, settings=settings, batch=batch, tick=tick)
@@ -66,7 +67,7 @@ def synthesize(
             bundle,
             items[number],
             verb="synthesize",
-            place=(index, variant),
+            place=(keys[index], variant),
             seed=seed,
             settings=settings,
         )

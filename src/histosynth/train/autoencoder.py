@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from ..core.tile import Pixels
 from ..model import autoencoder as ae
+from ..model.bundle import save_part
 from ..prepare.augment import pose, restain, stain_matrix
 from ..prepare.sources import Example
+from .loop import of_module
 from .plan import AutoencoderPlan, DataPlan
 
 
@@ -25,6 +27,8 @@ class AutoencoderTask:
         model: the network, on its device and in its working type.
         train: tiles to cut crops from.
         held_out: tiles of other patients; their central crops are measured.
+        batch, data, plan: of the recipe.
+        kept: the model's weights before they were rounded; what is frozen is written from them.
     """
 
     def __init__(
@@ -36,8 +40,9 @@ class AutoencoderTask:
         batch: int,
         data: DataPlan,
         plan: AutoencoderPlan,
+        kept: Mapping[str, Tensor],
     ) -> None:
-        self.model, self.batch, self.data, self.plan = model, batch, data, plan
+        self.kept, self.model, self.batch, self.data, self.plan = kept, model, batch, data, plan
         self.train = [example.tile.pixels for example in train]
         areas = np.array([tile.shape[0] * tile.shape[1] for tile in self.train], dtype=np.float64)
         # the root keeps a few large tiles from crowding out many small ones
@@ -55,7 +60,7 @@ class AutoencoderTask:
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         """Loss of one batch of crops."""
-        images = self._crops(np.random.default_rng(generator.initial_seed()))
+        images = self._crops(np.random.default_rng(generator.initial_seed())).to(self.model.device)
         latents = ae.encode(self.model, images)
         anchored, free = latents[:, : len(self.basis)].float(), latents[:, len(self.basis) :].float()
         targets = F.conv2d(images, self.basis.to(images), stride=ae.FACTOR)
@@ -86,7 +91,9 @@ class AutoencoderTask:
         return ae.to_signal(torch.from_numpy(np.stack(crops)))
 
     def _rebuilt(self) -> Tensor:
-        return torch.cat([ae.decode(self.model, ae.encode(self.model, one[None])) for one in self.held_out])
+        return torch.cat(
+            [ae.decode(self.model, ae.encode(self.model, one[None])).cpu() for one in self.held_out]
+        )
 
     def validate(self) -> dict[str, float]:
         """Loss and PSNR (dB, mean over tiles) of the held-out patients' central 256-px crops."""
@@ -105,9 +112,10 @@ class AutoencoderTask:
         sheet: Pixels = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
         return sheet
 
-    def export(self, folder: Path) -> None:
+    def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
         """Diffusers' folder layout, fp32."""
-        self.model.save_pretrained(folder)
+        weights = {**self.kept, **of_module(averaged, "autoencoder")}
+        save_part(self.model, folder, dtype=torch.float32, weights=weights)
 
 
 def centre(tile: Pixels, side: int) -> Pixels:

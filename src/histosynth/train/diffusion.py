@@ -51,7 +51,7 @@ class DiffusionTask:
         plan: what the recipe says of conditions and losses.
         loop: batch size.
         paint: makes pictures of a batch, for the sheet; handed in, because training does not sample.
-        save: writes the weights in their final format.
+        save: writes averaged weights in their final format.
         guided: an adapter's name and the guidance it learns instead of tissue.
     """
 
@@ -65,7 +65,7 @@ class DiffusionTask:
         plan: DiffusionPlan,
         loop: LoopPlan,
         paint: Paint,
-        save: Callable[[Path], None],
+        save: Callable[[Path, Mapping[str, Tensor]], None],
         guided: tuple[str, GuidedPlan] | None = None,
     ) -> None:
         self.bundle, self.trained, self.plan, self.loop = bundle, trained, plan, loop
@@ -215,6 +215,6 @@ class DiffusionTask:
         )
         return sheet
 
-    def export(self, folder: Path) -> None:
+    def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
         """Write the weights."""
-        self.save(folder)
+        self.save(folder, averaged)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..core.store import write_text
 from ..core.synthetic import write_marked
 from ..core.tile import Pixels
 from .plan import LoopPlan
@@ -38,8 +39,11 @@ class TrainTask(Protocol):
     def picture(self) -> Pixels:
         """A sheet to look at."""
 
-    def export(self, folder: Path) -> None:
-        """Write the current weights in their final format."""
+    def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
+        """Write the weights in their final format.
+
+        `averaged`: float32, by module and name as in `modules`; the modules hold rounded copies.
+        """
 
 
 Report = Callable[[int, Mapping[str, float]], None]
@@ -85,8 +89,7 @@ def fit(
             log.add(state.step, look(task, state, run))
         if state.step % plan.checkpoint_every == 0 or state.step == plan.steps:
             state.save(checkpoint)
-    with state.averaged():
-        task.export(run / "weights")
+    task.export(run / "weights", state.ema)
     return state
 
 
@@ -99,7 +102,7 @@ def look(task: TrainTask, state: TrainState, run: Path) -> dict[str, float]:
         numbers = {f"validation_{key}": value for key, value in task.validate().items()}
         sheet = np.ascontiguousarray(task.picture())
         write_marked(run / "pictures" / f"{state.step:07d}.png", sheet, {"verb": "train", "step": state.step})
-        task.export(run / "weights")
+    task.export(run / "weights", state.ema)
     return numbers
 
 
@@ -116,11 +119,26 @@ class RunLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        kept = [line for line in lines if _step_of(line) <= step]
+        write_text(path, "".join(f"{line}\n" for line in kept))
 
     def add(self, step: int, numbers: Mapping[str, float]) -> None:
         """Append the numbers of a step."""
         row = {"step": step, **{key: round(value, 6) for key, value in numbers.items()}}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+
+
+def _step_of(line: str) -> float:
+    """The step a line of the log tells of; infinite for one that was cut off while being written."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
+
+
+def of_module(averaged: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The weights of one module, by their name in it."""
+    return {
+        key.removeprefix(f"{name}."): value for key, value in averaged.items() if key.startswith(f"{name}.")
+    }

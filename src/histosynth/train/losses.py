@@ -33,7 +33,9 @@ def place_weights(maps: StructureMaps, weights: Tensor, cell: int) -> Tensor:
     """
     peaks = F.max_pool2d(maps.nuclei, cell // NUCLEI_CELL)
     peaks = F.max_pool2d(peaks, 3, stride=1, padding=1)  # a nucleus is wider than its splat
-    extra = (peaks * (weights.to(peaks) - 1).reshape(1, -1, 1, 1)).amax(dim=1, keepdim=True)
+    # a nucleus of no told kind stands in all channels with 1 / K: the sum weighs it as their mean
+    extra = (peaks * (weights.to(peaks) - 1).reshape(1, -1, 1, 1)).sum(dim=1, keepdim=True)
+    extra = extra.clamp(max=float((weights - 1).max()))
     touched = F.max_pool2d(maps.hole, cell)
     return (1 + extra) * (KNOWN_WEIGHT + (1 - KNOWN_WEIGHT) * touched)
 

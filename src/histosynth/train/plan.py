@@ -132,6 +132,12 @@ class GuidedPlan:
     span: tuple[float, float] = (0.0, 1.0)
     """Times, 1 all noise and 0 none, between which guidance works."""
 
+    def __post_init__(self) -> None:
+        if min(self.nuclei, self.kinds) < 0:
+            raise ValueError("guidance cannot be negative")
+        if not 0 <= self.span[0] < self.span[1] <= 1:
+            raise ValueError(f"span must be two times in [0, 1], the smaller first, not {self.span}")
+
     def __bool__(self) -> bool:
         return bool(self.nuclei or self.kinds)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ..core import recipe as recipes
-from ..core.errors import ResumeMismatch
+from ..core.errors import BadRecipe, ResumeMismatch
 from ..core.store import ensure_folder, write_json
 from .plan import AutoencoderRecipe, DiffusionRecipe
 
@@ -22,7 +23,7 @@ def remember(recipe: AutoencoderRecipe | DiffusionRecipe, run: Path) -> None:
     ensure_folder(run)
     saved, now = run / "recipe.json", recipes.as_dict(recipe)
     if saved.exists():
-        before = json.loads(saved.read_text(encoding="utf-8"))
+        before = _with_defaults(json.loads(saved.read_text(encoding="utf-8")), type(recipe))
         free = {
             f"loop.{key}"
             for key in (
@@ -37,6 +38,14 @@ def remember(recipe: AutoencoderRecipe | DiffusionRecipe, run: Path) -> None:
         if changed:
             raise ResumeMismatch(run, changed)
     write_json(saved, now)
+
+
+def _with_defaults(before: Any, kind: type[AutoencoderRecipe | DiffusionRecipe]) -> Any:
+    """A recipe of an older version, with what it could not yet say at today's defaults."""
+    try:
+        return json.loads(json.dumps(recipes.as_dict(recipes.build(before, kind))))
+    except BadRecipe:
+        return before
 
 
 def _differences(before: object, now: object, at: str = "") -> list[str]:

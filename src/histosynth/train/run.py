@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from diffusers import AutoencoderDC
-from torch import nn
+from torch import Tensor, nn
 
-from ..core import recipe as recipes
 from ..core.errors import BadRecipe
+from ..core.nuclei import ANY_KIND
 from ..core.store import digest, ensure_folder
 from ..model.adapters import AdapterInfo, add_adapter, base_sha256, save_adapter
 from ..model.autoencoder import build_autoencoder
-from ..model.bundle import Bundle, load_bundle, save_part
+from ..model.bundle import Bundle, load_bundle, load_part, part_weights, save_part
 from ..model.device import DTYPES, convert
 from ..prepare.sources import Example, open_source, refuse_leaks
 from .autoencoder import AutoencoderTask
 from .diffusion import DiffusionTask, Paint
 from .fresh import fresh_bundle
-from .loop import Report, fit
+from .loop import Report, fit, of_module
 from .plan import AutoencoderRecipe, DataPlan, DiffusionRecipe
 from .resume import remember
 from .state import TrainState
-from .views import View, open_views
+from .views import View, open_views, tiles_sha256
+
+VIEW_SEED = 1
+"""Source of the cached views' poses and stains: another seed would only mean another cache."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,16 @@ class Watch:
 
     step: Report | None = None
     encoded: Callable[[int, int], None] | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a recipe names, opened and checked."""
+
+    train: list[Example]
+    held_out: list[Example]
+    autoencoder: AutoencoderDC | None
+    bundle: Bundle | None
 
 
 def open_examples(data: DataPlan, here: Path) -> tuple[list[Example], list[Example]]:
@@ -54,6 +68,35 @@ def open_examples(data: DataPlan, here: Path) -> tuple[list[Example], list[Examp
     return sides[0], sides[1]
 
 
+def check(recipe: AutoencoderRecipe | DiffusionRecipe, here: Path) -> Opened:
+    """Open all that a recipe names, and refuse what cannot be trained, before anything is written.
+
+    Raises:
+        SplitLeak: a patient stands on both sides.
+        BadRecipe: the recipe asks for what its tiles or its start cannot give.
+        BadWeights, BundleMismatch: its start is no autoencoder, or no bundle.
+    """
+    train, held_out = open_examples(recipe.data, here)
+    if isinstance(recipe, AutoencoderRecipe):
+        start = load_part(here / recipe.start, AutoencoderDC) if recipe.start else None
+        return Opened(train, held_out, start, None)
+    untold = sum((each.nuclei.kind == ANY_KIND).any() for each in train if each.nuclei is not None)
+    if untold and not recipe.conditions.drop_kinds:
+        problem = f"{untold} tiles hold nuclei of class any; map them to kinds, or set conditions.drop_kinds"
+        raise BadRecipe(recipe.task, [problem])
+    if unknown := sorted(recipe.conditions.nucleus_weights.keys() - set(recipe.data.kinds)):
+        raise BadRecipe(
+            recipe.task, [f"conditions.nucleus_weights names {', '.join(unknown)}, not in data.kinds"]
+        )
+    if recipe.task == "base":
+        return Opened(train, held_out, load_part(here / recipe.start, AutoencoderDC), None)
+    bundle = load_bundle(here / recipe.start)
+    if recipe.adapter.guided.kinds and not bundle.info.any_kind:
+        problem = f"adapter.guided.kinds needs a base trained with drop_kinds, and {recipe.start} is none"
+        raise BadRecipe(recipe.task, [problem])
+    return Opened(train, held_out, bundle.autoencoder, bundle)
+
+
 def train_autoencoder(
     recipe: AutoencoderRecipe,
     run: Path,
@@ -63,29 +106,29 @@ def train_autoencoder(
     device: str = "cpu",
 ) -> TrainState:
     """Train the compact autoencoder."""
-    train, held_out = open_examples(recipe.data, here)
+    opened = check(recipe, here)
     remember(recipe, run)
     torch.manual_seed(recipe.seed)
     plan = recipe.model
-    if recipe.start:
-        model = AutoencoderDC.from_pretrained(here / recipe.start, use_safetensors=True).float()
-    else:
-        model = build_autoencoder(
-            latent_channels=plan.latent_channels,
-            widths=plan.widths,
-            encoder_layers=plan.encoder_layers,
-            decoder_layers=plan.decoder_layers,
-        )
+    model = opened.autoencoder or build_autoencoder(
+        latent_channels=plan.latent_channels,
+        widths=plan.widths,
+        encoder_layers=plan.encoder_layers,
+        decoder_layers=plan.decoder_layers,
+    )
+    model.requires_grad_(True)
     if plan.decoder_only:
         model.encoder.requires_grad_(False)
+    kept = {key: value.clone() for key, value in model.state_dict().items()}
     convert(model, device=device, dtype=DTYPES[recipe.loop.precision])
     task = AutoencoderTask(
         model,
-        train,
-        [example.tile.pixels for example in held_out],
+        opened.train,
+        [example.tile.pixels for example in opened.held_out],
         batch=recipe.loop.batch,
         data=recipe.data,
         plan=plan,
+        kept=kept,
     )
     return fit(task, recipe.loop, run, seed=recipe.seed, report=watch.step if watch else None)
 
@@ -109,33 +152,20 @@ def train_diffusion(
         watch: told of progress.
         device: where to compute; views are encoded there too.
     """
-    examples, held_out = open_examples(recipe.data, here)
+    opened = check(recipe, here)
     remember(recipe, run)
     torch.manual_seed(recipe.seed)
-    start = here / recipe.start
-    if recipe.task == "base":
-        autoencoder = AutoencoderDC.from_pretrained(start, use_safetensors=True).float().eval()
-    else:
-        bundle = load_bundle(start)
-        autoencoder = bundle.autoencoder
-        if recipe.adapter.guided.kinds and not bundle.info.any_kind:
-            problem = f"adapter.guided.kinds needs a base trained with drop_kinds, and {start} is none"
-            raise BadRecipe(recipe.task, [problem])
-    weights = base_sha256(autoencoder)  # the same for a run's weights and for a bundle's
+    autoencoder = opened.autoencoder
+    if autoencoder is None:
+        raise ValueError("a diffusion recipe starts from an autoencoder or a bundle")
+    # what is written stays as it was before anything is rounded to bfloat16
+    kept, encoder_sha256 = {"autoencoder": part_weights(autoencoder)}, base_sha256(autoencoder)
     convert(autoencoder, device=device, dtype=DTYPES[recipe.loop.precision])
-    views, probes = _views(
-        recipe,
-        run,
-        examples=examples,
-        held_out=held_out,
-        autoencoder=autoencoder,
-        weights=weights,
-        watch=watch,
-    )
-    if recipe.task == "base":
-        bundle = fresh_bundle(recipe, autoencoder, views, examples)
+    views, probes = _views(recipe, run, opened, weights=encoder_sha256, watch=watch)
+    bundle = opened.bundle or fresh_bundle(recipe, autoencoder, views, opened.train)
+    kept.update({name: part_weights(getattr(bundle, name)) for name in ("unet", "structure")})
     bundle.to(dtype=DTYPES[recipe.loop.precision], device=device)
-    trained, save = _trained(recipe, bundle)
+    trained, save = _trained(recipe, bundle, kept)
     task = DiffusionTask(
         bundle,
         trained,
@@ -151,53 +181,54 @@ def train_diffusion(
 
 
 def _views(
-    recipe: DiffusionRecipe,
-    run: Path,
-    *,
-    examples: Sequence[Example],
-    held_out: Sequence[Example],
-    autoencoder: AutoencoderDC,
-    weights: str,
-    watch: Watch | None,
+    recipe: DiffusionRecipe, run: Path, opened: Opened, *, weights: str, watch: Watch | None
 ) -> tuple[list[list[View]], list[View]]:
     # runs on the same tiles and autoencoder share one cache, whatever their recipe's other keys
-    key = digest([recipes.as_dict(recipe.data), weights, 1])[:16]
     cache = ensure_folder(run.parent / "views")
-    tick = watch.encoded if watch else None
-    jitter = recipe.data.stain_jitter
-    views = open_views(
-        cache / f"{key}-train.safetensors",
-        examples, autoencoder, views=recipe.data.views, stain_jitter=jitter, seed=1, tick=tick,
-    )  # fmt: skip
-    probes = open_views(
-        cache / f"{key}-validation.safetensors",
-        held_out, autoencoder, views=1, stain_jitter=0.0, seed=1, tick=tick,
-    )  # fmt: skip
-    return views, [view for (view,) in probes]
+    count, jitter, precision = recipe.data.views, recipe.data.stain_jitter, recipe.loop.precision
+    sides = []
+    for examples, views, stain_jitter in ((opened.train, count, jitter), (opened.held_out, 1, 0.0)):
+        key = digest([tiles_sha256(examples), weights, views, stain_jitter, VIEW_SEED, precision])[:16]
+        sides.append(
+            open_views(
+                cache / f"{key}.safetensors",
+                examples,
+                cast(AutoencoderDC, opened.autoencoder),
+                views=views,
+                stain_jitter=stain_jitter,
+                seed=VIEW_SEED,
+                tick=watch.encoded if watch else None,
+            )
+        )
+    return sides[0], [view for (view,) in sides[1]]
 
 
-def _trained(recipe: DiffusionRecipe, bundle: Bundle) -> tuple[dict[str, nn.Module], Callable[[Path], None]]:
-    """Which modules learn, and how their weights are written."""
+def _trained(
+    recipe: DiffusionRecipe, bundle: Bundle, kept: Mapping[str, Mapping[str, Tensor]]
+) -> tuple[dict[str, nn.Module], Callable[[Path, Mapping[str, Tensor]], None]]:
+    """Which modules learn, and how their averages are written."""
     for part in (bundle.autoencoder, bundle.unet, bundle.structure):
         part.requires_grad_(False)
     if recipe.task == "base":
         bundle.unet.requires_grad_(True)
         bundle.structure.requires_grad_(recipe.base.sees_structure)
-        return {
-            "unet": bundle.unet,
-            "structure": bundle.structure,
-        }, lambda folder: bundle.save(folder)
+
+        def save_base(folder: Path, averaged: Mapping[str, Tensor]) -> None:
+            weights = {name: {**own, **of_module(averaged, name)} for name, own in kept.items()}
+            bundle.save(folder, weights=weights)
+
+        return {"unet": bundle.unet, "structure": bundle.structure}, save_base
     plan = recipe.adapter
-    sha256 = base_sha256(bundle.unet)
     add_adapter(bundle.unet, recipe.task, rank=plan.rank, alpha=plan.alpha, targets=plan.targets)
     info = AdapterInfo(
         name=recipe.task,
         rank=plan.rank,
         alpha=plan.alpha,
         targets=plan.targets,
-        base_sha256=sha256,
+        base_sha256=bundle.base_sha256,
         kinds=bundle.info.kinds,
         mpp=bundle.info.mpp,
+        guidance=(plan.guided.nuclei, plan.guided.kinds) if plan.guided else None,
         data=bundle.info.data,
     )
     trained: dict[str, nn.Module] = {"unet": bundle.unet}
@@ -205,9 +236,10 @@ def _trained(recipe: DiffusionRecipe, bundle: Bundle) -> tuple[dict[str, nn.Modu
         bundle.structure.requires_grad_(True)
         trained["structure"] = bundle.structure
 
-    def save(folder: Path) -> None:
-        save_adapter(bundle.unet, info, folder)
+    def save_adapted(folder: Path, averaged: Mapping[str, Tensor]) -> None:
+        save_adapter(bundle.unet, info, folder, weights=of_module(averaged, "unet"))
         if plan.structure:
-            save_part(bundle.structure, folder / "structure")
+            weights = {**kept["structure"], **of_module(averaged, "structure")}
+            save_part(bundle.structure, folder / "structure", weights=weights)
 
-    return trained, save
+    return trained, save_adapted

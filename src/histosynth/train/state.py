@@ -109,10 +109,11 @@ class TrainState:
         for key, master in self.masters.items():
             master.detach().copy_(stored[f"master/{key}"])
             self.ema[key].copy_(stored[f"ema/{key}"])
-            self.optimiser.state[master] = {
-                moment: stored[f"{moment}/{key}"]
-                for moment in ("step", "exp_avg", "exp_avg_sq")
-                if f"{moment}/{key}" in stored
+            moments = {name: stored.get(f"{name}/{key}") for name in ("step", "exp_avg", "exp_avg_sq")}
+            self.optimiser.state[master] = {  # the step counts on the CPU, wherever the moments are
+                name: value if name == "step" else value.to(master.device)
+                for name, value in moments.items()
+                if value is not None
             }
         self._show(self.masters)
 

@@ -8,6 +8,7 @@ share one copy in memory.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def open_views(
     Args:
         path: the safetensors file.
         examples: tiles of at least one latent cell.
-        autoencoder: encodes; the caller keys `path` by its weights.
+        autoencoder: encodes; the caller keys `path` by its weights and by `tiles_sha256`.
         views: how many per tile; the first is the tile as it is.
         stain_jitter: strength of `prepare.augment.stain_matrix`; the first view has none.
         seed: source of poses and jitter.
@@ -98,6 +99,15 @@ def open_views(
         [_read(file, example, index, view, seed) for view in range(views)]
         for index, example in enumerate(examples)
     ]
+
+
+def tiles_sha256(examples: Sequence[Example]) -> str:
+    """Digest of the tiles' names and pixels, in order: what a cache of their views is keyed by."""
+    whole = hashlib.sha256()
+    for example in examples:
+        whole.update(f"{example.tile.ref.slide} {example.tile.pixels.shape}".encode())
+        whole.update(np.ascontiguousarray(example.tile.pixels).tobytes())
+    return whole.hexdigest()
 
 
 def _encode_all(
@@ -117,7 +127,7 @@ def _encode_all(
             with torch.inference_mode():
                 latents = ae.encode(autoencoder, signal.to(memory_format=torch.channels_last))[0]
             name = f"{index:05d}.{view:03d}"
-            yield f"{name}.latents", latents.half().contiguous()
+            yield f"{name}.latents", latents.half().cpu().contiguous()
             yield f"{name}.pixels", torch.from_numpy(canonical.round().astype(np.uint8))
             yield f"{name}.styles", torch.from_numpy(styles)
         if tick:

@@ -14,6 +14,8 @@ from .slide import MAX_READ_PX, Slide
 
 CLOSE = 0.005
 """Scales closer than this are the same: half a per cent, under what scanners' own stages keep."""
+ON_GRID_PX = 0.05
+"""A box this near to a level's grid lies on it."""
 _REACH = 3
 """Pixels read beyond a box, so that its border is resampled from tissue and not from nothing."""
 
@@ -42,11 +44,13 @@ def read_box(slide: Slide, box: Box, size: tuple[int, int]) -> Pixels:
     level = best_level(slide, min(box.width / size[0], box.height / size[1]))
     step = slide.levels[level].downsample
     left, top, right, bottom = box.x / step, box.y / step, box.right / step, box.bottom / step
+    if size[0] * size[1] > MAX_READ_PX:
+        raise UnreadableImage(slide.path, f"{size[0]:,} x {size[1]:,} px were asked for at once")
     if step == 1 and size == (box.width, box.height):
         return slide.read(0, box)
     exact = (round(left), round(top), round(right - left), round(bottom - top))
     off = max(abs(left - exact[0]), abs(top - exact[1]))
-    if (exact[2], exact[3]) == size and off < 0.01 * max(step, 1):
+    if (exact[2], exact[3]) == size and off < ON_GRID_PX:
         return slide.read(level, Box(*exact))
     reach = math.ceil(_REACH * max((right - left) / size[0], 1.0))
     around = Box(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ...core.errors import MissingScale, UnreadableImage
+from ...core.errors import BadOption, MissingScale, UnreadableImage
 from ...core.geometry import Box
 from ...core.tile import Pixels
 
@@ -80,10 +80,14 @@ def check_mpp(path: Path, stated: float | None, given: float | None) -> float:
     """The scale of level 0: what the user gives, else what the file states.
 
     Raises:
-        MissingScale: neither gives one that can be a microscope's.
+        BadOption: what the user gives cannot be a microscope's scale.
+        MissingScale: what the file states is absent, or cannot.
     """
     low, high = MPP_RANGE
-    for mpp in (given, stated):
-        if mpp is not None and low <= mpp <= high:
-            return mpp
+    if given is not None:
+        if not low <= given <= high:
+            raise BadOption("--mpp", given, f"from {low:g} to {high:g} micrometres per pixel")
+        return given
+    if stated is not None and low <= stated <= high:
+        return stated
     raise MissingScale(str(path))

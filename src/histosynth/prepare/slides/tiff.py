@@ -29,6 +29,10 @@ CACHE_BYTES = 32 << 20
 _UM_PER_UNIT = {"µm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
 
 
+_BROKEN = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+"""What tifffile and its decoders raise over a damaged file."""
+
+
 class NotThisReader(Exception):
     """The file is no TIFF of the kind this reader takes; another may."""
 
@@ -52,26 +56,26 @@ class TiffSlide:
         self.path = path
         try:
             tiff = tifffile.TiffFile(path)
-        except (tifffile.TiffFileError, ValueError, OSError) as error:
+        except _BROKEN as error:
             raise NotThisReader(str(error)) from error
         with tiff:
-            self._pages = self._find_pages(tiff)
-            self.levels: Sequence[Level] = check_levels(
-                path, [(page.imagewidth, page.imagelength) for page in self._pages]
-            )
-            self.mpp = check_mpp(path, stated_mpp(tiff, self._pages[0]), mpp)
-            for page in self._pages:  # these look into the file once, and remember
-                page.decode, page.jpegtables, page.dataoffsets, page.databytecounts  # noqa: B018
+            try:
+                self._pages = self._find_pages(tiff)
+                sizes = [(page.imagewidth, page.imagelength) for page in self._pages]
+                self.levels: Sequence[Level] = check_levels(path, sizes)
+                stated = stated_mpp(tiff, self._pages[0])
+                for page in self._pages:  # these look into the file once, and remember
+                    page.decode, page.jpegtables, page.dataoffsets, page.databytecounts  # noqa: B018
+            except _BROKEN as error:
+                raise NotThisReader(str(error)) from error
+        self.mpp = check_mpp(path, stated, mpp)
         self._file = os.open(path, os.O_RDONLY)
         self._closing = weakref.finalize(self, os.close, self._file)
         self._cache: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
         self._cached_bytes, self._lock = 0, Lock()
 
     def _find_pages(self, tiff: tifffile.TiffFile) -> list[tifffile.TiffPage]:
-        try:
-            found = [level.pages[0] for level in tiff.series[0].levels]
-        except (IndexError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise NotThisReader(str(error)) from error
+        found = [level.pages[0] for level in tiff.series[0].levels]
         pages = [page for page in found if isinstance(page, tifffile.TiffPage)]
         for page in pages:
             fits = (
@@ -135,7 +139,7 @@ class TiffSlide:
             if segment is None:
                 raise ValueError(f"segment {index} holds nothing")
             return np.ascontiguousarray(segment[0])
-        except (IndexError, ValueError, TypeError, RuntimeError, OSError) as error:
+        except _BROKEN as error:
             raise UnreadableImage(self.path, str(error)) from error
 
     def close(self) -> None:

@@ -1,0 +1,53 @@
+"""Holes and what can fill them: ours, and baselines that need no model."""
+
+import cv2
+import numpy as np
+from skimage.restoration import inpaint_biharmonic
+
+import histosynth as hs
+from histosynth.core.blend import paste
+
+HOLE = 128
+"""Side of the central hole, px."""
+
+
+def mirrored(pixels, hole):
+    """The hole filled with the known tissue beside it, mirrored: no model at all."""
+    rows = np.flatnonzero(hole.any(axis=1))
+    top, bottom = rows[0], rows[-1] + 1
+    middle, out = (top + bottom) // 2, pixels.copy()
+    flipped = pixels.copy()
+    flipped[top:middle] = pixels[2 * top - middle : top][::-1]
+    flipped[middle:bottom] = pixels[bottom : 2 * bottom - middle][::-1]
+    out[hole] = flipped[hole]
+    return out
+
+
+def pasted(pixels, hole, other):
+    """Real tissue of another patient in this tile's stain, pasted as ours is."""
+    frame = hs.measure_appearance(pixels, hole).frame
+    stained = frame.from_canonical(hs.measure_appearance(other).frame.to_canonical(other))
+    return paste(pixels, stained, hole)
+
+
+def mending(embedder, crops, others, *, how):
+    """Central holes: ours, ours without nuclei, biharmonic, Telea, mirrored tissue, other real tissue."""
+    side = len(crops[0][0])
+    hole = np.zeros((side, side), bool)
+    edge = (side - HOLE) // 2
+    hole[edge:-edge, edge:-edge] = True
+    names = ("ours", "ours_without_nuclei", "biharmonic", "telea", "mirrored", "other_real_tissue")
+    ways = {name: [] for name in names}
+    for index, (pixels, nuclei, _) in enumerate(crops):
+        told = {**how, "seed": how["seed"] + index}
+        ways["ours"].append(hs.complete(pixels, hole, nuclei=nuclei, **told).pixels)
+        ways["ours_without_nuclei"].append(hs.complete(pixels, hole, **told).pixels)
+        smooth = inpaint_biharmonic(pixels, hole, channel_axis=2, split_into_regions=False)
+        ways["biharmonic"].append((smooth * 255).round().clip(0, 255).astype(np.uint8))
+        ways["mirrored"].append(mirrored(pixels, hole))
+        ways["other_real_tissue"].append(pasted(pixels, hole, others[index]))
+        ways["telea"].append(cv2.inpaint(pixels, hole.astype(np.uint8), 5, cv2.INPAINT_TELEA))
+    real = np.stack([pixels for pixels, *_ in crops])
+    distances = {name: embedder.distance(np.stack(images), real, hole) for name, images in ways.items()}
+    outside = max(int(np.abs(np.stack(ways["ours"])[:, ~hole].astype(int) - real[:, ~hole]).max()), 0)
+    return ways, distances, hole, outside
