@@ -9,6 +9,8 @@ from histosynth.core.blend import paste
 
 HOLE = 128
 """Side of the central hole, px."""
+DRAWS = 3
+"""Completions of each hole; distances are their mean, pictures the first."""
 
 
 def mirrored(pixels, hole):
@@ -31,23 +33,35 @@ def pasted(pixels, hole, other):
 
 
 def mending(embedder, crops, others, *, how):
-    """Central holes: ours, ours without nuclei, biharmonic, Telea, mirrored tissue, other real tissue."""
+    """Central holes, completed and filled.
+
+    Returns:
+        Pictures by way of filling, their distance from the real crops by way (B), the hole, and the largest
+        change of a known pixel.
+    """
     side = len(crops[0][0])
     hole = np.zeros((side, side), bool)
     edge = (side - HOLE) // 2
     hole[edge:-edge, edge:-edge] = True
     names = ("ours", "ours_without_nuclei", "biharmonic", "telea", "mirrored", "other_real_tissue")
     ways = {name: [] for name in names}
+    drawn = [{name: [] for name in names[:2]} for _ in range(DRAWS)]
     for index, (pixels, nuclei, _) in enumerate(crops):
-        told = {**how, "seed": how["seed"] + index}
-        ways["ours"].append(hs.complete(pixels, hole, nuclei=nuclei, **told).pixels)
-        ways["ours_without_nuclei"].append(hs.complete(pixels, hole, **told).pixels)
+        for draw, made in enumerate(drawn):
+            told = {**how, "seed": how["seed"] + draw}
+            made["ours"].append(hs.complete(pixels, hole, nuclei=nuclei, **told).pixels)
+            made["ours_without_nuclei"].append(hs.complete(pixels, hole, **told).pixels)
         smooth = inpaint_biharmonic(pixels, hole, channel_axis=2, split_into_regions=False)
         ways["biharmonic"].append((smooth * 255).round().clip(0, 255).astype(np.uint8))
         ways["mirrored"].append(mirrored(pixels, hole))
         ways["other_real_tissue"].append(pasted(pixels, hole, others[index]))
         ways["telea"].append(cv2.inpaint(pixels, hole.astype(np.uint8), 5, cv2.INPAINT_TELEA))
     real = np.stack([pixels for pixels, *_ in crops])
+    ways |= drawn[0]
     distances = {name: embedder.distance(np.stack(images), real, hole) for name, images in ways.items()}
-    outside = max(int(np.abs(np.stack(ways["ours"])[:, ~hole].astype(int) - real[:, ~hole]).max()), 0)
+    for name in drawn[0]:
+        each = [embedder.distance(np.stack(made[name]), real, hole) for made in drawn]
+        distances[name] = np.mean(each, axis=0)
+    ours = np.stack([image for made in drawn for image in made["ours"]])
+    outside = int(np.abs(ours[:, ~hole].astype(int) - np.tile(real, (DRAWS, 1, 1, 1))[:, ~hole]).max())
     return ways, distances, hole, outside

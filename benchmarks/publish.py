@@ -97,7 +97,7 @@ def main() -> None:
     parts = ("autoencoder", "unet", "structure")
     sizes = {name: sum(p.numel() for p in getattr(bundle, name).parameters()) for name in parts}
     bundle.save(args.out)
-    hashes = dict(bundle.info.hashes)
+    hashes = dict(read_info(args.out).hashes)
     for run in args.adapter:
         name = read_adapter(run / FILE)[0].name
         target = args.out / "adapters" / name
