@@ -103,6 +103,25 @@ def test_a_completed_tile_never_replaces_its_original(place, tiny):
     assert (images / "t.png").read_bytes() == before
 
 
+def test_nothing_is_replaced_that_histosynth_did_not_make(place, tiny, tile):
+    arguments = ["synthesize", "--nuclei", place / "cells" / "a.csv", "--size", "128", "--out", place, *tiny]
+    assert run(*arguments)["written"] == run(*arguments)["written"] == [str(place / "a_0.png")]
+    Image.fromarray(tile).save(place / "a_0.png")
+    assert "did not make is there already" in run(*arguments, code=1)
+    assert (read_rgb(place / "a_0.png") == tile).all()
+    holes, out = place / "holes" / "t.png", place / "a_0.png"
+    sentence = run(
+        "complete", "--image", place / "images" / "t.png", "--hole", holes, "--out", out, *tiny, code=1
+    )
+    assert "did not make is there already" in sentence
+
+
+def test_recipes_of_earlier_calls_stay_beside_their_pictures(place, tiny):
+    for name in ("a.csv", "b.geojson"):
+        run("synthesize", "--nuclei", place / "cells" / name, "--size", "128", "--out", place / "out", *tiny)
+    assert set(json.loads((place / "out" / "recipe.json").read_text())) == {"a_0.png", "b_0.png"}
+
+
 def test_a_picture_of_a_folder_is_that_of_its_file_alone(place, tiny):
     arguments = ["synthesize", "--size", "128", *tiny]
     run(*arguments, "--nuclei", place / "cells", "--out", place / "all")
@@ -132,6 +151,8 @@ def test_complete_folders_pair_by_stem(place, tiny):
     [
         (["--size", "130"], "A tile of 130 x 130 px cannot be painted"),
         (["--size", "big"], "W or WxH in whole pixels"),
+        (["--size", "0"], "W or WxH in whole pixels"),
+        (["--size", "²"], "W or WxH in whole pixels"),
         (["--mpp", "0.25"], "The scale is 0.25 um/px, but this bundle paints at 0.5"),
         (["--mpp", "0"], "--mpp is 0.0, but must be a positive number"),
         (["--label", "liver"], "Unknown label 'liver'"),

@@ -3,6 +3,7 @@
 import json
 import stat
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -79,6 +80,26 @@ def test_what_is_transparent_in_a_mask_is_no_hole(tmp_path):
     picture[3:5, 2:9, 3] = 255
     Image.fromarray(picture).save(tmp_path / "m.png")
     assert (read_mask(tmp_path / "m.png") == (picture[..., 3] > 0)).all()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_sixteen_bits_a_channel_are_refused(tmp_path, name):
+    cv2.imwrite(str(tmp_path / name), np.full((16, 16, 3), 40_000, np.uint16))
+    with pytest.raises(NotRGB, match="more than 8 bits"):
+        read_rgb(tmp_path / name)
+
+
+def test_only_formats_that_start_no_program_are_opened(tmp_path):
+    (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n")
+    with pytest.raises(UnreadableImage, match="no known picture format"):
+        read_rgb(tmp_path / "a.png")
+
+
+def test_a_place_that_is_a_folder_is_refused_in_words(tmp_path):
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(NotWritable):
+        write_mask(tmp_path / "a.png", np.ones((4, 4), bool))
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.png"], "nothing half-written is left"
 
 
 def test_a_jpeg_is_no_mask(tmp_path):

@@ -153,6 +153,27 @@ def test_a_card_that_names_no_hash_is_refused(copied):
         load_bundle(copied)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"guidance": float("nan")}, {"shift": -1.0}, {"latent_std": [0.0] * 4}, {"palette": []}, {"steps": 0},
+        {"style_mean": [0.0]}, {"kinds": ["a", "a", "b"]}, {"kinds": ["any", "a", "b"]}, {"format": 99},
+    ],
+)  # fmt: skip
+def test_a_card_that_says_impossible_things_is_refused(copied, change):
+    path = copied / "bundle.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(BundleMismatch):
+        load_bundle(copied)
+
+
+def test_weights_that_paint_no_numbers_are_refused(bundle_folder):
+    bundle = hs.open_bundle(bundle_folder, device="cpu", dtype="fp32")
+    next(iter(bundle.unet.parameters())).data.fill_(float("nan"))
+    with pytest.raises(BadWeights, match="not all numbers"):
+        hs.synthesize(hs.draw_layout((128, 128), mpp=0.5, seed=0), bundle=bundle)
+
+
 def test_a_base_that_predicts_otherwise_is_refused_and_not_painted_wrong(copied):
     path = copied / "bundle.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "prediction": "v_prediction"}))

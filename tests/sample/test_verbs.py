@@ -1,12 +1,15 @@
 """`synthesize` and `complete` in Python, on a tiny bundle."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import histosynth as hs
 from histosynth.core.errors import (
+    BadHole,
     BadOption,
     BadSize,
     NotRGB,
@@ -16,6 +19,8 @@ from histosynth.core.errors import (
 )
 from histosynth.core.layout import draw_layout
 from histosynth.core.nuclei import Nuclei
+from histosynth.core.nuclei_io import write_csv
+from histosynth.core.tile import write_mask
 from histosynth.model.adapters import AdapterInfo, add_adapter
 from histosynth.pipeline import settings_for
 
@@ -62,6 +67,48 @@ def test_a_picture_does_not_depend_on_what_is_painted_beside_it(bundle):
     )
     assert (pair[0].pixels == turned[1].pixels).all() and (pair[1].pixels == turned[0].pixels).all()
     assert (pair[1].pixels == hs.synthesize(second, bundle=bundle)[0].pixels).all()
+
+
+def test_nuclei_have_no_order(bundle):
+    nuclei = cells()
+    turned = Nuclei(nuclei.xy[::-1], nuclei.kind[::-1], nuclei.kinds, nuclei.size, nuclei.mpp)
+    one, other = (hs.synthesize(each, bundle=bundle)[0] for each in (nuclei, turned))
+    assert (one.pixels == other.pixels).all() and one.recipe["place"] == other.recipe["place"]
+
+
+def test_a_hole_may_be_a_mask_of_whole_numbers(bundle, tile):
+    hole = np.zeros(tile.shape[:2], np.uint8)
+    hole[20:60, 20:60] = 255
+    one, other = (hs.complete(tile, each, bundle=bundle) for each in (hole, hole > 0))
+    assert (one.pixels == other.pixels).all()
+    with pytest.raises(BadHole, match="float64"):
+        hs.complete(tile, hole / 255.0, bundle=bundle)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, None])
+def test_a_seed_is_a_whole_number(bundle, seed):
+    with pytest.raises(BadOption, match="seed"):
+        hs.synthesize(cells(), seed=seed, bundle=bundle)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((32, 32, 3)), np.zeros((0, 0, 3), np.uint8), "tile", 3])
+def test_an_appearance_is_a_picture(bundle, wrong):
+    with pytest.raises((NotRGB, BadOption)):
+        hs.synthesize(cells(), appearance=wrong, bundle=bundle)
+
+
+def test_the_readmes_example_runs(bundle_folder, tmp_path, tile, monkeypatch):
+    readme = Path(__file__).parents[2] / "README.md"
+    code = readme.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    write_csv("cells.csv", draw_layout((512, 512), mpp=0.5, seed=0))
+    Image.fromarray(tile).save("reference.png")
+    Image.fromarray(tile).save("torn.png")
+    write_mask("hole.png", np.arange(tile.shape[0] * tile.shape[1]).reshape(tile.shape[:2]) % 128 < 40)
+    tiny = hs.open_bundle(bundle_folder, device="cpu", dtype="fp32")
+    monkeypatch.setattr("histosynth.pipeline._compact", lambda: tiny)
+    exec(code, {})
+    assert (tmp_path / "tile.png").is_file() and (tmp_path / "mended.png").is_file()
 
 
 def test_the_callers_arrays_stay_writeable(bundle, tile):

@@ -203,6 +203,30 @@ def test_cached_views_are_those_of_the_tiles_that_are_there(tmp_path, tissue, au
     assert attempt("third") == 4  # the training side again, not the validation side
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        ("learning_rate = 1e-3", "learning_rate = nan", "finite"),
+        ("learning_rate = 1e-3", "learning_rate = -1.0", "learning_rate"),
+        ("mpp = 0.5\ncrop", "mpp = 0.0\ncrop", "mpp must lie"),
+        ("mpp = 0.5\nlabel", "mpp = 5000.0\nlabel", "mpp must lie"),
+        ("hole_share = 0.5", "hole_share = 7.0", "hole_share must lie"),
+        ("crops = [128]", "crops = [0]", "multiples of 16 from 64"),
+        ("views = 2", "views = 0", "views must be"),
+        ('task = "base"', 'task = ["base"]', "not one of"),
+        ('members = "val.txt"', 'members = "absent.txt"', "it cannot be read"),
+        ('members = "val.txt"', 'members = "empty.txt"', "validation sources hold no tile"),
+    ],
+)
+def test_a_recipe_that_cannot_be_trained_is_refused(tmp_path, tissue, autoencoder, before, after, sentence):
+    (tissue / "empty.txt").write_text("")
+    path = write_recipe(tmp_path, tissue, "base", start=autoencoder)
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after))
+    with pytest.raises(BadRecipe, match=sentence):
+        dry_run(path)
+
+
 def test_a_source_whose_patients_are_not_known_stands_on_one_side_only(tmp_path, tissue):
     path = write_recipe(tmp_path, tissue, "autoencoder")
     path.write_text(path.read_text().replace('patient = "^(..)"', 'patient = ""'))

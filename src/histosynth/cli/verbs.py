@@ -123,5 +123,10 @@ def doctor(bundle: Path | None, *, output: Output) -> None:
 
     facts = examine(bundle)
     output.done(
-        facts, [f"{key:24} {value}" for key, value in facts.items() if not isinstance(value, list | dict)]
+        facts,
+        [
+            f"{key:24} {', '.join(value) if isinstance(value, list) else value}"
+            for key, value in facts.items()
+            if not isinstance(value, dict)
+        ],
     )

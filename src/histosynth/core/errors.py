@@ -39,6 +39,13 @@ class HistosynError(Exception):
         self.remedy = remedy
         super().__init__(f"{problem} {remedy}")
 
+    def of(self, name: object) -> HistosynError:
+        """The same refusal, saying of which file it speaks if it does not yet."""
+        if str(name) not in self.problem:
+            self.problem = f"{name}: {self.problem}"
+            self.args = (f"{self.problem} {self.remedy}",)
+        return self
+
 
 # --- what was handed in ------------------------------------------------------------------------
 

@@ -53,7 +53,8 @@ def parse_size(text: str) -> tuple[int, int]:
         BadOption: it is neither.
     """
     parts = text.lower().split("x")
-    if len(parts) not in (1, 2) or not all(part.strip().isdigit() for part in parts):
+    plain = all(part.strip().isascii() and part.strip().isdigit() and len(part) < 8 for part in parts)
+    if len(parts) not in (1, 2) or not plain or not all(int(part) for part in parts):
         raise BadOption("--size", text, "W or WxH in whole pixels, e.g. 512 or 512x384")
     width, height = int(parts[0]), int(parts[-1])
     return width, height

@@ -76,7 +76,11 @@ class Nuclei:
         unknown = sorted(set(names) - {*kinds, ANY})
         if unknown:
             raise UnknownKinds(unknown, kinds)
-        points = np.asarray(xy, dtype=np.float32).reshape(-1, 2)
+        with np.errstate(over="ignore"):
+            points = np.asarray(xy, dtype=np.float32)
+        points = points.reshape(0, 2) if points.size == 0 else points
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise BadNuclei(f"Centroids come as (N, 2), not as {points.shape}.", "Give columns x and y.")
         _check_points(points, size, mpp)
         index = {ANY: ANY_KIND, **{name: i for i, name in enumerate(kinds)}}
         kind = np.array([index[name] for name in names], dtype=np.uint8)

@@ -20,7 +20,7 @@ NUCLEI_SUFFIXES = (".csv", ".geojson", ".json")
 
 
 def read_nuclei(
-    path: Path,
+    path: Path | str,
     *,
     size: tuple[int, int],
     mpp: float,
@@ -42,7 +42,7 @@ def read_nuclei(
         BadNuclei: the file is too large, not of its format, or its points cannot be used.
         UnknownKinds: a class is neither a known one nor mapped.
     """
-    xy, names = read_points(path)
+    xy, names = read_points(Path(path))
     return Nuclei.of(xy, map_kinds(names, mapping or {}), size=size, mpp=mpp, kinds=kinds)
 
 
@@ -68,10 +68,10 @@ def read_points(path: Path) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list
     return xy, [name for _, _, name in rows]
 
 
-def write_csv(path: Path, nuclei: Nuclei) -> None:
+def write_csv(path: Path | str, nuclei: Nuclei) -> None:
     """Write `x,y,class`, pixels of the tile, one row a nucleus."""
     with (
-        replacing(path) as temporary,
+        replacing(Path(path)) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file)
@@ -80,7 +80,7 @@ def write_csv(path: Path, nuclei: Nuclei) -> None:
             writer.writerow([*_written((x, y), nuclei.size, 0.0), name])
 
 
-def write_geojson(path: Path, nuclei: Nuclei) -> None:
+def write_geojson(path: Path | str, nuclei: Nuclei) -> None:
     """Write point detections that QuPath imports (File > Import objects)."""
     features = [
         {
@@ -96,7 +96,7 @@ def write_geojson(path: Path, nuclei: Nuclei) -> None:
         }
         for (x, y), name in zip(nuclei.xy, nuclei.names(), strict=True)
     ]
-    write_text(path, json.dumps({"type": "FeatureCollection", "features": features}) + "\n")
+    write_text(Path(path), json.dumps({"type": "FeatureCollection", "features": features}) + "\n")
 
 
 def _written(point: tuple[float, float], size: tuple[int, int], shift: float) -> list[float]:

@@ -6,6 +6,7 @@ Knows nothing of what the recipes are for: `train/recipes.py` and the verbs say 
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import types
 import typing
@@ -29,7 +30,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         if path.stat().st_size > MAX_BYTES:
             raise BadRecipe(str(path), [f"the file is larger than {MAX_BYTES} bytes"])
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadRecipe(str(path), [str(error)]) from error
 
 
@@ -124,7 +125,9 @@ def _scalar(value: Any, hint: Any, at: str, problems: list[str]) -> Any:
     if hint is Path and isinstance(value, str):
         return Path(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value) if abs(value) < 2**63 else math.inf
+    if hint is float and isinstance(value, float) and not math.isfinite(value):
+        problems.append(f"{at} must be a finite number, not {value}")
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         problems.append(f"{at} must be {hint.__name__}, not {value!r}")
     return value

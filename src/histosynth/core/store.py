@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -15,6 +16,25 @@ from .errors import NotWritable
 
 _UMASK = os.umask(0)  # can only be read by setting it; once, before there are threads
 os.umask(_UMASK)
+
+
+_PLACE = {
+    getattr(errno, name)
+    for name in (
+        "ENOSPC",
+        "EDQUOT",
+        "EROFS",
+        "EIO",
+        "EISDIR",
+        "ENOTEMPTY",
+        "EEXIST",
+        "EFBIG",
+        "ENAMETOOLONG",
+        "EACCES",
+    )
+    if hasattr(errno, name)
+}
+"""What a place says that cannot take a file: full, read-only, a folder of that name."""
 
 
 @contextmanager
@@ -37,6 +57,10 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno not in _PLACE:  # something else went wrong inside the block
+            raise
+        raise NotWritable(path, error.strerror or str(error)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

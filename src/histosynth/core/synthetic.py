@@ -48,9 +48,9 @@ class Synthetic:
         check_rgb(self.pixels, "synthetic tile")
         object.__setattr__(self, "pixels", read_only(self.pixels))
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write a PNG or TIFF, marked synthetic, with the recipe inside; whole or not at all."""
-        write_marked(path, self.pixels, self.recipe)
+        write_marked(Path(path), self.pixels, self.recipe)
 
 
 def write_marked(path: Path, pixels: Pixels, recipe: dict[str, Any]) -> None:
@@ -114,3 +114,11 @@ def read_recipe(path: Path) -> dict[str, Any] | None:
     except json.JSONDecodeError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def was_made(path: Path) -> bool:
+    """Whether a file is a picture that histosynth wrote."""
+    try:
+        return read_recipe(path) is not None
+    except (OSError, ValueError, SyntaxError, LookupError, TypeError):
+        return False

@@ -67,30 +67,39 @@ def check_rgb(pixels: Pixels, name: str) -> None:
     Raises:
         NotRGB: naming the shape and type found.
     """
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+    if not isinstance(pixels, np.ndarray):
+        found = f"a {type(pixels).__name__} and no array"
+        raise NotRGB(name, found, "Hand in (height, width, 3) of type uint8, e.g. from read_rgb.")
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         found = f"an array of shape {pixels.shape} and type {pixels.dtype}"
         raise NotRGB(name, found, "Hand in (height, width, 3) of type uint8.")
 
 
-def read_rgb(path: Path) -> Pixels:
+def read_rgb(path: Path | str) -> Pixels:
     """Read an 8-bit RGB picture as (H, W, 3) uint8.
 
     Raises:
         UnreadableImage: no picture, cut off, or over 12,288 x 12,288 px.
         NotRGB: grayscale, 16-bit, palette, or with an alpha channel.
     """
+    path = Path(path)
     with _open(path) as image:
         if image.mode != "RGB":
             raise NotRGB(str(path), *_other_mode(image))
+        if any(
+            "16" in str(tile[3]) for tile in getattr(image, "tile", ())
+        ):  # Pillow would drop the lower eight bits
+            raise NotRGB(str(path), "a picture with more than 8 bits per channel", "Convert it to 8-bit RGB.")
         return np.array(_load(path, image), dtype=np.uint8)
 
 
-def read_mask(path: Path) -> Mask:
+def read_mask(path: Path | str) -> Mask:
     """Read a mask: any lossless picture, True where something but black is seen. Shape (H, W).
 
     Raises:
         UnreadableImage: no picture, cut off, too large, or a JPEG, which smears the edges of a mask.
     """
+    path = Path(path)
     with _open(path) as image:
         if image.format == "JPEG":
             raise UnreadableImage(path, "it is a JPEG, which smears the edges of a mask")
@@ -102,14 +111,16 @@ def read_mask(path: Path) -> Mask:
     return np.asarray(values.any(axis=2) if values.ndim == 3 else values != 0)
 
 
-def write_mask(path: Path, mask: Mask) -> None:
+def write_mask(path: Path | str, mask: Mask) -> None:
     """Write a mask as an 8-bit picture, 255 where True."""
     from .store import replacing
 
-    with replacing(path) as temporary:
+    with replacing(Path(path)) as temporary:
         Image.fromarray(mask.astype(np.uint8) * 255).save(temporary)
 
 
+FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP")
+"""What is taken. Others of Pillow's readers start programs, or are rarely tried."""
 _DAMAGED = (ArithmeticError, AttributeError, LookupError, RuntimeError, SyntaxError, TypeError, ValueError)
 """What Pillow raises over files that are cut off or damaged."""
 
@@ -118,7 +129,7 @@ def _open(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own limit follows, and damage shows in reading
-            image = Image.open(path)
+            image = Image.open(path, formats=FORMATS)
     except UnidentifiedImageError as error:
         raise UnreadableImage(path, "no known picture format") from error
     except Image.DecompressionBombError as error:

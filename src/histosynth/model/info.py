@@ -11,6 +11,7 @@ import numpy as np
 from ..core import recipe as recipes
 from ..core.appearance import Appearance, StainFrame
 from ..core.errors import BadRecipe, BundleMismatch
+from ..core.nuclei import ANY
 from ..core.store import sha256_of, write_json
 from .autoencoder import FACTOR
 from .prediction import Kind
@@ -67,6 +68,26 @@ class BundleInfo:
     hashes: dict[str, str] = field(default_factory=dict)
     """sha256 of each weights file, by path in the bundle."""
     format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        widths = {len(self.style_mean), len(self.style_std), *(len(entry.style) for entry in self.palette)}
+        checks = {
+            "kinds must be different names": len(set(self.kinds)) == len(self.kinds) > 0,
+            "any is no kind": ANY not in self.kinds,
+            "latents need a mean and a positive std a channel": len(self.latent_mean) == len(self.latent_std)
+            and min(self.latent_std, default=0) > 0,
+            "styles need a mean, a positive std and palette entries of one length": len(widths) == 1
+            and min(self.style_std, default=0) > 0,
+            "there must be a palette": len(self.palette) > 0,
+            "steps must lie in 1..200": 1 <= self.steps <= 200,
+            "guidance must lie in 0..20": 0 <= self.guidance <= 20,
+            "shift must be positive": self.shift > 0,
+            "mpp must be positive": self.mpp > 0,
+            "tile sides must be positive, the least first": 0 < self.least_px <= self.most_px,
+            f"format must be {FORMAT}": self.format == FORMAT,
+        }
+        if wrong := [what for what, holds in checks.items() if not holds]:
+            raise ValueError("; ".join(wrong))
 
     @property
     def multiple_px(self) -> int:

@@ -18,12 +18,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from ..core.appearance import Appearance, measure_appearance
 from ..core.condition import Condition, Context
-from ..core.errors import BadOption
+from ..core.errors import BadHole, BadOption
 from ..core.nuclei import Nuclei
 from ..core.synthetic import Synthetic
-from ..core.tile import Mask, Pixels
+from ..core.tile import Mask, Pixels, check_rgb
 
 if TYPE_CHECKING:
     from ..model.bundle import Bundle
@@ -96,6 +98,7 @@ def synthesize(
     from ..sample.synthesize import synthesize as paint
 
     bundle = bundle or _compact()
+    _check_seed(seed)
     sets = [nuclei] if isinstance(nuclei, Nuclei) else list(nuclei)
     if not 1 <= n <= MAX_VARIANTS:
         raise BadOption("n", n, f"from 1 to {MAX_VARIANTS}")
@@ -129,7 +132,7 @@ def complete(
 
     Args:
         image: (H, W, 3) uint8 RGB, 128 to 1,024 px a side; values inside the hole do not matter.
-        hole: (H, W) bool, True where tissue is missing.
+        hole: (H, W) bool or whole numbers, not zero where tissue is missing.
         nuclei: which to paint where, on the whole tile; None: the model's choice.
         label: one of the bundle's labels.
         seed: the same seed gives the same picture.
@@ -140,12 +143,10 @@ def complete(
     from ..sample.complete import complete as paint
 
     bundle = bundle or _compact()
-    condition = Condition(
-        nuclei,
-        (image.shape[1], image.shape[0]),
-        label,
-        Context(image.copy(), hole.copy()),
-    )
+    _check_seed(seed)
+    check_rgb(image, "image")
+    context = Context(image.copy(), _as_mask(hole))
+    condition = Condition(nuclei, (image.shape[1], image.shape[0]), label, context)
     settings = settings_for(bundle, "complete", steps, guidance)
     ((_, picture),) = paint(bundle, [condition], seed=seed, settings=settings, batch=1)
     return picture
@@ -176,7 +177,23 @@ def resolve_appearance(appearance: Pixels | Appearance | str | None, bundle: Bun
                 f"a picture or one of {', '.join(palette)}",
             )
         return palette[appearance]
+    check_rgb(appearance, "the appearance")
     return measure_appearance(appearance)
+
+
+def _as_mask(hole: Mask) -> Mask:
+    found = np.asarray(hole)
+    if found.ndim != 2 or found.dtype.kind not in "bui":
+        raise BadHole(
+            f"The hole is an array of shape {found.shape} and type {found.dtype}.",
+            "Hand in (height, width) of bool, or of whole numbers with 0 where tissue is known.",
+        )
+    return np.asarray(found != 0)
+
+
+def _check_seed(seed: int) -> None:
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+        raise BadOption("seed", seed, "a whole number from 0")
 
 
 def settings_for(bundle: Bundle, verb: Verb, steps: int | None, guidance: float | None) -> Settings:

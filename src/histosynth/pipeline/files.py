@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..core.appearance import Appearance, measure_appearance
 from ..core.condition import Condition, Context
-from ..core.errors import BadOption, BadRecipe, HistosynError
+from ..core.errors import BadOption, BadRecipe, HistosynError, NotWritable
 from ..core.nuclei import Nuclei
 from ..core.nuclei_io import NUCLEI_SUFFIXES, read_nuclei
 from ..core.pairing import list_files, pair
 from ..core.recipe import read_toml
 from ..core.store import ensure_folder, write_json
+from ..core.synthetic import was_made
 from ..core.tile import IMAGE_SUFFIXES, read_mask, read_rgb
 from ..model.bundle import Bundle
 from ..sample.batches import check_condition, check_scale
@@ -97,8 +99,15 @@ def synthesize_files(
                 )
             )
         except HistosynError as error:
-            outcome.refused[str(file)] = error
+            outcome.refused[str(file)] = error.of(file)
     _give_up_if_none(ready, outcome)
+    names = [
+        (index, k, out / f"{ready[index][0].stem}_{k}.png")
+        for index in range(len(ready))
+        for k in range(variants)
+    ]
+    targets = {(index, k): target for index, k, target in names}
+    _keep_others(targets.values())
     ensure_folder(out)
     painted = synthesize(
         bundle,
@@ -112,11 +121,11 @@ def synthesize_files(
     )
     recipes = {}
     for index, variant, picture in painted:
-        target = out / f"{ready[index][0].stem}_{variant}.png"
+        target = targets[index, variant]
         picture.save(target)
         outcome.written.append(target)
         recipes[target.name] = picture.recipe
-    write_json(out / "recipe.json", recipes)
+    write_json(out / "recipe.json", {**_recipes_before(out / "recipe.json"), **recipes})
     return outcome
 
 
@@ -156,8 +165,9 @@ def complete_files(
             check_condition(condition, bundle.info)
             ready.append((target, condition))
         except HistosynError as error:
-            outcome.refused[str(file)] = error
+            outcome.refused[str(file)] = error.of(file)
     _give_up_if_none(ready, outcome)
+    _keep_others(target for target, _ in ready)
     ensure_folder(targets[0].parent)
     conditions = [condition for _, condition in ready]
     for index, picture in complete(
@@ -205,6 +215,28 @@ def _targets(images: Sequence[Path], asked: Path, out: Path) -> list[Path]:
     if asked.is_file() and out.suffix and not out.is_dir():
         raise BadOption("--out", out, "a folder, or a file ending in .png, .tif or .tiff")
     return [out / f"{image.stem}.png" for image in images]
+
+
+def _keep_others(targets: Iterable[Path]) -> None:
+    """Only what histosynth made before may be replaced by what it makes now.
+
+    Raises:
+        NotWritable: something else stands in a result's place.
+    """
+    for target in targets:
+        if target.exists() and not (target.is_file() and was_made(target)):
+            raise NotWritable(target, "something that histosynth did not make is there already")
+
+
+def _recipes_before(path: Path) -> dict[str, Any]:
+    """Recipes of pictures that earlier calls left in the folder."""
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(before, dict):
+        return {}
+    return {name: recipe for name, recipe in before.items() if (path.parent / name).is_file()}
 
 
 def _give_up_if_none(ready: Sequence[object], outcome: Outcome) -> None:

@@ -43,7 +43,7 @@ def read_train_recipe(path: Path) -> AutoencoderRecipe | DiffusionRecipe:
     """
     values = recipes.read_toml(path)
     task = values.get("task")
-    if task not in RECIPES:
+    if not isinstance(task, str) or task not in RECIPES:
         raise BadRecipe(str(path), [f"task is {task!r}, not one of {', '.join(RECIPES)}"])
     return recipes.build(values, RECIPES[str(task)], name=str(path))
 

@@ -46,8 +46,8 @@ class TileSource:
     """Licence of the pictures, for the model card."""
 
     def __post_init__(self) -> None:
-        if self.mpp <= 0:
-            raise ValueError(f"mpp must be positive, not {self.mpp}")
+        if not 0.05 <= self.mpp <= 20:
+            raise ValueError(f"mpp must lie in [0.05, 20], not {self.mpp}")
         if self.share < 0:
             raise ValueError(f"share must not be negative, not {self.share}")
         try:
@@ -85,7 +85,11 @@ def list_images(source: TileSource, root: Path) -> list[Path]:
         raise BadRecipe(source.images, [f"no such folder below {root}"])
     if not source.members:
         return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    names = (root / source.members).read_text(encoding="utf-8").split()
+    try:
+        lines = (root / source.members).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRecipe(source.members, [f"it cannot be read: {error}"]) from error
+    names = [line.strip() for line in lines if line.strip()]
     absent = [name for name in names if not (folder / name).is_file()]
     if absent:
         raise BadRecipe(

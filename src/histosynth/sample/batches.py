@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.appearance import Appearance
 from ..core.condition import Condition
-from ..core.errors import ScaleMismatch, UnknownKinds
+from ..core.errors import BadWeights, ScaleMismatch, UnknownKinds
 from ..core.geometry import check_size
 from ..core.nuclei import ANY, ANY_KIND
 from ..model.autoencoder import FACTOR
@@ -131,6 +132,8 @@ def _paint(
     noise = item_noise(shape, [item.generator for item in items])
     latents = paint_latents(bundle, maps, torch.stack(vectors), noise, settings, tick=tick)
     pixels: NDArray[np.float32] = decode_canonical(bundle, latents).numpy()[:, : size[1], : size[0]]
+    if not np.isfinite(pixels).all():
+        raise BadWeights(bundle.folder or Path(info.name), "what it paints is not all numbers")
     return pixels
 
 

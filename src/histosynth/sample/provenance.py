@@ -79,7 +79,9 @@ def condition_key(condition: Condition) -> int:
     """
     content = hashlib.sha256(repr(condition.size).encode())
     if condition.nuclei is not None:
-        content.update(condition.nuclei.xy.tobytes() + condition.nuclei.kind.tobytes())
+        xy, kind = condition.nuclei.xy, condition.nuclei.kind
+        order = np.lexsort((kind, xy[:, 1], xy[:, 0]))  # nuclei have no order
+        content.update(xy[order].tobytes() + kind[order].tobytes())
     if condition.context is not None:
         known = np.where(condition.context.hole[..., None], 0, condition.context.pixels)
         content.update(known.tobytes() + condition.context.hole.tobytes())

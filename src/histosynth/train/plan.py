@@ -42,6 +42,12 @@ class LoopPlan:
             raise ValueError("steps, batch and the intervals must be at least 1")
         if not 0 <= self.cooldown <= 1 or not 0 <= self.ema < 1:
             raise ValueError("cooldown must lie in [0, 1] and ema in [0, 1)")
+        if self.learning_rate <= 0 or self.clip_norm <= 0 or self.weight_decay < 0 or self.warmup < 0:
+            raise ValueError(
+                "learning_rate and clip_norm must be positive, weight_decay and warmup not negative"
+            )
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must lie in [0, 1), not {self.betas}")
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,14 @@ class DataPlan:
     """Latent views cached per tile: pose x stain x sub-grid offset."""
 
     def __post_init__(self) -> None:
+        if not 0.05 <= self.mpp <= 20:
+            raise ValueError(f"mpp must lie in [0.05, 20], not {self.mpp}")
+        if self.views < 1 or self.stain_jitter < 0:
+            raise ValueError("views must be at least 1 and stain_jitter not negative")
+        if len(set(self.kinds)) < len(self.kinds):
+            raise ValueError("kinds must be different names")
+        if not self.train or not self.validation:
+            raise ValueError("at least one source of training and one of validation tiles must be named")
         if self.crop % 8 or self.crop < 64:
             raise ValueError(f"crop must be a multiple of 8 of at least 64, not {self.crop}")
 
@@ -194,8 +208,11 @@ class DiffusionPlan:
     def __post_init__(self) -> None:
         if len(self.crops) != len(self.crop_shares) or abs(sum(self.crop_shares) - 1) > 1e-6:
             raise ValueError("crop_shares must name one share per crop, summing to 1")
-        if any(side % 16 for side in self.crops):
-            raise ValueError(f"crops must be multiples of 16, not {self.crops}")
+        if any(side % 16 or side < 64 for side in self.crops):
+            raise ValueError(f"crops must be multiples of 16 from 64, not {self.crops}")
+        shares = ("hole_share", "full_share", "drop_nuclei", "drop_kinds", "drop_style", "drop_label")
+        if wrong := [name for name in shares if not 0 <= getattr(self, name) <= 1]:
+            raise ValueError(f"{', '.join(wrong)} must lie in [0, 1]")
 
 
 @dataclass(frozen=True)

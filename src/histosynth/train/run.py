@@ -64,6 +64,9 @@ def open_examples(data: DataPlan, here: Path) -> tuple[list[Example], list[Examp
             for source in sources
         ]
         sides.append([example for source in opened for example in source])
+    for name, side in zip(("training", "validation"), sides, strict=True):
+        if not side:
+            raise BadRecipe("[data]", [f"its {name} sources hold no tile"])
     refuse_leaks(sides[0], sides[1])
     return sides[0], sides[1]
 
