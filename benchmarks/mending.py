@@ -9,8 +9,6 @@ from histosynth.core.blend import paste
 
 HOLE = 128
 """Side of the central hole, px."""
-DRAWS = 3
-"""Completions of each hole; distances are their mean, pictures the first."""
 
 
 def mirrored(pixels, hole):
@@ -32,8 +30,8 @@ def pasted(pixels, hole, other):
     return paste(pixels, stained, hole)
 
 
-def mending(embedder, crops, others, *, how):
-    """Central holes, completed and filled.
+def mending(embedder, crops, others, *, how, draws):
+    """Central holes, completed `draws` times and filled; distances are means over draws, pictures the first.
 
     Returns:
         Pictures by way of filling, their distance from the real crops by way (B), the hole, and the largest
@@ -45,7 +43,7 @@ def mending(embedder, crops, others, *, how):
     hole[edge:-edge, edge:-edge] = True
     names = ("ours", "ours_without_nuclei", "biharmonic", "telea", "mirrored", "other_real_tissue")
     ways = {name: [] for name in names}
-    drawn = [{name: [] for name in names[:2]} for _ in range(DRAWS)]
+    drawn = [{name: [] for name in names[:2]} for _ in range(draws)]
     for index, (pixels, nuclei, _) in enumerate(crops):
         for draw, made in enumerate(drawn):
             told = {**how, "seed": how["seed"] + draw}
@@ -63,5 +61,5 @@ def mending(embedder, crops, others, *, how):
         each = [embedder.distance(np.stack(made[name]), real, hole) for made in drawn]
         distances[name] = np.mean(each, axis=0)
     ours = np.stack([image for made in drawn for image in made["ours"]])
-    outside = int(np.abs(ours[:, ~hole].astype(int) - np.tile(real, (DRAWS, 1, 1, 1))[:, ~hole]).max())
+    outside = int(np.abs(ours[:, ~hole].astype(int) - np.tile(real, (draws, 1, 1, 1))[:, ~hole]).max())
     return ways, distances, hole, outside

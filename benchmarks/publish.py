@@ -50,7 +50,8 @@ def table(quality: dict) -> str:
     ]
     head = (
         f"On {quality['crops']} crops of 256 px from {quality['validation_patients']} validation patients, "
-        "by `make bench`. They were never trained on, but steps, guidance and length of training were chosen "
+        f"{quality['draws']} tiles and completions of each, by `make bench`."
+        " They were never trained on, but steps, guidance and length of training were chosen "
         "on them. In brackets 95 % intervals, by bootstrap over patients. Made tiles are given the nuclei, "
         "stain and style of the tile they are compared with, so they can lie nearer than other patients do."
     )

@@ -32,7 +32,8 @@ from histosynth.prepare.augment import pose
 from histosynth.prepare.sources import TileSource, open_source
 
 ROOT = Path(__file__).resolve().parents[1]
-SIDE = 256
+SIDE, DRAWS = 256, 3
+"""Side of the crops, px; tiles made of each, and completions of each hole."""
 
 
 def source(members: str) -> TileSource:
@@ -130,6 +131,13 @@ def realism(embedder, real, made, train_groups):
     return out
 
 
+def mean_of(draws):
+    """The mean of the same numbers over draws of the same crops, and the least and greatest FD ratio."""
+    out = {key: np.mean([draw[key] for draw in draws], axis=0).tolist() for key in draws[0]}
+    ratios = [draw["FD_ratio"] for draw in draws]
+    return out | {"FD_ratio_over_draws": [min(ratios), max(ratios)]}
+
+
 def structure(judge, kinds, images, nuclei):
     """Share of nuclei found, and share that look like their kind, in all and per kind."""
     found = np.array([found_share(image, cells) for image, cells in zip(images, nuclei, strict=True)])
@@ -202,12 +210,10 @@ def main() -> None:
 
     how = {"steps": args.steps, "guidance": args.guidance, "bundle": bundle, "seed": args.seed}
     began = time.monotonic()
-    pictures = [
-        hs.synthesize(cells, appearance=whole, **{**how, "seed": args.seed + index})[0]
-        for index, (_, cells, whole) in enumerate(crops)
-    ]
-    seconds = (time.monotonic() - began) / len(crops)
-    made = np.stack([picture.pixels for picture in pictures])
+    pictures = [hs.synthesize(cells, appearance=whole, n=DRAWS, **how) for _, cells, whole in crops]
+    seconds = (time.monotonic() - began) / len(crops) / DRAWS
+    drawn = [np.stack([each[draw].pixels for each in pictures]) for draw in range(DRAWS)]
+    made = drawn[0]
     rebuilt = reconstruct(bundle, crops)
     random = np.random.default_rng(0)
     groups = [  # as many train patients' tiles as there are validation tiles, four crops each
@@ -217,24 +223,25 @@ def main() -> None:
         for _ in range(10)
     ]
     judge = KindJudge.fit([(example.tile.pixels, example.nuclei) for example in train])
-    (on_real, each_real), (on_made, each_made) = (
-        structure(judge, kinds, images, nuclei) for images in (real, made)
-    )
+    on_real, each_real = structure(judge, kinds, real, nuclei)
+    on_made, each_made = structure(judge, kinds, np.concatenate(drawn), nuclei * DRAWS)
+    each_real = {name: np.tile(values, DRAWS) for name, values in each_real.items()}
     on_rebuilt, _ = structure(judge, kinds, rebuilt, nuclei)
     seen = [c[0] for e in train for c in corners(e, 4)]
     seen += [crop for folder, mpp in UNLABELLED for crop in unlabelled(args.data, folder, mpp)]
-    copied, pairs = copies(embedder, seen, real, rebuilt, made)
+    copied, pairs = copies(embedder, seen, real, rebuilt, np.concatenate(drawn))
     shuffled = [made[(i + 5) % len(made)] for i in range(len(made))]
     result = {
         "bundle": bundle.info.name, "validation_patients": len(held_out), "crops": len(crops),
-        "settings": pictures[0].recipe["settings"], "bundle_facts": pictures[0].recipe["bundle"],
+        "draws": DRAWS, "settings": pictures[0][0].recipe["settings"],
+        "bundle_facts": pictures[0][0].recipe["bundle"],
         "reconstruction_psnr_db": interval(psnr(rebuilt, real), patients),
-        "realism": realism(embedder, real, made, groups),
+        "realism": mean_of([realism(embedder, real, images, groups) for images in drawn]),
         "realism_of_reconstruction": realism(embedder, real, rebuilt, groups),
         "structure_real": on_real, "structure_reconstructed": on_rebuilt, "structure_made": on_made,
         "structure_shuffled_control": structure(judge, kinds, shuffled, nuclei)[0],
-        "found_ratio": ratio(each_made["found"], each_real["found"], patients),
-        "kind_ratio": {k: ratio(each_made[k], each_real[k], patients) for k in kinds},
+        "found_ratio": ratio(each_made["found"], each_real["found"], patients * DRAWS),
+        "kind_ratio": {k: ratio(each_made[k], each_real[k], patients * DRAWS) for k in kinds},
         "copies": copied,
         "seconds_per_tile": seconds,
     }  # fmt: skip
@@ -248,7 +255,7 @@ def main() -> None:
     ]
     if not args.no_holes:
         others = [corner[0] for example in train[:: len(train) // 8][:8] for corner in corners(example)]
-        ways, distances, hole, outside = mending(embedder, crops, others, how=how)
+        ways, distances, hole, outside = mending(embedder, crops, others, how=how, draws=DRAWS)
         result["mending"] = {name: interval(values, patients) for name, values in distances.items()}
         for other in [name for name in ways if name != "ours"]:
             told = ratio(distances["ours"], distances[other], patients)
