@@ -14,7 +14,7 @@ import torch
 from ..core.layout import draw_layout
 from ..model.adapters import adapter_names
 from ..model.device import bf16_gain, pick_device, pick_dtype
-from . import COMPACT, open_bundle, synthesize
+from . import COMPACT, open_bundle, settings_for, synthesize
 
 PACKAGES = ("histosynth", "torch", "diffusers", "peft", "safetensors", "numpy", "scipy", "pillow")
 
@@ -45,7 +45,7 @@ def examine(bundle_path: Path | None = None) -> dict[str, Any]:
         "mpp": info.mpp,
         "size_px": f"{info.least_px} to {info.most_px}, multiples of {info.multiple_px}",
         "default_steps": info.steps,
-        "default_guidance": info.guidance,
+        "default_guidance": settings_for(bundle, "synthesize", None, None).guidance,
     }
     if set(info.kinds) >= {"epithelial", "lymphocyte", "stromal"}:
         facts["tile_256_px_s"] = round(_probe(bundle), 2)
