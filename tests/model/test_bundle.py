@@ -107,7 +107,7 @@ def test_a_saved_bundle_tells_nobody_where_it_came_from(bundle_folder, tmp_path)
 
 
 def test_the_compact_bundle_is_whole_and_small():
-    from histosynth.pipeline import COMPACT
+    from histosynth.core.shipped import COMPACT
 
     bundle = load_bundle(COMPACT)
     assert bundle.info.kinds == hs.KINDS and len(bundle.info.palette) == 8

@@ -1,9 +1,11 @@
-"""The recipes that ship are recipes."""
+"""The recipes that ship are recipes, and run on a fresh clone."""
 
 from pathlib import Path
 
 import pytest
 
+from histosynth.core.errors import BadWeights
+from histosynth.core.shipped import COMPACT, starting_point
 from histosynth.pipeline.training import dry_run, read_train_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
@@ -11,8 +13,17 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_shipped_recipe_can_be_read(path):
-    assert read_train_recipe(path).task in path.stem
+def test_a_shipped_recipe_can_be_read_and_starts_from_what_ships(path):
+    recipe = read_train_recipe(path)
+    assert recipe.task in path.stem
+    assert recipe.start in ("", "compact")
+
+
+def test_a_start_is_a_shipped_bundle_by_name_or_a_folder_beside_the_recipe(tmp_path):
+    assert starting_point("compact", tmp_path) == COMPACT
+    assert (starting_point("compact", tmp_path, part="autoencoder") / "config.json").is_file()
+    assert starting_point("./compact", tmp_path) == tmp_path / "compact"
+    assert starting_point("runs/base", tmp_path, part="autoencoder") == tmp_path / "runs/base"
 
 
 @pytest.mark.data
@@ -22,3 +33,13 @@ def test_a_shipped_recipe_finds_its_tissue_and_leaks_no_patient(path):
     plan = dry_run(path)
     assert plan.tiles > 100 and plan.validation_patients == 8
     assert plan.task == "autoencoder" or plan.nuclei > 18_000
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA.is_dir(), reason="the shared tissue does not lie beside this checkout")
+def test_a_start_that_is_not_there_is_refused_before_anything_is_trained(tmp_path):
+    path = tmp_path / "base.toml"
+    text = (Path(__file__).parents[2] / "recipes" / "base.toml").read_text()
+    path.write_text(text.replace('"compact"', '"nowhere"').replace('"../../shared/data"', f'"{DATA}"'))
+    with pytest.raises(BadWeights, match="there is no such folder"):
+        dry_run(path)

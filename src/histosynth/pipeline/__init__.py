@@ -24,6 +24,7 @@ from ..core.appearance import Appearance, measure_appearance
 from ..core.condition import Condition, Context
 from ..core.errors import BadHole, BadOption
 from ..core.nuclei import Nuclei
+from ..core.shipped import COMPACT
 from ..core.synthetic import Synthetic
 from ..core.tile import Mask, Pixels, check_rgb
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from ..model.bundle import Bundle
     from ..sample.painter import Settings
 
-COMPACT = Path(__file__).parent.parent / "bundles" / "compact"
-"""The bundle inside the package."""
 MAX_VARIANTS = 10_000
 Verb = Literal["synthesize", "complete"]
 

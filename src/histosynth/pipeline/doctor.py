@@ -12,9 +12,10 @@ from typing import Any
 import torch
 
 from ..core.layout import draw_layout
+from ..core.shipped import COMPACT
 from ..model.adapters import adapter_names
 from ..model.device import bf16_gain, pick_device, pick_dtype
-from . import COMPACT, open_bundle, settings_for, synthesize
+from . import open_bundle, settings_for, synthesize
 
 PACKAGES = ("histosynth", "torch", "diffusers", "peft", "safetensors", "numpy", "scipy", "pillow")
 

@@ -116,7 +116,7 @@ class AutoencoderRecipe:
     data: DataPlan
     model: AutoencoderPlan = field(default_factory=AutoencoderPlan)
     start: str = ""
-    """Folder of an autoencoder to go on from; empty: from scratch."""
+    """Folder of an autoencoder to go on from, or `compact` for the shipped one; empty: from scratch."""
     seed: int = 0
 
 
@@ -221,7 +221,7 @@ class DiffusionRecipe:
 
     task: Literal["base", "global", "local"]
     start: str
-    """base: folder of the autoencoder. Adapters: folder of the bundle."""
+    """base: folder of the autoencoder. Adapters: folder of the bundle. `compact`: the shipped ones."""
     loop: LoopPlan
     data: DataPlan
     conditions: DiffusionPlan

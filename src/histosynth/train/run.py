@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..core.errors import BadRecipe
 from ..core.nuclei import ANY_KIND
+from ..core.shipped import starting_point
 from ..core.store import digest, ensure_folder
 from ..model.adapters import AdapterInfo, add_adapter, base_sha256, save_adapter
 from ..model.autoencoder import build_autoencoder
@@ -81,8 +82,8 @@ def check(recipe: AutoencoderRecipe | DiffusionRecipe, here: Path) -> Opened:
     """
     train, held_out = open_examples(recipe.data, here)
     if isinstance(recipe, AutoencoderRecipe):
-        start = load_part(here / recipe.start, AutoencoderDC) if recipe.start else None
-        return Opened(train, held_out, start, None)
+        begun = load_part(_autoencoder(recipe.start, here), AutoencoderDC) if recipe.start else None
+        return Opened(train, held_out, begun, None)
     untold = sum((each.nuclei.kind == ANY_KIND).any() for each in train if each.nuclei is not None)
     if untold and not recipe.conditions.drop_kinds:
         problem = f"{untold} tiles hold nuclei of class any; map them to kinds, or set conditions.drop_kinds"
@@ -92,12 +93,16 @@ def check(recipe: AutoencoderRecipe | DiffusionRecipe, here: Path) -> Opened:
             recipe.task, [f"conditions.nucleus_weights names {', '.join(unknown)}, not in data.kinds"]
         )
     if recipe.task == "base":
-        return Opened(train, held_out, load_part(here / recipe.start, AutoencoderDC), None)
-    bundle = load_bundle(here / recipe.start)
+        return Opened(train, held_out, load_part(_autoencoder(recipe.start, here), AutoencoderDC), None)
+    bundle = load_bundle(starting_point(recipe.start, here))
     if recipe.adapter.guided.kinds and not bundle.info.any_kind:
         problem = f"adapter.guided.kinds needs a base trained with drop_kinds, and {recipe.start} is none"
         raise BadRecipe(recipe.task, [problem])
     return Opened(train, held_out, bundle.autoencoder, bundle)
+
+
+def _autoencoder(start: str, here: Path) -> Path:
+    return starting_point(start, here, part="autoencoder")
 
 
 def train_autoencoder(
