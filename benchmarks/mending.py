@@ -30,12 +30,28 @@ def pasted(pixels, hole, other):
     return paste(pixels, stained, hole)
 
 
+def edge_steps(images, hole, width=6, piece=16):
+    """(N,) how much colours change across the edge of a square hole, grey levels.
+
+    The mean of `width` px inside against as many outside, along pieces of the edge, all four sides.
+    """
+    rows = np.flatnonzero(hole.any(axis=1))
+    top, bottom, steps = rows[0], rows[-1] + 1, []
+    for turn in range(4):  # the hole is central, so it stays where it is
+        turned = np.rot90(images.astype(float), turn, axes=(1, 2))[:, :, top:bottom]
+        inside = turned[:, top : top + width].mean(axis=1)
+        outside = turned[:, top - width : top].mean(axis=1)
+        pieces = (inside - outside).reshape(len(images), -1, piece, 3).mean(axis=2)
+        steps.append(np.abs(pieces).mean(axis=(1, 2)))
+    return np.mean(steps, axis=0)
+
+
 def mending(embedder, crops, others, *, how, draws):
     """Central holes, completed `draws` times and filled; distances are means over draws, pictures the first.
 
     Returns:
-        Pictures by way of filling, their distance from the real crops by way (B), the hole, and the largest
-        change of a known pixel.
+        Pictures by way of filling, their distance from the real crops by way (B), their change across the
+        hole's edge by way (B), the hole, and the largest change of a known pixel.
     """
     side = len(crops[0][0])
     hole = np.zeros((side, side), bool)
@@ -60,6 +76,7 @@ def mending(embedder, crops, others, *, how, draws):
     for name in drawn[0]:
         each = [embedder.distance(np.stack(made[name]), real, hole) for made in drawn]
         distances[name] = np.mean(each, axis=0)
+    edges = {name: edge_steps(np.stack(images), hole) for name, images in {**ways, "real": real}.items()}
     ours = np.stack([image for made in drawn for image in made["ours"]])
     outside = int(np.abs(ours[:, ~hole].astype(int) - np.tile(real, (draws, 1, 1, 1))[:, ~hole]).max())
-    return ways, distances, hole, outside
+    return ways, distances, edges, hole, outside

@@ -20,6 +20,10 @@ from histosynth.model.card import write_card
 from histosynth.model.info import read_info, write_info
 
 MOST_BYTES = 48_000_000
+WHOSE = {
+    "validation_patients": "validation patients",
+    "train_patients_left_out": "training patients, each against all others",
+}
 
 
 def table(quality: dict) -> str:
@@ -43,9 +47,22 @@ def table(quality: dict) -> str:
         ("nuclei found where asked / on real tiles", told(quality["found_ratio"])),
         *((f"{kind}: looks its kind / on real tiles", told(value)) for kind, value in kinds.items()),
         *((f"hole, perceptual_squeezenet: {hole_row(key)}", told(value)) for key, value in holes),
-        (
-            "tiles nearer to training than 95 % of unseen real ones (0.05 wanted)",
-            f"{copies['share_below_bar']:.2f} of {copies['n']}",
+        *(
+            (f"change of colour across a hole's edge: {key.replace('_', ' ')} / real", told(value))
+            for key, value in quality.get("edge", {}).items()
+            if key in ("ours", "ours_without_nuclei", "mirrored")
+        ),
+        ("nearest training crop, 5th percentile: made tiles", told(copies["made_5th_percentile"])),
+        *(
+            (f"the same, real: {WHOSE[name]} ({bar['n']} crops of {bar['patients']} patients)", told(bar))
+            for name, bar in copies["real_5th_percentile"].items()
+        ),
+        *(
+            (
+                f"made tiles nearer to training than 95 % of real ones of {WHOSE[name]} (0.05 wanted)",
+                f"{share:.2f} of {copies['n']}",
+            )
+            for name, share in copies["share_below_bar"].items()
         ),
     ]
     head = (

@@ -18,50 +18,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from copying import copies
+from crops import UNLABELLED, corners, unlabelled
 from mending import mending
 from PIL import Image
 from squeezenet import SqueezeNet
 
 import histosynth as hs
-from histosynth.core.geometry import Box
 from histosynth.core.sheet import contact_sheet, draw_nuclei, punch
 from histosynth.evaluate.distances import frechet_distance, kernel_distance
-from histosynth.evaluate.plain import KindJudge, found_share, nearest
+from histosynth.evaluate.plain import KindJudge, found_share
 from histosynth.model import autoencoder as ae
-from histosynth.prepare.augment import pose
 from histosynth.prepare.sources import TileSource, open_source
 
 ROOT = Path(__file__).resolve().parents[1]
-SIDE, DRAWS = 256, 3
-"""Side of the crops, px; tiles made of each, and completions of each hole."""
+DRAWS = 3
+"""Tiles made of each crop, and completions of each hole."""
 
 
 def source(members: str) -> TileSource:
     return TileSource("brca-m2c/images", "^(.{12})", 0.5, points="brca-m2c/points", members=members)
-
-
-UNLABELLED = (("brecahad/images", 0.25), ("nct-crc", 0.5))
-"""The base saw these too, without nuclei: nothing may be copied from them either."""
-
-
-def unlabelled(root, folder, mpp):
-    """Crops of tiles without centroids, of at most `SIDE` px."""
-    for example in open_source(TileSource(folder, "", mpp), root=root, mpp=0.5, kinds=()):
-        pixels = example.tile.pixels
-        for y in range(0, max(pixels.shape[0] - SIDE, 0) + 1, SIDE):
-            for x in range(0, max(pixels.shape[1] - SIDE, 0) + 1, SIDE):
-                yield np.array(
-                    Image.fromarray(pixels[y : y + SIDE, x : x + SIDE]).resize((SIDE, SIDE)), dtype=np.uint8
-                )
-
-
-def corners(example, per_side: int = 2):
-    """Crops of one tile on a regular grid, from edge to edge: (pixels, nuclei, whole tile's pixels)."""
-    height, width = example.tile.pixels.shape[:2]
-    for y in np.linspace(0, height - SIDE, per_side).astype(int):
-        for x in np.linspace(0, width - SIDE, per_side).astype(int):
-            box = Box(int(x), int(y), SIDE, SIDE)
-            yield example.tile.pixels[box.slices], example.nuclei.crop(box), example.tile.pixels
 
 
 def reconstruct(bundle, crops):
@@ -152,35 +128,6 @@ def structure(judge, kinds, images, nuclei):
     return told | {"n": int(found[:, 1].sum())}, each
 
 
-def copies(embedder, train_crops, real, rebuilt, made):
-    """Distance to the nearest train crop in any pose, made against real unseen; and the nearest pairs.
-
-    Real crops that went through the autoencoder are the control: what blur alone brings nearer.
-    """
-    known = embedder.embed(np.stack(train_crops))
-
-    def gaps(images):
-        posed = [np.stack([np.ascontiguousarray(pose(image, k)) for image in images]) for k in range(8)]
-        found = [nearest(embedder.embed(each), known) for each in posed]
-        best = np.argmin([distances for distances, _ in found], axis=0)
-        pick = [(found[k][0][i], posed[k][i], train_crops[found[k][1][i]]) for i, k in enumerate(best)]
-        return np.array([distance for distance, *_ in pick]), pick
-
-    (unseen, _), (blurred, _), (ours, pairs) = (gaps(images) for images in (real, rebuilt, made))
-    bar = np.percentile(unseen, 5)
-    pairs = sorted(pairs, key=lambda pair: pair[0])[:8]
-    rows = [
-        ("made, nearest to training first", [image for _, image, _ in pairs]),
-        ("its nearest training crop", [image for *_, image in pairs]),
-    ]
-    return {
-        "real_5th_percentile": float(bar), "made_5th_percentile": float(np.percentile(ours, 5)),
-        "made_nearest": float(ours.min()), "made_median": float(np.median(ours)),
-        "real_median": float(np.median(unseen)), "share_below_bar": float((ours < bar).mean()),
-        "reconstructed_share_below_bar": float((blurred < bar).mean()), "n": len(made),
-    }, contact_sheet(rows)  # fmt: skip
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -227,9 +174,8 @@ def main() -> None:
     on_made, each_made = structure(judge, kinds, np.concatenate(drawn), nuclei * DRAWS)
     each_real = {name: np.tile(values, DRAWS) for name, values in each_real.items()}
     on_rebuilt, _ = structure(judge, kinds, rebuilt, nuclei)
-    seen = [c[0] for e in train for c in corners(e, 4)]
-    seen += [crop for folder, mpp in UNLABELLED for crop in unlabelled(args.data, folder, mpp)]
-    copied, pairs = copies(embedder, seen, real, rebuilt, np.concatenate(drawn))
+    plain = [crop for folder, mpp in UNLABELLED for crop in unlabelled(args.data, folder, mpp)]
+    copied, pairs = copies(embedder, train, plain, held_out, rebuilt=rebuilt, made=np.concatenate(drawn))
     shuffled = [made[(i + 5) % len(made)] for i in range(len(made))]
     result = {
         "bundle": bundle.info.name, "validation_patients": len(held_out), "crops": len(crops),
@@ -255,7 +201,7 @@ def main() -> None:
     ]
     if not args.no_holes:
         others = [corner[0] for example in train[:: len(train) // 8][:8] for corner in corners(example)]
-        ways, distances, hole, outside = mending(embedder, crops, others, how=how, draws=DRAWS)
+        ways, distances, edges, hole, outside = mending(embedder, crops, others, how=how, draws=DRAWS)
         result["mending"] = {name: interval(values, patients) for name, values in distances.items()}
         for other in [name for name in ways if name != "ours"]:
             told = ratio(distances["ours"], distances[other], patients)
@@ -264,6 +210,9 @@ def main() -> None:
                 bare = ratio(distances["ours_without_nuclei"], distances[other], patients)
                 result["mending"][f"without_nuclei_to_{other}"] = bare
         result["mending"]["largest_change_outside"] = outside
+        result["edge"] = {
+            name: ratio(steps, edges["real"], patients) for name, steps in edges.items() if name != "real"
+        }
         rows += [
             ("hole", [punch(real[i], hole) for i in first]),
             ("local: completed with nuclei", [ways["ours"][i] for i in first]),

@@ -5,7 +5,8 @@ seen a few dozen of them cannot be asked for another. So most of colour is taken
 hands: a `StainFrame` scales optical density per channel to a canonical stain and back, the
 network works in canonical stain only, and density and colour balance of a rare stain return
 exactly because they never went through the network. What three numbers cannot carry (contrast,
-hue, focus, how much glass) goes to the network as a short `style` vector.
+hue, focus, how much glass) goes to the network as a short `style` vector, and the mean hue of each density is
+given back after painting (`hue`).
 
 Why a scale per channel and not a full stain matrix: tried on 90 tiles, Macenko's matrix and moment
 matching both turn single tiles orange or blue (docs/log.md); three scales never do, leave glass
@@ -21,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from .density import Floats, from_density, optical_density
+from .hue import HueCurve, measure_hue
 from .tile import Mask, Pixels
-
-Floats = NDArray[np.float32]
 
 # Haematoxylin and eosin of the canonical stain, optical density of a full dose: medians of
 # Macenko fits over the 82 training tiles of brca-m2c.
@@ -75,10 +76,16 @@ class Appearance:
     Attributes:
         frame: colour balance and density.
         style: (13,) float32, `STYLE_NAMES` in canonical stain, in natural units.
+        hue: its mean hue at each density, in canonical stain; None: left to the network.
     """
 
     frame: StainFrame
     style: Floats
+    hue: HueCurve | None = None
+
+    def dressed(self, canonical: Floats) -> Floats:
+        """A painting (..., 3) in canonical stain, in [0, 255] => in this appearance, float32."""
+        return self.frame.from_canonical(canonical if self.hue is None else self.hue.given(canonical))
 
 
 def measure_appearance(pixels: Pixels, hole: Mask | None = None) -> Appearance:
@@ -89,7 +96,9 @@ def measure_appearance(pixels: Pixels, hole: Mask | None = None) -> Appearance:
         hole: (H, W) bool, True where there is nothing to see; None: all is seen.
     """
     frame = fit_frame(pixels, hole)
-    return Appearance(frame, measure_style(frame.to_canonical(pixels), hole))
+    canonical = frame.to_canonical(pixels)
+    seen = canonical.reshape(-1, 3) if hole is None else canonical[~hole]
+    return Appearance(frame, measure_style(canonical, hole), measure_hue(seen))
 
 
 def fit_frame(pixels: Pixels, hole: Mask | None = None) -> StainFrame:
@@ -171,15 +180,8 @@ def _is_tissue(density: Floats) -> Mask:
     return np.asarray(red & green & blue)
 
 
-def optical_density(pixels: Pixels | Floats) -> Floats:
-    """(..., 3) in [0, 255] => -ln((v + 1) / 256), float32: 0 for glass, 5.5 for black."""
-    density: Floats = -np.log((pixels.astype(np.float32) + 1) / 256)
-    return density
-
-
 def _rescale(pixels: Pixels | Floats, scale: Floats) -> Floats:
-    out: Floats = 256 * np.exp(-(optical_density(pixels) * scale)) - 1
-    return np.clip(out, 0, 255, out=out)
+    return from_density(optical_density(pixels) * scale)
 
 
 def _seen(pixels: Pixels, hole: Mask | None) -> Pixels:

@@ -16,7 +16,8 @@ from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
-from ..core.appearance import fit_frame, optical_density
+from ..core.appearance import fit_frame
+from ..core.density import optical_density
 from ..core.nuclei import ANY_KIND, Nuclei
 from ..core.tile import Pixels
 

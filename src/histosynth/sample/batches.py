@@ -98,7 +98,11 @@ def paint_items(
         inner = _sub_tick(tick, place, len(groups))
         canonical = _paint([items[index] for index in group], dressed, settings, inner)
         for index, image in zip(group, canonical, strict=True):
-            yield index, items[index].appearance.frame.from_canonical(image)
+            item = items[index]
+            # a completed tile takes its hue from what stands around the hole (core/blend.py)
+            whole = item.condition.context is None
+            look = item.appearance
+            yield index, look.dressed(image) if whole else look.frame.from_canonical(image)
 
 
 def _paint(

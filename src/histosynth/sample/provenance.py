@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 
+from ..core.appearance import Appearance
 from ..core.condition import Condition
 from ..core.nuclei import Nuclei
 from ..core.store import digest
@@ -57,10 +59,7 @@ def describe(
         "mpp": info.mpp if condition.nuclei is None else condition.nuclei.mpp,
         "label": condition.label,
         "nuclei": None if condition.nuclei is None else nuclei_facts(condition.nuclei),
-        "appearance": {
-            "scale": [round(float(value), 6) for value in item.appearance.frame.scale],
-            "style": [round(float(value), 6) for value in item.appearance.style],
-        },
+        "appearance": appearance_facts(item.appearance),
         "context": None
         if condition.context is None
         else {
@@ -92,6 +91,23 @@ def verb_adapter(bundle: Bundle, verb: str) -> str | None:
     """The adapter a verb wears on this bundle, or None where the base paints alone."""
     name = {"synthesize": "global", "complete": "local"}[verb]
     return name if name in adapter_names(bundle.unet) else None
+
+
+def appearance_facts(look: Appearance) -> dict[str, Any]:
+    """Stain, style and hue in plain numbers."""
+    hue = look.hue
+    return {
+        "scale": rounded(look.frame.scale),
+        "style": rounded(look.style),
+        "hue": None
+        if hue is None
+        else {"top": round(hue.top, 6), "hue": rounded(hue.hue.ravel()), "pixels": rounded(hue.pixels)},
+    }
+
+
+def rounded(values: Iterable[float]) -> list[float]:
+    """As plain numbers of six digits after the point."""
+    return [round(float(value), 6) for value in values]
 
 
 def nuclei_facts(nuclei: Nuclei) -> dict[str, Any]:

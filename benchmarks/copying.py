@@ -1,0 +1,87 @@
+"""Are there copies? Nearness of what was made to what was trained on, against that of real tissue."""
+
+import numpy as np
+from crops import corners
+
+from histosynth.core.sheet import contact_sheet
+from histosynth.evaluate.plain import nearest
+from histosynth.prepare.augment import pose
+
+
+def copies(embedder, train, unlabelled_crops, held_out, *, rebuilt, made):
+    """How near to training is what was made, and how near is real tissue of patients it never saw?
+
+    Distance to the nearest training crop in any pose. The bar is the 5th percentile of real tissue, taken
+    twice: from overlapping crops of the validation patients, and, since those are few, from training
+    patients each of whom is compared with all others. Real crops that went through the autoencoder are
+    a control: what blur alone brings nearer.
+
+    Args:
+        train, held_out: examples.
+        unlabelled_crops: of the sources without patients.
+        rebuilt: reconstructions of four crops of each held-out tile.
+        made: draws of the same crops, one draw after the other.
+
+    Returns:
+        Numbers, and a sheet of the nearest pairs.
+    """
+    crops = [c[0] for e in train for c in corners(e, 4)] + unlabelled_crops
+    owners = np.array([e.tile.ref.patient for e in train for _ in range(16)] + [""] * len(unlabelled_crops))
+    known = embedder.embed(np.stack(crops))
+
+    def gaps(images, patients):
+        posed = [np.stack([np.ascontiguousarray(pose(image, k)) for image in images]) for k in range(8)]
+        found = np.full((8, len(images), 2), np.inf)
+        for k, each in enumerate(posed):
+            features = embedder.embed(each)
+            for patient in set(patients):
+                mine, others = np.flatnonzero(patients == patient), np.flatnonzero(owners != patient)
+                distances, rows = nearest(features[mine], known[others])
+                found[k, mine] = np.stack([distances, others[rows]], axis=1)
+        best = found[..., 0].argmin(axis=0)
+        pick = [(*found[k, i], posed[k][i]) for i, k in enumerate(best)]
+        return np.array([distance for distance, *_ in pick]), pick
+
+    names = [e.tile.ref.patient for e in held_out]
+    unseen_patients, made_patients = (
+        np.repeat(names, 16),
+        np.tile(np.repeat(names, 4), len(made) // len(names) // 4),
+    )
+    others = [(c[0], e.tile.ref.patient) for e in train for c in corners(e)]
+    unseen, _ = gaps(np.stack([c[0] for e in held_out for c in corners(e, 4)]), unseen_patients)
+    blurred, _ = gaps(rebuilt, np.repeat(names, 4))
+    other_patients = np.array([patient for _, patient in others])
+    left_out, _ = gaps(np.stack([image for image, _ in others]), other_patients)
+    ours, pairs = gaps(made, made_patients)
+    bars = {
+        "validation_patients": fifth(unseen, unseen_patients),
+        "train_patients_left_out": fifth(left_out, other_patients),
+    }
+    pairs = sorted(pairs, key=lambda pair: pair[0])[:8]
+    rows = [
+        ("made, nearest to training first", [image for *_, image in pairs]),
+        ("its nearest training crop", [crops[int(row)] for _, row, _ in pairs]),
+    ]
+    return {
+        "made_5th_percentile": fifth(ours, made_patients),
+        "real_5th_percentile": bars,
+        "share_below_bar": {name: float((ours < bar["value"]).mean()) for name, bar in bars.items()},
+        "reconstructed_share_below_bar": {
+            name: float((blurred < bar["value"]).mean()) for name, bar in bars.items()
+        },
+        "made_nearest": float(ours.min()), "made_median": float(np.median(ours)),
+        "real_nearest": float(min(unseen.min(), left_out.min())), "real_median": float(np.median(unseen)),
+        "n": len(made),
+    }, contact_sheet(rows)  # fmt: skip
+
+
+def fifth(values, patients, seed=0, draws=1000):
+    """5th percentile with a 95 % bootstrap interval over patients."""
+    groups, random = [values[patients == p] for p in np.unique(patients)], np.random.default_rng(seed)
+    drawn = [
+        np.percentile(np.concatenate([groups[i] for i in random.integers(len(groups), size=len(groups))]), 5)
+        for _ in range(draws)
+    ]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    value = float(np.percentile(values, 5))
+    return {"value": value, "low": float(low), "high": float(high), "n": len(values), "patients": len(groups)}

@@ -1,0 +1,99 @@
+"""Hue, grain and edges: what is painted looks like what stands around it."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from histosynth.core.appearance import measure_appearance
+from histosynth.core.blend import _extended, paste
+from histosynth.core.density import from_density, optical_density
+from histosynth.core.grain import match_grain
+from histosynth.core.hue import LEAST_PX, SHARE, measure_hue
+
+
+def mean_hue(pixels):
+    density = optical_density(pixels.reshape(-1, 3))
+    return (density - density.mean(axis=1, keepdims=True)).mean(axis=0)
+
+
+@pytest.fixture
+def tinted(tile):
+    """The tile with its dense parts turned towards red, at the same density."""
+    density = optical_density(tile)
+    return from_density(density + density.mean(axis=2, keepdims=True) * np.float32([-0.2, 0.1, 0.1]))
+
+
+def test_density_is_undone():
+    levels = np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
+    np.testing.assert_allclose(from_density(optical_density(levels)), levels, atol=1e-3)
+
+
+def test_a_tint_is_taken_back_by_its_share_and_density_stays(tile, tinted):
+    curve = measure_hue(tile.reshape(-1, 3).astype(np.float32))
+    mended = curve.given(tinted)
+    before, after = (np.abs(mean_hue(each) - mean_hue(tile)).max() for each in (tinted, mended))
+    assert after < (1 - SHARE + 0.1) * before
+    np.testing.assert_allclose(optical_density(mended).mean(), optical_density(tinted).mean(), rtol=0.01)
+
+
+def test_a_tile_with_its_own_hue_stays_as_it_is(tile):
+    own = tile.astype(np.float32)
+    np.testing.assert_allclose(measure_hue(own.reshape(-1, 3)).given(own), own, atol=0.1)
+
+
+def test_few_pixels_tell_no_hue(tile):
+    pixels = tile.reshape(-1, 3).astype(np.float32)
+    assert measure_hue(pixels[: LEAST_PX - 1]) is None
+    assert measure_hue(pixels[:LEAST_PX]) is not None
+
+
+def test_an_appearance_gives_hue_and_stain_back(tile, tinted):
+    look = measure_appearance(tile)
+    painted = look.frame.to_canonical(tinted)
+    without, given = look.frame.from_canonical(painted), look.dressed(painted)
+    apart = [np.abs(mean_hue(each) - mean_hue(tile)).max() for each in (without, given)]
+    assert apart[1] < 0.6 * apart[0]
+
+
+def test_lost_grain_is_given_back_by_its_share_and_never_more(tile):
+    known = tile.astype(np.float32)
+    blurred = np.asarray(ndimage.gaussian_filter(known, (0.8, 0.8, 0)))
+    outside = np.full(tile.shape[:2], 99.0)
+
+    def grain(image):
+        return float((image - ndimage.gaussian_filter(image, (1, 1, 0))).std())
+
+    assert grain(blurred) < grain(match_grain(known, blurred, outside)) <= grain(known)
+    np.testing.assert_array_equal(match_grain(known, known, outside), known)
+    np.testing.assert_array_equal(match_grain(blurred, known, outside), known)  # never taken away
+    np.testing.assert_array_equal(match_grain(known, blurred, np.zeros_like(outside)), blurred)
+
+
+def test_a_step_of_the_painting_at_the_edge_is_halved():
+    known = np.full((160, 160, 3), 200, np.uint8)
+    hole = np.zeros((160, 160), bool)
+    hole[40:120, 40:120] = True
+    painted = np.where(hole[..., None], 170.0, 200.0).astype(np.float32).repeat(3, axis=2)[..., :3]
+    out = paste(known, painted, hole).astype(float)
+    assert abs(200 - out[41:44, 60:100].mean()) < 18
+    assert abs(170 - out[75:85, 75:85].mean()) < 2
+    assert (out[~hole] == 200).all()
+
+
+def test_values_on_a_ring_reach_everywhere_and_stay_in_range():
+    ring = np.zeros((101, 90), bool)
+    ring[50, 20:70] = True
+    values = np.where(ring[..., None], np.float32([10, -5, 0]), 99).astype(np.float32)
+    spread = _extended(values, ring)
+    np.testing.assert_allclose(spread[ring], np.broadcast_to([10, -5, 0], (50, 3)), atol=0.01)
+    np.testing.assert_allclose(spread[30, 45], [10, -5, 0], atol=0.01)
+
+
+@pytest.mark.parametrize("side", [40, 129])
+def test_tiny_and_odd_tiles_are_pasted_too(side):
+    random = np.random.default_rng(0)
+    known = random.integers(0, 256, (side, side, 3)).astype(np.uint8)
+    hole = np.zeros((side, side), bool)
+    hole[1:-1, 1:-1] = True
+    out = paste(known, known.astype(np.float32), hole)
+    assert (out[~hole] == known[~hole]).all()
