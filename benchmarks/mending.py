@@ -77,6 +77,8 @@ def mending(embedder, crops, others, *, how, draws):
         each = [embedder.distance(np.stack(made[name]), real, hole) for made in drawn]
         distances[name] = np.mean(each, axis=0)
     edges = {name: edge_steps(np.stack(images), hole) for name, images in {**ways, "real": real}.items()}
+    for name in drawn[0]:
+        edges[name] = np.mean([edge_steps(np.stack(made[name]), hole) for made in drawn], axis=0)
     ours = np.stack([image for made in drawn for image in made["ours"]])
     outside = int(np.abs(ours[:, ~hole].astype(int) - np.tile(real, (draws, 1, 1, 1))[:, ~hole]).max())
     return ways, distances, edges, hole, outside

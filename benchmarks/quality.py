@@ -7,8 +7,8 @@ brca-m2c, each beside its floor or baseline; writes quality.json, a table and co
 
 The validation patients were never trained on, but settings were chosen on them: read the numbers as
 such. The floor is the distance between real tiles of *different* patients. What is made is given the
-stain and the nuclei of the very tile it is compared with, so it can come below that floor; the distance
-between halves of the *same* tiles stands beside it.
+nuclei, the stain and the hue of the very tile it is compared with, so it can come below that floor; the
+distance between halves of the *same* tiles stands beside it.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def source(members: str) -> TileSource:
 
 
 def reconstruct(bundle, crops):
-    """Through the autoencoder and back, by way of the canonical stain as in use."""
+    """Through the autoencoder and back, by way of the canonical stain; no hue is given back."""
     out = []
     for pixels, _, whole in crops:
         frame = hs.measure_appearance(whole).frame

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from histosynth.core.appearance import measure_appearance
-from histosynth.core.blend import _extended, paste
+from histosynth.core.blend import ACROSS, _blurred, _extended, paste
 from histosynth.core.density import from_density, optical_density
 from histosynth.core.grain import match_grain
 from histosynth.core.hue import LEAST_PX, SHARE, measure_hue
@@ -50,7 +50,7 @@ def test_few_pixels_tell_no_hue(tile):
 def test_an_appearance_gives_hue_and_stain_back(tile, tinted):
     look = measure_appearance(tile)
     painted = look.frame.to_canonical(tinted)
-    without, given = look.frame.from_canonical(painted), look.dressed(painted)
+    without, given = look.frame.from_canonical(painted), look.restained(painted)
     apart = [np.abs(mean_hue(each) - mean_hue(tile)).max() for each in (without, given)]
     assert apart[1] < 0.6 * apart[0]
 
@@ -69,13 +69,13 @@ def test_lost_grain_is_given_back_by_its_share_and_never_more(tile):
     np.testing.assert_array_equal(match_grain(known, blurred, np.zeros_like(outside)), blurred)
 
 
-def test_a_step_of_the_painting_at_the_edge_is_halved():
+def test_a_step_of_the_painting_at_the_edge_is_lessened_by_its_share():
     known = np.full((160, 160, 3), 200, np.uint8)
     hole = np.zeros((160, 160), bool)
     hole[40:120, 40:120] = True
     painted = np.where(hole[..., None], 170.0, 200.0).astype(np.float32).repeat(3, axis=2)[..., :3]
     out = paste(known, painted, hole).astype(float)
-    assert abs(200 - out[41:44, 60:100].mean()) < 18
+    assert 200 - out[41:44, 60:100].mean() == pytest.approx(30 * (1 - ACROSS), abs=3)
     assert abs(170 - out[75:85, 75:85].mean()) < 2
     assert (out[~hole] == 200).all()
 
@@ -97,3 +97,51 @@ def test_tiny_and_odd_tiles_are_pasted_too(side):
     hole[1:-1, 1:-1] = True
     out = paste(known, known.astype(np.float32), hole)
     assert (out[~hole] == known[~hole]).all()
+    flat = np.full_like(known, 90)
+    assert (paste(flat, flat.astype(np.float32), hole) == flat).all()
+
+
+@pytest.mark.parametrize("shape", [(99, 130), (64, 47)])
+def test_wide_blurs_on_a_coarse_grid_are_nearly_those_on_the_fine_one(shape):
+    random = np.random.default_rng(1)
+    weight = (random.random(shape) < 0.3).astype(np.float32)
+    image = np.dstack([random.uniform(0, 255, shape).astype(np.float32) * weight, weight])
+    fine, coarse = ndimage.gaussian_filter(image, (12, 12, 0), truncate=3), _blurred(image, 12.0)
+    assert np.abs(coarse[..., 0] / coarse[..., 1] - fine[..., 0] / fine[..., 1]).max() < 4
+
+
+def holes(shape):
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    square = (abs(rows - shape[0] // 2) < 32) & (abs(columns - shape[1] // 2) < 32)
+    return {"square": square, "stripes": (columns // 8 % 2 == 0) & (rows > 8)}
+
+
+@pytest.mark.parametrize("name", ["square", "stripes"])
+def test_what_stands_in_the_hole_changes_nothing(tile, name):
+    hole = holes(tile.shape)[name]
+    painted = np.asarray(ndimage.gaussian_filter(tile.astype(np.float32), (0.6, 0.6, 0)))
+    random = np.random.default_rng(2).integers(0, 256, tile.shape).astype(np.uint8)
+    results = []
+    for filler in (np.zeros_like(tile), np.full_like(tile, 255), random):
+        known = np.where(hole[..., None], filler, tile)
+        results.append(paste(known, painted, hole)[hole])
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_a_tint_inside_only_is_not_put_back_at_the_edge(tile):
+    hole = holes(tile.shape)["square"]
+    density = optical_density(tile)
+    tinted = from_density(density - hole[..., None] * np.float32([0.06, 0, 0]))
+    out, plain = (paste(tile, each, hole) for each in (tinted, tile.astype(np.float32)))
+    off = optical_density(out)[..., 0] - optical_density(plain)[..., 0]
+    depth = ndimage.distance_transform_edt(hole)
+    near, deep = hole & (depth <= 6), depth > 24
+    assert abs(off[near].mean()) < 0.045 and abs(off[deep].mean()) < 0.045
+    assert abs(off[near].mean()) <= abs(off[deep].mean()) + 0.005
+
+
+def test_a_perfect_filling_is_hardly_changed(tile):
+    hole = holes(tile.shape)["square"]
+    out = paste(tile, tile.astype(np.float32), hole).astype(float)
+    assert np.abs(out - tile).mean(axis=2)[hole].mean() < 8

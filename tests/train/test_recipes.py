@@ -1,4 +1,4 @@
-"""The recipes that ship are recipes, and run on a fresh clone."""
+"""The recipes that ship are recipes, and start from what ships."""
 
 from pathlib import Path
 

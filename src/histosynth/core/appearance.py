@@ -3,8 +3,8 @@
 Stains vary more between laboratories than tissue does between patients, and a model that has
 seen a few dozen of them cannot be asked for another. So most of colour is taken out of its
 hands: a `StainFrame` scales optical density per channel to a canonical stain and back, the
-network works in canonical stain only, and density and colour balance of a rare stain return
-exactly because they never went through the network. What three numbers cannot carry (contrast,
+network works in canonical stain only, and its scales return exactly because they never went
+through the network. What three numbers cannot carry (contrast,
 hue, focus, how much glass) goes to the network as a short `style` vector, and the mean hue of each density is
 given back after painting (`hue`).
 
@@ -83,7 +83,7 @@ class Appearance:
     style: Floats
     hue: HueCurve | None = None
 
-    def dressed(self, canonical: Floats) -> Floats:
+    def restained(self, canonical: Floats) -> Floats:
         """A painting (..., 3) in canonical stain, in [0, 255] => in this appearance, float32."""
         return self.frame.from_canonical(canonical if self.hue is None else self.hue.given(canonical))
 

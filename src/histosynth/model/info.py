@@ -29,7 +29,7 @@ class PaletteEntry:
 
     @property
     def appearance(self) -> Appearance:
-        """As an appearance."""
+        """As an appearance; its hue is left to the network."""
         return Appearance(StainFrame(self.scale), np.array(self.style, np.float32))
 
 

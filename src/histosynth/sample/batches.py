@@ -98,11 +98,7 @@ def paint_items(
         inner = _sub_tick(tick, place, len(groups))
         canonical = _paint([items[index] for index in group], dressed, settings, inner)
         for index, image in zip(group, canonical, strict=True):
-            item = items[index]
-            # a completed tile takes its hue from what stands around the hole (core/blend.py)
-            whole = item.condition.context is None
-            look = item.appearance
-            yield index, look.dressed(image) if whole else look.frame.from_canonical(image)
+            yield index, items[index].appearance.restained(image)
 
 
 def _paint(

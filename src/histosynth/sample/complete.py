@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ..core.appearance import measure_appearance
 from ..core.blend import paste
@@ -50,7 +51,8 @@ def complete(
         context = _context(condition)
         check_condition(condition, bundle.info)
         bundle.label_index(condition.label)
-        appearance = measure_appearance(context.pixels, context.hole)
+        # hue is matched when the hole is pasted, on both sides of its edge (core/blend.py)
+        appearance = replace(measure_appearance(context.pixels, context.hole), hue=None)
         keys.append(condition_key(condition))
         items.append(Item(condition, appearance, item_generator(seed, keys[-1])))
     painted = paint_items(bundle, items, adapter=ADAPTER, settings=settings, batch=batch, tick=tick)
