@@ -89,6 +89,15 @@ def test_sixteen_bits_a_channel_are_refused(tmp_path, name):
         read_rgb(tmp_path / name)
 
 
+def test_offsets_in_a_file_are_not_taken_for_bits(tmp_path, tile):
+    """Pillow tells raw mode, compression and offsets in one tuple; an offset may well hold a 16."""
+    for spare in range(0, 300, 7):
+        Image.fromarray(tile).save(
+            tmp_path / "a.tif", compression="tiff_adobe_deflate", description="x" * spare
+        )
+        assert read_rgb(tmp_path / "a.tif").shape == tile.shape
+
+
 def test_only_formats_that_start_no_program_are_opened(tmp_path):
     (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n")
     with pytest.raises(UnreadableImage, match="no known picture format"):

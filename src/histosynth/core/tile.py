@@ -86,9 +86,8 @@ def read_rgb(path: Path | str) -> Pixels:
     with _open(path) as image:
         if image.mode != "RGB":
             raise NotRGB(str(path), *_other_mode(image))
-        if any(
-            "16" in str(tile[3]) for tile in getattr(image, "tile", ())
-        ):  # Pillow would drop the lower eight bits
+        # Pillow would drop the lower eight bits
+        if any("16" in _raw_mode(part[3]) for part in getattr(image, "tile", ())):
             raise NotRGB(str(path), "a picture with more than 8 bits per channel", "Convert it to 8-bit RGB.")
         return np.array(_load(path, image), dtype=np.uint8)
 
@@ -154,6 +153,11 @@ def _load(path: Path, image: Image.Image) -> Image.Image:
     except (OSError, *_DAMAGED) as error:
         raise UnreadableImage(path, str(error)) from error
     return image
+
+
+def _raw_mode(arguments: object) -> str:
+    """How pixels lie in the file, e.g. `RGB;16B`, of all that Pillow tells its decoder."""
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
 
 
 def _other_mode(image: Image.Image) -> tuple[str, str]:
