@@ -4,9 +4,8 @@ Stains vary more between laboratories than tissue does between patients, and a m
 seen a few dozen of them cannot be asked for another. So most of colour is taken out of its
 hands: a `StainFrame` scales optical density per channel to a canonical stain and back, the
 network works in canonical stain only, and its scales return exactly because they never went
-through the network. What three numbers cannot carry (contrast,
-hue, focus, how much glass) goes to the network as a short `style` vector, and the mean hue of each density is
-given back after painting (`hue`).
+through the network. What three numbers cannot carry (contrast, hue, focus, how much glass) goes to
+the network as a short `style` vector, and the mean hue of each density is given back after painting.
 
 Why a scale per channel and not a full stain matrix: tried on 90 tiles, Macenko's matrix and moment
 matching both turn single tiles orange or blue (docs/log.md); three scales never do, leave glass

@@ -20,7 +20,7 @@ COARSE = 4
 ACROSS = 0.25
 """Share of the offset that is taken across the edge (known outside, painted inside); the rest compares known
 and painted at the same pixels outside. Chosen so that colours change across a hole's edge about as much as
-across the same line in real tissue: 1.13 of it at 0, 0.77 at 0.5, 0.48 at 1 (docs/log.md)."""
+across the same line in real tissue: 0.97 of it (docs/log.md)."""
 
 
 def paste(known: Pixels, painted: Floats, hole: Mask) -> Pixels:
