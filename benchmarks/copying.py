@@ -2,6 +2,7 @@
 
 import numpy as np
 from crops import corners
+from intervals import fifth, share_below
 
 from histosynth.core.sheet import contact_sheet
 from histosynth.evaluate.plain import nearest
@@ -43,10 +44,8 @@ def copies(embedder, train, unlabelled_crops, held_out, *, rebuilt, made):
         return np.array([distance for distance, *_ in pick]), pick
 
     names = [e.tile.ref.patient for e in held_out]
-    unseen_patients, made_patients = (
-        np.repeat(names, 16),
-        np.tile(np.repeat(names, 4), len(made) // len(names) // 4),
-    )
+    unseen_patients = np.repeat(names, 16)
+    made_patients = np.tile(np.repeat(names, 4), len(made) // (4 * len(names)))
     others = [(c[0], e.tile.ref.patient) for e in train for c in corners(e)]
     unseen, _ = gaps(np.stack([c[0] for e in held_out for c in corners(e, 4)]), unseen_patients)
     blurred, _ = gaps(rebuilt, np.repeat(names, 4))
@@ -76,32 +75,3 @@ def copies(embedder, train, unlabelled_crops, held_out, *, rebuilt, made):
         "real_nearest": float(unseen.min()), "real_median": float(np.median(unseen)),
         "n": len(made),
     }, contact_sheet(rows)  # fmt: skip
-
-
-def fifth(values, patients, seed=0, draws=1000):
-    """5th percentile with a 95 % bootstrap interval over patients."""
-    groups, random = [values[patients == p] for p in np.unique(patients)], np.random.default_rng(seed)
-    drawn = [
-        np.percentile(np.concatenate([groups[i] for i in random.integers(len(groups), size=len(groups))]), 5)
-        for _ in range(draws)
-    ]
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    value = float(np.percentile(values, 5))
-    return {"value": value, "low": float(low), "high": float(high), "n": len(values), "patients": len(groups)}
-
-
-def share_below(values, owners, real, real_owners, seed=0, draws=1000):
-    """Share of `values` below the 5th percentile of `real`; 95 % bootstrap over the patients of both."""
-    random = np.random.default_rng(seed)
-
-    def groups(numbers, patients):
-        return [numbers[patients == p] for p in np.unique(patients)]
-
-    def again(parts):
-        return np.concatenate([parts[i] for i in random.integers(len(parts), size=len(parts))])
-
-    ours, bars = groups(values, owners), groups(real, real_owners)
-    drawn = [float((again(ours) < np.percentile(again(bars), 5)).mean()) for _ in range(draws)]
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    value = float((values < np.percentile(real, 5)).mean())
-    return {"value": value, "low": float(low), "high": float(high), "n": len(values)}

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from copying import copies
 from crops import UNLABELLED, corners, unlabelled
+from intervals import interval, ratio
 from mending import mending
 from PIL import Image
 from squeezenet import SqueezeNet
@@ -57,34 +58,6 @@ def reconstruct(bundle, crops):
 def psnr(first, second):
     error = ((first.astype(float) - second.astype(float)) ** 2).mean(axis=(1, 2, 3))
     return 10 * np.log10(255**2 / error)
-
-
-def interval(values, patients, seed=0, draws=1000):
-    """Mean with a 95 % bootstrap interval over patients."""
-    values, patients = np.asarray(values, float), np.asarray(patients)
-    groups = [values[patients == p] for p in np.unique(patients)]
-    random = np.random.default_rng(seed)
-    means = [
-        np.mean(np.concatenate([groups[i] for i in random.integers(len(groups), size=len(groups))]))
-        for _ in range(draws)
-    ]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return {"value": float(values.mean()), "low": float(low), "high": float(high), "n": len(values)}
-
-
-def ratio(above, below, patients, seed=0, draws=1000):
-    """Ratio of two means with a 95 % bootstrap interval over patients."""
-    above, below, patients = (np.asarray(each) for each in (above, below, patients))
-    names, random = np.unique(patients), np.random.default_rng(seed)
-    sums = np.array([[above[patients == p].sum(), below[patients == p].sum()] for p in names], float)
-    drawn = sums[random.integers(len(names), size=(draws, len(names)))].sum(axis=1)
-    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], [2.5, 97.5])
-    return {
-        "value": float(above.sum() / below.sum()),
-        "low": float(low),
-        "high": float(high),
-        "n": len(above),
-    }
 
 
 def realism(embedder, real, made, train_groups):

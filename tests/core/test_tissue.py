@@ -71,7 +71,7 @@ def test_drawn_holes_leave_tissue_unless_asked_to_take_all():
     assert 0.18 < np.mean(full) < 0.32
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000))
 def test_known_pixels_are_equal_bit_for_bit(seed):
     random = np.random.default_rng(seed)

@@ -161,6 +161,15 @@ def test_the_recipe_says_what_was_made_from_what(bundle):
     assert recipe["bundle"]["name"] == "tiny" and len(recipe["bundle"]["sha256"]) == 64
 
 
+def test_a_recipe_tells_a_hue_only_where_it_was_given(bundle, tile):
+    hole = np.zeros(tile.shape[:2], bool)
+    hole[40:80, 40:80] = True
+    told = hs.synthesize(cells(), appearance=tile, bundle=bundle)[0].recipe["appearance"]["hue"]
+    assert told["top"] >= 0.3 and len(told["hue"]) == 3 * len(told["pixels"])
+    assert hs.synthesize(cells(), bundle=bundle)[0].recipe["appearance"]["hue"] is None  # of the palette
+    assert hs.complete(tile, hole, bundle=bundle).recipe["appearance"]["hue"] is None  # matched in pasting
+
+
 @pytest.mark.parametrize("size", [(136, 128), (131, 133)])
 def test_complete_keeps_known_pixels_bit_for_bit_and_paints_the_hole(bundle, size):
     height, width = size
