@@ -52,6 +52,14 @@ def table(quality: dict) -> str:
             for key, value in quality.get("edge", {}).items()
             if key in ("ours", "ours_without_nuclei", "mirrored", "other_real_tissue")
         ),
+        *(
+            (
+                f"fibres keep their direction over a hole's edge, 1 all of them: {key.replace('_', ' ')}",
+                told(value),
+            )
+            for key, value in quality.get("fibres", {}).items()
+            if key in ("real", "ours", "ours_without_nuclei", "ours_from_noise", "other_real_tissue")
+        ),
         ("nearest training crop, 5th percentile: made tiles", told(copies["made_5th_percentile"])),
         *(
             (f"the same, real: {WHOSE[name]} ({bar['n']} crops of {bar['patients']} patients)", told(bar))

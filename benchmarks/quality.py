@@ -174,22 +174,25 @@ def main() -> None:
     ]
     if not args.no_holes:
         others = [corner[0] for example in train[:: len(train) // 8][:8] for corner in corners(example)]
-        ways, distances, edges, hole, outside = mending(embedder, crops, others, how=how, draws=DRAWS)
+        ways, distances, edges, fibres, hole, outside = mending(embedder, crops, others, how=how, draws=DRAWS)
         result["mending"] = {name: interval(values, patients) for name, values in distances.items()}
         for other in [name for name in ways if name != "ours"]:
             told = ratio(distances["ours"], distances[other], patients)
             result["mending"][f"ratio_to_{other}"] = told
-            if other != "ours_without_nuclei":
+            if not other.startswith("ours"):
                 bare = ratio(distances["ours_without_nuclei"], distances[other], patients)
                 result["mending"][f"without_nuclei_to_{other}"] = bare
         result["mending"]["largest_change_outside"] = outside
         result["edge"] = {
             name: ratio(steps, edges["real"], patients) for name, steps in edges.items() if name != "real"
         }
+        result["fibres"] = {name: ratio(*sums.T, patients) for name, sums in fibres.items()}
         rows += [
             ("hole", [punch(real[i], hole) for i in first]),
             ("local: completed with nuclei", [ways["ours"][i] for i in first]),
             ("local: completed without nuclei", [ways["ours_without_nuclei"][i] for i in first]),
+            ("local: from noise alone, not from copied tissue", [ways["ours_from_noise"][i] for i in first]),
+            ("copied tissue alone", [ways["copied_tissue"][i] for i in first]),
             ("Telea", [ways["telea"][i] for i in first]),
             ("mirrored known tissue", [ways["mirrored"][i] for i in first]),
         ]

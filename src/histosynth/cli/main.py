@@ -117,6 +117,9 @@ def complete(
     guidance: Annotated[
         float | None, typer.Option(help="1 as trained; above 1 stricter with the nuclei.")
     ] = None,
+    exemplar: Annotated[
+        bool, typer.Option(help="Start from tissue copied from around the hole, or from noise alone.")
+    ] = True,
     bundle: BundlePath = None,
     batch: Batch = 8,
     as_json: Json = False,
@@ -128,7 +131,7 @@ def complete(
     """
     ask = {
         "mpp": mpp, "kinds": kinds, "label": label, "seed": seed,
-        "steps": steps, "guidance": guidance, "batch": batch,
+        "steps": steps, "guidance": guidance, "batch": batch, "exemplar": exemplar,
     }  # fmt: skip
     verbs.complete(image, hole, out, nuclei, ask=ask, bundle=bundle, output=Output(as_json, quiet))
 

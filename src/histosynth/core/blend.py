@@ -23,7 +23,9 @@ and painted at the same pixels outside. Chosen so that colours change across a h
 across the same line in real tissue: 0.97 of it (docs/log.md)."""
 
 
-def paste(known: Pixels, painted: Floats, hole: Mask) -> Pixels:
+def paste(
+    known: Pixels, painted: Floats, hole: Mask, *, copied: tuple[Pixels, Floats] | None = None
+) -> Pixels:
     """Put painted tissue into the hole of a tile.
 
     The painting covers known tissue too, which tells its grain; known tissue tells the hue. Both are
@@ -35,6 +37,7 @@ def paste(known: Pixels, painted: Floats, hole: Mask) -> Pixels:
         known: (H, W, 3) uint8; returned unchanged outside the hole.
         painted: (H, W, 3) float32 in [0, 255], the whole tile.
         hole: (H, W) bool.
+        copied: (H, W, 3) uint8 and (H, W) in [0, 1]: tissue that is right as it is, and its share.
 
     Returns:
         (H, W, 3) uint8, equal to `known` wherever `hole` is False.
@@ -60,6 +63,9 @@ def paste(known: Pixels, painted: Floats, hole: Mask) -> Pixels:
         fade = 0.5 + 0.5 * np.cos(np.pi * np.clip(depth / BAND_PX, 0, 1))
         band = hole & (depth <= BAND_PX)
         filled[band] += (offset * fade[..., None].astype(np.float32))[band]
+    if copied is not None:
+        kept, share = copied
+        filled += share[..., None] * (kept - filled)
     out[hole] = filled[hole].round().clip(0, 255).astype(np.uint8)
     return out
 

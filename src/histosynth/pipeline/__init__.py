@@ -8,6 +8,8 @@ noise(seed, item) ──► solver ◄── Denoiser (base + adapter)  at every
         clean latents ──► autoencoder ──► canonical stain ──► the reference's stain
                                                                    │
 complete only:   known pixels + hole ──► paste (bit for bit outside) ◄┘
+                        │
+                        └──► tissue copied into the hole, which the solver starts from
 """
 
 from __future__ import annotations
@@ -125,6 +127,7 @@ def complete(
     seed: int = 0,
     steps: int | None = None,
     guidance: float | None = None,
+    exemplar: bool = True,
     bundle: Bundle | None = None,
 ) -> Synthetic:
     """Paint the hole of a tile; every pixel outside it stays as it is.
@@ -137,6 +140,8 @@ def complete(
         seed: the same seed gives the same picture.
         steps: solver steps; None: the bundle's default.
         guidance: 1 as trained, above 1 stricter with the nuclei; None: the bundle's default.
+        exemplar: start from tissue copied from around the hole (core/exemplar.py), which carries fibres and
+            ground over its edge; False: from noise alone.
         bundle: from `open_bundle`; None: the compact one.
     """
     from ..sample.complete import complete as paint
@@ -146,7 +151,7 @@ def complete(
     check_rgb(image, "image")
     context = Context(image.copy(), _as_mask(hole))
     condition = Condition(nuclei, (image.shape[1], image.shape[0]), label, context)
-    settings = settings_for(bundle, "complete", steps, guidance)
+    settings = replace(settings_for(bundle, "complete", steps, guidance), exemplar=exemplar)
     ((_, picture),) = paint(bundle, [condition], seed=seed, settings=settings, batch=1)
     return picture
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Ask:
     steps: int | None = None
     guidance: float | None = None
     batch: int = 8
+    exemplar: bool = True
 
 
 def read_kind_map(path: Path | None) -> dict[str, str]:
@@ -153,7 +154,7 @@ def complete_files(
         )
     mapping, bundle = read_kind_map(ask.kinds), open_bundle(path)
     mpp = _scale(ask, bundle)
-    settings = settings_for(bundle, "complete", ask.steps, ask.guidance)
+    settings = replace(settings_for(bundle, "complete", ask.steps, ask.guidance), exemplar=ask.exemplar)
     bundle.label_index(ask.label)
     outcome, ready = Outcome(), []
     for file, mask, points, target in zip(images, holes, cells, targets, strict=True):

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..core.appearance import Appearance
 from ..core.condition import Condition
 from ..core.errors import BadWeights, ScaleMismatch, UnknownKinds
 from ..core.geometry import check_size
 from ..core.nuclei import ANY, ANY_KIND
+from ..model import autoencoder as ae
 from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
 from ..model.info import BundleInfo
@@ -22,6 +25,7 @@ from ..model.maps import make_maps, style_vector
 from .exact import most_together, same_alone
 from .painter import Settings, decode_canonical, paint_latents
 from .solver import Tick, item_noise
+from .start import Start, start_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +82,7 @@ def paint_items(
     settings: Settings,
     batch: int,
     tick: Tick | None = None,
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
+) -> Iterator[tuple[int, NDArray[np.float32], Start | None]]:
     """Paint items in batches of one size, and yield each as soon as it is there.
 
     Args:
@@ -90,19 +94,30 @@ def paint_items(
         tick: told (done, total) solver steps over all batches.
 
     Yields:
-        (index of the item, (H, W, 3) float32 in [0, 255] in the item's own stain).
+        (index of the item, (H, W, 3) float32 in [0, 255] in the item's own stain, what it started from if
+        not from noise).
     """
     dressed = bundle.dressed(adapter)
     groups = list(_groups(items, dressed, batch, passes=1 if settings.guidance == 1 else 2))
     for place, group in enumerate(groups):
         inner = _sub_tick(tick, place, len(groups))
-        canonical = _paint([items[index] for index in group], dressed, settings, inner)
-        for index, image in zip(group, canonical, strict=True):
-            yield index, items[index].appearance.restained(image)
+        chosen = [items[index] for index in group]
+        starts = [_start(item) if settings.exemplar else None for item in chosen]
+        canonical = _paint(chosen, starts, dressed, settings, inner)
+        for index, image, start in zip(group, canonical, starts, strict=True):
+            yield index, items[index].appearance.restained(image), start
+
+
+def _start(item: Item) -> Start | None:
+    return start_of(item.condition, item.generator.initial_seed())
 
 
 def _paint(
-    items: Sequence[Item], bundle: Bundle, settings: Settings, tick: Tick | None
+    items: Sequence[Item],
+    starts: Sequence[Start | None],
+    bundle: Bundle,
+    settings: Settings,
+    tick: Tick | None,
 ) -> NDArray[np.float32]:
     info, size = bundle.info, items[0].condition.size
     contexts = [item.condition.context for item in items]
@@ -130,11 +145,34 @@ def _paint(
     ]
     shape = (len(info.latent_mean), maps.hole.shape[-2] // FACTOR, maps.hole.shape[-1] // FACTOR)
     noise = item_noise(shape, [item.generator for item in items])
-    latents = paint_latents(bundle, maps, torch.stack(vectors), noise, settings, tick=tick)
+    start = _started(items, starts, bundle, shape)
+    latents = paint_latents(bundle, maps, torch.stack(vectors), noise, settings, start=start, tick=tick)
     pixels: NDArray[np.float32] = decode_canonical(bundle, latents).numpy()[:, : size[1], : size[0]]
     if not np.isfinite(pixels).all():
         raise BadWeights(bundle.folder or Path(info.name), "what it paints is not all numbers")
     return pixels
+
+
+@torch.inference_mode()
+def _started(
+    items: Sequence[Item], starts: Sequence[Start | None], bundle: Bundle, shape: tuple[int, int, int]
+) -> tuple[Tensor, Tensor] | None:
+    """Latents (B, C, h, w) and times (B, 1, h, w) of the items' starts; None if all start from noise."""
+    if not any(starts):
+        return None
+    latents, times = torch.zeros(len(items), *shape), torch.ones(len(items), 1, *shape[1:])
+    for index, (item, start) in enumerate(zip(items, starts, strict=True)):
+        if start is None:
+            continue
+        signal = ae.to_signal(torch.from_numpy(item.appearance.frame.to_canonical(start.pixels)))[None]
+        bottom, right = (
+            FACTOR * cells - side for cells, side in zip(shape[1:], signal.shape[2:], strict=True)
+        )
+        signal = F.pad(signal, (0, right, 0, bottom), mode="replicate")
+        latents[index] = bundle.standardise(ae.encode(bundle.autoencoder, signal))[0].cpu()
+        rows, columns = start.times.shape  # what is added to fill the grid starts from noise
+        times[index, 0, :rows, :columns] = torch.from_numpy(start.times)
+    return latents, times
 
 
 def _groups(items: Sequence[Item], bundle: Bundle, batch: int, *, passes: int) -> Iterator[list[int]]:

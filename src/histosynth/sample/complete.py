@@ -29,8 +29,9 @@ def complete(
 ) -> Iterator[tuple[int, Synthetic]]:
     """Paint the hole of each condition's context.
 
-    Stain and style are measured on the known pixels. Sides may be of any length from the bundle's
-    least to its most. Outside the hole the result equals the input.
+    Stain and style are measured on the known pixels, and the hole starts from tissue copied from them
+    (`start.py`). Sides may be of any length from the bundle's least to its most. Outside the hole the
+    result equals the input.
 
     Args:
         bundle: loaded networks.
@@ -56,9 +57,10 @@ def complete(
         keys.append(condition_key(condition))
         items.append(Item(condition, appearance, item_generator(seed, keys[-1])))
     painted = paint_items(bundle, items, adapter=ADAPTER, settings=settings, batch=batch, tick=tick)
-    for index, pixels in painted:
+    for index, pixels, start in painted:
         context = _context(conditions[index])
-        image = paste(context.pixels, pixels, context.hole)
+        copied = None if start is None else (start.pixels, start.ground)
+        image = paste(context.pixels, pixels, context.hole, copied=copied)
         recipe = describe(
             bundle,
             items[index],

@@ -12,6 +12,7 @@ from ..model.bundle import Bundle
 from ..model.prediction import flow_level
 from ..model.structure import StructureFeatures, StructureMaps
 from .solver import Denoise, Tick, guided, solve
+from .start import held
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Settings:
         solver: one of `solver.SOLVERS`.
         shift: above 1 spends more steps at high noise.
         guidance_span: times, 1 all noise and 0 none, between which guidance works.
+        exemplar: a hole starts from tissue copied from around it; see `sample/start.py`.
     """
 
     steps: int = 20
@@ -31,6 +33,7 @@ class Settings:
     solver: str = "dpm"
     shift: float = 1.0
     guidance_span: tuple[float, float] = (0.0, 1.0)
+    exemplar: bool = True
 
 
 @torch.inference_mode()
@@ -41,6 +44,7 @@ def paint_latents(
     noise: Tensor,
     settings: Settings,
     *,
+    start: tuple[Tensor, Tensor] | None = None,
     tick: Tick | None = None,
 ) -> Tensor:
     """Sample clean standardised latents (B, C, h, w) with whatever adapter the base wears.
@@ -51,6 +55,7 @@ def paint_latents(
         style: (B, S) from `model.maps.style_vector`.
         noise: (B, C, h, w) unit normal.
         settings: steps, guidance, solver.
+        start: latents (B, C, h, w) to start from, and the times (B, 1, h, w) at which each cell leaves them.
         tick: told (done, total).
     """
     denoiser, device = bundle.denoiser, bundle.device
@@ -64,8 +69,11 @@ def paint_latents(
     if settings.guidance != 1:
         untold = bundle.structure(maps.without_nuclei())
         both = follow(features.joined(untold), torch.cat([style, style]))
+    denoise = guided(conditional, both, settings.guidance, settings.guidance_span)
+    if start is not None:
+        denoise = held(denoise, *(each.to(device) for each in start))
     return solve(
-        guided(conditional, both, settings.guidance, settings.guidance_span),
+        denoise,
         noise.to(device),
         steps=settings.steps,
         solver=settings.solver,

@@ -54,6 +54,7 @@ def describe(
             "guidance_span": list(settings.guidance_span),
             "solver": settings.solver,
             "shift": settings.shift,
+            **({} if condition.context is None else {"exemplar": settings.exemplar}),
         },
         "size": [width, height],
         "mpp": info.mpp if condition.nuclei is None else condition.nuclei.mpp,

@@ -61,7 +61,7 @@ def synthesize(
         for index, variant in places
     ]
     painted = paint_items(bundle, items, adapter=ADAPTER, settings=settings, batch=batch, tick=tick)
-    for number, pixels in painted:
+    for number, pixels, _ in painted:
         index, variant = places[number]
         recipe: dict[str, Any] = describe(
             bundle,

@@ -1,0 +1,97 @@
+"""Where completion starts: tissue copied into the hole, and when each cell leaves it.
+
+A cell at time t of the flow holds (1 - t) parts of what it will be and t parts of noise. Cells start from
+copied tissue at a time of their own, as an edit starts from a picture in SDEdit (Meng et al. 2022): ground
+late, so that its fibres, its mucin and its grain are those around the hole; nuclei early, so that they are
+the model's own, where they were asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from ..core.condition import Condition
+from ..core.exemplar import copy_into
+from ..core.nuclei import Nuclei
+from ..core.tile import Pixels
+from ..model import autoencoder as ae
+from .solver import Denoise
+
+NUCLEI_TIME, GROUND_TIME = 0.9, 0.2
+"""Times, 1 all noise, at which cells with nuclei and cells of plain ground leave the copied tissue."""
+NEAR_PX, FAR_PX = 8.0, 16.0
+"""A cell this near to a nucleus' centre starts as nuclei do, one this far as ground does."""
+KEPT_PX = 24.0
+"""From `FAR_PX` to here the copied pixels themselves come in: ground keeps its grain."""
+UNTOLD_TIME = 0.8
+"""Time for all cells where no nuclei are told: copied nuclei should not come back whole."""
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What one item starts from.
+
+    Attributes:
+        pixels: (H, W, 3) uint8, copied tissue in the hole, known tissue elsewhere.
+        times: (ceil(H / 8), ceil(W / 8)) float32 in [0, 1], when each cell leaves it.
+        ground: (H, W) float32 in [0, 1], 1 where the copied pixels themselves are kept.
+    """
+
+    pixels: Pixels
+    times: NDArray[np.float32]
+    ground: NDArray[np.float32]
+
+
+def start_of(condition: Condition, seed: int) -> Start | None:
+    """The start of a completion; None where too little tissue is known to copy from."""
+    context = condition.context
+    if context is None:
+        return None
+    filled = copy_into(context.pixels, context.hole, condition.nuclei, seed=seed)
+    if filled is None:
+        return None
+    height, width = context.hole.shape
+    grid = (-(-height // ae.FACTOR), -(-width // ae.FACTOR))
+    if condition.nuclei is None:
+        return Start(filled, np.full(grid, UNTOLD_TIME, np.float32), np.zeros((height, width), np.float32))
+    apart = _apart(condition.nuclei, context.hole.shape)
+    edge = [(0, cells * ae.FACTOR - side) for cells, side in zip(grid, apart.shape, strict=True)]
+    cells = np.pad(apart, edge, mode="edge").reshape(grid[0], ae.FACTOR, grid[1], ae.FACTOR).mean(axis=(1, 3))
+    late = np.clip((cells - NEAR_PX) / (FAR_PX - NEAR_PX), 0, 1)
+    times = NUCLEI_TIME + (GROUND_TIME - NUCLEI_TIME) * late
+    kept = np.clip((apart - FAR_PX) / (KEPT_PX - FAR_PX), 0, 1)
+    return Start(filled, times.astype(np.float32), kept.astype(np.float32))
+
+
+def _apart(nuclei: Nuclei, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """(H, W) distance of each pixel to the nearest nucleus, px."""
+    empty = np.ones(shape, bool)
+    x, y = nuclei.xy.round().astype(int).T
+    empty[y.clip(0, shape[0] - 1), x.clip(0, shape[1] - 1)] = False
+    return np.asarray(ndimage.distance_transform_edt(empty)) if len(nuclei) else np.full(shape, np.inf)
+
+
+def held(denoise: Denoise, latents: Tensor, times: Tensor) -> Denoise:
+    """Keep cells at their start until their time comes; the network is asked once one of them leaves.
+
+    A cell whose clean estimate does not change stays on the straight line from its noise to it, in every
+    solver here, so that it leaves as (1 - t) start + t noise.
+
+    Args:
+        denoise: estimate of the clean latents.
+        latents: (B, C, h, w) to start from.
+        times: (B, 1, h, w) when each cell leaves them.
+    """
+    last = float(times.max())
+
+    def estimate(noisy: Tensor, time: Tensor) -> Tensor:
+        now = float(time[0])  # all items are at the same time
+        return latents if now > last else torch.where(times < now, latents, denoise(noisy, time))
+
+    return estimate

@@ -1,0 +1,104 @@
+"""Completion starts from copied tissue: ground leaves it late, nuclei early."""
+
+import numpy as np
+import pytest
+import torch
+
+import histosynth as hs
+from histosynth.core.condition import Condition, Context
+from histosynth.core.nuclei import Nuclei
+from histosynth.sample.solver import SOLVERS, item_generator, item_noise, solve
+from histosynth.sample.start import GROUND_TIME, NUCLEI_TIME, UNTOLD_TIME, held, start_of
+from histosynth.testing import GaussianBase
+
+KINDS = ("epithelial", "lymphocyte", "stromal")
+BASE = GaussianBase(mean=0.7, std=0.4)
+# two of diffusers' schedulers round times to thousandths, so paths agree to about 0.005
+
+
+@pytest.fixture
+def holed(tile):
+    hole = np.zeros(tile.shape[:2], bool)
+    hole[40:96, 40:88] = True
+    return Context(tile.copy(), hole)
+
+
+def condition(holed, *places):
+    height, width = holed.hole.shape
+    names = ["lymphocyte"] * len(places)
+    nuclei = Nuclei.of(np.array(places), names, size=(width, height), mpp=0.5, kinds=KINDS)
+    return Condition(nuclei, (width, height), None, holed)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_cell_that_is_held_to_the_end_ends_as_it_began_and_others_are_painted(solver):
+    noise, latents = item_noise((2, 8, 8), [item_generator(0, 0)]), torch.full((1, 2, 8, 8), 3.0)
+    times = torch.ones(1, 1, 8, 8)
+    times[..., :4] = 0
+    ended = solve(held(BASE.denoise, latents, times), noise, steps=12, solver=solver)
+    torch.testing.assert_close(ended[..., :4], latents[..., :4], atol=0.01, rtol=0)
+    torch.testing.assert_close(ended[..., 4:], solve(BASE.denoise, noise, steps=12, solver=solver)[..., 4:])
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_cell_leaves_its_start_with_its_share_of_noise(solver):
+    seen = {}
+
+    def denoise(noisy, time):
+        seen.setdefault("first", (noisy.clone(), float(time[0])))
+        return BASE.denoise(noisy, time)
+
+    noise, latents = item_noise((2, 8, 8), [item_generator(0, 0)]), torch.full((1, 2, 8, 8), 3.0)
+    solve(held(denoise, latents, torch.full((1, 1, 8, 8), 0.5)), noise, steps=12, solver=solver)
+    noisy, time = seen["first"]
+    assert time <= 0.5  # the network was not asked before
+    torch.testing.assert_close(noisy, (1 - time) * latents + time * noise, atol=0.01, rtol=0)
+
+
+def test_nuclei_leave_early_and_ground_late(holed):
+    start = start_of(condition(holed, (68.0, 68.0)), 0)
+    assert start.times.shape == (17, 16)
+    assert start.times[8, 8] == np.float32(NUCLEI_TIME) and start.times[0, 0] == np.float32(GROUND_TIME)
+    assert (start.ground[60:76, 60:76] == 0).all() and start.ground[0, 0] == 1
+    assert (start.pixels[~holed.hole] == holed.pixels[~holed.hole]).all()
+
+
+def test_no_nuclei_there_is_all_ground_and_not_told_is_not(holed):
+    none = start_of(condition(holed), 0)
+    assert (none.times == np.float32(GROUND_TIME)).all() and (none.ground == 1).all()
+    untold = start_of(Condition(None, (128, 136), None, holed), 0)
+    assert (untold.times == np.float32(UNTOLD_TIME)).all() and (untold.ground == 0).all()
+
+
+def test_copied_tissue_is_used_unless_it_is_not_wanted(bundle_folder, holed):
+    bundle = hs.open_bundle(bundle_folder, device="cpu", dtype="fp32")
+    nuclei = condition(holed, (68.0, 68.0)).nuclei
+    with_it, without = (
+        hs.complete(holed.pixels, holed.hole, nuclei=nuclei, bundle=bundle, exemplar=exemplar)
+        for exemplar in (True, False)
+    )
+    kept = (start_of(condition(holed, (68.0, 68.0)), 0).ground == 1) & holed.hole
+    known = {tuple(pixel) for pixel in holed.pixels[~holed.hole]}
+    assert all(tuple(pixel) in known for pixel in with_it.pixels[kept])
+    assert not all(tuple(pixel) in known for pixel in without.pixels[kept])
+    assert [each.recipe["settings"]["exemplar"] for each in (with_it, without)] == [True, False]
+
+
+def test_completions_are_the_same_in_any_batch(bundle_folder, tile, holed):
+    from histosynth.pipeline import settings_for
+    from histosynth.sample.complete import complete
+
+    bundle = hs.open_bundle(bundle_folder, device="cpu", dtype="fp32")
+    small = np.ones(tile.shape[:2], bool)  # too little known: this one starts from noise
+    small[:30, :30] = False
+    wanted = [
+        condition(holed, (68.0, 68.0)),
+        Condition(None, (128, 136), None, holed),
+        Condition(None, (128, 136), None, Context(tile.copy(), small)),
+    ]
+    settings = settings_for(bundle, "complete", None, None)
+    alone, together = (
+        {i: picture.pixels for i, picture in complete(bundle, wanted, seed=0, settings=settings, batch=batch)}
+        for batch in (1, 3)
+    )
+    assert all((alone[i] == together[i]).all() for i in range(3))
