@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 import histosynth as hs
+from histosynth.core.appearance import measure_appearance
 from histosynth.core.condition import Condition, Context
 from histosynth.core.nuclei import Nuclei
 from histosynth.sample.solver import SOLVERS, item_generator, item_noise, solve
-from histosynth.sample.start import GROUND_TIME, NUCLEI_TIME, UNTOLD_TIME, held, start_of
+from histosynth.sample.start import GROUND_TIME, NUCLEI_TIME, held, start_of
 from histosynth.testing import GaussianBase
 
 KINDS = ("epithelial", "lymphocyte", "stromal")
@@ -21,6 +23,11 @@ def holed(tile):
     hole = np.zeros(tile.shape[:2], bool)
     hole[40:96, 40:88] = True
     return Context(tile.copy(), hole)
+
+
+def begin(condition, seed=0):
+    context = condition.context
+    return start_of(condition, measure_appearance(context.pixels, context.hole).frame, seed)
 
 
 def condition(holed, *places):
@@ -56,18 +63,25 @@ def test_a_cell_leaves_its_start_with_its_share_of_noise(solver):
 
 
 def test_nuclei_leave_early_and_ground_late(holed):
-    start = start_of(condition(holed, (68.0, 68.0)), 0)
+    start = begin(condition(holed, (68.0, 68.0), (8.0, 120.0)))
     assert start.times.shape == (17, 16)
-    assert start.times[8, 8] == np.float32(NUCLEI_TIME) and start.times[0, 0] == np.float32(GROUND_TIME)
+    assert abs(start.times[8, 8] - NUCLEI_TIME) < 1e-6 and abs(start.times[0, 0] - GROUND_TIME) < 1e-6
     assert (start.ground[60:76, 60:76] == 0).all() and start.ground[0, 0] == 1
     assert (start.pixels[~holed.hole] == holed.pixels[~holed.hole]).all()
 
 
-def test_no_nuclei_there_is_all_ground_and_not_told_is_not(holed):
-    none = start_of(condition(holed), 0)
-    assert (none.times == np.float32(GROUND_TIME)).all() and (none.ground == 1).all()
-    untold = start_of(Condition(None, (128, 136), None, holed), 0)
-    assert (untold.times == np.float32(UNTOLD_TIME)).all() and (untold.ground == 0).all()
+@pytest.mark.parametrize("told", [False, True])
+def test_copied_nuclei_that_nobody_asked_for_leave_early(holed, told):
+    start = begin(condition(holed) if told else Condition(None, (128, 136), None, holed))
+    dark = ndimage.uniform_filter((start.pixels[..., 0] < 150).astype(float), 9) > 0.9  # inside a disc
+    cells = dark.reshape(17, 8, 16, 8).any(axis=(1, 3))
+    assert (start.ground[dark] == 0).all() and (start.times[cells] > 0.8).all()
+    assert abs(start.times[0, 0] - GROUND_TIME) < 1e-6 and start.ground[0, 0] == 1  # glass
+
+
+def test_where_known_nuclei_are_told_ground_is_ground_however_dense(holed):
+    start = begin(condition(holed, (8.0, 8.0)))
+    assert (start.ground[40:, 40:] == 1).all() and np.abs(start.times[5:, 5:] - GROUND_TIME).max() < 1e-6
 
 
 def test_copied_tissue_is_used_unless_it_is_not_wanted(bundle_folder, holed):
@@ -77,7 +91,7 @@ def test_copied_tissue_is_used_unless_it_is_not_wanted(bundle_folder, holed):
         hs.complete(holed.pixels, holed.hole, nuclei=nuclei, bundle=bundle, exemplar=exemplar)
         for exemplar in (True, False)
     )
-    kept = (start_of(condition(holed, (68.0, 68.0)), 0).ground == 1) & holed.hole
+    kept = (begin(condition(holed, (68.0, 68.0))).ground == 1) & holed.hole
     known = {tuple(pixel) for pixel in holed.pixels[~holed.hole]}
     assert all(tuple(pixel) in known for pixel in with_it.pixels[kept])
     assert not all(tuple(pixel) in known for pixel in without.pixels[kept])

@@ -109,7 +109,7 @@ def paint_items(
 
 
 def _start(item: Item) -> Start | None:
-    return start_of(item.condition, item.generator.initial_seed())
+    return start_of(item.condition, item.appearance.frame, item.generator.initial_seed())
 
 
 def _paint(
