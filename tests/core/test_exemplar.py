@@ -32,6 +32,18 @@ def test_fibres_run_on_through_the_hole_in_their_direction(angle):
     assert off < 0.5 * astray
 
 
+@pytest.mark.parametrize("angle", [0.3, 0.5, 0.8])
+def test_a_vessel_that_runs_into_a_hole_comes_out_of_it_whole(angle):
+    """Strong lines go first: filled from all sides alike, a tenth of it is missing in the middle."""
+    rows, columns = np.mgrid[:160, :160]
+    apart = np.abs((columns - 80) * np.cos(angle) + (rows - 70) * np.sin(angle))
+    tile = np.full((160, 160, 3), (225, 180, 205), np.uint8)
+    tile[apart < 5] = (120, 60, 140)
+    hole = hole_of((160, 160), 45)
+    dark = copy_into(tile, hole)[..., 1] < 120
+    assert dark[hole & (apart < 3)].mean() > 0.98 and dark[hole & (apart > 8)].mean() < 0.02
+
+
 def test_all_that_is_filled_in_was_known(tile):
     hole = hole_of(tile.shape[:2], 44)
     filled = copy_into(tile, hole)

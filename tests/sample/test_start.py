@@ -95,6 +95,8 @@ def test_copied_tissue_is_used_unless_it_is_not_wanted(bundle_folder, holed):
     known = {tuple(pixel) for pixel in holed.pixels[~holed.hole]}
     assert all(tuple(pixel) in known for pixel in with_it.pixels[kept])
     assert not all(tuple(pixel) in known for pixel in without.pixels[kept])
+    shares = [each.recipe["context"]["copied"] for each in (with_it, without)]
+    assert shares[0] >= kept.sum() / holed.hole.sum() > shares[1] == 0
     assert [each.recipe["settings"]["exemplar"] for each in (with_it, without)] == [True, False]
 
 

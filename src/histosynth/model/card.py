@@ -46,6 +46,8 @@ otherwise. Licence of the weights: {licence}.
 - Nucleus classes are coarse. Nothing finer is promised: no grade, no subtype, no mutation.
 - Patients of the training data are no sample of anybody's clinic; who is missing there is missing here.
 - Few patients: read each number with its interval, and audit for copies before releasing what you make.
+- A hole is filled with copied tissue of its own tile wherever no nucleus is near (each recipe says what
+  share): it mends a picture, and is no new tissue to count or to measure. `--no-exemplar` copies nothing.
 - Not validated for any clinical purpose.
 """
 

@@ -69,6 +69,10 @@ def complete(
             seed=seed,
             settings=settings,
         )
+        # share of the hole that is known tissue, pixel by pixel: whoever counts tissue should know
+        recipe["context"]["copied"] = (
+            0.0 if start is None else round(float(start.ground[context.hole].mean()), 4)
+        )
         yield index, Synthetic(image, conditions[index], recipe)
 
 
