@@ -114,7 +114,7 @@ def mending(embedder, crops, others, *, how, draws):
             made["ours_from_noise"].append(alone.pixels)
         smooth = inpaint_biharmonic(pixels, hole, channel_axis=2, split_into_regions=False)
         ways["biharmonic"].append((smooth * 255).round().clip(0, 255).astype(np.uint8))
-        ways["copied_tissue"].append(copy_into(pixels, hole, nuclei))
+        ways["copied_tissue"].append(copy_into(pixels, hole, nuclei).pixels)
         ways["mirrored"].append(mirrored(pixels, hole))
         ways["other_real_tissue"].append(pasted(pixels, hole, others[index]))
         ways["telea"].append(cv2.inpaint(pixels, hole.astype(np.uint8), 5, cv2.INPAINT_TELEA))

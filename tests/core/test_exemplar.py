@@ -26,7 +26,7 @@ def striped(angle, side=128, period=11):
 @pytest.mark.parametrize("angle", [0.0, 0.4, 1.1, 2.3])
 def test_fibres_run_on_through_the_hole_in_their_direction(angle):
     tile, hole = striped(angle), hole_of((128, 128))
-    filled = copy_into(np.where(hole[..., None], 0, tile).astype(np.uint8), hole)
+    filled = copy_into(np.where(hole[..., None], 0, tile).astype(np.uint8), hole).pixels
     off = np.abs(filled.astype(float) - tile)[hole].mean()
     astray = np.abs(striped(angle + np.pi / 2).astype(float) - tile)[hole].mean()
     assert off < 0.5 * astray
@@ -40,13 +40,13 @@ def test_a_vessel_that_runs_into_a_hole_comes_out_of_it_whole(angle):
     tile = np.full((160, 160, 3), (225, 180, 205), np.uint8)
     tile[apart < 5] = (120, 60, 140)
     hole = hole_of((160, 160), 45)
-    dark = copy_into(tile, hole)[..., 1] < 120
+    dark = copy_into(tile, hole).pixels[..., 1] < 120
     assert dark[hole & (apart < 3)].mean() > 0.98 and dark[hole & (apart > 8)].mean() < 0.02
 
 
 def test_all_that_is_filled_in_was_known(tile):
     hole = hole_of(tile.shape[:2], 44)
-    filled = copy_into(tile, hole)
+    filled = copy_into(tile, hole).pixels
     colours = {tuple(pixel) for pixel in tile[~hole]}
     assert (filled[~hole] == tile[~hole]).all()
     assert all(tuple(pixel) in colours for pixel in filled[hole])
@@ -58,7 +58,7 @@ def test_what_stands_in_the_hole_is_not_looked_at(tile, shape):
     hole = np.zeros(shape, bool)
     hole[50:, 60:] = True  # reaches the tile's border
     others = [np.where(hole[..., None], random.integers(0, 256, tile.shape), tile) for _ in range(2)]
-    first, second = (copy_into(other.astype(np.uint8), hole) for other in others)
+    first, second = (copy_into(other.astype(np.uint8), hole).pixels for other in others)
     assert (first == second).all()
 
 
@@ -74,7 +74,7 @@ def test_nuclei_come_to_lie_where_they_are_asked_for():
         tile[np.hypot(columns - x, rows - y) < 5] = (90, 60, 140)
     told = Nuclei.of(asked, ["lymphocyte"] * len(asked), size=(side, side), mpp=0.5, kinds=KINDS)
     near = np.min([np.hypot(columns - x, rows - y) for x, y in asked], axis=0)
-    dark, untold = (copy_into(tile, hole, nuclei)[..., 1] < 120 for nuclei in (told, None))
+    dark, untold = (copy_into(tile, hole, nuclei).pixels[..., 1] < 120 for nuclei in (told, None))
     assert dark[hole & (near < 3)].mean() > 0.5 > 2 * untold[hole & (near < 3)].mean()
     assert dark[hole & (near > 9)].mean() < 0.1
 
@@ -85,11 +85,20 @@ def test_where_too_little_is_known_nothing_is_copied(tile):
     assert copy_into(tile, hole) is None
 
 
+def test_patches_that_fit_are_whole_and_others_are_said_to_be_broken():
+    hole = hole_of((128, 128))
+    assert not copy_into(striped(0.0), hole).broken.any()
+    random = np.random.default_rng(0)
+    blocks = np.repeat(np.repeat(random.integers(0, 256, (32, 32, 3)), 4, axis=0), 4, axis=1)
+    broken = copy_into(blocks.astype(np.uint8), hole).broken
+    assert broken[hole].mean() > 0.3 and not broken[:30].any()
+
+
 def test_another_seed_chooses_from_other_patches():
     random = np.random.default_rng(0)
     tile = random.integers(0, 256, (192, 192, 3)).astype(np.uint8)  # more patches than are looked at
     hole = hole_of((192, 192), 80)
-    first, again, other = (copy_into(tile, hole, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (copy_into(tile, hole, seed=seed).pixels for seed in (1, 1, 2))
     assert (first == again).all() and (first != other).any()
 
 

@@ -8,6 +8,7 @@ from scipy import ndimage
 import histosynth as hs
 from histosynth.core.appearance import measure_appearance
 from histosynth.core.condition import Condition, Context
+from histosynth.core.exemplar import Copied
 from histosynth.core.nuclei import Nuclei
 from histosynth.sample.solver import SOLVERS, item_generator, item_noise, solve
 from histosynth.sample.start import GROUND_TIME, NUCLEI_TIME, held, start_of
@@ -80,8 +81,20 @@ def test_copied_nuclei_that_nobody_asked_for_leave_early(holed, told):
 
 
 def test_where_known_nuclei_are_told_ground_is_ground_however_dense(holed):
-    start = begin(condition(holed, (8.0, 8.0)))
-    assert (start.ground[40:, 40:] == 1).all() and np.abs(start.times[5:, 5:] - GROUND_TIME).max() < 1e-6
+    told, unknown = begin(condition(holed, (8.0, 8.0))), begin(condition(holed))
+    assert (told.ground[100:, 100:] == 1).all() and (unknown.ground[100:, 100:] == 0).any()
+
+
+def test_where_patches_do_not_fit_nothing_is_kept_and_cells_leave_earlier(holed, monkeypatch):
+    whole = Copied(holed.pixels, np.zeros(holed.hole.shape, bool))
+    broken = Copied(holed.pixels, np.indices(holed.hole.shape)[0] >= 68)
+    starts = []
+    for copied in (whole, broken):
+        monkeypatch.setattr("histosynth.sample.start.copy_into", lambda *_, copied=copied, **__: copied)
+        starts.append(begin(condition(holed, (8.0, 8.0))))
+    assert (starts[0].ground[:, 64:] == 1).all() and (starts[1].ground[90:, 64:] < 1e-3).all()
+    assert (starts[1].times[12:, 8:] > starts[0].times[12:, 8:] + 0.3).all()
+    assert (starts[1].ground[:50] == starts[0].ground[:50]).all()
 
 
 def test_copied_tissue_is_used_unless_it_is_not_wanted(bundle_folder, holed):

@@ -31,11 +31,28 @@ would rise if they were not cut at 1: about 9 px around a centroid count in full
 FLAT = 0.002
 """Priority of a front that no line runs into."""
 
+BREAK, BREAK_CELLS = 0.12, 1
+"""Colours of [0, 1] by which a patch may miss what its neighbour's own tissue goes on with; farther off, it
+breaks, and so many cells around are said to be broken."""
+
 _HALF = PATCH // 2
 _Places = NDArray[np.intp]
 
 
-def copy_into(pixels: Pixels, hole: Mask, nuclei: Nuclei | None = None, *, seed: int = 0) -> Pixels | None:
+@dataclass(frozen=True, eq=False)
+class Copied:
+    """A tile with its hole filled by patches of its known tissue.
+
+    Attributes:
+        pixels: (H, W, 3) uint8, equal to the tile outside the hole.
+        broken: (H, W) bool, near places where neighbouring patches do not fit each other.
+    """
+
+    pixels: Pixels
+    broken: Mask
+
+
+def copy_into(pixels: Pixels, hole: Mask, nuclei: Nuclei | None = None, *, seed: int = 0) -> Copied | None:
     """Fill the hole of a tile with patches of its known tissue.
 
     Args:
@@ -45,7 +62,7 @@ def copy_into(pixels: Pixels, hole: Mask, nuclei: Nuclei | None = None, *, seed:
         seed: picks the patches to choose from where there are too many.
 
     Returns:
-        (H, W, 3) uint8, equal to `pixels` outside the hole; None where too little is known to copy from.
+        The filled tile; None where too little is known to copy from.
     """
     height, width = hole.shape
     spare = ((0, -height % CELL), (0, -width % CELL))
@@ -61,12 +78,35 @@ def copy_into(pixels: Pixels, hole: Mask, nuclei: Nuclei | None = None, *, seed:
     places = _sources(colours, empty, np.random.default_rng(seed))
     if places is None:
         return None
+    gaps = _gaps(colours[..., :3], empty, *places) > BREAK
+    broken = ndimage.maximum_filter(gaps & empty, 2 * BREAK_CELLS + 1)
     rows, columns = (CELL * np.repeat(np.repeat(each, CELL, axis=0), CELL, axis=1) for each in places)
     rows += np.arange(len(rows))[:, None] % CELL
     columns += np.arange(columns.shape[1]) % CELL
     out = pixels.copy()
     out[hole] = even[rows, columns][:height, :width][hole]
-    return out
+    return Copied(out, np.repeat(np.repeat(broken, CELL, axis=0), CELL, axis=1)[:height, :width])
+
+
+def _gaps(colours: Floats, empty: Mask, rows: _Places, columns: _Places) -> Floats:
+    """(h, w) by how much each cell misses what its neighbours' own tissue goes on with, the worst of them."""
+    filled, worst = colours[rows, columns], np.zeros(empty.shape, np.float32)
+    for axis, side in enumerate(empty.shape):
+        first, second = (
+            tuple(part if each == axis else slice(None) for each in (0, 1))
+            for part in (slice(0, side - 1), slice(1, side))
+        )
+        missed = []
+        for here, beside, step in ((first, second, 1), (second, first, -1)):
+            at = [rows[here], columns[here]]
+            at[axis] = np.clip(at[axis] + step, 0, side - 1)
+            apart = np.abs(colours[tuple(at)] - filled[beside]).mean(axis=-1)
+            missed.append(np.where(empty[tuple(at)], np.inf, apart))  # what went on there is not known
+        least = np.minimum(*missed)
+        least[~np.isfinite(least)] = 0
+        for cells in (first, second):
+            worst[cells] = np.maximum(worst[cells], least)
+    return worst
 
 
 @dataclass(eq=False)

@@ -31,6 +31,9 @@ NEAR_PX, FAR_PX = 8.0, 16.0
 """A cell this near to a nucleus' centre starts as nuclei do, one this far as ground does."""
 KEPT_PX = 24.0
 """From `FAR_PX` to here the copied pixels themselves come in: ground keeps its grain."""
+BROKEN_PX, BROKEN_SHARE = 3.0, 0.7
+"""Where patches do not fit each other nothing is kept as it is, and cells leave earlier, by this share of the
+way from ground's time to that of nuclei: the model mends the break. And the width over which that fades."""
 DENSE, PLAIN, SMOOTH_PX = 0.40, 0.25, 3.0
 """Red optical density in canonical stain, smoothed, that nuclei have and that plain ground has. In brca-m2c
 the median over a tile's centroids lies in 0.35 to 0.73, that of pixels 16 px from any in 0.08 to 0.39."""
@@ -65,9 +68,10 @@ def start_of(condition: Condition, frame: StainFrame, seed: int) -> Start | None
     context = condition.context
     if context is None:
         return None
-    filled = copy_into(context.pixels, context.hole, condition.nuclei, seed=seed)
-    if filled is None:
+    copied = copy_into(context.pixels, context.hole, condition.nuclei, seed=seed)
+    if copied is None:
         return None
+    filled = copied.pixels
     height, width = context.hole.shape
     grid = (-(-height // ae.FACTOR), -(-width // ae.FACTOR))
     late: NDArray[np.floating] = np.ones((height, width))
@@ -82,6 +86,8 @@ def start_of(condition: Condition, frame: StainFrame, seed: int) -> Start | None
             np.minimum(late, _between(near, DENSE, PLAIN)),
             np.minimum(kept, _between(far, DENSE, PLAIN)),
         )
+    whole = np.clip(1 - ndimage.gaussian_filter(copied.broken.astype(np.float32), BROKEN_PX), 0, 1)
+    late, kept = late * (1 - BROKEN_SHARE * (1 - whole)), kept * whole**2
     edge = [(0, cells * ae.FACTOR - side) for cells, side in zip(grid, late.shape, strict=True)]
     cells = np.pad(late, edge, mode="edge").reshape(grid[0], ae.FACTOR, grid[1], ae.FACTOR).mean(axis=(1, 3))
     times = NUCLEI_TIME + (GROUND_TIME - NUCLEI_TIME) * cells
