@@ -2,12 +2,26 @@
 
 from pathlib import Path
 
+import typer
 from typer.testing import CliRunner
 
 from histosynth.cli.main import app
 
 FOLDER = Path(__file__).parent / "cli"
 
-for verb in ("", "demo", "synthesize", "complete", "train", "doctor"):
-    text = CliRunner().invoke(app, [*verb.split(), "--help"], env={"COLUMNS": "100", "TERM": "dumb"}).output
-    (FOLDER / f"{verb or 'histosynth'}.txt").write_text(text)
+
+def verbs(command=None, name=""):
+    """Every verb and sub-verb, from the command line itself."""
+    command = command or typer.main.get_command(app)
+    yield name
+    for each, below in sorted(getattr(command, "commands", {}).items()):
+        yield from verbs(below, f"{name} {each}".strip())
+
+
+def help_of(verb):
+    return CliRunner().invoke(app, [*verb.split(), "--help"], env={"COLUMNS": "100", "TERM": "dumb"}).output
+
+
+if __name__ == "__main__":
+    for verb in verbs():
+        (FOLDER / f"{verb.replace(' ', '-') or 'histosynth'}.txt").write_text(help_of(verb))

@@ -1,16 +1,15 @@
 """The shape of the building, checked by a machine."""
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 import histosynth
-from histosynth.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "histosynth"
@@ -57,7 +56,7 @@ def test_no_function_takes_more_than_five_positional_parameters():
     wrong = []
     for path in modules():
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef) and not path.match("cli/main.py"):
+            if isinstance(node, ast.FunctionDef) and path.parent.name != "cli":
                 positional = [a.arg for a in node.args.args if a.arg not in ("self", "cls")]
                 if len(positional) > 5:
                     wrong.append(f"{path.name}:{node.name}")
@@ -90,12 +89,14 @@ def test_readme_tree_is_the_real_tree():
     assert listed == real
 
 
-@pytest.mark.parametrize("verb", ["", "demo", "synthesize", "complete", "train", "doctor"])
-def test_help_is_as_documented(verb):
+def test_help_is_as_documented():
     """Written anew by `make docs`."""
-    text = CliRunner().invoke(app, [*verb.split(), "--help"], env={"COLUMNS": "100", "TERM": "dumb"}).output
-    path = ROOT / "docs" / "cli" / f"{verb or 'histosynth'}.txt"
-    assert path.read_text() == text, "run `make docs`"
+    where = importlib.util.spec_from_file_location("write_help", ROOT / "docs" / "write_help.py")
+    docs = importlib.util.module_from_spec(where)
+    where.loader.exec_module(docs)
+    texts = {f"{verb.replace(' ', '-') or 'histosynth'}.txt": docs.help_of(verb) for verb in docs.verbs()}
+    written = {path.name: path.read_text() for path in (ROOT / "docs" / "cli").glob("*.txt")}
+    assert written == texts, "run `make docs`"
 
 
 def test_the_log_and_changelog_exist():

@@ -40,6 +40,12 @@ labels = ["breast"]
 rank = 4
 targets = ["conv1", "to_q"]
 """
+SMALL_DETECTOR = """[model]
+widths = [8, 16]
+blocks = [1, 1]
+aside = 0.25
+"""
+MODELS = {"autoencoder": SMALL_AUTOENCODER, "detector": SMALL_DETECTOR}
 SOURCE = 'images = "images"\nmembers = "{members}"\npatient = "^(..)"\nmpp = 0.5\nlabel = "breast"\n'
 
 
@@ -47,11 +53,11 @@ def write_recipe(
     folder: Path, tissue: Path, task: str, *, start="", steps=4, every=4, held_out="val.txt"
 ) -> Path:
     points = "" if task == "autoencoder" else 'points = "points"\n'
-    text = f'task = "{task}"\nseed = 3\n' + ("" if task == "autoencoder" else f'start = "{start}"\n')
+    text = f'task = "{task}"\nseed = 3\n' + ("" if task in MODELS else f'start = "{start}"\n')
     text += "[loop]\n" + LOOP.format(steps=steps, every=every) + DATA.format(root=tissue)
     for side, members in (("train", "train.txt"), ("validation", held_out)):
         text += f"[[data.{side}]]\n{SOURCE.format(members=members)}{points}"
-    text += SMALL_AUTOENCODER if task == "autoencoder" else SMALL_BASE
+    text += MODELS.get(task, SMALL_BASE)
     path = folder / f"{task}-{steps}.toml"
     path.write_text(text)
     return path

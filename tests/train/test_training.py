@@ -93,7 +93,7 @@ def test_the_loss_falls_on_tissue_it_sees_often(tmp_path, tissue):
 
 def test_a_patient_on_both_sides_is_refused(tmp_path, tissue):
     path = write_recipe(tmp_path, tissue, "autoencoder", held_out="leak.txt")
-    with pytest.raises(SplitLeak, match=r"1 patient\(s\) stand in training and in validation: P3"):
+    with pytest.raises(SplitLeak, match=r"1 patient\(s\) stand in more than one split: P3"):
         train(path, tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
 
@@ -125,7 +125,7 @@ def test_a_dry_run_counts_and_trains_nothing(tmp_path, tissue):
 
 def test_an_unknown_task_is_refused(tmp_path):
     (tmp_path / "r.toml").write_text('task = "magic"')
-    with pytest.raises(BadRecipe, match="not one of autoencoder, base, global, local"):
+    with pytest.raises(BadRecipe, match="not one of detector, autoencoder, base, global, local"):
         train(tmp_path / "r.toml", tmp_path / "run")
 
 

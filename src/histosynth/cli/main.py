@@ -13,8 +13,8 @@ import typer
 
 from ..core.errors import HistosynError
 from ..core.version import __version__
-from . import verbs
-from .output import Output
+from . import prepare, verbs
+from .output import Json, Output, Quiet
 
 app = typer.Typer(
     name="histosynth",
@@ -25,8 +25,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no text.")]
+app.add_typer(prepare.app, name="prepare")
+
 Seed = Annotated[int, typer.Option(help="The same seed gives the same pictures.", min=0)]
 Steps = Annotated[int | None, typer.Option(help="Solver steps (the bundle's default if not given).")]
 BundlePath = Annotated[

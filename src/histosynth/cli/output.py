@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from ..core.errors import HistosynError
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 Tick = Callable[[int, int], None]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no text.")]
 
 
 def _ignore(done: int, total: int) -> None:
@@ -40,9 +44,27 @@ class Output:
             yield tuple(_ignore for _ in names)
             return
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            ProgressColumn,
+            Task,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+        from rich.text import Text
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        class Speed(ProgressColumn):
+            """Items a second, once there are some."""
+
+            def render(self, task: Task) -> Text:
+                return Text(f"{task.speed:.1f}/s" if task.speed else "")
+
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Speed(),
+            TimeRemainingColumn(),
+        )  # fmt: skip
         with Progress(*columns, console=Console(stderr=True)) as progress:
             tasks = [progress.add_task(name, total=None, visible=False) for name in names]
 

@@ -145,7 +145,7 @@ def _from_geojson(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
         )
     for number, feature in enumerate(features, start=1):
         try:
-            name = _class_of(feature)
+            name = class_of(feature)
             for x, y in _centroids(feature["geometry"]):
                 yield x, y, name
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
@@ -155,7 +155,8 @@ def _from_geojson(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
             ) from error
 
 
-def _class_of(feature: Mapping[str, Any]) -> str:
+def class_of(feature: Mapping[str, Any]) -> str:
+    """Class name of a GeoJSON feature as QuPath writes it; `any` where there is none."""
     properties = feature["properties"]
     found = properties.get("classification") or properties.get("class") or ANY
     name = found.get("name") if isinstance(found, dict) else found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -84,12 +85,29 @@ def read_rgb(path: Path | str) -> Pixels:
     """
     path = Path(path)
     with _open(path) as image:
-        if image.mode != "RGB":
-            raise NotRGB(str(path), *_other_mode(image))
-        # Pillow would drop the lower eight bits
-        if any("16" in _raw_mode(part[3]) for part in getattr(image, "tile", ())):
-            raise NotRGB(str(path), "a picture with more than 8 bits per channel", "Convert it to 8-bit RGB.")
-        return np.array(_load(path, image), dtype=np.uint8)
+        return _as_rgb(path, image)
+
+
+def decode_rgb(data: bytes, name: str) -> Pixels:
+    """A picture held in memory, as `read_rgb` reads it from a file; `name` is for refusals."""
+    with _open(Path(name), BytesIO(data)) as image:
+        return _as_rgb(Path(name), image)
+
+
+def encode_png(pixels: Pixels) -> bytes:
+    """(H, W, 3) uint8 as PNG, packed fast rather than small: tissue hardly packs."""
+    out = BytesIO()
+    Image.fromarray(pixels).save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def _as_rgb(path: Path, image: Image.Image) -> Pixels:
+    if image.mode != "RGB":
+        raise NotRGB(str(path), *_other_mode(image))
+    # Pillow would drop the lower eight bits
+    if any("16" in _raw_mode(part[3]) for part in getattr(image, "tile", ())):
+        raise NotRGB(str(path), "a picture with more than 8 bits per channel", "Convert it to 8-bit RGB.")
+    return np.array(_load(path, image), dtype=np.uint8)
 
 
 def read_mask(path: Path | str) -> Mask:
@@ -124,11 +142,11 @@ _DAMAGED = (ArithmeticError, AttributeError, LookupError, RuntimeError, SyntaxEr
 """What Pillow raises over files that are cut off or damaged."""
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path, data: BytesIO | None = None) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own limit follows, and damage shows in reading
-            image = Image.open(path, formats=FORMATS)
+            image = Image.open(data or path, formats=FORMATS)
     except UnidentifiedImageError as error:
         raise UnreadableImage(path, "no known picture format") from error
     except Image.DecompressionBombError as error:

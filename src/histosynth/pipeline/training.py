@@ -16,7 +16,7 @@ from ..sample.painter import Settings, decode_canonical, paint_latents
 from ..sample.solver import item_generator, item_noise
 from ..train import run as runs
 from ..train.diffusion import Batch
-from ..train.plan import RECIPES, AutoencoderRecipe, DiffusionRecipe
+from ..train.plan import RECIPES, AutoencoderRecipe, DetectorRecipe, TrainRecipe
 
 VALIDATION_STEPS = 16
 
@@ -35,7 +35,7 @@ class Dry:
     batch: int
 
 
-def read_train_recipe(path: Path) -> AutoencoderRecipe | DiffusionRecipe:
+def read_train_recipe(path: Path) -> TrainRecipe:
     """Read a training recipe.
 
     Raises:
@@ -78,6 +78,8 @@ def train(
     watch, where = runs.Watch(on_step, on_encoded), str(pick_device(device))
     if isinstance(recipe, AutoencoderRecipe):
         state = runs.train_autoencoder(recipe, run, here=path.parent, watch=watch, device=where)
+    elif isinstance(recipe, DetectorRecipe):
+        state = runs.train_detector(recipe, run, here=path.parent, watch=watch, device=where)
     else:
         state = runs.train_diffusion(
             recipe, run, here=path.parent, paint=paint_batch, watch=watch, device=where

@@ -77,14 +77,19 @@ def glass_density(picture: Pixels) -> Floats:
 
 
 def pen_mask(density: Floats) -> Mask:
-    """Pen ink: what absorbs red more than green, as no dye of H&E does; black; and scarlet. (H, W) bool."""
+    """Pen ink and what lies within two pixels of it. (H, W) bool."""
+    ink = ink_mask(density)
+    return np.asarray(ndimage.binary_dilation(ink, iterations=2) if ink.any() else ink)
+
+
+def ink_mask(density: Floats) -> Mask:
+    """Ink: what absorbs red more than green, as no dye of H&E does; black; and scarlet. (H, W) bool."""
     red, green, blue = (density[..., channel] for channel in range(3))
     cold = (red > 1.15 * green + 0.05) & (red > 0.15)
     least, most = density.min(axis=2), density.max(axis=2)
     black = (least > 0.9) & (most - least < 0.25 * most)
     scarlet = (red < 0.1) & (green > 0.7) & (blue > 0.95 * green)
-    ink = cold | black | scarlet
-    return np.asarray(ndimage.binary_dilation(ink, iterations=2) if ink.any() else ink)
+    return np.asarray(cold | black | scarlet)
 
 
 def otsu(values: Floats) -> float:

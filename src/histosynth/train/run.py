@@ -15,16 +15,18 @@ from ..core.errors import BadRecipe
 from ..core.nuclei import ANY_KIND
 from ..core.shipped import starting_point
 from ..core.store import digest, ensure_folder
+from ..detectors.network import CentroidNet
 from ..model.adapters import AdapterInfo, add_adapter, base_sha256, save_adapter
 from ..model.autoencoder import build_autoencoder
 from ..model.bundle import Bundle, load_bundle, load_part, part_weights, save_part
 from ..model.device import DTYPES, convert
 from ..prepare.sources import Example, open_source, refuse_leaks
 from .autoencoder import AutoencoderTask
+from .detector import DetectorTask
 from .diffusion import DiffusionTask, Paint
 from .fresh import fresh_bundle
 from .loop import Report, fit, of_module
-from .plan import AutoencoderRecipe, DataPlan, DiffusionRecipe
+from .plan import AutoencoderRecipe, DataPlan, DetectorRecipe, DiffusionRecipe, TrainRecipe
 from .resume import remember
 from .state import TrainState
 from .views import View, open_views, tiles_sha256
@@ -72,7 +74,7 @@ def open_examples(data: DataPlan, here: Path) -> tuple[list[Example], list[Examp
     return sides[0], sides[1]
 
 
-def check(recipe: AutoencoderRecipe | DiffusionRecipe, here: Path) -> Opened:
+def check(recipe: TrainRecipe, here: Path) -> Opened:
     """Open all that a recipe names, and refuse what cannot be trained, before anything is written.
 
     Raises:
@@ -84,6 +86,11 @@ def check(recipe: AutoencoderRecipe | DiffusionRecipe, here: Path) -> Opened:
     if isinstance(recipe, AutoencoderRecipe):
         begun = load_part(_autoencoder(recipe.start, here), AutoencoderDC) if recipe.start else None
         return Opened(train, held_out, begun, None)
+    if isinstance(recipe, DetectorRecipe):
+        bare = sum(each.nuclei is None for each in [*train, *held_out])
+        if bare:
+            raise BadRecipe(recipe.task, [f"{bare} of its tiles have no nuclei; name their points"])
+        return Opened(train, held_out, None, None)
     untold = sum((each.nuclei.kind == ANY_KIND).any() for each in train if each.nuclei is not None)
     if untold and not recipe.conditions.drop_kinds:
         problem = f"{untold} tiles hold nuclei of class any; map them to kinds, or set conditions.drop_kinds"
@@ -139,6 +146,28 @@ def train_autoencoder(
         kept=kept,
     )
     return fit(task, recipe.loop, run, seed=recipe.seed, report=watch.step if watch else None)
+
+
+def train_detector(
+    recipe: DetectorRecipe, run: Path, *, here: Path, watch: Watch | None = None, device: str = "cpu"
+) -> TrainState:
+    """Train a centroid detector."""
+    opened = check(recipe, here)
+    remember(recipe, run)
+    torch.manual_seed(recipe.seed)
+    plan, loop, data = recipe.model, recipe.loop, recipe.data
+    network = CentroidNet(len(data.kinds), widths=plan.widths, blocks=plan.blocks)
+    convert(network, device=device, dtype=DTYPES[loop.precision])
+    task = DetectorTask(
+        network,
+        opened.train,
+        opened.held_out,
+        batch=loop.batch,
+        data=data,
+        plan=plan,
+        name=recipe.name,
+    )
+    return fit(task, loop, run, seed=recipe.seed, report=watch.step if watch else None)
 
 
 def train_diffusion(

@@ -5,7 +5,7 @@ box of tissue at the size that is wanted, from the best level, resampled once an
 """
 
 from .opening import SLIDE_SUFFIXES, open_slide
-from .reading import best_level, read_box, thumbnail
+from .reading import Window, best_level, read_box, thumbnail
 from .slide import Level, Slide
 
-__all__ = ["SLIDE_SUFFIXES", "Level", "Slide", "best_level", "open_slide", "read_box", "thumbnail"]
+__all__ = ["SLIDE_SUFFIXES", "Level", "Slide", "Window", "best_level", "open_slide", "read_box", "thumbnail"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -26,7 +27,17 @@ def best_level(slide: Slide, downsample: float) -> int:
     return max(fine, key=lambda index: slide.levels[index].downsample, default=0)
 
 
-def read_box(slide: Slide, box: Box, size: tuple[int, int]) -> Pixels:
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle in level-0 px that may begin and end between pixels."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def read_box(slide: Slide, box: Box | Window, size: tuple[int, int]) -> Pixels:
     """A box of tissue at the wanted size.
 
     Read from the best level; resampled by Lanczos with its support widened to the step (no aliasing),
@@ -43,11 +54,10 @@ def read_box(slide: Slide, box: Box, size: tuple[int, int]) -> Pixels:
     """
     level = best_level(slide, min(box.width / size[0], box.height / size[1]))
     step = slide.levels[level].downsample
-    left, top, right, bottom = box.x / step, box.y / step, box.right / step, box.bottom / step
+    left, top = box.x / step, box.y / step
+    right, bottom = (box.x + box.width) / step, (box.y + box.height) / step
     if size[0] * size[1] > MAX_READ_PX:
         raise UnreadableImage(slide.path, f"{size[0]:,} x {size[1]:,} px were asked for at once")
-    if step == 1 and size == (box.width, box.height):
-        return slide.read(0, box)
     exact = (round(left), round(top), round(right - left), round(bottom - top))
     off = max(abs(left - exact[0]), abs(top - exact[1]))
     if (exact[2], exact[3]) == size and off < ON_GRID_PX:
@@ -61,7 +71,7 @@ def read_box(slide: Slide, box: Box, size: tuple[int, int]) -> Pixels:
     )
     if around.width * around.height > MAX_READ_PX:
         reason = (
-            f"a tile of {box.width:,} x {box.height:,} px of level 0 needs {around.width:,} x "
+            f"a tile of {box.width:,.0f} x {box.height:,.0f} px of level 0 needs {around.width:,} x "
             f"{around.height:,} px read at once, because the slide has no coarser level"
         )
         raise UnreadableImage(slide.path, reason)

@@ -1,0 +1,28 @@
+"""The root of all refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def some(names: Iterable[object], most: int = 6) -> str:
+    """The first few names, and how many more there are."""
+    items = [str(name) for name in names]
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
+
+
+class HistosynError(Exception):
+    """Root of every refusal. `problem` says what is wrong, `remedy` what to do next."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{problem} {remedy}")
+
+    def of(self, name: object) -> HistosynError:
+        """The same refusal, saying of which file it speaks if it does not yet."""
+        if str(name) not in self.problem:
+            self.problem = f"{name}: {self.problem}"
+            self.args = (f"{self.problem} {self.remedy}",)
+        return self

@@ -1,0 +1,169 @@
+"""What was handed in cannot be used as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .base import HistosynError, some
+
+
+class InputError(HistosynError):
+    """Something handed in cannot be used as it is."""
+
+
+class UnreadableImage(InputError):
+    """A file is no picture, is cut off, or holds more pixels than the limit."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"{path} cannot be read as an image: {reason}.",
+            "Open it in a viewer and save it again as an 8-bit RGB PNG or TIFF.",
+        )
+
+
+class NotRGB(InputError):
+    """A picture has another pixel type than 8-bit RGB."""
+
+    def __init__(self, name: str, found: str, remedy: str) -> None:
+        self.name, self.found = name, found
+        super().__init__(f"{name} is {found}, not 8-bit RGB.", remedy)
+
+
+class BadNuclei(InputError):
+    """Centroids that cannot be used: outside the tile, not numbers, or too many."""
+
+
+class UnknownKinds(InputError):
+    """Nucleus classes that the bundle was never trained on."""
+
+    def __init__(self, unknown: Sequence[str], known: Sequence[str]) -> None:
+        self.unknown, self.known = tuple(unknown), tuple(known)
+        super().__init__(
+            f"Unknown nucleus class: {some(unknown)}; this bundle knows {some(known, 20)}.",
+            'Map yours with --kinds map.toml, one line a class, e.g.  "Tumor" = "epithelial".',
+        )
+
+
+class UnmappedKinds(InputError):
+    """Classes of another tool that the user's map does not name."""
+
+    def __init__(self, what: str, unmapped: Sequence[str], mapped: Sequence[str]) -> None:
+        self.unmapped, self.mapped = tuple(unmapped), tuple(mapped)
+        super().__init__(
+            f"{what} holds {len(unmapped)} class(es) that the map does not name: {some(unmapped, 50)} "
+            f"(it names {some(mapped, 20)}).",
+            'Add a line for each, e.g.  "Tumor" = "epithelial".',
+        )
+
+
+class UnknownLabel(InputError):
+    """A tile label that the bundle was never trained on."""
+
+    def __init__(self, label: str, known: Sequence[str]) -> None:
+        self.label, self.known = label, tuple(known)
+        super().__init__(
+            f"Unknown label {label!r}; this bundle knows {some(known, 20) or 'no labels'}.",
+            "Choose one of those, or leave the label out.",
+        )
+
+
+class BadSize(InputError):
+    """A tile size that the model cannot paint in one pass."""
+
+    def __init__(self, width: int, height: int, least: int, most: int, multiple: int) -> None:
+        self.width, self.height = width, height
+
+        def near(value: int) -> int:
+            return min(max(round(value / multiple) * multiple, least), most)
+
+        super().__init__(
+            f"A tile of {width} x {height} px cannot be painted: each side must be a multiple of "
+            f"{multiple} from {least} to {most} px.",
+            f"The nearest size that works is {near(width)} x {near(height)} px.",
+        )
+
+
+class MissingScale(InputError):
+    """No micrometres per pixel were given, and the file does not state them."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"{name} does not state its scale in micrometres per pixel.",
+            "Give it with --mpp (0.5 is usual for a 20x scan); it is never guessed.",
+        )
+
+
+class BadHole(InputError):
+    """A hole mask that leaves nothing to do, or nothing to go by."""
+
+
+class BadRecipe(InputError):
+    """A recipe file with one or more problems; all of them are listed."""
+
+    def __init__(self, name: str, problems: Sequence[str]) -> None:
+        self.name, self.problems = name, tuple(problems)
+        listed = "; ".join(problems)
+        super().__init__(
+            f"{name} has {len(problems)} problem(s): {listed}.",
+            "Correct them and run again; docs/recipes.md lists every key.",
+        )
+
+
+class BadPairing(InputError):
+    """Two folders whose files do not pair by stem."""
+
+    def __init__(self, what: str, left: Sequence[str], right: Sequence[str]) -> None:
+        self.left, self.right = tuple(left), tuple(right)
+        parts = [f"{len(left)} without a {what} ({some(left)})"] if left else []
+        parts += [f"{len(right)} {what}(s) without a partner ({some(right)})"] if right else []
+        super().__init__(
+            f"The folders do not pair by file name: {'; '.join(parts)}.",
+            "Give both files the same stem, e.g. a.png and a.csv.",
+        )
+
+
+class NoFiles(InputError):
+    """A path that names no file to work on."""
+
+    def __init__(self, path: Path, suffixes: Sequence[str]) -> None:
+        self.path, self.suffixes = path, tuple(suffixes)
+        there = "holds no file" if path.is_dir() else "is not there; wanted a file or folder of files"
+        super().__init__(f"{path} {there} ending in {', '.join(suffixes)}.", "Check the path.")
+
+
+class BadOption(InputError):
+    """An option's value is out of its range."""
+
+    def __init__(self, option: str, value: object, allowed: str) -> None:
+        self.option, self.value, self.allowed = option, value, allowed
+        super().__init__(f"{option} is {value}, but must be {allowed}.", "Give another value.")
+
+
+class BadTileSet(InputError):
+    """A folder of Parquet files that is no tile set, or a damaged one."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path} is no whole tile set: {reason}.", "Make it again with histosynth prepare.")
+
+
+class BadRegions(InputError):
+    """Region annotations that cannot be used."""
+
+
+class BadTable(InputError):
+    """A table of slides, patients or labels that cannot be used."""
+
+
+class StainNotFound(InputError):
+    """Tissue in which the two dyes cannot be told apart; it is never passed on unchanged."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(
+            f"The stain of {name} cannot be found: {reason}.",
+            'Leave it out, or prepare it with stain.method = "none".',
+        )

@@ -1,0 +1,52 @@
+"""What this machine or installation cannot do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .base import HistosynError
+
+
+class UnavailableError(HistosynError):
+    """Something that this machine or installation cannot do."""
+
+
+class NotWritable(UnavailableError):
+    """An output place cannot be written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path} cannot be written: {reason}.", "Choose another --out.")
+
+
+class BadWeights(UnavailableError):
+    """A weights file is missing, cut off or not what it says."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"{path} cannot be loaded as weights: {reason}.",
+            "Get the file again and compare its sha256 with the bundle's card.",
+        )
+
+
+class NeedsExtra(UnavailableError):
+    """A feature lives in an optional extra that is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        self.feature, self.extra = feature, extra
+        super().__init__(
+            f"{feature} is not installed.",
+            f"Install it: pip install 'histosynth[{extra}]'.",
+        )
+
+
+class WorkerLost(UnavailableError):
+    """Workers died again and again over the same work."""
+
+    def __init__(self, times: int, left: int) -> None:
+        self.times, self.left = times, left
+        super().__init__(
+            f"Workers died {times} times without finishing anything; {left} pieces of work are left.",
+            "Give them more memory or use fewer --workers, and run again: what is done is kept.",
+        )

@@ -1,0 +1,261 @@
+"""Tile sets: a folder of Parquet files, one row a tile, refused tiles included with their reason.
+
+Hugging Face datasets, DuckDB, Polars and Ray Data read them as they are. A set in which a patient
+stands in two splits cannot be opened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .errors import BadTileSet, NoFiles, SplitLeak
+from .geometry import Box
+from .nuclei import Nuclei
+from .store import replacing
+from .tile import Tile, TileRef, decode_rgb
+
+VERSION = 1
+"""Of the columns below. A reader refuses versions it does not know."""
+GATES = ("tissue", "blur", "pen", "fold", "air", "saturation", "artefact")
+"""What tiles are judged by; a `quality_` column each, empty where it was not asked."""
+MAX_IMAGE_BYTES = 256 << 20
+_KEY = b"histosynth"
+
+SCHEMA = pa.schema(
+    [
+        pa.field("tile_id", pa.string(), nullable=False),
+        pa.field("slide", pa.string(), nullable=False),
+        pa.field("patient", pa.string(), nullable=False),
+        pa.field("x", pa.int64(), nullable=False),
+        pa.field("y", pa.int64(), nullable=False),
+        pa.field("width", pa.int64(), nullable=False),
+        pa.field("height", pa.int64(), nullable=False),
+        pa.field("mpp", pa.float64(), nullable=False),
+        pa.field("label", pa.string()),
+        pa.field("split", pa.string()),
+        pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        pa.field("nuclei_x", pa.list_(pa.float32())),
+        pa.field("nuclei_y", pa.list_(pa.float32())),
+        pa.field("nuclei_kind", pa.list_(pa.string())),
+        *(pa.field(f"quality_{gate}", pa.float32()) for gate in GATES),
+        pa.field("refused", pa.string()),
+    ]
+)
+"""x, y, width, height: level-0 px of the slide. Nuclei: px of the tile, (0, 0) the centre of its first."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tile of a set, kept or refused.
+
+    Attributes:
+        ref: slide, patient, box (level-0 px) and the scale of the picture.
+        image: the encoded picture; None for a tile refused before it was read.
+        nuclei: in the picture's pixels; None where nobody looked.
+        quality: value by gate, of `GATES`.
+        refused: the reason, or "" for a tile that is kept.
+    """
+
+    ref: TileRef
+    label: str = ""
+    split: str = ""
+    image: bytes | None = None
+    nuclei: Nuclei | None = None
+    quality: Mapping[str, float] = field(default_factory=dict)
+    refused: str = ""
+
+    @property
+    def tile_id(self) -> str:
+        """Slide and corner."""
+        return f"{self.ref.slide}_{self.ref.box.x}_{self.ref.box.y}"
+
+
+def write_rows(path: Path, rows: Sequence[Row], about: Mapping[str, Any]) -> None:
+    """Write one file of a set, whole or not at all. Equal rows give equal bytes.
+
+    Args:
+        path: `*.parquet`.
+        rows: the tiles.
+        about: JSON-able facts kept in the file's metadata.
+
+    Raises:
+        NotWritable: the folder cannot be written, or the disk is full.
+    """
+    metadata = {
+        _KEY: json.dumps({"version": VERSION, **about}, sort_keys=True).encode(),
+        b"huggingface": json.dumps(_hugging_face()).encode(),
+    }
+    table = pa.Table.from_pylist([_flat(row) for row in rows], SCHEMA).replace_schema_metadata(metadata)
+    with replacing(path) as temporary:
+        # pictures are packed already; small groups let readers take a few tiles at a time
+        packed = {name: "NONE" if name.startswith("image") else "ZSTD" for name in _leaves(table.schema)}
+        pq.write_table(
+            table, temporary, compression=packed, row_group_size=16, use_dictionary=["slide", "patient"],
+            write_statistics=["slide", "patient", "label", "split"],
+        )  # fmt: skip
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """The facts that a file of a set keeps in its metadata.
+
+    Raises:
+        BadTileSet: it is no such file, or of a version that is not known.
+    """
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+        about = json.loads(metadata.get(_KEY, b"{}"))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise BadTileSet(path, str(error).splitlines()[0]) from error
+    if about.get("version") != VERSION:
+        raise BadTileSet(path, f"its version is {about.get('version')}, not {VERSION}")
+    return dict(about)
+
+
+class TileSet:
+    """A folder of Parquet files, opened for training or judging.
+
+    Args:
+        folder: the set.
+
+    Raises:
+        NoFiles: it holds no Parquet file.
+        BadTileSet: a file is damaged, of another schema, or two rows are one tile.
+        SplitLeak: a patient stands in two splits.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.files = sorted(self.folder.glob("*.parquet"))
+        if not self.files:
+            raise NoFiles(self.folder, [".parquet"])
+        for path in self.files:
+            read_about(path)
+            missing = set(SCHEMA.names) - set(pq.read_schema(path).names)
+            if missing:
+                raise BadTileSet(path, f"it lacks the column(s) {', '.join(sorted(missing))}")
+        facts = self.table(["tile_id", "patient", "split", "refused"])
+        ids = facts["tile_id"].to_pylist()
+        if len(set(ids)) < len(ids):
+            raise BadTileSet(self.folder, f"{len(ids) - len(set(ids))} of its {len(ids)} tiles stand twice")
+        refuse_split_leaks(zip(facts["patient"].to_pylist(), facts["split"].to_pylist(), strict=True))
+
+    def table(self, columns: Sequence[str]) -> Any:
+        """Columns of all rows as a `pyarrow.Table`, files in order of name.
+
+        Raises:
+            BadTileSet: a file is damaged.
+        """
+        tables = []
+        for path in self.files:
+            try:
+                tables.append(pq.read_table(path, columns=list(columns)).replace_schema_metadata(None))
+            except (OSError, pa.ArrowException) as error:
+                raise BadTileSet(path, str(error).splitlines()[0]) from error
+        return pa.concat_tables(tables)
+
+    def rows(self, *, split: str | None = None, refused: bool = False) -> Iterator[Row]:
+        """Rows one after the other, a few in memory at a time.
+
+        Args:
+            split: only this one; None: all.
+            refused: give refused tiles too.
+        """
+        for path in self.files:
+            try:
+                for batch in pq.ParquetFile(path).iter_batches(batch_size=16):
+                    for values in batch.to_pylist():
+                        if (refused or not values["refused"]) and split in (None, values["split"]):
+                            yield _row(values)
+            except (OSError, pa.ArrowException) as error:
+                raise BadTileSet(path, str(error).splitlines()[0]) from error
+
+    def tiles(self, *, split: str | None = None) -> Iterator[tuple[Tile, Row]]:
+        """Kept tiles with their pixels."""
+        for row in self.rows(split=split):
+            if row.image is None or len(row.image) > MAX_IMAGE_BYTES:
+                raise BadTileSet(self.folder, f"its kept tile {row.tile_id} has no picture, or one too large")
+            yield Tile(row.ref, decode_rgb(row.image, row.tile_id)), row
+
+
+def refuse_split_leaks(patients_and_splits: Iterable[tuple[str, str | None]]) -> None:
+    """Refuse patients who stand in two splits; rows without a split stand in none.
+
+    Raises:
+        SplitLeak: naming them.
+    """
+    seen: dict[str, set[str]] = {}
+    for patient, split in patients_and_splits:
+        if split:
+            seen.setdefault(patient, set()).add(split)
+    if shared := sorted(patient for patient, splits in seen.items() if len(splits) > 1):
+        raise SplitLeak(shared)
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    box, nuclei = row.ref.box, row.nuclei
+    return {
+        "tile_id": row.tile_id,
+        "slide": row.ref.slide,
+        "patient": row.ref.patient,
+        "x": box.x,
+        "y": box.y,
+        "width": box.width,
+        "height": box.height,
+        "mpp": row.ref.mpp,
+        "label": row.label or None,
+        "split": row.split or None,
+        "image": None if row.image is None else {"bytes": row.image, "path": f"{row.tile_id}.png"},
+        "nuclei_x": None if nuclei is None else nuclei.xy[:, 0],
+        "nuclei_y": None if nuclei is None else nuclei.xy[:, 1],
+        "nuclei_kind": None if nuclei is None else nuclei.names(),
+        **{f"quality_{gate}": row.quality.get(gate) for gate in GATES},
+        "refused": row.refused or None,
+    }
+
+
+def _row(values: Mapping[str, Any]) -> Row:
+    box = Box(*(values[name] for name in ("x", "y", "width", "height")))
+    ref = TileRef(values["slide"], values["patient"], box, values["mpp"])
+    image = (values["image"] or {}).get("bytes")
+    nuclei = None
+    if values["nuclei_x"] is not None and image is not None:
+        height, width = decode_rgb(image, ref.slide).shape[:2]
+        xy = np.array([values["nuclei_x"], values["nuclei_y"]], np.float32).T.reshape(-1, 2)
+        names = values["nuclei_kind"]
+        kinds = tuple(sorted(set(names)))
+        nuclei = Nuclei.of(xy, names, size=(width, height), mpp=ref.mpp, kinds=kinds)
+    quality = {gate: values[f"quality_{gate}"] for gate in GATES if values[f"quality_{gate}"] is not None}
+    return Row(
+        ref, values["label"] or "", values["split"] or "", image, nuclei, quality, values["refused"] or ""
+    )
+
+
+def _hugging_face() -> dict[str, Any]:
+    features: dict[str, Any] = {"image": {"_type": "Image"}}
+    names = {"string": "string", "int64": "int64", "double": "float64", "float": "float32"}
+    for column in SCHEMA:
+        if pa.types.is_list(column.type):
+            inner = {"dtype": names[str(column.type.value_type)], "_type": "Value"}
+            features[column.name] = {"feature": inner, "_type": "List"}
+        elif column.name != "image":
+            features[column.name] = {"dtype": names[str(column.type)], "_type": "Value"}
+    return {"info": {"features": {name: features[name] for name in SCHEMA.names}}}
+
+
+def _leaves(schema: Any) -> list[str]:
+    """Parquet's own names of the columns: nested ones by their path."""
+    out = []
+    for column in schema:
+        if pa.types.is_struct(column.type):
+            out += [f"{column.name}.{inner.name}" for inner in column.type]
+        else:
+            out.append(f"{column.name}.list.element" if pa.types.is_list(column.type) else column.name)
+    return out

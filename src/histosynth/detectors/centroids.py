@@ -1,0 +1,145 @@
+"""The embedded multi-class detector: weights, card, and how it looks at tissue of any size."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..core import recipe as recipes
+from ..core.errors import BadRecipe, BadWeights
+from ..core.store import replacing, sha256_of, write_json
+from ..core.tile import Pixels
+from ..prepare.nuclei.detector import Found
+from .network import CELL, CentroidNet, find_peaks
+
+SHIPPED = Path(__file__).parent / "weights"
+"""The detector inside the package."""
+WEIGHTS = "model.safetensors"
+WINDOW_PX = 1024
+"""Largest side looked at in one pass."""
+
+
+@dataclass(frozen=True)
+class DetectorInfo:
+    """`detector.json`: what a detector is, in plain values."""
+
+    name: str
+    mpp: float
+    """Scale it works at, um/px."""
+    kinds: tuple[str, ...]
+    widths: tuple[int, ...]
+    blocks: tuple[int, ...]
+    threshold: float
+    """Least heat of a nucleus; chosen on patients of the training list whose tiles gave no gradient."""
+    sha256: str = ""
+    """Of the weights file."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1 or not 0.05 <= self.mpp <= 20:
+            raise ValueError("threshold must lie in (0, 1) and mpp in [0.05, 20]")
+        if len(self.widths) != len(self.blocks) or not self.kinds or len(self.widths) > 8:
+            raise ValueError("widths and blocks must be as many, and kinds at least one")
+        if not all(0 < width <= 1024 for width in self.widths) or not all(0 <= n <= 16 for n in self.blocks):
+            raise ValueError("widths must lie in 1..1024 and blocks in 0..16")
+
+
+class CentroidDetector:
+    """Nuclei with classes by a small network; see `prepare.nuclei.detector.Detector`.
+
+    Args:
+        info: what it is.
+        network: with its weights.
+    """
+
+    halo_px = 64
+    """Tissue it must see around a place to judge as it would on the whole slide."""
+
+    def __init__(self, info: DetectorInfo, network: CentroidNet) -> None:
+        self.info = info
+        self.network = network
+        self.mpp, self.kinds, self.lattice_px = info.mpp, info.kinds, network.stride
+
+    @property
+    def name(self) -> str:
+        """For the record: name and weights."""
+        return f"{self.info.name} {self.info.sha256[:12]}"
+
+    def __call__(self, pixels: Pixels) -> Found:
+        """Nuclei of a picture at `mpp`; see the protocol."""
+        heat, kinds = self.maps(pixels)
+        xy, kind, score = find_peaks(heat, kinds, threshold=self.info.threshold)
+        height, width = pixels.shape[:2]
+        inside = (xy[:, 0] < width - 0.5) & (xy[:, 1] < height - 0.5)
+        return Found(
+            xy[inside].numpy().astype(np.float32),
+            kind[inside].numpy().astype(np.uint8),
+            score[inside].numpy().astype(np.float32),
+        )
+
+    @torch.inference_mode()
+    def maps(self, pixels: Pixels) -> tuple[Tensor, Tensor]:
+        """Heat (h, w) in [0, 1] and class logits (K, h, w), one value for each 2 x 2 px."""
+        height, width = pixels.shape[:2]
+        tall, wide = (-(-side // self.lattice_px) * self.lattice_px for side in (height, width))
+        padded = np.pad(pixels, ((0, tall - height), (0, wide - width), (0, 0)), mode="edge")
+        like = next(self.network.parameters())
+        heat = torch.empty(tall // CELL, wide // CELL)
+        kinds = torch.empty(len(self.kinds), tall // CELL, wide // CELL)
+        core = WINDOW_PX - 2 * self.halo_px
+        for top in range(0, tall, core):
+            for left in range(0, wide, core):
+                y0, x0 = max(top - self.halo_px, 0), max(left - self.halo_px, 0)
+                cut = padded[y0 : top + core + self.halo_px, x0 : left + core + self.halo_px]
+                image = to_signal(cut)[None].to(like, memory_format=torch.channels_last)
+                one, many = (out.float().cpu() for out in self.network(image))
+                bottom, right = min(top + core, tall), min(left + core, wide)
+                to = np.s_[top // CELL : bottom // CELL, left // CELL : right // CELL]
+                here = np.s_[
+                    (top - y0) // CELL : (bottom - y0) // CELL, (left - x0) // CELL : (right - x0) // CELL
+                ]
+                heat[to] = one[0, 0][here].sigmoid()
+                kinds[(slice(None), *to)] = many[0][(slice(None), *here)]
+        return heat, kinds
+
+
+def to_signal(pixels: Pixels) -> Tensor:
+    """(H, W, 3) uint8 as (3, H, W) float32 in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def save_detector(folder: Path, info: DetectorInfo, weights: dict[str, Tensor]) -> None:
+    """Write `model.safetensors` (float16) and `detector.json` with its sha256."""
+    stored = {key: value.detach().cpu().half().contiguous() for key, value in weights.items()}
+    with replacing(folder / WEIGHTS) as temporary:
+        save_file(stored, temporary)
+    values = asdict(info) | {"sha256": sha256_of(folder / WEIGHTS)}
+    write_json(folder / "detector.json", values)
+
+
+@cache
+def load_detector(folder: Path = SHIPPED) -> CentroidDetector:
+    """Load a detector's folder, once a process.
+
+    Raises:
+        BadWeights: a file is missing, not what it says, or of another shape.
+    """
+    path = folder / WEIGHTS
+    try:
+        values = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
+        info = recipes.build(values, DetectorInfo, name=str(folder / "detector.json"))
+        if sha256_of(path) != info.sha256:
+            raise BadWeights(path, "its sha256 is not the one that detector.json names")
+        network = CentroidNet(len(info.kinds), widths=info.widths, blocks=info.blocks)
+        network.load_state_dict({key: value.float() for key, value in load_file(path).items()})
+    except (OSError, ValueError, RuntimeError, SafetensorError, BadRecipe) as error:
+        raise BadWeights(path, str(error).splitlines()[0]) from error
+    network.eval().requires_grad_(False)
+    return CentroidDetector(info, network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]

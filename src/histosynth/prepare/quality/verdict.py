@@ -1,0 +1,32 @@
+"""What a gate says of a tile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One gate's word.
+
+    Attributes:
+        ok: whether the tile passes.
+        reason: why not, with the numbers; "" where it passes.
+        value: what was measured.
+    """
+
+    ok: bool
+    reason: str
+    value: float
+
+    @classmethod
+    def at_most(cls, value: float, limit: float, what: str) -> Verdict:
+        """Passes up to `limit`; `what` reads like "ink covers"."""
+        reason = f"{what} {value:.1%}, more than {limit:.1%}"
+        return cls(value <= limit, "" if value <= limit else reason, value)
+
+    @classmethod
+    def at_least(cls, value: float, limit: float, what: str) -> Verdict:
+        """Passes from `limit`; `what` reads like "fine detail is"."""
+        reason = f"{what} {value:.2f}, less than {limit:.2f}"
+        return cls(value >= limit, "" if value >= limit else reason, value)

@@ -1,0 +1,64 @@
+"""Grid: every pixel of tissue where it belongs, at the scale that is said."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from histosynth.core.geometry import Box
+from histosynth.prepare.grid import GridPlan, lay_grid, tissue_shares
+from histosynth.prepare.slides.slide import Level
+
+
+def slide(width, height, mpp=0.5, steps=(1.0,)):
+    levels = [Level(round(width / step), round(height / step), step) for step in steps]
+    return SimpleNamespace(levels=levels, mpp=mpp, path="s")
+
+
+@given(st.integers(64, 3000), st.integers(64, 3000), st.integers(32, 700), st.floats(0.2, 1.0))
+def test_tiles_side_by_side_neither_overlap_nor_leave_gaps(width, height, size, mpp):
+    grid = lay_grid(slide(width, height, mpp), GridPlan(size=size, mpp=0.5))
+    seen = {corner for corner in grid.corners}
+    assert len(seen) == len(grid.corners)
+    assert all(x % size == 0 and y % size == 0 for x, y in seen)
+    for index in range(len(grid.corners)):
+        window = grid.window(index)
+        assert window.x + window.width <= width + 1e-3 + grid.step
+        assert window.y + window.height <= height + 1e-3 + grid.step
+
+
+def test_scans_within_half_a_per_cent_are_taken_as_they_are_and_say_so():
+    grid = lay_grid(slide(2220, 2967, 0.499), GridPlan(size=1024, mpp=0.5))
+    assert grid.step == 1 and grid.mpp == pytest.approx(0.499)
+    other = lay_grid(slide(2220, 2967, 0.46), GridPlan(size=512, mpp=0.5))
+    assert other.step == pytest.approx(0.5 / 0.46) and other.mpp == pytest.approx(0.5)
+
+
+def test_edges_are_dropped_moved_in_or_filled():
+    one = slide(1000, 300)
+    counts = {
+        edge: len(lay_grid(one, GridPlan(size=256, edge=edge)).corners) for edge in ("drop", "shift", "pad")
+    }
+    assert counts == {"drop": 3, "shift": 8, "pad": 8}
+    assert lay_grid(one, GridPlan(size=256, edge="shift")).corners[-1] == (744, 44)
+    assert lay_grid(slide(100, 100), GridPlan(size=256, edge="pad")).corners == ((0, 0),)
+    assert lay_grid(slide(100, 100), GridPlan(size=256)).corners == ()
+
+
+def test_stride_overlaps_tiles():
+    grid = lay_grid(slide(512, 256), GridPlan(size=256, stride=128))
+    assert [x for x, _ in grid.corners] == [0, 128, 256]
+
+
+def test_a_million_tiles_are_too_many():
+    with pytest.raises(ValueError, match="over the limit"):
+        lay_grid(slide(200_000, 200_000), GridPlan(size=32))
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 60), st.integers(1, 60))
+def test_shares_are_those_counted_one_by_one(x, y, width, height):
+    mask = np.random.default_rng(0).random((30, 40)) < 0.4
+    (share,) = tissue_shares(mask, [Box(x * 2, y * 2, width * 2, height * 2)], (2.0, 2.0))
+    assert share == pytest.approx(mask[y : y + height, x : x + width].sum() / (width * height))

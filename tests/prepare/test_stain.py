@@ -1,0 +1,139 @@
+"""Stain: the oracle's numbers, one matrix, and no dye where there is none."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from glass import tissue
+from hypothesis import given
+from hypothesis import strategies as st
+
+from histosynth.core.errors import BadOption, StainNotFound
+from histosynth.core.tile import read_rgb
+from histosynth.prepare.stain import (
+    METHODS,
+    fit_macenko,
+    fit_reinhard,
+    fit_stain,
+    fit_vahadane,
+    medoid,
+    restain_between,
+    stain_from_dict,
+)
+
+BONE = Path(__file__).resolve().parents[3] / "shared/data/osteosarcoma"
+real = pytest.mark.skipif(not BONE.exists(), reason="needs the shared tissue beside the checkout")
+
+
+@pytest.fixture(scope="module")
+def two():
+    return tissue(400, 400, seed=1)[0], tissue(400, 400, seed=2, dyes=(0.7, 1.4))[0]
+
+
+def oracle(method):
+    if method == "macenko":
+        from torchstain.numpy.normalizers.macenko import NumpyMacenkoNormalizer
+
+        return NumpyMacenkoNormalizer()
+    from torchstain.numpy.normalizers.reinhard import NumpyReinhardNormalizer
+
+    return NumpyReinhardNormalizer()
+
+
+def theirs(method, source, target):
+    normalizer = oracle(method)
+    normalizer.fit(target)
+    out = normalizer.normalize(source)
+    return out[0] if isinstance(out, tuple) else out
+
+
+@pytest.mark.parametrize("method", ["macenko", "reinhard"])
+def test_it_agrees_with_torchstain_within_one_grey_level(two, method):
+    fit = METHODS[method]
+    ours = restain_between(fit(two[0]), fit(two[1]))(two[0])
+    assert np.abs(ours.astype(int) - theirs(method, *two)).max() <= 1
+
+
+@real
+@pytest.mark.parametrize("method", ["macenko", "reinhard"])
+def test_it_agrees_with_torchstain_on_real_tissue_and_a_sample_comes_within_two_levels(method):
+    tiles = [read_rgb(path) for path in sorted(BONE.glob("*.jpg"))[:4]]
+    fit = METHODS[method]
+    for source, target in pairwise(tiles):
+        wanted = theirs(method, source, target)
+        ours = restain_between(fit(source), fit(target))(source)
+        assert np.abs(ours.astype(int) - wanted).max() <= 1
+        sampled = restain_between(fit(source[::4, ::4]), fit(target))(source)
+        assert np.abs(sampled.astype(int) - wanted).mean() <= 2
+
+
+def test_both_ways_of_finding_dyes_find_those_the_tissue_was_made_of(two):
+    haematoxylin, eosin = np.array([0.95, 1.03, 0.42]), np.array([0.20, 0.92, 0.46])
+    for fit in (fit_macenko, fit_vahadane):
+        dyes = np.array(fit(two[0]).dyes)
+        for found, made in zip(dyes, (haematoxylin, eosin), strict=True):
+            assert np.degrees(np.arccos(found @ made / np.linalg.norm(made))) < 12, fit
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_a_stain_given_its_own_stain_stays_and_given_another_s_becomes_it(two, method):
+    source, target = (METHODS[method](pixels) for pixels in two)
+    same = restain_between(source, source)(two[0]).astype(int)
+    assert np.abs(same - two[0]).mean() < 4  # what the plane of two dyes cannot hold, and rounding
+    moved = METHODS[method](restain_between(source, target)(two[0]))
+    before = np.linalg.norm(source.features() - target.features())
+    assert np.linalg.norm(moved.features() - target.features()) < 0.5 * before
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [
+        (np.full((64, 64, 3), 245, np.uint8), "0 of 4,096 pixels are stained"),
+        (np.full((64, 64, 3), 120, np.uint8), "degrees apart|give light|dye"),
+    ],
+)
+@pytest.mark.parametrize("method", ["macenko", "vahadane"])
+def test_glass_and_grey_have_no_stain(pixels, reason, method):
+    with pytest.raises(StainNotFound, match=reason):
+        fit_stain(method, pixels, "x")
+
+
+@pytest.mark.parametrize("method", ["macenko", "vahadane"])
+def test_one_dye_alone_is_refused_and_not_blown_out(method):
+    random = np.random.default_rng(0)
+    amount = random.uniform(0.2, 1.5, (120, 120, 1))
+    pixels = (245 * np.exp(-amount * np.array([0.2, 1.0, 0.25]))).round().astype(np.uint8)
+    with pytest.raises(StainNotFound, match=r"degrees apart|weak|reaches|give light"):
+        fit_stain(method, pixels, "eosin alone")
+
+
+def test_a_flat_picture_has_no_spread_to_divide_by():
+    with pytest.raises(StainNotFound, match=r"its . of Lab varies by 0\.00"):
+        fit_reinhard(np.full((32, 32, 3), 200, np.uint8))
+
+
+def test_weak_stain_is_strengthened_no_more_than_dyes_differ(two):
+    """A pale slide comes out like the target, not burnt: its darkest stays near the target's darkest."""
+    pale = tissue(400, 400, seed=3, dyes=(0.35, 0.4))[0]
+    out = restain_between(fit_macenko(pale), fit_macenko(two[0]))(pale)
+    assert (out < 5).any(axis=2).mean() < 0.01
+    assert abs(np.percentile(out, 1) - np.percentile(two[0], 1)) < 25
+
+
+def test_the_medoid_is_one_of_the_set_and_the_most_usual():
+    usual = [fit_macenko(tissue(200, 200, seed=seed)[0]) for seed in range(3)]
+    odd = fit_macenko(tissue(200, 200, seed=9, dyes=(0.4, 2.0))[0])
+    assert medoid([odd, *usual]) in usual
+    assert medoid([odd]) is odd
+
+
+@given(st.sampled_from(sorted(METHODS)))
+def test_a_stain_survives_being_written(method):
+    stain = METHODS[method](tissue(120, 120)[0])
+    assert np.allclose(stain_from_dict(stain.as_dict()).features(), stain.features())
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(BadOption, match="macenko"):
+        fit_stain("magic", np.zeros((4, 4, 3), np.uint8), "x")
