@@ -20,6 +20,10 @@ app = typer.Typer(
 Engine = Annotated[str, typer.Option(help="Where to work: local, pool (processes) or ray (a cluster).")]
 Workers = Annotated[int | None, typer.Option(help="Workers at a time (default: one a core).", min=1)]
 Address = Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")]
+Images = Annotated[Path, typer.Argument(help="Picture, or a folder of them.")]
+Out = Annotated[Path, typer.Option(help="Folder for the results.")]
+ImageMpp = Annotated[float, typer.Option("--mpp", help="Micrometres per pixel of the pictures.")]
+Train = Annotated[float, typer.Option(help="Share of patients.")]
 
 
 @app.command()
@@ -38,3 +42,109 @@ def run(
     Example: histosynth prepare run recipe.toml --out tiles
     """
     preparing.run(recipe, out, dry=dry_run, place=(engine, workers, address), output=Output(as_json, quiet))
+
+
+@app.command()
+def tiles(
+    slides: Annotated[list[str], typer.Argument(help='Slides, or patterns such as "slides/*.svs".')],
+    out: Annotated[Path, typer.Option(help="Folder of the tile set; run again to go on.")],
+    size: Annotated[int, typer.Option(help="Side of a tile, pixels.")] = 1024,
+    tile_mpp: Annotated[float, typer.Option(help="Scale of the tiles, micrometres per pixel.")] = 0.5,
+    mpp: Annotated[
+        float | None, typer.Option(help="Scale of slides that state none, or a wrong one.")
+    ] = None,
+    stride: Annotated[int, typer.Option(help="From tile to tile, pixels (0: side by side).")] = 0,
+    edge: Annotated[str, typer.Option(help="At the slide's edge: drop, shift or pad.")] = "drop",
+    tissue: Annotated[float, typer.Option(help="Least share of a tile that is tissue.")] = 0.25,
+    engine: Engine = "pool",
+    workers: Workers = None,
+    address: Address = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Cut slides into tiles: no judging, no change of stain, no nuclei.
+
+    Example: histosynth prepare tiles "slides/*.svs" --size 512 --out tiles
+    """
+    grid = {"size": size, "mpp": tile_mpp, "stride": stride, "edge": edge, "tissue": tissue}
+    preparing.tiles(
+        slides, out, grid=grid, mpp=mpp, place=(engine, workers, address), output=Output(as_json, quiet)
+    )
+
+
+@app.command()
+def stain(
+    images: Images,
+    out: Out,
+    method: Annotated[str, typer.Option(help="macenko, vahadane or reinhard.")] = "macenko",
+    target: Annotated[
+        Path | None, typer.Option(help="Picture whose stain all get (default: the most usual of them).")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Give pictures one stain; those in which none can be found are refused.
+
+    Example: histosynth prepare stain tiles --target reference.png --out alike
+    """
+    preparing.stain(images, out, method=method, target=target, output=Output(as_json, quiet))
+
+
+@app.command()
+def nuclei(
+    images: Images,
+    out: Out,
+    mpp: ImageMpp,
+    detector: Annotated[
+        str, typer.Option(help="centroids (embedded, three classes), blobs (no network) or instanseg.")
+    ] = "centroids",
+    form: Annotated[str, typer.Option("--format", help="csv or geojson (for QuPath).")] = "csv",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find nuclei in pictures: centroids with classes.
+
+    Example: histosynth prepare nuclei tiles --mpp 0.5 --out nuclei
+    """
+    preparing.nuclei(images, out, mpp=mpp, detector=detector, form=form, output=Output(as_json, quiet))
+
+
+@app.command()
+def split(
+    table: Annotated[
+        Path, typer.Argument(help="CSV with the columns slide, and patient and label if known.")
+    ],
+    out: Annotated[Path, typer.Option(help="CSV with patient and split added.")],
+    train: Train = 0.7,
+    validation: Train = 0.1,
+    test: Train = 0.2,
+    patient: Annotated[
+        str,
+        typer.Option(help="Pattern that finds the patient in a slide's name (default: TCGA's, or the name)."),
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Another seed, another deal.", min=0)] = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Deal patients out to training, validation and test, label by label.
+
+    Example: histosynth prepare split slides.csv --out splits.csv
+    """
+    preparing.split(
+        table, out, shares=(train, validation, test), ask=(seed, patient), output=Output(as_json, quiet)
+    )
+
+
+quality = typer.Typer(
+    help="Judge tiles, or train a judge of your own.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(quality, name="quality")
+
+
+@quality.command()
+def check(images: Images, out: Out, mpp: ImageMpp, as_json: Json = False, quiet: Quiet = False) -> None:
+    """Judge pictures by the gates for blur, pen, fold, air and saturation.
+
+    Example: histosynth prepare quality check tiles --mpp 0.5 --out judged
+    """
+    preparing.check(images, out, mpp=mpp, output=Output(as_json, quiet))

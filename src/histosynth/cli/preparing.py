@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .output import Output
+
+if TYPE_CHECKING:
+    from ..pipeline.files import Outcome
+    from ..prepare.plan import PrepareRecipe
 
 Place = tuple[str, int | None, str | None]
 """Engine, workers, address."""
@@ -13,7 +17,6 @@ Place = tuple[str, int | None, str | None]
 
 def run(recipe: Path, out: Path, *, dry: bool, place: Place, output: Output) -> None:
     """`histosynth prepare run`."""
-    from ..engine import open_engine
     from ..pipeline import preparing
 
     plan, here = preparing.read_prepare_recipe(recipe), recipe.parent
@@ -21,6 +24,29 @@ def run(recipe: Path, out: Path, *, dry: bool, place: Place, output: Output) -> 
         facts = preparing.dry_run(plan, here)
         output.done(facts, [f"{key.replace('_', ' ')}: {value}" for key, value in facts.items()])
         return
+    _prepare(plan, out, here=here, place=place, output=output)
+
+
+def tiles(
+    slides: list[str], out: Path, *, grid: dict[str, Any], mpp: float | None, place: Place, output: Output
+) -> None:
+    """`histosynth prepare tiles`: a recipe with every judge at rest."""
+    from ..core.recipe import build
+    from ..prepare.plan import PrepareRecipe
+
+    rest = {"blur": 0.0, "pen": 1.0, "fold": 1.0, "air": 1.0, "saturation": 1.0}
+    values: dict[str, Any] = {
+        "slides": [str(Path(each).absolute()) for each in slides], "tiles": grid, "quality": rest,
+        "stain": {"method": "none"}, "nuclei": {"source": "none"},
+    }  # fmt: skip
+    plan = build(values | ({} if mpp is None else {"mpp": mpp}), PrepareRecipe, name="the options")
+    _prepare(plan, out, here=Path(), place=place, output=output)
+
+
+def _prepare(plan: PrepareRecipe, out: Path, *, here: Path, place: Place, output: Output) -> None:
+    from ..engine import open_engine
+    from ..pipeline import preparing
+
     engine = open_engine(place[0], workers=place[1], address=place[2])
     with output.bars("looking at slides", "making tiles") as (surveyed, tiled):
         result = preparing.prepare(
@@ -49,3 +75,71 @@ def _in_words(made: int, summary: dict[str, Any], out: Path) -> list[str]:
             f"Tile set  {out}   sha256 {summary['sha256'][:16]}",
         ]
     return lines
+
+
+def stain(images: Path, out: Path, *, method: str, target: Path | None, output: Output) -> None:
+    """`histosynth prepare stain`."""
+    from ..pipeline.tissue_files import stain_files
+
+    with output.progress("staining") as tick:
+        outcome = stain_files(images, out, method=method, target=target, tick=tick)
+    _report(
+        outcome,
+        {},
+        [f"{len(outcome.written)} pictures of one stain in {out}; look at {out / 'look.png'}"],
+        output,
+    )
+
+
+def check(images: Path, out: Path, *, mpp: float, output: Output) -> None:
+    """`histosynth prepare quality check`."""
+    from ..pipeline.tissue_files import judge_files
+
+    with output.progress("judging") as tick:
+        outcome, failed = judge_files(images, out, mpp=mpp, tick=tick)
+    lines = [f"{name}: {count}" for name, count in sorted(failed.items())]
+    _report(
+        outcome, {"gates": failed}, [*lines, f"Look at {out / 'look.png'} and {out / 'quality.csv'}"], output
+    )
+
+
+def nuclei(images: Path, out: Path, *, mpp: float, detector: str, form: str, output: Output) -> None:
+    """`histosynth prepare nuclei`."""
+    from ..core.errors import BadOption
+    from ..pipeline.tissue_files import find_in_files
+
+    if form not in ("csv", "geojson"):
+        raise BadOption("--format", form, "csv or geojson")
+    with output.progress("finding nuclei") as tick:
+        outcome, counts = find_in_files(images, out, mpp=mpp, detector=detector, form=form, tick=tick)  # type: ignore[arg-type]
+    lines = [f"{name}: {count:,}" for name, count in counts.items()]
+    _report(outcome, {"nuclei": counts}, [*lines, f"Look at {out / 'look.png'}"], output)
+
+
+def split(
+    table: Path, out: Path, *, shares: tuple[float, float, float], ask: tuple[int, str], output: Output
+) -> None:
+    """`histosynth prepare split`."""
+    from ..core.errors import BadOption
+    from ..pipeline.tissue_files import split_table
+    from ..prepare.plan import SplitPlan
+
+    try:
+        plan = SplitPlan(*shares)
+    except ValueError as error:
+        raise BadOption("--train, --validation, --test", shares, "shares that sum to 1") from error
+    result = split_table(table, out, shares=plan, seed=ask[0], pattern=ask[1])
+    names = list(plan.as_dict())
+    lines = [f"{'label':24}" + "".join(f"{name:>12}" for name in names)]
+    for label, counts in result["by_label"].items():
+        lines.append(f"{label:24}" + "".join(f"{counts[name]:>12}" for name in names))
+    output.done(result, [*lines, f"{result['patients']} patients, {result['slides']} slides: {out}"])
+
+
+def _report(outcome: Outcome, facts: dict[str, Any], lines: list[str], output: Output) -> None:
+    """What was written, and what was refused; some refused is exit code 1."""
+    output.done(outcome.as_dict() | facts, lines if outcome.written else ["Nothing was written."])
+    if outcome.refused:
+        for error in outcome.refused.values():
+            output.note(f"histosynth: {error}")
+        raise SystemExit(1)

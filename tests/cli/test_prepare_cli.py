@@ -1,0 +1,199 @@
+"""`histosynth prepare …` from the outside: exit codes, JSON, one sentence for bad input."""
+
+import json
+import os
+import stat
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "prepare"))
+from glass import tissue, write_pixels, write_slide
+
+from histosynth.cli.main import app
+from histosynth.core.errors import HistosynError
+from histosynth.core.tile import read_rgb
+from histosynth.core.tileset import TileSet
+
+
+def call(*words):
+    """(exit code, stdout, sentence of the refusal)."""
+    done = CliRunner().invoke(app, ["prepare", *map(str, words)])
+    refusal = str(done.exception) if isinstance(done.exception, HistosynError) else ""
+    return 1 if refusal else done.exit_code, done.stdout, refusal or done.stderr
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory):
+    path = tmp_path_factory.mktemp("glass") / "s.tiff"
+    write_slide(path)
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(3):
+        Image.fromarray(tissue(200, 180, seed=number)[0]).save(folder / f"t{number}.png")
+    Image.fromarray(np.full((180, 200, 3), 244, np.uint8)).save(folder / "glass.png")
+    return folder
+
+
+def test_one_line_is_a_recipe(slide, tmp_path):
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(f'slides = ["{slide}"]\nnuclei.source = "blobs"\n')
+    code, out, _ = call("run", recipe, "--out", tmp_path / "set", "--engine", "local", "--json")
+    assert code == 0
+    facts = json.loads(out)
+    assert facts["tiles"] == 1 and facts["kept"] == 1 and facts["made_files"] == 1
+    code, out, _ = call("run", recipe, "--out", tmp_path / "set", "--engine", "local")
+    assert code == 0 and out.startswith("Nothing to do, all of it is there")
+    code, out, _ = call("run", recipe, "--out", tmp_path / "dry", "--dry-run", "--json")
+    assert code == 0 and json.loads(out)["tiles_before_tissue"] == 1 and not (tmp_path / "dry").exists()
+
+
+def test_tiles_cuts_and_judges_nothing(slide, tmp_path):
+    code, _, _ = call("tiles", slide, "--size", 128, "--out", tmp_path, "--engine", "local")
+    rows = list(TileSet(tmp_path).rows())
+    assert code == 0 and len(rows) > 30 and all(row.nuclei is None for row in rows)
+    whole = read_pixels(slide)
+    for tile, row in TileSet(tmp_path).tiles():
+        assert (tile.pixels == whole[row.ref.box.slices]).all()
+
+
+def read_pixels(path):
+    import tifffile
+
+    return tifffile.imread(path, key=0)
+
+
+def test_stain_makes_pictures_alike_and_names_what_has_none(pictures, tmp_path):
+    code, _, said = call("stain", pictures, "--out", tmp_path / "out")
+    assert code == 1 and "glass.png" in said and "stained" in said
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {
+        "t0.png",
+        "t1.png",
+        "t2.png",
+        "look.png",
+    }
+
+
+def test_quality_judges_each(pictures, tmp_path):
+    drawn = read_rgb(pictures / "t0.png")
+    drawn[:, :60] = (30, 90, 60)
+    Image.fromarray(drawn).save(pictures / "pen.png")
+    code, out, _ = call("quality", "check", pictures, "--mpp", 0.5, "--out", tmp_path / "out", "--json")
+    assert code == 0 and json.loads(out)["gates"]["pen"] == 1
+    lines = (tmp_path / "out" / "quality.csv").read_text().splitlines()
+    assert len(lines) == 6 and any(line.startswith('pen.png,False,"pen: ink covers') for line in lines)
+
+
+@pytest.mark.parametrize("form", ["csv", "geojson"])
+def test_nuclei_are_found_and_written(pictures, tmp_path, form):
+    out = tmp_path / "out"
+    code, said, _ = call(
+        "nuclei", pictures, "--mpp", 0.5, "--detector", "blobs", "--format", form, "--out", out, "--json"
+    )
+    assert code == 0 and json.loads(said)["nuclei"]["nucleus"] > 100
+    assert len(list(out.glob(f"*.{form}"))) == 4 and (out / "look.png").exists()
+
+
+def test_split_deals_patients(tmp_path):
+    table = tmp_path / "t.csv"
+    rows = [
+        f"TCGA-AA-{n:04d}-01Z-00-DX{k}.svs,,{'UPS' if n % 2 else 'LMS'}" for n in range(40) for k in (1, 2)
+    ]
+    table.write_text("slide,patient,label\n" + "\n".join(rows))
+    code, out, _ = call("split", table, "--out", tmp_path / "s.csv", "--json")
+    assert code == 0 and json.loads(out)["by_label"]["UPS"] == {"train": 14, "validation": 2, "test": 4}
+    seen = {}
+    for line in (tmp_path / "s.csv").read_text().splitlines()[1:]:
+        _, patient, _, split = line.split(",")
+        assert seen.setdefault(patient, split) == split
+    code, _, said = call("split", table, "--out", tmp_path / "s.csv", "--train", 0.9)
+    assert code == 1 and "sum to 1" in said
+
+
+def picture(path, mode, fill=120):
+    Image.new(mode, (300, 300), fill).save(path)
+
+
+def bomb(path):
+    """A TIFF header that promises 800,000 x 800,000 px in a few bytes."""
+    entries = [(256, 4, 800_000), (257, 4, 800_000), (258, 3, 8), (259, 3, 8), (262, 3, 2), (277, 3, 3),
+               (322, 4, 512), (323, 4, 512), (324, 4, 8), (325, 4, 8)]  # fmt: skip
+    body = struct.pack("<2sHI", b"II", 42, 8) + struct.pack("<H", len(entries))
+    body += b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
+    path.write_bytes(body + b"\0" * 64)
+
+
+BAD = {
+    "cut.svs": (lambda p, s: p.write_bytes(s.read_bytes()[:30_000]), "cannot be read as an image"),
+    "renamed.svs": (lambda p, s: Image.new("RGB", (300, 300)).save(p, "PNG"), "a PNG picture under the name"),
+    "text.svs": (lambda p, s: p.write_text("hello"), "cannot be read as an image"),
+    "empty.svs": (lambda p, s: p.write_bytes(b""), "cannot be read as an image"),
+    "scaleless.png": (lambda p, s: picture(p, "RGB", (200, 150, 180)), "Give it with --mpp"),
+    "sixteen.png": (lambda p, s: picture(p, "I;16"), "more than 8 bits"),
+    "grey.png": (lambda p, s: picture(p, "L"), "grayscale"),
+    "alpha.png": (lambda p, s: picture(p, "RGBA", (1, 2, 3, 4)), "alpha"),
+    "ink.jpg": (lambda p, s: picture(p, "CMYK", (1, 2, 3, 4)), "CMYK"),
+    "bomb.tif": (lambda p, s: bomb(p), "over the limit"),
+}
+
+
+@pytest.mark.parametrize("name", list(BAD))
+def test_slides_that_cannot_be_used_get_one_sentence_and_exit_1(name, slide, tmp_path):
+    make, said = BAD[name]
+    make(tmp_path / name, slide)
+    recipe = tmp_path / "r.toml"
+    scale = "" if name == "scaleless.png" else "mpp = 0.5\n"
+    recipe.write_text(f'slides = ["{name}"]\nnuclei.source = "blobs"\n{scale}')
+    code, out, sentence = call("run", recipe, "--out", tmp_path / "set", "--engine", "local")
+    assert code == 1 and said in sentence, sentence
+    assert not list((tmp_path / "set").glob("*.parquet")) and "Traceback" not in sentence + out
+
+
+def test_a_slide_without_tissue_is_no_error_and_says_so(tmp_path):
+    write_pixels(tmp_path / "empty.tiff", np.full((1100, 1100, 3), 243, np.uint8))
+    (tmp_path / "r.toml").write_text('slides = ["empty.tiff"]\nnuclei.source = "blobs"\n')
+    code, out, _ = call("run", tmp_path / "r.toml", "--out", tmp_path / "set", "--engine", "local")
+    assert code == 0 and out.startswith("0 of 1 tiles kept") and "refused, tissue: 1" in out
+
+
+def test_recipes_tell_all_their_problems_at_once(tmp_path):
+    (tmp_path / "r.toml").write_text('slides = ["a"]\nmagic = 1\n[tiles]\nsize = "big"\n')
+    code, _, sentence = call("run", tmp_path / "r.toml", "--out", tmp_path / "set")
+    assert code == 1 and "2 problem(s)" in sentence and "magic" in sentence and "tiles.size" in sentence
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_is_refused_first(slide, tmp_path):
+    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    code, _, sentence = call("tiles", slide, "--out", tmp_path / "set")
+    assert code == 1 and "cannot be written" in sentence
+
+
+def test_a_file_where_the_folder_should_be_is_refused(slide, tmp_path):
+    (tmp_path / "set").write_text("")
+    code, _, sentence = call("tiles", slide, "--out", tmp_path / "set", "--engine", "local")
+    assert code == 1 and "cannot be written" in sentence
+
+
+def test_a_disk_that_fills_half_way_keeps_what_is_whole(slide, tmp_path, monkeypatch):
+    import pyarrow.parquet as pq
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    code, _, sentence = call("tiles", slide, "--size", 256, "--out", tmp_path / "set", "--engine", "local")
+    assert code == 1 and "No space left on device" in sentence
+    assert not [path for path in (tmp_path / "set").iterdir() if path.suffix == ".parquet"]
+    monkeypatch.undo()
+    assert call("tiles", slide, "--size", 256, "--out", tmp_path / "set", "--engine", "local")[0] == 0
