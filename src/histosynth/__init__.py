@@ -30,6 +30,7 @@ _WHERE = {
     "Synthetic": "core.synthetic",
     "Tile": "core.tile",
     "TileRef": "core.tile",
+    "TileSet": "core.tileset",
     "complete": "pipeline",
     "draw_hole": "core.holes",
     "draw_layout": "core.layout",
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from .core.nuclei_io import read_nuclei
     from .core.synthetic import Synthetic
     from .core.tile import Tile, TileRef, read_mask, read_rgb
+    from .core.tileset import TileSet
     from .pipeline import complete, open_bundle, synthesize
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "prepare"))
+from commons import serving
 from glass import tissue, write_pixels, write_slide
 
 from histosynth.cli.main import app
@@ -197,3 +198,46 @@ def test_a_disk_that_fills_half_way_keeps_what_is_whole(slide, tmp_path, monkeyp
     assert not [path for path in (tmp_path / "set").iterdir() if path.suffix == ".parquet"]
     monkeypatch.undo()
     assert call("tiles", slide, "--size", 256, "--out", tmp_path / "set", "--engine", "local")[0] == 0
+
+
+def test_fetch_brings_slides_with_labels_and_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving() as commons:
+        words = [
+            "fetch",
+            "--project",
+            "TCGA-SARC",
+            "--endpoint",
+            commons.endpoint,
+            "--out",
+            tmp_path,
+            "--json",
+        ]
+        code, out, _ = call(*words, "--list-only")
+        assert code == 0 and json.loads(out)["fetched"] == 0 and not list(tmp_path.glob("*.svs"))
+        code, out, _ = call(*words)
+        facts = json.loads(out)
+        assert code == 0 and (facts["slides"], facts["fetched"], facts["patients"]) == (5, 5, 5)
+        assert facts["labels"] == {"Leiomyosarcoma": 5} and len(list(tmp_path.glob("*.svs"))) == 5
+        assert json.loads(call(*words)[1])["already"] == 5
+        code, _, sentence = call(
+            "fetch", "--project", "NOBODY", "--endpoint", commons.endpoint, "--out", tmp_path
+        )
+        assert code == 1 and "--project is NOBODY" in sentence
+
+
+def test_quality_train_measures_itself_on_patients_it_never_saw(tmp_path):
+    for patient in range(8):
+        good = tissue(96, 96, seed=patient)[0]
+        spoilt = good.copy()
+        spoilt[30:60] //= 3
+        for name, pixels in (("good", good), ("fold", spoilt)):
+            folder = tmp_path / "labelled" / name
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / f"P{patient}_{name}.png")
+    words = ["quality", "train", tmp_path / "labelled", "--mpp", 0.5, "--out", tmp_path / "run", "--steps", 1]
+    code, out, _ = call(*words, "--patient", "^(P.)", "--json")
+    card = json.loads(out)["card"]
+    assert code == 0 and card["auc"]["n"] >= 2 and 0 <= card["auc"]["low"] <= card["auc"]["high"] <= 1
+    code, _, sentence = call(*words, "--patient", "^(nobody)")
+    assert code == 1 and "nobody" in sentence

@@ -135,6 +135,30 @@ def split(
     )
 
 
+@app.command()
+def fetch(
+    project: Annotated[str, typer.Option(help="Project of the Genomic Data Commons, e.g. TCGA-SARC.")],
+    out: Annotated[Path, typer.Option(help="Folder for slides, manifest.txt and slides.csv.")],
+    limit: Annotated[int | None, typer.Option(help="So many slides at most.", min=1)] = None,
+    list_only: Annotated[bool, typer.Option("--list-only", help="Write the lists, fetch no slide.")] = False,
+    subtypes: Annotated[
+        Path | None, typer.Option(help="TOML with entities of your own, beside the 20 that are known.")
+    ] = None,
+    endpoint: Annotated[
+        str, typer.Option(help="Server that speaks the same API.")
+    ] = "https://api.gdc.cancer.gov",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fetch open-access diagnostic slides with their labels; run again to go on.
+
+    Example: histosynth prepare fetch --project TCGA-SARC --limit 20 --out slides
+    """
+    preparing.fetch(
+        project, out, limit=limit, ask=(list_only, subtypes, endpoint), output=Output(as_json, quiet)
+    )
+
+
 quality = typer.Typer(
     help="Judge tiles, or train a judge of your own.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -148,3 +172,28 @@ def check(images: Images, out: Out, mpp: ImageMpp, as_json: Json = False, quiet:
     Example: histosynth prepare quality check tiles --mpp 0.5 --out judged
     """
     preparing.check(images, out, mpp=mpp, output=Output(as_json, quiet))
+
+
+@quality.command("train")
+def train_quality(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of good/ and artefact/ (or other names for faults).")
+    ],
+    patient: Annotated[str, typer.Option(help="Pattern on a file's name, its first group the patient.")],
+    mpp: ImageMpp,
+    out: Annotated[Path, typer.Option(help="Run folder; run again to go on.")],
+    start: Annotated[str, typer.Option(help="Folder of ResNet-18 weights (default: from scratch).")] = "",
+    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 2000,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, ... (default: a GPU if there is one).")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a ResNet-18 on your own good and spoilt tiles; patients are held out to measure it.
+
+    Example: histosynth prepare quality train labelled --patient "^(.{12})" --mpp 0.5 --out runs/quality
+    """
+    preparing.train_quality(
+        folder, out, patient=patient, mpp=mpp, ask=(start, steps, device), output=Output(as_json, quiet)
+    )

@@ -103,6 +103,35 @@ def check(images: Path, out: Path, *, mpp: float, output: Output) -> None:
     )
 
 
+def train_quality(
+    folder: Path, out: Path, *, patient: str, mpp: float, ask: tuple[str, int, str | None], output: Output
+) -> None:
+    """`histosynth prepare quality train`."""
+    from ..pipeline import training
+
+    start, steps, device = ask
+    with output.progress("training") as tick:
+        result = training.train_quality(
+            folder,
+            out,
+            patient=patient,
+            mpp=mpp,
+            start=start,
+            steps=steps,
+            on_step=lambda step, numbers: tick(step, steps),
+            device=device,
+        )
+    auc = result["card"]["auc"]
+    output.done(
+        result,
+        [
+            f"ROC AUC {auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}), "
+            f"{auc['n']} held-out patients",
+            f'Use it:  quality_model = "{result["weights"]}"  in a recipe of prepare run',
+        ],
+    )
+
+
 def nuclei(images: Path, out: Path, *, mpp: float, detector: str, form: str, output: Output) -> None:
     """`histosynth prepare nuclei`."""
     from ..core.errors import BadOption
@@ -134,6 +163,28 @@ def split(
     for label, counts in result["by_label"].items():
         lines.append(f"{label:24}" + "".join(f"{counts[name]:>12}" for name in names))
     output.done(result, [*lines, f"{result['patients']} patients, {result['slides']} slides: {out}"])
+
+
+def fetch(
+    project: str, out: Path, *, limit: int | None, ask: tuple[bool, Path | None, str], output: Output
+) -> None:
+    """`histosynth prepare fetch`."""
+    from ..pipeline.fetching import fetch_project
+
+    list_only, extra, endpoint = ask
+    with output.progress("fetching (bytes)") as tick:
+        outcome, facts = fetch_project(
+            project, out, limit=limit, list_only=list_only, extra=extra, endpoint=endpoint, tick=tick
+        )
+    size = facts["bytes"] / 1e9
+    lines = [
+        f"{facts['slides']} slides of {facts['patients']} patients, {size:.1f} GB: "
+        f"{facts['fetched']} fetched, "
+        f"{facts['already']} already there.",
+        *(f"  {label or 'no label'}: {count}" for label, count in facts["labels"].items()),
+        f"Labels    {facts['table']}   (table = of a recipe)",
+    ]
+    _report(outcome, facts, lines, output)
 
 
 def _report(outcome: Outcome, facts: dict[str, Any], lines: list[str], output: Output) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -13,42 +12,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..core import recipe as recipes
-from ..core.errors import BadRecipe, BadWeights
+from ..core.errors import BadWeights
 from ..core.store import replacing, sha256_of, write_json
 from ..core.tile import Pixels
 from ..prepare.nuclei.detector import Found
+from .info import SHIPPED, WEIGHTS, DetectorInfo, read_info
 from .network import CELL, CentroidNet, find_peaks
 
-SHIPPED = Path(__file__).parent / "weights"
-"""The detector inside the package."""
-WEIGHTS = "model.safetensors"
 WINDOW_PX = 1024
 """Largest side looked at in one pass."""
-
-
-@dataclass(frozen=True)
-class DetectorInfo:
-    """`detector.json`: what a detector is, in plain values."""
-
-    name: str
-    mpp: float
-    """Scale it works at, um/px."""
-    kinds: tuple[str, ...]
-    widths: tuple[int, ...]
-    blocks: tuple[int, ...]
-    threshold: float
-    """Least heat of a nucleus; chosen on patients of the training list whose tiles gave no gradient."""
-    sha256: str = ""
-    """Of the weights file."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.threshold < 1 or not 0.05 <= self.mpp <= 20:
-            raise ValueError("threshold must lie in (0, 1) and mpp in [0.05, 20]")
-        if len(self.widths) != len(self.blocks) or not self.kinds or len(self.widths) > 8:
-            raise ValueError("widths and blocks must be as many, and kinds at least one")
-        if not all(0 < width <= 1024 for width in self.widths) or not all(0 <= n <= 16 for n in self.blocks):
-            raise ValueError("widths must lie in 1..1024 and blocks in 0..16")
 
 
 class CentroidDetector:
@@ -70,7 +42,7 @@ class CentroidDetector:
     @property
     def name(self) -> str:
         """For the record: name and weights."""
-        return f"{self.info.name} {self.info.sha256[:12]}"
+        return self.info.full_name
 
     def __call__(self, pixels: Pixels) -> Found:
         """Nuclei of a picture at `mpp`; see the protocol."""
@@ -133,13 +105,12 @@ def load_detector(folder: Path = SHIPPED) -> CentroidDetector:
     """
     path = folder / WEIGHTS
     try:
-        values = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
-        info = recipes.build(values, DetectorInfo, name=str(folder / "detector.json"))
+        info = read_info(folder)
         if sha256_of(path) != info.sha256:
             raise BadWeights(path, "its sha256 is not the one that detector.json names")
         network = CentroidNet(len(info.kinds), widths=info.widths, blocks=info.blocks)
         network.load_state_dict({key: value.float() for key, value in load_file(path).items()})
-    except (OSError, ValueError, RuntimeError, SafetensorError, BadRecipe) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise BadWeights(path, str(error).splitlines()[0]) from error
     network.eval().requires_grad_(False)
     return CentroidDetector(info, network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]

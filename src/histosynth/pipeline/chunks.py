@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +20,7 @@ from ..core import recipe as recipes
 from ..core.errors import BadTileSet, HistosynError
 from ..core.nuclei import Nuclei
 from ..core.store import digest, write_json
+from ..core.tile import Pixels
 from ..core.tileset import read_about, write_rows
 from ..core.version import __version__
 from ..prepare.nuclei.detector import Detector
@@ -69,6 +70,7 @@ class ChunkJob:
     target: Stain | None
     detector: str
     given: Path | None
+    artefact: Path | None
     path: Path
 
     @cached_property
@@ -79,7 +81,8 @@ class ChunkJob:
         target = self.target.as_dict() if self.target else None
         facts = [self.facts.slide, self.facts.patient, self.facts.label, self.facts.split]
         survey = digest(survey_as_dict(self.survey))
-        stamps = [_stamp(self.slide), _stamp(self.given)]
+        card = self.artefact / "artefact.json" if self.artefact else None
+        stamps = [_stamp(self.slide), _stamp(self.given), _stamp(card)]
         return digest([parts, survey, self.indices, facts, target, self.detector, stamps, __version__])
 
     def done(self) -> bool:
@@ -104,7 +107,12 @@ def make_survey(job: SurveyJob) -> Refusal | None:
 
 def make_chunk(job: ChunkJob) -> None:
     """Make tiles and write their file."""
-    tools = Tools(detector=open_detector(job.recipe.nuclei.source), given=_given(job), target=job.target)
+    tools = Tools(
+        detector=open_detector(job.recipe.nuclei.source),
+        given=_given(job),
+        target=job.target,
+        artefact=open_artefact(job.artefact),
+    )
     with opened(job.slide, job.recipe.mpp) as slide, one_thread():
         rows = list(make_rows(slide, job.survey, job.indices, job.facts, recipe=job.recipe, tools=tools))
     reasons = Counter(row.refused.partition(":")[0] or "kept" for row in rows)
@@ -112,7 +120,11 @@ def make_chunk(job: ChunkJob) -> None:
 
 
 def detector_name(source: str) -> str:
-    """Which detector it is, with its weights; "" where there is none."""
+    """Which detector it is, with its weights; "" where there is none. Loads no weights."""
+    if source == "centroids":
+        from ..detectors.info import SHIPPED, read_info
+
+        return read_info(SHIPPED).full_name
     detector = open_detector(source)
     return detector.name if detector else ""
 
@@ -139,6 +151,21 @@ def open_detector(source: str) -> Detector | None:
         segmenting: Detector = InstansegDetector()
         return segmenting
     return None
+
+
+def open_artefact(folder: Path | None) -> Callable[[Pixels, float], float] | None:
+    """The artefact classifier of a folder.
+
+    Raises:
+        NeedsExtra: transformers is not installed.
+        BadWeights: its weights are not whole.
+    """
+    if folder is None:
+        return None
+    from ..detectors.artefact import load_artefact
+
+    classifier: Callable[[Pixels, float], float] = load_artefact(folder)
+    return classifier
 
 
 @contextmanager

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..core import recipe as recipes
 from ..core.errors import BadRecipe, HistosynError, ResumeMismatch
-from ..core.store import digest, ensure_folder, sha256_of, write_json
+from ..core.store import ensure_folder, write_json
 from ..core.tile import read_rgb
-from ..core.tileset import read_about
 from ..engine import Engine
 from ..prepare.grid import Grid, lay_grid
 from ..prepare.plan import PrepareRecipe
@@ -31,8 +32,9 @@ from ..prepare.split import split_patients
 from ..prepare.stain import Stain, fit_stain, medoid, stain_from_dict
 from ..prepare.survey import Survey
 from ..prepare.who import Source, find_sources
-from .chunks import ChunkJob, SurveyJob, detector_name, make_chunk, make_survey, opened
+from .chunks import ChunkJob, SurveyJob, detector_name, make_chunk, make_survey, open_artefact, opened
 from .looking import draw_looks
+from .summary import summary_of
 
 CHUNK_TILES = 24
 """Tiles of one file: few enough that a lost worker loses little, and that they fit its memory."""
@@ -98,6 +100,7 @@ def prepare(
     sources = find_sources(recipe, here)
     detector = detector_name(recipe.nuclei.source)
     target = _given_target(recipe, here)
+    _check_artefact(recipe, here)
     ensure_folder(out)
     _remember(recipe, out)
     surveys, refused = _survey(recipe, sources, out, here=here, engine=engine, tick=watch.surveyed)
@@ -122,7 +125,7 @@ def prepare(
     for index, _ in engine.map(make_chunk, todo):
         tiles += len(todo[index].indices)
         watch.tiled(tiles, total)
-    summary = _summary(sources, surveys, refused, splits, jobs)
+    summary = summary_of(sources, surveys, refused, splits, jobs)
     write_json(out / "prepare.json", summary)
     if jobs and (todo or not (out / "look" / "contact.png").exists()):
         draw_looks(out, sources, recipe.mpp)
@@ -155,6 +158,14 @@ def _given_target(recipe: PrepareRecipe, here: Path) -> Stain | None:
         return None
     path = here / recipe.stain.target
     return fit_stain(recipe.stain.method, read_rgb(path), path.name)
+
+
+def _check_artefact(recipe: PrepareRecipe, here: Path) -> None:
+    """Load the classifier once before any work, and see that it can look at tiles of this scale."""
+    if recipe.quality_model:
+        classifier = open_artefact(here / recipe.quality_model)
+        if classifier is not None:
+            classifier(np.full((64, 64, 3), 255, np.uint8), recipe.tiles.mpp)
 
 
 def _remember(recipe: PrepareRecipe, out: Path) -> None:
@@ -236,6 +247,7 @@ def _chunks(
             target,
             detector,
             given,
+            here / recipe.quality_model if recipe.quality_model else None,
             out / f"{source.name}-{number:04d}.parquet",
         )
         for number, piece in enumerate(pieces)
@@ -260,37 +272,3 @@ def _refuse_strangers(out: Path, jobs: Sequence[ChunkJob]) -> None:
     strangers = sorted(path.name for path in out.glob("*.parquet") if path.name not in ours)
     if strangers:
         raise ResumeMismatch(out, [f"{len(strangers)} of its files are of other slides: {strangers[0]}"])
-
-
-def _summary(
-    sources: Sequence[Source],
-    surveys: dict[str, Survey],
-    refused: dict[str, HistosynError],
-    splits: dict[str, str],
-    jobs: Sequence[ChunkJob],
-) -> dict[str, Any]:
-    slides, whole = [], Counter[str]()
-    for source in sources:
-        fact: dict[str, Any] = {
-            "slide": source.name, "patient": source.patient, "label": source.label,
-            "split": splits[source.patient],
-        }  # fmt: skip
-        if source.name in refused:
-            fact["refused"] = str(refused[source.name])
-        else:
-            reasons: Counter[str] = Counter()
-            for job in jobs:
-                if job.facts.slide == source.name:
-                    reasons.update(read_about(job.path)["reasons"])
-            whole += reasons
-            survey = surveys[source.name]
-            fact |= {"mpp": survey.grid.mpp, "tiles": dict(sorted(reasons.items()))}
-            fact["stain"] = survey.stain.as_dict() if survey.stain else survey.unstained or None
-        slides.append(fact)
-    return {
-        "slides": slides,
-        "tiles": sum(whole.values()),
-        "kept": whole["kept"],
-        "refused": {gate: count for gate, count in sorted(whole.items()) if gate != "kept"},
-        "sha256": digest({job.path.name: sha256_of(job.path) for job in jobs}),
-    }

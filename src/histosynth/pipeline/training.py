@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,16 @@ from typing import Any
 from ..core import recipe as recipes
 from ..core.errors import BadRecipe
 from ..core.tile import Pixels
+from ..detectors.artefact import CARD
 from ..model.bundle import Bundle
 from ..model.device import pick_device
 from ..sample.painter import Settings, decode_canonical, paint_latents
 from ..sample.solver import item_generator, item_noise
 from ..train import run as runs
+from ..train.artefact_plan import ALL_RECIPES, AnyRecipe, ArtefactRecipe, artefact_recipe
+from ..train.artefact_run import open_labelled, train_artefact
 from ..train.diffusion import Batch
-from ..train.plan import RECIPES, AutoencoderRecipe, DetectorRecipe, TrainRecipe
+from ..train.plan import AutoencoderRecipe, DetectorRecipe
 
 VALIDATION_STEPS = 16
 
@@ -35,7 +39,7 @@ class Dry:
     batch: int
 
 
-def read_train_recipe(path: Path) -> TrainRecipe:
+def read_train_recipe(path: Path) -> AnyRecipe:
     """Read a training recipe.
 
     Raises:
@@ -43,15 +47,19 @@ def read_train_recipe(path: Path) -> TrainRecipe:
     """
     values = recipes.read_toml(path)
     task = values.get("task")
-    if not isinstance(task, str) or task not in RECIPES:
-        raise BadRecipe(str(path), [f"task is {task!r}, not one of {', '.join(RECIPES)}"])
-    return recipes.build(values, RECIPES[str(task)], name=str(path))
+    if not isinstance(task, str) or task not in ALL_RECIPES:
+        raise BadRecipe(str(path), [f"task is {task!r}, not one of {', '.join(ALL_RECIPES)}"])
+    return recipes.build(values, ALL_RECIPES[str(task)], name=str(path))
 
 
 def dry_run(path: Path) -> Dry:
     """Open and check everything a recipe names, and train nothing."""
     recipe = read_train_recipe(path)
-    opened = runs.check(recipe, path.parent)
+    opened = (
+        open_labelled(recipe, path.parent)
+        if isinstance(recipe, ArtefactRecipe)
+        else runs.check(recipe, path.parent)
+    )
     train, held_out = opened.train, opened.held_out
     return Dry(
         task=recipe.task,
@@ -76,7 +84,9 @@ def train(
     """Train what a recipe says, going on if `run` was begun before."""
     recipe = read_train_recipe(path)
     watch, where = runs.Watch(on_step, on_encoded), str(pick_device(device))
-    if isinstance(recipe, AutoencoderRecipe):
+    if isinstance(recipe, ArtefactRecipe):
+        state = train_artefact(recipe, run, here=path.parent, report=on_step, device=where)
+    elif isinstance(recipe, AutoencoderRecipe):
         state = runs.train_autoencoder(recipe, run, here=path.parent, watch=watch, device=where)
     elif isinstance(recipe, DetectorRecipe):
         state = runs.train_detector(recipe, run, here=path.parent, watch=watch, device=where)
@@ -85,6 +95,38 @@ def train(
             recipe, run, here=path.parent, paint=paint_batch, watch=watch, device=where
         )
     return {"task": recipe.task, "steps": state.step, "weights": str(run / "weights")}
+
+
+def train_quality(
+    folder: Path,
+    run: Path,
+    *,
+    patient: str,
+    mpp: float,
+    start: str = "",
+    steps: int = 2000,
+    on_step: Callable[[int, Mapping[str, float]], None] | None = None,
+    device: str | None = None,
+) -> dict[str, Any]:
+    """Train an artefact classifier on a folder of sorted tiles with the usual recipe.
+
+    Args:
+        folder: holds `good` and folders of artefacts.
+        run: as for `train`.
+        patient: pattern on file stems whose first group is the patient.
+        mpp: scale of the files, um/px, and of the classifier.
+        start: folder of a published ResNet-18 to go on from; empty: from scratch.
+        steps: how long.
+        on_step: told of each step.
+        device: where to compute; None: a GPU if there is one.
+
+    Returns:
+        The weights' folder, and `artefact.json` with the area under the ROC curve.
+    """
+    recipe = artefact_recipe(folder.resolve(), patient, mpp, start=start, steps=steps)
+    state = train_artefact(recipe, run, here=Path(), report=on_step, device=str(pick_device(device)))
+    card = json.loads((run / "weights" / CARD).read_text(encoding="utf-8"))
+    return {"task": recipe.task, "steps": state.step, "weights": str(run / "weights"), "card": card}
 
 
 def paint_batch(bundle: Bundle, batch: Batch) -> list[Pixels]:

@@ -98,6 +98,8 @@ class PrepareRecipe:
     regions: RegionPlan = field(default_factory=RegionPlan)
     stain: StainPlan = field(default_factory=StainPlan)
     quality: GateLimits = field(default_factory=GateLimits)
+    quality_model: str = ""
+    """Folder of a trained artefact classifier (`weights` of `prepare quality train`): one more gate."""
     nuclei: NucleiPlan = field(default_factory=NucleiPlan)
     split: SplitPlan = field(default_factory=SplitPlan)
     seed: int = 0

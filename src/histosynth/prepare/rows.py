@@ -93,10 +93,10 @@ def _read_row(
     for name, verdict in judge_tile(pixels, survey.grid.mpp, recipe.quality).items():
         quality[name] = verdict.value
         refused = refused or (f"{name}: {verdict.reason}" if not verdict.ok else "")
-    if tools.artefact is not None:
+    if tools.artefact is not None and not refused:  # it takes longer than all other gates
         verdict = Verdict.at_most(tools.artefact(pixels, survey.grid.mpp), 0.5, "chance of an artefact")
         quality["artefact"] = verdict.value
-        refused = refused or (f"artefact: {verdict.reason}" if not verdict.ok else "")
+        refused = f"artefact: {verdict.reason}" if not verdict.ok else ""
     row = replace(row, quality=quality, refused=refused)
     if refused:
         return replace(row, image=encode_png(pixels))

@@ -19,7 +19,8 @@ from ..core.matching import f1, match_points
 from ..core.nuclei import ANY_KIND, Nuclei
 from ..core.sheet import draw_nuclei
 from ..core.tile import Pixels
-from ..detectors.centroids import CentroidDetector, DetectorInfo, save_detector, to_signal
+from ..detectors.centroids import CentroidDetector, save_detector, to_signal
+from ..detectors.info import DetectorInfo
 from ..detectors.network import CELL, CentroidNet, find_peaks
 from ..prepare.augment import pose, restain, stain_matrix
 from ..prepare.sources import Example

@@ -9,10 +9,10 @@ from typing import Any
 from ..core import recipe as recipes
 from ..core.errors import BadRecipe, ResumeMismatch
 from ..core.store import ensure_folder, write_json
-from .plan import TrainRecipe
+from .artefact_plan import AnyRecipe
 
 
-def remember(recipe: TrainRecipe, run: Path) -> None:
+def remember(recipe: AnyRecipe, run: Path) -> None:
     """Save the recipe in the run folder; a folder begun with another one is refused.
 
     The number of steps and the intervals may change: that is how a run is prolonged.
@@ -40,7 +40,7 @@ def remember(recipe: TrainRecipe, run: Path) -> None:
     write_json(saved, now)
 
 
-def _with_defaults(before: Any, kind: type[TrainRecipe]) -> Any:
+def _with_defaults(before: Any, kind: type[AnyRecipe]) -> Any:
     """A recipe of an older version, with what it could not yet say at today's defaults."""
     try:
         return json.loads(json.dumps(recipes.as_dict(recipes.build(before, kind))))

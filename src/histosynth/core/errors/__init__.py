@@ -14,7 +14,8 @@ HistosynError
 │   └── ResumeMismatch
 └── UnavailableError     this machine or installation cannot do it
     ├── NotWritable          BadWeights
-    └── NeedsExtra           WorkerLost
+    ├── NeedsExtra           WorkerLost
+    └── FetchFailed
 
 Each error keeps its numbers as fields and says two sentences: what is wrong, and what to do next.
 """
@@ -49,7 +50,7 @@ from .mismatches import (
     SizeMismatch,
     SplitLeak,
 )
-from .unavailable import BadWeights, NeedsExtra, NotWritable, UnavailableError, WorkerLost
+from .unavailable import BadWeights, FetchFailed, NeedsExtra, NotWritable, UnavailableError, WorkerLost
 
 __all__ = [
     "AdapterMismatch",
@@ -64,6 +65,7 @@ __all__ = [
     "BadTileSet",
     "BadWeights",
     "BundleMismatch",
+    "FetchFailed",
     "HistosynError",
     "InputError",
     "MismatchError",

@@ -50,3 +50,14 @@ class WorkerLost(UnavailableError):
             f"Workers died {times} times without finishing anything; {left} pieces of work are left.",
             "Give them more memory or use fewer --workers, and run again: what is done is kept.",
         )
+
+
+class FetchFailed(UnavailableError):
+    """Something could not be brought here from another machine."""
+
+    def __init__(self, what: str, reason: str, remedy: str = "") -> None:
+        self.what, self.reason = what, reason
+        super().__init__(
+            f"{what} cannot be fetched: {reason}.",
+            remedy or "Run it again: what came is kept, and it goes on from there.",
+        )

@@ -35,7 +35,7 @@ class GateLimits:
     """Least fine detail (0.5 to 1 um) for each unit of coarse detail (2 to 4 um)."""
     pen: float = 0.03
     """Largest share under ink."""
-    fold: float = 0.1
+    fold: float = 0.15
     """Largest share in folds: dense in both dyes, as two layers of this tile's tissue are."""
     air: float = 0.1
     """Largest share that is grey, neither glass nor dyed: bubbles' rims, dust, dried mounting medium."""

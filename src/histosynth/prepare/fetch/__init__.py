@@ -1,0 +1,15 @@
+"""Slides from the NCI Genomic Data Commons: what there is, and how it comes here whole."""
+
+from .download import Fetched, fetch
+from .gdc import GDC, RemoteSlide, find_slides, label_of, write_manifest, write_table
+
+__all__ = [
+    "GDC",
+    "Fetched",
+    "RemoteSlide",
+    "fetch",
+    "find_slides",
+    "label_of",
+    "write_manifest",
+    "write_table",
+]
