@@ -241,3 +241,28 @@ def test_quality_train_measures_itself_on_patients_it_never_saw(tmp_path):
     assert code == 0 and card["auc"]["n"] >= 2 and 0 <= card["auc"]["low"] <= card["auc"]["high"] <= 1
     code, _, sentence = call(*words, "--patient", "^(nobody)")
     assert code == 1 and "nobody" in sentence
+
+
+def test_agreement_of_two_annotators(tmp_path):
+    random = np.random.default_rng(0)
+    for name, wrong in (("anna", 0.0), ("ben", 0.2)):
+        (tmp_path / name).mkdir()
+        for tile in range(3):
+            rows = [
+                (20 * (n % 9) + 20, 20 * (n // 9) + 20, "ab"[(n % 2) ^ int(random.random() < wrong)])
+                for n in range(72)
+            ]
+            text = "".join(f"{x},{y},{kind}\n" for x, y, kind in rows)
+            (tmp_path / name / f"t{tile}.csv").write_text("x,y,class\n" + text)
+    words = ["agreement", tmp_path / "anna", tmp_path / "ben", "--mpp", 0.5, "--out", tmp_path / "out"]
+    code, out, _ = call(*words, "--json")
+    kappa = json.loads(out)["nuclei"]["kappa"]
+    assert code == 0 and 0.3 < kappa["low"] <= kappa["value"] <= kappa["high"] < 0.9
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "agreement.json",
+        "t0.png",
+        "t1.png",
+        "t2.png",
+    }
+    code, out, _ = call(*words)
+    assert "kappa of classes" in out and "3 files" in out

@@ -23,6 +23,7 @@ Address = Annotated[str | None, typer.Option(help="Address of a running Ray clus
 Images = Annotated[Path, typer.Argument(help="Picture, or a folder of them.")]
 Out = Annotated[Path, typer.Option(help="Folder for the results.")]
 ImageMpp = Annotated[float, typer.Option("--mpp", help="Micrometres per pixel of the pictures.")]
+Annotator = Annotated[Path, typer.Argument(help="GeoJSON or CSV of one annotator, or a folder of them.")]
 Train = Annotated[float, typer.Option(help="Share of patients.")]
 
 
@@ -133,6 +134,38 @@ def split(
     preparing.split(
         table, out, shares=(train, validation, test), ask=(seed, patient), output=Output(as_json, quiet)
     )
+
+
+@app.command()
+def agreement(
+    first: Annotator,
+    second: Annotator,
+    out: Out,
+    mpp: Annotated[float, typer.Option(help="Micrometres per pixel of the coordinates.")],
+    reach: Annotated[
+        float, typer.Option(help="Two marks no farther apart are one nucleus, micrometres.")
+    ] = 6.0,
+    cell: Annotated[
+        float, typer.Option(help="Side of the cells regions are compared on, micrometres.")
+    ] = 4.0,
+    kinds: Annotated[
+        Path | None, typer.Option(help='Class map, TOML lines such as "Tumor" = "epithelial".')
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="The pictures, to draw on: one, or a folder by stem.")
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="CSV slide,patient: intervals are then over patients.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare two annotators: Cohen's kappa with its interval, and a picture of where they differ.
+
+    Example: histosynth prepare agreement anna.geojson ben.geojson --mpp 0.25 --out agreement
+    """
+    ask = {"reach_um": reach, "cell_um": cell, "kinds": kinds, "images": images, "table": table}
+    preparing.agreement(first, second, out, mpp=mpp, ask=ask, output=Output(as_json, quiet))
 
 
 @app.command()

@@ -165,6 +165,35 @@ def split(
     output.done(result, [*lines, f"{result['patients']} patients, {result['slides']} slides: {out}"])
 
 
+def agreement(
+    first: Path, second: Path, out: Path, *, mpp: float, ask: dict[str, Any], output: Output
+) -> None:
+    """`histosynth prepare agreement`."""
+    from ..pipeline.agreeing import compare_annotators
+
+    with output.progress("drawing") as tick:
+        found = compare_annotators(first, second, out, mpp=mpp, tick=tick, **ask)
+    lines: list[str] = []
+
+    def say(name: str, each: Any) -> None:
+        value = f"{each.value:.3f} ({each.low:.3f} to {each.high:.3f})"
+        lines.append(f"{name:44} {each.reason or value}   {each.interval}, n {each.n:,}")
+
+    if found.nuclei:
+        say("nuclei, kappa of classes of matched pairs", found.nuclei.kappa)
+        say("nuclei, kappa with not marked as a class", found.nuclei.kappa_marked)
+        say("nuclei, F1 of detection", found.nuclei.f1)
+    if found.regions:
+        say("regions, kappa inside either's regions", found.regions.inside)
+        say("regions, kappa over the whole picture", found.regions.whole)
+        for name, dice in found.regions.dice.items():
+            say(f"regions, Dice of {name}", dice)
+    output.done(
+        found.as_dict() | {"out": str(out)},
+        [*lines, f"Look at {out}, one picture a file; numbers in agreement.json"],
+    )
+
+
 def fetch(
     project: str, out: Path, *, limit: int | None, ask: tuple[bool, Path | None, str], output: Output
 ) -> None:
