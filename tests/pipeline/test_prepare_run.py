@@ -22,6 +22,7 @@ from histosynth.core.tileset import TileSet
 from histosynth.engine import open_engine
 from histosynth.pipeline.preparing import prepare
 from histosynth.prepare.plan import PrepareRecipe
+from histosynth.prepare.regions import read_regions
 
 SMALL = {"tiles": {"size": 256}, "nuclei": {"source": "blobs"}}
 
@@ -53,6 +54,8 @@ def test_slides_become_a_set_with_a_reason_for_each_refusal(slides, tmp_path):
     for name in (*slides[1], "contact"):
         with Image.open(tmp_path / "look" / f"{name}.png") as picture:
             assert min(picture.size) > 200
+    frames = read_regions(tmp_path / "look" / f"{next(iter(slides[1]))}.geojson")
+    assert len(frames) == 20 and {frame.name for frame in frames} >= {"kept", "refused, tissue"}
 
 
 def test_nuclei_on_tile_borders_are_found_once(slides, tmp_path):

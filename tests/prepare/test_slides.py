@@ -94,6 +94,30 @@ def test_openslide_takes_what_tifffile_does_not():
     assert slide.reader.startswith("openslide") and slide.mpp == pytest.approx(0.499)
 
 
+@real
+def test_dicom_that_openslide_refuses_goes_to_wsidicom_with_the_same_pixels(monkeypatch):
+    path = CMU.parent / "boxes_0.dcm"
+    theirs = open_slide(path)
+    box = Box(-3, 2, 16, 12)
+    wanted, sizes = theirs.read(0, box), [(level.width, level.height) for level in theirs.levels]
+
+    def refuse(*_, **__):
+        raise UnreadableImage(path, "not this one")
+
+    monkeypatch.setattr(OpenSlideSlide, "__init__", refuse)
+    slide = open_slide(path)
+    assert slide.reader == "wsidicom" and slide.mpp == pytest.approx(0.499)
+    assert (slide.levels[0].width, slide.levels[0].height) == sizes[0]
+    assert np.abs(slide.read(0, box).astype(int) - wanted).max() <= 1
+    slide.close()
+
+
+def test_dicom_without_a_slide_in_it_is_refused(tmp_path):
+    (tmp_path / "x.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"nothing")
+    with pytest.raises(UnreadableImage, match="wsidicom"):
+        open_slide(tmp_path / "x.dcm")
+
+
 @pytest.mark.parametrize(
     ("mpp", "level"), [(0.25, 0), (0.4, 0), (0.5, 1), (0.501, 1), (0.9, 1), (1.0, 2), (4.0, 2)]
 )

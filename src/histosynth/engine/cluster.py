@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -63,7 +64,19 @@ class RayEngine:
             if ours:
                 ray.shutdown()
 
+    def _knock(self) -> None:
+        """See whether anybody is there: Ray itself would try for minutes."""
+        host, _, port = (self.address or "").removeprefix("ray://").rpartition(":")
+        if not host or not port.isdigit():
+            return
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except (OSError, OverflowError) as error:
+            wanted = f"that of a running Ray cluster ({error})"
+            raise BadOption("--address", self.address, wanted) from error
+
     def _connect(self) -> None:
+        self._knock()
         try:
             self._ray.init(
                 address=self.address, num_cpus=None if self.address else self.workers,

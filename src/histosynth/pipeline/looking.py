@@ -1,4 +1,4 @@
-"""`look/`: an overview of each slide and a contact sheet of the set."""
+"""`look/`: an overview of each slide, its tiles for QuPath, and a contact sheet of the set."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ..core.store import digest, ensure_folder, replacing
 from ..core.tile import Pixels
 from ..core.tileset import Row, TileSet
 from ..prepare.look import overview, reason_of, sheet_of
+from ..prepare.regions import Region, write_regions
 from ..prepare.who import Source
 from .chunks import opened
 
@@ -35,9 +36,20 @@ def draw_looks(out: Path, sources: list[Source], mpp: float | None) -> list[Path
             with opened(source.path, mpp) as slide:
                 picture = overview(slide, by_slide[source.name])
             paths.append(_write(folder / f"{source.name}.png", picture))
+            frames = [_frame(row) for row in by_slide[source.name]]
+            write_regions(folder / f"{source.name}.geojson", frames)
     rows = [row for some in shown.values() for row in some]
     paths.append(_write(folder / "contact.png", sheet_of(rows)))
     return paths
+
+
+def _frame(row: Row) -> Region:
+    """A tile as an annotation for QuPath, its class `kept` or the reason for refusal."""
+    box = row.ref.box
+    corners = ((box.x, box.y), (box.right, box.y), (box.right, box.bottom), (box.x, box.bottom))
+    ring = tuple((float(x), float(y)) for x, y in corners)
+    reason = reason_of(row)
+    return Region(f"refused, {reason}" if reason else "kept", ring)
 
 
 def _write(path: Path, picture: Pixels) -> Path:

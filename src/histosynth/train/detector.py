@@ -132,7 +132,7 @@ class DetectorTask:
         tiles = self.aside or self.train
         found = [self._find(each.pixels, 0.05) for each in tiles]
         tried = {}
-        for threshold in np.linspace(0.1, 0.7, 25):
+        for threshold in np.linspace(0.1, 0.7, 25).round(3):
             right = many = wanted = 0
             for each, (xy, _, score) in zip(tiles, found, strict=True):
                 kept = xy[score >= threshold]

@@ -44,9 +44,15 @@ def open_slide(path: Path, *, mpp: float | None = None) -> Slide:
         return PictureSlide(path, mpp=mpp)
     if start in _TIFF:
         return _open_tiff(path, mpp)
+    from .dicom import DicomSlide, is_dicom
     from .openslide import OpenSlideSlide
 
-    return OpenSlideSlide(path, mpp=mpp)
+    if not is_dicom(path):
+        return OpenSlideSlide(path, mpp=mpp)
+    try:
+        return OpenSlideSlide(path, mpp=mpp)
+    except UnreadableImage:
+        return DicomSlide(path, mpp=mpp)
 
 
 def _open_tiff(path: Path, mpp: float | None) -> Slide:

@@ -1,0 +1,74 @@
+"""Ray on two nodes of this machine: the same files as anywhere else, and a killed worker loses nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from histosynth.core.errors import BadOption
+from histosynth.core.recipe import build
+from histosynth.engine import open_engine
+from histosynth.pipeline.preparing import prepare
+from histosynth.prepare.plan import PrepareRecipe
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "prepare"))
+from glass import write_slide
+
+pytest.importorskip("ray")
+pytestmark = pytest.mark.slow
+PORT = 6391
+
+
+def die_once(item: tuple[str, int]) -> int:
+    """Kills its own process the first time that it meets item 2."""
+    mark, number = Path(item[0]), item[1]
+    if number == 2 and not mark.exists():
+        mark.write_text("died")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """The address of two nodes with one CPU each."""
+    here = str(Path(__file__).parent)
+    quiet = {
+        **os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": here, "RAY_DISABLE_IMPORT_WARNING": "1"
+    }  # fmt: skip
+    ray = [str(Path(sys.executable).with_name("ray"))]
+    common = ["--num-cpus=1", "--disable-usage-stats"]
+    head = [*ray, "start", "--head", f"--port={PORT}", "--include-dashboard=false", *common]
+    try:
+        for command in (head, [*ray, "start", f"--address=127.0.0.1:{PORT}", *common]):
+            subprocess.run(command, check=True, env=quiet, capture_output=True)
+        yield f"127.0.0.1:{PORT}"
+    finally:
+        subprocess.run([*ray, "stop", "--force"], capture_output=True, check=False)
+
+
+def test_two_nodes_give_the_files_that_the_pool_gives(cluster, tmp_path):
+    for number in range(3):
+        write_slide(tmp_path / f"s{number}.tiff", seed=number)
+    recipe = build(
+        {"slides": ["*.tiff"], "tiles": {"size": 128}, "nuclei": {"source": "blobs"}}, PrepareRecipe
+    )
+    sums = {}
+    for name in ("pool", "ray"):
+        engine = open_engine(name, workers=2, address=cluster if name == "ray" else None)
+        sums[name] = prepare(recipe, tmp_path / name, here=tmp_path, engine=engine).summary
+    assert sums["ray"] == sums["pool"] and sums["ray"]["kept"] > 50
+
+
+def test_a_killed_worker_loses_nothing(cluster, tmp_path):
+    items = [(str(tmp_path / "mark"), number) for number in range(6)]
+    engine = open_engine("ray", workers=2, address=cluster)
+    assert sorted(dict(engine.map(die_once, items)).values()) == list(range(6))
+    assert (tmp_path / "mark").exists()
+
+
+def test_an_address_where_nobody_is_gets_a_sentence():
+    with pytest.raises(BadOption, match="--address"):
+        list(open_engine("ray", address="127.0.0.1:1").map(str, [1]))
