@@ -1,4 +1,4 @@
-"""How well are nuclei found? The embedded detector and the blobs on patients that neither was fitted on.
+"""How well are nuclei found? The embedded detector, the blobs and chance, on patients not fitted on.
 
     python benchmarks/detector.py [--out bench] [--data ../shared/data] [--weights FOLDER]
 
@@ -22,6 +22,7 @@ from histosynth.core.tile import read_rgb
 from histosynth.detectors.centroids import load_detector
 from histosynth.detectors.info import SHIPPED
 from histosynth.prepare.nuclei.blobs import BlobDetector
+from histosynth.prepare.nuclei.detector import Found
 from histosynth.prepare.nuclei.finding import find_nuclei
 
 ROOT = Path(__file__).parents[1]
@@ -73,15 +74,25 @@ def main() -> None:
     asked = parser.parse_args()
     brca = asked.data / "brca-m2c"
     network, blobs = load_detector(asked.weights), BlobDetector()
-    counts: dict[str, dict[str, np.ndarray]] = {"centroids": {}, "blobs": {}}
-    kinds = {"centroids": KINDS, "blobs": ()}
+    random = np.random.default_rng(0)
+
+    def chance(pixels: np.ndarray) -> Found:
+        """As many points as the network finds, anywhere, with its classes shuffled."""
+        found = network(pixels)
+        xy = random.uniform(0, (pixels.shape[1] - 1, pixels.shape[0] - 1), found.xy.shape)
+        return Found(xy.astype(np.float32), random.permutation(found.kind), found.score)
+
+    chance.mpp, chance.kinds = 0.5, KINDS
+    detectors = {"centroids": network, "blobs": blobs, "chance": chance}
+    counts: dict[str, dict[str, np.ndarray]] = {which: {} for which in detectors}
+    kinds = {"centroids": KINDS, "blobs": (), "chance": KINDS}
     rows: list[list[np.ndarray]] = [[], [], []]
     for name in sorted((brca / "val.txt").read_text().split()):
         pixels = read_rgb(brca / "images" / name)
         size = (pixels.shape[1], pixels.shape[0])
         points = brca / "points" / f"{Path(name).stem}.csv"
         wanted = read_nuclei(points, size=size, mpp=0.5, kinds=KINDS)
-        for which, detector in (("centroids", network), ("blobs", blobs)):
+        for which, detector in detectors.items():
             found = find_nuclei(pixels, 0.5, detector)
             patient = counts[which].setdefault(name[:12], np.zeros((1 + len(kinds[which]), 3), int))
             patient += counts_of(found, wanted, kinds[which])

@@ -16,11 +16,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "prepare"))
 from glass import write_pixels, write_slide
 
 from histosynth.core.errors import BadRecipe, BadTable, NoFiles, ResumeMismatch
+from histosynth.core.geometry import Box
 from histosynth.core.matching import match_points
 from histosynth.core.recipe import build
 from histosynth.core.tileset import TileSet
+from histosynth.detectors.centroids import load_detector
 from histosynth.engine import open_engine
+from histosynth.pipeline.chunks import opened
 from histosynth.pipeline.preparing import prepare
+from histosynth.prepare.nuclei.finding import find_nuclei
 from histosynth.prepare.plan import PrepareRecipe
 from histosynth.prepare.regions import read_regions
 
@@ -181,3 +185,31 @@ def test_nuclei_of_another_tool_come_in_by_file(slides, tmp_path):
     run(slides[0], tmp_path / "out", nuclei=nuclei)
     kept = list(TileSet(tmp_path / "out").rows())
     assert kept and {name for row in kept for name in row.nuclei.names()} == {"epithelial"}
+
+
+@pytest.mark.parametrize("size", [200, 250])
+def test_the_network_too_finds_a_nucleus_on_a_border_once(slides, tmp_path, size):
+    """Tiles together give what one look at the whole gives, whether or not they lie on its lattice."""
+    name = sorted(slides[1])[0]
+    plan = {"size": size, "tissue": 0.01, "edge": "pad"}
+    run(
+        slides[0],
+        tmp_path,
+        slides=[f"{name}.tiff"],
+        tiles=plan,
+        nuclei={"source": "centroids"},
+        stain={"method": "none"},
+    )
+    rows = [row for row in TileSet(tmp_path).rows(refused=True) if row.nuclei is not None]
+    found = np.concatenate([row.nuclei.xy + np.array([row.ref.box.x, row.ref.box.y]) for row in rows])
+    with opened(slides[0] / f"{name}.tiff", None) as slide:
+        full = slide.levels[0]
+        whole = find_nuclei(slide.read(0, Box(0, 0, full.width, full.height)), 0.5, load_detector())
+    inside = np.zeros(len(whole), bool)
+    for row in rows:
+        low = np.array([row.ref.box.x, row.ref.box.y]) - 0.5
+        inside |= ((whole.xy >= low) & (whole.xy < low + size)).all(axis=1)
+    wanted = whole.xy[inside]
+    assert len(wanted) > 500
+    pairs, gaps = match_points(wanted, found, 1.0)
+    assert len(found) == len(wanted) == len(pairs) and np.median(gaps) < 0.05
