@@ -38,30 +38,47 @@ SEGMENT = 512
 
 def write_slide(path: Path, side: int, *, tissue: int) -> None:
     """A square pyramid (1, 4, 16) with a square of tissue of about `tissue` px a side in its middle."""
-    scan = open_slide(SCAN).read(0, Box(900, 1300, 1024, 1536))
+    scan = open_slide(SCAN).read(0, Box(900, 1300, 2 * SEGMENT, 2 * SEGMENT))
     glass = np.full((SEGMENT, SEGMENT, 3), 243, np.uint8)
     first = (side - tissue) // 2 // SEGMENT
     last = first + -(-tissue // SEGMENT)
     with tifffile.TiffWriter(path, bigtiff=True) as file:
-        for level in range(3):
-            step = 4**level
-            small = np.asarray(Image.fromarray(scan).reduce(step)) if step > 1 else scan
-            wide = np.tile(small, (-(-2 * SEGMENT // small.shape[0]), -(-2 * SEGMENT // small.shape[1]), 1))
-            cells = [wide[y : y + SEGMENT, x : x + SEGMENT] for y in (0, SEGMENT) for x in (0, SEGMENT)]
-            encoded = [encode(cell) for cell in cells]
-            empty, many = encode(glass), -(-(side // step) // SEGMENT)
-
-            def segments(many=many, step=step, encoded=encoded, empty=empty) -> Iterator[bytes]:
-                for row in range(many):
-                    for column in range(many):
-                        inside = all(first <= place * step < last for place in (row, column))
-                        yield encoded[row % 2 * 2 + column % 2] if inside else empty
-
+        for step in (1, 4, 16):
+            many = -(-(side // step) // SEGMENT)
             file.write(
-                segments(), shape=(side // step, side // step, 3), dtype=np.uint8, photometric="ycbcr",
+                segments(scan, glass, (first, last), step, many),
+                shape=(side // step, side // step, 3), dtype=np.uint8, photometric="ycbcr",
                 compression="jpeg", tile=(SEGMENT, SEGMENT), metadata=None, subsampling=(1, 1),
-                subfiletype=int(level > 0), resolution=(2e4 / step,) * 2, resolutionunit=3,
+                subfiletype=int(step > 1), resolution=(2e4 / step,) * 2, resolutionunit=3,
             )  # fmt: skip
+
+
+def segments(
+    scan: np.ndarray, glass: np.ndarray, tissue: tuple[int, int], step: int, many: int
+) -> Iterator[bytes]:
+    """JPEG segments of one level, row by row: four of tissue in turn within a square, glass around it."""
+    small = np.asarray(Image.fromarray(scan).reduce(step)) if step > 1 else scan
+    part = SEGMENT // step
+    cells = [[small[y : y + part, x : x + part] for x in (0, part)] for y in (0, part)]
+    empty, made = encode(glass), {}
+    for row in range(many):
+        for column in range(many):
+            inside = [
+                (y, x)
+                for y in range(row * step, (row + 1) * step)
+                for x in range(column * step, (column + 1) * step)
+                if all(tissue[0] <= place < tissue[1] for place in (x, y))
+            ]
+            if not inside:
+                yield empty
+                continue
+            key = tuple((y - row * step, x - column * step, y % 2, x % 2) for y, x in inside)
+            if key not in made:
+                picture = glass.copy()
+                for y, x, odd_y, odd_x in key:
+                    picture[y * part : (y + 1) * part, x * part : (x + 1) * part] = cells[odd_y][odd_x]
+                made[key] = encode(picture)
+            yield made[key]
 
 
 def encode(pixels: np.ndarray) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,20 @@ LEAST_SPREAD = 0.5
 
 _TO_XYZ = np.array([[0.412453, 0.35758, 0.180423], [0.212671, 0.71516, 0.072169], [0.019334, 0.119193, 0.950227]])  # fmt: skip  # noqa: E501
 _D65 = np.array([0.95047, 1.0, 1.08883])
-_values = np.arange(256) / 255
-_LINEAR = np.where(_values > 0.04045, ((_values + 0.055) / 1.055) ** 2.4, _values / 12.92).astype(np.float32)
+STEPS = 1 << 16
+"""Of the tables below, for each unit of light: finer than a hundredth of a grey level."""
+_levels, _light = np.arange(256) / 255, (np.arange(STEPS * 9 // 8) + 0.5) / STEPS
+_LINEAR = np.where(_levels > 0.04045, ((_levels + 0.055) / 1.055) ** 2.4, _levels / 12.92).astype(np.float32)
 """sRGB level to linear light (IEC 61966-2-1)."""
+_ROOT = np.where(_light > 0.008856, np.cbrt(_light), 7.787 * _light + 16 / 116).astype(np.float32)
+"""Light over white to CIE's root."""
+_bent = np.where(_light > 0.0031308, 1.055 * _light ** (1 / 2.4) - 0.055, 12.92 * _light)
+_LEVEL = (255 * _bent.clip(0, 1)).astype(np.uint8)
+"""Linear light to sRGB level."""
+_TO_SCALED = (_TO_XYZ.T / _D65).astype(np.float32)
+_FROM_SCALED = np.linalg.inv(_TO_XYZ.T / _D65).astype(np.float32)
+_ROOT_TO_LAB = np.array([[0.0, 500, 0], [116, -500, 200], [0, 0, -200]])
+_LAB_OFFSET = np.array([-16.0, 0, 0])
 
 
 @dataclass(frozen=True)
@@ -55,10 +67,22 @@ class LabRestain:
         """(H, W, 3) uint8 to the same."""
         flat = pixels.reshape(-1, 3)
         out: Pixels = np.empty_like(flat)
-        for start in range(0, len(flat), 1 << 15):
-            rows = flat[start : start + (1 << 15)]
-            out[start : start + (1 << 15)] = from_lab(to_lab(rows) * self.gain + self.shift) * 255
+        for start in range(0, len(flat), 1 << 14):  # a slice that stays in the processor's cache
+            rows = flat[start : start + (1 << 14)]
+            out[start : start + (1 << 14)] = _from_root(_to_root(rows) @ self._turn + self._move)
         return out.reshape(pixels.shape)
+
+    @cached_property
+    def _turn(self) -> Floats:
+        """Lab is linear in the roots, so scaling it is one matrix between roots."""
+        turn: Floats = (_ROOT_TO_LAB * self.gain @ np.linalg.inv(_ROOT_TO_LAB)).astype(np.float32)
+        return turn
+
+    @cached_property
+    def _move(self) -> Floats:
+        offset = _LAB_OFFSET * self.gain + self.shift - _LAB_OFFSET
+        move: Floats = (offset @ np.linalg.inv(_ROOT_TO_LAB)).astype(np.float32)
+        return move
 
 
 def fit_reinhard(pixels: Pixels, name: str = "the picture") -> LabStain:
@@ -78,19 +102,20 @@ def fit_reinhard(pixels: Pixels, name: str = "the picture") -> LabStain:
 
 def to_lab(pixels: Pixels) -> Floats:
     """(N, 3) uint8 sRGB to L, a, b under D65 (CIE 1976)."""
-    scaled = np.take(_LINEAR, pixels) @ (_TO_XYZ.T / _D65).astype(np.float32)
-    root = np.where(scaled > 0.008856, np.cbrt(scaled), 7.787 * scaled + np.float32(16 / 116))
-    x, y, z = root.T
-    lab: Floats = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
+    lab: Floats = (_to_root(pixels) @ _ROOT_TO_LAB + _LAB_OFFSET).astype(np.float32)
     return lab
 
 
-def from_lab(lab: Floats) -> Floats:
-    """The way back, (N, 3) float32 in [0, 1]."""
-    y = (lab[:, 0] + 16) / 116
-    root = np.stack([y + lab[:, 1] / 500, y, y - lab[:, 2] / 200], axis=1)
-    scaled = np.where(root > 0.2068966, root**3, (root - np.float32(16 / 116)) / np.float32(7.787))
-    linear = scaled @ (np.linalg.inv(_TO_XYZ / _D65[:, None]).T).astype(np.float32)
-    bent = 1.055 * np.power(np.maximum(linear, 0.0031308), np.float32(1 / 2.4)) - 0.055
-    out: Floats = np.clip(np.where(linear > 0.0031308, bent, 12.92 * linear), 0, 1)
+def _to_root(pixels: Pixels) -> Floats:
+    """(N, 3) uint8 to the cube roots that Lab is made of, X, Y and Z over white."""
+    scaled = np.take(_LINEAR, pixels) @ _TO_SCALED
+    out: Floats = np.take(_ROOT, (scaled * np.float32(STEPS)).astype(np.int32), mode="clip")
+    return out
+
+
+def _from_root(root: Floats) -> Pixels:
+    """The way back, (N, 3) uint8, rounded down."""
+    scaled = np.where(root > 0.2068966, root * root * root, (root - np.float32(16 / 116)) / np.float32(7.787))
+    linear = scaled @ _FROM_SCALED
+    out: Pixels = np.take(_LEVEL, (linear * np.float32(STEPS)).astype(np.int32), mode="clip")
     return out
