@@ -160,6 +160,18 @@ def test_slides_that_cannot_be_used_get_one_sentence_and_exit_1(name, slide, tmp
     assert not list((tmp_path / "set").glob("*.parquet")) and "Traceback" not in sentence + out
 
 
+def test_a_picture_without_a_scale_is_prepared_once_it_is_told(slide, tmp_path):
+    Image.fromarray(read_pixels(slide)).save(tmp_path / "s.png")
+    (tmp_path / "r.toml").write_text('slides = ["s.png"]\nnuclei.source = "blobs"\ntiles.size = 256\n')
+    words = ["run", tmp_path / "r.toml", "--out", tmp_path / "set", "--engine", "local"]
+    code, _, sentence = call(*words)
+    assert code == 1 and "--mpp" in sentence
+    code, out, _ = call(*words, "--mpp", 0.5, "--json")
+    assert code == 0 and json.loads(out)["kept"] > 5
+    code, _, sentence = call(*words[:3], tmp_path / "third", *words[4:], "--mpp", 90)
+    assert code == 1 and "--mpp is 90" in sentence
+
+
 def test_a_slide_without_tissue_is_no_error_and_says_so(tmp_path):
     write_pixels(tmp_path / "empty.tiff", np.full((1100, 1100, 3), 243, np.uint8))
     (tmp_path / "r.toml").write_text('slides = ["empty.tiff"]\nnuclei.source = "blobs"\n')

@@ -31,6 +31,9 @@ Train = Annotated[float, typer.Option(help="Share of patients.")]
 def run(
     recipe: Annotated[Path, typer.Argument(help='Recipe (TOML); one line is enough: slides = ["*.svs"].')],
     out: Annotated[Path, typer.Option(help="Folder of the tile set; run again to go on.")],
+    mpp: Annotated[
+        float | None, typer.Option(help="Scale of slides that state none, or a wrong one.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, do nothing.")] = False,
     engine: Engine = "pool",
     workers: Workers = None,
@@ -42,7 +45,9 @@ def run(
 
     Example: histosynth prepare run recipe.toml --out tiles
     """
-    preparing.run(recipe, out, dry=dry_run, place=(engine, workers, address), output=Output(as_json, quiet))
+    preparing.run(
+        recipe, out, mpp=mpp, dry=dry_run, place=(engine, workers, address), output=Output(as_json, quiet)
+    )
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,13 @@ Place = tuple[str, int | None, str | None]
 """Engine, workers, address."""
 
 
-def run(recipe: Path, out: Path, *, dry: bool, place: Place, output: Output) -> None:
+def run(recipe: Path, out: Path, *, mpp: float | None, dry: bool, place: Place, output: Output) -> None:
     """`histosynth prepare run`."""
     from ..pipeline import preparing
 
     plan, here = preparing.read_prepare_recipe(recipe), recipe.parent
+    if mpp is not None:
+        plan = replace(plan, mpp=mpp)
     if dry:
         facts = preparing.dry_run(plan, here)
         output.done(facts, [f"{key.replace('_', ' ')}: {value}" for key, value in facts.items()])

@@ -31,7 +31,7 @@ from ..prepare.rows import Facts
 from ..prepare.split import split_patients
 from ..prepare.stain import Stain, fit_stain, medoid, stain_from_dict
 from ..prepare.survey import Survey
-from ..prepare.who import Source, find_sources
+from ..prepare.who import Source, find_sources, labels_of
 from .chunks import ChunkJob, SurveyJob, detector_name, make_chunk, make_survey, open_artefact, opened
 from .looking import draw_looks
 from .summary import summary_of
@@ -98,6 +98,7 @@ def prepare(
     """
     watch = watch or Watch()
     sources = find_sources(recipe, here)
+    labels = labels_of(sources)
     detector = detector_name(recipe.nuclei.source)
     target = _given_target(recipe, here)
     _check_artefact(recipe, here)
@@ -107,7 +108,6 @@ def prepare(
     if target is None and recipe.stain.method != "none":
         stains = [each.stain for each in surveys.values() if each.stain]
         target = medoid(stains) if stains else None
-    labels = {each.patient: each.label for each in sources}
     splits = split_patients(labels, recipe.split.as_dict(), seed=recipe.seed)
     jobs = [
         job
@@ -172,7 +172,7 @@ def _remember(recipe: PrepareRecipe, out: Path) -> None:
     """Keep the recipe beside what it makes; slides may be added, nothing else may change."""
     path = out / "recipe.json"
     now = json.loads(json.dumps(recipes.as_dict(recipe)))
-    if path.exists():
+    if path.exists() and any(out.glob("*.parquet")):  # before there are tiles nothing can be mixed up
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,22 @@ def find_sources(recipe: PrepareRecipe, here: Path) -> list[Source]:
         patient = row.get("patient") or patient_of_slide(path.stem, recipe.patient)
         sources.append(Source(path, path.stem, patient, row.get("label") or recipe.label))
     return sources
+
+
+def labels_of(sources: Sequence[Source]) -> dict[str, str]:
+    """Label by patient; slides without one take that of the patient's others.
+
+    Raises:
+        BadTable: a patient has two, and could not be stratified.
+    """
+    labels: dict[str, str] = {}
+    for each in sources:
+        before = labels.get(each.patient, "")
+        if before and each.label and before != each.label:
+            both = f"{before!r} and {each.label!r}"
+            raise BadTable(f"Patient {each.patient} has the labels {both}.", "Give each patient one label.")
+        labels[each.patient] = before or each.label
+    return labels
 
 
 def patient_of_slide(name: str, pattern: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 
 def some(names: Iterable[object], most: int = 6) -> str:
@@ -20,9 +21,20 @@ class HistosynError(Exception):
         self.remedy = remedy
         super().__init__(f"{problem} {remedy}")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes as it is: `args` alone do not make it again."""
+        return _made_again, (type(self), self.args, dict(self.__dict__))
+
     def of(self, name: object) -> HistosynError:
         """The same refusal, saying of which file it speaks if it does not yet."""
         if str(name) not in self.problem:
             self.problem = f"{name}: {self.problem}"
             self.args = (f"{self.problem} {self.remedy}",)
         return self
+
+
+def _made_again(kind: type[HistosynError], args: tuple[Any, ...], fields: dict[str, Any]) -> HistosynError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(fields)
+    return error

@@ -39,7 +39,7 @@ class GateLimits:
     """Largest share in folds: dense in both dyes, as two layers of this tile's tissue are."""
     air: float = 0.1
     """Largest share that is grey, neither glass nor dyed: bubbles' rims, dust, dried mounting medium."""
-    saturation: float = 0.02
+    saturation: float = 0.05
     """Largest share of pixels at the end of the scale: black in a channel, or burnt out beside tissue."""
 
     def __post_init__(self) -> None:

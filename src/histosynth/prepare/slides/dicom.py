@@ -10,7 +10,7 @@ import numpy as np
 from ...core.errors import NeedsExtra, UnreadableImage
 from ...core.geometry import Box
 from ...core.tile import Pixels
-from .slide import check_levels, check_mpp
+from .slide import check_levels, check_mpp, on_glass
 
 MAX_FILES = 10_000
 
@@ -56,8 +56,7 @@ class DicomSlide:
     def read(self, level: int, box: Box) -> Pixels:
         """Whole pixels of a level; see `Slide.read`."""
         size = self.levels[level]
-        out: Pixels = np.full((box.height, box.width, 3), 255, np.uint8)
-        inside = box.intersect(Box(0, 0, size.width, size.height))
+        out, inside = on_glass(box, size)
         if inside is None:
             return out
         try:

@@ -11,7 +11,7 @@ from PIL import Image
 from ...core.errors import UnreadableImage
 from ...core.geometry import Box
 from ...core.tile import Pixels
-from .slide import check_levels, check_mpp
+from .slide import check_levels, check_mpp, on_glass
 
 
 class OpenSlideSlide:
@@ -44,8 +44,7 @@ class OpenSlideSlide:
     def read(self, level: int, box: Box) -> Pixels:
         """Whole pixels of a level; see `Slide.read`."""
         size = self.levels[level]
-        out: Pixels = np.full((box.height, box.width, 3), 255, np.uint8)
-        inside = box.intersect(Box(0, 0, size.width, size.height))
+        out, inside = on_glass(box, size)
         if inside is None:
             return out
         corner = round(inside.x * size.downsample), round(inside.y * size.downsample)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from ...core.geometry import Box
 from ...core.tile import Pixels, read_rgb
-from .slide import check_levels, check_mpp
+from .slide import check_levels, check_mpp, on_glass
 
 
 class PictureSlide:
@@ -29,8 +27,7 @@ class PictureSlide:
 
     def read(self, level: int, box: Box) -> Pixels:
         """Whole pixels; see `Slide.read`."""
-        out: Pixels = np.full((box.height, box.width, 3), 255, np.uint8)
-        inside = box.intersect(Box(0, 0, self.levels[level].width, self.levels[level].height))
+        out, inside = on_glass(box, self.levels[level])
         if inside is not None:
             out[inside.shift(-box.x, -box.y).slices] = self._pixels[inside.slices]
         return out

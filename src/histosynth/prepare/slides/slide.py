@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from ...core.errors import BadOption, MissingScale, UnreadableImage
 from ...core.geometry import Box
 from ...core.tile import Pixels
@@ -58,6 +60,12 @@ class Slide(Protocol):
 
     def close(self) -> None:
         """Let the file go."""
+
+
+def on_glass(box: Box, size: Level) -> tuple[Pixels, Box | None]:
+    """A white picture of a box, and the part of the box that lies on the slide."""
+    white: Pixels = np.full((box.height, box.width, 3), 255, np.uint8)
+    return white, box.intersect(Box(0, 0, size.width, size.height))
 
 
 def check_levels(path: Path, levels: Sequence[tuple[int, int]]) -> tuple[Level, ...]:

@@ -22,7 +22,7 @@ import tifffile
 from ...core.errors import UnreadableImage
 from ...core.geometry import Box
 from ...core.tile import Pixels
-from .slide import Level, check_levels, check_mpp
+from .slide import Level, check_levels, check_mpp, on_glass
 
 MAX_SEGMENT_PX = 1 << 24
 CACHE_BYTES = 32 << 20
@@ -96,8 +96,7 @@ class TiffSlide:
     def read(self, level: int, box: Box) -> Pixels:
         """Whole pixels of a level; see `Slide.read`."""
         page, size = self._pages[level], self.levels[level]
-        out: Pixels = np.full((box.height, box.width, 3), 255, np.uint8)
-        inside = box.intersect(Box(0, 0, size.width, size.height))
+        out, inside = on_glass(box, size)
         if inside is None:
             return out
         wide, high = page.tilewidth, page.tilelength
