@@ -115,6 +115,15 @@ def test_a_run_killed_half_way_goes_on_to_the_same_bytes(slides, tmp_path):
     assert read["whole"] == read["killed"]
 
 
+def test_what_a_killed_writer_left_is_no_part_of_the_set_and_goes_away(slides, tmp_path):
+    run(slides[0], tmp_path)
+    whole = next(tmp_path.glob("*.parquet"))
+    leftover = whole.with_name(f".{whole.stem}-ab12cd.parquet")
+    leftover.write_bytes(whole.read_bytes()[:1000])
+    assert len(TileSet(tmp_path).files) == 3
+    assert run(slides[0], tmp_path).made == 0 and not leftover.exists()
+
+
 def test_another_recipe_in_the_same_folder_is_refused(slides, tmp_path):
     run(slides[0], tmp_path)
     with pytest.raises(ResumeMismatch, match="tiles"):

@@ -133,7 +133,7 @@ class TileSet:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        self.files = sorted(self.folder.glob("*.parquet"))
+        self.files = files_of(self.folder)
         if not self.files:
             raise NoFiles(self.folder, [".parquet"])
         for path in self.files:
@@ -183,6 +183,11 @@ class TileSet:
             if row.image is None or len(row.image) > MAX_IMAGE_BYTES:
                 raise BadTileSet(self.folder, f"its kept tile {row.tile_id} has no picture, or one too large")
             yield Tile(row.ref, decode_rgb(row.image, row.tile_id)), row
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of a set, by name. Hidden ones are what a killed writer left half-written."""
+    return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
 
 
 def refuse_split_leaks(patients_and_splits: Iterable[tuple[str, str | None]]) -> None:

@@ -11,6 +11,7 @@ patients ──► splits ──────────────────
 
 from __future__ import annotations
 
+import glob
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from ..core import recipe as recipes
 from ..core.errors import BadRecipe, HistosynError, ResumeMismatch
 from ..core.store import ensure_folder, write_json
 from ..core.tile import read_rgb
+from ..core.tileset import files_of
 from ..engine import Engine
 from ..prepare.grid import Grid, lay_grid
 from ..prepare.plan import PrepareRecipe
@@ -119,6 +121,9 @@ def prepare(
         )
     ]  # fmt: skip
     _refuse_strangers(out, jobs)
+    for job in jobs:  # what an earlier run was killed over
+        for leftover in out.glob(f".{glob.escape(job.path.stem)}-*.parquet"):
+            leftover.unlink(missing_ok=True)
     todo = [job for job in jobs if not job.done()]
     total, tiles = sum(len(job.indices) for job in jobs), 0
     tiles = total - sum(len(job.indices) for job in todo)
@@ -172,7 +177,7 @@ def _remember(recipe: PrepareRecipe, out: Path) -> None:
     """Keep the recipe beside what it makes; slides may be added, nothing else may change."""
     path = out / "recipe.json"
     now = json.loads(json.dumps(recipes.as_dict(recipe)))
-    if path.exists() and any(out.glob("*.parquet")):  # before there are tiles nothing can be mixed up
+    if path.exists() and files_of(out):  # before there are tiles nothing can be mixed up
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
@@ -269,6 +274,6 @@ def _given_nuclei(recipe: PrepareRecipe, source: Source, here: Path) -> Path | N
 def _refuse_strangers(out: Path, jobs: Sequence[ChunkJob]) -> None:
     """Files of slides that are no longer named would stay in the set unseen."""
     ours = {job.path.name for job in jobs}
-    strangers = sorted(path.name for path in out.glob("*.parquet") if path.name not in ours)
+    strangers = [path.name for path in files_of(out) if path.name not in ours]
     if strangers:
         raise ResumeMismatch(out, [f"{len(strangers)} of its files are of other slides: {strangers[0]}"])
