@@ -13,11 +13,11 @@ from pathlib import Path
 
 from diffusers import AutoencoderDC
 
-from histosynth.core.store import sha256_of, write_text
+from histosynth.core.store import write_text
 from histosynth.model.adapters import FILE, read_adapter
 from histosynth.model.bundle import load_bundle
 from histosynth.model.card import write_card
-from histosynth.model.info import read_info, write_info
+from histosynth.model.info import hashed, read_info, write_info
 
 MOST_BYTES = 48_000_000
 WHOSE = {
@@ -125,16 +125,13 @@ def main() -> None:
     parts = ("autoencoder", "unet", "structure")
     sizes = {name: sum(p.numel() for p in getattr(bundle, name).parameters()) for name in parts}
     bundle.save(args.out)
-    hashes = dict(read_info(args.out).hashes)
     for run in args.adapter:
         name = read_adapter(run / FILE)[0].name
         target = args.out / "adapters" / name
         shutil.copytree(run, target)
         bundle.give_adapter(target)  # refuses what does not fit
-        for file in sorted(target.rglob("*.safetensors")):
-            hashes[str(file.relative_to(args.out))] = sha256_of(file)
         sizes[f"adapter {name}"] = sum(t.numel() for t in read_adapter(target / FILE)[1].values())
-    write_info(args.out, replace(bundle.info, hashes=hashes))
+    write_info(args.out, replace(bundle.info, hashes=hashed(args.out)))
     measured = table(json.loads(args.quality.read_text())) if args.quality else ""
     write_text(args.out / "README.md", write_card(read_info(args.out), sizes, measured))
     total = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())

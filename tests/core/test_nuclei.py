@@ -172,7 +172,7 @@ def test_a_qupath_object_without_classification_is_of_any_kind(tmp_path):
         ("a.csv", "a,b,c\n1,2,x\n", "not with the header x,y,class"),
         ("a.csv", "x,y,class\n1,two,stromal\n", "line 2"),
         ("a.csv", "x,y,class\n1,2\n", "line 2"),
-        ("a.csv", "", "begins with 'nothing'"),
+        ("a.csv", "", "a.csv is empty. Begin it with the header x,y,class"),
         ("a.geojson", "{", "is not JSON"),
         ("a.csv", f"x,y,class\n1,2,{'s' * 140_000}\n", "is no CSV"),
         ("a.geojson", "3", "no list of features"),

@@ -13,8 +13,8 @@ from histosynth.model.adapters import adapter_parameters, add_adapter
 from histosynth.model.maps import make_maps
 from histosynth.pipeline.training import train
 from histosynth.testing import tiny_bundle
+from histosynth.train.adapter_plan import GuidedPlan
 from histosynth.train.guided import guided_answer
-from histosynth.train.plan import GuidedPlan
 
 TIMES = torch.tensor([0.1, 0.5, 0.5])
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ..core.errors import HistosynError
+from ..core.errors import BadOption, HistosynError
 from ..core.version import __version__
 from . import prepare, verbs
 from .output import Json, Output, Quiet
@@ -38,6 +38,13 @@ Mpp = Annotated[
     float | None, typer.Option(help="Micrometres per pixel of the coordinates (the bundle's if not given).")
 ]
 Batch = Annotated[int, typer.Option(help="Pictures painted at a time.", min=1, max=256)]
+
+
+def _path(text: str) -> Path:
+    """A path that was really given: an empty one would mean the current folder."""
+    if not text.strip():
+        raise BadOption("a path", "empty", "the name of a file or folder")
+    return Path(text)
 
 
 def _version(show: bool) -> None:
@@ -69,7 +76,12 @@ def demo(
 
 @app.command()
 def synthesize(
-    nuclei: Annotated[Path, typer.Option(help="CSV (x,y,class) or QuPath GeoJSON, or a folder of them.")],
+    nuclei: Annotated[
+        Path,
+        typer.Option(
+            parser=_path, metavar="PATH", help="CSV (x,y,class) or QuPath GeoJSON, or a folder of them."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for <stem>_<k>.png.")],
     kinds: Kinds = None,
     size: Annotated[str, typer.Option(help="Tile size in pixels, W or WxH.")] = "256",
@@ -103,8 +115,13 @@ def synthesize(
 
 @app.command()
 def complete(
-    image: Annotated[Path, typer.Option(help="Tile, or a folder of them.")],
-    hole: Annotated[Path, typer.Option(help="Mask, non-zero = missing; or a folder, paired by stem.")],
+    image: Annotated[Path, typer.Option(parser=_path, metavar="PATH", help="Tile, or a folder of them.")],
+    hole: Annotated[
+        Path,
+        typer.Option(
+            parser=_path, metavar="PATH", help="Mask, non-zero = missing; or a folder, paired by stem."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="File or folder for the result.")],
     nuclei: Annotated[
         Path | None, typer.Option(help="CSV or GeoJSON of the whole tile, or a folder.")

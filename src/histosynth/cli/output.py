@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -31,7 +31,7 @@ class Output:
 
     Attributes:
         as_json: one JSON object on stdout instead of text.
-        quiet: no progress, no text.
+        quiet: no progress, no text but refusals.
     """
 
     as_json: bool = False
@@ -82,18 +82,32 @@ class Output:
     def note(self, text: str) -> None:
         """A line for people while work goes on."""
         if not self.quiet:
-            sys.stderr.write(f"{text}\n")
+            _say(sys.stderr, f"{text}\n")
 
     def done(self, result: dict[str, Any], lines: Sequence[str]) -> None:
         """The result: JSON, or the lines."""
         if self.as_json:
-            sys.stdout.write(json.dumps(result) + "\n")
+            _say(sys.stdout, json.dumps(result) + "\n")
         elif not self.quiet:
-            sys.stdout.write("".join(f"{line}\n" for line in lines))
+            _say(sys.stdout, "".join(f"{line}\n" for line in lines))
+
+    def refused(self, errors: Iterable[HistosynError | str]) -> None:
+        """What was passed over while the rest went on, one line each; said even where quiet is asked for."""
+        for error in errors:
+            _say(sys.stderr, f"histosynth: {error}\n")
 
     def refuse(self, error: HistosynError) -> None:
         """The refusal: one sentence with the numbers, one with the next step."""
-        sys.stderr.write(f"histosynth: {error}\n")
+        self.refused([error])
         if self.as_json:
             fact = {"error": type(error).__name__, "problem": error.problem, "remedy": error.remedy}
-            sys.stdout.write(json.dumps(fact) + "\n")
+            _say(sys.stdout, json.dumps(fact) + "\n")
+
+
+def _say(stream: TextIO, text: str) -> None:
+    """Write text; what the stream cannot show, say a file name that is no UTF-8, as an escape."""
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        coding = stream.encoding or "ascii"
+        stream.write(text.encode(coding, "backslashreplace").decode(coding))

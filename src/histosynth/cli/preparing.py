@@ -57,9 +57,8 @@ def _prepare(plan: PrepareRecipe, out: Path, *, here: Path, place: Place, output
         )
     summary = result.summary
     output.done(summary | {"out": str(out), "made_files": result.made}, _in_words(result.made, summary, out))
-    refused = [each for each in summary["slides"] if "refused" in each]
-    for each in refused:
-        output.note(f"histosynth: {each['slide']}: {each['refused']}")
+    refused = [f"{each['slide']}: {each['refused']}" for each in summary["slides"] if "refused" in each]
+    output.refused(refused)
     if refused:
         raise SystemExit(1)
 
@@ -223,6 +222,5 @@ def _report(outcome: Outcome, facts: dict[str, Any], lines: list[str], output: O
     """What was written, and what was refused; some refused is exit code 1."""
     output.done(outcome.as_dict() | facts, lines if outcome.written else ["Nothing was written."])
     if outcome.refused:
-        for error in outcome.refused.values():
-            output.note(f"histosynth: {error}")
+        output.refused(outcome.refused.values())
         raise SystemExit(1)

@@ -84,8 +84,7 @@ def _report(outcome: Outcome, output: Output) -> None:
     """Say what was written and refused; some refused is exit code 1."""
     output.done(outcome.as_dict(), [str(path) for path in outcome.written])
     if outcome.refused:
-        for error in outcome.refused.values():
-            output.note(f"histosynth: {error}")
+        output.refused(outcome.refused.values())
         raise SystemExit(1)
 
 
@@ -98,7 +97,7 @@ def train(
     if dry:
         from dataclasses import asdict
 
-        plan = asdict(training.dry_run(recipe))
+        plan = asdict(training.dry_run(recipe, out))
         output.done(plan, [f"{key.replace('_', ' ')}: {value}" for key, value in plan.items()])
         return
     if threads:

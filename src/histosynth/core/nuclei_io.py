@@ -16,6 +16,8 @@ from .store import replacing, write_text
 
 MAX_BYTES = 64 << 20
 MAX_ROWS = 2_000_000
+_FAR = 1e9
+"""No corner of a polygon lies farther out, in pixels."""
 NUCLEI_SUFFIXES = (".csv", ".geojson", ".json")
 
 
@@ -114,17 +116,16 @@ def _from_csv(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
         raise BadNuclei(f"{path} is no CSV: {error}.", "Write it again as x,y,class.") from error
     header = [cell.strip().lower() for cell in next(rows, [])]
     if header != ["x", "y", "class"]:
-        found = ",".join(header) or "nothing"
-        raise BadNuclei(
-            f"{path} begins with {found!r}, not with the header x,y,class.",
-            "Add that header.",
-        )
+        if not text.strip():
+            raise BadNuclei(f"{path} is empty.", "Begin it with the header x,y,class; rows may be none.")
+        found = repr(",".join(header)) if header else "an empty line"
+        raise BadNuclei(f"{path} begins with {found}, not with the header x,y,class.", "Add that header.")
     for number, row in enumerate(rows, start=2):
         if not row:
             continue
         try:
             x, y, name = row
-            yield float(x), float(y), name.strip()
+            yield _number(x), _number(y), name.strip()
         except ValueError as error:
             raise BadNuclei(
                 f"{path}, line {number}: {','.join(row)!r} is not x,y,class.",
@@ -155,9 +156,22 @@ def _from_geojson(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
             ) from error
 
 
+def _number(text: str) -> float:
+    """A plain decimal number; Python would also take `1_0` for ten, and digits of other scripts."""
+    if "_" in text or not text.isascii():
+        raise ValueError(f"{text} is not a number")
+    return float(text)
+
+
+def _coordinate(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"coordinate {value!r}")
+    return float(value)
+
+
 def class_of(feature: Mapping[str, Any]) -> str:
     """Class name of a GeoJSON feature as QuPath writes it; `any` where there is none."""
-    properties = feature["properties"]
+    properties = feature["properties"] or {}  # RFC 7946 allows null
     found = properties.get("classification") or properties.get("class") or ANY
     name = found.get("name") if isinstance(found, dict) else found
     if not isinstance(name, str) or not name:
@@ -186,7 +200,7 @@ def _centroids(geometry: Mapping[str, Any]) -> Iterator[tuple[float, float]]:
         case _:
             raise ValueError(f"geometry type {kind}")
     for x, y, *_ in points:
-        yield float(x) - 0.5, float(y) - 0.5
+        yield _coordinate(x) - 0.5, _coordinate(y) - 0.5
 
 
 def _ring_centroid(ring: Sequence[Sequence[float]]) -> tuple[float, float]:
@@ -196,9 +210,11 @@ def _ring_centroid(ring: Sequence[Sequence[float]]) -> tuple[float, float]:
 
 def _area_centroid(ring: Sequence[Sequence[float]]) -> tuple[float, float, float]:
     """(x, y, area) of a closed ring by the shoelace formula; the mean of a degenerate one."""
-    points = np.array([point[:2] for point in ring], dtype=np.float64)
+    points = np.array([[_coordinate(value) for value in point[:2]] for point in ring], dtype=np.float64)
     if len(points) < 3:
         raise ValueError(f"a polygon of {len(points)} points")
+    if not (np.abs(points) < _FAR).all():
+        raise ValueError("a polygon with a corner that is no number, or too far out")
     x, y = (points - points[0]).T
     cross = x * np.roll(y, -1) - np.roll(x, -1) * y
     area = cross.sum() / 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,22 +12,32 @@ from .errors import BadPairing, NoFiles
 def list_files(path: Path, suffixes: Sequence[str]) -> list[Path]:
     """The file itself, or a folder's files with one of these suffixes, sorted by name.
 
+    Hidden files of a folder (`.a.png`, `._a.png`) are passed over.
+
     Raises:
-        NoFiles: there is none.
+        NoFiles: there is none, or the folder cannot be read.
         BadPairing: two files share a stem, so their results would overwrite each other.
     """
-    if path.is_file():
+    if os.path.isfile(path):  # unlike Path's own, false where a path is too long
         return [path]
     found = []
-    if path.is_dir():
-        found = sorted(each for each in path.iterdir() if each.suffix.lower() in suffixes and each.is_file())
+    if os.path.isdir(path):
+        try:
+            found = sorted(each for each in path.iterdir() if _is_one(each, suffixes))
+        except OSError as error:
+            raise NoFiles(path, tuple(suffixes), error.strerror or str(error)) from error
     if not found:
         raise NoFiles(path, tuple(suffixes))
-    stems = [each.stem for each in found]
-    twice = sorted({stem for stem in stems if stems.count(stem) > 1}) if len(set(stems)) < len(stems) else []
-    if twice:
-        raise BadPairing("single", twice, [])
+    names: dict[str, list[str]] = {}
+    for each in found:
+        names.setdefault(each.stem, []).append(each.name)
+    if twice := [name for group in names.values() if len(group) > 1 for name in group]:
+        raise BadPairing(str(path), [], [], twice=twice)
     return found
+
+
+def _is_one(path: Path, suffixes: Sequence[str]) -> bool:
+    return not path.name.startswith(".") and path.suffix.lower() in suffixes and os.path.isfile(path)
 
 
 def pair(firsts: Sequence[Path], other: Path, suffixes: Sequence[str], what: str) -> list[Path]:
@@ -43,7 +54,7 @@ def pair(firsts: Sequence[Path], other: Path, suffixes: Sequence[str], what: str
         NoFiles: `other` is neither.
     """
     partners = list_files(other, suffixes)
-    if other.is_file():
+    if os.path.isfile(other):
         return partners * len(firsts)
     by_stem = {each.stem: each for each in partners}
     wanted = [each.stem for each in firsts]

@@ -20,6 +20,23 @@ Recipe = TypeVar("Recipe")
 MAX_BYTES = 1 << 20
 
 
+class _UnjudgedError(Exception):
+    """A check looked into a table that has problems of its own."""
+
+
+class _Broken:
+    """Stands for a table with problems: checks that do not look into it can still be made."""
+
+    def __getattr__(self, name: str) -> typing.NoReturn:
+        raise _UnjudgedError
+
+    def __bool__(self) -> typing.NoReturn:
+        raise _UnjudgedError
+
+
+_BROKEN = _Broken()
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as plain values. Files over 1 MiB are refused.
 
@@ -68,25 +85,38 @@ def _plain(value: Any) -> Any:
 
 
 def _construct(values: Any, kind: Any, at: str, problems: list[str]) -> Any:
+    """The table as `kind`, or `_BROKEN` where it or a table in it has problems; they are added."""
     if not isinstance(values, Mapping):
-        problems.append(f"{at or 'the file'} must be a table")
-        return None
+        problems.append(f"{at.rstrip('.') or 'the file'} must be a table")
+        return _BROKEN
     hints = typing.get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
-    problems += [f"unknown key {at}{key} (known: {', '.join(fields)})" for key in values if key not in fields]
+    unknown = [key for key in values if key not in fields]
+    problems += [f"unknown key {at}{key} (known: {', '.join(fields)})" for key in unknown]
     made: dict[str, Any] = {}
+    right = True  # its own values; tables in it that are broken may still let a check pass
     for name, field in fields.items():
+        before = len(problems)
         if name in values:
             made[name] = _convert(values[name], hints[name], f"{at}{name}", problems)
+            right = right and (len(problems) == before or _holds_broken(made[name]))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             problems.append(f"missing key {at}{name}")
-    if problems:
-        return None
+            right = False
+    if not right:
+        return _BROKEN
     try:
-        return kind(**made)
+        whole = kind(**made)
     except ValueError as error:  # a dataclass' own __post_init__ check
         problems.append(f"{at.rstrip('.') or 'the file'}: {error}")
-    return None
+        return _BROKEN
+    except _UnjudgedError:
+        return _BROKEN
+    return _BROKEN if any(map(_holds_broken, made.values())) else whole
+
+
+def _holds_broken(value: Any) -> bool:
+    return value is _BROKEN or (isinstance(value, tuple) and any(item is _BROKEN for item in value))
 
 
 def _convert(value: Any, hint: Any, at: str, problems: list[str]) -> Any:

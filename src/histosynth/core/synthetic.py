@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from .condition import Condition
-from .errors import BadOption
+from .errors import BadOption, NotWritable
 from .store import digest, replacing
 from .tile import Pixels, check_rgb, read_only
 
@@ -19,11 +20,12 @@ SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmic
 RECIPE_KEY = "histosynth:recipe"
 WARNING = "Synthetic. For research use; not for diagnosis."
 _XMP_TAG = 700
+_NAMESPACE = "urn:histosynth:1"
 
 _XMP = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
- xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:histosynth="urn:histosynth:1"
+ xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:histosynth={namespace}
  Iptc4xmpExt:DigitalSourceType={source} xmp:CreatorTool={tool}
  histosynth:extent={extent} histosynth:recipeSha256={digest} histosynth:notice={notice}/>
 </rdf:RDF></x:xmpmeta>
@@ -48,8 +50,21 @@ class Synthetic:
         check_rgb(self.pixels, "synthetic tile")
         object.__setattr__(self, "pixels", read_only(self.pixels))
 
-    def save(self, path: Path | str) -> None:
-        """Write a PNG or TIFF, marked synthetic, with the recipe inside; whole or not at all."""
+    def save(self, path: Path | str, *, overwrite: bool = False) -> None:
+        """Write a PNG or TIFF, marked synthetic, with the recipe inside; whole or not at all.
+
+        Args:
+            path: `.png`, `.tif` or `.tiff`. A picture that histosynth made is replaced.
+            overwrite: replace whatever file is there.
+
+        Raises:
+            BadOption: another suffix. JPEG would change pixels.
+            NotWritable: the place cannot be written, or holds a file that histosynth did not make.
+        """
+        if not overwrite:
+            keep_others(
+                Path(path), "something that histosynth did not make is there (overwrite=True replaces it)"
+            )
         write_marked(Path(path), self.pixels, self.recipe)
 
 
@@ -93,6 +108,7 @@ def write_marked(path: Path, pixels: Pixels, recipe: dict[str, Any]) -> None:
 def xmp_packet(recipe: dict[str, Any]) -> str:
     """The XMP packet of a recipe."""
     return _XMP.format(
+        namespace=quoteattr(_NAMESPACE),
         source=quoteattr(SOURCE_TYPE),
         tool=quoteattr(f"histosynth {recipe.get('histosynth', '')}".strip()),
         extent=quoteattr(str(recipe.get("extent", "tile"))),
@@ -102,10 +118,14 @@ def xmp_packet(recipe: dict[str, Any]) -> str:
 
 
 def read_recipe(path: Path) -> dict[str, Any] | None:
-    """The recipe inside a file that histosynth wrote, or None."""
+    """The recipe inside a file that histosynth wrote, or None.
+
+    Others write JSON into a TIFF's description too: without our XMP it is not taken for a recipe.
+    """
     with Image.open(path) as image:
         if isinstance(image, TiffImagePlugin.TiffImageFile):
-            text = image.tag_v2.get(270)
+            ours = _NAMESPACE.encode() in bytes(image.tag_v2.get(_XMP_TAG, b""))
+            text = image.tag_v2.get(270) if ours else None
         else:
             image.load()
             text = getattr(image, "text", {}).get(RECIPE_KEY)
@@ -122,3 +142,13 @@ def was_made(path: Path) -> bool:
         return read_recipe(path) is not None
     except (OSError, ValueError, SyntaxError, LookupError, TypeError):
         return False
+
+
+def keep_others(path: Path, reason: str = "something that histosynth did not make is there already") -> None:
+    """Refuse to write where anything stands but a picture that histosynth wrote.
+
+    Raises:
+        NotWritable: with the reason.
+    """
+    if os.path.lexists(path) and not (os.path.isfile(path) and was_made(path)):
+        raise NotWritable(path, reason)

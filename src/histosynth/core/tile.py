@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from .errors import NotRGB, UnreadableImage
 from .geometry import Box
@@ -77,7 +77,7 @@ def check_rgb(pixels: Pixels, name: str) -> None:
 
 
 def read_rgb(path: Path | str) -> Pixels:
-    """Read an 8-bit RGB picture as (H, W, 3) uint8.
+    """Read an 8-bit RGB picture as (H, W, 3) uint8, turned as its EXIF orientation says.
 
     Raises:
         UnreadableImage: no picture, cut off, or over 12,288 x 12,288 px.
@@ -113,13 +113,16 @@ def _as_rgb(path: Path, image: Image.Image) -> Pixels:
 def read_mask(path: Path | str) -> Mask:
     """Read a mask: any lossless picture, True where something but black is seen. Shape (H, W).
 
+    Like a picture it is turned as its EXIF orientation says.
+
     Raises:
-        UnreadableImage: no picture, cut off, too large, or a JPEG, which smears the edges of a mask.
+        UnreadableImage: no picture, cut off, too large, or packed with loss (JPEG, also inside a TIFF, and
+            lossy WebP), which smears the edges of a mask.
     """
     path = Path(path)
     with _open(path) as image:
-        if image.format == "JPEG":
-            raise UnreadableImage(path, "it is a JPEG, which smears the edges of a mask")
+        if lossy := _lossy(path, image):
+            raise UnreadableImage(path, f"it is a {lossy}, which smears the edges of a mask")
         loaded = _load(path, image)
         if loaded.mode in ("P", "RGBA", "LA", "PA", "CMYK"):
             seen = loaded.convert("RGBA")  # what is seen counts: not indices, nor what is transparent
@@ -156,6 +159,7 @@ def _open(path: Path, data: BytesIO | None = None) -> Image.Image:
     except _DAMAGED as error:
         raise UnreadableImage(path, str(error)) from error
     if image.width * image.height > MAX_PIXELS:
+        image.close()
         raise UnreadableImage(
             path,
             f"{image.width} x {image.height} px is over the limit of {MAX_PIXELS} px",
@@ -168,9 +172,35 @@ def _load(path: Path, image: Image.Image) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image.load()
+            ImageOps.exif_transpose(image, in_place=True)
     except (OSError, *_DAMAGED) as error:
         raise UnreadableImage(path, str(error)) from error
     return image
+
+
+def _lossy(path: Path, image: Image.Image) -> str:
+    """What a picture is packed with that loses something; empty where nothing is lost."""
+    if image.format in ("JPEG", "MPO"):
+        return "JPEG"
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return _LOSSY_TIFF.get(image.tag_v2.get(259, 1), "")
+    if image.format == "WEBP" and _is_lossy_webp(path.read_bytes()):
+        return "lossy WebP"
+    return ""
+
+
+_LOSSY_TIFF = {6: "TIFF packed as JPEG", 7: "TIFF packed as JPEG", 50001: "TIFF packed as WebP"}
+
+
+def _is_lossy_webp(data: bytes) -> bool:
+    """Whether any of a WebP's chunks holds lossy pixels (`VP8 `; lossless ones are `VP8L`)."""
+    at = 12
+    while at + 8 <= len(data):
+        name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if name == b"VP8 ":
+            return True
+        at += 8 + (16 if name == b"ANMF" else size + size % 2)  # a frame holds chunks of its own
+    return False
 
 
 def _raw_mode(arguments: object) -> str:

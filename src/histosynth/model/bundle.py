@@ -41,8 +41,9 @@ from .adapters import (
 from .autoencoder import FACTOR
 from .denoiser import Denoiser
 from .device import convert, itemwise_norms
-from .info import BundleInfo, read_info, verify_hashes, write_info
+from .info import BundleInfo, read_info, verified, write_info
 from .structure import StructureEncoder
+from .trial import BROKEN, in_short, try_out
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 """Diffusers' name for a network's weights."""
@@ -152,10 +153,7 @@ class Bundle:
 
     def _moments(self, like: Tensor) -> tuple[Tensor, Tensor]:
         shape = (1, -1, 1, 1)
-        mean, std = (
-            torch.tensor(self.info.latent_mean),
-            torch.tensor(self.info.latent_std),
-        )
+        mean, std = torch.tensor(self.info.latent_mean), torch.tensor(self.info.latent_std)
         return mean.reshape(shape).to(like.device), std.reshape(shape).to(like.device)
 
     def label_index(self, label: str | None) -> int | None:
@@ -198,12 +196,14 @@ class Bundle:
             dtype: of the weights on disk.
             weights: by part and name, values to write in place of the networks' own.
         """
-        hashes = {}
+        hashes: dict[str, str] = {}
         for name in PARTS:
             file = save_part(
                 getattr(self, name), folder / name, dtype=dtype, weights=(weights or {}).get(name)
             )
-            hashes[f"{name}/{file.name}"] = sha256_of(file)
+            hashes |= {
+                f"{name}/{each}": sha256_of(folder / name / each) for each in (file.name, "config.json")
+            }
         there = {k: v for k, v in self.info.hashes.items() if k not in hashes and (folder / k).is_file()}
         write_info(folder, replace(self.info, hashes={**hashes, **there}))
 
@@ -255,18 +255,19 @@ def load_bundle(folder: Path | str, *, verify: bool = True) -> Bundle:
 
     Args:
         folder: the bundle.
-        verify: compare each weights file with the sha256 in `bundle.json`.
+        verify: compare weights and settings of the networks with the sha256 in `bundle.json`.
 
     Raises:
-        BundleMismatch: a file is missing, or another one than the card says.
+        BundleMismatch: a file is missing, or another one than the card says, or parts do not fit each other.
         BadWeights: a weights file cannot be read.
     """
     folder = Path(folder)
     info = read_info(folder)
-    if verify:
-        verify_hashes(folder, info)
+    info = verified(folder, info) if verify else info
     parts = {name: load_part(folder / name, kind) for name, kind in PARTS.items()}
-    return Bundle(info, folder=folder, base_sha256=base_sha256(parts["unet"]), **parts)
+    bundle = Bundle(info, folder=folder, base_sha256=base_sha256(parts["unet"]), **parts)
+    try_out(bundle, folder)
+    return bundle
 
 
 def load_part(folder: Path, kind: Any) -> Any:
@@ -285,8 +286,8 @@ def load_part(folder: Path, kind: Any) -> Any:
             low_cpu_mem_usage=False,
             output_loading_info=True,
         )
-    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise BadWeights(folder, str(error).splitlines()[0]) from error
+    except (SafetensorError, *BROKEN) as error:
+        raise BadWeights(folder, in_short(error)) from error
     for what in ("missing", "unexpected", "mismatched"):
         if wrong := report[f"{what}_keys"]:
             raise BadWeights(folder, f"{len(wrong)} weights are {what}, first {next(iter(wrong))}")

@@ -26,7 +26,8 @@ Nucleus classes: {kinds}. {any_kind}Labels: {labels}.
 Default: {steps} steps of `{solver}`, guidance {guidance:g}
 at noise levels {span[0]:g} to {span[1]:g} (1 is all noise).
 That guidance is the bare base's; an adapter that has learnt guidance paints with none of its own.
-Weights are float16 safetensors; their sha256 stand in `bundle.json` and are checked on loading.
+Weights are float16 safetensors; their sha256 and those of the networks' `config.json` stand in `bundle.json`
+and are checked on loading.
 
 ## Trained on
 

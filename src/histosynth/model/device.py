@@ -25,7 +25,7 @@ def pick_device(wanted: str | None = None) -> torch.device:
     name = wanted or os.environ.get("HISTOSYNTH_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()  # not every device holds values
     except (RuntimeError, AssertionError) as error:
         raise BadOption("the device", name, "one that torch can use here, e.g. cpu") from error
     return device

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+import os
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..core import recipe as recipes
-from ..core.appearance import Appearance, StainFrame
+from ..core.appearance import STYLE_NAMES, Appearance, StainFrame
 from ..core.errors import BadRecipe, BundleMismatch
 from ..core.nuclei import ANY
 from ..core.store import sha256_of, write_json
@@ -17,6 +18,9 @@ from .autoencoder import FACTOR
 from .prediction import Kind
 
 FORMAT = 1
+PARTS = ("autoencoder", "structure", "unet")
+MOST = 1e6
+"""No number of a bundle's statistics is larger."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,11 @@ class PaletteEntry:
     name: str
     scale: tuple[float, float, float]
     style: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        StainFrame(self.scale)  # refuses scales out of range
+        if not _small(self.style):
+            raise ValueError(f"numbers of style must lie within {MOST:,.0f}")
 
     @property
     def appearance(self) -> Appearance:
@@ -66,7 +75,7 @@ class BundleInfo:
     data: tuple[str, ...] = ()
     """Data it was trained on, with licences."""
     hashes: dict[str, str] = field(default_factory=dict)
-    """sha256 of each weights file, by path in the bundle."""
+    """sha256 of each weights file and each `config.json`, by path in the bundle."""
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -76,14 +85,24 @@ class BundleInfo:
             "any is no kind": ANY not in self.kinds,
             "latents need a mean and a positive std a channel": len(self.latent_mean) == len(self.latent_std)
             and min(self.latent_std, default=0) > 0,
-            "styles need a mean, a positive std and palette entries of one length": len(widths) == 1
-            and min(self.style_std, default=0) > 0,
+            f"styles need {len(STYLE_NAMES)} means, positive stds, and as many numbers a palette entry": (
+                widths == {len(STYLE_NAMES)} and min(self.style_std, default=0) > 0
+            ),
+            f"means and stds must lie within {MOST:,.0f}": all(
+                map(_small, (self.latent_mean, self.latent_std, self.style_mean, self.style_std))
+            ),
+            "labels must be different names": len(set(self.labels)) == len(self.labels),
             "there must be a palette": len(self.palette) > 0,
             "steps must lie in 1..200": 1 <= self.steps <= 200,
             "guidance must lie in 0..20": 0 <= self.guidance <= 20,
-            "shift must be positive": self.shift > 0,
-            "mpp must be positive": self.mpp > 0,
-            "tile sides must be positive, the least first": 0 < self.least_px <= self.most_px,
+            "guidance_span must lie in 0..1, the lower end first": 0
+            <= self.guidance_span[0]
+            <= self.guidance_span[1]
+            <= 1,
+            "shift must lie in 0.01..100": 0.01 <= self.shift <= 100,
+            "mpp must lie in 0.001..1000": 0.001 <= self.mpp <= 1000,
+            "mpp_tolerance must lie in 0..1": 0 <= self.mpp_tolerance <= 1,
+            "tile sides must lie in 1..16384, the least first": 0 < self.least_px <= self.most_px <= 16384,
             f"format must be {FORMAT}": self.format == FORMAT,
         }
         if wrong := [what for what, holds in checks.items() if not holds]:
@@ -115,24 +134,68 @@ def read_info(folder: Path) -> BundleInfo:
         return info
     except FileNotFoundError as error:
         raise BundleMismatch(path, "there is no such file, so the folder is no bundle") from error
-    except (OSError, ValueError, BadRecipe) as error:
+    except BadRecipe as error:
+        raise BundleMismatch(path, "; ".join(error.problems)) from error
+    except RecursionError as error:
+        raise BundleMismatch(path, "it is nested too deeply") from error
+    except (OSError, ValueError) as error:
         raise BundleMismatch(path, str(error)) from error
 
 
-def verify_hashes(folder: Path, info: BundleInfo) -> None:
+def hashed(folder: Path) -> dict[str, str]:
+    """sha256 of all that decides what a bundle paints: weights and `config.json`, adapters' too."""
+    places = [folder / part for part in PARTS]
+    places += [place for adapter in adapter_folders(folder) for place in (adapter, adapter / "structure")]
+    return {
+        file.relative_to(folder).as_posix(): sha256_of(file)
+        for file in (file for place in places for file in _seen(place))
+        if file.name == "config.json" or file.suffix == ".safetensors"
+    }
+
+
+def adapter_folders(folder: Path) -> list[Path]:
+    """Folders of a bundle's adapters, sorted by name; hidden ones are none."""
+    found = sorted((folder / "adapters").glob("*/"))
+    return [each for each in found if each.is_dir() and not each.name.startswith(".")]
+
+
+def verified(folder: Path, info: BundleInfo) -> BundleInfo:
     """Compare files with their sha256.
+
+    Returns:
+        The same with the sha256 of files that `bundle.json` does not name, so that recipes tell them: older
+        bundles name no `config.json`, and adapters may be added to any.
 
     Raises:
         BundleMismatch: one is absent, leads out of the folder, or differs.
     """
-    for part in ("autoencoder", "structure", "unet"):
-        if not any(name.startswith(f"{part}/") for name in info.hashes):
+    for part in PARTS:
+        named = {name for name in info.hashes if name.startswith(f"{part}/") and "safetensors" in name}
+        if not named:
             raise BundleMismatch(folder / part, "bundle.json names no sha256 for its weights")
+        found = {f"{part}/{file.name}" for file in _seen(folder / part) if "safetensors" in file.name}
+        if others := sorted(found - named):
+            raise BundleMismatch(folder / others[0], "bundle.json names no sha256 for it")
+    for name in info.hashes:
+        try:
+            inside = (folder / name).resolve().is_relative_to(folder.resolve())
+        except (OSError, ValueError) as error:
+            raise BundleMismatch(folder / "bundle.json", f"{name!r} is no file's name") from error
+        if not inside:
+            raise BundleMismatch(folder / name, "its name leads out of the bundle")
+        if not os.path.isfile(folder / name):
+            raise BundleMismatch(folder / name, "it is missing")
+    there = hashed(folder)
     for name, expected in info.hashes.items():
-        path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise BundleMismatch(path, "its name leads out of the bundle")
-        if not path.is_file():
-            raise BundleMismatch(path, "it is missing")
-        if sha256_of(path) != expected:
-            raise BundleMismatch(path, "its sha256 is another than bundle.json says")
+        if (there.get(name) or sha256_of(folder / name)) != expected:
+            raise BundleMismatch(folder / name, "its sha256 is another than bundle.json says")
+    return replace(info, hashes={**there, **info.hashes})
+
+
+def _seen(place: Path) -> list[Path]:
+    """Files of a folder but hidden ones, sorted by name."""
+    return [file for file in sorted(place.glob("*")) if file.is_file() and not file.name.startswith(".")]
+
+
+def _small(values: tuple[float, ...]) -> bool:
+    return all(abs(value) <= MOST for value in values)

@@ -56,10 +56,11 @@ def open_bundle(
     """
     from ..model.bundle import load_bundle
     from ..model.device import itemwise_norms, pick_device, pick_dtype
+    from ..model.info import adapter_folders
 
     folder = Path(path) if path is not None else COMPACT
     bundle = load_bundle(folder)
-    for adapter in sorted((folder / "adapters").glob("*/")):
+    for adapter in adapter_folders(folder):
         bundle.give_adapter(adapter)
     for network in (bundle.unet, bundle.structure, *bundle.structures.values()):
         itemwise_norms(network)
@@ -99,7 +100,7 @@ def synthesize(
     from ..sample.synthesize import synthesize as paint
 
     bundle = bundle or _compact()
-    _check_seed(seed)
+    check_seed(seed)
     sets = [nuclei] if isinstance(nuclei, Nuclei) else list(nuclei)
     if not 1 <= n <= MAX_VARIANTS:
         raise BadOption("n", n, f"from 1 to {MAX_VARIANTS}")
@@ -147,7 +148,7 @@ def complete(
     from ..sample.complete import complete as paint
 
     bundle = bundle or _compact()
-    _check_seed(seed)
+    check_seed(seed)
     check_rgb(image, "image")
     context = Context(image.copy(), _as_mask(hole))
     condition = Condition(nuclei, (image.shape[1], image.shape[0]), label, context)
@@ -195,9 +196,14 @@ def _as_mask(hole: Mask) -> Mask:
     return np.asarray(found != 0)
 
 
-def _check_seed(seed: int) -> None:
+def check_seed(seed: int) -> None:
+    """Refuse what is no seed.
+
+    Raises:
+        BadOption: naming it.
+    """
     if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-        raise BadOption("seed", seed, "a whole number from 0")
+        raise BadOption("seed", seed, "a whole number from 0 to 2^63 - 1")
 
 
 def settings_for(bundle: Bundle, verb: Verb, steps: int | None, guidance: float | None) -> Settings:

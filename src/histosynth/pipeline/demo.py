@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,18 +13,19 @@ from typing import Any
 import numpy as np
 
 from ..core.condition import Condition, Context
+from ..core.errors import NotWritable
 from ..core.holes import SHAPES
 from ..core.layout import draw_layout
 from ..core.nuclei_io import write_csv, write_geojson
 from ..core.sheet import contact_sheet, draw_nuclei, legend, punch
-from ..core.store import ensure_folder, write_text
-from ..core.synthetic import Synthetic, write_marked
+from ..core.store import ensure_folder, sha256_of, write_json, write_text
+from ..core.synthetic import Synthetic, keep_others, write_marked
 from ..core.tile import Pixels, write_mask
 from ..core.version import __version__
 from ..model.bundle import Bundle
 from ..sample.complete import complete
 from ..sample.synthesize import synthesize
-from . import settings_for
+from . import check_seed, settings_for
 
 SIZE = (256, 256)
 STAINS = 4
@@ -37,19 +39,27 @@ def run_demo(
 
     Args:
         bundle: what paints.
-        out: folder for `contact.png`, `report.html`, `images/` and the nuclei.
+        out: folder for `contact.png`, `report.html`, `images/` and the nuclei. `demo.json` there names
+            what a demo wrote, by sha256: nothing else is ever replaced.
         seed: source of the layout, the holes and the noise.
         tick: told (done, total) solver steps, of the whole demo.
 
     Returns:
         Where things are, how many, and how long it took.
+
+    Raises:
+        NotWritable: a file is in the way that no demo wrote, or that was changed since.
     """
     began = time.monotonic()
+    check_seed(seed)
+    own = _Own(out)
+    own.check(min(STAINS, len(bundle.info.palette)))
     images = ensure_folder(ensure_folder(out) / "images")
     whole, holed = (settings_for(bundle, verb, None, None) for verb in ("synthesize", "complete"))
     nuclei = draw_layout(SIZE, mpp=bundle.info.mpp, seed=seed)
     write_csv(out / "nuclei.csv", nuclei)
     write_geojson(out / "nuclei.geojson", nuclei)
+    own.note("nuclei.csv", "nuclei.geojson")
     looks = [entry.appearance for entry in bundle.info.palette[:STAINS]]
     conditions = [Condition(nuclei, SIZE)] * len(looks)
     made = synthesize(
@@ -64,6 +74,7 @@ def run_demo(
         damaged.append(Condition(nuclei, SIZE, None, Context(tile.pixels.copy(), hole)))
         tile.save(images / f"synthetic_{index}.png")
         write_mask(images / f"hole_{index}.png", hole)
+        own.note(f"images/hole_{index}.png")
     mended = dict(complete(bundle, damaged, seed=seed + 1, settings=holed, batch=STAINS, tick=_half(tick, 1)))
     for index, picture in mended.items():
         picture.save(images / f"mended_{index}.png")
@@ -86,6 +97,7 @@ def run_demo(
     of = {"mpp": bundle.info.mpp, "pictures": [picture.recipe for picture in made_all]}
     write_marked(out / "contact.png", contact_sheet(rows, title=title), facts | of)
     _write_report(out / "report.html", rows, made_all)
+    own.note("report.html")
     pictures = len(tiles) + len(mended)
     return {
         "contact": str(out / "contact.png"),
@@ -96,6 +108,44 @@ def run_demo(
         "seconds": round(time.monotonic() - began, 2),
         "bundle": bundle.info.name,
     }
+
+
+class _Own:
+    """What a demo wrote into its folder. Made pictures say so themselves; `demo.json` names the rest."""
+
+    def __init__(self, out: Path) -> None:
+        self.out, self.file = out, out / "demo.json"
+        self.hashes: dict[str, str] = {}
+
+    def check(self, tiles: int) -> None:
+        """Refuse a folder in which anything stands in a result's way.
+
+        Raises:
+            NotWritable: naming it.
+        """
+        reason = "something that histosynth did not make is there already"
+        if os.path.lexists(self.file):
+            try:
+                told = json.loads(self.file.read_text(encoding="utf-8"))
+                self.hashes = {str(name): str(value) for name, value in told["sha256"].items()}
+            except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+                raise NotWritable(self.file, reason) from error
+        for name in ("nuclei.csv", "nuclei.geojson", "report.html", *_names("hole", tiles)):
+            path = self.out / name
+            known = os.path.isfile(path) and sha256_of(path) == self.hashes.get(name)
+            if os.path.lexists(path) and not known:
+                raise NotWritable(path, reason)
+        for name in ("contact.png", *_names("synthetic", tiles), *_names("mended", tiles)):
+            keep_others(self.out / name)
+
+    def note(self, *names: str) -> None:
+        """Files were written just now."""
+        self.hashes |= {name: sha256_of(self.out / name) for name in names}
+        write_json(self.file, {"histosynth": __version__, "verb": "demo", "sha256": self.hashes})
+
+
+def _names(kind: str, count: int) -> list[str]:
+    return [f"images/{kind}_{index}.png" for index in range(count)]
 
 
 def _half(tick: Callable[[int, int], None] | None, which: int) -> Callable[[int, int], None] | None:
@@ -120,7 +170,7 @@ pre{{overflow:auto;background:#f5f5f5;padding:.7rem}}
 
 
 def _write_report(path: Path, rows: list[tuple[str, list[Pixels]]], pictures: list[Synthetic]) -> None:
-    names = [f"images/{kind}_{i}.png" for kind in ("synthetic", "mended") for i in range(len(pictures) // 2)]
+    names = [name for kind in ("synthetic", "mended") for name in _names(kind, len(pictures) // 2)]
     figures = "".join(
         f'<figure><img src="{name}" alt="{name}"><figcaption>{name}</figcaption></figure>' for name in names
     )

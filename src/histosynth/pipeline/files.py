@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,13 +17,13 @@ from ..core.nuclei_io import NUCLEI_SUFFIXES, read_nuclei
 from ..core.pairing import list_files, pair
 from ..core.recipe import read_toml
 from ..core.store import ensure_folder, write_json
-from ..core.synthetic import was_made
+from ..core.synthetic import keep_others
 from ..core.tile import IMAGE_SUFFIXES, read_mask, read_rgb
 from ..model.bundle import Bundle
 from ..sample.batches import check_condition, check_scale
 from ..sample.complete import complete
 from ..sample.synthesize import synthesize
-from . import open_bundle, resolve_appearance, settings_for
+from . import check_seed, open_bundle, resolve_appearance, settings_for
 
 Tick = Callable[[int, int], None]
 
@@ -81,6 +82,7 @@ def synthesize_files(
     tick: Tick | None = None,
 ) -> Outcome:
     """Paint `out/<stem>_<k>.png` for each nuclei file; a refused file is reported and passed over."""
+    check_seed(ask.seed)
     files = list_files(nuclei, NUCLEI_SUFFIXES)
     mapping, bundle = read_kind_map(ask.kinds), open_bundle(path)
     looks, mpp = _appearances(appearance, files, bundle), _scale(ask, bundle)
@@ -89,26 +91,23 @@ def synthesize_files(
     outcome, ready = Outcome(), []
     for file, look in zip(files, looks, strict=True):
         try:
+            _check_name(out / f"{file.stem}_{variants - 1}.png")
             found = read_nuclei(file, size=size, mpp=mpp, kinds=bundle.info.kinds, mapping=mapping)
             condition = Condition(found, size, ask.label)
             check_condition(condition, bundle.info)
-            ready.append(
-                (
-                    file,
-                    condition,
-                    look if isinstance(look, Appearance) else measure_appearance(read_rgb(look)),
-                )
-            )
+            seen = look if isinstance(look, Appearance) else measure_appearance(read_rgb(look))
+            ready.append((file, condition, seen))
         except HistosynError as error:
             outcome.refused[str(file)] = error.of(file)
-    _give_up_if_none(ready, outcome)
-    names = [
-        (index, k, out / f"{ready[index][0].stem}_{k}.png")
-        for index in range(len(ready))
+    if not ready:
+        return outcome
+    targets = {
+        (index, k): out / f"{file.stem}_{k}.png"
+        for index, (file, *_) in enumerate(ready)
         for k in range(variants)
-    ]
-    targets = {(index, k): target for index, k, target in names}
+    }
     _keep_others(targets.values())
+    before = _recipes_before(out / "recipe.json")
     ensure_folder(out)
     painted = synthesize(
         bundle,
@@ -126,7 +125,7 @@ def synthesize_files(
         picture.save(target)
         outcome.written.append(target)
         recipes[target.name] = picture.recipe
-    write_json(out / "recipe.json", {**_recipes_before(out / "recipe.json"), **recipes})
+    write_json(out / "recipe.json", {**before, **recipes})
     return outcome
 
 
@@ -141,6 +140,7 @@ def complete_files(
     tick: Tick | None = None,
 ) -> Outcome:
     """Complete an image, or a folder of them; a refused one is reported and passed over."""
+    check_seed(ask.seed)
     images = list_files(image, IMAGE_SUFFIXES)
     holes = pair(images, hole, IMAGE_SUFFIXES, "hole")
     cells: Sequence[Path | None] = (
@@ -159,6 +159,7 @@ def complete_files(
     outcome, ready = Outcome(), []
     for file, mask, points, target in zip(images, holes, cells, targets, strict=True):
         try:
+            _check_name(target)
             pixels = read_rgb(file)
             context, size = Context(pixels, read_mask(mask)), (pixels.shape[1], pixels.shape[0])
             found = _optional_nuclei(points, size, mpp, bundle, mapping)
@@ -167,7 +168,8 @@ def complete_files(
             ready.append((target, condition))
         except HistosynError as error:
             outcome.refused[str(file)] = error.of(file)
-    _give_up_if_none(ready, outcome)
+    if not ready:
+        return outcome
     _keep_others(target for target, _ in ready)
     ensure_folder(targets[0].parent)
     conditions = [condition for _, condition in ready]
@@ -195,9 +197,9 @@ def _appearances(
     if appearance is None or appearance in {entry.name for entry in bundle.info.palette}:
         return [resolve_appearance(appearance, bundle)] * len(files)
     path = Path(appearance)
-    if not path.exists():
-        resolve_appearance(appearance, bundle)  # refuses, naming the palette
-    if path.is_file():
+    if not appearance or not os.path.exists(path):  # an empty path would be the current folder
+        resolve_appearance(appearance or "empty", bundle)  # refuses, naming the palette
+    if os.path.isfile(path):
         return [measure_appearance(read_rgb(path))] * len(files)
     return pair(files, path, IMAGE_SUFFIXES, "appearance")
 
@@ -211,11 +213,28 @@ def _optional_nuclei(
 
 
 def _targets(images: Sequence[Path], asked: Path, out: Path) -> list[Path]:
-    if asked.is_file() and out.suffix.lower() in (".png", ".tif", ".tiff"):
+    one, picture = os.path.isfile(asked), out.suffix.lower() in (".png", ".tif", ".tiff")
+    if one and picture:
         return [out]
-    if asked.is_file() and out.suffix and not out.is_dir():
+    if one and out.suffix and not os.path.isdir(out):
         raise BadOption("--out", out, "a folder, or a file ending in .png, .tif or .tiff")
+    if picture and not os.path.isdir(out):
+        raise BadOption("--out", out, f"a folder, for {asked} is one")
     return [out / f"{image.stem}.png" for image in images]
+
+
+MOST_NAME_BYTES = 240
+"""Of a result's name: systems take 255, and the file it is written to before it is whole needs a few."""
+
+
+def _check_name(target: Path) -> None:
+    """Refuse a result's name that is too long for a file, before anything is painted.
+
+    Raises:
+        NotWritable: naming the limit.
+    """
+    if (length := len(os.fsencode(target.name))) > MOST_NAME_BYTES:
+        raise NotWritable(target, f"its name has {length} bytes, and {MOST_NAME_BYTES} are the most")
 
 
 def _keep_others(targets: Iterable[Path]) -> None:
@@ -225,22 +244,22 @@ def _keep_others(targets: Iterable[Path]) -> None:
         NotWritable: something else stands in a result's place.
     """
     for target in targets:
-        if target.exists() and not (target.is_file() and was_made(target)):
-            raise NotWritable(target, "something that histosynth did not make is there already")
+        keep_others(target)
 
 
 def _recipes_before(path: Path) -> dict[str, Any]:
-    """Recipes of pictures that earlier calls left in the folder."""
+    """Recipes of pictures that earlier calls left in the folder.
+
+    Raises:
+        NotWritable: the file holds something else.
+    """
+    if not os.path.lexists(path):
+        return {}
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(before, dict):
-        return {}
-    return {name: recipe for name, recipe in before.items() if (path.parent / name).is_file()}
-
-
-def _give_up_if_none(ready: Sequence[object], outcome: Outcome) -> None:
-    """Where every input was refused the first refusal is the verb's own."""
-    if not ready:
-        raise next(iter(outcome.refused.values()))
+        before = None
+    recipes = before.values() if isinstance(before, dict) else ()
+    if not recipes or not all(isinstance(each, dict) and "histosynth" in each for each in recipes):
+        raise NotWritable(path, "something that histosynth did not make is there already")
+    return {name: recipe for name, recipe in before.items() if os.path.isfile(path.parent / name)}

@@ -18,9 +18,11 @@ from ..sample.painter import Settings, decode_canonical, paint_latents
 from ..sample.solver import item_generator, item_noise
 from ..train import run as runs
 from ..train.artefact_plan import ALL_RECIPES, AnyRecipe, ArtefactRecipe, artefact_recipe
-from ..train.artefact_run import open_labelled, train_artefact
+from ..train.artefact_run import Labelled, open_artefact, train_artefact
+from ..train.checks import Opened, check
 from ..train.diffusion import Batch
 from ..train.plan import AutoencoderRecipe, DetectorRecipe
+from ..train.resume import refuse_place
 
 VALIDATION_STEPS = 16
 
@@ -52,13 +54,20 @@ def read_train_recipe(path: Path) -> AnyRecipe:
     return recipes.build(values, ALL_RECIPES[str(task)], name=str(path))
 
 
-def dry_run(path: Path) -> Dry:
-    """Open and check everything a recipe names, and train nothing."""
+def dry_run(path: Path, run: Path | None = None) -> Dry:
+    """Open and check everything a recipe names, and train nothing.
+
+    Args:
+        path: the recipe.
+        run: folder that the run would have; refused as `train` refuses it, and not touched.
+    """
     recipe = read_train_recipe(path)
-    opened = (
-        open_labelled(recipe, path.parent)
+    if run is not None:
+        refuse_place(recipe, run)
+    opened: Labelled | Opened = (
+        open_artefact(recipe, path.parent)[1]
         if isinstance(recipe, ArtefactRecipe)
-        else runs.check(recipe, path.parent)
+        else check(recipe, path.parent)
     )
     train, held_out = opened.train, opened.held_out
     return Dry(

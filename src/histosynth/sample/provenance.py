@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def describe(
         "extent": "tile" if condition.context is None else "hole",
         "bundle": {
             "name": info.name,
-            "sha256": digest(info.hashes),
+            "sha256": digest(asdict(info)),
             "adapter": verb_adapter(bundle, verb),
             "dtype": str(bundle.unet.dtype).removeprefix("torch."),
             "device": bundle.device.type,
@@ -79,9 +80,7 @@ def condition_key(condition: Condition) -> int:
     """
     content = hashlib.sha256(repr(condition.size).encode())
     if condition.nuclei is not None:
-        xy, kind = condition.nuclei.xy, condition.nuclei.kind
-        order = np.lexsort((kind, xy[:, 1], xy[:, 0]))  # nuclei have no order
-        content.update(xy[order].tobytes() + kind[order].tobytes())
+        content.update(_nuclei_bytes(condition.nuclei))
     if condition.context is not None:
         known = np.where(condition.context.hole[..., None], 0, condition.context.pixels)
         content.update(known.tobytes() + condition.context.hole.tobytes())
@@ -112,9 +111,14 @@ def rounded(values: Iterable[float]) -> list[float]:
 
 
 def nuclei_facts(nuclei: Nuclei) -> dict[str, Any]:
-    """How many of each kind, and a digest of places and kinds."""
-    joined = hashlib.sha256(nuclei.xy.tobytes() + nuclei.kind.tobytes()).hexdigest()
-    return {"counts": nuclei.counts(), "sha256": joined}
+    """How many of each kind, and a digest of places and kinds in any order."""
+    return {"counts": nuclei.counts(), "sha256": hashlib.sha256(_nuclei_bytes(nuclei)).hexdigest()}
+
+
+def _nuclei_bytes(nuclei: Nuclei) -> bytes:
+    """Places and kinds, sorted: nuclei have no order."""
+    order = np.lexsort((nuclei.kind, nuclei.xy[:, 1], nuclei.xy[:, 0]))
+    return nuclei.xy[order].tobytes() + nuclei.kind[order].tobytes()
 
 
 def array_sha256(array: Pixels | Mask) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -100,8 +101,10 @@ class ArtefactTask:
         logits = torch.tensor(self._measure(self.network.state_dict()), dtype=torch.float64)
         truth = torch.tensor(self.truth)
         each = F.binary_cross_entropy_with_logits(logits, truth.double(), reduction="none")
-        area = self._area(logits.tolist())
         loss = float(each[truth].mean() + each[~truth].mean()) / 2
+        if not math.isfinite(loss):  # there is no order of what are no numbers
+            return {"loss": loss}
+        area = self._area(logits.tolist())
         return {"loss": loss, "auc": area.value, "auc_low": area.low, "auc_high": area.high}
 
     def picture(self) -> Pixels:

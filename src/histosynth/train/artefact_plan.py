@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from ..detectors.artefact import check_layout
-from .plan import RECIPES, LoopPlan, TrainRecipe
+from .plan import RECIPES, LoopPlan, TrainRecipe, check_seed
+
+LEAST_BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,13 @@ class ArtefactRecipe:
     """Folder of a published ResNet of the same layout to go on from; empty: from scratch."""
     name: str = "artefact"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        if self.loop.batch < LEAST_BATCH:
+            raise ValueError(
+                f"loop.batch must be at least {LEAST_BATCH} for both classes, not {self.loop.batch}"
+            )
 
 
 def artefact_recipe(

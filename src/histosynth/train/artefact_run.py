@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from ..core.errors import BadRecipe
 from ..core.roc import LEAST_GROUPS
@@ -64,6 +65,21 @@ def open_labelled(recipe: ArtefactRecipe, here: Path) -> Labelled:
     return Labelled(train, held_out, (GOOD, *names))
 
 
+def open_artefact(recipe: ArtefactRecipe, here: Path) -> tuple[nn.Module, Labelled]:
+    """The network as training begins it, and the tiles; refuses what `train_artefact` refuses.
+
+    Raises:
+        BadRecipe: as `open_labelled`.
+        NeedsExtra: transformers is not installed.
+        BadWeights: the start is of another layout.
+    """
+    torch.manual_seed(recipe.seed)
+    network = build_network(recipe.model.widths, recipe.model.depths)
+    if recipe.start:
+        start_from(network, here / recipe.start)
+    return network, open_labelled(recipe, here)
+
+
 def train_artefact(
     recipe: ArtefactRecipe, run: Path, *, here: Path, report: Report | None = None, device: str = "cpu"
 ) -> TrainState:
@@ -77,18 +93,12 @@ def train_artefact(
         device: where to compute.
 
     Raises:
-        BadRecipe: as `open_labelled`, or the batch is too small.
+        BadRecipe: as `open_labelled`.
         NeedsExtra: transformers is not installed.
         BadWeights: the start is of another layout.
     """
     loop, plan, data = recipe.loop, recipe.model, recipe.data
-    if loop.batch < 4:
-        raise BadRecipe(recipe.task, [f"loop.batch must be at least 4 for both classes, not {loop.batch}"])
-    torch.manual_seed(recipe.seed)
-    network = build_network(plan.widths, plan.depths)
-    if recipe.start:
-        start_from(network, here / recipe.start)
-    tiles = open_labelled(recipe, here)
+    network, tiles = open_artefact(recipe, here)
     ensure_folder(run)
     remember(recipe, run)
     convert(network, device=device, dtype=DTYPES[loop.precision])

@@ -19,6 +19,10 @@ from ..prepare.sources import Example
 from .loop import of_module
 from .plan import AutoencoderPlan, DataPlan
 
+PROBE = 256
+"""Side of the held-out crops that are measured, where all tiles are that large."""
+LEAST_PROBE = 64
+
 
 class AutoencoderTask:
     """Random crops in random poses and stains; L1 on the image and on its gradients.
@@ -49,8 +53,9 @@ class AutoencoderTask:
         weights = np.sqrt(areas) * [example.share for example in train]
         self.weights = weights / weights.sum()
         self.basis = block_basis(self.train, plan.anchored)
+        side = probe_side([min(tile.shape[:2]) for tile in held_out], ae.FACTOR)
         self.held_out = torch.stack(
-            [ae.to_signal(torch.from_numpy(centre(tile, 256).copy())) for tile in held_out]
+            [ae.to_signal(torch.from_numpy(centre(tile, side).copy())) for tile in held_out]
         )
 
     @property
@@ -96,10 +101,10 @@ class AutoencoderTask:
         )
 
     def validate(self) -> dict[str, float]:
-        """Loss and PSNR (dB, mean over tiles) of the held-out patients' central 256-px crops."""
+        """Loss and PSNR (dB, mean over tiles) of the held-out patients' central crops."""
         rebuilt = self._rebuilt().clamp(-1, 1)
         error = ((rebuilt - self.held_out) ** 2).mean(dim=(1, 2, 3)) / 4
-        psnr = -10 * torch.log10(error)
+        psnr = -10 * torch.log10(error.clamp_min(1e-10))  # a blank tile may come back without any error
         return {
             "loss": float((rebuilt - self.held_out).abs().mean()),
             "psnr_db": float(psnr.mean()),
@@ -116,6 +121,11 @@ class AutoencoderTask:
         """Diffusers' folder layout, fp32."""
         weights = {**self.kept, **of_module(averaged, "autoencoder")}
         save_part(self.model, folder, dtype=torch.float32, weights=weights)
+
+
+def probe_side(sides: Sequence[int], grid: int) -> int:
+    """Side of the square that is cut from each held-out tile: 256 px, or what the smallest has."""
+    return min(PROBE, *sides) // grid * grid
 
 
 def centre(tile: Pixels, side: int) -> Pixels:

@@ -19,9 +19,11 @@ from ..model.bundle import Bundle
 from ..model.maps import make_maps, style_vector
 from ..model.prediction import flow_level
 from ..model.structure import StructureMaps
+from .adapter_plan import GuidedPlan
+from .autoencoder import probe_side
 from .guided import guided_answer
 from .losses import diffusion_loss, draw_times, kind_weights, place_weights
-from .plan import DiffusionPlan, GuidedPlan, LoopPlan
+from .plan import DiffusionPlan, LoopPlan
 from .views import View
 
 PROBE_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -182,7 +184,8 @@ class DiffusionTask:
 
     def _probe(self) -> dict[str, Batch]:
         """Central crops of the held-out tiles, as whole tiles and with a fixed hole each."""
-        side, random = 256, np.random.default_rng(0)
+        random = np.random.default_rng(0)
+        side = probe_side([min(view.size) for view in self.held_out], self.bundle.grid_px)
         whole, holed = [], []
         for view in self.held_out:
             x, y = ((length - side) // 2 // FACTOR * FACTOR for length in view.size)

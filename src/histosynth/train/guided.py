@@ -11,7 +11,7 @@ from torch import Tensor
 from ..model.adapters import wear
 from ..model.bundle import Bundle
 from ..model.structure import StructureMaps
-from .plan import GuidedPlan
+from .adapter_plan import GuidedPlan
 
 
 @torch.no_grad()

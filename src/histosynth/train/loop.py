@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..core.store import write_text
+from ..core.errors import BadRun
+from ..core.store import ensure_folder, write_text
 from ..core.synthetic import write_marked
 from ..core.tile import Pixels
 from .plan import LoopPlan
-from .state import TrainState
+from .state import TrainState, refuse_divergence
 
 
 class TrainTask(Protocol):
@@ -65,6 +66,10 @@ def fit(
         run: folder for state, log, pictures and the exported weights.
         seed: with the step number, the source of all randomness.
         report: called after each step with its numbers.
+
+    Raises:
+        Diverged: a loss, gradient or validation number is none; weights and state stay what they were.
+        BadWeights: the state is cut off or of another model.
     """
     state = TrainState(task.modules, plan)
     checkpoint = run / "state.safetensors"
@@ -77,6 +82,7 @@ def fit(
         for module in task.modules.values():
             module.train()
         loss = task.loss(step, step_generator(seed, step))
+        refuse_divergence(step, {"loss": loss.item()})
         loss.backward()  # type: ignore[no-untyped-call]
         norm = state.apply_gradients()
         rate = (state.step - first) / (time.monotonic() - began)
@@ -100,6 +106,7 @@ def look(task: TrainTask, state: TrainState, run: Path) -> dict[str, float]:
         module.eval()
     with state.averaged():
         numbers = {f"validation_{key}": value for key, value in task.validate().items()}
+        refuse_divergence(state.step, numbers)
         sheet = np.ascontiguousarray(task.picture())
         write_marked(run / "pictures" / f"{state.step:07d}.png", sheet, {"verb": "train", "step": state.step})
     task.export(run / "weights", state.ema)
@@ -116,9 +123,12 @@ class RunLog:
     """`log.jsonl`: one line of numbers a time; lines after the resumed step are dropped."""
 
     def __init__(self, path: Path, step: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        ensure_folder(path.parent)
         self.path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        try:  # a line that is not UTF-8 is one that was spoilt
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+        except OSError as error:
+            raise BadRun(path, f"it cannot be read: {error.strerror or error}") from error
         kept = [line for line in lines if _step_of(line) <= step]
         write_text(path, "".join(f"{line}\n" for line in kept))
 
@@ -126,14 +136,14 @@ class RunLog:
         """Append the numbers of a step."""
         row = {"step": step, **{key: round(value, 6) for key, value in numbers.items()}}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(json.dumps(row, allow_nan=False) + "\n")
 
 
 def _step_of(line: str) -> float:
-    """The step a line of the log tells of; infinite for one that was cut off while being written."""
+    """The step a line of the log tells of; infinite for one that was cut off or spoilt."""
     try:
         return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return float("inf")
 
 

@@ -6,7 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ..core.nuclei import ANY
 from ..prepare.sources import TileSource
+from .adapter_plan import AdapterPlan
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that not every source of randomness takes.
+
+    Raises:
+        ValueError: it is negative or too large.
+    """
+    if not 0 <= seed < 1 << 63:
+        raise ValueError(f"seed must lie in 0..{(1 << 63) - 1}, not {seed}")
 
 
 @dataclass(frozen=True)
@@ -42,10 +54,10 @@ class LoopPlan:
             raise ValueError("steps, batch and the intervals must be at least 1")
         if not 0 <= self.cooldown <= 1 or not 0 <= self.ema < 1:
             raise ValueError("cooldown must lie in [0, 1] and ema in [0, 1)")
-        if self.learning_rate <= 0 or self.clip_norm <= 0 or self.weight_decay < 0 or self.warmup < 0:
-            raise ValueError(
-                "learning_rate and clip_norm must be positive, weight_decay and warmup not negative"
-            )
+        if not 0 < self.learning_rate <= 1 or not 0 <= self.weight_decay * self.learning_rate < 1:
+            raise ValueError("learning_rate must lie in (0, 1] and weight_decay in [0, 1 / learning_rate)")
+        if self.clip_norm <= 0 or self.warmup < 0:
+            raise ValueError("clip_norm must be positive and warmup not negative")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must lie in [0, 1), not {self.betas}")
 
@@ -70,8 +82,8 @@ class DataPlan:
             raise ValueError(f"mpp must lie in [0.05, 20], not {self.mpp}")
         if self.views < 1 or self.stain_jitter < 0:
             raise ValueError("views must be at least 1 and stain_jitter not negative")
-        if len(set(self.kinds)) < len(self.kinds):
-            raise ValueError("kinds must be different names")
+        if len(set(self.kinds)) < len(self.kinds) or ANY in self.kinds:
+            raise ValueError(f"kinds must be different names, and none of them {ANY}")
         if not self.train or not self.validation:
             raise ValueError("at least one source of training and one of validation tiles must be named")
         if self.crop % 8 or self.crop < 64:
@@ -103,6 +115,10 @@ class AutoencoderPlan:
     """Leave the encoder as it is, so that a base trained on its latents stays good."""
 
     def __post_init__(self) -> None:
+        if not len(self.widths) == len(self.encoder_layers) == len(self.decoder_layers) == 4:
+            raise ValueError("widths, encoder_layers and decoder_layers must hold 4 values each")
+        if self.latent_channels < 1 or min(self.widths) < 1:
+            raise ValueError("latent_channels and widths must be at least 1")
         if not 0 <= self.anchored <= self.latent_channels:
             raise ValueError(f"anchored must lie in 0..{self.latent_channels}, not {self.anchored}")
 
@@ -119,6 +135,9 @@ class AutoencoderRecipe:
     """Folder of an autoencoder to go on from, or `compact` for the shipped one; empty: from scratch."""
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+
 
 @dataclass(frozen=True)
 class BasePlan:
@@ -134,50 +153,17 @@ class BasePlan:
     sees_structure: bool = True
     """False: the base learns tissue alone, and the adapters bring the structure (the paper's way)."""
 
-
-@dataclass(frozen=True)
-class GuidedPlan:
-    """Guidance that an adapter learns instead of tissue; see train/guided.py. Both 0: it learns tissue."""
-
-    nuclei: float = 0.0
-    """How far to go beyond the base's answer, away from its answer when no nuclei are told."""
-    kinds: float = 0.0
-    """The same, away from its answer when no kinds are told; needs a base trained with `drop_kinds`."""
-    span: tuple[float, float] = (0.0, 1.0)
-    """Times, 1 all noise and 0 none, between which guidance works."""
-
     def __post_init__(self) -> None:
-        if min(self.nuclei, self.kinds) < 0:
-            raise ValueError("guidance cannot be negative")
-        if not 0 <= self.span[0] < self.span[1] <= 1:
-            raise ValueError(f"span must be two times in [0, 1], the smaller first, not {self.span}")
-
-    def __bool__(self) -> bool:
-        return bool(self.nuclei or self.kinds)
-
-
-@dataclass(frozen=True)
-class AdapterPlan:
-    """A LoRA adapter (Hu et al. 2021)."""
-
-    rank: int = 16
-    alpha: float = 16.0
-    targets: tuple[str, ...] = (
-        "conv1",
-        "conv2",
-        "conv_shortcut",
-        "to_q",
-        "to_k",
-        "to_v",
-        "to_out.0",
-    )
-    structure: bool = False
-    """Train the structure encoder too. Only for a base that has not seen structure."""
-    guided: GuidedPlan = field(default_factory=GuidedPlan)
-
-    def __post_init__(self) -> None:
-        if self.structure and self.guided:
-            raise ValueError("an adapter that learns guidance cannot train the structure encoder too")
+        if not self.widths or len(self.widths) != len(self.structure_widths):
+            raise ValueError("widths must name at least one scale, and structure_widths as many")
+        if any(width % 32 or width < 32 for width in self.widths):
+            raise ValueError(f"widths must be multiples of 32 from 32, not {self.widths}")
+        if any(width % 8 or width < 8 for width in self.structure_widths):
+            raise ValueError(f"structure_widths must be multiples of 8 from 8, not {self.structure_widths}")
+        if self.layers < 1 or self.fine < 0 or not 1 <= self.head <= self.widths[-1]:
+            raise ValueError(f"layers must be at least 1, fine not negative, head in 1..{self.widths[-1]}")
+        if len(set(self.labels)) < len(self.labels) or "" in self.labels:
+            raise ValueError("labels must be different names")
 
 
 @dataclass(frozen=True)
@@ -208,11 +194,15 @@ class DiffusionPlan:
     def __post_init__(self) -> None:
         if len(self.crops) != len(self.crop_shares) or abs(sum(self.crop_shares) - 1) > 1e-6:
             raise ValueError("crop_shares must name one share per crop, summing to 1")
+        if min(self.crop_shares, default=0.0) < 0:
+            raise ValueError(f"crop_shares must not be negative, not {self.crop_shares}")
         if any(side % 16 or side < 64 for side in self.crops):
             raise ValueError(f"crops must be multiples of 16 from 64, not {self.crops}")
         shares = ("hole_share", "full_share", "drop_nuclei", "drop_kinds", "drop_style", "drop_label")
         if wrong := [name for name in shares if not 0 <= getattr(self, name) <= 1]:
             raise ValueError(f"{', '.join(wrong)} must lie in [0, 1]")
+        if min(self.style_noise, self.time_spread, self.min_snr, *self.nucleus_weights.values()) < 0:
+            raise ValueError("style_noise, time_spread, min_snr and nucleus_weights must not be negative")
 
 
 @dataclass(frozen=True)
@@ -231,6 +221,9 @@ class DiffusionRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
+        if not self.data.kinds:
+            raise ValueError("data.kinds must name the classes of nuclei")
         if self.task == "base" and self.adapter.guided:
             raise ValueError("adapter.guided is for adapters: a base has no base to learn guidance from")
 
@@ -280,6 +273,7 @@ class DetectorRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if not self.data.kinds:
             raise ValueError("data.kinds must name the classes to tell")
         stride = 2 ** len(self.model.widths)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from ..core import recipe as recipes
-from ..core.errors import BadRecipe, ResumeMismatch
+from ..core.errors import BadRecipe, BadRun, NotWritable, ResumeMismatch
 from ..core.store import ensure_folder, write_json
 from .artefact_plan import AnyRecipe
+
+RECIPE = "recipe.json"
+FREE = {f"loop.{key}" for key in ("steps", "cooldown", "validate_every", "checkpoint_every", "log_every")}
+"""What may change: that is how a run is prolonged."""
 
 
 def remember(recipe: AnyRecipe, run: Path) -> None:
@@ -18,26 +23,52 @@ def remember(recipe: AnyRecipe, run: Path) -> None:
     The number of steps and the intervals may change: that is how a run is prolonged.
 
     Raises:
+        NotWritable: the folder cannot be made or written.
         ResumeMismatch: naming what changed.
+        BadRun: the recipe kept there cannot be read.
     """
     ensure_folder(run)
-    saved, now = run / "recipe.json", recipes.as_dict(recipe)
-    if saved.exists():
-        before = _with_defaults(json.loads(saved.read_text(encoding="utf-8")), type(recipe))
-        free = {
-            f"loop.{key}"
-            for key in (
-                "steps",
-                "cooldown",
-                "validate_every",
-                "checkpoint_every",
-                "log_every",
-            )
-        }
-        changed = sorted(set(_differences(before, json.loads(json.dumps(now)))) - free)
-        if changed:
-            raise ResumeMismatch(run, changed)
-    write_json(saved, now)
+    refuse_other(recipe, run)
+    write_json(run / RECIPE, recipes.as_dict(recipe))
+
+
+def refuse_place(recipe: AnyRecipe, run: Path) -> None:
+    """Refuse a run folder that `remember` would refuse, and write nothing.
+
+    Raises:
+        NotWritable, ResumeMismatch, BadRun: as `remember`.
+    """
+    there = run.absolute()
+    while not (there.exists() or there.is_symlink()):
+        there = there.parent
+    if not there.is_dir():
+        raise NotWritable(run, f"{there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise NotWritable(run, f"{there} cannot be written")
+    refuse_other(recipe, run)
+
+
+def refuse_other(recipe: AnyRecipe, run: Path) -> None:
+    """Refuse a run folder that was begun with another recipe.
+
+    Raises:
+        ResumeMismatch: naming what changed.
+        BadRun: the recipe kept there cannot be read.
+    """
+    saved = run / RECIPE
+    if not saved.exists():
+        return
+    try:
+        kept = json.loads(saved.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadRun(saved, f"it cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadRun(saved, f"it is no JSON: {error}") from error
+    if not isinstance(kept, dict):
+        raise BadRun(saved, "it holds no recipe")
+    before, now = _with_defaults(kept, type(recipe)), json.loads(json.dumps(recipes.as_dict(recipe)))
+    if changed := sorted(set(_differences(before, now)) - FREE):
+        raise ResumeMismatch(run, changed)
 
 
 def _with_defaults(before: Any, kind: type[AnyRecipe]) -> Any:

@@ -1,4 +1,4 @@
-"""From a recipe to a run folder: opens what the recipe names and starts the one loop."""
+"""From a recipe to a run folder: takes what was opened and checked, and starts the one loop."""
 
 from __future__ import annotations
 
@@ -11,28 +11,22 @@ import torch
 from diffusers import AutoencoderDC
 from torch import Tensor, nn
 
-from ..core.errors import BadRecipe
-from ..core.nuclei import ANY_KIND
-from ..core.shipped import starting_point
 from ..core.store import digest, ensure_folder
 from ..detectors.network import CentroidNet
 from ..model.adapters import AdapterInfo, add_adapter, base_sha256, save_adapter
 from ..model.autoencoder import build_autoencoder
-from ..model.bundle import Bundle, load_bundle, load_part, part_weights, save_part
+from ..model.bundle import Bundle, part_weights, save_part
 from ..model.device import DTYPES, convert
-from ..prepare.sources import Example, open_source, refuse_leaks
 from .autoencoder import AutoencoderTask
+from .checks import Opened, check
 from .detector import DetectorTask
 from .diffusion import DiffusionTask, Paint
 from .fresh import fresh_bundle
 from .loop import Report, fit, of_module
-from .plan import AutoencoderRecipe, DataPlan, DetectorRecipe, DiffusionRecipe, TrainRecipe
+from .plan import AutoencoderRecipe, DetectorRecipe, DiffusionRecipe
 from .resume import remember
 from .state import TrainState
-from .views import View, open_views, tiles_sha256
-
-VIEW_SEED = 1
-"""Source of the cached views' poses and stains: another seed would only mean another cache."""
+from .views import VIEW_SEED, View, open_views, tiles_sha256
 
 
 @dataclass(frozen=True)
@@ -41,75 +35,6 @@ class Watch:
 
     step: Report | None = None
     encoded: Callable[[int, int], None] | None = None
-
-
-@dataclass(frozen=True)
-class Opened:
-    """What a recipe names, opened and checked."""
-
-    train: list[Example]
-    held_out: list[Example]
-    autoencoder: AutoencoderDC | None
-    bundle: Bundle | None
-
-
-def open_examples(data: DataPlan, here: Path) -> tuple[list[Example], list[Example]]:
-    """Training and validation tiles, patient-disjoint or refused."""
-    sides = []
-    for sources in (data.train, data.validation):
-        opened = [
-            open_source(
-                source,
-                root=(here / data.root).resolve(),
-                mpp=data.mpp,
-                kinds=data.kinds,
-            )
-            for source in sources
-        ]
-        sides.append([example for source in opened for example in source])
-    for name, side in zip(("training", "validation"), sides, strict=True):
-        if not side:
-            raise BadRecipe("[data]", [f"its {name} sources hold no tile"])
-    refuse_leaks(sides[0], sides[1])
-    return sides[0], sides[1]
-
-
-def check(recipe: TrainRecipe, here: Path) -> Opened:
-    """Open all that a recipe names, and refuse what cannot be trained, before anything is written.
-
-    Raises:
-        SplitLeak: a patient stands on both sides.
-        BadRecipe: the recipe asks for what its tiles or its start cannot give.
-        BadWeights, BundleMismatch: its start is no autoencoder, or no bundle.
-    """
-    train, held_out = open_examples(recipe.data, here)
-    if isinstance(recipe, AutoencoderRecipe):
-        begun = load_part(_autoencoder(recipe.start, here), AutoencoderDC) if recipe.start else None
-        return Opened(train, held_out, begun, None)
-    if isinstance(recipe, DetectorRecipe):
-        bare = sum(each.nuclei is None for each in [*train, *held_out])
-        if bare:
-            raise BadRecipe(recipe.task, [f"{bare} of its tiles have no nuclei; name their points"])
-        return Opened(train, held_out, None, None)
-    untold = sum((each.nuclei.kind == ANY_KIND).any() for each in train if each.nuclei is not None)
-    if untold and not recipe.conditions.drop_kinds:
-        problem = f"{untold} tiles hold nuclei of class any; map them to kinds, or set conditions.drop_kinds"
-        raise BadRecipe(recipe.task, [problem])
-    if unknown := sorted(recipe.conditions.nucleus_weights.keys() - set(recipe.data.kinds)):
-        raise BadRecipe(
-            recipe.task, [f"conditions.nucleus_weights names {', '.join(unknown)}, not in data.kinds"]
-        )
-    if recipe.task == "base":
-        return Opened(train, held_out, load_part(_autoencoder(recipe.start, here), AutoencoderDC), None)
-    bundle = load_bundle(starting_point(recipe.start, here))
-    if recipe.adapter.guided.kinds and not bundle.info.any_kind:
-        problem = f"adapter.guided.kinds needs a base trained with drop_kinds, and {recipe.start} is none"
-        raise BadRecipe(recipe.task, [problem])
-    return Opened(train, held_out, bundle.autoencoder, bundle)
-
-
-def _autoencoder(start: str, here: Path) -> Path:
-    return starting_point(start, here, part="autoencoder")
 
 
 def train_autoencoder(

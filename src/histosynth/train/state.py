@@ -6,6 +6,7 @@ it is one safetensors file, so that a checkpoint can hold numbers and nothing th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..core.errors import BadWeights
+from ..core.errors import BadWeights, Diverged
 from ..core.store import replacing
 from .plan import LoopPlan
 
@@ -47,12 +48,17 @@ class TrainState:
         self.optimiser = torch.optim.AdamW(groups, lr=plan.learning_rate, betas=plan.betas, foreach=True)
 
     def apply_gradients(self) -> float:
-        """One update from the live parameters' gradients. Returns the gradient norm before clipping."""
+        """One update from the live parameters' gradients. Returns the gradient norm before clipping.
+
+        Raises:
+            Diverged: the norm is no number; no weight was changed.
+        """
         for key, master in self.masters.items():
             gradient = self.live[key].grad
             master.grad = None if gradient is None else gradient.float()
             self.live[key].grad = None
-        norm = nn.utils.clip_grad_norm_(list(self.masters.values()), self.plan.clip_norm)
+        norm = float(nn.utils.clip_grad_norm_(list(self.masters.values()), self.plan.clip_norm))
+        refuse_divergence(self.step, {"gradient norm": norm})
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.step, self.plan)
         self.optimiser.step()
@@ -62,7 +68,7 @@ class TrainState:
         masters = [value.detach() for value in self.masters.values()]
         torch._foreach_lerp_(list(self.ema.values()), masters, 1 - decay)
         self._show(self.masters)
-        return float(norm)
+        return norm
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -79,7 +85,13 @@ class TrainState:
             parameter.copy_(source[key])
 
     def save(self, path: Path) -> None:
-        """Write all of it, whole or not at all."""
+        """Write all of it, whole or not at all.
+
+        Raises:
+            Diverged: a weight is no number.
+        """
+        largest = torch.stack([value.detach().abs().max() for value in self.masters.values()]).max()
+        refuse_divergence(self.step, {"largest weight": float(largest)})
         tensors: Named = {}
         for key, master in self.masters.items():
             tensors[f"master/{key}"] = master.detach()
@@ -94,7 +106,7 @@ class TrainState:
         """Go on from a saved state.
 
         Raises:
-            BadWeights: the file is cut off, or of another model.
+            BadWeights: the file is cut off, lacks a part, or is of another model.
         """
         try:
             with safe_open(path, framework="pt") as file:
@@ -105,6 +117,10 @@ class TrainState:
         wanted = {f"master/{key}" for key in self.masters}
         if {key for key in stored if key.startswith("master/")} != wanted:
             raise BadWeights(path, "its parameters are those of another model")
+        for key, master in self.masters.items():
+            for name in (f"master/{key}", f"ema/{key}"):
+                if name not in stored or stored[name].shape != master.shape:
+                    raise BadWeights(path, f"{name} is absent or of another shape")
         self.step = step
         for key, master in self.masters.items():
             master.detach().copy_(stored[f"master/{key}"])
@@ -116,6 +132,17 @@ class TrainState:
                 if value is not None
             }
         self._show(self.masters)
+
+
+def refuse_divergence(step: int, numbers: Mapping[str, float]) -> None:
+    """Stop before a step's numbers that are none reach weights, state or log.
+
+    Raises:
+        Diverged: naming the first of them.
+    """
+    for name, value in numbers.items():
+        if not math.isfinite(value):
+            raise Diverged(step, name, value)
 
 
 def learning_rate(step: int, plan: LoopPlan) -> float:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderDC
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -29,6 +29,8 @@ from ..model import autoencoder as ae
 from ..prepare.augment import pose, restain, stain_matrix
 from ..prepare.sources import Example
 
+VIEW_SEED = 1
+"""Source of the cached views' poses and stains: another seed would only mean another cache."""
 STYLES = 5
 """Style vectors kept per view: of the whole tile, and of four random parts of it."""
 
@@ -77,7 +79,7 @@ def open_views(
     seed: int,
     tick: Callable[[int, int], None] | None = None,
 ) -> list[list[View]]:
-    """The views of each example, from the cache at `path`, which is made if absent.
+    """The views of each example, from the cache at `path`, which is made if absent or spoilt.
 
     Args:
         path: the safetensors file.
@@ -88,12 +90,42 @@ def open_views(
         seed: source of poses and jitter.
         tick: told (done, total) while encoding.
     """
-    if not path.exists():
+    kept = _kept(path, examples, views, seed)
+    if kept is None:
         tensors = dict(
             _encode_all(examples, autoencoder, views=views, stain_jitter=stain_jitter, seed=seed, tick=tick)
         )
         with replacing(path) as temporary:
             save_file(tensors, temporary)
+        kept = _read_all(path, examples, views, seed)
+    return kept
+
+
+def view_sides(size: tuple[int, int], index: int, views: int) -> list[int]:
+    """The shorter side of each view of the tile at `index`, whose (width, height) is `size`, in pixels.
+
+    A tile of less than one latent cell has views of 0 px.
+    """
+    if min(size) < ae.FACTOR:
+        return [0] * views
+    sides = []
+    for turn in (_pose(size, index, view, VIEW_SEED) for view in range(views)):
+        width, height = size[::-1] if turn.index % 2 else size
+        sides.append(min(width - turn.dx, height - turn.dy) // ae.FACTOR * ae.FACTOR)
+    return sides
+
+
+def _kept(path: Path, examples: Sequence[Example], views: int, seed: int) -> list[list[View]] | None:
+    """The cached views, if they are all there."""
+    if not path.is_file():
+        return None
+    try:
+        return _read_all(path, examples, views, seed)
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None
+
+
+def _read_all(path: Path, examples: Sequence[Example], views: int, seed: int) -> list[list[View]]:
     file = safe_open(path, framework="pt")
     return [
         [_read(file, example, index, view, seed) for view in range(views)]
@@ -121,7 +153,7 @@ def _encode_all(
 ) -> Iterator[tuple[str, Tensor]]:
     for index, example in enumerate(examples):
         for view in range(views):
-            turn = _pose(example, index, view, seed)
+            turn = _pose(example.tile.size, index, view, seed)
             canonical, styles = _canonical(example.tile.pixels, turn, stain_jitter if view else 0.0)
             signal = ae.to_signal(torch.from_numpy(canonical))[None]
             with torch.inference_mode():
@@ -156,11 +188,11 @@ def _part(random: np.random.Generator, pixels: np.ndarray, least: float) -> np.n
     return pixels[top : top + tall, left : left + wide]
 
 
-def _pose(example: Example, index: int, view: int, seed: int) -> _Pose:
+def _pose(size: tuple[int, int], index: int, view: int, seed: int) -> _Pose:
     if view == 0:
         return _Pose(0, 0, 0, seed)
     random = np.random.default_rng([seed, index, view])
-    spare = [min(ae.FACTOR, side - ae.FACTOR + 1) for side in example.tile.size]
+    spare = [min(ae.FACTOR, side - ae.FACTOR + 1) for side in size]
     return _Pose(
         view % 8,
         int(random.integers(spare[0])),
@@ -170,7 +202,7 @@ def _pose(example: Example, index: int, view: int, seed: int) -> _Pose:
 
 
 def _read(file: Any, example: Example, index: int, view: int, seed: int) -> View:
-    name, turn = f"{index:05d}.{view:03d}", _pose(example, index, view, seed)
+    name, turn = f"{index:05d}.{view:03d}", _pose(example.tile.size, index, view, seed)
     pixels = file.get_tensor(f"{name}.pixels")
     nuclei = example.nuclei
     if nuclei is not None:

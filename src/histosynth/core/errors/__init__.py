@@ -15,7 +15,8 @@ HistosynError
 └── UnavailableError     this machine or installation cannot do it
     ├── NotWritable          BadWeights
     ├── NeedsExtra           WorkerLost
-    └── FetchFailed
+    ├── FetchFailed          Diverged
+    └── BadRun
 
 Each error keeps its numbers as fields and says two sentences: what is wrong, and what to do next.
 """
@@ -50,7 +51,16 @@ from .mismatches import (
     SizeMismatch,
     SplitLeak,
 )
-from .unavailable import BadWeights, FetchFailed, NeedsExtra, NotWritable, UnavailableError, WorkerLost
+from .unavailable import (
+    BadRun,
+    BadWeights,
+    Diverged,
+    FetchFailed,
+    NeedsExtra,
+    NotWritable,
+    UnavailableError,
+    WorkerLost,
+)
 
 __all__ = [
     "AdapterMismatch",
@@ -60,11 +70,13 @@ __all__ = [
     "BadPairing",
     "BadRecipe",
     "BadRegions",
+    "BadRun",
     "BadSize",
     "BadTable",
     "BadTileSet",
     "BadWeights",
     "BundleMismatch",
+    "Diverged",
     "FetchFailed",
     "HistosynError",
     "InputError",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,9 +79,10 @@ class BadSize(InputError):
         def near(value: int) -> int:
             return min(max(round(value / multiple) * multiple, least), most)
 
+        steps = f"a multiple of {multiple} " if multiple > 1 else ""
         super().__init__(
-            f"A tile of {width} x {height} px cannot be painted: each side must be a multiple of "
-            f"{multiple} from {least} to {most} px.",
+            f"A tile of {width} x {height} px cannot be painted: each side must be {steps}"
+            f"from {least} to {most} px.",
             f"The nearest size that works is {near(width)} x {near(height)} px.",
         )
 
@@ -113,10 +115,19 @@ class BadRecipe(InputError):
 
 
 class BadPairing(InputError):
-    """Two folders whose files do not pair by stem."""
+    """Two folders whose files do not pair by stem, or one (`what`) in which some share a stem (`twice`)."""
 
-    def __init__(self, what: str, left: Sequence[str], right: Sequence[str]) -> None:
-        self.left, self.right = tuple(left), tuple(right)
+    def __init__(
+        self, what: str, left: Sequence[str], right: Sequence[str], *, twice: Sequence[str] = ()
+    ) -> None:
+        self.left, self.right, self.twice = tuple(left), tuple(right), tuple(twice)
+        if twice:
+            super().__init__(
+                f"{what} holds {len(twice)} files that share a stem with another ({some(twice)}): "
+                "their results would take each other's place.",
+                "Rename them, or leave one of each stem.",
+            )
+            return
         parts = [f"{len(left)} without a {what} ({some(left)})"] if left else []
         parts += [f"{len(right)} {what}(s) without a partner ({some(right)})"] if right else []
         super().__init__(
@@ -128,9 +139,14 @@ class BadPairing(InputError):
 class NoFiles(InputError):
     """A path that names no file to work on."""
 
-    def __init__(self, path: Path, suffixes: Sequence[str]) -> None:
+    def __init__(self, path: Path, suffixes: Sequence[str], reason: str = "") -> None:
         self.path, self.suffixes = path, tuple(suffixes)
-        there = "holds no file" if path.is_dir() else "is not there; wanted a file or folder of files"
+        if reason:
+            there = f"cannot be read ({reason}); wanted files"
+        elif os.path.isdir(path):
+            there = "holds no file"
+        else:
+            there = "is not there; wanted a file or folder of files"
         super().__init__(f"{path} {there} ending in {', '.join(suffixes)}.", "Check the path.")
 
 

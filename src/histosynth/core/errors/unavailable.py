@@ -61,3 +61,25 @@ class FetchFailed(UnavailableError):
             f"{what} cannot be fetched: {reason}.",
             remedy or "Run it again: what came is kept, and it goes on from there.",
         )
+
+
+class Diverged(UnavailableError):
+    """Training came to numbers that are none; nothing of that step was kept."""
+
+    def __init__(self, step: int, what: str, value: float) -> None:
+        self.step, self.what, self.value = step, what, value
+        super().__init__(
+            f"Training diverged at step {step}: its {what} is {value}; what was saved before stays.",
+            "Lower loop.learning_rate or raise loop.warmup, and begin again with a new --out.",
+        )
+
+
+class BadRun(UnavailableError):
+    """A run folder cannot be gone on from."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"{path} cannot be gone on from: {reason}.",
+            "Put the file back as it was, or begin again with a new --out.",
+        )

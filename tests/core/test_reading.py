@@ -1,0 +1,197 @@
+"""What is read as it was meant, or refused: turned pictures, masks with loss, odd names, odd numbers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, TiffImagePlugin
+
+from histosynth.core import nuclei_io, tile
+from histosynth.core import recipe as recipes
+from histosynth.core.condition import Condition
+from histosynth.core.errors import (
+    BadNuclei,
+    BadPairing,
+    BadRecipe,
+    BadSize,
+    NoFiles,
+    NotWritable,
+    UnreadableImage,
+)
+from histosynth.core.nuclei import ANY
+from histosynth.core.nuclei_io import read_nuclei
+from histosynth.core.pairing import list_files, pair
+from histosynth.core.synthetic import Synthetic, read_recipe, was_made
+from histosynth.core.tile import read_mask, read_rgb
+
+KINDS = ("epithelial", "lymphocyte", "stromal")
+
+
+def read(path):
+    return read_nuclei(path, size=(64, 48), mpp=0.5, kinds=KINDS)
+
+
+def patch():
+    """A mask whose edges lie on no grid of a codec."""
+    mask = np.zeros((61, 83), bool)
+    mask[13:38, 21:46] = True
+    return mask
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_and_masks_are_turned_as_exif_says(tmp_path, name, orientation):
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    pixels = np.zeros((40, 56, 3), np.uint8)
+    pixels[:20, :28] = (200, 30, 90)
+    whole = {"quality": 95} if name == "a.jpg" else {"lossless": True} if name == "a.webp" else {}
+    Image.fromarray(pixels).save(tmp_path / name, exif=exif, **whole)
+    found = read_rgb(tmp_path / name)
+    assert found.shape == ((40, 56, 3) if orientation < 5 else (56, 40, 3))
+    top, left = orientation in (1, 2, 5, 6), orientation in (1, 4, 5, 8)
+    bright = [[found[y, x, 0] > 100 for x in (5, -5)] for y in (5, -5)]
+    assert bright == [[top and left, top and not left], [not top and left, not top and not left]]
+    if name != "a.jpg":
+        assert (read_mask(tmp_path / name) == found.any(axis=2)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("m.tif", {"compression": "jpeg"}), ("m.webp", {"quality": 60}), ("m.jpg", {}),
+        ("n.webp", {"quality": 60, "save_all": True, "append_images": 1}),
+    ],
+)  # fmt: skip
+def test_masks_with_loss_are_refused_whatever_holds_them(tmp_path, name, how):
+    picture = Image.fromarray(np.repeat(patch()[..., None] * np.uint8(255), 3, axis=2))
+    if "append_images" in how:
+        how = how | {"append_images": [Image.eval(picture, lambda value: 255 - value)]}
+    picture.save(tmp_path / name, **how)
+    with pytest.raises(UnreadableImage, match="smears the edges of a mask"):
+        read_mask(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "how"), [("m.tif", {"compression": "tiff_lzw"}), ("m.tif", {}), ("m.webp", {"lossless": True})]
+)
+def test_masks_without_loss_are_taken(tmp_path, name, how):
+    Image.fromarray(np.repeat(patch()[..., None] * np.uint8(255), 3, axis=2)).save(tmp_path / name, **how)
+    assert (read_mask(tmp_path / name) == patch()).all()
+
+
+def test_a_tiff_that_describes_itself_in_json_is_not_ours(tmp_path, tile):
+    path, tags = tmp_path / "mine.tif", TiffImagePlugin.ImageFileDirectory_v2()
+    tags[270] = '{"shape": [136, 128, 3]}'
+    Image.fromarray(tile).save(path, tiffinfo=tags)
+    assert read_recipe(path) is None and not was_made(path)
+    Synthetic(tile, Condition(None, (128, 136)), {"mpp": 0.5}).save(tmp_path / "made.tif")
+    assert was_made(tmp_path / "made.tif")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_saving_replaces_what_was_made_and_nothing_else_unless_told(tmp_path, tile, name):
+    made, path = Synthetic(tile, Condition(None, (128, 136)), {"mpp": 0.5}), tmp_path / name
+    made.save(path)
+    made.save(path)
+    Image.fromarray(255 - tile).save(path)
+    with pytest.raises(NotWritable, match=r"did not make.*overwrite=True"):
+        made.save(path)
+    assert (read_rgb(path) == 255 - tile).all()
+    made.save(path, overwrite=True)
+    assert was_made(path)
+
+
+def test_a_path_that_is_too_long_is_not_there():
+    with pytest.raises(NoFiles, match="is not there"):
+        list_files(Path("n" * 5000), [".png"])
+    with pytest.raises(NoFiles):
+        pair([Path("a.png")], Path("n" * 300), [".csv"], "nuclei file")
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    def closed(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.iterdir", closed)
+    with pytest.raises(NoFiles, match=r"cannot be read \(Permission denied\)"):
+        list_files(tmp_path, [".png"])
+
+
+def test_files_of_one_stem_are_told_by_name_in_a_sentence_of_their_own(tmp_path):
+    for name in ("t.png", "t.jpg", "u.png"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(BadPairing) as caught:
+        list_files(tmp_path, [".png", ".jpg"])
+    assert "holds 2 files that share a stem with another (t.jpg, t.png)" in caught.value.problem
+    assert "Rename them" in caught.value.remedy and "without a" not in str(caught.value)
+
+
+def test_hidden_files_of_a_folder_are_passed_over(tmp_path):
+    for name in ("a.png", "._a.png", ".b.png"):
+        (tmp_path / name).write_text("")
+    assert list_files(tmp_path, [".png"]) == [tmp_path / "a.png"]
+
+
+@pytest.mark.parametrize("number", ["1_0", "٣", "1e5_0"])
+def test_numbers_of_a_csv_are_plain(tmp_path, number):
+    (tmp_path / "a.csv").write_text(f"x,y,class\n{number},2,stromal\n", encoding="utf-8")
+    with pytest.raises(BadNuclei, match="line 2"):
+        read(tmp_path / "a.csv")
+
+
+def test_a_feature_without_properties_is_of_any_kind(tmp_path):
+    point = {"type": "Point", "coordinates": [5, 5]}
+    (tmp_path / "a.geojson").write_text(json.dumps([{"geometry": point, "properties": None}]))
+    assert read(tmp_path / "a.geojson").names() == [ANY]
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        {"type": "Polygon", "coordinates": [[[1e200, 1], [1, 1e200], [3, 3]]]},
+        {"type": "MultiPolygon", "coordinates": [[[[float("nan"), 1], [1, 2], [3, 3]]]]},
+        {"type": "Polygon", "coordinates": [[["1", "2"], ["3", "4"], ["3", "9"]]]},
+        {"type": "Point", "coordinates": [True, "5"]},
+    ],
+)
+def test_coordinates_of_geojson_are_numbers_within_reason(tmp_path, geometry):
+    (tmp_path / "a.geojson").write_text(json.dumps([{"geometry": geometry, "properties": {}}]))
+    with pytest.raises(BadNuclei, match="feature 1"):
+        read(tmp_path / "a.geojson")
+
+
+def test_an_empty_first_line_is_no_header(tmp_path):
+    (tmp_path / "a.csv").write_text("\n1,2,stromal\n")
+    with pytest.raises(BadNuclei, match="begins with an empty line"):
+        read(tmp_path / "a.csv")
+
+
+def test_files_over_the_limits_are_refused_with_both_numbers(tmp_path, monkeypatch, tile_file):
+    (tmp_path / "a.csv").write_text("x,y,class\n1,2,stromal\n3,4,stromal\n")
+    monkeypatch.setattr(nuclei_io, "MAX_ROWS", 1)
+    with pytest.raises(BadNuclei, match="2 nuclei, over the limit of 1"):
+        read(tmp_path / "a.csv")
+    monkeypatch.setattr(nuclei_io, "MAX_BYTES", 30)
+    with pytest.raises(BadNuclei, match="34 bytes, over the limit of 30"):
+        read(tmp_path / "a.csv")
+    monkeypatch.setattr(tile, "MAX_PIXELS", 128 * 136 - 1)
+    for reader in (read_rgb, read_mask):
+        with pytest.raises(UnreadableImage, match="128 x 136 px is over the limit of 17407 px"):
+            reader(tile_file)
+    (tmp_path / "a.toml").write_text("a = 1\n")
+    monkeypatch.setattr(recipes, "MAX_BYTES", 5)
+    with pytest.raises(BadRecipe, match="larger than 5 bytes"):
+        recipes.read_toml(tmp_path / "a.toml")
+
+
+@pytest.fixture
+def tile_file(tmp_path, tile):
+    Image.fromarray(tile).save(tmp_path / "tile.png")
+    return tmp_path / "tile.png"
+
+
+def test_the_size_of_a_tile_to_be_mended_is_no_multiple_of_one():
+    assert "each side must be from 128 to 1024 px" in str(BadSize(50, 131, 128, 1024, 1))
+    assert "each side must be a multiple of 8 from 128 to 1024 px" in str(BadSize(50, 131, 128, 1024, 8))
