@@ -173,7 +173,7 @@ def stain(repeats: int) -> dict[str, object]:
 def whole_run(folder: Path, repeats: int) -> dict[str, object]:
     """`prepare run` on one worker, against a script of openslide and torchstain that does the same."""
     path = folder / "run.tiff"
-    write_slide(path, 10_240, tissue=6_144)
+    write_slide(path, 10_240, tissue=8_192)
     same = (
         'nuclei.source = "none"\nquality = {blur = 0.0, pen = 1.0, fold = 1.0, air = 1.0, saturation = 1.0}\n'
     )

@@ -95,10 +95,14 @@ def decode_rgb(data: bytes, name: str) -> Pixels:
 
 
 def encode_png(pixels: Pixels) -> bytes:
-    """(H, W, 3) uint8 as PNG, packed fast rather than small: tissue hardly packs."""
-    out = BytesIO()
-    Image.fromarray(pixels).save(out, "PNG", compress_level=1)
-    return out.getvalue()
+    """(H, W, 3) uint8 as PNG, packed fast rather than small: tissue hardly packs.
+
+    One filter for all rows (left neighbour): twice as fast as trying them, and a little smaller.
+    """
+    import imagecodecs
+
+    data = imagecodecs.png_encode(np.ascontiguousarray(pixels), level=1, filter=imagecodecs.PNG.FILTER.SUB)
+    return bytes(data)
 
 
 def _as_rgb(path: Path, image: Image.Image) -> Pixels:

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ...core.density import optical_density
-from ...core.tile import Pixels
+from ...core.tile import Pixels, Scalar
 from ..augment import HED
 from ..tissue import ink_mask
 from .verdict import Verdict
@@ -25,6 +25,7 @@ _UNMIX = np.linalg.pinv(HED[:2])
 """Density to amounts of haematoxylin and eosin."""
 COARSE_UM = 4.0
 """Pixel of the gates that look at areas."""
+STRIP_PX = 64
 
 
 @dataclass(frozen=True)
@@ -57,20 +58,32 @@ def blur(pixels: Pixels, mpp: float, limits: GateLimits) -> Verdict:
     """Fine over coarse detail of tissue: the ratio falls with focus, and not with paleness."""
     green = np.ascontiguousarray(pixels[..., 1])
     # shot noise is fine detail too: a first slight smoothing leaves it out
-    fine = _smooth(green, 0.25 / mpp) - _smooth(green, 0.5 / mpp)
+    fine = _smooth(_strips(green), 0.25 / mpp) - _smooth(_strips(green), 0.5 / mpp)
     half = np.asarray(Image.fromarray(green).reduce(2))
     broad = _smooth(half, 1.0 / mpp)
     coarse = _smooth(half, 0.5 / mpp) - broad
     tissue = broad < 225
     if not tissue.any():
         return Verdict(True, "", 1.0)
-    fine_too = np.repeat(np.repeat(tissue, 2, axis=0), 2, axis=1)[: len(fine), : fine.shape[1]]
+    wide = np.repeat(np.repeat(tissue, 2, axis=0), 2, axis=1)[: green.shape[0], : green.shape[1]]
+    fine_too = _strips(wide)
     ratio = float(fine[fine_too].std() / max(coarse[tissue].std(), 1.0))
     return Verdict.at_least(ratio, limits.blur, "it is blurred: fine detail is")
 
 
+def _strips(rows: NDArray[Scalar]) -> NDArray[Scalar]:
+    """(N, 64, W): every second strip of a large picture, which tell its focus as well as all of it do."""
+    count = rows.shape[0] // (2 * STRIP_PX)
+    if count < 4:
+        return rows[None]
+    out: NDArray[Scalar] = rows[: count * 2 * STRIP_PX].reshape(count, 2 * STRIP_PX, -1)[:, :STRIP_PX]
+    return out
+
+
 def _smooth(grey: NDArray[np.uint8], sigma_px: float) -> Floats:
-    out: Floats = ndimage.gaussian_filter(grey, sigma_px, output=np.float32, truncate=3.0)
+    """Gaussian over the last two axes."""
+    spread = (0.0,) * (grey.ndim - 2) + (sigma_px, sigma_px)
+    out: Floats = ndimage.gaussian_filter(grey, spread, output=np.float32, truncate=3.0)
     return out
 
 
@@ -107,21 +120,26 @@ def air(pixels: Pixels, mpp: float, limits: GateLimits) -> Verdict:
 
 def saturation(pixels: Pixels, mpp: float, limits: GateLimits) -> Verdict:
     """Share of pixels that the camera could not tell apart any more."""
-    black = (pixels <= 3).any(axis=2)
-    whole = (pixels == 255).all(axis=2)
-    # glass may be burnt out; tissue may not: single burnt pixels among dyed ones
-    burnt = whole & ~np.asarray(ndimage.binary_opening(whole, iterations=2))
-    return Verdict.at_most(
-        float((black | burnt).mean()), limits.saturation, "pixels at the end of the scale:"
-    )
+    red, green, blue = (pixels[..., channel] for channel in range(3))
+    spoilt = (red <= 3) | (green <= 3) | (blue <= 3)
+    whole = (red == 255) & (green == 255) & (blue == 255)
+    if whole.any():  # glass may be burnt out; tissue may not: single burnt pixels among dyed ones
+        spoilt |= whole & ~np.asarray(ndimage.binary_opening(whole, iterations=2))
+    return Verdict.at_most(float(spoilt.mean()), limits.saturation, "pixels at the end of the scale:")
 
 
+WIDEST = {"blur": 0.0}
+"""Limits that let everything pass; the others are shares, and 1."""
 GATES: Mapping[str, Gate] = {"blur": blur, "pen": pen, "fold": fold, "air": air, "saturation": saturation}
 
 
 def judge_tile(pixels: Pixels, mpp: float, limits: GateLimits) -> dict[str, Verdict]:
-    """Every gate's verdict on a tile (H, W, 3) uint8 at `mpp`."""
-    return {name: gate(pixels, mpp, limits) for name, gate in GATES.items()}
+    """The verdict on a tile (H, W, 3) uint8 at `mpp` of every gate that is not at its widest limit."""
+    return {
+        name: gate(pixels, mpp, limits)
+        for name, gate in GATES.items()
+        if getattr(limits, name) != WIDEST.get(name, 1.0)
+    }
 
 
 def shrunk(pixels: Pixels, mpp: float) -> Pixels:
