@@ -19,7 +19,7 @@ from ..prepare.nuclei.detector import Found
 from .info import SHIPPED, WEIGHTS, DetectorInfo, read_info
 from .network import CELL, CentroidNet, find_peaks
 
-WINDOW_PX = 1024
+WINDOW_PX = 768
 """Largest side looked at in one pass."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -92,10 +93,20 @@ class CentroidNet(nn.Module):
                 passed.append(x)
                 x = self.coarser[level](x)
         for level in reversed(range(len(self.up))):
-            wide = F.interpolate(x, scale_factor=2, mode="nearest")
-            x = self.up[level](self.finer[level](torch.cat([passed[level], wide], dim=1)))
+            x = self.up[level](_joined(cast(nn.Conv2d, self.finer[level]), passed.pop(), x))
         out = self.head(x)
         return out[:, :1], out[:, 1:]
+
+
+def _joined(mix: nn.Conv2d, fine: Tensor, coarse: Tensor) -> Tensor:
+    """`mix` of `fine` and the enlarged `coarse` side by side, without ever putting them side by side.
+
+    A 1 x 1 convolution of a sum of channels is the sum of two, and the coarse one's can be taken before it
+    is enlarged: a quarter of the work, and none of the memory.
+    """
+    weight, width = mix.weight, fine.shape[1]
+    wide = F.interpolate(F.conv2d(coarse, weight[:, width:]), scale_factor=2, mode="nearest")
+    return F.conv2d(fine, weight[:, :width], mix.bias).add_(wide)
 
 
 def find_peaks(heat: Tensor, kinds: Tensor, *, threshold: float) -> tuple[Tensor, Tensor, Tensor]:

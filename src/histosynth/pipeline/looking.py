@@ -6,31 +6,32 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..core.store import digest, ensure_folder, replacing
-from ..core.tile import Pixels
+from ..core.geometry import Box
+from ..core.store import ensure_folder, replacing
+from ..core.tile import Pixels, TileRef
 from ..core.tileset import Row, TileSet
-from ..prepare.look import overview, reason_of, sheet_of
+from ..prepare.look import overview, reason_of, sheet_of, spread
 from ..prepare.regions import Region, write_regions
 from ..prepare.who import Source
 from .chunks import opened
 
-SHEET_TILES = 48
-"""Rows with pictures held in memory for the sheet, for each reason and for the kept ones."""
+SHOWN = 8
+"""Tiles on the sheet that were kept, and of each reason for refusal."""
+FACTS = ("slide", "patient", "x", "y", "width", "height", "mpp", "refused", "image.path")
 
 
 def draw_looks(out: Path, sources: list[Source], mpp: float | None) -> list[Path]:
-    """Draw the pictures of a finished set; returns their paths."""
+    """Draw the pictures of a finished set; returns their paths. Reads only the tiles that are shown."""
     folder = ensure_folder(out / "look")
-    paths = []
-    shown: dict[str, list[Row]] = {}
+    tiles = TileSet(out)
+    rows, pictured = bare_rows(tiles)
     by_slide: dict[str, list[Row]] = {}
-    for row in TileSet(out).rows(refused=True):
-        by_slide.setdefault(row.ref.slide, []).append(Row(row.ref, refused=row.refused))
-        some = shown.setdefault(reason_of(row), [])
-        if len(some) < SHEET_TILES:
-            some.append(row)
-        elif int(digest(row.tile_id)[:8], 16) % 7 == 0:  # later ones take earlier ones' places, by name
-            some[int(digest(row.tile_id)[8:16], 16) % SHEET_TILES] = row
+    by_reason: dict[str, list[Row]] = {}
+    for row, has_picture in zip(rows, pictured, strict=True):
+        by_slide.setdefault(row.ref.slide, []).append(row)
+        if has_picture:
+            by_reason.setdefault(reason_of(row), []).append(row)
+    paths = []
     for source in sources:
         if source.name in by_slide:
             with opened(source.path, mpp) as slide:
@@ -38,9 +39,21 @@ def draw_looks(out: Path, sources: list[Source], mpp: float | None) -> list[Path
             paths.append(_write(folder / f"{source.name}.png", picture))
             frames = [_frame(row) for row in by_slide[source.name]]
             write_regions(folder / f"{source.name}.geojson", frames)
-    rows = [row for some in shown.values() for row in some]
-    paths.append(_write(folder / "contact.png", sheet_of(rows)))
+    wanted = {row.tile_id for some in by_reason.values() for row in spread(some, SHOWN)}
+    paths.append(_write(folder / "contact.png", sheet_of(list(tiles.only(wanted)), rows, most=SHOWN)))
     return paths
+
+
+def bare_rows(tiles: TileSet) -> tuple[list[Row], list[bool]]:
+    """Every row without its picture and nuclei, and whether it has a picture."""
+    table = tiles.table(FACTS).flatten()
+    columns = {name: table[name].to_pylist() for name in table.column_names}
+    rows = []
+    for place, slide in enumerate(columns["slide"]):
+        box = Box(*(columns[name][place] for name in ("x", "y", "width", "height")))
+        ref = TileRef(slide, columns["patient"][place], box, columns["mpp"][place])
+        rows.append(Row(ref, refused=columns["refused"][place] or ""))
+    return rows, [path is not None for path in columns["image.path"]]
 
 
 def _frame(row: Row) -> Region:

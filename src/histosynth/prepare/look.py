@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -65,14 +66,21 @@ def overview(slide: Slide, rows: Sequence[Row], *, side: int = 1200) -> Pixels:
     return _with_key(np.array(flat, dtype=np.uint8), slide.path.name, counts)
 
 
-def sheet_of(rows: Sequence[Row], *, most: int = 8, cell: int = 192) -> Pixels:
-    """Kept tiles, the same with their nuclei, and examples of each reason for refusal."""
-    kept = spread([row for row in rows if not row.refused and row.image], most)
+def sheet_of(shown: Sequence[Row], rows: Sequence[Row], *, most: int = 8, cell: int = 192) -> Pixels:
+    """Kept tiles, the same with their nuclei, and examples of each reason for refusal.
+
+    Args:
+        shown: rows with pictures to choose from.
+        rows: all of them, for the counts.
+        most: so many of each.
+        cell: side of a picture, px.
+    """
+    counts = Counter(reason_of(row) for row in rows)
+    kept = spread([row for row in shown if not row.refused and row.image], most)
     lines: list[tuple[str, list[Pixels]]] = []
     if kept:
         pictures = [decode_rgb(row.image or b"", row.tile_id) for row in kept]
-        total = sum(not row.refused for row in rows)
-        lines.append((f"kept ({total}): stain as in the set", pictures))
+        lines.append((f"kept ({counts['']:,}): stain as in the set", pictures))
         if any(row.nuclei is not None for row in kept):
             dots = [
                 draw_nuclei(row.nuclei, over=picture, radius_px=picture.shape[0] / 160)
@@ -80,15 +88,14 @@ def sheet_of(rows: Sequence[Row], *, most: int = 8, cell: int = 192) -> Pixels:
                 else picture
                 for row, picture in zip(kept, pictures, strict=True)
             ]
-            found = sum(len(row.nuclei) for row in rows if row.nuclei is not None)
-            lines.append((f"their nuclei ({found:,} in all)", dots))
+            found = sum(len(row.nuclei) for row in kept if row.nuclei is not None)
+            lines.append((f"their nuclei ({found:,} in these)", dots))
     for reason in REASONS:
-        refused = [row for row in rows if reason_of(row) == reason]
-        shown = spread([row for row in refused if row.image], most)
-        if shown:
-            first = shown[0].refused.partition(": ")[2]
-            pictures = [decode_rgb(row.image or b"", row.tile_id) for row in shown]
-            lines.append((f"refused, {reason} ({len(refused)}); the first: {first}", pictures))
+        examples = spread([row for row in shown if reason_of(row) == reason and row.image], most)
+        if examples:
+            first = examples[0].refused.partition(": ")[2]
+            pictures = [decode_rgb(row.image or b"", row.tile_id) for row in examples]
+            lines.append((f"refused, {reason} ({counts[reason]:,}); the first: {first}", pictures))
     return contact_sheet(lines or [("no tile was read", [])], cell=cell, title="Tile set")
 
 
