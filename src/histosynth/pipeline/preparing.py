@@ -38,8 +38,8 @@ from .chunks import ChunkJob, SurveyJob, detector_name, make_chunk, make_survey,
 from .looking import draw_looks
 from .summary import summary_of
 
-CHUNK_TILES = 24
-"""Tiles of one file: few enough that a lost worker loses little, and that they fit its memory."""
+CHUNK_PX = 12 << 20
+"""Pixels of the tiles of one file: so few that a lost worker loses little, and that they fit its memory."""
 NUCLEI_SUFFIXES = (".csv", ".geojson", ".json")
 Tick = Callable[[int, int], None]
 
@@ -233,9 +233,9 @@ def _chunks(
     """The slide's tiles in pieces, each with as many tiles to read as a piece should have."""
     kept = set(survey.kept(recipe.tiles.tissue))
     pieces: list[list[int]] = [[]]
-    heavy = 0
+    heavy, most = 0, min(max(CHUNK_PX // survey.grid.size**2, 1), 256)
     for index in range(len(survey.grid.corners)):
-        if heavy == CHUNK_TILES or len(pieces[-1]) == 4096:
+        if heavy == most or len(pieces[-1]) == 4096:
             pieces.append([])
             heavy = 0
         pieces[-1].append(index)
