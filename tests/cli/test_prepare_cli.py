@@ -77,12 +77,8 @@ def read_pixels(path):
 def test_stain_makes_pictures_alike_and_names_what_has_none(pictures, tmp_path):
     code, _, said = call("stain", pictures, "--out", tmp_path / "out")
     assert code == 1 and "glass.png" in said and "stained" in said
-    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {
-        "t0.png",
-        "t1.png",
-        "t2.png",
-        "look.png",
-    }
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"t0.png", "t1.png", "t2.png"}
+    assert (tmp_path / "out" / "look" / "contact.png").exists()
 
 
 def test_quality_judges_each(pictures, tmp_path):
@@ -102,7 +98,7 @@ def test_nuclei_are_found_and_written(pictures, tmp_path, form):
         "nuclei", pictures, "--mpp", 0.5, "--detector", "blobs", "--format", form, "--out", out, "--json"
     )
     assert code == 0 and json.loads(said)["nuclei"]["nucleus"] > 100
-    assert len(list(out.glob(f"*.{form}"))) == 4 and (out / "look.png").exists()
+    assert len(list(out.glob(f"*.{form}"))) == 4 and (out / "look" / "contact.png").exists()
 
 
 def test_split_deals_patients(tmp_path):
@@ -119,6 +115,18 @@ def test_split_deals_patients(tmp_path):
         assert seen.setdefault(patient, split) == split
     code, _, said = call("split", table, "--out", tmp_path / "s.csv", "--train", 0.9)
     assert code == 1 and "sum to 1" in said
+
+
+def test_results_never_take_the_place_of_what_they_were_made_from(pictures, tmp_path):
+    before = {path.name: path.read_bytes() for path in pictures.iterdir()}
+    for words in (["stain", pictures], ["nuclei", pictures, "--mpp", 0.5, "--detector", "blobs"]):
+        code, _, said = call(*words, "--out", pictures)
+        assert code == 1 and "--out is" in said
+    assert before == {path.name: path.read_bytes() for path in pictures.iterdir()}
+    table = tmp_path / "t.csv"
+    table.write_text("slide\na.svs\n")
+    code, _, said = call("split", table, "--out", table)
+    assert code == 1 and table.read_text() == "slide\na.svs\n"
 
 
 def picture(path, mode, fill=120):

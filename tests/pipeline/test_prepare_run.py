@@ -15,7 +15,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1] / "prepare"))
 from glass import write_pixels, write_slide
 
-from histosynth.core.errors import BadRecipe, BadTable, NoFiles, ResumeMismatch
+from histosynth.core.errors import BadRecipe, BadTable, NoFiles, NotWritable, ResumeMismatch
 from histosynth.core.geometry import Box
 from histosynth.core.matching import match_points
 from histosynth.core.recipe import build
@@ -23,6 +23,7 @@ from histosynth.core.tileset import TileSet
 from histosynth.detectors.centroids import load_detector
 from histosynth.engine import open_engine
 from histosynth.pipeline.chunks import opened
+from histosynth.pipeline.folder import alone
 from histosynth.pipeline.preparing import prepare
 from histosynth.prepare.nuclei.finding import find_nuclei
 from histosynth.prepare.plan import PrepareRecipe
@@ -107,6 +108,7 @@ def test_a_run_killed_half_way_goes_on_to_the_same_bytes(slides, tmp_path):
     until = time.monotonic() + 60
     while not list((tmp_path / "killed").glob("*.parquet")) and time.monotonic() < until:
         time.sleep(0.02)
+    assert list((tmp_path / "killed").glob("*.parquet")), "it was to be killed half-way"
     os.killpg(victim.pid, signal.SIGKILL)
     victim.wait()
     assert not (tmp_path / "killed" / "prepare.json").exists()
@@ -194,6 +196,71 @@ def test_nuclei_of_another_tool_come_in_by_file(slides, tmp_path):
     run(slides[0], tmp_path / "out", nuclei=nuclei)
     kept = list(TileSet(tmp_path / "out").rows())
     assert kept and {name for row in kept for name in row.nuclei.names()} == {"epithelial"}
+    for row in kept:
+        corner = np.array([row.ref.box.x, row.ref.box.y])
+        places = slides[1][row.ref.slide] - corner
+        inside = ((places >= -0.5) & (places < 255.5)).all(axis=1)
+        assert len(row.nuclei) == inside.sum()
+        assert np.abs(row.nuclei.xy - places[inside]).max() < 0.02
+
+
+def test_nuclei_of_a_file_stand_right_at_a_scale_between_levels(slides, tmp_path):
+    name, places = next(iter(slides[1].items()))
+    (tmp_path / f"{name}.csv").write_text("x,y,class\n" + "".join(f"{x},{y},a\n" for x, y in places))
+    nuclei = {"source": "files", "folder": str(tmp_path)}
+    run(
+        slides[0], tmp_path / "out", slides=[f"{name}.tiff"], nuclei=nuclei, stain={"method": "none"},
+        tiles={"size": 100, "mpp": 0.73, "tissue": 0.01, "edge": "pad"},
+    )  # fmt: skip
+    rows = list(TileSet(tmp_path / "out").rows(refused=True))
+    step, seen = 0.73 / 0.5, 0
+    for row in (each for each in rows if each.nuclei is not None):
+        corner = np.round(np.array([row.ref.box.x, row.ref.box.y]) / step / 100) * 100
+        there = (places + 0.5) / step - 0.5 - corner
+        inside = ((there >= -0.5) & (there < 99.5)).all(axis=1)
+        assert np.abs(row.nuclei.xy - there[inside]).max(initial=0) < 0.02
+        seen += inside.sum()
+    assert seen > 500
+
+
+def test_a_set_whose_stain_cannot_be_found_is_refused_tile_by_tile(tmp_path):
+    pink = np.full((600, 600, 3), 244, np.uint8)
+    amount = np.random.default_rng(0).uniform(0.2, 0.9, (500, 500, 1))
+    pink[50:550, 50:550] = (245 * np.exp(-amount * np.array([0.2, 1.0, 0.25]))).round()
+    write_pixels(tmp_path / "pink.tiff", pink)
+    for fit in ("slide", "tile"):
+        done = run(tmp_path, tmp_path / fit, stain={"method": "macenko", "fit": fit}, quality={"blur": 0.0})
+        assert done.summary["kept"] == 0 and done.summary["refused"]["stain"] > 0, fit
+
+
+def test_folders_that_are_not_there_are_refused_before_any_work(slides, tmp_path):
+    with pytest.raises(BadRecipe, match=r"regions.folder: there is no folder"):
+        run(slides[0], tmp_path / "out", regions={"folder": "typo", "exclude": ["Bad"]})
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_runs_in_one_folder_are_refused(slides, tmp_path):
+    with alone(tmp_path), pytest.raises(NotWritable, match="another run works in it"):
+        run(slides[0], tmp_path)
+    assert run(slides[0], tmp_path).made == 3
+
+
+def test_pictures_that_were_not_drawn_to_the_end_are_drawn_again(slides, tmp_path):
+    run(slides[0], tmp_path)
+    (tmp_path / "look" / ".drawn").unlink()
+    name = next(iter(slides[1]))
+    (tmp_path / "look" / f"{name}.png").unlink()
+    run(slides[0], tmp_path)
+    assert (tmp_path / "look" / f"{name}.png").exists()
+
+
+def test_a_slide_that_gives_fewer_pieces_now_leaves_none_behind(slides, tmp_path):
+    run(slides[0], tmp_path)
+    spare = next(tmp_path.glob("*-0000.parquet"))
+    other = spare.with_name(spare.name.replace("-0000", "-0001"))
+    other.write_bytes(spare.read_bytes())
+    run(slides[0], tmp_path)
+    assert not other.exists() and len(TileSet(tmp_path).files) == 3
 
 
 @pytest.mark.parametrize("size", [200, 250])

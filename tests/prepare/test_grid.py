@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from histosynth.core.errors import BadOption
 from histosynth.core.geometry import Box
 from histosynth.prepare.grid import GridPlan, lay_grid, tissue_shares
 from histosynth.prepare.slides.slide import Level
@@ -53,7 +54,7 @@ def test_stride_overlaps_tiles():
 
 
 def test_a_million_tiles_are_too_many():
-    with pytest.raises(ValueError, match="over the limit"):
+    with pytest.raises(BadOption, match="at most 1,000,000"):
         lay_grid(slide(200_000, 200_000), GridPlan(size=32))
 
 
@@ -62,3 +63,15 @@ def test_shares_are_those_counted_one_by_one(x, y, width, height):
     mask = np.random.default_rng(0).random((30, 40)) < 0.4
     (share,) = tissue_shares(mask, [Box(x * 2, y * 2, width * 2, height * 2)], (2.0, 2.0))
     assert share == pytest.approx(mask[y : y + height, x : x + width].sum() / (width * height))
+
+
+def test_tiles_finer_than_the_slide_are_refused():
+    with pytest.raises(BadOption, match="at least one px of the slide"):
+        lay_grid(slide(400, 400, mpp=8.0), GridPlan(size=64, stride=10, mpp=0.5))
+
+
+@pytest.mark.parametrize("size", [24, 33, 100, 300, 500])
+def test_a_tile_wholly_in_tissue_has_all_of_its_share(size):
+    mask = np.ones((60, 60), bool)
+    boxes = [Box(x, x, size, size) for x in range(0, 900 - size, 37)]
+    assert (tissue_shares(mask, boxes, (16.0, 16.0)) == 1).all()

@@ -88,7 +88,7 @@ def stain(images: Path, out: Path, *, method: str, target: Path | None, output: 
     _report(
         outcome,
         {},
-        [f"{len(outcome.written)} pictures of one stain in {out}; look at {out / 'look.png'}"],
+        [f"{len(outcome.written)} pictures of one stain in {out}; look at {out / 'look' / 'contact.png'}"],
         output,
     )
 
@@ -101,7 +101,10 @@ def check(images: Path, out: Path, *, mpp: float, output: Output) -> None:
         outcome, failed = judge_files(images, out, mpp=mpp, tick=tick)
     lines = [f"{name}: {count}" for name, count in sorted(failed.items())]
     _report(
-        outcome, {"gates": failed}, [*lines, f"Look at {out / 'look.png'} and {out / 'quality.csv'}"], output
+        outcome,
+        {"gates": failed},
+        [*lines, f"Look at {out / 'look' / 'contact.png'} and {out / 'quality.csv'}"],
+        output,
     )
 
 
@@ -144,7 +147,7 @@ def nuclei(images: Path, out: Path, *, mpp: float, detector: str, form: str, out
     with output.progress("finding nuclei") as tick:
         outcome, counts = find_in_files(images, out, mpp=mpp, detector=detector, form=form, tick=tick)  # type: ignore[arg-type]
     lines = [f"{name}: {count:,}" for name, count in counts.items()]
-    _report(outcome, {"nuclei": counts}, [*lines, f"Look at {out / 'look.png'}"], output)
+    _report(outcome, {"nuclei": counts}, [*lines, f"Look at {out / 'look' / 'contact.png'}"], output)
 
 
 def split(

@@ -112,10 +112,10 @@ def read_about(path: Path) -> dict[str, Any]:
     try:
         metadata = pq.read_schema(path).metadata or {}
         about = json.loads(metadata.get(_KEY, b"{}"))
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
         raise BadTileSet(path, str(error).splitlines()[0]) from error
-    if about.get("version") != VERSION:
-        raise BadTileSet(path, f"its version is {about.get('version')}, not {VERSION}")
+    if not isinstance(about, dict) or about.get("version") != VERSION:
+        raise BadTileSet(path, f"its metadata are not of version {VERSION}")
     return dict(about)
 
 

@@ -57,7 +57,7 @@ class SurveyJob:
         """Whether its file is there."""
         try:
             return bool(json.loads(self.path.read_text(encoding="utf-8"))["key"] == self.key)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return False
 
 

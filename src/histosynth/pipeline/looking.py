@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -20,7 +21,7 @@ SHOWN = 8
 FACTS = ("slide", "patient", "x", "y", "width", "height", "mpp", "refused", "image.path")
 
 
-def draw_looks(out: Path, sources: list[Source], mpp: float | None) -> list[Path]:
+def draw_looks(out: Path, sources: Sequence[Source], mpp: float | None) -> list[Path]:
     """Draw the pictures of a finished set; returns their paths. Reads only the tiles that are shown."""
     folder = ensure_folder(out / "look")
     tiles = TileSet(out)

@@ -11,7 +11,6 @@ patients ──► splits ──────────────────
 
 from __future__ import annotations
 
-import glob
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,10 +21,9 @@ from typing import Any
 import numpy as np
 
 from ..core import recipe as recipes
-from ..core.errors import BadRecipe, HistosynError, ResumeMismatch
-from ..core.store import ensure_folder, write_json
+from ..core.errors import BadRecipe, HistosynError
+from ..core.store import ensure_folder, write_json, write_text
 from ..core.tile import read_rgb
-from ..core.tileset import files_of
 from ..engine import Engine
 from ..prepare.grid import Grid, lay_grid
 from ..prepare.plan import PrepareRecipe
@@ -35,6 +33,7 @@ from ..prepare.stain import Stain, fit_stain, medoid, stain_from_dict
 from ..prepare.survey import Survey
 from ..prepare.who import Source, find_sources, labels_of
 from .chunks import ChunkJob, SurveyJob, detector_name, make_chunk, make_survey, open_artefact, opened
+from .folder import alone, remember, sweep
 from .looking import draw_looks
 from .summary import summary_of
 
@@ -100,12 +99,26 @@ def prepare(
     """
     watch = watch or Watch()
     sources = find_sources(recipe, here)
-    labels = labels_of(sources)
-    detector = detector_name(recipe.nuclei.source)
     target = _given_target(recipe, here)
     _check_artefact(recipe, here)
+    _check_folders(recipe, here)
     ensure_folder(out)
-    _remember(recipe, out)
+    with alone(out):
+        return _prepare(recipe, sources, out, here=here, engine=engine, watch=watch, target=target)
+
+
+def _prepare(
+    recipe: PrepareRecipe,
+    sources: Sequence[Source],
+    out: Path,
+    *,
+    here: Path,
+    engine: Engine,
+    watch: Watch,
+    target: Stain | None,
+) -> Prepared:
+    labels, detector = labels_of(sources), detector_name(recipe.nuclei.source)
+    remember(recipe, out)
     surveys, refused = _survey(recipe, sources, out, here=here, engine=engine, tick=watch.surveyed)
     if target is None and recipe.stain.method != "none":
         stains = [each.stain for each in surveys.values() if each.stain]
@@ -120,10 +133,7 @@ def prepare(
             out=out, here=here, target=target, detector=detector, split=splits[source.patient],
         )
     ]  # fmt: skip
-    _refuse_strangers(out, jobs)
-    for job in jobs:  # what an earlier run was killed over
-        for leftover in out.glob(f".{glob.escape(job.path.stem)}-*.parquet"):
-            leftover.unlink(missing_ok=True)
+    sweep(out, [job.path for job in jobs], set(surveys), refused)
     todo = [job for job in jobs if not job.done()]
     total, tiles = sum(len(job.indices) for job in jobs), 0
     tiles = total - sum(len(job.indices) for job in todo)
@@ -132,14 +142,19 @@ def prepare(
         watch.tiled(tiles, total)
     summary = summary_of(sources, surveys, refused, splits, jobs)
     write_json(out / "prepare.json", summary)
-    if jobs and (todo or not (out / "look" / "contact.png").exists()):
+    drawn = out / "look" / ".drawn"
+    if jobs and not (drawn.exists() and drawn.read_text(encoding="utf-8") == summary["sha256"]):
         draw_looks(out, sources, recipe.mpp)
+        write_text(drawn, summary["sha256"])
     return Prepared(out, len(todo), len(jobs) - len(todo), summary)
 
 
 def dry_run(recipe: PrepareRecipe, here: Path) -> dict[str, Any]:
     """What a run would do: opens no slide further than its header."""
     sources = find_sources(recipe, here)
+    _given_target(recipe, here)
+    _check_artefact(recipe, here)
+    _check_folders(recipe, here)
     grids, refused = [], []
     for source in sources:
         try:
@@ -165,27 +180,26 @@ def _given_target(recipe: PrepareRecipe, here: Path) -> Stain | None:
     return fit_stain(recipe.stain.method, read_rgb(path), path.name)
 
 
+def _check_folders(recipe: PrepareRecipe, here: Path) -> None:
+    """Folders that the recipe names must be there before any work."""
+    named = {"regions.folder": recipe.regions.folder}
+    if recipe.nuclei.source == "files":
+        named["nuclei.folder"] = recipe.nuclei.folder
+    absent = [
+        f"{key}: there is no folder {here / name}"
+        for key, name in named.items()
+        if name and not (here / name).is_dir()
+    ]
+    if absent:
+        raise BadRecipe("the recipe", absent)
+
+
 def _check_artefact(recipe: PrepareRecipe, here: Path) -> None:
     """Load the classifier once before any work, and see that it can look at tiles of this scale."""
     if recipe.quality_model:
         classifier = open_artefact(here / recipe.quality_model)
         if classifier is not None:
             classifier(np.full((64, 64, 3), 255, np.uint8), recipe.tiles.mpp)
-
-
-def _remember(recipe: PrepareRecipe, out: Path) -> None:
-    """Keep the recipe beside what it makes; slides may be added, nothing else may change."""
-    path = out / "recipe.json"
-    now = json.loads(json.dumps(recipes.as_dict(recipe)))
-    if path.exists() and files_of(out):  # before there are tiles nothing can be mixed up
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise BadRecipe(str(path), [str(error)]) from error
-        changed = sorted(key for key in now if key != "slides" and before.get(key) != now[key])
-        if changed:
-            raise ResumeMismatch(out, changed)
-    write_json(path, now)
 
 
 def _survey(
@@ -269,11 +283,3 @@ def _given_nuclei(recipe: PrepareRecipe, source: Source, here: Path) -> Path | N
     if path is None:
         raise BadRecipe("nuclei", [f"{folder} holds no nuclei for {source.name}"])
     return path
-
-
-def _refuse_strangers(out: Path, jobs: Sequence[ChunkJob]) -> None:
-    """Files of slides that are no longer named would stay in the set unseen."""
-    ours = {job.path.name for job in jobs}
-    strangers = [path.name for path in files_of(out) if path.name not in ours]
-    if strangers:
-        raise ResumeMismatch(out, [f"{len(strangers)} of its files are of other slides: {strangers[0]}"])

@@ -26,8 +26,8 @@ from ..prepare.plan import SplitPlan
 from ..prepare.quality.gates import GATES, GateLimits, judge_tile
 from ..prepare.slides.slide import MPP_RANGE
 from ..prepare.split import split_patients
-from ..prepare.stain import fit_stain, medoid, restain_between
-from ..prepare.who import patient_of_slide
+from ..prepare.stain import METHODS, fit_stain, medoid, restain_between
+from ..prepare.who import patient_of_slide, read_table
 from .chunks import one_thread, open_detector
 from .files import Outcome, Tick
 
@@ -51,6 +51,8 @@ def stain_files(
         StainNotFound: the target has none.
     """
     files = list_files(images, IMAGE_SUFFIXES)
+    _check_method(method)
+    _keep_inputs(images, out)
     wanted = fit_stain(method, read_rgb(target), target.name) if target else None
     ensure_folder(out)
     outcome, stains = Outcome(), {}
@@ -74,7 +76,7 @@ def stain_files(
     sheet = contact_sheet(
         [("as they are", [one for one, _ in pairs]), (f"after {method}", [two for _, two in pairs])], cell=192
     )
-    _write(out / "look.png", sheet)
+    _write(out / "look" / "contact.png", sheet)
     return outcome
 
 
@@ -112,7 +114,7 @@ def judge_files(
     outcome.written.append(out / "quality.csv")
     rows = [(f"{name} ({failed[name]})", pictures) for name, pictures in sorted(shown.items())]
     if rows:
-        outcome.written.append(_write(out / "look.png", contact_sheet(rows, cell=192)))
+        outcome.written.append(_write(out / "look" / "contact.png", contact_sheet(rows, cell=192)))
     return outcome, dict(failed)
 
 
@@ -131,6 +133,7 @@ def find_in_files(
         The outcome, and how many nuclei of each class were found.
     """
     _check_mpp(mpp)
+    _keep_inputs(images, out)
     finder = open_detector(detector)
     if finder is None:
         raise BadOption("--detector", detector, "centroids, blobs or instanseg")
@@ -155,7 +158,7 @@ def find_in_files(
         _tell(tick, done, len(files))
     if shown:
         rows = [("as they are", [one for one, _ in shown]), ("nuclei", [two for _, two in shown])]
-        outcome.written.append(_write(out / "look.png", contact_sheet(rows, cell=256)))
+        outcome.written.append(_write(out / "look" / "contact.png", contact_sheet(rows, cell=256)))
     return outcome, dict(counts)
 
 
@@ -172,8 +175,8 @@ def split_table(path: Path, out: Path, *, shares: SplitPlan, seed: int, pattern:
     Raises:
         BadTable: it cannot be read, or a patient has two labels.
     """
-    from ..prepare.who import read_table
-
+    if out.exists() and out.samefile(path):
+        raise BadOption("--out", out, "another file than the table, which stays as it is")
     table = read_table(path)
     if not table:
         raise BadTable(f"{path} has no rows.", "Name at least one slide.")
@@ -190,8 +193,8 @@ def split_table(path: Path, out: Path, *, shares: SplitPlan, seed: int, pattern:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["slide", "patient", "label", "split"])
-    for name, row in table.items():
-        writer.writerow([name, patients[name], row["label"], dealt[patients[name]]])
+    for name in table:
+        writer.writerow([name, patients[name], labels[patients[name]], dealt[patients[name]]])
     write_text(out, text.getvalue())
     counts = Counter((labels[patient] or "no label", split) for patient, split in dealt.items())
     by_label = {
@@ -199,6 +202,18 @@ def split_table(path: Path, out: Path, *, shares: SplitPlan, seed: int, pattern:
         for label in sorted({label for label, _ in counts})
     }
     return {"patients": len(labels), "slides": len(table), "by_label": by_label, "out": str(out)}
+
+
+def _keep_inputs(images: Path, out: Path) -> None:
+    """Results must not take the place of what they were made from."""
+    folder = images if images.is_dir() else images.parent
+    if out.exists() and out.samefile(folder):
+        raise BadOption("--out", out, "another folder than that of the pictures, which stay as they are")
+
+
+def _check_method(method: str) -> None:
+    if method not in METHODS:
+        raise BadOption("--method", method, f"one of {', '.join(METHODS)}")
 
 
 def _check_mpp(mpp: float) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import BadOption
 from ..core.geometry import Box
 from ..core.tile import Mask
 from .slides.reading import CLOSE, Window, best_level
@@ -80,12 +81,16 @@ def lay_grid(slide: Slide, plan: GridPlan) -> Grid:
     """Tiles that cover a slide.
 
     Raises:
-        ValueError: there would be more than a million.
+        BadOption: there would be more than a million, or they would be smaller than a px of the slide.
     """
     step = plan.mpp / slide.mpp  # level-0 px per px of a tile
     own = slide.levels[best_level(slide, step)].downsample
     if abs(own / step - 1) <= CLOSE:
         step = own
+    finest = min(plan.size, plan.stride or plan.size) * step
+    if finest < 1:
+        reason = f"{plan.size} px at {plan.mpp:g} um/px is {finest:.2f} px of a slide of {slide.mpp:g} um/px"
+        raise BadOption("the size or stride of tiles", reason, "at least one px of the slide")
     full, side, stride = slide.levels[0], plan.size * step, (plan.stride or plan.size)
     places = []
     for length in (full.width, full.height):
@@ -98,9 +103,8 @@ def lay_grid(slide: Slide, plan: GridPlan) -> Grid:
             starts.append(int((length - side) / step))
         places.append(starts)
     if len(places[0]) * len(places[1]) > MAX_TILES:
-        raise ValueError(
-            f"{len(places[0]) * len(places[1]):,} tiles on one slide, over the limit of {MAX_TILES:,}"
-        )
+        many = f"such that one slide gives {len(places[0]) * len(places[1]):,} tiles"
+        raise BadOption("the size or stride of tiles", many, f"such that it gives at most {MAX_TILES:,}")
     corners = [(x, y) for y in places[1] for x in places[0]]
     return Grid(tuple(corners), plan.size, step, slide.mpp * step)
 
@@ -117,8 +121,11 @@ def tissue_shares(mask: Mask, boxes: Sequence[Box], px_per_cell: tuple[float, fl
     sums[1:, 1:] = mask.cumsum(0).cumsum(1)
     out = []
     for box in boxes:
-        x0, x1 = (np.clip(round(edge / px_per_cell[0]), 0, mask.shape[1]) for edge in (box.x, box.right))
-        y0, y1 = (np.clip(round(edge / px_per_cell[1]), 0, mask.shape[0]) for edge in (box.y, box.bottom))
-        cells = (box.width / px_per_cell[0]) * (box.height / px_per_cell[1])
-        out.append(min((sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]) / cells, 1.0))
+        left, right = (round(edge / px_per_cell[0]) for edge in (box.x, box.right))
+        top, bottom = (round(edge / px_per_cell[1]) for edge in (box.y, box.bottom))
+        right, bottom = max(right, left + 1), max(bottom, top + 1)  # a tile within one cell is that cell's
+        x0, x1 = (min(max(edge, 0), mask.shape[1]) for edge in (left, right))
+        y0, y1 = (min(max(edge, 0), mask.shape[0]) for edge in (top, bottom))
+        inside = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
+        out.append(inside / ((right - left) * (bottom - top)))
     return np.array(out)

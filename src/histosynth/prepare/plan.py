@@ -69,7 +69,7 @@ class SplitPlan:
 
     def __post_init__(self) -> None:
         shares = (self.train, self.validation, self.test)
-        if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-6):
             raise ValueError(f"train, validation and test must be shares that sum to 1, not {shares}")
 
     def as_dict(self) -> dict[str, float]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.errors import StainNotFound, UnreadableImage
-from ..core.geometry import Box
 from ..core.nuclei import Nuclei
 from ..core.tile import Pixels, TileRef, encode_png
 from ..core.tileset import Row
@@ -105,15 +104,18 @@ def _read_row(
         found = detector(wide).shift(-left, -top) if shared else _at_own_scale(slide, survey, index, detector)
         nuclei = _inside(found, size, survey.grid.mpp, detector.kinds)
     elif tools.given is not None:
-        nuclei = given_inside(tools.given, row.ref.box, size, survey.grid.mpp)
+        nuclei = given_inside(tools.given, survey.grid.window(index), size, survey.grid.mpp)
     row = replace(row, nuclei=nuclei)
     if nuclei is not None:
         density = len(nuclei) / (size * survey.grid.mpp / 1000) ** 2
         if density < recipe.nuclei.least_per_mm2:
             reason = f"nuclei: {density:,.0f} per mm2, {recipe.nuclei.least_per_mm2:,.0f} are asked"
             return replace(row, refused=reason, image=encode_png(pixels))
-    if tools.target is None:
+    if recipe.stain.method == "none":
         return replace(row, image=encode_png(pixels))
+    if tools.target is None:
+        reason = "stain: no slide of the set has one that its tiles could be given"
+        return replace(row, refused=reason, image=encode_png(pixels))
     try:
         own = survey.stain
         if recipe.stain.fit == "tile" or own is None:
@@ -161,6 +163,10 @@ def _inside(found: Found, size: int, mpp: float, kinds: tuple[str, ...]) -> Nucl
     return Nuclei(xy, kept.kind, kinds, (size, size), mpp)
 
 
-def given_inside(given: Nuclei, box: Box, size: int, mpp: float) -> Nuclei:
+def given_inside(given: Nuclei, window: Window, size: int, mpp: float) -> Nuclei:
     """Nuclei of a slide (level-0 px) that lie in a tile, in its px."""
-    return given.crop(box).to_mpp(mpp, (size, size))
+    step = window.width / size
+    xy = (given.xy.astype(np.float64) + 0.5 - np.array([window.x, window.y])) / step - 0.5
+    inside = np.all((xy >= -0.5) & (xy < size - 0.5), axis=1)
+    kept = np.minimum(xy[inside].round(2), size - 0.51).astype(np.float32)
+    return Nuclei(kept, given.kind[inside], given.kinds, (size, size), mpp)

@@ -41,6 +41,9 @@ class TissuePlan:
     def __post_init__(self) -> None:
         if not 1 <= self.mpp <= 64:
             raise ValueError(f"the mask's mpp must lie in [1, 64], not {self.mpp}")
+        lengths = (self.smooth_um, self.close_um)
+        if not all(0 <= value <= 1000 for value in lengths) or min(self.least_mm2, self.hole_mm2) < 0:
+            raise ValueError("smooth_um and close_um must lie in [0, 1000], least areas not be negative")
         if not 0 < self.floor_od <= self.ceiling_od:
             raise ValueError("floor_od must be positive and not above ceiling_od")
 

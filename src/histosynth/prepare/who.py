@@ -6,7 +6,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.errors import BadRecipe, BadTable, NoFiles
@@ -47,18 +47,21 @@ def find_sources(recipe: PrepareRecipe, here: Path) -> list[Source]:
             raise NoFiles(here / pattern, SLIDE_SUFFIXES[:6])
         paths.update(dict.fromkeys(found))
     names = Counter(path.stem for path in paths)
+    if hidden := sorted(name for name in names if name.startswith(".") or name == "contact"):
+        raise BadRecipe("slides", [f"{hidden[0]} is no name for a slide here; rename it"])
     if twice := sorted(name for name, count in names.items() if count > 1):
         raise BadRecipe("slides", [f"{len(twice)} names stand for two slides, first {twice[0]}"])
     table = read_table(here / recipe.table) if recipe.table else {}
     if recipe.table and (absent := sorted(set(names) - table.keys())):
         problem = f"{recipe.table} lacks {len(absent)} of {len(names)} slides, first {absent[0]}"
         raise BadTable(f"{problem}.", "Add them, with their patient.")
-    sources = []
+    sources: list[Source] = []
     for path in sorted(paths, key=lambda each: each.stem):
         row = table.get(path.stem, {})
         patient = row.get("patient") or patient_of_slide(path.stem, recipe.patient)
         sources.append(Source(path, path.stem, patient, row.get("label") or recipe.label))
-    return sources
+    labels = labels_of(sources)
+    return [replace(each, label=labels[each.patient]) for each in sources]
 
 
 def labels_of(sources: Sequence[Source]) -> dict[str, str]:
@@ -105,7 +108,8 @@ def read_table(path: Path) -> dict[str, dict[str, str]]:
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise BadTable(f"{path} is larger than {MAX_TABLE_BYTES:,} bytes.", "Split it.")
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            header = [cell.strip().lower() for cell in next(csv.reader(file), [])]
+            rows = list(csv.DictReader(file, fieldnames=header))
     except (OSError, ValueError, csv.Error) as error:
         raise BadTable(f"{path} cannot be read: {error}.", "Give a UTF-8 CSV file.") from error
     if rows and "slide" not in rows[0]:
@@ -133,5 +137,8 @@ def _matching(here: Path, pattern: str) -> list[Path]:
         return [one] if one.is_file() else []
     if path.is_absolute():
         here, path = Path(path.anchor), path.relative_to(path.anchor)
-    found = here.glob(str(path))
-    return sorted(each for each in found if each.is_file() and each.suffix.lower() in SLIDE_SUFFIXES)
+    try:
+        found = [each for each in here.glob(str(path)) if each.suffix.lower() in SLIDE_SUFFIXES]
+    except (ValueError, NotImplementedError) as error:
+        raise BadRecipe("slides", [f"{pattern!r} is no pattern: {error}"]) from error
+    return sorted(each for each in found if each.is_file() and not each.name.startswith("."))

@@ -16,11 +16,11 @@ class InputError(HistosynError):
 class UnreadableImage(InputError):
     """A file is no picture, is cut off, or holds more pixels than the limit."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path, reason: str, remedy: str = "") -> None:
         self.path, self.reason = path, reason
         super().__init__(
             f"{path} cannot be read as an image: {reason}.",
-            "Open it in a viewer and save it again as an 8-bit RGB PNG or TIFF.",
+            remedy or "Open it in a viewer and save it again as an 8-bit RGB PNG or TIFF.",
         )
 
 

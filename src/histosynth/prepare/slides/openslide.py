@@ -30,7 +30,10 @@ class OpenSlideSlide:
             self._slide = openslide.OpenSlide(path)
         except (openslide.OpenSlideError, OSError) as error:
             reason = str(error) or "OpenSlide does not know this format"
-            raise UnreadableImage(path, reason) from error
+            remedy = (
+                "Get the file again: it is cut off, or of a kind that openslide.org/formats does not list."
+            )
+            raise UnreadableImage(path, reason, remedy) from error
         try:
             self.levels = check_levels(path, self._slide.level_dimensions)
             facts = self._slide.properties

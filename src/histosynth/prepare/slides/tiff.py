@@ -6,12 +6,14 @@ uses, so the pixels are the same. What this reader does not take goes to OpenSli
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -55,7 +57,8 @@ class TiffSlide:
     def __init__(self, path: Path, *, mpp: float | None = None) -> None:
         self.path = path
         try:
-            tiff = tifffile.TiffFile(path)
+            with _silent():
+                tiff = tifffile.TiffFile(path)
         except _BROKEN as error:
             raise NotThisReader(str(error)) from error
         with tiff:
@@ -144,6 +147,17 @@ class TiffSlide:
     def close(self) -> None:
         """Let the file go."""
         self._closing()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep tifffile from telling its log every oddity of a damaged file; the refusal says what matters."""
+    log = logging.getLogger("tifffile")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def stated_mpp(tiff: tifffile.TiffFile, page: Any) -> float | None:
