@@ -19,7 +19,7 @@ from histosynth.core.errors import BadOption, BadRecipe, BadWeights, NeedsExtra,
 from histosynth.detectors.artefact import build_network, cut_crops, load_artefact, start_from
 from histosynth.pipeline.training import dry_run, read_train_recipe, train
 from histosynth.prepare.grid import GridPlan
-from histosynth.prepare.plan import PrepareRecipe
+from histosynth.prepare.plan import PrepareRecipe, StainPlan
 from histosynth.prepare.quality.gates import GateLimits
 from histosynth.prepare.rows import Facts, Tools, make_rows
 from histosynth.prepare.slides import open_slide
@@ -204,6 +204,7 @@ def test_it_is_one_more_gate_of_prepare(run, tmp_path):
         tiles=GridPlan(size=64, tissue=0.9),
         tissue=TissuePlan(least_mm2=0.0),
         quality=GateLimits(blur=0, fold=1),  # the classifier's turn
+        stain=StainPlan(method="none"),
     )
     slide = open_slide(tmp_path / "a.tif")
     survey = survey_slide(slide, recipe, None)
