@@ -21,6 +21,7 @@ from ..train.artefact_plan import ALL_RECIPES, AnyRecipe, ArtefactRecipe, artefa
 from ..train.artefact_run import Labelled, open_artefact, train_artefact
 from ..train.checks import Opened, check
 from ..train.diffusion import Batch
+from ..train.encoder_plan import EncoderRecipe
 from ..train.plan import AutoencoderRecipe, DetectorRecipe
 from ..train.resume import refuse_place
 
@@ -99,6 +100,8 @@ def train(
         state = runs.train_autoencoder(recipe, run, here=path.parent, watch=watch, device=where)
     elif isinstance(recipe, DetectorRecipe):
         state = runs.train_detector(recipe, run, here=path.parent, watch=watch, device=where)
+    elif isinstance(recipe, EncoderRecipe):
+        state = runs.train_encoder(recipe, run, here=path.parent, watch=watch, device=where)
     else:
         state = runs.train_diffusion(
             recipe, run, here=path.parent, paint=paint_batch, watch=watch, device=where

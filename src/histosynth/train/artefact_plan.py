@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..detectors.artefact import check_layout
+from .encoder_plan import EncoderRecipe
 from .plan import RECIPES, LoopPlan, TrainRecipe, check_seed
 
 LEAST_BATCH = 4
@@ -88,5 +89,7 @@ def artefact_recipe(
     return ArtefactRecipe("artefact", loop, ArtefactData(root, patient, mpp), start=start)
 
 
-AnyRecipe = TrainRecipe | ArtefactRecipe
-ALL_RECIPES: dict[str, type[AnyRecipe]] = {**RECIPES, "artefact": ArtefactRecipe}
+AnyRecipe = TrainRecipe | ArtefactRecipe | EncoderRecipe
+ALL_RECIPES: dict[str, type[AnyRecipe]] = {
+    **RECIPES, "artefact": ArtefactRecipe, "encoder": EncoderRecipe
+}  # fmt: skip

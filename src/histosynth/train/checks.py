@@ -18,6 +18,7 @@ from ..model.bundle import Bundle, load_bundle, load_part
 from ..prepare.sources import Example, open_source, refuse_leaks
 from .autoencoder import LEAST_PROBE
 from .detector import patients_aside
+from .encoder_plan import EncoderRecipe
 from .plan import AutoencoderRecipe, DataPlan, DetectorRecipe, DiffusionRecipe, TrainRecipe
 from .views import view_sides
 
@@ -32,7 +33,7 @@ class Opened:
     bundle: Bundle | None
 
 
-def check(recipe: TrainRecipe, here: Path) -> Opened:
+def check(recipe: TrainRecipe | EncoderRecipe, here: Path) -> Opened:
     """Open all that a recipe names, and refuse what cannot be trained, before anything is written.
 
     Raises:
@@ -47,6 +48,9 @@ def check(recipe: TrainRecipe, here: Path) -> Opened:
         return Opened(train, held_out, None, None)
     if not any(each.share for each in train):
         raise BadRecipe(recipe.task, [f"share is 0 for all of its {len(train)} training tiles"])
+    if isinstance(recipe, EncoderRecipe):
+        _refuse_small(recipe.task, [*train, *held_out], recipe.data.crop, "data.crop")
+        return Opened(train, held_out, None, None)
     if isinstance(recipe, AutoencoderRecipe):
         _refuse_small(recipe.task, held_out, LEAST_PROBE, "the least that is measured")
         _refuse_small(recipe.task, train, recipe.data.crop, "data.crop")

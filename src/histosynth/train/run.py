@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..core.store import digest, ensure_folder
 from ..detectors.network import CentroidNet
+from ..encoders.network import HistoNet
 from ..model.adapters import AdapterInfo, add_adapter, base_sha256, save_adapter
 from ..model.autoencoder import build_autoencoder
 from ..model.bundle import Bundle, part_weights, save_part
@@ -21,6 +22,8 @@ from .autoencoder import AutoencoderTask
 from .checks import Opened, check
 from .detector import DetectorTask
 from .diffusion import DiffusionTask, Paint
+from .encoder import EncoderTask
+from .encoder_plan import EncoderRecipe
 from .fresh import fresh_bundle
 from .loop import Report, fit, of_module
 from .plan import AutoencoderRecipe, DetectorRecipe, DiffusionRecipe
@@ -89,6 +92,28 @@ def train_detector(
         opened.held_out,
         batch=loop.batch,
         data=data,
+        plan=plan,
+        name=recipe.name,
+    )
+    return fit(task, loop, run, seed=recipe.seed, report=watch.step if watch else None)
+
+
+def train_encoder(
+    recipe: EncoderRecipe, run: Path, *, here: Path, watch: Watch | None = None, device: str = "cpu"
+) -> TrainState:
+    """Train a histology encoder."""
+    opened = check(recipe, here)
+    remember(recipe, run)
+    torch.manual_seed(recipe.seed)
+    plan, loop = recipe.model, recipe.loop
+    network = HistoNet(plan.widths, plan.blocks)
+    convert(network, device=device, dtype=DTYPES[loop.precision])
+    task = EncoderTask(
+        network,
+        opened.train,
+        opened.held_out,
+        batch=loop.batch,
+        data=recipe.data,
         plan=plan,
         name=recipe.name,
     )

@@ -3,8 +3,9 @@
 `agreement_of_files` compares two files or folders; `difference_picture` shows where they differ.
 """
 
+from ...core.estimate import Estimate
 from .files import Agreement, Pair, agreement_of_files, agreement_of_pairs, extent, read_pairs
-from .kappa import Estimate, kappa, kappa_error
+from .kappa import kappa, kappa_error
 from .nuclei import Marks, NucleiAgreement, nuclei_agreement
 from .picture import difference_picture
 from .reading import Annotation, read_two

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import BadOption, BadTable
+from ...core.estimate import Estimate
 from ...core.pairing import list_files, pair
-from .kappa import Counts, Estimate
+from .kappa import Counts
 from .nuclei import NucleiAgreement, Table, compare_nuclei, summarise_nuclei
 from .reading import SUFFIXES, Annotation, read_two
 from .regions import RegionAgreement, compare_regions, kinds_of, summarise_regions

@@ -4,42 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ...core.estimate import Estimate
 
 Counts = NDArray[np.float64]
 Z95 = 1.959963984540054
 DRAWS = 2000
 FEW = 10
 """A percentile bootstrap over fewer groups is too narrow (Efron & Tibshirani 1993, ch. 14)."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval; nan where there is none, and then `reason` says why.
-
-    Attributes:
-        value: the estimate.
-        low: lower end of the interval.
-        high: upper end.
-        n: what was counted: pairs of nuclei, nuclei or cells.
-        interval: how the interval was made.
-        reason: why the value or the interval is nan; "" where both are numbers.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-    interval: str
-    reason: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON: None where a number is nan."""
-        return {key: None if value != value else value for key, value in asdict(self).items()}
 
 
 def kappa(matrix: ArrayLike) -> float:

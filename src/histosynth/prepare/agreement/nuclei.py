@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import BadNuclei, BadOption
+from ...core.estimate import Estimate
 from ...core.matching import f1, match_points
 from ...core.nuclei import ANY
-from .kappa import Z95, Counts, Estimate, bootstrap, estimate_kappa
+from .kappa import Z95, Counts, bootstrap, estimate_kappa
 
 NOT_MARKED = "not marked"
 Table = Counter[tuple[str | None, str | None]]

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import BadOption
+from ...core.estimate import Estimate
 from ..regions import Region, region_mask
-from .kappa import Counts, Estimate, bootstrap, estimate_kappa
+from .kappa import Counts, bootstrap, estimate_kappa
 
 OUTSIDE = "outside"
 BLOCKS = 8

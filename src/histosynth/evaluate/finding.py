@@ -1,0 +1,125 @@
+"""What judges say: findings, each with its interval and beside what real tissue scores, in sections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..core.estimate import Estimate
+from ..core.tile import Pixels
+
+Better = Literal["low", "high", "real", "zero"]
+"""Which way is better: lower, higher, as real tissue has it, or exactly 0."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One number of a judge.
+
+    Attributes:
+        name: e.g. `FD_histo`; says what was measured and with what.
+        value: of the synthetic set.
+        better: which way is better.
+        real: the same measure of real tissue: the floor of a distance (real against real), or the score
+            of the same detector on real tiles. None where there is no such thing.
+        ratio: value / real, with its own interval. 1 is real tissue.
+        label: of which subtype; "" for all.
+        note: what to know when reading it, e.g. the warning of a small sample.
+    """
+
+    name: str
+    value: Estimate
+    better: Better
+    real: Estimate | None = None
+    ratio: Estimate | None = None
+    label: str = ""
+    note: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "name": self.name,
+            "label": self.label,
+            "value": self.value.as_dict(),
+            "real": self.real.as_dict() if self.real else None,
+            "ratio": self.ratio.as_dict() if self.ratio else None,
+            "better": self.better,
+            "note": self.note,
+        }
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line or one cloud of a plot: `role` says whose it is and gives it its colour."""
+
+    role: Literal["real", "synthetic", "reference", "requested"]
+    name: str
+    x: Sequence[float]
+    y: Sequence[float] = ()
+    """Empty: `x` are values to show the distribution of."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot of a section.
+
+    Attributes:
+        title: what it shows.
+        x: of the axis, with its unit.
+        y: of the axis, with its unit; "" for distributions.
+        series: what is drawn.
+        kind: `line`, `scatter` or `density` (distributions of `x`).
+        mark: a vertical line, e.g. a threshold.
+    """
+
+    title: str
+    x: str
+    y: str
+    series: tuple[Series, ...]
+    kind: Literal["line", "scatter", "density"] = "line"
+    mark: tuple[float, str] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """Pictures side by side: each row a few of them, with a line of text."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Pixels, ...]], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """All that one judge says.
+
+    Attributes:
+        key: in JSON.
+        title: for people.
+        about: one or two sentences: what is measured, how to read it.
+        findings: the numbers.
+        facts: JSON-able extras: settings, versions, tables.
+        plots: for the HTML report.
+        galleries: for the HTML report.
+        verdict: one sentence where the judge gives one.
+    """
+
+    key: str
+    title: str
+    about: str
+    findings: tuple[Finding, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    plots: tuple[Plot, ...] = ()
+    galleries: tuple[Gallery, ...] = ()
+    verdict: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; plots and pictures stay out."""
+        return {
+            "title": self.title,
+            "about": self.about,
+            "verdict": self.verdict,
+            "findings": [each.as_dict() for each in self.findings],
+            "facts": self.facts,
+        }

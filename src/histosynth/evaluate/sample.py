@@ -1,0 +1,69 @@
+"""What was measured of the tiles of one side: the only thing that judges are handed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.generic]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One tile and what was measured of it.
+
+    Attributes:
+        name: of the tile, the same on both sides where they belong together (e.g. a mended tile).
+        patient: whose tissue; of a synthetic tile the patient whose nuclei were asked for. "" where it is
+            not known: then the tile counts as a patient of its own.
+        label: subtype, may be "".
+        values: arrays by name; which there are depends on the judges asked for.
+    """
+
+    name: str
+    patient: str
+    label: str
+    values: Mapping[str, Values]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The tiles of one side."""
+
+    tiles: tuple[Seen, ...]
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    @property
+    def patients(self) -> list[str]:
+        """(N) names; an unknown one is the tile's own."""
+        return [tile.patient or f"\0{tile.name}" for tile in self.tiles]
+
+    @property
+    def labels(self) -> list[str]:
+        """(N) labels."""
+        return [tile.label for tile in self.tiles]
+
+    def has(self, key: str) -> bool:
+        """Whether every tile was measured so, and there is one."""
+        return bool(self.tiles) and all(key in tile.values for tile in self.tiles)
+
+    def stack(self, key: str) -> NDArray[np.float64]:
+        """(N, ...) one value of each tile, of one shape."""
+        return np.stack([np.asarray(tile.values[key], np.float64) for tile in self.tiles])
+
+    def each(self, key: str) -> list[Values]:
+        """One value of each tile, of any shape."""
+        return [tile.values[key] for tile in self.tiles]
+
+    def where(self, keep: Callable[[Seen], bool]) -> Sample:
+        """The tiles for which `keep` says so."""
+        return Sample(tuple(tile for tile in self.tiles if keep(tile)))
+
+    def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Sample:
+        """The tiles of these rows, in this order; rows may stand twice."""
+        return Sample(tuple(self.tiles[int(row)] for row in rows))

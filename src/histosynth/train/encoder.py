@@ -1,0 +1,190 @@
+"""The encoder's task: views of one place alike, places apart, and nuclei told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from ..core.geometry import Box
+from ..core.nuclei import ANY_KIND, Nuclei
+from ..core.tile import Pixels
+from ..encoders.histo import save_encoder, to_signal
+from ..encoders.info import EncoderInfo
+from ..encoders.network import HistoNet
+from ..prepare.augment import pose, restain, stain_matrix
+from ..prepare.sources import Example
+from .encoder_plan import EncoderPlan
+from .loop import of_module
+from .plan import DataPlan
+
+FEW = 0.02
+"""Nuclei in 32 x 32 px below which their logarithm is no longer told apart."""
+PAIRS = 96
+"""Views that validation looks at."""
+
+
+class EncoderTask:
+    """Two views of one place, in random poses, stains and scales.
+
+    Args:
+        network: the encoder's.
+        train, held_out: tiles of different patients; those without nuclei only teach what is alike.
+        batch, data, plan: of the recipe.
+        name: of the encoder.
+    """
+
+    def __init__(
+        self,
+        network: HistoNet,
+        train: Sequence[Example],
+        held_out: Sequence[Example],
+        *,
+        batch: int,
+        data: DataPlan,
+        plan: EncoderPlan,
+        name: str,
+    ) -> None:
+        self.network, self.batch, self.data, self.plan, self.name = network, batch, data, plan, name
+        self.train, self.held_out = list(train), list(held_out)
+        shares = np.array([each.share for each in train])
+        self.shares = shares / shares.sum()
+        wide = plan.project
+        layers: list[nn.Module] = [
+            _over_batch(network.widths[-1]), nn.Linear(network.widths[-1], wide), _over_batch(wide),
+            nn.GELU(), nn.Linear(wide, wide),
+        ]  # fmt: skip
+        self.projector = nn.Sequential(*layers).to(next(network.parameters()))
+        counter = nn.Linear(network.widths[-1], max(len(data.kinds), 1))
+        self.counter = counter.to(next(network.parameters()))
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """The encoder, and what only its losses need."""
+        return {"encoder": self.network, "projector": self.projector, "counter": self.counter}
+
+    def loss(self, step: int, generator: torch.Generator) -> Tensor:
+        """Loss of one batch of pairs."""
+        random = np.random.default_rng(generator.initial_seed())
+        drawn = random.choice(len(self.train), self.batch, p=self.shares)
+        return sum(self._losses([self.train[i] for i in drawn], random).values(), torch.zeros(()))
+
+    def _losses(self, tiles: Sequence[Example], random: np.random.Generator) -> dict[str, Tensor]:
+        plan, like = self.plan, next(self.network.parameters())
+        views = [view for tile in tiles for view in self._pair(tile, random)]
+        order = [*range(0, len(views), 2), *range(1, len(views), 2)]
+        images = torch.stack([views[i][0] for i in order]).to(like, memory_format=torch.channels_last)
+        features = self.network(images)[-1].mean(dim=(2, 3))
+        first, second = self.projector(features).float().chunk(2)
+        out = {"invariance": plan.invariance * F.mse_loss(first, second)}
+        for name, side in (("one", first), ("other", second)):
+            centred = side - side.mean(0)
+            std = (centred.var(0) + 1e-4).sqrt()
+            out[f"variance_{name}"] = plan.variance / 2 * F.relu(1 - std).mean()
+            covariance = centred.T @ centred / (len(side) - 1)
+            off = covariance.pow(2).sum() - covariance.diagonal().pow(2).sum()
+            out[f"covariance_{name}"] = plan.covariance * off / side.shape[1]
+        known = [i for i in order if views[i][1] is not None]
+        if known and self.data.kinds:
+            wanted = torch.stack([views[i][1] for i in known]).to(like.device)
+            rows = [place for place, i in enumerate(order) if views[i][1] is not None]
+            told = self.counter(features[rows]).float()
+            out["nuclei"] = plan.nuclei * F.smooth_l1_loss(told, wanted)
+        return out
+
+    def _pair(self, tile: Example, random: np.random.Generator) -> list[tuple[Tensor, Tensor | None]]:
+        """Two overlapping crops of a tile, each with its nuclei per class (log of how dense) if known."""
+        side, pixels = self.data.crop, tile.tile.pixels
+        height, width = pixels.shape[:2]
+        cut = min(round(side * float(np.exp(random.normal(0, self.plan.zoom)))), height, width)
+        at = random.integers([width - cut + 1, height - cut + 1])
+        out = []
+        for turn in range(2):
+            if turn:
+                cut = min(round(cut * float(np.exp(random.normal(0, self.plan.zoom / 2)))), height, width)
+                reach = self.plan.apart * cut
+                at = at + np.round(random.uniform(-reach, reach, 2)).astype(int)
+            x, y = np.clip(at, 0, [width - cut, height - cut])
+            out.append(self._view(tile, Box(int(x), int(y), cut, cut), random))
+        return out
+
+    def _view(self, tile: Example, box: Box, random: np.random.Generator) -> tuple[Tensor, Tensor | None]:
+        side = self.data.crop
+        crop = restain(tile.tile.pixels[box.slices], stain_matrix(random, self.data.stain_jitter))
+        image = Image.fromarray(crop.round().astype(np.uint8))
+        method = Image.Resampling.BILINEAR
+        pixels = np.asarray(image.resize((side, side), method), dtype=np.float32)
+        light = np.exp(random.normal(0, self.plan.light, 3))
+        turned = pose(np.clip(pixels * light, 0, 255).astype(np.float32), int(random.integers(8)))
+        signal = torch.from_numpy(np.ascontiguousarray(turned)).permute(2, 0, 1) / 127.5 - 1
+        return signal, None if tile.nuclei is None else self._density(tile.nuclei.crop(box), box)
+
+    def _density(self, nuclei: Nuclei, box: Box) -> Tensor:
+        counts = np.bincount(nuclei.kind[nuclei.kind != ANY_KIND], minlength=len(self.data.kinds))
+        cells = box.width * box.height / 1024
+        return torch.from_numpy(np.log1p(counts / cells / FEW)).float()
+
+    def validate(self) -> dict[str, float]:
+        """Losses on pairs of held-out tiles, and how often a tile's nearest other view is of its own tile."""
+        random = np.random.default_rng(0)
+        tiles = [self.held_out[i % len(self.held_out)] for i in range(max(PAIRS, len(self.held_out)))]
+        losses = {key: float(value) for key, value in self._losses(tiles, random).items()}
+        features, owners = self._corners(self.held_out)
+        gaps = np.linalg.norm(features[:, None] - features[None], axis=-1) + np.diag(
+            np.full(len(features), np.inf)
+        )
+        hits = owners[gaps.argmin(1)] == owners
+        spread = np.linalg.eigvalsh(np.cov(features.T)).clip(0)
+        shares = spread / max(spread.sum(), 1e-12)
+        rank = float(np.exp(-(shares * np.log(shares + 1e-12)).sum()))
+        return {"loss": sum(losses.values()), **losses, "own_tile": float(hits.mean()), "rank": rank}
+
+    def _corners(self, tiles: Sequence[Example]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        """Features of four crops of each tile, and whose they are."""
+        crops, owners = self._crops(tiles)
+        like = next(self.network.parameters())
+        signal = to_signal(np.stack(crops)).to(like, memory_format=torch.channels_last)
+        rows = [self.network(part)[-1].mean(dim=(2, 3)).float() for part in torch.split(signal, 32)]
+        return torch.cat(rows).cpu().numpy(), owners
+
+    def _crops(self, tiles: Sequence[Example]) -> tuple[list[Pixels], NDArray[np.intp]]:
+        crops, owners, side = [], [], self.data.crop
+        for owner, tile in enumerate(tiles):
+            height, width = tile.tile.pixels.shape[:2]
+            for y in (0, height - side):
+                for x in (0, width - side):
+                    crops.append(tile.tile.pixels[y : y + side, x : x + side])
+                    owners.append(owner)
+        return crops, np.array(owners)
+
+    def picture(self) -> Pixels:
+        """Crops of held-out tiles above, below each the training crop that is nearest to it."""
+        shown = self.held_out[:: max(len(self.held_out) // 8, 1)][:8]
+        others = [each for each in self.train if min(each.tile.pixels.shape[:2]) >= self.data.crop]
+        mine, _ = self._corners(shown)
+        theirs, _ = self._corners(others)
+        crops, _ = self._crops(shown)
+        known, _ = self._crops(others)
+        rows: list[list[Pixels]] = [[], []]
+        for index in range(0, len(crops), 2):
+            near = int(np.linalg.norm(theirs - mine[index], axis=1).argmin())
+            rows[0].append(crops[index])
+            rows[1].append(known[near])
+        sheet: Pixels = np.concatenate([np.concatenate(row, axis=1) for row in rows])
+        return sheet
+
+    def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
+        """`model.safetensors` and `encoder.json`."""
+        info = EncoderInfo(self.name, self.data.mpp, self.plan.widths, self.plan.blocks)
+        save_encoder(folder, info, of_module(averaged, "encoder"))
+
+
+def _over_batch(width: int) -> nn.Module:
+    """Each feature brought to mean 0 and spread 1 over the batch: places differ little at first."""
+    return nn.BatchNorm1d(width, affine=False, track_running_stats=False)
