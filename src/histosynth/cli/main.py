@@ -14,6 +14,7 @@ import typer
 from ..core.errors import BadOption, HistosynError
 from ..core.version import __version__
 from . import prepare, verbs
+from .evaluate import evaluate
 from .output import Json, Output, Quiet
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 
 app.add_typer(prepare.app, name="prepare")
+app.command()(evaluate)
 
 Seed = Annotated[int, typer.Option(help="The same seed gives the same pictures.", min=0)]
 Steps = Annotated[int | None, typer.Option(help="Solver steps (the bundle's default if not given).")]

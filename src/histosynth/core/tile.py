@@ -94,6 +94,25 @@ def decode_rgb(data: bytes, name: str) -> Pixels:
         return _as_rgb(Path(name), image)
 
 
+def picture_facts(path: Path | str, data: bytes | None = None) -> tuple[tuple[int, int], str]:
+    """(width, height) as it will be read, and the format, e.g. `PNG`, from the header alone.
+
+    Args:
+        path: of the file, or the name of what `data` holds.
+        data: a picture held in memory; None: the file is read.
+
+    Raises:
+        UnreadableImage: no picture, or too large.
+    """
+    with _open(Path(path), None if data is None else BytesIO(data)) as image:
+        try:
+            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        except _DAMAGED as error:
+            raise UnreadableImage(Path(path), str(error)) from error
+        size = image.size[::-1] if turned else image.size
+        return size, str(image.format)
+
+
 def encode_png(pixels: Pixels) -> bytes:
     """(H, W, 3) uint8 as PNG, packed fast rather than small: tissue hardly packs.
 

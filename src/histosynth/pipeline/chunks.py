@@ -51,7 +51,7 @@ class SurveyJob:
         """Changes with whatever may change the result."""
         recipe = recipes.as_dict(self.recipe)
         parts = {name: recipe[name] for name in ("mpp", "tiles", "tissue", "regions", "stain")}
-        return digest([parts, _stamp(self.slide), _stamp(self.regions), __version__])
+        return digest([parts, stamp(self.slide), stamp(self.regions), __version__])
 
     def done(self) -> bool:
         """Whether its file is there."""
@@ -85,7 +85,7 @@ class ChunkJob:
         facts = [self.facts.slide, self.facts.patient, self.facts.label, self.facts.split]
         survey = digest(survey_as_dict(self.survey))
         card = self.artefact / "artefact.json" if self.artefact else None
-        stamps = [_stamp(self.slide), _stamp(self.given), _stamp(card)]
+        stamps = [stamp(self.slide), stamp(self.given), stamp(card)]
         return digest([parts, survey, self.indices, facts, target, self.detector, stamps, __version__])
 
     def done(self) -> bool:
@@ -217,7 +217,7 @@ def _given(job: ChunkJob) -> Nuclei | None:
     return read_slide_nuclei(job.given, job.recipe.nuclei.kinds)
 
 
-def _stamp(path: Path | None) -> list[Any] | None:
+def stamp(path: Path | None) -> list[Any] | None:
     """Size, and digest of both ends: tells one slide from another without reading gigabytes."""
     if path is None:
         return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 from torch import Tensor, nn
 
 from ..core.geometry import Box
@@ -28,6 +31,40 @@ FEW = 0.02
 """Nuclei in 32 x 32 px below which their logarithm is no longer told apart."""
 PAIRS = 96
 """Views that validation looks at."""
+
+
+HARMS = ("blur", "noise", "jpeg")
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One view of a place: (3, H, W) in [-1, 1], what was done to it, and its nuclei per class if known."""
+
+    signal: Tensor
+    harm: Tensor
+    density: Tensor | None
+
+
+def harmed(pixels: Pixels, harm: NDArray[np.float64], random: np.random.Generator) -> Pixels:
+    """A picture made worse: blur of up to 1.8 px, noise of up to 14 grey levels, JPEG down to quality 25.
+
+    Args:
+        pixels: (H, W, 3) uint8.
+        harm: (3,) in [0, 1], as `HARMS`.
+        random: source of noise.
+    """
+    blur, noise, jpeg = (float(each) for each in harm)
+    out = pixels.astype(np.float32)
+    if blur:
+        out = np.asarray(ndimage.gaussian_filter(out, (1.8 * blur, 1.8 * blur, 0)), np.float32)
+    if noise:
+        out = out + random.normal(0, 14 * noise, out.shape).astype(np.float32)
+    done: Pixels = np.clip(out, 0, 255).round().astype(np.uint8)
+    if jpeg:
+        packed = BytesIO()
+        Image.fromarray(done).save(packed, "JPEG", quality=round(95 - 70 * jpeg))
+        done = np.array(Image.open(packed), dtype=np.uint8)
+    return done
 
 
 class EncoderTask:
@@ -63,11 +100,17 @@ class EncoderTask:
         self.projector = nn.Sequential(*layers).to(next(network.parameters()))
         counter = nn.Linear(network.widths[-1], max(len(data.kinds), 1))
         self.counter = counter.to(next(network.parameters()))
+        self.harm = nn.Linear(network.widths[-1], len(HARMS)).to(next(network.parameters()))
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
         """The encoder, and what only its losses need."""
-        return {"encoder": self.network, "projector": self.projector, "counter": self.counter}
+        return {
+            "encoder": self.network,
+            "projector": self.projector,
+            "counter": self.counter,
+            "harm": self.harm,
+        }
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         """Loss of one batch of pairs."""
@@ -79,7 +122,7 @@ class EncoderTask:
         plan, like = self.plan, next(self.network.parameters())
         views = [view for tile in tiles for view in self._pair(tile, random)]
         order = [*range(0, len(views), 2), *range(1, len(views), 2)]
-        images = torch.stack([views[i][0] for i in order]).to(like, memory_format=torch.channels_last)
+        images = torch.stack([views[i].signal for i in order]).to(like, memory_format=torch.channels_last)
         features = self.network(images)[-1].mean(dim=(2, 3))
         first, second = self.projector(features).float().chunk(2)
         out = {"invariance": plan.invariance * F.mse_loss(first, second)}
@@ -90,20 +133,24 @@ class EncoderTask:
             covariance = centred.T @ centred / (len(side) - 1)
             off = covariance.pow(2).sum() - covariance.diagonal().pow(2).sum()
             out[f"covariance_{name}"] = plan.covariance * off / side.shape[1]
-        known = [i for i in order if views[i][1] is not None]
-        if known and self.data.kinds:
-            wanted = torch.stack([views[i][1] for i in known]).to(like.device)
-            rows = [place for place, i in enumerate(order) if views[i][1] is not None]
-            told = self.counter(features[rows]).float()
-            out["nuclei"] = plan.nuclei * F.smooth_l1_loss(told, wanted)
+        harms = torch.stack([views[i].harm for i in order]).to(like.device)
+        out["harm"] = plan.harm * F.smooth_l1_loss(self.harm(features).float(), harms, beta=0.2)
+        known = [(row, views[i].density) for row, i in enumerate(order)]
+        rows = [row for row, density in known if density is not None]
+        if rows and self.data.kinds:
+            wanted = torch.stack([density for _, density in known if density is not None]).to(like.device)
+            out["nuclei"] = plan.nuclei * F.smooth_l1_loss(self.counter(features[rows]).float(), wanted)
         return out
 
-    def _pair(self, tile: Example, random: np.random.Generator) -> list[tuple[Tensor, Tensor | None]]:
-        """Two overlapping crops of a tile, each with its nuclei per class (log of how dense) if known."""
+    def _pair(self, tile: Example, random: np.random.Generator) -> list[View]:
+        """Two overlapping crops of a tile, harmed alike."""
         side, pixels = self.data.crop, tile.tile.pixels
         height, width = pixels.shape[:2]
         cut = min(round(side * float(np.exp(random.normal(0, self.plan.zoom)))), height, width)
         at = random.integers([width - cut + 1, height - cut + 1])
+        harm = np.where(
+            random.uniform(size=len(HARMS)) < self.plan.harmed, random.uniform(size=len(HARMS)), 0.0
+        )
         out = []
         for turn in range(2):
             if turn:
@@ -111,19 +158,21 @@ class EncoderTask:
                 reach = self.plan.apart * cut
                 at = at + np.round(random.uniform(-reach, reach, 2)).astype(int)
             x, y = np.clip(at, 0, [width - cut, height - cut])
-            out.append(self._view(tile, Box(int(x), int(y), cut, cut), random))
+            out.append(self._view(tile, Box(int(x), int(y), cut, cut), harm, random))
         return out
 
-    def _view(self, tile: Example, box: Box, random: np.random.Generator) -> tuple[Tensor, Tensor | None]:
+    def _view(self, tile: Example, box: Box, harm: NDArray[np.float64], random: np.random.Generator) -> View:
         side = self.data.crop
         crop = restain(tile.tile.pixels[box.slices], stain_matrix(random, self.data.stain_jitter))
         image = Image.fromarray(crop.round().astype(np.uint8))
-        method = Image.Resampling.BILINEAR
-        pixels = np.asarray(image.resize((side, side), method), dtype=np.float32)
+        if box.width != side:
+            image = image.resize((side, side), Image.Resampling.BILINEAR)
         light = np.exp(random.normal(0, self.plan.light, 3))
-        turned = pose(np.clip(pixels * light, 0, 255).astype(np.float32), int(random.integers(8)))
-        signal = torch.from_numpy(np.ascontiguousarray(turned)).permute(2, 0, 1) / 127.5 - 1
-        return signal, None if tile.nuclei is None else self._density(tile.nuclei.crop(box), box)
+        pixels = np.asarray(image, dtype=np.float32) * light
+        turned = pose(np.clip(pixels, 0, 255).astype(np.uint8), int(random.integers(8)))
+        signal = to_signal(harmed(np.ascontiguousarray(turned, np.uint8), harm, random)[None])[0]
+        density = None if tile.nuclei is None else self._density(tile.nuclei.crop(box), box)
+        return View(signal, torch.from_numpy(harm).float(), density)
 
     def _density(self, nuclei: Nuclei, box: Box) -> Tensor:
         counts = np.bincount(nuclei.kind[nuclei.kind != ANY_KIND], minlength=len(self.data.kinds))

@@ -14,7 +14,7 @@ class EncoderPlan:
 
     Two views of one place shall have like features, and features shall differ from place to place and say
     different things (VICReg, Bardes et al. 2022). They shall also tell how many nuclei of each class there
-    are. Views are never blurred, sharpened or made noisy: a judge must see that.
+    are, and how blurred, noisy and compressed a view is: a judge that looks past that judges nothing.
     """
 
     widths: tuple[int, ...] = (48, 96, 192, 256)
@@ -26,6 +26,10 @@ class EncoderPlan:
     covariance: float = 1.0
     nuclei: float = 10.0
     """Weight of telling nuclei per class."""
+    harm: float = 10.0
+    """Weight of telling what was done to the picture."""
+    harmed: float = 0.4
+    """Chance of each of blur, noise and JPEG; both views of a pair are harmed alike."""
     apart: float = 0.35
     """Second view: moved by up to this part of the crop's side."""
     zoom: float = 0.15
@@ -35,10 +39,11 @@ class EncoderPlan:
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.blocks) or min(self.widths, default=0) < 1:
             raise ValueError("widths must be positive, and blocks as many")
-        if min(self.invariance, self.variance, self.covariance, self.nuclei, self.zoom, self.light) < 0:
+        weights = (self.invariance, self.variance, self.covariance, self.nuclei, self.harm)
+        if min(*weights, self.zoom, self.light) < 0:
             raise ValueError("weights and spreads must not be negative")
-        if not 0 <= self.apart <= 1 or self.project < 1:
-            raise ValueError("apart must lie in [0, 1] and project be at least 1")
+        if not 0 <= self.harmed <= 1 or not 0 <= self.apart <= 1 or self.project < 1:
+            raise ValueError("apart and harmed must lie in [0, 1] and project be at least 1")
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ class NotWritable(UnavailableError):
 class BadWeights(UnavailableError):
     """A weights file is missing, cut off or not what it says."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path, reason: str, remedy: str = "") -> None:
         self.path, self.reason = path, reason
         super().__init__(
             f"{path} cannot be loaded as weights: {reason}.",
-            "Get the file again and compare its sha256 with the bundle's card.",
+            remedy or "Get the file again and compare its sha256 with the bundle's card.",
         )
 
 

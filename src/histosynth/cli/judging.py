@@ -1,0 +1,86 @@
+"""What the door of `histosynth evaluate` does once its arguments are parsed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .output import Output
+
+if TYPE_CHECKING:
+    from ..evaluate.finding import Finding
+    from ..evaluate.report import Report
+
+Place = tuple[str, int | None, str | None]
+"""Engine, workers, address."""
+SAID = {
+    "realism": ("FD_", "KID_"),
+    "structure": ("f1", "F1"),
+    "copying": ("suspected_copies",),
+    "mending": ("ssim_inside", "outside_largest"),
+    "membership": ("membership_AUC",),
+}
+"""Findings that are said on the terminal, by how their names begin."""
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Names between commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def evaluate(
+    real: Path,
+    synth: Path,
+    out: Path,
+    *,
+    paths: dict[str, Path | None],
+    taken: dict[str, Any],
+    looks: dict[str, Any],
+    judges: tuple[str, ...],
+    seed: int,
+    dry: bool,
+    place: Place,
+    output: Output,
+) -> None:
+    """`histosynth evaluate`."""
+    from ..engine import open_engine
+    from ..pipeline import judging
+
+    question = judging.Question(
+        real, synth, **paths, judges=judges, ask=judging.Ask(**taken), plan=judging.Plan(**looks), seed=seed
+    )
+    if dry:
+        facts = judging.dry_run(question)
+        output.done(facts, [f"{key}: {value}" for key, value in facts.items()])
+        return
+    engine = open_engine(place[0], workers=place[1], address=place[2])
+    with output.bars("looking at tiles", "looking for copies", "judging") as (measured, searched, judged):
+        report = judging.evaluate(
+            question, out, engine=engine, watch=judging.Watch(measured, searched, judged)
+        )
+    output.done(report.as_dict() | {"out": str(out)}, _in_words(report, out))
+    output.refused(f"{name}: {why}" for name, why in report.refused.items())
+
+
+def _in_words(report: Report, out: Path) -> list[str]:
+    lines = []
+    for section in report.sections:
+        begins = SAID.get(section.key, ())
+        lines += [_line(each) for each in section.findings if not each.label and each.name.startswith(begins)]
+        lines += [section.verdict] if section.verdict else []
+    lines += [f"! {warning}" for warning in report.warnings]
+    return [*lines, f"Look at {out / 'report.html'}   (opens offline; numbers in report.json)"]
+
+
+def _line(finding: Finding) -> str:
+    def said(each: Any) -> str:
+        if each is None:
+            return "-"
+        if not each.told:
+            return "not told"
+        return f"{each.value:.3g} ({each.low:.3g} to {each.high:.3g})"
+
+    if not finding.value.told:
+        return f"{finding.name:34} {finding.value.reason}"
+    ratio = f"   / real {said(finding.ratio)}" if finding.ratio is not None else ""
+    return f"{finding.name:34} {said(finding.value):34} real {said(finding.real)}{ratio}"

@@ -1,0 +1,93 @@
+"""Folders of weights: here, or on the Hugging Face hub. Numbers are read from safetensors only."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import BadWeights
+from ..core.store import digest, sha256_of
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+def folder_of(source: str, files: Sequence[str], *, option: str) -> Path:
+    """The folder that `source` names, with some of its files.
+
+    Args:
+        source: a folder, or a repository of the hub, `owner/name` or `owner/name@revision`. Of the latter,
+            what is not here yet is fetched; without a network, what was fetched before is taken.
+        files: names or patterns of what is wanted.
+        option: how a local folder is named instead, as errors say it.
+
+    Raises:
+        BadWeights: there is no such folder, or the hub does not give it.
+    """
+    if (folder := Path(source).expanduser()).is_dir():
+        return folder
+    locally = f"Name a folder that holds {CONFIG} and {WEIGHTS}: {option}."
+    if not _ID.fullmatch(source):
+        raise BadWeights(folder, "there is no such folder, and the hub has no such names", locally)
+    import huggingface_hub
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+
+    name, _, revision = source.partition("@")
+    try:
+        found = huggingface_hub.snapshot_download(name, revision=revision or None, allow_patterns=[*files])
+    except GatedRepoError as error:
+        agree = f"Ask for it at https://huggingface.co/{name} and run `hf auth login`. {locally}"
+        raise BadWeights(
+            folder, "its owners give it to those only who agreed to their terms", agree
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise BadWeights(
+            folder, "it is not on this machine, and the hub cannot be reached", locally
+        ) from error
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise BadWeights(folder, str(error).strip().splitlines()[0].rstrip(".:"), locally) from error
+    return Path(found)
+
+
+def read_json(path: Path, *, absent: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A JSON file of names and values.
+
+    Args:
+        path: of the file.
+        absent: what stands for it where it is absent; None: it must be there.
+
+    Raises:
+        BadWeights: it is absent or no such file.
+    """
+    if absent is not None and not path.exists():
+        return absent
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadWeights(path, str(error).splitlines()[0]) from error
+    if not isinstance(found, dict):
+        raise BadWeights(path, "it holds no names with values")
+    return found
+
+
+def weights_sha256(folder: Path) -> str:
+    """Sha256 of a folder's weights: of the one file, or of the list of all and their sums.
+
+    Raises:
+        BadWeights: there are none that can be read safely.
+    """
+    if (one := folder / WEIGHTS).is_file():
+        return sha256_of(one)
+    parts = sorted(folder.glob("model-*-of-*.safetensors"))
+    if (folder / INDEX).is_file() and parts:
+        return digest({part.name: sha256_of(part) for part in parts})
+    convert = (
+        f"Other formats can hold programs: convert its weights once to {WEIGHTS}, where you trust them, "
+        "and name the folder that holds it."
+    )
+    raise BadWeights(folder, f"it holds no {WEIGHTS}", convert)

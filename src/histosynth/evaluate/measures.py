@@ -1,0 +1,150 @@
+"""What is measured of one tile: every judge's numbers, in one look. Pure, so that any engine can map it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..core.nuclei import ANY_KIND, Nuclei
+from ..core.tile import Mask, Pixels
+from ..encoders.encoder import Encoder, Perceptual
+from ..prepare.nuclei.detector import Detector, Found
+from ..prepare.nuclei.finding import find_nuclei
+from .copying.register import texture
+from .layout import measure_layout
+from .mending import measure_mending
+from .morphology import measure_morphology
+from .plain import KindJudge
+from .quality import measure_quality
+from .sample import Sample, Seen, Values
+from .stain import measure_stain
+from .structure import measure_structure
+
+WHAT = ("realism", "structure", "morphology", "layout", "mending", "copying", "quality", "stain")
+"""The judges that can be asked for, in the order that a report shows them."""
+NEED_NUCLEI = frozenset({"structure", "morphology", "layout"})
+UNTOLD = ("nucleus",)
+"""The class of all nuclei where the detector does not tell the classes that are asked for."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What judges look with.
+
+    Attributes:
+        encoder: for `realism` and `copying`; pictures are embedded in batches by the caller.
+        detectors: of nuclei, by name; the first that tells classes is used for `layout` and `morphology`.
+        perceptual: distance inside masks, for `mending`.
+        nima: rates a picture; None: it is not rated.
+        rings: tells classes from rings of colour, without any network.
+    """
+
+    encoder: Encoder | None = None
+    detectors: Mapping[str, Detector] | None = None
+    perceptual: Perceptual | None = None
+    nima: Callable[[Pixels], float] | None = None
+    rings: KindJudge | None = None
+
+
+def measure_tile(
+    pixels: Pixels, mpp: float, nuclei: Nuclei | None, what: Collection[str], tools: Tools
+) -> dict[str, Values]:
+    """Everything but features and holes.
+
+    Args:
+        pixels: (H, W, 3) uint8.
+        mpp: its scale, um/px.
+        nuclei: asked for in a made tile, or marked in a real one; None: not known.
+        what: of `WHAT`.
+        tools: to look with.
+    """
+    out: dict[str, Values] = {}
+    if "stain" in what:
+        out |= measure_stain(pixels)
+    if "quality" in what:
+        out |= measure_quality(pixels, mpp)
+        if tools.nima is not None:
+            out["quality/nima"] = np.array([tools.nima(pixels)])
+    if "copying" in what:
+        out["copy/texture"] = texture(pixels, mpp).astype(np.float16)
+    if NEED_NUCLEI & set(what) and tools.detectors:
+        out |= _of_nuclei(pixels, mpp, nuclei, what, tools)
+    return out
+
+
+def measure_hole(original: Pixels, mended: Pixels, hole: Mask, tools: Tools) -> dict[str, Values]:
+    """A mended tile beside its original; see `mending.measure_mending`."""
+    return dict(measure_mending(original, mended, hole, perceptual=tools.perceptual))
+
+
+def side_of(sample: Sample, prefix: str) -> Sample:
+    """The tiles that have values under a prefix, with those values under their own name."""
+    tiles = []
+    for tile in sample.tiles:
+        values = {
+            key.removeprefix(prefix): value for key, value in tile.values.items() if key.startswith(prefix)
+        }
+        if values:
+            tiles.append(Seen(tile.name, tile.patient, tile.label, values))
+    return Sample(tuple(tiles))
+
+
+def layout_kinds(kinds: Sequence[str], detectors: Mapping[str, Detector]) -> tuple[str, ...]:
+    """The classes that layouts are told in: those asked for, if the first detector tells them."""
+    first = _first(detectors, kinds)
+    return tuple(kinds) if kinds and set(kinds) <= set(first.kinds) else UNTOLD
+
+
+def _of_nuclei(
+    pixels: Pixels, mpp: float, nuclei: Nuclei | None, what: Collection[str], tools: Tools
+) -> dict[str, Values]:
+    out: dict[str, Values] = {}
+    detectors = {name: _Once(detector) for name, detector in (tools.detectors or {}).items()}
+    if nuclei is not None and "structure" in what:
+        out |= measure_structure(pixels, nuclei, detectors=detectors, rings=tools.rings)
+    asked_kinds = nuclei.kinds if nuclei is not None else ()
+    first = _first(detectors, asked_kinds)
+    kinds = layout_kinds(asked_kinds, detectors) if asked_kinds else first.kinds
+    found = recoded(find_nuclei(pixels, mpp, first), kinds)
+    asked = None if nuclei is None else recoded(nuclei, kinds)
+    if "layout" in what:
+        out |= {f"found/{key}": value for key, value in measure_layout(found).items()}
+        if asked is not None:
+            out |= {f"asked/{key}": value for key, value in measure_layout(asked).items()}
+    if "morphology" in what:
+        # around the places that were asked for, in their own classes, whether a detector tells them or not
+        out |= measure_morphology(pixels, found if nuclei is None else nuclei)
+    return out
+
+
+def recoded(nuclei: Nuclei, kinds: Sequence[str]) -> Nuclei:
+    """The same nuclei in other classes: by name, and of no told class where the name is none of them."""
+    if tuple(kinds) == UNTOLD:
+        return replace(nuclei, kind=np.zeros(len(nuclei), np.uint8), kinds=UNTOLD)
+    index = {name: place for place, name in enumerate(kinds)}
+    kind = np.array([index.get(name, ANY_KIND) for name in nuclei.names()], np.uint8)
+    return replace(nuclei, kind=kind, kinds=tuple(kinds))
+
+
+def _first(detectors: Mapping[str, Detector], kinds: Sequence[str]) -> Detector:
+    """The first detector that tells the classes asked for, else the first."""
+    each = list(detectors.values())
+    return next((one for one in each if set(kinds) <= set(one.kinds)), each[0])
+
+
+class _Once:
+    """A detector that looks at one picture once, however often it is asked."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+        self.name, self.mpp, self.kinds = detector.name, detector.mpp, detector.kinds
+        self.halo_px, self.lattice_px = detector.halo_px, detector.lattice_px
+        self._seen: tuple[bytes, Found] | None = None
+
+    def __call__(self, pixels: Pixels) -> Found:
+        key = pixels.tobytes()
+        if self._seen is None or self._seen[0] != key:
+            self._seen = key, self.detector(pixels)
+        return self._seen[1]

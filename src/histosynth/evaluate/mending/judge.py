@@ -1,0 +1,169 @@
+"""Findings on mended holes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...core.estimate import Estimate, untold
+from ..finding import Better, Finding, Plot, Section, Series
+from ..intervals import mean_over, ratio_over
+from ..sample import Sample
+from .measure import REGIONS
+
+NAMED = 10
+"""Most tiles that are named in a sentence."""
+
+
+def judge_mending(
+    mended: Sample,
+    floor: Sample | None = None,
+    *,
+    floor_name: str = "",
+    perceptual: str = "perceptual",
+    about: Mapping[str, str] | None = None,
+) -> Section:
+    """How well holes were mended, and whether any known pixel was touched.
+
+    Args:
+        mended: tiles with the values of `measure_mending`.
+        floor: the same holes filled in a way to compare with, e.g. with real tissue of another patient; it
+            stands beside each number. None: there is none.
+        floor_name: what that is, for the notes.
+        perceptual: name of the perceptual distance.
+        about: what must be said beside it (see `Perceptual.about`).
+
+    Returns:
+        `psnr_*`, `ssim_*`, `<perceptual>_*` inside and at the seam; `edge_step` and `fibres` beside the
+        original tissue's own; `outside_largest` and `outside_changed`, which must be 0. The verdict says
+        whether they are, and names the tiles where not.
+    """
+    beside = floor if floor is not None and len(floor) else None
+    findings = [_region(mended, beside, each, floor_name) for each in _measures(mended, perceptual)]
+    sentence, touched = _untouched(mended)
+    findings += [*_edges(mended), *_outside(mended)]
+    text = (
+        "Inside is the hole, the seam a band on both sides of its edge. An original is one of many tissues "
+        "that fit, so PSNR and SSIM tell repair from blur only beside the floor. SSIM: Wang et al. 2004."
+    )
+    facts = {"perceptual": dict(about or {}), "changed_tiles": touched}
+    return Section("mending", "Mending of holes", text, tuple(findings), facts, _plots(mended), (), sentence)
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """A number of `measure_mending` and how its finding is to read."""
+
+    name: str
+    key: str
+    column: int
+    better: Better
+    unit: str
+
+
+def _measures(mended: Sample, perceptual: str) -> list[_Measure]:
+    kinds: list[tuple[str, str, Better, str]] = [("psnr", "psnr", "high", "dB"), ("ssim", "ssim", "high", "")]
+    if mended.has("mending/perceptual"):
+        kinds.append((perceptual, "perceptual", "low", ""))
+    return [
+        _Measure(f"{name}_{region}", f"mending/{key}", column, better, unit)
+        for name, key, better, unit in kinds
+        for column, region in enumerate(REGIONS)
+    ]
+
+
+def _region(mended: Sample, floor: Sample | None, measure: _Measure, floor_name: str) -> Finding:
+    value, note = _mean_of(mended, measure)
+    real = None
+    if floor is not None and floor.has(measure.key):
+        real, _ = _mean_of(floor, measure)
+        beside = f"beside it: {floor_name}" if floor_name else ""
+        note = "; ".join(part for part in (note, beside) if part)
+    return Finding(measure.name, value, measure.better, real, note=note)
+
+
+def _mean_of(sample: Sample, measure: _Measure) -> tuple[Estimate, str]:
+    """The mean; tiles without any difference, whose PSNR is infinite, are left out and counted."""
+    unit = measure.unit
+    if not len(sample):
+        return untold("there is no mended tile; it takes 1", unit=unit), ""
+    values = sample.stack(measure.key)[:, measure.column]
+    same = np.isinf(values)
+    if same.any() and not np.isfinite(values).any():
+        reason = f"nothing differs in any of {same.sum()} tiles, so that PSNR is infinite"
+        return untold(reason, n=int(same.sum()), unit=unit), ""
+    note = f"{same.sum()} tiles without any difference (infinite PSNR) left out" if same.any() else ""
+    return mean_over(values, sample.patients, unit=unit), note
+
+
+def _edges(mended: Sample) -> list[Finding]:
+    """Colour steps and fibres over the edge, beside what they are in the original."""
+    if not len(mended):
+        why = untold("there is no mended tile; it takes 1")
+        return [Finding("edge_step", why, "real"), Finding("fibres", why, "real")]
+    steps, fibres, whose = mended.stack("mending/edge_step"), mended.stack("mending/fibres"), mended.patients
+    unit = "grey levels"
+    return [
+        Finding(
+            "edge_step",
+            mean_over(steps[:, 0], whose, unit=unit),
+            "real",
+            mean_over(steps[:, 1], whose, unit=unit),
+            ratio_over(steps[:, 0], steps[:, 1], whose),
+            note="change of colour across the hole's edge, beside the original's at the same place",
+        ),
+        Finding(
+            "fibres",
+            ratio_over(fibres[:, 0, 0], fibres[:, 0, 1], whose),
+            "real",
+            ratio_over(fibres[:, 1, 0], fibres[:, 1, 1], whose),
+            note="how far fibres keep their direction over the edge, -1 to 1, beside the original's",
+        ),
+    ]
+
+
+def _outside(mended: Sample) -> list[Finding]:
+    unit = "grey levels"
+    if not len(mended):
+        why = untold("there is no mended tile; it takes 1", unit=unit)
+        return [Finding("outside_largest", why, "zero"), Finding("outside_changed", why, "zero")]
+    values = mended.stack("mending/outside")
+    whole = "the largest of all known pixels of these tiles, which is no sample"
+    largest = float(values[:, 0].max())
+    count = int(values[:, 2].sum())
+    groups = len(set(mended.patients))
+    maximum = Estimate(largest, math.nan, math.nan, count, "none", whole, unit, groups)
+    share = ratio_over(values[:, 1], values[:, 2], mended.patients)
+    return [
+        Finding("outside_largest", maximum, "zero", note="largest change of a known pixel"),
+        Finding("outside_changed", share, "zero", note="share of known pixels that changed"),
+    ]
+
+
+def _untouched(mended: Sample) -> tuple[str, list[str]]:
+    if not len(mended):
+        return "", []
+    bad = [
+        tile.name for tile, row in zip(mended.tiles, mended.stack("mending/outside"), strict=True) if row[1]
+    ]
+    if not bad:
+        return f"No known pixel of {len(mended)} tiles was changed.", []
+    names = ", ".join(bad[:NAMED]) + (f" and {len(bad) - NAMED} more" if len(bad) > NAMED else "")
+    return f"Known pixels were changed in {len(bad)} of {len(mended)} tiles: {names}.", bad
+
+
+def _plots(mended: Sample) -> tuple[Plot, ...]:
+    if not len(mended):
+        return ()
+    steps = mended.stack("mending/edge_step")
+    steps = steps[np.isfinite(steps).all(axis=1)]
+    if not len(steps):
+        return ()
+    series = (
+        Series("real", "original", steps[:, 1].tolist()),
+        Series("synthetic", "mended", steps[:, 0].tolist()),
+    )
+    return (Plot("Change of colour across the edge", "grey levels", "", series, "density"),)

@@ -1,0 +1,94 @@
+"""What is measured of one mended hole."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.tile import Mask, Pixels
+from ...encoders.encoder import Perceptual
+from .edge import PAD_PX, Edge, edge_fibres, edge_step
+from .similarity import REACH_PX, ssim_map
+
+Floats = NDArray[np.float64]
+SEAM_PX = 8
+REGIONS = ("inside", "seam")
+
+
+def measure_mending(
+    original: Pixels,
+    mended: Pixels,
+    hole: Mask,
+    *,
+    perceptual: Perceptual | None = None,
+    seam_px: int = SEAM_PX,
+) -> dict[str, Floats]:
+    """How a mended tile differs from the original: inside the hole, at its seam, and outside.
+
+    Args:
+        original: (H, W, 3) uint8 RGB.
+        mended: the same with the hole filled.
+        hole: (H, W) bool, True where tissue was missing.
+        perceptual: distance of pictures within masks; None: not measured.
+        seam_px: width of the seam on each side of the hole's edge, px.
+
+    Returns:
+        Of the regions (inside, seam), nan where a region is empty:
+        `mending/mse` (2,): mean squared difference, grey levels squared.
+        `mending/psnr` (2,): 10 log10(255^2 / mse), dB; infinite where nothing differs.
+        `mending/ssim` (2,): mean of the SSIM map in the region.
+        `mending/perceptual` (2,): only with `perceptual`.
+        And: `mending/outside` (3,): largest change of a known pixel, grey levels; known pixels changed; known
+        pixels. `mending/edge_step` (2,): change of colour across the edge, mended and original.
+        `mending/fibres` (2, 2): how far fibres keep their direction over the edge, mended and original, each
+        a sum and what to divide it by.
+
+    Raises:
+        ValueError: shapes do not belong together.
+    """
+    if original.shape != mended.shape or original.shape[:2] != hole.shape:
+        raise ValueError(f"{original.shape}, {mended.shape} and {hole.shape} do not belong together")
+    changed = np.abs(original.astype(np.int16) - mended).max(axis=2)[~hole]
+    outside = [changed.max(initial=0), np.count_nonzero(changed), changed.size]
+    part = _around(hole, max(PAD_PX, seam_px + REACH_PX))
+    first, second = original[part], mended[part]
+    edge = Edge.of(hole[part])
+    seam = np.zeros_like(hole)
+    if edge is not None:
+        seam[part] = np.abs(edge.depth) <= seam_px
+    masks = (hole[part], seam[part])
+    squared = ((first.astype(np.float64) - second) ** 2).mean(axis=2)
+    similar = ssim_map(first, second) if hole.any() else squared
+    mse = np.array([_mean(squared, mask) for mask in masks])
+    with np.errstate(divide="ignore"):
+        psnr = 10 * np.log10(255.0**2 / mse)
+    out: dict[str, Floats] = {
+        "mending/mse": mse,
+        "mending/psnr": psnr,
+        "mending/ssim": np.array([_mean(similar, mask) for mask in masks]),
+        "mending/outside": np.array(outside, np.float64),
+        "mending/edge_step": np.full(2, np.nan),
+        "mending/fibres": np.full((2, 2), np.nan),
+    }
+    if edge is not None:
+        out["mending/edge_step"] = np.array([edge_step(side, edge) for side in (second, first)])
+        out["mending/fibres"] = np.array([edge_fibres(side, edge) for side in (second, first)])
+    if perceptual is not None:
+        both = np.stack([hole, seam])[None]
+        out["mending/perceptual"] = perceptual.distance(mended[None], original[None], both)[0].astype(
+            np.float64
+        )
+    return out
+
+
+def _mean(values: Floats, mask: Mask) -> float:
+    return float(values[mask].mean()) if mask.any() else np.nan
+
+
+def _around(hole: Mask, pad: int) -> tuple[slice, slice]:
+    """A hole's bounding box and `pad` px around it: nothing farther away is looked at."""
+    if not hole.any():
+        return slice(0, 1), slice(0, 1)
+    ends = [np.flatnonzero(hole.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+    rows, columns = (slice(max(int(a) - pad, 0), int(b) + 1 + pad) for a, b in ends)
+    return rows, columns

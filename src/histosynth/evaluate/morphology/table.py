@@ -1,0 +1,65 @@
+"""Nuclei of many tiles in one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..sample import Sample
+from .features import FEATURES
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Nuclei of one side.
+
+    Attributes:
+        values: (N, F), columns `FEATURES`.
+        kind: (N,) index of the class.
+        tile: (N,) row of the tile in its sample.
+        patients: of each tile of the sample.
+    """
+
+    values: Floats
+    kind: NDArray[np.intp]
+    tile: NDArray[np.intp]
+    patients: list[str]
+
+    @classmethod
+    def of(cls, sample: Sample) -> Table:
+        """All nuclei that could be measured."""
+        values = [np.zeros((0, len(FEATURES))), *sample.each("morphology/values")]
+        kinds = [np.zeros(0), *sample.each("morphology/kind")]
+        many = [len(each) for each in kinds[1:]]
+        return cls(
+            np.concatenate(values).astype(np.float64),
+            np.concatenate(kinds).astype(np.intp),
+            np.repeat(np.arange(len(sample)), many),
+            sample.patients,
+        )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def where(self, keep: NDArray[np.bool_]) -> Table:
+        """Those marked True in `keep` (N); the tiles stay."""
+        return Table(self.values[keep], self.kind[keep], self.tile[keep], self.patients)
+
+    @property
+    def whose(self) -> list[str]:
+        """(N) the patient of each nucleus."""
+        return [self.patients[row] for row in self.tile]
+
+    def by_tile(self, column: int) -> list[Floats]:
+        """One feature, tile by tile."""
+        return [self.values[self.tile == row, column] for row in range(len(self.patients))]
+
+    def share(self, marked: NDArray[np.bool_] | Floats) -> tuple[Floats, list[str]]:
+        """(T, 2) sum of `marked` (N,) and number of nuclei, tile by tile, with the patients."""
+        many = len(self.patients)
+        sums = [np.bincount(self.tile, weights, minlength=many) for weights in (marked, np.ones(len(self)))]
+        return np.stack(sums, axis=1).astype(np.float64), self.patients

@@ -1,0 +1,84 @@
+"""`evaluate`: two sets of tiles in, every judge's numbers out. One page, from top to bottom.
+
+REAL ─┐                    ┌─ realism, quality, stain ─┐
+SYNTH ┼─► items ─► measure ┼─ structure, morphology,   ┼─► sections ─► report.json, report.html
+TRAIN ┘   (one look a tile,│  layout, mending          │
+          on any engine)   └─ search for copies ───────┘
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...core.store import ensure_folder
+from ...engine import Engine
+from ...evaluate.report import Report, write_report
+from ..folder import alone
+from .collections import Ask
+from .copies import search, with_matches
+from .measuring import Plan, measure
+from .pieces import gathered, measure_jobs, run_all, search_jobs
+from .question import Question, open_question
+from .reporting import make_report, membership
+from .sections import Looked, judge_all
+
+Tick = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who wants to know of tiles measured, of copies looked for, and of judges heard."""
+
+    measured: Tick | None = None
+    searched: Tick | None = None
+    judged: Tick | None = None
+
+
+def evaluate(question: Question, out: Path, *, engine: Engine, watch: Watch | None = None) -> Report:
+    """Judge synthetic tiles; writes `out/report.json` and `out/report.html`.
+
+    What was measured is kept in `out/.measured`, so that running again measures only what is missing.
+
+    Raises:
+        SplitLeak: a patient of `real` stands in `reference`.
+        SizeMismatch, BadOption: tiles of different sizes or scales.
+        HistosynError: whatever an input is refused for.
+    """
+    began, watch = time.monotonic(), watch or Watch()
+    opened = open_question(question)
+    ensure_folder(out)
+    with alone(out):
+        folder = ensure_folder(out / ".measured")
+        jobs = measure_jobs(opened, question, folder)
+        run_all(engine, measure, [job for side in jobs.values() for job in side], watch.measured)
+        samples, refused = gathered(jobs, opened)
+        if "copying" in opened.what:
+            searches = search_jobs(jobs, opened, folder)
+            run_all(engine, search, [job for side in searches.values() for job in side], watch.searched)
+            samples |= {side: with_matches(samples[side], each) for side, each in searches.items()}
+        looked = Looked(samples, opened.real, opened.made, opened.reference, opened.library, opened.plan)
+        sections = judge_all(looked, opened.what, seed=question.seed, tick=watch.judged)
+        if question.bundle is not None:
+            sections.append(membership(question, opened))
+        report = make_report(opened, question, sections, refused, seconds=time.monotonic() - began)
+        write_report(report, out)
+    return report
+
+
+def dry_run(question: Question) -> dict[str, Any]:
+    """Open and check everything, and measure nothing: what would be judged by whom."""
+    opened = open_question(question)
+    sides = {"real": opened.real, "synthetic": opened.made, "reference": opened.reference}
+    facts: dict[str, Any] = {
+        f"{name} tiles": f"{len(side.items)} of {len(side.patients)} patients"
+        for name, side in sides.items()
+        if side is not None
+    }
+    return facts | {"judges": ", ".join(opened.what), "classes": ", ".join(opened.plan.kinds) or "none told"}
+
+
+__all__ = ["Ask", "Plan", "Question", "Watch", "dry_run", "evaluate"]

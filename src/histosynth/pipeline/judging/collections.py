@@ -1,0 +1,292 @@
+"""What `evaluate` is handed: tile sets or folders of pictures, as items that any engine can be given."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from ...core.errors import (
+    BadOption,
+    BadPairing,
+    BadTileSet,
+    HistosynError,
+    MissingScale,
+    NoFiles,
+    UnreadableImage,
+)
+from ...core.geometry import Box
+from ...core.nuclei import ANY, Nuclei, map_kinds
+from ...core.nuclei_io import NUCLEI_SUFFIXES, read_nuclei, read_points
+from ...core.pairing import list_files
+from ...core.synthetic import read_recipe
+from ...core.tile import IMAGE_SUFFIXES, Pixels, decode_rgb, picture_facts, read_rgb
+from ...core.tileset import TileSet, files_of
+from ...prepare.who import patient_of_slide, read_table
+
+_VARIANT = re.compile(r"_\d+$")
+"""`synthesize` names the variants of a nuclei file so."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One tile to be looked at, or one crop of it; nothing is read yet.
+
+    Attributes:
+        name: unique in its collection.
+        stem: of the file whose nuclei were asked for: what pairs it with nuclei, holes and real tiles.
+        path: the picture, or the file of a tile set.
+        tile_id: in a tile set; "" for a picture.
+        points: file of its nuclei; None: those of the tile set, or none.
+        box: crop of the picture; None: all of it.
+    """
+
+    name: str
+    stem: str
+    patient: str
+    label: str
+    path: Path
+    mpp: float
+    tile_id: str = ""
+    points: Path | None = None
+    box: Box | None = None
+
+
+@dataclass(frozen=True)
+class Ask:
+    """How files of folders are to be taken.
+
+    Attributes:
+        mpp: scale of pictures that do not state it, um/px.
+        patient: pattern on the stem whose first group is the patient; "": TCGA barcodes, else the stem.
+        table: CSV slide,patient,label by stem.
+        crop: side of the crops that tiles are cut to, px; None: tiles as they are.
+    """
+
+    mpp: float | None = None
+    patient: str = ""
+    table: Path | None = None
+    crop: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.mpp is not None and not 0.05 <= self.mpp <= 20:
+            raise BadOption("--mpp", self.mpp, "from 0.05 to 20 micrometres per pixel")
+        if self.crop is not None and not 32 <= self.crop <= 4096:
+            raise BadOption("--crop", self.crop, "from 32 to 4,096 px")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The tiles of one side.
+
+    Attributes:
+        path: where they are.
+        items: what is to be looked at.
+        sizes: how many items have which size (width, height), px.
+        codecs: how many files are of which format.
+        refused: files that cannot be read, with the reason.
+    """
+
+    path: Path
+    items: tuple[Item, ...]
+    sizes: dict[tuple[int, int], int]
+    codecs: dict[str, int]
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def patients(self) -> set[str]:
+        """Whose tiles they are."""
+        return {item.patient for item in self.items}
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the most items."""
+        return max(self.sizes, key=lambda size: self.sizes[size])
+
+
+def open_collection(path: Path, ask: Ask) -> Collection:
+    """A tile set, or a folder of pictures.
+
+    Args:
+        path: the folder.
+        ask: how its files are to be taken.
+
+    Raises:
+        NoFiles, BadTileSet, SplitLeak, BadTable, MissingScale: it cannot be taken so.
+    """
+    if path.is_dir() and files_of(path):
+        return _of_set(path, ask)
+    return _of_folder(path, ask)
+
+
+def as_variants(made: Collection, known: Collection, points: Path | None) -> Collection:
+    """Synthetic tiles with the stem, patient and label of what they were made from.
+
+    `a_0.png` and `a_1.png` belong to `a`, where there is a real tile or a nuclei file of that name and none
+    of their own.
+    """
+    stems = {item.stem: item for item in known.items}
+    names = stems.keys() | ({each.stem for each in list_files(points, NUCLEI_SUFFIXES)} if points else set())
+    items = []
+    for item in made.items:
+        stem = item.stem
+        if stem not in names and (shorter := _VARIANT.sub("", stem)) in names:
+            stem = shorter
+        twin = stems.get(stem)
+        patient, label = (twin.patient, item.label or twin.label) if twin else (item.patient, item.label)
+        items.append(replace(item, stem=stem, patient=patient, label=label))
+    return replace(made, items=tuple(items))
+
+
+def give_points(collection: Collection, points: Path | None) -> Collection:
+    """The same with each item's nuclei file, by stem.
+
+    Raises:
+        NoFiles: there is none.
+        BadPairing: no item has one.
+    """
+    if points is None:
+        return collection
+    files = {each.stem: each for each in list_files(points, NUCLEI_SUFFIXES)}
+    items = tuple(replace(item, points=files.get(item.stem)) for item in collection.items)
+    if not any(item.points for item in items):
+        raise BadPairing("nuclei file", [item.stem for item in items], sorted(files))
+    return replace(collection, items=items)
+
+
+def kinds_of(collections: Sequence[Collection], mapping: Mapping[str, str]) -> tuple[str, ...]:
+    """Class names of all nuclei that will be read, sorted."""
+    names: set[str] = set()
+    for collection in collections:
+        for file in {item.points for item in collection.items if item.points}:
+            names |= set(map_kinds(read_points(file)[1], mapping))
+        if any(item.tile_id for item in collection.items):
+            for kinds in TileSet(collection.path).table(["nuclei_kind"])["nuclei_kind"].to_pylist():
+                names |= set(map_kinds(kinds or [], mapping))
+    return tuple(sorted(names - {ANY}))
+
+
+def read_item(item: Item, kinds: Sequence[str], mapping: Mapping[str, str]) -> tuple[Pixels, Nuclei | None]:
+    """Pixels, and nuclei where they are known.
+
+    Raises:
+        HistosynError: whatever reading a picture or centroids refuses.
+    """
+    nuclei = None
+    if item.tile_id:
+        ((pixels, found),) = _rows_of(item)
+        if found is not None:
+            names = map_kinds(found.names(), mapping)
+            nuclei = Nuclei.of(found.xy, names, size=found.size, mpp=item.mpp, kinds=kinds)
+    else:
+        pixels = read_rgb(item.path)
+    if item.points is not None:
+        size = (pixels.shape[1], pixels.shape[0])
+        nuclei = read_nuclei(item.points, size=size, mpp=item.mpp, kinds=kinds, mapping=mapping)
+    if item.box is None:
+        return pixels, nuclei
+    return np.ascontiguousarray(pixels[item.box.slices]), nuclei.crop(item.box) if nuclei else None
+
+
+def _rows_of(item: Item) -> list[tuple[Pixels, Nuclei | None]]:
+    rows = list(TileSet(item.path).only({item.tile_id}))
+    if len(rows) != 1 or rows[0].image is None:
+        raise BadTileSet(item.path, f"its tile {item.tile_id} has no picture")
+    return [(decode_rgb(rows[0].image, item.tile_id), rows[0].nuclei)]
+
+
+def _of_set(path: Path, ask: Ask) -> Collection:
+    found = TileSet(path)
+    items: list[Item] = []
+    sizes: Counter[tuple[int, int]] = Counter()
+    codecs: Counter[str] = Counter()
+    refused: dict[str, str] = {}
+    for row in found.rows():
+        try:
+            if row.image is None:
+                raise BadTileSet(path, f"its kept tile {row.tile_id} has no picture")
+            size, codec = picture_facts(row.tile_id, row.image)
+        except HistosynError as error:
+            refused[row.tile_id] = str(error)
+            continue
+        codecs[codec] += 1
+        one = Item(row.tile_id, row.tile_id, row.ref.patient, row.label, path, row.ref.mpp, row.tile_id)
+        for each in _crops(one, size, ask.crop, sizes):
+            items.append(each)
+    return _whole(path, items, (sizes, codecs, refused), ask)
+
+
+def _of_folder(path: Path, ask: Ask) -> Collection:
+    files = list_files(path, IMAGE_SUFFIXES)
+    table = read_table(ask.table) if ask.table else {}
+    items: list[Item] = []
+    sizes: Counter[tuple[int, int]] = Counter()
+    codecs: Counter[str] = Counter()
+    refused: dict[str, str] = {}
+    for file in files:
+        row = table.get(file.stem, {})
+        patient = row.get("patient") or patient_of_slide(file.stem, ask.patient)
+        try:
+            size, codec = picture_facts(file)
+            mpp = _scale(file, ask)
+        except UnreadableImage as error:
+            refused[file.name] = error.reason
+            continue
+        codecs[codec] += 1
+        one = Item(file.stem, file.stem, patient, row.get("label", ""), file, mpp)
+        items += _crops(one, size, ask.crop, sizes)
+    return _whole(path, items, (sizes, codecs, refused), ask)
+
+
+def _whole(
+    path: Path,
+    items: list[Item],
+    told: tuple[Counter[tuple[int, int]], Counter[str], dict[str, str]],
+    ask: Ask,
+) -> Collection:
+    sizes, codecs, refused = told
+    if not items:
+        if refused:
+            name, reason = next(iter(refused.items()))
+            raise NoFiles(path, IMAGE_SUFFIXES, f"{len(refused)} files, the first, {name}: {reason}")
+        if ask.crop:
+            raise NoFiles(path, IMAGE_SUFFIXES, f"no tile holds a crop of {ask.crop} px")
+        raise NoFiles(path, IMAGE_SUFFIXES)
+    return Collection(path, tuple(items), dict(sizes), dict(codecs), refused)
+
+
+def _scale(file: Path, ask: Ask) -> float:
+    """What the user says, or what histosynth wrote; a picture's dpi is never believed."""
+    if ask.mpp is not None:
+        return ask.mpp
+    try:
+        recipe = read_recipe(file) or {}
+    except (OSError, ValueError, SyntaxError, LookupError, TypeError) as error:
+        raise UnreadableImage(file, str(error)) from error
+    found = recipe.get("mpp")
+    if not isinstance(found, int | float) or not 0.05 <= found <= 20:
+        raise MissingScale(file.name)
+    return float(found)
+
+
+def _crops(
+    item: Item, size: tuple[int, int], side: int | None, sizes: Counter[tuple[int, int]]
+) -> list[Item]:
+    """The item, or its crops on a grid from edge to edge, as many as fit nearest."""
+    if side is None or size == (side, side):
+        sizes[size] += 1
+        return [item]
+    if min(size) < side:
+        return []
+    counts = [max(round(length / side), 1) for length in size]
+    xs, ys = (
+        np.linspace(0, length - side, count).round().astype(int)
+        for length, count in zip(size, counts, strict=True)
+    )
+    boxes = [Box(int(x), int(y), side, side) for y in ys for x in xs]
+    sizes[side, side] += len(boxes)
+    return [replace(item, name=f"{item.name}@{box.x},{box.y}", box=box) for box in boxes]

@@ -1,0 +1,198 @@
+"""The one piece of work of `evaluate`: measure some tiles of one side, write what was measured.
+
+A function of a module over one picklable job, so that any engine can run it; it writes one safetensors file,
+whole or not at all, that says which job made it. A tile that cannot be read is refused with its reason, and
+the others go on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ...core.errors import BadRun, HistosynError
+from ...core.store import digest, replacing
+from ...core.tile import Mask, Pixels, read_mask
+from ...core.version import __version__
+from ...encoders.opening import open_encoder, open_perceptual
+from ...evaluate import measures
+from ...evaluate.plain import KindJudge
+from ...evaluate.sample import Sample, Seen, Values
+from ...prepare.nuclei.detector import Detector
+from ..chunks import one_thread, open_detector, stamp
+from .collections import Item, read_item
+
+TILES = 64
+"""Of a piece of work."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, the same for all tiles of all sides."""
+
+    kinds: tuple[str, ...] = ()
+    mapping: tuple[tuple[str, str], ...] = ()
+    encoder: str = "histo"
+    weights: Path | None = None
+    perceptual: str = "histo"
+    perceptual_weights: Path | None = None
+    detectors: tuple[str, ...] = ("centroids", "blobs")
+    nima: Path | None = None
+    rings: tuple[tuple[str, tuple[float, ...], tuple[int, ...]], ...] = ()
+    """The judge of classes by rings, as plain numbers: name, values and shape of each array."""
+
+
+@dataclass(frozen=True)
+class MeasureJob:
+    """Measure some tiles.
+
+    Attributes:
+        items: the tiles.
+        what: the judges that shall have something to see, of `measures.WHAT`.
+        holes: mask and original of each item, by stem; for `mending`.
+        path: of the file to write.
+    """
+
+    items: tuple[Item, ...]
+    what: tuple[str, ...]
+    plan: Plan
+    path: Path
+    holes: tuple[tuple[Path, Item], ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """Changes with whatever may change the result."""
+        facts = [
+            [asdict(item) | {"path": item.path.name}, stamp(item.path), stamp(item.points)]
+            for item in self.items
+        ]
+        holes = [[stamp(mask), stamp(original.path), original.tile_id] for mask, original in self.holes]
+        plan = asdict(self.plan) | {"weights": stamp(self.plan.weights), "nima": stamp(self.plan.nima)}
+        return digest(json.loads(json.dumps([facts, holes, self.what, plan, __version__], default=str)))
+
+    def done(self) -> bool:
+        """Whether its file is there."""
+        try:
+            with safe_open(self.path, "numpy") as file:
+                return bool((file.metadata() or {}).get("job") == self.key)
+        except (OSError, SafetensorError):
+            return False
+
+
+def measure(job: MeasureJob) -> int:
+    """Measure a job's tiles and write their file. Returns how many were measured."""
+    tools = _tools(job.plan, job.what)
+    tiles: list[dict[str, Any]] = []
+    arrays: dict[str, Values] = {}
+    pictures: dict[int, Pixels] = {}
+    with one_thread():
+        for place, item in enumerate(job.items):
+            about: dict[str, Any] = {
+                "name": item.name, "patient": item.patient, "label": item.label, "stem": item.stem
+            }  # fmt: skip
+            try:
+                pixels, nuclei = read_item(item, job.plan.kinds, dict(job.plan.mapping))
+                values = measures.measure_tile(pixels, item.mpp, nuclei, job.what, tools)
+                if job.holes:
+                    values |= _mended(pixels, *job.holes[place], tools=tools)
+            except HistosynError as error:
+                tiles.append(about | {"refused": str(error)})
+                continue
+            if "realism" in job.what:
+                pictures[len(tiles)] = pixels
+            arrays |= {f"{len(tiles)}/{name}": np.asarray(value) for name, value in values.items()}
+            tiles.append(about)
+        arrays |= _embedded(pictures, tools)
+    arrays = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+    metadata = {"job": job.key, "tiles": json.dumps(tiles)}
+    with replacing(job.path) as temporary:
+        save_file(arrays or {"none": np.zeros(1)}, temporary, metadata)
+    return len(tiles)
+
+
+def read_measured(path: Path, *, without: Collection[str] = ()) -> tuple[list[Seen], dict[str, str]]:
+    """What a job's file holds: tiles, and refused tiles with their reason.
+
+    Raises:
+        BadRun: the file is damaged.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            tiles = json.loads((file.metadata() or {})["tiles"])
+            values: dict[int, dict[str, Values]] = {}
+            for name in file.keys():  # noqa: SIM118  # no mapping: it has keys and nothing else of one
+                place, _, key = name.partition("/")
+                if key and key not in without:
+                    values.setdefault(int(place), {})[key] = file.get_tensor(name)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise BadRun(path, f"it is damaged: {error}") from error
+    seen, refused = [], {}
+    for place, tile in enumerate(tiles):
+        if "refused" in tile:
+            refused[tile["name"]] = tile["refused"]
+        else:
+            seen.append(Seen(tile["name"], tile["patient"], tile["label"], values.get(place, {})))
+    return seen, refused
+
+
+def gather(jobs: Sequence[MeasureJob], *, without: Collection[str] = ()) -> tuple[Sample, dict[str, str]]:
+    """All tiles of some jobs, and the refused ones with their reason; `without` large values nobody needs."""
+    tiles: list[Seen] = []
+    refused: dict[str, str] = {}
+    for job in jobs:
+        seen, bad = read_measured(job.path, without=without)
+        tiles += seen
+        refused |= bad
+    return Sample(tuple(tiles)), refused
+
+
+def _tools(plan: Plan, what: tuple[str, ...]) -> measures.Tools:
+    detectors: Mapping[str, Detector] = {}
+    if {"structure", "morphology", "layout"} & set(what):
+        opened = {name: open_detector(name) for name in plan.detectors}
+        detectors = {name: detector for name, detector in opened.items() if detector is not None}
+    encoder = open_encoder(plan.encoder, weights=plan.weights) if "realism" in what else None
+    perceptual = None
+    if "mending" in what:
+        perceptual = open_perceptual(plan.perceptual, weights=plan.perceptual_weights)
+    nima = None
+    if plan.nima is not None:
+        from ...evaluate.nima import open_nima
+
+        nima = open_nima(plan.nima)
+    rings = None
+    if plan.rings:
+        arrays = {name: np.array(values).reshape(shape) for name, values, shape in plan.rings}
+        rings = KindJudge(**arrays)
+    return measures.Tools(encoder, detectors, perceptual, nima, rings)
+
+
+def _embedded(pictures: Mapping[int, Pixels], tools: measures.Tools) -> dict[str, Values]:
+    """Features of pictures, those of one size together."""
+    out: dict[str, Values] = {}
+    if tools.encoder is None:
+        return out
+    sizes: dict[tuple[int, ...], list[int]] = {}
+    for place, pixels in pictures.items():
+        sizes.setdefault(pixels.shape, []).append(place)
+    for places in sizes.values():
+        found = tools.encoder.embed(np.stack([pictures[place] for place in places]))
+        for row, place in enumerate(places):
+            out[f"{place}/embed/features"] = found.features[row]
+            if found.spatial is not None:
+                out[f"{place}/embed/spatial"] = found.spatial[row]
+    return out
+
+
+def _mended(pixels: Pixels, mask: Path, original: Item, *, tools: measures.Tools) -> dict[str, Values]:
+    before, _ = read_item(original, (), {})
+    hole: Mask = read_mask(mask)
+    return measures.measure_hole(before, pixels, hole, tools)

@@ -1,0 +1,135 @@
+"""What `evaluate` is asked, opened and checked before anything is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ...core.errors import BadOption, SizeMismatch, SplitLeak
+from ...evaluate.measures import WHAT
+from ..files import read_kind_map
+from .collections import Ask, Collection, as_variants, give_points, kinds_of, open_collection
+from .measuring import Plan
+
+LEAST = 2
+"""Tiles of a side."""
+SAME_SCALE = 0.03
+"""Scales that differ by less are one."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What `evaluate` is asked.
+
+    Attributes:
+        real, made: held-out real tiles and synthetic ones, folders or tile sets.
+        reference: the training set; None: no copies can be looked for, and floors lie between real halves.
+        conditions: nuclei files by stem: asked for in synthetic tiles, marked in real ones.
+        holes: masks by stem: the synthetic tiles are real ones with these holes mended.
+        kinds: class map, TOML.
+        bundle: ask this bundle's loss who it was trained on.
+        judges: of `WHAT`; empty: all that the inputs allow.
+    """
+
+    real: Path
+    made: Path
+    reference: Path | None = None
+    conditions: Path | None = None
+    holes: Path | None = None
+    kinds: Path | None = None
+    bundle: Path | None = None
+    judges: tuple[str, ...] = ()
+    ask: Ask = field(default_factory=Ask)
+    plan: Plan = field(default_factory=Plan)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The sides of a question, opened and checked."""
+
+    real: Collection
+    made: Collection
+    reference: Collection | None
+    library: Collection | None
+    what: tuple[str, ...]
+    plan: Plan
+
+
+def open_question(question: Question) -> Opened:
+    """Open both sides and the reference; refuse what cannot be compared."""
+    ask = question.ask
+    real, made = (open_collection(path, ask) for path in (question.real, question.made))
+    made = as_variants(made, real, question.conditions)
+    library = reference = None
+    if question.reference is not None:
+        library = open_collection(question.reference, replace(ask, crop=None))
+        if leak := sorted(real.patients & library.patients):
+            raise SplitLeak(leak)
+    check_alike(real, made)
+    if library is not None:
+        reference = open_collection(question.reference or Path(), replace(ask, crop=min(made.size)))
+    real, made = (give_points(side, question.conditions) for side in (real, made))
+    mapping = read_kind_map(question.kinds)
+    sides = [side for side in (real, made, reference) if side is not None]
+    kinds = kinds_of(sides, mapping)
+    what = judges_for(question, real, reference, kinds)
+    plan = replace(question.plan, kinds=kinds, mapping=tuple(sorted(mapping.items())))
+    return Opened(real, made, reference, library, what, plan)
+
+
+def check_alike(real: Collection, made: Collection) -> None:
+    """Refuse tiles of different sizes or scales, within a side or between both.
+
+    Raises:
+        SizeMismatch, BadOption: naming both.
+    """
+    for side in (real, made):
+        if len(side.items) < LEAST:
+            raise BadOption(str(side.path), f"a set of {len(side.items)} tile", f"at least {LEAST} tiles")
+    sizes = sorted({*real.sizes, *made.sizes})
+    if len(sizes) > 1:
+        other = next(size for size in sizes if size != real.size)
+        error = SizeMismatch("synthetic set" if other in made.sizes else "real set", other, real.size)
+        error.problem = (
+            f"Tiles of {len(sizes)} sizes cannot be compared: {real.path.name} holds "
+            f"{_sizes(real)} px, {made.path.name} {_sizes(made)} px."
+        )
+        error.remedy = f"Cut both to one size with --crop {min(min(size) for size in sizes)}."
+        error.args = (f"{error.problem} {error.remedy}",)
+        raise error
+    scales = sorted({item.mpp for side in (real, made) for item in side.items})
+    if scales[-1] > scales[0] * (1 + SAME_SCALE):
+        raise BadOption(
+            "the scale of the tiles", f"{scales[0]:g} and {scales[-1]:g} um/px", "one scale for both sets"
+        )
+
+
+def judges_for(
+    question: Question, real: Collection, reference: Collection | None, kinds: Sequence[str]
+) -> tuple[str, ...]:
+    """The judges that the inputs allow, or those asked for.
+
+    Raises:
+        BadOption: a judge that is none, or whose input is missing.
+    """
+    possible = {"realism", "stain", "quality", "morphology", "layout"}
+    if kinds:
+        possible.add("structure")
+    if reference is not None:
+        possible.add("copying")
+    if question.holes is not None:
+        possible.add("mending")
+    wanted = set(question.judges) or possible
+    needs = {"structure": "--conditions", "copying": "--reference", "mending": "--holes"}
+    for name in sorted(wanted):
+        if name not in WHAT:
+            raise BadOption("--judges", name, ", ".join(WHAT))
+        if name not in possible:
+            raise BadOption("--judges", name, f"given together with {needs[name]}")
+    return tuple(name for name in WHAT if name in wanted)
+
+
+def _sizes(side: Collection) -> str:
+    return " and ".join(f"{w} x {h}" for w, h in sorted(side.sizes)[:4])

@@ -1,0 +1,96 @@
+"""What goes into the report besides what the judges say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...core.errors import BadOption
+from ...core.version import __version__
+from ...encoders.opening import open_encoder
+from ...evaluate.finding import Section
+from ...evaluate.measures import recoded
+from ...evaluate.report import Material, Report
+from .collections import Collection, read_item
+from .question import Opened, Question
+
+MEMBERS = 128
+"""Tiles of each side whose loss is asked for."""
+
+
+def make_report(
+    opened: Opened,
+    question: Question,
+    sections: Sequence[Section],
+    refused: dict[str, str],
+    *,
+    seconds: float,
+) -> Report:
+    """Everything in words, with the warnings that come before any number."""
+    warnings = []
+    for side in (opened.real, opened.made):
+        if len(side.patients) == len(side.items) and len(side.items) > 1 and not question.ask.table:
+            warnings.append(
+                f"Each tile of {side.path.name} counts as a patient of its own. If patients have "
+                "several tiles, give --patient or --table: the intervals are too narrow now."
+            )
+    if opened.reference is None:
+        warnings.append(
+            "Without --reference (the training set) no copies are looked for, and floors are taken between "
+            "halves of the real patients."
+        )
+    codecs = {codec for side in (opened.real, opened.made) for codec in side.codecs}
+    if len(codecs) > 1:
+        warnings.append(
+            f"The files are of different formats ({', '.join(sorted(codecs))}): a codec can be told "
+            "from features, and moves every distance."
+        )
+    return Report(
+        title=f"{opened.made.path.name} beside {opened.real.path.name}",
+        synthetic=_material(opened.made), real=_material(opened.real),
+        reference=None if opened.reference is None else _material(opened.reference),
+        encoder=_encoder_facts(opened), sections=tuple(sections), warnings=tuple(warnings), refused=refused,
+        created={
+            "histosynth": __version__, "judges": list(opened.what), "seed": question.seed,
+            "detectors": list(opened.plan.detectors), "kinds": list(opened.plan.kinds),
+            "seconds": round(seconds, 1),
+        },
+    )  # fmt: skip
+
+
+def _encoder_facts(opened: Opened) -> dict[str, str]:
+    if not {"realism", "copying"} & set(opened.what):
+        return {}
+    return dict(open_encoder(opened.plan.encoder, weights=opened.plan.weights).about)
+
+
+def _material(side: Collection) -> Material:
+    scales = {item.mpp for item in side.items}
+    mpp = scales.pop() if len(scales) == 1 else None
+    size = side.size if len(side.sizes) == 1 else None
+    codecs = ", ".join(f"{codec} ({count})" for codec, count in sorted(side.codecs.items()))
+    return Material(side.path.name, len(side.items), len(side.patients), size, mpp, codecs)
+
+
+def membership(question: Question, opened: Opened) -> Section:
+    """The bundle's loss on training crops and on unseen ones: `train` measures, a judge is handed numbers."""
+    from ...evaluate.membership import judge_membership
+    from ...train.membership import tile_losses
+    from .. import open_bundle
+
+    if opened.reference is None:
+        raise BadOption("--bundle", question.bundle, "given together with --reference, its training set")
+    bundle = open_bundle(question.bundle)
+    losses, patients = [], []
+    for side in (opened.reference, opened.real):
+        every = max(len(side.items) // MEMBERS, 1)
+        some = side.items[::every][:MEMBERS]
+        tiles = []
+        for item in some:
+            pixels, nuclei = read_item(item, opened.plan.kinds, dict(opened.plan.mapping))
+            fits = nuclei is not None and set(nuclei.kinds) <= set(bundle.info.kinds)
+            tiles.append(
+                (pixels, recoded(nuclei, bundle.info.kinds) if nuclei is not None and fits else None)
+            )
+        losses.append(tile_losses(bundle, tiles))
+        patients.append([item.patient for item in some])
+    return judge_membership(losses[0], losses[1], patients=(patients[0], patients[1]), seed=question.seed)
