@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from histosynth.evaluate.intervals import mean_over, ratio_over, statistic_over
+from histosynth.evaluate.intervals import mean_over, ratio_over, share_over, statistic_over
 
 
 def test_the_interval_of_a_mean_covers_the_truth_as_often_as_it_says():
@@ -61,3 +61,14 @@ def test_a_statistic_that_doubled_tiles_move_is_put_back():
     centred = statistic_over(distinct, (values, patients), draws=200, recentre=True)
     assert plain.high < plain.value
     assert centred.low <= centred.value <= centred.high
+
+
+def test_none_of_a_few_is_not_surely_none():
+    found = share_over([0.0] * 32, np.repeat(np.arange(8), 4).tolist())
+    assert found.value == 0 and found.low == 0
+    assert found.high == pytest.approx(1 - 0.025 ** (1 / 8))
+    assert "exact" in found.interval
+    every = share_over([1.0] * 5, list(range(5)))
+    assert every.high == 1 and every.low < 0.6
+    some = share_over([0.0, 1.0, 1.0], [0, 1, 2])
+    assert "bootstrap" in some.interval

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
@@ -107,7 +108,7 @@ def picture_facts(path: Path | str, data: bytes | None = None) -> tuple[tuple[in
     with _open(Path(path), None if data is None else BytesIO(data)) as image:
         try:
             turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        except _DAMAGED as error:
+        except (OSError, struct.error, *_DAMAGED) as error:
             raise UnreadableImage(Path(path), str(error)) from error
         size = image.size[::-1] if turned else image.size
         return size, str(image.format)

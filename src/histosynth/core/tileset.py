@@ -168,28 +168,24 @@ class TileSet:
             split: only this one; None: all.
             refused: give refused tiles too.
         """
+        for _, row in self.placed(split=split, refused=refused):
+            yield row
+
+    def placed(self, *, split: str | None = None, refused: bool = False) -> Iterator[tuple[Path, Row]]:
+        """The same, each with the file that it stands in."""
         for path in self.files:
             try:
                 for batch in pq.ParquetFile(path).iter_batches(batch_size=16):
                     for values in batch.to_pylist():
                         if (refused or not values["refused"]) and split in (None, values["split"]):
-                            yield _row(values)
+                            yield path, _row(values)
             except (OSError, pa.ArrowException) as error:
                 raise BadTileSet(path, str(error).splitlines()[0]) from error
 
     def only(self, wanted: Collection[str]) -> Iterator[Row]:
         """The rows of these `tile_id`s; nothing else of the set is read than where they stand."""
         for path in self.files:
-            try:
-                file = pq.ParquetFile(path)
-                for group in range(file.num_row_groups):
-                    ids = file.read_row_group(group, columns=["tile_id"])["tile_id"].to_pylist()
-                    places = [place for place, name in enumerate(ids) if name in wanted]
-                    if places:
-                        for values in file.read_row_group(group).take(places).to_pylist():
-                            yield _row(values)
-            except (OSError, pa.ArrowException) as error:
-                raise BadTileSet(path, str(error).splitlines()[0]) from error
+            yield from rows_of(path, wanted)
 
     def tiles(self, *, split: str | None = None) -> Iterator[tuple[Tile, Row]]:
         """Kept tiles with their pixels."""
@@ -197,6 +193,24 @@ class TileSet:
             if row.image is None or len(row.image) > MAX_IMAGE_BYTES:
                 raise BadTileSet(self.folder, f"its kept tile {row.tile_id} has no picture, or one too large")
             yield Tile(row.ref, decode_rgb(row.image, row.tile_id)), row
+
+
+def rows_of(path: Path, wanted: Collection[str]) -> Iterator[Row]:
+    """The rows of these `tile_id`s in one file of a set; only the groups that they stand in are read.
+
+    Raises:
+        BadTileSet: the file is damaged.
+    """
+    try:
+        file = pq.ParquetFile(path)
+        for group in range(file.num_row_groups):
+            ids = file.read_row_group(group, columns=["tile_id"])["tile_id"].to_pylist()
+            places = [place for place, name in enumerate(ids) if name in wanted]
+            if places:
+                for values in file.read_row_group(group).take(places).to_pylist():
+                    yield _row(values)
+    except (OSError, pa.ArrowException) as error:
+        raise BadTileSet(path, str(error).splitlines()[0]) from error
 
 
 def files_of(folder: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,6 +34,20 @@ def mean_over(values: ArrayLike, patients: Sequence[Hashable], *, unit: str = ""
     """Mean of (N,) values; those that are nan are left out."""
     numbers = np.asarray(values, np.float64)
     return ratio_over(numbers, np.where(np.isfinite(numbers), 1.0, np.nan), patients, unit=unit, seed=seed)
+
+
+def share_over(hits: ArrayLike, patients: Sequence[Hashable], *, seed: int = 0) -> Estimate:
+    """Share of (N,) items that are 1 and not 0; nan ones are left out.
+
+    Where all are alike no draw differs, and a bootstrap would claim to be sure: then the interval is that of
+    as many patients, each counting once (Clopper & Pearson 1934).
+    """
+    found = mean_over(hits, patients, seed=seed)
+    if not found.told or found.value not in (0.0, 1.0) or found.groups < LEAST_PATIENTS:
+        return found
+    tail = 0.025 ** (1 / found.groups)
+    low, high = (0.0, 1 - tail) if found.value == 0 else (tail, 1.0)
+    return replace(found, low=low, high=high, interval=f"exact, over {found.groups} patients")
 
 
 def ratio_over(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..core.geometry import Box
 from ..core.nuclei import ANY_KIND, Nuclei
 from ..core.tile import Pixels
-from ..encoders.histo import save_encoder, to_signal
+from ..encoders.histo import fit_frame, raw_features, save_encoder, to_signal
 from ..encoders.info import EncoderInfo
 from ..encoders.network import HistoNet
 from ..prepare.augment import pose, restain, stain_matrix
@@ -29,6 +29,7 @@ from .plan import DataPlan
 
 FEW = 0.02
 """Nuclei in 32 x 32 px below which their logarithm is no longer told apart."""
+FRAMED_PX = 256
 PAIRS = 96
 """Views that validation looks at."""
 
@@ -229,9 +230,27 @@ class EncoderTask:
         return sheet
 
     def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
-        """`model.safetensors` and `encoder.json`."""
+        """`model.safetensors` and `encoder.json`; features are framed by the training tissue."""
         info = EncoderInfo(self.name, self.data.mpp, self.plan.widths, self.plan.blocks)
-        save_encoder(folder, info, of_module(averaged, "encoder"))
+        weights = of_module(averaged, "encoder")
+        network = HistoNet(self.plan.widths, self.plan.blocks)
+        network.load_state_dict({key: value.detach().float().cpu() for key, value in weights.items()})
+        with torch.inference_mode():
+            raw = [raw_features(network(to_signal(crop[None]))) for crop in self._framing()]
+        save_encoder(folder, info, weights, fit_frame(torch.cat(raw)))
+
+    def _framing(self) -> Iterator[Pixels]:
+        """Crops of the training tiles as large as a tile usually is, four at most of each."""
+        for tile in self.train:
+            pixels = tile.tile.pixels
+            side = min(FRAMED_PX, *pixels.shape[:2]) // self.network.stride * self.network.stride
+            ys, xs = (
+                np.linspace(0, length - side, min(max(round(length / side), 1), 2)).astype(int)
+                for length in pixels.shape[:2]
+            )
+            for y in ys:
+                for x in xs:
+                    yield pixels[y : y + side, x : x + side]
 
 
 def _over_batch(width: int) -> nn.Module:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...core.estimate import Estimate, untold
 from ..finding import Finding, Plot, Section, Series
-from ..intervals import mean_over, statistic_over
+from ..intervals import share_over, statistic_over
 from ..neighbours import copying_statistic, nearest
 from ..sample import Sample
 
@@ -69,8 +69,8 @@ def judge_copying(
         suspected = _over(scores["made"], bar)
         findings.append(
             Finding(
-                "suspected_copies", mean_over(suspected, made.patients, seed=seed), "zero",
-                mean_over(_over(scores["real"], bar), real.patients, seed=seed),
+                "suspected_copies", share_over(suspected, made.patients, seed=seed), "zero",
+                share_over(_over(scores["real"], bar), real.patients, seed=seed),
                 note=f"share of tiles that correlate above {bar:.2f} with a training tile",
             )
         )  # fmt: skip
@@ -177,7 +177,7 @@ def _by_features(
         Finding("nearer_than_5th", near, "real", expected, note=fifth),
         Finding("C_T", statistic, "real", zero, note=note),
         Finding(
-            "AuthPct", mean_over(authentic, made.patients, seed=seed), "high",
+            "AuthPct", share_over(authentic, made.patients, seed=seed), "high",
             note="share farther from its nearest training crop than that is from other patients'",
         ),
     ]  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...core.estimate import Estimate, untold
 from ..finding import Finding
-from ..intervals import mean_over
+from ..intervals import mean_over, share_over
 from ..neighbours import prdc
 from .distance import LEAST
 from .sides import Sides, over_groups
@@ -31,7 +31,8 @@ def neighbourhood(sides: Sides, encoder: str, *, seed: int) -> list[Finding]:
     out = []
     for name in names:
         whose = sides.patients[1] if name in ("precision", "density") else sides.patients[0]
-        value = mean_over(getattr(found, name), whose, seed=seed)
+        over = mean_over if name == "density" else share_over
+        value = over(getattr(found, name), whose, seed=seed)
         each = np.array([getattr(floor, name).mean() for floor in floors])
         note = f"balls to neighbour {k}; the interval takes the balls as given"
         if sides.other is None:

@@ -20,40 +20,17 @@ from ...core.errors import (
     UnreadableImage,
 )
 from ...core.geometry import Box
-from ...core.nuclei import ANY, Nuclei, map_kinds
-from ...core.nuclei_io import NUCLEI_SUFFIXES, read_nuclei, read_points
+from ...core.nuclei import ANY, map_kinds
+from ...core.nuclei_io import NUCLEI_SUFFIXES, read_points
 from ...core.pairing import list_files
 from ...core.synthetic import read_recipe
-from ...core.tile import IMAGE_SUFFIXES, Pixels, decode_rgb, picture_facts, read_rgb
+from ...core.tile import IMAGE_SUFFIXES, picture_facts
 from ...core.tileset import TileSet, files_of
 from ...prepare.who import patient_of_slide, read_table
+from .items import Item
 
 _VARIANT = re.compile(r"_\d+$")
 """`synthesize` names the variants of a nuclei file so."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """One tile to be looked at, or one crop of it; nothing is read yet.
-
-    Attributes:
-        name: unique in its collection.
-        stem: of the file whose nuclei were asked for: what pairs it with nuclei, holes and real tiles.
-        path: the picture, or the file of a tile set.
-        tile_id: in a tile set; "" for a picture.
-        points: file of its nuclei; None: those of the tile set, or none.
-        box: crop of the picture; None: all of it.
-    """
-
-    name: str
-    stem: str
-    patient: str
-    label: str
-    path: Path
-    mpp: float
-    tile_id: str = ""
-    points: Path | None = None
-    box: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -170,42 +147,13 @@ def kinds_of(collections: Sequence[Collection], mapping: Mapping[str, str]) -> t
     return tuple(sorted(names - {ANY}))
 
 
-def read_item(item: Item, kinds: Sequence[str], mapping: Mapping[str, str]) -> tuple[Pixels, Nuclei | None]:
-    """Pixels, and nuclei where they are known.
-
-    Raises:
-        HistosynError: whatever reading a picture or centroids refuses.
-    """
-    nuclei = None
-    if item.tile_id:
-        ((pixels, found),) = _rows_of(item)
-        if found is not None:
-            names = map_kinds(found.names(), mapping)
-            nuclei = Nuclei.of(found.xy, names, size=found.size, mpp=item.mpp, kinds=kinds)
-    else:
-        pixels = read_rgb(item.path)
-    if item.points is not None:
-        size = (pixels.shape[1], pixels.shape[0])
-        nuclei = read_nuclei(item.points, size=size, mpp=item.mpp, kinds=kinds, mapping=mapping)
-    if item.box is None:
-        return pixels, nuclei
-    return np.ascontiguousarray(pixels[item.box.slices]), nuclei.crop(item.box) if nuclei else None
-
-
-def _rows_of(item: Item) -> list[tuple[Pixels, Nuclei | None]]:
-    rows = list(TileSet(item.path).only({item.tile_id}))
-    if len(rows) != 1 or rows[0].image is None:
-        raise BadTileSet(item.path, f"its tile {item.tile_id} has no picture")
-    return [(decode_rgb(rows[0].image, item.tile_id), rows[0].nuclei)]
-
-
 def _of_set(path: Path, ask: Ask) -> Collection:
     found = TileSet(path)
     items: list[Item] = []
     sizes: Counter[tuple[int, int]] = Counter()
     codecs: Counter[str] = Counter()
     refused: dict[str, str] = {}
-    for row in found.rows():
+    for file, row in found.placed():
         try:
             if row.image is None:
                 raise BadTileSet(path, f"its kept tile {row.tile_id} has no picture")
@@ -214,7 +162,7 @@ def _of_set(path: Path, ask: Ask) -> Collection:
             refused[row.tile_id] = str(error)
             continue
         codecs[codec] += 1
-        one = Item(row.tile_id, row.tile_id, row.ref.patient, row.label, path, row.ref.mpp, row.tile_id)
+        one = Item(row.tile_id, row.tile_id, row.ref.patient, row.label, file, row.ref.mpp, row.tile_id)
         for each in _crops(one, size, ask.crop, sizes):
             items.append(each)
     return _whole(path, items, (sizes, codecs, refused), ask)
@@ -234,7 +182,7 @@ def _of_folder(path: Path, ask: Ask) -> Collection:
             size, codec = picture_facts(file)
             mpp = _scale(file, ask)
         except UnreadableImage as error:
-            refused[file.name] = error.reason
+            refused[file.stem] = error.reason
             continue
         codecs[codec] += 1
         one = Item(file.stem, file.stem, patient, row.get("label", ""), file, mpp)

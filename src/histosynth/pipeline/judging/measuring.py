@@ -28,7 +28,7 @@ from ...evaluate.plain import KindJudge
 from ...evaluate.sample import Sample, Seen, Values
 from ...prepare.nuclei.detector import Detector
 from ..chunks import one_thread, open_detector, stamp
-from .collections import Item, read_item
+from .items import Item, read_item, read_items
 
 TILES = 64
 """Of a piece of work."""
@@ -94,12 +94,13 @@ def measure(job: MeasureJob) -> int:
     arrays: dict[str, Values] = {}
     pictures: dict[int, Pixels] = {}
     with one_thread():
-        for place, item in enumerate(job.items):
-            about: dict[str, Any] = {
-                "name": item.name, "patient": item.patient, "label": item.label, "stem": item.stem
-            }  # fmt: skip
+        read = read_items(job.items, job.plan.kinds, dict(job.plan.mapping))
+        for place, (item, found) in enumerate(zip(job.items, read, strict=True)):
+            about: dict[str, Any] = {"name": item.name, "patient": item.patient, "label": item.label}
             try:
-                pixels, nuclei = read_item(item, job.plan.kinds, dict(job.plan.mapping))
+                if isinstance(found, HistosynError):
+                    raise found
+                pixels, nuclei = found
                 values = measures.measure_tile(pixels, item.mpp, nuclei, job.what, tools)
                 if job.holes:
                     values |= _mended(pixels, *job.holes[place], tools=tools)
@@ -193,6 +194,6 @@ def _embedded(pictures: Mapping[int, Pixels], tools: measures.Tools) -> dict[str
 
 
 def _mended(pixels: Pixels, mask: Path, original: Item, *, tools: measures.Tools) -> dict[str, Values]:
-    before, _ = read_item(original, (), {})
+    before, _ = read_item(original)
     hole: Mask = read_mask(mask)
     return measures.measure_hole(before, pixels, hole, tools)

@@ -14,8 +14,9 @@ from ...core.tile import IMAGE_SUFFIXES
 from ...engine import Engine
 from ...evaluate.measures import WHAT
 from ...evaluate.sample import Sample
-from .collections import Collection, Item
+from .collections import Collection
 from .copies import TEXTURE, SearchJob, search_key
+from .items import Item
 from .measuring import TILES, MeasureJob, Plan, gather
 from .question import LEAST, Opened, Question
 
@@ -121,10 +122,12 @@ def gathered(jobs: dict[str, list[MeasureJob]], opened: Opened) -> tuple[dict[st
         if collection is not None:
             bad = collection.refused | bad
             refused |= {f"{collection.path.name}/{name}": why for name, why in bad.items()}
-        if side in ("real", "made") and len(sample) < LEAST:
-            raise BadOption(
-                str(collection and collection.path), f"{len(sample)} readable tile", f"at least {LEAST}"
+        if side in ("real", "made") and collection is not None and len(sample) < LEAST:
+            name, why = next(iter(bad.items()))
+            found = (
+                f"a set of which {len(sample)} of {len(collection.items)} tiles can be used ({name}: {why})"
             )
+            raise BadOption(str(collection.path), found, f"at least {LEAST}")
     return samples, refused
 
 

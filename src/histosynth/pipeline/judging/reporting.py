@@ -10,7 +10,8 @@ from ...encoders.opening import open_encoder
 from ...evaluate.finding import Section
 from ...evaluate.measures import recoded
 from ...evaluate.report import Material, Report
-from .collections import Collection, read_item
+from .collections import Collection
+from .items import read_item
 from .question import Opened, Question
 
 MEMBERS = 128

@@ -23,7 +23,8 @@ from ...evaluate.stain import judge_stain
 from ...evaluate.structure import judge_structure
 from ...prepare.augment import pose
 from ..chunks import open_detector
-from .collections import Collection, Item, read_item
+from .collections import Collection
+from .items import Item, read_item
 from .measuring import Plan
 
 Tick = Callable[[int, int], None]
@@ -215,6 +216,6 @@ class _Pictures:
     def of(self, side: str, name: str) -> Pixels | None:
         """Its pixels; None where it cannot be read any more."""
         try:
-            return read_item(replace(self.items[side, name], points=None), (), {})[0]
+            return read_item(replace(self.items[side, name], points=None))[0]
         except (HistosynError, KeyError, OSError):
             return None
