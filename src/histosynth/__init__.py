@@ -34,6 +34,7 @@ _WHERE = {
     "complete": "pipeline",
     "draw_hole": "core.holes",
     "draw_layout": "core.layout",
+    "judge": "pipeline.judging",
     "measure_appearance": "core.appearance",
     "open_bundle": "pipeline",
     "read_mask": "core.tile",
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from .core.tile import Tile, TileRef, read_mask, read_rgb
     from .core.tileset import TileSet
     from .pipeline import complete, open_bundle, synthesize
+    from .pipeline.judging import judge
 
 
 def __getattr__(name: str) -> Any:

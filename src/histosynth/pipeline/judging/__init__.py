@@ -9,8 +9,8 @@ TRAIN ┘   (one look a tile,│  layout, mending          │
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ...evaluate.report import Report, write_report
 from ..folder import alone
 from .collections import Ask
 from .copies import search, with_matches
-from .measuring import Plan, measure
+from .measuring import Plan, fit_rings, measure
 from .pieces import gathered, measure_jobs, run_all, search_jobs
 from .question import Question, open_question
 from .reporting import make_report, membership
@@ -50,6 +50,8 @@ def evaluate(question: Question, out: Path, *, engine: Engine, watch: Watch | No
     """
     began, watch = time.monotonic(), watch or Watch()
     opened = open_question(question)
+    if "structure" in opened.what and opened.reference is not None:
+        opened = replace(opened, plan=fit_rings(opened.reference.items, opened.plan))
     ensure_folder(out)
     with alone(out):
         folder = ensure_folder(out / ".measured")
@@ -69,6 +71,58 @@ def evaluate(question: Question, out: Path, *, engine: Engine, watch: Watch | No
     return report
 
 
+def judge(
+    real: Path | str,
+    synthetic: Path | str,
+    out: Path | str,
+    *,
+    reference: Path | str | None = None,
+    conditions: Path | str | None = None,
+    holes: Path | str | None = None,
+    mpp: float | None = None,
+    crop: int | None = None,
+    embedder: str = "histo",
+    weights: Path | str | None = None,
+    judges: Sequence[str] = (),
+    seed: int = 0,
+    workers: int | None = 1,
+) -> Report:
+    """Judge synthetic tiles beside real ones, as `histosynth evaluate` does.
+
+    Args:
+        real: held-out real tiles: a tile set, or a folder of pictures.
+        synthetic: synthetic tiles, likewise.
+        out: folder for `report.json` and `report.html`; run again to go on.
+        reference: the training set; patients of `real` may not stand in it.
+        conditions: nuclei files by stem, asked for in synthetic tiles and marked in real ones.
+        holes: masks by stem, where the synthetic tiles are real ones, mended.
+        mpp: micrometres per pixel of pictures that do not state it.
+        crop: cut all tiles to squares of so many pixels.
+        embedder: see `encoders.opening.open_encoder`.
+        weights: the embedder's, where they lie here.
+        judges: only these; empty: all that the inputs allow.
+        seed: of intervals and floors.
+        workers: processes; 1: this one.
+
+    Returns:
+        The report; each number with its interval, beside what real tissue scores.
+
+    Raises:
+        SplitLeak, SizeMismatch, MissingScale, BadOption: the sides cannot be compared.
+    """
+    from ...engine import open_engine
+
+    def path(given: Path | str | None) -> Path | None:
+        return None if given is None else Path(given)
+
+    question = Question(
+        Path(real), Path(synthetic), path(reference), path(conditions), path(holes), judges=tuple(judges),
+        ask=Ask(mpp=mpp, crop=crop), plan=Plan(encoder=embedder, weights=path(weights)), seed=seed,
+    )  # fmt: skip
+    engine = open_engine("local") if workers == 1 else open_engine("pool", workers=workers)
+    return evaluate(question, Path(out), engine=engine)
+
+
 def dry_run(question: Question) -> dict[str, Any]:
     """Open and check everything, and measure nothing: what would be judged by whom."""
     opened = open_question(question)
@@ -81,4 +135,4 @@ def dry_run(question: Question) -> dict[str, Any]:
     return facts | {"judges": ", ".join(opened.what), "classes": ", ".join(opened.plan.kinds) or "none told"}
 
 
-__all__ = ["Ask", "Plan", "Question", "Watch", "dry_run", "evaluate"]
+__all__ = ["Ask", "Plan", "Question", "Watch", "dry_run", "evaluate", "judge"]

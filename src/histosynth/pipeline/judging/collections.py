@@ -119,18 +119,18 @@ def as_variants(made: Collection, known: Collection, points: Path | None) -> Col
     return replace(made, items=tuple(items))
 
 
-def give_points(collection: Collection, points: Path | None) -> Collection:
+def give_points(collection: Collection, points: Path | None, *, needed: bool = True) -> Collection:
     """The same with each item's nuclei file, by stem.
 
     Raises:
         NoFiles: there is none.
-        BadPairing: no item has one.
+        BadPairing: no item has one, and they are needed.
     """
     if points is None:
         return collection
     files = {each.stem: each for each in list_files(points, NUCLEI_SUFFIXES)}
     items = tuple(replace(item, points=files.get(item.stem)) for item in collection.items)
-    if not any(item.points for item in items):
+    if needed and not any(item.points for item in items):
         raise BadPairing("nuclei file", [item.stem for item in items], sorted(files))
     return replace(collection, items=items)
 

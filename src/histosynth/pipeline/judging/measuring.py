@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ...core.errors import BadRun, HistosynError
+from ...core.nuclei import ANY_KIND
 from ...core.store import digest, replacing
 from ...core.tile import Mask, Pixels, read_mask
 from ...core.version import __version__
@@ -32,6 +33,8 @@ from .items import Item, read_item, read_items
 
 TILES = 64
 """Of a piece of work."""
+FITTED = 96
+"""Real tiles that the judge of classes by rings is fitted on."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,25 @@ def measure(job: MeasureJob) -> int:
     with replacing(job.path) as temporary:
         save_file(arrays or {"none": np.zeros(1)}, temporary, metadata)
     return len(tiles)
+
+
+def fit_rings(items: Sequence[Item], plan: Plan) -> Plan:
+    """A plan with a judge of classes that knows no network, fitted on real tiles whose nuclei are marked.
+
+    Where fewer than two classes are marked it stays as it was.
+    """
+    every = max(len(items) // FITTED, 1)
+    read = read_items(items[::every][:FITTED], plan.kinds, dict(plan.mapping))
+    tiles = [each for each in read if not isinstance(each, HistosynError)]
+    marked = [(pixels, nuclei) for pixels, nuclei in tiles if nuclei is not None and len(nuclei)]
+    told = {int(kind) for _, nuclei in marked for kind in nuclei.kind} - {ANY_KIND}
+    if len(plan.kinds) < 2 or len(told) < len(plan.kinds):
+        return plan
+    rings = KindJudge.fit(marked)
+    arrays = {field.name: getattr(rings, field.name) for field in fields(rings)}
+    return replace(
+        plan, rings=tuple((name, tuple(each.ravel().tolist()), each.shape) for name, each in arrays.items())
+    )
 
 
 def read_measured(path: Path, *, without: Collection[str] = ()) -> tuple[list[Seen], dict[str, str]]:

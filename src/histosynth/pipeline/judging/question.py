@@ -71,6 +71,8 @@ def open_question(question: Question) -> Opened:
     if library is not None:
         reference = open_collection(question.reference or Path(), replace(ask, crop=min(made.size)))
     real, made = (give_points(side, question.conditions) for side in (real, made))
+    if reference is not None:
+        reference = give_points(reference, question.conditions, needed=False)
     mapping = read_kind_map(question.kinds)
     sides = [side for side in (real, made, reference) if side is not None]
     kinds = kinds_of(sides, mapping)
