@@ -45,7 +45,12 @@ widths = [8, 16]
 blocks = [1, 1]
 aside = 0.25
 """
-MODELS = {"autoencoder": SMALL_AUTOENCODER, "detector": SMALL_DETECTOR}
+SMALL_ENCODER = """[model]
+widths = [8, 16]
+blocks = [1, 1]
+project = 16
+"""
+MODELS = {"autoencoder": SMALL_AUTOENCODER, "detector": SMALL_DETECTOR, "encoder": SMALL_ENCODER}
 SOURCE = 'images = "images"\nmembers = "{members}"\npatient = "^(..)"\nmpp = 0.5\nlabel = "breast"\n'
 
 
@@ -58,6 +63,8 @@ def write_recipe(
     for side, members in (("train", "train.txt"), ("validation", held_out)):
         text += f"[[data.{side}]]\n{SOURCE.format(members=members)}{points}"
     text += MODELS.get(task, SMALL_BASE)
+    if task == "encoder":
+        text = text.replace("batch = 2", "batch = 8")
     path = folder / f"{task}-{steps}.toml"
     path.write_text(text)
     return path
