@@ -153,3 +153,32 @@ def test_the_copying_statistic_is_far_below_0_for_copies_only():
     }
     assert abs(copying_statistic(gaps["fresh"], gaps["unseen"])) < 2.5
     assert copying_statistic(gaps["copies"], gaps["unseen"]) < -10
+
+
+@pytest.mark.parametrize("patients", [1, 40])
+def test_a_large_set_is_told_from_parts_and_without_bias(monkeypatch, patients):
+    monkeypatch.setattr(d, "WHOLE", 100)
+    monkeypatch.setattr(d, "PART", 60)
+    away = []
+    for seed in range(60):
+        real, made = features(240, 8, seed=2 * seed + 10), features(240, 8, shift=0.3, seed=2 * seed + 11)
+        groups = np.arange(240) % patients
+        parts = d.KernelSums.of(real, groups, made, groups)
+        assert parts.pairs[2].sum() < 0.5 * 240**2
+        ones = np.ones((1, patients))
+        part = parts.distances(ones, ones)[0]
+        monkeypatch.setattr(d, "WHOLE", 1000)
+        away.append(part - d.kernel_distance(real, made))
+        monkeypatch.setattr(d, "WHOLE", 100)
+    assert abs(np.mean(away)) < 3 * np.std(away) / np.sqrt(60)
+    assert np.std(away) > 0  # it was not all pairs
+
+
+def test_neighbours_in_float32_are_those_in_float64():
+    first, second = features(60, 16, seed=1) + 30, features(80, 16, seed=2) + 30
+    second[5] = first[7]
+    gaps, rows = nearest(first, second, many=3)
+    wide, places = nearest(first.astype(np.float64), second.astype(np.float64), many=3)
+    assert np.array_equal(rows, places)
+    np.testing.assert_allclose(gaps, wide, rtol=1e-9)
+    assert gaps[7, 0] == 0

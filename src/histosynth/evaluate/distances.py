@@ -13,6 +13,9 @@ Features = NDArray[np.float64]
 Array = NDArray[np.floating]
 BLOCK = 2048
 """Rows of a kernel matrix that are held at a time."""
+WHOLE = 6000
+PART = 2500
+"""Up to `WHOLE` vectors all pairs count in a kernel distance; beyond, those within parts of `PART`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,16 +39,23 @@ class Moments:
         Raises:
             ValueError: there is no batch.
         """
-        total: Moments | None = None
+        n, scatter, moved = 0, None, None
+        about: Features | None = None
         for batch in batches:
             x = np.asarray(batch, np.float64)
-            mean = x.mean(0)
-            centred = x - mean
-            part = cls(len(x), mean, centred.T @ centred)
-            total = part if total is None else total.merged(part)
-        if total is None:
+            if about is None:
+                about = x.mean(0)
+                moved, scatter = np.zeros(len(about)), np.zeros((len(about), len(about)), order="F")
+            x = x - about  # about a common point near the mean: no figures are lost far from 0
+            moved += x.sum(0)
+            # one triangle, added where it stands
+            scatter = linalg.blas.dsyrk(1.0, x.T, beta=1.0, c=scatter, overwrite_c=1, lower=1)
+            n += len(x)
+        if about is None or scatter is None or moved is None:
             raise ValueError("moments of no batch")
-        return total
+        whole = np.tril(scatter) + np.tril(scatter, -1).T
+        whole -= np.outer(moved, moved / n)
+        return cls(n, about + moved / n, whole)
 
     def merged(self, other: Moments) -> Moments:
         """Of both sets together (Chan et al. 1983)."""
@@ -86,9 +96,12 @@ def frechet_of_moments(first: Moments, second: Moments) -> float:
     """
     one, two = first.covariance, second.covariance
     factor, pivots, rank, _ = linalg.lapack.dpstrf(one, lower=1)
-    lower = np.tril(factor)[:, :rank]
     order = np.asarray(pivots) - 1
-    values = linalg.eigvalsh(lower.T @ two[np.ix_(order, order)] @ lower, check_finite=False)
+    lower = np.asfortranarray(np.tril(factor))
+    lower[:, rank:] = 0
+    mixed = linalg.blas.dtrmm(1.0, lower, two[np.ix_(order, order)], side=1, lower=1)
+    mixed = linalg.blas.dtrmm(1.0, lower, mixed, lower=1, trans_a=1, overwrite_b=1)
+    values = linalg.eigvalsh(mixed, check_finite=False, overwrite_a=True)
     cross = np.sqrt(values.clip(0)).sum()
     apart = first.mean - second.mean
     return float(apart @ apart + np.trace(one) + np.trace(two) - 2 * cross)
@@ -98,7 +111,8 @@ def kernel_distance(first: Array, second: Array) -> float:
     """Unbiased squared MMD with the kernel (x.y / D + 1)^3: KID (Binkowski et al. 2018). May be below 0.
 
     Of all pairs, not of random subsets: the least varying of all unbiased estimates, and no subset can be
-    larger than the sample.
+    larger than the sample. Beyond `WHOLE` vectors, of all pairs within parts of about `PART`
+    (Zaremba et al. 2013): still unbiased, every vector counts once, and cost grows with n.
     """
     sums = KernelSums.of(first, np.zeros(len(first), np.intp), second, np.zeros(len(second), np.intp))
     return float(sums.distances(np.ones((1, 1)), np.ones((1, 1)))[0])
@@ -111,26 +125,34 @@ class KernelSums:
     Attributes:
         within: of each side (G, G), pairs of an item with itself left out.
         across: (G1, G2).
-        sizes: items of each group of each side.
+        pairs: how many pairs each of the three holds.
     """
 
     within: tuple[Features, Features]
     across: Features
-    sizes: tuple[Features, Features]
+    pairs: tuple[Features, Features, Features]
 
     @classmethod
     def of(
         cls, first: Array, groups: NDArray[np.intp], second: Array, others: NDArray[np.intp]
     ) -> KernelSums:
         """Of features (N, D) with their groups (N,), counted from 0, and of a second set."""
-        within, sizes = [], []
-        for x, group in ((first, groups), (second, others)):
-            sums = _kernel_sums(x, group, x, group)
-            own = ((np.einsum("nd,nd->n", x, x, dtype=np.float64) / x.shape[1]) + 1) ** 3
-            within.append(sums - np.diag(np.bincount(group, own, minlength=len(sums))))
-            sizes.append(np.bincount(group).astype(np.float64))
-        across = _kernel_sums(first, groups, second, others)
-        return cls((within[0], within[1]), across, (sizes[0], sizes[1]))
+        many = int(groups.max()) + 1, int(others.max()) + 1
+        sums = [np.zeros((many[0],) * 2), np.zeros((many[1],) * 2), np.zeros(many)]
+        pairs = [np.zeros_like(each) for each in sums]
+        for rows, columns in zip(*_parts(groups, others), strict=True):
+            sides = (first[rows], groups[rows]), (second[columns], others[columns])
+            counts = [
+                np.bincount(side, minlength=count) for (_, side), count in zip(sides, many, strict=True)
+            ]
+            for place, ((x, one), (y, other)) in enumerate(((sides[0],) * 2, (sides[1],) * 2, sides)):
+                sums[place] += _kernel_sums(x, one, y, other, many=sums[place].shape)
+                if place < 2:
+                    own = ((np.einsum("nd,nd->n", x, x, dtype=np.float64) / x.shape[1]) + 1) ** 3
+                    sums[place] -= np.diag(np.bincount(one, own, minlength=many[place]))
+                    pairs[place] += np.outer(counts[place], counts[place]) - np.diag(counts[place])
+            pairs[2] += np.outer(*counts)
+        return cls((sums[0], sums[1]), sums[2], (pairs[0], pairs[1], pairs[2]))
 
     def distances(self, first: Features, second: Features, *, paired: bool = False) -> Features:
         """(draws,) distances, each side's groups taken as often as (draws, G) says.
@@ -143,39 +165,63 @@ class KernelSums:
             paired: group g of one side belongs to group g of the other (tiles made from a patient's own), and
                 both are taken as often: there too, pairs between different copies are left out.
         """
-        means = []
-        for times, sums, sizes in zip((first, second), self.within, self.sizes, strict=True):
-            inside, own = np.diag(sums), np.diag(sums - np.diag(np.diag(sums)))
-            other = np.einsum("dg,gh,dh->d", times, sums - np.diag(inside) + np.diag(own), times)
-            pairs = (times @ sizes) ** 2 - times**2 @ sizes**2 + times @ (sizes * (sizes - 1))
-            with np.errstate(divide="ignore", invalid="ignore"):
-                means.append((other + times @ inside) / pairs)
-        across = np.einsum("dg,gh,dh->d", first, self.across, second)
-        pairs = (first @ self.sizes[0]) * (second @ self.sizes[1])
-        if paired:
-            shared = min(self.across.shape)
-            both = first[:, :shared]
-            again = both - both**2
-            across = across + again @ np.diag(self.across)
-            pairs = pairs + again @ (self.sizes[0][:shared] * self.sizes[1][:shared])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mixed = across / pairs
-        return np.asarray(means[0] + means[1] - 2 * mixed)
+        one = _drawn(first, first, self.within[0], self.pairs[0], alike=True)
+        two = _drawn(second, second, self.within[1], self.pairs[1], alike=True)
+        return np.asarray(one + two - 2 * _drawn(first, second, self.across, self.pairs[2], alike=paired))
 
 
-def _kernel_sums(first: Array, groups: NDArray[np.intp], second: Array, others: NDArray[np.intp]) -> Features:
+def _drawn(first: Features, second: Features, sums: Features, pairs: Features, *, alike: bool) -> Features:
+    """(draws,) mean over pairs of drawn groups; where `alike`, group g with itself counts once a copy."""
+    out = []
+    for matrix in (sums, pairs):
+        total = ((first @ matrix) * second).sum(1)
+        if alike:
+            shared = min(matrix.shape)
+            times = first[:, :shared]
+            total = total + (times - times**2) @ np.diag(matrix)
+        out.append(total)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(out[0] / out[1])
+
+
+def _parts(
+    groups: NDArray[np.intp], others: NDArray[np.intp]
+) -> tuple[list[NDArray[np.intp]], list[NDArray[np.intp]]]:
+    """Rows of both sides in parts: one where that can be done at once, else whole groups by chance."""
+    n = max(len(groups), len(others))
+    if n <= WHOLE:
+        return [np.arange(len(groups))], [np.arange(len(others))]
+    count = -(-n // PART)
+    random = np.random.default_rng(0)
+    sides = []
+    many = max(int(groups.max()), int(others.max())) + 1
+    if many < 4 * count:  # too few groups to share out
+        for side in (groups, others):
+            sides.append(list(np.array_split(random.permutation(len(side)), count)))
+    else:
+        part = random.permutation(many) % count  # a group's tiles of both sides stand in one part
+        for side in (groups, others):
+            sides.append([np.flatnonzero(part[side] == place) for place in range(count)])
+    kept = [place for place in range(count) if min(len(side[place]) for side in sides) > 1]
+    return [sides[0][place] for place in kept], [sides[1][place] for place in kept]
+
+
+def _kernel_sums(
+    first: Array, groups: NDArray[np.intp], second: Array, others: NDArray[np.intp], *, many: tuple[int, ...]
+) -> Features:
     """(G1, G2) sums of the kernel over pairs of groups, a block of the matrix at a time."""
     same, width = first is second, first.shape[1]
-    many = int(groups.max()) + 1, int(others.max()) + 1
     order, reverse = np.argsort(groups, kind="stable"), np.argsort(others, kind="stable")
-    x, y = first[order], second[reverse]
-    left, right = groups[order], others[reverse]
+    x, left = first[order], groups[order]
+    y, right = (x, left) if same else (second[reverse], others[reverse])
     out = np.zeros(many)
     for top in range(0, len(x), BLOCK):
         rows = slice(top, top + BLOCK)
         for start in range(top if same else 0, len(y), BLOCK):
             columns = slice(start, start + BLOCK)
-            block = x[rows] @ y[columns].T
+            part_x = x[rows]
+            # numpy multiplies an array with itself at half the cost
+            block = part_x @ (part_x.T if same and start == top else y[columns].T)
             block /= width
             block += 1
             block *= block * block

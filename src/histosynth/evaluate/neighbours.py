@@ -19,22 +19,34 @@ ROWS = 1024
 """Rows of a distance matrix that are held at a time."""
 
 
-def squared_distances(first: Array, second: Array) -> Floats:
-    """(N, M) squared Euclidean distances of (N, D) and (M, D), float64."""
-    one, two = np.asarray(first, np.float64), np.asarray(second, np.float64)
+def squared_distances(first: Array, second: Array) -> Array:
+    """(N, M) squared Euclidean distances of (N, D) and (M, D), in the type of the features.
+
+    In float32 they are good to some 1e-6 of the features' own squares; whoever needs the distance of near
+    neighbours takes it from `exact`.
+    """
+    kind = np.float32 if first.dtype == second.dtype == np.float32 else np.float64
     # about a common centre: |x|^2 - 2 x.y + |y|^2 loses figures far from 0
-    centre = two.mean(0)
-    one, two = one - centre, two - centre
-    out: Floats = -2 * one @ two.T
+    centre = second.mean(0, dtype=np.float64)
+    one, two = ((side - centre).astype(kind) for side in (first, second))
+    out: Array = one @ two.T
+    out *= -2
     out += (one**2).sum(1)[:, None]
     out += (two**2).sum(1)
     np.maximum(out, 0, out=out)
     return out
 
 
-def by_blocks(
-    first: Array, second: Array, look: Callable[[Floats, slice], None], *, rows: int = ROWS
-) -> None:
+def exact(first: Array, second: Array, rows: Rows) -> Floats:
+    """(N, k) distances of each row of `first` to its rows (N, k) of `second`, without cancellation."""
+    out = np.empty(rows.shape)
+    for column in range(rows.shape[1]):
+        apart = first.astype(np.float64) - second[rows[:, column]]
+        out[:, column] = np.sqrt(np.einsum("nd,nd->n", apart, apart))
+    return out
+
+
+def by_blocks(first: Array, second: Array, look: Callable[[Array, slice], None], *, rows: int = ROWS) -> None:
     """Show `look` the squared distances of a block of `first` to all of `second`, with the block's rows."""
     for start in range(0, len(first), rows):
         part = slice(start, min(start + rows, len(first)))
@@ -63,13 +75,14 @@ def nearest(
     gaps, rows = np.empty((len(first), many)), np.empty((len(first), many), np.intp)
     names = None if owners is None else [np.array([hash(name) for name in side]) for side in owners]
 
-    def look(squared: Floats, part: slice) -> None:
+    def look(squared: Array, part: slice) -> None:
         if names is not None:
             squared[names[0][part, None] == names[1][None]] = np.inf
         found = np.argpartition(squared, many - 1, axis=1)[:, :many]
-        values = np.take_along_axis(squared, found, 1)
+        told = np.isfinite(np.take_along_axis(squared, found, 1))
+        values = np.where(told, exact(first[part], second, found), np.inf)
         order = np.argsort(values, axis=1, kind="stable")
-        gaps[part] = np.sqrt(np.take_along_axis(values, order, 1))
+        gaps[part] = np.take_along_axis(values, order, 1)
         rows[part] = np.take_along_axis(found, order, 1)
 
     by_blocks(first, second, look)
@@ -80,9 +93,10 @@ def radii(features: Array, k: int) -> Floats:
     """(N,) distance of each row to its k-th nearest other row."""
     out = np.empty(len(features))
 
-    def look(squared: Floats, part: slice) -> None:
+    def look(squared: Array, part: slice) -> None:
         # the row itself is the nearest, at 0
-        out[part] = np.sqrt(np.partition(squared, k, axis=1)[:, k])
+        found = np.argpartition(squared, k, axis=1)[:, k : k + 1]
+        out[part] = exact(features[part], features, found)[:, 0]
 
     by_blocks(features, features, look)
     return out
@@ -119,7 +133,7 @@ def prdc(real: Array, made: Array, k: int = 5) -> Prdc:
     inside = np.zeros(len(made))
     recall, coverage = np.zeros(len(real)), np.zeros(len(real))
 
-    def look(squared: Floats, part: slice) -> None:
+    def look(squared: Array, part: slice) -> None:
         inside[:] += (squared <= mine[part, None]).sum(0)
         recall[part] = (squared <= theirs[None]).any(1)
         coverage[part] = squared.min(1) <= mine[part]

@@ -125,7 +125,7 @@ def kernel(sides: Sides, name: str, *, label: str = "", seed: int = 0) -> Findin
     shared = list(dict.fromkeys([*patients[0], *patients[1]])) if sides.paired else []
     groups = [group_index([*shared, *side])[len(shared) :] for side in patients[:2]]
     sums = KernelSums.of(sides.real, groups[0], sides.made, groups[1])
-    many = [len(side) for side in sums.sizes]
+    many = [len(side) for side in sums.within]
     times = [times_drawn(count, DRAWS, seed + side) for side, count in enumerate(many)]
     if sides.paired:
         times[1] = times[0][:, : many[1]] if many[1] <= many[0] else times[1]
