@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ...core.errors import BadOption, SizeMismatch, SplitLeak
-from ...evaluate.measures import WHAT
+from ...encoders.opening import open_encoder, open_perceptual
+from ...evaluate.measures import NEED_NUCLEI, WHAT
 from ..files import read_kind_map
 from .collections import Ask, Collection, as_variants, give_points, kinds_of, open_collection
 from .measuring import Plan
 
+DETECTORS = ("centroids", "blobs", "instanseg")
 LEAST = 2
 """Tiles of a side."""
 SAME_SCALE = 0.03
@@ -77,6 +79,7 @@ def open_question(question: Question) -> Opened:
     sides = [side for side in (real, made, reference) if side is not None]
     kinds = kinds_of(sides, mapping)
     what = judges_for(question, real, reference, kinds)
+    _check_tools(question.plan, what)
     plan = replace(question.plan, kinds=kinds, mapping=tuple(sorted(mapping.items())))
     return Opened(real, made, reference, library, what, plan)
 
@@ -106,6 +109,18 @@ def check_alike(real: Collection, made: Collection) -> None:
         raise BadOption(
             "the scale of the tiles", f"{scales[0]:g} and {scales[-1]:g} um/px", "one scale for both sets"
         )
+
+
+def _check_tools(plan: Plan, what: Sequence[str]) -> None:
+    """Open what the judges will look with, so that a wrong name is told before anything is measured."""
+    if wrong := [name for name in plan.detectors if name not in DETECTORS]:
+        raise BadOption("--detectors", wrong[0], f"of {', '.join(DETECTORS)}")
+    if NEED_NUCLEI & set(what) and not plan.detectors:
+        raise BadOption("--detectors", "empty", f"one or more of {', '.join(DETECTORS)}")
+    if {"realism", "copying"} & set(what):
+        open_encoder(plan.encoder, weights=plan.weights)
+    if "mending" in what:
+        open_perceptual(plan.perceptual, weights=plan.perceptual_weights)
 
 
 def judges_for(
