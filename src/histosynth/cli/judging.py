@@ -54,10 +54,8 @@ def evaluate(
         output.done(facts, [f"{key}: {value}" for key, value in facts.items()])
         return
     engine = open_engine(place[0], workers=place[1], address=place[2])
-    with output.bars("looking at tiles", "looking for copies", "judging") as (measured, searched, judged):
-        report = judging.evaluate(
-            question, out, engine=engine, watch=judging.Watch(measured, searched, judged)
-        )
+    with output.bars("looking at tiles", "looking for copies", "judging", "asking the model") as bars:
+        report = judging.evaluate(question, out, engine=engine, watch=judging.Watch(*bars))
     output.done(report.as_dict() | {"out": str(out)}, _in_words(report, out))
     output.refused(f"{name}: {why}" for name, why in report.refused.items())
 

@@ -31,11 +31,12 @@ Tick = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Watch:
-    """Who wants to know of tiles measured, of copies looked for, and of judges heard."""
+    """Who wants to know of tiles measured, copies looked for, judges heard, tiles whose loss was asked."""
 
     measured: Tick | None = None
     searched: Tick | None = None
     judged: Tick | None = None
+    asked: Tick | None = None
 
 
 def evaluate(question: Question, out: Path, *, engine: Engine, watch: Watch | None = None) -> Report:
@@ -65,7 +66,7 @@ def evaluate(question: Question, out: Path, *, engine: Engine, watch: Watch | No
         looked = Looked(samples, opened.real, opened.made, opened.reference, opened.library, opened.plan)
         sections = judge_all(looked, opened.what, seed=question.seed, tick=watch.judged)
         if question.bundle is not None:
-            sections.append(membership(question, opened))
+            sections.append(membership(question, opened, watch.asked))
         report = make_report(opened, question, sections, refused, seconds=time.monotonic() - began)
         write_report(report, out)
     return report

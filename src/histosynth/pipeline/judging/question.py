@@ -62,6 +62,8 @@ class Opened:
 def open_question(question: Question) -> Opened:
     """Open both sides and the reference; refuse what cannot be compared."""
     ask = question.ask
+    if question.bundle is not None and question.reference is None:
+        raise BadOption("--bundle", question.bundle, "given together with --reference, its training set")
     real, made = (open_collection(path, ask) for path in (question.real, question.made))
     made = as_variants(made, real, question.conditions)
     library = reference = None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ...core.errors import BadOption
+from ...core.errors import HistosynError
+from ...core.store import digest
 from ...core.version import __version__
 from ...encoders.opening import open_encoder
 from ...evaluate.finding import Section
 from ...evaluate.measures import recoded
 from ...evaluate.report import Material, Report
+from ..chunks import stamp
 from .collections import Collection
-from .items import read_item
+from .items import Item, read_items
 from .question import Opened, Question
 
 MEMBERS = 128
@@ -69,29 +71,43 @@ def _material(side: Collection) -> Material:
     mpp = scales.pop() if len(scales) == 1 else None
     size = side.size if len(side.sizes) == 1 else None
     codecs = ", ".join(f"{codec} ({count})" for codec, count in sorted(side.codecs.items()))
-    return Material(side.path.name, len(side.items), len(side.patients), size, mpp, codecs)
+    files = sorted({item.path for item in side.items})
+    sha256 = digest([[path.name, stamp(path)] for path in files])
+    return Material(side.path.name, len(side.items), len(side.patients), size, mpp, codecs, sha256)
 
 
-def membership(question: Question, opened: Opened) -> Section:
+def membership(question: Question, opened: Opened, tick: Callable[[int, int], None] | None = None) -> Section:
     """The bundle's loss on training crops and on unseen ones: `train` measures, a judge is handed numbers."""
     from ...evaluate.membership import judge_membership
     from ...train.membership import tile_losses
     from .. import open_bundle
 
-    if opened.reference is None:
-        raise BadOption("--bundle", question.bundle, "given together with --reference, its training set")
     bundle = open_bundle(question.bundle)
-    losses, patients = [], []
-    for side in (opened.reference, opened.real):
-        every = max(len(side.items) // MEMBERS, 1)
-        some = side.items[::every][:MEMBERS]
-        tiles = []
-        for item in some:
-            pixels, nuclei = read_item(item, opened.plan.kinds, dict(opened.plan.mapping))
-            fits = nuclei is not None and set(nuclei.kinds) <= set(bundle.info.kinds)
-            tiles.append(
-                (pixels, recoded(nuclei, bundle.info.kinds) if nuclei is not None and fits else None)
-            )
-        losses.append(tile_losses(bundle, tiles))
-        patients.append([item.patient for item in some])
+    kinds, losses, patients = bundle.info.kinds, [], []
+    sides = [_some(side) for side in (opened.reference, opened.real) if side is not None]
+    total = sum(map(len, sides))
+    for place, some in enumerate(sides):
+        before = len(sides[0]) if place else 0
+        tiles, whose = [], []
+        for item, found in zip(
+            some, read_items(some, opened.plan.kinds, dict(opened.plan.mapping)), strict=True
+        ):
+            if isinstance(found, HistosynError):  # told among the refused tiles
+                continue
+            pixels, nuclei = found
+            fits = nuclei is not None and set(nuclei.kinds) <= set(kinds)
+            tiles.append((pixels, recoded(nuclei, kinds) if nuclei is not None and fits else None))
+            whose.append(item.patient)
+
+        def told(done: int, _: int, before: int = before) -> None:
+            if tick:
+                tick(before + done, total)
+
+        losses.append(tile_losses(bundle, tiles, tick=told))
+        patients.append(whose)
     return judge_membership(losses[0], losses[1], patients=(patients[0], patients[1]), seed=question.seed)
+
+
+def _some(side: Collection) -> tuple[Item, ...]:
+    every = max(len(side.items) // MEMBERS, 1)
+    return side.items[::every][:MEMBERS]
