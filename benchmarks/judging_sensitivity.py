@@ -2,10 +2,10 @@
 
     python benchmarks/judging_sensitivity.py [--data ../shared/data] [--out bench] [--work FOLDER]
 
-The synthetic set is the validation crops of brca-m2c themselves, untouched or blurred, made noisy,
-restained, packed as JPEG, told to have other tiles' nuclei, or replaced by training crops. The right judge
-must move and the others stay: moved is a number whose 95 % interval has nothing in common with that of the
-untouched set. Writes judging-sensitivity.json.
+Each validation tile of brca-m2c is cut to nine crops, which overlap; five of them are the real set, the other
+four the synthetic one: untouched or blurred, made noisy, restained, packed as JPEG, told to have other tiles'
+nuclei, or replaced by training crops. The right judge must move and the others stay: moved is a number whose
+95 % interval has nothing in common with that of the untouched set. Writes judging-sensitivity.json.
 """
 
 from __future__ import annotations
@@ -84,13 +84,18 @@ def main() -> None:
         open_source(source(f"brca-m2c/{m}.txt"), root=asked.data, mpp=MPP, kinds=KINDS)
         for m in ("train", "val")
     )
-    crops = [(f"{each.tile.ref.slide}-{i}", c[0], c[1]) for each in val for i, c in enumerate(corners(each))]
+    cut = [(f"{each.tile.ref.slide}-{i}", *c[:2]) for each in val for i, c in enumerate(corners(each, 3))]
+    crops = [each for place, each in enumerate(cut) if place % 9 % 2]
+    beside = [each for place, each in enumerate(cut) if not place % 9 % 2]
     for each in train:
         save(work / "train", each.tile.ref.slide, each.tile.pixels)
     ensure_folder(work / "nuclei")
     ensure_folder(work / "others")
-    for place, (name, pixels, nuclei) in enumerate(crops):
+    for name, pixels, nuclei in beside:
         save(work / "real", name, pixels)
+        for folder in ("nuclei", "others"):
+            write_csv(work / folder / f"{name}.csv", nuclei)
+    for place, (name, _, nuclei) in enumerate(crops):
         write_csv(work / "nuclei" / f"{name}.csv", nuclei)
         write_csv(work / "others" / f"{name}.csv", crops[(place + 5) % len(crops)][2])
     faults = {
