@@ -18,7 +18,7 @@ from ...core.store import digest, replacing
 from ...evaluate.copying import Library, find_matches
 from ...evaluate.sample import Sample, Seen
 from ..chunks import one_thread
-from .measuring import read_measured
+from .measuring import made_by, read_measured
 
 TEXTURE = "copy/texture"
 
@@ -47,11 +47,7 @@ class SearchJob:
 
     def done(self) -> bool:
         """Whether its file is there."""
-        try:
-            with safe_open(self.path, "numpy") as file:
-                return bool((file.metadata() or {}).get("job") == self.key)
-        except (OSError, SafetensorError):
-            return False
+        return made_by(self.path, self.key)
 
 
 def search(job: SearchJob) -> int:

@@ -83,11 +83,16 @@ class MeasureJob:
 
     def done(self) -> bool:
         """Whether its file is there."""
-        try:
-            with safe_open(self.path, "numpy") as file:
-                return bool((file.metadata() or {}).get("job") == self.key)
-        except (OSError, SafetensorError):
-            return False
+        return made_by(self.path, self.key)
+
+
+def made_by(path: Path, key: str) -> bool:
+    """Whether a file is there, and was made by the job of that key."""
+    try:
+        with safe_open(path, "numpy") as file:
+            return bool((file.metadata() or {}).get("job") == key)
+    except (OSError, SafetensorError):
+        return False
 
 
 def measure(job: MeasureJob) -> int:
