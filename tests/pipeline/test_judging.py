@@ -181,7 +181,7 @@ def test_a_spoilt_picture_is_a_row_in_the_report(world, tmp_path):
     (made / f"{barcode(1)}-0_0.png").write_bytes(b"no picture")
     save(made, f"{barcode(2)}-0_0", np.full((SIDE, SIDE, 3), 201, np.uint8))  # constant: fine, if odd
     found = judged(question(world, made=made), tmp_path / "out")
-    assert set(found.refused) == {f"made/{barcode(0)}-0_0", f"made/{barcode(1)}-0_0"}
+    assert set(found.refused) == {f"synthetic {barcode(0)}-0_0", f"synthetic {barcode(1)}-0_0"}
     assert named(found, "stain", "stain_od_red_difference").value.n in (34, 33)
     json.dumps(found.as_dict(), allow_nan=False)
 

@@ -151,16 +151,10 @@ class Beside:
 def beside(statistic: Statistic, sides: tuple[Side, Side], floor: tuple[Side, Side] | None = None) -> Beside:
     """A statistic of two sides, and of the floor's two, in every draw of patients.
 
-    Sides with the same patients are drawn together: asked for and obtained, or tissue of one patient and
+    Patients who stand on both sides are drawn together: asked for and obtained, or tissue of one patient and
     what was made after it, are pairs, and differ by less than strangers do.
     """
-    weights: dict[tuple[str, ...], Floats] = {}
-    drawn = []
-    for each in (*sides, *(floor or ())):
-        if each.names not in weights:
-            times = times_drawn(len(each.names), DRAWS, seed=len(weights)) if each.names else np.zeros((0, 0))
-            weights[each.names] = np.concatenate([np.ones((1, len(each.names))), times])
-        drawn.append(weights[each.names] @ each.sums)
+    drawn = _together((*sides, *(floor or ())))
     with np.errstate(divide="ignore", invalid="ignore"):
         value = statistic(drawn[0], drawn[1])
         base = statistic(drawn[2], drawn[3]) if floor else None
@@ -168,6 +162,29 @@ def beside(statistic: Statistic, sides: tuple[Side, Side], floor: tuple[Side, Si
     if floor is None:
         return Beside(value, base, **told)
     return Beside(value, base, **told, floor_n=floor[0].n, floor_groups=min(side.groups for side in floor))
+
+
+def _together(sides: Sequence[Side]) -> list[Floats]:
+    """Sums of sides, as they are and drawn: whoever stands on several is drawn on all of them."""
+    pools: list[set[str]] = []
+    for side in sides:
+        mine = set(side.names)
+        for pool in [pool for pool in pools if pool & mine]:
+            pools.remove(pool)
+            mine |= pool
+        pools.append(mine)
+    out: dict[str, tuple[int, int]] = {}
+    times = []
+    for number, pool in enumerate(pools):
+        out |= {name: (number, place) for place, name in enumerate(sorted(pool))}
+        drawn = times_drawn(len(pool), DRAWS, seed=number) if pool else np.zeros((DRAWS, 0))
+        times.append(np.concatenate([np.ones((1, len(pool))), drawn]))
+    return [
+        times[out[side.names[0]][0]][:, [out[name][1] for name in side.names]] @ side.sums
+        if side.names
+        else np.zeros((DRAWS + 1, side.sums.shape[1]))
+        for side in sides
+    ]
 
 
 def _told(values: Floats, n: int, groups: int, unit: str, distance: bool) -> Estimate:

@@ -38,7 +38,8 @@ class Tools:
         detectors: of nuclei, by name; the first that tells classes is used for `layout` and `morphology`.
         perceptual: distance inside masks, for `mending`.
         nima: rates a picture; None: it is not rated.
-        rings: tells classes from rings of colour, without any network.
+            rings: tells classes from rings of colour, without any network.
+        kinds: the classes asked for, the same for every tile of every side; empty: the first detector's.
     """
 
     encoder: Encoder | None = None
@@ -46,6 +47,7 @@ class Tools:
     perceptual: Perceptual | None = None
     nima: Callable[[Pixels], float] | None = None
     rings: KindJudge | None = None
+    kinds: tuple[str, ...] = ()
 
 
 def measure_tile(
@@ -92,9 +94,11 @@ def side_of(sample: Sample, prefix: str) -> Sample:
 
 
 def layout_kinds(kinds: Sequence[str], detectors: Mapping[str, Detector]) -> tuple[str, ...]:
-    """The classes that layouts are told in: those asked for, if the first detector tells them."""
+    """The classes that layouts are told in: those asked for, if a detector tells them, else one for all."""
     first = _first(detectors, kinds)
-    return tuple(kinds) if kinds and set(kinds) <= set(first.kinds) else UNTOLD
+    if not kinds:
+        return tuple(first.kinds)
+    return tuple(kinds) if set(kinds) <= set(first.kinds) else UNTOLD
 
 
 def _of_nuclei(
@@ -104,18 +108,20 @@ def _of_nuclei(
     detectors = {name: _Once(detector) for name, detector in (tools.detectors or {}).items()}
     if nuclei is not None and "structure" in what:
         out |= measure_structure(pixels, nuclei, detectors=detectors, rings=tools.rings)
-    asked_kinds = nuclei.kinds if nuclei is not None else ()
-    first = _first(detectors, asked_kinds)
-    kinds = layout_kinds(asked_kinds, detectors) if asked_kinds else first.kinds
-    found = recoded(find_nuclei(pixels, mpp, first), kinds)
+    first = _first(detectors, tools.kinds)
+    seen = find_nuclei(pixels, mpp, first)
+    kinds = layout_kinds(tools.kinds, detectors)
+    found = recoded(seen, kinds)
     asked = None if nuclei is None else recoded(nuclei, kinds)
     if "layout" in what:
         out |= {f"found/{key}": value for key, value in measure_layout(found).items()}
         if asked is not None:
             out |= {f"asked/{key}": value for key, value in measure_layout(asked).items()}
     if "morphology" in what:
-        # around the places that were asked for, in their own classes, whether a detector tells them or not
-        out |= measure_morphology(pixels, found if nuclei is None else nuclei)
+        # around the places asked for, in their own classes, whether a detector tells them or not
+        out |= measure_morphology(
+            pixels, nuclei if nuclei is not None else recoded(seen, tools.kinds or first.kinds)
+        )
     return out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from ...core.estimate import Estimate, untold
 from ..distances import KernelSums, extrapolated, frechet_distance, kernel_distance
 from ..finding import Finding
 from ..intervals import DRAWS, group_index, times_drawn, with_interval
-from .sides import Floats, Rows, Sides, over_groups, rows_of, some_rows
+from .floor import beside_floor, recentred
+from .sides import Floats, Sides
 
 ENOUGH = 2048
 """Below so many tiles a Frechet distance is printed with a warning and beside its extrapolation."""
@@ -60,61 +61,15 @@ def _with_floor(
     note: str,
     seed: int,
 ) -> Finding:
-    """A distance, its floor and their ratio, patients of all sides drawn again in every draw."""
+    """A distance at the n that there is, and its floor and ratio at equal patients and tiles."""
     value = distance(sides.made, sides.real)
-    pairs = sides.floors(len(sides.made), seed=seed)
-    usable = [pair for pair in pairs if min(map(len, pair)) >= LEAST // 2]
-    drawn, ratios = [], []
-    floors = [distance(*pair) for pair in usable]
-    floor = float(np.mean(floors)) if floors else math.nan
-    # at equal n: made tiles cut as the floor's are
-    size = len(usable[0][0]) if usable else 0
-    random = np.random.default_rng(seed + 1)
-    matched = value if sides.other is not None and abs(size - len(sides.made)) <= 0.1 * size else math.nan
-    if usable and not math.isfinite(matched):
-        rows = rows_of(sides.patients[1])
-        matched = float(
-            np.mean([distance(sides.made[some_rows(random, rows, size)], pair[1]) for pair in usable])
-        )
-    for mine, theirs in sides.draws(draws, seed):
-        again = distance(sides.made[theirs], sides.real[mine])
-        drawn.append(again)
-        if usable and (below := _floor_again(sides, mine, size, distance, random)) > 0:
-            ratios.append(again / below)
-    low_high = _recentred(value, drawn)
-    count = len(set(sides.patients[1]))
-    estimate = with_interval(value, low_high, len(sides.made), count)
-    if not usable:
-        why = untold(f"the floor needs {LEAST // 2} real tiles of other patients", n=len(sides.real))
-        return Finding(name, estimate, "low", why, None, label, note)
-    real = over_groups(floors, size, sides)
-    if not floor > 0:
-        same = untold("real tissue is at distance 0 from real tissue: its features never vary", n=size)
-        return Finding(name, estimate, "low", real, same, label, note)
-    ratio = with_interval(matched / floor, _recentred(matched / floor, ratios), len(sides.made), count)
-    return Finding(name, estimate, "low", real, ratio, label, note)
-
-
-def _floor_again(
-    sides: Sides,
-    mine: Rows,
-    size: int,
-    distance: Callable[[Floats, Floats], float],
-    random: np.random.Generator,
-) -> float:
-    if sides.other is not None:
-        return distance(sides.other[some_rows(random, rows_of(sides.patients[2]), size)], sides.real[mine])
-    one, two = sides.floors(size, 1, int(random.integers(1 << 31)))[0]
-    return distance(one, two)
-
-
-def _recentred(value: float, drawn: Sequence[float]) -> Floats:
-    """Draws hold tiles twice, which moves a distance: take the move off, as a factor."""
-    values = np.asarray(drawn, np.float64)
-    kept = values[np.isfinite(values) & (values > 0)]
-    if not len(kept) or not value > 0:
-        return values
-    return np.asarray(kept / np.exp(np.log(kept).mean()) * value)
+    drawn = np.array(
+        [distance(sides.made[theirs], sides.real[mine]) for mine, theirs in sides.draws(draws, seed)]
+    )
+    estimate = with_interval(value, recentred(value, drawn), len(sides.made), len(set(sides.patients[1])))
+    (told,) = beside_floor(sides, lambda one, two: np.array([distance(one, two)]), draws=draws, seed=seed)
+    note = "; ".join(each for each in (note, told.words) if each)
+    return Finding(name, estimate, "low", told.floor, told.ratio, label, note)
 
 
 def kernel(sides: Sides, name: str, *, label: str = "", seed: int = 0) -> Finding:
@@ -133,19 +88,12 @@ def kernel(sides: Sides, name: str, *, label: str = "", seed: int = 0) -> Findin
     drawn = sums.distances(times[0], times[1], paired=sides.paired)
     count = len(set(patients[1]))
     estimate = with_interval(value, drawn, len(sides.made), count)
-    pairs = sides.floors(len(sides.made), seed=seed)
-    floors = [kernel_distance(*pair) for pair in pairs if min(map(len, pair)) > 2]
-    if not floors:
-        return Finding(name, estimate, "low", untold("no real tiles of other patients"), None, label)
-    floor = over_groups(floors, len(sides.made), sides)
-    if floor.value <= 0:
-        why = "the floor is not above 0, so there is no ratio to it; read both beside each other"
-        return Finding(name, estimate, "low", floor, untold(why, n=len(sides.made)), label)
-    random = np.random.default_rng(seed)
-    below = random.choice(np.array(floors), len(drawn))
-    ratios = drawn / np.where(below > 0, below, np.nan)
-    ratio = with_interval(value / floor.value, ratios, len(sides.made), count)
-    return Finding(name, estimate, "low", floor, ratio, label, "unbiased, of all pairs of tiles")
+    again = int(np.clip(4e10 / (len(sides.real) ** 2 * sides.real.shape[1]), 20, 300))
+    (told,) = beside_floor(
+        sides, lambda one, two: np.array([kernel_distance(one, two)]), draws=again, seed=seed
+    )
+    note = "; ".join(each for each in ("unbiased, of all pairs of tiles", told.words) if each)
+    return Finding(name, estimate, "low", told.floor, told.ratio, label, note)
 
 
 def _unending(sides: Sides, name: str, *, seed: int) -> Finding:
@@ -154,24 +102,11 @@ def _unending(sides: Sides, name: str, *, seed: int) -> Finding:
     if n < LEAST_EXTRAPOLATED:
         reason = f"{n} tiles cannot support it; give at least {LEAST_EXTRAPOLATED} of each side"
         return Finding(name, untold(reason, n=n), "low")
-    sizes = np.unique(np.linspace(n // 4, n, 8).astype(int))
 
     def unbiased(one: Floats, two: Floats) -> float:
         few = min(len(one), len(two))
-        cut = sizes[sizes <= few] if (sizes <= few).sum() > 2 else np.linspace(few // 4, few, 6).astype(int)
-        return extrapolated(one, two, sizes=cut.tolist(), draws=4, seed=seed)
+        sizes = np.unique(np.linspace(max(few // 4, 4), few, 8).astype(int)).tolist()
+        return extrapolated(one, two, sizes=sizes, draws=4, seed=seed) if len(sizes) > 2 else math.nan
 
-    value = unbiased(sides.made, sides.real)
-    drawn = np.array(
-        [unbiased(sides.made[theirs], sides.real[mine]) for mine, theirs in sides.draws(40, seed)]
-    )
-    drawn = drawn - drawn.mean() + value
-    floors = np.array([unbiased(*pair) for pair in sides.floors(len(sides.made), seed=seed)])
-    count = len(set(sides.patients[1]))
-    floor = over_groups(floors, n, sides)
     note = "a line through FD over 1/n, read at 0; few tiles make it coarse"
-    estimate = with_interval(value, drawn, n, count)
-    if not floor.value > 0:
-        return Finding(name, estimate, "low", floor, untold("the floor is not above 0", n=n), note=note)
-    ratio = with_interval(value / floor.value, drawn / floor.value, n, count)
-    return Finding(name, estimate, "low", floor, ratio, note=note)
+    return _with_floor(sides, name, unbiased, draws=40, label="", note=note, seed=seed)

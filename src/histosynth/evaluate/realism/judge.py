@@ -8,7 +8,7 @@ from ..finding import Plot, Section, Series
 from ..sample import Sample
 from .coverage import neighbourhood
 from .distance import all_distances, frechet, kernel
-from .sides import GROUPS, Floats, Sides, sides_of
+from .sides import Floats, Sides, sides_of
 
 ABOUT = (
     "Distances between sets of tiles in the encoder's features, beside the floor: as many real tiles of "
@@ -59,12 +59,11 @@ def _labelled(sample: Sample, label: str) -> Sample:
 
 
 def _floor_words(sides: Sides) -> str:
+    patients, tiles = sides.shape
+    of = f"{patients} patients with {tiles} tiles each"
     if sides.other is None:
-        return f"halves of the {len(set(sides.patients[0]))} real patients"
-    return (
-        f"{GROUPS} groups of {len(set(sides.patients[2]))} reference patients against the "
-        f"{len(set(sides.patients[0]))} real ones"
-    )
+        return f"{of}, of halves of the {len(set(sides.patients[0]))} real patients"
+    return f"{of}, of the {len(set(sides.patients[2]))} in the reference, against the real tiles"
 
 
 def _map_plot(sides: Sides, encoder: str) -> Plot:

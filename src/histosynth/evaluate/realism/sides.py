@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.estimate import Estimate
 from ..intervals import group_index
 from ..sample import Sample
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
-GROUPS = 10
-"""Floors: so many groups of training patients against the held-out ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,22 +50,76 @@ class Sides:
             if picked:
                 yield np.concatenate([rows[0][name] for name in mine]), np.concatenate(picked)
 
-    def floors(self, n: int, groups: int = GROUPS, seed: int = 0) -> list[tuple[Floats, Floats]]:
-        """Pairs of real sets of different patients: about `n` others against the held-out ones."""
-        random, out = np.random.default_rng(seed), []
-        if self.other is not None:
-            rows = rows_of(self.patients[2])
-            for _ in range(groups):
-                out.append((self.other[some_rows(random, rows, n)], self.real))
-            return out
-        rows = rows_of(self.patients[0])
-        names = list(rows)
-        for _ in range(groups):
-            order = random.permutation(len(names))
-            halves = order[: len(names) // 2], order[len(names) // 2 :]
-            one, two = (np.concatenate([rows[names[i]] for i in half]) for half in halves)
-            out.append((self.real[one], self.real[two]))
-        return out
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(patients, tiles of each) that a floor is taken of, and to which made tiles are cut beside it.
+
+        As many patients and tiles of each on both: sets of more patients lie nearer to anything, whatever
+        their number of tiles.
+        """
+        made, pool = (
+            rows_of(self.patients[1]),
+            rows_of(self.patients[2] if self.other is not None else self.patients[0]),
+        )
+        spare = len(pool) if self.other is not None else len(pool) // 2
+        tiles = min(int(np.median([len(rows) for rows in side.values()] or [0])) for side in (made, pool))
+        return min(len(made), spare), tiles
+
+    def trials(self, count: int, *, again: bool, seed: int = 0) -> Iterator[Trial]:
+        """Made tiles, real tiles of other patients in the same number, and what both are held against.
+
+        Args:
+            count: how many.
+            again: draw patients with replacement, for intervals; False: each at most once.
+            seed: of the draws.
+        """
+        random = np.random.default_rng(seed)
+        patients, tiles = self.shape
+        real, made, other = (rows_of(side) for side in self.patients)
+        for _ in range(count):
+            if self.other is not None:
+                against = _names(random, real, len(real), again)
+                floor = self.other[_cut(random, other, _names(random, other, patients, again), tiles)]
+            else:
+                order = [list(real)[i] for i in random.permutation(len(real))]
+                left, right = order[: len(order) // 2], order[len(order) // 2 :]
+                against = _names(random, dict.fromkeys(right), len(right), again)
+                floor = self.real[
+                    _cut(random, real, _names(random, dict.fromkeys(left), patients, again), tiles)
+                ]
+            theirs = (
+                [name for name in against if name in made] if self.paired and self.other is not None else []
+            )
+            if len(theirs) < patients:  # other patients, or fewer than are asked for
+                theirs = _names(random, made, patients, again)
+            chosen = [theirs[i] for i in random.permutation(len(theirs))[:patients]]
+            yield Trial(
+                self.made[_cut(random, made, chosen, tiles)], floor,
+                self.real[np.concatenate([real[name] for name in against])],
+            )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Made tiles and as many real ones of other patients, both held against the same real tiles."""
+
+    made: Floats
+    floor: Floats
+    real: Floats
+
+
+def _names(
+    random: np.random.Generator, rows: Mapping[Hashable, object], n: int, again: bool
+) -> list[Hashable]:
+    names = list(rows)
+    return [names[i] for i in random.choice(len(names), n if again else min(n, len(names)), replace=again)]
+
+
+def _cut(
+    random: np.random.Generator, rows: Mapping[Hashable, Rows], names: Sequence[Hashable], tiles: int
+) -> Rows:
+    """Some tiles of each patient, by chance; all where there are no more."""
+    return np.concatenate([random.permutation(rows[name])[:tiles] for name in names])
 
 
 def sides_of(real: Sample, made: Sample, other: Sample | None, key: str) -> Sides:
@@ -84,26 +135,7 @@ def _stacked(sample: Sample, key: str) -> Floats:
     return sample.stack(key) if len(sample) else np.zeros((0, 1))
 
 
-def over_groups(values: Sequence[float] | Floats, n: int, sides: Sides) -> Estimate:
-    """Mean of the floors of several groups of patients, with the range of 95 % of them."""
-    each = np.asarray(values, np.float64)
-    low, high = (float(end) for end in np.percentile(each, [2.5, 97.5]))
-    patients = len(set(sides.patients[2] or sides.patients[0]))
-    said = f"{len(each)} groups of patients"
-    return Estimate(float(each.mean()), low, high, n, said, "", "", patients)
-
-
 def rows_of(patients: Sequence[Hashable]) -> dict[Hashable, Rows]:
     """Which rows are whose."""
     index = group_index(patients) if patients else np.zeros(0, np.intp)
     return {name: np.flatnonzero(index == place) for place, name in enumerate(dict.fromkeys(patients))}
-
-
-def some_rows(random: np.random.Generator, rows: dict[Hashable, Rows], n: int) -> Rows:
-    """About `n` rows: whole patients in random order, the last one in part."""
-    out: list[Rows] = []
-    for place in random.permutation(len(rows)):
-        out.append(list(rows.values())[place])
-        if sum(map(len, out)) >= n:
-            break
-    return np.concatenate(out)[:n]

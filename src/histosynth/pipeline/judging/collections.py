@@ -41,18 +41,18 @@ class Ask:
         mpp: scale of pictures that do not state it, um/px.
         patient: pattern on the stem whose first group is the patient; "": TCGA barcodes, else the stem.
         table: CSV slide,patient,label by stem.
-        crop: side of the crops that tiles are cut to, px; None: tiles as they are.
+        crop: side of the crops that tiles are cut to, or (width, height), px; None: tiles as they are.
     """
 
     mpp: float | None = None
     patient: str = ""
     table: Path | None = None
-    crop: int | None = None
+    crop: int | tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.mpp is not None and not 0.05 <= self.mpp <= 20:
             raise BadOption("--mpp", self.mpp, "from 0.05 to 20 micrometres per pixel")
-        if self.crop is not None and not 32 <= self.crop <= 4096:
+        if isinstance(self.crop, int) and not 32 <= self.crop <= 4096:
             raise BadOption("--crop", self.crop, "from 32 to 4,096 px")
 
 
@@ -100,7 +100,7 @@ def open_collection(path: Path, ask: Ask) -> Collection:
     return _of_folder(path, ask)
 
 
-def as_variants(made: Collection, known: Collection, points: Path | None) -> Collection:
+def as_variants(made: Collection, known: Collection, points: Path | None, ask: Ask) -> Collection:
     """Synthetic tiles with the stem, patient and label of what they were made from.
 
     `a_0.png` and `a_1.png` belong to `a`, where there is a real tile or a nuclei file of that name and none
@@ -108,13 +108,20 @@ def as_variants(made: Collection, known: Collection, points: Path | None) -> Col
     """
     stems = {item.stem: item for item in known.items}
     names = stems.keys() | ({each.stem for each in list_files(points, NUCLEI_SUFFIXES)} if points else set())
+    table = read_table(ask.table) if ask.table else {}
     items = []
     for item in made.items:
         stem = item.stem
         if stem not in names and (shorter := _VARIANT.sub("", stem)) in names:
             stem = shorter
         twin = stems.get(stem)
-        patient, label = (twin.patient, item.label or twin.label) if twin else (item.patient, item.label)
+        patient, label = item.patient, item.label
+        if twin:
+            patient, label = twin.patient, label or twin.label
+        elif stem != item.stem:
+            row = table.get(stem, {})
+            patient = row.get("patient") or patient_of_slide(stem, ask.patient)
+            label = label or row.get("label", "")
         items.append(replace(item, stem=stem, patient=patient, label=label))
     return replace(made, items=tuple(items))
 
@@ -144,7 +151,7 @@ def kinds_of(collections: Sequence[Collection], mapping: Mapping[str, str]) -> t
         if any(item.tile_id for item in collection.items):
             for kinds in TileSet(collection.path).table(["nuclei_kind"])["nuclei_kind"].to_pylist():
                 names |= set(map_kinds(kinds or [], mapping))
-    return tuple(sorted(names - {ANY}))
+    return tuple(sorted(names - {ANY, ""}))
 
 
 def _of_set(path: Path, ask: Ask) -> Collection:
@@ -202,39 +209,40 @@ def _whole(
             name, reason = next(iter(refused.items()))
             raise NoFiles(path, IMAGE_SUFFIXES, f"{len(refused)} files, the first, {name}: {reason}")
         if ask.crop:
-            raise NoFiles(path, IMAGE_SUFFIXES, f"no tile holds a crop of {ask.crop} px")
+            cut = ask.crop if isinstance(ask.crop, int) else " x ".join(map(str, ask.crop))
+            raise NoFiles(path, IMAGE_SUFFIXES, f"no tile holds a crop of {cut} px")
         raise NoFiles(path, IMAGE_SUFFIXES)
     return Collection(path, tuple(items), dict(sizes), dict(codecs), refused)
 
 
 def _scale(file: Path, ask: Ask) -> float:
-    """What the user says, or what histosynth wrote; a picture's dpi is never believed."""
-    if ask.mpp is not None:
-        return ask.mpp
+    """What histosynth wrote, else what the user says; a picture's dpi is never believed."""
     try:
         recipe = read_recipe(file) or {}
     except (OSError, ValueError, SyntaxError, LookupError, TypeError) as error:
         raise UnreadableImage(file, str(error)) from error
     found = recipe.get("mpp")
-    if not isinstance(found, int | float) or not 0.05 <= found <= 20:
+    if isinstance(found, int | float) and 0.05 <= found <= 20:
+        return float(found)
+    if ask.mpp is None:
         raise MissingScale(file.name)
-    return float(found)
+    return ask.mpp
 
 
 def _crops(
-    item: Item, size: tuple[int, int], side: int | None, sizes: Counter[tuple[int, int]]
+    item: Item, size: tuple[int, int], crop: int | tuple[int, int] | None, sizes: Counter[tuple[int, int]]
 ) -> list[Item]:
     """The item, or its crops on a grid from edge to edge, as many as fit nearest."""
-    if side is None or size == (side, side):
+    wanted = (crop, crop) if isinstance(crop, int) else crop
+    if wanted is None or size == wanted:
         sizes[size] += 1
         return [item]
-    if min(size) < side:
+    if size[0] < wanted[0] or size[1] < wanted[1]:
         return []
-    counts = [max(round(length / side), 1) for length in size]
     xs, ys = (
-        np.linspace(0, length - side, count).round().astype(int)
-        for length, count in zip(size, counts, strict=True)
+        np.linspace(0, length - side, max(round(length / side), 1)).round().astype(int)
+        for length, side in zip(size, wanted, strict=True)
     )
-    boxes = [Box(int(x), int(y), side, side) for y in ys for x in xs]
-    sizes[side, side] += len(boxes)
+    boxes = [Box(int(x), int(y), *wanted) for y in ys for x in xs]
+    sizes[wanted] += len(boxes)
     return [replace(item, name=f"{item.name}@{box.x},{box.y}", box=box) for box in boxes]

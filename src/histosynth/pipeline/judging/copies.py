@@ -140,5 +140,6 @@ def _features(
     for path in crops:
         for tile in read_measured(path, without=(TEXTURE,))[0]:
             rows.append(np.asarray(tile.values["embed/features"], np.float64))
-            owners.append(index[tile.name.partition("@")[0]])
+            name = tile.name if tile.name in index else tile.name.rpartition("@")[0]  # of a crop
+            owners.append(index[name])
     return np.array(rows), np.array(owners, np.intp)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from ...core.errors import BadTileSet, HistosynError
 from ...core.geometry import Box
 from ...core.nuclei import Nuclei, map_kinds
 from ...core.nuclei_io import read_nuclei
+from ...core.store import digest, sha256_of
 from ...core.tile import Pixels, decode_rgb, read_rgb
 from ...core.tileset import Row, rows_of
 
@@ -41,6 +43,29 @@ class Item:
     tile_id: str = ""
     points: Path | None = None
     box: Box | None = None
+
+
+def spread_over(items: Sequence[Item], most: int) -> tuple[Item, ...]:
+    """At most so many, evenly over all of them."""
+    if len(items) <= most:
+        return tuple(items)
+    return tuple(items[int(place)] for place in np.linspace(0, len(items) - 1, most))
+
+
+def content(path: Path | None) -> str:
+    """Digest of a file, or of all files of a folder; "" for none. Each is read once a run."""
+    if path is None:
+        return ""
+    if path.is_dir():
+        files = [each for each in sorted(path.rglob("*")) if each.is_file()]
+        return digest([[str(each.relative_to(path)), content(each)] for each in files])
+    facts = path.stat()
+    return _content(path, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=100_000)
+def _content(path: Path, size: int, changed: int) -> str:
+    return sha256_of(path)
 
 
 Read = tuple[Pixels, Nuclei | None]

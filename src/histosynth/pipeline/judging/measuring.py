@@ -18,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from ...core.errors import BadRun, HistosynError
+from ...core.errors import BadRun, HistosynError, SizeMismatch
 from ...core.nuclei import ANY_KIND
 from ...core.store import digest, replacing
 from ...core.tile import Mask, Pixels, read_mask
@@ -28,8 +28,8 @@ from ...evaluate import measures
 from ...evaluate.plain import KindJudge
 from ...evaluate.sample import Sample, Seen, Values
 from ...prepare.nuclei.detector import Detector
-from ..chunks import one_thread, open_detector, stamp
-from .items import Item, read_item, read_items
+from ..chunks import detector_name, one_thread, open_detector
+from .items import Item, content, read_item, read_items, spread_over
 
 TILES = 64
 """Of a piece of work."""
@@ -49,6 +49,8 @@ class Plan:
     perceptual_weights: Path | None = None
     detectors: tuple[str, ...] = ("centroids", "blobs")
     nima: Path | None = None
+    seen_with: tuple[str, ...] = ()
+    """Digests of the weights of encoder and perceptual distance."""
     rings: tuple[tuple[str, tuple[float, ...], tuple[int, ...]], ...] = ()
     """The judge of classes by rings, as plain numbers: name, values and shape of each array."""
 
@@ -74,12 +76,16 @@ class MeasureJob:
     def key(self) -> str:
         """Changes with whatever may change the result."""
         facts = [
-            [asdict(item) | {"path": item.path.name}, stamp(item.path), stamp(item.points)]
+            [asdict(item) | {"path": item.path.name}, content(item.path), content(item.points)]
             for item in self.items
         ]
-        holes = [[stamp(mask), stamp(original.path), original.tile_id] for mask, original in self.holes]
-        plan = asdict(self.plan) | {"weights": stamp(self.plan.weights), "nima": stamp(self.plan.nima)}
-        return digest(json.loads(json.dumps([facts, holes, self.what, plan, __version__], default=str)))
+        holes = [
+            [content(mask), content(one.path), one.tile_id, asdict(one)["box"]] for mask, one in self.holes
+        ]
+        plan = asdict(self.plan)
+        plan |= {name: content(plan[name]) for name in ("weights", "perceptual_weights", "nima")}
+        seen = [detector_name(name) for name in self.plan.detectors]
+        return digest(json.loads(json.dumps([facts, holes, self.what, plan, seen, __version__], default=str)))
 
     def done(self) -> bool:
         """Whether its file is there."""
@@ -132,8 +138,7 @@ def fit_rings(items: Sequence[Item], plan: Plan) -> Plan:
 
     Where fewer than two classes are marked it stays as it was.
     """
-    every = max(len(items) // FITTED, 1)
-    read = read_items(items[::every][:FITTED], plan.kinds, dict(plan.mapping))
+    read = read_items(spread_over(items, FITTED), plan.kinds, dict(plan.mapping))
     tiles = [each for each in read if not isinstance(each, HistosynError)]
     marked = [(pixels, nuclei) for pixels, nuclei in tiles if nuclei is not None and len(nuclei)]
     told = {int(kind) for _, nuclei in marked for kind in nuclei.kind} - {ANY_KIND}
@@ -200,7 +205,7 @@ def _tools(plan: Plan, what: tuple[str, ...]) -> measures.Tools:
     if plan.rings:
         arrays = {name: np.array(values).reshape(shape) for name, values, shape in plan.rings}
         rings = KindJudge(**arrays)
-    return measures.Tools(encoder, detectors, perceptual, nima, rings)
+    return measures.Tools(encoder, detectors, perceptual, nima, rings, plan.kinds)
 
 
 def _embedded(pictures: Mapping[int, Pixels], tools: measures.Tools) -> dict[str, Values]:
@@ -223,4 +228,9 @@ def _embedded(pictures: Mapping[int, Pixels], tools: measures.Tools) -> dict[str
 def _mended(pixels: Pixels, mask: Path, original: Item, *, tools: measures.Tools) -> dict[str, Values]:
     before, _ = read_item(original)
     hole: Mask = read_mask(mask)
+    if original.box is not None:
+        hole = hole[original.box.slices]
+    for what, each in (("hole", hole), ("original", before)):
+        if each.shape[:2] != pixels.shape[:2]:
+            raise SizeMismatch(what, (each.shape[1], each.shape[0]), (pixels.shape[1], pixels.shape[0]))
     return measures.measure_hole(before, pixels, hole, tools)

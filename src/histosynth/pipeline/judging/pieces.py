@@ -16,11 +16,12 @@ from ...evaluate.measures import WHAT
 from ...evaluate.sample import Sample
 from .collections import Collection
 from .copies import TEXTURE, SearchJob, search_key
-from .items import Item
+from .items import Item, spread_over
 from .measuring import TILES, MeasureJob, Plan, gather
 from .question import LEAST, Opened, Question
 
 Tick = Callable[[int, int], None]
+WORDS = {"real": "real", "made": "synthetic", "reference": "reference"}
 LEFT_OUT = 256
 """Training crops that are looked up among the other patients', to say how alike tissues are by chance."""
 
@@ -38,8 +39,7 @@ def measure_jobs(opened: Opened, question: Question, folder: Path) -> dict[str, 
     if opened.reference is not None and opened.library is not None:
         sides["reference"] = (opened.reference, what - {"copying"}, {})
         if "copying" in what:
-            every = max(len(opened.reference.items) // LEFT_OUT, 1)
-            some = replace(opened.reference, items=opened.reference.items[::every][:LEFT_OUT])
+            some = replace(opened.reference, items=spread_over(opened.reference.items, LEFT_OUT))
             sides["left_out"] = (some, {"realism", "copying"}, {})
             sides["library"] = (opened.library, {"copying"}, {})
     return {
@@ -93,14 +93,16 @@ def _holes(question: Question, opened: Opened) -> dict[str, tuple[Path, Item]]:
         BadPairing: a tile has none.
     """
     masks = {path.stem: path for path in list_files(question.holes or Path(), IMAGE_SUFFIXES)}
-    originals = {item.stem: item for item in opened.real.items}
+    originals = {(item.stem, item.box): item for item in opened.real.items}
     missing = [
-        item.stem for item in opened.made.items if item.stem not in masks or item.stem not in originals
+        item.stem
+        for item in opened.made.items
+        if item.stem not in masks or (item.stem, item.box) not in originals
     ]
     if missing:
         raise BadPairing("hole and real tile", missing, [])
     return {
-        item.name: (masks[item.stem], replace(originals[item.stem], points=None))
+        item.name: (masks[item.stem], replace(originals[item.stem, item.box], points=None))
         for item in opened.made.items
     }
 
@@ -117,11 +119,10 @@ def gathered(jobs: dict[str, list[MeasureJob]], opened: Opened) -> tuple[dict[st
     for side, pieces in jobs.items():
         sample, bad = gather(pieces, without=(TEXTURE,))
         collection = sides.get(side)
-        if side != "library":
-            samples[side] = sample
+        samples[side] = sample
         if collection is not None:
             bad = collection.refused | bad
-            refused |= {f"{collection.path.name}/{name}": why for name, why in bad.items()}
+            refused |= {f"{WORDS[side]} {name}": why for name, why in bad.items()}
         if side in ("real", "made") and collection is not None and len(sample) < LEAST:
             name, why = next(iter(bad.items()))
             found = (

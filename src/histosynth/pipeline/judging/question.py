@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ...core.errors import BadOption, SizeMismatch, SplitLeak
+from ...core.nuclei import ANY
 from ...encoders.opening import open_encoder, open_perceptual
 from ...evaluate.measures import NEED_NUCLEI, WHAT
 from ..files import read_kind_map
@@ -65,7 +66,7 @@ def open_question(question: Question) -> Opened:
     if question.bundle is not None and question.reference is None:
         raise BadOption("--bundle", question.bundle, "given together with --reference, its training set")
     real, made = (open_collection(path, ask) for path in (question.real, question.made))
-    made = as_variants(made, real, question.conditions)
+    made = as_variants(made, real, question.conditions, ask)
     library = reference = None
     if question.reference is not None:
         library = open_collection(question.reference, replace(ask, crop=None))
@@ -73,16 +74,17 @@ def open_question(question: Question) -> Opened:
             raise SplitLeak(leak)
     check_alike(real, made)
     if library is not None:
-        reference = open_collection(question.reference or Path(), replace(ask, crop=min(made.size)))
+        _check_scales(real, made, library)
+        reference = open_collection(library.path, replace(ask, crop=made.size))
     real, made = (give_points(side, question.conditions) for side in (real, made))
     if reference is not None:
         reference = give_points(reference, question.conditions, needed=False)
-    mapping = read_kind_map(question.kinds)
+    mapping = {"": ANY, **read_kind_map(question.kinds)}
     sides = [side for side in (real, made, reference) if side is not None]
     kinds = kinds_of(sides, mapping)
     what = judges_for(question, real, reference, kinds)
-    _check_tools(question.plan, what)
-    plan = replace(question.plan, kinds=kinds, mapping=tuple(sorted(mapping.items())))
+    seen, pairs = _check_tools(question.plan, what), tuple(sorted(mapping.items()))
+    plan = replace(question.plan, kinds=kinds, mapping=pairs, seen_with=seen)
     return Opened(real, made, reference, library, what, plan)
 
 
@@ -106,23 +108,34 @@ def check_alike(real: Collection, made: Collection) -> None:
         error.remedy = f"Cut both to one size with --crop {min(min(size) for size in sizes)}."
         error.args = (f"{error.problem} {error.remedy}",)
         raise error
-    scales = sorted({item.mpp for side in (real, made) for item in side.items})
+    _check_scales(real, made)
+
+
+def _check_scales(*sides: Collection) -> None:
+    scales = sorted({item.mpp for side in sides for item in side.items})
     if scales[-1] > scales[0] * (1 + SAME_SCALE):
-        raise BadOption(
-            "the scale of the tiles", f"{scales[0]:g} and {scales[-1]:g} um/px", "one scale for both sets"
-        )
+        names = ", ".join(f"{side.path.name} {min(item.mpp for item in side.items):g}" for side in sides)
+        found = f"{scales[0]:g} and {scales[-1]:g} um/px ({names})"
+        raise BadOption("the scale of the tiles", found, "one scale for all sets")
 
 
-def _check_tools(plan: Plan, what: Sequence[str]) -> None:
-    """Open what the judges will look with, so that a wrong name is told before anything is measured."""
+def _check_tools(plan: Plan, what: Sequence[str]) -> tuple[str, ...]:
+    """Open what the judges will look with, so that a wrong name is told before anything is measured.
+
+    Returns:
+        Digests of their weights.
+    """
+    seen: list[str] = []
     if wrong := [name for name in plan.detectors if name not in DETECTORS]:
         raise BadOption("--detectors", wrong[0], f"of {', '.join(DETECTORS)}")
     if NEED_NUCLEI & set(what) and not plan.detectors:
         raise BadOption("--detectors", "empty", f"one or more of {', '.join(DETECTORS)}")
     if {"realism", "copying"} & set(what):
-        open_encoder(plan.encoder, weights=plan.weights)
+        seen.append(open_encoder(plan.encoder, weights=plan.weights).about.get("weights_sha256", ""))
     if "mending" in what:
-        open_perceptual(plan.perceptual, weights=plan.perceptual_weights)
+        about = open_perceptual(plan.perceptual, weights=plan.perceptual_weights).about
+        seen.append(about.get("weights_sha256", ""))
+    return tuple(seen)
 
 
 def judges_for(

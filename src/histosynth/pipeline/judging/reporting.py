@@ -11,9 +11,8 @@ from ...encoders.opening import open_encoder
 from ...evaluate.finding import Section
 from ...evaluate.measures import recoded
 from ...evaluate.report import Material, Report
-from ..chunks import stamp
 from .collections import Collection
-from .items import Item, read_items
+from .items import content, read_items, spread_over
 from .question import Opened, Question
 
 MEMBERS = 128
@@ -31,7 +30,8 @@ def make_report(
     """Everything in words, with the warnings that come before any number."""
     warnings = []
     for side in (opened.real, opened.made):
-        if len(side.patients) == len(side.items) and len(side.items) > 1 and not question.ask.table:
+        tiles = len({(item.path, item.tile_id) for item in side.items})
+        if len(side.patients) == tiles > 1 and not question.ask.table:
             warnings.append(
                 f"Each tile of {side.path.name} counts as a patient of its own. If patients have "
                 "several tiles, give --patient or --table: the intervals are too narrow now."
@@ -72,7 +72,7 @@ def _material(side: Collection) -> Material:
     size = side.size if len(side.sizes) == 1 else None
     codecs = ", ".join(f"{codec} ({count})" for codec, count in sorted(side.codecs.items()))
     files = sorted({item.path for item in side.items})
-    sha256 = digest([[path.name, stamp(path)] for path in files])
+    sha256 = digest([[path.name, content(path)] for path in files])
     return Material(side.path.name, len(side.items), len(side.patients), size, mpp, codecs, sha256)
 
 
@@ -84,7 +84,8 @@ def membership(question: Question, opened: Opened, tick: Callable[[int, int], No
 
     bundle = open_bundle(question.bundle)
     kinds, losses, patients = bundle.info.kinds, [], []
-    sides = [_some(side) for side in (opened.reference, opened.real) if side is not None]
+    both = [each for each in (opened.reference, opened.real) if each is not None]
+    sides = [spread_over(each.items, MEMBERS) for each in both]
     total = sum(map(len, sides))
     for place, some in enumerate(sides):
         before = len(sides[0]) if place else 0
@@ -106,8 +107,3 @@ def membership(question: Question, opened: Opened, tick: Callable[[int, int], No
         losses.append(tile_losses(bundle, tiles, tick=told))
         patients.append(whose)
     return judge_membership(losses[0], losses[1], patients=(patients[0], patients[1]), seed=question.seed)
-
-
-def _some(side: Collection) -> tuple[Item, ...]:
-    every = max(len(side.items) // MEMBERS, 1)
-    return side.items[::every][:MEMBERS]

@@ -134,10 +134,9 @@ JUDGES: dict[str, Callable[[Looked, int], Section]] = {
 
 
 def _kinds(looked: Looked) -> tuple[str, ...]:
+    """The classes that layouts were measured in."""
     opened = {name: open_detector(name) for name in looked.plan.detectors}
-    detectors = {name: detector for name, detector in opened.items() if detector is not None}
-    kinds = looked.plan.kinds
-    return layout_kinds(kinds, detectors) if kinds else next(iter(detectors.values())).kinds
+    return layout_kinds(looked.plan.kinds, {name: each for name, each in opened.items() if each is not None})
 
 
 def _with(sample: Sample, prefix: str) -> Sample:
@@ -177,12 +176,12 @@ def _copies(looked: Looked) -> tuple[Gallery, ...]:
     mpp = looked.made.items[0].mpp
     lines = []
     for pair in nearest_pairs(made, SHOWN):
-        mine, source = made.tiles[pair.row], looked.library.items[pair.tile]
-        one, other = pictures.of("made", mine.name), pictures.of("library", source.name)
+        mine, source = made.tiles[pair.row], looked.samples["library"].tiles[pair.tile].name
+        one, other = pictures.of("made", mine.name), pictures.of("library", source)
         if one is None or other is None:
             continue
         turned = np.ascontiguousarray(pose(one, pair.pose))
-        words = f"{mine.name}: correlation {pair.score:.2f} with {source.name}"
+        words = f"{mine.name}: correlation {pair.score:.2f} with {source}"
         lines.append(
             (words, (turned.astype(np.uint8), _window(other, turned.shape[:2], pair.x / mpp, pair.y / mpp)))
         )
