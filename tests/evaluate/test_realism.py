@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from histosynth.evaluate.realism import judge_realism
+from histosynth.evaluate.realism.distance import frechet
+from histosynth.evaluate.realism.sides import sides_of
 from histosynth.evaluate.sample import Sample, Seen
 
 WIDTH = 12
@@ -115,3 +117,23 @@ def test_constant_features_are_no_disaster(value):
     tiles = tuple(Seen(f"{i}", f"p{i % 5}", "", {"embed/features": np.full(6, value)}) for i in range(20))
     section = judge_realism(Sample(tiles), Sample(tiles), None, encoder="x")
     assert found(section, "FD_x").value.value == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("made", "other"), [((10, 12), (60, 4)), ((20, 4), (80, 1)), ((20, 4), (20, 2)), ((20, 4), None)]
+)
+def test_tissue_of_one_law_scores_1_whatever_the_numbers_of_patients_and_tiles(made, other):
+    ratios, missed = [], 0
+    for seed in range(6):
+        reference = sample(*other, seed=3 * seed + 2, prefix="t") if other else None
+        sides = sides_of(
+            sample(20, 4, seed=3 * seed),
+            sample(*made, seed=3 * seed + 1, prefix="m"),
+            reference,
+            "embed/features",
+        )
+        ratio = frechet(sides, "FD").ratio
+        ratios.append(ratio.value)
+        missed += not ratio.low <= 1 <= ratio.high
+    assert 0.85 < np.median(ratios) < 1.2
+    assert missed <= 1

@@ -294,3 +294,69 @@ def test_losses_of_the_bundle_are_judged_where_it_is_given(world, tmp_path, bund
     found = judged(question(world, bundle=bundle_folder, judges=("stain",)), tmp_path)
     auc = named(found, "membership", "membership_AUC")
     assert 0 <= auc.value.value <= 1 and auc.value.groups == 21
+
+
+def test_classes_are_the_same_on_all_sides_whether_their_nuclei_are_marked_or_not(world, tmp_path):
+    """The reference has no nuclei files, some tiles have none either, and no detector knows one class."""
+    for number, path in enumerate(sorted((world / "nuclei").iterdir())):
+        if number % 3:
+            kinds = ["immune", "mitosis", "tumour"]
+            xy = np.loadtxt(path, delimiter=",", skiprows=1, usecols=(0, 1)).reshape(-1, 2)
+            names = [kinds[place % 3] for place in range(len(xy))]
+            write_csv(
+                tmp_path / "n" / path.name, Nuclei.of(xy, names, size=(SIDE, SIDE), mpp=0.5, kinds=kinds)
+            )
+    plan = Plan(detectors=("centroids", "blobs"))
+    ask = question(world, conditions=tmp_path / "n", plan=plan, judges=("morphology", "layout", "structure"))
+    found = judged(ask, tmp_path / "out")
+    immune = named(found, "morphology", "W1_immune")
+    assert immune.real is None or not immune.real.told  # nobody marked the reference, no detector knows them
+    assert named(found, "layout", "L_from_real_all").value.told
+
+
+def test_a_file_changed_in_its_middle_is_measured_again(world, tmp_path):
+    made = tmp_path / "made"
+    for path in (world / "made").iterdir():
+        pixels = np.asarray(Image.open(path))
+        made.mkdir(exist_ok=True)
+        Image.fromarray(np.tile(pixels, (3, 3, 1))).save(made / f"{path.stem}.tif")
+        save(tmp_path / "real", path.stem.rsplit("_", 1)[0], np.tile(pixels, (3, 3, 1)))
+    ask = question(
+        world, real=tmp_path / "real", made=made, reference=None, conditions=None, judges=("stain",)
+    )
+    before = judged(ask, tmp_path / "out")
+    for path in made.iterdir():
+        data = bytearray(path.read_bytes())
+        middle = len(data) // 2
+        data[middle - 60_000 : middle + 60_000] = bytes(120_000)
+        path.write_bytes(data)
+    after = judged(ask, tmp_path / "out")
+    values = [named(each, "stain", "stain_od_red_difference").value.value for each in (before, after)]
+    assert abs(values[1] - values[0]) > 0.1
+    assert before.synthetic.sha256 != after.synthetic.sha256
+
+
+def test_a_copy_is_credited_to_its_source_where_another_tile_is_spoilt(world, tmp_path):
+    for number, path in enumerate(sorted((world / "train").iterdir())):
+        target = tmp_path / "train" / f"{path.stem}@20x.jpg"
+        target.parent.mkdir(exist_ok=True)
+        Image.open(path).save(target, quality=95)
+        if number == 0:
+            target.write_bytes(target.read_bytes()[: target.stat().st_size // 2])
+    for path in (world / "made").iterdir():
+        save(tmp_path / "made", path.stem, np.asarray(Image.open(path)))
+    source = np.asarray(Image.open(world / "train" / f"{barcode(25)}-0.png"))
+    save(tmp_path / "made", f"{barcode(3)}-0_0", source[31 : 31 + SIDE, 17 : 17 + SIDE])
+    ask = question(world, made=tmp_path / "made", reference=tmp_path / "train", judges=("copying",))
+    told = section(judged(ask, tmp_path / "out"), "copying")
+    assert f"{barcode(25)}-0@20x" in told.galleries[0].rows[0][0]
+
+
+def test_what_a_made_picture_states_of_its_scale_counts(world, tmp_path):
+    from histosynth.core.synthetic import write_marked
+
+    for path in (world / "made").iterdir():
+        (tmp_path / "made").mkdir(exist_ok=True)
+        write_marked(tmp_path / "made" / path.name, np.asarray(Image.open(path)), {"mpp": 0.5})
+    with pytest.raises(BadOption, match=r"0.25 and 0.5 um/px"):
+        judged(question(world, made=tmp_path / "made", ask=Ask(mpp=0.25)), tmp_path / "out")
