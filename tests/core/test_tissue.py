@@ -101,3 +101,20 @@ def test_layouts_keep_their_distance_and_are_the_same_for_the_same_seed():
     assert gaps.min() * 0.5 >= min(APART_UM.values()) * 0.99
     per_mm2 = len(nuclei) / (512 * 384 * 0.25e-6)
     assert 1500 < per_mm2 < 9000
+
+
+def test_size_and_format_are_told_from_the_header_as_the_picture_will_be_read(tmp_path):
+    from PIL import Image
+
+    from histosynth.core.tile import picture_facts, read_rgb
+
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, how in (("a.png", {}), ("b.png", {"exif": exif}), ("c.jpg", {"exif": exif}), ("d.tif", {})):
+        Image.fromarray(pixels).save(tmp_path / name, **how)
+        size, kind = picture_facts(tmp_path / name)
+        height, width = read_rgb(tmp_path / name).shape[:2]
+        assert size == (width, height)
+        assert kind == {"png": "PNG", "jpg": "JPEG", "tif": "TIFF"}[name[2:]]
+    assert picture_facts("x", (tmp_path / "a.png").read_bytes()) == ((30, 20), "PNG")

@@ -107,7 +107,9 @@ def picture_facts(path: Path | str, data: bytes | None = None) -> tuple[tuple[in
     """
     with _open(Path(path), None if data is None else BytesIO(data)) as image:
         try:
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            # asked of a PNG without it, Pillow would read all of the picture
+            told = image.format != "PNG" or "exif" in image.info
+            turned = told and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         except (OSError, struct.error, *_DAMAGED) as error:
             raise UnreadableImage(Path(path), str(error)) from error
         size = image.size[::-1] if turned else image.size
