@@ -2,10 +2,16 @@
 
     python benchmarks/judging_sensitivity.py [--data ../shared/data] [--out bench] [--work FOLDER]
 
-Each validation tile of brca-m2c is cut to nine crops, which overlap; five of them are the real set, the other
-four the synthetic one: untouched or blurred, made noisy, restained, packed as JPEG, told to have other tiles'
-nuclei, or replaced by training crops. The right judge must move and the others stay: moved is a number whose
-95 % interval has nothing in common with that of the untouched set. Writes judging-sensitivity.json.
+Each validation tile of brca-m2c is cut to nine crops, which overlap; five of them are the real set, the
+other four the synthetic one: untouched or blurred, made noisy, restained, packed as JPEG, or told to have
+other tiles' nuclei. For copies the synthetic set are crops of training tiles, and the same is asked twice:
+with and without those tiles in the reference. `RIGHT` says which numbers a fault should move; each of them
+must, and no other.
+
+Moved is a number that is worse than real tissue: its 95 % interval lies apart from that of real tissue of
+other patients (a detector's score: from its score on real tiles). Beside it is told what shifted, which asks
+less: the interval lies apart from that of the twin without the fault, with the same patients, be it ever so
+near to it. Writes judging-sensitivity.json; exits 1 where a fault is missed or misplaced.
 """
 
 from __future__ import annotations
@@ -21,23 +27,39 @@ from crops import SIDE, corners
 from PIL import Image
 from scipy import ndimage
 
+from histosynth.core.estimate import Estimate
+from histosynth.core.geometry import Box
 from histosynth.core.nuclei_io import write_csv
 from histosynth.core.store import ensure_folder, write_json
 from histosynth.engine import open_engine
 from histosynth.pipeline.judging import Ask, Question, evaluate
-from histosynth.prepare.augment import pose, restain
+from histosynth.prepare.augment import restain
 from histosynth.prepare.sources import TileSource, open_source
 
 ROOT = Path(__file__).resolve().parents[1]
 MPP = 0.5
 KINDS = ("epithelial", "lymphocyte", "stromal")
 SHOWN = (
-    ("realism", "FD_histo", "ratio"), ("structure", "F1_centroids", "value"),
-    ("structure", "F1_blobs", "value"), ("morphology", "AUC_nuclei", "value"),
-    ("layout", "L_from_real_all", "value"), ("copying", "suspected_copies", "value"),
-    ("quality", "quality_focus_difference", "value"), ("quality", "quality_noise_difference", "value"),
-    ("quality", "quality_blocks_difference", "value"), ("stain", "stain_W1", "value"),
+    ("realism", "FD_histo", "up"), ("structure", "F1_centroids", "down"), ("structure", "F1_blobs", "down"),
+    ("morphology", "AUC_nuclei_shape", "up"), ("morphology", "AUC_nuclei_dye", "up"),
+    ("morphology", "AUC_nuclei_chromatin", "up"), ("layout", "L_from_real_all", "up"),
+    ("copying", "suspected_copies", "up"), ("quality", "quality_focus_difference", "both"),
+    ("quality", "quality_noise_difference", "both"), ("quality", "quality_blocks_difference", "both"),
+    ("stain", "stain_W1", "up"),
 )  # fmt: skip
+"""Judge, its number, and which way from real tissue's own is worse."""
+TEXTURE = {"quality_noise_difference", "AUC_nuclei_chromatin"}
+"""What blur and JPEG take from a picture and noise adds, all over it and within nuclei."""
+RIGHT = {
+    "blurred": {"quality_focus_difference", "FD_histo", *TEXTURE},
+    "noisy": {*TEXTURE},
+    "restained": {"stain_W1"},
+    "JPEG 40": {"quality_blocks_difference", *TEXTURE},
+    "other tiles' nuclei": {"F1_centroids", "F1_blobs"},
+    "copied": {"suspected_copies"},
+}
+TWINS = {"copied": "not copied"}
+COPIED = 32
 
 
 def source(members: str) -> TileSource:
@@ -73,6 +95,53 @@ def save(folder: Path, name: str, pixels) -> None:
     Image.fromarray(pixels).save(folder / f"{name}.png")
 
 
+def prepare(work: Path, data: Path) -> tuple[list, list, int]:
+    """Real tiles, nuclei and references on disk; the crops to spoil, those of training tiles, patients."""
+    train, val = (
+        open_source(source(f"brca-m2c/{m}.txt"), root=data, mpp=MPP, kinds=KINDS) for m in ("train", "val")
+    )
+    cut = [(f"{each.tile.ref.slide}-{i}", *c[:2]) for each in val for i, c in enumerate(corners(each, 3))]
+    crops = [each for place, each in enumerate(cut) if place % 9 % 2]
+    for folder in ("nuclei", "others", "unlearned"):
+        ensure_folder(work / folder)
+    for name, pixels, nuclei in (each for place, each in enumerate(cut) if not place % 9 % 2):
+        save(work / "real", name, pixels)
+        for folder in ("nuclei", "others"):
+            write_csv(work / folder / f"{name}.csv", nuclei)
+    for place, (name, _, nuclei) in enumerate(crops):
+        write_csv(work / "nuclei" / f"{name}.csv", nuclei)
+        write_csv(work / "others" / f"{name}.csv", crops[(place + 5) % len(crops)][2])
+    learnt = []
+    patients = sorted({each.tile.ref.patient for each in train})[::2][:COPIED]
+    random = np.random.default_rng(0)
+    for each in train:
+        tissue, name = each.tile.pixels, each.tile.ref.slide
+        save(work / "train", name, tissue)
+        if each.tile.ref.patient not in patients:
+            save(work / "unlearned", name, tissue)
+            continue
+        y, x = (int(random.integers(0, side - SIDE + 1)) for side in tissue.shape[:2])
+        box = Box(x, y, SIDE, SIDE)
+        learnt.append((f"{name}-0", np.ascontiguousarray(tissue[box.slices])))
+        write_csv(work / "nuclei" / f"{name}-0.csv", each.nuclei.crop(box))
+    return crops, learnt[:COPIED], len({each.tile.ref.patient for each in val})
+
+
+def ask(question: Question, work: Path) -> dict[str, dict]:
+    report = evaluate(question, work / "judged", engine=open_engine("local"))
+    rows = {}
+    for key, name, worse in SHOWN:
+        (section,) = [each for each in report.sections if each.key == key]
+        (finding,) = [each for each in section.findings if each.name == name and not each.label]
+        value, real = finding.value, finding.real
+        if finding.ratio is not None and name.startswith("FD"):  # of as many tiles as the floor has
+            value, real = finding.ratio, Estimate(1, 1, 1, finding.value.n, "by definition")
+        above, below = value.low > real.high, value.high < real.low
+        moved = {"up": above, "down": below, "both": above or below}[worse]
+        rows[name] = value.as_dict() | {"real": real.as_dict(), "moved": bool(moved)}
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
@@ -80,71 +149,48 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="keep the tiles and what was measured of them here")
     asked = parser.parse_args()
     work = asked.work or Path(tempfile.mkdtemp())
-    train, val = (
-        open_source(source(f"brca-m2c/{m}.txt"), root=asked.data, mpp=MPP, kinds=KINDS)
-        for m in ("train", "val")
-    )
-    cut = [(f"{each.tile.ref.slide}-{i}", *c[:2]) for each in val for i, c in enumerate(corners(each, 3))]
-    crops = [each for place, each in enumerate(cut) if place % 9 % 2]
-    beside = [each for place, each in enumerate(cut) if not place % 9 % 2]
-    for each in train:
-        save(work / "train", each.tile.ref.slide, each.tile.pixels)
-    ensure_folder(work / "nuclei")
-    ensure_folder(work / "others")
-    for name, pixels, nuclei in beside:
-        save(work / "real", name, pixels)
-        for folder in ("nuclei", "others"):
-            write_csv(work / folder / f"{name}.csv", nuclei)
-    for place, (name, _, nuclei) in enumerate(crops):
-        write_csv(work / "nuclei" / f"{name}.csv", nuclei)
-        write_csv(work / "others" / f"{name}.csv", crops[(place + 5) % len(crops)][2])
+    crops, learnt, patients = prepare(work, asked.data)
     faults = {
         "untouched": untouched, "blurred": blur, "noisy": noise, "restained": stain, "JPEG 40": jpeg,
-        "other tiles' nuclei": untouched, "training crops": None,
+        "other tiles' nuclei": untouched, "not copied": untouched, "copied": untouched,
     }  # fmt: skip
-    table: dict[str, dict[str, dict[str, float]]] = {}
+    table: dict[str, dict[str, dict]] = {}
     for fault, change in faults.items():
-        random = np.random.default_rng(0)
-        made = work / fault.replace(" ", "-")
-        for place, (name, pixels, _) in enumerate(crops):
-            if change is None:
-                tissue = train[2 * place].tile.pixels
-                y, x = (random.integers(0, side - SIDE + 1) for side in tissue.shape[:2])
-                spoilt = np.ascontiguousarray(pose(tissue[y : y + SIDE, x : x + SIDE], place % 8))
-            else:
-                spoilt = change(pixels, random)
-            save(made, name, spoilt)
+        random, made = np.random.default_rng(0), work / fault.replace(" ", "-")
+        for name, pixels, *_ in learnt if "copied" in fault else crops:
+            save(made, name, change(pixels, random))
         question = Question(
             work / "real", made, reference=work / "train", conditions=work / "nuclei", ask=Ask(mpp=MPP)
         )
         if "nuclei" in fault:
             question = replace(question, conditions=work / "others")
-        report = evaluate(question, work / "judged", engine=open_engine("local"))
-        rows = {}
-        for key, name, what in SHOWN:
-            (section,) = [each for each in report.sections if each.key == key]
-            (finding,) = [each for each in section.findings if each.name == name and not each.label]
-            found = finding.value if what == "value" else finding.ratio
-            rows[f"{name} / real" if what == "ratio" else name] = found.as_dict()
-        table[fault] = rows
-        print(
-            fault,
-            {
-                name: f"{each['value']:.3g} ({each['low']:.3g} to {each['high']:.3g})"
-                for name, each in rows.items()
-            },
-        )
-    calm = table["untouched"]
+        if fault == "not copied":
+            question = replace(question, reference=work / "unlearned")
+        table[fault] = ask(question, work)
+        said = {k: f"{x['value']:.3g} ({x['low']:.3g} to {x['high']:.3g})" for k, x in table[fault].items()}
+        print(fault, said, flush=True)
+    wrong = 0
     for fault, rows in table.items():
+        calm = table[TWINS.get(fault, "untouched")]
         for name, each in rows.items():
-            each["moved"] = bool(each["low"] > calm[name]["high"] or each["high"] < calm[name]["low"])
-        print(
-            f"{fault:22} moves {', '.join(name for name, each in rows.items() if each['moved']) or 'nothing'}"
-        )
+            each["shifted"] = bool(each["low"] > calm[name]["high"] or each["high"] < calm[name]["low"])
+            each["right"] = name in RIGHT.get(fault, ())
+        moved, shifted = ({name for name, x in rows.items() if x[what]} for what in ("moved", "shifted"))
+        right = RIGHT.get(fault, set())
+        wrong += len(right ^ moved)
+        words = {
+            "moves": moved,
+            "MISSED": right - moved,
+            "MISPLACED": moved - right,
+            "shifts": shifted - moved,
+        }
+        said = [f"{word} {', '.join(sorted(names))}" for word, names in words.items() if names]
+        print(f"{fault:20} {'; '.join(said) or 'moves nothing'}")
     write_json(
         ensure_folder(asked.out) / "judging-sensitivity.json",
-        {"tiles": len(crops), "patients": len(val), "table": table},
+        {"tiles": len(crops), "patients": patients, "wrong": wrong, "table": table},
     )
+    raise SystemExit(wrong > 0)
 
 
 if __name__ == "__main__":

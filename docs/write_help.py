@@ -19,6 +19,7 @@ def verbs(command=None, name=""):
 
 
 def help_of(verb):
+    """What `--help` of a verb prints."""
     return CliRunner().invoke(app, [*verb.split(), "--help"], env={"COLUMNS": "100", "TERM": "dumb"}).output
 
 

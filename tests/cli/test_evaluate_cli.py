@@ -51,6 +51,10 @@ def test_words_say_where_to_look_and_json_is_one_object(sides):
 def test_a_dry_run_writes_nothing(sides):
     code, out, _ = call(sides / "real", sides / "made", "--out", sides / "out", *QUICK, "--dry-run")
     assert code == 0 and "judges: quality, stain" in out and not (sides / "out").exists()
+    code, out, _ = call(sides / "real", sides / "made", *QUICK, "--dry-run")
+    assert code == 0 and "judges: quality, stain" in out
+    code, _, said = call(sides / "real", sides / "made", *QUICK)
+    assert code == 1 and "--out is not given" in said
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from histosynth.core.errors import BadOption, BadWeights
@@ -32,6 +33,16 @@ def opened(monkeypatch):
     ):  # fmt: skip
         monkeypatch.setattr(module, name, taking(name))
     return calls
+
+
+def test_bfloat16_is_said_and_moves_features_by_little():
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 255, (3, 64, 64, 3)).astype(np.uint8)
+    plain, half = open_encoder("histo"), open_encoder("histo", bf16=True)
+    before, after = plain.embed(pictures), half.embed(pictures)
+    assert (plain.about["numbers"], half.about["numbers"]) == ("float32", "bfloat16, sums in float32")
+    assert after.features.dtype == np.float32 and not np.array_equal(before.features, after.features)
+    np.testing.assert_allclose(after.features, before.features, atol=0.05 * before.features.std())
 
 
 @pytest.mark.parametrize(

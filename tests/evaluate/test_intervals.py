@@ -72,3 +72,16 @@ def test_none_of_a_few_is_not_surely_none():
     assert every.high == 1 and every.low < 0.6
     some = share_over([0.0, 1.0, 1.0], [0, 1, 2])
     assert "bootstrap" in some.interval
+
+
+def test_patients_of_both_samples_are_drawn_together():
+    level = np.repeat(np.random.default_rng(0).normal(0, 5, 20), 5)
+    patients = [f"p{i // 5}" for i in range(100)]
+
+    def gap(one, other):
+        return float(one.mean() - other.mean())
+
+    pairs = statistic_over(gap, (level + 1, patients), (level, patients), draws=100)
+    strangers = statistic_over(gap, (level + 1, patients), (level, [f"{p}'" for p in patients]), draws=100)
+    assert pairs.low == pytest.approx(1) and pairs.high == pytest.approx(1)
+    assert strangers.high - strangers.low > 2

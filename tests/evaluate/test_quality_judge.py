@@ -38,7 +38,7 @@ def scene(seed=0, *, blur=0.0, noise=2.0, dye=(1.0, 1.0, 1.0), side=256):
 
 def measured(**how):
     pixels = scene(**how)
-    values = {**measure_quality(pixels, 0.5), **measure_stain(pixels)}
+    values = {**measure_quality(pixels, 0.5), **measure_stain(pixels, 0.5)}
     return {key: float(np.ravel(value)[0]) for key, value in values.items()} | {
         "slope": float(values["quality/spectrum"][1])
     }

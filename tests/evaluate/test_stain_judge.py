@@ -1,11 +1,15 @@
 """The judge of stain, and what all judges of one number a tile share."""
 
+import io
+
 import numpy as np
 import pytest
-from scipy import stats
+from PIL import Image
+from scipy import ndimage, stats
 
 from histosynth.core.density import from_density, optical_density
 from histosynth.evaluate.compare import Side, beside, mean_difference, wasserstein
+from histosynth.evaluate.dyes import through
 from histosynth.evaluate.marginals import Quantity, compare_marginals, grid_of
 from histosynth.evaluate.sample import Sample, Seen
 from histosynth.evaluate.stain import QUANTITIES, judge_stain, measure_stain
@@ -14,12 +18,18 @@ HAEMATOXYLIN = np.array([0.65, 0.70, 0.29])
 EOSIN = np.array([0.30, 0.90, 0.32])
 
 
-def stained(dyes, doses=(1.2, 0.9), seed=0, side=96):
-    """Pixels that hold much of one dye and little of the other, all above glass."""
+MPP = 0.5
+PATCH = 32
+
+
+def stained(dyes, doses=(1.2, 0.9), seed=0, side=192):
+    """Patches of 16 um that hold much of one dye and little of the other, all above glass."""
     random = np.random.default_rng(seed)
-    much = random.random((side, side)) < 0.5
+    rows = np.arange(side // PATCH)
+    much = np.kron((rows[:, None] + rows) % 2, np.ones((PATCH, PATCH))) > 0
     amounts = np.stack([np.where(much, 1, 0.02), np.where(much, 0.02, 1)], axis=-1)
-    amounts *= random.uniform(0.7, 1, (side, side, 1)) * np.array(doses)
+    amounts *= np.kron(random.uniform(0.7, 1, (len(rows),) * 2), np.ones((PATCH, PATCH)))[..., None]
+    amounts *= np.array(doses)
     ways = np.stack([way / np.linalg.norm(way) for way in dyes])
     return from_density((amounts @ ways).astype(np.float32)).round().astype(np.uint8)
 
@@ -31,7 +41,7 @@ def angles_of(way):
 
 def test_both_dyes_are_found_where_they_were_put():
     dyes = HAEMATOXYLIN, EOSIN
-    seen = measure_stain(stained(dyes))
+    seen = measure_stain(stained(dyes), MPP)
     expected = np.concatenate([angles_of(dyes[0]), angles_of(dyes[1])])
     np.testing.assert_allclose(seen["stain/angles"][:4], expected, atol=2.0)
     ways = [dye / np.linalg.norm(dye) for dye in dyes]
@@ -42,24 +52,49 @@ def test_both_dyes_are_found_where_they_were_put():
 
 def test_more_dye_is_seen_as_dose_and_density_and_not_as_another_colour():
     dyes = HAEMATOXYLIN, EOSIN
-    pale, strong = (measure_stain(stained(dyes, (dose, dose))) for dose in (0.8, 1.2))
+    pale, strong = (measure_stain(stained(dyes, (dose, dose)), MPP) for dose in (0.8, 1.2))
     np.testing.assert_allclose(strong["stain/od_mean"] / pale["stain/od_mean"], 1.5, rtol=0.02)
     np.testing.assert_allclose(strong["stain/doses"] / pale["stain/doses"], 1.5, rtol=0.02)
     np.testing.assert_allclose(strong["stain/angles"], pale["stain/angles"], atol=1.0)
 
 
 def test_density_is_of_tissue_alone(tile):
-    seen = measure_stain(tile)
-    density = optical_density(tile)
+    seen = measure_stain(tile, MPP)
+    density = optical_density(through(tile, MPP))
     tissue = (density > 0.15).all(axis=2)
-    assert not tissue[:20, :20].any()
+    assert not tissue[:12, :12].any()
     np.testing.assert_allclose(seen["stain/od_mean"], density[tissue].mean(axis=0), rtol=1e-4)
     assert seen["stain/tissue"][0] == pytest.approx(tissue.mean())
 
 
+def as_jpeg(pixels):
+    packed = io.BytesIO()
+    Image.fromarray(pixels).save(packed, "JPEG", quality=40)
+    return np.array(Image.open(packed))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda pixels: ndimage.gaussian_filter(pixels, (1.2, 1.2, 0)),
+        lambda pixels: (
+            (pixels + np.random.default_rng(0).normal(0, 8, pixels.shape)).clip(0, 255).astype("u1")
+        ),
+        as_jpeg,
+    ],
+    ids=["blur", "noise", "JPEG"],
+)
+def test_sharpness_noise_and_packing_are_not_taken_for_stain(spoil, tile):
+    """Patients differ by several degrees, a fifth of a dose and a sixth of a density."""
+    before, after = measure_stain(tile, MPP), measure_stain(spoil(tile), MPP)
+    np.testing.assert_allclose(after["stain/angles"], before["stain/angles"], atol=1.5)
+    for key in ("stain/doses", "stain/od_mean"):
+        np.testing.assert_allclose(after[key], before[key], rtol=0.08)
+
+
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_even_tiles_have_no_dyes_and_break_nothing(level):
-    seen = measure_stain(np.full((64, 64, 3), level, np.uint8))
+    seen = measure_stain(np.full((64, 64, 3), level, np.uint8), MPP)
     assert np.isnan(seen["stain/angles"]).all()
     assert np.isfinite(seen["stain/od_mean"]).all() == (level < 255)
     assert seen["stain/tissue"][0] == (level < 255)
@@ -159,7 +194,7 @@ def test_the_section_tells_what_was_moved_and_nothing_else():
         for i in range(12):
             doses = random.uniform(0.9, 1.1, 2) * (dose, 1)
             seen.append(
-                Seen(f"{prefix}{i}", f"{prefix}{i // 2}", "", measure_stain(stained(dyes, doses, i, 48)))
+                Seen(f"{prefix}{i}", f"{prefix}{i // 2}", "", measure_stain(stained(dyes, doses, i, 96), MPP))
             )
         return Sample(tuple(seen))
 

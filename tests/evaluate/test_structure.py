@@ -39,6 +39,11 @@ def asked(n=12, seed=0):
     )
 
 
+@pytest.mark.parametrize("level", [0, 1, 128, 255])
+def test_what_is_evenly_dark_holds_no_blob(level):
+    assert not len(BlobDetector()(np.full((120, 131, 3), level, np.uint8)).xy)
+
+
 def test_counts_of_a_detector_that_errs_in_known_ways():
     grid = [(12, 12), (44, 12), (76, 12), (108, 12)]
     nuclei = Nuclei.of(grid, ["large", "large", "small", "small"], size=(128, 128), mpp=0.5, kinds=KINDS)

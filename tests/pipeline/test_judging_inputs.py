@@ -1,6 +1,7 @@
 """`evaluate` on odd, spoilt and mismatched inputs: what is refused, and what goes on."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from histosynth.core.errors import (
     BadOption,
     BadPairing,
     BadTable,
+    BadWeights,
+    BundleMismatch,
     MissingScale,
+    NeedsExtra,
     NoFiles,
     SizeMismatch,
     SplitLeak,
@@ -22,6 +26,7 @@ from histosynth.core.tile import write_mask
 from histosynth.pipeline.judging import Ask, Plan, dry_run
 from histosynth.pipeline.judging.collections import open_collection
 from histosynth.pipeline.judging.items import read_item
+from histosynth.pipeline.judging.question import open_question
 
 
 def test_a_spoilt_picture_is_a_row_in_the_report(world, tmp_path):
@@ -84,6 +89,8 @@ def test_sizes_and_scales_must_be_one(world, tmp_path):
         ({"judges": ("mending",)}, BadOption, "--holes"),
         ({"reference": None, "judges": ("copying",)}, BadOption, "--reference"),
         ({"conditions": None, "judges": ("structure",)}, BadOption, "--conditions"),
+        ({"bundle": Path("nowhere")}, BundleMismatch, "nowhere"),
+        ({"plan": Plan(nima=Path("nowhere"))}, (BadWeights, NeedsExtra), "nima|nowhere"),
     ],
 )
 def test_what_cannot_be_judged_is_refused_before_anything_is_measured(world, tmp_path, change, error, words):
@@ -131,6 +138,25 @@ def test_a_dry_run_says_who_would_judge_what(world):
     facts = dry_run(question(world))
     assert facts["synthetic tiles"] == "36 of 9 patients"
     assert facts["classes"] == "nucleus" and "copying" in facts["judges"]
+
+
+def test_whoever_watches_is_told_of_files_opened_on_each_side(world):
+    told = []
+    open_question(question(world), lambda done, total: told.append((done, total)))
+    assert [done for done, _ in told] == [0, 0, 0] and all(total for _, total in told)
+
+
+def test_nuclei_without_classes_are_judged_as_one_class(world, tmp_path):
+    (tmp_path / "n").mkdir()
+    for path in (world / "nuclei").iterdir():
+        (tmp_path / "n" / path.name).write_text(path.read_text().replace("nucleus", "any"))
+    opened = open_question(question(world, conditions=tmp_path / "n"))
+    assert opened.plan.kinds == ("nucleus",) and "structure" in opened.what
+    found = judged(
+        question(world, conditions=tmp_path / "n", judges=("structure", "layout")), tmp_path / "out"
+    )
+    classed = judged(question(world, judges=("structure", "layout")), tmp_path / "classed")
+    assert named(found, "structure", "F1_blobs").value == named(classed, "structure", "F1_blobs").value
 
 
 def test_a_damaged_measurement_is_told(world, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.errors import BadOption
 from .output import Output
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def listed(text: str) -> tuple[str, ...]:
 def evaluate(
     real: Path,
     synth: Path,
-    out: Path,
+    out: Path | None,
     *,
     paths: dict[str, Path | None],
     taken: dict[str, Any],
@@ -53,8 +54,12 @@ def evaluate(
         facts = judging.dry_run(question)
         output.done(facts, [f"{key}: {value}" for key, value in facts.items()])
         return
+    if out is None:
+        raise BadOption("--out", "not given", "a folder for the report")
     engine = open_engine(place[0], workers=place[1], address=place[2])
-    with output.bars("looking at tiles", "looking for copies", "judging", "asking the model") as bars:
+    with output.bars(
+        "opening", "looking at tiles", "looking for copies", "judging", "asking the model"
+    ) as bars:
         report = judging.evaluate(question, out, engine=engine, watch=judging.Watch(*bars))
     output.done(report.as_dict() | {"out": str(out)}, _in_words(report, out))
     output.refused(f"{name}: {why}" for name, why in report.refused.items())

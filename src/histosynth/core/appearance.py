@@ -113,14 +113,15 @@ def fit_frame(pixels: Pixels, hole: Mask | None = None) -> StainFrame:
     return StainFrame((float(scale[0]), float(scale[1]), float(scale[2])))
 
 
-def macenko_dyes(pixels: Pixels) -> NDArray[np.float64] | None:
+def macenko_dyes(pixels: Pixels | Floats, *, least_deg: float = MIN_ANGLE_DEG) -> NDArray[np.float64] | None:
     """Optical density of a full dose of haematoxylin (row 0) and of eosin (row 1), (2, 3).
 
     Macenko et al. 2009: the extreme angles (1st, 99th percentile) in the plane of the two
     largest principal components; a full dose is the 99th percentile of its amount.
 
     Args:
-        pixels: (N, 3) uint8 RGB.
+        pixels: (N, 3) RGB in [0, 255].
+        least_deg: angle below which two dyes count as one.
 
     Returns:
         None where fewer than 500 pixels are tissue. Where only one dye can be told, directions
@@ -139,7 +140,7 @@ def macenko_dyes(pixels: Pixels) -> NDArray[np.float64] | None:
     # haematoxylin absorbs more red than eosin does
     directions = np.stack(ends if ends[0][0] > ends[1][0] else ends[::-1])
     apart_deg = np.degrees(np.arccos(np.clip(directions[0] @ directions[1], -1, 1)))
-    if apart_deg < MIN_ANGLE_DEG or directions.min() < -0.2:
+    if apart_deg < least_deg or directions.min() < -0.2:
         directions = CANONICAL_DYES / np.linalg.norm(CANONICAL_DYES, axis=1, keepdims=True)
     doses = np.percentile(tissue @ np.linalg.pinv(directions), 99, axis=0)
     dyes: NDArray[np.float64] = directions * np.maximum(doses, 0.1)[:, None]

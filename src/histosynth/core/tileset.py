@@ -146,6 +146,11 @@ class TileSet:
         if len(set(ids)) < len(ids):
             raise BadTileSet(self.folder, f"{len(ids) - len(set(ids))} of its {len(ids)} tiles stand twice")
         refuse_split_leaks(zip(facts["patient"].to_pylist(), facts["split"].to_pylist(), strict=True))
+        self._kept = sum(not refused for refused in facts["refused"].to_pylist())
+
+    def __len__(self) -> int:
+        """Kept tiles."""
+        return self._kept
 
     def table(self, columns: Sequence[str]) -> Any:
         """Columns of all rows as a `pyarrow.Table`, files in order of name.

@@ -19,6 +19,7 @@ from torch import Tensor
 from ..core.errors import BadWeights, NeedsExtra
 from ..core.tile import Pixels
 from .encoder import Embedded
+from .precision import autocast
 from .repository import CONFIG, INDEX, folder_of, read_json, weights_sha256
 from .resizing import whole_signal
 
@@ -66,7 +67,7 @@ class DinoEncoder:
     """
 
     def __init__(self, model: Any, name: str, about: Mapping[str, str], seen: Seen) -> None:
-        self.model, self.name, self.seen = model, name, seen
+        self.model, self.name, self.seen, self.bf16 = model, name, seen, False
         self.about = {**seen.told(), **about}
         self.skip = 1 + int(getattr(model.config, "num_register_tokens", 0) or 0)
 
@@ -77,7 +78,8 @@ class DinoEncoder:
         for start in range(0, len(pictures), BATCH):
             batch = pictures[start : start + BATCH]
             signal = whole_signal(batch, self.seen.size, self.seen.mean, self.seen.std)
-            tokens: Tensor = self.model(pixel_values=signal).last_hidden_state
+            with autocast(self.bf16):
+                tokens: Tensor = self.model(pixel_values=signal).last_hidden_state.float()
             features.append(tokens[:, 0])
             patches = tokens[:, self.skip :, :CHANNELS]
             side = math.isqrt(patches.shape[1])

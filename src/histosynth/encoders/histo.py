@@ -19,6 +19,7 @@ from ..core.tile import Mask, Pixels
 from .encoder import Embedded, Features
 from .info import SHIPPED, WEIGHTS, EncoderInfo, read_info
 from .network import HistoNet
+from .precision import autocast
 
 FRAME = "frame"
 BATCH = 16
@@ -46,7 +47,7 @@ class HistoEncoder:
 
     def __init__(self, info: EncoderInfo, network: HistoNet, frame: tuple[Tensor, Tensor]) -> None:
         self.info, self.network, self.frame = info, network, frame
-        self.name = info.name
+        self.name, self.bf16 = info.name, False
         self.about = {
             "encoder": info.name, "weights_sha256": info.sha256, "trained_at_mpp": f"{info.mpp:g}",
             "resize": "none", "input": "RGB in [-1, 1]", "numbers": "float32",
@@ -61,8 +62,9 @@ class HistoEncoder:
         if down or right:
             mode = "reflect" if down < height and right < width else "replicate"
             signal = F.pad(signal, (0, right, 0, down), mode=mode)
-        maps: list[Tensor] = self.network(signal.contiguous(memory_format=torch.channels_last))
-        return maps
+        with autocast(self.bf16):
+            maps = self.network(signal.contiguous(memory_format=torch.channels_last))
+        return [each.float() for each in maps]
 
     def embed(self, pictures: Pixels) -> Embedded:
         """See `Encoder.embed`."""

@@ -18,6 +18,7 @@ from ..core.errors import BadOption, BadWeights, NeedsExtra
 from ..core.tile import Pixels
 from .dinov2 import Seen
 from .encoder import Embedded
+from .precision import autocast
 from .repository import CONFIG, WEIGHTS, folder_of, read_json, weights_sha256
 from .resizing import whole_signal
 from .weight_files import fill, read_tensors
@@ -39,7 +40,7 @@ class HubEncoder:
     """
 
     def __init__(self, model: Any, name: str, about: dict[str, str], seen: Seen) -> None:
-        self.model, self.name, self.seen = model, name, seen
+        self.model, self.name, self.seen, self.bf16 = model, name, seen, False
         self.about = seen.told() | about
 
     @torch.inference_mode()
@@ -48,7 +49,8 @@ class HubEncoder:
         features: list[Tensor] = []
         for start in range(0, len(pictures), BATCH):
             batch = pictures[start : start + BATCH]
-            out = self.model(whole_signal(batch, self.seen.size, self.seen.mean, self.seen.std))
+            with autocast(self.bf16):
+                out = self.model(whole_signal(batch, self.seen.size, self.seen.mean, self.seen.std))
             if out.ndim != 2:
                 shape = tuple(out.shape)
                 raise BadOption(

@@ -20,6 +20,7 @@ from ..core.errors import BadWeights
 from ..core.tile import Pixels
 from .encoder import Embedded
 from .inception_net import SIDE, WIDTH, InceptionNet
+from .precision import autocast
 from .resizing import clean_resize
 from .weight_files import Pinned, cached, checked_bytes, fill, read_tensors
 
@@ -59,7 +60,7 @@ class InceptionEncoder:
     name = "inception"
 
     def __init__(self, look: Look, about: dict[str, str]) -> None:
-        self.look = look
+        self.look, self.bf16 = look, False
         self.about = {
             "encoder": "InceptionV3 of 2015-12-05 (FID)",
             "resize": f"{SIDE} x {SIDE}, PIL bicubic with antialiasing in floats (clean-fid)",
@@ -72,10 +73,11 @@ class InceptionEncoder:
         features, spatial = [], []
         for start in range(0, len(pictures), BATCH):
             resized = [clean_resize(picture, SIDE) for picture in pictures[start : start + BATCH]]
-            pooled, places = self.look(torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2))
-            features.append(pooled)
+            with autocast(self.bf16):
+                pooled, places = self.look(torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2))
+            features.append(pooled.float())
             if places is not None:
-                spatial.append(places.permute(0, 2, 3, 1).flatten(1))
+                spatial.append(places.float().permute(0, 2, 3, 1).flatten(1))
         return Embedded(torch.cat(features).numpy(), torch.cat(spatial).numpy() if spatial else None)
 
 

@@ -32,7 +32,7 @@ class _LikeLpips:
         return self.of.distance(first, second, masks)
 
 
-def open_encoder(name: str = "histo", *, weights: Path | None = None) -> Encoder:
+def open_encoder(name: str = "histo", *, weights: Path | None = None, bf16: bool = False) -> Encoder:
     """An encoder by its name.
 
     Args:
@@ -40,6 +40,7 @@ def open_encoder(name: str = "histo", *, weights: Path | None = None) -> Encoder
             `squeezenet`.
         weights: file (inception, squeezenet) or folder (histo, dinov2, hub) of its weights; None: shipped,
             or in a cache, or fetched. squeezenet has none of these.
+        bf16: run its network in bfloat16; `about` says so.
 
     Raises:
         BadOption: there is no such encoder, or it needs its weights named.
@@ -47,6 +48,15 @@ def open_encoder(name: str = "histo", *, weights: Path | None = None) -> Encoder
         FetchFailed: they are not here and cannot be fetched.
         NeedsExtra: it lives in an extra that is not installed.
     """
+    encoder = _opened(name, weights)
+    if not bf16:
+        return encoder
+    from .precision import in_bfloat16
+
+    return in_bfloat16(encoder)
+
+
+def _opened(name: str, weights: Path | None) -> Encoder:
     kind, colon, more = name.partition(":")
     if name == "histo":
         from . import histo

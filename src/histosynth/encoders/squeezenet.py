@@ -17,6 +17,7 @@ from torch import Tensor
 from ..core.errors import BadWeights
 from ..core.tile import Mask, Pixels
 from .encoder import Embedded, Features
+from .precision import autocast
 from .weight_files import read_tensors
 
 BGR_MEAN = (103.939, 116.779, 123.68)
@@ -45,7 +46,7 @@ class SqueezeNet:
     name = "squeezenet"
 
     def __init__(self, weights: dict[str, Tensor], sha256: str) -> None:
-        self.weights = weights
+        self.weights, self.bf16 = weights, False
         self.about = {
             "encoder": "SqueezeNet 1.1, ImageNet", "weights_sha256": sha256, "resize": "none",
             "input": f"BGR in 0..255 less {BGR_MEAN}", "numbers": "float32",
@@ -75,7 +76,8 @@ class SqueezeNet:
         """See `Encoder.embed`."""
         features, spatial = [], []
         for start in range(0, len(pictures), BATCH):
-            maps = self.maps(pictures[start : start + BATCH])
+            with autocast(self.bf16):
+                maps = [each.float() for each in self.maps(pictures[start : start + BATCH])]
             features.append(maps[-1].mean(dim=(2, 3)))
             spatial.append(F.adaptive_avg_pool2d(maps[2][:, :CHANNELS], GRID).flatten(1))
         return Embedded(torch.cat(features).numpy(), torch.cat(spatial).numpy())

@@ -7,14 +7,14 @@ again is then one product of matrices, so that intervals of hundreds of statisti
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..core.estimate import Estimate, untold
-from .intervals import DRAWS, times_drawn, with_interval
+from .intervals import DRAWS, drawn_together, times_drawn, with_interval
 from .sample import Sample
 
 Floats = NDArray[np.float64]
@@ -166,17 +166,11 @@ def beside(statistic: Statistic, sides: tuple[Side, Side], floor: tuple[Side, Si
 
 def _together(sides: Sequence[Side]) -> list[Floats]:
     """Sums of sides, as they are and drawn: whoever stands on several is drawn on all of them."""
-    pools: list[set[str]] = []
-    for side in sides:
-        mine = set(side.names)
-        for pool in [pool for pool in pools if pool & mine]:
-            pools.remove(pool)
-            mine |= pool
-        pools.append(mine)
-    out: dict[str, tuple[int, int]] = {}
+    pools = drawn_together(side.names for side in sides)
+    out: dict[Hashable, tuple[int, int]] = {}
     times = []
     for number, pool in enumerate(pools):
-        out |= {name: (number, place) for place, name in enumerate(sorted(pool))}
+        out |= {name: (number, place) for place, name in enumerate(sorted(pool, key=str))}
         drawn = times_drawn(len(pool), DRAWS, seed=number) if pool else np.zeros((DRAWS, 0))
         times.append(np.concatenate([np.ones((1, len(pool))), drawn]))
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -78,7 +78,7 @@ def statistic_over(
     recentre: bool = False,
     seed: int = 0,
 ) -> Estimate:
-    """Any statistic of samples, each (values (N, ...), patients (N)), patients of each drawn for itself.
+    """Any statistic of samples, each (values (N, ...), patients (N)); patients of several are drawn together.
 
     Args:
         statistic: of the values of all samples.
@@ -92,22 +92,40 @@ def statistic_over(
     first = samples[0]
     if any(not len(values) for values, _ in samples):
         return untold("there is no item", unit=unit)
-    rows = [[np.flatnonzero(index == g) for g in range(index.max() + 1)] for _, names in samples for index in
-            [group_index(names)]]  # fmt: skip
+    rows = [_rows_by_name(names) for _, names in samples]
     many = [len(each) for each in rows]
     value = float(statistic(*(values for values, _ in samples)))
     if min(many) < LEAST_PATIENTS:
         return with_interval(value, np.zeros(0), len(first[0]), many[0], unit=unit)
     random = np.random.default_rng(seed)
-    drawn = np.empty(draws)
+    pools = [sorted(pool, key=str) for pool in drawn_together(rows)]
+    drawn = np.full(draws, np.nan)
     for draw in range(draws):
-        chosen = [
-            np.concatenate([each[i] for i in random.integers(len(each), size=len(each))]) for each in rows
-        ]
-        drawn[draw] = statistic(*(values[take] for (values, _), take in zip(samples, chosen, strict=True)))
+        names = [pool[i] for pool in pools for i in random.integers(len(pool), size=len(pool))]
+        chosen = [[each[name] for name in names if name in each] for each in rows]
+        if all(chosen):
+            takes = [np.concatenate(each) for each in chosen]
+            drawn[draw] = statistic(*(values[take] for (values, _), take in zip(samples, takes, strict=True)))
     if recentre:
         drawn = drawn - np.nanmean(drawn) + value
     return with_interval(value, drawn, len(first[0]), many[0], unit=unit)
+
+
+def _rows_by_name(names: Sequence[Hashable]) -> dict[Hashable, NDArray[np.intp]]:
+    index = group_index(names)
+    return {name: np.flatnonzero(index == place) for place, name in enumerate(dict.fromkeys(names))}
+
+
+def drawn_together(sides: Iterable[Iterable[Hashable]]) -> list[set[Hashable]]:
+    """Sides' patients in pools: sides that share a patient draw from one, others each from their own."""
+    pools: list[set[Hashable]] = []
+    for side in sides:
+        mine = set(side)
+        for pool in [pool for pool in pools if pool & mine]:
+            pools.remove(pool)
+            mine |= pool
+        pools.append(mine)
+    return pools
 
 
 def with_interval(value: float, drawn: Floats, n: int, groups: int, *, unit: str = "") -> Estimate:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..core.matching import match_points
 from ..core.nuclei import ANY_KIND, Nuclei
 from ..core.tile import Mask, Pixels
 from ..encoders.encoder import Encoder, Perceptual
@@ -20,7 +21,7 @@ from .plain import KindJudge
 from .quality import measure_quality
 from .sample import Sample, Seen, Values
 from .stain import measure_stain
-from .structure import measure_structure
+from .structure import STRICT_UM, measure_structure
 
 WHAT = ("realism", "structure", "morphology", "layout", "mending", "copying", "quality", "stain")
 """The judges that can be asked for, in the order that a report shows them."""
@@ -38,7 +39,7 @@ class Tools:
         detectors: of nuclei, by name; the first that tells classes is used for `layout` and `morphology`.
         perceptual: distance inside masks, for `mending`.
         nima: rates a picture; None: it is not rated.
-            rings: tells classes from rings of colour, without any network.
+        rings: tells classes from rings of colour, without any network.
         kinds: the classes asked for, the same for every tile of every side; empty: the first detector's.
     """
 
@@ -64,7 +65,7 @@ def measure_tile(
     """
     out: dict[str, Values] = {}
     if "stain" in what:
-        out |= measure_stain(pixels)
+        out |= measure_stain(pixels, mpp)
     if "quality" in what:
         out |= measure_quality(pixels, mpp)
         if tools.nima is not None:
@@ -118,11 +119,22 @@ def _of_nuclei(
         if asked is not None:
             out |= {f"asked/{key}": value for key, value in measure_layout(asked).items()}
     if "morphology" in what:
-        # around the places asked for, in their own classes, whether a detector tells them or not
-        out |= measure_morphology(
-            pixels, nuclei if nuclei is not None else recoded(seen, tools.kinds or first.kinds)
-        )
+        # in the classes asked for, whether a detector tells them or not
+        shown = recoded(seen, tools.kinds or first.kinds) if nuclei is None else confirmed(nuclei, seen)
+        out |= measure_morphology(pixels, shown)
     return out
+
+
+def confirmed(asked: Nuclei, seen: Nuclei) -> Nuclei:
+    """Those asked for that a detector sees within `STRICT_UM`.
+
+    Where nothing stands there is no nucleus to look at: that it is missing is told by `structure`, and
+    `morphology` stays with what is there.
+    """
+    pairs, _ = match_points(asked.xy, seen.xy, STRICT_UM / asked.mpp)
+    keep = np.zeros(len(asked), np.bool_)
+    keep[pairs[:, 0]] = True
+    return asked.where(keep)
 
 
 def recoded(nuclei: Nuclei, kinds: Sequence[str]) -> Nuclei:
@@ -135,8 +147,10 @@ def recoded(nuclei: Nuclei, kinds: Sequence[str]) -> Nuclei:
 
 
 def _first(detectors: Mapping[str, Detector], kinds: Sequence[str]) -> Detector:
-    """The first detector that tells the classes asked for, else the first."""
+    """The first detector that tells the classes asked for, else the first; any tells nuclei of no class."""
     each = list(detectors.values())
+    if tuple(kinds) == UNTOLD:
+        return each[0]
     return next((one for one in each if set(kinds) <= set(one.kinds)), each[0])
 
 

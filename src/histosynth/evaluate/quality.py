@@ -13,10 +13,10 @@ from scipy import fft, ndimage
 
 from ..core.density import Floats, optical_density
 from ..core.tile import Mask, Pixels
+from .dyes import tissue_mask
 from .finding import Section
 from .marginals import Quantity, compare_marginals
 from .sample import Sample
-from .stain import tissue_mask
 
 FINE_PER_UM = 0.4
 """Cycles per um above which detail is fine: structures below 1.25 um."""

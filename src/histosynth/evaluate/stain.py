@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.appearance import CANONICAL_DYES, MIN_TISSUE_OD, macenko_dyes
-from ..core.density import Floats, optical_density
-from ..core.tile import Mask, Pixels
+from ..core.density import optical_density
+from ..core.tile import Pixels
+from .dyes import SMOOTH_UM, dyes_of, through, tissue_mask, told_apart
 from .finding import Section
 from .marginals import Quantity, compare_marginals
 from .sample import Sample
@@ -27,11 +27,12 @@ QUANTITIES = (
 )
 
 
-def measure_stain(pixels: Pixels) -> dict[str, NDArray[np.float64]]:
-    """What a tile is stained like; no scale is needed.
+def measure_stain(pixels: Pixels, mpp: float) -> dict[str, NDArray[np.float64]]:
+    """What a tile is stained like, whatever its sharpness, noise and packing.
 
     Args:
         pixels: (H, W, 3) uint8 RGB.
+        mpp: micrometres per pixel.
 
     Returns:
         `stain/od_mean` (3,): mean optical density of tissue, red, green, blue, in [0, 5.5].
@@ -42,29 +43,21 @@ def measure_stain(pixels: Pixels) -> dict[str, NDArray[np.float64]]:
         `stain/tissue` (1,): share of pixels that are tissue.
         All nan but the share where there is no tissue; angles also where two dyes cannot be told apart.
     """
-    density = optical_density(pixels)
+    light = through(pixels, mpp)
+    density = optical_density(light)
     tissue = tissue_mask(density)
     mean = density[tissue].mean(axis=0, dtype=np.float64) if tissue.any() else np.full(3, np.nan)
-    dyes = macenko_dyes(pixels.reshape(-1, 3))
+    dyes = dyes_of(light)
     return {
         "stain/od_mean": np.asarray(mean, np.float64),
-        "stain/angles": np.full(5, np.nan) if dyes is None else _angles(dyes),
+        "stain/angles": _angles(dyes) if dyes is not None and told_apart(dyes) else np.full(5, np.nan),
         "stain/doses": np.full(2, np.nan) if dyes is None else np.linalg.norm(dyes, axis=1),
         "stain/tissue": np.array([tissue.mean()]),
     }
 
 
-def tissue_mask(density: Floats) -> Mask:
-    """(H, W) where every channel of an optical density (H, W, 3) is denser than glass (Macenko's beta)."""
-    red, green, blue = (density[..., channel] > MIN_TISSUE_OD for channel in range(3))
-    return np.asarray(red & green & blue)
-
-
 def _angles(dyes: NDArray[np.float64]) -> NDArray[np.float64]:
     ways = dyes / np.linalg.norm(dyes, axis=1, keepdims=True)
-    usual = CANONICAL_DYES / np.linalg.norm(CANONICAL_DYES, axis=1, keepdims=True)
-    if np.allclose(ways, usual, atol=1e-9):
-        return np.full(5, np.nan)  # macenko_dyes could not tell them apart and gave those
     azimuth = np.degrees(np.arctan2(ways[:, 1], ways[:, 0]))
     elevation = np.degrees(np.arcsin(np.clip(ways[:, 2], -1, 1)))
     between = np.degrees(np.arccos(np.clip(ways[0] @ ways[1], -1, 1)))
@@ -87,7 +80,8 @@ def judge_stain(
     """
     findings, plots = compare_marginals(QUANTITIES, real, synthetic, reference, name="stain", seed=seed)
     about = (
-        "Optical density of tissue, direction and full dose of both dyes (Macenko et al. 2009). Distances "
+        "Optical density of tissue, direction and full dose of both dyes (Macenko et al. 2009), of light "
+        f"averaged over {SMOOTH_UM:g} um, so that blur, noise and JPEG hardly count. Distances "
         "are 1-D Wasserstein; a ratio of 1 is as far as real tissue of other patients is."
     )
     return Section("stain", "Stain", about, findings, plots=plots)

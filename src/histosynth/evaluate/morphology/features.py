@@ -17,6 +17,8 @@ FEATURES = (
     "density", "density_spread",
     "chromatin_gradient", "chromatin_roughness", "fine_power",
 )  # fmt: skip
+FAMILIES = {"shape": FEATURES[:3], "dye": FEATURES[3:4], "chromatin": FEATURES[4:]}
+"""What can be wrong with nuclei by itself: how they are drawn, how strongly stained, how sharp inside."""
 UNITS = {
     "area_um2": "um2", "density": "doses", "density_spread": "doses", "chromatin_gradient": "doses/um",
     "fine_power": "log10 of a share",

@@ -14,7 +14,7 @@ from ..finding import Finding, Plot, Section, Series
 from ..marginals import grid_of
 from ..sample import Sample
 from ..shares import share_finding
-from .features import FEATURES, UNITS
+from .features import FAMILIES, FEATURES, UNITS
 from .table import Table
 from .telling import auc_of_telling
 
@@ -30,8 +30,9 @@ PLACES = 300
 SHOWN = 500
 """Values of a density plot, at most."""
 ABOUT = (
-    "Nuclei outlined by a threshold around the centroids asked for, their features beside those of real "
-    "nuclei of the same class. Outlines err alike on both sides: read every number beside its floor."
+    "Nuclei outlined by a threshold around the centroids asked for, where a detector sees one within 3 um, "
+    "their features beside those of real nuclei of the same class. Outlines err alike on both sides: read "
+    "every number beside its floor."
 )
 MIXED = "all classes; the floor's two sides may hold other shares of them, which is told as well; "
 MITOSES = (
@@ -45,7 +46,8 @@ def judge_morphology(
     """Distances of each feature, what a classifier can tell, and what lies inside the real range.
 
     For each class of `kinds` (and all nuclei): `W1_<class>_<feature>`, 1-D Wasserstein distances in real
-    standard deviations, and their mean `W1_<class>`; `AUC_<class>` of telling synthetic from real nuclei;
+    standard deviations, and their mean `W1_<class>`; `AUC_<class>` of telling synthetic from real nuclei, of
+    all nuclei (`AUC_nuclei`) also by shape, dye and chromatin alone, which says what gives them away;
     `inside_<class>`, the share of values within the middle 95 % of real ones; `smoothed_<class>`, the share
     of nuclei with less fine power than 95 % of real ones have. Classes that begin with "mito" are said to
     be mitotic figures.
@@ -60,9 +62,15 @@ def judge_morphology(
     pair, note = floor_pair(real, reference)
     floor = None if pair is None else (Table.of(pair[0]), Table.of(pair[1]))
     findings = [_outlined(synthetic, real), _told_apart("nuclei", (made, true), floor, MIXED + note)]
+    for family, features in FAMILIES.items():
+        parts = made.only(features), true.only(features)
+        base = None if floor is None else (floor[0].only(features), floor[1].only(features))
+        said = f"by {', '.join(features)} alone; {MIXED}{note}"
+        findings.append(_told_apart(f"nuclei_{family}", parts, base, said))
     facts: dict[str, Any] = {"features": list(FEATURES), "units": UNITS, "classes": {}}
     for place, name in enumerate(kinds):
-        sides, base = _of_kind((made, true), place), None if floor is None else _of_kind(floor, place)
+        sides = _of_kind((made, true), place)
+        base = None if floor is None else _of_kind(floor, place)
         facts["classes"][name] = _facts(sides)
         least = min(map(len, sides))
         if least < LEAST_NUCLEI:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from ...core.appearance import CANONICAL_DYES, macenko_dyes
 from ...core.density import optical_density
 from ...core.nuclei import Nuclei
 from ...core.tile import Mask, Pixels
+from ..dyes import haematoxylin_weights
 
 Floats = NDArray[np.float32]
 
@@ -66,15 +66,9 @@ class Masks:
     left_out: tuple[int, int, int]
 
 
-def haematoxylin(pixels: Pixels) -> Floats:
-    """(H, W, 3) uint8 => (H, W) float32 >= 0, amount of haematoxylin; 1 is a full dose of this tile's stain.
-
-    Ruifrok & Johnston 2001: density = amounts @ dyes, solved for the amounts. The dyes are the tile's own
-    (Macenko et al. 2009), or canonical ones where the tile holds too little tissue to tell.
-    """
-    dyes = macenko_dyes(pixels.reshape(-1, 3))
-    unmix = np.linalg.pinv(CANONICAL_DYES if dyes is None else dyes)[:, 0].astype(np.float32)
-    amount: Floats = np.maximum(optical_density(pixels) @ unmix, 0)
+def haematoxylin(pixels: Pixels, mpp: float) -> Floats:
+    """(H, W, 3) uint8 => (H, W) float32 >= 0, haematoxylin; 1 is a full dose of this tile's stain."""
+    amount: Floats = np.maximum(optical_density(pixels) @ haematoxylin_weights(pixels, mpp), 0)
     return amount
 
 
@@ -85,7 +79,7 @@ def segment(pixels: Pixels, nuclei: Nuclei) -> Masks:
         pixels: (H, W, 3) uint8.
         nuclei: of this tile, in its pixels.
     """
-    raw = haematoxylin(pixels)
+    raw = haematoxylin(pixels, nuclei.mpp)
     smooth = np.asarray(ndimage.gaussian_filter(raw, SMOOTH_UM / nuclei.mpp))
     layers = [_resampled(layer, nuclei.mpp) for layer in (raw, smooth)]
     parts = [

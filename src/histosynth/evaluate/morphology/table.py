@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ class Table:
     """Nuclei of one side.
 
     Attributes:
-        values: (N, F), columns `FEATURES`.
+        values: (N, F), columns `FEATURES`, or some of them.
         kind: (N,) index of the class.
         tile: (N,) row of the tile in its sample.
         patients: of each tile of the sample.
@@ -48,6 +49,11 @@ class Table:
     def where(self, keep: NDArray[np.bool_]) -> Table:
         """Those marked True in `keep` (N); the tiles stay."""
         return Table(self.values[keep], self.kind[keep], self.tile[keep], self.patients)
+
+    def only(self, features: Sequence[str]) -> Table:
+        """The same nuclei, of the columns of `FEATURES` only these."""
+        columns = [FEATURES.index(name) for name in features]
+        return Table(self.values[:, columns], self.kind, self.tile, self.patients)
 
     @property
     def whose(self) -> list[str]:

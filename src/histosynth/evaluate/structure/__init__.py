@@ -9,6 +9,6 @@ class, and 6 um are generous where nuclei stand close. What chance gives is meas
 """
 
 from .judge import judge_structure
-from .measure import measure_structure
+from .measure import STRICT_UM, measure_structure
 
-__all__ = ["judge_structure", "measure_structure"]
+__all__ = ["STRICT_UM", "judge_structure", "measure_structure"]

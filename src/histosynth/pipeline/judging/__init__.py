@@ -31,8 +31,9 @@ Tick = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Watch:
-    """Who wants to know of tiles measured, copies looked for, judges heard, tiles whose loss was asked."""
+    """Told of files opened, tiles measured, copies looked for, judges heard, tiles whose loss was asked."""
 
+    opened: Tick | None = None
     measured: Tick | None = None
     searched: Tick | None = None
     judged: Tick | None = None
@@ -50,7 +51,7 @@ def evaluate(question: Question, out: Path, *, engine: Engine, watch: Watch | No
         HistosynError: whatever an input is refused for.
     """
     began, watch = time.monotonic(), watch or Watch()
-    opened = open_question(question)
+    opened = open_question(question, watch.opened)
     if "structure" in opened.what and opened.reference is not None:
         opened = replace(opened, plan=fit_rings(opened.reference.items, opened.plan))
     ensure_folder(out)
@@ -84,6 +85,7 @@ def judge(
     crop: int | None = None,
     embedder: str = "histo",
     weights: Path | str | None = None,
+    bf16: bool = False,
     judges: Sequence[str] = (),
     seed: int = 0,
     workers: int | None = 1,
@@ -101,6 +103,7 @@ def judge(
         crop: cut all tiles to squares of so many pixels.
         embedder: see `encoders.opening.open_encoder`.
         weights: the embedder's, where they lie here.
+        bf16: run the embedder in bfloat16.
         judges: only these; empty: all that the inputs allow.
         seed: of intervals and floors.
         workers: processes; 1: this one.
@@ -118,7 +121,7 @@ def judge(
 
     question = Question(
         Path(real), Path(synthetic), path(reference), path(conditions), path(holes), judges=tuple(judges),
-        ask=Ask(mpp=mpp, crop=crop), plan=Plan(encoder=embedder, weights=path(weights)), seed=seed,
+        ask=Ask(mpp=mpp, crop=crop), plan=Plan(encoder=embedder, weights=path(weights), bf16=bf16), seed=seed,
     )  # fmt: skip
     engine = open_engine("local") if workers == 1 else open_engine("pool", workers=workers)
     return evaluate(question, Path(out), engine=engine)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,9 +26,13 @@ from ...core.pairing import list_files
 from ...core.synthetic import read_recipe
 from ...core.tile import IMAGE_SUFFIXES, picture_facts
 from ...core.tileset import TileSet, files_of
+from ...evaluate.measures import UNTOLD
 from ...prepare.who import patient_of_slide, read_table
 from .items import Item
 
+Tick = Callable[[int, int], None]
+TOLD = 64
+"""Files between two ticks."""
 _VARIANT = re.compile(r"_\d+$")
 """`synthesize` names the variants of a nuclei file so."""
 
@@ -85,19 +89,33 @@ class Collection:
         return max(self.sizes, key=lambda size: self.sizes[size])
 
 
-def open_collection(path: Path, ask: Ask) -> Collection:
+def open_collection(path: Path, ask: Ask, tick: Tick | None = None) -> Collection:
     """A tile set, or a folder of pictures.
 
     Args:
         path: the folder.
         ask: how its files are to be taken.
+        tick: told (files or rows opened, of how many).
 
     Raises:
         NoFiles, BadTileSet, SplitLeak, BadTable, MissingScale: it cannot be taken so.
     """
     if path.is_dir() and files_of(path):
-        return _of_set(path, ask)
-    return _of_folder(path, ask)
+        return _of_set(path, ask, tick)
+    return _of_folder(path, ask, tick)
+
+
+def cropped(collection: Collection, crop: int | tuple[int, int] | None) -> Collection:
+    """The same pictures cut to crops.
+
+    Raises:
+        NoFiles: none holds a crop of that size.
+    """
+    sizes: Counter[tuple[int, int]] = Counter()
+    whole = {(item.path, item.tile_id): item for item in collection.items}
+    items = [cut for item in whole.values() for cut in _crops(item, item.size, crop, sizes)]
+    counted = sizes, Counter(collection.codecs), collection.refused
+    return _whole(collection.path, items, counted, crop)
 
 
 def as_variants(made: Collection, known: Collection, points: Path | None, ask: Ask) -> Collection:
@@ -143,7 +161,7 @@ def give_points(collection: Collection, points: Path | None, *, needed: bool = T
 
 
 def kinds_of(collections: Sequence[Collection], mapping: Mapping[str, str]) -> tuple[str, ...]:
-    """Class names of all nuclei that will be read, sorted."""
+    """Class names of all nuclei that will be read, sorted; `UNTOLD` where none has a class."""
     names: set[str] = set()
     for collection in collections:
         for file in {item.points for item in collection.items if item.points}:
@@ -151,16 +169,18 @@ def kinds_of(collections: Sequence[Collection], mapping: Mapping[str, str]) -> t
         if any(item.tile_id for item in collection.items):
             for kinds in TileSet(collection.path).table(["nuclei_kind"])["nuclei_kind"].to_pylist():
                 names |= set(map_kinds(kinds or [], mapping))
-    return tuple(sorted(names - {ANY, ""}))
+    return tuple(sorted(names - {ANY, ""})) or (UNTOLD if names else ())
 
 
-def _of_set(path: Path, ask: Ask) -> Collection:
+def _of_set(path: Path, ask: Ask, tick: Tick | None) -> Collection:
     found = TileSet(path)
     items: list[Item] = []
     sizes: Counter[tuple[int, int]] = Counter()
     codecs: Counter[str] = Counter()
     refused: dict[str, str] = {}
-    for file, row in found.placed():
+    for done, (file, row) in enumerate(found.placed()):
+        if tick and not done % TOLD:
+            tick(done, len(found))
         try:
             if row.image is None:
                 raise BadTileSet(path, f"its kept tile {row.tile_id} has no picture")
@@ -169,20 +189,23 @@ def _of_set(path: Path, ask: Ask) -> Collection:
             refused[row.tile_id] = str(error)
             continue
         codecs[codec] += 1
-        one = Item(row.tile_id, row.tile_id, row.ref.patient, row.label, file, row.ref.mpp, row.tile_id)
-        for each in _crops(one, size, ask.crop, sizes):
-            items.append(each)
-    return _whole(path, items, (sizes, codecs, refused), ask)
+        one = Item(
+            row.tile_id, row.tile_id, row.ref.patient, row.label, file, row.ref.mpp, row.tile_id, size=size
+        )
+        items += _crops(one, size, ask.crop, sizes)
+    return _whole(path, items, (sizes, codecs, refused), ask.crop)
 
 
-def _of_folder(path: Path, ask: Ask) -> Collection:
+def _of_folder(path: Path, ask: Ask, tick: Tick | None) -> Collection:
     files = list_files(path, IMAGE_SUFFIXES)
     table = read_table(ask.table) if ask.table else {}
     items: list[Item] = []
     sizes: Counter[tuple[int, int]] = Counter()
     codecs: Counter[str] = Counter()
     refused: dict[str, str] = {}
-    for file in files:
+    for done, file in enumerate(files):
+        if tick and not done % TOLD:
+            tick(done, len(files))
         row = table.get(file.stem, {})
         patient = row.get("patient") or patient_of_slide(file.stem, ask.patient)
         try:
@@ -192,24 +215,24 @@ def _of_folder(path: Path, ask: Ask) -> Collection:
             refused[file.stem] = error.reason
             continue
         codecs[codec] += 1
-        one = Item(file.stem, file.stem, patient, row.get("label", ""), file, mpp)
+        one = Item(file.stem, file.stem, patient, row.get("label", ""), file, mpp, size=size)
         items += _crops(one, size, ask.crop, sizes)
-    return _whole(path, items, (sizes, codecs, refused), ask)
+    return _whole(path, items, (sizes, codecs, refused), ask.crop)
 
 
 def _whole(
     path: Path,
     items: list[Item],
     told: tuple[Counter[tuple[int, int]], Counter[str], dict[str, str]],
-    ask: Ask,
+    crop: int | tuple[int, int] | None,
 ) -> Collection:
     sizes, codecs, refused = told
     if not items:
         if refused:
             name, reason = next(iter(refused.items()))
             raise NoFiles(path, IMAGE_SUFFIXES, f"{len(refused)} files, the first, {name}: {reason}")
-        if ask.crop:
-            cut = ask.crop if isinstance(ask.crop, int) else " x ".join(map(str, ask.crop))
+        if crop:
+            cut = crop if isinstance(crop, int) else " x ".join(map(str, crop))
             raise NoFiles(path, IMAGE_SUFFIXES, f"no tile holds a crop of {cut} px")
         raise NoFiles(path, IMAGE_SUFFIXES)
     return Collection(path, tuple(items), dict(sizes), dict(codecs), refused)

@@ -32,6 +32,7 @@ class Item:
         tile_id: in a tile set; "" for a picture.
         points: file of its nuclei; None: those of the tile set, or none.
         box: crop of the picture; None: all of it.
+        size: (width, height) of the picture, px.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Item:
     tile_id: str = ""
     points: Path | None = None
     box: Box | None = None
+    size: tuple[int, int] = (0, 0)
 
 
 def spread_over(items: Sequence[Item], most: int) -> tuple[Item, ...]:

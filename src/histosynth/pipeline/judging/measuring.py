@@ -23,6 +23,7 @@ from ...core.nuclei import ANY_KIND
 from ...core.store import digest, replacing
 from ...core.tile import Mask, Pixels, read_mask
 from ...core.version import __version__
+from ...encoders.encoder import Encoder
 from ...encoders.opening import open_encoder, open_perceptual
 from ...evaluate import measures
 from ...evaluate.plain import KindJudge
@@ -45,6 +46,7 @@ class Plan:
     mapping: tuple[tuple[str, str], ...] = ()
     encoder: str = "histo"
     weights: Path | None = None
+    bf16: bool = False
     perceptual: str = "histo"
     perceptual_weights: Path | None = None
     detectors: tuple[str, ...] = ("centroids", "blobs")
@@ -53,6 +55,10 @@ class Plan:
     """Digests of the weights of encoder and perceptual distance."""
     rings: tuple[tuple[str, tuple[float, ...], tuple[int, ...]], ...] = ()
     """The judge of classes by rings, as plain numbers: name, values and shape of each array."""
+
+    def open_encoder(self) -> Encoder:
+        """What features are taken with."""
+        return open_encoder(self.encoder, weights=self.weights, bf16=self.bf16)
 
 
 @dataclass(frozen=True)
@@ -192,7 +198,7 @@ def _tools(plan: Plan, what: tuple[str, ...]) -> measures.Tools:
     if {"structure", "morphology", "layout"} & set(what):
         opened = {name: open_detector(name) for name in plan.detectors}
         detectors = {name: detector for name, detector in opened.items() if detector is not None}
-    encoder = open_encoder(plan.encoder, weights=plan.weights) if "realism" in what else None
+    encoder = plan.open_encoder() if "realism" in what else None
     perceptual = None
     if "mending" in what:
         perceptual = open_perceptual(plan.perceptual, weights=plan.perceptual_weights)

@@ -8,10 +8,13 @@ from pathlib import Path
 
 from ...core.errors import BadOption, SizeMismatch, SplitLeak
 from ...core.nuclei import ANY
-from ...encoders.opening import open_encoder, open_perceptual
-from ...evaluate.measures import NEED_NUCLEI, WHAT
+from ...encoders.opening import open_perceptual
+from ...evaluate.measures import NEED_NUCLEI, UNTOLD, WHAT
+from ...evaluate.nima import open_nima
+from .. import open_bundle
+from ..chunks import open_detector
 from ..files import read_kind_map
-from .collections import Ask, Collection, as_variants, give_points, kinds_of, open_collection
+from .collections import Ask, Collection, Tick, as_variants, cropped, give_points, kinds_of, open_collection
 from .measuring import Plan
 
 DETECTORS = ("centroids", "blobs", "instanseg")
@@ -60,30 +63,33 @@ class Opened:
     plan: Plan
 
 
-def open_question(question: Question) -> Opened:
-    """Open both sides and the reference; refuse what cannot be compared."""
+def open_question(question: Question, tick: Tick | None = None) -> Opened:
+    """Open both sides, the reference and whatever judges look with; refuse what cannot be compared."""
     ask = question.ask
     if question.bundle is not None and question.reference is None:
         raise BadOption("--bundle", question.bundle, "given together with --reference, its training set")
-    real, made = (open_collection(path, ask) for path in (question.real, question.made))
+    real, made = (open_collection(path, ask, tick) for path in (question.real, question.made))
     made = as_variants(made, real, question.conditions, ask)
     library = reference = None
     if question.reference is not None:
-        library = open_collection(question.reference, replace(ask, crop=None))
+        library = open_collection(question.reference, replace(ask, crop=None), tick)
         if leak := sorted(real.patients & library.patients):
             raise SplitLeak(leak)
     check_alike(real, made)
     if library is not None:
         _check_scales(real, made, library)
-        reference = open_collection(library.path, replace(ask, crop=made.size))
+        reference = cropped(library, made.size)
     real, made = (give_points(side, question.conditions) for side in (real, made))
     if reference is not None:
         reference = give_points(reference, question.conditions, needed=False)
     mapping = {"": ANY, **read_kind_map(question.kinds)}
     sides = [side for side in (real, made, reference) if side is not None]
     kinds = kinds_of(sides, mapping)
+    if kinds == UNTOLD:  # nuclei without classes are all of one
+        mapping = {name: UNTOLD[0] if to == ANY else to for name, to in mapping.items()}
+        mapping |= {ANY: UNTOLD[0], "": UNTOLD[0]}
     what = judges_for(question, real, reference, kinds)
-    seen, pairs = _check_tools(question.plan, what), tuple(sorted(mapping.items()))
+    seen, pairs = _check_tools(question, what), tuple(sorted(mapping.items()))
     plan = replace(question.plan, kinds=kinds, mapping=pairs, seen_with=seen)
     return Opened(real, made, reference, library, what, plan)
 
@@ -119,19 +125,26 @@ def _check_scales(*sides: Collection) -> None:
         raise BadOption("the scale of the tiles", found, "one scale for all sets")
 
 
-def _check_tools(plan: Plan, what: Sequence[str]) -> tuple[str, ...]:
+def _check_tools(question: Question, what: Sequence[str]) -> tuple[str, ...]:
     """Open what the judges will look with, so that a wrong name is told before anything is measured.
 
     Returns:
         Digests of their weights.
     """
-    seen: list[str] = []
+    plan, seen = question.plan, list[str]()
     if wrong := [name for name in plan.detectors if name not in DETECTORS]:
         raise BadOption("--detectors", wrong[0], f"of {', '.join(DETECTORS)}")
     if NEED_NUCLEI & set(what) and not plan.detectors:
         raise BadOption("--detectors", "empty", f"one or more of {', '.join(DETECTORS)}")
+    if NEED_NUCLEI & set(what):
+        for name in plan.detectors:
+            open_detector(name)
+    if plan.nima is not None and "quality" in what:
+        open_nima(plan.nima)
+    if question.bundle is not None:
+        open_bundle(question.bundle)
     if {"realism", "copying"} & set(what):
-        seen.append(open_encoder(plan.encoder, weights=plan.weights).about.get("weights_sha256", ""))
+        seen.append(plan.open_encoder().about.get("weights_sha256", ""))
     if "mending" in what:
         about = open_perceptual(plan.perceptual, weights=plan.perceptual_weights).about
         seen.append(about.get("weights_sha256", ""))

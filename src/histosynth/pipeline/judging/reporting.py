@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from ...core.errors import HistosynError
 from ...core.store import digest
 from ...core.version import __version__
-from ...encoders.opening import open_encoder
 from ...evaluate.finding import Section
 from ...evaluate.measures import recoded
 from ...evaluate.report import Material, Report
@@ -63,7 +62,7 @@ def make_report(
 def _encoder_facts(opened: Opened) -> dict[str, str]:
     if not {"realism", "copying"} & set(opened.what):
         return {}
-    return dict(open_encoder(opened.plan.encoder, weights=opened.plan.weights).about)
+    return dict(opened.plan.open_encoder().about)
 
 
 def _material(side: Collection) -> Material:

@@ -14,6 +14,9 @@ from ...core.density import optical_density
 from ...core.tile import Pixels
 from .detector import Found
 
+FLAT = 1e-3
+"""Response by which a maximum stands out from what is around it, at least."""
+
 
 class BlobDetector:
     """See `Detector`.
@@ -43,7 +46,9 @@ class BlobDetector:
             layer = -(sigma**2) * np.asarray(ndimage.gaussian_laplace(blue, sigma, truncate=3.0))
             np.maximum(response, layer, out=response)
         top = np.asarray(ndimage.maximum_filter(response, size=9)) == response
-        y, x = np.nonzero(top & (response > self.least))
+        # the filter's weights do not quite add up to 0: what is evenly black responds, all of it alike
+        peak = response > np.asarray(ndimage.minimum_filter(response, size=9)) + FLAT
+        y, x = np.nonzero(top & peak & (response > self.least))
         xy = np.stack([x, y], axis=1).astype(np.float32)
         score = np.clip(response[y, x] / (response[y, x] + self.least), 0, 1)
         return Found(xy, np.zeros(len(xy), np.uint8), score.astype(np.float32))
