@@ -9,6 +9,7 @@ from scipy.stats import wasserstein_distance
 
 from histosynth.core.density import from_density
 from histosynth.core.nuclei import Nuclei
+from histosynth.evaluate.measures import named_after
 from histosynth.evaluate.morphology import FEATURES, judge_morphology, measure_morphology
 from histosynth.evaluate.morphology.features import crofton_perimeter, fine_power, shape_of
 from histosynth.evaluate.morphology.segment import HALF, STEP_UM, local_otsu
@@ -252,3 +253,13 @@ def test_too_few_nuclei_are_said_with_how_many_it_takes():
     assert not any(each.value.told for each in none.findings)
     for each in (section, none):
         json.dumps(each.as_dict(), allow_nan=False)
+
+
+def test_nuclei_seen_take_the_class_of_the_one_asked_for_nearby_and_keep_their_place():
+    seen = Nuclei.of([[10, 10], [60, 60], [90, 20]], ["any"] * 3, size=(128, 128), mpp=0.5, kinds=("x",))
+    asked = Nuclei.of(
+        [[13, 10], [90, 27], [30, 100]], ["a", "b", "b"], size=(128, 128), mpp=0.5, kinds=("a", "b")
+    )
+    named = named_after(seen, asked)
+    np.testing.assert_array_equal(named.xy, seen.xy)
+    assert named.names() == ["a", "any", "any"]  # 3.5 um are too far

@@ -120,21 +120,21 @@ def _of_nuclei(
             out |= {f"asked/{key}": value for key, value in measure_layout(asked).items()}
     if "morphology" in what:
         # in the classes asked for, whether a detector tells them or not
-        shown = recoded(seen, tools.kinds or first.kinds) if nuclei is None else confirmed(nuclei, seen)
+        shown = recoded(seen, tools.kinds or first.kinds) if nuclei is None else named_after(seen, nuclei)
         out |= measure_morphology(pixels, shown)
     return out
 
 
-def confirmed(asked: Nuclei, seen: Nuclei) -> Nuclei:
-    """Those asked for that a detector sees within `STRICT_UM`.
+def named_after(seen: Nuclei, asked: Nuclei) -> Nuclei:
+    """What a detector sees, each in the class of the one asked for within `STRICT_UM`, else in none.
 
-    Where nothing stands there is no nucleus to look at: that it is missing is told by `structure`, and
-    `morphology` stays with what is there.
+    Where nothing stands there is no nucleus to look at: that it is missing, or elsewhere, is told by
+    `structure`, and `morphology` stays with what is there.
     """
     pairs, _ = match_points(asked.xy, seen.xy, STRICT_UM / asked.mpp)
-    keep = np.zeros(len(asked), np.bool_)
-    keep[pairs[:, 0]] = True
-    return asked.where(keep)
+    kind = np.full(len(seen), ANY_KIND, np.uint8)
+    kind[pairs[:, 1]] = asked.kind[pairs[:, 0]]
+    return replace(seen, kind=kind, kinds=asked.kinds)
 
 
 def recoded(nuclei: Nuclei, kinds: Sequence[str]) -> Nuclei:

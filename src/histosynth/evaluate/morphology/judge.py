@@ -30,9 +30,9 @@ PLACES = 300
 SHOWN = 500
 """Values of a density plot, at most."""
 ABOUT = (
-    "Nuclei outlined by a threshold around the centroids asked for, where a detector sees one within 3 um, "
-    "their features beside those of real nuclei of the same class. Outlines err alike on both sides: read "
-    "every number beside its floor."
+    "Nuclei that a detector sees, outlined by a threshold, each in the class of the one asked for within "
+    "3 um, beside real nuclei of the same class. Outlines err alike on both sides: read every number beside "
+    "its floor."
 )
 MIXED = "all classes; the floor's two sides may hold other shares of them, which is told as well; "
 MITOSES = (
