@@ -136,7 +136,12 @@ def ask(question: Question, work: Path) -> dict[str, dict]:
         value, real = finding.value, finding.real
         if finding.ratio is not None and name.startswith("FD"):  # of as many tiles as the floor has
             value, real = finding.ratio, Estimate(1, 1, 1, finding.value.n, "by definition")
-        above, below = value.low > real.high, value.high < real.low
+        high = real.high
+        if name.startswith(
+            "AUC"
+        ):  # below 0.5 patients differ as much, and what is learnt of some turns round
+            high = max(real.high, 1 - real.low)
+        above, below = value.low > high, value.high < real.low
         moved = {"up": above, "down": below, "both": above or below}[worse]
         rows[name] = value.as_dict() | {"real": real.as_dict(), "moved": bool(moved)}
     return rows
