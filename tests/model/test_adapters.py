@@ -23,8 +23,8 @@ from histosynth.model.adapters import (
     wear,
     wearing,
 )
-from histosynth.model.bundle import load_bundle, save_part
-from histosynth.model.prediction import flow_level
+from histosynth.model.bundle import load_bundle
+from histosynth.model.parts import save_part
 from histosynth.model.structure import StructureEncoder, StructureMaps
 from histosynth.testing import tiny_bundle
 
@@ -39,7 +39,7 @@ def painted(bundle):
     time = torch.tensor([0.6])
     with torch.inference_mode():
         features = bundle.structure(maps)
-        return bundle.denoiser.denoise(noise, time, flow_level(time), features, torch.zeros(1, 15))
+        return bundle.denoiser.follow(noise, time, features, torch.zeros(1, 15))
 
 
 def train_a_little(bundle, name, steps=3):

@@ -177,7 +177,7 @@ def test_weights_that_paint_no_numbers_are_refused(bundle_folder):
 def test_a_base_that_predicts_otherwise_is_refused_and_not_painted_wrong(copied):
     path = copied / "bundle.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "prediction": "v_prediction"}))
-    with pytest.raises(BundleMismatch, match="flow bases only"):
+    with pytest.raises(BundleMismatch, match="compact base cannot predict v_prediction"):
         load_bundle(copied)
 
 

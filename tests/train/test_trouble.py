@@ -12,8 +12,8 @@ from small import write_recipe
 from torch import nn
 
 from histosynth.core.errors import BadOption, BadRun, BadWeights, Diverged
-from histosynth.model.bundle import load_part
 from histosynth.model.device import pick_device
+from histosynth.model.parts import load_part
 from histosynth.pipeline.training import train
 from histosynth.prepare.sources import TileSource, open_source
 from histosynth.train.loop import RunLog, fit

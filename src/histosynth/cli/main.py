@@ -13,6 +13,7 @@ import typer
 
 from ..core.errors import BadOption, HistosynError
 from ..core.version import __version__
+from . import bundle as bundle_door
 from . import prepare, verbs
 from .evaluate import evaluate
 from .output import Json, Output, Quiet
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 
 app.add_typer(prepare.app, name="prepare")
+app.add_typer(bundle_door.app, name="bundle")
 app.command()(evaluate)
 
 Seed = Annotated[int, typer.Option(help="The same seed gives the same pictures.", min=0)]
@@ -164,14 +166,20 @@ def train(
         str | None, typer.Option(help="cpu, cuda, ... (default: a GPU if there is one).")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1, max=1024)] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="In place of the recipe's base: a diffusers folder, owner/name, or .safetensors."),
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="In place of the recipe's folder of tiles.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train an autoencoder, a base or an adapter. Stopped runs go on when run again.
 
-    Example: histosynth train recipes/base.toml --out runs/base
+    Example: histosynth train presets/sarcodiff.toml --base SD21 --root tiles --out runs/sarcoma --dry-run
     """
-    verbs.train(recipe, out, dry=dry_run, device=device, threads=threads, output=Output(as_json, quiet))
+    place = {"base": base, "root": root, "device": device}
+    verbs.train(recipe, out, dry=dry_run, place=place, threads=threads, output=Output(as_json, quiet))
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -78,6 +78,29 @@ class Output:
         """One such bar."""
         with self.bars(name) as (tick,):
             yield tick
+
+    @contextmanager
+    def live(self, name: str, total: int) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
+        """A bar of steps with their loss, images a second and the time left."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda step, numbers: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        words = TextColumn("{task.fields[words]}")
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), words, TimeRemainingColumn()
+        )  # fmt: skip
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            task = progress.add_task(name, total=total, words="", visible=False)
+
+            def stepped(step: int, numbers: Mapping[str, float]) -> None:
+                loss, speed = numbers.get("loss", float("nan")), numbers.get("images_per_s", 0)
+                words = f"loss {loss:.4f}  {speed:.1f} images/s"
+                progress.update(task, completed=step, words=words, visible=True)
+
+            yield stepped
 
     def note(self, text: str) -> None:
         """A line for people while work goes on."""

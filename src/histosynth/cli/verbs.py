@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,7 @@ def _report(outcome: Outcome, output: Output) -> None:
 
 
 def train(
-    recipe: Path, out: Path, *, dry: bool, device: str | None, threads: int | None, output: Output
+    recipe: Path, out: Path, *, dry: bool, place: dict[str, Any], threads: int | None, output: Output
 ) -> None:
     """`histosynth train`."""
     from ..pipeline import training
@@ -97,23 +98,35 @@ def train(
     if dry:
         from dataclasses import asdict
 
-        plan = asdict(training.dry_run(recipe, out))
-        output.done(plan, [f"{key.replace('_', ' ')}: {value}" for key, value in plan.items()])
+        plan = asdict(training.dry_run(recipe, out, **place))
+        output.done(plan, _planned(plan))
         return
+    if int(os.environ.get("RANK", "0") or 0):
+        output = Output(quiet=True)  # one of several processes speaks
     if threads:
         import torch
 
         torch.set_num_threads(threads)
     total = training.read_train_recipe(recipe).loop.steps
-    with output.bars("encoding tiles", "training") as (encoded, stepped):
-        result = training.train(
-            recipe,
-            out,
-            on_step=lambda step, numbers: stepped(step, total),
-            on_encoded=encoded,
-            device=device,
-        )
-    output.done(result, [f"{result['task']}: {result['steps']} steps, weights in {result['weights']}"])
+    with output.progress("encoding tiles") as encoded, output.live("training", total) as stepped:
+        result = training.train(recipe, out, on_step=stepped, on_encoded=encoded, **place)
+    lines = [f"{result['task']}: {result['steps']} steps, weights in {result['weights']}"]
+    output.done(result, lines + ([f"stopped {result['stopped']}"] if "stopped" in result else []))
+
+
+def _planned(plan: dict[str, Any]) -> list[str]:
+    """A dry run in words."""
+    shown = {key: value for key, value in plan.items() if key not in ("cost", "prompts", "writes")}
+    lines = [f"{key.replace('_', ' ')}: {value}" for key, value in shown.items()]
+    if cost := plan["cost"]:
+        lines += [
+            f"network: {cost['parameters'] / 1e6:.1f} M parameters, frozen",
+            f"trained: {cost['trained'] / 1e6:.2f} M, {cost['saved']:.1%} fewer than fine-tuning all",
+            f"memory: about {cost['memory_gb']:.1f} GB",
+            f"time: at best {cost['seconds_per_step']:.3g} s a step, {cost['hours']:.3g} h in all",
+        ]
+    lines += [f"prompt: {prompt!r}" for prompt in plan["prompts"]]
+    return [*lines, f"writes: {', '.join(plan['writes'])}"]
 
 
 def doctor(bundle: Path | None, *, output: Output) -> None:

@@ -101,3 +101,18 @@ def ensure_folder(path: Path) -> Path:
     except OSError as error:
         raise NotWritable(path, error.strerror or str(error)) from error
     return path
+
+
+def settle_header(path: Path) -> None:
+    """Put a safetensors file's metadata in order of name: the library writes them in any, and so other bytes.
+
+    Equal weights with equal facts then have one sha256.
+    """
+    whole = path.read_bytes()
+    end = 8 + int.from_bytes(whole[:8], "little")
+    header = json.loads(whole[8:end])
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    path.write_bytes(len(text).to_bytes(8, "little") + text + whole[end:])

@@ -20,7 +20,7 @@ from .errors import BadTileSet, NoFiles, SplitLeak
 from .geometry import Box
 from .nuclei import Nuclei
 from .store import replacing
-from .tile import Tile, TileRef, decode_rgb
+from .tile import Tile, TileRef, decode_rgb, picture_facts
 
 VERSION = 1
 """Of the columns below. A reader refuses versions it does not know."""
@@ -265,7 +265,7 @@ def _row(values: Mapping[str, Any]) -> Row:
     image = (values["image"] or {}).get("bytes")
     nuclei = None
     if values["nuclei_x"] is not None and image is not None:
-        height, width = decode_rgb(image, ref.slide).shape[:2]
+        (width, height), _ = picture_facts(ref.slide, image)
         xy = np.array([values["nuclei_x"], values["nuclei_y"]], np.float32).T.reshape(-1, 2)
         names = values["nuclei_kind"]
         kinds = tuple(sorted(set(names)))

@@ -3,55 +3,31 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..core import hub
 from ..core.errors import BadWeights
 from ..core.store import digest, sha256_of
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 def folder_of(source: str, files: Sequence[str], *, option: str) -> Path:
-    """The folder that `source` names, with some of its files.
+    """The folder that `source` names, with some of its files; see `core.hub.folder_of`.
 
     Args:
-        source: a folder, or a repository of the hub, `owner/name` or `owner/name@revision`. Of the latter,
-            what is not here yet is fetched; without a network, what was fetched before is taken.
+        source: a folder, or a repository of the hub.
         files: names or patterns of what is wanted.
         option: how a local folder is named instead, as errors say it.
 
     Raises:
         BadWeights: there is no such folder, or the hub does not give it.
     """
-    if (folder := Path(source).expanduser()).is_dir():
-        return folder
-    locally = f"Name a folder that holds {CONFIG} and {WEIGHTS}: {option}."
-    if not _ID.fullmatch(source):
-        raise BadWeights(folder, "there is no such folder, and the hub has no such names", locally)
-    import huggingface_hub
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
-
-    name, _, revision = source.partition("@")
-    try:
-        found = huggingface_hub.snapshot_download(name, revision=revision or None, allow_patterns=[*files])
-    except GatedRepoError as error:
-        agree = f"Ask for it at https://huggingface.co/{name} and run `hf auth login`. {locally}"
-        raise BadWeights(
-            folder, "its owners give it to those only who agreed to their terms", agree
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise BadWeights(
-            folder, "it is not on this machine, and the hub cannot be reached", locally
-        ) from error
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        raise BadWeights(folder, str(error).strip().splitlines()[0].rstrip(".:"), locally) from error
-    return Path(found)
+    return hub.folder_of(source, files, locally=f"Name a folder that holds {CONFIG} and {WEIGHTS}: {option}.")
 
 
 def read_json(path: Path, *, absent: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -23,11 +24,16 @@ from torch import Tensor, nn
 
 from ..core import recipe as recipes
 from ..core.errors import AdapterMismatch, BadRecipe, BadWeights
-from ..core.store import replacing
+from ..core.store import replacing, settle_header
+from .bases.pixart import PixArt
 
+Network: TypeAlias = UNet2DConditionModel | PixArt
 FILE = "pytorch_lora_weights.safetensors"
 _KEY = "histosynth"
-_PREFIX = "unet."
+_SCALE = "lora_adapter_metadata"
+"""Where diffusers looks for rank and alpha; without it an adapter is worn as if they were equal."""
+_PREFIXES = {UNet2DConditionModel: "unet.", PixArt: "transformer."}
+"""Of tensors in the file, as diffusers' pipelines call the network."""
 
 
 @dataclass(frozen=True)
@@ -49,23 +55,35 @@ class AdapterInfo:
 
 
 def add_adapter(
-    unet: UNet2DConditionModel,
+    unet: Network,
     name: str,
     *,
     rank: int,
     alpha: float,
     targets: Sequence[str],
+    dropout: float = 0.0,
 ) -> None:
-    """Give the base a fresh adapter, which changes nothing until it is trained. The base is frozen."""
+    """Give the base a fresh adapter, which changes nothing until it is trained. The base is frozen.
+
+    Args:
+        unet: the base.
+        name: of the adapter.
+        rank: of its matrices.
+        alpha: what they add is multiplied by alpha / rank.
+        targets: ends of the names of the layers that wear it.
+        dropout: chance that an input of it is dropped in training.
+    """
     unet.requires_grad_(False)
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets), init_lora_weights=True)
+    config = LoraConfig(
+        r=rank, lora_alpha=alpha, target_modules=list(targets), lora_dropout=dropout, init_lora_weights=True
+    )
     with warnings.catch_warnings():  # several adapters on one base are the point here
         warnings.filterwarnings("ignore", message="Already found a `peft_config`")
         unet.add_adapter(config, adapter_name=name)
     wear(unet, name)
 
 
-def wear(unet: UNet2DConditionModel, name: str | None) -> None:
+def wear(unet: Network, name: str | None) -> None:
     """Put one adapter on, or (None) take all off. A base without any stays as it is."""
     if not adapter_names(unet):
         return
@@ -77,7 +95,7 @@ def wear(unet: UNet2DConditionModel, name: str | None) -> None:
 
 
 @contextmanager
-def wearing(unet: UNet2DConditionModel, name: str | None) -> Iterator[None]:
+def wearing(unet: Network, name: str | None) -> Iterator[None]:
     """Wear one adapter (or none) inside the block; nothing is worn after it."""
     wear(unet, name)
     try:
@@ -86,18 +104,18 @@ def wearing(unet: UNet2DConditionModel, name: str | None) -> Iterator[None]:
         wear(unet, None)
 
 
-def adapter_names(unet: UNet2DConditionModel) -> tuple[str, ...]:
+def adapter_names(unet: Network) -> tuple[str, ...]:
     """Names of the adapters a base has been given."""
     return tuple(getattr(unet, "peft_config", None) or ())
 
 
-def adapter_parameters(unet: UNet2DConditionModel, name: str) -> list[nn.Parameter]:
+def adapter_parameters(unet: Network, name: str) -> list[nn.Parameter]:
     """The parameters of one adapter."""
     return [parameter for key, parameter in unet.named_parameters() if ".lora_" in key and f".{name}." in key]
 
 
 @torch.no_grad()
-def merged(unet: UNet2DConditionModel, name: str) -> UNet2DConditionModel:
+def merged(unet: Network, name: str) -> Network:
     """A copy of the base with one adapter added into its weights: paints like the base wearing it, faster.
 
     The base itself is not touched, so nothing has to be taken out of it again.
@@ -108,8 +126,12 @@ def merged(unet: UNet2DConditionModel, name: str) -> UNet2DConditionModel:
             weight = state[f"{key}.weight"]
             state[f"{key}.weight"] = (weight.float() + module.get_delta_weight(name).float()).to(weight)
     with torch.device("meta"):
-        copy = UNet2DConditionModel.from_config(unet.config)
+        copy = type(unet).from_config(unet.config)
     copy.load_state_dict(state, assign=True)
+    for key, buffer in unet.named_buffers():  # those that are not saved, say the places of patches
+        if copy.get_buffer(key).is_meta:
+            holder = copy.get_submodule(key.rpartition(".")[0])
+            holder.register_buffer(key.rpartition(".")[2], buffer.clone(), persistent=False)
     return copy.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
@@ -134,7 +156,7 @@ def plain_key(key: str) -> str:
 
 
 def save_adapter(
-    unet: UNet2DConditionModel,
+    unet: Network,
     info: AdapterInfo,
     folder: Path,
     *,
@@ -144,14 +166,23 @@ def save_adapter(
     """Write one adapter; returns its file. `weights`, by name in the base, stand in for its own."""
     own = {key: value for key, value in unet.state_dict().items() if ".lora_" in key}
     state = get_peft_model_state_dict(unet, {**own, **(weights or {})}, adapter_name=info.name)
-    tensors = {_PREFIX + key: value.detach().to("cpu", dtype).contiguous() for key, value in state.items()}
+    tensors = {
+        _PREFIXES[type(unet)] + key: value.detach().to("cpu", dtype).contiguous()
+        for key, value in state.items()
+    }
+    prefix = _PREFIXES[type(unet)]
+    scale = {
+        f"{prefix}r": info.rank, f"{prefix}lora_alpha": info.alpha,
+        f"{prefix}target_modules": list(info.targets),
+    }  # fmt: skip
     path = folder / FILE
     with replacing(path) as temporary:
         save_file(
             tensors,
             temporary,
-            metadata={"format": "pt", _KEY: json.dumps(asdict(info))},
+            metadata={"format": "pt", _KEY: json.dumps(asdict(info)), _SCALE: json.dumps(scale)},
         )
+        settle_header(temporary)
     return path
 
 
@@ -170,7 +201,7 @@ def read_adapter(path: Path) -> tuple[AdapterInfo, dict[str, Tensor]]:
         raise BadWeights(path, str(error)) from error
 
 
-def load_adapter(unet: UNet2DConditionModel, path: Path, *, kinds: Sequence[str], base: str) -> AdapterInfo:
+def load_adapter(unet: Network, path: Path, *, kinds: Sequence[str], base: str) -> AdapterInfo:
     """Give the base an adapter from a file, whole or not at all; it is not yet worn.
 
     Args:
@@ -189,7 +220,7 @@ def load_adapter(unet: UNet2DConditionModel, path: Path, *, kinds: Sequence[str]
         raise AdapterMismatch(info.name, [], [], "it was trained on another base (sha256 differs)")
     if info.kinds != tuple(kinds):
         raise AdapterMismatch(info.name, [], [], f"its nucleus classes are {', '.join(info.kinds)}")
-    state = {key.removeprefix(_PREFIX): value.float() for key, value in tensors.items()}
+    state = {key.removeprefix(_PREFIXES[type(unet)]): value.float() for key, value in tensors.items()}
     if info.name in adapter_names(unet):
         unet.delete_adapters(info.name)
     add_adapter(unet, info.name, rank=info.rank, alpha=info.alpha, targets=info.targets)

@@ -8,13 +8,16 @@ at full resolution: that is what makes it fast on a CPU.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
-from diffusers import AutoencoderDC
+from diffusers import AutoencoderDC, AutoencoderKL
 from torch import Tensor
 
 FACTOR = 8
 """Pixels per latent cell, each way."""
+Autoencoder: TypeAlias = AutoencoderDC | AutoencoderKL
+"""The compact one, or Stable Diffusion's (Rombach et al. 2022)."""
 
 
 def build_autoencoder(
@@ -42,15 +45,23 @@ def build_autoencoder(
     )
 
 
-def encode(autoencoder: AutoencoderDC, pixels: Tensor) -> Tensor:
+def encode(autoencoder: Autoencoder, pixels: Tensor) -> Tensor:
     """(B, 3, H, W) in [-1, 1] => raw latents (B, C, H / 8, W / 8), not yet standardised."""
-    latents: Tensor = autoencoder.encoder(pixels.to(autoencoder.device, autoencoder.dtype))
+    signal = pixels.to(autoencoder.device, autoencoder.dtype)
+    if isinstance(autoencoder, AutoencoderKL):  # the most likely latents: nothing is drawn
+        mode: Tensor = autoencoder.encode(signal).latent_dist.mode()
+        return mode
+    latents: Tensor = autoencoder.encoder(signal)
     return latents
 
 
-def decode(autoencoder: AutoencoderDC, latents: Tensor) -> Tensor:
+def decode(autoencoder: Autoencoder, latents: Tensor) -> Tensor:
     """Raw latents (B, C, h, w) => (B, 3, 8 h, 8 w) float32, about [-1, 1]."""
-    decoded: Tensor = autoencoder.decoder(latents.to(autoencoder.device, autoencoder.dtype))
+    raw = latents.to(autoencoder.device, autoencoder.dtype)
+    if isinstance(autoencoder, AutoencoderKL):
+        whole: Tensor = autoencoder.decode(raw, return_dict=False)[0]
+        return whole.float()
+    decoded: Tensor = autoencoder.decoder(raw)
     return decoded.float()
 
 

@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from diffusers import AutoencoderDC, UNet2DConditionModel
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
-from ..core.errors import AdapterMismatch, BadWeights, UnknownLabel
-from ..core.store import replacing, sha256_of, write_json
+from ..core.errors import AdapterMismatch, BundleMismatch, UnknownLabel
+from ..core.store import sha256_of
 from .adapters import (
     FILE,
     AdapterInfo,
@@ -34,19 +33,22 @@ from .adapters import (
     base_sha256,
     load_adapter,
     merged,
-    plain_key,
     read_adapter,
     wearing,
 )
-from .autoencoder import FACTOR
-from .denoiser import Denoiser
+from .autoencoder import FACTOR, Autoencoder, encode
+from .bases.base import Base
+from .bases.opening import Source, open_base
+from .bases.pixart import PixArt
+from .bases.text import load_text
+from .denoiser import Denoiser, Seam
 from .device import convert, itemwise_norms
-from .info import BundleInfo, read_info, verified, write_info
-from .structure import StructureEncoder
-from .trial import BROKEN, in_short, try_out
+from .info import TEXT, BundleInfo, read_info, verified, write_info
+from .maps import style_length
+from .parts import load_part, save_part
+from .structure import StructureEncoder, StructureFeatures, StructureMaps
+from .trial import try_out
 
-WEIGHTS = "diffusion_pytorch_model.safetensors"
-"""Diffusers' name for a network's weights."""
 PARTS: dict[str, Any] = {
     "autoencoder": AutoencoderDC,
     "unet": UNet2DConditionModel,
@@ -59,8 +61,8 @@ class Bundle:
     """A loaded bundle: networks and what they mean."""
 
     info: BundleInfo
-    autoencoder: AutoencoderDC
-    unet: UNet2DConditionModel
+    autoencoder: Autoencoder
+    unet: UNet2DConditionModel | PixArt
     structure: StructureEncoder
     folder: Path | None = None
     structures: dict[str, StructureEncoder] = field(default_factory=dict)
@@ -69,12 +71,30 @@ class Bundle:
     """What the adapters that were given say of themselves."""
     base_sha256: str = ""
     """Of the base as it was loaded; adapters are bound to it."""
+    base: Base | None = None
+    """What is known of a base of another make; None: a compact one."""
     _dressed: dict[str, Bundle] = field(default_factory=dict, init=False, repr=False)
 
     @property
-    def denoiser(self) -> Denoiser:
+    def denoiser(self) -> Seam:
         """The base behind the seam."""
+        if self.base is not None:
+            return self.base.seam(self.unet)
         return Denoiser(self.unet, kind=self.info.prediction)
+
+    def features(self, maps: StructureMaps) -> StructureFeatures:
+        """What the network is shown of some conditions, the same at each step.
+
+        An inpainting base is given the hole, and the latents of what is known around it, as its own training
+        did: after the noisy latents, in this order.
+        """
+        features: StructureFeatures = self.structure(maps)
+        if self.base is None or not self.base.inpainting:
+            return features
+        with torch.no_grad():
+            known = self.standardise(encode(self.autoencoder, maps.known)).to(features.fine)
+        hole = F.max_pool2d(maps.hole, FACTOR).to(features.fine)
+        return replace(features, fine=torch.cat([hole, known], dim=1))
 
     @contextmanager
     def wearing(self, adapter: str | None) -> Iterator[None]:
@@ -138,6 +158,8 @@ class Bundle:
     @property
     def grid_px(self) -> int:
         """The networks' canvas is a multiple of this: each U-Net scale halves the latent grid."""
+        if isinstance(self.unet, PixArt):
+            return FACTOR * int(self.unet.config["patch_size"])
         scales: int = len(self.unet.config["block_out_channels"])
         return FACTOR << (scales - 1)
 
@@ -197,51 +219,17 @@ class Bundle:
             weights: by part and name, values to write in place of the networks' own.
         """
         hashes: dict[str, str] = {}
-        for name in PARTS:
+        for name in PARTS if self.base is None else ("structure",):
             file = save_part(
                 getattr(self, name), folder / name, dtype=dtype, weights=(weights or {}).get(name)
             )
             hashes |= {
                 f"{name}/{each}": sha256_of(folder / name / each) for each in (file.name, "config.json")
             }
+        if self.base is not None:
+            hashes[TEXT] = sha256_of(self.base.text.save(folder))
         there = {k: v for k, v in self.info.hashes.items() if k not in hashes and (folder / k).is_file()}
         write_info(folder, replace(self.info, hashes={**hashes, **there}))
-
-
-def save_part(
-    part: Any,
-    folder: Path,
-    *,
-    dtype: torch.dtype = torch.float16,
-    weights: Mapping[str, Tensor] | None = None,
-) -> Path:
-    """Write one network in diffusers' layout, without its adapters; returns the weights file.
-
-    Args:
-        part: the network; it is not touched.
-        folder: where to.
-        dtype: of the weights on disk.
-        weights: by name, values to write in place of the network's own, say an average in float32.
-    """
-    own = {plain_key(key): value for key, value in part.state_dict().items() if ".lora_" not in key}
-    state = {
-        key: value.detach().to("cpu", dtype).contiguous() for key, value in {**own, **(weights or {})}.items()
-    }
-    part.save_config(folder)
-    config = folder / "config.json"
-    values = json.loads(config.read_text(encoding="utf-8"))
-    values.pop("_name_or_path", None)  # the folder it was loaded from is nobody's business
-    write_json(config, values)
-    path = folder / WEIGHTS
-    with replacing(path) as temporary:
-        save_file(state, temporary, metadata={"format": "pt"})
-    return path
-
-
-def part_weights(part: Any) -> dict[str, Tensor]:
-    """A copy in float16 of a network's own weights, by name: what stays when it is converted."""
-    state = part.state_dict().items()
-    return {plain_key(key): value.detach().cpu().half() for key, value in state if ".lora_" not in key}
 
 
 def _interface(encoder: StructureEncoder) -> str:
@@ -250,45 +238,53 @@ def _interface(encoder: StructureEncoder) -> str:
     return json.dumps({key: encoder.config[key] for key in keys})
 
 
-def load_bundle(folder: Path | str, *, verify: bool = True) -> Bundle:
+def load_bundle(folder: Path | str, *, verify: bool = True, base: str | None = None) -> Bundle:
     """Load a bundle in float32 on the CPU, without adapters.
 
     Args:
         folder: the bundle.
         verify: compare weights and settings of the networks with the sha256 in `bundle.json`.
+        base: where its base lies now, for a bundle that does not hold it; None: where it lay.
 
     Raises:
         BundleMismatch: a file is missing, or another one than the card says, or parts do not fit each other.
-        BadWeights: a weights file cannot be read.
+        BadWeights: a weights file cannot be read, or the base is gone.
     """
     folder = Path(folder)
     info = read_info(folder)
     info = verified(folder, info) if verify else info
-    parts = {name: load_part(folder / name, kind) for name, kind in PARTS.items()}
-    bundle = Bundle(info, folder=folder, base_sha256=base_sha256(parts["unet"]), **parts)
+    if info.base is None:
+        parts = {name: load_part(folder / name, kind) for name, kind in PARTS.items()}
+        bundle = Bundle(info, folder=folder, base_sha256=base_sha256(parts["unet"]), **parts)
+    else:
+        bundle = _on_base(folder, info, base)
     try_out(bundle, folder)
     return bundle
 
 
-def load_part(folder: Path, kind: Any) -> Any:
-    """One network from diffusers' layout, in float32 on the CPU, frozen. Never asks a network for it.
-
-    Raises:
-        BadWeights: it is absent, cannot be read, or lacks a weight or has one too many.
-    """
-    if not folder.is_dir():  # diffusers would take the path for the name of a model on the hub
-        raise BadWeights(folder, "there is no such folder")
-    try:
-        part, report = kind.from_pretrained(
-            folder,
-            use_safetensors=True,
-            local_files_only=True,
-            low_cpu_mem_usage=False,
-            output_loading_info=True,
+def _on_base(folder: Path, info: BundleInfo, base: str | None) -> Bundle:
+    """A bundle whose base lies elsewhere."""
+    facts = info.base
+    if facts is None:
+        raise ValueError("a bundle that holds its base")
+    source = Source(base or facts.source, Path.cwd() if base else folder, facts.config, info.prediction)
+    opened = open_base(source)
+    sha256 = base_sha256(opened.network)
+    if sha256 != facts.sha256 or opened.family != info.family:
+        raise BundleMismatch(
+            opened.place,
+            f"its weights (sha256 {sha256[:12]}) are not those that {info.name} was trained on "
+            f"({facts.sha256[:12]})",
         )
-    except (SafetensorError, *BROKEN) as error:
-        raise BadWeights(folder, in_short(error)) from error
-    for what in ("missing", "unexpected", "mismatched"):
-        if wrong := report[f"{what}_keys"]:
-            raise BadWeights(folder, f"{len(wrong)} weights are {what}, first {next(iter(wrong))}")
-    return part.float().eval().requires_grad_(False)
+    told = style_length(len(info.style_mean), 0) - 1
+    return Bundle(
+        info,
+        opened.autoencoder,
+        opened.network,
+        load_part(folder / "structure", StructureEncoder),
+        folder=folder,
+        base_sha256=sha256,
+        base=Base(
+            info.family, opened.schedule, load_text(folder, len(info.prompts)), told, opened.inpainting
+        ),
+    )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-from .prediction import Kind, Level, clean_from
+from .prediction import Kind, Level, clean_from, flow_level
 from .structure import StructureFeatures
 
 
@@ -48,8 +49,31 @@ def build_unet(
     )
 
 
+class Seam(Protocol):
+    """What training and painting know of a network, whatever its family.
+
+    A network has times of its own, (B,) in [0, 1], 0 clean and 1 noise; `level` says what they mean. Solvers
+    know one way only, the straight one of flow matching, and `follow` leads any network along it.
+    """
+
+    kind: Kind
+    """What the network predicts."""
+
+    def level(self, time: Tensor) -> Level:
+        """Signal and noise scales at the network's times, (B,) each."""
+
+    def raw(self, noisy: Tensor, time: Tensor, features: StructureFeatures, style: Tensor) -> Tensor:
+        """What the network says of latents mixed at `level(time)`, in its own units, float32."""
+
+    def follow(self, noisy: Tensor, time: Tensor, features: StructureFeatures, style: Tensor) -> Tensor:
+        """Clean latents, of latents noised as x = (1 - t) x0 + t e with t = `time`."""
+
+    def untold(self, style: Tensor) -> Tensor:
+        """The style to guide away from, (B, S)."""
+
+
 class Denoiser:
-    """The seam: `denoise(x, level, features, style) -> clean latents`.
+    """The seam of a compact base; see `Seam`.
 
     Args:
         unet: the base, with or without adapters worn.
@@ -66,8 +90,12 @@ class Denoiser:
     ) -> None:
         self.unet, self.kind, self.time_scale = unet, kind, time_scale
 
+    def level(self, time: Tensor) -> Level:
+        """See `Seam.level`."""
+        return flow_level(time)
+
     def raw(self, noisy: Tensor, time: Tensor, features: StructureFeatures, style: Tensor) -> Tensor:
-        """What the network says, float32. `time` (B,) in [0, 1]."""
+        """See `Seam.raw`."""
         dtype = self.unet.dtype
         # each forward pops from its own list
         residuals = [scale.to(dtype) for scale in features.scales]
@@ -81,13 +109,10 @@ class Denoiser:
         )[0]
         return said.float()
 
-    def denoise(
-        self,
-        noisy: Tensor,
-        time: Tensor,
-        level: Level,
-        features: StructureFeatures,
-        style: Tensor,
-    ) -> Tensor:
-        """Estimate of the clean latents, (B, C, h, w) float32."""
-        return clean_from(self.kind, self.raw(noisy, time, features, style), noisy, level)
+    def untold(self, style: Tensor) -> Tensor:
+        """See `Seam.untold`: the same; a compact base is guided by nuclei alone."""
+        return style
+
+    def follow(self, noisy: Tensor, time: Tensor, features: StructureFeatures, style: Tensor) -> Tensor:
+        """See `Seam.follow`."""
+        return clean_from(self.kind, self.raw(noisy, time, features, style), noisy, self.level(time))

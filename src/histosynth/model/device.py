@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..core.errors import BadOption
 
-DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp16": torch.float16}
 GAIN = 1.5
 """bf16 is used on a CPU where a convolution is at least this much faster in it."""
 LARGE_MAP = 1024

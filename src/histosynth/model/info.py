@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from .prediction import Kind
 
 FORMAT = 1
 PARTS = ("autoencoder", "structure", "unet")
+TEXT = "prompts.safetensors"
+"""Embedded prompts, of a bundle whose base reads."""
+Family = Literal["compact", "stable-diffusion", "pixart"]
 MOST = 1e6
 """No number of a bundle's statistics is larger."""
 
@@ -40,6 +44,18 @@ class PaletteEntry:
     def appearance(self) -> Appearance:
         """As an appearance; its hue is left to the network."""
         return Appearance(StainFrame(self.scale), np.array(self.style, np.float32))
+
+
+@dataclass(frozen=True)
+class BaseFacts:
+    """A base that a bundle wears its adapters on, and does not bring itself."""
+
+    source: str
+    """Folder, `owner/name[@revision]` or file, as the user named it; relative to the bundle."""
+    sha256: str
+    """Of its network's weights (`adapters.base_sha256`): the name may change, they may not."""
+    config: str = ""
+    """For a single file: folder of configs and tokenizer."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +92,11 @@ class BundleInfo:
     """Data it was trained on, with licences."""
     hashes: dict[str, str] = field(default_factory=dict)
     """sha256 of each weights file and each `config.json`, by path in the bundle."""
+    family: Family = "compact"
+    base: BaseFacts | None = None
+    """Absent where the bundle holds its base."""
+    prompts: tuple[str, ...] = ()
+    """What a base with a text encoder is told: nothing, no label, then each label."""
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -104,6 +125,13 @@ class BundleInfo:
             "mpp_tolerance must lie in 0..1": 0 <= self.mpp_tolerance <= 1,
             "tile sides must lie in 1..16384, the least first": 0 < self.least_px <= self.most_px <= 16384,
             f"format must be {FORMAT}": self.format == FORMAT,
+            "a base of another make needs base, and a prompt for nothing, for no label and for each label": (
+                (self.family == "compact") == (self.base is None)
+                and len(self.prompts) == (len(self.labels) + 2 if self.base else 0)
+            ),
+            f"a {self.family} base cannot predict {self.prediction}": (
+                (self.prediction == "flow") == (self.family == "compact")
+            ),
         }
         if wrong := [what for what, holds in checks.items() if not holds]:
             raise ValueError("; ".join(wrong))
@@ -129,8 +157,6 @@ def read_info(folder: Path) -> BundleInfo:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         info = recipes.build(values, BundleInfo, name=str(path))
-        if info.prediction != "flow":
-            raise ValueError(f"its base predicts {info.prediction}; this version paints with flow bases only")
         return info
     except FileNotFoundError as error:
         raise BundleMismatch(path, "there is no such file, so the folder is no bundle") from error
@@ -144,7 +170,7 @@ def read_info(folder: Path) -> BundleInfo:
 
 def hashed(folder: Path) -> dict[str, str]:
     """sha256 of all that decides what a bundle paints: weights and `config.json`, adapters' too."""
-    places = [folder / part for part in PARTS]
+    places = [folder, *(folder / part for part in PARTS)]
     places += [place for adapter in adapter_folders(folder) for place in (adapter, adapter / "structure")]
     return {
         file.relative_to(folder).as_posix(): sha256_of(file)
@@ -169,7 +195,7 @@ def verified(folder: Path, info: BundleInfo) -> BundleInfo:
     Raises:
         BundleMismatch: one is absent, leads out of the folder, or differs.
     """
-    for part in PARTS:
+    for part in PARTS if info.base is None else ("structure",):
         named = {name for name in info.hashes if name.startswith(f"{part}/") and "safetensors" in name}
         if not named:
             raise BundleMismatch(folder / part, "bundle.json names no sha256 for its weights")

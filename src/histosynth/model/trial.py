@@ -52,7 +52,7 @@ def try_out(bundle: Bundle, folder: Path) -> None:
         )
         latents = torch.zeros(1, len(info.latent_mean), side // FACTOR, side // FACTOR)
         style = torch.zeros(1, style_length(len(info.style_mean), len(info.labels)))
-        said = bundle.denoiser.raw(latents, torch.ones(1), bundle.structure(maps), style)
+        said = bundle.denoiser.raw(latents, torch.ones(1), bundle.features(maps), style)
         painted, back = decode(bundle.autoencoder, latents), encode(bundle.autoencoder, maps.known)
         shapes = {"base": (said, latents), "decoder": (painted, maps.known), "encoder": (back, latents)}
         for name, (found, wanted) in shapes.items():

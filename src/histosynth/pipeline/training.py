@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..core import recipe as recipes
-from ..core.errors import BadRecipe
+from ..core.errors import BadOption, BadRecipe
 from ..core.tile import Pixels
 from ..detectors.artefact import CARD
 from ..model.bundle import Bundle
@@ -20,12 +21,19 @@ from ..train import run as runs
 from ..train.artefact_plan import ALL_RECIPES, AnyRecipe, ArtefactRecipe, artefact_recipe
 from ..train.artefact_run import Labelled, open_artefact, train_artefact
 from ..train.checks import Opened, check
-from ..train.diffusion import Batch
+from ..train.cost import Cost, cost_of
+from ..train.diffusion import Batch, items_of
 from ..train.encoder_plan import EncoderRecipe
-from ..train.plan import AutoencoderRecipe, DetectorRecipe
+from ..train.plan import AutoencoderRecipe, DetectorRecipe, DiffusionRecipe
 from ..train.resume import refuse_place
+from ..train.stable_plan import StableRecipe
+from ..train.topology import join
+from .copy_watch import CopyWatch
 
 VALIDATION_STEPS = 16
+_ALWAYS = ("recipe.json", "log.jsonl", "state.safetensors", "pictures/", "weights/", "best/", "best.json")
+WRITES = {False: _ALWAYS, True: (*_ALWAYS, "datasheet.json", "datasheet.md", "../views/ (latents, shared)")}
+"""In the run folder."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,11 @@ class Dry:
     validation_patients: int
     steps: int
     batch: int
+    cost: Cost | None = None
+    """Of an adapter."""
+    prompts: tuple[str, ...] = ()
+    """What a base that reads is told."""
+    writes: tuple[str, ...] = ()
 
 
 def read_train_recipe(path: Path) -> AnyRecipe:
@@ -49,26 +62,52 @@ def read_train_recipe(path: Path) -> AnyRecipe:
         BadRecipe: with all its problems.
     """
     values = recipes.read_toml(path)
+    if isinstance(values.get("base"), str):
+        return recipes.build(values, StableRecipe, name=str(path))
     task = values.get("task")
     if not isinstance(task, str) or task not in ALL_RECIPES:
         raise BadRecipe(str(path), [f"task is {task!r}, not one of {', '.join(ALL_RECIPES)}"])
     return recipes.build(values, ALL_RECIPES[str(task)], name=str(path))
 
 
-def dry_run(path: Path, run: Path | None = None) -> Dry:
+def placed(recipe: AnyRecipe, base: str | None, root: Path | None) -> AnyRecipe:
+    """A recipe with another base or folder of tiles, named from the current folder.
+
+    Raises:
+        BadOption: the recipe takes none.
+    """
+    if base is not None:
+        if not isinstance(recipe, StableRecipe):
+            raise BadOption("--base", base, "left out: this recipe has no base of another make")
+        near = Path(base).expanduser()
+        recipe = replace(recipe, base=str(near.resolve()) if near.exists() else base)
+    if root is not None:
+        recipe = replace(recipe, data=replace(recipe.data, root=root.expanduser().resolve()))  # type: ignore[arg-type]
+    return recipe
+
+
+def dry_run(
+    path: Path,
+    run: Path | None = None,
+    *,
+    device: str | None = None,
+    base: str | None = None,
+    root: Path | None = None,
+) -> Dry:
     """Open and check everything a recipe names, and train nothing.
 
     Args:
         path: the recipe.
         run: folder that the run would have; refused as `train` refuses it, and not touched.
+        device: whose speed is tried for the cost.
+        base: see `train`.
+        root: see `train`.
     """
-    recipe = read_train_recipe(path)
+    recipe, here = placed(read_train_recipe(path), base, root), path.parent
     if run is not None:
         refuse_place(recipe, run)
     opened: Labelled | Opened = (
-        open_artefact(recipe, path.parent)[1]
-        if isinstance(recipe, ArtefactRecipe)
-        else check(recipe, path.parent)
+        open_artefact(recipe, here)[1] if isinstance(recipe, ArtefactRecipe) else check(recipe, here)
     )
     train, held_out = opened.train, opened.held_out
     return Dry(
@@ -80,7 +119,22 @@ def dry_run(path: Path, run: Path | None = None) -> Dry:
         validation_patients=len({example.tile.ref.patient for example in held_out}),
         steps=recipe.loop.steps,
         batch=recipe.loop.batch,
+        cost=_cost(recipe, opened, str(pick_device(device))),
+        prompts=opened.bundle.info.prompts if isinstance(opened, Opened) and opened.bundle else (),
+        writes=WRITES[isinstance(recipe, StableRecipe)],
     )
+
+
+def _cost(recipe: AnyRecipe, opened: Labelled | Opened, device: str) -> Cost | None:
+    """What an adapter costs; of other tasks nothing is told."""
+    if not isinstance(recipe, DiffusionRecipe | StableRecipe) or not isinstance(opened, Opened):
+        return None
+    if opened.bundle is None:
+        return None
+    plan = recipe.conditions
+    side = max(crop for crop, share in zip(plan.crops, plan.crop_shares, strict=True) if share)
+    items = items_of(plan, recipe.loop, side, foreign=opened.bundle.base is not None)
+    return cost_of(opened.bundle, recipe.adapter, recipe.loop, side=side, items=items, device=device)
 
 
 def train(
@@ -90,23 +144,45 @@ def train(
     on_step: Callable[[int, Mapping[str, float]], None] | None = None,
     on_encoded: Callable[[int, int], None] | None = None,
     device: str | None = None,
+    base: str | None = None,
+    root: Path | None = None,
 ) -> dict[str, Any]:
-    """Train what a recipe says, going on if `run` was begun before."""
-    recipe = read_train_recipe(path)
+    """Train what a recipe says, going on if `run` was begun before.
+
+    Args:
+        path: the recipe.
+        run: folder of the run.
+        on_step: told of each step and its numbers.
+        on_encoded: told of tiles encoded.
+        device: where to compute; None: a GPU if there is one.
+        base: in place of the recipe's base; from the current folder.
+        root: in place of `data.root`; from the current folder.
+    """
+    recipe, here = placed(read_train_recipe(path), base, root), path.parent
+    join(device or os.environ.get("HISTOSYNTH_DEVICE"))  # of several processes each has a device of its own
     watch, where = runs.Watch(on_step, on_encoded), str(pick_device(device))
     if isinstance(recipe, ArtefactRecipe):
-        state = train_artefact(recipe, run, here=path.parent, report=on_step, device=where)
+        state = train_artefact(recipe, run, here=here, report=on_step, device=where)
     elif isinstance(recipe, AutoencoderRecipe):
-        state = runs.train_autoencoder(recipe, run, here=path.parent, watch=watch, device=where)
+        state = runs.train_autoencoder(recipe, run, here=here, watch=watch, device=where)
     elif isinstance(recipe, DetectorRecipe):
-        state = runs.train_detector(recipe, run, here=path.parent, watch=watch, device=where)
+        state = runs.train_detector(recipe, run, here=here, watch=watch, device=where)
     elif isinstance(recipe, EncoderRecipe):
-        state = runs.train_encoder(recipe, run, here=path.parent, watch=watch, device=where)
+        state = runs.train_encoder(recipe, run, here=here, watch=watch, device=where)
     else:
+        guarding = guard_of(recipe) if isinstance(recipe, StableRecipe) else None
         state = runs.train_diffusion(
-            recipe, run, here=path.parent, paint=paint_batch, watch=watch, device=where
+            recipe, run, here=here, paint=paint_batch, guarding=guarding, watch=watch, device=where
         )
-    return {"task": recipe.task, "steps": state.step, "weights": str(run / "weights")}
+    result = {"task": recipe.task, "steps": state.step, "weights": str(run / "weights")}
+    return result | ({"stopped": state.stopped} if state.stopped else {})
+
+
+def guard_of(recipe: StableRecipe) -> runs.Guarding | None:
+    """Who ends a run that begins to copy; None where the recipe allows it all."""
+    if recipe.stop_copying >= 1:
+        return None
+    return lambda train, held_out: CopyWatch(paint_batch, train, held_out, limit=recipe.stop_copying)
 
 
 def train_quality(

@@ -67,7 +67,7 @@ def _agrees(bundle: Bundle, width: int, height: int, count: int) -> bool:
 
     def step(items: slice) -> torch.Tensor:
         told = StructureMaps(maps.nuclei[items], maps.told[items], maps.known[items], maps.hole[items])
-        return bundle.denoiser.raw(noisy[items], times[items], bundle.structure(told), style[items])
+        return bundle.denoiser.raw(noisy[items], times[items], bundle.features(told), style[items])
 
     alone = torch.cat([step(slice(index, index + 1)) for index in range(count)])
     return torch.equal(step(slice(None)), alone)

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ..model import autoencoder as ae
 from ..model.bundle import Bundle
-from ..model.prediction import flow_level
 from ..model.structure import StructureFeatures, StructureMaps
 from .solver import Denoise, Tick, guided, solve
 from .start import held
@@ -62,13 +61,13 @@ def paint_latents(
     style = style.to(device)
 
     def follow(features: StructureFeatures, style: Tensor) -> Denoise:
-        return lambda noisy, time: denoiser.denoise(noisy, time, flow_level(time), features, style)
+        return lambda noisy, time: denoiser.follow(noisy, time, features, style)
 
-    features = bundle.structure(maps)
+    features = bundle.features(maps)
     conditional = both = follow(features, style)
     if settings.guidance != 1:
-        untold = bundle.structure(maps.without_nuclei())
-        both = follow(features.joined(untold), torch.cat([style, style]))
+        untold = bundle.features(maps.without_nuclei())
+        both = follow(features.joined(untold), torch.cat([style, denoiser.untold(style)]))
     denoise = guided(conditional, both, settings.guidance, settings.guidance_span)
     if start is not None:
         denoise = held(denoise, *(each.to(device) for each in start))

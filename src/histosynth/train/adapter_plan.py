@@ -5,6 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 MOST_RANK = 1024
+_CROSS = ("attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")
+_ALL = ("to_q", "to_k", "to_v", "to_out.0")
+PRESETS = {
+    "cross-attention": _CROSS,
+    "attention": _ALL,
+    "attention+conv": (*_ALL, "conv1", "conv2", "conv_shortcut"),
+}
+"""Names for kinds of layers; the first is SarcoDiff's."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,9 @@ class AdapterPlan:
         "to_v",
         "to_out.0",
     )
+    """Layers by the end of their names, or presets: `cross-attention`, `attention`, `attention+conv`."""
+    dropout: float = 0.0
+    """Chance that an adapter's input is dropped in training."""
     structure: bool = False
     """Train the structure encoder too. Only for a base that has not seen structure."""
     guided: GuidedPlan = field(default_factory=GuidedPlan)
@@ -54,5 +65,13 @@ class AdapterPlan:
             raise ValueError(f"alpha must be positive, not {self.alpha}")
         if not self.targets or "" in self.targets:
             raise ValueError("targets must name at least one kind of layer")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), not {self.dropout}")
         if self.structure and self.guided:
             raise ValueError("an adapter that learns guidance cannot train the structure encoder too")
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The targets, presets spelt out, each once."""
+        spelt = (name for target in self.targets for name in PRESETS.get(target, (target,)))
+        return tuple(dict.fromkeys(spelt))

@@ -10,6 +10,7 @@ from typing import Literal
 from ..detectors.artefact import check_layout
 from .encoder_plan import EncoderRecipe
 from .plan import RECIPES, LoopPlan, TrainRecipe, check_seed
+from .stable_plan import StableRecipe
 
 LEAST_BATCH = 4
 
@@ -89,7 +90,7 @@ def artefact_recipe(
     return ArtefactRecipe("artefact", loop, ArtefactData(root, patient, mpp), start=start)
 
 
-AnyRecipe = TrainRecipe | ArtefactRecipe | EncoderRecipe
+AnyRecipe = TrainRecipe | ArtefactRecipe | EncoderRecipe | StableRecipe
 ALL_RECIPES: dict[str, type[AnyRecipe]] = {
     **RECIPES, "artefact": ArtefactRecipe, "encoder": EncoderRecipe
 }  # fmt: skip

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..core.tile import Pixels
 from ..model import autoencoder as ae
-from ..model.bundle import save_part
+from ..model.parts import save_part
 from ..prepare.augment import pose, restain, stain_matrix
 from ..prepare.sources import Example
 from .loop import of_module

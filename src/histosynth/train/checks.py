@@ -13,13 +13,18 @@ from torch import nn
 from ..core.errors import BadRecipe, ScaleMismatch, UnknownLabel
 from ..core.nuclei import ANY_KIND
 from ..core.shipped import starting_point
-from ..model.autoencoder import FACTOR
-from ..model.bundle import Bundle, load_bundle, load_part
+from ..model.autoencoder import FACTOR, Autoencoder
+from ..model.bundle import Bundle, load_bundle
+from ..model.parts import load_part
 from ..prepare.sources import Example, open_source, refuse_leaks
 from .autoencoder import LEAST_PROBE
+from .buckets import fill_buckets
 from .detector import patients_aside
 from .encoder_plan import EncoderRecipe
+from .few import fair
 from .plan import AutoencoderRecipe, DataPlan, DetectorRecipe, DiffusionRecipe, TrainRecipe
+from .stable import prompts_of, stable_bundle
+from .stable_plan import StableRecipe
 from .views import view_sides
 
 
@@ -29,11 +34,11 @@ class Opened:
 
     train: list[Example]
     held_out: list[Example]
-    autoencoder: AutoencoderDC | None
+    autoencoder: Autoencoder | None
     bundle: Bundle | None
 
 
-def check(recipe: TrainRecipe | EncoderRecipe, here: Path) -> Opened:
+def check(recipe: TrainRecipe | EncoderRecipe | StableRecipe, here: Path) -> Opened:
     """Open all that a recipe names, and refuse what cannot be trained, before anything is written.
 
     Raises:
@@ -57,6 +62,8 @@ def check(recipe: TrainRecipe | EncoderRecipe, here: Path) -> Opened:
         begun = load_part(_autoencoder(recipe.start, here), AutoencoderDC) if recipe.start else None
         return Opened(train, held_out, begun, None)
     _check_conditions(recipe, train)
+    if isinstance(recipe, StableRecipe):
+        return _check_stable(recipe, here, train, held_out)
     if recipe.task == "base":
         _check_grid(recipe, held_out, FACTOR << (len(recipe.base.widths) - 1))
         _refuse_labels([*train, *held_out], recipe.base.labels)
@@ -96,7 +103,10 @@ def _autoencoder(start: str, here: Path) -> Path:
 def _check_detector(recipe: DetectorRecipe, train: Sequence[Example], held_out: Sequence[Example]) -> None:
     bare = sum(each.nuclei is None for each in [*train, *held_out])
     if bare:
-        raise BadRecipe(recipe.task, [f"{bare} of its tiles have no nuclei; name their points"])
+        raise BadRecipe(
+            recipe.task,
+            [f"{bare} of its tiles have no nuclei; name their points, or prepare the set with nuclei"],
+        )
     _refuse_small(recipe.task, [*train, *held_out], recipe.data.crop, "data.crop")
     patients = {each.tile.ref.patient for each in train}
     if patients <= patients_aside(sorted(patients), recipe.model.aside):
@@ -104,7 +114,20 @@ def _check_detector(recipe: DetectorRecipe, train: Sequence[Example], held_out: 
         raise BadRecipe(recipe.task, [problem])
 
 
-def _check_conditions(recipe: DiffusionRecipe, train: Sequence[Example]) -> None:
+def _check_stable(
+    recipe: StableRecipe, here: Path, train: Sequence[Example], held_out: Sequence[Example]
+) -> Opened:
+    """What costs little first: a base is gigabytes."""
+    prompts_of(recipe)
+    _refuse_labels([*train, *held_out], recipe.labels)
+    train = fair(train, recipe.few)
+    bundle = stable_bundle(recipe, here, train)
+    _check_layers(recipe.task, recipe.adapter.layers, bundle, recipe.base)
+    _check_grid(recipe, held_out, bundle.grid_px)
+    return Opened(list(train), list(held_out), bundle.autoencoder, bundle)
+
+
+def _check_conditions(recipe: DiffusionRecipe | StableRecipe, train: Sequence[Example]) -> None:
     """Refuse nuclei that a base would not be told of as they are, and crops that no tile can give."""
     conditions, problems = recipe.conditions, []
     untold = sum((each.nuclei.kind == ANY_KIND).any() for each in train if each.nuclei is not None)
@@ -115,10 +138,16 @@ def _check_conditions(recipe: DiffusionRecipe, train: Sequence[Example]) -> None
     if unknown := sorted(conditions.nucleus_weights.keys() - set(recipe.data.kinds)):
         problems.append(f"conditions.nucleus_weights names {', '.join(unknown)}, not in data.kinds")
     drawn = [side for side, share in zip(conditions.crops, conditions.crop_shares, strict=True) if share > 0]
+    if conditions.longest > 1:
+        _check_shapes(recipe, train, drawn)
+        drawn = []
     # a view is a little smaller than its tile
-    sides = [min(view_sides(each.tile.size, index, recipe.data.views)) for index, each in enumerate(train)]
-    small = [each for each, side in zip(train, sides, strict=True) if side < min(drawn)]
-    if small:
+    sides = [
+        min(view_sides(each.tile.size, index, recipe.data.views, whole=recipe.data.whole))
+        for index, each in enumerate(train)
+    ]
+    small = [each for each, side in zip(train, sides, strict=True) if side < min(drawn, default=0)]
+    if small and drawn:
         problems.append(f"{_told(small, train)} give no crop of {min(drawn)} px, the least of crops")
     largest = max(side for each, side in zip(train, sides, strict=True) if each.share)
     if too_large := sorted({side for side in drawn if side > largest}):
@@ -126,6 +155,20 @@ def _check_conditions(recipe: DiffusionRecipe, train: Sequence[Example]) -> None
         problems.append(f"conditions.crops names {named}, but the views of the largest tile are {largest} px")
     if problems:
         raise BadRecipe(recipe.task, problems)
+
+
+def _check_shapes(
+    recipe: DiffusionRecipe | StableRecipe, train: Sequence[Example], sides: Sequence[int]
+) -> None:
+    """Refuse tiles that can be cut to no shape: as views they are up to a latent cell smaller."""
+    lost = 0 if recipe.data.whole else FACTOR
+    sizes = [tuple(max((side - lost) // FACTOR * FACTOR, 1) for side in each.tile.size) for each in train]
+    names = [each.tile.ref.slide for each in train]
+    for side in sides:
+        fill_buckets(
+            [(width, height) for width, height in sizes], area=side * side, multiple=FACTOR,
+            longest=recipe.conditions.longest, names=names,
+        )  # fmt: skip
 
 
 def _check_adapter(recipe: DiffusionRecipe, bundle: Bundle) -> None:
@@ -140,15 +183,23 @@ def _check_adapter(recipe: DiffusionRecipe, bundle: Bundle) -> None:
         problems.append(
             f"adapter.guided.kinds needs a base trained with drop_kinds, and {recipe.start} is none"
         )
-    layers = {name: isinstance(module, nn.Linear | nn.Conv2d) for name, module in bundle.unet.named_modules()}
-    for target in recipe.adapter.targets:
-        found = [fits for name, fits in layers.items() if f".{name}".endswith(f".{target}")]
-        if not found or not all(found):
-            problems.append(f"adapter.targets names {target}, which is no layer of the base {recipe.start}")
     if problems:
         raise BadRecipe(recipe.task, problems)
+    _check_layers(recipe.task, recipe.adapter.layers, bundle, recipe.start)
     if not abs(math.log(data.mpp / info.mpp)) <= math.log(1 + info.mpp_tolerance):
         raise ScaleMismatch(data.mpp, info.mpp, info.mpp_tolerance).of("data.mpp")
+
+
+def _check_layers(task: str, targets: Sequence[str], bundle: Bundle, base: str) -> None:
+    """Refuse targets that name no layer, or what can wear no adapter."""
+    layers = {name: isinstance(module, nn.Linear | nn.Conv2d) for name, module in bundle.unet.named_modules()}
+    problems = []
+    for target in targets:
+        found = [fits for name, fits in layers.items() if f".{name}".endswith(f".{target}")]
+        if not found or not all(found):
+            problems.append(f"adapter.targets names {target}, which is no layer of the base {base}")
+    if problems:
+        raise BadRecipe(task, problems)
 
 
 def _refuse_labels(examples: Sequence[Example], labels: Sequence[str]) -> None:
@@ -158,7 +209,7 @@ def _refuse_labels(examples: Sequence[Example], labels: Sequence[str]) -> None:
             raise UnknownLabel(each.label, labels).of(each.tile.ref.slide)
 
 
-def _check_grid(recipe: DiffusionRecipe, held_out: Sequence[Example], grid_px: int) -> None:
+def _check_grid(recipe: DiffusionRecipe | StableRecipe, held_out: Sequence[Example], grid_px: int) -> None:
     """Refuse crops that are not whole on the base's coarsest scale, and tiles too small to be measured."""
     if off := [side for side in recipe.conditions.crops if side % grid_px]:
         problem = f"conditions.crops names {', '.join(map(str, off))}, not multiples of {grid_px}"

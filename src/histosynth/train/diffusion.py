@@ -17,12 +17,13 @@ from ..core.tile import Mask, Pixels
 from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
 from ..model.maps import make_maps, style_vector
-from ..model.prediction import flow_level
 from ..model.structure import StructureMaps
 from .adapter_plan import GuidedPlan
 from .autoencoder import probe_side
+from .drawing import Drawing
 from .guided import guided_answer
-from .losses import diffusion_loss, draw_times, kind_weights, place_weights
+from .losses import diffusion_loss, draw_steps, draw_times, kind_weights, place_weights
+from .parts import WHOLE, Part
 from .plan import DiffusionPlan, LoopPlan
 from .views import View
 
@@ -30,6 +31,8 @@ PROBE_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Noise levels of the validation loss."""
 
 Paint = Callable[[Bundle, "Batch"], list[Pixels]]
+Item = tuple[View, Box, Nuclei | None, Mask | None, Tensor]
+"""A crop with its conditions: view, place in it, nuclei, hole and style."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +43,12 @@ class Batch:
     maps: StructureMaps
     style: Tensor
     pixels: Tensor
+
+
+def items_of(plan: DiffusionPlan, loop: LoopPlan, side: int, *, foreign: bool) -> int:
+    """Items of a batch of crops of `side` px; `foreign`: on a base of another make."""
+    whole = plan.batch_px or (max(plan.crops) if foreign else 256)
+    return max(round(loop.batch * (whole / side) ** 2), 1)
 
 
 class DiffusionTask:
@@ -72,11 +81,10 @@ class DiffusionTask:
     ) -> None:
         self.bundle, self.trained, self.plan, self.loop = bundle, trained, plan, loop
         self.paint, self.save, self.guided = paint, save, guided
-        self.train, self.held_out = train, held_out
+        self.held_out = held_out
         self.mean, self.std = (torch.tensor(v) for v in (bundle.info.style_mean, bundle.info.style_std))
         self.weights = kind_weights(bundle.info.kinds, plan.nucleus_weights)
-        self.shares = np.array([views[0].share for views in train])
-        self.smallest = np.array([min(min(view.size) for view in views) for views in train])
+        self.drawing = Drawing(train, plan, grid_px=bundle.grid_px)
         self.probe = self._probe()
 
     @property
@@ -84,22 +92,31 @@ class DiffusionTask:
         """What learns."""
         return self.trained
 
-    def loss(self, step: int, generator: torch.Generator) -> Tensor:
-        """Loss of one batch, all of one kind: with holes, or all hole."""
+    @property
+    def most_parts(self) -> int:
+        """Items of the smallest batch: so many parts have one each."""
+        drawn = zip(self.plan.crops, self.plan.crop_shares, strict=True)
+        return min(self._count(side) for side, share in drawn if share)
+
+    def loss(self, step: int, generator: torch.Generator, part: Part = WHOLE) -> Tensor:
+        """Loss of one batch, all of one kind: with holes, or all hole.
+
+        Randomness is drawn for the whole batch, so that a part's items are the same however it is cut; only
+        the part's own are looked at. A part of fewer items counts as much less: the parts' mean is the whole.
+        """
         random = np.random.default_rng(generator.initial_seed())
-        batch = self._draw(random)
-        times = draw_times(
-            len(batch.latents),
-            generator,
-            mean=self.plan.time_mean,
-            spread=self.plan.time_spread,
-        )
-        noise = torch.randn(batch.latents.shape, generator=generator)
-        return self._losses(batch, times, noise).mean()
+        items = self._draw(random)
+        times = self._times(len(items), generator)
+        view, box, *_ = items[0]
+        cells = (box.height // FACTOR, box.width // FACTOR)
+        noise = torch.randn((len(items), len(view.latents), *cells), generator=generator)
+        batch = self._collate(part.of(items))
+        share = len(batch.latents) * part.many / len(items)
+        return self._losses(batch, part.of(times), part.of(noise)).mean() * share
 
     def _losses(self, batch: Batch, times: Tensor, noise: Tensor) -> Tensor:
         device = self.bundle.device
-        level = flow_level(times.to(device))
+        level = self.bundle.denoiser.level(times.to(device))
         clean, noise, style = batch.latents.to(device), noise.to(device), batch.style.to(device)
         noisy, times = level.mix(clean, noise), times.to(device)
         target = None
@@ -108,7 +125,7 @@ class DiffusionTask:
             target = guided_answer(
                 self.bundle, name, batch.maps, noisy=noisy, times=times, style=style, plan=plan
             )
-        features = self.bundle.structure(batch.maps)
+        features = self.bundle.features(batch.maps)
         said = self.bundle.denoiser.raw(noisy, times, features, style)
         kind = self.bundle.info.prediction
         places = place_weights(batch.maps, self.weights, FACTOR)
@@ -123,18 +140,30 @@ class DiffusionTask:
             target=target,
         )
 
-    def _draw(self, random: np.random.Generator) -> Batch:
-        side = int(random.choice(self.plan.crops, p=np.array(self.plan.crop_shares)))
-        count = max(round(self.loop.batch * (256 / side) ** 2), 1)
-        shares = self.shares * (self.smallest >= side)
+    def _count(self, side: int) -> int:
+        """Items of a batch of crops of `side` px: it keeps its number of pixels."""
+        return items_of(self.plan, self.loop, side, foreign=self.bundle.base is not None)
+
+    def _times(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count,) noise levels as the network counts them."""
+        steps = None if self.bundle.base is None else len(self.bundle.base.schedule.angles)
+        uniform = self.plan.times == "uniform" or (not self.plan.times and steps is not None)
+        if uniform:
+            return draw_steps(count, generator, steps=steps or 1000)
+        return draw_times(count, generator, mean=self.plan.time_mean, spread=self.plan.time_spread)
+
+    def _draw(self, random: np.random.Generator) -> list[Item]:
+        shape = self.drawing.shape(random)
         holed = random.random() < self.plan.hole_share
-        items = []
-        for index in random.choice(len(self.train), count, p=shares / shares.sum()):
-            view = self.train[index][int(random.integers(len(self.train[index])))]
-            x, y = (int(random.integers((length - side) // FACTOR + 1)) * FACTOR for length in view.size)
-            hole = draw_hole(random, (side, side), full=self.plan.full_share) if holed else None
-            items.append(self._item(view, Box(x, y, side, side), hole, random))
-        return self._collate(items)
+        size, items = (shape.width, shape.height), []
+        for view in self.drawing.views(random, shape, self._count(shape.side)):
+            x, y = (
+                int(random.integers((length - side) // FACTOR + 1)) * FACTOR
+                for length, side in zip(view.size, size, strict=True)
+            )
+            hole = draw_hole(random, size, full=self.plan.full_share) if holed else None
+            items.append(self._item(view, Box(x, y, *size), hole, random))
+        return items
 
     def _item(
         self,
@@ -142,7 +171,7 @@ class DiffusionTask:
         box: Box,
         hole: Mask | None,
         random: np.random.Generator | None,
-    ) -> tuple[View, Box, Nuclei | None, Mask | None, Tensor]:
+    ) -> Item:
         nuclei = None if view.nuclei is None else view.nuclei.crop(box)
         style: Tensor | None = view.styles[0]
         label = self.bundle.label_index(view.label) if view.label in self.bundle.info.labels else None
@@ -159,7 +188,7 @@ class DiffusionTask:
         vector = style_vector(style, label, mean=self.mean, std=self.std, labels=labels)
         return view, box, nuclei, hole, vector
 
-    def _collate(self, items: Sequence[tuple[View, Box, Nuclei | None, Mask | None, Tensor]]) -> Batch:
+    def _collate(self, items: Sequence[Item]) -> Batch:
         cells = [Box(*(v // FACTOR for v in (b.x, b.y, b.width, b.height))).slices for _, b, *_ in items]
         latents = torch.stack(
             [view.latents[:, rows, cols] for (view, *_), (rows, cols) in zip(items, cells, strict=True)]

@@ -43,7 +43,7 @@ def fresh_bundle(
         latent_std=(float(cells.std(1).square().mean().sqrt()),) * len(cells),
         style_mean=tuple(styles.mean(0).tolist()),
         style_std=tuple(styles.std(0).clamp_min(1e-3).tolist()),
-        palette=_palette(examples),
+        palette=palette_of(examples),
         data=tuple(f"{source.images}: {source.licence}" for source in data.train),
     )
     unet = build_unet(
@@ -68,7 +68,7 @@ def fresh_bundle(
     return Bundle(info, autoencoder, unet, structure)
 
 
-def _palette(examples: Sequence[Example]) -> tuple[PaletteEntry, ...]:
+def palette_of(examples: Sequence[Example]) -> tuple[PaletteEntry, ...]:
     """Appearances of tiles whose nuclei are known: those are the tissue the bundle paints best."""
     marked = [example for example in examples if example.nuclei is not None] or list(examples)
     measured = [measure_appearance(example.tile.pixels) for example in marked]

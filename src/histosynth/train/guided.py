@@ -48,10 +48,10 @@ def guided_answer(
     less = [(plan.nuclei, few.without_nuclei), (plan.kinds, few.without_kinds)]
     asked = [(strength, make()) for strength, make in less if strength and len(pushed)]
 
-    features = bundle.structure(maps)
+    features = bundle.features(maps)
     rows = [torch.arange(len(times), device=times.device)]
     for _, other in asked:
-        features = features.joined(bundle.structure(other))
+        features = features.joined(bundle.features(other))
         rows.append(pushed)
     every = torch.cat(rows)
     wear(bundle.unet, None)

@@ -70,6 +70,12 @@ def diffusion_loss(
     return each * min_snr_weight(kind, level, min_snr).to(each) if min_snr else each
 
 
+def draw_steps(count: int, generator: torch.Generator, *, steps: int) -> Tensor:
+    """Times (count,) in [0, 1] that are whole steps of a discrete base, each alike, stratified."""
+    ranks = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+    return (ranks * steps).floor().clamp(max=steps - 1) / (steps - 1)
+
+
 def draw_times(count: int, generator: torch.Generator, *, mean: float, spread: float) -> Tensor:
     """Flow times (count,) in (0, 1): logit-normal (Esser et al. 2024), stratified over the batch."""
     ranks = (torch.arange(count) + torch.rand(count, generator=generator)) / count

@@ -19,7 +19,7 @@ from ..core.tile import Pixels
 from ..model import autoencoder as ae
 from ..model.bundle import Bundle
 from ..model.maps import make_maps, style_vector
-from ..model.prediction import flow_level, target_of
+from ..model.prediction import target_of
 from .diffusion import PROBE_TIMES
 
 DRAWS = 2
@@ -58,13 +58,13 @@ def tile_losses(
         inside = None if nuclei is None else nuclei.crop(Box(0, 0, width, height))
         maps = make_maps([inside], [None], [None], kinds=len(info.kinds), size=(width, height))
         style = style_vector(torch.from_numpy(look.style), None, mean=mean, std=std, labels=len(info.labels))
-        features = bundle.structure(maps)
+        features = bundle.features(maps)
         for column, time in enumerate(PROBE_TIMES):
             for draw in range(DRAWS):
                 generator = torch.Generator().manual_seed(1000 * column + draw)
                 noise = torch.randn(clean.shape, generator=generator)
                 times = torch.full((1,), time, device=bundle.device)
-                level = flow_level(times)
+                level = bundle.denoiser.level(times)
                 latents, noisy = clean.to(bundle.device), noise.to(bundle.device)
                 mixed, look_vector = level.mix(latents, noisy), style[None].to(bundle.device)
                 said = bundle.denoiser.raw(mixed, times, features, look_vector)

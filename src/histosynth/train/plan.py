@@ -9,6 +9,7 @@ from typing import Literal
 from ..core.nuclei import ANY
 from ..prepare.sources import TileSource
 from .adapter_plan import AdapterPlan
+from .loop_plan import LoopPlan as LoopPlan
 
 
 def check_seed(seed: int) -> None:
@@ -19,47 +20,6 @@ def check_seed(seed: int) -> None:
     """
     if not 0 <= seed < 1 << 63:
         raise ValueError(f"seed must lie in 0..{(1 << 63) - 1}, not {seed}")
-
-
-@dataclass(frozen=True)
-class LoopPlan:
-    """How long, how fast, how often to look."""
-
-    steps: int
-    batch: int
-    learning_rate: float
-    warmup: int = 200
-    cooldown: float = 0.25
-    """Last part of the steps in which the learning rate falls to a twentieth (cosine)."""
-    weight_decay: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.99)
-    clip_norm: float = 1.0
-    ema: float = 0.999
-    validate_every: int = 1000
-    checkpoint_every: int = 500
-    log_every: int = 20
-    precision: Literal["bf16", "fp32"] = "bf16"
-
-    def __post_init__(self) -> None:
-        if (
-            min(
-                self.steps,
-                self.batch,
-                self.validate_every,
-                self.checkpoint_every,
-                self.log_every,
-            )
-            < 1
-        ):
-            raise ValueError("steps, batch and the intervals must be at least 1")
-        if not 0 <= self.cooldown <= 1 or not 0 <= self.ema < 1:
-            raise ValueError("cooldown must lie in [0, 1] and ema in [0, 1)")
-        if not 0 < self.learning_rate <= 1 or not 0 <= self.weight_decay * self.learning_rate < 1:
-            raise ValueError("learning_rate must lie in (0, 1] and weight_decay in [0, 1 / learning_rate)")
-        if self.clip_norm <= 0 or self.warmup < 0:
-            raise ValueError("clip_norm must be positive and warmup not negative")
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"betas must lie in [0, 1), not {self.betas}")
 
 
 @dataclass(frozen=True)
@@ -76,6 +36,8 @@ class DataPlan:
     stain_jitter: float = 0.1
     views: int = 16
     """Latent views cached per tile: pose x stain x sub-grid offset."""
+    whole: bool = False
+    """Leave out the offset, which costs a view up to 8 px: then tiles may be as small as the crops."""
 
     def __post_init__(self) -> None:
         if not 0.05 <= self.mpp <= 20:
@@ -177,10 +139,16 @@ class DiffusionPlan:
     crops: tuple[int, ...] = (256,)
     """Crop sides, one drawn per batch; the batch keeps its number of pixels."""
     crop_shares: tuple[float, ...] = (1.0,)
+    longest: float = 1.0
+    """Above 1: tiles that are not square are cut to shapes of the crop's area, up to so many times longer one
+    way than the other, one shape a batch; for tiles of very different sides."""
+    batch_px: int = 0
+    """loop.batch counts crops of this side; 0: of 256 px on a compact base, else of the largest side."""
     drop_nuclei: float = 0.12
     drop_kinds: float = 0.0
     """Share of items that do not tell the kind of some of their nuclei, or of all of them."""
     drop_style: float = 0.08
+    """Share of items without style; on a base that reads, without a prompt (classifier-free guidance)."""
     drop_label: float = 0.3
     style_noise: float = 0.25
     """Noise on the style vector in its standard deviations: it must not name a tile."""
@@ -188,6 +156,8 @@ class DiffusionPlan:
     """Loss weight per class; see train/losses.py for the defaults."""
     min_snr: float = 0.0
     """Gamma of min-SNR weighting; 0: the network's own units."""
+    times: Literal["", "logit-normal", "uniform"] = ""
+    """How noise levels are drawn; empty: logit-normal for flow, each step alike for epsilon and v."""
     time_mean: float = 0.3
     time_spread: float = 1.1
 
@@ -196,6 +166,10 @@ class DiffusionPlan:
             raise ValueError("crop_shares must name one share per crop, summing to 1")
         if min(self.crop_shares, default=0.0) < 0:
             raise ValueError(f"crop_shares must not be negative, not {self.crop_shares}")
+        if not 1 <= self.longest <= 8:
+            raise ValueError(f"longest must lie in [1, 8], not {self.longest}")
+        if self.batch_px < 0:
+            raise ValueError("batch_px must not be negative")
         if any(side % 16 or side < 64 for side in self.crops):
             raise ValueError(f"crops must be multiples of 16 from 64, not {self.crops}")
         shares = ("hole_share", "full_share", "drop_nuclei", "drop_kinds", "drop_style", "drop_label")

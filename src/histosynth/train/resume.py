@@ -13,8 +13,14 @@ from ..core.store import ensure_folder, write_json
 from .artefact_plan import AnyRecipe
 
 RECIPE = "recipe.json"
-FREE = {f"loop.{key}" for key in ("steps", "cooldown", "validate_every", "checkpoint_every", "log_every")}
-"""What may change: that is how a run is prolonged."""
+FREE = {
+    f"loop.{key}"
+    for key in (
+        *("steps", "cooldown", "floor", "validate_every", "checkpoint_every", "log_every", "trackers"),
+        *("accumulate", "checkpointing"),  # the batches stay the same; only sums are rounded in another order
+    )
+}
+"""What may change: that is how a run is prolonged, watched otherwise, or moved to another machine."""
 
 
 def remember(recipe: AnyRecipe, run: Path) -> None:

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 import torch
-from diffusers import AutoencoderDC
 from torch import Tensor, nn
 
 from ..core.store import digest, ensure_folder
+from ..core.tile import Pixels
 from ..detectors.network import CentroidNet
 from ..encoders.network import HistoNet
 from ..model.adapters import AdapterInfo, add_adapter, base_sha256, save_adapter
-from ..model.autoencoder import build_autoencoder
-from ..model.bundle import Bundle, part_weights, save_part
+from ..model.autoencoder import Autoencoder, build_autoencoder
+from ..model.bundle import Bundle
 from ..model.device import DTYPES, convert
+from ..model.parts import part_weights, save_part
+from ..prepare.sources import Example
 from .autoencoder import AutoencoderTask
 from .checks import Opened, check
 from .detector import DetectorTask
-from .diffusion import DiffusionTask, Paint
+from .diffusion import Batch, DiffusionTask, Paint
 from .encoder import EncoderTask
 from .encoder_plan import EncoderRecipe
+from .few import write_sheet
 from .fresh import fresh_bundle
 from .loop import Report, fit, of_module
 from .plan import AutoencoderRecipe, DetectorRecipe, DiffusionRecipe
 from .resume import remember
+from .stable_plan import StableRecipe
 from .state import TrainState
+from .topology import join
 from .views import VIEW_SEED, View, open_views, tiles_sha256
 
 
@@ -38,6 +43,20 @@ class Watch:
 
     step: Report | None = None
     encoded: Callable[[int, int], None] | None = None
+
+
+class Guard(Protocol):
+    """Paints validation pictures, and ends the run with a sentence where they are not to be trusted."""
+
+    def paint(self, bundle: Bundle, batch: Batch) -> list[Pixels]:
+        """See `diffusion.Paint`."""
+
+    def __call__(self, step: int, numbers: Mapping[str, float]) -> str | None:
+        """See `loop.Stop`."""
+
+
+Guarding = Callable[[Sequence[Example], Sequence[Example]], Guard]
+"""Of training and validation tiles."""
 
 
 def train_autoencoder(
@@ -121,11 +140,12 @@ def train_encoder(
 
 
 def train_diffusion(
-    recipe: DiffusionRecipe,
+    recipe: DiffusionRecipe | StableRecipe,
     run: Path,
     *,
     here: Path,
     paint: Paint,
+    guarding: Guarding | None = None,
     watch: Watch | None = None,
     device: str = "cpu",
 ) -> TrainState:
@@ -136,21 +156,32 @@ def train_diffusion(
         run: folder for state, log, pictures, latent views and weights.
         here: folder that the recipe's paths start from.
         paint: makes the validation pictures.
+        guarding: makes who paints in its place, and may end the run.
         watch: told of progress.
         device: where to compute; views are encoded there too.
     """
     opened = check(recipe, here)
     remember(recipe, run)
+    if isinstance(recipe, StableRecipe):
+        write_sheet(recipe, here, run, opened)
     torch.manual_seed(recipe.seed)
     autoencoder = opened.autoencoder
     if autoencoder is None:
-        raise ValueError("a diffusion recipe starts from an autoencoder or a bundle")
+        raise ValueError("a diffusion recipe starts from an autoencoder or a base")
     # what is written stays as it was before anything is rounded to bfloat16
-    kept, encoder_sha256 = {"autoencoder": part_weights(autoencoder)}, base_sha256(autoencoder)
+    kept, encoder_sha256 = _kept(recipe, opened), base_sha256(autoencoder)
     convert(autoencoder, device=device, dtype=DTYPES[recipe.loop.precision])
-    views, probes = _views(recipe, run, opened, weights=encoder_sha256, watch=watch)
-    bundle = opened.bundle or fresh_bundle(recipe, autoencoder, views, opened.train)
-    kept.update({name: part_weights(getattr(bundle, name)) for name in ("unet", "structure")})
+    # encoded once, by the first of several processes
+    made = join(device).alone(lambda: _views(recipe, run, opened, weights=encoder_sha256, watch=watch))
+    views, probes = made or _views(recipe, run, opened, weights=encoder_sha256, watch=watch)
+    if opened.bundle is None and isinstance(recipe, DiffusionRecipe):
+        bundle = fresh_bundle(recipe, autoencoder, views, opened.train)
+        kept |= {name: part_weights(getattr(bundle, name)) for name in ("unet", "structure")}
+    elif opened.bundle is not None:
+        bundle = opened.bundle
+    else:
+        raise ValueError("this recipe starts from a base")
+    guard = guarding(opened.train, opened.held_out) if guarding else None
     bundle.to(dtype=DTYPES[recipe.loop.precision], device=device)
     trained, save = _trained(recipe, bundle, kept)
     task = DiffusionTask(
@@ -160,30 +191,42 @@ def train_diffusion(
         probes,
         plan=recipe.conditions,
         loop=recipe.loop,
-        paint=paint,
+        paint=guard.paint if guard else paint,
         save=save,
         guided=(recipe.task, guidance) if (guidance := recipe.adapter.guided) else None,
     )
-    return fit(task, recipe.loop, run, seed=recipe.seed, report=watch.step if watch else None)
+    report = watch.step if watch else None
+    return fit(task, recipe.loop, run, seed=recipe.seed, report=report, stop=guard)
+
+
+def _kept(recipe: DiffusionRecipe | StableRecipe, opened: Opened) -> dict[str, dict[str, Tensor]]:
+    """Weights as they were loaded, of all parts that will be written."""
+    bundle = opened.bundle
+    if bundle is None:
+        return {"autoencoder": part_weights(opened.autoencoder)}
+    written = ("structure",) if bundle.base else ("autoencoder", "unet", "structure")
+    return {name: part_weights(getattr(bundle, name)) for name in written}
 
 
 def _views(
-    recipe: DiffusionRecipe, run: Path, opened: Opened, *, weights: str, watch: Watch | None
+    recipe: DiffusionRecipe | StableRecipe, run: Path, opened: Opened, *, weights: str, watch: Watch | None
 ) -> tuple[list[list[View]], list[View]]:
     # runs on the same tiles and autoencoder share one cache, whatever their recipe's other keys
     cache = ensure_folder(run.parent / "views")
     count, jitter, precision = recipe.data.views, recipe.data.stain_jitter, recipe.loop.precision
     sides = []
     for examples, views, stain_jitter in ((opened.train, count, jitter), (opened.held_out, 1, 0.0)):
-        key = digest([tiles_sha256(examples), weights, views, stain_jitter, VIEW_SEED, precision])[:16]
+        facts = [tiles_sha256(examples), weights, views, stain_jitter, VIEW_SEED, precision]
+        key = digest([*facts, *(["whole"] if recipe.data.whole else [])])[:16]
         sides.append(
             open_views(
                 cache / f"{key}.safetensors",
                 examples,
-                cast(AutoencoderDC, opened.autoencoder),
+                cast(Autoencoder, opened.autoencoder),
                 views=views,
                 stain_jitter=stain_jitter,
                 seed=VIEW_SEED,
+                whole=recipe.data.whole,
                 tick=watch.encoded if watch else None,
             )
         )
@@ -191,12 +234,12 @@ def _views(
 
 
 def _trained(
-    recipe: DiffusionRecipe, bundle: Bundle, kept: Mapping[str, Mapping[str, Tensor]]
+    recipe: DiffusionRecipe | StableRecipe, bundle: Bundle, kept: Mapping[str, Mapping[str, Tensor]]
 ) -> tuple[dict[str, nn.Module], Callable[[Path, Mapping[str, Tensor]], None]]:
     """Which modules learn, and how their averages are written."""
     for part in (bundle.autoencoder, bundle.unet, bundle.structure):
         part.requires_grad_(False)
-    if recipe.task == "base":
+    if isinstance(recipe, DiffusionRecipe) and recipe.task == "base":
         bundle.unet.requires_grad_(True)
         bundle.structure.requires_grad_(recipe.base.sees_structure)
 
@@ -206,12 +249,14 @@ def _trained(
 
         return {"unet": bundle.unet, "structure": bundle.structure}, save_base
     plan = recipe.adapter
-    add_adapter(bundle.unet, recipe.task, rank=plan.rank, alpha=plan.alpha, targets=plan.targets)
+    add_adapter(
+        bundle.unet, recipe.task, rank=plan.rank, alpha=plan.alpha, targets=plan.layers, dropout=plan.dropout
+    )
     info = AdapterInfo(
         name=recipe.task,
         rank=plan.rank,
         alpha=plan.alpha,
-        targets=plan.targets,
+        targets=plan.layers,
         base_sha256=bundle.base_sha256,
         kinds=bundle.info.kinds,
         mpp=bundle.info.mpp,
@@ -224,6 +269,9 @@ def _trained(
         trained["structure"] = bundle.structure
 
     def save_adapted(folder: Path, averaged: Mapping[str, Tensor]) -> None:
+        if bundle.base is not None:  # a bundle of its own: the base stays where it is
+            bundle.save(folder, weights=kept)
+            folder = folder / "adapters" / recipe.task
         save_adapter(bundle.unet, info, folder, weights=of_module(averaged, "unet"))
         if plan.structure:
             weights = {**kept["structure"], **of_module(averaged, "structure")}

@@ -1,11 +1,12 @@
-"""Everything a run needs to go on exactly: fp32 masters, optimiser moments, EMA, step.
+"""Everything a run needs to go on exactly: fp32 masters, optimiser moments, EMA, loss scale, step.
 
-Modules compute in bf16; their parameters are rounded copies of fp32 masters kept here. On disk
+Modules compute in bf16 or fp16; their parameters are rounded copies of fp32 masters kept here. On disk
 it is one safetensors file, so that a checkpoint can hold numbers and nothing that runs.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,17 +19,29 @@ from torch import Tensor, nn
 
 from ..core.errors import BadWeights, Diverged
 from ..core.store import replacing
-from .plan import LoopPlan
+from .loop_plan import LoopPlan
+from .optimisers import build_optimiser, restore_moments, stored_moments
+from .scaler import LossScaler
+from .topology import Topology
 
 Named = dict[str, Tensor]
 
 
 class TrainState:
-    """AdamW over fp32 masters of the parameters that require gradients, with their EMA."""
+    """AdamW over fp32 masters of the parameters that require gradients, with their EMA.
+
+    Attributes:
+        step: steps taken; one whose gradients overflowed counts, so that the next draws another batch.
+        stopped: why the run ended before its last step; empty: it did not.
+        stopped_of: how many steps it was to take then. A longer run goes on.
+        scaler: of the loss, in fp16 only.
+    """
 
     def __init__(self, modules: Mapping[str, nn.Module], plan: LoopPlan) -> None:
         self.plan = plan
         self.step = 0
+        self.stopped, self.stopped_of = "", 0
+        self.scaler = LossScaler() if plan.precision == "fp16" else None
         self.live = {
             f"{name}.{key}": parameter
             for name, module in modules.items()
@@ -39,26 +52,60 @@ class TrainState:
             key: value.detach().float().clone().requires_grad_() for key, value in self.live.items()
         }
         self.ema: Named = {key: value.detach().clone() for key, value in self.masters.items()}
-        decayed = [value for value in self.masters.values() if value.ndim > 1]
-        others = [value for value in self.masters.values() if value.ndim <= 1]
-        groups = [
-            {"params": decayed, "weight_decay": plan.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        self.optimiser = torch.optim.AdamW(groups, lr=plan.learning_rate, betas=plan.betas, foreach=True)
+        self.optimiser = build_optimiser(self.masters.values(), plan)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add a loss' gradients to the masters', in fp32 whatever the modules compute in."""
+        scale = self.scaler.scale if self.scaler else 1.0
+        (loss * scale if self.scaler else loss).backward()  # type: ignore[no-untyped-call]
+        for key, master in self.masters.items():
+            gradient = self.live[key].grad
+            self.live[key].grad = None
+            if gradient is None:
+                continue
+            gradient = gradient.float() / scale if self.scaler else gradient.float()
+            master.grad = gradient if master.grad is None else master.grad.add_(gradient)
+
+    def share(self, place: Topology, loss: float) -> float:
+        """Put the mean over all processes in place of this one's gradients; returns that of the loss.
+
+        One message a step: gradients, which of the parameters have any, and the loss.
+        """
+        if place.processes == 1:
+            return loss
+        masters = list(self.masters.values())
+        has = [float(master.grad is not None) for master in masters]
+        flat = [(torch.zeros_like(each) if each.grad is None else each.grad).flatten() for each in masters]
+        values = torch.cat([*flat, torch.tensor([*has, loss]).to(flat[0])])
+        place.mean_(values)
+        gradients = torch.split(values[: -len(has) - 1], [len(each) for each in flat])
+        anyone, (mean,) = values[-len(has) - 1 : -1].tolist(), values[-1:].tolist()
+        for master, gradient, known in zip(masters, gradients, anyone, strict=True):
+            master.grad = gradient.view(master.shape) if known else None
+        return float(mean)
 
     def apply_gradients(self) -> float:
-        """One update from the live parameters' gradients. Returns the gradient norm before clipping.
+        """One update from the masters' gradients. Returns their norm before clipping.
+
+        In fp16 a norm that is no number leaves the update out, halves the loss scale, and is counted.
 
         Raises:
             Diverged: the norm is no number; no weight was changed.
         """
-        for key, master in self.masters.items():
-            gradient = self.live[key].grad
-            master.grad = None if gradient is None else gradient.float()
-            self.live[key].grad = None
         norm = float(nn.utils.clip_grad_norm_(list(self.masters.values()), self.plan.clip_norm))
-        refuse_divergence(self.step, {"gradient norm": norm})
+        if self.scaler is None:
+            refuse_divergence(self.step, {"gradient norm": norm})
+            self._update()
+        elif math.isfinite(norm):
+            self.scaler.went_well()
+            self._update()
+        else:
+            self.scaler.overflowed(self.step, norm)
+            self.step += 1
+        self.optimiser.zero_grad()
+        return norm
+
+    def _update(self) -> None:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.step, self.plan)
         self.optimiser.step()
@@ -68,7 +115,6 @@ class TrainState:
         masters = [value.detach() for value in self.masters.values()]
         torch._foreach_lerp_(list(self.ema.values()), masters, 1 - decay)
         self._show(self.masters)
-        return norm
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -84,6 +130,17 @@ class TrainState:
         for key, parameter in self.live.items():
             parameter.copy_(source[key])
 
+    def digest(self) -> str:
+        """Of step and weights: the same in all processes."""
+        found = hashlib.sha256(str(self.step).encode())
+        for master in self.masters.values():
+            found.update(master.detach().cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
+
+    def stop(self, reason: str) -> None:
+        """End the run here; empty: go on."""
+        self.stopped, self.stopped_of = reason, self.plan.steps if reason else 0
+
     def save(self, path: Path) -> None:
         """Write all of it, whole or not at all.
 
@@ -96,11 +153,14 @@ class TrainState:
         for key, master in self.masters.items():
             tensors[f"master/{key}"] = master.detach()
             tensors[f"ema/{key}"] = self.ema[key]
-            for moment, value in self.optimiser.state[master].items():
+            for moment, value in stored_moments(self.optimiser, master).items():
                 tensors[f"{moment}/{key}"] = value
+        facts = {"step": str(self.step), **(self.scaler.facts() if self.scaler else {})}
+        if self.stopped:
+            facts |= {"stopped": self.stopped, "stopped_of": str(self.stopped_of)}
         with replacing(path) as temporary:
             contiguous = {key: value.contiguous() for key, value in tensors.items()}
-            save_file(contiguous, temporary, metadata={"step": str(self.step)})
+            save_file(contiguous, temporary, metadata=facts)
 
     def load(self, path: Path) -> None:
         """Go on from a saved state.
@@ -111,8 +171,11 @@ class TrainState:
         try:
             with safe_open(path, framework="pt") as file:
                 stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-                step = int(file.metadata()["step"])
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+                facts = file.metadata()
+                step, stopped_of = int(facts["step"]), int(facts.get("stopped_of", "0"))
+            if self.scaler:
+                self.scaler.restore(facts)
+        except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise BadWeights(path, str(error)) from error
         wanted = {f"master/{key}" for key in self.masters}
         if {key for key in stored if key.startswith("master/")} != wanted:
@@ -121,16 +184,17 @@ class TrainState:
             for name in (f"master/{key}", f"ema/{key}"):
                 if name not in stored or stored[name].shape != master.shape:
                     raise BadWeights(path, f"{name} is absent or of another shape")
-        self.step = step
+        self.step, self.stopped_of = step, stopped_of
+        self.stopped = facts.get("stopped", "") if self.plan.steps <= stopped_of else ""
+        moments: dict[str, Named] = {key: {} for key in self.masters}
+        for name, value in stored.items():
+            kind, _, key = name.partition("/")
+            if kind not in ("master", "ema") and key in moments:
+                moments[key][kind] = value
         for key, master in self.masters.items():
             master.detach().copy_(stored[f"master/{key}"])
             self.ema[key].copy_(stored[f"ema/{key}"])
-            moments = {name: stored.get(f"{name}/{key}") for name in ("step", "exp_avg", "exp_avg_sq")}
-            self.optimiser.state[master] = {  # the step counts on the CPU, wherever the moments are
-                name: value if name == "step" else value.to(master.device)
-                for name, value in moments.items()
-                if value is not None
-            }
+            restore_moments(self.optimiser, master, moments[key], self.plan)
         self._show(self.masters)
 
 
@@ -146,9 +210,9 @@ def refuse_divergence(step: int, numbers: Mapping[str, float]) -> None:
 
 
 def learning_rate(step: int, plan: LoopPlan) -> float:
-    """Linear warm-up, a plateau, and a cosine fall to 5 % over the last `cooldown` of the steps."""
+    """Linear warm-up, a plateau, and a cosine fall to `floor` over the last `cooldown` of the steps."""
     rise = min(1.0, (step + 1) / max(plan.warmup, 1))
-    start = plan.steps * (1 - plan.cooldown)
+    start = max(plan.steps * (1 - plan.cooldown), min(plan.warmup, plan.steps))
     through = min(max((step - start) / max(plan.steps - start, 1), 0.0), 1.0)
-    fall = 0.05 + 0.95 * (1 + float(torch.cos(torch.tensor(torch.pi * through)))) / 2
+    fall = plan.floor + (1 - plan.floor) * (1 + float(torch.cos(torch.tensor(torch.pi * through)))) / 2
     return plan.learning_rate * rise * fall

@@ -77,6 +77,7 @@ def open_views(
     views: int,
     stain_jitter: float,
     seed: int,
+    whole: bool = False,
     tick: Callable[[int, int], None] | None = None,
 ) -> list[list[View]]:
     """The views of each example, from the cache at `path`, which is made if absent or spoilt.
@@ -88,20 +89,29 @@ def open_views(
         views: how many per tile; the first is the tile as it is.
         stain_jitter: strength of `prepare.augment.stain_matrix`; the first view has none.
         seed: source of poses and jitter.
+        whole: turn tiles, and do not shift them by a part of a latent cell, which costs them up to 8 px.
         tick: told (done, total) while encoding.
     """
-    kept = _kept(path, examples, views, seed)
+    kept = _kept(path, examples, views, seed=seed, whole=whole)
     if kept is None:
         tensors = dict(
-            _encode_all(examples, autoencoder, views=views, stain_jitter=stain_jitter, seed=seed, tick=tick)
+            _encode_all(
+                examples,
+                autoencoder,
+                views=views,
+                stain_jitter=stain_jitter,
+                seed=seed,
+                whole=whole,
+                tick=tick,
+            )
         )
         with replacing(path) as temporary:
             save_file(tensors, temporary)
-        kept = _read_all(path, examples, views, seed)
+        kept = _read_all(path, examples, views, seed=seed, whole=whole)
     return kept
 
 
-def view_sides(size: tuple[int, int], index: int, views: int) -> list[int]:
+def view_sides(size: tuple[int, int], index: int, views: int, *, whole: bool = False) -> list[int]:
     """The shorter side of each view of the tile at `index`, whose (width, height) is `size`, in pixels.
 
     A tile of less than one latent cell has views of 0 px.
@@ -109,26 +119,38 @@ def view_sides(size: tuple[int, int], index: int, views: int) -> list[int]:
     if min(size) < ae.FACTOR:
         return [0] * views
     sides = []
-    for turn in (_pose(size, index, view, VIEW_SEED) for view in range(views)):
+    for turn in (_pose(size, index, view, seed=VIEW_SEED, whole=whole) for view in range(views)):
         width, height = size[::-1] if turn.index % 2 else size
         sides.append(min(width - turn.dx, height - turn.dy) // ae.FACTOR * ae.FACTOR)
     return sides
 
 
-def _kept(path: Path, examples: Sequence[Example], views: int, seed: int) -> list[list[View]] | None:
+def _kept(
+    path: Path, examples: Sequence[Example], views: int, *, seed: int, whole: bool
+) -> list[list[View]] | None:
     """The cached views, if they are all there."""
     if not path.is_file():
         return None
     try:
-        return _read_all(path, examples, views, seed)
+        return _read_all(path, examples, views, seed=seed, whole=whole)
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
 
 
-def _read_all(path: Path, examples: Sequence[Example], views: int, seed: int) -> list[list[View]]:
+def _read_all(
+    path: Path, examples: Sequence[Example], views: int, *, seed: int, whole: bool
+) -> list[list[View]]:
     file = safe_open(path, framework="pt")
     return [
-        [_read(file, example, index, view, seed) for view in range(views)]
+        [
+            _read(
+                file,
+                example,
+                f"{index:05d}.{view:03d}",
+                _pose(example.tile.size, index, view, seed=seed, whole=whole),
+            )
+            for view in range(views)
+        ]
         for index, example in enumerate(examples)
     ]
 
@@ -149,11 +171,12 @@ def _encode_all(
     views: int,
     stain_jitter: float,
     seed: int,
+    whole: bool,
     tick: Callable[[int, int], None] | None,
 ) -> Iterator[tuple[str, Tensor]]:
     for index, example in enumerate(examples):
         for view in range(views):
-            turn = _pose(example.tile.size, index, view, seed)
+            turn = _pose(example.tile.size, index, view, seed=seed, whole=whole)
             canonical, styles = _canonical(example.tile.pixels, turn, stain_jitter if view else 0.0)
             signal = ae.to_signal(torch.from_numpy(canonical))[None]
             with torch.inference_mode():
@@ -188,11 +211,11 @@ def _part(random: np.random.Generator, pixels: np.ndarray, least: float) -> np.n
     return pixels[top : top + tall, left : left + wide]
 
 
-def _pose(size: tuple[int, int], index: int, view: int, seed: int) -> _Pose:
+def _pose(size: tuple[int, int], index: int, view: int, *, seed: int, whole: bool) -> _Pose:
     if view == 0:
         return _Pose(0, 0, 0, seed)
     random = np.random.default_rng([seed, index, view])
-    spare = [min(ae.FACTOR, side - ae.FACTOR + 1) for side in size]
+    spare = [1 if whole else min(ae.FACTOR, side - ae.FACTOR + 1) for side in size]
     return _Pose(
         view % 8,
         int(random.integers(spare[0])),
@@ -201,8 +224,7 @@ def _pose(size: tuple[int, int], index: int, view: int, seed: int) -> _Pose:
     )
 
 
-def _read(file: Any, example: Example, index: int, view: int, seed: int) -> View:
-    name, turn = f"{index:05d}.{view:03d}", _pose(example.tile.size, index, view, seed)
+def _read(file: Any, example: Example, name: str, turn: _Pose) -> View:
     pixels = file.get_tensor(f"{name}.pixels")
     nuclei = example.nuclei
     if nuclei is not None:

@@ -42,8 +42,9 @@ class UnknownKinds(InputError):
     def __init__(self, unknown: Sequence[str], known: Sequence[str]) -> None:
         self.unknown, self.known = tuple(unknown), tuple(known)
         super().__init__(
-            f"Unknown nucleus class: {some(unknown)}; this bundle knows {some(known, 20)}.",
-            'Map yours with --kinds map.toml, one line a class, e.g.  "Tumor" = "epithelial".',
+            f"Unknown nucleus class: {some(unknown)}; known are {some(known, 20)}.",
+            'Map yours with --kinds map.toml, one line a class such as "Tumor" = "epithelial"; in a recipe '
+            "with the source's map.",
         )
 
 

@@ -1,0 +1,166 @@
+"""Bases of another make behind the seam: their noise, their words, and that they say what diffusers hears."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler, UNet2DConditionModel
+
+from histosynth.core.errors import BadWeights
+from histosynth.model.bases.base import Base, ports_of
+from histosynth.model.bases.opening import Source, embed, open_base
+from histosynth.model.bases.schedule import read_schedule
+from histosynth.model.bases.text import Text
+from histosynth.model.structure import StructureFeatures
+from histosynth.testing_bases import tiny_base
+
+TOLD = 13
+PROMPTS = ("", "tissue", "breast tissue", "sarcoma tissue")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Tiny bases by name, each written once."""
+    made = {}
+
+    def of(which):
+        if which not in made:
+            made[which] = tiny_base(
+                tmp_path_factory.mktemp(which), which, width=None if which == "pixart" else 64
+            )
+        return made[which]
+
+    return of
+
+
+def opened(folder):
+    source = Source(str(folder), Path())
+    base = open_base(source)
+    text = embed(source, base.family, PROMPTS)
+    return base, Base(base.family, base.schedule, text, TOLD, base.inpainting)
+
+
+def vector(label=None, told=True):
+    style = torch.zeros(1, TOLD + 1 + 2)
+    style[0, TOLD] = float(told)
+    if label is not None:
+        style[0, TOLD + 1 + label] = 1
+    return style
+
+
+def nothing(base, grid=16):
+    outputs, strides = ports_of(base.network, base.family)
+    fine = torch.zeros(1, 5 if base.inpainting else 0, grid, grid)
+    scales = (torch.zeros(1, out, grid // by, grid // by) for out, by in zip(outputs, strides, strict=True))
+    return StructureFeatures(fine, tuple(scales))
+
+
+@pytest.mark.parametrize("rescaled", [False, True])
+def test_levels_at_whole_steps_are_diffusers_own(rescaled):
+    config = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+    config |= {"prediction_type": "v_prediction", "rescale_betas_zero_snr": rescaled}
+    schedule, ddpm = read_schedule(config, Path("x")), DDPMScheduler(**config)
+    steps = torch.tensor([0, 1, 500, 998, 999])
+    level = schedule.level(steps / 999)
+    kept = ddpm.alphas_cumprod[steps]
+    torch.testing.assert_close(level.signal, kept.sqrt(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(level.noise, (1 - kept).sqrt(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(schedule.step_of(steps / 999), steps.float())
+
+
+def test_a_flows_mixture_is_the_bases_own_but_for_its_size():
+    schedule = read_schedule(
+        {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}, Path()
+    )
+    time = torch.tensor([0.1, 0.4, 0.8])
+    size, step, level = schedule.along_flow(time)
+    torch.testing.assert_close(size * (1 - time), level.signal, atol=1e-5, rtol=0)
+    torch.testing.assert_close(size * time, level.noise, atol=1e-5, rtol=0)
+    torch.testing.assert_close(schedule.level(step).noise, level.noise, atol=1e-5, rtol=0)
+    _, last, most = schedule.along_flow(torch.ones(1))  # beyond the last step: that step's
+    assert float(last) == 1 and float(most.signal) == pytest.approx(math.cos(float(schedule.angles[-1])))
+
+
+@pytest.mark.parametrize(
+    "config", [{"prediction_type": "sample"}, {"beta_schedule": "odd"}, {"beta_end": 3.0}]
+)
+def test_noise_that_makes_no_sense_is_refused(config):
+    with pytest.raises(BadWeights, match="scheduler"):
+        read_schedule(config, Path("base"))
+
+
+@pytest.mark.parametrize("which", ["sd15", "sd20", "sd21", "sd15-inpainting", "sd20-inpainting"])
+def test_the_seam_says_what_diffusers_unet_says(folders, which):
+    folder = folders(which)
+    base, facts = opened(folder)
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet", local_files_only=True)
+    features = nothing(base)
+    noisy = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        ours = facts.seam(base.network).raw(noisy, torch.tensor([700 / 999]), features, vector(1))
+        taken = torch.cat([noisy, features.fine], dim=1)
+        theirs = unet(taken, 700, encoder_hidden_states=facts.text.states[3:4]).sample
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    assert base.schedule.kind == ("v_prediction" if which == "sd21" else "epsilon")
+    assert base.inpainting == which.endswith("inpainting")
+
+
+@pytest.mark.parametrize("which", ["sd15", "sd21"])
+def test_following_the_flow_is_one_step_of_ddim_to_clean(folders, which):
+    base, facts = opened(folders(which))
+    config = json.loads((folders(which) / "scheduler" / "scheduler_config.json").read_text())
+    ddim = DDIMScheduler.from_config(config | {"clip_sample": False})
+    ddim.set_timesteps(1000)
+    seam, step = facts.seam(base.network), 400
+    level = base.schedule.level(torch.tensor([step / 999]))
+    mixed = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    total = level.signal + level.noise
+    with torch.no_grad():
+        clean = seam.follow(mixed / total, level.noise / total, nothing(base), vector(0))
+        said = seam.raw(mixed, torch.tensor([step / 999]), nothing(base), vector(0))
+    theirs = ddim.step(said, step, mixed, eta=0.0).pred_original_sample
+    torch.testing.assert_close(clean, theirs, atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("which", ["sd15", "pixart"])
+def test_structure_and_words_are_heard(folders, which):
+    base, facts = opened(folders(which))
+    seam, noisy = facts.seam(base.network), torch.ones(1, 4, 16, 16)
+    silent = nothing(base)
+    loud = StructureFeatures(silent.fine, tuple(scale + 1 for scale in silent.scales))
+    with torch.no_grad():
+        plain, labelled, untold = (
+            seam.raw(noisy, torch.tensor([0.5]), silent, style)
+            for style in (vector(), vector(1), seam.untold(vector(1)))
+        )
+        structured = seam.raw(noisy, torch.tensor([0.5]), loud, vector())
+    answers = [plain, labelled, untold, structured]
+    assert all(answer.shape == (1, 4, 16, 16) for answer in answers)
+    apart = [float((one - other).abs().max()) for i, one in enumerate(answers) for other in answers[:i]]
+    assert min(apart) > 1e-5
+
+
+def test_each_item_is_given_its_own_prompt():
+    text = Text(torch.arange(4.0).reshape(4, 1, 1))
+    labels = torch.tensor([[0.0, 0], [1, 0], [0, 1], [0, 1]])
+    assert text.rows(torch.tensor([1.0, 1, 1, 0]), labels).tolist() == [1, 2, 3, 0]
+    assert text.rows(torch.tensor([1.0, 0]), torch.zeros(2, 0)).tolist() == [1, 0]
+
+
+def test_a_base_that_is_gone_says_how_to_point_at_a_copy(tmp_path):
+    for name in ("./gone", str(tmp_path / "gone")):
+        with pytest.raises(BadWeights, match="no such folder or file") as caught:
+            open_base(Source(name, tmp_path))
+        assert "Point base at a copy" in str(caught.value)
+
+
+def test_what_is_no_base_is_refused_by_name(folders, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadWeights, match="unet and transformer"):
+        open_base(Source("empty", tmp_path))
+    copied = tiny_base(tmp_path / "broken", "sd15", width=64)
+    (copied / "scheduler" / "scheduler_config.json").write_text("[1]")
+    with pytest.raises(BadWeights, match="no names with values"):
+        open_base(Source(str(copied), tmp_path))

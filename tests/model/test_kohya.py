@@ -1,0 +1,250 @@
+"""kohya's names: the way there is read by diffusers itself, and the way back is exact."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from histosynth.core.errors import AdapterMismatch, BadWeights
+from histosynth.model.adapters import (
+    FILE,
+    AdapterInfo,
+    adapter_parameters,
+    add_adapter,
+    read_adapter,
+    save_adapter,
+)
+from histosynth.model.kohya import (
+    from_kohya,
+    module_names,
+    to_kohya,
+    write_diffusers,
+    write_kohya,
+)
+
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+TARGETS = {
+    "cross-attention": tuple(f"attn2.{each}" for each in ATTENTION),
+    "attention": ATTENTION,
+    "attention+conv": (*ATTENTION, "conv1", "conv2", "conv_shortcut", "proj_in", "conv", "conv_in"),
+    "all": (*ATTENTION, "conv1", "time_emb_proj", "ff.net.0.proj", "ff.net.2", "linear_1", "conv_out"),
+}
+
+
+def network(seed=0, text=24):
+    """A tiny U-Net of Stable Diffusion's make."""
+    torch.manual_seed(seed)
+    return UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=text,
+        attention_head_dim=8,
+        norm_num_groups=8,
+    ).eval()
+
+
+def said(unet):
+    random = torch.Generator().manual_seed(3)
+    noisy, text = (torch.randn(shape, generator=random) for shape in ((2, 4, 8, 8), (2, 5, 24)))
+    with torch.inference_mode():
+        return unet(noisy, torch.tensor([5, 700]), text).sample
+
+
+def adapted(folder, targets, alpha=4.0, dtype=torch.float32):
+    """(what the network says wearing a random adapter, the adapter's file)."""
+    unet = network()
+    add_adapter(unet, "global", rank=4, alpha=alpha, targets=targets)
+    torch.manual_seed(1)
+    for parameter in adapter_parameters(unet, "global"):
+        torch.nn.init.normal_(parameter, std=0.2)
+    info = AdapterInfo("global", 4, alpha, tuple(targets), "ab" * 32, ("a", "b"), 0.5, data=("d: CC0",))
+    return said(unet), save_adapter(unet, info, folder, dtype=dtype)
+
+
+def loaded_by_diffusers(file):
+    """What the network says once diffusers' own pipeline has given it the file."""
+    parts = dict.fromkeys(("vae", "text_encoder", "tokenizer", "safety_checker", "feature_extractor"))
+    unet = network()
+    pipe = StableDiffusionPipeline(
+        **parts, unet=unet, scheduler=DDIMScheduler(), requires_safety_checker=False
+    )
+    pipe.load_lora_weights(str(file.parent), weight_name=file.name, local_files_only=True)
+    return said(unet)
+
+
+@pytest.mark.parametrize("alpha", [4.0, 6.0])
+@pytest.mark.parametrize("targets", TARGETS.values(), ids=list(TARGETS))
+def test_diffusers_own_loader_paints_the_same_with_kohyas_file_and_with_the_one_made_back(
+    tmp_path, targets, alpha
+):
+    expected, file = adapted(tmp_path, targets, alpha)
+    assert not torch.allclose(expected, said(network()), atol=1e-2)
+    write_kohya(file, tmp_path / "kohya.safetensors")
+    assert torch.equal(loaded_by_diffusers(tmp_path / "kohya.safetensors"), expected)
+    write_diffusers(tmp_path / "kohya.safetensors", tmp_path / "back.safetensors")
+    assert torch.equal(loaded_by_diffusers(tmp_path / "back.safetensors"), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_the_way_there_and_back_is_exact(tmp_path, dtype):
+    _, file = adapted(tmp_path, TARGETS["attention+conv"], 0.3, dtype)
+    write_kohya(file, tmp_path / "kohya.safetensors")
+    info, rank, alpha = write_diffusers(tmp_path / "kohya.safetensors", tmp_path / "back.safetensors")
+    before, after = read_adapter(file), read_adapter(tmp_path / "back.safetensors")
+    assert before[0] == after[0] == info and (rank, alpha) == (4, 0.3)
+    assert before[1].keys() == after[1].keys()
+    assert all(torch.equal(tensor, after[1][key]) for key, tensor in before[1].items())
+    assert {tensor.dtype for tensor in after[1].values()} == {dtype}
+
+
+def test_names_shapes_and_metadata_are_kohyas(tmp_path):
+    _, file = adapted(tmp_path, TARGETS["attention+conv"], 6.0)
+    write_kohya(file, tmp_path / "k.safetensors")
+    tensors, ours = load_file(tmp_path / "k.safetensors"), load_file(file)
+    name = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_out_0"
+    assert tensors[f"{name}.lora_down.weight"].shape == (4, 16)
+    assert tensors[f"{name}.lora_up.weight"].shape == (16, 4)
+    assert tensors[f"{name}.alpha"].item() == 6 and tensors[f"{name}.alpha"].shape == ()
+    conv = "lora_unet_mid_block_resnets_0_conv1"
+    assert tensors[f"{conv}.lora_down.weight"].shape == (4, 32, 3, 3)
+    assert tensors[f"{conv}.lora_up.weight"].shape == (32, 4, 1, 1)
+    assert len(tensors) == len(ours) * 3 // 2
+    assert all(key.startswith("lora_unet_") and "." not in key.split(".", 1)[0] for key in tensors)
+    told = safe_open(tmp_path / "k.safetensors", "pt").metadata()
+    assert (told["ss_network_dim"], told["ss_network_alpha"]) == ("4", "6.0")
+    assert (told["ss_network_module"], told["ss_output_name"]) == ("networks.lora", "global")
+    assert told["ss_base_model_hash"] == "ab" * 32 and told["ss_v2"] == "False"
+    assert json.loads(told["ss_network_args"]) == {"conv_dim": "4", "conv_alpha": "6.0"}
+
+
+@pytest.mark.parametrize(("width", "second"), [(768, "False"), (1024, "True")])
+def test_the_generation_of_stable_diffusion_is_told_by_the_text_it_reads(width, second):
+    info = AdapterInfo("x", 2, 2.0, ("to_k",), "", ("a",), 0.5)
+    key = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
+    pair = {f"{key}.lora_A.weight": torch.zeros(2, width), f"{key}.lora_B.weight": torch.zeros(8, 2)}
+    assert to_kohya(pair, info)[1]["ss_v2"] == second
+
+
+def foreign(folder, alpha=6.0):
+    """A file as others write it: no word of ours in it."""
+    expected, file = adapted(folder, TARGETS["attention+conv"], alpha)
+    tensors, _ = to_kohya(read_adapter(file)[1], read_adapter(file)[0])
+    save_file(tensors, folder / "foreign.safetensors", metadata={"ss_network_dim": "4"})
+    return expected, folder / "foreign.safetensors", read_adapter(file)[1]
+
+
+def test_files_of_others_are_named_by_the_networks_modules_and_keep_their_scale(tmp_path):
+    expected, file, tensors = foreign(tmp_path)
+    with pytest.raises(AdapterMismatch, match="the network has no such modules"):
+        write_diffusers(file, tmp_path / "back.safetensors")
+    assert not (tmp_path / "back.safetensors").exists()
+    network().save_config(tmp_path / "unet")
+    modules = module_names(tmp_path / "unet")
+    info, rank, alpha = write_diffusers(file, tmp_path / "back.safetensors", modules=modules)
+    assert (info, rank, alpha) == (None, 4, 6.0)
+    back = load_file(tmp_path / "back.safetensors")
+    assert back.keys() == tensors.keys()
+    assert all(torch.equal(back[key], value) for key, value in tensors.items())
+    assert torch.equal(loaded_by_diffusers(tmp_path / "back.safetensors"), expected)
+
+
+def test_without_alpha_it_is_the_rank(tmp_path):
+    tensors = load_file(foreign(tmp_path)[1])
+    bare = {key: value for key, value in tensors.items() if not key.endswith(".alpha")}
+    modules = [name for name, _ in network().named_modules()]
+    assert from_kohya(bare, {}, modules)[1:] == (4, 4.0)
+
+
+def test_modules_of_stable_diffusion_are_known():
+    names = module_names()
+    assert "up_blocks.3.attentions.2.transformer_blocks.0.attn2.to_out.0" in names
+    assert "down_blocks.2.resnets.1.conv1" in names and "mid_block.attentions.0.proj_in" in names
+    assert len({name.replace(".", "_") for name in names}) == len(names)
+
+
+def test_names_that_underscores_make_alike_are_refused_and_told_apart_by_nothing():
+    info = AdapterInfo("x", 2, 2.0, ("c",), "", ("a",), 0.5)
+    pair = {"lora_A.weight": torch.zeros(2, 8), "lora_B.weight": torch.zeros(8, 2)}
+    alike = ("mid_block.a_b.c", "mid_block.a.b_c")
+    both = {f"unet.{module}.{end}": tensor for module in alike for end, tensor in pair.items()}
+    with pytest.raises(AdapterMismatch, match="would share a name"):
+        to_kohya(both, info)
+    one, told = to_kohya({key: value for key, value in both.items() if "a_b" in key}, info)
+    assert set(from_kohya(one, told)[0]) == {f"unet.mid_block.a_b.c.{end}" for end in pair}
+    with pytest.raises(AdapterMismatch, match="or several so named"):
+        from_kohya(one, told, alike)
+
+
+SPOILT = {
+    "no LoRA": (lambda t: t.clear(), "no plain LoRA"),
+    "text": (lambda t: t.update({"lora_te_x.lora_down.weight": torch.zeros(4, 4)}), "no plain LoRA"),
+    "lycoris": (lambda t: t.update({"lora_unet_conv_in.hada_w1_a": torch.zeros(4, 4)}), "no plain LoRA"),
+    "dora": (lambda t: t.update({"lora_unet_conv_in.dora_scale": torch.zeros(4)}), "no plain LoRA"),
+    "half": (lambda t: t.pop("lora_unet_conv_in.lora_up.weight"), "1 missing"),
+    "alone": (lambda t: t.update({"lora_unet_conv_out.alpha": torch.ones(())}), "2 missing"),
+    "alphas": (lambda t: t.update({"lora_unet_conv_in.alpha": torch.ones(())}), "one rank and one alpha"),
+    "many": (lambda t: t.update({"lora_unet_conv_in.alpha": torch.ones(3)}), "alpha must be one number"),
+    "shape": (
+        lambda t: t.update({"lora_unet_conv_in.lora_up.weight": torch.ones(16, 3, 1, 1)}),
+        "do not fit",
+    ),
+    "flat": (lambda t: t.update({"lora_unet_conv_in.lora_up.weight": torch.ones(16, 4)}), "do not fit"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "sentence"), SPOILT.values(), ids=list(SPOILT))
+def test_what_is_no_plain_lora_of_the_network_is_refused(tmp_path, spoil, sentence):
+    tensors = load_file(foreign(tmp_path)[1])
+    spoil(tensors)
+    with pytest.raises(AdapterMismatch, match=sentence):
+        from_kohya(tensors, {}, [name for name, _ in network().named_modules()])
+
+
+def test_metadata_of_ours_that_fits_its_tensors_no_longer_is_refused(tmp_path):
+    _, file = adapted(tmp_path, ATTENTION)
+    info, tensors = read_adapter(file)
+    renamed, told = to_kohya(tensors, info)
+    for wrong in ({**told, "histosynth": "{"}, {**told, "histosynth": '{"name": 3}'}):
+        with pytest.raises(AdapterMismatch):
+            from_kohya(renamed, wrong)
+    scaled = {key: value * 2 if key.endswith(".alpha") else value for key, value in renamed.items()}
+    with pytest.raises(AdapterMismatch, match="it says rank 4 and alpha 4, and its tensors have 4 and 8"):
+        from_kohya(scaled, told)
+    with pytest.raises(AdapterMismatch, match="it says rank 8"):
+        to_kohya(tensors, replace(info, rank=8))
+
+
+def test_a_transformers_adapter_and_half_an_adapter_are_not_renamed(tmp_path):
+    info, tensors = read_adapter(adapted(tmp_path, ATTENTION)[1])
+    for key in ("unet.transformer_blocks.0.attn2.to_q.lora_A.weight", "text_encoder.x.lora_A.weight"):
+        with pytest.raises(AdapterMismatch, match="1 unexpected"):
+            to_kohya({**tensors, key: torch.zeros(4, 4)}, info)
+    tensors.popitem()
+    with pytest.raises(AdapterMismatch, match="1 missing"):
+        to_kohya(tensors, info)
+
+
+def test_files_that_are_no_adapters_are_refused_and_nothing_is_written(tmp_path):
+    save_file({"a": torch.zeros(1)}, tmp_path / "plain.safetensors")
+    (tmp_path / "pickle.safetensors").write_bytes(b"\x80\x04pickle")
+    for name in ("plain", "pickle", "nowhere"):
+        with pytest.raises(BadWeights):
+            write_kohya(tmp_path / f"{name}.safetensors", tmp_path / FILE)
+    with pytest.raises(AdapterMismatch):
+        write_diffusers(tmp_path / "plain.safetensors", tmp_path / FILE)
+    assert not (tmp_path / FILE).exists()
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"down_block_types": "x"}'])
+def test_settings_that_build_no_network_are_refused(tmp_path, text):
+    if text is not None:
+        (tmp_path / "config.json").write_text(text)
+    with pytest.raises(BadWeights):
+        module_names(tmp_path)

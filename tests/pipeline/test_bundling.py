@@ -1,0 +1,166 @@
+"""Bundles looked into and given away: what is said of one, its adapters under other names, the hub."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import huggingface_hub
+import pytest
+import torch
+from bundled import files, whole_bundle
+from safetensors.torch import load_file, save_file
+
+from histosynth.core.errors import (
+    BadOption,
+    BundleMismatch,
+    HistosynError,
+    InputError,
+    NotWritable,
+    UnavailableError,
+)
+from histosynth.model.adapters import FILE, read_adapter
+from histosynth.model.bundle import load_bundle
+from histosynth.pipeline.bundling import convert, inspect, push
+from histosynth.pipeline.packing import pack
+
+
+@pytest.fixture(scope="module")
+def whole(bundle_folder, tmp_path_factory):
+    """Do not change it."""
+    return whole_bundle(bundle_folder, tmp_path_factory.mktemp("whole") / "bundle")
+
+
+@pytest.fixture
+def copied(whole, tmp_path):
+    return shutil.copytree(whole, tmp_path / "bundle")
+
+
+def test_inspect_says_what_a_bundle_is_and_holds(whole):
+    told = inspect(whole)
+    assert (told["name"], told["mpp"], told["labels"]) == ("tiny", 0.5, ("breast",))
+    assert told["kinds"] == ("epithelial", "lymphocyte", "stromal") and told["family"] == "compact"
+    (adapter,) = told["adapters"]
+    assert (adapter["rank"], adapter["alpha"], adapter["targets"]) == (2, 3.0, ("to_q",))
+    bundle = load_bundle(whole)
+    assert adapter["base_sha256"] == bundle.base_sha256
+    assert adapter["parameters"] == sum(
+        t.numel() for t in read_adapter(whole / "adapters/global" / FILE)[1].values()
+    )
+    assert told["parts"]["unet"]["parameters"] == sum(p.numel() for p in bundle.unet.parameters())
+    assert told["bytes"] == sum((whole / name).stat().st_size for name in files(whole))
+    assert told["verified"] and told["wrong"] == ""
+    json.dumps(told)
+
+
+def test_inspect_tells_of_hashes_that_do_not_hold(copied):
+    (copied / "unet" / "config.json").write_text("{}")
+    told = inspect(copied)
+    assert not told["verified"] and "its sha256 is another than bundle.json says" in told["wrong"]
+    with pytest.raises(BundleMismatch, match="its sha256 is another"):
+        push(copied, "me/mine", dry=True)
+
+
+def test_inspect_refuses_what_is_no_bundle(tmp_path):
+    with pytest.raises(BundleMismatch, match="the folder is no bundle"):
+        inspect(tmp_path)
+
+
+def test_adapters_are_converted_there_and_back(whole, tmp_path):
+    source = whole / "adapters" / "global"
+    told = convert(source, "kohya", tmp_path / "k.safetensors")
+    assert (told["name"], told["rank"], told["alpha"]) == ("global", 2, 3.0)
+    back = convert(tmp_path / "k.safetensors", "diffusers", tmp_path / "d.safetensors", base=whole)
+    assert back["rank"] == 2 and back["alpha"] == 3.0
+    before, after = read_adapter(source / FILE), read_adapter(tmp_path / "d.safetensors")
+    assert before[0] == after[0] and all(torch.equal(after[1][k], v) for k, v in before[1].items())
+    with pytest.raises(NotWritable, match="something is there already"):
+        convert(source, "kohya", tmp_path / "k.safetensors")
+    with pytest.raises(BadOption, match=r"ending in \.safetensors"):
+        convert(source, "kohya", tmp_path / "k.pt")
+    with pytest.raises(BadOption, match="--base"):
+        convert(source, "kohya", tmp_path / "l.safetensors", base=whole)
+
+
+def test_an_adapter_of_others_is_converted_by_the_bundles_modules(whole, tmp_path):
+    convert(whole / "adapters" / "global", "kohya", tmp_path / "k.safetensors")
+    save_file(load_file(tmp_path / "k.safetensors"), tmp_path / "foreign.safetensors")
+    with pytest.raises(HistosynError, match="the network has no such modules"):
+        convert(tmp_path / "foreign.safetensors", "diffusers", tmp_path / "d.safetensors")
+    told = convert(tmp_path / "foreign.safetensors", "diffusers", tmp_path / "d.safetensors", base=whole)
+    assert (told["name"], told["alpha"]) == ("foreign", 3.0)
+
+
+class Hub:
+    """What is asked of the hub, and its answers."""
+
+    def __init__(self, private=False, error=None):
+        self.private, self.error, self.asked, self.sent = private, error, [], {}
+
+    def create_repo(self, repo, **options):
+        self.asked.append((repo, options))
+        if self.error:
+            raise self.error
+
+    def repo_info(self, repo):
+        return SimpleNamespace(private=self.private)
+
+    def create_commit(self, repo, operations, *, commit_message):
+        self.sent = {each.path_in_repo: each.path_or_fileobj for each in operations}
+        return SimpleNamespace(commit_url=f"https://huggingface.co/{repo}/commit/1")
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    made = Hub()
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: made)
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: "hf_x")
+    return made
+
+
+def test_a_bundle_is_pushed_as_it_is_packed_in_one_commit(hub, whole, tmp_path):
+    told = push(whole, "me/mine")
+    assert told["pushed"] and told["url"].endswith("me/mine/commit/1")
+    assert hub.asked == [("me/mine", {"private": None, "exist_ok": True})]
+    pack(whole, tmp_path / "out")
+    assert set(hub.sent) == set(told["files"]) == files(tmp_path / "out")
+    for name, source in hub.sent.items():
+        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        assert data == (tmp_path / "out" / name).read_bytes()
+
+
+def test_a_dry_push_asks_nobody_and_needs_no_token(hub, monkeypatch, whole):
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
+    told = push(whole, "me/mine", dry=True)
+    assert not told["pushed"] and "unet/config.json" in told["files"] and hub.asked == []
+    with pytest.raises(UnavailableError, match=r"There is no token .* Run `hf auth login`, or set HF_TOKEN"):
+        push(whole, "me/mine")
+    assert hub.asked == []
+
+
+def test_private_is_private_and_a_public_repository_is_not_written(hub, whole):
+    with pytest.raises(BadOption, match="--private"):
+        push(whole, "me/mine", private=True)
+    assert hub.sent == {}
+    hub.private = True
+    push(whole, "me/mine", private=True)
+    assert hub.sent and hub.asked[-1][1]["private"] is True
+
+
+def test_refusals_of_the_hub_are_one_sentence(hub, whole):
+    client = huggingface_hub.errors.HfHubHTTPError.__bases__[0]
+    for error in (client("403 Forbidden\nmore"), ConnectionError("no way"), ValueError("bad name")):
+        hub.error = error
+        with pytest.raises(UnavailableError, match="me/mine cannot be written on the hub: ") as caught:
+            push(whole, "me/mine")
+        assert "\n" not in str(caught.value)
+    for repo in ("mine", "a/b/c", "", "me/mi ne"):
+        with pytest.raises(BadOption, match="owner/name"):
+            push(whole, repo)
+
+
+def test_nothing_unsafe_is_pushed(hub, copied):
+    (copied / "weights.bin").write_bytes(b"\x80\x04")
+    with pytest.raises(InputError):
+        push(copied, "me/mine")
+    assert hub.asked == []

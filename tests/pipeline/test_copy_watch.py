@@ -1,0 +1,74 @@
+"""Training ends when what it paints begins to be what it was trained on."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "prepare"))
+from glass import tissue
+
+from histosynth.core.geometry import Box
+from histosynth.core.tile import Tile, TileRef
+from histosynth.pipeline.copy_watch import CopyWatch
+from histosynth.prepare.augment import pose
+from histosynth.prepare.sources import Example
+
+SIDE = 128
+
+
+def examples(count, first=0):
+    out = []
+    for index in range(count):
+        pixels, _ = tissue(192, 192, seed=first + index)
+        ref = TileRef(f"s{first + index}", f"p{first + index}", Box(0, 0, 192, 192), 0.5)
+        out.append(Example(Tile(ref, pixels), None, ""))
+    return out
+
+
+@pytest.fixture(scope="module")
+def sides():
+    return examples(14), examples(8, first=100)
+
+
+def batch(whole=True):
+    return SimpleNamespace(maps=SimpleNamespace(hole=torch.full((4, 1, SIDE, SIDE), float(whole))))
+
+
+def watching(sides, pictures, limit=0.1):
+    watch = CopyWatch(lambda bundle, of: pictures, *sides, limit=limit)
+    assert watch.paint(None, batch()) is pictures
+    return watch
+
+
+def crops(of, seed=0):
+    random = np.random.default_rng(seed)
+    cut = []
+    for index, each in enumerate(of[:4]):
+        y, x = random.integers(0, 192 - SIDE, 2)
+        cut.append(np.ascontiguousarray(pose(each.tile.pixels[y : y + SIDE, x : x + SIDE], index)))
+    return cut
+
+
+def test_unseen_tissue_lets_the_run_go_on(sides):
+    assert watching(sides, crops(examples(4, first=200)))(100, {}) is None
+
+
+def test_turned_and_moved_training_tissue_ends_it_with_the_numbers(sides):
+    reason = watching(sides, crops(sides[0]))(100, {})
+    assert "at step 100 4 of 4 validation pictures are suspected copies" in reason and "best/" in reason
+    assert watching(sides, crops(sides[0]), limit=1.0)(100, {}) is None
+
+
+def test_mended_tiles_are_not_looked_at(sides):
+    watch = CopyWatch(lambda bundle, of: crops(sides[0]), *sides, limit=0.1)
+    watch.paint(None, batch(whole=False))
+    assert watch(100, {}) is None
+
+
+def test_too_little_tissue_to_set_a_bar_ends_nothing(sides):
+    few = sides[0][:5], sides[1][:2]
+    assert watching(few, crops(sides[0]))(100, {}) is None
