@@ -9,12 +9,13 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 from small import LOOP, SOURCE
 
 from histosynth import open_bundle, synthesize
-from histosynth.core.errors import BadRecipe, BundleMismatch, UnknownLabel
+from histosynth.core.errors import BadRecipe, BadWeights, BundleMismatch, UnknownLabel
 from histosynth.core.layout import draw_layout
 from histosynth.core.store import sha256_of
 from histosynth.model.adapters import FILE
 from histosynth.model.structure import StructureFeatures
 from histosynth.pipeline import training
+from histosynth.pipeline.packing import pack
 from histosynth.pipeline.training import dry_run, train
 from histosynth.testing_bases import tiny_base
 
@@ -152,6 +153,18 @@ def test_another_base_under_the_same_name_is_refused(trained, tmp_path):
     (folder / "bundle.json").write_text(json.dumps(values))
     with pytest.raises(BundleMismatch, match="not those that"):
         open_bundle(folder)
+
+
+def test_what_is_packed_tells_no_folder_and_paints_where_the_base_is_named(
+    trained, place, tmp_path, monkeypatch
+):
+    pack(trained / "weights", tmp_path / "packed")
+    text = (tmp_path / "packed" / "bundle.json").read_text() + (tmp_path / "packed" / "README.md").read_text()
+    assert str(place.parent) not in text and place.name in text
+    with pytest.raises(BadWeights, match="HISTOSYNTH_BASE"):
+        open_bundle(tmp_path / "packed")
+    monkeypatch.setenv("HISTOSYNTH_BASE", str(place))
+    assert set(open_bundle(tmp_path / "packed").adapters) == {"global"}
 
 
 @pytest.mark.parametrize("which", ["sd21", "sd15-inpainting", "pixart"])

@@ -14,6 +14,7 @@ complete only:   known pixels + hole ──► paste (bit for bit outside) ◄�
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -43,6 +44,7 @@ def open_bundle(
     *,
     device: str | None = None,
     dtype: str | None = None,
+    base: str | None = None,
 ) -> Bundle:
     """Load a bundle with its adapters, ready to paint.
 
@@ -50,6 +52,8 @@ def open_bundle(
         path: the bundle's folder; None: the compact one inside the package.
         device: e.g. "cpu", "cuda"; None: a GPU if there is one.
         dtype: "bf16" or "fp32"; None: bf16 where this machine is faster in it.
+        base: where the base lies, for a bundle that does not hold it; None: where HISTOSYNTH_BASE says, else
+            where it lay.
 
     Raises:
         BundleMismatch, BadWeights, AdapterMismatch: the folder is not whole.
@@ -59,7 +63,7 @@ def open_bundle(
     from ..model.info import adapter_folders
 
     folder = Path(path) if path is not None else COMPACT
-    bundle = load_bundle(folder)
+    bundle = load_bundle(folder, base=base or os.environ.get("HISTOSYNTH_BASE"))
     for adapter in adapter_folders(folder):
         bundle.give_adapter(adapter)
     for network in (bundle.unet, bundle.structure, *bundle.structures.values()):

@@ -11,12 +11,13 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from ..core.errors import BundleMismatch, InputError, NotWritable
 from ..core.store import ensure_folder, replacing
-from ..model.info import read_info, verified
+from ..model.info import BundleInfo, read_info, verified
 from .carding import parameters, read_text, write_anew
 
 SUFFIXES = (".json", ".md", ".safetensors", ".txt")
@@ -26,6 +27,16 @@ MOST_BYTES = 64 << 30
 _LINK = "it is a link"
 Contents = dict[str, Path | bytes]
 """Files by name in the bundle: where they lie, or what is in them."""
+
+
+def anonymous(info: BundleInfo) -> BundleInfo:
+    """The same without the folders in which its base lies here: their last name is all that is told."""
+    if info.base is None:
+        return info
+    base = info.base
+    source = Path(base.source).name if Path(base.source).is_absolute() else base.source
+    config = Path(base.config).name if base.config else ""
+    return replace(info, base=replace(base, source=source, config=config))
 
 
 def contents(folder: Path, measured: Path | None = None) -> Contents:
@@ -42,7 +53,7 @@ def contents(folder: Path, measured: Path | None = None) -> Contents:
         InputError: something in it is no json, safetensors, Markdown or text.
         BadWeights: a weights file cannot be read.
     """
-    info = verified(folder, read_info(folder))
+    info = anonymous(verified(folder, read_info(folder)))
     found: Contents = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
@@ -54,6 +65,8 @@ def contents(folder: Path, measured: Path | None = None) -> Contents:
     text = read_text(measured) if measured else ""
     found["README.md"] = write_anew(folder, info, text).encode()
     told = {**json.loads(read_text(folder / "bundle.json")), "hashes": info.hashes}
+    if info.base is not None:
+        told["base"] = asdict(info.base)
     found["bundle.json"] = (json.dumps(told, indent=2, sort_keys=True) + "\n").encode()
     return dict(sorted(found.items()))
 

@@ -25,7 +25,8 @@ FILES = (
 )  # fmt: skip
 LOCALLY = (
     "Point base at a copy that lies here: a folder in diffusers' layout (unet, vae, text_encoder, tokenizer, "
-    "scheduler), or one .safetensors file; adapters are bound to its weights, not to its name."
+    "scheduler), or one .safetensors file: --base in training, HISTOSYNTH_BASE in painting. Adapters are "
+    "bound to its weights, not to its name."
 )
 NETWORKS: dict[str, tuple[Family, Any]] = {
     "unet": ("stable-diffusion", UNet2DConditionModel),
