@@ -14,7 +14,8 @@ of the rounds' own ratios.
 Bases are of random weights: `tiny` (testing_bases), and `middle`, which has 0.3 times the channels of Stable
 Diffusion 1.5 and nearly its proportions of products between U-Net, autoencoder and text encoder; those stand
 beside the true ones. It has about as many channels a head as the true one; `middle, 8 heads` has its 8 heads,
-of few channels each.
+of few channels each. `--bases true` is
+the true shape, 0.86 billion parameters, one crop a step; it takes 5 GB of disk.
 
 `--processes`: two processes of one thread each against one, on the same batches; losses must be the same.
 Each way writes its part of train.json.
@@ -41,6 +42,8 @@ CROP, BATCH, RANK = 256, 4, 16
 WARM = 2
 """Steps of a process that do not count."""
 BASES = ("tiny", "middle", "middle, 8 heads")
+BATCH_OF = {"true": 1}
+"""Of bases that are too large for `BATCH`."""
 MINIMAL = [8, 8, 8, 8]
 """Widths of the least structure encoder that can be asked for."""
 THEIRS = "the usual loop"
@@ -114,7 +117,7 @@ class Side:
 
 def compare(ask: dict, work: Path) -> dict[str, dict]:
     """All sides on one base in one precision."""
-    ours = {**ask, "work": str(work / "runs")}
+    ours = {**ask, "work": str(work / f"{ask['name']} runs")}
     sides = {SIDES[0]: Side("train_ours.py", {**ours, "name": f"{ask['name']} ours"})}
     sides[SIDES[0]].step()  # it has encoded what the next one reads
     sides[SIDES[1]] = Side("train_ours.py", {**ours, "name": f"{ask['name']} least", "widths": MINIMAL})
@@ -132,7 +135,7 @@ def compare(ask: dict, work: Path) -> dict[str, dict]:
         pairs = zip(theirs.counted, side.counted, strict=True)
         best = min(side.counted)
         table[name] = {
-            "images_per_s": round(BATCH / best, 3),
+            "images_per_s": round(ask["batch"] / best, 3),
             "ratio": round(min(theirs.counted) / best, 3),
             "ratio_median": round(statistics.median(their / own for their, own in pairs), 3),
             "steps_mb": round(side.rows[-1]["mb"]),
@@ -149,13 +152,15 @@ def compare(ask: dict, work: Path) -> dict[str, dict]:
 
 def speed(args: argparse.Namespace, work: Path, facts: dict) -> dict:
     table = {}
-    for base in BASES:
+    for base in args.bases:
         for precision in ("fp32", "bf16"):
             name = f"{base}, {precision}"
             ask = asked(work, base, precision, steps=args.rounds + WARM, threads=args.threads)
             table[name] = compare({**ask, "name": name.replace(", ", "-").replace(" ", "-")}, work)
             show(name, table[name])
-    return {"threads": args.threads, "rounds": args.rounds, "gflop": facts["gflop"], "table": table}
+            table[name] |= {"batch": ask["batch"], "threads": args.threads, "rounds": args.rounds}
+            table[name] |= {"load_average_before": args.load}
+    return {"gflop": facts["gflop"], "table": table}
 
 
 def show(name: str, rows: dict[str, dict]) -> None:
@@ -174,14 +179,14 @@ def asked(work: Path, base: str, precision: str, *, steps: int, threads: int = 1
         "precision": precision,
         "steps": steps,
         "threads": threads,
-        "batch": BATCH,
+        "batch": BATCH_OF.get(base, BATCH),
         "crop": CROP,
         "rank": RANK,
     }
 
 
 def together(ask: dict, processes: int) -> tuple[float, list[float]]:
-    """Least seconds a step of a run of several processes, and its losses."""
+    """Mean seconds of the steps of a run of several processes, and their losses."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -237,20 +242,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8, help="steps of each process that count")
     parser.add_argument("--repeats", type=int, default=3, help="runs of one and of two processes")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bases", nargs="+", default=BASES, choices=(*BASES, "true"))
     parser.add_argument("--processes", action="store_true")
     args = parser.parse_args()
-    load = os.getloadavg()[0]
-    print(f"load average of the last minute {load:.2f}, {os.cpu_count()} cores")
+    args.load = round(os.getloadavg()[0], 2)
+    print(f"load average of the last minute {args.load}, {os.cpu_count()} cores")
+    bases = ["middle"] if args.processes else args.bases
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        ask = {"make": folder, "bases": BASES, "data": str(args.data.resolve()), "crop": CROP}
+        ask = {"make": folder, "bases": bases, "data": str(args.data.resolve()), "crop": CROP}
         facts = Side("train_ours.py", ask).hear()
         part = processes(args, work) if args.processes else speed(args, work, facts)
     file = args.out / "train.json"
     result = json.loads(file.read_text()) if file.is_file() else {}
-    part |= {"load_average_before": round(load, 2), "cores": os.cpu_count()}
-    result |= {"tissue": facts["tissue"], "batch": BATCH, "crop": CROP, "rank": RANK}
-    result |= {"two processes" if args.processes else "against the usual loop": part}
+    name = "two processes" if args.processes else "against the usual loop"
+    before = result.get(name, {})
+    for key in ("gflop", "table"):  # other bases keep what was measured before
+        if not args.processes:
+            part[key] = before.get(key, {}) | part[key]
+    result |= {"tissue": facts["tissue"], "crop": CROP, "rank": RANK, "cores": os.cpu_count(), name: part}
     args.out.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -178,7 +178,7 @@ def main(ask: dict[str, Any]) -> object:
         write_base(work / name, name)
     return {
         "tissue": write_tissue(work / "tissue", Path(ask["data"]), side=ask["crop"]),
-        "gflop": {name: products(name, ask["crop"]) for name in (*ask["bases"], "true")},
+        "gflop": {name: products(name, ask["crop"]) for name in {*ask["bases"], "true"}},
     }
 
 
