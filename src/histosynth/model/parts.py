@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from accelerate import init_empty_weights
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..core.errors import BadWeights
 from ..core.store import replacing, write_json
 from .adapters import plain_key
 from .trial import BROKEN, in_short
 
+_STORED = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 """Diffusers' name for a network's weights."""
 
@@ -57,12 +59,20 @@ def part_weights(part: Any) -> dict[str, Tensor]:
     return {plain_key(key): value.detach().cpu().half() for key, value in state if ".lora_" not in key}
 
 
-def load_part(folder: Path, kind: Any) -> Any:
+def load_part(folder: Path, kind: Any, *, lean: bool = False) -> Any:
     """One network from diffusers' layout, in float32 on the CPU, frozen. Never asks a network for it.
+
+    Args:
+        folder: holds its `config.json` and weights.
+        kind: its class.
+        lean: read weight by weight into memory of its own: the library maps the file, which stays mapped
+            beside whatever its weights are converted to.
 
     Raises:
         BadWeights: it is absent, cannot be read, or lacks a weight or has one too many.
     """
+    if lean and (folder / WEIGHTS).is_file():
+        return _read(folder, kind)
     if not folder.is_dir():  # diffusers would take the path for the name of a model on the hub
         raise BadWeights(folder, "there is no such folder")
     try:
@@ -79,3 +89,44 @@ def load_part(folder: Path, kind: Any) -> Any:
         if wrong := report[f"{what}_keys"]:
             raise BadWeights(folder, f"{len(wrong)} weights are {what}, first {next(iter(wrong))}")
     return part.float().eval().requires_grad_(False)
+
+
+def _read(folder: Path, kind: Any) -> Any:
+    """`load_part` for one file of weights under the network's own names; of others the library's way."""
+    path = folder / WEIGHTS
+    try:
+        with init_empty_weights(include_buffers=False):
+            part = kind.from_config(kind.load_config(folder, local_files_only=True))
+        wanted = {name: value.shape for name, value in part.state_dict().items()}
+        with safe_open(path, framework="pt") as file:
+            shapes = {name: torch.Size(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        if shapes != wanted:  # older names, or damage: the library knows the one and tells of the other
+            return load_part(folder, kind)
+        for name, tensor in stored_tensors(path):
+            holder, _, leaf = name.rpartition(".")
+            module = part.get_submodule(holder)
+            if leaf in module._parameters:
+                setattr(module, leaf, nn.Parameter(tensor.float(), requires_grad=False))
+            else:
+                module._buffers[leaf] = tensor.float()
+    except (SafetensorError, *BROKEN) as error:
+        raise BadWeights(folder, in_short(error)) from error
+    return part.eval().requires_grad_(False)
+
+
+def stored_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors of a safetensors file, read one after the other and never mapped."""
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        start = file.tell()
+        for name, entry in header.items():
+            if name == "__metadata__":
+                continue
+            first, last = entry["data_offsets"]
+            file.seek(start + first)
+            whole = bytearray(file.read(last - first))
+            if len(whole) < last - first:
+                raise OSError(f"{path.name} ends within {name}")
+            dtype = _STORED[entry["dtype"]]
+            flat = torch.frombuffer(whole, dtype=dtype) if whole else torch.empty(0, dtype=dtype)
+            yield name, flat.reshape(entry["shape"])
