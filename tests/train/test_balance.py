@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from histosynth.core.errors import BadOption, BadRecipe
-from histosynth.train.balance import (
+from histosynth.train.tiles.balance import (
     draws_by_label,
     draws_markdown,
     effective_tiles,

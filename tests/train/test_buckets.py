@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from histosynth.core.errors import BadOption, BadRecipe
-from histosynth.train.buckets import (
+from histosynth.train.tiles.buckets import (
     Bucket,
     _draw,
     bucket_of_step,

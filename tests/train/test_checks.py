@@ -20,7 +20,7 @@ from histosynth.core.tile import read_rgb
 from histosynth.pipeline.training import dry_run, train
 from histosynth.prepare.augment import pose
 from histosynth.train.adapter_plan import AdapterPlan
-from histosynth.train.views import VIEW_SEED, _pose, view_sides
+from histosynth.train.tiles.views import VIEW_SEED, _pose, view_sides
 
 KINDS = 'kinds = ["epithelial", "lymphocyte", "stromal"]'
 

@@ -14,7 +14,7 @@ from histosynth.testing import tiny_bundle
 from histosynth.testing_bases import tiny_base
 from histosynth.train.adapter_plan import AdapterPlan
 from histosynth.train.cost import adapter_size, cost_of
-from histosynth.train.loop_plan import LoopPlan
+from histosynth.train.loop.plan import LoopPlan
 
 LOOP = LoopPlan(100, 4, 1e-4, precision="fp32")
 

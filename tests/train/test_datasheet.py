@@ -11,8 +11,8 @@ from histosynth.core.geometry import Box
 from histosynth.core.nuclei import Nuclei
 from histosynth.core.tile import Tile, TileRef
 from histosynth.prepare.sources import Example
-from histosynth.train.datasheet import LEAST, Counted, counted, data_sheet, sheet_markdown
-from histosynth.train.people import People
+from histosynth.train.tiles.datasheet import LEAST, Counted, counted, data_sheet, sheet_markdown
+from histosynth.train.tiles.people import People
 
 
 def tiles(

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from histosynth.core.errors import BadRecipe
-from histosynth.train.drawing import Drawing
 from histosynth.train.plan import DiffusionPlan
-from histosynth.train.views import View
+from histosynth.train.tiles.drawing import Drawing
+from histosynth.train.tiles.views import View
 
 PLAN = DiffusionPlan(hole_share=0.0, crops=(128,))
 

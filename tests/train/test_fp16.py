@@ -8,9 +8,9 @@ from safetensors.torch import load_file
 from toy import Toy, plan, rows_of
 
 from histosynth.core.errors import BadWeights, Diverged
-from histosynth.train.loop import fit
-from histosynth.train.scaler import GROW_AFTER, LARGEST, LossScaler
-from histosynth.train.state import TrainState
+from histosynth.train.loop.fit import fit
+from histosynth.train.loop.scaler import GROW_AFTER, LARGEST, LossScaler
+from histosynth.train.loop.state import TrainState
 
 
 def test_gradients_that_overflow_at_first_are_skipped_and_then_it_trains(tmp_path):

@@ -8,9 +8,9 @@ from safetensors.torch import load_file
 from toy import Killed, Toy, Whole, killed_at, losses_of, plan, rows_of
 
 from histosynth.core.errors import BadRecipe
-from histosynth.train.loop import fit
-from histosynth.train.parts import Part, parts_of
-from histosynth.train.state import learning_rate
+from histosynth.train.loop.fit import fit
+from histosynth.train.loop.parts import Part, parts_of
+from histosynth.train.loop.state import learning_rate
 
 
 def weights_of(run, folder="weights"):

@@ -10,7 +10,7 @@ from torch import nn
 from toy import Killed, Toy, killed_at, losses_of, plan
 
 from histosynth.core.errors import NeedsExtra
-from histosynth.train.loop import fit
+from histosynth.train.loop.fit import fit
 
 TABLE = torch.linspace(-1, 1, 256)
 

@@ -13,10 +13,10 @@ from histosynth.core.layout import draw_layout
 from histosynth.model.adapters import add_adapter
 from histosynth.testing import tiny_bundle
 from histosynth.train.diffusion import DiffusionTask
-from histosynth.train.loop import step_generator
-from histosynth.train.parts import WHOLE, Part, lighten
+from histosynth.train.loop.fit import step_generator
+from histosynth.train.loop.parts import WHOLE, Part, lighten
 from histosynth.train.plan import DiffusionPlan, LoopPlan
-from histosynth.train.views import View
+from histosynth.train.tiles.views import View
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from histosynth.core.errors import BadTable
-from histosynth.train import people as module
-from histosynth.train.people import NOT_STATED, People, read_people
+from histosynth.train.tiles import people as module
+from histosynth.train.tiles.people import NOT_STATED, People, read_people
 
 
 def table(tmp_path: Path, text: str) -> Path:

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from histosynth.core import recipe as recipes
 from histosynth.core.errors import BadRecipe, HistosynError
 from histosynth.prepare.subtypes import Subtype, Subtypes
-from histosynth.train.prompts import MAX_PROMPT, MAX_TEMPLATE, MAX_VALUE, Prompts, UnnamedLabel, nearest_names
+from histosynth.train.tiles.prompts import (
+    MAX_PROMPT,
+    MAX_TEMPLATE,
+    MAX_VALUE,
+    Prompts,
+    UnnamedLabel,
+    nearest_names,
+)
 
 
 def test_a_label_is_called_by_its_who_name_however_it_is_written():

@@ -7,8 +7,8 @@ import pytest
 from toy import Killed, Toy, killed_at, plan, rows_of
 
 from histosynth.core.errors import Diverged, NeedsExtra
-from histosynth.train import trackers
-from histosynth.train.loop import fit
+from histosynth.train.loop import trackers
+from histosynth.train.loop.fit import fit
 
 
 class Fake:

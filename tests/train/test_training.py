@@ -18,10 +18,10 @@ from histosynth.core.tile import read_rgb
 from histosynth.model.adapters import adapter_parameters
 from histosynth.model.structure import StructureMaps
 from histosynth.pipeline.training import dry_run, train
-from histosynth.train.loop import step_generator
+from histosynth.train.loop.fit import step_generator
+from histosynth.train.loop.state import learning_rate
 from histosynth.train.losses import draw_times, kind_weights, place_weights
 from histosynth.train.plan import LoopPlan
-from histosynth.train.state import learning_rate
 
 
 def states_of(run: Path):

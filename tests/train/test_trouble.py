@@ -16,10 +16,10 @@ from histosynth.model.device import pick_device
 from histosynth.model.parts import load_part
 from histosynth.pipeline.training import train
 from histosynth.prepare.sources import TileSource, open_source
-from histosynth.train.loop import RunLog, fit
+from histosynth.train.loop.fit import RunLog, fit
+from histosynth.train.loop.state import TrainState
 from histosynth.train.plan import LoopPlan
-from histosynth.train.state import TrainState
-from histosynth.train.views import open_views
+from histosynth.train.tiles.views import open_views
 
 
 class Fragile:

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from histosynth.train.loop_plan import LoopPlan
-from histosynth.train.parts import WHOLE, Part
+from histosynth.train.loop.parts import WHOLE, Part
+from histosynth.train.loop.plan import LoopPlan
 
 
 def plan(steps=6, batch=4, **changes) -> LoopPlan:

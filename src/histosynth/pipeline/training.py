@@ -24,10 +24,10 @@ from ..train.checks import Opened, check
 from ..train.cost import Cost, cost_of
 from ..train.diffusion import Batch, items_of
 from ..train.encoder_plan import EncoderRecipe
+from ..train.loop.topology import join
 from ..train.plan import AutoencoderRecipe, DetectorRecipe, DiffusionRecipe
 from ..train.resume import refuse_place
 from ..train.stable_plan import StableRecipe
-from ..train.topology import join
 from .copy_watch import CopyWatch
 
 VALIDATION_STEPS = 16

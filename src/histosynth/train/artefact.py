@@ -30,7 +30,7 @@ from ..detectors.artefact import (
 from ..prepare.augment import pose, restain, stain_matrix
 from ..prepare.sources import Example
 from .artefact_plan import ArtefactData
-from .loop import of_module
+from .loop.fit import of_module
 
 CALIBRATION = 16
 """Batches from which batch norm's means and variances are taken."""

@@ -18,9 +18,9 @@ from ..prepare.sources import Example, TileSource, open_source, refuse_leaks
 from ..prepare.split import split_patients
 from .artefact import ArtefactTask, is_spoilt
 from .artefact_plan import ArtefactData, ArtefactRecipe
-from .loop import Report, fit
+from .loop.fit import Report, fit
+from .loop.state import TrainState
 from .resume import remember
-from .state import TrainState
 
 
 @dataclass(frozen=True)

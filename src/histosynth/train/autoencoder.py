@@ -16,7 +16,7 @@ from ..model import autoencoder as ae
 from ..model.parts import save_part
 from ..prepare.augment import pose, restain, stain_matrix
 from ..prepare.sources import Example
-from .loop import of_module
+from .loop.fit import of_module
 from .plan import AutoencoderPlan, DataPlan
 
 PROBE = 256

@@ -18,14 +18,14 @@ from ..model.bundle import Bundle, load_bundle
 from ..model.parts import load_part
 from ..prepare.sources import Example, open_source, refuse_leaks
 from .autoencoder import LEAST_PROBE
-from .buckets import fill_buckets
 from .detector import patients_aside
 from .encoder_plan import EncoderRecipe
-from .few import fair
 from .plan import AutoencoderRecipe, DataPlan, DetectorRecipe, DiffusionRecipe, TrainRecipe
 from .stable import prompts_of, stable_bundle
 from .stable_plan import StableRecipe
-from .views import view_sides
+from .tiles.buckets import fill_buckets
+from .tiles.few import fair
+from .tiles.views import view_sides
 
 
 @dataclass(frozen=True)

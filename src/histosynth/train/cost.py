@@ -20,7 +20,7 @@ from ..model.device import DTYPES
 from ..model.maps import style_length
 from ..model.structure import StructureFeatures
 from .adapter_plan import AdapterPlan
-from .loop_plan import LoopPlan
+from .loop.plan import LoopPlan
 
 STATE_BYTES = 4 * 4
 """Of a trained parameter: float32 master, average and two moments."""

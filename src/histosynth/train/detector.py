@@ -24,7 +24,7 @@ from ..detectors.info import DetectorInfo
 from ..detectors.network import CELL, CentroidNet, find_peaks
 from ..prepare.augment import pose, restain, stain_matrix
 from ..prepare.sources import Example
-from .loop import of_module
+from .loop.fit import of_module
 from .plan import DataPlan, DetectorPlan
 
 REACH_UM = 6.0

@@ -20,12 +20,12 @@ from ..model.maps import make_maps, style_vector
 from ..model.structure import StructureMaps
 from .adapter_plan import GuidedPlan
 from .autoencoder import probe_side
-from .drawing import Drawing
 from .guided import guided_answer
+from .loop.parts import WHOLE, Part
 from .losses import diffusion_loss, draw_steps, draw_times, kind_weights, place_weights
-from .parts import WHOLE, Part
 from .plan import DiffusionPlan, LoopPlan
-from .views import View
+from .tiles.drawing import Drawing
+from .tiles.views import View
 
 PROBE_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Noise levels of the validation loss."""

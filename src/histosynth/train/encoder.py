@@ -24,7 +24,7 @@ from ..encoders.network import HistoNet
 from ..prepare.augment import pose, restain, stain_matrix
 from ..prepare.sources import Example
 from .encoder_plan import EncoderPlan
-from .loop import of_module
+from .loop.fit import of_module
 from .plan import DataPlan
 
 FEW = 0.02

@@ -16,7 +16,7 @@ from ..model.structure import StructureEncoder
 from ..prepare.palette import choose_palette
 from ..prepare.sources import Example
 from .plan import DiffusionRecipe
-from .views import View
+from .tiles.views import View
 
 PALETTE = 8
 """Appearances that a bundle offers."""

@@ -9,7 +9,7 @@ from typing import Literal
 from ..core.nuclei import ANY
 from ..prepare.sources import TileSource
 from .adapter_plan import AdapterPlan
-from .loop_plan import LoopPlan as LoopPlan
+from .loop.plan import LoopPlan as LoopPlan
 
 
 def check_seed(seed: int) -> None:

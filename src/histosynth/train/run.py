@@ -26,15 +26,15 @@ from .detector import DetectorTask
 from .diffusion import Batch, DiffusionTask, Paint
 from .encoder import EncoderTask
 from .encoder_plan import EncoderRecipe
-from .few import write_sheet
 from .fresh import fresh_bundle
-from .loop import Report, fit, of_module
+from .loop.fit import Report, fit, of_module
+from .loop.state import TrainState
+from .loop.topology import join
 from .plan import AutoencoderRecipe, DetectorRecipe, DiffusionRecipe
 from .resume import remember
 from .stable_plan import StableRecipe
-from .state import TrainState
-from .topology import join
-from .views import VIEW_SEED, View, open_views, tiles_sha256
+from .tiles.few import write_sheet
+from .tiles.views import VIEW_SEED, View, open_views, tiles_sha256
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .adapter_plan import AdapterPlan
-from .loop_plan import LoopPlan
+from .loop.plan import LoopPlan
 from .plan import DataPlan, DiffusionPlan, check_seed
-from .prompts import Prompts
+from .tiles.prompts import Prompts
 
 
 def _cross_attention() -> AdapterPlan:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from ..core.errors import NeedsExtra
-from .loop_plan import LoopPlan
+from ...core.errors import NeedsExtra
+from .plan import LoopPlan
 
 COUNT = "count"
 """Prefix of what an optimiser keeps as a plain number; a checkpoint holds tensors."""

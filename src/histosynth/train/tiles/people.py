@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..core.errors import BadTable
-from ..core.tile import IMAGE_SUFFIXES
-from ..prepare.slides import SLIDE_SUFFIXES
-from ..prepare.who import MAX_TABLE_BYTES
+from ...core.errors import BadTable
+from ...core.tile import IMAGE_SUFFIXES
+from ...prepare.slides import SLIDE_SUFFIXES
+from ...prepare.who import MAX_TABLE_BYTES
 
 NOT_STATED = "not stated"
 GROUPS = {

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import BadRun
-from ..core.store import ensure_folder, write_text
+from ...core.errors import BadRun
+from ...core.store import ensure_folder, write_text
 
 
 class RunLog:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..core.errors import BadTable, SplitLeak
-from ..prepare.sources import Example
+from ...core.errors import BadTable, SplitLeak
+from ...prepare.sources import Example
 from .people import NOT_STATED, People
 
 LEAST = 5

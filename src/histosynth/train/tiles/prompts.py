@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from string import Formatter
 
-from ..core.errors import BadRecipe, InputError
-from ..prepare.subtypes import Subtypes, load_subtypes
+from ...core.errors import BadRecipe, InputError
+from ...prepare.subtypes import Subtypes, load_subtypes
 
 OF_LABEL = ("subtype", "label")
 """Fields that the tile's label fills: by its name in the list of entities, or as it is written too."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import BadOption, BadRecipe
-from ..core.errors.base import some
+from ...core.errors import BadOption, BadRecipe
+from ...core.errors.base import some
 
 _STREAM = 0xB0C4E7
 """Keeps the choice of buckets apart from all else that is drawn from (seed, step)."""

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..core.errors import Diverged
+from ...core.errors import Diverged
 
 GROW_AFTER = 2000
 """Steps in a row without an overflow after which the scale doubles."""

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..core.synthetic import write_marked
-from ..core.tile import Pixels
-from .loop_plan import LoopPlan
+from ...core.synthetic import write_marked
+from ...core.tile import Pixels
 from .parts import Part, lighten, loss_of, parts_of, refuse_indivisible
+from .plan import LoopPlan
 from .records import Records, Report, Stop, step_numbers
 from .run_log import RunLog
 from .state import TrainState, refuse_divergence

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ..core.tile import Pixels
+from ...core.tile import Pixels
 from .best import Best
-from .loop_plan import LoopPlan
+from .plan import LoopPlan
 from .run_log import RunLog
 from .state import TrainState
 from .trackers import open_trackers

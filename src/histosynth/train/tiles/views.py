@@ -21,13 +21,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..core.appearance import fit_frame, measure_style
-from ..core.nuclei import Nuclei
-from ..core.store import replacing
-from ..core.tile import Pixels
-from ..model import autoencoder as ae
-from ..prepare.augment import pose, restain, stain_matrix
-from ..prepare.sources import Example
+from ...core.appearance import fit_frame, measure_style
+from ...core.nuclei import Nuclei
+from ...core.store import replacing
+from ...core.tile import Pixels
+from ...model import autoencoder as ae
+from ...prepare.augment import pose, restain, stain_matrix
+from ...prepare.sources import Example
 
 VIEW_SEED = 1
 """Source of the cached views' poses and stains: another seed would only mean another cache."""

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import NeedsExtra
-from ..core.store import ensure_folder
-from ..core.tile import Pixels
-from .loop_plan import Tracking
+from ...core.errors import NeedsExtra
+from ...core.store import ensure_folder
+from ...core.tile import Pixels
+from .plan import Tracking
 
 FOLDER = "trackers"
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from ..core.store import write_json, write_text
-from ..prepare.sources import Example
+from ...core.store import write_json, write_text
+from ...prepare.sources import Example
+from ..stable_plan import FewPlan, StableRecipe
 from .balance import draws_by_label, draws_markdown, refuse_rare, shares_by_label
 from .datasheet import counted, data_sheet, sheet_markdown
 from .people import read_people
-from .stable_plan import FewPlan, StableRecipe
 
 
 class Sides(Protocol):

@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ..core.errors import BadOption, UnavailableError
+from ...core.errors import BadOption, UnavailableError
 
 PATIENCE = timedelta(hours=12)
 """How long a process waits for the first one, which may validate or encode a whole data set meanwhile.

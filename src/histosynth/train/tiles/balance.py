@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import BadOption, BadRecipe
+from ...core.errors import BadOption, BadRecipe
 
 NO_LABEL = "not stated"
 """What tiles without a label are called in tables."""

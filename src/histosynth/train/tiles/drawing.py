@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..plan import DiffusionPlan
 from .buckets import Bucket, bucket_shares, fill_buckets
-from .plan import DiffusionPlan
 from .views import View
 
 

@@ -7,8 +7,8 @@ import math
 import shutil
 from pathlib import Path
 
-from ..core.errors import NotWritable
-from ..core.store import write_json
+from ...core.errors import NotWritable
+from ...core.store import write_json
 
 BEST = "best"
 CARD = "best.json"

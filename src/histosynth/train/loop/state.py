@@ -17,10 +17,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..core.errors import BadWeights, Diverged
-from ..core.store import replacing
-from .loop_plan import LoopPlan
+from ...core.errors import BadWeights, Diverged
+from ...core.store import replacing
 from .optimisers import build_optimiser, restore_moments, stored_moments
+from .plan import LoopPlan
 from .scaler import LossScaler
 from .topology import Topology
 

@@ -9,8 +9,8 @@ from typing import Protocol, TypeVar, overload, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from ..core.errors import BadRecipe
-from .loop_plan import LoopPlan
+from ...core.errors import BadRecipe
+from .plan import LoopPlan
 
 Item = TypeVar("Item")
 
