@@ -259,3 +259,14 @@ def test_metadata_of_another_form_is_refused(tmp_path, broken):
     save_file(tensors, path, metadata={"histosynth": json.dumps({**told, **broken})})
     with pytest.raises(BadWeights):
         read_adapter(path)
+
+
+def test_the_same_adapter_is_the_same_bytes_each_time_it_is_written(tmp_path):
+    bundle = tiny_bundle()
+    train_a_little(bundle, "global", steps=1)
+    files = [
+        save_adapter(bundle.unet, facts(bundle, "global"), tmp_path / str(i)).read_bytes() for i in range(6)
+    ]
+    assert len(set(files)) == 1
+    info, tensors = read_adapter(tmp_path / "0" / FILE)
+    assert info.name == "global" and all(each.isfinite().all() for each in tensors.values())
