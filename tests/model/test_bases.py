@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
 
-from histosynth.core.errors import BadWeights
+from histosynth.core.errors import BadRecipe, BadWeights
 from histosynth.model.bases.base import Base, ports_of
 from histosynth.model.bases.opening import Source, embed, open_base
 from histosynth.model.bases.schedule import read_schedule
@@ -164,3 +165,36 @@ def test_what_is_no_base_is_refused_by_name(folders, tmp_path):
     (copied / "scheduler" / "scheduler_config.json").write_text("[1]")
     with pytest.raises(BadWeights, match="no names with values"):
         open_base(Source(str(copied), tmp_path))
+
+
+def test_a_text_encoder_with_missing_weights_is_refused_and_not_made_up(tmp_path):
+    folder = tiny_base(tmp_path / "base", "sd15", width=64)
+    path = folder / "text_encoder" / "model.safetensors"
+    kept = load_file(path)
+    save_file({key: kept[key] for key in sorted(kept)[::2]}, path, metadata={"format": "pt"})
+    with pytest.raises(BadWeights, match="weights are missing"):
+        embed(Source(str(folder), Path()), "stable-diffusion", PROMPTS)
+
+
+def test_prompts_that_would_be_cut_are_refused(folders):
+    with pytest.raises(BadRecipe, match="tokens, and the encoder reads 77"):
+        embed(Source(str(folders("sd15")), Path()), "stable-diffusion", ("", "xyz " * 60))
+
+
+def test_networks_that_want_more_than_words_are_refused(tmp_path):
+    folder = tiny_base(tmp_path / "base", "sd15", width=64)
+    config = folder / "unet" / "config.json"
+    values = json.loads(config.read_text())
+    config.write_text(json.dumps(values | {"class_embed_type": "identity"}))
+    with pytest.raises(BadWeights, match="more than words: class_embed_type"):
+        open_base(Source(str(folder), Path()))
+
+
+def test_a_tokenizer_that_names_code_is_never_run(tmp_path, monkeypatch):
+    folder = tiny_base(tmp_path / "base", "pixart")
+    (folder / "tokenizer" / "evil.py").write_text("raise SystemExit('ran')\nclass Evil: pass\n")
+    path = folder / "tokenizer" / "tokenizer_config.json"
+    named = {"auto_map": {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | named))
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("somebody was asked"))
+    assert embed(Source(str(folder), Path()), "pixart", PROMPTS).states.isfinite().all()

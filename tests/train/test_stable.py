@@ -1,6 +1,8 @@
 """Adapters on bases of another make: trained by the one loop, worn by plain diffusers, the base untouched."""
 
 import json
+import shutil
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -9,11 +11,19 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 from small import LOOP, SOURCE
 
 from histosynth import open_bundle, synthesize
-from histosynth.core.errors import BadRecipe, BadWeights, BundleMismatch, UnknownLabel
+from histosynth.core.errors import (
+    BadRecipe,
+    BadWeights,
+    BundleMismatch,
+    HistosynError,
+    NeedsExtra,
+    ResumeMismatch,
+    UnknownLabel,
+)
 from histosynth.core.layout import draw_layout
 from histosynth.core.store import sha256_of
-from histosynth.model.adapters import FILE
-from histosynth.model.structure import StructureFeatures
+from histosynth.model.adapters import FILE, add_adapter
+from histosynth.model.structure import StructureFeatures, StructureMaps
 from histosynth.pipeline import training
 from histosynth.pipeline.packing import pack
 from histosynth.pipeline.training import dry_run, train
@@ -73,23 +83,37 @@ def test_the_loss_falls_and_the_base_is_bit_for_bit_what_it_was(tissue, tmp_path
 
 
 def test_training_one_adapter_leaves_the_other_as_it_was(tissue, place, trained, tmp_path):
-    before = digests(trained / "weights" / "adapters" / "global")
     train(write(tmp_path, tissue, place, task="local"), tmp_path / "run", device="cpu")
     together = tmp_path / "run" / "weights" / "adapters"
-    (together / "global").mkdir()
-    for name in before:
-        target = together / "global" / name
-        target.parent.mkdir(exist_ok=True)
-        target.write_bytes((trained / "weights" / "adapters" / "global" / name).read_bytes())
+    shutil.copytree(trained / "weights" / "adapters" / "global", together / "global")
     bundle = open_bundle(tmp_path / "run" / "weights", dtype="fp32")
     assert set(bundle.adapters) == {"global", "local"}
     alone = open_bundle(trained / "weights", dtype="fp32")
     one, other = (answer(each.dressed("global")) for each in (bundle, alone))
     assert torch.equal(one, other) and not torch.equal(one, answer(bundle.dressed("local")))
-    assert digests(trained / "weights" / "adapters" / "global") == before
 
 
-def answer(bundle, step=500):
+def test_an_adapter_trained_beside_another_leaves_it_and_the_base_bit_for_bit(trained):
+    """As the loop does it: both on one network, one of them learning."""
+    bundle = open_bundle(trained / "weights", dtype="fp32")
+    before = {key: value.clone() for key, value in bundle.unet.state_dict().items()}
+    add_adapter(bundle.unet, "local", rank=4, alpha=4, targets=("attn2.to_q", "attn2.to_v"))
+    learning = [each for each in bundle.unet.parameters() if each.requires_grad]
+    optimiser = torch.optim.SGD(learning, lr=10.0)
+    for _ in range(2):  # at first one of the two matrices is 0, and so is the other's gradient
+        answer_of(bundle).square().mean().backward()
+        optimiser.step()
+    after = bundle.unet.state_dict()
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+    assert any(bool((after[key] != 0).all()) for key in after if ".lora_B.local." in key)
+
+
+def answer(bundle):
+    with torch.no_grad():
+        return answer_of(bundle)
+
+
+def answer_of(bundle, step=500):
     grid = 16
     scales = tuple(
         torch.ones(1, out, grid // by, grid // by)
@@ -97,10 +121,9 @@ def answer(bundle, step=500):
     )
     style = torch.zeros(1, 15)
     style[0, 13:] = 1
-    with torch.no_grad():
-        noisy = torch.randn(1, 4, grid, grid, generator=torch.Generator().manual_seed(0))
-        features = StructureFeatures(torch.zeros(1, 0, grid, grid), scales)
-        return bundle.denoiser.raw(noisy, torch.tensor([step / 999]), features, style)
+    noisy = torch.randn(1, 4, grid, grid, generator=torch.Generator().manual_seed(0))
+    features = StructureFeatures(torch.zeros(1, 0, grid, grid), scales)
+    return bundle.denoiser.raw(noisy, torch.tensor([step / 999]), features, style)
 
 
 def test_plain_diffusers_wears_the_adapter_and_paints_the_same(place, trained):
@@ -143,11 +166,7 @@ def test_the_bundle_of_a_run_paints(trained):
 def test_another_base_under_the_same_name_is_refused(trained, tmp_path):
     other = tiny_base(tmp_path / "other", "sd15", seed=1, width=64)
     folder = tmp_path / "bundle"
-    for each in trained.joinpath("weights").rglob("*"):
-        if each.is_file():
-            target = folder / each.relative_to(trained / "weights")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(each.read_bytes())
+    shutil.copytree(trained / "weights", folder)
     values = json.loads((folder / "bundle.json").read_text())
     values["base"]["source"] = str(other)
     (folder / "bundle.json").write_text(json.dumps(values))
@@ -172,8 +191,25 @@ def test_every_make_of_base_is_trained_and_read_again(tissue, tmp_path, which):
     base = tiny_base(tmp_path / "base", which, width=None if which == "pixart" else 64)
     train(write(tmp_path, tissue, base, task="local", steps=2), tmp_path / "run", device="cpu")
     bundle = open_bundle(tmp_path / "run" / "weights", dtype="fp32")
-    assert bundle.adapters["local"].alpha == 8
+    assert bundle.adapters["local"].alpha == 8 and "Apache" not in bundle.adapters["local"].licence
     assert bundle.info.family == ("pixart" if which == "pixart" else "stable-diffusion")
+    if which == "sd15-inpainting":
+        what_an_inpainting_base_is_shown_is_what_diffusers_shows_it(bundle)
+
+
+def what_an_inpainting_base_is_shown_is_what_diffusers_shows_it(bundle):
+    """Hole, then the scaled latents of the picture without it: after the noisy latents, in this order."""
+    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    hole = torch.zeros(1, 1, 64, 64)
+    hole[..., 16:40, 24:64] = 1
+    maps = StructureMaps(torch.zeros(1, 3, 32, 32), torch.zeros(1), picture * (1 - hole), hole)
+    with torch.no_grad():
+        shown = bundle.features(maps).fine
+        vae = bundle.autoencoder
+        latents = vae.encode(picture * (hole < 0.5)).latent_dist.mode() * vae.config.scaling_factor
+    small = torch.nn.functional.interpolate(hole, size=(8, 8))  # nearest, as the pipeline has it
+    torch.testing.assert_close(shown[:, :1], small)
+    torch.testing.assert_close(shown[:, 1:], latents, atol=1e-5, rtol=1e-5)
 
 
 def test_labels_are_refused_before_the_base_is_opened(tissue, tmp_path):
@@ -190,4 +226,40 @@ def test_what_does_not_fit_the_base_is_said(tissue, place, tmp_path):
         path.read_text().replace('["attn9"]', '["attention"]').replace("seed = 3", "structure_widths = [8]")
     )
     with pytest.raises(BadRecipe, match="4 places"):
+        dry_run(path)
+
+
+def test_a_run_goes_on_on_a_moved_base_and_not_on_another_one(tissue, tmp_path):
+    first = tiny_base(tmp_path / "first", "sd15", width=64)
+    train(write(tmp_path, tissue, first, steps=2), tmp_path / "run", device="cpu")
+    shutil.move(first, tmp_path / "moved")
+    longer = write(tmp_path, tissue, tmp_path / "moved", steps=3)
+    assert train(longer, tmp_path / "run", device="cpu")["steps"] == 3
+    shutil.rmtree(tmp_path / "moved")
+    tiny_base(tmp_path / "moved", "sd15", seed=1, width=64)
+    with pytest.raises(ResumeMismatch, match="what is in base"):
+        train(write(tmp_path, tissue, tmp_path / "moved", steps=4), tmp_path / "run", device="cpu")
+
+
+def test_a_template_that_names_a_label_needs_labels(tissue, place, tmp_path):
+    path = write(tmp_path, tissue, place)
+    path.write_text(path.read_text().replace('labels = ["breast"]\n', ""))
+    with pytest.raises(BadRecipe, match="labels is empty; the tiles have breast"):
+        dry_run(path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "error", "words"),
+    [
+        ("log_every = 1", 'log_every = 1\ntrackers = ["wandb"]', NeedsExtra, "wandb"),
+        ("log_every = 1", 'log_every = 1\noptimiser = "adamw8bit"', NeedsExtra, "bitsandbytes"),
+        ("seed = 3", 'seed = 3\nfew = { table = "nowhere.csv" }', HistosynError, "nowhere.csv"),
+    ],
+)
+def test_what_would_fail_late_fails_in_a_dry_run(tissue, tmp_path, before, after, error, words):
+    if words != "nowhere.csv" and find_spec(words):
+        pytest.skip(f"{words} is installed")
+    path = write(tmp_path, tissue, "gone/gone")
+    path.write_text(path.read_text().replace(before, after))
+    with pytest.raises(error, match=words):
         dry_run(path)

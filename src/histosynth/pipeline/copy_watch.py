@@ -16,8 +16,8 @@ from ..model.bundle import Bundle
 from ..prepare.sources import Example
 from ..train.diffusion import Batch, Paint
 
-MOST = 96
-"""Training tiles that are searched, evenly over all of them: as many as a look may cost."""
+MOST = 256
+"""Training tiles that a look searches; of more, others at each look."""
 
 
 class CopyWatch:
@@ -35,12 +35,10 @@ class CopyWatch:
     ) -> None:
         self.paint_plainly, self.limit = paint, limit
         self.mpp = train[0].tile.ref.mpp
-        rows = np.unique(np.linspace(0, len(train) - 1, min(len(train), MOST)).round().astype(int))
-        self.tiles = [train[row] for row in rows]
-        self.held_out = held_out
+        self.train, self.held_out = train, held_out
         self.pictures: list[Pixels] = []
         self.side = 0
-        self._library: tuple[Library, list[str], float] | None = None
+        self._bar: float | None = None
 
     def paint(self, bundle: Bundle, batch: Batch) -> list[Pixels]:
         """Paint, and remember whole tiles for the next look."""
@@ -53,7 +51,10 @@ class CopyWatch:
         """A sentence where more than the allowed share of the last pictures are suspected copies."""
         if not self.pictures:
             return None
-        library, owners, bar = self._opened()
+        library, owners = self._searched(step)
+        if self._bar is None:
+            self._bar = self._bar_of(library, owners)
+        bar = self._bar
         scores = self._scores(self.pictures, library, owners)
         told = scores[np.isfinite(scores)]
         if not np.isfinite(bar) or not len(told):
@@ -63,23 +64,27 @@ class CopyWatch:
             return None
         return (
             f"at step {step} {suspected} of {len(told)} validation pictures are suspected copies of training "
-            f"tiles (largest correlation {told.max():.2f}, bar {bar:.2f}); the best weights stand in best/"
+            f"tiles (largest correlation {told.max():.2f}, bar {bar:.2f}): look at the last of pictures/"
         )
 
-    def _opened(self) -> tuple[Library, list[str], float]:
-        if self._library is None:
-            # in the stain they were trained in, or any: the search does not look at stain
-            textures = [texture(each.tile.pixels, self.mpp) for each in self.tiles]
-            tall, wide = (max(each.shape[axis] for each in textures) for axis in (0, 1))
-            library = Library(textures, self.side * self.mpp, (tall, wide))
-            owners = [each.tile.ref.patient for each in self.tiles]
-            cuts = [self._cut(each) for each in (*self.held_out, *self.tiles)]
-            whose = [each.tile.ref.patient for each in (*self.held_out, *self.tiles)]
-            kept = [(cut, who) for cut, who in zip(cuts, whose, strict=True) if cut is not None][:48]
-            null = self._scores([cut for cut, _ in kept], library, owners, [who for _, who in kept])
-            enough = np.isfinite(null).sum() >= LEAST_SCORES
-            self._library = library, owners, bar_of(null) if enough else float("nan")
-        return self._library
+    def _searched(self, step: int) -> tuple[Library, list[str]]:
+        """The training tiles that this look searches, and whose they are."""
+        rows = np.arange(len(self.train))
+        if len(rows) > MOST:
+            rows = np.random.default_rng(step).choice(rows, MOST, replace=False)
+        tiles = [self.train[int(row)] for row in rows]
+        # in the stain they were trained in, or any: the search does not look at stain
+        textures = [texture(each.tile.pixels, self.mpp) for each in tiles]
+        tall, wide = (max(each.shape[axis] for each in textures) for axis in (0, 1))
+        library = Library(textures, self.side * self.mpp, (tall, wide))
+        return library, [each.tile.ref.patient for each in tiles]
+
+    def _bar_of(self, library: Library, owners: Sequence[str]) -> float:
+        """How alike tissue of other patients is by chance; nan where there are too few tiles to tell."""
+        cuts = ((self._cut(each), each.tile.ref.patient) for each in (*self.held_out, *self.train))
+        kept = [(cut, who) for cut, who in cuts if cut is not None][:48]
+        scores = self._scores([cut for cut, _ in kept], library, owners, [who for _, who in kept])
+        return bar_of(scores) if np.isfinite(scores).sum() >= LEAST_SCORES else float("nan")
 
     def _cut(self, example: Example) -> Pixels | None:
         """The middle of a tile, of the pictures' size."""

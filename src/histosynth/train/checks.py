@@ -19,12 +19,15 @@ from ..model.parts import load_part
 from ..prepare.sources import Example, open_source, refuse_leaks
 from .autoencoder import LEAST_PROBE
 from .detector import patients_aside
+from .diffusion import items_of
 from .encoder_plan import EncoderRecipe
+from .loop.preflight import preflight
 from .plan import AutoencoderRecipe, DataPlan, DetectorRecipe, DiffusionRecipe, TrainRecipe
 from .stable import prompts_of, stable_bundle
 from .stable_plan import StableRecipe
 from .tiles.buckets import fill_buckets
 from .tiles.few import fair
+from .tiles.people import read_people
 from .tiles.views import view_sides
 
 
@@ -47,6 +50,7 @@ def check(recipe: TrainRecipe | EncoderRecipe | StableRecipe, here: Path) -> Ope
         ScaleMismatch, UnknownLabel: the tiles' scale or a label is none of its start's.
         BadWeights, BundleMismatch: its start is no autoencoder, or no bundle.
     """
+    preflight(recipe.loop, smallest=smallest_batch(recipe))
     train, held_out = open_examples(recipe.data, here)
     if isinstance(recipe, DetectorRecipe):
         _check_detector(recipe, train, held_out)
@@ -114,12 +118,27 @@ def _check_detector(recipe: DetectorRecipe, train: Sequence[Example], held_out: 
         raise BadRecipe(recipe.task, [problem])
 
 
+def smallest_batch(recipe: TrainRecipe | EncoderRecipe | StableRecipe) -> int | None:
+    """Items of the smallest batch of a task whose batches can be cut."""
+    if not isinstance(recipe, DiffusionRecipe | StableRecipe):
+        return None
+    plan, foreign = recipe.conditions, isinstance(recipe, StableRecipe)
+    drawn = [side for side, share in zip(plan.crops, plan.crop_shares, strict=True) if share]
+    return min(items_of(plan, recipe.loop, side, foreign=foreign) for side in drawn)
+
+
 def _check_stable(
     recipe: StableRecipe, here: Path, train: Sequence[Example], held_out: Sequence[Example]
 ) -> Opened:
     """What costs little first: a base is gigabytes."""
     prompts_of(recipe)
     _refuse_labels([*train, *held_out], recipe.labels)
+    found = sorted({each.label for each in train} - {""})
+    if found and not recipe.labels and recipe.prompts.says_label:
+        problem = f"the template names the label, but labels is empty; the tiles have {', '.join(found[:8])}"
+        raise BadRecipe("prompts", [problem])
+    if recipe.few.table:
+        read_people(here / recipe.few.table)
     train = fair(train, recipe.few)
     bundle = stable_bundle(recipe, here, train)
     _check_layers(recipe.task, recipe.adapter.layers, bundle, recipe.base)

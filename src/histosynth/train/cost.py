@@ -148,6 +148,6 @@ def speed(device: str, dtype: torch.dtype) -> float:
     while time.perf_counter() - began < TRIED_S:
         first @ second
         rounds += 1
-        if device != "cpu":
-            torch.cuda.synchronize()
+        if torch.device(device).type == "cuda":
+            torch.cuda.synchronize(device)
     return 2 * SIDE**3 * rounds / (time.perf_counter() - began)

@@ -27,6 +27,8 @@ from .plan import DiffusionPlan, LoopPlan
 from .tiles.drawing import Drawing
 from .tiles.views import View
 
+SHOWN = 16
+"""Held-out crops on a validation sheet, at most."""
 PROBE_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Noise levels of the validation loss."""
 
@@ -43,6 +45,10 @@ class Batch:
     maps: StructureMaps
     style: Tensor
     pixels: Tensor
+
+    def picked(self, rows: Tensor) -> Batch:
+        """The items at `rows`."""
+        return Batch(self.latents[rows], self.maps.picked(rows), self.style[rows], self.pixels[rows])
 
 
 def items_of(plan: DiffusionPlan, loop: LoopPlan, side: int, *, foreign: bool) -> int:
@@ -82,6 +88,7 @@ class DiffusionTask:
         self.bundle, self.trained, self.plan, self.loop = bundle, trained, plan, loop
         self.paint, self.save, self.guided = paint, save, guided
         self.held_out = held_out
+        self.at_a_time = max(loop.batch // loop.accumulate, 1)  # what fits in training fits in validation
         self.mean, self.std = (torch.tensor(v) for v in (bundle.info.style_mean, bundle.info.style_std))
         self.weights = kind_weights(bundle.info.kinds, plan.nucleus_weights)
         self.drawing = Drawing(train, plan, grid_px=bundle.grid_px)
@@ -226,20 +233,38 @@ class DiffusionTask:
     def validate(self) -> dict[str, float]:
         """Loss on held-out patients with fixed noise: mean, per task, and at each noise level."""
         numbers: dict[str, float] = {}
-        for task, batch in self.probe.items():
+        for task in self.looked_at:
+            batch = self.probe[task]
             for time in PROBE_TIMES:
                 noise = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(1))
-                times = torch.full((len(batch.latents),), time)
-                numbers[f"{task}_{time:g}"] = float(self._losses(batch, times, noise).mean())
+                times, each = torch.full((len(batch.latents),), time), []
+                for rows in torch.split(torch.arange(len(batch.latents)), self.at_a_time):
+                    each.append(self._losses(batch.picked(rows), times[rows], noise[rows]))
+                numbers[f"{task}_{time:g}"] = float(torch.cat(each).mean())
             numbers[task] = float(np.mean([numbers[f"{task}_{time:g}"] for time in PROBE_TIMES]))
-        return {"loss": (numbers["global"] + numbers["local"]) / 2, **numbers}
+        return {"loss": sum(share * numbers[task] for task, share in self.looked_at.items()), **numbers}
+
+    @property
+    def looked_at(self) -> dict[str, float]:
+        """Tasks that are validated, by how much of the loss they are.
+
+        A compact base does both. An adapter on another base learns one, or a mixture, and its encoder has
+        never seen the rest.
+        """
+        if self.bundle.base is None:
+            return {"global": 0.5, "local": 0.5}
+        both = {"global": 1 - self.plan.hole_share, "local": self.plan.hole_share}
+        return {task: share for task, share in both.items() if share}
 
     def picture(self) -> Pixels:
-        """Held-out crops: real, painted whole from their nuclei, hole, and completed."""
-        real = [image.numpy() for image in self.probe["global"].pixels]
-        whole = self.paint(self.bundle, self.probe["global"])
-        completed = self.paint(self.bundle, self.probe["local"])
-        holes = self.probe["local"].maps.hole[:, 0].numpy() > 0
+        """Held-out crops, evenly over all: real, painted whole from their nuclei, hole, and completed."""
+        count = len(self.held_out)
+        rows = torch.linspace(0, count - 1, min(count, SHOWN)).round().long()
+        probe = {task: batch.picked(rows) for task, batch in self.probe.items()}
+        real = [image.numpy() for image in probe["global"].pixels]
+        whole = self.paint(self.bundle, probe["global"])
+        completed = self.paint(self.bundle, probe["local"])
+        holes = probe["local"].maps.hole[:, 0].numpy() > 0
         damaged = [np.where(h[..., None], 255, r).astype(np.uint8) for h, r in zip(holes, real, strict=True)]
         mended = [np.where(h[..., None], c, r) for h, c, r in zip(holes, completed, real, strict=True)]
         sheet: Pixels = np.concatenate(

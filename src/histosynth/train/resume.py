@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..core.store import ensure_folder, write_json
 from .artefact_plan import AnyRecipe
 
 RECIPE = "recipe.json"
+INPUTS = "inputs.json"
 FREE = {
     f"loop.{key}"
     for key in (
@@ -20,7 +22,9 @@ FREE = {
         *("accumulate", "checkpointing"),  # the batches stay the same; only sums are rounded in another order
     )
 }
-"""What may change: that is how a run is prolonged, watched otherwise, or moved to another machine."""
+FREE |= {"base", "base_config", "data.root"}
+"""What may change: that is how a run is prolonged, watched otherwise, or moved to another machine. What lies
+at those places may not: see `remember_inputs`."""
 
 
 def remember(recipe: AnyRecipe, run: Path) -> None:
@@ -36,6 +40,24 @@ def remember(recipe: AnyRecipe, run: Path) -> None:
     ensure_folder(run)
     refuse_other(recipe, run)
     write_json(run / RECIPE, recipes.as_dict(recipe))
+
+
+def remember_inputs(run: Path, inputs: Mapping[str, str]) -> None:
+    """Save digests of what a run learns from, base and tiles; other ones under the same names are refused.
+
+    Raises:
+        ResumeMismatch: naming what changed.
+        BadRun: the digests kept there cannot be read.
+    """
+    saved = run / INPUTS
+    if saved.exists():
+        try:
+            kept = json.loads(saved.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise BadRun(saved, f"it cannot be read: {str(error).splitlines()[0]}") from error
+        if changed := sorted(name for name in inputs if kept.get(name, inputs[name]) != inputs[name]):
+            raise ResumeMismatch(run, [f"what is in {name}" for name in changed])
+    write_json(saved, dict(inputs))
 
 
 def refuse_place(recipe: AnyRecipe, run: Path) -> None:

@@ -31,7 +31,7 @@ from .loop.fit import Report, fit, of_module
 from .loop.state import TrainState
 from .loop.topology import join
 from .plan import AutoencoderRecipe, DetectorRecipe, DiffusionRecipe
-from .resume import remember
+from .resume import remember, remember_inputs
 from .stable_plan import StableRecipe
 from .tiles.few import write_sheet
 from .tiles.views import VIEW_SEED, View, open_views, tiles_sha256
@@ -162,6 +162,7 @@ def train_diffusion(
     """
     opened = check(recipe, here)
     remember(recipe, run)
+    remember_inputs(run, _inputs(opened))
     if isinstance(recipe, StableRecipe):
         write_sheet(recipe, here, run, opened)
     torch.manual_seed(recipe.seed)
@@ -197,6 +198,15 @@ def train_diffusion(
     )
     report = watch.step if watch else None
     return fit(task, recipe.loop, run, seed=recipe.seed, report=report, stop=guard)
+
+
+def _inputs(opened: Opened) -> dict[str, str]:
+    """Digests of base, words and tiles."""
+    inputs = {"train": tiles_sha256(opened.train), "validation": tiles_sha256(opened.held_out)}
+    bundle = opened.bundle
+    if bundle is not None:
+        inputs["base"] = bundle.base_sha256
+    return inputs
 
 
 def _kept(recipe: DiffusionRecipe | StableRecipe, opened: Opened) -> dict[str, dict[str, Tensor]]:
@@ -261,6 +271,7 @@ def _trained(
         kinds=bundle.info.kinds,
         mpp=bundle.info.mpp,
         guidance=(plan.guided.nuclei, plan.guided.kinds) if plan.guided else None,
+        licence=bundle.info.licence,
         data=bundle.info.data,
     )
     trained: dict[str, nn.Module] = {"unet": bundle.unet}

@@ -18,6 +18,7 @@ from ..model.bundle import Bundle
 from ..model.info import BaseFacts, BundleInfo
 from ..model.maps import style_length
 from ..model.structure import StructureEncoder
+from ..model.trial import try_out
 from ..prepare.sources import Example
 from .fresh import palette_of
 from .stable_plan import StableRecipe
@@ -50,6 +51,7 @@ def stable_bundle(recipe: StableRecipe, here: Path, examples: Sequence[Example])
 
     Raises:
         BadWeights: the base is not there, or of a make that no seam knows.
+        BundleMismatch: its parts do not fit each other.
         BadRecipe: structure_widths do not fit it.
     """
     source, prompts = source_of(recipe, here), prompts_of(recipe)
@@ -66,16 +68,17 @@ def stable_bundle(recipe: StableRecipe, here: Path, examples: Sequence[Example])
         structure = StructureEncoder(
             kinds=len(recipe.data.kinds), fine=0, widths=widths, outputs=outputs, strides=strides
         )
-    config, sha256 = opened.autoencoder.config, base_sha256(opened.network)
-    channels, styles = int(config.latent_channels), len(STYLE_NAMES)
+    told, sha256 = opened.autoencoder.config, base_sha256(opened.network)
+    config = str((here / recipe.base_config).resolve()) if recipe.base_config else ""
+    channels, styles = int(told.latent_channels), len(STYLE_NAMES)
     info = BundleInfo(
         name=recipe.name,
         mpp=recipe.data.mpp,
         kinds=recipe.data.kinds,
         any_kind=recipe.conditions.drop_kinds > 0,
         labels=recipe.labels,
-        latent_mean=(float(config.shift_factor or 0),) * channels,
-        latent_std=(1 / float(config.scaling_factor),) * channels,
+        latent_mean=(float(told.shift_factor or 0),) * channels,
+        latent_std=(1 / float(told.scaling_factor),) * channels,
         style_mean=(0.0,) * styles,
         style_std=(1.0,) * styles,
         prediction=opened.schedule.kind,
@@ -85,9 +88,11 @@ def stable_bundle(recipe: StableRecipe, here: Path, examples: Sequence[Example])
         licence="that of the base; see its card",
         data=tuple(f"{each.images}: {each.licence}" for each in recipe.data.train),
         family=opened.family,
-        base=BaseFacts(source.named(), sha256, recipe.base_config),
+        base=BaseFacts(source.named(), sha256, config),
         prompts=prompts,
     )
     text = embed(source, opened.family, prompts)
     base = Base(opened.family, opened.schedule, text, style_length(styles, 0) - 1, opened.inpainting)
-    return Bundle(info, opened.autoencoder, opened.network, structure, base_sha256=sha256, base=base)
+    bundle = Bundle(info, opened.autoencoder, opened.network, structure, base_sha256=sha256, base=base)
+    try_out(bundle, opened.place)
+    return bundle

@@ -20,8 +20,9 @@ from .schedule import Schedule, read_schedule
 from .text import Text, clip_states, embed_clip, embed_t5
 
 FILES = (
-    "model_index.json", "*/*.json", "tokenizer/*", "unet/*.safetensors", "transformer/*.safetensors",
-    "vae/*.safetensors", "text_encoder/*.safetensors",
+    "model_index.json", "*/*.json", "tokenizer/*",
+    "unet/diffusion_pytorch_model.safetensors", "transformer/diffusion_pytorch_model*.safetensors",
+    "vae/diffusion_pytorch_model.safetensors", "text_encoder/model*.safetensors",
 )  # fmt: skip
 LOCALLY = (
     "Point base at a copy that lies here: a folder in diffusers' layout (unet, vae, text_encoder, tokenizer, "
@@ -151,6 +152,11 @@ def _nine(network: Any, family: Family) -> bool:
 
 def _checked(base: Opened) -> Opened:
     """Refuse a network whose latents are not its autoencoder's."""
+    config = base.network.config
+    others = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "use_additional_conditions")
+    if more := [name for name in others if config.get(name)]:
+        reason = f"its network wants more than words: {', '.join(more)}"
+        raise BadWeights(base.place, reason, "Stable Diffusion XL and its kin are not taken.")
     latents, taken = int(base.autoencoder.config.latent_channels), int(base.network.config.in_channels)
     wanted = 2 * latents + 1 if base.inpainting else latents
     if taken != wanted:

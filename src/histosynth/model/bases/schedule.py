@@ -20,6 +20,8 @@ from torch import Tensor
 from ...core.errors import BadWeights
 from ..prediction import Kind, Level
 
+MOST_STEPS = 100_000
+
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
@@ -85,10 +87,16 @@ def read_schedule(config: Mapping[str, Any], where: Path) -> Schedule:
         "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas",
         "rescale_betas_zero_snr", "timestep_spacing",
     }  # fmt: skip
+    steps = config.get("num_train_timesteps", 1000)
+    if not isinstance(steps, int) or not 2 <= steps <= MOST_STEPS:
+        raise BadWeights(where, f"its scheduler has {steps} steps, not 2 to {MOST_STEPS:,}")
+    if kind == "epsilon" and config.get("rescale_betas_zero_snr"):
+        raise BadWeights(where, "its scheduler ends in pure noise, of which epsilon says nothing")
     try:
         ddpm = DDPMScheduler(**{key: value for key, value in config.items() if key in known})
-    except (TypeError, ValueError, NotImplementedError) as error:
-        raise BadWeights(where, f"its scheduler's settings make no sense: {error}") from error
+    except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
+        reason = f"its scheduler's settings make no sense: {str(error).splitlines()[0]}"
+        raise BadWeights(where, reason) from error
     kept = ddpm.alphas_cumprod.double()
     angles = torch.atan2((1 - kept).sqrt(), kept.sqrt())
     if len(angles) < 2 or not (angles.diff() > 0).all() or not angles[-1] <= math.pi / 2 + 1e-9:

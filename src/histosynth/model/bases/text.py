@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ...core.errors import BadWeights, NeedsExtra
+from ...core.errors import BadRecipe, BadWeights, NeedsExtra
 from ...core.store import replacing
 from ..info import TEXT
 
@@ -90,7 +90,8 @@ def embed_clip(folder: Path, prompts: Sequence[str], *, tokenizer: Path | None =
 @torch.inference_mode()
 def clip_states(words: Any, model: Any, prompts: Sequence[str]) -> Text:
     """Last hidden states of a CLIP text encoder, all tokens of all prompts."""
-    length = words.model_max_length
+    length = min(words.model_max_length, model.config.max_position_embeddings)
+    _refuse_long(words, prompts, length)
     tokens = words(
         list(prompts), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
     )
@@ -99,18 +100,18 @@ def clip_states(words: Any, model: Any, prompts: Sequence[str]) -> Text:
 
 @torch.inference_mode()
 def embed_t5(folder: Path, prompts: Sequence[str], *, length: int = 120) -> Text:
-    """Prompts through the T5 encoder of a PixArt folder, as PixArt cleans none of them.
+    """Prompts through the T5 encoder of a PixArt folder, in small letters as PixArt reads them.
 
     Raises:
         BadWeights: encoder or tokenizer cannot be loaded.
     """
     transformers = _transformers()
     words, model = _loaded(
-        transformers.AutoTokenizer, transformers.T5EncoderModel, folder / "tokenizer", folder
+        transformers.T5TokenizerFast, transformers.T5EncoderModel, folder / "tokenizer", folder
     )
-    tokens = words(
-        list(prompts), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-    )
+    prompts = [each.lower().strip() for each in prompts]
+    _refuse_long(words, prompts, length)
+    tokens = words(prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     states = model(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
     return Text(states.float(), tokens.attention_mask.float())
 
@@ -119,8 +120,20 @@ def _transformers() -> Any:
     try:
         import transformers
     except ImportError as error:
-        raise NeedsExtra("a base that reads", "stable") from error
+        raise NeedsExtra("transformers, which a base that reads needs,", "stable") from error
     return transformers
+
+
+def _refuse_long(words: Any, prompts: Sequence[str], length: int) -> None:
+    """Refuse a prompt whose end, often the label, would be cut off unseen.
+
+    Raises:
+        BadRecipe: naming it.
+    """
+    for prompt in prompts:
+        many = len(words(prompt).input_ids)
+        if many > length:
+            raise BadRecipe("prompts", [f"{prompt!r} has {many} tokens, and the encoder reads {length}"])
 
 
 def _loaded(tokenizer: Any, encoder: Any, words: Path, folder: Path) -> tuple[Any, Any]:
@@ -131,12 +144,17 @@ def _loaded(tokenizer: Any, encoder: Any, words: Path, folder: Path) -> tuple[An
         if not each.is_dir():  # transformers would take the path for a name on the hub
             raise BadWeights(each, "there is no such folder")
     try:
-        spoken = tokenizer.from_pretrained(words, local_files_only=True)
-        model = encoder.from_pretrained(
-            folder / "text_encoder", local_files_only=True, use_safetensors=True, dtype=torch.float32
-        )
+        spoken = tokenizer.from_pretrained(words, local_files_only=True, trust_remote_code=False)
+        model, report = encoder.from_pretrained(
+            folder / "text_encoder", local_files_only=True, use_safetensors=True, dtype=torch.float32,
+            output_loading_info=True,
+        )  # fmt: skip
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         raise BadWeights(
             folder, f"its text encoder cannot be loaded: {str(error).splitlines()[0]}"
         ) from error
+    for what in ("missing_keys", "mismatched_keys"):  # the library would draw them at random
+        if wrong := sorted(str(key) for key in report[what] if "position_ids" not in str(key)):
+            reason = f"{len(wrong)} weights are {what.partition('_')[0]}, first {wrong[0]}"
+            raise BadWeights(folder / "text_encoder", reason)
     return spoken, model.eval().requires_grad_(False)

@@ -62,6 +62,13 @@ class Prompts:
         if idle := sorted(set(self.facts) - used):
             raise ValueError(f"facts.{idle[0]} is given, but the template has no {{{idle[0]}}}")
 
+    @property
+    def says_label(self) -> bool:
+        """Whether the template has a field that the label fills."""
+        return any(
+            name in OF_LABEL for part in _parts(self.template, (*FIELDS, *self.facts)) for _, name in part
+        )
+
     def prompt_of(self, label: str, *, names: Subtypes | None = None) -> str:
         """The prompt of a tile.
 
