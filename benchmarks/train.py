@@ -14,8 +14,8 @@ of the rounds' own ratios.
 Bases are of random weights: `tiny` (testing_bases), and `middle`, which has 0.3 times the channels of Stable
 Diffusion 1.5 and nearly its proportions of products between U-Net, autoencoder and text encoder; those stand
 beside the true ones. It has about as many channels a head as the true one; `middle, 8 heads` has its 8 heads,
-of few channels each. `--bases true` is
-the true shape, 0.86 billion parameters, one crop a step; it takes 5 GB of disk.
+of few channels each. `--bases true` is the true shape, 0.86 billion parameters, one crop a step; it takes
+5 GB of disk.
 
 `--processes`: two processes of one thread each against one, on the same batches; losses must be the same.
 Each way writes its part of train.json.
@@ -74,6 +74,7 @@ class Side:
 
     def __init__(self, script: str, ask: dict, *, turns: bool = True, env: dict | None = None) -> None:
         self.rows: list[dict] = []
+        self.said = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         command = [sys.executable, str(ROOT / "benchmarks" / script), json.dumps(ask)]
         environment = {**os.environ, "OMP_NUM_THREADS": str(ask.get("threads", 1)), **(env or {})}
         self.process = subprocess.Popen(
@@ -81,7 +82,7 @@ class Side:
             env=environment,
             stdin=subprocess.PIPE if turns else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL if turns else None,
+            stderr=self.said,
             text=True,
         )
 
@@ -90,7 +91,12 @@ class Side:
         for line in self.process.stdout:
             if line.startswith("{"):
                 return json.loads(line)
-        raise RuntimeError(f"a side ended with {self.process.wait()}: {self.process.args}")
+        raise self.failed()
+
+    def failed(self) -> RuntimeError:
+        code = self.process.wait()
+        self.said.seek(0)
+        return RuntimeError(f"a side ended with {code}:\n{self.said.read().decode()[-2000:]}")
 
     def step(self) -> None:
         """Let it take a step, the first of which it takes unasked."""
@@ -106,7 +112,7 @@ class Side:
         while "whole_mb" not in (said := self.hear()):
             self.rows.append(said)
         if self.process.wait():
-            raise RuntimeError(f"a side ended with {self.process.returncode}: {self.process.args}")
+            raise self.failed()
         return said
 
     @property
@@ -185,8 +191,8 @@ def asked(work: Path, base: str, precision: str, *, steps: int, threads: int = 1
     }
 
 
-def together(ask: dict, processes: int) -> tuple[float, list[float]]:
-    """Mean seconds of the steps of a run of several processes, and their losses."""
+def together(ask: dict, processes: int) -> Side:
+    """The first of several processes that have trained together."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -198,7 +204,7 @@ def together(ask: dict, processes: int) -> tuple[float, list[float]]:
         sides.append(Side("train_ours.py", told, turns=False, env=env if processes > 1 else None))
     for side in sides:
         side.end()
-    return statistics.mean(sides[0].counted), [row["loss"] for row in sides[0].rows]
+    return sides[0]
 
 
 def processes(args: argparse.Namespace, work: Path) -> dict:
@@ -211,8 +217,9 @@ def processes(args: argparse.Namespace, work: Path) -> dict:
         losses = {}
         for repeat in range(args.repeats):
             for count in seconds:
-                took, losses[count] = together({**ask, "name": f"{precision}-{count}-{repeat}"}, count)
-                seconds[count].append(took)
+                side = together({**ask, "name": f"{precision}-{count}-{repeat}"}, count)
+                seconds[count].append(statistics.mean(side.counted))
+                losses[count] = [row["loss"] for row in side.rows]
         apart = max(abs(a - b) / abs(a) for a, b in zip(losses[1], losses[2], strict=True))
         one, two = (BATCH / min(seconds[count]) for count in (1, 2))
         table[precision] = {
@@ -224,13 +231,8 @@ def processes(args: argparse.Namespace, work: Path) -> dict:
         print(
             f"{precision}: one {one:.2f}, two {two:.2f} images/s: {two / one:.2f} x; losses {apart:.1e} apart"
         )
-    return {
-        "base": "middle",
-        "threads_each": 1,
-        "repeats": args.repeats,
-        "steps": ask["steps"],
-        "table": table,
-    }
+    facts = {"base": "middle", "batch": BATCH, "threads_each": 1, "load_average_before": args.load}
+    return {**facts, "repeats": args.repeats, "steps": args.rounds + WARM, "table": table}
 
 
 def main() -> None:

@@ -127,7 +127,7 @@ def write_recipe(path: Path, ask: dict[str, Any]) -> Path:
         f'task = "global"\nbase = "{ask["base"]}"\nlabels = ["breast"]\nstop_copying = 1.0\n'
         f"structure_widths = {ask.get('widths', [])}\n"
         f"[loop]\nsteps = {ask['steps']}\nbatch = {ask['batch']}\nlearning_rate = 1e-4\nwarmup = 0\n"
-        f'precision = "{ask["precision"]}"\nlog_every = {ask.get("log_every", 20)}\ntrackers = []\n'
+        f'precision = "{ask["precision"]}"\ntrackers = []\n'
         f"validate_every = {ask['steps']}\ncheckpoint_every = {ask['steps']}\n"
         f'[data]\nroot = "{ask["tissue"]}"\nmpp = 0.5\nviews = 1\n'
         f"kinds = {json.dumps(KINDS)}\n"
