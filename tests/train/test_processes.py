@@ -87,6 +87,7 @@ def test_one_process_alone_writes(folder, ends):
     names = {path.name for path in (folder / "two").iterdir()}
     assert names == {
         "recipe.json",
+        "inputs.json",
         "log.jsonl",
         "state.safetensors",
         "weights",

@@ -31,7 +31,16 @@ from ..train.stable_plan import StableRecipe
 from .copy_watch import CopyWatch
 
 VALIDATION_STEPS = 16
-_ALWAYS = ("recipe.json", "log.jsonl", "state.safetensors", "pictures/", "weights/", "best/", "best.json")
+_ALWAYS = (
+    "recipe.json",
+    "inputs.json",
+    "log.jsonl",
+    "state.safetensors",
+    "pictures/",
+    "weights/",
+    "best/",
+    "best.json",
+)
 WRITES = {False: _ALWAYS, True: (*_ALWAYS, "datasheet.json", "datasheet.md", "../views/ (latents, shared)")}
 """In the run folder."""
 
