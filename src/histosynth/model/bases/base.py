@@ -8,7 +8,7 @@ and the label.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,11 +47,10 @@ class Base:
 
     def seam(self, network: Any) -> Seam:
         """The network behind the seam."""
-        kinds = {"stable-diffusion": StableSeam, "pixart": PixArtSeam}
-        return kinds[self.family](network, self)
+        return DiscreteSeam(network, self, RAW[self.family])
 
-    def words(self, style: Tensor, like: Tensor) -> tuple[Tensor, Tensor | None]:
-        """States (B, L, D) of each item's prompt, and their mask (B, L)."""
+    def words(self, style: Tensor, like: Tensor) -> Words:
+        """The prompt of each item, on the device and in the type of `like`."""
         rows = self.text.rows(style[:, self.told], style[:, self.told + 1 :]).to(like.device)
         states = self._kept("states", self.text.states, like)[rows]
         mask = None if self.text.mask is None else self._kept("mask", self.text.mask, like)[rows]
@@ -64,11 +63,23 @@ class Base:
         return self._moved[key]
 
 
-class _Discrete:
-    """What both families share: steps instead of times, and the way of flows."""
+Words = tuple[Tensor, Tensor | None]
+"""States (B, L, D) of each item's prompt, and their mask (B, L); None: all are looked at."""
+Raw = Callable[[Any, Tensor, Tensor, StructureFeatures, Words], Tensor]
+"""How a family's network is called: (network, latents in its type, its steps, features, words)."""
 
-    def __init__(self, network: Any, base: Base) -> None:
-        self.network, self.base = network, base
+
+class DiscreteSeam:
+    """See `Seam`: steps instead of times, and the way of flows, the same for every family.
+
+    Args:
+        network: the base, with or without adapters worn.
+        base: its noise and its words.
+        said: how its family is called.
+    """
+
+    def __init__(self, network: Any, base: Base, said: Raw) -> None:
+        self.network, self.base, self.said = network, base, said
         self.kind: Kind = base.schedule.kind
 
     def level(self, time: Tensor) -> Level:
@@ -81,7 +92,9 @@ class _Discrete:
 
     def raw(self, noisy: Tensor, time: Tensor, features: StructureFeatures, style: Tensor) -> Tensor:
         """See `Seam.raw`."""
-        raise NotImplementedError
+        like = noisy.to(self.network.dtype)
+        words, step = self.base.words(style, like), self.base.schedule.step_of(time)
+        return self.said(self.network, like, step, features, words).float()
 
     def follow(self, noisy: Tensor, time: Tensor, features: StructureFeatures, style: Tensor) -> Tensor:
         """See `Seam.follow`."""
@@ -90,47 +103,43 @@ class _Discrete:
         return clean_from(self.kind, self.raw(mixed, step, features, style), mixed, level)
 
 
-class StableSeam(_Discrete):
+def stable_raw(
+    network: Any, noisy: Tensor, step: Tensor, features: StructureFeatures, words: Words
+) -> Tensor:
     """A Stable Diffusion U-Net of diffusers, of 4 or (inpainting) 9 channels."""
+    said: Tensor = network(
+        torch.cat([noisy, features.fine.to(noisy)], dim=1),
+        step,
+        encoder_hidden_states=words[0],
+        # each forward pops from its own list
+        down_intrablock_additional_residuals=[scale.to(noisy) for scale in features.scales],
+        return_dict=False,
+    )[0]
+    return said
 
-    def raw(self, noisy: Tensor, time: Tensor, features: StructureFeatures, style: Tensor) -> Tensor:
-        """See `Seam.raw`."""
-        dtype = self.network.dtype
-        like = noisy.to(dtype)
-        states, _ = self.base.words(style, like)
-        said: Tensor = self.network(
-            torch.cat([like, features.fine.to(dtype)], dim=1),
-            self.base.schedule.step_of(time),
-            encoder_hidden_states=states,
-            # each forward pops from its own list
-            down_intrablock_additional_residuals=[scale.to(dtype) for scale in features.scales],
+
+def pixart_raw(
+    network: Any, noisy: Tensor, step: Tensor, features: StructureFeatures, words: Words
+) -> Tensor:
+    """A PixArt transformer of diffusers; it also says a variance, which is left aside."""
+    (scale,) = features.scales
+    told = scale.flatten(2).transpose(1, 2).to(noisy)  # as patches are numbered: row by row
+    hook = network.pos_embed.register_forward_hook(lambda module, taken, given: given + told)
+    try:
+        said: Tensor = network(
+            noisy,
+            encoder_hidden_states=words[0],
+            encoder_attention_mask=words[1],
+            timestep=step,
+            added_cond_kwargs={"resolution": None, "aspect_ratio": None},
             return_dict=False,
         )[0]
-        return said.float()
+    finally:
+        hook.remove()
+    return said[:, : noisy.shape[1]]
 
 
-class PixArtSeam(_Discrete):
-    """A PixArt transformer of diffusers; it also says a variance, which is left aside."""
-
-    def raw(self, noisy: Tensor, time: Tensor, features: StructureFeatures, style: Tensor) -> Tensor:
-        """See `Seam.raw`."""
-        like = noisy.to(self.network.dtype)
-        states, mask = self.base.words(style, like)
-        (scale,) = features.scales
-        told = scale.flatten(2).transpose(1, 2).to(like)  # as patches are numbered: row by row
-        hook = self.network.pos_embed.register_forward_hook(lambda module, taken, given: given + told)
-        try:
-            said: Tensor = self.network(
-                like,
-                encoder_hidden_states=states,
-                encoder_attention_mask=mask,
-                timestep=self.base.schedule.step_of(time),
-                added_cond_kwargs={"resolution": None, "aspect_ratio": None},
-                return_dict=False,
-            )[0]
-        finally:
-            hook.remove()
-        return said[:, : noisy.shape[1]].float()
+RAW: dict[str, Raw] = {"stable-diffusion": stable_raw, "pixart": pixart_raw}
 
 
 def ports_of(network: Any, family: Family) -> Ports:
