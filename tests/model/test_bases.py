@@ -1,15 +1,19 @@
 """Bases of another make behind the seam: their noise, their words, and that they say what diffusers hears."""
 
+import fnmatch
 import json
 import math
+import shutil
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from histosynth.core.errors import BadRecipe, BadWeights
+from histosynth.model.adapters import base_sha256
 from histosynth.model.bases.base import Base, ports_of
 from histosynth.model.bases.opening import Source, embed, open_base
 from histosynth.model.bases.schedule import read_schedule
@@ -155,6 +159,31 @@ def test_a_base_that_is_gone_says_how_to_point_at_a_copy(tmp_path):
         with pytest.raises(BadWeights, match="no such folder or file") as caught:
             open_base(Source(name, tmp_path))
         assert "Point base at a copy" in str(caught.value)
+
+
+def test_weights_in_half_precision_alone_are_the_same_base_here_and_on_the_hub(tmp_path, monkeypatch):
+    there, here = tiny_base(tmp_path / "there", "sd15", width=64), tmp_path / "here"
+    whole, words = open_base(Source(str(there), tmp_path)), PROMPTS[:2]
+    said = embed(Source(str(there), tmp_path), "stable-diffusion", words)
+    for path in list(there.glob("*/*.safetensors")):
+        halves = {key: value.half() for key, value in load_file(path).items()}
+        save_file(halves, path.with_suffix(".fp16.safetensors"), metadata={"format": "pt"})
+        path.unlink()
+
+    def snapshot_download(name, *, revision, allow_patterns):
+        for path in there.rglob("*"):
+            place = path.relative_to(there)
+            if path.is_file() and any(fnmatch.fnmatch(str(place), pattern) for pattern in allow_patterns):
+                (here / place).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, here / place)
+        return str(here)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    for source in (Source(str(there), tmp_path), Source("someone/halves", tmp_path)):
+        opened = open_base(source)
+        assert base_sha256(opened.network) == base_sha256(whole.network)
+        assert opened.network.dtype == torch.float32
+        assert torch.allclose(embed(source, "stable-diffusion", words).states, said.states, atol=0.02)
 
 
 def test_what_is_no_base_is_refused_by_name(folders, tmp_path):

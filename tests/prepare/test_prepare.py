@@ -37,7 +37,7 @@ def test_texture_may_keep_its_pixels(tmp_path, tile):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"images": "absent"}, "no such folder"),
+        ({"images": "absent"}, "there is no folder"),
         ({"members": "list.txt"}, r"1 listed file\(s\) are absent, first gone.png"),
         ({"patient": "^(TCGA)"}, "does not match this name"),
         ({"points": "images"}, None),

@@ -231,7 +231,7 @@ def test_what_cannot_be_learned_or_measured_is_refused_with_numbers(sorted_tiles
         open_labelled(artefact_recipe(few, "^(P..)", 0.5), tmp_path)
     with pytest.raises(BadRecipe, match="does not match"):
         open_labelled(artefact_recipe(sorted_tiles, "^(Q..)", 0.5), tmp_path)
-    with pytest.raises(BadRecipe, match="no such folder"):
+    with pytest.raises(BadRecipe, match="there is no folder"):
         open_labelled(artefact_recipe(Path("nowhere"), "^(P..)", 0.5), tmp_path)
     path = write(tmp_path, sorted_tiles)
     path.write_text(path.read_text().replace("^(P..)", "^P.."))

@@ -21,6 +21,8 @@ from .trial import BROKEN, in_short
 _STORED = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 """Diffusers' name for a network's weights."""
+HALF = "fp16"
+"""What diffusers and transformers put into the names of weights in float16."""
 
 
 def save_part(
@@ -71,8 +73,10 @@ def load_part(folder: Path, kind: Any, *, lean: bool = False) -> Any:
     Raises:
         BadWeights: it is absent, cannot be read, or lacks a weight or has one too many.
     """
-    if lean and (folder / WEIGHTS).is_file():
-        return _read(folder, kind)
+    variant = variant_of(folder)
+    path = folder / (WEIGHTS.replace(".", f".{variant}.") if variant else WEIGHTS)
+    if lean and path.is_file():
+        return _read(folder, kind, path)
     if not folder.is_dir():  # diffusers would take the path for the name of a model on the hub
         raise BadWeights(folder, "there is no such folder")
     try:
@@ -81,6 +85,7 @@ def load_part(folder: Path, kind: Any, *, lean: bool = False) -> Any:
             use_safetensors=True,
             local_files_only=True,
             low_cpu_mem_usage=False,
+            variant=variant,
             output_loading_info=True,
         )
     except (SafetensorError, *BROKEN) as error:
@@ -91,9 +96,14 @@ def load_part(folder: Path, kind: Any, *, lean: bool = False) -> Any:
     return part.float().eval().requires_grad_(False)
 
 
-def _read(folder: Path, kind: Any) -> Any:
+def variant_of(folder: Path) -> str | None:
+    """`fp16` of a folder that holds weights under such names alone; None: plain names, or no weights."""
+    names = [path.name for path in folder.glob("*.safetensors")]
+    return HALF if names and all(f".{HALF}" in name for name in names) else None
+
+
+def _read(folder: Path, kind: Any, path: Path) -> Any:
     """`load_part` for one file of weights under the network's own names; of others the library's way."""
-    path = folder / WEIGHTS
     try:
         with init_empty_weights(include_buffers=False):
             part = kind.from_config(kind.load_config(folder, local_files_only=True))

@@ -101,7 +101,7 @@ def open_source(source: TileSource, *, root: Path, mpp: float, kinds: Sequence[s
     """
     folder = root / source.images
     if not folder.is_dir():
-        raise BadRecipe(source.images, [f"no such folder below {root}"])
+        raise BadRecipe(f"The source of tiles images = {source.images!r}", [f"there is no folder {folder}"])
     if files_of(folder):
         return list(_open_set(source, root=root, mpp=mpp, kinds=kinds))
     own = _stated_scale(source)

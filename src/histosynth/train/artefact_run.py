@@ -44,7 +44,7 @@ def open_labelled(recipe: ArtefactRecipe, here: Path) -> Labelled:
     data = recipe.data
     root = (here / data.root).resolve()
     if not root.is_dir():
-        raise BadRecipe(str(data.root), [f"no such folder below {here}"])
+        raise BadRecipe("data.root", [f"there is no folder {here / data.root}"])
     tiles = [example for name in _folders(root) for example in _open(root, name, data)]
     names = sorted({example.label for example in tiles} - {GOOD})
     if not names or all(is_spoilt(example) for example in tiles):

@@ -191,6 +191,8 @@ class DiffusionTask:
             drawn = view.styles[int(random.integers(len(view.styles)))]
             blur = torch.from_numpy(random.normal(0, self.plan.style_noise, len(drawn)).astype(np.float32))
             style = None if random.random() < self.plan.drop_style else drawn + blur * self.std
+            if self.plan.drop_all and random.random() < self.plan.drop_all:
+                nuclei, label, style = None, None, None
         labels = len(self.bundle.info.labels)
         vector = style_vector(style, label, mean=self.mean, std=self.std, labels=labels)
         return view, box, nuclei, hole, vector

@@ -150,6 +150,9 @@ class DiffusionPlan:
     drop_style: float = 0.08
     """Share of items without style; on a base that reads, without a prompt (classifier-free guidance)."""
     drop_label: float = 0.3
+    drop_all: float = 0.0
+    """Share of items that are told neither nuclei nor style, beside those that lose both by chance: what
+    guidance leads away from on a base that reads (Brooks et al. 2023)."""
     style_noise: float = 0.25
     """Noise on the style vector in its standard deviations: it must not name a tile."""
     nucleus_weights: dict[str, float] = field(default_factory=dict)
@@ -172,8 +175,8 @@ class DiffusionPlan:
             raise ValueError("batch_px must not be negative")
         if any(side % 16 or side < 64 for side in self.crops):
             raise ValueError(f"crops must be multiples of 16 from 64, not {self.crops}")
-        shares = ("hole_share", "full_share", "drop_nuclei", "drop_kinds", "drop_style", "drop_label")
-        if wrong := [name for name in shares if not 0 <= getattr(self, name) <= 1]:
+        drops = ("drop_nuclei", "drop_kinds", "drop_style", "drop_label", "drop_all")
+        if wrong := [n for n in ("hole_share", "full_share", *drops) if not 0 <= getattr(self, n) <= 1]:
             raise ValueError(f"{', '.join(wrong)} must lie in [0, 1]")
         if min(self.style_noise, self.time_spread, self.min_snr, *self.nucleus_weights.values()) < 0:
             raise ValueError("style_noise, time_spread, min_snr and nucleus_weights must not be negative")

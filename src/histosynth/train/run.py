@@ -18,6 +18,7 @@ from ..model.adapters import AdapterInfo, add_adapter, base_sha256, save_adapter
 from ..model.autoencoder import Autoencoder, build_autoencoder
 from ..model.bundle import Bundle
 from ..model.device import DTYPES, convert
+from ..model.fused import fuse
 from ..model.parts import part_weights, save_part
 from ..prepare.sources import Example
 from .autoencoder import AutoencoderTask
@@ -265,6 +266,8 @@ def _trained(
     add_adapter(
         bundle.unet, recipe.task, rank=plan.rank, alpha=plan.alpha, targets=plan.layers, dropout=plan.dropout
     )
+    if bundle.base is not None:
+        fuse(bundle.unet)
     info = AdapterInfo(
         name=recipe.task,
         rank=plan.rank,

@@ -15,6 +15,7 @@ from torch import Tensor
 from ...core.errors import BadRecipe, BadWeights, NeedsExtra
 from ...core.store import replacing
 from ..info import TEXT
+from ..parts import variant_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +148,7 @@ def _loaded(tokenizer: Any, encoder: Any, words: Path, folder: Path) -> tuple[An
         spoken = tokenizer.from_pretrained(words, local_files_only=True, trust_remote_code=False)
         model, report = encoder.from_pretrained(
             folder / "text_encoder", local_files_only=True, use_safetensors=True, dtype=torch.float32,
-            output_loading_info=True,
+            output_loading_info=True, variant=variant_of(folder / "text_encoder"),
         )  # fmt: skip
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         raise BadWeights(

@@ -34,8 +34,8 @@ class LoopPlan:
     """Parts that a process cuts its share of a batch into: less memory, the same batch."""
     checkpointing: bool = False
     """Compute activations again instead of keeping them: less memory, a third slower, the same numbers."""
-    optimiser: Literal["adamw", "fused", "adamw8bit"] = "adamw"
-    """AdamW; in one kernel; or with moments of 8 bits (bitsandbytes)."""
+    optimiser: Literal["adamw", "fused", "adamw8bit"] = "fused"
+    """AdamW: array by array; in one kernel; or with moments of 8 bits (bitsandbytes)."""
     trackers: tuple[Tracking, ...] = ("tensorboard",)
     """Who is told beside log.jsonl: tensorboard if it is installed; wandb and mlflow, both offline."""
 

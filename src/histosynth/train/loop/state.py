@@ -48,8 +48,10 @@ class TrainState:
             for key, parameter in module.named_parameters()
             if parameter.requires_grad
         }
+        # one order of numbers for masters, gradients and moments: torch's fused update looks at no strides
         self.masters: Named = {
-            key: value.detach().float().clone().requires_grad_() for key, value in self.live.items()
+            key: value.detach().float().clone(memory_format=torch.contiguous_format).requires_grad_()
+            for key, value in self.live.items()
         }
         self.ema: Named = {key: value.detach().clone() for key, value in self.masters.items()}
         self.optimiser = build_optimiser(self.masters.values(), plan)
@@ -63,7 +65,8 @@ class TrainState:
             self.live[key].grad = None
             if gradient is None:
                 continue
-            gradient = gradient.float() / scale if self.scaler else gradient.float()
+            gradient = gradient.float().contiguous()
+            gradient = gradient / scale if self.scaler else gradient
             master.grad = gradient if master.grad is None else master.grad.add_(gradient)
 
     def share(self, place: Topology, loss: float) -> float:

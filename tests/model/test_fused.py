@@ -1,0 +1,204 @@
+"""Fused layers compute what diffusers and PEFT do, forward and backward, and step aside where they cannot."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+from peft.tuners.lora import LoraLayer
+from torch import nn
+
+from histosynth.model import fused
+from histosynth.model.adapters import adapter_parameters, add_adapter, wear
+from histosynth.model.bases.base import Base, ports_of
+from histosynth.model.bases.opening import Source, embed, open_base
+from histosynth.model.fused import FusedAttention, apply, fuse, gated
+from histosynth.model.structure import StructureFeatures
+from histosynth.testing_bases import tiny_base
+
+PROMPTS = ("", "tissue", "breast tissue, stained purple")
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+CASES = {
+    "sd15": ATTENTION,
+    "sd21": (*ATTENTION, "conv1", "conv2", "ff.net.0.proj", "ff.net.2"),
+    "pixart": ("attn1.to_q", "attn2.to_v"),
+}
+"""A base each, and layers that its adapter sits on: some of an attention's, all, and others' too."""
+
+
+@pytest.fixture(scope="module", params=list(CASES))
+def twins(request, tmp_path_factory):
+    """A network with an adapter that says something; the same fused; and how to call either."""
+    folder = tiny_base(
+        tmp_path_factory.mktemp("base"), request.param, width=None if request.param == "pixart" else 64
+    )
+    source = Source(str(folder), Path())
+    opened = open_base(source)
+    base = Base(opened.family, opened.schedule, embed(source, opened.family, PROMPTS), 0, opened.inpainting)
+    network = opened.network
+    add_adapter(network, "global", rank=4, alpha=8.0, targets=CASES[request.param])
+    with torch.no_grad():
+        for parameter in adapter_parameters(network, "global"):
+            parameter.normal_(0, 0.05, generator=torch.Generator().manual_seed(len(parameter)))
+
+    def answer(unet, dtype=torch.float32):
+        generator = torch.Generator().manual_seed(0)
+        outputs, strides = ports_of(unet, base.family)
+        scales = tuple(
+            (0.1 * torch.randn(3, out, 16 // by, 16 // by, generator=generator)).requires_grad_()
+            for out, by in zip(outputs, strides, strict=True)
+        )
+        features = StructureFeatures(torch.zeros(3, 0, 16, 16), scales)
+        style = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])  # nothing, no label, the label
+        said = base.seam(unet.to(dtype)).raw(
+            torch.randn(3, 4, 16, 16, generator=generator), torch.tensor([0.2, 0.5, 0.9]), features, style
+        )
+        (said * torch.randn(said.shape, generator=generator)).sum().backward()
+        given = [each.grad for each in adapter_parameters(unet, "global")]
+        unet.zero_grad()
+        return said.detach(), [*given, *(scale.grad for scale in scales)]
+
+    return network, fuse(copy.deepcopy(network)), answer
+
+
+def test_answers_and_all_gradients_are_those_of_diffusers_and_peft(twins):
+    plain, quick, answer = twins
+    (said, given), (own_said, own_given) = answer(plain), answer(quick)
+    assert torch.allclose(own_said, said, rtol=1e-5, atol=1e-5)
+    assert any(float(each.abs().max()) > 0 for each in given)
+    for own, each in zip(own_given, given, strict=True):
+        assert torch.allclose(own, each, rtol=1e-4, atol=1e-5 * float(each.abs().max()))
+
+
+def test_computing_activations_again_gives_the_same_gradients(twins):
+    _, quick, answer = twins
+    said, given = answer(quick)
+    again = copy.deepcopy(quick).train()
+    again.enable_gradient_checkpointing()
+    own_said, own_given = answer(again)
+    assert torch.allclose(own_said, said, atol=1e-6)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(own_given, given, strict=True))
+
+
+def test_every_attention_of_the_blocks_is_fused_and_no_weight_changes_its_name(twins):
+    plain, quick, _ = twins
+    fused_ones = [
+        isinstance(m.processor, FusedAttention) for m in quick.modules() if isinstance(m, Attention)
+    ]
+    assert fused_ones and all(fused_ones)
+    assert list(plain.state_dict()) == list(quick.state_dict())
+    left = [each for each in plain.modules() if isinstance(each, Attention)]
+    assert all(isinstance(each.processor, AttnProcessor2_0) for each in left)
+
+
+def test_the_fused_base_without_its_adapter_is_the_base(twins):
+    plain, quick, answer = twins
+    worn, _ = answer(quick)
+    for each in (plain, quick):
+        wear(each, None)
+    with torch.no_grad():
+        said, own = (layer_outputs(each) for each in (plain, quick))
+    wear(plain, "global")
+    wear(quick, "global")
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(said, own, strict=True))
+    assert torch.equal(worn, answer(quick)[0])
+
+
+def layer_outputs(network):
+    """Of each attention, on noise."""
+    found = []
+    for module in network.modules():
+        if isinstance(module, Attention):
+            generator = torch.Generator().manual_seed(1)
+            x = torch.randn(2, 9, module.query_dim, generator=generator)
+            words = torch.randn(2, 5, module.cross_attention_dim, generator=generator)
+            found.append(module(x, words if module.is_cross_attention else None))
+    return found
+
+
+def worn_layer(dropout=0.0):
+    """A linear layer with an adapter, in a network that PEFT knows."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    torch.manual_seed(0)
+    holder = nn.Sequential(nn.Linear(6, 5))
+    config = LoraConfig(r=2, target_modules=["0"], lora_dropout=dropout, init_lora_weights=False)
+    inject_adapter_in_model(config, holder, adapter_name="one")
+    layer = holder[0]
+    assert isinstance(layer, LoraLayer)
+    return holder, layer
+
+
+def test_an_adapters_dropout_is_peft_s_own():
+    holder, layer = worn_layer(dropout=0.5)
+    x = torch.randn(40, 6)
+    holder.train()
+    torch.manual_seed(3)
+    said = layer(x)
+    torch.manual_seed(3)
+    assert torch.equal(apply([layer], x)[0], said)
+    holder.eval()  # nothing is dropped: fused again
+    assert fused.layer_of(layer) is not None
+    assert torch.allclose(apply([layer], x)[0], layer(x), atol=1e-6)
+
+
+def test_two_adapters_at_once_and_a_base_that_learns_are_left_to_peft():
+    from peft import LoraConfig, inject_adapter_in_model
+
+    holder, layer = worn_layer()
+    assert fused.layer_of(layer).scale == pytest.approx(8 / 2)
+    layer.base_layer.requires_grad_(True)
+    assert fused.layer_of(layer) is None
+    layer.base_layer.requires_grad_(False)
+    with pytest.warns(UserWarning, match="multiple adapters"):
+        inject_adapter_in_model(LoraConfig(r=2, target_modules=["0"]), holder, adapter_name="two")
+    layer.set_adapter(["one", "two"])
+    assert fused.layer_of(layer) is None
+    x = torch.randn(3, 6)
+    assert torch.equal(apply([layer], x)[0], layer(x))
+    layer.set_adapter("one")
+    layer.lora_A.one.bfloat16()  # PEFT converts its input, and a fused sum does not
+    layer.lora_B.one.bfloat16()
+    assert torch.equal(apply([layer], x)[0], layer(x))
+
+
+def test_the_gate_is_the_product_it_replaces_in_any_number_of_pieces(monkeypatch):
+    for piece in (1, 64, 1 << 20):
+        monkeypatch.setattr(fused, "PIECE", piece)
+        both = torch.randn(2, 5, 12, dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(gated, both)
+        value, gate = both.chunk(2, -1)
+        assert torch.allclose(gated(both), value * F.gelu(gate))
+
+
+def test_in_bfloat16_it_is_as_near_to_float32_as_what_it_replaces(twins):
+    plain, quick, answer = twins
+    said, given = answer(quick)
+    errors = {}
+    for name, network in (("plain", plain), ("quick", quick)):
+        own, own_given = answer(copy.deepcopy(network), torch.bfloat16)
+        flat, true = (torch.cat([each.float().flatten() for each in of]) for of in (own_given, given))
+        errors[name] = [float((a - b).norm() / b.norm()) for a, b in ((own, said), (flat, true))]
+    for own_error, error in zip(errors["quick"], errors["plain"], strict=True):
+        assert 0 < own_error < 1.2 * error < 0.2
+
+
+def test_narrow_heads_are_trained_in_float32_on_a_processor_and_wide_ones_are_not(monkeypatch):
+    taken = []
+    real = F.scaled_dot_product_attention
+
+    def told(query, *args, **kwargs):
+        taken.append(query.dtype)
+        return real(query, *args, **kwargs)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", told)
+    for width, keys in ((8, 200), (64, 20), (64, 200)):
+        one = torch.randn(1, 2, keys, width, dtype=torch.bfloat16, requires_grad=True)
+        assert fused._look(one, one, one, None).dtype == torch.bfloat16
+        with torch.no_grad():
+            fused._look(one, one, one, None)
+    trained, painted = taken[::2], taken[1::2]
+    assert trained == [torch.float32, torch.float32, torch.bfloat16]
+    assert painted == [torch.bfloat16] * 3
