@@ -17,8 +17,8 @@ beside the true ones. It has about as many channels a head as the true one; `mid
 of few channels each. `--bases true` is the true shape, 0.86 billion parameters, one crop a step; it takes
 5 GB of disk.
 
-`--processes`: two processes of one thread each against one, on the same batches; losses must be the same.
-Each way writes its part of train.json.
+`--processes`: two processes of one thread and BATCH crops each against one that takes all of them; losses
+must be the same. Each way writes its part of train.json.
 
 This file imports nothing large: a child's peak memory starts from its parent's.
 """
@@ -212,6 +212,7 @@ def processes(args: argparse.Namespace, work: Path) -> dict:
     table = {}
     for precision in ("fp32", "bf16"):
         ask = {**asked(work, "middle", precision, steps=args.rounds + WARM), "work": str(work / "runs")}
+        ask["batch"] *= 2
         together({**ask, "name": f"{precision}-first", "steps": 1}, 1)
         seconds: dict[int, list[float]] = {1: [], 2: []}
         losses = {}
@@ -221,7 +222,7 @@ def processes(args: argparse.Namespace, work: Path) -> dict:
                 seconds[count].append(statistics.mean(side.counted))
                 losses[count] = [row["loss"] for row in side.rows]
         apart = max(abs(a - b) / abs(a) for a, b in zip(losses[1], losses[2], strict=True))
-        one, two = (BATCH / min(seconds[count]) for count in (1, 2))
+        one, two = (ask["batch"] / min(seconds[count]) for count in (1, 2))
         table[precision] = {
             "images_per_s_one": round(one, 3),
             "images_per_s_two": round(two, 3),
@@ -231,7 +232,7 @@ def processes(args: argparse.Namespace, work: Path) -> dict:
         print(
             f"{precision}: one {one:.2f}, two {two:.2f} images/s: {two / one:.2f} x; losses {apart:.1e} apart"
         )
-    facts = {"base": "middle", "batch": BATCH, "threads_each": 1, "load_average_before": args.load}
+    facts = {"base": "middle", "batch": 2 * BATCH, "threads_each": 1, "load_average_before": args.load}
     return {**facts, "repeats": args.repeats, "steps": args.rounds + WARM, "table": table}
 
 
