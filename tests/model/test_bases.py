@@ -186,6 +186,26 @@ def test_weights_in_half_precision_alone_are_the_same_base_here_and_on_the_hub(t
         assert torch.allclose(embed(source, "stable-diffusion", words).states, said.states, atol=0.02)
 
 
+@pytest.mark.parametrize("older", [False, True])
+def test_no_part_of_a_base_stays_mapped_beside_what_it_is_converted_to(folders, tmp_path, older):
+    folder = shutil.copytree(folders("sd15"), tmp_path / "base")
+    path, tensors = folder / "vae" / "diffusion_pytorch_model.safetensors", {}
+    for key, value in load_file(path).items():  # Stable Diffusion 1.5 has the older names
+        for new, old in (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")):
+            key = key if older else key.replace(f".{old}.", f".{new}.")
+            key = key.replace(f".{new}.", f".{old}.") if older else key
+        tensors[key] = value.clone()
+    del value
+    save_file(tensors, path, metadata={"format": "pt"})
+    opened = open_base(Source(str(folder), tmp_path))
+    for part in (opened.network, opened.autoencoder):
+        starts = {each.untyped_storage().data_ptr() for each in part.parameters()}
+        assert len(starts) == len(list(part.parameters()))
+        assert all(each.untyped_storage().nbytes() == each.nbytes for each in part.parameters())
+    maps = Path("/proc/self/maps")
+    assert not maps.exists() or str(folder) not in maps.read_text()
+
+
 def test_what_is_no_base_is_refused_by_name(folders, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadWeights, match="unet and transformer"):

@@ -111,7 +111,7 @@ def _read(folder: Path, kind: Any, path: Path) -> Any:
         with safe_open(path, framework="pt") as file:
             shapes = {name: torch.Size(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         if shapes != wanted:  # older names, or damage: the library knows the one and tells of the other
-            return load_part(folder, kind)
+            return _owned(load_part(folder, kind))
         for name, tensor in stored_tensors(path):
             holder, _, leaf = name.rpartition(".")
             module = part.get_submodule(holder)
@@ -122,6 +122,13 @@ def _read(folder: Path, kind: Any, path: Path) -> Any:
     except (SafetensorError, *BROKEN) as error:
         raise BadWeights(folder, in_short(error)) from error
     return part.eval().requires_grad_(False)
+
+
+def _owned(part: Any) -> Any:
+    """A network whose weights lie in memory of their own."""
+    for value in (*part.parameters(), *part.buffers()):
+        value.data = value.data.clone()
+    return part
 
 
 def stored_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:

@@ -111,7 +111,7 @@ def open_base(source: Source) -> Opened:
         raise BadWeights(place, f"it holds neither of {' and '.join(NETWORKS)}", LOCALLY)
     family, kind = NETWORKS[found[0]]
     network = load_part(place / found[0], kind, lean=True)
-    autoencoder = load_part(place / "vae", AutoencoderKL)
+    autoencoder = load_part(place / "vae", AutoencoderKL, lean=True)
     schedule = read_schedule(_json(place / "scheduler" / "scheduler_config.json"), place)
     return _checked(Opened(family, network, autoencoder, schedule, _nine(network, family), place))
 
