@@ -24,8 +24,8 @@ FILES = (
     "unet/diffusion_pytorch_model.safetensors", "transformer/diffusion_pytorch_model*.safetensors",
     "vae/diffusion_pytorch_model.safetensors", "text_encoder/model*.safetensors",
 )  # fmt: skip
-HALVES = (*FILES[:2], "*/*.fp16*.safetensors")
-"""What to fetch where a repository has weights in float16 alone."""
+HALVES = tuple(f"{part}/*.fp16*.safetensors" for part in ("unet", "transformer", "vae"))
+"""What to fetch besides where a repository has weights of network or autoencoder in float16 alone."""
 LOCALLY = (
     "Point base at a copy that lies here: a folder in diffusers' layout (unet, vae, text_encoder, tokenizer, "
     "scheduler), or one .safetensors file: --base in training, HISTOSYNTH_BASE in painting. Adapters are "
@@ -92,7 +92,7 @@ class Source:
         if Path(self.base).is_absolute() or self.base.startswith((".", "~")):
             raise BadWeights(near, "there is no such folder or file", LOCALLY)
         fetched = folder_of(self.base, FILES, locally=LOCALLY)
-        if not any(fetched.glob("*/diffusion_pytorch_model*.safetensors")):
+        if len({path.parent for path in fetched.glob("*/diffusion_pytorch_model*.safetensors")}) < 2:
             fetched = folder_of(self.base, HALVES, locally=LOCALLY)
         return fetched
 
