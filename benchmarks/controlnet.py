@@ -1,4 +1,5 @@
-"""The usual way to the same end: diffusers' ControlNet pipeline around our own U-Net and autoencoder.
+"""The usual way to the same end: diffusers' ControlNet pipeline around our own U-Net and
+autoencoder.
 
 Only its speed is of interest, so its weights are random. The U-Net is ours less the style vector
 and the 32 structure channels, which that pipeline has no room for: a little less work, not more.
@@ -23,7 +24,12 @@ from histosynth.model.device import convert
 class Vae(AutoencoderDC):
     """Our autoencoder under the names that the pipeline calls."""
 
-    def decode(self, z, return_dict=True, generator=None):
+    def decode(
+        self,
+        z,
+        return_dict=True,
+        generator=None,
+    ):
         return super().decode(z, return_dict=return_dict)
 
 
@@ -36,7 +42,11 @@ def assemble(bundle: Bundle, *, dtype: torch.dtype) -> StableDiffusionControlNet
         "projection_class_embeddings_input_dim": None,
     }
     unet = UNet2DConditionModel.from_config(config)
-    controlnet = ControlNetModel.from_unet(unet, conditioning_channels=3, load_weights_from_unet=False)
+    controlnet = ControlNetModel.from_unet(
+        unet,
+        conditioning_channels=3,
+        load_weights_from_unet=False,
+    )
     vae = Vae.from_config(dict(bundle.autoencoder.config))
     vae.register_to_config(block_out_channels=(1, 1, 1, 1), scaling_factor=1.0)  # 4 levels: 8 x
     for part in (unet, controlnet, vae):
@@ -57,12 +67,34 @@ def assemble(bundle: Bundle, *, dtype: torch.dtype) -> StableDiffusionControlNet
 
 
 def runner(
-    pipeline: StableDiffusionControlNetPipeline, *, side: int, steps: int, guidance: float, count: int
+    pipeline: StableDiffusionControlNetPipeline,
+    *,
+    side: int,
+    steps: int,
+    guidance: float,
+    count: int,
 ) -> Callable[[], np.ndarray]:
     """A function that makes `count` pictures of `side` px from one control picture each."""
     dtype = pipeline.unet.dtype
     control = torch.rand(count, 3, side, side, dtype=dtype)
-    prompt = torch.zeros(count, 1, pipeline.unet.config.cross_attention_dim, dtype=dtype)
-    how = {"num_inference_steps": steps, "guidance_scale": guidance, "output_type": "np"}
+    prompt = torch.zeros(
+        count,
+        1,
+        pipeline.unet.config.cross_attention_dim,
+        dtype=dtype,
+    )
+    how = {
+        "num_inference_steps": steps,
+        "guidance_scale": guidance,
+        "output_type": "np",
+    }
     told = {"prompt_embeds": prompt, "negative_prompt_embeds": prompt}
-    return lambda: pipeline(image=control, height=side, width=side, **told, **how).images
+    return lambda: (
+        pipeline(
+            image=control,
+            height=side,
+            width=side,
+            **told,
+            **how,
+        ).images
+    )

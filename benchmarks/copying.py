@@ -1,4 +1,5 @@
-"""Are there copies? Nearness of what was made to what was trained on, against that of real tissue."""
+"""Are there copies? Nearness of what was made to what was trained on, against that of real
+tissue."""
 
 import numpy as np
 from crops import corners
@@ -9,13 +10,23 @@ from histosynth.evaluate.plain import nearest
 from histosynth.prepare.augment import pose
 
 
-def copies(embedder, train, unlabelled_crops, held_out, *, rebuilt, made):
+def copies(
+    embedder,
+    train,
+    unlabelled_crops,
+    held_out,
+    *,
+    rebuilt,
+    made,
+):
     """How near to training is what was made, and how near is real tissue of patients it never saw?
 
-    Distance to the nearest training crop in any pose. The bar is the 5th percentile of real tissue, taken
-    twice: from overlapping crops of the validation patients, and, since those are few, from training
-    patients each of whom is compared with all others. Real crops that went through the autoencoder are
-    a control: what blur alone brings nearer.
+    Distance to the nearest training crop in any pose. The bar is the 5th percentile of real tissue,
+    taken
+    twice: from overlapping crops of the validation patients, and, since those are few, from
+        training
+    patients each of whom is compared with all others. Real crops that went through the autoencoder
+    are a control: what blur alone brings nearer.
 
     Args:
         train, held_out: examples.
@@ -27,16 +38,21 @@ def copies(embedder, train, unlabelled_crops, held_out, *, rebuilt, made):
         Numbers, and a sheet of the nearest pairs.
     """
     crops = [c[0] for e in train for c in corners(e, 4)] + unlabelled_crops
-    owners = np.array([e.tile.ref.patient for e in train for _ in range(16)] + [""] * len(unlabelled_crops))
+    owners = np.array(
+        [e.tile.ref.patient for e in train for _ in range(16)] + [""] * len(unlabelled_crops)
+    )
     known = embedder.embed(np.stack(crops))
 
     def gaps(images, patients):
-        posed = [np.stack([np.ascontiguousarray(pose(image, k)) for image in images]) for k in range(8)]
+        posed = [
+            np.stack([np.ascontiguousarray(pose(image, k)) for image in images]) for k in range(8)
+        ]
         found = np.full((8, len(images), 2), np.inf)
         for k, each in enumerate(posed):
             features = embedder.embed(each)
             for patient in set(patients):
-                mine, others = np.flatnonzero(patients == patient), np.flatnonzero(owners != patient)
+                mine = np.flatnonzero(patients == patient)
+                others = np.flatnonzero(owners != patient)
                 distances, rows = nearest(features[mine], known[others])
                 found[k, mine] = np.stack([distances, others[rows]], axis=1)
         best = found[..., 0].argmin(axis=0)
@@ -71,7 +87,9 @@ def copies(embedder, train, unlabelled_crops, held_out, *, rebuilt, made):
         "reconstructed_share_below_bar": {
             name: float((blurred < bar["value"]).mean()) for name, bar in bars.items()
         },
-        "made_nearest": float(ours.min()), "made_median": float(np.median(ours)),
-        "real_nearest": float(unseen.min()), "real_median": float(np.median(unseen)),
+        "made_nearest": float(ours.min()),
+        "made_median": float(np.median(ours)),
+        "real_nearest": float(unseen.min()),
+        "real_median": float(np.median(unseen)),
         "n": len(made),
-    }, contact_sheet(rows)  # fmt: skip
+    }, contact_sheet(rows)

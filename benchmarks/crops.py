@@ -14,17 +14,24 @@ UNLABELLED = (("brecahad/images", 0.25), ("nct-crc", 0.5))
 
 def unlabelled(root, folder, mpp):
     """Crops of tiles without centroids, of at most `SIDE` px."""
-    for example in open_source(TileSource(folder, "", mpp), root=root, mpp=0.5, kinds=()):
+    for example in open_source(
+        TileSource(folder, "", mpp),
+        root=root,
+        mpp=0.5,
+        kinds=(),
+    ):
         pixels = example.tile.pixels
         for y in range(0, max(pixels.shape[0] - SIDE, 0) + 1, SIDE):
             for x in range(0, max(pixels.shape[1] - SIDE, 0) + 1, SIDE):
                 yield np.array(
-                    Image.fromarray(pixels[y : y + SIDE, x : x + SIDE]).resize((SIDE, SIDE)), dtype=np.uint8
+                    Image.fromarray(pixels[y : y + SIDE, x : x + SIDE]).resize((SIDE, SIDE)),
+                    dtype=np.uint8,
                 )
 
 
 def corners(example, per_side: int = 2):
-    """Crops of one tile on a regular grid, from edge to edge: (pixels, nuclei, whole tile's pixels)."""
+    """Crops of one tile on a regular grid, from edge to edge: (pixels, nuclei, whole tile's
+    pixels)."""
     height, width = example.tile.pixels.shape[:2]
     for y in np.linspace(0, height - SIDE, per_side).astype(int):
         for x in np.linspace(0, width - SIDE, per_side).astype(int):

@@ -1,9 +1,11 @@
-"""How well are nuclei found? The embedded detector, the blobs and chance, on patients not fitted on.
+"""How well are nuclei found? The embedded detector, the blobs and chance, on patients not fitted
+on.
 
     python benchmarks/detector.py [--out bench] [--data ../shared/data] [--weights FOLDER]
 
-F1 at 6 um, matched one to one (as many pairs as can be, then the nearest), for all nuclei and for each
-class found as that class; 95 % intervals from 2,000 draws of patients. Writes detector.json and a sheet.
+F1 at 6 um, matched one to one (as many pairs as can be, then the nearest), for all nuclei and for
+each class found as that class; 95 % intervals from 2,000 draws of patients. Writes detector.json
+and a sheet.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ REACH_UM = 6.0
 
 def counts_of(found, wanted, kinds) -> np.ndarray:
     """(1 + K, 3): matched, found, wanted; all nuclei first, then each class."""
-    reach, rows = REACH_UM / wanted.mpp, []
+    reach = REACH_UM / wanted.mpp
+    rows = []
     for place in range(1 + len(kinds)):
         mine = found.xy if place == 0 else found.xy[found.kind == place - 1]
         theirs = wanted.xy if place == 0 else wanted.xy[wanted.kind == place - 1]
@@ -41,21 +44,27 @@ def counts_of(found, wanted, kinds) -> np.ndarray:
 
 
 def scores(counts: np.ndarray, kinds) -> dict[str, float]:
-    """F1, precision and recall of all; F1 of each class and their mean. `counts`: summed over tiles."""
+    """F1, precision and recall of all; F1 of each class and their mean. `counts`: summed over
+    tiles."""
     matched, found, wanted = counts[0]
     out = {
-        "f1": f1(*map(int, counts[0])), "precision": matched / max(found, 1),
-        "recall": matched / max(wanted, 1)
-    }  # fmt: skip
+        "f1": f1(*map(int, counts[0])),
+        "precision": matched / max(found, 1),
+        "recall": matched / max(wanted, 1),
+    }
     each = {f"f1_{name}": f1(*map(int, row)) for name, row in zip(kinds, counts[1:], strict=True)}
-    return out | each | ({"f1_mean_of_classes": float(np.mean(list(each.values())))} if each else {})
+    return (
+        out | each | ({"f1_mean_of_classes": float(np.mean(list(each.values())))} if each else {})
+    )
 
 
 def with_intervals(tiles: dict[str, np.ndarray], kinds) -> dict[str, dict[str, float]]:
     """Each score with its 95 % interval over patients."""
     rows = np.stack(list(tiles.values()))
     random = np.random.default_rng(0)
-    drawn = [scores(rows[random.integers(len(rows), size=len(rows))].sum(0), kinds) for _ in range(2000)]
+    drawn = [
+        scores(rows[random.integers(len(rows), size=len(rows))].sum(0), kinds) for _ in range(2000)
+    ]
     return {
         name: {
             "value": float(value),
@@ -67,13 +76,16 @@ def with_intervals(tiles: dict[str, np.ndarray], kinds) -> dict[str, dict[str, f
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data")
     parser.add_argument("--weights", type=Path, default=SHIPPED)
     asked = parser.parse_args()
     brca = asked.data / "brca-m2c"
-    network, blobs = load_detector(asked.weights), BlobDetector()
+    network = load_detector(asked.weights)
+    blobs = BlobDetector()
     random = np.random.default_rng(0)
 
     def chance(pixels: np.ndarray) -> Found:
@@ -82,8 +94,13 @@ def main() -> None:
         xy = random.uniform(0, (pixels.shape[1] - 1, pixels.shape[0] - 1), found.xy.shape)
         return Found(xy.astype(np.float32), random.permutation(found.kind), found.score)
 
-    chance.mpp, chance.kinds = 0.5, KINDS
-    detectors = {"centroids": network, "blobs": blobs, "chance": chance}
+    chance.mpp = 0.5
+    chance.kinds = KINDS
+    detectors = {
+        "centroids": network,
+        "blobs": blobs,
+        "chance": chance,
+    }
     counts: dict[str, dict[str, np.ndarray]] = {which: {} for which in detectors}
     kinds = {"centroids": KINDS, "blobs": (), "chance": KINDS}
     rows: list[list[np.ndarray]] = [[], [], []]
@@ -91,7 +108,12 @@ def main() -> None:
         pixels = read_rgb(brca / "images" / name)
         size = (pixels.shape[1], pixels.shape[0])
         points = brca / "points" / f"{Path(name).stem}.csv"
-        wanted = read_nuclei(points, size=size, mpp=0.5, kinds=KINDS)
+        wanted = read_nuclei(
+            points,
+            size=size,
+            mpp=0.5,
+            kinds=KINDS,
+        )
         for which, detector in detectors.items():
             found = find_nuclei(pixels, 0.5, detector)
             patient = counts[which].setdefault(name[:12], np.zeros((1 + len(kinds[which]), 3), int))
@@ -102,14 +124,19 @@ def main() -> None:
                     row.append(picture[:440, :440])
     result = {which: with_intervals(counts[which], kinds[which]) for which in counts}
     facts = {
-        "reach_um": REACH_UM, "patients": len(counts["centroids"]), "intervals": "95 %, over patients",
+        "reach_um": REACH_UM,
+        "patients": len(counts["centroids"]),
+        "intervals": "95 %, over patients",
         "nuclei": int(sum(each[0, 2] for each in counts["centroids"].values())),
         "weights": network.info.sha256,
-    }  # fmt: skip
+    }
     write_json(ensure_folder(asked.out) / "detector.json", facts | {"val": result})
     for which, table in result.items():
         for name, each in table.items():
-            print(f"{which:10} {name:20} {each['value']:.3f} ({each['low']:.3f} to {each['high']:.3f})")
+            print(
+                f"{which:10} {name:20} {each['value']:.3f} ({each['low']:.3f} to "
+                f"{each['high']:.3f})"
+            )
     print(legend(KINDS))
     sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows])
     Image.fromarray(sheet).save(asked.out / "detector.png")

@@ -2,12 +2,12 @@
 
     python benchmarks/encoder.py [--data ../shared/data] [--out bench] [--folder ENCODER]
 
-All of it on the 8 validation patients of brca-m2c, four crops of 256 px each; intervals are 95 % over them.
-`own tile`: how often a crop's nearest other crop is of the same tile. `nuclei`: R2 of the logarithm of how
-dense each class is, by ridge regression on features, fitted on the training patients. `FD / floor`: the same
-crops, spoilt in one way, from themselves, over the distance of as many crops of training patients. `spread
-of floors`: standard deviation over mean of 40 such floors: how much the choice of patients decides. Writes
-encoder.json.
+All of it on the 8 validation patients of brca-m2c, four crops of 256 px each; intervals are 95 %
+over them. `own tile`: how often a crop's nearest other crop is of the same tile. `nuclei`: R2 of
+the logarithm of how dense each class is, by ridge regression on features, fitted on the training
+patients. `FD / floor`: the same crops, spoilt in one way, from themselves, over the distance of as
+many crops of training patients. `spread of floors`: standard deviation over mean of 40 such floors:
+how much the choice of patients decides. Writes encoder.json.
 """
 
 from __future__ import annotations
@@ -62,17 +62,30 @@ def densities(nuclei):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument(
-        "--weights", type=Path, default=ROOT.parent / "shared/weights/squeezenet11.safetensors"
+        "--data",
+        type=Path,
+        default=ROOT.parent / "shared" / "data",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        default=ROOT.parent / "shared/weights/squeezenet11.safetensors",
     )
     parser.add_argument("--folder", type=Path, default=SHIPPED)
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
     asked = parser.parse_args()
     sides = {}
     for name in ("train", "val"):
-        tiles = open_source(source(f"brca-m2c/{name}.txt"), root=asked.data, mpp=0.5, kinds=KINDS)
+        tiles = open_source(
+            source(f"brca-m2c/{name}.txt"),
+            root=asked.data,
+            mpp=0.5,
+            kinds=KINDS,
+        )
         crops = [(c[0], c[1], each.tile.ref.patient) for each in tiles for c in corners(each)]
         sides[name] = np.stack([c[0] for c in crops]), [c[1] for c in crops], [c[2] for c in crops]
     val, nuclei, patients = sides["val"]
@@ -91,24 +104,34 @@ def main() -> None:
         for place, kind in enumerate(KINDS):
             both = np.stack([told[:, place], wanted[:, place]], axis=1)
             rows_of[f"nuclei, {kind}"] = statistic_over(
-                lambda pair: 1 - ((pair[:, 0] - pair[:, 1]) ** 2).mean() / pair[:, 1].var(), (both, patients)
+                lambda pair: 1 - ((pair[:, 0] - pair[:, 1]) ** 2).mean() / pair[:, 1].var(),
+                (both, patients),
             ).as_dict()
         names = sorted(set(sides["train"][2]))
         owners = np.array(sides["train"][2])
         random = np.random.default_rng(0)
-        floors = np.array([
-            frechet_distance(train_x[np.isin(owners, random.choice(names, 8, replace=False))][:32], val_x)
-            for _ in range(40)
-        ])  # fmt: skip
+        floors = np.array(
+            [
+                frechet_distance(
+                    train_x[np.isin(owners, random.choice(names, 8, replace=False))][:32], val_x
+                )
+                for _ in range(40)
+            ]
+        )
         rows_of["spread of floors"] = {"value": float(floors.std() / floors.mean())}
         for name, pictures in worse.items():
             moved = encoder.embed(pictures).features.astype(np.float64)
-            rows_of[f"FD / floor, {name}"] = {"value": frechet_distance(moved, val_x) / float(floors.mean())}
+            rows_of[f"FD / floor, {name}"] = {
+                "value": frechet_distance(moved, val_x) / float(floors.mean())
+            }
         table[encoder.name] = rows_of
         for name, each in rows_of.items():
             ends = f" ({each['low']:.2f} to {each['high']:.2f})" if "low" in each else ""
             print(f"{encoder.name:12} {name:28} {each['value']:.2f}{ends}")
-    write_json(ensure_folder(asked.out) / "encoder.json", {"crops": len(val), "patients": 8, "table": table})
+    write_json(
+        ensure_folder(asked.out) / "encoder.json",
+        {"crops": len(val), "patients": 8, "table": table},
+    )
 
 
 if __name__ == "__main__":

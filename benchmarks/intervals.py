@@ -7,16 +7,19 @@ DRAWS = 1000
 
 def by_patient(values, patients):
     """Values in groups, one a patient."""
-    values, patients = np.asarray(values, float), np.asarray(patients)
+    values = np.asarray(values, float)
+    patients = np.asarray(patients)
     return [values[patients == patient] for patient in np.unique(patients)]
 
 
 def over_patients(statistic, *samples, seed=0):
-    """A statistic of samples, each (values (N, ...), patients (N,)), with its 95 % bootstrap interval.
+    """A statistic of samples, each (values (N, ...), patients (N,)), with its 95 % bootstrap
+    interval.
 
     Patients of each sample are drawn anew, each sample for itself. `n` is that of the first sample.
     """
-    groups, random = [by_patient(*sample) for sample in samples], np.random.default_rng(seed)
+    groups = [by_patient(*sample) for sample in samples]
+    random = np.random.default_rng(seed)
 
     def again(parts):
         return np.concatenate([parts[i] for i in random.integers(len(parts), size=len(parts))])
@@ -24,9 +27,12 @@ def over_patients(statistic, *samples, seed=0):
     low, high = np.percentile([statistic(*map(again, groups)) for _ in range(DRAWS)], [2.5, 97.5])
     value = statistic(*(np.asarray(values, float) for values, _ in samples))
     return {
-        "value": float(value), "low": float(low), "high": float(high),
-        "n": len(samples[0][0]), "patients": len(groups[0]),
-    }  # fmt: skip
+        "value": float(value),
+        "low": float(low),
+        "high": float(high),
+        "n": len(samples[0][0]),
+        "patients": len(groups[0]),
+    }
 
 
 def interval(values, patients):
@@ -46,8 +52,15 @@ def fifth(values, patients):
     return over_patients(lambda drawn: np.percentile(drawn, 5), (values, patients))
 
 
-def share_below(values, patients, real, real_patients):
+def share_below(
+    values,
+    patients,
+    real,
+    real_patients,
+):
     """Share of `values` below the 5th percentile of `real`."""
     return over_patients(
-        lambda ours, bar: (ours < np.percentile(bar, 5)).mean(), (values, patients), (real, real_patients)
+        lambda ours, bar: (ours < np.percentile(bar, 5)).mean(),
+        (values, patients),
+        (real, real_patients),
     )

@@ -2,12 +2,13 @@
 
     python benchmarks/judging_copies.py [--each 5] [--data ../shared/data] [--out bench]
 
-The library is the training tiles of brca-m2c. Copies: crops of it moved by any number of pixels, turned and
-mirrored, in another stain, packed as JPEG; harder ones besides, for what they are worth: blurred, turned by 3
-or 10 degrees, enlarged by 3 or 10 %, a quarter copied into other tissue. Unseen: the validation patients,
-training patients who did not help to set the bar, each looked up among the others' tiles, breast tissue of
-another collection (BreCaHAD) and colorectal tissue (NCT-CRC). The bar is what `evaluate` would set: from
-crops of the other half of the training patients. Writes judging-copies.json.
+The library is the training tiles of brca-m2c. Copies: crops of it moved by any number of pixels,
+turned and mirrored, in another stain, packed as JPEG; harder ones besides, for what they are worth:
+blurred, turned by 3 or 10 degrees, enlarged by 3 or 10 %, a quarter copied into other tissue.
+Unseen: the validation patients, training patients who did not help to set the bar, each looked up
+among the others' tiles, breast tissue of another collection (BreCaHAD) and colorectal tissue
+(NCT-CRC). The bar is what `evaluate` would set: from crops of the other half of the training
+patients. Writes judging-copies.json.
 """
 
 from __future__ import annotations
@@ -29,12 +30,19 @@ from histosynth.prepare.augment import pose, restain, stain_matrix
 from histosynth.prepare.sources import TileSource, open_source
 
 ROOT = Path(__file__).resolve().parents[1]
-SIDE, MPP = 256, 0.5
+SIDE = 256
+MPP = 0.5
 KINDS = ("epithelial", "lymphocyte", "stromal")
 
 
 def source(members: str) -> TileSource:
-    return TileSource("brca-m2c/images", "^(.{12})", MPP, points="brca-m2c/points", members=members)
+    return TileSource(
+        "brca-m2c/images",
+        "^(.{12})",
+        MPP,
+        points="brca-m2c/points",
+        members=members,
+    )
 
 
 def jpeg(pixels, quality):
@@ -54,10 +62,23 @@ def dressed(crop, random):
     return jpeg(turned, int(random.integers(40, 91)))
 
 
-def warped(pixels, random, *, degrees=0.0, zoom=1.0):
+def warped(
+    pixels,
+    random,
+    *,
+    degrees=0.0,
+    zoom=1.0,
+):
     """A crop turned by any angle or enlarged: from a larger one, so that no corner is empty."""
     large = crop_of(pixels, random, min(SIDE + 128, *pixels.shape[:2]))
-    turned = ndimage.rotate(large, degrees, axes=(0, 1), reshape=False, order=1, mode="reflect")
+    turned = ndimage.rotate(
+        large,
+        degrees,
+        axes=(0, 1),
+        reshape=False,
+        order=1,
+        mode="reflect",
+    )
     side = round(SIDE / zoom)
     edge = (len(turned) - side) // 2
     part = Image.fromarray(turned[edge : edge + side, edge : edge + side])
@@ -65,14 +86,30 @@ def warped(pixels, random, *, degrees=0.0, zoom=1.0):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--each", type=int, default=5, help="copies of each training tile")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--each",
+        type=int,
+        default=5,
+        help="copies of each training tile",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=ROOT.parent / "shared" / "data",
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
     asked = parser.parse_args()
     random = np.random.default_rng(0)
     train, val = (
-        open_source(source(f"brca-m2c/{m}.txt"), root=asked.data, mpp=MPP, kinds=KINDS)
+        open_source(
+            source(f"brca-m2c/{m}.txt"),
+            root=asked.data,
+            mpp=MPP,
+            kinds=KINDS,
+        )
         for m in ("train", "val")
     )
     tiles = [each.tile.pixels for each in train]
@@ -86,7 +123,8 @@ def main() -> None:
         return (match.score, match.tile) if match else (np.nan, -1)
 
     def left_out(examples):
-        """Scores of crops of some training tiles among the tiles of other patients, and whose they are."""
+        """Scores of crops of some training tiles among the tiles of other patients, and whose they
+        are."""
         found = []
         for each in examples:
             others = np.flatnonzero(owners != each.tile.ref.patient)
@@ -96,7 +134,9 @@ def main() -> None:
     half = set(sorted(set(owners))[::2])
     null = [each for each, _ in left_out([e for e in train if e.tile.ref.patient in half])]
     bar = bar_of(np.array(null))
-    print(f"bar {bar:.3f}, from {len(null)} training crops: {np.mean(null):.3f} +- {np.std(null):.3f}")
+    print(
+        f"bar {bar:.3f}, from {len(null)} training crops: {np.mean(null):.3f} +- {np.std(null):.3f}"
+    )
     other = [
         crop
         for folder, mpp in (("brecahad/images", 0.25), ("nct-crc", 0.5))
@@ -105,11 +145,18 @@ def main() -> None:
     others = left_out([e for e in train if e.tile.ref.patient not in half])
     told = share_over([each > bar for each, _ in others], [who for _, who in others]).as_dict()
     most = float(np.nanmax([each for each, _ in others]))
-    table = {"bar": bar, "library": len(library), "null": len(null), "found": {}}
+    table = {
+        "bar": bar,
+        "library": len(library),
+        "null": len(null),
+        "found": {},
+    }
     table["false_alarms"] = {"training patients, left out": told | {"largest": most}}
     print(table["false_alarms"])
     unseen = {
-        "validation patients": [(c[0], each.tile.ref.patient) for each in val for c in corners(each)],
+        "validation patients": [
+            (c[0], each.tile.ref.patient) for each in val for c in corners(each)
+        ],
         "BreCaHAD and NCT-CRC": [(crop, str(i)) for i, crop in enumerate(other)],
     }
     for name, items in unseen.items():
@@ -127,7 +174,10 @@ def main() -> None:
         return out
 
     ways = {
-        "moved, turned, restained, JPEG": (asked.each, lambda p: dressed(crop_of(p, random), random)),
+        "moved, turned, restained, JPEG": (
+            asked.each,
+            lambda p: dressed(crop_of(p, random), random),
+        ),
         "and blurred by 1.5 px": (
             1,
             lambda p: ndimage.gaussian_filter(dressed(crop_of(p, random), random), (1.5, 1.5, 0)),
@@ -141,7 +191,9 @@ def main() -> None:
     for name, (each, way) in ways.items():
         found = np.array([score(way(pixels)) for _ in range(each) for pixels in tiles])
         right = found[:, 1] == np.tile(np.arange(len(tiles)), each)
-        table["found"][name] = share_over(found[:, 0] > bar, np.tile(owners, each).tolist()).as_dict() | {
+        table["found"][name] = share_over(
+            found[:, 0] > bar, np.tile(owners, each).tolist()
+        ).as_dict() | {
             "right_tile": float(right.mean()),
             "least": float(found[:, 0].min()),
         }

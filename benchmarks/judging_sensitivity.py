@@ -2,16 +2,17 @@
 
     python benchmarks/judging_sensitivity.py [--data ../shared/data] [--out bench] [--work FOLDER]
 
-Each validation tile of brca-m2c is cut to nine crops, which overlap; five of them are the real set, the
-other four the synthetic one: untouched or blurred, made noisy, restained, packed as JPEG, or told to have
-other tiles' nuclei. For copies the synthetic set are crops of training tiles, and the same is asked twice:
-with and without those tiles in the reference. `RIGHT` says which numbers a fault should move; each of them
-must, and no other.
+Each validation tile of brca-m2c is cut to nine crops, which overlap; five of them are the real set,
+the other four the synthetic one: untouched or blurred, made noisy, restained, packed as JPEG, or
+told to have other tiles' nuclei. For copies the synthetic set are crops of training tiles, and the
+same is asked twice: with and without those tiles in the reference. `RIGHT` says which numbers a
+fault should move; each of them must, and no other.
 
-Moved is a number that is worse than real tissue: its 95 % interval lies apart from that of real tissue of
-other patients (a detector's score: from its score on real tiles). Beside it is told what shifted, which asks
-less: the interval lies apart from that of the twin without the fault, with the same patients, be it ever so
-near to it. Writes judging-sensitivity.json; exits 1 where a fault is missed or misplaced.
+Moved is a number that is worse than real tissue: its 95 % interval lies apart from that of real
+tissue of other patients (a detector's score: from its score on real tiles). Beside it is told what
+shifted, which asks
+less: the interval lies apart from that of the twin without the fault, with the same patients, be it
+ever so near to it. Writes judging-sensitivity.json; exits 1 where a fault is missed or misplaced.
 """
 
 from __future__ import annotations
@@ -40,13 +41,19 @@ ROOT = Path(__file__).resolve().parents[1]
 MPP = 0.5
 KINDS = ("epithelial", "lymphocyte", "stromal")
 SHOWN = (
-    ("realism", "FD_histo", "up"), ("structure", "F1_centroids", "down"), ("structure", "F1_blobs", "down"),
-    ("morphology", "AUC_nuclei_shape", "up"), ("morphology", "AUC_nuclei_dye", "up"),
-    ("morphology", "AUC_nuclei_chromatin", "up"), ("layout", "L_from_real_all", "up"),
-    ("copying", "suspected_copies", "up"), ("quality", "quality_focus_difference", "both"),
-    ("quality", "quality_noise_difference", "both"), ("quality", "quality_blocks_difference", "both"),
+    ("realism", "FD_histo", "up"),
+    ("structure", "F1_centroids", "down"),
+    ("structure", "F1_blobs", "down"),
+    ("morphology", "AUC_nuclei_shape", "up"),
+    ("morphology", "AUC_nuclei_dye", "up"),
+    ("morphology", "AUC_nuclei_chromatin", "up"),
+    ("layout", "L_from_real_all", "up"),
+    ("copying", "suspected_copies", "up"),
+    ("quality", "quality_focus_difference", "both"),
+    ("quality", "quality_noise_difference", "both"),
+    ("quality", "quality_blocks_difference", "both"),
     ("stain", "stain_W1", "up"),
-)  # fmt: skip
+)
 """Judge, its number, and which way from real tissue's own is worse."""
 TEXTURE = {"quality_noise_difference", "AUC_nuclei_chromatin"}
 """What blur and JPEG take from a picture and noise adds, all over it and within nuclei."""
@@ -63,7 +70,13 @@ COPIED = 32
 
 
 def source(members: str) -> TileSource:
-    return TileSource("brca-m2c/images", "^(.{12})", MPP, points="brca-m2c/points", members=members)
+    return TileSource(
+        "brca-m2c/images",
+        "^(.{12})",
+        MPP,
+        points="brca-m2c/points",
+        members=members,
+    )
 
 
 def blur(pixels, random):
@@ -96,11 +109,22 @@ def save(folder: Path, name: str, pixels) -> None:
 
 
 def prepare(work: Path, data: Path) -> tuple[list, list, int]:
-    """Real tiles, nuclei and references on disk; the crops to spoil, those of training tiles, patients."""
+    """Real tiles, nuclei and references on disk; the crops to spoil, those of training tiles,
+    patients."""
     train, val = (
-        open_source(source(f"brca-m2c/{m}.txt"), root=data, mpp=MPP, kinds=KINDS) for m in ("train", "val")
+        open_source(
+            source(f"brca-m2c/{m}.txt"),
+            root=data,
+            mpp=MPP,
+            kinds=KINDS,
+        )
+        for m in ("train", "val")
     )
-    cut = [(f"{each.tile.ref.slide}-{i}", *c[:2]) for each in val for i, c in enumerate(corners(each, 3))]
+    cut = [
+        (f"{each.tile.ref.slide}-{i}", *c[:2])
+        for each in val
+        for i, c in enumerate(corners(each, 3))
+    ]
     crops = [each for place, each in enumerate(cut) if place % 9 % 2]
     for folder in ("nuclei", "others", "unlearned"):
         ensure_folder(work / folder)
@@ -115,7 +139,8 @@ def prepare(work: Path, data: Path) -> tuple[list, list, int]:
     patients = sorted({each.tile.ref.patient for each in train})[::2][:COPIED]
     random = np.random.default_rng(0)
     for each in train:
-        tissue, name = each.tile.pixels, each.tile.ref.slide
+        tissue = each.tile.pixels
+        name = each.tile.ref.slide
         save(work / "train", name, tissue)
         if each.tile.ref.patient not in patients:
             save(work / "unlearned", name, tissue)
@@ -133,54 +158,89 @@ def ask(question: Question, work: Path) -> dict[str, dict]:
     for key, name, worse in SHOWN:
         (section,) = [each for each in report.sections if each.key == key]
         (finding,) = [each for each in section.findings if each.name == name and not each.label]
-        value, real = finding.value, finding.real
+        value = finding.value
+        real = finding.real
         if finding.ratio is not None and name.startswith("FD"):  # of as many tiles as the floor has
-            value, real = finding.ratio, Estimate(1, 1, 1, finding.value.n, "by definition")
+            value = finding.ratio
+            real = Estimate(1, 1, 1, finding.value.n, "by definition")
         high = real.high
         if name.startswith(
             "AUC"
         ):  # below 0.5 patients differ as much, and what is learnt of some turns round
             high = max(real.high, 1 - real.low)
-        above, below = value.low > high, value.high < real.low
-        moved = {"up": above, "down": below, "both": above or below}[worse]
+        above = value.low > high
+        below = value.high < real.low
+        moved = {
+            "up": above,
+            "down": below,
+            "both": above or below,
+        }[worse]
         rows[name] = value.as_dict() | {"real": real.as_dict(), "moved": bool(moved)}
     return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=ROOT.parent / "shared" / "data",
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
-    parser.add_argument("--work", type=Path, help="keep the tiles and what was measured of them here")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        help="keep the tiles and what was measured of them here",
+    )
     asked = parser.parse_args()
     work = asked.work or Path(tempfile.mkdtemp())
     crops, learnt, patients = prepare(work, asked.data)
     faults = {
-        "untouched": untouched, "blurred": blur, "noisy": noise, "restained": stain, "JPEG 40": jpeg,
-        "other tiles' nuclei": untouched, "not copied": untouched, "copied": untouched,
-    }  # fmt: skip
+        "untouched": untouched,
+        "blurred": blur,
+        "noisy": noise,
+        "restained": stain,
+        "JPEG 40": jpeg,
+        "other tiles' nuclei": untouched,
+        "not copied": untouched,
+        "copied": untouched,
+    }
     table: dict[str, dict[str, dict]] = {}
     for fault, change in faults.items():
-        random, made = np.random.default_rng(0), work / fault.replace(" ", "-")
+        random = np.random.default_rng(0)
+        made = work / fault.replace(" ", "-")
         for name, pixels, *_ in learnt if "copied" in fault else crops:
             save(made, name, change(pixels, random))
         question = Question(
-            work / "real", made, reference=work / "train", conditions=work / "nuclei", ask=Ask(mpp=MPP)
+            work / "real",
+            made,
+            reference=work / "train",
+            conditions=work / "nuclei",
+            ask=Ask(mpp=MPP),
         )
         if "nuclei" in fault:
             question = replace(question, conditions=work / "others")
         if fault == "not copied":
             question = replace(question, reference=work / "unlearned")
         table[fault] = ask(question, work)
-        said = {k: f"{x['value']:.3g} ({x['low']:.3g} to {x['high']:.3g})" for k, x in table[fault].items()}
+        said = {
+            k: f"{x['value']:.3g} ({x['low']:.3g} to {x['high']:.3g})"
+            for k, x in table[fault].items()
+        }
         print(fault, said, flush=True)
     wrong = 0
     for fault, rows in table.items():
         calm = table[TWINS.get(fault, "untouched")]
         for name, each in rows.items():
-            each["shifted"] = bool(each["low"] > calm[name]["high"] or each["high"] < calm[name]["low"])
+            each["shifted"] = bool(
+                each["low"] > calm[name]["high"] or each["high"] < calm[name]["low"]
+            )
             each["right"] = name in RIGHT.get(fault, ())
-        moved, shifted = ({name for name, x in rows.items() if x[what]} for what in ("moved", "shifted"))
+        moved, shifted = (
+            {name for name, x in rows.items() if x[what]} for what in ("moved", "shifted")
+        )
         right = RIGHT.get(fault, set())
         wrong += len(right ^ moved)
         words = {
@@ -193,7 +253,12 @@ def main() -> None:
         print(f"{fault:20} {'; '.join(said) or 'moves nothing'}")
     write_json(
         ensure_folder(asked.out) / "judging-sensitivity.json",
-        {"tiles": len(crops), "patients": patients, "wrong": wrong, "table": table},
+        {
+            "tiles": len(crops),
+            "patients": patients,
+            "wrong": wrong,
+            "table": table,
+        },
     )
     raise SystemExit(wrong > 0)
 

@@ -2,8 +2,8 @@
 
     python benchmarks/judging_speed.py [--n 10000] [--width 2048] [--out bench]
 
-Ratios are of the least of `--repeats` times. Features are random, of a falling spectrum, float32. Writes
-judging-speed.json. Needs torchmetrics and prdc (in the dev extra).
+Ratios are of the least of `--repeats` times. Features are random, of a falling spectrum, float32.
+Writes judging-speed.json. Needs torchmetrics and prdc (in the dev extra).
 """
 
 from __future__ import annotations
@@ -52,7 +52,11 @@ def metric_fid(real, made):
 def metric_kid(real, made):
     from torchmetrics.image.kid import KernelInceptionDistance
 
-    metric = KernelInceptionDistance(feature=Given(real.shape[1]), subsets=100, subset_size=1000)
+    metric = KernelInceptionDistance(
+        feature=Given(real.shape[1]),
+        subsets=100,
+        subset_size=1000,
+    )
     return float(fed(metric, real, made)[0])
 
 
@@ -83,7 +87,8 @@ def their_prdc(real, made):
 
 
 def timed(work, *args, repeats):
-    best, out = np.inf, None
+    best = np.inf
+    out = None
     for _ in range(repeats):
         began = time.perf_counter()
         out = work(*args)
@@ -92,14 +97,17 @@ def timed(work, *args, repeats):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--width", type=int, default=2048)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")
-    real, made = features(asked.n, asked.width, 1), features(asked.n, asked.width, 2)
+    real = features(asked.n, asked.width, 1)
+    made = features(asked.n, asked.width, 2)
     few = slice(0, min(asked.n, 4000))
     pairs = {
         "FD": (our_fd, metric_fid, (real, made)),
@@ -111,16 +119,26 @@ def main() -> None:
     for name, (ours, theirs, args) in pairs.items():
         mine, value = timed(ours, *args, repeats=asked.repeats)
         other, reference = timed(theirs, *args, repeats=asked.repeats)
-        table[name] = {"ours_s": round(mine, 2), "theirs_s": round(other, 2), "ratio": round(other / mine, 2)}
+        table[name] = {
+            "ours_s": round(mine, 2),
+            "theirs_s": round(other, 2),
+            "ratio": round(other / mine, 2),
+        }
         if name in ("FD", "KID"):
             table[name] |= {"ours": float(value), "theirs": float(reference)}
-        print(f"{name:36} ours {mine:7.2f} s   theirs {other:7.2f} s   {other / mine:5.2f} x", table[name])
+        print(
+            f"{name:36} ours {mine:7.2f} s   theirs {other:7.2f} s   {other / mine:5.2f} x",
+            table[name],
+        )
     small = Moments.of(np.array_split(real, 10))
     facts = {
-        "n": asked.n, "width": asked.width, "prdc_n": few.stop, "threads": torch.get_num_threads(),
+        "n": asked.n,
+        "width": asked.width,
+        "prdc_n": few.stop,
+        "threads": torch.get_num_threads(),
         "moments_mb": round((small.scatter.nbytes + small.mean.nbytes) / 1e6, 1),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-    }  # fmt: skip
+    }
     write_json(ensure_folder(asked.out) / "judging-speed.json", facts | {"table": table})
 
 

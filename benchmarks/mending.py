@@ -16,8 +16,10 @@ HOLE = 128
 def mirrored(pixels, hole):
     """The hole filled with the known tissue beside it, mirrored: no model at all."""
     rows = np.flatnonzero(hole.any(axis=1))
-    top, bottom = rows[0], rows[-1] + 1
-    middle, out = (top + bottom) // 2, pixels.copy()
+    top = rows[0]
+    bottom = rows[-1] + 1
+    middle = (top + bottom) // 2
+    out = pixels.copy()
     flipped = pixels.copy()
     flipped[top:middle] = pixels[2 * top - middle : top][::-1]
     flipped[middle:bottom] = pixels[bottom : 2 * bottom - middle][::-1]
@@ -32,13 +34,20 @@ def pasted(pixels, hole, other):
     return paste(pixels, stained, hole)
 
 
-def edge_steps(images, hole, width=6, piece=16):
+def edge_steps(
+    images,
+    hole,
+    width=6,
+    piece=16,
+):
     """(N,) how much colours change across the edge of a square hole, grey levels.
 
     The mean of `width` px inside against as many outside, along pieces of the edge, all four sides.
     """
     rows = np.flatnonzero(hole.any(axis=1))
-    top, bottom, steps = rows[0], rows[-1] + 1, []
+    top = rows[0]
+    bottom = rows[-1] + 1
+    steps = []
     for turn in range(4):  # the hole is central, so it stays where it is
         turned = np.rot90(images.astype(float), turn, axes=(1, 2))[:, :, top:bottom]
         inside = turned[:, top : top + width].mean(axis=1)
@@ -48,19 +57,26 @@ def edge_steps(images, hole, width=6, piece=16):
     return np.mean(steps, axis=0)
 
 
-def edge_fibres(images, hole, gap=4, width=14, piece=32):
+def edge_fibres(
+    images,
+    hole,
+    gap=4,
+    width=14,
+    piece=32,
+):
     """(N, 2) how far fibres keep their direction over the edge of a square central hole.
 
-    Structure tensors of brightness (gradients at 1.5 px) inside and outside, `gap` to `gap + width` px from
-    the edge, in pieces of it. For each piece the cosine of twice the angle between them, 1 for the same
-    direction and -1 for a right angle, times how directed the tissue is inside, weighed by how directed it is
-    outside.
+    Structure tensors of brightness (gradients at 1.5 px) inside and outside, `gap` to `gap + width`
+    px from the edge, in pieces of it. For each piece the cosine of twice the angle between them, 1
+    for the same direction and -1 for a right angle, times how directed the tissue is inside,
+    weighed by how directed it is outside.
 
     Returns:
         Per image the weighed sum and the sum of weights, as `intervals.ratio` takes them.
     """
     rows = np.flatnonzero(hole.any(axis=1))
-    top, bottom = rows[0], rows[-1] + 1
+    top = rows[0]
+    bottom = rows[-1] + 1
     sums = np.zeros((len(images), 2))
     for index, image in enumerate(images):
         density = -np.log((image.astype(float) + 1) / 256).mean(axis=-1)
@@ -81,13 +97,21 @@ def edge_fibres(images, hole, gap=4, width=14, piece=32):
     return sums
 
 
-def mending(embedder, crops, others, *, how, draws):
-    """Central holes, completed `draws` times and filled; distances are means over draws, pictures the first.
+def mending(
+    embedder,
+    crops,
+    others,
+    *,
+    how,
+    draws,
+):
+    """Central holes, completed `draws` times and filled; distances are means over draws, pictures
+    the first.
 
     Returns:
-        Pictures by way of filling, their distance from the real crops by way (B), their change across the
-        hole's edge by way (B), their fibres over it by way (B, 2), the hole, and the largest change of a
-        known pixel.
+        Pictures by way of filling, their distance from the real crops by way (B), their change
+        across the hole's edge by way (B), their fibres over it by way (B, 2), the hole, and the
+        largest change of a known pixel.
     """
     side = len(crops[0][0])
     hole = np.zeros((side, side), bool)
@@ -110,26 +134,50 @@ def mending(embedder, crops, others, *, how, draws):
             told = {**how, "seed": how["seed"] + draw}
             made["ours"].append(hs.complete(pixels, hole, nuclei=nuclei, **told).pixels)
             made["ours_without_nuclei"].append(hs.complete(pixels, hole, **told).pixels)
-            alone = hs.complete(pixels, hole, nuclei=nuclei, exemplar=False, **told)
+            alone = hs.complete(
+                pixels,
+                hole,
+                nuclei=nuclei,
+                exemplar=False,
+                **told,
+            )
             made["ours_from_noise"].append(alone.pixels)
-        smooth = inpaint_biharmonic(pixels, hole, channel_axis=2, split_into_regions=False)
+        smooth = inpaint_biharmonic(
+            pixels,
+            hole,
+            channel_axis=2,
+            split_into_regions=False,
+        )
         ways["biharmonic"].append((smooth * 255).round().clip(0, 255).astype(np.uint8))
         ways["copied_tissue"].append(copy_into(pixels, hole, nuclei).pixels)
         ways["mirrored"].append(mirrored(pixels, hole))
         ways["other_real_tissue"].append(pasted(pixels, hole, others[index]))
-        ways["telea"].append(cv2.inpaint(pixels, hole.astype(np.uint8), 5, cv2.INPAINT_TELEA))
+        ways["telea"].append(
+            cv2.inpaint(
+                pixels,
+                hole.astype(np.uint8),
+                5,
+                cv2.INPAINT_TELEA,
+            )
+        )
     real = np.stack([pixels for pixels, *_ in crops])
     ways |= drawn[0]
-    distances = {name: embedder.distance(np.stack(images), real, hole) for name, images in ways.items()}
+    distances = {
+        name: embedder.distance(np.stack(images), real, hole) for name, images in ways.items()
+    }
     for name in drawn[0]:
         each = [embedder.distance(np.stack(made[name]), real, hole) for made in drawn]
         distances[name] = np.mean(each, axis=0)
-    edges = {name: edge_steps(np.stack(images), hole) for name, images in {**ways, "real": real}.items()}
+    edges = {
+        name: edge_steps(np.stack(images), hole) for name, images in {**ways, "real": real}.items()
+    }
     for name in drawn[0]:
         edges[name] = np.mean([edge_steps(np.stack(made[name]), hole) for made in drawn], axis=0)
     fibres = {name: edge_fibres(images, hole) for name, images in {**ways, "real": real}.items()}
     for name in drawn[0]:
         fibres[name] = np.mean([edge_fibres(made[name], hole) for made in drawn], axis=0)
     ours = np.stack([image for made in drawn for image in made["ours"]])
-    outside = int(np.abs(ours[:, ~hole].astype(int) - np.tile(real, (draws, 1, 1, 1))[:, ~hole]).max())
+    outside = int(
+        np.abs(ours[:, ~hole].astype(int) - np.tile(real, (draws, 1, 1, 1))[:, ~hole]).max()
+    )
     return ways, distances, edges, fibres, hole, outside

@@ -1,4 +1,5 @@
-"""What people write themselves: openslide, a threshold, torchstain, PNG files. The other side of a ratio."""
+"""What people write themselves: openslide, a threshold, torchstain, PNG files. The other side of a
+ratio."""
 
 import sys
 from pathlib import Path

@@ -2,8 +2,8 @@
 
     python benchmarks/preparing.py [--out bench] [--work FOLDER] [--repeats 3]
 
-Slides are made here: pyramids of JPEG segments cut from the shared scan, so that their pixels are those
-of tissue. Each pair is timed in turns, and the least of its times counts.
+Slides are made here: pyramids of JPEG segments cut from the shared scan, so that their pixels are
+those of tissue. Each pair is timed in turns, and the least of its times counts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ SEGMENT = 512
 
 
 def write_slide(path: Path, side: int, *, tissue: int) -> None:
-    """A square pyramid (1, 4, 16) with a square of tissue of about `tissue` px a side in its middle."""
+    """A square pyramid (1, 4, 16) with a square of tissue of about `tissue` px a side in its
+    middle."""
     scan = open_slide(SCAN).read(0, Box(900, 1300, 2 * SEGMENT, 2 * SEGMENT))
     glass = np.full((SEGMENT, SEGMENT, 3), 243, np.uint8)
     first = (side - tissue) // 2 // SEGMENT
@@ -47,20 +48,33 @@ def write_slide(path: Path, side: int, *, tissue: int) -> None:
             many = -(-(side // step) // SEGMENT)
             file.write(
                 segments(scan, glass, (first, last), step, many),
-                shape=(side // step, side // step, 3), dtype=np.uint8, photometric="ycbcr",
-                compression="jpeg", tile=(SEGMENT, SEGMENT), metadata=None, subsampling=(1, 1),
-                subfiletype=int(step > 1), resolution=(2e4 / step,) * 2, resolutionunit=3,
-            )  # fmt: skip
+                shape=(side // step, side // step, 3),
+                dtype=np.uint8,
+                photometric="ycbcr",
+                compression="jpeg",
+                tile=(SEGMENT, SEGMENT),
+                metadata=None,
+                subsampling=(1, 1),
+                subfiletype=int(step > 1),
+                resolution=(2e4 / step,) * 2,
+                resolutionunit=3,
+            )
 
 
 def segments(
-    scan: np.ndarray, glass: np.ndarray, tissue: tuple[int, int], step: int, many: int
+    scan: np.ndarray,
+    glass: np.ndarray,
+    tissue: tuple[int, int],
+    step: int,
+    many: int,
 ) -> Iterator[bytes]:
-    """JPEG segments of one level, row by row: four of tissue in turn within a square, glass around it."""
+    """JPEG segments of one level, row by row: four of tissue in turn within a square, glass around
+    it."""
     small = np.asarray(Image.fromarray(scan).reduce(step)) if step > 1 else scan
     part = SEGMENT // step
     cells = [[small[y : y + part, x : x + part] for x in (0, part)] for y in (0, part)]
-    empty, made = encode(glass), {}
+    empty = encode(glass)
+    made = {}
     for row in range(many):
         for column in range(many):
             inside = [
@@ -76,14 +90,20 @@ def segments(
             if key not in made:
                 picture = glass.copy()
                 for y, x, odd_y, odd_x in key:
-                    picture[y * part : (y + 1) * part, x * part : (x + 1) * part] = cells[odd_y][odd_x]
+                    picture[y * part : (y + 1) * part, x * part : (x + 1) * part] = cells[odd_y][
+                        odd_x
+                    ]
                 made[key] = encode(picture)
             yield made[key]
 
 
 def encode(pixels: np.ndarray) -> bytes:
     """A JPEG segment."""
-    return imagecodecs.jpeg_encode(np.ascontiguousarray(pixels), level=80, subsampling="444")
+    return imagecodecs.jpeg_encode(
+        np.ascontiguousarray(pixels),
+        level=80,
+        subsampling="444",
+    )
 
 
 def least(work: Callable[[], object]) -> float:
@@ -102,14 +122,17 @@ def in_turns(repeats: int, **works: Callable[[], object]) -> dict[str, float]:
 
 
 def reading(folder: Path, repeats: int) -> dict[str, object]:
-    """512- and 1,024-px tiles from level 0 of a 20k pyramid, and at 1 um/px from between its levels."""
+    """512- and 1,024-px tiles from level 0 of a 20k pyramid, and at 1 um/px from between its
+    levels."""
     path = folder / "reading.tiff"
     write_slide(path, 20_480, tissue=20_480)
     out: dict[str, object] = {}
     for side, mpp in ((512, 0.5), (1024, 0.5), (512, 1.0)):
         step = round(mpp / 0.5)
         # off the segments' grid, as tiles of another stride are
-        corners = [(x, y) for y in range(100, 6000, side * step) for x in range(100, 6000, side * step)]
+        corners = [
+            (x, y) for y in range(100, 6000, side * step) for x in range(100, 6000, side * step)
+        ]
         boxes = [Box(x, y, side * step, side * step) for x, y in corners]
 
         def ours(boxes=boxes, side=side) -> None:
@@ -121,14 +144,17 @@ def reading(folder: Path, repeats: int) -> dict[str, object]:
         def theirs(boxes=boxes, side=side, step=step) -> None:
             slide = openslide.OpenSlide(path)
             for box in boxes:
-                region = slide.read_region((box.x, box.y), 0, (box.width, box.height)).convert("RGB")
+                region = slide.read_region((box.x, box.y), 0, (box.width, box.height)).convert(
+                    "RGB"
+                )
                 if step > 1:
                     region = region.resize((side, side), Image.Resampling.LANCZOS)
                 np.asarray(region)
             slide.close()
 
         seconds = in_turns(repeats, ours=ours, openslide=theirs)
-        mine, plain = open_slide(path), OpenSlideSlide(path)
+        mine = open_slide(path)
+        plain = OpenSlideSlide(path)
         same = (mine.read(0, boxes[3]) == plain.read(0, boxes[3])).all() if step == 1 else None
         out[f"{side} px at {mpp} um/px"] = {
             "tiles_per_s": {name: round(len(boxes) / value, 1) for name, value in seconds.items()},
@@ -143,7 +169,10 @@ def stain(repeats: int) -> dict[str, object]:
     slide = open_slide(SCAN)
     source, target = (read_box(slide, Box(x, 1900, 1024, 1024), (1024, 1024)) for x in (700, 900))
     out: dict[str, object] = {}
-    for method, oracle in (("macenko", NumpyMacenkoNormalizer()), ("reinhard", NumpyReinhardNormalizer())):
+    for method, oracle in (
+        ("macenko", NumpyMacenkoNormalizer()),
+        ("reinhard", NumpyReinhardNormalizer()),
+    ):
         oracle.fit(target)
         fit = METHODS[method]
         goal = fit(target)
@@ -158,7 +187,12 @@ def stain(repeats: int) -> dict[str, object]:
         def sampled(fit=fit, goal=goal) -> np.ndarray:
             return restain_between(fit(source[::3, ::3]), goal)(source)
 
-        seconds = in_turns(repeats, torchstain=theirs, all_pixels=whole, sampled=sampled)
+        seconds = in_turns(
+            repeats,
+            torchstain=theirs,
+            all_pixels=whole,
+            sampled=sampled,
+        )
         wanted = theirs().astype(int)
         out[method] = {
             "ms": {name: round(1000 * value) for name, value in seconds.items()},
@@ -171,11 +205,13 @@ def stain(repeats: int) -> dict[str, object]:
 
 
 def whole_run(folder: Path, repeats: int) -> dict[str, object]:
-    """`prepare run` on one worker, against a script of openslide and torchstain that does the same."""
+    """`prepare run` on one worker, against a script of openslide and torchstain that does the
+    same."""
     path = folder / "run.tiff"
     write_slide(path, 10_240, tissue=8_192)
     same = (
-        'nuclei.source = "none"\nquality = {blur = 0.0, pen = 1.0, fold = 1.0, air = 1.0, saturation = 1.0}\n'
+        'nuclei.source = "none"\nquality = {blur = 0.0, pen = 1.0, fold = 1.0, air = 1.0, '
+        "saturation = 1.0}\n"
     )
     out: dict[str, object] = {}
 
@@ -191,10 +227,20 @@ def whole_run(folder: Path, repeats: int) -> dict[str, object]:
 
     def theirs() -> None:
         with tempfile.TemporaryDirectory(dir=folder) as name:
-            script = [sys.executable, str(Path(__file__).with_name("plain_prepare.py")), str(path), name]
+            script = [
+                sys.executable,
+                str(Path(__file__).with_name("plain_prepare.py")),
+                str(path),
+                name,
+            ]
             subprocess.run(script, check=True)
 
-    seconds = in_turns(repeats, ours=ours(same), with_gates_and_nuclei=ours(""), openslide_torchstain=theirs)
+    seconds = in_turns(
+        repeats,
+        ours=ours(same),
+        with_gates_and_nuclei=ours(""),
+        openslide_torchstain=theirs,
+    )
     out["seconds"] = {name: round(value, 2) for name, value in seconds.items()}
     out["ratio"] = round(seconds["openslide_torchstain"] / seconds["ours"], 2)
     out["ratio_with_gates_and_nuclei"] = round(
@@ -225,13 +271,18 @@ def memory(folder: Path) -> dict[str, object]:
                 text=True,
             )
             facts = json.loads((Path(name) / "out" / "prepare.json").read_text())
-        out[f"{side} px"] = {"MB": round(int(done.stdout.split()[-1]) / 1024), "tiles": facts["tiles"]}
+        out[f"{side} px"] = {
+            "MB": round(int(done.stdout.split()[-1]) / 1024),
+            "tiles": facts["tiles"],
+        }
         path.unlink()
     return out
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
     parser.add_argument("--work", type=Path, help="folder with a gigabyte to spare")
     parser.add_argument("--repeats", type=int, default=3)

@@ -1,6 +1,7 @@
 """Put a trained base, its adapters and its measured numbers together as a bundle with a card.
 
-python benchmarks/publish.py RUN/weights --out BUNDLE [--adapter RUN/weights ...] [--quality quality.json]
+python benchmarks/publish.py RUN/weights --out BUNDLE [--adapter RUN/weights ...] [--quality
+quality.json]
                              [--steps 20] [--guidance 1.0] [--guidance-span 0.2 0.8]
                              [--autoencoder RUN/weights]
 """
@@ -28,61 +29,87 @@ WHOSE = {
 
 def table(quality: dict) -> str:
     """Rows of the card's table from quality.json."""
-    real, psnr = quality["realism"], quality["reconstruction_psnr_db"]
-    kinds, mending, copies = quality["kind_ratio"], quality.get("mending", {}), quality["copies"]
+    real = quality["realism"]
+    psnr = quality["reconstruction_psnr_db"]
+    kinds = quality["kind_ratio"]
+    mending = quality.get("mending", {})
+    copies = quality["copies"]
 
     def told(each: dict) -> str:
         return f"{each['value']:.2f} ({each['low']:.2f} to {each['high']:.2f})"
 
     def distance(name: str) -> str:
         low, high = real[f"{name}_ratio_over_groups"]
-        return f"{real[f'{name}_ratio']:.2f} ({low:.2f} to {high:.2f} over groups of train patients)"
+        return (
+            f"{real[f'{name}_ratio']:.2f} ({low:.2f} to {high:.2f} over groups of train patients)"
+        )
 
     holes = [(key, value) for key, value in mending.items() if "_to_" in key]
     rows = [
         ("reconstruction, PSNR in dB", told(psnr)),
         ("FD_squeezenet / that between different patients", distance("FD")),
         ("KID_squeezenet / that between different patients", distance("KID")),
-        ("for comparison, FD of halves of the same real tiles", f"{real['FD_same_tiles_ratio']:.2f}"),
+        (
+            "for comparison, FD of halves of the same real tiles",
+            f"{real['FD_same_tiles_ratio']:.2f}",
+        ),
         ("nuclei found where asked / on real tiles", told(quality["found_ratio"])),
-        *((f"{kind}: looks its kind / on real tiles", told(value)) for kind, value in kinds.items()),
+        *(
+            (f"{kind}: looks its kind / on real tiles", told(value))
+            for kind, value in kinds.items()
+        ),
         *((f"hole, perceptual_squeezenet: {hole_row(key)}", told(value)) for key, value in holes),
         *(
-            (f"change of colour across a hole's edge: {key.replace('_', ' ')} / real (1 wanted)", told(value))
+            (
+                f"change of colour across a hole's edge: {key.replace('_', ' ')} / real (1 wanted)",
+                told(value),
+            )
             for key, value in quality.get("edge", {}).items()
             if key in ("ours", "ours_without_nuclei", "mirrored", "other_real_tissue")
         ),
         *(
             (
-                f"fibres keep their direction over a hole's edge, 1 all of them: {key.replace('_', ' ')}",
+                "fibres keep their direction over a hole's edge, 1 all of them: "
+                f"{key.replace('_', ' ')}",
                 told(value),
             )
             for key, value in quality.get("fibres", {}).items()
-            if key in ("real", "ours", "ours_without_nuclei", "ours_from_noise", "other_real_tissue")
+            if key
+            in ("real", "ours", "ours_without_nuclei", "ours_from_noise", "other_real_tissue")
         ),
         ("nearest training crop, 5th percentile: made tiles", told(copies["made_5th_percentile"])),
         *(
-            (f"the same, real: {WHOSE[name]} ({bar['n']} crops of {bar['patients']} patients)", told(bar))
+            (
+                f"the same, real: {WHOSE[name]} ({bar['n']} crops of {bar['patients']} patients)",
+                told(bar),
+            )
             for name, bar in copies["real_5th_percentile"].items()
         ),
         *(
             (
-                f"made tiles nearer to training than 95 % of real ones of {WHOSE[name]} (0.05 wanted)",
+                f"made tiles nearer to training than 95 % of real ones of {WHOSE[name]} (0.05 "
+                "wanted)",
                 f"{told(share)} of {copies['n']}",
             )
             for name, share in copies["share_below_bar"].items()
         ),
     ]
     head = (
-        f"On {quality['crops']} crops of 256 px from {quality['validation_patients']} validation patients, "
+        f"On {quality['crops']} crops of 256 px from {quality['validation_patients']} "
+        "validation patients, "
         f"{quality['draws']} tiles and completions of each, by `make bench`."
-        " They were never trained on, but steps, guidance, length of training, and how much hue, grain and "
-        "edges are matched, and which cells of a hole start from copied tissue, were chosen on them. "
+        " They were never trained on, but steps, guidance, length of training, and how much "
+        "hue, grain and "
+        "edges are matched, and which cells of a hole start from copied tissue, were chosen "
+        "on them. "
         "In brackets 95 % intervals, by bootstrap over patients. "
-        "Made tiles are given the nuclei, stain, style and hue of the tile they are compared with, so they "
+        "Made tiles are given the nuclei, stain, style and hue of the tile they are compared "
+        "with, so they "
         "can lie nearer than other patients do."
     )
-    return "\n".join([head, "", "| what | measured |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)])
+    return "\n".join(
+        [head, "", "| what | measured |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)]
+    )
 
 
 def hole_row(key: str) -> str:
@@ -98,15 +125,27 @@ def main() -> None:
     )
     parser.add_argument("weights", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--adapter", type=Path, action="append", default=[])
-    parser.add_argument("--autoencoder", type=Path, help="a better decoder of the same latents")
+    parser.add_argument(
+        "--adapter",
+        type=Path,
+        action="append",
+        default=[],
+    )
+    parser.add_argument(
+        "--autoencoder",
+        type=Path,
+        help="a better decoder of the same latents",
+    )
     parser.add_argument("--quality", type=Path)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--guidance", type=float)
     parser.add_argument("--guidance-span", type=float, nargs=2)
     parser.add_argument("--shift", type=float)
     parser.add_argument(
-        "--data", action="append", default=[], help="data, with licence, that the base did not see"
+        "--data",
+        action="append",
+        default=[],
+        help="data, with licence, that the base did not see",
     )
     args = parser.parse_args()
     bundle = load_bundle(args.weights)
@@ -115,7 +154,9 @@ def main() -> None:
             AutoencoderDC.from_pretrained(args.autoencoder, use_safetensors=True).float().eval()
         )
     chosen = {
-        key: getattr(args, key) for key in ("steps", "guidance", "shift") if getattr(args, key) is not None
+        key: getattr(args, key)
+        for key in ("steps", "guidance", "shift")
+        if getattr(args, key) is not None
     }
     if args.guidance_span:
         chosen["guidance_span"] = tuple(args.guidance_span)

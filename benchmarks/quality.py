@@ -1,14 +1,15 @@
 """How good is the bundle? Real tissue of unseen patients against what is made from its nuclei.
 
-    python benchmarks/quality.py [--bundle PATH] [--out bench] [--data ../shared/data] [--weights ...]
+    python benchmarks/quality.py [--bundle PATH] [--out bench] [--data ../shared/data] [--weights
+    ...]
 
 Measures reconstruction, realism, structure, mending and copying on the validation patients of
 brca-m2c, each beside its floor or baseline; writes quality.json, a table and contact sheets.
 
 The validation patients were never trained on, but settings were chosen on them: read the numbers as
-such. The floor is the distance between real tiles of *different* patients. What is made is given the
-nuclei, the stain and the hue of the very tile it is compared with, so it can come below that floor; the
-distance between halves of the *same* tiles stands beside it.
+such. The floor is the distance between real tiles of *different* patients. What is made is given
+the nuclei, the stain and the hue of the very tile it is compared with, so it can come below that
+floor; the distance between halves of the *same* tiles stands beside it.
 """
 
 import argparse
@@ -38,7 +39,13 @@ DRAWS = 3
 
 
 def source(members: str) -> TileSource:
-    return TileSource("brca-m2c/images", "^(.{12})", 0.5, points="brca-m2c/points", members=members)
+    return TileSource(
+        "brca-m2c/images",
+        "^(.{12})",
+        0.5,
+        points="brca-m2c/points",
+        members=members,
+    )
 
 
 def reconstruct(bundle, crops):
@@ -60,42 +67,60 @@ def psnr(first, second):
     return 10 * np.log10(255**2 / error)
 
 
-def realism(embedder, real, made, train_groups):
+def realism(
+    embedder,
+    real,
+    made,
+    train_groups,
+):
     """FD and KID of made against real, and of as many real crops of train patients against real."""
-    target, produced = embedder.embed(real), embedder.embed(made)
+    target = embedder.embed(real)
+    produced = embedder.embed(made)
     floors = [embedder.embed(group) for group in train_groups]
     out = {"n": len(made)}
     # crops 0 and 3 of each tile against 1 and 2: different tissue of the same tiles
     half = np.isin(np.arange(len(real)) % 4, (0, 3))
     for name, distance in (("FD", frechet_distance), ("KID", kernel_distance)):
-        away, floor = distance(produced, target), [distance(group, target) for group in floors]
+        away = distance(produced, target)
+        floor = [distance(group, target) for group in floors]
         small = [distance(group[half], target[~half]) for group in floors]
         same = distance(target[half], target[~half])
         out |= {
-            f"{name}_squeezenet": away, f"{name}_floor": float(np.mean(floor)),
+            f"{name}_squeezenet": away,
+            f"{name}_floor": float(np.mean(floor)),
             f"{name}_ratio": away / float(np.mean(floor)),
             f"{name}_ratio_over_groups": [away / float(np.max(floor)), away / float(np.min(floor))],
             f"{name}_same_tiles_ratio": same / float(np.mean(small)),
-        }  # fmt: skip
+        }
     return out
 
 
 def mean_of(draws):
-    """The mean of the same numbers over draws of the same crops, and the least and greatest FD ratio."""
+    """The mean of the same numbers over draws of the same crops, and the least and greatest FD
+    ratio."""
     out = {key: np.mean([draw[key] for draw in draws], axis=0).tolist() for key in draws[0]}
     ratios = [draw["FD_ratio"] for draw in draws]
     return out | {"FD_ratio_over_draws": [min(ratios), max(ratios)]}
 
 
-def structure(judge, kinds, images, nuclei):
+def structure(
+    judge,
+    kinds,
+    images,
+    nuclei,
+):
     """Share of nuclei found, and share that look like their kind, in all and per kind."""
-    found = np.array([found_share(image, cells) for image, cells in zip(images, nuclei, strict=True)])
+    found = np.array(
+        [found_share(image, cells) for image, cells in zip(images, nuclei, strict=True)]
+    )
     right = np.zeros((len(kinds), len(nuclei), 2))  # per kind and crop: looks its kind, asked for
     for crop, (image, cells) in enumerate(zip(images, nuclei, strict=True)):
         seen = judge(image, cells) if len(cells) else cells.kind
         for k in range(len(kinds)):
             right[k, crop] = (seen[cells.kind == k] == k).sum(), (cells.kind == k).sum()
-    shares = {kind: float(right[k, :, 0].sum() / right[k, :, 1].sum()) for k, kind in enumerate(kinds)}
+    shares = {
+        kind: float(right[k, :, 0].sum() / right[k, :, 1].sum()) for k, kind in enumerate(kinds)
+    }
     each = {"found": found[:, 0], **{kind: right[k, :, 0] for k, kind in enumerate(kinds)}}
     told = {"found": float(found[:, 0].sum() / found[:, 1].sum()), "kind": shares}
     return told | {"n": int(found[:, 1].sum())}, each
@@ -107,9 +132,15 @@ def main() -> None:
     )
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument(
-        "--weights", type=Path, default=ROOT.parent / "shared" / "weights" / "squeezenet11.safetensors"
+        "--data",
+        type=Path,
+        default=ROOT.parent / "shared" / "data",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        default=ROOT.parent / "shared" / "weights" / "squeezenet11.safetensors",
     )
     parser.add_argument("--steps", type=int)
     parser.add_argument("--guidance", type=float)
@@ -117,20 +148,42 @@ def main() -> None:
     parser.add_argument("--no-holes", action="store_true", help="leave out mending")
     args = parser.parse_args()
     if not args.data.is_dir():
-        raise SystemExit(f"{args.data} is not there: quality is measured on real tissue. Give --data.")
+        raise SystemExit(
+            f"{args.data} is not there: quality is measured on real tissue. Give --data."
+        )
     bundle = hs.open_bundle(args.bundle)
-    embedder, kinds = SqueezeNet(args.weights), bundle.info.kinds
+    embedder = SqueezeNet(args.weights)
+    kinds = bundle.info.kinds
     train, held_out = (
-        open_source(source(f"brca-m2c/{name}.txt"), root=args.data, mpp=0.5, kinds=kinds)
+        open_source(
+            source(f"brca-m2c/{name}.txt"),
+            root=args.data,
+            mpp=0.5,
+            kinds=kinds,
+        )
         for name in ("train", "val")
     )
     crops = [crop for example in held_out for crop in corners(example)]
     patients = [example.tile.ref.patient for example in held_out for _ in range(4)]
-    real, nuclei = np.stack([c[0] for c in crops]), [c[1] for c in crops]
+    real = np.stack([c[0] for c in crops])
+    nuclei = [c[1] for c in crops]
 
-    how = {"steps": args.steps, "guidance": args.guidance, "bundle": bundle, "seed": args.seed}
+    how = {
+        "steps": args.steps,
+        "guidance": args.guidance,
+        "bundle": bundle,
+        "seed": args.seed,
+    }
     began = time.monotonic()
-    pictures = [hs.synthesize(cells, appearance=whole, n=DRAWS, **how) for _, cells, whole in crops]
+    pictures = [
+        hs.synthesize(
+            cells,
+            appearance=whole,
+            n=DRAWS,
+            **how,
+        )
+        for _, cells, whole in crops
+    ]
     seconds = (time.monotonic() - began) / len(crops) / DRAWS
     drawn = [np.stack([each[draw].pixels for each in pictures]) for draw in range(DRAWS)]
     made = drawn[0]
@@ -138,32 +191,53 @@ def main() -> None:
     random = np.random.default_rng(0)
     groups = [  # as many train patients' tiles as there are validation tiles, four crops each
         np.stack(
-            [c[0] for i in random.choice(len(train), len(held_out), replace=False) for c in corners(train[i])]
+            [
+                c[0]
+                for i in random.choice(len(train), len(held_out), replace=False)
+                for c in corners(train[i])
+            ]
         )
         for _ in range(10)
     ]
     judge = KindJudge.fit([(example.tile.pixels, example.nuclei) for example in train])
     on_real, each_real = structure(judge, kinds, real, nuclei)
-    on_made, each_made = structure(judge, kinds, np.concatenate(drawn), nuclei * DRAWS)
+    on_made, each_made = structure(
+        judge,
+        kinds,
+        np.concatenate(drawn),
+        nuclei * DRAWS,
+    )
     each_real = {name: np.tile(values, DRAWS) for name, values in each_real.items()}
     on_rebuilt, _ = structure(judge, kinds, rebuilt, nuclei)
     plain = [crop for folder, mpp in UNLABELLED for crop in unlabelled(args.data, folder, mpp)]
-    copied, pairs = copies(embedder, train, plain, held_out, rebuilt=rebuilt, made=np.concatenate(drawn))
+    copied, pairs = copies(
+        embedder,
+        train,
+        plain,
+        held_out,
+        rebuilt=rebuilt,
+        made=np.concatenate(drawn),
+    )
     shuffled = [made[(i + 5) % len(made)] for i in range(len(made))]
     result = {
-        "bundle": bundle.info.name, "validation_patients": len(held_out), "crops": len(crops),
-        "draws": DRAWS, "settings": pictures[0][0].recipe["settings"],
+        "bundle": bundle.info.name,
+        "validation_patients": len(held_out),
+        "crops": len(crops),
+        "draws": DRAWS,
+        "settings": pictures[0][0].recipe["settings"],
         "bundle_facts": pictures[0][0].recipe["bundle"],
         "reconstruction_psnr_db": interval(psnr(rebuilt, real), patients),
         "realism": mean_of([realism(embedder, real, images, groups) for images in drawn]),
         "realism_of_reconstruction": realism(embedder, real, rebuilt, groups),
-        "structure_real": on_real, "structure_reconstructed": on_rebuilt, "structure_made": on_made,
+        "structure_real": on_real,
+        "structure_reconstructed": on_rebuilt,
+        "structure_made": on_made,
         "structure_shuffled_control": structure(judge, kinds, shuffled, nuclei)[0],
         "found_ratio": ratio(each_made["found"], each_real["found"], patients * DRAWS),
         "kind_ratio": {k: ratio(each_made[k], each_real[k], patients * DRAWS) for k in kinds},
         "copies": copied,
         "seconds_per_tile": seconds,
-    }  # fmt: skip
+    }
     args.out.mkdir(parents=True, exist_ok=True)
     first = range(0, len(crops), 4)
     rows = [
@@ -173,8 +247,12 @@ def main() -> None:
         ("global: synthesized from nuclei, tile's own appearance", [made[i] for i in first]),
     ]
     if not args.no_holes:
-        others = [corner[0] for example in train[:: len(train) // 8][:8] for corner in corners(example)]
-        ways, distances, edges, fibres, hole, outside = mending(embedder, crops, others, how=how, draws=DRAWS)
+        others = [
+            corner[0] for example in train[:: len(train) // 8][:8] for corner in corners(example)
+        ]
+        ways, distances, edges, fibres, hole, outside = mending(
+            embedder, crops, others, how=how, draws=DRAWS
+        )
         result["mending"] = {name: interval(values, patients) for name, values in distances.items()}
         for other in [name for name in ways if name != "ours"]:
             told = ratio(distances["ours"], distances[other], patients)
@@ -184,14 +262,19 @@ def main() -> None:
                 result["mending"][f"without_nuclei_to_{other}"] = bare
         result["mending"]["largest_change_outside"] = outside
         result["edge"] = {
-            name: ratio(steps, edges["real"], patients) for name, steps in edges.items() if name != "real"
+            name: ratio(steps, edges["real"], patients)
+            for name, steps in edges.items()
+            if name != "real"
         }
         result["fibres"] = {name: ratio(*sums.T, patients) for name, sums in fibres.items()}
         rows += [
             ("hole", [punch(real[i], hole) for i in first]),
             ("local: completed with nuclei", [ways["ours"][i] for i in first]),
             ("local: completed without nuclei", [ways["ours_without_nuclei"][i] for i in first]),
-            ("local: from noise alone, not from copied tissue", [ways["ours_from_noise"][i] for i in first]),
+            (
+                "local: from noise alone, not from copied tissue",
+                [ways["ours_from_noise"][i] for i in first],
+            ),
             ("copied tissue alone", [ways["copied_tissue"][i] for i in first]),
             ("Telea", [ways["telea"][i] for i in first]),
             ("mirrored known tissue", [ways["mirrored"][i] for i in first]),

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,13 @@ def unet_rate(bundle, repeats: int, *, batch: int = 8) -> float:
     """The same of the U-Net on latents of 256 px."""
     info = bundle.info
     cells = [hs.draw_layout((256, 256), mpp=info.mpp, seed=0)] * batch
-    maps = make_maps(cells, [None] * batch, [None] * batch, kinds=len(info.kinds), size=(256, 256))
+    maps = make_maps(
+        cells,
+        [None] * batch,
+        [None] * batch,
+        kinds=len(info.kinds),
+        size=(256, 256),
+    )
     features = bundle.structure(maps)
     noisy = torch.randn(batch, len(info.latent_mean), 32, 32)
     style = torch.zeros(batch, style_length(len(info.style_mean), len(info.labels)))
@@ -70,7 +77,10 @@ def peak_gb(bundle: Path | None) -> float:
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     said = subprocess.run(
-        [sys.executable, "-c", code, str(bundle or "")], check=True, capture_output=True, text=True
+        [sys.executable, "-c", code, str(bundle or "")],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB
     return int(said.stdout) * unit / 1e9
@@ -86,7 +96,8 @@ GUIDED = (
 
 def against_controlnet(bundle, repeats: int) -> dict[str, float]:
     """Tiles a second over those of diffusers' ControlNet pipeline at the same steps."""
-    steps, cells = bundle.info.steps, hs.draw_layout((256, 256), mpp=bundle.info.mpp, seed=0)
+    steps = bundle.info.steps
+    cells = hs.draw_layout((256, 256), mpp=bundle.info.mpp, seed=0)
     own = bundle.unet.dtype
     ways = {
         "same number type, channels last": (own, torch.channels_last),
@@ -100,11 +111,15 @@ def against_controlnet(bundle, repeats: int) -> dict[str, float]:
             part.to(memory_format=order)
         for count in (1, 4):
             for what, guidance, other in GUIDED:
-                theirs = runner(pipeline, side=256, steps=steps, guidance=other, count=count)
-                ours = best(
-                    lambda: hs.synthesize(cells, n=count, guidance=guidance, bundle=bundle),  # noqa: B023
-                    repeats,
+                theirs = runner(
+                    pipeline,
+                    side=256,
+                    steps=steps,
+                    guidance=other,
+                    count=count,
                 )
+                paint = partial(hs.synthesize, cells, n=count, guidance=guidance, bundle=bundle)
+                ours = best(paint, repeats)
                 name = f"tiles/s over ControlNet's, {way}: {count} at a time, {what}"
                 ratios[name] = best(theirs, repeats) / ours
     return ratios
@@ -118,13 +133,23 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
-    bundles = {dtype: hs.open_bundle(args.bundle, device="cpu", dtype=dtype) for dtype in ("fp32", "bf16")}
+    bundles = {
+        dtype: hs.open_bundle(args.bundle, device="cpu", dtype=dtype) for dtype in ("fp32", "bf16")
+    }
     own = hs.open_bundle(args.bundle)
-    cells = {side: hs.draw_layout((side, side), mpp=own.info.mpp, seed=0) for side in (256, 512, 1024)}
+    cells = {
+        side: hs.draw_layout((side, side), mpp=own.info.mpp, seed=0) for side in (256, 512, 1024)
+    }
     tile = hs.synthesize(cells[256], bundle=own)[0].pixels.copy()
     hole = np.zeros((256, 256), bool)
     hole[64:192, 64:192] = True
-    maps = make_maps([cells[256]], [None], [None], kinds=len(own.info.kinds), size=(256, 256))
+    maps = make_maps(
+        [cells[256]],
+        [None],
+        [None],
+        kinds=len(own.info.kinds),
+        size=(256, 256),
+    )
 
     def structure() -> None:
         with torch.inference_mode():
@@ -143,12 +168,15 @@ def main() -> None:
             lambda: hs.synthesize(cells[256], bundle=bundles["bf16"]), args.repeats
         ),
         "synthesize 256 px, half the steps": best(
-            lambda: hs.synthesize(cells[256], bundle=own, steps=max(own.info.steps // 2, 1)), args.repeats
+            lambda: hs.synthesize(cells[256], bundle=own, steps=max(own.info.steps // 2, 1)),
+            args.repeats,
         ),
         "synthesize 256 px, guided at 1.5": best(
             lambda: hs.synthesize(cells[256], bundle=own, guidance=1.5), args.repeats
         ),
-        "synthesize 8 x 256 px": best(lambda: hs.synthesize(cells[256], n=8, bundle=own), args.repeats),
+        "synthesize 8 x 256 px": best(
+            lambda: hs.synthesize(cells[256], n=8, bundle=own), args.repeats
+        ),
         "synthesize 512 px": best(lambda: hs.synthesize(cells[512], bundle=own), args.repeats),
         "synthesize 1024 px": best(lambda: hs.synthesize(cells[1024], bundle=own), 1),
         "complete 128 px of 256": best(lambda: hs.complete(tile, hole, bundle=own), args.repeats),
@@ -161,7 +189,8 @@ def main() -> None:
         "U-Net at batch 8, of this machine's matrix product rate": unet_rate(own, args.repeats)
         / matmul_rate(own.unet.dtype, args.repeats),
         "batch of 8 is faster by": one / seconds["synthesize 256 px, in a batch of 8"],
-        "bf16 is faster by": seconds["synthesize 256 px, fp32"] / seconds["synthesize 256 px, bf16"],
+        "bf16 is faster by": seconds["synthesize 256 px, fp32"]
+        / seconds["synthesize 256 px, bf16"],
         "our import costs, of torch's": (seconds["import histosynth"] - seconds["python -c pass"])
         / (seconds["import torch"] - seconds["python -c pass"]),
         "structure encoder, share of a tile": seconds["structure encoder, once"] / one,
@@ -170,7 +199,10 @@ def main() -> None:
         / one,
         "complete / synthesize": seconds["complete 128 px of 256"] / one,
         "1024 px / 256 px (16 x the area)": seconds["synthesize 1024 px"] / one,
-        "guidance learnt instead of sampled is faster by": seconds["synthesize 256 px, guided at 1.5"] / one,
+        "guidance learnt instead of sampled is faster by": seconds[
+            "synthesize 256 px, guided at 1.5"
+        ]
+        / one,
         **against_controlnet(own, args.repeats),
     }
     result = {
@@ -189,7 +221,10 @@ def main() -> None:
         print(f"\n{part}")
         for key, value in result[part].items():
             print(f"  {key:{width}}  {value:9.3f}")
-    print(f"\n{result['tiles_per_second']} tiles/s in batches; 1,024 px take {result['peak_gb_1024_px']} GB")
+    print(
+        f"\n{result['tiles_per_second']} tiles/s in batches; 1,024 px take "
+        f"{result['peak_gb_1024_px']} GB"
+    )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,15 @@ class SqueezeNet(squeezenet.SqueezeNet):
         """(N, 512) float64: the last maps, averaged over the picture."""
         return super().embed(pictures).features.astype(np.float64)
 
-    def distance(self, first: np.ndarray, second: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def distance(
+        self,
+        first: np.ndarray,
+        second: np.ndarray,
+        mask: np.ndarray,
+    ) -> np.ndarray:
         """(N,) perceptual distance inside a mask (H, W)."""
-        return super().distance(first, second, np.broadcast_to(mask, (len(first), 1, *mask.shape)))[:, 0]
+        return super().distance(
+            first,
+            second,
+            np.broadcast_to(mask, (len(first), 1, *mask.shape)),
+        )[:, 0]

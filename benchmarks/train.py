@@ -1,24 +1,25 @@
-"""How fast are adapters trained, and in how much memory? Ratios within one run, against the usual loop.
+"""How fast are adapters trained, and in how much memory? Ratios within one run, against the usual
+loop.
 
     python benchmarks/train.py [--data ../shared/data] [--out bench] [--rounds 8] [--threads 1]
     python benchmarks/train.py --processes [--repeats 3]
 
-The usual loop has the structure of diffusers' text-to-image LoRA example (train_reference.py): pixels and
-words go through autoencoder and text encoder at every step. Ours is `histosynth train` on the same base:
-latents and prompts are made once; on top come the structure encoder, which learns too, and the loss that
-weighs nuclei. Base, LoRA layers and rank, batch, crop and precision are the same. Each side is a process of
-its own, and so is its peak memory; ours encodes and validates in it too. They take turns step by step, so
-that what else the machine does falls on all alike. A ratio is of the least times; beside it stands the median
-of the rounds' own ratios.
+The usual loop has the structure of diffusers' text-to-image LoRA example (train_reference.py):
+pixels and words go through autoencoder and text encoder at every step. Ours is `histosynth train`
+on the same base: latents and prompts are made once; on top come the structure encoder, which learns
+too, and the loss that weighs nuclei. Base, LoRA layers and rank, batch, crop and precision are the
+same. Each side is a process of its own, and so is its peak memory; ours encodes and validates in it
+too. They take turns step by step, so that what else the machine does falls on all alike. A ratio is
+of the least times; beside it stands the median of the rounds' own ratios.
 
-Bases are of random weights: `tiny` (testing_bases), and `middle`, which has 0.3 times the channels of Stable
-Diffusion 1.5 and nearly its proportions of products between U-Net, autoencoder and text encoder; those stand
-beside the true ones. It has about as many channels a head as the true one; `middle, 8 heads` has its 8 heads,
-of few channels each. `--bases true` is the true shape, 0.86 billion parameters, one crop a step; it takes
-5 GB of disk.
+Bases are of random weights: `tiny` (testing_bases), and `middle`, which has 0.3 times the channels
+of Stable Diffusion 1.5 and nearly its proportions of products between U-Net, autoencoder and text
+encoder; those stand beside the true ones. It has about as many channels a head as the true one;
+`middle, 8 heads` has its 8 heads, of few channels each. `--bases true` is the true shape, 0.86
+billion parameters, one crop a step; it takes 5 GB of disk.
 
-`--processes`: two processes of one thread and BATCH crops each against one that takes all of them; losses
-must be the same. Each way writes its part of train.json.
+`--processes`: two processes of one thread and BATCH crops each against one that takes all of them;
+losses must be the same. Each way writes its part of train.json.
 
 This file imports nothing large: a child's peak memory starts from its parent's.
 """
@@ -38,7 +39,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-CROP, BATCH, RANK = 256, 4, 16
+CROP = 256
+BATCH = 4
+RANK = 16
 WARM = 2
 """Steps of a process that do not count."""
 BASES = ("tiny", "middle", "middle, 8 heads")
@@ -57,14 +60,25 @@ def peak_mb() -> float:
 
 
 class Turns:
-    """A process' part in taking turns: it says what a step took, and waits for a line before the next."""
+    """A process' part in taking turns: it says what a step took, and waits for a line before the
+    next."""
 
     def __init__(self) -> None:
         self.began = time.perf_counter(), time.process_time()
 
     def stepped(self, loss: float) -> None:
         took = time.perf_counter() - self.began[0], time.process_time() - self.began[1]
-        print(json.dumps({"s": took[0], "cpu_s": took[1], "loss": loss, "mb": peak_mb()}), flush=True)
+        print(
+            json.dumps(
+                {
+                    "s": took[0],
+                    "cpu_s": took[1],
+                    "loss": loss,
+                    "mb": peak_mb(),
+                }
+            ),
+            flush=True,
+        )
         sys.stdin.readline()
         self.began = time.perf_counter(), time.process_time()
 
@@ -72,11 +86,22 @@ class Turns:
 class Side:
     """A process that trains."""
 
-    def __init__(self, script: str, ask: dict, *, turns: bool = True, env: dict | None = None) -> None:
+    def __init__(
+        self,
+        script: str,
+        ask: dict,
+        *,
+        turns: bool = True,
+        env: dict | None = None,
+    ) -> None:
         self.rows: list[dict] = []
         self.said = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         command = [sys.executable, str(ROOT / "benchmarks" / script), json.dumps(ask)]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(ask.get("threads", 1)), **(env or {})}
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": str(ask.get("threads", 1)),
+            **(env or {}),
+        }
         self.process = subprocess.Popen(
             command,
             env=environment,
@@ -126,7 +151,14 @@ def compare(ask: dict, work: Path) -> dict[str, dict]:
     ours = {**ask, "work": str(work / f"{ask['name']} runs")}
     sides = {SIDES[0]: Side("train_ours.py", {**ours, "name": f"{ask['name']} ours"})}
     sides[SIDES[0]].step()  # it has encoded what the next one reads
-    sides[SIDES[1]] = Side("train_ours.py", {**ours, "name": f"{ask['name']} least", "widths": MINIMAL})
+    sides[SIDES[1]] = Side(
+        "train_ours.py",
+        {
+            **ours,
+            "name": f"{ask['name']} least",
+            "widths": MINIMAL,
+        },
+    )
     sides[THEIRS] = Side("train_reference.py", ask)
     for turn in range(ask["steps"]):
         for side in sides.values():
@@ -137,7 +169,9 @@ def compare(ask: dict, work: Path) -> dict[str, dict]:
     table = {}
     for name, side in sides.items():
         if ends[name]["trained"]["unet"] != ends[THEIRS]["trained"]["unet"]:
-            raise RuntimeError(f"the adapters differ: {ends[name]['trained']}, {ends[THEIRS]['trained']}")
+            raise RuntimeError(
+                f"the adapters differ: {ends[name]['trained']}, {ends[THEIRS]['trained']}"
+            )
         pairs = zip(theirs.counted, side.counted, strict=True)
         best = min(side.counted)
         table[name] = {
@@ -146,7 +180,9 @@ def compare(ask: dict, work: Path) -> dict[str, dict]:
             "ratio_median": round(statistics.median(their / own for their, own in pairs), 3),
             "steps_mb": round(side.rows[-1]["mb"]),
             "whole_mb": round(ends[name]["whole_mb"]),
-            "of_a_core": round(statistics.median(row["cpu_s"] / row["s"] for row in side.rows[WARM:]), 2),
+            "of_a_core": round(
+                statistics.median(row["cpu_s"] / row["s"] for row in side.rows[WARM:]), 2
+            ),
             "trained": ends[name]["trained"],
         }
     table[SIDES[0]] |= {
@@ -161,24 +197,49 @@ def speed(args: argparse.Namespace, work: Path, facts: dict) -> dict:
     for base in args.bases:
         for precision in ("fp32", "bf16"):
             name = f"{base}, {precision}"
-            ask = asked(work, base, precision, steps=args.rounds + WARM, threads=args.threads)
+            ask = asked(
+                work,
+                base,
+                precision,
+                steps=args.rounds + WARM,
+                threads=args.threads,
+            )
             table[name] = compare({**ask, "name": name.replace(", ", "-").replace(" ", "-")}, work)
             show(name, table[name])
-            table[name] |= {"batch": ask["batch"], "threads": args.threads, "rounds": args.rounds}
+            table[name] |= {
+                "batch": ask["batch"],
+                "threads": args.threads,
+                "rounds": args.rounds,
+            }
             table[name] |= {"load_average_before": args.load}
     return {"gflop": facts["gflop"], "table": table}
 
 
 def show(name: str, rows: dict[str, dict]) -> None:
-    print(f"\n{name:32}{'images/s':>9}{'ratio':>8}{'median':>8}{'MB steps':>10}{'MB whole':>10}{'core':>6}")
+    print(
+        f"\n{name:32}{'images/s':>9}{'ratio':>8}{'median':>8}"
+        f"{'MB steps':>10}{'MB whole':>10}{'core':>6}"
+    )
     for side, row in rows.items():
         numbers = f"{row['images_per_s']:9.2f}{row['ratio']:8.2f}{row['ratio_median']:8.2f}"
-        print(f"  {side:30}{numbers}{row['steps_mb']:10}{row['whole_mb']:10}{row['of_a_core']:6.2f}")
+        print(
+            f"  {side:30}{numbers}{row['steps_mb']:10}{row['whole_mb']:10}{row['of_a_core']:6.2f}"
+        )
     own = rows[SIDES[0]]
-    print(f"  encoded once: {own['encode_s_per_tile']} s a tile, in {own['encoding_mb']} MB", flush=True)
+    print(
+        f"  encoded once: {own['encode_s_per_tile']} s a tile, in {own['encoding_mb']} MB",
+        flush=True,
+    )
 
 
-def asked(work: Path, base: str, precision: str, *, steps: int, threads: int = 1) -> dict:
+def asked(
+    work: Path,
+    base: str,
+    precision: str,
+    *,
+    steps: int,
+    threads: int = 1,
+) -> dict:
     return {
         "base": str(work / base),
         "tissue": str(work / "tissue"),
@@ -198,10 +259,25 @@ def together(ask: dict, processes: int) -> Side:
         port = str(free.getsockname()[1])
     sides = []
     for process in range(processes):
-        env = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(processes)}
-        env |= {"RANK": str(process), "LOCAL_RANK": str(process), "LOCAL_WORLD_SIZE": str(processes)}
+        env = {
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port,
+            "WORLD_SIZE": str(processes),
+        }
+        env |= {
+            "RANK": str(process),
+            "LOCAL_RANK": str(process),
+            "LOCAL_WORLD_SIZE": str(processes),
+        }
         told = {**ask, "process": process}
-        sides.append(Side("train_ours.py", told, turns=False, env=env if processes > 1 else None))
+        sides.append(
+            Side(
+                "train_ours.py",
+                told,
+                turns=False,
+                env=env if processes > 1 else None,
+            )
+        )
     for side in sides:
         side.end()
     return sides[0]
@@ -211,7 +287,10 @@ def processes(args: argparse.Namespace, work: Path) -> dict:
     """Two processes against one, run by run in turns."""
     table = {}
     for precision in ("fp32", "bf16"):
-        ask = {**asked(work, "middle", precision, steps=args.rounds + WARM), "work": str(work / "runs")}
+        ask = {
+            **asked(work, "middle", precision, steps=args.rounds + WARM),
+            "work": str(work / "runs"),
+        }
         ask["batch"] *= 2
         together({**ask, "name": f"{precision}-first", "steps": 1}, 1)
         seconds: dict[int, list[float]] = {1: [], 2: []}
@@ -230,22 +309,52 @@ def processes(args: argparse.Namespace, work: Path) -> dict:
             "losses_apart": float(f"{apart:.2e}"),
         }
         print(
-            f"{precision}: one {one:.2f}, two {two:.2f} images/s: {two / one:.2f} x; losses {apart:.1e} apart"
+            f"{precision}: one {one:.2f}, two {two:.2f} images/s: {two / one:.2f} x; losses "
+            f"{apart:.1e} apart"
         )
-    facts = {"base": "middle", "batch": 2 * BATCH, "threads_each": 1, "load_average_before": args.load}
-    return {**facts, "repeats": args.repeats, "steps": args.rounds + WARM, "table": table}
+    facts = {
+        "base": "middle",
+        "batch": 2 * BATCH,
+        "threads_each": 1,
+        "load_average_before": args.load,
+    }
+    return {
+        **facts,
+        "repeats": args.repeats,
+        "steps": args.rounds + WARM,
+        "table": table,
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=ROOT.parent / "shared" / "data",
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
-    parser.add_argument("--rounds", type=int, default=8, help="steps of each process that count")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of one and of two processes")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=8,
+        help="steps of each process that count",
+    )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=3,
+        help="runs of one and of two processes",
+    )
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--bases", nargs="+", default=BASES, choices=(*BASES, "true"))
+    parser.add_argument(
+        "--bases",
+        nargs="+",
+        default=BASES,
+        choices=(*BASES, "true"),
+    )
     parser.add_argument("--processes", action="store_true")
     args = parser.parse_args()
     args.load = round(os.getloadavg()[0], 2)
@@ -253,7 +362,12 @@ def main() -> None:
     bases = ["middle"] if args.processes else args.bases
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        ask = {"make": folder, "bases": bases, "data": str(args.data.resolve()), "crop": CROP}
+        ask = {
+            "make": folder,
+            "bases": bases,
+            "data": str(args.data.resolve()),
+            "crop": CROP,
+        }
         facts = Side("train_ours.py", ask).hear()
         part = processes(args, work) if args.processes else speed(args, work, facts)
     file = args.out / "train.json"
@@ -263,7 +377,13 @@ def main() -> None:
     for key in ("gflop", "table"):  # other bases keep what was measured before
         if not args.processes:
             part[key] = before.get(key, {}) | part[key]
-    result |= {"tissue": facts["tissue"], "crop": CROP, "rank": RANK, "cores": os.cpu_count(), name: part}
+    result |= {
+        "tissue": facts["tissue"],
+        "crop": CROP,
+        "rank": RANK,
+        "cores": os.cpu_count(),
+        name: part,
+    }
     args.out.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(result, indent=2) + "\n")
 

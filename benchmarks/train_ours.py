@@ -30,7 +30,8 @@ from histosynth.pipeline.training import train
 from histosynth.testing_bases import tiny_base, tiny_settings
 from train import Turns, peak_mb
 
-TILES, HELD_OUT = 8, 1
+TILES = 8
+HELD_OUT = 1
 KINDS = ("epithelial", "lymphocyte", "stromal")
 Settings = dict[str, dict[str, Any]]
 
@@ -50,7 +51,8 @@ def settings_of(name: str) -> Settings:
 
 
 def write_base(folder: Path, name: str) -> None:
-    """A base of random weights in diffusers' layout; its words and noise are those of the tiny one."""
+    """A base of random weights in diffusers' layout; its words and noise are those of the tiny
+    one."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -70,7 +72,8 @@ def write_base(folder: Path, name: str) -> None:
 
 
 def products(name: str, side: int) -> dict[str, float]:
-    """GFLOP of one item's forward pass through each part, and millions of the U-Net's parameters."""
+    """GFLOP of one item's forward pass through each part, and millions of the U-Net's
+    parameters."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -94,7 +97,8 @@ def products(name: str, side: int) -> dict[str, float]:
 
 
 def write_tissue(folder: Path, data: Path, *, side: int) -> str:
-    """Tiles of different patients with their nuclei, from brca-m2c if it is there; returns what they are."""
+    """Tiles of different patients with their nuclei, from brca-m2c if it is there; returns what
+    they are."""
     names: list[str] = []
     source = data / "brca-m2c"
     if source.is_dir():
@@ -106,14 +110,26 @@ def write_tissue(folder: Path, data: Path, *, side: int) -> str:
         if index < len(names):
             stem = Path(names[index]).stem
             pixels = np.asarray(Image.open(source / "images" / names[index]).convert("RGB"))
-            file, size = source / "points" / f"{stem}.csv", (pixels.shape[1], pixels.shape[0])
-            nuclei = read_nuclei(file, size=size, mpp=0.5, kinds=KINDS)
+            file = source / "points" / f"{stem}.csv"
+            size = (pixels.shape[1], pixels.shape[0])
+            nuclei = read_nuclei(
+                file,
+                size=size,
+                mpp=0.5,
+                kinds=KINDS,
+            )
         else:
             stem = f"PATIENT-{index:04}"
-            pixels = np.random.default_rng(index).integers(0, 256, (496, 496, 3), np.uint8)
+            pixels = np.random.default_rng(index).integers(
+                0,
+                256,
+                (496, 496, 3),
+                np.uint8,
+            )
             nuclei = draw_layout((496, 496), mpp=0.5, seed=index)
         if index >= TILES:  # one crop: what is measured are steps, not validation
-            pixels, nuclei = pixels[:side, :side], nuclei.crop(Box(0, 0, side, side))
+            pixels = pixels[:side, :side]
+            nuclei = nuclei.crop(Box(0, 0, side, side))
         part = "images" if index < TILES else "held"
         Image.fromarray(pixels).save(folder / part / f"{stem}.png")
         write_csv(folder / "points" / f"{stem}.csv", nuclei)
@@ -122,11 +138,14 @@ def write_tissue(folder: Path, data: Path, *, side: int) -> str:
 
 def write_recipe(path: Path, ask: dict[str, Any]) -> Path:
     """Our recipe of what the reference does, with structure and the weights of nuclei on top."""
-    source = 'images = "{}"\npoints = "points"\npatient = "^(.{{12}})"\nmpp = 0.5\nlabel = "breast"\n'
+    source = (
+        'images = "{}"\npoints = "points"\npatient = "^(.{{12}})"\nmpp = 0.5\nlabel = "breast"\n'
+    )
     path.write_text(
         f'task = "global"\nbase = "{ask["base"]}"\nlabels = ["breast"]\nstop_copying = 1.0\n'
         f"structure_widths = {ask.get('widths', [])}\n"
-        f"[loop]\nsteps = {ask['steps']}\nbatch = {ask['batch']}\nlearning_rate = 1e-4\nwarmup = 0\n"
+        f"[loop]\nsteps = {ask['steps']}\nbatch = {ask['batch']}\nlearning_rate = "
+        "1e-4\nwarmup = 0\n"
         f'precision = "{ask["precision"]}"\ntrackers = []\n'
         f"validate_every = {ask['steps']}\ncheckpoint_every = {ask['steps']}\n"
         f'[data]\nroot = "{ask["tissue"]}"\nmpp = 0.5\nviews = 1\n'
@@ -141,10 +160,12 @@ def write_recipe(path: Path, ask: dict[str, Any]) -> Path:
 
 
 def run(ask: dict[str, Any]) -> dict[str, object]:
-    """Train in this process, whole: reading, encoding what is not cached yet, steps, one validation."""
+    """Train in this process, whole: reading, encoding what is not cached yet, steps, one
+    validation."""
     torch.set_num_threads(ask["threads"])
     folder = ensure_folder(Path(ask["work"]))
-    turns, encoded = Turns(), [0.0]
+    turns = Turns()
+    encoded = [0.0]
     marks = {"encoded_mb": 0.0}
 
     def told(done: int, total: int) -> None:
@@ -164,10 +185,17 @@ def run(ask: dict[str, Any]) -> dict[str, object]:
     with safe_open(folder / name / "state.safetensors", framework="pt") as state:
         for key in state.keys():  # noqa: SIM118
             if key.startswith("master/"):
-                trained[key.split("/")[1].split(".")[0]] += math.prod(state.get_slice(key).get_shape())
+                trained[key.split("/")[1].split(".")[0]] += math.prod(
+                    state.get_slice(key).get_shape()
+                )
     # of tiles one after the other; the first began at an unknown time
     encode_s = float(np.diff(encoded[1 : TILES + 1]).min()) if len(encoded) > TILES else None
-    return {"whole_mb": peak_mb(), "trained": trained, "encode_s": encode_s, **marks}
+    return {
+        "whole_mb": peak_mb(),
+        "trained": trained,
+        "encode_s": encode_s,
+        **marks,
+    }
 
 
 def main(ask: dict[str, Any]) -> object:

@@ -1,10 +1,11 @@
-"""One side of train.py: an adapter as diffusers' own text-to-image LoRA example trains it, written plainly.
+"""One side of train.py: an adapter as diffusers' own text-to-image LoRA example trains it, written
+plainly.
 
     python benchmarks/train_reference.py '{"base": ..., "tissue": ..., ...}'
 
-Pixels and words go through autoencoder and text encoder at every step. Where the example leaves a choice, the
-faster one is taken: pictures lie decoded in memory, prompts are tokenised once, nothing is logged, validated
-or saved. Prints one JSON object.
+Pixels and words go through autoencoder and text encoder at every step. Where the example leaves a
+choice, the faster one is taken: pictures lie decoded in memory, prompts are tokenised once, nothing
+is logged, validated or saved. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -34,9 +35,20 @@ TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 class Crops(Dataset):
     """Random crops of pictures, flipped or not, in [-1, 1]; `length` of them."""
 
-    def __init__(self, folder: Path, words: torch.Tensor, *, side: int, length: int) -> None:
-        self.pictures = [np.asarray(Image.open(each).convert("RGB")) for each in sorted(folder.iterdir())]
-        self.words, self.side, self.length = words, side, length
+    def __init__(
+        self,
+        folder: Path,
+        words: torch.Tensor,
+        *,
+        side: int,
+        length: int,
+    ) -> None:
+        self.pictures = [
+            np.asarray(Image.open(each).convert("RGB")) for each in sorted(folder.iterdir())
+        ]
+        self.words = words
+        self.side = side
+        self.length = length
         self.random = np.random.default_rng(0)
 
     def __len__(self) -> int:
@@ -54,7 +66,8 @@ class Crops(Dataset):
 def main(ask: dict) -> dict[str, object]:
     torch.set_num_threads(ask["threads"])
     torch.manual_seed(0)
-    bf16, base = ask["precision"] == "bf16", ask["base"]
+    bf16 = ask["precision"] == "bf16"
+    base = ask["base"]
     accelerator = Accelerator(cpu=True, mixed_precision="bf16" if bf16 else "no")
     schedule = DDPMScheduler.from_pretrained(base, subfolder="scheduler")
     tokenizer = CLIPTokenizer.from_pretrained(base, subfolder="tokenizer")
@@ -67,13 +80,28 @@ def main(ask: dict) -> dict[str, object]:
         part.to(accelerator.device, dtype=dtype)
     unet.add_adapter(
         LoraConfig(
-            r=ask["rank"], lora_alpha=ask["rank"], init_lora_weights="gaussian", target_modules=TARGETS
+            r=ask["rank"],
+            lora_alpha=ask["rank"],
+            init_lora_weights="gaussian",
+            target_modules=TARGETS,
         )
     )
     cast_training_params(unet, dtype=torch.float32)
     trained = [each for each in unet.parameters() if each.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=1e-4, betas=(0.9, 0.999), weight_decay=1e-2, eps=1e-8)
-    told = tokenizer(PROMPT, padding="max_length", max_length=77, truncation=True, return_tensors="pt")
+    optimiser = torch.optim.AdamW(
+        trained,
+        lr=1e-4,
+        betas=(0.9, 0.999),
+        weight_decay=1e-2,
+        eps=1e-8,
+    )
+    told = tokenizer(
+        PROMPT,
+        padding="max_length",
+        max_length=77,
+        truncation=True,
+        return_tensors="pt",
+    )
     crops = Crops(
         Path(ask["tissue"]) / "images",
         told.input_ids[0],
@@ -81,7 +109,12 @@ def main(ask: dict) -> dict[str, object]:
         length=ask["steps"] * ask["batch"],
     )
     batches = DataLoader(crops, batch_size=ask["batch"], shuffle=True)
-    rate = get_scheduler("constant", optimizer=optimiser, num_warmup_steps=0, num_training_steps=ask["steps"])
+    rate = get_scheduler(
+        "constant",
+        optimizer=optimiser,
+        num_warmup_steps=0,
+        num_training_steps=ask["steps"],
+    )
     unet, optimiser, batches, rate = accelerator.prepare(unet, optimiser, batches, rate)
     unet.train()
     turns = Turns()

@@ -20,7 +20,11 @@ def verbs(command=None, name=""):
 
 def help_of(verb):
     """What `--help` of a verb prints."""
-    return CliRunner().invoke(app, [*verb.split(), "--help"], env={"COLUMNS": "100", "TERM": "dumb"}).output
+    return (
+        CliRunner()
+        .invoke(app, [*verb.split(), "--help"], env={"COLUMNS": "100", "TERM": "dumb"})
+        .output
+    )
 
 
 if __name__ == "__main__":

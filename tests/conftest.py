@@ -32,8 +32,11 @@ def tile() -> np.ndarray:
     ground = np.array([225.0, 170.0, 205.0]) + 12 * random.standard_normal((136, 128, 1))
     picture = np.broadcast_to(ground, (136, 128, 3)).copy()
     for _ in range(40):
-        y, x = random.uniform(0, 136), random.uniform(0, 128)
+        y = random.uniform(0, 136)
+        x = random.uniform(0, 128)
         inside = np.hypot(rows - y, columns - x) < random.uniform(3, 7)
-        picture[inside] = np.array([95.0, 65.0, 140.0]) + 15 * random.standard_normal((int(inside.sum()), 1))
+        picture[inside] = np.array([95.0, 65.0, 140.0]) + 15 * random.standard_normal(
+            (int(inside.sum()), 1)
+        )
     picture[:20, :20] = 246
     return picture.clip(0, 255).astype(np.uint8)

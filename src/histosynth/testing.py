@@ -1,8 +1,8 @@
 """Stand-ins with known answers, for histosynth's tests and for yours.
 
 `GaussianBase` is a denoiser whose data are normal, so that every solver can be held against the
-exact answer. `tiny_bundle` is a whole bundle of random weights, of a few hundred kB, that runs every
-code path in milliseconds (and paints nothing anyone would take for tissue).
+exact answer. `tiny_bundle` is a whole bundle of random weights, of a few hundred kB, that runs
+every code path in milliseconds (and paints nothing anyone would take for tissue).
 """
 
 from __future__ import annotations
@@ -26,19 +26,25 @@ class GaussianBase:
     def denoise(self, noisy: Tensor, time: Tensor) -> Tensor:
         """The exact clean estimate E[x0 | x], (B, ...) for time (B,) in [0, 1].
 
-        For a joint Gaussian: mean + a v / (a^2 v + s^2) (x - a mean), with a = 1 - t, s = t, v = std^2.
+        For a joint Gaussian: mean + a v / (a^2 v + s^2) (x - a mean), with a = 1 - t, s = t, v =
+            std^2.
         """
         t = time.reshape(-1, *[1] * (noisy.ndim - 1))
-        signal, variance = 1 - t, self.std**2
+        signal = 1 - t
+        variance = self.std**2
         gain = signal * variance / (signal**2 * variance + t**2)
         return self.mean + gain * (noisy - signal * self.mean)
 
     def exact(self, noise: Tensor) -> Tensor:
-        """Where the probability-flow ODE takes unit noise: each marginal is normal, so mean + std e."""
+        """Where the probability-flow ODE takes unit noise: each marginal is normal, so mean + std
+        e.
+        """
         return self.mean + self.std * noise
 
 
-def tiny_bundle(seed: int = 0, *, kinds: tuple[str, ...] = ("epithelial", "lymphocyte", "stromal")) -> Bundle:
+def tiny_bundle(
+    seed: int = 0, *, kinds: tuple[str, ...] = ("epithelial", "lymphocyte", "stromal")
+) -> Bundle:
     """A bundle of random weights in float32, without adapters."""
     import torch
 
@@ -50,7 +56,10 @@ def tiny_bundle(seed: int = 0, *, kinds: tuple[str, ...] = ("epithelial", "lymph
     from .model.maps import style_length
     from .model.structure import StructureEncoder
 
-    styles, labels, channels, widths = len(STYLE_NAMES), ("breast",), 4, (32, 32, 64)
+    styles = len(STYLE_NAMES)
+    labels = ("breast",)
+    channels = 4
+    widths = (32, 32, 64)
     info = BundleInfo(
         name="tiny",
         mpp=0.5,
@@ -62,7 +71,8 @@ def tiny_bundle(seed: int = 0, *, kinds: tuple[str, ...] = ("epithelial", "lymph
         style_std=(1.0,) * styles,
         steps=2,
         palette=tuple(
-            PaletteEntry(f"stain-{i}", (1.0, 1.0 + 0.1 * i, 1.0), (0.1 * i,) * styles) for i in range(1, 5)
+            PaletteEntry(f"stain-{i}", (1.0, 1.0 + 0.1 * i, 1.0), (0.1 * i,) * styles)
+            for i in range(1, 5)
         ),
     )
     with torch.random.fork_rng(devices=[]):
@@ -81,8 +91,15 @@ def tiny_bundle(seed: int = 0, *, kinds: tuple[str, ...] = ("epithelial", "lymph
             layers=1,
             head=32,
         )
-        structure = StructureEncoder(kinds=len(kinds), fine=8, widths=(16, 16, 16), outputs=widths)
-        for parameter in structure.leave.parameters():  # a fresh encoder says nothing; this one is heard
+        structure = StructureEncoder(
+            kinds=len(kinds),
+            fine=8,
+            widths=(16, 16, 16),
+            outputs=widths,
+        )
+        for (
+            parameter
+        ) in structure.leave.parameters():  # a fresh encoder says nothing; this one is heard
             torch.nn.init.normal_(parameter, std=0.5)
     for part in (autoencoder, unet, structure):
         part.eval().requires_grad_(False)

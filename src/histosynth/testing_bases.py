@@ -1,8 +1,9 @@
-"""Stand-ins for public bases: random tiny weights in the layout, names and settings of the real ones.
+"""Stand-ins for public bases: random tiny weights in the layout, names and settings of the real
+ones.
 
-What readers of real folders meet is here too: settings that their time did not write (Stable Diffusion 1.5
-names no prediction type), old names of the autoencoder's attention, the prefix and the position ids of CLIP's
-weights, a T5 in two shards.
+What readers of real folders meet is here too: settings that their time did not write (Stable
+Diffusion 1.5 names no prediction type), old names of the autoencoder's attention, the prefix and
+the position ids of CLIP's weights, a T5 in two shards.
 """
 
 from __future__ import annotations
@@ -18,24 +19,43 @@ if TYPE_CHECKING:
 
 Which = Literal["sd15", "sd20", "sd21", "sd15-inpainting", "sd20-inpainting", "pixart"]
 
-WORDS = ("histology", "tissue", "nuclei", "breast", "sarcoma", "tumour", "stroma", "purple", "pink", "photo")
+WORDS = (
+    "histology",
+    "tissue",
+    "nuclei",
+    "breast",
+    "sarcoma",
+    "tumour",
+    "stroma",
+    "purple",
+    "pink",
+    "photo",
+)
 """Words that the tokenizers know whole; all others are spelt."""
 _SPECIALS = ("<|startoftext|>", "<|endoftext|>")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789&.,:;-+/()'%"
-_T5_WIDTH, _T5_SHARD = 64, "250KB"
+_T5_WIDTH = 64
+_T5_SHARD = "250KB"
 
 
-def tiny_base(folder: Path, which: Which, seed: int = 0, *, width: int | None = None) -> Path:
+def tiny_base(
+    folder: Path,
+    which: Which,
+    seed: int = 0,
+    *,
+    width: int | None = None,
+) -> Path:
     """Write a base of random weights, float32, as diffusers lays it out; returns `folder`.
 
     Args:
         folder: where to; made if absent.
-        which: `sd15` and `sd20` predict noise at 512 px, `sd21` velocity at 768 px; those for inpainting take
-            9 channels: 4 of noisy latents, the mask, 4 of the masked picture's latents. `pixart` is a
+        which: `sd15` and `sd20` predict noise at 512 px, `sd21` velocity at 768 px; those for
+            inpainting take 9 channels: 4 of noisy latents, the mask, 4 of the masked picture's
+                latents. `pixart` is a
             transformer that reads T5.
         seed: of the weights; the same seed gives the same bytes.
-        width: of the text that Stable Diffusion reads. None is the true one, 768 or 1024, in folders of 40
-            or 56 MB; 64 makes them 16 MB.
+        width: of the text that Stable Diffusion reads. None is the true one, 768 or 1024, in
+            folders of 40 or 56 MB; 64 makes them 16 MB.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _quiet(seed):
@@ -47,7 +67,9 @@ def tiny_base(folder: Path, which: Which, seed: int = 0, *, width: int | None = 
 
 
 def tiny_settings(which: Which, *, width: int | None = None) -> dict[str, dict[str, Any]]:
-    """Settings by part of a stand-in for Stable Diffusion: the real ones with fewer channels and layers."""
+    """Settings by part of a stand-in for Stable Diffusion: the real ones with fewer channels and
+    layers.
+    """
     from .model.bases.single_file import published_settings
 
     first = which.startswith("sd15")
@@ -97,16 +119,28 @@ def _write_stable_diffusion(folder: Path, settings: dict[str, dict[str, Any]]) -
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    _save(UNet2DConditionModel.from_config(settings["unet"]), folder / "unet", settings["unet"])
+    _save(
+        UNet2DConditionModel.from_config(settings["unet"]),
+        folder / "unet",
+        settings["unet"],
+    )
     second = settings["text_encoder"]["hidden_act"] == "gelu"
     inpainting = settings["unet"]["in_channels"] == 9
     vae = folder / "vae"
     _save(AutoencoderKL.from_config(settings["vae"]), vae, settings["vae"])
     _rename_weights(vae / "diffusion_pytorch_model.safetensors", _old_attention)
     text = folder / "text_encoder"
-    _save(CLIPTextModel(CLIPTextConfig(**settings["text_encoder"])), text, settings["text_encoder"])
-    _rename_weights(text / "model.safetensors", lambda key: f"text_model.{key.removeprefix('text_model.')}")
-    _add_position_ids(text / "model.safetensors", settings["text_encoder"]["max_position_embeddings"])
+    _save(
+        CLIPTextModel(CLIPTextConfig(**settings["text_encoder"])),
+        text,
+        settings["text_encoder"],
+    )
+    _rename_weights(
+        text / "model.safetensors", lambda key: f"text_model.{key.removeprefix('text_model.')}"
+    )
+    _add_position_ids(
+        text / "model.safetensors", settings["text_encoder"]["max_position_embeddings"]
+    )
     _write_clip_tokenizer(folder / "tokenizer", pad="!" if second else _SPECIALS[1])
     scheduler = settings["scheduler"]
     _write(folder / "scheduler" / "scheduler_config.json", scheduler)
@@ -131,7 +165,8 @@ def _write_pixart(folder: Path) -> None:
     from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, PixArtTransformer2DModel
     from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
-    heads, width = 4, 64
+    heads = 4
+    width = 64
     transformer = PixArtTransformer2DModel(
         num_attention_heads=heads,
         attention_head_dim=width // heads,
@@ -142,7 +177,11 @@ def _write_pixart(folder: Path) -> None:
     )
     _save(transformer, folder / "transformer")
     vae: dict[str, Any] = {**tiny_settings("sd20")["vae"], "_diffusers_version": "0.22.0.dev0"}
-    vae |= {"force_upcast": True, "sample_size": 512, "scaling_factor": 0.18215}
+    vae |= {
+        "force_upcast": True,
+        "sample_size": 512,
+        "scaling_factor": 0.18215,
+    }
     _save(AutoencoderKL.from_config(vae), folder / "vae", vae)
     pieces = _t5_pieces()
     text = T5Config(
@@ -155,10 +194,16 @@ def _write_pixart(folder: Path) -> None:
         feed_forward_proj="gated-gelu",
     )
     _save(T5EncoderModel(text), folder / "text_encoder", max_shard_size=_T5_SHARD)
-    T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=120).save_pretrained(folder / "tokenizer")
-    DPMSolverMultistepScheduler(beta_start=0.0001, beta_end=0.02, beta_schedule="linear").save_pretrained(
-        folder / "scheduler"
-    )
+    T5Tokenizer(
+        vocab=pieces,
+        extra_ids=0,
+        model_max_length=120,
+    ).save_pretrained(folder / "tokenizer")
+    DPMSolverMultistepScheduler(
+        beta_start=0.0001,
+        beta_end=0.02,
+        beta_schedule="linear",
+    ).save_pretrained(folder / "scheduler")
     _write(
         folder / "model_index.json",
         {
@@ -174,7 +219,9 @@ def _write_pixart(folder: Path) -> None:
 
 
 def _t5_pieces() -> list[tuple[str, float]]:
-    """Pieces of a Unigram tokenizer with their log probabilities: words are likelier than their letters."""
+    """Pieces of a Unigram tokenizer with their log probabilities: words are likelier than their
+    letters.
+    """
     specials = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
     letters = [(letter, -6.0) for letter in dict.fromkeys(f"▁{_LETTERS}{_LETTERS.upper()}")]
     return [*specials, *letters, *((f"▁{word}", -7.0) for word in WORDS)]
@@ -184,11 +231,20 @@ def _write_clip_tokenizer(folder: Path, *, pad: str) -> None:
     """The four files of the real folders; none of today's `tokenizer.json`."""
 
     def token(content: str) -> dict[str, Any]:
-        flags = {"lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
+        flags = {
+            "lstrip": False,
+            "normalized": True,
+            "rstrip": False,
+            "single_word": False,
+        }
         return {"content": content, **flags}
 
     start, end = _SPECIALS
-    named: dict[str, Any] = {"bos_token": token(start), "eos_token": token(end), "unk_token": token(end)}
+    named: dict[str, Any] = {
+        "bos_token": token(start),
+        "eos_token": token(end),
+        "unk_token": token(end),
+    }
     vocabulary, merges = clip_vocabulary()
     _write(folder / "vocab.json", vocabulary)
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]), encoding="utf-8")
@@ -208,7 +264,9 @@ def _write_clip_tokenizer(folder: Path, *, pad: str) -> None:
 
 
 def _save(part: Any, folder: Path, settings: dict[str, Any] | None = None, **options: Any) -> None:
-    """Save one network; `settings` are written as they are, without what the library of today would add."""
+    """Save one network; `settings` are written as they are, without what the library of today
+    would add.
+    """
     _stir(part)
     part.save_pretrained(folder, safe_serialization=True, **options)
     if settings is not None:
@@ -216,7 +274,9 @@ def _save(part: Any, folder: Path, settings: dict[str, Any] | None = None, **opt
 
 
 def _stir(part: nn.Module) -> None:
-    """Move biases and norms a little: fresh ones are all 0 or all 1, and mixing them up would not show."""
+    """Move biases and norms a little: fresh ones are all 0 or all 1, and mixing them up would not
+    show.
+    """
     import torch
 
     with torch.no_grad():
@@ -228,20 +288,31 @@ def _stir(part: nn.Module) -> None:
 def _rename_weights(path: Path, name: Any) -> None:
     from safetensors.torch import load_file, save_file
 
-    save_file({name(key): value for key, value in load_file(path).items()}, path, metadata={"format": "pt"})
+    save_file(
+        {name(key): value for key, value in load_file(path).items()},
+        path,
+        metadata={"format": "pt"},
+    )
 
 
 def _old_attention(key: str) -> str:
     """What diffusers called the autoencoder's attention when these bases were published."""
     if ".attentions." in key:
-        pairs = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+        pairs = {
+            "to_q": "query",
+            "to_k": "key",
+            "to_v": "value",
+            "to_out.0": "proj_attn",
+        }
         for new, old in pairs.items():
             key = key.replace(f".{new}.", f".{old}.")
     return key
 
 
 def _add_position_ids(path: Path, length: int) -> None:
-    """A buffer of 0, 1, 2, ... that CLIP's files of that time hold and today's network has no place for."""
+    """A buffer of 0, 1, 2, ... that CLIP's files of that time hold and today's network has no
+    place for.
+    """
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -257,7 +328,9 @@ def _write(path: Path, value: Any) -> None:
 
 @contextmanager
 def _quiet(seed: int) -> Iterator[None]:
-    """Seeded, the caller's random state untouched, and no progress bar on the screen for a file of 1 MB."""
+    """Seeded, the caller's random state untouched, and no progress bar on the screen for a file of
+    1 MB.
+    """
     import torch
     from transformers.utils import logging as their_logging
 

@@ -43,18 +43,58 @@ def test_inspect_is_exit_one_where_hashes_do_not_hold(bundle_folder, tmp_path):
 def test_a_bundle_goes_into_a_file_and_comes_out(bundle_folder, tmp_path):
     said = run("pack", bundle_folder, "--out", tmp_path / "b.zip")
     assert "b.zip: 8 files" in said
-    assert run("unpack", tmp_path / "b.zip", "--out", tmp_path / "b", "--json")["name"] == "tiny"
-    assert "something is there already" in run("unpack", tmp_path / "b.zip", "--out", tmp_path / "b", code=1)
+    assert (
+        run(
+            "unpack",
+            tmp_path / "b.zip",
+            "--out",
+            tmp_path / "b",
+            "--json",
+        )["name"]
+        == "tiny"
+    )
+    assert "something is there already" in run(
+        "unpack",
+        tmp_path / "b.zip",
+        "--out",
+        tmp_path / "b",
+        code=1,
+    )
     assert "the folder is no bundle" in run("pack", tmp_path / "x", "--out", tmp_path / "c", code=1)
 
 
 def test_an_adapter_is_converted(tmp_path):
-    kohya, back = tmp_path / "k.safetensors", tmp_path / "d.safetensors"
+    kohya = tmp_path / "k.safetensors"
+    back = tmp_path / "d.safetensors"
     assert "global, rank 16, alpha 16" in run(
-        "convert", COMPACT / "adapters/global", "--to", "kohya", "--out", kohya
+        "convert",
+        COMPACT / "adapters/global",
+        "--to",
+        "kohya",
+        "--out",
+        kohya,
     )
-    assert run("convert", kohya, "--to", "diffusers", "--out", back, "--json")["rank"] == 16
-    run("convert", kohya, "--to", "onnx", "--out", tmp_path / "o.safetensors", code=2)
+    assert (
+        run(
+            "convert",
+            kohya,
+            "--to",
+            "diffusers",
+            "--out",
+            back,
+            "--json",
+        )["rank"]
+        == 16
+    )
+    run(
+        "convert",
+        kohya,
+        "--to",
+        "onnx",
+        "--out",
+        tmp_path / "o.safetensors",
+        code=2,
+    )
 
 
 def test_a_dry_push_lists_files_and_a_push_without_a_token_says_so(bundle_folder, monkeypatch):
@@ -69,7 +109,13 @@ def test_help_loads_no_torch(verb):
     code = (
         "import sys, typer.testing as t; from histosynth.cli.main import app; "
         f"r = t.CliRunner().invoke(app, ['bundle', *'{verb}'.split(), '--help']); "
-        "print(r.exit_code, [m for m in ('torch', 'diffusers', 'huggingface_hub') if m in sys.modules])"
+        "print(r.exit_code, [m for m in ('torch', 'diffusers', 'huggingface_hub') if m in "
+        "sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.strip() == "0 []"

@@ -49,17 +49,38 @@ def tiny(bundle_folder):
 
 def test_synthesize_writes_stem_and_variant(place, tiny):
     out = place / "out"
-    told = run("synthesize", "--nuclei", place / "cells", "--size", "128", "-n", 2, "--out", out, *tiny)
+    told = run(
+        "synthesize",
+        "--nuclei",
+        place / "cells",
+        "--size",
+        "128",
+        "-n",
+        2,
+        "--out",
+        out,
+        *tiny,
+    )
     names = sorted(path.name for path in out.iterdir())
     assert names == ["a_0.png", "a_1.png", "b_0.png", "b_1.png", "recipe.json"]
-    assert sorted(told["written"]) == [str(out / name) for name in names[:4]] and told["refused"] == {}
+    assert (
+        sorted(told["written"]) == [str(out / name) for name in names[:4]] and told["refused"] == {}
+    )
     assert read_recipe(out / "a_0.png") == json.loads((out / "recipe.json").read_text())["a_0.png"]
 
 
 def test_one_bad_file_of_a_folder_is_a_row_and_the_rest_goes_on(place, tiny):
     (place / "cells" / "bad.csv").write_text("x,y,class\n900,1,stromal\n")
     told = run(
-        "synthesize", "--nuclei", place / "cells", "--size", "128", "--out", place / "out", *tiny, code=1
+        "synthesize",
+        "--nuclei",
+        place / "cells",
+        "--size",
+        "128",
+        "--out",
+        place / "out",
+        *tiny,
+        code=1,
     )
     assert len(told["written"]) == 2
     assert "outside the tile" in told["refused"][str(place / "cells" / "bad.csv")]
@@ -67,7 +88,16 @@ def test_one_bad_file_of_a_folder_is_a_row_and_the_rest_goes_on(place, tiny):
 
 def test_appearances_pair_by_stem_or_serve_all(place, tiny, tile):
     Image.fromarray(tile).save(place / "a.png")
-    arguments = ["synthesize", "--nuclei", place / "cells", "--size", "128", "--out", place / "out", *tiny]
+    arguments = [
+        "synthesize",
+        "--nuclei",
+        place / "cells",
+        "--size",
+        "128",
+        "--out",
+        place / "out",
+        *tiny,
+    ]
     assert len(run(*arguments, "--appearance", place / "a.png")["written"]) == 2
     assert len(run(*arguments, "--appearance", "stain-2")["written"]) == 2
     sentence = run(*arguments, "--appearance", place / "images", code=1)
@@ -76,57 +106,135 @@ def test_appearances_pair_by_stem_or_serve_all(place, tiny, tile):
 
 def test_class_names_are_mapped(place, tiny):
     (place / "c.csv").write_text("x,y,class\n9,9,Tumor\n")
-    arguments = ["synthesize", "--nuclei", place / "c.csv", "--size", "128", "--out", place / "out", *tiny]
+    arguments = [
+        "synthesize",
+        "--nuclei",
+        place / "c.csv",
+        "--size",
+        "128",
+        "--out",
+        place / "out",
+        *tiny,
+    ]
     told = run(*arguments, code=1)
-    assert told["written"] == [] and "Unknown nucleus class: Tumor" in told["refused"][str(place / "c.csv")]
+    assert (
+        told["written"] == []
+        and "Unknown nucleus class: Tumor" in told["refused"][str(place / "c.csv")]
+    )
     (place / "map.toml").write_text('Tumor = "epithelial"')
     assert len(run(*arguments, "--kinds", place / "map.toml")["written"]) == 1
 
 
 @pytest.mark.parametrize("target", ["mended.png", "mended.tif", "folder"])
-def test_complete_one_file_keeps_known_pixels(place, tiny, tile, target):
-    image, hole = place / "images" / "t.png", place / "holes" / "t.png"
-    told = run("complete", "--image", image, "--hole", hole, "--out", place / target, *tiny)
+def test_complete_one_file_keeps_known_pixels(
+    place,
+    tiny,
+    tile,
+    target,
+):
+    image = place / "images" / "t.png"
+    hole = place / "holes" / "t.png"
+    told = run(
+        "complete",
+        "--image",
+        image,
+        "--hole",
+        hole,
+        "--out",
+        place / target,
+        *tiny,
+    )
     written = place / target / "t.png" if target == "folder" else place / target
     assert told["written"] == [str(written)]
-    made, known = read_rgb(written), ~read_mask(hole)
+    made = read_rgb(written)
+    known = ~read_mask(hole)
     assert (made[known] == tile[known]).all() and (made[~known] != tile[~known]).any()
 
 
 def test_a_completed_tile_never_replaces_its_original(place, tiny):
-    images, holes = place / "images", place / "holes"
+    images = place / "images"
+    holes = place / "holes"
     before = (images / "t.png").read_bytes()
     for out in (images, images / "t.png"):
         image = images if out.is_dir() else images / "t.png"
         hole = holes if out.is_dir() else holes / "t.png"
-        sentence = run("complete", "--image", image, "--hole", hole, "--out", out, *tiny, code=1)
+        sentence = run(
+            "complete",
+            "--image",
+            image,
+            "--hole",
+            hole,
+            "--out",
+            out,
+            *tiny,
+            code=1,
+        )
         assert "would replace its original" in sentence
     assert (images / "t.png").read_bytes() == before
 
 
 def test_nothing_is_replaced_that_histosynth_did_not_make(place, tiny, tile):
-    arguments = ["synthesize", "--nuclei", place / "cells" / "a.csv", "--size", "128", "--out", place, *tiny]
+    arguments = [
+        "synthesize",
+        "--nuclei",
+        place / "cells" / "a.csv",
+        "--size",
+        "128",
+        "--out",
+        place,
+        *tiny,
+    ]
     assert run(*arguments)["written"] == run(*arguments)["written"] == [str(place / "a_0.png")]
     Image.fromarray(tile).save(place / "a_0.png")
     assert "did not make is there already" in run(*arguments, code=1)
     assert (read_rgb(place / "a_0.png") == tile).all()
-    holes, out = place / "holes" / "t.png", place / "a_0.png"
+    holes = place / "holes" / "t.png"
+    out = place / "a_0.png"
     sentence = run(
-        "complete", "--image", place / "images" / "t.png", "--hole", holes, "--out", out, *tiny, code=1
+        "complete",
+        "--image",
+        place / "images" / "t.png",
+        "--hole",
+        holes,
+        "--out",
+        out,
+        *tiny,
+        code=1,
     )
     assert "did not make is there already" in sentence
 
 
 def test_recipes_of_earlier_calls_stay_beside_their_pictures(place, tiny):
     for name in ("a.csv", "b.geojson"):
-        run("synthesize", "--nuclei", place / "cells" / name, "--size", "128", "--out", place / "out", *tiny)
+        run(
+            "synthesize",
+            "--nuclei",
+            place / "cells" / name,
+            "--size",
+            "128",
+            "--out",
+            place / "out",
+            *tiny,
+        )
     assert set(json.loads((place / "out" / "recipe.json").read_text())) == {"a_0.png", "b_0.png"}
 
 
 def test_a_picture_of_a_folder_is_that_of_its_file_alone(place, tiny):
     arguments = ["synthesize", "--size", "128", *tiny]
-    run(*arguments, "--nuclei", place / "cells", "--out", place / "all")
-    run(*arguments, "--nuclei", place / "cells" / "b.geojson", "--out", place / "one")
+    run(
+        *arguments,
+        "--nuclei",
+        place / "cells",
+        "--out",
+        place / "all",
+    )
+    run(
+        *arguments,
+        "--nuclei",
+        place / "cells" / "b.geojson",
+        "--out",
+        place / "one",
+    )
     assert (place / "all" / "b_0.png").read_bytes() == (place / "one" / "b_0.png").read_bytes()
 
 
@@ -165,7 +273,12 @@ def test_complete_folders_pair_by_stem(place, tiny):
         (["--kinds", "nowhere.toml"], "nowhere.toml has 1 problem"),
     ],
 )
-def test_bad_input_is_one_sentence_exit_one_and_nothing_written(place, bundle_folder, change, sentence):
+def test_bad_input_is_one_sentence_exit_one_and_nothing_written(
+    place,
+    bundle_folder,
+    change,
+    sentence,
+):
     arguments = {
         "--nuclei": place / "cells" / "a.csv",
         "--size": "128",
@@ -181,7 +294,15 @@ def test_bad_input_is_one_sentence_exit_one_and_nothing_written(place, bundle_fo
 def test_an_output_folder_that_cannot_be_written_is_refused(place, tiny):
     (place / "out").write_text("a file stands there")
     sentence = run(
-        "synthesize", "--nuclei", place / "cells", "--size", "128", "--out", place / "out", *tiny, code=1
+        "synthesize",
+        "--nuclei",
+        place / "cells",
+        "--size",
+        "128",
+        "--out",
+        place / "out",
+        *tiny,
+        code=1,
     )
     assert "cannot be written" in sentence and "Choose another --out" in sentence
 
@@ -197,7 +318,8 @@ def test_demo_makes_its_sheet_report_and_pictures(tmp_path, tiny):
     assert sheet["synthetic"] and sheet["extent"] == "sheet" and len(sheet["pictures"]) == 8
     for index in range(4):
         made, start = (
-            read_rgb(tmp_path / "demo" / "images" / f"{kind}_{index}.png") for kind in ("mended", "synthetic")
+            read_rgb(tmp_path / "demo" / "images" / f"{kind}_{index}.png")
+            for kind in ("mended", "synthetic")
         )
         known = ~read_mask(tmp_path / "demo" / "images" / f"hole_{index}.png")
         assert (made[known] == start[known]).all()
@@ -205,7 +327,9 @@ def test_demo_makes_its_sheet_report_and_pictures(tmp_path, tiny):
 
 def test_doctor_says_what_there_is(tiny):
     told = run("doctor", *tiny)
-    assert told["bundle"] == "tiny" and told["tile_256_px_s"] > 0 and told["kinds"][0] == "epithelial"
+    assert (
+        told["bundle"] == "tiny" and told["tile_256_px_s"] > 0 and told["kinds"][0] == "epithelial"
+    )
 
 
 def process(*arguments):
@@ -218,7 +342,16 @@ def process(*arguments):
 
 
 def test_a_refusal_is_one_line_on_stderr_and_exit_one(tmp_path):
-    done = process("complete", "--image", "x.png", "--hole", "y.png", "--out", tmp_path / "z.png", "--json")
+    done = process(
+        "complete",
+        "--image",
+        "x.png",
+        "--hole",
+        "y.png",
+        "--out",
+        tmp_path / "z.png",
+        "--json",
+    )
     assert done.returncode == 1
     assert done.stderr.startswith("histosynth: x.png is not there") and done.stderr.count("\n") == 1
     assert json.loads(done.stdout)["error"] == "NoFiles"

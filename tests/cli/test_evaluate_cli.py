@@ -37,19 +37,39 @@ QUICK = ("--mpp", 0.5, "--judges", "stain,quality", "--engine", "local")
 
 
 def test_words_say_where_to_look_and_json_is_one_object(sides):
-    code, out, _ = call(sides / "real", sides / "made", "--out", sides / "out", *QUICK)
+    code, out, _ = call(
+        sides / "real",
+        sides / "made",
+        "--out",
+        sides / "out",
+        *QUICK,
+    )
     assert code == 0 and "report.html" in out
-    code, out, _ = call(sides / "real", sides / "made", "--out", sides / "out", *QUICK, "--json")
+    code, out, _ = call(
+        sides / "real",
+        sides / "made",
+        "--out",
+        sides / "out",
+        *QUICK,
+        "--json",
+    )
     facts = json.loads(out, parse_constant=lambda name: pytest.fail(name))
     assert code == 0 and facts["out"] == str(sides / "out")
     assert facts["sections"].keys() == {"stain", "quality"}
-    assert facts == json.loads((sides / "out" / "report.json").read_text()) | {"out": facts["out"]} | {
-        "created": facts["created"]
-    }
+    assert facts == json.loads((sides / "out" / "report.json").read_text()) | {
+        "out": facts["out"]
+    } | {"created": facts["created"]}
 
 
 def test_a_dry_run_writes_nothing(sides):
-    code, out, _ = call(sides / "real", sides / "made", "--out", sides / "out", *QUICK, "--dry-run")
+    code, out, _ = call(
+        sides / "real",
+        sides / "made",
+        "--out",
+        sides / "out",
+        *QUICK,
+        "--dry-run",
+    )
     assert code == 0 and "judges: quality, stain" in out and not (sides / "out").exists()
     code, out, _ = call(sides / "real", sides / "made", *QUICK, "--dry-run")
     assert code == 0 and "judges: quality, stain" in out
@@ -73,7 +93,14 @@ def test_a_dry_run_writes_nothing(sides):
 )
 def test_one_clear_sentence_and_no_folder(sides, words, said):
     extra = () if "--engine" in words else ("--engine", "local")
-    code, _, refusal = call(sides / "real", sides / "made", "--out", sides / "out", *words, *extra)
+    code, _, refusal = call(
+        sides / "real",
+        sides / "made",
+        "--out",
+        sides / "out",
+        *words,
+        *extra,
+    )
     assert code == 1 and said in refusal
     assert not (sides / "out" / "report.json").exists()
 
@@ -82,6 +109,12 @@ def test_files_that_are_no_tiles_are_said_and_the_others_judged(sides):
     (sides / "made" / "TCGA-AA-0003.png").write_bytes(b"GIF89a no")
     gray = Image.fromarray(np.zeros((96, 96), np.uint8))
     gray.save(sides / "made" / "TCGA-AA-0004.png")
-    code, out, said = call(sides / "real", sides / "made", "--out", sides / "out", *QUICK)
+    code, out, said = call(
+        sides / "real",
+        sides / "made",
+        "--out",
+        sides / "out",
+        *QUICK,
+    )
     assert code == 0 and "report.html" in out
     assert "TCGA-AA-0003" in said and "TCGA-AA-0004" in said and "grayscale" in said

@@ -38,10 +38,14 @@ def place(tmp_path, tile, monkeypatch):
 
 def call(bundle_folder, *arguments):
     """(exit code, stdout, stderr) of the entry point, in this process."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
+    out = io.StringIO()
+    err = io.StringIO()
+    code = 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            sys, "argv", ["histosynth", arguments[0], "--bundle", *map(str, (bundle_folder, *arguments[1:]))]
+            sys,
+            "argv",
+            ["histosynth", arguments[0], "--bundle", *map(str, (bundle_folder, *arguments[1:]))],
         )
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)
@@ -53,11 +57,31 @@ def call(bundle_folder, *arguments):
 
 
 def synthesize(bundle_folder, *more):
-    return call(bundle_folder, "synthesize", "--nuclei", "a.csv", "--size", "128", "--out", "out", *more)
+    return call(
+        bundle_folder,
+        "synthesize",
+        "--nuclei",
+        "a.csv",
+        "--size",
+        "128",
+        "--out",
+        "out",
+        *more,
+    )
 
 
 def complete(bundle_folder, *more):
-    return call(bundle_folder, "complete", "--image", "images", "--hole", "holes", "--out", "out", *more)
+    return call(
+        bundle_folder,
+        "complete",
+        "--image",
+        "images",
+        "--hole",
+        "holes",
+        "--out",
+        "out",
+        *more,
+    )
 
 
 def test_a_tiff_described_in_json_is_not_replaced(place, bundle_folder, tile):
@@ -65,7 +89,15 @@ def test_a_tiff_described_in_json_is_not_replaced(place, bundle_folder, tile):
     tags[270] = '{"shape": [136, 128, 3]}'
     Image.fromarray(tile).save("mine.tif", tiffinfo=tags)
     before = (place / "mine.tif").read_bytes()
-    arguments = ("complete", "--image", "images/t.png", "--hole", "holes/t.png", "--out", "mine.tif")
+    arguments = (
+        "complete",
+        "--image",
+        "images/t.png",
+        "--hole",
+        "holes/t.png",
+        "--out",
+        "mine.tif",
+    )
     code, _, err = call(bundle_folder, *arguments)
     assert code == 1 and "did not make is there already" in err
     assert (place / "mine.tif").read_bytes() == before
@@ -76,7 +108,9 @@ def test_a_recipe_file_of_others_is_not_replaced(place, bundle_folder, text):
     (place / "out").mkdir()
     (place / "out" / "recipe.json").write_text(text)
     code, _, err = synthesize(bundle_folder)
-    assert code == 1 and "recipe.json cannot be written: something that histosynth did not make" in err
+    assert (
+        code == 1 and "recipe.json cannot be written: something that histosynth did not make" in err
+    )
     assert [path.name for path in (place / "out").iterdir()] == ["recipe.json"]
     assert (place / "out" / "recipe.json").read_text() == text
 
@@ -97,7 +131,10 @@ def test_a_demo_replaces_what_a_demo_wrote_and_nothing_else(place, bundle_folder
     run_demo(bundle, place / "demo", seed=0)
     pictures = ("contact.png", "images/hole_0.png", "images/mended_3.png", "images/synthetic_0.png")
     for name in (*pictures, "nuclei.csv", "nuclei.geojson", "report.html", "demo.json"):
-        for other in (place / "demo", place / "new"):  # changed since a demo wrote it, or there before any
+        for other in (
+            place / "demo",
+            place / "new",
+        ):  # changed since a demo wrote it, or there before any
             path = other / name
             path.parent.mkdir(parents=True, exist_ok=True)
             if name in pictures:
@@ -120,15 +157,26 @@ def test_holes_and_images_are_never_replaced(place, bundle_folder):
         before = (place / out).read_bytes()
         arguments = ("complete", "--image", "images/t.png", "--hole", "holes/t.png", "--out", out)
         code, _, err = call(bundle_folder, *arguments)
-        assert code == 1 and "would replace its original" in err and (place / out).read_bytes() == before
+        assert (
+            code == 1
+            and "would replace its original" in err
+            and (place / out).read_bytes() == before
+        )
 
 
 @pytest.mark.parametrize("quiet", [(), ("--quiet",)])
-def test_what_was_passed_over_is_told_on_stderr_even_when_quiet(place, bundle_folder, tile, quiet):
+def test_what_was_passed_over_is_told_on_stderr_even_when_quiet(
+    place,
+    bundle_folder,
+    tile,
+    quiet,
+):
     write_mask("holes/u.png", np.zeros(tile.shape[:2], bool))
     code, out, err = complete(bundle_folder, *quiet)
     assert (
-        code == 1 and err.count("\n") == 1 and err.startswith("histosynth: images/u.png: The hole is empty")
+        code == 1
+        and err.count("\n") == 1
+        and err.startswith("histosynth: images/u.png: The hole is empty")
     )
     assert out == ("" if quiet else "out/t.png\n")
 
@@ -149,7 +197,11 @@ def test_where_all_are_refused_all_are_told(place, bundle_folder, tile):
         write_mask(f"holes/{name}.png", np.zeros(tile.shape[:2], bool))
     code, out, err = complete(bundle_folder, "--json")
     told = json.loads(out)
-    assert code == 1 and told["written"] == [] and set(told["refused"]) == {"images/t.png", "images/u.png"}
+    assert (
+        code == 1
+        and told["written"] == []
+        and set(told["refused"]) == {"images/t.png", "images/u.png"}
+    )
     assert err.count("\n") == 2 and not (place / "out").exists()
 
 
@@ -168,7 +220,11 @@ def test_a_refusal_of_the_whole_is_json_with_its_two_sentences(place, bundle_fol
 def test_names_that_a_stream_cannot_show_are_escaped(monkeypatch, as_json, coding):
     name = os.fsdecode(b"c\xff.png") + "文"
     for stream in ("stdout", "stderr"):
-        monkeypatch.setattr(sys, stream, io.TextIOWrapper(io.BytesIO(), coding, "strict"))
+        monkeypatch.setattr(
+            sys,
+            stream,
+            io.TextIOWrapper(io.BytesIO(), coding, "strict"),
+        )
     output = Output(as_json)
     output.done({"written": [name]}, [name])
     output.note(name)
@@ -186,7 +242,9 @@ def test_names_that_a_stream_cannot_show_are_escaped(monkeypatch, as_json, codin
 @pytest.mark.parametrize("option", ["--nuclei", "--appearance", "--out", "--bundle", "--kinds"])
 def test_paths_that_are_too_long_are_refused_in_words(place, bundle_folder, option):
     code, _, err = synthesize(bundle_folder, option, "n" * 300)
-    assert code == 1 and err.startswith("histosynth: ") and "n" * 300 in err and err.count("\n") == 1
+    assert (
+        code == 1 and err.startswith("histosynth: ") and "n" * 300 in err and err.count("\n") == 1
+    )
 
 
 def test_a_result_whose_name_would_be_too_long_is_passed_over_before_painting(place, bundle_folder):
@@ -194,7 +252,13 @@ def test_a_result_whose_name_would_be_too_long_is_passed_over_before_painting(pl
     for name in ("a.csv", "n" * 250 + ".csv"):
         shutil.copy("a.csv", place / "cells" / name)
     outcome = synthesize_files(
-        bundle_folder, place / "cells", place / "out", size=(128, 128), appearance=None, variants=1, ask=Ask()
+        bundle_folder,
+        place / "cells",
+        place / "out",
+        size=(128, 128),
+        appearance=None,
+        variants=1,
+        ask=Ask(),
     )
     assert [path.name for path in outcome.written] == ["a_0.png"]
     (error,) = outcome.refused.values()
@@ -203,7 +267,16 @@ def test_a_result_whose_name_would_be_too_long_is_passed_over_before_painting(pl
 
 def test_a_folder_of_images_needs_a_folder_for_its_results(place, bundle_folder):
     for out in ("x.png", "x.tif"):
-        code, _, err = call(bundle_folder, "complete", "--image", "images", "--hole", "holes", "--out", out)
+        code, _, err = call(
+            bundle_folder,
+            "complete",
+            "--image",
+            "images",
+            "--hole",
+            "holes",
+            "--out",
+            out,
+        )
         assert code == 1 and f"--out is {out}, but must be a folder, for images is one" in err
         assert not (place / out).exists()
 
@@ -218,10 +291,23 @@ def test_seeds_beyond_the_last_are_refused_by_every_verb(place, bundle_folder):
     ask = Ask(seed=2**63)
     with pytest.raises(BadOption, match="seed"):
         synthesize_files(
-            bundle_folder, place / "a.csv", place / "o", size=(128, 128), appearance=None, variants=1, ask=ask
+            bundle_folder,
+            place / "a.csv",
+            place / "o",
+            size=(128, 128),
+            appearance=None,
+            variants=1,
+            ask=ask,
         )
     with pytest.raises(BadOption, match="seed"):
-        complete_files(bundle_folder, place / "images", place / "holes", place / "o", nuclei=None, ask=ask)
+        complete_files(
+            bundle_folder,
+            place / "images",
+            place / "holes",
+            place / "o",
+            nuclei=None,
+            ask=ask,
+        )
     with pytest.raises(BadOption, match="seed"):
         run_demo(open_bundle(bundle_folder), place / "o", seed=2**63)
     assert not (place / "o").exists()
@@ -230,8 +316,19 @@ def test_seeds_beyond_the_last_are_refused_by_every_verb(place, bundle_folder):
 def test_turned_pictures_are_completed_as_they_are_seen(place, bundle_folder, tile):
     exif = Image.Exif()
     exif[0x112] = 6
-    Image.fromarray(np.rot90(tile)).save("photo.png", exif=exif)  # the camera was turned; viewers show `tile`
-    arguments = ("complete", "--image", "photo.png", "--hole", "holes/t.png", "--out", "m.png", "--json")
+    Image.fromarray(np.rot90(tile)).save(
+        "photo.png", exif=exif
+    )  # the camera was turned; viewers show `tile`
+    arguments = (
+        "complete",
+        "--image",
+        "photo.png",
+        "--hole",
+        "holes/t.png",
+        "--out",
+        "m.png",
+        "--json",
+    )
     result = CliRunner().invoke(app, [*arguments, "--bundle", str(bundle_folder)])
     assert result.exit_code == 0, result.exception
     assert (read_rgb("m.png")[:40] == tile[:40]).all()

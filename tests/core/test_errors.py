@@ -17,7 +17,11 @@ EXAMPLES = [
 ]
 
 
-@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    "error",
+    EXAMPLES,
+    ids=lambda error: type(error).__name__,
+)
 def test_an_error_comes_back_from_another_process_as_it_was(error):
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error) and str(again) == str(error) and vars(again) == vars(error)
@@ -28,7 +32,10 @@ def refuse(number: int) -> int:
 
 
 def test_a_worker_s_refusal_reaches_the_caller():
-    with multiprocessing.get_context("spawn").Pool(1) as pool, pytest.raises(NotWritable, match="number 3"):
+    with (
+        multiprocessing.get_context("spawn").Pool(1) as pool,
+        pytest.raises(NotWritable, match="number 3"),
+    ):
         pool.map(refuse, [3])
 
 

@@ -91,7 +91,8 @@ def test_sixteen_bits_a_channel_are_refused(tmp_path, name):
 
 def test_offsets_in_a_file_are_not_taken_for_bits(tmp_path, tile):
     """Pillow tells raw mode, compression and offsets in one tuple; an offset may well hold a 16."""
-    path, unlucky = tmp_path / "a.tif", 0
+    path = tmp_path / "a.tif"
+    unlucky = 0
     for height in range(40, len(tile)):
         Image.fromarray(tile[:height]).save(path, compression="tiff_adobe_deflate")
         with Image.open(path) as image:
@@ -124,17 +125,31 @@ def test_a_jpeg_is_no_mask(tmp_path):
     [
         (np.zeros((136, 128), bool), BadHole, "The hole is empty"),
         (np.ones((136, 128), bool), BadHole, "covers the whole tile.*synthesize"),
-        (np.ones((64, 64), bool), SizeMismatch, "The hole is 64 x 64 px, but its image is 128 x 136 px"),
+        (
+            np.ones((64, 64), bool),
+            SizeMismatch,
+            "The hole is 64 x 64 px, but its image is 128 x 136 px",
+        ),
     ],
 )
-def test_holes_that_make_no_sense_are_refused(tile, hole, error, sentence):
+def test_holes_that_make_no_sense_are_refused(
+    tile,
+    hole,
+    error,
+    sentence,
+):
     with pytest.raises(error, match=sentence):
         Context(tile, hole)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
 def test_made_pictures_say_so_and_carry_their_recipe(tmp_path, tile, name):
-    recipe = {"histosynth": "0", "mpp": 0.5, "extent": "hole", "note": 'quotes " & <tags>'}
+    recipe = {
+        "histosynth": "0",
+        "mpp": 0.5,
+        "extent": "hole",
+        "note": 'quotes " & <tags>',
+    }
     path = tmp_path / name
     Synthetic(tile.copy(), Condition(None, (128, 136)), recipe).save(path)
     assert SOURCE_TYPE.encode() in path.read_bytes()
@@ -169,7 +184,9 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path):
 
 def test_all_problems_of_a_recipe_are_told_at_once(tmp_path):
     path = tmp_path / "r.toml"
-    path.write_text('task = "autoencoder"\nsede = 1\n[loop]\nsteps = "many"\nbatch = 4\n[data]\nmpp = 0.5\n')
+    path.write_text(
+        'task = "autoencoder"\nsede = 1\n[loop]\nsteps = "many"\nbatch = 4\n[data]\nmpp = 0.5\n'
+    )
     with pytest.raises(BadRecipe) as caught:
         recipes.load(path, AutoencoderRecipe)
     text = str(caught.value)

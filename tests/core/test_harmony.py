@@ -20,12 +20,18 @@ def mean_hue(pixels):
 def tinted(tile):
     """The tile with its dense parts turned towards red, at the same density."""
     density = optical_density(tile)
-    return from_density(density + density.mean(axis=2, keepdims=True) * np.float32([-0.2, 0.1, 0.1]))
+    return from_density(
+        density + density.mean(axis=2, keepdims=True) * np.float32([-0.2, 0.1, 0.1])
+    )
 
 
 def test_density_is_undone():
     levels = np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
-    np.testing.assert_allclose(from_density(optical_density(levels)), levels, atol=1e-3)
+    np.testing.assert_allclose(
+        from_density(optical_density(levels)),
+        levels,
+        atol=1e-3,
+    )
 
 
 def test_a_tint_is_taken_back_by_its_share_and_density_stays(tile, tinted):
@@ -33,12 +39,20 @@ def test_a_tint_is_taken_back_by_its_share_and_density_stays(tile, tinted):
     mended = curve.given(tinted)
     before, after = (np.abs(mean_hue(each) - mean_hue(tile)).max() for each in (tinted, mended))
     assert after < (1 - SHARE + 0.1) * before
-    np.testing.assert_allclose(optical_density(mended).mean(), optical_density(tinted).mean(), rtol=0.01)
+    np.testing.assert_allclose(
+        optical_density(mended).mean(),
+        optical_density(tinted).mean(),
+        rtol=0.01,
+    )
 
 
 def test_a_tile_with_its_own_hue_stays_as_it_is(tile):
     own = tile.astype(np.float32)
-    np.testing.assert_allclose(measure_hue(own.reshape(-1, 3)).given(own), own, atol=0.1)
+    np.testing.assert_allclose(
+        measure_hue(own.reshape(-1, 3)).given(own),
+        own,
+        atol=0.1,
+    )
 
 
 def test_few_pixels_tell_no_hue(tile):
@@ -50,7 +64,8 @@ def test_few_pixels_tell_no_hue(tile):
 def test_an_appearance_gives_hue_and_stain_back(tile, tinted):
     look = measure_appearance(tile)
     painted = look.frame.to_canonical(tinted)
-    without, given = look.frame.from_canonical(painted), look.restained(painted)
+    without = look.frame.from_canonical(painted)
+    given = look.restained(painted)
     apart = [np.abs(mean_hue(each) - mean_hue(tile)).max() for each in (without, given)]
     assert apart[1] < 0.6 * apart[0]
 
@@ -85,7 +100,11 @@ def test_values_on_a_ring_reach_everywhere_and_stay_in_range():
     ring[50, 20:70] = True
     values = np.where(ring[..., None], np.float32([10, -5, 0]), 99).astype(np.float32)
     spread = _extended(values, ring)
-    np.testing.assert_allclose(spread[ring], np.broadcast_to([10, -5, 0], (50, 3)), atol=0.01)
+    np.testing.assert_allclose(
+        spread[ring],
+        np.broadcast_to([10, -5, 0], (50, 3)),
+        atol=0.01,
+    )
     np.testing.assert_allclose(spread[30, 45], [10, -5, 0], atol=0.01)
 
 
@@ -106,7 +125,8 @@ def test_wide_blurs_on_a_coarse_grid_are_nearly_those_on_the_fine_one(shape):
     random = np.random.default_rng(1)
     weight = (random.random(shape) < 0.3).astype(np.float32)
     image = np.dstack([random.uniform(0, 255, shape).astype(np.float32) * weight, weight])
-    fine, coarse = ndimage.gaussian_filter(image, (12, 12, 0), truncate=3), _blurred(image, 12.0)
+    fine = ndimage.gaussian_filter(image, (12, 12, 0), truncate=3)
+    coarse = _blurred(image, 12.0)
     assert np.abs(coarse[..., 0] / coarse[..., 1] - fine[..., 0] / fine[..., 1]).max() < 4
 
 
@@ -136,7 +156,8 @@ def test_a_tint_inside_only_is_not_put_back_at_the_edge(tile):
     out, plain = (paste(tile, each, hole) for each in (tinted, tile.astype(np.float32)))
     off = optical_density(out)[..., 0] - optical_density(plain)[..., 0]
     depth = ndimage.distance_transform_edt(hole)
-    near, deep = hole & (depth <= 6), depth > 24
+    near = hole & (depth <= 6)
+    deep = depth > 24
     left = (off[near].mean(), off[deep].mean())
     assert abs(left[1]) < 0.6 * 0.06
     assert abs(left[0]) < abs(left[1])
@@ -151,7 +172,9 @@ def test_a_softer_painting_gets_grain_in_the_hole(tile):
         return float(fine[ndimage.binary_erosion(hole, iterations=8)].std())
 
     assert (
-        1.1 * grain(soft) < grain(paste(tile, soft, hole).astype(np.float32)) < grain(tile.astype(np.float32))
+        1.1 * grain(soft)
+        < grain(paste(tile, soft, hole).astype(np.float32))
+        < grain(tile.astype(np.float32))
     )
 
 

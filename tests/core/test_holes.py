@@ -32,7 +32,11 @@ def test_each_shape_leaves_some_tissue_and_takes_some(shape):
 def test_only_the_shapes_named_are_drawn(monkeypatch):
     seen = []
     for name, draw in dict(SHAPES).items():
-        monkeypatch.setitem(SHAPES, name, lambda *a, name=name, draw=draw: (seen.append(name), draw(*a))[1])
+        monkeypatch.setitem(
+            SHAPES,
+            name,
+            lambda *a, name=name, draw=draw: (seen.append(name), draw(*a))[1],
+        )
     random = np.random.default_rng(0)
     for _ in range(60):
         draw_hole(random, (96, 96), shapes=("pen", "tear"))
@@ -46,7 +50,8 @@ def test_only_the_shapes_named_are_drawn(monkeypatch):
 def test_a_seed_draws_one_hole_and_another_seed_another():
     for shape in ("pen", "bubbles"):
         one, again, other = (
-            draw_hole(np.random.default_rng(seed), (128, 128), shapes=(shape,)) for seed in (5, 5, 6)
+            draw_hole(np.random.default_rng(seed), (128, 128), shapes=(shape,))
+            for seed in (5, 5, 6)
         )
         assert (one == again).all() and (one != other).any()
 
@@ -85,7 +90,8 @@ def test_pens_draw_loops_at_times_and_dots_at_times():
 
 
 def test_bubbles_are_round_and_differ_in_size_and_some_are_rims():
-    areas, rims = [], 0
+    areas = []
+    rims = 0
     for hole in draws("bubbles", 60):
         labelled, _ = ndimage.label(hole)
         for box in ndimage.find_objects(labelled):
@@ -110,6 +116,10 @@ def test_a_shape_that_is_none_is_refused():
 
 
 def test_a_tile_too_small_is_refused_and_not_tried_for_ever(monkeypatch):
-    monkeypatch.setitem(SHAPES, "block", lambda random, height, width: np.ones((height, width), bool))
+    monkeypatch.setitem(
+        SHAPES,
+        "block",
+        lambda random, height, width: np.ones((height, width), bool),
+    )
     with pytest.raises(BadHole, match="4 x 4 px"):
         draw_hole(np.random.default_rng(0), (4, 4), shapes=("block",))

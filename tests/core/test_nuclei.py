@@ -16,18 +16,38 @@ KINDS = ("epithelial", "lymphocyte", "stromal")
 def some(count=30, size=(64, 48), seed=0):
     random = np.random.default_rng(seed)
     xy = random.uniform(-0.5, np.array(size) - 0.51, (count, 2))
-    return Nuclei.of(xy, [KINDS[i % 3] for i in range(count)], size=size, mpp=0.5, kinds=KINDS)
+    return Nuclei.of(
+        xy,
+        [KINDS[i % 3] for i in range(count)],
+        size=size,
+        mpp=0.5,
+        kinds=KINDS,
+    )
 
 
 def test_zero_nuclei_are_allowed():
-    assert len(Nuclei.of([], [], size=(64, 64), mpp=0.5, kinds=KINDS)) == 0
+    assert (
+        len(
+            Nuclei.of(
+                [],
+                [],
+                size=(64, 64),
+                mpp=0.5,
+                kinds=KINDS,
+            )
+        )
+        == 0
+    )
     assert Nuclei.none((64, 64), 0.5, KINDS).rasterize().max() == 0
 
 
 @pytest.mark.parametrize(
     ("xy", "sentence"),
     [
-        ([[64.0, 3.0]], "1 of 1 centroids lie outside the tile of 64 x 48 px (first: row 1 at x=64, y=3)"),
+        (
+            [[64.0, 3.0]],
+            "1 of 1 centroids lie outside the tile of 64 x 48 px (first: row 1 at x=64, y=3)",
+        ),
         ([[3.0, 3.0], [-1.0, 3.0]], "row 2 at x=-1"),
         ([[np.nan, 3.0]], "1 of 1 centroids are not numbers"),
         ([[np.inf, 3.0]], "not numbers"),
@@ -35,19 +55,37 @@ def test_zero_nuclei_are_allowed():
 )
 def test_impossible_centroids_are_refused_with_the_row(xy, sentence):
     with pytest.raises(BadNuclei) as caught:
-        Nuclei.of(xy, ["stromal"] * len(xy), size=(64, 48), mpp=0.5, kinds=KINDS)
+        Nuclei.of(
+            xy,
+            ["stromal"] * len(xy),
+            size=(64, 48),
+            mpp=0.5,
+            kinds=KINDS,
+        )
     assert sentence in str(caught.value)
 
 
 def test_hundred_thousand_nuclei_in_one_tile_are_refused_by_density():
     xy = np.random.default_rng(0).uniform(0, 255, (100_000, 2))
     with pytest.raises(BadNuclei, match=r"100,000 nuclei on a tile of 256 x 256 px.*per mm2"):
-        Nuclei.of(xy, ["stromal"] * len(xy), size=(256, 256), mpp=0.5, kinds=KINDS)
+        Nuclei.of(
+            xy,
+            ["stromal"] * len(xy),
+            size=(256, 256),
+            mpp=0.5,
+            kinds=KINDS,
+        )
 
 
 def test_unknown_kinds_are_listed_with_the_remedy():
     with pytest.raises(UnknownKinds) as caught:
-        Nuclei.of([[1, 1], [2, 2]], ["Tumor", "stromal"], size=(64, 48), mpp=0.5, kinds=KINDS)
+        Nuclei.of(
+            [[1, 1], [2, 2]],
+            ["Tumor", "stromal"],
+            size=(64, 48),
+            mpp=0.5,
+            kinds=KINDS,
+        )
     assert "Tumor" in caught.value.problem and "lymphocyte" in caught.value.problem
     assert "--kinds" in caught.value.remedy
 
@@ -55,7 +93,13 @@ def test_unknown_kinds_are_listed_with_the_remedy():
 @pytest.mark.parametrize("mpp", [None, 0.0, -1.0, float("nan")])
 def test_a_scale_is_required(mpp):
     with pytest.raises(MissingScale, match="mpp"):
-        Nuclei.of([[1, 1]], ["stromal"], size=(64, 48), mpp=mpp, kinds=KINDS)
+        Nuclei.of(
+            [[1, 1]],
+            ["stromal"],
+            size=(64, 48),
+            mpp=mpp,
+            kinds=KINDS,
+        )
 
 
 def test_arrays_are_read_only():
@@ -65,7 +109,8 @@ def test_arrays_are_read_only():
 
 def test_crop_then_concat_keeps_all_nuclei():
     nuclei = some()
-    left, right = nuclei.crop(Box(0, 0, 32, 48)), nuclei.crop(Box(32, 0, 32, 48))
+    left = nuclei.crop(Box(0, 0, 32, 48))
+    right = nuclei.crop(Box(32, 0, 32, 48))
     assert len(left) + len(right) == len(nuclei)
     assert left.concat(right).counts() == nuclei.counts()
 
@@ -75,19 +120,35 @@ def test_a_pose_of_the_nuclei_is_the_pose_of_their_map(index):
     nuclei = some()
     turned = np.rot90(nuclei.rasterize(cell=1), index % 4, axes=(1, 2))
     turned = turned[:, :, ::-1] if index >= 4 else turned
-    np.testing.assert_allclose(nuclei.pose(index).rasterize(cell=1), turned, atol=2e-3)
+    np.testing.assert_allclose(
+        nuclei.pose(index).rasterize(cell=1),
+        turned,
+        atol=2e-3,
+    )
 
 
 @given(dx=st.integers(-6, 6), dy=st.integers(-6, 6))
 def test_a_shift_of_the_nuclei_is_a_shift_of_the_map(dx, dy):
-    nuclei = Nuclei.of([[20.3, 18.7]], ["stromal"], size=(64, 48), mpp=0.5, kinds=KINDS)
+    nuclei = Nuclei.of(
+        [[20.3, 18.7]],
+        ["stromal"],
+        size=(64, 48),
+        mpp=0.5,
+        kinds=KINDS,
+    )
     moved = nuclei.shift(2 * dx, 2 * dy).rasterize(cell=2)
     expected = np.roll(nuclei.rasterize(cell=2), (dy, dx), axis=(1, 2))
     np.testing.assert_allclose(moved, expected, atol=1e-5)
 
 
 def test_a_splat_peaks_at_one_on_its_cell():
-    nuclei = Nuclei.of([[10.5, 20.5]], ["lymphocyte"], size=(64, 48), mpp=0.5, kinds=KINDS)
+    nuclei = Nuclei.of(
+        [[10.5, 20.5]],
+        ["lymphocyte"],
+        size=(64, 48),
+        mpp=0.5,
+        kinds=KINDS,
+    )
     raster = nuclei.rasterize(cell=2, sigma_px=2.0)
     assert raster[1, 10, 5] == pytest.approx(1.0)
     assert raster[1, 10, 6] == pytest.approx(np.exp(-0.5))
@@ -95,7 +156,13 @@ def test_a_splat_peaks_at_one_on_its_cell():
 
 
 def test_a_nucleus_of_no_told_kind_stands_in_all_channels():
-    nuclei = Nuclei.of([[10.5, 20.5]], [ANY], size=(64, 48), mpp=0.5, kinds=KINDS)
+    nuclei = Nuclei.of(
+        [[10.5, 20.5]],
+        [ANY],
+        size=(64, 48),
+        mpp=0.5,
+        kinds=KINDS,
+    )
     assert nuclei.names() == [ANY] and nuclei.counts()[ANY] == 1
     np.testing.assert_allclose(nuclei.rasterize()[:, 10, 5], 1 / 3, rtol=1e-6)
 
@@ -117,10 +184,16 @@ def test_there_and_back_in_scale_is_the_same_place(factor):
 
 @pytest.mark.parametrize("write", [write_csv, write_geojson])
 def test_files_give_back_what_was_written(tmp_path, write):
-    nuclei, path = some(), tmp_path / ("n.csv" if write is write_csv else "n.geojson")
+    nuclei = some()
+    path = tmp_path / ("n.csv" if write is write_csv else "n.geojson")
     nuclei = nuclei.kindless(np.arange(len(nuclei)) == 4)
     write(path, nuclei)
-    again = read_nuclei(path, size=nuclei.size, mpp=0.5, kinds=KINDS)
+    again = read_nuclei(
+        path,
+        size=nuclei.size,
+        mpp=0.5,
+        kinds=KINDS,
+    )
     np.testing.assert_allclose(again.xy, nuclei.xy, atol=0.011)
     assert (again.kind == nuclei.kind).all()
 
@@ -130,16 +203,35 @@ def test_files_give_back_what_was_written(tmp_path, write):
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_can_be_read_up_to_the_border(tmp_path, name, shares):
     size = np.array([64, 48], np.float32)
-    xy = np.minimum(np.array(shares, np.float32) * size - 0.5, np.nextafter(size - 0.5, -1, dtype=np.float32))
-    nuclei = Nuclei.of(xy, ["stromal"] * len(xy), size=(64, 48), mpp=0.5, kinds=KINDS)
+    xy = np.minimum(
+        np.array(shares, np.float32) * size - 0.5, np.nextafter(size - 0.5, -1, dtype=np.float32)
+    )
+    nuclei = Nuclei.of(
+        xy,
+        ["stromal"] * len(xy),
+        size=(64, 48),
+        mpp=0.5,
+        kinds=KINDS,
+    )
     (write_csv if name == "n.csv" else write_geojson)(tmp_path / name, nuclei)
-    again = read_nuclei(tmp_path / name, size=(64, 48), mpp=0.5, kinds=KINDS)
+    again = read_nuclei(
+        tmp_path / name,
+        size=(64, 48),
+        mpp=0.5,
+        kinds=KINDS,
+    )
     np.testing.assert_allclose(again.xy, nuclei.xy, atol=0.002)
 
 
 def test_a_kind_that_is_none_of_them_is_refused():
     with pytest.raises(ValueError, match="kind holds 7, but there are 3 kinds"):
-        Nuclei(np.zeros((1, 2), np.float32), np.array([7], np.uint8), KINDS, (64, 48), 0.5)
+        Nuclei(
+            np.zeros((1, 2), np.float32),
+            np.array([7], np.uint8),
+            KINDS,
+            (64, 48),
+            0.5,
+        )
 
 
 def test_polygons_become_their_area_centroid_and_class_names_are_mapped(tmp_path):
@@ -163,7 +255,12 @@ def test_a_qupath_object_without_classification_is_of_any_kind(tmp_path):
     path = tmp_path / "cells.geojson"
     geometry = {"type": "Point", "coordinates": [10, 10]}
     path.write_text(json.dumps([{"geometry": geometry, "properties": {"objectType": "detection"}}]))
-    assert read_nuclei(path, size=(64, 48), mpp=0.5, kinds=KINDS).names() == [ANY]
+    assert read_nuclei(
+        path,
+        size=(64, 48),
+        mpp=0.5,
+        kinds=KINDS,
+    ).names() == [ANY]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +277,9 @@ def test_a_qupath_object_without_classification_is_of_any_kind(tmp_path):
         ("a.geojson", '[{"geometry": null, "properties": null}]', "feature 1"),
         (
             "a.geojson",
-            '[{"geometry": {"type": "Point", "coordinates": [' + "9" * 400 + ', 1]}, "properties": {}}]',
+            '[{"geometry": {"type": "Point", "coordinates": ['
+            + "9" * 400
+            + ', 1]}, "properties": {}}]',
             "feature 1",
         ),
         (
@@ -196,8 +295,18 @@ def test_a_qupath_object_without_classification_is_of_any_kind(tmp_path):
         ),
     ],
 )
-def test_broken_files_are_refused_with_the_place(tmp_path, name, text, sentence):
+def test_broken_files_are_refused_with_the_place(
+    tmp_path,
+    name,
+    text,
+    sentence,
+):
     path = tmp_path / name
     path.write_text(text)
     with pytest.raises(BadNuclei, match=sentence):
-        read_nuclei(path, size=(64, 48), mpp=0.5, kinds=KINDS)
+        read_nuclei(
+            path,
+            size=(64, 48),
+            mpp=0.5,
+            kinds=KINDS,
+        )

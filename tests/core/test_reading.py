@@ -1,4 +1,5 @@
-"""What is read as it was meant, or refused: turned pictures, masks with loss, odd names, odd numbers."""
+"""What is read as it was meant, or refused: turned pictures, masks with loss, odd names, odd
+numbers."""
 
 import json
 from pathlib import Path
@@ -29,7 +30,12 @@ KINDS = ("epithelial", "lymphocyte", "stromal")
 
 
 def read(path):
-    return read_nuclei(path, size=(64, 48), mpp=0.5, kinds=KINDS)
+    return read_nuclei(
+        path,
+        size=(64, 48),
+        mpp=0.5,
+        kinds=KINDS,
+    )
 
 
 def patch():
@@ -50,7 +56,8 @@ def test_pictures_and_masks_are_turned_as_exif_says(tmp_path, name, orientation)
     Image.fromarray(pixels).save(tmp_path / name, exif=exif, **whole)
     found = read_rgb(tmp_path / name)
     assert found.shape == ((40, 56, 3) if orientation < 5 else (56, 40, 3))
-    top, left = orientation in (1, 2, 5, 6), orientation in (1, 4, 5, 8)
+    top = orientation in (1, 2, 5, 6)
+    left = orientation in (1, 4, 5, 8)
     bright = [[found[y, x, 0] > 100 for x in (5, -5)] for y in (5, -5)]
     assert bright == [[top and left, top and not left], [not top and left, not top and not left]]
     if name != "a.jpg":
@@ -60,10 +67,19 @@ def test_pictures_and_masks_are_turned_as_exif_says(tmp_path, name, orientation)
 @pytest.mark.parametrize(
     ("name", "how"),
     [
-        ("m.tif", {"compression": "jpeg"}), ("m.webp", {"quality": 60}), ("m.jpg", {}),
-        ("n.webp", {"quality": 60, "save_all": True, "append_images": 1}),
+        ("m.tif", {"compression": "jpeg"}),
+        ("m.webp", {"quality": 60}),
+        ("m.jpg", {}),
+        (
+            "n.webp",
+            {
+                "quality": 60,
+                "save_all": True,
+                "append_images": 1,
+            },
+        ),
     ],
-)  # fmt: skip
+)
 def test_masks_with_loss_are_refused_whatever_holds_them(tmp_path, name, how):
     picture = Image.fromarray(np.repeat(patch()[..., None] * np.uint8(255), 3, axis=2))
     if "append_images" in how:
@@ -74,15 +90,19 @@ def test_masks_with_loss_are_refused_whatever_holds_them(tmp_path, name, how):
 
 
 @pytest.mark.parametrize(
-    ("name", "how"), [("m.tif", {"compression": "tiff_lzw"}), ("m.tif", {}), ("m.webp", {"lossless": True})]
+    ("name", "how"),
+    [("m.tif", {"compression": "tiff_lzw"}), ("m.tif", {}), ("m.webp", {"lossless": True})],
 )
 def test_masks_without_loss_are_taken(tmp_path, name, how):
-    Image.fromarray(np.repeat(patch()[..., None] * np.uint8(255), 3, axis=2)).save(tmp_path / name, **how)
+    Image.fromarray(np.repeat(patch()[..., None] * np.uint8(255), 3, axis=2)).save(
+        tmp_path / name, **how
+    )
     assert (read_mask(tmp_path / name) == patch()).all()
 
 
 def test_a_tiff_that_describes_itself_in_json_is_not_ours(tmp_path, tile):
-    path, tags = tmp_path / "mine.tif", TiffImagePlugin.ImageFileDirectory_v2()
+    path = tmp_path / "mine.tif"
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
     tags[270] = '{"shape": [136, 128, 3]}'
     Image.fromarray(tile).save(path, tiffinfo=tags)
     assert read_recipe(path) is None and not was_made(path)
@@ -92,7 +112,8 @@ def test_a_tiff_that_describes_itself_in_json_is_not_ours(tmp_path, tile):
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
 def test_saving_replaces_what_was_made_and_nothing_else_unless_told(tmp_path, tile, name):
-    made, path = Synthetic(tile, Condition(None, (128, 136)), {"mpp": 0.5}), tmp_path / name
+    made = Synthetic(tile, Condition(None, (128, 136)), {"mpp": 0.5})
+    path = tmp_path / name
     made.save(path)
     made.save(path)
     Image.fromarray(255 - tile).save(path)
@@ -107,7 +128,12 @@ def test_a_path_that_is_too_long_is_not_there():
     with pytest.raises(NoFiles, match="is not there"):
         list_files(Path("n" * 5000), [".png"])
     with pytest.raises(NoFiles):
-        pair([Path("a.png")], Path("n" * 300), [".csv"], "nuclei file")
+        pair(
+            [Path("a.png")],
+            Path("n" * 300),
+            [".csv"],
+            "nuclei file",
+        )
 
 
 def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
@@ -194,4 +220,6 @@ def tile_file(tmp_path, tile):
 
 def test_the_size_of_a_tile_to_be_mended_is_no_multiple_of_one():
     assert "each side must be from 128 to 1024 px" in str(BadSize(50, 131, 128, 1024, 1))
-    assert "each side must be a multiple of 8 from 128 to 1024 px" in str(BadSize(50, 131, 128, 1024, 8))
+    assert "each side must be a multiple of 8 from 128 to 1024 px" in str(
+        BadSize(50, 131, 128, 1024, 8)
+    )

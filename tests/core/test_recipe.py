@@ -42,14 +42,25 @@ def problems_of(values) -> tuple[str, ...]:
     ("values", "told"),
     [
         ({"name": 1, "first": {"size": 0}}, ("name must be str", "first: size must be")),
-        ({"first": {"size": 0}, "second": {"size": -1}}, ("first: size", "second: size", "missing key name")),
+        (
+            {"first": {"size": 0}, "second": {"size": -1}},
+            ("first: size", "second: size", "missing key name"),
+        ),
         ({"name": "a", "sede": 1, "share": 7.0}, ("unknown key sede", "share must lie in")),
         (
-            {"name": "a", "share": 7.0, "first": {"size": "x"}},
+            {
+                "name": "a",
+                "share": 7.0,
+                "first": {"size": "x"},
+            },
             ("first.size must be int", "share must lie in"),
         ),
         (
-            {"name": "a", "share": 7.0, "parts": [{"size": 0}, {"size": "x"}, {}]},
+            {
+                "name": "a",
+                "share": 7.0,
+                "parts": [{"size": 0}, {"size": "x"}, {}],
+            },
             ("parts[0]: size", "parts[1].size must be int", "share must lie in"),
         ),
     ],
@@ -62,7 +73,9 @@ def test_each_table_whose_own_values_are_right_is_checked_all_the_same(values, t
 
 
 def test_a_check_that_needs_a_broken_table_is_left_out():
-    assert problems_of({"name": "a", "first": {"size": "x"}}) == ("first.size must be int, not 'x'",)
+    assert problems_of({"name": "a", "first": {"size": "x"}}) == (
+        "first.size must be int, not 'x'",
+    )
     assert problems_of({"name": "a", "first": 3}) == ("first must be a table",)
 
 

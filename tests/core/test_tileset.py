@@ -14,13 +14,26 @@ from histosynth.core.tileset import SCHEMA, Row, TileSet, read_about, write_rows
 
 def row(x=0, patient="P1", split="train", slide="S1", **more):
     pixels = np.full((16, 16, 3), x % 256, np.uint8)
-    nuclei = Nuclei.of([[1.25, 2.5]], ["tumour"], size=(16, 16), mpp=0.5, kinds=("tumour",))
-    facts = {"label": "UPS", "image": encode_png(pixels), "nuclei": nuclei, "quality": {"blur": 0.5}} | more
+    nuclei = Nuclei.of(
+        [[1.25, 2.5]],
+        ["tumour"],
+        size=(16, 16),
+        mpp=0.5,
+        kinds=("tumour",),
+    )
+    facts = {
+        "label": "UPS",
+        "image": encode_png(pixels),
+        "nuclei": nuclei,
+        "quality": {"blur": 0.5},
+    } | more
     return Row(TileRef(slide, patient, Box(x, 0, 16, 16), 0.5), split=split, **facts)
 
 
 def refused(x):
-    return Row(TileRef("S1", "P1", Box(x, 0, 16, 16), 0.5), refused="tissue: it covers 0%, less than 25%")
+    return Row(
+        TileRef("S1", "P1", Box(x, 0, 16, 16), 0.5), refused="tissue: it covers 0%, less than 25%"
+    )
 
 
 def test_rows_come_back_as_they_went_in(tmp_path):

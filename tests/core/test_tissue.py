@@ -19,7 +19,11 @@ def test_a_stain_frame_is_undone_to_within_a_grey_level(scale):
     frame = StainFrame(scale)
     canonical = frame.to_canonical(grey)
     clear = (canonical > 0.5).all(axis=1)  # what the canonical stain shows as black is lost
-    np.testing.assert_allclose(frame.from_canonical(canonical)[clear], grey[clear], atol=0.5)
+    np.testing.assert_allclose(
+        frame.from_canonical(canonical)[clear],
+        grey[clear],
+        atol=0.5,
+    )
 
 
 def test_glass_stays_glass_in_every_stain():
@@ -36,8 +40,13 @@ def test_impossible_frames_are_refused(scale):
 def test_a_darker_copy_of_a_tile_has_the_same_canonical_picture(tile):
     density = -np.log((tile + 1.0) / 256)
     dark = (256 * np.exp(-1.6 * density) - 1).clip(0, 255).round().astype(np.uint8)
-    first, second = fit_frame(tile), fit_frame(dark)
-    np.testing.assert_allclose(np.array(first.scale) / np.array(second.scale), 1.6, rtol=0.08)
+    first = fit_frame(tile)
+    second = fit_frame(dark)
+    np.testing.assert_allclose(
+        np.array(first.scale) / np.array(second.scale),
+        1.6,
+        rtol=0.08,
+    )
     apart = np.abs(first.to_canonical(tile) - second.to_canonical(dark)).mean()
     assert apart < 4
 
@@ -47,7 +56,8 @@ def test_appearance_is_measured_outside_the_hole_only(tile):
     hole[40:100, 30:90] = True
     spoiled = tile.copy()
     spoiled[hole] = (0, 255, 0)
-    one, other = measure_appearance(tile, hole), measure_appearance(spoiled, hole)
+    one = measure_appearance(tile, hole)
+    other = measure_appearance(spoiled, hole)
     assert one.frame == other.frame
     assert (one.style == other.style).all()
 
@@ -111,7 +121,12 @@ def test_size_and_format_are_told_from_the_header_as_the_picture_will_be_read(tm
     pixels = np.zeros((20, 30, 3), np.uint8)
     exif = Image.Exif()
     exif[0x0112] = 6
-    for name, how in (("a.png", {}), ("b.png", {"exif": exif}), ("c.jpg", {"exif": exif}), ("d.tif", {})):
+    for name, how in (
+        ("a.png", {}),
+        ("b.png", {"exif": exif}),
+        ("c.jpg", {"exif": exif}),
+        ("d.tif", {}),
+    ):
         Image.fromarray(pixels).save(tmp_path / name, **how)
         size, kind = picture_facts(tmp_path / name)
         height, width = read_rgb(tmp_path / name).shape[:2]

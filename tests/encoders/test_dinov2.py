@@ -19,8 +19,12 @@ from histosynth.encoders.dinov2 import MEAN, STD, load_dinov2
 from histosynth.encoders.resizing import whole_signal
 
 SMALL = {
-    "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 56, "patch_size": 14,
-}  # fmt: skip
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 56,
+    "patch_size": 14,
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +38,12 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("dino") / "dinov2-tiny"
     model.save_pretrained(place)
     processor = {
-        "do_center_crop": True, "crop_size": {"height": 112, "width": 112}, "size": {"shortest_edge": 128},
-        "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.1],
-    }  # fmt: skip
+        "do_center_crop": True,
+        "crop_size": {"height": 112, "width": 112},
+        "size": {"shortest_edge": 128},
+        "image_mean": [0.5, 0.4, 0.3],
+        "image_std": [0.2, 0.3, 0.1],
+    }
     (place / "preprocessor_config.json").write_text(json.dumps(processor))
     return place
 
@@ -51,12 +58,19 @@ def test_features_are_the_class_token_and_places_of_the_patches(folder, pictures
     encoder = load_dinov2(str(folder))
     found = encoder.embed(pictures)
     tokens = encoder.model(
-        pixel_values=whole_signal(pictures, (112, 112), (0.5, 0.4, 0.3), (0.2, 0.3, 0.1))
+        pixel_values=whole_signal(
+            pictures,
+            (112, 112),
+            (0.5, 0.4, 0.3),
+            (0.2, 0.3, 0.1),
+        )
     ).last_hidden_state
     assert tokens.shape == (3, 1 + 8 * 8, 24)
     assert np.allclose(found.features, tokens[:, 0], atol=1e-5)
     assert found.spatial.shape == (3, 8 * 7 * 7)
-    corner = tokens[:, 1:].reshape(3, 8, 8, 24)[:, :2, :2, 5].mean((1, 2))  # 8 patches on 7 places overlap
+    corner = (
+        tokens[:, 1:].reshape(3, 8, 8, 24)[:, :2, :2, 5].mean((1, 2))
+    )  # 8 patches on 7 places overlap
     assert np.allclose(found.spatial.reshape(3, 8, 7, 7)[:, 5, 0, 0], corner, atol=1e-5)
     assert found.features.std(0).max() > 1e-3
 
@@ -85,7 +99,9 @@ def test_without_a_processor_it_is_224_px_by_imagenet(copy):
     assert encoder.name == "dinov2-copy"
 
 
-@pytest.mark.parametrize("wrong", [{"image_std": [0, 1, 1]}, {"crop_size": {"height": 9}}, {"image_mean": 3}])
+@pytest.mark.parametrize(
+    "wrong", [{"image_std": [0, 1, 1]}, {"crop_size": {"height": 9}}, {"image_mean": 3}]
+)
 def test_a_processor_that_cannot_be_is_refused(copy, wrong):
     path = copy / "preprocessor_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | wrong))
@@ -140,21 +156,33 @@ def refusing(monkeypatch, error):
 
 def test_without_a_network_it_says_how_to_name_a_folder(monkeypatch):
     asked = refusing(monkeypatch, LocalEntryNotFoundError("offline"))
-    with pytest.raises(BadWeights, match=r"the hub cannot be reached.*dinov2:FOLDER, or --weights FOLDER"):
+    with pytest.raises(
+        BadWeights, match=r"the hub cannot be reached.*dinov2:FOLDER, or --weights FOLDER"
+    ):
         load_dinov2()
     assert asked[0][0] == "facebook/dinov2-base"
-    assert not any(pattern.endswith((".bin", ".py", "*")) for pattern in asked[0][1]["allow_patterns"])
+    assert not any(
+        pattern.endswith((".bin", ".py", "*")) for pattern in asked[0][1]["allow_patterns"]
+    )
 
 
 def test_a_gated_model_says_where_to_ask(monkeypatch):
-    asked = refusing(monkeypatch, GatedRepoError("gated", response=SimpleNamespace(headers={}, request=None)))
-    with pytest.raises(BadWeights, match=r"agreed to their terms.*https://huggingface.co/owner/net"):
+    asked = refusing(
+        monkeypatch, GatedRepoError("gated", response=SimpleNamespace(headers={}, request=None))
+    )
+    with pytest.raises(
+        BadWeights, match=r"agreed to their terms.*https://huggingface.co/owner/net"
+    ):
         load_dinov2("owner/net@v2")
     assert asked[0][0] == "owner/net" and asked[0][1]["revision"] == "v2"
 
 
 def test_a_fetched_folder_is_read_like_any(monkeypatch, folder, pictures):
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(folder))
+    monkeypatch.setattr(
+        huggingface_hub,
+        "snapshot_download",
+        lambda *_, **__: str(folder),
+    )
     encoder = load_dinov2("owner/phikon@v2")
     assert encoder.name == "dinov2-phikon"
     assert encoder.about["encoder"] == "owner/phikon@v2"

@@ -1,4 +1,5 @@
-"""The embedded encoder: what is in the batch does not matter, distances are distances, and it is small."""
+"""The embedded encoder: what is in the batch does not matter, distances are distances, and it is
+small."""
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ def test_it_ships_small_and_says_what_it_is(encoder):
 
 def test_features_of_a_picture_do_not_depend_on_the_batch(encoder):
     pictures = np.random.default_rng(0).integers(0, 256, (5, 72, 90, 3)).astype(np.uint8)
-    together, alone = encoder.embed(pictures), encoder.embed(pictures[3:4])
+    together = encoder.embed(pictures)
+    alone = encoder.embed(pictures[3:4])
     np.testing.assert_allclose(together.features[3], alone.features[0], atol=1e-4)
     np.testing.assert_allclose(together.spatial[3], alone.spatial[0], atol=1e-4)
     assert together.features.shape == (5, 256)
@@ -50,7 +52,9 @@ def test_distance_is_told_within_each_mask_alone(encoder):
 
 def test_a_frame_brings_directions_to_like_spread():
     generator = torch.Generator().manual_seed(0)
-    raw = torch.randn(400, 6, generator=generator) * torch.tensor([100.0, 10, 1, 0.1, 0.01, 1e-3]) + 7
+    raw = (
+        torch.randn(400, 6, generator=generator) * torch.tensor([100.0, 10, 1, 0.1, 0.01, 1e-3]) + 7
+    )
     mean, matrix = fit_frame(raw, 6)
     spread = ((raw - mean) @ matrix).std(0)
     assert spread.max() / spread.min() < 1.3

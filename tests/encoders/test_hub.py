@@ -1,4 +1,5 @@
-"""timm's networks, with a module in timm's place: what it is asked, what is read, what is refused."""
+"""timm's networks, with a module in timm's place: what it is asked, what is read, what is
+refused."""
 
 import json
 import sys
@@ -20,7 +21,11 @@ from histosynth.encoders.resizing import whole_signal
 CONFIG = {
     "architecture": "small_net",
     "model_args": {"img_size": 32},
-    "pretrained_cfg": {"input_size": [3, 32, 24], "mean": [0.7, 0.5, 0.7], "std": [0.2, 0.3, 0.2]},
+    "pretrained_cfg": {
+        "input_size": [3, 32, 24],
+        "mean": [0.7, 0.5, 0.7],
+        "std": [0.2, 0.3, 0.2],
+    },
 }
 
 
@@ -47,7 +52,8 @@ def asked(monkeypatch):
     data = types.ModuleType("timm.data")
     data.resolve_model_data_config = lambda model, pretrained_cfg: dict(pretrained_cfg)
     timm = types.ModuleType("timm")
-    timm.create_model, timm.data = create_model, data
+    timm.create_model = create_model
+    timm.data = data
     monkeypatch.setitem(sys.modules, "timm", timm)
     monkeypatch.setitem(sys.modules, "timm.data", data)
     return calls
@@ -67,9 +73,25 @@ def folder(tmp_path):
 @torch.inference_mode()
 def test_a_folder_is_built_filled_and_sees_pictures_as_its_config_says(asked, folder, pictures):
     encoder = load_hub(f"local-dir:{folder}")
-    assert asked == [("small_net", {"img_size": 32, "num_classes": 0, "pretrained": False})]
+    assert asked == [
+        (
+            "small_net",
+            {
+                "img_size": 32,
+                "num_classes": 0,
+                "pretrained": False,
+            },
+        )
+    ]
     torch.manual_seed(0)
-    wanted = SmallNet()(whole_signal(pictures, (32, 24), (0.7, 0.5, 0.7), (0.2, 0.3, 0.2)))
+    wanted = SmallNet()(
+        whole_signal(
+            pictures,
+            (32, 24),
+            (0.7, 0.5, 0.7),
+            (0.2, 0.3, 0.2),
+        )
+    )
     found = encoder.embed(pictures)
     assert np.allclose(found.features, wanted, atol=1e-6) and found.features.dtype == np.float32
     assert found.spatial is None
@@ -77,7 +99,12 @@ def test_a_folder_is_built_filled_and_sees_pictures_as_its_config_says(asked, fo
     assert encoder.about["weights_sha256"] == sha256_of(folder / "model.safetensors")
 
 
-def test_features_do_not_depend_on_the_batch(asked, folder, pictures, monkeypatch):
+def test_features_do_not_depend_on_the_batch(
+    asked,
+    folder,
+    pictures,
+    monkeypatch,
+):
     encoder = load_hub(str(folder))
     together = encoder.embed(pictures).features
     monkeypatch.setattr(hub, "BATCH", 2)
@@ -88,9 +115,13 @@ def test_features_do_not_depend_on_the_batch(asked, folder, pictures, monkeypatc
 def test_arguments_after_the_name_add_to_the_config(asked, folder):
     encoder = load_hub(f"{folder}?init_values=1e-5&dynamic_img_size=true&act=gelu")
     assert asked[0][1] == {
-        "img_size": 32, "init_values": 1e-5, "dynamic_img_size": True, "act": "gelu", "num_classes": 0,
+        "img_size": 32,
+        "init_values": 1e-5,
+        "dynamic_img_size": True,
+        "act": "gelu",
+        "num_classes": 0,
         "pretrained": False,
-    }  # fmt: skip
+    }
     assert encoder.about["arguments"].startswith("init_values")
 
 
@@ -115,14 +146,20 @@ def test_the_hub_is_asked_for_numbers_and_a_config_only(asked, folder, monkeypat
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     assert load_hub("hf-hub:MahmoodLab/UNI@main").name == "UNI"
-    assert load_hub("vit_small_patch16_224.dino").about["encoder"] == "timm/vit_small_patch16_224.dino"
+    assert (
+        load_hub("vit_small_patch16_224.dino").about["encoder"] == "timm/vit_small_patch16_224.dino"
+    )
     assert [call[0] for call in calls] == ["MahmoodLab/UNI", "timm/vit_small_patch16_224.dino"]
     for _, how in calls:
         assert how["allow_patterns"] == ["config.json", "model.safetensors"]
 
 
 def test_a_folder_of_weights_is_taken_instead_of_the_hub(asked, folder, monkeypatch):
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: pytest.fail("asked"))
+    monkeypatch.setattr(
+        huggingface_hub,
+        "snapshot_download",
+        lambda *_, **__: pytest.fail("asked"),
+    )
     encoder = load_hub("hf-hub:MahmoodLab/UNI", folder)
     assert encoder.name == "UNI" and encoder.about["encoder"] == "MahmoodLab/UNI"
 
@@ -134,7 +171,9 @@ def test_a_gated_model_says_where_to_ask(asked, monkeypatch):
         raise GatedRepoError("gated", response=response)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    with pytest.raises(BadWeights, match=r"https://huggingface.co/MahmoodLab/UNI .*hf auth login.*--weights"):
+    with pytest.raises(
+        BadWeights, match=r"https://huggingface.co/MahmoodLab/UNI .*hf auth login.*--weights"
+    ):
         load_hub("hf-hub:MahmoodLab/UNI")
 
 
@@ -163,7 +202,12 @@ def test_a_config_without_an_architecture_is_refused(asked, folder):
         load_hub(str(folder))
 
 
-def test_a_network_that_gives_maps_is_refused(asked, folder, pictures, monkeypatch):
+def test_a_network_that_gives_maps_is_refused(
+    asked,
+    folder,
+    pictures,
+    monkeypatch,
+):
     monkeypatch.setattr(SmallNet, "forward", lambda self, x: self.look(x))
     with pytest.raises(BadOption, match="one that gives"):
         load_hub(str(folder)).embed(pictures)

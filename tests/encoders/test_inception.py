@@ -1,4 +1,5 @@
-"""InceptionV3 as FID knows it: shapes, patches, files. For its numbers see benchmarks/encoder_parity.py."""
+"""InceptionV3 as FID knows it: shapes, patches, files. For its numbers see
+benchmarks/encoder_parity.py."""
 
 import hashlib
 from pathlib import Path
@@ -28,7 +29,9 @@ def weights(tmp_path_factory):
             module.bias.data.normal_(0, 0.3)
             module.running_var.uniform_(0.5, 2)
     path = tmp_path_factory.mktemp("inception") / "net.safetensors"
-    save_file({k: v.half() for k, v in network.state_dict().items() if "num_batches" not in k}, path)
+    save_file(
+        {k: v.half() for k, v in network.state_dict().items() if "num_batches" not in k}, path
+    )
     return path
 
 
@@ -95,14 +98,20 @@ def test_features_do_not_depend_on_the_batch(encoder, pictures, monkeypatch):
     scale = np.abs(together.features).max()
     assert np.abs(parted.features - together.features).max() < 1e-5 * scale
     assert np.abs(alone.features - together.features[2:]).max() < 1e-5 * scale
-    assert np.abs(alone.spatial - together.spatial[2:]).max() < 1e-5 * np.abs(together.spatial).max()
+    assert (
+        np.abs(alone.spatial - together.spatial[2:]).max() < 1e-5 * np.abs(together.spatial).max()
+    )
 
 
 def test_the_network_sees_x_less_128_by_128(encoder, pictures, monkeypatch):
     network = encoder.look.args[0]
     seen = []
-    hook = network.Conv2d_1a_3x3.register_forward_pre_hook(lambda _, given: seen.append(given[0].clone()))
-    encoder.embed(np.stack([np.zeros((299, 299, 3), np.uint8), np.full((299, 299, 3), 255, np.uint8)]))
+    hook = network.Conv2d_1a_3x3.register_forward_pre_hook(
+        lambda _, given: seen.append(given[0].clone())
+    )
+    encoder.embed(
+        np.stack([np.zeros((299, 299, 3), np.uint8), np.full((299, 299, 3), 255, np.uint8)])
+    )
     hook.remove()
     assert (seen[0][0] == -1).all() and (seen[0][1] == 127 / 128).all()
 
@@ -140,7 +149,9 @@ def test_the_public_file_is_read_by_names_and_called_by_its_own(weights, tmp_pat
     known = Pinned("public.pth", "", hashlib.sha256(path.read_bytes()).hexdigest())
     monkeypatch.setattr(inception, "PYTORCH_FID", known)
     encoder = load_inception(path)
-    assert encoder.about["weights"] == "public.pth" and encoder.about["weights_sha256"] == known.sha256
+    assert (
+        encoder.about["weights"] == "public.pth" and encoder.about["weights_sha256"] == known.sha256
+    )
 
 
 class Script(torch.nn.Module):
@@ -169,7 +180,11 @@ def test_the_script_is_asked_for_features_of_levels_0_to_255(tmp_path, monkeypat
 def test_a_script_is_not_run_before_its_sum_is_checked(tmp_path, monkeypatch):
     path = script_file(tmp_path / "script.pt", monkeypatch)
     path.write_bytes(path.read_bytes() + b" ")
-    monkeypatch.setattr(torch.jit, "load", lambda *_, **__: pytest.fail("it was loaded"))
+    monkeypatch.setattr(
+        torch.jit,
+        "load",
+        lambda *_, **__: pytest.fail("it was loaded"),
+    )
     with pytest.raises(BadWeights, match="its sha256 is"):
         load_inception(path)
 
@@ -201,6 +216,11 @@ def test_the_resize_is_antialiased_and_does_not_round():
 
 def test_pictures_are_normalized_by_channel():
     picture = np.full((1, 10, 20, 3), (255, 0, 51), np.uint8)
-    out = whole_signal(picture, (8, 4), (0.5, 0.25, 0.1), (0.5, 0.25, 0.1))
+    out = whole_signal(
+        picture,
+        (8, 4),
+        (0.5, 0.25, 0.1),
+        (0.5, 0.25, 0.1),
+    )
     assert out.shape == (1, 3, 8, 4) and out.dtype == torch.float32
     assert torch.allclose(out.mean((0, 2, 3)), torch.tensor([1.0, -1.0, 1.0]))

@@ -15,7 +15,8 @@ from histosynth.encoders.lpips import load_lpips
 
 
 class FakeLpips(torch.nn.Module):
-    """The map is the squared difference of the first channels, seen through one layer of the trunk."""
+    """The map is the squared difference of the first channels, seen through one layer of the
+    trunk."""
 
     def __init__(self, **how):
         super().__init__()
@@ -36,7 +37,10 @@ def trunk(tmp_path, monkeypatch):
     module.LPIPS = FakeLpips
     monkeypatch.setitem(sys.modules, "lpips", module)
     path = tmp_path / "alexnet.safetensors"
-    tensors = {"features.0.weight": torch.full((1, 1, 1, 1), 2.0), "features.0.bias": torch.zeros(1)}
+    tensors = {
+        "features.0.weight": torch.full((1, 1, 1, 1), 2.0),
+        "features.0.bias": torch.zeros(1),
+    }
     save_file(tensors | {"classifier.1.weight": torch.zeros(3, 3)}, path)
     return path
 
@@ -56,16 +60,26 @@ def test_the_map_is_averaged_within_each_mask(trunk, pictures):
 
 
 def test_distances_do_not_depend_on_the_batch(trunk, pictures, monkeypatch):
-    judge, masks = load_lpips("alex", trunk), np.ones((3, 1, 40, 48), bool)
+    judge = load_lpips("alex", trunk)
+    masks = np.ones((3, 1, 40, 48), bool)
     together = judge.distance(pictures, pictures[::-1].copy(), masks)
     monkeypatch.setattr(ours, "BATCH", 1)
-    assert np.allclose(judge.distance(pictures, pictures[::-1].copy(), masks), together, rtol=1e-6)
+    assert np.allclose(
+        judge.distance(pictures, pictures[::-1].copy(), masks),
+        together,
+        rtol=1e-6,
+    )
 
 
 @pytest.mark.parametrize("name", ["alex", "vgg"])
 def test_the_package_fetches_nothing_and_names_are_true(trunk, name):
     judge = load_lpips(name, trunk)
-    assert judge.network.how == {"net": name, "spatial": True, "pnet_rand": True, "verbose": False}
+    assert judge.network.how == {
+        "net": name,
+        "spatial": True,
+        "pnet_rand": True,
+        "verbose": False,
+    }
     assert judge.name == f"LPIPS_{name}"
     assert judge.about["weights_sha256"] == sha256_of(trunk)
     assert not judge.network.training

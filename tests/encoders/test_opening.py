@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ def opened(monkeypatch):
     calls = []
 
     class Opened:
-        name, about = "it", {"a": "b"}
+        name = "it"
+        about: ClassVar = {"a": "b"}
 
     def taking(name):
         def take(*args):
@@ -28,9 +30,13 @@ def opened(monkeypatch):
         return take
 
     for module, name in (
-        (histo, "load_encoder"), (inception, "load_inception"), (dinov2, "load_dinov2"),
-        (hub, "load_hub"), (lpips, "load_lpips"), (squeezenet, "load_squeezenet"),
-    ):  # fmt: skip
+        (histo, "load_encoder"),
+        (inception, "load_inception"),
+        (dinov2, "load_dinov2"),
+        (hub, "load_hub"),
+        (lpips, "load_lpips"),
+        (squeezenet, "load_squeezenet"),
+    ):
         monkeypatch.setattr(module, name, taking(name))
     return calls
 
@@ -38,11 +44,22 @@ def opened(monkeypatch):
 def test_bfloat16_is_said_and_moves_features_by_little():
     random = np.random.default_rng(0)
     pictures = random.integers(0, 255, (3, 64, 64, 3)).astype(np.uint8)
-    plain, half = open_encoder("histo"), open_encoder("histo", bf16=True)
-    before, after = plain.embed(pictures), half.embed(pictures)
-    assert (plain.about["numbers"], half.about["numbers"]) == ("float32", "bfloat16, sums in float32")
-    assert after.features.dtype == np.float32 and not np.array_equal(before.features, after.features)
-    np.testing.assert_allclose(after.features, before.features, atol=0.05 * before.features.std())
+    plain = open_encoder("histo")
+    half = open_encoder("histo", bf16=True)
+    before = plain.embed(pictures)
+    after = half.embed(pictures)
+    assert (plain.about["numbers"], half.about["numbers"]) == (
+        "float32",
+        "bfloat16, sums in float32",
+    )
+    assert after.features.dtype == np.float32 and not np.array_equal(
+        before.features, after.features
+    )
+    np.testing.assert_allclose(
+        after.features,
+        before.features,
+        atol=0.05 * before.features.std(),
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,7 +78,12 @@ def test_bfloat16_is_said_and_moves_features_by_little():
         ("squeezenet", Path("a.safetensors"), ("load_squeezenet", Path("a.safetensors"))),
     ],
 )
-def test_each_encoder_is_opened_by_its_name(opened, name, weights, wanted):
+def test_each_encoder_is_opened_by_its_name(
+    opened,
+    name,
+    weights,
+    wanted,
+):
     open_encoder(name, weights=weights)
     assert opened == [wanted]
 
@@ -77,7 +99,11 @@ def test_each_encoder_is_opened_by_its_name(opened, name, weights, wanted):
     ],
 )
 def test_each_distance_is_opened_by_its_name_and_only_lpips_is_called_so(
-    opened, name, weights, wanted, called
+    opened,
+    name,
+    weights,
+    wanted,
+    called,
 ):
     judge = open_perceptual(name, weights=weights)
     assert opened == [wanted]
@@ -119,5 +145,10 @@ def test_naming_encoders_imports_none_of_them():
         "import sys, histosynth.encoders.opening;"
         "print([m for m in ('torch', 'transformers', 'timm') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.strip() == "[]"

@@ -1,4 +1,5 @@
-"""SqueezeNet: features, distances within masks, and the public weights where they lie beside the checkout."""
+"""SqueezeNet: features, distances within masks, and the public weights where they lie beside the
+checkout."""
 
 from pathlib import Path
 
@@ -20,8 +21,10 @@ def weights(tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("squeezenet") / "net.safetensors"
     shapes = squeezenet._shapes()
-    tensors = {n: torch.randn(s) * (2 / np.prod(s[1:])) ** 0.5 if len(s) > 1 else torch.randn(s) * 0.1
-               for n, s in shapes.items()}  # fmt: skip
+    tensors = {
+        n: torch.randn(s) * (2 / np.prod(s[1:])) ** 0.5 if len(s) > 1 else torch.randn(s) * 0.1
+        for n, s in shapes.items()
+    }
     save_file(tensors, path)
     return path
 
@@ -42,11 +45,18 @@ def test_maps_are_at_seven_depths(weights):
 
 
 def test_what_it_says_does_not_depend_on_the_batch(weights, pictures, monkeypatch):
-    encoder, masks = load_squeezenet(weights), np.ones((3, 1, 40, 48), bool)
+    encoder = load_squeezenet(weights)
+    masks = np.ones((3, 1, 40, 48), bool)
     other = pictures[::-1].copy()
-    features, apart = encoder.embed(pictures).features, encoder.distance(pictures, other, masks)
+    features = encoder.embed(pictures).features
+    apart = encoder.distance(pictures, other, masks)
     monkeypatch.setattr(squeezenet, "BATCH", 2)
-    assert np.allclose(encoder.embed(pictures).features, features, rtol=1e-5, atol=1e-4)
+    assert np.allclose(
+        encoder.embed(pictures).features,
+        features,
+        rtol=1e-5,
+        atol=1e-4,
+    )
     assert np.allclose(encoder.distance(pictures, other, masks), apart, rtol=1e-5)
 
 
@@ -74,7 +84,9 @@ def test_weights_that_do_not_fit_are_refused(weights, tmp_path):
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not PUBLIC.is_file(), reason="the shared weights do not lie beside this checkout")
+@pytest.mark.skipif(
+    not PUBLIC.is_file(), reason="the shared weights do not lie beside this checkout"
+)
 def test_the_public_weights_tell_a_blurred_picture_from_a_shifted_one(tile):
     encoder = load_squeezenet(PUBLIC)
     pictures = np.stack([tile[:128], np.roll(tile[:128], 1, 1), tile[:128] // 2])

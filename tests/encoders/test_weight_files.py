@@ -45,7 +45,11 @@ def address(monkeypatch, tmp_path):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(Answers, "asked", [])
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever,
+        kwargs={"poll_interval": 0.01},
+        daemon=True,
+    )
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -64,7 +68,10 @@ def test_a_file_is_fetched_once_into_the_cache_folder(address, tmp_path):
 def test_a_later_known_file_that_is_there_is_taken_before_anything_is_fetched(address, tmp_path):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "other.pt").write_bytes(b"")
-    known = [Pinned("net.pth", f"{address}/good", RIGHT), Pinned("other.pt", f"{address}/good", RIGHT)]
+    known = [
+        Pinned("net.pth", f"{address}/good", RIGHT),
+        Pinned("other.pt", f"{address}/good", RIGHT),
+    ]
     assert cached(known).name == "other.pt"
     assert Answers.asked == []
 
@@ -102,7 +109,11 @@ def test_a_cache_folder_that_cannot_be_written_says_how_to_name_another(address,
 def test_a_file_of_another_sum_is_never_unpacked(tmp_path, monkeypatch):
     path = tmp_path / "net.pth"
     torch.save({"a": torch.zeros(2)}, path)
-    monkeypatch.setattr(weight_files.torch, "load", lambda *_, **__: pytest.fail("it was unpacked"))
+    monkeypatch.setattr(
+        weight_files.torch,
+        "load",
+        lambda *_, **__: pytest.fail("it was unpacked"),
+    )
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(BadWeights) as caught:
         read_tensors(path, [Pinned("net.pth", "https://there", RIGHT)])
@@ -145,7 +156,12 @@ def test_a_path_without_a_file_is_refused(tmp_path):
 def test_tensors_fit_whole_or_are_refused(tmp_path):
     network = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     right = {k: torch.full_like(v, 2) for k, v in network.state_dict().items() if "num" not in k}
-    fill(network, right | {"fc.weight": torch.zeros(1)}, tmp_path, beside=("fc.",))
+    fill(
+        network,
+        right | {"fc.weight": torch.zeros(1)},
+        tmp_path,
+        beside=("fc.",),
+    )
     assert not network.training
     assert all((v == 2).all() for k, v in network.state_dict().items() if "num" not in k)
     less = {k: v for k, v in right.items() if k != "0.bias"}

@@ -24,7 +24,8 @@ def fail_at_three(number: int) -> int:
 
 def die_once(item: tuple[str, int]) -> int:
     """Kills its own process the first time that it meets item 2."""
-    mark, number = Path(item[0]), item[1]
+    mark = Path(item[0])
+    number = item[1]
     if number == 2 and not mark.exists():
         mark.write_text("died")
         os.kill(os.getpid(), signal.SIGKILL)
@@ -53,7 +54,9 @@ def test_what_the_work_raises_reaches_the_caller(engine):
 
 def test_a_killed_process_loses_nothing(tmp_path):
     items = [(str(tmp_path / "mark"), number) for number in range(8)]
-    assert sorted(dict(open_engine("pool", workers=2).map(die_once, items)).values()) == list(range(8))
+    assert sorted(dict(open_engine("pool", workers=2).map(die_once, items)).values()) == list(
+        range(8)
+    )
     assert (tmp_path / "mark").exists()
 
 

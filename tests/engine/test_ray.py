@@ -1,4 +1,5 @@
-"""Ray on two nodes of this machine: the same files as anywhere else, and a killed worker loses nothing."""
+"""Ray on two nodes of this machine: the same files as anywhere else, and a killed worker loses
+nothing."""
 
 import os
 import signal
@@ -24,7 +25,8 @@ PORT = 6391
 
 def die_once(item: tuple[str, int]) -> int:
     """Kills its own process the first time that it meets item 2."""
-    mark, number = Path(item[0]), item[1]
+    mark = Path(item[0])
+    number = item[1]
     if number == 2 and not mark.exists():
         mark.write_text("died")
         os.kill(os.getpid(), signal.SIGKILL)
@@ -36,14 +38,22 @@ def cluster():
     """The address of two nodes with one CPU each."""
     here = str(Path(__file__).parent)
     quiet = {
-        **os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": here, "RAY_DISABLE_IMPORT_WARNING": "1"
-    }  # fmt: skip
+        **os.environ,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "PYTHONPATH": here,
+        "RAY_DISABLE_IMPORT_WARNING": "1",
+    }
     ray = [str(Path(sys.executable).with_name("ray"))]
     common = ["--num-cpus=1", "--disable-usage-stats"]
     head = [*ray, "start", "--head", f"--port={PORT}", "--include-dashboard=false", *common]
     try:
         for command in (head, [*ray, "start", f"--address=127.0.0.1:{PORT}", *common]):
-            subprocess.run(command, check=True, env=quiet, capture_output=True)
+            subprocess.run(
+                command,
+                check=True,
+                env=quiet,
+                capture_output=True,
+            )
         yield f"127.0.0.1:{PORT}"
     finally:
         subprocess.run([*ray, "stop", "--force"], capture_output=True, check=False)
@@ -53,12 +63,22 @@ def test_two_nodes_give_the_files_that_the_pool_gives(cluster, tmp_path):
     for number in range(3):
         write_slide(tmp_path / f"s{number}.tiff", seed=number)
     recipe = build(
-        {"slides": ["*.tiff"], "tiles": {"size": 128}, "nuclei": {"source": "blobs"}}, PrepareRecipe
+        {
+            "slides": ["*.tiff"],
+            "tiles": {"size": 128},
+            "nuclei": {"source": "blobs"},
+        },
+        PrepareRecipe,
     )
     sums = {}
     for name in ("pool", "ray"):
         engine = open_engine(name, workers=2, address=cluster if name == "ray" else None)
-        sums[name] = prepare(recipe, tmp_path / name, here=tmp_path, engine=engine).summary
+        sums[name] = prepare(
+            recipe,
+            tmp_path / name,
+            here=tmp_path,
+            engine=engine,
+        ).summary
     assert sums["ray"] == sums["pool"] and sums["ray"]["kept"] > 50
 
 

@@ -1,4 +1,5 @@
-"""Copies: planted ones are found however they were dressed up, and unseen tissue is not suspected."""
+"""Copies: planted ones are found however they were dressed up, and unseen tissue is not
+suspected."""
 
 import io
 
@@ -24,7 +25,8 @@ def tissue(seed, side):
     for _ in range(side * side // 300):
         y, x = random.uniform(0, side, 2)
         reach = random.uniform(4, 8)
-        top, left = max(int(y - reach), 0), max(int(x - reach), 0)
+        top = max(int(y - reach), 0)
+        left = max(int(x - reach), 0)
         part = np.s_[top : int(y + reach) + 1, left : int(x + reach) + 1]
         inside = np.hypot(rows[part] - y, columns[part] - x) < reach
         picture[part][inside] = np.array([95.0, 65.0, 140.0]) + random.normal(0, 12)
@@ -51,18 +53,30 @@ def library(train):
 def dressed(pixels, random):
     """A crop of a training tile: moved, turned, restained, compressed."""
     y, x = random.integers(0, len(pixels) - SIDE + 1, 2)
-    crop = restain(pixels[y : y + SIDE, x : x + SIDE], stain_matrix(random, 0.2)).round().astype(np.uint8)
+    crop = (
+        restain(pixels[y : y + SIDE, x : x + SIDE], stain_matrix(random, 0.2))
+        .round()
+        .astype(np.uint8)
+    )
     turn = int(random.integers(8))
     return jpeg(np.ascontiguousarray(pose(crop, turn)), 60), (int(x), int(y), turn)
 
 
 def looked_up(pictures, library, owners=None, names=None, **how):
     tiles = [
-        Seen(str(i), (names or [f"p{i}"] * (i + 1))[i], "", {"copy/texture": texture(each, MPP)})
+        Seen(
+            str(i),
+            (names or [f"p{i}"] * (i + 1))[i],
+            "",
+            {"copy/texture": texture(each, MPP)},
+        )
         for i, each in enumerate(pictures)
     ]
     return find_matches(
-        Sample(tuple(tiles)), library, owners or [f"t{i}" for i in range(len(library))], **how
+        Sample(tuple(tiles)),
+        library,
+        owners or [f"t{i}" for i in range(len(library))],
+        **how,
     )
 
 
@@ -96,10 +110,8 @@ def test_a_blank_tile_has_nothing_to_be_recognised_by(library):
 
 def test_correlation_is_the_textbook_one():
     random = np.random.default_rng(0)
-    region, window = (
-        random.normal(size=(20, 22)).astype(np.float32),
-        random.normal(size=(8, 8)).astype(np.float32),
-    )
+    region = random.normal(size=(20, 22)).astype(np.float32)
+    window = random.normal(size=(8, 8)).astype(np.float32)
     scores = correlate(region, window)
     assert scores.shape == (13, 15)
     wanted = np.corrcoef(region[4:12, 7:15].ravel(), window.ravel())[0, 1]
@@ -109,7 +121,9 @@ def test_correlation_is_the_textbook_one():
 def test_ones_own_patient_is_left_out(train, library):
     owners = [f"p{i}" for i in range(10)]
     crop = train[2][:SIDE, :SIDE]
-    alone = looked_up([crop], library, owners, names=["p2"], apart=True).tiles[0].values["copy/match"]
+    alone = (
+        looked_up([crop], library, owners, names=["p2"], apart=True).tiles[0].values["copy/match"]
+    )
     beside = looked_up([crop], library, owners, names=["p2"]).tiles[0].values["copy/match"]
     assert beside[0] > 0.95 and beside[1] == 2
     assert alone[0] < 0.7 and alone[1] != 2
@@ -131,24 +145,41 @@ def test_the_verdict_names_the_copies_and_spares_the_rest(train, library):
 
     def featured(sample, base):
         tiles = [
-            Seen(t.name, t.patient, "", {**t.values, "embed/features": base + random.normal(0, 0.3, width)})
+            Seen(
+                t.name,
+                t.patient,
+                "",
+                {**t.values, "embed/features": base + random.normal(0, 0.3, width)},
+            )
             for t in sample.tiles
         ]
         return Sample(tuple(tiles))
 
     names = [f"p{i}" for i in range(20)]
     owners = [f"t{i}" for i in range(10)]
-    real = featured(looked_up([tissue(200 + i, SIDE) for i in range(20)], library, names=names), 0.0)
+    real = featured(
+        looked_up([tissue(200 + i, SIDE) for i in range(20)], library, names=names), 0.0
+    )
     fresh = [tissue(300 + i, SIDE) for i in range(4)]
     copies = [dressed(train[i], random)[0] for i in range(2)]
     made = featured(looked_up([*fresh, *copies], library), 0.0)
     crops = random.normal(0, 1, (30, width))
-    section = judge_copying(real, made, Sample(()), crops, [owners[i % 10] for i in range(30)])
+    section = judge_copying(
+        real,
+        made,
+        Sample(()),
+        crops,
+        [owners[i % 10] for i in range(30)],
+    )
     assert section.facts["suspected"] == 2
     assert "2 of 6" in section.verdict
     assert {pair.row for pair in nearest_pairs(made, 2)} == {4, 5}
     clean = judge_copying(
-        real, made.take([0, 1, 2, 3]), Sample(()), crops, [owners[i % 10] for i in range(30)]
+        real,
+        made.take([0, 1, 2, 3]),
+        Sample(()),
+        crops,
+        [owners[i % 10] for i in range(30)],
     )
     assert clean.verdict.startswith("None of 4")
 
@@ -160,8 +191,16 @@ def test_a_large_library_is_searched_by_a_shortlist(train, library, monkeypatch)
     monkeypatch.setattr(search, "SHORTLIST", 2)
     crops = np.eye(10)
     tile = Seen(
-        "a", "p", "", {"copy/texture": texture(train[7][:SIDE, :SIDE], MPP), "embed/features": np.eye(10)[7]}
+        "a",
+        "p",
+        "",
+        {"copy/texture": texture(train[7][:SIDE, :SIDE], MPP), "embed/features": np.eye(10)[7]},
     )
     owners = [f"t{i}" for i in range(10)]
-    found = find_matches(Sample((tile,)), library, owners, crops=(crops, np.arange(10)))
+    found = find_matches(
+        Sample((tile,)),
+        library,
+        owners,
+        crops=(crops, np.arange(10)),
+    )
     assert found.tiles[0].values["copy/match"][1] == 7

@@ -8,7 +8,13 @@ from histosynth.evaluate import distances as d
 from histosynth.evaluate.neighbours import authentic, copying_statistic, nearest, prdc, radii
 
 
-def features(n, width=24, shift=0.0, scale=1.0, seed=0):
+def features(
+    n,
+    width=24,
+    shift=0.0,
+    scale=1.0,
+    seed=0,
+):
     random = np.random.default_rng(seed)
     mix = np.random.default_rng(99).normal(size=(width, width)) / np.sqrt(width)
     return ((random.normal(size=(n, width)) * scale) @ mix + shift).astype(np.float32)
@@ -38,7 +44,13 @@ def given_fid(width):
 
 
 def test_frechet_distance_is_that_of_torchmetrics():
-    real, made = features(400, seed=1), features(300, shift=0.3, scale=1.2, seed=2)
+    real = features(400, seed=1)
+    made = features(
+        300,
+        shift=0.3,
+        scale=1.2,
+        seed=2,
+    )
     theirs = float(by_torchmetrics(given_fid(24), real, made))
     assert d.frechet_distance(made, real) == pytest.approx(theirs, rel=1e-3)
 
@@ -47,8 +59,13 @@ def test_frechet_distance_is_that_of_torchmetrics():
 def test_kernel_distance_is_that_of_torchmetrics_over_one_whole_subset():
     from torchmetrics.image.kid import KernelInceptionDistance
 
-    real, made = features(200, seed=1), features(200, shift=0.3, seed=2)
-    metric = KernelInceptionDistance(feature=Given(), subsets=1, subset_size=200)
+    real = features(200, seed=1)
+    made = features(200, shift=0.3, seed=2)
+    metric = KernelInceptionDistance(
+        feature=Given(),
+        subsets=1,
+        subset_size=200,
+    )
     mean, _ = by_torchmetrics(metric, real, made)
     assert d.kernel_distance(real, made) == pytest.approx(float(mean), rel=1e-3)
 
@@ -56,7 +73,13 @@ def test_kernel_distance_is_that_of_torchmetrics_over_one_whole_subset():
 def test_precision_recall_density_coverage_are_those_of_their_authors():
     from prdc import compute_prdc
 
-    real, made = features(150, seed=1), features(120, shift=0.2, scale=1.1, seed=2)
+    real = features(150, seed=1)
+    made = features(
+        120,
+        shift=0.2,
+        scale=1.1,
+        seed=2,
+    )
     theirs = compute_prdc(real, made, nearest_k=5)
     ours = prdc(real, made, 5)
     for name, value in theirs.items():
@@ -68,11 +91,17 @@ def test_moments_gathered_in_batches_are_those_of_the_whole():
     found = d.Moments.of(x[i : i + 7] for i in range(0, 500, 7))
     assert found.n == 500
     np.testing.assert_allclose(found.mean, x.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(found.covariance, np.cov(x.T), rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(
+        found.covariance,
+        np.cov(x.T),
+        rtol=1e-8,
+        atol=1e-9,
+    )
 
 
 def test_frechet_distance_of_many_and_of_few_samples_agree_where_both_can_be_taken():
-    first, second = features(60, 24, seed=1), features(60, 24, shift=0.2, seed=2)
+    first = features(60, 24, seed=1)
+    second = features(60, 24, shift=0.2, seed=2)
     many = d.frechet_of_moments(d.Moments.of([first]), d.Moments.of([second]))
     # padding with features that are always 0 leads the same numbers through the other way
     few = d.frechet_distance(*(np.pad(side, ((0, 0), (0, 60))) for side in (first, second)))
@@ -80,16 +109,22 @@ def test_frechet_distance_of_many_and_of_few_samples_agree_where_both_can_be_tak
 
 
 def test_features_that_never_vary_do_not_hinder_a_frechet_distance():
-    first, second = features(100, 8, seed=1), features(90, 8, shift=0.5, seed=2)
+    first = features(100, 8, seed=1)
+    second = features(90, 8, shift=0.5, seed=2)
     plain = d.frechet_distance(first, second)
-    dead = [np.concatenate([side, np.ones((len(side), 3), np.float32)], axis=1) for side in (first, second)]
+    dead = [
+        np.concatenate([side, np.ones((len(side), 3), np.float32)], axis=1)
+        for side in (first, second)
+    ]
     assert d.frechet_distance(*dead) == pytest.approx(plain, rel=1e-6)
 
 
 @pytest.mark.parametrize("block", [16, 64, 4096])
 def test_kernel_sums_do_not_depend_on_blocks(monkeypatch, block):
-    real, made = features(90, seed=1).astype(np.float64), features(70, seed=2).astype(np.float64)
-    groups, others = np.arange(90) % 7, np.arange(70) % 5
+    real = features(90, seed=1).astype(np.float64)
+    made = features(70, seed=2).astype(np.float64)
+    groups = np.arange(90) % 7
+    others = np.arange(70) % 5
     sums = d.KernelSums.of(real, groups, made, others)
     monkeypatch.setattr(d, "BLOCK", block)
     again = d.KernelSums.of(real, groups, made, others)
@@ -101,23 +136,32 @@ def test_kernel_sums_do_not_depend_on_blocks(monkeypatch, block):
 
 
 def test_a_draw_of_groups_is_the_distance_of_the_drawn_tiles():
-    real, made = features(40, seed=1).astype(np.float64), features(40, shift=0.2, seed=2).astype(np.float64)
+    real = features(40, seed=1).astype(np.float64)
+    made = features(40, shift=0.2, seed=2).astype(np.float64)
     groups = np.repeat(np.arange(4), 10)
     sums = d.KernelSums.of(real, groups, made, groups)
     kept = np.array([[1.0, 0.0, 1.0, 1.0]])
     rows = groups != 1
-    assert sums.distances(kept, kept)[0] == pytest.approx(d.kernel_distance(real[rows], made[rows]), rel=1e-9)
+    assert sums.distances(kept, kept)[0] == pytest.approx(
+        d.kernel_distance(real[rows], made[rows]), rel=1e-9
+    )
 
 
 def test_extrapolation_takes_off_the_bias_of_few_samples():
     random = np.random.default_rng(0)
     values = []
     for _ in range(8):
-        first, second = random.normal(size=(200, 10)), random.normal(size=(200, 10))
+        first = random.normal(size=(200, 10))
+        second = random.normal(size=(200, 10))
         values.append(
             (
                 d.frechet_distance(first, second),
-                d.extrapolated(first, second, sizes=[50, 80, 120, 200], draws=4),
+                d.extrapolated(
+                    first,
+                    second,
+                    sizes=[50, 80, 120, 200],
+                    draws=4,
+                ),
             )
         )
     plain, without = np.mean(values, axis=0)
@@ -139,7 +183,8 @@ def test_radii_are_distances_to_other_points():
 
 
 def test_copies_are_not_authentic_and_new_samples_are():
-    train, fresh = features(200, seed=1), features(100, seed=2)
+    train = features(200, seed=1)
+    fresh = features(100, seed=2)
     assert authentic(train, train[:50] + 1e-4).mean() == 0
     assert 0.3 < authentic(train, fresh).mean() < 0.8
 
@@ -161,7 +206,8 @@ def test_a_large_set_is_told_from_parts_and_without_bias(monkeypatch, patients):
     monkeypatch.setattr(d, "PART", 60)
     away = []
     for seed in range(60):
-        real, made = features(240, 8, seed=2 * seed + 10), features(240, 8, shift=0.3, seed=2 * seed + 11)
+        real = features(240, 8, seed=2 * seed + 10)
+        made = features(240, 8, shift=0.3, seed=2 * seed + 11)
         groups = np.arange(240) % patients
         parts = d.KernelSums.of(real, groups, made, groups)
         assert parts.pairs[2].sum() < 0.5 * 240**2
@@ -175,7 +221,8 @@ def test_a_large_set_is_told_from_parts_and_without_bias(monkeypatch, patients):
 
 
 def test_neighbours_in_float32_are_those_in_float64():
-    first, second = features(60, 16, seed=1) + 30, features(80, 16, seed=2) + 30
+    first = features(60, 16, seed=1) + 30
+    second = features(80, 16, seed=2) + 30
     second[5] = first[7]
     gaps, rows = nearest(first, second, many=3)
     wide, places = nearest(first.astype(np.float64), second.astype(np.float64), many=3)

@@ -52,13 +52,19 @@ def test_few_patients_are_said_to_be_few():
 
 def test_a_statistic_that_doubled_tiles_move_is_put_back():
     random = np.random.default_rng(0)
-    values, patients = random.normal(size=(40, 1)), list(range(40))
+    values = random.normal(size=(40, 1))
+    patients = list(range(40))
 
     def distinct(rows):
         return len(np.unique(rows))
 
     plain = statistic_over(distinct, (values, patients), draws=200)
-    centred = statistic_over(distinct, (values, patients), draws=200, recentre=True)
+    centred = statistic_over(
+        distinct,
+        (values, patients),
+        draws=200,
+        recentre=True,
+    )
     assert plain.high < plain.value
     assert centred.low <= centred.value <= centred.high
 
@@ -81,7 +87,17 @@ def test_patients_of_both_samples_are_drawn_together():
     def gap(one, other):
         return float(one.mean() - other.mean())
 
-    pairs = statistic_over(gap, (level + 1, patients), (level, patients), draws=100)
-    strangers = statistic_over(gap, (level + 1, patients), (level, [f"{p}'" for p in patients]), draws=100)
+    pairs = statistic_over(
+        gap,
+        (level + 1, patients),
+        (level, patients),
+        draws=100,
+    )
+    strangers = statistic_over(
+        gap,
+        (level + 1, patients),
+        (level, [f"{p}'" for p in patients]),
+        draws=100,
+    )
     assert pairs.low == pytest.approx(1) and pairs.high == pytest.approx(1)
     assert strangers.high - strangers.low > 2

@@ -22,11 +22,10 @@ def test_frechet_distance_equals_the_matrix_root_definition():
     from scipy.linalg import sqrtm
 
     random = np.random.default_rng(1)
-    first, second = (
-        random.normal(0, 1, (60, 8)),
-        random.normal(0.3, 1.5, (50, 8)) @ random.normal(0, 1, (8, 8)),
-    )
-    c1, c2 = np.cov(first.T), np.cov(second.T)
+    first = random.normal(0, 1, (60, 8))
+    second = random.normal(0.3, 1.5, (50, 8)) @ random.normal(0, 1, (8, 8))
+    c1 = np.cov(first.T)
+    c2 = np.cov(second.T)
     apart = first.mean(0) - second.mean(0)
     expected = apart @ apart + np.trace(c1 + c2 - 2 * sqrtm(c1 @ c2).real)
     assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-6)
@@ -39,9 +38,14 @@ def test_a_set_is_no_distance_from_itself_even_with_fewer_samples_than_dimension
 
 def test_kernel_distance_is_unbiased_and_sees_a_shift():
     random = np.random.default_rng(0)
-    same = [kernel_distance(random.normal(size=(40, 8)), random.normal(size=(40, 8))) for _ in range(200)]
+    same = [
+        kernel_distance(random.normal(size=(40, 8)), random.normal(size=(40, 8)))
+        for _ in range(200)
+    ]
     assert abs(np.mean(same)) < 3 * np.std(same) / np.sqrt(200)
-    assert kernel_distance(random.normal(size=(40, 8)), random.normal(1, 1, (40, 8))) > 10 * np.std(same)
+    assert kernel_distance(random.normal(size=(40, 8)), random.normal(1, 1, (40, 8))) > 10 * np.std(
+        same
+    )
 
 
 def blobs(seed=0, sizes=(7.0, 3.5)):
@@ -55,7 +59,13 @@ def blobs(seed=0, sizes=(7.0, 3.5)):
     for (x, y), k in zip(xy, kind, strict=True):
         inside = np.hypot(rows - y, columns - x) < sizes[k]
         picture[inside] = (95, 65, 140)
-    nuclei = Nuclei.of(xy, [KINDS[k] for k in kind], size=(256, 256), mpp=0.5, kinds=KINDS)
+    nuclei = Nuclei.of(
+        xy,
+        [KINDS[k] for k in kind],
+        size=(256, 256),
+        mpp=0.5,
+        kinds=KINDS,
+    )
     return picture.clip(0, 255).astype(np.uint8), nuclei
 
 
@@ -64,7 +74,13 @@ def test_discs_are_found_where_they_are_and_not_elsewhere():
     found, asked = found_share(picture, nuclei)
     assert asked == len(nuclei) and found >= 0.95 * asked
     assert len(find_blobs(picture)) <= 1.1 * asked
-    moved = Nuclei(nuclei.xy + 14, nuclei.kind.copy(), nuclei.kinds, nuclei.size, nuclei.mpp)
+    moved = Nuclei(
+        nuclei.xy + 14,
+        nuclei.kind.copy(),
+        nuclei.kinds,
+        nuclei.size,
+        nuclei.mpp,
+    )
     assert found_share(picture, moved)[0] <= 0.05 * asked
 
 

@@ -13,11 +13,26 @@ KINDS = ("a", "b")
 MPP = 0.5
 
 
-def nuclei(xy_um, kinds=None, side_um=128.0, names=KINDS):
+def nuclei(
+    xy_um,
+    kinds=None,
+    side_um=128.0,
+    names=KINDS,
+):
     """Nuclei on a tile; coordinates in um from the tile's corner."""
     side = round(side_um / MPP)
-    px = np.clip(np.asarray(xy_um, float).reshape(-1, 2) / MPP - 0.5, -0.5, side - 0.5001)
-    return Nuclei.of(px, ["a"] * len(px) if kinds is None else kinds, size=(side, side), mpp=MPP, kinds=names)
+    px = np.clip(
+        np.asarray(xy_um, float).reshape(-1, 2) / MPP - 0.5,
+        -0.5,
+        side - 0.5001,
+    )
+    return Nuclei.of(
+        px,
+        ["a"] * len(px) if kinds is None else kinds,
+        size=(side, side),
+        mpp=MPP,
+        kinds=names,
+    )
 
 
 def poisson(random, side_um=128.0, per_um2=0.005):
@@ -27,7 +42,11 @@ def poisson(random, side_um=128.0, per_um2=0.005):
 def clusters(random, side_um=128.0, reach=5.0):
     """Thomas process with parents also outside the window."""
     pad = 5 * reach
-    parents = random.uniform(-pad, side_um + pad, (random.poisson(0.0008 * (side_um + 2 * pad) ** 2), 2))
+    parents = random.uniform(
+        -pad,
+        side_um + pad,
+        (random.poisson(0.0008 * (side_um + 2 * pad) ** 2), 2),
+    )
     children = [parent + random.normal(0, reach, (random.poisson(6), 2)) for parent in parents]
     xy = np.concatenate([*children, np.zeros((0, 2))])
     return xy[((xy > 0) & (xy < side_um)).all(axis=1)]
@@ -55,7 +74,12 @@ def sample(patterns, prefix="p", patients=10, **how):
     )
 
 
-def direct(one, two, side, same):
+def direct(
+    one,
+    two,
+    side,
+    same,
+):
     """K's numerator by looking at every pair: sum of 1 / |W n W shifted| over pairs within r."""
     out = np.zeros(len(RADII_UM))
     for i, x in enumerate(one):
@@ -74,8 +98,10 @@ def test_sums_equal_a_direct_look_at_every_pair():
     names = [("a", "b", ANY)[i % 3] for i in range(60)]
     made = nuclei(xy, names)
     placed = (made.xy.astype(float) + 0.5) * MPP
-    seen, area = measure_layout(made), 128.0**2
-    a, b = placed[0::3], placed[1::3]
+    seen = measure_layout(made)
+    area = 128.0**2
+    a = placed[0::3]
+    b = placed[1::3]
     expected = [direct(a, a, 128, True), direct(a, b, 128, False), direct(b, b, 128, True)]
     expected.append(direct(placed, placed, 128, True))
     assert kind_pairs(KINDS) == [("a", "a"), ("a", "b"), ("b", "b"), ("all", "all")]
@@ -91,17 +117,26 @@ def test_pair_correlation_equals_a_direct_kernel_sum():
     made = nuclei(random.uniform(0, 128, (50, 2)))
     placed = (made.xy.astype(float) + 0.5) * MPP
     apart = np.abs(placed[:, None] - placed[None])[~np.eye(50, dtype=bool)]
-    gap, room = np.hypot(*apart.T), (128 - apart[:, 0]) * (128 - apart[:, 1])
+    gap = np.hypot(*apart.T)
+    room = (128 - apart[:, 0]) * (128 - apart[:, 1])
     off = (RADII_UM[:, None] - gap) / BAND_UM
     kernel = 0.75 / BAND_UM * np.maximum(1 - off**2, 0)
     expected = (kernel / (2 * np.pi * gap * room)).sum(axis=1) * 128.0**2
-    np.testing.assert_allclose(measure_layout(made)["layout/pcf"][0], expected, rtol=1e-9)
+    np.testing.assert_allclose(
+        measure_layout(made)["layout/pcf"][0],
+        expected,
+        rtol=1e-9,
+    )
 
 
 def test_points_without_order_have_k_of_pi_r_squared_and_g_of_one():
     random = np.random.default_rng(0)
     seen = sample([poisson(random) for _ in range(300)])
-    np.testing.assert_allclose(ripley_of(seen)[0][2:], np.pi * RADII_UM[2:] ** 2, rtol=0.06)
+    np.testing.assert_allclose(
+        ripley_of(seen)[0][2:],
+        np.pi * RADII_UM[2:] ** 2,
+        rtol=0.06,
+    )
     assert np.abs(excess(ripley_of(seen))[-1]).max() < 0.3
     np.testing.assert_allclose(pcf_of(seen)[0][3:], 1, atol=0.08)
     assert pcf_of(seen)[0][:3] == pytest.approx([1, 1, 1], abs=0.2)
@@ -109,9 +144,12 @@ def test_points_without_order_have_k_of_pi_r_squared_and_g_of_one():
 
 def test_translation_correction_is_unbiased_and_leaving_it_out_is_not():
     random = np.random.default_rng(5)
-    area, density, radius = 64.0**2, 0.01, 30.0
+    area = 64.0**2
+    density = 0.01
+    radius = 30.0
     at = int(np.flatnonzero(radius == RADII_UM)[0])
-    corrected, plain = [], []
+    corrected = []
+    plain = []
     for _ in range(400):
         xy = poisson(random, 64.0, density)
         corrected.append(measure_layout(nuclei(xy, side_um=64.0))["layout/ripley"][0, at] / area)
@@ -176,7 +214,9 @@ def test_kinds_that_shun_each_other_have_cross_g_below_one():
 def test_weighted_nearest_neighbours_are_those_of_the_plane():
     random = np.random.default_rng(8)
     density = 0.004
-    parts = [nearest_neighbours(poisson(random, 64.0, density), None, (64.0, 64.0)) for _ in range(1500)]
+    parts = [
+        nearest_neighbours(poisson(random, 64.0, density), None, (64.0, 64.0)) for _ in range(1500)
+    ]
     gap, weight = (np.concatenate(side) for side in zip(*parts, strict=True))
     # Poisson: P(D <= r) = 1 - exp(-density pi r^2)
     for radius in (4.0, 8.0, 12.0):
@@ -219,7 +259,9 @@ def test_what_was_asked_for_and_obtained_is_no_distance():
     asked = sample([tissue(random) for _ in range(12)])
     real = sample([tissue(random) for _ in range(12)], "r")
     told = by_name(judge_layout(asked, asked, real, KINDS, marked=real))
-    names = [name for name in told if name.endswith(("requested", "requested_all", "requested_kinds"))]
+    names = [
+        name for name in told if name.endswith(("requested", "requested_all", "requested_kinds"))
+    ]
     assert len(names) == 8
     for name in names:
         assert told[name].value.value == 0, name
@@ -234,7 +276,12 @@ def test_each_fault_is_told_by_its_own_measure():
 
     def told(change):
         section = judge_layout(
-            sample(asked), sample([change(each) for each in asked]), real, KINDS, marked=real, reference=other
+            sample(asked),
+            sample([change(each) for each in asked]),
+            real,
+            KINDS,
+            marked=real,
+            reference=other,
         )
         return by_name(section)
 
@@ -251,14 +298,22 @@ def test_each_fault_is_told_by_its_own_measure():
     assert density.low < expected < density.high
     # half as many: neighbours are sqrt(2) times as far
     usual = 0.5 / np.sqrt(0.008)
-    assert thinned["nearest_from_requested_all"].value.value == pytest.approx(0.414 * usual, rel=0.15)
+    assert thinned["nearest_from_requested_all"].value.value == pytest.approx(
+        0.414 * usual, rel=0.15
+    )
     assert thinned["g_from_real_all"].ratio.value < 4
 
     def paired(n):
         near = n.xy[::2] + np.array([4, 0], np.float32)
         inside = near[:, 0] < n.size[0] - 0.5
         return n.where(np.arange(len(n)) % 2 == 0).concat(
-            Nuclei(near[inside], n.kind[::2][inside], n.kinds, n.size, n.mpp)
+            Nuclei(
+                near[inside],
+                n.kind[::2][inside],
+                n.kinds,
+                n.size,
+                n.mpp,
+            )
         )
 
     doubled = told(paired)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -48,7 +49,8 @@ def stripes(angle_deg, period=9.0):
 
 @pytest.mark.parametrize("hole", [square(), disc(), blob(), square(0, 40)])
 def test_similarity_is_scikit_images(hole):
-    first, second = noisy(0), noisy(1)
+    first = noisy(0)
+    second = noisy(1)
     mended = np.where(hole[..., None], second, first)
     _, expected = structural_similarity(
         first,
@@ -60,7 +62,11 @@ def test_similarity_is_scikit_images(hole):
         channel_axis=2,
         full=True,
     )
-    np.testing.assert_allclose(ssim_map(first, mended), expected.mean(axis=2), atol=1e-9)
+    np.testing.assert_allclose(
+        ssim_map(first, mended),
+        expected.mean(axis=2),
+        atol=1e-9,
+    )
     seen = measure_mending(first, mended, hole)
     away = ndimage.distance_transform_edt(~hole)
     seam = np.where(hole, ndimage.distance_transform_edt(hole), away) <= 8
@@ -69,7 +75,8 @@ def test_similarity_is_scikit_images(hole):
 
 
 def test_psnr_is_of_the_region_alone():
-    original, hole = np.full((SIDE, SIDE, 3), 100, np.uint8), square()
+    original = np.full((SIDE, SIDE, 3), 100, np.uint8)
+    hole = square()
     mended = original.copy()
     mended[hole] += 10
     seen = measure_mending(original, mended, hole)
@@ -82,10 +89,15 @@ def test_psnr_is_of_the_region_alone():
 
 
 def test_known_pixels_are_watched_up_to_the_holes_edge_and_far_away():
-    original, hole = noisy(), square()
+    original = noisy()
+    hole = square()
     mended = original.copy()
     mended[hole] = 7
-    assert measure_mending(original, mended, hole)["mending/outside"].tolist() == [0, 0, SIDE**2 - 64**2]
+    assert measure_mending(original, mended, hole)["mending/outside"].tolist() == [
+        0,
+        0,
+        SIDE**2 - 64**2,
+    ]
     mended[0, 0, 1] ^= 1
     mended[31, 50] = 255 - original[31, 50]
     largest = np.abs(original[31, 50].astype(int) - mended[31, 50]).max()
@@ -102,7 +114,8 @@ def test_a_step_of_colour_is_told_in_grey_levels_whatever_the_shape(hole):
 
 
 def test_steps_of_a_square_hole_are_those_along_its_sides():
-    hole, pixels = square(), noisy(3).astype(float)
+    hole = square()
+    pixels = noisy(3).astype(float)
     sides = []
     for turn in range(4):
         turned = np.rot90(pixels, turn)[:, 32:96]
@@ -112,7 +125,8 @@ def test_steps_of_a_square_hole_are_those_along_its_sides():
 
 
 def test_steps_that_cancel_over_the_whole_edge_are_still_seen():
-    original, hole = np.full((SIDE, SIDE, 3), 100, np.uint8), disc()
+    original = np.full((SIDE, SIDE, 3), 100, np.uint8)
+    hole = disc()
     mended = original.copy()
     mended[hole & (COLUMNS < 64)] += 10
     mended[hole & (COLUMNS >= 64)] -= 10
@@ -163,7 +177,10 @@ def test_no_hole_all_hole_and_even_tiles_break_nothing():
     assert nothing["mending/outside"].tolist() == [0, 0, SIDE**2]
     whole = measure_mending(original, noisy(1), np.ones((SIDE, SIDE), bool))
     assert np.isfinite(whole["mending/psnr"][0]) and np.isnan(whole["mending/psnr"][1])
-    assert whole["mending/outside"].tolist() == [0, 0, 0] and np.isnan(whole["mending/edge_step"]).all()
+    assert (
+        whole["mending/outside"].tolist() == [0, 0, 0]
+        and np.isnan(whole["mending/edge_step"]).all()
+    )
     even = np.full((SIDE, SIDE, 3), 90, np.uint8)
     seen = measure_mending(even, even, square())
     assert seen["mending/ssim"] == pytest.approx([1, 1]) and np.isnan(seen["mending/fibres"]).all()
@@ -180,9 +197,15 @@ def test_no_hole_all_hole_and_even_tiles_break_nothing():
 class Apart:
     """A stand-in that says mean absolute differences, and remembers what it was shown."""
 
-    name, about = "apart", {"weights": "none"}
+    name = "apart"
+    about: ClassVar = {"weights": "none"}
 
-    def distance(self, first, second, masks):
+    def distance(
+        self,
+        first,
+        second,
+        masks,
+    ):
         gap = np.abs(first.astype(float) - second).mean(axis=3)
         return np.stack(
             [[gap[i][m].mean() if m.any() else np.nan for m in row] for i, row in enumerate(masks)]
@@ -190,7 +213,8 @@ class Apart:
 
 
 def test_the_perceptual_distance_is_asked_inside_and_at_the_seam():
-    original, hole = np.full((SIDE, SIDE, 3), 100, np.uint8), square()
+    original = np.full((SIDE, SIDE, 3), 100, np.uint8)
+    hole = square()
     mended = original.copy()
     mended[hole] += 10
     seen = measure_mending(original, mended, hole, perceptual=Apart())["mending/perceptual"]
@@ -201,7 +225,12 @@ def test_the_perceptual_distance_is_asked_inside_and_at_the_seam():
 def sample(pairs, hole=None, **how):
     hole = square() if hole is None else hole
     tiles = [
-        Seen(f"tile{i}", f"p{i // 2}", "", measure_mending(*pair, hole, **how))
+        Seen(
+            f"tile{i}",
+            f"p{i // 2}",
+            "",
+            measure_mending(*pair, hole, **how),
+        )
         for i, pair in enumerate(pairs)
     ]
     return Sample(tuple(tiles))
@@ -217,7 +246,9 @@ def by_name(section):
 
 def test_the_section_stands_beside_its_floor_and_the_original():
     pairs = [(noisy(i), filled(noisy(i), noisy(i + 50))) for i in range(8)]
-    close = [(one, filled(one, (one.astype(int) + 3).clip(0, 255).astype(np.uint8))) for one, _ in pairs]
+    close = [
+        (one, filled(one, (one.astype(int) + 3).clip(0, 255).astype(np.uint8))) for one, _ in pairs
+    ]
     section = judge_mending(
         sample(close, perceptual=Apart()),
         sample(pairs, perceptual=Apart()),
@@ -257,7 +288,11 @@ def test_identical_pictures_have_no_psnr_to_tell_and_json_stays_finite():
     json.dumps(section.as_dict(), allow_nan=False)
     mixed = [*same, (noisy(9), filled(noisy(9), noisy(8)))]
     finding = by_name(judge_mending(sample(mixed)))["psnr_inside"]
-    assert finding.value.told and finding.value.n == 1 and finding.note.startswith("3 tiles without any")
+    assert (
+        finding.value.told
+        and finding.value.n == 1
+        and finding.note.startswith("3 tiles without any")
+    )
 
 
 def test_no_tiles_at_all_are_said():

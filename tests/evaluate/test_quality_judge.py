@@ -18,7 +18,14 @@ from histosynth.evaluate.sample import Sample, Seen
 from histosynth.evaluate.stain import measure_stain
 
 
-def scene(seed=0, *, blur=0.0, noise=2.0, dye=(1.0, 1.0, 1.0), side=256):
+def scene(
+    seed=0,
+    *,
+    blur=0.0,
+    noise=2.0,
+    dye=(1.0, 1.0, 1.0),
+    side=256,
+):
     """Dark discs with fine chromatin on paler ground; blurred before the camera adds its noise."""
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[:side, :side]
@@ -45,7 +52,8 @@ def measured(**how):
 
 
 def test_blur_moves_focus_and_neither_noise_nor_stain():
-    sharp, blurred = measured(), measured(blur=1.5)
+    sharp = measured()
+    blurred = measured(blur=1.5)
     assert blurred["quality/focus"] < sharp["quality/focus"] - 0.2
     assert blurred["quality/spectrum"] < 0.7 * sharp["quality/spectrum"]
     assert blurred["slope"] < sharp["slope"] - 0.3
@@ -70,7 +78,8 @@ def test_texture_is_not_taken_for_noise():
 
 
 def test_another_colour_moves_stain_and_neither_focus_nor_noise():
-    usual, other = measured(), measured(dye=(1.25, 0.9, 1.1))
+    usual = measured()
+    other = measured(dye=(1.25, 0.9, 1.1))
     blurred = measured(blur=1.5)
     assert other["stain/od_mean"] == pytest.approx(1.25 * usual["stain/od_mean"], rel=0.05)
     assert other["quality/noise"] == pytest.approx(usual["quality/noise"], rel=0.05)
@@ -80,9 +89,12 @@ def test_another_colour_moves_stain_and_neither_focus_nor_noise():
 
 def test_an_offset_of_colour_moves_neither_focus_nor_noise():
     pixels = scene()
-    shifted = (pixels.astype(int) + np.array([-8, 6, 10])).astype(np.uint8)  # nothing is clipped by so little
+    shifted = (pixels.astype(int) + np.array([-8, 6, 10])).astype(
+        np.uint8
+    )  # nothing is clipped by so little
     assert pixels.min() > 8 and pixels.max() < 245
-    one, two = measure_quality(pixels, 0.5), measure_quality(shifted, 0.5)
+    one = measure_quality(pixels, 0.5)
+    two = measure_quality(shifted, 0.5)
     assert two["quality/noise"][0] == pytest.approx(one["quality/noise"][0], rel=1e-3)
     assert two["quality/focus"][0] == pytest.approx(one["quality/focus"][0], abs=0.03)
     assert two["quality/blocks"][0] == pytest.approx(one["quality/blocks"][0], rel=1e-3)
@@ -91,7 +103,8 @@ def test_an_offset_of_colour_moves_neither_focus_nor_noise():
 def test_strength_of_stain_is_no_focus():
     pixels = scene(noise=0)
     strong = from_density(1.3 * optical_density(pixels)).round().astype(np.uint8)
-    one, two = measure_quality(pixels, 0.5), measure_quality(strong, 0.5)
+    one = measure_quality(pixels, 0.5)
+    two = measure_quality(strong, 0.5)
     assert two["quality/focus"][0] == pytest.approx(one["quality/focus"][0], abs=0.02)
 
 
@@ -102,7 +115,9 @@ def test_jpeg_blocks_are_seen_wherever_their_grid_lies(offset):
     def packed(quality):
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
-        return measure_quality(np.asarray(Image.open(buffer))[offset:, offset:], 0.5)["quality/blocks"][0]
+        return measure_quality(np.asarray(Image.open(buffer))[offset:, offset:], 0.5)[
+            "quality/blocks"
+        ][0]
 
     plain = measure_quality(pixels, 0.5)["quality/blocks"][0]
     assert 1 <= plain < 1.06
@@ -120,7 +135,8 @@ def test_focus_does_not_depend_on_how_much_glass_there_is():
     pixels = scene(noise=0)
     half = pixels.copy()
     half[:, 128:] = 245
-    one, two = measure_quality(pixels, 0.5), measure_quality(half, 0.5)
+    one = measure_quality(pixels, 0.5)
+    two = measure_quality(half, 0.5)
     blurred = measure_quality(scene(noise=0, blur=1.5), 0.5)
     moved = abs(two["quality/focus"][0] - one["quality/focus"][0])
     assert moved < 0.3 * abs(blurred["quality/focus"][0] - one["quality/focus"][0])
@@ -147,12 +163,19 @@ def test_the_section_tells_blur_and_nothing_else():
         seeds = range(len(prefix) * 100, len(prefix) * 100 + 10)
         return Sample(
             tuple(
-                Seen(f"{prefix}{i}", f"{prefix}{i // 2}", "", measure_quality(scene(i, side=96, **how), 0.5))
+                Seen(
+                    f"{prefix}{i}",
+                    f"{prefix}{i // 2}",
+                    "",
+                    measure_quality(scene(i, side=96, **how), 0.5),
+                )
                 for i in seeds
             )
         )
 
-    real, blurred, other = tiles("r"), tiles("ss", blur=1.5), tiles("ooo")
+    real = tiles("r")
+    blurred = tiles("ss", blur=1.5)
+    other = tiles("ooo")
     section = judge_quality(real, blurred, other)
     told = {finding.name: finding for finding in section.findings}
     assert len(told) == 1 + 2 * len(QUANTITIES)
@@ -169,13 +192,18 @@ def test_nima_is_compared_where_all_sides_were_rated():
     def tiles(prefix, score):
         base = measure_quality(scene(side=64), 0.5)
         values = [base | {"quality/nima": np.array([score + i / 10])} for i in range(10)]
-        return Sample(tuple(Seen(f"{prefix}{i}", f"{prefix}{i}", "", each) for i, each in enumerate(values)))
+        return Sample(
+            tuple(Seen(f"{prefix}{i}", f"{prefix}{i}", "", each) for i, each in enumerate(values))
+        )
 
     def unrated(sample):
         kept = [{k: v for k, v in t.values.items() if k != "quality/nima"} for t in sample.tiles]
-        return Sample(tuple(Seen(t.name, t.patient, "", v) for t, v in zip(sample.tiles, kept, strict=True)))
+        return Sample(
+            tuple(Seen(t.name, t.patient, "", v) for t, v in zip(sample.tiles, kept, strict=True))
+        )
 
-    real, made = tiles("r", 5.0), tiles("s", 4.0)
+    real = tiles("r", 5.0)
+    made = tiles("s", 4.0)
     told = {finding.name: finding for finding in judge_quality(real, made).findings}
     assert told["quality_nima_difference"].value.value == pytest.approx(-1)
     told = {finding.name: finding for finding in judge_quality(unrated(real), made).findings}
@@ -200,7 +228,11 @@ def test_nima_reads_local_weights_and_is_shown_values_from_0_to_1(monkeypatch, t
 
         return rate
 
-    monkeypatch.setitem(sys.modules, "pyiqa", SimpleNamespace(create_metric=create_metric))
+    monkeypatch.setitem(
+        sys.modules,
+        "pyiqa",
+        SimpleNamespace(create_metric=create_metric),
+    )
     path = tmp_path / "weights.pth"
     with pytest.raises(BadWeights, match="no such file"):
         open_nima(path)
@@ -209,14 +241,22 @@ def test_nima_reads_local_weights_and_is_shown_values_from_0_to_1(monkeypatch, t
     assert open_nima(path)(pixels) == 5.25
     assert asked["name"] == "nima" and asked["pretrained_model_path"] == str(path)
     assert asked["batch"].shape == (1, 3, 32, 32)
-    np.testing.assert_allclose(asked["batch"][0].permute(1, 2, 0) * 255, pixels, atol=1e-4)
+    np.testing.assert_allclose(
+        asked["batch"][0].permute(1, 2, 0) * 255,
+        pixels,
+        atol=1e-4,
+    )
 
 
 def test_weights_that_cannot_be_read_are_refused(monkeypatch, tmp_path):
     def create_metric(name, **how):
         raise RuntimeError("Invalid magic number\nand more")
 
-    monkeypatch.setitem(sys.modules, "pyiqa", SimpleNamespace(create_metric=create_metric))
+    monkeypatch.setitem(
+        sys.modules,
+        "pyiqa",
+        SimpleNamespace(create_metric=create_metric),
+    )
     path = tmp_path / "weights.pth"
     path.write_bytes(b"0")
     with pytest.raises(BadWeights, match="Invalid magic number"):

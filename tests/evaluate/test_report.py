@@ -1,4 +1,5 @@
-"""The judges' report: JSON that any program reads, a page that opens offline and lets nothing in."""
+"""The judges' report: JSON that any program reads, a page that opens offline and lets nothing
+in."""
 
 import json
 import math
@@ -29,34 +30,88 @@ VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
 def estimate(value, low=math.nan, high=math.nan, reason="", **of):
-    return Estimate(value, low, high, of.pop("n", 64), "bootstrap over 8 patients", reason, groups=8, **of)
+    return Estimate(
+        value,
+        low,
+        high,
+        of.pop("n", 64),
+        "bootstrap over 8 patients",
+        reason,
+        groups=8,
+        **of,
+    )
 
 
 def pixels(seed, side=64):
-    return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    return np.random.default_rng(seed).integers(
+        0,
+        256,
+        (side, side, 3),
+        dtype=np.uint8,
+    )
 
 
 def report(name="tile.png"):
     values = np.random.default_rng(0).normal(size=60)
     findings = (
-        Finding("FD", estimate(17.31, 14.9, 21.2), "low", estimate(9.6, 8, 12.4), estimate(1.8, 1.4, 2.3)),
+        Finding(
+            "FD",
+            estimate(17.31, 14.9, 21.2),
+            "low",
+            estimate(9.6, 8, 12.4),
+            estimate(1.8, 1.4, 2.3),
+        ),
         Finding("FD", untold(WHY, n=5), "low", label=name),
-        Finding("precision", estimate(0.5, reason="there is 1 patient"), "high", note=name),
+        Finding(
+            "precision",
+            estimate(0.5, reason="there is 1 patient"),
+            "high",
+            note=name,
+        ),
     )
     plots = (
-        Plot(name, name, "", (Series("real", name, [*values, math.nan]), Series("synthetic", "", [1.0] * 9)),
-             "density", (0.3, name)),
-        Plot("points", name, name, (Series("requested", name, [0, 1], [0, 1]),
-                                    Series("real", "r", values, values)), "scatter"),
-        Plot("none", "x", "y", (Series("real", "r", [math.nan], [1.0]),)),
-    )  # fmt: skip
+        Plot(
+            name,
+            name,
+            "",
+            (Series("real", name, [*values, math.nan]), Series("synthetic", "", [1.0] * 9)),
+            "density",
+            (0.3, name),
+        ),
+        Plot(
+            "points",
+            name,
+            name,
+            (Series("requested", name, [0, 1], [0, 1]), Series("real", "r", values, values)),
+            "scatter",
+        ),
+        Plot(
+            "none",
+            "x",
+            "y",
+            (Series("real", "r", [math.nan], [1.0]),),
+        ),
+    )
     facts = {
-        "confusion": {"rows": [name, "b"], "columns": ["a", "b"], "counts": [[3, 1], [0, 1200]]},
+        "confusion": {
+            "rows": [name, "b"],
+            "columns": ["a", "b"],
+            "counts": [[3, 1], [0, 1200]],
+        },
         name: [math.inf, np.float32(2.5), np.arange(3)],
         "per patient": [{"patient": name, "FD": math.nan}],
     }
     gallery = Gallery("Worst", ("synthetic", name), ((name, (pixels(0), pixels(1))),))
-    section = Section("realism", "Realism " + name, "How far?", findings, facts, plots, (gallery,), name)
+    section = Section(
+        "realism",
+        "Realism " + name,
+        "How far?",
+        findings,
+        facts,
+        plots,
+        (gallery,),
+        name,
+    )
     return Report(
         "Judged " + name,
         Material(name, 64, 8, (64, 64), 0.5, "png", "ab" * 32),
@@ -74,7 +129,9 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.elements, self.text = [], [], []
+        self.open = []
+        self.elements = []
+        self.text = []
         self.feed(text)
         self.close()
         assert not self.open
@@ -124,12 +181,22 @@ def test_anything_becomes_finite():
         "p": sys,
         "yes": np.bool_(1),
     }
-    assert finite(odd) == {"1": ["a", "b"], "n": 3, "nan": [None, None], "p": str(sys), "yes": True}
+    assert finite(odd) == {
+        "1": ["a", "b"],
+        "n": 3,
+        "nan": [None, None],
+        "p": str(sys),
+        "yes": True,
+    }
 
 
 def test_two_sections_of_one_key_are_refused():
     with pytest.raises(ValueError, match="one key"):
-        Report("t", Material("s", 1), sections=(Section("a", "A", ""), Section("a", "B", "")))
+        Report(
+            "t",
+            Material("s", 1),
+            sections=(Section("a", "A", ""), Section("a", "B", "")),
+        )
 
 
 def test_a_folder_that_cannot_be_made_is_said_so(tmp_path):
@@ -176,7 +243,9 @@ def test_pictures_plots_tables_and_headings_are_accessible(page):
     assert parsed.all("html")[0]["lang"] == "en" and parsed.all("title") == [{}]
     assert len(parsed.all("img")) == 2 and all(image["alt"].strip() for image in parsed.all("img"))
     roles = [attrs for _, attrs in parsed.elements if attrs.get("role") == "img"]
-    assert len(roles) == 2 + 1 and all(each["aria-label"].strip() for each in roles)  # plots, and one ratio
+    assert len(roles) == 2 + 1 and all(
+        each["aria-label"].strip() for each in roles
+    )  # plots, and one ratio
     assert all(head.get("scope") in ("col", "row", "rowgroup") for head in parsed.all("th"))
     levels = [int(tag[1]) for tag, _ in parsed.elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1 and levels.count(1) == 1
@@ -184,7 +253,9 @@ def test_pictures_plots_tables_and_headings_are_accessible(page):
     ids = [attrs["id"] for _, attrs in parsed.elements if "id" in attrs]
     assert len(ids) == len(set(ids))
     for _, attrs in parsed.elements:
-        for target in re.findall(r"#([\w-]+)", " ".join(attrs.get(k) or "" for k in ("href", "clip-path"))):
+        for target in re.findall(
+            r"#([\w-]+)", " ".join(attrs.get(k) or "" for k in ("href", "clip-path"))
+        ):
             assert target in ids
 
 
@@ -196,12 +267,29 @@ def test_what_cannot_be_told_says_why(page):
 
 
 def test_confusion_matrices_are_lifted_out_of_the_facts_and_others_stay():
-    sides = {"asked": ["a", "b"], "found": ["a", "missed"], "synthetic": [[3, 1], [0, 4]], "real": None}
-    odd = {"rows": ["a"], "columns": ["b"], "counts": [[1, 2]]}
-    facts = {"confusion": {"histo": sides}, "k": 5, "odd": odd, "empty": {}}
+    sides = {
+        "asked": ["a", "b"],
+        "found": ["a", "missed"],
+        "synthetic": [[3, 1], [0, 4]],
+        "real": None,
+    }
+    odd = {
+        "rows": ["a"],
+        "columns": ["b"],
+        "counts": [[1, 2]],
+    }
+    facts = {
+        "confusion": {"histo": sides},
+        "k": 5,
+        "odd": odd,
+        "empty": {},
+    }
     tables, rest = lifted(facts)
     assert [title for title, _ in tables] == ["confusion, histo, synthetic"]
-    assert [[cell.share for cell in row] for row in tables[0][1].cells] == [["75%", "25%"], ["0%", "100%"]]
+    assert [[cell.share for cell in row] for row in tables[0][1].cells] == [
+        ["75%", "25%"],
+        ["0%", "100%"],
+    ]
     assert rest == {"k": 5, "odd": odd, "empty": {}}
 
 
@@ -209,12 +297,28 @@ def test_equal_reports_give_equal_bytes(page):
     assert render(report(EVIL)) == page
 
 
-@pytest.mark.parametrize("series", [
-    [], [5.0], [5.0] * 50, [0.0, 1.0] * 20, [1e-300, 2e-300] * 9, [*np.linspace(0, 1, 50), 1e9],
-    [math.nan] * 9, [math.inf, 1.0], [-3.0] * 4,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "series",
+    [
+        [],
+        [5.0],
+        [5.0] * 50,
+        [0.0, 1.0] * 20,
+        [1e-300, 2e-300] * 9,
+        [*np.linspace(0, 1, 50), 1e9],
+        [math.nan] * 9,
+        [math.inf, 1.0],
+        [-3.0] * 4,
+    ],
+)
 def test_distributions_of_any_values_are_drawn_or_it_is_said(series):
-    plot = Plot("t", "x", "", (Series("real", "r", series), Series("real", "other", [1.5, 2.5])), "density")
+    plot = Plot(
+        "t",
+        "x",
+        "",
+        (Series("real", "r", series), Series("real", "other", [1.5, 2.5])),
+        "density",
+    )
     drawing = draw(plot, "p")
     assert drawing.svg.startswith("<svg") and "nan" not in drawing.svg
     assert draw(Plot("t", "x", "", plot.series[:1], "density"), "p").notes or len(series) > 7
@@ -224,13 +328,24 @@ def test_distributions_of_any_values_are_drawn_or_it_is_said(series):
 
 def test_many_points_are_thinned():
     x = np.arange(9000.0)
-    drawing = draw(Plot("t", "x", "y", (Series("synthetic", "s", x, x),), "scatter"), "p")
+    drawing = draw(
+        Plot(
+            "t",
+            "x",
+            "y",
+            (Series("synthetic", "s", x, x),),
+            "scatter",
+        ),
+        "p",
+    )
     assert drawing.svg.count("<use") == 2000 and "2\u202f000 of 9\u202f000" in drawing.notes[0]
 
 
 def test_pictures_shrink_until_the_page_is_small_enough():
     noise = Gallery(
-        "noise", ("one", "two"), tuple(("row", (pixels(i, 300), pixels(i, 300))) for i in range(32))
+        "noise",
+        ("one", "two"),
+        tuple(("row", (pixels(i, 300), pixels(i, 300))) for i in range(32)),
     )
     shown = encode([noise])[0]
     size = sum(len(each.uri) for _, row in shown.rows for each in row)
@@ -240,13 +355,20 @@ def test_pictures_shrink_until_the_page_is_small_enough():
     assert encode([small])[0].missing == 44
 
 
-@pytest.mark.parametrize(("ratio", "better", "stands"), [
-    ((1.0, 0.8, 1.2), "low", "like"), ((2.0, 1.5, 3.0), "low", "worse"), ((2.0, 1.5, 3.0), "high", "better"),
-    ((0.5, 0.3, 0.8), "low", "better"), ((0.5, 0.3, 0.8), "high", "worse"),
-    ((0.5, 0.3, 0.8), "real", "worse"),
-    ((1.0, 0.2, 5.0), "low", "wide"), ((1.0, math.nan, math.nan), "low", "open"),
-    ((-0.1, -1.0, 0.3), "zero", "better"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("ratio", "better", "stands"),
+    [
+        ((1.0, 0.8, 1.2), "low", "like"),
+        ((2.0, 1.5, 3.0), "low", "worse"),
+        ((2.0, 1.5, 3.0), "high", "better"),
+        ((0.5, 0.3, 0.8), "low", "better"),
+        ((0.5, 0.3, 0.8), "high", "worse"),
+        ((0.5, 0.3, 0.8), "real", "worse"),
+        ((1.0, 0.2, 5.0), "low", "wide"),
+        ((1.0, math.nan, math.nan), "low", "open"),
+        ((-0.1, -1.0, 0.3), "zero", "better"),
+    ],
+)
 def test_where_a_ratio_stands(ratio, better, stands):
     finding = Finding("a", estimate(1), better, ratio=estimate(*ratio))
     assert standing(finding)[0] == stands
@@ -260,40 +382,94 @@ def test_where_a_ratio_stands(ratio, better, stands):
 def test_an_axis_reaches_as_far_as_it_must_and_no_farther():
     assert Axis.of([]).reach == pytest.approx(2.1)
     assert Axis.of([estimate(1, 0.1, 2)]).reach == pytest.approx(10.5)
-    far = Finding("a", estimate(1), "low", ratio=estimate(5000, 0.0, 9000))
-    assert Axis.of([far.ratio]).reach == 100 and Axis.of([far.ratio]).strip(far).beyond == (True, True)
+    far = Finding(
+        "a",
+        estimate(1),
+        "low",
+        ratio=estimate(5000, 0.0, 9000),
+    )
+    assert Axis.of([far.ratio]).reach == 100 and Axis.of([far.ratio]).strip(far).beyond == (
+        True,
+        True,
+    )
 
 
 def test_the_overview_takes_what_holds_for_all_tiles_first():
-    of_all = [Finding(name, estimate(1), "low", ratio=estimate(1, 0.5, 1.5)) for name in "abcd"]
-    of_one = Finding("z", estimate(1), "low", ratio=estimate(1, 0.5, 1.5), label="TNBC")
+    of_all = [
+        Finding(
+            name,
+            estimate(1),
+            "low",
+            ratio=estimate(1, 0.5, 1.5),
+        )
+        for name in "abcd"
+    ]
+    of_one = Finding(
+        "z",
+        estimate(1),
+        "low",
+        ratio=estimate(1, 0.5, 1.5),
+        label="TNBC",
+    )
     bare = Finding("y", estimate(1), "low")
-    assert [f.name for f in key_findings(Section("k", "t", "", (of_one, bare, *of_all)))] == ["a", "b", "c"]
+    assert [f.name for f in key_findings(Section("k", "t", "", (of_one, bare, *of_all)))] == [
+        "a",
+        "b",
+        "c",
+    ]
     assert [f.name for f in key_findings(Section("k", "t", "", (bare, of_one)))] == ["z"]
     assert [
-        f.name for f in key_findings(Section("k", "t", "", (Finding("u", untold("no"), "low"), bare)))
+        f.name
+        for f in key_findings(
+            Section(
+                "k",
+                "t",
+                "",
+                (Finding("u", untold("no"), "low"), bare),
+            )
+        )
     ] == ["y"]
 
 
-@pytest.mark.parametrize(("of", "text"), [
-    ((0.81, 0.67, 1.02), "0.81 (0.67 to 1.02)"), ((17.31, 14.9, 21.2), "17.3 (14.9 to 21.2)"),
-    ((12345.6, 12001, 12900), "12\u202f346 (12\u202f001 to 12\u202f900)"),
-    ((-0.0001, -0.2, 0.3), "0.00 (−0.20 to 0.30)"),
-    ((0.00002, 0.00001, 0.00004), "2.0\u202f×\u202f10⁻⁵ (1.0\u202f×\u202f10⁻⁵ to 4.0\u202f×\u202f10⁻⁵)"),
-    ((0.0, 0.0, 0.0), "0.00 (0.00 to 0.00)"), ((1.0, 1.0, 1.0), "1.00 (1.00 to 1.00)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("of", "text"),
+    [
+        ((0.81, 0.67, 1.02), "0.81 (0.67 to 1.02)"),
+        ((17.31, 14.9, 21.2), "17.3 (14.9 to 21.2)"),
+        ((12345.6, 12001, 12900), "12\u202f346 (12\u202f001 to 12\u202f900)"),
+        ((-0.0001, -0.2, 0.3), "0.00 (−0.20 to 0.30)"),
+        (
+            (0.00002, 0.00001, 0.00004),
+            "2.0\u202f×\u202f10⁻⁵ (1.0\u202f×\u202f10⁻⁵ to 4.0\u202f×\u202f10⁻⁵)",
+        ),
+        ((0.0, 0.0, 0.0), "0.00 (0.00 to 0.00)"),
+        ((1.0, 1.0, 1.0), "1.00 (1.00 to 1.00)"),
+    ],
+)
 def test_estimates_in_words(of, text):
     assert told(estimate(*of)).text == text
 
 
 def test_numbers_in_words():
     assert [number(v) for v in (0.0, 1234.5, 0.5, 3e-9, -2.345, math.nan)] == [
-        "0", "1\u202f234", "0.500", "3.00\u202f×\u202f10⁻⁹", "−2.35", "–",
-    ]  # fmt: skip
+        "0",
+        "1\u202f234",
+        "0.500",
+        "3.00\u202f×\u202f10⁻⁹",
+        "−2.35",
+        "–",
+    ]
     assert count(1_234_567) == "1\u202f234\u202f567" and told(untold("why")).text == "why"
 
 
 def test_page_and_plots_are_loaded_only_when_written():
-    code = "import sys, histosynth.evaluate.report; print({'jinja2', 'matplotlib'} & set(sys.modules))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = (
+        "import sys, histosynth.evaluate.report; print({'jinja2', 'matplotlib'} & set(sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert run.stdout.strip() == "set()"

@@ -22,7 +22,12 @@ MPP = 0.5
 PATCH = 32
 
 
-def stained(dyes, doses=(1.2, 0.9), seed=0, side=192):
+def stained(
+    dyes,
+    doses=(1.2, 0.9),
+    seed=0,
+    side=192,
+):
     """Patches of 16 um that hold much of one dye and little of the other, all above glass."""
     random = np.random.default_rng(seed)
     rows = np.arange(side // PATCH)
@@ -53,9 +58,21 @@ def test_both_dyes_are_found_where_they_were_put():
 def test_more_dye_is_seen_as_dose_and_density_and_not_as_another_colour():
     dyes = HAEMATOXYLIN, EOSIN
     pale, strong = (measure_stain(stained(dyes, (dose, dose)), MPP) for dose in (0.8, 1.2))
-    np.testing.assert_allclose(strong["stain/od_mean"] / pale["stain/od_mean"], 1.5, rtol=0.02)
-    np.testing.assert_allclose(strong["stain/doses"] / pale["stain/doses"], 1.5, rtol=0.02)
-    np.testing.assert_allclose(strong["stain/angles"], pale["stain/angles"], atol=1.0)
+    np.testing.assert_allclose(
+        strong["stain/od_mean"] / pale["stain/od_mean"],
+        1.5,
+        rtol=0.02,
+    )
+    np.testing.assert_allclose(
+        strong["stain/doses"] / pale["stain/doses"],
+        1.5,
+        rtol=0.02,
+    )
+    np.testing.assert_allclose(
+        strong["stain/angles"],
+        pale["stain/angles"],
+        atol=1.0,
+    )
 
 
 def test_density_is_of_tissue_alone(tile):
@@ -63,7 +80,11 @@ def test_density_is_of_tissue_alone(tile):
     density = optical_density(through(tile, MPP))
     tissue = (density > 0.15).all(axis=2)
     assert not tissue[:12, :12].any()
-    np.testing.assert_allclose(seen["stain/od_mean"], density[tissue].mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(
+        seen["stain/od_mean"],
+        density[tissue].mean(axis=0),
+        rtol=1e-4,
+    )
     assert seen["stain/tissue"][0] == pytest.approx(tissue.mean())
 
 
@@ -86,8 +107,13 @@ def as_jpeg(pixels):
 )
 def test_sharpness_noise_and_packing_are_not_taken_for_stain(spoil, tile):
     """Patients differ by several degrees, a fifth of a dose and a sixth of a density."""
-    before, after = measure_stain(tile, MPP), measure_stain(spoil(tile), MPP)
-    np.testing.assert_allclose(after["stain/angles"], before["stain/angles"], atol=1.5)
+    before = measure_stain(tile, MPP)
+    after = measure_stain(spoil(tile), MPP)
+    np.testing.assert_allclose(
+        after["stain/angles"],
+        before["stain/angles"],
+        atol=1.5,
+    )
     for key in ("stain/doses", "stain/od_mean"):
         np.testing.assert_allclose(after[key], before[key], rtol=0.08)
 
@@ -100,9 +126,19 @@ def test_even_tiles_have_no_dyes_and_break_nothing(level):
     assert seen["stain/tissue"][0] == (level < 255)
 
 
-def sample(numbers, patients=10, key="x", prefix="p"):
+def sample(
+    numbers,
+    patients=10,
+    key="x",
+    prefix="p",
+):
     tiles = [
-        Seen(f"{prefix}{i}", f"{prefix}{i % patients}", "", {key: np.array([x])})
+        Seen(
+            f"{prefix}{i}",
+            f"{prefix}{i % patients}",
+            "",
+            {key: np.array([x])},
+        )
         for i, x in enumerate(numbers)
     ]
     return Sample(tuple(tiles))
@@ -113,7 +149,8 @@ X = (Quantity("x", "X", "um", "x"),)
 
 def test_wasserstein_distance_is_scipys():
     random = np.random.default_rng(0)
-    first, second = random.normal(size=70), random.normal(0.4, 2, size=90)
+    first = random.normal(size=70)
+    second = random.normal(0.4, 2, size=90)
     grid = grid_of(np.concatenate([first, second]))
     sides = [Side.spread(list(x), ["one"] * len(x), grid, [1.0] * len(x)) for x in (first, second)]
     value = beside(wasserstein(grid), (sides[0], sides[1])).value[0]
@@ -122,7 +159,8 @@ def test_wasserstein_distance_is_scipys():
 
 def test_many_values_are_gathered_without_loss_that_matters():
     random = np.random.default_rng(0)
-    first, second = random.standard_t(3, 5000), random.standard_t(3, 5000) + 0.2
+    first = random.standard_t(3, 5000)
+    second = random.standard_t(3, 5000) + 0.2
     grid = grid_of(np.concatenate([first, second]))
     assert len(grid) < 1100
     sides = [Side.spread(list(x), ["one"] * len(x), grid, [1.0] * len(x)) for x in (first, second)]
@@ -132,7 +170,8 @@ def test_many_values_are_gathered_without_loss_that_matters():
 
 def test_a_shift_is_told_with_an_interval_that_holds_it_and_a_floor_without_it():
     random = np.random.default_rng(3)
-    real, other = sample(random.normal(5, 1, 200), prefix="r"), sample(random.normal(5, 1, 200), prefix="o")
+    real = sample(random.normal(5, 1, 200), prefix="r")
+    other = sample(random.normal(5, 1, 200), prefix="o")
     made = sample(random.normal(7, 1, 200), prefix="s")
     (summary, apart, distance), plots = compare_marginals(X, real, made, other, name="all")
     assert apart.value.low < 2 < apart.value.high and apart.value.high - apart.value.low < 1
@@ -144,12 +183,16 @@ def test_a_shift_is_told_with_an_interval_that_holds_it_and_a_floor_without_it()
     )
     assert summary.ratio.value == pytest.approx(distance.ratio.value)
     assert "other patients" in distance.note
-    assert {series.role: len(series.x) for series in plots[0].series} == {"real": 200, "synthetic": 200}
+    assert {series.role: len(series.x) for series in plots[0].series} == {
+        "real": 200,
+        "synthetic": 200,
+    }
 
 
 def test_without_a_reference_the_floor_is_of_halves_and_says_so():
     random = np.random.default_rng(0)
-    real, made = sample(random.normal(size=80)), sample(random.normal(size=80))
+    real = sample(random.normal(size=80))
+    made = sample(random.normal(size=80))
     (_, _, distance), _ = compare_marginals(X, real, made, None, name="all")
     assert distance.real.n == 40 and distance.real.groups == 5 and "half" in distance.note
 
@@ -159,7 +202,8 @@ def test_tiles_of_the_same_patients_are_pairs():
     patients = [f"p{i // 10}" for i in range(200)]
     items = np.stack([level, np.ones(200)], axis=1)
     moved = items + np.array([0.1, 0])
-    real, made = Side.of(items, patients), Side.of(moved, patients)
+    real = Side.of(items, patients)
+    made = Side.of(moved, patients)
     strangers = Side.of(moved, [f"other {name}" for name in patients])
     pair = beside(mean_difference, (made, real)).estimate(distance=False)
     assert pair.low == pytest.approx(0.1) and pair.high == pytest.approx(0.1)
@@ -169,17 +213,22 @@ def test_tiles_of_the_same_patients_are_pairs():
 
 def test_the_interval_of_a_distance_is_not_moved_by_drawing():
     random = np.random.default_rng(1)
-    real, made = (
-        sample(random.normal(size=60), 60, prefix="r"),
-        sample(random.normal(size=60), 60, prefix="s"),
-    )
+    real = sample(random.normal(size=60), 60, prefix="r")
+    made = sample(random.normal(size=60), 60, prefix="s")
     (_, _, distance), _ = compare_marginals(X, real, made, None, name="all")
     assert distance.value.low < distance.value.value < distance.value.high
 
 
 def test_too_few_tiles_or_none_told_are_said_with_what_it_takes():
-    made, real = sample([1.0, 2.0, 3.0]), sample([np.nan] * 20)
-    (summary, apart, distance), _ = compare_marginals(X, sample(np.arange(20.0)), made, None, name="all")
+    made = sample([1.0, 2.0, 3.0])
+    real = sample([np.nan] * 20)
+    (summary, apart, distance), _ = compare_marginals(
+        X,
+        sample(np.arange(20.0)),
+        made,
+        None,
+        name="all",
+    )
     assert apart.value.told and not distance.value.told and "at least 8" in distance.value.reason
     assert not summary.value.told
     (_, apart, _), _ = compare_marginals(X, real, made, None, name="all")
@@ -194,7 +243,12 @@ def test_the_section_tells_what_was_moved_and_nothing_else():
         for i in range(12):
             doses = random.uniform(0.9, 1.1, 2) * (dose, 1)
             seen.append(
-                Seen(f"{prefix}{i}", f"{prefix}{i // 2}", "", measure_stain(stained(dyes, doses, i, 96), MPP))
+                Seen(
+                    f"{prefix}{i}",
+                    f"{prefix}{i // 2}",
+                    "",
+                    measure_stain(stained(dyes, doses, i, 96), MPP),
+                )
             )
         return Sample(tuple(seen))
 

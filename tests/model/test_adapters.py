@@ -33,22 +33,48 @@ TARGETS = ("conv1", "conv2", "to_q", "to_k", "to_v", "to_out.0")
 
 def painted(bundle):
     maps = StructureMaps(
-        torch.ones(1, 3, 64, 64) * 0.2, torch.ones(1), torch.zeros(1, 3, 128, 128), torch.ones(1, 1, 128, 128)
+        torch.ones(1, 3, 64, 64) * 0.2,
+        torch.ones(1),
+        torch.zeros(1, 3, 128, 128),
+        torch.ones(1, 1, 128, 128),
     )
-    noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(
+        1,
+        4,
+        16,
+        16,
+        generator=torch.Generator().manual_seed(0),
+    )
     time = torch.tensor([0.6])
     with torch.inference_mode():
         features = bundle.structure(maps)
-        return bundle.denoiser.follow(noise, time, features, torch.zeros(1, 15))
+        return bundle.denoiser.follow(
+            noise,
+            time,
+            features,
+            torch.zeros(1, 15),
+        )
 
 
 def train_a_little(bundle, name, steps=3):
     """A few honest optimiser steps on one adapter, the way the trainer sets it up."""
-    add_adapter(bundle.unet, name, rank=4, alpha=4.0, targets=TARGETS)
+    add_adapter(
+        bundle.unet,
+        name,
+        rank=4,
+        alpha=4.0,
+        targets=TARGETS,
+    )
     trained = [parameter for parameter in bundle.unet.parameters() if parameter.requires_grad]
     optimiser = torch.optim.SGD(trained, lr=0.5)
     for step in range(steps):
-        noise = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(step))
+        noise = torch.randn(
+            2,
+            4,
+            16,
+            16,
+            generator=torch.Generator().manual_seed(step),
+        )
         features = bundle.structure(
             StructureMaps(
                 torch.zeros(2, 3, 64, 64),
@@ -57,7 +83,12 @@ def train_a_little(bundle, name, steps=3):
                 torch.ones(2, 1, 128, 128),
             )
         )
-        said = bundle.denoiser.raw(noise, torch.tensor([0.3, 0.7]), features, torch.zeros(2, 15))
+        said = bundle.denoiser.raw(
+            noise,
+            torch.tensor([0.3, 0.7]),
+            features,
+            torch.zeros(2, 15),
+        )
         said.square().mean().backward()
         optimiser.step()
         optimiser.zero_grad()
@@ -65,21 +96,31 @@ def train_a_little(bundle, name, steps=3):
 
 
 def facts(bundle, name):
-    return AdapterInfo(name, 4, 4.0, TARGETS, base_sha256(bundle.unet), bundle.info.kinds, 0.5)
+    return AdapterInfo(
+        name,
+        4,
+        4.0,
+        TARGETS,
+        base_sha256(bundle.unet),
+        bundle.info.kinds,
+        0.5,
+    )
 
 
 def test_training_an_adapter_leaves_the_base_bit_exact_and_changes_the_output():
     bundle = tiny_bundle()
-    before, weights, sha256 = (
-        painted(bundle),
-        copy.deepcopy(bundle.unet.state_dict()),
-        base_sha256(bundle.unet),
-    )
+    before = painted(bundle)
+    weights = copy.deepcopy(bundle.unet.state_dict())
+    sha256 = base_sha256(bundle.unet)
     train_a_little(bundle, "global")
-    after = {key.replace(".base_layer.", "."): value for key, value in bundle.unet.state_dict().items()}
+    after = {
+        key.replace(".base_layer.", "."): value for key, value in bundle.unet.state_dict().items()
+    }
     assert all(torch.equal(after[key], value) for key, value in weights.items())
     assert base_sha256(bundle.unet) == sha256
-    assert torch.equal(painted(bundle), before), "with no adapter worn the base must paint as it did"
+    assert torch.equal(painted(bundle), before), (
+        "with no adapter worn the base must paint as it did"
+    )
     with wearing(bundle.unet, "global"):
         assert not torch.equal(painted(bundle), before)
     assert torch.equal(painted(bundle), before)
@@ -88,7 +129,13 @@ def test_training_an_adapter_leaves_the_base_bit_exact_and_changes_the_output():
 def test_a_fresh_adapter_changes_nothing():
     bundle = tiny_bundle()
     before = painted(bundle)
-    add_adapter(bundle.unet, "global", rank=4, alpha=4.0, targets=TARGETS)
+    add_adapter(
+        bundle.unet,
+        "global",
+        rank=4,
+        alpha=4.0,
+        targets=TARGETS,
+    )
     assert torch.equal(painted(bundle), before)
 
 
@@ -100,7 +147,8 @@ def test_training_global_leaves_local_untouched():
         before = painted(bundle)
     train_a_little(bundle, "global")
     assert kept and all(
-        torch.equal(a, b) for a, b in zip(kept, adapter_parameters(bundle.unet, "local"), strict=True)
+        torch.equal(a, b)
+        for a, b in zip(kept, adapter_parameters(bundle.unet, "local"), strict=True)
     )
     with wearing(bundle.unet, "local"):
         assert torch.equal(painted(bundle), before)
@@ -111,11 +159,21 @@ def test_training_global_leaves_local_untouched():
 def test_an_adapter_is_the_same_after_saving_and_loading(tmp_path):
     bundle = tiny_bundle()
     train_a_little(bundle, "global")
-    path = save_adapter(bundle.unet, facts(bundle, "global"), tmp_path, dtype=torch.float32)
+    path = save_adapter(
+        bundle.unet,
+        facts(bundle, "global"),
+        tmp_path,
+        dtype=torch.float32,
+    )
     with wearing(bundle.unet, "global"):
         expected = painted(bundle)
     fresh = tiny_bundle()
-    info = load_adapter(fresh.unet, path, kinds=fresh.info.kinds, base=base_sha256(fresh.unet))
+    info = load_adapter(
+        fresh.unet,
+        path,
+        kinds=fresh.info.kinds,
+        base=base_sha256(fresh.unet),
+    )
     assert info.name == "global" and info.rank == 4
     with wearing(fresh.unet, "global"):
         assert torch.equal(painted(fresh), expected)
@@ -124,10 +182,19 @@ def test_an_adapter_is_the_same_after_saving_and_loading(tmp_path):
 def test_diffusers_itself_can_read_the_file(tmp_path):
     bundle = tiny_bundle()
     train_a_little(bundle, "global")
-    save_adapter(bundle.unet, facts(bundle, "global"), tmp_path, dtype=torch.float32)
+    save_adapter(
+        bundle.unet,
+        facts(bundle, "global"),
+        tmp_path,
+        dtype=torch.float32,
+    )
     fresh = tiny_bundle()
     fresh.unet.load_lora_adapter(
-        str(tmp_path), weight_name=FILE, prefix="unet", adapter_name="x", local_files_only=True
+        str(tmp_path),
+        weight_name=FILE,
+        prefix="unet",
+        adapter_name="x",
+        local_files_only=True,
     )
     with wearing(bundle.unet, "global"):
         expected = painted(bundle)
@@ -140,7 +207,12 @@ def test_an_adapter_of_another_base_is_refused_and_nothing_is_loaded(tmp_path):
     path = save_adapter(bundle.unet, facts(bundle, "global"), tmp_path)
     other = tiny_bundle(seed=1)
     with pytest.raises(AdapterMismatch, match="another base"):
-        load_adapter(other.unet, path, kinds=other.info.kinds, base=base_sha256(other.unet))
+        load_adapter(
+            other.unet,
+            path,
+            kinds=other.info.kinds,
+            base=base_sha256(other.unet),
+        )
     assert adapter_names(other.unet) == ()
 
 
@@ -148,7 +220,10 @@ def test_an_adapter_of_another_base_is_refused_and_nothing_is_loaded(tmp_path):
     ("spoil", "sentence"),
     [
         (lambda tensors: tensors.pop(sorted(tensors)[0]), "1 missing"),
-        (lambda tensors: tensors.update({"unet.extra.lora_A.weight": torch.zeros(4, 4)}), "1 unexpected"),
+        (
+            lambda tensors: tensors.update({"unet.extra.lora_A.weight": torch.zeros(4, 4)}),
+            "1 unexpected",
+        ),
         (lambda tensors: tensors.update({sorted(tensors)[0]: torch.zeros(1, 1)}), "1 unexpected"),
     ],
 )
@@ -165,7 +240,12 @@ def test_an_incomplete_adapter_is_refused_whole(tmp_path, spoil, sentence):
     fresh = tiny_bundle()
     before = painted(fresh)
     with pytest.raises(AdapterMismatch, match=sentence):
-        load_adapter(fresh.unet, path, kinds=fresh.info.kinds, base=base_sha256(fresh.unet))
+        load_adapter(
+            fresh.unet,
+            path,
+            kinds=fresh.info.kinds,
+            base=base_sha256(fresh.unet),
+        )
     assert adapter_names(fresh.unet) == ()
     assert torch.equal(painted(fresh), before)
 
@@ -175,7 +255,12 @@ def test_other_classes_are_refused(tmp_path):
     train_a_little(bundle, "global")
     path = save_adapter(bundle.unet, facts(bundle, "global"), tmp_path)
     with pytest.raises(AdapterMismatch, match="nucleus classes"):
-        load_adapter(tiny_bundle().unet, path, kinds=("tumour",), base=base_sha256(tiny_bundle().unet))
+        load_adapter(
+            tiny_bundle().unet,
+            path,
+            kinds=("tumour",),
+            base=base_sha256(tiny_bundle().unet),
+        )
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04pickle", b"\xff" * 100])
@@ -183,12 +268,22 @@ def test_what_is_no_adapter_file_is_refused(tmp_path, content):
     path = tmp_path / FILE
     path.write_bytes(content)
     with pytest.raises(BadWeights):
-        load_adapter(tiny_bundle().unet, path, kinds=("x",), base=base_sha256(tiny_bundle().unet))
+        load_adapter(
+            tiny_bundle().unet,
+            path,
+            kinds=("x",),
+            base=base_sha256(tiny_bundle().unet),
+        )
 
 
 def own_structure(bundle, folder):
     """An adapter folder whose structure encoder is not the base's."""
-    save_adapter(bundle.unet, facts(bundle, "global"), folder, dtype=torch.float32)
+    save_adapter(
+        bundle.unet,
+        facts(bundle, "global"),
+        folder,
+        dtype=torch.float32,
+    )
     encoder = copy.deepcopy(bundle.structure)
     with torch.no_grad():
         for parameter in encoder.parameters():
@@ -216,7 +311,9 @@ def test_a_structure_encoder_of_another_shape_is_refused_and_nothing_is_loaded(t
     train_a_little(bundle, "global")
     own_structure(bundle, tmp_path)
     other = dict(bundle.structure.config, fine=4)
-    encoder = StructureEncoder(**{key: value for key, value in other.items() if not key.startswith("_")})
+    encoder = StructureEncoder(
+        **{key: value for key, value in other.items() if not key.startswith("_")}
+    )
     save_part(encoder, tmp_path / "structure")
     fresh = tiny_bundle()
     with pytest.raises(AdapterMismatch, match="structure encoder"):
@@ -227,10 +324,16 @@ def test_a_structure_encoder_of_another_shape_is_refused_and_nothing_is_loaded(t
 def test_a_dressed_bundle_paints_as_the_base_wearing_the_adapter_does_and_leaves_it_alone():
     bundle = tiny_bundle()
     train_a_little(bundle, "global")
-    alone, weights = painted(bundle), copy.deepcopy(bundle.unet.state_dict())
+    alone = painted(bundle)
+    weights = copy.deepcopy(bundle.unet.state_dict())
     dressed = bundle.dressed("global")
     with bundle.wearing("global"):
-        torch.testing.assert_close(painted(dressed), painted(bundle), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            painted(dressed),
+            painted(bundle),
+            rtol=1e-4,
+            atol=1e-4,
+        )
     assert not torch.allclose(painted(dressed), alone, atol=1e-3)
     assert all(torch.equal(value, weights[key]) for key, value in bundle.unet.state_dict().items())
     assert bundle.dressed("global") is dressed, "made once"
@@ -239,24 +342,47 @@ def test_a_dressed_bundle_paints_as_the_base_wearing_the_adapter_does_and_leaves
 
 def test_an_adapter_of_a_bundle_in_bf16_fits_the_bundle_it_was_trained_on(tmp_path, bundle_folder):
     trained = load_bundle(bundle_folder)
-    info = AdapterInfo("global", 4, 4.0, TARGETS, trained.base_sha256, trained.info.kinds, 0.5)
+    info = AdapterInfo(
+        "global",
+        4,
+        4.0,
+        TARGETS,
+        trained.base_sha256,
+        trained.info.kinds,
+        0.5,
+    )
     trained.to(dtype=torch.bfloat16)
-    add_adapter(trained.unet, "global", rank=4, alpha=4.0, targets=TARGETS)
+    add_adapter(
+        trained.unet,
+        "global",
+        rank=4,
+        alpha=4.0,
+        targets=TARGETS,
+    )
     save_adapter(trained.unet, info, tmp_path / "global")
     opened = hs.open_bundle(bundle_folder, device="cpu", dtype="bf16")
     assert opened.give_adapter(tmp_path / "global").name == "global"
-    assert opened.give_adapter(tmp_path / "global").name == "global", "given again, it takes its own place"
+    assert opened.give_adapter(tmp_path / "global").name == "global", (
+        "given again, it takes its own place"
+    )
     assert adapter_names(opened.unet) == ("global",)
     assert {p.dtype for p in adapter_parameters(opened.unet, "global")} == {torch.bfloat16}
 
 
-@pytest.mark.parametrize("broken", [{"rank": "4"}, {"targets": 3}, {"colour": "red"}, {"kinds": [1]}])
+@pytest.mark.parametrize(
+    "broken", [{"rank": "4"}, {"targets": 3}, {"colour": "red"}, {"kinds": [1]}]
+)
 def test_metadata_of_another_form_is_refused(tmp_path, broken):
     bundle = tiny_bundle()
     train_a_little(bundle, "global", steps=1)
     path = save_adapter(bundle.unet, facts(bundle, "global"), tmp_path)
-    tensors, told = load_file(path), json.loads(safe_open(path, "pt").metadata()["histosynth"])
-    save_file(tensors, path, metadata={"histosynth": json.dumps({**told, **broken})})
+    tensors = load_file(path)
+    told = json.loads(safe_open(path, "pt").metadata()["histosynth"])
+    save_file(
+        tensors,
+        path,
+        metadata={"histosynth": json.dumps({**told, **broken})},
+    )
     with pytest.raises(BadWeights):
         read_adapter(path)
 
@@ -265,7 +391,8 @@ def test_the_same_adapter_is_the_same_bytes_each_time_it_is_written(tmp_path):
     bundle = tiny_bundle()
     train_a_little(bundle, "global", steps=1)
     files = [
-        save_adapter(bundle.unet, facts(bundle, "global"), tmp_path / str(i)).read_bytes() for i in range(6)
+        save_adapter(bundle.unet, facts(bundle, "global"), tmp_path / str(i)).read_bytes()
+        for i in range(6)
     ]
     assert len(set(files)) == 1
     info, tensors = read_adapter(tmp_path / "0" / FILE)

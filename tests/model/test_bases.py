@@ -1,4 +1,5 @@
-"""Bases of another make behind the seam: their noise, their words, and that they say what diffusers hears."""
+"""Bases of another make behind the seam: their noise, their words, and that they say what
+diffusers hears."""
 
 import fnmatch
 import json
@@ -33,7 +34,9 @@ def folders(tmp_path_factory):
     def of(which):
         if which not in made:
             made[which] = tiny_base(
-                tmp_path_factory.mktemp(which), which, width=None if which == "pixart" else 64
+                tmp_path_factory.mktemp(which),
+                which,
+                width=None if which == "pixart" else 64,
             )
         return made[which]
 
@@ -44,7 +47,13 @@ def opened(folder):
     source = Source(str(folder), Path())
     base = open_base(source)
     text = embed(source, base.family, PROMPTS)
-    return base, Base(base.family, base.schedule, text, TOLD, base.inpainting)
+    return base, Base(
+        base.family,
+        base.schedule,
+        text,
+        TOLD,
+        base.inpainting,
+    )
 
 
 def vector(label=None, told=True):
@@ -58,34 +67,74 @@ def vector(label=None, told=True):
 def nothing(base, grid=16):
     outputs, strides = ports_of(base.network, base.family)
     fine = torch.zeros(1, 5 if base.inpainting else 0, grid, grid)
-    scales = (torch.zeros(1, out, grid // by, grid // by) for out, by in zip(outputs, strides, strict=True))
+    scales = (
+        torch.zeros(1, out, grid // by, grid // by)
+        for out, by in zip(outputs, strides, strict=True)
+    )
     return StructureFeatures(fine, tuple(scales))
 
 
 @pytest.mark.parametrize("rescaled", [False, True])
 def test_levels_at_whole_steps_are_diffusers_own(rescaled):
-    config = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+    config = {
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+    }
     config |= {"prediction_type": "v_prediction", "rescale_betas_zero_snr": rescaled}
-    schedule, ddpm = read_schedule(config, Path("x")), DDPMScheduler(**config)
+    schedule = read_schedule(config, Path("x"))
+    ddpm = DDPMScheduler(**config)
     steps = torch.tensor([0, 1, 500, 998, 999])
     level = schedule.level(steps / 999)
     kept = ddpm.alphas_cumprod[steps]
-    torch.testing.assert_close(level.signal, kept.sqrt(), atol=1e-6, rtol=0)
-    torch.testing.assert_close(level.noise, (1 - kept).sqrt(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        level.signal,
+        kept.sqrt(),
+        atol=1e-6,
+        rtol=0,
+    )
+    torch.testing.assert_close(
+        level.noise,
+        (1 - kept).sqrt(),
+        atol=1e-6,
+        rtol=0,
+    )
     torch.testing.assert_close(schedule.step_of(steps / 999), steps.float())
 
 
 def test_a_flows_mixture_is_the_bases_own_but_for_its_size():
     schedule = read_schedule(
-        {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}, Path()
+        {
+            "beta_schedule": "scaled_linear",
+            "beta_start": 0.00085,
+            "beta_end": 0.012,
+        },
+        Path(),
     )
     time = torch.tensor([0.1, 0.4, 0.8])
     size, step, level = schedule.along_flow(time)
-    torch.testing.assert_close(size * (1 - time), level.signal, atol=1e-5, rtol=0)
-    torch.testing.assert_close(size * time, level.noise, atol=1e-5, rtol=0)
-    torch.testing.assert_close(schedule.level(step).noise, level.noise, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        size * (1 - time),
+        level.signal,
+        atol=1e-5,
+        rtol=0,
+    )
+    torch.testing.assert_close(
+        size * time,
+        level.noise,
+        atol=1e-5,
+        rtol=0,
+    )
+    torch.testing.assert_close(
+        schedule.level(step).noise,
+        level.noise,
+        atol=1e-5,
+        rtol=0,
+    )
     _, last, most = schedule.along_flow(torch.ones(1))  # beyond the last step: that step's
-    assert float(last) == 1 and float(most.signal) == pytest.approx(math.cos(float(schedule.angles[-1])))
+    assert float(last) == 1 and float(most.signal) == pytest.approx(
+        math.cos(float(schedule.angles[-1]))
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,12 +151,28 @@ def test_the_seam_says_what_diffusers_unet_says(folders, which):
     base, facts = opened(folder)
     unet = UNet2DConditionModel.from_pretrained(folder / "unet", local_files_only=True)
     features = nothing(base)
-    noisy = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    noisy = torch.randn(
+        1,
+        4,
+        16,
+        16,
+        generator=torch.Generator().manual_seed(0),
+    )
     with torch.no_grad():
-        ours = facts.seam(base.network).raw(noisy, torch.tensor([700 / 999]), features, vector(1))
+        ours = facts.seam(base.network).raw(
+            noisy,
+            torch.tensor([700 / 999]),
+            features,
+            vector(1),
+        )
         taken = torch.cat([noisy, features.fine], dim=1)
         theirs = unet(taken, 700, encoder_hidden_states=facts.text.states[3:4]).sample
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        ours,
+        theirs,
+        atol=1e-5,
+        rtol=1e-5,
+    )
     assert base.schedule.kind == ("v_prediction" if which == "sd21" else "epsilon")
     assert base.inpainting == which.endswith("inpainting")
 
@@ -118,21 +183,44 @@ def test_following_the_flow_is_one_step_of_ddim_to_clean(folders, which):
     config = json.loads((folders(which) / "scheduler" / "scheduler_config.json").read_text())
     ddim = DDIMScheduler.from_config(config | {"clip_sample": False})
     ddim.set_timesteps(1000)
-    seam, step = facts.seam(base.network), 400
+    seam = facts.seam(base.network)
+    step = 400
     level = base.schedule.level(torch.tensor([step / 999]))
-    mixed = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    mixed = torch.randn(
+        1,
+        4,
+        16,
+        16,
+        generator=torch.Generator().manual_seed(1),
+    )
     total = level.signal + level.noise
     with torch.no_grad():
-        clean = seam.follow(mixed / total, level.noise / total, nothing(base), vector(0))
-        said = seam.raw(mixed, torch.tensor([step / 999]), nothing(base), vector(0))
+        clean = seam.follow(
+            mixed / total,
+            level.noise / total,
+            nothing(base),
+            vector(0),
+        )
+        said = seam.raw(
+            mixed,
+            torch.tensor([step / 999]),
+            nothing(base),
+            vector(0),
+        )
     theirs = ddim.step(said, step, mixed, eta=0.0).pred_original_sample
-    torch.testing.assert_close(clean, theirs, atol=2e-4, rtol=1e-3)
+    torch.testing.assert_close(
+        clean,
+        theirs,
+        atol=2e-4,
+        rtol=1e-3,
+    )
 
 
 @pytest.mark.parametrize("which", ["sd15", "pixart"])
 def test_structure_and_words_are_heard(folders, which):
     base, facts = opened(folders(which))
-    seam, noisy = facts.seam(base.network), torch.ones(1, 4, 16, 16)
+    seam = facts.seam(base.network)
+    noisy = torch.ones(1, 4, 16, 16)
     silent = nothing(base)
     loud = StructureFeatures(silent.fine, tuple(scale + 1 for scale in silent.scales))
     with torch.no_grad():
@@ -143,7 +231,9 @@ def test_structure_and_words_are_heard(folders, which):
         structured = seam.raw(noisy, torch.tensor([0.5]), loud, vector())
     answers = [plain, labelled, untold, structured]
     assert all(answer.shape == (1, 4, 16, 16) for answer in answers)
-    apart = [float((one - other).abs().max()) for i, one in enumerate(answers) for other in answers[:i]]
+    apart = [
+        float((one - other).abs().max()) for i, one in enumerate(answers) for other in answers[:i]
+    ]
     assert min(apart) > 1e-5
 
 
@@ -161,19 +251,29 @@ def test_a_base_that_is_gone_says_how_to_point_at_a_copy(tmp_path):
         assert "Point base at a copy" in str(caught.value)
 
 
-def test_weights_in_half_precision_alone_are_the_same_base_here_and_on_the_hub(tmp_path, monkeypatch):
-    there, here = tiny_base(tmp_path / "there", "sd15", width=64), tmp_path / "here"
-    whole, words = open_base(Source(str(there), tmp_path)), PROMPTS[:2]
+def test_weights_in_half_precision_alone_are_the_same_base_here_and_on_the_hub(
+    tmp_path, monkeypatch
+):
+    there = tiny_base(tmp_path / "there", "sd15", width=64)
+    here = tmp_path / "here"
+    whole = open_base(Source(str(there), tmp_path))
+    words = PROMPTS[:2]
     said = embed(Source(str(there), tmp_path), "stable-diffusion", words)
     for path in list(there.glob("*/*.safetensors")):
         halves = {key: value.half() for key, value in load_file(path).items()}
-        save_file(halves, path.with_suffix(".fp16.safetensors"), metadata={"format": "pt"})
+        save_file(
+            halves,
+            path.with_suffix(".fp16.safetensors"),
+            metadata={"format": "pt"},
+        )
         path.unlink()
 
     def snapshot_download(name, *, revision, allow_patterns):
         for path in there.rglob("*"):
             place = path.relative_to(there)
-            if path.is_file() and any(fnmatch.fnmatch(str(place), pattern) for pattern in allow_patterns):
+            if path.is_file() and any(
+                fnmatch.fnmatch(str(place), pattern) for pattern in allow_patterns
+            ):
                 (here / place).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, here / place)
         return str(here)
@@ -183,15 +283,25 @@ def test_weights_in_half_precision_alone_are_the_same_base_here_and_on_the_hub(t
         opened = open_base(source)
         assert base_sha256(opened.network) == base_sha256(whole.network)
         assert opened.network.dtype == torch.float32
-        assert torch.allclose(embed(source, "stable-diffusion", words).states, said.states, atol=0.02)
+        assert torch.allclose(
+            embed(source, "stable-diffusion", words).states,
+            said.states,
+            atol=0.02,
+        )
 
 
 @pytest.mark.parametrize("older", [False, True])
 def test_no_part_of_a_base_stays_mapped_beside_what_it_is_converted_to(folders, tmp_path, older):
     folder = shutil.copytree(folders("sd15"), tmp_path / "base")
-    path, tensors = folder / "vae" / "diffusion_pytorch_model.safetensors", {}
+    path = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    tensors = {}
     for key, value in load_file(path).items():  # Stable Diffusion 1.5 has the older names
-        for new, old in (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")):
+        for new, old in (
+            ("to_q", "query"),
+            ("to_k", "key"),
+            ("to_v", "value"),
+            ("to_out.0", "proj_attn"),
+        ):
             key = key if older else key.replace(f".{old}.", f".{new}.")
             key = key.replace(f".{new}.", f".{old}.") if older else key
         tensors[key] = value.clone()
@@ -220,14 +330,22 @@ def test_a_text_encoder_with_missing_weights_is_refused_and_not_made_up(tmp_path
     folder = tiny_base(tmp_path / "base", "sd15", width=64)
     path = folder / "text_encoder" / "model.safetensors"
     kept = load_file(path)
-    save_file({key: kept[key] for key in sorted(kept)[::2]}, path, metadata={"format": "pt"})
+    save_file(
+        {key: kept[key] for key in sorted(kept)[::2]},
+        path,
+        metadata={"format": "pt"},
+    )
     with pytest.raises(BadWeights, match="weights are missing"):
         embed(Source(str(folder), Path()), "stable-diffusion", PROMPTS)
 
 
 def test_prompts_that_would_be_cut_are_refused(folders):
     with pytest.raises(BadRecipe, match="tokens, and the encoder reads 77"):
-        embed(Source(str(folders("sd15")), Path()), "stable-diffusion", ("", "xyz " * 60))
+        embed(
+            Source(str(folders("sd15")), Path()),
+            "stable-diffusion",
+            ("", "xyz " * 60),
+        )
 
 
 def test_networks_that_want_more_than_words_are_refused(tmp_path):

@@ -23,15 +23,23 @@ def copied(bundle_folder, tmp_path):
 
 
 def test_a_bundle_is_the_same_after_saving_and_loading(bundle_folder):
-    made, loaded = tiny_bundle(), load_bundle(bundle_folder)
+    made = tiny_bundle()
+    loaded = load_bundle(bundle_folder)
     assert loaded.info.kinds == made.info.kinds and loaded.info.palette == made.info.palette
     for name in ("autoencoder", "unet", "structure"):
         pairs = zip(
-            getattr(made, name).state_dict().items(), getattr(loaded, name).state_dict().items(), strict=True
+            getattr(made, name).state_dict().items(),
+            getattr(loaded, name).state_dict().items(),
+            strict=True,
         )
         for (key, before), (again, after) in pairs:
             assert key == again
-            torch.testing.assert_close(before, after, atol=1e-3, rtol=1e-3)  # float16 on disk
+            torch.testing.assert_close(
+                before,
+                after,
+                atol=1e-3,
+                rtol=1e-3,
+            )  # float16 on disk
 
 
 def test_the_hash_of_a_base_survives_saving(bundle_folder):
@@ -87,16 +95,32 @@ def test_the_opened_bundle_wears_global_for_synthesis(copied):
     before = hs.synthesize(nuclei, bundle=plain)[0]
     fresh = load_bundle(copied)
     sha256 = base_sha256(fresh.unet)
-    add_adapter(fresh.unet, "global", rank=4, alpha=4.0, targets=["conv1"])
+    add_adapter(
+        fresh.unet,
+        "global",
+        rank=4,
+        alpha=4.0,
+        targets=["conv1"],
+    )
     for key, parameter in fresh.unet.named_parameters():
         if ".lora_B." in key:
             torch.nn.init.normal_(parameter, std=0.3)
-    info = AdapterInfo("global", 4, 4.0, ("conv1",), sha256, fresh.info.kinds, 0.5)
+    info = AdapterInfo(
+        "global",
+        4,
+        4.0,
+        ("conv1",),
+        sha256,
+        fresh.info.kinds,
+        0.5,
+    )
     save_adapter(fresh.unet, info, copied / "adapters" / "global")
     worn = hs.open_bundle(copied, device="cpu", dtype="fp32")
     after = hs.synthesize(nuclei, bundle=worn)[0]
     assert (before.pixels != after.pixels).any()
-    assert before.recipe["bundle"]["adapter"] is None and after.recipe["bundle"]["adapter"] == "global"
+    assert (
+        before.recipe["bundle"]["adapter"] is None and after.recipe["bundle"]["adapter"] == "global"
+    )
 
 
 def test_a_saved_bundle_tells_nobody_where_it_came_from(bundle_folder, tmp_path):
@@ -118,10 +142,19 @@ def test_the_compact_bundle_is_whole_and_small():
 
 def test_a_bundle_with_adapters_is_saved_with_the_weights_of_its_base(bundle_folder, tmp_path):
     bundle = load_bundle(bundle_folder)
-    add_adapter(bundle.unet, "global", rank=4, alpha=4.0, targets=["conv1"])
+    add_adapter(
+        bundle.unet,
+        "global",
+        rank=4,
+        alpha=4.0,
+        targets=["conv1"],
+    )
     bundle.save(tmp_path / "again")
-    assert {parameter.dtype for parameter in bundle.unet.parameters()} == {torch.float32}, "left as it was"
-    loaded, before = load_bundle(tmp_path / "again"), load_bundle(bundle_folder)
+    assert {parameter.dtype for parameter in bundle.unet.parameters()} == {torch.float32}, (
+        "left as it was"
+    )
+    loaded = load_bundle(tmp_path / "again")
+    before = load_bundle(bundle_folder)
     assert loaded.base_sha256 == before.base_sha256
     for key, value in before.unet.state_dict().items():
         assert torch.equal(loaded.unet.state_dict()[key], value)
@@ -129,7 +162,11 @@ def test_a_bundle_with_adapters_is_saved_with_the_weights_of_its_base(bundle_fol
 
 def test_weights_of_the_averages_are_written_in_their_own_precision(bundle_folder, tmp_path):
     bundle = load_bundle(bundle_folder).to(dtype=torch.bfloat16)
-    exact = torch.full_like(bundle.unet.state_dict()["conv_out.bias"], 1 + 2**-10, dtype=torch.float32)
+    exact = torch.full_like(
+        bundle.unet.state_dict()["conv_out.bias"],
+        1 + 2**-10,
+        dtype=torch.float32,
+    )
     bundle.save(tmp_path / "again", weights={"unet": {"conv_out.bias": exact}})
     assert torch.equal(load_bundle(tmp_path / "again").unet.state_dict()["conv_out.bias"], exact)
 
@@ -156,10 +193,17 @@ def test_a_card_that_names_no_hash_is_refused(copied):
 @pytest.mark.parametrize(
     "change",
     [
-        {"guidance": float("nan")}, {"shift": -1.0}, {"latent_std": [0.0] * 4}, {"palette": []}, {"steps": 0},
-        {"style_mean": [0.0]}, {"kinds": ["a", "a", "b"]}, {"kinds": ["any", "a", "b"]}, {"format": 99},
+        {"guidance": float("nan")},
+        {"shift": -1.0},
+        {"latent_std": [0.0] * 4},
+        {"palette": []},
+        {"steps": 0},
+        {"style_mean": [0.0]},
+        {"kinds": ["a", "a", "b"]},
+        {"kinds": ["any", "a", "b"]},
+        {"format": 99},
     ],
-)  # fmt: skip
+)
 def test_a_card_that_says_impossible_things_is_refused(copied, change):
     path = copied / "bundle.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
@@ -185,7 +229,10 @@ def test_every_input_is_brought_to_where_the_networks_are():
     """On the device that holds no numbers: a tensor left on the CPU would be refused there."""
     bundle = tiny_bundle().to(device="meta")
     maps = StructureMaps(
-        torch.zeros(2, 3, 64, 64), torch.ones(2), torch.zeros(2, 3, 128, 128), torch.ones(2, 1, 128, 128)
+        torch.zeros(2, 3, 64, 64),
+        torch.ones(2),
+        torch.zeros(2, 3, 128, 128),
+        torch.ones(2, 1, 128, 128),
     )
     features = bundle.structure(maps)
     assert features.fine.device.type == "meta"

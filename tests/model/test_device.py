@@ -22,6 +22,11 @@ def test_group_norm_for_painting_is_torchs_and_the_same_in_any_batch(dtype, side
     assert type(painting[0]) is ItemGroupNorm
     with torch.inference_mode():
         made = painting(images)
-        torch.testing.assert_close(made, expected, rtol=1e-2 if dtype == torch.bfloat16 else 1e-5, atol=1e-2)
+        torch.testing.assert_close(
+            made,
+            expected,
+            rtol=1e-2 if dtype == torch.bfloat16 else 1e-5,
+            atol=1e-2,
+        )
         for index in range(5):
             assert torch.equal(painting(images[index : index + 1]), made[index : index + 1])

@@ -1,4 +1,5 @@
-"""Fused layers compute what diffusers and PEFT do, forward and backward, and step aside where they cannot."""
+"""Fused layers compute what diffusers and PEFT do, forward and backward, and step aside where they
+cannot."""
 
 import copy
 from pathlib import Path
@@ -25,23 +26,42 @@ CASES = {
     "sd21": (*ATTENTION, "conv1", "conv2", "ff.net.0.proj", "ff.net.2"),
     "pixart": ("attn1.to_q", "attn2.to_v"),
 }
-"""A base each, and layers that its adapter sits on: some of an attention's, all, and others' too."""
+"""A base each, and layers that its adapter sits on: some of an attention's, all, and others'
+too."""
 
 
 @pytest.fixture(scope="module", params=list(CASES))
 def twins(request, tmp_path_factory):
     """A network with an adapter that says something; the same fused; and how to call either."""
     folder = tiny_base(
-        tmp_path_factory.mktemp("base"), request.param, width=None if request.param == "pixart" else 64
+        tmp_path_factory.mktemp("base"),
+        request.param,
+        width=None if request.param == "pixart" else 64,
     )
     source = Source(str(folder), Path())
     opened = open_base(source)
-    base = Base(opened.family, opened.schedule, embed(source, opened.family, PROMPTS), 0, opened.inpainting)
+    base = Base(
+        opened.family,
+        opened.schedule,
+        embed(source, opened.family, PROMPTS),
+        0,
+        opened.inpainting,
+    )
     network = opened.network
-    add_adapter(network, "global", rank=4, alpha=8.0, targets=CASES[request.param])
+    add_adapter(
+        network,
+        "global",
+        rank=4,
+        alpha=8.0,
+        targets=CASES[request.param],
+    )
     with torch.no_grad():
         for parameter in adapter_parameters(network, "global"):
-            parameter.normal_(0, 0.05, generator=torch.Generator().manual_seed(len(parameter)))
+            parameter.normal_(
+                0,
+                0.05,
+                generator=torch.Generator().manual_seed(len(parameter)),
+            )
 
     def answer(unet, dtype=torch.float32):
         generator = torch.Generator().manual_seed(0)
@@ -53,7 +73,10 @@ def twins(request, tmp_path_factory):
         features = StructureFeatures(torch.zeros(3, 0, 16, 16), scales)
         style = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])  # nothing, no label, the label
         said = base.seam(unet.to(dtype)).raw(
-            torch.randn(3, 4, 16, 16, generator=generator), torch.tensor([0.2, 0.5, 0.9]), features, style
+            torch.randn(3, 4, 16, 16, generator=generator),
+            torch.tensor([0.2, 0.5, 0.9]),
+            features,
+            style,
         )
         (said * torch.randn(said.shape, generator=generator)).sum().backward()
         given = [each.grad for each in adapter_parameters(unet, "global")]
@@ -69,7 +92,12 @@ def test_answers_and_all_gradients_are_those_of_diffusers_and_peft(twins):
     assert torch.allclose(own_said, said, rtol=1e-5, atol=1e-5)
     assert any(float(each.abs().max()) > 0 for each in given)
     for own, each in zip(own_given, given, strict=True):
-        assert torch.allclose(own, each, rtol=1e-4, atol=1e-5 * float(each.abs().max()))
+        assert torch.allclose(
+            own,
+            each,
+            rtol=1e-4,
+            atol=1e-5 * float(each.abs().max()),
+        )
 
 
 def test_computing_activations_again_gives_the_same_gradients(twins):
@@ -113,7 +141,12 @@ def layer_outputs(network):
         if isinstance(module, Attention):
             generator = torch.Generator().manual_seed(1)
             x = torch.randn(2, 9, module.query_dim, generator=generator)
-            words = torch.randn(2, 5, module.cross_attention_dim, generator=generator)
+            words = torch.randn(
+                2,
+                5,
+                module.cross_attention_dim,
+                generator=generator,
+            )
             found.append(module(x, words if module.is_cross_attention else None))
     return found
 
@@ -124,7 +157,12 @@ def worn_layer(dropout=0.0):
 
     torch.manual_seed(0)
     holder = nn.Sequential(nn.Linear(6, 5))
-    config = LoraConfig(r=2, target_modules=["0"], lora_dropout=dropout, init_lora_weights=False)
+    config = LoraConfig(
+        r=2,
+        target_modules=["0"],
+        lora_dropout=dropout,
+        init_lora_weights=False,
+    )
     inject_adapter_in_model(config, holder, adapter_name="one")
     layer = holder[0]
     assert isinstance(layer, LoraLayer)
@@ -153,7 +191,11 @@ def test_two_adapters_at_once_and_a_base_that_learns_are_left_to_peft():
     assert fused.layer_of(layer) is None
     layer.base_layer.requires_grad_(False)
     with pytest.warns(UserWarning, match="multiple adapters"):
-        inject_adapter_in_model(LoraConfig(r=2, target_modules=["0"]), holder, adapter_name="two")
+        inject_adapter_in_model(
+            LoraConfig(r=2, target_modules=["0"]),
+            holder,
+            adapter_name="two",
+        )
     layer.set_adapter(["one", "two"])
     assert fused.layer_of(layer) is None
     x = torch.randn(3, 6)
@@ -167,7 +209,13 @@ def test_two_adapters_at_once_and_a_base_that_learns_are_left_to_peft():
 def test_the_gate_is_the_product_it_replaces_in_any_number_of_pieces(monkeypatch):
     for piece in (1, 64, 1 << 20):
         monkeypatch.setattr(fused, "PIECE", piece)
-        both = torch.randn(2, 5, 12, dtype=torch.float64, requires_grad=True)
+        both = torch.randn(
+            2,
+            5,
+            12,
+            dtype=torch.float64,
+            requires_grad=True,
+        )
         assert torch.autograd.gradcheck(gated, both)
         value, gate = both.chunk(2, -1)
         assert torch.allclose(gated(both), value * F.gelu(gate))
@@ -179,7 +227,9 @@ def test_in_bfloat16_it_is_as_near_to_float32_as_what_it_replaces(twins):
     errors = {}
     for name, network in (("plain", plain), ("quick", quick)):
         own, own_given = answer(copy.deepcopy(network), torch.bfloat16)
-        flat, true = (torch.cat([each.float().flatten() for each in of]) for of in (own_given, given))
+        flat, true = (
+            torch.cat([each.float().flatten() for each in of]) for of in (own_given, given)
+        )
         errors[name] = [float((a - b).norm() / b.norm()) for a, b in ((own, said), (flat, true))]
     for own_error, error in zip(errors["quick"], errors["plain"], strict=True):
         assert 0 < own_error < 1.2 * error < 0.2
@@ -195,10 +245,18 @@ def test_narrow_heads_are_trained_in_float32_on_a_processor_and_wide_ones_are_no
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", told)
     for width, keys in ((8, 200), (64, 20), (64, 200)):
-        one = torch.randn(1, 2, keys, width, dtype=torch.bfloat16, requires_grad=True)
+        one = torch.randn(
+            1,
+            2,
+            keys,
+            width,
+            dtype=torch.bfloat16,
+            requires_grad=True,
+        )
         assert fused._look(one, one, one, None).dtype == torch.bfloat16
         with torch.no_grad():
             fused._look(one, one, one, None)
-    trained, painted = taken[::2], taken[1::2]
+    trained = taken[::2]
+    painted = taken[1::2]
     assert trained == [torch.float32, torch.float32, torch.bfloat16]
     assert painted == [torch.bfloat16] * 3

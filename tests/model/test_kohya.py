@@ -31,7 +31,15 @@ TARGETS = {
     "cross-attention": tuple(f"attn2.{each}" for each in ATTENTION),
     "attention": ATTENTION,
     "attention+conv": (*ATTENTION, "conv1", "conv2", "conv_shortcut", "proj_in", "conv", "conv_in"),
-    "all": (*ATTENTION, "conv1", "time_emb_proj", "ff.net.0.proj", "ff.net.2", "linear_1", "conv_out"),
+    "all": (
+        *ATTENTION,
+        "conv1",
+        "time_emb_proj",
+        "ff.net.0.proj",
+        "ff.net.2",
+        "linear_1",
+        "conv_out",
+    ),
 }
 
 
@@ -57,25 +65,54 @@ def said(unet):
         return unet(noisy, torch.tensor([5, 700]), text).sample
 
 
-def adapted(folder, targets, alpha=4.0, dtype=torch.float32):
+def adapted(
+    folder,
+    targets,
+    alpha=4.0,
+    dtype=torch.float32,
+):
     """(what the network says wearing a random adapter, the adapter's file)."""
     unet = network()
-    add_adapter(unet, "global", rank=4, alpha=alpha, targets=targets)
+    add_adapter(
+        unet,
+        "global",
+        rank=4,
+        alpha=alpha,
+        targets=targets,
+    )
     torch.manual_seed(1)
     for parameter in adapter_parameters(unet, "global"):
         torch.nn.init.normal_(parameter, std=0.2)
-    info = AdapterInfo("global", 4, alpha, tuple(targets), "ab" * 32, ("a", "b"), 0.5, data=("d: CC0",))
+    info = AdapterInfo(
+        "global",
+        4,
+        alpha,
+        tuple(targets),
+        "ab" * 32,
+        ("a", "b"),
+        0.5,
+        data=("d: CC0",),
+    )
     return said(unet), save_adapter(unet, info, folder, dtype=dtype)
 
 
 def loaded_by_diffusers(file):
     """What the network says once diffusers' own pipeline has given it the file."""
-    parts = dict.fromkeys(("vae", "text_encoder", "tokenizer", "safety_checker", "feature_extractor"))
+    parts = dict.fromkeys(
+        ("vae", "text_encoder", "tokenizer", "safety_checker", "feature_extractor")
+    )
     unet = network()
     pipe = StableDiffusionPipeline(
-        **parts, unet=unet, scheduler=DDIMScheduler(), requires_safety_checker=False
+        **parts,
+        unet=unet,
+        scheduler=DDIMScheduler(),
+        requires_safety_checker=False,
     )
-    pipe.load_lora_weights(str(file.parent), weight_name=file.name, local_files_only=True)
+    pipe.load_lora_weights(
+        str(file.parent),
+        weight_name=file.name,
+        local_files_only=True,
+    )
     return said(unet)
 
 
@@ -96,8 +133,11 @@ def test_diffusers_own_loader_paints_the_same_with_kohyas_file_and_with_the_one_
 def test_the_way_there_and_back_is_exact(tmp_path, dtype):
     _, file = adapted(tmp_path, TARGETS["attention+conv"], 0.3, dtype)
     write_kohya(file, tmp_path / "kohya.safetensors")
-    info, rank, alpha = write_diffusers(tmp_path / "kohya.safetensors", tmp_path / "back.safetensors")
-    before, after = read_adapter(file), read_adapter(tmp_path / "back.safetensors")
+    info, rank, alpha = write_diffusers(
+        tmp_path / "kohya.safetensors", tmp_path / "back.safetensors"
+    )
+    before = read_adapter(file)
+    after = read_adapter(tmp_path / "back.safetensors")
     assert before[0] == after[0] == info and (rank, alpha) == (4, 0.3)
     assert before[1].keys() == after[1].keys()
     assert all(torch.equal(tensor, after[1][key]) for key, tensor in before[1].items())
@@ -107,7 +147,8 @@ def test_the_way_there_and_back_is_exact(tmp_path, dtype):
 def test_names_shapes_and_metadata_are_kohyas(tmp_path):
     _, file = adapted(tmp_path, TARGETS["attention+conv"], 6.0)
     write_kohya(file, tmp_path / "k.safetensors")
-    tensors, ours = load_file(tmp_path / "k.safetensors"), load_file(file)
+    tensors = load_file(tmp_path / "k.safetensors")
+    ours = load_file(file)
     name = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_out_0"
     assert tensors[f"{name}.lora_down.weight"].shape == (4, 16)
     assert tensors[f"{name}.lora_up.weight"].shape == (16, 4)
@@ -128,7 +169,10 @@ def test_names_shapes_and_metadata_are_kohyas(tmp_path):
 def test_the_generation_of_stable_diffusion_is_told_by_the_text_it_reads(width, second):
     info = AdapterInfo("x", 2, 2.0, ("to_k",), "", ("a",), 0.5)
     key = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
-    pair = {f"{key}.lora_A.weight": torch.zeros(2, width), f"{key}.lora_B.weight": torch.zeros(8, 2)}
+    pair = {
+        f"{key}.lora_A.weight": torch.zeros(2, width),
+        f"{key}.lora_B.weight": torch.zeros(8, 2),
+    }
     assert to_kohya(pair, info)[1]["ss_v2"] == second
 
 
@@ -136,7 +180,11 @@ def foreign(folder, alpha=6.0):
     """A file as others write it: no word of ours in it."""
     expected, file = adapted(folder, TARGETS["attention+conv"], alpha)
     tensors, _ = to_kohya(read_adapter(file)[1], read_adapter(file)[0])
-    save_file(tensors, folder / "foreign.safetensors", metadata={"ss_network_dim": "4"})
+    save_file(
+        tensors,
+        folder / "foreign.safetensors",
+        metadata={"ss_network_dim": "4"},
+    )
     return expected, folder / "foreign.safetensors", read_adapter(file)[1]
 
 
@@ -184,22 +232,41 @@ def test_names_that_underscores_make_alike_are_refused_and_told_apart_by_nothing
 
 SPOILT = {
     "no LoRA": (lambda t: t.clear(), "no plain LoRA"),
-    "text": (lambda t: t.update({"lora_te_x.lora_down.weight": torch.zeros(4, 4)}), "no plain LoRA"),
-    "lycoris": (lambda t: t.update({"lora_unet_conv_in.hada_w1_a": torch.zeros(4, 4)}), "no plain LoRA"),
+    "text": (
+        lambda t: t.update({"lora_te_x.lora_down.weight": torch.zeros(4, 4)}),
+        "no plain LoRA",
+    ),
+    "lycoris": (
+        lambda t: t.update({"lora_unet_conv_in.hada_w1_a": torch.zeros(4, 4)}),
+        "no plain LoRA",
+    ),
     "dora": (lambda t: t.update({"lora_unet_conv_in.dora_scale": torch.zeros(4)}), "no plain LoRA"),
     "half": (lambda t: t.pop("lora_unet_conv_in.lora_up.weight"), "1 missing"),
     "alone": (lambda t: t.update({"lora_unet_conv_out.alpha": torch.ones(())}), "2 missing"),
-    "alphas": (lambda t: t.update({"lora_unet_conv_in.alpha": torch.ones(())}), "one rank and one alpha"),
-    "many": (lambda t: t.update({"lora_unet_conv_in.alpha": torch.ones(3)}), "alpha must be one number"),
+    "alphas": (
+        lambda t: t.update({"lora_unet_conv_in.alpha": torch.ones(())}),
+        "one rank and one alpha",
+    ),
+    "many": (
+        lambda t: t.update({"lora_unet_conv_in.alpha": torch.ones(3)}),
+        "alpha must be one number",
+    ),
     "shape": (
         lambda t: t.update({"lora_unet_conv_in.lora_up.weight": torch.ones(16, 3, 1, 1)}),
         "do not fit",
     ),
-    "flat": (lambda t: t.update({"lora_unet_conv_in.lora_up.weight": torch.ones(16, 4)}), "do not fit"),
+    "flat": (
+        lambda t: t.update({"lora_unet_conv_in.lora_up.weight": torch.ones(16, 4)}),
+        "do not fit",
+    ),
 }
 
 
-@pytest.mark.parametrize(("spoil", "sentence"), SPOILT.values(), ids=list(SPOILT))
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    SPOILT.values(),
+    ids=list(SPOILT),
+)
 def test_what_is_no_plain_lora_of_the_network_is_refused(tmp_path, spoil, sentence):
     tensors = load_file(foreign(tmp_path)[1])
     spoil(tensors)
@@ -215,7 +282,9 @@ def test_metadata_of_ours_that_fits_its_tensors_no_longer_is_refused(tmp_path):
         with pytest.raises(AdapterMismatch):
             from_kohya(renamed, wrong)
     scaled = {key: value * 2 if key.endswith(".alpha") else value for key, value in renamed.items()}
-    with pytest.raises(AdapterMismatch, match="it says rank 4 and alpha 4, and its tensors have 4 and 8"):
+    with pytest.raises(
+        AdapterMismatch, match="it says rank 4 and alpha 4, and its tensors have 4 and 8"
+    ):
         from_kohya(scaled, told)
     with pytest.raises(AdapterMismatch, match="it says rank 8"):
         to_kohya(tensors, replace(info, rank=8))
@@ -223,7 +292,10 @@ def test_metadata_of_ours_that_fits_its_tensors_no_longer_is_refused(tmp_path):
 
 def test_a_transformers_adapter_and_half_an_adapter_are_not_renamed(tmp_path):
     info, tensors = read_adapter(adapted(tmp_path, ATTENTION)[1])
-    for key in ("unet.transformer_blocks.0.attn2.to_q.lora_A.weight", "text_encoder.x.lora_A.weight"):
+    for key in (
+        "unet.transformer_blocks.0.attn2.to_q.lora_A.weight",
+        "text_encoder.x.lora_A.weight",
+    ):
         with pytest.raises(AdapterMismatch, match="1 unexpected"):
             to_kohya({**tensors, key: torch.zeros(4, 4)}, info)
     tensors.popitem()

@@ -26,18 +26,29 @@ def test_a_perfect_output_gives_back_the_clean_latents(kind):
     level = level_of(kind)
     said = target_of(kind, clean, noise, level)
     torch.testing.assert_close(
-        clean_from(kind, said, level.mix(clean, noise), level), clean, atol=2e-5, rtol=0
+        clean_from(kind, said, level.mix(clean, noise), level),
+        clean,
+        atol=2e-5,
+        rtol=0,
     )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_min_snr_weighs_the_clean_estimate_alike_in_all_units(kind):
-    """Hang et al. 2023: whatever the units, an error of the clean estimate counts min(SNR, gamma)."""
+    """Hang et al. 2023: whatever the units, an error of the clean estimate counts min(SNR,
+    gamma)."""
     clean, noise = draw()
-    level, gamma = level_of(kind), 5.0
-    noisy, said = level.mix(clean, noise), target_of(kind, clean, noise, level)
+    level = level_of(kind)
+    gamma = 5.0
+    noisy = level.mix(clean, noise)
+    said = target_of(kind, clean, noise, level)
     wrong = said + 0.1
     in_output = min_snr_weight(kind, level, gamma) * 0.1**2
     clean_error = (clean_from(kind, wrong, noisy, level) - clean)[:, 0, 0, 0]
     expected = level.snr.clamp(max=gamma) * clean_error**2
-    torch.testing.assert_close(in_output, expected, rtol=1e-3, atol=1e-7)
+    torch.testing.assert_close(
+        in_output,
+        expected,
+        rtol=1e-3,
+        atol=1e-7,
+    )

@@ -1,4 +1,5 @@
-"""Single files of Stable Diffusion: opened, they say what the folder that they were written from says."""
+"""Single files of Stable Diffusion: opened, they say what the folder that they were written from
+says."""
 
 from __future__ import annotations
 
@@ -39,14 +40,18 @@ def ldm_unet_name(key: str) -> str:
     if match := re.match(r"mid_block\.(resnets|attentions)\.(\d)", key):
         place = f"middle_block.{2 * int(match[2]) if match[1] == 'resnets' else 1}"
     else:
-        match = re.match(r"(down|up)_blocks\.(\d)\.(resnets|attentions|downsamplers|upsamplers)\.(\d)", key)
+        match = re.match(
+            r"(down|up)_blocks\.(\d)\.(resnets|attentions|downsamplers|upsamplers)\.(\d)", key
+        )
         assert match is not None, key
-        block, what, layer = int(match[2]), match[3], int(match[4])
+        block = int(match[2])
+        what = match[3]
+        layer = int(match[4])
         place = {
             "resnets": f"{3 * block + layer + (match[1] == 'down')}.0",
             "attentions": f"{3 * block + layer + (match[1] == 'down')}.1",
             "downsamplers": f"{3 * block + 3}.0.op",
-            "upsamplers": f"{3 * block + 2}.{2 if block else 1}.conv",  # the first up block has no attention
+            "upsamplers": f"{3 * block + 2}.{2 if block else 1}.conv",  # no attention in up block 0
         }[what]
         place = f"{'input' if match[1] == 'down' else 'output'}_blocks.{place}"
         if "samplers" in what:
@@ -62,9 +67,21 @@ def ldm_unet_name(key: str) -> str:
 def ldm_vae_name(key: str) -> str:
     key = re.sub(r"down_blocks\.(\d)\.resnets\.", r"down.\1.block.", key)
     key = re.sub(r"down_blocks\.(\d)\.downsamplers\.0", r"down.\1.downsample", key)
-    key = re.sub(r"up_blocks\.(\d)\.resnets\.", lambda match: f"up.{3 - int(match[1])}.block.", key)
-    key = re.sub(r"up_blocks\.(\d)\.upsamplers\.0", lambda match: f"up.{3 - int(match[1])}.upsample", key)
-    key = re.sub(r"mid_block\.resnets\.(\d)", lambda match: f"mid.block_{int(match[1]) + 1}", key)
+    key = re.sub(
+        r"up_blocks\.(\d)\.resnets\.",
+        lambda match: f"up.{3 - int(match[1])}.block.",
+        key,
+    )
+    key = re.sub(
+        r"up_blocks\.(\d)\.upsamplers\.0",
+        lambda match: f"up.{3 - int(match[1])}.upsample",
+        key,
+    )
+    key = re.sub(
+        r"mid_block\.resnets\.(\d)",
+        lambda match: f"mid.block_{int(match[1]) + 1}",
+        key,
+    )
     key = key.replace("mid_block.attentions.0", "mid.attn_1")
     names = "group_norm=norm to_q=q to_k=k to_v=v to_out.0=proj_out conv_norm_out=norm_out"
     for new, old in pairs(f"{names} conv_shortcut=nin_shortcut").items():
@@ -86,7 +103,8 @@ def open_clip(state: State, layers: int) -> State:
     names = "layer_norm1=ln_1 layer_norm2=ln_2 mlp.fc1=mlp.c_fc mlp.fc2=mlp.c_proj"
     names += " self_attn.out_proj=attn.out_proj"
     for layer in range(layers + 1):
-        here, there = f"encoder.layers.{min(layer, layers - 1)}.", f"transformer.resblocks.{layer}."
+        here = f"encoder.layers.{min(layer, layers - 1)}."
+        there = f"transformer.resblocks.{layer}."
         for leaf in ("weight", "bias"):
             for new, old in pairs(names).items():
                 out[f"{there}{old}.{leaf}"] = state[f"{here}{new}.{leaf}"].clone()
@@ -97,7 +115,11 @@ def open_clip(state: State, layers: int) -> State:
 
 def load(folder: Path) -> tuple[Any, Any, Any]:
     text = CLIPTextModel.from_pretrained(folder / "text_encoder").eval()
-    return load_part(folder / "unet", UNet2DConditionModel), load_part(folder / "vae", AutoencoderKL), text
+    return (
+        load_part(folder / "unet", UNet2DConditionModel),
+        load_part(folder / "vae", AutoencoderKL),
+        text,
+    )
 
 
 def write_ldm(folder: Path, path: Path, *, dtype: torch.dtype = torch.float32) -> State:
@@ -115,7 +137,9 @@ def write_ldm(folder: Path, path: Path, *, dtype: torch.dtype = torch.float32) -
         words = {f"text_model.{key}": value for key, value in text.state_dict().items()}
         words["text_model.embeddings.position_ids"] = torch.arange(77).unsqueeze(0)
         state |= {f"cond_stage_model.transformer.{key}": value for key, value in words.items()}
-    state = {key: value.to(dtype) if value.is_floating_point() else value for key, value in state.items()}
+    state = {
+        key: value.to(dtype) if value.is_floating_point() else value for key, value in state.items()
+    }
     save_file(state, path)
     return state
 
@@ -124,7 +148,10 @@ def write_ldm(folder: Path, path: Path, *, dtype: torch.dtype = torch.float32) -
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
     """Folder and file of each base, of narrow text."""
     root = tmp_path_factory.mktemp("single")
-    both = {each: (tiny_base(root / each, each, width=64), root / f"{each}.safetensors") for each in WHICH}
+    both = {
+        each: (tiny_base(root / each, each, width=64), root / f"{each}.safetensors")
+        for each in WHICH
+    }
     for folder, path in both.values():
         write_ldm(folder, path)
     return both
@@ -135,16 +162,25 @@ def answers(unet: Any, vae: Any, text: Any) -> list[Tensor]:
     random = torch.Generator().manual_seed(3)
     tokens = torch.randint(0, 500, (2, 77), generator=random)
     seen = text(tokens).last_hidden_state
-    noisy = torch.randn(2, unet.config.in_channels, 16, 16, generator=random)
+    noisy = torch.randn(
+        2,
+        unet.config.in_channels,
+        16,
+        16,
+        generator=random,
+    )
     picture = torch.randn(1, 3, 32, 32, generator=random)
     latents = vae.encode(picture).latent_dist
-    said, painted = unet(noisy, 321, seen).sample, vae.decode(latents.mean).sample
+    said = unet(noisy, 321, seen).sample
+    painted = vae.decode(latents.mean).sample
     return [seen, said, latents.mean, latents.logvar, painted]
 
 
 def same(parts: Parts, folder: Path) -> bool:
     found = answers(parts.unet, parts.autoencoder, parts.text_encoder)
-    return all(torch.equal(one, other) for one, other in zip(found, answers(*load(folder)), strict=True))
+    return all(
+        torch.equal(one, other) for one, other in zip(found, answers(*load(folder)), strict=True)
+    )
 
 
 @pytest.mark.parametrize("which", WHICH)
@@ -154,16 +190,21 @@ def test_a_file_answers_as_its_folder(made: dict[str, tuple[Path, Path]], which:
     assert same(parts, folder)
     assert parts.version == ("sd1" if which.startswith("sd15") else "sd2")
     assert parts.inpainting == which.endswith("inpainting")
-    assert parts.scheduler_config["prediction_type"] == ("v_prediction" if which == "sd21" else "epsilon")
+    assert parts.scheduler_config["prediction_type"] == (
+        "v_prediction" if which == "sd21" else "epsilon"
+    )
     assert parts.tokenizer_folder == folder / "tokenizer" and len(parts.sha256) == 64
     for part in (parts.unet, parts.autoencoder, parts.text_encoder):
-        assert not part.training and not any(p.requires_grad or p.is_meta for p in part.parameters())
+        assert not part.training and not any(
+            p.requires_grad or p.is_meta for p in part.parameters()
+        )
 
 
 def test_settings_inside_the_package_are_enough_but_for_the_tokenizer(
     made: dict[str, tuple[Path, Path]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, all_settings = [], {which: tiny_settings(which, width=64) for which in WHICH}
+    asked = []
+    all_settings = {which: tiny_settings(which, width=64) for which in WHICH}
 
     def narrow(version: str, *, channels: int, prediction: str) -> Any:
         asked.append((version, channels, prediction))
@@ -183,7 +224,9 @@ def test_settings_inside_the_package_are_enough_but_for_the_tokenizer(
 @pytest.mark.parametrize(
     ("version", "unet", "text"), [("sd1", 859520964, 123060480), ("sd2", 865910724, 340387840)]
 )
-def test_published_settings_make_networks_of_the_published_sizes(version: Any, unet: int, text: int) -> None:
+def test_published_settings_make_networks_of_the_published_sizes(
+    version: Any, unet: int, text: int
+) -> None:
     settings = published_settings(version)
     with init_empty_weights():
         parts = [
@@ -194,12 +237,16 @@ def test_published_settings_make_networks_of_the_published_sizes(version: Any, u
     assert [sum(p.numel() for p in part.parameters()) for part in parts] == [unet, 83653863, text]
 
 
-def test_half_files_become_float_and_averages_come_first(made: dict[str, Any], tmp_path: Path) -> None:
+def test_half_files_become_float_and_averages_come_first(
+    made: dict[str, Any], tmp_path: Path
+) -> None:
     folder, _ = made["sd15"]
     path = tmp_path / "both.safetensors"
     state = write_ldm(folder, path, dtype=torch.float16)
     unets = [key for key in state if key.startswith(UNET)]
-    averaged = {"model_ema." + key.removeprefix("model.").replace(".", ""): state[key] for key in unets}
+    averaged = {
+        "model_ema." + key.removeprefix("model.").replace(".", ""): state[key] for key in unets
+    }
     worn = {**state, **{key: state[key] + 1 for key in unets}}
     part = dict(list(averaged.items())[1:])  # no average
     for extra, shift in ((averaged, 0), (part, 1)):
@@ -235,7 +282,9 @@ def test_pickles_are_not_opened(tmp_path: Path, name: str) -> None:
     assert re.search("may run code .* save_file of safetensors", refusal(tmp_path / name))
 
 
-def test_damaged_and_foreign_files_are_refused(made: dict[str, Any], broken: Any, tmp_path: Path) -> None:
+def test_damaged_and_foreign_files_are_refused(
+    made: dict[str, Any], broken: Any, tmp_path: Path
+) -> None:
     folder, path = made["sd15"]
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(path.read_bytes()[:-1000])
@@ -250,9 +299,14 @@ def test_damaged_and_foreign_files_are_refused(made: dict[str, Any], broken: Any
     )
     context = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
     assert "another kind" in refusal(broken("sd15", **{context: None}), config=folder)
-    first = {"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(32, 5, 3, 3)}  # as for depth
+    first = {
+        "model.diffusion_model.input_blocks.0.0.weight": torch.zeros(32, 5, 3, 3)
+    }  # as for depth
     assert "takes 5 channels" in refusal(broken("sd20", **first), config=made["sd20"][0])
-    for prefix, said in (("first_stage_model.", "no autoencoder"), ("cond_stage_model.", "0 text encoders")):
+    for prefix, said in (
+        ("first_stage_model.", "no autoencoder"),
+        ("cond_stage_model.", "0 text encoders"),
+    ):
         gone = {key: None for key in load_file(path) if key.startswith(prefix)}
         assert said in refusal(broken("sd15", **gone), config=folder)
 
@@ -262,11 +316,14 @@ def test_every_weight_must_be_there_and_fit(made: dict[str, Any], broken: Any) -
     name = "model.diffusion_model.output_blocks.11.0.in_layers.2.weight"
     said = refusal(broken("sd20", **{name: None}), config=folder)
     assert (
-        "1 weights of its UNet2DConditionModel are missing, first up_blocks.3.resnets.2.conv1.weight" in said
+        "1 weights of its UNet2DConditionModel are missing, first "
+        "up_blocks.3.resnets.2.conv1.weight" in said
     )
     extra = {"model.diffusion_model.label_emb.0.0.weight": torch.zeros(4)}
     assert "1 weights of its U-Net have no place" in refusal(broken("sd20", **extra), config=folder)
-    said = refusal(broken("sd20", **{"first_stage_model.quant_conv.bias": torch.zeros(6)}), config=folder)
+    said = refusal(
+        broken("sd20", **{"first_stage_model.quant_conv.bias": torch.zeros(6)}), config=folder
+    )
     assert "1 weights of its AutoencoderKL are of other shapes, first quant_conv.bias" in said
     block = "cond_stage_model.model.transformer.resblocks"
     assert "are missing" in refusal(broken("sd20", **{f"{block}.1.ln_1.bias": None}), config=folder)
@@ -281,8 +338,12 @@ def test_settings_of_another_base_are_refused(made: dict[str, Any], tmp_path: Pa
     said = refusal(path, tokenizer=folder / "tokenizer")
     assert "text of width 64, and its settings say 4 and 768" in said
     assert "takes 4 channels" in refusal(path, config=made["sd15-inpainting"][0])
-    assert "cannot be read as settings" in refusal(path, config=tmp_path, tokenizer=folder / "tokenizer")
-    assert "of other shapes" in refusal(path, config=made["sd20"][0])  # linear projections, other heads
+    assert "cannot be read as settings" in refusal(
+        path, config=tmp_path, tokenizer=folder / "tokenizer"
+    )
+    assert "of other shapes" in refusal(
+        path, config=made["sd20"][0]
+    )  # linear projections, other heads
 
 
 def test_what_no_file_says_must_be_said(made: dict[str, Any], tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Bundles that were changed by hand: noticed, refused in words, or told by the recipe of what they paint."""
+"""Bundles that were changed by hand: noticed, refused in words, or told by the recipe of what they
+paint."""
 
 import json
 import shutil
@@ -34,7 +35,9 @@ def older(folder):
 def told(folder):
     """What the recipe of a picture says of the bundle that painted it."""
     bundle = hs.open_bundle(folder, device="cpu", dtype="fp32")
-    return hs.synthesize(hs.draw_layout((128, 128), mpp=0.5, seed=0), bundle=bundle)[0].recipe["bundle"]
+    return hs.synthesize(hs.draw_layout((128, 128), mpp=0.5, seed=0), bundle=bundle)[0].recipe[
+        "bundle"
+    ]
 
 
 @pytest.mark.parametrize("folder", ["tiny", "compact"])
@@ -84,8 +87,30 @@ def test_recipes_tell_all_that_the_card_says(copied):
         ({"style_mean": [0.0] * 3, "style_std": [1.0] * 3}, "styles need 13"),
         ({"least_px": 1}, "do not fit bundle.json"),
         ({"most_px": 10**9}, "tile sides must lie in"),
-        ({"palette": [{"name": "a", "scale": [0.0] * 3, "style": [0.0] * 13}]}, "three scales from 0.2 to 5"),
-        ({"palette": [{"name": "a", "scale": [1.0] * 3, "style": [1e38] * 13}]}, "numbers of style"),
+        (
+            {
+                "palette": [
+                    {
+                        "name": "a",
+                        "scale": [0.0] * 3,
+                        "style": [0.0] * 13,
+                    }
+                ]
+            },
+            "three scales from 0.2 to 5",
+        ),
+        (
+            {
+                "palette": [
+                    {
+                        "name": "a",
+                        "scale": [1.0] * 3,
+                        "style": [1e38] * 13,
+                    }
+                ]
+            },
+            "numbers of style",
+        ),
         ({"hashes": {"unet/a.safetensors": "", "a\0b": ""}}, "names no sha256"),
     ],
 )
@@ -111,14 +136,24 @@ def test_a_card_nested_without_end_is_refused(copied):
 @pytest.mark.parametrize(
     ("part", "values"),
     [
-        ("unet", {"block_out_channels": []}), ("unet", {"norm_num_groups": 0}), ("unet", {"norm_eps": "x"}),
-        ("unet", {"attention_head_dim": 0}), ("unet", {"in_channels": None}), ("unet", {"act_fn": "foo"}),
-        ("structure", {"widths": 0}), ("structure", {"strides": [0, 0, 0]}), ("structure", {"cell": 0}),
-        ("structure", {"cell": "x"}), ("structure", {"kinds": None}), ("structure", {"outputs": "x"}),
-        ("autoencoder", {"encoder_block_types": 0}), ("autoencoder", {"latent_channels": 0}),
-        ("autoencoder", {"decoder_layers_per_block": "x"}), ("autoencoder", {"decoder_norm_types": "x"}),
+        ("unet", {"block_out_channels": []}),
+        ("unet", {"norm_num_groups": 0}),
+        ("unet", {"norm_eps": "x"}),
+        ("unet", {"attention_head_dim": 0}),
+        ("unet", {"in_channels": None}),
+        ("unet", {"act_fn": "foo"}),
+        ("structure", {"widths": 0}),
+        ("structure", {"strides": [0, 0, 0]}),
+        ("structure", {"cell": 0}),
+        ("structure", {"cell": "x"}),
+        ("structure", {"kinds": None}),
+        ("structure", {"outputs": "x"}),
+        ("autoencoder", {"encoder_block_types": 0}),
+        ("autoencoder", {"latent_channels": 0}),
+        ("autoencoder", {"decoder_layers_per_block": "x"}),
+        ("autoencoder", {"decoder_norm_types": "x"}),
     ],
-)  # fmt: skip
+)
 @pytest.mark.filterwarnings("ignore")
 def test_settings_that_build_no_network_are_refused(copied, part, values):
     change(older(copied) / part / "config.json", **values)

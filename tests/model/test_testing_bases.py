@@ -1,4 +1,5 @@
-"""Stand-ins for public bases: the library's own pipelines load them, whole, and they are what they say."""
+"""Stand-ins for public bases: the library's own pipelines load them, whole, and they are what they
+say."""
 
 from __future__ import annotations
 
@@ -22,7 +23,11 @@ from transformers import AutoTokenizer, CLIPTextModel, CLIPTokenizer, T5EncoderM
 from histosynth.testing_bases import WORDS, Which, tiny_base
 
 ALL: tuple[Which, ...] = get_args(Which)
-PARTS: dict[str, Any] = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder": CLIPTextModel}
+PARTS: dict[str, Any] = {
+    "unet": UNet2DConditionModel,
+    "vae": AutoencoderKL,
+    "text_encoder": CLIPTextModel,
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +39,9 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def pipeline_of(which: str) -> Any:
     if which == "pixart":
         return PixArtAlphaPipeline
-    return StableDiffusionInpaintPipeline if which.endswith("inpainting") else StableDiffusionPipeline
+    return (
+        StableDiffusionInpaintPipeline if which.endswith("inpainting") else StableDiffusionPipeline
+    )
 
 
 def paint(pipeline: Any, which: str, prompt: str) -> torch.Tensor:
@@ -44,13 +51,21 @@ def paint(pipeline: Any, which: str, prompt: str) -> torch.Tensor:
         options |= {"image": torch.zeros(1, 3, 64, 64), "mask_image": torch.ones(1, 1, 64, 64)}
     if which == "pixart":
         options |= {"use_resolution_binning": False, "clean_caption": False}
-    painted: torch.Tensor = pipeline(prompt, height=64, width=64, num_inference_steps=2, **options).images
+    painted: torch.Tensor = pipeline(
+        prompt,
+        height=64,
+        width=64,
+        num_inference_steps=2,
+        **options,
+    ).images
     return painted
 
 
 @pytest.mark.filterwarnings("ignore")  # the library's own, of old settings
 @pytest.mark.parametrize("which", ALL)
-def test_the_librarys_pipeline_paints_and_hears_the_prompt(bases: dict[str, Path], which: str) -> None:
+def test_the_librarys_pipeline_paints_and_hears_the_prompt(
+    bases: dict[str, Path], which: str
+) -> None:
     pipeline = pipeline_of(which).from_pretrained(bases[which], local_files_only=True)
     one, other = (paint(pipeline, which, prompt) for prompt in ("breast sarcoma", "pink stroma"))
     assert one.shape == (1, 3, 64, 64) and one.isfinite().all() and one.std() > 0.05
@@ -63,7 +78,9 @@ def test_every_weight_on_disk_is_the_networks(bases: dict[str, Path], which: str
     for name, kind in PARTS.items():
         folder = bases[which] / name
         part, report = kind.from_pretrained(folder, output_loading_info=True, local_files_only=True)
-        assert not any(report[f"{what}_keys"] for what in ("missing", "unexpected", "mismatched")), name
+        assert not any(
+            report[f"{what}_keys"] for what in ("missing", "unexpected", "mismatched")
+        ), name
         (path,) = folder.glob("*.safetensors")
         there = {key: value for key, value in load_file(path).items() if "position_ids" not in key}
         loaded = part.state_dict()
@@ -115,7 +132,11 @@ def test_settings_are_those_that_were_published(
     unet = json.loads((base / "unet" / "config.json").read_text())
     scheduler = json.loads((base / "scheduler" / "scheduler_config.json").read_text())
     text = json.loads((base / "text_encoder" / "config.json").read_text())
-    assert (unet["in_channels"], unet["sample_size"], unet["cross_attention_dim"]) == (channels, size, width)
+    assert (unet["in_channels"], unet["sample_size"], unet["cross_attention_dim"]) == (
+        channels,
+        size,
+        width,
+    )
     assert unet.get("use_linear_projection") is linear
     assert scheduler.get("prediction_type") == prediction  # the first ones had no such key
     assert (scheduler["beta_start"], scheduler["beta_end"]) == (0.00085, 0.012)
@@ -145,17 +166,24 @@ def test_t5s_tokenizer_knows_the_same_words(bases: dict[str, Path]) -> None:
     tokenizer = AutoTokenizer.from_pretrained(bases["pixart"] / "tokenizer", local_files_only=True)
     assert [len(tokenizer(word)["input_ids"]) for word in WORDS] == [2] * len(WORDS)
     numbers = tokenizer("H&E of sarcoma", padding="max_length", max_length=120)["input_ids"]
-    assert (numbers[-1], len(numbers)) == (tokenizer.pad_token_id, 120) and tokenizer.pad_token_id == 0
+    assert (numbers[-1], len(numbers)) == (
+        tokenizer.pad_token_id,
+        120,
+    ) and tokenizer.pad_token_id == 0
     assert tokenizer.unk_token_id not in numbers and tokenizer.decode(numbers).startswith(
         "H&E of sarcoma</s>"
     )
 
 
 @pytest.mark.parametrize("which", ["sd15", "pixart"])
-def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(tmp_path: Path, which: Which) -> None:
+def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(
+    tmp_path: Path, which: Which
+) -> None:
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    folders = [tiny_base(tmp_path / str(i), which, seed, width=64) for i, seed in enumerate((0, 0, 1))]
+    folders = [
+        tiny_base(tmp_path / str(i), which, seed, width=64) for i, seed in enumerate((0, 0, 1))
+    ]
     assert torch.equal(before, torch.random.get_rng_state())
     files = {path.relative_to(folders[0]) for path in folders[0].rglob("*") if path.is_file()}
     for name in files:

@@ -10,8 +10,15 @@ def whole_bundle(source, folder):
     """A copy of a bundle with an adapter that `bundle.json` does not name."""
     shutil.copytree(source, folder)
     bundle = load_bundle(folder)
-    add_adapter(bundle.unet, "global", rank=2, alpha=3.0, targets=("to_q",))
-    sha256, kinds = bundle.base_sha256, bundle.info.kinds
+    add_adapter(
+        bundle.unet,
+        "global",
+        rank=2,
+        alpha=3.0,
+        targets=("to_q",),
+    )
+    sha256 = bundle.base_sha256
+    kinds = bundle.info.kinds
     info = AdapterInfo("global", 2, 3.0, ("to_q",), sha256, kinds, 0.5)
     save_adapter(bundle.unet, info, folder / "adapters" / "global")
     return folder

@@ -9,14 +9,21 @@ from histosynth.core.nuclei_io import write_csv
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory):
-    """Folders real, made (two variants each), train and nuclei; made tiles are other tissue of like kind."""
+    """Folders real, made (two variants each), train and nuclei; made tiles are other tissue of
+    like kind."""
     root = tmp_path_factory.mktemp("world")
     for number in range(9):
         for part in range(2):
             name = f"{barcode(number)}-{part}"
             pixels, xy = tissue(SIDE, SIDE, seed=100 + 2 * number + part)
             save(root / "real", name, pixels)
-            nuclei = Nuclei.of(xy, ["nucleus"] * len(xy), size=(SIDE, SIDE), mpp=0.5, kinds=KINDS)
+            nuclei = Nuclei.of(
+                xy,
+                ["nucleus"] * len(xy),
+                size=(SIDE, SIDE),
+                mpp=0.5,
+                kinds=KINDS,
+            )
             (root / "nuclei").mkdir(exist_ok=True)
             write_csv(root / "nuclei" / f"{name}.csv", nuclei)
             for variant in range(2):

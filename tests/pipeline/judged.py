@@ -7,7 +7,8 @@ from pathlib import Path
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "prepare"))
-from glass import tissue  # noqa: F401  # for the tests that import from here
+
+from glass import tissue  # noqa: F401 - for the tests that import from here
 
 from histosynth.engine import open_engine
 from histosynth.pipeline.judging import Ask, Plan, Question, evaluate
@@ -27,9 +28,13 @@ def barcode(number):
 
 def question(world, **more):
     base = Question(
-        world / "real", world / "made", reference=world / "train", conditions=world / "nuclei",
-        ask=Ask(mpp=0.5), plan=Plan(detectors=("blobs",)),
-    )  # fmt: skip
+        world / "real",
+        world / "made",
+        reference=world / "train",
+        conditions=world / "nuclei",
+        ask=Ask(mpp=0.5),
+        plan=Plan(detectors=("blobs",)),
+    )
     return replace(base, **more)
 
 

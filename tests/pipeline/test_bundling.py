@@ -1,4 +1,5 @@
-"""Bundles looked into and given away: what is said of one, its adapters under other names, the hub."""
+"""Bundles looked into and given away: what is said of one, its adapters under other names, the
+hub."""
 
 import json
 import shutil
@@ -70,24 +71,44 @@ def test_adapters_are_converted_there_and_back(whole, tmp_path):
     source = whole / "adapters" / "global"
     told = convert(source, "kohya", tmp_path / "k.safetensors")
     assert (told["name"], told["rank"], told["alpha"]) == ("global", 2, 3.0)
-    back = convert(tmp_path / "k.safetensors", "diffusers", tmp_path / "d.safetensors", base=whole)
+    back = convert(
+        tmp_path / "k.safetensors",
+        "diffusers",
+        tmp_path / "d.safetensors",
+        base=whole,
+    )
     assert back["rank"] == 2 and back["alpha"] == 3.0
-    before, after = read_adapter(source / FILE), read_adapter(tmp_path / "d.safetensors")
+    before = read_adapter(source / FILE)
+    after = read_adapter(tmp_path / "d.safetensors")
     assert before[0] == after[0] and all(torch.equal(after[1][k], v) for k, v in before[1].items())
     with pytest.raises(NotWritable, match="something is there already"):
         convert(source, "kohya", tmp_path / "k.safetensors")
     with pytest.raises(BadOption, match=r"ending in \.safetensors"):
         convert(source, "kohya", tmp_path / "k.pt")
     with pytest.raises(BadOption, match="--base"):
-        convert(source, "kohya", tmp_path / "l.safetensors", base=whole)
+        convert(
+            source,
+            "kohya",
+            tmp_path / "l.safetensors",
+            base=whole,
+        )
 
 
 def test_an_adapter_of_others_is_converted_by_the_bundles_modules(whole, tmp_path):
     convert(whole / "adapters" / "global", "kohya", tmp_path / "k.safetensors")
     save_file(load_file(tmp_path / "k.safetensors"), tmp_path / "foreign.safetensors")
     with pytest.raises(HistosynError, match="the network has no such modules"):
-        convert(tmp_path / "foreign.safetensors", "diffusers", tmp_path / "d.safetensors")
-    told = convert(tmp_path / "foreign.safetensors", "diffusers", tmp_path / "d.safetensors", base=whole)
+        convert(
+            tmp_path / "foreign.safetensors",
+            "diffusers",
+            tmp_path / "d.safetensors",
+        )
+    told = convert(
+        tmp_path / "foreign.safetensors",
+        "diffusers",
+        tmp_path / "d.safetensors",
+        base=whole,
+    )
     assert (told["name"], told["alpha"]) == ("foreign", 3.0)
 
 
@@ -95,7 +116,10 @@ class Hub:
     """What is asked of the hub, and its answers."""
 
     def __init__(self, private=False, error=None):
-        self.private, self.error, self.asked, self.sent = private, error, [], {}
+        self.private = private
+        self.error = error
+        self.asked = []
+        self.sent = {}
 
     def create_repo(self, repo, **options):
         self.asked.append((repo, options))
@@ -105,7 +129,13 @@ class Hub:
     def repo_info(self, repo):
         return SimpleNamespace(private=self.private)
 
-    def create_commit(self, repo, operations, *, commit_message):
+    def create_commit(
+        self,
+        repo,
+        operations,
+        *,
+        commit_message,
+    ):
         self.sent = {each.path_in_repo: each.path_or_fileobj for each in operations}
         return SimpleNamespace(commit_url=f"https://huggingface.co/{repo}/commit/1")
 
@@ -133,7 +163,9 @@ def test_a_dry_push_asks_nobody_and_needs_no_token(hub, monkeypatch, whole):
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
     told = push(whole, "me/mine", dry=True)
     assert not told["pushed"] and "unet/config.json" in told["files"] and hub.asked == []
-    with pytest.raises(UnavailableError, match=r"There is no token .* Run `hf auth login`, or set HF_TOKEN"):
+    with pytest.raises(
+        UnavailableError, match=r"There is no token .* Run `hf auth login`, or set HF_TOKEN"
+    ):
         push(whole, "me/mine")
     assert hub.asked == []
 
@@ -151,7 +183,9 @@ def test_refusals_of_the_hub_are_one_sentence(hub, whole):
     client = huggingface_hub.errors.HfHubHTTPError.__bases__[0]
     for error in (client("403 Forbidden\nmore"), ConnectionError("no way"), ValueError("bad name")):
         hub.error = error
-        with pytest.raises(UnavailableError, match="me/mine cannot be written on the hub: ") as caught:
+        with pytest.raises(
+            UnavailableError, match="me/mine cannot be written on the hub: "
+        ) as caught:
             push(whole, "me/mine")
         assert "\n" not in str(caught.value)
     for repo in ("mine", "a/b/c", "", "me/mi ne"):

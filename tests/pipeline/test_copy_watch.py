@@ -24,7 +24,12 @@ def examples(count, first=0):
     out = []
     for index in range(count):
         pixels, _ = tissue(192, 192, seed=first + index)
-        ref = TileRef(f"s{first + index}", f"p{first + index}", Box(0, 0, 192, 192), 0.5)
+        ref = TileRef(
+            f"s{first + index}",
+            f"p{first + index}",
+            Box(0, 0, 192, 192),
+            0.5,
+        )
         out.append(Example(Tile(ref, pixels), None, ""))
     return out
 
@@ -59,7 +64,10 @@ def test_unseen_tissue_lets_the_run_go_on(sides):
 
 def test_turned_and_moved_training_tissue_ends_it_with_the_numbers(sides):
     reason = watching(sides, crops(sides[0]))(100, {})
-    assert "at step 100 4 of 4 validation pictures are suspected copies" in reason and "pictures/" in reason
+    assert (
+        "at step 100 4 of 4 validation pictures are suspected copies" in reason
+        and "pictures/" in reason
+    )
     assert watching(sides, crops(sides[0]), limit=1.0)(100, {}) is None
 
 

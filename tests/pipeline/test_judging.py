@@ -47,14 +47,20 @@ def test_a_training_crop_among_made_tiles_is_called_a_copy_and_shown(world, tmp_
     for path in (world / "made").iterdir():
         (made / path.name).write_bytes(path.read_bytes())
     source = np.asarray(Image.open(world / "train" / f"{barcode(25)}-0.png"))
-    save(made, f"{barcode(3)}-0_0", np.ascontiguousarray(np.rot90(source[31 : 31 + SIDE, 17 : 17 + SIDE])))
+    save(
+        made,
+        f"{barcode(3)}-0_0",
+        np.ascontiguousarray(np.rot90(source[31 : 31 + SIDE, 17 : 17 + SIDE])),
+    )
     found = judged(question(world, made=made, judges=("copying",)), tmp_path / "out")
     told = section(found, "copying")
     assert told.facts["suspected"] == 1
     assert f"{barcode(3)}-0_0" in told.verdict
     text, (mine, theirs) = told.galleries[0].rows[0]
     assert f"{barcode(25)}-0" in text
-    assert np.abs(mine.astype(int) - theirs.astype(int)).mean() < 20  # lie on each other, to the pixel or two
+    assert (
+        np.abs(mine.astype(int) - theirs.astype(int)).mean() < 20
+    )  # lie on each other, to the pixel or two
 
 
 def test_a_pool_says_what_one_process_says(world, report, tmp_path):
@@ -67,7 +73,9 @@ def test_running_again_measures_only_what_changed(world, tmp_path, monkeypatch):
     judged(ask, tmp_path)
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".measured").iterdir()}
     judged(ask, tmp_path)
-    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".measured").iterdir()} == before
+    assert {
+        path.name: path.stat().st_mtime_ns for path in (tmp_path / ".measured").iterdir()
+    } == before
     made = tmp_path / "made"
     made.mkdir()
     for number, path in enumerate(sorted((world / "made").iterdir())):
@@ -85,17 +93,32 @@ def test_tile_sets_are_taken_as_folders_are(world, report, tmp_path):
             stem = path.stem.rsplit("_", 1)[0]
             pixels = np.asarray(Image.open(path))
             xy = np.loadtxt(
-                world / "nuclei" / f"{stem}.csv", delimiter=",", skiprows=1, usecols=(0, 1)
+                world / "nuclei" / f"{stem}.csv",
+                delimiter=",",
+                skiprows=1,
+                usecols=(0, 1),
             ).reshape(-1, 2)
-            nuclei = Nuclei.of(xy, ["nucleus"] * len(xy), size=(SIDE, SIDE), mpp=0.5, kinds=KINDS)
+            nuclei = Nuclei.of(
+                xy,
+                ["nucleus"] * len(xy),
+                size=(SIDE, SIDE),
+                mpp=0.5,
+                kinds=KINDS,
+            )
             ref = TileRef(path.stem, stem[:12], Box(0, 0, SIDE, SIDE), 0.5)
             rows.append(Row(ref, image=encode_png(pixels), nuclei=nuclei))
         folder = tmp_path / side
         folder.mkdir()
         write_rows(folder / "a.parquet", rows, {})
     sets = question(
-        world, real=tmp_path / "real", made=tmp_path / "made", conditions=None, judges=("structure", "stain")
+        world,
+        real=tmp_path / "real",
+        made=tmp_path / "made",
+        conditions=None,
+        judges=("structure", "stain"),
     )
     found = judged(sets, tmp_path / "out")
     for key, name in (("structure", "F1_blobs"), ("stain", "stain_W1")):
-        assert named(found, key, name).value.value == pytest.approx(named(report[0], key, name).value.value)
+        assert named(found, key, name).value.value == pytest.approx(
+            named(report[0], key, name).value.value
+        )

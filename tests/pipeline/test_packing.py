@@ -1,4 +1,5 @@
-"""Bundles packed and unpacked: whole or not at all, the same bytes each time, nothing foreign in them."""
+"""Bundles packed and unpacked: whole or not at all, the same bytes each time, nothing foreign in
+them."""
 
 import json
 import shutil
@@ -43,7 +44,9 @@ def test_the_same_bundle_is_the_same_bytes_and_comes_out_as_it_went_in(copied, t
     unpack(tmp_path / "a.zip", tmp_path / "out" / "put")
     for name in before.keys() - {"bundle.json"}:
         assert (tmp_path / "out" / "put" / name).read_bytes() == before[name]
-    assert read_info(tmp_path / "out" / "put").hashes == hashed(copied), "the adapter's sha256 is named now"
+    assert read_info(tmp_path / "out" / "put").hashes == hashed(copied), (
+        "the adapter's sha256 is named now"
+    )
     pack(tmp_path / "out" / "put", tmp_path / "c.zip")
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "c.zip").read_bytes()
     assert left(tmp_path) == ["a.zip", "b.zip", "bundle", "c.zip", "out"]
@@ -60,20 +63,28 @@ def test_a_folder_is_packed_with_what_a_zip_file_holds(whole, tmp_path):
     load_bundle(tmp_path / "out")
 
 
-def test_the_card_tells_data_sizes_and_what_was_measured_and_keeps_what_people_wrote(copied, tmp_path):
+def test_the_card_tells_data_sizes_and_what_was_measured_and_keeps_what_people_wrote(
+    copied, tmp_path
+):
     (tmp_path / "m.md").write_text("# All\n\n| FD | 0.81 |\n\n## More\n\nText.\n")
     pack(copied, tmp_path / "one", measured=tmp_path / "m.md")
     card = (tmp_path / "one" / "README.md").read_text()
     assert "### All\n\n| FD | 0.81 |\n\n### More" in card and "| adapter global | 0.00 M |" in card
     assert "Which patients it was trained on is not stated." in card and "brca-m2c" not in card
     assert (
-        "not for diagnosis" in card and "## Limits" in card and "Licence of the weights: Apache-2.0." in card
+        "not for diagnosis" in card
+        and "## Limits" in card
+        and "Licence of the weights: Apache-2.0." in card
     )
     written = card.replace("Which patients it was trained on is not stated.", "Patients A to F.")
     (tmp_path / "one" / "README.md").write_text(written + "\n## Cite\n\nUs.\n")
     pack(tmp_path / "one", tmp_path / "two")
     again = (tmp_path / "two" / "README.md").read_text()
-    assert "Patients A to F." in again and again.endswith("## Cite\n\nUs.\n") and "| FD | 0.81 |" in again
+    assert (
+        "Patients A to F." in again
+        and again.endswith("## Cite\n\nUs.\n")
+        and "| FD | 0.81 |" in again
+    )
     assert again.count("Licence of the weights") == again.count("## Measured") == 1
     pack(tmp_path / "two", tmp_path / "three")
     assert (tmp_path / "three" / "README.md").read_text() == again
@@ -83,7 +94,9 @@ def test_the_compact_bundles_card_keeps_its_numbers_and_patients(tmp_path):
     pack(COMPACT, tmp_path / "out")
     before, after = ((each / "README.md").read_text() for each in (COMPACT, tmp_path / "out"))
     table = [line for line in before.splitlines() if line.startswith("| ")]
-    assert len(table) > 20 and set(table) == {line for line in after.splitlines() if line.startswith("| ")}
+    assert len(table) > 20 and set(table) == {
+        line for line in after.splitlines() if line.startswith("| ")
+    }
     assert "`brca-m2c/val.txt`" in after
     assert (COMPACT / "bundle.json").read_bytes() == (tmp_path / "out" / "bundle.json").read_bytes()
 
@@ -93,7 +106,11 @@ def test_a_bundle_whose_base_lies_elsewhere_says_so(copied, tmp_path):
         shutil.rmtree(copied / part)
     save_file({"text": torch.zeros(3, 2, 4)}, copied / "prompts.safetensors")
     told = json.loads((copied / "bundle.json").read_text())
-    told |= {"family": "stable-diffusion", "prediction": "epsilon", "prompts": ["", "tissue", "breast"]}
+    told |= {
+        "family": "stable-diffusion",
+        "prediction": "epsilon",
+        "prompts": ["", "tissue", "breast"],
+    }
     told |= {"base": {"source": "someone/sd", "sha256": "ab" * 32}, "hashes": hashed(copied)}
     (copied / "bundle.json").write_text(json.dumps(told))
     facts = inspect(copied)
@@ -129,7 +146,14 @@ def test_what_was_measured_must_be_text(whole, tmp_path, text):
     ],
 )
 @pytest.mark.parametrize("out", ["b.zip", "b"])
-def test_anything_but_numbers_and_text_is_refused(copied, tmp_path, name, content, error, out):
+def test_anything_but_numbers_and_text_is_refused(
+    copied,
+    tmp_path,
+    name,
+    content,
+    error,
+    out,
+):
     (copied / "adapters" / name).write_bytes(content)
     with pytest.raises(error, match=name):
         pack(copied, tmp_path / out)
@@ -154,8 +178,11 @@ def test_nothing_that_is_there_is_replaced(copied, tmp_path, verb):
     (tmp_path / "f" / "mine").write_text("mine")
     before = (tmp_path / "a.zip").read_bytes()
     with pytest.raises(NotWritable, match="something is there already"):
-        {"zip": lambda: pack(copied, tmp_path / "a.zip"), "folder": lambda: pack(copied, tmp_path / "f"),
-         "unpack": lambda: unpack(tmp_path / "a.zip", tmp_path / "f")}[verb]()  # fmt: skip
+        {
+            "zip": lambda: pack(copied, tmp_path / "a.zip"),
+            "folder": lambda: pack(copied, tmp_path / "f"),
+            "unpack": lambda: unpack(tmp_path / "a.zip", tmp_path / "f"),
+        }[verb]()
     assert left(tmp_path / "f") == ["mine"] and (tmp_path / "a.zip").read_bytes() == before
     for out in (copied / "b.zip", copied / "b", copied):
         with pytest.raises(NotWritable, match="in the bundle itself"):
@@ -184,7 +211,12 @@ def entry(name, mode=0o644, kind=stat.S_IFREG):
         (entry("unet/CONFIG.json"), "there twice"),
     ],
 )
-def test_archives_that_reach_out_or_hide_something_are_refused(whole, tmp_path, added, sentence):
+def test_archives_that_reach_out_or_hide_something_are_refused(
+    whole,
+    tmp_path,
+    added,
+    sentence,
+):
     pack(whole, tmp_path / "a.zip")
     with zipfile.ZipFile(tmp_path / "a.zip", "a") as archive:
         archive.writestr(added, b"{}")

@@ -44,7 +44,12 @@ def slides(tmp_path_factory):
 
 def run(folder, out, engine="local", **more):
     recipe = build({"slides": ["*.tiff"], **SMALL, **more}, PrepareRecipe)
-    return prepare(recipe, out, here=folder, engine=open_engine(engine, workers=2))
+    return prepare(
+        recipe,
+        out,
+        here=folder,
+        engine=open_engine(engine, workers=2),
+    )
 
 
 def test_slides_become_a_set_with_a_reason_for_each_refusal(slides, tmp_path):
@@ -64,10 +69,17 @@ def test_slides_become_a_set_with_a_reason_for_each_refusal(slides, tmp_path):
 
 
 def test_nuclei_on_tile_borders_are_found_once(slides, tmp_path):
-    run(slides[0], tmp_path, stain={"method": "none"}, tiles={"size": 250, "tissue": 0.99})
+    run(
+        slides[0],
+        tmp_path,
+        stain={"method": "none"},
+        tiles={"size": 250, "tissue": 0.99},
+    )
     for name, places in slides[1].items():
         rows = [row for row in TileSet(tmp_path).rows() if row.ref.slide == name]
-        found = np.concatenate([row.nuclei.xy + np.array([row.ref.box.x, row.ref.box.y]) for row in rows])
+        found = np.concatenate(
+            [row.nuclei.xy + np.array([row.ref.box.x, row.ref.box.y]) for row in rows]
+        )
         inside = np.zeros(len(places), bool)
         for row in rows:
             low = np.array([row.ref.box.x, row.ref.box.y])
@@ -85,13 +97,19 @@ def test_tiles_of_different_stain_come_out_alike(slides, tmp_path):
             means.setdefault(row.ref.slide, []).append(tile.pixels.mean(axis=(0, 1)))
         return np.std([np.mean(each, axis=0) for each in means.values()], axis=0).max()
 
-    run(slides[0], tmp_path / "raw", stain={"method": "none"}, tiles={"size": 256, "tissue": 0.9})
+    run(
+        slides[0],
+        tmp_path / "raw",
+        stain={"method": "none"},
+        tiles={"size": 256, "tissue": 0.9},
+    )
     run(slides[0], tmp_path / "alike", tiles={"size": 256, "tissue": 0.9})
     assert spread(tmp_path / "alike") < 0.5 * spread(tmp_path / "raw")
 
 
 def test_the_pool_gives_the_same_files_and_running_again_does_nothing(slides, tmp_path):
-    one, two = run(slides[0], tmp_path / "a"), run(slides[0], tmp_path / "b", engine="pool")
+    one = run(slides[0], tmp_path / "a")
+    two = run(slides[0], tmp_path / "b", engine="pool")
     assert one.summary["sha256"] == two.summary["sha256"] and one.made == 3
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "a").glob("*.parquet")}
     again = run(slides[0], tmp_path / "a")
@@ -101,8 +119,20 @@ def test_the_pool_gives_the_same_files_and_running_again_does_nothing(slides, tm
 
 def test_a_run_killed_half_way_goes_on_to_the_same_bytes(slides, tmp_path):
     recipe = tmp_path / "r.toml"
-    recipe.write_text(f'slides = ["{slides[0]}/*.tiff"]\ntiles.size = 128\nnuclei.source = "blobs"\n')
-    command = [sys.executable, "-m", "histosynth", "prepare", "run", str(recipe), "--engine", "local", "-q"]
+    recipe.write_text(
+        f'slides = ["{slides[0]}/*.tiff"]\ntiles.size = 128\nnuclei.source = "blobs"\n'
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "histosynth",
+        "prepare",
+        "run",
+        str(recipe),
+        "--engine",
+        "local",
+        "-q",
+    ]
     subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True)
     victim = subprocess.Popen([*command, "--out", str(tmp_path / "killed")], start_new_session=True)
     until = time.monotonic() + 60
@@ -113,7 +143,10 @@ def test_a_run_killed_half_way_goes_on_to_the_same_bytes(slides, tmp_path):
     victim.wait()
     assert not (tmp_path / "killed" / "prepare.json").exists()
     subprocess.run([*command, "--out", str(tmp_path / "killed")], check=True)
-    read = {name: json.loads((tmp_path / name / "prepare.json").read_text()) for name in ("whole", "killed")}
+    read = {
+        name: json.loads((tmp_path / name / "prepare.json").read_text())
+        for name in ("whole", "killed")
+    }
     assert read["whole"] == read["killed"]
 
 
@@ -140,9 +173,16 @@ def test_a_slide_that_cannot_be_used_is_named_and_the_others_go_on(slides, tmp_p
     (folder / "cut.tiff").write_bytes(good.read_bytes()[:20_000])
     Image.fromarray(np.full((300, 300, 3), 200, np.uint8)).save(folder / "scaleless.png")
     recipe = build({"slides": ["*"], **SMALL}, PrepareRecipe)
-    done = prepare(recipe, tmp_path / "out", here=folder, engine=open_engine("local"))
+    done = prepare(
+        recipe,
+        tmp_path / "out",
+        here=folder,
+        engine=open_engine("local"),
+    )
     refused = {each["slide"]: each.get("refused") for each in done.summary["slides"]}
-    assert refused["good"] is None and "cut.tiff" in refused["cut"] and "--mpp" in refused["scaleless"]
+    assert (
+        refused["good"] is None and "cut.tiff" in refused["cut"] and "--mpp" in refused["scaleless"]
+    )
 
 
 def test_glass_without_tissue_gives_rows_and_no_tile(tmp_path):
@@ -155,7 +195,8 @@ def test_a_table_gives_patients_and_labels_and_must_name_every_slide(slides, tmp
     names = sorted(slides[1])
     table = slides[0] / "table.csv"
     table.write_text(
-        "slide,patient,label\n" + "".join(f"{name}.tiff,P{n // 2},UPS\n" for n, name in enumerate(names))
+        "slide,patient,label\n"
+        + "".join(f"{name}.tiff,P{n // 2},UPS\n" for n, name in enumerate(names))
     )
     done = run(slides[0], tmp_path / "a", table="table.csv")
     assert [each["patient"] for each in done.summary["slides"]] == ["P0", "P0", "P1"]
@@ -172,15 +213,18 @@ def test_a_table_gives_patients_and_labels_and_must_name_every_slide(slides, tmp
 def test_regions_say_where_tiles_may_lie(slides, tmp_path):
     ring = [[0, 0], [700, 0], [700, 1100], [0, 1100], [0, 0]]
     region = {
-        "type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
         "properties": {"classification": {"name": "Tumour"}},
-    }  # fmt: skip
+    }
     for name in slides[1]:
         (tmp_path / f"{name}.geojson").write_text(json.dumps({"features": [region]}))
     regions = {"folder": str(tmp_path), "include": ["Tumour"]}
     run(slides[0], tmp_path / "out", regions=regions)
     assert all(row.ref.box.x < 700 for row in TileSet(tmp_path / "out").rows())
-    assert any(row.ref.box.x > 700 and row.refused for row in TileSet(tmp_path / "out").rows(refused=True))
+    assert any(
+        row.ref.box.x > 700 and row.refused for row in TileSet(tmp_path / "out").rows(refused=True)
+    )
 
 
 def test_nuclei_of_another_tool_come_in_by_file(slides, tmp_path):
@@ -206,14 +250,26 @@ def test_nuclei_of_another_tool_come_in_by_file(slides, tmp_path):
 
 def test_nuclei_of_a_file_stand_right_at_a_scale_between_levels(slides, tmp_path):
     name, places = next(iter(slides[1].items()))
-    (tmp_path / f"{name}.csv").write_text("x,y,class\n" + "".join(f"{x},{y},a\n" for x, y in places))
+    (tmp_path / f"{name}.csv").write_text(
+        "x,y,class\n" + "".join(f"{x},{y},a\n" for x, y in places)
+    )
     nuclei = {"source": "files", "folder": str(tmp_path)}
     run(
-        slides[0], tmp_path / "out", slides=[f"{name}.tiff"], nuclei=nuclei, stain={"method": "none"},
-        tiles={"size": 100, "mpp": 0.73, "tissue": 0.01, "edge": "pad"},
-    )  # fmt: skip
+        slides[0],
+        tmp_path / "out",
+        slides=[f"{name}.tiff"],
+        nuclei=nuclei,
+        stain={"method": "none"},
+        tiles={
+            "size": 100,
+            "mpp": 0.73,
+            "tissue": 0.01,
+            "edge": "pad",
+        },
+    )
     rows = list(TileSet(tmp_path / "out").rows(refused=True))
-    step, seen = 0.73 / 0.5, 0
+    step = 0.73 / 0.5
+    seen = 0
     for row in (each for each in rows if each.nuclei is not None):
         corner = np.round(np.array([row.ref.box.x, row.ref.box.y]) / step / 100) * 100
         there = (places + 0.5) / step - 0.5 - corner
@@ -229,7 +285,12 @@ def test_a_set_whose_stain_cannot_be_found_is_refused_tile_by_tile(tmp_path):
     pink[50:550, 50:550] = (245 * np.exp(-amount * np.array([0.2, 1.0, 0.25]))).round()
     write_pixels(tmp_path / "pink.tiff", pink)
     for fit in ("slide", "tile"):
-        done = run(tmp_path, tmp_path / fit, stain={"method": "macenko", "fit": fit}, quality={"blur": 0.0})
+        done = run(
+            tmp_path,
+            tmp_path / fit,
+            stain={"method": "macenko", "fit": fit},
+            quality={"blur": 0.0},
+        )
         assert done.summary["kept"] == 0 and done.summary["refused"]["stain"] > 0, fit
 
 
@@ -265,7 +326,8 @@ def test_a_slide_that_gives_fewer_pieces_now_leaves_none_behind(slides, tmp_path
 
 @pytest.mark.parametrize("size", [200, 250])
 def test_the_network_too_finds_a_nucleus_on_a_border_once(slides, tmp_path, size):
-    """Tiles together give what one look at the whole gives, whether or not they lie on its lattice."""
+    """Tiles together give what one look at the whole gives, whether or not they lie on its
+    lattice."""
     name = sorted(slides[1])[0]
     plan = {"size": size, "tissue": 0.01, "edge": "pad"}
     run(
@@ -277,10 +339,16 @@ def test_the_network_too_finds_a_nucleus_on_a_border_once(slides, tmp_path, size
         stain={"method": "none"},
     )
     rows = [row for row in TileSet(tmp_path).rows(refused=True) if row.nuclei is not None]
-    found = np.concatenate([row.nuclei.xy + np.array([row.ref.box.x, row.ref.box.y]) for row in rows])
+    found = np.concatenate(
+        [row.nuclei.xy + np.array([row.ref.box.x, row.ref.box.y]) for row in rows]
+    )
     with opened(slides[0] / f"{name}.tiff", None) as slide:
         full = slide.levels[0]
-        whole = find_nuclei(slide.read(0, Box(0, 0, full.width, full.height)), 0.5, load_detector())
+        whole = find_nuclei(
+            slide.read(0, Box(0, 0, full.width, full.height)),
+            0.5,
+            load_detector(),
+        )
     inside = np.zeros(len(whole), bool)
     for row in rows:
         low = np.array([row.ref.box.x, row.ref.box.y]) - 0.5

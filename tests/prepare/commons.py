@@ -22,7 +22,9 @@ class Commons:
     """What the server holds, which faults it has, and what it was asked."""
 
     def __init__(self):
-        self.bodies = {f"id-{n}": hashlib.sha256(bytes([n])).digest() * (SIZE // 32) for n in range(5)}
+        self.bodies = {
+            f"id-{n}": hashlib.sha256(bytes([n])).digest() * (SIZE // 32) for n in range(5)
+        }
         self.hits = [
             {
                 "file_id": key,
@@ -32,7 +34,9 @@ class Commons:
                 "cases": [
                     {
                         "submitter_id": f"TCGA-AA-000{n}",
-                        "diagnoses": [{"primary_diagnosis": "Leiomyosarcoma, NOS", "morphology": "8890/3"}],
+                        "diagnoses": [
+                            {"primary_diagnosis": "Leiomyosarcoma, NOS", "morphology": "8890/3"}
+                        ],
                     }
                 ],
             }
@@ -71,7 +75,8 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
         elif kind == "files":
             self.files(
-                {name: values[0] for name, values in urllib.parse.parse_qs(parts.query).items()}, fault
+                {name: values[0] for name, values in urllib.parse.parse_qs(parts.query).items()},
+                fault,
             )
         else:
             self.data(commons.bodies[key], fault)
@@ -82,7 +87,8 @@ class Handler(BaseHTTPRequestHandler):
         asked = {each["content"]["field"]: each["content"]["value"] for each in filters["content"]}
         known = asked == WANTED and "cases.diagnoses.morphology" in query["fields"].split(",")
         hits = self.server.commons.hits if known else []
-        start, size = int(query["from"]), int(query["size"])
+        start = int(query["from"])
+        size = int(query["size"])
         answer = {"data": {"hits": hits[start : start + size], "pagination": {"total": len(hits)}}}
         text = json.dumps(answer).encode()
         self.answer(200, text[: len(text) // 2] if fault == "truncate" else text)
@@ -106,7 +112,14 @@ class Handler(BaseHTTPRequestHandler):
         where = f"bytes {start + (fault == 'shift')}-{len(body) - 1}/{len(body)}"
         return self.answer(206, body[start:], extra={"Content-Range": where})
 
-    def answer(self, status, body, *, cut=None, extra=None):
+    def answer(
+        self,
+        status,
+        body,
+        *,
+        cut=None,
+        extra=None,
+    ):
         self.send_response(status)
         for name, value in ({"Content-Length": str(len(body))} | (extra or {})).items():
             self.send_header(name, value)

@@ -36,7 +36,12 @@ def grid(names, step=20.0):
     return Marks(np.stack([places % 20, places // 20], 1) * step + 10, tuple(names))
 
 
-def square(name, left, top, side):
+def square(
+    name,
+    left,
+    top,
+    side,
+):
     corners = ((left, top), (left + side, top), (left + side, top + side), (left, top + side))
     return Region(name, tuple((float(x), float(y)) for x, y in corners))
 
@@ -51,9 +56,12 @@ def draw_pairs(rng, count, same=0.7):
 @pytest.mark.parametrize("seed", range(5))
 def test_kappa_is_that_of_scikit_learn(seed):
     rng = np.random.default_rng(seed)
-    one, two = rng.integers(0, 2 + seed, 200), rng.integers(0, 2 + seed, 200)
+    one = rng.integers(0, 2 + seed, 200)
+    two = rng.integers(0, 2 + seed, 200)
     two[:80] = one[:80]
-    assert kappa(confusion_matrix(one, two)) == pytest.approx(cohen_kappa_score(one, two), abs=1e-12)
+    assert kappa(confusion_matrix(one, two)) == pytest.approx(
+        cohen_kappa_score(one, two), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,10 +83,16 @@ def test_kappa_and_its_error_are_those_published(matrix, value, error):
 
 @pytest.mark.parametrize(
     ("matrix", "why"),
-    [([], "nothing to compare"), (np.zeros((3, 3)), "nothing to compare"), ([[9, 0], [0, 0]], "same class")],
+    [
+        ([], "nothing to compare"),
+        (np.zeros((3, 3)), "nothing to compare"),
+        ([[9, 0], [0, 0]], "same class"),
+    ],
 )
 def test_kappa_is_never_one_where_chance_agrees_always(matrix, why):
-    assert math.isnan(kappa(matrix)) and math.isnan(kappa_error(matrix)) and why in undefined(matrix)
+    assert (
+        math.isnan(kappa(matrix)) and math.isnan(kappa_error(matrix)) and why in undefined(matrix)
+    )
 
 
 @pytest.mark.parametrize("matrix", [[[1, 2, 3]], [[1, -1], [0, 1]], [[math.nan, 1], [0, 1]]])
@@ -113,13 +127,21 @@ def test_the_same_nuclei_agree_wholly_and_shuffled_ones_not_at_all():
     same = nuclei_agreement(marks, marks, reach_um=6, mpp=0.5)
     assert same.kappa.value == same.kappa_marked.value == same.f1.value == 1
     assert math.isnan(same.kappa.low) and "nothing disagrees" in same.kappa.reason
-    mixed = nuclei_agreement(marks, grid(rng.permutation(marks.names)), reach_um=6, mpp=0.5)
+    mixed = nuclei_agreement(
+        marks,
+        grid(rng.permutation(marks.names)),
+        reach_um=6,
+        mpp=0.5,
+    )
     assert abs(mixed.kappa.value) < 0.1 and mixed.f1.value == 1 and mixed.matched == 400
 
 
 def test_unmatched_nuclei_count_in_detection_and_as_a_class_of_their_own():
-    first, second = grid(["tumour", "stroma", "tumour", "any"]), grid(["tumour", "stroma"])
-    second = Marks(np.vstack([second.xy, first.xy[3:], [[300, 300]]]), (*second.names, "stroma", "tumour"))
+    first = grid(["tumour", "stroma", "tumour", "any"])
+    second = grid(["tumour", "stroma"])
+    second = Marks(
+        np.vstack([second.xy, first.xy[3:], [[300, 300]]]), (*second.names, "stroma", "tumour")
+    )
     found = nuclei_agreement(first, second, reach_um=6, mpp=1.0)
     assert (found.first, found.second, found.matched, found.untold) == (4, 4, 3, 1)
     assert found.matrix == ((1, 0, 0), (0, 1, 1), (0, 1, 0)) and found.kinds == ("stroma", "tumour")
@@ -135,9 +157,19 @@ def test_no_nuclei_and_one_class_say_so_instead_of_a_number():
     none = Marks(np.zeros((0, 2)), ())
     empty = nuclei_agreement(none, none, reach_um=6, mpp=0.5)
     assert math.isnan(empty.kappa.value) and math.isnan(empty.f1.value) and empty.f1.reason
-    one = nuclei_agreement(grid(["tumour"] * 9), grid(["tumour"] * 9), reach_um=6, mpp=0.5)
+    one = nuclei_agreement(
+        grid(["tumour"] * 9),
+        grid(["tumour"] * 9),
+        reach_um=6,
+        mpp=0.5,
+    )
     assert math.isnan(one.kappa.value) and "same class" in one.kappa.reason and one.f1.value == 1
-    missed = nuclei_agreement(grid(["tumour"] * 9), none, reach_um=6, mpp=0.5)
+    missed = nuclei_agreement(
+        grid(["tumour"] * 9),
+        none,
+        reach_um=6,
+        mpp=0.5,
+    )
     assert missed.f1.value == 0 and missed.matched == 0
     assert json.loads(json.dumps(empty.as_dict(), allow_nan=False))["kappa"]["value"] is None
 
@@ -153,7 +185,8 @@ def test_odd_nuclei_are_refused():
 
 
 def test_dice_of_known_squares_and_kappa_inside_and_over_the_whole_picture():
-    first, second = [square("tumour", 20, 20, 40)], [square("tumour", 40, 20, 40)]
+    first = [square("tumour", 20, 20, 40)]
+    second = [square("tumour", 40, 20, 40)]
     found = region_agreement(first, second, size=(100, 100), cell=1.0)
     assert found.dice["tumour"].value == pytest.approx(0.5, abs=0.03)
     assert found.inside.value < 0 < found.whole.value < 1
@@ -168,14 +201,29 @@ def test_later_regions_lie_on_top_unless_an_order_is_given():
     nested = [square("tumour", 40, 40, 20), square("stroma", 0, 0, 100)]
     asked = {"size": (100, 100), "cell": 1.0}
     assert region_agreement(nested, nested, **asked).matrix[1][1] == 0
-    ordered = region_agreement(nested, nested[::-1], order=["stroma", "tumour"], **asked)
+    ordered = region_agreement(
+        nested,
+        nested[::-1],
+        order=["stroma", "tumour"],
+        **asked,
+    )
     assert ordered.whole.value == 1 and ordered.matrix[1][1] > 390
 
 
 def test_grids_that_cannot_be_are_refused():
-    for size, cell in (((100, 100), 0.0), ((100, 100), math.inf), ((10**6, 10**6), 1.0), ((0, 9), 1.0)):
+    for size, cell in (
+        ((100, 100), 0.0),
+        ((100, 100), math.inf),
+        ((10**6, 10**6), 1.0),
+        ((0, 9), 1.0),
+    ):
         with pytest.raises(BadOption):
-            region_agreement([square("a", 0, 0, 9)], [], size=size, cell=cell)
+            region_agreement(
+                [square("a", 0, 0, 9)],
+                [],
+                size=size,
+                cell=cell,
+            )
 
 
 def geojson(path, *features):
@@ -183,7 +231,12 @@ def geojson(path, *features):
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
 
 
-def feature(kind, coordinates, name, what="annotation"):
+def feature(
+    kind,
+    coordinates,
+    name,
+    what="annotation",
+):
     properties = {"objectType": what, "classification": {"name": name}}
     return {"geometry": {"type": kind, "coordinates": coordinates}, "properties": properties}
 
@@ -193,35 +246,55 @@ def ring(left, top, side):
 
 
 def test_files_are_parted_into_nuclei_and_regions_and_drawn_over(tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
+    one = tmp_path / "one"
+    two = tmp_path / "two"
     for folder, shift in ((one, 0), (two, 10)):
         for number in range(3):
             geojson(
                 folder / f"{number}.geojson",
                 feature("Polygon", ring(50 + shift * number, 50, 100), "T"),
                 feature("Polygon", ring(300, 50, 3), "T", "detection"),
-                feature("Polygon", ring(320, 50, 12), "L"),  # drawn by hand, but no larger than a nucleus
+                feature(
+                    "Polygon", ring(320, 50, 12), "L"
+                ),  # drawn by hand, but no larger than a nucleus
                 feature("Point", [300, 200], "L" if folder == one else "T"),
             )
     names = {"T": "tumour", "L": "lymphocyte"}
     found = agreement_of_files(one, two, mpp=0.5, mapping=names)
     assert found.files == ("0", "1", "2") and found.nuclei.matched == 9
     assert found.nuclei.matrix == ((3, 3, 0), (0, 3, 0), (0, 0, 0))
-    assert found.regions.kinds == ("tumour",) and "3 files (few" in found.regions.dice["tumour"].interval
+    assert (
+        found.regions.kinds == ("tumour",)
+        and "3 files (few" in found.regions.dice["tumour"].interval
+    )
     assert "sizes were not given" in found.regions.whole.reason
     json.dumps(found.as_dict(), allow_nan=False)
     sizes = {str(number): (400, 400) for number in range(3)}
     owners = {"0": "a", "1": "b", "2": "b"}
-    whole = agreement_of_files(one, two, mpp=0.5, mapping={}, sizes=sizes, patients=owners).regions.whole
+    whole = agreement_of_files(
+        one,
+        two,
+        mpp=0.5,
+        mapping={},
+        sizes=sizes,
+        patients=owners,
+    ).regions.whole
     assert whole.n == 3 * 50 * 50 and "2 patients" in whole.interval
-    single = agreement_of_files(one / "0.geojson", two / "1.geojson", mpp=0.5, mapping={})
+    single = agreement_of_files(
+        one / "0.geojson",
+        two / "1.geojson",
+        mpp=0.5,
+        mapping={},
+    )
     assert (
-        "one file" in single.nuclei.kappa.interval and "blocks of one file" in single.regions.inside.interval
+        "one file" in single.nuclei.kappa.interval
+        and "blocks of one file" in single.regions.inside.interval
     )
 
 
 def test_files_that_cannot_be_compared_are_refused(tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
+    one = tmp_path / "one"
+    two = tmp_path / "two"
     for folder, name in ((one, "a"), (two, "b")):
         folder.mkdir()
         (folder / f"{name}.csv").write_text("x,y,class\n1,1,tumour\n")
@@ -233,28 +306,56 @@ def test_files_that_cannot_be_compared_are_refused(tmp_path):
     with pytest.raises(UnmappedKinds):
         agreement_of_files(*both, mpp=0.5, mapping={"T": "tumour"})
     with pytest.raises(BadTable):
-        agreement_of_files(*both, mpp=0.5, mapping={}, patients={"z": "z"})
+        agreement_of_files(
+            *both,
+            mpp=0.5,
+            mapping={},
+            patients={"z": "z"},
+        )
     with pytest.raises(BadOption):
         agreement_of_files(*both, mpp=0.0, mapping={})
     geojson(tmp_path / "w.geojson", feature("Polygon", [[[0, 0], [1, 1]]], "T"))
     with pytest.raises(BadRegions, match="2 points"):
-        agreement_of_files(tmp_path / "w.geojson", both[0], mpp=0.5, mapping={})
+        agreement_of_files(
+            tmp_path / "w.geojson",
+            both[0],
+            mpp=0.5,
+            mapping={},
+        )
     for wrong in ("[", '{"features": [{"geometry": 3}]}', '{"features": 3}'):
         (tmp_path / "w.geojson").write_text(wrong)
         with pytest.raises((BadNuclei, BadRegions)):
-            agreement_of_files(tmp_path / "w.geojson", both[0], mpp=0.5, mapping={})
+            agreement_of_files(
+                tmp_path / "w.geojson",
+                both[0],
+                mpp=0.5,
+                mapping={},
+            )
 
 
 def test_the_picture_differs_where_the_annotators_do():
-    first, second = grid(["tumour"] * 3), grid(["tumour", "stroma"])
+    first = grid(["tumour"] * 3)
+    second = grid(["tumour", "stroma"])
     tile = np.full((200, 200, 3), 200, np.uint8)
     shown = {"size": (200, 200), "reach_px": 5, "side": 400}
-    differ = difference_picture(tile, Annotation(first), Annotation(second), **shown)
-    same = difference_picture(tile, Annotation(first), Annotation(first), **shown)
+    differ = difference_picture(
+        tile,
+        Annotation(first),
+        Annotation(second),
+        **shown,
+    )
+    same = difference_picture(
+        tile,
+        Annotation(first),
+        Annotation(first),
+        **shown,
+    )
     assert differ.dtype == np.uint8 and differ.shape[1] >= 400 and differ.shape[0] > 400
     changed = (differ[:400, :400] != same[:400, :400]).any(axis=2)
     # at twice the scale: the first dot stays, the second has two colours, the third is a ring
-    assert not changed[:40, :40].any() and changed[10:32, 50:72].any() and changed[10:32, 90:112].any()
+    assert (
+        not changed[:40, :40].any() and changed[10:32, 50:72].any() and changed[10:32, 90:112].any()
+    )
     assert not changed[60:].any()
     assert tuple(differ[21, 57]) != tuple(differ[21, 65])
 
@@ -263,9 +364,23 @@ def test_the_picture_stripes_regions_where_they_differ_and_needs_no_background()
     none = Marks(np.zeros((0, 2)), ())
     one = Annotation(none, (square("tumour", 20, 20, 40),))
     two = Annotation(none, (square("tumour", 20, 20, 40), square("stroma", 120, 120, 40)))
-    picture = difference_picture(None, one, two, size=(200, 200), reach_px=5, side=200)
-    inside, same = picture[125:155, 125:155].reshape(-1, 3), picture[25:55, 25:55].reshape(-1, 3)
+    picture = difference_picture(
+        None,
+        one,
+        two,
+        size=(200, 200),
+        reach_px=5,
+        side=200,
+    )
+    inside = picture[125:155, 125:155].reshape(-1, 3)
+    same = picture[25:55, 25:55].reshape(-1, 3)
     assert len(np.unique(inside, axis=0)) == 2 and len(np.unique(same, axis=0)) == 1
     assert (picture[5:15, 100:190] == 255).all()
     with pytest.raises(BadOption):
-        difference_picture(None, one, two, size=(200, 0), reach_px=5)
+        difference_picture(
+            None,
+            one,
+            two,
+            size=(200, 0),
+            reach_px=5,
+        )

@@ -27,7 +27,11 @@ def slept():
 @pytest.fixture
 def listed(commons):
     def ask(project="TCGA-SARC", **more):
-        return find_slides(project, endpoint=commons.endpoint, **({"sleep": lambda _: None} | more))
+        return find_slides(
+            project,
+            endpoint=commons.endpoint,
+            **({"sleep": lambda _: None} | more),
+        )
 
     return ask
 
@@ -35,7 +39,13 @@ def listed(commons):
 @pytest.fixture
 def bring(commons, tmp_path, slept):
     def ask(slides, **more):
-        return fetch(slides, tmp_path / "in", endpoint=commons.endpoint, sleep=slept.append, **more)
+        return fetch(
+            slides,
+            tmp_path / "in",
+            endpoint=commons.endpoint,
+            sleep=slept.append,
+            **more,
+        )
 
     return ask
 
@@ -62,26 +72,60 @@ def test_options_out_of_range_are_refused(listed, tmp_path):
         fetch([], tmp_path, tries=0)
 
 
-def test_redirects_stay_on_http(commons, bring, listed, tmp_path):
+def test_redirects_stay_on_http(
+    commons,
+    bring,
+    listed,
+    tmp_path,
+):
     slides = listed(limit=1)
     for location in ("file:///etc/passwd", "ftp://127.0.0.1/a"):
-        commons.faults, commons.location = ["302"], location
+        commons.faults = ["302"]
+        commons.location = location
         assert list(bring(slides).failed) == [slides[0].name]
-    commons.faults, commons.location = ["302"], f"{commons.endpoint}/data/id-0"
+    commons.faults = ["302"]
+    commons.location = f"{commons.endpoint}/data/id-0"
     assert bring(slides).done == (slides[0].name,)
 
 
 def test_redirects_do_not_leave_tls():
     request = urllib.request.Request("https://a.org/data/x")
     with pytest.raises(urllib.error.HTTPError, match="a redirect to http"):
-        web._Redirects().redirect_request(request, None, 302, "", {}, "http://a.org/data/x")
-    assert web._Redirects().redirect_request(request, None, 302, "", {}, "https://b.org/x").host == "b.org"
+        web._Redirects().redirect_request(
+            request,
+            None,
+            302,
+            "",
+            {},
+            "http://a.org/data/x",
+        )
+    assert (
+        web._Redirects()
+        .redirect_request(
+            request,
+            None,
+            302,
+            "",
+            {},
+            "https://b.org/x",
+        )
+        .host
+        == "b.org"
+    )
 
 
-def test_slides_come_whole_and_are_not_fetched_again(commons, bring, listed, tmp_path):
-    slides, ticks = listed(), []
+def test_slides_come_whole_and_are_not_fetched_again(
+    commons,
+    bring,
+    listed,
+    tmp_path,
+):
+    slides = listed()
+    ticks = []
     came = bring(slides, tick=lambda *at: ticks.append(at))
-    assert came.done == tuple(slide.name for slide in slides) and not came.already and not came.failed
+    assert (
+        came.done == tuple(slide.name for slide in slides) and not came.already and not came.failed
+    )
     total = sum(slide.size for slide in slides)
     assert ticks == sorted(ticks) and ticks[0] == (0, total) and ticks[-1] == (total, total)
     for slide in slides:
@@ -91,7 +135,11 @@ def test_slides_come_whole_and_are_not_fetched_again(commons, bring, listed, tmp
 
 
 def test_a_file_that_is_there_is_read_once_and_one_that_is_wrong_is_replaced(
-    commons, bring, listed, tmp_path, monkeypatch
+    commons,
+    bring,
+    listed,
+    tmp_path,
+    monkeypatch,
 ):
     slides = listed(limit=2)
     folder = tmp_path / "in"
@@ -110,7 +158,13 @@ def test_a_file_that_is_there_is_read_once_and_one_that_is_wrong_is_replaced(
     assert bring(slides).done == (slides[0].name,)
 
 
-def test_a_broken_transfer_goes_on_where_it_stopped(commons, bring, listed, tmp_path, slept):
+def test_a_broken_transfer_goes_on_where_it_stopped(
+    commons,
+    bring,
+    listed,
+    tmp_path,
+    slept,
+):
     slides = listed(limit=1)
     commons.faults = ["cut"]
     assert bring(slides).done == (slides[0].name,)
@@ -118,7 +172,12 @@ def test_a_broken_transfer_goes_on_where_it_stopped(commons, bring, listed, tmp_
     assert (tmp_path / "in" / slides[0].name).read_bytes() == body_of(commons, slides[0])
 
 
-def test_the_next_run_goes_on_too(commons, bring, listed, tmp_path):
+def test_the_next_run_goes_on_too(
+    commons,
+    bring,
+    listed,
+    tmp_path,
+):
     slides = listed(limit=1)
     commons.faults = ["cut"]
     failed = bring(slides, tries=1).failed[slides[0].name]
@@ -128,7 +187,13 @@ def test_the_next_run_goes_on_too(commons, bring, listed, tmp_path):
 
 
 @pytest.mark.parametrize("fault", ["ignore", "shift", "416", "long"])
-def test_a_server_that_minds_no_range_or_errs_in_it_is_asked_for_all(commons, bring, listed, tmp_path, fault):
+def test_a_server_that_minds_no_range_or_errs_in_it_is_asked_for_all(
+    commons,
+    bring,
+    listed,
+    tmp_path,
+    fault,
+):
     slides = listed(limit=1)
     commons.faults = ["cut", fault]
     assert bring(slides).done == (slides[0].name,)
@@ -144,7 +209,13 @@ def test_a_page_in_place_of_a_slide_spoils_nothing(commons, bring, listed):
 
 
 @pytest.mark.parametrize("left", [b"stale", b"s" * 10_000_000])
-def test_a_part_of_another_file_is_thrown_away(commons, bring, listed, tmp_path, left):
+def test_a_part_of_another_file_is_thrown_away(
+    commons,
+    bring,
+    listed,
+    tmp_path,
+    left,
+):
     slides = listed(limit=1)
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / f"{slides[0].name}.part").write_bytes(left)
@@ -152,15 +223,28 @@ def test_a_part_of_another_file_is_thrown_away(commons, bring, listed, tmp_path,
     assert (tmp_path / "in" / slides[0].name).read_bytes() == body_of(commons, slides[0])
 
 
-def test_a_wrong_checksum_is_tried_again_and_then_refused(commons, bring, listed, tmp_path):
+def test_a_wrong_checksum_is_tried_again_and_then_refused(
+    commons,
+    bring,
+    listed,
+    tmp_path,
+):
     slides = listed(limit=2)
     commons.faults = ["wrong", "", "wrong", "wrong", "wrong"]
     came = bring(slides, tries=3)
     assert came.done == (slides[0].name,) and "md5" in str(came.failed[slides[1].name])
-    assert sorted(each.name for each in (tmp_path / "in").iterdir()) == [download.RECORD, slides[0].name]
+    assert sorted(each.name for each in (tmp_path / "in").iterdir()) == [
+        download.RECORD,
+        slides[0].name,
+    ]
 
 
-def test_a_server_in_trouble_is_given_time_and_no_more(commons, bring, listed, slept):
+def test_a_server_in_trouble_is_given_time_and_no_more(
+    commons,
+    bring,
+    listed,
+    slept,
+):
     slides = listed(limit=2)
     commons.faults = ["500", "503", "429", ""] + ["500"] * 5
     came = bring(slides)
@@ -170,15 +254,29 @@ def test_a_server_in_trouble_is_given_time_and_no_more(commons, bring, listed, s
     )
 
 
-def test_what_is_gone_or_closed_is_not_asked_for_twice(commons, bring, listed, slept):
+def test_what_is_gone_or_closed_is_not_asked_for_twice(
+    commons,
+    bring,
+    listed,
+    slept,
+):
     slides = listed(limit=2)
     commons.faults = ["404"]
     came = bring(slides)
-    assert "404" in str(came.failed[slides[0].name]) and came.done == (slides[1].name,) and not slept
+    assert (
+        "404" in str(came.failed[slides[0].name]) and came.done == (slides[1].name,) and not slept
+    )
 
 
 @pytest.mark.parametrize("progress, came", [(SIZE // 3, 1), (SIZE, 0)])
-def test_progress_renews_patience(commons, bring, listed, monkeypatch, progress, came):
+def test_progress_renews_patience(
+    commons,
+    bring,
+    listed,
+    monkeypatch,
+    progress,
+    came,
+):
     monkeypatch.setattr(download, "_PROGRESS", progress)
     slides = listed(limit=1)
     commons.faults = ["500", "500", "cut", "500"]
@@ -187,18 +285,35 @@ def test_progress_renews_patience(commons, bring, listed, monkeypatch, progress,
 
 def test_a_server_that_is_not_there_is_said_so(tmp_path):
     slide = RemoteSlide("id", "a.svs", 3, "0" * 32)
-    failed = fetch([slide], tmp_path, endpoint="http://127.0.0.1:1", tries=2, sleep=lambda _: None).failed
+    failed = fetch(
+        [slide],
+        tmp_path,
+        endpoint="http://127.0.0.1:1",
+        tries=2,
+        sleep=lambda _: None,
+    ).failed
     assert "cannot be reached" in str(failed["a.svs"])
 
 
 def test_two_slides_of_one_name_do_not_overwrite_each_other(commons, bring, listed):
     first, second = listed(limit=2)
-    twin = RemoteSlide(second.file_id, first.name.upper(), second.size, second.md5)
+    twin = RemoteSlide(
+        second.file_id,
+        first.name.upper(),
+        second.size,
+        second.md5,
+    )
     came = bring([first, first, twin])
     assert came.done == (first.name,) and "this name" in str(came.failed[twin.name])
 
 
-def test_a_full_disk_is_no_fault_of_the_server(commons, bring, listed, tmp_path, monkeypatch):
+def test_a_full_disk_is_no_fault_of_the_server(
+    commons,
+    bring,
+    listed,
+    tmp_path,
+    monkeypatch,
+):
     slides = listed(limit=1)
     opened = Path.open
 

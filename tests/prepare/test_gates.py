@@ -81,5 +81,8 @@ def test_real_tiles_pass_and_the_same_out_of_focus_do_not():
     tiles = [read_rgb(BRCA / "images" / name) for name in names]
     passed = [not failed(tile) for tile in tiles]
     assert np.mean(passed) >= 0.9
-    soft = [ndimage.gaussian_filter(tile.astype(float), (4, 4, 0)).round().astype(np.uint8) for tile in tiles]
+    soft = [
+        ndimage.gaussian_filter(tile.astype(float), (4, 4, 0)).round().astype(np.uint8)
+        for tile in tiles
+    ]
     assert all("blur" in failed(tile) for tile in soft)

@@ -13,13 +13,32 @@ from histosynth.prepare.grid import GridPlan, lay_grid, tissue_shares
 from histosynth.prepare.slides.slide import Level
 
 
-def slide(width, height, mpp=0.5, steps=(1.0,)):
+def slide(
+    width,
+    height,
+    mpp=0.5,
+    steps=(1.0,),
+):
     levels = [Level(round(width / step), round(height / step), step) for step in steps]
-    return SimpleNamespace(levels=levels, mpp=mpp, path="s")
+    return SimpleNamespace(
+        levels=levels,
+        mpp=mpp,
+        path="s",
+    )
 
 
-@given(st.integers(64, 3000), st.integers(64, 3000), st.integers(32, 700), st.floats(0.2, 1.0))
-def test_tiles_side_by_side_neither_overlap_nor_leave_gaps(width, height, size, mpp):
+@given(
+    st.integers(64, 3000),
+    st.integers(64, 3000),
+    st.integers(32, 700),
+    st.floats(0.2, 1.0),
+)
+def test_tiles_side_by_side_neither_overlap_nor_leave_gaps(
+    width,
+    height,
+    size,
+    mpp,
+):
     grid = lay_grid(slide(width, height, mpp), GridPlan(size=size, mpp=0.5))
     seen = {corner for corner in grid.corners}
     assert len(seen) == len(grid.corners)
@@ -40,7 +59,8 @@ def test_scans_within_half_a_per_cent_are_taken_as_they_are_and_say_so():
 def test_edges_are_dropped_moved_in_or_filled():
     one = slide(1000, 300)
     counts = {
-        edge: len(lay_grid(one, GridPlan(size=256, edge=edge)).corners) for edge in ("drop", "shift", "pad")
+        edge: len(lay_grid(one, GridPlan(size=256, edge=edge)).corners)
+        for edge in ("drop", "shift", "pad")
     }
     assert counts == {"drop": 3, "shift": 8, "pad": 8}
     assert lay_grid(one, GridPlan(size=256, edge="shift")).corners[-1] == (744, 44)
@@ -58,8 +78,18 @@ def test_a_million_tiles_are_too_many():
         lay_grid(slide(200_000, 200_000), GridPlan(size=32))
 
 
-@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 60), st.integers(1, 60))
-def test_shares_are_those_counted_one_by_one(x, y, width, height):
+@given(
+    st.integers(0, 60),
+    st.integers(0, 60),
+    st.integers(1, 60),
+    st.integers(1, 60),
+)
+def test_shares_are_those_counted_one_by_one(
+    x,
+    y,
+    width,
+    height,
+):
     mask = np.random.default_rng(0).random((30, 40)) < 0.4
     (share,) = tissue_shares(mask, [Box(x * 2, y * 2, width * 2, height * 2)], (2.0, 2.0))
     assert share == pytest.approx(mask[y : y + height, x : x + width].sum() / (width * height))
@@ -67,7 +97,14 @@ def test_shares_are_those_counted_one_by_one(x, y, width, height):
 
 def test_tiles_finer_than_the_slide_are_refused():
     with pytest.raises(BadOption, match="at least one px of the slide"):
-        lay_grid(slide(400, 400, mpp=8.0), GridPlan(size=64, stride=10, mpp=0.5))
+        lay_grid(
+            slide(400, 400, mpp=8.0),
+            GridPlan(
+                size=64,
+                stride=10,
+                mpp=0.5,
+            ),
+        )
 
 
 @pytest.mark.parametrize("size", [24, 33, 100, 300, 500])

@@ -21,14 +21,20 @@ def commons(monkeypatch):
 @pytest.fixture
 def listed(commons):
     def ask(project="TCGA-SARC", **more):
-        return find_slides(project, endpoint=commons.endpoint, **({"sleep": lambda _: None} | more))
+        return find_slides(
+            project,
+            endpoint=commons.endpoint,
+            **({"sleep": lambda _: None} | more),
+        )
 
     return ask
 
 
 def test_every_page_is_asked_for_and_the_limit_is_kept(commons, listed):
     slides = listed(page=2)
-    assert [slide.file_id for slide in slides] == list(commons.bodies) and commons.asked["files"] == 3
+    assert [slide.file_id for slide in slides] == list(commons.bodies) and commons.asked[
+        "files"
+    ] == 3
     first = slides[0]
     assert first.case == "TCGA-AA-0000" and first.label == "Leiomyosarcoma, NOS"
     assert first.morphology == "8890/3" and first.size == len(commons.bodies["id-0"])
@@ -45,19 +51,27 @@ def test_the_primary_tumour_names_the_case(commons, listed):
     commons.hits[2]["cases"][0].pop("diagnoses")
     slides = listed()
     assert (
-        slides[0].label == "Fibromyxosarcoma" and slides[1].case == slides[1].label == slides[2].label == ""
+        slides[0].label == "Fibromyxosarcoma"
+        and slides[1].case == slides[1].label == slides[2].label == ""
     )
 
 
 @pytest.mark.parametrize("fault", ["truncate", "500", "503", "429"])
 def test_a_list_that_comes_wrong_once_is_asked_for_again(commons, listed, fault):
-    commons.faults, commons.retry_after, slept = [fault, fault], "7", []
+    commons.faults = [fault, fault]
+    commons.retry_after = "7"
+    slept = []
     assert len(listed(sleep=slept.append)) == 5
     assert slept == ([1.0, 2.0] if fault == "truncate" else [7.0, 7.0])
 
 
 @pytest.mark.parametrize("fault, asked", [("truncate", 3), ("500", 3), ("404", 1), ("403", 1)])
-def test_a_list_that_never_comes_right_is_refused(commons, listed, fault, asked):
+def test_a_list_that_never_comes_right_is_refused(
+    commons,
+    listed,
+    fault,
+    asked,
+):
     commons.always = fault
     with pytest.raises(FetchFailed, match="list of slides of TCGA-SARC"):
         listed(tries=3)
@@ -105,7 +119,12 @@ def test_an_evil_file_name_is_refused(commons, listed, name):
         ("cases", [3]),
     ],
 )
-def test_an_entry_that_cannot_be_used_is_refused(commons, listed, key, value):
+def test_an_entry_that_cannot_be_used_is_refused(
+    commons,
+    listed,
+    key,
+    value,
+):
     commons.hits[1][key] = value
     with pytest.raises(FetchFailed):
         listed()
@@ -126,10 +145,15 @@ def test_a_list_with_a_slide_twice_or_without_end_is_refused(commons, listed, mo
 def test_manifest_and_table_say_what_the_commons_and_prepare_read(commons, listed, tmp_path):
     for hit, (diagnosis, morphology) in zip(
         commons.hits,
-        [("Leiomyosarcoma, NOS", "8890/3"), ("Sarcoma, NOS", "8858/3"), ("Aggressive fibromatosis", "8821/1"),
-         ("Not Reported", "Not Reported"), ("Undifferentiated, \n sarcoma", "")],
+        [
+            ("Leiomyosarcoma, NOS", "8890/3"),
+            ("Sarcoma, NOS", "8858/3"),
+            ("Aggressive fibromatosis", "8821/1"),
+            ("Not Reported", "Not Reported"),
+            ("Undifferentiated, \n sarcoma", ""),
+        ],
         strict=True,
-    ):  # fmt: skip
+    ):
         hit["cases"][0]["diagnoses"] = [{"primary_diagnosis": diagnosis, "morphology": morphology}]
     slides = listed()
     write_manifest(tmp_path / "manifest.txt", slides)

@@ -21,7 +21,12 @@ def test_tiles_are_resampled_to_the_recipe_s_scale_with_their_nuclei(tmp_path, t
     (tmp_path / "points").mkdir()
     (tmp_path / "points" / "AB_1.csv").write_text("x,y,class\n20.5,30.5,stromal\n")
     source = TileSource("images", "^(..)", 0.25, points="points")
-    (example,) = open_source(source, root=tmp_path, mpp=0.5, kinds=("stromal",))
+    (example,) = open_source(
+        source,
+        root=tmp_path,
+        mpp=0.5,
+        kinds=("stromal",),
+    )
     assert example.tile.size == (64, 68) and example.tile.ref.patient == "AB"
     np.testing.assert_allclose(example.nuclei.xy, [[10.0, 15.0]])
     assert example.nuclei.mpp == example.tile.ref.mpp == 0.5
@@ -30,7 +35,12 @@ def test_tiles_are_resampled_to_the_recipe_s_scale_with_their_nuclei(tmp_path, t
 def test_texture_may_keep_its_pixels(tmp_path, tile):
     write(tmp_path / "images", "AB_1.png", tile)
     source = TileSource("images", "^(..)", 1.0, resample=False)
-    (example,) = open_source(source, root=tmp_path, mpp=0.5, kinds=())
+    (example,) = open_source(
+        source,
+        root=tmp_path,
+        mpp=0.5,
+        kinds=(),
+    )
     assert (example.tile.pixels == tile).all() and example.nuclei is None
 
 
@@ -44,18 +54,37 @@ def test_texture_may_keep_its_pixels(tmp_path, tile):
         ({"points": "points"}, "no centroids for AB_1.png"),
     ],
 )
-def test_sources_that_are_not_whole_are_refused(tmp_path, tile, change, sentence):
+def test_sources_that_are_not_whole_are_refused(
+    tmp_path,
+    tile,
+    change,
+    sentence,
+):
     write(tmp_path / "images", "AB_1.png", tile)
     (tmp_path / "points").mkdir()
     (tmp_path / "list.txt").write_text("gone.png")
-    source = TileSource(**({"images": "images", "patient": "^(..)", "mpp": 0.5} | change))
+    source = TileSource(
+        **(
+            {
+                "images": "images",
+                "patient": "^(..)",
+                "mpp": 0.5,
+            }
+            | change
+        )
+    )
     if sentence is None:
         sentence = r"cannot be read|not with the header"
         from histosynth.core.errors import BadNuclei as Refusal
     else:
         Refusal = BadRecipe
     with pytest.raises(Refusal, match=sentence):
-        open_source(source, root=tmp_path, mpp=0.5, kinds=("stromal",))
+        open_source(
+            source,
+            root=tmp_path,
+            mpp=0.5,
+            kinds=("stromal",),
+        )
 
 
 @pytest.mark.parametrize("values", [{"mpp": 0.0}, {"patient": "no group"}, {"share": -1.0}])
@@ -72,14 +101,19 @@ def test_the_eight_poses_are_all_different(tile):
 
 def test_stain_jitter_of_no_strength_changes_nothing_and_glass_stays_glass(tile):
     random = np.random.default_rng(0)
-    np.testing.assert_allclose(restain(tile, stain_matrix(random, 0.0)), tile, atol=1e-2)
+    np.testing.assert_allclose(
+        restain(tile, stain_matrix(random, 0.0)),
+        tile,
+        atol=1e-2,
+    )
     glass = np.full((2, 2, 3), 255, np.uint8)
     np.testing.assert_allclose(restain(glass, stain_matrix(random, 0.3)), 255)
 
 
 def test_a_palette_begins_with_the_most_usual_and_leaves_out_the_oddest():
     looks = [
-        Appearance(StainFrame((s, 1.0, 1.0)), np.zeros(13, np.float32)) for s in np.linspace(0.8, 1.2, 19)
+        Appearance(StainFrame((s, 1.0, 1.0)), np.zeros(13, np.float32))
+        for s in np.linspace(0.8, 1.2, 19)
     ]
     looks.append(Appearance(StainFrame((4.9, 1.0, 1.0)), np.zeros(13, np.float32)))
     chosen = choose_palette(looks, 4)

@@ -13,11 +13,22 @@ def test_hovernet_and_cellvit_name_their_types(tmp_path):
     path = tmp_path / "s.json"
     cells = {"1": {"centroid": [10.5, 20.0], "type": 1}, "2": {"centroid": [30, 40], "type": 2}}
     path.write_text(
-        json.dumps({"mag": 40, "nuc": cells, "type_map": {"1": ["neopla", [255, 0, 0]], "2": "inflam"}})
+        json.dumps(
+            {
+                "mag": 40,
+                "nuc": cells,
+                "type_map": {"1": ["neopla", [255, 0, 0]], "2": "inflam"},
+            }
+        )
     )
     found = read_slide_nuclei(path, {"neopla": "epithelial", "inflam": "lymphocyte"})
-    assert found.names() == ["epithelial", "lymphocyte"] and found.xy.tolist() == [[10.5, 20], [30, 40]]
-    path.write_text(json.dumps({"type_map": {"1": "Neoplastic"}, "cells": [{"centroid": [5, 6], "type": 1}]}))
+    assert found.names() == ["epithelial", "lymphocyte"] and found.xy.tolist() == [
+        [10.5, 20],
+        [30, 40],
+    ]
+    path.write_text(
+        json.dumps({"type_map": {"1": "Neoplastic"}, "cells": [{"centroid": [5, 6], "type": 1}]})
+    )
     assert read_slide_nuclei(path, {}).names() == ["Neoplastic"]
 
 
@@ -49,7 +60,9 @@ def test_pannuke_masks_give_centroids_by_channel():
     masks = np.zeros((64, 64, 6), np.int32)
     masks[10:20, 10:20, 0] = 7
     masks[40:50, 20:30, 1] = 9
-    found = pannuke_nuclei(masks, mapping={"neoplastic": "epithelial", "inflammatory": "lymphocyte"})
+    found = pannuke_nuclei(
+        masks, mapping={"neoplastic": "epithelial", "inflammatory": "lymphocyte"}
+    )
     assert found.xy.tolist() == [[14.5, 14.5], [24.5, 44.5]]
     assert found.names() == ["epithelial", "lymphocyte"] and found.mpp == 0.25
     with pytest.raises(UnmappedKinds, match="inflammatory"):

@@ -14,7 +14,11 @@ HOLE = [[20, 20], [30, 20], [30, 30], [20, 30], [20, 20]]
 
 def feature(kind, coordinates, name="Tumour"):
     geometry = {"type": kind, "coordinates": coordinates}
-    return {"type": "Feature", "geometry": geometry, "properties": {"classification": {"name": name}}}
+    return {
+        "type": "Feature",
+        "geometry": geometry,
+        "properties": {"classification": {"name": name}},
+    }
 
 
 def write(path, *features):
@@ -25,9 +29,11 @@ def write(path, *features):
 def test_polygons_with_holes_and_multipolygons_become_masks(tmp_path):
     far = [[[70, 60], [90, 60], [90, 80], [70, 80]]]
     path = write(
-        tmp_path / "r.geojson", feature("Polygon", [SQUARE, HOLE]), feature("MultiPolygon", [far]),
+        tmp_path / "r.geojson",
+        feature("Polygon", [SQUARE, HOLE]),
+        feature("MultiPolygon", [far]),
         feature("Point", [1, 1]),
-    )  # fmt: skip
+    )
     mask = region_mask(read_regions(path), (100, 120), (1.0, 1.0))
     assert mask[25, 40] and mask[70, 80] and not mask[25, 25] and not mask[5, 5]
     assert abs(mask.sum() - (40 * 30 - 10 * 10 + 20 * 20)) < 120
@@ -45,11 +51,15 @@ def test_what_is_written_comes_back(tmp_path):
         ("not json", "cannot be read"),
         ('{"features": 3}', "no list"),
         (json.dumps({"features": [feature("Polygon", [[[0, 0], [1, 1]]])]}), "a ring of 2 points"),
-        ('{"features": [{"geometry": {"type": "Polygon", "coordinates": [[[0, 0], [NaN, 1], [1, 1]]]}, '
-         '"properties": {}}]}', "no number"),
+        (
+            '{"features": [{"geometry": {"type": "Polygon", "coordinates": [[[0, 0], [NaN, '
+            "1], [1, 1]]]}, "
+            '"properties": {}}]}',
+            "no number",
+        ),
         ("[" * 100_000, "cannot be read"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_region_is_refused_with_its_number(tmp_path, content, said):
     path = tmp_path / "r.geojson"
     path.write_text(content)

@@ -9,7 +9,9 @@ from histosynth.prepare.split import split_patients
 
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 labels = st.dictionaries(
-    st.text("abc123", min_size=1, max_size=6), st.sampled_from(["UPS", "LMS", ""]), max_size=80
+    st.text("abc123", min_size=1, max_size=6),
+    st.sampled_from(["UPS", "LMS", ""]),
+    max_size=80,
 )
 
 

@@ -69,7 +69,8 @@ def test_it_agrees_with_torchstain_on_real_tissue_and_a_sample_comes_within_two_
 
 
 def test_both_ways_of_finding_dyes_find_those_the_tissue_was_made_of(two):
-    haematoxylin, eosin = np.array([0.95, 1.03, 0.42]), np.array([0.20, 0.92, 0.46])
+    haematoxylin = np.array([0.95, 1.03, 0.42])
+    eosin = np.array([0.20, 0.92, 0.46])
     for fit in (fit_macenko, fit_vahadane):
         dyes = np.array(fit(two[0]).dyes)
         for found, made in zip(dyes, (haematoxylin, eosin), strict=True):
@@ -114,7 +115,8 @@ def test_a_flat_picture_has_no_spread_to_divide_by():
 
 
 def test_weak_stain_is_strengthened_no_more_than_dyes_differ(two):
-    """A pale slide comes out like the target, not burnt: its darkest stays near the target's darkest."""
+    """A pale slide comes out like the target, not burnt: its darkest stays near the target's
+    darkest."""
     pale = tissue(400, 400, seed=3, dyes=(0.35, 0.4))[0]
     out = restain_between(fit_macenko(pale), fit_macenko(two[0]))(pale)
     assert (out < 5).any(axis=2).mean() < 0.01

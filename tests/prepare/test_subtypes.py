@@ -1,4 +1,5 @@
-"""Names of sarcomas: what the Genomic Data Commons writes finds its entity, and nothing stands for two."""
+"""Names of sarcomas: what the Genomic Data Commons writes finds its entity, and nothing stands for
+two."""
 
 import re
 
@@ -50,7 +51,9 @@ def test_every_name_code_and_synonym_finds_its_own_entity_in_any_case():
             assert subtypes.name_of(re.sub(r"[ ,/-]+", " - ", f" {text.upper()}.")) == each.name
 
 
-@pytest.mark.parametrize("text", ["", " ", "/", "Sarcoma", "Adenocarcinoma, NOS", "8140/3", "88903"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "/", "Sarcoma", "Adenocarcinoma, NOS", "8140/3", "88903"]
+)
 def test_what_is_unknown_has_no_name(text):
     assert load_subtypes().name_of(text) is None
 
@@ -71,7 +74,11 @@ def test_a_file_of_ones_own_adds_and_replaces(tmp_path):
     )
     subtypes = load_subtypes(own)
     assert len(subtypes) == 21
-    assert subtypes.name_of("aggressive FIBROMATOSIS") == subtypes.name_of("8821/1") == "Desmoid fibromatosis"
+    assert (
+        subtypes.name_of("aggressive FIBROMATOSIS")
+        == subtypes.name_of("8821/1")
+        == "Desmoid fibromatosis"
+    )
     assert subtypes.name_of("lms of ours") == "leiomyosarcoma"
     assert subtypes.name_of("8890/3") is None  # theirs takes the whole place of ours
 
@@ -86,7 +93,9 @@ def test_all_that_stands_for_two_entities_is_listed(tmp_path):
         load_subtypes(own)
     assert len(caught.value.problems) == 3
     assert "8811/3 stands for Myxofibrosarcoma and Mine" in str(caught.value)
-    assert "Leiomyosarcoma and Mine" in str(caught.value) and "Synovial sarcoma and Mine" in str(caught.value)
+    assert "Leiomyosarcoma and Mine" in str(caught.value) and "Synovial sarcoma and Mine" in str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize(

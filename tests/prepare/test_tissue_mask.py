@@ -7,7 +7,8 @@ from scipy import ndimage
 from histosynth.prepare.tissue import TissuePlan, density_over, glass_of, otsu, tissue_mask
 
 PLAN = TissuePlan(mpp=8.0)
-EOSIN, GLASS = np.array([0.12, 0.42, 0.26]), 244
+EOSIN = np.array([0.12, 0.42, 0.26])
+GLASS = 244
 SHAPE = (300, 400)
 
 
@@ -16,7 +17,13 @@ def blob(shape=SHAPE, centre=(150, 200), radius=70):
     return np.hypot(rows - centre[0], columns - centre[1]) < radius
 
 
-def slide(where, *, dose=1.0, glass=GLASS, noise=2.0):
+def slide(
+    where,
+    *,
+    dose=1.0,
+    glass=GLASS,
+    noise=2.0,
+):
     """A thumbnail whose tissue stands at `where`."""
     random = np.random.default_rng(0)
     od = where[..., None] * EOSIN * dose * (1 + 0.3 * random.standard_normal((*where.shape, 1)))
@@ -59,13 +66,16 @@ def test_small_pieces_go_and_small_holes_are_filled():
     dust = blob(centre=(30, 30), radius=5)  # 0.005 mm2
     mask = tissue_mask(slide(ring | dust), PLAN)
     assert mask[150, 200] and not mask[:60, :60].any()
-    assert not tissue_mask(slide(blob() & ~blob(radius=40)), PLAN)[150, 200]  # 0.32 mm2 stays a hole
+    assert not tissue_mask(slide(blob() & ~blob(radius=40)), PLAN)[
+        150, 200
+    ]  # 0.32 mm2 stays a hole
 
 
 def test_lengths_are_micrometres_whatever_the_scale():
     coarse = slide(blob())
     fine = np.asarray(ndimage.zoom(coarse, (2, 2, 1), order=0))
-    one, other = tissue_mask(coarse, PLAN), tissue_mask(fine, TissuePlan(mpp=4.0))
+    one = tissue_mask(coarse, PLAN)
+    other = tissue_mask(fine, TissuePlan(mpp=4.0))
     assert overlap(other, np.kron(one, np.ones((2, 2), bool))) > 0.95
 
 

@@ -14,7 +14,8 @@ def layouts(count):
 
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 def test_a_batch_that_does_not_prove_exact_is_painted_one_by_one(monkeypatch, guidance):
-    bundle, painted = tiny_bundle(), []
+    bundle = tiny_bundle()
+    painted = []
     monkeypatch.setattr(exact, "_agrees", lambda *_: False)
     inner = batches.paint_latents
 
@@ -23,21 +24,43 @@ def test_a_batch_that_does_not_prove_exact_is_painted_one_by_one(monkeypatch, gu
         return inner(bundle, maps, style, noise, *rest, **how)
 
     monkeypatch.setattr(batches, "paint_latents", watched)
-    hs.synthesize(layouts(3), bundle=bundle, batch=3, steps=1, guidance=guidance)
+    hs.synthesize(
+        layouts(3),
+        bundle=bundle,
+        batch=3,
+        steps=1,
+        guidance=guidance,
+    )
     assert painted == [1, 1, 1]
 
 
 def test_each_kind_of_batch_is_tried_once(monkeypatch):
-    bundle, tried = tiny_bundle(), []
-    monkeypatch.setattr(exact, "_agrees", lambda _, *what: tried.append(what) or True)
+    bundle = tiny_bundle()
+    tried = []
+    monkeypatch.setattr(
+        exact,
+        "_agrees",
+        lambda _, *what: tried.append(what) or True,
+    )
     for _ in range(2):
-        hs.synthesize(layouts(5), bundle=bundle, batch=3, steps=1)
+        hs.synthesize(
+            layouts(5),
+            bundle=bundle,
+            batch=3,
+            steps=1,
+        )
     assert tried == [(128, 128, 3), (128, 128, 2)]
 
 
 @pytest.mark.parametrize(("company", "agrees"), [(0.0, True), (1e-6, False)])
 def test_the_trial_sees_a_network_whose_items_depend_on_their_company(monkeypatch, company, agrees):
-    def raw(_self, noisy, time, features, style):
+    def raw(
+        _self,
+        noisy,
+        time,
+        features,
+        style,
+    ):
         own = noisy * time.reshape(-1, 1, 1, 1) + style.sum(1).reshape(-1, 1, 1, 1)
         return own + company * noisy.mean()
 

@@ -19,12 +19,17 @@ def test_the_digest_of_nuclei_follows_places_and_kinds_and_not_their_order(bundl
     nuclei = hs.draw_layout((128, 128), mpp=0.5, seed=0)
 
     def told(xy, kind):
-        made = hs.synthesize(Nuclei(xy, kind, nuclei.kinds, nuclei.size, nuclei.mpp), bundle=bundle, steps=1)
+        made = hs.synthesize(
+            Nuclei(xy, kind, nuclei.kinds, nuclei.size, nuclei.mpp),
+            bundle=bundle,
+            steps=1,
+        )
         return made[0].recipe["nuclei"]["sha256"]
 
     plain = told(nuclei.xy, nuclei.kind)
     assert told(nuclei.xy[::-1], nuclei.kind[::-1]) == plain
-    moved, other = nuclei.xy.copy(), nuclei.kind.copy()
+    moved = nuclei.xy.copy()
+    other = nuclei.kind.copy()
     moved[0, 0] += 0.25 if moved[0, 0] < 100 else -0.25
     other[0] = (other[0] + 1) % 3
     assert len({plain, told(moved, nuclei.kind), told(nuclei.xy, other)}) == 3
@@ -41,4 +46,8 @@ def test_the_digests_of_image_and_hole_are_those_of_their_values(bundle, tile):
 @pytest.mark.parametrize("seed", [-1, 2**63, 2**64 + 3])
 def test_seeds_that_would_mean_another_are_refused(bundle, seed):
     with pytest.raises(BadOption, match="seed"):
-        hs.synthesize(hs.draw_layout((128, 128), mpp=0.5, seed=0), seed=seed, bundle=bundle)
+        hs.synthesize(
+            hs.draw_layout((128, 128), mpp=0.5, seed=0),
+            seed=seed,
+            bundle=bundle,
+        )

@@ -12,7 +12,13 @@ BASE = GaussianBase(mean=0.7, std=0.4)
 
 def error(solver, steps, shift=1.0):
     noise = item_noise((2, 8, 8), [item_generator(0, i) for i in range(4)])
-    painted = solve(BASE.denoise, noise, steps=steps, solver=solver, shift=shift)
+    painted = solve(
+        BASE.denoise,
+        noise,
+        steps=steps,
+        solver=solver,
+        shift=shift,
+    )
     return float((painted - BASE.exact(noise)).abs().mean())
 
 
@@ -46,11 +52,18 @@ def test_items_draw_different_noise_and_the_same_again():
 
 
 def test_guidance_of_one_is_no_guidance_and_two_goes_twice_as_far():
-    told, untold = GaussianBase(mean=1.0).denoise, GaussianBase(mean=0.0).denoise
-    noisy, time = torch.zeros(1, 1, 2, 2), torch.tensor([0.5])
+    told = GaussianBase(mean=1.0).denoise
+    untold = GaussianBase(mean=0.0).denoise
+    noisy = torch.zeros(1, 1, 2, 2)
+    time = torch.tensor([0.5])
 
     def both(noisy, time):
-        halves = zip((told, untold), noisy.chunk(2), time.chunk(2), strict=True)
+        halves = zip(
+            (told, untold),
+            noisy.chunk(2),
+            time.chunk(2),
+            strict=True,
+        )
         return torch.cat([one(x, t) for one, x, t in halves])
 
     assert guided(told, both, 1.0) is told
@@ -68,5 +81,10 @@ def test_impossible_settings_are_refused(bad):
 
 def test_progress_is_told_to_the_end():
     told = []
-    solve(BASE.denoise, torch.zeros(1, 1, 2, 2), steps=5, tick=lambda done, total: told.append((done, total)))
+    solve(
+        BASE.denoise,
+        torch.zeros(1, 1, 2, 2),
+        steps=5,
+        tick=lambda done, total: told.append((done, total)),
+    )
     assert told == [(i, 5) for i in range(1, 6)]

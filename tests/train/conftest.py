@@ -19,11 +19,15 @@ def tissue(tmp_path_factory) -> Path:
     random = np.random.default_rng(0)
     for index in range(6):
         nuclei = draw_layout((264, 264), mpp=0.5, seed=index)
-        canvas = np.full((264, 264, 3), (225, 170, 205), np.float64) + random.normal(0, 8, (264, 264, 1))
+        canvas = np.full((264, 264, 3), (225, 170, 205), np.float64) + random.normal(
+            0, 8, (264, 264, 1)
+        )
         for x, y in nuclei.xy.astype(int):
             canvas[max(y - 4, 0) : y + 5, max(x - 4, 0) : x + 5] = (95, 65, 140)
         (root / "images").mkdir(exist_ok=True)
-        Image.fromarray(canvas.clip(0, 255).astype(np.uint8)).save(root / "images" / f"P{index}_tile.png")
+        Image.fromarray(canvas.clip(0, 255).astype(np.uint8)).save(
+            root / "images" / f"P{index}_tile.png"
+        )
         write_csv(root / "points" / f"P{index}_tile.csv", nuclei)
     (root / "train.txt").write_text("\n".join(f"P{i}_tile.png" for i in range(4)))
     (root / "val.txt").write_text("\n".join(f"P{i}_tile.png" for i in (4, 5)))
@@ -41,5 +45,9 @@ def autoencoder(tissue, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def base(tissue, autoencoder, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("base")
-    train(write_recipe(folder, tissue, "base", start=autoencoder), folder / "run", device="cpu")
+    train(
+        write_recipe(folder, tissue, "base", start=autoencoder),
+        folder / "run",
+        device="cpu",
+    )
     return folder / "run" / "weights"

@@ -1,7 +1,8 @@
 """Trains recipes in processes of their own: `python forked.py jobs.json`, run by test_processes.py.
 
-Everything is imported once; each job then forks as many processes as it wants, with the environment that
-`accelerate launch` and `torchrun` would give them. What ended each is said as one JSON list a job.
+Everything is imported once; each job then forks as many processes as it wants, with the environment
+that `accelerate launch` and `torchrun` would give them. What ended each is said as one JSON list a
+job.
 """
 
 import json
@@ -20,14 +21,23 @@ from histosynth.train.diffusion import DiffusionTask
 LIMIT_S = 120
 
 
-def run_one(job, process, port, said):
+def run_one(
+    job,
+    process,
+    port,
+    said,
+):
     """Be one process of a job; returns an exit code."""
     torch.set_num_threads(1)
     if job["processes"] > 1:
         os.environ.update(
-            MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), WORLD_SIZE=str(job["processes"]),
-            RANK=str(process), LOCAL_RANK=str(process), LOCAL_WORLD_SIZE=str(job["processes"]),
-        )  # fmt: skip
+            MASTER_ADDR="127.0.0.1",
+            MASTER_PORT=str(port),
+            WORLD_SIZE=str(job["processes"]),
+            RANK=str(process),
+            LOCAL_RANK=str(process),
+            LOCAL_WORLD_SIZE=str(job["processes"]),
+        )
     if job.get("breaks"):
         DiffusionTask.picture = lambda task: (_ for _ in ()).throw(OSError("no room"))
 
@@ -36,8 +46,13 @@ def run_one(job, process, port, said):
             os.kill(os.getpid(), signal.SIGKILL)
 
     try:
-        train(Path(job["recipe"]), Path(job["run"]), on_step=report, device="cpu")
-    except Exception as error:  # noqa: BLE001 - the test reads what it was
+        train(
+            Path(job["recipe"]),
+            Path(job["run"]),
+            on_step=report,
+            device="cpu",
+        )
+    except Exception as error:  # noqa: BLE001
         said.write_text(f"{type(error).__name__}: {error}")
         return 1
     return 0
@@ -59,13 +74,16 @@ def run_job(job):
             finally:
                 os._exit(code)
         children.append(child)
-    ends, until = {}, time.monotonic() + LIMIT_S
+    ends = {}
+    until = time.monotonic() + LIMIT_S
     while len(ends) < len(children):
         for child in set(children) - ends.keys():
             found, status = os.waitpid(child, os.WNOHANG)
             if found:
                 ends[child] = os.waitstatus_to_exitcode(status)
-            elif time.monotonic() > until:  # a process that waits for ever is what the tests look for
+            elif (
+                time.monotonic() > until
+            ):  # a process that waits for ever is what the tests look for
                 os.kill(child, signal.SIGTERM)
         time.sleep(0.01)
     return [(ends[child], said.read_text()) for child, said in zip(children, notes, strict=True)]

@@ -50,12 +50,25 @@ widths = [8, 16]
 blocks = [1, 1]
 project = 16
 """
-MODELS = {"autoencoder": SMALL_AUTOENCODER, "detector": SMALL_DETECTOR, "encoder": SMALL_ENCODER}
-SOURCE = 'images = "images"\nmembers = "{members}"\npatient = "^(..)"\nmpp = 0.5\nlabel = "breast"\n'
+MODELS = {
+    "autoencoder": SMALL_AUTOENCODER,
+    "detector": SMALL_DETECTOR,
+    "encoder": SMALL_ENCODER,
+}
+SOURCE = (
+    'images = "images"\nmembers = "{members}"\npatient = "^(..)"\nmpp = 0.5\nlabel = "breast"\n'
+)
 
 
 def write_recipe(
-    folder: Path, tissue: Path, task: str, *, start="", steps=4, every=4, held_out="val.txt"
+    folder: Path,
+    tissue: Path,
+    task: str,
+    *,
+    start="",
+    steps=4,
+    every=4,
+    held_out="val.txt",
 ) -> Path:
     points = "" if task == "autoencoder" else 'points = "points"\n'
     text = f'task = "{task}"\nseed = 3\n' + ("" if task in MODELS else f'start = "{start}"\n')

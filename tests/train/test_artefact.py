@@ -1,4 +1,5 @@
-"""The artefact classifier: it learns, is measured on other patients, is loaded again, and is a gate."""
+"""The artefact classifier: it learns, is measured on other patients, is loaded again, and is a
+gate."""
 
 import json
 import shutil
@@ -69,22 +70,43 @@ def spoil(pixels: np.ndarray, how: str, random: np.random.Generator) -> np.ndarr
 @pytest.fixture(scope="module")
 def sorted_tiles(tmp_path_factory) -> Path:
     """Twelve patients of eight tiles each; nine of the patients have artefacts."""
-    root, random = tmp_path_factory.mktemp("sorted"), np.random.default_rng(0)
+    root = tmp_path_factory.mktemp("sorted")
+    random = np.random.default_rng(0)
     for name in FOLDERS:
         (root / name).mkdir()
     for patient in range(12):
-        picture, _ = tissue(320, 160, seed=patient, dyes=tuple(random.uniform(0.8, 1.2, 2)))
+        picture, _ = tissue(
+            320,
+            160,
+            seed=patient,
+            dyes=tuple(random.uniform(0.8, 1.2, 2)),
+        )
         for index in range(8):
-            y, x = 80 * (index // 4), 80 * (index % 4)
+            y = 80 * (index // 4)
+            x = 80 * (index % 4)
             name = FOLDERS[index % 4 % 3] if patient % 4 else "good"
             cut = spoil(picture[y : y + 80, x : x + 80], name, random)
             Image.fromarray(cut).save(root / name / f"P{patient:02d}_{index}.png")
     return root
 
 
-def write(folder: Path, root: Path, *, steps=4, precision="fp32", extra="") -> Path:
+def write(
+    folder: Path,
+    root: Path,
+    *,
+    steps=4,
+    precision="fp32",
+    extra="",
+) -> Path:
     path = folder / f"artefact-{steps}.toml"
-    path.write_text(RECIPE.format(root=root, steps=steps, precision=precision, extra=extra))
+    path.write_text(
+        RECIPE.format(
+            root=root,
+            steps=steps,
+            precision=precision,
+            extra=extra,
+        )
+    )
     return path
 
 
@@ -99,11 +121,16 @@ def test_it_learns_and_is_measured_on_patients_it_never_saw(run, sorted_tiles):
     card = json.loads((run / "weights" / "artefact.json").read_text())
     last = json.loads((run / "log.jsonl").read_text().splitlines()[-1])
     assert card["auc"]["value"] > 0.9
-    assert card["auc"]["low"] <= card["auc"]["value"] <= card["auc"]["high"] and card["auc"]["n"] == 4
+    assert (
+        card["auc"]["low"] <= card["auc"]["value"] <= card["auc"]["high"] and card["auc"]["n"] == 4
+    )
     assert last["validation_auc"] == pytest.approx(card["auc"]["value"], abs=1e-6)
     assert card["classes"] == ["good", "blur", "fold"]
     assert card["trained"]["patients"] + card["held_out"]["patients"] == 12
-    assert sum(card[side][kind] for side in ("trained", "held_out") for kind in ("good", "artefact")) == 96
+    assert (
+        sum(card[side][kind] for side in ("trained", "held_out") for kind in ("good", "artefact"))
+        == 96
+    )
     assert list((run / "pictures").glob("*.png"))
 
 
@@ -125,7 +152,9 @@ def test_loaded_weights_judge_as_those_that_were_measured(run, sorted_tiles):
     for each in tiles.held_out:
         chances[each.label].append(classifier(each.tile.pixels, 0.5))
         assert classifier(each.tile.pixels, 0.5) == chances[each.label][-1]
-    assert all(isinstance(each, float) and 0 <= each <= 1 for side in chances.values() for each in side)
+    assert all(
+        isinstance(each, float) and 0 <= each <= 1 for side in chances.values() for each in side
+    )
     assert np.mean(chances["good"]) < 0.5 < min(np.mean(chances["fold"]), np.mean(chances["blur"]))
     assert classifier.name.startswith("artefact ") and len(classifier.info.sha256) == 64
     assert load_artefact(run / "weights") is classifier
@@ -166,7 +195,9 @@ def test_a_stopped_run_that_goes_on_is_the_run_that_was_never_stopped(sorted_til
     recipes = [write(tmp_path, sorted_tiles, steps=steps) for steps in (4, 8)]
     for recipe, name in ((recipes[1], "one"), (recipes[0], "two"), (recipes[1], "two")):
         train(recipe, tmp_path / name, device="cpu")
-    one, two = (load_file(tmp_path / name / "weights" / "model.safetensors") for name in ("one", "two"))
+    one, two = (
+        load_file(tmp_path / name / "weights" / "model.safetensors") for name in ("one", "two")
+    )
     assert all(torch.equal(one[key], two[key]) for key in one)
     other = write(tmp_path, sorted_tiles, extra='name = "other"')
     with pytest.raises(ResumeMismatch, match="name"):
@@ -210,8 +241,19 @@ def test_it_is_one_more_gate_of_prepare(run, tmp_path):
     survey = survey_slide(slide, recipe, None)
     indices = [index for index, share in enumerate(survey.shares) if share >= 0.9]
     tools = Tools(artefact=load_artefact(run / "weights"))
-    rows = list(make_rows(slide, survey, indices, Facts("a", "a", "", ""), recipe=recipe, tools=tools))
-    assert all((row.quality["artefact"] > 0.5) == row.refused.startswith("artefact: ") for row in rows)
+    rows = list(
+        make_rows(
+            slide,
+            survey,
+            indices,
+            Facts("a", "a", "", ""),
+            recipe=recipe,
+            tools=tools,
+        )
+    )
+    assert all(
+        (row.quality["artefact"] > 0.5) == row.refused.startswith("artefact: ") for row in rows
+    )
     sharp = [row.refused for row in rows if row.ref.box.x + 64 <= 320]
     blurred = [row.refused for row in rows if row.ref.box.x >= 320]
     assert sum(map(bool, blurred)) > 0.8 * len(blurred) > 5
@@ -224,7 +266,9 @@ def test_what_cannot_be_learned_or_measured_is_refused_with_numbers(sorted_tiles
         (few / name).mkdir(parents=True)
         for path in (sorted_tiles / name).glob("P0[0-3]_*.png"):
             shutil.copy(path, few / name)
-    with pytest.raises(BadRecipe, match=r"of 4 patients, 1 with .* are held out; at least 2 must be"):
+    with pytest.raises(
+        BadRecipe, match=r"of 4 patients, 1 with .* are held out; at least 2 must be"
+    ):
         open_labelled(artefact_recipe(few, "^(P..)", 0.5), tmp_path)
     shutil.rmtree(few / "good")
     with pytest.raises(BadRecipe, match="folder good"):

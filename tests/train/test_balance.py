@@ -19,7 +19,9 @@ SHARES = [1.0] * 89 + [3.0] + [1.0] * 10
 
 
 def part(shares: np.ndarray, label: str) -> float:
-    return float(sum(s for s, each in zip(shares, LABELS, strict=True) if each == label) / sum(shares))
+    return float(
+        sum(s for s, each in zip(shares, LABELS, strict=True) if each == label) / sum(shares)
+    )
 
 
 def test_strength_0_gives_the_shares_back_bit_for_bit():
@@ -46,11 +48,16 @@ def test_strength_between_lifts_the_rare_and_lowers_the_frequent_step_by_step():
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from("abcd"), st.floats(0, 1e6)), min_size=1, max_size=30),
+    st.lists(
+        st.tuples(st.sampled_from("abcd"), st.floats(0, 1e6)),
+        min_size=1,
+        max_size=30,
+    ),
     st.floats(0, 1),
 )
 def test_proportions_within_a_label_and_the_sum_stay(tiles, strength):
-    labels, shares = [label for label, _ in tiles], np.array([share for _, share in tiles])
+    labels = [label for label, _ in tiles]
+    shares = np.array([share for _, share in tiles])
     if not shares.any():
         return
     out = shares_by_label(labels, shares, strength=strength)
@@ -58,7 +65,9 @@ def test_proportions_within_a_label_and_the_sum_stay(tiles, strength):
     assert out.sum() == pytest.approx(shares.sum())
     for label in set(labels):
         own = np.array([each == label for each in labels])
-        assert out[own] * shares[own].sum() == pytest.approx(shares[own] * out[own].sum(), rel=1e-6, abs=1e-6)
+        assert out[own] * shares[own].sum() == pytest.approx(
+            shares[own] * out[own].sum(), rel=1e-6, abs=1e-6
+        )
 
 
 def test_a_label_that_is_never_drawn_takes_nothing_from_the_others():
@@ -78,7 +87,9 @@ def test_a_strength_out_of_range_is_refused(strength):
         shares_by_label(["a"], [1.0], strength=strength)
 
 
-@pytest.mark.parametrize("shares", [[1.0, -1.0], [1.0, float("nan")], [float("inf"), 1.0], [0.0, 0.0]])
+@pytest.mark.parametrize(
+    "shares", [[1.0, -1.0], [1.0, float("nan")], [float("inf"), 1.0], [0.0, 0.0]]
+)
 def test_shares_that_are_none_are_refused(shares):
     with pytest.raises(BadRecipe, match="of 2"):
         shares_by_label(["a", "b"], shares, strength=0.5)
@@ -87,7 +98,8 @@ def test_shares_that_are_none_are_refused(shares):
 
 
 def test_a_label_of_few_patients_is_refused_by_name_unless_the_user_said_so():
-    labels, patients = ["a", "a", "a", "b", "b", ""], ["1", "2", "3", "4", "4", "5"]
+    labels = ["a", "a", "a", "b", "b", ""]
+    patients = ["1", "2", "3", "4", "4", "5"]
     with pytest.raises(
         BadRecipe, match=r"'b' has 1 patient, fewer than 3.*balance.allow_rare = true"
     ) as told:

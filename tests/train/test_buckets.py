@@ -1,4 +1,5 @@
-"""Buckets: one shape a batch, no tile enlarged, none forgotten, and the same draw after a resumption."""
+"""Buckets: one shape a batch, no tile enlarged, none forgotten, and the same draw after a
+resumption."""
 
 from collections import Counter
 
@@ -22,7 +23,9 @@ AREA = 512 * 512
 
 
 @given(st.integers(1, 100), st.integers(1, 60), st.floats(1, 8))
-def test_sides_are_multiples_within_the_area_and_the_aspect_and_stand_turned_too(multiple, times, longest):
+def test_sides_are_multiples_within_the_area_and_the_aspect_and_stand_turned_too(
+    multiple, times, longest
+):
     area = multiple**2 * times
     sides = bucket_sides(area, multiple, longest=longest)
     assert sides == sorted(set(sides)) and {(h, w) for w, h in sides} == set(sides)
@@ -53,23 +56,42 @@ def test_the_usual_buckets_of_stable_diffusion_are_there():
     ],
 )
 def test_a_tile_goes_to_the_nearest_aspect(size, wanted):
-    assert fill_buckets([size], area=AREA, multiple=64, longest=2.5)[0] in [Bucket(*wanted, (0,))]
+    assert fill_buckets(
+        [size],
+        area=AREA,
+        multiple=64,
+        longest=2.5,
+    )[0] in [Bucket(*wanted, (0,))]
 
 
 def test_a_tile_that_is_too_low_for_the_nearest_takes_the_next():
     # 704 x 320 is nearer to 2.1 : 1 but wider than the tile
-    (bucket,) = fill_buckets([(690, 400)], area=AREA, multiple=64, longest=2.5)
+    (bucket,) = fill_buckets(
+        [(690, 400)],
+        area=AREA,
+        multiple=64,
+        longest=2.5,
+    )
     assert (bucket.width, bucket.height) == (640, 384)
 
 
-sizes = st.lists(st.tuples(st.integers(8, 900), st.integers(8, 900)), min_size=1, max_size=25)
+sizes = st.lists(
+    st.tuples(st.integers(8, 900), st.integers(8, 900)),
+    min_size=1,
+    max_size=25,
+)
 
 
 @given(sizes, st.integers(1, 64), st.floats(1, 8))
 def test_every_tile_is_in_one_bucket_that_it_fills_or_what_is_said_helps(tiles, multiple, longest):
     area = 256 * 256
     try:
-        buckets = fill_buckets(tiles, area=area, multiple=multiple, longest=longest)
+        buckets = fill_buckets(
+            tiles,
+            area=area,
+            multiple=multiple,
+            longest=longest,
+        )
     except BadRecipe as refused:
         assert "fit no bucket" in str(refused)
         if "lower the area to " not in str(refused):
@@ -77,17 +99,31 @@ def test_every_tile_is_in_one_bucket_that_it_fills_or_what_is_said_helps(tiles, 
             return
         area = int(str(refused).split("lower the area to ")[1].split(",")[0])
         assert area < 256 * 256
-        buckets = fill_buckets(tiles, area=area, multiple=multiple, longest=longest)
+        buckets = fill_buckets(
+            tiles,
+            area=area,
+            multiple=multiple,
+            longest=longest,
+        )
     assert sorted(i for bucket in buckets for i in bucket.tiles) == list(range(len(tiles)))
     for bucket in buckets:
         assert bucket.width * bucket.height <= area
-        assert all(tiles[i][0] >= bucket.width and tiles[i][1] >= bucket.height for i in bucket.tiles)
+        assert all(
+            tiles[i][0] >= bucket.width and tiles[i][1] >= bucket.height for i in bucket.tiles
+        )
 
 
 def test_tiles_too_small_are_named_with_what_would_help():
     tiles = [(512, 512), (500, 500), (300, 900)]
-    with pytest.raises(BadRecipe, match=r"2 of 3 tiles .* b \(500 x 500 px\), c \(300 x 900 px\)") as refused:
-        fill_buckets(tiles, area=AREA, multiple=64, names=["a", "b", "c"])
+    with pytest.raises(
+        BadRecipe, match=r"2 of 3 tiles .* b \(500 x 500 px\), c \(300 x 900 px\)"
+    ) as refused:
+        fill_buckets(
+            tiles,
+            area=AREA,
+            multiple=64,
+            names=["a", "b", "c"],
+        )
     assert f"lower the area to {256 * 512}," in str(refused.value)
     assert len(fill_buckets(tiles, area=256 * 512, multiple=64)) >= 2
     with pytest.raises(BadRecipe, match=r"tile 0 \(60 x 900 px\); take tiles of at least 64 px"):
@@ -95,7 +131,8 @@ def test_tiles_too_small_are_named_with_what_would_help():
 
 
 @pytest.mark.parametrize(
-    "values", [{"multiple": 0}, {"area": 4000}, {"longest": 0.9}, {"longest": float("nan")}, {"longest": 9}]
+    "values",
+    [{"multiple": 0}, {"area": 4000}, {"longest": 0.9}, {"longest": float("nan")}, {"longest": 9}],
 )
 def test_values_out_of_range_are_refused(values):
     with pytest.raises(BadOption, match=next(iter(values))):
@@ -118,7 +155,9 @@ def test_buckets_and_tiles_are_drawn_in_proportion_to_their_shares():
         assert set(tiles) <= set(bucket.tiles) and len(tiles) == 4, "one bucket a batch"
         seen.update(tiles)
     wanted = np.array(SHARES) / sum(SHARES)
-    assert [seen[i] / steps / 4 for i in range(len(TILES))] == pytest.approx(wanted.tolist(), abs=0.02)
+    assert [seen[i] / steps / 4 for i in range(len(TILES))] == pytest.approx(
+        wanted.tolist(), abs=0.02
+    )
     assert seen[9] == 0, "a tile of share 0 is never drawn"
 
 
@@ -126,7 +165,9 @@ def test_a_step_draws_the_same_whatever_came_before():
     buckets = fill_buckets(TILES, area=AREA, multiple=64)
     whole = [tiles_of_step(buckets, SHARES, 3, seed=7, step=step) for step in range(50)]
     np.random.default_rng(0).random(10)
-    assert [tiles_of_step(buckets, SHARES, 3, seed=7, step=step) for step in range(25, 50)] == whole[25:]
+    assert [
+        tiles_of_step(buckets, SHARES, 3, seed=7, step=step) for step in range(25, 50)
+    ] == whole[25:]
     assert [tiles_of_step(buckets, SHARES, 3, seed=8, step=step) for step in range(50)] != whole
     for step, (bucket, _) in enumerate(whole):
         assert buckets[bucket_of_step(buckets, SHARES, seed=7, step=step)] is bucket
@@ -139,7 +180,16 @@ def test_a_place_of_no_chance_is_never_drawn_by_any_number():
 
 def test_the_largest_seed_is_taken():
     buckets = fill_buckets(TILES, area=AREA, multiple=64)
-    assert 0 <= bucket_of_step(buckets, SHARES, seed=(1 << 63) - 1, step=1 << 40) < 3
+    assert (
+        0
+        <= bucket_of_step(
+            buckets,
+            SHARES,
+            seed=(1 << 63) - 1,
+            step=1 << 40,
+        )
+        < 3
+    )
 
 
 def test_nothing_to_draw_is_refused():

@@ -34,7 +34,12 @@ def changed(path: Path, *changes: tuple[str, str]) -> Path:
     return path
 
 
-def cut(tissue: Path, folder: Path, side: int, names: str = "*") -> Path:
+def cut(
+    tissue: Path,
+    folder: Path,
+    side: int,
+    names: str = "*",
+) -> Path:
     """The same tiles without points, some of them smaller."""
     copy = shutil.copytree(tissue, folder / "tissue")
     for path in (copy / "images").glob(f"{names}.png"):
@@ -43,10 +48,18 @@ def cut(tissue: Path, folder: Path, side: int, names: str = "*") -> Path:
 
 
 @pytest.mark.parametrize(
-    "kinds", ['["lymphocyte", "epithelial", "stromal"]', '["epithelial", "lymphocyte", "stromal", "other"]']
+    "kinds",
+    ['["lymphocyte", "epithelial", "stromal"]', '["epithelial", "lymphocyte", "stromal", "other"]'],
 )
-def test_an_adapter_s_classes_are_the_base_s_in_its_order(tmp_path, tissue, base, kinds):
-    path = changed(write_recipe(tmp_path, tissue, "global", start=base), (KINDS, f"kinds = {kinds}"))
+def test_an_adapter_s_classes_are_the_base_s_in_its_order(
+    tmp_path,
+    tissue,
+    base,
+    kinds,
+):
+    path = changed(
+        write_recipe(tmp_path, tissue, "global", start=base), (KINDS, f"kinds = {kinds}")
+    )
     told = r"data.kinds is .*, but the base .* epithelial, lymphocyte, stromal, in this order"
     for attempt in (lambda: dry_run(path), lambda: train(path, tmp_path / "run", device="cpu")):
         with pytest.raises(BadRecipe, match=told):
@@ -65,12 +78,21 @@ def test_an_adapter_s_scale_is_the_base_s_within_its_tolerance(tmp_path, tissue,
 
 
 @pytest.mark.parametrize("task", ["base", "global"])
-def test_a_label_that_the_base_does_not_list_is_refused(tmp_path, tissue, autoencoder, base, task):
+def test_a_label_that_the_base_does_not_list_is_refused(
+    tmp_path,
+    tissue,
+    autoencoder,
+    base,
+    task,
+):
     start = autoencoder if task == "base" else base
     path = changed(
-        write_recipe(tmp_path, tissue, task, start=start), ('label = "breast"\n', 'label = "brest"\n')
+        write_recipe(tmp_path, tissue, task, start=start),
+        ('label = "breast"\n', 'label = "brest"\n'),
     )
-    with pytest.raises(UnknownLabel, match="P0_tile: Unknown label 'brest'; this bundle knows breast"):
+    with pytest.raises(
+        UnknownLabel, match="P0_tile: Unknown label 'brest'; this bundle knows breast"
+    ):
         dry_run(path)
     changed(path, ('label = "brest"\n', 'label = ""\n'))
     dry_run(path)
@@ -84,24 +106,51 @@ def test_a_base_without_labels_is_told_of_none(tmp_path, tissue, autoencoder):
 @pytest.mark.parametrize(
     ("before", "after", "sentence"),
     [
-        ("crops = [128]", "crops = [512]", r"names 512, but the views of the largest tile are 2\d\d px"),
+        (
+            "crops = [128]",
+            "crops = [512]",
+            r"names 512, but the views of the largest tile are 2\d\d px",
+        ),
         ("crops = [128]", "crops = [80]", "names 80, not multiples of 32"),
-        ("mpp = 0.5\nlabel", "share = 0.0\nmpp = 0.5\nlabel", "share is 0 for all of its 4 training tiles"),
+        (
+            "mpp = 0.5\nlabel",
+            "share = 0.0\nmpp = 0.5\nlabel",
+            "share is 0 for all of its 4 training tiles",
+        ),
         ("rank = 4", "rank = 0", r"rank must lie in 1\.\.1024, not 0"),
         ("rank = 4", "rank = -3", "rank must lie"),
         ("rank = 4", "rank = 4\nalpha = -2.0", "alpha must be positive"),
-        ('targets = ["conv1", "to_q"]', 'targets = ["conv1", "nope"]', "targets names nope, which is no"),
-        ('targets = ["conv1", "to_q"]', 'targets = ["mid_block"]', "targets names mid_block, which is no"),
+        (
+            'targets = ["conv1", "to_q"]',
+            'targets = ["conv1", "nope"]',
+            "targets names nope, which is no",
+        ),
+        (
+            'targets = ["conv1", "to_q"]',
+            'targets = ["mid_block"]',
+            "targets names mid_block, which is no",
+        ),
         ('targets = ["conv1", "to_q"]', "targets = []", "targets must name"),
         ("seed = 3", "seed = -5", r"seed must lie in 0\.\."),
         ("seed = 3", "seed = 9223372036854775808", r"seed must lie in 0\.\."),
         ("crop_shares = [1.0]", "crop_shares = [1.0]\nstyle_noise = -1.0", "style_noise"),
-        ("[128]\ncrop_shares = [1.0]", "[128, 64]\ncrop_shares = [2.0, -1.0]", "crop_shares must not be"),
+        (
+            "[128]\ncrop_shares = [1.0]",
+            "[128, 64]\ncrop_shares = [2.0, -1.0]",
+            "crop_shares must not be",
+        ),
         (KINDS, "kinds = []", "data.kinds must name"),
         (KINDS, 'kinds = ["any"]', "none of them any"),
     ],
 )
-def test_what_would_crash_is_refused_by_the_dry_run(tmp_path, tissue, base, before, after, sentence):
+def test_what_would_crash_is_refused_by_the_dry_run(
+    tmp_path,
+    tissue,
+    base,
+    before,
+    after,
+    sentence,
+):
     path = changed(write_recipe(tmp_path, tissue, "global", start=base), (before, after))
     with pytest.raises(BadRecipe, match=sentence):
         dry_run(path)
@@ -109,7 +158,12 @@ def test_what_would_crash_is_refused_by_the_dry_run(tmp_path, tissue, base, befo
 
 @pytest.mark.parametrize("task", ["autoencoder", "detector"])
 @pytest.mark.parametrize("seed", [-1, 1 << 63])
-def test_a_seed_that_no_generator_takes_is_refused(tmp_path, tissue, task, seed):
+def test_a_seed_that_no_generator_takes_is_refused(
+    tmp_path,
+    tissue,
+    task,
+    seed,
+):
     path = changed(write_recipe(tmp_path, tissue, task), ("seed = 3", f"seed = {seed}"))
     with pytest.raises(BadRecipe, match="seed must lie in"):
         dry_run(path)
@@ -119,11 +173,22 @@ def test_a_seed_that_no_generator_takes_is_refused(tmp_path, tissue, task, seed)
     ("before", "after", "sentence"),
     [
         ("widths = [32, 32, 64]", "widths = [32, 40, 64]", "widths must be multiples of 32"),
-        ("structure_widths = [16, 16, 16]", "structure_widths = [16, 16]", "structure_widths as many"),
+        (
+            "structure_widths = [16, 16, 16]",
+            "structure_widths = [16, 16]",
+            "structure_widths as many",
+        ),
         ("layers = 1", "layers = 0", "layers must be"),
     ],
 )
-def test_a_shape_that_no_base_has_is_refused(tmp_path, tissue, autoencoder, before, after, sentence):
+def test_a_shape_that_no_base_has_is_refused(
+    tmp_path,
+    tissue,
+    autoencoder,
+    before,
+    after,
+    sentence,
+):
     path = changed(write_recipe(tmp_path, tissue, "base", start=autoencoder), (before, after))
     with pytest.raises(BadRecipe, match=sentence):
         dry_run(path)
@@ -132,15 +197,31 @@ def test_a_shape_that_no_base_has_is_refused(tmp_path, tissue, autoencoder, befo
 @pytest.mark.parametrize(
     ("task", "names", "side", "sentence"),
     [
-        ("autoencoder", "P1*", 60, "1 of 4 tiles, first P1_tile of 60 x 60 px, are smaller than 64 px"),
-        ("autoencoder", "P4*", 60, "1 of 2 tiles, first P4_tile of 60 x 60 px, are smaller than 64 px"),
+        (
+            "autoencoder",
+            "P1*",
+            60,
+            "1 of 4 tiles, first P1_tile of 60 x 60 px, are smaller than 64 px",
+        ),
+        (
+            "autoencoder",
+            "P4*",
+            60,
+            "1 of 2 tiles, first P4_tile of 60 x 60 px, are smaller than 64 px",
+        ),
         ("base", "P1*", 130, "1 of 4 tiles, first P1_tile of 130 x 130 px, give no crop of 128 px"),
         ("base", "P1*", 5, "P1_tile of 5 x 5 px, give no crop"),
         ("base", "P5*", 40, "first P5_tile of 40 x 40 px, are smaller than 64 px"),
     ],
 )
 def test_a_tile_that_is_too_small_is_named_with_its_size(
-    tmp_path, tissue, autoencoder, task, names, side, sentence
+    tmp_path,
+    tissue,
+    autoencoder,
+    task,
+    names,
+    side,
+    sentence,
 ):
     small = cut(tissue, tmp_path, side, names)
     path = write_recipe(tmp_path, small, task, start=autoencoder)
@@ -150,9 +231,13 @@ def test_a_tile_that_is_too_small_is_named_with_its_size(
         dry_run(path)
 
 
-def test_a_detector_s_tiles_hold_its_crop_and_its_threshold_leaves_patients_to_learn_from(tmp_path, tissue):
+def test_a_detector_s_tiles_hold_its_crop_and_its_threshold_leaves_patients_to_learn_from(
+    tmp_path, tissue
+):
     path = changed(write_recipe(tmp_path, tissue, "detector"), ("crop = 64", "crop = 320"))
-    with pytest.raises(BadRecipe, match="6 of 6 tiles, first P0_tile of 264 x 264 px, are smaller than 320"):
+    with pytest.raises(
+        BadRecipe, match="6 of 6 tiles, first P0_tile of 264 x 264 px, are smaller than 320"
+    ):
         dry_run(path)
     changed(path, ("crop = 320", "crop = 64"), ("aside = 0.25", "aside = 0.95"))
     with pytest.raises(BadRecipe, match="leaves none of 4 patients"):
@@ -161,10 +246,20 @@ def test_a_detector_s_tiles_hold_its_crop_and_its_threshold_leaves_patients_to_l
 
 @pytest.mark.parametrize("task", ["autoencoder", "base"])
 def test_held_out_tiles_smaller_than_the_usual_probe_are_measured_as_they_are(
-    tmp_path, tissue, autoencoder, task
+    tmp_path,
+    tissue,
+    autoencoder,
+    task,
 ):
     small = cut(tissue, tmp_path, 171)
-    path = write_recipe(tmp_path, small, task, start=autoencoder, steps=1, every=1)
+    path = write_recipe(
+        tmp_path,
+        small,
+        task,
+        start=autoencoder,
+        steps=1,
+        every=1,
+    )
     changed(path, *([('points = "points"\n', "")] if task == "base" else []))
     dry_run(path)
     train(path, tmp_path / "run", device="cpu")
@@ -185,7 +280,13 @@ def test_the_sides_of_views_are_those_that_views_have(size):
 
 
 def test_an_adapter_s_plan_is_checked_alone():
-    for wrong in ({"rank": 0}, {"rank": 1 << 20}, {"alpha": 0.0}, {"targets": ()}, {"targets": ("",)}):
+    for wrong in (
+        {"rank": 0},
+        {"rank": 1 << 20},
+        {"alpha": 0.0},
+        {"targets": ()},
+        {"targets": ("",)},
+    ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             AdapterPlan(**wrong)
 
@@ -208,11 +309,21 @@ def test_a_dry_run_refuses_the_run_folder_that_the_run_would_and_writes_nothing(
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("spoilt", [b"{", b"\xff\xfe\x00", b"[]", b"3", None], ids=repr)
+@pytest.mark.parametrize(
+    "spoilt",
+    [b"{", b"\xff\xfe\x00", b"[]", b"3", None],
+    ids=repr,
+)
 def test_a_spoilt_recipe_in_a_run_folder_is_refused(tmp_path, tissue, spoilt):
-    recipe, kept = write_recipe(tmp_path, tissue, "autoencoder"), tmp_path / "run" / "recipe.json"
+    recipe = write_recipe(tmp_path, tissue, "autoencoder")
+    kept = tmp_path / "run" / "recipe.json"
     kept.parent.mkdir()
     kept.mkdir() if spoilt is None else kept.write_bytes(spoilt)
-    for attempt in (lambda: dry_run(recipe, kept.parent), lambda: train(recipe, kept.parent, device="cpu")):
-        with pytest.raises(BadRun, match=r"recipe.json cannot be gone on from: .* begin again with a new"):
+    for attempt in (
+        lambda: dry_run(recipe, kept.parent),
+        lambda: train(recipe, kept.parent, device="cpu"),
+    ):
+        with pytest.raises(
+            BadRun, match=r"recipe.json cannot be gone on from: .* begin again with a new"
+        ):
             attempt()

@@ -16,11 +16,20 @@ from histosynth.train.tiles.people import People
 
 
 def tiles(
-    patients: Mapping[str, int], label: str = "a", split: str = "train", each: int = 2
+    patients: Mapping[str, int],
+    label: str = "a",
+    split: str = "train",
+    each: int = 2,
 ) -> list[Counted]:
     """`each` tiles with ten nuclei a tile of so many patients by prefix."""
     return [
-        Counted(f"s-{name}{i}-{tile}", f"{name}{i}", label, split, 10)
+        Counted(
+            f"s-{name}{i}-{tile}",
+            f"{name}{i}",
+            label,
+            split,
+            10,
+        )
         for name, count in patients.items()
         for i in range(count)
         for tile in range(each)
@@ -36,12 +45,31 @@ def names(rows: list) -> dict:
 
 
 def test_tiles_patients_and_nuclei_are_counted_by_label_split_and_trait():
-    rows = tiles({"x": 3}) + tiles({"y": 2}, "b", "validation", 1) + [Counted("s", "", "", "train", None)]
-    sheet = data_sheet(rows, sexes(x0="female", x1="female", y0="male"))
+    rows = (
+        tiles({"x": 3})
+        + tiles({"y": 2}, "b", "validation", 1)
+        + [Counted("s", "", "", "train", None)]
+    )
+    sheet = data_sheet(
+        rows,
+        sexes(
+            x0="female",
+            x1="female",
+            y0="male",
+        ),
+    )
     assert names([sheet["total"]]) == {"all": (5, 9, 80)}
-    assert names(sheet["by"]["label"]) == {"a": (3, 6, 60), "b": (2, 2, 20), "not stated": (0, 1, 0)}
+    assert names(sheet["by"]["label"]) == {
+        "a": (3, 6, 60),
+        "b": (2, 2, 20),
+        "not stated": (0, 1, 0),
+    }
     assert names(sheet["by"]["split"]) == {"train": (3, 7, 60), "validation": (2, 2, 20)}
-    assert names(sheet["by"]["sex"]) == {"female": (2, 4, 40), "male": (1, 1, 10), "not stated": (2, 4, 30)}
+    assert names(sheet["by"]["sex"]) == {
+        "female": (2, 4, 40),
+        "male": (1, 1, 10),
+        "not stated": (2, 4, 30),
+    }
     assert list(names(sheet["by"]["sex"]))[-1] == "not stated"
     assert sheet["not_counted"] == ["ancestry", "site", "age"]
     assert sheet["unmarked_tiles"] == 1 and sheet["tiles_of_unknown_patients"] == 1
@@ -58,7 +86,9 @@ def test_a_patient_of_many_tiles_is_one_patient_in_each_row_and_in_all():
 def test_a_slide_tells_the_patient_that_a_tile_does_not():
     people = People({"P": {"sex": "male"}}, patient_of={"s1": "P"}, traits=("sex",))
     sheet = data_sheet([Counted("s1", "")], people)
-    assert names(sheet["by"]["sex"]) == {"male": (1, 1, 0)} and sheet["tiles_of_unknown_patients"] == 0
+    assert (
+        names(sheet["by"]["sex"]) == {"male": (1, 1, 0)} and sheet["tiles_of_unknown_patients"] == 0
+    )
     with pytest.raises(BadTable, match="gives slide s1 to P, the tiles to Q"):
         data_sheet([Counted("s1", "Q")], people)
 
@@ -70,7 +100,8 @@ def test_a_patient_in_two_splits_is_refused():
 
 def test_few_patients_are_not_told_where_privacy_is_asked_for():
     rows = tiles({"x": 20}) + tiles({"y": 4}, "b") + tiles({"z": 9}, "c")
-    open_, shut = data_sheet(rows), data_sheet(rows, private=True)
+    open_ = data_sheet(rows)
+    shut = data_sheet(rows, private=True)
     assert names(open_["by"]["label"])["b"] == (4, 8, 80)
     assert names(shut["by"]["label"]) == {
         "a": (20, 40, 400),
@@ -108,7 +139,12 @@ def test_a_whole_set_of_few_patients_tells_none_of_them():
 
 
 def test_ages_stand_in_their_order():
-    ages = {"P1": "90+", "P2": "10-19", "P3": "60-69", "P4": "60-69"}
+    ages = {
+        "P1": "90+",
+        "P2": "10-19",
+        "P3": "60-69",
+        "P4": "60-69",
+    }
     people = People({p: {"age": age} for p, age in ages.items()}, traits=("age",))
     sheet = data_sheet([Counted("s", p) for p in (*ages, "P5")], people)
     assert list(names(sheet["by"]["age"])) == ["10-19", "60-69", "90+", "not stated"]
@@ -132,6 +168,12 @@ def test_examples_are_counted_with_the_nuclei_that_somebody_marked():
         ref = TileRef("t", patient, Box(0, 0, 8, 8), 0.5)
         return Example(Tile(ref, np.zeros((8, 8, 3), np.uint8)), nuclei, "a")
 
-    marked = Nuclei.of([(1, 1), (2, 2)], ["k", "k"], size=(8, 8), mpp=0.5, kinds=["k"])
+    marked = Nuclei.of(
+        [(1, 1), (2, 2)],
+        ["k", "k"],
+        size=(8, 8),
+        mpp=0.5,
+        kinds=["k"],
+    )
     got = counted([example("P", marked), example("unknown of images", None)], "train")
     assert got == [Counted("t", "P", "a", "train", 2), Counted("t", "", "a", "train", None)]

@@ -1,4 +1,5 @@
-"""The detector's training: it learns, it can be resumed exactly, its threshold comes from patients aside."""
+"""The detector's training: it learns, it can be resumed exactly, its threshold comes from patients
+aside."""
 
 import json
 
@@ -16,13 +17,24 @@ from histosynth.train.detector import patients_aside
 
 def test_it_learns_to_find_fake_nuclei_and_its_weights_load(tissue, tmp_path):
     done = train(
-        write_recipe(tmp_path, tissue, "detector", steps=150, every=150), tmp_path / "run", device="cpu"
+        write_recipe(
+            tmp_path,
+            tissue,
+            "detector",
+            steps=150,
+            every=150,
+        ),
+        tmp_path / "run",
+        device="cpu",
     )
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert log[-1]["validation_f1"] > 0.7  # 0.4 before training
     detector = load_detector(tmp_path / "run" / "weights")
     assert done["weights"] == str(tmp_path / "run" / "weights")
-    assert detector.kinds == ("epithelial", "lymphocyte", "stromal") and 0 < detector.info.threshold < 1
+    assert (
+        detector.kinds == ("epithelial", "lymphocyte", "stromal")
+        and 0 < detector.info.threshold < 1
+    )
     found = detector(np.full((100, 90, 3), 240, np.uint8))
     assert found.xy.shape == (len(found), 2)
 
@@ -33,7 +45,9 @@ def test_a_stopped_run_that_goes_on_is_the_run_that_was_never_stopped(tissue, tm
         recipe.write_text(recipe.read_text().replace("warmup = 2", "warmup = 2\ncooldown = 0.0"))
     for recipe, run in ((recipes[1], "one"), (recipes[0], "two"), (recipes[1], "two")):
         train(recipe, tmp_path / run, device="cpu")
-    one, two = (load_file(tmp_path / run / "weights" / "model.safetensors") for run in ("one", "two"))
+    one, two = (
+        load_file(tmp_path / run / "weights" / "model.safetensors") for run in ("one", "two")
+    )
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
@@ -52,7 +66,11 @@ def test_tiles_without_nuclei_are_refused(tissue, tmp_path):
 
 
 def test_changed_weights_do_not_load(tissue, tmp_path):
-    train(write_recipe(tmp_path, tissue, "detector"), tmp_path / "run", device="cpu")
+    train(
+        write_recipe(tmp_path, tissue, "detector"),
+        tmp_path / "run",
+        device="cpu",
+    )
     weights = tmp_path / "run" / "weights" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
     with pytest.raises(BadWeights, match="sha256"):

@@ -1,4 +1,5 @@
-"""Shapes of batches: squares as ever, or buckets that hold every view and no tile that is too small."""
+"""Shapes of batches: squares as ever, or buckets that hold every view and no tile that is too
+small."""
 
 from dataclasses import replace
 
@@ -17,13 +18,19 @@ PLAN = DiffusionPlan(hole_share=0.0, crops=(128,))
 def view(width, height, share=1.0):
     latents = torch.zeros(4, height // 8, width // 8)
     return View(
-        latents, torch.zeros(height, width, 3, dtype=torch.uint8), torch.zeros(1, 13), None, "", share
+        latents,
+        torch.zeros(height, width, 3, dtype=torch.uint8),
+        torch.zeros(1, 13),
+        None,
+        "",
+        share,
     )
 
 
 def test_squares_are_cut_from_tiles_that_are_large_enough_by_their_shares():
     views = [[view(256, 256, 3.0)], [view(256, 192, 1.0)], [view(256, 120, 9.0)]]
-    drawing, random = Drawing(views, PLAN, grid_px=16), np.random.default_rng(0)
+    drawing = Drawing(views, PLAN, grid_px=16)
+    random = np.random.default_rng(0)
     shape = drawing.shape(random)
     assert (shape.width, shape.height) == (128, 128)
     drawn = [each.size for each in drawing.views(random, shape, 400)]
@@ -33,7 +40,8 @@ def test_squares_are_cut_from_tiles_that_are_large_enough_by_their_shares():
 def test_long_tiles_are_cut_long_and_a_batch_has_one_shape():
     views = [[view(256, 128), view(128, 256)], [view(256, 256)]]
     drawing = Drawing(views, replace(PLAN, longest=2.0), grid_px=16)
-    random, seen = np.random.default_rng(0), {}
+    random = np.random.default_rng(0)
+    seen = {}
     for _ in range(300):
         shape = drawing.shape(random)
         for each in drawing.views(random, shape, 3):

@@ -12,7 +12,11 @@ from histosynth.train.diffusion import DiffusionTask
 from histosynth.train.plan import DiffusionPlan, LoopPlan
 from histosynth.train.tiles.views import View
 
-TELLS = {"drop_nuclei": 0.0, "drop_style": 0.0, "drop_label": 0.0}
+TELLS = {
+    "drop_nuclei": 0.0,
+    "drop_style": 0.0,
+    "drop_label": 0.0,
+}
 
 
 def told(**drops):
@@ -20,15 +24,29 @@ def told(**drops):
     bundle = tiny_bundle()
     label = bundle.info.labels[0]
     latents = torch.zeros(len(bundle.info.latent_mean), 16, 16)
-    pixels, styles = torch.zeros(128, 128, 3, dtype=torch.uint8), torch.zeros(1, len(bundle.info.style_mean))
+    pixels = torch.zeros(128, 128, 3, dtype=torch.uint8)
+    styles = torch.zeros(1, len(bundle.info.style_mean))
     nuclei = draw_layout((128, 128), mpp=0.5, seed=0)
     view = View(latents, pixels, styles, nuclei, label, 1.0)
     task = DiffusionTask(
-        bundle, {}, [[view]], [view],
-        plan=DiffusionPlan(hole_share=0.0, crops=(128,), batch_px=128, **{**TELLS, **drops}),
-        loop=LoopPlan(steps=1, batch=400, learning_rate=1e-3),
-        paint=lambda *_: [], save=lambda *_: None,
-    )  # fmt: skip
+        bundle,
+        {},
+        [[view]],
+        [view],
+        plan=DiffusionPlan(
+            hole_share=0.0,
+            crops=(128,),
+            batch_px=128,
+            **{**TELLS, **drops},
+        ),
+        loop=LoopPlan(
+            steps=1,
+            batch=400,
+            learning_rate=1e-3,
+        ),
+        paint=lambda *_: [],
+        save=lambda *_: None,
+    )
     place = len(bundle.info.style_mean)
     return np.array(
         [

@@ -15,19 +15,28 @@ from histosynth.train.loop.state import TrainState
 
 def test_gradients_that_overflow_at_first_are_skipped_and_then_it_trains(tmp_path):
     task = Toy(dtype=torch.float16, loudness=10.0)
-    settings = plan(steps=120, precision="fp16", learning_rate=0.01, validate_every=120, log_every=60)
+    settings = plan(
+        steps=120,
+        precision="fp16",
+        learning_rate=0.01,
+        validate_every=120,
+        log_every=60,
+    )
     with torch.no_grad():
         before = task.validate()["loss"]
     state = fit(task, settings, tmp_path, seed=0)
     skips = [row for row in rows_of(tmp_path) if row.get("skipped") and row["step"] < 60]
-    assert state.step == 120 and state.scaler.skipped == len(skips) > 2  # each is logged, whatever log_every
+    assert (
+        state.step == 120 and state.scaler.skipped == len(skips) > 2
+    )  # each is logged, whatever log_every
     assert state.scaler.scale == 2.0 ** (16 - len(skips))
     assert load_file(tmp_path / "state.safetensors")["step/toy.0.bias"] == 120 - len(skips)
     assert rows_of(tmp_path)[-1]["validation_loss"] < 0.2 * before
 
 
 def test_a_skipped_step_changes_no_weight_and_no_average_but_draws_another_batch(tmp_path):
-    task, drawn = Toy(dtype=torch.float16, loudness=1e5), []
+    task = Toy(dtype=torch.float16, loudness=1e5)
+    drawn = []
     loss = task.loss
     task.loss = lambda step, generator, *part: (
         drawn.append(generator.initial_seed()),
@@ -44,7 +53,17 @@ def test_overflows_without_an_end_are_a_run_that_diverged(tmp_path):
     task = Toy(dtype=torch.float16)
     task.network[0].weight.data.fill_(math.nan)
     with pytest.raises(Diverged, match=r"step 19: its gradient norm, 20 times in a row, is nan"):
-        fit(task, plan(steps=30, precision="fp16", validate_every=30, checkpoint_every=30), tmp_path, seed=0)
+        fit(
+            task,
+            plan(
+                steps=30,
+                precision="fp16",
+                validate_every=30,
+                checkpoint_every=30,
+            ),
+            tmp_path,
+            seed=0,
+        )
     assert [row["skipped"] for row in rows_of(tmp_path)] == list(range(1, 20))
 
 
@@ -59,7 +78,8 @@ def test_the_scale_grows_after_many_clean_steps_and_never_beyond_its_bound():
 
 
 def test_a_scaler_goes_on_from_what_it_said_and_refuses_nonsense():
-    scaler, other = LossScaler(), LossScaler()
+    scaler = LossScaler()
+    other = LossScaler()
     scaler.overflowed(0, math.inf)
     scaler.went_well()
     other.restore(scaler.facts())
@@ -72,4 +92,9 @@ def test_a_scaler_goes_on_from_what_it_said_and_refuses_nonsense():
 def test_a_state_without_its_loss_scale_is_refused(tmp_path):
     fit(Toy(), plan(steps=2), tmp_path, seed=0)
     with pytest.raises(BadWeights, match="scale"):
-        fit(Toy(dtype=torch.float16), plan(steps=2, precision="fp16"), tmp_path, seed=0)
+        fit(
+            Toy(dtype=torch.float16),
+            plan(steps=2, precision="fp16"),
+            tmp_path,
+            seed=0,
+        )

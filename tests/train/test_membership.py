@@ -32,7 +32,13 @@ def test_a_tile_s_loss_depends_on_nothing_but_the_tile(bundle):
 
 def test_nuclei_of_other_classes_are_no_nuclei_of_the_bundle(bundle):
     nuclei = draw_layout((128, 136), mpp=0.5, seed=0)
-    other = type(nuclei)(nuclei.xy, nuclei.kind, ("a", "b", "c"), nuclei.size, nuclei.mpp)
+    other = type(nuclei)(
+        nuclei.xy,
+        nuclei.kind,
+        ("a", "b", "c"),
+        nuclei.size,
+        nuclei.mpp,
+    )
     with pytest.raises(ValueError, match="bundle knows"):
         tile_losses(bundle, [(pictures(1)[0], other)])
 
@@ -42,7 +48,11 @@ def test_the_judge_tells_what_is_known_by_heart_from_what_is_not():
     patients = ([f"t{i}" for i in range(30)], [f"u{i}" for i in range(30)])
     unseen = random.normal(1.0, 0.1, (30, 5))
     known = judge_membership(unseen - 0.3, unseen, patients=patients).findings[0].value
-    strange = judge_membership(random.normal(1.0, 0.1, (30, 5)), unseen, patients=patients).findings[0].value
+    strange = (
+        judge_membership(random.normal(1.0, 0.1, (30, 5)), unseen, patients=patients)
+        .findings[0]
+        .value
+    )
     assert known.low > 0.8
     assert strange.low < 0.5 < strange.high
     few = judge_membership(unseen[:1], unseen[:1], patients=(["a"], ["b"])).findings[0].value

@@ -23,16 +23,32 @@ from histosynth.train.tiles.views import View
 def task():
     """An adapter's task on four random tiles, with crops of two sides."""
     bundle = tiny_bundle()
-    add_adapter(bundle.unet, "local", rank=2, alpha=2.0, targets=["to_q", "conv1"])
+    add_adapter(
+        bundle.unet,
+        "local",
+        rank=2,
+        alpha=2.0,
+        targets=["to_q", "conv1"],
+    )
     for key, parameter in bundle.unet.named_parameters():
         if ".lora_" in key:
-            nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(len(key)))
+            nn.init.normal_(
+                parameter,
+                std=0.1,
+                generator=torch.Generator().manual_seed(len(key)),
+            )
     bundle.structure.requires_grad_(True)
     random = torch.Generator().manual_seed(0)
     views = [
         View(
             torch.randn(4, 32, 32, generator=random).half(),
-            torch.randint(0, 256, (256, 256, 3), generator=random, dtype=torch.uint8),
+            torch.randint(
+                0,
+                256,
+                (256, 256, 3),
+                generator=random,
+                dtype=torch.uint8,
+            ),
             torch.randn(5, len(STYLE_NAMES), generator=random),
             draw_layout((256, 256), mpp=0.5, seed=seed),
             "breast",
@@ -44,7 +60,11 @@ def task():
         {"unet": bundle.unet, "structure": bundle.structure},
         [[view] for view in views],
         views[:1],
-        plan=DiffusionPlan(hole_share=0.5, crops=(128, 160, 256), crop_shares=(0.5, 0.5, 0.0)),
+        plan=DiffusionPlan(
+            hole_share=0.5,
+            crops=(128, 160, 256),
+            crop_shares=(0.5, 0.5, 0.0),
+        ),
         loop=LoopPlan(1, 2, 1e-3),
         paint=lambda *_: [],
         save=lambda folder, averaged: Path(),
@@ -68,15 +88,29 @@ def test_the_mean_of_the_parts_is_the_batch_whatever_its_crops(task, many):
         sizes.add(len(task._draw(np.random.default_rng(step_generator(0, step).initial_seed()))))
         whole, wanted = gradients(task, step, [WHOLE])
         cut, found = gradients(task, step, [Part(index, many) for index in range(many)])
-        assert cut == pytest.approx(whole, rel=1e-5) and found.keys() == wanted.keys() and len(found) > 20
+        assert (
+            cut == pytest.approx(whole, rel=1e-5)
+            and found.keys() == wanted.keys()
+            and len(found) > 20
+        )
         for key, value in wanted.items():
-            torch.testing.assert_close(found[key], value, rtol=1e-3, atol=1e-6)
+            torch.testing.assert_close(
+                found[key],
+                value,
+                rtol=1e-3,
+                atol=1e-6,
+            )
     assert sizes == {5, 8}
 
 
 def test_only_a_parts_own_items_are_put_together(task, monkeypatch):
-    collated, collate = [], task._collate
-    monkeypatch.setattr(task, "_collate", lambda items: (collated.append(len(items)), collate(items))[1])
+    collated = []
+    collate = task._collate
+    monkeypatch.setattr(
+        task,
+        "_collate",
+        lambda items: (collated.append(len(items)), collate(items))[1],
+    )
     task.loss(0, step_generator(0, 0), Part(1, 4))
     assert collated == [2] and task.most_parts == 5
 
@@ -89,6 +123,11 @@ def test_activations_that_are_computed_again_change_no_number(task):
     again = gradients(task, 1, [WHOLE])
     assert again[0] == kept[0] and again[1].keys() == kept[1].keys()
     for key, value in kept[1].items():
-        torch.testing.assert_close(again[1][key], value, rtol=1e-5, atol=1e-8)
+        torch.testing.assert_close(
+            again[1][key],
+            value,
+            rtol=1e-5,
+            atol=1e-8,
+        )
     with pytest.raises(BadRecipe, match=r"none of its networks \(one\) can do so"):
         lighten({"one": nn.Linear(1, 1)})

@@ -1,4 +1,5 @@
-"""The table of patients: what is stated is read once, what is not is said to be so, nothing is run."""
+"""The table of patients: what is stated is read once, what is not is said to be so, nothing is
+run."""
 
 from pathlib import Path
 
@@ -28,7 +29,9 @@ def test_traits_are_read_by_patient_and_sites_by_slide(tmp_path):
         )
     )
     assert people.traits == ("sex", "race", "site", "age") and people.lacking == []
-    told = {(s, p): [people.value(s, p, t) for t in people.traits] for s, p in people.patient_of.items()}
+    told = {
+        (s, p): [people.value(s, p, t) for t in people.traits] for s, p in people.patient_of.items()
+    }
     assert told == {
         ("s1", "P1"): ["female", "White", "thigh", "60-69"],
         ("s2", "P1"): ["female", "White", "Lung", "60-69"],

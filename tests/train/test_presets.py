@@ -27,13 +27,33 @@ def tiles(tmp_path_factory):
     rows = []
     for index in range(6):
         picture = np.broadcast_to(
-            random.integers(120, 230, (32, 32, 3), np.uint8).repeat(32, 0).repeat(32, 1), (SIDE, SIDE, 3)
+            random.integers(120, 230, (32, 32, 3), np.uint8).repeat(32, 0).repeat(32, 1),
+            (SIDE, SIDE, 3),
         )
         names = [KINDS[i % 3] for i in range(40)]
-        nuclei = Nuclei.of(random.uniform(20, 1000, (40, 2)), names, size=(SIDE, SIDE), mpp=0.5, kinds=KINDS)
-        ref = TileRef(f"S{index}", f"P{index}", Box(0, 0, SIDE, SIDE), 0.5)
+        nuclei = Nuclei.of(
+            random.uniform(20, 1000, (40, 2)),
+            names,
+            size=(SIDE, SIDE),
+            mpp=0.5,
+            kinds=KINDS,
+        )
+        ref = TileRef(
+            f"S{index}",
+            f"P{index}",
+            Box(0, 0, SIDE, SIDE),
+            0.5,
+        )
         split = "train" if index < 4 else "validation"
-        rows.append(Row(ref, "Leiomyosarcoma", split, encode_png(np.ascontiguousarray(picture)), nuclei))
+        rows.append(
+            Row(
+                ref,
+                "Leiomyosarcoma",
+                split,
+                encode_png(np.ascontiguousarray(picture)),
+                nuclei,
+            )
+        )
     write_rows(folder / "set.parquet", rows, {})
     return folder
 
@@ -47,10 +67,20 @@ def tiles(tmp_path_factory):
         ("pixart-global", "pixart"),
     ],
 )
-def test_each_preset_dry_runs_offline_and_says_what_it_costs(tiles, tmp_path, preset, which):
+def test_each_preset_dry_runs_offline_and_says_what_it_costs(
+    tiles,
+    tmp_path,
+    preset,
+    which,
+):
     base = tiny_base(tmp_path / "base", which, width=None if which == "pixart" else 64)
     before = sorted(tmp_path.rglob("*"))
-    plan = dry_run(PRESETS / f"{preset}.toml", tmp_path / "run", base=str(base), root=tiles)
+    plan = dry_run(
+        PRESETS / f"{preset}.toml",
+        tmp_path / "run",
+        base=str(base),
+        root=tiles,
+    )
     assert (plan.tiles, plan.patients, plan.validation_patients) == (4, 4, 2)
     cost = asdict(plan.cost)
     assert 0 < cost["trained"] < cost["parameters"] and cost["memory_gb"] > 0 and cost["hours"] > 0
@@ -69,9 +99,15 @@ def test_every_preset_is_tried():
 
 def test_sarcodiff_is_what_the_paper_says():
     recipe = read_train_recipe(PRESETS / "sarcodiff.toml")
-    loop, adapter = recipe.loop, recipe.adapter
+    loop = recipe.loop
+    adapter = recipe.adapter
     assert (loop.steps, loop.batch, loop.learning_rate, loop.warmup) == (50_000, 16, 3e-5, 500)
-    assert (loop.cooldown, loop.floor, loop.precision, loop.checkpointing) == (1.0, 0.0, "fp16", True)
+    assert (loop.cooldown, loop.floor, loop.precision, loop.checkpointing) == (
+        1.0,
+        0.0,
+        "fp16",
+        True,
+    )
     assert adapter.rank == 16 and all(name.startswith("attn2.") for name in adapter.layers)
     assert recipe.conditions.nucleus_weights["mitotic figure"] == 2.3
     assert len(recipe.labels) == 20

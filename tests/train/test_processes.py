@@ -1,4 +1,5 @@
-"""Several processes, and processes that are killed: an adapter of a tiny bundle, trained for real."""
+"""Several processes, and processes that are killed: an adapter of a tiny bundle, trained for
+real."""
 
 import hashlib
 import json
@@ -31,16 +32,28 @@ def ends(folder, tissue, bundle_folder):
 
     def add(run, processes, *, at=None, breaks=False, **loop):
         recipe = folder / f"{run}.toml"
-        text = write_recipe(folder, tissue, "local", start=bundle_folder, steps=4, every=4).read_text()
+        text = write_recipe(
+            folder,
+            tissue,
+            "local",
+            start=bundle_folder,
+            steps=4,
+            every=4,
+        ).read_text()
         for key, value in {"trackers": [], **loop}.items():
             text = re.sub(rf"^{key} = .*\n", "", text, flags=re.MULTILINE)
             text = text.replace("[loop]", f"[loop]\n{key} = {json.dumps(value)}")
         recipe.write_text(text)
         name = run + (f" killed at {at}" if at else "")
-        jobs[name] = {"recipe": str(recipe), "run": str(folder / run), "processes": processes}
+        jobs[name] = {
+            "recipe": str(recipe),
+            "run": str(folder / run),
+            "processes": processes,
+        }
         jobs[name] |= {"killed_at": at, "breaks": breaks}
 
-    half, pair = {"precision": "fp16", "accumulate": 2}, {"batch": 4, "accumulate": 2}
+    half = {"precision": "fp16", "accumulate": 2}
+    pair = {"batch": 4, "accumulate": 2}
     add("one", 1)
     add("two", 2)
     add("broken", 2, breaks=True)
@@ -53,7 +66,13 @@ def ends(folder, tissue, bundle_folder):
     (folder / "jobs.json").write_text(json.dumps(list(jobs.values())))
     command = [sys.executable, str(Path(__file__).parent / "forked.py"), str(folder / "jobs.json")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(
+        command,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
     assert done.returncode == 0, done.stderr
     return dict(zip(jobs, map(json.loads, done.stdout.splitlines()), strict=True))
 
@@ -71,12 +90,17 @@ def weights_of(run):
 
 def test_two_processes_train_what_one_trains(folder, ends):
     assert [code for code, _ in ends["one"] + ends["two"]] == [0, 0, 0], ends
-    one, two = losses_of(folder / "one"), losses_of(folder / "two")
+    one = losses_of(folder / "one")
+    two = losses_of(folder / "two")
     assert len(one) == 4 and two == pytest.approx(one, rel=1e-5)
     first, second = (load_file(folder / run / "state.safetensors") for run in ("one", "two"))
-    moved = [float((first[key] - second[key]).abs().max()) for key in first if key.startswith("master/")]
+    moved = [
+        float((first[key] - second[key]).abs().max()) for key in first if key.startswith("master/")
+    ]
     changed = [
-        float(first[key].abs().max()) for key in first if "lora_B" in key and key.startswith("master/")
+        float(first[key].abs().max())
+        for key in first
+        if "lora_B" in key and key.startswith("master/")
     ]
     assert max(moved) < 1e-2 * max(changed)
 
@@ -104,7 +128,12 @@ def test_a_failure_of_the_first_process_ends_the_others(ends):
 
 
 @pytest.mark.parametrize(("run", "kills"), [("half", (1, 3)), ("pair", (3,))])
-def test_a_run_whose_processes_are_killed_is_the_run_that_never_was(folder, ends, run, kills):
+def test_a_run_whose_processes_are_killed_is_the_run_that_never_was(
+    folder,
+    ends,
+    run,
+    kills,
+):
     cut = f"{run}, cut"
     for step in kills:
         (code, _), *others = ends[f"{cut} killed at {step}"]
@@ -112,7 +141,9 @@ def test_a_run_whose_processes_are_killed_is_the_run_that_never_was(folder, ends
         assert all(end == 1 and "Process 1 of 2 lost the others" in said for end, said in others)
     assert [code for code, _ in ends[run] + ends[cut]] == [0] * 2 * len(ends[run]), ends
     assert losses_of(folder / cut) == losses_of(folder / run)
-    assert weights_of(folder / cut) == weights_of(folder / run) and len(weights_of(folder / run)) == 2
+    assert (
+        weights_of(folder / cut) == weights_of(folder / run) and len(weights_of(folder / run)) == 2
+    )
     through, resumed = (load_file(folder / each / "state.safetensors") for each in (run, cut))
     assert through.keys() == resumed.keys()
     assert all(torch.equal(value, resumed[key]) for key, value in through.items())

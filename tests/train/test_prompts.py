@@ -36,13 +36,23 @@ def test_a_label_is_called_by_its_who_name_however_it_is_written():
         ("{site},{subtype}", {"site": "  "}, "LMS", "Leiomyosarcoma"),
         ("H&E of {subtype}, from the {site}", {}, "LMS", "H&E of Leiomyosarcoma"),
         ("H&E of {subtype}, from the {site}", {"site": "arm"}, "", "from the arm"),
-        ("{stain} of  {tissue} ,, {subtype}", {"stain": "H&E", "tissue": "muscle"}, "", "H&E of muscle"),
+        (
+            "{stain} of  {tissue} ,, {subtype}",
+            {"stain": "H&E", "tissue": "muscle"},
+            "",
+            "H&E of muscle",
+        ),
         ("{stain} of {tissue}, {subtype}", {"stain": "H&E"}, "LMS", "Leiomyosarcoma"),
         ("{subtype}, grade {grade}", {"grade": "3"}, "LMS", "Leiomyosarcoma, grade 3"),
         ("H&E", {}, "LMS", "H&E"),
     ],
 )
-def test_what_is_not_known_drops_out_with_its_comma(template, facts, label, wanted):
+def test_what_is_not_known_drops_out_with_its_comma(
+    template,
+    facts,
+    label,
+    wanted,
+):
     assert Prompts(template, facts).prompt_of(label) == wanted
 
 
@@ -61,7 +71,9 @@ def test_a_comma_inside_a_label_is_no_comma_of_the_template():
 
 
 def test_names_that_hold_the_label_come_nearest():
-    near = nearest_names("liposarcoma", Subtypes((Subtype("Myxoid liposarcoma"), Subtype("Angiosarcoma"))))
+    near = nearest_names(
+        "liposarcoma", Subtypes((Subtype("Myxoid liposarcoma"), Subtype("Angiosarcoma")))
+    )
     assert near[0] == "Myxoid liposarcoma"
 
 
@@ -125,7 +137,9 @@ def test_facts_that_cannot_be_said_are_refused(facts, says):
         Prompts("{site}", facts)
 
 
-@pytest.mark.parametrize("label", ["{label}", "a}b", "a\tb", "a\x1b[0m", "a\u2028b", "a" * (MAX_VALUE + 1)])
+@pytest.mark.parametrize(
+    "label", ["{label}", "a}b", "a\tb", "a\x1b[0m", "a\u2028b", "a" * (MAX_VALUE + 1)]
+)
 def test_labels_that_cannot_be_said_are_refused(label):
     with pytest.raises(BadRecipe, match="the label"):
         Prompts("{label}").prompt_of(label)
@@ -153,7 +167,9 @@ def test_it_is_a_section_of_a_recipe(tmp_path: Path):
     path = tmp_path / "prompts.toml"
     path.write_text('template = "H&E, {subtype}, {site}"\n[facts]\nsite = "thigh"\n')
     prompts = recipes.load(path, Prompts)
-    assert prompts == Prompts(**recipes.as_dict(prompts)) and prompts.prompt_of("AS").endswith("thigh")
+    assert prompts == Prompts(**recipes.as_dict(prompts)) and prompts.prompt_of("AS").endswith(
+        "thigh"
+    )
     path.write_text('template = "{x.__class__}"\n')
     with pytest.raises(BadRecipe, match="__class__"):
         recipes.load(path, Prompts)

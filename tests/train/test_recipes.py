@@ -40,6 +40,8 @@ def test_a_shipped_recipe_finds_its_tissue_and_leaks_no_patient(path):
 def test_a_start_that_is_not_there_is_refused_before_anything_is_trained(tmp_path):
     path = tmp_path / "base.toml"
     text = (Path(__file__).parents[2] / "recipes" / "base.toml").read_text()
-    path.write_text(text.replace('"compact"', '"nowhere"').replace('"../../shared/data"', f'"{DATA}"'))
+    path.write_text(
+        text.replace('"compact"', '"nowhere"').replace('"../../shared/data"', f'"{DATA}"')
+    )
     with pytest.raises(BadWeights, match="there is no such folder"):
         dry_run(path)

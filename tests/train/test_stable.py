@@ -1,4 +1,5 @@
-"""Adapters on bases of another make: trained by the one loop, worn by plain diffusers, the base untouched."""
+"""Adapters on bases of another make: trained by the one loop, worn by plain diffusers, the base
+untouched."""
 
 import json
 import shutil
@@ -32,15 +33,28 @@ from histosynth.testing_bases import tiny_base
 KINDS = '["epithelial", "lymphocyte", "stromal"]'
 
 
-def write(folder, tissue, base, *, task="global", steps=4, every=4, label="breast"):
+def write(
+    folder,
+    tissue,
+    base,
+    *,
+    task="global",
+    steps=4,
+    every=4,
+    label="breast",
+):
     text = f'task = "{task}"\nbase = "{base}"\nseed = 3\nlabels = ["{label}"]\n'
     text += f"[loop]\n{LOOP.format(steps=steps, every=every)}"
     text += f'[data]\nroot = "{tissue}"\nmpp = 0.5\nviews = 1\nkinds = {KINDS}\n'
     for side, members in (("train", "train.txt"), ("validation", "val.txt")):
         text += f'[[data.{side}]]\n{SOURCE.format(members=members)}points = "points"\n'
-    text += f"[conditions]\nhole_share = {float(task == 'local')}\ncrops = [128]\ndrop_style = 0.1\n"
+    text += (
+        f"[conditions]\nhole_share = {float(task == 'local')}\ncrops = [128]\ndrop_style = 0.1\n"
+    )
     text += '[prompts]\ntemplate = "H&E, {label}, {site}"\nfacts = { site = "chest" }\n'
-    text += "[adapter]\nrank = 4\nalpha = 8.0\n" + 'targets = ["cross-attention"]\nstructure = true\n'
+    text += (
+        "[adapter]\nrank = 4\nalpha = 8.0\n" + 'targets = ["cross-attention"]\nstructure = true\n'
+    )
     path = folder / f"{task}-{steps}.toml"
     path.write_text(text)
     return path
@@ -49,7 +63,8 @@ def write(folder, tissue, base, *, task="global", steps=4, every=4, label="breas
 @pytest.fixture(scope="module", autouse=True)
 def _sketches():
     """Validation pictures of two steps: nobody looks at them here."""
-    before, training.VALIDATION_STEPS = training.VALIDATION_STEPS, 2
+    before = training.VALIDATION_STEPS
+    training.VALIDATION_STEPS = 2
     yield
     training.VALIDATION_STEPS = before
 
@@ -68,7 +83,11 @@ def trained(tissue, place, tmp_path_factory):
 
 
 def digests(folder):
-    return {str(each.relative_to(folder)): sha256_of(each) for each in folder.rglob("*") if each.is_file()}
+    return {
+        str(each.relative_to(folder)): sha256_of(each)
+        for each in folder.rglob("*")
+        if each.is_file()
+    }
 
 
 def test_the_loss_falls_and_the_base_is_bit_for_bit_what_it_was(tissue, tmp_path):
@@ -82,8 +101,17 @@ def test_the_loss_falls_and_the_base_is_bit_for_bit_what_it_was(tissue, tmp_path
     assert digests(base) == before
 
 
-def test_training_one_adapter_leaves_the_other_as_it_was(tissue, place, trained, tmp_path):
-    train(write(tmp_path, tissue, place, task="local"), tmp_path / "run", device="cpu")
+def test_training_one_adapter_leaves_the_other_as_it_was(
+    tissue,
+    place,
+    trained,
+    tmp_path,
+):
+    train(
+        write(tmp_path, tissue, place, task="local"),
+        tmp_path / "run",
+        device="cpu",
+    )
     together = tmp_path / "run" / "weights" / "adapters"
     shutil.copytree(trained / "weights" / "adapters" / "global", together / "global")
     bundle = open_bundle(tmp_path / "run" / "weights", dtype="fp32")
@@ -97,7 +125,13 @@ def test_an_adapter_trained_beside_another_leaves_it_and_the_base_bit_for_bit(tr
     """As the loop does it: both on one network, one of them learning."""
     bundle = open_bundle(trained / "weights", dtype="fp32")
     before = {key: value.clone() for key, value in bundle.unet.state_dict().items()}
-    add_adapter(bundle.unet, "local", rank=4, alpha=4, targets=("attn2.to_q", "attn2.to_v"))
+    add_adapter(
+        bundle.unet,
+        "local",
+        rank=4,
+        alpha=4,
+        targets=("attn2.to_q", "attn2.to_v"),
+    )
     learning = [each for each in bundle.unet.parameters() if each.requires_grad]
     optimiser = torch.optim.SGD(learning, lr=10.0)
     for _ in range(2):  # at first one of the two matrices is 0, and so is the other's gradient
@@ -117,33 +151,75 @@ def answer_of(bundle, step=500):
     grid = 16
     scales = tuple(
         torch.ones(1, out, grid // by, grid // by)
-        for out, by in zip(bundle.structure.config.outputs, bundle.structure.config.strides, strict=True)
+        for out, by in zip(
+            bundle.structure.config.outputs,
+            bundle.structure.config.strides,
+            strict=True,
+        )
     )
     style = torch.zeros(1, 15)
     style[0, 13:] = 1
-    noisy = torch.randn(1, 4, grid, grid, generator=torch.Generator().manual_seed(0))
+    noisy = torch.randn(
+        1,
+        4,
+        grid,
+        grid,
+        generator=torch.Generator().manual_seed(0),
+    )
     features = StructureFeatures(torch.zeros(1, 0, grid, grid), scales)
-    return bundle.denoiser.raw(noisy, torch.tensor([step / 999]), features, style)
+    return bundle.denoiser.raw(
+        noisy,
+        torch.tensor([step / 999]),
+        features,
+        style,
+    )
 
 
 def test_plain_diffusers_wears_the_adapter_and_paints_the_same(place, trained):
     bundle = open_bundle(trained / "weights", dtype="fp32").dressed("global")
-    pipe = StableDiffusionPipeline.from_pretrained(place, local_files_only=True, safety_checker=None)
+    pipe = StableDiffusionPipeline.from_pretrained(
+        place,
+        local_files_only=True,
+        safety_checker=None,
+    )
     pipe.load_lora_weights(trained / "weights" / "adapters" / "global", weight_name=FILE)
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
     pipe.set_progress_bar_config(disable=True)
-    noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
-    prompt, common = bundle.info.prompts[2], {"num_inference_steps": 5, "guidance_scale": 1.0}
-    theirs = pipe(prompt, latents=noise.clone(), output_type="latent", **common).images
+    noise = torch.randn(
+        1,
+        4,
+        16,
+        16,
+        generator=torch.Generator().manual_seed(0),
+    )
+    prompt = bundle.info.prompts[2]
+    common = {"num_inference_steps": 5, "guidance_scale": 1.0}
+    theirs = pipe(
+        prompt,
+        latents=noise.clone(),
+        output_type="latent",
+        **common,
+    ).images
     pipe.unload_lora_weights()
-    bare = pipe(prompt, latents=noise.clone(), output_type="latent", **common).images
+    bare = pipe(
+        prompt,
+        latents=noise.clone(),
+        output_type="latent",
+        **common,
+    ).images
     pipe.scheduler.set_timesteps(5)
-    style, x = torch.zeros(1, 15), noise.clone()
+    style = torch.zeros(1, 15)
+    x = noise.clone()
     style[0, 13:] = 1
     with torch.no_grad():
         for step in pipe.scheduler.timesteps:
             features = StructureFeatures(torch.zeros(1, 0, 16, 16), ())
-            said = bundle.denoiser.raw(x, torch.tensor([float(step) / 999]), features, style)
+            said = bundle.denoiser.raw(
+                x,
+                torch.tensor([float(step) / 999]),
+                features,
+                style,
+            )
             x = pipe.scheduler.step(said, step, x).prev_sample
     torch.testing.assert_close(x, theirs, atol=2e-3, rtol=1e-3)
     assert float((bare - theirs).abs().max()) > 20 * float((x - theirs).abs().max())
@@ -154,13 +230,23 @@ def test_the_bundle_of_a_run_paints(trained):
     assert bundle.info.prompts == ("", "H&E, chest", "H&E, breast, chest")
     nuclei = draw_layout((128, 128), mpp=0.5, seed=0)
     one, again, other = (
-        synthesize(nuclei, bundle=bundle, label=label, steps=2)[0].pixels
+        synthesize(
+            nuclei,
+            bundle=bundle,
+            label=label,
+            steps=2,
+        )[0].pixels
         for label in ("breast", "breast", None)
     )
     np.testing.assert_array_equal(one, again)
     assert one.shape == (128, 128, 3) and not np.array_equal(one, other)
     with pytest.raises(UnknownLabel):
-        synthesize(nuclei, bundle=bundle, label="bone", steps=2)
+        synthesize(
+            nuclei,
+            bundle=bundle,
+            label="bone",
+            steps=2,
+        )
 
 
 def test_another_base_under_the_same_name_is_refused(trained, tmp_path):
@@ -175,10 +261,15 @@ def test_another_base_under_the_same_name_is_refused(trained, tmp_path):
 
 
 def test_what_is_packed_tells_no_folder_and_paints_where_the_base_is_named(
-    trained, place, tmp_path, monkeypatch
+    trained,
+    place,
+    tmp_path,
+    monkeypatch,
 ):
     pack(trained / "weights", tmp_path / "packed")
-    text = (tmp_path / "packed" / "bundle.json").read_text() + (tmp_path / "packed" / "README.md").read_text()
+    text = (tmp_path / "packed" / "bundle.json").read_text() + (
+        tmp_path / "packed" / "README.md"
+    ).read_text()
     assert str(place.parent) not in text and place.name in text
     with pytest.raises(BadWeights, match="HISTOSYNTH_BASE"):
         open_bundle(tmp_path / "packed")
@@ -189,7 +280,11 @@ def test_what_is_packed_tells_no_folder_and_paints_where_the_base_is_named(
 @pytest.mark.parametrize("which", ["sd21", "sd15-inpainting", "pixart"])
 def test_every_make_of_base_is_trained_and_read_again(tissue, tmp_path, which):
     base = tiny_base(tmp_path / "base", which, width=None if which == "pixart" else 64)
-    train(write(tmp_path, tissue, base, task="local", steps=2), tmp_path / "run", device="cpu")
+    train(
+        write(tmp_path, tissue, base, task="local", steps=2),
+        tmp_path / "run",
+        device="cpu",
+    )
     bundle = open_bundle(tmp_path / "run" / "weights", dtype="fp32")
     assert bundle.adapters["local"].alpha == 8 and "Apache" not in bundle.adapters["local"].licence
     assert bundle.info.family == ("pixart" if which == "pixart" else "stable-diffusion")
@@ -198,18 +293,39 @@ def test_every_make_of_base_is_trained_and_read_again(tissue, tmp_path, which):
 
 
 def what_an_inpainting_base_is_shown_is_what_diffusers_shows_it(bundle):
-    """Hole, then the scaled latents of the picture without it: after the noisy latents, in this order."""
-    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    """Hole, then the scaled latents of the picture without it: after the noisy latents, in this
+    order."""
+    picture = (
+        torch.rand(
+            1,
+            3,
+            64,
+            64,
+            generator=torch.Generator().manual_seed(0),
+        )
+        * 2
+        - 1
+    )
     hole = torch.zeros(1, 1, 64, 64)
     hole[..., 16:40, 24:64] = 1
-    maps = StructureMaps(torch.zeros(1, 3, 32, 32), torch.zeros(1), picture * (1 - hole), hole)
+    maps = StructureMaps(
+        torch.zeros(1, 3, 32, 32),
+        torch.zeros(1),
+        picture * (1 - hole),
+        hole,
+    )
     with torch.no_grad():
         shown = bundle.features(maps).fine
         vae = bundle.autoencoder
         latents = vae.encode(picture * (hole < 0.5)).latent_dist.mode() * vae.config.scaling_factor
     small = torch.nn.functional.interpolate(hole, size=(8, 8))  # nearest, as the pipeline has it
     torch.testing.assert_close(shown[:, :1], small)
-    torch.testing.assert_close(shown[:, 1:], latents, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        shown[:, 1:],
+        latents,
+        atol=1e-5,
+        rtol=1e-5,
+    )
 
 
 def test_labels_are_refused_before_the_base_is_opened(tissue, tmp_path):
@@ -223,7 +339,9 @@ def test_what_does_not_fit_the_base_is_said(tissue, place, tmp_path):
     with pytest.raises(BadRecipe, match="attn9"):
         dry_run(path)
     path.write_text(
-        path.read_text().replace('["attn9"]', '["attention"]').replace("seed = 3", "structure_widths = [8]")
+        path.read_text()
+        .replace('["attn9"]', '["attention"]')
+        .replace("seed = 3", "structure_widths = [8]")
     )
     with pytest.raises(BadRecipe, match="4 places"):
         dry_run(path)
@@ -238,7 +356,11 @@ def test_a_run_goes_on_on_a_moved_base_and_not_on_another_one(tissue, tmp_path):
     shutil.rmtree(tmp_path / "moved")
     tiny_base(tmp_path / "moved", "sd15", seed=1, width=64)
     with pytest.raises(ResumeMismatch, match="what is in base"):
-        train(write(tmp_path, tissue, tmp_path / "moved", steps=4), tmp_path / "run", device="cpu")
+        train(
+            write(tmp_path, tissue, tmp_path / "moved", steps=4),
+            tmp_path / "run",
+            device="cpu",
+        )
 
 
 def test_a_template_that_names_a_label_needs_labels(tissue, place, tmp_path):
@@ -256,7 +378,14 @@ def test_a_template_that_names_a_label_needs_labels(tissue, place, tmp_path):
         ("seed = 3", 'seed = 3\nfew = { table = "nowhere.csv" }', HistosynError, "nowhere.csv"),
     ],
 )
-def test_what_would_fail_late_fails_in_a_dry_run(tissue, tmp_path, before, after, error, words):
+def test_what_would_fail_late_fails_in_a_dry_run(
+    tissue,
+    tmp_path,
+    before,
+    after,
+    error,
+    words,
+):
     if words != "nowhere.csv" and find_spec(words):
         pytest.skip(f"{words} is installed")
     path = write(tmp_path, tissue, "gone/gone")

@@ -25,9 +25,17 @@ from histosynth.train.tiles.views import open_views
 class Fragile:
     """A task of one weight whose loss, gradient or validation is no number at one step."""
 
-    def __init__(self, breaks: str, at: int, value: float = math.nan) -> None:
+    def __init__(
+        self,
+        breaks: str,
+        at: int,
+        value: float = math.nan,
+    ) -> None:
         self.network = nn.Linear(1, 1, bias=False)
-        self.breaks, self.at, self.value, self.looks = breaks, at, value, 0
+        self.breaks = breaks
+        self.at = at
+        self.value = value
+        self.looks = 0
 
     @property
     def modules(self):
@@ -38,7 +46,10 @@ class Fragile:
         if step == self.at and self.breaks == "loss":
             loss = loss * self.value
         if step == self.at and self.breaks == "gradient norm":
-            loss = loss.detach() + (self.network.weight - self.network.weight.detach()).abs().sqrt().sum()
+            loss = (
+                loss.detach()
+                + (self.network.weight - self.network.weight.detach()).abs().sqrt().sum()
+            )
         return loss
 
     def validate(self):
@@ -56,8 +67,18 @@ class Fragile:
 
 @pytest.mark.parametrize("breaks", ["loss", "gradient norm", "validation_loss"])
 def test_a_run_that_diverges_stops_and_leaves_what_was_saved(tmp_path, breaks):
-    plan = LoopPlan(8, 1, 0.1, warmup=0, validate_every=2, checkpoint_every=1, log_every=1)
-    with pytest.raises(Diverged, match=rf"diverged at step [34]: its {breaks} is nan; .* Lower loop"):
+    plan = LoopPlan(
+        8,
+        1,
+        0.1,
+        warmup=0,
+        validate_every=2,
+        checkpoint_every=1,
+        log_every=1,
+    )
+    with pytest.raises(
+        Diverged, match=rf"diverged at step [34]: its {breaks} is nan; .* Lower loop"
+    ):
         fit(Fragile(breaks, at=3), plan, tmp_path, seed=0)
     state = load_file(tmp_path / "state.safetensors")
     assert all(torch.isfinite(value).all() for value in state.values())
@@ -80,18 +101,38 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"learning_rate": 1e30}, {"learning_rate": 1e38}, {"learning_rate": 0.1, "weight_decay": 1e300}]
+    "wrong",
+    [
+        {"learning_rate": 1e30},
+        {"learning_rate": 1e38},
+        {"learning_rate": 0.1, "weight_decay": 1e300},
+    ],
 )
 def test_a_rate_that_overflows_is_refused(wrong):
     with pytest.raises(ValueError, match="learning_rate must lie in"):
-        LoopPlan(steps=1, batch=1, **wrong)
+        LoopPlan(
+            steps=1,
+            batch=1,
+            **wrong,
+        )
 
 
-def test_a_task_that_diverges_stops_the_verb_before_it_logs(tmp_path, tissue, autoencoder, monkeypatch):
-    monkeypatch.setattr("histosynth.train.diffusion.diffusion_loss", lambda said, *_, **__: said / 0.0)
+def test_a_task_that_diverges_stops_the_verb_before_it_logs(
+    tmp_path,
+    tissue,
+    autoencoder,
+    monkeypatch,
+):
+    monkeypatch.setattr(
+        "histosynth.train.diffusion.diffusion_loss", lambda said, *_, **__: said / 0.0
+    )
     run = tmp_path / "run"
     with pytest.raises(Diverged, match="step 0: its loss is"):
-        train(write_recipe(tmp_path, tissue, "base", start=autoencoder), run, device="cpu")
+        train(
+            write_recipe(tmp_path, tissue, "base", start=autoencoder),
+            run,
+            device="cpu",
+        )
     assert (run / "log.jsonl").read_text() == "" and not (run / "weights").exists()
 
 
@@ -107,17 +148,27 @@ def test_a_log_that_is_not_all_text_loses_the_spoilt_lines_only(tmp_path):
 
 
 def test_spoilt_views_are_encoded_again(tmp_path, tissue, autoencoder):
-    source, encoded = TileSource("images", "^(..)", 0.5, members="val.txt"), []
-    tiles, network = (
-        open_source(source, root=tissue, mpp=0.5, kinds=()),
-        load_part(autoencoder, AutoencoderDC),
+    source = TileSource("images", "^(..)", 0.5, members="val.txt")
+    encoded = []
+    tiles = open_source(
+        source,
+        root=tissue,
+        mpp=0.5,
+        kinds=(),
     )
+    network = load_part(autoencoder, AutoencoderDC)
     path = tmp_path / "views.safetensors"
 
     def attempt():
         encoded.clear()
         views = open_views(
-            path, tiles, network, views=2, stain_jitter=0.1, seed=1, tick=lambda done, _: encoded.append(done)
+            path,
+            tiles,
+            network,
+            views=2,
+            stain_jitter=0.1,
+            seed=1,
+            tick=lambda done, _: encoded.append(done),
         )
         assert [len(each) for each in views] == [2, 2]
         return len(encoded)

@@ -14,27 +14,50 @@ from histosynth.train.loop.plan import LoopPlan
 
 def plan(steps=6, batch=4, **changes) -> LoopPlan:
     usual = {
-        "learning_rate": 0.05, "warmup": 0, "ema": 0.5, "validate_every": 2, "checkpoint_every": 2,
-        "log_every": 1, "precision": "fp32", "trackers": (),
-    }  # fmt: skip
+        "learning_rate": 0.05,
+        "warmup": 0,
+        "ema": 0.5,
+        "validate_every": 2,
+        "checkpoint_every": 2,
+        "log_every": 1,
+        "precision": "fp32",
+        "trackers": (),
+    }
     return LoopPlan(steps, batch, **{**usual, **changes})
 
 
 class Whole:
-    """Learns a fixed linear map of noise; `loudness` scales its gradients, and so where fp16 overflows."""
+    """Learns a fixed linear map of noise; `loudness` scales its gradients, and so where fp16
+    overflows."""
 
-    def __init__(self, *, batch=4, dtype=torch.float32, loudness=1.0, dropout=0.0, losses=()) -> None:
+    def __init__(
+        self,
+        *,
+        batch=4,
+        dtype=torch.float32,
+        loudness=1.0,
+        dropout=0.0,
+        losses=(),
+    ) -> None:
         torch.manual_seed(0)
         layers = nn.Linear(64, 72), nn.Dropout(dropout), nn.Linear(72, 1)
         self.network = nn.Sequential(*layers).to(dtype)
-        self.batch, self.dtype, self.loudness = batch, dtype, loudness
-        self.losses, self.looks = list(losses), 0
+        self.batch = batch
+        self.dtype = dtype
+        self.loudness = loudness
+        self.losses = list(losses)
+        self.looks = 0
 
     @property
     def modules(self):
         return {"toy": self.network}
 
-    def loss(self, step, generator, part: Part = WHOLE):
+    def loss(
+        self,
+        step,
+        generator,
+        part: Part = WHOLE,
+    ):
         drawn = torch.randn(self.batch, 64, generator=generator)
         mine = part.of(drawn)
         error = self.network(mine.to(self.dtype)).float()[:, 0] - mine.sum(1)

@@ -1,4 +1,6 @@
-"""`histosynth bundle …`: look into bundles, pack and unpack them, rename their adapters, give them away."""
+"""`histosynth bundle …`: look into bundles, pack and unpack them, rename their adapters, give them
+away.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ def inspect(folder: Folder, as_json: Json = False, quiet: Quiet = False) -> None
     """
     from ..pipeline import bundling
 
-    output, facts = Output(as_json, quiet), bundling.inspect(folder)
+    output = Output(as_json, quiet)
+    facts = bundling.inspect(folder)
     output.done(facts, _lines(facts))
     if facts["wrong"]:
         output.refused([facts["wrong"]])
@@ -39,7 +42,8 @@ def pack(
     folder: Folder,
     out: Annotated[Path, typer.Option(help="New file ending in .zip, or new folder.")],
     measured: Annotated[
-        Path | None, typer.Option(help="Markdown of what was measured, for the card (default: as it says).")
+        Path | None,
+        typer.Option(help="Markdown of what was measured, for the card (default: as it says)."),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -51,7 +55,9 @@ def pack(
     from ..pipeline import packing
 
     done = packing.pack(folder, out, measured=measured)
-    Output(as_json, quiet).done(done, [f"{out}: {len(done['files'])} files, {_mega(done['bytes'])}"])
+    Output(as_json, quiet).done(
+        done, [f"{out}: {len(done['files'])} files, {_mega(done['bytes'])}"]
+    )
 
 
 @app.command()
@@ -68,19 +74,24 @@ def unpack(
     from ..pipeline import packing
 
     done = packing.unpack(archive, out)
-    Output(as_json, quiet).done(done, [f"{out}: bundle {done['name']}, {done['files']} files, verified"])
+    Output(as_json, quiet).done(
+        done, [f"{out}: bundle {done['name']}, {done['files']} files, verified"]
+    )
 
 
 @app.command()
 def convert(
     adapter: Annotated[Path, typer.Argument(help="Adapter file, or its folder.")],
     to: Annotated[
-        Literal["kohya", "diffusers"], typer.Option(help="Whose names: kohya's for ComfyUI and A1111.")
+        Literal["kohya", "diffusers"],
+        typer.Option(help="Whose names: kohya's for ComfyUI and A1111."),
     ],
     out: Annotated[Path, typer.Option(help="New file ending in .safetensors.")],
     base: Annotated[
         Path | None,
-        typer.Option(help="For kohya files of others: bundle or U-Net they fit (default: Stable Diffusion)."),
+        typer.Option(
+            help="For kohya files of others: bundle or U-Net they fit (default: Stable Diffusion)."
+        ),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -92,16 +103,25 @@ def convert(
     from ..pipeline import bundling
 
     done = bundling.convert(adapter, to, out, base=base)
-    line = f"{out}: {done['name']}, rank {done['rank']}, alpha {done['alpha']:g}, {_mega(done['bytes'])}"
+    line = (
+        f"{out}: {done['name']}, rank {done['rank']}, alpha {done['alpha']:g}, "
+        f"{_mega(done['bytes'])}"
+    )
     Output(as_json, quiet).done(done, [line])
 
 
 @app.command()
 def push(
     folder: Folder,
-    repo: Annotated[str, typer.Option(help="owner/name on huggingface.co; made if it is not there.")],
-    private: Annotated[bool, typer.Option("--private", help="Only into a private repository.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, send nothing.")] = False,
+    repo: Annotated[
+        str, typer.Option(help="owner/name on huggingface.co; made if it is not there.")
+    ],
+    private: Annotated[
+        bool, typer.Option("--private", help="Only into a private repository.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be sent, send nothing.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -124,7 +144,11 @@ def _mega(size: int) -> str:
 def _lines(facts: dict[str, Any]) -> list[str]:
     """What `inspect` found, a line each; data and adapters one line an item."""
     nested = ("adapters", "parts", "data", "wrong", "bytes", "hashes", "verified")
-    shown = {key: value for key, value in facts.items() if key not in nested and value not in (None, (), [])}
+    shown = {
+        key: value
+        for key, value in facts.items()
+        if key not in nested and value not in (None, (), [])
+    }
     rows = [(key.replace("_", " "), _plain(value)) for key, value in shown.items()]
     rows += [("data", line) for line in facts["data"] or ("not stated",)]
     for name, part in facts["parts"].items():

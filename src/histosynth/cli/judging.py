@@ -48,7 +48,13 @@ def evaluate(
     from ..pipeline import judging
 
     question = judging.Question(
-        real, synth, **paths, judges=judges, ask=judging.Ask(**taken), plan=judging.Plan(**looks), seed=seed
+        real,
+        synth,
+        **paths,
+        judges=judges,
+        ask=judging.Ask(**taken),
+        plan=judging.Plan(**looks),
+        seed=seed,
     )
     if dry:
         facts = judging.dry_run(question)
@@ -58,9 +64,18 @@ def evaluate(
         raise BadOption("--out", "not given", "a folder for the report")
     engine = open_engine(place[0], workers=place[1], address=place[2])
     with output.bars(
-        "opening", "looking at tiles", "looking for copies", "judging", "asking the model"
+        "opening",
+        "looking at tiles",
+        "looking for copies",
+        "judging",
+        "asking the model",
     ) as bars:
-        report = judging.evaluate(question, out, engine=engine, watch=judging.Watch(*bars))
+        report = judging.evaluate(
+            question,
+            out,
+            engine=engine,
+            watch=judging.Watch(*bars),
+        )
     output.done(report.as_dict() | {"out": str(out)}, _in_words(report, out))
     output.refused(f"{name}: {why}" for name, why in report.refused.items())
 
@@ -69,7 +84,11 @@ def _in_words(report: Report, out: Path) -> list[str]:
     lines = []
     for section in report.sections:
         begins = SAID.get(section.key, ())
-        lines += [_line(each) for each in section.findings if not each.label and each.name.startswith(begins)]
+        lines += [
+            _line(each)
+            for each in section.findings
+            if not each.label and each.name.startswith(begins)
+        ]
         lines += [section.verdict] if section.verdict else []
     lines += [f"! {warning}" for warning in report.warnings]
     return [*lines, f"Look at {out / 'report.html'}   (opens offline; numbers in report.json)"]

@@ -1,4 +1,5 @@
-"""The doors of the command line. Each parses, calls one function and shows; torch is loaded by none.
+"""The doors of the command line. Each parses, calls one function and shows; torch is loaded by
+none.
 
 Exit codes: 0 done, 1 refused with the reason, 2 wrong usage.
 """
@@ -32,16 +33,28 @@ app.add_typer(bundle_door.app, name="bundle")
 app.command()(evaluate)
 
 Seed = Annotated[int, typer.Option(help="The same seed gives the same pictures.", min=0)]
-Steps = Annotated[int | None, typer.Option(help="Solver steps (the bundle's default if not given).")]
+Steps = Annotated[
+    int | None, typer.Option(help="Solver steps (the bundle's default if not given).")
+]
 BundlePath = Annotated[
     Path | None, typer.Option("--bundle", help="Bundle folder (default: the compact one).")
 ]
-Kinds = Annotated[Path | None, typer.Option(help='Class map, TOML lines such as "Tumor" = "epithelial".')]
+Kinds = Annotated[
+    Path | None, typer.Option(help='Class map, TOML lines such as "Tumor" = "epithelial".')
+]
 Label = Annotated[str | None, typer.Option(help="Tissue label, one of the bundle's.")]
 Mpp = Annotated[
-    float | None, typer.Option(help="Micrometres per pixel of the coordinates (the bundle's if not given).")
+    float | None,
+    typer.Option(help="Micrometres per pixel of the coordinates (the bundle's if not given)."),
 ]
-Batch = Annotated[int, typer.Option(help="Pictures painted at a time.", min=1, max=256)]
+Batch = Annotated[
+    int,
+    typer.Option(
+        help="Pictures painted at a time.",
+        min=1,
+        max=256,
+    ),
+]
 
 
 def _path(text: str) -> Path:
@@ -60,7 +73,13 @@ def _version(show: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="Print the version.",
+        ),
     ] = False,
 ) -> None:
     pass
@@ -75,7 +94,12 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Draw a layout, synthesize tissue from it, damage one tile and complete it. Needs no input."""
-    verbs.demo(out, seed=seed, bundle=bundle, output=Output(as_json, quiet))
+    verbs.demo(
+        out,
+        seed=seed,
+        bundle=bundle,
+        output=Output(as_json, quiet),
+    )
 
 
 @app.command()
@@ -83,7 +107,9 @@ def synthesize(
     nuclei: Annotated[
         Path,
         typer.Option(
-            parser=_path, metavar="PATH", help="CSV (x,y,class) or QuPath GeoJSON, or a folder of them."
+            parser=_path,
+            metavar="PATH",
+            help="CSV (x,y,class) or QuPath GeoJSON, or a folder of them.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for <stem>_<k>.png.")],
@@ -92,10 +118,20 @@ def synthesize(
     mpp: Mpp = None,
     appearance: Annotated[
         str | None,
-        typer.Option(help="Reference tile, folder of them by stem, or a palette name (see doctor)."),
+        typer.Option(
+            help="Reference tile, folder of them by stem, or a palette name (see doctor)."
+        ),
     ] = None,
     label: Label = None,
-    n: Annotated[int, typer.Option("-n", help="Variants of each.", min=1, max=10_000)] = 1,
+    n: Annotated[
+        int,
+        typer.Option(
+            "-n",
+            help="Variants of each.",
+            min=1,
+            max=10_000,
+        ),
+    ] = 1,
     seed: Seed = 0,
     steps: Steps = None,
     guidance: Annotated[
@@ -108,22 +144,46 @@ def synthesize(
 ) -> None:
     """Make whole tiles from nuclei.
 
-    Example: histosynth synthesize --nuclei cells.csv --size 512 --appearance ref.png -n 4 --out tiles
+    Example: histosynth synthesize --nuclei cells.csv --size 512 --appearance ref.png -n 4 --out
+        tiles
     """
     ask = {
-        "mpp": mpp, "kinds": kinds, "label": label, "seed": seed,
-        "steps": steps, "guidance": guidance, "batch": batch,
-    }  # fmt: skip
-    verbs.synthesize(nuclei, out, size, appearance, n, ask=ask, bundle=bundle, output=Output(as_json, quiet))
+        "mpp": mpp,
+        "kinds": kinds,
+        "label": label,
+        "seed": seed,
+        "steps": steps,
+        "guidance": guidance,
+        "batch": batch,
+    }
+    verbs.synthesize(
+        nuclei,
+        out,
+        size,
+        appearance,
+        n,
+        ask=ask,
+        bundle=bundle,
+        output=Output(as_json, quiet),
+    )
 
 
 @app.command()
 def complete(
-    image: Annotated[Path, typer.Option(parser=_path, metavar="PATH", help="Tile, or a folder of them.")],
+    image: Annotated[
+        Path,
+        typer.Option(
+            parser=_path,
+            metavar="PATH",
+            help="Tile, or a folder of them.",
+        ),
+    ],
     hole: Annotated[
         Path,
         typer.Option(
-            parser=_path, metavar="PATH", help="Mask, non-zero = missing; or a folder, paired by stem."
+            parser=_path,
+            metavar="PATH",
+            help="Mask, non-zero = missing; or a folder, paired by stem.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="File or folder for the result.")],
@@ -139,7 +199,8 @@ def complete(
         float | None, typer.Option(help="1 as trained; above 1 stricter with the nuclei.")
     ] = None,
     exemplar: Annotated[
-        bool, typer.Option(help="Start from tissue copied from around the hole, or from noise alone.")
+        bool,
+        typer.Option(help="Start from tissue copied from around the hole, or from noise alone."),
     ] = True,
     bundle: BundlePath = None,
     batch: Batch = 8,
@@ -151,35 +212,70 @@ def complete(
     Example: histosynth complete --image torn.png --hole hole.png --out mended.png
     """
     ask = {
-        "mpp": mpp, "kinds": kinds, "label": label, "seed": seed,
-        "steps": steps, "guidance": guidance, "batch": batch, "exemplar": exemplar,
-    }  # fmt: skip
-    verbs.complete(image, hole, out, nuclei, ask=ask, bundle=bundle, output=Output(as_json, quiet))
+        "mpp": mpp,
+        "kinds": kinds,
+        "label": label,
+        "seed": seed,
+        "steps": steps,
+        "guidance": guidance,
+        "batch": batch,
+        "exemplar": exemplar,
+    }
+    verbs.complete(
+        image,
+        hole,
+        out,
+        nuclei,
+        ask=ask,
+        bundle=bundle,
+        output=Output(as_json, quiet),
+    )
 
 
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="Training recipe (TOML), see recipes/.")],
     out: Annotated[Path, typer.Option(help="Run folder; run again to go on.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, train nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, train nothing.")
+    ] = False,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, ... (default: a GPU if there is one).")
     ] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1, max=1024)] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="CPU threads.",
+            min=1,
+            max=1024,
+        ),
+    ] = None,
     base: Annotated[
         str | None,
-        typer.Option(help="In place of the recipe's base: a diffusers folder, owner/name, or .safetensors."),
+        typer.Option(
+            help="In place of the recipe's base: a diffusers folder, owner/name, or .safetensors."
+        ),
     ] = None,
-    root: Annotated[Path | None, typer.Option(help="In place of the recipe's folder of tiles.")] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="In place of the recipe's folder of tiles.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train an autoencoder, a base or an adapter. Stopped runs go on when run again.
 
-    Example: histosynth train presets/sarcodiff.toml --base SD21 --root tiles --out runs/sarcoma --dry-run
+    Example: histosynth train presets/sarcodiff.toml --base SD21 --root tiles --out runs/sarcoma
+        --dry-run
     """
     place = {"base": base, "root": root, "device": device}
-    verbs.train(recipe, out, dry=dry_run, place=place, threads=threads, output=Output(as_json, quiet))
+    verbs.train(
+        recipe,
+        out,
+        dry=dry_run,
+        place=place,
+        threads=threads,
+        output=Output(as_json, quiet),
+    )
 
 
 @app.command()

@@ -1,4 +1,6 @@
-"""How every verb shows itself: progress on stderr, one result on stdout, one sentence on refusal."""
+"""How every verb shows itself: progress on stderr, one result on stdout, one sentence on
+refusal.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class Output:
 
     @contextmanager
     def bars(self, *names: str) -> Iterator[tuple[Tick, ...]]:
-        """One bar a name on stderr where that is a terminal, shown once it is told; silent otherwise."""
+        """One bar a name on stderr where that is a terminal, shown once it is told; silent
+        otherwise.
+        """
         if self.quiet or not sys.stderr.isatty():
             yield tuple(_ignore for _ in names)
             return
@@ -62,14 +66,22 @@ class Output:
                 return Text(f"{task.speed:.1f}/s" if task.speed else "")
 
         columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Speed(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            Speed(),
             TimeRemainingColumn(),
-        )  # fmt: skip
+        )
         with Progress(*columns, console=Console(stderr=True)) as progress:
             tasks = [progress.add_task(name, total=None, visible=False) for name in names]
 
             def tick_of(task: TaskID) -> Tick:
-                return lambda done, total: progress.update(task, completed=done, total=total, visible=True)
+                return lambda done, total: progress.update(
+                    task,
+                    completed=done,
+                    total=total,
+                    visible=True,
+                )
 
             yield tuple(tick_of(task) for task in tasks)
 
@@ -86,19 +98,40 @@ class Output:
             yield lambda step, numbers: None
             return
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         words = TextColumn("{task.fields[words]}")
         columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), words, TimeRemainingColumn()
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            words,
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=Console(stderr=True)) as progress:
-            task = progress.add_task(name, total=total, words="", visible=False)
+            task = progress.add_task(
+                name,
+                total=total,
+                words="",
+                visible=False,
+            )
 
             def stepped(step: int, numbers: Mapping[str, float]) -> None:
-                loss, speed = numbers.get("loss", float("nan")), numbers.get("images_per_s", 0)
+                loss = numbers.get("loss", float("nan"))
+                speed = numbers.get("images_per_s", 0)
                 words = f"loss {loss:.4f}  {speed:.1f} images/s"
-                progress.update(task, completed=step, words=words, visible=True)
+                progress.update(
+                    task,
+                    completed=step,
+                    words=words,
+                    visible=True,
+                )
 
             yield stepped
 
@@ -115,7 +148,9 @@ class Output:
             _say(sys.stdout, "".join(f"{line}\n" for line in lines))
 
     def refused(self, errors: Iterable[HistosynError | str]) -> None:
-        """What was passed over while the rest went on, one line each; said even where quiet is asked for."""
+        """What was passed over while the rest went on, one line each; said even where quiet is
+        asked for.
+        """
         for error in errors:
             _say(sys.stderr, f"histosynth: {error}\n")
 
@@ -123,7 +158,11 @@ class Output:
         """The refusal: one sentence with the numbers, one with the next step."""
         self.refused([error])
         if self.as_json:
-            fact = {"error": type(error).__name__, "problem": error.problem, "remedy": error.remedy}
+            fact = {
+                "error": type(error).__name__,
+                "problem": error.problem,
+                "remedy": error.remedy,
+            }
             _say(sys.stdout, json.dumps(fact) + "\n")
 
 

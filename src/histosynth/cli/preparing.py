@@ -16,48 +16,103 @@ Place = tuple[str, int | None, str | None]
 """Engine, workers, address."""
 
 
-def run(recipe: Path, out: Path, *, mpp: float | None, dry: bool, place: Place, output: Output) -> None:
+def run(
+    recipe: Path,
+    out: Path,
+    *,
+    mpp: float | None,
+    dry: bool,
+    place: Place,
+    output: Output,
+) -> None:
     """`histosynth prepare run`."""
     from ..pipeline import preparing
 
-    plan, here = preparing.read_prepare_recipe(recipe), recipe.parent
+    plan = preparing.read_prepare_recipe(recipe)
+    here = recipe.parent
     if mpp is not None:
         plan = replace(plan, mpp=mpp)
     if dry:
         facts = preparing.dry_run(plan, here)
         output.done(facts, [f"{key.replace('_', ' ')}: {value}" for key, value in facts.items()])
         return
-    _prepare(plan, out, here=here, place=place, output=output)
+    _prepare(
+        plan,
+        out,
+        here=here,
+        place=place,
+        output=output,
+    )
 
 
 def tiles(
-    slides: list[str], out: Path, *, grid: dict[str, Any], mpp: float | None, place: Place, output: Output
+    slides: list[str],
+    out: Path,
+    *,
+    grid: dict[str, Any],
+    mpp: float | None,
+    place: Place,
+    output: Output,
 ) -> None:
     """`histosynth prepare tiles`: a recipe with every judge at rest."""
     from ..core.recipe import build
     from ..prepare.plan import PrepareRecipe
 
-    rest = {"blur": 0.0, "pen": 1.0, "fold": 1.0, "air": 1.0, "saturation": 1.0}
+    rest = {
+        "blur": 0.0,
+        "pen": 1.0,
+        "fold": 1.0,
+        "air": 1.0,
+        "saturation": 1.0,
+    }
     values: dict[str, Any] = {
-        "slides": [str(Path(each).absolute()) for each in slides], "tiles": grid, "quality": rest,
-        "stain": {"method": "none"}, "nuclei": {"source": "none"},
-    }  # fmt: skip
-    plan = build(values | ({} if mpp is None else {"mpp": mpp}), PrepareRecipe, name="the options")
-    _prepare(plan, out, here=Path(), place=place, output=output)
+        "slides": [str(Path(each).absolute()) for each in slides],
+        "tiles": grid,
+        "quality": rest,
+        "stain": {"method": "none"},
+        "nuclei": {"source": "none"},
+    }
+    plan = build(
+        values | ({} if mpp is None else {"mpp": mpp}),
+        PrepareRecipe,
+        name="the options",
+    )
+    _prepare(
+        plan,
+        out,
+        here=Path(),
+        place=place,
+        output=output,
+    )
 
 
-def _prepare(plan: PrepareRecipe, out: Path, *, here: Path, place: Place, output: Output) -> None:
+def _prepare(
+    plan: PrepareRecipe,
+    out: Path,
+    *,
+    here: Path,
+    place: Place,
+    output: Output,
+) -> None:
     from ..engine import open_engine
     from ..pipeline import preparing
 
     engine = open_engine(place[0], workers=place[1], address=place[2])
     with output.bars("looking at slides", "making tiles") as (surveyed, tiled):
         result = preparing.prepare(
-            plan, out, here=here, engine=engine, watch=preparing.Watch(surveyed, tiled)
+            plan,
+            out,
+            here=here,
+            engine=engine,
+            watch=preparing.Watch(surveyed, tiled),
         )
     summary = result.summary
-    output.done(summary | {"out": str(out), "made_files": result.made}, _in_words(result.made, summary, out))
-    refused = [f"{each['slide']}: {each['refused']}" for each in summary["slides"] if "refused" in each]
+    output.done(
+        summary | {"out": str(out), "made_files": result.made}, _in_words(result.made, summary, out)
+    )
+    refused = [
+        f"{each['slide']}: {each['refused']}" for each in summary["slides"] if "refused" in each
+    ]
     output.refused(refused)
     if refused:
         raise SystemExit(1)
@@ -73,27 +128,50 @@ def _in_words(made: int, summary: dict[str, Any], out: Path) -> list[str]:
     ]
     if slides:
         lines += [
-            f"Look at   {out / 'look' / 'contact.png'}, and {out / 'look' / slides[0]['slide']}.png",
+            f"Look at   {out / 'look' / 'contact.png'}, and "
+            f"{out / 'look' / slides[0]['slide']}.png",
             f"Tile set  {out}   sha256 {summary['sha256'][:16]}",
         ]
     return lines
 
 
-def stain(images: Path, out: Path, *, method: str, target: Path | None, output: Output) -> None:
+def stain(
+    images: Path,
+    out: Path,
+    *,
+    method: str,
+    target: Path | None,
+    output: Output,
+) -> None:
     """`histosynth prepare stain`."""
     from ..pipeline.tissue_files import stain_files
 
     with output.progress("staining") as tick:
-        outcome = stain_files(images, out, method=method, target=target, tick=tick)
+        outcome = stain_files(
+            images,
+            out,
+            method=method,
+            target=target,
+            tick=tick,
+        )
     _report(
         outcome,
         {},
-        [f"{len(outcome.written)} pictures of one stain in {out}; look at {out / 'look' / 'contact.png'}"],
+        [
+            f"{len(outcome.written)} pictures of one stain in {out}; look at "
+            f"{out / 'look' / 'contact.png'}"
+        ],
         output,
     )
 
 
-def check(images: Path, out: Path, *, mpp: float, output: Output) -> None:
+def check(
+    images: Path,
+    out: Path,
+    *,
+    mpp: float,
+    output: Output,
+) -> None:
     """`histosynth prepare quality check`."""
     from ..pipeline.tissue_files import judge_files
 
@@ -109,7 +187,13 @@ def check(images: Path, out: Path, *, mpp: float, output: Output) -> None:
 
 
 def train_quality(
-    folder: Path, out: Path, *, patient: str, mpp: float, ask: tuple[str, int, str | None], output: Output
+    folder: Path,
+    out: Path,
+    *,
+    patient: str,
+    mpp: float,
+    ask: tuple[str, int, str | None],
+    output: Output,
 ) -> None:
     """`histosynth prepare quality train`."""
     from ..pipeline import training
@@ -137,7 +221,15 @@ def train_quality(
     )
 
 
-def nuclei(images: Path, out: Path, *, mpp: float, detector: str, form: str, output: Output) -> None:
+def nuclei(
+    images: Path,
+    out: Path,
+    *,
+    mpp: float,
+    detector: str,
+    form: str,
+    output: Output,
+) -> None:
     """`histosynth prepare nuclei`."""
     from ..core.errors import BadOption
     from ..pipeline.tissue_files import find_in_files
@@ -145,13 +237,30 @@ def nuclei(images: Path, out: Path, *, mpp: float, detector: str, form: str, out
     if form not in ("csv", "geojson"):
         raise BadOption("--format", form, "csv or geojson")
     with output.progress("finding nuclei") as tick:
-        outcome, counts = find_in_files(images, out, mpp=mpp, detector=detector, form=form, tick=tick)  # type: ignore[arg-type]
+        outcome, counts = find_in_files(
+            images,
+            out,
+            mpp=mpp,
+            detector=detector,
+            form=form,  # type: ignore[arg-type]
+            tick=tick,
+        )
     lines = [f"{name}: {count:,}" for name, count in counts.items()]
-    _report(outcome, {"nuclei": counts}, [*lines, f"Look at {out / 'look' / 'contact.png'}"], output)
+    _report(
+        outcome,
+        {"nuclei": counts},
+        [*lines, f"Look at {out / 'look' / 'contact.png'}"],
+        output,
+    )
 
 
 def split(
-    table: Path, out: Path, *, shares: tuple[float, float, float], ask: tuple[int, str], output: Output
+    table: Path,
+    out: Path,
+    *,
+    shares: tuple[float, float, float],
+    ask: tuple[int, str],
+    output: Output,
 ) -> None:
     """`histosynth prepare split`."""
     from ..core.errors import BadOption
@@ -162,22 +271,43 @@ def split(
         plan = SplitPlan(*shares)
     except ValueError as error:
         raise BadOption("--train, --validation, --test", shares, "shares that sum to 1") from error
-    result = split_table(table, out, shares=plan, seed=ask[0], pattern=ask[1])
+    result = split_table(
+        table,
+        out,
+        shares=plan,
+        seed=ask[0],
+        pattern=ask[1],
+    )
     names = list(plan.as_dict())
     lines = [f"{'label':24}" + "".join(f"{name:>12}" for name in names)]
     for label, counts in result["by_label"].items():
         lines.append(f"{label:24}" + "".join(f"{counts[name]:>12}" for name in names))
-    output.done(result, [*lines, f"{result['patients']} patients, {result['slides']} slides: {out}"])
+    output.done(
+        result, [*lines, f"{result['patients']} patients, {result['slides']} slides: {out}"]
+    )
 
 
 def agreement(
-    first: Path, second: Path, out: Path, *, mpp: float, ask: dict[str, Any], output: Output
+    first: Path,
+    second: Path,
+    out: Path,
+    *,
+    mpp: float,
+    ask: dict[str, Any],
+    output: Output,
 ) -> None:
     """`histosynth prepare agreement`."""
     from ..pipeline.agreeing import compare_annotators
 
     with output.progress("drawing") as tick:
-        found = compare_annotators(first, second, out, mpp=mpp, tick=tick, **ask)
+        found = compare_annotators(
+            first,
+            second,
+            out,
+            mpp=mpp,
+            tick=tick,
+            **ask,
+        )
     lines: list[str] = []
 
     def say(name: str, each: Any) -> None:
@@ -200,7 +330,12 @@ def agreement(
 
 
 def fetch(
-    project: str, out: Path, *, limit: int | None, ask: tuple[bool, Path | None, str], output: Output
+    project: str,
+    out: Path,
+    *,
+    limit: int | None,
+    ask: tuple[bool, Path | None, str],
+    output: Output,
 ) -> None:
     """`histosynth prepare fetch`."""
     from ..pipeline.fetching import fetch_project
@@ -208,7 +343,13 @@ def fetch(
     list_only, extra, endpoint = ask
     with output.progress("fetching (bytes)") as tick:
         outcome, facts = fetch_project(
-            project, out, limit=limit, list_only=list_only, extra=extra, endpoint=endpoint, tick=tick
+            project,
+            out,
+            limit=limit,
+            list_only=list_only,
+            extra=extra,
+            endpoint=endpoint,
+            tick=tick,
         )
     size = facts["bytes"] / 1e9
     lines = [
@@ -221,7 +362,12 @@ def fetch(
     _report(outcome, facts, lines, output)
 
 
-def _report(outcome: Outcome, facts: dict[str, Any], lines: list[str], output: Output) -> None:
+def _report(
+    outcome: Outcome,
+    facts: dict[str, Any],
+    lines: list[str],
+    output: Output,
+) -> None:
     """What was written, and what was refused; some refused is exit code 1."""
     output.done(outcome.as_dict() | facts, lines if outcome.written else ["Nothing was written."])
     if outcome.refused:

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from ..pipeline.files import Outcome
 
 
-def demo(out: Path, *, seed: int, bundle: Path | None, output: Output) -> None:
+def demo(
+    out: Path,
+    *,
+    seed: int,
+    bundle: Path | None,
+    output: Output,
+) -> None:
     """`histosynth demo`."""
     from ..pipeline import open_bundle
     from ..pipeline.demo import run_demo
@@ -28,7 +34,8 @@ def demo(out: Path, *, seed: int, bundle: Path | None, output: Output) -> None:
             f"All of it in   {result['report']}   (opens offline)",
             "Try next       histosynth synthesize --nuclei "
             f"{result['nuclei']} --appearance YOUR_TILE.png -n 4 --out tiles",
-            "               histosynth complete --image YOUR_TILE.png --hole YOUR_MASK.png --out mended.png",
+            "               histosynth complete --image YOUR_TILE.png --hole YOUR_MASK.png "
+            "--out mended.png",
             "Synthetic tissue, for research use; not for diagnosis.",
         ],
     )
@@ -77,7 +84,15 @@ def complete(
     from ..pipeline.files import Ask, complete_files
 
     with output.progress("completing") as tick:
-        outcome = complete_files(bundle, image, hole, out, nuclei=nuclei, ask=Ask(**ask), tick=tick)
+        outcome = complete_files(
+            bundle,
+            image,
+            hole,
+            out,
+            nuclei=nuclei,
+            ask=Ask(**ask),
+            tick=tick,
+        )
     _report(outcome, output)
 
 
@@ -90,7 +105,13 @@ def _report(outcome: Outcome, output: Output) -> None:
 
 
 def train(
-    recipe: Path, out: Path, *, dry: bool, place: dict[str, Any], threads: int | None, output: Output
+    recipe: Path,
+    out: Path,
+    *,
+    dry: bool,
+    place: dict[str, Any],
+    threads: int | None,
+    output: Output,
 ) -> None:
     """`histosynth train`."""
     from ..pipeline import training
@@ -109,7 +130,13 @@ def train(
         torch.set_num_threads(threads)
     total = training.read_train_recipe(recipe).loop.steps
     with output.progress("encoding tiles") as encoded, output.live("training", total) as stepped:
-        result = training.train(recipe, out, on_step=stepped, on_encoded=encoded, **place)
+        result = training.train(
+            recipe,
+            out,
+            on_step=stepped,
+            on_encoded=encoded,
+            **place,
+        )
     lines = [f"{result['task']}: {result['steps']} steps, weights in {result['weights']}"]
     output.done(result, lines + ([f"stopped {result['stopped']}"] if "stopped" in result else []))
 
@@ -121,7 +148,8 @@ def _planned(plan: dict[str, Any]) -> list[str]:
     if cost := plan["cost"]:
         lines += [
             f"network: {cost['parameters'] / 1e6:.1f} M parameters, frozen",
-            f"trained: {cost['trained'] / 1e6:.2f} M, {cost['saved']:.1%} fewer than fine-tuning all",
+            f"trained: {cost['trained'] / 1e6:.2f} M, {cost['saved']:.1%} fewer than "
+            "fine-tuning all",
             f"memory: about {cost['memory_gb']:.1f} GB",
             f"time: at best {cost['seconds_per_step']:.3g} s a step, {cost['hours']:.3g} h in all",
         ]

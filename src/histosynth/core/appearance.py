@@ -5,7 +5,8 @@ seen a few dozen of them cannot be asked for another. So most of colour is taken
 hands: a `StainFrame` scales optical density per channel to a canonical stain and back, the
 network works in canonical stain only, and its scales return exactly because they never went
 through the network. What three numbers cannot carry (contrast, hue, focus, how much glass) goes to
-the network as a short `style` vector, and the mean hue of each density is given back after painting.
+the network as a short `style` vector, and the mean hue of each density is given back after
+painting.
 
 Why a scale per channel and not a full stain matrix: tried on 90 tiles, Macenko's matrix and moment
 matching both turn single tiles orange or blue (docs/log.md); three scales never do, leave glass
@@ -36,12 +37,20 @@ MIN_ANGLE_DEG = 12.0
 """Two dyes closer than this in density space are not told apart; tiles in use lie at 17-41."""
 
 STYLE_NAMES = (
-    "density_red", "density_green", "density_blue",
-    "contrast_red", "contrast_green", "contrast_blue",
-    "density_p05", "density_p50", "density_p95",
-    "edges_1px", "edges_2px", "edges_4px",
+    "density_red",
+    "density_green",
+    "density_blue",
+    "contrast_red",
+    "contrast_green",
+    "contrast_blue",
+    "density_p05",
+    "density_p50",
+    "density_p95",
+    "edges_1px",
+    "edges_2px",
+    "edges_4px",
     "tissue_fraction",
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,9 @@ class Appearance:
 
     def restained(self, canonical: Floats) -> Floats:
         """A painting (..., 3) in canonical stain, in [0, 255] => in this appearance, float32."""
-        return self.frame.from_canonical(canonical if self.hue is None else self.hue.given(canonical))
+        return self.frame.from_canonical(
+            canonical if self.hue is None else self.hue.given(canonical)
+        )
 
 
 def measure_appearance(pixels: Pixels, hole: Mask | None = None) -> Appearance:
@@ -113,7 +124,9 @@ def fit_frame(pixels: Pixels, hole: Mask | None = None) -> StainFrame:
     return StainFrame((float(scale[0]), float(scale[1]), float(scale[2])))
 
 
-def macenko_dyes(pixels: Pixels | Floats, *, least_deg: float = MIN_ANGLE_DEG) -> NDArray[np.float64] | None:
+def macenko_dyes(
+    pixels: Pixels | Floats, *, least_deg: float = MIN_ANGLE_DEG
+) -> NDArray[np.float64] | None:
     """Optical density of a full dose of haematoxylin (row 0) and of eosin (row 1), (2, 3).
 
     Macenko et al. 2009: the extreme angles (1st, 99th percentile) in the plane of the two
@@ -158,7 +171,9 @@ def measure_style(canonical: Floats, hole: Mask | None = None) -> Floats:
     spread = np.sqrt(np.maximum(share @ (inside - mean) ** 2, 0))
     levels = np.percentile(grey if hole is None else grey[~hole], [5, 50, 95])
     edges = [_edge_density(grey, hole, reach) for reach in (1, 2, 4)]
-    return np.concatenate([mean, spread, levels, edges, [_is_tissue(inside).mean()]]).astype(np.float32)
+    return np.concatenate([mean, spread, levels, edges, [_is_tissue(inside).mean()]]).astype(
+        np.float32
+    )
 
 
 def _edge_density(grey: Floats, hole: Mask | None, reach: int) -> float:

@@ -18,19 +18,25 @@ BAND_PX = 24
 COARSE = 4
 """Pixels per cell where wide blurs are computed."""
 ACROSS = 0.25
-"""Share of the offset that is taken across the edge (known outside, painted inside); the rest compares known
-and painted at the same pixels outside. Chosen so that colours change across a hole's edge about as much as
-across the same line in real tissue: 0.97 of it (docs/log.md)."""
+"""Share of the offset that is taken across the edge (known outside, painted inside); the rest
+compares known and painted at the same pixels outside. Chosen so that colours change across a hole's
+edge about as much as across the same line in real tissue: 0.97 of it (docs/log.md)."""
 
 
 def paste(
-    known: Pixels, painted: Floats, hole: Mask, *, copied: tuple[Pixels, Floats] | None = None
+    known: Pixels,
+    painted: Floats,
+    hole: Mask,
+    *,
+    copied: tuple[Pixels, Floats] | None = None,
 ) -> Pixels:
     """Put painted tissue into the hole of a tile.
 
-    The painting covers known tissue too, which tells its grain; known tissue tells the hue. Both are
-    matched first. Then the smoothed difference at the edge is carried into the hole and fades within
-    `BAND_PX`: the low-frequency part of Poisson blending (Perez et al. 2003), without letting one edge
+    The painting covers known tissue too, which tells its grain; known tissue tells the hue. Both
+    are matched first. Then the smoothed difference at the edge is carried into the hole and fades
+    within
+    `BAND_PX`: the low-frequency part of Poisson blending (Perez et al. 2003), without letting one
+        edge
     tint the whole hole.
 
     Args:
@@ -93,12 +99,20 @@ def _normalised(image: Floats, where: Mask, scales: tuple[tuple[float, float], .
 
 
 def _blurred(stacked: Floats, sigma: float) -> Floats:
-    """Gaussian blur of (H, W, C); wide ones on a grid of `COARSE` px: nearly the same, and much faster."""
+    """Gaussian blur of (H, W, C); wide ones on a grid of `COARSE` px: nearly the same, and much
+    faster.
+    """
     if sigma < 3 * COARSE:
         return np.asarray(ndimage.gaussian_filter(stacked, (sigma, sigma, 0), truncate=3))
     height, width, channels = stacked.shape
     padded = np.pad(stacked, ((0, -height % COARSE), (0, -width % COARSE), (0, 0)))
-    cells = padded.reshape(len(padded) // COARSE, COARSE, -1, COARSE, channels).mean(axis=(1, 3))
+    cells = padded.reshape(
+        len(padded) // COARSE,
+        COARSE,
+        -1,
+        COARSE,
+        channels,
+    ).mean(axis=(1, 3))
     smooth = ndimage.gaussian_filter(cells, (sigma / COARSE, sigma / COARSE, 0), truncate=3)
     middle = (COARSE - 1) / 2
     rows, columns = ((np.arange(side) - middle) / COARSE for side in (height, width))
@@ -110,5 +124,7 @@ def _between(cells: Floats, places: NDArray[np.float64], axis: int) -> Floats:
     places = np.clip(places, 0, cells.shape[axis] - 1)
     low = np.minimum(places.astype(int), max(cells.shape[axis] - 2, 0))
     high = np.minimum(low + 1, cells.shape[axis] - 1)
-    part = (places - low).astype(np.float32).reshape([-1 if each == axis else 1 for each in range(3)])
+    part = (
+        (places - low).astype(np.float32).reshape([-1 if each == axis else 1 for each in range(3)])
+    )
     return np.asarray(cells.take(low, axis) * (1 - part) + cells.take(high, axis) * part)

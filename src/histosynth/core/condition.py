@@ -11,7 +11,11 @@ from .nuclei import Nuclei
 from .tile import Mask, Pixels, check_rgb, read_only
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(
+    frozen=True,
+    slots=True,
+    eq=False,
+)
 class Context:
     """What is left of a tile, and where it is not.
 
@@ -26,7 +30,8 @@ class Context:
     def __post_init__(self) -> None:
         check_rgb(self.pixels, "image")
         if self.hole.shape != self.pixels.shape[:2]:
-            got, want = self.hole.shape[::-1], self.pixels.shape[1::-1]
+            got = self.hole.shape[::-1]
+            want = self.pixels.shape[1::-1]
             raise SizeMismatch("hole", (got[0], got[1]), (want[0], want[1]))
         if not self.hole.any():
             raise BadHole(
@@ -42,7 +47,11 @@ class Context:
         object.__setattr__(self, "hole", read_only(self.hole))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(
+    frozen=True,
+    slots=True,
+    eq=False,
+)
 class Condition:
     """One tile's condition. Without a context everything is hole: that is `global`.
 

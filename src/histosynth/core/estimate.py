@@ -17,7 +17,8 @@ class Estimate:
         high: upper end.
         n: what was counted: tiles, nuclei, pairs or cells.
         interval: how the interval was made.
-        reason: why the value or the interval is nan, and what would help; "" where both are numbers.
+        reason: why the value or the interval is nan, and what would help; "" where both are
+            numbers.
         unit: of the value, "" for a share or a ratio.
         groups: how many independent groups (patients) stand behind it; 0: not known.
     """
@@ -45,6 +46,21 @@ class Estimate:
         }
 
 
-def untold(reason: str, *, n: int = 0, unit: str = "", groups: int = 0) -> Estimate:
+def untold(
+    reason: str,
+    *,
+    n: int = 0,
+    unit: str = "",
+    groups: int = 0,
+) -> Estimate:
     """An estimate that the sample cannot support; `reason` says how many it would take."""
-    return Estimate(math.nan, math.nan, math.nan, n, "none", reason, unit, groups)
+    return Estimate(
+        math.nan,
+        math.nan,
+        math.nan,
+        n,
+        "none",
+        reason,
+        unit,
+        groups,
+    )

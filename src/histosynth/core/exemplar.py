@@ -1,10 +1,11 @@
 """Tissue from around a hole, copied into it patch by patch: the ground that completion starts from.
 
-A small diffusion model knows tissue, but not *this* tissue: the direction of its fibres, its mucin, its
-grain stand beside the hole. Exemplar-based inpainting (Criminisi et al. 2004, IEEE TIP 13) carries them in:
-the most certain patch on the hole's front that a strong line runs into is filled first, with the known
-patch that fits best. Here nuclei take part in the fit: they are told inside the hole too, so that patches
-with nuclei come to lie where nuclei are asked for, and patches without where none are.
+A small diffusion model knows tissue, but not *this* tissue: the direction of its fibres, its mucin,
+its grain stand beside the hole. Exemplar-based inpainting (Criminisi et al. 2004, IEEE TIP 13)
+carries them in: the most certain patch on the hole's front that a strong line runs into is filled
+first, with the known patch that fits best. Here nuclei take part in the fit: they are told inside
+the hole too, so that patches with nuclei come to lie where nuclei are asked for, and patches
+without where none are.
 """
 
 from __future__ import annotations
@@ -23,17 +24,21 @@ CELL = 2
 """Patches are compared on a grid of so many pixels; copied are the full pixels."""
 PATCH = 9
 """Side of a patch, cells."""
-MOST_SOURCES, LEAST_SOURCES = 4000, 200
+MOST_SOURCES = 4000
+LEAST_SOURCES = 200
 """Known patches to choose from: a random part of more, and nothing is copied from fewer."""
-NUCLEI_WEIGHT, NUCLEI_SIGMA_PX, NUCLEI_PEAK = 0.225, 5.4, 4.0
-"""How much nuclei count in the fit against colours in [0, 1]; the width of their splats, and how high these
-would rise if they were not cut at 1: about 9 px around a centroid count in full."""
+NUCLEI_WEIGHT = 0.225
+NUCLEI_SIGMA_PX = 5.4
+NUCLEI_PEAK = 4.0
+"""How much nuclei count in the fit against colours in [0, 1]; the width of their splats, and how
+high these would rise if they were not cut at 1: about 9 px around a centroid count in full."""
 FLAT = 0.002
 """Priority of a front that no line runs into."""
 
-BREAK, BREAK_CELLS = 0.12, 1
-"""Colours of [0, 1] by which a patch may miss what its neighbour's own tissue goes on with; farther off, it
-breaks, and so many cells around are said to be broken."""
+BREAK = 0.12
+BREAK_CELLS = 1
+"""Colours of [0, 1] by which a patch may miss what its neighbour's own tissue goes on with; farther
+off, it breaks, and so many cells around are said to be broken."""
 
 _HALF = PATCH // 2
 _Places = NDArray[np.intp]
@@ -52,7 +57,13 @@ class Copied:
     broken: Mask
 
 
-def copy_into(pixels: Pixels, hole: Mask, nuclei: Nuclei | None = None, *, seed: int = 0) -> Copied | None:
+def copy_into(
+    pixels: Pixels,
+    hole: Mask,
+    nuclei: Nuclei | None = None,
+    *,
+    seed: int = 0,
+) -> Copied | None:
     """Fill the hole of a tile with patches of its known tissue.
 
     Args:
@@ -66,7 +77,8 @@ def copy_into(pixels: Pixels, hole: Mask, nuclei: Nuclei | None = None, *, seed:
     """
     height, width = hole.shape
     spare = ((0, -height % CELL), (0, -width % CELL))
-    even, missing = np.pad(pixels, (*spare, (0, 0)), mode="edge"), np.pad(hole, spare, mode="edge")
+    even = np.pad(pixels, (*spare, (0, 0)), mode="edge")
+    missing = np.pad(hole, spare, mode="edge")
     cells = (len(even) // CELL, CELL, even.shape[1] // CELL, CELL)
     known = np.where(missing[..., None], 0, even).astype(np.float32)
     colours = known.reshape(*cells, 3).mean(axis=(1, 3)) / 255
@@ -80,7 +92,9 @@ def copy_into(pixels: Pixels, hole: Mask, nuclei: Nuclei | None = None, *, seed:
         return None
     gaps = _gaps(colours[..., :3], empty, *places) > BREAK
     broken = ndimage.maximum_filter(gaps & empty, 2 * BREAK_CELLS + 1)
-    rows, columns = (CELL * np.repeat(np.repeat(each, CELL, axis=0), CELL, axis=1) for each in places)
+    rows, columns = (
+        CELL * np.repeat(np.repeat(each, CELL, axis=0), CELL, axis=1) for each in places
+    )
     rows += np.arange(len(rows))[:, None] % CELL
     columns += np.arange(columns.shape[1]) % CELL
     out = pixels.copy()
@@ -88,9 +102,17 @@ def copy_into(pixels: Pixels, hole: Mask, nuclei: Nuclei | None = None, *, seed:
     return Copied(out, np.repeat(np.repeat(broken, CELL, axis=0), CELL, axis=1)[:height, :width])
 
 
-def _gaps(colours: Floats, empty: Mask, rows: _Places, columns: _Places) -> Floats:
-    """(h, w) by how much each cell misses what its neighbours' own tissue goes on with, the worst of them."""
-    filled, worst = colours[rows, columns], np.zeros(empty.shape, np.float32)
+def _gaps(
+    colours: Floats,
+    empty: Mask,
+    rows: _Places,
+    columns: _Places,
+) -> Floats:
+    """(h, w) by how much each cell misses what its neighbours' own tissue goes on with, the worst
+    of them.
+    """
+    filled = colours[rows, columns]
+    worst = np.zeros(empty.shape, np.float32)
     for axis, side in enumerate(empty.shape):
         first, second = (
             tuple(part if each == axis else slice(None) for each in (0, 1))
@@ -101,7 +123,9 @@ def _gaps(colours: Floats, empty: Mask, rows: _Places, columns: _Places) -> Floa
             at = [rows[here], columns[here]]
             at[axis] = np.clip(at[axis] + step, 0, side - 1)
             apart = np.abs(colours[tuple(at)] - filled[beside]).mean(axis=-1)
-            missed.append(np.where(empty[tuple(at)], np.inf, apart))  # what went on there is not known
+            missed.append(
+                np.where(empty[tuple(at)], np.inf, apart)
+            )  # what went on there is not known
         least = np.minimum(*missed)
         least[~np.isfinite(least)] = 0
         for cells in (first, second):
@@ -130,8 +154,15 @@ class _Canvas:
     columns: _Places
     tissue: Mask
 
-    def rank_around(self, y: int, x: int, reach: int) -> None:
-        """Priorities within `reach` cells of (y, x): trust of the patch, times how strong a line runs in."""
+    def rank_around(
+        self,
+        y: int,
+        x: int,
+        reach: int,
+    ) -> None:
+        """Priorities within `reach` cells of (y, x): trust of the patch, times how strong a line
+        runs in.
+        """
         height, width = self.left.shape
         wide, near = (
             tuple(
@@ -140,20 +171,34 @@ class _Canvas:
             )
             for far in (reach + PATCH, reach)
         )
-        inner = tuple(slice(n.start - w.start, n.stop - w.start) for n, w in zip(near, wide, strict=True))
+        inner = tuple(
+            slice(n.start - w.start, n.stop - w.start) for n, w in zip(near, wide, strict=True)
+        )
         left = self.left[wide]
         front = left & ~ndimage.binary_erosion(left, border_value=1)
         trust = ndimage.uniform_filter(self.trust[wide], PATCH)
-        nearest = ndimage.distance_transform_edt(left, return_distances=False, return_indices=True)
+        nearest = ndimage.distance_transform_edt(
+            left,
+            return_distances=False,
+            return_indices=True,
+        )
         bright = self.values[wide][..., :3].mean(axis=-1)[tuple(nearest)]
-        slope_y, slope_x = (ndimage.gaussian_filter(bright, 1.0, order=order) for order in ((1, 0), (0, 1)))
+        slope_y, slope_x = (
+            ndimage.gaussian_filter(bright, 1.0, order=order) for order in ((1, 0), (0, 1))
+        )
         normal_y, normal_x = np.gradient(ndimage.gaussian_filter(left.astype(np.float32), 1.0))
-        along = np.abs(slope_y * normal_x - slope_x * normal_y) / (np.hypot(normal_y, normal_x) + 1e-6)
+        along = np.abs(slope_y * normal_x - slope_x * normal_y) / (
+            np.hypot(normal_y, normal_x) + 1e-6
+        )
         self.rank[near] = np.where(front, trust * (along + FLAT), -1)[inner]
 
 
-def _sources(values: Floats, empty: Mask, random: np.random.Generator) -> tuple[_Places, _Places] | None:
-    """For each cell the row and column of the known cell that stands there, itself where it is known."""
+def _sources(
+    values: Floats, empty: Mask, random: np.random.Generator
+) -> tuple[_Places, _Places] | None:
+    """For each cell the row and column of the known cell that stands there, itself where it is
+    known.
+    """
     height, width = empty.shape
     border = ((_HALF, _HALF), (_HALF, _HALF))
     rows, columns = (np.pad(each, border, mode="edge") for each in np.mgrid[:height, :width])
@@ -194,15 +239,27 @@ def _known_patches(canvas: _Canvas, random: np.random.Generator) -> _Patches | N
         return None
     if len(at) > MOST_SOURCES:
         at = at[np.sort(random.choice(len(at), MOST_SOURCES, replace=False))]
-    windows = np.lib.stride_tricks.sliding_window_view(canvas.values, (PATCH, PATCH), axis=(0, 1))
-    values = np.ascontiguousarray(windows[at[:, 0], at[:, 1]].transpose(0, 2, 3, 1).reshape(len(at), -1))
+    windows = np.lib.stride_tricks.sliding_window_view(
+        canvas.values,
+        (PATCH, PATCH),
+        axis=(0, 1),
+    )
+    values = np.ascontiguousarray(
+        windows[at[:, 0], at[:, 1]].transpose(0, 2, 3, 1).reshape(len(at), -1)
+    )
     return _Patches(at, values, values**2)
 
 
-def _fill(canvas: _Canvas, y: int, x: int, patches: _Patches) -> None:
+def _fill(
+    canvas: _Canvas,
+    y: int,
+    x: int,
+    patches: _Patches,
+) -> None:
     """Fill what is missing of the patch around (y, x) from the known patch that fits it best."""
     here = (slice(y - _HALF, y + _HALF + 1), slice(x - _HALF, x + _HALF + 1))
-    tissue, left = canvas.tissue[here], canvas.left[here]
+    tissue = canvas.tissue[here]
+    left = canvas.left[here]
     target = canvas.values[here]
     counts = np.repeat((tissue & ~left)[..., None], target.shape[2], axis=2)
     counts[..., 3:] = tissue[..., None]  # nuclei are told where tissue is missing, too

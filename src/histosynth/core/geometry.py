@@ -36,8 +36,10 @@ class Box:
 
     def intersect(self, other: Box) -> Box | None:
         """What two boxes share, or None."""
-        x, y = max(self.x, other.x), max(self.y, other.y)
-        right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
+        x = max(self.x, other.x)
+        y = max(self.y, other.y)
+        right = min(self.right, other.right)
+        bottom = min(self.bottom, other.bottom)
         return Box(x, y, right - x, bottom - y) if right > x and bottom > y else None
 
     @property
@@ -53,14 +55,24 @@ def parse_size(text: str) -> tuple[int, int]:
         BadOption: it is neither.
     """
     parts = text.lower().split("x")
-    plain = all(part.strip().isascii() and part.strip().isdigit() and len(part) < 8 for part in parts)
+    plain = all(
+        part.strip().isascii() and part.strip().isdigit() and len(part) < 8 for part in parts
+    )
     if len(parts) not in (1, 2) or not plain or not all(int(part) for part in parts):
         raise BadOption("--size", text, "W or WxH in whole pixels, e.g. 512 or 512x384")
-    width, height = int(parts[0]), int(parts[-1])
+    width = int(parts[0])
+    height = int(parts[-1])
     return width, height
 
 
-def check_size(width: int, height: int, *, least: int, most: int, multiple: int) -> None:
+def check_size(
+    width: int,
+    height: int,
+    *,
+    least: int,
+    most: int,
+    multiple: int,
+) -> None:
     """Refuse sizes that cannot be painted in one pass.
 
     Raises:

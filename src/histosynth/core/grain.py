@@ -10,10 +10,12 @@ from .density import Floats
 
 LEAST_PX = 2000
 """Known pixels below which nothing is matched."""
-SHARE, MOST = 0.6, 2.0
-"""How much of the missing grain is given back, and the most that a band is raised by. All of it (1.0) costs
-1.3 % of perceptual distance in the hole, since grain in other places than the real is no nearer to it; 0.6
-costs 0.5 % (docs/log.md)."""
+SHARE = 0.6
+MOST = 2.0
+"""How much of the missing grain is given back, and the most that a band is raised by. All of it
+(1.0) costs
+1.3 % of perceptual distance in the hole, since grain in other places than the real is no nearer to
+it; 0.6 costs 0.5 % (docs/log.md)."""
 SIGMAS_PX = (0.7, 1.4, 2.8)
 """Bands of grain: below the first, between each two."""
 CLEAR_PX = 4
@@ -23,7 +25,8 @@ CLEAR_PX = 4
 def match_grain(known: Floats, painted: Floats, outside: NDArray[np.float64]) -> Floats:
     """Raise the fine bands of a painting to what the known tissue has.
 
-    A painting of a damaged tile covers the known tissue too, and tells there what is lost on the way: each
+    A painting of a damaged tile covers the known tissue too, and tells there what is lost on the
+        way: each
     band's gain is the ratio of root mean squares of known and painted tissue outside the hole.
 
     Args:
@@ -35,15 +38,19 @@ def match_grain(known: Floats, painted: Floats, outside: NDArray[np.float64]) ->
         (H, W, 3) float32 in [0, 255].
     """
     clear = outside > CLEAR_PX
-    out, real, made = painted.copy(), known, painted
+    out = painted.copy()
+    real = known
+    made = painted
     if clear.sum() < LEAST_PX:
         return out
     for sigma in SIGMAS_PX:
         coarse_real, coarse_made = (_smooth(each, sigma) for each in (real, made))
-        wanted, found = (real - coarse_real)[clear], (made - coarse_made)[clear]
+        wanted = (real - coarse_real)[clear]
+        found = (made - coarse_made)[clear]
         gain = np.sqrt(float((wanted**2).mean()) / max(float((found**2).mean()), 1e-6))
         out += np.float32(SHARE * (np.clip(gain, 1, MOST) - 1)) * (made - coarse_made)
-        real, made = coarse_real, coarse_made
+        real = coarse_real
+        made = coarse_made
     return np.clip(out, 0, 255, out=out)
 
 

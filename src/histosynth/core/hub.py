@@ -1,4 +1,6 @@
-"""The Hugging Face hub: a name of a repository becomes a folder, or a sentence with the next step."""
+"""The Hugging Face hub: a name of a repository becomes a folder, or a sentence with the next
+step.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,9 @@ def folder_of(source: str, files: Sequence[str], *, locally: str) -> Path:
     """The folder that `source` names, with some of its files.
 
     Args:
-        source: a folder, or a repository of the hub, `owner/name` or `owner/name@revision`. Of the latter,
-            what is not here yet is fetched; without a network, what was fetched before is taken.
+        source: a folder, or a repository of the hub, `owner/name` or `owner/name@revision`. Of the
+            latter, what is not here yet is fetched; without a network, what was fetched before is
+            taken.
         files: names or patterns of what is wanted.
         locally: the sentence that says how to point at a copy that lies here.
 
@@ -26,7 +29,11 @@ def folder_of(source: str, files: Sequence[str], *, locally: str) -> Path:
     if (folder := Path(source).expanduser()).is_dir():
         return folder
     if not _ID.fullmatch(source):
-        raise BadWeights(folder, "there is no such folder, and the hub has no such names", locally)
+        raise BadWeights(
+            folder,
+            "there is no such folder, and the hub has no such names",
+            locally,
+        )
     import huggingface_hub
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -37,17 +44,27 @@ def folder_of(source: str, files: Sequence[str], *, locally: str) -> Path:
 
     name, _, revision = source.partition("@")
     try:
-        found = huggingface_hub.snapshot_download(name, revision=revision or None, allow_patterns=[*files])
+        found = huggingface_hub.snapshot_download(
+            name,
+            revision=revision or None,
+            allow_patterns=[*files],
+        )
     except GatedRepoError as error:
         agree = f"Ask for it at https://huggingface.co/{name} and run `hf auth login`. {locally}"
         raise BadWeights(
-            folder, "its owners give it to those only who agreed to their terms", agree
+            folder,
+            "its owners give it to those only who agreed to their terms",
+            agree,
         ) from error
     except LocalEntryNotFoundError as error:
-        raise BadWeights(folder, "it is not here, and the hub cannot be reached", locally) from error
+        raise BadWeights(
+            folder, "it is not here, and the hub cannot be reached", locally
+        ) from error
     except RepositoryNotFoundError as error:
         gone = "the hub has no such repository, or no longer"
         raise BadWeights(folder, gone, locally) from error
     except (HfHubHTTPError, OSError, ValueError) as error:
-        raise BadWeights(folder, str(error).strip().splitlines()[0].rstrip(".:"), locally) from error
+        raise BadWeights(
+            folder, str(error).strip().splitlines()[0].rstrip(".:"), locally
+        ) from error
     return Path(found)

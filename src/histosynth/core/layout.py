@@ -1,8 +1,8 @@
 """Plausible layouts: nests of epithelium in stroma, with lymphocytes gathering beside them.
 
 A hard-core point process inside regions cut from smooth noise. Distances and densities are those
-of the 21,780 hand-placed centroids of brca-m2c (5th and 50th percentile to the nearest nucleus, um):
-epithelial 5.6 and 9.1, lymphocyte 4.5 and 6.5, stromal 3.9 and 8.2.
+of the 21,780 hand-placed centroids of brca-m2c (5th and 50th percentile to the nearest nucleus,
+um): epithelial 5.6 and 9.1, lymphocyte 4.5 and 6.5, stromal 3.9 and 8.2.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from scipy.spatial import cKDTree
 from .nuclei import Nuclei
 
 KINDS = ("epithelial", "lymphocyte", "stromal")
-APART_UM = {"epithelial": 6.6, "lymphocyte": 4.9, "stromal": 6.0}
+APART_UM = {
+    "epithelial": 6.6,
+    "lymphocyte": 4.9,
+    "stromal": 6.0,
+}
 """Least distance of a nucleus to the next."""
 REGION_UM = 45.0
 """Correlation length of nests and gathering places."""
@@ -51,15 +55,27 @@ def draw_layout(
         "stromal": np.where(nests, 60.0, np.where(gathering, 400.0, stroma_per_mm2)),
     }
     taken = np.zeros((0, 2))
-    apart, names = np.zeros(0), []
+    apart = np.zeros(0)
+    names = []
     for kind in KINDS:
         points = _throw(
-            random, density[kind], mpp=mpp, apart_px=APART_UM[kind] / mpp, taken=taken, apart=apart
+            random,
+            density[kind],
+            mpp=mpp,
+            apart_px=APART_UM[kind] / mpp,
+            taken=taken,
+            apart=apart,
         )
         taken = np.concatenate([taken, points])
         apart = np.concatenate([apart, np.full(len(points), APART_UM[kind] / mpp)])
         names += [kind] * len(points)
-    return Nuclei.of(taken, names, size=size, mpp=mpp, kinds=KINDS)
+    return Nuclei.of(
+        taken,
+        names,
+        size=size,
+        mpp=mpp,
+        kinds=KINDS,
+    )
 
 
 def _regions(
@@ -76,7 +92,9 @@ def _regions(
     return nests, fields[1] > bar
 
 
-def _field(random: np.random.Generator, size: tuple[int, int], length_px: float) -> NDArray[np.float64]:
+def _field(
+    random: np.random.Generator, size: tuple[int, int], length_px: float
+) -> NDArray[np.float64]:
     """Smooth Gaussian noise (H, W) with a finer part, so that outlines are not round."""
     width, height = size
     field = np.zeros((height, width))

@@ -12,11 +12,14 @@ from scipy.spatial import cKDTree
 Pairs = NDArray[np.intp]
 
 
-def match_points(first: ArrayLike, second: ArrayLike, reach: float) -> tuple[Pairs, NDArray[np.float64]]:
-    """Pairs of points no farther apart than `reach`: the most there can be, and of those the nearest.
+def match_points(
+    first: ArrayLike, second: ArrayLike, reach: float
+) -> tuple[Pairs, NDArray[np.float64]]:
+    """Pairs of points no farther apart than `reach`: the most there can be, and of those the
+    nearest.
 
-    Solved as an assignment within each cluster of points in reach of one another (Kuhn 1955), so that
-    hundreds of thousands of points take seconds.
+    Solved as an assignment within each cluster of points in reach of one another (Kuhn 1955), so
+    that hundreds of thousands of points take seconds.
 
     Args:
         first: (N, 2) coordinates.
@@ -30,7 +33,9 @@ def match_points(first: ArrayLike, second: ArrayLike, reach: float) -> tuple[Pai
     if not len(one) or not len(two):
         return np.zeros((0, 2), np.intp), np.zeros(0)
     near = cKDTree(one).sparse_distance_matrix(cKDTree(two), reach, output_type="ndarray")
-    rows, columns, gaps = near["i"], near["j"], near["v"]
+    rows = near["i"]
+    columns = near["j"]
+    gaps = near["v"]
     if not len(rows):
         return np.zeros((0, 2), np.intp), np.zeros(0)
     size = len(one) + len(two)
@@ -38,7 +43,8 @@ def match_points(first: ArrayLike, second: ArrayLike, reach: float) -> tuple[Pai
     _, cluster = connected_components(graph, directed=False)
     order = np.argsort(cluster[rows], kind="stable")
     starts = np.flatnonzero(np.diff(cluster[rows][order], prepend=-1))
-    pairs, distances = [], []
+    pairs = []
+    distances = []
     for edges in np.split(order, starts[1:]):
         for row, column, gap in _assign(rows[edges], columns[edges], gaps[edges], reach):
             pairs.append((row, column))
@@ -47,18 +53,26 @@ def match_points(first: ArrayLike, second: ArrayLike, reach: float) -> tuple[Pai
 
 
 def _assign(
-    rows: NDArray[np.intp], columns: NDArray[np.intp], gaps: NDArray[np.float64], reach: float
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    gaps: NDArray[np.float64],
+    reach: float,
 ) -> list[tuple[int, int, float]]:
     if len(rows) == 1:
         return [(int(rows[0]), int(columns[0]), float(gaps[0]))]
-    left, right = np.unique(rows), np.unique(columns)
+    left = np.unique(rows)
+    right = np.unique(columns)
     # a pair out of reach costs more than any rearrangement of pairs in reach can save
     costs = np.full((len(left), len(right)), 2.0 * reach * (min(len(left), len(right)) + 1))
     costs[np.searchsorted(left, rows), np.searchsorted(right, columns)] = gaps
     chosen = zip(*linear_sum_assignment(costs), strict=True)
-    return [(int(left[i]), int(right[j]), float(costs[i, j])) for i, j in chosen if costs[i, j] <= reach]
+    return [
+        (int(left[i]), int(right[j]), float(costs[i, j])) for i, j in chosen if costs[i, j] <= reach
+    ]
 
 
 def f1(matched: int, found: int, wanted: int) -> float:
-    """Harmonic mean of precision and recall; 1 where there was nothing to find and nothing was found."""
+    """Harmonic mean of precision and recall; 1 where there was nothing to find and nothing was
+    found.
+    """
     return 2 * matched / (found + wanted) if found + wanted else 1.0

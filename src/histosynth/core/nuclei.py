@@ -24,7 +24,11 @@ ANY_KIND = 255
 """Its index."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(
+    frozen=True,
+    slots=True,
+    eq=False,
+)
 class Nuclei:
     """N centroids with a class each, in the frame of one tile.
 
@@ -44,10 +48,14 @@ class Nuclei:
 
     def __post_init__(self) -> None:
         if self.xy.ndim != 2 or self.xy.shape[1] != 2 or len(self.xy) != len(self.kind):
-            raise ValueError(f"xy {self.xy.shape} and kind {self.kind.shape} do not belong together")
+            raise ValueError(
+                f"xy {self.xy.shape} and kind {self.kind.shape} do not belong together"
+            )
         known = (self.kind < len(self.kinds)) | (self.kind == ANY_KIND)
         if not known.all():
-            raise ValueError(f"kind holds {self.kind[~known][0]}, but there are {len(self.kinds)} kinds")
+            raise ValueError(
+                f"kind holds {self.kind[~known][0]}, but there are {len(self.kinds)} kinds"
+            )
         object.__setattr__(self, "xy", read_only(self.xy.astype(np.float32)))
         object.__setattr__(self, "kind", read_only(self.kind.astype(np.uint8)))
 
@@ -80,16 +88,29 @@ class Nuclei:
             points = np.asarray(xy, dtype=np.float32)
         points = points.reshape(0, 2) if points.size == 0 else points
         if points.ndim != 2 or points.shape[1] != 2:
-            raise BadNuclei(f"Centroids come as (N, 2), not as {points.shape}.", "Give columns x and y.")
+            raise BadNuclei(
+                f"Centroids come as (N, 2), not as {points.shape}.", "Give columns x and y."
+            )
         _check_points(points, size, mpp)
         index = {ANY: ANY_KIND, **{name: i for i, name in enumerate(kinds)}}
         kind = np.array([index[name] for name in names], dtype=np.uint8)
         return cls(points.copy(), kind, tuple(kinds), size, mpp)
 
     @classmethod
-    def none(cls, size: tuple[int, int], mpp: float, kinds: Sequence[str]) -> Nuclei:
+    def none(
+        cls,
+        size: tuple[int, int],
+        mpp: float,
+        kinds: Sequence[str],
+    ) -> Nuclei:
         """A tile known to hold no nucleus."""
-        return cls(np.zeros((0, 2), np.float32), np.zeros(0, np.uint8), tuple(kinds), size, mpp)
+        return cls(
+            np.zeros((0, 2), np.float32),
+            np.zeros(0, np.uint8),
+            tuple(kinds),
+            size,
+            mpp,
+        )
 
     def crop(self, box: Box) -> Nuclei:
         """The nuclei inside `box`, in its frame."""
@@ -113,7 +134,8 @@ class Nuclei:
 
         The same pose as `np.rot90(pixels, index % 4)`, then `[:, ::-1]`.
         """
-        x, y = self.xy[:, 0].copy(), self.xy[:, 1].copy()
+        x = self.xy[:, 0].copy()
+        y = self.xy[:, 1].copy()
         width, height = self.size
         for _ in range(index % 4):
             x, y, width, height = y, width - 1 - x, height, width
@@ -175,18 +197,21 @@ class Nuclei:
         at = (self.xy - (cell - 1) / 2) / cell
         radius = int(np.ceil(3 * sigma_px / cell))
         for (x, y), kind in zip(at, self.kind, strict=True):
-            left, top = (
-                max(round(float(x)) - radius, 0),
-                max(round(float(y)) - radius, 0),
+            left = max(round(float(x)) - radius, 0)
+            top = max(round(float(y)) - radius, 0)
+            right = round(float(x)) + radius + 1
+            bottom = round(float(y)) + radius + 1
+            channels, peak = (
+                (slice(None), 1 / len(out)) if kind == ANY_KIND else (slice(kind, kind + 1), 1.0)
             )
-            right, bottom = round(float(x)) + radius + 1, round(float(y)) + radius + 1
-            channels, peak = (slice(None), 1 / len(out)) if kind == ANY_KIND else (slice(kind, kind + 1), 1.0)
             patch = out[channels, top:bottom, left:right]
             dx = np.arange(left, left + patch.shape[2]) - x
             dy = np.arange(top, top + patch.shape[1]) - y
             scale = -((cell / sigma_px) ** 2) / 2
             np.maximum(
-                patch, np.float32(peak) * np.exp(scale * dy**2)[:, None] * np.exp(scale * dx**2), out=patch
+                patch,
+                np.float32(peak) * np.exp(scale * dy**2)[:, None] * np.exp(scale * dx**2),
+                out=patch,
             )
         return out
 
@@ -210,15 +235,19 @@ def _check_points(points: NDArray[np.float32], size: tuple[int, int], mpp: float
     if broken.any():
         first = int(np.flatnonzero(broken)[0])
         raise BadNuclei(
-            f"{int(broken.sum())} of {len(points)} centroids are not numbers (first: row {first + 1}).",
+            f"{int(broken.sum())} of {len(points)} centroids are not numbers (first: row "
+            f"{first + 1}).",
             "Remove those rows.",
         )
-    outside = ((points < -0.5) | (points >= np.array([width, height], np.float32) - 0.5)).any(axis=1)
+    outside = ((points < -0.5) | (points >= np.array([width, height], np.float32) - 0.5)).any(
+        axis=1
+    )
     if outside.any():
         first = int(np.flatnonzero(outside)[0])
         x, y = (float(value) for value in points[first])
         raise BadNuclei(
-            f"{int(outside.sum())} of {len(points)} centroids lie outside the tile of {width} x {height} px "
+            f"{int(outside.sum())} of {len(points)} centroids lie outside the tile of {width} "
+            f"x {height} px "
             f"(first: row {first + 1} at x={x:g}, y={y:g}).",
             "Give a larger --size, or coordinates in pixels of this tile.",
         )

@@ -33,8 +33,8 @@ def read_nuclei(
 
     Args:
         path: `.csv` with the header `x,y,class`, or `.geojson`/`.json` as QuPath exports it
-            (points as they are, polygons by their area's centroid, class from `classification`; `any`
-            where there is none).
+            (points as they are, polygons by their area's centroid, class from `classification`;
+            `any` where there is none).
         size: (width, height) of the tile in pixels.
         mpp: micrometres per pixel of the tile.
         kinds: class names of the bundle.
@@ -45,7 +45,13 @@ def read_nuclei(
         UnknownKinds: a class is neither a known one nor mapped.
     """
     xy, names = read_points(Path(path))
-    return Nuclei.of(xy, map_kinds(names, mapping or {}), size=size, mpp=mpp, kinds=kinds)
+    return Nuclei.of(
+        xy,
+        map_kinds(names, mapping or {}),
+        size=size,
+        mpp=mpp,
+        kinds=kinds,
+    )
 
 
 def read_points(path: Path) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list[str]]:
@@ -58,7 +64,9 @@ def read_points(path: Path) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list
             )
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadNuclei(f"{path} cannot be read: {error}.", "Give a UTF-8 CSV or GeoJSON file.") from error
+        raise BadNuclei(
+            f"{path} cannot be read: {error}.", "Give a UTF-8 CSV or GeoJSON file."
+        ) from error
     reader = _from_geojson if path.suffix.lower() in (".geojson", ".json") else _from_csv
     rows = list(reader(path, text))
     if len(rows) > MAX_ROWS:
@@ -117,9 +125,13 @@ def _from_csv(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
     header = [cell.strip().lower() for cell in next(rows, [])]
     if header != ["x", "y", "class"]:
         if not text.strip():
-            raise BadNuclei(f"{path} is empty.", "Begin it with the header x,y,class; rows may be none.")
+            raise BadNuclei(
+                f"{path} is empty.", "Begin it with the header x,y,class; rows may be none."
+            )
         found = repr(",".join(header)) if header else "an empty line"
-        raise BadNuclei(f"{path} begins with {found}, not with the header x,y,class.", "Add that header.")
+        raise BadNuclei(
+            f"{path} begins with {found}, not with the header x,y,class.", "Add that header."
+        )
     for number, row in enumerate(rows, start=2):
         if not row:
             continue
@@ -149,7 +161,14 @@ def _from_geojson(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
             name = class_of(feature)
             for x, y in _centroids(feature["geometry"]):
                 yield x, y, name
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            IndexError,
+            AttributeError,
+            OverflowError,
+        ) as error:
             raise BadNuclei(
                 f"{path}, feature {number} is not a point or polygon with a class ({error}).",
                 "Export detections or annotations with a classification from QuPath.",
@@ -182,7 +201,8 @@ def class_of(feature: Mapping[str, Any]) -> str:
 def _centroids(geometry: Mapping[str, Any]) -> Iterator[tuple[float, float]]:
     # QuPath puts (0, 0) at the top-left *corner* of the first pixel for shapes; for points too.
     # Centroids here count from that pixel's centre, hence the half pixel.
-    kind, coordinates = geometry["type"], geometry["coordinates"]
+    kind = geometry["type"]
+    coordinates = geometry["coordinates"]
     match kind:
         case "Point":
             points = [coordinates]
@@ -210,7 +230,9 @@ def _ring_centroid(ring: Sequence[Sequence[float]]) -> tuple[float, float]:
 
 def _area_centroid(ring: Sequence[Sequence[float]]) -> tuple[float, float, float]:
     """(x, y, area) of a closed ring by the shoelace formula; the mean of a degenerate one."""
-    points = np.array([[_coordinate(value) for value in point[:2]] for point in ring], dtype=np.float64)
+    points = np.array(
+        [[_coordinate(value) for value in point[:2]] for point in ring], dtype=np.float64
+    )
     if len(points) < 3:
         raise ValueError(f"a polygon of {len(points)} points")
     if not (np.abs(points) < _FAR).all():

@@ -37,10 +37,17 @@ def list_files(path: Path, suffixes: Sequence[str]) -> list[Path]:
 
 
 def _is_one(path: Path, suffixes: Sequence[str]) -> bool:
-    return not path.name.startswith(".") and path.suffix.lower() in suffixes and os.path.isfile(path)
+    return (
+        not path.name.startswith(".") and path.suffix.lower() in suffixes and os.path.isfile(path)
+    )
 
 
-def pair(firsts: Sequence[Path], other: Path, suffixes: Sequence[str], what: str) -> list[Path]:
+def pair(
+    firsts: Sequence[Path],
+    other: Path,
+    suffixes: Sequence[str],
+    what: str,
+) -> list[Path]:
     """The partner of each file: the one file for all, or the folder's file of the same stem.
 
     Args:

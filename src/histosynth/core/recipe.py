@@ -84,7 +84,12 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _construct(values: Any, kind: Any, at: str, problems: list[str]) -> Any:
+def _construct(
+    values: Any,
+    kind: Any,
+    at: str,
+    problems: list[str],
+) -> Any:
     """The table as `kind`, or `_BROKEN` where it or a table in it has problems; they are added."""
     if not isinstance(values, Mapping):
         problems.append(f"{at.rstrip('.') or 'the file'} must be a table")
@@ -119,12 +124,23 @@ def _holds_broken(value: Any) -> bool:
     return value is _BROKEN or (isinstance(value, tuple) and any(item is _BROKEN for item in value))
 
 
-def _convert(value: Any, hint: Any, at: str, problems: list[str]) -> Any:
-    origin, args = get_origin(hint), get_args(hint)
+def _convert(
+    value: Any,
+    hint: Any,
+    at: str,
+    problems: list[str],
+) -> Any:
+    origin = get_origin(hint)
+    args = get_args(hint)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in args:
             return None
-        return _convert(value, next(arg for arg in args if arg is not type(None)), at, problems)
+        return _convert(
+            value,
+            next(arg for arg in args if arg is not type(None)),
+            at,
+            problems,
+        )
     if origin is typing.Literal:
         if value not in args:
             problems.append(f"{at} is {value!r}, not one of {', '.join(map(repr, args))}")
@@ -145,13 +161,21 @@ def _convert(value: Any, hint: Any, at: str, problems: list[str]) -> Any:
         if not isinstance(value, Mapping):
             problems.append(f"{at} must be a table, not {value!r}")
             return None
-        return {str(key): _convert(item, args[1], f"{at}.{key}", problems) for key, item in value.items()}
+        return {
+            str(key): _convert(item, args[1], f"{at}.{key}", problems)
+            for key, item in value.items()
+        }
     if dataclasses.is_dataclass(hint):
         return _construct(value, hint, f"{at}.", problems)
     return _scalar(value, hint, at, problems)
 
 
-def _scalar(value: Any, hint: Any, at: str, problems: list[str]) -> Any:
+def _scalar(
+    value: Any,
+    hint: Any,
+    at: str,
+    problems: list[str],
+) -> Any:
     if hint is Path and isinstance(value, str):
         return Path(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):

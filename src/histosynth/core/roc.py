@@ -27,7 +27,8 @@ def roc_auc(scores: Sequence[float], truth: Sequence[bool]) -> float:
         BadTable: one of the classes is not there, or a score is no number.
     """
     marks, true = _checked(scores, truth)
-    many, few = int(true.sum()), int((~true).sum())
+    many = int(true.sum())
+    few = int((~true).sum())
     ranks = rankdata(marks)
     return float((ranks[true].sum() - many * (many + 1) / 2) / (many * few))
 
@@ -40,10 +41,12 @@ def auc_interval(
     draws: int = 2000,
     seed: int = 0,
 ) -> tuple[float, float, float]:
-    """Area under the ROC curve, with its 95 % percentile interval over groups drawn with replacement.
+    """Area under the ROC curve, with its 95 % percentile interval over groups drawn with
+    replacement.
 
-    Items of one patient resemble each other, so patients are drawn and not items. Draws in which one
-    class is missing are left out. With few patients such an interval is too narrow: tell their number.
+    Items of one patient resemble each other, so patients are drawn and not items. Draws in which
+    one class is missing are left out. With few patients such an interval is too narrow: tell their
+    number.
 
     Args:
         scores: (N) of any scale, higher for true items.
@@ -80,17 +83,23 @@ def auc_interval(
         if pairs:
             areas.append(float(taken @ wins @ taken / pairs))
     if not areas:
-        raise BadTable(f"No one of {draws} draws held both classes.", "Add patients, or draw more often.")
+        raise BadTable(
+            f"No one of {draws} draws held both classes.", "Add patients, or draw more often."
+        )
     low, high = np.percentile(areas, (2.5, 97.5))
     return roc_auc(scores, truth), float(low), float(high)
 
 
 def _wins(
-    scores: NDArray[np.float64], true: NDArray[np.bool_], group: NDArray[np.int64], count: int
+    scores: NDArray[np.float64],
+    true: NDArray[np.bool_],
+    group: NDArray[np.int64],
+    count: int,
 ) -> NDArray[np.float64]:
     """(count, count): how often a true item of one group beats a false one of another, ties half.
 
-    A draw's area is then a product with how often each group was drawn, and nothing is ranked again.
+    A draw's area is then a product with how often each group was drawn, and nothing is ranked
+    again.
     """
     wins = np.zeros((count, count))
     owners = group[true]
@@ -101,8 +110,11 @@ def _wins(
     return wins
 
 
-def _checked(scores: Sequence[float], truth: Sequence[bool]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    marks, true = np.asarray(scores, np.float64), np.asarray(truth, np.bool_)
+def _checked(
+    scores: Sequence[float], truth: Sequence[bool]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    marks = np.asarray(scores, np.float64)
+    true = np.asarray(truth, np.bool_)
     if marks.shape != true.shape or marks.ndim != 1:
         raise ValueError("scores and truth must be two lists of one length")
     if not np.isfinite(marks).all():

@@ -11,14 +11,25 @@ from .nuclei import ANY_KIND, Nuclei
 from .tile import Mask, Pixels
 
 # Okabe & Ito (2008): told apart by colour-blind readers too.
-COLOURS = ((213, 94, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (240, 228, 66), (86, 180, 233))
+COLOURS = (
+    (213, 94, 0),
+    (0, 114, 178),
+    (0, 158, 115),
+    (204, 121, 167),
+    (240, 228, 66),
+    (86, 180, 233),
+)
 PAPER = (255, 255, 255)
 INK = (40, 40, 40)
 UNTOLD = (120, 120, 120)
 
 
 def contact_sheet(
-    rows: Sequence[tuple[str, Sequence[Pixels]]], *, cell: int = 256, gap: int = 6, title: str = ""
+    rows: Sequence[tuple[str, Sequence[Pixels]]],
+    *,
+    cell: int = 256,
+    gap: int = 6,
+    title: str = "",
 ) -> Pixels:
     """Pictures in rows, each row under its caption.
 
@@ -40,7 +51,12 @@ def contact_sheet(
     font = ImageFont.load_default(size=14)
     y = gap
     if title:
-        draw.text((gap, y), title, fill=INK, font=ImageFont.load_default(size=16))
+        draw.text(
+            (gap, y),
+            title,
+            fill=INK,
+            font=ImageFont.load_default(size=16),
+        )
         y += line + gap
     for caption, pictures in rows:
         draw.text((gap, y), caption, fill=INK, font=font)

@@ -11,7 +11,9 @@ SHIPPED = {"compact": COMPACT}
 
 
 def starting_point(start: str, here: Path, *, part: str = "") -> Path:
-    """Folder that `start` names: a shipped bundle (or its `part`), else a path relative to `here`."""
+    """Folder that `start` names: a shipped bundle (or its `part`), else a path relative to
+    `here`.
+    """
     if start in SHIPPED:
         return SHIPPED[start] / part
     return here / start

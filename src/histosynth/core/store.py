@@ -48,7 +48,11 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}-",
+            suffix=path.suffix,
+            dir=path.parent,
+        )
         os.close(handle)
     except OSError as error:
         raise NotWritable(path, error.strerror or str(error)) from error
@@ -84,7 +88,12 @@ def sha256_of(path: Path) -> str:
 
 def digest(value: Any) -> str:
     """Hex sha256 of a JSON-able value in canonical form: equal values, equal digests."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps(
+        value,
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=True,
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -104,7 +113,8 @@ def ensure_folder(path: Path) -> Path:
 
 
 def settle_header(path: Path) -> None:
-    """Put a safetensors file's metadata in order of name: the library writes them in any, and so other bytes.
+    """Put a safetensors file's metadata in order of name: the library writes them in any, and so
+    other bytes.
 
     Equal weights with equal facts then have one sha256.
     """

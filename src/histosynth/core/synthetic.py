@@ -32,7 +32,11 @@ _XMP = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="w"?>"""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(
+    frozen=True,
+    slots=True,
+    eq=False,
+)
 class Synthetic:
     """Tissue that was made, whole or in part.
 
@@ -63,7 +67,8 @@ class Synthetic:
         """
         if not overwrite:
             keep_others(
-                Path(path), "something that histosynth did not make is there (overwrite=True replaces it)"
+                Path(path),
+                "something that histosynth did not make is there (overwrite=True replaces it)",
             )
         write_marked(Path(path), self.pixels, self.recipe)
 
@@ -82,8 +87,13 @@ def write_marked(path: Path, pixels: Pixels, recipe: dict[str, Any]) -> None:
     """
     suffix = path.suffix.lower()
     if suffix not in (".png", ".tif", ".tiff"):
-        raise BadOption("the output file's ending", path.suffix or "missing", ".png, .tif or .tiff")
-    xmp, text = xmp_packet(recipe), json.dumps(recipe, sort_keys=True)
+        raise BadOption(
+            "the output file's ending",
+            path.suffix or "missing",
+            ".png, .tif or .tiff",
+        )
+    xmp = xmp_packet(recipe)
+    text = json.dumps(recipe, sort_keys=True)
     dots_per_inch = 25_400 / float(recipe.get("mpp", 0.5))
     with replacing(path) as temporary:
         image = Image.fromarray(pixels)
@@ -144,7 +154,9 @@ def was_made(path: Path) -> bool:
         return False
 
 
-def keep_others(path: Path, reason: str = "something that histosynth did not make is there already") -> None:
+def keep_others(
+    path: Path, reason: str = "something that histosynth did not make is there already"
+) -> None:
     """Refuse to write where anything stands but a picture that histosynth wrote.
 
     Raises:

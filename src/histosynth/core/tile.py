@@ -39,7 +39,11 @@ class TileRef:
             raise ValueError(f"mpp must be positive, not {self.mpp}")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(
+    frozen=True,
+    slots=True,
+    eq=False,
+)
 class Tile:
     """A picture with an address. `pixels`: (H, W, 3) uint8 RGB, 0..255, made read-only."""
 
@@ -71,7 +75,11 @@ def check_rgb(pixels: Pixels, name: str) -> None:
     """
     if not isinstance(pixels, np.ndarray):
         found = f"a {type(pixels).__name__} and no array"
-        raise NotRGB(name, found, "Hand in (height, width, 3) of type uint8, e.g. from read_rgb.")
+        raise NotRGB(
+            name,
+            found,
+            "Hand in (height, width, 3) of type uint8, e.g. from read_rgb.",
+        )
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         found = f"an array of shape {pixels.shape} and type {pixels.dtype}"
         raise NotRGB(name, found, "Hand in (height, width, 3) of type uint8.")
@@ -123,7 +131,11 @@ def encode_png(pixels: Pixels) -> bytes:
     """
     import imagecodecs
 
-    data = imagecodecs.png_encode(np.ascontiguousarray(pixels), level=1, filter=imagecodecs.PNG.FILTER.SUB)
+    data = imagecodecs.png_encode(
+        np.ascontiguousarray(pixels),
+        level=1,
+        filter=imagecodecs.PNG.FILTER.SUB,
+    )
     return bytes(data)
 
 
@@ -132,7 +144,11 @@ def _as_rgb(path: Path, image: Image.Image) -> Pixels:
         raise NotRGB(str(path), *_other_mode(image))
     # Pillow would drop the lower eight bits
     if any("16" in _raw_mode(part[3]) for part in getattr(image, "tile", ())):
-        raise NotRGB(str(path), "a picture with more than 8 bits per channel", "Convert it to 8-bit RGB.")
+        raise NotRGB(
+            str(path),
+            "a picture with more than 8 bits per channel",
+            "Convert it to 8-bit RGB.",
+        )
     return np.array(_load(path, image), dtype=np.uint8)
 
 
@@ -142,8 +158,8 @@ def read_mask(path: Path | str) -> Mask:
     Like a picture it is turned as its EXIF orientation says.
 
     Raises:
-        UnreadableImage: no picture, cut off, too large, or packed with loss (JPEG, also inside a TIFF, and
-            lossy WebP), which smears the edges of a mask.
+        UnreadableImage: no picture, cut off, too large, or packed with loss (JPEG, also inside a
+            TIFF, and lossy WebP), which smears the edges of a mask.
     """
     path = Path(path)
     with _open(path) as image:
@@ -151,8 +167,12 @@ def read_mask(path: Path | str) -> Mask:
             raise UnreadableImage(path, f"it is a {lossy}, which smears the edges of a mask")
         loaded = _load(path, image)
         if loaded.mode in ("P", "RGBA", "LA", "PA", "CMYK"):
-            seen = loaded.convert("RGBA")  # what is seen counts: not indices, nor what is transparent
-            loaded = Image.alpha_composite(Image.new("RGBA", seen.size, (0, 0, 0, 255)), seen).convert("RGB")
+            seen = loaded.convert(
+                "RGBA"
+            )  # what is seen counts: not indices, nor what is transparent
+            loaded = Image.alpha_composite(
+                Image.new("RGBA", seen.size, (0, 0, 0, 255)), seen
+            ).convert("RGB")
         values = np.asarray(loaded)
     return np.asarray(values.any(axis=2) if values.ndim == 3 else values != 0)
 
@@ -167,7 +187,15 @@ def write_mask(path: Path | str, mask: Mask) -> None:
 
 FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP")
 """What is taken. Others of Pillow's readers start programs, or are rarely tried."""
-_DAMAGED = (ArithmeticError, AttributeError, LookupError, RuntimeError, SyntaxError, TypeError, ValueError)
+_DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
 """What Pillow raises over files that are cut off or damaged."""
 
 
@@ -215,14 +243,19 @@ def _lossy(path: Path, image: Image.Image) -> str:
     return ""
 
 
-_LOSSY_TIFF = {6: "TIFF packed as JPEG", 7: "TIFF packed as JPEG", 50001: "TIFF packed as WebP"}
+_LOSSY_TIFF = {
+    6: "TIFF packed as JPEG",
+    7: "TIFF packed as JPEG",
+    50001: "TIFF packed as WebP",
+}
 
 
 def _is_lossy_webp(data: bytes) -> bool:
     """Whether any of a WebP's chunks holds lossy pixels (`VP8 `; lossless ones are `VP8L`)."""
     at = 12
     while at + 8 <= len(data):
-        name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        name = data[at : at + 4]
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
         if name == b"VP8 ":
             return True
         at += 8 + (16 if name == b"ANMF" else size + size % 2)  # a frame holds chunks of its own

@@ -49,7 +49,8 @@ SCHEMA = pa.schema(
         pa.field("refused", pa.string()),
     ]
 )
-"""x, y, width, height: level-0 px of the slide. Nuclei: px of the tile, (0, 0) the centre of its first."""
+"""x, y, width, height: level-0 px of the slide. Nuclei: px of the tile, (0, 0) the centre of its
+first."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +94,22 @@ def write_rows(path: Path, rows: Sequence[Row], about: Mapping[str, Any]) -> Non
         _KEY: json.dumps({"version": VERSION, **about}, sort_keys=True).encode(),
         b"huggingface": json.dumps(_hugging_face()).encode(),
     }
-    table = pa.Table.from_pylist([_flat(row) for row in rows], SCHEMA).replace_schema_metadata(metadata)
+    table = pa.Table.from_pylist([_flat(row) for row in rows], SCHEMA).replace_schema_metadata(
+        metadata
+    )
     with replacing(path) as temporary:
         # pictures are packed already; small groups let readers take a few tiles at a time
-        packed = {name: "NONE" if name.startswith("image") else "ZSTD" for name in _leaves(table.schema)}
+        packed = {
+            name: "NONE" if name.startswith("image") else "ZSTD" for name in _leaves(table.schema)
+        }
         pq.write_table(
-            table, temporary, compression=packed, row_group_size=16, use_dictionary=["slide", "patient"],
+            table,
+            temporary,
+            compression=packed,
+            row_group_size=16,
+            use_dictionary=["slide", "patient"],
             write_statistics=["slide", "patient", "label", "split"],
-        )  # fmt: skip
+        )
 
 
 def read_about(path: Path) -> dict[str, Any]:
@@ -144,8 +153,12 @@ class TileSet:
         facts = self.table(["tile_id", "patient", "split", "refused"])
         ids = facts["tile_id"].to_pylist()
         if len(set(ids)) < len(ids):
-            raise BadTileSet(self.folder, f"{len(ids) - len(set(ids))} of its {len(ids)} tiles stand twice")
-        refuse_split_leaks(zip(facts["patient"].to_pylist(), facts["split"].to_pylist(), strict=True))
+            raise BadTileSet(
+                self.folder, f"{len(ids) - len(set(ids))} of its {len(ids)} tiles stand twice"
+            )
+        refuse_split_leaks(
+            zip(facts["patient"].to_pylist(), facts["split"].to_pylist(), strict=True)
+        )
         self._kept = sum(not refused for refused in facts["refused"].to_pylist())
 
     def __len__(self) -> int:
@@ -161,7 +174,9 @@ class TileSet:
         tables = []
         for path in self.files:
             try:
-                tables.append(pq.ParquetFile(path).read(columns=list(columns)).replace_schema_metadata(None))
+                tables.append(
+                    pq.ParquetFile(path).read(columns=list(columns)).replace_schema_metadata(None)
+                )
             except (OSError, pa.ArrowException) as error:
                 raise BadTileSet(path, str(error).splitlines()[0]) from error
         return pa.concat_tables(tables)
@@ -176,7 +191,9 @@ class TileSet:
         for _, row in self.placed(split=split, refused=refused):
             yield row
 
-    def placed(self, *, split: str | None = None, refused: bool = False) -> Iterator[tuple[Path, Row]]:
+    def placed(
+        self, *, split: str | None = None, refused: bool = False
+    ) -> Iterator[tuple[Path, Row]]:
         """The same, each with the file that it stands in."""
         for path in self.files:
             try:
@@ -196,12 +213,15 @@ class TileSet:
         """Kept tiles with their pixels."""
         for row in self.rows(split=split):
             if row.image is None or len(row.image) > MAX_IMAGE_BYTES:
-                raise BadTileSet(self.folder, f"its kept tile {row.tile_id} has no picture, or one too large")
+                raise BadTileSet(
+                    self.folder, f"its kept tile {row.tile_id} has no picture, or one too large"
+                )
             yield Tile(row.ref, decode_rgb(row.image, row.tile_id)), row
 
 
 def rows_of(path: Path, wanted: Collection[str]) -> Iterator[Row]:
-    """The rows of these `tile_id`s in one file of a set; only the groups that they stand in are read.
+    """The rows of these `tile_id`s in one file of a set; only the groups that they stand in are
+    read.
 
     Raises:
         BadTileSet: the file is damaged.
@@ -238,7 +258,8 @@ def refuse_split_leaks(patients_and_splits: Iterable[tuple[str, str | None]]) ->
 
 
 def _flat(row: Row) -> dict[str, Any]:
-    box, nuclei = row.ref.box, row.nuclei
+    box = row.ref.box
+    nuclei = row.nuclei
     return {
         "tile_id": row.tile_id,
         "slide": row.ref.slide,
@@ -261,7 +282,12 @@ def _flat(row: Row) -> dict[str, Any]:
 
 def _row(values: Mapping[str, Any]) -> Row:
     box = Box(*(values[name] for name in ("x", "y", "width", "height")))
-    ref = TileRef(values["slide"], values["patient"], box, values["mpp"])
+    ref = TileRef(
+        values["slide"],
+        values["patient"],
+        box,
+        values["mpp"],
+    )
     image = (values["image"] or {}).get("bytes")
     nuclei = None
     if values["nuclei_x"] is not None and image is not None:
@@ -269,16 +295,35 @@ def _row(values: Mapping[str, Any]) -> Row:
         xy = np.array([values["nuclei_x"], values["nuclei_y"]], np.float32).T.reshape(-1, 2)
         names = values["nuclei_kind"]
         kinds = tuple(sorted(set(names)))
-        nuclei = Nuclei.of(xy, names, size=(width, height), mpp=ref.mpp, kinds=kinds)
-    quality = {gate: values[f"quality_{gate}"] for gate in GATES if values[f"quality_{gate}"] is not None}
+        nuclei = Nuclei.of(
+            xy,
+            names,
+            size=(width, height),
+            mpp=ref.mpp,
+            kinds=kinds,
+        )
+    quality = {
+        gate: values[f"quality_{gate}"] for gate in GATES if values[f"quality_{gate}"] is not None
+    }
     return Row(
-        ref, values["label"] or "", values["split"] or "", image, nuclei, quality, values["refused"] or ""
+        ref,
+        values["label"] or "",
+        values["split"] or "",
+        image,
+        nuclei,
+        quality,
+        values["refused"] or "",
     )
 
 
 def _hugging_face() -> dict[str, Any]:
     features: dict[str, Any] = {"image": {"_type": "Image"}}
-    names = {"string": "string", "int64": "int64", "double": "float64", "float": "float32"}
+    names = {
+        "string": "string",
+        "int64": "int64",
+        "double": "float64",
+        "float": "float32",
+    }
     for column in SCHEMA:
         if pa.types.is_list(column.type):
             inner = {"dtype": names[str(column.type.value_type)], "_type": "Value"}
@@ -295,5 +340,7 @@ def _leaves(schema: Any) -> list[str]:
         if pa.types.is_struct(column.type):
             out += [f"{column.name}.{inner.name}" for inner in column.type]
         else:
-            out.append(f"{column.name}.list.element" if pa.types.is_list(column.type) else column.name)
+            out.append(
+                f"{column.name}.list.element" if pa.types.is_list(column.type) else column.name
+            )
     return out

@@ -1,6 +1,8 @@
-"""The artefact classifier: a ResNet that says how likely a tile is spoilt; weights, card, and use as a gate.
+"""The artefact classifier: a ResNet that says how likely a tile is spoilt; weights, card, and use
+as a gate.
 
-Its network is transformers' ResNet in the layout of ResNet-18 (He et al. 2016), extra `histosynth[quality]`.
+Its network is transformers' ResNet in the layout of ResNet-18 (He et al. 2016), extra
+`histosynth[quality]`.
 """
 
 from __future__ import annotations
@@ -26,11 +28,13 @@ from ..core.tile import Pixels, check_rgb
 
 GOOD = "good"
 """Name of the folder, and class, of tiles without artefacts."""
-WEIGHTS, CARD = "model.safetensors", "artefact.json"
+WEIGHTS = "model.safetensors"
+CARD = "artefact.json"
 COARSEST = 1.25
 """Tiles may be coarser than the classifier's scale by this: enlarged further, they look blurred."""
 BATCH = 16
-MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN = (0.485, 0.456, 0.406)
+SPREAD = (0.229, 0.224, 0.225)
 """Of the channels, in [0, 1]: those that published ResNets were trained with."""
 
 
@@ -83,7 +87,9 @@ def check_layout(widths: tuple[int, ...], depths: tuple[int, ...]) -> None:
     """Refuse a network that cannot be built, or not in memory."""
     if len(widths) != len(depths) or not 1 <= len(widths) <= 6:
         raise ValueError("widths and depths must be as many, 1 to 6")
-    if not all(0 < width <= 2048 for width in widths) or not all(0 < depth <= 64 for depth in depths):
+    if not all(0 < width <= 2048 for width in widths) or not all(
+        0 < depth <= 64 for depth in depths
+    ):
         raise ValueError("widths must lie in 1..2048 and depths in 1..64")
 
 
@@ -105,7 +111,8 @@ class ArtefactClassifier:
         return f"{self.info.name} {self.info.sha256[:12]}"
 
     def __call__(self, pixels: Pixels, mpp: float) -> float:
-        """Chance in [0, 1] of an artefact in (H, W, 3) uint8 at `mpp`, as if half of all tiles had one.
+        """Chance in [0, 1] of an artefact in (H, W, 3) uint8 at `mpp`, as if half of all tiles had
+        one.
 
         Raises:
             BadOption: the tile is too coarse to be judged.
@@ -121,12 +128,16 @@ class ArtefactClassifier:
         """
         check_rgb(pixels, "tile")
         if mpp > COARSEST * self.info.mpp:
-            most = f"at most {COARSEST * self.info.mpp:g} um/px for a classifier of {self.info.mpp:g}"
+            most = (
+                f"at most {COARSEST * self.info.mpp:g} um/px for a classifier of {self.info.mpp:g}"
+            )
             raise BadOption("the scale of the tile", f"{mpp:g} um/px", most)
         crops = cut_crops(to_scale(pixels, mpp / self.info.mpp), self.info.size_px)
         like = next(self.network.parameters())
         found = [
-            self.network(to_input(crops[at : at + BATCH]).to(like, memory_format=torch.channels_last)).logits
+            self.network(
+                to_input(crops[at : at + BATCH]).to(like, memory_format=torch.channels_last)
+            ).logits
             for at in range(0, len(crops), BATCH)
         ]
         return float(torch.cat(found).float().max())
@@ -139,7 +150,9 @@ def to_scale(pixels: Pixels, factor: float) -> Pixels:
     if size == (width, height):
         return pixels
     method = Image.Resampling.BOX if factor < 1 else Image.Resampling.LANCZOS
-    return np.array(Image.fromarray(np.ascontiguousarray(pixels)).resize(size, method), dtype=np.uint8)
+    return np.array(
+        Image.fromarray(np.ascontiguousarray(pixels)).resize(size, method), dtype=np.uint8
+    )
 
 
 def cut_crops(pixels: Pixels, side: int) -> Pixels:
@@ -151,14 +164,25 @@ def cut_crops(pixels: Pixels, side: int) -> Pixels:
     if any(lacks):
         pixels = np.pad(pixels, [(0, lacks[0]), (0, lacks[1]), (0, 0)], mode="symmetric")
     tops, lefts = (
-        np.linspace(0, length - side, -(-length // side)).round().astype(int) for length in pixels.shape[:2]
+        np.linspace(0, length - side, -(-length // side)).round().astype(int)
+        for length in pixels.shape[:2]
     )
     return np.stack([pixels[y : y + side, x : x + side] for y in tops for x in lefts])
 
 
 def to_input(crops: np.ndarray) -> Tensor:
     """(N, H, W, 3) in 0..255 as (N, 3, H, W) float32 in standard deviations of the channels."""
-    images = torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2).float() / 255
+    images = (
+        torch.from_numpy(np.ascontiguousarray(crops))
+        .permute(
+            0,
+            3,
+            1,
+            2,
+        )
+        .float()
+        / 255
+    )
     return (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(SPREAD).view(3, 1, 1)
 
 
@@ -174,8 +198,18 @@ def build_network(widths: tuple[int, ...], depths: tuple[int, ...]) -> nn.Module
         raise NeedsExtra("transformers", "quality") from error
     configure: Any = ResNetConfig  # its own types do not know what it inherits
     make: Any = ResNetForImageClassification
-    layout = {"embedding_size": widths[0], "hidden_sizes": list(widths), "depths": list(depths)}
-    made: nn.Module = make(configure(layer_type="basic", num_labels=1, **layout))
+    layout = {
+        "embedding_size": widths[0],
+        "hidden_sizes": list(widths),
+        "depths": list(depths),
+    }
+    made: nn.Module = make(
+        configure(
+            layer_type="basic",
+            num_labels=1,
+            **layout,
+        )
+    )
     return made
 
 
@@ -195,8 +229,13 @@ def start_from(network: nn.Module, folder: Path) -> None:
     except (OSError, SafetensorError) as error:
         raise BadWeights(path, str(error).splitlines()[0]) from error
     own = {key: value for key, value in network.state_dict().items() if _is_shared(key)}
-    named = {key if key.startswith("resnet.") else f"resnet.{key}": value for key, value in stored.items()}
-    wrong = [key for key, value in own.items() if key not in named or named[key].shape != value.shape]
+    named = {
+        key if key.startswith("resnet.") else f"resnet.{key}": value
+        for key, value in stored.items()
+    }
+    wrong = [
+        key for key, value in own.items() if key not in named or named[key].shape != value.shape
+    ]
     extra = [key for key in named.keys() - own.keys() if _is_shared(key.removeprefix("resnet."))]
     if wrong or extra:
         first = (wrong or sorted(extra))[0]
@@ -206,7 +245,9 @@ def start_from(network: nn.Module, folder: Path) -> None:
 
 
 def _is_shared(key: str) -> bool:
-    """Whether networks of one layout share it: the last layer's classes and batch norm's counts are own."""
+    """Whether networks of one layout share it: the last layer's classes and batch norm's counts
+    are own.
+    """
     return not key.startswith("classifier.") and not key.endswith("num_batches_tracked")
 
 

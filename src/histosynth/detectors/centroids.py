@@ -37,7 +37,9 @@ class CentroidDetector:
     def __init__(self, info: DetectorInfo, network: CentroidNet) -> None:
         self.info = info
         self.network = network
-        self.mpp, self.kinds, self.lattice_px = info.mpp, info.kinds, network.stride
+        self.mpp = info.mpp
+        self.kinds = info.kinds
+        self.lattice_px = network.stride
 
     @property
     def name(self) -> str:
@@ -68,14 +70,17 @@ class CentroidDetector:
         core = WINDOW_PX - 2 * self.halo_px
         for top in range(0, tall, core):
             for left in range(0, wide, core):
-                y0, x0 = max(top - self.halo_px, 0), max(left - self.halo_px, 0)
+                y0 = max(top - self.halo_px, 0)
+                x0 = max(left - self.halo_px, 0)
                 cut = padded[y0 : top + core + self.halo_px, x0 : left + core + self.halo_px]
                 image = to_signal(cut)[None].to(like, memory_format=torch.channels_last)
                 one, many = (out.float().cpu() for out in self.network(image))
-                bottom, right = min(top + core, tall), min(left + core, wide)
+                bottom = min(top + core, tall)
+                right = min(left + core, wide)
                 to = np.s_[top // CELL : bottom // CELL, left // CELL : right // CELL]
                 here = np.s_[
-                    (top - y0) // CELL : (bottom - y0) // CELL, (left - x0) // CELL : (right - x0) // CELL
+                    (top - y0) // CELL : (bottom - y0) // CELL,
+                    (left - x0) // CELL : (right - x0) // CELL,
                 ]
                 heat[to] = one[0, 0][here].sigmoid()
                 kinds[(slice(None), *to)] = many[0][(slice(None), *here)]

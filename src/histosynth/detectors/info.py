@@ -1,4 +1,6 @@
-"""`detector.json`: what a detector is. Read without torch, so that its name is known before it is loaded."""
+"""`detector.json`: what a detector is. Read without torch, so that its name is known before it is
+loaded.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ class DetectorInfo:
     widths: tuple[int, ...]
     blocks: tuple[int, ...]
     threshold: float
-    """Least heat of a nucleus; chosen on patients of the training list whose tiles gave no gradient."""
+    """Least heat of a nucleus; chosen on patients of the training list whose tiles gave no
+    gradient."""
     sha256: str = ""
     """Of the weights file."""
 
@@ -34,7 +37,9 @@ class DetectorInfo:
             raise ValueError("threshold must lie in (0, 1) and mpp in [0.05, 20]")
         if len(self.widths) != len(self.blocks) or not self.kinds or len(self.widths) > 8:
             raise ValueError("widths and blocks must be as many, and kinds at least one")
-        if not all(0 < width <= 1024 for width in self.widths) or not all(0 <= n <= 16 for n in self.blocks):
+        if not all(0 < width <= 1024 for width in self.widths) or not all(
+            0 <= n <= 16 for n in self.blocks
+        ):
             raise ValueError("widths must lie in 1..1024 and blocks in 0..16")
 
     @property
@@ -51,6 +56,10 @@ def read_info(folder: Path) -> DetectorInfo:
     """
     path = folder / "detector.json"
     try:
-        return recipes.build(json.loads(path.read_text(encoding="utf-8")), DetectorInfo, name=str(path))
+        return recipes.build(
+            json.loads(path.read_text(encoding="utf-8")),
+            DetectorInfo,
+            name=str(path),
+        )
     except (OSError, ValueError, BadRecipe) as error:
         raise BadWeights(path, str(error).splitlines()[0]) from error

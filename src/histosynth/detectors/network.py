@@ -57,7 +57,11 @@ class CentroidNet(nn.Module):
     """
 
     def __init__(
-        self, kinds: int, *, widths: Sequence[int] = (24, 64, 112, 160), blocks: Sequence[int] = (1, 2, 2, 1)
+        self,
+        kinds: int,
+        *,
+        widths: Sequence[int] = (24, 64, 112, 160),
+        blocks: Sequence[int] = (1, 2, 2, 1),
     ) -> None:
         super().__init__()
         self.kinds = kinds
@@ -99,13 +103,19 @@ class CentroidNet(nn.Module):
 
 
 def _joined(mix: nn.Conv2d, fine: Tensor, coarse: Tensor) -> Tensor:
-    """`mix` of `fine` and the enlarged `coarse` side by side, without ever putting them side by side.
+    """`mix` of `fine` and the enlarged `coarse` side by side, without ever putting them side by
+    side.
 
-    A 1 x 1 convolution of a sum of channels is the sum of two, and the coarse one's can be taken before it
-    is enlarged: a quarter of the work, and none of the memory.
+    A 1 x 1 convolution of a sum of channels is the sum of two, and the coarse one's can be taken
+    before it is enlarged: a quarter of the work, and none of the memory.
     """
-    weight, width = mix.weight, fine.shape[1]
-    wide = F.interpolate(F.conv2d(coarse, weight[:, width:]), scale_factor=2, mode="nearest")
+    weight = mix.weight
+    width = fine.shape[1]
+    wide = F.interpolate(
+        F.conv2d(coarse, weight[:, width:]),
+        scale_factor=2,
+        mode="nearest",
+    )
     return F.conv2d(fine, weight[:, :width], mix.bias).add_(wide)
 
 
@@ -121,22 +131,43 @@ def find_peaks(heat: Tensor, kinds: Tensor, *, threshold: float) -> tuple[Tensor
         (N, 2) x and y in pixels, to a part of a cell (a parabola through the logarithms of the
         neighbours); (N,) the class; (N,) the heat.
     """
-    # the slightest blur parts ties of neighbouring cells, and never moves a peak by more than noise does
-    smooth = F.avg_pool2d(heat[None, None], 3, 1, 1, count_include_pad=False)
+    # the slightest blur parts ties of neighbouring cells, and never moves a peak by more than noise
+    # does
+    smooth = F.avg_pool2d(
+        heat[None, None],
+        3,
+        1,
+        1,
+        count_include_pad=False,
+    )
     level = heat[None, None] + 0.25 * smooth
     top = (F.max_pool2d(level, 5, 1, 2) == level)[0, 0] & (heat >= threshold)
     y, x = torch.nonzero(top, as_tuple=True)
     score = heat[y, x]
     logs = F.pad(level.clamp_min(1e-6).log(), (1, 1, 1, 1), mode="replicate")[0, 0]
-    centre, left, right = logs[y + 1, x + 1], logs[y + 1, x], logs[y + 1, x + 2]
-    above, below = logs[y, x + 1], logs[y + 2, x + 1]
-    dx, dy = _vertex(left, centre, right), _vertex(above, centre, below)
+    centre = logs[y + 1, x + 1]
+    left = logs[y + 1, x]
+    right = logs[y + 1, x + 2]
+    above = logs[y, x + 1]
+    below = logs[y + 2, x + 1]
+    dx = _vertex(left, centre, right)
+    dy = _vertex(above, centre, below)
     xy = torch.stack([x + dx, y + dy], dim=1) * CELL + (CELL - 1) / 2
-    around = F.avg_pool2d(kinds.softmax(0)[None], 3, 1, 1, count_include_pad=False)[0]
+    around = F.avg_pool2d(
+        kinds.softmax(0)[None],
+        3,
+        1,
+        1,
+        count_include_pad=False,
+    )[0]
     return xy, around[:, y, x].argmax(0), score
 
 
 def _vertex(before: Tensor, at: Tensor, after: Tensor) -> Tensor:
     bend = before + after - 2 * at
-    shift = torch.where(bend < -1e-6, (before - after) / (2 * bend.clamp_max(-1e-6)), torch.zeros_like(at))
+    shift = torch.where(
+        bend < -1e-6,
+        (before - after) / (2 * bend.clamp_max(-1e-6)),
+        torch.zeros_like(at),
+    )
     return shift.clamp(-0.5, 0.5)

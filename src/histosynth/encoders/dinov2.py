@@ -1,7 +1,8 @@
 """DINOv2 (Oquab et al. 2023) and its kin, by transformers; extra `histosynth[quality]`.
 
-Stein et al. (2023) found that distances between its features follow people's judgement better than those
-of Inception. Networks of the same make that learned from histology (Phikon) load the same way.
+Stein et al. (2023) found that distances between its features follow people's judgement better than
+those of Inception. Networks of the same make that learned from histology (Phikon) load the same
+way.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ GRID = 7
 CHANNELS = 8
 """Channels of the spatial features, about as few as sFID takes."""
 SIDE = 224
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
 """Of ImageNet, in [0, 1]."""
 
 
@@ -50,14 +52,18 @@ class Seen:
         mean, std = (", ".join(f"{value:g}" for value in each) for each in (self.mean, self.std))
         height, width = self.size
         resize = f"{width} x {height}, whole picture, PIL bicubic with antialiasing in 8 bits"
-        return {"resize": resize, "input": f"RGB in [0, 1], less ({mean}), by ({std})", "numbers": "float32"}
+        return {
+            "resize": resize,
+            "input": f"RGB in [0, 1], less ({mean}), by ({std})",
+            "numbers": "float32",
+        }
 
 
 class DinoEncoder:
     """See `Encoder`.
 
-    Features are the class token of the last layer, after its norm. Spatial ones are the first 8 channels of
-    its patch tokens, averaged on a 7 x 7 grid.
+    Features are the class token of the last layer, after its norm. Spatial ones are the first 8
+    channels of its patch tokens, averaged on a 7 x 7 grid.
 
     Args:
         model: gives `last_hidden_state` (B, 1 + registers + patches, D) of `pixel_values`.
@@ -66,24 +72,44 @@ class DinoEncoder:
         seen: how it wants to see pictures.
     """
 
-    def __init__(self, model: Any, name: str, about: Mapping[str, str], seen: Seen) -> None:
-        self.model, self.name, self.seen, self.bf16 = model, name, seen, False
+    def __init__(
+        self,
+        model: Any,
+        name: str,
+        about: Mapping[str, str],
+        seen: Seen,
+    ) -> None:
+        self.model = model
+        self.name = name
+        self.seen = seen
+        self.bf16 = False
         self.about = {**seen.told(), **about}
         self.skip = 1 + int(getattr(model.config, "num_register_tokens", 0) or 0)
 
     @torch.inference_mode()
     def embed(self, pictures: Pixels) -> Embedded:
         """See `Encoder.embed`."""
-        features, spatial = [], []
+        features = []
+        spatial = []
         for start in range(0, len(pictures), BATCH):
             batch = pictures[start : start + BATCH]
-            signal = whole_signal(batch, self.seen.size, self.seen.mean, self.seen.std)
+            signal = whole_signal(
+                batch,
+                self.seen.size,
+                self.seen.mean,
+                self.seen.std,
+            )
             with autocast(self.bf16):
                 tokens: Tensor = self.model(pixel_values=signal).last_hidden_state.float()
             features.append(tokens[:, 0])
             patches = tokens[:, self.skip :, :CHANNELS]
             side = math.isqrt(patches.shape[1])
-            places = patches.transpose(1, 2).reshape(len(batch), CHANNELS, side, side)
+            places = patches.transpose(1, 2).reshape(
+                len(batch),
+                CHANNELS,
+                side,
+                side,
+            )
             spatial.append(F.adaptive_avg_pool2d(places, GRID).flatten(1))
         return Embedded(torch.cat(features).numpy(), torch.cat(spatial).numpy())
 
@@ -92,7 +118,8 @@ def load_dinov2(source: str = "") -> DinoEncoder:
     """A network of transformers by its folder or its name on the hub.
 
     Args:
-        source: a folder with `config.json` and `model.safetensors`, or `owner/name[@revision]` on the hub;
+        source: a folder with `config.json` and `model.safetensors`, or `owner/name[@revision]` on
+            the hub;
             empty: `facebook/dinov2-base`.
 
     Raises:
@@ -109,24 +136,44 @@ def load_dinov2(source: str = "") -> DinoEncoder:
     kind = str(read_json(folder / CONFIG).get("model_type"))
     if kind not in KINDS:
         other = f"Give a model of one of these makes: {', '.join(KINDS)}."
-        raise BadWeights(folder, f"it is a {kind}, whose tokens this encoder does not know", other)
+        raise BadWeights(
+            folder,
+            f"it is a {kind}, whose tokens this encoder does not know",
+            other,
+        )
     sha256 = weights_sha256(folder)
     seen = _seen(read_json(folder / PROCESSOR, absent={}), folder)
     try:
         model, told = AutoModel.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, trust_remote_code=False,
-            dtype=torch.float32, output_loading_info=True,
-        )  # fmt: skip
+            folder,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise BadWeights(folder, str(error).strip().splitlines()[0]) from error
-    absent = [key for key in told["missing_keys"] if "pooler" not in key and "mask_token" not in key]
+    absent = [
+        key for key in told["missing_keys"] if "pooler" not in key and "mask_token" not in key
+    ]
     if absent or told["mismatched_keys"]:
         count = len(absent) + len(told["mismatched_keys"])
         raise BadWeights(folder, f"{count} of its tensors are absent or of another shape")
     model.eval().requires_grad_(False)
     short = source.partition("@")[0].rstrip("/").rpartition("/")[2]
-    name = short if short.startswith("dinov2") else f"dinov2-{short}" if kind != "vit" else f"vit-{short}"
-    about = {"encoder": source, "make": kind, "weights_sha256": sha256}
+    name = (
+        short
+        if short.startswith("dinov2")
+        else f"dinov2-{short}"
+        if kind != "vit"
+        else f"vit-{short}"
+    )
+    about = {
+        "encoder": source,
+        "make": kind,
+        "weights_sha256": sha256,
+    }
     return DinoEncoder(model, name, about, seen)
 
 
@@ -135,13 +182,24 @@ def _seen(processor: dict[str, Any], folder: Path) -> Seen:
     if not processor:
         return Seen()
     try:
-        cut = processor.get("crop_size") if processor.get("do_center_crop") else processor.get("size")
+        cut = (
+            processor.get("crop_size") if processor.get("do_center_crop") else processor.get("size")
+        )
         cut = cut or SIDE
         size = (cut, cut) if isinstance(cut, int) else (cut["height"], cut["width"])
-        mean, std = processor.get("image_mean", MEAN), processor.get("image_std", STD)
-        good = all(0 < side <= 2048 for side in size) and len(mean) == len(std) == 3 and min(std) > 0
+        mean = processor.get("image_mean", MEAN)
+        std = processor.get("image_std", STD)
+        good = (
+            all(0 < side <= 2048 for side in size) and len(mean) == len(std) == 3 and min(std) > 0
+        )
         if not good:
             raise ValueError("its size, mean or std cannot be")
-        return Seen((int(size[0]), int(size[1])), tuple(map(float, mean)), tuple(map(float, std)))
+        return Seen(
+            (int(size[0]), int(size[1])),
+            tuple(map(float, mean)),
+            tuple(map(float, std)),
+        )
     except (KeyError, TypeError, ValueError) as error:
-        raise BadWeights(folder / PROCESSOR, f"it does not say how pictures go in: {error}") from error
+        raise BadWeights(
+            folder / PROCESSOR, f"it does not say how pictures go in: {error}"
+        ) from error

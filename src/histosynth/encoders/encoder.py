@@ -20,8 +20,8 @@ class Embedded:
 
     Attributes:
         features: (N, D) float32, of the whole picture.
-        spatial: (N, S) float32, a few channels of an intermediate map, place by place, as sFID takes them
-            (Nash et al. 2021); None: this encoder has no such map.
+        spatial: (N, S) float32, a few channels of an intermediate map, place by place, as sFID
+            takes them (Nash et al. 2021); None: this encoder has no such map.
     """
 
     features: Features
@@ -29,7 +29,9 @@ class Embedded:
 
 
 class Encoder(Protocol):
-    """Turns pictures into features. A picture's features do not depend on what else is in the batch."""
+    """Turns pictures into features. A picture's features do not depend on what else is in the
+    batch.
+    """
 
     @property
     def name(self) -> str:
@@ -37,7 +39,9 @@ class Encoder(Protocol):
 
     @property
     def about(self) -> Mapping[str, str]:
-        """What must be said beside every number: weights (sha256), resize, input range, number type."""
+        """What must be said beside every number: weights (sha256), resize, input range, number
+        type.
+        """
 
     def embed(self, pictures: Pixels) -> Embedded:
         """Features of (N, H, W, 3) uint8 pictures of one size."""
@@ -54,5 +58,12 @@ class Perceptual(Protocol):
     def about(self) -> Mapping[str, str]:
         """As of `Encoder`."""
 
-    def distance(self, first: Pixels, second: Pixels, masks: Mask) -> Features:
-        """(N, M) distances of (N, H, W, 3) pictures within (N, M, H, W) masks; nan for an empty mask."""
+    def distance(
+        self,
+        first: Pixels,
+        second: Pixels,
+        masks: Mask,
+    ) -> Features:
+        """(N, M) distances of (N, H, W, 3) pictures within (N, M, H, W) masks; nan for an empty
+        mask.
+        """

@@ -34,28 +34,43 @@ CHANNELS = 8
 class HistoEncoder:
     """See `Encoder` and `Perceptual`.
 
-    Features are means and spreads of all maps, led by a fixed matrix onto directions in which real tissue
-    varies about alike; spatial ones the first channels of the map at stride 8 on a 7 x 7 grid. Distances are
-    LPIPS-like (Zhang et al. 2018): unit-norm channels of all maps, squared differences. They are called
-    `perceptual_histo`, never LPIPS.
+    Features are means and spreads of all maps, led by a fixed matrix onto directions in which real
+    tissue varies about alike; spatial ones the first channels of the map at stride 8 on a 7 x 7
+    grid. Distances are LPIPS-like (Zhang et al. 2018): unit-norm channels of all maps, squared
+    differences. They are called `perceptual_histo`, never LPIPS.
 
     Args:
         info: what it is.
         network: with its weights.
-        frame: mean (R,) of the raw features of training tissue, and the matrix (R, D); see `fit_frame`.
+        frame: mean (R,) of the raw features of training tissue, and the matrix (R, D); see
+            `fit_frame`.
     """
 
-    def __init__(self, info: EncoderInfo, network: HistoNet, frame: tuple[Tensor, Tensor]) -> None:
-        self.info, self.network, self.frame = info, network, frame
-        self.name, self.bf16 = info.name, False
+    def __init__(
+        self,
+        info: EncoderInfo,
+        network: HistoNet,
+        frame: tuple[Tensor, Tensor],
+    ) -> None:
+        self.info = info
+        self.network = network
+        self.frame = frame
+        self.name = info.name
+        self.bf16 = False
         self.about = {
-            "encoder": info.name, "weights_sha256": info.sha256, "trained_at_mpp": f"{info.mpp:g}",
-            "resize": "none", "input": "RGB in [-1, 1]", "numbers": "float32",
-        }  # fmt: skip
+            "encoder": info.name,
+            "weights_sha256": info.sha256,
+            "trained_at_mpp": f"{info.mpp:g}",
+            "resize": "none",
+            "input": "RGB in [-1, 1]",
+            "numbers": "float32",
+        }
 
     @torch.inference_mode()
     def maps(self, pictures: Pixels) -> list[Tensor]:
-        """Maps of (N, H, W, 3) pictures, finest first; sides are mirrored up to a multiple of the stride."""
+        """Maps of (N, H, W, 3) pictures, finest first; sides are mirrored up to a multiple of the
+        stride.
+        """
         height, width = pictures.shape[1:3]
         signal = to_signal(pictures)
         down, right = (-side % self.network.stride for side in (height, width))
@@ -68,7 +83,8 @@ class HistoEncoder:
 
     def embed(self, pictures: Pixels) -> Embedded:
         """See `Encoder.embed`."""
-        features, spatial = [], []
+        features = []
+        spatial = []
         for start in range(0, len(pictures), BATCH):
             maps = self.maps(pictures[start : start + BATCH])
             features.append((raw_features(maps) - self.frame[0]) @ self.frame[1])
@@ -76,7 +92,12 @@ class HistoEncoder:
             spatial.append(fine.flatten(1))
         return Embedded(torch.cat(features).numpy(), torch.cat(spatial).numpy())
 
-    def distance(self, first: Pixels, second: Pixels, masks: Mask) -> Features:
+    def distance(
+        self,
+        first: Pixels,
+        second: Pixels,
+        masks: Mask,
+    ) -> Features:
         """See `Perceptual.distance`."""
         out = []
         for one, other, inside in zip(first, second, masks, strict=True):
@@ -96,22 +117,28 @@ class HistoEncoder:
 def raw_features(maps: list[Tensor]) -> Tensor:
     """(B, R): mean and spread over the picture of every channel of every map."""
     flat = [each.flatten(2) for each in maps]
-    return torch.cat([part for each in flat for part in (each.mean(2), each.std(2, unbiased=False))], dim=1)
+    return torch.cat(
+        [part for each in flat for part in (each.mean(2), each.std(2, unbiased=False))], dim=1
+    )
 
 
 def fit_frame(raw: Tensor, width: int = WIDTH) -> tuple[Tensor, Tensor]:
-    """Mean and matrix that lead raw features (N, R) onto directions in which tissue varies about alike.
+    """Mean and matrix that lead raw features (N, R) onto directions in which tissue varies about
+    alike.
 
-    Each raw feature is brought to spread 1; of the principal directions the first `width` are kept, each
-    divided by its spread, less where that is small: a ridge of the mean variance. Left as they are, one or
+    Each raw feature is brought to spread 1; of the principal directions the first `width` are kept,
+    each divided by its spread, less where that is small: a ridge of the mean variance. Left as they
+        are, one or
     two directions (how much haematoxylin there is) would decide every distance.
     """
     x = raw.double()
-    mean, spread = x.mean(0), x.std(0).clamp_min(1e-6)
+    mean = x.mean(0)
+    spread = x.std(0).clamp_min(1e-6)
     scaled = (x - mean) / spread
     covariance = scaled.T @ scaled / (len(x) - 1)
     values, vectors = torch.linalg.eigh(covariance)
-    values, vectors = values.flip(0)[:width].clamp_min(0), vectors.flip(1)[:, :width]
+    values = values.flip(0)[:width].clamp_min(0)
+    vectors = vectors.flip(1)[:, :width]
     ridge = float(covariance.diagonal().mean())
     matrix = vectors / (values + ridge).sqrt() / spread[:, None]
     return mean.float(), matrix.float()
@@ -140,7 +167,9 @@ def load_encoder(folder: Path = SHIPPED) -> HistoEncoder:
         network.load_state_dict(stored)
         raw = 2 * sum(info.widths)
         if frame[0].shape != (raw,) or frame[1].ndim != 2 or frame[1].shape[0] != raw:
-            raise BadWeights(path, f"its frame is {tuple(frame[1].shape)}, but it has {raw} raw features")
+            raise BadWeights(
+                path, f"its frame is {tuple(frame[1].shape)}, but it has {raw} raw features"
+            )
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise BadWeights(path, str(error).splitlines()[0]) from error
     network.eval().requires_grad_(False)
@@ -153,7 +182,10 @@ def to_signal(pictures: Pixels) -> Tensor:
 
 
 def save_encoder(
-    folder: Path, info: EncoderInfo, weights: dict[str, Tensor], frame: tuple[Tensor, Tensor]
+    folder: Path,
+    info: EncoderInfo,
+    weights: dict[str, Tensor],
+    frame: tuple[Tensor, Tensor],
 ) -> None:
     """Write `model.safetensors` (float16, the frame float32) and `encoder.json` with its sha256."""
     stored = {key: value.detach().cpu().half().contiguous() for key, value in weights.items()}

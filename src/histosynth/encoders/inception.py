@@ -1,8 +1,9 @@
 """InceptionV3 as FID knows it (Heusel et al. 2017), resized as clean-fid does (Parmar et al. 2022).
 
-Weights are not shipped. They are the two public ports of TensorFlow's file of 2015-12-05, known by their
-sha256: pytorch-fid's, by names of parameters, and the TorchScript file of StyleGAN and clean-fid. The same
-parameters are taken from a `.safetensors` file too.
+Weights are not shipped. They are the two public ports of TensorFlow's file of 2015-12-05, known by
+their
+sha256: pytorch-fid's, by names of parameters, and the TorchScript file of StyleGAN and clean-fid.
+The same parameters are taken from a `.safetensors` file too.
 """
 
 from __future__ import annotations
@@ -46,11 +47,13 @@ class InceptionEncoder:
 
     Features are the (N, 2048) averages of the last map, `pool_3` in TensorFlow's names.
 
-    Spatial ones are (N, 2023): the first 7 channels of `Mixed_6d` at 17 x 17 places, channels last. sFID
-    (Nash et al. 2021) has no code of its own; it is measured by the evaluator of ADM (Dhariwal and Nichol
-    2021), which takes `mixed_6/conv:0[..., :7]`. TensorFlow counts its blocks `mixed`, `mixed_1`, ... from
-    `Mixed_5b` on, so that `mixed_6` is `Mixed_6d`, and `conv` is its 1 x 1 branch, whose channels come first
-    in the block. (It is not pytorch-fid's 768-channel output, which is `Mixed_6e`.)
+    Spatial ones are (N, 2023): the first 7 channels of `Mixed_6d` at 17 x 17 places, channels last.
+        sFID
+    (Nash et al. 2021) has no code of its own; it is measured by the evaluator of ADM (Dhariwal and
+    Nichol 2021), which takes `mixed_6/conv:0[..., :7]`. TensorFlow counts its blocks `mixed`,
+    `mixed_1`, ... from `Mixed_5b` on, so that `mixed_6` is `Mixed_6d`, and `conv` is its 1 x 1
+    branch, whose channels come first in the block. (It is not pytorch-fid's 768-channel output,
+    which is `Mixed_6e`.)
 
     Args:
         look: the network.
@@ -60,17 +63,20 @@ class InceptionEncoder:
     name = "inception"
 
     def __init__(self, look: Look, about: dict[str, str]) -> None:
-        self.look, self.bf16 = look, False
+        self.look = look
+        self.bf16 = False
         self.about = {
             "encoder": "InceptionV3 of 2015-12-05 (FID)",
             "resize": f"{SIDE} x {SIDE}, PIL bicubic with antialiasing in floats (clean-fid)",
-            "input": "RGB, (x - 128) / 128", "numbers": "float32",
-        } | about  # fmt: skip
+            "input": "RGB, (x - 128) / 128",
+            "numbers": "float32",
+        } | about
 
     @torch.inference_mode()
     def embed(self, pictures: Pixels) -> Embedded:
         """See `Encoder.embed`."""
-        features, spatial = [], []
+        features = []
+        spatial = []
         for start in range(0, len(pictures), BATCH):
             resized = [clean_resize(picture, SIDE) for picture in pictures[start : start + BATCH]]
             with autocast(self.bf16):
@@ -78,15 +84,17 @@ class InceptionEncoder:
             features.append(pooled.float())
             if places is not None:
                 spatial.append(places.float().permute(0, 2, 3, 1).flatten(1))
-        return Embedded(torch.cat(features).numpy(), torch.cat(spatial).numpy() if spatial else None)
+        return Embedded(
+            torch.cat(features).numpy(), torch.cat(spatial).numpy() if spatial else None
+        )
 
 
 def load_inception(weights: Path | None = None) -> InceptionEncoder:
     """The encoder with weights of a file.
 
     Args:
-        weights: one of the two known files, or `.safetensors` with pytorch-fid's names; None: what lies in
-            the cache folder, else pytorch-fid's file is fetched into it.
+        weights: one of the two known files, or `.safetensors` with pytorch-fid's names; None: what
+            lies in the cache folder, else pytorch-fid's file is fetched into it.
 
     Raises:
         BadWeights: a file cannot be read, is another than it should be, or does not fit.
@@ -148,7 +156,11 @@ def scripted(data: bytes, path: Path, which: Pinned) -> InceptionEncoder:
         raise BadWeights(path, str(error).strip().splitlines()[0]) from error
     if shape != (1, WIDTH):
         raise BadWeights(path, f"it gives features of shape {tuple(shape)}, not (1, {WIDTH})")
-    about = {"weights": which.name, "weights_sha256": which.sha256, "spatial": "none"}
+    about = {
+        "weights": which.name,
+        "weights_sha256": which.sha256,
+        "spatial": "none",
+    }
     return InceptionEncoder(partial(_scripted, script), about)
 
 

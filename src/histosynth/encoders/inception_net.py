@@ -1,8 +1,9 @@
 """InceptionV3 (Szegedy et al. 2016) as FID knows it: the network of TensorFlow's 2015 release.
 
-It differs from the one of the paper, and from the usual one in torch, in three places (see pytorch-fid,
-Seitzer 2020): average pools do not count their padding; the last block takes a maximum where the others
-average; weights are those of 2015-12-05. Names of parameters are those of pytorch-fid's file.
+It differs from the one of the paper, and from the usual one in torch, in three places (see
+pytorch-fid, Seitzer 2020): average pools do not count their padding; the last block takes a maximum
+where the others average; weights are those of 2015-12-05. Names of parameters are those of
+pytorch-fid's file.
 """
 
 from __future__ import annotations
@@ -25,7 +26,13 @@ Pool = Callable[[Tensor], Tensor]
 
 
 def _average(x: Tensor) -> Tensor:
-    return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+    return F.avg_pool2d(
+        x,
+        3,
+        stride=1,
+        padding=1,
+        count_include_pad=False,
+    )
 
 
 def _greatest(x: Tensor) -> Tensor:
@@ -41,11 +48,19 @@ class Conv(nn.Module):
 
     def __init__(self, channels: int, step: Step) -> None:
         super().__init__()
-        width, kernel = step[0], step[1]
+        width = step[0]
+        kernel = step[1]
         sides = (kernel, kernel) if isinstance(kernel, int) else kernel
         stride = step[2] if len(step) == 3 else 1
         padding = (0, 0) if len(step) == 3 else (sides[0] // 2, sides[1] // 2)
-        self.conv = nn.Conv2d(channels, width, sides, stride=stride, padding=padding, bias=False)
+        self.conv = nn.Conv2d(
+            channels,
+            width,
+            sides,
+            stride=stride,
+            padding=padding,
+            bias=False,
+        )
         self.bn = nn.BatchNorm2d(width, eps=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,18 +73,26 @@ class Mixed(nn.Module):
 
     Args:
         channels: of what comes in.
-        branches: name to steps. A branch of one step has that name, of more `<name>_1`, `<name>_2` and so on.
+        branches: name to steps. A branch of one step has that name, of more `<name>_1`, `<name>_2`
+            and so on.
         pool: what the last branch does first.
         pooled: channels it is brought to after; 0: it stays as it is.
     """
 
     def __init__(
-        self, channels: int, branches: Mapping[str, Sequence[Step]], pool: Pool, pooled: int = 0
+        self,
+        channels: int,
+        branches: Mapping[str, Sequence[Step]],
+        pool: Pool,
+        pooled: int = 0,
     ) -> None:
         super().__init__()
-        self.pool, self.order = pool, []
+        self.pool = pool
+        self.order = []
         for branch, steps in branches.items():
-            names = [branch] if len(steps) == 1 else [f"{branch}_{k + 1}" for k in range(len(steps))]
+            names = (
+                [branch] if len(steps) == 1 else [f"{branch}_{k + 1}" for k in range(len(steps))]
+            )
             width = channels
             for name, step in zip(names, steps, strict=True):
                 self.add_module(name, Conv(width, step))
@@ -90,7 +113,9 @@ class Mixed(nn.Module):
 
 
 class Forked(nn.Module):
-    """Mixed_7b and Mixed_7c: two branches end in a horizontal and a vertical kernel side by side."""
+    """Mixed_7b and Mixed_7c: two branches end in a horizontal and a vertical kernel side by
+    side.
+    """
 
     def __init__(self, channels: int, pool: Pool) -> None:
         super().__init__()
@@ -111,10 +136,12 @@ class Forked(nn.Module):
         double = self.branch3x3dbl_2(self.branch3x3dbl_1(x))
         parts = [
             self.branch1x1(x),
-            self.branch3x3_2a(single), self.branch3x3_2b(single),
-            self.branch3x3dbl_3a(double), self.branch3x3dbl_3b(double),
+            self.branch3x3_2a(single),
+            self.branch3x3_2b(single),
+            self.branch3x3dbl_3a(double),
+            self.branch3x3dbl_3b(double),
             self.branch_pool(self.pool(x)),
-        ]  # fmt: skip
+        ]
         return torch.cat(parts, dim=1)
 
 
@@ -130,7 +157,8 @@ def _fine(channels: int, pooled: int) -> Mixed:
 
 def _middle(width: int) -> Mixed:
     """Blocks at 17 x 17."""
-    row, column = (1, 7), (7, 1)
+    row = (1, 7)
+    column = (7, 1)
     branches: dict[str, list[Step]] = {
         "branch1x1": [(192, 1)],
         "branch7x7": [(width, 1), (width, row), (192, column)],

@@ -1,4 +1,6 @@
-"""`encoder.json`: what a small encoder is. Read without torch: its name is known before it is loaded."""
+"""`encoder.json`: what a small encoder is. Read without torch: its name is known before it is
+loaded.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ class EncoderInfo:
             raise ValueError("mpp must lie in [0.05, 20]")
         if len(self.widths) != len(self.blocks) or not 1 <= len(self.widths) <= 8:
             raise ValueError("widths and blocks must be as many, from 1 to 8")
-        if not all(0 < width <= 2048 for width in self.widths) or not all(0 <= n <= 32 for n in self.blocks):
+        if not all(0 < width <= 2048 for width in self.widths) or not all(
+            0 <= n <= 32 for n in self.blocks
+        ):
             raise ValueError("widths must lie in 1..2048 and blocks in 0..32")
 
 
@@ -43,6 +47,10 @@ def read_info(folder: Path) -> EncoderInfo:
     """
     path = folder / "encoder.json"
     try:
-        return recipes.build(json.loads(path.read_text(encoding="utf-8")), EncoderInfo, name=str(path))
+        return recipes.build(
+            json.loads(path.read_text(encoding="utf-8")),
+            EncoderInfo,
+            name=str(path),
+        )
     except (OSError, ValueError, BadRecipe) as error:
         raise BadWeights(path, str(error).splitlines()[0]) from error

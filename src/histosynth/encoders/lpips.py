@@ -1,7 +1,7 @@
 """LPIPS itself (Zhang et al. 2018), by its authors' package; extra `histosynth[lpips]`.
 
-The package brings the heads. The trunk below them, trained on ImageNet, is read by us: from a file of the
-user, or from torchvision's public one, whose sha256 is known.
+The package brings the heads. The trunk below them, trained on ImageNet, is read by us: from a file
+of the user, or from torchvision's public one, whose sha256 is known.
 """
 
 from __future__ import annotations
@@ -38,10 +38,12 @@ LEAST_PX = 32
 
 
 class Lpips:
-    """See `Perceptual`. The map of distances, at the pictures' own size, is averaged inside each mask.
+    """See `Perceptual`. The map of distances, at the pictures' own size, is averaged inside each
+    mask.
 
-    Pictures are not resized. Within a mask that covers all, it is the mean of the map, which lies close to
-    LPIPS without maps: there each layer is averaged before it is brought to the pictures' size.
+    Pictures are not resized. Within a mask that covers all, it is the mean of the map, which lies
+    close to LPIPS without maps: there each layer is averaged before it is brought to the pictures'
+        size.
 
     Args:
         network: (B, 3, H, W) twice, in [-1, 1], to (B, 1, H, W).
@@ -49,13 +51,28 @@ class Lpips:
         about: what must be said beside its numbers.
     """
 
-    def __init__(self, network: Any, trunk: str, about: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        network: Any,
+        trunk: str,
+        about: Mapping[str, str],
+    ) -> None:
         self.network = network
         self.name = f"LPIPS_{trunk}"
-        self.about = {"resize": "none", "input": "RGB in [-1, 1]", "numbers": "float32", **about}
+        self.about = {
+            "resize": "none",
+            "input": "RGB in [-1, 1]",
+            "numbers": "float32",
+            **about,
+        }
 
     @torch.inference_mode()
-    def distance(self, first: Pixels, second: Pixels, masks: Mask) -> Features:
+    def distance(
+        self,
+        first: Pixels,
+        second: Pixels,
+        masks: Mask,
+    ) -> Features:
         """See `Perceptual.distance`.
 
         Raises:
@@ -69,7 +86,9 @@ class Lpips:
             here = slice(start, start + BATCH)
             apart = self.network(to_signal(first[here]), to_signal(second[here])).double()
             inside = torch.from_numpy(np.ascontiguousarray(masks[here])).double()
-            out.append((apart * inside).sum((2, 3)) / inside.sum((2, 3)))  # 0 / 0 is nan, as it should be
+            out.append(
+                (apart * inside).sum((2, 3)) / inside.sum((2, 3))
+            )  # 0 / 0 is nan, as it should be
         return torch.cat(out).float().numpy()
 
 
@@ -78,8 +97,8 @@ def load_lpips(trunk: str = "alex", weights: Path | None = None) -> Lpips:
 
     Args:
         trunk: `alex` or `vgg`.
-        weights: torchvision's file of AlexNet or VGG-16, or `.safetensors` with its names; None: the one in
-            the cache folder, else it is fetched into it.
+        weights: torchvision's file of AlexNet or VGG-16, or `.safetensors` with its names; None:
+            the one in the cache folder, else it is fetched into it.
 
     Raises:
         NeedsExtra: lpips is not installed.
@@ -94,10 +113,19 @@ def load_lpips(trunk: str = "alex", weights: Path | None = None) -> Lpips:
         raise NeedsExtra("lpips", "lpips") from error
     path = weights or cached((TRUNKS[trunk],))
     tensors, sha256 = read_tensors(path, (TRUNKS[trunk],))
-    network = lpips.LPIPS(net=trunk, spatial=True, pnet_rand=True, verbose=False)  # random: filled below
+    network = lpips.LPIPS(
+        net=trunk,
+        spatial=True,
+        pnet_rand=True,
+        verbose=False,
+    )  # random: filled below
     fill_trunk(network.net, tensors, path)
     network.eval().requires_grad_(False)
-    about = {"encoder": f"LPIPS 0.1, {trunk}", "weights": path.name, "weights_sha256": sha256}
+    about = {
+        "encoder": f"LPIPS 0.1, {trunk}",
+        "weights": path.name,
+        "weights_sha256": sha256,
+    }
     return Lpips(network, trunk, about)
 
 

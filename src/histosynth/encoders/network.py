@@ -1,7 +1,7 @@
 """The small histology encoder: a few convolutions at strides 4 to 32, averaged over the picture.
 
-Every part looks at a neighbourhood only and is normalised pixel by pixel, so that a tile's features are
-the mean of those of its places, and no place's depend on how the tile was cut.
+Every part looks at a neighbourhood only and is normalised pixel by pixel, so that a tile's features
+are the mean of those of its places, and no place's depend on how the tile was cut.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ CELL = 2
 
 
 class Stage(nn.Module):
-    """One residual step: 3 x 3, then two 1 x 1 with a bend between (after ConvNeXt, Liu et al. 2022)."""
+    """One residual step: 3 x 3, then two 1 x 1 with a bend between (after ConvNeXt, Liu et al.
+    2022).
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -28,7 +30,12 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
-        normal = F.layer_norm(self.look(x).permute(0, 2, 3, 1), (self.width,)).permute(0, 3, 1, 2)
+        normal = F.layer_norm(self.look(x).permute(0, 2, 3, 1), (self.width,)).permute(
+            0,
+            3,
+            1,
+            2,
+        )
         out: Tensor = x + self.narrow(F.gelu(self.wide(normal)))
         return out
 
@@ -47,7 +54,13 @@ class HistoNet(nn.Module):
         super().__init__()
         self.widths = tuple(widths)
         self.stride = 2 * CELL * 2 ** (len(widths) - 1)
-        self.stem = nn.Conv2d(3 * CELL * CELL, widths[0], 4, stride=2, padding=1)
+        self.stem = nn.Conv2d(
+            3 * CELL * CELL,
+            widths[0],
+            4,
+            stride=2,
+            padding=1,
+        )
         self.stages = nn.ModuleList(
             nn.Sequential(*(Stage(width) for _ in range(count)))
             for width, count in zip(widths, blocks, strict=True)

@@ -28,18 +28,25 @@ class _LikeLpips:
     def about(self) -> Mapping[str, str]:
         return self.of.about
 
-    def distance(self, first: Pixels, second: Pixels, masks: Mask) -> Features:
+    def distance(
+        self,
+        first: Pixels,
+        second: Pixels,
+        masks: Mask,
+    ) -> Features:
         return self.of.distance(first, second, masks)
 
 
-def open_encoder(name: str = "histo", *, weights: Path | None = None, bf16: bool = False) -> Encoder:
+def open_encoder(
+    name: str = "histo", *, weights: Path | None = None, bf16: bool = False
+) -> Encoder:
     """An encoder by its name.
 
     Args:
         name: `histo` (shipped), `inception`, `dinov2` or `dinov2:<folder or id>`, `hub:<timm id>`,
             `squeezenet`.
-        weights: file (inception, squeezenet) or folder (histo, dinov2, hub) of its weights; None: shipped,
-            or in a cache, or fetched. squeezenet has none of these.
+        weights: file (inception, squeezenet) or folder (histo, dinov2, hub) of its weights; None:
+            shipped, or in a cache, or fetched. squeezenet has none of these.
         bf16: run its network in bfloat16; `about` says so.
 
     Raises:
@@ -86,7 +93,8 @@ def open_perceptual(name: str = "histo", *, weights: Path | None = None) -> Perc
 
     Args:
         name: `histo` (shipped), `lpips` (AlexNet below), `lpips-vgg`, `squeezenet`.
-        weights: file of the trunk (lpips, squeezenet) or folder (histo); None: as in `open_encoder`.
+        weights: file of the trunk (lpips, squeezenet) or folder (histo); None: as in
+            `open_encoder`.
 
     Raises:
         BadOption: there is no such distance, or it needs its weights named.

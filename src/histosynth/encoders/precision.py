@@ -1,7 +1,8 @@
 """Networks in bfloat16: half the time where a processor has it, and numbers of their own.
 
-Convolutions and products run in bfloat16, norms, sums and whatever is done with the features in float32. What
-it moves is measured in `benchmarks/judging_bf16.py`; a report says which numbers it was made with.
+Convolutions and products run in bfloat16, norms, sums and whatever is done with the features in
+float32. What it moves is measured in `benchmarks/judging_bf16.py`; a report says which numbers it
+was made with.
 """
 
 from __future__ import annotations

@@ -27,7 +27,9 @@ def folder_of(source: str, files: Sequence[str], *, option: str) -> Path:
     Raises:
         BadWeights: there is no such folder, or the hub does not give it.
     """
-    return hub.folder_of(source, files, locally=f"Name a folder that holds {CONFIG} and {WEIGHTS}: {option}.")
+    return hub.folder_of(
+        source, files, locally=f"Name a folder that holds {CONFIG} and {WEIGHTS}: {option}."
+    )
 
 
 def read_json(path: Path, *, absent: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -63,7 +65,8 @@ def weights_sha256(folder: Path) -> str:
     if (folder / INDEX).is_file() and parts:
         return digest({part.name: sha256_of(part) for part in parts})
     convert = (
-        f"Other formats can hold programs: convert its weights once to {WEIGHTS}, where you trust them, "
+        f"Other formats can hold programs: convert its weights once to {WEIGHTS}, where you "
+        "trust them, "
         "and name the folder that holds it."
     )
     raise BadWeights(folder, f"it holds no {WEIGHTS}", convert)

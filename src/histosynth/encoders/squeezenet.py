@@ -1,7 +1,7 @@
 """SqueezeNet 1.1 (Iandola et al. 2016), trained on ImageNet: small, and it has never seen tissue.
 
-Its distances are LPIPS-like (Zhang et al. 2018), not LPIPS: they are called `perceptual_squeezenet` and
-`FD_squeezenet`, never LPIPS or FID.
+Its distances are LPIPS-like (Zhang et al. 2018), not LPIPS: they are called `perceptual_squeezenet`
+and `FD_squeezenet`, never LPIPS or FID.
 """
 
 from __future__ import annotations
@@ -22,7 +22,16 @@ from .weight_files import read_tensors
 
 BGR_MEAN = (103.939, 116.779, 123.68)
 POOLS = {2, 5, 8}
-FIRES = {3: 16, 4: 16, 6: 32, 7: 32, 9: 48, 10: 48, 11: 64, 12: 64}
+FIRES = {
+    3: 16,
+    4: 16,
+    6: 32,
+    7: 32,
+    9: 48,
+    10: 48,
+    11: 64,
+    12: 64,
+}
 """Squeezed channels; each half of what comes out has four times as many."""
 TAPS = (1, 4, 7, 9, 10, 11, 12)
 BATCH = 16
@@ -35,8 +44,9 @@ CHANNELS = 8
 class SqueezeNet:
     """See `Encoder` and `Perceptual`.
 
-    Features are the last maps, averaged over the picture; spatial ones the first channels of the maps at
-    stride 8 on a 7 x 7 grid. Distances: unit-norm channels of all maps, squared differences.
+    Features are the last maps, averaged over the picture; spatial ones the first channels of the
+    maps at stride 8 on a 7 x 7 grid. Distances: unit-norm channels of all maps, squared
+    differences.
 
     Args:
         weights: by torchvision's names of layers.
@@ -46,19 +56,32 @@ class SqueezeNet:
     name = "squeezenet"
 
     def __init__(self, weights: dict[str, Tensor], sha256: str) -> None:
-        self.weights, self.bf16 = weights, False
+        self.weights = weights
+        self.bf16 = False
         self.about = {
-            "encoder": "SqueezeNet 1.1, ImageNet", "weights_sha256": sha256, "resize": "none",
-            "input": f"BGR in 0..255 less {BGR_MEAN}", "numbers": "float32",
-        }  # fmt: skip
+            "encoder": "SqueezeNet 1.1, ImageNet",
+            "weights_sha256": sha256,
+            "resize": "none",
+            "input": f"BGR in 0..255 less {BGR_MEAN}",
+            "numbers": "float32",
+        }
 
     def _conv(self, name: str, x: Tensor, **how: Any) -> Tensor:
-        return F.relu(F.conv2d(x, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], **how))
+        return F.relu(
+            F.conv2d(
+                x,
+                self.weights[f"{name}.weight"],
+                self.weights[f"{name}.bias"],
+                **how,
+            )
+        )
 
     @torch.inference_mode()
     def maps(self, pictures: Pixels) -> list[Tensor]:
         """Activations at seven depths, finest first, of (N, H, W, 3) pictures."""
-        x = torch.from_numpy(np.ascontiguousarray(pictures[..., ::-1])).float() - torch.tensor(BGR_MEAN)
+        x = torch.from_numpy(np.ascontiguousarray(pictures[..., ::-1])).float() - torch.tensor(
+            BGR_MEAN
+        )
         x = self._conv("features.0", x.permute(0, 3, 1, 2), stride=2)
         taps = [x]
         for layer in range(2, 13):
@@ -74,7 +97,8 @@ class SqueezeNet:
 
     def embed(self, pictures: Pixels) -> Embedded:
         """See `Encoder.embed`."""
-        features, spatial = [], []
+        features = []
+        spatial = []
         for start in range(0, len(pictures), BATCH):
             with autocast(self.bf16):
                 maps = [each.float() for each in self.maps(pictures[start : start + BATCH])]
@@ -82,7 +106,12 @@ class SqueezeNet:
             spatial.append(F.adaptive_avg_pool2d(maps[2][:, :CHANNELS], GRID).flatten(1))
         return Embedded(torch.cat(features).numpy(), torch.cat(spatial).numpy())
 
-    def distance(self, first: Pixels, second: Pixels, masks: Mask) -> Features:
+    def distance(
+        self,
+        first: Pixels,
+        second: Pixels,
+        masks: Mask,
+    ) -> Features:
         """See `Perceptual.distance`."""
         out = []
         for start in range(0, len(first), BATCH):
@@ -124,10 +153,20 @@ def load_squeezenet(path: Path) -> SqueezeNet:
         BadWeights: it cannot be read, or does not fit.
     """
     if path.suffix != ".safetensors":
-        raise BadWeights(path, "its name does not end in .safetensors", "Give its weights as .safetensors.")
+        raise BadWeights(
+            path,
+            "its name does not end in .safetensors",
+            "Give its weights as .safetensors.",
+        )
     tensors, sha256 = read_tensors(path, ())
-    wrong = [n for n, shape in _shapes().items() if n not in tensors or tuple(tensors[n].shape) != shape]
+    wrong = [
+        n for n, shape in _shapes().items() if n not in tensors or tuple(tensors[n].shape) != shape
+    ]
     if wrong:
         reason = f"{len(wrong)} tensors are absent or of another shape, first {wrong[0]}"
-        raise BadWeights(path, reason, "Give weights of SqueezeNet 1.1 with torchvision's names.")
+        raise BadWeights(
+            path,
+            reason,
+            "Give weights of SqueezeNet 1.1 with torchvision's names.",
+        )
     return SqueezeNet({name: tensors[name].float() for name in _shapes()}, sha256)

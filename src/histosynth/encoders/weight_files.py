@@ -62,7 +62,8 @@ def cached(known: Sequence[Pinned], *, sleep: Callable[[float], None] = time.sle
     for each in known:
         if (path := cache_folder() / each.name).is_file():
             return path
-    wanted, path = known[0], cache_folder() / known[0].name
+    wanted = known[0]
+    path = cache_folder() / known[0].name
     by_hand = f"Get it on another machine and name it with --weights, or put it at {path}."
     try:
         _fetch(wanted, path, sleep)
@@ -90,7 +91,8 @@ def _fetch(wanted: Pinned, path: Path, sleep: Callable[[float], None]) -> None:
 
 def _receive(wanted: Pinned, path: Path) -> None:
     with open_url(wanted.url, wanted.name) as answer, path.open("wb") as file:
-        length, here = answer.headers.get("Content-Length"), 0
+        length = answer.headers.get("Content-Length")
+        here = 0
         while piece := read_some(answer, _PIECE):
             here += len(piece)
             if here > _MOST:
@@ -101,7 +103,8 @@ def _receive(wanted: Pinned, path: Path) -> None:
 
 
 def checked_bytes(path: Path, known: Sequence[Pinned]) -> tuple[bytes, Pinned]:
-    """A file's bytes, and which of the known ones it is; what is loaded later is what was checked here.
+    """A file's bytes, and which of the known ones it is; what is loaded later is what was checked
+    here.
 
     Raises:
         BadWeights: it cannot be read, or is none of them.
@@ -119,15 +122,17 @@ def checked_bytes(path: Path, known: Sequence[Pinned]) -> tuple[bytes, Pinned]:
 
 def _another(path: Path, found: str, known: Sequence[Pinned]) -> BadWeights:
     wanted = " nor ".join(f"{each.sha256} ({each.name})" for each in known)
-    remedy = f"Get {known[0].url} again; other weights of this network can be given as .safetensors."
+    remedy = (
+        f"Get {known[0].url} again; other weights of this network can be given as .safetensors."
+    )
     return BadWeights(path, f"its sha256 is {found}, not {wanted}", remedy)
 
 
 def read_tensors(path: Path, known: Sequence[Pinned]) -> tuple[dict[str, Tensor], str]:
     """Tensors of a file by their names, and its sha256.
 
-    A `.safetensors` file holds numbers only and may be any; every other file must be one of the known ones,
-    and even then only tensors are read from it.
+    A `.safetensors` file holds numbers only and may be any; every other file must be one of the
+    known ones, and even then only tensors are read from it.
 
     Raises:
         BadWeights: it cannot be read, or is none of the known ones.
@@ -155,7 +160,12 @@ def _unpacked(data: bytes, path: Path) -> dict[str, Tensor]:
     return found
 
 
-def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path, beside: tuple[str, ...] = ()) -> None:
+def fill(
+    network: nn.Module,
+    tensors: dict[str, Tensor],
+    path: Path,
+    beside: tuple[str, ...] = (),
+) -> None:
     """Load tensors into a network, all of them or none, and make it ready to look (no gradients).
 
     Args:
@@ -167,18 +177,26 @@ def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path, beside: tup
     Raises:
         BadWeights: names or shapes are not the network's.
     """
-    wanted = {k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
+    wanted = {
+        k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")
+    }
     given = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
     given = {k: v for k, v in given.items() if not k.startswith(beside)} if beside else given
     faults = {
         "absent": [k for k in wanted if k not in given],
         "unknown": [k for k in given if k not in wanted],
-        "of another shape": [k for k, v in given.items() if k in wanted and v.shape != wanted[k].shape],
+        "of another shape": [
+            k for k, v in given.items() if k in wanted and v.shape != wanted[k].shape
+        ],
     }
     if any(faults.values()):
-        told = "; ".join(f"{len(names)} {what} ({some(names, 3)})" for what, names in faults.items() if names)
+        told = "; ".join(
+            f"{len(names)} {what} ({some(names, 3)})" for what, names in faults.items() if names
+        )
         raise BadWeights(
-            path, f"its tensors are not this network's: {told}", "Give the right network's file."
+            path,
+            f"its tensors are not this network's: {told}",
+            "Give the right network's file.",
         )
     network.load_state_dict({key: value.float() for key, value in given.items()}, strict=False)
     network.eval().requires_grad_(False)

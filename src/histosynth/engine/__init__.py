@@ -1,8 +1,8 @@
 """Engines: where pure functions over items are run. What they give does not depend on which it is.
 
-A piece of work is a module's function and one picklable item; it writes its result to a shared folder,
-whole or not at all, and returns a small value. So a lost worker loses nothing but its piece, which is
-run again, and a stopped run is gone on with by running it again.
+A piece of work is a module's function and one picklable item; it writes its result to a shared
+folder, whole or not at all, and returns a small value. So a lost worker loses nothing but its
+piece, which is run again, and a stopped run is gone on with by running it again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class Engine(Protocol):
     def name(self) -> str:
         """For people: which, and how many workers."""
 
-    def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result]]:
+    def map(
+        self, work: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[int, Result]]:
         """(index, result) of each item, as they are done.
 
         Raises:
@@ -36,11 +38,14 @@ class Engine(Protocol):
         """
 
 
-def open_engine(name: str = "local", *, workers: int | None = None, address: str | None = None) -> Engine:
+def open_engine(
+    name: str = "local", *, workers: int | None = None, address: str | None = None
+) -> Engine:
     """The engine of that name.
 
     Args:
-        name: `local`, `pool` (processes of this machine) or `ray` (a cluster, extra `histosynth[ray]`).
+        name: `local`, `pool` (processes of this machine) or `ray` (a cluster, extra
+            `histosynth[ray]`).
         workers: how many at a time; None: one a core, or all that the cluster has.
         address: of a running Ray cluster; None: one on this machine, for this run.
 

@@ -32,19 +32,24 @@ class RayEngine:
         except ImportError as error:
             raise NeedsExtra("Ray", "ray") from error
         self._ray: Any = ray
-        self.workers, self.address = workers, address
+        self.workers = workers
+        self.address = address
         self.name = f"ray at {address}" if address else "ray"
 
-    def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result]]:
+    def map(
+        self, work: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[int, Result]]:
         """See `Engine.map`."""
-        ray, ours = self._ray, not self._ray.is_initialized()
+        ray = self._ray
+        ours = not self._ray.is_initialized()
         if ours:
             self._connect()
         try:
             task = ray.remote(num_cpus=1, max_retries=TRIES)(work)
             most = self.workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)
             waiting: dict[Any, int] = {}
-            queue, done = iter(enumerate(items)), 0
+            queue = iter(enumerate(items))
+            done = 0
             while True:
                 while len(waiting) < 2 * most and (entry := next(queue, None)) is not None:
                     waiting[task.remote(entry[1])] = entry[0]
@@ -79,10 +84,15 @@ class RayEngine:
         self._knock()
         try:
             self._ray.init(
-                address=self.address, num_cpus=None if self.address else self.workers,
-                include_dashboard=False if not self.address else None, log_to_driver=False,
-                logging_level="ERROR", ignore_reinit_error=True,
-            )  # fmt: skip
+                address=self.address,
+                num_cpus=None if self.address else self.workers,
+                include_dashboard=False if not self.address else None,
+                log_to_driver=False,
+                logging_level="ERROR",
+                ignore_reinit_error=True,
+            )
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
-            raise BadOption("--address", self.address, f"that of a running Ray cluster ({reason})") from error
+            raise BadOption(
+                "--address", self.address, f"that of a running Ray cluster ({reason})"
+            ) from error

@@ -14,7 +14,9 @@ class LocalEngine:
 
     name = "local"
 
-    def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result]]:
+    def map(
+        self, work: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[int, Result]]:
         """See `Engine.map`."""
         for index, item in enumerate(items):
             yield index, work(item)

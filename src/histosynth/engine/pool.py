@@ -27,9 +27,14 @@ class PoolEngine:
         self.workers = workers
         self.name = f"pool of {workers}"
 
-    def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result]]:
-        """See `Engine.map`. A process that dies takes the pool with it; what was not done begins anew."""
-        left, lost = dict(enumerate(items)), 0
+    def map(
+        self, work: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[int, Result]]:
+        """See `Engine.map`. A process that dies takes the pool with it; what was not done begins
+        anew.
+        """
+        left = dict(enumerate(items))
+        lost = 0
         while left:
             # spawned, not forked: a fork would share open slides and held locks
             context = multiprocessing.get_context("spawn")
@@ -39,7 +44,10 @@ class PoolEngine:
                 try:
                     while True:
                         # a few at a time: the queue of a pool would hold every item twice
-                        while len(waiting) < 2 * self.workers and (index := next(queue, None)) is not None:
+                        while (
+                            len(waiting) < 2 * self.workers
+                            and (index := next(queue, None)) is not None
+                        ):
                             waiting[pool.submit(work, left[index])] = index
                         if not waiting:
                             break

@@ -1,7 +1,9 @@
-"""Two sides beside each other: any statistic of sums over patients, with its floor and the ratio to it.
+"""Two sides beside each other: any statistic of sums over patients, with its floor and the ratio to
+it.
 
-A judge sums what it needs of each patient's tiles once (moments, histograms, pair counts). Drawing patients
-again is then one product of matrices, so that intervals of hundreds of statistics cost seconds.
+A judge sums what it needs of each patient's tiles once (moments, histograms, pair counts). Drawing
+patients again is then one product of matrices, so that intervals of hundreds of statistics cost
+seconds.
 """
 
 from __future__ import annotations
@@ -46,13 +48,23 @@ class Side:
         names, whose = _grouped(patients)
         sums = np.zeros((len(names), rows.shape[1]))
         np.add.at(sums, whose[told], rows[told])
-        return cls(sums, names, int(told.sum()), len(set(whose[told].tolist())))
+        return cls(
+            sums,
+            names,
+            int(told.sum()),
+            len(set(whose[told].tolist())),
+        )
 
     @classmethod
     def spread(
-        cls, values: Sequence[ArrayLike], patients: Sequence[str], grid: Floats, weights: Sequence[ArrayLike]
+        cls,
+        values: Sequence[ArrayLike],
+        patients: Sequence[str],
+        grid: Floats,
+        weights: Sequence[ArrayLike],
     ) -> Side:
-        """Histograms, (G, B): how much of each patient's values lies nearest to each place of a grid.
+        """Histograms, (G, B): how much of each patient's values lies nearest to each place of a
+        grid.
 
         Args:
             values: (N) arrays of any length; nan is left out.
@@ -61,12 +73,17 @@ class Side:
             weights: (N) arrays, as long as the values.
         """
         names, whose = _grouped(patients)
-        sums, n, seen = np.zeros((len(names), len(grid))), 0, set()
+        sums = np.zeros((len(names), len(grid)))
+        n = 0
+        seen = set()
         middles = (grid[1:] + grid[:-1]) / 2
         for each, heavy, row in zip(values, weights, whose, strict=True):
-            x, w = np.atleast_1d(np.asarray(each, np.float64)), np.atleast_1d(np.asarray(heavy, np.float64))
+            x = np.atleast_1d(np.asarray(each, np.float64))
+            w = np.atleast_1d(np.asarray(heavy, np.float64))
             told = np.isfinite(x) & (w > 0)
-            sums[row] += np.bincount(np.searchsorted(middles, x[told]), w[told], minlength=len(grid))
+            sums[row] += np.bincount(
+                np.searchsorted(middles, x[told]), w[told], minlength=len(grid)
+            )
             n += int(told.sum())
             seen |= {int(row)} if told.any() else set()
         return cls(sums, names, n, len(seen))
@@ -100,7 +117,10 @@ def floor_pair(
     pair = halves(real, seed)
     if pair is None:
         return None, "no floor: it takes real tiles of at least 2 patients"
-    return pair, "floor: one half of the real patients against the other, which overstates it a little"
+    return (
+        pair,
+        "floor: one half of the real patients against the other, which overstates it a little",
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,34 +144,56 @@ class Beside:
     floor_groups: int = 0
 
     def estimate(self, *, unit: str = "", distance: bool = True) -> Estimate:
-        """The value; intervals of a distance are moved back by what drawing items twice adds to it."""
+        """The value; intervals of a distance are moved back by what drawing items twice adds to
+        it.
+        """
         return _told(self.value, self.n, self.groups, unit, distance)
 
     def real(self, *, unit: str = "", distance: bool = True) -> Estimate | None:
         """The floor."""
         if self.floor is None:
             return None
-        return _told(self.floor, self.floor_n, self.floor_groups, unit, distance)
+        return _told(
+            self.floor,
+            self.floor_n,
+            self.floor_groups,
+            unit,
+            distance,
+        )
 
     def ratio(self) -> Estimate | None:
         """Value over floor; 1 is real tissue."""
         if self.floor is None:
             return None
         if not self.floor[0] > 0:
-            return untold("the floor is 0: real tissue does not differ in it", n=self.n, groups=self.groups)
+            return untold(
+                "the floor is 0: real tissue does not differ in it",
+                n=self.n,
+                groups=self.groups,
+            )
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = self.value / self.floor
             logs = np.log(ratios[1:])
         logs = logs[np.isfinite(logs)]
         # drawing moves both distances up, but hardly by the same share
-        drawn = np.exp(logs - logs.mean()) * ratios[0] if len(logs) and ratios[0] > 0 else ratios[1:]
-        return with_interval(float(ratios[0]), drawn, self.n, min(self.groups, self.floor_groups))
+        drawn = (
+            np.exp(logs - logs.mean()) * ratios[0] if len(logs) and ratios[0] > 0 else ratios[1:]
+        )
+        return with_interval(
+            float(ratios[0]),
+            drawn,
+            self.n,
+            min(self.groups, self.floor_groups),
+        )
 
 
-def beside(statistic: Statistic, sides: tuple[Side, Side], floor: tuple[Side, Side] | None = None) -> Beside:
+def beside(
+    statistic: Statistic, sides: tuple[Side, Side], floor: tuple[Side, Side] | None = None
+) -> Beside:
     """A statistic of two sides, and of the floor's two, in every draw of patients.
 
-    Patients who stand on both sides are drawn together: asked for and obtained, or tissue of one patient and
+    Patients who stand on both sides are drawn together: asked for and obtained, or tissue of one
+        patient and
     what was made after it, are pairs, and differ by less than strangers do.
     """
     drawn = _together((*sides, *(floor or ())))
@@ -161,7 +203,13 @@ def beside(statistic: Statistic, sides: tuple[Side, Side], floor: tuple[Side, Si
     told = {"n": sides[0].n, "groups": min(side.groups for side in sides)}
     if floor is None:
         return Beside(value, base, **told)
-    return Beside(value, base, **told, floor_n=floor[0].n, floor_groups=min(side.groups for side in floor))
+    return Beside(
+        value,
+        base,
+        **told,
+        floor_n=floor[0].n,
+        floor_groups=min(side.groups for side in floor),
+    )
 
 
 def _together(sides: Sequence[Side]) -> list[Floats]:
@@ -181,8 +229,15 @@ def _together(sides: Sequence[Side]) -> list[Floats]:
     ]
 
 
-def _told(values: Floats, n: int, groups: int, unit: str, distance: bool) -> Estimate:
-    value, drawn = float(values[0]), values[1:][np.isfinite(values[1:])]
+def _told(
+    values: Floats,
+    n: int,
+    groups: int,
+    unit: str,
+    distance: bool,
+) -> Estimate:
+    value = float(values[0])
+    drawn = values[1:][np.isfinite(values[1:])]
     if distance and math.isfinite(value) and len(drawn):
         drawn = np.maximum(drawn - drawn.mean() + value, 0)
     return with_interval(value, drawn, n, groups, unit=unit)

@@ -15,7 +15,8 @@ BLOCK = 2048
 """Rows of a kernel matrix that are held at a time."""
 WHOLE = 6000
 PART = 2500
-"""Up to `WHOLE` vectors all pairs count in a kernel distance; beyond, those within parts of `PART`."""
+"""Up to `WHOLE` vectors all pairs count in a kernel distance; beyond, those within parts of
+`PART`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,17 +40,27 @@ class Moments:
         Raises:
             ValueError: there is no batch.
         """
-        n, scatter, moved = 0, None, None
+        n = 0
+        scatter = None
+        moved = None
         about: Features | None = None
         for batch in batches:
             x = np.asarray(batch, np.float64)
             if about is None:
                 about = x.mean(0)
-                moved, scatter = np.zeros(len(about)), np.zeros((len(about), len(about)), order="F")
+                moved = np.zeros(len(about))
+                scatter = np.zeros((len(about), len(about)), order="F")
             x = x - about  # about a common point near the mean: no figures are lost far from 0
             moved += x.sum(0)
             # one triangle, added where it stands
-            scatter = linalg.blas.dsyrk(1.0, x.T, beta=1.0, c=scatter, overwrite_c=1, lower=1)
+            scatter = linalg.blas.dsyrk(
+                1.0,
+                x.T,
+                beta=1.0,
+                c=scatter,
+                overwrite_c=1,
+                lower=1,
+            )
             n += len(x)
         if about is None or scatter is None or moved is None:
             raise ValueError("moments of no batch")
@@ -72,11 +83,13 @@ class Moments:
 
 
 def frechet_distance(first: Array, second: Array) -> float:
-    """Squared Frechet distance of two Gaussians fitted to features (N, D) and (M, D) (Heusel et al. 2017).
+    """Squared Frechet distance of two Gaussians fitted to features (N, D) and (M, D) (Heusel et al.
+    2017).
 
-    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)). With fewer samples than dimensions the trace of the root is
-    the sum of singular values of A B^T, with A and B the centred, scaled features: exact, and well behaved
-    where covariances are singular. Its bias grows as n falls: compare only at equal n, beside a floor.
+    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)). With fewer samples than dimensions the trace of the
+    root is the sum of singular values of A B^T, with A and B the centred, scaled features: exact,
+    and well behaved where covariances are singular. Its bias grows as n falls: compare only at
+    equal n, beside a floor.
     """
     if min(len(first), len(second)) > first.shape[1]:
         return frechet_of_moments(Moments.of([first]), Moments.of([second]))
@@ -91,16 +104,30 @@ def frechet_distance(first: Array, second: Array) -> float:
 def frechet_of_moments(first: Moments, second: Moments) -> float:
     """The same from moments, for sets of more vectors than dimensions.
 
-    With C1 = L L^T the eigenvalues of C1 C2 are those of the symmetric L^T C2 L, which are found several
-    times as fast as those of the product, and are never complex.
+    With C1 = L L^T the eigenvalues of C1 C2 are those of the symmetric L^T C2 L, which are found
+    several times as fast as those of the product, and are never complex.
     """
-    one, two = first.covariance, second.covariance
+    one = first.covariance
+    two = second.covariance
     factor, pivots, rank, _ = linalg.lapack.dpstrf(one, lower=1)
     order = np.asarray(pivots) - 1
     lower = np.asfortranarray(np.tril(factor))
     lower[:, rank:] = 0
-    mixed = linalg.blas.dtrmm(1.0, lower, two[np.ix_(order, order)], side=1, lower=1)
-    mixed = linalg.blas.dtrmm(1.0, lower, mixed, lower=1, trans_a=1, overwrite_b=1)
+    mixed = linalg.blas.dtrmm(
+        1.0,
+        lower,
+        two[np.ix_(order, order)],
+        side=1,
+        lower=1,
+    )
+    mixed = linalg.blas.dtrmm(
+        1.0,
+        lower,
+        mixed,
+        lower=1,
+        trans_a=1,
+        overwrite_b=1,
+    )
     values = linalg.eigvalsh(mixed, check_finite=False, overwrite_a=True)
     cross = np.sqrt(values.clip(0)).sum()
     apart = first.mean - second.mean
@@ -108,13 +135,20 @@ def frechet_of_moments(first: Moments, second: Moments) -> float:
 
 
 def kernel_distance(first: Array, second: Array) -> float:
-    """Unbiased squared MMD with the kernel (x.y / D + 1)^3: KID (Binkowski et al. 2018). May be below 0.
+    """Unbiased squared MMD with the kernel (x.y / D + 1)^3: KID (Binkowski et al. 2018). May be
+    below 0.
 
-    Of all pairs, not of random subsets: the least varying of all unbiased estimates, and no subset can be
+    Of all pairs, not of random subsets: the least varying of all unbiased estimates, and no subset
+        can be
     larger than the sample. Beyond `WHOLE` vectors, of all pairs within parts of about `PART`
     (Zaremba et al. 2013): still unbiased, every vector counts once, and cost grows with n.
     """
-    sums = KernelSums.of(first, np.zeros(len(first), np.intp), second, np.zeros(len(second), np.intp))
+    sums = KernelSums.of(
+        first,
+        np.zeros(len(first), np.intp),
+        second,
+        np.zeros(len(second), np.intp),
+    )
     return float(sums.distances(np.ones((1, 1)), np.ones((1, 1)))[0])
 
 
@@ -134,7 +168,11 @@ class KernelSums:
 
     @classmethod
     def of(
-        cls, first: Array, groups: NDArray[np.intp], second: Array, others: NDArray[np.intp]
+        cls,
+        first: Array,
+        groups: NDArray[np.intp],
+        second: Array,
+        others: NDArray[np.intp],
     ) -> KernelSums:
         """Of features (N, D) with their groups (N,), counted from 0, and of a second set."""
         many = int(groups.max()) + 1, int(others.max()) + 1
@@ -143,9 +181,12 @@ class KernelSums:
         for rows, columns in zip(*_parts(groups, others), strict=True):
             sides = (first[rows], groups[rows]), (second[columns], others[columns])
             counts = [
-                np.bincount(side, minlength=count) for (_, side), count in zip(sides, many, strict=True)
+                np.bincount(side, minlength=count)
+                for (_, side), count in zip(sides, many, strict=True)
             ]
-            for place, ((x, one), (y, other)) in enumerate(((sides[0],) * 2, (sides[1],) * 2, sides)):
+            for place, ((x, one), (y, other)) in enumerate(
+                ((sides[0],) * 2, (sides[1],) * 2, sides)
+            ):
                 sums[place] += _kernel_sums(x, one, y, other, many=sums[place].shape)
                 if place < 2:
                     own = ((np.einsum("nd,nd->n", x, x, dtype=np.float64) / x.shape[1]) + 1) ** 3
@@ -154,24 +195,64 @@ class KernelSums:
             pairs[2] += np.outer(*counts)
         return cls((sums[0], sums[1]), sums[2], (pairs[0], pairs[1], pairs[2]))
 
-    def distances(self, first: Features, second: Features, *, paired: bool = False) -> Features:
+    def distances(
+        self,
+        first: Features,
+        second: Features,
+        *,
+        paired: bool = False,
+    ) -> Features:
         """(draws,) distances, each side's groups taken as often as (draws, G) says.
 
-        Pairs between two copies of one group are left out: they would hold items paired with themselves.
+        Pairs between two copies of one group are left out: they would hold items paired with
+            themselves.
 
         Args:
             first: how often, of the first side.
             second: of the second.
-            paired: group g of one side belongs to group g of the other (tiles made from a patient's own), and
-                both are taken as often: there too, pairs between different copies are left out.
+            paired: group g of one side belongs to group g of the other (tiles made from a patient's
+                own), and both are taken as often: there too, pairs between different copies are
+                left out.
         """
-        one = _drawn(first, first, self.within[0], self.pairs[0], alike=True)
-        two = _drawn(second, second, self.within[1], self.pairs[1], alike=True)
-        return np.asarray(one + two - 2 * _drawn(first, second, self.across, self.pairs[2], alike=paired))
+        one = _drawn(
+            first,
+            first,
+            self.within[0],
+            self.pairs[0],
+            alike=True,
+        )
+        two = _drawn(
+            second,
+            second,
+            self.within[1],
+            self.pairs[1],
+            alike=True,
+        )
+        return np.asarray(
+            one
+            + two
+            - 2
+            * _drawn(
+                first,
+                second,
+                self.across,
+                self.pairs[2],
+                alike=paired,
+            )
+        )
 
 
-def _drawn(first: Features, second: Features, sums: Features, pairs: Features, *, alike: bool) -> Features:
-    """(draws,) mean over pairs of drawn groups; where `alike`, group g with itself counts once a copy."""
+def _drawn(
+    first: Features,
+    second: Features,
+    sums: Features,
+    pairs: Features,
+    *,
+    alike: bool,
+) -> Features:
+    """(draws,) mean over pairs of drawn groups; where `alike`, group g with itself counts once a
+    copy.
+    """
     out = []
     for matrix in (sums, pairs):
         total = ((first @ matrix) * second).sum(1)
@@ -187,7 +268,9 @@ def _drawn(first: Features, second: Features, sums: Features, pairs: Features, *
 def _parts(
     groups: NDArray[np.intp], others: NDArray[np.intp]
 ) -> tuple[list[NDArray[np.intp]], list[NDArray[np.intp]]]:
-    """Rows of both sides in parts: one where that can be done at once, else whole groups by chance."""
+    """Rows of both sides in parts: one where that can be done at once, else whole groups by
+    chance.
+    """
     n = max(len(groups), len(others))
     if n <= WHOLE:
         return [np.arange(len(groups))], [np.arange(len(others))]
@@ -207,12 +290,20 @@ def _parts(
 
 
 def _kernel_sums(
-    first: Array, groups: NDArray[np.intp], second: Array, others: NDArray[np.intp], *, many: tuple[int, ...]
+    first: Array,
+    groups: NDArray[np.intp],
+    second: Array,
+    others: NDArray[np.intp],
+    *,
+    many: tuple[int, ...],
 ) -> Features:
     """(G1, G2) sums of the kernel over pairs of groups, a block of the matrix at a time."""
-    same, width = first is second, first.shape[1]
-    order, reverse = np.argsort(groups, kind="stable"), np.argsort(others, kind="stable")
-    x, left = first[order], groups[order]
+    same = first is second
+    width = first.shape[1]
+    order = np.argsort(groups, kind="stable")
+    reverse = np.argsort(others, kind="stable")
+    x = first[order]
+    left = groups[order]
     y, right = (x, left) if same else (second[reverse], others[reverse])
     out = np.zeros(many)
     for top in range(0, len(x), BLOCK):
@@ -231,7 +322,12 @@ def _kernel_sums(
     return out
 
 
-def _add_groups(out: Features, block: Array, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> None:
+def _add_groups(
+    out: Features,
+    block: Array,
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+) -> None:
     """Add a block's sums over runs of one group."""
     cuts = [np.flatnonzero(np.diff(names, prepend=-1)) for names in (rows, columns)]
     wide = np.add.reduceat(block, cuts[1], axis=1, dtype=np.float64)
@@ -239,7 +335,14 @@ def _add_groups(out: Features, block: Array, rows: NDArray[np.intp], columns: ND
     out[np.ix_(rows[cuts[0]], columns[cuts[1]])] += sums
 
 
-def extrapolated(first: Array, second: Array, *, sizes: Sequence[int], draws: int, seed: int = 0) -> float:
+def extrapolated(
+    first: Array,
+    second: Array,
+    *,
+    sizes: Sequence[int],
+    draws: int,
+    seed: int = 0,
+) -> float:
     """The Frechet distance that the bias of small samples leads away from: FD at n without end.
 
     The bias falls as 1 / n, so a line through distances of subsets over 1 / n is read at 0 (Chong &
@@ -252,7 +355,8 @@ def extrapolated(first: Array, second: Array, *, sizes: Sequence[int], draws: in
         draws: subsets of each size.
         seed: of the draws.
     """
-    random, points = np.random.default_rng(seed), []
+    random = np.random.default_rng(seed)
+    points = []
     for size in sizes:
         for _ in range(draws):
             cut = [side[random.permutation(len(side))[:size]] for side in (first, second)]

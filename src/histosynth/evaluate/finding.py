@@ -1,4 +1,6 @@
-"""What judges say: findings, each with its interval and beside what real tissue scores, in sections."""
+"""What judges say: findings, each with its interval and beside what real tissue scores, in
+sections.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ class Finding:
         name: e.g. `FD_histo`; says what was measured and with what.
         value: of the synthetic set.
         better: which way is better.
-        real: the same measure of real tissue: the floor of a distance (real against real), or the score
-            of the same detector on real tiles. None where there is no such thing.
+        real: the same measure of real tissue: the floor of a distance (real against real), or the
+            score of the same detector on real tiles. None where there is no such thing.
         ratio: value / real, with its own interval. 1 is real tissue.
         label: of which subtype; "" for all.
         note: what to know when reading it, e.g. the warning of a small sample.

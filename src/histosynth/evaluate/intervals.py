@@ -1,4 +1,6 @@
-"""How sure a number is: patients are drawn again, never tiles, since tiles of one patient are alike."""
+"""How sure a number is: patients are drawn again, never tiles, since tiles of one patient are
+alike.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from ..core.estimate import Estimate, untold
 Floats = NDArray[np.float64]
 DRAWS = 1000
 FEW = 10
-"""A percentile bootstrap over fewer groups is too narrow (Efron & Tibshirani 1993, ch. 14); it is said."""
+"""A percentile bootstrap over fewer groups is too narrow (Efron & Tibshirani 1993, ch. 14); it is
+said."""
 LEAST_PATIENTS = 2
 
 
@@ -30,16 +33,29 @@ def times_drawn(groups: int, draws: int, seed: int = 0) -> Floats:
     return random.multinomial(groups, np.full(groups, 1 / groups), size=draws).astype(np.float64)
 
 
-def mean_over(values: ArrayLike, patients: Sequence[Hashable], *, unit: str = "", seed: int = 0) -> Estimate:
+def mean_over(
+    values: ArrayLike,
+    patients: Sequence[Hashable],
+    *,
+    unit: str = "",
+    seed: int = 0,
+) -> Estimate:
     """Mean of (N,) values; those that are nan are left out."""
     numbers = np.asarray(values, np.float64)
-    return ratio_over(numbers, np.where(np.isfinite(numbers), 1.0, np.nan), patients, unit=unit, seed=seed)
+    return ratio_over(
+        numbers,
+        np.where(np.isfinite(numbers), 1.0, np.nan),
+        patients,
+        unit=unit,
+        seed=seed,
+    )
 
 
 def share_over(hits: ArrayLike, patients: Sequence[Hashable], *, seed: int = 0) -> Estimate:
     """Share of (N,) items that are 1 and not 0; nan ones are left out.
 
-    Where all are alike no draw differs, and a bootstrap would claim to be sure: then the interval is that of
+    Where all are alike no draw differs, and a bootstrap would claim to be sure: then the interval
+        is that of
     as many patients, each counting once (Clopper & Pearson 1934).
     """
     found = mean_over(hits, patients, seed=seed)
@@ -51,10 +67,18 @@ def share_over(hits: ArrayLike, patients: Sequence[Hashable], *, seed: int = 0) 
 
 
 def ratio_over(
-    above: ArrayLike, below: ArrayLike, patients: Sequence[Hashable], *, unit: str = "", seed: int = 0
+    above: ArrayLike,
+    below: ArrayLike,
+    patients: Sequence[Hashable],
+    *,
+    unit: str = "",
+    seed: int = 0,
 ) -> Estimate:
-    """Sum of `above` (N,) / sum of `below` (N,), both of the same items; items with a nan are left out."""
-    top, bottom = np.asarray(above, np.float64), np.asarray(below, np.float64)
+    """Sum of `above` (N,) / sum of `below` (N,), both of the same items; items with a nan are left
+    out.
+    """
+    top = np.asarray(above, np.float64)
+    bottom = np.asarray(below, np.float64)
     kept = np.isfinite(top) & np.isfinite(bottom)
     names = [name for name, keep in zip(patients, kept, strict=True) if keep]
     if not names:
@@ -63,11 +87,22 @@ def ratio_over(
     many = int(index.max()) + 1
     sums = np.stack([np.bincount(index, side[kept], minlength=many) for side in (top, bottom)])
     if not sums[1].sum():
-        return untold("there is nothing to divide by", n=len(names), unit=unit, groups=many)
+        return untold(
+            "there is nothing to divide by",
+            n=len(names),
+            unit=unit,
+            groups=many,
+        )
     drawn = times_drawn(many, DRAWS, seed) @ sums.T
     with np.errstate(divide="ignore", invalid="ignore"):
         values = drawn[:, 0] / drawn[:, 1]
-    return with_interval(float(sums[0].sum() / sums[1].sum()), values, len(names), many, unit=unit)
+    return with_interval(
+        float(sums[0].sum() / sums[1].sum()),
+        values,
+        len(names),
+        many,
+        unit=unit,
+    )
 
 
 def statistic_over(
@@ -78,15 +113,16 @@ def statistic_over(
     recentre: bool = False,
     seed: int = 0,
 ) -> Estimate:
-    """Any statistic of samples, each (values (N, ...), patients (N)); patients of several are drawn together.
+    """Any statistic of samples, each (values (N, ...), patients (N)); patients of several are drawn
+    together.
 
     Args:
         statistic: of the values of all samples.
         samples: `n` and `groups` are the first one's.
         unit: of the value.
         draws: how often to draw.
-        recentre: draws hold items twice, which moves some statistics to one side (distances between sets
-            above all); take off that move, the mean of the draws minus the value.
+        recentre: draws hold items twice, which moves some statistics to one side (distances between
+            sets above all); take off that move, the mean of the draws minus the value.
         seed: of the draws.
     """
     first = samples[0]
@@ -96,7 +132,13 @@ def statistic_over(
     many = [len(each) for each in rows]
     value = float(statistic(*(values for values, _ in samples)))
     if min(many) < LEAST_PATIENTS:
-        return with_interval(value, np.zeros(0), len(first[0]), many[0], unit=unit)
+        return with_interval(
+            value,
+            np.zeros(0),
+            len(first[0]),
+            many[0],
+            unit=unit,
+        )
     random = np.random.default_rng(seed)
     pools = [sorted(pool, key=str) for pool in drawn_together(rows)]
     drawn = np.full(draws, np.nan)
@@ -105,10 +147,18 @@ def statistic_over(
         chosen = [[each[name] for name in names if name in each] for each in rows]
         if all(chosen):
             takes = [np.concatenate(each) for each in chosen]
-            drawn[draw] = statistic(*(values[take] for (values, _), take in zip(samples, takes, strict=True)))
+            drawn[draw] = statistic(
+                *(values[take] for (values, _), take in zip(samples, takes, strict=True))
+            )
     if recentre:
         drawn = drawn - np.nanmean(drawn) + value
-    return with_interval(value, drawn, len(first[0]), many[0], unit=unit)
+    return with_interval(
+        value,
+        drawn,
+        len(first[0]),
+        many[0],
+        unit=unit,
+    )
 
 
 def _rows_by_name(names: Sequence[Hashable]) -> dict[Hashable, NDArray[np.intp]]:
@@ -117,7 +167,9 @@ def _rows_by_name(names: Sequence[Hashable]) -> dict[Hashable, NDArray[np.intp]]
 
 
 def drawn_together(sides: Iterable[Iterable[Hashable]]) -> list[set[Hashable]]:
-    """Sides' patients in pools: sides that share a patient draw from one, others each from their own."""
+    """Sides' patients in pools: sides that share a patient draw from one, others each from their
+    own.
+    """
     pools: list[set[Hashable]] = []
     for side in sides:
         mine = set(side)
@@ -128,16 +180,48 @@ def drawn_together(sides: Iterable[Iterable[Hashable]]) -> list[set[Hashable]]:
     return pools
 
 
-def with_interval(value: float, drawn: Floats, n: int, groups: int, *, unit: str = "") -> Estimate:
-    """A value with the 2.5th and 97.5th percentile of its draws; none over fewer than two groups."""
+def with_interval(
+    value: float,
+    drawn: Floats,
+    n: int,
+    groups: int,
+    *,
+    unit: str = "",
+) -> Estimate:
+    """A value with the 2.5th and 97.5th percentile of its draws; none over fewer than two
+    groups.
+    """
     if not math.isfinite(value):
-        return untold("it is not defined for this sample", n=n, unit=unit, groups=groups)
+        return untold(
+            "it is not defined for this sample",
+            n=n,
+            unit=unit,
+            groups=groups,
+        )
     if groups < LEAST_PATIENTS:
         reason = f"an interval needs tiles of at least {LEAST_PATIENTS} patients; there is {groups}"
-        return Estimate(value, math.nan, math.nan, n, "none", reason, unit, groups)
+        return Estimate(
+            value,
+            math.nan,
+            math.nan,
+            n,
+            "none",
+            reason,
+            unit,
+            groups,
+        )
     kept = drawn[np.isfinite(drawn)]
     if not len(kept):
-        return Estimate(value, math.nan, math.nan, n, "none", "no draw was defined", unit, groups)
+        return Estimate(
+            value,
+            math.nan,
+            math.nan,
+            n,
+            "none",
+            "no draw was defined",
+            unit,
+            groups,
+        )
     notes = [f"{len(drawn) - len(kept)} undefined draws left out"] if len(kept) < len(drawn) else []
     notes += ["few, so too narrow"] if groups < FEW else []
     said = f"bootstrap over {groups} patients" + (f" ({'; '.join(notes)})" if notes else "")

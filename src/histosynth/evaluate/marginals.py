@@ -1,4 +1,6 @@
-"""One number a tile, many tiles: differences of means and Wasserstein distances, each beside its floor."""
+"""One number a tile, many tiles: differences of means and Wasserstein distances, each beside its
+floor.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class Quantity:
         """(N,) one number a tile; nan where it could not be measured."""
         if not len(sample):
             return np.zeros(0)
-        values = np.array([np.ravel(tile.values[self.key])[self.column] for tile in sample.tiles], np.float64)
+        values = np.array(
+            [np.ravel(tile.values[self.key])[self.column] for tile in sample.tiles], np.float64
+        )
         return np.where(np.isfinite(values), values, np.nan)
 
 
@@ -52,7 +56,8 @@ def compare_marginals(
     name: str,
     seed: int = 0,
 ) -> tuple[tuple[Finding, ...], tuple[Plot, ...]]:
-    """A summary, then two findings a quantity: the difference of means and the Wasserstein distance.
+    """A summary, then two findings a quantity: the difference of means and the Wasserstein
+    distance.
 
     Args:
         quantities: what to compare.
@@ -63,27 +68,39 @@ def compare_marginals(
         seed: of the halves.
     """
     pair, note = floor_pair(real, reference, seed)
-    findings, scaled = [], []
+    findings = []
+    scaled = []
     for quantity in quantities:
         more, distance = _compared(quantity, (synthetic, real), pair, note)
         findings += more
         spread = np.nanstd(quantity.of(real)) if np.isfinite(quantity.of(real)).any() else 0.0
         if distance is not None and spread > 0:
             scaled.append((distance, float(spread)))
-    summary = _summary(scaled, len(quantities), name=name, note=note, n=len(synthetic))
+    summary = _summary(
+        scaled,
+        len(quantities),
+        name=name,
+        note=note,
+        n=len(synthetic),
+    )
     sides = (("real", real), ("synthetic", synthetic))
     plots = tuple(_plot(quantity, sides) for quantity in quantities)
     return (summary, *findings), tuple(plot for plot in plots if plot.series)
 
 
 def _compared(
-    quantity: Quantity, sides: tuple[Sample, Sample], pair: tuple[Sample, Sample] | None, note: str
+    quantity: Quantity,
+    sides: tuple[Sample, Sample],
+    pair: tuple[Sample, Sample] | None,
+    note: str,
 ) -> tuple[list[Finding], Beside | None]:
-    unit, all_sides = quantity.unit, (*sides, *(pair or ()))
+    unit = quantity.unit
+    all_sides = (*sides, *(pair or ()))
     values = [quantity.of(side) for side in all_sides]
     whose = [side.patients for side in all_sides]
     means = [
-        Side.of(np.stack([x, np.ones(len(x))], axis=1), names) for x, names in zip(values, whose, strict=True)
+        Side.of(np.stack([x, np.ones(len(x))], axis=1), names)
+        for x, names in zip(values, whose, strict=True)
     ]
     told = [side.n for side in means]
     name = f"{quantity.name}_difference"
@@ -99,11 +116,16 @@ def _compared(
         note="mean of synthetic tiles - mean of real ones; " + note,
     )
     if min(told[:2]) < LEAST:
-        why = untold(f"{min(told[:2])} tiles of one side; give at least {LEAST}", n=told[0], unit=unit)
+        why = untold(
+            f"{min(told[:2])} tiles of one side; give at least {LEAST}",
+            n=told[0],
+            unit=unit,
+        )
         return [first, Finding(f"{quantity.name}_W1", why, "low")], None
     grid = grid_of(np.concatenate(values))
     spreads = [
-        Side.spread(list(x), names, grid, [1.0] * len(x)) for x, names in zip(values, whose, strict=True)
+        Side.spread(list(x), names, grid, [1.0] * len(x))
+        for x, names in zip(values, whose, strict=True)
     ]
     distance = beside(wasserstein(grid), *_split(spreads))
     second = Finding(
@@ -123,7 +145,9 @@ def _split(sides: list[Side]) -> tuple[tuple[Side, Side], tuple[Side, Side] | No
 
 
 def grid_of(values: Floats) -> Floats:
-    """(B,) places to gather values at: the values themselves, or about a thousand places among many."""
+    """(B,) places to gather values at: the values themselves, or about a thousand places among
+    many.
+    """
     told = np.unique(values[np.isfinite(values)])
     if len(told) <= 2 * PLACES:
         return told
@@ -132,7 +156,14 @@ def grid_of(values: Floats) -> Floats:
     return np.union1d(np.quantile(told, levels), told[0] + levels * (told[-1] - told[0]))
 
 
-def _summary(scaled: list[tuple[Beside, float]], many: int, *, name: str, note: str, n: int) -> Finding:
+def _summary(
+    scaled: list[tuple[Beside, float]],
+    many: int,
+    *,
+    name: str,
+    note: str,
+    n: int,
+) -> Finding:
     if not scaled:
         why = untold(f"no quantity could be compared; give at least {LEAST} tiles a side", n=n)
         return Finding(f"{name}_W1", why, "low")
@@ -146,9 +177,19 @@ def _summary(scaled: list[tuple[Beside, float]], many: int, *, name: str, note: 
         first.floor_n,
         first.floor_groups,
     )
-    about = f"mean of {len(scaled)} of {many} distances, each in standard deviations of real tiles; {note}"
+    about = (
+        f"mean of {len(scaled)} of {many} distances, each in standard deviations of real "
+        f"tiles; {note}"
+    )
     value = mean.estimate(unit="sd")
-    return Finding(f"{name}_W1", value, "low", mean.real(unit="sd"), mean.ratio(), note=about)
+    return Finding(
+        f"{name}_W1",
+        value,
+        "low",
+        mean.real(unit="sd"),
+        mean.ratio(),
+        note=about,
+    )
 
 
 def _plot(quantity: Quantity, sides: Sequence[tuple[str, Sample]]) -> Plot:

@@ -1,4 +1,6 @@
-"""What is measured of one tile: every judge's numbers, in one look. Pure, so that any engine can map it."""
+"""What is measured of one tile: every judge's numbers, in one look. Pure, so that any engine can
+map it.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +38,13 @@ class Tools:
 
     Attributes:
         encoder: for `realism` and `copying`; pictures are embedded in batches by the caller.
-        detectors: of nuclei, by name; the first that tells classes is used for `layout` and `morphology`.
+        detectors: of nuclei, by name; the first that tells classes is used for `layout` and
+            `morphology`.
         perceptual: distance inside masks, for `mending`.
         nima: rates a picture; None: it is not rated.
         rings: tells classes from rings of colour, without any network.
-        kinds: the classes asked for, the same for every tile of every side; empty: the first detector's.
+        kinds: the classes asked for, the same for every tile of every side; empty: the first
+            detector's.
     """
 
     encoder: Encoder | None = None
@@ -52,7 +56,11 @@ class Tools:
 
 
 def measure_tile(
-    pixels: Pixels, mpp: float, nuclei: Nuclei | None, what: Collection[str], tools: Tools
+    pixels: Pixels,
+    mpp: float,
+    nuclei: Nuclei | None,
+    what: Collection[str],
+    tools: Tools,
 ) -> dict[str, Values]:
     """Everything but features and holes.
 
@@ -77,9 +85,21 @@ def measure_tile(
     return out
 
 
-def measure_hole(original: Pixels, mended: Pixels, hole: Mask, tools: Tools) -> dict[str, Values]:
+def measure_hole(
+    original: Pixels,
+    mended: Pixels,
+    hole: Mask,
+    tools: Tools,
+) -> dict[str, Values]:
     """A mended tile beside its original; see `mending.measure_mending`."""
-    return dict(measure_mending(original, mended, hole, perceptual=tools.perceptual))
+    return dict(
+        measure_mending(
+            original,
+            mended,
+            hole,
+            perceptual=tools.perceptual,
+        )
+    )
 
 
 def side_of(sample: Sample, prefix: str) -> Sample:
@@ -87,7 +107,9 @@ def side_of(sample: Sample, prefix: str) -> Sample:
     tiles = []
     for tile in sample.tiles:
         values = {
-            key.removeprefix(prefix): value for key, value in tile.values.items() if key.startswith(prefix)
+            key.removeprefix(prefix): value
+            for key, value in tile.values.items()
+            if key.startswith(prefix)
         }
         if values:
             tiles.append(Seen(tile.name, tile.patient, tile.label, values))
@@ -95,7 +117,9 @@ def side_of(sample: Sample, prefix: str) -> Sample:
 
 
 def layout_kinds(kinds: Sequence[str], detectors: Mapping[str, Detector]) -> tuple[str, ...]:
-    """The classes that layouts are told in: those asked for, if a detector tells them, else one for all."""
+    """The classes that layouts are told in: those asked for, if a detector tells them, else one
+    for all.
+    """
     first = _first(detectors, kinds)
     if not kinds:
         return tuple(first.kinds)
@@ -103,12 +127,21 @@ def layout_kinds(kinds: Sequence[str], detectors: Mapping[str, Detector]) -> tup
 
 
 def _of_nuclei(
-    pixels: Pixels, mpp: float, nuclei: Nuclei | None, what: Collection[str], tools: Tools
+    pixels: Pixels,
+    mpp: float,
+    nuclei: Nuclei | None,
+    what: Collection[str],
+    tools: Tools,
 ) -> dict[str, Values]:
     out: dict[str, Values] = {}
     detectors = {name: _Once(detector) for name, detector in (tools.detectors or {}).items()}
     if nuclei is not None and "structure" in what:
-        out |= measure_structure(pixels, nuclei, detectors=detectors, rings=tools.rings)
+        out |= measure_structure(
+            pixels,
+            nuclei,
+            detectors=detectors,
+            rings=tools.rings,
+        )
     first = _first(detectors, tools.kinds)
     seen = find_nuclei(pixels, mpp, first)
     kinds = layout_kinds(tools.kinds, detectors)
@@ -120,15 +153,21 @@ def _of_nuclei(
             out |= {f"asked/{key}": value for key, value in measure_layout(asked).items()}
     if "morphology" in what:
         # in the classes asked for, whether a detector tells them or not
-        shown = recoded(seen, tools.kinds or first.kinds) if nuclei is None else named_after(seen, nuclei)
+        shown = (
+            recoded(seen, tools.kinds or first.kinds)
+            if nuclei is None
+            else named_after(seen, nuclei)
+        )
         out |= measure_morphology(pixels, shown)
     return out
 
 
 def named_after(seen: Nuclei, asked: Nuclei) -> Nuclei:
-    """What a detector sees, each in the class of the one asked for within `STRICT_UM`, else in none.
+    """What a detector sees, each in the class of the one asked for within `STRICT_UM`, else in
+    none.
 
-    Where nothing stands there is no nucleus to look at: that it is missing, or elsewhere, is told by
+    Where nothing stands there is no nucleus to look at: that it is missing, or elsewhere, is told
+        by
     `structure`, and `morphology` stays with what is there.
     """
     pairs, _ = match_points(asked.xy, seen.xy, STRICT_UM / asked.mpp)
@@ -138,7 +177,9 @@ def named_after(seen: Nuclei, asked: Nuclei) -> Nuclei:
 
 
 def recoded(nuclei: Nuclei, kinds: Sequence[str]) -> Nuclei:
-    """The same nuclei in other classes: by name, and of no told class where the name is none of them."""
+    """The same nuclei in other classes: by name, and of no told class where the name is none of
+    them.
+    """
     if tuple(kinds) == UNTOLD:
         return replace(nuclei, kind=np.zeros(len(nuclei), np.uint8), kinds=UNTOLD)
     index = {name: place for place, name in enumerate(kinds)}
@@ -147,7 +188,9 @@ def recoded(nuclei: Nuclei, kinds: Sequence[str]) -> Nuclei:
 
 
 def _first(detectors: Mapping[str, Detector], kinds: Sequence[str]) -> Detector:
-    """The first detector that tells the classes asked for, else the first; any tells nuclei of no class."""
+    """The first detector that tells the classes asked for, else the first; any tells nuclei of no
+    class.
+    """
     each = list(detectors.values())
     if tuple(kinds) == UNTOLD:
         return each[0]
@@ -159,8 +202,11 @@ class _Once:
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
-        self.name, self.mpp, self.kinds = detector.name, detector.mpp, detector.kinds
-        self.halo_px, self.lattice_px = detector.halo_px, detector.lattice_px
+        self.name = detector.name
+        self.mpp = detector.mpp
+        self.kinds = detector.kinds
+        self.halo_px = detector.halo_px
+        self.lattice_px = detector.lattice_px
         self._seen: tuple[bytes, Found] | None = None
 
     def __call__(self, pixels: Pixels) -> Found:

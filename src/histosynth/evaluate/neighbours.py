@@ -22,8 +22,8 @@ ROWS = 1024
 def squared_distances(first: Array, second: Array) -> Array:
     """(N, M) squared Euclidean distances of (N, D) and (M, D), in the type of the features.
 
-    In float32 they are good to some 1e-6 of the features' own squares; whoever needs the distance of near
-    neighbours takes it from `exact`.
+    In float32 they are good to some 1e-6 of the features' own squares; whoever needs the distance
+    of near neighbours takes it from `exact`.
     """
     kind = np.float32 if first.dtype == second.dtype == np.float32 else np.float64
     # about a common centre: |x|^2 - 2 x.y + |y|^2 loses figures far from 0
@@ -38,7 +38,9 @@ def squared_distances(first: Array, second: Array) -> Array:
 
 
 def exact(first: Array, second: Array, rows: Rows) -> Floats:
-    """(N, k) distances of each row of `first` to its rows (N, k) of `second`, without cancellation."""
+    """(N, k) distances of each row of `first` to its rows (N, k) of `second`, without
+    cancellation.
+    """
     out = np.empty(rows.shape)
     for column in range(rows.shape[1]):
         apart = first.astype(np.float64) - second[rows[:, column]]
@@ -46,8 +48,16 @@ def exact(first: Array, second: Array, rows: Rows) -> Floats:
     return out
 
 
-def by_blocks(first: Array, second: Array, look: Callable[[Array, slice], None], *, rows: int = ROWS) -> None:
-    """Show `look` the squared distances of a block of `first` to all of `second`, with the block's rows."""
+def by_blocks(
+    first: Array,
+    second: Array,
+    look: Callable[[Array, slice], None],
+    *,
+    rows: int = ROWS,
+) -> None:
+    """Show `look` the squared distances of a block of `first` to all of `second`, with the block's
+    rows.
+    """
     for start in range(0, len(first), rows):
         part = slice(start, min(start + rows, len(first)))
         look(squared_distances(first[part], second), part)
@@ -69,10 +79,12 @@ def nearest(
         many: how many neighbours.
 
     Returns:
-        (N, many) distances, nearest first, infinite where there is none; (N, many) rows of `second`.
+        (N, many) distances, nearest first, infinite where there is none; (N, many) rows of
+        `second`.
     """
     many = min(many, len(second))
-    gaps, rows = np.empty((len(first), many)), np.empty((len(first), many), np.intp)
+    gaps = np.empty((len(first), many))
+    rows = np.empty((len(first), many), np.intp)
     names = None if owners is None else [np.array([hash(name) for name in side]) for side in owners]
 
     def look(squared: Array, part: slice) -> None:
@@ -107,7 +119,8 @@ class Prdc:
     """Per tile, so that patients can be drawn: means over tiles are the four numbers.
 
     Attributes:
-        precision: (M,) 1 where a made tile lies in some real tile's ball (Kynkaanniemi et al. 2019).
+        precision: (M,) 1 where a made tile lies in some real tile's ball (Kynkaanniemi et al.
+            2019).
         recall: (N,) 1 where a real tile lies in some made tile's ball.
         density: (M,) in how many real balls a made tile lies, over k (Naeem et al. 2020).
         coverage: (N,) 1 where a real tile's ball holds a made tile.
@@ -129,9 +142,11 @@ def prdc(real: Array, made: Array, k: int = 5) -> Prdc:
     """
     if min(len(real), len(made)) <= k:
         raise ValueError(f"balls to the {k}th neighbour need more than {k} tiles a side")
-    mine, theirs = radii(real, k) ** 2, radii(made, k) ** 2
+    mine = radii(real, k) ** 2
+    theirs = radii(made, k) ** 2
     inside = np.zeros(len(made))
-    recall, coverage = np.zeros(len(real)), np.zeros(len(real))
+    recall = np.zeros(len(real))
+    coverage = np.zeros(len(real))
 
     def look(squared: Array, part: slice) -> None:
         inside[:] += (squared <= mine[part, None]).sum(0)
@@ -139,13 +154,20 @@ def prdc(real: Array, made: Array, k: int = 5) -> Prdc:
         coverage[part] = squared.min(1) <= mine[part]
 
     by_blocks(real, made, look)
-    return Prdc((inside > 0).astype(np.float64), recall, inside / k, coverage)
+    return Prdc(
+        (inside > 0).astype(np.float64),
+        recall,
+        inside / k,
+        coverage,
+    )
 
 
 def authentic(train: Array, made: Array) -> Floats:
-    """(M,) 1 where a made tile is farther from its nearest training tile than that is from its own nearest.
+    """(M,) 1 where a made tile is farther from its nearest training tile than that is from its own
+    nearest.
 
-    Their mean is AuthPct (Alaa et al. 2022): about a half for tiles as new as the training tiles are to
+    Their mean is AuthPct (Alaa et al. 2022): about a half for tiles as new as the training tiles
+        are to
     each other, low for copies.
     """
     own = radii(train, 1)
@@ -154,16 +176,18 @@ def authentic(train: Array, made: Array) -> Floats:
 
 
 def copying_statistic(made: Floats, held_out: Floats) -> float:
-    """C_T of one cell (Meehan et al. 2020): are made tiles nearer to training than unseen real ones are?
+    """C_T of one cell (Meehan et al. 2020): are made tiles nearer to training than unseen real ones
+    are?
 
-    The Mann-Whitney statistic of both sides' distances to training, in its standard deviations under
-    chance. Far below 0 (-3 and less) means copying.
+    The Mann-Whitney statistic of both sides' distances to training, in its standard deviations
+    under chance. Far below 0 (-3 and less) means copying.
 
     Args:
         made: (M,) distances of made tiles to their nearest training tile.
         held_out: (N,) the same of held-out real tiles.
     """
-    m, n = len(made), len(held_out)
+    m = len(made)
+    n = len(held_out)
     ranks = rankdata(np.concatenate([made, held_out]))
     wins = ranks[:m].sum() - m * (m + 1) / 2
     return float((wins - m * n / 2) / np.sqrt(m * n * (m + n + 1) / 12))

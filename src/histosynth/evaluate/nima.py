@@ -1,4 +1,5 @@
-"""NIMA (Talebi & Milanfar 2018): a network's guess at how people would rate a photograph; extra `nima`.
+"""NIMA (Talebi & Milanfar 2018): a network's guess at how people would rate a photograph; extra
+`nima`.
 
 Trained on photographs, not on tissue: only its distance from what real tiles get says anything.
 """
@@ -17,8 +18,8 @@ from ..core.tile import Pixels, check_rgb
 def open_nima(weights: Path | str) -> Callable[[Pixels], float]:
     """A function that rates a tile (H, W, 3) uint8 from 1 to 10.
 
-    The package builds its backbone with weights of its own before it reads these; where there is no net,
-    timm's cache must hold them.
+    The package builds its backbone with weights of its own before it reads these; where there is no
+    net, timm's cache must hold them.
 
     Args:
         weights: file of the whole network, as the package offers it for `nima`.

@@ -1,4 +1,5 @@
-"""A plain judge of structure: dark round things where nuclei were asked for, and which kind they look like.
+"""A plain judge of structure: dark round things where nuclei were asked for, and which kind they
+look like.
 
 Blobs are maxima of the Laplacian of Gaussian of haematoxylin density; kinds are told by rings of
 colour around a place, with linear discriminants fitted on real tiles. Simple enough to have no
@@ -53,7 +54,11 @@ def ring_features(pixels: Pixels, nuclei: Nuclei) -> Floats:
     density = optical_density(fit_frame(pixels).to_canonical(pixels)).astype(np.float64)
     edge = ndimage.gaussian_gradient_magnitude(density[..., 0], 1.0)
     layers = np.dstack([density, edge, density[..., 0] ** 2])
-    padded = np.pad(layers, ((REACH_PX, REACH_PX), (REACH_PX, REACH_PX), (0, 0)), mode="reflect")
+    padded = np.pad(
+        layers,
+        ((REACH_PX, REACH_PX), (REACH_PX, REACH_PX), (0, 0)),
+        mode="reflect",
+    )
     rows, columns = np.mgrid[-REACH_PX : REACH_PX + 1, -REACH_PX : REACH_PX + 1]
     ring = np.minimum((np.hypot(rows, columns) / 2).astype(int), RINGS)
     weights = np.stack([(ring == r) / max((ring == r).sum(), 1) for r in range(RINGS)])
@@ -84,7 +89,8 @@ class KindJudge:
         told = [(pixels, nuclei.where(nuclei.kind != ANY_KIND)) for pixels, nuclei in tiles]
         features = np.concatenate([ring_features(pixels, nuclei) for pixels, nuclei in told])
         kinds = np.concatenate([nuclei.kind for _, nuclei in told])
-        mean, std = features.mean(0), features.std(0) + 1e-6
+        mean = features.mean(0)
+        std = features.std(0) + 1e-6
         scaled = (features - mean) / std
         centres = np.stack([scaled[kinds == k].mean(0) for k in range(int(kinds.max()) + 1)])
         spread = np.cov((scaled - centres[kinds]).T) + 0.05 * np.eye(scaled.shape[1])
@@ -98,6 +104,8 @@ class KindJudge:
 
 
 def nearest(first: Floats, second: Floats) -> tuple[Floats, NDArray[np.intp]]:
-    """Distance of each row of `first` to its nearest row of `second`, (N,), and which row it is, (N,)."""
+    """Distance of each row of `first` to its nearest row of `second`, (N,), and which row it is,
+    (N,).
+    """
     distances, rows = cKDTree(second).query(first)
     return np.asarray(distances), np.asarray(rows)

@@ -17,8 +17,8 @@ class Seen:
 
     Attributes:
         name: of the tile, the same on both sides where they belong together (e.g. a mended tile).
-        patient: whose tissue; of a synthetic tile the patient whose nuclei were asked for. "" where it is
-            not known: then the tile counts as a patient of its own.
+        patient: whose tissue; of a synthetic tile the patient whose nuclei were asked for. "" where
+            it is not known: then the tile counts as a patient of its own.
         label: subtype, may be "".
         values: arrays by name; which there are depends on the judges asked for.
     """

@@ -1,8 +1,9 @@
-"""Shares beside shares: a score of sums over synthetic tiles, the same of real ones, and their ratio.
+"""Shares beside shares: a score of sums over synthetic tiles, the same of real ones, and their
+ratio.
 
-Synthetic tiles are often made from the nuclei of the very patients they are held against. What is hard about
-a patient is then hard on both sides, and drawing the sides for themselves would count it twice. So where
-patients stand on both sides they are drawn together, by name.
+Synthetic tiles are often made from the nuclei of the very patients they are held against. What is
+hard about a patient is then hard on both sides, and drawing the sides for themselves would count it
+twice. So where patients stand on both sides they are drawn together, by name.
 """
 
 from __future__ import annotations
@@ -74,8 +75,27 @@ def share_finding(
     """
     if n[0] < least:
         reason = f"{n[0]} such nuclei on the synthetic side; it takes {least}"
-        return Finding(name, untold(reason, n=n[0], unit=unit), better, note=note)
+        return Finding(
+            name,
+            untold(reason, n=n[0], unit=unit),
+            better,
+            note=note,
+        )
     said = score_beside(score, synthetic, real if n[1] >= least else None)
-    counted = Beside(said.value, said.floor, n[0], said.groups, n[1], said.floor_groups)
+    counted = Beside(
+        said.value,
+        said.floor,
+        n[0],
+        said.groups,
+        n[1],
+        said.floor_groups,
+    )
     value = counted.estimate(unit=unit, distance=False)
-    return Finding(name, value, better, counted.real(unit=unit, distance=False), counted.ratio(), note=note)
+    return Finding(
+        name,
+        value,
+        better,
+        counted.real(unit=unit, distance=False),
+        counted.ratio(),
+        note=note,
+    )

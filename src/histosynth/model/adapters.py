@@ -48,8 +48,8 @@ class AdapterInfo:
     kinds: tuple[str, ...]
     mpp: float
     guidance: tuple[float, float] | None = None
-    """Guidance it has learnt (train/guided.py): how far away from no nuclei, and from no kinds. Painting
-    with it needs none of its own."""
+    """Guidance it has learnt (train/guided.py): how far away from no nuclei, and from no kinds.
+    Painting with it needs none of its own."""
     licence: str = "Apache-2.0"
     data: tuple[str, ...] = ()
 
@@ -75,7 +75,11 @@ def add_adapter(
     """
     unet.requires_grad_(False)
     config = LoraConfig(
-        r=rank, lora_alpha=alpha, target_modules=list(targets), lora_dropout=dropout, init_lora_weights=True
+        r=rank,
+        lora_alpha=alpha,
+        target_modules=list(targets),
+        lora_dropout=dropout,
+        init_lora_weights=True,
     )
     with warnings.catch_warnings():  # several adapters on one base are the point here
         warnings.filterwarnings("ignore", message="Already found a `peft_config`")
@@ -111,20 +115,29 @@ def adapter_names(unet: Network) -> tuple[str, ...]:
 
 def adapter_parameters(unet: Network, name: str) -> list[nn.Parameter]:
     """The parameters of one adapter."""
-    return [parameter for key, parameter in unet.named_parameters() if ".lora_" in key and f".{name}." in key]
+    return [
+        parameter
+        for key, parameter in unet.named_parameters()
+        if ".lora_" in key and f".{name}." in key
+    ]
 
 
 @torch.no_grad()
 def merged(unet: Network, name: str) -> Network:
-    """A copy of the base with one adapter added into its weights: paints like the base wearing it, faster.
+    """A copy of the base with one adapter added into its weights: paints like the base wearing it,
+    faster.
 
     The base itself is not touched, so nothing has to be taken out of it again.
     """
-    state = {plain_key(key): value for key, value in unet.state_dict().items() if ".lora_" not in key}
+    state = {
+        plain_key(key): value for key, value in unet.state_dict().items() if ".lora_" not in key
+    }
     for key, module in unet.named_modules():
         if isinstance(module, LoraLayer) and name in module.lora_A:
             weight = state[f"{key}.weight"]
-            state[f"{key}.weight"] = (weight.float() + module.get_delta_weight(name).float()).to(weight)
+            state[f"{key}.weight"] = (weight.float() + module.get_delta_weight(name).float()).to(
+                weight
+            )
     with torch.device("meta"):
         copy = type(unet).from_config(unet.config)
     copy.load_state_dict(state, assign=True)
@@ -165,22 +178,31 @@ def save_adapter(
 ) -> Path:
     """Write one adapter; returns its file. `weights`, by name in the base, stand in for its own."""
     own = {key: value for key, value in unet.state_dict().items() if ".lora_" in key}
-    state = get_peft_model_state_dict(unet, {**own, **(weights or {})}, adapter_name=info.name)
+    state = get_peft_model_state_dict(
+        unet,
+        {**own, **(weights or {})},
+        adapter_name=info.name,
+    )
     tensors = {
         _PREFIXES[type(unet)] + key: value.detach().to("cpu", dtype).contiguous()
         for key, value in state.items()
     }
     prefix = _PREFIXES[type(unet)]
     scale = {
-        f"{prefix}r": info.rank, f"{prefix}lora_alpha": info.alpha,
+        f"{prefix}r": info.rank,
+        f"{prefix}lora_alpha": info.alpha,
         f"{prefix}target_modules": list(info.targets),
-    }  # fmt: skip
+    }
     path = folder / FILE
     with replacing(path) as temporary:
         save_file(
             tensors,
             temporary,
-            metadata={"format": "pt", _KEY: json.dumps(asdict(info)), _SCALE: json.dumps(scale)},
+            metadata={
+                "format": "pt",
+                _KEY: json.dumps(asdict(info)),
+                _SCALE: json.dumps(scale),
+            },
         )
         settle_header(temporary)
     return path
@@ -201,7 +223,13 @@ def read_adapter(path: Path) -> tuple[AdapterInfo, dict[str, Tensor]]:
         raise BadWeights(path, str(error)) from error
 
 
-def load_adapter(unet: Network, path: Path, *, kinds: Sequence[str], base: str) -> AdapterInfo:
+def load_adapter(
+    unet: Network,
+    path: Path,
+    *,
+    kinds: Sequence[str],
+    base: str,
+) -> AdapterInfo:
     """Give the base an adapter from a file, whole or not at all; it is not yet worn.
 
     Args:
@@ -217,19 +245,32 @@ def load_adapter(unet: Network, path: Path, *, kinds: Sequence[str], base: str) 
     """
     info, tensors = read_adapter(path)
     if info.base_sha256 != base:
-        raise AdapterMismatch(info.name, [], [], "it was trained on another base (sha256 differs)")
+        raise AdapterMismatch(
+            info.name,
+            [],
+            [],
+            "it was trained on another base (sha256 differs)",
+        )
     if info.kinds != tuple(kinds):
         raise AdapterMismatch(info.name, [], [], f"its nucleus classes are {', '.join(info.kinds)}")
-    state = {key.removeprefix(_PREFIXES[type(unet)]): value.float() for key, value in tensors.items()}
+    state = {
+        key.removeprefix(_PREFIXES[type(unet)]): value.float() for key, value in tensors.items()
+    }
     if info.name in adapter_names(unet):
         unet.delete_adapters(info.name)
-    add_adapter(unet, info.name, rank=info.rank, alpha=info.alpha, targets=info.targets)
-    own = get_peft_model_state_dict(unet, adapter_name=info.name)
-    missing, unexpected = (
-        sorted(own.keys() - state.keys()),
-        sorted(state.keys() - own.keys()),
+    add_adapter(
+        unet,
+        info.name,
+        rank=info.rank,
+        alpha=info.alpha,
+        targets=info.targets,
     )
-    misshapen = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
+    own = get_peft_model_state_dict(unet, adapter_name=info.name)
+    missing = sorted(own.keys() - state.keys())
+    unexpected = sorted(state.keys() - own.keys())
+    misshapen = sorted(
+        key for key in own.keys() & state.keys() if own[key].shape != state[key].shape
+    )
     if missing or unexpected or misshapen:
         unet.delete_adapters(info.name)
         raise AdapterMismatch(info.name, missing, unexpected + misshapen)

@@ -5,7 +5,8 @@ README.md        the model card
 autoencoder/     diffusers AutoencoderDC
 unet/            diffusers UNet2DConditionModel: the base
 structure/       StructureEncoder
-adapters/NAME/   pytorch_lora_weights.safetensors, as diffusers writes it; with a structure/ of its own
+adapters/NAME/   pytorch_lora_weights.safetensors, as diffusers writes it; with a structure/ of its
+own
                  where the base was trained without one
 """
 
@@ -73,7 +74,11 @@ class Bundle:
     """Of the base as it was loaded; adapters are bound to it."""
     base: Base | None = None
     """What is known of a base of another make; None: a compact one."""
-    _dressed: dict[str, Bundle] = field(default_factory=dict, init=False, repr=False)
+    _dressed: dict[str, Bundle] = field(
+        default_factory=dict,
+        init=False,
+        repr=False,
+    )
 
     @property
     def denoiser(self) -> Seam:
@@ -85,7 +90,8 @@ class Bundle:
     def features(self, maps: StructureMaps) -> StructureFeatures:
         """What the network is shown of some conditions, the same at each step.
 
-        An inpainting base is given the hole, and the latents of what is known around it, as its own training
+        An inpainting base is given the hole, and the latents of what is known around it, as its own
+        training
         did: after the noisy latents, in this order.
         """
         features: StructureFeatures = self.structure(maps)
@@ -98,7 +104,9 @@ class Bundle:
 
     @contextmanager
     def wearing(self, adapter: str | None) -> Iterator[None]:
-        """Inside the block the base wears one adapter, with its structure encoder if it has its own."""
+        """Inside the block the base wears one adapter, with its structure encoder if it has its
+        own.
+        """
         own = self.structure
         self.structure = own if adapter is None else self.structures.get(adapter, own)
         try:
@@ -118,7 +126,14 @@ class Bundle:
             structure = self.structures.get(adapter, self.structure)
             copy = itemwise_norms(merged(self.unet, adapter))
             # one at a time: a large base twice in memory is enough
-            self._dressed = {adapter: replace(self, unet=copy, structure=structure, structures={})}
+            self._dressed = {
+                adapter: replace(
+                    self,
+                    unet=copy,
+                    structure=structure,
+                    structures={},
+                )
+            }
         return self._dressed[adapter]
 
     def give_adapter(self, folder: Path) -> AdapterInfo:
@@ -139,7 +154,12 @@ class Bundle:
                     name, [], [], f"its structure encoder gives {found} and the base takes {wanted}"
                 )
         base = self.base_sha256 or base_sha256(self.unet)
-        info = load_adapter(self.unet, folder / FILE, kinds=self.info.kinds, base=base)
+        info = load_adapter(
+            self.unet,
+            folder / FILE,
+            kinds=self.info.kinds,
+            base=base,
+        )
         self.adapters[info.name] = info
         self.structures.pop(info.name, None)
         if encoder is not None:
@@ -175,7 +195,8 @@ class Bundle:
 
     def _moments(self, like: Tensor) -> tuple[Tensor, Tensor]:
         shape = (1, -1, 1, 1)
-        mean, std = torch.tensor(self.info.latent_mean), torch.tensor(self.info.latent_std)
+        mean = torch.tensor(self.info.latent_mean)
+        std = torch.tensor(self.info.latent_std)
         return mean.reshape(shape).to(like.device), std.reshape(shape).to(like.device)
 
     def label_index(self, label: str | None) -> int | None:
@@ -211,7 +232,8 @@ class Bundle:
     ) -> None:
         """Write base, structure encoder and autoencoder; the networks themselves are not touched.
 
-        `bundle.json` comes last, so a cut-off folder is no bundle. Adapters have folders of their own.
+        `bundle.json` comes last, so a cut-off folder is no bundle. Adapters have folders of their
+        own.
 
         Args:
             folder: where to.
@@ -221,14 +243,20 @@ class Bundle:
         hashes: dict[str, str] = {}
         for name in PARTS if self.base is None else ("structure",):
             file = save_part(
-                getattr(self, name), folder / name, dtype=dtype, weights=(weights or {}).get(name)
+                getattr(self, name),
+                folder / name,
+                dtype=dtype,
+                weights=(weights or {}).get(name),
             )
             hashes |= {
-                f"{name}/{each}": sha256_of(folder / name / each) for each in (file.name, "config.json")
+                f"{name}/{each}": sha256_of(folder / name / each)
+                for each in (file.name, "config.json")
             }
         if self.base is not None:
             hashes[TEXT] = sha256_of(self.base.text.save(folder))
-        there = {k: v for k, v in self.info.hashes.items() if k not in hashes and (folder / k).is_file()}
+        there = {
+            k: v for k, v in self.info.hashes.items() if k not in hashes and (folder / k).is_file()
+        }
         write_info(folder, replace(self.info, hashes={**hashes, **there}))
 
 
@@ -247,7 +275,8 @@ def load_bundle(folder: Path | str, *, verify: bool = True, base: str | None = N
         base: where its base lies now, for a bundle that does not hold it; None: where it lay.
 
     Raises:
-        BundleMismatch: a file is missing, or another one than the card says, or parts do not fit each other.
+        BundleMismatch: a file is missing, or another one than the card says, or parts do not fit
+            each other.
         BadWeights: a weights file cannot be read, or the base is gone.
     """
     folder = Path(folder)
@@ -255,7 +284,12 @@ def load_bundle(folder: Path | str, *, verify: bool = True, base: str | None = N
     info = verified(folder, info) if verify else info
     if info.base is None:
         parts = {name: load_part(folder / name, kind) for name, kind in PARTS.items()}
-        bundle = Bundle(info, folder=folder, base_sha256=base_sha256(parts["unet"]), **parts)
+        bundle = Bundle(
+            info,
+            folder=folder,
+            base_sha256=base_sha256(parts["unet"]),
+            **parts,
+        )
     else:
         bundle = _on_base(folder, info, base)
     try_out(bundle, folder)
@@ -267,7 +301,12 @@ def _on_base(folder: Path, info: BundleInfo, base: str | None) -> Bundle:
     facts = info.base
     if facts is None:
         raise ValueError("a bundle that holds its base")
-    source = Source(base or facts.source, Path.cwd() if base else folder, facts.config, info.prediction)
+    source = Source(
+        base or facts.source,
+        Path.cwd() if base else folder,
+        facts.config,
+        info.prediction,
+    )
     opened = open_base(source)
     sha256 = base_sha256(opened.network)
     if sha256 != facts.sha256 or opened.family != info.family:
@@ -285,6 +324,10 @@ def _on_base(folder: Path, info: BundleInfo, base: str | None) -> Bundle:
         folder=folder,
         base_sha256=sha256,
         base=Base(
-            info.family, opened.schedule, load_text(folder, len(info.prompts)), told, opened.inpainting
+            info.family,
+            opened.schedule,
+            load_text(folder, len(info.prompts)),
+            told,
+            opened.inpainting,
         ),
     )

@@ -1,4 +1,6 @@
-"""The model card: what a bundle is, what it was trained on, how it measured, and what it is not for."""
+"""The model card: what a bundle is, what it was trained on, how it measured, and what it is not
+for.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ tags: [histopathology, H&E, diffusion, lora, synthetic-data]
 
 # {name}
 
-Makes and completes H&E tissue from nuclei centroids, at {mpp:g} um/px, tiles of {least_px} to {most_px} px.
+Makes and completes H&E tissue from nuclei centroids, at {mpp:g} um/px, tiles of {least_px} to
+{most_px} px.
 **For research use; not for diagnosis.** Everything it makes is synthetic and marked so.
 
 | part | parameters |
@@ -26,15 +29,15 @@ Nucleus classes: {kinds}. {any_kind}Labels: {labels}.
 Default: {steps} steps of `{solver}`, guidance {guidance:g}
 at noise levels {span[0]:g} to {span[1]:g} (1 is all noise).
 That guidance is the bare base's; an adapter that has learnt guidance paints with none of its own.
-Weights are float16 safetensors; their sha256 and those of the networks' `config.json` stand in `bundle.json`
-and are checked on loading.
+Weights are float16 safetensors; their sha256 and those of the networks' `config.json` stand in
+`bundle.json` and are checked on loading.
 
 ## Trained on
 
 {data}
 
-Validation patients (`brca-m2c/val.txt`) were never trained on; patients are disjoint, and training refuses
-otherwise. Licence of the weights: {licence}.
+Validation patients (`brca-m2c/val.txt`) were never trained on; patients are disjoint, and training
+refuses otherwise. Licence of the weights: {licence}.
 
 ## Measured
 
@@ -42,13 +45,18 @@ otherwise. Licence of the weights: {licence}.
 
 ## Limits
 
-- Trained on little (see above). Other organs, rare entities, mitoses, necrosis and artefacts are not in it
+- Trained on little (see above). Other organs, rare entities, mitoses, necrosis and artefacts are
+not in it
   unless the data says so.
 - Nucleus classes are coarse. Nothing finer is promised: no grade, no subtype, no mutation.
-- Patients of the training data are no sample of anybody's clinic; who is missing there is missing here.
-- Few patients: read each number with its interval, and audit for copies before releasing what you make.
-- A hole is filled with copied tissue of its own tile wherever no nucleus is near (each recipe says what
-  share): it mends a picture, and is no new tissue to count or to measure. `--no-exemplar` copies nothing.
+- Patients of the training data are no sample of anybody's clinic; who is missing there is missing
+here.
+- Few patients: read each number with its interval, and audit for copies before releasing what you
+make.
+- A hole is filled with copied tissue of its own tile wherever no nucleus is near (each recipe says
+what
+  share): it mends a picture, and is no new tissue to count or to measure. `--no-exemplar` copies
+  nothing.
 - Not validated for any clinical purpose.
 """
 

@@ -52,8 +52,9 @@ def build_unet(
 class Seam(Protocol):
     """What training and painting know of a network, whatever its family.
 
-    A network has times of its own, (B,) in [0, 1], 0 clean and 1 noise; `level` says what they mean. Solvers
-    know one way only, the straight one of flow matching, and `follow` leads any network along it.
+    A network has times of its own, (B,) in [0, 1], 0 clean and 1 noise; `level` says what they
+    mean. Solvers know one way only, the straight one of flow matching, and `follow` leads any
+    network along it.
     """
 
     kind: Kind
@@ -62,10 +63,22 @@ class Seam(Protocol):
     def level(self, time: Tensor) -> Level:
         """Signal and noise scales at the network's times, (B,) each."""
 
-    def raw(self, noisy: Tensor, time: Tensor, features: StructureFeatures, style: Tensor) -> Tensor:
+    def raw(
+        self,
+        noisy: Tensor,
+        time: Tensor,
+        features: StructureFeatures,
+        style: Tensor,
+    ) -> Tensor:
         """What the network says of latents mixed at `level(time)`, in its own units, float32."""
 
-    def follow(self, noisy: Tensor, time: Tensor, features: StructureFeatures, style: Tensor) -> Tensor:
+    def follow(
+        self,
+        noisy: Tensor,
+        time: Tensor,
+        features: StructureFeatures,
+        style: Tensor,
+    ) -> Tensor:
         """Clean latents, of latents noised as x = (1 - t) x0 + t e with t = `time`."""
 
     def untold(self, style: Tensor) -> Tensor:
@@ -88,13 +101,21 @@ class Denoiser:
         kind: Kind = "flow",
         time_scale: float = 1000.0,
     ) -> None:
-        self.unet, self.kind, self.time_scale = unet, kind, time_scale
+        self.unet = unet
+        self.kind = kind
+        self.time_scale = time_scale
 
     def level(self, time: Tensor) -> Level:
         """See `Seam.level`."""
         return flow_level(time)
 
-    def raw(self, noisy: Tensor, time: Tensor, features: StructureFeatures, style: Tensor) -> Tensor:
+    def raw(
+        self,
+        noisy: Tensor,
+        time: Tensor,
+        features: StructureFeatures,
+        style: Tensor,
+    ) -> Tensor:
         """See `Seam.raw`."""
         dtype = self.unet.dtype
         # each forward pops from its own list
@@ -113,6 +134,17 @@ class Denoiser:
         """See `Seam.untold`: the same; a compact base is guided by nuclei alone."""
         return style
 
-    def follow(self, noisy: Tensor, time: Tensor, features: StructureFeatures, style: Tensor) -> Tensor:
+    def follow(
+        self,
+        noisy: Tensor,
+        time: Tensor,
+        features: StructureFeatures,
+        style: Tensor,
+    ) -> Tensor:
         """See `Seam.follow`."""
-        return clean_from(self.kind, self.raw(noisy, time, features, style), noisy, self.level(time))
+        return clean_from(
+            self.kind,
+            self.raw(noisy, time, features, style),
+            noisy,
+            self.level(time),
+        )

@@ -13,7 +13,11 @@ from torch import Tensor, nn
 
 from ..core.errors import BadOption
 
-DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp16": torch.float16}
+DTYPES = {
+    "bf16": torch.bfloat16,
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+}
 GAIN = 1.5
 """bf16 is used on a CPU where a convolution is at least this much faster in it."""
 LARGE_MAP = 1024
@@ -21,8 +25,14 @@ LARGE_MAP = 1024
 
 
 def pick_device(wanted: str | None = None) -> torch.device:
-    """The device to compute on: the one named (or in HISTOSYNTH_DEVICE), else a GPU if there is one."""
-    name = wanted or os.environ.get("HISTOSYNTH_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    """The device to compute on: the one named (or in HISTOSYNTH_DEVICE), else a GPU if there is
+    one.
+    """
+    name = (
+        wanted
+        or os.environ.get("HISTOSYNTH_DEVICE")
+        or ("cuda" if torch.cuda.is_available() else "cpu")
+    )
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # not every device holds values
@@ -58,15 +68,18 @@ def convert(
 class ItemGroupNorm(nn.GroupNorm):
     """Group norm for painting: the same bits in any batch, and fast where torch's is slow.
 
-    torch's own splits a large channels-last batch between threads across item borders, and so rounds
-    an item's sums by its neighbours; on small maps with odd channels per group it works one number
-    at a time. Here large maps go to it one by one, and small ones are summed channel by channel.
+    torch's own splits a large channels-last batch between threads across item borders, and so
+    rounds an item's sums by its neighbours; on small maps with odd channels per group it works one
+    number at a time. Here large maps go to it one by one, and small ones are summed channel by
+    channel.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) => the same shape."""
         if input.shape[-2] * input.shape[-1] >= LARGE_MAP:
-            return torch.cat([super(ItemGroupNorm, self).forward(item) for item in torch.split(input, 1)])
+            return torch.cat(
+                [super(ItemGroupNorm, self).forward(item) for item in torch.split(input, 1)]
+            )
         batch, channels, height, width = input.shape
         rows = input.permute(0, 2, 3, 1).reshape(batch, -1, channels).float()
         count = height * width * channels // self.num_groups
@@ -79,14 +92,21 @@ class ItemGroupNorm(nn.GroupNorm):
         shift = self.bias.float().view(1, self.num_groups, -1) - mean * gain
         each = (batch, 1, channels)
         normed = torch.addcmul(shift.view(each), rows, gain.view(each)).to(input.dtype)
-        return normed.view(batch, height, width, channels).permute(0, 3, 1, 2)
+        return normed.view(batch, height, width, channels).permute(
+            0,
+            3,
+            1,
+            2,
+        )
 
 
 Module = TypeVar("Module", bound=nn.Module)
 
 
 def itemwise_norms(part: Module) -> Module:
-    """Make every group norm of a network an `ItemGroupNorm`, in place; its weights stay what they are."""
+    """Make every group norm of a network an `ItemGroupNorm`, in place; its weights stay what they
+    are.
+    """
     for module in part.modules():
         if type(module) is nn.GroupNorm:
             module.__class__ = ItemGroupNorm

@@ -1,9 +1,11 @@
-"""The layers of another base's transformer blocks, with fewer passes over memory while they are trained.
+"""The layers of another base's transformer blocks, with fewer passes over memory while they are
+trained.
 
-What they compute is unchanged but for the order of sums. A LoRA layer as PEFT writes it makes three arrays of
-the size of its output, and the three of a self-attention read their input nine times; here products are added
-where their sum stands, and layers of one input share it (`sums_of_products`). A gated feed-forward layer is
-worked through in pieces that a processor's cache holds (`gated`). `fuse` gives a network both.
+What they compute is unchanged but for the order of sums. A LoRA layer as PEFT writes it makes three
+arrays of the size of its output, and the three of a self-attention read their input nine times;
+here products are added where their sum stands, and layers of one input share it
+(`sums_of_products`). A gated feed-forward layer is worked through in pieces that a processor's
+cache holds (`gated`). `fuse` gives a network both.
 """
 
 from __future__ import annotations
@@ -23,8 +25,10 @@ from torch.autograd.function import once_differentiable
 PIECE = 1 << 17
 """Numbers of a gated layer that a processor takes at a time."""
 
-NARROW, FEW = 32, 128
-"""Channels of a head, and keys, below which bfloat16 attention is trained in float32 on a processor."""
+NARROW = 32
+FEW = 128
+"""Channels of a head, and keys, below which bfloat16 attention is trained in float32 on a
+processor."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,15 @@ class Layer:
 
     def takes(self, x: Tensor) -> bool:
         """Whether all of it is of the input's type."""
-        return all(each is None or each.dtype == x.dtype for each in (self.weight, self.down, self.up))
+        return all(
+            each is None or each.dtype == x.dtype for each in (self.weight, self.down, self.up)
+        )
 
 
 def layer_of(module: nn.Module) -> Layer | None:
-    """A layer as it is worn now; None where it is more than a frozen layer and one plain adapter."""
+    """A layer as it is worn now; None where it is more than a frozen layer and one plain
+    adapter.
+    """
     base = module.get_base_layer() if isinstance(module, LoraLayer) else module
     if type(base) is not nn.Linear or base.weight.requires_grad:
         return None
@@ -65,8 +73,15 @@ def layer_of(module: nn.Module) -> Layer | None:
     dropped = module.training and not isinstance(module.lora_dropout[name], nn.Identity)
     if others or dropped or name in module.lora_variant or module.lora_B[name].bias is not None:
         return None
-    down, up = module.lora_A[name].weight, module.lora_B[name].weight
-    return Layer(base.weight, base.bias, down, up, float(module.scaling[name]))
+    down = module.lora_A[name].weight
+    up = module.lora_B[name].weight
+    return Layer(
+        base.weight,
+        base.bias,
+        down,
+        up,
+        float(module.scaling[name]),
+    )
 
 
 def apply(modules: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, ...]:
@@ -78,7 +93,8 @@ def apply(modules: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, ...]:
 
 
 def sums_of_products(x: Tensor, layers: Sequence[Layer]) -> tuple[Tensor, ...]:
-    """Sums x W^T + b + s (x A^T) B^T, one for each layer; gradients flow to x, and to A and B of each.
+    """Sums x W^T + b + s (x A^T) B^T, one for each layer; gradients flow to x, and to A and B of
+    each.
 
     Args:
         x: (..., in).
@@ -87,7 +103,9 @@ def sums_of_products(x: Tensor, layers: Sequence[Layer]) -> tuple[Tensor, ...]:
     Returns:
         (..., out) for each layer.
     """
-    tensors = [each for layer in layers for each in (layer.weight, layer.bias, layer.down, layer.up)]
+    tensors = [
+        each for layer in layers for each in (layer.weight, layer.bias, layer.down, layer.up)
+    ]
     scales = tuple(layer.scale for layer in layers)
     rows = x.reshape(-1, x.shape[-1])
     said = _Sums.apply(scales, rows, *tensors)  # type: ignore[no-untyped-call]
@@ -101,7 +119,8 @@ class _Sums(torch.autograd.Function):
         downs = [down for _, _, down, _ in layers if down is not None]
         joined = torch.cat(downs) if downs else None
         low = x @ joined.T if joined is not None else None
-        said, place = [], 0
+        said = []
+        place = 0
         for scale, (weight, bias, down, up) in zip(scales, layers, strict=True):
             total = x @ weight.T if bias is None else torch.addmm(bias, x, weight.T)
             if low is not None and down is not None and up is not None:
@@ -118,8 +137,12 @@ class _Sums(torch.autograd.Function):
         x, joined, low, *tensors = ctx.saved_tensors
         layers = _grouped(tensors)
         back = torch.empty_like(low) if low is not None else None
-        of_x, of_layers, place = None, [], 0
-        for scale, gradient, (weight, _, down, up) in zip(ctx.scales, gradients, layers, strict=True):
+        of_x = None
+        of_layers = []
+        place = 0
+        for scale, gradient, (weight, _, down, up) in zip(
+            ctx.scales, gradients, layers, strict=True
+        ):
             if ctx.needs_input_grad[1]:
                 of_x = gradient @ weight if of_x is None else of_x.addmm_(gradient, weight)
             of_up = None
@@ -134,7 +157,8 @@ class _Sums(torch.autograd.Function):
             of_joined = back.T @ x
             if of_x is not None:
                 of_x.addmm_(back, joined)
-        given, place = [], 0
+        given = []
+        place = 0
         for of_up, (_, _, down, _) in zip(of_layers, layers, strict=True):
             of_down = None
             if of_joined is not None and down is not None:
@@ -148,17 +172,32 @@ def _grouped(tensors: Sequence[Tensor | None]) -> list[tuple[Any, ...]]:
     return [tuple(tensors[at : at + 4]) for at in range(0, len(tensors), 4)]
 
 
-def _look(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+def _look(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+) -> Tensor:
     """Attention, (B, heads, N, C) each, in the type that is faster to train in.
 
-    A processor's backward pass has no bfloat16 products: with narrow heads or few keys what is lost in
-    converting is more than what its forward pass gains.
+    A processor's backward pass has no bfloat16 products: with narrow heads or few keys what is lost
+    in converting is more than what its forward pass gains.
     """
     slow = query.device.type == "cpu" and query.dtype == torch.bfloat16 and torch.is_grad_enabled()
     if not slow or (query.shape[-1] >= NARROW and key.shape[-2] > FEW):
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=mask,
+        )
     wide = None if mask is None else mask.float()
-    said = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), attn_mask=wide)
+    said = F.scaled_dot_product_attention(
+        query.float(),
+        key.float(),
+        value.float(),
+        attn_mask=wide,
+    )
     return said.to(query.dtype)
 
 
@@ -181,19 +220,32 @@ class FusedAttention:
     ) -> Tensor:
         """See `AttnProcessor2_0`: (B, N, C) => (B, N, C)."""
         if hidden_states.ndim != 3:
-            said: Tensor = self.usual(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
+            said: Tensor = self.usual(
+                attn,
+                hidden_states,
+                encoder_hidden_states,
+                attention_mask,
+                temb,
+            )
             return said
         if encoder_hidden_states is None:
             query, key, value = apply((attn.to_q, attn.to_k, attn.to_v), hidden_states)
         else:
             (query,) = apply((attn.to_q,), hidden_states)
             key, value = apply((attn.to_k, attn.to_v), encoder_hidden_states)
-        query, key, value = (each.view(*each.shape[:-1], attn.heads, -1) for each in (query, key, value))
+        query, key, value = (
+            each.view(*each.shape[:-1], attn.heads, -1) for each in (query, key, value)
+        )
         mask = attention_mask
         if mask is not None:
             mask = attn.prepare_attention_mask(mask, key.shape[1], len(key))
             mask = mask.view(len(key), attn.heads, -1, mask.shape[-1])
-        looked = _look(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), mask)
+        looked = _look(
+            query.transpose(1, 2),
+            key.transpose(1, 2),
+            value.transpose(1, 2),
+            mask,
+        )
         (out,) = apply((attn.to_out[0],), looked.transpose(1, 2).flatten(-2))
         return cast(Tensor, attn.to_out[1](out))
 
@@ -225,9 +277,15 @@ class _Gated(torch.autograd.Function):
         (both,) = ctx.saved_tensors
         width = both.shape[-1] // 2
         given = torch.empty_like(both, memory_format=torch.contiguous_format)
-        pieces = zip(_pieces(both), _pieces(gradient, like=both), _pieces(given), strict=True)
+        pieces = zip(
+            _pieces(both),
+            _pieces(gradient, like=both),
+            _pieces(given),
+            strict=True,
+        )
         for piece, of_out, out in pieces:
-            value, gate = piece[:, :width], piece[:, width:]
+            value = piece[:, :width]
+            gate = piece[:, width:]
             torch.mul(of_out, F.gelu(gate), out=out[:, :width])
             out[:, width:] = torch.ops.aten.gelu_backward(of_out * value, gate)
         return given

@@ -100,15 +100,19 @@ class BundleInfo:
     format: int = FORMAT
 
     def __post_init__(self) -> None:
-        widths = {len(self.style_mean), len(self.style_std), *(len(entry.style) for entry in self.palette)}
+        widths = {
+            len(self.style_mean),
+            len(self.style_std),
+            *(len(entry.style) for entry in self.palette),
+        }
         checks = {
             "kinds must be different names": len(set(self.kinds)) == len(self.kinds) > 0,
             "any is no kind": ANY not in self.kinds,
-            "latents need a mean and a positive std a channel": len(self.latent_mean) == len(self.latent_std)
+            "latents need a mean and a positive std a channel": len(self.latent_mean)
+            == len(self.latent_std)
             and min(self.latent_std, default=0) > 0,
-            f"styles need {len(STYLE_NAMES)} means, positive stds, and as many numbers a palette entry": (
-                widths == {len(STYLE_NAMES)} and min(self.style_std, default=0) > 0
-            ),
+            f"styles need {len(STYLE_NAMES)} means, positive stds, and as many numbers a "
+            "palette entry": (widths == {len(STYLE_NAMES)} and min(self.style_std, default=0) > 0),
             f"means and stds must lie within {MOST:,.0f}": all(
                 map(_small, (self.latent_mean, self.latent_std, self.style_mean, self.style_std))
             ),
@@ -123,9 +127,13 @@ class BundleInfo:
             "shift must lie in 0.01..100": 0.01 <= self.shift <= 100,
             "mpp must lie in 0.001..1000": 0.001 <= self.mpp <= 1000,
             "mpp_tolerance must lie in 0..1": 0 <= self.mpp_tolerance <= 1,
-            "tile sides must lie in 1..16384, the least first": 0 < self.least_px <= self.most_px <= 16384,
+            "tile sides must lie in 1..16384, the least first": 0
+            < self.least_px
+            <= self.most_px
+            <= 16384,
             f"format must be {FORMAT}": self.format == FORMAT,
-            "a base of another make needs base, and a prompt for nothing, for no label and for each label": (
+            "a base of another make needs base, and a prompt for nothing, for no label and "
+            "for each label": (
                 (self.family == "compact") == (self.base is None)
                 and len(self.prompts) == (len(self.labels) + 2 if self.base else 0)
             ),
@@ -171,7 +179,9 @@ def read_info(folder: Path) -> BundleInfo:
 def hashed(folder: Path) -> dict[str, str]:
     """sha256 of all that decides what a bundle paints: weights and `config.json`, adapters' too."""
     places = [folder, *(folder / part for part in PARTS)]
-    places += [place for adapter in adapter_folders(folder) for place in (adapter, adapter / "structure")]
+    places += [
+        place for adapter in adapter_folders(folder) for place in (adapter, adapter / "structure")
+    ]
     return {
         file.relative_to(folder).as_posix(): sha256_of(file)
         for file in (file for place in places for file in _seen(place))
@@ -189,17 +199,21 @@ def verified(folder: Path, info: BundleInfo) -> BundleInfo:
     """Compare files with their sha256.
 
     Returns:
-        The same with the sha256 of files that `bundle.json` does not name, so that recipes tell them: older
-        bundles name no `config.json`, and adapters may be added to any.
+        The same with the sha256 of files that `bundle.json` does not name, so that recipes tell
+        them: older bundles name no `config.json`, and adapters may be added to any.
 
     Raises:
         BundleMismatch: one is absent, leads out of the folder, or differs.
     """
     for part in PARTS if info.base is None else ("structure",):
-        named = {name for name in info.hashes if name.startswith(f"{part}/") and "safetensors" in name}
+        named = {
+            name for name in info.hashes if name.startswith(f"{part}/") and "safetensors" in name
+        }
         if not named:
             raise BundleMismatch(folder / part, "bundle.json names no sha256 for its weights")
-        found = {f"{part}/{file.name}" for file in _seen(folder / part) if "safetensors" in file.name}
+        found = {
+            f"{part}/{file.name}" for file in _seen(folder / part) if "safetensors" in file.name
+        }
         if others := sorted(found - named):
             raise BundleMismatch(folder / others[0], "bundle.json names no sha256 for it")
     for name in info.hashes:
@@ -220,7 +234,9 @@ def verified(folder: Path, info: BundleInfo) -> BundleInfo:
 
 def _seen(place: Path) -> list[Path]:
     """Files of a folder but hidden ones, sorted by name."""
-    return [file for file in sorted(place.glob("*")) if file.is_file() and not file.name.startswith(".")]
+    return [
+        file for file in sorted(place.glob("*")) if file.is_file() and not file.name.startswith(".")
+    ]
 
 
 def _small(values: tuple[float, ...]) -> bool:

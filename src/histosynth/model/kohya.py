@@ -1,14 +1,15 @@
-"""Adapters under the names that ComfyUI and A1111 load: those of kohya's sd-scripts, there and back.
+"""Adapters under the names that ComfyUI and A1111 load: those of kohya's sd-scripts, there and
+back.
 
     unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_q.lora_A.weight      ours, diffusers'
     lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_q.lora_down.weight        kohya's
 
-Dots become underscores, and which underscores were dots is not said. So the way back goes by the list of the
-network's modules, or by the one that our own files carry along. Tensors are never touched: linear layers stay
-2-D and convolutions 4-D, bit for bit.
+Dots become underscores, and which underscores were dots is not said. So the way back goes by the
+list of the network's modules, or by the one that our own files carry along. Tensors are never
+touched: linear layers stay 2-D and convolutions 4-D, bit for bit.
 
-Such a file is the LoRA alone. Those programs know nothing of nuclei: what a structure encoder says of them to
-the base is not in it.
+Such a file is the LoRA alone. Those programs know nothing of nuclei: what a structure encoder says
+of them to the base is not in it.
 """
 
 from __future__ import annotations
@@ -31,25 +32,37 @@ from .adapters import AdapterInfo
 from .trial import BROKEN, in_short
 
 PREFIX = "lora_unet_"
-_OURS, _MODULES = "histosynth", "histosynth_modules"
+_OURS = "histosynth"
+_MODULES = "histosynth_modules"
 _DIFFUSERS = "lora_adapter_metadata"
 """Where diffusers looks for a file's rank and alpha; without it takes alpha for the rank."""
-_HEADS = ("add_embedding", "conv_in", "conv_out", "down_blocks", "mid_block", "time_embedding", "up_blocks")
+_HEADS = (
+    "add_embedding",
+    "conv_in",
+    "conv_out",
+    "down_blocks",
+    "mid_block",
+    "time_embedding",
+    "up_blocks",
+)
 """How names of a U-Net's modules begin; a transformer's are of no use under kohya's."""
 _NAMES = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight"}
 _SD2_TEXT = 1024
 """Width of the text that cross-attention of Stable Diffusion 2 reads; that of 1 is 768."""
 
 
-def to_kohya(tensors: Mapping[str, Tensor], info: AdapterInfo) -> tuple[dict[str, Tensor], dict[str, str]]:
+def to_kohya(
+    tensors: Mapping[str, Tensor], info: AdapterInfo
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     """An adapter's tensors under kohya's names, and the metadata of that file.
 
-    Each module gets an `alpha` of its own, so that every program keeps a scale alpha / rank other than 1. The
-    base's sha256 is ours, over its weights (`adapters.base_sha256`): it stands as `ss_base_model_hash`, for
-    kohya's own fields are for the sha256 of a checkpoint file.
+    Each module gets an `alpha` of its own, so that every program keeps a scale alpha / rank other
+    than 1. The base's sha256 is ours, over its weights (`adapters.base_sha256`): it stands as
+    `ss_base_model_hash`, for kohya's own fields are for the sha256 of a checkpoint file.
 
     Args:
-        tensors: `unet.<module>.lora_A.weight` (rank, in, ...) and `.lora_B.weight` (out, rank, ...).
+        tensors: `unet.<module>.lora_A.weight` (rank, in, ...) and `.lora_B.weight` (out, rank,
+            ...).
         info: what the adapter says of itself; it is kept whole.
 
     Raises:
@@ -58,12 +71,23 @@ def to_kohya(tensors: Mapping[str, Tensor], info: AdapterInfo) -> tuple[dict[str
     modules = sorted({key.removeprefix("unet.").rpartition(".lora_")[0] for key in tensors})
     fit = [module for module in modules if module.split(".")[0] in _HEADS]
     wanted = {f"unet.{module}.{end}" for module in fit for end in _NAMES}
-    missing, unexpected = sorted(wanted - tensors.keys()), sorted(tensors.keys() - wanted)
+    missing = sorted(wanted - tensors.keys())
+    unexpected = sorted(tensors.keys() - wanted)
     if missing or unexpected:
-        raise AdapterMismatch(info.name, missing, unexpected, "a LoRA of a U-Net alone can be renamed")
+        raise AdapterMismatch(
+            info.name,
+            missing,
+            unexpected,
+            "a LoRA of a U-Net alone can be renamed",
+        )
     flat = _by_flat_name(modules)
     if twice := [module for module in modules if flat[_flat(module)] != (module,)]:
-        raise AdapterMismatch(info.name, [], twice, "two of its modules would share a name")
+        raise AdapterMismatch(
+            info.name,
+            [],
+            twice,
+            "two of its modules would share a name",
+        )
     renamed: dict[str, Tensor] = {}
     for module in modules:
         for end, other in _NAMES.items():
@@ -71,7 +95,9 @@ def to_kohya(tensors: Mapping[str, Tensor], info: AdapterInfo) -> tuple[dict[str
         renamed[f"{PREFIX}{_flat(module)}.alpha"] = torch.tensor(float(info.alpha))
     rank, _ = _rank_and_alpha(renamed, info.name)
     if rank != info.rank:
-        raise AdapterMismatch(info.name, [], [], f"it says rank {info.rank}, and its tensors have {rank}")
+        raise AdapterMismatch(
+            info.name, [], [], f"it says rank {info.rank}, and its tensors have {rank}"
+        )
     metadata = {
         "format": "pt",
         "ss_network_module": "networks.lora",
@@ -85,8 +111,12 @@ def to_kohya(tensors: Mapping[str, Tensor], info: AdapterInfo) -> tuple[dict[str
     if any(tensor.ndim == 4 and max(tensor.shape[2:]) > 1 for tensor in renamed.values()):
         sizes = {"conv_dim": str(info.rank), "conv_alpha": str(info.alpha)}
         metadata["ss_network_args"] = json.dumps(sizes)
-    text = {tensor.shape[1] for key, tensor in renamed.items() if key.endswith("attn2_to_k.lora_down.weight")}
-    if text:  # A1111 lists a LoRA beside bases of its own generation only, and takes it for 1 if told nothing
+    text = {
+        tensor.shape[1]
+        for key, tensor in renamed.items()
+        if key.endswith("attn2_to_k.lora_down.weight")
+    }
+    if text:  # A1111 lists a LoRA only for bases of its own generation, and assumes 1 without this
         metadata["ss_v2"] = str(text == {_SD2_TEXT})
     return renamed, metadata
 
@@ -97,18 +127,22 @@ def from_kohya(
     """The way back: tensors under our names, rank and alpha.
 
     Args:
-        tensors: `lora_unet_<module>.lora_down.weight`, `.lora_up.weight` and maybe `.alpha`, for each module;
-            where there is none, alpha is the rank, as in sd-scripts.
+        tensors: `lora_unet_<module>.lora_down.weight`, `.lora_up.weight` and maybe `.alpha`, for
+            each module; where there is none, alpha is the rank, as in sd-scripts.
         metadata: the file's; ours name the modules.
         modules: names of the network's modules, for files of others.
 
     Raises:
-        AdapterMismatch: it is no LoRA of a U-Net alone (a text encoder's, LyCORIS, DoRA), names modules that
-            the network has not, or modules have several ranks or alphas; an adapter has one of each.
+        AdapterMismatch: it is no LoRA of a U-Net alone (a text encoder's, LyCORIS, DoRA), names
+            modules that the network has not, or modules have several ranks or alphas; an adapter
+            has one of each.
     """
-    name, info = metadata.get("ss_output_name") or "without a name", kohya_info(metadata)
+    name = metadata.get("ss_output_name") or "without a name"
+    info = kohya_info(metadata)
     named = _by_flat_name({*_kept_modules(metadata), *modules})
-    strange, unknown, missing = [], set(), set()
+    strange = []
+    unknown = set()
+    missing = set()
     renamed: dict[str, Tensor] = {}
     for key, tensor in tensors.items():
         flat, _, end = key.removeprefix(PREFIX).partition(".")
@@ -121,10 +155,18 @@ def from_kohya(
             renamed[f"unet.{named[flat][0]}.{ours}"] = tensor
         missing |= {f"{PREFIX}{flat}.{each}" for each in _NAMES.values()} - tensors.keys()
     if strange or not tensors:
-        raise AdapterMismatch(name, [], sorted(strange), "it is no plain LoRA of a U-Net alone")
+        raise AdapterMismatch(
+            name,
+            [],
+            sorted(strange),
+            "it is no plain LoRA of a U-Net alone",
+        )
     if unknown:
         raise AdapterMismatch(
-            name, [], sorted(unknown), "the network has no such modules, or several so named"
+            name,
+            [],
+            sorted(unknown),
+            "the network has no such modules, or several so named",
         )
     if missing:
         raise AdapterMismatch(name, sorted(missing), [])
@@ -132,7 +174,10 @@ def from_kohya(
     if info is None:
         return renamed, rank, alpha
     if (rank, torch.tensor(alpha)) != (info.rank, torch.tensor(float(info.alpha))):
-        told = f"it says rank {info.rank} and alpha {info.alpha:g}, and its tensors have {rank} and {alpha:g}"
+        told = (
+            f"it says rank {info.rank} and alpha {info.alpha:g}, and its tensors have "
+            f"{rank} and {alpha:g}"
+        )
         raise AdapterMismatch(name, [], [], told)
     return renamed, info.rank, info.alpha
 
@@ -148,7 +193,12 @@ def kohya_info(metadata: Mapping[str, str]) -> AdapterInfo | None:
     try:
         return recipes.build(json.loads(metadata[_OURS]), AdapterInfo, name="its metadata")
     except (ValueError, TypeError, RecursionError, BadRecipe) as error:
-        raise AdapterMismatch(metadata.get("ss_output_name", "?"), [], [], in_short(error)) from error
+        raise AdapterMismatch(
+            metadata.get("ss_output_name", "?"),
+            [],
+            [],
+            in_short(error),
+        ) from error
 
 
 def write_kohya(source: Path, target: Path) -> AdapterInfo:
@@ -161,7 +211,11 @@ def write_kohya(source: Path, target: Path) -> AdapterInfo:
     tensors, metadata = _read(source)
     info = kohya_info(metadata)
     if info is None:
-        raise BadWeights(source, "it has no histosynth metadata", "Give an adapter that histosynth trained.")
+        raise BadWeights(
+            source,
+            "it has no histosynth metadata",
+            "Give an adapter that histosynth trained.",
+        )
     renamed, told = to_kohya(tensors, info)
     with replacing(target) as temporary:
         save_file(_packed(renamed), temporary, metadata=told)
@@ -185,7 +239,11 @@ def write_diffusers(
     tensors, metadata = _read(source)
     renamed, rank, alpha = from_kohya(tensors, metadata, modules)
     targets = sorted({key.removeprefix("unet.").rpartition(".lora_")[0] for key in renamed})
-    config = {"unet.r": rank, "unet.lora_alpha": alpha, "unet.target_modules": targets}
+    config = {
+        "unet.r": rank,
+        "unet.lora_alpha": alpha,
+        "unet.target_modules": targets,
+    }
     told = {"format": "pt", _DIFFUSERS: json.dumps(config)}
     told |= {_OURS: metadata[_OURS]} if _OURS in metadata else {}
     with replacing(target) as temporary:
@@ -197,16 +255,22 @@ def module_names(folder: Path | None = None) -> tuple[str, ...]:
     """Names of a U-Net's modules that can carry LoRA layers.
 
     Args:
-        folder: one in diffusers' layout, with its `config.json`; None: Stable Diffusion's, whose versions 1
-            and 2 share all names.
+        folder: one in diffusers' layout, with its `config.json`; None: Stable Diffusion's, whose
+            versions 1 and 2 share all names.
 
     Raises:
         BadWeights: its settings cannot be read or build no network.
     """
     try:
         with torch.device("meta"):
-            values = None if folder is None else json.loads((folder / "config.json").read_text("utf-8"))
-            network = UNet2DConditionModel() if values is None else UNet2DConditionModel.from_config(values)
+            values = (
+                None if folder is None else json.loads((folder / "config.json").read_text("utf-8"))
+            )
+            network = (
+                UNet2DConditionModel()
+                if values is None
+                else UNet2DConditionModel.from_config(values)
+            )
     except BROKEN as error:
         raise BadWeights(folder or Path("config.json"), in_short(error)) from error
     layers = (nn.Linear, nn.Conv2d)
@@ -245,15 +309,32 @@ def _rank_and_alpha(tensors: Mapping[str, Tensor], name: str) -> tuple[int, floa
         if not key.endswith(".lora_down.weight"):
             continue
         module = key.removesuffix(".lora_down.weight")
-        up, alpha = tensors[f"{module}.lora_up.weight"], tensors.get(f"{module}.alpha")
-        if {down.ndim, up.ndim} not in ({2}, {4}) or up.shape[1] != down.shape[0] or not down.shape[0]:
-            raise AdapterMismatch(name, [], [module], "its two tensors do not fit each other")
+        up = tensors[f"{module}.lora_up.weight"]
+        alpha = tensors.get(f"{module}.alpha")
+        if (
+            {down.ndim, up.ndim} not in ({2}, {4})
+            or up.shape[1] != down.shape[0]
+            or not down.shape[0]
+        ):
+            raise AdapterMismatch(
+                name,
+                [],
+                [module],
+                "its two tensors do not fit each other",
+            )
         if alpha is not None and alpha.numel() != 1:
-            raise AdapterMismatch(name, [], [f"{module}.alpha"], "alpha must be one number")
+            raise AdapterMismatch(
+                name,
+                [],
+                [f"{module}.alpha"],
+                "alpha must be one number",
+            )
         found.add((down.shape[0], float(down.shape[0]) if alpha is None else float(alpha.item())))
     if len(found) != 1:
         told = ", ".join(f"{rank} and {alpha:g}" for rank, alpha in sorted(found))
-        raise AdapterMismatch(name, [], [], f"one rank and one alpha are needed, and its modules have {told}")
+        raise AdapterMismatch(
+            name, [], [], f"one rank and one alpha are needed, and its modules have {told}"
+        )
     return found.pop()
 
 

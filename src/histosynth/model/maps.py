@@ -38,11 +38,15 @@ def make_maps(
             nuclei, to be cut off after painting.
     """
     width, height = size
-    right, bottom = -width % grid_px, -height % grid_px
+    right = -width % grid_px
+    bottom = -height % grid_px
     blank = np.zeros((kinds, -(-height // NUCLEI_CELL), -(-width // NUCLEI_CELL)), np.float32)
     splats = np.stack([blank if one is None else one.rasterize(cell=NUCLEI_CELL) for one in nuclei])
-    everything, canvas = np.ones((height, width), bool), np.zeros((height, width, 3), np.float32)
-    masks = torch.from_numpy(np.stack([everything if hole is None else hole for hole in holes])).float()
+    everything = np.ones((height, width), bool)
+    canvas = np.zeros((height, width, 3), np.float32)
+    masks = torch.from_numpy(
+        np.stack([everything if hole is None else hole for hole in holes])
+    ).float()
     seen = to_signal(torch.from_numpy(np.stack([canvas if one is None else one for one in known])))
     hole = F.pad(masks[:, None], (0, right, 0, bottom), value=1.0)
     added = (
@@ -63,9 +67,15 @@ def style_length(styles: int, labels: int) -> int:
 
 
 def style_vector(
-    style: Tensor | None, label: int | None, *, mean: Tensor, std: Tensor, labels: int
+    style: Tensor | None,
+    label: int | None,
+    *,
+    mean: Tensor,
+    std: Tensor,
+    labels: int,
 ) -> Tensor:
-    """What joins the time embedding: standardised style, a "told" flag, the label one-hot, (S + 1 + L,).
+    """What joins the time embedding: standardised style, a "told" flag, the label one-hot, (S + 1 +
+    L,).
 
     Values beyond three standard deviations are cut there: the network has seen nothing farther out.
     """

@@ -18,7 +18,12 @@ from ..core.store import replacing, write_json
 from .adapters import plain_key
 from .trial import BROKEN, in_short
 
-_STORED = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_STORED = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+}
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 """Diffusers' name for a network's weights."""
 HALF = "fp16"
@@ -42,7 +47,8 @@ def save_part(
     """
     own = {plain_key(key): value for key, value in part.state_dict().items() if ".lora_" not in key}
     state = {
-        key: value.detach().to("cpu", dtype).contiguous() for key, value in {**own, **(weights or {})}.items()
+        key: value.detach().to("cpu", dtype).contiguous()
+        for key, value in {**own, **(weights or {})}.items()
     }
     part.save_config(folder)
     config = folder / "config.json"
@@ -58,17 +64,20 @@ def save_part(
 def part_weights(part: Any) -> dict[str, Tensor]:
     """A copy in float16 of a network's own weights, by name: what stays when it is converted."""
     state = part.state_dict().items()
-    return {plain_key(key): value.detach().cpu().half() for key, value in state if ".lora_" not in key}
+    return {
+        plain_key(key): value.detach().cpu().half() for key, value in state if ".lora_" not in key
+    }
 
 
 def load_part(folder: Path, kind: Any, *, lean: bool = False) -> Any:
-    """One network from diffusers' layout, in float32 on the CPU, frozen. Never asks a network for it.
+    """One network from diffusers' layout, in float32 on the CPU, frozen. Never asks a network for
+    it.
 
     Args:
         folder: holds its `config.json` and weights.
         kind: its class.
-        lean: read weight by weight into memory of its own: the library maps the file, which stays mapped
-            beside whatever its weights are converted to.
+        lean: read weight by weight into memory of its own: the library maps the file, which stays
+            mapped beside whatever its weights are converted to.
 
     Raises:
         BadWeights: it is absent, cannot be read, or lacks a weight or has one too many.
@@ -97,20 +106,26 @@ def load_part(folder: Path, kind: Any, *, lean: bool = False) -> Any:
 
 
 def variant_of(folder: Path) -> str | None:
-    """`fp16` of a folder that holds weights under such names alone; None: plain names, or no weights."""
+    """`fp16` of a folder that holds weights under such names alone; None: plain names, or no
+    weights.
+    """
     names = [path.name for path in folder.glob("*.safetensors")]
     return HALF if names and all(f".{HALF}" in name for name in names) else None
 
 
 def _read(folder: Path, kind: Any, path: Path) -> Any:
-    """`load_part` for one file of weights under the network's own names; of others the library's way."""
+    """`load_part` for one file of weights under the network's own names; of others the library's
+    way.
+    """
     try:
         with init_empty_weights(include_buffers=False):
             part = kind.from_config(kind.load_config(folder, local_files_only=True))
         wanted = {name: value.shape for name, value in part.state_dict().items()}
         with safe_open(path, framework="pt") as file:
             shapes = {name: torch.Size(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-        if shapes != wanted:  # older names, or damage: the library knows the one and tells of the other
+        if (
+            shapes != wanted
+        ):  # older names, or damage: the library knows the one and tells of the other
             return _owned(load_part(folder, kind))
         for name, tensor in stored_tensors(path):
             holder, _, leaf = name.rpartition(".")

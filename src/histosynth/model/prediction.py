@@ -1,8 +1,9 @@
-"""The seam between network and solver: whatever a network predicts becomes an estimate of clean latents.
+"""The seam between network and solver: whatever a network predicts becomes an estimate of clean
+latents.
 
 A noisy latent is  x = a x0 + s e,  with (a, s) = (1 - t, t) for flow matching (Lipman et al. 2023)
-and (sqrt(abar), sqrt(1 - abar)) for variance-preserving diffusion (Ho et al. 2020). The signal-to-noise
-ratio is (a / s)^2 in both.
+and (sqrt(abar), sqrt(1 - abar)) for variance-preserving diffusion (Ho et al. 2020). The
+signal-to-noise ratio is (a / s)^2 in both.
 """
 
 from __future__ import annotations
@@ -39,14 +40,30 @@ def flow_level(time: Tensor) -> Level:
     return Level(1 - time, time)
 
 
-def clean_from(kind: Kind, output: Tensor, noisy: Tensor, level: Level) -> Tensor:
+def clean_from(
+    kind: Kind,
+    output: Tensor,
+    noisy: Tensor,
+    level: Level,
+) -> Tensor:
     """The clean latents that a network's output stands for."""
-    return _CLEAN[kind](output, noisy, _wide(level.signal, noisy), _wide(level.noise, noisy))
+    return _CLEAN[kind](
+        output,
+        noisy,
+        _wide(level.signal, noisy),
+        _wide(level.noise, noisy),
+    )
 
 
-def target_of(kind: Kind, clean: Tensor, noise: Tensor, level: Level) -> Tensor:
+def target_of(
+    kind: Kind,
+    clean: Tensor,
+    noise: Tensor,
+    level: Level,
+) -> Tensor:
     """What a network of this kind should have said."""
-    a, s = _wide(level.signal, clean), _wide(level.noise, clean)
+    a = _wide(level.signal, clean)
+    s = _wide(level.noise, clean)
     match kind:
         case "flow":
             return noise - clean

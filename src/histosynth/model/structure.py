@@ -57,7 +57,12 @@ class StructureMaps:
 
     def picked(self, rows: Tensor) -> StructureMaps:
         """The items at `rows`."""
-        return StructureMaps(self.nuclei[rows], self.told[rows], self.known[rows], self.hole[rows])
+        return StructureMaps(
+            self.nuclei[rows],
+            self.told[rows],
+            self.known[rows],
+            self.hole[rows],
+        )
 
     def stacked(self, cell: int) -> Tensor:
         """All as channels on a grid of `cell` px: (B, channels, H / cell, W / cell)."""
@@ -132,15 +137,20 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
             _Residual(widths[0]),
         )
         self.to_fine = nn.Conv2d(widths[0], fine, 1) if fine else None
-        stages, stride, width = [], 1, widths[0]
+        stages = []
+        stride = 1
+        width = widths[0]
         for own, target in zip(widths, strides, strict=True):
             halvings = [nn.Conv2d(width, own, 3, stride=2, padding=1)] if target > stride else []
             if not halvings and own != width:
                 halvings = [nn.Conv2d(width, own, 1)]
             stages.append(nn.Sequential(*halvings, _Residual(own)))
-            stride, width = target, own
+            stride = target
+            width = own
         self.stages = nn.ModuleList(stages)
-        self.leave = nn.ModuleList(nn.Conv2d(own, out, 1) for own, out in zip(widths, outputs, strict=True))
+        self.leave = nn.ModuleList(
+            nn.Conv2d(own, out, 1) for own, out in zip(widths, outputs, strict=True)
+        )
         for parameter in self.leave.parameters():  # the base starts as if there were no structure
             nn.init.zeros_(parameter)
 

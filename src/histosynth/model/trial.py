@@ -1,4 +1,6 @@
-"""A bundle tried out once, as small as it can be: parts that do not fit show on loading, not in painting."""
+"""A bundle tried out once, as small as it can be: parts that do not fit show on loading, not in
+painting.
+"""
 
 from __future__ import annotations
 
@@ -45,18 +47,42 @@ def try_out(bundle: Bundle, folder: Path) -> None:
     try:
         side = bundle.grid_px * min(-(-info.least_px // bundle.grid_px), 2)
         maps = StructureMaps(
-            torch.zeros(1, len(info.kinds), side // NUCLEI_CELL, side // NUCLEI_CELL),
+            torch.zeros(
+                1,
+                len(info.kinds),
+                side // NUCLEI_CELL,
+                side // NUCLEI_CELL,
+            ),
             torch.zeros(1),
             torch.zeros(1, 3, side, side),
             torch.ones(1, 1, side, side),
         )
-        latents = torch.zeros(1, len(info.latent_mean), side // FACTOR, side // FACTOR)
+        latents = torch.zeros(
+            1,
+            len(info.latent_mean),
+            side // FACTOR,
+            side // FACTOR,
+        )
         style = torch.zeros(1, style_length(len(info.style_mean), len(info.labels)))
-        said = bundle.denoiser.raw(latents, torch.ones(1), bundle.features(maps), style)
-        painted, back = decode(bundle.autoencoder, latents), encode(bundle.autoencoder, maps.known)
-        shapes = {"base": (said, latents), "decoder": (painted, maps.known), "encoder": (back, latents)}
+        said = bundle.denoiser.raw(
+            latents,
+            torch.ones(1),
+            bundle.features(maps),
+            style,
+        )
+        painted = decode(bundle.autoencoder, latents)
+        back = encode(bundle.autoencoder, maps.known)
+        shapes = {
+            "base": (said, latents),
+            "decoder": (painted, maps.known),
+            "encoder": (back, latents),
+        }
         for name, (found, wanted) in shapes.items():
             if found.shape != wanted.shape:
-                raise ValueError(f"its {name} gives {tuple(found.shape)} in place of {tuple(wanted.shape)}")
+                raise ValueError(
+                    f"its {name} gives {tuple(found.shape)} in place of {tuple(wanted.shape)}"
+                )
     except BROKEN as error:
-        raise BundleMismatch(folder, f"its networks do not fit bundle.json ({in_short(error)})") from error
+        raise BundleMismatch(
+            folder, f"its networks do not fit bundle.json ({in_short(error)})"
+        ) from error

@@ -52,8 +52,8 @@ def open_bundle(
         path: the bundle's folder; None: the compact one inside the package.
         device: e.g. "cpu", "cuda"; None: a GPU if there is one.
         dtype: "bf16" or "fp32"; None: bf16 where this machine is faster in it.
-        base: where the base lies, for a bundle that does not hold it; None: where HISTOSYNTH_BASE says, else
-            where it lay.
+        base: where the base lies, for a bundle that does not hold it; None: where HISTOSYNTH_BASE
+            says, else where it lay.
 
     Raises:
         BundleMismatch, BadWeights, AdapterMismatch: the folder is not whole.
@@ -92,7 +92,8 @@ def synthesize(
             `Appearance`, or a name from the bundle's palette; None: the bundle's default.
         label: one of the bundle's labels.
         n: variants per set of nuclei.
-        seed: the same seed gives the same pictures of the same nuclei, whatever the batch and the order.
+        seed: the same seed gives the same pictures of the same nuclei, whatever the batch and the
+            order.
         steps: solver steps; None: the bundle's default.
         guidance: 1 as trained, above 1 stricter with the nuclei; None: the bundle's default.
         bundle: from `open_bundle`; None: the compact one.
@@ -145,8 +146,8 @@ def complete(
         seed: the same seed gives the same picture.
         steps: solver steps; None: the bundle's default.
         guidance: 1 as trained, above 1 stricter with the nuclei; None: the bundle's default.
-        exemplar: start from tissue copied from around the hole (core/exemplar.py), which carries fibres and
-            ground over its edge; False: from noise alone.
+        exemplar: start from tissue copied from around the hole (core/exemplar.py), which carries
+            fibres and ground over its edge; False: from noise alone.
         bundle: from `open_bundle`; None: the compact one.
     """
     from ..sample.complete import complete as paint
@@ -155,9 +156,20 @@ def complete(
     check_seed(seed)
     check_rgb(image, "image")
     context = Context(image.copy(), _as_mask(hole))
-    condition = Condition(nuclei, (image.shape[1], image.shape[0]), label, context)
+    condition = Condition(
+        nuclei,
+        (image.shape[1], image.shape[0]),
+        label,
+        context,
+    )
     settings = replace(settings_for(bundle, "complete", steps, guidance), exemplar=exemplar)
-    ((_, picture),) = paint(bundle, [condition], seed=seed, settings=settings, batch=1)
+    ((_, picture),) = paint(
+        bundle,
+        [condition],
+        seed=seed,
+        settings=settings,
+        batch=1,
+    )
     return picture
 
 
@@ -210,7 +222,12 @@ def check_seed(seed: int) -> None:
         raise BadOption("seed", seed, "a whole number from 0 to 2^63 - 1")
 
 
-def settings_for(bundle: Bundle, verb: Verb, steps: int | None, guidance: float | None) -> Settings:
+def settings_for(
+    bundle: Bundle,
+    verb: Verb,
+    steps: int | None,
+    guidance: float | None,
+) -> Settings:
     """The bundle's default settings for a verb, with the user's in their place.
 
     An adapter that has learnt guidance needs none: with it the default is 1.
@@ -218,9 +235,16 @@ def settings_for(bundle: Bundle, verb: Verb, steps: int | None, guidance: float 
     from ..sample.painter import Settings
     from ..sample.provenance import verb_adapter
 
-    info, adapter = bundle.info, bundle.adapters.get(verb_adapter(bundle, verb) or "")
+    info = bundle.info
+    adapter = bundle.adapters.get(verb_adapter(bundle, verb) or "")
     usual = info.guidance if adapter is None or adapter.guidance is None else 1.0
-    settings = Settings(info.steps, usual, info.solver, info.shift, info.guidance_span)
+    settings = Settings(
+        info.steps,
+        usual,
+        info.solver,
+        info.shift,
+        info.guidance_span,
+    )
     if guidance is not None and not 0 <= guidance <= 20:
         raise BadOption("--guidance", guidance, "from 0 to 20")
     if steps is not None and not 1 <= steps <= 200:

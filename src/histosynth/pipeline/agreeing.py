@@ -11,7 +11,13 @@ from PIL import Image
 from ..core.pairing import list_files, pair
 from ..core.store import ensure_folder, replacing, write_json
 from ..core.tile import IMAGE_SUFFIXES, read_rgb
-from ..prepare.agreement import Agreement, agreement_of_pairs, difference_picture, extent, read_pairs
+from ..prepare.agreement import (
+    Agreement,
+    agreement_of_pairs,
+    difference_picture,
+    extent,
+    read_pairs,
+)
 from ..prepare.agreement.reading import SUFFIXES
 from ..prepare.who import read_table
 from .files import read_kind_map
@@ -40,14 +46,20 @@ def compare_annotators(
         reach_um: two marks no farther apart are one nucleus.
         cell_um: side of the cells that regions are compared on.
         kinds: class map, TOML.
-        images: the pictures, by stem, to draw on; without them kappa over the whole picture is not defined.
+        images: the pictures, by stem, to draw on; without them kappa over the whole picture is not
+            defined.
         table: CSV slide,patient: intervals then are over patients.
         tick: told of pictures drawn.
 
     Raises:
         BadPairing, BadNuclei, BadRegions, BadTable: files do not pair or cannot be used.
     """
-    pairs = read_pairs(first, second, mpp=mpp, mapping=read_kind_map(kinds))
+    pairs = read_pairs(
+        first,
+        second,
+        mpp=mpp,
+        mapping=read_kind_map(kinds),
+    )
     backs = {}
     if images is not None:
         files = list_files(first, SUFFIXES)
@@ -58,15 +70,23 @@ def compare_annotators(
     if table is not None:
         patients = {name: row["patient"] or name for name, row in read_table(table).items()}
     found = agreement_of_pairs(
-        pairs, mpp=mpp, reach_um=reach_um, cell_um=cell_um, sizes=sizes or None, patients=patients
+        pairs,
+        mpp=mpp,
+        reach_um=reach_um,
+        cell_um=cell_um,
+        sizes=sizes or None,
+        patients=patients,
     )
     ensure_folder(out)
     write_json(out / "agreement.json", found.as_dict())
     for done, each in enumerate(pairs, start=1):
         picture = difference_picture(
-            backs.get(each.name), each.first, each.second,
-            size=sizes.get(each.name) or extent(each), reach_px=reach_um / mpp,
-        )  # fmt: skip
+            backs.get(each.name),
+            each.first,
+            each.second,
+            size=sizes.get(each.name) or extent(each),
+            reach_px=reach_um / mpp,
+        )
         with replacing(out / f"{each.name}.png") as temporary:
             Image.fromarray(np.ascontiguousarray(picture)).save(temporary)
         if tick:

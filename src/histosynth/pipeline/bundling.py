@@ -1,4 +1,6 @@
-"""Bundles looked into and given away: what one is, its adapters under other names, the way to a hub."""
+"""Bundles looked into and given away: what one is, its adapters under other names, the way to a
+hub.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ _INNER = {"hashes", "latent_mean", "latent_std", "palette", "style_mean", "style
 
 
 def inspect(folder: Path) -> dict[str, Any]:
-    """What a bundle is and holds, in plain values; `wrong` says why its hashes do not hold, if they do not.
+    """What a bundle is and holds, in plain values; `wrong` says why its hashes do not hold, if they
+    do not.
 
     Raises:
         BundleMismatch: it is no bundle.
@@ -34,7 +37,10 @@ def inspect(folder: Path) -> dict[str, Any]:
     adapters = []
     for place in adapter_folders(folder):
         told, tensors = read_adapter(place / FILE)
-        own = {"parameters": sum(tensor.numel() for tensor in tensors.values()), "bytes": bytes_of(place)}
+        own = {
+            "parameters": sum(tensor.numel() for tensor in tensors.values()),
+            "bytes": bytes_of(place),
+        }
         adapters.append({"folder": place.name, **asdict(told), **own})
     return {
         **{key: value for key, value in asdict(info).items() if key not in _INNER},
@@ -53,7 +59,11 @@ def inspect(folder: Path) -> dict[str, Any]:
 
 
 def convert(
-    source: Path, to: Literal["kohya", "diffusers"], out: Path, *, base: Path | None = None
+    source: Path,
+    to: Literal["kohya", "diffusers"],
+    out: Path,
+    *,
+    base: Path | None = None,
 ) -> dict[str, Any]:
     """Write an adapter under the names of kohya's sd-scripts, or under diffusers' again.
 
@@ -61,7 +71,8 @@ def convert(
         source: the adapter's file, or its folder.
         to: whose names.
         out: a new file that ends in .safetensors.
-        base: for kohya files of others, whose modules they name: a bundle or a folder in diffusers' layout;
+        base: for kohya files of others, whose modules they name: a bundle or a folder in diffusers'
+            layout;
             None: Stable Diffusion 1 or 2.
 
     Raises:
@@ -76,16 +87,32 @@ def convert(
     file = source / FILE if source.is_dir() else source
     if to == "kohya":
         info = write_kohya(file, out)
-        name, rank, alpha = info.name, info.rank, info.alpha
+        name = info.name
+        rank = info.rank
+        alpha = info.alpha
     else:
         network = base / "unet" if base is not None and (base / "unet").is_dir() else base
         told, rank, alpha = write_diffusers(file, out, modules=module_names(network))
         name = told.name if told else file.stem
-    return {"out": str(out), "to": to, "name": name, "rank": rank, "alpha": alpha, "bytes": bytes_of(out)}
+    return {
+        "out": str(out),
+        "to": to,
+        "name": name,
+        "rank": rank,
+        "alpha": alpha,
+        "bytes": bytes_of(out),
+    }
 
 
-def push(folder: Path, repo: str, *, private: bool = False, dry: bool = False) -> dict[str, Any]:
-    """Send a bundle to huggingface.co in one commit: all of it or nothing; `dry` only says what would go.
+def push(
+    folder: Path,
+    repo: str,
+    *,
+    private: bool = False,
+    dry: bool = False,
+) -> dict[str, Any]:
+    """Send a bundle to huggingface.co in one commit: all of it or nothing; `dry` only says what
+    would go.
 
     Raises:
         UnavailableError: there is no token, or the hub refuses or cannot be reached.
@@ -94,7 +121,12 @@ def push(folder: Path, repo: str, *, private: bool = False, dry: bool = False) -
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
         raise BadOption("--repo", repo, "owner/name")
     files = contents(folder)
-    told = told_of(files, repo=repo, private=private, pushed=not dry)
+    told = told_of(
+        files,
+        repo=repo,
+        private=private,
+        pushed=not dry,
+    )
     if dry:
         return told
     from huggingface_hub import CommitOperationAdd, HfApi, get_token
@@ -102,20 +134,29 @@ def push(folder: Path, repo: str, *, private: bool = False, dry: bool = False) -
 
     if not get_token():
         raise UnavailableError(
-            "There is no token for huggingface.co on this machine.", "Run `hf auth login`, or set HF_TOKEN."
+            "There is no token for huggingface.co on this machine.",
+            "Run `hf auth login`, or set HF_TOKEN.",
         )
     # its client's errors are no OSError
-    refusals: tuple[type[BaseException], ...] = (OSError, RuntimeError, ValueError, *HfHubHTTPError.__bases__)
+    refusals: tuple[type[BaseException], ...] = (
+        OSError,
+        RuntimeError,
+        ValueError,
+        *HfHubHTTPError.__bases__,
+    )
     api = HfApi()
     try:
         api.create_repo(repo, private=private or None, exist_ok=True)
         if private and not api.repo_info(repo).private:  # it was there before; nothing was sent yet
             raise BadOption("--private", repo, "a repository that is private, or a new one")
         added = [CommitOperationAdd(name, source) for name, source in files.items()]
-        commit = api.create_commit(repo, added, commit_message=f"histosynth bundle {read_info(folder).name}")
+        commit = api.create_commit(
+            repo, added, commit_message=f"histosynth bundle {read_info(folder).name}"
+        )
     except refusals as error:
         said = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
         raise UnavailableError(
-            f"{repo} cannot be written on the hub: {said}.", "Check its name, your rights and the net."
+            f"{repo} cannot be written on the hub: {said}.",
+            "Check its name, your rights and the net.",
         ) from error
     return {**told, "url": str(commit.commit_url)}

@@ -1,4 +1,6 @@
-"""A bundle's card, written anew from `bundle.json` and the weights, keeping what only people know."""
+"""A bundle's card, written anew from `bundle.json` and the weights, keeping what only people
+know.
+"""
 
 from __future__ import annotations
 
@@ -13,31 +15,39 @@ from ..model.card import write_card
 from ..model.info import BundleInfo, adapter_folders
 
 MOST_TEXT = 64 << 20
-_BASE = """Worn on a base that is not in here and has a licence and training data of its own: `{source}`,
-sha256 of its weights `{sha256}`."""
+_BASE = """Worn on a base that is not in here and has a licence and training data of its own:
+`{source}`, sha256 of its weights `{sha256}`."""
 
 
 def write_anew(folder: Path, info: BundleInfo, measured: str) -> str:
-    """The card, written anew; what only people know is kept from the one before: patients, what was measured,
-    sections of their own.
+    """The card, written anew; what only people know is kept from the one before: patients, what was
+    measured, sections of their own.
     """
     before = _sections(read_text(folder / "README.md")) if (folder / "README.md").is_file() else {}
     deeper = re.sub(r"^#{1,2} ", "### ", measured.strip(), flags=re.MULTILINE)
     now = _sections(write_card(info, sizes(folder), deeper or before.get("Measured", "")))
-    prose = [line for line in before.get("Trained on", "").split("\n\n") if not line.startswith("- ")]
+    prose = [
+        line for line in before.get("Trained on", "").split("\n\n") if not line.startswith("- ")
+    ]
     ours = r"\s*(Worn on a base that is not in here|Licence of the weights: ).*"
     patients = re.sub(ours, "", "\n\n".join(prose), flags=re.DOTALL)
     now["Trained on"] = "\n\n".join(
         [
             "\n".join(f"- {line}" for line in info.data) or "- not stated",
             patients.strip() or "Which patients it was trained on is not stated.",
-            *([] if info.base is None else [_BASE.format(source=info.base.source, sha256=info.base.sha256)]),
+            *(
+                []
+                if info.base is None
+                else [_BASE.format(source=info.base.source, sha256=info.base.sha256)]
+            ),
             f"Licence of the weights: {info.licence}.",
         ]
     )
     kept = {title: text for title, text in before.items() if title not in now}
     return (
-        "\n\n".join(f"## {title}\n\n{text}" if title else text for title, text in {**now, **kept}.items())
+        "\n\n".join(
+            f"## {title}\n\n{text}" if title else text for title, text in {**now, **kept}.items()
+        )
         + "\n"
     )
 

@@ -1,7 +1,7 @@
 """The two pieces of work of `prepare run`: look at a slide, make some of its tiles.
 
-Both are functions of a module over one picklable job, so that any engine can run them; both write one
-file, whole or not at all, that says which job made it.
+Both are functions of a module over one picklable job, so that any engine can run them; both write
+one file, whole or not at all, that says which job made it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ class ChunkJob:
         survey = digest(survey_as_dict(self.survey))
         card = self.artefact / "artefact.json" if self.artefact else None
         stamps = [stamp(self.slide), stamp(self.given), stamp(card)]
-        return digest([parts, survey, self.indices, facts, target, self.detector, stamps, __version__])
+        return digest(
+            [parts, survey, self.indices, facts, target, self.detector, stamps, __version__]
+        )
 
     def done(self) -> bool:
         """Whether its file is there."""
@@ -101,7 +103,11 @@ def make_survey(job: SurveyJob) -> Refusal | None:
     try:
         with opened(job.slide, job.recipe.mpp) as slide:
             survey = survey_slide(slide, job.recipe, job.regions)
-            about = {"key": job.key, "slide_mpp": slide.mpp, "reader": slide.reader}
+            about = {
+                "key": job.key,
+                "slide_mpp": slide.mpp,
+                "reader": slide.reader,
+            }
         write_json(job.path, about | survey_as_dict(survey))
     except HistosynError as error:
         return error.problem, error.remedy
@@ -118,9 +124,26 @@ def make_chunk(job: ChunkJob) -> None:
         artefact=open_artefact(job.artefact),
     )
     with opened(job.slide, job.recipe.mpp) as slide, one_thread():
-        rows = list(make_rows(slide, job.survey, job.indices, job.facts, recipe=job.recipe, tools=tools))
+        rows = list(
+            make_rows(
+                slide,
+                job.survey,
+                job.indices,
+                job.facts,
+                recipe=job.recipe,
+                tools=tools,
+            )
+        )
     reasons = Counter(row.refused.partition(":")[0] or "kept" for row in rows)
-    write_rows(job.path, rows, {"job": job.key, "reasons": dict(reasons), "histosynth": __version__})
+    write_rows(
+        job.path,
+        rows,
+        {
+            "job": job.key,
+            "reasons": dict(reasons),
+            "histosynth": __version__,
+        },
+    )
 
 
 def detector_name(source: str) -> str:
@@ -184,7 +207,9 @@ def opened(path: Path, mpp: float | None) -> Iterator[Slide]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums in torch depend on how many threads share them: one, and every engine gives the same bits."""
+    """Sums in torch depend on how many threads share them: one, and every engine gives the same
+    bits.
+    """
     import sys
 
     torch: Any = sys.modules.get("torch")
@@ -201,7 +226,8 @@ def one_thread() -> Iterator[None]:
 
 @cache
 def give_back_memory() -> None:
-    """Tell glibc to hand blocks of a megabyte and more back as soon as they are free; elsewhere nothing.
+    """Tell glibc to hand blocks of a megabyte and more back as soon as they are free; elsewhere
+    nothing.
 
     Left to itself it raises that limit as it goes, and a worker's memory creeps up tile by tile.
     """

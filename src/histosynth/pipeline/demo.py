@@ -1,4 +1,6 @@
-"""`demo`: the main job from nothing, in pictures: a layout, tissue in four stains, holes, completions."""
+"""`demo`: the main job from nothing, in pictures: a layout, tissue in four stains, holes,
+completions.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +35,18 @@ HOLES = ("blob", "tear", "strokes", "fold")
 
 
 def run_demo(
-    bundle: Bundle, out: Path, *, seed: int = 0, tick: Callable[[int, int], None] | None = None
+    bundle: Bundle,
+    out: Path,
+    *,
+    seed: int = 0,
+    tick: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Make the demo's pictures in `out`.
 
     Args:
         bundle: what paints.
-        out: folder for `contact.png`, `report.html`, `images/` and the nuclei. `demo.json` there names
-            what a demo wrote, by sha256: nothing else is ever replaced.
+        out: folder for `contact.png`, `report.html`, `images/` and the nuclei. `demo.json` there
+            names what a demo wrote, by sha256: nothing else is ever replaced.
         seed: source of the layout, the holes and the noise.
         tick: told (done, total) solver steps, of the whole demo.
 
@@ -63,24 +69,51 @@ def run_demo(
     looks = [entry.appearance for entry in bundle.info.palette[:STAINS]]
     conditions = [Condition(nuclei, SIZE)] * len(looks)
     made = synthesize(
-        bundle, conditions, looks, seed=seed, variants=1, settings=whole, batch=STAINS, tick=_half(tick, 0)
+        bundle,
+        conditions,
+        looks,
+        seed=seed,
+        variants=1,
+        settings=whole,
+        batch=STAINS,
+        tick=_half(tick, 0),
     )
     tiles = [picture for _, _, picture in sorted(made, key=lambda each: each[0])]
-    damaged, holes = [], []
+    damaged = []
+    holes = []
     random = np.random.default_rng(seed)
     for index, (tile, shape) in enumerate(zip(tiles, HOLES, strict=False)):
         hole = SHAPES[shape](random, SIZE[1], SIZE[0])
         holes.append(hole)
-        damaged.append(Condition(nuclei, SIZE, None, Context(tile.pixels.copy(), hole)))
+        damaged.append(
+            Condition(
+                nuclei,
+                SIZE,
+                None,
+                Context(tile.pixels.copy(), hole),
+            )
+        )
         tile.save(images / f"synthetic_{index}.png")
         write_mask(images / f"hole_{index}.png", hole)
         own.note(f"images/hole_{index}.png")
-    mended = dict(complete(bundle, damaged, seed=seed + 1, settings=holed, batch=STAINS, tick=_half(tick, 1)))
+    mended = dict(
+        complete(
+            bundle,
+            damaged,
+            seed=seed + 1,
+            settings=holed,
+            batch=STAINS,
+            tick=_half(tick, 1),
+        )
+    )
     for index, picture in mended.items():
         picture.save(images / f"mended_{index}.png")
     rows = [
         (f"asked for: {legend(nuclei.kinds)}", [draw_nuclei(nuclei)] * len(tiles)),
-        ("global: the same nuclei in four stains of the bundle's palette", [tile.pixels for tile in tiles]),
+        (
+            "global: the same nuclei in four stains of the bundle's palette",
+            [tile.pixels for tile in tiles],
+        ),
         (
             "with the nuclei that were asked for",
             [draw_nuclei(nuclei, over=t.pixels, radius_px=2) for t in tiles],
@@ -89,11 +122,20 @@ def run_demo(
             "damaged: a blob, a tear, strokes, a fold",
             [punch(t.pixels, h) for t, h in zip(tiles, holes, strict=False)],
         ),
-        ("local: completed; known pixels are equal bit for bit", [mended[i].pixels for i in sorted(mended)]),
+        (
+            "local: completed; known pixels are equal bit for bit",
+            [mended[i].pixels for i in sorted(mended)],
+        ),
     ]
     made_all = tiles + [mended[i] for i in sorted(mended)]
     title = "histosynth demo: synthetic tissue, for research use; not for diagnosis"
-    facts = {"histosynth": __version__, "verb": "demo", "synthetic": True, "extent": "sheet", "seed": seed}
+    facts = {
+        "histosynth": __version__,
+        "verb": "demo",
+        "synthetic": True,
+        "extent": "sheet",
+        "seed": seed,
+    }
     of = {"mpp": bundle.info.mpp, "pictures": [picture.recipe for picture in made_all]}
     write_marked(out / "contact.png", contact_sheet(rows, title=title), facts | of)
     _write_report(out / "report.html", rows, made_all)
@@ -111,10 +153,13 @@ def run_demo(
 
 
 class _Own:
-    """What a demo wrote into its folder. Made pictures say so themselves; `demo.json` names the rest."""
+    """What a demo wrote into its folder. Made pictures say so themselves; `demo.json` names the
+    rest.
+    """
 
     def __init__(self, out: Path) -> None:
-        self.out, self.file = out, out / "demo.json"
+        self.out = out
+        self.file = out / "demo.json"
         self.hashes: dict[str, str] = {}
 
     def check(self, tiles: int) -> None:
@@ -128,7 +173,14 @@ class _Own:
             try:
                 told = json.loads(self.file.read_text(encoding="utf-8"))
                 self.hashes = {str(name): str(value) for name, value in told["sha256"].items()}
-            except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            except (
+                OSError,
+                ValueError,
+                LookupError,
+                TypeError,
+                AttributeError,
+                RecursionError,
+            ) as error:
                 raise NotWritable(self.file, reason) from error
         for name in ("nuclei.csv", "nuclei.geojson", "report.html", *_names("hole", tiles)):
             path = self.out / name
@@ -141,7 +193,14 @@ class _Own:
     def note(self, *names: str) -> None:
         """Files were written just now."""
         self.hashes |= {name: sha256_of(self.out / name) for name in names}
-        write_json(self.file, {"histosynth": __version__, "verb": "demo", "sha256": self.hashes})
+        write_json(
+            self.file,
+            {
+                "histosynth": __version__,
+                "verb": "demo",
+                "sha256": self.hashes,
+            },
+        )
 
 
 def _names(kind: str, count: int) -> list[str]:
@@ -156,10 +215,10 @@ def _half(tick: Callable[[int, int], None] | None, which: int) -> Callable[[int,
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>histosynth demo</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 1rem;color:#222}}
-img{{max-width:100%;height:auto;border-radius:4px}} figure{{display:inline-block;margin:0 .6rem 1rem 0}}
-figcaption{{font-size:.85rem;color:#555}} details{{margin:.5rem 0}}
-pre{{overflow:auto;background:#f5f5f5;padding:.7rem}}
+<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0
+1rem;color:#222}} img{{max-width:100%;height:auto;border-radius:4px}}
+figure{{display:inline-block;margin:0 .6rem 1rem 0}} figcaption{{font-size:.85rem;color:#555}}
+details{{margin:.5rem 0}} pre{{overflow:auto;background:#f5f5f5;padding:.7rem}}
 .note{{background:#fff6e0;padding:.6rem 1rem;border-left:4px solid #e69f00}}</style>
 <h1>Tissue from structure</h1>
 <p class="note">Everything on this page is synthetic. For research use; not for diagnosis.</p>
@@ -169,14 +228,24 @@ pre{{overflow:auto;background:#f5f5f5;padding:.7rem}}
 """
 
 
-def _write_report(path: Path, rows: list[tuple[str, list[Pixels]]], pictures: list[Synthetic]) -> None:
+def _write_report(
+    path: Path, rows: list[tuple[str, list[Pixels]]], pictures: list[Synthetic]
+) -> None:
     names = [name for kind in ("synthetic", "mended") for name in _names(kind, len(pictures) // 2)]
     figures = "".join(
-        f'<figure><img src="{name}" alt="{name}"><figcaption>{name}</figcaption></figure>' for name in names
+        f'<figure><img src="{name}" alt="{name}"><figcaption>{name}</figcaption></figure>'
+        for name in names
     )
     told = [html.escape(json.dumps(picture.recipe, indent=2)) for picture in pictures]
     recipes = "".join(
         f"<details><summary>{name}</summary><pre>{text}</pre></details>"
         for name, text in zip(names, told, strict=True)
     )
-    write_text(path, _PAGE.format(nuclei=html.escape(rows[0][0]), figures=figures, recipes=recipes))
+    write_text(
+        path,
+        _PAGE.format(
+            nuclei=html.escape(rows[0][0]),
+            figures=figures,
+            recipes=recipes,
+        ),
+    )

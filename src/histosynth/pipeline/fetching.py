@@ -43,7 +43,11 @@ def fetch_project(
     ensure_folder(out)
     slides = find_slides(project, endpoint=endpoint, limit=limit)
     if not slides:
-        raise BadOption("--project", project, "one that holds open-access diagnostic slides, e.g. TCGA-SARC")
+        raise BadOption(
+            "--project",
+            project,
+            "one that holds open-access diagnostic slides, e.g. TCGA-SARC",
+        )
     write_manifest(out / "manifest.txt", slides)
     write_table(out / "slides.csv", slides, subtypes)
     outcome = Outcome(written=[out / "manifest.txt", out / "slides.csv"])

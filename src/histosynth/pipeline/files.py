@@ -66,7 +66,9 @@ def read_kind_map(path: Path | None) -> dict[str, str]:
     values = read_toml(path)
     wrong = [key for key, value in values.items() if not isinstance(value, str)]
     if wrong:
-        raise BadRecipe(str(path), [f'{key} must be text, e.g. "{key}" = "epithelial"' for key in wrong])
+        raise BadRecipe(
+            str(path), [f'{key} must be text, e.g. "{key}" = "epithelial"' for key in wrong]
+        )
     return values
 
 
@@ -81,18 +83,29 @@ def synthesize_files(
     ask: Ask,
     tick: Tick | None = None,
 ) -> Outcome:
-    """Paint `out/<stem>_<k>.png` for each nuclei file; a refused file is reported and passed over."""
+    """Paint `out/<stem>_<k>.png` for each nuclei file; a refused file is reported and passed
+    over.
+    """
     check_seed(ask.seed)
     files = list_files(nuclei, NUCLEI_SUFFIXES)
-    mapping, bundle = read_kind_map(ask.kinds), open_bundle(path)
-    looks, mpp = _appearances(appearance, files, bundle), _scale(ask, bundle)
+    mapping = read_kind_map(ask.kinds)
+    bundle = open_bundle(path)
+    looks = _appearances(appearance, files, bundle)
+    mpp = _scale(ask, bundle)
     settings = settings_for(bundle, "synthesize", ask.steps, ask.guidance)
     bundle.label_index(ask.label)
-    outcome, ready = Outcome(), []
+    outcome = Outcome()
+    ready = []
     for file, look in zip(files, looks, strict=True):
         try:
             _check_name(out / f"{file.stem}_{variants - 1}.png")
-            found = read_nuclei(file, size=size, mpp=mpp, kinds=bundle.info.kinds, mapping=mapping)
+            found = read_nuclei(
+                file,
+                size=size,
+                mpp=mpp,
+                kinds=bundle.info.kinds,
+                mapping=mapping,
+            )
             condition = Condition(found, size, ask.label)
             check_condition(condition, bundle.info)
             seen = look if isinstance(look, Appearance) else measure_appearance(read_rgb(look))
@@ -144,24 +157,33 @@ def complete_files(
     images = list_files(image, IMAGE_SUFFIXES)
     holes = pair(images, hole, IMAGE_SUFFIXES, "hole")
     cells: Sequence[Path | None] = (
-        [None] * len(images) if nuclei is None else pair(images, nuclei, NUCLEI_SUFFIXES, "nuclei file")
+        [None] * len(images)
+        if nuclei is None
+        else pair(images, nuclei, NUCLEI_SUFFIXES, "nuclei file")
     )
     targets = _targets(images, image, out)
     inputs = {path.resolve() for path in (*images, *holes)}
     if any(target.resolve() in inputs for target in targets):
         raise BadOption(
-            "--out", out, "another place than the inputs': a completed tile would replace its original"
+            "--out",
+            out,
+            "another place than the inputs': a completed tile would replace its original",
         )
-    mapping, bundle = read_kind_map(ask.kinds), open_bundle(path)
+    mapping = read_kind_map(ask.kinds)
+    bundle = open_bundle(path)
     mpp = _scale(ask, bundle)
-    settings = replace(settings_for(bundle, "complete", ask.steps, ask.guidance), exemplar=ask.exemplar)
+    settings = replace(
+        settings_for(bundle, "complete", ask.steps, ask.guidance), exemplar=ask.exemplar
+    )
     bundle.label_index(ask.label)
-    outcome, ready = Outcome(), []
+    outcome = Outcome()
+    ready = []
     for file, mask, points, target in zip(images, holes, cells, targets, strict=True):
         try:
             _check_name(target)
             pixels = read_rgb(file)
-            context, size = Context(pixels, read_mask(mask)), (pixels.shape[1], pixels.shape[0])
+            context = Context(pixels, read_mask(mask))
+            size = (pixels.shape[1], pixels.shape[0])
             found = _optional_nuclei(points, size, mpp, bundle, mapping)
             condition = Condition(found, size, ask.label, context)
             check_condition(condition, bundle.info)
@@ -174,7 +196,12 @@ def complete_files(
     ensure_folder(targets[0].parent)
     conditions = [condition for _, condition in ready]
     for index, picture in complete(
-        bundle, conditions, seed=ask.seed, settings=settings, batch=ask.batch, tick=tick
+        bundle,
+        conditions,
+        seed=ask.seed,
+        settings=settings,
+        batch=ask.batch,
+        tick=tick,
     ):
         target = ready[index][0]
         picture.save(target)
@@ -205,15 +232,26 @@ def _appearances(
 
 
 def _optional_nuclei(
-    path: Path | None, size: tuple[int, int], mpp: float, bundle: Bundle, mapping: Mapping[str, str]
+    path: Path | None,
+    size: tuple[int, int],
+    mpp: float,
+    bundle: Bundle,
+    mapping: Mapping[str, str],
 ) -> Nuclei | None:
     if path is None:
         return None
-    return read_nuclei(path, size=size, mpp=mpp, kinds=bundle.info.kinds, mapping=mapping)
+    return read_nuclei(
+        path,
+        size=size,
+        mpp=mpp,
+        kinds=bundle.info.kinds,
+        mapping=mapping,
+    )
 
 
 def _targets(images: Sequence[Path], asked: Path, out: Path) -> list[Path]:
-    one, picture = os.path.isfile(asked), out.suffix.lower() in (".png", ".tif", ".tiff")
+    one = os.path.isfile(asked)
+    picture = out.suffix.lower() in (".png", ".tif", ".tiff")
     if one and picture:
         return [out]
     if one and out.suffix and not os.path.isdir(out):
@@ -224,7 +262,8 @@ def _targets(images: Sequence[Path], asked: Path, out: Path) -> list[Path]:
 
 
 MOST_NAME_BYTES = 240
-"""Of a result's name: systems take 255, and the file it is written to before it is whole needs a few."""
+"""Of a result's name: systems take 255, and the file it is written to before it is whole needs a
+few."""
 
 
 def _check_name(target: Path) -> None:
@@ -234,7 +273,9 @@ def _check_name(target: Path) -> None:
         NotWritable: naming the limit.
     """
     if (length := len(os.fsencode(target.name))) > MOST_NAME_BYTES:
-        raise NotWritable(target, f"its name has {length} bytes, and {MOST_NAME_BYTES} are the most")
+        raise NotWritable(
+            target, f"its name has {length} bytes, and {MOST_NAME_BYTES} are the most"
+        )
 
 
 def _keep_others(targets: Iterable[Path]) -> None:

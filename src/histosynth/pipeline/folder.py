@@ -1,4 +1,6 @@
-"""A tile set's folder: which recipe it was begun with, who works in it, and what does not belong there."""
+"""A tile set's folder: which recipe it was begun with, who works in it, and what does not belong
+there.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,10 @@ def remember(recipe: PrepareRecipe, out: Path) -> None:
 
 
 def sweep(
-    out: Path, wanted: Sequence[Path], surveyed: Collection[str], refused: Mapping[str, HistosynError]
+    out: Path,
+    wanted: Sequence[Path],
+    surveyed: Collection[str],
+    refused: Mapping[str, HistosynError],
 ) -> None:
     """Remove what earlier runs left of the same slides; refuse what is of others.
 
@@ -84,6 +89,8 @@ def sweep(
             continue
         if slide in refused:
             raise refused[slide].of(slide)
-        raise ResumeMismatch(out, [f"{len(strangers)} of its files are of other slides: {path.name}"])
+        raise ResumeMismatch(
+            out, [f"{len(strangers)} of its files are of other slides: {path.name}"]
+        )
     for path in strangers:  # the slide gives fewer pieces than it did
         path.unlink()

@@ -22,7 +22,9 @@ FACTS = ("slide", "patient", "x", "y", "width", "height", "mpp", "refused", "ima
 
 
 def draw_looks(out: Path, sources: Sequence[Source], mpp: float | None) -> list[Path]:
-    """Draw the pictures of a finished set; returns their paths. Reads only the tiles that are shown."""
+    """Draw the pictures of a finished set; returns their paths. Reads only the tiles that are
+    shown.
+    """
     folder = ensure_folder(out / "look")
     tiles = TileSet(out)
     rows, pictured = bare_rows(tiles)
@@ -41,7 +43,9 @@ def draw_looks(out: Path, sources: Sequence[Source], mpp: float | None) -> list[
             frames = [_frame(row) for row in by_slide[source.name]]
             write_regions(folder / f"{source.name}.geojson", frames)
     wanted = {row.tile_id for some in by_reason.values() for row in spread(some, SHOWN)}
-    paths.append(_write(folder / "contact.png", sheet_of(list(tiles.only(wanted)), rows, most=SHOWN)))
+    paths.append(
+        _write(folder / "contact.png", sheet_of(list(tiles.only(wanted)), rows, most=SHOWN))
+    )
     return paths
 
 
@@ -52,7 +56,12 @@ def bare_rows(tiles: TileSet) -> tuple[list[Row], list[bool]]:
     rows = []
     for place, slide in enumerate(columns["slide"]):
         box = Box(*(columns[name][place] for name in ("x", "y", "width", "height")))
-        ref = TileRef(slide, columns["patient"][place], box, columns["mpp"][place])
+        ref = TileRef(
+            slide,
+            columns["patient"][place],
+            box,
+            columns["mpp"][place],
+        )
         rows.append(Row(ref, refused=columns["refused"][place] or ""))
     return rows, [path is not None for path in columns["image.path"]]
 

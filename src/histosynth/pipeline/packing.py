@@ -30,7 +30,9 @@ Contents = dict[str, Path | bytes]
 
 
 def anonymous(info: BundleInfo) -> BundleInfo:
-    """The same without the folders in which its base lies here: their last name is all that is told."""
+    """The same without the folders in which its base lies here: their last name is all that is
+    told.
+    """
     if info.base is None:
         return info
     base = info.base
@@ -40,7 +42,8 @@ def anonymous(info: BundleInfo) -> BundleInfo:
 
 
 def contents(folder: Path, measured: Path | None = None) -> Contents:
-    """What of a bundle is given away: hashes verified, `bundle.json` and the card written anew, in memory.
+    """What of a bundle is given away: hashes verified, `bundle.json` and the card written anew, in
+    memory.
 
     Hidden files are no part of a bundle. The folder itself is not touched.
 
@@ -72,7 +75,8 @@ def contents(folder: Path, measured: Path | None = None) -> Contents:
 
 
 def pack(folder: Path, out: Path, *, measured: Path | None = None) -> dict[str, Any]:
-    """Write a bundle as one zip file (the same bundle, the same bytes) or as a folder, whole or not at all.
+    """Write a bundle as one zip file (the same bundle, the same bytes) or as a folder, whole or not
+    at all.
 
     Raises:
         NotWritable: `out` is there already, or lies in the bundle.
@@ -90,10 +94,14 @@ def pack(folder: Path, out: Path, *, measured: Path | None = None) -> dict[str, 
         return told_of(files, out=str(out))
     keep(out)
     files = contents(folder, measured)
-    with replacing(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+    with (
+        replacing(out) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
+    ):
         for name, source in files.items():
             entry = zipfile.ZipInfo(name)  # dated 1980-01-01, whenever it is packed
-            entry.create_system, entry.external_attr = 3, (stat.S_IFREG | 0o644) << 16
+            entry.create_system = 3
+            entry.external_attr = (stat.S_IFREG | 0o644) << 16
             entry.file_size = _length(source)
             with archive.open(entry, "w") as sink:
                 _copy(source, sink)
@@ -104,8 +112,8 @@ def unpack(archive: Path, out: Path) -> dict[str, Any]:
     """Unpack a bundle that `pack` wrote into a new folder, verified, whole or not at all.
 
     Raises:
-        BundleMismatch: it is no such file, holds names that lead elsewhere, links, compressed files or too
-            much, or its hashes do not hold.
+        BundleMismatch: it is no such file, holds names that lead elsewhere, links, compressed files
+            or too much, or its hashes do not hold.
         NotWritable: `out` is there already.
     """
     try:
@@ -120,10 +128,16 @@ def unpack(archive: Path, out: Path) -> dict[str, Any]:
             try:
                 info = verified(place, read_info(place))
             except BundleMismatch as error:
-                raise BundleMismatch(archive / error.path.relative_to(place), error.reason) from error
+                raise BundleMismatch(
+                    archive / error.path.relative_to(place), error.reason
+                ) from error
     except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
         raise BundleMismatch(archive, f"it is no whole zip file ({error})") from error
-    return {"out": str(out), "name": info.name, "files": len(entries)}
+    return {
+        "out": str(out),
+        "name": info.name,
+        "files": len(entries),
+    }
 
 
 def _refused(path: Path) -> str:
@@ -150,9 +164,13 @@ def _check_entries(archive: Path, entries: list[zipfile.ZipInfo]) -> None:
     Raises:
         BundleMismatch: naming the first.
     """
-    size, seen = sum(entry.file_size for entry in entries), set[str]()
+    size = sum(entry.file_size for entry in entries)
+    seen = set[str]()
     if len(entries) > MOST_FILES or size > min(MOST_BYTES, archive.stat().st_size):
-        most = f"{MOST_FILES} files and {MOST_BYTES:,} bytes are the most, and no more than its own size"
+        most = (
+            f"{MOST_FILES} files and {MOST_BYTES:,} bytes are the most, and no more than "
+            "its own size"
+        )
         raise BundleMismatch(archive, f"it holds {len(entries)} files of {size:,} bytes; {most}")
     for entry in entries:
         name = PurePosixPath(entry.filename)
@@ -221,7 +239,11 @@ def _copy(source: Path | bytes, sink: IO[bytes]) -> None:
 def told_of(files: Contents, **facts: Any) -> dict[str, Any]:
     """The result: those facts, each file with its bytes, and all bytes together."""
     lengths = {name: _length(source) for name, source in files.items()}
-    return {**facts, "files": lengths, "bytes": sum(lengths.values())}
+    return {
+        **facts,
+        "files": lengths,
+        "bytes": sum(lengths.values()),
+    }
 
 
 def _hidden(name: Path) -> bool:

@@ -32,13 +32,22 @@ from ..prepare.split import split_patients
 from ..prepare.stain import Stain, fit_stain, medoid, stain_from_dict
 from ..prepare.survey import Survey
 from ..prepare.who import Source, find_sources, labels_of
-from .chunks import ChunkJob, SurveyJob, detector_name, make_chunk, make_survey, open_artefact, opened
+from .chunks import (
+    ChunkJob,
+    SurveyJob,
+    detector_name,
+    make_chunk,
+    make_survey,
+    open_artefact,
+    opened,
+)
 from .folder import alone, remember, sweep
 from .looking import draw_looks
 from .summary import summary_of
 
 CHUNK_PX = 12 << 20
-"""Pixels of the tiles of one file: so few that a lost worker loses little, and that they fit its memory."""
+"""Pixels of the tiles of one file: so few that a lost worker loses little, and that they fit its
+memory."""
 NUCLEI_SUFFIXES = (".csv", ".geojson", ".json")
 Tick = Callable[[int, int], None]
 
@@ -81,7 +90,12 @@ def read_prepare_recipe(path: Path) -> PrepareRecipe:
 
 
 def prepare(
-    recipe: PrepareRecipe, out: Path, *, here: Path, engine: Engine, watch: Watch | None = None
+    recipe: PrepareRecipe,
+    out: Path,
+    *,
+    here: Path,
+    engine: Engine,
+    watch: Watch | None = None,
 ) -> Prepared:
     """Turn slides into a tile set, going on where an earlier run stopped.
 
@@ -104,7 +118,15 @@ def prepare(
     _check_folders(recipe, here)
     ensure_folder(out)
     with alone(out):
-        return _prepare(recipe, sources, out, here=here, engine=engine, watch=watch, target=target)
+        return _prepare(
+            recipe,
+            sources,
+            out,
+            here=here,
+            engine=engine,
+            watch=watch,
+            target=target,
+        )
 
 
 def _prepare(
@@ -117,9 +139,17 @@ def _prepare(
     watch: Watch,
     target: Stain | None,
 ) -> Prepared:
-    labels, detector = labels_of(sources), detector_name(recipe.nuclei.source)
+    labels = labels_of(sources)
+    detector = detector_name(recipe.nuclei.source)
     remember(recipe, out)
-    surveys, refused = _survey(recipe, sources, out, here=here, engine=engine, tick=watch.surveyed)
+    surveys, refused = _survey(
+        recipe,
+        sources,
+        out,
+        here=here,
+        engine=engine,
+        tick=watch.surveyed,
+    )
     if target is None and recipe.stain.method != "none":
         stains = [each.stain for each in surveys.values() if each.stain]
         target = medoid(stains) if stains else None
@@ -129,13 +159,25 @@ def _prepare(
         for source in sources
         if source.name in surveys
         for job in _chunks(
-            recipe, source, surveys[source.name],
-            out=out, here=here, target=target, detector=detector, split=splits[source.patient],
+            recipe,
+            source,
+            surveys[source.name],
+            out=out,
+            here=here,
+            target=target,
+            detector=detector,
+            split=splits[source.patient],
         )
-    ]  # fmt: skip
-    sweep(out, [job.path for job in jobs], set(surveys), refused)
+    ]
+    sweep(
+        out,
+        [job.path for job in jobs],
+        set(surveys),
+        refused,
+    )
     todo = [job for job in jobs if not job.done()]
-    total, tiles = sum(len(job.indices) for job in jobs), 0
+    total = sum(len(job.indices) for job in jobs)
+    tiles = 0
     tiles = total - sum(len(job.indices) for job in todo)
     for index, _ in engine.map(make_chunk, todo):
         tiles += len(todo[index].indices)
@@ -155,7 +197,8 @@ def dry_run(recipe: PrepareRecipe, here: Path) -> dict[str, Any]:
     _given_target(recipe, here)
     _check_artefact(recipe, here)
     _check_folders(recipe, here)
-    grids, refused = [], []
+    grids = []
+    refused = []
     for source in sources:
         try:
             with opened(source.path, recipe.mpp) as slide:
@@ -203,17 +246,31 @@ def _check_artefact(recipe: PrepareRecipe, here: Path) -> None:
 
 
 def _survey(
-    recipe: PrepareRecipe, sources: Sequence[Source], out: Path, *, here: Path, engine: Engine, tick: Tick
+    recipe: PrepareRecipe,
+    sources: Sequence[Source],
+    out: Path,
+    *,
+    here: Path,
+    engine: Engine,
+    tick: Tick,
 ) -> tuple[dict[str, Survey], dict[str, HistosynError]]:
     """Every slide's survey, or why there is none."""
     jobs = []
     for source in sources:
-        regions = here / recipe.regions.folder / f"{source.name}.geojson" if recipe.regions.folder else None
+        regions = (
+            here / recipe.regions.folder / f"{source.name}.geojson"
+            if recipe.regions.folder
+            else None
+        )
         regions = regions if regions and regions.is_file() else None
-        jobs.append(SurveyJob(source.path, recipe, regions, out / ".survey" / f"{source.name}.json"))
+        jobs.append(
+            SurveyJob(source.path, recipe, regions, out / ".survey" / f"{source.name}.json")
+        )
     todo = [index for index, job in enumerate(jobs) if not job.done()]
     refused: dict[str, HistosynError] = {}
-    for count, (index, refusal) in enumerate(engine.map(make_survey, [jobs[index] for index in todo]), 1):
+    for count, (index, refusal) in enumerate(
+        engine.map(make_survey, [jobs[index] for index in todo]), 1
+    ):
         if refusal:
             refused[sources[todo[index]].name] = HistosynError(*refusal)
         tick(len(jobs) - len(todo) + count, len(jobs))
@@ -230,7 +287,12 @@ def _read_survey(path: Path) -> Survey:
     corners = tuple((int(x), int(y)) for x, y in values["corners"])
     grid = Grid(corners, values["size"], values["step"], values["mpp"])
     stain = stain_from_dict(values["stain"]) if values["stain"] else None
-    return Survey(grid, tuple(values["shares"]), stain, values["unstained"])
+    return Survey(
+        grid,
+        tuple(values["shares"]),
+        stain,
+        values["unstained"],
+    )
 
 
 def _chunks(
@@ -247,7 +309,8 @@ def _chunks(
     """The slide's tiles in pieces, each with as many tiles to read as a piece should have."""
     kept = set(survey.kept(recipe.tiles.tissue))
     pieces: list[list[int]] = [[]]
-    heavy, most = 0, min(max(CHUNK_PX // survey.grid.size**2, 1), 256)
+    heavy = 0
+    most = min(max(CHUNK_PX // survey.grid.size**2, 1), 256)
     for index in range(len(survey.grid.corners)):
         if heavy == most or len(pieces[-1]) == 4096:
             pieces.append([])

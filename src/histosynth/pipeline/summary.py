@@ -21,13 +21,18 @@ def summary_of(
     splits: Mapping[str, str],
     jobs: Sequence[ChunkJob],
 ) -> dict[str, Any]:
-    """Slides with patient, split, stain and tiles by reason; the totals; the sha256 of the whole set."""
-    slides, whole = [], Counter[str]()
+    """Slides with patient, split, stain and tiles by reason; the totals; the sha256 of the whole
+    set.
+    """
+    slides = []
+    whole = Counter[str]()
     for source in sources:
         fact: dict[str, Any] = {
-            "slide": source.name, "patient": source.patient, "label": source.label,
+            "slide": source.name,
+            "patient": source.patient,
+            "label": source.label,
             "split": splits[source.patient],
-        }  # fmt: skip
+        }
         if source.name in refused:
             fact["refused"] = str(refused[source.name])
         else:

@@ -36,7 +36,12 @@ SHEET = 8
 
 
 def stain_files(
-    images: Path, out: Path, *, method: str, target: Path | None, tick: Tick | None = None
+    images: Path,
+    out: Path,
+    *,
+    method: str,
+    target: Path | None,
+    tick: Tick | None = None,
 ) -> Outcome:
     """Give pictures one stain: `out/<stem>.png`, each fitted alone, and `out/look.png`.
 
@@ -55,7 +60,8 @@ def stain_files(
     _keep_inputs(images, out)
     wanted = fit_stain(method, read_rgb(target), target.name) if target else None
     ensure_folder(out)
-    outcome, stains = Outcome(), {}
+    outcome = Outcome()
+    stains = {}
     for done, path in enumerate(files):
         try:
             stains[path] = fit_stain(method, read_rgb(path), path.name)
@@ -74,24 +80,36 @@ def stain_files(
             pairs.append((pixels, alike))
         _tell(tick, len(files) + done, 2 * len(files))
     sheet = contact_sheet(
-        [("as they are", [one for one, _ in pairs]), (f"after {method}", [two for _, two in pairs])], cell=192
+        [
+            ("as they are", [one for one, _ in pairs]),
+            (f"after {method}", [two for _, two in pairs]),
+        ],
+        cell=192,
     )
     _write(out / "look" / "contact.png", sheet)
     return outcome
 
 
 def judge_files(
-    images: Path, out: Path, *, mpp: float, limits: GateLimits | None = None, tick: Tick | None = None
+    images: Path,
+    out: Path,
+    *,
+    mpp: float,
+    limits: GateLimits | None = None,
+    tick: Tick | None = None,
 ) -> tuple[Outcome, dict[str, int]]:
     """Judge pictures: `out/quality.csv`, one line each, and `out/look.png` with the refused ones.
 
     Returns:
-        The outcome, where a picture that fails a gate is no refusal but a line; and how many failed each.
+        The outcome, where a picture that fails a gate is no refusal but a line; and how many failed
+        each.
     """
     _check_mpp(mpp)
     files = list_files(images, IMAGE_SUFFIXES)
     ensure_folder(out)
-    outcome, failed, text = Outcome(), Counter[str](), io.StringIO()
+    outcome = Outcome()
+    failed = Counter[str]()
+    text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["image", "ok", "reason", *GATES])
     shown: dict[str, list[Pixels]] = {}
@@ -139,7 +157,8 @@ def find_in_files(
         raise BadOption("--detector", detector, "centroids, blobs or instanseg")
     files = list_files(images, IMAGE_SUFFIXES)
     ensure_folder(out)
-    outcome, counts = Outcome(), Counter[str]()
+    outcome = Outcome()
+    counts = Counter[str]()
     shown: list[tuple[Pixels, Pixels]] = []
     for done, path in enumerate(files):
         try:
@@ -162,7 +181,14 @@ def find_in_files(
     return outcome, dict(counts)
 
 
-def split_table(path: Path, out: Path, *, shares: SplitPlan, seed: int, pattern: str) -> dict[str, Any]:
+def split_table(
+    path: Path,
+    out: Path,
+    *,
+    shares: SplitPlan,
+    seed: int,
+    pattern: str,
+) -> dict[str, Any]:
     """Add a column `split` to a table of slides; every patient stands in one split.
 
     Args:
@@ -180,14 +206,17 @@ def split_table(path: Path, out: Path, *, shares: SplitPlan, seed: int, pattern:
     table = read_table(path)
     if not table:
         raise BadTable(f"{path} has no rows.", "Name at least one slide.")
-    patients = {name: row["patient"] or patient_of_slide(name, pattern) for name, row in table.items()}
+    patients = {
+        name: row["patient"] or patient_of_slide(name, pattern) for name, row in table.items()
+    }
     labels: dict[str, str] = {}
     for name, row in table.items():
         before = labels.setdefault(patients[name], row["label"])
         if before != row["label"]:
             both = f"{before!r} and {row['label']!r}"
             raise BadTable(
-                f"{path} gives patient {patients[name]} the labels {both}.", "Give each patient one."
+                f"{path} gives patient {patients[name]} the labels {both}.",
+                "Give each patient one.",
             )
     dealt = split_patients(labels, shares.as_dict(), seed=seed)
     text = io.StringIO()
@@ -201,14 +230,23 @@ def split_table(path: Path, out: Path, *, shares: SplitPlan, seed: int, pattern:
         label: {split: counts[label, split] for split in shares.as_dict()}
         for label in sorted({label for label, _ in counts})
     }
-    return {"patients": len(labels), "slides": len(table), "by_label": by_label, "out": str(out)}
+    return {
+        "patients": len(labels),
+        "slides": len(table),
+        "by_label": by_label,
+        "out": str(out),
+    }
 
 
 def _keep_inputs(images: Path, out: Path) -> None:
     """Results must not take the place of what they were made from."""
     folder = images if images.is_dir() else images.parent
     if out.exists() and out.samefile(folder):
-        raise BadOption("--out", out, "another folder than that of the pictures, which stay as they are")
+        raise BadOption(
+            "--out",
+            out,
+            "another folder than that of the pictures, which stay as they are",
+        )
 
 
 def _check_method(method: str) -> None:

@@ -41,7 +41,10 @@ _ALWAYS = (
     "best/",
     "best.json",
 )
-WRITES = {False: _ALWAYS, True: (*_ALWAYS, "datasheet.json", "datasheet.md", "../views/ (latents, shared)")}
+WRITES = {
+    False: _ALWAYS,
+    True: (*_ALWAYS, "datasheet.json", "datasheet.md", "../views/ (latents, shared)"),
+}
 """In the run folder."""
 
 
@@ -112,13 +115,17 @@ def dry_run(
         base: see `train`.
         root: see `train`.
     """
-    recipe, here = placed(read_train_recipe(path), base, root), path.parent
+    recipe = placed(read_train_recipe(path), base, root)
+    here = path.parent
     if run is not None:
         refuse_place(recipe, run)
     opened: Labelled | Opened = (
-        open_artefact(recipe, here)[1] if isinstance(recipe, ArtefactRecipe) else check(recipe, here)
+        open_artefact(recipe, here)[1]
+        if isinstance(recipe, ArtefactRecipe)
+        else check(recipe, here)
     )
-    train, held_out = opened.train, opened.held_out
+    train = opened.train
+    held_out = opened.held_out
     return Dry(
         task=recipe.task,
         tiles=len(train),
@@ -142,8 +149,20 @@ def _cost(recipe: AnyRecipe, opened: Labelled | Opened, device: str) -> Cost | N
         return None
     plan = recipe.conditions
     side = max(crop for crop, share in zip(plan.crops, plan.crop_shares, strict=True) if share)
-    items = items_of(plan, recipe.loop, side, foreign=opened.bundle.base is not None)
-    return cost_of(opened.bundle, recipe.adapter, recipe.loop, side=side, items=items, device=device)
+    items = items_of(
+        plan,
+        recipe.loop,
+        side,
+        foreign=opened.bundle.base is not None,
+    )
+    return cost_of(
+        opened.bundle,
+        recipe.adapter,
+        recipe.loop,
+        side=side,
+        items=items,
+        device=device,
+    )
 
 
 def train(
@@ -167,23 +186,61 @@ def train(
         base: in place of the recipe's base; from the current folder.
         root: in place of `data.root`; from the current folder.
     """
-    recipe, here = placed(read_train_recipe(path), base, root), path.parent
-    join(device or os.environ.get("HISTOSYNTH_DEVICE"))  # of several processes each has a device of its own
-    watch, where = runs.Watch(on_step, on_encoded), str(pick_device(device))
+    recipe = placed(read_train_recipe(path), base, root)
+    here = path.parent
+    join(
+        device or os.environ.get("HISTOSYNTH_DEVICE")
+    )  # of several processes each has a device of its own
+    watch = runs.Watch(on_step, on_encoded)
+    where = str(pick_device(device))
     if isinstance(recipe, ArtefactRecipe):
-        state = train_artefact(recipe, run, here=here, report=on_step, device=where)
+        state = train_artefact(
+            recipe,
+            run,
+            here=here,
+            report=on_step,
+            device=where,
+        )
     elif isinstance(recipe, AutoencoderRecipe):
-        state = runs.train_autoencoder(recipe, run, here=here, watch=watch, device=where)
+        state = runs.train_autoencoder(
+            recipe,
+            run,
+            here=here,
+            watch=watch,
+            device=where,
+        )
     elif isinstance(recipe, DetectorRecipe):
-        state = runs.train_detector(recipe, run, here=here, watch=watch, device=where)
+        state = runs.train_detector(
+            recipe,
+            run,
+            here=here,
+            watch=watch,
+            device=where,
+        )
     elif isinstance(recipe, EncoderRecipe):
-        state = runs.train_encoder(recipe, run, here=here, watch=watch, device=where)
+        state = runs.train_encoder(
+            recipe,
+            run,
+            here=here,
+            watch=watch,
+            device=where,
+        )
     else:
         guarding = guard_of(recipe) if isinstance(recipe, StableRecipe) else None
         state = runs.train_diffusion(
-            recipe, run, here=here, paint=paint_batch, guarding=guarding, watch=watch, device=where
+            recipe,
+            run,
+            here=here,
+            paint=paint_batch,
+            guarding=guarding,
+            watch=watch,
+            device=where,
         )
-    result = {"task": recipe.task, "steps": state.step, "weights": str(run / "weights")}
+    result = {
+        "task": recipe.task,
+        "steps": state.step,
+        "weights": str(run / "weights"),
+    }
     return result | ({"stopped": state.stopped} if state.stopped else {})
 
 
@@ -191,7 +248,12 @@ def guard_of(recipe: StableRecipe) -> runs.Guarding | None:
     """Who ends a run that begins to copy; None where the recipe allows it all."""
     if recipe.stop_copying >= 1:
         return None
-    return lambda train, held_out: CopyWatch(paint_batch, train, held_out, limit=recipe.stop_copying)
+    return lambda train, held_out: CopyWatch(
+        paint_batch,
+        train,
+        held_out,
+        limit=recipe.stop_copying,
+    )
 
 
 def train_quality(
@@ -220,10 +282,27 @@ def train_quality(
     Returns:
         The weights' folder, and `artefact.json` with the area under the ROC curve.
     """
-    recipe = artefact_recipe(folder.resolve(), patient, mpp, start=start, steps=steps)
-    state = train_artefact(recipe, run, here=Path(), report=on_step, device=str(pick_device(device)))
+    recipe = artefact_recipe(
+        folder.resolve(),
+        patient,
+        mpp,
+        start=start,
+        steps=steps,
+    )
+    state = train_artefact(
+        recipe,
+        run,
+        here=Path(),
+        report=on_step,
+        device=str(pick_device(device)),
+    )
     card = json.loads((run / "weights" / CARD).read_text(encoding="utf-8"))
-    return {"task": recipe.task, "steps": state.step, "weights": str(run / "weights"), "card": card}
+    return {
+        "task": recipe.task,
+        "steps": state.step,
+        "weights": str(run / "weights"),
+        "card": card,
+    }
 
 
 def paint_batch(bundle: Bundle, batch: Batch) -> list[Pixels]:
@@ -231,5 +310,11 @@ def paint_batch(bundle: Bundle, batch: Batch) -> list[Pixels]:
     _, channels, height, width = batch.latents.shape
     generators = [item_generator(0, index) for index in range(len(batch.latents))]
     noise = item_noise((channels, height, width), generators)
-    latents = paint_latents(bundle, batch.maps, batch.style, noise, Settings(steps=VALIDATION_STEPS))
+    latents = paint_latents(
+        bundle,
+        batch.maps,
+        batch.style,
+        noise,
+        Settings(steps=VALIDATION_STEPS),
+    )
     return list(decode_canonical(bundle, latents).round().byte().numpy())

@@ -25,18 +25,21 @@ class GridPlan:
     size: int = 1024
     """Side, px."""
     mpp: float = 0.5
-    """Scale, um/px. Scans within half a per cent of it are taken as they are, and say their own scale."""
+    """Scale, um/px. Scans within half a per cent of it are taken as they are, and say their own
+    scale."""
     stride: int = 0
     """From tile to tile, px; 0: `size`, side by side."""
     edge: Literal["drop", "shift", "pad"] = "drop"
-    """Where the last tile would reach over the slide: leave it out, move it inwards, or fill with white."""
+    """Where the last tile would reach over the slide: leave it out, move it inwards, or fill with
+    white."""
     tissue: float = 0.25
     """Least share of a tile that must be tissue."""
 
     def __post_init__(self) -> None:
         if not 32 <= self.size <= 8192 or not 0 <= self.stride <= 65_536:
             raise ValueError(
-                f"size must lie in [32, 8192] and stride in [0, 65536], not {self.size}, {self.stride}"
+                f"size must lie in [32, 8192] and stride in [0, 65536], not {self.size}, "
+                f"{self.stride}"
             )
         if not 0.05 <= self.mpp <= 20:
             raise ValueError(f"mpp must lie in [0.05, 20], not {self.mpp}")
@@ -81,7 +84,8 @@ def lay_grid(slide: Slide, plan: GridPlan) -> Grid:
     """Tiles that cover a slide.
 
     Raises:
-        BadOption: there would be more than a million, or they would be smaller than a px of the slide.
+        BadOption: there would be more than a million, or they would be smaller than a px of the
+            slide.
     """
     step = plan.mpp / slide.mpp  # level-0 px per px of a tile
     own = slide.levels[best_level(slide, step)].downsample
@@ -89,9 +93,14 @@ def lay_grid(slide: Slide, plan: GridPlan) -> Grid:
         step = own
     finest = min(plan.size, plan.stride or plan.size) * step
     if finest < 1:
-        reason = f"{plan.size} px at {plan.mpp:g} um/px is {finest:.2f} px of a slide of {slide.mpp:g} um/px"
+        reason = (
+            f"{plan.size} px at {plan.mpp:g} um/px is {finest:.2f} px of a slide of "
+            f"{slide.mpp:g} um/px"
+        )
         raise BadOption("the size or stride of tiles", reason, "at least one px of the slide")
-    full, side, stride = slide.levels[0], plan.size * step, (plan.stride or plan.size)
+    full = slide.levels[0]
+    side = plan.size * step
+    stride = plan.stride or plan.size
     places = []
     for length in (full.width, full.height):
         last = int((length - side) / (stride * step) + 1e-6) if length >= side - 0.5 else -1
@@ -104,12 +113,16 @@ def lay_grid(slide: Slide, plan: GridPlan) -> Grid:
         places.append(starts)
     if len(places[0]) * len(places[1]) > MAX_TILES:
         many = f"such that one slide gives {len(places[0]) * len(places[1]):,} tiles"
-        raise BadOption("the size or stride of tiles", many, f"such that it gives at most {MAX_TILES:,}")
+        raise BadOption(
+            "the size or stride of tiles", many, f"such that it gives at most {MAX_TILES:,}"
+        )
     corners = [(x, y) for y in places[1] for x in places[0]]
     return Grid(tuple(corners), plan.size, step, slide.mpp * step)
 
 
-def tissue_shares(mask: Mask, boxes: Sequence[Box], px_per_cell: tuple[float, float]) -> NDArray[np.float64]:
+def tissue_shares(
+    mask: Mask, boxes: Sequence[Box], px_per_cell: tuple[float, float]
+) -> NDArray[np.float64]:
     """(N,) share of each box that is tissue; what lies outside the slide is none.
 
     Args:
@@ -123,7 +136,10 @@ def tissue_shares(mask: Mask, boxes: Sequence[Box], px_per_cell: tuple[float, fl
     for box in boxes:
         left, right = (round(edge / px_per_cell[0]) for edge in (box.x, box.right))
         top, bottom = (round(edge / px_per_cell[1]) for edge in (box.y, box.bottom))
-        right, bottom = max(right, left + 1), max(bottom, top + 1)  # a tile within one cell is that cell's
+        right, bottom = (
+            max(right, left + 1),
+            max(bottom, top + 1),
+        )  # a tile within one cell is that cell's
         x0, x1 = (min(max(edge, 0), mask.shape[1]) for edge in (left, right))
         y0, y1 = (min(max(edge, 0), mask.shape[0]) for edge in (top, bottom))
         inside = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]

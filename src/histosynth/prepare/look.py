@@ -47,26 +47,42 @@ def overview(slide: Slide, rows: Sequence[Row], *, side: int = 1200) -> Pixels:
     """
     full = slide.levels[0]
     small = thumbnail(slide, slide.mpp * max(max(full.width, full.height) / side, 1.0))
-    scale_x, scale_y = small.shape[1] / full.width, small.shape[0] / full.height
+    scale_x = small.shape[1] / full.width
+    scale_y = small.shape[0] / full.height
     image = Image.fromarray(small).convert("RGBA")
     veil = Image.new("RGBA", image.size, (0, 0, 0, 0))
     draw = ImageDraw.Draw(veil)
     counts: dict[str, int] = {}
     for row in sorted(rows, key=lambda each: not each.refused):  # kept frames lie on top
-        reason, box = reason_of(row), row.ref.box
+        reason = reason_of(row)
+        box = row.ref.box
         counts[reason] = counts.get(reason, 0) + 1
         colour = REASONS.get(reason, INK) if reason else KEPT
         place = (
-            box.x * scale_x + 1, box.y * scale_y + 1, box.right * scale_x - 2, box.bottom * scale_y - 2,
-        )  # fmt: skip
+            box.x * scale_x + 1,
+            box.y * scale_y + 1,
+            box.right * scale_x - 2,
+            box.bottom * scale_y - 2,
+        )
         if place[2] > place[0] and place[3] > place[1]:
             fill = (*colour, 0 if not reason else 25 if reason == "tissue" else 90)
-            draw.rectangle(place, fill=fill, outline=(*colour, 255), width=1 if reason == "tissue" else 2)
+            draw.rectangle(
+                place,
+                fill=fill,
+                outline=(*colour, 255),
+                width=1 if reason == "tissue" else 2,
+            )
     flat = Image.alpha_composite(image, veil).convert("RGB")
     return _with_key(np.array(flat, dtype=np.uint8), slide.path.name, counts)
 
 
-def sheet_of(shown: Sequence[Row], rows: Sequence[Row], *, most: int = 8, cell: int = 192) -> Pixels:
+def sheet_of(
+    shown: Sequence[Row],
+    rows: Sequence[Row],
+    *,
+    most: int = 8,
+    cell: int = 192,
+) -> Pixels:
     """Kept tiles, the same with their nuclei, and examples of each reason for refusal.
 
     Args:
@@ -111,14 +127,25 @@ def _with_key(picture: Pixels, title: str, counts: dict[str, int]) -> Pixels:
     height, width = picture.shape[:2]
     order = ["", *REASONS]
     shown = sorted(counts, key=lambda name: order.index(name) if name in order else len(order))
-    line, pad = 22, 8
-    sheet = Image.new("RGB", (max(width, 320), line + pad + height + pad + line * len(shown)), PAPER)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=14)
+    line = 22
+    pad = 8
+    sheet = Image.new(
+        "RGB",
+        (max(width, 320), line + pad + height + pad + line * len(shown)),
+        PAPER,
+    )
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=14)
     draw.text((pad, 4), title, fill=INK, font=font)
     sheet.paste(Image.fromarray(picture), (0, line + pad))
     for place, name in enumerate(shown):
         y = line + pad + height + pad + place * line
         draw.rectangle((pad, y, pad + 14, y + 14), fill=REASONS.get(name, INK) if name else KEPT)
         text = f"refused, {name}" if name else "kept"
-        draw.text((pad + 22, y - 2), f"{text}: {counts[name]:,}", fill=INK, font=font)
+        draw.text(
+            (pad + 22, y - 2),
+            f"{text}: {counts[name]:,}",
+            fill=INK,
+            font=font,
+        )
     return np.array(sheet, dtype=np.uint8)

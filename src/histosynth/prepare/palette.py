@@ -10,7 +10,8 @@ from ..core.appearance import Appearance
 
 
 def choose_palette(appearances: Sequence[Appearance], count: int) -> list[int]:
-    """Indices of `count` appearances: the medoid first, then each time the one farthest from all taken.
+    """Indices of `count` appearances: the medoid first, then each time the one farthest from all
+    taken.
 
     Distances are Euclidean in standardised log scale and style. Extreme tenths by distance from the
     medoid are passed over, so that the palette shows usual stains and not the oddest tiles.

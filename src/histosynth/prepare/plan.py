@@ -1,4 +1,6 @@
-"""What a preparation recipe may say. `slides = ["…"]` alone is one: everything else has a default."""
+"""What a preparation recipe may say. `slides = ["…"]` alone is one: everything else has a
+default.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ class RegionPlan:
     folder: str = ""
     """Folder of `<slide>.geojson`; empty: none. A slide without a file has no regions."""
     include: tuple[str, ...] = ()
-    """Classes whose inside counts; empty: the whole slide. Slides without such a region give no tile."""
+    """Classes whose inside counts; empty: the whole slide. Slides without such a region give no
+    tile."""
     exclude: tuple[str, ...] = ()
     """Classes whose inside does not."""
 
@@ -28,7 +31,8 @@ class StainPlan:
 
     method: Literal["none", "macenko", "vahadane", "reinhard"] = "macenko"
     target: str = "medoid"
-    """`medoid`: the most usual slide of the set; else a picture of tissue that all shall look like."""
+    """`medoid`: the most usual slide of the set; else a picture of tissue that all shall look
+    like."""
     fit: Literal["slide", "tile"] = "slide"
     """One fit a slide, or one a tile. Tiles with few nuclei are better fitted with their slide."""
     sample_tiles: int = 24
@@ -70,11 +74,17 @@ class SplitPlan:
     def __post_init__(self) -> None:
         shares = (self.train, self.validation, self.test)
         if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-6):
-            raise ValueError(f"train, validation and test must be shares that sum to 1, not {shares}")
+            raise ValueError(
+                f"train, validation and test must be shares that sum to 1, not {shares}"
+            )
 
     def as_dict(self) -> dict[str, float]:
         """Shares by name, without the empty ones."""
-        shares = {"train": self.train, "validation": self.validation, "test": self.test}
+        shares = {
+            "train": self.train,
+            "validation": self.validation,
+            "test": self.test,
+        }
         return {name: share for name, share in shares.items() if share}
 
 
@@ -87,8 +97,8 @@ class PrepareRecipe:
     mpp: float | None = None
     """Scale of level 0, for files that state none, or a wrong one."""
     patient: str = ""
-    """Pattern on a slide's name, its first group the patient; empty: TCGA's first three fields where
-    the name is one of TCGA's, else every slide is a patient of its own."""
+    """Pattern on a slide's name, its first group the patient; empty: TCGA's first three fields
+    where the name is one of TCGA's, else every slide is a patient of its own."""
     table: str = ""
     """CSV with the columns slide, patient and label (the last two may be left out)."""
     label: str = ""
@@ -99,7 +109,8 @@ class PrepareRecipe:
     stain: StainPlan = field(default_factory=StainPlan)
     quality: GateLimits = field(default_factory=GateLimits)
     quality_model: str = ""
-    """Folder of a trained artefact classifier (`weights` of `prepare quality train`): one more gate."""
+    """Folder of a trained artefact classifier (`weights` of `prepare quality train`): one more
+    gate."""
     nuclei: NucleiPlan = field(default_factory=NucleiPlan)
     split: SplitPlan = field(default_factory=SplitPlan)
     seed: int = 0

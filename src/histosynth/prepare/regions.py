@@ -24,7 +24,9 @@ Ring = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class Region:
-    """A polygon of one class with its holes; coordinates in level-0 px, (0, 0) the slide's corner."""
+    """A polygon of one class with its holes; coordinates in level-0 px, (0, 0) the slide's
+    corner.
+    """
 
     name: str
     outline: Ring
@@ -32,7 +34,8 @@ class Region:
 
 
 def read_regions(path: Path) -> list[Region]:
-    """Polygons and MultiPolygons of a GeoJSON file; points and lines are no regions and are left out.
+    """Polygons and MultiPolygons of a GeoJSON file; points and lines are no regions and are left
+    out.
 
     Raises:
         BadRegions: no such file, too large, not GeoJSON, or with coordinates that are no numbers.
@@ -40,18 +43,30 @@ def read_regions(path: Path) -> list[Region]:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise BadRegions(f"{path} holds {size:,} bytes, over the limit of {MAX_BYTES:,}.", "Split it.")
+            raise BadRegions(
+                f"{path} holds {size:,} bytes, over the limit of {MAX_BYTES:,}.", "Split it."
+            )
         data = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise BadRegions(f"{path} cannot be read: {error}.", "Export it from QuPath as GeoJSON.") from error
+        raise BadRegions(
+            f"{path} cannot be read: {error}.", "Export it from QuPath as GeoJSON."
+        ) from error
     features = data.get("features", [data]) if isinstance(data, dict) else data
     if not isinstance(features, list):
         raise BadRegions(f"{path} holds no list of features.", "Export it from QuPath as GeoJSON.")
-    regions, points = [], 0
+    regions = []
+    points = 0
     for number, feature in enumerate(features, start=1):
         try:
             found = _regions_of(feature)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            IndexError,
+            AttributeError,
+            OverflowError,
+        ) as error:
             raise BadRegions(
                 f"{path}, feature {number} is no polygon with a class ({error}).",
                 "Correct it in QuPath and export again.",
@@ -81,7 +96,9 @@ def write_regions(path: Path, regions: Sequence[Region]) -> None:
     write_text(path, json.dumps({"type": "FeatureCollection", "features": features}) + "\n")
 
 
-def region_mask(regions: Sequence[Region], shape: tuple[int, int], px_per_cell: tuple[float, float]) -> Mask:
+def region_mask(
+    regions: Sequence[Region], shape: tuple[int, int], px_per_cell: tuple[float, float]
+) -> Mask:
     """(H, W) bool: cells whose centre lies in a region and in none of that region's holes."""
     out = np.zeros(shape, np.bool_)
     for region in regions:
@@ -90,7 +107,9 @@ def region_mask(regions: Sequence[Region], shape: tuple[int, int], px_per_cell: 
         for ring, value in [(region.outline, 1), *((hole, 0) for hole in region.holes)]:
             cells = [(x / px_per_cell[0] - 0.5, y / px_per_cell[1] - 0.5) for x, y in ring]
             # a canvas is finite: what lies far outside is cut there before it overflows
-            draw.polygon([(_within(x, shape[1]), _within(y, shape[0])) for x, y in cells], fill=value)
+            draw.polygon(
+                [(_within(x, shape[1]), _within(y, shape[0])) for x, y in cells], fill=value
+            )
         out |= np.asarray(image)
     return out
 
@@ -104,8 +123,12 @@ def _regions_of(feature: Mapping[str, Any]) -> list[Region]:
     if geometry["type"] not in ("Polygon", "MultiPolygon"):
         return []
     name = class_of(feature)
-    many = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
-    return [Region(name, _ring(rings[0]), tuple(_ring(hole) for hole in rings[1:])) for rings in many]
+    many = (
+        geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
+    )
+    return [
+        Region(name, _ring(rings[0]), tuple(_ring(hole) for hole in rings[1:])) for rings in many
+    ]
 
 
 def _ring(points: Sequence[Sequence[float]]) -> Ring:

@@ -41,7 +41,8 @@ class Tools:
         detector: finds nuclei in pixels, or None.
         given: nuclei of the slide that were read from a file, in level-0 px, or None.
         target: the stain that all shall have, or None.
-        artefact: share of artefact in a tile (H, W, 3) at its mpp, by a trained classifier, or None.
+        artefact: share of artefact in a tile (H, W, 3) at its mpp, by a trained classifier, or
+            None.
     """
 
     detector: Detector | None = None
@@ -51,30 +52,60 @@ class Tools:
 
 
 def make_rows(
-    slide: Slide, survey: Survey, indices: Sequence[int], facts: Facts, *, recipe: PrepareRecipe, tools: Tools
+    slide: Slide,
+    survey: Survey,
+    indices: Sequence[int],
+    facts: Facts,
+    *,
+    recipe: PrepareRecipe,
+    tools: Tools,
 ) -> Iterator[Row]:
     """One row for each tile, in the order of `indices`."""
     for index in indices:
-        ref = TileRef(facts.slide, facts.patient, survey.grid.box(index), survey.grid.mpp)
-        row = Row(ref, facts.label, facts.split, quality={"tissue": survey.shares[index]})
+        ref = TileRef(
+            facts.slide,
+            facts.patient,
+            survey.grid.box(index),
+            survey.grid.mpp,
+        )
+        row = Row(
+            ref,
+            facts.label,
+            facts.split,
+            quality={"tissue": survey.shares[index]},
+        )
         if refusal := _before_reading(survey, index, recipe):
             yield replace(row, refused=refusal)
         else:
             try:
-                yield _read_row(slide, survey, index, row, recipe=recipe, tools=tools)
+                yield _read_row(
+                    slide,
+                    survey,
+                    index,
+                    row,
+                    recipe=recipe,
+                    tools=tools,
+                )
             except UnreadableImage as error:
                 yield replace(row, refused=f"unreadable: {error.reason}")
 
 
 def _before_reading(survey: Survey, index: int, recipe: PrepareRecipe) -> str:
-    share, least = survey.shares[index], recipe.tiles.tissue
+    share = survey.shares[index]
+    least = recipe.tiles.tissue
     if share < least or share == 0:
         return f"tissue: it covers {share:.0%}, less than {least:.0%}"
     return f"stain: {survey.unstained}" if survey.unstained and recipe.stain.fit == "slide" else ""
 
 
 def _read_row(
-    slide: Slide, survey: Survey, index: int, row: Row, *, recipe: PrepareRecipe, tools: Tools
+    slide: Slide,
+    survey: Survey,
+    index: int,
+    row: Row,
+    *,
+    recipe: PrepareRecipe,
+    tools: Tools,
 ) -> Row:
     size = survey.grid.size
     detector = tools.detector
@@ -88,12 +119,17 @@ def _read_row(
     )
     left, top = around[:2]
     pixels = np.ascontiguousarray(wide[top : top + size, left : left + size])
-    refused, quality = "", dict(row.quality)
+    refused = ""
+    quality = dict(row.quality)
     for name, verdict in judge_tile(pixels, survey.grid.mpp, recipe.quality).items():
         quality[name] = verdict.value
         refused = refused or (f"{name}: {verdict.reason}" if not verdict.ok else "")
     if tools.artefact is not None and not refused:  # it takes longer than all other gates
-        verdict = Verdict.at_most(tools.artefact(pixels, survey.grid.mpp), 0.5, "chance of an artefact")
+        verdict = Verdict.at_most(
+            tools.artefact(pixels, survey.grid.mpp),
+            0.5,
+            "chance of an artefact",
+        )
         quality["artefact"] = verdict.value
         refused = f"artefact: {verdict.reason}" if not verdict.ok else ""
     row = replace(row, quality=quality, refused=refused)
@@ -101,10 +137,19 @@ def _read_row(
         return replace(row, image=encode_png(pixels))
     nuclei = None
     if detector is not None:
-        found = detector(wide).shift(-left, -top) if shared else _at_own_scale(slide, survey, index, detector)
+        found = (
+            detector(wide).shift(-left, -top)
+            if shared
+            else _at_own_scale(slide, survey, index, detector)
+        )
         nuclei = _inside(found, size, survey.grid.mpp, detector.kinds)
     elif tools.given is not None:
-        nuclei = given_inside(tools.given, survey.grid.window(index), size, survey.grid.mpp)
+        nuclei = given_inside(
+            tools.given,
+            survey.grid.window(index),
+            size,
+            survey.grid.mpp,
+        )
     row = replace(row, nuclei=nuclei)
     if nuclei is not None:
         density = len(nuclei) / (size * survey.grid.mpp / 1000) ** 2
@@ -126,36 +171,56 @@ def _read_row(
 
 
 def margins_for(corner: tuple[int, int], detector: Detector | None) -> tuple[int, int, int, int]:
-    """Px of tissue to read around a tile, so that a nucleus at its border looks as it does from next door.
+    """Px of tissue to read around a tile, so that a nucleus at its border looks as it does from
+    next door.
 
-    The window begins on the detector's own lattice, counted from the slide's corner: neighbours then see
-    the shared tissue cut alike, and agree to which of them a nucleus on the border belongs.
+    The window begins on the detector's own lattice, counted from the slide's corner: neighbours
+    then see the shared tissue cut alike, and agree to which of them a nucleus on the border
+    belongs.
     """
     if detector is None:
         return 0, 0, 0, 0
-    halo, lattice = detector.halo_px, detector.lattice_px
+    halo = detector.halo_px
+    lattice = detector.lattice_px
     left, top = (halo + (side - halo) % lattice for side in corner)
     return left, top, halo, halo
 
 
-def _at_own_scale(slide: Slide, survey: Survey, index: int, detector: Detector) -> Found:
+def _at_own_scale(
+    slide: Slide,
+    survey: Survey,
+    index: int,
+    detector: Detector,
+) -> Found:
     """Nuclei found at the detector's scale, in px of the tile."""
     grid = survey.grid
     ratio = detector.mpp / grid.mpp  # tile px per px of the detector
     step = grid.step * ratio
     x, y = (side / ratio for side in grid.corners[index])
-    halo, lattice = detector.halo_px, detector.lattice_px
+    halo = detector.halo_px
+    lattice = detector.lattice_px
     left, top = (int((side - halo) // lattice) * lattice for side in (x, y))
     width, height = (int(np.ceil(side + grid.size / ratio)) + halo for side in (x - left, y - top))
     found = detector(
-        read_box(slide, Window(left * step, top * step, width * step, height * step), (width, height))
+        read_box(
+            slide,
+            Window(left * step, top * step, width * step, height * step),
+            (width, height),
+        )
     )
     # px of the detector on the slide, from a corner's corner, to px of the tile
-    xy = (found.xy + 0.5 + np.array([left - x, top - y], np.float32)) * np.float32(ratio) - np.float32(0.5)
+    xy = (found.xy + 0.5 + np.array([left - x, top - y], np.float32)) * np.float32(
+        ratio
+    ) - np.float32(0.5)
     return Found(xy.astype(np.float32), found.kind, found.score)
 
 
-def _inside(found: Found, size: int, mpp: float, kinds: tuple[str, ...]) -> Nuclei:
+def _inside(
+    found: Found,
+    size: int,
+    mpp: float,
+    kinds: tuple[str, ...],
+) -> Nuclei:
     inside = np.all((found.xy >= -0.5) & (found.xy < size - 0.5), axis=1)
     kept = found.where(np.asarray(inside))
     # hundredths of a pixel: machines that add up in another order still agree
@@ -163,10 +228,21 @@ def _inside(found: Found, size: int, mpp: float, kinds: tuple[str, ...]) -> Nucl
     return Nuclei(xy, kept.kind, kinds, (size, size), mpp)
 
 
-def given_inside(given: Nuclei, window: Window, size: int, mpp: float) -> Nuclei:
+def given_inside(
+    given: Nuclei,
+    window: Window,
+    size: int,
+    mpp: float,
+) -> Nuclei:
     """Nuclei of a slide (level-0 px) that lie in a tile, in its px."""
     step = window.width / size
     xy = (given.xy.astype(np.float64) + 0.5 - np.array([window.x, window.y])) / step - 0.5
     inside = np.all((xy >= -0.5) & (xy < size - 0.5), axis=1)
     kept = np.minimum(xy[inside].round(2), size - 0.51).astype(np.float32)
-    return Nuclei(kept, given.kind[inside], given.kinds, (size, size), mpp)
+    return Nuclei(
+        kept,
+        given.kind[inside],
+        given.kinds,
+        (size, size),
+        mpp,
+    )

@@ -12,10 +12,10 @@ def split_patients(
 ) -> dict[str, str]:
     """Give each patient a split.
 
-    Within a label patients stand in an order of their own (a digest of seed and name) and are dealt out
-    so that every split is as near to its share as whole patients allow; what one label leaves
-    over or lacks is made good by the next. The rarest label is dealt first, and a label with a patient
-    for each split reaches every split.
+    Within a label patients stand in an order of their own (a digest of seed and name) and are dealt
+    out so that every split is as near to its share as whole patients allow; what one label leaves
+    over or lacks is made good by the next. The rarest label is dealt first, and a label with a
+    patient for each split reaches every split.
 
     Args:
         labels: label by patient; "" where none is known.

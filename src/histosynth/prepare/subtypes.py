@@ -80,7 +80,9 @@ def load_subtypes(extra: Path | None = None) -> Subtypes:
     known = {_key(each.name): each for each in recipes.load(SHIPPED, Subtypes)}
     if extra is not None:
         own = recipes.load(extra, Subtypes)
-        _refuse_shared(tuple(own), str(extra))  # else the second of one name would replace the first
+        _refuse_shared(
+            tuple(own), str(extra)
+        )  # else the second of one name would replace the first
         known.update({_key(each.name): each for each in own})
     _refuse_shared(tuple(known.values()), str(extra or SHIPPED))
     return Subtypes(tuple(known.values()))
@@ -97,7 +99,10 @@ def _refuse_shared(entities: tuple[Subtype, ...], where: str) -> None:
         written = {key: text for text, key in told.items()}  # a code reads better as it was written
         raise BadRecipe(
             where,
-            [f"{written.get(key, key)} stands for {' and '.join(shared[key])}" for key in sorted(shared)],
+            [
+                f"{written.get(key, key)} stands for {' and '.join(shared[key])}"
+                for key in sorted(shared)
+            ],
         )
 
 

@@ -62,7 +62,11 @@ def survey_slide(slide: Slide, recipe: PrepareRecipe, regions: Path | None) -> S
     found = read_regions(regions) if regions else []
     for names, inside in ((recipe.regions.include, True), (recipe.regions.exclude, False)):
         if names:
-            drawn = region_mask([each for each in found if each.name in names], mask.shape, px_per_cell)
+            drawn = region_mask(
+                [each for each in found if each.name in names],
+                mask.shape,
+                px_per_cell,
+            )
             mask &= drawn if inside else ~drawn
     grid = lay_grid(slide, recipe.tiles)
     boxes = [grid.box(index) for index in range(len(grid.corners))]
@@ -71,7 +75,11 @@ def survey_slide(slide: Slide, recipe: PrepareRecipe, regions: Path | None) -> S
     if recipe.stain.method == "none" or not survey.kept(recipe.tiles.tissue):
         return survey
     try:
-        stain = fit_stain(recipe.stain.method, stain_sample(slide, survey, recipe), slide.path.name)
+        stain = fit_stain(
+            recipe.stain.method,
+            stain_sample(slide, survey, recipe),
+            slide.path.name,
+        )
     except StainNotFound as error:
         return Survey(grid, survey.shares, None, error.reason)
     return Survey(grid, survey.shares, stain, "")

@@ -14,7 +14,8 @@ from scipy import ndimage
 
 from ..core.tile import Mask, Pixels
 
-STRIP, REACH = 512, 4
+STRIP = 512
+REACH = 4
 """Rows looked at at once, and rows that ink reaches over."""
 Floats = NDArray[np.float32]
 
@@ -42,8 +43,13 @@ class TissuePlan:
         if not 1 <= self.mpp <= 64:
             raise ValueError(f"the mask's mpp must lie in [1, 64], not {self.mpp}")
         lengths = (self.smooth_um, self.close_um)
-        if not all(0 <= value <= 1000 for value in lengths) or min(self.least_mm2, self.hole_mm2) < 0:
-            raise ValueError("smooth_um and close_um must lie in [0, 1000], least areas not be negative")
+        if (
+            not all(0 <= value <= 1000 for value in lengths)
+            or min(self.least_mm2, self.hole_mm2) < 0
+        ):
+            raise ValueError(
+                "smooth_um and close_um must lie in [0, 1000], least areas not be negative"
+            )
         if not 0 < self.floor_od <= self.ceiling_od:
             raise ValueError("floor_od must be positive and not above ceiling_od")
 
@@ -60,8 +66,11 @@ def tissue_mask(picture: Pixels, plan: TissuePlan) -> Mask:
     """
     white = glass_of(picture)
     stained = np.empty(picture.shape[:2], np.float32)
-    for top in range(0, len(picture), STRIP):  # a slide's thumbnail can be large: never all of its density
-        above, below = min(top, REACH), min(len(picture) - top, STRIP + REACH)
+    for top in range(
+        0, len(picture), STRIP
+    ):  # a slide's thumbnail can be large: never all of its density
+        above = min(top, REACH)
+        below = min(len(picture) - top, STRIP + REACH)
         density = density_over(picture[top - above : top + below], white)
         strip = np.where(pen_mask(density), 0, density[..., 1])
         stained[top : top + STRIP] = strip[above : above + STRIP]
@@ -76,8 +85,10 @@ def tissue_mask(picture: Pixels, plan: TissuePlan) -> Mask:
 def glass_of(picture: Pixels) -> Floats:
     """The slide's own glass, (3,) grey levels.
 
-    Glass is the brightest tone that is common: the 95th percentile of each channel among pixels whose
-    green lies in the brightest tenth, but never below 180, lest a slide full of tissue be taken for glass.
+    Glass is the brightest tone that is common: the 95th percentile of each channel among pixels
+        whose
+    green lies in the brightest tenth, but never below 180, lest a slide full of tissue be taken for
+    glass.
     """
     flat = picture.reshape(-1, 3)
     flat = flat[:: max(len(flat) >> 21, 1)]
@@ -98,10 +109,13 @@ def pen_mask(density: Floats) -> Mask:
 
 
 def ink_mask(density: Floats) -> Mask:
-    """Ink: what absorbs red more than green, as no dye of H&E does; black; and scarlet. (H, W) bool."""
+    """Ink: what absorbs red more than green, as no dye of H&E does; black; and scarlet. (H, W)
+    bool.
+    """
     red, green, blue = (density[..., channel] for channel in range(3))
     cold = (red > 1.15 * green + 0.05) & (red > 0.15)
-    least, most = density.min(axis=2), density.max(axis=2)
+    least = density.min(axis=2)
+    most = density.max(axis=2)
     black = (least > 0.9) & (most - least < 0.25 * most)
     scarlet = (red < 0.1) & (green > 0.7) & (blue > 0.95 * green)
     return np.asarray(cold | black | scarlet)
@@ -109,7 +123,8 @@ def ink_mask(density: Floats) -> Mask:
 
 def otsu(values: Floats) -> float:
     """The threshold that parts values into two groups of least variance (Otsu 1979)."""
-    low, high = float(values.min()), float(values.max())
+    low = float(values.min())
+    high = float(values.max())
     if high <= low:
         return low
     counts, edges = np.histogram(values, bins=256, range=(low, high))

@@ -59,7 +59,14 @@ def find_sources(recipe: PrepareRecipe, here: Path) -> list[Source]:
     for path in sorted(paths, key=lambda each: each.stem):
         row = table.get(path.stem, {})
         patient = row.get("patient") or patient_of_slide(path.stem, recipe.patient)
-        sources.append(Source(path, path.stem, patient, row.get("label") or recipe.label))
+        sources.append(
+            Source(
+                path,
+                path.stem,
+                patient,
+                row.get("label") or recipe.label,
+            )
+        )
     labels = labels_of(sources)
     return [replace(each, label=labels[each.patient]) for each in sources]
 
@@ -75,7 +82,9 @@ def labels_of(sources: Sequence[Source]) -> dict[str, str]:
         before = labels.get(each.patient, "")
         if before and each.label and before != each.label:
             both = f"{before!r} and {each.label!r}"
-            raise BadTable(f"Patient {each.patient} has the labels {both}.", "Give each patient one label.")
+            raise BadTable(
+                f"Patient {each.patient} has the labels {both}.", "Give each patient one label."
+            )
         labels[each.patient] = before or each.label
     return labels
 
@@ -114,7 +123,9 @@ def read_table(path: Path) -> dict[str, dict[str, str]]:
         raise BadTable(f"{path} cannot be read: {error}.", "Give a UTF-8 CSV file.") from error
     if rows and "slide" not in rows[0]:
         columns = ", ".join(str(name) for name in rows[0])
-        raise BadTable(f"{path} has the columns {columns}, and none named slide.", "Name one of them slide.")
+        raise BadTable(
+            f"{path} has the columns {columns}, and none named slide.", "Name one of them slide."
+        )
     out: dict[str, dict[str, str]] = {}
     for number, row in enumerate(rows, start=2):
         name = _stem((row.get("slide") or "").strip())
@@ -136,7 +147,8 @@ def _matching(here: Path, pattern: str) -> list[Path]:
         one = here / path
         return [one] if one.is_file() else []
     if path.is_absolute():
-        here, path = Path(path.anchor), path.relative_to(path.anchor)
+        here = Path(path.anchor)
+        path = path.relative_to(path.anchor)
     try:
         found = [each for each in here.glob(str(path)) if each.suffix.lower() in SLIDE_SUFFIXES]
     except (ValueError, NotImplementedError) as error:

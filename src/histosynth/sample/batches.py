@@ -48,13 +48,20 @@ def check_condition(condition: Condition, info: BundleInfo) -> None:
 
     Raises:
         BadSize: a side is no multiple of 8 or outside 128..1024 px.
-        UnknownKinds: the nuclei's classes are not the bundle's, or it knows no nuclei of class `any`.
+        UnknownKinds: the nuclei's classes are not the bundle's, or it knows no nuclei of class
+            `any`.
         ScaleMismatch: the nuclei's scale is too far from the bundle's.
     """
     # a tile to be mended is taken as it is; one to be made is made on the grid
     multiple = info.multiple_px if condition.context is None else 1
     width, height = condition.size
-    check_size(width, height, least=info.least_px, most=info.most_px, multiple=multiple)
+    check_size(
+        width,
+        height,
+        least=info.least_px,
+        most=info.most_px,
+        multiple=multiple,
+    )
     if condition.nuclei is not None:
         if condition.nuclei.kinds != info.kinds:
             unknown = [kind for kind in condition.nuclei.kinds if kind not in info.kinds]
@@ -94,11 +101,18 @@ def paint_items(
         tick: told (done, total) solver steps over all batches.
 
     Yields:
-        (index of the item, (H, W, 3) float32 in [0, 255] in the item's own stain, what it started from if
-        not from noise).
+        (index of the item, (H, W, 3) float32 in [0, 255] in the item's own stain, what it started
+        from if not from noise).
     """
     dressed = bundle.dressed(adapter)
-    groups = list(_groups(items, dressed, batch, passes=1 if settings.guidance == 1 else 2))
+    groups = list(
+        _groups(
+            items,
+            dressed,
+            batch,
+            passes=1 if settings.guidance == 1 else 2,
+        )
+    )
     for place, group in enumerate(groups):
         inner = _sub_tick(tick, place, len(groups))
         chosen = [items[index] for index in group]
@@ -119,7 +133,8 @@ def _paint(
     settings: Settings,
     tick: Tick | None,
 ) -> NDArray[np.float32]:
-    info, size = bundle.info, items[0].condition.size
+    info = bundle.info
+    size = items[0].condition.size
     contexts = [item.condition.context for item in items]
     maps = make_maps(
         [item.condition.nuclei for item in items],
@@ -132,7 +147,8 @@ def _paint(
         size=size,
         grid_px=bundle.grid_px,
     )
-    mean, std = torch.tensor(info.style_mean), torch.tensor(info.style_std)
+    mean = torch.tensor(info.style_mean)
+    std = torch.tensor(info.style_std)
     vectors = [
         style_vector(
             torch.from_numpy(item.appearance.style),
@@ -146,7 +162,15 @@ def _paint(
     shape = (len(info.latent_mean), maps.hole.shape[-2] // FACTOR, maps.hole.shape[-1] // FACTOR)
     noise = item_noise(shape, [item.generator for item in items])
     start = _started(items, starts, bundle, shape)
-    latents = paint_latents(bundle, maps, torch.stack(vectors), noise, settings, start=start, tick=tick)
+    latents = paint_latents(
+        bundle,
+        maps,
+        torch.stack(vectors),
+        noise,
+        settings,
+        start=start,
+        tick=tick,
+    )
     pixels: NDArray[np.float32] = decode_canonical(bundle, latents).numpy()[:, : size[1], : size[0]]
     if not np.isfinite(pixels).all():
         raise BadWeights(bundle.folder or Path(info.name), "what it paints is not all numbers")
@@ -155,16 +179,24 @@ def _paint(
 
 @torch.inference_mode()
 def _started(
-    items: Sequence[Item], starts: Sequence[Start | None], bundle: Bundle, shape: tuple[int, int, int]
+    items: Sequence[Item],
+    starts: Sequence[Start | None],
+    bundle: Bundle,
+    shape: tuple[int, int, int],
 ) -> tuple[Tensor, Tensor] | None:
-    """Latents (B, C, h, w) and times (B, 1, h, w) of the items' starts; None if all start from noise."""
+    """Latents (B, C, h, w) and times (B, 1, h, w) of the items' starts; None if all start from
+    noise.
+    """
     if not any(starts):
         return None
-    latents, times = torch.zeros(len(items), *shape), torch.ones(len(items), 1, *shape[1:])
+    latents = torch.zeros(len(items), *shape)
+    times = torch.ones(len(items), 1, *shape[1:])
     for index, (item, start) in enumerate(zip(items, starts, strict=True)):
         if start is None:
             continue
-        signal = ae.to_signal(torch.from_numpy(item.appearance.frame.to_canonical(start.pixels)))[None]
+        signal = ae.to_signal(torch.from_numpy(item.appearance.frame.to_canonical(start.pixels)))[
+            None
+        ]
         bottom, right = (
             FACTOR * cells - side for cells, side in zip(shape[1:], signal.shape[2:], strict=True)
         )
@@ -175,7 +207,13 @@ def _started(
     return latents, times
 
 
-def _groups(items: Sequence[Item], bundle: Bundle, batch: int, *, passes: int) -> Iterator[list[int]]:
+def _groups(
+    items: Sequence[Item],
+    bundle: Bundle,
+    batch: int,
+    *,
+    passes: int,
+) -> Iterator[list[int]]:
     by_size: dict[tuple[int, int], list[int]] = {}
     for index, item in enumerate(items):
         by_size.setdefault(item.condition.size, []).append(index)

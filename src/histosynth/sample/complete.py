@@ -29,9 +29,9 @@ def complete(
 ) -> Iterator[tuple[int, Synthetic]]:
     """Paint the hole of each condition's context.
 
-    Stain and style are measured on the known pixels, and the hole starts from tissue copied from them
-    (`start.py`). Sides may be of any length from the bundle's least to its most. Outside the hole the
-    result equals the input.
+    Stain and style are measured on the known pixels, and the hole starts from tissue copied from
+    them (`start.py`). Sides may be of any length from the bundle's least to its most. Outside the
+    hole the result equals the input.
 
     Args:
         bundle: loaded networks.
@@ -47,7 +47,8 @@ def complete(
     Raises:
         BadSize, UnknownKinds, ScaleMismatch, UnknownLabel: before anything is painted.
     """
-    items, keys = [], []
+    items = []
+    keys = []
     for condition in conditions:
         context = _context(condition)
         check_condition(condition, bundle.info)
@@ -56,7 +57,14 @@ def complete(
         appearance = replace(measure_appearance(context.pixels, context.hole), hue=None)
         keys.append(condition_key(condition))
         items.append(Item(condition, appearance, item_generator(seed, keys[-1])))
-    painted = paint_items(bundle, items, adapter=ADAPTER, settings=settings, batch=batch, tick=tick)
+    painted = paint_items(
+        bundle,
+        items,
+        adapter=ADAPTER,
+        settings=settings,
+        batch=batch,
+        tick=tick,
+    )
     for index, pixels, start in painted:
         context = _context(conditions[index])
         copied = None if start is None else (start.pixels, start.ground)

@@ -1,8 +1,9 @@
 """How many pictures may be painted together without a bit of any of them changing.
 
 Libraries choose how to sum by the shape of a batch, so a picture could differ in its last bits with
-the company it is painted in. Whether it does depends on processor, library and size; so it is tried,
-once for each, on the networks themselves: every item of a random batch against the item alone.
+the company it is painted in. Whether it does depends on processor, library and size; so it is
+tried, once for each, on the networks themselves: every item of a random batch against the item
+alone.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def most_together(bundle: Bundle, size: tuple[int, int], wanted: int) -> int:
 
 
 def same_alone(bundle: Bundle, size: tuple[int, int], count: int) -> bool:
-    """Whether `count` tiles of `size` (width, height) painted together come out as each would alone.
+    """Whether `count` tiles of `size` (width, height) painted together come out as each would
+    alone.
 
     Tried once on a CPU. On an accelerator it is taken for granted: there, pictures of other batch
     sizes may differ in their last bits.
@@ -47,7 +49,12 @@ def same_alone(bundle: Bundle, size: tuple[int, int], count: int) -> bool:
 
 
 @torch.inference_mode()
-def _agrees(bundle: Bundle, width: int, height: int, count: int) -> bool:
+def _agrees(
+    bundle: Bundle,
+    width: int,
+    height: int,
+    count: int,
+) -> bool:
     """Whether one step of `count` random items is, bit for bit, that of each alone."""
     random = torch.Generator().manual_seed(count)
     info = bundle.info
@@ -66,8 +73,18 @@ def _agrees(bundle: Bundle, width: int, height: int, count: int) -> bool:
     times = torch.linspace(0.1, 0.9, count)
 
     def step(items: slice) -> torch.Tensor:
-        told = StructureMaps(maps.nuclei[items], maps.told[items], maps.known[items], maps.hole[items])
-        return bundle.denoiser.raw(noisy[items], times[items], bundle.features(told), style[items])
+        told = StructureMaps(
+            maps.nuclei[items],
+            maps.told[items],
+            maps.known[items],
+            maps.hole[items],
+        )
+        return bundle.denoiser.raw(
+            noisy[items],
+            times[items],
+            bundle.features(told),
+            style[items],
+        )
 
     alone = torch.cat([step(slice(index, index + 1)) for index in range(count)])
     return torch.equal(step(slice(None)), alone)

@@ -20,7 +20,8 @@ class Settings:
 
     Attributes:
         steps: solver steps.
-        guidance: 1 follows the nuclei as trained; above 1 follows them more strictly and varies less.
+        guidance: 1 follows the nuclei as trained; above 1 follows them more strictly and varies
+            less.
         solver: one of `solver.SOLVERS`.
         shift: above 1 spends more steps at high noise.
         guidance_span: times, 1 all noise and 0 none, between which guidance works.
@@ -54,10 +55,12 @@ def paint_latents(
         style: (B, S) from `model.maps.style_vector`.
         noise: (B, C, h, w) unit normal.
         settings: steps, guidance, solver.
-        start: latents (B, C, h, w) to start from, and the times (B, 1, h, w) at which each cell leaves them.
+        start: latents (B, C, h, w) to start from, and the times (B, 1, h, w) at which each cell
+            leaves them.
         tick: told (done, total).
     """
-    denoiser, device = bundle.denoiser, bundle.device
+    denoiser = bundle.denoiser
+    device = bundle.device
     style = style.to(device)
 
     def follow(features: StructureFeatures, style: Tensor) -> Denoise:
@@ -68,7 +71,12 @@ def paint_latents(
     if settings.guidance != 1:
         untold = bundle.features(maps.without_nuclei())
         both = follow(features.joined(untold), torch.cat([style, denoiser.untold(style)]))
-    denoise = guided(conditional, both, settings.guidance, settings.guidance_span)
+    denoise = guided(
+        conditional,
+        both,
+        settings.guidance,
+        settings.guidance_span,
+    )
     if start is not None:
         denoise = held(denoise, *(each.to(device) for each in start))
     return solve(
@@ -83,7 +91,9 @@ def paint_latents(
 
 @torch.inference_mode()
 def decode_canonical(bundle: Bundle, latents: Tensor) -> Tensor:
-    """Standardised latents (B, C, h, w) => (B, 8 h, 8 w, 3) float32 in [0, 255], canonical stain."""
+    """Standardised latents (B, C, h, w) => (B, 8 h, 8 w, 3) float32 in [0, 255], canonical
+    stain.
+    """
     raw = bundle.raw_latents(latents)
     if bundle.device.type == "cpu":  # one by one: faster there, and the same bits in any batch
         decoded = torch.cat([ae.decode(bundle.autoencoder, each) for each in torch.split(raw, 1)])

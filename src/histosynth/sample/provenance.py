@@ -32,7 +32,8 @@ def describe(
     settings: Settings,
 ) -> dict[str, Any]:
     """Plain values of one picture."""
-    condition, info = item.condition, bundle.info
+    condition = item.condition
+    info = bundle.info
     width, height = condition.size
     return {
         "histosynth": __version__,
@@ -75,8 +76,9 @@ def describe(
 def condition_key(condition: Condition) -> int:
     """A number for what is to be painted, from its content alone; with the seed it picks the noise.
 
-    So a picture does not depend on what is painted beside it, nor on its place in a list or a folder;
-    and the same nuclei in another stain are the same tissue. Values inside the hole do not count.
+    So a picture does not depend on what is painted beside it, nor on its place in a list or a
+    folder; and the same nuclei in another stain are the same tissue. Values inside the hole do not
+    count.
     """
     content = hashlib.sha256(repr(condition.size).encode())
     if condition.nuclei is not None:
@@ -101,7 +103,11 @@ def appearance_facts(look: Appearance) -> dict[str, Any]:
         "style": rounded(look.style),
         "hue": None
         if hue is None
-        else {"top": round(hue.top, 6), "hue": rounded(hue.hue.ravel()), "pixels": rounded(hue.pixels)},
+        else {
+            "top": round(hue.top, 6),
+            "hue": rounded(hue.hue.ravel()),
+            "pixels": rounded(hue.pixels),
+        },
     }
 
 

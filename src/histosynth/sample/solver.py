@@ -74,7 +74,8 @@ def solve(
         raise BadOption("--steps", steps, "from 1 to 200")
     scheduler = SOLVERS[solver](shift)
     scheduler.set_timesteps(steps)
-    x, last = noise.float(), scheduler.config.num_train_timesteps
+    x = noise.float()
+    last = scheduler.config.num_train_timesteps
     for index, timestep in enumerate(scheduler.timesteps):
         time = torch.full((len(x),), float(timestep) / last, device=x.device)
         clean = denoise(x, time)
@@ -99,7 +100,8 @@ def guided(
 
     Args:
         conditional: estimate that follows the condition.
-        both: given the batch twice over, the estimate that follows it and, below, the one that does not.
+        both: given the batch twice over, the estimate that follows it and, below, the one that does
+            not.
         strength: 1 is `conditional` itself.
         span: least and greatest time that is guided.
     """

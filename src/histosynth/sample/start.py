@@ -1,9 +1,9 @@
 """Where completion starts: tissue copied into the hole, and when each cell leaves it.
 
-A cell at time t of the flow holds (1 - t) parts of what it will be and t parts of noise. Cells start from
-copied tissue at a time of their own, as an edit starts from a picture in SDEdit (Meng et al. 2022): ground
-late, so that its fibres, its mucin and its grain are those around the hole; nuclei early, so that they are
-the model's own, where they were asked for.
+A cell at time t of the flow holds (1 - t) parts of what it will be and t parts of noise. Cells
+start from copied tissue at a time of their own, as an edit starts from a picture in SDEdit (Meng et
+al. 2022): ground late, so that its fibres, its mucin and its grain are those around the hole;
+nuclei early, so that they are the model's own, where they were asked for.
 """
 
 from __future__ import annotations
@@ -25,18 +25,26 @@ from ..core.tile import Mask, Pixels
 from ..model import autoencoder as ae
 from .solver import Denoise
 
-NUCLEI_TIME, GROUND_TIME = 0.9, 0.2
-"""Times, 1 all noise, at which cells with nuclei and cells of plain ground leave the copied tissue."""
-NEAR_PX, FAR_PX = 8.0, 16.0
+NUCLEI_TIME = 0.9
+GROUND_TIME = 0.2
+"""Times, 1 all noise, at which cells with nuclei and cells of plain ground leave the copied
+tissue."""
+NEAR_PX = 8.0
+FAR_PX = 16.0
 """A cell this near to a nucleus' centre starts as nuclei do, one this far as ground does."""
 KEPT_PX = 24.0
 """From `FAR_PX` to here the copied pixels themselves come in: ground keeps its grain."""
-BROKEN_PX, BROKEN_SHARE = 3.0, 0.7
-"""Where patches do not fit each other nothing is kept as it is, and cells leave earlier, by this share of the
-way from ground's time to that of nuclei: the model mends the break. And the width over which that fades."""
-DENSE, PLAIN, SMOOTH_PX = 0.40, 0.25, 3.0
-"""Red optical density in canonical stain, smoothed, that nuclei have and that plain ground has. In brca-m2c
-the median over a tile's centroids lies in 0.35 to 0.73, that of pixels 16 px from any in 0.08 to 0.39."""
+BROKEN_PX = 3.0
+BROKEN_SHARE = 0.7
+"""Where patches do not fit each other nothing is kept as it is, and cells leave earlier, by this
+share of the way from ground's time to that of nuclei: the model mends the break. And the width over
+which that fades."""
+DENSE = 0.40
+PLAIN = 0.25
+SMOOTH_PX = 3.0
+"""Red optical density in canonical stain, smoothed, that nuclei have and that plain ground has. In
+brca-m2c the median over a tile's centroids lies in 0.35 to 0.73, that of pixels 16 px from any in
+0.08 to 0.39."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +65,8 @@ class Start:
 def start_of(condition: Condition, frame: StainFrame, seed: int) -> Start | None:
     """The start of a completion; None where too little tissue is known to copy from.
 
-    Where no nuclei of the known tissue are told, copied tissue as dense as nuclei leaves early as well: it
+    Where no nuclei of the known tissue are told, copied tissue as dense as nuclei leaves early as
+        well: it
     may hold some that nobody asked for.
 
     Args:
@@ -68,7 +77,12 @@ def start_of(condition: Condition, frame: StainFrame, seed: int) -> Start | None
     context = condition.context
     if context is None:
         return None
-    copied = copy_into(context.pixels, context.hole, condition.nuclei, seed=seed)
+    copied = copy_into(
+        context.pixels,
+        context.hole,
+        condition.nuclei,
+        seed=seed,
+    )
     if copied is None:
         return None
     filled = copied.pixels
@@ -78,18 +92,35 @@ def start_of(condition: Condition, frame: StainFrame, seed: int) -> Start | None
     kept = late
     if condition.nuclei is not None:
         apart = _apart(condition.nuclei, (height, width))
-        late, kept = _between(apart, NEAR_PX, FAR_PX), _between(apart, FAR_PX, KEPT_PX)
+        late = _between(apart, NEAR_PX, FAR_PX)
+        kept = _between(apart, FAR_PX, KEPT_PX)
     if condition.nuclei is None or not _any_known(condition.nuclei, context.hole):
-        dense = ndimage.gaussian_filter(optical_density(frame.to_canonical(filled))[..., 0], SMOOTH_PX)
-        near, far = (ndimage.maximum_filter(dense, 2 * int(reach) + 1) for reach in (NEAR_PX, FAR_PX))
-        late, kept = (
-            np.minimum(late, _between(near, DENSE, PLAIN)),
-            np.minimum(kept, _between(far, DENSE, PLAIN)),
+        dense = ndimage.gaussian_filter(
+            optical_density(frame.to_canonical(filled))[..., 0], SMOOTH_PX
         )
-    whole = np.clip(1 - ndimage.gaussian_filter(copied.broken.astype(np.float32), BROKEN_PX), 0, 1)
-    late, kept = late * (1 - BROKEN_SHARE * (1 - whole)), kept * whole**2
+        near, far = (
+            ndimage.maximum_filter(dense, 2 * int(reach) + 1) for reach in (NEAR_PX, FAR_PX)
+        )
+        late = np.minimum(late, _between(near, DENSE, PLAIN))
+        kept = np.minimum(kept, _between(far, DENSE, PLAIN))
+    whole = np.clip(
+        1 - ndimage.gaussian_filter(copied.broken.astype(np.float32), BROKEN_PX),
+        0,
+        1,
+    )
+    late = late * (1 - BROKEN_SHARE * (1 - whole))
+    kept = kept * whole**2
     edge = [(0, cells * ae.FACTOR - side) for cells, side in zip(grid, late.shape, strict=True)]
-    cells = np.pad(late, edge, mode="edge").reshape(grid[0], ae.FACTOR, grid[1], ae.FACTOR).mean(axis=(1, 3))
+    cells = (
+        np.pad(late, edge, mode="edge")
+        .reshape(
+            grid[0],
+            ae.FACTOR,
+            grid[1],
+            ae.FACTOR,
+        )
+        .mean(axis=(1, 3))
+    )
     times = NUCLEI_TIME + (GROUND_TIME - NUCLEI_TIME) * cells
     return Start(filled, times.astype(np.float32), kept.astype(np.float32))
 
@@ -113,14 +144,17 @@ def _apart(nuclei: Nuclei, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """(H, W) distance of each pixel to the nearest nucleus, px."""
     empty = np.ones(shape, bool)
     empty[_places(nuclei, shape)] = False
-    return np.asarray(ndimage.distance_transform_edt(empty)) if len(nuclei) else np.full(shape, np.inf)
+    return (
+        np.asarray(ndimage.distance_transform_edt(empty)) if len(nuclei) else np.full(shape, np.inf)
+    )
 
 
 def held(denoise: Denoise, latents: Tensor, times: Tensor) -> Denoise:
-    """Keep cells at their start until their time comes; the network is asked once one of them leaves.
+    """Keep cells at their start until their time comes; the network is asked once one of them
+    leaves.
 
-    A cell whose clean estimate does not change stays on the straight line from its noise to it, in every
-    solver here, so that it leaves as (1 - t) start + t noise.
+    A cell whose clean estimate does not change stays on the straight line from its noise to it, in
+    every solver here, so that it leaves as (1 - t) start + t noise.
 
     Args:
         denoise: estimate of the clean latents.

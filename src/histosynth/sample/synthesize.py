@@ -32,7 +32,8 @@ def synthesize(
 ) -> Iterator[tuple[int, int, Synthetic]]:
     """Paint `variants` tiles of each condition.
 
-    The noise of variant k comes from (seed, the condition's content, k): the same picture whatever the
+    The noise of variant k comes from (seed, the condition's content, k): the same picture whatever
+        the
     batch, the order, and whatever else is painted.
 
     Args:
@@ -57,10 +58,21 @@ def synthesize(
     places = [(index, variant) for index in range(len(conditions)) for variant in range(variants)]
     keys = [condition_key(condition) for condition in conditions]
     items = [
-        Item(conditions[index], appearances[index], item_generator(seed, keys[index], variant))
+        Item(
+            conditions[index],
+            appearances[index],
+            item_generator(seed, keys[index], variant),
+        )
         for index, variant in places
     ]
-    painted = paint_items(bundle, items, adapter=ADAPTER, settings=settings, batch=batch, tick=tick)
+    painted = paint_items(
+        bundle,
+        items,
+        adapter=ADAPTER,
+        settings=settings,
+        batch=batch,
+        tick=tick,
+    )
     for number, pixels, _ in painted:
         index, variant = places[number]
         recipe: dict[str, Any] = describe(

@@ -17,12 +17,15 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class GuidedPlan:
-    """Guidance that an adapter learns instead of tissue; see train/guided.py. Both 0: it learns tissue."""
+    """Guidance that an adapter learns instead of tissue; see train/guided.py. Both 0: it learns
+    tissue.
+    """
 
     nuclei: float = 0.0
     """How far to go beyond the base's answer, away from its answer when no nuclei are told."""
     kinds: float = 0.0
-    """The same, away from its answer when no kinds are told; needs a base trained with `drop_kinds`."""
+    """The same, away from its answer when no kinds are told; needs a base trained with
+    `drop_kinds`."""
     span: tuple[float, float] = (0.0, 1.0)
     """Times, 1 all noise and 0 none, between which guidance works."""
 
@@ -30,7 +33,9 @@ class GuidedPlan:
         if min(self.nuclei, self.kinds) < 0:
             raise ValueError("guidance cannot be negative")
         if not 0 <= self.span[0] < self.span[1] <= 1:
-            raise ValueError(f"span must be two times in [0, 1], the smaller first, not {self.span}")
+            raise ValueError(
+                f"span must be two times in [0, 1], the smaller first, not {self.span}"
+            )
 
     def __bool__(self) -> bool:
         return bool(self.nuclei or self.kinds)
@@ -51,7 +56,8 @@ class AdapterPlan:
         "to_v",
         "to_out.0",
     )
-    """Layers by the end of their names, or presets: `cross-attention`, `attention`, `attention+conv`."""
+    """Layers by the end of their names, or presets: `cross-attention`, `attention`,
+    `attention+conv`."""
     dropout: float = 0.0
     """Chance that an adapter's input is dropped in training."""
     structure: bool = False
@@ -68,7 +74,9 @@ class AdapterPlan:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), not {self.dropout}")
         if self.structure and self.guided:
-            raise ValueError("an adapter that learns guidance cannot train the structure encoder too")
+            raise ValueError(
+                "an adapter that learns guidance cannot train the structure encoder too"
+            )
 
     @property
     def layers(self) -> tuple[str, ...]:

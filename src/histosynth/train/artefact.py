@@ -1,4 +1,6 @@
-"""The artefact classifier's task: tiles that a person sorted, and patients held out to measure on."""
+"""The artefact classifier's task: tiles that a person sorted, and patients held out to measure
+on.
+"""
 
 from __future__ import annotations
 
@@ -63,14 +65,19 @@ class ArtefactTask:
         data: ArtefactData,
         info: ArtefactInfo,
     ) -> None:
-        self.network, self.batch, self.data = network, batch, data
-        self.sides = tuple([each for each in train if is_spoilt(each) == side] for side in (False, True))
+        self.network = network
+        self.batch = batch
+        self.data = data
+        self.sides = tuple(
+            [each for each in train if is_spoilt(each) == side] for side in (False, True)
+        )
         self.held_out = list(held_out)
         self.truth = [is_spoilt(each) for each in held_out]
         self.patients = [each.tile.ref.patient for each in held_out]
         self.info = replace(info, trained=count(train), held_out=count(held_out))
         self._judge = copy.deepcopy(network).float().requires_grad_(False)
-        self._judged, self._logits = "", list[float]()
+        self._judged = ""
+        self._logits = list[float]()
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -81,7 +88,9 @@ class ArtefactTask:
         """Loss of one batch of crops."""
         images, truth = self._views(np.random.default_rng(generator.initial_seed()))
         like = next(self.network.parameters())
-        logits = self.network(images.to(like, memory_format=torch.channels_last)).logits[:, 0].float()
+        logits = (
+            self.network(images.to(like, memory_format=torch.channels_last)).logits[:, 0].float()
+        )
         return F.binary_cross_entropy_with_logits(logits, truth.to(logits))
 
     def _views(self, random: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -90,7 +99,8 @@ class ArtefactTask:
         return to_input(np.stack(views)), torch.from_numpy(truth)
 
     def _view(self, tiles: Sequence[Example], random: np.random.Generator) -> np.ndarray:
-        pixels, side = tiles[int(random.integers(len(tiles)))].tile.pixels, self.data.crop
+        pixels = tiles[int(random.integers(len(tiles)))].tile.pixels
+        side = self.data.crop
         y, x = (int(random.integers(max(length - side, 0) + 1)) for length in pixels.shape[:2])
         cut = cut_crops(pixels[y : y + side, x : x + side], side)[0]
         stained = restain(cut, stain_matrix(random, self.data.stain_jitter))
@@ -105,17 +115,27 @@ class ArtefactTask:
         if not math.isfinite(loss):  # there is no order of what are no numbers
             return {"loss": loss}
         area = self._area(logits.tolist())
-        return {"loss": loss, "auc": area.value, "auc_low": area.low, "auc_high": area.high}
+        return {
+            "loss": loss,
+            "auc": area.value,
+            "auc_low": area.low,
+            "auc_high": area.high,
+        }
 
     def picture(self) -> Pixels:
         """The held-out tiles judged worst: spoilt ones let through, good ones refused."""
         logits = np.array(self._measure(self.network.state_dict()))
         rows: list[tuple[str, list[Pixels]]] = []
-        for spoilt, words in ((True, "with an artefact, least suspected"), (False, "good, most suspected")):
+        for spoilt, words in (
+            (True, "with an artefact, least suspected"),
+            (False, "good, most suspected"),
+        ):
             mine = [index for index in np.argsort(logits) if self.truth[index] == spoilt]
             worst = (mine if spoilt else mine[::-1])[:SHOWN]
             chances = ", ".join(f"{1 / (1 + np.exp(-logits[index])):.2f}" for index in worst)
-            rows.append((f"{words}: {chances}", [self.held_out[index].tile.pixels for index in worst]))
+            rows.append(
+                (f"{words}: {chances}", [self.held_out[index].tile.pixels for index in worst])
+            )
         return contact_sheet(rows, cell=160)
 
     def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
@@ -129,13 +149,19 @@ class ArtefactTask:
 
     def _measure(self, weights: Mapping[str, Tensor]) -> list[float]:
         """Log odds of the held-out tiles by the judge with these weights, which it keeps."""
-        own = {name: weights[name].detach().float().cpu() for name, _ in self._judge.named_parameters()}
-        seen = hashlib.sha256(b"".join(value.contiguous().numpy().tobytes() for value in own.values()))
+        own = {
+            name: weights[name].detach().float().cpu() for name, _ in self._judge.named_parameters()
+        }
+        seen = hashlib.sha256(
+            b"".join(value.contiguous().numpy().tobytes() for value in own.values())
+        )
         if seen.hexdigest() != self._judged:  # a look asks three times for the same weights
             self._judge.load_state_dict(own, strict=False)
             self._settle()
             classifier = ArtefactClassifier(self.info, self._judge)
-            self._logits = [classifier.logit(each.tile.pixels, self.data.mpp) for each in self.held_out]
+            self._logits = [
+                classifier.logit(each.tile.pixels, self.data.mpp) for each in self.held_out
+            ]
             self._judged = seen.hexdigest()
         return self._logits
 
@@ -162,4 +188,8 @@ def is_spoilt(example: Example) -> bool:
 def count(examples: Sequence[Example]) -> Counted:
     """Patients and tiles of a list."""
     spoilt = sum(is_spoilt(each) for each in examples)
-    return Counted(len({each.tile.ref.patient for each in examples}), len(examples) - spoilt, spoilt)
+    return Counted(
+        len({each.tile.ref.patient for each in examples}),
+        len(examples) - spoilt,
+        spoilt,
+    )

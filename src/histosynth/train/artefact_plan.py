@@ -22,13 +22,15 @@ class ArtefactData:
     root: Path
     """Folder that holds `good` and folders of artefacts; relative to the recipe file."""
     patient: str
-    """Pattern on the file stem; its first group is the patient. The held-out ones are drawn by it."""
+    """Pattern on the file stem; its first group is the patient. The held-out ones are drawn by
+    it."""
     mpp: float
     """Scale that the classifier shall work at, um/px."""
     tile_mpp: float | None = None
     """Of the files; left out: `mpp`."""
     crop: int = 224
-    """Side of the crops. Of a larger tile any crop has the tile's class: label tiles of about this size."""
+    """Side of the crops. Of a larger tile any crop has the tile's class: label tiles of about this
+    size."""
     held_out: float = 0.25
     """Share of patients that only measure."""
     stain_jitter: float = 0.1
@@ -82,15 +84,34 @@ class ArtefactRecipe:
 
 
 def artefact_recipe(
-    root: Path, patient: str, mpp: float, *, start: str = "", steps: int = 2000
+    root: Path,
+    patient: str,
+    mpp: float,
+    *,
+    start: str = "",
+    steps: int = 2000,
 ) -> ArtefactRecipe:
     """The usual recipe for a folder of labelled tiles whose files have the scale `mpp`."""
     rate = 3e-4 if start else 1e-3
-    loop = LoopPlan(steps, 32, rate, warmup=steps // 20, validate_every=max(steps // 8, 1), precision="fp32")
-    return ArtefactRecipe("artefact", loop, ArtefactData(root, patient, mpp), start=start)
+    loop = LoopPlan(
+        steps,
+        32,
+        rate,
+        warmup=steps // 20,
+        validate_every=max(steps // 8, 1),
+        precision="fp32",
+    )
+    return ArtefactRecipe(
+        "artefact",
+        loop,
+        ArtefactData(root, patient, mpp),
+        start=start,
+    )
 
 
 AnyRecipe = TrainRecipe | ArtefactRecipe | EncoderRecipe | StableRecipe
 ALL_RECIPES: dict[str, type[AnyRecipe]] = {
-    **RECIPES, "artefact": ArtefactRecipe, "encoder": EncoderRecipe
-}  # fmt: skip
+    **RECIPES,
+    "artefact": ArtefactRecipe,
+    "encoder": EncoderRecipe,
+}

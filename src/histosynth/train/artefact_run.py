@@ -81,7 +81,12 @@ def open_artefact(recipe: ArtefactRecipe, here: Path) -> tuple[nn.Module, Labell
 
 
 def train_artefact(
-    recipe: ArtefactRecipe, run: Path, *, here: Path, report: Report | None = None, device: str = "cpu"
+    recipe: ArtefactRecipe,
+    run: Path,
+    *,
+    here: Path,
+    report: Report | None = None,
+    device: str = "cpu",
 ) -> TrainState:
     """Train an artefact classifier; its weights and card are in `run/weights` after each look.
 
@@ -97,18 +102,36 @@ def train_artefact(
         NeedsExtra: transformers is not installed.
         BadWeights: the start is of another layout.
     """
-    loop, plan, data = recipe.loop, recipe.model, recipe.data
+    loop = recipe.loop
+    plan = recipe.model
+    data = recipe.data
     network, tiles = open_artefact(recipe, here)
     ensure_folder(run)
     remember(recipe, run)
     convert(network, device=device, dtype=DTYPES[loop.precision])
-    info = ArtefactInfo(recipe.name, data.mpp, data.crop, plan.widths, plan.depths, tiles.classes)
-    task = ArtefactTask(network, tiles.train, tiles.held_out, batch=loop.batch, data=data, info=info)
+    info = ArtefactInfo(
+        recipe.name,
+        data.mpp,
+        data.crop,
+        plan.widths,
+        plan.depths,
+        tiles.classes,
+    )
+    task = ArtefactTask(
+        network,
+        tiles.train,
+        tiles.held_out,
+        batch=loop.batch,
+        data=data,
+        info=info,
+    )
     return fit(task, loop, run, seed=recipe.seed, report=report)
 
 
 def _folders(root: Path) -> list[str]:
-    return sorted(each.name for each in root.iterdir() if each.is_dir() and not each.name.startswith("."))
+    return sorted(
+        each.name for each in root.iterdir() if each.is_dir() and not each.name.startswith(".")
+    )
 
 
 def _open(root: Path, name: str, data: ArtefactData) -> list[Example]:
@@ -117,8 +140,18 @@ def _open(root: Path, name: str, data: ArtefactData) -> list[Example]:
     if mpp > COARSEST * data.mpp:
         limit = f"at most {COARSEST:g} times data.mpp: enlarged tiles look blurred"
         raise BadRecipe(name, [f"data.tile_mpp is {mpp:g}, but must be {limit}"])
-    source = TileSource(images=name, patient=data.patient, mpp=mpp, label=name)
-    return open_source(source, root=root, mpp=data.mpp, kinds=())
+    source = TileSource(
+        images=name,
+        patient=data.patient,
+        mpp=mpp,
+        label=name,
+    )
+    return open_source(
+        source,
+        root=root,
+        mpp=data.mpp,
+        kinds=(),
+    )
 
 
 def _refuse_few(train: Sequence[Example], held_out: Sequence[Example], patients: int) -> None:

@@ -46,7 +46,11 @@ class AutoencoderTask:
         plan: AutoencoderPlan,
         kept: Mapping[str, Tensor],
     ) -> None:
-        self.kept, self.model, self.batch, self.data, self.plan = kept, model, batch, data, plan
+        self.kept = kept
+        self.model = model
+        self.batch = batch
+        self.data = data
+        self.plan = plan
         self.train = [example.tile.pixels for example in train]
         areas = np.array([tile.shape[0] * tile.shape[1] for tile in self.train], dtype=np.float64)
         # the root keeps a few large tiles from crowding out many small ones
@@ -67,7 +71,8 @@ class AutoencoderTask:
         """Loss of one batch of crops."""
         images = self._crops(np.random.default_rng(generator.initial_seed())).to(self.model.device)
         latents = ae.encode(self.model, images)
-        anchored, free = latents[:, : len(self.basis)].float(), latents[:, len(self.basis) :].float()
+        anchored = latents[:, : len(self.basis)].float()
+        free = latents[:, len(self.basis) :].float()
         targets = F.conv2d(images, self.basis.to(images), stride=ae.FACTOR)
         anchor_loss = (anchored - targets).abs().sum() / max(targets.numel(), 1)
         spread = free.var(dim=(0, 2, 3)) + free.mean(dim=(0, 2, 3)) ** 2
@@ -75,7 +80,8 @@ class AutoencoderTask:
         noise = torch.randn(latents.shape, generator=generator).to(latents)
         latents = latents + self.plan.latent_noise * noise
         if torch.rand((), generator=generator) < self.plan.halved:
-            latents, images = F.avg_pool2d(latents, 2), F.avg_pool2d(images, 2)
+            latents = F.avg_pool2d(latents, 2)
+            images = F.avg_pool2d(images, 2)
         decoded = ae.decode(self.model, latents)
         image_loss = (decoded - images).abs().mean()
         gradient_loss = sum(_gradient_distance(decoded, images, reach) for reach in (1, 2)) / 2
@@ -84,7 +90,8 @@ class AutoencoderTask:
         return loss
 
     def _crops(self, random: np.random.Generator) -> Tensor:
-        side, crops = self.data.crop, []
+        side = self.data.crop
+        crops = []
         for index in random.choice(len(self.train), self.batch, p=self.weights):
             tile = self.train[index]
             y, x = (random.integers(0, length - side + 1) for length in tile.shape[:2])
@@ -104,7 +111,9 @@ class AutoencoderTask:
         """Loss and PSNR (dB, mean over tiles) of the held-out patients' central crops."""
         rebuilt = self._rebuilt().clamp(-1, 1)
         error = ((rebuilt - self.held_out) ** 2).mean(dim=(1, 2, 3)) / 4
-        psnr = -10 * torch.log10(error.clamp_min(1e-10))  # a blank tile may come back without any error
+        psnr = -10 * torch.log10(
+            error.clamp_min(1e-10)
+        )  # a blank tile may come back without any error
         return {
             "loss": float((rebuilt - self.held_out).abs().mean()),
             "psnr_db": float(psnr.mean()),
@@ -120,7 +129,12 @@ class AutoencoderTask:
     def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
         """Diffusers' folder layout, fp32."""
         weights = {**self.kept, **of_module(averaged, "autoencoder")}
-        save_part(self.model, folder, dtype=torch.float32, weights=weights)
+        save_part(
+            self.model,
+            folder,
+            dtype=torch.float32,
+            weights=weights,
+        )
 
 
 def probe_side(sides: Sequence[int], grid: int) -> int:
@@ -142,20 +156,41 @@ def block_basis(tiles: Sequence[Pixels], count: int, *, sample: int = 200_000) -
     component's variance does, from 1: coarse components louder than fine ones, so that noise drowns
     them last and sampling settles them first.
     """
-    side, random = ae.FACTOR, np.random.default_rng(0)
+    side = ae.FACTOR
+    random = np.random.default_rng(0)
     blocks = []
     for tile in tiles:
         height, width = (length // side * side for length in tile.shape[:2])
-        cut = tile[:height, :width].reshape(height // side, side, width // side, side, 3)
+        cut = tile[:height, :width].reshape(
+            height // side,
+            side,
+            width // side,
+            side,
+            3,
+        )
         rows = cut.transpose(0, 2, 4, 1, 3).reshape(-1, 3 * side * side)
-        blocks.append(rows[random.choice(len(rows), min(len(rows), sample // len(tiles) + 1), replace=False)])
+        blocks.append(
+            rows[
+                random.choice(
+                    len(rows),
+                    min(len(rows), sample // len(tiles) + 1),
+                    replace=False,
+                )
+            ]
+        )
     values = np.concatenate(blocks).astype(np.float64) / 127.5 - 1
     variances, vectors = np.linalg.eigh(np.cov(values.T))
-    variances, vectors = variances[::-1][:count], vectors[:, ::-1][:, :count]
+    variances = variances[::-1][:count]
+    vectors = vectors[:, ::-1][:, :count]
     # eigenvectors have no sign of their own
     vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(count)])
     wanted_std = (variances / variances.max(initial=1e-9)) ** 0.25
-    kernels = (vectors * wanted_std / np.sqrt(variances)).T.reshape(count, 3, side, side)
+    kernels = (vectors * wanted_std / np.sqrt(variances)).T.reshape(
+        count,
+        3,
+        side,
+        side,
+    )
     return torch.from_numpy(kernels.astype(np.float32))
 
 

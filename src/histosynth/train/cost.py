@@ -1,7 +1,8 @@
-"""What a run will cost, before it costs anything: parameters, memory and time, told from shapes alone.
+"""What a run will cost, before it costs anything: parameters, memory and time, told from shapes
+alone.
 
-The network is laid out on torch's meta device, where tensors have a shape and no numbers, and run once there:
-its products are counted, and so is what it would keep for the backward pass.
+The network is laid out on torch's meta device, where tensors have a shape and no numbers, and run
+once there: its products are counted, and so is what it would keep for the backward pass.
 """
 
 from __future__ import annotations
@@ -52,7 +53,13 @@ class Cost:
 
 
 def cost_of(
-    bundle: Bundle, plan: AdapterPlan, loop: LoopPlan, *, side: int, items: int, device: str = "cpu"
+    bundle: Bundle,
+    plan: AdapterPlan,
+    loop: LoopPlan,
+    *,
+    side: int,
+    items: int,
+    device: str = "cpu",
 ) -> Cost:
     """Cost of training an adapter with its structure encoder.
 
@@ -78,9 +85,14 @@ def cost_of(
     passes = 3 if loop.checkpointing else 2
     seconds = passes * flop * items / speed(device, DTYPES[loop.precision])
     return Cost(
-        network, trained, 1 - trained / (network + encoder), flop / 1e9, memory / 1e9, seconds,
+        network,
+        trained,
+        1 - trained / (network + encoder),
+        flop / 1e9,
+        memory / 1e9,
+        seconds,
         seconds * loop.steps / 3600,
-    )  # fmt: skip
+    )
 
 
 def adapter_size(network: nn.Module, plan: AdapterPlan) -> int:
@@ -98,7 +110,9 @@ def adapter_size(network: nn.Module, plan: AdapterPlan) -> int:
 
 
 def run_on_meta(bundle: Bundle, side: int) -> tuple[float, int]:
-    """Floating-point operations of one item's forward pass, and numbers kept for the backward pass."""
+    """Floating-point operations of one item's forward pass, and numbers kept for the backward
+    pass.
+    """
     with torch.device("meta"):
         network: Any = type(bundle.unet).from_config(bundle.unet.config)
         grid = side // 8
@@ -106,7 +120,13 @@ def run_on_meta(bundle: Bundle, side: int) -> tuple[float, int]:
         fine = torch.zeros(1, _fine(bundle), grid, grid)
         encoder = bundle.structure.config
         scales = tuple(
-            torch.zeros(1, width, grid // stride, grid // stride, requires_grad=True)
+            torch.zeros(
+                1,
+                width,
+                grid // stride,
+                grid // stride,
+                requires_grad=True,
+            )
             for width, stride in zip(encoder.outputs, encoder.strides, strict=True)
         )
         style = torch.zeros(1, style_length(len(bundle.info.style_mean), len(bundle.info.labels)))
@@ -124,7 +144,12 @@ def run_on_meta(bundle: Bundle, side: int) -> tuple[float, int]:
 
     counter = FlopCounterMode(display=False)
     with counter, saved_tensors_hooks(keep, lambda tensor: tensor):
-        _denoiser(bundle, network).raw(noisy, moment, StructureFeatures(fine, scales), style)
+        _denoiser(bundle, network).raw(
+            noisy,
+            moment,
+            StructureFeatures(fine, scales),
+            style,
+        )
     return float(counter.get_total_flops()), sum(seen.values())
 
 
@@ -144,7 +169,8 @@ def speed(device: str, dtype: torch.dtype) -> float:
     """Floating-point operations a second of square products, tried for a moment."""
     first, second = (torch.randn(SIDE, SIDE, device=device, dtype=dtype) for _ in range(2))
     first @ second
-    rounds, began = 0, time.perf_counter()
+    rounds = 0
+    began = time.perf_counter()
     while time.perf_counter() - began < TRIED_S:
         first @ second
         rounds += 1

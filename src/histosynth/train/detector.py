@@ -62,12 +62,18 @@ class DetectorTask:
         plan: DetectorPlan,
         name: str,
     ) -> None:
-        self.network, self.batch, self.data, self.plan, self.name = network, batch, data, plan, name
+        self.network = network
+        self.batch = batch
+        self.data = data
+        self.plan = plan
+        self.name = name
         aside = patients_aside([example.tile.ref.patient for example in train], plan.aside)
         self.train = _marked(each for each in train if each.tile.ref.patient not in aside)
         self.aside = _marked(each for each in train if each.tile.ref.patient in aside)
         self.held_out = _marked(held_out)
-        totals = sum((np.bincount(_told(each.nuclei), minlength=network.kinds) for each in self.train), 0)
+        totals = sum(
+            (np.bincount(_told(each.nuclei), minlength=network.kinds) for each in self.train), 0
+        )
         rarity = (np.asarray(totals).clip(1) / max(np.sum(totals), 1)) ** -plan.rarity
         self.kind_weights = torch.tensor(rarity / rarity.mean(), dtype=torch.float32)
 
@@ -80,7 +86,9 @@ class DetectorTask:
         """Loss of one batch of crops."""
         random = np.random.default_rng(generator.initial_seed())
         views = [self._view(random) for _ in range(self.batch)]
-        return self._loss(torch.stack([image for image, _ in views]), [nuclei for _, nuclei in views])
+        return self._loss(
+            torch.stack([image for image, _ in views]), [nuclei for _, nuclei in views]
+        )
 
     def _view(self, random: np.random.Generator) -> tuple[Tensor, Nuclei]:
         tile = self.train[int(random.integers(len(self.train)))]
@@ -88,12 +96,19 @@ class DetectorTask:
         zoom = float(np.exp(random.normal(0, self.plan.zoom)))
         cut = min(round(side / zoom), *tile.pixels.shape[:2])
         height, width = tile.pixels.shape[:2]
-        box = Box(int(random.integers(width - cut + 1)), int(random.integers(height - cut + 1)), cut, cut)
+        box = Box(
+            int(random.integers(width - cut + 1)),
+            int(random.integers(height - cut + 1)),
+            cut,
+            cut,
+        )
         nuclei = tile.nuclei.crop(box).to_mpp(self.data.mpp, (side, side))
         crop = restain(tile.pixels[box.slices], stain_matrix(random, self.data.stain_jitter))
         image = Image.fromarray(crop.round().astype(np.uint8))
         pixels = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR), dtype=np.float32)
-        light = np.exp(random.normal(0, self.plan.light, 3)) * np.exp(random.normal(0, self.plan.light))
+        light = np.exp(random.normal(0, self.plan.light, 3)) * np.exp(
+            random.normal(0, self.plan.light)
+        )
         noise = random.normal(0, abs(random.normal(0, self.plan.noise)), pixels.shape)
         pixels = np.clip(pixels * light + noise, 0, 255).astype(np.float32)
         turn = int(random.integers(8))
@@ -104,28 +119,42 @@ class DetectorTask:
         like = next(self.network.parameters())
         images = images.to(like, memory_format=torch.channels_last)
         heat, kinds = (out.float() for out in self.network(images))
-        splats = np.stack([each.rasterize(cell=CELL, sigma_px=self.plan.sigma_px) for each in nuclei])
+        splats = np.stack(
+            [each.rasterize(cell=CELL, sigma_px=self.plan.sigma_px) for each in nuclei]
+        )
         target = torch.from_numpy(splats).to(like.device)
         top, which = target.max(dim=1)
         # a splat's peak falls between cells, so that its highest value is below 1
         each_cell = F.binary_cross_entropy_with_logits(heat[:, 0], top, reduction="none")
         heat_loss = (each_cell * (1 + self.plan.peak_weight * top)).mean()
-        told = (top * (target.sum(1) - top < 0.5 * top)).flatten()  # not where two classes share a cell
+        told = (
+            top * (target.sum(1) - top < 0.5 * top)
+        ).flatten()  # not where two classes share a cell
         wrong = F.cross_entropy(
-            kinds, which, weight=self.kind_weights.to(like.device), reduction="none"
+            kinds,
+            which,
+            weight=self.kind_weights.to(like.device),
+            reduction="none",
         ).flatten()
         kind_loss = (wrong * told).sum() / told.sum().clamp_min(1)
         return heat_loss + self.plan.kind_weight * kind_loss
 
     def validate(self) -> dict[str, float]:
-        """Loss on held-out tiles' central crops, and F1 at 6 um with the threshold chosen as below."""
+        """Loss on held-out tiles' central crops, and F1 at 6 um with the threshold chosen as
+        below.
+        """
         crops = [_centre(each, self.data.crop) for each in self.held_out]
         with torch.no_grad():
             images = torch.stack([to_signal(each.pixels) for each in crops])
             loss = float(self._loss(images, [each.nuclei for each in crops]))
         threshold, aside = self.choose_threshold()
         scores = self.scores(self.held_out, threshold)
-        return {"loss": loss, "threshold": threshold, "aside_f1": aside, **scores}
+        return {
+            "loss": loss,
+            "threshold": threshold,
+            "aside_f1": aside,
+            **scores,
+        }
 
     def choose_threshold(self) -> tuple[float, float]:
         """The heat that gives the best F1 on the patients set aside, and that F1."""
@@ -137,7 +166,8 @@ class DetectorTask:
             for each, (xy, _, score) in zip(tiles, found, strict=True):
                 kept = xy[score >= threshold]
                 right += len(match_points(kept, each.nuclei.xy, REACH_UM / each.nuclei.mpp)[0])
-                many, wanted = many + len(kept), wanted + len(each.nuclei)
+                many = many + len(kept)
+                wanted = wanted + len(each.nuclei)
             tried[float(threshold)] = f1(right, many, wanted)
         best = max(tried, key=tried.__getitem__)
         return best, tried[best]
@@ -169,7 +199,13 @@ class DetectorTask:
         for each in [_centre(tile, self.data.crop) for tile in self.held_out]:
             xy, kind, _ = self._find(each.pixels, threshold)
             side = (each.pixels.shape[1], each.pixels.shape[0])
-            found = Nuclei(xy, kind.astype(np.uint8), self.data.kinds, side, self.data.mpp)
+            found = Nuclei(
+                xy,
+                kind.astype(np.uint8),
+                self.data.kinds,
+                side,
+                self.data.mpp,
+            )
             rows[0].append(draw_nuclei(each.nuclei, over=each.pixels, radius_px=2.5))
             rows[1].append(draw_nuclei(found, over=each.pixels, radius_px=2.5))
         sheet: Pixels = np.concatenate([np.concatenate(row, axis=1) for row in rows])
@@ -186,7 +222,12 @@ class DetectorTask:
 
     def _info(self, threshold: float) -> DetectorInfo:
         return DetectorInfo(
-            self.name, self.data.mpp, self.data.kinds, self.plan.widths, self.plan.blocks, threshold
+            self.name,
+            self.data.mpp,
+            self.data.kinds,
+            self.plan.widths,
+            self.plan.blocks,
+            threshold,
         )
 
 

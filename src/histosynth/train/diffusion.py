@@ -48,10 +48,21 @@ class Batch:
 
     def picked(self, rows: Tensor) -> Batch:
         """The items at `rows`."""
-        return Batch(self.latents[rows], self.maps.picked(rows), self.style[rows], self.pixels[rows])
+        return Batch(
+            self.latents[rows],
+            self.maps.picked(rows),
+            self.style[rows],
+            self.pixels[rows],
+        )
 
 
-def items_of(plan: DiffusionPlan, loop: LoopPlan, side: int, *, foreign: bool) -> int:
+def items_of(
+    plan: DiffusionPlan,
+    loop: LoopPlan,
+    side: int,
+    *,
+    foreign: bool,
+) -> int:
     """Items of a batch of crops of `side` px; `foreign`: on a base of another make."""
     whole = plan.batch_px or (max(plan.crops) if foreign else 256)
     return max(round(loop.batch * (whole / side) ** 2), 1)
@@ -67,7 +78,8 @@ class DiffusionTask:
         held_out: one view of each validation tile.
         plan: what the recipe says of conditions and losses.
         loop: batch size.
-        paint: makes pictures of a batch, for the sheet; handed in, because training does not sample.
+        paint: makes pictures of a batch, for the sheet; handed in, because training does not
+            sample.
         save: writes averaged weights in their final format.
         guided: an adapter's name and the guidance it learns instead of tissue.
     """
@@ -85,11 +97,20 @@ class DiffusionTask:
         save: Callable[[Path, Mapping[str, Tensor]], None],
         guided: tuple[str, GuidedPlan] | None = None,
     ) -> None:
-        self.bundle, self.trained, self.plan, self.loop = bundle, trained, plan, loop
-        self.paint, self.save, self.guided = paint, save, guided
+        self.bundle = bundle
+        self.trained = trained
+        self.plan = plan
+        self.loop = loop
+        self.paint = paint
+        self.save = save
+        self.guided = guided
         self.held_out = held_out
-        self.at_a_time = max(loop.batch // loop.accumulate, 1)  # what fits in training fits in validation
-        self.mean, self.std = (torch.tensor(v) for v in (bundle.info.style_mean, bundle.info.style_std))
+        self.at_a_time = max(
+            loop.batch // loop.accumulate, 1
+        )  # what fits in training fits in validation
+        self.mean, self.std = (
+            torch.tensor(v) for v in (bundle.info.style_mean, bundle.info.style_std)
+        )
         self.weights = kind_weights(bundle.info.kinds, plan.nucleus_weights)
         self.drawing = Drawing(train, plan, grid_px=bundle.grid_px)
         self.probe = self._probe()
@@ -105,11 +126,17 @@ class DiffusionTask:
         drawn = zip(self.plan.crops, self.plan.crop_shares, strict=True)
         return min(self._count(side) for side, share in drawn if share)
 
-    def loss(self, step: int, generator: torch.Generator, part: Part = WHOLE) -> Tensor:
+    def loss(
+        self,
+        step: int,
+        generator: torch.Generator,
+        part: Part = WHOLE,
+    ) -> Tensor:
         """Loss of one batch, all of one kind: with holes, or all hole.
 
-        Randomness is drawn for the whole batch, so that a part's items are the same however it is cut; only
-        the part's own are looked at. A part of fewer items counts as much less: the parts' mean is the whole.
+        Randomness is drawn for the whole batch, so that a part's items are the same however it is
+        cut; only the part's own are looked at. A part of fewer items counts as much less: the
+        parts' mean is the whole.
         """
         random = np.random.default_rng(generator.initial_seed())
         items = self._draw(random)
@@ -121,16 +148,30 @@ class DiffusionTask:
         share = len(batch.latents) * part.many / len(items)
         return self._losses(batch, part.of(times), part.of(noise)).mean() * share
 
-    def _losses(self, batch: Batch, times: Tensor, noise: Tensor) -> Tensor:
+    def _losses(
+        self,
+        batch: Batch,
+        times: Tensor,
+        noise: Tensor,
+    ) -> Tensor:
         device = self.bundle.device
         level = self.bundle.denoiser.level(times.to(device))
-        clean, noise, style = batch.latents.to(device), noise.to(device), batch.style.to(device)
-        noisy, times = level.mix(clean, noise), times.to(device)
+        clean = batch.latents.to(device)
+        noise = noise.to(device)
+        style = batch.style.to(device)
+        noisy = level.mix(clean, noise)
+        times = times.to(device)
         target = None
         if self.guided:
             name, plan = self.guided
             target = guided_answer(
-                self.bundle, name, batch.maps, noisy=noisy, times=times, style=style, plan=plan
+                self.bundle,
+                name,
+                batch.maps,
+                noisy=noisy,
+                times=times,
+                style=style,
+                plan=plan,
             )
         features = self.bundle.features(batch.maps)
         said = self.bundle.denoiser.raw(noisy, times, features, style)
@@ -149,7 +190,12 @@ class DiffusionTask:
 
     def _count(self, side: int) -> int:
         """Items of a batch of crops of `side` px: it keeps its number of pixels."""
-        return items_of(self.plan, self.loop, side, foreign=self.bundle.base is not None)
+        return items_of(
+            self.plan,
+            self.loop,
+            side,
+            foreign=self.bundle.base is not None,
+        )
 
     def _times(self, count: int, generator: torch.Generator) -> Tensor:
         """(count,) noise levels as the network counts them."""
@@ -157,12 +203,18 @@ class DiffusionTask:
         uniform = self.plan.times == "uniform" or (not self.plan.times and steps is not None)
         if uniform:
             return draw_steps(count, generator, steps=steps or 1000)
-        return draw_times(count, generator, mean=self.plan.time_mean, spread=self.plan.time_spread)
+        return draw_times(
+            count,
+            generator,
+            mean=self.plan.time_mean,
+            spread=self.plan.time_spread,
+        )
 
     def _draw(self, random: np.random.Generator) -> list[Item]:
         shape = self.drawing.shape(random)
         holed = random.random() < self.plan.hole_share
-        size, items = (shape.width, shape.height), []
+        size = (shape.width, shape.height)
+        items = []
         for view in self.drawing.views(random, shape, self._count(shape.side)):
             x, y = (
                 int(random.integers((length - side) // FACTOR + 1)) * FACTOR
@@ -181,26 +233,49 @@ class DiffusionTask:
     ) -> Item:
         nuclei = None if view.nuclei is None else view.nuclei.crop(box)
         style: Tensor | None = view.styles[0]
-        label = self.bundle.label_index(view.label) if view.label in self.bundle.info.labels else None
+        label = (
+            self.bundle.label_index(view.label) if view.label in self.bundle.info.labels else None
+        )
         if random is not None:
             nuclei = None if random.random() < self.plan.drop_nuclei else nuclei
-            if nuclei is not None and self.plan.drop_kinds and random.random() < self.plan.drop_kinds:
-                share = random.choice([0.3, 1.0])  # as from a detector unsure of some, or without classes
+            if (
+                nuclei is not None
+                and self.plan.drop_kinds
+                and random.random() < self.plan.drop_kinds
+            ):
+                share = random.choice(
+                    [0.3, 1.0]
+                )  # as from a detector unsure of some, or without classes
                 nuclei = nuclei.kindless(random.random(len(nuclei)) < share)
             label = None if random.random() < self.plan.drop_label else label
             drawn = view.styles[int(random.integers(len(view.styles)))]
-            blur = torch.from_numpy(random.normal(0, self.plan.style_noise, len(drawn)).astype(np.float32))
+            blur = torch.from_numpy(
+                random.normal(0, self.plan.style_noise, len(drawn)).astype(np.float32)
+            )
             style = None if random.random() < self.plan.drop_style else drawn + blur * self.std
             if self.plan.drop_all and random.random() < self.plan.drop_all:
-                nuclei, label, style = None, None, None
+                nuclei = None
+                label = None
+                style = None
         labels = len(self.bundle.info.labels)
-        vector = style_vector(style, label, mean=self.mean, std=self.std, labels=labels)
+        vector = style_vector(
+            style,
+            label,
+            mean=self.mean,
+            std=self.std,
+            labels=labels,
+        )
         return view, box, nuclei, hole, vector
 
     def _collate(self, items: Sequence[Item]) -> Batch:
-        cells = [Box(*(v // FACTOR for v in (b.x, b.y, b.width, b.height))).slices for _, b, *_ in items]
+        cells = [
+            Box(*(v // FACTOR for v in (b.x, b.y, b.width, b.height))).slices for _, b, *_ in items
+        ]
         latents = torch.stack(
-            [view.latents[:, rows, cols] for (view, *_), (rows, cols) in zip(items, cells, strict=True)]
+            [
+                view.latents[:, rows, cols]
+                for (view, *_), (rows, cols) in zip(items, cells, strict=True)
+            ]
         )
         pixels = torch.stack([view.pixels[box.slices] for view, box, *_ in items])
         holes = [hole for *_, hole, _ in items]
@@ -224,7 +299,8 @@ class DiffusionTask:
         """Central crops of the held-out tiles, as whole tiles and with a fixed hole each."""
         random = np.random.default_rng(0)
         side = probe_side([min(view.size) for view in self.held_out], self.bundle.grid_px)
-        whole, holed = [], []
+        whole = []
+        holed = []
         for view in self.held_out:
             x, y = ((length - side) // 2 // FACTOR * FACTOR for length in view.size)
             box = Box(x, y, side, side)
@@ -239,19 +315,23 @@ class DiffusionTask:
             batch = self.probe[task]
             for time in PROBE_TIMES:
                 noise = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(1))
-                times, each = torch.full((len(batch.latents),), time), []
+                times = torch.full((len(batch.latents),), time)
+                each = []
                 for rows in torch.split(torch.arange(len(batch.latents)), self.at_a_time):
                     each.append(self._losses(batch.picked(rows), times[rows], noise[rows]))
                 numbers[f"{task}_{time:g}"] = float(torch.cat(each).mean())
             numbers[task] = float(np.mean([numbers[f"{task}_{time:g}"] for time in PROBE_TIMES]))
-        return {"loss": sum(share * numbers[task] for task, share in self.looked_at.items()), **numbers}
+        return {
+            "loss": sum(share * numbers[task] for task, share in self.looked_at.items()),
+            **numbers,
+        }
 
     @property
     def looked_at(self) -> dict[str, float]:
         """Tasks that are validated, by how much of the loss they are.
 
-        A compact base does both. An adapter on another base learns one, or a mixture, and its encoder has
-        never seen the rest.
+        A compact base does both. An adapter on another base learns one, or a mixture, and its
+        encoder has never seen the rest.
         """
         if self.bundle.base is None:
             return {"global": 0.5, "local": 0.5}
@@ -259,7 +339,9 @@ class DiffusionTask:
         return {task: share for task, share in both.items() if share}
 
     def picture(self) -> Pixels:
-        """Held-out crops, evenly over all: real, painted whole from their nuclei, hole, and completed."""
+        """Held-out crops, evenly over all: real, painted whole from their nuclei, hole, and
+        completed.
+        """
         count = len(self.held_out)
         rows = torch.linspace(0, count - 1, min(count, SHOWN)).round().long()
         probe = {task: batch.picked(rows) for task, batch in self.probe.items()}
@@ -267,8 +349,13 @@ class DiffusionTask:
         whole = self.paint(self.bundle, probe["global"])
         completed = self.paint(self.bundle, probe["local"])
         holes = probe["local"].maps.hole[:, 0].numpy() > 0
-        damaged = [np.where(h[..., None], 255, r).astype(np.uint8) for h, r in zip(holes, real, strict=True)]
-        mended = [np.where(h[..., None], c, r) for h, c, r in zip(holes, completed, real, strict=True)]
+        damaged = [
+            np.where(h[..., None], 255, r).astype(np.uint8)
+            for h, r in zip(holes, real, strict=True)
+        ]
+        mended = [
+            np.where(h[..., None], c, r) for h, c, r in zip(holes, completed, real, strict=True)
+        ]
         sheet: Pixels = np.concatenate(
             [np.concatenate(row, axis=1) for row in (real, whole, damaged, mended)]
         )

@@ -39,7 +39,9 @@ HARMS = ("blur", "noise", "jpeg")
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One view of a place: (3, H, W) in [-1, 1], what was done to it, and its nuclei per class if known."""
+    """One view of a place: (3, H, W) in [-1, 1], what was done to it, and its nuclei per class if
+    known.
+    """
 
     signal: Tensor
     harm: Tensor
@@ -47,7 +49,8 @@ class View:
 
 
 def harmed(pixels: Pixels, harm: NDArray[np.float64], random: np.random.Generator) -> Pixels:
-    """A picture made worse: blur of up to 1.8 px, noise of up to 14 grey levels, JPEG down to quality 25.
+    """A picture made worse: blur of up to 1.8 px, noise of up to 14 grey levels, JPEG down to
+    quality 25.
 
     Args:
         pixels: (H, W, 3) uint8.
@@ -89,15 +92,23 @@ class EncoderTask:
         plan: EncoderPlan,
         name: str,
     ) -> None:
-        self.network, self.batch, self.data, self.plan, self.name = network, batch, data, plan, name
-        self.train, self.held_out = list(train), list(held_out)
+        self.network = network
+        self.batch = batch
+        self.data = data
+        self.plan = plan
+        self.name = name
+        self.train = list(train)
+        self.held_out = list(held_out)
         shares = np.array([each.share for each in train])
         self.shares = shares / shares.sum()
         wide = plan.project
         layers: list[nn.Module] = [
-            _over_batch(network.widths[-1]), nn.Linear(network.widths[-1], wide), _over_batch(wide),
-            nn.GELU(), nn.Linear(wide, wide),
-        ]  # fmt: skip
+            _over_batch(network.widths[-1]),
+            nn.Linear(network.widths[-1], wide),
+            _over_batch(wide),
+            nn.GELU(),
+            nn.Linear(wide, wide),
+        ]
         self.projector = nn.Sequential(*layers).to(next(network.parameters()))
         counter = nn.Linear(network.widths[-1], max(len(data.kinds), 1))
         self.counter = counter.to(next(network.parameters()))
@@ -120,10 +131,13 @@ class EncoderTask:
         return sum(self._losses([self.train[i] for i in drawn], random).values(), torch.zeros(()))
 
     def _losses(self, tiles: Sequence[Example], random: np.random.Generator) -> dict[str, Tensor]:
-        plan, like = self.plan, next(self.network.parameters())
+        plan = self.plan
+        like = next(self.network.parameters())
         views = [view for tile in tiles for view in self._pair(tile, random)]
         order = [*range(0, len(views), 2), *range(1, len(views), 2)]
-        images = torch.stack([views[i].signal for i in order]).to(like, memory_format=torch.channels_last)
+        images = torch.stack([views[i].signal for i in order]).to(
+            like, memory_format=torch.channels_last
+        )
         features = self.network(images)[-1].mean(dim=(2, 3))
         first, second = self.projector(features).float().chunk(2)
         out = {"invariance": plan.invariance * F.mse_loss(first, second)}
@@ -139,30 +153,58 @@ class EncoderTask:
         known = [(row, views[i].density) for row, i in enumerate(order)]
         rows = [row for row, density in known if density is not None]
         if rows and self.data.kinds:
-            wanted = torch.stack([density for _, density in known if density is not None]).to(like.device)
-            out["nuclei"] = plan.nuclei * F.smooth_l1_loss(self.counter(features[rows]).float(), wanted)
+            wanted = torch.stack([density for _, density in known if density is not None]).to(
+                like.device
+            )
+            out["nuclei"] = plan.nuclei * F.smooth_l1_loss(
+                self.counter(features[rows]).float(), wanted
+            )
         return out
 
     def _pair(self, tile: Example, random: np.random.Generator) -> list[View]:
         """Two overlapping crops of a tile, harmed alike."""
-        side, pixels = self.data.crop, tile.tile.pixels
+        side = self.data.crop
+        pixels = tile.tile.pixels
         height, width = pixels.shape[:2]
-        cut = min(round(side * float(np.exp(random.normal(0, self.plan.zoom)))), height, width)
+        cut = min(
+            round(side * float(np.exp(random.normal(0, self.plan.zoom)))),
+            height,
+            width,
+        )
         at = random.integers([width - cut + 1, height - cut + 1])
         harm = np.where(
-            random.uniform(size=len(HARMS)) < self.plan.harmed, random.uniform(size=len(HARMS)), 0.0
+            random.uniform(size=len(HARMS)) < self.plan.harmed,
+            random.uniform(size=len(HARMS)),
+            0.0,
         )
         out = []
         for turn in range(2):
             if turn:
-                cut = min(round(cut * float(np.exp(random.normal(0, self.plan.zoom / 2)))), height, width)
+                cut = min(
+                    round(cut * float(np.exp(random.normal(0, self.plan.zoom / 2)))),
+                    height,
+                    width,
+                )
                 reach = self.plan.apart * cut
                 at = at + np.round(random.uniform(-reach, reach, 2)).astype(int)
             x, y = np.clip(at, 0, [width - cut, height - cut])
-            out.append(self._view(tile, Box(int(x), int(y), cut, cut), harm, random))
+            out.append(
+                self._view(
+                    tile,
+                    Box(int(x), int(y), cut, cut),
+                    harm,
+                    random,
+                )
+            )
         return out
 
-    def _view(self, tile: Example, box: Box, harm: NDArray[np.float64], random: np.random.Generator) -> View:
+    def _view(
+        self,
+        tile: Example,
+        box: Box,
+        harm: NDArray[np.float64],
+        random: np.random.Generator,
+    ) -> View:
         side = self.data.crop
         crop = restain(tile.tile.pixels[box.slices], stain_matrix(random, self.data.stain_jitter))
         image = Image.fromarray(crop.round().astype(np.uint8))
@@ -181,9 +223,13 @@ class EncoderTask:
         return torch.from_numpy(np.log1p(counts / cells / FEW)).float()
 
     def validate(self) -> dict[str, float]:
-        """Losses on pairs of held-out tiles, and how often a tile's nearest other view is of its own tile."""
+        """Losses on pairs of held-out tiles, and how often a tile's nearest other view is of its
+        own tile.
+        """
         random = np.random.default_rng(0)
-        tiles = [self.held_out[i % len(self.held_out)] for i in range(max(PAIRS, len(self.held_out)))]
+        tiles = [
+            self.held_out[i % len(self.held_out)] for i in range(max(PAIRS, len(self.held_out)))
+        ]
         losses = {key: float(value) for key, value in self._losses(tiles, random).items()}
         features, owners = self._corners(self.held_out)
         gaps = np.linalg.norm(features[:, None] - features[None], axis=-1) + np.diag(
@@ -193,7 +239,12 @@ class EncoderTask:
         spread = np.linalg.eigvalsh(np.cov(features.T)).clip(0)
         shares = spread / max(spread.sum(), 1e-12)
         rank = float(np.exp(-(shares * np.log(shares + 1e-12)).sum()))
-        return {"loss": sum(losses.values()), **losses, "own_tile": float(hits.mean()), "rank": rank}
+        return {
+            "loss": sum(losses.values()),
+            **losses,
+            "own_tile": float(hits.mean()),
+            "rank": rank,
+        }
 
     def _corners(self, tiles: Sequence[Example]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
         """Features of four crops of each tile, and whose they are."""
@@ -204,7 +255,9 @@ class EncoderTask:
         return torch.cat(rows).cpu().numpy(), owners
 
     def _crops(self, tiles: Sequence[Example]) -> tuple[list[Pixels], NDArray[np.intp]]:
-        crops, owners, side = [], [], self.data.crop
+        crops = []
+        owners = []
+        side = self.data.crop
         for owner, tile in enumerate(tiles):
             height, width = tile.tile.pixels.shape[:2]
             for y in (0, height - side):
@@ -231,13 +284,25 @@ class EncoderTask:
 
     def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
         """`model.safetensors` and `encoder.json`; features are framed by the training tissue."""
-        info = EncoderInfo(self.name, self.data.mpp, self.plan.widths, self.plan.blocks)
+        info = EncoderInfo(
+            self.name,
+            self.data.mpp,
+            self.plan.widths,
+            self.plan.blocks,
+        )
         weights = of_module(averaged, "encoder")
         network = HistoNet(self.plan.widths, self.plan.blocks)
-        network.load_state_dict({key: value.detach().float().cpu() for key, value in weights.items()})
+        network.load_state_dict(
+            {key: value.detach().float().cpu() for key, value in weights.items()}
+        )
         with torch.inference_mode():
             raw = [raw_features(network(to_signal(crop[None]))) for crop in self._framing()]
-        save_encoder(folder, info, weights, fit_frame(torch.cat(raw)))
+        save_encoder(
+            folder,
+            info,
+            weights,
+            fit_frame(torch.cat(raw)),
+        )
 
     def _framing(self) -> Iterator[Pixels]:
         """Crops of the training tiles as large as a tile usually is, four at most of each."""

@@ -12,9 +12,10 @@ from .plan import DataPlan, LoopPlan, check_seed
 class EncoderPlan:
     """Shape, losses and augmentation of the small encoder.
 
-    Two views of one place shall have like features, and features shall differ from place to place and say
-    different things (VICReg, Bardes et al. 2022). They shall also tell how many nuclei of each class there
-    are, and how blurred, noisy and compressed a view is: a judge that looks past that judges nothing.
+    Two views of one place shall have like features, and features shall differ from place to place
+    and say different things (VICReg, Bardes et al. 2022). They shall also tell how many nuclei of
+    each class there are, and how blurred, noisy and compressed a view is: a judge that looks past
+        that judges nothing.
     """
 
     widths: tuple[int, ...] = (48, 96, 192, 256)

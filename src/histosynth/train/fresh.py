@@ -29,8 +29,11 @@ def fresh_bundle(
     examples: Sequence[Example],
 ) -> Bundle:
     """A bundle with a random base, standardised on the training views."""
-    plan, data = recipe.base, recipe.data
-    cells = torch.cat([view.latents.float().flatten(1) for each in views for view in each[:4]], dim=1)
+    plan = recipe.base
+    data = recipe.data
+    cells = torch.cat(
+        [view.latents.float().flatten(1) for each in views for view in each[:4]], dim=1
+    )
     styles = torch.cat([view.styles for each in views for view in each])
     info = BundleInfo(
         name=recipe.name,
@@ -54,7 +57,9 @@ def fresh_bundle(
         layers=plan.layers,
         head=plan.head,
     )
-    strides = [min(2 ** (level + 1), 2 ** (len(plan.widths) - 1)) for level in range(len(plan.widths))]
+    strides = [
+        min(2 ** (level + 1), 2 ** (len(plan.widths) - 1)) for level in range(len(plan.widths))
+    ]
     structure = StructureEncoder(
         kinds=len(data.kinds),
         fine=plan.fine,
@@ -63,7 +68,9 @@ def fresh_bundle(
         strides=strides,
     )
     if structure.to_fine is not None and not plan.sees_structure:
-        for parameter in structure.to_fine.parameters():  # random features of the nuclei would tell of them
+        for (
+            parameter
+        ) in structure.to_fine.parameters():  # random features of the nuclei would tell of them
             torch.nn.init.zeros_(parameter)
     return Bundle(info, autoencoder, unet, structure)
 

@@ -1,6 +1,7 @@
 """Guidance distilled into an adapter: the base's own answer under guidance becomes what it learns.
 
-Sampling with such an adapter costs one pass a step where guidance costs two or three (Meng et al. 2023).
+Sampling with such an adapter costs one pass a step where guidance costs two or three (Meng et al.
+2023).
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ def guided_answer(
 ) -> Tensor:
     """What the bare base says of `noisy`, pushed away from what it says when told less.
 
-    v + a (v - v_untold) + b (v - v_kindless): away from no nuclei told, and from the same nuclei with
-    no kind told. Only where nuclei are told and the time lies within the span.
+    v + a (v - v_untold) + b (v - v_kindless): away from no nuclei told, and from the same nuclei
+    with no kind told. Only where nuclei are told and the time lies within the span.
 
     Args:
         bundle: the networks; the adapter is off inside and worn again after.
@@ -55,7 +56,12 @@ def guided_answer(
         rows.append(pushed)
     every = torch.cat(rows)
     wear(bundle.unet, None)
-    said = bundle.denoiser.raw(noisy[every], times[every], features, style[every])
+    said = bundle.denoiser.raw(
+        noisy[every],
+        times[every],
+        features,
+        style[every],
+    )
     wear(bundle.unet, adapter)
     answers = torch.split(said, [len(each) for each in rows])
     answer = answers[0].clone()

@@ -16,7 +16,8 @@ NUCLEUS_WEIGHTS = {"mitotic figure": 2.3}
 Kinds not named weigh 1.5, a choice that was not measured against others."""
 OTHER_NUCLEI = 1.5
 KNOWN_WEIGHT = 0.05
-"""Weight of tissue outside the hole: it is pasted back, so it matters only as the hole's neighbour."""
+"""Weight of tissue outside the hole: it is pasted back, so it matters only as the hole's
+neighbour."""
 
 
 def kind_weights(kinds: Sequence[str], chosen: Mapping[str, float]) -> Tensor:
@@ -61,7 +62,8 @@ def diffusion_loss(
         kind: the network's units.
         places: (B, 1, h, w) from `place_weights`; normalised here to mean 1 per item.
         min_snr: gamma of min-SNR; 0 weighs all levels alike in the network's units.
-        target: what it should have said, in its own units; made of `clean` and `noise` where absent.
+        target: what it should have said, in its own units; made of `clean` and `noise` where
+            absent.
     """
     wanted = target_of(kind, clean, noise, level) if target is None else target
     error = (output - wanted) ** 2
@@ -76,8 +78,16 @@ def draw_steps(count: int, generator: torch.Generator, *, steps: int) -> Tensor:
     return (ranks * steps).floor().clamp(max=steps - 1) / (steps - 1)
 
 
-def draw_times(count: int, generator: torch.Generator, *, mean: float, spread: float) -> Tensor:
-    """Flow times (count,) in (0, 1): logit-normal (Esser et al. 2024), stratified over the batch."""
+def draw_times(
+    count: int,
+    generator: torch.Generator,
+    *,
+    mean: float,
+    spread: float,
+) -> Tensor:
+    """Flow times (count,) in (0, 1): logit-normal (Esser et al. 2024), stratified over the
+    batch.
+    """
     ranks = (torch.arange(count) + torch.rand(count, generator=generator)) / count
     normal = torch.special.ndtri(ranks.clamp(1e-4, 1 - 1e-4))
     return torch.sigmoid(mean + spread * normal)

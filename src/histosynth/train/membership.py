@@ -1,7 +1,8 @@
 """Does a bundle's loss tell who it was trained on? A judge of it is handed these numbers.
 
-A model that learnt its tiles by heart errs less on them than on tiles like them (loss-gap membership
-inference, Yeom et al. 2018; for diffusion at fixed noise levels and fixed noise, Matsumoto et al. 2023).
+A model that learnt its tiles by heart errs less on them than on tiles like them (loss-gap
+membership inference, Yeom et al. 2018; for diffusion at fixed noise levels and fixed noise,
+Matsumoto et al. 2023).
 """
 
 from __future__ import annotations
@@ -37,15 +38,17 @@ def tile_losses(
 
     Args:
         bundle: its base is asked, without adapters.
-        tiles: (H, W, 3) uint8 of the bundle's scale, with nuclei of the bundle's classes or None; sides are
-            cut down to its grid.
+        tiles: (H, W, 3) uint8 of the bundle's scale, with nuclei of the bundle's classes or None;
+            sides are cut down to its grid.
         tick: told (done, total).
 
     Raises:
         ValueError: nuclei of other classes.
     """
-    info, out = bundle.info, np.zeros((len(tiles), len(PROBE_TIMES)))
-    mean, std = torch.tensor(info.style_mean), torch.tensor(info.style_std)
+    info = bundle.info
+    out = np.zeros((len(tiles), len(PROBE_TIMES)))
+    mean = torch.tensor(info.style_mean)
+    std = torch.tensor(info.style_std)
     for row, (pixels, nuclei) in enumerate(tiles):
         if nuclei is not None and nuclei.kinds != info.kinds:
             raise ValueError(f"nuclei of {nuclei.kinds}, but the bundle knows {info.kinds}")
@@ -56,8 +59,20 @@ def tile_losses(
         signal = ae.to_signal(canonical[None]).to(like)
         clean = bundle.standardise(ae.encode(bundle.autoencoder, signal).float().cpu())
         inside = None if nuclei is None else nuclei.crop(Box(0, 0, width, height))
-        maps = make_maps([inside], [None], [None], kinds=len(info.kinds), size=(width, height))
-        style = style_vector(torch.from_numpy(look.style), None, mean=mean, std=std, labels=len(info.labels))
+        maps = make_maps(
+            [inside],
+            [None],
+            [None],
+            kinds=len(info.kinds),
+            size=(width, height),
+        )
+        style = style_vector(
+            torch.from_numpy(look.style),
+            None,
+            mean=mean,
+            std=std,
+            labels=len(info.labels),
+        )
         features = bundle.features(maps)
         for column, time in enumerate(PROBE_TIMES):
             for draw in range(DRAWS):
@@ -65,8 +80,10 @@ def tile_losses(
                 noise = torch.randn(clean.shape, generator=generator)
                 times = torch.full((1,), time, device=bundle.device)
                 level = bundle.denoiser.level(times)
-                latents, noisy = clean.to(bundle.device), noise.to(bundle.device)
-                mixed, look_vector = level.mix(latents, noisy), style[None].to(bundle.device)
+                latents = clean.to(bundle.device)
+                noisy = noise.to(bundle.device)
+                mixed = level.mix(latents, noisy)
+                look_vector = style[None].to(bundle.device)
                 said = bundle.denoiser.raw(mixed, times, features, look_vector)
                 wanted = target_of(info.prediction, latents, noisy, level)
                 out[row, column] += float(((said.float() - wanted.float()) ** 2).mean()) / DRAWS

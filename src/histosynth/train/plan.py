@@ -37,7 +37,8 @@ class DataPlan:
     views: int = 16
     """Latent views cached per tile: pose x stain x sub-grid offset."""
     whole: bool = False
-    """Leave out the offset, which costs a view up to 8 px: then tiles may be as small as the crops."""
+    """Leave out the offset, which costs a view up to 8 px: then tiles may be as small as the
+    crops."""
 
     def __post_init__(self) -> None:
         if not 0.05 <= self.mpp <= 20:
@@ -47,7 +48,9 @@ class DataPlan:
         if len(set(self.kinds)) < len(self.kinds) or ANY in self.kinds:
             raise ValueError(f"kinds must be different names, and none of them {ANY}")
         if not self.train or not self.validation:
-            raise ValueError("at least one source of training and one of validation tiles must be named")
+            raise ValueError(
+                "at least one source of training and one of validation tiles must be named"
+            )
         if self.crop % 8 or self.crop < 64:
             raise ValueError(f"crop must be a multiple of 8 of at least 64, not {self.crop}")
 
@@ -94,7 +97,8 @@ class AutoencoderRecipe:
     data: DataPlan
     model: AutoencoderPlan = field(default_factory=AutoencoderPlan)
     start: str = ""
-    """Folder of an autoencoder to go on from, or `compact` for the shipped one; empty: from scratch."""
+    """Folder of an autoencoder to go on from, or `compact` for the shipped one; empty: from
+    scratch."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -113,7 +117,8 @@ class BasePlan:
     structure_widths: tuple[int, ...] = (96, 128, 128)
     labels: tuple[str, ...] = ()
     sees_structure: bool = True
-    """False: the base learns tissue alone, and the adapters bring the structure (the paper's way)."""
+    """False: the base learns tissue alone, and the adapters bring the structure (the paper's
+    way)."""
 
     def __post_init__(self) -> None:
         if not self.widths or len(self.widths) != len(self.structure_widths):
@@ -121,9 +126,13 @@ class BasePlan:
         if any(width % 32 or width < 32 for width in self.widths):
             raise ValueError(f"widths must be multiples of 32 from 32, not {self.widths}")
         if any(width % 8 or width < 8 for width in self.structure_widths):
-            raise ValueError(f"structure_widths must be multiples of 8 from 8, not {self.structure_widths}")
+            raise ValueError(
+                f"structure_widths must be multiples of 8 from 8, not {self.structure_widths}"
+            )
         if self.layers < 1 or self.fine < 0 or not 1 <= self.head <= self.widths[-1]:
-            raise ValueError(f"layers must be at least 1, fine not negative, head in 1..{self.widths[-1]}")
+            raise ValueError(
+                f"layers must be at least 1, fine not negative, head in 1..{self.widths[-1]}"
+            )
         if len(set(self.labels)) < len(self.labels) or "" in self.labels:
             raise ValueError("labels must be different names")
 
@@ -140,19 +149,21 @@ class DiffusionPlan:
     """Crop sides, one drawn per batch; the batch keeps its number of pixels."""
     crop_shares: tuple[float, ...] = (1.0,)
     longest: float = 1.0
-    """Above 1: tiles that are not square are cut to shapes of the crop's area, up to so many times longer one
-    way than the other, one shape a batch; for tiles of very different sides."""
+    """Above 1: tiles that are not square are cut to shapes of the crop's area, up to so many times
+    longer one way than the other, one shape a batch; for tiles of very different sides."""
     batch_px: int = 0
-    """loop.batch counts crops of this side; 0: of 256 px on a compact base, else of the largest side."""
+    """loop.batch counts crops of this side; 0: of 256 px on a compact base, else of the largest
+    side."""
     drop_nuclei: float = 0.12
     drop_kinds: float = 0.0
     """Share of items that do not tell the kind of some of their nuclei, or of all of them."""
     drop_style: float = 0.08
-    """Share of items without style; on a base that reads, without a prompt (classifier-free guidance)."""
+    """Share of items without style; on a base that reads, without a prompt (classifier-free
+    guidance)."""
     drop_label: float = 0.3
     drop_all: float = 0.0
-    """Share of items that are told neither nuclei nor style, beside those that lose both by chance: what
-    guidance leads away from on a base that reads (Brooks et al. 2023)."""
+    """Share of items that are told neither nuclei nor style, beside those that lose both by chance:
+    what guidance leads away from on a base that reads (Brooks et al. 2023)."""
     style_noise: float = 0.25
     """Noise on the style vector in its standard deviations: it must not name a tile."""
     nucleus_weights: dict[str, float] = field(default_factory=dict)
@@ -160,7 +171,8 @@ class DiffusionPlan:
     min_snr: float = 0.0
     """Gamma of min-SNR weighting; 0: the network's own units."""
     times: Literal["", "logit-normal", "uniform"] = ""
-    """How noise levels are drawn; empty: logit-normal for flow, each step alike for epsilon and v."""
+    """How noise levels are drawn; empty: logit-normal for flow, each step alike for epsilon and
+    v."""
     time_mean: float = 0.3
     time_spread: float = 1.1
 
@@ -176,10 +188,22 @@ class DiffusionPlan:
         if any(side % 16 or side < 64 for side in self.crops):
             raise ValueError(f"crops must be multiples of 16 from 64, not {self.crops}")
         drops = ("drop_nuclei", "drop_kinds", "drop_style", "drop_label", "drop_all")
-        if wrong := [n for n in ("hole_share", "full_share", *drops) if not 0 <= getattr(self, n) <= 1]:
+        if wrong := [
+            n for n in ("hole_share", "full_share", *drops) if not 0 <= getattr(self, n) <= 1
+        ]:
             raise ValueError(f"{', '.join(wrong)} must lie in [0, 1]")
-        if min(self.style_noise, self.time_spread, self.min_snr, *self.nucleus_weights.values()) < 0:
-            raise ValueError("style_noise, time_spread, min_snr and nucleus_weights must not be negative")
+        if (
+            min(
+                self.style_noise,
+                self.time_spread,
+                self.min_snr,
+                *self.nucleus_weights.values(),
+            )
+            < 0
+        ):
+            raise ValueError(
+                "style_noise, time_spread, min_snr and nucleus_weights must not be negative"
+            )
 
 
 @dataclass(frozen=True)
@@ -188,7 +212,8 @@ class DiffusionRecipe:
 
     task: Literal["base", "global", "local"]
     start: str
-    """base: folder of the autoencoder. Adapters: folder of the bundle. `compact`: the shipped ones."""
+    """base: folder of the autoencoder. Adapters: folder of the bundle. `compact`: the shipped
+    ones."""
     loop: LoopPlan
     data: DataPlan
     conditions: DiffusionPlan
@@ -202,7 +227,9 @@ class DiffusionRecipe:
         if not self.data.kinds:
             raise ValueError("data.kinds must name the classes of nuclei")
         if self.task == "base" and self.adapter.guided:
-            raise ValueError("adapter.guided is for adapters: a base has no base to learn guidance from")
+            raise ValueError(
+                "adapter.guided is for adapters: a base has no base to learn guidance from"
+            )
 
 
 @dataclass(frozen=True)
@@ -222,7 +249,8 @@ class DetectorPlan:
     zoom: float = 0.12
     light: float = 0.05
     noise: float = 6.0
-    """Standard deviations: of the log of scale, of the log of each channel's light, of grey levels."""
+    """Standard deviations: of the log of scale, of the log of each channel's light, of grey
+    levels."""
     aside: float = 0.12
     """Share of training patients who give no gradient: the threshold is chosen on them."""
 
@@ -233,7 +261,14 @@ class DetectorPlan:
             raise ValueError("aside must lie in [0, 1) and rarity in [0, 1]")
         if (
             self.sigma_px <= 0
-            or min(self.peak_weight, self.kind_weight, self.zoom, self.light, self.noise) < 0
+            or min(
+                self.peak_weight,
+                self.kind_weight,
+                self.zoom,
+                self.light,
+                self.noise,
+            )
+            < 0
         ):
             raise ValueError("sigma_px must be positive, weights and spreads not negative")
 

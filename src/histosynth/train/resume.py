@@ -18,13 +18,24 @@ INPUTS = "inputs.json"
 FREE = {
     f"loop.{key}"
     for key in (
-        *("steps", "cooldown", "floor", "validate_every", "checkpoint_every", "log_every", "trackers"),
-        *("accumulate", "checkpointing"),  # the batches stay the same; only sums are rounded in another order
+        *(
+            "steps",
+            "cooldown",
+            "floor",
+            "validate_every",
+            "checkpoint_every",
+            "log_every",
+            "trackers",
+        ),
+        *(
+            "accumulate",
+            "checkpointing",
+        ),  # the batches stay the same; only sums are rounded in another order
     )
 }
 FREE |= {"base", "base_config", "data.root"}
-"""What may change: that is how a run is prolonged, watched otherwise, or moved to another machine. What lies
-at those places may not: see `remember_inputs`."""
+"""What may change: that is how a run is prolonged, watched otherwise, or moved to another machine.
+What lies at those places may not: see `remember_inputs`."""
 
 
 def remember(recipe: AnyRecipe, run: Path) -> None:
@@ -43,7 +54,8 @@ def remember(recipe: AnyRecipe, run: Path) -> None:
 
 
 def remember_inputs(run: Path, inputs: Mapping[str, str]) -> None:
-    """Save digests of what a run learns from, base and tiles; other ones under the same names are refused.
+    """Save digests of what a run learns from, base and tiles; other ones under the same names are
+    refused.
 
     Raises:
         ResumeMismatch: naming what changed.
@@ -55,7 +67,9 @@ def remember_inputs(run: Path, inputs: Mapping[str, str]) -> None:
             kept = json.loads(saved.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
             raise BadRun(saved, f"it cannot be read: {str(error).splitlines()[0]}") from error
-        if changed := sorted(name for name in inputs if kept.get(name, inputs[name]) != inputs[name]):
+        if changed := sorted(
+            name for name in inputs if kept.get(name, inputs[name]) != inputs[name]
+        ):
             raise ResumeMismatch(run, [f"what is in {name}" for name in changed])
     write_json(saved, dict(inputs))
 
@@ -94,7 +108,8 @@ def refuse_other(recipe: AnyRecipe, run: Path) -> None:
         raise BadRun(saved, f"it is no JSON: {error}") from error
     if not isinstance(kept, dict):
         raise BadRun(saved, "it holds no recipe")
-    before, now = _with_defaults(kept, type(recipe)), json.loads(json.dumps(recipes.as_dict(recipe)))
+    before = _with_defaults(kept, type(recipe))
+    now = json.loads(json.dumps(recipes.as_dict(recipe)))
     if changed := sorted(set(_differences(before, now)) - FREE):
         raise ResumeMismatch(run, changed)
 
@@ -110,5 +125,9 @@ def _with_defaults(before: Any, kind: type[AnyRecipe]) -> Any:
 def _differences(before: object, now: object, at: str = "") -> list[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         keys = sorted(before.keys() | now.keys())
-        return [found for key in keys for found in _differences(before.get(key), now.get(key), f"{at}{key}.")]
+        return [
+            found
+            for key in keys
+            for found in _differences(before.get(key), now.get(key), f"{at}{key}.")
+        ]
     return [] if before == now else [at.rstrip(".")]

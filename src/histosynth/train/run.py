@@ -47,7 +47,9 @@ class Watch:
 
 
 class Guard(Protocol):
-    """Paints validation pictures, and ends the run with a sentence where they are not to be trusted."""
+    """Paints validation pictures, and ends the run with a sentence where they are not to be
+    trusted.
+    """
 
     def paint(self, bundle: Bundle, batch: Batch) -> list[Pixels]:
         """See `diffusion.Paint`."""
@@ -93,17 +95,30 @@ def train_autoencoder(
         plan=plan,
         kept=kept,
     )
-    return fit(task, recipe.loop, run, seed=recipe.seed, report=watch.step if watch else None)
+    return fit(
+        task,
+        recipe.loop,
+        run,
+        seed=recipe.seed,
+        report=watch.step if watch else None,
+    )
 
 
 def train_detector(
-    recipe: DetectorRecipe, run: Path, *, here: Path, watch: Watch | None = None, device: str = "cpu"
+    recipe: DetectorRecipe,
+    run: Path,
+    *,
+    here: Path,
+    watch: Watch | None = None,
+    device: str = "cpu",
 ) -> TrainState:
     """Train a centroid detector."""
     opened = check(recipe, here)
     remember(recipe, run)
     torch.manual_seed(recipe.seed)
-    plan, loop, data = recipe.model, recipe.loop, recipe.data
+    plan = recipe.model
+    loop = recipe.loop
+    data = recipe.data
     network = CentroidNet(len(data.kinds), widths=plan.widths, blocks=plan.blocks)
     convert(network, device=device, dtype=DTYPES[loop.precision])
     task = DetectorTask(
@@ -115,17 +130,29 @@ def train_detector(
         plan=plan,
         name=recipe.name,
     )
-    return fit(task, loop, run, seed=recipe.seed, report=watch.step if watch else None)
+    return fit(
+        task,
+        loop,
+        run,
+        seed=recipe.seed,
+        report=watch.step if watch else None,
+    )
 
 
 def train_encoder(
-    recipe: EncoderRecipe, run: Path, *, here: Path, watch: Watch | None = None, device: str = "cpu"
+    recipe: EncoderRecipe,
+    run: Path,
+    *,
+    here: Path,
+    watch: Watch | None = None,
+    device: str = "cpu",
 ) -> TrainState:
     """Train a histology encoder."""
     opened = check(recipe, here)
     remember(recipe, run)
     torch.manual_seed(recipe.seed)
-    plan, loop = recipe.model, recipe.loop
+    plan = recipe.model
+    loop = recipe.loop
     network = HistoNet(plan.widths, plan.blocks)
     convert(network, device=device, dtype=DTYPES[loop.precision])
     task = EncoderTask(
@@ -137,7 +164,13 @@ def train_encoder(
         plan=plan,
         name=recipe.name,
     )
-    return fit(task, loop, run, seed=recipe.seed, report=watch.step if watch else None)
+    return fit(
+        task,
+        loop,
+        run,
+        seed=recipe.seed,
+        report=watch.step if watch else None,
+    )
 
 
 def train_diffusion(
@@ -171,11 +204,26 @@ def train_diffusion(
     if autoencoder is None:
         raise ValueError("a diffusion recipe starts from an autoencoder or a base")
     # what is written stays as it was before anything is rounded to bfloat16
-    kept, encoder_sha256 = _kept(recipe, opened), base_sha256(autoencoder)
+    kept = _kept(recipe, opened)
+    encoder_sha256 = base_sha256(autoencoder)
     convert(autoencoder, device=device, dtype=DTYPES[recipe.loop.precision])
     # encoded once, by the first of several processes
-    made = join(device).alone(lambda: _views(recipe, run, opened, weights=encoder_sha256, watch=watch))
-    views, probes = made or _views(recipe, run, opened, weights=encoder_sha256, watch=watch)
+    made = join(device).alone(
+        lambda: _views(
+            recipe,
+            run,
+            opened,
+            weights=encoder_sha256,
+            watch=watch,
+        )
+    )
+    views, probes = made or _views(
+        recipe,
+        run,
+        opened,
+        weights=encoder_sha256,
+        watch=watch,
+    )
     if opened.bundle is None and isinstance(recipe, DiffusionRecipe):
         bundle = fresh_bundle(recipe, autoencoder, views, opened.train)
         kept |= {name: part_weights(getattr(bundle, name)) for name in ("unet", "structure")}
@@ -186,7 +234,10 @@ def train_diffusion(
     guard = guarding(opened.train, opened.held_out) if guarding else None
     bundle.to(dtype=DTYPES[recipe.loop.precision], device=device)
     if bundle.base is not None and torch.device(device).type == "cpu":
-        for part in (bundle.unet, bundle.structure):  # channels-last is slower to train here, and larger
+        for part in (
+            bundle.unet,
+            bundle.structure,
+        ):  # channels-last is slower to train here, and larger
             nn.Module.to(part, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     trained, save = _trained(recipe, bundle, kept)
     task = DiffusionTask(
@@ -201,7 +252,14 @@ def train_diffusion(
         guided=(recipe.task, guidance) if (guidance := recipe.adapter.guided) else None,
     )
     report = watch.step if watch else None
-    return fit(task, recipe.loop, run, seed=recipe.seed, report=report, stop=guard)
+    return fit(
+        task,
+        recipe.loop,
+        run,
+        seed=recipe.seed,
+        report=report,
+        stop=guard,
+    )
 
 
 def _inputs(opened: Opened) -> dict[str, str]:
@@ -223,11 +281,18 @@ def _kept(recipe: DiffusionRecipe | StableRecipe, opened: Opened) -> dict[str, d
 
 
 def _views(
-    recipe: DiffusionRecipe | StableRecipe, run: Path, opened: Opened, *, weights: str, watch: Watch | None
+    recipe: DiffusionRecipe | StableRecipe,
+    run: Path,
+    opened: Opened,
+    *,
+    weights: str,
+    watch: Watch | None,
 ) -> tuple[list[list[View]], list[View]]:
     # runs on the same tiles and autoencoder share one cache, whatever their recipe's other keys
     cache = ensure_folder(run.parent / "views")
-    count, jitter, precision = recipe.data.views, recipe.data.stain_jitter, recipe.loop.precision
+    count = recipe.data.views
+    jitter = recipe.data.stain_jitter
+    precision = recipe.loop.precision
     sides = []
     for examples, views, stain_jitter in ((opened.train, count, jitter), (opened.held_out, 1, 0.0)):
         facts = [tiles_sha256(examples), weights, views, stain_jitter, VIEW_SEED, precision]
@@ -264,7 +329,12 @@ def _trained(
         return {"unet": bundle.unet, "structure": bundle.structure}, save_base
     plan = recipe.adapter
     add_adapter(
-        bundle.unet, recipe.task, rank=plan.rank, alpha=plan.alpha, targets=plan.layers, dropout=plan.dropout
+        bundle.unet,
+        recipe.task,
+        rank=plan.rank,
+        alpha=plan.alpha,
+        targets=plan.layers,
+        dropout=plan.dropout,
     )
     if bundle.base is not None:
         fuse(bundle.unet)
@@ -289,7 +359,12 @@ def _trained(
         if bundle.base is not None:  # a bundle of its own: the base stays where it is
             bundle.save(folder, weights=kept)
             folder = folder / "adapters" / recipe.task
-        save_adapter(bundle.unet, info, folder, weights=of_module(averaged, "unet"))
+        save_adapter(
+            bundle.unet,
+            info,
+            folder,
+            weights=of_module(averaged, "unet"),
+        )
         if plan.structure:
             weights = {**kept["structure"], **of_module(averaged, "structure")}
             save_part(bundle.structure, folder / "structure", weights=weights)

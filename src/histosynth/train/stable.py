@@ -1,5 +1,5 @@
-"""A bundle on a base of another make, as training begins it: the base as it is, and a structure encoder that
-says nothing yet.
+"""A bundle on a base of another make, as training begins it: the base as it is, and a structure
+encoder that says nothing yet.
 """
 
 from __future__ import annotations
@@ -29,7 +29,12 @@ MOST_WIDTH = 256
 
 def source_of(recipe: StableRecipe, here: Path) -> Source:
     """The base that a recipe names."""
-    return Source(recipe.base, here, recipe.base_config, recipe.prediction or None)
+    return Source(
+        recipe.base,
+        here,
+        recipe.base_config,
+        recipe.prediction or None,
+    )
 
 
 def prompts_of(recipe: StableRecipe) -> tuple[str, ...]:
@@ -38,7 +43,11 @@ def prompts_of(recipe: StableRecipe) -> tuple[str, ...]:
     Raises:
         UnnamedLabel, BadRecipe: a label has no name, or a prompt is too long.
     """
-    return ("", recipe.prompts.prompt_of(""), *(recipe.prompts.prompt_of(label) for label in recipe.labels))
+    return (
+        "",
+        recipe.prompts.prompt_of(""),
+        *(recipe.prompts.prompt_of(label) for label in recipe.labels),
+    )
 
 
 def stable_bundle(recipe: StableRecipe, here: Path, examples: Sequence[Example]) -> Bundle:
@@ -54,23 +63,33 @@ def stable_bundle(recipe: StableRecipe, here: Path, examples: Sequence[Example])
         BundleMismatch: its parts do not fit each other.
         BadRecipe: structure_widths do not fit it.
     """
-    source, prompts = source_of(recipe, here), prompts_of(recipe)
+    source = source_of(recipe, here)
+    prompts = prompts_of(recipe)
     opened = open_base(source)
     outputs, strides = ports_of(opened.network, opened.family)
-    widths = recipe.structure_widths or tuple(min(max(out // 2 // 8 * 8, 8), MOST_WIDTH) for out in outputs)
+    widths = recipe.structure_widths or tuple(
+        min(max(out // 2 // 8 * 8, 8), MOST_WIDTH) for out in outputs
+    )
     if len(widths) != len(outputs):
         problem = (
-            f"structure_widths names {len(widths)} widths, but the base takes structure in {len(outputs)}"
+            f"structure_widths names {len(widths)} widths, but the base takes structure "
+            f"in {len(outputs)}"
         )
         raise BadRecipe(recipe.task, [f"{problem} places"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         structure = StructureEncoder(
-            kinds=len(recipe.data.kinds), fine=0, widths=widths, outputs=outputs, strides=strides
+            kinds=len(recipe.data.kinds),
+            fine=0,
+            widths=widths,
+            outputs=outputs,
+            strides=strides,
         )
-    told, sha256 = opened.autoencoder.config, base_sha256(opened.network)
+    told = opened.autoencoder.config
+    sha256 = base_sha256(opened.network)
     config = str((here / recipe.base_config).resolve()) if recipe.base_config else ""
-    channels, styles = int(told.latent_channels), len(STYLE_NAMES)
+    channels = int(told.latent_channels)
+    styles = len(STYLE_NAMES)
     info = BundleInfo(
         name=recipe.name,
         mpp=recipe.data.mpp,
@@ -92,7 +111,20 @@ def stable_bundle(recipe: StableRecipe, here: Path, examples: Sequence[Example])
         prompts=prompts,
     )
     text = embed(source, opened.family, prompts)
-    base = Base(opened.family, opened.schedule, text, style_length(styles, 0) - 1, opened.inpainting)
-    bundle = Bundle(info, opened.autoencoder, opened.network, structure, base_sha256=sha256, base=base)
+    base = Base(
+        opened.family,
+        opened.schedule,
+        text,
+        style_length(styles, 0) - 1,
+        opened.inpainting,
+    )
+    bundle = Bundle(
+        info,
+        opened.autoencoder,
+        opened.network,
+        structure,
+        base_sha256=sha256,
+        base=base,
+    )
     try_out(bundle, opened.place)
     return bundle

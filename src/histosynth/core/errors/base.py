@@ -33,7 +33,9 @@ class HistosynError(Exception):
         return self
 
 
-def _made_again(kind: type[HistosynError], args: tuple[Any, ...], fields: dict[str, Any]) -> HistosynError:
+def _made_again(
+    kind: type[HistosynError], args: tuple[Any, ...], fields: dict[str, Any]
+) -> HistosynError:
     error = kind.__new__(kind)
     error.args = args
     error.__dict__.update(fields)

@@ -16,8 +16,14 @@ class InputError(HistosynError):
 class UnreadableImage(InputError):
     """A file is no picture, is cut off, or holds more pixels than the limit."""
 
-    def __init__(self, path: Path, reason: str, remedy: str = "") -> None:
-        self.path, self.reason = path, reason
+    def __init__(
+        self,
+        path: Path,
+        reason: str,
+        remedy: str = "",
+    ) -> None:
+        self.path = path
+        self.reason = reason
         super().__init__(
             f"{path} cannot be read as an image: {reason}.",
             remedy or "Open it in a viewer and save it again as an 8-bit RGB PNG or TIFF.",
@@ -27,8 +33,14 @@ class UnreadableImage(InputError):
 class NotRGB(InputError):
     """A picture has another pixel type than 8-bit RGB."""
 
-    def __init__(self, name: str, found: str, remedy: str) -> None:
-        self.name, self.found = name, found
+    def __init__(
+        self,
+        name: str,
+        found: str,
+        remedy: str,
+    ) -> None:
+        self.name = name
+        self.found = found
         super().__init__(f"{name} is {found}, not 8-bit RGB.", remedy)
 
 
@@ -40,10 +52,12 @@ class UnknownKinds(InputError):
     """Nucleus classes that the bundle was never trained on."""
 
     def __init__(self, unknown: Sequence[str], known: Sequence[str]) -> None:
-        self.unknown, self.known = tuple(unknown), tuple(known)
+        self.unknown = tuple(unknown)
+        self.known = tuple(known)
         super().__init__(
             f"Unknown nucleus class: {some(unknown)}; known are {some(known, 20)}.",
-            'Map yours with --kinds map.toml, one line a class such as "Tumor" = "epithelial"; in a recipe '
+            'Map yours with --kinds map.toml, one line a class such as "Tumor" = '
+            '"epithelial"; in a recipe '
             "with the source's map.",
         )
 
@@ -51,10 +65,17 @@ class UnknownKinds(InputError):
 class UnmappedKinds(InputError):
     """Classes of another tool that the user's map does not name."""
 
-    def __init__(self, what: str, unmapped: Sequence[str], mapped: Sequence[str]) -> None:
-        self.unmapped, self.mapped = tuple(unmapped), tuple(mapped)
+    def __init__(
+        self,
+        what: str,
+        unmapped: Sequence[str],
+        mapped: Sequence[str],
+    ) -> None:
+        self.unmapped = tuple(unmapped)
+        self.mapped = tuple(mapped)
         super().__init__(
-            f"{what} holds {len(unmapped)} class(es) that the map does not name: {some(unmapped, 50)} "
+            f"{what} holds {len(unmapped)} class(es) that the map does not name: "
+            f"{some(unmapped, 50)} "
             f"(it names {some(mapped, 20)}).",
             'Add a line for each, e.g.  "Tumor" = "epithelial".',
         )
@@ -64,7 +85,8 @@ class UnknownLabel(InputError):
     """A tile label that the bundle was never trained on."""
 
     def __init__(self, label: str, known: Sequence[str]) -> None:
-        self.label, self.known = label, tuple(known)
+        self.label = label
+        self.known = tuple(known)
         super().__init__(
             f"Unknown label {label!r}; this bundle knows {some(known, 20) or 'no labels'}.",
             "Choose one of those, or leave the label out.",
@@ -74,8 +96,16 @@ class UnknownLabel(InputError):
 class BadSize(InputError):
     """A tile size that the model cannot paint in one pass."""
 
-    def __init__(self, width: int, height: int, least: int, most: int, multiple: int) -> None:
-        self.width, self.height = width, height
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        least: int,
+        most: int,
+        multiple: int,
+    ) -> None:
+        self.width = width
+        self.height = height
 
         def near(value: int) -> int:
             return min(max(round(value / multiple) * multiple, least), most)
@@ -107,7 +137,8 @@ class BadRecipe(InputError):
     """A recipe file with one or more problems; all of them are listed."""
 
     def __init__(self, name: str, problems: Sequence[str]) -> None:
-        self.name, self.problems = name, tuple(problems)
+        self.name = name
+        self.problems = tuple(problems)
         listed = "; ".join(problems)
         super().__init__(
             f"{name} has {len(problems)} problem(s): {listed}.",
@@ -116,12 +147,21 @@ class BadRecipe(InputError):
 
 
 class BadPairing(InputError):
-    """Two folders whose files do not pair by stem, or one (`what`) in which some share a stem (`twice`)."""
+    """Two folders whose files do not pair by stem, or one (`what`) in which some share a stem
+    (`twice`).
+    """
 
     def __init__(
-        self, what: str, left: Sequence[str], right: Sequence[str], *, twice: Sequence[str] = ()
+        self,
+        what: str,
+        left: Sequence[str],
+        right: Sequence[str],
+        *,
+        twice: Sequence[str] = (),
     ) -> None:
-        self.left, self.right, self.twice = tuple(left), tuple(right), tuple(twice)
+        self.left = tuple(left)
+        self.right = tuple(right)
+        self.twice = tuple(twice)
         if twice:
             super().__init__(
                 f"{what} holds {len(twice)} files that share a stem with another ({some(twice)}): "
@@ -140,8 +180,14 @@ class BadPairing(InputError):
 class NoFiles(InputError):
     """A path that names no file to work on."""
 
-    def __init__(self, path: Path, suffixes: Sequence[str], reason: str = "") -> None:
-        self.path, self.suffixes = path, tuple(suffixes)
+    def __init__(
+        self,
+        path: Path,
+        suffixes: Sequence[str],
+        reason: str = "",
+    ) -> None:
+        self.path = path
+        self.suffixes = tuple(suffixes)
         if reason:
             there = f"cannot be read ({reason}); wanted files"
         elif os.path.isdir(path):
@@ -154,8 +200,15 @@ class NoFiles(InputError):
 class BadOption(InputError):
     """An option's value is out of its range."""
 
-    def __init__(self, option: str, value: object, allowed: str) -> None:
-        self.option, self.value, self.allowed = option, value, allowed
+    def __init__(
+        self,
+        option: str,
+        value: object,
+        allowed: str,
+    ) -> None:
+        self.option = option
+        self.value = value
+        self.allowed = allowed
         super().__init__(f"{option} is {value}, but must be {allowed}.", "Give another value.")
 
 
@@ -163,8 +216,11 @@ class BadTileSet(InputError):
     """A folder of Parquet files that is no tile set, or a damaged one."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        self.path, self.reason = path, reason
-        super().__init__(f"{path} is no whole tile set: {reason}.", "Make it again with histosynth prepare.")
+        self.path = path
+        self.reason = reason
+        super().__init__(
+            f"{path} is no whole tile set: {reason}.", "Make it again with histosynth prepare."
+        )
 
 
 class BadRegions(InputError):
@@ -179,7 +235,8 @@ class StainNotFound(InputError):
     """Tissue in which the two dyes cannot be told apart; it is never passed on unchanged."""
 
     def __init__(self, name: str, reason: str) -> None:
-        self.name, self.reason = name, reason
+        self.name = name
+        self.reason = reason
         super().__init__(
             f"The stain of {name} cannot be found: {reason}.",
             'Leave it out, or prepare it with stain.method = "none".',

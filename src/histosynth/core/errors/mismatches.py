@@ -15,8 +15,14 @@ class MismatchError(HistosynError):
 class ScaleMismatch(MismatchError):
     """A scale too far from the one the bundle was trained at."""
 
-    def __init__(self, got_mpp: float, want_mpp: float, tolerance: float) -> None:
-        self.got_mpp, self.want_mpp = got_mpp, want_mpp
+    def __init__(
+        self,
+        got_mpp: float,
+        want_mpp: float,
+        tolerance: float,
+    ) -> None:
+        self.got_mpp = got_mpp
+        self.want_mpp = want_mpp
         super().__init__(
             f"The scale is {got_mpp:g} um/px, but this bundle paints at {want_mpp:g} um/px "
             f"(within {tolerance:.0%}).",
@@ -27,8 +33,14 @@ class ScaleMismatch(MismatchError):
 class SizeMismatch(MismatchError):
     """Two arrays of one tile differ in size."""
 
-    def __init__(self, what: str, got: tuple[int, int], want: tuple[int, int]) -> None:
-        self.got, self.want = got, want
+    def __init__(
+        self,
+        what: str,
+        got: tuple[int, int],
+        want: tuple[int, int],
+    ) -> None:
+        self.got = got
+        self.want = want
         super().__init__(
             f"The {what} is {got[0]} x {got[1]} px, but its image is {want[0]} x {want[1]} px.",
             f"Draw the {what} on the same tile, at the same size.",
@@ -45,11 +57,9 @@ class AdapterMismatch(MismatchError):
         unexpected: Sequence[str],
         why: str = "",
     ) -> None:
-        self.name, self.missing, self.unexpected = (
-            name,
-            tuple(missing),
-            tuple(unexpected),
-        )
+        self.name = name
+        self.missing = tuple(missing)
+        self.unexpected = tuple(unexpected)
         parts = [why] if why else []
         parts += [f"{len(missing)} missing ({some(missing, 3)})"] if missing else []
         parts += [f"{len(unexpected)} unexpected ({some(unexpected, 3)})"] if unexpected else []
@@ -63,8 +73,11 @@ class BundleMismatch(MismatchError):
     """A file of a bundle is not the one its card names."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        self.path, self.reason = path, reason
-        super().__init__(f"{path} does not belong to its bundle: {reason}.", "Get the bundle again.")
+        self.path = path
+        self.reason = reason
+        super().__init__(
+            f"{path} does not belong to its bundle: {reason}.", "Get the bundle again."
+        )
 
 
 class SplitLeak(MismatchError):
@@ -82,7 +95,8 @@ class ResumeMismatch(MismatchError):
     """A run folder holds another recipe than the one given."""
 
     def __init__(self, run: Path, changed: Sequence[str]) -> None:
-        self.run, self.changed = run, tuple(changed)
+        self.run = run
+        self.changed = tuple(changed)
         super().__init__(
             f"{run} was begun with another recipe (changed: {some(changed)}).",
             "Use a new --out folder, or the recipe saved in that one.",

@@ -15,15 +15,22 @@ class NotWritable(UnavailableError):
     """An output place cannot be written."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        self.path, self.reason = path, reason
+        self.path = path
+        self.reason = reason
         super().__init__(f"{path} cannot be written: {reason}.", "Choose another --out.")
 
 
 class BadWeights(UnavailableError):
     """A weights file is missing, cut off or not what it says."""
 
-    def __init__(self, path: Path, reason: str, remedy: str = "") -> None:
-        self.path, self.reason = path, reason
+    def __init__(
+        self,
+        path: Path,
+        reason: str,
+        remedy: str = "",
+    ) -> None:
+        self.path = path
+        self.reason = reason
         super().__init__(
             f"{path} cannot be loaded as weights: {reason}.",
             remedy or "Get the file again and compare its sha256 with the bundle's card.",
@@ -34,7 +41,8 @@ class NeedsExtra(UnavailableError):
     """A feature lives in an optional extra that is not installed."""
 
     def __init__(self, feature: str, extra: str) -> None:
-        self.feature, self.extra = feature, extra
+        self.feature = feature
+        self.extra = extra
         super().__init__(
             f"{feature} is not installed.",
             f"Install it: pip install 'histosynth[{extra}]'.",
@@ -45,9 +53,11 @@ class WorkerLost(UnavailableError):
     """Workers died again and again over the same work."""
 
     def __init__(self, times: int, left: int) -> None:
-        self.times, self.left = times, left
+        self.times = times
+        self.left = left
         super().__init__(
-            f"Workers died {times} times without finishing anything; {left} pieces of work are left.",
+            f"Workers died {times} times without finishing anything; {left} pieces of work "
+            "are left.",
             "Give them more memory or use fewer --workers, and run again: what is done is kept.",
         )
 
@@ -55,8 +65,14 @@ class WorkerLost(UnavailableError):
 class FetchFailed(UnavailableError):
     """Something could not be brought here from another machine."""
 
-    def __init__(self, what: str, reason: str, remedy: str = "") -> None:
-        self.what, self.reason = what, reason
+    def __init__(
+        self,
+        what: str,
+        reason: str,
+        remedy: str = "",
+    ) -> None:
+        self.what = what
+        self.reason = reason
         super().__init__(
             f"{what} cannot be fetched: {reason}.",
             remedy or "Run it again: what came is kept, and it goes on from there.",
@@ -66,10 +82,18 @@ class FetchFailed(UnavailableError):
 class Diverged(UnavailableError):
     """Training came to numbers that are none; nothing of that step was kept."""
 
-    def __init__(self, step: int, what: str, value: float) -> None:
-        self.step, self.what, self.value = step, what, value
+    def __init__(
+        self,
+        step: int,
+        what: str,
+        value: float,
+    ) -> None:
+        self.step = step
+        self.what = what
+        self.value = value
         super().__init__(
-            f"Training diverged at step {step}: its {what} is {value}; what was saved before stays.",
+            f"Training diverged at step {step}: its {what} is {value}; what was saved before "
+            "stays.",
             "Lower loop.learning_rate or raise loop.warmup, and begin again with a new --out.",
         )
 
@@ -78,7 +102,8 @@ class BadRun(UnavailableError):
     """A run folder cannot be gone on from."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        self.path, self.reason = path, reason
+        self.path = path
+        self.reason = reason
         super().__init__(
             f"{path} cannot be gone on from: {reason}.",
             "Put the file back as it was, or begin again with a new --out.",

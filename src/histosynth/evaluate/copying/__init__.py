@@ -1,8 +1,8 @@
 """Copies: is a made tile nearer to the training tissue than real tissue of unseen patients ever is?
 
-Twice over: by registration (`register.py`: the same pixels, however turned, moved or restained) and by
-features (nearer than real tiles are, as a set). Both are calibrated on real patients who are not in the
-training set, and on training patients each held against all others.
+Twice over: by registration (`register.py`: the same pixels, however turned, moved or restained) and
+by features (nearer than real tiles are, as a set). Both are calibrated on real patients who are not
+in the training set, and on training patients each held against all others.
 """
 
 from .judge import Pair, judge_copying, nearest_pairs

@@ -21,10 +21,14 @@ LEAST_SCORES = 16
 """Real tiles that a bar needs."""
 SHOWN = 8
 ABOUT = (
-    "Each made tile is looked up in the training tissue: the largest correlation of a quarter of it with any "
-    "place of any training tile, turned, mirrored, moved, in any stain. Real tissue of patients who are not "
-    "in the training set says how alike two tissues are by chance, and sets the bar. Nearness in the "
-    "encoder's features says whether the set as a whole keeps nearer to training than unseen tissue does."
+    "Each made tile is looked up in the training tissue: the largest correlation of a quarter "
+    "of it with any "
+    "place of any training tile, turned, mirrored, moved, in any stain. Real tissue of "
+    "patients who are not "
+    "in the training set says how alike two tissues are by chance, and sets the bar. Nearness "
+    "in the "
+    "encoder's features says whether the set as a whole keeps nearer to training than unseen "
+    "tissue does."
 )
 
 
@@ -49,7 +53,13 @@ class Pair:
 
 
 def judge_copying(
-    real: Sample, made: Sample, left_out: Sample, crops: Floats, owners: list[str], *, seed: int = 0
+    real: Sample,
+    made: Sample,
+    left_out: Sample,
+    crops: Floats,
+    owners: list[str],
+    *,
+    seed: int = 0,
 ) -> Section:
     """Suspected copies, and whether the set keeps too near to training.
 
@@ -61,45 +71,90 @@ def judge_copying(
         owners: (C) patient of each crop.
         seed: of the intervals.
     """
-    scores = {name: _scores(side) for name, side in (("real", real), ("made", made), ("left out", left_out))}
-    null = scores["left out"] if np.isfinite(scores["left out"]).sum() >= LEAST_SCORES else scores["real"]
-    findings, facts, verdict = [], {}, ""
+    scores = {
+        name: _scores(side)
+        for name, side in (("real", real), ("made", made), ("left out", left_out))
+    }
+    null = (
+        scores["left out"]
+        if np.isfinite(scores["left out"]).sum() >= LEAST_SCORES
+        else scores["real"]
+    )
+    findings = []
+    facts = {}
+    verdict = ""
     bar = bar_of(null)
     if math.isfinite(bar):
         suspected = _over(scores["made"], bar)
         findings.append(
             Finding(
-                "suspected_copies", share_over(suspected, made.patients, seed=seed), "zero",
+                "suspected_copies",
+                share_over(suspected, made.patients, seed=seed),
+                "zero",
                 share_over(_over(scores["real"], bar), real.patients, seed=seed),
                 note=f"share of tiles that correlate above {bar:.2f} with a training tile",
             )
-        )  # fmt: skip
+        )
         count = int(np.nansum(suspected))
-        facts = {"bar": round(bar, 4), "bar_from": int(np.isfinite(null).sum()), "suspected": count}
+        facts = {
+            "bar": round(bar, 4),
+            "bar_from": int(np.isfinite(null).sum()),
+            "suspected": count,
+        }
         verdict = _verdict(count, made, scores, bar)
     else:
-        why = untold(f"the bar needs {LEAST_SCORES} real tiles with contrast", n=int(np.isfinite(null).sum()))
+        why = untold(
+            f"the bar needs {LEAST_SCORES} real tiles with contrast", n=int(np.isfinite(null).sum())
+        )
         findings.append(Finding("suspected_copies", why, "zero"))
     findings.append(
         Finding(
-            "correlation_95th", _percentile(scores["made"], made, 95, seed), "low",
-            _percentile(scores["real"], real, 95, seed), note="95th percentile of the largest correlation",
+            "correlation_95th",
+            _percentile(scores["made"], made, 95, seed),
+            "low",
+            _percentile(scores["real"], real, 95, seed),
+            note="95th percentile of the largest correlation",
         )
-    )  # fmt: skip
-    gaps = {name: _gaps(side, crops) for name, side in (("real", real), ("made", made))}
-    findings += _by_features(gaps, real, made, _authentic(made, crops, owners), seed=seed)
-    plots = (
-        _plot("Largest correlation with training tissue", "correlation", scores, (bar, "bar")),
-        _plot("Distance to the nearest training crop", "distance in features", gaps, None),
     )
-    return Section("copying", "Copying", ABOUT, tuple(findings), facts, plots, (), verdict)
+    gaps = {name: _gaps(side, crops) for name, side in (("real", real), ("made", made))}
+    findings += _by_features(
+        gaps,
+        real,
+        made,
+        _authentic(made, crops, owners),
+        seed=seed,
+    )
+    plots = (
+        _plot(
+            "Largest correlation with training tissue",
+            "correlation",
+            scores,
+            (bar, "bar"),
+        ),
+        _plot(
+            "Distance to the nearest training crop",
+            "distance in features",
+            gaps,
+            None,
+        ),
+    )
+    return Section(
+        "copying",
+        "Copying",
+        ABOUT,
+        tuple(findings),
+        facts,
+        plots,
+        (),
+        verdict,
+    )
 
 
 def bar_of(null: Floats) -> float:
     """The score above which unseen real tissue comes by a chance of 0.001.
 
-    The largest of many correlations follows a Gumbel law (Fisher & Tippett 1928), fitted by moments; the bar
-    is never below the largest score that real tissue was seen to have.
+    The largest of many correlations follows a Gumbel law (Fisher & Tippett 1928), fitted by
+    moments; the bar is never below the largest score that real tissue was seen to have.
     """
     kept = null[np.isfinite(null)]
     if len(kept) < LEAST_SCORES:
@@ -112,7 +167,14 @@ def bar_of(null: Floats) -> float:
 def nearest_pairs(made: Sample, most: int = SHOWN) -> list[Pair]:
     """The most alike pairs, for people to look at."""
     rows = [
-        Pair(row, int(match[1]), float(match[0]), int(match[2]), float(match[3]), float(match[4]))
+        Pair(
+            row,
+            int(match[1]),
+            float(match[0]),
+            int(match[2]),
+            float(match[3]),
+            float(match[4]),
+        )
         for row, match in enumerate(made.each("copy/match"))
         if math.isfinite(float(match[0]))
     ]
@@ -127,23 +189,41 @@ def _over(scores: Floats, bar: float) -> Floats:
     return np.asarray(np.where(np.isfinite(scores), scores > bar, np.nan), np.float64)
 
 
-def _percentile(values: Floats, sample: Sample, rank: float, seed: int) -> Estimate:
+def _percentile(
+    values: Floats,
+    sample: Sample,
+    rank: float,
+    seed: int,
+) -> Estimate:
     kept = np.isfinite(values)
     names = [name for name, keep in zip(sample.patients, kept, strict=True) if keep]
-    return statistic_over(lambda drawn: float(np.percentile(drawn, rank)), (values[kept], names), seed=seed)
+    return statistic_over(
+        lambda drawn: float(np.percentile(drawn, rank)),
+        (values[kept], names),
+        seed=seed,
+    )
 
 
-def _verdict(count: int, made: Sample, scores: dict[str, Floats], bar: float) -> str:
+def _verdict(
+    count: int,
+    made: Sample,
+    scores: dict[str, Floats],
+    bar: float,
+) -> str:
     measured = int(np.isfinite(scores["made"]).sum())
     if count:
-        worst = [made.tiles[row].name for row in np.argsort(-np.nan_to_num(scores["made"], nan=-1))[:3]]
+        worst = [
+            made.tiles[row].name for row in np.argsort(-np.nan_to_num(scores["made"], nan=-1))[:3]
+        ]
         return (
             f"{count} of {measured} made tiles are suspected copies of training tissue "
-            f"(correlation above {bar:.2f}), first {', '.join(worst[:count])}: look at the pairs below."
+            f"(correlation above {bar:.2f}), first {', '.join(worst[:count])}: look at the "
+            "pairs below."
         )
     most = float(np.nanmax(scores["made"])) if measured else math.nan
     return (
-        f"None of {measured} made tiles is a suspected copy: the largest correlation with training tissue is "
+        f"None of {measured} made tiles is a suspected copy: the largest correlation with "
+        "training tissue is "
         f"{most:.2f}, the bar {bar:.2f}."
     )
 
@@ -153,42 +233,92 @@ def _gaps(sample: Sample, crops: Floats) -> Floats:
 
 
 def _authentic(made: Sample, crops: Floats, owners: list[str]) -> Floats:
-    """(M,) AuthPct's mark; a training crop's own nearest is of another patient, as unseen tissue is."""
+    """(M,) AuthPct's mark; a training crop's own nearest is of another patient, as unseen tissue
+    is.
+    """
     gaps, rows = nearest(made.stack("embed/features"), crops)
     wanted = np.unique(rows[:, 0])
     own, _ = nearest(crops[wanted], crops, owners=([owners[i] for i in wanted], owners))
     radius = dict(zip(wanted.tolist(), own[:, 0].tolist(), strict=True))
-    return np.array([float(gap > radius[int(row)]) for gap, row in zip(gaps[:, 0], rows[:, 0], strict=True)])
+    return np.array(
+        [float(gap > radius[int(row)]) for gap, row in zip(gaps[:, 0], rows[:, 0], strict=True)]
+    )
 
 
 def _by_features(
-    gaps: dict[str, Floats], real: Sample, made: Sample, authentic: Floats, *, seed: int
+    gaps: dict[str, Floats],
+    real: Sample,
+    made: Sample,
+    authentic: Floats,
+    *,
+    seed: int,
 ) -> list[Finding]:
     if len(real) < LEAST_SCORES:
-        why = untold(f"nearness needs {LEAST_SCORES} held-out real tiles; there are {len(real)}", n=len(real))
+        why = untold(
+            f"nearness needs {LEAST_SCORES} held-out real tiles; there are {len(real)}", n=len(real)
+        )
         return [Finding(name, why, "real") for name in ("nearer_than_5th", "C_T", "AuthPct")]
     sides = ((gaps["made"], made.patients), (gaps["real"], real.patients))
-    near = statistic_over(lambda ours, bar: float((ours < np.percentile(bar, 5)).mean()), *sides, seed=seed)
-    expected, zero = (Estimate(each, each, each, len(real), "by definition") for each in (0.05, 0.0))
+    near = statistic_over(
+        lambda ours, bar: float((ours < np.percentile(bar, 5)).mean()),
+        *sides,
+        seed=seed,
+    )
+    expected, zero = (
+        Estimate(each, each, each, len(real), "by definition") for each in (0.05, 0.0)
+    )
     fifth = "share below the 5th percentile of real tissue"
-    statistic = statistic_over(copying_statistic, *sides, draws=400, seed=seed)
+    statistic = statistic_over(
+        copying_statistic,
+        *sides,
+        draws=400,
+        seed=seed,
+    )
     note = "standard deviations under chance; below -3: nearer to training than unseen real tissue"
     return [
-        Finding("nearer_than_5th", near, "real", expected, note=fifth),
+        Finding(
+            "nearer_than_5th",
+            near,
+            "real",
+            expected,
+            note=fifth,
+        ),
         Finding("C_T", statistic, "real", zero, note=note),
         Finding(
-            "AuthPct", share_over(authentic, made.patients, seed=seed), "high",
+            "AuthPct",
+            share_over(authentic, made.patients, seed=seed),
+            "high",
             note="share farther from its nearest training crop than that is from other patients'",
         ),
-    ]  # fmt: skip
+    ]
 
 
-def _plot(title: str, axis: str, values: dict[str, Floats], mark: tuple[float, str] | None) -> Plot:
-    roles = {"left out": "reference", "real": "real", "made": "synthetic"}
-    words = {"left out": "training patients, each left out", "real": "held-out real", "made": "synthetic"}
+def _plot(
+    title: str,
+    axis: str,
+    values: dict[str, Floats],
+    mark: tuple[float, str] | None,
+) -> Plot:
+    roles = {
+        "left out": "reference",
+        "real": "real",
+        "made": "synthetic",
+    }
+    words = {
+        "left out": "training patients, each left out",
+        "real": "held-out real",
+        "made": "synthetic",
+    }
     series = tuple(
         Series(role, words[name], values[name][np.isfinite(values[name])].tolist())  # type: ignore[arg-type]
         for name, role in roles.items()
         if name in values and len(values[name])
     )
-    return Plot(title, axis, "", series, "density", mark if mark and math.isfinite(mark[0]) else None)
+    return Plot(
+        title,
+        axis,
+        "",
+        series,
+        "density",
+        mark if mark and math.isfinite(mark[0]) else None,
+    )

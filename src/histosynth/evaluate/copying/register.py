@@ -1,8 +1,9 @@
 """How much of one picture stands in another, in any pose, at any place, in any stain.
 
-A part of a tile that was copied correlates with its source however it was turned, moved, restained or
-compressed; two unrelated tissues do not, whatever their kind. So the score is the largest normalised
-cross-correlation of a window of the tile with any place of a training tile, over the eight poses.
+A part of a tile that was copied correlates with its source however it was turned, moved, restained
+or compressed; two unrelated tissues do not, whatever their kind. So the score is the largest
+normalised cross-correlation of a window of the tile with any place of a training tile, over the
+eight poses.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from ...prepare.augment import pose
 Floats = NDArray[np.float32]
 FINE_UM = 1.0
 COARSE_UM = 2.0
-"""Scales at which places are searched: first all of them coarsely, then about the best ones finely."""
+"""Scales at which places are searched: first all of them coarsely, then about the best ones
+finely."""
 BROAD_UM = 16.0
 """What changes over more than this is stain and light, and is taken out."""
 WINDOWS = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5), (0.25, 0.25))
@@ -79,7 +81,8 @@ def coarser(fine: Floats) -> Floats:
 
 
 class Library:
-    """Training tiles, ready to be searched. Spectra are made when a tile is first searched; a few are kept.
+    """Training tiles, ready to be searched. Spectra are made when a tile is first searched; a few
+    are kept.
 
     Args:
         textures: (h, w) of each tile, from `texture`, of any sizes; read one at a time.
@@ -88,7 +91,10 @@ class Library:
     """
 
     def __init__(
-        self, textures: Sequence[NDArray[np.floating]], side_um: float, shape: tuple[int, int]
+        self,
+        textures: Sequence[NDArray[np.floating]],
+        side_um: float,
+        shape: tuple[int, int],
     ) -> None:
         self.textures = textures
         self.window = max(int(side_um / COARSE_UM / 2), 4)
@@ -119,7 +125,9 @@ class Library:
             self._kept[row] = np.asarray(fft.rfft2(small, self.shape), np.complex64), inverse
         return self._kept[row]
 
-    def find(self, pattern: Floats, among: Sequence[int] | NDArray[np.intp] | None = None) -> Match | None:
+    def find(
+        self, pattern: Floats, among: Sequence[int] | NDArray[np.intp] | None = None
+    ) -> Match | None:
         """The most alike place of all training tiles, or of those in `among`.
 
         Returns:
@@ -154,20 +162,31 @@ class Library:
     def _refined(self, pattern: Floats, at: tuple[float, int, int, int, int, int]) -> Match:
         """The same place at 1 um/px, moved by a few px."""
         _, tile, turn, number, y, x = at
-        turned, source = np.asarray(pose(pattern, turn), np.float32), self.fine(tile)
+        turned = np.asarray(pose(pattern, turn), np.float32)
+        source = self.fine(tile)
         side = 2 * self.window
         top, left = (
-            round(part * length) for part, length in zip(WINDOWS[number][::-1], turned.shape, strict=True)
+            round(part * length)
+            for part, length in zip(WINDOWS[number][::-1], turned.shape, strict=True)
         )
         window = turned[top : top + side, left : left + side]
-        y, x = (min(max(2 * at_coarse - 3, 0), max(length - side - 6, 0)) for at_coarse, length in
-                zip((y, x), source.shape, strict=True))  # fmt: skip
+        y, x = (
+            min(max(2 * at_coarse - 3, 0), max(length - side - 6, 0))
+            for at_coarse, length in zip((y, x), source.shape, strict=True)
+        )
         region = source[y : y + side + 6, x : x + side + 6]
         if region.shape[0] < window.shape[0] or region.shape[1] < window.shape[1]:
             return Match(-1.0, tile, turn, 0.0, 0.0, number)
         scores = correlate(region, window)
         dy, dx = np.unravel_index(int(scores.argmax()), scores.shape)
-        return Match(float(scores.max()), tile, turn, float(x + dx - left), float(y + dy - top), number)
+        return Match(
+            float(scores.max()),
+            tile,
+            turn,
+            float(x + dx - left),
+            float(y + dy - top),
+            number,
+        )
 
 
 def local_spread(picture: Floats, side: int) -> Floats:
@@ -175,7 +194,12 @@ def local_spread(picture: Floats, side: int) -> Floats:
     sums = []
     for values in (picture.astype(np.float64), picture.astype(np.float64) ** 2):
         total = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-        sums.append(total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side])
+        sums.append(
+            total[side:, side:]
+            - total[:-side, side:]
+            - total[side:, :-side]
+            + total[:-side, :-side]
+        )
     mean = sums[0] / side**2
     return np.asarray(np.sqrt(np.maximum(sums[1] / side**2 - mean**2, 0)), np.float32)
 
@@ -198,7 +222,8 @@ def _windows(turned: Floats, side: int) -> list[tuple[int, Floats, float]]:
     """(number, window less its mean, its spread) of each window of a tile."""
     out = []
     for number, (x, y) in enumerate(WINDOWS):
-        top, left = round(y * turned.shape[0]), round(x * turned.shape[1])
+        top = round(y * turned.shape[0])
+        left = round(x * turned.shape[1])
         window = turned[top : top + side, left : left + side]
         if window.shape == (side, side):
             centred = np.asarray(window - window.mean(), np.float32)

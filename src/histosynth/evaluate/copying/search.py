@@ -12,7 +12,8 @@ from ..sample import Sample, Seen
 from .register import Library
 
 WHOLE = 128
-"""Libraries of up to so many tiles are searched whole; of larger ones the nearest in features are."""
+"""Libraries of up to so many tiles are searched whole; of larger ones the nearest in features
+are."""
 SHORTLIST = 64
 
 
@@ -25,15 +26,17 @@ def find_matches(
     apart: bool = False,
     tick: Callable[[], None] | None = None,
 ) -> Sample:
-    """Each tile with `copy/match` (6,): score, training tile, pose, x and y (um), window; nan for none.
+    """Each tile with `copy/match` (6,): score, training tile, pose, x and y (um), window; nan for
+    none.
 
     Args:
         sample: with `copy/texture`, and `embed/features` where the library is large.
         library: the training tiles.
         owners: patient of each training tile.
-        crops: features (C, D) of crops of the training tiles, and whose tile each is (C,); needed for a
-            library of more than `WHOLE` tiles.
-        apart: leave out training tiles of the tile's own patient (for training tiles looked up themselves).
+        crops: features (C, D) of crops of the training tiles, and whose tile each is (C,); needed
+            for a library of more than `WHOLE` tiles.
+        apart: leave out training tiles of the tile's own patient (for training tiles looked up
+            themselves).
         tick: called after each tile.
     """
     allowed = np.arange(len(library))
@@ -41,7 +44,9 @@ def find_matches(
     for tile in sample.tiles:
         among = allowed
         if apart:
-            among = np.array([row for row in range(len(library)) if owners[row] != tile.patient], np.intp)
+            among = np.array(
+                [row for row in range(len(library)) if owners[row] != tile.patient], np.intp
+            )
         if len(among) > WHOLE and crops is not None and "embed/features" in tile.values:
             features = np.asarray(tile.values["embed/features"], np.float64)[None]
             _, rows = nearest(features, crops[0], many=8 * SHORTLIST)
@@ -49,12 +54,21 @@ def find_matches(
             kept = set(among.tolist())
             among = np.array([row for row in order if row in kept][:SHORTLIST], np.intp)
         match = (
-            library.find(np.asarray(tile.values["copy/texture"], np.float32), among) if len(among) else None
+            library.find(np.asarray(tile.values["copy/texture"], np.float32), among)
+            if len(among)
+            else None
         )
         found = np.full(6, np.nan)
         if match is not None:
             found = np.array([match.score, match.tile, match.pose, match.x, match.y, match.window])
-        out.append(Seen(tile.name, tile.patient, tile.label, {**tile.values, "copy/match": found}))
+        out.append(
+            Seen(
+                tile.name,
+                tile.patient,
+                tile.label,
+                {**tile.values, "copy/match": found},
+            )
+        )
         if tick:
             tick()
     return Sample(tuple(out))

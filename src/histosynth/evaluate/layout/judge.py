@@ -35,7 +35,9 @@ UNITS = {"nearest": "um", "L": "um", "g": ""}
 
 @dataclass(frozen=True)
 class _Question:
-    """Two samples to set beside each other, and two of the floor, first what stands in synthetic's place."""
+    """Two samples to set beside each other, and two of the floor, first what stands in synthetic's
+    place.
+    """
 
     name: str
     sides: tuple[Sample, Sample]
@@ -49,7 +51,11 @@ class _Question:
     def told(self, statistic: Statistic, side: Callable[[Sample], Side]) -> Beside:
         """A statistic of sums that `side` makes."""
         made = [side(sample) for sample in self.samples]
-        return beside(statistic, (made[0], made[1]), (made[2], made[3]) if self.floor else None)
+        return beside(
+            statistic,
+            (made[0], made[1]),
+            (made[2], made[3]) if self.floor else None,
+        )
 
 
 def judge_layout(
@@ -62,12 +68,14 @@ def judge_layout(
     reference: Sample | None = None,
     seed: int = 0,
 ) -> Section:
-    """How nuclei found in synthetic tiles stand, against what was asked for and against real tissue.
+    """How nuclei found in synthetic tiles stand, against what was asked for and against real
+    tissue.
 
-    A detector is wrong about real tiles too. So what was obtained differs from what was requested by at
-    least as much as what is found in real tiles differs from what people marked there: that is the floor of
-    `<measure>_from_requested`. The floor of `<measure>_from_real` is real tissue of other patients, seen by
-    the same detector.
+    A detector is wrong about real tiles too. So what was obtained differs from what was requested
+    by at least as much as what is found in real tiles differs from what people marked there: that
+        is the floor of
+    `<measure>_from_requested`. The floor of `<measure>_from_real` is real tissue of other patients,
+    seen by the same detector.
 
     Args:
         requested: nuclei that tiles were made from; None: they were free.
@@ -75,14 +83,17 @@ def judge_layout(
         real: nuclei found by the same detector in real tiles.
         kinds: classes, in the order that they were measured in.
         marked: nuclei that people marked in the tiles of `real`.
-        reference: nuclei found in real tiles of other patients; None: halves of `real` against each other.
+        reference: nuclei found in real tiles of other patients; None: halves of `real` against each
+            other.
         seed: of the halves.
     """
     questions = []
     if requested is not None and len(requested):
-        pair, note = None, "no floor: there are no marks of real tiles"
+        pair = None
+        note = "no floor: there are no marks of real tiles"
         if real is not None and marked is not None and len(real) and len(marked):
-            pair, note = (real, marked), "floor: found in real tiles against marked there"
+            pair = (real, marked)
+            note = "floor: found in real tiles against marked there"
         questions.append(_Question("requested", (obtained, requested), pair, note))
     if real is not None and len(real):
         floor, note = floor_pair(real, reference, seed)
@@ -92,18 +103,36 @@ def judge_layout(
     for question in questions if len(obtained) else ():
         findings += _plain(question)
         for name, pairs, told in _by_pair(question, kinds):
-            more, table = _pooled(question, f"{name}_from_{question.name}", pairs, told)
+            more, table = _pooled(
+                question,
+                f"{name}_from_{question.name}",
+                pairs,
+                told,
+            )
             findings += more
             tables[f"{name}_from_{question.name}"] = table
     about = (
-        "Composition (total variation distance), density, nearest neighbours (Wasserstein distance, weighed "
-        "after Hanisch 1984), L(r) - r and pair correlation g(r) with translation correction (Ohser & Stoyan "
+        "Composition (total variation distance), density, nearest neighbours (Wasserstein "
+        "distance, weighed "
+        "after Hanisch 1984), L(r) - r and pair correlation g(r) with translation correction "
+        "(Ohser & Stoyan "
         "1981; mean absolute difference of curves over r). K and g are ratios of sums over tiles."
     )
-    roles: dict[Role, Sample | None] = {"requested": requested, "real": real, "synthetic": obtained}
+    roles: dict[Role, Sample | None] = {
+        "requested": requested,
+        "real": real,
+        "synthetic": obtained,
+    }
     seen = {role: sample for role, sample in roles.items() if sample is not None and len(sample)}
     plots = tuple(_plots(seen, kinds))
-    return Section("layout", "Layout of nuclei", about, tuple(findings), {"pairs": tables}, plots)
+    return Section(
+        "layout",
+        "Layout of nuclei",
+        about,
+        tuple(findings),
+        {"pairs": tables},
+        plots,
+    )
 
 
 def _plain(question: _Question) -> list[Finding]:
@@ -125,17 +154,34 @@ def _plain(question: _Question) -> list[Finding]:
         reason = f"one side has {told:.0f} nuclei of a told kind; give at least {LEAST}"
         return [Finding(name, untold(reason, n=len(question.sides[0])), "low"), *out]
     mix = question.told(total_variation, _kinds)
-    return [Finding(name, mix.estimate(), "low", mix.real(), mix.ratio(), note=question.note), *out]
+    return [
+        Finding(
+            name,
+            mix.estimate(),
+            "low",
+            mix.real(),
+            mix.ratio(),
+            note=question.note,
+        ),
+        *out,
+    ]
 
 
-def _by_pair(question: _Question, kinds: Sequence[str]) -> list[tuple[str, list[Pair], dict[Pair, Beside]]]:
+def _by_pair(
+    question: _Question, kinds: Sequence[str]
+) -> list[tuple[str, list[Pair], dict[Pair, Beside]]]:
     """Nearest neighbours, L and g: of each pair of kinds that all samples hold enough of."""
-    counts = np.min([sample.stack("layout/counts").sum(axis=0) for sample in question.samples], axis=0)
+    counts = np.min(
+        [sample.stack("layout/counts").sum(axis=0) for sample in question.samples], axis=0
+    )
     total = min(sample.stack("layout/counts").sum() for sample in question.samples)
     enough = {name for name, count in zip(kinds, counts, strict=False) if count >= LEAST}
     enough |= {ALL} if total >= LEAST else set()
-    near, curves = neighbour_pairs(kinds), kind_pairs(kinds)
-    ripley, pcf, nearest = _between(excess), _between(np.asarray), wasserstein(NEAREST_UM)
+    near = neighbour_pairs(kinds)
+    curves = kind_pairs(kinds)
+    ripley = _between(excess)
+    pcf = _between(np.asarray)
+    nearest = wasserstein(NEAREST_UM)
     told: dict[str, dict[Pair, Beside]] = {"nearest": {}, "L": {}, "g": {}}
     for pair in near:
         if enough.issuperset(pair):
@@ -148,7 +194,9 @@ def _by_pair(question: _Question, kinds: Sequence[str]) -> list[tuple[str, list[
 
 
 def _numbers(sample: Sample) -> Side:
-    both = np.stack([sample.stack("layout/counts").sum(axis=1), sample.stack("layout/area")[:, 0]], axis=1)
+    both = np.stack(
+        [sample.stack("layout/counts").sum(axis=1), sample.stack("layout/area")[:, 0]], axis=1
+    )
     return Side.of(both, sample.patients)
 
 
@@ -182,26 +230,50 @@ def _between(curve: Callable[[Floats], Floats]) -> Statistic:
 
 
 def _pooled(
-    question: _Question, name: str, pairs: list[Pair], told: dict[Pair, Beside]
+    question: _Question,
+    name: str,
+    pairs: list[Pair],
+    told: dict[Pair, Beside],
 ) -> tuple[list[Finding], list[dict[str, object]]]:
     """A finding for all nuclei, one for the mean over pairs of kinds, and a table of the pairs."""
     unit = UNITS[name.split("_")[0]]
     table: list[dict[str, object]] = []
     for pair in told:
-        value, real = told[pair].estimate(unit=unit), told[pair].real(unit=unit)
-        table.append({"pair": list(pair), "value": value.as_dict(), "real": real.as_dict() if real else None})
+        value = told[pair].estimate(unit=unit)
+        real = told[pair].real(unit=unit)
+        table.append(
+            {
+                "pair": list(pair),
+                "value": value.as_dict(),
+                "real": real.as_dict() if real else None,
+            }
+        )
     named = [told[pair] for pair in told if pair != (ALL, ALL)]
     out = []
     for which, each in (("all", told.get((ALL, ALL))), ("kinds", _mean(named))):
         if each is None:
-            why = untold(f"a side holds fewer than {LEAST} nuclei", n=len(question.sides[0]), unit=unit)
+            why = untold(
+                f"a side holds fewer than {LEAST} nuclei",
+                n=len(question.sides[0]),
+                unit=unit,
+            )
             out.append(Finding(f"{name}_{which}", why, "low", note=question.note))
             continue
         note = question.note
         if which == "kinds":
             note = f"mean over {len(named)} of {len(pairs) - 1} pairs of kinds; {note}"
-        value, real = each.estimate(unit=unit), each.real(unit=unit)
-        out.append(Finding(f"{name}_{which}", value, "low", real, each.ratio(), note=note))
+        value = each.estimate(unit=unit)
+        real = each.real(unit=unit)
+        out.append(
+            Finding(
+                f"{name}_{which}",
+                value,
+                "low",
+                real,
+                each.ratio(),
+                note=note,
+            )
+        )
     return out, table
 
 
@@ -224,12 +296,28 @@ def _plots(samples: Mapping[Role, Sample], kinds: Sequence[str]) -> list[Plot]:
     curves = {role: (excess(ripley_of(sample)), pcf_of(sample)) for role, sample in samples.items()}
     out = []
     for row, (one, two) in enumerate(kind_pairs(kinds)):
-        for which, (title, unit) in enumerate((("L(r) - r", " (um)"), ("g(r)", ""))) if one == two else ():
+        for which, (title, unit) in (
+            enumerate((("L(r) - r", " (um)"), ("g(r)", ""))) if one == two else ()
+        ):
             series = []
             for role, both in curves.items():
                 y = both[which][row]
                 keep = np.isfinite(y)
                 if keep.any():
-                    series.append(Series(role, role, RADII_UM[keep].tolist(), y[keep].tolist()))
-            out.append(Plot(f"{title}, {one}", "r (um)", title + unit, tuple(series)))
+                    series.append(
+                        Series(
+                            role,
+                            role,
+                            RADII_UM[keep].tolist(),
+                            y[keep].tolist(),
+                        )
+                    )
+            out.append(
+                Plot(
+                    f"{title}, {one}",
+                    "r (um)",
+                    title + unit,
+                    tuple(series),
+                )
+            )
     return [plot for plot in out if plot.series]

@@ -23,19 +23,25 @@ def measure_layout(nuclei: Nuclei) -> dict[str, NDArray[np.float64]]:
         nuclei: of the tile; those of no told kind count among all.
 
     Returns:
-        `layout/counts` (K + 1,): nuclei of each kind, in the order of `nuclei.kinds`, then of no told kind.
+        `layout/counts` (K + 1,): nuclei of each kind, in the order of `nuclei.kinds`, then of no
+            told kind.
         `layout/area` (1,): mm^2. `layout/density` (1,): nuclei per mm^2.
         `layout/ripley`, `layout/pcf`, `layout/products` (P, R): sums at `RADII_UM` for the pairs of
-        `kind_pairs`; K = sum of ripley / sum of products (um^2) and g = sum of pcf / sum of products, over
-        all tiles. nan beyond half the tile's shorter side.
-        `layout/nn/A>B` (N_A,): from each nucleus of A to the nearest of B, um; `layout/nn_weight/A>B`
-        (N_A,): what it counts for, since the border hides neighbours. Both (0,) where there is no B.
+        `kind_pairs`; K = sum of ripley / sum of products (um^2) and g = sum of pcf / sum of
+        products, over all tiles. nan beyond half the tile's shorter side.
+        `layout/nn/A>B` (N_A,): from each nucleus of A to the nearest of B, um;
+            `layout/nn_weight/A>B`
+        (N_A,): what it counts for, since the border hides neighbours. Both (0,) where there is no
+            B.
     """
     window = (nuclei.size[0] * nuclei.mpp, nuclei.size[1] * nuclei.mpp)
-    area, kinds = window[0] * window[1], len(nuclei.kinds)
+    area = window[0] * window[1]
+    kinds = len(nuclei.kinds)
     xy = (nuclei.xy.astype(np.float64) + 0.5) * nuclei.mpp
     kind = nuclei.kind.astype(np.intp)
-    counts = np.bincount(np.where(kind == ANY_KIND, kinds, kind), minlength=kinds + 1).astype(np.float64)
+    counts = np.bincount(np.where(kind == ANY_KIND, kinds, kind), minlength=kinds + 1).astype(
+        np.float64
+    )
     ripley, pcf = pair_sums(xy, kind, kinds, window)
     products = pair_products(counts[:-1], float(len(xy)), area)
     out = {
@@ -69,8 +75,9 @@ def ripley_of(sample: Sample, *, pooled: bool = False) -> Floats:
 
     Args:
         sample: with the values of `measure_layout`.
-        pooled: take one density for all tiles. Then K holds how densities differ from tile to tile, and does
-            not depend on the tiles' size even for clustered points; else only what stands within tiles.
+        pooled: take one density for all tiles. Then K holds how densities differ from tile to tile,
+            and does not depend on the tiles' size even for clustered points; else only what stands
+            within tiles.
     """
     return _curves(sample, "layout/ripley", pooled)
 
@@ -81,7 +88,8 @@ def pcf_of(sample: Sample, *, pooled: bool = False) -> Floats:
 
 
 def _curves(sample: Sample, key: str, pooled: bool) -> Floats:
-    top, below = np.nansum(sample.stack(key), axis=0), sample.stack("layout/products")
+    top = np.nansum(sample.stack(key), axis=0)
+    below = sample.stack("layout/products")
     if pooled:
         area = sample.stack("layout/area") * 1e6
         counts = sample.stack("layout/counts").sum(axis=0)

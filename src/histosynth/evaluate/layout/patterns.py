@@ -1,7 +1,8 @@
 """Statistics of point patterns in rectangles, kept as sums that may be added over tiles.
 
-A tile of 128 um holds few nuclei of a rare kind, and a mean of its ratios means nothing. So each tile gives
-a numerator and a denominator, both times its area, and a sample's K or g is the ratio of their sums.
+A tile of 128 um holds few nuclei of a rare kind, and a mean of its ratios means nothing. So each
+tile gives a numerator and a denominator, both times its area, and a sample's K or g is the ratio of
+their sums.
 """
 
 from __future__ import annotations
@@ -16,13 +17,18 @@ Kinds = NDArray[np.intp]
 RADII_UM = np.arange(2.0, 61.0, 2.0)
 STEP_UM = 2.0
 BAND_UM = 2.0
-"""Half width of the kernel of g: fixed, so that sums of tiles of any density may be added. Below BAND_UM
-from a jump of g, as at the rim of a hard core, g is smoothed over it."""
+"""Half width of the kernel of g: fixed, so that sums of tiles of any density may be added. Below
+BAND_UM from a jump of g, as at the rim of a hard core, g is smoothed over it."""
 HEAVIEST = 16.0
 """Most that one nearest neighbour counts for; reached at 3/8 of a square tile's side."""
 
 
-def pair_sums(xy: Floats, kind: Kinds, kinds: int, window: tuple[float, float]) -> tuple[Floats, Floats]:
+def pair_sums(
+    xy: Floats,
+    kind: Kinds,
+    kinds: int,
+    window: tuple[float, float],
+) -> tuple[Floats, Floats]:
     """Numerators of K and of g of all pairs of kinds, and of all points whatever their kind.
 
     With translation edge correction (Ohser & Stoyan 1981): each ordered pair x, y counts for
@@ -35,8 +41,8 @@ def pair_sums(xy: Floats, kind: Kinds, kinds: int, window: tuple[float, float]) 
         window: width and height, um.
 
     Returns:
-        (P, R) sums of 1 / um^2 for K, and (P, R) for g, at `RADII_UM`, nan beyond half the shorter side; P
-        as `pair_index` has it.
+        (P, R) sums of 1 / um^2 for K, and (P, R) for g, at `RADII_UM`, nan beyond half the shorter
+        side; P as `pair_index` has it.
     """
     index = pair_index(kinds)
     many = kinds * (kinds + 1) // 2 + 1
@@ -47,7 +53,8 @@ def pair_sums(xy: Floats, kind: Kinds, kinds: int, window: tuple[float, float]) 
         apart = np.abs(xy[first] - xy[second])
         gap = np.hypot(apart[:, 0], apart[:, 1])
         room = (window[0] - apart[:, 0]) * (window[1] - apart[:, 1])
-        left, right = kind[first], kind[second]
+        left = kind[first]
+        right = kind[second]
         told = (left < kinds) & (right < kinds)
         named = index[left[told], right[told]]
         # a pair of one kind is met in both orders, a pair of two kinds i, j in one
@@ -58,10 +65,19 @@ def pair_sums(xy: Floats, kind: Kinds, kinds: int, window: tuple[float, float]) 
     return out[0], out[1]
 
 
-def _binned(gap: Floats, weight: Floats, named: Kinds, many: int) -> Floats:
-    """(2, many, R) sums over pairs no farther apart than r, and smoothed densities over their distance."""
+def _binned(
+    gap: Floats,
+    weight: Floats,
+    named: Kinds,
+    many: int,
+) -> Floats:
+    """(2, many, R) sums over pairs no farther apart than r, and smoothed densities over their
+    distance.
+    """
     steps = len(RADII_UM)
-    step = np.maximum(np.ceil(gap / STEP_UM).astype(np.intp) - 1, 0)  # the first r not below the distance
+    step = np.maximum(
+        np.ceil(gap / STEP_UM).astype(np.intp) - 1, 0
+    )  # the first r not below the distance
     near = step < steps
     within = np.bincount((named * steps + step)[near], weight[near], minlength=many * steps)
     out = np.zeros((2, many * steps))
@@ -74,12 +90,18 @@ def _binned(gap: Floats, weight: Floats, named: Kinds, many: int) -> Floats:
         off = (RADII_UM[at[seen]] - gap[seen]) / BAND_UM
         # Epanechnikov kernel
         kernel = 0.75 / BAND_UM * np.maximum(1 - off**2, 0)
-        out[1] += np.bincount((named * steps + at)[seen], ring[seen] * kernel, minlength=many * steps)
+        out[1] += np.bincount(
+            (named * steps + at)[seen],
+            ring[seen] * kernel,
+            minlength=many * steps,
+        )
     return out.reshape(2, many, steps)
 
 
 def pair_index(kinds: int) -> Kinds:
-    """(kinds, kinds): the row of each unordered pair: 0-0, 0-1, ..., 1-1, ...; all points come last."""
+    """(kinds, kinds): the row of each unordered pair: 0-0, 0-1, ..., 1-1, ...; all points come
+    last.
+    """
     index = np.zeros((kinds, kinds), np.intp)
     upper = np.triu_indices(kinds)
     index[upper] = np.arange(len(upper[0]))
@@ -88,7 +110,8 @@ def pair_index(kinds: int) -> Kinds:
 
 
 def pair_products(counts: Floats, total: float, area: float) -> Floats:
-    """(P,) denominators per area: estimates of lambda_i lambda_j, unbiased for points without order.
+    """(P,) denominators per area: estimates of lambda_i lambda_j, unbiased for points without
+    order.
 
     Args:
         counts: (kinds,) points of each kind.
@@ -105,9 +128,9 @@ def nearest_neighbours(
 ) -> tuple[Floats, Floats]:
     """Distance of each point to its nearest neighbour, and what it counts for, both (N,), um.
 
-    A neighbour may stand outside the window. Points nearer to the border than to their neighbour count for
-    nothing, the others for |W| / |W shrunk by their distance| (Hanisch 1984), so that weighted shares are
-    those of the whole plane.
+    A neighbour may stand outside the window. Points nearer to the border than to their neighbour
+    count for nothing, the others for |W| / |W shrunk by their distance| (Hanisch 1984), so that
+    weighted shares are those of the whole plane.
 
     Args:
         first: (N, 2) um.

@@ -30,27 +30,38 @@ def judge_mending(
 
     Args:
         mended: tiles with the values of `measure_mending`.
-        floor: the same holes filled in a way to compare with, e.g. with real tissue of another patient; it
-            stands beside each number. None: there is none.
+        floor: the same holes filled in a way to compare with, e.g. with real tissue of another
+            patient; it stands beside each number. None: there is none.
         floor_name: what that is, for the notes.
         perceptual: name of the perceptual distance.
         about: what must be said beside it (see `Perceptual.about`).
 
     Returns:
-        `psnr_*`, `ssim_*`, `<perceptual>_*` inside and at the seam; `edge_step` and `fibres` beside the
-        original tissue's own; `outside_largest` and `outside_changed`, which must be 0. The verdict says
-        whether they are, and names the tiles where not.
+        `psnr_*`, `ssim_*`, `<perceptual>_*` inside and at the seam; `edge_step` and `fibres` beside
+        the original tissue's own; `outside_largest` and `outside_changed`, which must be 0. The
+        verdict says whether they are, and names the tiles where not.
     """
     beside = floor if floor is not None and len(floor) else None
     findings = [_region(mended, beside, each, floor_name) for each in _measures(mended, perceptual)]
     sentence, touched = _untouched(mended)
     findings += [*_edges(mended), *_outside(mended)]
     text = (
-        "Inside is the hole, the seam a band on both sides of its edge. An original is one of many tissues "
-        "that fit, so PSNR and SSIM tell repair from blur only beside the floor. SSIM: Wang et al. 2004."
+        "Inside is the hole, the seam a band on both sides of its edge. An original is one of "
+        "many tissues "
+        "that fit, so PSNR and SSIM tell repair from blur only beside the floor. SSIM: Wang "
+        "et al. 2004."
     )
     facts = {"perceptual": dict(about or {}), "changed_tiles": touched}
-    return Section("mending", "Mending of holes", text, tuple(findings), facts, _plots(mended), (), sentence)
+    return Section(
+        "mending",
+        "Mending of holes",
+        text,
+        tuple(findings),
+        facts,
+        _plots(mended),
+        (),
+        sentence,
+    )
 
 
 @dataclass(frozen=True)
@@ -65,24 +76,44 @@ class _Measure:
 
 
 def _measures(mended: Sample, perceptual: str) -> list[_Measure]:
-    kinds: list[tuple[str, str, Better, str]] = [("psnr", "psnr", "high", "dB"), ("ssim", "ssim", "high", "")]
+    kinds: list[tuple[str, str, Better, str]] = [
+        ("psnr", "psnr", "high", "dB"),
+        ("ssim", "ssim", "high", ""),
+    ]
     if mended.has("mending/perceptual"):
         kinds.append((perceptual, "perceptual", "low", ""))
     return [
-        _Measure(f"{name}_{region}", f"mending/{key}", column, better, unit)
+        _Measure(
+            f"{name}_{region}",
+            f"mending/{key}",
+            column,
+            better,
+            unit,
+        )
         for name, key, better, unit in kinds
         for column, region in enumerate(REGIONS)
     ]
 
 
-def _region(mended: Sample, floor: Sample | None, measure: _Measure, floor_name: str) -> Finding:
+def _region(
+    mended: Sample,
+    floor: Sample | None,
+    measure: _Measure,
+    floor_name: str,
+) -> Finding:
     value, note = _mean_of(mended, measure)
     real = None
     if floor is not None and floor.has(measure.key):
         real, _ = _mean_of(floor, measure)
         beside = f"beside it: {floor_name}" if floor_name else ""
         note = "; ".join(part for part in (note, beside) if part)
-    return Finding(measure.name, value, measure.better, real, note=note)
+    return Finding(
+        measure.name,
+        value,
+        measure.better,
+        real,
+        note=note,
+    )
 
 
 def _mean_of(sample: Sample, measure: _Measure) -> tuple[Estimate, str]:
@@ -95,7 +126,9 @@ def _mean_of(sample: Sample, measure: _Measure) -> tuple[Estimate, str]:
     if same.any() and not np.isfinite(values).any():
         reason = f"nothing differs in any of {same.sum()} tiles, so that PSNR is infinite"
         return untold(reason, n=int(same.sum()), unit=unit), ""
-    note = f"{same.sum()} tiles without any difference (infinite PSNR) left out" if same.any() else ""
+    note = (
+        f"{same.sum()} tiles without any difference (infinite PSNR) left out" if same.any() else ""
+    )
     return mean_over(values, sample.patients, unit=unit), note
 
 
@@ -104,7 +137,9 @@ def _edges(mended: Sample) -> list[Finding]:
     if not len(mended):
         why = untold("there is no mended tile; it takes 1")
         return [Finding("edge_step", why, "real"), Finding("fibres", why, "real")]
-    steps, fibres, whose = mended.stack("mending/edge_step"), mended.stack("mending/fibres"), mended.patients
+    steps = mended.stack("mending/edge_step")
+    fibres = mended.stack("mending/fibres")
+    whose = mended.patients
     unit = "grey levels"
     return [
         Finding(
@@ -120,7 +155,8 @@ def _edges(mended: Sample) -> list[Finding]:
             ratio_over(fibres[:, 0, 0], fibres[:, 0, 1], whose),
             "real",
             ratio_over(fibres[:, 1, 0], fibres[:, 1, 1], whose),
-            note="how far fibres keep their direction over the edge, -1 to 1, beside the original's",
+            note="how far fibres keep their direction over the edge, -1 to 1, beside the "
+            "original's",
         ),
     ]
 
@@ -135,11 +171,30 @@ def _outside(mended: Sample) -> list[Finding]:
     largest = float(values[:, 0].max())
     count = int(values[:, 2].sum())
     groups = len(set(mended.patients))
-    maximum = Estimate(largest, math.nan, math.nan, count, "none", whole, unit, groups)
+    maximum = Estimate(
+        largest,
+        math.nan,
+        math.nan,
+        count,
+        "none",
+        whole,
+        unit,
+        groups,
+    )
     share = ratio_over(values[:, 1], values[:, 2], mended.patients)
     return [
-        Finding("outside_largest", maximum, "zero", note="largest change of a known pixel"),
-        Finding("outside_changed", share, "zero", note="share of known pixels that changed"),
+        Finding(
+            "outside_largest",
+            maximum,
+            "zero",
+            note="largest change of a known pixel",
+        ),
+        Finding(
+            "outside_changed",
+            share,
+            "zero",
+            note="share of known pixels that changed",
+        ),
     ]
 
 
@@ -147,7 +202,9 @@ def _untouched(mended: Sample) -> tuple[str, list[str]]:
     if not len(mended):
         return "", []
     bad = [
-        tile.name for tile, row in zip(mended.tiles, mended.stack("mending/outside"), strict=True) if row[1]
+        tile.name
+        for tile, row in zip(mended.tiles, mended.stack("mending/outside"), strict=True)
+        if row[1]
     ]
     if not bad:
         return f"No known pixel of {len(mended)} tiles was changed.", []
@@ -166,4 +223,12 @@ def _plots(mended: Sample) -> tuple[Plot, ...]:
         Series("real", "original", steps[:, 1].tolist()),
         Series("synthetic", "mended", steps[:, 0].tolist()),
     )
-    return (Plot("Change of colour across the edge", "grey levels", "", series, "density"),)
+    return (
+        Plot(
+            "Change of colour across the edge",
+            "grey levels",
+            "",
+            series,
+            "density",
+        ),
+    )

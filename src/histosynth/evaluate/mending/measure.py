@@ -38,20 +38,25 @@ def measure_mending(
         `mending/psnr` (2,): 10 log10(255^2 / mse), dB; infinite where nothing differs.
         `mending/ssim` (2,): mean of the SSIM map in the region.
         `mending/perceptual` (2,): only with `perceptual`.
-        And: `mending/outside` (3,): largest change of a known pixel, grey levels; known pixels changed; known
+        And: `mending/outside` (3,): largest change of a known pixel, grey levels; known pixels
+            changed; known
         pixels. `mending/edge_step` (2,): change of colour across the edge, mended and original.
-        `mending/fibres` (2, 2): how far fibres keep their direction over the edge, mended and original, each
+        `mending/fibres` (2, 2): how far fibres keep their direction over the edge, mended and
+            original, each
         a sum and what to divide it by.
 
     Raises:
         ValueError: shapes do not belong together.
     """
     if original.shape != mended.shape or original.shape[:2] != hole.shape:
-        raise ValueError(f"{original.shape}, {mended.shape} and {hole.shape} do not belong together")
+        raise ValueError(
+            f"{original.shape}, {mended.shape} and {hole.shape} do not belong together"
+        )
     changed = np.abs(original.astype(np.int16) - mended).max(axis=2)[~hole]
     outside = [changed.max(initial=0), np.count_nonzero(changed), changed.size]
     part = _around(hole, max(PAD_PX, seam_px + REACH_PX))
-    first, second = original[part], mended[part]
+    first = original[part]
+    second = mended[part]
     edge = Edge.of(hole[part])
     seam = np.zeros_like(hole)
     if edge is not None:
@@ -75,9 +80,9 @@ def measure_mending(
         out["mending/fibres"] = np.array([edge_fibres(side, edge) for side in (second, first)])
     if perceptual is not None:
         both = np.stack([hole, seam])[None]
-        out["mending/perceptual"] = perceptual.distance(mended[None], original[None], both)[0].astype(
-            np.float64
-        )
+        out["mending/perceptual"] = perceptual.distance(mended[None], original[None], both)[
+            0
+        ].astype(np.float64)
     return out
 
 

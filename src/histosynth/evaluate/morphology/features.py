@@ -13,22 +13,36 @@ from .segment import FLAT, HALF, STEP_UM, Masks, segment
 Floats = NDArray[np.float64]
 
 FEATURES = (
-    "area_um2", "eccentricity", "irregularity",
-    "density", "density_spread",
-    "chromatin_gradient", "chromatin_roughness", "fine_power",
-)  # fmt: skip
-FAMILIES = {"shape": FEATURES[:3], "dye": FEATURES[3:4], "chromatin": FEATURES[4:]}
-"""What can be wrong with nuclei by itself: how they are drawn, how strongly stained, how sharp inside."""
+    "area_um2",
+    "eccentricity",
+    "irregularity",
+    "density",
+    "density_spread",
+    "chromatin_gradient",
+    "chromatin_roughness",
+    "fine_power",
+)
+FAMILIES = {
+    "shape": FEATURES[:3],
+    "dye": FEATURES[3:4],
+    "chromatin": FEATURES[4:],
+}
+"""What can be wrong with nuclei by itself: how they are drawn, how strongly stained, how sharp
+inside."""
 UNITS = {
-    "area_um2": "um2", "density": "doses", "density_spread": "doses", "chromatin_gradient": "doses/um",
+    "area_um2": "um2",
+    "density": "doses",
+    "density_spread": "doses",
+    "chromatin_gradient": "doses/um",
     "fine_power": "log10 of a share",
-}  # fmt: skip
+}
 RIM_UM = 0.5
 """Chromatin is looked at so far inside the outline, where the edge's own step does not reach."""
 LAG_UM = 1.0
 """Two places of chromatin so far apart are compared: half the width of a coarse clump."""
 WINDOW_UM = 8.0
-"""Side of the window whose spectrum is taken; a Hann window sees the middle 4 um of it, mostly nucleus."""
+"""Side of the window whose spectrum is taken; a Hann window sees the middle 4 um of it, mostly
+nucleus."""
 FINE_PER_UM = 0.3
 """Detail of more cycles per um than this is fine: clumps below 1.7 um, nucleoli, texture, grain."""
 LEAST_SHARE = 1e-6
@@ -42,20 +56,26 @@ def measure_morphology(pixels: Pixels, nuclei: Nuclei) -> dict[str, NDArray[np.f
         nuclei: those asked for, or those of a real tile.
 
     Returns:
-        `morphology/values`: (N, F), a row for each nucleus that could be outlined, columns `FEATURES`:
+        `morphology/values`: (N, F), a row for each nucleus that could be outlined, columns
+            `FEATURES`:
 
         * `area_um2`, in [8, 400];
         * `eccentricity` of the ellipse of the same second moments, in [0, 1);
-        * `irregularity`: 1 - 4 pi A / P^2, 0 for a disc (a little below or above: it is a digital one);
-        * `density`, `density_spread`: mean and standard deviation of haematoxylin inside, in doses of the
+        * `irregularity`: 1 - 4 pi A / P^2, 0 for a disc (a little below or above: it is a digital
+        one);
+        * `density`, `density_spread`: mean and standard deviation of haematoxylin inside, in doses
+        of the
           tile's stain;
         * `chromatin_gradient`: mean slope of haematoxylin inside, doses/um;
-        * `chromatin_roughness`: how unlike two places 1 um apart are, 0 for smooth and about 1 for unrelated;
-        * `fine_power`: log10 of the share of spectral power finer than `FINE_PER_UM`; an over-smoothed
+        * `chromatin_roughness`: how unlike two places 1 um apart are, 0 for smooth and about 1 for
+        unrelated;
+        * `fine_power`: log10 of the share of spectral power finer than `FINE_PER_UM`; an
+        over-smoothed
           nucleus has less.
 
         `morphology/kind`: (N,) index of the class, 255 where it is not told.
-        `morphology/left_out`: (4,) how many were asked about, of those not dark at the centroid, cut by the
+        `morphology/left_out`: (4,) how many were asked about, of those not dark at the centroid,
+            cut by the
         tile's border, and too small or too large to be one nucleus.
     """
     masks = segment(pixels, nuclei)
@@ -71,15 +91,20 @@ def measure_morphology(pixels: Pixels, nuclei: Nuclei) -> dict[str, NDArray[np.f
 
 
 def shape_of(mask: Mask) -> tuple[Floats, Floats, Floats]:
-    """(M, S, S) masks in samples of `STEP_UM` => area (um2), eccentricity and irregularity, (M,) each."""
+    """(M, S, S) masks in samples of `STEP_UM` => area (um2), eccentricity and irregularity, (M,)
+    each.
+    """
     line = np.arange(mask.shape[1]) - HALF
     x, y = (axis.ravel().astype(np.float64) for axis in np.meshgrid(line, line))
     # float64 counts: float32 sums of squares lose the small axis of a long nucleus
     terms = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
-    many, x1, y1, xx, yy, xy = (mask.reshape(len(mask), terms.shape[0]).astype(np.float64) @ terms).T
+    many, x1, y1, xx, yy, xy = (
+        mask.reshape(len(mask), terms.shape[0]).astype(np.float64) @ terms
+    ).T
     many = np.maximum(many, 1)
     # a sample is a square and no point: 1/12 of its side squared
-    a, b = xx / many - (x1 / many) ** 2 + 1 / 12, yy / many - (y1 / many) ** 2 + 1 / 12
+    a = xx / many - (x1 / many) ** 2 + 1 / 12
+    b = yy / many - (y1 / many) ** 2 + 1 / 12
     c = xy / many - x1 * y1 / many**2
     gap = np.sqrt((a - b) ** 2 + 4 * c**2)
     eccentricity = np.sqrt(np.clip(2 * gap / (a + b + gap), 0, 1))
@@ -90,8 +115,9 @@ def shape_of(mask: Mask) -> tuple[Floats, Floats, Floats]:
 def crofton_perimeter(mask: Mask) -> Floats:
     """(M, S, S) masks => (M,) length of their outlines, in samples.
 
-    Cauchy-Crofton in four directions: L = pi / 8 * sum of crossings times the spacing of the lines, which
-    is 1 along the axes and 1/sqrt(2) along the diagonals. Masks must not touch the window's border.
+    Cauchy-Crofton in four directions: L = pi / 8 * sum of crossings times the spacing of the lines,
+    which is 1 along the axes and 1/sqrt(2) along the diagonals. Masks must not touch the window's
+    border.
     """
     crossings = [
         (one ^ other).sum(axis=(1, 2)) * spacing
@@ -106,26 +132,35 @@ def crofton_perimeter(mask: Mask) -> Floats:
 
 
 def chromatin_of(masks: Masks) -> tuple[Floats, Floats, Floats, Floats]:
-    """Mean density, its spread, mean slope (per um) and roughness at `LAG_UM` of each nucleus, (M,) each."""
+    """Mean density, its spread, mean slope (per um) and roughness at `LAG_UM` of each nucleus,
+    (M,) each.
+    """
     if not len(masks.mask):
         return (np.zeros(0),) * 4
-    density, mask = masks.density, masks.mask
+    density = masks.density
+    mask = masks.mask
     core = np.asarray(ndimage.binary_erosion(mask, FLAT, iterations=round(RIM_UM / STEP_UM)))
     core |= mask & ~np.asarray(core.any(axis=(1, 2)))[:, None, None]
     mean, variance = _moments(density, mask)
     _, core_variance = _moments(density, core)
     one = round(RIM_UM / STEP_UM)
-    across, down = np.zeros_like(density), np.zeros_like(density)
+    across = np.zeros_like(density)
+    down = np.zeros_like(density)
     across[:, :, one:-one] = density[:, :, 2 * one :] - density[:, :, : -2 * one]
     down[:, one:-one] = density[:, 2 * one :] - density[:, : -2 * one]
     slope, _ = _moments(np.hypot(across, down) / (2 * one * STEP_UM), core)
     lag = round(LAG_UM / STEP_UM)
-    squares, pairs = np.zeros(len(mask)), np.zeros(len(mask))
-    for first, second in ((np.s_[:, lag:], np.s_[:, :-lag]), (np.s_[:, :, lag:], np.s_[:, :, :-lag])):
+    squares = np.zeros(len(mask))
+    pairs = np.zeros(len(mask))
+    for first, second in (
+        (np.s_[:, lag:], np.s_[:, :-lag]),
+        (np.s_[:, :, lag:], np.s_[:, :, :-lag]),
+    ):
         both = core[first] & core[second]
         squares += np.where(both, (density[first] - density[second]) ** 2, 0).sum(axis=(1, 2))
         pairs += both.sum(axis=(1, 2))
-    # contrast of the co-occurrence matrix (Haralick 1973, f2) in units of twice the variance: 1 - correlation
+    # contrast of the co-occurrence matrix (Haralick 1973, f2) in units of twice the variance: 1 -
+    # correlation
     roughness = squares / np.maximum(pairs, 1) / np.maximum(2 * core_variance, 1e-9)
     return mean, np.sqrt(variance), slope, roughness
 
@@ -143,9 +178,11 @@ def fine_power(density: NDArray[np.float32], xy: NDArray[np.float32], mpp: float
     """Log10 of the share of spectral power finer than `FINE_PER_UM` around each place.
 
     Args:
-        density: (H, W) haematoxylin at the tile's own pixels: nothing is resampled, which would smooth.
+        density: (H, W) haematoxylin at the tile's own pixels: nothing is resampled, which would
+            smooth.
         xy: (N, 2) places, pixels.
-        mpp: um per pixel; from about 1.6 on a tile holds no such detail, and the share is the least.
+        mpp: um per pixel; from about 1.6 on a tile holds no such detail, and the share is the
+            least.
     """
     half = max(round(WINDOW_UM / mpp / 2), 2)
     offset = np.arange(-half, half)

@@ -1,9 +1,10 @@
 """Contours of nuclei around centroids that are known, by threshold.
 
-Nobody's network is asked, so nothing here was trained on tissue that the model saw as well. The price: a
-contour is only as good as the contrast of haematoxylin, touching nuclei are cut half-way between their
-centroids, and pale ones come out ragged. The same errors are made on real and on synthetic tiles with the
-same centroids, which is why the numbers are read against each other and never as a pathologist's areas.
+Nobody's network is asked, so nothing here was trained on tissue that the model saw as well. The
+price: a contour is only as good as the contrast of haematoxylin, touching nuclei are cut half-way
+between their centroids, and pale ones come out ragged. The same errors are made on real and on
+synthetic tiles with the same centroids, which is why the numbers are read against each other and
+never as a pathologist's areas.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ BATCH = 256
 """Nuclei cut at a time."""
 HALF = round(REACH_UM / STEP_UM) + 1
 """Samples from the middle of a window to its side; the outermost are never part of a nucleus."""
-FLAT = np.stack([np.zeros((3, 3)), ndimage.generate_binary_structure(2, 1), np.zeros((3, 3))]).astype(bool)
+FLAT = np.stack(
+    [np.zeros((3, 3)), ndimage.generate_binary_structure(2, 1), np.zeros((3, 3))]
+).astype(bool)
 """Samples of one nucleus touch, those of two never do."""
 
 
@@ -55,8 +58,8 @@ class Masks:
         mask: (M, S, S) bool, samples of `STEP_UM`, the centroid on the middle one.
         density: (M, S, S) float32, haematoxylin, not smoothed, in doses of the tile's own stain.
         tile: (H, W) float32, the same density at the tile's own pixels.
-        left_out: how many had no dark component at the centroid, touched the border of the tile, and were
-            of no nucleus' size.
+        left_out: how many had no dark component at the centroid, touched the border of the tile,
+            and were of no nucleus' size.
     """
 
     row: NDArray[np.intp]
@@ -67,7 +70,9 @@ class Masks:
 
 
 def haematoxylin(pixels: Pixels, mpp: float) -> Floats:
-    """(H, W, 3) uint8 => (H, W) float32 >= 0, haematoxylin; 1 is a full dose of this tile's stain."""
+    """(H, W, 3) uint8 => (H, W) float32 >= 0, haematoxylin; 1 is a full dose of this tile's
+    stain.
+    """
     amount: Floats = np.maximum(optical_density(pixels) @ haematoxylin_weights(pixels, mpp), 0)
     return amount
 
@@ -119,11 +124,18 @@ def _outline(layers: Sequence[Floats], nuclei: Nuclei, rows: NDArray[np.intp]) -
     dark = disc & (soft > threshold[:, None, None])
     mask = _central(dark & _nearest_to_own(nuclei, rows), gap)
     area = mask.sum(axis=(1, 2)) * STEP_UM**2
-    none, cut = area == 0, (mask & ~well_inside).any(axis=(1, 2))
+    none = area == 0
+    cut = (mask & ~well_inside).any(axis=(1, 2))
     absurd = ~none & ~cut & ((area < AREA_UM2[0]) | (area > AREA_UM2[1]))
     kept = ~(none | cut | absurd)
     left_out = (int(none.sum()), int(cut.sum()), int(absurd.sum()))
-    return Masks(rows[kept], mask[kept], hard[kept], layers[0], left_out)
+    return Masks(
+        rows[kept],
+        mask[kept],
+        hard[kept],
+        layers[0],
+        left_out,
+    )
 
 
 def _resampled(layer: Floats, mpp: float) -> Floats:
@@ -134,16 +146,22 @@ def _resampled(layer: Floats, mpp: float) -> Floats:
     shape = tuple(max(int(side / scale), 1) for side in layer.shape)
     # pixel i of the new grid is at (i + 0.5) * scale - 0.5 of the old one
     out = ndimage.affine_transform(
-        layer, np.array([scale, scale]), 0.5 * scale - 0.5, output_shape=shape, order=1, mode="nearest"
+        layer,
+        np.array([scale, scale]),
+        0.5 * scale - 0.5,
+        output_shape=shape,
+        order=1,
+        mode="nearest",
     )
     return np.asarray(out, np.float32)
 
 
 def local_otsu(values: Floats, seen: Mask) -> Floats:
-    """(M, S, S) values in [0, ...) and which of them are seen => (M,) threshold of each (Otsu 1979).
+    """(M, S, S) values in [0, ...) and which of them are seen => (M,) threshold of each (Otsu
+    1979).
 
-    The threshold that leaves the largest variance between the two sides, over a histogram of `LEVELS`
-    steps from 0 to the largest value of each.
+    The threshold that leaves the largest variance between the two sides, over a histogram of
+    `LEVELS` steps from 0 to the largest value of each.
     """
     many = len(values)
     if not many:
@@ -170,7 +188,9 @@ def _nearest_to_own(nuclei: Nuclei, rows: NDArray[np.intp]) -> Mask:
     if len(nuclei) < 2:
         return own
     points = nuclei.xy.astype(np.float64) * nuclei.mpp
-    gaps, others = map(np.asarray, cKDTree(points).query(points[rows], k=min(NEIGHBOURS + 1, len(points))))
+    gaps, others = map(
+        np.asarray, cKDTree(points).query(points[rows], k=min(NEIGHBOURS + 1, len(points)))
+    )
     for gap, other in zip(gaps.T, others.T, strict=True):
         near = np.flatnonzero((other != rows) & (gap <= 2 * REACH_UM))
         to = (points[other[near]] - points[rows[near]]).astype(np.float32)
@@ -181,11 +201,18 @@ def _nearest_to_own(nuclei: Nuclei, rows: NDArray[np.intp]) -> Mask:
 
 
 def _central(dark: Mask, gap: Floats) -> Mask:
-    """(M, S, S) of each the one component at the middle, rounded and holes filled; `gap`: um from there."""
+    """(M, S, S) of each the one component at the middle, rounded and holes filled; `gap`: um from
+    there.
+    """
     if not len(dark):
         return dark
     many = len(dark)
-    blurred = ndimage.gaussian_filter(dark.astype(np.float32), ROUND_UM / STEP_UM, axes=(1, 2), truncate=3)
+    blurred = ndimage.gaussian_filter(
+        dark.astype(np.float32),
+        ROUND_UM / STEP_UM,
+        axes=(1, 2),
+        truncate=3,
+    )
     label, _ = ndimage.label(np.asarray(blurred) > 0.5, FLAT)
     nearest = np.where(label > 0, gap, np.inf).reshape(many, -1).argmin(axis=1)
     chosen = label.reshape(many, -1)[np.arange(many), nearest]

@@ -48,12 +48,22 @@ class Table:
 
     def where(self, keep: NDArray[np.bool_]) -> Table:
         """Those marked True in `keep` (N); the tiles stay."""
-        return Table(self.values[keep], self.kind[keep], self.tile[keep], self.patients)
+        return Table(
+            self.values[keep],
+            self.kind[keep],
+            self.tile[keep],
+            self.patients,
+        )
 
     def only(self, features: Sequence[str]) -> Table:
         """The same nuclei, of the columns of `FEATURES` only these."""
         columns = [FEATURES.index(name) for name in features]
-        return Table(self.values[:, columns], self.kind, self.tile, self.patients)
+        return Table(
+            self.values[:, columns],
+            self.kind,
+            self.tile,
+            self.patients,
+        )
 
     @property
     def whose(self) -> list[str]:
@@ -67,5 +77,8 @@ class Table:
     def share(self, marked: NDArray[np.bool_] | Floats) -> tuple[Floats, list[str]]:
         """(T, 2) sum of `marked` (N,) and number of nuclei, tile by tile, with the patients."""
         many = len(self.patients)
-        sums = [np.bincount(self.tile, weights, minlength=many) for weights in (marked, np.ones(len(self)))]
+        sums = [
+            np.bincount(self.tile, weights, minlength=many)
+            for weights in (marked, np.ones(len(self)))
+        ]
         return np.stack(sums, axis=1).astype(np.float64), self.patients

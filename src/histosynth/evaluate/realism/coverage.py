@@ -31,8 +31,11 @@ def neighbourhood(sides: Sides, encoder: str, *, seed: int) -> list[Finding]:
         told = prdc(two, one, k)
         return np.array([getattr(told, name).mean() for name in names])
 
-    # no ratio: balls of tiles that are drawn twice have no size, so nothing says how sure it would be
-    groups = [means(trial.floor, trial.real) for trial in sides.trials(GROUPS, again=False, seed=seed)]
+    # no ratio: balls of tiles that are drawn twice have no size, so nothing says how sure it would
+    # be
+    groups = [
+        means(trial.floor, trial.real) for trial in sides.trials(GROUPS, again=False, seed=seed)
+    ]
     patients, tiles = sides.shape
     out = []
     for place, name in enumerate(names):
@@ -44,7 +47,24 @@ def neighbourhood(sides: Sides, encoder: str, *, seed: int) -> list[Finding]:
         if len(each):
             low, high = (float(end) for end in np.percentile(each, [2.5, 97.5]))
             said = f"range of {len(each)} groups of {patients} patients with {tiles} tiles each"
-            floor = Estimate(float(each.mean()), low, high, patients * tiles, said, "", "", patients)
+            floor = Estimate(
+                float(each.mean()),
+                low,
+                high,
+                patients * tiles,
+                said,
+                "",
+                "",
+                patients,
+            )
         note = f"balls to neighbour {k}, taken as given; moved by n: compare where n is alike"
-        out.append(Finding(f"{name}_{encoder}", value, "high", floor, note=note))
+        out.append(
+            Finding(
+                f"{name}_{encoder}",
+                value,
+                "high",
+                floor,
+                note=note,
+            )
+        )
     return out

@@ -34,10 +34,18 @@ def _too_few(sides: Sides) -> Estimate | None:
     n = min(len(sides.real), len(sides.made))
     if n >= LEAST:
         return None
-    return untold(f"{n} tiles of one side cannot support a distance; give at least {LEAST} of each", n=n)
+    return untold(
+        f"{n} tiles of one side cannot support a distance; give at least {LEAST} of each", n=n
+    )
 
 
-def frechet(sides: Sides, name: str, *, label: str = "", seed: int = 0) -> Finding:
+def frechet(
+    sides: Sides,
+    name: str,
+    *,
+    label: str = "",
+    seed: int = 0,
+) -> Finding:
     """Frechet distance with its floor; `draws` are fewer where one costs more."""
     if few := _too_few(sides):
         return Finding(name, few, "low", label=label)
@@ -45,10 +53,22 @@ def frechet(sides: Sides, name: str, *, label: str = "", seed: int = 0) -> Findi
     small = min(n, len(sides.real))
     note = ""
     if small < ENOUGH:
-        note = f"n = {small} is below {ENOUGH:,}: its bias is large, read the ratio and not the distance"
-    # what a singular value decomposition of the smaller matrix costs decides how often it can be done
+        note = (
+            f"n = {small} is below {ENOUGH:,}: its bias is large, read the ratio and not "
+            "the distance"
+        )
+    # what a singular value decomposition of the smaller matrix costs decides how often it can be
+    # done
     draws = int(np.clip(4e9 / min(small, sides.real.shape[1]) ** 3, 20, 300))
-    return _with_floor(sides, name, frechet_distance, draws=draws, label=label, note=note, seed=seed)
+    return _with_floor(
+        sides,
+        name,
+        frechet_distance,
+        draws=draws,
+        label=label,
+        note=note,
+        seed=seed,
+    )
 
 
 def _with_floor(
@@ -64,15 +84,42 @@ def _with_floor(
     """A distance at the n that there is, and its floor and ratio at equal patients and tiles."""
     value = distance(sides.made, sides.real)
     drawn = np.array(
-        [distance(sides.made[theirs], sides.real[mine]) for mine, theirs in sides.draws(draws, seed)]
+        [
+            distance(sides.made[theirs], sides.real[mine])
+            for mine, theirs in sides.draws(draws, seed)
+        ]
     )
-    estimate = with_interval(value, recentred(value, drawn), len(sides.made), len(set(sides.patients[1])))
-    (told,) = beside_floor(sides, lambda one, two: np.array([distance(one, two)]), draws=draws, seed=seed)
+    estimate = with_interval(
+        value,
+        recentred(value, drawn),
+        len(sides.made),
+        len(set(sides.patients[1])),
+    )
+    (told,) = beside_floor(
+        sides,
+        lambda one, two: np.array([distance(one, two)]),
+        draws=draws,
+        seed=seed,
+    )
     note = "; ".join(each for each in (note, told.words) if each)
-    return Finding(name, estimate, "low", told.floor, told.ratio, label, note)
+    return Finding(
+        name,
+        estimate,
+        "low",
+        told.floor,
+        told.ratio,
+        label,
+        note,
+    )
 
 
-def kernel(sides: Sides, name: str, *, label: str = "", seed: int = 0) -> Finding:
+def kernel(
+    sides: Sides,
+    name: str,
+    *,
+    label: str = "",
+    seed: int = 0,
+) -> Finding:
     """Kernel distance; its bootstrap is a product with sums over pairs of patients."""
     if few := _too_few(sides):
         return Finding(name, few, "low", label=label)
@@ -90,10 +137,21 @@ def kernel(sides: Sides, name: str, *, label: str = "", seed: int = 0) -> Findin
     estimate = with_interval(value, drawn, len(sides.made), count)
     again = int(np.clip(4e10 / (len(sides.real) ** 2 * sides.real.shape[1]), 20, 300))
     (told,) = beside_floor(
-        sides, lambda one, two: np.array([kernel_distance(one, two)]), draws=again, seed=seed
+        sides,
+        lambda one, two: np.array([kernel_distance(one, two)]),
+        draws=again,
+        seed=seed,
     )
     note = "; ".join(each for each in ("unbiased, of all pairs of tiles", told.words) if each)
-    return Finding(name, estimate, "low", told.floor, told.ratio, label, note)
+    return Finding(
+        name,
+        estimate,
+        "low",
+        told.floor,
+        told.ratio,
+        label,
+        note,
+    )
 
 
 def _unending(sides: Sides, name: str, *, seed: int) -> Finding:
@@ -106,7 +164,25 @@ def _unending(sides: Sides, name: str, *, seed: int) -> Finding:
     def unbiased(one: Floats, two: Floats) -> float:
         few = min(len(one), len(two))
         sizes = np.unique(np.linspace(max(few // 4, 4), few, 8).astype(int)).tolist()
-        return extrapolated(one, two, sizes=sizes, draws=4, seed=seed) if len(sizes) > 2 else math.nan
+        return (
+            extrapolated(
+                one,
+                two,
+                sizes=sizes,
+                draws=4,
+                seed=seed,
+            )
+            if len(sizes) > 2
+            else math.nan
+        )
 
     note = "a line through FD over 1/n, read at 0; few tiles make it coarse"
-    return _with_floor(sides, name, unbiased, draws=40, label="", note=note, seed=seed)
+    return _with_floor(
+        sides,
+        name,
+        unbiased,
+        draws=40,
+        label="",
+        note=note,
+        seed=seed,
+    )

@@ -27,11 +27,17 @@ class Beside:
     words: str
 
 
-def beside_floor(sides: Sides, measure: Measure, *, draws: int, seed: int = 0) -> list[Beside]:
+def beside_floor(
+    sides: Sides,
+    measure: Measure,
+    *,
+    draws: int,
+    seed: int = 0,
+) -> list[Beside]:
     """Floor and ratio of each number that a measure gives.
 
-    In every draw patients of all sides are drawn with replacement, the floor's too. Doubled tiles move a
-    distance, on both sides of a ratio; what is left of that move is taken off, as a factor.
+    In every draw patients of all sides are drawn with replacement, the floor's too. Doubled tiles
+    move a distance, on both sides of a ratio; what is left of that move is taken off, as a factor.
 
     Args:
         sides: whose shape says how many patients and tiles of each are compared.
@@ -40,41 +46,60 @@ def beside_floor(sides: Sides, measure: Measure, *, draws: int, seed: int = 0) -
         seed: of all draws.
     """
     patients, tiles = sides.shape
-    size, whole = (
-        patients * tiles,
-        len(set(sides.patients[2] if sides.other is not None else sides.patients[0])),
-    )
+    size = patients * tiles
+    whole = len(set(sides.patients[2] if sides.other is not None else sides.patients[0]))
     if patients < 2 or size < LEAST_FLOOR:
-        why = untold(f"the floor needs at least {LEAST_FLOOR} real tiles of 2 other patients", n=size)
+        why = untold(
+            f"the floor needs at least {LEAST_FLOOR} real tiles of 2 other patients", n=size
+        )
         return [Beside(why, why, "")] * len(measure(sides.made, sides.real))
-    points = np.array([
-        [measure(trial.made, trial.real), measure(trial.floor, trial.real)]
-        for trial in sides.trials(GROUPS, again=False, seed=seed)
-    ])  # fmt: skip
-    again = np.array([
-        [measure(trial.made, trial.real), measure(trial.floor, trial.real)]
-        for trial in sides.trials(draws, again=True, seed=seed + 1)
-    ])  # fmt: skip
+    points = np.array(
+        [
+            [measure(trial.made, trial.real), measure(trial.floor, trial.real)]
+            for trial in sides.trials(GROUPS, again=False, seed=seed)
+        ]
+    )
+    again = np.array(
+        [
+            [measure(trial.made, trial.real), measure(trial.floor, trial.real)]
+            for trial in sides.trials(draws, again=True, seed=seed + 1)
+        ]
+    )
     words = f"ratio and floor of {patients} patients with {tiles} tiles each"
     out = []
     for place in range(points.shape[2]):
         made, floor = points[:, :, place].mean(axis=0)
-        mine, other = again[:, 0, place], again[:, 1, place]
-        real = with_interval(float(floor), recentred(float(floor), other), size, whole)
+        mine = again[:, 0, place]
+        other = again[:, 1, place]
+        real = with_interval(
+            float(floor),
+            recentred(float(floor), other),
+            size,
+            whole,
+        )
         if not floor > 0:
-            reason = "the floor is not above 0, so there is no ratio to it; read both beside each other"
+            reason = (
+                "the floor is not above 0, so there is no ratio to it; read both beside each other"
+            )
             out.append(Beside(real, untold(reason, n=size), words))
             continue
         with np.errstate(divide="ignore", invalid="ignore"):
             quotients = np.where(other > 0, mine / other, np.nan)
         value = float(made / floor)
-        ratio = with_interval(value, recentred(value, quotients), size, patients)
+        ratio = with_interval(
+            value,
+            recentred(value, quotients),
+            size,
+            patients,
+        )
         out.append(Beside(real, ratio, words))
     return out
 
 
 def recentred(value: float, drawn: Floats) -> Floats:
-    """Draws about their value: the factor (or, where signs differ, the sum) by which they moved taken off."""
+    """Draws about their value: the factor (or, where signs differ, the sum) by which they moved
+    taken off.
+    """
     kept = drawn[np.isfinite(drawn)]
     if not len(kept):
         return kept

@@ -11,24 +11,34 @@ from .distance import all_distances, frechet, kernel
 from .sides import Floats, Sides, sides_of
 
 ABOUT = (
-    "Distances between sets of tiles in the encoder's features, beside the floor: as many real tiles of "
-    "other patients against the same held-out tiles. A ratio of 1 is real tissue; below 1 the made tiles are "
-    "nearer to the held-out tiles than other patients' real ones, as they may be where they were made from "
+    "Distances between sets of tiles in the encoder's features, beside the floor: as many "
+    "real tiles of "
+    "other patients against the same held-out tiles. A ratio of 1 is real tissue; below 1 the "
+    "made tiles are "
+    "nearer to the held-out tiles than other patients' real ones, as they may be where they "
+    "were made from "
     "the nuclei and stain of those very tiles."
 )
 
 
 def judge_realism(
-    real: Sample, made: Sample, other: Sample | None, *, encoder: str, seed: int = 0
+    real: Sample,
+    made: Sample,
+    other: Sample | None,
+    *,
+    encoder: str,
+    seed: int = 0,
 ) -> Section:
-    """FD, KID, spatial FD and precision, recall, density, coverage, each beside its floor; per label too.
+    """FD, KID, spatial FD and precision, recall, density, coverage, each beside its floor; per
+    label too.
 
     Args:
         real: held-out real tiles, with `embed/features` (D) and, where the encoder has them,
             `embed/spatial` (S).
         made: synthetic tiles.
-        other: real tiles of other patients (the training set); None: floors are taken between halves of
-            the real patients, whose n is smaller; the made tiles are then cut to the same n.
+        other: real tiles of other patients (the training set); None: floors are taken between
+            halves of the real patients, whose n is smaller; the made tiles are then cut to the same
+            n.
         encoder: for the names.
         seed: of all draws.
     """
@@ -42,16 +52,28 @@ def judge_realism(
     if len(labels) > 1:
         for label in labels:
             rows = None if other is None else _labelled(other, label)
-            part = sides_of(_labelled(real, label), _labelled(made, label), rows, "embed/features")
+            part = sides_of(
+                _labelled(real, label),
+                _labelled(made, label),
+                rows,
+                "embed/features",
+            )
             findings += [
                 frechet(part, f"FD_{encoder}", label=label, seed=seed),
                 kernel(part, f"KID_{encoder}", label=label, seed=seed),
             ]
     return Section(
-        "realism", "Realism", ABOUT, tuple(findings),
-        {"encoder": encoder, "floor": _floor_words(sides), "drawn_together": sides.paired},
+        "realism",
+        "Realism",
+        ABOUT,
+        tuple(findings),
+        {
+            "encoder": encoder,
+            "floor": _floor_words(sides),
+            "drawn_together": sides.paired,
+        },
         (_map_plot(sides, encoder),),
-    )  # fmt: skip
+    )
 
 
 def _labelled(sample: Sample, label: str) -> Sample:
@@ -73,11 +95,19 @@ def _map_plot(sides: Sides, encoder: str) -> Plot:
     _, _, directions = np.linalg.svd(base - mean, full_matrices=False)
     series = []
     shown: list[tuple[str, Floats | None]] = [
-        ("reference", sides.other), ("real", sides.real), ("synthetic", sides.made)
-    ]  # fmt: skip
+        ("reference", sides.other),
+        ("real", sides.real),
+        ("synthetic", sides.made),
+    ]
     for role, features in shown:
         if features is not None and len(features) and len(directions) > 1:
             at = (features[:2000] - mean) @ directions[:2].T
             series.append(Series(role, role, at[:, 0].tolist(), at[:, 1].tolist()))  # type: ignore[arg-type]
     title = f"Tiles in the features of {encoder}"
-    return Plot(title, "first direction of real tissue", "second", tuple(series), "scatter")
+    return Plot(
+        title,
+        "first direction of real tissue",
+        "second",
+        tuple(series),
+        "scatter",
+    )

@@ -44,7 +44,9 @@ class Sides:
             first = random.choice(len(names[0]), len(names[0]))
             mine = [names[0][i] for i in first]
             theirs = (
-                mine if self.paired else [names[1][i] for i in random.choice(len(names[1]), len(names[1]))]
+                mine
+                if self.paired
+                else [names[1][i] for i in random.choice(len(names[1]), len(names[1]))]
             )
             picked = [rows[1][name] for name in theirs if name in rows[1]]
             if picked:
@@ -52,21 +54,30 @@ class Sides:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(patients, tiles of each) that a floor is taken of, and to which made tiles are cut beside it.
+        """(patients, tiles of each) that a floor is taken of, and to which made tiles are cut
+        beside it.
 
-        As many patients and tiles of each on both: sets of more patients lie nearer to anything, whatever
+        As many patients and tiles of each on both: sets of more patients lie nearer to anything,
+            whatever
         their number of tiles.
         """
-        made, pool = (
-            rows_of(self.patients[1]),
-            rows_of(self.patients[2] if self.other is not None else self.patients[0]),
-        )
+        made = rows_of(self.patients[1])
+        pool = rows_of(self.patients[2] if self.other is not None else self.patients[0])
         spare = len(pool) if self.other is not None else len(pool) // 2
-        tiles = min(int(np.median([len(rows) for rows in side.values()] or [0])) for side in (made, pool))
+        tiles = min(
+            int(np.median([len(rows) for rows in side.values()] or [0])) for side in (made, pool)
+        )
         return min(len(made), spare), tiles
 
-    def trials(self, count: int, *, again: bool, seed: int = 0) -> Iterator[Trial]:
-        """Made tiles, real tiles of other patients in the same number, and what both are held against.
+    def trials(
+        self,
+        count: int,
+        *,
+        again: bool,
+        seed: int = 0,
+    ) -> Iterator[Trial]:
+        """Made tiles, real tiles of other patients in the same number, and what both are held
+        against.
 
         Args:
             count: how many.
@@ -79,24 +90,40 @@ class Sides:
         for _ in range(count):
             if self.other is not None:
                 against = _names(random, real, len(real), again)
-                floor = self.other[_cut(random, other, _names(random, other, patients, again), tiles)]
+                floor = self.other[
+                    _cut(
+                        random,
+                        other,
+                        _names(random, other, patients, again),
+                        tiles,
+                    )
+                ]
             else:
                 order = [list(real)[i] for i in random.permutation(len(real))]
-                left, right = order[: len(order) // 2], order[len(order) // 2 :]
+                left = order[: len(order) // 2]
+                right = order[len(order) // 2 :]
                 against = _names(random, dict.fromkeys(right), len(right), again)
                 floor = self.real[
-                    _cut(random, real, _names(random, dict.fromkeys(left), patients, again), tiles)
+                    _cut(
+                        random,
+                        real,
+                        _names(random, dict.fromkeys(left), patients, again),
+                        tiles,
+                    )
                 ]
             theirs = (
-                [name for name in against if name in made] if self.paired and self.other is not None else []
+                [name for name in against if name in made]
+                if self.paired and self.other is not None
+                else []
             )
             if len(theirs) < patients:  # other patients, or fewer than are asked for
                 theirs = _names(random, made, patients, again)
             chosen = [theirs[i] for i in random.permutation(len(theirs))[:patients]]
             yield Trial(
-                self.made[_cut(random, made, chosen, tiles)], floor,
+                self.made[_cut(random, made, chosen, tiles)],
+                floor,
                 self.real[np.concatenate([real[name] for name in against])],
-            )  # fmt: skip
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,26 +136,42 @@ class Trial:
 
 
 def _names(
-    random: np.random.Generator, rows: Mapping[Hashable, object], n: int, again: bool
+    random: np.random.Generator,
+    rows: Mapping[Hashable, object],
+    n: int,
+    again: bool,
 ) -> list[Hashable]:
     names = list(rows)
-    return [names[i] for i in random.choice(len(names), n if again else min(n, len(names)), replace=again)]
+    return [
+        names[i]
+        for i in random.choice(len(names), n if again else min(n, len(names)), replace=again)
+    ]
 
 
 def _cut(
-    random: np.random.Generator, rows: Mapping[Hashable, Rows], names: Sequence[Hashable], tiles: int
+    random: np.random.Generator,
+    rows: Mapping[Hashable, Rows],
+    names: Sequence[Hashable],
+    tiles: int,
 ) -> Rows:
     """Some tiles of each patient, by chance; all where there are no more."""
     return np.concatenate([random.permutation(rows[name])[:tiles] for name in names])
 
 
-def sides_of(real: Sample, made: Sample, other: Sample | None, key: str) -> Sides:
+def sides_of(
+    real: Sample,
+    made: Sample,
+    other: Sample | None,
+    key: str,
+) -> Sides:
     """Features of three sides; a reference without tiles, or not measured so, is none."""
     usable = other if other is not None and other.has(key) else None
     return Sides(
-        _stacked(real, key), _stacked(made, key), None if usable is None else usable.stack(key),
+        _stacked(real, key),
+        _stacked(made, key),
+        None if usable is None else usable.stack(key),
         (real.patients, made.patients, usable.patients if usable else []),
-    )  # fmt: skip
+    )
 
 
 def _stacked(sample: Sample, key: str) -> Floats:
@@ -138,4 +181,6 @@ def _stacked(sample: Sample, key: str) -> Floats:
 def rows_of(patients: Sequence[Hashable]) -> dict[Hashable, Rows]:
     """Which rows are whose."""
     index = group_index(patients) if patients else np.zeros(0, np.intp)
-    return {name: np.flatnonzero(index == place) for place, name in enumerate(dict.fromkeys(patients))}
+    return {
+        name: np.flatnonzero(index == place) for place, name in enumerate(dict.fromkeys(patients))
+    }

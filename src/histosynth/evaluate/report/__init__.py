@@ -1,4 +1,6 @@
-"""The judges' report: `report.json` for programs, `report.html` for people, one file that opens offline."""
+"""The judges' report: `report.json` for programs, `report.html` for people, one file that opens
+offline.
+"""
 
 from .report import Material, Report, write_report
 

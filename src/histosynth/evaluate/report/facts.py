@@ -16,7 +16,9 @@ DEEPEST = 6
 
 @dataclass(frozen=True)
 class Cell:
-    """Of a heat table: the count, its share of the row, and the strength of its colour in percent."""
+    """Of a heat table: the count, its share of the row, and the strength of its colour in
+    percent.
+    """
 
     text: str
     share: str
@@ -87,7 +89,9 @@ def lifted(
         if not isinstance(value, Mapping) or not value or len(here) > DEEPEST:
             rest[key] = value
         elif found := heats(value):
-            tables += [(", ".join((*here, *([side] if side else []))), table) for side, table in found]
+            tables += [
+                (", ".join((*here, *([side] if side else []))), table) for side, table in found
+            ]
         else:
             inner, left = lifted(value, here)
             tables += inner
@@ -98,32 +102,65 @@ def lifted(
 def heats(value: Mapping[str, Any]) -> list[tuple[str, Fact]]:
     """Confusion matrices, if this is one or several over the same classes.
 
-    Either {"rows": [...], "columns": [...], "counts": [[...]]}, where `row_title` and `column_title` may say
-    what rows and columns are; or {"asked": [...], "found": [...], side: [[...]], ...} with one for each side.
+    Either {"rows": [...], "columns": [...], "counts": [[...]]}, where `row_title` and
+    `column_title` may say what rows and columns are; or {"asked": [...], "found": [...], side:
+    [[...]], ...} with one for each side.
     """
     if "asked" in value and "found" in value:
         sides = {key: each for key, each in value.items() if key not in ("asked", "found")}
         tables = [
-            (key, _heat(value["asked"], value["found"], each, ("asked for", "found")))
+            (
+                key,
+                _heat(
+                    value["asked"],
+                    value["found"],
+                    each,
+                    ("asked for", "found"),
+                ),
+            )
             for key, each in sides.items()
             if each is not None
         ]
     else:
         titles = str(value.get("row_title", "")), str(value.get("column_title", ""))
-        tables = [("", _heat(value.get("rows"), value.get("columns"), value.get("counts"), titles))]
+        tables = [
+            (
+                "",
+                _heat(
+                    value.get("rows"),
+                    value.get("columns"),
+                    value.get("counts"),
+                    titles,
+                ),
+            )
+        ]
     found = [(key, table) for key, table in tables if table is not None]
     return found if len(found) == len(tables) else []
 
 
-def _heat(rows: Any, columns: Any, counts: Any, titles: tuple[str, str]) -> Fact | None:
+def _heat(
+    rows: Any,
+    columns: Any,
+    counts: Any,
+    titles: tuple[str, str],
+) -> Fact | None:
     if not (isinstance(rows, list) and isinstance(columns, list) and isinstance(counts, list)):
         return None
-    if len(counts) != len(rows) or not all(isinstance(r, list) and len(r) == len(columns) for r in counts):
+    if len(counts) != len(rows) or not all(
+        isinstance(r, list) and len(r) == len(columns) for r in counts
+    ):
         return None
     if not all(_numeric(each) for row in counts for each in row):
         return None
-    names, heads = tuple(map(str, rows)), tuple(map(str, columns))
-    return Fact("heat", heads=heads, names=names, cells=tuple(map(_cells, counts)), titles=titles)
+    names = tuple(map(str, rows))
+    heads = tuple(map(str, columns))
+    return Fact(
+        "heat",
+        heads=heads,
+        names=names,
+        cells=tuple(map(_cells, counts)),
+        titles=titles,
+    )
 
 
 def _numeric(value: Any) -> bool:
@@ -134,18 +171,31 @@ def _cells(row: Sequence[float]) -> tuple[Cell, ...]:
     total = sum(row)
     shares = [each / total if total else 0.0 for each in row]
     return tuple(
-        Cell(count(int(each)) if each == int(each) else f"{each:.3g}", f"{share:.0%}", round(100 * share))
+        Cell(
+            count(int(each)) if each == int(each) else f"{each:.3g}",
+            f"{share:.0%}",
+            round(100 * share),
+        )
         for each, share in zip(row, shares, strict=True)
     )
 
 
 def _pairs(value: Mapping[str, Any], depth: int) -> Fact:
     items = list(value.items())
-    pairs = tuple((str(key).replace("_", " "), fact(each, depth + 1)) for key, each in items[:MOST_ITEMS])
+    pairs = tuple(
+        (str(key).replace("_", " "), fact(each, depth + 1)) for key, each in items[:MOST_ITEMS]
+    )
     return Fact("pairs", pairs=pairs, more=max(0, len(items) - MOST_ITEMS))
 
 
 def _grid(rows: Sequence[Mapping[str, Any]], depth: int) -> Fact:
     heads = tuple(dict.fromkeys(str(key) for row in rows for key in row))
-    grid = tuple(tuple(fact(row.get(head), depth + 1) for head in heads) for row in rows[:MOST_ITEMS])
-    return Fact("grid", heads=heads, grid=grid, more=max(0, len(rows) - MOST_ITEMS))
+    grid = tuple(
+        tuple(fact(row.get(head), depth + 1) for head in heads) for row in rows[:MOST_ITEMS]
+    )
+    return Fact(
+        "grid",
+        heads=heads,
+        grid=grid,
+        more=max(0, len(rows) - MOST_ITEMS),
+    )

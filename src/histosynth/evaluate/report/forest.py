@@ -1,4 +1,6 @@
-"""The forest plot: ratios to real tissue on one log axis, each with its interval, its shape and its words."""
+"""The forest plot: ratios to real tissue on one log axis, each with its interval, its shape and
+its words.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ Standing = Literal["like", "worse", "better", "wide", "open"]
 
 WIDE = 2.0
 """An interval that holds both this and its inverse tells nothing."""
-LEAST, MOST = 2.0, 100.0
+LEAST = 2.0
+MOST = 100.0
 """How far the axis reaches on both sides of 1, as a factor."""
 TICKS = (
     (6, (0.25, 0.5, 1, 2, 4)),
@@ -30,7 +33,10 @@ KEY: tuple[tuple[Standing, str], ...] = (
     ("like", "not told apart from real tissue: the interval holds 1"),
     ("worse", "worse than real tissue, or different where neither way is better"),
     ("better", "better than real tissue"),
-    ("wide", f"too uncertain to tell: the interval reaches from below 1/{WIDE:g} to above {WIDE:g}"),
+    (
+        "wide",
+        f"too uncertain to tell: the interval reaches from below 1/{WIDE:g} to above {WIDE:g}",
+    ),
     ("open", "no interval"),
 )
 
@@ -92,7 +98,9 @@ class Axis:
         """(percent, label) of round ratios."""
         round_ones = next(ratios for below, ratios in TICKS if self.reach < below)
         return [
-            (self.place(ratio), f"{ratio:g}") for ratio in round_ones if 1 / self.reach <= ratio <= self.reach
+            (self.place(ratio), f"{ratio:g}")
+            for ratio in round_ones
+            if 1 / self.reach <= ratio <= self.reach
         ]
 
     def place(self, ratio: float) -> float:

@@ -35,7 +35,8 @@ LOOKS = {
     "reference": Look("reference", "#009e73", (7, 2, 2, 2), "s", "M-3.5,-3.5H3.5V3.5H-3.5Z"),
     "requested": Look("requested", "#cc79a7", (2, 2), "D", "M0,-5L5,0L0,5L-5,0Z"),
 }
-INK, RULE = "#333131", "#dddbdb"
+INK = "#333131"
+RULE = "#dddbdb"
 """Stand for colours of the page's style; nothing else in matplotlib is of these."""
 
 
@@ -44,10 +45,18 @@ def looks_of(series: Sequence[Series]) -> list[Look]:
     seen: dict[str, int] = {}
     looks = []
     for each in series:
-        look, times = LOOKS[each.role], seen.get(each.role, 0)
+        look = LOOKS[each.role]
+        times = seen.get(each.role, 0)
         seen[each.role] = times + 1
         if times:  # of the same role: paler, and other strokes
             dash = ((4.0 + 2 * times, 1.5), (1.5, 1.5 * times))[times % 2]
-            look = Look(look.role, look.colour, dash, look.marker, look.shape, max(0.35, 0.75**times))
+            look = Look(
+                look.role,
+                look.colour,
+                dash,
+                look.marker,
+                look.shape,
+                max(0.35, 0.75**times),
+            )
         looks.append(look)
     return looks

@@ -79,16 +79,21 @@ def render(report: Report) -> str:
 
     files = resources.files(__package__ or "")
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.globals["safe_svg"] = lambda drawing: Markup(drawing.svg)  # noqa: S704 (made in plots.py)
+    environment.globals["safe_svg"] = lambda drawing: Markup(drawing.svg)  # noqa: S704 - plots.py
     environment.filters["count"] = count
     environment.filters["facts"] = lambda value: fact(finite(value))
-    template = environment.from_string(files.joinpath("template.html.j2").read_text(encoding="utf-8"))
+    template = environment.from_string(
+        files.joinpath("template.html.j2").read_text(encoding="utf-8")
+    )
     axis = Axis.of(each.ratio for s in report.sections for each in key_findings(s) if each.ratio)
     text = template.render(
         report=report,
-        style=Markup(files.joinpath("style.css").read_text(encoding="utf-8")),  # noqa: S704 (a file of ours)
+        style=Markup(files.joinpath("style.css").read_text(encoding="utf-8")),  # noqa: S704
         materials=[_material(*side) for side in _sides(report) if side[1]],
         axis=axis,
         key=KEY,
@@ -100,7 +105,9 @@ def render(report: Report) -> str:
 
 
 def key_findings(section: Section) -> list[Finding]:
-    """Those of the overview: the first that hold for all tiles and have a ratio, else the first told one."""
+    """Those of the overview: the first that hold for all tiles and have a ratio, else the first
+    told one.
+    """
     compared = [each for each in section.findings if each.ratio is not None and each.ratio.told]
     chosen = [each for each in compared if not each.label] or compared
     return (chosen or [each for each in section.findings if each.value.told][:1])[:KEYS_PER_SECTION]
@@ -150,7 +157,9 @@ def _views(sections: Iterable[Section], axis: Axis) -> list[SectionView]:
 
 
 def _row(finding: Finding, axis: Axis) -> Row:
-    value, real, ratio = finding.value, finding.real, finding.ratio
+    value = finding.value
+    real = finding.real
+    ratio = finding.ratio
     return Row(
         finding.name,
         finding.label,
@@ -179,9 +188,18 @@ def _has_interval(estimate: Estimate) -> bool:
 def _plot(plot: Plot, prefix: str) -> PlotView:
     drawing = draw(plot, prefix)
     names = ", ".join(entry.name for entry in drawing.legend)
-    kind = {"line": "Lines", "scatter": "Points", "density": "Distributions"}[plot.kind]
+    kind = {
+        "line": "Lines",
+        "scatter": "Points",
+        "density": "Distributions",
+    }[plot.kind]
     against = f"{plot.y} against {plot.x}" if plot.y else f"of {plot.x}"
     mark = ""
     if plot.mark is not None and math.isfinite(plot.mark[0]):
         mark = f"{plot.mark[1]}: {number(plot.mark[0])}"
-    return PlotView(plot, drawing, f"{plot.title}. {kind}, {against}: {names}.", mark)
+    return PlotView(
+        plot,
+        drawing,
+        f"{plot.title}. {kind}, {against}: {names}.",
+        mark,
+    )

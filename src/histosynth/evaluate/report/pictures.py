@@ -1,4 +1,6 @@
-"""Pictures inside the page: PNG as data URIs, shrunk until the page stays small enough to be sent around."""
+"""Pictures inside the page: PNG as data URIs, shrunk until the page stays small enough to be sent
+around.
+"""
 
 from __future__ import annotations
 
@@ -63,8 +65,15 @@ def encode(galleries: Sequence[Gallery]) -> list[Shown]:
 
 
 def _shown(gallery: Gallery, many: int, side: int) -> Shown:
-    rows = tuple((text, tuple(picture(each, side) for each in row)) for text, row in gallery.rows[:many])
-    return Shown(gallery.title, gallery.columns, rows, len(gallery.rows) - many)
+    rows = tuple(
+        (text, tuple(picture(each, side) for each in row)) for text, row in gallery.rows[:many]
+    )
+    return Shown(
+        gallery.title,
+        gallery.columns,
+        rows,
+        len(gallery.rows) - many,
+    )
 
 
 def picture(pixels: Pixels, side: int = SIDE) -> Picture:
@@ -74,5 +83,7 @@ def picture(pixels: Pixels, side: int = SIDE) -> Picture:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return Picture(
-        "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode(), image.width, image.height
+        "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode(),
+        image.width,
+        image.height,
     )

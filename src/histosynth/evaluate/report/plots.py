@@ -1,4 +1,6 @@
-"""Plots as inline SVG. All words stay outside, in HTML: the SVG holds lines, marks and numbers of ticks."""
+"""Plots as inline SVG. All words stay outside, in HTML: the SVG holds lines, marks and numbers of
+ticks.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ MOST_RUG = 150
 FEW = 8
 """Of fewer values no density is told: they are shown as they are."""
 FAR = 8.0
-"""Values farther than so many interquartile ranges from the quartiles are left outside a density's view."""
+"""Values farther than so many interquartile ranges from the quartiles are left outside a density's
+view."""
 GRID = 256
 MOST_STEPS = 30
 """Whole numbers of no wider range are counts: they get the steps of a histogram."""
@@ -71,7 +74,13 @@ def draw(plot: Plot, prefix: str) -> Drawing:
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about fonts: none of matplotlib's is used
         matplotlib.rcdefaults()  # not what the user's own matplotlibrc says
-        matplotlib.rcParams.update({"svg.hashsalt": "histosynth", "svg.fonttype": "none", "font.size": 11})
+        matplotlib.rcParams.update(
+            {
+                "svg.hashsalt": "histosynth",
+                "svg.fonttype": "none",
+                "font.size": 11,
+            }
+        )
         figure = Figure(figsize=(SIZE[0] / 72, SIZE[1] / 72), layout="constrained")
         axes = figure.add_subplot()
         if plot.kind == "density":
@@ -89,17 +98,25 @@ def draw(plot: Plot, prefix: str) -> Drawing:
 def _mark(axes: Axes, at: float) -> None:
     low, high = axes.get_xlim()
     pad = 0.04 * (high - low)
-    axes.axvline(at, color=INK, linewidth=1, dashes=(2, 3), zorder=1)
+    axes.axvline(
+        at,
+        color=INK,
+        linewidth=1,
+        dashes=(2, 3),
+        zorder=1,
+    )
     axes.set_xlim(min(low, at - pad), max(high, at + pad))
 
 
 def _curves(axes: Axes, plot: Plot, looks: Sequence[Look]) -> tuple[list[Entry], list[str]]:
-    legend, notes = [], []
+    legend = []
+    notes = []
     for order, (series, look) in enumerate(zip(plot.series, looks, strict=True)):
         many = min(len(series.x), len(series.y))
         x, y = (np.asarray(side, np.float64)[:many] for side in (series.x, series.y))
         kept = np.isfinite(x) & np.isfinite(y)
-        x, y = x[kept], y[kept]
+        x = x[kept]
+        y = y[kept]
         name = series.name or series.role
         if not len(x):
             notes.append(f"{name}: no values")
@@ -107,12 +124,20 @@ def _curves(axes: Axes, plot: Plot, looks: Sequence[Look]) -> tuple[list[Entry],
         if len(x) > MOST_POINTS:
             notes.append(f"{name}: {count(MOST_POINTS)} of {count(len(x))} points drawn")
             rows = np.linspace(0, len(x) - 1, MOST_POINTS).astype(np.intp)
-            x, y = x[rows], y[rows]
+            x = x[rows]
+            y = y[rows]
         # two points of what was requested are a line to compare with, not data
         scatter = plot.kind == "scatter" and not (series.role == "requested" and len(x) == 2)
         marked = scatter or 2 < len(x) <= 25
-        style: dict[str, Any] = {"color": look.colour, "markersize": 5, "markeredgewidth": 0}
-        style |= {"alpha": look.opacity * (0.7 if scatter and len(x) > 50 else 1), "zorder": 3 + order}
+        style: dict[str, Any] = {
+            "color": look.colour,
+            "markersize": 5,
+            "markeredgewidth": 0,
+        }
+        style |= {
+            "alpha": look.opacity * (0.7 if scatter and len(x) > 50 else 1),
+            "zorder": 3 + order,
+        }
         style |= {"marker": look.marker if marked else "", "linewidth": 0 if scatter else 1.8}
         if look.dash and not scatter:
             style["dashes"] = _in_widths(look)
@@ -126,7 +151,9 @@ def _in_widths(look: Look) -> tuple[float, ...]:
     return tuple(length / 1.8 for length in look.dash)
 
 
-def _densities(axes: Axes, series: Sequence[Series], looks: Sequence[Look]) -> tuple[list[Entry], list[str]]:
+def _densities(
+    axes: Axes, series: Sequence[Series], looks: Sequence[Look]
+) -> tuple[list[Entry], list[str]]:
     values = [_finite(each.x) for each in series]
     legend: list[Entry] = []
     notes: list[str] = []
@@ -141,31 +168,81 @@ def _densities(axes: Axes, series: Sequence[Series], looks: Sequence[Look]) -> t
     shapes = [_shape(each, view) for each in values]
     top = max((float(y.max()) for _, y in filter(None, shapes)), default=1.0) or 1.0
     across = axes.get_xaxis_transform()
-    for row, (one, look, numbers, shape) in enumerate(zip(series, looks, values, shapes, strict=True)):
+    for row, (one, look, numbers, shape) in enumerate(
+        zip(series, looks, values, shapes, strict=True)
+    ):
         name = one.name or one.role
         if not len(numbers):
             notes.append(f"{name}: no values")
             continue
-        style: dict[str, Any] = {"color": look.colour, "alpha": look.opacity, "zorder": 4 + row}
+        style: dict[str, Any] = {
+            "color": look.colour,
+            "alpha": look.opacity,
+            "zorder": 4 + row,
+        }
         strokes: dict[str, Any] = {"dashes": _in_widths(look)} if look.dash else {}
         if shape is not None:
-            axes.plot(*shape, linewidth=1.8, **style, **strokes)
-            axes.fill_between(*shape, color=look.colour, alpha=0.1 * look.opacity, linewidth=0, zorder=2)
+            axes.plot(
+                *shape,
+                linewidth=1.8,
+                **style,
+                **strokes,
+            )
+            axes.fill_between(
+                *shape,
+                color=look.colour,
+                alpha=0.1 * look.opacity,
+                linewidth=0,
+                zorder=2,
+            )
         elif len(numbers) >= FEW:  # all the same
-            axes.plot([numbers[0]] * 2, [0.16, 0.9], transform=across, linewidth=1.8, **style, **strokes)
+            axes.plot(
+                [numbers[0]] * 2,
+                [0.16, 0.9],
+                transform=across,
+                linewidth=1.8,
+                **style,
+                **strokes,
+            )
             notes.append(f"{name}: all values are the same")
         else:
             height = [0.3 + 0.12 * row] * len(numbers)
-            axes.plot(numbers, height, look.marker, transform=across, markersize=6, **style)
+            axes.plot(
+                numbers,
+                height,
+                look.marker,
+                transform=across,
+                markersize=6,
+                **style,
+            )
             notes.append(f"{name}: too few values for a curve, each is shown")
         rug = _thinned(np.sort(numbers), MOST_RUG)
-        axes.plot(rug, [0.02 + 0.03 * row] * len(rug), "|", transform=across, markersize=5, **style)
-        legend.append(Entry(name, look, shape is None and len(numbers) < FEW, len(numbers) >= FEW))
+        axes.plot(
+            rug,
+            [0.02 + 0.03 * row] * len(rug),
+            "|",
+            transform=across,
+            markersize=5,
+            **style,
+        )
+        legend.append(
+            Entry(
+                name,
+                look,
+                shape is None and len(numbers) < FEW,
+                len(numbers) >= FEW,
+            )
+        )
     left, right = _padded(view)
     ends = [x[at] for x, _ in filter(None, shapes) for at in (0, -1)]
     axes.set_xlim(min([left, *ends]), max([right, *ends]))
     axes.set_ylim(-0.05 * top - 0.045 * top * len(series), 1.08 * top)
-    axes.axhline(0, color=RULE, linewidth=1, zorder=1)
+    axes.axhline(
+        0,
+        color=RULE,
+        linewidth=1,
+        zorder=1,
+    )
     return legend, notes
 
 
@@ -189,7 +266,9 @@ def _padded(view: tuple[float, float]) -> tuple[float, float]:
 
 
 def _shape(values: Floats, view: tuple[float, float]) -> tuple[Floats, Floats] | None:
-    """A kernel density (Scott's rule), or the steps of a histogram of counts; None: it cannot be told."""
+    """A kernel density (Scott's rule), or the steps of a histogram of counts; None: it cannot be
+    told.
+    """
     from scipy.stats import gaussian_kde
 
     if len(values) < FEW:
@@ -202,8 +281,10 @@ def _shape(values: Floats, view: tuple[float, float]) -> tuple[Floats, Floats] |
     if spread <= 1e-9 * max(1e-12, float(np.abs(values).max())):
         return None
     kde = gaussian_kde(_thinned(np.sort(values), MOST_POINTS))
-    width, ends = 2.5 * float(kde.factor) * spread, _padded(view)
-    low, high = max(values.min() - width, ends[0]), min(values.max() + width, ends[1])
+    width = 2.5 * float(kde.factor) * spread
+    ends = _padded(view)
+    low = max(values.min() - width, ends[0])
+    high = min(values.max() + width, ends[1])
     # amounts have no density below 0, nor shares above 1
     low = max(low, 0.0) if view[0] >= 0 else low
     high = min(high, 1.0) if view[0] >= 0 and view[1] <= 1 else high
@@ -222,13 +303,21 @@ def _dress(axes: Axes, density: bool) -> None:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(RULE)
-    axes.tick_params(colors=INK, length=0, labelsize=11)
+    axes.tick_params(
+        colors=INK,
+        length=0,
+        labelsize=11,
+    )
     axes.set_axisbelow(True)
     axes.locator_params(nbins=6)
     if density:  # heights only compare
         axes.set_yticks([])
     else:
-        axes.grid(axis="y", color=RULE, linewidth=0.8)
+        axes.grid(
+            axis="y",
+            color=RULE,
+            linewidth=0.8,
+        )
     axes.ticklabel_format(useOffset=False)
     axes.patch.set_visible(False)
 
@@ -243,8 +332,18 @@ def _svg(figure: Any, prefix: str) -> str:
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     # HTML needs no namespaces; the style would hold for the whole page, which has it too
-    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<svg [^>]*>", f'<svg viewBox="0 0 {SIZE[0]} {SIZE[1]}">', svg, count=1)
+    svg = re.sub(
+        r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->",
+        "",
+        svg,
+        flags=re.DOTALL,
+    )
+    svg = re.sub(
+        r"<svg [^>]*>",
+        f'<svg viewBox="0 0 {SIZE[0]} {SIZE[1]}">',
+        svg,
+        count=1,
+    )
     svg = svg.replace("xlink:href", "href")
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)

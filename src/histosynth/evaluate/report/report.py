@@ -75,7 +75,11 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON, all of them finite: None stands where a number is not."""
-        sides = {"synthetic": self.synthetic, "real": self.real, "reference": self.reference}
+        sides = {
+            "synthetic": self.synthetic,
+            "real": self.real,
+            "reference": self.reference,
+        }
         plain = {
             "schema": SCHEMA,
             "title": self.title,
@@ -91,7 +95,9 @@ class Report:
 
 
 def finite(value: Any) -> Any:
-    """A value as JSON has it: no NaN, no infinity, no numpy; what JSON does not know becomes its text."""
+    """A value as JSON has it: no NaN, no infinity, no numpy; what JSON does not know becomes its
+    text.
+    """
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, np.generic | np.ndarray):
@@ -107,7 +113,8 @@ def finite(value: Any) -> Any:
 
 
 def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
-    """Write `report.json` and `report.html`, each whole or not at all; what stands there is replaced.
+    """Write `report.json` and `report.html`, each whole or not at all; what stands there is
+    replaced.
 
     Args:
         report: what was found.

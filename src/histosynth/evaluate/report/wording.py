@@ -1,4 +1,6 @@
-"""Numbers as people read them: as many figures as the interval supports, thousands apart, a true minus."""
+"""Numbers as people read them: as many figures as the interval supports, thousands apart, a true
+minus.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def number(value: float, figures: int = 3) -> str:
 
 @dataclass(frozen=True)
 class Told:
-    """An estimate in words: the value, its interval in brackets, and why there is none of either."""
+    """An estimate in words: the value, its interval in brackets, and why there is none of
+    either.
+    """
 
     value: str
     interval: str
@@ -53,26 +57,42 @@ class Told:
     @property
     def text(self) -> str:
         """All of it in one line."""
-        return " ".join(part for part in (self.value, self.interval, self.unit) if part) or self.reason
+        return (
+            " ".join(part for part in (self.value, self.interval, self.unit) if part) or self.reason
+        )
 
 
 def told(estimate: Estimate) -> Told:
     """An estimate in words; the interval's width says how many figures the value deserves."""
-    value, low, high = estimate.value, estimate.low, estimate.high
+    value = estimate.value
+    low = estimate.low
+    high = estimate.high
     if not estimate.told:
         return Told("", "", estimate.reason or "not told", "")
     if not (math.isfinite(low) and math.isfinite(high)):
-        return Told(number(value), "", estimate.reason or "no interval", estimate.unit)
+        return Told(
+            number(value),
+            "",
+            estimate.reason or "no interval",
+            estimate.unit,
+        )
     largest = max(abs(value), abs(low), abs(high))
     if largest and not SMALL <= largest < LARGE:
         texts = [_power(each, 2) if each else "0" for each in (value, low, high)]
     else:
-        # as fine as a tenth of the interval, but two figures of what is below 1, three of what is above
-        order, width = _order(largest) if largest else 0, high - low
+        # as fine as a tenth of the interval, but two figures of what is below 1, three of what is
+        # above
+        order = _order(largest) if largest else 0
+        width = high - low
         fine = -_order(width / 5) if width > 0 else 2 - order
         decimals = min(max(fine, (1 if order < 0 else 2) - order), 4 - order)
         texts = [fixed(each, max(0, decimals)) for each in (value, low, high)]
-    return Told(texts[0], f"({texts[1]} to {texts[2]})", estimate.reason, estimate.unit)
+    return Told(
+        texts[0],
+        f"({texts[1]} to {texts[2]})",
+        estimate.reason,
+        estimate.unit,
+    )
 
 
 def _order(value: float) -> int:
@@ -81,4 +101,5 @@ def _order(value: float) -> int:
 
 def _power(value: float, figures: int) -> str:
     mantissa, exponent = f"{value:.{figures - 1}e}".split("e")
-    return f"{mantissa.replace('-', MINUS)}{THIN}{TIMES}{THIN}10{str(int(exponent)).translate(_RAISED)}"
+    raised = str(int(exponent)).translate(_RAISED)
+    return f"{mantissa.replace('-', MINUS)}{THIN}{TIMES}{THIN}10{raised}"

@@ -23,23 +23,31 @@ SHOWN = 2000
 Sides = tuple[Sample, Sample | None]
 Table = tuple[Floats, list[str]]
 Both = tuple[Table, Table | None]
-FOUND, ASKED = 1, 2
+FOUND = 1
+ASKED = 2
 ABOUT = (
-    "Nuclei found again where they were asked for, one to one within 6 um (and 3 um), by detectors that the "
-    "painter does not know. A detector misses nuclei of real tissue too: read the ratio to its score there."
+    "Nuclei found again where they were asked for, one to one within 6 um (and 3 um), by "
+    "detectors that the "
+    "painter does not know. A detector misses nuclei of real tissue too: read the ratio to "
+    "its score there."
 )
 
 
 def judge_structure(
-    synthetic: Sample, real: Sample | None, kinds: Sequence[str], detectors: Sequence[str]
+    synthetic: Sample,
+    real: Sample | None,
+    kinds: Sequence[str],
+    detectors: Sequence[str],
 ) -> Section:
-    """F1, precision, recall, classes, counts and places of nuclei, each beside the same on real tiles.
+    """F1, precision, recall, classes, counts and places of nuclei, each beside the same on real
+    tiles.
 
     Intervals are over patients; those who stand on both sides are drawn together.
 
     Args:
         synthetic: with the values of `measure_structure`.
-        real: the same detectors on real tiles against the nuclei marked there; None: no floor is given.
+        real: the same detectors on real tiles against the nuclei marked there; None: no floor is
+            given.
         kinds: the classes asked for, in the order of the values.
         detectors: names as in the values; those that were not measured are left out.
     """
@@ -64,12 +72,31 @@ def judge_structure(
         sides = (synthetic, real if real is not None and real.has(key) else None)
         findings.append(_accuracy(name, sides, len(kinds)))
         tables[name] = _table(name, sides, kinds)
-    facts = {"reach_um": REACH_UM, "strict_um": STRICT_UM, "chance": chance, "confusion": tables}
-    return Section("structure", "Structure", ABOUT, tuple(findings), facts, tuple(plots))
+    facts = {
+        "reach_um": REACH_UM,
+        "strict_um": STRICT_UM,
+        "chance": chance,
+        "confusion": tables,
+    }
+    return Section(
+        "structure",
+        "Structure",
+        ABOUT,
+        tuple(findings),
+        facts,
+        tuple(plots),
+    )
 
 
-def _found(name: str, sides: Sides, kinds: Sequence[str], which: str) -> list[Finding]:
-    """Precision, recall and F1 of the detector's own points, or of those placed anywhere (`chance`)."""
+def _found(
+    name: str,
+    sides: Sides,
+    kinds: Sequence[str],
+    which: str,
+) -> list[Finding]:
+    """Precision, recall and F1 of the detector's own points, or of those placed anywhere
+    (`chance`).
+    """
     key = f"structure/{name}/{which}"
     asked = [(measure, f"{measure}_{name}", 0, 0) for measure in ("F1", "precision", "recall")]
     asked += [("F1", f"F1_{name}_{STRICT_UM:g}um", 1, 0)]
@@ -77,7 +104,9 @@ def _found(name: str, sides: Sides, kinds: Sequence[str], which: str) -> list[Fi
     out = []
     for measure, title, reach, place in asked:
 
-        def row(counts: Floats, measure: str = measure, at: tuple[int, int] = (reach, place)) -> list[float]:
+        def row(
+            counts: Floats, measure: str = measure, at: tuple[int, int] = (reach, place)
+        ) -> list[float]:
             matched, found, wanted = counts[at]
             above, below = {
                 "F1": (2 * matched, found + wanted),  # harmonic mean of the other two
@@ -97,7 +126,9 @@ def _with_chance(finding: Finding, by_chance: Mapping[str, Finding]) -> Finding:
     level = by_chance[finding.name].value
     if not level.told:
         return finding
-    return replace(finding, note=f"as many points placed anywhere, classes shuffled: {level.value:.2f}")
+    return replace(
+        finding, note=f"as many points placed anywhere, classes shuffled: {level.value:.2f}"
+    )
 
 
 def _count_error(name: str, sides: Sides) -> Finding:
@@ -108,11 +139,19 @@ def _count_error(name: str, sides: Sides) -> Finding:
 
     rows = _rows(sides, f"structure/{name}/counts", row)
     note = "sum over tiles of |found - asked|, as a share of those asked for"
-    return _finding(f"count_error_{name}", "low", rows, count=1, note=note)
+    return _finding(
+        f"count_error_{name}",
+        "low",
+        rows,
+        count=1,
+        note=note,
+    )
 
 
 def _localisation(name: str, sides: Sides) -> Finding:
-    """Median distance of matched pairs; told from a histogram, of which draws of patients are sums."""
+    """Median distance of matched pairs; told from a histogram, of which draws of patients are
+    sums.
+    """
 
     def row(errors: Floats) -> Floats:
         counts = np.histogram(errors, ERROR_BINS, (0, REACH_UM))[0].astype(np.float64)
@@ -120,12 +159,19 @@ def _localisation(name: str, sides: Sides) -> Finding:
 
     rows = _rows(sides, f"structure/{name}/errors_um", row)
     return _finding(
-        f"localisation_{name}", "low", rows, count=-1, unit="um", score=lambda s: median_um(s[:, :-1])
+        f"localisation_{name}",
+        "low",
+        rows,
+        count=-1,
+        unit="um",
+        score=lambda s: median_um(s[:, :-1]),
     )
 
 
 def median_um(counts: Floats) -> Floats:
-    """(D, B) counts of B equal bins from 0 to `REACH_UM` => (D,) medians, um, in a straight line in a bin."""
+    """(D, B) counts of B equal bins from 0 to `REACH_UM` => (D,) medians, um, in a straight line
+    in a bin.
+    """
     below = counts.cumsum(axis=1)
     half = below[:, -1:] / 2
     place = (below < half).sum(axis=1)[:, None].clip(max=counts.shape[1] - 1)
@@ -142,18 +188,27 @@ def _accuracy(name: str, sides: Sides, many: int) -> Finding:
 
     rows = _rows(sides, f"structure/{name}/confusion", row)
     note = (
-        "by rings of colour around each place asked for, fitted on real tiles; no detector is involved"
+        "by rings of colour around each place asked for, fitted on real tiles; no detector is "
+        "involved"
         if name == "rings"
         else "among the nuclei found again"
     )
-    return _finding(f"class_accuracy_{name}", "high", rows, count=1, note=note)
+    return _finding(
+        f"class_accuracy_{name}",
+        "high",
+        rows,
+        count=1,
+        note=note,
+    )
 
 
 def _table(name: str, sides: Sides, kinds: Sequence[str]) -> dict[str, Any]:
     """Confusion of both sides as lists."""
     last = name != "rings"
     made, true = (
-        None if side is None else side.stack(f"structure/{name}/confusion").sum(axis=0).astype(int).tolist()
+        None
+        if side is None
+        else side.stack(f"structure/{name}/confusion").sum(axis=0).astype(int).tolist()
         for side in sides
     )
     return {
@@ -169,21 +224,38 @@ def _rows(sides: Sides, key: str, row: Callable[[Floats], Sequence[float] | Floa
     made, true = (
         None
         if side is None
-        else (np.array([row(np.asarray(each, np.float64)) for each in side.each(key)]), side.patients)
+        else (
+            np.array([row(np.asarray(each, np.float64)) for each in side.each(key)]),
+            side.patients,
+        )
         for side in sides
     )
     return made or (np.zeros((0, 2)), []), true
 
 
 def _finding(
-    name: str, better: Literal["high", "low"], rows: Both, *,
-    count: int, unit: str = "", note: str = "", score: Score = quotient,
-) -> Finding:  # fmt: skip
+    name: str,
+    better: Literal["high", "low"],
+    rows: Both,
+    *,
+    count: int,
+    unit: str = "",
+    note: str = "",
+    score: Score = quotient,
+) -> Finding:
     """`count`: the column whose sum says how many nuclei were counted."""
     made, true = rows
     many = (int(np.nansum(made[0][:, count])), int(np.nansum(true[0][:, count])) if true else 0)
     return share_finding(
-        name, better, made, true, n=many, least=LEAST_NUCLEI, score=score, unit=unit, note=note
+        name,
+        better,
+        made,
+        true,
+        n=many,
+        least=LEAST_NUCLEI,
+        score=score,
+        unit=unit,
+        note=note,
     )
 
 
@@ -196,11 +268,32 @@ def _plots(name: str, sides: Sides) -> list[Plot]:
         if sample is None:
             continue
         counts = sample.stack(f"structure/{name}/counts")[:, 0, 0]
-        far = np.concatenate([np.asarray(each, float) for each in sample.each(f"structure/{name}/errors_um")])
+        far = np.concatenate(
+            [np.asarray(each, float) for each in sample.each(f"structure/{name}/errors_um")]
+        )
         far = far[:: max(len(far) // SHOWN, 1)]
-        clouds.append(Series(role, role, counts[:, ASKED].tolist(), counts[:, FOUND].tolist()))
+        clouds.append(
+            Series(
+                role,
+                role,
+                counts[:, ASKED].tolist(),
+                counts[:, FOUND].tolist(),
+            )
+        )
         errors.append(Series(role, role, far.tolist()))
     return [
-        Plot(f"Nuclei of each tile, {name}", "asked for", "found", tuple(clouds), "scatter"),
-        Plot(f"Places of nuclei, {name}", "off by (um)", "", tuple(errors), "density"),
+        Plot(
+            f"Nuclei of each tile, {name}",
+            "asked for",
+            "found",
+            tuple(clouds),
+            "scatter",
+        ),
+        Plot(
+            f"Places of nuclei, {name}",
+            "off by (um)",
+            "",
+            tuple(errors),
+            "density",
+        ),
     ]

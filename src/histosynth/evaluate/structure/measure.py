@@ -38,18 +38,21 @@ def measure_structure(
         pixels: (H, W, 3) uint8.
         asked: nuclei the tile was made from, or those marked on a real tile.
         detectors: by the name that the values carry.
-        rings: an opinion on the class of each place without any detector, fitted on real tiles of other
-            patients with the same `kinds`.
+        rings: an opinion on the class of each place without any detector, fitted on real tiles of
+            other patients with the same `kinds`.
         reach_um: a found nucleus within this of an asked one is it.
         strict_um: the same, strictly.
 
     Returns:
         For each detector, `structure/<name>/`:
 
-        * `counts`: (2, 1 + K, 3): at `reach_um` and at `strict_um`, for all nuclei and each asked class
+        * `counts`: (2, 1 + K, 3): at `reach_um` and at `strict_um`, for all nuclei and each asked
+        class
           found as that class: matched, found, asked. nan for classes the detector does not tell;
-        * `chance`: the same of as many points placed anywhere, their classes shuffled, (2, 1 + K, 3);
-        * `confusion`: (K + 1, K + 1) at `reach_um`, asked class (last: extra) by found class (last: missed);
+        * `chance`: the same of as many points placed anywhere, their classes shuffled, (2, 1 + K,
+        3);
+        * `confusion`: (K + 1, K + 1) at `reach_um`, asked class (last: extra) by found class (last:
+        missed);
           only from detectors that tell at least one asked class;
         * `errors_um`: (P,) distance of each matched pair at `reach_um`, um.
 
@@ -85,12 +88,19 @@ def _as_asked(found: Nuclei, kinds: Sequence[str]) -> Indices:
     return np.array([index.get(name, -1) for name in found.names()], np.intp)
 
 
-def _counts(xy: Floats, kind: Indices, asked: Nuclei, told: Sequence[bool], reach: float) -> Floats:
+def _counts(
+    xy: Floats,
+    kind: Indices,
+    asked: Nuclei,
+    told: Sequence[bool],
+    reach: float,
+) -> Floats:
     """(1 + K, 3): matched, found, asked."""
     rows = np.full((1 + len(asked.kinds), 3), np.nan)
     rows[0] = len(match_points(asked.xy, xy, reach)[0]), len(xy), len(asked)
     for place in np.flatnonzero(told):
-        mine, theirs = asked.xy[asked.kind == place], xy[kind == place]
+        mine = asked.xy[asked.kind == place]
+        theirs = xy[kind == place]
         rows[1 + place] = len(match_points(mine, theirs, reach)[0]), len(theirs), len(mine)
     return rows
 
@@ -99,7 +109,8 @@ def _confusion(asked: Nuclei, kind: Indices, pairs: Indices) -> Floats:
     """(K + 1, K + 1); what was asked for or found without one of the asked classes is left out."""
     many = len(asked.kinds)
     table = np.zeros((many + 1, many + 1))
-    first, second = asked.kind[pairs[:, 0]].astype(np.intp), kind[pairs[:, 1]]
+    first = asked.kind[pairs[:, 0]].astype(np.intp)
+    second = kind[pairs[:, 1]]
     both = (first != ANY_KIND) & (second >= 0)
     np.add.at(table, (first[both], second[both]), 1)
     missed = np.delete(asked.kind, pairs[:, 0])

@@ -1,9 +1,9 @@
 """What a bundle knows of a base that it did not bring itself: its family, its noise, its words.
 
-Two families stand behind one seam. A Stable Diffusion U-Net takes the structure as residuals of its down
-blocks (T2I-Adapter, Mou et al. 2023); a PixArt transformer takes it added to its patches. Which prompt an
-item is given stands in the vector that a compact base is given as its style: the flag that something is told,
-and the label.
+Two families stand behind one seam. A Stable Diffusion U-Net takes the structure as residuals of its
+down blocks (T2I-Adapter, Mou et al. 2023); a PixArt transformer takes it added to its patches.
+Which prompt an item is given stands in the vector that a compact base is given as its style: the
+flag that something is told, and the label.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from .schedule import Schedule
 from .text import Text
 
 Ports = tuple[tuple[int, ...], tuple[int, ...]]
-"""Channels of each place that takes structure, and how much smaller its grid is than the latents'."""
+"""Channels of each place that takes structure, and how much smaller its grid is than the
+latents'."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,11 @@ class Base:
     text: Text
     told: int
     inpainting: bool = False
-    _moved: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
+    _moved: dict[str, Tensor] = field(
+        default_factory=dict,
+        init=False,
+        repr=False,
+    )
 
     def seam(self, network: Any) -> Seam:
         """The network behind the seam."""
@@ -56,7 +61,12 @@ class Base:
         mask = None if self.text.mask is None else self._kept("mask", self.text.mask, like)[rows]
         return states, mask
 
-    def _kept(self, name: str, value: Tensor, like: Tensor) -> Tensor:
+    def _kept(
+        self,
+        name: str,
+        value: Tensor,
+        like: Tensor,
+    ) -> Tensor:
         key = f"{name} {like.device} {like.dtype}"
         if key not in self._moved:
             self._moved[key] = value.to(like.device, like.dtype)
@@ -78,8 +88,15 @@ class DiscreteSeam:
         said: how its family is called.
     """
 
-    def __init__(self, network: Any, base: Base, said: Raw) -> None:
-        self.network, self.base, self.said = network, base, said
+    def __init__(
+        self,
+        network: Any,
+        base: Base,
+        said: Raw,
+    ) -> None:
+        self.network = network
+        self.base = base
+        self.said = said
         self.kind: Kind = base.schedule.kind
 
     def level(self, time: Tensor) -> Level:
@@ -90,21 +107,43 @@ class DiscreteSeam:
         """See `Seam.untold`: the empty prompt."""
         return torch.zeros_like(style)
 
-    def raw(self, noisy: Tensor, time: Tensor, features: StructureFeatures, style: Tensor) -> Tensor:
+    def raw(
+        self,
+        noisy: Tensor,
+        time: Tensor,
+        features: StructureFeatures,
+        style: Tensor,
+    ) -> Tensor:
         """See `Seam.raw`."""
         like = noisy.to(self.network.dtype)
-        words, step = self.base.words(style, like), self.base.schedule.step_of(time)
+        words = self.base.words(style, like)
+        step = self.base.schedule.step_of(time)
         return self.said(self.network, like, step, features, words).float()
 
-    def follow(self, noisy: Tensor, time: Tensor, features: StructureFeatures, style: Tensor) -> Tensor:
+    def follow(
+        self,
+        noisy: Tensor,
+        time: Tensor,
+        features: StructureFeatures,
+        style: Tensor,
+    ) -> Tensor:
         """See `Seam.follow`."""
         size, step, level = self.base.schedule.along_flow(time)
         mixed = noisy * size.reshape(-1, 1, 1, 1)
-        return clean_from(self.kind, self.raw(mixed, step, features, style), mixed, level)
+        return clean_from(
+            self.kind,
+            self.raw(mixed, step, features, style),
+            mixed,
+            level,
+        )
 
 
 def stable_raw(
-    network: Any, noisy: Tensor, step: Tensor, features: StructureFeatures, words: Words
+    network: Any,
+    noisy: Tensor,
+    step: Tensor,
+    features: StructureFeatures,
+    words: Words,
 ) -> Tensor:
     """A Stable Diffusion U-Net of diffusers, of 4 or (inpainting) 9 channels."""
     said: Tensor = network(
@@ -119,7 +158,11 @@ def stable_raw(
 
 
 def pixart_raw(
-    network: Any, noisy: Tensor, step: Tensor, features: StructureFeatures, words: Words
+    network: Any,
+    noisy: Tensor,
+    step: Tensor,
+    features: StructureFeatures,
+    words: Words,
 ) -> Tensor:
     """A PixArt transformer of diffusers; it also says a variance, which is left aside."""
     (scale,) = features.scales
@@ -145,7 +188,8 @@ RAW: dict[str, Raw] = {"stable-diffusion": stable_raw, "pixart": pixart_raw}
 def ports_of(network: Any, family: Family) -> Ports:
     """Where a network takes structure.
 
-    diffusers adds a residual to a block with cross-attention before its downsampling, to one without after.
+    diffusers adds a residual to a block with cross-attention before its downsampling, to one
+    without after.
     """
     if family == "pixart":
         return (network.inner_dim,), (int(network.config.patch_size),)

@@ -20,15 +20,22 @@ from .schedule import Schedule, read_schedule
 from .text import Text, clip_states, embed_clip, embed_t5
 
 FILES = (
-    "model_index.json", "*/*.json", "tokenizer/*",
-    "unet/diffusion_pytorch_model.safetensors", "transformer/diffusion_pytorch_model*.safetensors",
-    "vae/diffusion_pytorch_model.safetensors", "text_encoder/model*.safetensors",
-)  # fmt: skip
+    "model_index.json",
+    "*/*.json",
+    "tokenizer/*",
+    "unet/diffusion_pytorch_model.safetensors",
+    "transformer/diffusion_pytorch_model*.safetensors",
+    "vae/diffusion_pytorch_model.safetensors",
+    "text_encoder/model*.safetensors",
+)
 HALVES = tuple(f"{part}/*.fp16*.safetensors" for part in ("unet", "transformer", "vae"))
-"""What to fetch besides where a repository has weights of network or autoencoder in float16 alone."""
+"""What to fetch besides where a repository has weights of network or autoencoder in float16
+alone."""
 LOCALLY = (
-    "Point base at a copy that lies here: a folder in diffusers' layout (unet, vae, text_encoder, tokenizer, "
-    "scheduler), or one .safetensors file: --base in training, HISTOSYNTH_BASE in painting. Adapters are "
+    "Point base at a copy that lies here: a folder in diffusers' layout (unet, vae, "
+    "text_encoder, tokenizer, "
+    "scheduler), or one .safetensors file: --base in training, HISTOSYNTH_BASE in painting. "
+    "Adapters are "
     "bound to its weights, not to its name."
 )
 NETWORKS: dict[str, tuple[Family, Any]] = {
@@ -66,7 +73,8 @@ class Source:
     Attributes:
         base: folder, `owner/name[@revision]`, or `.safetensors` file; relative to `here`.
         here: folder that paths start from.
-        config: for a single file: a folder with configs and tokenizer; "": the ones known by its tensors.
+        config: for a single file: a folder with configs and tokenizer; "": the ones known by its
+            tensors.
         prediction: for a single file: what it predicts; None: told by its make.
     """
 
@@ -92,7 +100,10 @@ class Source:
         if Path(self.base).is_absolute() or self.base.startswith((".", "~")):
             raise BadWeights(near, "there is no such folder or file", LOCALLY)
         fetched = folder_of(self.base, FILES, locally=LOCALLY)
-        if len({path.parent for path in fetched.glob("*/diffusion_pytorch_model*.safetensors")}) < 2:
+        if (
+            len({path.parent for path in fetched.glob("*/diffusion_pytorch_model*.safetensors")})
+            < 2
+        ):
             fetched = folder_of(self.base, HALVES, locally=LOCALLY)
         return fetched
 
@@ -113,7 +124,16 @@ def open_base(source: Source) -> Opened:
     network = load_part(place / found[0], kind, lean=True)
     autoencoder = load_part(place / "vae", AutoencoderKL, lean=True)
     schedule = read_schedule(_json(place / "scheduler" / "scheduler_config.json"), place)
-    return _checked(Opened(family, network, autoencoder, schedule, _nine(network, family), place))
+    return _checked(
+        Opened(
+            family,
+            network,
+            autoencoder,
+            schedule,
+            _nine(network, family),
+            place,
+        )
+    )
 
 
 def embed(source: Source, family: Family, prompts: Sequence[str]) -> Text:
@@ -129,7 +149,9 @@ def embed(source: Source, family: Family, prompts: Sequence[str]) -> Text:
         parts = open_single_file(place, config=_config(source), prediction=source.prediction)
         if parts.tokenizer_folder is None:
             raise BadWeights(
-                place, "a single file holds no tokenizer", "Name a folder that does with base_config."
+                place,
+                "a single file holds no tokenizer",
+                "Name a folder that does with base_config.",
             )
         from transformers import CLIPTokenizer
 
@@ -144,7 +166,16 @@ def _of_file(place: Path, source: Source) -> Opened:
     parts = open_single_file(place, config=_config(source), prediction=source.prediction)
     schedule = read_schedule(parts.scheduler_config, place)
     nine = _nine(parts.unet, "stable-diffusion")
-    return _checked(Opened("stable-diffusion", parts.unet, parts.autoencoder, schedule, nine, place))
+    return _checked(
+        Opened(
+            "stable-diffusion",
+            parts.unet,
+            parts.autoencoder,
+            schedule,
+            nine,
+            place,
+        )
+    )
 
 
 def _config(source: Source) -> Path | None:
@@ -158,15 +189,25 @@ def _nine(network: Any, family: Family) -> bool:
 def _checked(base: Opened) -> Opened:
     """Refuse a network whose latents are not its autoencoder's."""
     config = base.network.config
-    others = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "use_additional_conditions")
+    others = (
+        "addition_embed_type",
+        "class_embed_type",
+        "encoder_hid_dim_type",
+        "use_additional_conditions",
+    )
     if more := [name for name in others if config.get(name)]:
         reason = f"its network wants more than words: {', '.join(more)}"
         raise BadWeights(base.place, reason, "Stable Diffusion XL and its kin are not taken.")
-    latents, taken = int(base.autoencoder.config.latent_channels), int(base.network.config.in_channels)
+    latents = int(base.autoencoder.config.latent_channels)
+    taken = int(base.network.config.in_channels)
     wanted = 2 * latents + 1 if base.inpainting else latents
     if taken != wanted:
         reason = f"its network takes {taken} channels, its autoencoder makes {latents}"
-        raise BadWeights(base.place, reason, "Give a base of 4 channels, or an inpainting one of 9.")
+        raise BadWeights(
+            base.place,
+            reason,
+            "Give a base of 4 channels, or an inpainting one of 9.",
+        )
     return base
 
 

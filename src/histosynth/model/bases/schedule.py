@@ -1,8 +1,9 @@
-"""The noise of a discrete base (Ho et al. 2020), as angles: x = cos(a) x0 + sin(a) e at each of its steps.
+"""The noise of a discrete base (Ho et al. 2020), as angles: x = cos(a) x0 + sin(a) e at each of its
+steps.
 
 An angle grows from about 0 (clean) to about a right one (noise). The straight way of flow matching,
-(1 - t) x0 + t e, passes through the same mixtures but for their size, at tan(a) = t / (1 - t): that is all a
-solver of flows needs to lead such a base.
+(1 - t) x0 + t e, passes through the same mixtures but for their size, at tan(a) = t / (1 - t): that
+is all a solver of flows needs to lead such a base.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Schedule:
     angles: Tensor
 
     def step_of(self, time: Tensor) -> Tensor:
-        """(B,) times in [0, 1] => the base's own numbers of steps, 0 to N - 1; whole ones stay whole."""
+        """(B,) times in [0, 1] => the base's own numbers of steps, 0 to N - 1; whole ones stay
+        whole.
+        """
         return (time.double() * (len(self.angles) - 1)).to(torch.float32)
 
     def level(self, time: Tensor) -> Level:
@@ -47,15 +50,16 @@ class Schedule:
         """Where a flow's times (B,) lie on the base's way.
 
         Returns:
-            What to multiply the flow's latents with, (B,); the base's times (B,); its level there. Noise
-            beyond the base's last step, or below its first, counts as that step's.
+            What to multiply the flow's latents with, (B,); the base's times (B,); its level there.
+            Noise beyond the base's last step, or below its first, counts as that step's.
         """
         angle = torch.atan2(time.double(), 1 - time.double())
         size = (angle.cos() + angle.sin()).float()
         known = self.angles.to(angle.device)
         inside = angle.clamp(known[0], known[-1])
         above = torch.searchsorted(known, inside).clamp(1, len(known) - 1)
-        low, high = known[above - 1], known[above]
+        low = known[above - 1]
+        high = known[above]
         step = above - 1 + (inside - low) / (high - low)
         return size, (step / (len(known) - 1)).float(), level_of(inside)
 
@@ -82,11 +86,20 @@ def read_schedule(config: Mapping[str, Any], where: Path) -> Schedule:
     """
     kind = str(config.get("prediction_type", "epsilon"))
     if kind not in get_args(Kind) or kind == "flow":
-        raise BadWeights(where, f"its scheduler predicts {kind}", "Give a base that predicts epsilon or v.")
+        raise BadWeights(
+            where,
+            f"its scheduler predicts {kind}",
+            "Give a base that predicts epsilon or v.",
+        )
     known = {
-        "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas",
-        "rescale_betas_zero_snr", "timestep_spacing",
-    }  # fmt: skip
+        "num_train_timesteps",
+        "beta_start",
+        "beta_end",
+        "beta_schedule",
+        "trained_betas",
+        "rescale_betas_zero_snr",
+        "timestep_spacing",
+    }
     steps = config.get("num_train_timesteps", 1000)
     if not isinstance(steps, int) or not 2 <= steps <= MOST_STEPS:
         raise BadWeights(where, f"its scheduler has {steps} steps, not 2 to {MOST_STEPS:,}")

@@ -23,7 +23,8 @@ class Text:
     """Embedded prompts.
 
     Attributes:
-        states: (P, L, D) float32. Row 0 is the empty prompt, row 1 that of no told label, then one a label.
+        states: (P, L, D) float32. Row 0 is the empty prompt, row 1 that of no told label, then one
+            a label.
         mask: (P, L), 1 for tokens and 0 for padding; None: the base looks at all of them.
     """
 
@@ -37,7 +38,9 @@ class Text:
             told: (B,) 0 where nothing is told in words.
             labels: (B, P - 2) one-hot, or all 0 where no label is told.
         """
-        named = labels.argmax(dim=1) + 2 if labels.shape[1] else torch.ones_like(told, dtype=torch.long)
+        named = (
+            labels.argmax(dim=1) + 2 if labels.shape[1] else torch.ones_like(told, dtype=torch.long)
+        )
         if labels.shape[1]:
             named = torch.where(labels.amax(dim=1) > 0.5, named, torch.ones_like(named))
         return torch.where(told > 0.5, named, torch.zeros_like(named))
@@ -45,7 +48,9 @@ class Text:
     def save(self, folder: Path) -> Path:
         """Write `prompts.safetensors`."""
         path = folder / TEXT
-        tensors = {"states": self.states.half()} | ({} if self.mask is None else {"mask": self.mask.half()})
+        tensors = {"states": self.states.half()} | (
+            {} if self.mask is None else {"mask": self.mask.half()}
+        )
         with replacing(path) as temporary:
             save_file({key: value.contiguous() for key, value in tensors.items()}, temporary)
         return path
@@ -65,7 +70,9 @@ def load_text(folder: Path, prompts: int) -> Text:
         raise BadWeights(path, str(error).splitlines()[0]) from error
     mask = tensors.get("mask")
     if states.ndim != 3 or len(states) != prompts or not states.isfinite().all():
-        raise BadWeights(path, f"it holds prompts of shape {tuple(states.shape)}, not {prompts} of them")
+        raise BadWeights(
+            path, f"it holds prompts of shape {tuple(states.shape)}, not {prompts} of them"
+        )
     return Text(states, None if mask is None else mask.float())
 
 
@@ -83,7 +90,10 @@ def embed_clip(folder: Path, prompts: Sequence[str], *, tokenizer: Path | None =
     """
     transformers = _transformers()
     words, model = _loaded(
-        transformers.CLIPTokenizer, transformers.CLIPTextModel, tokenizer or folder / "tokenizer", folder
+        transformers.CLIPTokenizer,
+        transformers.CLIPTextModel,
+        tokenizer or folder / "tokenizer",
+        folder,
     )
     return clip_states(words, model, prompts)
 
@@ -94,7 +104,11 @@ def clip_states(words: Any, model: Any, prompts: Sequence[str]) -> Text:
     length = min(words.model_max_length, model.config.max_position_embeddings)
     _refuse_long(words, prompts, length)
     tokens = words(
-        list(prompts), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+        list(prompts),
+        padding="max_length",
+        max_length=length,
+        truncation=True,
+        return_tensors="pt",
     )
     return Text(model(tokens.input_ids)[0].float())
 
@@ -108,11 +122,20 @@ def embed_t5(folder: Path, prompts: Sequence[str], *, length: int = 120) -> Text
     """
     transformers = _transformers()
     words, model = _loaded(
-        transformers.T5TokenizerFast, transformers.T5EncoderModel, folder / "tokenizer", folder
+        transformers.T5TokenizerFast,
+        transformers.T5EncoderModel,
+        folder / "tokenizer",
+        folder,
     )
     prompts = [each.lower().strip() for each in prompts]
     _refuse_long(words, prompts, length)
-    tokens = words(prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+    tokens = words(
+        prompts,
+        padding="max_length",
+        max_length=length,
+        truncation=True,
+        return_tensors="pt",
+    )
     states = model(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
     return Text(states.float(), tokens.attention_mask.float())
 
@@ -134,10 +157,17 @@ def _refuse_long(words: Any, prompts: Sequence[str], length: int) -> None:
     for prompt in prompts:
         many = len(words(prompt).input_ids)
         if many > length:
-            raise BadRecipe("prompts", [f"{prompt!r} has {many} tokens, and the encoder reads {length}"])
+            raise BadRecipe(
+                "prompts", [f"{prompt!r} has {many} tokens, and the encoder reads {length}"]
+            )
 
 
-def _loaded(tokenizer: Any, encoder: Any, words: Path, folder: Path) -> tuple[Any, Any]:
+def _loaded(
+    tokenizer: Any,
+    encoder: Any,
+    words: Path,
+    folder: Path,
+) -> tuple[Any, Any]:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours show what is worth showing
@@ -147,9 +177,13 @@ def _loaded(tokenizer: Any, encoder: Any, words: Path, folder: Path) -> tuple[An
     try:
         spoken = tokenizer.from_pretrained(words, local_files_only=True, trust_remote_code=False)
         model, report = encoder.from_pretrained(
-            folder / "text_encoder", local_files_only=True, use_safetensors=True, dtype=torch.float32,
-            output_loading_info=True, variant=variant_of(folder / "text_encoder"),
-        )  # fmt: skip
+            folder / "text_encoder",
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            variant=variant_of(folder / "text_encoder"),
+        )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         raise BadWeights(
             folder, f"its text encoder cannot be loaded: {str(error).splitlines()[0]}"

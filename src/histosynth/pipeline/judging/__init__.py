@@ -31,7 +31,9 @@ Tick = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Watch:
-    """Told of files opened, tiles measured, copies looked for, judges heard, tiles whose loss was asked."""
+    """Told of files opened, tiles measured, copies looked for, judges heard, tiles whose loss was
+    asked.
+    """
 
     opened: Tick | None = None
     measured: Tick | None = None
@@ -40,17 +42,25 @@ class Watch:
     asked: Tick | None = None
 
 
-def evaluate(question: Question, out: Path, *, engine: Engine, watch: Watch | None = None) -> Report:
+def evaluate(
+    question: Question,
+    out: Path,
+    *,
+    engine: Engine,
+    watch: Watch | None = None,
+) -> Report:
     """Judge synthetic tiles; writes `out/report.json` and `out/report.html`.
 
-    What was measured is kept in `out/.measured`, so that running again measures only what is missing.
+    What was measured is kept in `out/.measured`, so that running again measures only what is
+    missing.
 
     Raises:
         SplitLeak: a patient of `real` stands in `reference`.
         SizeMismatch, BadOption: tiles of different sizes or scales.
         HistosynError: whatever an input is refused for.
     """
-    began, watch = time.monotonic(), watch or Watch()
+    began = time.monotonic()
+    watch = watch or Watch()
     opened = open_question(question, watch.opened)
     if "structure" in opened.what and opened.reference is not None:
         opened = replace(opened, plan=fit_rings(opened.reference.items, opened.plan))
@@ -58,17 +68,45 @@ def evaluate(question: Question, out: Path, *, engine: Engine, watch: Watch | No
     with alone(out):
         folder = ensure_folder(out / ".measured")
         jobs = measure_jobs(opened, question, folder)
-        run_all(engine, measure, [job for side in jobs.values() for job in side], watch.measured)
+        run_all(
+            engine,
+            measure,
+            [job for side in jobs.values() for job in side],
+            watch.measured,
+        )
         samples, refused = gathered(jobs, opened)
         if "copying" in opened.what:
             searches = search_jobs(jobs, opened, folder)
-            run_all(engine, search, [job for side in searches.values() for job in side], watch.searched)
+            run_all(
+                engine,
+                search,
+                [job for side in searches.values() for job in side],
+                watch.searched,
+            )
             samples |= {side: with_matches(samples[side], each) for side, each in searches.items()}
-        looked = Looked(samples, opened.real, opened.made, opened.reference, opened.library, opened.plan)
-        sections = judge_all(looked, opened.what, seed=question.seed, tick=watch.judged)
+        looked = Looked(
+            samples,
+            opened.real,
+            opened.made,
+            opened.reference,
+            opened.library,
+            opened.plan,
+        )
+        sections = judge_all(
+            looked,
+            opened.what,
+            seed=question.seed,
+            tick=watch.judged,
+        )
         if question.bundle is not None:
             sections.append(membership(question, opened, watch.asked))
-        report = make_report(opened, question, sections, refused, seconds=time.monotonic() - began)
+        report = make_report(
+            opened,
+            question,
+            sections,
+            refused,
+            seconds=time.monotonic() - began,
+        )
         write_report(report, out)
     return report
 
@@ -120,9 +158,20 @@ def judge(
         return None if given is None else Path(given)
 
     question = Question(
-        Path(real), Path(synthetic), path(reference), path(conditions), path(holes), judges=tuple(judges),
-        ask=Ask(mpp=mpp, crop=crop), plan=Plan(encoder=embedder, weights=path(weights), bf16=bf16), seed=seed,
-    )  # fmt: skip
+        Path(real),
+        Path(synthetic),
+        path(reference),
+        path(conditions),
+        path(holes),
+        judges=tuple(judges),
+        ask=Ask(mpp=mpp, crop=crop),
+        plan=Plan(
+            encoder=embedder,
+            weights=path(weights),
+            bf16=bf16,
+        ),
+        seed=seed,
+    )
     engine = open_engine("local") if workers == 1 else open_engine("pool", workers=workers)
     return evaluate(question, Path(out), engine=engine)
 
@@ -130,13 +179,20 @@ def judge(
 def dry_run(question: Question) -> dict[str, Any]:
     """Open and check everything, and measure nothing: what would be judged by whom."""
     opened = open_question(question)
-    sides = {"real": opened.real, "synthetic": opened.made, "reference": opened.reference}
+    sides = {
+        "real": opened.real,
+        "synthetic": opened.made,
+        "reference": opened.reference,
+    }
     facts: dict[str, Any] = {
         f"{name} tiles": f"{len(side.items)} of {len(side.patients)} patients"
         for name, side in sides.items()
         if side is not None
     }
-    return facts | {"judges": ", ".join(opened.what), "classes": ", ".join(opened.plan.kinds) or "none told"}
+    return facts | {
+        "judges": ", ".join(opened.what),
+        "classes": ", ".join(opened.plan.kinds) or "none told",
+    }
 
 
 __all__ = ["Ask", "Plan", "Question", "Watch", "dry_run", "evaluate", "judge"]

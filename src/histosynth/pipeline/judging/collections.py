@@ -1,4 +1,6 @@
-"""What `evaluate` is handed: tile sets or folders of pictures, as items that any engine can be given."""
+"""What `evaluate` is handed: tile sets or folders of pictures, as items that any engine can be
+given.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +45,11 @@ class Ask:
 
     Attributes:
         mpp: scale of pictures that do not state it, um/px.
-        patient: pattern on the stem whose first group is the patient; "": TCGA barcodes, else the stem.
+        patient: pattern on the stem whose first group is the patient; "": TCGA barcodes, else the
+            stem.
         table: CSV slide,patient,label by stem.
-        crop: side of the crops that tiles are cut to, or (width, height), px; None: tiles as they are.
+        crop: side of the crops that tiles are cut to, or (width, height), px; None: tiles as they
+            are.
     """
 
     mpp: float | None = None
@@ -118,14 +122,21 @@ def cropped(collection: Collection, crop: int | tuple[int, int] | None) -> Colle
     return _whole(collection.path, items, counted, crop)
 
 
-def as_variants(made: Collection, known: Collection, points: Path | None, ask: Ask) -> Collection:
+def as_variants(
+    made: Collection,
+    known: Collection,
+    points: Path | None,
+    ask: Ask,
+) -> Collection:
     """Synthetic tiles with the stem, patient and label of what they were made from.
 
-    `a_0.png` and `a_1.png` belong to `a`, where there is a real tile or a nuclei file of that name and none
-    of their own.
+    `a_0.png` and `a_1.png` belong to `a`, where there is a real tile or a nuclei file of that name
+    and none of their own.
     """
     stems = {item.stem: item for item in known.items}
-    names = stems.keys() | ({each.stem for each in list_files(points, NUCLEI_SUFFIXES)} if points else set())
+    names = stems.keys() | (
+        {each.stem for each in list_files(points, NUCLEI_SUFFIXES)} if points else set()
+    )
     table = read_table(ask.table) if ask.table else {}
     items = []
     for item in made.items:
@@ -133,14 +144,23 @@ def as_variants(made: Collection, known: Collection, points: Path | None, ask: A
         if stem not in names and (shorter := _VARIANT.sub("", stem)) in names:
             stem = shorter
         twin = stems.get(stem)
-        patient, label = item.patient, item.label
+        patient = item.patient
+        label = item.label
         if twin:
-            patient, label = twin.patient, label or twin.label
+            patient = twin.patient
+            label = label or twin.label
         elif stem != item.stem:
             row = table.get(stem, {})
             patient = row.get("patient") or patient_of_slide(stem, ask.patient)
             label = label or row.get("label", "")
-        items.append(replace(item, stem=stem, patient=patient, label=label))
+        items.append(
+            replace(
+                item,
+                stem=stem,
+                patient=patient,
+                label=label,
+            )
+        )
     return replace(made, items=tuple(items))
 
 
@@ -190,7 +210,14 @@ def _of_set(path: Path, ask: Ask, tick: Tick | None) -> Collection:
             continue
         codecs[codec] += 1
         one = Item(
-            row.tile_id, row.tile_id, row.ref.patient, row.label, file, row.ref.mpp, row.tile_id, size=size
+            row.tile_id,
+            row.tile_id,
+            row.ref.patient,
+            row.label,
+            file,
+            row.ref.mpp,
+            row.tile_id,
+            size=size,
         )
         items += _crops(one, size, ask.crop, sizes)
     return _whole(path, items, (sizes, codecs, refused), ask.crop)
@@ -215,7 +242,15 @@ def _of_folder(path: Path, ask: Ask, tick: Tick | None) -> Collection:
             refused[file.stem] = error.reason
             continue
         codecs[codec] += 1
-        one = Item(file.stem, file.stem, patient, row.get("label", ""), file, mpp, size=size)
+        one = Item(
+            file.stem,
+            file.stem,
+            patient,
+            row.get("label", ""),
+            file,
+            mpp,
+            size=size,
+        )
         items += _crops(one, size, ask.crop, sizes)
     return _whole(path, items, (sizes, codecs, refused), ask.crop)
 
@@ -230,12 +265,20 @@ def _whole(
     if not items:
         if refused:
             name, reason = next(iter(refused.items()))
-            raise NoFiles(path, IMAGE_SUFFIXES, f"{len(refused)} files, the first, {name}: {reason}")
+            raise NoFiles(
+                path, IMAGE_SUFFIXES, f"{len(refused)} files, the first, {name}: {reason}"
+            )
         if crop:
             cut = crop if isinstance(crop, int) else " x ".join(map(str, crop))
             raise NoFiles(path, IMAGE_SUFFIXES, f"no tile holds a crop of {cut} px")
         raise NoFiles(path, IMAGE_SUFFIXES)
-    return Collection(path, tuple(items), dict(sizes), dict(codecs), refused)
+    return Collection(
+        path,
+        tuple(items),
+        dict(sizes),
+        dict(codecs),
+        refused,
+    )
 
 
 def _scale(file: Path, ask: Ask) -> float:
@@ -253,7 +296,10 @@ def _scale(file: Path, ask: Ask) -> float:
 
 
 def _crops(
-    item: Item, size: tuple[int, int], crop: int | tuple[int, int] | None, sizes: Counter[tuple[int, int]]
+    item: Item,
+    size: tuple[int, int],
+    crop: int | tuple[int, int] | None,
+    sizes: Counter[tuple[int, int]],
 ) -> list[Item]:
     """The item, or its crops on a grid from edge to edge, as many as fit nearest."""
     wanted = (crop, crop) if isinstance(crop, int) else crop

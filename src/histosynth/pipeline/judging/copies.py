@@ -1,4 +1,6 @@
-"""Looking for copies on an engine: tiles of some measured files, each looked up in the training tissue."""
+"""Looking for copies on an engine: tiles of some measured files, each looked up in the training
+tissue.
+"""
 
 from __future__ import annotations
 
@@ -56,11 +58,19 @@ def search(job: SearchJob) -> int:
     library, owners = _library(job.library, job.side_um)
     with one_thread():
         found = find_matches(
-            Sample(tuple(seen)), library, owners, crops=_features(job.crops, job.library), apart=job.apart
+            Sample(tuple(seen)),
+            library,
+            owners,
+            crops=_features(job.crops, job.library),
+            apart=job.apart,
         )
     rows = [tile.values["copy/match"] for tile in found.tiles]
     with replacing(job.path) as temporary:
-        save_file({"match": np.array(rows, np.float64).reshape(-1, 6)}, temporary, {"job": job.key})
+        save_file(
+            {"match": np.array(rows, np.float64).reshape(-1, 6)},
+            temporary,
+            {"job": job.key},
+        )
     return len(rows)
 
 
@@ -80,13 +90,24 @@ def with_matches(sample: Sample, jobs: Sequence[SearchJob]) -> Sample:
     if len(rows) != len(sample):
         raise BadRun(jobs[0].path.parent, f"it holds {len(rows)} matches for {len(sample)} tiles")
     tiles = [
-        Seen(tile.name, tile.patient, tile.label, {**tile.values, "copy/match": row})
+        Seen(
+            tile.name,
+            tile.patient,
+            tile.label,
+            {**tile.values, "copy/match": row},
+        )
         for tile, row in zip(sample.tiles, rows, strict=True)
     ]
     return Sample(tuple(tiles))
 
 
-def search_key(source: str, library: Sequence[str], crops: Sequence[str], side_um: float, apart: bool) -> str:
+def search_key(
+    source: str,
+    library: Sequence[str],
+    crops: Sequence[str],
+    side_um: float,
+    apart: bool,
+) -> str:
     """Key of a job, from the keys of the jobs whose files it reads."""
     return digest([source, list(library), list(crops), side_um, apart])
 
@@ -134,9 +155,11 @@ def _features(
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Features of all crops, and of which training tile each is."""
     index = {
-        tile.name: row for row, tile in enumerate(each for path in library for each in read_measured(path)[0])
+        tile.name: row
+        for row, tile in enumerate(each for path in library for each in read_measured(path)[0])
     }
-    rows, owners = [], []
+    rows = []
+    owners = []
     for path in crops:
         for tile in read_measured(path, without=(TEXTURE,))[0]:
             rows.append(np.asarray(tile.values["embed/features"], np.float64))

@@ -27,7 +27,8 @@ class Item:
 
     Attributes:
         name: unique in its collection.
-        stem: of the file whose nuclei were asked for: what pairs it with nuclei, holes and real tiles.
+        stem: of the file whose nuclei were asked for: what pairs it with nuclei, holes and real
+            tiles.
         path: the picture, or the file of a tile set.
         tile_id: in a tile set; "" for a picture.
         points: file of its nuclei; None: those of the tile set, or none.
@@ -84,14 +85,20 @@ def read_items(
     for place, item in enumerate(items):
         try:
             if item.tile_id and (item.path != kept[0] or item.tile_id not in kept[1]):
-                near = {each.tile_id for each in items[place : place + TOGETHER] if each.path == item.path}
+                near = {
+                    each.tile_id
+                    for each in items[place : place + TOGETHER]
+                    if each.path == item.path
+                }
                 kept = item.path, {row.tile_id: row for row in rows_of(item.path, near)}
             yield _read(item, kept[1].get(item.tile_id), kinds, mapping)
         except HistosynError as error:
             yield error
 
 
-def read_item(item: Item, kinds: Sequence[str] = (), mapping: Mapping[str, str] | None = None) -> Read:
+def read_item(
+    item: Item, kinds: Sequence[str] = (), mapping: Mapping[str, str] | None = None
+) -> Read:
     """One item, as `read_items` reads many.
 
     Raises:
@@ -103,7 +110,12 @@ def read_item(item: Item, kinds: Sequence[str] = (), mapping: Mapping[str, str] 
     return found
 
 
-def _read(item: Item, row: Row | None, kinds: Sequence[str], mapping: Mapping[str, str]) -> Read:
+def _read(
+    item: Item,
+    row: Row | None,
+    kinds: Sequence[str],
+    mapping: Mapping[str, str],
+) -> Read:
     nuclei = None
     if item.tile_id:
         if row is None or row.image is None:
@@ -111,12 +123,24 @@ def _read(item: Item, row: Row | None, kinds: Sequence[str], mapping: Mapping[st
         pixels = decode_rgb(row.image, item.tile_id)
         if row.nuclei is not None and kinds:
             names = map_kinds(row.nuclei.names(), mapping)
-            nuclei = Nuclei.of(row.nuclei.xy, names, size=row.nuclei.size, mpp=item.mpp, kinds=kinds)
+            nuclei = Nuclei.of(
+                row.nuclei.xy,
+                names,
+                size=row.nuclei.size,
+                mpp=item.mpp,
+                kinds=kinds,
+            )
     else:
         pixels = read_rgb(item.path)
     if item.points is not None:
         size = (pixels.shape[1], pixels.shape[0])
-        nuclei = read_nuclei(item.points, size=size, mpp=item.mpp, kinds=kinds, mapping=mapping)
+        nuclei = read_nuclei(
+            item.points,
+            size=size,
+            mpp=item.mpp,
+            kinds=kinds,
+            mapping=mapping,
+        )
     if item.box is None:
         return pixels, nuclei
     return np.ascontiguousarray(pixels[item.box.slices]), nuclei.crop(item.box) if nuclei else None

@@ -1,8 +1,8 @@
 """The one piece of work of `evaluate`: measure some tiles of one side, write what was measured.
 
-A function of a module over one picklable job, so that any engine can run it; it writes one safetensors file,
-whole or not at all, that says which job made it. A tile that cannot be read is refused with its reason, and
-the others go on.
+A function of a module over one picklable job, so that any engine can run it; it writes one
+safetensors file, whole or not at all, that says which job made it. A tile that cannot be read is
+refused with its reason, and the others go on.
 """
 
 from __future__ import annotations
@@ -86,12 +86,15 @@ class MeasureJob:
             for item in self.items
         ]
         holes = [
-            [content(mask), content(one.path), one.tile_id, asdict(one)["box"]] for mask, one in self.holes
+            [content(mask), content(one.path), one.tile_id, asdict(one)["box"]]
+            for mask, one in self.holes
         ]
         plan = asdict(self.plan)
         plan |= {name: content(plan[name]) for name in ("weights", "perceptual_weights", "nima")}
         seen = [detector_name(name) for name in self.plan.detectors]
-        return digest(json.loads(json.dumps([facts, holes, self.what, plan, seen, __version__], default=str)))
+        return digest(
+            json.loads(json.dumps([facts, holes, self.what, plan, seen, __version__], default=str))
+        )
 
     def done(self) -> bool:
         """Whether its file is there."""
@@ -116,12 +119,22 @@ def measure(job: MeasureJob) -> int:
     with one_thread():
         read = read_items(job.items, job.plan.kinds, dict(job.plan.mapping))
         for place, (item, found) in enumerate(zip(job.items, read, strict=True)):
-            about: dict[str, Any] = {"name": item.name, "patient": item.patient, "label": item.label}
+            about: dict[str, Any] = {
+                "name": item.name,
+                "patient": item.patient,
+                "label": item.label,
+            }
             try:
                 if isinstance(found, HistosynError):
                     raise found
                 pixels, nuclei = found
-                values = measures.measure_tile(pixels, item.mpp, nuclei, job.what, tools)
+                values = measures.measure_tile(
+                    pixels,
+                    item.mpp,
+                    nuclei,
+                    job.what,
+                    tools,
+                )
                 if job.holes:
                     values |= _mended(pixels, *job.holes[place], tools=tools)
             except HistosynError as error:
@@ -140,7 +153,8 @@ def measure(job: MeasureJob) -> int:
 
 
 def fit_rings(items: Sequence[Item], plan: Plan) -> Plan:
-    """A plan with a judge of classes that knows no network, fitted on real tiles whose nuclei are marked.
+    """A plan with a judge of classes that knows no network, fitted on real tiles whose nuclei are
+    marked.
 
     Where fewer than two classes are marked it stays as it was.
     """
@@ -153,11 +167,16 @@ def fit_rings(items: Sequence[Item], plan: Plan) -> Plan:
     rings = KindJudge.fit(marked)
     arrays = {field.name: getattr(rings, field.name) for field in fields(rings)}
     return replace(
-        plan, rings=tuple((name, tuple(each.ravel().tolist()), each.shape) for name, each in arrays.items())
+        plan,
+        rings=tuple(
+            (name, tuple(each.ravel().tolist()), each.shape) for name, each in arrays.items()
+        ),
     )
 
 
-def read_measured(path: Path, *, without: Collection[str] = ()) -> tuple[list[Seen], dict[str, str]]:
+def read_measured(
+    path: Path, *, without: Collection[str] = ()
+) -> tuple[list[Seen], dict[str, str]]:
     """What a job's file holds: tiles, and refused tiles with their reason.
 
     Raises:
@@ -167,23 +186,35 @@ def read_measured(path: Path, *, without: Collection[str] = ()) -> tuple[list[Se
         with safe_open(path, "numpy") as file:
             tiles = json.loads((file.metadata() or {})["tiles"])
             values: dict[int, dict[str, Values]] = {}
-            for name in file.keys():  # noqa: SIM118  # no mapping: it has keys and nothing else of one
+            for name in file.keys():  # no mapping: it has keys and nothing else of one  # noqa: SIM118
                 place, _, key = name.partition("/")
                 if key and key not in without:
                     values.setdefault(int(place), {})[key] = file.get_tensor(name)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise BadRun(path, f"it is damaged: {error}") from error
-    seen, refused = [], {}
+    seen = []
+    refused = {}
     for place, tile in enumerate(tiles):
         if "refused" in tile:
             refused[tile["name"]] = tile["refused"]
         else:
-            seen.append(Seen(tile["name"], tile["patient"], tile["label"], values.get(place, {})))
+            seen.append(
+                Seen(
+                    tile["name"],
+                    tile["patient"],
+                    tile["label"],
+                    values.get(place, {}),
+                )
+            )
     return seen, refused
 
 
-def gather(jobs: Sequence[MeasureJob], *, without: Collection[str] = ()) -> tuple[Sample, dict[str, str]]:
-    """All tiles of some jobs, and the refused ones with their reason; `without` large values nobody needs."""
+def gather(
+    jobs: Sequence[MeasureJob], *, without: Collection[str] = ()
+) -> tuple[Sample, dict[str, str]]:
+    """All tiles of some jobs, and the refused ones with their reason; `without` large values
+    nobody needs.
+    """
     tiles: list[Seen] = []
     refused: dict[str, str] = {}
     for job in jobs:
@@ -211,7 +242,14 @@ def _tools(plan: Plan, what: tuple[str, ...]) -> measures.Tools:
     if plan.rings:
         arrays = {name: np.array(values).reshape(shape) for name, values, shape in plan.rings}
         rings = KindJudge(**arrays)
-    return measures.Tools(encoder, detectors, perceptual, nima, rings, plan.kinds)
+    return measures.Tools(
+        encoder,
+        detectors,
+        perceptual,
+        nima,
+        rings,
+        plan.kinds,
+    )
 
 
 def _embedded(pictures: Mapping[int, Pixels], tools: measures.Tools) -> dict[str, Values]:
@@ -231,12 +269,22 @@ def _embedded(pictures: Mapping[int, Pixels], tools: measures.Tools) -> dict[str
     return out
 
 
-def _mended(pixels: Pixels, mask: Path, original: Item, *, tools: measures.Tools) -> dict[str, Values]:
+def _mended(
+    pixels: Pixels,
+    mask: Path,
+    original: Item,
+    *,
+    tools: measures.Tools,
+) -> dict[str, Values]:
     before, _ = read_item(original)
     hole: Mask = read_mask(mask)
     if original.box is not None:
         hole = hole[original.box.slices]
     for what, each in (("hole", hole), ("original", before)):
         if each.shape[:2] != pixels.shape[:2]:
-            raise SizeMismatch(what, (each.shape[1], each.shape[0]), (pixels.shape[1], pixels.shape[0]))
+            raise SizeMismatch(
+                what,
+                (each.shape[1], each.shape[0]),
+                (pixels.shape[1], pixels.shape[0]),
+            )
     return measures.measure_hole(before, pixels, hole, tools)

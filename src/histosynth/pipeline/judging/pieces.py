@@ -21,13 +21,20 @@ from .measuring import TILES, MeasureJob, Plan, gather
 from .question import LEAST, Opened, Question
 
 Tick = Callable[[int, int], None]
-WORDS = {"real": "real", "made": "synthetic", "reference": "reference"}
+WORDS = {
+    "real": "real",
+    "made": "synthetic",
+    "reference": "reference",
+}
 LEFT_OUT = 256
-"""Training crops that are looked up among the other patients', to say how alike tissues are by chance."""
+"""Training crops that are looked up among the other patients', to say how alike tissues are by
+chance."""
 
 
 def measure_jobs(opened: Opened, question: Question, folder: Path) -> dict[str, list[MeasureJob]]:
-    """Pieces of work by side: real, made, reference (crops), left_out (some), library (whole tiles)."""
+    """Pieces of work by side: real, made, reference (crops), left_out (some), library (whole
+    tiles).
+    """
     what = set(opened.what) - {"mending"}
     if "copying" in what:
         what.add("realism")  # features shorten the search and say how near the set keeps
@@ -43,7 +50,14 @@ def measure_jobs(opened: Opened, question: Question, folder: Path) -> dict[str, 
             sides["left_out"] = (some, {"realism", "copying"}, {})
             sides["library"] = (opened.library, {"copying"}, {})
     return {
-        side: _pieces(side, collection, judges, opened.plan, folder=folder, holes=holes)
+        side: _pieces(
+            side,
+            collection,
+            judges,
+            opened.plan,
+            folder=folder,
+            holes=holes,
+        )
         for side, (collection, judges, holes) in sides.items()
     }
 
@@ -52,7 +66,8 @@ def search_jobs(
     jobs: dict[str, list[MeasureJob]], opened: Opened, folder: Path
 ) -> dict[str, list[SearchJob]]:
     """Pieces of work: made and real tiles, and some training crops among other patients' tissue."""
-    library, crops = jobs["library"], jobs["reference"]
+    library = jobs["library"]
+    crops = jobs["reference"]
     side_um = min(opened.made.size) * opened.made.items[0].mpp
     out: dict[str, list[SearchJob]] = {}
     for side in ("made", "real", "left_out"):
@@ -60,7 +75,11 @@ def search_jobs(
         for job in jobs[side]:
             apart = side == "left_out"
             key = search_key(
-                job.key, [each.key for each in library], [each.key for each in crops], side_um, apart
+                job.key,
+                [each.key for each in library],
+                [each.key for each in crops],
+                side_um,
+                apart,
             )
             files = tuple(each.path for each in library), tuple(each.path for each in crops)
             path = folder / f"{job.path.stem}-copies.safetensors"
@@ -82,7 +101,15 @@ def _pieces(
     for number, start in enumerate(range(0, len(collection.items), TILES)):
         items = collection.items[start : start + TILES]
         pairs = tuple(holes[item.name] for item in items) if holes else ()
-        out.append(MeasureJob(items, judges, plan, folder / f"{side}-{number:05d}.safetensors", pairs))
+        out.append(
+            MeasureJob(
+                items,
+                judges,
+                plan,
+                folder / f"{side}-{number:05d}.safetensors",
+                pairs,
+            )
+        )
     return out
 
 
@@ -107,7 +134,9 @@ def _holes(question: Question, opened: Opened) -> dict[str, tuple[Path, Item]]:
     }
 
 
-def gathered(jobs: dict[str, list[MeasureJob]], opened: Opened) -> tuple[dict[str, Sample], dict[str, str]]:
+def gathered(
+    jobs: dict[str, list[MeasureJob]], opened: Opened
+) -> tuple[dict[str, Sample], dict[str, str]]:
     """What was measured by side, and what was refused.
 
     Raises:
@@ -115,7 +144,11 @@ def gathered(jobs: dict[str, list[MeasureJob]], opened: Opened) -> tuple[dict[st
     """
     samples: dict[str, Sample] = {}
     refused: dict[str, str] = {}
-    sides = {"real": opened.real, "made": opened.made, "reference": opened.reference}
+    sides = {
+        "real": opened.real,
+        "made": opened.made,
+        "reference": opened.reference,
+    }
     for side, pieces in jobs.items():
         sample, bad = gather(pieces, without=(TEXTURE,))
         collection = sides.get(side)
@@ -126,13 +159,19 @@ def gathered(jobs: dict[str, list[MeasureJob]], opened: Opened) -> tuple[dict[st
         if side in ("real", "made") and collection is not None and len(sample) < LEAST:
             name, why = next(iter(bad.items()))
             found = (
-                f"a set of which {len(sample)} of {len(collection.items)} tiles can be used ({name}: {why})"
+                f"a set of which {len(sample)} of {len(collection.items)} tiles can be "
+                f"used ({name}: {why})"
             )
             raise BadOption(str(collection.path), found, f"at least {LEAST}")
     return samples, refused
 
 
-def run_all(engine: Engine, work: Callable[[Any], int], jobs: Sequence[Any], tick: Tick | None) -> None:
+def run_all(
+    engine: Engine,
+    work: Callable[[Any], int],
+    jobs: Sequence[Any],
+    tick: Tick | None,
+) -> None:
     """Do what is not done yet; `tick` is told (pieces done, pieces)."""
     todo = [job for job in jobs if not job.done()]
     done = len(jobs) - len(todo)

@@ -14,7 +14,16 @@ from ...evaluate.nima import open_nima
 from .. import open_bundle
 from ..chunks import open_detector
 from ..files import read_kind_map
-from .collections import Ask, Collection, Tick, as_variants, cropped, give_points, kinds_of, open_collection
+from .collections import (
+    Ask,
+    Collection,
+    Tick,
+    as_variants,
+    cropped,
+    give_points,
+    kinds_of,
+    open_collection,
+)
 from .measuring import Plan
 
 DETECTORS = ("centroids", "blobs", "instanseg")
@@ -30,7 +39,8 @@ class Question:
 
     Attributes:
         real, made: held-out real tiles and synthetic ones, folders or tile sets.
-        reference: the training set; None: no copies can be looked for, and floors lie between real halves.
+        reference: the training set; None: no copies can be looked for, and floors lie between real
+            halves.
         conditions: nuclei files by stem: asked for in synthetic tiles, marked in real ones.
         holes: masks by stem: the synthetic tiles are real ones with these holes mended.
         kinds: class map, TOML.
@@ -64,10 +74,16 @@ class Opened:
 
 
 def open_question(question: Question, tick: Tick | None = None) -> Opened:
-    """Open both sides, the reference and whatever judges look with; refuse what cannot be compared."""
+    """Open both sides, the reference and whatever judges look with; refuse what cannot be
+    compared.
+    """
     ask = question.ask
     if question.bundle is not None and question.reference is None:
-        raise BadOption("--bundle", question.bundle, "given together with --reference, its training set")
+        raise BadOption(
+            "--bundle",
+            question.bundle,
+            "given together with --reference, its training set",
+        )
     real, made = (open_collection(path, ask, tick) for path in (question.real, question.made))
     made = as_variants(made, real, question.conditions, ask)
     library = reference = None
@@ -89,8 +105,14 @@ def open_question(question: Question, tick: Tick | None = None) -> Opened:
         mapping = {name: UNTOLD[0] if to == ANY else to for name, to in mapping.items()}
         mapping |= {ANY: UNTOLD[0], "": UNTOLD[0]}
     what = judges_for(question, real, reference, kinds)
-    seen, pairs = _check_tools(question, what), tuple(sorted(mapping.items()))
-    plan = replace(question.plan, kinds=kinds, mapping=pairs, seen_with=seen)
+    seen = _check_tools(question, what)
+    pairs = tuple(sorted(mapping.items()))
+    plan = replace(
+        question.plan,
+        kinds=kinds,
+        mapping=pairs,
+        seen_with=seen,
+    )
     return Opened(real, made, reference, library, what, plan)
 
 
@@ -102,11 +124,17 @@ def check_alike(real: Collection, made: Collection) -> None:
     """
     for side in (real, made):
         if len(side.items) < LEAST:
-            raise BadOption(str(side.path), f"a set of {len(side.items)} tile", f"at least {LEAST} tiles")
+            raise BadOption(
+                str(side.path), f"a set of {len(side.items)} tile", f"at least {LEAST} tiles"
+            )
     sizes = sorted({*real.sizes, *made.sizes})
     if len(sizes) > 1:
         other = next(size for size in sizes if size != real.size)
-        error = SizeMismatch("synthetic set" if other in made.sizes else "real set", other, real.size)
+        error = SizeMismatch(
+            "synthetic set" if other in made.sizes else "real set",
+            other,
+            real.size,
+        )
         error.problem = (
             f"Tiles of {len(sizes)} sizes cannot be compared: {real.path.name} holds "
             f"{_sizes(real)} px, {made.path.name} {_sizes(made)} px."
@@ -120,18 +148,22 @@ def check_alike(real: Collection, made: Collection) -> None:
 def _check_scales(*sides: Collection) -> None:
     scales = sorted({item.mpp for side in sides for item in side.items})
     if scales[-1] > scales[0] * (1 + SAME_SCALE):
-        names = ", ".join(f"{side.path.name} {min(item.mpp for item in side.items):g}" for side in sides)
+        names = ", ".join(
+            f"{side.path.name} {min(item.mpp for item in side.items):g}" for side in sides
+        )
         found = f"{scales[0]:g} and {scales[-1]:g} um/px ({names})"
         raise BadOption("the scale of the tiles", found, "one scale for all sets")
 
 
 def _check_tools(question: Question, what: Sequence[str]) -> tuple[str, ...]:
-    """Open what the judges will look with, so that a wrong name is told before anything is measured.
+    """Open what the judges will look with, so that a wrong name is told before anything is
+    measured.
 
     Returns:
         Digests of their weights.
     """
-    plan, seen = question.plan, list[str]()
+    plan = question.plan
+    seen = list[str]()
     if wrong := [name for name in plan.detectors if name not in DETECTORS]:
         raise BadOption("--detectors", wrong[0], f"of {', '.join(DETECTORS)}")
     if NEED_NUCLEI & set(what) and not plan.detectors:
@@ -152,7 +184,10 @@ def _check_tools(question: Question, what: Sequence[str]) -> tuple[str, ...]:
 
 
 def judges_for(
-    question: Question, real: Collection, reference: Collection | None, kinds: Sequence[str]
+    question: Question,
+    real: Collection,
+    reference: Collection | None,
+    kinds: Sequence[str],
 ) -> tuple[str, ...]:
     """The judges that the inputs allow, or those asked for.
 
@@ -167,7 +202,11 @@ def judges_for(
     if question.holes is not None:
         possible.add("mending")
     wanted = set(question.judges) or possible
-    needs = {"structure": "--conditions", "copying": "--reference", "mending": "--holes"}
+    needs = {
+        "structure": "--conditions",
+        "copying": "--reference",
+        "mending": "--holes",
+    }
     for name in sorted(wanted):
         if name not in WHAT:
             raise BadOption("--judges", name, ", ".join(WHAT))

@@ -37,26 +37,35 @@ def make_report(
             )
     if opened.reference is None:
         warnings.append(
-            "Without --reference (the training set) no copies are looked for, and floors are taken between "
+            "Without --reference (the training set) no copies are looked for, and floors are "
+            "taken between "
             "halves of the real patients."
         )
     codecs = {codec for side in (opened.real, opened.made) for codec in side.codecs}
     if len(codecs) > 1:
         warnings.append(
-            f"The files are of different formats ({', '.join(sorted(codecs))}): a codec can be told "
+            f"The files are of different formats ({', '.join(sorted(codecs))}): a codec can "
+            "be told "
             "from features, and moves every distance."
         )
     return Report(
         title=f"{opened.made.path.name} beside {opened.real.path.name}",
-        synthetic=_material(opened.made), real=_material(opened.real),
+        synthetic=_material(opened.made),
+        real=_material(opened.real),
         reference=None if opened.reference is None else _material(opened.reference),
-        encoder=_encoder_facts(opened), sections=tuple(sections), warnings=tuple(warnings), refused=refused,
+        encoder=_encoder_facts(opened),
+        sections=tuple(sections),
+        warnings=tuple(warnings),
+        refused=refused,
         created={
-            "histosynth": __version__, "judges": list(opened.what), "seed": question.seed,
-            "detectors": list(opened.plan.detectors), "kinds": list(opened.plan.kinds),
+            "histosynth": __version__,
+            "judges": list(opened.what),
+            "seed": question.seed,
+            "detectors": list(opened.plan.detectors),
+            "kinds": list(opened.plan.kinds),
             "seconds": round(seconds, 1),
         },
-    )  # fmt: skip
+    )
 
 
 def _encoder_facts(opened: Opened) -> dict[str, str]:
@@ -72,25 +81,42 @@ def _material(side: Collection) -> Material:
     codecs = ", ".join(f"{codec} ({count})" for codec, count in sorted(side.codecs.items()))
     files = sorted({item.path for item in side.items})
     sha256 = digest([[path.name, content(path)] for path in files])
-    return Material(side.path.name, len(side.items), len(side.patients), size, mpp, codecs, sha256)
+    return Material(
+        side.path.name,
+        len(side.items),
+        len(side.patients),
+        size,
+        mpp,
+        codecs,
+        sha256,
+    )
 
 
-def membership(question: Question, opened: Opened, tick: Callable[[int, int], None] | None = None) -> Section:
-    """The bundle's loss on training crops and on unseen ones: `train` measures, a judge is handed numbers."""
+def membership(
+    question: Question, opened: Opened, tick: Callable[[int, int], None] | None = None
+) -> Section:
+    """The bundle's loss on training crops and on unseen ones: `train` measures, a judge is handed
+    numbers.
+    """
     from ...evaluate.membership import judge_membership
     from ...train.membership import tile_losses
     from .. import open_bundle
 
     bundle = open_bundle(question.bundle)
-    kinds, losses, patients = bundle.info.kinds, [], []
+    kinds = bundle.info.kinds
+    losses = []
+    patients = []
     both = [each for each in (opened.reference, opened.real) if each is not None]
     sides = [spread_over(each.items, MEMBERS) for each in both]
     total = sum(map(len, sides))
     for place, some in enumerate(sides):
         before = len(sides[0]) if place else 0
-        tiles, whose = [], []
+        tiles = []
+        whose = []
         for item, found in zip(
-            some, read_items(some, opened.plan.kinds, dict(opened.plan.mapping)), strict=True
+            some,
+            read_items(some, opened.plan.kinds, dict(opened.plan.mapping)),
+            strict=True,
         ):
             if isinstance(found, HistosynError):  # told among the refused tiles
                 continue
@@ -105,4 +131,9 @@ def membership(question: Question, opened: Opened, tick: Callable[[int, int], No
 
         losses.append(tile_losses(bundle, tiles, tick=told))
         patients.append(whose)
-    return judge_membership(losses[0], losses[1], patients=(patients[0], patients[1]), seed=question.seed)
+    return judge_membership(
+        losses[0],
+        losses[1],
+        patients=(patients[0], patients[1]),
+        seed=question.seed,
+    )

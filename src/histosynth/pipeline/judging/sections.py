@@ -51,7 +51,11 @@ class Looked:
 
 
 def judge_all(
-    looked: Looked, what: Sequence[str], *, seed: int = 0, tick: Tick | None = None
+    looked: Looked,
+    what: Sequence[str],
+    *,
+    seed: int = 0,
+    tick: Tick | None = None,
 ) -> list[Section]:
     """One section a judge, in the order of `what`."""
     out = []
@@ -67,7 +71,11 @@ def judge_all(
 def _realism(looked: Looked, seed: int) -> Section:
     sides = looked.samples
     section = judge_realism(
-        sides["real"], sides["made"], sides.get("reference"), encoder=looked.plan.encoder, seed=seed
+        sides["real"],
+        sides["made"],
+        sides.get("reference"),
+        encoder=looked.plan.encoder,
+        seed=seed,
     )
     return replace(section, galleries=_extremes(looked))
 
@@ -77,25 +85,40 @@ def _structure(looked: Looked, seed: int) -> Section:
     real = _with(sides["real"], "structure/")
     detectors = [*looked.plan.detectors]
     return judge_structure(
-        _with(sides["made"], "structure/"), real if len(real) else None, looked.plan.kinds, detectors
+        _with(sides["made"], "structure/"),
+        real if len(real) else None,
+        looked.plan.kinds,
+        detectors,
     )
 
 
 def _morphology(looked: Looked, seed: int) -> Section:
     sides = looked.samples
     return judge_morphology(
-        sides["made"], sides["real"], sides.get("reference"), looked.plan.kinds or _kinds(looked)
+        sides["made"],
+        sides["real"],
+        sides.get("reference"),
+        looked.plan.kinds or _kinds(looked),
     )
 
 
 def _layout(looked: Looked, seed: int) -> Section:
     sides = looked.samples
-    found = {name: side_of(sides[name], "found/") for name in ("real", "made", "reference") if name in sides}
+    found = {
+        name: side_of(sides[name], "found/")
+        for name in ("real", "made", "reference")
+        if name in sides
+    }
     asked, marked = (side_of(sides[name], "asked/") for name in ("made", "real"))
     return judge_layout(
-        asked if len(asked) else None, found["made"], found["real"], _kinds(looked),
-        marked=marked if len(marked) else None, reference=found.get("reference"), seed=seed,
-    )  # fmt: skip
+        asked if len(asked) else None,
+        found["made"],
+        found["real"],
+        _kinds(looked),
+        marked=marked if len(marked) else None,
+        reference=found.get("reference"),
+        seed=seed,
+    )
 
 
 def _mending(looked: Looked, seed: int) -> Section:
@@ -104,7 +127,9 @@ def _mending(looked: Looked, seed: int) -> Section:
     plan = looked.plan
     perceptual = open_perceptual(plan.perceptual, weights=plan.perceptual_weights)
     return judge_mending(
-        _with(looked.samples["made"], "mending/"), perceptual=perceptual.name, about=perceptual.about
+        _with(looked.samples["made"], "mending/"),
+        perceptual=perceptual.name,
+        about=perceptual.about,
     )
 
 
@@ -112,31 +137,54 @@ def _copying(looked: Looked, seed: int) -> Section:
     sides = looked.samples
     crops = sides["reference"].stack("embed/features")
     section = judge_copying(
-        sides["real"], sides["made"], sides["left_out"], crops, sides["reference"].patients, seed=seed
+        sides["real"],
+        sides["made"],
+        sides["left_out"],
+        crops,
+        sides["reference"].patients,
+        seed=seed,
     )
     return replace(section, galleries=_copies(looked))
 
 
 def _quality(looked: Looked, seed: int) -> Section:
     sides = looked.samples
-    return judge_quality(sides["real"], sides["made"], sides.get("reference"), seed=seed)
+    return judge_quality(
+        sides["real"],
+        sides["made"],
+        sides.get("reference"),
+        seed=seed,
+    )
 
 
 def _stain(looked: Looked, seed: int) -> Section:
     sides = looked.samples
-    return judge_stain(sides["real"], sides["made"], sides.get("reference"), seed=seed)
+    return judge_stain(
+        sides["real"],
+        sides["made"],
+        sides.get("reference"),
+        seed=seed,
+    )
 
 
 JUDGES: dict[str, Callable[[Looked, int], Section]] = {
-    "realism": _realism, "structure": _structure, "morphology": _morphology, "layout": _layout,
-    "mending": _mending, "copying": _copying, "quality": _quality, "stain": _stain,
-}  # fmt: skip
+    "realism": _realism,
+    "structure": _structure,
+    "morphology": _morphology,
+    "layout": _layout,
+    "mending": _mending,
+    "copying": _copying,
+    "quality": _quality,
+    "stain": _stain,
+}
 
 
 def _kinds(looked: Looked) -> tuple[str, ...]:
     """The classes that layouts were measured in."""
     opened = {name: open_detector(name) for name in looked.plan.detectors}
-    return layout_kinds(looked.plan.kinds, {name: each for name, each in opened.items() if each is not None})
+    return layout_kinds(
+        looked.plan.kinds, {name: each for name, each in opened.items() if each is not None}
+    )
 
 
 def _with(sample: Sample, prefix: str) -> Sample:
@@ -145,8 +193,11 @@ def _with(sample: Sample, prefix: str) -> Sample:
 
 
 def _extremes(looked: Looked) -> tuple[Gallery, ...]:
-    """Made tiles that are least and most like real tissue, each beside the real tile nearest to it."""
-    real, made = looked.samples["real"], looked.samples["made"]
+    """Made tiles that are least and most like real tissue, each beside the real tile nearest to
+    it.
+    """
+    real = looked.samples["real"]
+    made = looked.samples["made"]
     if not len(real) or not len(made):
         return ()
     gaps, rows = nearest(made.stack("embed/features"), real.stack("embed/features"))
@@ -159,7 +210,8 @@ def _extremes(looked: Looked) -> tuple[Gallery, ...]:
     ):
         lines = []
         for row in chosen:
-            mine, theirs = made.tiles[int(row)], real.tiles[int(rows[row, 0])]
+            mine = made.tiles[int(row)]
+            theirs = real.tiles[int(rows[row, 0])]
             pair = pictures.of("made", mine.name), pictures.of("real", theirs.name)
             if pair[0] is not None and pair[1] is not None:
                 words = f"{mine.name}: {gaps[row, 0]:.2f} from {theirs.name}"
@@ -169,37 +221,54 @@ def _extremes(looked: Looked) -> tuple[Gallery, ...]:
 
 
 def _copies(looked: Looked) -> tuple[Gallery, ...]:
-    """The made tiles most alike to training tissue, each turned as its source lies, and that source."""
+    """The made tiles most alike to training tissue, each turned as its source lies, and that
+    source.
+    """
     if looked.library is None:
         return ()
-    made, pictures = looked.samples["made"], _Pictures(looked)
+    made = looked.samples["made"]
+    pictures = _Pictures(looked)
     mpp = looked.made.items[0].mpp
     lines = []
     for pair in nearest_pairs(made, SHOWN):
-        mine, source = made.tiles[pair.row], looked.samples["library"].tiles[pair.tile].name
-        one, other = pictures.of("made", mine.name), pictures.of("library", source)
+        mine = made.tiles[pair.row]
+        source = looked.samples["library"].tiles[pair.tile].name
+        one = pictures.of("made", mine.name)
+        other = pictures.of("library", source)
         if one is None or other is None:
             continue
         turned = np.ascontiguousarray(pose(one, pair.pose))
         words = f"{mine.name}: correlation {pair.score:.2f} with {source}"
         lines.append(
-            (words, (turned.astype(np.uint8), _window(other, turned.shape[:2], pair.x / mpp, pair.y / mpp)))
+            (
+                words,
+                (
+                    turned.astype(np.uint8),
+                    _window(other, turned.shape[:2], pair.x / mpp, pair.y / mpp),
+                ),
+            )
         )
     columns = ("synthetic, turned to fit", "that place of the training tile")
     return (Gallery("Nearest pairs", columns, tuple(lines)),)
 
 
-def _window(pixels: Pixels, shape: tuple[int, int], x: float, y: float) -> Pixels:
+def _window(
+    pixels: Pixels,
+    shape: tuple[int, int],
+    x: float,
+    y: float,
+) -> Pixels:
     """A tile-sized part, white beyond the picture's edge."""
     height, width = shape
     out = np.full((height, width, 3), 255, np.uint8)
-    left, top = round(x), round(y)
+    left = round(x)
+    top = round(y)
     rows = slice(max(top, 0), min(top + height, pixels.shape[0]))
     columns = slice(max(left, 0), min(left + width, pixels.shape[1]))
     if rows.stop > rows.start and columns.stop > columns.start:
-        out[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = pixels[
-            rows, columns
-        ]
+        out[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = (
+            pixels[rows, columns]
+        )
     return out
 
 
@@ -207,7 +276,11 @@ class _Pictures:
     """Tiles by side and name, read again for people to look at."""
 
     def __init__(self, looked: Looked) -> None:
-        sides = {"real": looked.real, "made": looked.made, "library": looked.library}
+        sides = {
+            "real": looked.real,
+            "made": looked.made,
+            "library": looked.library,
+        }
         self.items: dict[tuple[str, str], Item] = {
             (side, item.name): item for side, each in sides.items() if each for item in each.items
         }

@@ -31,7 +31,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two annotators compared over all files. `nuclei` or `regions` is None where neither drew any."""
+    """Two annotators compared over all files. `nuclei` or `regions` is None where neither drew
+    any.
+    """
 
     files: tuple[str, ...]
     mpp: float
@@ -70,10 +72,10 @@ def agreement_of_files(
         cell_um: side of the cells that regions are compared by, um; > 0.
         mapping: their class names to yours; empty: as they are.
         order: region classes from lowest to topmost where they overlap; see `region_agreement`.
-        sizes: (width, height) px of each picture by stem; without them regions have no kappa over the
-            whole picture, only one inside.
-        patients: patient by stem. Files of one patient are not independent: with it the bootstrap draws
-            patients, else files.
+        sizes: (width, height) px of each picture by stem; without them regions have no kappa over
+            the whole picture, only one inside.
+        patients: patient by stem. Files of one patient are not independent: with it the bootstrap
+            draws patients, else files.
 
     Raises:
         BadPairing: files of two folders that do not pair.
@@ -84,11 +86,23 @@ def agreement_of_files(
     """
     pairs = read_pairs(first, second, mpp=mpp, mapping=mapping)
     return agreement_of_pairs(
-        pairs, mpp=mpp, reach_um=reach_um, cell_um=cell_um, order=order, sizes=sizes, patients=patients
+        pairs,
+        mpp=mpp,
+        reach_um=reach_um,
+        cell_um=cell_um,
+        order=order,
+        sizes=sizes,
+        patients=patients,
     )
 
 
-def read_pairs(first: Path, second: Path, *, mpp: float, mapping: Mapping[str, str]) -> list[Pair]:
+def read_pairs(
+    first: Path,
+    second: Path,
+    *,
+    mpp: float,
+    mapping: Mapping[str, str],
+) -> list[Pair]:
     """Both annotators of each picture, by name; see `agreement_of_files`."""
     if not (math.isfinite(mpp) and mpp > 0):
         raise BadOption("--mpp", mpp, "a number above 0")
@@ -117,17 +131,38 @@ def agreement_of_pairs(
 ) -> Agreement:
     """The same of annotations already read; see `agreement_of_files`."""
     if patients and (absent := [each.name for each in pairs if each.name not in patients]):
-        problem = f"The table of patients lacks {len(absent)} of {len(pairs)} files, first {absent[0]}."
+        problem = (
+            f"The table of patients lacks {len(absent)} of {len(pairs)} files, first {absent[0]}."
+        )
         raise BadTable(problem, "Add them, with their patient.")
     owners = [patients[each.name] if patients else each.name for each in pairs]
     unit = "patient" if patients else "file"
     tables: dict[str, Table] = {owner: Counter() for owner in owners}
     for owner, each in zip(owners, pairs, strict=True):
-        tables[owner] += compare_nuclei(each.first.marks, each.second.marks, reach_um=reach_um, mpp=mpp)
-    regions = _regions(pairs, owners, unit, cell=cell_um / mpp, sizes=sizes or {}, order=order)
+        tables[owner] += compare_nuclei(
+            each.first.marks,
+            each.second.marks,
+            reach_um=reach_um,
+            mpp=mpp,
+        )
+    regions = _regions(
+        pairs,
+        owners,
+        unit,
+        cell=cell_um / mpp,
+        sizes=sizes or {},
+        order=order,
+    )
     told = any(tables.values()) or regions is None
     nuclei = summarise_nuclei(list(tables.values()), unit=unit) if told else None
-    return Agreement(tuple(each.name for each in pairs), mpp, reach_um, cell_um, nuclei, regions)
+    return Agreement(
+        tuple(each.name for each in pairs),
+        mpp,
+        reach_um,
+        cell_um,
+        nuclei,
+        regions,
+    )
 
 
 def extent(pair: Pair) -> tuple[int, int]:
@@ -155,11 +190,21 @@ def _regions(
     for owner, each in zip(owners, pairs, strict=True):
         size = sizes.get(each.name) or extent(each)
         groups[owner] += compare_regions(
-            each.first.regions, each.second.regions, kinds, size=size, cell=cell, order=order
+            each.first.regions,
+            each.second.regions,
+            kinds,
+            size=size,
+            cell=cell,
+            order=order,
         )
     if len(groups) == 1:
         one = f" of one {unit}"
-        found = summarise_regions(next(iter(groups.values())), kinds, unit="block", of=one)
+        found = summarise_regions(
+            next(iter(groups.values())),
+            kinds,
+            unit="block",
+            of=one,
+        )
     else:
         sums = [np.sum(blocks, axis=0) for blocks in groups.values()]
         found = summarise_regions(sums, kinds, unit=unit)

@@ -1,4 +1,6 @@
-"""Cohen's kappa, and how sure it is: the asymptotic error, or a bootstrap over what is independent."""
+"""Cohen's kappa, and how sure it is: the asymptotic error, or a bootstrap over what is
+independent.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ def kappa(matrix: ArrayLike) -> float:
         matrix: (K, K) counts, the first annotator's classes down, the second's across.
 
     Returns:
-        In [-1, 1]. nan if the matrix is empty, or if both only ever gave one same class: then chance
-        alone agrees always and nothing can be said; `undefined` tells which.
+        In [-1, 1]. nan if the matrix is empty, or if both only ever gave one same class: then
+        chance alone agrees always and nothing can be said; `undefined` tells which.
 
     Raises:
         ValueError: not square, or a count is negative or no number.
@@ -51,8 +53,10 @@ def kappa_error(matrix: ArrayLike) -> float:
         return math.nan
     total = counts.sum()
     shares = counts / total
-    rows, columns = shares.sum(1), shares.sum(0)
-    seen, chance = float(np.trace(shares)), float(rows @ columns)
+    rows = shares.sum(1)
+    columns = shares.sum(0)
+    seen = float(np.trace(shares))
+    chance = float(rows @ columns)
     same = np.diag(shares) @ ((1 - chance) - (rows + columns) * (1 - seen)) ** 2
     other = shares * (columns[:, None] + rows[None, :]) ** 2
     differ = (1 - seen) ** 2 * (other.sum() - np.trace(other))
@@ -62,7 +66,9 @@ def kappa_error(matrix: ArrayLike) -> float:
 
 def kappas(stack: Counts) -> Counts:
     """Kappa of each of (..., K, K) matrices; nan where it is not defined."""
-    total, rows, columns = stack.sum((-2, -1)), stack.sum(-1), stack.sum(-2)
+    total = stack.sum((-2, -1))
+    rows = stack.sum(-1)
+    columns = stack.sum(-2)
     with np.errstate(divide="ignore", invalid="ignore"):
         seen = np.trace(stack, axis1=-2, axis2=-1) / total
         chance = (rows * columns).sum(-1) / total**2
@@ -78,9 +84,17 @@ def estimate_kappa(matrices: Sequence[Counts], unit: str) -> Estimate:
     """
     held = [matrix for matrix in matrices if matrix.sum()]
     pooled = np.sum(held, axis=0) if held else np.zeros((1, 1))
-    value, count = kappa(pooled), int(pooled.sum())
+    value = kappa(pooled)
+    count = int(pooled.sum())
     if reason := undefined(pooled):
-        return Estimate(math.nan, math.nan, math.nan, count, "none", reason)
+        return Estimate(
+            math.nan,
+            math.nan,
+            math.nan,
+            count,
+            "none",
+            reason,
+        )
     if value == 1:
         reason = "nothing disagrees, so nothing tells how far kappa could be from 1"
         return Estimate(value, math.nan, math.nan, count, "none", reason)
@@ -89,17 +103,30 @@ def estimate_kappa(matrices: Sequence[Counts], unit: str) -> Estimate:
         return Estimate(value, low, high, count, said)
     reach = Z95 * kappa_error(pooled)
     said = f"asymptotic, one {unit} (its pairs taken as independent)"
-    return Estimate(value, max(value - reach, -1.0), min(value + reach, 1.0), count, said)
+    return Estimate(
+        value,
+        max(value - reach, -1.0),
+        min(value + reach, 1.0),
+        count,
+        said,
+    )
 
 
 def bootstrap(
-    groups: Counts, measure: Callable[[Counts], Counts], unit: str, *, draws: int = DRAWS, seed: int = 0
+    groups: Counts,
+    measure: Callable[[Counts], Counts],
+    unit: str,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> tuple[float, float, str]:
-    """95 % percentile interval (Efron 1979) of a measure of summed counts, groups drawn with replacement.
+    """95 % percentile interval (Efron 1979) of a measure of summed counts, groups drawn with
+    replacement.
 
     Args:
         groups: (G, ...) counts.
-        measure: (draws, ...) summed counts to (draws,) values; nan ones are left out, and that is said.
+        measure: (draws, ...) summed counts to (draws,) values; nan ones are left out, and that is
+            said.
         unit: what a group is.
         draws: how many.
         seed: of the draws.
@@ -108,7 +135,11 @@ def bootstrap(
         Low, high, and how it was made.
     """
     size = len(groups)
-    times = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=draws)
+    times = np.random.default_rng(seed).multinomial(
+        size,
+        np.full(size, 1 / size),
+        size=draws,
+    )
     # a few draws at a time, as many classes make large matrices
     parts = np.array_split(times.astype(np.float64), max(draws * groups[0].size // 4_000_000, 1))
     values = np.concatenate([measure(np.tensordot(part, groups, axes=1)) for part in parts])

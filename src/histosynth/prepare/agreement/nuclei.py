@@ -33,7 +33,9 @@ class Marks:
         xy = np.asarray(self.xy, np.float64)
         xy = xy.reshape(0, 2) if not xy.size else xy
         if xy.ndim != 2 or xy.shape[1] != 2 or len(xy) != len(self.names):
-            problem = f"Centroids of shape {xy.shape} and {len(self.names)} classes do not go together."
+            problem = (
+                f"Centroids of shape {xy.shape} and {len(self.names)} classes do not go together."
+            )
             raise BadNuclei(problem, "Give (N, 2) and N names.")
         if broken := int((~np.isfinite(xy)).any(axis=1).sum()):
             raise BadNuclei(f"{broken:,} of {len(xy):,} centroids are no numbers.", "Remove them.")
@@ -52,8 +54,8 @@ class NucleiAgreement:
         kinds: class names, as in `matrix`, whose last row and column stand for "not marked".
         matrix: counts, the first's classes down, the second's across.
         kappa: of the classes of matched pairs.
-        kappa_marked: the same with "not marked" as a class of its own. It is lower by its make: what
-            neither marked is not counted, so those agreements are missing.
+        kappa_marked: the same with "not marked" as a class of its own. It is lower by its make:
+            what neither marked is not counted, so those agreements are missing.
         f1: of detection, 2 m / (n1 + n2), whatever the class; the same from either side.
         first: nuclei of the first annotator.
         second: of the second.
@@ -74,16 +76,27 @@ class NucleiAgreement:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         parts = {name: getattr(self, name).as_dict() for name in ("kappa", "kappa_marked", "f1")}
-        return {**asdict(self), **parts, "kinds": [*self.kinds, NOT_MARKED]}
+        return {
+            **asdict(self),
+            **parts,
+            "kinds": [*self.kinds, NOT_MARKED],
+        }
 
 
-def nuclei_agreement(first: Marks, second: Marks, *, reach_um: float, mpp: float) -> NucleiAgreement:
+def nuclei_agreement(
+    first: Marks,
+    second: Marks,
+    *,
+    reach_um: float,
+    mpp: float,
+) -> NucleiAgreement:
     """Agreement of two annotators on one picture; see `summarise_nuclei` for several.
 
     Args:
         first: of one annotator, px.
         second: of the other, px of the same picture.
-        reach_um: two marks no farther apart are one nucleus, um; > 0. Half a nucleus is about right.
+        reach_um: two marks no farther apart are one nucleus, um; > 0. Half a nucleus is about
+            right.
         mpp: micrometres per pixel, > 0.
 
     Raises:
@@ -92,7 +105,13 @@ def nuclei_agreement(first: Marks, second: Marks, *, reach_um: float, mpp: float
     return summarise_nuclei([compare_nuclei(first, second, reach_um=reach_um, mpp=mpp)])
 
 
-def compare_nuclei(first: Marks, second: Marks, *, reach_um: float, mpp: float) -> Table:
+def compare_nuclei(
+    first: Marks,
+    second: Marks,
+    *,
+    reach_um: float,
+    mpp: float,
+) -> Table:
     """Counts of one picture: matched one to one by place alone, then classes side by side."""
     for option, value in (("--reach", reach_um), ("--mpp", mpp)):
         if not (math.isfinite(value) and value > 0):
@@ -113,7 +132,9 @@ def summarise_nuclei(tables: Sequence[Table], *, unit: str = "file") -> NucleiAg
         tables: of `compare_nuclei`, one for each independent group (file or patient).
         unit: what a group is; the intervals are drawn over them, or asymptotic for a single one.
     """
-    kinds = tuple(sorted({name for table in tables for pair in table for name in pair if name} - {ANY}))
+    kinds = tuple(
+        sorted({name for table in tables for pair in table for name in pair if name} - {ANY})
+    )
     stack = [_matrix(table, kinds) for table in tables]
     paired = [matrix[:-1, :-1] for matrix in stack]
     pooled: Table = sum(tables, Counter())
@@ -121,7 +142,9 @@ def summarise_nuclei(tables: Sequence[Table], *, unit: str = "file") -> NucleiAg
     alone = [sum(n for pair, n in pooled.items() if pair[side] is None) for side in (1, 0)]
     return NucleiAgreement(
         kinds,
-        tuple(tuple(int(value) for value in row) for row in np.sum(stack, axis=0)) if stack else ((0,),),
+        tuple(tuple(int(value) for value in row) for row in np.sum(stack, axis=0))
+        if stack
+        else ((0,),),
         estimate_kappa(paired, unit),
         estimate_kappa(stack, unit),
         _detection(tables, unit),
@@ -133,7 +156,10 @@ def summarise_nuclei(tables: Sequence[Table], *, unit: str = "file") -> NucleiAg
 
 
 def _matrix(table: Table, kinds: Sequence[str]) -> Counts:
-    place: dict[str | None, int] = {**{name: index for index, name in enumerate(kinds)}, None: len(kinds)}
+    place: dict[str | None, int] = {
+        **{name: index for index, name in enumerate(kinds)},
+        None: len(kinds),
+    }
     out = np.zeros((len(place), len(place)))
     for pair, count in table.items():
         if ANY not in pair:
@@ -143,19 +169,36 @@ def _matrix(table: Table, kinds: Sequence[str]) -> Counts:
 
 def _detection(tables: Sequence[Table], unit: str) -> Estimate:
     # columns: matched pairs, and marks that stand alone
-    counts = [(sum(n for pair, n in t.items() if None not in pair), sum(t.values())) for t in tables]
+    counts = [
+        (sum(n for pair, n in t.items() if None not in pair), sum(t.values())) for t in tables
+    ]
     groups = np.array([(m, every - m) for m, every in counts if every], np.float64).reshape(-1, 2)
     matched, alone = (int(value) for value in groups.sum(axis=0))
     if not len(groups):
-        return Estimate(math.nan, math.nan, math.nan, 0, "none", "neither marked a nucleus")
+        return Estimate(
+            math.nan,
+            math.nan,
+            math.nan,
+            0,
+            "none",
+            "neither marked a nucleus",
+        )
     value = f1(matched, matched, matched + alone)
     if len(groups) > 1:
-        low, high, said = bootstrap(groups, lambda sums: 2 * sums[:, 0] / (2 * sums[:, 0] + sums[:, 1]), unit)
+        low, high, said = bootstrap(
+            groups,
+            lambda sums: 2 * sums[:, 0] / (2 * sums[:, 0] + sums[:, 1]),
+            unit,
+        )
         return Estimate(value, low, high, matched + alone, said)
     # F1 grows with the share of distinct nuclei that both marked, whose interval is Wilson's (1927)
     total = matched + alone
-    share, square = matched / total, Z95**2 / total
-    middle, half = share + square / 2, Z95 * math.sqrt(share * (1 - share) / total + square / (4 * total))
+    share = matched / total
+    square = Z95**2 / total
+    middle = share + square / 2
+    half = Z95 * math.sqrt(share * (1 - share) / total + square / (4 * total))
     low, high = ((middle + sign * half) / (1 + square) for sign in (-1, 1))
     low, high = (2 * end / (1 + end) for end in (max(low, 0.0), min(high, 1.0)))
-    return Estimate(value, low, high, total, f"asymptotic, one {unit} (its nuclei taken as independent)")
+    return Estimate(
+        value, low, high, total, f"asymptotic, one {unit} (its nuclei taken as independent)"
+    )

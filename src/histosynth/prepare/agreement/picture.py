@@ -37,11 +37,12 @@ def difference_picture(
 ) -> Pixels:
     """Where two annotators of one picture differ.
 
-    Nuclei on which both agree are grey dots. Where the classes differ the dot's left half has the colour
-    of the first annotator's class and its right half that of the second's. What one alone marked is a
-    circle in the colour of its class: whole for the first, broken for the second. Regions are tinted
-    grey where both agree, and striped in both classes' colours where they differ; what the second alone
-    drew is striped the other way.
+    Nuclei on which both agree are grey dots. Where the classes differ the dot's left half has the
+    colour of the first annotator's class and its right half that of the second's. What one alone
+    marked is a circle in the colour of its class: whole for the first, broken for the second.
+        Regions are tinted
+    grey where both agree, and striped in both classes' colours where they differ; what the second
+    alone drew is striped the other way.
 
     Args:
         background: (H, W, 3) uint8 of the picture at any scale, shown pale; None: paper.
@@ -62,7 +63,9 @@ def difference_picture(
     """
     if not (min(size) > 0 and side > 0 and reach_px > 0):
         raise BadOption("size, side and reach", (*size, side, reach_px), "above 0")
-    kinds = sorted({*first.marks.names, *second.marks.names, *kinds_of(first.regions, second.regions)})
+    kinds = sorted(
+        {*first.marks.names, *second.marks.names, *kinds_of(first.regions, second.regions)}
+    )
     colours = {ANY: UNTOLD}  # a class that is not told has no colour of its own
     colours |= {kind: COLOURS[place % len(COLOURS)] for place, kind in enumerate(_told(kinds))}
     scale = side / max(size)
@@ -71,9 +74,25 @@ def difference_picture(
     if background is not None:
         check_rgb(background, "background")
         fitted = Image.fromarray(background).resize(shape[::-1], Image.Resampling.LANCZOS)
-        base = (0.55 * np.asarray(fitted) + 0.45 * 255).astype(np.uint8)  # pale, so that marks stand out
-    base, cells = _with_regions(base, first, second, colours, cell=1 / scale, order=order)
-    drawn, counts = _with_nuclei(base, first, second, colours, reach_px=reach_px, scale=scale)
+        base = (0.55 * np.asarray(fitted) + 0.45 * 255).astype(
+            np.uint8
+        )  # pale, so that marks stand out
+    base, cells = _with_regions(
+        base,
+        first,
+        second,
+        colours,
+        cell=1 / scale,
+        order=order,
+    )
+    drawn, counts = _with_nuclei(
+        base,
+        first,
+        second,
+        colours,
+        reach_px=reach_px,
+        scale=scale,
+    )
     return _with_key(drawn, _entries(counts, cells, colours, names))
 
 
@@ -96,8 +115,11 @@ def _with_regions(
     shape = (base.shape[0], base.shape[1])
     one, two = (class_grid(each.regions, kinds, shape, cell, order) for each in (first, second))
     palette = np.array([*(colours[name] for name in kinds), PAPER], np.float64)
-    rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])[None, :]
-    lean = np.where(one == len(kinds), -columns, columns)  # what the second alone drew leans the other way
+    rows = np.arange(shape[0])[:, None]
+    columns = np.arange(shape[1])[None, :]
+    lean = np.where(
+        one == len(kinds), -columns, columns
+    )  # what the second alone drew leans the other way
     stripe = (rows + lean) // 6 % 2 == 0
     tint = np.where(stripe[..., None], palette[one], palette[two])
     same = (one == two) & (one < len(kinds))
@@ -105,7 +127,9 @@ def _with_regions(
     strength = np.where(same, 0.22, np.where(one != two, 0.6, 0.0))[..., None]
     out = (base * (1 - strength) + tint * strength).astype(np.uint8)
     said = [*kinds, OUTSIDE]
-    pairs = np.bincount(one.astype(np.int64).ravel() * len(said) + two.ravel(), minlength=len(said) ** 2)
+    pairs = np.bincount(
+        one.astype(np.int64).ravel() * len(said) + two.ravel(), minlength=len(said) ** 2
+    )
     shares = {(said[i // len(said)], said[i % len(said)]): int(n) for i, n in enumerate(pairs) if n}
     return out, Counter(shares)
 
@@ -137,9 +161,20 @@ def _with_nuclei(
         for index in sorted(set(range(len(marks))) - set(pairs[:, column].tolist())):
             kind = marks.names[index]
             counts[(None, kind) if place else (kind, None)] += 1
-            _ring(draw, marks.xy[index], scale, colours[kind], broken=bool(place))
+            _ring(
+                draw,
+                marks.xy[index],
+                scale,
+                colours[kind],
+                broken=bool(place),
+            )
     for at, kinds in differing:  # on top
-        _dot(draw, at, scale, (colours[kinds[0]], colours[kinds[1]]))
+        _dot(
+            draw,
+            at,
+            scale,
+            (colours[kinds[0]], colours[kinds[1]]),
+        )
     return np.array(image.resize((width, height), Image.Resampling.BOX), dtype=np.uint8), counts
 
 
@@ -149,23 +184,47 @@ def _box(at: NDArray[np.float64], scale: float, radius: float) -> tuple[float, f
 
 
 def _dot(
-    draw: ImageDraw.ImageDraw, at: NDArray[np.float64], scale: float, halves: tuple[Colour, Colour]
+    draw: ImageDraw.ImageDraw,
+    at: NDArray[np.float64],
+    scale: float,
+    halves: tuple[Colour, Colour],
 ) -> None:
     same = halves == (UNTOLD, UNTOLD)
     radius = 3.5 if same else 7.0
     draw.ellipse(_box(at, scale, radius + 1), fill=PAPER if same else INK)
-    draw.pieslice(_box(at, scale, radius), 90, 270, fill=halves[0])
-    draw.pieslice(_box(at, scale, radius), 270, 450, fill=halves[1])
+    draw.pieslice(
+        _box(at, scale, radius),
+        90,
+        270,
+        fill=halves[0],
+    )
+    draw.pieslice(
+        _box(at, scale, radius),
+        270,
+        450,
+        fill=halves[1],
+    )
 
 
 def _ring(
-    draw: ImageDraw.ImageDraw, at: NDArray[np.float64], scale: float, colour: Colour, *, broken: bool
+    draw: ImageDraw.ImageDraw,
+    at: NDArray[np.float64],
+    scale: float,
+    colour: Colour,
+    *,
+    broken: bool,
 ) -> None:
     box = _box(at, scale, 7.0)
     # a pale rim, as some colours are close to those of tissue
     draw.ellipse(_box(at, scale, 8.2), outline=PAPER, width=round(5 * FINE))
     for start in range(0, 360, 60):
-        draw.arc(box, start, start + (34 if broken else 60), fill=colour, width=round(2.5 * FINE))
+        draw.arc(
+            box,
+            start,
+            start + (34 if broken else 60),
+            fill=colour,
+            width=round(2.5 * FINE),
+        )
 
 
 Entry = tuple[str, tuple[Colour, Colour], str]
@@ -201,7 +260,8 @@ def _entries(
         out.append(("area", grey, f"regions: both agree: {agreed / area:.1%} of what either drew"))
         for (a, b), n in [item for item in cells.most_common() if item[0][0] != item[0][1]][:SHOWN]:
             pair = (colours.get(a, PAPER), colours.get(b, PAPER))
-            text, sign = f"{names[0]}: {a}, {names[1]}: {b}", "stripes"
+            text = f"{names[0]}: {a}, {names[1]}: {b}"
+            sign = "stripes"
             if OUTSIDE in (a, b):
                 text = f"only {names[1]}: {b}" if a == OUTSIDE else f"only {names[0]}: {a}"
                 sign = "leaning" if a == OUTSIDE else sign
@@ -211,7 +271,8 @@ def _entries(
 
 def _with_key(picture: Pixels, entries: Sequence[Entry]) -> Pixels:
     height, width = picture.shape[:2]
-    pad, font = 8, ImageFont.load_default(size=14)
+    pad = 8
+    font = ImageFont.load_default(size=14)
     widest = max(round(font.getlength(text)) for *_, text in entries) + 34 + 2 * pad
     columns = max(width // widest, 1)
     lines = -(-len(entries) // columns)
@@ -220,18 +281,23 @@ def _with_key(picture: Pixels, entries: Sequence[Entry]) -> Pixels:
     key = Image.new("RGB", (out.width * FINE, lines * LINE * FINE), PAPER)
     draw = ImageDraw.Draw(key)
     for place, (sign, colours, _) in enumerate(entries):
-        x, y = place // lines * widest + pad + 10, place % lines * LINE + LINE / 2
+        x = place // lines * widest + pad + 10
+        y = place % lines * LINE + LINE / 2
         _sign(draw, sign, np.array([x - 0.5, y - 0.5]), colours)
     out.paste(key.resize((out.width, lines * LINE), Image.Resampling.BOX), (0, height + pad))
     draw = ImageDraw.Draw(out)
     for place, (*_, text) in enumerate(entries):
-        x, y = place // lines * widest + pad + 28, height + pad + place % lines * LINE
+        x = place // lines * widest + pad + 28
+        y = height + pad + place % lines * LINE
         draw.text((x, y + 2), text, fill=INK, font=font)
     return np.array(out, dtype=np.uint8)
 
 
 def _sign(
-    draw: ImageDraw.ImageDraw, sign: str, at: NDArray[np.float64], colours: tuple[Colour, Colour]
+    draw: ImageDraw.ImageDraw,
+    sign: str,
+    at: NDArray[np.float64],
+    colours: tuple[Colour, Colour],
 ) -> None:
     left, top, right, bottom = _box(at, 1.0, 8.0)
     if sign == "dot":

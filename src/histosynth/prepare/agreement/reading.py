@@ -40,13 +40,18 @@ class _Drawn:
 
 
 def read_two(
-    first: Path, second: Path, *, mpp: float, mapping: Mapping[str, str]
+    first: Path,
+    second: Path,
+    *,
+    mpp: float,
+    mapping: Mapping[str, str],
 ) -> tuple[Annotation, Annotation]:
     """Both annotators' files of one picture.
 
-    Points are nuclei, and so are all of a CSV and of JSON of HoVer-Net or CellViT. Shapes are nuclei by
-    their centroid where QuPath says "detection" or "cell". Other shapes are parted by class: regions
-    where the median area over both files is at least 1,000 um2, else nuclei; so that a small region
+    Points are nuclei, and so are all of a CSV and of JSON of HoVer-Net or CellViT. Shapes are
+    nuclei by their centroid where QuPath says "detection" or "cell". Other shapes are parted by
+    class: regions where the median area over both files is at least 1,000 um2, else nuclei; so that
+        a small region
     does not become a nucleus in one file and a region in the other.
 
     Args:
@@ -69,7 +74,8 @@ def read_two(
     wide = {name for name, found in areas.items() if median(found) >= REGION_UM2}
     out = []
     for path, each in zip((first, second), drawn, strict=True):
-        points, regions = list(each.points), []
+        points = list(each.points)
+        regions = []
         for region, is_cell in each.shapes:
             if region.name in wide and not is_cell:
                 regions.append(region)
@@ -91,15 +97,19 @@ def _read(path: Path, mapping: Mapping[str, str]) -> _Drawn:
         found = read_slide_nuclei(path, mapping)
         pairs = zip(found.xy.tolist(), found.names(), strict=True)
         return _Drawn([(x, y, name) for (x, y), name in pairs], [])
-    points, cells = [], []
+    points = []
+    cells = []
     for number, feature in enumerate(features, start=1):
         try:
             geometry = feature["geometry"]
             match geometry["type"]:
                 case "Point" | "MultiPoint" as kind:
-                    places = [geometry["coordinates"]] if kind == "Point" else geometry["coordinates"]
+                    places = (
+                        [geometry["coordinates"]] if kind == "Point" else geometry["coordinates"]
+                    )
                     name = class_of(feature)
-                    # shapes and points count from the corner of the first pixel, nuclei from its centre
+                    # shapes and points count from the corner of the first pixel, nuclei from its
+                    # centre
                     points += [(float(x) - 0.5, float(y) - 0.5, name) for x, y, *_ in places]
                 case "Polygon" | "MultiPolygon" as kind:
                     is_cell = (feature.get("properties") or {}).get("objectType") in CELLS
@@ -110,7 +120,11 @@ def _read(path: Path, mapping: Mapping[str, str]) -> _Drawn:
                 "Export detections or annotations with a classification from QuPath.",
             ) from error
     regions = read_regions(path)
-    shown = map_all([name for *_, name in points] + [each.name for each in regions], mapping, str(path))
+    shown = map_all(
+        [name for *_, name in points] + [each.name for each in regions],
+        mapping,
+        str(path),
+    )
     named = [(x, y, name) for (x, y, _), name in zip(points, shown[: len(points)], strict=True)]
     renamed = [
         Region(name, each.outline, each.holes)
@@ -123,10 +137,14 @@ def _features(path: Path) -> list[Any] | None:
     """Features of GeoJSON; None for JSON of another kind, which has its own reader."""
     try:
         if (size := path.stat().st_size) > MAX_BYTES:
-            raise BadNuclei(f"{path} holds {size:,} bytes, over the limit of {MAX_BYTES:,}.", "Split it.")
+            raise BadNuclei(
+                f"{path} holds {size:,} bytes, over the limit of {MAX_BYTES:,}.", "Split it."
+            )
         data = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise BadNuclei(f"{path} cannot be read: {error}.", "Export it from QuPath again.") from error
+        raise BadNuclei(
+            f"{path} cannot be read: {error}.", "Export it from QuPath again."
+        ) from error
     if isinstance(data, dict) and ("nuc" in data or "cells" in data):
         return None
     features = data.get("features", [data]) if isinstance(data, dict) else data
@@ -134,7 +152,9 @@ def _features(path: Path) -> list[Any] | None:
 
 
 def _middle(region: Region) -> tuple[float, float, float]:
-    """(x, y, area) of an outline by the shoelace formula, px and px2; the mean of a degenerate one."""
+    """(x, y, area) of an outline by the shoelace formula, px and px2; the mean of a degenerate
+    one.
+    """
     points = np.asarray(region.outline, np.float64)
     x, y = (points - points[0]).T
     cross = x * np.roll(y, -1) - np.roll(x, -1) * y

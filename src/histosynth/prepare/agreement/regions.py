@@ -23,7 +23,8 @@ Grid = NDArray[np.int16]
 
 @dataclass(frozen=True)
 class RegionAgreement:
-    """Two annotators' regions compared. `n` of the estimates counts cells, which are not independent.
+    """Two annotators' regions compared. `n` of the estimates counts cells, which are not
+    independent.
 
     Attributes:
         kinds: class names, as in `matrix`, whose last row and column stand for "outside".
@@ -42,8 +43,16 @@ class RegionAgreement:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         dice = {name: each.as_dict() for name, each in self.dice.items()}
-        parts = {"inside": self.inside.as_dict(), "whole": self.whole.as_dict(), "dice": dice}
-        return {**asdict(self), **parts, "kinds": [*self.kinds, OUTSIDE]}
+        parts = {
+            "inside": self.inside.as_dict(),
+            "whole": self.whole.as_dict(),
+            "dice": dice,
+        }
+        return {
+            **asdict(self),
+            **parts,
+            "kinds": [*self.kinds, OUTSIDE],
+        }
 
 
 def region_agreement(
@@ -56,23 +65,35 @@ def region_agreement(
 ) -> RegionAgreement:
     """Agreement of two annotators on one picture.
 
-    Neighbouring cells are not independent, so the intervals are drawn over 8 x 8 blocks of the picture.
-    Regions larger than a block still tie blocks together; the interval is then too narrow.
+    Neighbouring cells are not independent, so the intervals are drawn over 8 x 8 blocks of the
+    picture. Regions larger than a block still tie blocks together; the interval is then too narrow.
 
     Args:
         first: of one annotator, px.
         second: of the other, px of the same picture.
         size: (width, height) of the picture, px.
         cell: side of a cell, px; > 0, and the grid holds at most 64 million.
-        order: classes from lowest to topmost where regions overlap; those not named lie below them, in
-            the order of their file, later over earlier.
+        order: classes from lowest to topmost where regions overlap; those not named lie below them,
+            in the order of their file, later over earlier.
 
     Raises:
         BadOption: a cell that is not positive, or too small for the picture.
     """
     kinds = kinds_of(first, second)
-    blocks = compare_regions(first, second, kinds, size=size, cell=cell, order=order)
-    return summarise_regions(blocks, kinds, unit="block", of=" of one picture")
+    blocks = compare_regions(
+        first,
+        second,
+        kinds,
+        size=size,
+        cell=cell,
+        order=order,
+    )
+    return summarise_regions(
+        blocks,
+        kinds,
+        unit="block",
+        of=" of one picture",
+    )
 
 
 def kinds_of(*annotators: Sequence[Region]) -> tuple[str, ...]:
@@ -97,7 +118,9 @@ def compare_regions(
     shape = (math.ceil(size[1] / cell), math.ceil(size[0] / cell))
     if shape[0] * shape[1] > MAX_CELLS:
         least = math.sqrt(size[0] * size[1] / MAX_CELLS)
-        raise BadOption("cell", cell, f"at least {least:.3g} px for a picture of {size[0]} x {size[1]} px")
+        raise BadOption(
+            "cell", cell, f"at least {least:.3g} px for a picture of {size[0]} x {size[1]} px"
+        )
     one, two = (class_grid(each, kinds, shape, cell, order) for each in (first, second))
     side = len(kinds) + 1
     out = []
@@ -106,14 +129,22 @@ def compare_regions(
             if len(rows) and len(columns):
                 block = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
                 both = one[block].astype(np.int64).ravel() * side + two[block].ravel()
-                out.append(np.bincount(both, minlength=side**2).reshape(side, side).astype(np.float64))
+                out.append(
+                    np.bincount(both, minlength=side**2).reshape(side, side).astype(np.float64)
+                )
     return out
 
 
 def summarise_regions(
-    groups: Sequence[Counts], kinds: Sequence[str], *, unit: str, of: str = ""
+    groups: Sequence[Counts],
+    kinds: Sequence[str],
+    *,
+    unit: str,
+    of: str = "",
 ) -> RegionAgreement:
-    """Agreement over confusion matrices (K + 1, K + 1), one for each group (block, file or patient)."""
+    """Agreement over confusion matrices (K + 1, K + 1), one for each group (block, file or
+    patient).
+    """
     within = [matrix.copy() for matrix in groups]
     for matrix in within:
         matrix[-1, -1] = 0
@@ -144,13 +175,19 @@ def class_grid(
     return out
 
 
-def _near(region: Region, shape: tuple[int, int], cell: float) -> tuple[tuple[int, int, int, int], Region]:
-    """The window (top, bottom, left, right) of the grid around a region, and the region in its frame."""
+def _near(
+    region: Region, shape: tuple[int, int], cell: float
+) -> tuple[tuple[int, int, int, int], Region]:
+    """The window (top, bottom, left, right) of the grid around a region, and the region in its
+    frame.
+    """
     xy = np.asarray(region.outline)
-    low, high = np.floor(xy.min(axis=0) / cell) - 1, np.ceil(xy.max(axis=0) / cell) + 1
+    low = np.floor(xy.min(axis=0) / cell) - 1
+    high = np.ceil(xy.max(axis=0) / cell) + 1
     if (low < 0).any() or high[0] > shape[1] or high[1] > shape[0]:
         return (0, shape[0], 0, shape[1]), region  # across the edge: drawn on the whole grid
-    x, y = float(low[0] * cell), float(low[1] * cell)
+    x = float(low[0] * cell)
+    y = float(low[1] * cell)
     rings = [tuple((a - x, b - y) for a, b in ring) for ring in (region.outline, *region.holes)]
     return (int(low[1]), int(high[1]), int(low[0]), int(high[0])), Region(
         region.name, rings[0], tuple(rings[1:])
@@ -162,17 +199,44 @@ def _kappa(groups: Sequence[Counts], unit: str, of: str) -> Estimate:
     if found.interval.startswith("asymptotic"):
         # the asymptotic error would take cells as independent
         reason = f"only one {unit} holds regions"
-        return Estimate(found.value, math.nan, math.nan, found.n, "none", reason)
-    return Estimate(found.value, found.low, found.high, found.n, found.interval + of, found.reason)
+        return Estimate(
+            found.value,
+            math.nan,
+            math.nan,
+            found.n,
+            "none",
+            reason,
+        )
+    return Estimate(
+        found.value,
+        found.low,
+        found.high,
+        found.n,
+        found.interval + of,
+        found.reason,
+    )
 
 
-def _dice(groups: Sequence[Counts], index: int, unit: str, of: str) -> Estimate:
+def _dice(
+    groups: Sequence[Counts],
+    index: int,
+    unit: str,
+    of: str,
+) -> Estimate:
     counts = [(m[index, index], m[index].sum() + m[:, index].sum()) for m in groups]
     held = np.array([each for each in counts if each[1]], np.float64).reshape(-1, 2)
     if not len(held):
-        return Estimate(math.nan, math.nan, math.nan, 0, "none", "no cell of it lies in the picture")
+        return Estimate(
+            math.nan,
+            math.nan,
+            math.nan,
+            0,
+            "none",
+            "no cell of it lies in the picture",
+        )
     both, either = held.sum(axis=0)
-    value, cells = float(2 * both / either), int(either - both)
+    value = float(2 * both / either)
+    cells = int(either - both)
     if value == 1 or len(held) < 2:
         reason = "nothing disagrees" if value == 1 else f"only one {unit} holds it"
         return Estimate(value, math.nan, math.nan, cells, "none", reason)

@@ -1,4 +1,6 @@
-"""Files come whole or not at all: what broke off goes on where it stopped, and every md5 is checked."""
+"""Files come whole or not at all: what broke off goes on where it stopped, and every md5 is
+checked.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ RECORD = ".fetched.json"
 """What is whole in a folder: size, md5 and time of change, so that gigabytes are not read again."""
 _PIECE = 1 << 20
 _PROGRESS = 1 << 20
-"""Bytes that must come before tries are counted anew; a server that sends a few at a time would never end."""
+"""Bytes that must come before tries are counted anew; a server that sends a few at a time would
+never end."""
 
 Tick = Callable[[int, int], None]
 
@@ -62,16 +65,16 @@ def fetch(
 ) -> Fetched:
     """Bring slides into a folder. Run again, it goes on from what is there.
 
-    A file that is there and right is left alone; one of that name that is not is replaced once the right
-    one is whole. Until then bytes lie in `<name>.part`.
+    A file that is there and right is left alone; one of that name that is not is replaced once the
+    right one is whole. Until then bytes lie in `<name>.part`.
 
     Args:
         slides: of `find_slides`.
         folder: made if it is not there.
         endpoint: address of the API.
         tries: how often one slide may fail without 1 MiB of progress.
-        tick: told (bytes done, bytes in all); what failed counts as done. It goes back where a slide must
-            start anew.
+        tick: told (bytes done, bytes in all); what failed counts as done. It goes back where a
+            slide must start anew.
         sleep: waits between tries, in s.
         timeout_s: how long the server may stay silent, in s.
 
@@ -86,7 +89,8 @@ def fetch(
     endpoint = checked_endpoint(endpoint)
     Patience(tries)
     wanted = list(dict.fromkeys(slides))
-    total, before = sum(each.size for each in wanted), 0
+    total = sum(each.size for each in wanted)
+    before = 0
     done: list[str] = []
     already: list[str] = []
     failed: dict[str, HistosynError] = {}
@@ -103,11 +107,19 @@ def fetch(
             told(0)
             try:
                 if names.setdefault(slide.name.casefold(), slide.file_id) != slide.file_id:
-                    raise FetchFailed(slide.name, "two slides have this name", "Fetch them into two folders.")
+                    raise FetchFailed(
+                        slide.name,
+                        "two slides have this name",
+                        "Fetch them into two folders.",
+                    )
                 if _is_right(folder / slide.name, slide, record.get(slide.name)):
                     already.append(slide.name)
                 else:
-                    _transfer(slide, folder / slide.name, _Way(endpoint, tries, sleep, timeout_s, told))
+                    _transfer(
+                        slide,
+                        folder / slide.name,
+                        _Way(endpoint, tries, sleep, timeout_s, told),
+                    )
                     done.append(slide.name)
                 _note(folder, slide, record)
             except FetchFailed as error:
@@ -120,7 +132,8 @@ def fetch(
 def _transfer(slide: RemoteSlide, path: Path, way: _Way) -> None:
     """Bytes into `<name>.part`, then, if the md5 is right, the name."""
     part = path.with_name(path.name + ".part")
-    patience, furthest = Patience(way.tries, way.sleep), _size(part)
+    patience = Patience(way.tries, way.sleep)
+    furthest = _size(part)
     while True:
         try:
             with _on_disk(part):
@@ -151,13 +164,22 @@ def _receive(slide: RemoteSlide, part: Path, way: _Way) -> None:
         return
     headers = {"Range": f"bytes={here}-"} if here else {}
     url = f"{way.endpoint}/data/{slide.file_id}"
-    with open_url(url, slide.name, headers=headers, timeout_s=way.timeout_s) as answer:
+    with open_url(
+        url,
+        slide.name,
+        headers=headers,
+        timeout_s=way.timeout_s,
+    ) as answer:
         if answer.status == 200:
             length = answer.headers.get("Content-Length", str(slide.size))
             if length != str(slide.size):  # some page of an error, say: what is here stays
                 raise MayPass(f"the server sends {length[:20]} bytes, not the listed {slide.size}")
             here = 0  # it does not know ranges, and sends all of it
-        elif answer.status != 206 or _start(answer.headers.get("Content-Range", "")) != here or not here:
+        elif (
+            answer.status != 206
+            or _start(answer.headers.get("Content-Range", "")) != here
+            or not here
+        ):
             part.unlink(missing_ok=True)
             raise MayPass(f"the server sent another range (status {answer.status})")
         with part.open("ab" if here else "wb") as file:
@@ -242,7 +264,9 @@ def _alone(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:  # some network file systems cannot lock: then nothing is known
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise FetchFailed(str(folder), "another fetch is at work there", "Wait for it.") from error
+                raise FetchFailed(
+                    str(folder), "another fetch is at work there", "Wait for it."
+                ) from error
         yield
     finally:
         os.close(handle)

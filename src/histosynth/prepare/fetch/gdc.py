@@ -1,4 +1,6 @@
-"""What the Genomic Data Commons holds: open diagnostic slides of a project, with patient and diagnosis."""
+"""What the Genomic Data Commons holds: open diagnostic slides of a project, with patient and
+diagnosis.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,11 @@ class RemoteSlide:
 
     @staticmethod
     def _refuse(what: str, reason: str) -> None:
-        raise FetchFailed(f"The slide {what}", reason, "Check the endpoint, or leave the slide out.")
+        raise FetchFailed(
+            f"The slide {what}",
+            reason,
+            "Check the endpoint, or leave the slide out.",
+        )
 
 
 def find_slides(
@@ -115,16 +121,32 @@ def find_slides(
         raise BadOption("page", page, "in [1, 10000]")
     what = f"The list of slides of {project}"
     found: dict[str, RemoteSlide] = {}
-    start, total = 0, MAX_SLIDES
+    start = 0
+    total = MAX_SLIDES
     while start < total:
         size = min(page, total - start)
-        query = {"filters": json.dumps(_filters(project)), "fields": ",".join(_FIELDS), "format": "JSON"}
-        query |= {"from": str(start), "size": str(size), "sort": "file_id:asc"}
+        query = {
+            "filters": json.dumps(_filters(project)),
+            "fields": ",".join(_FIELDS),
+            "format": "JSON",
+        }
+        query |= {
+            "from": str(start),
+            "size": str(size),
+            "sort": "file_id:asc",
+        }
         patience = Patience(tries, sleep)
-        hits, said = _page(f"{endpoint}/files?{urllib.parse.urlencode(query)}", what, patience, timeout_s)
+        hits, said = _page(
+            f"{endpoint}/files?{urllib.parse.urlencode(query)}",
+            what,
+            patience,
+            timeout_s,
+        )
         if said > MAX_SLIDES:
             raise FetchFailed(
-                what, f"it names {said:,} slides, more than {MAX_SLIDES:,}", "Check the endpoint."
+                what,
+                f"it names {said:,} slides, more than {MAX_SLIDES:,}",
+                "Check the endpoint.",
             )
         total = min(said, limit or said)
         if len(hits) > size or (not hits and start < total):
@@ -132,12 +154,16 @@ def find_slides(
         found.update((slide.file_id, slide) for slide in (_slide(hit, what) for hit in hits))
         start += len(hits)
     if len(found) < total:
-        raise FetchFailed(what, f"{total - len(found)} of {total} slides came twice, so others are absent")
+        raise FetchFailed(
+            what, f"{total - len(found)} of {total} slides came twice, so others are absent"
+        )
     return list(found.values())[:limit]
 
 
 def label_of(slide: RemoteSlide, subtypes: Subtypes) -> str:
-    """The entity's name by diagnosis, else by morphology; else the diagnosis as the server writes it."""
+    """The entity's name by diagnosis, else by morphology; else the diagnosis as the server writes
+    it.
+    """
     named = subtypes.name_of(slide.label) or subtypes.name_of(slide.morphology)
     return named or ("" if slide.label.casefold() in _UNSAID else slide.label)
 
@@ -175,20 +201,32 @@ def _filters(project: str) -> dict[str, Any]:
     return {
         "op": "and",
         "content": [
-            {"op": "in", "content": {"field": field, "value": [value]}} for field, value in wanted.items()
+            {"op": "in", "content": {"field": field, "value": [value]}}
+            for field, value in wanted.items()
         ],
     }
 
 
-def _page(url: str, what: str, patience: Patience, timeout_s: float) -> tuple[list[Any], int]:
+def _page(
+    url: str,
+    what: str,
+    patience: Patience,
+    timeout_s: float,
+) -> tuple[list[Any], int]:
     """Hits of one page, and how many there are in all."""
     while True:
         try:
-            with open_url(url, what, headers={"Accept": "application/json"}, timeout_s=timeout_s) as answer:
+            with open_url(
+                url,
+                what,
+                headers={"Accept": "application/json"},
+                timeout_s=timeout_s,
+            ) as answer:
                 text = read_all(answer, MAX_ANSWER_BYTES, what)
             try:
                 data = json.loads(text)["data"]
-                hits, total = data["hits"], data["pagination"]["total"]
+                hits = data["hits"]
+                total = data["pagination"]["total"]
             except (ValueError, KeyError, TypeError, RecursionError) as error:  # often just cut off
                 raise MayPass("the answer is no list of files") from error
             if not isinstance(hits, list) or type(total) is not int or total < 0:
@@ -213,7 +251,11 @@ def _slide(hit: Any, what: str) -> RemoteSlide:
             morphology=_line(diagnosis.get("morphology")),
         )
     except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise FetchFailed(what, "an entry of it lacks a name, size or md5", "Check the endpoint.") from error
+        raise FetchFailed(
+            what,
+            "an entry of it lacks a name, size or md5",
+            "Check the endpoint.",
+        ) from error
 
 
 def _diagnosis(diagnoses: list[Mapping[str, Any]]) -> Mapping[str, Any]:

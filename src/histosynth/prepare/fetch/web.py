@@ -23,8 +23,15 @@ _MAY_PASS = {408, 416, 425, 429}
 class MayPass(Exception):
     """A fault that another try may mend."""
 
-    def __init__(self, reason: str, *, status: int = 0, wait_s: float = 0.0) -> None:
-        self.status, self.wait_s = status, wait_s
+    def __init__(
+        self,
+        reason: str,
+        *,
+        status: int = 0,
+        wait_s: float = 0.0,
+    ) -> None:
+        self.status = status
+        self.wait_s = wait_s
         super().__init__(reason)
 
 
@@ -63,7 +70,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         request, answer, code, _, headers, url = args
         scheme = urllib.parse.urlsplit(url).scheme.lower()
         if scheme not in ("http", "https") or (request.type == "https" and scheme != "https"):
-            raise urllib.error.HTTPError(url, code, f"a redirect to {scheme}", headers, answer)
+            raise urllib.error.HTTPError(
+                url,
+                code,
+                f"a redirect to {scheme}",
+                headers,
+                answer,
+            )
         return super().redirect_request(*args, **more)
 
 
@@ -84,7 +97,11 @@ def checked_endpoint(endpoint: str) -> str:
 
 
 def open_url(
-    url: str, what: str, *, headers: dict[str, str] | None = None, timeout_s: float = 60.0
+    url: str,
+    what: str,
+    *,
+    headers: dict[str, str] | None = None,
+    timeout_s: float = 60.0,
 ) -> http.client.HTTPResponse:
     """The beginning of an answer; the caller closes it.
 
@@ -99,7 +116,7 @@ def open_url(
         FetchFailed: another try would not.
     """
     known = {"User-Agent": f"histosynth/{__version__}", "Accept-Encoding": "identity"}
-    request = urllib.request.Request(url, headers=known | (headers or {}))  # noqa: S310 - checked_endpoint
+    request = urllib.request.Request(url, headers=known | (headers or {}))  # noqa: S310 - checked
     try:
         answer: Any = urllib.request.build_opener(_Redirects()).open(request, timeout=timeout_s)
     except urllib.error.HTTPError as error:
@@ -111,7 +128,9 @@ def open_url(
     except urllib.error.URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError):
             raise FetchFailed(
-                what, f"the server's certificate is not valid: {error.reason}", "Check the endpoint."
+                what,
+                f"the server's certificate is not valid: {error.reason}",
+                "Check the endpoint.",
             ) from error
         raise MayPass(f"the server cannot be reached: {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
@@ -142,7 +161,11 @@ def read_all(answer: http.client.HTTPResponse, most: int, what: str) -> bytes:
     while some := read_some(answer, 1 << 16):
         whole += some
         if len(whole) > most:
-            raise FetchFailed(what, f"the answer has more than {most:,} bytes", "Check the endpoint.")
+            raise FetchFailed(
+                what,
+                f"the answer has more than {most:,} bytes",
+                "Check the endpoint.",
+            )
     return bytes(whole)
 
 

@@ -1,8 +1,9 @@
 """A detector without training: dark blue round things, all of one class, `nucleus`.
 
-Maxima of the Laplacian of Gaussian of red's optical density (Al-Kofahi et al. 2010 begin so too) over a
-range of sizes. It knows nothing of classes, and takes pigment and mucin for nuclei where they are dark;
-what it finds needs no weights, no torch, and no trust in how somebody trained something.
+Maxima of the Laplacian of Gaussian of red's optical density (Al-Kofahi et al. 2010 begin so too)
+over a range of sizes. It knows nothing of classes, and takes pigment and mucin for nuclei where
+they are dark; what it finds needs no weights, no torch, and no trust in how somebody trained
+something.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class BlobDetector:
             layer = -(sigma**2) * np.asarray(ndimage.gaussian_laplace(blue, sigma, truncate=3.0))
             np.maximum(response, layer, out=response)
         top = np.asarray(ndimage.maximum_filter(response, size=9)) == response
-        # the filter's weights do not quite add up to 0: what is evenly black responds, all of it alike
+        # the filter's weights do not quite add up to 0: what is evenly black responds, all of it
+        # alike
         peak = response > np.asarray(ndimage.minimum_filter(response, size=9)) + FLAT
         y, x = np.nonzero(top & peak & (response > self.least))
         xy = np.stack([x, y], axis=1).astype(np.float32)

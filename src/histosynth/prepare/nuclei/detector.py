@@ -1,4 +1,6 @@
-"""What finds nuclei, as `prepare` knows it, and how nuclei at the borders of tiles are found once."""
+"""What finds nuclei, as `prepare` knows it, and how nuclei at the borders of tiles are found
+once.
+"""
 
 from __future__ import annotations
 

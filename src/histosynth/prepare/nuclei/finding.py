@@ -34,4 +34,10 @@ def find_nuclei(pixels: Pixels, mpp: float, detector: Detector) -> Nuclei:
         xy = found.xy
     inside = np.all((xy >= -0.5) & (xy < np.array([width, height]) - 0.5), axis=1)
     kept = np.asarray(inside)
-    return Nuclei(xy[kept].astype(np.float32), found.kind[kept], detector.kinds, (width, height), mpp)
+    return Nuclei(
+        xy[kept].astype(np.float32),
+        found.kind[kept],
+        detector.kinds,
+        (width, height),
+        mpp,
+    )

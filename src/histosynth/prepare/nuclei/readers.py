@@ -34,7 +34,8 @@ def read_slide_nuclei(path: Path, mapping: Mapping[str, str]) -> Nuclei:
         mapping: their class names (or numbers, as text) to yours; empty: names stay as they are.
 
     Returns:
-        In level-0 px; the size reaches as far as the nuclei do, and `mpp` is 1, as the file knows no scale.
+        In level-0 px; the size reaches as far as the nuclei do, and `mpp` is 1, as the file knows
+        no scale.
 
     Raises:
         BadNuclei: the file is too large, not of a known form, or a coordinate is no number.
@@ -42,24 +43,33 @@ def read_slide_nuclei(path: Path, mapping: Mapping[str, str]) -> Nuclei:
     """
     xy, names = _points_of(path)
     if len(xy) > MAX_NUCLEI:
-        raise BadNuclei(f"{path} holds {len(xy):,} nuclei, over the limit of {MAX_NUCLEI:,}.", "Split it.")
+        raise BadNuclei(
+            f"{path} holds {len(xy):,} nuclei, over the limit of {MAX_NUCLEI:,}.", "Split it."
+        )
     broken = ~(np.isfinite(xy) & (np.abs(xy) < FAR)).all(axis=1)
     if broken.any():
         first = int(np.flatnonzero(broken)[0]) + 1
         raise BadNuclei(
-            f"{path}: {int(broken.sum()):,} of {len(xy):,} centroids are no numbers (first: {first}).",
+            f"{path}: {int(broken.sum()):,} of {len(xy):,} centroids are no numbers (first: "
+            f"{first}).",
             "Remove those nuclei.",
         )
     mapped = map_all(names, mapping, str(path))
     kinds = tuple(sorted(set(mapped)))
     index = {name: place for place, name in enumerate(kinds)}
     if len(kinds) > 250:
-        raise BadNuclei(f"{path} holds {len(kinds)} classes, over the limit of 250.", "Map them to fewer.")
+        raise BadNuclei(
+            f"{path} holds {len(kinds)} classes, over the limit of 250.", "Map them to fewer."
+        )
     inside = (xy >= -0.5).all(axis=1)
     far = np.ceil(xy.max(axis=0) + 1).astype(int) if len(xy) else np.array([1, 1])
     kind = np.array([index[name] for name in mapped], np.uint8)
     return Nuclei(
-        xy[inside].astype(np.float32), kind[inside], kinds, (max(int(far[0]), 1), max(int(far[1]), 1)), 1.0
+        xy[inside].astype(np.float32),
+        kind[inside],
+        kinds,
+        (max(int(far[0]), 1), max(int(far[1]), 1)),
+        1.0,
     )
 
 
@@ -82,10 +92,14 @@ def _points_of(path: Path) -> tuple[NDArray[np.float64], list[str]]:
     try:
         if path.stat().st_size > MAX_BYTES:
             size = path.stat().st_size
-            raise BadNuclei(f"{path} holds {size:,} bytes, over the limit of {MAX_BYTES:,}.", "Split it.")
+            raise BadNuclei(
+                f"{path} holds {size:,} bytes, over the limit of {MAX_BYTES:,}.", "Split it."
+            )
         data = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise BadNuclei(f"{path} cannot be read: {error}.", "Give JSON of HoVer-Net or CellViT.") from error
+        raise BadNuclei(
+            f"{path} cannot be read: {error}.", "Give JSON of HoVer-Net or CellViT."
+        ) from error
     cells = data.get("nuc", data.get("cells")) if isinstance(data, dict) else None
     if cells is None:
         return read_points(path)  # QuPath writes GeoJSON under .json too
@@ -99,7 +113,9 @@ def _points_of(path: Path) -> tuple[NDArray[np.float64], list[str]]:
 
 
 def _instances(data: Mapping[str, Any], cells: Any) -> tuple[NDArray[np.float64], list[str]]:
-    """HoVer-Net: `nuc` by number; CellViT: a list `cells`. Types are numbers, named by `type_map`."""
+    """HoVer-Net: `nuc` by number; CellViT: a list `cells`. Types are numbers, named by
+    `type_map`.
+    """
     each = list(cells.values()) if isinstance(cells, dict) else list(cells)
     named = {str(key): _name(value) for key, value in dict(data.get("type_map") or {}).items()}
     xy = np.array([cell["centroid"][:2] for cell in each], np.float64).reshape(-1, 2)
@@ -141,4 +157,10 @@ def pannuke_nuclei(
     mapped = map_all(names, mapping or {}, "PanNuke's masks")
     kinds = tuple(dict.fromkeys(mapped)) or PANNUKE
     size = (masks.shape[1], masks.shape[0])
-    return Nuclei.of(np.array(points).reshape(-1, 2), mapped, size=size, mpp=mpp, kinds=kinds)
+    return Nuclei.of(
+        np.array(points).reshape(-1, 2),
+        mapped,
+        size=size,
+        mpp=mpp,
+        kinds=kinds,
+    )

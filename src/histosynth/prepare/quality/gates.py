@@ -1,7 +1,8 @@
-"""Gates by measurement: blur, pen, fold, air, saturation. Each is `(pixels, mpp, limits) -> Verdict`.
+"""Gates by measurement: blur, pen, fold, air, saturation. Each is `(pixels, mpp, limits) ->
+Verdict`.
 
-They look at coarse pixels of known size in micrometres, so that a limit means the same at any scale.
-How the limits were set, and what they let through, stands in docs/log.md.
+They look at coarse pixels of known size in micrometres, so that a limit means the same at any
+scale. How the limits were set, and what they let through, stands in docs/log.md.
 """
 
 from __future__ import annotations
@@ -39,9 +40,11 @@ class GateLimits:
     fold: float = 0.15
     """Largest share in folds: dense in both dyes, as two layers of this tile's tissue are."""
     air: float = 0.1
-    """Largest share that is grey, neither glass nor dyed: bubbles' rims, dust, dried mounting medium."""
+    """Largest share that is grey, neither glass nor dyed: bubbles' rims, dust, dried mounting
+    medium."""
     saturation: float = 0.05
-    """Largest share of pixels at the end of the scale: black in a channel, or burnt out beside tissue."""
+    """Largest share of pixels at the end of the scale: black in a channel, or burnt out beside
+    tissue."""
 
     def __post_init__(self) -> None:
         for name in ("pen", "fold", "air", "saturation"):
@@ -72,18 +75,27 @@ def blur(pixels: Pixels, mpp: float, limits: GateLimits) -> Verdict:
 
 
 def _strips(rows: NDArray[Scalar]) -> NDArray[Scalar]:
-    """(N, 64, W): every second strip of a large picture, which tell its focus as well as all of it do."""
+    """(N, 64, W): every second strip of a large picture, which tell its focus as well as all of it
+    do.
+    """
     count = rows.shape[0] // (2 * STRIP_PX)
     if count < 4:
         return rows[None]
-    out: NDArray[Scalar] = rows[: count * 2 * STRIP_PX].reshape(count, 2 * STRIP_PX, -1)[:, :STRIP_PX]
+    out: NDArray[Scalar] = rows[: count * 2 * STRIP_PX].reshape(count, 2 * STRIP_PX, -1)[
+        :, :STRIP_PX
+    ]
     return out
 
 
 def _smooth(grey: NDArray[np.uint8], sigma_px: float) -> Floats:
     """Gaussian over the last two axes."""
     spread = (0.0,) * (grey.ndim - 2) + (sigma_px, sigma_px)
-    out: Floats = ndimage.gaussian_filter(grey, spread, output=np.float32, truncate=3.0)
+    out: Floats = ndimage.gaussian_filter(
+        grey,
+        spread,
+        output=np.float32,
+        truncate=3.0,
+    )
     return out
 
 
@@ -96,8 +108,9 @@ def pen(pixels: Pixels, mpp: float, limits: GateLimits) -> Verdict:
 def fold(pixels: Pixels, mpp: float, limits: GateLimits) -> Verdict:
     """Share in folds: dense in *both* dyes at once over more than a nucleus.
 
-    Two layers take light twice. Crowded nuclei are dense in haematoxylin alone, thick collagen in eosin
-    alone, so the geometric mean of both, against the tile's own median, tells a fold from either.
+    Two layers take light twice. Crowded nuclei are dense in haematoxylin alone, thick collagen in
+    eosin alone, so the geometric mean of both, against the tile's own median, tells a fold from
+    either.
     """
     density = optical_density(shrunk(pixels, mpp))
     smooth = np.asarray(ndimage.gaussian_filter(density, (8 / COARSE_UM, 8 / COARSE_UM, 0)))
@@ -125,16 +138,28 @@ def saturation(pixels: Pixels, mpp: float, limits: GateLimits) -> Verdict:
     whole = (red == 255) & (green == 255) & (blue == 255)
     if whole.any():  # glass may be burnt out; tissue may not: single burnt pixels among dyed ones
         spoilt |= whole & ~np.asarray(ndimage.binary_opening(whole, iterations=2))
-    return Verdict.at_most(float(spoilt.mean()), limits.saturation, "pixels at the end of the scale:")
+    return Verdict.at_most(
+        float(spoilt.mean()),
+        limits.saturation,
+        "pixels at the end of the scale:",
+    )
 
 
 WIDEST = {"blur": 0.0}
 """Limits that let everything pass; the others are shares, and 1."""
-GATES: Mapping[str, Gate] = {"blur": blur, "pen": pen, "fold": fold, "air": air, "saturation": saturation}
+GATES: Mapping[str, Gate] = {
+    "blur": blur,
+    "pen": pen,
+    "fold": fold,
+    "air": air,
+    "saturation": saturation,
+}
 
 
 def judge_tile(pixels: Pixels, mpp: float, limits: GateLimits) -> dict[str, Verdict]:
-    """The verdict on a tile (H, W, 3) uint8 at `mpp` of every gate that is not at its widest limit."""
+    """The verdict on a tile (H, W, 3) uint8 at `mpp` of every gate that is not at its widest
+    limit.
+    """
     return {
         name: gate(pixels, mpp, limits)
         for name, gate in GATES.items()

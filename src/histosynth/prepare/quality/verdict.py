@@ -20,13 +20,23 @@ class Verdict:
     value: float
 
     @classmethod
-    def at_most(cls, value: float, limit: float, what: str) -> Verdict:
+    def at_most(
+        cls,
+        value: float,
+        limit: float,
+        what: str,
+    ) -> Verdict:
         """Passes up to `limit`; `what` reads like "ink covers"."""
         reason = f"{what} {value:.1%}, more than {limit:.1%}"
         return cls(value <= limit, "" if value <= limit else reason, value)
 
     @classmethod
-    def at_least(cls, value: float, limit: float, what: str) -> Verdict:
+    def at_least(
+        cls,
+        value: float,
+        limit: float,
+        what: str,
+    ) -> Verdict:
         """Passes from `limit`; `what` reads like "fine detail is"."""
         reason = f"{what} {value:.2f}, less than {limit:.2f}"
         return cls(value >= limit, "" if value >= limit else reason, value)

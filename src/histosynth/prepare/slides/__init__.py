@@ -1,11 +1,21 @@
 """Slides: pictures too large to open, read box by box at whatever scale is asked for.
 
-`open_slide` finds the reader; `Slide.read` gives whole pixels of one pyramid level; `read_box` gives a
-box of tissue at the size that is wanted, from the best level, resampled once and without aliasing.
+`open_slide` finds the reader; `Slide.read` gives whole pixels of one pyramid level; `read_box`
+gives a box of tissue at the size that is wanted, from the best level, resampled once and without
+aliasing.
 """
 
 from .opening import SLIDE_SUFFIXES, open_slide
 from .reading import Window, best_level, read_box, thumbnail
 from .slide import Level, Slide
 
-__all__ = ["SLIDE_SUFFIXES", "Level", "Slide", "Window", "best_level", "open_slide", "read_box", "thumbnail"]
+__all__ = [
+    "SLIDE_SUFFIXES",
+    "Level",
+    "Slide",
+    "Window",
+    "best_level",
+    "open_slide",
+    "read_box",
+    "thumbnail",
+]

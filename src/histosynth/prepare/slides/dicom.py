@@ -35,18 +35,27 @@ class DicomSlide:
             import pydicom
             import wsidicom
         except ImportError as error:
-            raise NeedsExtra("wsidicom, which reads DICOM that OpenSlide does not,", "dicom") from error
-        self.path, self.reader = path, "wsidicom"
+            raise NeedsExtra(
+                "wsidicom, which reads DICOM that OpenSlide does not,", "dicom"
+            ) from error
+        self.path = path
+        self.reader = "wsidicom"
         try:
             series = pydicom.dcmread(path, stop_before_pixels=True).SeriesInstanceUID
-            files = [each for each in sorted(path.parent.glob("*"))[:MAX_FILES] if _series(each) == series]
+            files = [
+                each
+                for each in sorted(path.parent.glob("*"))[:MAX_FILES]
+                if _series(each) == series
+            ]
             self._slide: Any = wsidicom.WsiDicom.open(files)
         except Exception as error:
             raise UnreadableImage(path, f"wsidicom: {error}") from error
         try:
             parts = list(self._slide.pyramids[0])
             self._numbers = [part.level for part in parts]
-            self.levels = check_levels(path, [(part.size.width, part.size.height) for part in parts])
+            self.levels = check_levels(
+                path, [(part.size.width, part.size.height) for part in parts]
+            )
             stated = parts[0].mpp
             self.mpp = check_mpp(path, (stated.width + stated.height) / 2 if stated else None, mpp)
         except Exception:
@@ -61,7 +70,9 @@ class DicomSlide:
             return out
         try:
             region = self._slide.read_region(
-                (inside.x, inside.y), self._numbers[level], (inside.width, inside.height)
+                (inside.x, inside.y),
+                self._numbers[level],
+                (inside.width, inside.height),
             )
             pixels = np.asarray(region.convert("RGB"))
         except Exception as error:
@@ -80,6 +91,6 @@ def _series(path: Path) -> str | None:
     try:
         if path.is_file() and is_dicom(path):
             return str(pydicom.dcmread(path, stop_before_pixels=True).SeriesInstanceUID)
-    except Exception:  # noqa: BLE001 - a neighbour that is damaged is no part of this slide
+    except Exception:  # noqa: BLE001 - a damaged neighbour is no part of this slide
         return None
     return None

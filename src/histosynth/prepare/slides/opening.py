@@ -9,11 +9,27 @@ from ...core.tile import IMAGE_SUFFIXES
 from .slide import Slide
 
 SLIDE_SUFFIXES = (
-    ".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".czi", ".dcm",
+    ".svs",
+    ".tif",
+    ".tiff",
+    ".ndpi",
+    ".mrxs",
+    ".scn",
+    ".vms",
+    ".vmu",
+    ".bif",
+    ".svslide",
+    ".czi",
+    ".dcm",
     *(suffix for suffix in IMAGE_SUFFIXES if suffix not in (".tif", ".tiff")),
-)  # fmt: skip
+)
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_PICTURES = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP", b"RIFF": "WebP"}
+_PICTURES = {
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"BM": "BMP",
+    b"RIFF": "WebP",
+}
 
 
 def open_slide(path: Path, *, mpp: float | None = None) -> Slide:
@@ -24,7 +40,8 @@ def open_slide(path: Path, *, mpp: float | None = None) -> Slide:
         mpp: micrometres per pixel of level 0, where the file does not state it or states it wrong.
 
     Raises:
-        UnreadableImage: no reader takes it; cut off; an impossible size; a picture under a slide's name.
+        UnreadableImage: no reader takes it; cut off; an impossible size; a picture under a slide's
+            name.
         NotRGB: a picture that is not 8-bit RGB.
         MissingScale: it states no believable scale, and none is given.
     """
@@ -38,7 +55,9 @@ def open_slide(path: Path, *, mpp: float | None = None) -> Slide:
         suffix = path.suffix.lower()
         # .vms and .mrxs keep their pixels in JPEGs beside them, but are no JPEGs themselves
         if suffix not in IMAGE_SUFFIXES or suffix in (".tif", ".tiff"):
-            raise UnreadableImage(path, f"it is a {picture} picture under the name of a slide ({suffix})")
+            raise UnreadableImage(
+                path, f"it is a {picture} picture under the name of a slide ({suffix})"
+            )
         from .picture import PictureSlide
 
         return PictureSlide(path, mpp=mpp)

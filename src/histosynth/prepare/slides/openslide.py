@@ -31,7 +31,8 @@ class OpenSlideSlide:
         except (openslide.OpenSlideError, OSError) as error:
             reason = str(error) or "OpenSlide does not know this format"
             remedy = (
-                "Get the file again: it is cut off, or of a kind that openslide.org/formats does not list."
+                "Get the file again: it is cut off, or of a kind that "
+                "openslide.org/formats does not list."
             )
             raise UnreadableImage(path, reason, remedy) from error
         try:

@@ -23,7 +23,11 @@ _REACH = 3
 
 def best_level(slide: Slide, downsample: float) -> int:
     """The coarsest level that is still at least as fine as `downsample` level-0 px per pixel."""
-    fine = [index for index, level in enumerate(slide.levels) if level.downsample <= downsample * (1 + CLOSE)]
+    fine = [
+        index
+        for index, level in enumerate(slide.levels)
+        if level.downsample <= downsample * (1 + CLOSE)
+    ]
     return max(fine, key=lambda index: slide.levels[index].downsample, default=0)
 
 
@@ -40,9 +44,9 @@ class Window:
 def read_box(slide: Slide, box: Box | Window, size: tuple[int, int]) -> Pixels:
     """A box of tissue at the wanted size.
 
-    Read from the best level; resampled by Lanczos with its support widened to the step (no aliasing),
-    at the box's exact place between that level's pixels. Where the level's scale is the wanted one
-    within half a per cent and the box lies on its grid, pixels are those of the file.
+    Read from the best level; resampled by Lanczos with its support widened to the step (no
+    aliasing), at the box's exact place between that level's pixels. Where the level's scale is the
+    wanted one within half a per cent and the box lies on its grid, pixels are those of the file.
 
     Args:
         slide: where from.
@@ -54,8 +58,10 @@ def read_box(slide: Slide, box: Box | Window, size: tuple[int, int]) -> Pixels:
     """
     level = best_level(slide, min(box.width / size[0], box.height / size[1]))
     step = slide.levels[level].downsample
-    left, top = box.x / step, box.y / step
-    right, bottom = (box.x + box.width) / step, (box.y + box.height) / step
+    left = box.x / step
+    top = box.y / step
+    right = (box.x + box.width) / step
+    bottom = (box.y + box.height) / step
     if size[0] * size[1] > MAX_READ_PX:
         raise UnreadableImage(slide.path, f"{size[0]:,} x {size[1]:,} px were asked for at once")
     exact = (round(left), round(top), round(right - left), round(bottom - top))
@@ -71,7 +77,8 @@ def read_box(slide: Slide, box: Box | Window, size: tuple[int, int]) -> Pixels:
     )
     if around.width * around.height > MAX_READ_PX:
         reason = (
-            f"a tile of {box.width:,.0f} x {box.height:,.0f} px of level 0 needs {around.width:,} x "
+            f"a tile of {box.width:,.0f} x {box.height:,.0f} px of level 0 needs "
+            f"{around.width:,} x "
             f"{around.height:,} px read at once, because the slide has no coarser level"
         )
         raise UnreadableImage(slide.path, reason)
@@ -87,12 +94,15 @@ def thumbnail(slide: Slide, mpp: float) -> Pixels:
     """
     full = slide.levels[0]
     factor = slide.mpp / mpp
-    width, height = max(round(full.width * factor), 1), max(round(full.height * factor), 1)
+    width = max(round(full.width * factor), 1)
+    height = max(round(full.height * factor), 1)
     level = slide.levels[best_level(slide, 1 / factor)]
     rows = max(min(int((MAX_READ_PX >> 5) / level.width * level.downsample * factor), height), 1)
     strips = []
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         y0, y1 = (round(row / height * full.height) for row in (top, bottom))
-        strips.append(read_box(slide, Box(0, y0, full.width, max(y1 - y0, 1)), (width, bottom - top)))
+        strips.append(
+            read_box(slide, Box(0, y0, full.width, max(y1 - y0, 1)), (width, bottom - top))
+        )
     return np.concatenate(strips)

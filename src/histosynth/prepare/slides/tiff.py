@@ -28,10 +28,25 @@ from .slide import Level, check_levels, check_mpp, on_glass
 
 MAX_SEGMENT_PX = 1 << 24
 CACHE_BYTES = 32 << 20
-_UM_PER_UNIT = {"µm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
+_UM_PER_UNIT = {
+    "µm": 1.0,
+    "um": 1.0,
+    "nm": 1e-3,
+    "mm": 1e3,
+    "cm": 1e4,
+    "m": 1e6,
+}
 
 
-_BROKEN = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+_BROKEN = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 """What tifffile and its decoders raise over a damaged file."""
 
 
@@ -75,7 +90,8 @@ class TiffSlide:
         self._file = os.open(path, os.O_RDONLY)
         self._closing = weakref.finalize(self, os.close, self._file)
         self._cache: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
-        self._cached_bytes, self._lock = 0, Lock()
+        self._cached_bytes = 0
+        self._lock = Lock()
 
     def _find_pages(self, tiff: tifffile.TiffFile) -> list[tifffile.TiffPage]:
         found = [level.pages[0] for level in tiff.series[0].levels]
@@ -98,16 +114,23 @@ class TiffSlide:
 
     def read(self, level: int, box: Box) -> Pixels:
         """Whole pixels of a level; see `Slide.read`."""
-        page, size = self._pages[level], self.levels[level]
+        page = self._pages[level]
+        size = self.levels[level]
         out, inside = on_glass(box, size)
         if inside is None:
             return out
-        wide, high = page.tilewidth, page.tilelength
+        wide = page.tilewidth
+        high = page.tilelength
         across = math.ceil(size.width / wide)
         for row in range(inside.y // high, (inside.bottom - 1) // high + 1):
             for column in range(inside.x // wide, (inside.right - 1) // wide + 1):
                 segment = self._segment(level, row * across + column)
-                cell = Box(column * wide, row * high, segment.shape[1], segment.shape[0])
+                cell = Box(
+                    column * wide,
+                    row * high,
+                    segment.shape[1],
+                    segment.shape[0],
+                )
                 shared = inside.intersect(cell)
                 if shared is not None:
                     rows, columns = shared.shift(-cell.x, -cell.y).slices
@@ -131,12 +154,15 @@ class TiffSlide:
 
     def _decode(self, page: tifffile.TiffPage, index: int) -> Pixels:
         try:
-            offset, count = page.dataoffsets[index], page.databytecounts[index]
+            offset = page.dataoffsets[index]
+            count = page.databytecounts[index]
             if count == 0:  # a segment that was never scanned
                 return np.full((page.tilelength, page.tilewidth, 3), 255, np.uint8)
             data = os.pread(self._file, count, offset)
             if len(data) < count:
-                raise ValueError(f"segment {index} is cut off after {len(data):,} of {count:,} bytes")
+                raise ValueError(
+                    f"segment {index} is cut off after {len(data):,} of {count:,} bytes"
+                )
             segment, *_ = page.decode(data, index, jpegtables=page.jpegtables)
             if segment is None:
                 raise ValueError(f"segment {index} holds nothing")
@@ -151,9 +177,12 @@ class TiffSlide:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep tifffile from telling its log every oddity of a damaged file; the refusal says what matters."""
+    """Keep tifffile from telling its log every oddity of a damaged file; the refusal says what
+    matters.
+    """
     log = logging.getLogger("tifffile")
-    before, log.disabled = log.disabled, True
+    before = log.disabled
+    log.disabled = True
     try:
         yield
     finally:

@@ -60,7 +60,11 @@ class DyeStain:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {"method": self.method, "dyes": [list(dye) for dye in self.dyes], "reach": list(self.reach)}
+        return {
+            "method": self.method,
+            "dyes": [list(dye) for dye in self.dyes],
+            "reach": list(self.reach),
+        }
 
 
 class DyeRestain:
@@ -108,7 +112,13 @@ def fit_macenko(pixels: Pixels, name: str = "the picture") -> DyeStain:
     angles = np.arctan2(*(density @ plane).T[::-1])
     extremes = [plane @ [np.cos(a), np.sin(a)] for a in np.percentile(angles, [1, 99])]
     first, second = sorted(extremes, key=lambda vector: -vector[0])  # haematoxylin takes more red
-    return measured(np.array([first, second]), density, name, "macenko", every=pixels)
+    return measured(
+        np.array([first, second]),
+        density,
+        name,
+        "macenko",
+        every=pixels,
+    )
 
 
 def stained_density(pixels: Pixels, name: str) -> NDArray[np.float64]:
@@ -123,13 +133,21 @@ def stained_density(pixels: Pixels, name: str) -> NDArray[np.float64]:
         # in pale tissue hardly a pixel takes light from all three channels; one is then enough
         stained = density[(density >= LEAST_OD).any(axis=1) & (density > -LEAST_OD).all(axis=1)]
     if len(stained) < LEAST_PIXELS:
-        reason = f"only {len(stained):,} of {len(density):,} pixels are stained, {LEAST_PIXELS} are needed"
+        reason = (
+            f"only {len(stained):,} of {len(density):,} pixels are stained, "
+            f"{LEAST_PIXELS} are needed"
+        )
         raise StainNotFound(name, reason)
     return np.asarray(stained)
 
 
 def measured(
-    dyes: NDArray[np.float64], stained: NDArray[np.float64], name: str, method: str, *, every: Pixels
+    dyes: NDArray[np.float64],
+    stained: NDArray[np.float64],
+    name: str,
+    method: str,
+    *,
+    every: Pixels,
 ) -> DyeStain:
     """A stain from its dyes (2, 3), with their amounts measured, if they can be dyes.
 
@@ -153,6 +171,9 @@ def measured(
         raise StainNotFound(name, f"{reason}; it holds one dye, or none")
     if min(found.reach) < LEAST_REACH:
         weak = "haematoxylin" if high < low else "eosin"
-        reason = f"its {weak} reaches an optical density of {min(found.reach):.2f}, {LEAST_REACH} is needed"
+        reason = (
+            f"its {weak} reaches an optical density of {min(found.reach):.2f}, "
+            f"{LEAST_REACH} is needed"
+        )
         raise StainNotFound(name, reason)
     return found

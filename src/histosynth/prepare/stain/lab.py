@@ -1,4 +1,6 @@
-"""Stain as means and spreads in CIE Lab (Reinhard et al., "Color transfer between images", 2001)."""
+"""Stain as means and spreads in CIE Lab (Reinhard et al., "Color transfer between images",
+2001).
+"""
 
 from __future__ import annotations
 
@@ -16,16 +18,25 @@ Floats = NDArray[np.float32]
 LEAST_SPREAD = 0.5
 """A channel of Lab that varies less than this is flat: dividing by it blows noise up."""
 
-_TO_XYZ = np.array([[0.412453, 0.35758, 0.180423], [0.212671, 0.71516, 0.072169], [0.019334, 0.119193, 0.950227]])  # fmt: skip  # noqa: E501
+_TO_XYZ = np.array(
+    [[0.412453, 0.35758, 0.180423], [0.212671, 0.71516, 0.072169], [0.019334, 0.119193, 0.950227]]
+)
 _D65 = np.array([0.95047, 1.0, 1.08883])
 STEPS = 1 << 16
 """Of the tables below, for each unit of light: finer than a hundredth of a grey level."""
-_levels, _light = np.arange(256) / 255, (np.arange(STEPS * 9 // 8) + 0.5) / STEPS
-_LINEAR = np.where(_levels > 0.04045, ((_levels + 0.055) / 1.055) ** 2.4, _levels / 12.92).astype(np.float32)
+_levels = np.arange(256) / 255
+_light = (np.arange(STEPS * 9 // 8) + 0.5) / STEPS
+_LINEAR = np.where(_levels > 0.04045, ((_levels + 0.055) / 1.055) ** 2.4, _levels / 12.92).astype(
+    np.float32
+)
 """sRGB level to linear light (IEC 61966-2-1)."""
 _ROOT = np.where(_light > 0.008856, np.cbrt(_light), 7.787 * _light + 16 / 116).astype(np.float32)
 """Light over white to CIE's root."""
-_bent = np.where(_light > 0.0031308, 1.055 * _light ** (1 / 2.4) - 0.055, 12.92 * _light)
+_bent = np.where(
+    _light > 0.0031308,
+    1.055 * _light ** (1 / 2.4) - 0.055,
+    12.92 * _light,
+)
 _LEVEL = (255 * _bent.clip(0, 1)).astype(np.uint8)
 """Linear light to sRGB level."""
 _TO_SCALED = (_TO_XYZ.T / _D65).astype(np.float32)
@@ -52,7 +63,11 @@ class LabStain:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {"method": self.method, "mean": list(self.mean), "spread": list(self.spread)}
+        return {
+            "method": self.method,
+            "mean": list(self.mean),
+            "spread": list(self.spread),
+        }
 
 
 class LabRestain:
@@ -92,7 +107,8 @@ def fit_reinhard(pixels: Pixels, name: str = "the picture") -> LabStain:
         StainNotFound: a channel is flat.
     """
     lab = to_lab(pixels.reshape(-1, 3)).astype(np.float64)
-    mean, spread = lab.mean(axis=0), lab.std(axis=0)
+    mean = lab.mean(axis=0)
+    spread = lab.std(axis=0)
     if spread.min() < LEAST_SPREAD:
         flat = "Lab"[int(spread.argmin())]
         reason = f"its {flat} of Lab varies by {spread.min():.2f}, {LEAST_SPREAD} is needed"
@@ -115,7 +131,11 @@ def _to_root(pixels: Pixels) -> Floats:
 
 def _from_root(root: Floats) -> Pixels:
     """The way back, (N, 3) uint8, rounded down."""
-    scaled = np.where(root > 0.2068966, root * root * root, (root - np.float32(16 / 116)) / np.float32(7.787))
+    scaled = np.where(
+        root > 0.2068966,
+        root * root * root,
+        (root - np.float32(16 / 116)) / np.float32(7.787),
+    )
     linear = scaled @ _FROM_SCALED
     out: Pixels = np.take(_LEVEL, (linear * np.float32(STEPS)).astype(np.int32), mode="clip")
     return out

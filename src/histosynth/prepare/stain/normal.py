@@ -24,7 +24,11 @@ class Fit(Protocol):
         """The stain; `name` is for refusals."""
 
 
-METHODS: dict[str, Fit] = {"macenko": fit_macenko, "vahadane": fit_vahadane, "reinhard": fit_reinhard}
+METHODS: dict[str, Fit] = {
+    "macenko": fit_macenko,
+    "vahadane": fit_vahadane,
+    "reinhard": fit_reinhard,
+}
 
 
 def fit_stain(method: str, pixels: Pixels, name: str) -> Stain:

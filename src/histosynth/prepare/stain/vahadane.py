@@ -1,8 +1,9 @@
 """Vahadane's way of finding the dyes: sparse, non-negative factors of optical density.
 
-Vahadane et al., "Structure-preserving color normalization and sparse stain separation for histological
-images", IEEE TMI 2016. Here by scikit-learn's dictionary learning on a sample of pixels; amounts are then
-taken by least squares, so that a slide's change of stain stays one 3 x 3 matrix.
+Vahadane et al., "Structure-preserving color normalization and sparse stain separation for
+histological images", IEEE TMI 2016. Here by scikit-learn's dictionary learning on a sample of
+pixels; amounts are then taken by least squares, so that a slide's change of stain stays one 3 x 3
+matrix.
 """
 
 from __future__ import annotations
@@ -36,8 +37,12 @@ def fit_vahadane(pixels: Pixels, name: str = "the picture") -> DyeStain:
     sample = density[every]
     # begin from the reddest and the bluest of the usual pixels: the result depends on no chance
     ratio = sample[:, 0] / sample.sum(axis=1)
-    begin = np.stack([sample[ratio >= np.quantile(ratio, 0.9)].mean(0),
-                      sample[ratio <= np.quantile(ratio, 0.1)].mean(0)])  # fmt: skip
+    begin = np.stack(
+        [
+            sample[ratio >= np.quantile(ratio, 0.9)].mean(0),
+            sample[ratio <= np.quantile(ratio, 0.1)].mean(0),
+        ]
+    )
     begin /= np.linalg.norm(begin, axis=1, keepdims=True)
     learner = DictionaryLearning(
         n_components=2,
@@ -53,7 +58,15 @@ def fit_vahadane(pixels: Pixels, name: str = "the picture") -> DyeStain:
         random_state=0,
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "did not converge": the last tenth of a degree is of no account
+        warnings.simplefilter(
+            "ignore"
+        )  # "did not converge": the last tenth of a degree is of no account
         dyes = learner.fit(sample).components_
     first, second = sorted(dyes, key=lambda vector: -vector[0] / max(np.linalg.norm(vector), 1e-9))
-    return measured(np.array([first, second]), density, name, "vahadane", every=pixels)
+    return measured(
+        np.array([first, second]),
+        density,
+        name,
+        "vahadane",
+        every=pixels,
+    )

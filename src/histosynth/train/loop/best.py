@@ -30,10 +30,16 @@ class Best:
             loss = math.inf
         self.loss = loss if math.isfinite(loss) else math.inf
 
-    def offer(self, step: int, loss: float, weights: Path) -> bool:
+    def offer(
+        self,
+        step: int,
+        loss: float,
+        weights: Path,
+    ) -> bool:
         """Keep a copy of the folder `weights` if their loss is the lowest so far; returns whether.
 
-        The folder comes first and the card last: after a crash between them the step is looked at again,
+        The folder comes first and the card last: after a crash between them the step is looked at
+            again,
         and is better than the card says once more.
 
         Raises:

@@ -1,8 +1,8 @@
 """The one training loop. It knows steps, checkpoints and when to look; never what is trained.
 
 Each step draws its randomness from (seed, step) alone, so a run that was stopped and goes on
-is the run that was never stopped, bit for bit on the same machine. Nor does what is drawn depend on how
-many processes and parts share a batch: those change the order of sums, and nothing else.
+is the run that was never stopped, bit for bit on the same machine. Nor does what is drawn depend on
+how many processes and parts share a batch: those change the order of sums, and nothing else.
 """
 
 from __future__ import annotations
@@ -62,8 +62,9 @@ def fit(
 ) -> TrainState:
     """Train until `plan.steps`, going on from `run/state.safetensors` if it is there.
 
-    Started several times by `accelerate launch` or `torchrun`, the processes share each batch. The first
-    alone writes, validates and is asked `report` and `stop`; weights are the same in all of them.
+    Started several times by `accelerate launch` or `torchrun`, the processes share each batch. The
+    first alone writes, validates and is asked `report` and `stop`; weights are the same in all of
+    them.
 
     Args:
         task: what to train.
@@ -71,12 +72,12 @@ def fit(
         run: folder for state, log, pictures and the exported weights, last and best.
         seed: with the step number, the source of all randomness.
         report: called after each step with its numbers.
-        stop: called after each validation with its numbers; a sentence ends the run there, in order. It is
-            `stopped` of the state, which stays so until the run is given more steps.
+        stop: called after each validation with its numbers; a sentence ends the run there, in
+            order. It is `stopped` of the state, which stays so until the run is given more steps.
 
     Raises:
-        Diverged: a loss, gradient or validation number is none; weights and state stay what they were. In
-            fp16 a gradient may be none for a few steps, which are left out.
+        Diverged: a loss, gradient or validation number is none; weights and state stay what they
+            were. In fp16 a gradient may be none for a few steps, which are left out.
         BadWeights: the state is cut off or of another model.
         BadRecipe: a batch cannot be cut as asked, or no network can compute activations again.
         NeedsExtra: the optimiser or a tracker is not installed.
@@ -96,7 +97,15 @@ def fit(
     place.agree("start", state.digest)
     records = place.alone(lambda: Records(run, plan, state.step, report=report, stop=stop))
     try:
-        _train(task, state, run, seed=seed, parts=parts, place=place, records=records)
+        _train(
+            task,
+            state,
+            run,
+            seed=seed,
+            parts=parts,
+            place=place,
+            records=records,
+        )
         place.alone(lambda: task.export(run / "weights", state.ema))
     finally:
         if records:
@@ -116,17 +125,23 @@ def _train(
 ) -> None:
     """Take the steps that are left."""
     plan = state.plan
-    began, first = time.monotonic(), state.step
+    began = time.monotonic()
+    first = state.step
     while state.step < plan.steps and not state.stopped:
         loss = state.share(place, _backward(task, state, seed, parts))
         if state.scaler is None:
             refuse_divergence(state.step, {"loss": loss})
         norm = state.apply_gradients()
-        step, last = state.step, state.step == plan.steps
+        step = state.step
+        last = state.step == plan.steps
         if records:
             rate = (step - first) / (time.monotonic() - began)
             overflowed = bool(state.scaler and state.scaler.row)
-            records.stepped(step, step_numbers(state, loss, norm, rate), overflowed=overflowed)
+            records.stepped(
+                step,
+                step_numbers(state, loss, norm, rate),
+                overflowed=overflowed,
+            )
         if step % plan.validate_every == 0 or last:
             reason = place.alone(lambda: _look_and_tell(task, state, run, records))
             state.stop(place.told(reason or ""))
@@ -135,7 +150,12 @@ def _train(
             place.alone(lambda: state.save(run / "state.safetensors"))
 
 
-def _backward(task: TrainTask, state: TrainState, seed: int, parts: Sequence[Part]) -> float:
+def _backward(
+    task: TrainTask,
+    state: TrainState,
+    seed: int,
+    parts: Sequence[Part],
+) -> float:
     """Gradients of this process' parts of a step's batch; returns their mean loss."""
     for module in task.modules.values():
         module.train()
@@ -150,7 +170,12 @@ def _backward(task: TrainTask, state: TrainState, seed: int, parts: Sequence[Par
     return float(torch.stack(losses).mean())
 
 
-def _look_and_tell(task: TrainTask, state: TrainState, run: Path, records: Records | None) -> str:
+def _look_and_tell(
+    task: TrainTask,
+    state: TrainState,
+    run: Path,
+    records: Records | None,
+) -> str:
     numbers, sheet, file = look(task, state, run)
     return records.looked(state.step, numbers, sheet, file) if records else ""
 
@@ -183,5 +208,7 @@ def step_generator(seed: int, step: int) -> torch.Generator:
 def of_module(averaged: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     """The weights of one module, by their name in it."""
     return {
-        key.removeprefix(f"{name}."): value for key, value in averaged.items() if key.startswith(f"{name}.")
+        key.removeprefix(f"{name}."): value
+        for key, value in averaged.items()
+        if key.startswith(f"{name}.")
     }

@@ -25,12 +25,23 @@ def build_optimiser(masters: Iterable[Tensor], plan: LoopPlan) -> torch.optim.Op
         {"params": [value for value in every if value.ndim > 1], "weight_decay": plan.weight_decay},
         {"params": [value for value in every if value.ndim <= 1], "weight_decay": 0.0},
     ]
-    rate, betas = plan.learning_rate, plan.betas
+    rate = plan.learning_rate
+    betas = plan.betas
     match plan.optimiser:
         case "adamw":
-            return torch.optim.AdamW(groups, lr=rate, betas=betas, foreach=True)
+            return torch.optim.AdamW(
+                groups,
+                lr=rate,
+                betas=betas,
+                foreach=True,
+            )
         case "fused":
-            return torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True)
+            return torch.optim.AdamW(
+                groups,
+                lr=rate,
+                betas=betas,
+                fused=True,
+            )
         case "adamw8bit":
             try:
                 from bitsandbytes.optim import AdamW8bit
@@ -55,7 +66,10 @@ def stored_moments(optimiser: torch.optim.Optimizer, master: Tensor) -> dict[str
 
 
 def restore_moments(
-    optimiser: torch.optim.Optimizer, master: Tensor, moments: Mapping[str, Tensor], plan: LoopPlan
+    optimiser: torch.optim.Optimizer,
+    master: Tensor,
+    moments: Mapping[str, Tensor],
+    plan: LoopPlan,
 ) -> None:
     """The inverse of `stored_moments`."""
     state: dict[str, Tensor | int | float] = {}

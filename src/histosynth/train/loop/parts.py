@@ -51,10 +51,16 @@ class Divisible(Protocol):
     def most_parts(self) -> int:
         """So many parts have an item each, even of the smallest batch."""
 
-    def loss(self, step: int, generator: torch.Generator, part: Part = WHOLE) -> Tensor:
+    def loss(
+        self,
+        step: int,
+        generator: torch.Generator,
+        part: Part = WHOLE,
+    ) -> Tensor:
         """Loss of one part (scalar). Randomness is drawn for the whole batch, whatever the part.
 
-        The mean of the parts' losses is the batch's loss: a part of fewer items weighs its own less.
+        The mean of the parts' losses is the batch's loss: a part of fewer items weighs its own
+        less.
         """
 
 
@@ -85,9 +91,18 @@ def refuse_indivisible(task: object, plan: LoopPlan, processes: int) -> None:
     raise BadRecipe("loop", [f"{asked}, {why}"])
 
 
-def loss_of(task: Whole | Divisible, step: int, generator: torch.Generator, part: Part) -> Tensor:
+def loss_of(
+    task: Whole | Divisible,
+    step: int,
+    generator: torch.Generator,
+    part: Part,
+) -> Tensor:
     """Loss of a part, of a task that was not refused."""
-    return task.loss(step, generator, part) if isinstance(task, Divisible) else task.loss(step, generator)
+    return (
+        task.loss(step, generator, part)
+        if isinstance(task, Divisible)
+        else task.loss(step, generator)
+    )
 
 
 def lighten(modules: Mapping[str, nn.Module]) -> None:
@@ -96,9 +111,15 @@ def lighten(modules: Mapping[str, nn.Module]) -> None:
     Raises:
         BadRecipe: none of them can.
     """
-    able = [each for each in modules.values() if getattr(each, "_supports_gradient_checkpointing", False)]
+    able = [
+        each
+        for each in modules.values()
+        if getattr(each, "_supports_gradient_checkpointing", False)
+    ]
     if not able:
         names = ", ".join(modules)
-        raise BadRecipe("loop", [f"checkpointing is true, but none of its networks ({names}) can do so"])
+        raise BadRecipe(
+            "loop", [f"checkpointing is true, but none of its networks ({names}) can do so"]
+        )
     for each in able:
         each.enable_gradient_checkpointing()  # type: ignore[operator]

@@ -18,7 +18,8 @@ class LoopPlan:
     learning_rate: float
     warmup: int = 200
     cooldown: float = 0.25
-    """Last part of the steps in which the learning rate falls (cosine); 1: all of them after the warm-up."""
+    """Last part of the steps in which the learning rate falls (cosine); 1: all of them after the
+    warm-up."""
     floor: float = 0.05
     """What the learning rate falls to, as a fraction of itself."""
     weight_decay: float = 0.01
@@ -29,29 +30,42 @@ class LoopPlan:
     checkpoint_every: int = 500
     log_every: int = 20
     precision: Literal["bf16", "fp32", "fp16"] = "bf16"
-    """What the networks compute in. Weights, moments and averages are fp32 always; fp16 scales its loss."""
+    """What the networks compute in. Weights, moments and averages are fp32 always; fp16 scales its
+    loss."""
     accumulate: int = 1
     """Parts that a process cuts its share of a batch into: less memory, the same batch."""
     checkpointing: bool = False
-    """Compute activations again instead of keeping them: less memory, a third slower, the same numbers."""
+    """Compute activations again instead of keeping them: less memory, a third slower, the same
+    numbers."""
     optimiser: Literal["adamw", "fused", "adamw8bit"] = "fused"
     """AdamW: array by array; in one kernel; or with moments of 8 bits (bitsandbytes)."""
     trackers: tuple[Tracking, ...] = ("tensorboard",)
-    """Who is told beside log.jsonl: tensorboard if it is installed; wandb and mlflow, both offline."""
+    """Who is told beside log.jsonl: tensorboard if it is installed; wandb and mlflow, both
+    offline."""
 
     def __post_init__(self) -> None:
-        counts = (self.steps, self.batch, self.validate_every, self.checkpoint_every, self.log_every)
+        counts = (
+            self.steps,
+            self.batch,
+            self.validate_every,
+            self.checkpoint_every,
+            self.log_every,
+        )
         if min(counts) < 1:
             raise ValueError("steps, batch and the intervals must be at least 1")
         if not 0 <= self.cooldown <= 1 or not 0 <= self.floor <= 1 or not 0 <= self.ema < 1:
             raise ValueError("cooldown and floor must lie in [0, 1] and ema in [0, 1)")
         if not 0 < self.learning_rate <= 1 or not 0 <= self.weight_decay * self.learning_rate < 1:
-            raise ValueError("learning_rate must lie in (0, 1] and weight_decay in [0, 1 / learning_rate)")
+            raise ValueError(
+                "learning_rate must lie in (0, 1] and weight_decay in [0, 1 / learning_rate)"
+            )
         if self.clip_norm <= 0 or self.warmup < 0:
             raise ValueError("clip_norm must be positive and warmup not negative")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must lie in [0, 1), not {self.betas}")
         if self.accumulate < 1 or self.batch % self.accumulate:
-            raise ValueError(f"accumulate must divide batch, {self.batch}, but is {self.accumulate}")
+            raise ValueError(
+                f"accumulate must divide batch, {self.batch}, but is {self.accumulate}"
+            )
         if len(set(self.trackers)) < len(self.trackers):
             raise ValueError(f"trackers must be different ones, not {', '.join(self.trackers)}")

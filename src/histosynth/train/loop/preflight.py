@@ -26,4 +26,6 @@ def preflight(plan: LoopPlan, *, smallest: int | None = None) -> None:
         raise NeedsExtra("bitsandbytes, which loop.optimiser adamw8bit needs,", "adamw8bit")
     if smallest is not None and plan.accumulate > smallest:
         asked = f"loop.accumulate is {plan.accumulate}"
-        raise BadRecipe("loop", [f"{asked}, but batches of the largest crops hold {smallest} item(s)"])
+        raise BadRecipe(
+            "loop", [f"{asked}, but batches of the largest crops hold {smallest} item(s)"]
+        )

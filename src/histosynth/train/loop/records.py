@@ -1,4 +1,6 @@
-"""What the first process keeps and says of a run: log, trackers, progress, best weights, when to stop."""
+"""What the first process keeps and says of a run: log, trackers, progress, best weights, when to
+stop.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,23 @@ class Records:
         plan: how often to log, and whom to tell.
         step: where the sitting begins.
         report: told of each step.
-        stop: asked after each look. Looks of earlier sittings are told to it first, as the log has them, so
-            that it decides as if the run had never been interrupted.
+        stop: asked after each look. Looks of earlier sittings are told to it first, as the log has
+            them, so that it decides as if the run had never been interrupted.
     """
 
     def __init__(
-        self, run: Path, plan: LoopPlan, step: int, *, report: Report | None, stop: Stop | None
+        self,
+        run: Path,
+        plan: LoopPlan,
+        step: int,
+        *,
+        report: Report | None,
+        stop: Stop | None,
     ) -> None:
-        self.run, self.plan, self.report, self.stop = run, plan, report, stop
+        self.run = run
+        self.plan = plan
+        self.report = report
+        self.stop = stop
         self.log = RunLog(run / "log.jsonl", step)
         self.best = Best(run)
         self.trackers = open_trackers(plan.trackers, run)
@@ -41,7 +52,13 @@ class Records:
             if stop and numbers:
                 stop(int(row["step"]), numbers)
 
-    def stepped(self, step: int, numbers: Mapping[str, float], *, overflowed: bool) -> None:
+    def stepped(
+        self,
+        step: int,
+        numbers: Mapping[str, float],
+        *,
+        overflowed: bool,
+    ) -> None:
         """A step was taken. One that overflowed is always logged, without what are no numbers."""
         finite = {key: value for key, value in numbers.items() if math.isfinite(value)}
         if self.report:
@@ -49,7 +66,13 @@ class Records:
         if overflowed or step % self.plan.log_every == 0:
             self.trackers.add(step, self.log.add(step, finite))
 
-    def looked(self, step: int, numbers: Mapping[str, float], sheet: Pixels, file: Path) -> str:
+    def looked(
+        self,
+        step: int,
+        numbers: Mapping[str, float],
+        sheet: Pixels,
+        file: Path,
+    ) -> str:
         """A look was taken, and `run/weights` written; returns why to stop, or nothing."""
         row = self.log.add(step, numbers)
         self.trackers.add(step, row)
@@ -66,8 +89,14 @@ class Records:
         self.trackers.finish()
 
 
-def step_numbers(state: TrainState, loss: float, norm: float, rate: float) -> dict[str, float]:
-    """What is told of a step: loss, gradient norm, speed; in fp16 the loss scale and overflows so far.
+def step_numbers(
+    state: TrainState,
+    loss: float,
+    norm: float,
+    rate: float,
+) -> dict[str, float]:
+    """What is told of a step: loss, gradient norm, speed; in fp16 the loss scale and overflows so
+    far.
 
     Images a second are items of the recipe's batch: smaller crops count by their pixels.
     """

@@ -23,7 +23,11 @@ class RunLog:
         ensure_folder(path.parent)
         self.path = path
         try:  # a line that is not UTF-8 is one that was spoilt
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+            lines = (
+                path.read_text(encoding="utf-8", errors="replace").splitlines()
+                if path.exists()
+                else []
+            )
         except OSError as error:
             raise BadRun(path, f"it cannot be read: {error.strerror or error}") from error
         kept = [line for line in lines if _step_of(line) <= step]
@@ -32,7 +36,10 @@ class RunLog:
 
     def add(self, step: int, numbers: Mapping[str, float | str]) -> dict[str, Any]:
         """Append the numbers of a step; returns them as they were written, to six decimals."""
-        row = {key: value if isinstance(value, str) else round(value, 6) for key, value in numbers.items()}
+        row = {
+            key: value if isinstance(value, str) else round(value, 6)
+            for key, value in numbers.items()
+        }
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **row}, allow_nan=False) + "\n")
         return row

@@ -1,7 +1,7 @@
 """Loss scaling for fp16: small gradients are lifted above what fp16 rounds to zero.
 
-Micikevicius et al. 2018, section 3.2, with the dynamic scale of torch's GradScaler; written here so that
-its state is three numbers in a checkpoint, and so that all processes decide alike.
+Micikevicius et al. 2018, section 3.2, with the dynamic scale of torch's GradScaler; written here so
+that its state is three numbers in a checkpoint, and so that all processes decide alike.
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ class LossScaler:
 
     def went_well(self) -> None:
         """A step had finite gradients."""
-        self.clean, self.row = self.clean + 1, 0
+        self.clean = self.clean + 1
+        self.row = 0
         if self.clean >= GROW_AFTER:
-            self.scale, self.clean = min(self.scale * 2, LARGEST), 0
+            self.scale = min(self.scale * 2, LARGEST)
+            self.clean = 0
 
     def overflowed(self, step: int, norm: float) -> None:
         """A step had none: its update is left out, and the next one is scaled by half as much.
@@ -43,8 +45,10 @@ class LossScaler:
         Raises:
             Diverged: that happened too often in a row for the scale to be the reason.
         """
-        self.scale, self.clean = self.scale / 2, 0
-        self.skipped, self.row = self.skipped + 1, self.row + 1
+        self.scale = self.scale / 2
+        self.clean = 0
+        self.skipped = self.skipped + 1
+        self.row = self.row + 1
         if self.row >= MOST_IN_ROW:
             raise Diverged(step, f"gradient norm, {self.row} times in a row,", norm)
 
@@ -67,4 +71,6 @@ class LossScaler:
         if not 0 < scale <= LARGEST or not math.isfinite(scale):
             raise ValueError(f"its loss scale is {scale}")
         self.scale = scale
-        self.clean, self.skipped, self.row = (int(facts[key]) for key in ("clean", "skipped", "row"))
+        self.clean, self.skipped, self.row = (
+            int(facts[key]) for key in ("clean", "skipped", "row")
+        )

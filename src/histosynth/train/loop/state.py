@@ -1,7 +1,7 @@
 """Everything a run needs to go on exactly: fp32 masters, optimiser moments, EMA, loss scale, step.
 
-Modules compute in bf16 or fp16; their parameters are rounded copies of fp32 masters kept here. On disk
-it is one safetensors file, so that a checkpoint can hold numbers and nothing that runs.
+Modules compute in bf16 or fp16; their parameters are rounded copies of fp32 masters kept here. On
+disk it is one safetensors file, so that a checkpoint can hold numbers and nothing that runs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class TrainState:
     """AdamW over fp32 masters of the parameters that require gradients, with their EMA.
 
     Attributes:
-        step: steps taken; one whose gradients overflowed counts, so that the next draws another batch.
+        step: steps taken; one whose gradients overflowed counts, so that the next draws another
+            batch.
         stopped: why the run ended before its last step; empty: it did not.
         stopped_of: how many steps it was to take then. A longer run goes on.
         scaler: of the loss, in fp16 only.
@@ -40,7 +41,8 @@ class TrainState:
     def __init__(self, modules: Mapping[str, nn.Module], plan: LoopPlan) -> None:
         self.plan = plan
         self.step = 0
-        self.stopped, self.stopped_of = "", 0
+        self.stopped = ""
+        self.stopped_of = 0
         self.scaler = LossScaler() if plan.precision == "fp16" else None
         self.live = {
             f"{name}.{key}": parameter
@@ -48,9 +50,13 @@ class TrainState:
             for key, parameter in module.named_parameters()
             if parameter.requires_grad
         }
-        # one order of numbers for masters, gradients and moments: torch's fused update looks at no strides
+        # one order of numbers for masters, gradients and moments: torch's fused update looks at no
+        # strides
         self.masters: Named = {
-            key: value.detach().float().clone(memory_format=torch.contiguous_format).requires_grad_()
+            key: value.detach()
+            .float()
+            .clone(memory_format=torch.contiguous_format)
+            .requires_grad_()
             for key, value in self.live.items()
         }
         self.ema: Named = {key: value.detach().clone() for key, value in self.masters.items()}
@@ -70,7 +76,8 @@ class TrainState:
             master.grad = gradient if master.grad is None else master.grad.add_(gradient)
 
     def share(self, place: Topology, loss: float) -> float:
-        """Put the mean over all processes in place of this one's gradients; returns that of the loss.
+        """Put the mean over all processes in place of this one's gradients; returns that of the
+        loss.
 
         One message a step: gradients, which of the parameters have any, and the loss.
         """
@@ -78,7 +85,10 @@ class TrainState:
             return loss
         masters = list(self.masters.values())
         has = [float(master.grad is not None) for master in masters]
-        flat = [(torch.zeros_like(each) if each.grad is None else each.grad).flatten() for each in masters]
+        flat = [
+            (torch.zeros_like(each) if each.grad is None else each.grad).flatten()
+            for each in masters
+        ]
         values = torch.cat([*flat, torch.tensor([*has, loss]).to(flat[0])])
         place.mean_(values)
         gradients = torch.split(values[: -len(has) - 1], [len(each) for each in flat])
@@ -90,7 +100,8 @@ class TrainState:
     def apply_gradients(self) -> float:
         """One update from the masters' gradients. Returns their norm before clipping.
 
-        In fp16 a norm that is no number leaves the update out, halves the loss scale, and is counted.
+        In fp16 a norm that is no number leaves the update out, halves the loss scale, and is
+        counted.
 
         Raises:
             Diverged: the norm is no number; no weight was changed.
@@ -142,7 +153,8 @@ class TrainState:
 
     def stop(self, reason: str) -> None:
         """End the run here; empty: go on."""
-        self.stopped, self.stopped_of = reason, self.plan.steps if reason else 0
+        self.stopped = reason
+        self.stopped_of = self.plan.steps if reason else 0
 
     def save(self, path: Path) -> None:
         """Write all of it, whole or not at all.
@@ -175,7 +187,8 @@ class TrainState:
             with safe_open(path, framework="pt") as file:
                 stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
                 facts = file.metadata()
-                step, stopped_of = int(facts["step"]), int(facts.get("stopped_of", "0"))
+                step = int(facts["step"])
+                stopped_of = int(facts.get("stopped_of", "0"))
             if self.scaler:
                 self.scaler.restore(facts)
         except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
@@ -187,7 +200,8 @@ class TrainState:
             for name in (f"master/{key}", f"ema/{key}"):
                 if name not in stored or stored[name].shape != master.shape:
                     raise BadWeights(path, f"{name} is absent or of another shape")
-        self.step, self.stopped_of = step, stopped_of
+        self.step = step
+        self.stopped_of = stopped_of
         self.stopped = facts.get("stopped", "") if self.plan.steps <= stopped_of else ""
         moments: dict[str, Named] = {key: {} for key in self.masters}
         for name, value in stored.items():
@@ -197,7 +211,12 @@ class TrainState:
         for key, master in self.masters.items():
             master.detach().copy_(stored[f"master/{key}"])
             self.ema[key].copy_(stored[f"ema/{key}"])
-            restore_moments(self.optimiser, master, moments[key], self.plan)
+            restore_moments(
+                self.optimiser,
+                master,
+                moments[key],
+                self.plan,
+            )
         self._show(self.masters)
 
 
@@ -213,9 +232,13 @@ def refuse_divergence(step: int, numbers: Mapping[str, float]) -> None:
 
 
 def learning_rate(step: int, plan: LoopPlan) -> float:
-    """Linear warm-up, a plateau, and a cosine fall to `floor` over the last `cooldown` of the steps."""
+    """Linear warm-up, a plateau, and a cosine fall to `floor` over the last `cooldown` of the
+    steps.
+    """
     rise = min(1.0, (step + 1) / max(plan.warmup, 1))
     start = max(plan.steps * (1 - plan.cooldown), min(plan.warmup, plan.steps))
     through = min(max((step - start) / max(plan.steps - start, 1), 0.0), 1.0)
-    fall = plan.floor + (1 - plan.floor) * (1 + float(torch.cos(torch.tensor(torch.pi * through)))) / 2
+    fall = (
+        plan.floor + (1 - plan.floor) * (1 + float(torch.cos(torch.tensor(torch.pi * through)))) / 2
+    )
     return plan.learning_rate * rise * fall

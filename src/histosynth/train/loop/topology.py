@@ -1,7 +1,7 @@
 """One process or several that train together, and what they tell each other.
 
-`accelerate launch` and `torchrun` start the processes and say so in the environment; accelerate sets them
-up (NCCL between GPUs, gloo between CPUs). A process that trains alone sets up nothing.
+`accelerate launch` and `torchrun` start the processes and say so in the environment; accelerate
+sets them up (NCCL between GPUs, gloo between CPUs). A process that trains alone sets up nothing.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from torch import Tensor
 from ...core.errors import BadOption, UnavailableError
 
 PATIENCE = timedelta(hours=12)
-"""How long a process waits for the first one, which may validate or encode a whole data set meanwhile.
-One that died is not waited for: gloo says so at once, and the launcher ends those that wait on NCCL."""
+"""How long a process waits for the first one, which may validate or encode a whole data set
+meanwhile. One that died is not waited for: gloo says so at once, and the launcher ends those that
+wait on NCCL."""
 
 CPU = torch.device("cpu")
 Result = TypeVar("Result")
@@ -92,8 +93,8 @@ class Topology:
             What `work` gave; None in the other processes.
 
         Raises:
-            UnavailableError: in the other processes, where `work` failed in the first, which raises what
-                `work` raised.
+            UnavailableError: in the other processes, where `work` failed in the first, which raises
+                what `work` raised.
         """
         if self.processes == 1:
             return work()
@@ -136,7 +137,8 @@ class Topology:
         except RuntimeError as error:
             raise UnavailableError(
                 f"Process {self.process} of {self.processes} lost the others: {error}",
-                "See what they said, and start all again: the run goes on from its last checkpoint.",
+                "See what they said, and start all again: the run goes on from its last "
+                "checkpoint.",
             ) from error
 
 
@@ -153,7 +155,11 @@ def join(device: torch.device | str | None = None) -> Topology:
         return Topology()
     from accelerate import PartialState
 
-    where = torch.device(device) if device else torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    where = (
+        torch.device(device)
+        if device
+        else torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    )
     state = PartialState(cpu=where.type == "cpu", timeout=PATIENCE)
     # accelerate numbers CPUs too, torch's modules do not
     place = CPU if state.device.type == "cpu" else state.device

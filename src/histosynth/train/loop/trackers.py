@@ -31,7 +31,12 @@ class Trackers:
         for tracker in self.started:
             tracker.log(values, step=step)
 
-    def show(self, step: int, sheet: Pixels, file: Path) -> None:
+    def show(
+        self,
+        step: int,
+        sheet: Pixels,
+        file: Path,
+    ) -> None:
         """Show the validation sheet, (H, W, 3) uint8, which lies in `file` too."""
         for tracker in self.started:
             match tracker.name:
@@ -86,7 +91,12 @@ def _wandb(name: str, folder: Path) -> Any:
     from accelerate.tracking import WandBTracker
 
     mode = os.environ.get("WANDB_MODE", "offline")
-    return WandBTracker("histosynth", name=name, dir=str(folder), mode=mode)
+    return WandBTracker(
+        "histosynth",
+        name=name,
+        dir=str(folder),
+        mode=mode,
+    )
 
 
 def _mlflow(name: str, folder: Path) -> Any:
@@ -100,5 +110,7 @@ def _mlflow(name: str, folder: Path) -> Any:
 
 
 _MAKERS: dict[Tracking, Callable[[str, Path], Any]] = {
-    "tensorboard": _tensorboard, "wandb": _wandb, "mlflow": _mlflow
-}  # fmt: skip
+    "tensorboard": _tensorboard,
+    "wandb": _wandb,
+    "mlflow": _mlflow,
+}

@@ -1,7 +1,8 @@
 """Fairness to the few: how often tiles of rare labels are drawn, and who is too few to be learnt.
 
-Drawing a rare label more often shows the same few patients more often: it balances what is seen, adds
-nothing to what is known, and makes copying likelier. So the draws of a tile are told beside the shares.
+Drawing a rare label more often shows the same few patients more often: it balances what is seen,
+adds nothing to what is known, and makes copying likelier. So the draws of a tile are told beside
+the shares.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ class LabelDraws:
         tiles: how many there are.
         patients: how many they come from.
         share: part of all draws that are of this label, 0..1.
-        per_tile: mean draws of one of its tiles in an epoch, which has as many draws as there are tiles.
+        per_tile: mean draws of one of its tiles in an epoch, which has as many draws as there are
+            tiles.
         most: draws of the tile that is drawn most often.
-        effective_tiles: as many tiles drawn alike would vary as much (Kish 1965): (sum p)^2 / sum p^2.
+        effective_tiles: as many tiles drawn alike would vary as much (Kish 1965): (sum p)^2 / sum
+            p^2.
     """
 
     label: str
@@ -52,8 +55,9 @@ def shares_by_label(
 ) -> NDArray[np.float64]:
     """Shares under which rare labels are drawn more often.
 
-    A label with a part q of all shares gets a part in proportion to q^(1 - strength), as multilingual models
-    draw rare languages (Conneau and Lample 2019). Within a label tiles keep their proportions.
+    A label with a part q of all shares gets a part in proportion to q^(1 - strength), as
+    multilingual models draw rare languages (Conneau and Lample 2019). Within a label tiles keep
+    their proportions.
 
     Args:
         labels: (N) label of each tile; tiles without one ("") count as one label more.
@@ -61,7 +65,8 @@ def shares_by_label(
         strength: 0: as given; 1: every label is drawn equally often.
 
     Returns:
-        (N) float64 of the same sum; as given, bit for bit, at strength 0. A tile of share 0 keeps it.
+        (N) float64 of the same sum; as given, bit for bit, at strength 0. A tile of share 0 keeps
+        it.
 
     Raises:
         BadOption: `strength` does not lie in [0, 1].
@@ -160,7 +165,8 @@ def effective_tiles(shares: Sequence[float] | NDArray[np.float64]) -> float:
 def draws_markdown(rows: Sequence[LabelDraws]) -> str:
     """The draws as a Markdown table, for a log or a card."""
     head = (
-        "| label | patients | tiles | share of draws | draws per tile and epoch | at most | effective tiles |"
+        "| label | patients | tiles | share of draws | draws per tile and epoch | at most "
+        "| effective tiles |"
     )
     lines = [head, "|---|---:|---:|---:|---:|---:|---:|"]
     for row in rows:
@@ -178,7 +184,9 @@ def _checked(
     """The shares (N), the index of each tile's label (N), and how many labels there are."""
     given = np.array(shares, np.float64)
     if given.shape != (len(labels),):
-        raise ValueError(f"{len(labels)} labels and shares of shape {given.shape} do not belong together")
+        raise ValueError(
+            f"{len(labels)} labels and shares of shape {given.shape} do not belong together"
+        )
     if (broken := ~(np.isfinite(given) & (given >= 0))).any():
         problem = f"{int(broken.sum())} of {len(given)} shares are negative or not finite"
         raise BadRecipe("shares", [problem])

@@ -1,7 +1,9 @@
-"""Aspect buckets: tiles of other than square shape are cropped to one of a few shapes of nearly one area.
+"""Aspect buckets: tiles of other than square shape are cropped to one of a few shapes of nearly one
+area.
 
-A batch holds one shape, so it has one bucket. Tiles are never enlarged nor squeezed, since that would
-change their scale: a tile stands in a bucket only if both sides suffice (the idea of buckets: NovelAI 2022).
+A batch holds one shape, so it has one bucket. Tiles are never enlarged nor squeezed, since that
+would change their scale: a tile stands in a bucket only if both sides suffice (the idea of buckets:
+NovelAI 2022).
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ class Bucket:
 def bucket_sides(area: int, multiple: int, *, longest: float = 2.0) -> list[tuple[int, int]]:
     """The shapes of buckets, (width, height) in pixels, narrowest first.
 
-    For each side the other is the largest multiple that keeps within the area. With a shape stands the
-    one turned by a quarter, so that a turned tile has a bucket too.
+    For each side the other is the largest multiple that keeps within the area. With a shape stands
+    the one turned by a quarter, so that a turned tile has a bucket too.
 
     Args:
         area: most pixels that a crop may have, e.g. 512 * 512.
@@ -94,21 +96,31 @@ def fill_buckets(
     held: dict[tuple[int, int], list[int]] = defaultdict(list)
     small = []
     for index, (width, height) in enumerate(sizes):
-        fits = [place for place, (wide, tall) in enumerate(sides) if wide <= width and tall <= height]
+        fits = [
+            place for place, (wide, tall) in enumerate(sides) if wide <= width and tall <= height
+        ]
         if not fits:
             small.append(index)
             continue
         aspect = math.log(width / height)
         # of two as near, the larger
-        best = min(fits, key=lambda at: (round(abs(aspects[at] - aspect), 9), -math.prod(sides[at]), at))
+        best = min(
+            fits, key=lambda at: (round(abs(aspects[at] - aspect), 9), -math.prod(sides[at]), at)
+        )
         held[sides[best]].append(index)
     if small:
         told = [names[index] if names else f"tile {index}" for index in small]
-        told = [f"{name} ({sizes[i][0]} x {sizes[i][1]} px)" for name, i in zip(told, small, strict=True)]
+        told = [
+            f"{name} ({sizes[i][0]} x {sizes[i][1]} px)"
+            for name, i in zip(told, small, strict=True)
+        ]
         most = min(_usable(sizes[index], multiple, longest) for index in small)
-        fix = f"lower the area to {most}" if most else f"take tiles of at least {multiple} px a side"
+        fix = (
+            f"lower the area to {most}" if most else f"take tiles of at least {multiple} px a side"
+        )
         problem = (
-            f"{len(small)} of {len(sizes)} tiles fit no bucket of {area} px in multiples of {multiple} px"
+            f"{len(small)} of {len(sizes)} tiles fit no bucket of {area} px in "
+            f"multiples of {multiple} px"
         )
         raise BadRecipe("buckets", [f"{problem}: {some(told)}; {fix}, or leave them out"])
     return tuple(Bucket(*side, tuple(held[side])) for side in sides if side in held)
@@ -127,8 +139,15 @@ def bucket_shares(buckets: Sequence[Bucket], shares: Sequence[float]) -> NDArray
     return np.asarray(sums / sums.sum(), np.float64)
 
 
-def bucket_of_step(buckets: Sequence[Bucket], shares: Sequence[float], *, seed: int, step: int) -> int:
-    """Which bucket a step's batch is of, from (seed, step) alone: a resumed run draws as an unbroken one.
+def bucket_of_step(
+    buckets: Sequence[Bucket],
+    shares: Sequence[float],
+    *,
+    seed: int,
+    step: int,
+) -> int:
+    """Which bucket a step's batch is of, from (seed, step) alone: a resumed run draws as an
+    unbroken one.
 
     Args:
         buckets: from `fill_buckets`.
@@ -143,16 +162,24 @@ def bucket_of_step(buckets: Sequence[Bucket], shares: Sequence[float], *, seed: 
 
 
 def tiles_of_step(
-    buckets: Sequence[Bucket], shares: Sequence[float], count: int, *, seed: int, step: int
+    buckets: Sequence[Bucket],
+    shares: Sequence[float],
+    count: int,
+    *,
+    seed: int,
+    step: int,
 ) -> tuple[Bucket, tuple[int, ...]]:
-    """A step's bucket and `count` tiles of it, in proportion to their shares, some perhaps more than once.
+    """A step's bucket and `count` tiles of it, in proportion to their shares, some perhaps more
+    than once.
 
     Over many steps each tile is drawn as often as its share says, whatever its bucket.
     """
     source = _source(seed, step)
     bucket = buckets[_draw(bucket_shares(buckets, shares), source.random(1))[0]]
     own = np.asarray(shares, np.float64)[list(bucket.tiles)]
-    return bucket, tuple(bucket.tiles[place] for place in _draw(own / own.sum(), source.random(count)))
+    return bucket, tuple(
+        bucket.tiles[place] for place in _draw(own / own.sum(), source.random(count))
+    )
 
 
 def _source(seed: int, step: int) -> np.random.Generator:
@@ -162,7 +189,8 @@ def _source(seed: int, step: int) -> np.random.Generator:
 def _draw(chances: NDArray[np.float64], numbers: NDArray[np.float64]) -> list[int]:
     """Places drawn with these chances by numbers in [0, 1); a place of no chance is never drawn."""
     ends = np.cumsum(chances)
-    # scaled by the last end, since sums of floats may miss 1; and the product may be rounded up to it
+    # scaled by the last end, since sums of floats may miss 1; and the product may be rounded up to
+    # it
     places = np.searchsorted(ends, numbers * ends[-1], side="right")
     return [int(place) for place in np.minimum(places, np.flatnonzero(chances)[-1])]
 

@@ -1,7 +1,8 @@
-"""A data sheet: whose tiles a network has seen, counted by label, split and what is known of the patients.
+"""A data sheet: whose tiles a network has seen, counted by label, split and what is known of the
+patients.
 
-After Gebru et al. 2021 (Datasheets for Datasets) in what is asked, and SarcoDiff in why: it states as a
-limit that most of its patients are of one ancestry, which nobody can say who has not counted.
+After Gebru et al. 2021 (Datasheets for Datasets) in what is asked, and SarcoDiff in why: it states
+as a limit that most of its patients are of one ancestry, which nobody can say who has not counted.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ LEAST = 5
 WITHHELD = "withheld"
 """Stands for a number that would tell, by subtraction, one that is hidden."""
 WARNING = (
-    "What is not counted cannot be balanced. SarcoDiff states as a limit that 78 % of the patients of its "
-    "data (TCGA) are of one ancestry; of the tissue here the tables of this sheet are all that is known. "
-    "Whoever is rare or absent in them is rare or absent in what this network makes, and what is not stated "
+    "What is not counted cannot be balanced. SarcoDiff states as a limit that 78 % of the "
+    "patients of its "
+    "data (TCGA) are of one ancestry; of the tissue here the tables of this sheet are all "
+    "that is known. "
+    "Whoever is rare or absent in them is rare or absent in what this network makes, and what "
+    "is not stated "
     "may hide more."
 )
 
@@ -65,10 +69,12 @@ def data_sheet(
     Args:
         tiles: what is counted.
         people: what is known of the patients, from `read_people`.
-        private: show fewer than 5 patients as `<5`, and withhold what would tell them by subtraction.
+        private: show fewer than 5 patients as `<5`, and withhold what would tell them by
+            subtraction.
 
     Returns:
-        For JSON: `total`, `by` (a list of rows for each of label, split and the traits that the table
+        For JSON: `total`, `by` (a list of rows for each of label, split and the traits that the
+            table
         has), `not_counted` (traits that it lacks), `unmarked_tiles` (nobody marked nuclei),
         `tiles_of_unknown_patients`, `private` and `warning`.
 
@@ -119,7 +125,10 @@ def sheet_markdown(sheet: Mapping[str, Any]) -> str:
     if sheet["not_counted"]:
         lines += ["", f"Not counted, since no table says it: {', '.join(sheet['not_counted'])}."]
     if sheet["private"]:
-        lines += ["", f"`<{LEAST}`: fewer than {LEAST} patients. `{WITHHELD}`: it would tell such a number."]
+        lines += [
+            "",
+            f"`<{LEAST}`: fewer than {LEAST} patients. `{WITHHELD}`: it would tell such a number.",
+        ]
     return "\n".join([*lines, "", f"**{sheet['warning']}**", ""])
 
 
@@ -152,7 +161,9 @@ def _hide(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     also = None
     if others and 0 < sum(rows[place]["patients"] for place in small) < LEAST:
         also = min(others, key=lambda place: rows[place]["patients"])
-    shown = [_shown(row, hidden=place in small, withheld=place == also) for place, row in enumerate(rows)]
+    shown = [
+        _shown(row, hidden=place in small, withheld=place == also) for place, row in enumerate(rows)
+    ]
     open_ = [row for row in shown if row["tiles"] != WITHHELD]
     # by name: their order would tell which is the larger
     return open_ + sorted(
@@ -161,11 +172,18 @@ def _hide(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _shown(row: Mapping[str, Any], *, hidden: bool, withheld: bool = False) -> dict[str, Any]:
-    """A row as it is shown: a hidden one tells no tiles or nuclei either, from which patients are guessed."""
+    """A row as it is shown: a hidden one tells no tiles or nuclei either, from which patients are
+    guessed.
+    """
     if not hidden and not withheld:
         return dict(row)
     patients: Count = f"<{LEAST}" if hidden else WITHHELD
-    return {"name": row["name"], "patients": patients, "tiles": WITHHELD, "nuclei": WITHHELD}
+    return {
+        "name": row["name"],
+        "patients": patients,
+        "tiles": WITHHELD,
+        "nuclei": WITHHELD,
+    }
 
 
 def _known(tile: Counted, people: People) -> Counted:
@@ -173,7 +191,8 @@ def _known(tile: Counted, people: People) -> Counted:
     listed = people.patient_of.get(tile.slide, tile.patient)
     if tile.patient and listed != tile.patient:
         raise BadTable(
-            f"The table of patients gives slide {tile.slide} to {listed}, the tiles to {tile.patient}.",
+            f"The table of patients gives slide {tile.slide} to {listed}, the tiles to "
+            f"{tile.patient}.",
             "Correct the table, or the pattern for patients.",
         )
     return replace(tile, patient=listed)

@@ -1,4 +1,6 @@
-"""Fairness to labels of which there is little: how tiles are drawn, and the data sheet that counts them."""
+"""Fairness to labels of which there is little: how tiles are drawn, and the data sheet that counts
+them.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +37,29 @@ def fair(examples: Sequence[Example], plan: FewPlan) -> list[Example]:
     """
     labels = [each.label for each in examples]
     patients = [each.tile.ref.patient for each in examples]
-    refuse_rare(labels, patients, plan.least_patients, plan.allow_rare, key="few.allow_rare")
-    shares = shares_by_label(labels, [each.share for each in examples], strength=plan.balance)
+    refuse_rare(
+        labels,
+        patients,
+        plan.least_patients,
+        plan.allow_rare,
+        key="few.allow_rare",
+    )
+    shares = shares_by_label(
+        labels,
+        [each.share for each in examples],
+        strength=plan.balance,
+    )
     return [replace(each, share=float(share)) for each, share in zip(examples, shares, strict=True)]
 
 
-def write_sheet(recipe: StableRecipe, here: Path, run: Path, sides: Sides) -> None:
-    """Write `datasheet.json` and `datasheet.md`: whose tiles they are, and how often each label is drawn.
+def write_sheet(
+    recipe: StableRecipe,
+    here: Path,
+    run: Path,
+    sides: Sides,
+) -> None:
+    """Write `datasheet.json` and `datasheet.md`: whose tiles they are, and how often each label is
+    drawn.
 
     Raises:
         BadTable: the recipe's table of patients cannot be read.

@@ -56,7 +56,12 @@ class People:
         """What is asked and no column answers."""
         return [name for name, columns in GROUPS.items() if not set(columns) & set(self.traits)]
 
-    def value(self, slide: str, patient: str, trait: str) -> str:
+    def value(
+        self,
+        slide: str,
+        patient: str,
+        trait: str,
+    ) -> str:
         """What is stated of a slide, else of its patient; `not stated` where nothing is."""
         if slide in self.of_slide and trait in GROUPS["site"]:
             return self.of_slide[slide].get(trait, NOT_STATED)
@@ -65,14 +70,16 @@ class People:
 
 
 def read_people(path: Path) -> People:
-    """Read a CSV with a column `patient`, at best one `slide`, and any of `GROUPS`; others are skipped.
+    """Read a CSV with a column `patient`, at best one `slide`, and any of `GROUPS`; others are
+    skipped.
 
-    Spellings that differ in case are one value, as first written; `NA`, `unknown` and the like say nothing.
-    Values are text and never run: what a spreadsheet would take for a formula is refused.
+    Spellings that differ in case are one value, as first written; `NA`, `unknown` and the like say
+    nothing. Values are text and never run: what a spreadsheet would take for a formula is refused.
 
     Raises:
-        BadTable: it cannot be read, lacks a column, names a slide twice, says two things of a patient, or
-            holds what is no value: a formula, control characters, an age that is none, or notes.
+        BadTable: it cannot be read, lacks a column, names a slide twice, says two things of a
+            patient, or holds what is no value: a formula, control characters, an age that is none,
+                or notes.
     """
     people: dict[str, dict[str, str]] = {}
     slides: dict[str, dict[str, str]] = {}
@@ -83,8 +90,11 @@ def read_people(path: Path) -> People:
     traits: tuple[str, ...] = ()
     for line, row in _rows(path):
         where = f"{path}, line {line},"
-        traits = traits or tuple(each for columns in GROUPS.values() for each in columns if each in row)
-        patient, slide = row["patient"].strip(), _stem(row.get("slide", "").strip())
+        traits = traits or tuple(
+            each for columns in GROUPS.values() for each in columns if each in row
+        )
+        patient = row["patient"].strip()
+        slide = _stem(row.get("slide", "").strip())
         if not patient:
             raise BadTable(f"{where} names no patient.", "Give each line its patient.")
         if slide in patient_of:
@@ -103,7 +113,10 @@ def read_people(path: Path) -> People:
                 slides[slide][trait] = value
             if known.setdefault(trait, value) != value:
                 if trait not in GROUPS["site"]:
-                    problem = f"{where} has {trait} {value!r} for patient {patient}, before {known[trait]!r}"
+                    problem = (
+                        f"{where} has {trait} {value!r} for patient {patient}, before "
+                        f"{known[trait]!r}"
+                    )
                     raise BadTable(f"{problem}.", "Give each patient one, or leave it empty.")
                 several.add((patient, trait))
     for patient, trait in several:  # of which one a tile is, only its slide can say
@@ -132,7 +145,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     raise BadTable(f"{path} has more than {MAX_ROWS:,} lines.", "Split it.")
                 if len(cells) != len(header):
                     problem = (
-                        f"{path}, line {reader.line_num}, has {len(cells)} cells for {len(header)} columns"
+                        f"{path}, line {reader.line_num}, has {len(cells)} cells for "
+                        f"{len(header)} columns"
                     )
                     raise BadTable(f"{problem}.", "Put quotes around cells with commas.")
                 yield reader.line_num, dict(zip(header, cells, strict=True))
@@ -147,8 +161,12 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
             f"{path} has the columns {shown}, and none named patient.", "Name one of them patient."
         )
     asked = {"slide", "patient", *(each for columns in GROUPS.values() for each in columns)}
-    if twice := sorted(name for name, count in Counter(header).items() if count > 1 and name in asked):
-        raise BadTable(f"{path} has {twice[0]} for more than one column.", "Give each column its own name.")
+    if twice := sorted(
+        name for name, count in Counter(header).items() if count > 1 and name in asked
+    ):
+        raise BadTable(
+            f"{path} has {twice[0]} for more than one column.", "Give each column its own name."
+        )
 
 
 def _value(text: str, trait: str, where: str) -> str:
@@ -158,7 +176,9 @@ def _value(text: str, trait: str, where: str) -> str:
         return ""
     if len(value) > MAX_CELL or not value.isprintable():
         what = f"{len(value)} characters" if len(value) > MAX_CELL else "a control character"
-        raise BadTable(f"{where} has {what} for {trait}.", f"Give up to {MAX_CELL} plain characters.")
+        raise BadTable(
+            f"{where} has {what} for {trait}.", f"Give up to {MAX_CELL} plain characters."
+        )
     if value[0] in "=+-@":
         problem = f"{where} has {value[:30]!r} for {trait}, which a spreadsheet takes for a formula"
         raise BadTable(f"{problem}.", "Save the table with values in place of formulas.")
@@ -171,7 +191,9 @@ def _age(value: str, where: str) -> float:
     except ValueError:
         age = float("nan")
     if not 0 <= age <= 130:
-        raise BadTable(f"{where} has the age {value!r}, which is no age in years.", "Give years, 0 to 130.")
+        raise BadTable(
+            f"{where} has the age {value!r}, which is no age in years.", "Give years, 0 to 130."
+        )
     return age
 
 

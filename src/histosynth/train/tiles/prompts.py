@@ -1,8 +1,8 @@
 """What a text-conditioned base is told of a tile: a template, and what its label stands for.
 
-A template is a list of parts between commas. A part with a field of which nothing is known is left out
-whole, so that no `of ,` is ever said. Templates are taken apart, never formatted: a field can only name
-what is allowed.
+A template is a list of parts between commas. A part with a field of which nothing is known is left
+out whole, so that no `of ,` is ever said. Templates are taken apart, never formatted: a field can
+only name what is allowed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from ...core.errors import BadRecipe, InputError
 from ...prepare.subtypes import Subtypes, load_subtypes
 
 OF_LABEL = ("subtype", "label")
-"""Fields that the tile's label fills: by its name in the list of entities, or as it is written too."""
+"""Fields that the tile's label fills: by its name in the list of entities, or as it is written
+too."""
 FIELDS = (*OF_LABEL, "site", "stain", "tissue")
 MAX_TEMPLATE = 300
 MAX_VALUE = 120
@@ -31,7 +32,8 @@ class UnnamedLabel(InputError):
     """A label that a prompt should call by name, and that stands for no known entity."""
 
     def __init__(self, label: str, nearest: Sequence[str]) -> None:
-        self.label, self.nearest = label, tuple(nearest)
+        self.label = label
+        self.nearest = tuple(nearest)
         near = f"; the nearest are {', '.join(nearest)}" if nearest else ", nor for one like it"
         super().__init__(
             f"The label {label!r} stands for no known entity{near}.",
@@ -45,15 +47,20 @@ class Prompts:
     """How tiles are put into words."""
 
     template: str = "H&E, {subtype}, {site}"
-    """Parts between commas, with fields in braces. {subtype}: the WHO name that the label stands for, and
-    it must be known; {label}: that name, or the label itself where it is not; others are facts."""
+    """Parts between commas, with fields in braces. {subtype}: the WHO name that the label stands
+    for, and it must be known; {label}: that name, or the label itself where it is not; others are
+    facts."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """What holds for all tiles: site, stain, tissue and any field of your own; "": not known."""
 
     def __post_init__(self) -> None:
         for name, value in self.facts.items():
             if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or name in OF_LABEL:
-                why = "the tile's label gives it" if name in OF_LABEL else "use up to 40 of a-z, 0-9 and _"
+                why = (
+                    "the tile's label gives it"
+                    if name in OF_LABEL
+                    else "use up to 40 of a-z, 0-9 and _"
+                )
                 raise ValueError(f"facts.{name!r} is no name for a fact: {why}")
             if wrong := _wrong(value):
                 raise ValueError(f"facts.{name} {wrong}")
@@ -66,20 +73,23 @@ class Prompts:
     def says_label(self) -> bool:
         """Whether the template has a field that the label fills."""
         return any(
-            name in OF_LABEL for part in _parts(self.template, (*FIELDS, *self.facts)) for _, name in part
+            name in OF_LABEL
+            for part in _parts(self.template, (*FIELDS, *self.facts))
+            for _, name in part
         )
 
     def prompt_of(self, label: str, *, names: Subtypes | None = None) -> str:
         """The prompt of a tile.
 
         Args:
-            label: of the tile: a name, synonym or code, or any text where the template says {label};
-                "" where it is not known.
+            label: of the tile: a name, synonym or code, or any text where the template says
+                {label}; "" where it is not known.
             names: entities that labels stand for; those that are shipped where absent.
 
         Raises:
             UnnamedLabel: the template says {subtype}, and the label stands for none.
-            BadRecipe: the label holds braces or control characters, or it or the prompt is too long.
+            BadRecipe: the label holds braces or control characters, or it or the prompt is too
+                long.
         """
         values = {**self.facts, **self._of_label(label, names or _shipped())}
         said = []
@@ -89,14 +99,20 @@ class Prompts:
                 said.append(" ".join(text.split()))
         prompt = ", ".join(text for text in said if text)
         if len(prompt) > MAX_PROMPT:
-            problem = f"the prompt of label {label!r} has {len(prompt)} characters, more than {MAX_PROMPT}"
+            problem = (
+                f"the prompt of label {label!r} has {len(prompt)} characters, more than "
+                f"{MAX_PROMPT}"
+            )
             raise BadRecipe("prompts", [problem])
         return prompt
 
-    def all_prompts(self, labels: Sequence[str], *, names: Subtypes | None = None) -> tuple[str, ...]:
+    def all_prompts(
+        self, labels: Sequence[str], *, names: Subtypes | None = None
+    ) -> tuple[str, ...]:
         """Every prompt that tiles of these labels have, once each, in the order of the labels.
 
-        The first is empty: what the base is told where the prompt is dropped, for classifier-free guidance
+        The first is empty: what the base is told where the prompt is dropped, for classifier-free
+            guidance
         (Ho and Salimans 2022).
 
         Raises:
@@ -121,11 +137,18 @@ class Prompts:
 
 
 def nearest_names(label: str, names: Subtypes, most: int = 3) -> list[str]:
-    """Entities called something like `label`, nearest first; those that hold it as a part come first."""
+    """Entities called something like `label`, nearest first; those that hold it as a part come
+    first.
+    """
     owners = {called: each.name for each in names for called in sorted(each.spoken())}
     text = " ".join(re.sub(r"[\W_]+", " ", label.casefold()).split())
     holding = [called for called in owners if len(text) > 3 and text in called]
-    near = difflib.get_close_matches(text, list(owners), n=5 * most, cutoff=0.55)
+    near = difflib.get_close_matches(
+        text,
+        list(owners),
+        n=5 * most,
+        cutoff=0.55,
+    )
     ranked = sorted(holding, key=len) + near
     return list(dict.fromkeys(owners[called] for called in ranked))[:most]
 
@@ -181,10 +204,13 @@ def _wrong(value: str) -> str:
 
 
 def _hidden(text: str) -> str:
-    """The first character that is not seen, or turns the line, as U+....; "" where there is none."""
+    """The first character that is not seen, or turns the line, as U+....; "" where there is
+    none.
+    """
     found = (sign for sign in text if unicodedata.category(sign) in _UNSEEN)
     return next((f"U+{ord(sign):04X}" for sign in found), "")
 
 
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Unicode's categories of controls, marks of direction, halves of pairs, and what is not assigned."""
+"""Unicode's categories of controls, marks of direction, halves of pairs, and what is not
+assigned."""

@@ -89,7 +89,8 @@ def open_views(
         views: how many per tile; the first is the tile as it is.
         stain_jitter: strength of `prepare.augment.stain_matrix`; the first view has none.
         seed: source of poses and jitter.
-        whole: turn tiles, and do not shift them by a part of a latent cell, which costs them up to 8 px.
+        whole: turn tiles, and do not shift them by a part of a latent cell, which costs them up to
+            8 px.
         tick: told (done, total) while encoding.
     """
     kept = _kept(path, examples, views, seed=seed, whole=whole)
@@ -111,8 +112,15 @@ def open_views(
     return kept
 
 
-def view_sides(size: tuple[int, int], index: int, views: int, *, whole: bool = False) -> list[int]:
-    """The shorter side of each view of the tile at `index`, whose (width, height) is `size`, in pixels.
+def view_sides(
+    size: tuple[int, int],
+    index: int,
+    views: int,
+    *,
+    whole: bool = False,
+) -> list[int]:
+    """The shorter side of each view of the tile at `index`, whose (width, height) is `size`, in
+    pixels.
 
     A tile of less than one latent cell has views of 0 px.
     """
@@ -126,7 +134,12 @@ def view_sides(size: tuple[int, int], index: int, views: int, *, whole: bool = F
 
 
 def _kept(
-    path: Path, examples: Sequence[Example], views: int, *, seed: int, whole: bool
+    path: Path,
+    examples: Sequence[Example],
+    views: int,
+    *,
+    seed: int,
+    whole: bool,
 ) -> list[list[View]] | None:
     """The cached views, if they are all there."""
     if not path.is_file():
@@ -138,7 +151,12 @@ def _kept(
 
 
 def _read_all(
-    path: Path, examples: Sequence[Example], views: int, *, seed: int, whole: bool
+    path: Path,
+    examples: Sequence[Example],
+    views: int,
+    *,
+    seed: int,
+    whole: bool,
 ) -> list[list[View]]:
     file = safe_open(path, framework="pt")
     return [
@@ -147,7 +165,13 @@ def _read_all(
                 file,
                 example,
                 f"{index:05d}.{view:03d}",
-                _pose(example.tile.size, index, view, seed=seed, whole=whole),
+                _pose(
+                    example.tile.size,
+                    index,
+                    view,
+                    seed=seed,
+                    whole=whole,
+                ),
             )
             for view in range(views)
         ]
@@ -176,7 +200,13 @@ def _encode_all(
 ) -> Iterator[tuple[str, Tensor]]:
     for index, example in enumerate(examples):
         for view in range(views):
-            turn = _pose(example.tile.size, index, view, seed=seed, whole=whole)
+            turn = _pose(
+                example.tile.size,
+                index,
+                view,
+                seed=seed,
+                whole=whole,
+            )
             canonical, styles = _canonical(example.tile.pixels, turn, stain_jitter if view else 0.0)
             signal = ae.to_signal(torch.from_numpy(canonical))[None]
             with torch.inference_mode():
@@ -206,12 +236,20 @@ def _part(random: np.random.Generator, pixels: np.ndarray, least: float) -> np.n
     """A random rectangle of at least `least` of each side."""
     tall, wide = (int(side * random.uniform(least, 1.0)) for side in pixels.shape[:2])
     top, left = (
-        random.integers(0, side - cut + 1) for side, cut in zip(pixels.shape, (tall, wide), strict=False)
+        random.integers(0, side - cut + 1)
+        for side, cut in zip(pixels.shape, (tall, wide), strict=False)
     )
     return pixels[top : top + tall, left : left + wide]
 
 
-def _pose(size: tuple[int, int], index: int, view: int, *, seed: int, whole: bool) -> _Pose:
+def _pose(
+    size: tuple[int, int],
+    index: int,
+    view: int,
+    *,
+    seed: int,
+    whole: bool,
+) -> _Pose:
     if view == 0:
         return _Pose(0, 0, 0, seed)
     random = np.random.default_rng([seed, index, view])
@@ -224,7 +262,12 @@ def _pose(size: tuple[int, int], index: int, view: int, *, seed: int, whole: boo
     )
 
 
-def _read(file: Any, example: Example, name: str, turn: _Pose) -> View:
+def _read(
+    file: Any,
+    example: Example,
+    name: str,
+    turn: _Pose,
+) -> View:
     pixels = file.get_tensor(f"{name}.pixels")
     nuclei = example.nuclei
     if nuclei is not None:
