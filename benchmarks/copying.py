@@ -6,8 +6,8 @@ from crops import corners
 from intervals import fifth, share_below
 
 from histosynth.core.sheet import contact_sheet
-from histosynth.evaluate.plain import nearest
-from histosynth.prepare.augment import pose
+from histosynth.metrics.blob_features import nearest
+from histosynth.tissue.augment import pose
 
 
 def copies(

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from histosynth.core.geometry import Box
-from histosynth.prepare.sources import TileSource, open_source
+from histosynth.training.data.sources import TileSource, open_source
 
 SIDE = 256
 """Side of the crops, px."""

@@ -16,16 +16,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from histosynth.annotation.nuclei_files import read_nuclei
 from histosynth.core.matching import f1, match_points
-from histosynth.core.nuclei_io import read_nuclei
 from histosynth.core.sheet import draw_nuclei, legend
 from histosynth.core.store import ensure_folder, write_json
 from histosynth.core.tile import read_rgb
+from histosynth.detectors.blobs import BlobDetector
 from histosynth.detectors.centroids import load_detector
+from histosynth.detectors.detector import Found
+from histosynth.detectors.finding import find_nuclei
 from histosynth.detectors.info import SHIPPED
-from histosynth.prepare.nuclei.blobs import BlobDetector
-from histosynth.prepare.nuclei.detector import Found
-from histosynth.prepare.nuclei.finding import find_nuclei
 
 ROOT = Path(__file__).parents[1]
 KINDS = ("epithelial", "lymphocyte", "stromal")

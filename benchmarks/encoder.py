@@ -29,11 +29,11 @@ from histosynth.core.store import ensure_folder, write_json
 from histosynth.encoders.histo import load_encoder
 from histosynth.encoders.info import SHIPPED
 from histosynth.encoders.squeezenet import load_squeezenet
-from histosynth.evaluate.distances import frechet_distance
-from histosynth.evaluate.intervals import mean_over, statistic_over
-from histosynth.evaluate.neighbours import nearest
-from histosynth.prepare.augment import restain, stain_matrix
-from histosynth.prepare.sources import open_source
+from histosynth.metrics.distances import frechet_distance
+from histosynth.metrics.intervals import mean_over, statistic_over
+from histosynth.metrics.neighbours import nearest
+from histosynth.tissue.augment import restain, stain_matrix
+from histosynth.training.data.sources import open_source
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = ("epithelial", "lymphocyte", "stromal")

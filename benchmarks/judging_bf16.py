@@ -20,9 +20,9 @@ from judging_sensitivity import KINDS, MPP, source
 
 from histosynth.core.store import ensure_folder, write_json
 from histosynth.encoders.opening import open_encoder
-from histosynth.evaluate.realism import judge_realism
-from histosynth.evaluate.sample import Sample, Seen
-from histosynth.prepare.sources import open_source
+from histosynth.metrics.realism import judge_realism
+from histosynth.metrics.sample import Sample, Seen
+from histosynth.training.data.sources import open_source
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOWN = ("FD", "FD_spatial", "KID", "precision", "recall", "density", "coverage")

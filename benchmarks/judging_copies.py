@@ -23,11 +23,11 @@ from PIL import Image
 from scipy import ndimage
 
 from histosynth.core.store import ensure_folder, write_json
-from histosynth.evaluate.copying import Library, texture
-from histosynth.evaluate.copying.judge import bar_of
-from histosynth.evaluate.intervals import share_over
-from histosynth.prepare.augment import pose, restain, stain_matrix
-from histosynth.prepare.sources import TileSource, open_source
+from histosynth.metrics.copying import Library, texture
+from histosynth.metrics.copying.conclude import bar_of
+from histosynth.metrics.intervals import share_over
+from histosynth.tissue.augment import pose, restain, stain_matrix
+from histosynth.training.data.sources import TileSource, open_source
 
 ROOT = Path(__file__).resolve().parents[1]
 SIDE = 256

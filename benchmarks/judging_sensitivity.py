@@ -28,14 +28,14 @@ from crops import SIDE, corners
 from PIL import Image
 from scipy import ndimage
 
+from histosynth.annotation.nuclei_files import write_csv
 from histosynth.core.estimate import Estimate
 from histosynth.core.geometry import Box
-from histosynth.core.nuclei_io import write_csv
 from histosynth.core.store import ensure_folder, write_json
 from histosynth.engine import open_engine
-from histosynth.pipeline.judging import Ask, Question, evaluate
-from histosynth.prepare.augment import restain
-from histosynth.prepare.sources import TileSource, open_source
+from histosynth.evaluation import Ask, Question, evaluate
+from histosynth.tissue.augment import restain
+from histosynth.training.data.sources import TileSource, open_source
 
 ROOT = Path(__file__).resolve().parents[1]
 MPP = 0.5

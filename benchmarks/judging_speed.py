@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from histosynth.core.store import ensure_folder, write_json
-from histosynth.evaluate.distances import KernelSums, Moments, frechet_of_moments, kernel_distance
-from histosynth.evaluate.neighbours import prdc
+from histosynth.metrics.distances import KernelSums, Moments, frechet_of_moments, kernel_distance
+from histosynth.metrics.neighbours import prdc
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -6,8 +6,8 @@ from scipy import ndimage
 from skimage.restoration import inpaint_biharmonic
 
 import histosynth as hs
-from histosynth.core.blend import paste
-from histosynth.core.exemplar import copy_into
+from histosynth.tissue.blend import paste
+from histosynth.tissue.exemplar import copy_into
 
 HOLE = 128
 """Side of the central hole, px."""

@@ -27,9 +27,9 @@ from torchstain.numpy.normalizers.reinhard import NumpyReinhardNormalizer
 
 from histosynth.core.geometry import Box
 from histosynth.core.store import write_json
-from histosynth.prepare.slides import open_slide, read_box
-from histosynth.prepare.slides.openslide import OpenSlideSlide
 from histosynth.prepare.stain import METHODS, restain_between
+from histosynth.slides import open_slide, read_box
+from histosynth.slides.openslide import OpenSlideSlide
 
 ROOT = Path(__file__).parents[1]
 SCAN = ROOT.parent / "shared/data/slides/cmu-1-small-region.svs"

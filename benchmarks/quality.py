@@ -28,10 +28,10 @@ from squeezenet import SqueezeNet
 
 import histosynth as hs
 from histosynth.core.sheet import contact_sheet, draw_nuclei, punch
-from histosynth.evaluate.distances import frechet_distance, kernel_distance
-from histosynth.evaluate.plain import KindJudge, found_share
+from histosynth.metrics.blob_features import KindJudge, found_share
+from histosynth.metrics.distances import frechet_distance, kernel_distance
 from histosynth.model import autoencoder as ae
-from histosynth.prepare.sources import TileSource, open_source
+from histosynth.training.data.sources import TileSource, open_source
 
 ROOT = Path(__file__).resolve().parents[1]
 DRAWS = 3

@@ -20,15 +20,15 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from torch.utils.flop_counter import FlopCounterMode
-
-from histosynth.core.geometry import Box
-from histosynth.core.layout import draw_layout
-from histosynth.core.nuclei_io import read_nuclei, write_csv
-from histosynth.core.store import ensure_folder
-from histosynth.model.bases.single_file import published_settings
-from histosynth.pipeline.training import train
-from histosynth.testing_bases import tiny_base, tiny_settings
 from train import Turns, peak_mb
+
+from histosynth.annotation.nuclei_files import read_nuclei, write_csv
+from histosynth.core.geometry import Box
+from histosynth.core.store import ensure_folder
+from histosynth.model.families.single_file import published_settings
+from histosynth.pipeline.train import train
+from histosynth.testing_bases import tiny_base, tiny_settings
+from histosynth.tissue.layout import draw_layout
 
 TILES = 8
 HELD_OUT = 1

@@ -24,9 +24,8 @@ from diffusers.training_utils import cast_training_params
 from peft import LoraConfig
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
-from transformers import CLIPTextModel, CLIPTokenizer
-
 from train import Turns, peak_mb
+from transformers import CLIPTextModel, CLIPTokenizer
 
 PROMPT = "H&E, breast"
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]

@@ -21,7 +21,7 @@ KINDS = ("epithelial", "lymphocyte", "stromal")
 """Nucleus classes of the compact bundle."""
 
 _WHERE = {
-    "Appearance": "core.appearance",
+    "Appearance": "tissue.appearance",
     "Box": "core.geometry",
     "Condition": "core.condition",
     "Context": "core.condition",
@@ -31,34 +31,36 @@ _WHERE = {
     "Tile": "core.tile",
     "TileRef": "core.tile",
     "TileSet": "core.tileset",
-    "complete": "pipeline",
-    "draw_hole": "core.holes",
-    "draw_layout": "core.layout",
-    "judge": "pipeline.judging",
-    "measure_appearance": "core.appearance",
-    "open_bundle": "pipeline",
+    "complete": "pipeline.complete",
+    "draw_hole": "tissue.masks",
+    "draw_layout": "tissue.layout",
+    "judge": "pipeline.evaluate",
+    "measure_appearance": "tissue.appearance",
+    "open_bundle": "model.opening",
     "read_mask": "core.tile",
-    "read_nuclei": "core.nuclei_io",
+    "read_nuclei": "annotation.nuclei_files",
     "read_rgb": "core.tile",
-    "synthesize": "pipeline",
+    "synthesize": "pipeline.synthesize",
 }
 
 __all__ = ["KINDS", "__version__", *sorted(_WHERE)]
 
 if TYPE_CHECKING:
-    from .core.appearance import Appearance, measure_appearance
+    from .annotation.nuclei_files import read_nuclei
     from .core.condition import Condition, Context
     from .core.errors import HistosynError
     from .core.geometry import Box
-    from .core.holes import draw_hole
-    from .core.layout import draw_layout
     from .core.nuclei import Nuclei
-    from .core.nuclei_io import read_nuclei
     from .core.synthetic import Synthetic
     from .core.tile import Tile, TileRef, read_mask, read_rgb
     from .core.tileset import TileSet
-    from .pipeline import complete, open_bundle, synthesize
-    from .pipeline.judging import judge
+    from .model.opening import open_bundle
+    from .pipeline.complete import complete
+    from .pipeline.evaluate import judge
+    from .pipeline.synthesize import synthesize
+    from .tissue.appearance import Appearance, measure_appearance
+    from .tissue.layout import draw_layout
+    from .tissue.masks import draw_hole
 
 
 def __getattr__(name: str) -> Any:

@@ -48,13 +48,13 @@ def tiny_bundle(
     """A bundle of random weights in float32, without adapters."""
     import torch
 
-    from .core.appearance import STYLE_NAMES
     from .model.autoencoder import build_autoencoder
     from .model.bundle import Bundle
     from .model.denoiser import build_unet
     from .model.info import BundleInfo, PaletteEntry
     from .model.maps import style_length
     from .model.structure import StructureEncoder
+    from .tissue.appearance import STYLE_NAMES
 
     styles = len(STYLE_NAMES)
     labels = ("breast",)

@@ -70,7 +70,7 @@ def tiny_settings(which: Which, *, width: int | None = None) -> dict[str, dict[s
     """Settings by part of a stand-in for Stable Diffusion: the real ones with fewer channels and
     layers.
     """
-    from .model.bases.single_file import published_settings
+    from .model.families.single_file import published_settings
 
     first = which.startswith("sd15")
     settings = published_settings(

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from histosynth.annotation.nuclei_files import write_csv, write_geojson
 from histosynth.cli.main import app
 from histosynth.cli.output import Output
 from histosynth.core.errors import HistosynError
-from histosynth.core.layout import draw_layout
-from histosynth.core.nuclei_io import write_csv, write_geojson
 from histosynth.core.synthetic import read_recipe
 from histosynth.core.tile import read_mask, read_rgb, write_mask
+from histosynth.tissue.layout import draw_layout
 
 
 @pytest.fixture

@@ -1,16 +1,12 @@
 """`histosynth evaluate` from the outside: words, JSON, exit codes, and nothing half-written."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from glass import tissue
 from PIL import Image
 from typer.testing import CliRunner
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "prepare"))
-from glass import tissue
 
 from histosynth.cli.main import app
 from histosynth.core.errors import HistosynError

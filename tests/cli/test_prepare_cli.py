@@ -4,17 +4,13 @@ import json
 import os
 import stat
 import struct
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from typer.testing import CliRunner
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "prepare"))
-from commons import serving
 from glass import tissue, write_pixels, write_slide
+from PIL import Image
+from served import serving
+from typer.testing import CliRunner
 
 from histosynth.cli.main import app
 from histosynth.core.errors import HistosynError

@@ -11,15 +11,15 @@ import pytest
 from PIL import Image, TiffImagePlugin
 from typer.testing import CliRunner
 
+from histosynth.annotation.nuclei_files import write_csv
 from histosynth.cli.main import app, run
 from histosynth.cli.output import Output
 from histosynth.core.errors import BadHole, BadOption, NotWritable
-from histosynth.core.layout import draw_layout
-from histosynth.core.nuclei_io import write_csv
 from histosynth.core.tile import read_rgb, write_mask
-from histosynth.pipeline import open_bundle
+from histosynth.model.opening import open_bundle
 from histosynth.pipeline.demo import run_demo
-from histosynth.pipeline.files import Ask, complete_files, synthesize_files
+from histosynth.sampling.files import Ask, complete_files, synthesize_files
+from histosynth.tissue.layout import draw_layout
 
 
 @pytest.fixture

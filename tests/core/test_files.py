@@ -25,7 +25,7 @@ from histosynth.core.pairing import list_files, pair
 from histosynth.core.store import digest, replacing, write_text
 from histosynth.core.synthetic import SOURCE_TYPE, Synthetic, read_recipe
 from histosynth.core.tile import read_mask, read_rgb, write_mask
-from histosynth.train.plan import AutoencoderRecipe
+from histosynth.training.recipes import AutoencoderRecipe
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from histosynth.annotation.nuclei_files import read_nuclei, write_csv, write_geojson
 from histosynth.core.errors import BadNuclei, MissingScale, UnknownKinds
 from histosynth.core.geometry import Box
 from histosynth.core.nuclei import ANY, Nuclei
-from histosynth.core.nuclei_io import read_nuclei, write_csv, write_geojson
 
 KINDS = ("epithelial", "lymphocyte", "stromal")
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from histosynth.core import nuclei_io, tile
+from histosynth.annotation import nuclei_files as nuclei_io
+from histosynth.annotation.nuclei_files import read_nuclei
 from histosynth.core import recipe as recipes
+from histosynth.core import tile
 from histosynth.core.condition import Condition
 from histosynth.core.errors import (
     BadNuclei,
@@ -21,7 +23,6 @@ from histosynth.core.errors import (
     UnreadableImage,
 )
 from histosynth.core.nuclei import ANY
-from histosynth.core.nuclei_io import read_nuclei
 from histosynth.core.pairing import list_files, pair
 from histosynth.core.synthetic import Synthetic, read_recipe, was_made
 from histosynth.core.tile import read_mask, read_rgb

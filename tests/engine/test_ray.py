@@ -8,15 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from glass import write_slide
 
 from histosynth.core.errors import BadOption
 from histosynth.core.recipe import build
 from histosynth.engine import open_engine
-from histosynth.pipeline.preparing import prepare
-from histosynth.prepare.plan import PrepareRecipe
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "prepare"))
-from glass import write_slide
+from histosynth.prepare.recipe import PrepareRecipe
+from histosynth.prepare.run import prepare
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow

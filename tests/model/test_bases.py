@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 
 from histosynth.core.errors import BadRecipe, BadWeights
 from histosynth.model.adapters import base_sha256
-from histosynth.model.bases.base import Base, ports_of
-from histosynth.model.bases.opening import Source, embed, open_base
-from histosynth.model.bases.schedule import read_schedule
-from histosynth.model.bases.text import Text
+from histosynth.model.families.family import Base, ports_of
+from histosynth.model.families.opening import Source, embed, open_base
+from histosynth.model.families.schedule import read_schedule
+from histosynth.model.families.text import Text
 from histosynth.model.structure import StructureFeatures
 from histosynth.testing_bases import tiny_base
 

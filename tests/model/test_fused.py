@@ -13,8 +13,8 @@ from torch import nn
 
 from histosynth.model import fused
 from histosynth.model.adapters import adapter_parameters, add_adapter, wear
-from histosynth.model.bases.base import Base, ports_of
-from histosynth.model.bases.opening import Source, embed, open_base
+from histosynth.model.families.family import Base, ports_of
+from histosynth.model.families.opening import Source, embed, open_base
 from histosynth.model.fused import FusedAttention, apply, fuse, gated
 from histosynth.model.structure import StructureFeatures
 from histosynth.testing_bases import tiny_base

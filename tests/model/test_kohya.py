@@ -18,13 +18,7 @@ from histosynth.model.adapters import (
     read_adapter,
     save_adapter,
 )
-from histosynth.model.kohya import (
-    from_kohya,
-    module_names,
-    to_kohya,
-    write_diffusers,
-    write_kohya,
-)
+from histosynth.model.kohya import from_kohya, module_names, to_kohya, write_diffusers, write_kohya
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 TARGETS = {

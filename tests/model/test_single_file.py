@@ -16,8 +16,8 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from histosynth.core.errors import BadOption, BadWeights
-from histosynth.model.bases import single_file
-from histosynth.model.bases.single_file import Parts, open_single_file, published_settings
+from histosynth.model.families import single_file
+from histosynth.model.families.single_file import Parts, open_single_file, published_settings
 from histosynth.model.parts import load_part
 from histosynth.testing_bases import Which, tiny_base, tiny_settings
 

@@ -22,8 +22,8 @@ from histosynth.core.errors import (
 )
 from histosynth.model.adapters import FILE, read_adapter
 from histosynth.model.bundle import load_bundle
-from histosynth.pipeline.bundling import convert, inspect, push
-from histosynth.pipeline.packing import pack
+from histosynth.model.packing import pack
+from histosynth.pipeline.bundle import convert, inspect, push
 
 
 @pytest.fixture(scope="module")

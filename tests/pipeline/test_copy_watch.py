@@ -1,21 +1,17 @@
 """Training ends when what it paints begins to be what it was trained on."""
 
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "prepare"))
 from glass import tissue
 
 from histosynth.core.geometry import Box
 from histosynth.core.tile import Tile, TileRef
-from histosynth.pipeline.copy_watch import CopyWatch
-from histosynth.prepare.augment import pose
-from histosynth.prepare.sources import Example
+from histosynth.pipeline.copy_guard import CopyWatch
+from histosynth.tissue.augment import pose
+from histosynth.training.data.sources import Example
 
 SIDE = 128
 

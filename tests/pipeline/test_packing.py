@@ -15,8 +15,8 @@ from histosynth.core.errors import BadWeights, BundleMismatch, InputError, NotWr
 from histosynth.core.shipped import COMPACT
 from histosynth.model.bundle import load_bundle
 from histosynth.model.info import hashed, read_info
-from histosynth.pipeline.bundling import inspect
-from histosynth.pipeline.packing import pack, unpack
+from histosynth.model.packing import pack, unpack
+from histosynth.pipeline.bundle import inspect
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from commons import SIZE, serving
+from served import SIZE, serving
 
+from histosynth.core import web
 from histosynth.core.errors import BadOption, FetchFailed, NotWritable
-from histosynth.prepare.fetch import RemoteSlide, download, fetch, find_slides, web
+from histosynth.prepare.fetch import RemoteSlide, download, fetch, find_slides
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from glass import tissue
 from scipy import ndimage
 
-from histosynth.core.density import from_density, optical_density
 from histosynth.core.tile import read_rgb
 from histosynth.prepare.quality import GateLimits, judge_tile
+from histosynth.tissue.density import from_density, optical_density
 
 BRCA = Path(__file__).resolve().parents[3] / "shared/data/brca-m2c"
 LIMITS = GateLimits()

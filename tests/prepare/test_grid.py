@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from histosynth.core.errors import BadOption
 from histosynth.core.geometry import Box
 from histosynth.prepare.grid import GridPlan, lay_grid, tissue_shares
-from histosynth.prepare.slides.slide import Level
+from histosynth.slides.slide import Level
 
 
 def slide(

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from commons import serving
+from served import serving
 
 from histosynth.core.errors import FetchFailed
 from histosynth.prepare.fetch import find_slides, write_manifest, write_table
+from histosynth.prepare.patients import read_table
 from histosynth.prepare.subtypes import load_subtypes
-from histosynth.prepare.who import read_table
 
 
 @pytest.fixture

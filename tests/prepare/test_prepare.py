@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histosynth.core.appearance import Appearance, StainFrame
 from histosynth.core.errors import BadRecipe
-from histosynth.prepare.augment import pose, restain, stain_matrix
-from histosynth.prepare.palette import choose_palette
-from histosynth.prepare.sources import TileSource, open_source
+from histosynth.tissue.appearance import Appearance, StainFrame
+from histosynth.tissue.augment import pose, restain, stain_matrix
+from histosynth.tissue.palette import choose_palette
+from histosynth.training.data.sources import TileSource, open_source
 
 
 def write(folder, name, tile):

@@ -27,7 +27,7 @@ def inspect(folder: Folder, as_json: Json = False, quiet: Quiet = False) -> None
 
     Example: histosynth bundle inspect my-bundle
     """
-    from ..pipeline import bundling
+    from ..pipeline import bundle as bundling
 
     output = Output(as_json, quiet)
     facts = bundling.inspect(folder)
@@ -52,7 +52,7 @@ def pack(
 
     Example: histosynth bundle pack my-bundle --measured measured.md --out my-bundle.zip
     """
-    from ..pipeline import packing
+    from ..model import packing
 
     done = packing.pack(folder, out, measured=measured)
     Output(as_json, quiet).done(
@@ -71,7 +71,7 @@ def unpack(
 
     Example: histosynth bundle unpack my-bundle.zip --out my-bundle
     """
-    from ..pipeline import packing
+    from ..model import packing
 
     done = packing.unpack(archive, out)
     Output(as_json, quiet).done(
@@ -100,7 +100,7 @@ def convert(
 
     Example: histosynth bundle convert my-bundle/adapters/global --to kohya --out global.safetensors
     """
-    from ..pipeline import bundling
+    from ..pipeline import bundle as bundling
 
     done = bundling.convert(adapter, to, out, base=base)
     line = (
@@ -129,7 +129,7 @@ def push(
 
     Example: histosynth bundle push my-bundle --repo me/my-bundle --private --dry-run
     """
-    from ..pipeline import bundling
+    from ..pipeline import bundle as bundling
 
     done = bundling.push(folder, repo, private=private, dry=dry_run)
     files = [f"{_mega(size):>10}  {name}" for name, size in done["files"].items()]

@@ -9,8 +9,8 @@ from ..core.errors import BadOption
 from .output import Output
 
 if TYPE_CHECKING:
-    from ..evaluate.finding import Finding
-    from ..evaluate.report import Report
+    from ..evaluation.report import Report
+    from ..metrics.finding import Finding
 
 Place = tuple[str, int | None, str | None]
 """Engine, workers, address."""
@@ -44,8 +44,9 @@ def evaluate(
     output: Output,
 ) -> None:
     """`histosynth evaluate`."""
+    from .. import evaluation as judging
     from ..engine import open_engine
-    from ..pipeline import judging
+    from ..pipeline.evaluate import plan_evaluation, run_evaluation
 
     question = judging.Question(
         real,
@@ -57,7 +58,7 @@ def evaluate(
         seed=seed,
     )
     if dry:
-        facts = judging.dry_run(question)
+        facts = plan_evaluation(question)
         output.done(facts, [f"{key}: {value}" for key, value in facts.items()])
         return
     if out is None:
@@ -70,7 +71,7 @@ def evaluate(
         "judging",
         "asking the model",
     ) as bars:
-        report = judging.evaluate(
+        report = run_evaluation(
             question,
             out,
             engine=engine,

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from ..core.errors import HistosynError
+from ..core.progress import Tick
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-Tick = Callable[[int, int], None]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no text.")]
 

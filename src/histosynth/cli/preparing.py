@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from .output import Output
 
 if TYPE_CHECKING:
-    from ..pipeline.files import Outcome
-    from ..prepare.plan import PrepareRecipe
+    from ..core.outcome import Outcome
+    from ..prepare.recipe import PrepareRecipe
 
 Place = tuple[str, int | None, str | None]
 """Engine, workers, address."""
@@ -26,7 +26,7 @@ def run(
     output: Output,
 ) -> None:
     """`histosynth prepare run`."""
-    from ..pipeline import preparing
+    from ..prepare import run as preparing
 
     plan = preparing.read_prepare_recipe(recipe)
     here = recipe.parent
@@ -56,7 +56,7 @@ def tiles(
 ) -> None:
     """`histosynth prepare tiles`: a recipe with every judge at rest."""
     from ..core.recipe import build
-    from ..prepare.plan import PrepareRecipe
+    from ..prepare.recipe import PrepareRecipe
 
     rest = {
         "blur": 0.0,
@@ -95,7 +95,7 @@ def _prepare(
     output: Output,
 ) -> None:
     from ..engine import open_engine
-    from ..pipeline import preparing
+    from ..prepare import run as preparing
 
     engine = open_engine(place[0], workers=place[1], address=place[2])
     with output.bars("looking at slides", "making tiles") as (surveyed, tiled):
@@ -144,7 +144,7 @@ def stain(
     output: Output,
 ) -> None:
     """`histosynth prepare stain`."""
-    from ..pipeline.tissue_files import stain_files
+    from ..prepare.files import stain_files
 
     with output.progress("staining") as tick:
         outcome = stain_files(
@@ -173,7 +173,7 @@ def check(
     output: Output,
 ) -> None:
     """`histosynth prepare quality check`."""
-    from ..pipeline.tissue_files import judge_files
+    from ..prepare.files import judge_files
 
     with output.progress("judging") as tick:
         outcome, failed = judge_files(images, out, mpp=mpp, tick=tick)
@@ -196,7 +196,7 @@ def train_quality(
     output: Output,
 ) -> None:
     """`histosynth prepare quality train`."""
-    from ..pipeline import training
+    from ..pipeline import train as training
 
     start, steps, device = ask
     with output.progress("training") as tick:
@@ -232,7 +232,7 @@ def nuclei(
 ) -> None:
     """`histosynth prepare nuclei`."""
     from ..core.errors import BadOption
-    from ..pipeline.tissue_files import find_in_files
+    from ..prepare.files import find_in_files
 
     if form not in ("csv", "geojson"):
         raise BadOption("--format", form, "csv or geojson")
@@ -264,8 +264,8 @@ def split(
 ) -> None:
     """`histosynth prepare split`."""
     from ..core.errors import BadOption
-    from ..pipeline.tissue_files import split_table
-    from ..prepare.plan import SplitPlan
+    from ..prepare.files import split_table
+    from ..prepare.recipe import SplitPlan
 
     try:
         plan = SplitPlan(*shares)
@@ -297,7 +297,7 @@ def agreement(
     output: Output,
 ) -> None:
     """`histosynth prepare agreement`."""
-    from ..pipeline.agreeing import compare_annotators
+    from ..pipeline.agreement import compare_annotators
 
     with output.progress("drawing") as tick:
         found = compare_annotators(
@@ -338,7 +338,7 @@ def fetch(
     output: Output,
 ) -> None:
     """`histosynth prepare fetch`."""
-    from ..pipeline.fetching import fetch_project
+    from ..prepare.fetch.project import fetch_project
 
     list_only, extra, endpoint = ask
     with output.progress("fetching (bytes)") as tick:

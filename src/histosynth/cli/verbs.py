@@ -10,7 +10,7 @@ from ..core.geometry import parse_size
 from .output import Output
 
 if TYPE_CHECKING:
-    from ..pipeline.files import Outcome
+    from ..core.outcome import Outcome
 
 
 def demo(
@@ -21,7 +21,7 @@ def demo(
     output: Output,
 ) -> None:
     """`histosynth demo`."""
-    from ..pipeline import open_bundle
+    from ..model.opening import open_bundle
     from ..pipeline.demo import run_demo
 
     with output.progress("painting") as tick:
@@ -54,7 +54,7 @@ def synthesize(
 ) -> None:
     """`histosynth synthesize`."""
     box = parse_size(size)
-    from ..pipeline.files import Ask, synthesize_files
+    from ..sampling.files import Ask, synthesize_files
 
     with output.progress("painting") as tick:
         outcome = synthesize_files(
@@ -81,7 +81,7 @@ def complete(
     output: Output,
 ) -> None:
     """`histosynth complete`."""
-    from ..pipeline.files import Ask, complete_files
+    from ..sampling.files import Ask, complete_files
 
     with output.progress("completing") as tick:
         outcome = complete_files(
@@ -114,7 +114,7 @@ def train(
     output: Output,
 ) -> None:
     """`histosynth train`."""
-    from ..pipeline import training
+    from ..pipeline import train as training
 
     if dry:
         from dataclasses import asdict

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..core.errors import BadWeights
 from ..core.store import replacing, sha256_of, write_json
 from ..core.tile import Pixels
-from ..prepare.nuclei.detector import Found
+from .detector import Found
 from .info import SHIPPED, WEIGHTS, DetectorInfo, read_info
 from .network import CELL, CentroidNet, find_peaks
 

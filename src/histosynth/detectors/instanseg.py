@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from ..core.errors import BadWeights, NeedsExtra
 from ..core.tile import Pixels
-from ..prepare.nuclei.detector import Found
+from .detector import Found
 
 MODEL = "brightfield_nuclei"
 

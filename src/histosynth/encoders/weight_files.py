@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..core.errors import BadWeights, FetchFailed, NotWritable
 from ..core.errors.base import some
 from ..core.store import replacing, sha256_of
-from ..prepare.fetch.web import MayPass, Patience, open_url, read_some
+from ..core.web import MayPass, Patience, open_url, read_some
 
 CACHE = "HISTOSYNTH_CACHE"
 """Names the folder where fetched weights lie; `~/.cache/histosynth` without it."""

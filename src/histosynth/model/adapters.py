@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ..core import recipe as recipes
 from ..core.errors import AdapterMismatch, BadRecipe, BadWeights
 from ..core.store import replacing, settle_header
-from .bases.pixart import PixArt
+from .families.pixart import PixArt
 
 Network: TypeAlias = UNet2DConditionModel | PixArt
 FILE = "pytorch_lora_weights.safetensors"
@@ -48,7 +48,7 @@ class AdapterInfo:
     kinds: tuple[str, ...]
     mpp: float
     guidance: tuple[float, float] | None = None
-    """Guidance it has learnt (train/guided.py): how far away from no nuclei, and from no kinds.
+    """Guidance it has learnt (training/guidance_distillation.py): how far away from no nuclei, and from no kinds.
     Painting with it needs none of its own."""
     licence: str = "Apache-2.0"
     data: tuple[str, ...] = ()

@@ -38,17 +38,17 @@ from .adapters import (
     wearing,
 )
 from .autoencoder import FACTOR, Autoencoder, encode
-from .bases.base import Base
-from .bases.opening import Source, open_base
-from .bases.pixart import PixArt
-from .bases.text import load_text
 from .denoiser import Denoiser, Seam
 from .device import convert, itemwise_norms
+from .families.family import Base
+from .families.opening import Source, open_base
+from .families.pixart import PixArt
+from .families.text import load_text
 from .info import TEXT, BundleInfo, read_info, verified, write_info
 from .maps import style_length
 from .parts import load_part, save_part
 from .structure import StructureEncoder, StructureFeatures, StructureMaps
-from .trial import try_out
+from .trial_run import try_out
 
 PARTS: dict[str, Any] = {
     "autoencoder": AutoencoderDC,

@@ -11,10 +11,10 @@ from typing import Literal
 import numpy as np
 
 from ..core import recipe as recipes
-from ..core.appearance import STYLE_NAMES, Appearance, StainFrame
 from ..core.errors import BadRecipe, BundleMismatch
 from ..core.nuclei import ANY
 from ..core.store import sha256_of, write_json
+from ..tissue.appearance import STYLE_NAMES, Appearance, StainFrame
 from .autoencoder import FACTOR
 from .prediction import Kind
 

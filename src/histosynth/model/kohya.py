@@ -29,7 +29,7 @@ from ..core import recipe as recipes
 from ..core.errors import AdapterMismatch, BadRecipe, BadWeights
 from ..core.store import replacing
 from .adapters import AdapterInfo
-from .trial import BROKEN, in_short
+from .trial_run import BROKEN, in_short
 
 PREFIX = "lora_unet_"
 _OURS = "histosynth"

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..core.errors import BadWeights
 from ..core.store import replacing, write_json
 from .adapters import plain_key
-from .trial import BROKEN, in_short
+from .trial_run import BROKEN, in_short
 
 _STORED = {
     "F64": torch.float64,

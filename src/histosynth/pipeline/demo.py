@@ -14,20 +14,21 @@ from typing import Any
 
 import numpy as np
 
+from ..annotation.nuclei_files import write_csv, write_geojson
 from ..core.condition import Condition, Context
 from ..core.errors import NotWritable
-from ..core.holes import SHAPES
-from ..core.layout import draw_layout
-from ..core.nuclei_io import write_csv, write_geojson
+from ..core.seeds import check_seed
 from ..core.sheet import contact_sheet, draw_nuclei, legend, punch
 from ..core.store import ensure_folder, sha256_of, write_json, write_text
 from ..core.synthetic import Synthetic, keep_others, write_marked
 from ..core.tile import Pixels, write_mask
 from ..core.version import __version__
 from ..model.bundle import Bundle
-from ..sample.complete import complete
-from ..sample.synthesize import synthesize
-from . import check_seed, settings_for
+from ..sampling.complete import complete
+from ..sampling.settings import settings_for
+from ..sampling.synthesize import synthesize
+from ..tissue.layout import draw_layout
+from ..tissue.masks import SHAPES
 
 SIZE = (256, 256)
 STAINS = 4

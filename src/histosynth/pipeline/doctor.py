@@ -11,11 +11,13 @@ from typing import Any
 
 import torch
 
-from ..core.layout import draw_layout
 from ..core.shipped import COMPACT
 from ..model.adapters import adapter_names
 from ..model.device import bf16_gain, pick_device, pick_dtype
-from . import open_bundle, settings_for, synthesize
+from ..model.opening import open_bundle
+from ..sampling.settings import settings_for
+from ..tissue.layout import draw_layout
+from .synthesize import synthesize
 
 PACKAGES = ("histosynth", "torch", "diffusers", "peft", "safetensors", "numpy", "scipy", "pillow")
 

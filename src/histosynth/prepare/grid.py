@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ..core.errors import BadOption
 from ..core.geometry import Box
 from ..core.tile import Mask
-from .slides.reading import CLOSE, Window, best_level
-from .slides.slide import Slide
+from ..slides.reading import CLOSE, Window, best_level
+from ..slides.slide import Slide
 
 MAX_TILES = 1_000_000
 

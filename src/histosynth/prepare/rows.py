@@ -11,11 +11,11 @@ from ..core.errors import StainNotFound, UnreadableImage
 from ..core.nuclei import Nuclei
 from ..core.tile import Pixels, TileRef, encode_png
 from ..core.tileset import Row
-from .nuclei.detector import Detector, Found
-from .plan import PrepareRecipe
+from ..detectors.detector import Detector, Found
+from ..slides import Slide, Window, read_box
 from .quality.gates import judge_tile
 from .quality.verdict import Verdict
-from .slides import Slide, Window, read_box
+from .recipe import PrepareRecipe
 from .stain import Stain, fit_stain, restain_between
 from .survey import Survey
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from ..annotation.regions import read_regions, region_mask
 from ..core.errors import StainNotFound
 from ..core.tile import Pixels
+from ..slides import Slide, read_box, thumbnail
 from .grid import Grid, lay_grid, tissue_shares
-from .plan import PrepareRecipe
-from .regions import read_regions, region_mask
-from .slides import Slide, read_box, thumbnail
+from .recipe import PrepareRecipe
 from .stain import Stain, fit_stain
-from .tissue import tissue_mask
+from .tissue_mask import tissue_mask
 
 PATCH_PX = 256
 """Side of the patches that the stain is fitted on."""

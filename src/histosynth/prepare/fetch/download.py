@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import FetchFailed, HistosynError, NotWritable
+from ...core.progress import Tick
 from ...core.store import ensure_folder, write_json
+from ...core.web import MayPass, Patience, checked_endpoint, open_url, read_some
 from .gdc import GDC, RemoteSlide
-from .web import MayPass, Patience, checked_endpoint, open_url, read_some
 
 RECORD = ".fetched.json"
 """What is whole in a folder: size, md5 and time of change, so that gigabytes are not read again."""
@@ -29,8 +30,6 @@ _PIECE = 1 << 20
 _PROGRESS = 1 << 20
 """Bytes that must come before tries are counted anew; a server that sends a few at a time would
 never end."""
-
-Tick = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

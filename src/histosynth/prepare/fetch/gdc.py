@@ -17,8 +17,8 @@ from typing import Any
 
 from ...core.errors import BadOption, FetchFailed
 from ...core.store import write_text
+from ...core.web import MayPass, Patience, checked_endpoint, open_url, read_all
 from ..subtypes import Subtypes
-from .web import MayPass, Patience, checked_endpoint, open_url, read_all
 
 GDC = "https://api.gdc.cancer.gov"
 MAX_SLIDES = 100_000

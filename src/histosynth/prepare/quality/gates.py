@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from ...core.density import optical_density
 from ...core.tile import Pixels, Scalar
-from ..augment import HED
-from ..tissue import ink_mask
+from ...tissue.augment import HED
+from ...tissue.density import optical_density
+from ..tissue_mask import ink_mask
 from .verdict import Verdict
 
 Floats = NDArray[np.float32]

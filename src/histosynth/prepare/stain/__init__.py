@@ -5,8 +5,8 @@ Where no two dyes can be told apart a fit refuses; it never passes tissue on unc
 """
 
 from .dyes import DyeStain, fit_macenko
-from .lab import LabStain, fit_reinhard
-from .normal import METHODS, Restain, Stain, fit_stain, medoid, restain_between, stain_from_dict
+from .methods import METHODS, Restain, Stain, fit_stain, medoid, restain_between, stain_from_dict
+from .reinhard import LabStain, fit_reinhard
 from .vahadane import fit_vahadane
 
 __all__ = [

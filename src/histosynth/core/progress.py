@@ -1,0 +1,8 @@
+"""How long work says how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Tick = Callable[[int, int], None]
+"""Called with (done, total)."""

@@ -1,0 +1,66 @@
+"""What finds nuclei, as `prepare` knows it, and how nuclei at the borders of tiles are found
+once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.tile import Pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a detector found in a picture.
+
+    Attributes:
+        xy: (N, 2) float32, pixels, (0, 0) the centre of the top-left pixel.
+        kind: (N,) uint8, index into the detector's `kinds`.
+        score: (N,) float32 in [0, 1], comparable within one detector only.
+    """
+
+    xy: NDArray[np.float32]
+    kind: NDArray[np.uint8]
+    score: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+    def where(self, keep: NDArray[np.bool_]) -> Found:
+        """Those marked True in `keep` (N)."""
+        return Found(self.xy[keep], self.kind[keep], self.score[keep])
+
+    def shift(self, dx: float, dy: float) -> Found:
+        """All moved by (dx, dy) px."""
+        return Found(self.xy + np.array([dx, dy], np.float32), self.kind, self.score)
+
+
+class Detector(Protocol):
+    """Finds nuclei. What it finds at a place depends on `halo_px` around it and on nothing else."""
+
+    @property
+    def name(self) -> str:
+        """For the record: which one, with which weights."""
+
+    @property
+    def mpp(self) -> float:
+        """Scale it works at, um/px."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Classes it tells."""
+
+    @property
+    def halo_px(self) -> int:
+        """Tissue it must see around a tile, a multiple of `lattice_px`."""
+
+    @property
+    def lattice_px(self) -> int:
+        """Windows must begin on multiples of this, or it answers a little differently."""
+
+    def __call__(self, pixels: Pixels) -> Found:
+        """Nuclei of a picture (H, W, 3) uint8 at `mpp`."""

@@ -1,7 +1,0 @@
-"""The judges' report: `report.json` for programs, `report.html` for people, one file that opens
-offline.
-"""
-
-from .report import Material, Report, write_report
-
-__all__ = ["Material", "Report", "write_report"]

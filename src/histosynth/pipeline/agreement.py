@@ -1,0 +1,94 @@
+"""`prepare agreement`: two annotators' files in, kappa and pictures of where they differ out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..annotation.agreement import (
+    Agreement,
+    agreement_of_pairs,
+    difference_picture,
+    extent,
+    read_pairs,
+)
+from ..annotation.agreement.reading import SUFFIXES
+from ..annotation.class_map import read_kind_map
+from ..core.pairing import list_files, pair
+from ..core.store import ensure_folder, replacing, write_json
+from ..core.tile import IMAGE_SUFFIXES, read_rgb
+from ..prepare.patients import read_table
+
+
+def compare_annotators(
+    first: Path,
+    second: Path,
+    out: Path,
+    *,
+    mpp: float,
+    reach_um: float = 6.0,
+    cell_um: float = 4.0,
+    kinds: Path | None = None,
+    images: Path | None = None,
+    table: Path | None = None,
+    tick: Callable[[int, int], None] | None = None,
+) -> Agreement:
+    """Compare two annotators; `out/agreement.json` and a picture of each file.
+
+    Args:
+        first: GeoJSON or CSV of one annotator, or a folder of them.
+        second: of the other; folders pair by stem.
+        out: folder.
+        mpp: scale of the coordinates, um/px.
+        reach_um: two marks no farther apart are one nucleus.
+        cell_um: side of the cells that regions are compared on.
+        kinds: class map, TOML.
+        images: the pictures, by stem, to draw on; without them kappa over the whole picture is not
+            defined.
+        table: CSV slide,patient: intervals then are over patients.
+        tick: told of pictures drawn.
+
+    Raises:
+        BadPairing, BadNuclei, BadRegions, BadTable: files do not pair or cannot be used.
+    """
+    pairs = read_pairs(
+        first,
+        second,
+        mpp=mpp,
+        mapping=read_kind_map(kinds),
+    )
+    backs = {}
+    if images is not None:
+        files = list_files(first, SUFFIXES)
+        paths = pair(files, images, IMAGE_SUFFIXES, "picture")
+        backs = {file.stem: read_rgb(path) for file, path in zip(files, paths, strict=True)}
+    sizes = {name: (pixels.shape[1], pixels.shape[0]) for name, pixels in backs.items()}
+    patients = None
+    if table is not None:
+        patients = {name: row["patient"] or name for name, row in read_table(table).items()}
+    found = agreement_of_pairs(
+        pairs,
+        mpp=mpp,
+        reach_um=reach_um,
+        cell_um=cell_um,
+        sizes=sizes or None,
+        patients=patients,
+    )
+    ensure_folder(out)
+    write_json(out / "agreement.json", found.as_dict())
+    for done, each in enumerate(pairs, start=1):
+        picture = difference_picture(
+            backs.get(each.name),
+            each.first,
+            each.second,
+            size=sizes.get(each.name) or extent(each),
+            reach_px=reach_um / mpp,
+        )
+        with replacing(out / f"{each.name}.png") as temporary:
+            Image.fromarray(np.ascontiguousarray(picture)).save(temporary)
+        if tick:
+            tick(done, len(pairs))
+    return found

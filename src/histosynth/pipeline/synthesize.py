@@ -1,0 +1,73 @@
+"""`synthesize`: nuclei in, whole tiles out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..core.condition import Condition
+from ..core.errors import BadOption
+from ..core.nuclei import Nuclei
+from ..core.seeds import check_seed
+from ..core.synthetic import Synthetic
+from ..core.tile import Pixels
+from ..tissue.appearance import Appearance
+
+if TYPE_CHECKING:
+    from ..model.bundle import Bundle
+
+MAX_VARIANTS = 10_000
+
+
+def synthesize(
+    nuclei: Nuclei | Sequence[Nuclei],
+    *,
+    appearance: Pixels | Appearance | str | None = None,
+    label: str | None = None,
+    n: int = 1,
+    seed: int = 0,
+    steps: int | None = None,
+    guidance: float | None = None,
+    bundle: Bundle | None = None,
+    batch: int = 8,
+) -> list[Synthetic]:
+    """Paint whole tiles from nuclei.
+
+    Args:
+        nuclei: of one tile, or of several; their `size` and `mpp` are the tiles'.
+        appearance: a reference tile (H, W, 3) uint8 RGB whose stain and style to take, a measured
+            `Appearance`, or a name from the bundle's palette; None: the bundle's default.
+        label: one of the bundle's labels.
+        n: variants per set of nuclei.
+        seed: the same seed gives the same pictures of the same nuclei, whatever the batch and the
+            order.
+        steps: solver steps; None: the bundle's default.
+        guidance: 1 as trained, above 1 stricter with the nuclei; None: the bundle's default.
+        bundle: from `open_bundle`; None: the compact one.
+        batch: pictures painted at a time.
+
+    Returns:
+        n pictures for each set of nuclei, in order.
+    """
+    from ..sampling.settings import resolve_appearance, settings_for
+    from ..sampling.synthesize import synthesize as paint
+    from .default_bundle import default_bundle
+
+    bundle = bundle or default_bundle()
+    check_seed(seed)
+    sets = [nuclei] if isinstance(nuclei, Nuclei) else list(nuclei)
+    if not 1 <= n <= MAX_VARIANTS:
+        raise BadOption("n", n, f"from 1 to {MAX_VARIANTS}")
+    conditions = [Condition(one, one.size, label) for one in sets]
+    look = resolve_appearance(appearance, bundle)
+    settings = settings_for(bundle, "synthesize", steps, guidance)
+    made = paint(
+        bundle,
+        conditions,
+        [look] * len(sets),
+        seed=seed,
+        variants=n,
+        settings=settings,
+        batch=batch,
+    )
+    return [picture for _, _, picture in sorted(made, key=lambda each: each[:2])]

@@ -1,0 +1,96 @@
+"""A tile set's folder: which recipe it was begun with, who works in it, and what does not belong
+there.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..core import recipe as recipes
+from ..core.errors import BadRecipe, HistosynError, NotWritable, ResumeMismatch
+from ..core.store import write_json
+from ..core.tileset import files_of
+from .recipe import PrepareRecipe
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Hold the folder for one run; it is free again when this process ends, however it ends.
+
+    Raises:
+        NotWritable: another run works in it.
+    """
+    if sys.platform == "win32":  # has no such lock
+        yield
+        return
+    import fcntl
+
+    with (out / ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise NotWritable(out, "another run works in it") from error
+        except OSError:  # some network file systems cannot lock: then nothing is known
+            pass
+        yield
+
+
+def remember(recipe: PrepareRecipe, out: Path) -> None:
+    """Keep the recipe beside what it makes; slides may be added, nothing else may change.
+
+    Raises:
+        ResumeMismatch: the folder holds tiles of another recipe.
+        BadRecipe: the recipe that is kept there is damaged.
+    """
+    path = out / "recipe.json"
+    now = json.loads(json.dumps(recipes.as_dict(recipe)))
+    if path.exists() and files_of(out):  # before there are tiles nothing can be mixed up
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+            changed = sorted(key for key in now if key != "slides" and before.get(key) != now[key])
+        except (OSError, ValueError, AttributeError, RecursionError) as error:
+            raise BadRecipe(str(path), [f"it is damaged: {error}"]) from error
+        if changed:
+            raise ResumeMismatch(out, changed)
+    write_json(path, now)
+
+
+def sweep(
+    out: Path,
+    wanted: Sequence[Path],
+    surveyed: Collection[str],
+    refused: Mapping[str, HistosynError],
+) -> None:
+    """Remove what earlier runs left of the same slides; refuse what is of others.
+
+    Args:
+        out: the folder.
+        wanted: files that the set will have.
+        surveyed: slides that give tiles.
+        refused: slides that cannot be read any more, with the reason.
+
+    Raises:
+        ResumeMismatch: it holds files of slides that are no longer named.
+        HistosynError: it holds files of a slide that is refused now; the set would lose it unseen.
+    """
+    for path in wanted:  # what an earlier run was killed over
+        for leftover in out.glob(f".{glob.escape(path.stem)}-*.parquet"):
+            leftover.unlink(missing_ok=True)
+    names = {path.name for path in wanted}
+    strangers = [path for path in files_of(out) if path.name not in names]
+    for path in strangers:
+        slide = path.stem.rpartition("-")[0]
+        if slide in surveyed:
+            continue
+        if slide in refused:
+            raise refused[slide].of(slide)
+        raise ResumeMismatch(
+            out, [f"{len(strangers)} of its files are of other slides: {path.name}"]
+        )
+    for path in strangers:  # the slide gives fewer pieces than it did
+        path.unlink()

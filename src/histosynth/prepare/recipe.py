@@ -1,0 +1,120 @@
+"""What a preparation recipe may say. `slides = ["…"]` alone is one: everything else has a
+default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .grid import GridPlan
+from .quality.gates import GateLimits
+from .tissue_mask import TissuePlan
+
+
+@dataclass(frozen=True)
+class RegionPlan:
+    """Annotations that say where tiles may lie."""
+
+    folder: str = ""
+    """Folder of `<slide>.geojson`; empty: none. A slide without a file has no regions."""
+    include: tuple[str, ...] = ()
+    """Classes whose inside counts; empty: the whole slide. Slides without such a region give no
+    tile."""
+    exclude: tuple[str, ...] = ()
+    """Classes whose inside does not."""
+
+
+@dataclass(frozen=True)
+class StainPlan:
+    """How colours are made alike."""
+
+    method: Literal["none", "macenko", "vahadane", "reinhard"] = "macenko"
+    target: str = "medoid"
+    """`medoid`: the most usual slide of the set; else a picture of tissue that all shall look
+    like."""
+    fit: Literal["slide", "tile"] = "slide"
+    """One fit a slide, or one a tile. Tiles with few nuclei are better fitted with their slide."""
+    sample_tiles: int = 24
+    """Tiles, spread over the tissue, whose pixels the slide's fit sees."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.sample_tiles <= 1000:
+            raise ValueError(f"sample_tiles must lie in [1, 1000], not {self.sample_tiles}")
+
+
+@dataclass(frozen=True)
+class NucleiPlan:
+    """Whence nuclei come, and how many a tile must have."""
+
+    source: Literal["centroids", "blobs", "instanseg", "files", "none"] = "centroids"
+    """A detector, or files of what another tool found."""
+    folder: str = ""
+    """`files`: folder of `<slide>.csv`, `.geojson` or `.json`, in level-0 px."""
+    kinds: dict[str, str] = field(default_factory=dict)
+    """`files`: other people's class names to yours; a class that is not in it is refused."""
+    least_per_mm2: float = 0.0
+    """Tiles with fewer nuclei are refused."""
+
+    def __post_init__(self) -> None:
+        if self.least_per_mm2 < 0:
+            raise ValueError(f"least_per_mm2 must not be negative, not {self.least_per_mm2}")
+        if self.source == "files" and not self.folder:
+            raise ValueError('source = "files" needs folder')
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """Shares of patients."""
+
+    train: float = 0.7
+    validation: float = 0.1
+    test: float = 0.2
+
+    def __post_init__(self) -> None:
+        shares = (self.train, self.validation, self.test)
+        if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-6):
+            raise ValueError(
+                f"train, validation and test must be shares that sum to 1, not {shares}"
+            )
+
+    def as_dict(self) -> dict[str, float]:
+        """Shares by name, without the empty ones."""
+        shares = {
+            "train": self.train,
+            "validation": self.validation,
+            "test": self.test,
+        }
+        return {name: share for name, share in shares.items() if share}
+
+
+@dataclass(frozen=True)
+class PrepareRecipe:
+    """A preparation recipe."""
+
+    slides: tuple[str, ...]
+    """Files or patterns such as `slides/*.svs`, relative to the recipe."""
+    mpp: float | None = None
+    """Scale of level 0, for files that state none, or a wrong one."""
+    patient: str = ""
+    """Pattern on a slide's name, its first group the patient; empty: TCGA's first three fields
+    where the name is one of TCGA's, else every slide is a patient of its own."""
+    table: str = ""
+    """CSV with the columns slide, patient and label (the last two may be left out)."""
+    label: str = ""
+    """Label of all slides that the table does not name."""
+    tiles: GridPlan = field(default_factory=GridPlan)
+    tissue: TissuePlan = field(default_factory=TissuePlan)
+    regions: RegionPlan = field(default_factory=RegionPlan)
+    stain: StainPlan = field(default_factory=StainPlan)
+    quality: GateLimits = field(default_factory=GateLimits)
+    quality_model: str = ""
+    """Folder of a trained artefact classifier (`weights` of `prepare quality train`): one more
+    gate."""
+    nuclei: NucleiPlan = field(default_factory=NucleiPlan)
+    split: SplitPlan = field(default_factory=SplitPlan)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.slides:
+            raise ValueError("slides must name at least one file")

@@ -1,0 +1,88 @@
+"""`synthesize`: a whole tile from its nuclei. Everything is hole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.condition import Condition
+from ..core.progress import Tick
+from ..core.synthetic import Synthetic
+from ..model.bundle import Bundle
+from ..tissue.appearance import Appearance
+from .batches import Item, check_condition, paint_items
+from .painter import Settings
+from .provenance import condition_key, describe
+from .solvers import item_generator
+
+ADAPTER = "global"
+
+
+def synthesize(
+    bundle: Bundle,
+    conditions: Sequence[Condition],
+    appearances: Sequence[Appearance],
+    *,
+    seed: int,
+    variants: int,
+    settings: Settings,
+    batch: int,
+    tick: Tick | None = None,
+) -> Iterator[tuple[int, int, Synthetic]]:
+    """Paint `variants` tiles of each condition.
+
+    The noise of variant k comes from (seed, the condition's content, k): the same picture whatever
+        the
+    batch, the order, and whatever else is painted.
+
+    Args:
+        bundle: loaded networks.
+        conditions: nuclei, size, label; no context.
+        appearances: one per condition.
+        seed: source of all randomness.
+        variants: pictures per condition.
+        settings: how to sample.
+        batch: most pictures at a time.
+        tick: told (done, total) solver steps.
+
+    Yields:
+        (condition index, variant, picture), in the order they are done.
+
+    Raises:
+        BadSize, UnknownKinds, ScaleMismatch, UnknownLabel: before anything is painted.
+    """
+    for condition in conditions:
+        check_condition(condition, bundle.info)
+        bundle.label_index(condition.label)
+    places = [(index, variant) for index in range(len(conditions)) for variant in range(variants)]
+    keys = [condition_key(condition) for condition in conditions]
+    items = [
+        Item(
+            conditions[index],
+            appearances[index],
+            item_generator(seed, keys[index], variant),
+        )
+        for index, variant in places
+    ]
+    painted = paint_items(
+        bundle,
+        items,
+        adapter=ADAPTER,
+        settings=settings,
+        batch=batch,
+        tick=tick,
+    )
+    for number, pixels, _ in painted:
+        index, variant = places[number]
+        recipe: dict[str, Any] = describe(
+            bundle,
+            items[number],
+            verb="synthesize",
+            place=(keys[index], variant),
+            seed=seed,
+            settings=settings,
+        )
+        image = pixels.round().astype(np.uint8)
+        yield index, variant, Synthetic(image, conditions[index], recipe)

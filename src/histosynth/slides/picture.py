@@ -1,0 +1,36 @@
+"""Plain pictures (PNG, JPEG, flat TIFF) as slides of one level, held in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..core.geometry import Box
+from ..core.tile import Pixels, read_rgb
+from .slide import check_levels, check_mpp, on_glass
+
+
+class PictureSlide:
+    """A picture read whole.
+
+    Raises:
+        UnreadableImage, NotRGB: no 8-bit RGB picture, or over 16,384 x 16,384 px.
+        MissingScale: no scale is given; a picture's dpi is never believed.
+    """
+
+    reader = "pillow"
+
+    def __init__(self, path: Path, *, mpp: float | None = None) -> None:
+        self.path = path
+        self.mpp = check_mpp(path, None, mpp)
+        self._pixels = read_rgb(path)
+        self.levels = check_levels(path, [(self._pixels.shape[1], self._pixels.shape[0])])
+
+    def read(self, level: int, box: Box) -> Pixels:
+        """Whole pixels; see `Slide.read`."""
+        out, inside = on_glass(box, self.levels[level])
+        if inside is not None:
+            out[inside.shift(-box.x, -box.y).slices] = self._pixels[inside.slices]
+        return out
+
+    def close(self) -> None:
+        """Nothing to let go."""

@@ -1,0 +1,101 @@
+"""What all readers of slides have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..core.errors import BadOption, MissingScale, UnreadableImage
+from ..core.geometry import Box
+from ..core.tile import Pixels
+
+MAX_SIDE_PX = 1_000_000
+MAX_SLIDE_PX = 10**11
+"""About four times the largest scans there are; a header that says more is not believed."""
+MAX_READ_PX = 1 << 28
+"""Most pixels of one read: more would not fit a worker's memory."""
+MPP_RANGE = (0.05, 20.0)
+"""Scales taken for microscopy. Outside are the 72 or 96 dpi that programs write by habit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level of a pyramid: its size in its own pixels, and level-0 pixels per pixel of it."""
+
+    width: int
+    height: int
+    downsample: float
+
+
+class Slide(Protocol):
+    """A slide. Safe to read from several threads at once; a forked process opens its own."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def mpp(self) -> float:
+        """Micrometres per pixel of level 0."""
+
+    @property
+    def levels(self) -> Sequence[Level]:
+        """From the finest, which is level 0, to the coarsest."""
+
+    @property
+    def reader(self) -> str:
+        """Which library reads it, for the record."""
+
+    def read(self, level: int, box: Box) -> Pixels:
+        """Whole pixels of a level, (H, W, 3) uint8 RGB; white outside the slide.
+
+        Args:
+            level: index into `levels`.
+            box: in that level's own pixels; may reach outside.
+        """
+
+    def close(self) -> None:
+        """Let the file go."""
+
+
+def on_glass(box: Box, size: Level) -> tuple[Pixels, Box | None]:
+    """A white picture of a box, and the part of the box that lies on the slide."""
+    white: Pixels = np.full((box.height, box.width, 3), 255, np.uint8)
+    return white, box.intersect(Box(0, 0, size.width, size.height))
+
+
+def check_levels(path: Path, levels: Sequence[tuple[int, int]]) -> tuple[Level, ...]:
+    """Sizes (width, height) of a pyramid as levels.
+
+    Raises:
+        UnreadableImage: a size that no scanner makes.
+    """
+    if not levels:
+        raise UnreadableImage(path, "it holds no picture")
+    width, height = levels[0]
+    if min(width, height) < 1 or max(width, height) > MAX_SIDE_PX or width * height > MAX_SLIDE_PX:
+        reason = f"its header says {width:,} x {height:,} px, over the limit of {MAX_SLIDE_PX:,} px"
+        raise UnreadableImage(path, reason)
+    # the mean of both sides' ratios, as each level's sides are rounded to whole pixels
+    return tuple(Level(w, h, (width / w + height / h) / 2) for w, h in levels if w and h)
+
+
+def check_mpp(path: Path, stated: float | None, given: float | None) -> float:
+    """The scale of level 0: what the user gives, else what the file states.
+
+    Raises:
+        BadOption: what the user gives cannot be a microscope's scale.
+        MissingScale: what the file states is absent, or cannot.
+    """
+    low, high = MPP_RANGE
+    if given is not None:
+        if not low <= given <= high:
+            raise BadOption("--mpp", given, f"from {low:g} to {high:g} micrometres per pixel")
+        return given
+    if stated is not None and low <= stated <= high:
+        return stated
+    raise MissingScale(str(path))

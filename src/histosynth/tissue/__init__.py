@@ -1,0 +1,1 @@
+"""How H&E tissue looks: stain, hue, grain, masks, layouts, copied tissue (numpy)."""

@@ -1,0 +1,77 @@
+"""Fairness to labels of which there is little: how tiles are drawn, and the data sheet that counts
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from ...core.store import write_json, write_text
+from ..data.sources import Example
+from ..tasks.stable_recipe import FewPlan, StableRecipe
+from .data_sheet import counted, data_sheet, sheet_markdown
+from .patient_table import read_people
+from .weights import draws_by_label, draws_markdown, refuse_rare, shares_by_label
+
+
+class Sides(Protocol):
+    """Training and validation tiles."""
+
+    @property
+    def train(self) -> Sequence[Example]:
+        """Those that give gradients."""
+
+    @property
+    def held_out(self) -> Sequence[Example]:
+        """Those of other patients."""
+
+
+def fair(examples: Sequence[Example], plan: FewPlan) -> list[Example]:
+    """The same tiles, drawn as `plan.balance` says.
+
+    Raises:
+        BadRecipe: a label has fewer patients than `plan.least_patients`, and none may.
+    """
+    labels = [each.label for each in examples]
+    patients = [each.tile.ref.patient for each in examples]
+    refuse_rare(
+        labels,
+        patients,
+        plan.least_patients,
+        plan.allow_rare,
+        key="few.allow_rare",
+    )
+    shares = shares_by_label(
+        labels,
+        [each.share for each in examples],
+        strength=plan.balance,
+    )
+    return [replace(each, share=float(share)) for each, share in zip(examples, shares, strict=True)]
+
+
+def write_sheet(
+    recipe: StableRecipe,
+    here: Path,
+    run: Path,
+    sides: Sides,
+) -> None:
+    """Write `datasheet.json` and `datasheet.md`: whose tiles they are, and how often each label is
+    drawn.
+
+    Raises:
+        BadTable: the recipe's table of patients cannot be read.
+        SplitLeak: a patient stands on both sides.
+    """
+    people = read_people(here / recipe.few.table) if recipe.few.table else None
+    tiles = [*counted(sides.train, "train"), *counted(sides.held_out, "validation")]
+    sheet = data_sheet(tiles, people, private=recipe.few.private)
+    drawn = draws_by_label(
+        [each.label for each in sides.train],
+        [each.tile.ref.patient for each in sides.train],
+        [each.share for each in sides.train],
+    )
+    write_json(run / "datasheet.json", {**sheet, "draws": [each.as_dict() for each in drawn]})
+    write_text(run / "datasheet.md", f"{sheet_markdown(sheet)}\n{draws_markdown(drawn)}")

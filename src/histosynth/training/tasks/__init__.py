@@ -1,0 +1,1 @@
+"""Training tasks: autoencoder, base and adapters, detector, artefact classifier, encoder."""

@@ -1,0 +1,117 @@
+"""What a recipe of the artefact classifier may say, and the list of all tasks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ...detectors.artefact import check_layout
+from ..recipes import RECIPES, LoopPlan, TrainRecipe, check_seed
+from .encoder_recipe import EncoderRecipe
+from .stable_recipe import StableRecipe
+
+LEAST_BATCH = 4
+
+
+@dataclass(frozen=True)
+class ArtefactData:
+    """Which tiles, at which scale."""
+
+    root: Path
+    """Folder that holds `good` and folders of artefacts; relative to the recipe file."""
+    patient: str
+    """Pattern on the file stem; its first group is the patient. The held-out ones are drawn by
+    it."""
+    mpp: float
+    """Scale that the classifier shall work at, um/px."""
+    tile_mpp: float | None = None
+    """Of the files; left out: `mpp`."""
+    crop: int = 224
+    """Side of the crops. Of a larger tile any crop has the tile's class: label tiles of about this
+    size."""
+    held_out: float = 0.25
+    """Share of patients that only measure."""
+    stain_jitter: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not all(0.05 <= mpp <= 20 for mpp in (self.mpp, self.tile_mpp or self.mpp)):
+            raise ValueError("mpp and tile_mpp must lie in [0.05, 20]")
+        if not 32 <= self.crop <= 4096 or not 0 < self.held_out < 1 or self.stain_jitter < 0:
+            raise ValueError(
+                "crop must lie in 32..4096, held_out in (0, 1), stain_jitter must not be negative"
+            )
+        try:
+            groups = re.compile(self.patient).groups
+        except re.error as error:
+            raise ValueError(f"patient pattern {self.patient!r} is no pattern: {error}") from error
+        if groups < 1:
+            raise ValueError(f"patient pattern {self.patient!r} needs one group in parentheses")
+
+
+@dataclass(frozen=True)
+class ArtefactPlan:
+    """Shape of the classifier: ResNet-18 unless said otherwise."""
+
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    depths: tuple[int, ...] = (2, 2, 2, 2)
+    """Basic blocks of each width."""
+
+    def __post_init__(self) -> None:
+        check_layout(self.widths, self.depths)
+
+
+@dataclass(frozen=True)
+class ArtefactRecipe:
+    """`task = "artefact"`."""
+
+    task: Literal["artefact"]
+    loop: LoopPlan
+    data: ArtefactData
+    model: ArtefactPlan = field(default_factory=ArtefactPlan)
+    start: str = ""
+    """Folder of a published ResNet of the same layout to go on from; empty: from scratch."""
+    name: str = "artefact"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        if self.loop.batch < LEAST_BATCH:
+            raise ValueError(
+                f"loop.batch must be at least {LEAST_BATCH} for both classes, not {self.loop.batch}"
+            )
+
+
+def artefact_recipe(
+    root: Path,
+    patient: str,
+    mpp: float,
+    *,
+    start: str = "",
+    steps: int = 2000,
+) -> ArtefactRecipe:
+    """The usual recipe for a folder of labelled tiles whose files have the scale `mpp`."""
+    rate = 3e-4 if start else 1e-3
+    loop = LoopPlan(
+        steps,
+        32,
+        rate,
+        warmup=steps // 20,
+        validate_every=max(steps // 8, 1),
+        precision="fp32",
+    )
+    return ArtefactRecipe(
+        "artefact",
+        loop,
+        ArtefactData(root, patient, mpp),
+        start=start,
+    )
+
+
+AnyRecipe = TrainRecipe | ArtefactRecipe | EncoderRecipe | StableRecipe
+ALL_RECIPES: dict[str, type[AnyRecipe]] = {
+    **RECIPES,
+    "artefact": ArtefactRecipe,
+    "encoder": EncoderRecipe,
+}

@@ -1,0 +1,69 @@
+"""What a recipe of the histology encoder may say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..recipes import DataPlan, LoopPlan, check_seed
+
+
+@dataclass(frozen=True)
+class EncoderPlan:
+    """Shape, losses and augmentation of the small encoder.
+
+    Two views of one place shall have like features, and features shall differ from place to place
+    and say different things (VICReg, Bardes et al. 2022). They shall also tell how many nuclei of
+    each class there are, and how blurred, noisy and compressed a view is: a judge that looks past
+        that judges nothing.
+    """
+
+    widths: tuple[int, ...] = (48, 96, 192, 256)
+    blocks: tuple[int, ...] = (1, 2, 2, 2)
+    project: int = 512
+    """Width of the layers between features and the losses; they are thrown away."""
+    invariance: float = 25.0
+    variance: float = 25.0
+    covariance: float = 1.0
+    nuclei: float = 10.0
+    """Weight of telling nuclei per class."""
+    harm: float = 10.0
+    """Weight of telling what was done to the picture."""
+    harmed: float = 0.4
+    """Chance of each of blur, noise and JPEG; both views of a pair are harmed alike."""
+    apart: float = 0.35
+    """Second view: moved by up to this part of the crop's side."""
+    zoom: float = 0.15
+    light: float = 0.03
+    """Standard deviations: of the log of scale, of the log of each channel's light."""
+
+    def __post_init__(self) -> None:
+        if len(self.widths) != len(self.blocks) or min(self.widths, default=0) < 1:
+            raise ValueError("widths must be positive, and blocks as many")
+        weights = (self.invariance, self.variance, self.covariance, self.nuclei, self.harm)
+        if min(*weights, self.zoom, self.light) < 0:
+            raise ValueError("weights and spreads must not be negative")
+        if not 0 <= self.harmed <= 1 or not 0 <= self.apart <= 1 or self.project < 1:
+            raise ValueError("apart and harmed must lie in [0, 1] and project be at least 1")
+
+
+@dataclass(frozen=True)
+class EncoderRecipe:
+    """`task = "encoder"`."""
+
+    task: Literal["encoder"]
+    loop: LoopPlan
+    data: DataPlan
+    model: EncoderPlan = field(default_factory=EncoderPlan)
+    name: str = "histo"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        stride = 4 * 2 ** (len(self.model.widths) - 1)
+        if self.data.crop % stride:
+            raise ValueError(f"data.crop must be a multiple of {stride}, not {self.data.crop}")
+        if self.loop.batch < 8:
+            raise ValueError(
+                f"loop.batch must be at least 8 to tell how features spread, not {self.loop.batch}"
+            )

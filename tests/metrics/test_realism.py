@@ -1,0 +1,238 @@
+"""The judge of realism: ratios to the floor, and refusals of what a sample cannot support."""
+
+import math
+
+import numpy as np
+import pytest
+
+from histosynth.metrics.realism import judge_realism
+from histosynth.metrics.realism.distance import frechet
+from histosynth.metrics.realism.sides import sides_of
+from histosynth.metrics.sample import Sample, Seen
+
+WIDTH = 12
+
+
+def sample(
+    patients,
+    per,
+    *,
+    shift=0.0,
+    spread=1.0,
+    seed=0,
+    label="",
+    prefix="p",
+):
+    """Tiles whose features vary from patient to patient, and a little within one."""
+    random = np.random.default_rng(seed)
+    tiles = []
+    for patient in range(patients):
+        own = random.normal(0, 1, WIDTH) * spread
+        for tile in range(per):
+            features = own + random.normal(0, 0.3, WIDTH) + shift
+            values = {
+                "embed/features": features.astype(np.float32),
+                "embed/spatial": features[:4].astype(np.float32),
+            }
+            tiles.append(
+                Seen(
+                    f"{prefix}{patient}-{tile}",
+                    f"{prefix}{patient}",
+                    label,
+                    values,
+                )
+            )
+    return Sample(tuple(tiles))
+
+
+def found(section, name, label=""):
+    (one,) = [each for each in section.findings if each.name == name and each.label == label]
+    return one
+
+
+def test_tissue_like_other_patients_scores_about_the_floor_and_worse_tissue_above():
+    real = sample(20, 4, seed=1)
+    other = sample(60, 4, seed=2, prefix="t")
+    like = judge_realism(
+        real,
+        sample(20, 4, seed=3, prefix="m"),
+        other,
+        encoder="x",
+    )
+    worse = judge_realism(
+        real,
+        sample(
+            20,
+            4,
+            shift=1.5,
+            seed=3,
+            prefix="m",
+        ),
+        other,
+        encoder="x",
+    )
+    for name in ("FD_x", "spatial_FD_x"):
+        one = found(like, name)
+        two = found(worse, name)
+        assert one.ratio.low <= 1 <= one.ratio.high
+        assert two.ratio.low > 1.5
+        assert one.real.told and one.real.groups == 60
+    assert found(worse, "KID_x").value.low > 0
+    assert found(like, "FD_infinity_x").value.value < found(like, "FD_x").value.value
+    assert found(worse, "precision_x").value.value < found(like, "precision_x").value.value
+
+
+def test_a_small_set_is_printed_with_its_warning_and_a_tiny_one_not_at_all():
+    real = sample(10, 4, seed=1)
+    other = sample(30, 4, seed=2, prefix="t")
+    section = judge_realism(
+        real,
+        sample(10, 4, seed=3),
+        other,
+        encoder="x",
+    )
+    assert "below 2,048" in found(section, "FD_x").note
+    assert "64" in found(section, "FD_infinity_x").value.reason
+    tiny = judge_realism(
+        sample(3, 1),
+        sample(3, 1),
+        other,
+        encoder="x",
+    )
+    assert all(
+        not each.value.told and "16" in each.value.reason
+        for each in tiny.findings
+        if "spatial" not in each.name
+    )
+
+
+def test_without_a_reference_the_floor_lies_between_halves_of_the_real_patients():
+    real = sample(24, 4, seed=1)
+    section = judge_realism(
+        real,
+        sample(24, 4, seed=3, prefix="m"),
+        None,
+        encoder="x",
+    )
+    assert "halves" in section.facts["floor"]
+    assert 0.5 < found(section, "FD_x").ratio.value < 2
+
+
+def test_every_label_has_its_own_distance():
+    def two(seed, prefix, shift=0.0):
+        one = sample(
+            8,
+            4,
+            seed=seed,
+            label="viable",
+            prefix=prefix,
+        )
+        other = sample(
+            8,
+            4,
+            seed=seed + 50,
+            label="necrotic",
+            prefix=f"{prefix}n",
+            shift=shift,
+        )
+        return Sample(one.tiles + other.tiles)
+
+    section = judge_realism(
+        two(1, "r"),
+        two(2, "m", shift=2.0),
+        two(3, "t"),
+        encoder="x",
+    )
+    good, bad = (found(section, "FD_x", label).ratio.value for label in ("viable", "necrotic"))
+    assert bad > 2 * good
+
+
+def test_made_tiles_of_real_patients_are_drawn_with_them():
+    real = sample(12, 4, seed=1)
+    made = Sample(
+        tuple(
+            Seen(
+                f"{tile.name}m",
+                tile.patient,
+                "",
+                {k: v + np.float32(0.01) for k, v in tile.values.items()},
+            )
+            for tile in real.tiles
+        )
+    )
+    together = judge_realism(
+        real,
+        made,
+        sample(30, 4, seed=2, prefix="t"),
+        encoder="x",
+    )
+    assert together.facts["drawn_together"]
+    assert found(together, "FD_x").ratio.high < 0.1
+
+
+def test_a_judge_says_the_same_twice():
+    real = sample(10, 4, seed=1)
+    other = sample(30, 4, seed=2, prefix="t")
+    made = sample(10, 4, seed=3)
+    one, two = (judge_realism(real, made, other, encoder="x").as_dict() for _ in range(2))
+    assert one == two
+
+
+def test_all_numbers_are_finite_or_told_to_be_none():
+    section = judge_realism(
+        sample(10, 4, seed=1),
+        sample(10, 4, seed=3),
+        None,
+        encoder="x",
+    ).as_dict()
+
+    def walk(value):
+        if isinstance(value, dict):
+            return [leaf for each in value.values() for leaf in walk(each)]
+        if isinstance(value, list):
+            return [leaf for each in value for leaf in walk(each)]
+        return [value]
+
+    assert all(math.isfinite(leaf) for leaf in walk(section) if isinstance(leaf, float))
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0])
+def test_constant_features_are_no_disaster(value):
+    tiles = tuple(
+        Seen(
+            f"{i}",
+            f"p{i % 5}",
+            "",
+            {"embed/features": np.full(6, value)},
+        )
+        for i in range(20)
+    )
+    section = judge_realism(
+        Sample(tiles),
+        Sample(tiles),
+        None,
+        encoder="x",
+    )
+    assert found(section, "FD_x").value.value == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("made", "other"),
+    [((10, 12), (60, 4)), ((20, 4), (80, 1)), ((20, 4), (20, 2)), ((20, 4), None)],
+)
+def test_tissue_of_one_law_scores_1_whatever_the_numbers_of_patients_and_tiles(made, other):
+    ratios = []
+    missed = 0
+    for seed in range(6):
+        reference = sample(*other, seed=3 * seed + 2, prefix="t") if other else None
+        sides = sides_of(
+            sample(20, 4, seed=3 * seed),
+            sample(*made, seed=3 * seed + 1, prefix="m"),
+            reference,
+            "embed/features",
+        )
+        ratio = frechet(sides, "FD").ratio
+        ratios.append(ratio.value)
+        missed += not ratio.low <= 1 <= ratio.high
+    assert 0.85 < np.median(ratios) < 1.2
+    assert missed <= 1

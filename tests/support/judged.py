@@ -1,0 +1,47 @@
+"""A small world to judge: folders of fake tissue, and how tests ask about it."""
+
+from dataclasses import replace
+
+from glass import tissue  # noqa: F401 - for the tests that import from here
+from PIL import Image
+
+from histosynth.engine import open_engine
+from histosynth.evaluation import Ask, Plan, Question, evaluate
+
+SIDE = 128
+KINDS = ("nucleus",)
+
+
+def save(folder, name, pixels):
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(folder / f"{name}.png")
+
+
+def barcode(number):
+    return f"TCGA-AA-{number:04d}-01Z"
+
+
+def question(world, **more):
+    base = Question(
+        world / "real",
+        world / "made",
+        reference=world / "train",
+        conditions=world / "nuclei",
+        ask=Ask(mpp=0.5),
+        plan=Plan(detectors=("blobs",)),
+    )
+    return replace(base, **more)
+
+
+def judged(ask, out, engine="local"):
+    return evaluate(ask, out, engine=open_engine(engine, workers=2))
+
+
+def section(report, key):
+    (one,) = [each for each in report.sections if each.key == key]
+    return one
+
+
+def named(report, key, name):
+    (one,) = [each for each in section(report, key).findings if each.name == name]
+    return one

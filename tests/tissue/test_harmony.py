@@ -1,0 +1,184 @@
+"""Hue, grain and edges: what is painted looks like what stands around it."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from histosynth.tissue.appearance import measure_appearance
+from histosynth.tissue.blend import ACROSS, _blurred, _extended, paste
+from histosynth.tissue.density import from_density, optical_density
+from histosynth.tissue.grain import match_grain
+from histosynth.tissue.hue import LEAST_PX, SHARE, measure_hue
+
+
+def mean_hue(pixels):
+    density = optical_density(pixels.reshape(-1, 3))
+    return (density - density.mean(axis=1, keepdims=True)).mean(axis=0)
+
+
+@pytest.fixture
+def tinted(tile):
+    """The tile with its dense parts turned towards red, at the same density."""
+    density = optical_density(tile)
+    return from_density(
+        density + density.mean(axis=2, keepdims=True) * np.float32([-0.2, 0.1, 0.1])
+    )
+
+
+def test_density_is_undone():
+    levels = np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
+    np.testing.assert_allclose(
+        from_density(optical_density(levels)),
+        levels,
+        atol=1e-3,
+    )
+
+
+def test_a_tint_is_taken_back_by_its_share_and_density_stays(tile, tinted):
+    curve = measure_hue(tile.reshape(-1, 3).astype(np.float32))
+    mended = curve.given(tinted)
+    before, after = (np.abs(mean_hue(each) - mean_hue(tile)).max() for each in (tinted, mended))
+    assert after < (1 - SHARE + 0.1) * before
+    np.testing.assert_allclose(
+        optical_density(mended).mean(),
+        optical_density(tinted).mean(),
+        rtol=0.01,
+    )
+
+
+def test_a_tile_with_its_own_hue_stays_as_it_is(tile):
+    own = tile.astype(np.float32)
+    np.testing.assert_allclose(
+        measure_hue(own.reshape(-1, 3)).given(own),
+        own,
+        atol=0.1,
+    )
+
+
+def test_few_pixels_tell_no_hue(tile):
+    pixels = tile.reshape(-1, 3).astype(np.float32)
+    assert measure_hue(pixels[: LEAST_PX - 1]) is None
+    assert measure_hue(pixels[:LEAST_PX]) is not None
+
+
+def test_an_appearance_gives_hue_and_stain_back(tile, tinted):
+    look = measure_appearance(tile)
+    painted = look.frame.to_canonical(tinted)
+    without = look.frame.from_canonical(painted)
+    given = look.restained(painted)
+    apart = [np.abs(mean_hue(each) - mean_hue(tile)).max() for each in (without, given)]
+    assert apart[1] < 0.6 * apart[0]
+
+
+def test_lost_grain_is_given_back_by_its_share_and_never_more(tile):
+    known = tile.astype(np.float32)
+    blurred = np.asarray(ndimage.gaussian_filter(known, (0.8, 0.8, 0)))
+    outside = np.full(tile.shape[:2], 99.0)
+
+    def grain(image):
+        return float((image - ndimage.gaussian_filter(image, (1, 1, 0))).std())
+
+    assert grain(blurred) < grain(match_grain(known, blurred, outside)) <= grain(known)
+    np.testing.assert_array_equal(match_grain(known, known, outside), known)
+    np.testing.assert_array_equal(match_grain(blurred, known, outside), known)  # never taken away
+    np.testing.assert_array_equal(match_grain(known, blurred, np.zeros_like(outside)), blurred)
+
+
+def test_a_step_of_the_painting_at_the_edge_is_lessened_by_its_share():
+    known = np.full((160, 160, 3), 200, np.uint8)
+    hole = np.zeros((160, 160), bool)
+    hole[40:120, 40:120] = True
+    painted = np.where(hole[..., None], 170.0, 200.0).astype(np.float32).repeat(3, axis=2)[..., :3]
+    out = paste(known, painted, hole).astype(float)
+    assert 200 - out[41:44, 60:100].mean() == pytest.approx(30 * (1 - ACROSS), abs=3)
+    assert abs(170 - out[75:85, 75:85].mean()) < 2
+    assert (out[~hole] == 200).all()
+
+
+def test_values_on_a_ring_reach_everywhere_and_stay_in_range():
+    ring = np.zeros((101, 90), bool)
+    ring[50, 20:70] = True
+    values = np.where(ring[..., None], np.float32([10, -5, 0]), 99).astype(np.float32)
+    spread = _extended(values, ring)
+    np.testing.assert_allclose(
+        spread[ring],
+        np.broadcast_to([10, -5, 0], (50, 3)),
+        atol=0.01,
+    )
+    np.testing.assert_allclose(spread[30, 45], [10, -5, 0], atol=0.01)
+
+
+@pytest.mark.parametrize("side", [40, 129])
+def test_tiny_and_odd_tiles_are_pasted_too(side):
+    random = np.random.default_rng(0)
+    known = random.integers(0, 256, (side, side, 3)).astype(np.uint8)
+    hole = np.zeros((side, side), bool)
+    hole[1:-1, 1:-1] = True
+    out = paste(known, known.astype(np.float32), hole)
+    assert (out[~hole] == known[~hole]).all()
+    flat = np.full_like(known, 90)
+    assert (paste(flat, flat.astype(np.float32), hole) == flat).all()
+
+
+@pytest.mark.parametrize("shape", [(99, 130), (64, 47)])
+def test_wide_blurs_on_a_coarse_grid_are_nearly_those_on_the_fine_one(shape):
+    random = np.random.default_rng(1)
+    weight = (random.random(shape) < 0.3).astype(np.float32)
+    image = np.dstack([random.uniform(0, 255, shape).astype(np.float32) * weight, weight])
+    fine = ndimage.gaussian_filter(image, (12, 12, 0), truncate=3)
+    coarse = _blurred(image, 12.0)
+    assert np.abs(coarse[..., 0] / coarse[..., 1] - fine[..., 0] / fine[..., 1]).max() < 4
+
+
+def holes(shape):
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    square = (abs(rows - shape[0] // 2) < 32) & (abs(columns - shape[1] // 2) < 32)
+    return {"square": square, "stripes": (columns // 8 % 2 == 0) & (rows > 8)}
+
+
+@pytest.mark.parametrize("name", ["square", "stripes"])
+def test_what_stands_in_the_hole_changes_nothing(tile, name):
+    hole = holes(tile.shape)[name]
+    painted = np.asarray(ndimage.gaussian_filter(tile.astype(np.float32), (0.6, 0.6, 0)))
+    random = np.random.default_rng(2).integers(0, 256, tile.shape).astype(np.uint8)
+    results = []
+    for filler in (np.zeros_like(tile), np.full_like(tile, 255), random):
+        known = np.where(hole[..., None], filler, tile)
+        results.append(paste(known, painted, hole)[hole])
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_a_tint_inside_only_is_not_put_back_at_the_edge(tile):
+    hole = holes(tile.shape)["square"]
+    density = optical_density(tile)
+    tinted = from_density(density + hole[..., None] * np.float32([-0.06, 0.03, 0.03]))
+    out, plain = (paste(tile, each, hole) for each in (tinted, tile.astype(np.float32)))
+    off = optical_density(out)[..., 0] - optical_density(plain)[..., 0]
+    depth = ndimage.distance_transform_edt(hole)
+    near = hole & (depth <= 6)
+    deep = depth > 24
+    left = (off[near].mean(), off[deep].mean())
+    assert abs(left[1]) < 0.6 * 0.06
+    assert abs(left[0]) < abs(left[1])
+
+
+def test_a_softer_painting_gets_grain_in_the_hole(tile):
+    hole = holes(tile.shape)["square"]
+    soft = np.asarray(ndimage.gaussian_filter(tile.astype(np.float32), (0.8, 0.8, 0)))
+
+    def grain(image):
+        fine = image - ndimage.gaussian_filter(image, (1, 1, 0))
+        return float(fine[ndimage.binary_erosion(hole, iterations=8)].std())
+
+    assert (
+        1.1 * grain(soft)
+        < grain(paste(tile, soft, hole).astype(np.float32))
+        < grain(tile.astype(np.float32))
+    )
+
+
+def test_a_perfect_filling_is_hardly_changed(tile):
+    hole = holes(tile.shape)["square"]
+    out = paste(tile, tile.astype(np.float32), hole).astype(float)
+    assert np.abs(out - tile).mean(axis=2)[hole].mean() < 8

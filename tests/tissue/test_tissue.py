@@ -1,0 +1,135 @@
+"""Appearance, holes, layouts, blending: numpy that knows tissue."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from histosynth.tissue.appearance import StainFrame, fit_frame, measure_appearance
+from histosynth.tissue.blend import paste
+from histosynth.tissue.layout import APART_UM, KINDS, draw_layout
+from histosynth.tissue.masks import SHAPES, draw_hole
+
+scales = st.floats(0.25, 4.0)
+
+
+@given(scale=st.tuples(scales, scales, scales))
+def test_a_stain_frame_is_undone_to_within_a_grey_level(scale):
+    grey = np.repeat(np.arange(8, 256, dtype=np.uint8)[:, None], 3, axis=1)
+    frame = StainFrame(scale)
+    canonical = frame.to_canonical(grey)
+    clear = (canonical > 0.5).all(axis=1)  # what the canonical stain shows as black is lost
+    np.testing.assert_allclose(
+        frame.from_canonical(canonical)[clear],
+        grey[clear],
+        atol=0.5,
+    )
+
+
+def test_glass_stays_glass_in_every_stain():
+    glass = np.full((4, 4, 3), 255, np.uint8)
+    np.testing.assert_allclose(StainFrame((0.4, 2.0, 1.3)).to_canonical(glass), 255)
+
+
+@pytest.mark.parametrize("scale", [(0.1, 1, 1), (1, 1, 9), (1, float("nan"), 1)])
+def test_impossible_frames_are_refused(scale):
+    with pytest.raises(ValueError, match=r"0\.2 to 5"):
+        StainFrame(scale)
+
+
+def test_a_darker_copy_of_a_tile_has_the_same_canonical_picture(tile):
+    density = -np.log((tile + 1.0) / 256)
+    dark = (256 * np.exp(-1.6 * density) - 1).clip(0, 255).round().astype(np.uint8)
+    first = fit_frame(tile)
+    second = fit_frame(dark)
+    np.testing.assert_allclose(
+        np.array(first.scale) / np.array(second.scale),
+        1.6,
+        rtol=0.08,
+    )
+    apart = np.abs(first.to_canonical(tile) - second.to_canonical(dark)).mean()
+    assert apart < 4
+
+
+def test_appearance_is_measured_outside_the_hole_only(tile):
+    hole = np.zeros(tile.shape[:2], bool)
+    hole[40:100, 30:90] = True
+    spoiled = tile.copy()
+    spoiled[hole] = (0, 255, 0)
+    one = measure_appearance(tile, hole)
+    other = measure_appearance(spoiled, hole)
+    assert one.frame == other.frame
+    assert (one.style == other.style).all()
+
+
+def test_a_tile_without_tissue_gets_the_canonical_frame():
+    assert fit_frame(np.full((64, 64, 3), 250, np.uint8)) == StainFrame()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("size", [(128, 128), (96, 160), (160, 96)])
+def test_holes_have_the_tile_s_shape(shape, size):
+    hole = SHAPES[shape](np.random.default_rng(1), size[1], size[0])
+    assert hole.shape == (size[1], size[0]) and hole.dtype == bool
+
+
+def test_drawn_holes_leave_tissue_unless_asked_to_take_all():
+    random = np.random.default_rng(0)
+    shares = [draw_hole(random, (128, 128)).mean() for _ in range(100)]
+    assert min(shares) > 0.01 and max(shares) < 0.85
+    full = [draw_hole(random, (64, 64), full=0.25).all() for _ in range(400)]
+    assert 0.18 < np.mean(full) < 0.32
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 10_000))
+def test_known_pixels_are_equal_bit_for_bit(seed):
+    random = np.random.default_rng(seed)
+    known = random.integers(0, 256, (40, 56, 3), dtype=np.uint8)
+    painted = random.uniform(-20, 280, (40, 56, 3)).astype(np.float32)
+    hole = random.random((40, 56)) < random.uniform(0.05, 0.95)
+    out = paste(known, painted, hole)
+    assert (out[~hole] == known[~hole]).all()
+    assert out.dtype == np.uint8
+
+
+def test_a_colour_offset_is_taken_out_at_the_edge_and_not_in_the_middle(tile):
+    hole = np.zeros(tile.shape[:2], bool)
+    hole[34:102, 32:96] = True
+    out, right = (paste(tile, tile.astype(np.float32) - off, hole).astype(float) for off in (20, 0))
+    error = np.abs(out - right).mean(axis=2)
+    assert error[34:36, 40:88].mean() < 2
+    assert error[60:76, 58:70].mean() > 15
+
+
+def test_layouts_keep_their_distance_and_are_the_same_for_the_same_seed():
+    nuclei = draw_layout((512, 384), mpp=0.5, seed=3)
+    again = draw_layout((512, 384), mpp=0.5, seed=3)
+    np.testing.assert_array_equal(nuclei.xy, again.xy)
+    assert nuclei.kinds == KINDS and min(nuclei.counts().values()) > 10
+    gaps = np.linalg.norm(nuclei.xy[:, None] - nuclei.xy[None], axis=2) + 1e9 * np.eye(len(nuclei))
+    assert gaps.min() * 0.5 >= min(APART_UM.values()) * 0.99
+    per_mm2 = len(nuclei) / (512 * 384 * 0.25e-6)
+    assert 1500 < per_mm2 < 9000
+
+
+def test_size_and_format_are_told_from_the_header_as_the_picture_will_be_read(tmp_path):
+    from PIL import Image
+
+    from histosynth.core.tile import picture_facts, read_rgb
+
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, how in (
+        ("a.png", {}),
+        ("b.png", {"exif": exif}),
+        ("c.jpg", {"exif": exif}),
+        ("d.tif", {}),
+    ):
+        Image.fromarray(pixels).save(tmp_path / name, **how)
+        size, kind = picture_facts(tmp_path / name)
+        height, width = read_rgb(tmp_path / name).shape[:2]
+        assert size == (width, height)
+        assert kind == {"png": "PNG", "jpg": "JPEG", "tif": "TIFF"}[name[2:]]
+    assert picture_facts("x", (tmp_path / "a.png").read_bytes()) == ((30, 20), "PNG")

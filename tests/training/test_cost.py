@@ -1,0 +1,98 @@
+"""What a run will cost, told before it: parameters are counted exactly, the rest in proportion."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from histosynth.model.adapters import adapter_parameters, add_adapter
+from histosynth.model.bundle import Bundle
+from histosynth.model.families.family import Base, ports_of
+from histosynth.model.families.opening import Source, embed, open_base
+from histosynth.model.structure import StructureEncoder
+from histosynth.testing import tiny_bundle
+from histosynth.testing_bases import tiny_base
+from histosynth.training.adapter_options import AdapterPlan
+from histosynth.training.cost import adapter_size, cost_of
+from histosynth.training.loop.plan import LoopPlan
+
+LOOP = LoopPlan(100, 4, 1e-4, precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    folder = tiny_base(tmp_path_factory.mktemp("sd15"), "sd15", width=64)
+    source = Source(str(folder), Path())
+    opened = open_base(source)
+    outputs, strides = ports_of(opened.network, opened.family)
+    structure = StructureEncoder(
+        kinds=3,
+        fine=0,
+        widths=(8,) * 4,
+        outputs=outputs,
+        strides=strides,
+    )
+    base = Base(
+        opened.family,
+        opened.schedule,
+        embed(source, opened.family, ("", "a", "b")),
+        13,
+    )
+    info = replace(tiny_bundle().info, latent_mean=(0.0,) * 4)
+    return Bundle(
+        info,
+        opened.autoencoder,
+        opened.network,
+        structure,
+        base=base,
+    )
+
+
+@pytest.mark.parametrize("preset", ["cross-attention", "attention", "attention+conv"])
+def test_parameters_of_an_adapter_are_those_that_peft_makes(tmp_path, preset):
+    folder = tiny_base(tmp_path, "sd15", width=64)
+    network = open_base(Source(str(folder), Path())).network
+    plan = AdapterPlan(rank=4, targets=(preset,))
+    expected = adapter_size(network, plan)
+    add_adapter(
+        network,
+        "global",
+        rank=4,
+        alpha=4,
+        targets=plan.layers,
+    )
+    assert sum(each.numel() for each in adapter_parameters(network, "global")) == expected > 0
+
+
+def test_cost_grows_as_the_work_does_and_shrinks_as_asked(bundle):
+    plan = AdapterPlan(targets=("cross-attention",), structure=True)
+    usual = cost_of(bundle, plan, LOOP, side=128, items=4)
+    larger = cost_of(bundle, plan, LOOP, side=256, items=4)
+    assert 3.5 < larger.gflop_per_item / usual.gflop_per_item < 6
+    assert larger.memory_gb > usual.memory_gb
+    for thrift in ({"accumulate": 4}, {"checkpointing": True}, {"precision": "bf16"}):
+        assert (
+            cost_of(
+                bundle,
+                plan,
+                replace(LOOP, **thrift),
+                side=128,
+                items=4,
+            ).memory_gb
+            < usual.memory_gb
+        )
+    assert usual.hours == pytest.approx(usual.seconds_per_step * 100 / 3600)
+    assert 0 < usual.saved < 1 and usual.parameters == sum(
+        each.numel() for each in bundle.unet.parameters()
+    )
+
+
+def test_a_compact_bundle_has_a_cost_too():
+    told = cost_of(
+        tiny_bundle(),
+        AdapterPlan(rank=4),
+        LOOP,
+        side=64,
+        items=2,
+    )
+    assert told.gflop_per_item > 0 and told.trained > 0

@@ -1,0 +1,78 @@
+"""What an item is not told, so that painting can be guided away from it."""
+
+import numpy as np
+import pytest
+import torch
+
+from histosynth.core.errors import BadRecipe
+from histosynth.core.recipe import build
+from histosynth.testing import tiny_bundle
+from histosynth.tissue.layout import draw_layout
+from histosynth.training.data.views import View
+from histosynth.training.recipes import DiffusionPlan, LoopPlan
+from histosynth.training.tasks.diffusion import DiffusionTask
+
+TELLS = {
+    "drop_nuclei": 0.0,
+    "drop_style": 0.0,
+    "drop_label": 0.0,
+}
+
+
+def told(**drops):
+    """Of 400 items: whether nuclei, whether style and whether the label were told."""
+    bundle = tiny_bundle()
+    label = bundle.info.labels[0]
+    latents = torch.zeros(len(bundle.info.latent_mean), 16, 16)
+    pixels = torch.zeros(128, 128, 3, dtype=torch.uint8)
+    styles = torch.zeros(1, len(bundle.info.style_mean))
+    nuclei = draw_layout((128, 128), mpp=0.5, seed=0)
+    view = View(latents, pixels, styles, nuclei, label, 1.0)
+    task = DiffusionTask(
+        bundle,
+        {},
+        [[view]],
+        [view],
+        plan=DiffusionPlan(
+            hole_share=0.0,
+            crops=(128,),
+            batch_px=128,
+            **{**TELLS, **drops},
+        ),
+        loop=LoopPlan(
+            steps=1,
+            batch=400,
+            learning_rate=1e-3,
+        ),
+        paint=lambda *_: [],
+        save=lambda *_: None,
+    )
+    place = len(bundle.info.style_mean)
+    return np.array(
+        [
+            (nuclei is not None, bool(style[place]), bool(style[place + 1 :].any()))
+            for _, _, nuclei, _, style in task._draw(np.random.default_rng(0))
+        ]
+    )
+
+
+def test_nothing_is_dropped_unasked():
+    assert told().all()
+
+
+def test_each_is_dropped_by_itself():
+    for place, name in enumerate(TELLS):
+        seen = told(**{name: 0.3})
+        assert np.delete(seen, place, axis=1).all()
+        assert 0.22 < 1 - seen[:, place].mean() < 0.38
+
+
+def test_all_are_dropped_together():
+    seen = told(drop_all=0.3)
+    assert (seen == seen[:, :1]).all()
+    assert 0.22 < 1 - seen.mean() < 0.38
+
+
+def test_a_share_that_is_none_is_refused():
+    with pytest.raises(BadRecipe, match="drop_all"):
+        build({"hole_share": 0.0, "drop_all": 1.5}, DiffusionPlan, name="conditions")

@@ -1,0 +1,199 @@
+"""Adapters that learn guidance, and nuclei whose kind is not told."""
+
+import numpy as np
+import pytest
+import torch
+from small import write_recipe
+
+import histosynth as hs
+from histosynth.core.errors import BadRecipe, UnknownKinds
+from histosynth.core.nuclei import Nuclei
+from histosynth.model.adapters import adapter_parameters, add_adapter
+from histosynth.model.maps import make_maps
+from histosynth.pipeline.train import train
+from histosynth.testing import tiny_bundle
+from histosynth.tissue.layout import draw_layout
+from histosynth.training.adapter_options import GuidedPlan
+from histosynth.training.guidance_distillation import guided_answer
+
+TIMES = torch.tensor([0.1, 0.5, 0.5])
+
+
+@pytest.fixture(scope="module")
+def asked():
+    """A bundle whose base has an adapter that changes much, and three items; the last has no
+    nuclei told."""
+    bundle = tiny_bundle()
+    add_adapter(
+        bundle.unet,
+        "global",
+        rank=2,
+        alpha=2.0,
+        targets=["to_q", "conv1"],
+    )
+    for parameter in adapter_parameters(bundle.unet, "global"):
+        torch.nn.init.normal_(parameter)
+    for parameter in bundle.structure.parameters():  # what leaves a fresh encoder is zero
+        torch.nn.init.normal_(
+            parameter,
+            std=0.1,
+            generator=torch.Generator().manual_seed(0),
+        )
+    nuclei = [
+        draw_layout((128, 128), mpp=0.5, seed=0),
+        draw_layout((128, 128), mpp=0.5, seed=1),
+        None,
+    ]
+    maps = make_maps(
+        nuclei,
+        [None] * 3,
+        [None] * 3,
+        kinds=3,
+        size=(128, 128),
+    )
+    noisy = torch.randn(
+        3,
+        4,
+        16,
+        16,
+        generator=torch.Generator().manual_seed(1),
+    )
+    return (
+        bundle,
+        maps,
+        noisy,
+        torch.zeros(3, bundle.unet.config.projection_class_embeddings_input_dim),
+    )
+
+
+def answer(asked, plan):
+    bundle, maps, noisy, style = asked
+    return guided_answer(
+        bundle,
+        "global",
+        maps,
+        noisy=noisy,
+        times=TIMES,
+        style=style,
+        plan=plan,
+    )
+
+
+def plain(asked, maps):
+    bundle, _, noisy, style = asked
+    bundle.unet.disable_adapters()
+    with torch.no_grad():
+        said = bundle.denoiser.raw(
+            noisy,
+            TIMES,
+            bundle.structure(maps),
+            style,
+        )
+    bundle.unet.enable_adapters()
+    return said
+
+
+def test_the_answer_goes_beyond_the_bases_away_from_what_it_says_when_told_less(asked):
+    maps = asked[1]
+    told, untold, kindless = (
+        plain(asked, m) for m in (maps, maps.without_nuclei(), maps.without_kinds())
+    )
+    said = answer(
+        asked,
+        GuidedPlan(
+            nuclei=0.5,
+            kinds=2.0,
+            span=(0.2, 1.0),
+        ),
+    )
+    pushed = told + 0.5 * (told - untold) + 2.0 * (told - kindless)
+    assert (pushed[1] - told[1]).abs().max() > 1e-3
+    torch.testing.assert_close(
+        said[1],
+        pushed[1],
+        rtol=1e-4,
+        atol=1e-4,
+    )
+    torch.testing.assert_close(
+        said[0],
+        told[0],
+        rtol=1e-4,
+        atol=1e-4,
+    )  # its time is outside the span
+    torch.testing.assert_close(
+        said[2],
+        told[2],
+        rtol=1e-4,
+        atol=1e-4,
+    )  # it has no nuclei told
+
+
+def test_the_adapter_is_worn_again_and_still_learns(asked):
+    bundle, maps, noisy, style = asked
+    answer(asked, GuidedPlan(nuclei=1.0))
+    with torch.no_grad():
+        worn = bundle.denoiser.raw(
+            noisy,
+            TIMES,
+            bundle.structure(maps),
+            style,
+        )
+    assert (worn - plain(asked, maps)).abs().max() > 1e-2
+    assert all(parameter.requires_grad for parameter in adapter_parameters(bundle.unet, "global"))
+
+
+def guided_recipe(recipe, *, drop=True):
+    text = recipe.read_text().replace(
+        'targets = ["conv1", "to_q"]', 'targets = ["conv1", "to_q"]\n{}'
+    )
+    recipe.write_text(text.format("[adapter.guided]\nnuclei = 1.0\nkinds = 1.0\n"))
+    if not drop:
+        recipe.write_text(recipe.read_text().replace("kinds = 1.0\n", ""))
+    return recipe
+
+
+def test_an_adapter_cannot_learn_kinds_from_a_base_that_was_always_told_them(
+    tmp_path, tissue, base
+):
+    recipe = guided_recipe(write_recipe(tmp_path, tissue, "global", start=base))
+    with pytest.raises(BadRecipe, match="drop_kinds"):
+        train(recipe, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run" / "weights").exists()
+
+
+def test_an_adapter_that_learns_guidance_trains_and_a_base_cannot(tmp_path, tissue, base):
+    recipe = guided_recipe(write_recipe(tmp_path, tissue, "local", start=base), drop=False)
+    assert train(recipe, tmp_path / "run", device="cpu")["steps"] == 4
+    recipe = guided_recipe(write_recipe(tmp_path, tissue, "base", start=base), drop=False)
+    with pytest.raises(BadRecipe, match="adapters"):
+        train(recipe, tmp_path / "other", device="cpu")
+
+
+def test_a_base_trained_with_kinds_dropped_paints_nuclei_of_any_kind_and_others_refuse_them(
+    tmp_path,
+    tissue,
+    autoencoder,
+    base,
+    monkeypatch,
+):
+    nuclei = draw_layout((128, 128), mpp=0.5, seed=0)
+    untold = nuclei.kindless(np.ones(len(nuclei), bool))
+    with pytest.raises(UnknownKinds, match="any"):
+        hs.synthesize(untold, bundle=hs.open_bundle(base, device="cpu", dtype="fp32"))
+    dropped = []
+    kindless = Nuclei.kindless
+
+    def watched(nuclei, which):
+        dropped.append(which)
+        return kindless(nuclei, which)
+
+    monkeypatch.setattr(Nuclei, "kindless", watched)
+    recipe = write_recipe(tmp_path, tissue, "base", start=autoencoder)
+    recipe.write_text(recipe.read_text().replace("[conditions]", "[conditions]\ndrop_kinds = 0.5"))
+    train(recipe, tmp_path / "run", device="cpu")
+    assert 0 < len(dropped) < 30 and any(which.all() for which in dropped)
+    bundle = hs.open_bundle(tmp_path / "run" / "weights", device="cpu", dtype="fp32")
+    told, other = (
+        hs.synthesize(each, bundle=bundle, steps=2)[0].pixels for each in (nuclei, untold)
+    )
+    assert bundle.info.any_kind and (told != other).any()

@@ -1,0 +1,47 @@
+"""The recipes that ship are recipes, and start from what ships."""
+
+from pathlib import Path
+
+import pytest
+
+from histosynth.core.errors import BadWeights
+from histosynth.core.shipped import COMPACT, starting_point
+from histosynth.pipeline.train import dry_run, read_train_recipe
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_shipped_recipe_can_be_read_and_starts_from_what_ships(path):
+    recipe = read_train_recipe(path)
+    assert recipe.task in path.stem
+    assert getattr(recipe, "start", "") in ("", "compact")
+
+
+def test_a_start_is_a_shipped_bundle_by_name_or_a_folder_beside_the_recipe(tmp_path):
+    assert starting_point("compact", tmp_path) == COMPACT
+    assert (starting_point("compact", tmp_path, part="autoencoder") / "config.json").is_file()
+    assert starting_point("./compact", tmp_path) == tmp_path / "compact"
+    assert starting_point("runs/base", tmp_path, part="autoencoder") == tmp_path / "runs/base"
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA.is_dir(), reason="the shared tissue does not lie beside this checkout")
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_shipped_recipe_finds_its_tissue_and_leaks_no_patient(path):
+    plan = dry_run(path)
+    assert plan.tiles > 80 and plan.validation_patients == 8
+    assert plan.task == "autoencoder" or plan.nuclei > 18_000
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA.is_dir(), reason="the shared tissue does not lie beside this checkout")
+def test_a_start_that_is_not_there_is_refused_before_anything_is_trained(tmp_path):
+    path = tmp_path / "base.toml"
+    text = (Path(__file__).parents[2] / "recipes" / "base.toml").read_text()
+    path.write_text(
+        text.replace('"compact"', '"nowhere"').replace('"../../shared/data"', f'"{DATA}"')
+    )
+    with pytest.raises(BadWeights, match="there is no such folder"):
+        dry_run(path)
