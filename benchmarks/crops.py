@@ -18,7 +18,7 @@ def unlabelled(root, folder, mpp):
         TileSource(folder, "", mpp),
         root=root,
         mpp=0.5,
-        kinds=(),
+        classes=(),
     ):
         pixels = example.tile.pixels
         for y in range(0, max(pixels.shape[0] - SIDE, 0) + 1, SIDE):

@@ -28,22 +28,22 @@ from histosynth.detectors.finding import find_nuclei
 from histosynth.detectors.info import SHIPPED
 
 ROOT = Path(__file__).parents[1]
-KINDS = ("epithelial", "lymphocyte", "stromal")
+CLASSES = ("epithelial", "lymphocyte", "stromal")
 REACH_UM = 6.0
 
 
-def counts_of(found, wanted, kinds) -> np.ndarray:
+def counts_of(found, wanted, classes) -> np.ndarray:
     """(1 + K, 3): matched, found, wanted; all nuclei first, then each class."""
     reach = REACH_UM / wanted.mpp
     rows = []
-    for place in range(1 + len(kinds)):
-        mine = found.xy if place == 0 else found.xy[found.kind == place - 1]
-        theirs = wanted.xy if place == 0 else wanted.xy[wanted.kind == place - 1]
+    for place in range(1 + len(classes)):
+        mine = found.xy if place == 0 else found.xy[found.class_ids == place - 1]
+        theirs = wanted.xy if place == 0 else wanted.xy[wanted.class_ids == place - 1]
         rows.append((len(match_points(mine, theirs, reach)[0]), len(mine), len(theirs)))
     return np.array(rows)
 
 
-def scores(counts: np.ndarray, kinds) -> dict[str, float]:
+def scores(counts: np.ndarray, classes) -> dict[str, float]:
     """F1, precision and recall of all; F1 of each class and their mean. `counts`: summed over
     tiles."""
     matched, found, wanted = counts[0]
@@ -52,18 +52,19 @@ def scores(counts: np.ndarray, kinds) -> dict[str, float]:
         "precision": matched / max(found, 1),
         "recall": matched / max(wanted, 1),
     }
-    each = {f"f1_{name}": f1(*map(int, row)) for name, row in zip(kinds, counts[1:], strict=True)}
+    each = {f"f1_{name}": f1(*map(int, row)) for name, row in zip(classes, counts[1:], strict=True)}
     return (
         out | each | ({"f1_mean_of_classes": float(np.mean(list(each.values())))} if each else {})
     )
 
 
-def with_intervals(tiles: dict[str, np.ndarray], kinds) -> dict[str, dict[str, float]]:
+def with_intervals(tiles: dict[str, np.ndarray], classes) -> dict[str, dict[str, float]]:
     """Each score with its 95 % interval over patients."""
     rows = np.stack(list(tiles.values()))
     random = np.random.default_rng(0)
     drawn = [
-        scores(rows[random.integers(len(rows), size=len(rows))].sum(0), kinds) for _ in range(2000)
+        scores(rows[random.integers(len(rows), size=len(rows))].sum(0), classes)
+        for _ in range(2000)
     ]
     return {
         name: {
@@ -71,7 +72,7 @@ def with_intervals(tiles: dict[str, np.ndarray], kinds) -> dict[str, dict[str, f
             "low": float(np.percentile([each[name] for each in drawn], 2.5)),
             "high": float(np.percentile([each[name] for each in drawn], 97.5)),
         }
-        for name, value in scores(rows.sum(0), kinds).items()
+        for name, value in scores(rows.sum(0), classes).items()
     }
 
 
@@ -92,17 +93,17 @@ def main() -> None:
         """As many points as the network finds, anywhere, with its classes shuffled."""
         found = network(pixels)
         xy = random.uniform(0, (pixels.shape[1] - 1, pixels.shape[0] - 1), found.xy.shape)
-        return Found(xy.astype(np.float32), random.permutation(found.kind), found.score)
+        return Found(xy.astype(np.float32), random.permutation(found.class_ids), found.score)
 
     chance.mpp = 0.5
-    chance.kinds = KINDS
+    chance.classes = CLASSES
     detectors = {
         "centroids": network,
         "blobs": blobs,
         "chance": chance,
     }
     counts: dict[str, dict[str, np.ndarray]] = {which: {} for which in detectors}
-    kinds = {"centroids": KINDS, "blobs": (), "chance": KINDS}
+    classes = {"centroids": CLASSES, "blobs": (), "chance": CLASSES}
     rows: list[list[np.ndarray]] = [[], [], []]
     for name in sorted((brca / "val.txt").read_text().split()):
         pixels = read_rgb(brca / "images" / name)
@@ -112,17 +113,19 @@ def main() -> None:
             points,
             size=size,
             mpp=0.5,
-            kinds=KINDS,
+            classes=CLASSES,
         )
         for which, detector in detectors.items():
             found = find_nuclei(pixels, 0.5, detector)
-            patient = counts[which].setdefault(name[:12], np.zeros((1 + len(kinds[which]), 3), int))
-            patient += counts_of(found, wanted, kinds[which])
+            patient = counts[which].setdefault(
+                name[:12], np.zeros((1 + len(classes[which]), 3), int)
+            )
+            patient += counts_of(found, wanted, classes[which])
             if which == "centroids":
                 shown = (pixels, draw_nuclei(wanted, over=pixels), draw_nuclei(found, over=pixels))
                 for row, picture in zip(rows, shown, strict=True):
                     row.append(picture[:440, :440])
-    result = {which: with_intervals(counts[which], kinds[which]) for which in counts}
+    result = {which: with_intervals(counts[which], classes[which]) for which in counts}
     facts = {
         "reach_um": REACH_UM,
         "patients": len(counts["centroids"]),
@@ -137,7 +140,7 @@ def main() -> None:
                 f"{which:10} {name:20} {each['value']:.3f} ({each['low']:.3f} to "
                 f"{each['high']:.3f})"
             )
-    print(legend(KINDS))
+    print(legend(CLASSES))
     sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows])
     Image.fromarray(sheet).save(asked.out / "detector.png")
 

@@ -36,7 +36,7 @@ from histosynth.tissue.augment import restain, stain_matrix
 from histosynth.training.data.sources import open_source
 
 ROOT = Path(__file__).resolve().parents[1]
-KINDS = ("epithelial", "lymphocyte", "stromal")
+CLASSES = ("epithelial", "lymphocyte", "stromal")
 
 
 def jpeg(pixels, quality):
@@ -58,7 +58,7 @@ def spoilt(crops):
 
 
 def densities(nuclei):
-    return np.log1p(np.stack([np.bincount(each.kind, minlength=3)[:3] for each in nuclei]))
+    return np.log1p(np.stack([np.bincount(each.class_ids, minlength=3)[:3] for each in nuclei]))
 
 
 def main() -> None:
@@ -84,7 +84,7 @@ def main() -> None:
             source(f"brca-m2c/{name}.txt"),
             root=asked.data,
             mpp=0.5,
-            kinds=KINDS,
+            classes=CLASSES,
         )
         crops = [(c[0], c[1], each.tile.ref.patient) for each in tiles for c in corners(each)]
         sides[name] = np.stack([c[0] for c in crops]), [c[1] for c in crops], [c[2] for c in crops]
@@ -101,7 +101,7 @@ def main() -> None:
         probe = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 4, 9)))
         told = probe.fit(train_x, densities(sides["train"][1])).predict(val_x)
         wanted = densities(nuclei)
-        for place, kind in enumerate(KINDS):
+        for place, kind in enumerate(CLASSES):
             both = np.stack([told[:, place], wanted[:, place]], axis=1)
             rows_of[f"nuclei, {kind}"] = statistic_over(
                 lambda pair: 1 - ((pair[:, 0] - pair[:, 1]) ** 2).mean() / pair[:, 1].var(),

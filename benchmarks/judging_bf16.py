@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from crops import corners
-from judging_sensitivity import KINDS, MPP, source
+from judging_sensitivity import CLASSES, MPP, source
 
 from histosynth.core.store import ensure_folder, write_json
 from histosynth.encoders.opening import open_encoder
-from histosynth.metrics.realism import judge_realism
-from histosynth.metrics.sample import Sample, Seen
+from histosynth.metrics.realism import conclude_realism
+from histosynth.metrics.sample import Sample, TileMeasurements
 from histosynth.training.data.sources import open_source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,7 +39,7 @@ def embedded(encoder, crops) -> tuple[Sample, float]:
         values = {"embed/features": found.features[row]}
         if found.spatial is not None:
             values["embed/spatial"] = found.spatial[row]
-        tiles.append(Seen(str(row), patient, "", values))
+        tiles.append(TileMeasurements(str(row), patient, "", values))
     return Sample(tuple(tiles)), seconds
 
 
@@ -62,7 +62,7 @@ def main() -> None:
             source(f"brca-m2c/{members}.txt"),
             root=asked.data,
             mpp=MPP,
-            kinds=KINDS,
+            classes=CLASSES,
         )
         taken = slice(1) if members == "train" else slice(4)
         sides.append(
@@ -73,7 +73,7 @@ def main() -> None:
     for bf16 in (False, True):
         encoder = open_encoder(asked.embedder, weights=asked.weights, bf16=bf16)
         (other, _), (real, taken) = (embedded(encoder, side) for side in sides)
-        section = judge_realism(
+        section = conclude_realism(
             real,
             other,
             None,

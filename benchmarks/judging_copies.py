@@ -32,7 +32,7 @@ from histosynth.training.data.sources import TileSource, open_source
 ROOT = Path(__file__).resolve().parents[1]
 SIDE = 256
 MPP = 0.5
-KINDS = ("epithelial", "lymphocyte", "stromal")
+CLASSES = ("epithelial", "lymphocyte", "stromal")
 
 
 def source(members: str) -> TileSource:
@@ -56,7 +56,7 @@ def crop_of(pixels, random, side=SIDE):
     return pixels[y : y + side, x : x + side]
 
 
-def dressed(crop, random):
+def with_merged_adapter(crop, random):
     stained = restain(crop, stain_matrix(random, 0.2)).round().astype(np.uint8)
     turned = np.ascontiguousarray(pose(stained, int(random.integers(8))))
     return jpeg(turned, int(random.integers(40, 91)))
@@ -108,7 +108,7 @@ def main() -> None:
             source(f"brca-m2c/{m}.txt"),
             root=asked.data,
             mpp=MPP,
-            kinds=KINDS,
+            classes=CLASSES,
         )
         for m in ("train", "val")
     )
@@ -176,13 +176,15 @@ def main() -> None:
     ways = {
         "moved, turned, restained, JPEG": (
             asked.each,
-            lambda p: dressed(crop_of(p, random), random),
+            lambda p: with_merged_adapter(crop_of(p, random), random),
         ),
         "and blurred by 1.5 px": (
             1,
-            lambda p: ndimage.gaussian_filter(dressed(crop_of(p, random), random), (1.5, 1.5, 0)),
+            lambda p: ndimage.gaussian_filter(
+                with_merged_adapter(crop_of(p, random), random), (1.5, 1.5, 0)
+            ),
         ),
-        "a quarter of other tissue": (1, lambda p: dressed(mixed(p), random)),
+        "a quarter of other tissue": (1, lambda p: with_merged_adapter(mixed(p), random)),
         "turned by 3 degrees": (1, lambda p: warped(p, random, degrees=3)),
         "turned by 10 degrees": (1, lambda p: warped(p, random, degrees=10)),
         "enlarged by 3 %": (1, lambda p: warped(p, random, zoom=1.03)),

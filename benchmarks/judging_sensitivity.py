@@ -33,13 +33,13 @@ from histosynth.core.estimate import Estimate
 from histosynth.core.geometry import Box
 from histosynth.core.store import ensure_folder, write_json
 from histosynth.engine import open_engine
-from histosynth.evaluation import Ask, Question, evaluate
+from histosynth.evaluation import EvaluationConfig, InputOptions, evaluate
 from histosynth.tissue.augment import restain
 from histosynth.training.data.sources import TileSource, open_source
 
 ROOT = Path(__file__).resolve().parents[1]
 MPP = 0.5
-KINDS = ("epithelial", "lymphocyte", "stromal")
+CLASSES = ("epithelial", "lymphocyte", "stromal")
 SHOWN = (
     ("realism", "FD_histo", "up"),
     ("structure", "F1_centroids", "down"),
@@ -116,7 +116,7 @@ def prepare(work: Path, data: Path) -> tuple[list, list, int]:
             source(f"brca-m2c/{m}.txt"),
             root=data,
             mpp=MPP,
-            kinds=KINDS,
+            classes=CLASSES,
         )
         for m in ("train", "val")
     )
@@ -152,8 +152,8 @@ def prepare(work: Path, data: Path) -> tuple[list, list, int]:
     return crops, learnt[:COPIED], len({each.tile.ref.patient for each in val})
 
 
-def ask(question: Question, work: Path) -> dict[str, dict]:
-    report = evaluate(question, work / "judged", engine=open_engine("local"))
+def inputs(config: EvaluationConfig, work: Path) -> dict[str, dict]:
+    report = evaluate(config, work / "judged", engine=open_engine("local"))
     rows = {}
     for key, name, worse in SHOWN:
         (section,) = [each for each in report.sections if each.key == key]
@@ -210,21 +210,21 @@ def main() -> None:
     table: dict[str, dict[str, dict]] = {}
     for fault, change in faults.items():
         random = np.random.default_rng(0)
-        made = work / fault.replace(" ", "-")
+        synthetic = work / fault.replace(" ", "-")
         for name, pixels, *_ in learnt if "copied" in fault else crops:
-            save(made, name, change(pixels, random))
-        question = Question(
+            save(synthetic, name, change(pixels, random))
+        config = EvaluationConfig(
             work / "real",
-            made,
+            synthetic,
             reference=work / "train",
             conditions=work / "nuclei",
-            ask=Ask(mpp=MPP),
+            inputs=InputOptions(mpp=MPP),
         )
         if "nuclei" in fault:
-            question = replace(question, conditions=work / "others")
+            config = replace(config, conditions=work / "others")
         if fault == "not copied":
-            question = replace(question, reference=work / "unlearned")
-        table[fault] = ask(question, work)
+            config = replace(config, reference=work / "unlearned")
+        table[fault] = inputs(config, work)
         said = {
             k: f"{x['value']:.3g} ({x['low']:.3g} to {x['high']:.3g})"
             for k, x in table[fault].items()

@@ -40,16 +40,16 @@ def features(n, width, seed):
     return ((random.normal(size=(n, width)) * spectrum + 0.02 * seed) @ mix).astype(np.float32)
 
 
-def metric_fid(real, made):
+def metric_fid(real, synthetic):
     from torchmetrics.image.fid import FrechetInceptionDistance
 
     metric = FrechetInceptionDistance(feature=Given(real.shape[1]), normalize=False)
     metric.used_custom_model = True
     metric.set_dtype(torch.float64)
-    return fed(metric, real, made)
+    return fed(metric, real, synthetic)
 
 
-def metric_kid(real, made):
+def metric_kid(real, synthetic):
     from torchmetrics.image.kid import KernelInceptionDistance
 
     metric = KernelInceptionDistance(
@@ -57,33 +57,33 @@ def metric_kid(real, made):
         subsets=100,
         subset_size=1000,
     )
-    return float(fed(metric, real, made)[0])
+    return float(fed(metric, real, synthetic)[0])
 
 
-def fed(metric, real, made):
-    for rows, is_real in ((real, True), (made, False)):
+def fed(metric, real, synthetic):
+    for rows, is_real in ((real, True), (synthetic, False)):
         for batch in torch.from_numpy(rows).split(1000):
             metric.update(batch[:, :, None, None], real=is_real)
     return metric.compute()
 
 
-def our_fd(real, made):
-    sides = [Moments.of(np.array_split(side, 10)) for side in (made, real)]
+def our_fd(real, synthetic):
+    sides = [Moments.of(np.array_split(side, 10)) for side in (synthetic, real)]
     return frechet_of_moments(*sides)
 
 
-def our_kid_with_interval(real, made):
+def our_kid_with_interval(real, synthetic):
     """All pairs, and 1,000 draws over 100 patients: what torchmetrics' 100 subsets do not give."""
     groups = np.arange(len(real)) % 100
-    sums = KernelSums.of(real, groups, made, groups)
+    sums = KernelSums.of(real, groups, synthetic, groups)
     times = np.random.default_rng(0).multinomial(100, np.full(100, 0.01), size=1000).astype(float)
     return float(np.std(sums.distances(times, times)))
 
 
-def their_prdc(real, made):
+def their_prdc(real, synthetic):
     from prdc import compute_prdc
 
-    return compute_prdc(real, made, nearest_k=5)
+    return compute_prdc(real, synthetic, nearest_k=5)
 
 
 def timed(work, *args, repeats):
@@ -107,13 +107,17 @@ def main() -> None:
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")
     real = features(asked.n, asked.width, 1)
-    made = features(asked.n, asked.width, 2)
+    synthetic = features(asked.n, asked.width, 2)
     few = slice(0, min(asked.n, 4000))
     pairs = {
-        "FD": (our_fd, metric_fid, (real, made)),
-        "KID": (kernel_distance, metric_kid, (real, made)),
-        "KID with an interval over patients": (our_kid_with_interval, metric_kid, (real, made)),
-        "PRDC": (lambda a, b: prdc(a, b, 5), their_prdc, (real[few], made[few])),
+        "FD": (our_fd, metric_fid, (real, synthetic)),
+        "KID": (kernel_distance, metric_kid, (real, synthetic)),
+        "KID with an interval over patients": (
+            our_kid_with_interval,
+            metric_kid,
+            (real, synthetic),
+        ),
+        "PRDC": (lambda a, b: prdc(a, b, 5), their_prdc, (real[few], synthetic[few])),
     }
     table = {}
     for name, (ours, theirs, args) in pairs.items():

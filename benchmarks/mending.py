@@ -13,9 +13,9 @@ HOLE = 128
 """Side of the central hole, px."""
 
 
-def mirrored(pixels, hole):
+def mirrored(pixels, mask):
     """The hole filled with the known tissue beside it, mirrored: no model at all."""
-    rows = np.flatnonzero(hole.any(axis=1))
+    rows = np.flatnonzero(mask.any(axis=1))
     top = rows[0]
     bottom = rows[-1] + 1
     middle = (top + bottom) // 2
@@ -23,20 +23,20 @@ def mirrored(pixels, hole):
     flipped = pixels.copy()
     flipped[top:middle] = pixels[2 * top - middle : top][::-1]
     flipped[middle:bottom] = pixels[bottom : 2 * bottom - middle][::-1]
-    out[hole] = flipped[hole]
+    out[mask] = flipped[mask]
     return out
 
 
-def pasted(pixels, hole, other):
+def pasted(pixels, mask, other):
     """Real tissue of another patient in this tile's stain, pasted as ours is."""
-    frame = hs.measure_appearance(pixels, hole).frame
+    frame = hs.measure_appearance(pixels, mask).frame
     stained = frame.from_canonical(hs.measure_appearance(other).frame.to_canonical(other))
-    return paste(pixels, stained, hole)
+    return paste(pixels, stained, mask)
 
 
 def edge_steps(
     images,
-    hole,
+    mask,
     width=6,
     piece=16,
 ):
@@ -44,7 +44,7 @@ def edge_steps(
 
     The mean of `width` px inside against as many outside, along pieces of the edge, all four sides.
     """
-    rows = np.flatnonzero(hole.any(axis=1))
+    rows = np.flatnonzero(mask.any(axis=1))
     top = rows[0]
     bottom = rows[-1] + 1
     steps = []
@@ -59,7 +59,7 @@ def edge_steps(
 
 def edge_fibres(
     images,
-    hole,
+    mask,
     gap=4,
     width=14,
     piece=32,
@@ -74,7 +74,7 @@ def edge_fibres(
     Returns:
         Per image the weighed sum and the sum of weights, as `intervals.ratio` takes them.
     """
-    rows = np.flatnonzero(hole.any(axis=1))
+    rows = np.flatnonzero(mask.any(axis=1))
     top = rows[0]
     bottom = rows[-1] + 1
     sums = np.zeros((len(images), 2))
@@ -114,9 +114,9 @@ def mending(
         largest change of a known pixel.
     """
     side = len(crops[0][0])
-    hole = np.zeros((side, side), bool)
+    mask = np.zeros((side, side), bool)
     edge = (side - HOLE) // 2
-    hole[edge:-edge, edge:-edge] = True
+    mask[edge:-edge, edge:-edge] = True
     names = (
         "ours",
         "ours_without_nuclei",
@@ -132,11 +132,11 @@ def mending(
     for index, (pixels, nuclei, _) in enumerate(crops):
         for draw, made in enumerate(drawn):
             told = {**how, "seed": how["seed"] + draw}
-            made["ours"].append(hs.complete(pixels, hole, nuclei=nuclei, **told).pixels)
-            made["ours_without_nuclei"].append(hs.complete(pixels, hole, **told).pixels)
+            made["ours"].append(hs.complete(pixels, mask, nuclei=nuclei, **told).pixels)
+            made["ours_without_nuclei"].append(hs.complete(pixels, mask, **told).pixels)
             alone = hs.complete(
                 pixels,
-                hole,
+                mask,
                 nuclei=nuclei,
                 exemplar=False,
                 **told,
@@ -144,18 +144,18 @@ def mending(
             made["ours_from_noise"].append(alone.pixels)
         smooth = inpaint_biharmonic(
             pixels,
-            hole,
+            mask,
             channel_axis=2,
             split_into_regions=False,
         )
         ways["biharmonic"].append((smooth * 255).round().clip(0, 255).astype(np.uint8))
-        ways["copied_tissue"].append(copy_into(pixels, hole, nuclei).pixels)
-        ways["mirrored"].append(mirrored(pixels, hole))
-        ways["other_real_tissue"].append(pasted(pixels, hole, others[index]))
+        ways["copied_tissue"].append(copy_into(pixels, mask, nuclei).pixels)
+        ways["mirrored"].append(mirrored(pixels, mask))
+        ways["other_real_tissue"].append(pasted(pixels, mask, others[index]))
         ways["telea"].append(
             cv2.inpaint(
                 pixels,
-                hole.astype(np.uint8),
+                mask.astype(np.uint8),
                 5,
                 cv2.INPAINT_TELEA,
             )
@@ -163,21 +163,21 @@ def mending(
     real = np.stack([pixels for pixels, *_ in crops])
     ways |= drawn[0]
     distances = {
-        name: embedder.distance(np.stack(images), real, hole) for name, images in ways.items()
+        name: embedder.distance(np.stack(images), real, mask) for name, images in ways.items()
     }
     for name in drawn[0]:
-        each = [embedder.distance(np.stack(made[name]), real, hole) for made in drawn]
+        each = [embedder.distance(np.stack(made[name]), real, mask) for made in drawn]
         distances[name] = np.mean(each, axis=0)
     edges = {
-        name: edge_steps(np.stack(images), hole) for name, images in {**ways, "real": real}.items()
+        name: edge_steps(np.stack(images), mask) for name, images in {**ways, "real": real}.items()
     }
     for name in drawn[0]:
-        edges[name] = np.mean([edge_steps(np.stack(made[name]), hole) for made in drawn], axis=0)
-    fibres = {name: edge_fibres(images, hole) for name, images in {**ways, "real": real}.items()}
+        edges[name] = np.mean([edge_steps(np.stack(made[name]), mask) for made in drawn], axis=0)
+    fibres = {name: edge_fibres(images, mask) for name, images in {**ways, "real": real}.items()}
     for name in drawn[0]:
-        fibres[name] = np.mean([edge_fibres(made[name], hole) for made in drawn], axis=0)
+        fibres[name] = np.mean([edge_fibres(made[name], mask) for made in drawn], axis=0)
     ours = np.stack([image for made in drawn for image in made["ours"]])
     outside = int(
-        np.abs(ours[:, ~hole].astype(int) - np.tile(real, (draws, 1, 1, 1))[:, ~hole]).max()
+        np.abs(ours[:, ~mask].astype(int) - np.tile(real, (draws, 1, 1, 1))[:, ~mask]).max()
     )
-    return ways, distances, edges, fibres, hole, outside
+    return ways, distances, edges, fibres, mask, outside

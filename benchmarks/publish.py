@@ -31,7 +31,7 @@ def table(quality: dict) -> str:
     """Rows of the card's table from quality.json."""
     real = quality["realism"]
     psnr = quality["reconstruction_psnr_db"]
-    kinds = quality["kind_ratio"]
+    classes = quality["kind_ratio"]
     mending = quality.get("mending", {})
     copies = quality["copies"]
 
@@ -44,7 +44,7 @@ def table(quality: dict) -> str:
             f"{real[f'{name}_ratio']:.2f} ({low:.2f} to {high:.2f} over groups of train patients)"
         )
 
-    holes = [(key, value) for key, value in mending.items() if "_to_" in key]
+    masks = [(key, value) for key, value in mending.items() if "_to_" in key]
     rows = [
         ("reconstruction, PSNR in dB", told(psnr)),
         ("FD_squeezenet / that between different patients", distance("FD")),
@@ -56,9 +56,9 @@ def table(quality: dict) -> str:
         ("nuclei found where asked / on real tiles", told(quality["found_ratio"])),
         *(
             (f"{kind}: looks its kind / on real tiles", told(value))
-            for kind, value in kinds.items()
+            for kind, value in classes.items()
         ),
-        *((f"hole, perceptual_squeezenet: {hole_row(key)}", told(value)) for key, value in holes),
+        *((f"hole, perceptual_squeezenet: {hole_row(key)}", told(value)) for key, value in masks),
         *(
             (
                 f"change of colour across a hole's edge: {key.replace('_', ' ')} / real (1 wanted)",
@@ -170,7 +170,7 @@ def main() -> None:
         name = read_adapter(run / FILE)[0].name
         target = args.out / "adapters" / name
         shutil.copytree(run, target)
-        bundle.give_adapter(target)  # refuses what does not fit
+        bundle.load_adapter(target)  # refuses what does not fit
         sizes[f"adapter {name}"] = sum(t.numel() for t in read_adapter(target / FILE)[1].values())
     write_info(args.out, replace(bundle.info, hashes=hashed(args.out)))
     measured = table(json.loads(args.quality.read_text())) if args.quality else ""

@@ -27,8 +27,8 @@ from PIL import Image
 from squeezenet import SqueezeNet
 
 import histosynth as hs
-from histosynth.core.sheet import contact_sheet, draw_nuclei, punch
-from histosynth.metrics.blob_features import KindJudge, found_share
+from histosynth.core.sheet import contact_sheet, draw_nuclei, fill_mask
+from histosynth.metrics.blob_features import RingClassifier, found_share
 from histosynth.metrics.distances import frechet_distance, kernel_distance
 from histosynth.model import autoencoder as ae
 from histosynth.training.data.sources import TileSource, open_source
@@ -105,7 +105,7 @@ def mean_of(draws):
 
 def structure(
     judge,
-    kinds,
+    classes,
     images,
     nuclei,
 ):
@@ -113,15 +113,15 @@ def structure(
     found = np.array(
         [found_share(image, cells) for image, cells in zip(images, nuclei, strict=True)]
     )
-    right = np.zeros((len(kinds), len(nuclei), 2))  # per kind and crop: looks its kind, asked for
+    right = np.zeros((len(classes), len(nuclei), 2))  # per kind and crop: looks its kind, asked for
     for crop, (image, cells) in enumerate(zip(images, nuclei, strict=True)):
-        seen = judge(image, cells) if len(cells) else cells.kind
-        for k in range(len(kinds)):
-            right[k, crop] = (seen[cells.kind == k] == k).sum(), (cells.kind == k).sum()
+        seen = judge(image, cells) if len(cells) else cells.class_ids
+        for k in range(len(classes)):
+            right[k, crop] = (seen[cells.class_ids == k] == k).sum(), (cells.class_ids == k).sum()
     shares = {
-        kind: float(right[k, :, 0].sum() / right[k, :, 1].sum()) for k, kind in enumerate(kinds)
+        kind: float(right[k, :, 0].sum() / right[k, :, 1].sum()) for k, kind in enumerate(classes)
     }
-    each = {"found": found[:, 0], **{kind: right[k, :, 0] for k, kind in enumerate(kinds)}}
+    each = {"found": found[:, 0], **{kind: right[k, :, 0] for k, kind in enumerate(classes)}}
     told = {"found": float(found[:, 0].sum() / found[:, 1].sum()), "kind": shares}
     return told | {"n": int(found[:, 1].sum())}, each
 
@@ -153,13 +153,13 @@ def main() -> None:
         )
     bundle = hs.open_bundle(args.bundle)
     embedder = SqueezeNet(args.weights)
-    kinds = bundle.info.kinds
+    classes = bundle.info.classes
     train, held_out = (
         open_source(
             source(f"brca-m2c/{name}.txt"),
             root=args.data,
             mpp=0.5,
-            kinds=kinds,
+            classes=classes,
         )
         for name in ("train", "val")
     )
@@ -199,16 +199,16 @@ def main() -> None:
         )
         for _ in range(10)
     ]
-    judge = KindJudge.fit([(example.tile.pixels, example.nuclei) for example in train])
-    on_real, each_real = structure(judge, kinds, real, nuclei)
+    judge = RingClassifier.fit([(example.tile.pixels, example.nuclei) for example in train])
+    on_real, each_real = structure(judge, classes, real, nuclei)
     on_made, each_made = structure(
         judge,
-        kinds,
+        classes,
         np.concatenate(drawn),
         nuclei * DRAWS,
     )
     each_real = {name: np.tile(values, DRAWS) for name, values in each_real.items()}
-    on_rebuilt, _ = structure(judge, kinds, rebuilt, nuclei)
+    on_rebuilt, _ = structure(judge, classes, rebuilt, nuclei)
     plain = [crop for folder, mpp in UNLABELLED for crop in unlabelled(args.data, folder, mpp)]
     copied, pairs = copies(
         embedder,
@@ -232,9 +232,9 @@ def main() -> None:
         "structure_real": on_real,
         "structure_reconstructed": on_rebuilt,
         "structure_made": on_made,
-        "structure_shuffled_control": structure(judge, kinds, shuffled, nuclei)[0],
+        "structure_shuffled_control": structure(judge, classes, shuffled, nuclei)[0],
         "found_ratio": ratio(each_made["found"], each_real["found"], patients * DRAWS),
-        "kind_ratio": {k: ratio(each_made[k], each_real[k], patients * DRAWS) for k in kinds},
+        "kind_ratio": {k: ratio(each_made[k], each_real[k], patients * DRAWS) for k in classes},
         "copies": copied,
         "seconds_per_tile": seconds,
     }
@@ -250,7 +250,7 @@ def main() -> None:
         others = [
             corner[0] for example in train[:: len(train) // 8][:8] for corner in corners(example)
         ]
-        ways, distances, edges, fibres, hole, outside = mending(
+        ways, distances, edges, fibres, mask, outside = mending(
             embedder, crops, others, how=how, draws=DRAWS
         )
         result["mending"] = {name: interval(values, patients) for name, values in distances.items()}
@@ -268,7 +268,7 @@ def main() -> None:
         }
         result["fibres"] = {name: ratio(*sums.T, patients) for name, sums in fibres.items()}
         rows += [
-            ("hole", [punch(real[i], hole) for i in first]),
+            ("hole", [fill_mask(real[i], mask) for i in first]),
             ("local: completed with nuclei", [ways["ours"][i] for i in first]),
             ("local: completed without nuclei", [ways["ours_without_nuclei"][i] for i in first]),
             (

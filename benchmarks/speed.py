@@ -52,7 +52,7 @@ def unet_rate(bundle, repeats: int, *, batch: int = 8) -> float:
         cells,
         [None] * batch,
         [None] * batch,
-        kinds=len(info.kinds),
+        classes=len(info.classes),
         size=(256, 256),
     )
     features = bundle.structure(maps)
@@ -141,13 +141,13 @@ def main() -> None:
         side: hs.draw_layout((side, side), mpp=own.info.mpp, seed=0) for side in (256, 512, 1024)
     }
     tile = hs.synthesize(cells[256], bundle=own)[0].pixels.copy()
-    hole = np.zeros((256, 256), bool)
-    hole[64:192, 64:192] = True
+    mask = np.zeros((256, 256), bool)
+    mask[64:192, 64:192] = True
     maps = make_maps(
         [cells[256]],
         [None],
         [None],
-        kinds=len(own.info.kinds),
+        classes=len(own.info.classes),
         size=(256, 256),
     )
 
@@ -179,7 +179,7 @@ def main() -> None:
         ),
         "synthesize 512 px": best(lambda: hs.synthesize(cells[512], bundle=own), args.repeats),
         "synthesize 1024 px": best(lambda: hs.synthesize(cells[1024], bundle=own), 1),
-        "complete 128 px of 256": best(lambda: hs.complete(tile, hole, bundle=own), args.repeats),
+        "complete 128 px of 256": best(lambda: hs.complete(tile, mask, bundle=own), args.repeats),
     }
     one = seconds[
         "synthesize 256 px, bf16" if own.unet.dtype == torch.bfloat16 else "synthesize 256 px, fp32"

@@ -32,7 +32,7 @@ from histosynth.tissue.layout import draw_layout
 
 TILES = 8
 HELD_OUT = 1
-KINDS = ("epithelial", "lymphocyte", "stromal")
+CLASSES = ("epithelial", "lymphocyte", "stromal")
 Settings = dict[str, dict[str, Any]]
 
 
@@ -116,7 +116,7 @@ def write_tissue(folder: Path, data: Path, *, side: int) -> str:
                 file,
                 size=size,
                 mpp=0.5,
-                kinds=KINDS,
+                classes=CLASSES,
             )
         else:
             stem = f"PATIENT-{index:04}"
@@ -149,7 +149,7 @@ def write_recipe(path: Path, ask: dict[str, Any]) -> Path:
         f'precision = "{ask["precision"]}"\ntrackers = []\n'
         f"validate_every = {ask['steps']}\ncheckpoint_every = {ask['steps']}\n"
         f'[data]\nroot = "{ask["tissue"]}"\nmpp = 0.5\nviews = 1\n'
-        f"kinds = {json.dumps(KINDS)}\n"
+        f"kinds = {json.dumps(CLASSES)}\n"
         f"[[data.train]]\n{source.format('images')}[[data.validation]]\n{source.format('held')}"
         f"[conditions]\nhole_share = 0.0\ncrops = [{ask['crop']}]\n"
         '[prompts]\ntemplate = "H&E, {label}"\n'

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .core.version import __version__
 
-KINDS = ("epithelial", "lymphocyte", "stromal")
+CLASSES = ("epithelial", "lymphocyte", "stromal")
 """Nucleus classes of the compact bundle."""
 
 _WHERE = {
@@ -25,16 +25,16 @@ _WHERE = {
     "Box": "core.geometry",
     "Condition": "core.condition",
     "Context": "core.condition",
-    "HistosynError": "core.errors",
+    "HistosynthError": "core.errors",
     "Nuclei": "core.nuclei",
     "Synthetic": "core.synthetic",
     "Tile": "core.tile",
     "TileRef": "core.tile",
     "TileSet": "core.tileset",
     "complete": "pipeline.complete",
-    "draw_hole": "tissue.masks",
+    "draw_mask": "tissue.masks",
     "draw_layout": "tissue.layout",
-    "judge": "pipeline.evaluate",
+    "evaluate": "pipeline.evaluate",
     "measure_appearance": "tissue.appearance",
     "open_bundle": "model.opening",
     "read_mask": "core.tile",
@@ -43,12 +43,12 @@ _WHERE = {
     "synthesize": "pipeline.synthesize",
 }
 
-__all__ = ["KINDS", "__version__", *sorted(_WHERE)]
+__all__ = ["CLASSES", "__version__", *sorted(_WHERE)]
 
 if TYPE_CHECKING:
     from .annotation.nuclei_files import read_nuclei
     from .core.condition import Condition, Context
-    from .core.errors import HistosynError
+    from .core.errors import HistosynthError
     from .core.geometry import Box
     from .core.nuclei import Nuclei
     from .core.synthetic import Synthetic
@@ -56,11 +56,11 @@ if TYPE_CHECKING:
     from .core.tileset import TileSet
     from .model.opening import open_bundle
     from .pipeline.complete import complete
-    from .pipeline.evaluate import judge
+    from .pipeline.evaluate import evaluate
     from .pipeline.synthesize import synthesize
     from .tissue.appearance import Appearance, measure_appearance
     from .tissue.layout import draw_layout
-    from .tissue.masks import draw_hole
+    from .tissue.masks import draw_mask
 
 
 def __getattr__(name: str) -> Any:

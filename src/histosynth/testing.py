@@ -43,7 +43,7 @@ class GaussianBase:
 
 
 def tiny_bundle(
-    seed: int = 0, *, kinds: tuple[str, ...] = ("epithelial", "lymphocyte", "stromal")
+    seed: int = 0, *, classes: tuple[str, ...] = ("epithelial", "lymphocyte", "stromal")
 ) -> Bundle:
     """A bundle of random weights in float32, without adapters."""
     import torch
@@ -63,7 +63,7 @@ def tiny_bundle(
     info = BundleInfo(
         name="tiny",
         mpp=0.5,
-        kinds=kinds,
+        classes=classes,
         labels=labels,
         latent_mean=(0.0,) * channels,
         latent_std=(1.0,) * channels,
@@ -92,7 +92,7 @@ def tiny_bundle(
             head=32,
         )
         structure = StructureEncoder(
-            kinds=len(kinds),
+            classes=len(classes),
             fine=8,
             widths=(16, 16, 16),
             outputs=widths,

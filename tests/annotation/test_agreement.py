@@ -25,10 +25,10 @@ from histosynth.core.errors import (
     BadPairing,
     BadRegions,
     BadTable,
-    UnmappedKinds,
+    UnmappedClasses,
 )
 
-KINDS = np.array(["tumour", "stroma", "lymphocyte"])
+CLASSES = np.array(["tumour", "stroma", "lymphocyte"])
 
 
 def grid(names, step=20.0):
@@ -123,7 +123,7 @@ def test_the_bootstrap_covers_the_truth_where_files_differ():
 
 def test_the_same_nuclei_agree_wholly_and_shuffled_ones_not_at_all():
     rng = np.random.default_rng(0)
-    marks = grid(KINDS[rng.integers(0, 3, 400)])
+    marks = grid(CLASSES[rng.integers(0, 3, 400)])
     same = nuclei_agreement(marks, marks, reach_um=6, mpp=0.5)
     assert same.kappa.value == same.kappa_marked.value == same.f1.value == 1
     assert math.isnan(same.kappa.low) and "nothing disagrees" in same.kappa.reason
@@ -143,8 +143,11 @@ def test_unmatched_nuclei_count_in_detection_and_as_a_class_of_their_own():
         np.vstack([second.xy, first.xy[3:], [[300, 300]]]), (*second.names, "stroma", "tumour")
     )
     found = nuclei_agreement(first, second, reach_um=6, mpp=1.0)
-    assert (found.first, found.second, found.matched, found.untold) == (4, 4, 3, 1)
-    assert found.matrix == ((1, 0, 0), (0, 1, 1), (0, 1, 0)) and found.kinds == ("stroma", "tumour")
+    assert (found.first, found.second, found.matched, found.unspecified) == (4, 4, 3, 1)
+    assert found.matrix == ((1, 0, 0), (0, 1, 1), (0, 1, 0)) and found.classes == (
+        "stroma",
+        "tumour",
+    )
     assert found.kappa.value == 1 and found.kappa_marked.value < 1
     assert found.f1.value == pytest.approx(0.75) and found.f1.low < 0.75 < found.f1.high
     # at a finer scale the same reach is more pixels
@@ -264,7 +267,7 @@ def test_files_are_parted_into_nuclei_and_regions_and_drawn_over(tmp_path):
     assert found.files == ("0", "1", "2") and found.nuclei.matched == 9
     assert found.nuclei.matrix == ((3, 3, 0), (0, 3, 0), (0, 0, 0))
     assert (
-        found.regions.kinds == ("tumour",)
+        found.regions.classes == ("tumour",)
         and "3 files (few" in found.regions.dice["tumour"].interval
     )
     assert "sizes were not given" in found.regions.whole.reason
@@ -303,7 +306,7 @@ def test_files_that_cannot_be_compared_are_refused(tmp_path):
     for pair in ((one, two), (one, two / "b.csv"), (one / "a.csv", two)):
         with pytest.raises(BadPairing):
             agreement_of_files(*pair, mpp=0.5, mapping={})
-    with pytest.raises(UnmappedKinds):
+    with pytest.raises(UnmappedClasses):
         agreement_of_files(*both, mpp=0.5, mapping={"T": "tumour"})
     with pytest.raises(BadTable):
         agreement_of_files(

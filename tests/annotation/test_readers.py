@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from histosynth.annotation.slide_nuclei import pannuke_nuclei, read_slide_nuclei
-from histosynth.core.errors import BadNuclei, UnmappedKinds
+from histosynth.core.errors import BadNuclei, UnmappedClasses
 
 
 def test_hovernet_and_cellvit_name_their_types(tmp_path):
@@ -35,7 +35,7 @@ def test_hovernet_and_cellvit_name_their_types(tmp_path):
 def test_classes_outside_the_map_are_all_listed(tmp_path):
     path = tmp_path / "s.csv"
     path.write_text("x,y,class\n1,2,Tumor\n3,4,Immune\n5,6,Other\n")
-    with pytest.raises(UnmappedKinds, match=r"2 class\(es\).*Immune, Other") as caught:
+    with pytest.raises(UnmappedClasses, match=r"2 class\(es\).*Immune, Other") as caught:
         read_slide_nuclei(path, {"Tumor": "epithelial"})
     assert caught.value.unmapped == ("Immune", "Other")
 
@@ -65,7 +65,7 @@ def test_pannuke_masks_give_centroids_by_channel():
     )
     assert found.xy.tolist() == [[14.5, 14.5], [24.5, 44.5]]
     assert found.names() == ["epithelial", "lymphocyte"] and found.mpp == 0.25
-    with pytest.raises(UnmappedKinds, match="inflammatory"):
+    with pytest.raises(UnmappedClasses, match="inflammatory"):
         pannuke_nuclei(masks, mapping={"neoplastic": "epithelial"})
     with pytest.raises(BadNuclei, match="PanNuke"):
         pannuke_nuclei(masks[..., 0])

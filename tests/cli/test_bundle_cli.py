@@ -10,14 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from histosynth.cli.main import app
-from histosynth.core.errors import HistosynError
+from histosynth.core.errors import HistosynthError
 from histosynth.core.shipped import COMPACT
 
 
 def run(*arguments, code=0):
     """Run in this process; returns stdout's JSON or text, or the refusal."""
     result = CliRunner().invoke(app, ["bundle", *(str(each) for each in arguments)])
-    if isinstance(result.exception, HistosynError):
+    if isinstance(result.exception, HistosynthError):
         assert code == 1, result.exception
         return str(result.exception)
     assert result.exit_code == code, (result.output, result.exception)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from histosynth.annotation.nuclei_files import write_csv, write_geojson
 from histosynth.cli.main import app
 from histosynth.cli.output import Output
-from histosynth.core.errors import HistosynError
+from histosynth.core.errors import HistosynthError
 from histosynth.core.synthetic import read_recipe
 from histosynth.core.tile import read_mask, read_rgb, write_mask
 from histosynth.tissue.layout import draw_layout
@@ -23,19 +23,19 @@ def place(tmp_path, tile):
     """A folder with nuclei, a tile and a hole."""
     write_csv(tmp_path / "cells" / "a.csv", draw_layout((128, 128), mpp=0.5, seed=0))
     write_geojson(tmp_path / "cells" / "b.geojson", draw_layout((128, 128), mpp=0.5, seed=1))
-    hole = np.zeros(tile.shape[:2], bool)
-    hole[40:90, 30:100] = True
+    mask = np.zeros(tile.shape[:2], bool)
+    mask[40:90, 30:100] = True
     (tmp_path / "images").mkdir()
     for name in ("t.png", "u.png"):
         Image.fromarray(tile).save(tmp_path / "images" / name)
-        write_mask(tmp_path / "holes" / name, hole)
+        write_mask(tmp_path / "holes" / name, mask)
     return tmp_path
 
 
 def run(*arguments, code=0):
     """Run in this process; returns stdout's JSON, or the refusal."""
     result = CliRunner().invoke(app, [str(each) for each in arguments])
-    if isinstance(result.exception, HistosynError):
+    if isinstance(result.exception, HistosynthError):
         assert code == 1, result.exception
         return str(result.exception)
     assert result.exit_code == code, (result.output, result.exception)
@@ -122,7 +122,7 @@ def test_class_names_are_mapped(place, tiny):
         and "Unknown nucleus class: Tumor" in told["refused"][str(place / "c.csv")]
     )
     (place / "map.toml").write_text('Tumor = "epithelial"')
-    assert len(run(*arguments, "--kinds", place / "map.toml")["written"]) == 1
+    assert len(run(*arguments, "--classes", place / "map.toml")["written"]) == 1
 
 
 @pytest.mark.parametrize("target", ["mended.png", "mended.tif", "folder"])
@@ -133,13 +133,13 @@ def test_complete_one_file_keeps_known_pixels(
     target,
 ):
     image = place / "images" / "t.png"
-    hole = place / "holes" / "t.png"
+    mask = place / "holes" / "t.png"
     told = run(
         "complete",
         "--image",
         image,
-        "--hole",
-        hole,
+        "--mask",
+        mask,
         "--out",
         place / target,
         *tiny,
@@ -147,23 +147,23 @@ def test_complete_one_file_keeps_known_pixels(
     written = place / target / "t.png" if target == "folder" else place / target
     assert told["written"] == [str(written)]
     made = read_rgb(written)
-    known = ~read_mask(hole)
+    known = ~read_mask(mask)
     assert (made[known] == tile[known]).all() and (made[~known] != tile[~known]).any()
 
 
 def test_a_completed_tile_never_replaces_its_original(place, tiny):
     images = place / "images"
-    holes = place / "holes"
+    masks = place / "holes"
     before = (images / "t.png").read_bytes()
     for out in (images, images / "t.png"):
         image = images if out.is_dir() else images / "t.png"
-        hole = holes if out.is_dir() else holes / "t.png"
+        mask = masks if out.is_dir() else masks / "t.png"
         sentence = run(
             "complete",
             "--image",
             image,
-            "--hole",
-            hole,
+            "--mask",
+            mask,
             "--out",
             out,
             *tiny,
@@ -188,14 +188,14 @@ def test_nothing_is_replaced_that_histosynth_did_not_make(place, tiny, tile):
     Image.fromarray(tile).save(place / "a_0.png")
     assert "did not make is there already" in run(*arguments, code=1)
     assert (read_rgb(place / "a_0.png") == tile).all()
-    holes = place / "holes" / "t.png"
+    masks = place / "holes" / "t.png"
     out = place / "a_0.png"
     sentence = run(
         "complete",
         "--image",
         place / "images" / "t.png",
-        "--hole",
-        holes,
+        "--mask",
+        masks,
         "--out",
         out,
         *tiny,
@@ -243,7 +243,7 @@ def test_complete_folders_pair_by_stem(place, tiny):
         "complete",
         "--image",
         place / "images",
-        "--hole",
+        "--mask",
         place / "holes",
         "--out",
         place / "out",
@@ -252,7 +252,7 @@ def test_complete_folders_pair_by_stem(place, tiny):
     assert len(run(*arguments)["written"]) == 2
     (place / "holes" / "u.png").rename(place / "holes" / "v.png")
     sentence = run(*arguments, code=1)
-    assert "1 without a hole (u)" in sentence and "(v)" in sentence
+    assert "1 without a mask (u)" in sentence and "(v)" in sentence
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_complete_folders_pair_by_stem(place, tiny):
         (["--appearance", "nowhere.png"], "the appearance is nowhere.png"),
         (["--bundle", "nowhere"], "the folder is no bundle"),
         (["--nuclei", "nowhere.csv"], "nowhere.csv is not there"),
-        (["--kinds", "nowhere.toml"], "nowhere.toml has 1 problem"),
+        (["--classes", "nowhere.toml"], "nowhere.toml has 1 problem"),
     ],
 )
 def test_bad_input_is_one_sentence_exit_one_and_nothing_written(
@@ -328,7 +328,9 @@ def test_demo_makes_its_sheet_report_and_pictures(tmp_path, tiny):
 def test_doctor_says_what_there_is(tiny):
     told = run("doctor", *tiny)
     assert (
-        told["bundle"] == "tiny" and told["tile_256_px_s"] > 0 and told["kinds"][0] == "epithelial"
+        told["bundle"] == "tiny"
+        and told["tile_256_px_s"] > 0
+        and told["classes"][0] == "epithelial"
     )
 
 
@@ -346,7 +348,7 @@ def test_a_refusal_is_one_line_on_stderr_and_exit_one(tmp_path):
         "complete",
         "--image",
         "x.png",
-        "--hole",
+        "--mask",
         "y.png",
         "--out",
         tmp_path / "z.png",
@@ -374,6 +376,6 @@ def test_bars_show_on_a_terminal_only(monkeypatch, capsys):
         second(1, 3)
     shown = capsys.readouterr().err
     assert "one" in shown and "2/2" in shown and "1/3" in shown
-    with Output(quiet=True).progress("one") as tick:
-        tick(1, 1)
+    with Output(quiet=True).progress("one") as on_progress:
+        on_progress(1, 1)
     assert capsys.readouterr().err == ""

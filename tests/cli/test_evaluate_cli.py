@@ -9,13 +9,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from histosynth.cli.main import app
-from histosynth.core.errors import HistosynError
+from histosynth.core.errors import HistosynthError
 
 
 def call(*words):
     """(exit code, stdout, sentence of the refusal or stderr)."""
     done = CliRunner().invoke(app, ["evaluate", *map(str, words)])
-    refusal = str(done.exception) if isinstance(done.exception, HistosynError) else ""
+    refusal = str(done.exception) if isinstance(done.exception, HistosynthError) else ""
     return 1 if refusal else done.exit_code, done.stdout, refusal or done.stderr
 
 
@@ -29,7 +29,7 @@ def sides(tmp_path):
     return tmp_path
 
 
-QUICK = ("--mpp", 0.5, "--judges", "stain,quality", "--engine", "local")
+QUICK = ("--mpp", 0.5, "--metrics", "stain,quality", "--engine", "local")
 
 
 def test_words_say_where_to_look_and_json_is_one_object(sides):
@@ -76,7 +76,7 @@ def test_a_dry_run_writes_nothing(sides):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--mpp", 0.5, "--judges", "beauty"), "must be realism"),
+        (("--mpp", 0.5, "--metrics", "beauty"), "must be realism"),
         (("--mpp", 0.5, "--embedder", "eye"), "histo, inception"),
         (("--mpp", 99), "from 0.05 to 20"),
         ((), "does not state its scale"),
@@ -84,7 +84,7 @@ def test_a_dry_run_writes_nothing(sides):
         (("--mpp", 0.5, "--conditions", "nowhere"), "nowhere"),
         (("--mpp", 0.5, "--patient", "("), "no pattern"),
         (("--mpp", 0.5, "--engine", "moon"), "local, pool or ray"),
-        (("--mpp", 0.5, "--detectors", "eyes", "--judges", "layout"), "centroids"),
+        (("--mpp", 0.5, "--detectors", "eyes", "--metrics", "layout"), "centroids"),
     ],
 )
 def test_one_clear_sentence_and_no_folder(sides, words, said):

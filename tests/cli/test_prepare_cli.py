@@ -13,7 +13,7 @@ from served import serving
 from typer.testing import CliRunner
 
 from histosynth.cli.main import app
-from histosynth.core.errors import HistosynError
+from histosynth.core.errors import HistosynthError
 from histosynth.core.tile import read_rgb
 from histosynth.core.tileset import TileSet
 
@@ -21,7 +21,7 @@ from histosynth.core.tileset import TileSet
 def call(*words):
     """(exit code, stdout, sentence of the refusal)."""
     done = CliRunner().invoke(app, ["prepare", *map(str, words)])
-    refusal = str(done.exception) if isinstance(done.exception, HistosynError) else ""
+    refusal = str(done.exception) if isinstance(done.exception, HistosynthError) else ""
     return 1 if refusal else done.exit_code, done.stdout, refusal or done.stderr
 
 

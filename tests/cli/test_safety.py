@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 from histosynth.annotation.nuclei_files import write_csv
 from histosynth.cli.main import app, run
 from histosynth.cli.output import Output
-from histosynth.core.errors import BadHole, BadOption, NotWritable
+from histosynth.core.errors import BadMask, BadOption, NotWritable
 from histosynth.core.tile import read_rgb, write_mask
 from histosynth.model.opening import open_bundle
 from histosynth.pipeline.demo import run_demo
-from histosynth.sampling.files import Ask, complete_files, synthesize_files
+from histosynth.sampling.files import SamplingOptions, complete_files, synthesize_files
 from histosynth.tissue.layout import draw_layout
 
 
@@ -26,12 +26,12 @@ from histosynth.tissue.layout import draw_layout
 def place(tmp_path, tile, monkeypatch):
     """A folder, entered, with nuclei, two tiles and two holes."""
     write_csv(tmp_path / "a.csv", draw_layout((128, 128), mpp=0.5, seed=0))
-    hole = np.zeros(tile.shape[:2], bool)
-    hole[40:90, 30:100] = True
+    mask = np.zeros(tile.shape[:2], bool)
+    mask[40:90, 30:100] = True
     (tmp_path / "images").mkdir()
     for name in ("t.png", "u.png"):
         Image.fromarray(tile).save(tmp_path / "images" / name)
-        write_mask(tmp_path / "holes" / name, hole)
+        write_mask(tmp_path / "holes" / name, mask)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -76,7 +76,7 @@ def complete(bundle_folder, *more):
         "complete",
         "--image",
         "images",
-        "--hole",
+        "--mask",
         "holes",
         "--out",
         "out",
@@ -93,7 +93,7 @@ def test_a_tiff_described_in_json_is_not_replaced(place, bundle_folder, tile):
         "complete",
         "--image",
         "images/t.png",
-        "--hole",
+        "--mask",
         "holes/t.png",
         "--out",
         "mine.tif",
@@ -129,7 +129,7 @@ def test_a_demo_replaces_what_a_demo_wrote_and_nothing_else(place, bundle_folder
     run_demo(bundle, place / "demo", seed=1)
     assert (place / "demo" / "nuclei.csv").read_bytes() != first[place / "demo" / "nuclei.csv"]
     run_demo(bundle, place / "demo", seed=0)
-    pictures = ("contact.png", "images/hole_0.png", "images/mended_3.png", "images/synthetic_0.png")
+    pictures = ("contact.png", "images/mask_0.png", "images/mended_3.png", "images/synthetic_0.png")
     for name in (*pictures, "nuclei.csv", "nuclei.geojson", "report.html", "demo.json"):
         for other in (
             place / "demo",
@@ -155,7 +155,7 @@ def test_a_demo_replaces_what_a_demo_wrote_and_nothing_else(place, bundle_folder
 def test_holes_and_images_are_never_replaced(place, bundle_folder):
     for out in ("holes/t.png", "images/t.png"):
         before = (place / out).read_bytes()
-        arguments = ("complete", "--image", "images/t.png", "--hole", "holes/t.png", "--out", out)
+        arguments = ("complete", "--image", "images/t.png", "--mask", "holes/t.png", "--out", out)
         code, _, err = call(bundle_folder, *arguments)
         assert (
             code == 1
@@ -228,8 +228,8 @@ def test_names_that_a_stream_cannot_show_are_escaped(monkeypatch, as_json, codin
     output = Output(as_json)
     output.done({"written": [name]}, [name])
     output.note(name)
-    output.refused([BadHole(name, "Go on.")])
-    output.refuse(BadHole(name, "Go on."))
+    output.refused([BadMask(name, "Go on.")])
+    output.refuse(BadMask(name, "Go on."))
     shown = []
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -239,7 +239,7 @@ def test_names_that_a_stream_cannot_show_are_escaped(monkeypatch, as_json, codin
         assert json.loads(shown[0].splitlines()[0]) == {"written": [name]}
 
 
-@pytest.mark.parametrize("option", ["--nuclei", "--appearance", "--out", "--bundle", "--kinds"])
+@pytest.mark.parametrize("option", ["--nuclei", "--appearance", "--out", "--bundle", "--classes"])
 def test_paths_that_are_too_long_are_refused_in_words(place, bundle_folder, option):
     code, _, err = synthesize(bundle_folder, option, "n" * 300)
     assert (
@@ -258,7 +258,7 @@ def test_a_result_whose_name_would_be_too_long_is_passed_over_before_painting(pl
         size=(128, 128),
         appearance=None,
         variants=1,
-        ask=Ask(),
+        options=SamplingOptions(),
     )
     assert [path.name for path in outcome.written] == ["a_0.png"]
     (error,) = outcome.refused.values()
@@ -272,7 +272,7 @@ def test_a_folder_of_images_needs_a_folder_for_its_results(place, bundle_folder)
             "complete",
             "--image",
             "images",
-            "--hole",
+            "--mask",
             "holes",
             "--out",
             out,
@@ -288,7 +288,7 @@ def test_an_empty_appearance_is_not_the_current_folder(place, bundle_folder, til
 
 
 def test_seeds_beyond_the_last_are_refused_by_every_verb(place, bundle_folder):
-    ask = Ask(seed=2**63)
+    ask = SamplingOptions(seed=2**63)
     with pytest.raises(BadOption, match="seed"):
         synthesize_files(
             bundle_folder,
@@ -297,7 +297,7 @@ def test_seeds_beyond_the_last_are_refused_by_every_verb(place, bundle_folder):
             size=(128, 128),
             appearance=None,
             variants=1,
-            ask=ask,
+            options=ask,
         )
     with pytest.raises(BadOption, match="seed"):
         complete_files(
@@ -306,7 +306,7 @@ def test_seeds_beyond_the_last_are_refused_by_every_verb(place, bundle_folder):
             place / "holes",
             place / "o",
             nuclei=None,
-            ask=ask,
+            options=ask,
         )
     with pytest.raises(BadOption, match="seed"):
         run_demo(open_bundle(bundle_folder), place / "o", seed=2**63)
@@ -323,7 +323,7 @@ def test_turned_pictures_are_completed_as_they_are_seen(place, bundle_folder, ti
         "complete",
         "--image",
         "photo.png",
-        "--hole",
+        "--mask",
         "holes/t.png",
         "--out",
         "m.png",

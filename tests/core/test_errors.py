@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from histosynth.core import errors
-from histosynth.core.errors import HistosynError, MissingScale, NotWritable, SplitLeak
+from histosynth.core.errors import HistosynthError, MissingScale, NotWritable, SplitLeak
 
 EXAMPLES = [
     NotWritable(Path("out"), "the disk is full"),
     MissingScale("slide.svs"),
     SplitLeak(["P1", "P2"]),
-    HistosynError("It is so.", "Do this.").of("a.png"),
+    HistosynthError("It is so.", "Do this.").of("a.png"),
 ]
 
 

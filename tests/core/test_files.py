@@ -11,7 +11,7 @@ from PIL import Image
 from histosynth.core import recipe as recipes
 from histosynth.core.condition import Condition, Context
 from histosynth.core.errors import (
-    BadHole,
+    BadMask,
     BadOption,
     BadPairing,
     BadRecipe,
@@ -121,25 +121,25 @@ def test_a_jpeg_is_no_mask(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("hole", "error", "sentence"),
+    ("mask", "error", "sentence"),
     [
-        (np.zeros((136, 128), bool), BadHole, "The hole is empty"),
-        (np.ones((136, 128), bool), BadHole, "covers the whole tile.*synthesize"),
+        (np.zeros((136, 128), bool), BadMask, "The hole is empty"),
+        (np.ones((136, 128), bool), BadMask, "covers the whole tile.*synthesize"),
         (
             np.ones((64, 64), bool),
             SizeMismatch,
-            "The hole is 64 x 64 px, but its image is 128 x 136 px",
+            "The mask is 64 x 64 px, but its image is 128 x 136 px",
         ),
     ],
 )
 def test_holes_that_make_no_sense_are_refused(
     tile,
-    hole,
+    mask,
     error,
     sentence,
 ):
     with pytest.raises(error, match=sentence):
-        Context(tile, hole)
+        Context(tile, mask)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])

@@ -6,11 +6,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from histosynth.annotation.nuclei_files import read_nuclei, write_csv, write_geojson
-from histosynth.core.errors import BadNuclei, MissingScale, UnknownKinds
+from histosynth.core.errors import BadNuclei, MissingScale, UnknownClasses
 from histosynth.core.geometry import Box
 from histosynth.core.nuclei import ANY, Nuclei
 
-KINDS = ("epithelial", "lymphocyte", "stromal")
+CLASSES = ("epithelial", "lymphocyte", "stromal")
 
 
 def some(count=30, size=(64, 48), seed=0):
@@ -18,10 +18,10 @@ def some(count=30, size=(64, 48), seed=0):
     xy = random.uniform(-0.5, np.array(size) - 0.51, (count, 2))
     return Nuclei.of(
         xy,
-        [KINDS[i % 3] for i in range(count)],
+        [CLASSES[i % 3] for i in range(count)],
         size=size,
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     )
 
 
@@ -33,12 +33,12 @@ def test_zero_nuclei_are_allowed():
                 [],
                 size=(64, 64),
                 mpp=0.5,
-                kinds=KINDS,
+                classes=CLASSES,
             )
         )
         == 0
     )
-    assert Nuclei.none((64, 64), 0.5, KINDS).rasterize().max() == 0
+    assert Nuclei.none((64, 64), 0.5, CLASSES).rasterize().max() == 0
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_impossible_centroids_are_refused_with_the_row(xy, sentence):
             ["stromal"] * len(xy),
             size=(64, 48),
             mpp=0.5,
-            kinds=KINDS,
+            classes=CLASSES,
         )
     assert sentence in str(caught.value)
 
@@ -73,21 +73,21 @@ def test_hundred_thousand_nuclei_in_one_tile_are_refused_by_density():
             ["stromal"] * len(xy),
             size=(256, 256),
             mpp=0.5,
-            kinds=KINDS,
+            classes=CLASSES,
         )
 
 
 def test_unknown_kinds_are_listed_with_the_remedy():
-    with pytest.raises(UnknownKinds) as caught:
+    with pytest.raises(UnknownClasses) as caught:
         Nuclei.of(
             [[1, 1], [2, 2]],
             ["Tumor", "stromal"],
             size=(64, 48),
             mpp=0.5,
-            kinds=KINDS,
+            classes=CLASSES,
         )
     assert "Tumor" in caught.value.problem and "lymphocyte" in caught.value.problem
-    assert "--kinds" in caught.value.remedy
+    assert "--classes" in caught.value.remedy
 
 
 @pytest.mark.parametrize("mpp", [None, 0.0, -1.0, float("nan")])
@@ -98,7 +98,7 @@ def test_a_scale_is_required(mpp):
             ["stromal"],
             size=(64, 48),
             mpp=mpp,
-            kinds=KINDS,
+            classes=CLASSES,
         )
 
 
@@ -134,7 +134,7 @@ def test_a_shift_of_the_nuclei_is_a_shift_of_the_map(dx, dy):
         ["stromal"],
         size=(64, 48),
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     )
     moved = nuclei.shift(2 * dx, 2 * dy).rasterize(cell=2)
     expected = np.roll(nuclei.rasterize(cell=2), (dy, dx), axis=(1, 2))
@@ -147,7 +147,7 @@ def test_a_splat_peaks_at_one_on_its_cell():
         ["lymphocyte"],
         size=(64, 48),
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     )
     raster = nuclei.rasterize(cell=2, sigma_px=2.0)
     assert raster[1, 10, 5] == pytest.approx(1.0)
@@ -161,7 +161,7 @@ def test_a_nucleus_of_no_told_kind_stands_in_all_channels():
         [ANY],
         size=(64, 48),
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     )
     assert nuclei.names() == [ANY] and nuclei.counts()[ANY] == 1
     np.testing.assert_allclose(nuclei.rasterize()[:, 10, 5], 1 / 3, rtol=1e-6)
@@ -169,8 +169,8 @@ def test_a_nucleus_of_no_told_kind_stands_in_all_channels():
 
 def test_kinds_can_be_taken_back():
     nuclei = some()
-    untold = nuclei.kindless(np.arange(len(nuclei)) < 10)
-    assert untold.names() == [ANY] * 10 + nuclei.names()[10:]
+    undefined = nuclei.without_class(np.arange(len(nuclei)) < 10)
+    assert undefined.names() == [ANY] * 10 + nuclei.names()[10:]
     assert ANY not in nuclei.counts()
 
 
@@ -186,16 +186,16 @@ def test_there_and_back_in_scale_is_the_same_place(factor):
 def test_files_give_back_what_was_written(tmp_path, write):
     nuclei = some()
     path = tmp_path / ("n.csv" if write is write_csv else "n.geojson")
-    nuclei = nuclei.kindless(np.arange(len(nuclei)) == 4)
+    nuclei = nuclei.without_class(np.arange(len(nuclei)) == 4)
     write(path, nuclei)
     again = read_nuclei(
         path,
         size=nuclei.size,
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     )
     np.testing.assert_allclose(again.xy, nuclei.xy, atol=0.011)
-    assert (again.kind == nuclei.kind).all()
+    assert (again.class_ids == nuclei.class_ids).all()
 
 
 @pytest.mark.parametrize("name", ["n.csv", "n.geojson"])
@@ -211,24 +211,24 @@ def test_what_is_written_can_be_read_up_to_the_border(tmp_path, name, shares):
         ["stromal"] * len(xy),
         size=(64, 48),
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     )
     (write_csv if name == "n.csv" else write_geojson)(tmp_path / name, nuclei)
     again = read_nuclei(
         tmp_path / name,
         size=(64, 48),
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     )
     np.testing.assert_allclose(again.xy, nuclei.xy, atol=0.002)
 
 
 def test_a_kind_that_is_none_of_them_is_refused():
-    with pytest.raises(ValueError, match="kind holds 7, but there are 3 kinds"):
+    with pytest.raises(ValueError, match="class_ids holds 7, but there are 3 classes"):
         Nuclei(
             np.zeros((1, 2), np.float32),
             np.array([7], np.uint8),
-            KINDS,
+            CLASSES,
             (64, 48),
             0.5,
         )
@@ -243,8 +243,8 @@ def test_polygons_become_their_area_centroid_and_class_names_are_mapped(tmp_path
     }
     path = tmp_path / "cells.geojson"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
-    read = {"size": (64, 48), "mpp": 0.5, "kinds": KINDS}
-    with pytest.raises(UnknownKinds):
+    read = {"size": (64, 48), "mpp": 0.5, "classes": CLASSES}
+    with pytest.raises(UnknownClasses):
         read_nuclei(path, **read)
     nuclei = read_nuclei(path, mapping={"Tumor": "epithelial"}, **read)
     np.testing.assert_allclose(nuclei.xy, [[14.5, 14.5]])  # QuPath counts from the pixel's corner
@@ -259,7 +259,7 @@ def test_a_qupath_object_without_classification_is_of_any_kind(tmp_path):
         path,
         size=(64, 48),
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     ).names() == [ANY]
 
 
@@ -308,5 +308,5 @@ def test_broken_files_are_refused_with_the_place(
             path,
             size=(64, 48),
             mpp=0.5,
-            kinds=KINDS,
+            classes=CLASSES,
         )

@@ -24,10 +24,10 @@ from histosynth.core.errors import (
 )
 from histosynth.core.nuclei import ANY
 from histosynth.core.pairing import list_files, pair
-from histosynth.core.synthetic import Synthetic, read_recipe, was_made
+from histosynth.core.synthetic import Synthetic, is_synthetic, read_recipe
 from histosynth.core.tile import read_mask, read_rgb
 
-KINDS = ("epithelial", "lymphocyte", "stromal")
+CLASSES = ("epithelial", "lymphocyte", "stromal")
 
 
 def read(path):
@@ -35,7 +35,7 @@ def read(path):
         path,
         size=(64, 48),
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     )
 
 
@@ -106,9 +106,9 @@ def test_a_tiff_that_describes_itself_in_json_is_not_ours(tmp_path, tile):
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     tags[270] = '{"shape": [136, 128, 3]}'
     Image.fromarray(tile).save(path, tiffinfo=tags)
-    assert read_recipe(path) is None and not was_made(path)
+    assert read_recipe(path) is None and not is_synthetic(path)
     Synthetic(tile, Condition(None, (128, 136)), {"mpp": 0.5}).save(tmp_path / "made.tif")
-    assert was_made(tmp_path / "made.tif")
+    assert is_synthetic(tmp_path / "made.tif")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
@@ -122,7 +122,7 @@ def test_saving_replaces_what_was_made_and_nothing_else_unless_told(tmp_path, ti
         made.save(path)
     assert (read_rgb(path) == 255 - tile).all()
     made.save(path, overwrite=True)
-    assert was_made(path)
+    assert is_synthetic(path)
 
 
 def test_a_path_that_is_too_long_is_not_there():

@@ -34,7 +34,7 @@ def test_the_interval_is_that_of_drawing_patients_and_ranking_anew():
         scores,
         truth,
         groups.tolist(),
-        draws=200,
+        replicates=200,
         seed=3,
     )
     names = list(dict.fromkeys(groups.tolist()))

@@ -19,7 +19,7 @@ def row(x=0, patient="P1", split="train", slide="S1", **more):
         ["tumour"],
         size=(16, 16),
         mpp=0.5,
-        kinds=("tumour",),
+        classes=("tumour",),
     )
     facts = {
         "label": "UPS",

@@ -1,7 +1,7 @@
 """The small world that judges are tried on."""
 
 import pytest
-from judged import KINDS, SIDE, barcode, save, tissue
+from judged import CLASSES, SIDE, barcode, save, tissue
 
 from histosynth.annotation.nuclei_files import write_csv
 from histosynth.core.nuclei import Nuclei
@@ -22,13 +22,13 @@ def world(tmp_path_factory):
                 ["nucleus"] * len(xy),
                 size=(SIDE, SIDE),
                 mpp=0.5,
-                kinds=KINDS,
+                classes=CLASSES,
             )
             (root / "nuclei").mkdir(exist_ok=True)
             write_csv(root / "nuclei" / f"{name}.csv", nuclei)
             for variant in range(2):
-                made, _ = tissue(SIDE, SIDE, seed=1000 + 10 * number + 2 * part + variant)
-                save(root / "made", f"{name}_{variant}", made)
+                synthetic, _ = tissue(SIDE, SIDE, seed=1000 + 10 * number + 2 * part + variant)
+                save(root / "made", f"{name}_{variant}", synthetic)
     for number in range(20, 32):
         save(root / "train", f"{barcode(number)}-0", tissue(200, 180, seed=number)[0])
     return root

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from judged import KINDS, SIDE, barcode, judged, named, question, save, section
+from judged import CLASSES, SIDE, barcode, config, judged, named, save, section
 from PIL import Image
 
 from histosynth.core.geometry import Box
@@ -17,7 +17,7 @@ from histosynth.core.tileset import Row, write_rows
 @pytest.fixture(scope="module")
 def report(world, tmp_path_factory):
     out = tmp_path_factory.mktemp("judged")
-    return judged(question(world), out), out
+    return judged(config(world), out), out
 
 
 def test_every_judge_that_the_inputs_allow_is_heard(report):
@@ -42,17 +42,17 @@ def test_nothing_unseen_is_called_a_copy(report):
 
 
 def test_a_training_crop_among_made_tiles_is_called_a_copy_and_shown(world, tmp_path):
-    made = tmp_path / "made"
-    made.mkdir()
+    synthetic = tmp_path / "made"
+    synthetic.mkdir()
     for path in (world / "made").iterdir():
-        (made / path.name).write_bytes(path.read_bytes())
+        (synthetic / path.name).write_bytes(path.read_bytes())
     source = np.asarray(Image.open(world / "train" / f"{barcode(25)}-0.png"))
     save(
-        made,
+        synthetic,
         f"{barcode(3)}-0_0",
         np.ascontiguousarray(np.rot90(source[31 : 31 + SIDE, 17 : 17 + SIDE])),
     )
-    found = judged(question(world, made=made, judges=("copying",)), tmp_path / "out")
+    found = judged(config(world, synthetic=synthetic, metrics=("copying",)), tmp_path / "out")
     told = section(found, "copying")
     assert told.facts["suspected"] == 1
     assert f"{barcode(3)}-0_0" in told.verdict
@@ -64,24 +64,24 @@ def test_a_training_crop_among_made_tiles_is_called_a_copy_and_shown(world, tmp_
 
 
 def test_a_pool_says_what_one_process_says(world, report, tmp_path):
-    again = judged(question(world, judges=("copying",)), tmp_path, "pool")
+    again = judged(config(world, metrics=("copying",)), tmp_path, "pool")
     assert section(again, "copying").as_dict() == section(report[0], "copying").as_dict()
 
 
 def test_running_again_measures_only_what_changed(world, tmp_path, monkeypatch):
-    ask = question(world, judges=("stain",))
-    judged(ask, tmp_path)
+    inputs = config(world, metrics=("stain",))
+    judged(inputs, tmp_path)
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".measured").iterdir()}
-    judged(ask, tmp_path)
+    judged(inputs, tmp_path)
     assert {
         path.name: path.stat().st_mtime_ns for path in (tmp_path / ".measured").iterdir()
     } == before
-    made = tmp_path / "made"
-    made.mkdir()
+    synthetic = tmp_path / "made"
+    synthetic.mkdir()
     for number, path in enumerate(sorted((world / "made").iterdir())):
         dark = np.asarray(Image.open(path)) // 2 if number == 0 else np.asarray(Image.open(path))
-        save(made, path.stem, dark)
-    after = judged(replace(ask, made=made), tmp_path)
+        save(synthetic, path.stem, dark)
+    after = judged(replace(inputs, synthetic=synthetic), tmp_path)
     assert {path.name for path in (tmp_path / ".measured").iterdir()} == set(before)
     assert named(after, "stain", "stain_od_red_difference").value.value != 0
 
@@ -103,19 +103,19 @@ def test_tile_sets_are_taken_as_folders_are(world, report, tmp_path):
                 ["nucleus"] * len(xy),
                 size=(SIDE, SIDE),
                 mpp=0.5,
-                kinds=KINDS,
+                classes=CLASSES,
             )
             ref = TileRef(path.stem, stem[:12], Box(0, 0, SIDE, SIDE), 0.5)
             rows.append(Row(ref, image=encode_png(pixels), nuclei=nuclei))
         folder = tmp_path / side
         folder.mkdir()
         write_rows(folder / "a.parquet", rows, {})
-    sets = question(
+    sets = config(
         world,
         real=tmp_path / "real",
-        made=tmp_path / "made",
+        synthetic=tmp_path / "made",
         conditions=None,
-        judges=("structure", "stain"),
+        metrics=("structure", "stain"),
     )
     found = judged(sets, tmp_path / "out")
     for key, name in (("structure", "F1_blobs"), ("stain", "stain_W1")):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from judged import KINDS, SIDE, barcode, judged, named, question, save, section, tissue
+from judged import CLASSES, SIDE, barcode, config, judged, named, save, section, tissue
 from PIL import Image
 
 from histosynth.annotation.nuclei_files import write_csv
@@ -23,45 +23,45 @@ from histosynth.core.errors import (
 )
 from histosynth.core.nuclei import Nuclei
 from histosynth.core.tile import write_mask
-from histosynth.evaluation import Ask, Plan, dry_run
+from histosynth.evaluation import InputOptions, Plan, dry_run
 from histosynth.evaluation.inputs.collections import open_collection
 from histosynth.evaluation.inputs.config import open_question
 from histosynth.evaluation.inputs.items import read_item
 
 
 def test_a_spoilt_picture_is_a_row_in_the_report(world, tmp_path):
-    made = tmp_path / "made"
+    synthetic = tmp_path / "made"
     for path in (world / "made").iterdir():
-        save(made, path.stem, np.asarray(Image.open(path)))
-    (made / f"{barcode(0)}-0_0.png").write_bytes(
-        (made / f"{barcode(0)}-0_0.png").read_bytes()[:900]
+        save(synthetic, path.stem, np.asarray(Image.open(path)))
+    (synthetic / f"{barcode(0)}-0_0.png").write_bytes(
+        (synthetic / f"{barcode(0)}-0_0.png").read_bytes()[:900]
     )
-    (made / f"{barcode(1)}-0_0.png").write_bytes(b"no picture")
+    (synthetic / f"{barcode(1)}-0_0.png").write_bytes(b"no picture")
     save(
-        made, f"{barcode(2)}-0_0", np.full((SIDE, SIDE, 3), 201, np.uint8)
+        synthetic, f"{barcode(2)}-0_0", np.full((SIDE, SIDE, 3), 201, np.uint8)
     )  # constant: fine, if odd
-    found = judged(question(world, made=made), tmp_path / "out")
+    found = judged(config(world, synthetic=synthetic), tmp_path / "out")
     assert set(found.refused) == {f"synthetic {barcode(0)}-0_0", f"synthetic {barcode(1)}-0_0"}
     assert named(found, "stain", "stain_od_red_difference").value.n in (34, 33)
     json.dumps(found.as_dict(), allow_nan=False)
 
 
 def test_holes_are_judged_inside_at_the_seam_and_outside(world, tmp_path):
-    hole = np.zeros((SIDE, SIDE), bool)
-    hole[40:90, 30:100] = True
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[40:90, 30:100] = True
     for number, path in enumerate(sorted((world / "real").iterdir())):
-        write_mask(tmp_path / "holes" / f"{path.stem}.png", hole)
-        mended = np.asarray(Image.open(path)).copy()
-        mended[hole] = tissue(SIDE, SIDE, seed=number)[0][hole]
+        write_mask(tmp_path / "holes" / f"{path.stem}.png", mask)
+        completed = np.asarray(Image.open(path)).copy()
+        completed[mask] = tissue(SIDE, SIDE, seed=number)[0][mask]
         if number == 4:
-            mended[0, 0] += 1
-        save(tmp_path / "made", path.stem, mended)
+            completed[0, 0] += 1
+        save(tmp_path / "made", path.stem, completed)
     found = judged(
-        question(
+        config(
             world,
-            made=tmp_path / "made",
-            holes=tmp_path / "holes",
-            judges=("mending",),
+            synthetic=tmp_path / "made",
+            masks=tmp_path / "holes",
+            metrics=("mending",),
         ),
         tmp_path / "out",
     )
@@ -74,7 +74,7 @@ def test_patients_of_the_training_set_may_not_be_judged(world, tmp_path):
     for path in [*(world / "train").iterdir(), world / "real" / f"{barcode(3)}-0.png"]:
         save(tmp_path / "train", path.stem, np.asarray(Image.open(path)))
     with pytest.raises(SplitLeak, match="TCGA-AA-0003"):
-        judged(question(world, reference=tmp_path / "train"), tmp_path / "out")
+        judged(config(world, reference=tmp_path / "train"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -82,26 +82,26 @@ def test_sizes_and_scales_must_be_one(world, tmp_path):
     for path in (world / "made").iterdir():
         save(tmp_path / "made", path.stem, np.asarray(Image.open(path))[:96, :96])
     with pytest.raises(SizeMismatch, match=r"128 x 128 px.*96 x 96 px.*--crop 96"):
-        judged(question(world, made=tmp_path / "made"), tmp_path / "out")
-    cut = question(
+        judged(config(world, synthetic=tmp_path / "made"), tmp_path / "out")
+    cut = config(
         world,
-        made=tmp_path / "made",
-        judges=("stain",),
-        ask=Ask(mpp=0.5, crop=96),
+        synthetic=tmp_path / "made",
+        metrics=("stain",),
+        inputs=InputOptions(mpp=0.5, crop=96),
         conditions=None,
     )
     assert judged(cut, tmp_path / "out").synthetic.size_px == (96, 96)
     with pytest.raises(MissingScale):
-        open_collection(world / "real", Ask())
+        open_collection(world / "real", InputOptions())
 
 
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"judges": ("beauty",)}, BadOption, "realism, structure"),
-        ({"judges": ("mending",)}, BadOption, "--holes"),
-        ({"reference": None, "judges": ("copying",)}, BadOption, "--reference"),
-        ({"conditions": None, "judges": ("structure",)}, BadOption, "--conditions"),
+        ({"metrics": ("beauty",)}, BadOption, "realism, structure"),
+        ({"metrics": ("mending",)}, BadOption, "--masks"),
+        ({"reference": None, "metrics": ("copying",)}, BadOption, "--reference"),
+        ({"conditions": None, "metrics": ("structure",)}, BadOption, "--conditions"),
         ({"bundle": Path("nowhere")}, BundleMismatch, "nowhere"),
         ({"plan": Plan(nima=Path("nowhere"))}, (BadWeights, NeedsExtra), "nima|nowhere"),
     ],
@@ -114,22 +114,22 @@ def test_what_cannot_be_judged_is_refused_before_anything_is_measured(
     words,
 ):
     with pytest.raises(error, match=words):
-        judged(question(world, **change), tmp_path / "out")
+        judged(config(world, **change), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_one_tile_is_no_set(world, tmp_path):
     save(tmp_path / "made", f"{barcode(0)}-0_0", tissue(SIDE, SIDE, seed=1)[0])
     with pytest.raises(BadOption, match="1 tile"):
-        judged(question(world, made=tmp_path / "made"), tmp_path / "out")
+        judged(config(world, synthetic=tmp_path / "made"), tmp_path / "out")
     with pytest.raises(NoFiles):
-        judged(question(world, made=tmp_path / "nowhere"), tmp_path / "out")
+        judged(config(world, synthetic=tmp_path / "nowhere"), tmp_path / "out")
 
 
 def test_nuclei_of_other_tiles_are_refused(world, tmp_path):
-    write_csv(tmp_path / "n" / "other.csv", Nuclei.none((SIDE, SIDE), 0.5, KINDS))
+    write_csv(tmp_path / "n" / "other.csv", Nuclei.none((SIDE, SIDE), 0.5, CLASSES))
     with pytest.raises(BadPairing):
-        judged(question(world, conditions=tmp_path / "n"), tmp_path / "out")
+        judged(config(world, conditions=tmp_path / "n"), tmp_path / "out")
 
 
 def test_a_table_says_whose_tiles_they_are_and_of_which_subtype(world, tmp_path):
@@ -139,16 +139,16 @@ def test_a_table_says_whose_tiles_they_are_and_of_which_subtype(world, tmp_path)
             f"{path.stem},p{path.stem[8:12]},{'viable' if path.stem < barcode(5) else 'necrotic'}"
         )
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
-    found = open_collection(world / "real", Ask(mpp=0.5, table=tmp_path / "t.csv"))
+    found = open_collection(world / "real", InputOptions(mpp=0.5, table=tmp_path / "t.csv"))
     assert {item.label for item in found.items} == {"viable", "necrotic"}
     assert found.patients == {f"p{number:04d}" for number in range(9)}
     (tmp_path / "t.csv").write_text("name\nx\n")
     with pytest.raises(BadTable):
-        open_collection(world / "real", Ask(mpp=0.5, table=tmp_path / "t.csv"))
+        open_collection(world / "real", InputOptions(mpp=0.5, table=tmp_path / "t.csv"))
 
 
 def test_crops_reach_from_edge_to_edge_and_keep_their_nuclei(world):
-    found = open_collection(world / "train", Ask(mpp=0.5, crop=96))
+    found = open_collection(world / "train", InputOptions(mpp=0.5, crop=96))
     boxes = [item.box for item in found.items if item.name.startswith(barcode(20))]
     assert {(box.x, box.y) for box in boxes} == {(0, 0), (84, 0), (0, 104), (84, 104)} or len(
         boxes
@@ -158,14 +158,14 @@ def test_crops_reach_from_edge_to_edge_and_keep_their_nuclei(world):
 
 
 def test_a_dry_run_says_who_would_judge_what(world):
-    facts = dry_run(question(world))
+    facts = dry_run(config(world))
     assert facts["synthetic tiles"] == "36 of 9 patients"
     assert facts["classes"] == "nucleus" and "copying" in facts["judges"]
 
 
 def test_whoever_watches_is_told_of_files_opened_on_each_side(world):
     told = []
-    open_question(question(world), lambda done, total: told.append((done, total)))
+    open_question(config(world), lambda done, total: told.append((done, total)))
     assert [done for done, _ in told] == [0, 0, 0] and all(total for _, total in told)
 
 
@@ -173,27 +173,27 @@ def test_nuclei_without_classes_are_judged_as_one_class(world, tmp_path):
     (tmp_path / "n").mkdir()
     for path in (world / "nuclei").iterdir():
         (tmp_path / "n" / path.name).write_text(path.read_text().replace("nucleus", "any"))
-    opened = open_question(question(world, conditions=tmp_path / "n"))
-    assert opened.plan.kinds == ("nucleus",) and "structure" in opened.what
+    opened = open_question(config(world, conditions=tmp_path / "n"))
+    assert opened.plan.classes == ("nucleus",) and "structure" in opened.what
     found = judged(
-        question(world, conditions=tmp_path / "n", judges=("structure", "layout")), tmp_path / "out"
+        config(world, conditions=tmp_path / "n", metrics=("structure", "layout")), tmp_path / "out"
     )
-    classed = judged(question(world, judges=("structure", "layout")), tmp_path / "classed")
+    classed = judged(config(world, metrics=("structure", "layout")), tmp_path / "classed")
     assert (
         named(found, "structure", "F1_blobs").value == named(classed, "structure", "F1_blobs").value
     )
 
 
 def test_a_damaged_measurement_is_told(world, tmp_path):
-    ask = question(world, judges=("stain",))
-    judged(ask, tmp_path)
+    inputs = config(world, metrics=("stain",))
+    judged(inputs, tmp_path)
     for path in (tmp_path / ".measured").iterdir():
         path.write_bytes(b"spoilt")
-    assert judged(ask, tmp_path).sections  # measured again
+    assert judged(inputs, tmp_path).sections  # measured again
 
 
 def test_losses_of_the_bundle_are_judged_where_it_is_given(world, tmp_path, bundle_folder):
-    found = judged(question(world, bundle=bundle_folder, judges=("stain",)), tmp_path)
+    found = judged(config(world, bundle=bundle_folder, metrics=("stain",)), tmp_path)
     auc = named(found, "membership", "membership_AUC")
     assert 0 <= auc.value.value <= 1 and auc.value.groups == 21
 
@@ -203,14 +203,14 @@ def test_classes_are_the_same_on_all_sides_whether_their_nuclei_are_marked_or_no
     class."""
     for number, path in enumerate(sorted((world / "nuclei").iterdir())):
         if number % 3:
-            kinds = ["immune", "mitosis", "tumour"]
+            classes = ["immune", "mitosis", "tumour"]
             xy = np.loadtxt(
                 path,
                 delimiter=",",
                 skiprows=1,
                 usecols=(0, 1),
             ).reshape(-1, 2)
-            names = [kinds[place % 3] for place in range(len(xy))]
+            names = [classes[place % 3] for place in range(len(xy))]
             write_csv(
                 tmp_path / "n" / path.name,
                 Nuclei.of(
@@ -218,17 +218,17 @@ def test_classes_are_the_same_on_all_sides_whether_their_nuclei_are_marked_or_no
                     names,
                     size=(SIDE, SIDE),
                     mpp=0.5,
-                    kinds=kinds,
+                    classes=classes,
                 ),
             )
     plan = Plan(detectors=("centroids", "blobs"))
-    ask = question(
+    inputs = config(
         world,
         conditions=tmp_path / "n",
         plan=plan,
-        judges=("morphology", "layout", "structure"),
+        metrics=("morphology", "layout", "structure"),
     )
-    found = judged(ask, tmp_path / "out")
+    found = judged(inputs, tmp_path / "out")
     immune = named(found, "morphology", "W1_immune")
     assert (
         immune.real is None or not immune.real.told
@@ -237,27 +237,27 @@ def test_classes_are_the_same_on_all_sides_whether_their_nuclei_are_marked_or_no
 
 
 def test_a_file_changed_in_its_middle_is_measured_again(world, tmp_path):
-    made = tmp_path / "made"
+    synthetic = tmp_path / "made"
     for path in (world / "made").iterdir():
         pixels = np.asarray(Image.open(path))
-        made.mkdir(exist_ok=True)
-        Image.fromarray(np.tile(pixels, (3, 3, 1))).save(made / f"{path.stem}.tif")
+        synthetic.mkdir(exist_ok=True)
+        Image.fromarray(np.tile(pixels, (3, 3, 1))).save(synthetic / f"{path.stem}.tif")
         save(tmp_path / "real", path.stem.rsplit("_", 1)[0], np.tile(pixels, (3, 3, 1)))
-    ask = question(
+    inputs = config(
         world,
         real=tmp_path / "real",
-        made=made,
+        synthetic=synthetic,
         reference=None,
         conditions=None,
-        judges=("stain",),
+        metrics=("stain",),
     )
-    before = judged(ask, tmp_path / "out")
-    for path in made.iterdir():
+    before = judged(inputs, tmp_path / "out")
+    for path in synthetic.iterdir():
         data = bytearray(path.read_bytes())
         middle = len(data) // 2
         data[middle - 60_000 : middle + 60_000] = bytes(120_000)
         path.write_bytes(data)
-    after = judged(ask, tmp_path / "out")
+    after = judged(inputs, tmp_path / "out")
     values = [
         named(each, "stain", "stain_od_red_difference").value.value for each in (before, after)
     ]
@@ -280,25 +280,28 @@ def test_a_copy_is_credited_to_its_source_where_another_tile_is_spoilt(world, tm
         f"{barcode(3)}-0_0",
         source[31 : 31 + SIDE, 17 : 17 + SIDE],
     )
-    ask = question(
+    inputs = config(
         world,
-        made=tmp_path / "made",
+        synthetic=tmp_path / "made",
         reference=tmp_path / "train",
-        judges=("copying",),
+        metrics=("copying",),
     )
-    told = section(judged(ask, tmp_path / "out"), "copying")
+    told = section(judged(inputs, tmp_path / "out"), "copying")
     assert f"{barcode(25)}-0@20x" in told.galleries[0].rows[0][0]
 
 
 def test_what_a_made_picture_states_of_its_scale_counts(world, tmp_path):
-    from histosynth.core.synthetic import write_marked
+    from histosynth.core.synthetic import write_synthetic
 
     for path in (world / "made").iterdir():
         (tmp_path / "made").mkdir(exist_ok=True)
-        write_marked(
+        write_synthetic(
             tmp_path / "made" / path.name,
             np.asarray(Image.open(path)),
             {"mpp": 0.5},
         )
     with pytest.raises(BadOption, match=r"0.25 and 0.5 um/px"):
-        judged(question(world, made=tmp_path / "made", ask=Ask(mpp=0.25)), tmp_path / "out")
+        judged(
+            config(world, synthetic=tmp_path / "made", inputs=InputOptions(mpp=0.25)),
+            tmp_path / "out",
+        )

@@ -7,10 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histosynth.metrics.copying import Library, find_matches, judge_copying, nearest_pairs, texture
+from histosynth.metrics.copying import (
+    Library,
+    conclude_copying,
+    find_matches,
+    nearest_pairs,
+    texture,
+)
 from histosynth.metrics.copying.conclude import bar_of
 from histosynth.metrics.copying.register import correlate
-from histosynth.metrics.sample import Sample, Seen
+from histosynth.metrics.sample import Sample, TileMeasurements
 from histosynth.tissue.augment import pose, restain, stain_matrix
 
 MPP = 0.5
@@ -50,7 +56,7 @@ def library(train):
     return Library(textures, SIDE * MPP, (120, 120))
 
 
-def dressed(pixels, random):
+def with_merged_adapter(pixels, random):
     """A crop of a training tile: moved, turned, restained, compressed."""
     y, x = random.integers(0, len(pixels) - SIDE + 1, 2)
     crop = (
@@ -64,7 +70,7 @@ def dressed(pixels, random):
 
 def looked_up(pictures, library, owners=None, names=None, **how):
     tiles = [
-        Seen(
+        TileMeasurements(
             str(i),
             (names or [f"p{i}"] * (i + 1))[i],
             "",
@@ -83,7 +89,7 @@ def looked_up(pictures, library, owners=None, names=None, **how):
 def test_a_turned_moved_restained_and_compressed_copy_is_found_where_it_came_from(train, library):
     random = np.random.default_rng(0)
     for source in range(10):
-        copy, (x, y, turn) = dressed(train[source], random)
+        copy, (x, y, turn) = with_merged_adapter(train[source], random)
         match = library.find(texture(copy, MPP))
         assert match.score > 0.8
         assert match.tile == source
@@ -124,8 +130,8 @@ def test_ones_own_patient_is_left_out(train, library):
     alone = (
         looked_up([crop], library, owners, names=["p2"], apart=True).tiles[0].values["copy/match"]
     )
-    beside = looked_up([crop], library, owners, names=["p2"]).tiles[0].values["copy/match"]
-    assert beside[0] > 0.95 and beside[1] == 2
+    compare = looked_up([crop], library, owners, names=["p2"]).tiles[0].values["copy/match"]
+    assert compare[0] > 0.95 and compare[1] == 2
     assert alone[0] < 0.7 and alone[1] != 2
 
 
@@ -145,7 +151,7 @@ def test_the_verdict_names_the_copies_and_spares_the_rest(train, library):
 
     def featured(sample, base):
         tiles = [
-            Seen(
+            TileMeasurements(
                 t.name,
                 t.patient,
                 "",
@@ -161,22 +167,22 @@ def test_the_verdict_names_the_copies_and_spares_the_rest(train, library):
         looked_up([tissue(200 + i, SIDE) for i in range(20)], library, names=names), 0.0
     )
     fresh = [tissue(300 + i, SIDE) for i in range(4)]
-    copies = [dressed(train[i], random)[0] for i in range(2)]
-    made = featured(looked_up([*fresh, *copies], library), 0.0)
+    copies = [with_merged_adapter(train[i], random)[0] for i in range(2)]
+    synthetic = featured(looked_up([*fresh, *copies], library), 0.0)
     crops = random.normal(0, 1, (30, width))
-    section = judge_copying(
+    section = conclude_copying(
         real,
-        made,
+        synthetic,
         Sample(()),
         crops,
         [owners[i % 10] for i in range(30)],
     )
     assert section.facts["suspected"] == 2
     assert "2 of 6" in section.verdict
-    assert {pair.row for pair in nearest_pairs(made, 2)} == {4, 5}
-    clean = judge_copying(
+    assert {pair.row for pair in nearest_pairs(synthetic, 2)} == {4, 5}
+    clean = conclude_copying(
         real,
-        made.take([0, 1, 2, 3]),
+        synthetic.take([0, 1, 2, 3]),
         Sample(()),
         crops,
         [owners[i % 10] for i in range(30)],
@@ -190,7 +196,7 @@ def test_a_large_library_is_searched_by_a_shortlist(train, library, monkeypatch)
     monkeypatch.setattr(search, "WHOLE", 4)
     monkeypatch.setattr(search, "SHORTLIST", 2)
     crops = np.eye(10)
-    tile = Seen(
+    tile = TileMeasurements(
         "a",
         "p",
         "",

@@ -27,8 +27,8 @@ class Given(torch.nn.Module):
         return x.flatten(1).float()
 
 
-def by_torchmetrics(metric, real, made):
-    for rows, is_real in ((real, True), (made, False)):
+def by_torchmetrics(metric, real, synthetic):
+    for rows, is_real in ((real, True), (synthetic, False)):
         metric.update(torch.from_numpy(rows)[:, :, None, None], real=is_real)
     return metric.compute()
 
@@ -45,14 +45,14 @@ def given_fid(width):
 
 def test_frechet_distance_is_that_of_torchmetrics():
     real = features(400, seed=1)
-    made = features(
+    synthetic = features(
         300,
         shift=0.3,
         scale=1.2,
         seed=2,
     )
-    theirs = float(by_torchmetrics(given_fid(24), real, made))
-    assert d.frechet_distance(made, real) == pytest.approx(theirs, rel=1e-3)
+    theirs = float(by_torchmetrics(given_fid(24), real, synthetic))
+    assert d.frechet_distance(synthetic, real) == pytest.approx(theirs, rel=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance`")
@@ -60,28 +60,28 @@ def test_kernel_distance_is_that_of_torchmetrics_over_one_whole_subset():
     from torchmetrics.image.kid import KernelInceptionDistance
 
     real = features(200, seed=1)
-    made = features(200, shift=0.3, seed=2)
+    synthetic = features(200, shift=0.3, seed=2)
     metric = KernelInceptionDistance(
         feature=Given(),
         subsets=1,
         subset_size=200,
     )
-    mean, _ = by_torchmetrics(metric, real, made)
-    assert d.kernel_distance(real, made) == pytest.approx(float(mean), rel=1e-3)
+    mean, _ = by_torchmetrics(metric, real, synthetic)
+    assert d.kernel_distance(real, synthetic) == pytest.approx(float(mean), rel=1e-3)
 
 
 def test_precision_recall_density_coverage_are_those_of_their_authors():
     from prdc import compute_prdc
 
     real = features(150, seed=1)
-    made = features(
+    synthetic = features(
         120,
         shift=0.2,
         scale=1.1,
         seed=2,
     )
-    theirs = compute_prdc(real, made, nearest_k=5)
-    ours = prdc(real, made, 5)
+    theirs = compute_prdc(real, synthetic, nearest_k=5)
+    ours = prdc(real, synthetic, 5)
     for name, value in theirs.items():
         assert getattr(ours, name).mean() == pytest.approx(value, rel=1e-3), name
 
@@ -122,12 +122,12 @@ def test_features_that_never_vary_do_not_hinder_a_frechet_distance():
 @pytest.mark.parametrize("block", [16, 64, 4096])
 def test_kernel_sums_do_not_depend_on_blocks(monkeypatch, block):
     real = features(90, seed=1).astype(np.float64)
-    made = features(70, seed=2).astype(np.float64)
+    synthetic = features(70, seed=2).astype(np.float64)
     groups = np.arange(90) % 7
     others = np.arange(70) % 5
-    sums = d.KernelSums.of(real, groups, made, others)
+    sums = d.KernelSums.of(real, groups, synthetic, others)
     monkeypatch.setattr(d, "BLOCK", block)
-    again = d.KernelSums.of(real, groups, made, others)
+    again = d.KernelSums.of(real, groups, synthetic, others)
     np.testing.assert_allclose(again.across, sums.across)
     kernel = (real @ real.T / 24 + 1) ** 3
     np.fill_diagonal(kernel, 0)
@@ -137,13 +137,13 @@ def test_kernel_sums_do_not_depend_on_blocks(monkeypatch, block):
 
 def test_a_draw_of_groups_is_the_distance_of_the_drawn_tiles():
     real = features(40, seed=1).astype(np.float64)
-    made = features(40, shift=0.2, seed=2).astype(np.float64)
+    synthetic = features(40, shift=0.2, seed=2).astype(np.float64)
     groups = np.repeat(np.arange(4), 10)
-    sums = d.KernelSums.of(real, groups, made, groups)
+    sums = d.KernelSums.of(real, groups, synthetic, groups)
     kept = np.array([[1.0, 0.0, 1.0, 1.0]])
     rows = groups != 1
     assert sums.distances(kept, kept)[0] == pytest.approx(
-        d.kernel_distance(real[rows], made[rows]), rel=1e-9
+        d.kernel_distance(real[rows], synthetic[rows]), rel=1e-9
     )
 
 
@@ -160,7 +160,7 @@ def test_extrapolation_takes_off_the_bias_of_few_samples():
                     first,
                     second,
                     sizes=[50, 80, 120, 200],
-                    draws=4,
+                    replicates=4,
                 ),
             )
         )
@@ -207,14 +207,14 @@ def test_a_large_set_is_told_from_parts_and_without_bias(monkeypatch, patients):
     away = []
     for seed in range(60):
         real = features(240, 8, seed=2 * seed + 10)
-        made = features(240, 8, shift=0.3, seed=2 * seed + 11)
+        synthetic = features(240, 8, shift=0.3, seed=2 * seed + 11)
         groups = np.arange(240) % patients
-        parts = d.KernelSums.of(real, groups, made, groups)
+        parts = d.KernelSums.of(real, groups, synthetic, groups)
         assert parts.pairs[2].sum() < 0.5 * 240**2
         ones = np.ones((1, patients))
         part = parts.distances(ones, ones)[0]
         monkeypatch.setattr(d, "WHOLE", 1000)
-        away.append(part - d.kernel_distance(real, made))
+        away.append(part - d.kernel_distance(real, synthetic))
         monkeypatch.setattr(d, "WHOLE", 100)
     assert abs(np.mean(away)) < 3 * np.std(away) / np.sqrt(60)
     assert np.std(away) > 0  # it was not all pairs

@@ -58,11 +58,11 @@ def test_a_statistic_that_doubled_tiles_move_is_put_back():
     def distinct(rows):
         return len(np.unique(rows))
 
-    plain = statistic_over(distinct, (values, patients), draws=200)
+    plain = statistic_over(distinct, (values, patients), replicates=200)
     centred = statistic_over(
         distinct,
         (values, patients),
-        draws=200,
+        replicates=200,
         recentre=True,
     )
     assert plain.high < plain.value
@@ -91,13 +91,13 @@ def test_patients_of_both_samples_are_drawn_together():
         gap,
         (level + 1, patients),
         (level, patients),
-        draws=100,
+        replicates=100,
     )
     strangers = statistic_over(
         gap,
         (level + 1, patients),
         (level, [f"{p}'" for p in patients]),
-        draws=100,
+        replicates=100,
     )
     assert pairs.low == pytest.approx(1) and pairs.high == pytest.approx(1)
     assert strangers.high - strangers.low > 2

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from histosynth.core.nuclei import Nuclei
-from histosynth.metrics.blob_features import KindJudge, find_blobs, found_share
+from histosynth.metrics.blob_features import RingClassifier, find_blobs, found_share
 from histosynth.metrics.distances import frechet_distance, kernel_distance
 
-KINDS = ("large", "small")
+CLASSES = ("large", "small")
 
 
 def test_frechet_distance_of_gaussians_is_the_closed_form():
@@ -61,10 +61,10 @@ def blobs(seed=0, sizes=(7.0, 3.5)):
         picture[inside] = (95, 65, 140)
     nuclei = Nuclei.of(
         xy,
-        [KINDS[k] for k in kind],
+        [CLASSES[k] for k in kind],
         size=(256, 256),
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     )
     return picture.clip(0, 255).astype(np.uint8), nuclei
 
@@ -76,8 +76,8 @@ def test_discs_are_found_where_they_are_and_not_elsewhere():
     assert len(find_blobs(picture)) <= 1.1 * asked
     moved = Nuclei(
         nuclei.xy + 14,
-        nuclei.kind.copy(),
-        nuclei.kinds,
+        nuclei.class_ids.copy(),
+        nuclei.classes,
         nuclei.size,
         nuclei.mpp,
     )
@@ -85,6 +85,6 @@ def test_discs_are_found_where_they_are_and_not_elsewhere():
 
 
 def test_kinds_are_told_apart_on_unseen_tiles():
-    judge = KindJudge.fit([blobs(seed) for seed in range(3)])
+    judge = RingClassifier.fit([blobs(seed) for seed in range(3)])
     picture, nuclei = blobs(9)
-    assert (judge(picture, nuclei) == nuclei.kind).mean() > 0.95
+    assert (judge(picture, nuclei) == nuclei.class_ids).mean() > 0.95

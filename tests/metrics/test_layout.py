@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 
 from histosynth.core.nuclei import ANY, Nuclei
-from histosynth.metrics.layout import judge_layout, measure_layout
-from histosynth.metrics.layout.measure import excess, kind_pairs, pcf_of, ripley_of
+from histosynth.metrics.layout import conclude_layout, measure_layout
+from histosynth.metrics.layout.measure import class_pairs, excess, pcf_of, ripley_of
 from histosynth.metrics.layout.patterns import BAND_UM, RADII_UM, nearest_neighbours
-from histosynth.metrics.sample import Sample, Seen
+from histosynth.metrics.sample import Sample, TileMeasurements
 
-KINDS = ("a", "b")
+CLASSES = ("a", "b")
 MPP = 0.5
 
 
 def nuclei(
     xy_um,
-    kinds=None,
+    classes=None,
     side_um=128.0,
-    names=KINDS,
+    names=CLASSES,
 ):
     """Nuclei on a tile; coordinates in um from the tile's corner."""
     side = round(side_um / MPP)
@@ -28,10 +28,10 @@ def nuclei(
     )
     return Nuclei.of(
         px,
-        ["a"] * len(px) if kinds is None else kinds,
+        ["a"] * len(px) if classes is None else classes,
         size=(side, side),
         mpp=MPP,
-        kinds=names,
+        classes=names,
     )
 
 
@@ -63,7 +63,7 @@ def hard_core(random, core=9.0, side_um=128.0):
 def sample(patterns, prefix="p", patients=10, **how):
     return Sample(
         tuple(
-            Seen(
+            TileMeasurements(
                 f"{prefix}{i}",
                 f"{prefix}{i % patients}",
                 "",
@@ -96,15 +96,15 @@ def test_sums_equal_a_direct_look_at_every_pair():
     random = np.random.default_rng(0)
     xy = random.uniform(0, 128, (60, 2))
     names = [("a", "b", ANY)[i % 3] for i in range(60)]
-    made = nuclei(xy, names)
-    placed = (made.xy.astype(float) + 0.5) * MPP
-    seen = measure_layout(made)
+    synthetic = nuclei(xy, names)
+    placed = (synthetic.xy.astype(float) + 0.5) * MPP
+    seen = measure_layout(synthetic)
     area = 128.0**2
     a = placed[0::3]
     b = placed[1::3]
     expected = [direct(a, a, 128, True), direct(a, b, 128, False), direct(b, b, 128, True)]
     expected.append(direct(placed, placed, 128, True))
-    assert kind_pairs(KINDS) == [("a", "a"), ("a", "b"), ("b", "b"), ("all", "all")]
+    assert class_pairs(CLASSES) == [("a", "a"), ("a", "b"), ("b", "b"), ("all", "all")]
     np.testing.assert_allclose(seen["layout/ripley"] / area, expected, rtol=1e-9)
     products = np.array([20 * 19, 20 * 20, 20 * 19, 60 * 59]) / area
     np.testing.assert_allclose(seen["layout/products"], products[:, None] + 0 * RADII_UM)
@@ -114,8 +114,8 @@ def test_sums_equal_a_direct_look_at_every_pair():
 
 def test_pair_correlation_equals_a_direct_kernel_sum():
     random = np.random.default_rng(1)
-    made = nuclei(random.uniform(0, 128, (50, 2)))
-    placed = (made.xy.astype(float) + 0.5) * MPP
+    synthetic = nuclei(random.uniform(0, 128, (50, 2)))
+    placed = (synthetic.xy.astype(float) + 0.5) * MPP
     apart = np.abs(placed[:, None] - placed[None])[~np.eye(50, dtype=bool)]
     gap = np.hypot(*apart.T)
     room = (128 - apart[:, 0]) * (128 - apart[:, 1])
@@ -123,7 +123,7 @@ def test_pair_correlation_equals_a_direct_kernel_sum():
     kernel = 0.75 / BAND_UM * np.maximum(1 - off**2, 0)
     expected = (kernel / (2 * np.pi * gap * room)).sum(axis=1) * 128.0**2
     np.testing.assert_allclose(
-        measure_layout(made)["layout/pcf"][0],
+        measure_layout(synthetic)["layout/pcf"][0],
         expected,
         rtol=1e-9,
     )
@@ -201,12 +201,12 @@ def test_near_empty_tiles_count_for_little():
 
 def test_kinds_that_shun_each_other_have_cross_g_below_one():
     random = np.random.default_rng(7)
-    made = []
+    synthetic = []
     for _ in range(40):
         xy = poisson(random)
         left = (xy[:, 0] // 32 + xy[:, 1] // 32) % 2 == 0
-        made.append(nuclei(xy, ["a" if side else "b" for side in left]))
-    g = pcf_of(sample(made))
+        synthetic.append(nuclei(xy, ["a" if side else "b" for side in left]))
+    g = pcf_of(sample(synthetic))
     assert g[0, 4] > 1.3 and g[1, 4] < 0.6 and g[2, 4] > 1.3
     assert g[3, 4] == pytest.approx(1, abs=0.1)
 
@@ -228,8 +228,8 @@ def test_weighted_nearest_neighbours_are_those_of_the_plane():
 
 
 def test_neighbours_go_from_the_first_kind_to_the_second():
-    made = nuclei([[60, 60], [64, 60], [60, 70]], ["a", "b", "b"])
-    seen = measure_layout(made)
+    synthetic = nuclei([[60, 60], [64, 60], [60, 70]], ["a", "b", "b"])
+    seen = measure_layout(synthetic)
     assert seen["layout/nn/a>b"].tolist() == pytest.approx([4.0])
     assert seen["layout/nn/b>a"].tolist() == pytest.approx([4.0, 10.0])
     assert seen["layout/nn/b>b"].tolist() == pytest.approx([116**0.5] * 2)
@@ -258,7 +258,7 @@ def test_what_was_asked_for_and_obtained_is_no_distance():
     random = np.random.default_rng(9)
     asked = sample([tissue(random) for _ in range(12)])
     real = sample([tissue(random) for _ in range(12)], "r")
-    told = by_name(judge_layout(asked, asked, real, KINDS, marked=real))
+    told = by_name(conclude_layout(asked, asked, real, CLASSES, marked=real))
     names = [
         name for name in told if name.endswith(("requested", "requested_all", "requested_kinds"))
     ]
@@ -275,19 +275,19 @@ def test_each_fault_is_told_by_its_own_measure():
     real, other = (sample([tissue(random) for _ in range(30)], name) for name in ("r", "o"))
 
     def told(change):
-        section = judge_layout(
+        section = conclude_layout(
             sample(asked),
             sample([change(each) for each in asked]),
             real,
-            KINDS,
+            CLASSES,
             marked=real,
             reference=other,
         )
         return by_name(section)
 
-    turned = told(lambda n: Nuclei(n.xy, 1 - n.kind, n.kinds, n.size, n.mpp))
+    turned = told(lambda n: Nuclei(n.xy, 1 - n.class_ids, n.classes, n.size, n.mpp))
     assert turned["composition_from_requested"].value.value < 0.1
-    allsame = told(lambda n: Nuclei(n.xy, 0 * n.kind, n.kinds, n.size, n.mpp))
+    allsame = told(lambda n: Nuclei(n.xy, 0 * n.class_ids, n.classes, n.size, n.mpp))
     assert allsame["composition_from_requested"].value.value == pytest.approx(0.5, abs=0.05)
     assert allsame["composition_from_real"].ratio.low > 3
     assert allsame["nearest_from_requested_all"].value.value == 0
@@ -309,8 +309,8 @@ def test_each_fault_is_told_by_its_own_measure():
         return n.where(np.arange(len(n)) % 2 == 0).concat(
             Nuclei(
                 near[inside],
-                n.kind[::2][inside],
-                n.kinds,
+                n.class_ids[::2][inside],
+                n.classes,
                 n.size,
                 n.mpp,
             )
@@ -324,19 +324,19 @@ def test_each_fault_is_told_by_its_own_measure():
 
 def test_missing_sides_are_said():
     random = np.random.default_rng(11)
-    made, real = (sample([tissue(random) for _ in range(12)], name) for name in ("s", "r"))
-    section = judge_layout(None, made, real, KINDS)
+    synthetic, real = (sample([tissue(random) for _ in range(12)], name) for name in ("s", "r"))
+    section = conclude_layout(None, synthetic, real, CLASSES)
     assert not any("requested" in name for name in by_name(section))
     assert "half" in by_name(section)["g_from_real_all"].note
-    section = judge_layout(made, made, None, KINDS)
+    section = conclude_layout(synthetic, synthetic, None, CLASSES)
     finding = by_name(section)["nearest_from_requested_all"]
     assert finding.real is None and finding.ratio is None and "no floor" in finding.note
     assert {series.role for series in section.plots[0].series} == {"requested", "synthetic"}
 
 
 def test_too_few_nuclei_are_said_with_how_many_it_takes():
-    made = sample([[[60, 60], [70, 70]]] * 5)
-    told = by_name(judge_layout(made, made, None, KINDS))
+    synthetic = sample([[[60, 60], [70, 70]]] * 5)
+    told = by_name(conclude_layout(synthetic, synthetic, None, CLASSES))
     assert not told["g_from_requested_all"].value.told
     assert "50" in told["g_from_requested_all"].value.reason
     assert "at least 50" in told["composition_from_requested"].value.reason
@@ -345,10 +345,10 @@ def test_too_few_nuclei_are_said_with_how_many_it_takes():
 
 def test_detectors_without_kinds_are_judged_on_all():
     random = np.random.default_rng(12)
-    made, real = (
+    synthetic, real = (
         sample([nuclei(xy, [ANY] * len(xy)) for xy in (poisson(random) for _ in range(12))], name)
         for name in ("s", "r")
     )
-    told = by_name(judge_layout(None, made, real, KINDS))
+    told = by_name(conclude_layout(None, synthetic, real, CLASSES))
     assert told["g_from_real_all"].value.told and not told["g_from_real_kinds"].value.told
     assert not told["composition_from_real"].value.told

@@ -9,19 +9,19 @@ import pytest
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
-from histosynth.metrics.inpainting import judge_mending, measure_mending
+from histosynth.metrics.inpainting import conclude_inpainting, measure_inpainting
 from histosynth.metrics.inpainting.edge import Edge, edge_fibres, edge_step
 from histosynth.metrics.inpainting.similarity import ssim_map
-from histosynth.metrics.sample import Sample, Seen
+from histosynth.metrics.sample import Sample, TileMeasurements
 
 SIDE = 128
 ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
 
 
 def square(top=32, bottom=96):
-    hole = np.zeros((SIDE, SIDE), bool)
-    hole[top:bottom, top:bottom] = True
-    return hole
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[top:bottom, top:bottom] = True
+    return mask
 
 
 def disc(radius=36.0, y=63.5, x=63.5):
@@ -47,14 +47,14 @@ def stripes(angle_deg, period=9.0):
     return np.repeat((150 + 50 * np.sin(phase))[..., None], 3, axis=2).astype(np.uint8)
 
 
-@pytest.mark.parametrize("hole", [square(), disc(), blob(), square(0, 40)])
-def test_similarity_is_scikit_images(hole):
+@pytest.mark.parametrize("mask", [square(), disc(), blob(), square(0, 40)])
+def test_similarity_is_scikit_images(mask):
     first = noisy(0)
     second = noisy(1)
-    mended = np.where(hole[..., None], second, first)
+    completed = np.where(mask[..., None], second, first)
     _, expected = structural_similarity(
         first,
-        mended,
+        completed,
         gaussian_weights=True,
         sigma=1.5,
         use_sample_covariance=False,
@@ -63,84 +63,87 @@ def test_similarity_is_scikit_images(hole):
         full=True,
     )
     np.testing.assert_allclose(
-        ssim_map(first, mended),
+        ssim_map(first, completed),
         expected.mean(axis=2),
         atol=1e-9,
     )
-    seen = measure_mending(first, mended, hole)
-    away = ndimage.distance_transform_edt(~hole)
-    seam = np.where(hole, ndimage.distance_transform_edt(hole), away) <= 8
-    regions = [expected[mask].mean() for mask in (hole, seam)]
+    seen = measure_inpainting(first, completed, mask)
+    away = ndimage.distance_transform_edt(~mask)
+    seam = np.where(mask, ndimage.distance_transform_edt(mask), away) <= 8
+    regions = [expected[mask].mean() for mask in (mask, seam)]
     np.testing.assert_allclose(seen["mending/ssim"], regions, atol=1e-6)
 
 
 def test_psnr_is_of_the_region_alone():
     original = np.full((SIDE, SIDE, 3), 100, np.uint8)
-    hole = square()
-    mended = original.copy()
-    mended[hole] += 10
-    seen = measure_mending(original, mended, hole)
+    mask = square()
+    completed = original.copy()
+    completed[mask] += 10
+    seen = measure_inpainting(original, completed, mask)
     assert seen["mending/psnr"][0] == pytest.approx(10 * math.log10(255**2 / 100))
-    away = ndimage.distance_transform_edt(~hole)
-    seam = np.where(hole, ndimage.distance_transform_edt(hole), away) <= 8
-    share = (seam & hole).sum() / seam.sum()
+    away = ndimage.distance_transform_edt(~mask)
+    seam = np.where(mask, ndimage.distance_transform_edt(mask), away) <= 8
+    share = (seam & mask).sum() / seam.sum()
     assert 0.3 < share < 0.6
     assert seen["mending/psnr"][1] == pytest.approx(10 * math.log10(255**2 / (100 * share)))
 
 
 def test_known_pixels_are_watched_up_to_the_holes_edge_and_far_away():
     original = noisy()
-    hole = square()
-    mended = original.copy()
-    mended[hole] = 7
-    assert measure_mending(original, mended, hole)["mending/outside"].tolist() == [
+    mask = square()
+    completed = original.copy()
+    completed[mask] = 7
+    assert measure_inpainting(original, completed, mask)["mending/outside"].tolist() == [
         0,
         0,
         SIDE**2 - 64**2,
     ]
-    mended[0, 0, 1] ^= 1
-    mended[31, 50] = 255 - original[31, 50]
-    largest = np.abs(original[31, 50].astype(int) - mended[31, 50]).max()
-    assert measure_mending(original, mended, hole)["mending/outside"].tolist()[:2] == [largest, 2]
+    completed[0, 0, 1] ^= 1
+    completed[31, 50] = 255 - original[31, 50]
+    largest = np.abs(original[31, 50].astype(int) - completed[31, 50]).max()
+    assert measure_inpainting(original, completed, mask)["mending/outside"].tolist()[:2] == [
+        largest,
+        2,
+    ]
 
 
-@pytest.mark.parametrize("hole", [square(), disc(), blob(), square(0, 40), square(100, 128)])
-def test_a_step_of_colour_is_told_in_grey_levels_whatever_the_shape(hole):
+@pytest.mark.parametrize("mask", [square(), disc(), blob(), square(0, 40), square(100, 128)])
+def test_a_step_of_colour_is_told_in_grey_levels_whatever_the_shape(mask):
     original = np.full((SIDE, SIDE, 3), 100, np.uint8)
-    mended = original.copy()
-    mended[hole] += np.array([12, 6, 0], np.uint8)
-    seen = measure_mending(original, mended, hole)
+    completed = original.copy()
+    completed[mask] += np.array([12, 6, 0], np.uint8)
+    seen = measure_inpainting(original, completed, mask)
     assert seen["mending/edge_step"] == pytest.approx([6.0, 0.0])
 
 
 def test_steps_of_a_square_hole_are_those_along_its_sides():
-    hole = square()
+    mask = square()
     pixels = noisy(3).astype(float)
     sides = []
     for turn in range(4):
         turned = np.rot90(pixels, turn)[:, 32:96]
         apart = turned[32:38].mean(axis=0) - turned[26:32].mean(axis=0)
         sides.append(np.abs(apart.reshape(-1, 16, 3).mean(axis=1)).mean())
-    assert edge_step(noisy(3), Edge.of(hole)) == pytest.approx(np.mean(sides), rel=0.1)
+    assert edge_step(noisy(3), Edge.of(mask)) == pytest.approx(np.mean(sides), rel=0.1)
 
 
 def test_steps_that_cancel_over_the_whole_edge_are_still_seen():
     original = np.full((SIDE, SIDE, 3), 100, np.uint8)
-    hole = disc()
-    mended = original.copy()
-    mended[hole & (COLUMNS < 64)] += 10
-    mended[hole & (COLUMNS >= 64)] -= 10
-    assert measure_mending(original, mended, hole)["mending/edge_step"][0] > 8
+    mask = disc()
+    completed = original.copy()
+    completed[mask & (COLUMNS < 64)] += 10
+    completed[mask & (COLUMNS >= 64)] -= 10
+    assert measure_inpainting(original, completed, mask)["mending/edge_step"][0] > 8
 
 
-@pytest.mark.parametrize("hole", [square(), disc(), disc(30, 40, 70)])
+@pytest.mark.parametrize("mask", [square(), disc(), disc(30, 40, 70)])
 @pytest.mark.parametrize("angle", [0, 30, 70])
-def test_fibres_that_go_on_and_fibres_that_turn(hole, angle):
+def test_fibres_that_go_on_and_fibres_that_turn(mask, angle):
     along = stripes(angle)
 
     def kept(inside):
-        mended = np.where(hole[..., None], inside, along)
-        top, below = edge_fibres(mended, Edge.of(hole))
+        completed = np.where(mask[..., None], inside, along)
+        top, below = edge_fibres(completed, Edge.of(mask))
         return top / below
 
     assert kept(along) > 0.9
@@ -150,10 +153,10 @@ def test_fibres_that_go_on_and_fibres_that_turn(hole, angle):
 
 
 def test_pieces_hold_pixels_of_both_sides_near_each_other():
-    for hole in (square(), disc(), blob()):
-        edge = Edge.of(hole)
+    for mask in (square(), disc(), blob()):
+        edge = Edge.of(mask)
         band = np.abs(edge.depth) <= 6
-        rim = hole & ~ndimage.binary_erosion(hole, np.ones((3, 3)), border_value=1)
+        rim = mask & ~ndimage.binary_erosion(mask, np.ones((3, 3)), border_value=1)
         assert rim[edge.y[band], edge.x[band]].all()
         piece, many = edge.pieces(band, 16)
         inside = edge.depth[band] > 0
@@ -172,26 +175,26 @@ def test_pieces_hold_pixels_of_both_sides_near_each_other():
 
 def test_no_hole_all_hole_and_even_tiles_break_nothing():
     original = noisy()
-    nothing = measure_mending(original, original, np.zeros((SIDE, SIDE), bool))
+    nothing = measure_inpainting(original, original, np.zeros((SIDE, SIDE), bool))
     assert np.isnan(nothing["mending/ssim"]).all() and np.isnan(nothing["mending/psnr"]).all()
     assert nothing["mending/outside"].tolist() == [0, 0, SIDE**2]
-    whole = measure_mending(original, noisy(1), np.ones((SIDE, SIDE), bool))
+    whole = measure_inpainting(original, noisy(1), np.ones((SIDE, SIDE), bool))
     assert np.isfinite(whole["mending/psnr"][0]) and np.isnan(whole["mending/psnr"][1])
     assert (
         whole["mending/outside"].tolist() == [0, 0, 0]
         and np.isnan(whole["mending/edge_step"]).all()
     )
     even = np.full((SIDE, SIDE, 3), 90, np.uint8)
-    seen = measure_mending(even, even, square())
+    seen = measure_inpainting(even, even, square())
     assert seen["mending/ssim"] == pytest.approx([1, 1]) and np.isnan(seen["mending/fibres"]).all()
     one = np.zeros((SIDE, SIDE), bool)
     one[0, 0] = True
-    tiny = measure_mending(original, noisy(1), one)
+    tiny = measure_inpainting(original, noisy(1), one)
     assert np.isfinite(tiny["mending/mse"]).all()
     # a pixel's colour beside some others' is no step of an edge
     assert np.isnan(tiny["mending/edge_step"]).all() and np.isnan(tiny["mending/fibres"]).all()
     with pytest.raises(ValueError, match="belong together"):
-        measure_mending(original, original[:64], square())
+        measure_inpainting(original, original[:64], square())
 
 
 class Apart:
@@ -214,30 +217,30 @@ class Apart:
 
 def test_the_perceptual_distance_is_asked_inside_and_at_the_seam():
     original = np.full((SIDE, SIDE, 3), 100, np.uint8)
-    hole = square()
-    mended = original.copy()
-    mended[hole] += 10
-    seen = measure_mending(original, mended, hole, perceptual=Apart())["mending/perceptual"]
+    mask = square()
+    completed = original.copy()
+    completed[mask] += 10
+    seen = measure_inpainting(original, completed, mask, perceptual=Apart())["mending/perceptual"]
     assert seen[0] == 10 and 3 < seen[1] < 6
-    assert "mending/perceptual" not in measure_mending(original, mended, hole)
+    assert "mending/perceptual" not in measure_inpainting(original, completed, mask)
 
 
-def sample(pairs, hole=None, **how):
-    hole = square() if hole is None else hole
+def sample(pairs, mask=None, **how):
+    mask = square() if mask is None else mask
     tiles = [
-        Seen(
+        TileMeasurements(
             f"tile{i}",
             f"p{i // 2}",
             "",
-            measure_mending(*pair, hole, **how),
+            measure_inpainting(*pair, mask, **how),
         )
         for i, pair in enumerate(pairs)
     ]
     return Sample(tuple(tiles))
 
 
-def filled(original, other, hole=None):
-    return np.where((square() if hole is None else hole)[..., None], other, original)
+def filled(original, other, mask=None):
+    return np.where((square() if mask is None else mask)[..., None], other, original)
 
 
 def by_name(section):
@@ -249,10 +252,10 @@ def test_the_section_stands_beside_its_floor_and_the_original():
     close = [
         (one, filled(one, (one.astype(int) + 3).clip(0, 255).astype(np.uint8))) for one, _ in pairs
     ]
-    section = judge_mending(
+    section = conclude_inpainting(
         sample(close, perceptual=Apart()),
         sample(pairs, perceptual=Apart()),
-        floor_name="other tissue",
+        baseline_name="other tissue",
         perceptual="apart",
         about=Apart.about,
     )
@@ -271,7 +274,7 @@ def test_the_section_stands_beside_its_floor_and_the_original():
 def test_changed_known_pixels_are_named():
     pairs = [(noisy(i), filled(noisy(i), noisy(i + 50))) for i in range(4)]
     pairs[2][1][0, 0] = 255 - pairs[2][0][0, 0]
-    section = judge_mending(sample(pairs))
+    section = conclude_inpainting(sample(pairs))
     assert section.verdict == "Known pixels were changed in 1 of 4 tiles: tile2."
     assert section.facts["changed_tiles"] == ["tile2"]
     told = by_name(section)
@@ -281,13 +284,13 @@ def test_changed_known_pixels_are_named():
 
 def test_identical_pictures_have_no_psnr_to_tell_and_json_stays_finite():
     same = [(noisy(i), noisy(i)) for i in range(3)]
-    section = judge_mending(sample(same))
+    section = conclude_inpainting(sample(same))
     told = by_name(section)
     assert not told["psnr_inside"].value.told and "infinite" in told["psnr_inside"].value.reason
     assert told["ssim_inside"].value.value == pytest.approx(1)
     json.dumps(section.as_dict(), allow_nan=False)
     mixed = [*same, (noisy(9), filled(noisy(9), noisy(8)))]
-    finding = by_name(judge_mending(sample(mixed)))["psnr_inside"]
+    finding = by_name(conclude_inpainting(sample(mixed)))["psnr_inside"]
     assert (
         finding.value.told
         and finding.value.n == 1
@@ -296,6 +299,6 @@ def test_identical_pictures_have_no_psnr_to_tell_and_json_stays_finite():
 
 
 def test_no_tiles_at_all_are_said():
-    section = judge_mending(Sample(()))
+    section = conclude_inpainting(Sample(()))
     assert section.findings and not any(finding.value.told for finding in section.findings)
     json.dumps(section.as_dict(), allow_nan=False)

@@ -8,15 +8,15 @@ from scipy import ndimage
 from scipy.stats import wasserstein_distance
 
 from histosynth.core.nuclei import Nuclei
-from histosynth.metrics.morphology import FEATURES, judge_morphology, measure_morphology
+from histosynth.metrics.morphology import FEATURES, conclude_morphology, measure_morphology
 from histosynth.metrics.morphology.features import crofton_perimeter, fine_power, shape_of
 from histosynth.metrics.morphology.segment import HALF, STEP_UM, local_otsu
 from histosynth.metrics.morphology.two_sample import folds_by_patient, out_of_fold
-from histosynth.metrics.sample import Sample, Seen
+from histosynth.metrics.sample import Sample, TileMeasurements
 from histosynth.metrics.tile_measures import named_after
 from histosynth.tissue.density import from_density
 
-KINDS = ("round", "mitotic")
+CLASSES = ("round", "mitotic")
 HAEM = np.array([1.044, 1.314, 0.648])
 EOSIN = np.array([0.240, 0.820, 0.520])
 
@@ -53,13 +53,13 @@ def ellipses(
         amount = np.maximum(amount, inside * (0.8 + grain * fine))
     eosin = 0.5 + 0.1 * ndimage.gaussian_filter(random.standard_normal((side, side)), 3)
     pixels = from_density((amount[..., None] * HAEM + eosin[..., None] * EOSIN).astype(np.float32))
-    kind = [KINDS[i % 2] for i in range(len(xy))]
+    kind = [CLASSES[i % 2] for i in range(len(xy))]
     nuclei = Nuclei.of(
         xy,
         kind,
         size=(side, side),
         mpp=mpp,
-        kinds=KINDS,
+        classes=CLASSES,
     )
     return pixels.round().astype(np.uint8), nuclei
 
@@ -83,7 +83,7 @@ def test_area_and_eccentricity_of_ellipses_are_those_they_were_drawn_with(long_u
         assert np.median(column(seen, "eccentricity")) == pytest.approx(eccentricity, abs=0.03)
     else:
         assert np.median(column(seen, "eccentricity")) < 0.35
-    assert seen["morphology/kind"].tolist() == nuclei.kind.tolist()
+    assert seen["morphology/kind"].tolist() == nuclei.class_ids.tolist()
 
 
 def test_outlines_of_drawn_masks_have_the_length_of_theirs():
@@ -145,7 +145,7 @@ def test_touching_nuclei_are_cut_between_their_centroids():
         ["round"] * 2,
         size=(128, 128),
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     )
     seen = measure_morphology(pixels, nuclei)
     assert column(seen, "area_um2") == pytest.approx([both.sum() * 0.25 / 2] * 2, rel=0.06)
@@ -164,7 +164,7 @@ def test_nuclei_that_cannot_be_outlined_are_counted_by_reason():
         ["round"] * len(xy),
         size=size,
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     )
     seen = measure_morphology(cut, asked)
     column_of_first = int((np.abs(nuclei.xy[:, 0] - nuclei.xy[0, 0]) < 5).sum())
@@ -181,10 +181,10 @@ def test_odd_tiles_give_no_nuclei_and_no_error(value):
         ["round"] * 2,
         size=(40, 30),
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     )
     flat = np.full((30, 40, 3), value, np.uint8)
-    for asked in (nuclei, Nuclei.none((40, 30), 0.5, KINDS)):
+    for asked in (nuclei, Nuclei.none((40, 30), 0.5, CLASSES)):
         seen = measure_morphology(flat, asked)
         assert seen["morphology/values"].shape == (0, len(FEATURES))
         assert seen["morphology/kind"].shape == (0,)
@@ -221,7 +221,7 @@ def sample(
             "morphology/kind": np.arange(nuclei) % 2.0,
             "morphology/left_out": np.array([nuclei + 4, 1, 2, 1.0]),
         }
-        tiles.append(Seen(f"t{patient}", f"{prefix}{patient}", "", seen))
+        tiles.append(TileMeasurements(f"t{patient}", f"{prefix}{patient}", "", seen))
     return Sample(tuple(tiles))
 
 
@@ -231,7 +231,7 @@ def findings(section):
 
 def test_identical_samples_are_no_distance_apart_and_not_told():
     real = sample(0)
-    said = findings(judge_morphology(real, real, sample(1, prefix="q"), KINDS))
+    said = findings(conclude_morphology(real, real, sample(1, prefix="q"), CLASSES))
     assert said["W1_round"].value.value == pytest.approx(0, abs=1e-9)
     assert said["AUC_nuclei"].value.value == pytest.approx(0.5, abs=0.02)
     assert said["outlined"].ratio.value == said["outlined"].ratio.low == 1
@@ -241,15 +241,15 @@ def test_identical_samples_are_no_distance_apart_and_not_told():
 def test_other_nuclei_of_one_kind_are_like_the_floor_and_shifted_ones_are_not():
     real = sample(0)
     reference = sample(1, prefix="q")
-    alike = findings(judge_morphology(sample(2), real, reference, KINDS))
+    alike = findings(conclude_morphology(sample(2), real, reference, CLASSES))
     assert 0.4 < alike["W1_round"].ratio.value < 2.5
     assert alike["AUC_nuclei"].value.low < 0.55
     apart = findings(
-        judge_morphology(
+        conclude_morphology(
             sample(2, shift=-1.0),
             real,
             reference,
-            KINDS,
+            CLASSES,
         )
     )
     assert apart["W1_round"].value.value == pytest.approx(1, abs=0.25)
@@ -264,11 +264,11 @@ def test_other_nuclei_of_one_kind_are_like_the_floor_and_shifted_ones_are_not():
 
 def test_nuclei_that_differ_only_in_spread_are_told():
     said = findings(
-        judge_morphology(
+        conclude_morphology(
             sample(2, squeeze=0.4),
             sample(0),
             None,
-            KINDS,
+            CLASSES,
         )
     )
     assert said["AUC_nuclei"].value.low > 0.7 > said["AUC_nuclei"].real.value
@@ -285,7 +285,7 @@ def test_smoothed_nuclei_of_drawn_tiles_are_told():
                 .astype(np.uint8)
             )
             tiles.append(
-                Seen(
+                TileMeasurements(
                     f"t{patient}",
                     f"p{patient}",
                     "",
@@ -295,25 +295,25 @@ def test_smoothed_nuclei_of_drawn_tiles_are_told():
         return Sample(tuple(tiles))
 
     said = findings(
-        judge_morphology(
+        conclude_morphology(
             side(1.0, 0),
             side(0.0, 10),
             side(0.0, 20),
-            KINDS,
+            CLASSES,
         )
     )
     assert said["AUC_nuclei"].value.value > 0.9 > 0.75 > said["AUC_nuclei"].real.value
 
 
 def test_distances_are_those_of_scipy():
-    made = sample(2, shift=0.4)
+    synthetic = sample(2, shift=0.4)
     real = sample(0)
-    said = findings(judge_morphology(made, real, None, KINDS))
+    said = findings(conclude_morphology(synthetic, real, None, CLASSES))
     first, second = (
         np.concatenate(
             [t.values["morphology/values"][t.values["morphology/kind"] == 0, 0] for t in s.tiles]
         )
-        for s in (made, real)
+        for s in (synthetic, real)
     )
     expected = wasserstein_distance(first, second) / second.std()
     assert said[f"W1_round_{FEATURES[0]}"].value.value == pytest.approx(expected, rel=0.02)
@@ -346,16 +346,16 @@ def test_what_only_marks_the_patient_tells_nothing():
 
 
 def test_too_few_nuclei_are_said_with_how_many_it_takes():
-    section = judge_morphology(
+    section = conclude_morphology(
         sample(2, patients=1, nuclei=6),
         sample(0),
         None,
-        KINDS,
+        CLASSES,
     )
     said = findings(section)
     assert not said["W1_round"].value.told and "20" in said["W1_round"].value.reason
     assert not said["AUC_nuclei"].value.told
-    none = judge_morphology(Sample(()), sample(0), None, KINDS)
+    none = conclude_morphology(Sample(()), sample(0), None, CLASSES)
     assert not any(each.value.told for each in none.findings)
     for each in (section, none):
         json.dumps(each.as_dict(), allow_nan=False)
@@ -367,14 +367,14 @@ def test_nuclei_seen_take_the_class_of_the_one_asked_for_nearby_and_keep_their_p
         ["any"] * 3,
         size=(128, 128),
         mpp=0.5,
-        kinds=("x",),
+        classes=("x",),
     )
     asked = Nuclei.of(
         [[13, 10], [90, 27], [30, 100]],
         ["a", "b", "b"],
         size=(128, 128),
         mpp=0.5,
-        kinds=("a", "b"),
+        classes=("a", "b"),
     )
     named = named_after(seen, asked)
     np.testing.assert_array_equal(named.xy, seen.xy)

@@ -12,8 +12,8 @@ from scipy import ndimage
 
 from histosynth.core.errors import BadWeights, NeedsExtra
 from histosynth.metrics.nima import open_nima
-from histosynth.metrics.quality import QUANTITIES, judge_quality, measure_quality
-from histosynth.metrics.sample import Sample, Seen
+from histosynth.metrics.quality import QUANTITIES, conclude_quality, measure_quality
+from histosynth.metrics.sample import Sample, TileMeasurements
 from histosynth.metrics.stain import measure_stain
 from histosynth.tissue.density import from_density, optical_density
 
@@ -163,7 +163,7 @@ def test_the_section_tells_blur_and_nothing_else():
         seeds = range(len(prefix) * 100, len(prefix) * 100 + 10)
         return Sample(
             tuple(
-                Seen(
+                TileMeasurements(
                     f"{prefix}{i}",
                     f"{prefix}{i // 2}",
                     "",
@@ -176,7 +176,7 @@ def test_the_section_tells_blur_and_nothing_else():
     real = tiles("r")
     blurred = tiles("ss", blur=1.5)
     other = tiles("ooo")
-    section = judge_quality(real, blurred, other)
+    section = conclude_quality(real, blurred, other)
     told = {finding.name: finding for finding in section.findings}
     assert len(told) == 1 + 2 * len(QUANTITIES)
     assert told["quality_focus_difference"].value.high < -0.15
@@ -184,7 +184,7 @@ def test_the_section_tells_blur_and_nothing_else():
     assert abs(told["quality_noise_difference"].value.value) < 0.15
     assert told["quality_W1"].ratio.value > 2
     assert len(section.plots) == len(QUANTITIES)
-    untouched = judge_quality(real, real, other).findings
+    untouched = conclude_quality(real, real, other).findings
     assert all(finding.value.value == 0 for finding in untouched)
 
 
@@ -193,20 +193,28 @@ def test_nima_is_compared_where_all_sides_were_rated():
         base = measure_quality(scene(side=64), 0.5)
         values = [base | {"quality/nima": np.array([score + i / 10])} for i in range(10)]
         return Sample(
-            tuple(Seen(f"{prefix}{i}", f"{prefix}{i}", "", each) for i, each in enumerate(values))
+            tuple(
+                TileMeasurements(f"{prefix}{i}", f"{prefix}{i}", "", each)
+                for i, each in enumerate(values)
+            )
         )
 
     def unrated(sample):
         kept = [{k: v for k, v in t.values.items() if k != "quality/nima"} for t in sample.tiles]
         return Sample(
-            tuple(Seen(t.name, t.patient, "", v) for t, v in zip(sample.tiles, kept, strict=True))
+            tuple(
+                TileMeasurements(t.name, t.patient, "", v)
+                for t, v in zip(sample.tiles, kept, strict=True)
+            )
         )
 
     real = tiles("r", 5.0)
-    made = tiles("s", 4.0)
-    told = {finding.name: finding for finding in judge_quality(real, made).findings}
+    synthetic = tiles("s", 4.0)
+    told = {finding.name: finding for finding in conclude_quality(real, synthetic).findings}
     assert told["quality_nima_difference"].value.value == pytest.approx(-1)
-    told = {finding.name: finding for finding in judge_quality(unrated(real), made).findings}
+    told = {
+        finding.name: finding for finding in conclude_quality(unrated(real), synthetic).findings
+    }
     assert "quality_nima_difference" not in told and "quality_noise_difference" in told
 
 

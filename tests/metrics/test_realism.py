@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from histosynth.metrics.realism import judge_realism
+from histosynth.metrics.realism import conclude_realism
 from histosynth.metrics.realism.distance import frechet
 from histosynth.metrics.realism.sides import sides_of
-from histosynth.metrics.sample import Sample, Seen
+from histosynth.metrics.sample import Sample, TileMeasurements
 
 WIDTH = 12
 
@@ -35,7 +35,7 @@ def sample(
                 "embed/spatial": features[:4].astype(np.float32),
             }
             tiles.append(
-                Seen(
+                TileMeasurements(
                     f"{prefix}{patient}-{tile}",
                     f"{prefix}{patient}",
                     label,
@@ -53,13 +53,13 @@ def found(section, name, label=""):
 def test_tissue_like_other_patients_scores_about_the_floor_and_worse_tissue_above():
     real = sample(20, 4, seed=1)
     other = sample(60, 4, seed=2, prefix="t")
-    like = judge_realism(
+    like = conclude_realism(
         real,
         sample(20, 4, seed=3, prefix="m"),
         other,
         encoder="x",
     )
-    worse = judge_realism(
+    worse = conclude_realism(
         real,
         sample(
             20,
@@ -85,7 +85,7 @@ def test_tissue_like_other_patients_scores_about_the_floor_and_worse_tissue_abov
 def test_a_small_set_is_printed_with_its_warning_and_a_tiny_one_not_at_all():
     real = sample(10, 4, seed=1)
     other = sample(30, 4, seed=2, prefix="t")
-    section = judge_realism(
+    section = conclude_realism(
         real,
         sample(10, 4, seed=3),
         other,
@@ -93,7 +93,7 @@ def test_a_small_set_is_printed_with_its_warning_and_a_tiny_one_not_at_all():
     )
     assert "below 2,048" in found(section, "FD_x").note
     assert "64" in found(section, "FD_infinity_x").value.reason
-    tiny = judge_realism(
+    tiny = conclude_realism(
         sample(3, 1),
         sample(3, 1),
         other,
@@ -108,7 +108,7 @@ def test_a_small_set_is_printed_with_its_warning_and_a_tiny_one_not_at_all():
 
 def test_without_a_reference_the_floor_lies_between_halves_of_the_real_patients():
     real = sample(24, 4, seed=1)
-    section = judge_realism(
+    section = conclude_realism(
         real,
         sample(24, 4, seed=3, prefix="m"),
         None,
@@ -137,7 +137,7 @@ def test_every_label_has_its_own_distance():
         )
         return Sample(one.tiles + other.tiles)
 
-    section = judge_realism(
+    section = conclude_realism(
         two(1, "r"),
         two(2, "m", shift=2.0),
         two(3, "t"),
@@ -149,9 +149,9 @@ def test_every_label_has_its_own_distance():
 
 def test_made_tiles_of_real_patients_are_drawn_with_them():
     real = sample(12, 4, seed=1)
-    made = Sample(
+    synthetic = Sample(
         tuple(
-            Seen(
+            TileMeasurements(
                 f"{tile.name}m",
                 tile.patient,
                 "",
@@ -160,9 +160,9 @@ def test_made_tiles_of_real_patients_are_drawn_with_them():
             for tile in real.tiles
         )
     )
-    together = judge_realism(
+    together = conclude_realism(
         real,
-        made,
+        synthetic,
         sample(30, 4, seed=2, prefix="t"),
         encoder="x",
     )
@@ -173,13 +173,13 @@ def test_made_tiles_of_real_patients_are_drawn_with_them():
 def test_a_judge_says_the_same_twice():
     real = sample(10, 4, seed=1)
     other = sample(30, 4, seed=2, prefix="t")
-    made = sample(10, 4, seed=3)
-    one, two = (judge_realism(real, made, other, encoder="x").as_dict() for _ in range(2))
+    synthetic = sample(10, 4, seed=3)
+    one, two = (conclude_realism(real, synthetic, other, encoder="x").as_dict() for _ in range(2))
     assert one == two
 
 
 def test_all_numbers_are_finite_or_told_to_be_none():
-    section = judge_realism(
+    section = conclude_realism(
         sample(10, 4, seed=1),
         sample(10, 4, seed=3),
         None,
@@ -199,7 +199,7 @@ def test_all_numbers_are_finite_or_told_to_be_none():
 @pytest.mark.parametrize("value", [0.0, 7.0])
 def test_constant_features_are_no_disaster(value):
     tiles = tuple(
-        Seen(
+        TileMeasurements(
             f"{i}",
             f"p{i % 5}",
             "",
@@ -207,7 +207,7 @@ def test_constant_features_are_no_disaster(value):
         )
         for i in range(20)
     )
-    section = judge_realism(
+    section = conclude_realism(
         Sample(tiles),
         Sample(tiles),
         None,
@@ -217,17 +217,17 @@ def test_constant_features_are_no_disaster(value):
 
 
 @pytest.mark.parametrize(
-    ("made", "other"),
+    ("synthetic", "other"),
     [((10, 12), (60, 4)), ((20, 4), (80, 1)), ((20, 4), (20, 2)), ((20, 4), None)],
 )
-def test_tissue_of_one_law_scores_1_whatever_the_numbers_of_patients_and_tiles(made, other):
+def test_tissue_of_one_law_scores_1_whatever_the_numbers_of_patients_and_tiles(synthetic, other):
     ratios = []
     missed = 0
     for seed in range(6):
         reference = sample(*other, seed=3 * seed + 2, prefix="t") if other else None
         sides = sides_of(
             sample(20, 4, seed=3 * seed),
-            sample(*made, seed=3 * seed + 1, prefix="m"),
+            sample(*synthetic, seed=3 * seed + 1, prefix="m"),
             reference,
             "embed/features",
         )

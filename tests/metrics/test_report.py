@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from histosynth.core.errors import NotWritable
-from histosynth.core.estimate import Estimate, untold
+from histosynth.core.estimate import Estimate, undefined
 from histosynth.evaluation.report import Material, Report, write_report
 from histosynth.evaluation.report.facts import lifted
 from histosynth.evaluation.report.forest import Axis, standing
@@ -61,7 +61,7 @@ def report(name="tile.png"):
             estimate(9.6, 8, 12.4),
             estimate(1.8, 1.4, 2.3),
         ),
-        Finding("FD", untold(WHY, n=5), "low", label=name),
+        Finding("FD", undefined(WHY, n=5), "low", label=name),
         Finding(
             "precision",
             estimate(0.5, reason="there is 1 patient"),
@@ -425,7 +425,7 @@ def test_the_overview_takes_what_holds_for_all_tiles_first():
                 "k",
                 "t",
                 "",
-                (Finding("u", untold("no"), "low"), bare),
+                (Finding("u", undefined("no"), "low"), bare),
             )
         )
     ] == ["y"]
@@ -459,12 +459,13 @@ def test_numbers_in_words():
         "−2.35",
         "–",
     ]
-    assert count(1_234_567) == "1\u202f234\u202f567" and told(untold("why")).text == "why"
+    assert count(1_234_567) == "1\u202f234\u202f567" and told(undefined("why")).text == "why"
 
 
 def test_page_and_plots_are_loaded_only_when_written():
     code = (
-        "import sys, histosynth.evaluate.report; print({'jinja2', 'matplotlib'} & set(sys.modules))"
+        "import sys, histosynth.evaluation.report; print({'jinja2', 'matplotlib'} & "
+        "set(sys.modules))"
     )
     run = subprocess.run(
         [sys.executable, "-c", code],

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 from scipy import ndimage, stats
 
-from histosynth.metrics.comparison import Side, beside, mean_difference, wasserstein
+from histosynth.metrics.comparison import Side, compare, mean_difference, wasserstein
 from histosynth.metrics.dyes import through
 from histosynth.metrics.marginals import Quantity, compare_marginals, grid_of
-from histosynth.metrics.sample import Sample, Seen
-from histosynth.metrics.stain import QUANTITIES, judge_stain, measure_stain
+from histosynth.metrics.sample import Sample, TileMeasurements
+from histosynth.metrics.stain import QUANTITIES, conclude_stain, measure_stain
 from histosynth.tissue.density import from_density, optical_density
 
 HAEMATOXYLIN = np.array([0.65, 0.70, 0.29])
@@ -133,7 +133,7 @@ def sample(
     prefix="p",
 ):
     tiles = [
-        Seen(
+        TileMeasurements(
             f"{prefix}{i}",
             f"{prefix}{i % patients}",
             "",
@@ -153,7 +153,7 @@ def test_wasserstein_distance_is_scipys():
     second = random.normal(0.4, 2, size=90)
     grid = grid_of(np.concatenate([first, second]))
     sides = [Side.spread(list(x), ["one"] * len(x), grid, [1.0] * len(x)) for x in (first, second)]
-    value = beside(wasserstein(grid), (sides[0], sides[1])).value[0]
+    value = compare(wasserstein(grid), (sides[0], sides[1])).value[0]
     assert value == pytest.approx(stats.wasserstein_distance(first, second), rel=1e-9)
 
 
@@ -164,7 +164,7 @@ def test_many_values_are_gathered_without_loss_that_matters():
     grid = grid_of(np.concatenate([first, second]))
     assert len(grid) < 1100
     sides = [Side.spread(list(x), ["one"] * len(x), grid, [1.0] * len(x)) for x in (first, second)]
-    value = beside(wasserstein(grid), (sides[0], sides[1])).value[0]
+    value = compare(wasserstein(grid), (sides[0], sides[1])).value[0]
     assert value == pytest.approx(stats.wasserstein_distance(first, second), rel=0.01)
 
 
@@ -172,8 +172,8 @@ def test_a_shift_is_told_with_an_interval_that_holds_it_and_a_floor_without_it()
     random = np.random.default_rng(3)
     real = sample(random.normal(5, 1, 200), prefix="r")
     other = sample(random.normal(5, 1, 200), prefix="o")
-    made = sample(random.normal(7, 1, 200), prefix="s")
-    (summary, apart, distance), plots = compare_marginals(X, real, made, other, name="all")
+    synthetic = sample(random.normal(7, 1, 200), prefix="s")
+    (summary, apart, distance), plots = compare_marginals(X, real, synthetic, other, name="all")
     assert apart.value.low < 2 < apart.value.high and apart.value.high - apart.value.low < 1
     assert apart.real.low < 0 < apart.real.high
     assert distance.value.low < 2 < distance.value.high
@@ -192,8 +192,8 @@ def test_a_shift_is_told_with_an_interval_that_holds_it_and_a_floor_without_it()
 def test_without_a_reference_the_floor_is_of_halves_and_says_so():
     random = np.random.default_rng(0)
     real = sample(random.normal(size=80))
-    made = sample(random.normal(size=80))
-    (_, _, distance), _ = compare_marginals(X, real, made, None, name="all")
+    synthetic = sample(random.normal(size=80))
+    (_, _, distance), _ = compare_marginals(X, real, synthetic, None, name="all")
     assert distance.real.n == 40 and distance.real.groups == 5 and "half" in distance.note
 
 
@@ -203,35 +203,35 @@ def test_tiles_of_the_same_patients_are_pairs():
     items = np.stack([level, np.ones(200)], axis=1)
     moved = items + np.array([0.1, 0])
     real = Side.of(items, patients)
-    made = Side.of(moved, patients)
+    synthetic = Side.of(moved, patients)
     strangers = Side.of(moved, [f"other {name}" for name in patients])
-    pair = beside(mean_difference, (made, real)).estimate(distance=False)
+    pair = compare(mean_difference, (synthetic, real)).estimate(distance=False)
     assert pair.low == pytest.approx(0.1) and pair.high == pytest.approx(0.1)
-    apart = beside(mean_difference, (strangers, real)).estimate(distance=False)
+    apart = compare(mean_difference, (strangers, real)).estimate(distance=False)
     assert apart.high - apart.low > 2
 
 
 def test_the_interval_of_a_distance_is_not_moved_by_drawing():
     random = np.random.default_rng(1)
     real = sample(random.normal(size=60), 60, prefix="r")
-    made = sample(random.normal(size=60), 60, prefix="s")
-    (_, _, distance), _ = compare_marginals(X, real, made, None, name="all")
+    synthetic = sample(random.normal(size=60), 60, prefix="s")
+    (_, _, distance), _ = compare_marginals(X, real, synthetic, None, name="all")
     assert distance.value.low < distance.value.value < distance.value.high
 
 
 def test_too_few_tiles_or_none_told_are_said_with_what_it_takes():
-    made = sample([1.0, 2.0, 3.0])
+    synthetic = sample([1.0, 2.0, 3.0])
     real = sample([np.nan] * 20)
     (summary, apart, distance), _ = compare_marginals(
         X,
         sample(np.arange(20.0)),
-        made,
+        synthetic,
         None,
         name="all",
     )
     assert apart.value.told and not distance.value.told and "at least 8" in distance.value.reason
     assert not summary.value.told
-    (_, apart, _), _ = compare_marginals(X, real, made, None, name="all")
+    (_, apart, _), _ = compare_marginals(X, real, synthetic, None, name="all")
     assert not apart.value.told and "takes 1" in apart.value.reason
 
 
@@ -243,7 +243,7 @@ def test_the_section_tells_what_was_moved_and_nothing_else():
         for i in range(12):
             doses = random.uniform(0.9, 1.1, 2) * (dose, 1)
             seen.append(
-                Seen(
+                TileMeasurements(
                     f"{prefix}{i}",
                     f"{prefix}{i // 2}",
                     "",
@@ -252,12 +252,12 @@ def test_the_section_tells_what_was_moved_and_nothing_else():
             )
         return Sample(tuple(seen))
 
-    section = judge_stain(tiles("r"), tiles("syn", 1.5), tiles("ot"))
+    section = conclude_stain(tiles("r"), tiles("syn", 1.5), tiles("ot"))
     told = {finding.name: finding for finding in section.findings}
     assert len(told) == 1 + 2 * len(QUANTITIES)
     assert told["stain_haematoxylin_dose_difference"].value.low > 0.3
     assert told["stain_haematoxylin_dose_W1"].ratio.value > 4
     assert abs(told["stain_eosin_dose_difference"].value.value) < 0.1
     assert abs(told["stain_angle_difference"].value.value) < 1
-    same = judge_stain(tiles("r"), tiles("r"), tiles("ot")).findings[0]
+    same = conclude_stain(tiles("r"), tiles("r"), tiles("ot")).findings[0]
     assert same.value.value == 0

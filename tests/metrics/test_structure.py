@@ -5,15 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from histosynth.core.nuclei import ANY_KIND, Nuclei
+from histosynth.core.nuclei import ANY_CLASS, Nuclei
 from histosynth.detectors.blobs import BlobDetector
 from histosynth.detectors.detector import Found
-from histosynth.metrics.blob_features import KindJudge
-from histosynth.metrics.sample import Sample, Seen
-from histosynth.metrics.structure import judge_structure, measure_structure
+from histosynth.metrics.blob_features import RingClassifier
+from histosynth.metrics.sample import Sample, TileMeasurements
+from histosynth.metrics.structure import conclude_structure, measure_structure
 from histosynth.metrics.structure.conclude import ERROR_BINS, median_um
 
-KINDS = ("large", "small")
+CLASSES = ("large", "small")
 BLANK = np.full((128, 128, 3), 240, np.uint8)
 
 
@@ -29,9 +29,9 @@ class Fixed:
         self,
         xy,
         kind,
-        kinds=KINDS,
+        classes=CLASSES,
     ):
-        self.kinds = kinds
+        self.classes = classes
         self.xy = np.asarray(xy, np.float32).reshape(-1, 2)
         self.kind = np.asarray(kind, np.uint8)
 
@@ -47,10 +47,10 @@ def asked(n=12, seed=0):
     ]
     return Nuclei.of(
         grid,
-        [KINDS[i] for i in random.integers(0, 2, n)],
+        [CLASSES[i] for i in random.integers(0, 2, n)],
         size=(128, 128),
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     )
 
 
@@ -66,7 +66,7 @@ def test_counts_of_a_detector_that_errs_in_known_ways():
         ["large", "large", "small", "small"],
         size=(128, 128),
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     )
     # right 1 um off; wrong class 4 um off; missed; right; and one extra `small`
     found = Fixed([(14, 12), (52, 12), (108, 12), (60, 90)], [0, 1, 1, 1])
@@ -84,18 +84,18 @@ def test_a_detector_without_the_classes_says_nothing_of_them():
     seen = measure_structure(
         BLANK,
         nuclei,
-        detectors={"d": Fixed(nuclei.xy, nuclei.kind * 0, ("nucleus",))},
+        detectors={"d": Fixed(nuclei.xy, nuclei.class_ids * 0, ("nucleus",))},
     )
     counts = seen["structure/d/counts"][0]
     assert counts[0].tolist() == [12, 12, 12] and np.isnan(counts[1:]).all()
     assert "structure/d/confusion" not in seen
-    section = judge_structure(
-        Sample((Seen("t", "p", "", seen),) * 2),
+    section = conclude_structure(
+        Sample((TileMeasurements("t", "p", "", seen),) * 2),
         None,
-        KINDS,
+        CLASSES,
         ["d"],
     )
-    assert {f"F1_d_{kind}" for kind in KINDS}.isdisjoint(each.name for each in section.findings)
+    assert {f"F1_d_{kind}" for kind in CLASSES}.isdisjoint(each.name for each in section.findings)
 
 
 def test_classes_are_matched_by_name_and_nuclei_without_one_count_for_all_only():
@@ -104,9 +104,9 @@ def test_classes_are_matched_by_name_and_nuclei_without_one_count_for_all_only()
         ["large", "any"],
         size=(128, 128),
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     )
-    assert nuclei.kind[1] == ANY_KIND
+    assert nuclei.class_ids[1] == ANY_CLASS
     found = Fixed([(12, 12), (44, 12), (90, 90)], [2, 1, 0], ("other", "small", "large"))
     seen = measure_structure(BLANK, nuclei, detectors={"d": found})
     assert seen["structure/d/counts"][0].tolist() == [[2, 3, 2], [1, 1, 1], [0, 1, 0]]
@@ -116,22 +116,24 @@ def test_classes_are_matched_by_name_and_nuclei_without_one_count_for_all_only()
 @pytest.mark.parametrize("value", [0, 255])
 def test_odd_tiles_are_no_error(value):
     flat = np.full((30, 40, 3), value, np.uint8)
-    none = Nuclei.none((40, 30), 0.5, KINDS)
+    none = Nuclei.none((40, 30), 0.5, CLASSES)
     # what is found on a black tile is no judge's matter
     for detector in [Fixed([], []), *([BlobDetector()] if value else [])]:
         seen = measure_structure(flat, none, detectors={"d": detector})
         assert seen["structure/d/counts"][0, 0].tolist() == [0, 0, 0]
         assert seen["structure/d/errors_um"].shape == (0,)
         json.dumps(
-            judge_structure(
-                Sample((Seen("t", "p", "", seen),)),
+            conclude_structure(
+                Sample((TileMeasurements("t", "p", "", seen),)),
                 None,
-                KINDS,
+                CLASSES,
                 ["d"],
             ).as_dict(),
             allow_nan=False,
         )
-    assert json.dumps(judge_structure(Sample(()), None, KINDS, ["d"]).as_dict(), allow_nan=False)
+    assert json.dumps(
+        conclude_structure(Sample(()), None, CLASSES, ["d"]).as_dict(), allow_nan=False
+    )
 
 
 def seen_of(
@@ -146,13 +148,15 @@ def seen_of(
     nuclei = asked(seed=patient)
     random = np.random.default_rng(100 + patient)
     keep = random.random(len(nuclei)) < share
-    kind = np.where(random.random(len(nuclei)) < swap, 1 - nuclei.kind, nuclei.kind)
+    kind = np.where(random.random(len(nuclei)) < swap, 1 - nuclei.class_ids, nuclei.class_ids)
     xy = random.uniform(0, 127, nuclei.xy.shape) if moved else nuclei.xy + np.array([off / 0.5, 0])
     return measure_structure(BLANK, nuclei, detectors={"d": Fixed(xy[keep], kind[keep])})
 
 
 def sample(patients, name="p", **how):
-    return Sample(tuple(Seen(f"t{i}", f"{name}{i}", "", seen_of(i, **how)) for i in patients))
+    return Sample(
+        tuple(TileMeasurements(f"t{i}", f"{name}{i}", "", seen_of(i, **how)) for i in patients)
+    )
 
 
 def findings(section):
@@ -166,7 +170,7 @@ def test_identical_samples_have_ratio_one_without_any_doubt():
         off=1.0,
         swap=0.2,
     )
-    said = findings(judge_structure(both, both, KINDS, ["d"]))
+    said = findings(conclude_structure(both, both, CLASSES, ["d"]))
     for name in (
         "F1_d",
         "recall_d",
@@ -185,7 +189,7 @@ def test_pairs_of_patients_are_drawn_together_and_strangers_are_not():
     def side(name, worse):
         return Sample(
             tuple(
-                Seen(
+                TileMeasurements(
                     f"t{i}",
                     f"{name}{i}",
                     "",
@@ -195,9 +199,9 @@ def test_pairs_of_patients_are_drawn_together_and_strangers_are_not():
             )
         )
 
-    made = side("p", 0.9)
+    synthetic = side("p", 0.9)
     paired, strangers = (
-        findings(judge_structure(made, side(name, 1.0), KINDS, ["d"]))["recall_d"].ratio
+        findings(conclude_structure(synthetic, side(name, 1.0), CLASSES, ["d"]))["recall_d"].ratio
         for name in ("p", "q")
     )
     assert paired.value == strangers.value
@@ -206,10 +210,10 @@ def test_pairs_of_patients_are_drawn_together_and_strangers_are_not():
 
 def test_some_common_patients_still_give_finite_intervals():
     said = findings(
-        judge_structure(
+        conclude_structure(
             sample(range(6), share=0.8),
             sample(range(3, 9)),
-            KINDS,
+            CLASSES,
             ["d"],
         )
     )
@@ -218,9 +222,9 @@ def test_some_common_patients_still_give_finite_intervals():
 
 
 def test_scores_are_those_counted_by_hand():
-    made = sample(range(8), share=0.6, off=2.0)
-    said = findings(judge_structure(made, None, KINDS, ["d"]))
-    matched, found, wanted = made.stack("structure/d/counts")[:, 0, 0].sum(axis=0)
+    synthetic = sample(range(8), share=0.6, off=2.0)
+    said = findings(conclude_structure(synthetic, None, CLASSES, ["d"]))
+    matched, found, wanted = synthetic.stack("structure/d/counts")[:, 0, 0].sum(axis=0)
     assert said["recall_d"].value.value == pytest.approx(matched / wanted)
     assert said["precision_d"].value.value == pytest.approx(matched / found)
     assert said["F1_d"].value.value == pytest.approx(2 * matched / (found + wanted))
@@ -230,11 +234,11 @@ def test_scores_are_those_counted_by_hand():
 
 
 def test_nuclei_placed_anywhere_score_as_chance_does():
-    right = findings(judge_structure(sample(range(12)), None, KINDS, ["d"]))
-    section = judge_structure(
+    right = findings(conclude_structure(sample(range(12)), None, CLASSES, ["d"]))
+    section = conclude_structure(
         sample(range(12), moved=True),
         None,
-        KINDS,
+        CLASSES,
         ["d"],
     )
     moved = findings(section)["F1_d"].value
@@ -248,10 +252,10 @@ def test_nuclei_placed_anywhere_score_as_chance_does():
 
 def test_confused_classes_lower_their_scores_but_not_that_of_all():
     said = findings(
-        judge_structure(
+        conclude_structure(
             sample(range(8), swap=0.5),
             sample(range(8)),
-            KINDS,
+            CLASSES,
             ["d"],
         )
     )
@@ -263,7 +267,7 @@ def test_confused_classes_lower_their_scores_but_not_that_of_all():
 def test_rings_tell_classes_without_any_detector():
     from test_judges import blobs
 
-    rings = KindJudge.fit([blobs(seed) for seed in range(3)])
+    rings = RingClassifier.fit([blobs(seed) for seed in range(3)])
     picture, nuclei = blobs(9)
     seen = measure_structure(
         picture,
@@ -275,8 +279,8 @@ def test_rings_tell_classes_without_any_detector():
     assert table.sum() == len(nuclei) and np.trace(table) > 0.95 * len(nuclei)
     swapped = Nuclei(
         nuclei.xy,
-        1 - nuclei.kind,
-        nuclei.kinds,
+        1 - nuclei.class_ids,
+        nuclei.classes,
         nuclei.size,
         nuclei.mpp,
     )
@@ -288,10 +292,10 @@ def test_rings_tell_classes_without_any_detector():
     )["structure/rings/confusion"]
     assert np.trace(wrong) < 0.05 * len(nuclei)
     assert seen["structure/blobs/counts"][0, 0, 0] > 0.9 * len(nuclei)
-    section = judge_structure(
-        Sample((Seen("t", "p", "", seen),)),
+    section = conclude_structure(
+        Sample((TileMeasurements("t", "p", "", seen),)),
         None,
-        KINDS,
+        CLASSES,
         ["blobs"],
     )
     assert findings(section)["class_accuracy_rings"].value.value > 0.95
@@ -300,10 +304,10 @@ def test_rings_tell_classes_without_any_detector():
 
 def test_too_few_nuclei_are_said_with_how_many_it_takes():
     said = findings(
-        judge_structure(
+        conclude_structure(
             sample(range(1)),
             sample(range(8)),
-            KINDS,
+            CLASSES,
             ["d"],
         )
     )

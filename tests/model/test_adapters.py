@@ -20,8 +20,8 @@ from histosynth.model.adapters import (
     load_adapter,
     read_adapter,
     save_adapter,
-    wear,
-    wearing,
+    set_active_adapter,
+    using_adapter,
 )
 from histosynth.model.bundle import load_bundle
 from histosynth.model.parts import save_part
@@ -48,7 +48,7 @@ def painted(bundle):
     time = torch.tensor([0.6])
     with torch.inference_mode():
         features = bundle.structure(maps)
-        return bundle.denoiser.follow(
+        return bundle.denoiser.predict_x0(
             noise,
             time,
             features,
@@ -92,7 +92,7 @@ def train_a_little(bundle, name, steps=3):
         said.square().mean().backward()
         optimiser.step()
         optimiser.zero_grad()
-    wear(bundle.unet, None)
+    set_active_adapter(bundle.unet, None)
 
 
 def facts(bundle, name):
@@ -102,7 +102,7 @@ def facts(bundle, name):
         4.0,
         TARGETS,
         base_sha256(bundle.unet),
-        bundle.info.kinds,
+        bundle.info.classes,
         0.5,
     )
 
@@ -121,7 +121,7 @@ def test_training_an_adapter_leaves_the_base_bit_exact_and_changes_the_output():
     assert torch.equal(painted(bundle), before), (
         "with no adapter worn the base must paint as it did"
     )
-    with wearing(bundle.unet, "global"):
+    with using_adapter(bundle.unet, "global"):
         assert not torch.equal(painted(bundle), before)
     assert torch.equal(painted(bundle), before)
 
@@ -143,16 +143,16 @@ def test_training_global_leaves_local_untouched():
     bundle = tiny_bundle()
     train_a_little(bundle, "local")
     kept = [parameter.detach().clone() for parameter in adapter_parameters(bundle.unet, "local")]
-    with wearing(bundle.unet, "local"):
+    with using_adapter(bundle.unet, "local"):
         before = painted(bundle)
     train_a_little(bundle, "global")
     assert kept and all(
         torch.equal(a, b)
         for a, b in zip(kept, adapter_parameters(bundle.unet, "local"), strict=True)
     )
-    with wearing(bundle.unet, "local"):
+    with using_adapter(bundle.unet, "local"):
         assert torch.equal(painted(bundle), before)
-    with wearing(bundle.unet, "global"):
+    with using_adapter(bundle.unet, "global"):
         assert not torch.equal(painted(bundle), before)
 
 
@@ -165,17 +165,17 @@ def test_an_adapter_is_the_same_after_saving_and_loading(tmp_path):
         tmp_path,
         dtype=torch.float32,
     )
-    with wearing(bundle.unet, "global"):
+    with using_adapter(bundle.unet, "global"):
         expected = painted(bundle)
     fresh = tiny_bundle()
     info = load_adapter(
         fresh.unet,
         path,
-        kinds=fresh.info.kinds,
+        classes=fresh.info.classes,
         base=base_sha256(fresh.unet),
     )
     assert info.name == "global" and info.rank == 4
-    with wearing(fresh.unet, "global"):
+    with using_adapter(fresh.unet, "global"):
         assert torch.equal(painted(fresh), expected)
 
 
@@ -196,7 +196,7 @@ def test_diffusers_itself_can_read_the_file(tmp_path):
         adapter_name="x",
         local_files_only=True,
     )
-    with wearing(bundle.unet, "global"):
+    with using_adapter(bundle.unet, "global"):
         expected = painted(bundle)
     torch.testing.assert_close(painted(fresh), expected)
 
@@ -210,7 +210,7 @@ def test_an_adapter_of_another_base_is_refused_and_nothing_is_loaded(tmp_path):
         load_adapter(
             other.unet,
             path,
-            kinds=other.info.kinds,
+            classes=other.info.classes,
             base=base_sha256(other.unet),
         )
     assert adapter_names(other.unet) == ()
@@ -243,7 +243,7 @@ def test_an_incomplete_adapter_is_refused_whole(tmp_path, spoil, sentence):
         load_adapter(
             fresh.unet,
             path,
-            kinds=fresh.info.kinds,
+            classes=fresh.info.classes,
             base=base_sha256(fresh.unet),
         )
     assert adapter_names(fresh.unet) == ()
@@ -258,7 +258,7 @@ def test_other_classes_are_refused(tmp_path):
         load_adapter(
             tiny_bundle().unet,
             path,
-            kinds=("tumour",),
+            classes=("tumour",),
             base=base_sha256(tiny_bundle().unet),
         )
 
@@ -271,7 +271,7 @@ def test_what_is_no_adapter_file_is_refused(tmp_path, content):
         load_adapter(
             tiny_bundle().unet,
             path,
-            kinds=("x",),
+            classes=("x",),
             base=base_sha256(tiny_bundle().unet),
         )
 
@@ -297,11 +297,11 @@ def test_an_adapters_own_structure_encoder_is_used_while_it_is_worn_and_only_the
     own_structure(bundle, tmp_path)
     fresh = tiny_bundle()
     alone = painted(fresh)
-    fresh.give_adapter(tmp_path)
+    fresh.load_adapter(tmp_path)
     assert torch.equal(painted(fresh), alone)
-    with fresh.wearing("global"):
+    with fresh.using_adapter("global"):
         worn = painted(fresh)
-    with bundle.wearing("global"):
+    with bundle.using_adapter("global"):
         assert not torch.equal(worn, painted(bundle)), "the base's own encoder was used"
     assert torch.equal(painted(fresh), alone)
 
@@ -317,7 +317,7 @@ def test_a_structure_encoder_of_another_shape_is_refused_and_nothing_is_loaded(t
     save_part(encoder, tmp_path / "structure")
     fresh = tiny_bundle()
     with pytest.raises(AdapterMismatch, match="structure encoder"):
-        fresh.give_adapter(tmp_path)
+        fresh.load_adapter(tmp_path)
     assert adapter_names(fresh.unet) == () and fresh.structures == {}
 
 
@@ -326,18 +326,22 @@ def test_a_dressed_bundle_paints_as_the_base_wearing_the_adapter_does_and_leaves
     train_a_little(bundle, "global")
     alone = painted(bundle)
     weights = copy.deepcopy(bundle.unet.state_dict())
-    dressed = bundle.dressed("global")
-    with bundle.wearing("global"):
+    with_merged_adapter = bundle.with_merged_adapter("global")
+    with bundle.using_adapter("global"):
         torch.testing.assert_close(
-            painted(dressed),
+            painted(with_merged_adapter),
             painted(bundle),
             rtol=1e-4,
             atol=1e-4,
         )
-    assert not torch.allclose(painted(dressed), alone, atol=1e-3)
+    assert not torch.allclose(painted(with_merged_adapter), alone, atol=1e-3)
     assert all(torch.equal(value, weights[key]) for key, value in bundle.unet.state_dict().items())
-    assert bundle.dressed("global") is dressed, "made once"
-    assert bundle.dressed(None) is bundle.dressed("an adapter it has not") is bundle
+    assert bundle.with_merged_adapter("global") is with_merged_adapter, "made once"
+    assert (
+        bundle.with_merged_adapter(None)
+        is bundle.with_merged_adapter("an adapter it has not")
+        is bundle
+    )
 
 
 def test_an_adapter_of_a_bundle_in_bf16_fits_the_bundle_it_was_trained_on(tmp_path, bundle_folder):
@@ -348,7 +352,7 @@ def test_an_adapter_of_a_bundle_in_bf16_fits_the_bundle_it_was_trained_on(tmp_pa
         4.0,
         TARGETS,
         trained.base_sha256,
-        trained.info.kinds,
+        trained.info.classes,
         0.5,
     )
     trained.to(dtype=torch.bfloat16)
@@ -361,8 +365,8 @@ def test_an_adapter_of_a_bundle_in_bf16_fits_the_bundle_it_was_trained_on(tmp_pa
     )
     save_adapter(trained.unet, info, tmp_path / "global")
     opened = hs.open_bundle(bundle_folder, device="cpu", dtype="bf16")
-    assert opened.give_adapter(tmp_path / "global").name == "global"
-    assert opened.give_adapter(tmp_path / "global").name == "global", (
+    assert opened.load_adapter(tmp_path / "global").name == "global"
+    assert opened.load_adapter(tmp_path / "global").name == "global", (
         "given again, it takes its own place"
     )
     assert adapter_names(opened.unet) == ("global",)
@@ -370,7 +374,7 @@ def test_an_adapter_of_a_bundle_in_bf16_fits_the_bundle_it_was_trained_on(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "broken", [{"rank": "4"}, {"targets": 3}, {"colour": "red"}, {"kinds": [1]}]
+    "broken", [{"rank": "4"}, {"targets": 3}, {"colour": "red"}, {"classes": [1]}]
 )
 def test_metadata_of_another_form_is_refused(tmp_path, broken):
     bundle = tiny_bundle()

@@ -173,7 +173,7 @@ def test_the_seam_says_what_diffusers_unet_says(folders, which):
         atol=1e-5,
         rtol=1e-5,
     )
-    assert base.schedule.kind == ("v_prediction" if which == "sd21" else "epsilon")
+    assert base.schedule.prediction_type == ("v_prediction" if which == "sd21" else "epsilon")
     assert base.inpainting == which.endswith("inpainting")
 
 
@@ -195,7 +195,7 @@ def test_following_the_flow_is_one_step_of_ddim_to_clean(folders, which):
     )
     total = level.signal + level.noise
     with torch.no_grad():
-        clean = seam.follow(
+        clean = seam.predict_x0(
             mixed / total,
             level.noise / total,
             nothing(base),
@@ -224,12 +224,12 @@ def test_structure_and_words_are_heard(folders, which):
     silent = nothing(base)
     loud = StructureFeatures(silent.fine, tuple(scale + 1 for scale in silent.scales))
     with torch.no_grad():
-        plain, labelled, untold = (
+        plain, labelled, undefined = (
             seam.raw(noisy, torch.tensor([0.5]), silent, style)
-            for style in (vector(), vector(1), seam.untold(vector(1)))
+            for style in (vector(), vector(1), seam.undefined(vector(1)))
         )
         structured = seam.raw(noisy, torch.tensor([0.5]), loud, vector())
-    answers = [plain, labelled, untold, structured]
+    answers = [plain, labelled, undefined, structured]
     assert all(answer.shape == (1, 4, 16, 16) for answer in answers)
     apart = [
         float((one - other).abs().max()) for i, one in enumerate(answers) for other in answers[:i]

@@ -25,7 +25,7 @@ def copied(bundle_folder, tmp_path):
 def test_a_bundle_is_the_same_after_saving_and_loading(bundle_folder):
     made = tiny_bundle()
     loaded = load_bundle(bundle_folder)
-    assert loaded.info.kinds == made.info.kinds and loaded.info.palette == made.info.palette
+    assert loaded.info.classes == made.info.classes and loaded.info.palette == made.info.palette
     for name in ("autoencoder", "unet", "structure"):
         pairs = zip(
             getattr(made, name).state_dict().items(),
@@ -111,7 +111,7 @@ def test_the_opened_bundle_wears_global_for_synthesis(copied):
         4.0,
         ("conv1",),
         sha256,
-        fresh.info.kinds,
+        fresh.info.classes,
         0.5,
     )
     save_adapter(fresh.unet, info, copied / "adapters" / "global")
@@ -134,7 +134,7 @@ def test_the_compact_bundle_is_whole_and_small():
     from histosynth.core.shipped import COMPACT
 
     bundle = load_bundle(COMPACT)
-    assert bundle.info.kinds == hs.KINDS and len(bundle.info.palette) == 8
+    assert bundle.info.classes == hs.CLASSES and len(bundle.info.palette) == 8
     assert sum(path.stat().st_size for path in COMPACT.rglob("*")) <= 48_000_000
     assert "not for diagnosis" in (COMPACT / "README.md").read_text()
     assert not [path for path in COMPACT.rglob("*.json") if "_name_or_path" in path.read_text()]
@@ -199,8 +199,8 @@ def test_a_card_that_names_no_hash_is_refused(copied):
         {"palette": []},
         {"steps": 0},
         {"style_mean": [0.0]},
-        {"kinds": ["a", "a", "b"]},
-        {"kinds": ["any", "a", "b"]},
+        {"classes": ["a", "a", "b"]},
+        {"classes": ["any", "a", "b"]},
         {"format": 99},
     ],
 )

@@ -12,7 +12,7 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from histosynth.model import fused
-from histosynth.model.adapters import adapter_parameters, add_adapter, wear
+from histosynth.model.adapters import adapter_parameters, add_adapter, set_active_adapter
 from histosynth.model.families.family import Base, ports_of
 from histosynth.model.families.opening import Source, embed, open_base
 from histosynth.model.fused import FusedAttention, apply, fuse, gated
@@ -125,11 +125,11 @@ def test_the_fused_base_without_its_adapter_is_the_base(twins):
     plain, quick, answer = twins
     worn, _ = answer(quick)
     for each in (plain, quick):
-        wear(each, None)
+        set_active_adapter(each, None)
     with torch.no_grad():
         said, own = (layer_outputs(each) for each in (plain, quick))
-    wear(plain, "global")
-    wear(quick, "global")
+    set_active_adapter(plain, "global")
+    set_active_adapter(quick, "global")
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(said, own, strict=True))
     assert torch.equal(worn, answer(quick)[0])
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from histosynth.model.prediction import Level, clean_from, flow_level, min_snr_weight, target_of
+from histosynth.model.prediction import Level, flow_level, min_snr_weight, target_for, x0_from
 
-KINDS = ("flow", "epsilon", "v_prediction")
+CLASSES = ("flow", "epsilon", "v_prediction")
 
 
 def level_of(kind, count=16):
@@ -20,20 +20,20 @@ def draw(count=16):
     return (torch.randn(count, 3, 4, 4, generator=generator) for _ in range(2))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CLASSES)
 def test_a_perfect_output_gives_back_the_clean_latents(kind):
     clean, noise = draw()
     level = level_of(kind)
-    said = target_of(kind, clean, noise, level)
+    said = target_for(kind, clean, noise, level)
     torch.testing.assert_close(
-        clean_from(kind, said, level.mix(clean, noise), level),
+        x0_from(kind, said, level.mix(clean, noise), level),
         clean,
         atol=2e-5,
         rtol=0,
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CLASSES)
 def test_min_snr_weighs_the_clean_estimate_alike_in_all_units(kind):
     """Hang et al. 2023: whatever the units, an error of the clean estimate counts min(SNR,
     gamma)."""
@@ -41,10 +41,10 @@ def test_min_snr_weighs_the_clean_estimate_alike_in_all_units(kind):
     level = level_of(kind)
     gamma = 5.0
     noisy = level.mix(clean, noise)
-    said = target_of(kind, clean, noise, level)
+    said = target_for(kind, clean, noise, level)
     wrong = said + 0.1
     in_output = min_snr_weight(kind, level, gamma) * 0.1**2
-    clean_error = (clean_from(kind, wrong, noisy, level) - clean)[:, 0, 0, 0]
+    clean_error = (x0_from(kind, wrong, noisy, level) - clean)[:, 0, 0, 0]
     expected = level.snr.clamp(max=gamma) * clean_error**2
     torch.testing.assert_close(
         in_output,

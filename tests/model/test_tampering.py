@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import histosynth as hs
-from histosynth.core.errors import BadWeights, BundleMismatch, HistosynError
+from histosynth.core.errors import BadWeights, BundleMismatch, HistosynthError
 from histosynth.core.shipped import COMPACT
 from histosynth.model.bundle import load_bundle
 from histosynth.model.info import hashed, read_info
@@ -82,7 +82,7 @@ def test_recipes_tell_all_that_the_card_says(copied):
         ({"latent_std": [1e300] * 4}, "must lie within 1,000,000"),
         ({"labels": ["a", "a"]}, "labels must be different"),
         ({"labels": ["a", "b", "c"]}, "do not fit bundle.json"),
-        ({"kinds": ["a", "b"]}, "do not fit bundle.json"),
+        ({"classes": ["a", "b"]}, "do not fit bundle.json"),
         ({"latent_mean": [0.0] * 5, "latent_std": [1.0] * 5}, "do not fit bundle.json"),
         ({"style_mean": [0.0] * 3, "style_std": [1.0] * 3}, "styles need 13"),
         ({"least_px": 1}, "do not fit bundle.json"),
@@ -146,7 +146,7 @@ def test_a_card_nested_without_end_is_refused(copied):
         ("structure", {"strides": [0, 0, 0]}),
         ("structure", {"cell": 0}),
         ("structure", {"cell": "x"}),
-        ("structure", {"kinds": None}),
+        ("structure", {"classes": None}),
         ("structure", {"outputs": "x"}),
         ("autoencoder", {"encoder_block_types": 0}),
         ("autoencoder", {"latent_channels": 0}),
@@ -164,7 +164,7 @@ def test_settings_that_build_no_network_are_refused(copied, part, values):
 @pytest.mark.parametrize("text", ["[]", "{", "3", ""])
 def test_settings_that_are_no_table_are_refused(copied, text):
     (older(copied) / "unet" / "config.json").write_text(text)
-    with pytest.raises(HistosynError):
+    with pytest.raises(HistosynthError):
         load_bundle(copied)
 
 

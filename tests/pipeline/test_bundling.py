@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from histosynth.core.errors import (
     BadOption,
     BundleMismatch,
-    HistosynError,
+    HistosynthError,
     InputError,
     NotWritable,
     UnavailableError,
@@ -97,7 +97,7 @@ def test_adapters_are_converted_there_and_back(whole, tmp_path):
 def test_an_adapter_of_others_is_converted_by_the_bundles_modules(whole, tmp_path):
     convert(whole / "adapters" / "global", "kohya", tmp_path / "k.safetensors")
     save_file(load_file(tmp_path / "k.safetensors"), tmp_path / "foreign.safetensors")
-    with pytest.raises(HistosynError, match="the network has no such modules"):
+    with pytest.raises(HistosynthError, match="the network has no such modules"):
         convert(
             tmp_path / "foreign.safetensors",
             "diffusers",

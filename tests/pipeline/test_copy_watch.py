@@ -36,7 +36,7 @@ def sides():
 
 
 def batch(whole=True):
-    return SimpleNamespace(maps=SimpleNamespace(hole=torch.full((4, 1, SIDE, SIDE), float(whole))))
+    return SimpleNamespace(maps=SimpleNamespace(mask=torch.full((4, 1, SIDE, SIDE), float(whole))))
 
 
 def watching(sides, pictures, limit=0.1):

@@ -123,7 +123,7 @@ def test_slides_come_whole_and_are_not_fetched_again(
 ):
     slides = listed()
     ticks = []
-    came = bring(slides, tick=lambda *at: ticks.append(at))
+    came = bring(slides, on_progress=lambda *at: ticks.append(at))
     assert (
         came.done == tuple(slide.name for slide in slides) and not came.already and not came.failed
     )

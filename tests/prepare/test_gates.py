@@ -8,7 +8,7 @@ from glass import tissue
 from scipy import ndimage
 
 from histosynth.core.tile import read_rgb
-from histosynth.prepare.quality import GateLimits, judge_tile
+from histosynth.prepare.quality import GateLimits, check_tile
 from histosynth.tissue.density import from_density, optical_density
 
 BRCA = Path(__file__).resolve().parents[3] / "shared/data/brca-m2c"
@@ -16,7 +16,7 @@ LIMITS = GateLimits()
 
 
 def failed(pixels, mpp=0.5):
-    return {name for name, verdict in judge_tile(pixels, mpp, LIMITS).items() if not verdict.ok}
+    return {name for name, verdict in check_tile(pixels, mpp, LIMITS).items() if not verdict.ok}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_burnt_and_black_pixels_are_refused(good):
 def test_reasons_name_the_value_and_the_limit(good):
     drawn = good.copy()
     drawn[:, :100] = (30, 90, 60)
-    verdict = judge_tile(drawn, 0.5, LIMITS)["pen"]
+    verdict = check_tile(drawn, 0.5, LIMITS)["pen"]
     assert verdict.reason == f"ink covers {verdict.value:.1%}, more than 3.0%"
 
 

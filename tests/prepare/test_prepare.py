@@ -25,7 +25,7 @@ def test_tiles_are_resampled_to_the_recipe_s_scale_with_their_nuclei(tmp_path, t
         source,
         root=tmp_path,
         mpp=0.5,
-        kinds=("stromal",),
+        classes=("stromal",),
     )
     assert example.tile.size == (64, 68) and example.tile.ref.patient == "AB"
     np.testing.assert_allclose(example.nuclei.xy, [[10.0, 15.0]])
@@ -39,7 +39,7 @@ def test_texture_may_keep_its_pixels(tmp_path, tile):
         source,
         root=tmp_path,
         mpp=0.5,
-        kinds=(),
+        classes=(),
     )
     assert (example.tile.pixels == tile).all() and example.nuclei is None
 
@@ -83,7 +83,7 @@ def test_sources_that_are_not_whole_are_refused(
             source,
             root=tmp_path,
             mpp=0.5,
-            kinds=("stromal",),
+            classes=("stromal",),
         )
 
 

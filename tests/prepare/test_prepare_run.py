@@ -231,7 +231,7 @@ def test_nuclei_of_another_tool_come_in_by_file(slides, tmp_path):
     nuclei = {
         "source": "files",
         "folder": str(tmp_path),
-        "kinds": {"Tumor": "epithelial"},
+        "classes": {"Tumor": "epithelial"},
         "least_per_mm2": 100,
     }
     run(slides[0], tmp_path / "out", nuclei=nuclei)

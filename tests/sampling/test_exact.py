@@ -3,7 +3,7 @@
 import pytest
 
 import histosynth as hs
-from histosynth.model.denoiser import Denoiser
+from histosynth.model.denoiser import CompactDenoiser
 from histosynth.sampling import batch_check as exact
 from histosynth.sampling import batches
 from histosynth.testing import tiny_bundle
@@ -65,7 +65,7 @@ def test_the_trial_sees_a_network_whose_items_depend_on_their_company(monkeypatc
         own = noisy * time.reshape(-1, 1, 1, 1) + style.sum(1).reshape(-1, 1, 1, 1)
         return own + company * noisy.mean()
 
-    monkeypatch.setattr(Denoiser, "raw", raw)
+    monkeypatch.setattr(CompactDenoiser, "raw", raw)
     assert exact._agrees(tiny_bundle(), 128, 128, 3) is agrees
 
 

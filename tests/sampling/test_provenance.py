@@ -20,27 +20,27 @@ def test_the_digest_of_nuclei_follows_places_and_kinds_and_not_their_order(bundl
 
     def told(xy, kind):
         made = hs.synthesize(
-            Nuclei(xy, kind, nuclei.kinds, nuclei.size, nuclei.mpp),
+            Nuclei(xy, kind, nuclei.classes, nuclei.size, nuclei.mpp),
             bundle=bundle,
             steps=1,
         )
         return made[0].recipe["nuclei"]["sha256"]
 
-    plain = told(nuclei.xy, nuclei.kind)
-    assert told(nuclei.xy[::-1], nuclei.kind[::-1]) == plain
+    plain = told(nuclei.xy, nuclei.class_ids)
+    assert told(nuclei.xy[::-1], nuclei.class_ids[::-1]) == plain
     moved = nuclei.xy.copy()
-    other = nuclei.kind.copy()
+    other = nuclei.class_ids.copy()
     moved[0, 0] += 0.25 if moved[0, 0] < 100 else -0.25
     other[0] = (other[0] + 1) % 3
-    assert len({plain, told(moved, nuclei.kind), told(nuclei.xy, other)}) == 3
+    assert len({plain, told(moved, nuclei.class_ids), told(nuclei.xy, other)}) == 3
 
 
 def test_the_digests_of_image_and_hole_are_those_of_their_values(bundle, tile):
-    hole = np.zeros(tile.shape[:2], bool)
-    hole[40:80, 40:80] = True
-    context = hs.complete(tile, hole, bundle=bundle, steps=1).recipe["context"]
+    mask = np.zeros(tile.shape[:2], bool)
+    mask[40:80, 40:80] = True
+    context = hs.complete(tile, mask, bundle=bundle, steps=1).recipe["context"]
     assert context["image_sha256"] == hashlib.sha256(tile.tobytes()).hexdigest()
-    assert context["hole_sha256"] == hashlib.sha256(hole.tobytes()).hexdigest()
+    assert context["hole_sha256"] == hashlib.sha256(mask.tobytes()).hexdigest()
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 2**64 + 3])

@@ -53,13 +53,13 @@ def test_items_draw_different_noise_and_the_same_again():
 
 def test_guidance_of_one_is_no_guidance_and_two_goes_twice_as_far():
     told = GaussianBase(mean=1.0).denoise
-    untold = GaussianBase(mean=0.0).denoise
+    undefined = GaussianBase(mean=0.0).denoise
     noisy = torch.zeros(1, 1, 2, 2)
     time = torch.tensor([0.5])
 
     def both(noisy, time):
         halves = zip(
-            (told, untold),
+            (told, undefined),
             noisy.chunk(2),
             time.chunk(2),
             strict=True,
@@ -69,7 +69,7 @@ def test_guidance_of_one_is_no_guidance_and_two_goes_twice_as_far():
     assert guided(told, both, 1.0) is told
     assert torch.equal(guided(told, both, 2.0, (0.0, 0.49))(noisy, time), told(noisy, time))
     twice = guided(told, both, 2.0)(noisy, time)
-    torch.testing.assert_close(twice, 2 * told(noisy, time) - untold(noisy, time))
+    torch.testing.assert_close(twice, 2 * told(noisy, time) - undefined(noisy, time))
 
 
 @pytest.mark.parametrize("bad", [{"solver": "magic"}, {"steps": 0}, {"steps": 201}])
@@ -85,6 +85,6 @@ def test_progress_is_told_to_the_end():
         BASE.denoise,
         torch.zeros(1, 1, 2, 2),
         steps=5,
-        tick=lambda done, total: told.append((done, total)),
+        on_progress=lambda done, total: told.append((done, total)),
     )
     assert told == [(i, 5) for i in range(1, 6)]

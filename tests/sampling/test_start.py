@@ -14,36 +14,36 @@ from histosynth.testing import GaussianBase
 from histosynth.tissue.appearance import measure_appearance
 from histosynth.tissue.exemplar import Copied
 
-KINDS = ("epithelial", "lymphocyte", "stromal")
+CLASSES = ("epithelial", "lymphocyte", "stromal")
 BASE = GaussianBase(mean=0.7, std=0.4)
 # two of diffusers' schedulers round times to thousandths, so paths agree to about 0.005
 
 
 @pytest.fixture
 def holed(tile):
-    hole = np.zeros(tile.shape[:2], bool)
-    hole[40:96, 40:88] = True
-    return Context(tile.copy(), hole)
+    mask = np.zeros(tile.shape[:2], bool)
+    mask[40:96, 40:88] = True
+    return Context(tile.copy(), mask)
 
 
 def begin(condition, seed=0):
     context = condition.context
     return start_of(
         condition,
-        measure_appearance(context.pixels, context.hole).frame,
+        measure_appearance(context.pixels, context.mask).frame,
         seed,
     )
 
 
 def condition(holed, *places):
-    height, width = holed.hole.shape
+    height, width = holed.mask.shape
     names = ["lymphocyte"] * len(places)
     nuclei = Nuclei.of(
         np.array(places),
         names,
         size=(width, height),
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     )
     return Condition(nuclei, (width, height), None, holed)
 
@@ -104,7 +104,7 @@ def test_nuclei_leave_early_and_ground_late(holed):
         abs(start.times[8, 8] - NUCLEI_TIME) < 1e-6 and abs(start.times[0, 0] - GROUND_TIME) < 1e-6
     )
     assert (start.ground[60:76, 60:76] == 0).all() and start.ground[0, 0] == 1
-    assert (start.pixels[~holed.hole] == holed.pixels[~holed.hole]).all()
+    assert (start.pixels[~holed.mask] == holed.pixels[~holed.mask]).all()
 
 
 @pytest.mark.parametrize("told", [False, True])
@@ -125,8 +125,8 @@ def test_where_known_nuclei_are_told_ground_is_ground_however_dense(holed):
 
 
 def test_where_patches_do_not_fit_nothing_is_kept_and_cells_leave_earlier(holed, monkeypatch):
-    whole = Copied(holed.pixels, np.zeros(holed.hole.shape, bool))
-    broken = Copied(holed.pixels, np.indices(holed.hole.shape)[0] >= 68)
+    whole = Copied(holed.pixels, np.zeros(holed.mask.shape, bool))
+    broken = Copied(holed.pixels, np.indices(holed.mask.shape)[0] >= 68)
     starts = []
     for copied in (whole, broken):
         monkeypatch.setattr(
@@ -144,19 +144,19 @@ def test_copied_tissue_is_used_unless_it_is_not_wanted(bundle_folder, holed):
     with_it, without = (
         hs.complete(
             holed.pixels,
-            holed.hole,
+            holed.mask,
             nuclei=nuclei,
             bundle=bundle,
             exemplar=exemplar,
         )
         for exemplar in (True, False)
     )
-    kept = (begin(condition(holed, (68.0, 68.0))).ground == 1) & holed.hole
-    known = {tuple(pixel) for pixel in holed.pixels[~holed.hole]}
+    kept = (begin(condition(holed, (68.0, 68.0))).ground == 1) & holed.mask
+    known = {tuple(pixel) for pixel in holed.pixels[~holed.mask]}
     assert all(tuple(pixel) in known for pixel in with_it.pixels[kept])
     assert not all(tuple(pixel) in known for pixel in without.pixels[kept])
     shares = [each.recipe["context"]["copied"] for each in (with_it, without)]
-    assert shares[0] >= kept.sum() / holed.hole.sum() > shares[1] == 0
+    assert shares[0] >= kept.sum() / holed.mask.sum() > shares[1] == 0
     assert [each.recipe["settings"]["exemplar"] for each in (with_it, without)] == [True, False]
 
 

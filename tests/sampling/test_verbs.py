@@ -10,12 +10,12 @@ from PIL import Image
 import histosynth as hs
 from histosynth.annotation.nuclei_files import write_csv
 from histosynth.core.errors import (
-    BadHole,
+    BadMask,
     BadOption,
     BadSize,
     NotRGB,
     ScaleMismatch,
-    UnknownKinds,
+    UnknownClasses,
     UnknownLabel,
 )
 from histosynth.core.nuclei import Nuclei
@@ -82,8 +82,8 @@ def test_nuclei_have_no_order(bundle):
     nuclei = cells()
     turned = Nuclei(
         nuclei.xy[::-1],
-        nuclei.kind[::-1],
-        nuclei.kinds,
+        nuclei.class_ids[::-1],
+        nuclei.classes,
         nuclei.size,
         nuclei.mpp,
     )
@@ -92,12 +92,12 @@ def test_nuclei_have_no_order(bundle):
 
 
 def test_a_hole_may_be_a_mask_of_whole_numbers(bundle, tile):
-    hole = np.zeros(tile.shape[:2], np.uint8)
-    hole[20:60, 20:60] = 255
-    one, other = (hs.complete(tile, each, bundle=bundle) for each in (hole, hole > 0))
+    mask = np.zeros(tile.shape[:2], np.uint8)
+    mask[20:60, 20:60] = 255
+    one, other = (hs.complete(tile, each, bundle=bundle) for each in (mask, mask > 0))
     assert (one.pixels == other.pixels).all()
-    with pytest.raises(BadHole, match="float64"):
-        hs.complete(tile, hole / 255.0, bundle=bundle)
+    with pytest.raises(BadMask, match="float64"):
+        hs.complete(tile, mask / 255.0, bundle=bundle)
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, None])
@@ -134,19 +134,19 @@ def test_the_readmes_example_runs(
 
 
 def test_the_callers_arrays_stay_writeable(bundle, tile):
-    hole = np.zeros(tile.shape[:2], bool)
-    hole[20:60, 20:60] = True
-    hs.complete(tile, hole, bundle=bundle)
+    mask = np.zeros(tile.shape[:2], bool)
+    mask[20:60, 20:60] = True
+    hs.complete(tile, mask, bundle=bundle)
     xy = np.zeros((1, 2), np.float32)
     kind = np.zeros(1, np.uint8)
-    nuclei = Nuclei(xy, kind, bundle.info.kinds, (128, 128), 0.5)
-    assert all(array.flags.writeable for array in (tile, hole, xy, kind))
+    nuclei = Nuclei(xy, kind, bundle.info.classes, (128, 128), 0.5)
+    assert all(array.flags.writeable for array in (tile, mask, xy, kind))
     xy[0, 0] = 5
     assert nuclei.xy[0, 0] == 0
 
 
 def test_the_scale_of_the_nuclei_is_the_scale_of_the_picture(bundle):
-    made = hs.synthesize(Nuclei.none((128, 128), 0.52, bundle.info.kinds), bundle=bundle)[0]
+    made = hs.synthesize(Nuclei.none((128, 128), 0.52, bundle.info.classes), bundle=bundle)[0]
     assert made.recipe["mpp"] == 0.52
 
 
@@ -161,7 +161,7 @@ def test_an_adapter_that_has_learnt_guidance_paints_without_by_default(bundle_fo
         alpha=2.0,
         targets=["conv1"],
     )
-    facts = ("global", 2, 2.0, ("conv1",), bundle.base_sha256, bundle.info.kinds, 0.5)
+    facts = ("global", 2, 2.0, ("conv1",), bundle.base_sha256, bundle.info.classes, 0.5)
     bundle.adapters["global"] = AdapterInfo(*facts, guidance=(0.5, 1.0))
     assert settings_for(bundle, "synthesize", None, None).guidance == 1.0
     assert settings_for(bundle, "synthesize", None, 1.3).guidance == 1.3
@@ -172,7 +172,9 @@ def test_nuclei_appearance_label_and_guidance_all_change_the_picture(bundle, til
     plain = hs.synthesize(cells(), bundle=bundle)[0].pixels
     others = {
         "nuclei": hs.synthesize(cells(seed=9), bundle=bundle),
-        "no nuclei": hs.synthesize(Nuclei.none((128, 136), 0.5, bundle.info.kinds), bundle=bundle),
+        "no nuclei": hs.synthesize(
+            Nuclei.none((128, 136), 0.5, bundle.info.classes), bundle=bundle
+        ),
         "appearance": hs.synthesize(cells(), appearance=tile, bundle=bundle),
         "palette": hs.synthesize(cells(), appearance="stain-3", bundle=bundle),
         "label": hs.synthesize(cells(), label="breast", bundle=bundle),
@@ -196,15 +198,15 @@ def test_the_recipe_says_what_was_made_from_what(bundle):
 
 
 def test_a_recipe_tells_a_hue_only_where_it_was_given(bundle, tile):
-    hole = np.zeros(tile.shape[:2], bool)
-    hole[40:80, 40:80] = True
+    mask = np.zeros(tile.shape[:2], bool)
+    mask[40:80, 40:80] = True
     told = hs.synthesize(cells(), appearance=tile, bundle=bundle)[0].recipe["appearance"]["hue"]
     assert told["top"] >= 0.3 and len(told["hue"]) == 3 * len(told["pixels"])
     assert (
         hs.synthesize(cells(), bundle=bundle)[0].recipe["appearance"]["hue"] is None
     )  # of the palette
     assert (
-        hs.complete(tile, hole, bundle=bundle).recipe["appearance"]["hue"] is None
+        hs.complete(tile, mask, bundle=bundle).recipe["appearance"]["hue"] is None
     )  # matched in pasting
 
 
@@ -217,28 +219,28 @@ def test_complete_keeps_known_pixels_bit_for_bit_and_paints_the_hole(bundle, siz
         (height, width, 3),
         dtype=np.uint8,
     )
-    hole = np.zeros(size, bool)
-    hole[40:90, 30:100] = True
+    mask = np.zeros(size, bool)
+    mask[40:90, 30:100] = True
     before = image.copy()
     made = hs.complete(
         image,
-        hole,
+        mask,
         nuclei=cells((width, height)),
         bundle=bundle,
     )
     assert made.pixels.shape == image.shape
-    assert (made.pixels[~hole] == before[~hole]).all()
-    assert (made.pixels[hole] != before[hole]).any()
+    assert (made.pixels[~mask] == before[~mask]).all()
+    assert (made.pixels[mask] != before[mask]).any()
     assert (image == before).all(), "the caller's array must not change"
-    assert made.recipe["extent"] == "hole" and made.recipe["context"]["hole_px"] == int(hole.sum())
+    assert made.recipe["extent"] == "hole" and made.recipe["context"]["hole_px"] == int(mask.sum())
 
 
 def test_what_stands_in_the_hole_is_never_looked_at(bundle, tile):
-    hole = np.zeros(tile.shape[:2], bool)
-    hole[40:90, 30:100] = True
+    mask = np.zeros(tile.shape[:2], bool)
+    mask[40:90, 30:100] = True
     spoiled = tile.copy()
-    spoiled[hole] = 0
-    one, other = (hs.complete(image, hole, bundle=bundle).pixels for image in (tile, spoiled))
+    spoiled[mask] = 0
+    one, other = (hs.complete(image, mask, bundle=bundle).pixels for image in (tile, spoiled))
     assert (one == other).all()
 
 
@@ -256,19 +258,19 @@ def test_what_stands_in_the_hole_is_never_looked_at(bundle, tile):
 )
 def test_sizes_that_cannot_be_painted_name_the_nearest_that_can(bundle, size, sentence):
     with pytest.raises(BadSize, match=sentence):
-        hs.synthesize(Nuclei.none(size, 0.5, bundle.info.kinds), bundle=bundle)
+        hs.synthesize(Nuclei.none(size, 0.5, bundle.info.classes), bundle=bundle)
 
 
 def test_a_far_scale_is_refused_and_a_near_one_taken(bundle):
     with pytest.raises(
         ScaleMismatch, match=r"The scale is 0.25 um/px, but this bundle paints at 0.5"
     ):
-        hs.synthesize(Nuclei.none((128, 128), 0.25, bundle.info.kinds), bundle=bundle)
-    hs.synthesize(Nuclei.none((128, 128), 0.52, bundle.info.kinds), bundle=bundle)
+        hs.synthesize(Nuclei.none((128, 128), 0.25, bundle.info.classes), bundle=bundle)
+    hs.synthesize(Nuclei.none((128, 128), 0.52, bundle.info.classes), bundle=bundle)
 
 
 def test_other_classes_labels_and_names_are_refused(bundle, tile):
-    with pytest.raises(UnknownKinds, match="tumour"):
+    with pytest.raises(UnknownClasses, match="tumour"):
         hs.synthesize(Nuclei.none((128, 128), 0.5, ("tumour",)), bundle=bundle)
     with pytest.raises(UnknownLabel, match="this bundle knows breast"):
         hs.synthesize(cells(), label="liver", bundle=bundle)

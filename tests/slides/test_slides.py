@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from histosynth.core.errors import BadOption, HistosynError, MissingScale, NotRGB, UnreadableImage
+from histosynth.core.errors import BadOption, HistosynthError, MissingScale, NotRGB, UnreadableImage
 from histosynth.core.geometry import Box
 from histosynth.slides import best_level, open_slide, read_box, thumbnail
 from histosynth.slides.openslide import OpenSlideSlide
@@ -264,7 +264,7 @@ def test_damaged_headers_are_refused_in_words(tmp_path, pyramid, seed):
         try:
             slide = open_slide(path, mpp=0.5)
             slide.read(0, Box(0, 0, 300, 300))
-        except HistosynError:
+        except HistosynthError:
             pass  # refused in a sentence; anything else fails the test
 
 

@@ -18,8 +18,8 @@ def whole_bundle(source, folder):
         targets=("to_q",),
     )
     sha256 = bundle.base_sha256
-    kinds = bundle.info.kinds
-    info = AdapterInfo("global", 2, 3.0, ("to_q",), sha256, kinds, 0.5)
+    classes = bundle.info.classes
+    info = AdapterInfo("global", 2, 3.0, ("to_q",), sha256, classes, 0.5)
     save_adapter(bundle.unet, info, folder / "adapters" / "global")
     return folder
 

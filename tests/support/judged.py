@@ -6,10 +6,11 @@ from glass import tissue  # noqa: F401 - for the tests that import from here
 from PIL import Image
 
 from histosynth.engine import open_engine
-from histosynth.evaluation import Ask, Plan, Question, evaluate
+from histosynth.evaluation import EvaluationConfig, InputOptions, Plan
+from histosynth.pipeline.evaluate import run_evaluation
 
 SIDE = 128
-KINDS = ("nucleus",)
+CLASSES = ("nucleus",)
 
 
 def save(folder, name, pixels):
@@ -21,20 +22,20 @@ def barcode(number):
     return f"TCGA-AA-{number:04d}-01Z"
 
 
-def question(world, **more):
-    base = Question(
+def config(world, **more):
+    base = EvaluationConfig(
         world / "real",
         world / "made",
         reference=world / "train",
         conditions=world / "nuclei",
-        ask=Ask(mpp=0.5),
+        inputs=InputOptions(mpp=0.5),
         plan=Plan(detectors=("blobs",)),
     )
     return replace(base, **more)
 
 
-def judged(ask, out, engine="local"):
-    return evaluate(ask, out, engine=open_engine(engine, workers=2))
+def judged(inputs, out, engine="local"):
+    return run_evaluation(inputs, out, engine=open_engine(engine, workers=2))
 
 
 def section(report, key):

@@ -7,13 +7,13 @@ from histosynth.core.nuclei import Nuclei
 from histosynth.tissue.blend import paste
 from histosynth.tissue.exemplar import copy_into
 
-KINDS = ("epithelial", "lymphocyte")
+CLASSES = ("epithelial", "lymphocyte")
 
 
 def hole_of(shape, least=40):
-    hole = np.zeros(shape, bool)
-    hole[least:-least, least:-least] = True
-    return hole
+    mask = np.zeros(shape, bool)
+    mask[least:-least, least:-least] = True
+    return mask
 
 
 def striped(angle, side=128, period=11):
@@ -26,10 +26,10 @@ def striped(angle, side=128, period=11):
 @pytest.mark.parametrize("angle", [0.0, 0.4, 1.1, 2.3])
 def test_fibres_run_on_through_the_hole_in_their_direction(angle):
     tile = striped(angle)
-    hole = hole_of((128, 128))
-    filled = copy_into(np.where(hole[..., None], 0, tile).astype(np.uint8), hole).pixels
-    off = np.abs(filled.astype(float) - tile)[hole].mean()
-    astray = np.abs(striped(angle + np.pi / 2).astype(float) - tile)[hole].mean()
+    mask = hole_of((128, 128))
+    filled = copy_into(np.where(mask[..., None], 0, tile).astype(np.uint8), mask).pixels
+    off = np.abs(filled.astype(float) - tile)[mask].mean()
+    astray = np.abs(striped(angle + np.pi / 2).astype(float) - tile)[mask].mean()
     assert off < 0.5 * astray
 
 
@@ -41,29 +41,29 @@ def test_a_vessel_that_runs_into_a_hole_comes_out_of_it_whole(angle):
     apart = np.abs((columns - 80) * np.cos(angle) + (rows - 70) * np.sin(angle))
     tile = np.full((160, 160, 3), (225, 180, 205), np.uint8)
     tile[apart < 5] = (120, 60, 140)
-    hole = hole_of((160, 160), 45)
-    dark = copy_into(tile, hole).pixels[..., 1] < 120
-    assert dark[hole & (apart < 3)].mean() > 0.98 and dark[hole & (apart > 8)].mean() < 0.02
+    mask = hole_of((160, 160), 45)
+    dark = copy_into(tile, mask).pixels[..., 1] < 120
+    assert dark[mask & (apart < 3)].mean() > 0.98 and dark[mask & (apart > 8)].mean() < 0.02
 
 
 def test_all_that_is_filled_in_was_known(tile):
-    hole = hole_of(tile.shape[:2], 44)
-    filled = copy_into(tile, hole).pixels
-    colours = {tuple(pixel) for pixel in tile[~hole]}
-    assert (filled[~hole] == tile[~hole]).all()
-    assert all(tuple(pixel) in colours for pixel in filled[hole])
+    mask = hole_of(tile.shape[:2], 44)
+    filled = copy_into(tile, mask).pixels
+    colours = {tuple(pixel) for pixel in tile[~mask]}
+    assert (filled[~mask] == tile[~mask]).all()
+    assert all(tuple(pixel) in colours for pixel in filled[mask])
 
 
 @pytest.mark.parametrize("shape", [(136, 128), (135, 127)])
 def test_what_stands_in_the_hole_is_not_looked_at(tile, shape):
     random = np.random.default_rng(0)
     tile = tile[: shape[0], : shape[1]]
-    hole = np.zeros(shape, bool)
-    hole[50:, 60:] = True  # reaches the tile's border
+    mask = np.zeros(shape, bool)
+    mask[50:, 60:] = True  # reaches the tile's border
     others = [
-        np.where(hole[..., None], random.integers(0, 256, tile.shape), tile) for _ in range(2)
+        np.where(mask[..., None], random.integers(0, 256, tile.shape), tile) for _ in range(2)
     ]
-    first, second = (copy_into(other.astype(np.uint8), hole).pixels for other in others)
+    first, second = (copy_into(other.astype(np.uint8), mask).pixels for other in others)
     assert (first == second).all()
 
 
@@ -76,8 +76,8 @@ def test_nuclei_come_to_lie_where_they_are_asked_for():
     asked = np.array([(x, y) for x in grid for y in grid]) + random.uniform(
         -5, 5, (len(grid) ** 2, 2)
     )
-    hole = hole_of((side, side), 60)
-    inside = hole[tuple(asked.round().astype(int).T[::-1])]
+    mask = hole_of((side, side), 60)
+    inside = mask[tuple(asked.round().astype(int).T[::-1])]
     for x, y in asked[~inside]:
         tile[np.hypot(columns - x, rows - y) < 5] = (90, 60, 140)
     told = Nuclei.of(
@@ -85,27 +85,29 @@ def test_nuclei_come_to_lie_where_they_are_asked_for():
         ["lymphocyte"] * len(asked),
         size=(side, side),
         mpp=0.5,
-        kinds=KINDS,
+        classes=CLASSES,
     )
     near = np.min([np.hypot(columns - x, rows - y) for x, y in asked], axis=0)
-    dark, untold = (copy_into(tile, hole, nuclei).pixels[..., 1] < 120 for nuclei in (told, None))
-    assert dark[hole & (near < 3)].mean() > 0.5 > 2 * untold[hole & (near < 3)].mean()
-    assert dark[hole & (near > 9)].mean() < 0.1
+    dark, undefined = (
+        copy_into(tile, mask, nuclei).pixels[..., 1] < 120 for nuclei in (told, None)
+    )
+    assert dark[mask & (near < 3)].mean() > 0.5 > 2 * undefined[mask & (near < 3)].mean()
+    assert dark[mask & (near > 9)].mean() < 0.1
 
 
 def test_where_too_little_is_known_nothing_is_copied(tile):
-    hole = np.ones(tile.shape[:2], bool)
-    hole[:40, :40] = False
-    assert copy_into(tile, hole) is None
+    mask = np.ones(tile.shape[:2], bool)
+    mask[:40, :40] = False
+    assert copy_into(tile, mask) is None
 
 
 def test_patches_that_fit_are_whole_and_others_are_said_to_be_broken():
-    hole = hole_of((128, 128))
-    assert not copy_into(striped(0.0), hole).broken.any()
+    mask = hole_of((128, 128))
+    assert not copy_into(striped(0.0), mask).broken.any()
     random = np.random.default_rng(0)
     blocks = np.repeat(np.repeat(random.integers(0, 256, (32, 32, 3)), 4, axis=0), 4, axis=1)
-    broken = copy_into(blocks.astype(np.uint8), hole).broken
-    assert broken[hole].mean() > 0.3 and not broken[:30].any()
+    broken = copy_into(blocks.astype(np.uint8), mask).broken
+    assert broken[mask].mean() > 0.3 and not broken[:30].any()
 
 
 def test_another_seed_chooses_from_other_patches():
@@ -113,20 +115,20 @@ def test_another_seed_chooses_from_other_patches():
     tile = random.integers(0, 256, (192, 192, 3)).astype(
         np.uint8
     )  # more patches than are looked at
-    hole = hole_of((192, 192), 80)
-    first, again, other = (copy_into(tile, hole, seed=seed).pixels for seed in (1, 1, 2))
+    mask = hole_of((192, 192), 80)
+    first, again, other = (copy_into(tile, mask, seed=seed).pixels for seed in (1, 1, 2))
     assert (first == again).all() and (first != other).any()
 
 
 def test_pasting_keeps_copied_tissue_by_its_share(tile):
-    hole = hole_of(tile.shape[:2])
+    mask = hole_of(tile.shape[:2])
     painted = np.full(tile.shape, 200, np.float32)
     copied = np.full(tile.shape, 90, np.uint8)
     share = np.zeros(tile.shape[:2], np.float32)
     share[:, :64] = 1
-    mixed = paste(tile, painted, hole, copied=(copied, share))
-    plain = paste(tile, painted, hole)
-    left = hole & (share == 1)
-    right = hole & (share == 0)
+    mixed = paste(tile, painted, mask, copied=(copied, share))
+    plain = paste(tile, painted, mask)
+    left = mask & (share == 1)
+    right = mask & (share == 0)
     assert (mixed[left] == 90).all() and (mixed[right] == plain[right]).all()
-    assert (mixed[~hole] == tile[~hole]).all()
+    assert (mixed[~mask] == tile[~mask]).all()

@@ -86,13 +86,13 @@ def test_lost_grain_is_given_back_by_its_share_and_never_more(tile):
 
 def test_a_step_of_the_painting_at_the_edge_is_lessened_by_its_share():
     known = np.full((160, 160, 3), 200, np.uint8)
-    hole = np.zeros((160, 160), bool)
-    hole[40:120, 40:120] = True
-    painted = np.where(hole[..., None], 170.0, 200.0).astype(np.float32).repeat(3, axis=2)[..., :3]
-    out = paste(known, painted, hole).astype(float)
+    mask = np.zeros((160, 160), bool)
+    mask[40:120, 40:120] = True
+    painted = np.where(mask[..., None], 170.0, 200.0).astype(np.float32).repeat(3, axis=2)[..., :3]
+    out = paste(known, painted, mask).astype(float)
     assert 200 - out[41:44, 60:100].mean() == pytest.approx(30 * (1 - ACROSS), abs=3)
     assert abs(170 - out[75:85, 75:85].mean()) < 2
-    assert (out[~hole] == 200).all()
+    assert (out[~mask] == 200).all()
 
 
 def test_values_on_a_ring_reach_everywhere_and_stay_in_range():
@@ -112,12 +112,12 @@ def test_values_on_a_ring_reach_everywhere_and_stay_in_range():
 def test_tiny_and_odd_tiles_are_pasted_too(side):
     random = np.random.default_rng(0)
     known = random.integers(0, 256, (side, side, 3)).astype(np.uint8)
-    hole = np.zeros((side, side), bool)
-    hole[1:-1, 1:-1] = True
-    out = paste(known, known.astype(np.float32), hole)
-    assert (out[~hole] == known[~hole]).all()
+    mask = np.zeros((side, side), bool)
+    mask[1:-1, 1:-1] = True
+    out = paste(known, known.astype(np.float32), mask)
+    assert (out[~mask] == known[~mask]).all()
     flat = np.full_like(known, 90)
-    assert (paste(flat, flat.astype(np.float32), hole) == flat).all()
+    assert (paste(flat, flat.astype(np.float32), mask) == flat).all()
 
 
 @pytest.mark.parametrize("shape", [(99, 130), (64, 47)])
@@ -130,7 +130,7 @@ def test_wide_blurs_on_a_coarse_grid_are_nearly_those_on_the_fine_one(shape):
     assert np.abs(coarse[..., 0] / coarse[..., 1] - fine[..., 0] / fine[..., 1]).max() < 4
 
 
-def holes(shape):
+def masks(shape):
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     square = (abs(rows - shape[0] // 2) < 32) & (abs(columns - shape[1] // 2) < 32)
     return {"square": square, "stripes": (columns // 8 % 2 == 0) & (rows > 8)}
@@ -138,25 +138,25 @@ def holes(shape):
 
 @pytest.mark.parametrize("name", ["square", "stripes"])
 def test_what_stands_in_the_hole_changes_nothing(tile, name):
-    hole = holes(tile.shape)[name]
+    mask = masks(tile.shape)[name]
     painted = np.asarray(ndimage.gaussian_filter(tile.astype(np.float32), (0.6, 0.6, 0)))
     random = np.random.default_rng(2).integers(0, 256, tile.shape).astype(np.uint8)
     results = []
     for filler in (np.zeros_like(tile), np.full_like(tile, 255), random):
-        known = np.where(hole[..., None], filler, tile)
-        results.append(paste(known, painted, hole)[hole])
+        known = np.where(mask[..., None], filler, tile)
+        results.append(paste(known, painted, mask)[mask])
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
 
 
 def test_a_tint_inside_only_is_not_put_back_at_the_edge(tile):
-    hole = holes(tile.shape)["square"]
+    mask = masks(tile.shape)["square"]
     density = optical_density(tile)
-    tinted = from_density(density + hole[..., None] * np.float32([-0.06, 0.03, 0.03]))
-    out, plain = (paste(tile, each, hole) for each in (tinted, tile.astype(np.float32)))
+    tinted = from_density(density + mask[..., None] * np.float32([-0.06, 0.03, 0.03]))
+    out, plain = (paste(tile, each, mask) for each in (tinted, tile.astype(np.float32)))
     off = optical_density(out)[..., 0] - optical_density(plain)[..., 0]
-    depth = ndimage.distance_transform_edt(hole)
-    near = hole & (depth <= 6)
+    depth = ndimage.distance_transform_edt(mask)
+    near = mask & (depth <= 6)
     deep = depth > 24
     left = (off[near].mean(), off[deep].mean())
     assert abs(left[1]) < 0.6 * 0.06
@@ -164,21 +164,21 @@ def test_a_tint_inside_only_is_not_put_back_at_the_edge(tile):
 
 
 def test_a_softer_painting_gets_grain_in_the_hole(tile):
-    hole = holes(tile.shape)["square"]
+    mask = masks(tile.shape)["square"]
     soft = np.asarray(ndimage.gaussian_filter(tile.astype(np.float32), (0.8, 0.8, 0)))
 
     def grain(image):
         fine = image - ndimage.gaussian_filter(image, (1, 1, 0))
-        return float(fine[ndimage.binary_erosion(hole, iterations=8)].std())
+        return float(fine[ndimage.binary_erosion(mask, iterations=8)].std())
 
     assert (
         1.1 * grain(soft)
-        < grain(paste(tile, soft, hole).astype(np.float32))
+        < grain(paste(tile, soft, mask).astype(np.float32))
         < grain(tile.astype(np.float32))
     )
 
 
 def test_a_perfect_filling_is_hardly_changed(tile):
-    hole = holes(tile.shape)["square"]
-    out = paste(tile, tile.astype(np.float32), hole).astype(float)
-    assert np.abs(out - tile).mean(axis=2)[hole].mean() < 8
+    mask = masks(tile.shape)["square"]
+    out = paste(tile, tile.astype(np.float32), mask).astype(float)
+    assert np.abs(out - tile).mean(axis=2)[mask].mean() < 8

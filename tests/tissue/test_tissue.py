@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from histosynth.tissue.appearance import StainFrame, fit_frame, measure_appearance
 from histosynth.tissue.blend import paste
-from histosynth.tissue.layout import APART_UM, KINDS, draw_layout
-from histosynth.tissue.masks import SHAPES, draw_hole
+from histosynth.tissue.layout import APART_UM, CLASSES, draw_layout
+from histosynth.tissue.masks import SHAPES, draw_mask
 
 scales = st.floats(0.25, 4.0)
 
@@ -52,12 +52,12 @@ def test_a_darker_copy_of_a_tile_has_the_same_canonical_picture(tile):
 
 
 def test_appearance_is_measured_outside_the_hole_only(tile):
-    hole = np.zeros(tile.shape[:2], bool)
-    hole[40:100, 30:90] = True
+    mask = np.zeros(tile.shape[:2], bool)
+    mask[40:100, 30:90] = True
     spoiled = tile.copy()
-    spoiled[hole] = (0, 255, 0)
-    one = measure_appearance(tile, hole)
-    other = measure_appearance(spoiled, hole)
+    spoiled[mask] = (0, 255, 0)
+    one = measure_appearance(tile, mask)
+    other = measure_appearance(spoiled, mask)
     assert one.frame == other.frame
     assert (one.style == other.style).all()
 
@@ -69,15 +69,15 @@ def test_a_tile_without_tissue_gets_the_canonical_frame():
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("size", [(128, 128), (96, 160), (160, 96)])
 def test_holes_have_the_tile_s_shape(shape, size):
-    hole = SHAPES[shape](np.random.default_rng(1), size[1], size[0])
-    assert hole.shape == (size[1], size[0]) and hole.dtype == bool
+    mask = SHAPES[shape](np.random.default_rng(1), size[1], size[0])
+    assert mask.shape == (size[1], size[0]) and mask.dtype == bool
 
 
 def test_drawn_holes_leave_tissue_unless_asked_to_take_all():
     random = np.random.default_rng(0)
-    shares = [draw_hole(random, (128, 128)).mean() for _ in range(100)]
+    shares = [draw_mask(random, (128, 128)).mean() for _ in range(100)]
     assert min(shares) > 0.01 and max(shares) < 0.85
-    full = [draw_hole(random, (64, 64), full=0.25).all() for _ in range(400)]
+    full = [draw_mask(random, (64, 64), full=0.25).all() for _ in range(400)]
     assert 0.18 < np.mean(full) < 0.32
 
 
@@ -87,16 +87,16 @@ def test_known_pixels_are_equal_bit_for_bit(seed):
     random = np.random.default_rng(seed)
     known = random.integers(0, 256, (40, 56, 3), dtype=np.uint8)
     painted = random.uniform(-20, 280, (40, 56, 3)).astype(np.float32)
-    hole = random.random((40, 56)) < random.uniform(0.05, 0.95)
-    out = paste(known, painted, hole)
-    assert (out[~hole] == known[~hole]).all()
+    mask = random.random((40, 56)) < random.uniform(0.05, 0.95)
+    out = paste(known, painted, mask)
+    assert (out[~mask] == known[~mask]).all()
     assert out.dtype == np.uint8
 
 
 def test_a_colour_offset_is_taken_out_at_the_edge_and_not_in_the_middle(tile):
-    hole = np.zeros(tile.shape[:2], bool)
-    hole[34:102, 32:96] = True
-    out, right = (paste(tile, tile.astype(np.float32) - off, hole).astype(float) for off in (20, 0))
+    mask = np.zeros(tile.shape[:2], bool)
+    mask[34:102, 32:96] = True
+    out, right = (paste(tile, tile.astype(np.float32) - off, mask).astype(float) for off in (20, 0))
     error = np.abs(out - right).mean(axis=2)
     assert error[34:36, 40:88].mean() < 2
     assert error[60:76, 58:70].mean() > 15
@@ -106,7 +106,7 @@ def test_layouts_keep_their_distance_and_are_the_same_for_the_same_seed():
     nuclei = draw_layout((512, 384), mpp=0.5, seed=3)
     again = draw_layout((512, 384), mpp=0.5, seed=3)
     np.testing.assert_array_equal(nuclei.xy, again.xy)
-    assert nuclei.kinds == KINDS and min(nuclei.counts().values()) > 10
+    assert nuclei.classes == CLASSES and min(nuclei.counts().values()) > 10
     gaps = np.linalg.norm(nuclei.xy[:, None] - nuclei.xy[None], axis=2) + 1e9 * np.eye(len(nuclei))
     assert gaps.min() * 0.5 >= min(APART_UM.values()) * 0.99
     per_mm2 = len(nuclei) / (512 * 384 * 0.25e-6)

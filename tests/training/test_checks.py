@@ -22,7 +22,7 @@ from histosynth.tissue.augment import pose
 from histosynth.training.adapter_options import AdapterPlan
 from histosynth.training.data.views import VIEW_SEED, _pose, view_sides
 
-KINDS = 'kinds = ["epithelial", "lymphocyte", "stromal"]'
+CLASSES = 'kinds = ["epithelial", "lymphocyte", "stromal"]'
 
 
 def changed(path: Path, *changes: tuple[str, str]) -> Path:
@@ -48,19 +48,19 @@ def cut(
 
 
 @pytest.mark.parametrize(
-    "kinds",
+    "classes",
     ['["lymphocyte", "epithelial", "stromal"]', '["epithelial", "lymphocyte", "stromal", "other"]'],
 )
 def test_an_adapter_s_classes_are_the_base_s_in_its_order(
     tmp_path,
     tissue,
     base,
-    kinds,
+    classes,
 ):
     path = changed(
-        write_recipe(tmp_path, tissue, "global", start=base), (KINDS, f"kinds = {kinds}")
+        write_recipe(tmp_path, tissue, "global", start=base), (CLASSES, f"kinds = {classes}")
     )
-    told = r"data.kinds is .*, but the base .* epithelial, lymphocyte, stromal, in this order"
+    told = r"data.classes is .*, but the base .* epithelial, lymphocyte, stromal, in this order"
     for attempt in (lambda: dry_run(path), lambda: train(path, tmp_path / "run", device="cpu")):
         with pytest.raises(BadRecipe, match=told):
             attempt()
@@ -139,8 +139,8 @@ def test_a_base_without_labels_is_told_of_none(tmp_path, tissue, autoencoder):
             "[128, 64]\ncrop_shares = [2.0, -1.0]",
             "crop_shares must not be",
         ),
-        (KINDS, "kinds = []", "data.kinds must name"),
-        (KINDS, 'kinds = ["any"]', "none of them any"),
+        (CLASSES, "classes = []", "data.classes must name"),
+        (CLASSES, 'kinds = ["any"]', "none of them any"),
     ],
 )
 def test_what_would_crash_is_refused_by_the_dry_run(

@@ -26,7 +26,7 @@ def bundle(tmp_path_factory):
     opened = open_base(source)
     outputs, strides = ports_of(opened.network, opened.family)
     structure = StructureEncoder(
-        kinds=3,
+        classes=3,
         fine=0,
         widths=(8,) * 4,
         outputs=outputs,

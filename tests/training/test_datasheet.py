@@ -179,7 +179,7 @@ def test_examples_are_counted_with_the_nuclei_that_somebody_marked():
         ["k", "k"],
         size=(8, 8),
         mpp=0.5,
-        kinds=["k"],
+        classes=["k"],
     )
     got = counted([example("P", marked), example("unknown of images", None)], "train")
     assert got == [Counted("t", "P", "a", "train", 2), Counted("t", "", "a", "train", None)]

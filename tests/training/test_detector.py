@@ -32,7 +32,7 @@ def test_it_learns_to_find_fake_nuclei_and_its_weights_load(tissue, tmp_path):
     detector = load_detector(tmp_path / "run" / "weights")
     assert done["weights"] == str(tmp_path / "run" / "weights")
     assert (
-        detector.kinds == ("epithelial", "lymphocyte", "stromal")
+        detector.classes == ("epithelial", "lymphocyte", "stromal")
         and 0 < detector.info.threshold < 1
     )
     found = detector(np.full((100, 90, 3), 240, np.uint8))

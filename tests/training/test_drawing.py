@@ -12,7 +12,7 @@ from histosynth.training.data.drawing import Drawing
 from histosynth.training.data.views import View
 from histosynth.training.recipes import DiffusionPlan
 
-PLAN = DiffusionPlan(hole_share=0.0, crops=(128,))
+PLAN = DiffusionPlan(mask_share=0.0, crops=(128,))
 
 
 def view(width, height, share=1.0):

@@ -34,7 +34,7 @@ def told(**drops):
         [[view]],
         [view],
         plan=DiffusionPlan(
-            hole_share=0.0,
+            mask_share=0.0,
             crops=(128,),
             batch_px=128,
             **{**TELLS, **drops},

@@ -6,7 +6,7 @@ import torch
 from small import write_recipe
 
 import histosynth as hs
-from histosynth.core.errors import BadRecipe, UnknownKinds
+from histosynth.core.errors import BadRecipe, UnknownClasses
 from histosynth.core.nuclei import Nuclei
 from histosynth.model.adapters import adapter_parameters, add_adapter
 from histosynth.model.maps import make_maps
@@ -48,7 +48,7 @@ def asked():
         nuclei,
         [None] * 3,
         [None] * 3,
-        kinds=3,
+        classes=3,
         size=(128, 128),
     )
     noisy = torch.randn(
@@ -95,18 +95,18 @@ def plain(asked, maps):
 
 def test_the_answer_goes_beyond_the_bases_away_from_what_it_says_when_told_less(asked):
     maps = asked[1]
-    told, untold, kindless = (
-        plain(asked, m) for m in (maps, maps.without_nuclei(), maps.without_kinds())
+    told, undefined, without_class = (
+        plain(asked, m) for m in (maps, maps.without_nuclei(), maps.without_classes())
     )
     said = answer(
         asked,
         GuidedPlan(
             nuclei=0.5,
-            kinds=2.0,
+            classes=2.0,
             span=(0.2, 1.0),
         ),
     )
-    pushed = told + 0.5 * (told - untold) + 2.0 * (told - kindless)
+    pushed = told + 0.5 * (told - undefined) + 2.0 * (told - without_class)
     assert (pushed[1] - told[1]).abs().max() > 1e-3
     torch.testing.assert_close(
         said[1],
@@ -156,7 +156,7 @@ def test_an_adapter_cannot_learn_kinds_from_a_base_that_was_always_told_them(
     tmp_path, tissue, base
 ):
     recipe = guided_recipe(write_recipe(tmp_path, tissue, "global", start=base))
-    with pytest.raises(BadRecipe, match="drop_kinds"):
+    with pytest.raises(BadRecipe, match="drop_classes"):
         train(recipe, tmp_path / "run", device="cpu")
     assert not (tmp_path / "run" / "weights").exists()
 
@@ -177,23 +177,25 @@ def test_a_base_trained_with_kinds_dropped_paints_nuclei_of_any_kind_and_others_
     monkeypatch,
 ):
     nuclei = draw_layout((128, 128), mpp=0.5, seed=0)
-    untold = nuclei.kindless(np.ones(len(nuclei), bool))
-    with pytest.raises(UnknownKinds, match="any"):
-        hs.synthesize(untold, bundle=hs.open_bundle(base, device="cpu", dtype="fp32"))
+    undefined = nuclei.without_class(np.ones(len(nuclei), bool))
+    with pytest.raises(UnknownClasses, match="any"):
+        hs.synthesize(undefined, bundle=hs.open_bundle(base, device="cpu", dtype="fp32"))
     dropped = []
-    kindless = Nuclei.kindless
+    without_class = Nuclei.without_class
 
     def watched(nuclei, which):
         dropped.append(which)
-        return kindless(nuclei, which)
+        return without_class(nuclei, which)
 
-    monkeypatch.setattr(Nuclei, "kindless", watched)
+    monkeypatch.setattr(Nuclei, "without_class", watched)
     recipe = write_recipe(tmp_path, tissue, "base", start=autoencoder)
-    recipe.write_text(recipe.read_text().replace("[conditions]", "[conditions]\ndrop_kinds = 0.5"))
+    recipe.write_text(
+        recipe.read_text().replace("[conditions]", "[conditions]\ndrop_classes = 0.5")
+    )
     train(recipe, tmp_path / "run", device="cpu")
     assert 0 < len(dropped) < 30 and any(which.all() for which in dropped)
     bundle = hs.open_bundle(tmp_path / "run" / "weights", device="cpu", dtype="fp32")
     told, other = (
-        hs.synthesize(each, bundle=bundle, steps=2)[0].pixels for each in (nuclei, untold)
+        hs.synthesize(each, bundle=bundle, steps=2)[0].pixels for each in (nuclei, undefined)
     )
-    assert bundle.info.any_kind and (told != other).any()
+    assert bundle.info.any_class and (told != other).any()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from histosynth.metrics.membership import judge_membership
+from histosynth.metrics.membership import conclude_membership
 from histosynth.testing import tiny_bundle
 from histosynth.tissue.layout import draw_layout
 from histosynth.training.membership import tile_losses
@@ -34,7 +34,7 @@ def test_nuclei_of_other_classes_are_no_nuclei_of_the_bundle(bundle):
     nuclei = draw_layout((128, 136), mpp=0.5, seed=0)
     other = type(nuclei)(
         nuclei.xy,
-        nuclei.kind,
+        nuclei.class_ids,
         ("a", "b", "c"),
         nuclei.size,
         nuclei.mpp,
@@ -47,13 +47,13 @@ def test_the_judge_tells_what_is_known_by_heart_from_what_is_not():
     random = np.random.default_rng(0)
     patients = ([f"t{i}" for i in range(30)], [f"u{i}" for i in range(30)])
     unseen = random.normal(1.0, 0.1, (30, 5))
-    known = judge_membership(unseen - 0.3, unseen, patients=patients).findings[0].value
+    known = conclude_membership(unseen - 0.3, unseen, patients=patients).findings[0].value
     strange = (
-        judge_membership(random.normal(1.0, 0.1, (30, 5)), unseen, patients=patients)
+        conclude_membership(random.normal(1.0, 0.1, (30, 5)), unseen, patients=patients)
         .findings[0]
         .value
     )
     assert known.low > 0.8
     assert strange.low < 0.5 < strange.high
-    few = judge_membership(unseen[:1], unseen[:1], patients=(["a"], ["b"])).findings[0].value
+    few = conclude_membership(unseen[:1], unseen[:1], patients=(["a"], ["b"])).findings[0].value
     assert not few.told and "2 patients" in few.reason

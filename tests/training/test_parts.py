@@ -61,7 +61,7 @@ def task():
         [[view] for view in views],
         views[:1],
         plan=DiffusionPlan(
-            hole_share=0.5,
+            mask_share=0.5,
             crops=(128, 160, 256),
             crop_shares=(0.5, 0.5, 0.0),
         ),

@@ -15,7 +15,7 @@ from histosynth.pipeline.train import dry_run, read_train_recipe
 from histosynth.testing_bases import tiny_base
 
 PRESETS = Path(__file__).parents[2] / "presets"
-KINDS = ("epithelial", "lymphocyte", "stromal")
+CLASSES = ("epithelial", "lymphocyte", "stromal")
 SIDE = 1024
 
 
@@ -30,13 +30,13 @@ def tiles(tmp_path_factory):
             random.integers(120, 230, (32, 32, 3), np.uint8).repeat(32, 0).repeat(32, 1),
             (SIDE, SIDE, 3),
         )
-        names = [KINDS[i % 3] for i in range(40)]
+        names = [CLASSES[i % 3] for i in range(40)]
         nuclei = Nuclei.of(
             random.uniform(20, 1000, (40, 2)),
             names,
             size=(SIDE, SIDE),
             mpp=0.5,
-            kinds=KINDS,
+            classes=CLASSES,
         )
         ref = TileRef(
             f"S{index}",

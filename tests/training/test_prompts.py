@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from histosynth.core import recipe as recipes
-from histosynth.core.errors import BadRecipe, HistosynError
+from histosynth.core.errors import BadRecipe, HistosynthError
 from histosynth.prepare.subtypes import Subtype, Subtypes
 from histosynth.training.data.prompts import (
     MAX_PROMPT,
@@ -156,7 +156,7 @@ def test_a_prompt_too_long_for_the_reader_is_refused():
 def test_whatever_is_written_it_is_said_or_refused(template, label):
     try:
         prompt = Prompts(template).prompt_of(label)
-    except (HistosynError, ValueError):
+    except (HistosynthError, ValueError):
         return
     assert not set("{}\n\r\t") & set(prompt)
     assert prompt == prompt.strip() and len(prompt) <= MAX_PROMPT

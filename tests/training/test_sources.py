@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from histosynth.core import recipe as recipes
-from histosynth.core.errors import BadNuclei, BadRecipe, BadTileSet, SplitLeak, UnknownKinds
+from histosynth.core.errors import BadNuclei, BadRecipe, BadTileSet, SplitLeak, UnknownClasses
 from histosynth.core.geometry import Box
 from histosynth.core.nuclei import Nuclei
 from histosynth.core.tile import TileRef, encode_png
@@ -17,11 +17,11 @@ from histosynth.training.checks import open_examples
 from histosynth.training.data.sources import TileSource, open_source, refuse_leaks
 from histosynth.training.recipes import DataPlan
 
-KINDS = ("epithelial", "lymphocyte")
+CLASSES = ("epithelial", "lymphocyte")
 OUTSIDE = Nuclei(
     np.array([[99, 3]], np.float32),
     np.zeros(1, np.uint8),
-    KINDS,
+    CLASSES,
     (16, 24),
     0.5,
 )
@@ -45,7 +45,7 @@ def row(x=0, patient="P1", slide="S1", *, names=("lymphocyte", "any"), mpp=0.5, 
             names,
             size=(16, 24),
             mpp=mpp,
-            kinds=sorted({*names} - {"any"}),
+            classes=sorted({*names} - {"any"}),
         )
     facts = {
         "label": "UPS",
@@ -61,13 +61,13 @@ def read(
     source,
     *,
     mpp=0.5,
-    kinds=KINDS,
+    classes=CLASSES,
 ):
     return open_source(
         source,
         root=root,
         mpp=mpp,
-        kinds=kinds,
+        classes=classes,
     )
 
 
@@ -114,7 +114,7 @@ def test_what_was_written_is_what_is_trained_on(tissue):
     )
     assert first.tile.ref == TileRef("S1", "P1", Box(0, 8, 64, 96), 0.5)
     assert first.nuclei.xy.tolist() == [[1.25, 2.5], [4.25, 7.5]]
-    assert first.nuclei.names() == ["lymphocyte", "any"] and first.nuclei.kinds == KINDS
+    assert first.nuclei.names() == ["lymphocyte", "any"] and first.nuclei.classes == CLASSES
     assert first.nuclei.size == first.tile.size == (16, 24)
     assert bare.nuclei is None and len(last.nuclei) == 0  # nobody looked, and nobody was found
     assert [each.tile.ref.patient for each in (bare, other, last)] == ["P1", "P2", "P3"]
@@ -160,10 +160,12 @@ def test_classes_are_mapped_or_refused_all_at_once(tmp_path):
         row(32, names=("any",)),
     ]
     write_rows(tmp_path / "set" / "a.parquet", rows, {})
-    with pytest.raises(UnknownKinds, match="set: Unknown nucleus class: Stroma, Tumor; ") as caught:
+    with pytest.raises(
+        UnknownClasses, match="set: Unknown nucleus class: Stroma, Tumor; "
+    ) as caught:
         read(tmp_path, TileSource("set"))
     assert caught.value.unknown == ("Stroma", "Tumor")
-    with pytest.raises(UnknownKinds, match="class: stromal; "):
+    with pytest.raises(UnknownClasses, match="class: stromal; "):
         read(tmp_path, TileSource("set", map={"Tumor": "epithelial", "Stroma": "stromal"}))
     source = TileSource("set", map={"Tumor": "epithelial", "Stroma": "any"})
     assert [each.nuclei.names() for each in read(tmp_path, source)] == [
@@ -172,11 +174,11 @@ def test_classes_are_mapped_or_refused_all_at_once(tmp_path):
         ["any"],
     ]
     # an autoencoder's recipe names no kinds, and asks for no nuclei
-    assert [each.nuclei for each in read(tmp_path, source, kinds=())] == [None] * 3
+    assert [each.nuclei for each in read(tmp_path, source, classes=())] == [None] * 3
 
 
 def test_classes_of_rows_that_are_not_taken_do_not_matter(tissue):
-    (only,) = read(tissue, TileSource("set", split="validation"), kinds=("epithelial",))
+    (only,) = read(tissue, TileSource("set", split="validation"), classes=("epithelial",))
     assert only.nuclei.names() == ["epithelial"]
 
 
@@ -273,7 +275,7 @@ def plan(root, train, validation):
     values = {
         "root": str(root),
         "mpp": 0.5,
-        "kinds": list(KINDS),
+        "classes": list(CLASSES),
         "train": [train],
         "validation": [validation],
     }

@@ -16,7 +16,7 @@ from histosynth.core.errors import (
     BadRecipe,
     BadWeights,
     BundleMismatch,
-    HistosynError,
+    HistosynthError,
     NeedsExtra,
     ResumeMismatch,
     UnknownLabel,
@@ -30,7 +30,7 @@ from histosynth.pipeline.train import dry_run, train
 from histosynth.testing_bases import tiny_base
 from histosynth.tissue.layout import draw_layout
 
-KINDS = '["epithelial", "lymphocyte", "stromal"]'
+CLASSES = '["epithelial", "lymphocyte", "stromal"]'
 
 
 def write(
@@ -45,7 +45,7 @@ def write(
 ):
     text = f'task = "{task}"\nbase = "{base}"\nseed = 3\nlabels = ["{label}"]\n'
     text += f"[loop]\n{LOOP.format(steps=steps, every=every)}"
-    text += f'[data]\nroot = "{tissue}"\nmpp = 0.5\nviews = 1\nkinds = {KINDS}\n'
+    text += f'[data]\nroot = "{tissue}"\nmpp = 0.5\nviews = 1\nkinds = {CLASSES}\n'
     for side, members in (("train", "train.txt"), ("validation", "val.txt")):
         text += f'[[data.{side}]]\n{SOURCE.format(members=members)}points = "points"\n'
     text += (
@@ -117,8 +117,10 @@ def test_training_one_adapter_leaves_the_other_as_it_was(
     bundle = open_bundle(tmp_path / "run" / "weights", dtype="fp32")
     assert set(bundle.adapters) == {"global", "local"}
     alone = open_bundle(trained / "weights", dtype="fp32")
-    one, other = (answer(each.dressed("global")) for each in (bundle, alone))
-    assert torch.equal(one, other) and not torch.equal(one, answer(bundle.dressed("local")))
+    one, other = (answer(each.with_merged_adapter("global")) for each in (bundle, alone))
+    assert torch.equal(one, other) and not torch.equal(
+        one, answer(bundle.with_merged_adapter("local"))
+    )
 
 
 def test_an_adapter_trained_beside_another_leaves_it_and_the_base_bit_for_bit(trained):
@@ -176,7 +178,7 @@ def answer_of(bundle, step=500):
 
 
 def test_plain_diffusers_wears_the_adapter_and_paints_the_same(place, trained):
-    bundle = open_bundle(trained / "weights", dtype="fp32").dressed("global")
+    bundle = open_bundle(trained / "weights", dtype="fp32").with_merged_adapter("global")
     pipe = StableDiffusionPipeline.from_pretrained(
         place,
         local_files_only=True,
@@ -306,19 +308,19 @@ def what_an_inpainting_base_is_shown_is_what_diffusers_shows_it(bundle):
         * 2
         - 1
     )
-    hole = torch.zeros(1, 1, 64, 64)
-    hole[..., 16:40, 24:64] = 1
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 16:40, 24:64] = 1
     maps = StructureMaps(
         torch.zeros(1, 3, 32, 32),
         torch.zeros(1),
-        picture * (1 - hole),
-        hole,
+        picture * (1 - mask),
+        mask,
     )
     with torch.no_grad():
         shown = bundle.features(maps).fine
         vae = bundle.autoencoder
-        latents = vae.encode(picture * (hole < 0.5)).latent_dist.mode() * vae.config.scaling_factor
-    small = torch.nn.functional.interpolate(hole, size=(8, 8))  # nearest, as the pipeline has it
+        latents = vae.encode(picture * (mask < 0.5)).latent_dist.mode() * vae.config.scaling_factor
+    small = torch.nn.functional.interpolate(mask, size=(8, 8))  # nearest, as the pipeline has it
     torch.testing.assert_close(shown[:, :1], small)
     torch.testing.assert_close(
         shown[:, 1:],
@@ -375,7 +377,7 @@ def test_a_template_that_names_a_label_needs_labels(tissue, place, tmp_path):
     [
         ("log_every = 1", 'log_every = 1\ntrackers = ["wandb"]', NeedsExtra, "wandb"),
         ("log_every = 1", 'log_every = 1\noptimiser = "adamw8bit"', NeedsExtra, "bitsandbytes"),
-        ("seed = 3", 'seed = 3\nfew = { table = "nowhere.csv" }', HistosynError, "nowhere.csv"),
+        ("seed = 3", 'seed = 3\nfew = { table = "nowhere.csv" }', HistosynthError, "nowhere.csv"),
     ],
 )
 def test_what_would_fail_late_fails_in_a_dry_run(

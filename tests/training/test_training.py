@@ -20,7 +20,7 @@ from histosynth.pipeline.train import dry_run, train
 from histosynth.tissue.layout import draw_layout
 from histosynth.training.loop.fit import step_generator
 from histosynth.training.loop.state import learning_rate
-from histosynth.training.losses import draw_times, kind_weights, place_weights
+from histosynth.training.losses import class_weights, draw_times, place_weights
 from histosynth.training.recipes import LoopPlan
 
 
@@ -64,9 +64,11 @@ def test_a_stopped_run_that_goes_on_is_the_run_that_was_never_stopped(
 
 def test_a_base_learns_and_exports_a_bundle_that_paints(base):
     bundle = hs.open_bundle(base, device="cpu", dtype="fp32")
-    assert bundle.info.kinds == ("epithelial", "lymphocyte", "stromal") and bundle.info.labels == (
-        "breast",
-    )
+    assert bundle.info.classes == (
+        "epithelial",
+        "lymphocyte",
+        "stromal",
+    ) and bundle.info.labels == ("breast",)
     assert len(bundle.info.palette) >= 2
     tile = hs.synthesize(draw_layout((128, 128), mpp=0.5, seed=0), bundle=bundle, steps=2)[0]
     assert tile.pixels.shape == (128, 128, 3)
@@ -172,15 +174,15 @@ def test_times_are_spread_over_the_batch_and_repeat_with_their_generator():
 def test_nuclei_and_holes_count_more():
     nuclei = torch.zeros(1, 2, 32, 32)
     nuclei[0, 1, 16, 16] = 1.0
-    hole = torch.zeros(1, 1, 64, 64)
-    hole[..., 32:] = 1
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 32:] = 1
     maps = StructureMaps(
         nuclei,
         torch.ones(1),
         torch.zeros(1, 3, 64, 64),
-        hole,
+        mask,
     )
-    weights = kind_weights(("stromal", "mitotic figure"), {"stromal": 1.0})
+    weights = class_weights(("stromal", "mitotic figure"), {"stromal": 1.0})
     places = place_weights(maps, weights, 8)
     assert weights.tolist() == pytest.approx([1.0, 2.3])
     assert places[0, 0, 4, 4] == pytest.approx(2.3)
@@ -236,7 +238,10 @@ def test_a_run_of_an_older_version_and_a_cut_off_log_go_on(tmp_path, tissue, aut
         device="cpu",
     )
     saved = json.loads((run / "recipe.json").read_text())
-    del saved["conditions"]["drop_kinds"], saved["adapter"]["guided"]  # it could not say these yet
+    del (
+        saved["conditions"]["drop_classes"],
+        saved["adapter"]["guided"],
+    )  # newer keys
     (run / "recipe.json").write_text(json.dumps(saved))
     with (run / "log.jsonl").open("a") as log:
         log.write('{"step": 2, "lo')

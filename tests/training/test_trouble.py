@@ -154,7 +154,7 @@ def test_spoilt_views_are_encoded_again(tmp_path, tissue, autoencoder):
         source,
         root=tissue,
         mpp=0.5,
-        kinds=(),
+        classes=(),
     )
     network = load_part(autoencoder, AutoencoderDC)
     path = tmp_path / "views.safetensors"
@@ -168,7 +168,7 @@ def test_spoilt_views_are_encoded_again(tmp_path, tissue, autoencoder):
             views=2,
             stain_jitter=0.1,
             seed=1,
-            tick=lambda done, _: encoded.append(done),
+            on_progress=lambda done, _: encoded.append(done),
         )
         assert [len(each) for each in views] == [2, 2]
         return len(encoded)

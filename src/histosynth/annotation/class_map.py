@@ -8,7 +8,7 @@ from ..core.errors import BadRecipe
 from ..core.recipe import read_toml
 
 
-def read_kind_map(path: Path | None) -> dict[str, str]:
+def read_class_map(path: Path | None) -> dict[str, str]:
     """A class map: a flat TOML table of names to names.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import BadNuclei
-from ..core.nuclei import ANY, Nuclei, map_kinds
+from ..core.nuclei import ANY, Nuclei, map_classes
 from ..core.store import replacing, write_text
 
 MAX_BYTES = 64 << 20
@@ -26,7 +26,7 @@ def read_nuclei(
     *,
     size: tuple[int, int],
     mpp: float,
-    kinds: Sequence[str],
+    classes: Sequence[str],
     mapping: Mapping[str, str] | None = None,
 ) -> Nuclei:
     """Read centroids of one tile.
@@ -37,7 +37,7 @@ def read_nuclei(
             `any` where there is none).
         size: (width, height) of the tile in pixels.
         mpp: micrometres per pixel of the tile.
-        kinds: class names of the bundle.
+        classes: class names of the bundle.
         mapping: other people's class names to those of the bundle.
 
     Raises:
@@ -47,10 +47,10 @@ def read_nuclei(
     xy, names = read_points(Path(path))
     return Nuclei.of(
         xy,
-        map_kinds(names, mapping or {}),
+        map_classes(names, mapping or {}),
         size=size,
         mpp=mpp,
-        kinds=kinds,
+        classes=classes,
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..core.errors import BadNuclei, UnmappedKinds
+from ..core.errors import BadNuclei, UnmappedClasses
 from ..core.nuclei import Nuclei
 from .nuclei_files import read_points
 
@@ -55,19 +55,19 @@ def read_slide_nuclei(path: Path, mapping: Mapping[str, str]) -> Nuclei:
             "Remove those nuclei.",
         )
     mapped = map_all(names, mapping, str(path))
-    kinds = tuple(sorted(set(mapped)))
-    index = {name: place for place, name in enumerate(kinds)}
-    if len(kinds) > 250:
+    classes = tuple(sorted(set(mapped)))
+    index = {name: place for place, name in enumerate(classes)}
+    if len(classes) > 250:
         raise BadNuclei(
-            f"{path} holds {len(kinds)} classes, over the limit of 250.", "Map them to fewer."
+            f"{path} holds {len(classes)} classes, over the limit of 250.", "Map them to fewer."
         )
     inside = (xy >= -0.5).all(axis=1)
     far = np.ceil(xy.max(axis=0) + 1).astype(int) if len(xy) else np.array([1, 1])
-    kind = np.array([index[name] for name in mapped], np.uint8)
+    class_ids = np.array([index[name] for name in mapped], np.uint8)
     return Nuclei(
         xy[inside].astype(np.float32),
-        kind[inside],
-        kinds,
+        class_ids[inside],
+        classes,
         (max(int(far[0]), 1), max(int(far[1]), 1)),
         1.0,
     )
@@ -82,7 +82,7 @@ def map_all(names: Sequence[str], mapping: Mapping[str, str], what: str) -> list
     if not mapping:
         return list(names)
     if unmapped := sorted(set(names) - mapping.keys()):
-        raise UnmappedKinds(what, unmapped, sorted(mapping))
+        raise UnmappedClasses(what, unmapped, sorted(mapping))
     return [mapping[name] for name in names]
 
 
@@ -155,12 +155,12 @@ def pannuke_nuclei(
             points += [(float(x), float(y)) for y, x in centres]
             names += [name] * len(numbers)
     mapped = map_all(names, mapping or {}, "PanNuke's masks")
-    kinds = tuple(dict.fromkeys(mapped)) or PANNUKE
+    classes = tuple(dict.fromkeys(mapped)) or PANNUKE
     size = (masks.shape[1], masks.shape[0])
     return Nuclei.of(
         np.array(points).reshape(-1, 2),
         mapped,
         size=size,
         mpp=mpp,
-        kinds=kinds,
+        classes=classes,
     )

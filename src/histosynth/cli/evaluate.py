@@ -35,11 +35,11 @@ def evaluate(
             help="Nuclei by file name (CSV, GeoJSON): asked for, and marked in real tiles."
         ),
     ] = None,
-    holes: Annotated[
+    masks: Annotated[
         Path | None,
         typer.Option(help="Masks by file name: the synthetic tiles are real ones, mended there."),
     ] = None,
-    kinds: Annotated[
+    classes: Annotated[
         Path | None, typer.Option(help='Class map, TOML lines such as "Tumor" = "epithelial".')
     ] = None,
     mpp: Annotated[
@@ -73,7 +73,7 @@ def evaluate(
     detectors: Annotated[
         str, typer.Option(help="Detectors of nuclei, by comma.")
     ] = "centroids,blobs",
-    judges: Annotated[
+    metrics: Annotated[
         str, typer.Option(help="Only these, by comma (default: all that the inputs allow).")
     ] = "",
     nima: Annotated[
@@ -103,8 +103,8 @@ def evaluate(
     paths = {
         "reference": reference,
         "conditions": conditions,
-        "holes": holes,
-        "kinds": kinds,
+        "masks": masks,
+        "classes": classes,
         "bundle": bundle,
     }
     taken = {
@@ -128,7 +128,7 @@ def evaluate(
         paths=paths,
         taken=taken,
         looks=looks,
-        judges=judging.listed(judges),
+        metrics=judging.listed(metrics),
         seed=seed,
         dry=dry_run,
         place=(engine, workers, address),

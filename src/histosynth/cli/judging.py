@@ -37,7 +37,7 @@ def evaluate(
     paths: dict[str, Path | None],
     taken: dict[str, Any],
     looks: dict[str, Any],
-    judges: tuple[str, ...],
+    metrics: tuple[str, ...],
     seed: int,
     dry: bool,
     place: Place,
@@ -48,17 +48,17 @@ def evaluate(
     from ..engine import open_engine
     from ..pipeline.evaluate import plan_evaluation, run_evaluation
 
-    question = judging.Question(
+    config = judging.EvaluationConfig(
         real,
         synth,
         **paths,
-        judges=judges,
-        ask=judging.Ask(**taken),
+        metrics=metrics,
+        inputs=judging.InputOptions(**taken),
         plan=judging.Plan(**looks),
         seed=seed,
     )
     if dry:
-        facts = plan_evaluation(question)
+        facts = plan_evaluation(config)
         output.done(facts, [f"{key}: {value}" for key, value in facts.items()])
         return
     if out is None:
@@ -72,10 +72,10 @@ def evaluate(
         "asking the model",
     ) as bars:
         report = run_evaluation(
-            question,
+            config,
             out,
             engine=engine,
-            watch=judging.Watch(*bars),
+            watch=judging.EvaluationProgress(*bars),
         )
     output.done(report.as_dict() | {"out": str(out)}, _in_words(report, out))
     output.refused(f"{name}: {why}" for name, why in report.refused.items())

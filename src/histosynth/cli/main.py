@@ -12,15 +12,24 @@ from typing import Annotated
 
 import typer
 
-from ..core.errors import BadOption, HistosynError
+from ..core.errors import BadOption, HistosynthError
 from ..core.version import __version__
 from . import bundle as bundle_door
 from . import prepare, verbs
 from .evaluate import evaluate
 from .output import Json, Output, Quiet
 
+OLD_OPTIONS = {"hole": "mask", "holes": "masks", "judges": "metrics", "kinds": "classes"}
+"""Names of options in earlier versions: still taken, no longer shown."""
+
+
+def _current_option(name: str) -> str:
+    return OLD_OPTIONS.get(name, name)
+
+
 app = typer.Typer(
     name="histosynth",
+    context_settings={"token_normalize_func": _current_option},
     help="Make and mend H&E tissue from structure. For research use; not for diagnosis.",
     no_args_is_help=True,
     add_completion=False,
@@ -39,7 +48,7 @@ Steps = Annotated[
 BundlePath = Annotated[
     Path | None, typer.Option("--bundle", help="Bundle folder (default: the compact one).")
 ]
-Kinds = Annotated[
+Classes = Annotated[
     Path | None, typer.Option(help='Class map, TOML lines such as "Tumor" = "epithelial".')
 ]
 Label = Annotated[str | None, typer.Option(help="Tissue label, one of the bundle's.")]
@@ -113,7 +122,7 @@ def synthesize(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for <stem>_<k>.png.")],
-    kinds: Kinds = None,
+    classes: Classes = None,
     size: Annotated[str, typer.Option(help="Tile size in pixels, W or WxH.")] = "256",
     mpp: Mpp = None,
     appearance: Annotated[
@@ -147,9 +156,9 @@ def synthesize(
     Example: histosynth synthesize --nuclei cells.csv --size 512 --appearance ref.png -n 4 --out
         tiles
     """
-    ask = {
+    options = {
         "mpp": mpp,
-        "kinds": kinds,
+        "classes": classes,
         "label": label,
         "seed": seed,
         "steps": steps,
@@ -162,7 +171,7 @@ def synthesize(
         size,
         appearance,
         n,
-        ask=ask,
+        options=options,
         bundle=bundle,
         output=Output(as_json, quiet),
     )
@@ -178,7 +187,7 @@ def complete(
             help="Tile, or a folder of them.",
         ),
     ],
-    hole: Annotated[
+    mask: Annotated[
         Path,
         typer.Option(
             parser=_path,
@@ -190,7 +199,7 @@ def complete(
     nuclei: Annotated[
         Path | None, typer.Option(help="CSV or GeoJSON of the whole tile, or a folder.")
     ] = None,
-    kinds: Kinds = None,
+    classes: Classes = None,
     mpp: Mpp = None,
     label: Label = None,
     seed: Seed = 0,
@@ -209,11 +218,11 @@ def complete(
 ) -> None:
     """Complete holes; every pixel outside the hole stays as it is.
 
-    Example: histosynth complete --image torn.png --hole hole.png --out mended.png
+    Example: histosynth complete --image torn.png --mask hole.png --out mended.png
     """
-    ask = {
+    options = {
         "mpp": mpp,
-        "kinds": kinds,
+        "classes": classes,
         "label": label,
         "seed": seed,
         "steps": steps,
@@ -223,10 +232,10 @@ def complete(
     }
     verbs.complete(
         image,
-        hole,
+        mask,
         out,
         nuclei,
-        ask=ask,
+        options=options,
         bundle=bundle,
         output=Output(as_json, quiet),
     )
@@ -288,6 +297,6 @@ def run() -> None:
     """Entry point: refusals become one line and exit code 1."""
     try:
         app()
-    except HistosynError as error:
+    except HistosynthError as error:
         Output(as_json="--json" in sys.argv).refuse(error)
         raise SystemExit(1) from error

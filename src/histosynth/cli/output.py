@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from ..core.errors import HistosynError
-from ..core.progress import Tick
+from ..core.errors import HistosynthError
+from ..core.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -40,7 +40,7 @@ class Output:
     quiet: bool = False
 
     @contextmanager
-    def bars(self, *names: str) -> Iterator[tuple[Tick, ...]]:
+    def bars(self, *names: str) -> Iterator[tuple[ProgressCallback, ...]]:
         """One bar a name on stderr where that is a terminal, shown once it is told; silent
         otherwise.
         """
@@ -75,7 +75,7 @@ class Output:
         with Progress(*columns, console=Console(stderr=True)) as progress:
             tasks = [progress.add_task(name, total=None, visible=False) for name in names]
 
-            def tick_of(task: TaskID) -> Tick:
+            def tick_of(task: TaskID) -> ProgressCallback:
                 return lambda done, total: progress.update(
                     task,
                     completed=done,
@@ -86,10 +86,10 @@ class Output:
             yield tuple(tick_of(task) for task in tasks)
 
     @contextmanager
-    def progress(self, name: str) -> Iterator[Tick]:
+    def progress(self, name: str) -> Iterator[ProgressCallback]:
         """One such bar."""
-        with self.bars(name) as (tick,):
-            yield tick
+        with self.bars(name) as (on_progress,):
+            yield on_progress
 
     @contextmanager
     def live(self, name: str, total: int) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
@@ -147,14 +147,14 @@ class Output:
         elif not self.quiet:
             _say(sys.stdout, "".join(f"{line}\n" for line in lines))
 
-    def refused(self, errors: Iterable[HistosynError | str]) -> None:
+    def refused(self, errors: Iterable[HistosynthError | str]) -> None:
         """What was passed over while the rest went on, one line each; said even where quiet is
         asked for.
         """
         for error in errors:
             _say(sys.stderr, f"histosynth: {error}\n")
 
-    def refuse(self, error: HistosynError) -> None:
+    def refuse(self, error: HistosynthError) -> None:
         """The refusal: one sentence with the numbers, one with the next step."""
         self.refused([error])
         if self.as_json:

@@ -204,7 +204,7 @@ def agreement(
     cell: Annotated[
         float, typer.Option(help="Side of the cells regions are compared on, micrometres.")
     ] = 4.0,
-    kinds: Annotated[
+    classes: Annotated[
         Path | None, typer.Option(help='Class map, TOML lines such as "Tumor" = "epithelial".')
     ] = None,
     images: Annotated[
@@ -223,7 +223,7 @@ def agreement(
     ask = {
         "reach_um": reach,
         "cell_um": cell,
-        "kinds": kinds,
+        "classes": classes,
         "images": images,
         "table": table,
     }

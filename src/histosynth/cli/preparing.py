@@ -104,7 +104,7 @@ def _prepare(
             out,
             here=here,
             engine=engine,
-            watch=preparing.Watch(surveyed, tiled),
+            watch=preparing.PrepareProgress(surveyed, tiled),
         )
     summary = result.summary
     output.done(
@@ -146,13 +146,13 @@ def stain(
     """`histosynth prepare stain`."""
     from ..prepare.files import stain_files
 
-    with output.progress("staining") as tick:
+    with output.progress("staining") as on_progress:
         outcome = stain_files(
             images,
             out,
             method=method,
             target=target,
-            tick=tick,
+            on_progress=on_progress,
         )
     _report(
         outcome,
@@ -173,10 +173,10 @@ def check(
     output: Output,
 ) -> None:
     """`histosynth prepare quality check`."""
-    from ..prepare.files import judge_files
+    from ..prepare.files import check_files
 
-    with output.progress("judging") as tick:
-        outcome, failed = judge_files(images, out, mpp=mpp, tick=tick)
+    with output.progress("judging") as on_progress:
+        outcome, failed = check_files(images, out, mpp=mpp, on_progress=on_progress)
     lines = [f"{name}: {count}" for name, count in sorted(failed.items())]
     _report(
         outcome,
@@ -199,7 +199,7 @@ def train_quality(
     from ..pipeline import train as training
 
     start, steps, device = ask
-    with output.progress("training") as tick:
+    with output.progress("training") as on_progress:
         result = training.train_quality(
             folder,
             out,
@@ -207,7 +207,7 @@ def train_quality(
             mpp=mpp,
             start=start,
             steps=steps,
-            on_step=lambda step, numbers: tick(step, steps),
+            on_step=lambda step, numbers: on_progress(step, steps),
             device=device,
         )
     auc = result["card"]["auc"]
@@ -232,18 +232,18 @@ def nuclei(
 ) -> None:
     """`histosynth prepare nuclei`."""
     from ..core.errors import BadOption
-    from ..prepare.files import find_in_files
+    from ..prepare.files import find_nuclei_files
 
     if form not in ("csv", "geojson"):
         raise BadOption("--format", form, "csv or geojson")
-    with output.progress("finding nuclei") as tick:
-        outcome, counts = find_in_files(
+    with output.progress("finding nuclei") as on_progress:
+        outcome, counts = find_nuclei_files(
             images,
             out,
             mpp=mpp,
             detector=detector,
             form=form,  # type: ignore[arg-type]
-            tick=tick,
+            on_progress=on_progress,
         )
     lines = [f"{name}: {count:,}" for name, count in counts.items()]
     _report(
@@ -299,13 +299,13 @@ def agreement(
     """`histosynth prepare agreement`."""
     from ..pipeline.agreement import compare_annotators
 
-    with output.progress("drawing") as tick:
+    with output.progress("drawing") as on_progress:
         found = compare_annotators(
             first,
             second,
             out,
             mpp=mpp,
-            tick=tick,
+            on_progress=on_progress,
             **ask,
         )
     lines: list[str] = []
@@ -341,7 +341,7 @@ def fetch(
     from ..prepare.fetch.project import fetch_project
 
     list_only, extra, endpoint = ask
-    with output.progress("fetching (bytes)") as tick:
+    with output.progress("fetching (bytes)") as on_progress:
         outcome, facts = fetch_project(
             project,
             out,
@@ -349,7 +349,7 @@ def fetch(
             list_only=list_only,
             extra=extra,
             endpoint=endpoint,
-            tick=tick,
+            on_progress=on_progress,
         )
     size = facts["bytes"] / 1e9
     lines = [

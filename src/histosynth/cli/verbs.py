@@ -24,8 +24,8 @@ def demo(
     from ..model.opening import open_bundle
     from ..pipeline.demo import run_demo
 
-    with output.progress("painting") as tick:
-        result = run_demo(open_bundle(bundle), out, seed=seed, tick=tick)
+    with output.progress("painting") as on_progress:
+        result = run_demo(open_bundle(bundle), out, seed=seed, on_progress=on_progress)
     output.done(
         result,
         [
@@ -34,7 +34,7 @@ def demo(
             f"All of it in   {result['report']}   (opens offline)",
             "Try next       histosynth synthesize --nuclei "
             f"{result['nuclei']} --appearance YOUR_TILE.png -n 4 --out tiles",
-            "               histosynth complete --image YOUR_TILE.png --hole YOUR_MASK.png "
+            "               histosynth complete --image YOUR_TILE.png --mask YOUR_MASK.png "
             "--out mended.png",
             "Synthetic tissue, for research use; not for diagnosis.",
         ],
@@ -48,15 +48,15 @@ def synthesize(
     appearance: str | None,
     variants: int,
     *,
-    ask: dict[str, Any],
+    options: dict[str, Any],
     bundle: Path | None,
     output: Output,
 ) -> None:
     """`histosynth synthesize`."""
     box = parse_size(size)
-    from ..sampling.files import Ask, synthesize_files
+    from ..sampling.files import SamplingOptions, synthesize_files
 
-    with output.progress("painting") as tick:
+    with output.progress("painting") as on_progress:
         outcome = synthesize_files(
             bundle,
             nuclei,
@@ -64,34 +64,34 @@ def synthesize(
             size=box,
             appearance=appearance,
             variants=variants,
-            ask=Ask(**ask),
-            tick=tick,
+            options=SamplingOptions(**options),
+            on_progress=on_progress,
         )
     _report(outcome, output)
 
 
 def complete(
     image: Path,
-    hole: Path,
+    mask: Path,
     out: Path,
     nuclei: Path | None,
     *,
-    ask: dict[str, Any],
+    options: dict[str, Any],
     bundle: Path | None,
     output: Output,
 ) -> None:
     """`histosynth complete`."""
-    from ..sampling.files import Ask, complete_files
+    from ..sampling.files import SamplingOptions, complete_files
 
-    with output.progress("completing") as tick:
+    with output.progress("completing") as on_progress:
         outcome = complete_files(
             bundle,
             image,
-            hole,
+            mask,
             out,
             nuclei=nuclei,
-            ask=Ask(**ask),
-            tick=tick,
+            options=SamplingOptions(**options),
+            on_progress=on_progress,
         )
     _report(outcome, output)
 

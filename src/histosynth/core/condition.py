@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import BadHole, SizeMismatch
+from .errors import BadMask, SizeMismatch
 from .nuclei import Nuclei
 from .tile import Mask, Pixels, check_rgb, read_only
 
@@ -21,30 +21,30 @@ class Context:
 
     Attributes:
         pixels: (H, W, 3) uint8 RGB; values inside the hole are never looked at.
-        hole: (H, W) bool, True where tissue must be painted.
+        mask: (H, W) bool, True where tissue must be painted.
     """
 
     pixels: Pixels
-    hole: Mask
+    mask: Mask
 
     def __post_init__(self) -> None:
         check_rgb(self.pixels, "image")
-        if self.hole.shape != self.pixels.shape[:2]:
-            got = self.hole.shape[::-1]
+        if self.mask.shape != self.pixels.shape[:2]:
+            got = self.mask.shape[::-1]
             want = self.pixels.shape[1::-1]
-            raise SizeMismatch("hole", (got[0], got[1]), (want[0], want[1]))
-        if not self.hole.any():
-            raise BadHole(
+            raise SizeMismatch("mask", (got[0], got[1]), (want[0], want[1]))
+        if not self.mask.any():
+            raise BadMask(
                 "The hole is empty: no pixel is marked as missing.",
                 "Mark missing pixels with any value but 0.",
             )
-        if self.hole.all():
-            raise BadHole(
+        if self.mask.all():
+            raise BadMask(
                 "The hole covers the whole tile, so nothing is left to go by.",
                 "Use `histosynth synthesize` to make a whole tile.",
             )
         object.__setattr__(self, "pixels", read_only(self.pixels))
-        object.__setattr__(self, "hole", read_only(self.hole))
+        object.__setattr__(self, "mask", read_only(self.mask))
 
 
 @dataclass(
@@ -71,13 +71,13 @@ class Condition:
         if self.nuclei is not None and self.nuclei.size != self.size:
             raise SizeMismatch("nuclei's tile", self.nuclei.size, self.size)
         if self.context is not None:
-            height, width = self.context.hole.shape
+            height, width = self.context.mask.shape
             if (width, height) != self.size:
                 raise SizeMismatch("context", (width, height), self.size)
 
     @property
-    def hole(self) -> Mask:
+    def mask(self) -> Mask:
         """(H, W) bool: the context's hole, or all of the tile."""
         if self.context is not None:
-            return self.context.hole
+            return self.context.mask
         return np.ones((self.size[1], self.size[0]), bool)

@@ -46,7 +46,7 @@ class Estimate:
         }
 
 
-def untold(
+def undefined(
     reason: str,
     *,
     n: int = 0,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import BadNuclei, MissingScale, UnknownKinds
+from .errors import BadNuclei, MissingScale, UnknownClasses
 from .geometry import Box
 from .tile import read_only
 
@@ -20,7 +20,7 @@ MAX_PER_MM2 = 60_000.0
 
 ANY = "any"
 """Class name of a nucleus whose kind is not told: what a detector without classes gives."""
-ANY_KIND = 255
+ANY_CLASS = 255
 """Its index."""
 
 
@@ -34,30 +34,31 @@ class Nuclei:
 
     Attributes:
         xy: (N, 2) float32, pixels, columns x and y, each in [-0.5, side - 0.5).
-        kind: (N,) uint8, index into `kinds`, or `ANY_KIND` where the kind is not told.
-        kinds: class names.
+        class_ids: (N,) uint8, index into `classes`, or `ANY_CLASS` where the kind is not told.
+        classes: class names.
         size: (width, height) of the tile in pixels.
         mpp: micrometres per pixel.
     """
 
     xy: NDArray[np.float32]
-    kind: NDArray[np.uint8]
-    kinds: tuple[str, ...]
+    class_ids: NDArray[np.uint8]
+    classes: tuple[str, ...]
     size: tuple[int, int]
     mpp: float
 
     def __post_init__(self) -> None:
-        if self.xy.ndim != 2 or self.xy.shape[1] != 2 or len(self.xy) != len(self.kind):
+        if self.xy.ndim != 2 or self.xy.shape[1] != 2 or len(self.xy) != len(self.class_ids):
             raise ValueError(
-                f"xy {self.xy.shape} and kind {self.kind.shape} do not belong together"
+                f"xy {self.xy.shape} and class_ids {self.class_ids.shape} do not belong together"
             )
-        known = (self.kind < len(self.kinds)) | (self.kind == ANY_KIND)
+        known = (self.class_ids < len(self.classes)) | (self.class_ids == ANY_CLASS)
         if not known.all():
             raise ValueError(
-                f"kind holds {self.kind[~known][0]}, but there are {len(self.kinds)} kinds"
+                f"class_ids holds {self.class_ids[~known][0]}, but there are "
+                f"{len(self.classes)} classes"
             )
         object.__setattr__(self, "xy", read_only(self.xy.astype(np.float32)))
-        object.__setattr__(self, "kind", read_only(self.kind.astype(np.uint8)))
+        object.__setattr__(self, "class_ids", read_only(self.class_ids.astype(np.uint8)))
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -70,20 +71,20 @@ class Nuclei:
         *,
         size: tuple[int, int],
         mpp: float | None,
-        kinds: Sequence[str],
+        classes: Sequence[str],
     ) -> Nuclei:
         """Checked nuclei from coordinates (N, 2) and class names (N).
 
         Raises:
             BadNuclei: a coordinate is not a number or lies outside the tile, or there are too many.
-            UnknownKinds: a name is not among `kinds`.
+            UnknownKinds: a name is not among `classes`.
             MissingScale: `mpp` is missing or not positive.
         """
         if mpp is None or not mpp > 0:
             raise MissingScale("the set of nuclei")
-        unknown = sorted(set(names) - {*kinds, ANY})
+        unknown = sorted(set(names) - {*classes, ANY})
         if unknown:
-            raise UnknownKinds(unknown, kinds)
+            raise UnknownClasses(unknown, classes)
         with np.errstate(over="ignore"):
             points = np.asarray(xy, dtype=np.float32)
         points = points.reshape(0, 2) if points.size == 0 else points
@@ -92,22 +93,22 @@ class Nuclei:
                 f"Centroids come as (N, 2), not as {points.shape}.", "Give columns x and y."
             )
         _check_points(points, size, mpp)
-        index = {ANY: ANY_KIND, **{name: i for i, name in enumerate(kinds)}}
-        kind = np.array([index[name] for name in names], dtype=np.uint8)
-        return cls(points.copy(), kind, tuple(kinds), size, mpp)
+        index = {ANY: ANY_CLASS, **{name: i for i, name in enumerate(classes)}}
+        class_ids = np.array([index[name] for name in names], dtype=np.uint8)
+        return cls(points.copy(), class_ids, tuple(classes), size, mpp)
 
     @classmethod
     def none(
         cls,
         size: tuple[int, int],
         mpp: float,
-        kinds: Sequence[str],
+        classes: Sequence[str],
     ) -> Nuclei:
         """A tile known to hold no nucleus."""
         return cls(
             np.zeros((0, 2), np.float32),
             np.zeros(0, np.uint8),
-            tuple(kinds),
+            tuple(classes),
             size,
             mpp,
         )
@@ -120,7 +121,7 @@ class Nuclei:
         return replace(
             self,
             xy=shifted[inside],
-            kind=self.kind[inside],
+            class_ids=self.class_ids[inside],
             size=(box.width, box.height),
         )
 
@@ -155,31 +156,34 @@ class Nuclei:
 
     def concat(self, other: Nuclei) -> Nuclei:
         """Both sets on one tile. They must share kinds, size and scale."""
-        if (self.kinds, self.size, self.mpp) != (other.kinds, other.size, other.mpp):
+        if (self.classes, self.size, self.mpp) != (other.classes, other.size, other.mpp):
             raise ValueError("nuclei of different kinds, sizes or scales cannot be joined")
         return replace(
             self,
             xy=np.concatenate([self.xy, other.xy]),
-            kind=np.concatenate([self.kind, other.kind]),
+            class_ids=np.concatenate([self.class_ids, other.class_ids]),
         )
 
     def where(self, keep: NDArray[np.bool_]) -> Nuclei:
         """The nuclei marked True in `keep` (N)."""
-        return replace(self, xy=self.xy[keep], kind=self.kind[keep])
+        return replace(self, xy=self.xy[keep], class_ids=self.class_ids[keep])
 
-    def kindless(self, which: NDArray[np.bool_]) -> Nuclei:
+    def without_class(self, which: NDArray[np.bool_]) -> Nuclei:
         """The same with the kind of those marked True in `which` (N) no longer told."""
-        return replace(self, kind=np.where(which, np.uint8(ANY_KIND), self.kind))
+        return replace(self, class_ids=np.where(which, np.uint8(ANY_CLASS), self.class_ids))
 
     def names(self) -> list[str]:
         """The class name of each nucleus."""
-        return [ANY if kind == ANY_KIND else self.kinds[kind] for kind in self.kind]
+        return [
+            ANY if class_ids == ANY_CLASS else self.classes[class_ids]
+            for class_ids in self.class_ids
+        ]
 
     def counts(self) -> dict[str, int]:
         """How many there are of each kind; `any` only if there are such."""
-        totals = np.bincount(self.kind, minlength=ANY_KIND + 1)
-        told = {name: int(totals[index]) for index, name in enumerate(self.kinds)}
-        return {**told, ANY: int(totals[ANY_KIND])} if totals[ANY_KIND] else told
+        totals = np.bincount(self.class_ids, minlength=ANY_CLASS + 1)
+        told = {name: int(totals[index]) for index, name in enumerate(self.classes)}
+        return {**told, ANY: int(totals[ANY_CLASS])} if totals[ANY_CLASS] else told
 
     def rasterize(self, *, cell: int = 2, sigma_px: float = 2.0) -> NDArray[np.float32]:
         """One Gaussian splat a nucleus, one channel a kind, on a grid of `cell` px.
@@ -192,17 +196,19 @@ class Nuclei:
             (K, ceil(H / cell), ceil(W / cell)) float32 in [0, 1].
         """
         width, height = (-(-side // cell) for side in self.size)
-        out = np.zeros((len(self.kinds), height, width), np.float32)
+        out = np.zeros((len(self.classes), height, width), np.float32)
         # centre of cell j is at pixel cell * j + (cell - 1) / 2
         at = (self.xy - (cell - 1) / 2) / cell
         radius = int(np.ceil(3 * sigma_px / cell))
-        for (x, y), kind in zip(at, self.kind, strict=True):
+        for (x, y), class_ids in zip(at, self.class_ids, strict=True):
             left = max(round(float(x)) - radius, 0)
             top = max(round(float(y)) - radius, 0)
             right = round(float(x)) + radius + 1
             bottom = round(float(y)) + radius + 1
             channels, peak = (
-                (slice(None), 1 / len(out)) if kind == ANY_KIND else (slice(kind, kind + 1), 1.0)
+                (slice(None), 1 / len(out))
+                if class_ids == ANY_CLASS
+                else (slice(class_ids, class_ids + 1), 1.0)
             )
             patch = out[channels, top:bottom, left:right]
             dx = np.arange(left, left + patch.shape[2]) - x
@@ -216,7 +222,7 @@ class Nuclei:
         return out
 
 
-def map_kinds(names: Sequence[str], mapping: Mapping[str, str]) -> list[str]:
+def map_classes(names: Sequence[str], mapping: Mapping[str, str]) -> list[str]:
     """Names after a user's class map; names not in it stay as they are."""
     return [mapping.get(name, name) for name in names]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import HistosynError
+from .errors import HistosynthError
 
 
 @dataclass
@@ -14,7 +14,7 @@ class Outcome:
     """What a verb did: files written, and inputs refused with their reason."""
 
     written: list[Path] = field(default_factory=list)
-    refused: dict[str, HistosynError] = field(default_factory=dict)
+    refused: dict[str, HistosynthError] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--json`."""

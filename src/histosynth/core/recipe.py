@@ -17,6 +17,14 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 from .errors import BadRecipe
 
 Recipe = TypeVar("Recipe")
+OLD_KEYS = {
+    "any_kind": "any_class",
+    "drop_kinds": "drop_classes",
+    "hole_share": "mask_share",
+    "kind_weight": "class_weight",
+    "kinds": "classes",
+}
+"""Keys of files written by earlier versions, and their present names."""
 MAX_BYTES = 1 << 20
 
 
@@ -51,19 +59,19 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise BadRecipe(str(path), [str(error)]) from error
 
 
-def load(path: Path, kind: type[Recipe]) -> Recipe:
-    """Read a TOML recipe as the frozen dataclass `kind`.
+def load(path: Path, target: type[Recipe]) -> Recipe:
+    """Read a TOML recipe as the frozen dataclass `target`.
 
     Raises:
         BadRecipe: with every unknown key, missing key and wrong value in it.
     """
-    return build(read_toml(path), kind, name=str(path))
+    return build(read_toml(path), target, name=str(path))
 
 
-def build(values: Mapping[str, Any], kind: type[Recipe], *, name: str = "recipe") -> Recipe:
-    """Plain values as the frozen dataclass `kind`, checked through to the leaves."""
+def build(values: Mapping[str, Any], target: type[Recipe], *, name: str = "recipe") -> Recipe:
+    """Plain values as the frozen dataclass `target`, checked through to the leaves."""
     problems: list[str] = []
-    made = _construct(values, kind, "", problems)
+    made = _construct(values, target, "", problems)
     if problems:
         raise BadRecipe(name, problems)
     return typing.cast(Recipe, made)
@@ -86,16 +94,19 @@ def _plain(value: Any) -> Any:
 
 def _construct(
     values: Any,
-    kind: Any,
+    target: Any,
     at: str,
     problems: list[str],
 ) -> Any:
-    """The table as `kind`, or `_BROKEN` where it or a table in it has problems; they are added."""
+    """The table as `target`, or `_BROKEN` where it or a table in it has problems; they are
+    added.
+    """
     if not isinstance(values, Mapping):
         problems.append(f"{at.rstrip('.') or 'the file'} must be a table")
         return _BROKEN
-    hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
+    values = _with_current_names(values, target)
+    hints = typing.get_type_hints(target)
+    fields = {field.name: field for field in dataclasses.fields(target) if field.init}
     unknown = [key for key in values if key not in fields]
     problems += [f"unknown key {at}{key} (known: {', '.join(fields)})" for key in unknown]
     made: dict[str, Any] = {}
@@ -111,13 +122,27 @@ def _construct(
     if not right:
         return _BROKEN
     try:
-        whole = kind(**made)
+        whole = target(**made)
     except ValueError as error:  # a dataclass' own __post_init__ check
         problems.append(f"{at.rstrip('.') or 'the file'}: {error}")
         return _BROKEN
     except _UnjudgedError:
         return _BROKEN
     return _BROKEN if any(map(_holds_broken, made.values())) else whole
+
+
+def _with_current_names(values: Mapping[str, Any], target: Any) -> Mapping[str, Any]:
+    """The same table with keys of earlier versions under their present names.
+
+    An old key is taken only where `target` has no field of that name and its new name is not given.
+    """
+    fields = {field.name for field in dataclasses.fields(target)}
+    renamed: dict[str, Any] = {}
+    for key, value in values.items():
+        current = OLD_KEYS.get(key, key)
+        is_old = key not in fields and current in fields and current not in values
+        renamed[current if is_old else key] = value
+    return renamed
 
 
 def _holds_broken(value: Any) -> bool:
@@ -149,13 +174,13 @@ def _convert(
         if not isinstance(value, list | tuple):
             problems.append(f"{at} must be a list")
             return None
-        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
-        if len(kinds) != len(value):
-            problems.append(f"{at} must hold {len(kinds)} values, not {len(value)}")
+        hints = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
+        if len(hints) != len(value):
+            problems.append(f"{at} must hold {len(hints)} values, not {len(value)}")
             return None
         return tuple(
-            _convert(item, item_kind, f"{at}[{index}]", problems)
-            for index, (item, item_kind) in enumerate(zip(value, kinds, strict=True))
+            _convert(item, item_hint, f"{at}[{index}]", problems)
+            for index, (item, item_hint) in enumerate(zip(value, hints, strict=True))
         )
     if origin in (dict, Mapping):
         if not isinstance(value, Mapping):

@@ -38,7 +38,7 @@ def auc_interval(
     truth: Sequence[bool],
     groups: Sequence[Hashable],
     *,
-    draws: int = 2000,
+    replicates: int = 2000,
     seed: int = 0,
 ) -> tuple[float, float, float]:
     """Area under the ROC curve, with its 95 % percentile interval over groups drawn with
@@ -52,7 +52,7 @@ def auc_interval(
         scores: (N) of any scale, higher for true items.
         truth: (N).
         groups: (N) the patient of each item.
-        draws: how often to draw.
+        replicates: how often to draw.
         seed: of the draws.
 
     Returns:
@@ -64,7 +64,7 @@ def auc_interval(
     marks, true = _checked(scores, truth)
     names = {name: index for index, name in enumerate(dict.fromkeys(groups))}
     group = np.array([names[each] for each in groups])
-    if len(group) != len(marks) or draws < 1:
+    if len(group) != len(marks) or replicates < 1:
         raise ValueError("scores and groups must be as many, and draws at least 1")
     has = [len(np.unique(group[side])) for side in (true, ~true)]
     if min(has) < LEAST_GROUPS:
@@ -77,14 +77,14 @@ def auc_interval(
     sizes = np.stack([np.bincount(group[side], minlength=len(names)) for side in (true, ~true)])
     random = np.random.default_rng(seed)
     areas = []
-    for _ in range(draws):
+    for _ in range(replicates):
         taken = np.bincount(random.integers(len(names), size=len(names)), minlength=len(names))
         pairs = np.prod((sizes @ taken).astype(np.float64))
         if pairs:
             areas.append(float(taken @ wins @ taken / pairs))
     if not areas:
         raise BadTable(
-            f"No one of {draws} draws held both classes.", "Add patients, or draw more often."
+            f"No one of {replicates} draws held both classes.", "Add patients, or draw more often."
         )
     low, high = np.percentile(areas, (2.5, 97.5))
     return roc_auc(scores, truth), float(low), float(high)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .nuclei import ANY_KIND, Nuclei
+from .nuclei import ANY_CLASS, Nuclei
 from .tile import Mask, Pixels
 
 # Okabe & Ito (2008): told apart by colour-blind readers too.
@@ -21,7 +21,7 @@ COLOURS = (
 )
 PAPER = (255, 255, 255)
 INK = (40, 40, 40)
-UNTOLD = (120, 120, 120)
+UNSPECIFIED = (120, 120, 120)
 
 
 def contact_sheet(
@@ -76,22 +76,27 @@ def draw_nuclei(nuclei: Nuclei, *, over: Pixels | None = None, radius_px: float 
     scale = 2  # drawn at twice the size, for round dots
     image = Image.fromarray(np.ascontiguousarray(base)).resize((width * scale, height * scale))
     draw = ImageDraw.Draw(image)
-    for (x, y), kind in zip(nuclei.xy, nuclei.kind, strict=True):
+    for (x, y), class_ids in zip(nuclei.xy, nuclei.class_ids, strict=True):
         centre = ((float(x) + 0.5) * scale, (float(y) + 0.5) * scale)
         r = radius_px * scale
         box = (centre[0] - r, centre[1] - r, centre[0] + r, centre[1] + r)
-        draw.ellipse(box, fill=UNTOLD if kind == ANY_KIND else COLOURS[int(kind) % len(COLOURS)])
+        draw.ellipse(
+            box,
+            fill=UNSPECIFIED if class_ids == ANY_CLASS else COLOURS[int(class_ids) % len(COLOURS)],
+        )
     return np.array(image.resize((width, height), Image.Resampling.BOX), dtype=np.uint8)
 
 
-def legend(kinds: Sequence[str]) -> str:
+def legend(classes: Sequence[str]) -> str:
     """Which colour is which kind, in words."""
     names = ("orange", "blue", "green", "pink", "yellow", "sky blue")
-    return ", ".join(f"{kind} {names[index % len(names)]}" for index, kind in enumerate(kinds))
+    return ", ".join(
+        f"{class_ids} {names[index % len(names)]}" for index, class_ids in enumerate(classes)
+    )
 
 
-def punch(pixels: Pixels, hole: Mask, colour: tuple[int, int, int] = PAPER) -> Pixels:
+def fill_mask(pixels: Pixels, mask: Mask, colour: tuple[int, int, int] = PAPER) -> Pixels:
     """A tile with its hole shown as paper."""
     out = pixels.copy()
-    out[hole] = colour
+    out[mask] = colour
     return out

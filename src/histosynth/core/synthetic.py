@@ -66,14 +66,14 @@ class Synthetic:
             NotWritable: the place cannot be written, or holds a file that histosynth did not make.
         """
         if not overwrite:
-            keep_others(
+            refuse_foreign_files(
                 Path(path),
                 "something that histosynth did not make is there (overwrite=True replaces it)",
             )
-        write_marked(Path(path), self.pixels, self.recipe)
+        write_synthetic(Path(path), self.pixels, self.recipe)
 
 
-def write_marked(path: Path, pixels: Pixels, recipe: dict[str, Any]) -> None:
+def write_synthetic(path: Path, pixels: Pixels, recipe: dict[str, Any]) -> None:
     """Write made pixels with XMP (`DigitalSourceType` = trainedAlgorithmicMedia) and their recipe.
 
     Args:
@@ -146,7 +146,7 @@ def read_recipe(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def was_made(path: Path) -> bool:
+def is_synthetic(path: Path) -> bool:
     """Whether a file is a picture that histosynth wrote."""
     try:
         return read_recipe(path) is not None
@@ -154,7 +154,7 @@ def was_made(path: Path) -> bool:
         return False
 
 
-def keep_others(
+def refuse_foreign_files(
     path: Path, reason: str = "something that histosynth did not make is there already"
 ) -> None:
     """Refuse to write where anything stands but a picture that histosynth wrote.
@@ -162,5 +162,5 @@ def keep_others(
     Raises:
         NotWritable: with the reason.
     """
-    if os.path.lexists(path) and not (os.path.isfile(path) and was_made(path)):
+    if os.path.lexists(path) and not (os.path.isfile(path) and is_synthetic(path)):
         raise NotWritable(path, reason)

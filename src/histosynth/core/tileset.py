@@ -294,13 +294,13 @@ def _row(values: Mapping[str, Any]) -> Row:
         (width, height), _ = picture_facts(ref.slide, image)
         xy = np.array([values["nuclei_x"], values["nuclei_y"]], np.float32).T.reshape(-1, 2)
         names = values["nuclei_kind"]
-        kinds = tuple(sorted(set(names)))
+        classes = tuple(sorted(set(names)))
         nuclei = Nuclei.of(
             xy,
             names,
             size=(width, height),
             mpp=ref.mpp,
-            kinds=kinds,
+            classes=classes,
         )
     quality = {
         gate: values[f"quality_{gate}"] for gate in GATES if values[f"quality_{gate}"] is not None

@@ -28,7 +28,7 @@ class BlobDetector:
 
     name = "blobs 1"
     mpp = 0.5
-    kinds = ("nucleus",)
+    classes = ("nucleus",)
     halo_px = 32
     lattice_px = 1
     sigmas_px = (4.0, 6.0)

@@ -38,7 +38,7 @@ class CentroidDetector:
         self.info = info
         self.network = network
         self.mpp = info.mpp
-        self.kinds = info.kinds
+        self.classes = info.classes
         self.lattice_px = network.stride
 
     @property
@@ -48,13 +48,13 @@ class CentroidDetector:
 
     def __call__(self, pixels: Pixels) -> Found:
         """Nuclei of a picture at `mpp`; see the protocol."""
-        heat, kinds = self.maps(pixels)
-        xy, kind, score = find_peaks(heat, kinds, threshold=self.info.threshold)
+        heat, classes = self.maps(pixels)
+        xy, class_ids, score = find_peaks(heat, classes, threshold=self.info.threshold)
         height, width = pixels.shape[:2]
         inside = (xy[:, 0] < width - 0.5) & (xy[:, 1] < height - 0.5)
         return Found(
             xy[inside].numpy().astype(np.float32),
-            kind[inside].numpy().astype(np.uint8),
+            class_ids[inside].numpy().astype(np.uint8),
             score[inside].numpy().astype(np.float32),
         )
 
@@ -66,7 +66,7 @@ class CentroidDetector:
         padded = np.pad(pixels, ((0, tall - height), (0, wide - width), (0, 0)), mode="edge")
         like = next(self.network.parameters())
         heat = torch.empty(tall // CELL, wide // CELL)
-        kinds = torch.empty(len(self.kinds), tall // CELL, wide // CELL)
+        classes = torch.empty(len(self.classes), tall // CELL, wide // CELL)
         core = WINDOW_PX - 2 * self.halo_px
         for top in range(0, tall, core):
             for left in range(0, wide, core):
@@ -83,8 +83,8 @@ class CentroidDetector:
                     (left - x0) // CELL : (right - x0) // CELL,
                 ]
                 heat[to] = one[0, 0][here].sigmoid()
-                kinds[(slice(None), *to)] = many[0][(slice(None), *here)]
-        return heat, kinds
+                classes[(slice(None), *to)] = many[0][(slice(None), *here)]
+        return heat, classes
 
 
 def to_signal(pixels: Pixels) -> Tensor:
@@ -113,7 +113,7 @@ def load_detector(folder: Path = SHIPPED) -> CentroidDetector:
         info = read_info(folder)
         if sha256_of(path) != info.sha256:
             raise BadWeights(path, "its sha256 is not the one that detector.json names")
-        network = CentroidNet(len(info.kinds), widths=info.widths, blocks=info.blocks)
+        network = CentroidNet(len(info.classes), widths=info.widths, blocks=info.blocks)
         network.load_state_dict({key: value.float() for key, value in load_file(path).items()})
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise BadWeights(path, str(error).splitlines()[0]) from error

@@ -19,12 +19,12 @@ class Found:
 
     Attributes:
         xy: (N, 2) float32, pixels, (0, 0) the centre of the top-left pixel.
-        kind: (N,) uint8, index into the detector's `kinds`.
+        class_ids: (N,) uint8, index into the detector's `classes`.
         score: (N,) float32 in [0, 1], comparable within one detector only.
     """
 
     xy: NDArray[np.float32]
-    kind: NDArray[np.uint8]
+    class_ids: NDArray[np.uint8]
     score: NDArray[np.float32]
 
     def __len__(self) -> int:
@@ -32,11 +32,11 @@ class Found:
 
     def where(self, keep: NDArray[np.bool_]) -> Found:
         """Those marked True in `keep` (N)."""
-        return Found(self.xy[keep], self.kind[keep], self.score[keep])
+        return Found(self.xy[keep], self.class_ids[keep], self.score[keep])
 
     def shift(self, dx: float, dy: float) -> Found:
         """All moved by (dx, dy) px."""
-        return Found(self.xy + np.array([dx, dy], np.float32), self.kind, self.score)
+        return Found(self.xy + np.array([dx, dy], np.float32), self.class_ids, self.score)
 
 
 class Detector(Protocol):
@@ -51,7 +51,7 @@ class Detector(Protocol):
         """Scale it works at, um/px."""
 
     @property
-    def kinds(self) -> tuple[str, ...]:
+    def classes(self) -> tuple[str, ...]:
         """Classes it tells."""
 
     @property

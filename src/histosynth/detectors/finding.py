@@ -36,8 +36,8 @@ def find_nuclei(pixels: Pixels, mpp: float, detector: Detector) -> Nuclei:
     kept = np.asarray(inside)
     return Nuclei(
         xy[kept].astype(np.float32),
-        found.kind[kept],
-        detector.kinds,
+        found.class_ids[kept],
+        detector.classes,
         (width, height),
         mpp,
     )

@@ -23,7 +23,7 @@ class DetectorInfo:
     name: str
     mpp: float
     """Scale it works at, um/px."""
-    kinds: tuple[str, ...]
+    classes: tuple[str, ...]
     widths: tuple[int, ...]
     blocks: tuple[int, ...]
     threshold: float
@@ -35,7 +35,7 @@ class DetectorInfo:
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1 or not 0.05 <= self.mpp <= 20:
             raise ValueError("threshold must lie in (0, 1) and mpp in [0.05, 20]")
-        if len(self.widths) != len(self.blocks) or not self.kinds or len(self.widths) > 8:
+        if len(self.widths) != len(self.blocks) or not self.classes or len(self.widths) > 8:
             raise ValueError("widths and blocks must be as many, and kinds at least one")
         if not all(0 < width <= 1024 for width in self.widths) or not all(
             0 <= n <= 16 for n in self.blocks

@@ -24,7 +24,7 @@ class InstansegDetector:
 
     name = f"instanseg {MODEL}"
     mpp = 0.5
-    kinds = ("nucleus",)
+    classes = ("nucleus",)
     halo_px = 64
     lattice_px = 16
 

@@ -51,20 +51,20 @@ class CentroidNet(nn.Module):
     """RGB to heat and classes.
 
     Args:
-        kinds: number of nucleus classes.
+        classes: number of nucleus classes.
         widths: channels at strides 2, 4, 8, ...
         blocks: blocks on the way down at each of them; one each on the way up.
     """
 
     def __init__(
         self,
-        kinds: int,
+        classes: int,
         *,
         widths: Sequence[int] = (24, 64, 112, 160),
         blocks: Sequence[int] = (1, 2, 2, 1),
     ) -> None:
         super().__init__()
-        self.kinds = kinds
+        self.classes = classes
         self.stride = CELL * 2 ** (len(widths) - 1)
         self.stem = nn.Conv2d(3 * CELL * CELL, widths[0], 3, padding=1)
         self.down = nn.ModuleList(
@@ -75,7 +75,7 @@ class CentroidNet(nn.Module):
         self.coarser = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps)
         self.finer = nn.ModuleList(nn.Conv2d(fine + coarse, fine, 1) for fine, coarse in steps)
         self.up = nn.ModuleList(Block(fine) for fine, _ in steps)
-        last = nn.Conv2d(widths[0], 1 + kinds, 1)
+        last = nn.Conv2d(widths[0], 1 + classes, 1)
         with torch.no_grad():
             last.bias[0] = -2.5  # type: ignore[index]  # most of a picture is no nucleus
         self.head = nn.Sequential(ChannelNorm(widths[0]), last)
@@ -119,12 +119,12 @@ def _joined(mix: nn.Conv2d, fine: Tensor, coarse: Tensor) -> Tensor:
     return F.conv2d(fine, weight[:, :width], mix.bias).add_(wide)
 
 
-def find_peaks(heat: Tensor, kinds: Tensor, *, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
+def find_peaks(heat: Tensor, classes: Tensor, *, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
     """Nuclei of one picture: where heat is highest among its neighbours.
 
     Args:
         heat: (h, w) in [0, 1], one value a cell.
-        kinds: (K, h, w) class logits.
+        classes: (K, h, w) class logits.
         threshold: least heat of a nucleus.
 
     Returns:
@@ -154,7 +154,7 @@ def find_peaks(heat: Tensor, kinds: Tensor, *, threshold: float) -> tuple[Tensor
     dy = _vertex(above, centre, below)
     xy = torch.stack([x + dx, y + dy], dim=1) * CELL + (CELL - 1) / 2
     around = F.avg_pool2d(
-        kinds.softmax(0)[None],
+        classes.softmax(0)[None],
         3,
         1,
         1,

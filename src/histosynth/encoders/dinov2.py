@@ -25,7 +25,7 @@ from .repository import CONFIG, INDEX, folder_of, read_json, weights_sha256
 from .resizing import whole_signal
 
 DEFAULT = "facebook/dinov2-base"
-KINDS = ("dinov2", "dinov2_with_registers", "vit")
+CLASSES = ("dinov2", "dinov2_with_registers", "vit")
 """Makes of network whose first token stands for the picture, by transformers' names."""
 PROCESSOR = "preprocessor_config.json"
 BATCH = 16
@@ -134,8 +134,8 @@ def load_dinov2(source: str = "") -> DinoEncoder:
     wanted = (CONFIG, PROCESSOR, INDEX, "model*.safetensors")
     folder = folder_of(source, wanted, option="dinov2:FOLDER, or --weights FOLDER")
     kind = str(read_json(folder / CONFIG).get("model_type"))
-    if kind not in KINDS:
-        other = f"Give a model of one of these makes: {', '.join(KINDS)}."
+    if kind not in CLASSES:
+        other = f"Give a model of one of these makes: {', '.join(CLASSES)}."
         raise BadWeights(
             folder,
             f"it is a {kind}, whose tokens this encoder does not know",

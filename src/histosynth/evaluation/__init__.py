@@ -14,43 +14,43 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..core.progress import Tick
+from ..core.progress import ProgressCallback
 from ..core.store import ensure_folder
 from ..engine import Engine
 from ..metrics.finding import Section
 from ..prepare.folder import alone
 from .assemble import make_report
-from .inputs.collections import Ask
-from .inputs.config import Opened, Question, open_question
+from .inputs.collections import InputOptions
+from .inputs.config import EvaluationConfig, OpenedInputs, open_question
 from .jobs.copy_search import search, with_matches
 from .jobs.measuring import Plan, fit_rings, measure
 from .jobs.planning import gathered, measure_jobs, run_all, search_jobs
 from .report import Report, write_report
-from .sections import Looked, judge_all
+from .sections import MeasuredSides, conclude_all
 
-Membership = Callable[[Opened, Tick | None], Section]
+Membership = Callable[[OpenedInputs, ProgressCallback | None], Section]
 """Measures the losses of a bundle, which this wing cannot open, and has them judged."""
 
 
 @dataclass(frozen=True)
-class Watch:
+class EvaluationProgress:
     """Told of files opened, tiles measured, copies looked for, judges heard, tiles whose loss was
     asked.
     """
 
-    opened: Tick | None = None
-    measured: Tick | None = None
-    searched: Tick | None = None
-    judged: Tick | None = None
-    asked: Tick | None = None
+    opened: ProgressCallback | None = None
+    measured: ProgressCallback | None = None
+    searched: ProgressCallback | None = None
+    judged: ProgressCallback | None = None
+    asked: ProgressCallback | None = None
 
 
 def evaluate(
-    question: Question,
+    config: EvaluationConfig,
     out: Path,
     *,
     engine: Engine,
-    watch: Watch | None = None,
+    watch: EvaluationProgress | None = None,
     membership: Membership | None = None,
 ) -> Report:
     """Judge synthetic tiles; writes `out/report.json` and `out/report.html`.
@@ -66,14 +66,14 @@ def evaluate(
         HistosynError: whatever an input is refused for.
     """
     began = time.monotonic()
-    watch = watch or Watch()
-    opened = open_question(question, watch.opened)
+    watch = watch or EvaluationProgress()
+    opened = open_question(config, watch.opened)
     if "structure" in opened.what and opened.reference is not None:
         opened = replace(opened, plan=fit_rings(opened.reference.items, opened.plan))
     ensure_folder(out)
     with alone(out):
         folder = ensure_folder(out / ".measured")
-        jobs = measure_jobs(opened, question, folder)
+        jobs = measure_jobs(opened, config, folder)
         run_all(
             engine,
             measure,
@@ -90,25 +90,25 @@ def evaluate(
                 watch.searched,
             )
             samples |= {side: with_matches(samples[side], each) for side, each in searches.items()}
-        looked = Looked(
+        measured = MeasuredSides(
             samples,
             opened.real,
-            opened.made,
+            opened.synthetic,
             opened.reference,
             opened.library,
             opened.plan,
         )
-        sections = judge_all(
-            looked,
+        sections = conclude_all(
+            measured,
             opened.what,
-            seed=question.seed,
-            tick=watch.judged,
+            seed=config.seed,
+            on_progress=watch.judged,
         )
         if membership is not None:
             sections.append(membership(opened, watch.asked))
         report = make_report(
             opened,
-            question,
+            config,
             sections,
             refused,
             seconds=time.monotonic() - began,
@@ -117,12 +117,12 @@ def evaluate(
     return report
 
 
-def dry_run(question: Question) -> dict[str, Any]:
+def dry_run(config: EvaluationConfig) -> dict[str, Any]:
     """Open and check everything, and measure nothing: what would be judged by whom."""
-    opened = open_question(question)
+    opened = open_question(config)
     sides = {
         "real": opened.real,
-        "synthetic": opened.made,
+        "synthetic": opened.synthetic,
         "reference": opened.reference,
     }
     facts: dict[str, Any] = {
@@ -132,8 +132,8 @@ def dry_run(question: Question) -> dict[str, Any]:
     }
     return facts | {
         "judges": ", ".join(opened.what),
-        "classes": ", ".join(opened.plan.kinds) or "none told",
+        "classes": ", ".join(opened.plan.classes) or "none told",
     }
 
 
-__all__ = ["Ask", "Plan", "Question", "Watch", "dry_run", "evaluate"]
+__all__ = ["InputOptions", "Plan", "EvaluationConfig", "EvaluationProgress", "dry_run", "evaluate"]

@@ -8,14 +8,14 @@ from ..core.store import digest
 from ..core.version import __version__
 from ..metrics.finding import Section
 from .inputs.collections import Collection
-from .inputs.config import Opened, Question
+from .inputs.config import EvaluationConfig, OpenedInputs
 from .inputs.items import content
 from .report import Material, Report
 
 
 def make_report(
-    opened: Opened,
-    question: Question,
+    opened: OpenedInputs,
+    config: EvaluationConfig,
     sections: Sequence[Section],
     refused: dict[str, str],
     *,
@@ -23,9 +23,9 @@ def make_report(
 ) -> Report:
     """Everything in words, with the warnings that come before any number."""
     warnings = []
-    for side in (opened.real, opened.made):
+    for side in (opened.real, opened.synthetic):
         tiles = len({(item.path, item.tile_id) for item in side.items})
-        if len(side.patients) == tiles > 1 and not question.ask.table:
+        if len(side.patients) == tiles > 1 and not config.inputs.table:
             warnings.append(
                 f"Each tile of {side.path.name} counts as a patient of its own. If patients have "
                 "several tiles, give --patient or --table: the intervals are too narrow now."
@@ -36,7 +36,7 @@ def make_report(
             "taken between "
             "halves of the real patients."
         )
-    codecs = {codec for side in (opened.real, opened.made) for codec in side.codecs}
+    codecs = {codec for side in (opened.real, opened.synthetic) for codec in side.codecs}
     if len(codecs) > 1:
         warnings.append(
             f"The files are of different formats ({', '.join(sorted(codecs))}): a codec can "
@@ -44,8 +44,8 @@ def make_report(
             "from features, and moves every distance."
         )
     return Report(
-        title=f"{opened.made.path.name} beside {opened.real.path.name}",
-        synthetic=_material(opened.made),
+        title=f"{opened.synthetic.path.name} beside {opened.real.path.name}",
+        synthetic=_material(opened.synthetic),
         real=_material(opened.real),
         reference=None if opened.reference is None else _material(opened.reference),
         encoder=_encoder_facts(opened),
@@ -55,15 +55,15 @@ def make_report(
         created={
             "histosynth": __version__,
             "judges": list(opened.what),
-            "seed": question.seed,
+            "seed": config.seed,
             "detectors": list(opened.plan.detectors),
-            "kinds": list(opened.plan.kinds),
+            "classes": list(opened.plan.classes),
             "seconds": round(seconds, 1),
         },
     )
 
 
-def _encoder_facts(opened: Opened) -> dict[str, str]:
+def _encoder_facts(opened: OpenedInputs) -> dict[str, str]:
     if not {"realism", "copying"} & set(opened.what):
         return {}
     return dict(opened.plan.open_encoder().about)

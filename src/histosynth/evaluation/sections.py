@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..core.errors import HistosynError
-from ..core.progress import Tick
+from ..core.errors import HistosynthError
+from ..core.progress import ProgressCallback
 from ..core.tile import Pixels
-from ..metrics.copying import judge_copying, nearest_pairs
+from ..metrics.copying import conclude_copying, nearest_pairs
 from ..metrics.finding import Gallery, Section
-from ..metrics.inpainting import judge_mending
-from ..metrics.layout import judge_layout
-from ..metrics.morphology import judge_morphology
+from ..metrics.inpainting import conclude_inpainting
+from ..metrics.layout import conclude_layout
+from ..metrics.morphology import conclude_morphology
 from ..metrics.neighbours import nearest
-from ..metrics.quality import judge_quality
-from ..metrics.realism import judge_realism
+from ..metrics.quality import conclude_quality
+from ..metrics.realism import conclude_realism
 from ..metrics.sample import Sample
-from ..metrics.stain import judge_stain
-from ..metrics.structure import judge_structure
-from ..metrics.tile_measures import layout_kinds, side_of
+from ..metrics.stain import conclude_stain
+from ..metrics.structure import conclude_structure
+from ..metrics.tile_measures import layout_classes, side_of
 from ..prepare.jobs import open_detector
 from ..tissue.augment import pose
 from .inputs.collections import Collection
@@ -33,141 +33,141 @@ SHOWN = 6
 
 
 @dataclass(frozen=True)
-class Looked:
+class MeasuredSides:
     """All that was measured, and where the tiles are.
 
     Attributes:
         samples: by side: real, made, reference, left_out.
-        real, made, reference, library: the collections, for pictures.
+        real, synthetic, reference, library: the collections, for pictures.
         plan: what was measured with.
     """
 
     samples: dict[str, Sample]
     real: Collection
-    made: Collection
+    synthetic: Collection
     reference: Collection | None
     library: Collection | None
     plan: Plan
 
 
-def judge_all(
-    looked: Looked,
+def conclude_all(
+    measured: MeasuredSides,
     what: Sequence[str],
     *,
     seed: int = 0,
-    tick: Tick | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> list[Section]:
     """One section a judge, in the order of `what`."""
     out = []
     for done, name in enumerate(what):
-        if tick:
-            tick(done, len(what))
-        out.append(JUDGES[name](looked, seed))
-    if tick:
-        tick(len(what), len(what))
+        if on_progress:
+            on_progress(done, len(what))
+        out.append(METRICS[name](measured, seed))
+    if on_progress:
+        on_progress(len(what), len(what))
     return out
 
 
-def _realism(looked: Looked, seed: int) -> Section:
-    sides = looked.samples
-    section = judge_realism(
+def _realism(measured: MeasuredSides, seed: int) -> Section:
+    sides = measured.samples
+    section = conclude_realism(
         sides["real"],
-        sides["made"],
+        sides["synthetic"],
         sides.get("reference"),
-        encoder=looked.plan.encoder,
+        encoder=measured.plan.encoder,
         seed=seed,
     )
-    return replace(section, galleries=_extremes(looked))
+    return replace(section, galleries=_extremes(measured))
 
 
-def _structure(looked: Looked, seed: int) -> Section:
-    sides = looked.samples
+def _structure(measured: MeasuredSides, seed: int) -> Section:
+    sides = measured.samples
     real = _with(sides["real"], "structure/")
-    detectors = [*looked.plan.detectors]
-    return judge_structure(
-        _with(sides["made"], "structure/"),
+    detectors = [*measured.plan.detectors]
+    return conclude_structure(
+        _with(sides["synthetic"], "structure/"),
         real if len(real) else None,
-        looked.plan.kinds,
+        measured.plan.classes,
         detectors,
     )
 
 
-def _morphology(looked: Looked, seed: int) -> Section:
-    sides = looked.samples
-    return judge_morphology(
-        sides["made"],
+def _morphology(measured: MeasuredSides, seed: int) -> Section:
+    sides = measured.samples
+    return conclude_morphology(
+        sides["synthetic"],
         sides["real"],
         sides.get("reference"),
-        looked.plan.kinds or _kinds(looked),
+        measured.plan.classes or _kinds(measured),
     )
 
 
-def _layout(looked: Looked, seed: int) -> Section:
-    sides = looked.samples
+def _layout(measured: MeasuredSides, seed: int) -> Section:
+    sides = measured.samples
     found = {
         name: side_of(sides[name], "found/")
-        for name in ("real", "made", "reference")
+        for name in ("real", "synthetic", "reference")
         if name in sides
     }
-    asked, marked = (side_of(sides[name], "asked/") for name in ("made", "real"))
-    return judge_layout(
+    asked, marked = (side_of(sides[name], "asked/") for name in ("synthetic", "real"))
+    return conclude_layout(
         asked if len(asked) else None,
-        found["made"],
+        found["synthetic"],
         found["real"],
-        _kinds(looked),
+        _kinds(measured),
         marked=marked if len(marked) else None,
         reference=found.get("reference"),
         seed=seed,
     )
 
 
-def _mending(looked: Looked, seed: int) -> Section:
+def _mending(measured: MeasuredSides, seed: int) -> Section:
     from ..encoders.opening import open_perceptual
 
-    plan = looked.plan
+    plan = measured.plan
     perceptual = open_perceptual(plan.perceptual, weights=plan.perceptual_weights)
-    return judge_mending(
-        _with(looked.samples["made"], "mending/"),
+    return conclude_inpainting(
+        _with(measured.samples["synthetic"], "mending/"),
         perceptual=perceptual.name,
         about=perceptual.about,
     )
 
 
-def _copying(looked: Looked, seed: int) -> Section:
-    sides = looked.samples
+def _copying(measured: MeasuredSides, seed: int) -> Section:
+    sides = measured.samples
     crops = sides["reference"].stack("embed/features")
-    section = judge_copying(
+    section = conclude_copying(
         sides["real"],
-        sides["made"],
+        sides["synthetic"],
         sides["left_out"],
         crops,
         sides["reference"].patients,
         seed=seed,
     )
-    return replace(section, galleries=_copies(looked))
+    return replace(section, galleries=_copies(measured))
 
 
-def _quality(looked: Looked, seed: int) -> Section:
-    sides = looked.samples
-    return judge_quality(
+def _quality(measured: MeasuredSides, seed: int) -> Section:
+    sides = measured.samples
+    return conclude_quality(
         sides["real"],
-        sides["made"],
+        sides["synthetic"],
         sides.get("reference"),
         seed=seed,
     )
 
 
-def _stain(looked: Looked, seed: int) -> Section:
-    sides = looked.samples
-    return judge_stain(
+def _stain(measured: MeasuredSides, seed: int) -> Section:
+    sides = measured.samples
+    return conclude_stain(
         sides["real"],
-        sides["made"],
+        sides["synthetic"],
         sides.get("reference"),
         seed=seed,
     )
 
 
-JUDGES: dict[str, Callable[[Looked, int], Section]] = {
+METRICS: dict[str, Callable[[MeasuredSides, int], Section]] = {
     "realism": _realism,
     "structure": _structure,
     "morphology": _morphology,
@@ -179,11 +179,11 @@ JUDGES: dict[str, Callable[[Looked, int], Section]] = {
 }
 
 
-def _kinds(looked: Looked) -> tuple[str, ...]:
+def _kinds(measured: MeasuredSides) -> tuple[str, ...]:
     """The classes that layouts were measured in."""
-    opened = {name: open_detector(name) for name in looked.plan.detectors}
-    return layout_kinds(
-        looked.plan.kinds, {name: each for name, each in opened.items() if each is not None}
+    opened = {name: open_detector(name) for name in measured.plan.detectors}
+    return layout_classes(
+        measured.plan.classes, {name: each for name, each in opened.items() if each is not None}
     )
 
 
@@ -192,17 +192,17 @@ def _with(sample: Sample, prefix: str) -> Sample:
     return sample.where(lambda tile: any(key.startswith(prefix) for key in tile.values))
 
 
-def _extremes(looked: Looked) -> tuple[Gallery, ...]:
+def _extremes(measured: MeasuredSides) -> tuple[Gallery, ...]:
     """Made tiles that are least and most like real tissue, each beside the real tile nearest to
     it.
     """
-    real = looked.samples["real"]
-    made = looked.samples["made"]
-    if not len(real) or not len(made):
+    real = measured.samples["real"]
+    synthetic = measured.samples["synthetic"]
+    if not len(real) or not len(synthetic):
         return ()
-    gaps, rows = nearest(made.stack("embed/features"), real.stack("embed/features"))
+    gaps, rows = nearest(synthetic.stack("embed/features"), real.stack("embed/features"))
     order = np.argsort(-gaps[:, 0], kind="stable")
-    pictures = _Pictures(looked)
+    pictures = _Pictures(measured)
     out = []
     for title, chosen in (
         ("Least like real tissue", order[:SHOWN]),
@@ -210,9 +210,9 @@ def _extremes(looked: Looked) -> tuple[Gallery, ...]:
     ):
         lines = []
         for row in chosen:
-            mine = made.tiles[int(row)]
+            mine = synthetic.tiles[int(row)]
             theirs = real.tiles[int(rows[row, 0])]
-            pair = pictures.of("made", mine.name), pictures.of("real", theirs.name)
+            pair = pictures.of("synthetic", mine.name), pictures.of("real", theirs.name)
             if pair[0] is not None and pair[1] is not None:
                 words = f"{mine.name}: {gaps[row, 0]:.2f} from {theirs.name}"
                 lines.append((words, (pair[0], pair[1])))
@@ -220,20 +220,20 @@ def _extremes(looked: Looked) -> tuple[Gallery, ...]:
     return tuple(out)
 
 
-def _copies(looked: Looked) -> tuple[Gallery, ...]:
+def _copies(measured: MeasuredSides) -> tuple[Gallery, ...]:
     """The made tiles most alike to training tissue, each turned as its source lies, and that
     source.
     """
-    if looked.library is None:
+    if measured.library is None:
         return ()
-    made = looked.samples["made"]
-    pictures = _Pictures(looked)
-    mpp = looked.made.items[0].mpp
+    synthetic = measured.samples["synthetic"]
+    pictures = _Pictures(measured)
+    mpp = measured.synthetic.items[0].mpp
     lines = []
-    for pair in nearest_pairs(made, SHOWN):
-        mine = made.tiles[pair.row]
-        source = looked.samples["library"].tiles[pair.tile].name
-        one = pictures.of("made", mine.name)
+    for pair in nearest_pairs(synthetic, SHOWN):
+        mine = synthetic.tiles[pair.row]
+        source = measured.samples["library"].tiles[pair.tile].name
+        one = pictures.of("synthetic", mine.name)
         other = pictures.of("library", source)
         if one is None or other is None:
             continue
@@ -275,11 +275,11 @@ def _window(
 class _Pictures:
     """Tiles by side and name, read again for people to look at."""
 
-    def __init__(self, looked: Looked) -> None:
+    def __init__(self, measured: MeasuredSides) -> None:
         sides = {
-            "real": looked.real,
-            "made": looked.made,
-            "library": looked.library,
+            "real": measured.real,
+            "synthetic": measured.synthetic,
+            "library": measured.library,
         }
         self.items: dict[tuple[str, str], Item] = {
             (side, item.name): item for side, each in sides.items() if each for item in each.items
@@ -289,5 +289,5 @@ class _Pictures:
         """Its pixels; None where it cannot be read any more."""
         try:
             return read_item(replace(self.items[side, name], points=None))[0]
-        except (HistosynError, KeyError, OSError):
+        except (HistosynthError, KeyError, OSError):
             return None

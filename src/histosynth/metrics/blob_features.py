@@ -17,7 +17,7 @@ from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
-from ..core.nuclei import ANY_KIND, Nuclei
+from ..core.nuclei import ANY_CLASS, Nuclei
 from ..core.tile import Pixels
 from ..tissue.appearance import fit_frame
 from ..tissue.density import optical_density
@@ -75,7 +75,7 @@ def ring_features(pixels: Pixels, nuclei: Nuclei) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class KindJudge:
+class RingClassifier:
     """Linear discriminants with equal priors: which kind a place looks like."""
 
     mean: Floats
@@ -84,16 +84,16 @@ class KindJudge:
     offsets: Floats
 
     @classmethod
-    def fit(cls, tiles: Sequence[tuple[Pixels, Nuclei]]) -> KindJudge:
+    def fit(cls, tiles: Sequence[tuple[Pixels, Nuclei]]) -> RingClassifier:
         """Fit on real tiles with their centroids."""
-        told = [(pixels, nuclei.where(nuclei.kind != ANY_KIND)) for pixels, nuclei in tiles]
+        told = [(pixels, nuclei.where(nuclei.class_ids != ANY_CLASS)) for pixels, nuclei in tiles]
         features = np.concatenate([ring_features(pixels, nuclei) for pixels, nuclei in told])
-        kinds = np.concatenate([nuclei.kind for _, nuclei in told])
+        classes = np.concatenate([nuclei.class_ids for _, nuclei in told])
         mean = features.mean(0)
         std = features.std(0) + 1e-6
         scaled = (features - mean) / std
-        centres = np.stack([scaled[kinds == k].mean(0) for k in range(int(kinds.max()) + 1)])
-        spread = np.cov((scaled - centres[kinds]).T) + 0.05 * np.eye(scaled.shape[1])
+        centres = np.stack([scaled[classes == k].mean(0) for k in range(int(classes.max()) + 1)])
+        spread = np.cov((scaled - centres[classes]).T) + 0.05 * np.eye(scaled.shape[1])
         weights = np.linalg.solve(spread, centres.T)
         return cls(mean, std, weights, -0.5 * (centres * weights.T).sum(1))
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..core.estimate import Estimate, untold
-from .intervals import DRAWS, drawn_together, times_drawn, with_interval
+from ..core.estimate import Estimate, undefined
+from .intervals import REPLICATES, bootstrap_counts, joint_bootstrap, with_interval
 from .sample import Sample
 
 Floats = NDArray[np.float64]
@@ -106,7 +106,7 @@ def halves(sample: Sample, seed: int = 0) -> tuple[Sample, Sample] | None:
     return sample.take(np.flatnonzero(rows)), sample.take(np.flatnonzero(~rows))
 
 
-def floor_pair(
+def baseline_pair(
     real: Sample | None, reference: Sample | None, seed: int = 0
 ) -> tuple[tuple[Sample, Sample] | None, str]:
     """Two samples of real tissue to tell the floor from, and in words which they are."""
@@ -124,24 +124,24 @@ def floor_pair(
 
 
 @dataclass(frozen=True, eq=False)
-class Beside:
+class Comparison:
     """A statistic and its floor, drawn together.
 
     Attributes:
         value: (1 + D,), first of the sides as they are, then of each draw.
-        floor: the same of two sides of real tissue; None: there is none.
+        baseline: the same of two sides of real tissue; None: there is none.
         n: items of the first side.
         groups: patients of the side with fewer.
-        floor_n: the same two of the floor.
-        floor_groups: the same two of the floor.
+        baseline_n: the same two of the floor.
+        baseline_groups: the same two of the floor.
     """
 
     value: Floats
-    floor: Floats | None
+    baseline: Floats | None
     n: int
     groups: int
-    floor_n: int = 0
-    floor_groups: int = 0
+    baseline_n: int = 0
+    baseline_groups: int = 0
 
     def estimate(self, *, unit: str = "", distance: bool = True) -> Estimate:
         """The value; intervals of a distance are moved back by what drawing items twice adds to
@@ -151,28 +151,28 @@ class Beside:
 
     def real(self, *, unit: str = "", distance: bool = True) -> Estimate | None:
         """The floor."""
-        if self.floor is None:
+        if self.baseline is None:
             return None
         return _told(
-            self.floor,
-            self.floor_n,
-            self.floor_groups,
+            self.baseline,
+            self.baseline_n,
+            self.baseline_groups,
             unit,
             distance,
         )
 
     def ratio(self) -> Estimate | None:
         """Value over floor; 1 is real tissue."""
-        if self.floor is None:
+        if self.baseline is None:
             return None
-        if not self.floor[0] > 0:
-            return untold(
+        if not self.baseline[0] > 0:
+            return undefined(
                 "the floor is 0: real tissue does not differ in it",
                 n=self.n,
                 groups=self.groups,
             )
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = self.value / self.floor
+            ratios = self.value / self.baseline
             logs = np.log(ratios[1:])
         logs = logs[np.isfinite(logs)]
         # drawing moves both distances up, but hardly by the same share
@@ -183,48 +183,52 @@ class Beside:
             float(ratios[0]),
             drawn,
             self.n,
-            min(self.groups, self.floor_groups),
+            min(self.groups, self.baseline_groups),
         )
 
 
-def beside(
-    statistic: Statistic, sides: tuple[Side, Side], floor: tuple[Side, Side] | None = None
-) -> Beside:
+def compare(
+    statistic: Statistic, sides: tuple[Side, Side], baseline: tuple[Side, Side] | None = None
+) -> Comparison:
     """A statistic of two sides, and of the floor's two, in every draw of patients.
 
     Patients who stand on both sides are drawn together: asked for and obtained, or tissue of one
         patient and
     what was made after it, are pairs, and differ by less than strangers do.
     """
-    drawn = _together((*sides, *(floor or ())))
+    drawn = _together((*sides, *(baseline or ())))
     with np.errstate(divide="ignore", invalid="ignore"):
         value = statistic(drawn[0], drawn[1])
-        base = statistic(drawn[2], drawn[3]) if floor else None
+        base = statistic(drawn[2], drawn[3]) if baseline else None
     told = {"n": sides[0].n, "groups": min(side.groups for side in sides)}
-    if floor is None:
-        return Beside(value, base, **told)
-    return Beside(
+    if baseline is None:
+        return Comparison(value, base, **told)
+    return Comparison(
         value,
         base,
         **told,
-        floor_n=floor[0].n,
-        floor_groups=min(side.groups for side in floor),
+        baseline_n=baseline[0].n,
+        baseline_groups=min(side.groups for side in baseline),
     )
 
 
 def _together(sides: Sequence[Side]) -> list[Floats]:
     """Sums of sides, as they are and drawn: whoever stands on several is drawn on all of them."""
-    pools = drawn_together(side.names for side in sides)
+    pools = joint_bootstrap(side.names for side in sides)
     out: dict[Hashable, tuple[int, int]] = {}
     times = []
     for number, pool in enumerate(pools):
         out |= {name: (number, place) for place, name in enumerate(sorted(pool, key=str))}
-        drawn = times_drawn(len(pool), DRAWS, seed=number) if pool else np.zeros((DRAWS, 0))
+        drawn = (
+            bootstrap_counts(len(pool), REPLICATES, seed=number)
+            if pool
+            else np.zeros((REPLICATES, 0))
+        )
         times.append(np.concatenate([np.ones((1, len(pool))), drawn]))
     return [
         times[out[side.names[0]][0]][:, [out[name][1] for name in side.names]] @ side.sums
         if side.names
-        else np.zeros((DRAWS + 1, side.sums.shape[1]))
+        else np.zeros((REPLICATES + 1, side.sums.shape[1]))
         for side in sides
     ]
 

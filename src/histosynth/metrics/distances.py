@@ -340,7 +340,7 @@ def extrapolated(
     second: Array,
     *,
     sizes: Sequence[int],
-    draws: int,
+    replicates: int,
     seed: int = 0,
 ) -> float:
     """The Frechet distance that the bias of small samples leads away from: FD at n without end.
@@ -352,13 +352,13 @@ def extrapolated(
         first: (N, D).
         second: (M, D).
         sizes: of the subsets, at least two different ones.
-        draws: subsets of each size.
+        replicates: subsets of each size.
         seed: of the draws.
     """
     random = np.random.default_rng(seed)
     points = []
     for size in sizes:
-        for _ in range(draws):
+        for _ in range(replicates):
             cut = [side[random.permutation(len(side))[:size]] for side in (first, second)]
             points.append((1 / size, frechet_distance(cut[0], cut[1])))
     x, y = np.array(points).T

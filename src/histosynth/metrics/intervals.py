@@ -11,10 +11,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..core.estimate import Estimate, untold
+from ..core.estimate import Estimate, undefined
 
 Floats = NDArray[np.float64]
-DRAWS = 1000
+REPLICATES = 1000
 FEW = 10
 """A percentile bootstrap over fewer groups is too narrow (Efron & Tibshirani 1993, ch. 14); it is
 said."""
@@ -27,10 +27,12 @@ def group_index(patients: Sequence[Hashable]) -> NDArray[np.intp]:
     return np.array([numbers[name] for name in patients], np.intp)
 
 
-def times_drawn(groups: int, draws: int, seed: int = 0) -> Floats:
+def bootstrap_counts(groups: int, replicates: int, seed: int = 0) -> Floats:
     """(draws, groups) how often each group is drawn, `groups` times with replacement."""
     random = np.random.default_rng(seed)
-    return random.multinomial(groups, np.full(groups, 1 / groups), size=draws).astype(np.float64)
+    return random.multinomial(groups, np.full(groups, 1 / groups), size=replicates).astype(
+        np.float64
+    )
 
 
 def mean_over(
@@ -82,18 +84,18 @@ def ratio_over(
     kept = np.isfinite(top) & np.isfinite(bottom)
     names = [name for name, keep in zip(patients, kept, strict=True) if keep]
     if not names:
-        return untold("no item could be measured", unit=unit)
+        return undefined("no item could be measured", unit=unit)
     index = group_index(names)
     many = int(index.max()) + 1
     sums = np.stack([np.bincount(index, side[kept], minlength=many) for side in (top, bottom)])
     if not sums[1].sum():
-        return untold(
+        return undefined(
             "there is nothing to divide by",
             n=len(names),
             unit=unit,
             groups=many,
         )
-    drawn = times_drawn(many, DRAWS, seed) @ sums.T
+    drawn = bootstrap_counts(many, REPLICATES, seed) @ sums.T
     with np.errstate(divide="ignore", invalid="ignore"):
         values = drawn[:, 0] / drawn[:, 1]
     return with_interval(
@@ -109,7 +111,7 @@ def statistic_over(
     statistic: Callable[..., float],
     *samples: tuple[NDArray[np.generic], Sequence[Hashable]],
     unit: str = "",
-    draws: int = DRAWS,
+    replicates: int = REPLICATES,
     recentre: bool = False,
     seed: int = 0,
 ) -> Estimate:
@@ -120,14 +122,14 @@ def statistic_over(
         statistic: of the values of all samples.
         samples: `n` and `groups` are the first one's.
         unit: of the value.
-        draws: how often to draw.
+        replicates: how often to draw.
         recentre: draws hold items twice, which moves some statistics to one side (distances between
             sets above all); take off that move, the mean of the draws minus the value.
         seed: of the draws.
     """
     first = samples[0]
     if any(not len(values) for values, _ in samples):
-        return untold("there is no item", unit=unit)
+        return undefined("there is no item", unit=unit)
     rows = [_rows_by_name(names) for _, names in samples]
     many = [len(each) for each in rows]
     value = float(statistic(*(values for values, _ in samples)))
@@ -140,9 +142,9 @@ def statistic_over(
             unit=unit,
         )
     random = np.random.default_rng(seed)
-    pools = [sorted(pool, key=str) for pool in drawn_together(rows)]
-    drawn = np.full(draws, np.nan)
-    for draw in range(draws):
+    pools = [sorted(pool, key=str) for pool in joint_bootstrap(rows)]
+    drawn = np.full(replicates, np.nan)
+    for draw in range(replicates):
         names = [pool[i] for pool in pools for i in random.integers(len(pool), size=len(pool))]
         chosen = [[each[name] for name in names if name in each] for each in rows]
         if all(chosen):
@@ -166,7 +168,7 @@ def _rows_by_name(names: Sequence[Hashable]) -> dict[Hashable, NDArray[np.intp]]
     return {name: np.flatnonzero(index == place) for place, name in enumerate(dict.fromkeys(names))}
 
 
-def drawn_together(sides: Iterable[Iterable[Hashable]]) -> list[set[Hashable]]:
+def joint_bootstrap(sides: Iterable[Iterable[Hashable]]) -> list[set[Hashable]]:
     """Sides' patients in pools: sides that share a patient draw from one, others each from their
     own.
     """
@@ -192,7 +194,7 @@ def with_interval(
     groups.
     """
     if not math.isfinite(value):
-        return untold(
+        return undefined(
             "it is not defined for this sample",
             n=n,
             unit=unit,

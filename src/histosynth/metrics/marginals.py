@@ -9,8 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.estimate import untold
-from .comparison import Beside, Floats, Side, beside, floor_pair, mean_difference, wasserstein
+from ..core.estimate import undefined
+from .comparison import (
+    Comparison,
+    Floats,
+    Side,
+    baseline_pair,
+    compare,
+    mean_difference,
+    wasserstein,
+)
 from .finding import Finding, Plot, Series
 from .sample import Sample
 
@@ -27,7 +35,7 @@ class Quantity:
         name: of its findings, e.g. `stain_od_red`.
         title: for people.
         unit: of the value.
-        key: under which `Seen.values` holds it, an array.
+        key: under which `TileMeasurements.values` holds it, an array.
         column: which number of that array.
     """
 
@@ -67,7 +75,7 @@ def compare_marginals(
         name: of the summary, `<name>_W1`: distances in standard deviations of real tiles, averaged.
         seed: of the halves.
     """
-    pair, note = floor_pair(real, reference, seed)
+    pair, note = baseline_pair(real, reference, seed)
     findings = []
     scaled = []
     for quantity in quantities:
@@ -93,7 +101,7 @@ def _compared(
     sides: tuple[Sample, Sample],
     pair: tuple[Sample, Sample] | None,
     note: str,
-) -> tuple[list[Finding], Beside | None]:
+) -> tuple[list[Finding], Comparison | None]:
     unit = quantity.unit
     all_sides = (*sides, *(pair or ()))
     values = [quantity.of(side) for side in all_sides]
@@ -105,9 +113,9 @@ def _compared(
     told = [side.n for side in means]
     name = f"{quantity.name}_difference"
     if not min(told[:2]):
-        why = untold("no tile of one side could be measured; it takes 1", unit=unit)
+        why = undefined("no tile of one side could be measured; it takes 1", unit=unit)
         return [Finding(name, why, "real"), Finding(f"{quantity.name}_W1", why, "low")], None
-    apart = beside(mean_difference, *_split(means))
+    apart = compare(mean_difference, *_split(means))
     first = Finding(
         name,
         apart.estimate(unit=unit, distance=False),
@@ -116,7 +124,7 @@ def _compared(
         note="mean of synthetic tiles - mean of real ones; " + note,
     )
     if min(told[:2]) < LEAST:
-        why = untold(
+        why = undefined(
             f"{min(told[:2])} tiles of one side; give at least {LEAST}",
             n=told[0],
             unit=unit,
@@ -127,7 +135,7 @@ def _compared(
         Side.spread(list(x), names, grid, [1.0] * len(x))
         for x, names in zip(values, whose, strict=True)
     ]
-    distance = beside(wasserstein(grid), *_split(spreads))
+    distance = compare(wasserstein(grid), *_split(spreads))
     second = Finding(
         f"{quantity.name}_W1",
         distance.estimate(unit=unit),
@@ -140,8 +148,10 @@ def _compared(
 
 
 def _split(sides: list[Side]) -> tuple[tuple[Side, Side], tuple[Side, Side] | None]:
-    floor = (sides[2], sides[3]) if len(sides) == 4 and min(side.n for side in sides[2:]) else None
-    return (sides[0], sides[1]), floor
+    baseline = (
+        (sides[2], sides[3]) if len(sides) == 4 and min(side.n for side in sides[2:]) else None
+    )
+    return (sides[0], sides[1]), baseline
 
 
 def grid_of(values: Floats) -> Floats:
@@ -157,7 +167,7 @@ def grid_of(values: Floats) -> Floats:
 
 
 def _summary(
-    scaled: list[tuple[Beside, float]],
+    scaled: list[tuple[Comparison, float]],
     many: int,
     *,
     name: str,
@@ -165,17 +175,17 @@ def _summary(
     n: int,
 ) -> Finding:
     if not scaled:
-        why = untold(f"no quantity could be compared; give at least {LEAST} tiles a side", n=n)
+        why = undefined(f"no quantity could be compared; give at least {LEAST} tiles a side", n=n)
         return Finding(f"{name}_W1", why, "low")
-    floors = [each.floor / spread for each, spread in scaled if each.floor is not None]
+    baselines = [each.baseline / spread for each, spread in scaled if each.baseline is not None]
     first = scaled[0][0]
-    mean = Beside(
+    mean = Comparison(
         np.mean([each.value / spread for each, spread in scaled], axis=0),
-        np.mean(floors, axis=0) if len(floors) == len(scaled) else None,
+        np.mean(baselines, axis=0) if len(baselines) == len(scaled) else None,
         min(each.n for each, _ in scaled),
         min(each.groups for each, _ in scaled),
-        first.floor_n,
-        first.floor_groups,
+        first.baseline_n,
+        first.baseline_groups,
     )
     about = (
         f"mean of {len(scaled)} of {many} distances, each in standard deviations of real "

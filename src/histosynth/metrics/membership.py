@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..core.errors import BadTable
-from ..core.estimate import Estimate, untold
+from ..core.estimate import Estimate, undefined
 from ..core.roc import auc_interval
 from .finding import Finding, Plot, Section, Series
 
@@ -21,7 +21,7 @@ ABOUT = (
 )
 
 
-def judge_membership(
+def conclude_membership(
     trained: ArrayLike,
     unseen: ArrayLike,
     *,
@@ -55,7 +55,7 @@ def judge_membership(
             groups=groups,
         )
     except BadTable as error:
-        auc = untold(str(error), n=len(truth))
+        auc = undefined(str(error), n=len(truth))
     chance = Estimate(0.5, 0.5, 0.5, len(truth), "by definition")
     series = (
         Series("reference", "training tiles", one.tolist()),

@@ -132,19 +132,19 @@ class Prdc:
     coverage: Floats
 
 
-def prdc(real: Array, made: Array, k: int = 5) -> Prdc:
+def prdc(real: Array, synthetic: Array, k: int = 5) -> Prdc:
     """Precision, recall, density and coverage with balls that reach to the k-th neighbour.
 
     Args:
         real: (N, D), more than k.
-        made: (M, D), more than k.
+        synthetic: (M, D), more than k.
         k: neighbours.
     """
-    if min(len(real), len(made)) <= k:
+    if min(len(real), len(synthetic)) <= k:
         raise ValueError(f"balls to the {k}th neighbour need more than {k} tiles a side")
     mine = radii(real, k) ** 2
-    theirs = radii(made, k) ** 2
-    inside = np.zeros(len(made))
+    theirs = radii(synthetic, k) ** 2
+    inside = np.zeros(len(synthetic))
     recall = np.zeros(len(real))
     coverage = np.zeros(len(real))
 
@@ -153,7 +153,7 @@ def prdc(real: Array, made: Array, k: int = 5) -> Prdc:
         recall[part] = (squared <= theirs[None]).any(1)
         coverage[part] = squared.min(1) <= mine[part]
 
-    by_blocks(real, made, look)
+    by_blocks(real, synthetic, look)
     return Prdc(
         (inside > 0).astype(np.float64),
         recall,
@@ -162,7 +162,7 @@ def prdc(real: Array, made: Array, k: int = 5) -> Prdc:
     )
 
 
-def authentic(train: Array, made: Array) -> Floats:
+def authentic(train: Array, synthetic: Array) -> Floats:
     """(M,) 1 where a made tile is farther from its nearest training tile than that is from its own
     nearest.
 
@@ -171,11 +171,11 @@ def authentic(train: Array, made: Array) -> Floats:
     each other, low for copies.
     """
     own = radii(train, 1)
-    gaps, rows = nearest(made, train)
+    gaps, rows = nearest(synthetic, train)
     return (gaps[:, 0] > own[rows[:, 0]]).astype(np.float64)
 
 
-def copying_statistic(made: Floats, held_out: Floats) -> float:
+def copying_statistic(synthetic: Floats, held_out: Floats) -> float:
     """C_T of one cell (Meehan et al. 2020): are made tiles nearer to training than unseen real ones
     are?
 
@@ -183,11 +183,11 @@ def copying_statistic(made: Floats, held_out: Floats) -> float:
     under chance. Far below 0 (-3 and less) means copying.
 
     Args:
-        made: (M,) distances of made tiles to their nearest training tile.
+        synthetic: (M,) distances of made tiles to their nearest training tile.
         held_out: (N,) the same of held-out real tiles.
     """
-    m = len(made)
+    m = len(synthetic)
     n = len(held_out)
-    ranks = rankdata(np.concatenate([made, held_out]))
+    ranks = rankdata(np.concatenate([synthetic, held_out]))
     wins = ranks[:m].sum() - m * (m + 1) / 2
     return float((wins - m * n / 2) / np.sqrt(m * n * (m + n + 1) / 12))

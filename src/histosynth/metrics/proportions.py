@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..core.estimate import untold
-from .comparison import Beside, Side, beside
+from ..core.estimate import undefined
+from .comparison import Comparison, Side, compare
 from .finding import Better, Finding
 
 Floats = NDArray[np.float64]
@@ -29,16 +29,16 @@ def quotient(sums: Floats) -> Floats:
     return np.asarray(sums[:, 0] / sums[:, 1])
 
 
-def score_beside(score: Score, synthetic: Rows, real: Rows | None) -> Beside:
+def compare_scores(score: Score, synthetic: Rows, real: Rows | None) -> Comparison:
     """A score of sums over tiles of both sides, in the same draws of patients."""
     one = Side.of(*synthetic)
     if real is None or not len(real[1]):
-        return beside(lambda left, _: score(left), (one, one))
+        return compare(lambda left, _: score(left), (one, one))
     other = Side.of(*real)
     if {*one.names} & {*other.names}:
         names = tuple(sorted({*one.names, *other.names}))
         one, other = (_over(side, names) for side in (one, other))
-    return beside(lambda left, _: score(left), (one, one), (other, other))
+    return compare(lambda left, _: score(left), (one, one), (other, other))
 
 
 def _over(side: Side, names: tuple[str, ...]) -> Side:
@@ -77,18 +77,18 @@ def share_finding(
         reason = f"{n[0]} such nuclei on the synthetic side; it takes {least}"
         return Finding(
             name,
-            untold(reason, n=n[0], unit=unit),
+            undefined(reason, n=n[0], unit=unit),
             better,
             note=note,
         )
-    said = score_beside(score, synthetic, real if n[1] >= least else None)
-    counted = Beside(
+    said = compare_scores(score, synthetic, real if n[1] >= least else None)
+    counted = Comparison(
         said.value,
-        said.floor,
+        said.baseline,
         n[0],
         said.groups,
         n[1],
-        said.floor_groups,
+        said.baseline_groups,
     )
     value = counted.estimate(unit=unit, distance=False)
     return Finding(

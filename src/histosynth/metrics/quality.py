@@ -210,7 +210,7 @@ def blocks(pixels: Pixels) -> float:
     return float(np.mean(ratios))
 
 
-def judge_quality(
+def conclude_quality(
     real: Sample,
     synthetic: Sample,
     reference: Sample | None = None,

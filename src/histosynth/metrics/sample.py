@@ -12,7 +12,7 @@ Values = NDArray[np.generic]
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class TileMeasurements:
     """One tile and what was measured of it.
 
     Attributes:
@@ -33,7 +33,7 @@ class Seen:
 class Sample:
     """The tiles of one side."""
 
-    tiles: tuple[Seen, ...]
+    tiles: tuple[TileMeasurements, ...]
 
     def __len__(self) -> int:
         return len(self.tiles)
@@ -60,7 +60,7 @@ class Sample:
         """One value of each tile, of any shape."""
         return [tile.values[key] for tile in self.tiles]
 
-    def where(self, keep: Callable[[Seen], bool]) -> Sample:
+    def where(self, keep: Callable[[TileMeasurements], bool]) -> Sample:
         """The tiles for which `keep` says so."""
         return Sample(tuple(tile for tile in self.tiles if keep(tile)))
 

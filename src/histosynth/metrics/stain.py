@@ -134,7 +134,7 @@ def _angles(dyes: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([azimuth[0], elevation[0], azimuth[1], elevation[1], between])
 
 
-def judge_stain(
+def conclude_stain(
     real: Sample,
     synthetic: Sample,
     reference: Sample | None = None,

@@ -10,25 +10,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.matching import match_points
-from ..core.nuclei import ANY_KIND, Nuclei
+from ..core.nuclei import ANY_CLASS, Nuclei
 from ..core.tile import Mask, Pixels
 from ..detectors.detector import Detector, Found
 from ..detectors.finding import find_nuclei
 from ..encoders.encoder import Encoder, Perceptual
-from .blob_features import KindJudge
+from .blob_features import RingClassifier
 from .copying.register import texture
-from .inpainting import measure_mending
+from .inpainting import measure_inpainting
 from .layout import measure_layout
 from .morphology import measure_morphology
 from .quality import measure_quality
-from .sample import Sample, Seen, Values
+from .sample import Sample, TileMeasurements, Values
 from .stain import measure_stain
 from .structure import STRICT_UM, measure_structure
 
 WHAT = ("realism", "structure", "morphology", "layout", "mending", "copying", "quality", "stain")
 """The judges that can be asked for, in the order that a report shows them."""
 NEED_NUCLEI = frozenset({"structure", "morphology", "layout"})
-UNTOLD = ("nucleus",)
+UNCLASSIFIED = ("nucleus",)
 """The class of all nuclei where the detector does not tell the classes that are asked for."""
 
 
@@ -43,7 +43,7 @@ class Tools:
         perceptual: distance inside masks, for `mending`.
         nima: rates a picture; None: it is not rated.
         rings: tells classes from rings of colour, without any network.
-        kinds: the classes asked for, the same for every tile of every side; empty: the first
+        classes: the classes asked for, the same for every tile of every side; empty: the first
             detector's.
     """
 
@@ -51,8 +51,8 @@ class Tools:
     detectors: Mapping[str, Detector] | None = None
     perceptual: Perceptual | None = None
     nima: Callable[[Pixels], float] | None = None
-    rings: KindJudge | None = None
-    kinds: tuple[str, ...] = ()
+    rings: RingClassifier | None = None
+    classes: tuple[str, ...] = ()
 
 
 def measure_tile(
@@ -87,16 +87,16 @@ def measure_tile(
 
 def measure_hole(
     original: Pixels,
-    mended: Pixels,
-    hole: Mask,
+    completed: Pixels,
+    mask: Mask,
     tools: Tools,
 ) -> dict[str, Values]:
-    """A mended tile beside its original; see `mending.measure_mending`."""
+    """A mended tile beside its original; see `mending.measure_inpainting`."""
     return dict(
-        measure_mending(
+        measure_inpainting(
             original,
-            mended,
-            hole,
+            completed,
+            mask,
             perceptual=tools.perceptual,
         )
     )
@@ -112,18 +112,18 @@ def side_of(sample: Sample, prefix: str) -> Sample:
             if key.startswith(prefix)
         }
         if values:
-            tiles.append(Seen(tile.name, tile.patient, tile.label, values))
+            tiles.append(TileMeasurements(tile.name, tile.patient, tile.label, values))
     return Sample(tuple(tiles))
 
 
-def layout_kinds(kinds: Sequence[str], detectors: Mapping[str, Detector]) -> tuple[str, ...]:
+def layout_classes(classes: Sequence[str], detectors: Mapping[str, Detector]) -> tuple[str, ...]:
     """The classes that layouts are told in: those asked for, if a detector tells them, else one
     for all.
     """
-    first = _first(detectors, kinds)
-    if not kinds:
-        return tuple(first.kinds)
-    return tuple(kinds) if set(kinds) <= set(first.kinds) else UNTOLD
+    first = _first(detectors, classes)
+    if not classes:
+        return tuple(first.classes)
+    return tuple(classes) if set(classes) <= set(first.classes) else UNCLASSIFIED
 
 
 def _of_nuclei(
@@ -142,11 +142,11 @@ def _of_nuclei(
             detectors=detectors,
             rings=tools.rings,
         )
-    first = _first(detectors, tools.kinds)
+    first = _first(detectors, tools.classes)
     seen = find_nuclei(pixels, mpp, first)
-    kinds = layout_kinds(tools.kinds, detectors)
-    found = recoded(seen, kinds)
-    asked = None if nuclei is None else recoded(nuclei, kinds)
+    classes = layout_classes(tools.classes, detectors)
+    found = recoded(seen, classes)
+    asked = None if nuclei is None else recoded(nuclei, classes)
     if "layout" in what:
         out |= {f"found/{key}": value for key, value in measure_layout(found).items()}
         if asked is not None:
@@ -154,7 +154,7 @@ def _of_nuclei(
     if "morphology" in what:
         # in the classes asked for, whether a detector tells them or not
         shown = (
-            recoded(seen, tools.kinds or first.kinds)
+            recoded(seen, tools.classes or first.classes)
             if nuclei is None
             else named_after(seen, nuclei)
         )
@@ -171,30 +171,30 @@ def named_after(seen: Nuclei, asked: Nuclei) -> Nuclei:
     `structure`, and `morphology` stays with what is there.
     """
     pairs, _ = match_points(asked.xy, seen.xy, STRICT_UM / asked.mpp)
-    kind = np.full(len(seen), ANY_KIND, np.uint8)
-    kind[pairs[:, 1]] = asked.kind[pairs[:, 0]]
-    return replace(seen, kind=kind, kinds=asked.kinds)
+    class_ids = np.full(len(seen), ANY_CLASS, np.uint8)
+    class_ids[pairs[:, 1]] = asked.class_ids[pairs[:, 0]]
+    return replace(seen, class_ids=class_ids, classes=asked.classes)
 
 
-def recoded(nuclei: Nuclei, kinds: Sequence[str]) -> Nuclei:
+def recoded(nuclei: Nuclei, classes: Sequence[str]) -> Nuclei:
     """The same nuclei in other classes: by name, and of no told class where the name is none of
     them.
     """
-    if tuple(kinds) == UNTOLD:
-        return replace(nuclei, kind=np.zeros(len(nuclei), np.uint8), kinds=UNTOLD)
-    index = {name: place for place, name in enumerate(kinds)}
-    kind = np.array([index.get(name, ANY_KIND) for name in nuclei.names()], np.uint8)
-    return replace(nuclei, kind=kind, kinds=tuple(kinds))
+    if tuple(classes) == UNCLASSIFIED:
+        return replace(nuclei, class_ids=np.zeros(len(nuclei), np.uint8), classes=UNCLASSIFIED)
+    index = {name: place for place, name in enumerate(classes)}
+    class_ids = np.array([index.get(name, ANY_CLASS) for name in nuclei.names()], np.uint8)
+    return replace(nuclei, class_ids=class_ids, classes=tuple(classes))
 
 
-def _first(detectors: Mapping[str, Detector], kinds: Sequence[str]) -> Detector:
+def _first(detectors: Mapping[str, Detector], classes: Sequence[str]) -> Detector:
     """The first detector that tells the classes asked for, else the first; any tells nuclei of no
     class.
     """
     each = list(detectors.values())
-    if tuple(kinds) == UNTOLD:
+    if tuple(classes) == UNCLASSIFIED:
         return each[0]
-    return next((one for one in each if set(kinds) <= set(one.kinds)), each[0])
+    return next((one for one in each if set(classes) <= set(one.classes)), each[0])
 
 
 class _Once:
@@ -204,7 +204,7 @@ class _Once:
         self.detector = detector
         self.name = detector.name
         self.mpp = detector.mpp
-        self.kinds = detector.kinds
+        self.classes = detector.classes
         self.halo_px = detector.halo_px
         self.lattice_px = detector.lattice_px
         self._seen: tuple[bytes, Found] | None = None

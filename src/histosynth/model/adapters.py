@@ -45,11 +45,11 @@ class AdapterInfo:
     alpha: float
     targets: tuple[str, ...]
     base_sha256: str
-    kinds: tuple[str, ...]
+    classes: tuple[str, ...]
     mpp: float
     guidance: tuple[float, float] | None = None
-    """Guidance it has learnt (training/guidance_distillation.py): how far away from no nuclei, and from no kinds.
-    Painting with it needs none of its own."""
+    """Guidance it has learnt (training/guidance_distillation.py): how far away from no nuclei, and
+    from no kinds. Painting with it needs none of its own."""
     licence: str = "Apache-2.0"
     data: tuple[str, ...] = ()
 
@@ -84,10 +84,10 @@ def add_adapter(
     with warnings.catch_warnings():  # several adapters on one base are the point here
         warnings.filterwarnings("ignore", message="Already found a `peft_config`")
         unet.add_adapter(config, adapter_name=name)
-    wear(unet, name)
+    set_active_adapter(unet, name)
 
 
-def wear(unet: Network, name: str | None) -> None:
+def set_active_adapter(unet: Network, name: str | None) -> None:
     """Put one adapter on, or (None) take all off. A base without any stays as it is."""
     if not adapter_names(unet):
         return
@@ -99,13 +99,13 @@ def wear(unet: Network, name: str | None) -> None:
 
 
 @contextmanager
-def wearing(unet: Network, name: str | None) -> Iterator[None]:
+def using_adapter(unet: Network, name: str | None) -> Iterator[None]:
     """Wear one adapter (or none) inside the block; nothing is worn after it."""
-    wear(unet, name)
+    set_active_adapter(unet, name)
     try:
         yield
     finally:
-        wear(unet, None)
+        set_active_adapter(unet, None)
 
 
 def adapter_names(unet: Network) -> tuple[str, ...]:
@@ -227,7 +227,7 @@ def load_adapter(
     unet: Network,
     path: Path,
     *,
-    kinds: Sequence[str],
+    classes: Sequence[str],
     base: str,
 ) -> AdapterInfo:
     """Give the base an adapter from a file, whole or not at all; it is not yet worn.
@@ -235,7 +235,7 @@ def load_adapter(
     Args:
         unet: the base. An adapter of the same name that it already has is replaced.
         path: the adapter's safetensors file.
-        kinds: the bundle's nucleus classes.
+        classes: the bundle's nucleus classes.
         base: the base's sha256, taken before it was converted.
 
     Raises:
@@ -251,8 +251,10 @@ def load_adapter(
             [],
             "it was trained on another base (sha256 differs)",
         )
-    if info.kinds != tuple(kinds):
-        raise AdapterMismatch(info.name, [], [], f"its nucleus classes are {', '.join(info.kinds)}")
+    if info.classes != tuple(classes):
+        raise AdapterMismatch(
+            info.name, [], [], f"its nucleus classes are {', '.join(info.classes)}"
+        )
     state = {
         key.removeprefix(_PREFIXES[type(unet)]): value.float() for key, value in tensors.items()
     }
@@ -277,5 +279,5 @@ def load_adapter(
     set_peft_model_state_dict(unet, state, adapter_name=info.name)
     for parameter in adapter_parameters(unet, info.name):
         parameter.requires_grad_(False)
-    wear(unet, None)
+    set_active_adapter(unet, None)
     return info

@@ -35,10 +35,10 @@ from .adapters import (
     load_adapter,
     merged,
     read_adapter,
-    wearing,
+    using_adapter,
 )
 from .autoencoder import FACTOR, Autoencoder, encode
-from .denoiser import Denoiser, Seam
+from .denoiser import CompactDenoiser, Denoiser
 from .device import convert, itemwise_norms
 from .families.family import Base
 from .families.opening import Source, open_base
@@ -48,7 +48,7 @@ from .info import TEXT, BundleInfo, read_info, verified, write_info
 from .maps import style_length
 from .parts import load_part, save_part
 from .structure import StructureEncoder, StructureFeatures, StructureMaps
-from .trial_run import try_out
+from .trial_run import check_runs
 
 PARTS: dict[str, Any] = {
     "autoencoder": AutoencoderDC,
@@ -81,11 +81,11 @@ class Bundle:
     )
 
     @property
-    def denoiser(self) -> Seam:
+    def denoiser(self) -> Denoiser:
         """The base behind the seam."""
         if self.base is not None:
             return self.base.seam(self.unet)
-        return Denoiser(self.unet, kind=self.info.prediction)
+        return CompactDenoiser(self.unet, prediction_type=self.info.prediction)
 
     def features(self, maps: StructureMaps) -> StructureFeatures:
         """What the network is shown of some conditions, the same at each step.
@@ -99,23 +99,23 @@ class Bundle:
             return features
         with torch.no_grad():
             known = self.standardise(encode(self.autoencoder, maps.known)).to(features.fine)
-        hole = F.max_pool2d(maps.hole, FACTOR).to(features.fine)
-        return replace(features, fine=torch.cat([hole, known], dim=1))
+        mask = F.max_pool2d(maps.mask, FACTOR).to(features.fine)
+        return replace(features, fine=torch.cat([mask, known], dim=1))
 
     @contextmanager
-    def wearing(self, adapter: str | None) -> Iterator[None]:
+    def using_adapter(self, adapter: str | None) -> Iterator[None]:
         """Inside the block the base wears one adapter, with its structure encoder if it has its
         own.
         """
         own = self.structure
         self.structure = own if adapter is None else self.structures.get(adapter, own)
         try:
-            with wearing(self.unet, adapter):
+            with using_adapter(self.unet, adapter):
                 yield
         finally:
             self.structure = own
 
-    def dressed(self, adapter: str | None) -> Bundle:
+    def with_merged_adapter(self, adapter: str | None) -> Bundle:
         """What to paint with: these networks with one adapter merged into a copy of the base.
 
         An adapter that this bundle was not given (or None) gives the bundle itself, bare.
@@ -136,7 +136,7 @@ class Bundle:
             }
         return self._dressed[adapter]
 
-    def give_adapter(self, folder: Path) -> AdapterInfo:
+    def load_adapter(self, folder: Path) -> AdapterInfo:
         """Give the base the adapter in a folder, whole or not at all; it is not yet worn.
 
         Raises:
@@ -157,7 +157,7 @@ class Bundle:
         info = load_adapter(
             self.unet,
             folder / FILE,
-            kinds=self.info.kinds,
+            classes=self.info.classes,
             base=base,
         )
         self.adapters[info.name] = info
@@ -262,7 +262,7 @@ class Bundle:
 
 def _interface(encoder: StructureEncoder) -> str:
     """What an encoder takes and gives, as JSON."""
-    keys = ("kinds", "cell", "fine", "outputs", "strides")
+    keys = ("classes", "cell", "fine", "outputs", "strides")
     return json.dumps({key: encoder.config[key] for key in keys})
 
 
@@ -292,7 +292,7 @@ def load_bundle(folder: Path | str, *, verify: bool = True, base: str | None = N
         )
     else:
         bundle = _on_base(folder, info, base)
-    try_out(bundle, folder)
+    check_runs(bundle, folder)
     return bundle
 
 

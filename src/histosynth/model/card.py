@@ -25,7 +25,7 @@ Makes and completes H&E tissue from nuclei centroids, at {mpp:g} um/px, tiles of
 |---|---|
 {parts}
 
-Nucleus classes: {kinds}. {any_kind}Labels: {labels}.
+Nucleus classes: {classes}. {any_class}Labels: {labels}.
 Default: {steps} steps of `{solver}`, guidance {guidance:g}
 at noise levels {span[0]:g} to {span[1]:g} (1 is all noise).
 That guidance is the bare base's; an adapter that has learnt guidance paints with none of its own.
@@ -72,8 +72,8 @@ def write_card(info: BundleInfo, sizes: Mapping[str, int], measured: str) -> str
     values: dict[str, Any] = {
         "licence_id": info.licence.lower(),
         "parts": "\n".join(f"| {name} | {count / 1e6:.2f} M |" for name, count in sizes.items()),
-        "kinds": ", ".join(info.kinds),
-        "any_kind": "Class `any` leaves the kind to the model. " if info.any_kind else "",
+        "classes": ", ".join(info.classes),
+        "any_class": "Class `any` leaves the class to the model. " if info.any_class else "",
         "span": info.guidance_span,
         "labels": ", ".join(info.labels) or "none",
         "data": "\n".join(f"- {line}" for line in info.data) or "- not stated",

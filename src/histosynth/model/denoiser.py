@@ -9,7 +9,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-from .prediction import Kind, Level, clean_from, flow_level
+from .prediction import Level, PredictionType, flow_level, x0_from
 from .structure import StructureFeatures
 
 
@@ -49,15 +49,15 @@ def build_unet(
     )
 
 
-class Seam(Protocol):
+class Denoiser(Protocol):
     """What training and painting know of a network, whatever its family.
 
     A network has times of its own, (B,) in [0, 1], 0 clean and 1 noise; `level` says what they
-    mean. Solvers know one way only, the straight one of flow matching, and `follow` leads any
+    mean. Solvers know one way only, the straight one of flow matching, and `predict_x0` leads any
     network along it.
     """
 
-    kind: Kind
+    prediction_type: PredictionType
     """What the network predicts."""
 
     def level(self, time: Tensor) -> Level:
@@ -72,7 +72,7 @@ class Seam(Protocol):
     ) -> Tensor:
         """What the network says of latents mixed at `level(time)`, in its own units, float32."""
 
-    def follow(
+    def predict_x0(
         self,
         noisy: Tensor,
         time: Tensor,
@@ -81,16 +81,16 @@ class Seam(Protocol):
     ) -> Tensor:
         """Clean latents, of latents noised as x = (1 - t) x0 + t e with t = `time`."""
 
-    def untold(self, style: Tensor) -> Tensor:
+    def undefined(self, style: Tensor) -> Tensor:
         """The style to guide away from, (B, S)."""
 
 
-class Denoiser:
-    """The seam of a compact base; see `Seam`.
+class CompactDenoiser:
+    """The seam of a compact base; see `Denoiser`.
 
     Args:
         unet: the base, with or without adapters worn.
-        kind: what the base predicts.
+        prediction_type: what the base predicts.
         time_scale: the base's number for level noise = 1 (1000 for flow bases here).
     """
 
@@ -98,15 +98,15 @@ class Denoiser:
         self,
         unet: UNet2DConditionModel,
         *,
-        kind: Kind = "flow",
+        prediction_type: PredictionType = "flow",
         time_scale: float = 1000.0,
     ) -> None:
         self.unet = unet
-        self.kind = kind
+        self.prediction_type = prediction_type
         self.time_scale = time_scale
 
     def level(self, time: Tensor) -> Level:
-        """See `Seam.level`."""
+        """See `Denoiser.level`."""
         return flow_level(time)
 
     def raw(
@@ -116,7 +116,7 @@ class Denoiser:
         features: StructureFeatures,
         style: Tensor,
     ) -> Tensor:
-        """See `Seam.raw`."""
+        """See `Denoiser.raw`."""
         dtype = self.unet.dtype
         # each forward pops from its own list
         residuals = [scale.to(dtype) for scale in features.scales]
@@ -130,20 +130,20 @@ class Denoiser:
         )[0]
         return said.float()
 
-    def untold(self, style: Tensor) -> Tensor:
-        """See `Seam.untold`: the same; a compact base is guided by nuclei alone."""
+    def undefined(self, style: Tensor) -> Tensor:
+        """See `Denoiser.undefined`: the same; a compact base is guided by nuclei alone."""
         return style
 
-    def follow(
+    def predict_x0(
         self,
         noisy: Tensor,
         time: Tensor,
         features: StructureFeatures,
         style: Tensor,
     ) -> Tensor:
-        """See `Seam.follow`."""
-        return clean_from(
-            self.kind,
+        """See `Denoiser.predict_x0`."""
+        return x0_from(
+            self.prediction_type,
             self.raw(noisy, time, features, style),
             noisy,
             self.level(time),

@@ -16,7 +16,7 @@ from ..core.nuclei import ANY
 from ..core.store import sha256_of, write_json
 from ..tissue.appearance import STYLE_NAMES, Appearance, StainFrame
 from .autoencoder import FACTOR
-from .prediction import Kind
+from .prediction import PredictionType
 
 FORMAT = 1
 PARTS = ("autoencoder", "structure", "unet")
@@ -65,16 +65,16 @@ class BundleInfo:
     name: str
     mpp: float
     """Scale it paints at, micrometres per pixel."""
-    kinds: tuple[str, ...]
+    classes: tuple[str, ...]
     """Nucleus classes, in channel order."""
     latent_mean: tuple[float, ...]
     latent_std: tuple[float, ...]
     style_mean: tuple[float, ...]
     style_std: tuple[float, ...]
-    any_kind: bool = False
+    any_class: bool = False
     """Whether it was trained on nuclei whose kind is not told (class `any`)."""
     labels: tuple[str, ...] = ()
-    prediction: Kind = "flow"
+    prediction: PredictionType = "flow"
     least_px: int = 128
     most_px: int = 1024
     mpp_tolerance: float = 0.2
@@ -106,8 +106,8 @@ class BundleInfo:
             *(len(entry.style) for entry in self.palette),
         }
         checks = {
-            "kinds must be different names": len(set(self.kinds)) == len(self.kinds) > 0,
-            "any is no kind": ANY not in self.kinds,
+            "kinds must be different names": len(set(self.classes)) == len(self.classes) > 0,
+            "any is no kind": ANY not in self.classes,
             "latents need a mean and a positive std a channel": len(self.latent_mean)
             == len(self.latent_std)
             and min(self.latent_std, default=0) > 0,

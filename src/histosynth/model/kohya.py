@@ -29,7 +29,7 @@ from ..core import recipe as recipes
 from ..core.errors import AdapterMismatch, BadRecipe, BadWeights
 from ..core.store import replacing
 from .adapters import AdapterInfo
-from .trial_run import BROKEN, in_short
+from .trial_run import BROKEN, first_line
 
 PREFIX = "lora_unet_"
 _OURS = "histosynth"
@@ -197,7 +197,7 @@ def kohya_info(metadata: Mapping[str, str]) -> AdapterInfo | None:
             metadata.get("ss_output_name", "?"),
             [],
             [],
-            in_short(error),
+            first_line(error),
         ) from error
 
 
@@ -272,7 +272,7 @@ def module_names(folder: Path | None = None) -> tuple[str, ...]:
                 else UNet2DConditionModel.from_config(values)
             )
     except BROKEN as error:
-        raise BadWeights(folder or Path("config.json"), in_short(error)) from error
+        raise BadWeights(folder or Path("config.json"), first_line(error)) from error
     layers = (nn.Linear, nn.Conv2d)
     return tuple(name for name, module in network.named_modules() if isinstance(module, layers))
 
@@ -348,7 +348,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise BadWeights(path, in_short(error)) from error
+        raise BadWeights(path, first_line(error)) from error
 
 
 def _packed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

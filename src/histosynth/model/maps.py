@@ -20,9 +20,9 @@ from .structure import NUCLEI_CELL, StructureMaps
 def make_maps(
     nuclei: Sequence[Nuclei | None],
     known: Sequence[NDArray[Any] | None],
-    holes: Sequence[Mask | None],
+    masks: Sequence[Mask | None],
     *,
-    kinds: int,
+    classes: int,
     size: tuple[int, int],
     grid_px: int = NUCLEI_CELL,
 ) -> StructureMaps:
@@ -31,8 +31,8 @@ def make_maps(
     Args:
         nuclei: per item, or None where they are not told.
         known: per item, (H, W, 3) in [0, 255] in canonical stain, or None where all is hole.
-        holes: per item, (H, W) bool, or None where all is hole.
-        kinds: number of nucleus classes.
+        masks: per item, (H, W) bool, or None where all is hole.
+        classes: number of nucleus classes.
         size: (width, height) in pixels.
         grid_px: the maps' sides are rounded up to a multiple of this; what is added is hole without
             nuclei, to be cut off after painting.
@@ -40,15 +40,15 @@ def make_maps(
     width, height = size
     right = -width % grid_px
     bottom = -height % grid_px
-    blank = np.zeros((kinds, -(-height // NUCLEI_CELL), -(-width // NUCLEI_CELL)), np.float32)
+    blank = np.zeros((classes, -(-height // NUCLEI_CELL), -(-width // NUCLEI_CELL)), np.float32)
     splats = np.stack([blank if one is None else one.rasterize(cell=NUCLEI_CELL) for one in nuclei])
     everything = np.ones((height, width), bool)
     canvas = np.zeros((height, width, 3), np.float32)
-    masks = torch.from_numpy(
-        np.stack([everything if hole is None else hole for hole in holes])
+    stacked = torch.from_numpy(
+        np.stack([everything if mask is None else mask for mask in masks])
     ).float()
     seen = to_signal(torch.from_numpy(np.stack([canvas if one is None else one for one in known])))
-    hole = F.pad(masks[:, None], (0, right, 0, bottom), value=1.0)
+    mask = F.pad(stacked[:, None], (0, right, 0, bottom), value=1.0)
     added = (
         (width + right) // NUCLEI_CELL - blank.shape[2],
         (height + bottom) // NUCLEI_CELL - blank.shape[1],
@@ -56,8 +56,8 @@ def make_maps(
     return StructureMaps(
         nuclei=F.pad(torch.from_numpy(splats), (0, added[0], 0, added[1])),
         told=torch.tensor([0.0 if one is None else 1.0 for one in nuclei]),
-        known=F.pad(seen * (1 - masks[:, None]), (0, right, 0, bottom)),
-        hole=hole,
+        known=F.pad(seen * (1 - stacked[:, None]), (0, right, 0, bottom)),
+        mask=mask,
     )
 
 

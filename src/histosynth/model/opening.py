@@ -33,7 +33,7 @@ def open_bundle(
     folder = Path(path) if path is not None else COMPACT
     bundle = load_bundle(folder, base=base or os.environ.get("HISTOSYNTH_BASE"))
     for adapter in adapter_folders(folder):
-        bundle.give_adapter(adapter)
+        bundle.load_adapter(adapter)
     for network in (bundle.unet, bundle.structure, *bundle.structures.values()):
         itemwise_norms(network)
     target = pick_device(device)

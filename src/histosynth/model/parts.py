@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..core.errors import BadWeights
 from ..core.store import replacing, write_json
 from .adapters import plain_key
-from .trial_run import BROKEN, in_short
+from .trial_run import BROKEN, first_line
 
 _STORED = {
     "F64": torch.float64,
@@ -98,7 +98,7 @@ def load_part(folder: Path, kind: Any, *, lean: bool = False) -> Any:
             output_loading_info=True,
         )
     except (SafetensorError, *BROKEN) as error:
-        raise BadWeights(folder, in_short(error)) from error
+        raise BadWeights(folder, first_line(error)) from error
     for what in ("missing", "unexpected", "mismatched"):
         if wrong := report[f"{what}_keys"]:
             raise BadWeights(folder, f"{len(wrong)} weights are {what}, first {next(iter(wrong))}")
@@ -135,7 +135,7 @@ def _read(folder: Path, kind: Any, path: Path) -> Any:
             else:
                 module._buffers[leaf] = tensor.float()
     except (SafetensorError, *BROKEN) as error:
-        raise BadWeights(folder, in_short(error)) from error
+        raise BadWeights(folder, first_line(error)) from error
     return part.eval().requires_grad_(False)
 
 

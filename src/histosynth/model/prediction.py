@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Kind = Literal["flow", "epsilon", "v_prediction"]
+PredictionType = Literal["flow", "epsilon", "v_prediction"]
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ def flow_level(time: Tensor) -> Level:
     return Level(1 - time, time)
 
 
-def clean_from(
-    kind: Kind,
+def x0_from(
+    prediction_type: PredictionType,
     output: Tensor,
     noisy: Tensor,
     level: Level,
 ) -> Tensor:
     """The clean latents that a network's output stands for."""
-    return _CLEAN[kind](
+    return _CLEAN[prediction_type](
         output,
         noisy,
         _wide(level.signal, noisy),
@@ -55,8 +55,8 @@ def clean_from(
     )
 
 
-def target_of(
-    kind: Kind,
+def target_for(
+    prediction_type: PredictionType,
     clean: Tensor,
     noise: Tensor,
     level: Level,
@@ -64,7 +64,7 @@ def target_of(
     """What a network of this kind should have said."""
     a = _wide(level.signal, clean)
     s = _wide(level.noise, clean)
-    match kind:
+    match prediction_type:
         case "flow":
             return noise - clean
         case "epsilon":
@@ -73,7 +73,7 @@ def target_of(
             return a * noise - s * clean
 
 
-def min_snr_weight(kind: Kind, level: Level, gamma: float) -> Tensor:
+def min_snr_weight(prediction_type: PredictionType, level: Level, gamma: float) -> Tensor:
     """Min-SNR loss weight (Hang et al. 2023, eq. 8) in the network's own units, (B,).
 
     The paper weighs the error of the clean estimate by min(SNR, gamma). An error of the output is
@@ -81,7 +81,7 @@ def min_snr_weight(kind: Kind, level: Level, gamma: float) -> Tensor:
     epsilon 1/SNR, v 1/(SNR + 1), flow s^2.
     """
     capped = level.snr.clamp(max=gamma)
-    match kind:
+    match prediction_type:
         case "flow":
             return capped * level.noise**2
         case "epsilon":
@@ -91,7 +91,7 @@ def min_snr_weight(kind: Kind, level: Level, gamma: float) -> Tensor:
 
 
 _Estimate = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-_CLEAN: dict[Kind, _Estimate] = {
+_CLEAN: dict[PredictionType, _Estimate] = {
     "flow": lambda output, noisy, a, s: noisy - s * output,
     "epsilon": lambda output, noisy, a, s: (noisy - s * output) / a.clamp_min(1e-4),
     "v_prediction": lambda output, noisy, a, s: a * noisy - s * output,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -33,13 +34,13 @@ class StructureMaps:
         nuclei: (B, K, H / 2, W / 2) in [0, 1]; zeros where they are not told.
         told: (B,) 1 where nuclei are told, 0 where not.
         known: (B, 3, H, W) canonical pixels in [-1, 1], zeros inside the hole.
-        hole: (B, 1, H, W), 1 inside the hole.
+        mask: (B, 1, H, W), 1 inside the hole.
     """
 
     nuclei: Tensor
     told: Tensor
     known: Tensor
-    hole: Tensor
+    mask: Tensor
 
     def without_nuclei(self) -> StructureMaps:
         """The same with no nuclei told: the unconditional side of guidance."""
@@ -47,13 +48,13 @@ class StructureMaps:
             torch.zeros_like(self.nuclei),
             torch.zeros_like(self.told),
             self.known,
-            self.hole,
+            self.mask,
         )
 
-    def without_kinds(self) -> StructureMaps:
+    def without_classes(self) -> StructureMaps:
         """The same nuclei with no kind told: each stands in all channels alike."""
         alike = self.nuclei.mean(dim=1, keepdim=True).expand_as(self.nuclei)
-        return StructureMaps(alike, self.told, self.known, self.hole)
+        return StructureMaps(alike, self.told, self.known, self.mask)
 
     def picked(self, rows: Tensor) -> StructureMaps:
         """The items at `rows`."""
@@ -61,16 +62,16 @@ class StructureMaps:
             self.nuclei[rows],
             self.told[rows],
             self.known[rows],
-            self.hole[rows],
+            self.mask[rows],
         )
 
     def stacked(self, cell: int) -> Tensor:
         """All as channels on a grid of `cell` px: (B, channels, H / cell, W / cell)."""
-        told = self.told.reshape(-1, 1, 1, 1).expand(-1, 1, *_grid(self.hole, cell)).to(self.hole)
+        told = self.told.reshape(-1, 1, 1, 1).expand(-1, 1, *_grid(self.mask, cell)).to(self.mask)
         parts = [
             F.pixel_unshuffle(self.nuclei, cell // NUCLEI_CELL),
             F.pixel_unshuffle(self.known, cell),
-            F.pixel_unshuffle(self.hole, cell),
+            F.pixel_unshuffle(self.mask, cell),
             told,
         ]
         return torch.cat(parts, dim=1)
@@ -110,7 +111,7 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Convolutions over the stacked maps, halving as the U-Net does.
 
     Args:
-        kinds: number of nucleus classes.
+        classes: number of nucleus classes.
         cell: pixels per latent cell.
         fine: channels concatenated to the latents (0 for a base without room for them).
         widths: own width at each scale.
@@ -118,11 +119,21 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         strides: how much smaller each residual's grid is than the latent grid.
     """
 
+    @classmethod
+    def from_config(
+        cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any
+    ) -> Any:
+        """See diffusers; a config of an earlier version names the classes `kinds`."""
+        if isinstance(config, dict) and "kinds" in config:
+            config = {**config, "classes": config["kinds"]}
+            del config["kinds"]
+        return super().from_config(config, return_unused_kwargs, **kwargs)
+
     @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
         *,
-        kinds: int,
+        classes: int,
         cell: int = 8,
         fine: int = 32,
         widths: Sequence[int] = (96, 128, 128),
@@ -130,7 +141,7 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         strides: Sequence[int] = (2, 4, 4),
     ) -> None:
         super().__init__()
-        channels = kinds * (cell // NUCLEI_CELL) ** 2 + 4 * cell**2 + 1
+        channels = classes * (cell // NUCLEI_CELL) ** 2 + 4 * cell**2 + 1
         self.enter = nn.Sequential(
             nn.Conv2d(channels, widths[0], 1),
             _Residual(widths[0]),

@@ -31,13 +31,13 @@ BROKEN = (
 """What building and running networks raises where their settings make no sense."""
 
 
-def in_short(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of what an error says, or its kind where it says nothing."""
     return (str(error).splitlines() or [""])[0].strip().rstrip(".") or type(error).__name__
 
 
 @torch.inference_mode()
-def try_out(bundle: Bundle, folder: Path) -> None:
+def check_runs(bundle: Bundle, folder: Path) -> None:
     """Run every network once on two grid cells a side (one if least_px is that small) of nothing.
 
     Raises:
@@ -49,7 +49,7 @@ def try_out(bundle: Bundle, folder: Path) -> None:
         maps = StructureMaps(
             torch.zeros(
                 1,
-                len(info.kinds),
+                len(info.classes),
                 side // NUCLEI_CELL,
                 side // NUCLEI_CELL,
             ),
@@ -84,5 +84,5 @@ def try_out(bundle: Bundle, folder: Path) -> None:
                 )
     except BROKEN as error:
         raise BundleMismatch(
-            folder, f"its networks do not fit bundle.json ({in_short(error)})"
+            folder, f"its networks do not fit bundle.json ({first_line(error)})"
         ) from error

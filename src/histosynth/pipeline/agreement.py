@@ -16,7 +16,7 @@ from ..annotation.agreement import (
     read_pairs,
 )
 from ..annotation.agreement.reading import SUFFIXES
-from ..annotation.class_map import read_kind_map
+from ..annotation.class_map import read_class_map
 from ..core.pairing import list_files, pair
 from ..core.store import ensure_folder, replacing, write_json
 from ..core.tile import IMAGE_SUFFIXES, read_rgb
@@ -31,10 +31,10 @@ def compare_annotators(
     mpp: float,
     reach_um: float = 6.0,
     cell_um: float = 4.0,
-    kinds: Path | None = None,
+    classes: Path | None = None,
     images: Path | None = None,
     table: Path | None = None,
-    tick: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Agreement:
     """Compare two annotators; `out/agreement.json` and a picture of each file.
 
@@ -45,11 +45,11 @@ def compare_annotators(
         mpp: scale of the coordinates, um/px.
         reach_um: two marks no farther apart are one nucleus.
         cell_um: side of the cells that regions are compared on.
-        kinds: class map, TOML.
+        classes: class map, TOML.
         images: the pictures, by stem, to draw on; without them kappa over the whole picture is not
             defined.
         table: CSV slide,patient: intervals then are over patients.
-        tick: told of pictures drawn.
+        on_progress: told of pictures drawn.
 
     Raises:
         BadPairing, BadNuclei, BadRegions, BadTable: files do not pair or cannot be used.
@@ -58,7 +58,7 @@ def compare_annotators(
         first,
         second,
         mpp=mpp,
-        mapping=read_kind_map(kinds),
+        mapping=read_class_map(classes),
     )
     backs = {}
     if images is not None:
@@ -89,6 +89,6 @@ def compare_annotators(
         )
         with replacing(out / f"{each.name}.png") as temporary:
             Image.fromarray(np.ascontiguousarray(picture)).save(temporary)
-        if tick:
-            tick(done, len(pairs))
+        if on_progress:
+            on_progress(done, len(pairs))
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.condition import Condition, Context
-from ..core.errors import BadHole
+from ..core.errors import BadMask
 from ..core.nuclei import Nuclei
 from ..core.seeds import check_seed
 from ..core.synthetic import Synthetic
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def complete(
     image: Pixels,
-    hole: Mask,
+    mask: Mask,
     *,
     nuclei: Nuclei | None = None,
     label: str | None = None,
@@ -34,7 +34,7 @@ def complete(
 
     Args:
         image: (H, W, 3) uint8 RGB, 128 to 1,024 px a side; values inside the hole do not matter.
-        hole: (H, W) bool or whole numbers, not zero where tissue is missing.
+        mask: (H, W) bool or whole numbers, not zero where tissue is missing.
         nuclei: which to paint where, on the whole tile; None: the model's choice.
         label: one of the bundle's labels.
         seed: the same seed gives the same picture.
@@ -51,7 +51,7 @@ def complete(
     bundle = bundle or default_bundle()
     check_seed(seed)
     check_rgb(image, "image")
-    context = Context(image.copy(), _as_mask(hole))
+    context = Context(image.copy(), _as_mask(mask))
     condition = Condition(
         nuclei,
         (image.shape[1], image.shape[0]),
@@ -69,10 +69,10 @@ def complete(
     return picture
 
 
-def _as_mask(hole: Mask) -> Mask:
-    found = np.asarray(hole)
+def _as_mask(mask: Mask) -> Mask:
+    found = np.asarray(mask)
     if found.ndim != 2 or found.dtype.kind not in "bui":
-        raise BadHole(
+        raise BadMask(
             f"The hole is an array of shape {found.shape} and type {found.dtype}.",
             "Hand in (height, width) of bool, or of whole numbers with 0 where tissue is known.",
         )

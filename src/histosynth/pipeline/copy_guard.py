@@ -13,7 +13,7 @@ from ..core.tile import Pixels
 from ..metrics.copying import Library, find_matches
 from ..metrics.copying.conclude import LEAST_SCORES, bar_of
 from ..metrics.copying.register import texture
-from ..metrics.sample import Sample, Seen
+from ..metrics.sample import Sample, TileMeasurements
 from ..model.bundle import Bundle
 from ..training.data.sources import Example
 from ..training.tasks.diffusion import Batch, Paint
@@ -53,7 +53,7 @@ class CopyWatch:
     def paint(self, bundle: Bundle, batch: Batch) -> list[Pixels]:
         """Paint, and remember whole tiles for the next look."""
         pictures = self.paint_plainly(bundle, batch)
-        if bool((batch.maps.hole > 0).all()):
+        if bool((batch.maps.mask > 0).all()):
             self.pictures = pictures
             self.side = pictures[0].shape[0]
         return pictures
@@ -126,7 +126,7 @@ class CopyWatch:
     ) -> NDArray[np.float64]:
         """Largest correlation of each picture with training tiles of other patients."""
         seen = [
-            Seen(
+            TileMeasurements(
                 str(row),
                 whose[row] if whose else "",
                 "",

@@ -18,9 +18,9 @@ from ..annotation.nuclei_files import write_csv, write_geojson
 from ..core.condition import Condition, Context
 from ..core.errors import NotWritable
 from ..core.seeds import check_seed
-from ..core.sheet import contact_sheet, draw_nuclei, legend, punch
+from ..core.sheet import contact_sheet, draw_nuclei, fill_mask, legend
 from ..core.store import ensure_folder, sha256_of, write_json, write_text
-from ..core.synthetic import Synthetic, keep_others, write_marked
+from ..core.synthetic import Synthetic, refuse_foreign_files, write_synthetic
 from ..core.tile import Pixels, write_mask
 from ..core.version import __version__
 from ..model.bundle import Bundle
@@ -32,7 +32,7 @@ from ..tissue.masks import SHAPES
 
 SIZE = (256, 256)
 STAINS = 4
-HOLES = ("blob", "tear", "strokes", "fold")
+MASKS = ("blob", "tear", "strokes", "fold")
 
 
 def run_demo(
@@ -40,7 +40,7 @@ def run_demo(
     out: Path,
     *,
     seed: int = 0,
-    tick: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Make the demo's pictures in `out`.
 
@@ -49,7 +49,7 @@ def run_demo(
         out: folder for `contact.png`, `report.html`, `images/` and the nuclei. `demo.json` there
             names what a demo wrote, by sha256: nothing else is ever replaced.
         seed: source of the layout, the holes and the noise.
-        tick: told (done, total) solver steps, of the whole demo.
+        on_progress: told (done, total) solver steps, of the whole demo.
 
     Returns:
         Where things are, how many, and how long it took.
@@ -62,7 +62,9 @@ def run_demo(
     own = _Own(out)
     own.check(min(STAINS, len(bundle.info.palette)))
     images = ensure_folder(ensure_folder(out) / "images")
-    whole, holed = (settings_for(bundle, verb, None, None) for verb in ("synthesize", "complete"))
+    whole, completing = (
+        settings_for(bundle, verb, None, None) for verb in ("synthesize", "complete")
+    )
     nuclei = draw_layout(SIZE, mpp=bundle.info.mpp, seed=seed)
     write_csv(out / "nuclei.csv", nuclei)
     write_geojson(out / "nuclei.geojson", nuclei)
@@ -77,40 +79,40 @@ def run_demo(
         variants=1,
         settings=whole,
         batch=STAINS,
-        tick=_half(tick, 0),
+        on_progress=_half(on_progress, 0),
     )
     tiles = [picture for _, _, picture in sorted(made, key=lambda each: each[0])]
     damaged = []
-    holes = []
+    masks = []
     random = np.random.default_rng(seed)
-    for index, (tile, shape) in enumerate(zip(tiles, HOLES, strict=False)):
-        hole = SHAPES[shape](random, SIZE[1], SIZE[0])
-        holes.append(hole)
+    for index, (tile, shape) in enumerate(zip(tiles, MASKS, strict=False)):
+        mask = SHAPES[shape](random, SIZE[1], SIZE[0])
+        masks.append(mask)
         damaged.append(
             Condition(
                 nuclei,
                 SIZE,
                 None,
-                Context(tile.pixels.copy(), hole),
+                Context(tile.pixels.copy(), mask),
             )
         )
         tile.save(images / f"synthetic_{index}.png")
-        write_mask(images / f"hole_{index}.png", hole)
-        own.note(f"images/hole_{index}.png")
+        write_mask(images / f"mask_{index}.png", mask)
+        own.note(f"images/mask_{index}.png")
     mended = dict(
         complete(
             bundle,
             damaged,
             seed=seed + 1,
-            settings=holed,
+            settings=completing,
             batch=STAINS,
-            tick=_half(tick, 1),
+            on_progress=_half(on_progress, 1),
         )
     )
     for index, picture in mended.items():
         picture.save(images / f"mended_{index}.png")
     rows = [
-        (f"asked for: {legend(nuclei.kinds)}", [draw_nuclei(nuclei)] * len(tiles)),
+        (f"asked for: {legend(nuclei.classes)}", [draw_nuclei(nuclei)] * len(tiles)),
         (
             "global: the same nuclei in four stains of the bundle's palette",
             [tile.pixels for tile in tiles],
@@ -121,7 +123,7 @@ def run_demo(
         ),
         (
             "damaged: a blob, a tear, strokes, a fold",
-            [punch(t.pixels, h) for t, h in zip(tiles, holes, strict=False)],
+            [fill_mask(t.pixels, h) for t, h in zip(tiles, masks, strict=False)],
         ),
         (
             "local: completed; known pixels are equal bit for bit",
@@ -138,7 +140,7 @@ def run_demo(
         "seed": seed,
     }
     of = {"mpp": bundle.info.mpp, "pictures": [picture.recipe for picture in made_all]}
-    write_marked(out / "contact.png", contact_sheet(rows, title=title), facts | of)
+    write_synthetic(out / "contact.png", contact_sheet(rows, title=title), facts | of)
     _write_report(out / "report.html", rows, made_all)
     own.note("report.html")
     pictures = len(tiles) + len(mended)
@@ -183,13 +185,13 @@ class _Own:
                 RecursionError,
             ) as error:
                 raise NotWritable(self.file, reason) from error
-        for name in ("nuclei.csv", "nuclei.geojson", "report.html", *_names("hole", tiles)):
+        for name in ("nuclei.csv", "nuclei.geojson", "report.html", *_names("mask", tiles)):
             path = self.out / name
             known = os.path.isfile(path) and sha256_of(path) == self.hashes.get(name)
             if os.path.lexists(path) and not known:
                 raise NotWritable(path, reason)
         for name in ("contact.png", *_names("synthetic", tiles), *_names("mended", tiles)):
-            keep_others(self.out / name)
+            refuse_foreign_files(self.out / name)
 
     def note(self, *names: str) -> None:
         """Files were written just now."""
@@ -208,10 +210,12 @@ def _names(kind: str, count: int) -> list[str]:
     return [f"images/{kind}_{index}.png" for index in range(count)]
 
 
-def _half(tick: Callable[[int, int], None] | None, which: int) -> Callable[[int, int], None] | None:
-    if tick is None:
+def _half(
+    on_progress: Callable[[int, int], None] | None, which: int
+) -> Callable[[int, int], None] | None:
+    if on_progress is None:
         return None
-    return lambda done, total: tick(which * total + done, 2 * total)
+    return lambda done, total: on_progress(which * total + done, 2 * total)
 
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>histosynth demo</title>

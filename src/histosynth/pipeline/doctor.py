@@ -42,7 +42,7 @@ def examine(bundle_path: Path | None = None) -> dict[str, Any]:
         "bundle_folder": str(bundle_path or COMPACT),
         "bundle_load_s": round(time.perf_counter() - began, 2),
         "adapters": ", ".join(adapter_names(bundle.unet)) or "none (the base paints alone)",
-        "kinds": list(info.kinds),
+        "classes": list(info.classes),
         "labels": list(info.labels),
         "palette": [entry.name for entry in info.palette],
         "mpp": info.mpp,
@@ -50,7 +50,7 @@ def examine(bundle_path: Path | None = None) -> dict[str, Any]:
         "default_steps": info.steps,
         "default_guidance": settings_for(bundle, "synthesize", None, None).guidance,
     }
-    if set(info.kinds) >= {"epithelial", "lymphocyte", "stromal"}:
+    if set(info.classes) >= {"epithelial", "lymphocyte", "stromal"}:
         facts["tile_256_px_s"] = round(_probe(bundle), 2)
     return facts
 

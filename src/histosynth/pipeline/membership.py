@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..core.errors import HistosynError
-from ..core.progress import Tick
-from ..evaluation.inputs.config import Opened
+from ..core.errors import HistosynthError
+from ..core.progress import ProgressCallback
+from ..evaluation.inputs.config import OpenedInputs
 from ..evaluation.inputs.items import read_items, spread_over
 from ..metrics.finding import Section
-from ..metrics.membership import judge_membership
+from ..metrics.membership import conclude_membership
 from ..metrics.tile_measures import recoded
 from ..model.bundle import Bundle
 from ..training.membership import tile_losses
@@ -16,9 +16,11 @@ MEMBERS = 128
 """Tiles of each side whose loss is measured."""
 
 
-def membership(opened: Opened, tick: Tick | None = None, *, bundle: Bundle, seed: int) -> Section:
+def membership(
+    opened: OpenedInputs, on_progress: ProgressCallback | None = None, *, bundle: Bundle, seed: int
+) -> Section:
     """The bundle's loss on training crops and on unseen ones, as a section of the report."""
-    kinds = bundle.info.kinds
+    classes = bundle.info.classes
     losses = []
     patients = []
     both = [each for each in (opened.reference, opened.real) if each is not None]
@@ -30,23 +32,25 @@ def membership(opened: Opened, tick: Tick | None = None, *, bundle: Bundle, seed
         whose = []
         for item, found in zip(
             some,
-            read_items(some, opened.plan.kinds, dict(opened.plan.mapping)),
+            read_items(some, opened.plan.classes, dict(opened.plan.mapping)),
             strict=True,
         ):
-            if isinstance(found, HistosynError):  # told among the refused tiles
+            if isinstance(found, HistosynthError):  # told among the refused tiles
                 continue
             pixels, nuclei = found
-            fits = nuclei is not None and set(nuclei.kinds) <= set(kinds)
-            tiles.append((pixels, recoded(nuclei, kinds) if nuclei is not None and fits else None))
+            fits = nuclei is not None and set(nuclei.classes) <= set(classes)
+            tiles.append(
+                (pixels, recoded(nuclei, classes) if nuclei is not None and fits else None)
+            )
             whose.append(item.patient)
 
         def told(done: int, _: int, before: int = before) -> None:
-            if tick:
-                tick(before + done, total)
+            if on_progress:
+                on_progress(before + done, total)
 
-        losses.append(tile_losses(bundle, tiles, tick=told))
+        losses.append(tile_losses(bundle, tiles, on_progress=told))
         patients.append(whose)
-    return judge_membership(
+    return conclude_membership(
         losses[0],
         losses[1],
         patients=(patients[0], patients[1]),

@@ -191,7 +191,7 @@ def train(
     join(
         device or os.environ.get("HISTOSYNTH_DEVICE")
     )  # of several processes each has a device of its own
-    watch = runs.Watch(on_step, on_encoded)
+    watch = runs.TrainCallbacks(on_step, on_encoded)
     where = str(pick_device(device))
     if isinstance(recipe, ArtefactRecipe):
         state = train_artefact(

@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 
 from ..annotation.nuclei_files import write_csv, write_geojson
-from ..core.errors import BadOption, BadTable, HistosynError
+from ..core.errors import BadOption, BadTable, HistosynthError
 from ..core.outcome import Outcome
 from ..core.pairing import list_files
-from ..core.progress import Tick
+from ..core.progress import ProgressCallback
 from ..core.sheet import contact_sheet, draw_nuclei
 from ..core.store import ensure_folder, replacing, write_text
 from ..core.tile import IMAGE_SUFFIXES, Pixels, read_rgb
@@ -27,7 +27,7 @@ from ..detectors.finding import find_nuclei
 from ..slides.slide import MPP_RANGE
 from .jobs import one_thread, open_detector
 from .patients import patient_of_slide, read_table
-from .quality.gates import GATES, GateLimits, judge_tile
+from .quality.gates import GATES, GateLimits, check_tile
 from .recipe import SplitPlan
 from .split import split_patients
 from .stain import METHODS, fit_stain, medoid, restain_between
@@ -42,7 +42,7 @@ def stain_files(
     *,
     method: str,
     target: Path | None,
-    tick: Tick | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Outcome:
     """Give pictures one stain: `out/<stem>.png`, each fitted alone, and `out/look.png`.
 
@@ -51,7 +51,7 @@ def stain_files(
         out: folder.
         method: macenko, vahadane or reinhard.
         target: picture whose stain all get; None: that of the most usual one.
-        tick: told of progress.
+        on_progress: told of progress.
 
     Raises:
         StainNotFound: the target has none.
@@ -66,9 +66,9 @@ def stain_files(
     for done, path in enumerate(files):
         try:
             stains[path] = fit_stain(method, read_rgb(path), path.name)
-        except HistosynError as error:
+        except HistosynthError as error:
             outcome.refused[path.name] = error.of(path.name)
-        _tell(tick, done, 2 * len(files))
+        _tell(on_progress, done, 2 * len(files))
     if not stains:
         return outcome
     goal = wanted or medoid(list(stains.values()))
@@ -79,7 +79,7 @@ def stain_files(
         outcome.written.append(_write(out / f"{path.stem}.png", alike))
         if len(pairs) < SHEET:
             pairs.append((pixels, alike))
-        _tell(tick, len(files) + done, 2 * len(files))
+        _tell(on_progress, len(files) + done, 2 * len(files))
     sheet = contact_sheet(
         [
             ("as they are", [one for one, _ in pairs]),
@@ -91,13 +91,13 @@ def stain_files(
     return outcome
 
 
-def judge_files(
+def check_files(
     images: Path,
     out: Path,
     *,
     mpp: float,
     limits: GateLimits | None = None,
-    tick: Tick | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> tuple[Outcome, dict[str, int]]:
     """Judge pictures: `out/quality.csv`, one line each, and `out/look.png` with the refused ones.
 
@@ -117,7 +117,7 @@ def judge_files(
     for done, path in enumerate(files):
         try:
             pixels = read_rgb(path)
-            verdicts = judge_tile(pixels, mpp, limits or GateLimits())
+            verdicts = check_tile(pixels, mpp, limits or GateLimits())
             bad = {name: verdict for name, verdict in verdicts.items() if not verdict.ok}
             reason = "; ".join(f"{name}: {verdict.reason}" for name, verdict in bad.items())
             values = [f"{verdict.value:.4f}" for verdict in verdicts.values()]
@@ -126,9 +126,9 @@ def judge_files(
             row = shown.setdefault(next(iter(bad), "passed"), [])
             if len(row) < SHEET:
                 row.append(pixels)
-        except HistosynError as error:
+        except HistosynthError as error:
             outcome.refused[path.name] = error.of(path.name)
-        _tell(tick, done, len(files))
+        _tell(on_progress, done, len(files))
     write_text(out / "quality.csv", text.getvalue())
     outcome.written.append(out / "quality.csv")
     rows = [(f"{name} ({failed[name]})", pictures) for name, pictures in sorted(shown.items())]
@@ -137,14 +137,14 @@ def judge_files(
     return outcome, dict(failed)
 
 
-def find_in_files(
+def find_nuclei_files(
     images: Path,
     out: Path,
     *,
     mpp: float,
     detector: str = "centroids",
     form: Literal["csv", "geojson"] = "csv",
-    tick: Tick | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> tuple[Outcome, dict[str, int]]:
     """Find nuclei in pictures: `out/<stem>.csv` or `.geojson`, and `out/look.png`.
 
@@ -173,9 +173,9 @@ def find_in_files(
             if len(shown) < SHEET:
                 radius = max(pixels.shape[0] / 128, 2.0)
                 shown.append((pixels, draw_nuclei(nuclei, over=pixels, radius_px=radius)))
-        except HistosynError as error:
+        except HistosynthError as error:
             outcome.refused[path.name] = error.of(path.name)
-        _tell(tick, done, len(files))
+        _tell(on_progress, done, len(files))
     if shown:
         rows = [("as they are", [one for one, _ in shown]), ("nuclei", [two for _, two in shown])]
         outcome.written.append(_write(out / "look" / "contact.png", contact_sheet(rows, cell=256)))
@@ -261,9 +261,9 @@ def _check_mpp(mpp: float) -> None:
         raise BadOption("--mpp", mpp, f"from {low:g} to {high:g} micrometres per pixel")
 
 
-def _tell(tick: Callable[[int, int], None] | None, done: int, total: int) -> None:
-    if tick:
-        tick(done + 1, total)
+def _tell(on_progress: Callable[[int, int], None] | None, done: int, total: int) -> None:
+    if on_progress:
+        on_progress(done + 1, total)
 
 
 def _write(path: Path, picture: Pixels) -> Path:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..core import recipe as recipes
-from ..core.errors import BadRecipe, HistosynError, NotWritable, ResumeMismatch
+from ..core.errors import BadRecipe, HistosynthError, NotWritable, ResumeMismatch
 from ..core.store import write_json
 from ..core.tileset import files_of
 from .recipe import PrepareRecipe
@@ -64,7 +64,7 @@ def sweep(
     out: Path,
     wanted: Sequence[Path],
     surveyed: Collection[str],
-    refused: Mapping[str, HistosynError],
+    refused: Mapping[str, HistosynthError],
 ) -> None:
     """Remove what earlier runs left of the same slides; refuse what is of others.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import recipe as recipes
-from ..core.errors import BadTileSet, HistosynError
+from ..core.errors import BadTileSet, HistosynthError
 from ..core.nuclei import Nuclei
 from ..core.store import digest, write_json
 from ..core.tile import Pixels
@@ -109,7 +109,7 @@ def make_survey(job: SurveyJob) -> Refusal | None:
                 "reader": slide.reader,
             }
         write_json(job.path, about | survey_as_dict(survey))
-    except HistosynError as error:
+    except HistosynthError as error:
         return error.problem, error.remedy
     return None
 
@@ -240,7 +240,7 @@ def _given(job: ChunkJob) -> Nuclei | None:
         return None
     from ..annotation.slide_nuclei import read_slide_nuclei
 
-    return read_slide_nuclei(job.given, job.recipe.nuclei.kinds)
+    return read_slide_nuclei(job.given, job.recipe.nuclei.classes)
 
 
 def stamp(path: Path | None) -> list[Any] | None:

@@ -21,7 +21,7 @@ SHOWN = 8
 FACTS = ("slide", "patient", "x", "y", "width", "height", "mpp", "refused", "image.path")
 
 
-def draw_looks(out: Path, sources: Sequence[Source], mpp: float | None) -> list[Path]:
+def write_previews(out: Path, sources: Sequence[Source], mpp: float | None) -> list[Path]:
     """Draw the pictures of a finished set; returns their paths. Reads only the tiles that are
     shown.
     """

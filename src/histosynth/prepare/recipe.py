@@ -51,7 +51,7 @@ class NucleiPlan:
     """A detector, or files of what another tool found."""
     folder: str = ""
     """`files`: folder of `<slide>.csv`, `.geojson` or `.json`, in level-0 px."""
-    kinds: dict[str, str] = field(default_factory=dict)
+    classes: dict[str, str] = field(default_factory=dict)
     """`files`: other people's class names to yours; a class that is not in it is refused."""
     least_per_mm2: float = 0.0
     """Tiles with fewer nuclei are refused."""

@@ -13,7 +13,7 @@ from ..core.tile import Pixels, TileRef, encode_png
 from ..core.tileset import Row
 from ..detectors.detector import Detector, Found
 from ..slides import Slide, Window, read_box
-from .quality.gates import judge_tile
+from .quality.gates import check_tile
 from .quality.verdict import Verdict
 from .recipe import PrepareRecipe
 from .stain import Stain, fit_stain, restain_between
@@ -121,7 +121,7 @@ def _read_row(
     pixels = np.ascontiguousarray(wide[top : top + size, left : left + size])
     refused = ""
     quality = dict(row.quality)
-    for name, verdict in judge_tile(pixels, survey.grid.mpp, recipe.quality).items():
+    for name, verdict in check_tile(pixels, survey.grid.mpp, recipe.quality).items():
         quality[name] = verdict.value
         refused = refused or (f"{name}: {verdict.reason}" if not verdict.ok else "")
     if tools.artefact is not None and not refused:  # it takes longer than all other gates
@@ -142,7 +142,7 @@ def _read_row(
             if shared
             else _at_own_scale(slide, survey, index, detector)
         )
-        nuclei = _inside(found, size, survey.grid.mpp, detector.kinds)
+        nuclei = _inside(found, size, survey.grid.mpp, detector.classes)
     elif tools.given is not None:
         nuclei = given_inside(
             tools.given,
@@ -212,20 +212,20 @@ def _at_own_scale(
     xy = (found.xy + 0.5 + np.array([left - x, top - y], np.float32)) * np.float32(
         ratio
     ) - np.float32(0.5)
-    return Found(xy.astype(np.float32), found.kind, found.score)
+    return Found(xy.astype(np.float32), found.class_ids, found.score)
 
 
 def _inside(
     found: Found,
     size: int,
     mpp: float,
-    kinds: tuple[str, ...],
+    classes: tuple[str, ...],
 ) -> Nuclei:
     inside = np.all((found.xy >= -0.5) & (found.xy < size - 0.5), axis=1)
     kept = found.where(np.asarray(inside))
     # hundredths of a pixel: machines that add up in another order still agree
     xy = np.minimum(kept.xy.round(2), np.float32(size - 0.51))
-    return Nuclei(xy, kept.kind, kinds, (size, size), mpp)
+    return Nuclei(xy, kept.class_ids, classes, (size, size), mpp)
 
 
 def given_inside(
@@ -241,8 +241,8 @@ def given_inside(
     kept = np.minimum(xy[inside].round(2), size - 0.51).astype(np.float32)
     return Nuclei(
         kept,
-        given.kind[inside],
-        given.kinds,
+        given.class_ids[inside],
+        given.classes,
         (size, size),
         mpp,
     )

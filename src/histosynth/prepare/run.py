@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from ..core import recipe as recipes
-from ..core.errors import BadRecipe, HistosynError
-from ..core.progress import Tick
+from ..core.errors import BadRecipe, HistosynthError
+from ..core.progress import ProgressCallback
 from ..core.store import ensure_folder, write_json, write_text
 from ..core.tile import read_rgb
 from ..engine import Engine
@@ -30,7 +30,7 @@ from .folder import alone, remember, sweep
 from .grid import Grid, lay_grid
 from .jobs import ChunkJob, SurveyJob, detector_name, make_chunk, make_survey, open_artefact, opened
 from .patients import Source, find_sources, labels_of
-from .preview_files import draw_looks
+from .preview_files import write_previews
 from .recipe import PrepareRecipe
 from .rows import Facts
 from .split import split_patients
@@ -49,11 +49,11 @@ def _no_tick(done: int, total: int) -> None:
 
 
 @dataclass(frozen=True)
-class Watch:
+class PrepareProgress:
     """Who wants to know of slides looked at, and of tiles made."""
 
-    surveyed: Tick = _no_tick
-    tiled: Tick = _no_tick
+    surveyed: ProgressCallback = _no_tick
+    tiled: ProgressCallback = _no_tick
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def prepare(
     *,
     here: Path,
     engine: Engine,
-    watch: Watch | None = None,
+    watch: PrepareProgress | None = None,
 ) -> Prepared:
     """Turn slides into a tile set, going on where an earlier run stopped.
 
@@ -103,7 +103,7 @@ def prepare(
         ResumeMismatch: `out` was begun with another recipe.
         NotWritable: `out` cannot be written.
     """
-    watch = watch or Watch()
+    watch = watch or PrepareProgress()
     sources = find_sources(recipe, here)
     target = _given_target(recipe, here)
     _check_artefact(recipe, here)
@@ -128,7 +128,7 @@ def _prepare(
     *,
     here: Path,
     engine: Engine,
-    watch: Watch,
+    watch: PrepareProgress,
     target: Stain | None,
 ) -> Prepared:
     labels = labels_of(sources)
@@ -140,7 +140,7 @@ def _prepare(
         out,
         here=here,
         engine=engine,
-        tick=watch.surveyed,
+        on_progress=watch.surveyed,
     )
     if target is None and recipe.stain.method != "none":
         stains = [each.stain for each in surveys.values() if each.stain]
@@ -178,7 +178,7 @@ def _prepare(
     write_json(out / "prepare.json", summary)
     drawn = out / "look" / ".drawn"
     if jobs and not (drawn.exists() and drawn.read_text(encoding="utf-8") == summary["sha256"]):
-        draw_looks(out, sources, recipe.mpp)
+        write_previews(out, sources, recipe.mpp)
         write_text(drawn, summary["sha256"])
     return Prepared(out, len(todo), len(jobs) - len(todo), summary)
 
@@ -195,7 +195,7 @@ def dry_run(recipe: PrepareRecipe, here: Path) -> dict[str, Any]:
         try:
             with opened(source.path, recipe.mpp) as slide:
                 grids.append(len(lay_grid(slide, recipe.tiles).corners))
-        except HistosynError as error:
+        except HistosynthError as error:
             refused.append(f"{source.name}: {error}")
     return {
         "slides": len(sources),
@@ -244,8 +244,8 @@ def _survey(
     *,
     here: Path,
     engine: Engine,
-    tick: Tick,
-) -> tuple[dict[str, Survey], dict[str, HistosynError]]:
+    on_progress: ProgressCallback,
+) -> tuple[dict[str, Survey], dict[str, HistosynthError]]:
     """Every slide's survey, or why there is none."""
     jobs = []
     for source in sources:
@@ -259,13 +259,13 @@ def _survey(
             SurveyJob(source.path, recipe, regions, out / ".survey" / f"{source.name}.json")
         )
     todo = [index for index, job in enumerate(jobs) if not job.done()]
-    refused: dict[str, HistosynError] = {}
+    refused: dict[str, HistosynthError] = {}
     for count, (index, refusal) in enumerate(
         engine.map(make_survey, [jobs[index] for index in todo]), 1
     ):
         if refusal:
-            refused[sources[todo[index]].name] = HistosynError(*refusal)
-        tick(len(jobs) - len(todo) + count, len(jobs))
+            refused[sources[todo[index]].name] = HistosynthError(*refusal)
+        on_progress(len(jobs) - len(todo) + count, len(jobs))
     surveys = {
         source.name: _read_survey(job.path)
         for source, job in zip(sources, jobs, strict=True)

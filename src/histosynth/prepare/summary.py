@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..core.errors import HistosynError
+from ..core.errors import HistosynthError
 from ..core.store import digest, sha256_of
 from ..core.tileset import read_about
 from .jobs import ChunkJob
@@ -17,7 +17,7 @@ from .survey import Survey
 def summary_of(
     sources: Sequence[Source],
     surveys: Mapping[str, Survey],
-    refused: Mapping[str, HistosynError],
+    refused: Mapping[str, HistosynthError],
     splits: Mapping[str, str],
     jobs: Sequence[ChunkJob],
 ) -> dict[str, Any]:

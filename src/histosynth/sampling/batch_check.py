@@ -63,7 +63,7 @@ def _agrees(
         return torch.randn(count, *shape, generator=random)
 
     maps = StructureMaps(
-        draw(len(info.kinds), height // 2, width // 2).sigmoid(),
+        draw(len(info.classes), height // 2, width // 2).sigmoid(),
         torch.ones(count),
         draw(3, height, width).tanh(),
         (draw(1, height, width) > 0).float(),
@@ -77,7 +77,7 @@ def _agrees(
             maps.nuclei[items],
             maps.told[items],
             maps.known[items],
-            maps.hole[items],
+            maps.mask[items],
         )
         return bundle.denoiser.raw(
             noisy[items],

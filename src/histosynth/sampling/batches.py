@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core.condition import Condition
-from ..core.errors import BadWeights, ScaleMismatch, UnknownKinds
+from ..core.errors import BadWeights, ScaleMismatch, UnknownClasses
 from ..core.geometry import check_size
-from ..core.nuclei import ANY, ANY_KIND
-from ..core.progress import Tick
+from ..core.nuclei import ANY, ANY_CLASS
+from ..core.progress import ProgressCallback
 from ..model import autoencoder as ae
 from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
@@ -64,11 +64,11 @@ def check_condition(condition: Condition, info: BundleInfo) -> None:
         multiple=multiple,
     )
     if condition.nuclei is not None:
-        if condition.nuclei.kinds != info.kinds:
-            unknown = [kind for kind in condition.nuclei.kinds if kind not in info.kinds]
-            raise UnknownKinds(unknown or condition.nuclei.kinds, info.kinds)
-        if not info.any_kind and (condition.nuclei.kind == ANY_KIND).any():
-            raise UnknownKinds([ANY], info.kinds)
+        if condition.nuclei.classes != info.classes:
+            unknown = [kind for kind in condition.nuclei.classes if kind not in info.classes]
+            raise UnknownClasses(unknown or condition.nuclei.classes, info.classes)
+        if not info.any_class and (condition.nuclei.class_ids == ANY_CLASS).any():
+            raise UnknownClasses([ANY], info.classes)
         check_scale(condition.nuclei.mpp, info)
 
 
@@ -89,7 +89,7 @@ def paint_items(
     adapter: str,
     settings: Settings,
     batch: int,
-    tick: Tick | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Iterator[tuple[int, NDArray[np.float32], Start | None]]:
     """Paint items in batches of one size, and yield each as soon as it is there.
 
@@ -99,26 +99,26 @@ def paint_items(
         adapter: which adapter to wear; a bundle without it paints with its base alone.
         settings: how to sample.
         batch: most items at a time; fewer where a picture would come out different for it.
-        tick: told (done, total) solver steps over all batches.
+        on_progress: told (done, total) solver steps over all batches.
 
     Yields:
         (index of the item, (H, W, 3) float32 in [0, 255] in the item's own stain, what it started
         from if not from noise).
     """
-    dressed = bundle.dressed(adapter)
+    with_merged_adapter = bundle.with_merged_adapter(adapter)
     groups = list(
         _groups(
             items,
-            dressed,
+            with_merged_adapter,
             batch,
             passes=1 if settings.guidance == 1 else 2,
         )
     )
     for place, group in enumerate(groups):
-        inner = _sub_tick(tick, place, len(groups))
+        inner = _sub_tick(on_progress, place, len(groups))
         chosen = [items[index] for index in group]
         starts = [_start(item) if settings.exemplar else None for item in chosen]
-        canonical = _paint(chosen, starts, dressed, settings, inner)
+        canonical = _paint(chosen, starts, with_merged_adapter, settings, inner)
         for index, image, start in zip(group, canonical, starts, strict=True):
             yield index, items[index].appearance.restained(image), start
 
@@ -132,7 +132,7 @@ def _paint(
     starts: Sequence[Start | None],
     bundle: Bundle,
     settings: Settings,
-    tick: Tick | None,
+    on_progress: ProgressCallback | None,
 ) -> NDArray[np.float32]:
     info = bundle.info
     size = items[0].condition.size
@@ -143,8 +143,8 @@ def _paint(
             None if context is None else item.appearance.frame.to_canonical(context.pixels)
             for item, context in zip(items, contexts, strict=True)
         ],
-        [None if context is None else context.hole for context in contexts],
-        kinds=len(info.kinds),
+        [None if context is None else context.mask for context in contexts],
+        classes=len(info.classes),
         size=size,
         grid_px=bundle.grid_px,
     )
@@ -160,7 +160,7 @@ def _paint(
         )
         for item in items
     ]
-    shape = (len(info.latent_mean), maps.hole.shape[-2] // FACTOR, maps.hole.shape[-1] // FACTOR)
+    shape = (len(info.latent_mean), maps.mask.shape[-2] // FACTOR, maps.mask.shape[-1] // FACTOR)
     noise = item_noise(shape, [item.generator for item in items])
     start = _started(items, starts, bundle, shape)
     latents = paint_latents(
@@ -170,7 +170,7 @@ def _paint(
         noise,
         settings,
         start=start,
-        tick=tick,
+        on_progress=on_progress,
     )
     pixels: NDArray[np.float32] = decode_canonical(bundle, latents).numpy()[:, : size[1], : size[0]]
     if not np.isfinite(pixels).all():
@@ -229,7 +229,9 @@ def _groups(
                 yield from ([index] for index in group)
 
 
-def _sub_tick(tick: Tick | None, place: int, places: int) -> Tick | None:
-    if tick is None:
+def _sub_tick(
+    on_progress: ProgressCallback | None, place: int, places: int
+) -> ProgressCallback | None:
+    if on_progress is None:
         return None
-    return lambda done, total: tick(place * total + done, places * total)
+    return lambda done, total: on_progress(place * total + done, places * total)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..core.condition import Condition, Context
-from ..core.progress import Tick
+from ..core.progress import ProgressCallback
 from ..core.synthetic import Synthetic
 from ..model.bundle import Bundle
 from ..tissue.appearance import measure_appearance
@@ -26,7 +26,7 @@ def complete(
     seed: int,
     settings: Settings,
     batch: int,
-    tick: Tick | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Iterator[tuple[int, Synthetic]]:
     """Paint the hole of each condition's context.
 
@@ -40,7 +40,7 @@ def complete(
         seed: source of all randomness, with each condition's content.
         settings: how to sample.
         batch: most pictures at a time.
-        tick: told (done, total) solver steps.
+        on_progress: told (done, total) solver steps.
 
     Yields:
         (condition index, picture), in the order they are done.
@@ -55,7 +55,7 @@ def complete(
         check_condition(condition, bundle.info)
         bundle.label_index(condition.label)
         # hue is matched when the hole is pasted, on both sides of its edge (tissue/blend.py)
-        appearance = replace(measure_appearance(context.pixels, context.hole), hue=None)
+        appearance = replace(measure_appearance(context.pixels, context.mask), hue=None)
         keys.append(condition_key(condition))
         items.append(Item(condition, appearance, item_generator(seed, keys[-1])))
     painted = paint_items(
@@ -64,12 +64,12 @@ def complete(
         adapter=ADAPTER,
         settings=settings,
         batch=batch,
-        tick=tick,
+        on_progress=on_progress,
     )
     for index, pixels, start in painted:
         context = _context(conditions[index])
         copied = None if start is None else (start.pixels, start.ground)
-        image = paste(context.pixels, pixels, context.hole, copied=copied)
+        image = paste(context.pixels, pixels, context.mask, copied=copied)
         recipe = describe(
             bundle,
             items[index],
@@ -80,7 +80,7 @@ def complete(
         )
         # share of the hole that is known tissue, pixel by pixel: whoever counts tissue should know
         recipe["context"]["copied"] = (
-            0.0 if start is None else round(float(start.ground[context.hole].mean()), 4)
+            0.0 if start is None else round(float(start.ground[context.mask].mean()), 4)
         )
         yield index, Synthetic(image, conditions[index], recipe)
 

@@ -79,14 +79,14 @@ def start_of(condition: Condition, frame: StainFrame, seed: int) -> Start | None
         return None
     copied = copy_into(
         context.pixels,
-        context.hole,
+        context.mask,
         condition.nuclei,
         seed=seed,
     )
     if copied is None:
         return None
     filled = copied.pixels
-    height, width = context.hole.shape
+    height, width = context.mask.shape
     grid = (-(-height // ae.FACTOR), -(-width // ae.FACTOR))
     late: NDArray[np.floating] = np.ones((height, width))
     kept = late
@@ -94,7 +94,7 @@ def start_of(condition: Condition, frame: StainFrame, seed: int) -> Start | None
         apart = _apart(condition.nuclei, (height, width))
         late = _between(apart, NEAR_PX, FAR_PX)
         kept = _between(apart, FAR_PX, KEPT_PX)
-    if condition.nuclei is None or not _any_known(condition.nuclei, context.hole):
+    if condition.nuclei is None or not _any_known(condition.nuclei, context.mask):
         dense = ndimage.gaussian_filter(
             optical_density(frame.to_canonical(filled))[..., 0], SMOOTH_PX
         )
@@ -136,8 +136,8 @@ def _places(nuclei: Nuclei, shape: tuple[int, ...]) -> tuple[NDArray[np.int_], N
     return y.clip(0, shape[0] - 1), x.clip(0, shape[1] - 1)
 
 
-def _any_known(nuclei: Nuclei, hole: Mask) -> bool:
-    return not bool(hole[_places(nuclei, hole.shape)].all())
+def _any_known(nuclei: Nuclei, mask: Mask) -> bool:
+    return not bool(mask[_places(nuclei, mask.shape)].all())
 
 
 def _apart(nuclei: Nuclei, shape: tuple[int, ...]) -> NDArray[np.float64]:

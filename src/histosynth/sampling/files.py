@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..annotation.class_map import read_kind_map
+from ..annotation.class_map import read_class_map
 from ..annotation.nuclei_files import NUCLEI_SUFFIXES, read_nuclei
 from ..core.condition import Condition, Context
-from ..core.errors import BadOption, HistosynError, NotWritable
+from ..core.errors import BadOption, HistosynthError, NotWritable
 from ..core.nuclei import Nuclei
 from ..core.outcome import Outcome
 from ..core.pairing import list_files, pair
-from ..core.progress import Tick
+from ..core.progress import ProgressCallback
 from ..core.seeds import check_seed
 from ..core.store import ensure_folder, write_json
-from ..core.synthetic import keep_others
+from ..core.synthetic import refuse_foreign_files
 from ..core.tile import IMAGE_SUFFIXES, read_mask, read_rgb
 from ..model.bundle import Bundle
 from ..model.opening import open_bundle
@@ -31,11 +31,11 @@ from .synthesize import synthesize
 
 
 @dataclass(frozen=True)
-class Ask:
+class SamplingOptions:
     """What both verbs may be asked for besides their files."""
 
     mpp: float | None = None
-    kinds: Path | None = None
+    classes: Path | None = None
     label: str | None = None
     seed: int = 0
     steps: int | None = None
@@ -52,20 +52,20 @@ def synthesize_files(
     size: tuple[int, int],
     appearance: str | None,
     variants: int,
-    ask: Ask,
-    tick: Tick | None = None,
+    options: SamplingOptions,
+    on_progress: ProgressCallback | None = None,
 ) -> Outcome:
     """Paint `out/<stem>_<k>.png` for each nuclei file; a refused file is reported and passed
     over.
     """
-    check_seed(ask.seed)
+    check_seed(options.seed)
     files = list_files(nuclei, NUCLEI_SUFFIXES)
-    mapping = read_kind_map(ask.kinds)
+    mapping = read_class_map(options.classes)
     bundle = open_bundle(path)
     looks = _appearances(appearance, files, bundle)
-    mpp = _scale(ask, bundle)
-    settings = settings_for(bundle, "synthesize", ask.steps, ask.guidance)
-    bundle.label_index(ask.label)
+    mpp = _scale(options, bundle)
+    settings = settings_for(bundle, "synthesize", options.steps, options.guidance)
+    bundle.label_index(options.label)
     outcome = Outcome()
     ready = []
     for file, look in zip(files, looks, strict=True):
@@ -75,14 +75,14 @@ def synthesize_files(
                 file,
                 size=size,
                 mpp=mpp,
-                kinds=bundle.info.kinds,
+                classes=bundle.info.classes,
                 mapping=mapping,
             )
-            condition = Condition(found, size, ask.label)
+            condition = Condition(found, size, options.label)
             check_condition(condition, bundle.info)
             seen = look if isinstance(look, Appearance) else measure_appearance(read_rgb(look))
             ready.append((file, condition, seen))
-        except HistosynError as error:
+        except HistosynthError as error:
             outcome.refused[str(file)] = error.of(file)
     if not ready:
         return outcome
@@ -98,11 +98,11 @@ def synthesize_files(
         bundle,
         [condition for _, condition, _ in ready],
         [look for *_, look in ready],
-        seed=ask.seed,
+        seed=options.seed,
         variants=variants,
         settings=settings,
-        batch=ask.batch,
-        tick=tick,
+        batch=options.batch,
+        on_progress=on_progress,
     )
     recipes = {}
     for index, variant, picture in painted:
@@ -117,50 +117,50 @@ def synthesize_files(
 def complete_files(
     path: Path | None,
     image: Path,
-    hole: Path,
+    mask: Path,
     out: Path,
     *,
     nuclei: Path | None,
-    ask: Ask,
-    tick: Tick | None = None,
+    options: SamplingOptions,
+    on_progress: ProgressCallback | None = None,
 ) -> Outcome:
     """Complete an image, or a folder of them; a refused one is reported and passed over."""
-    check_seed(ask.seed)
+    check_seed(options.seed)
     images = list_files(image, IMAGE_SUFFIXES)
-    holes = pair(images, hole, IMAGE_SUFFIXES, "hole")
+    masks = pair(images, mask, IMAGE_SUFFIXES, "mask")
     cells: Sequence[Path | None] = (
         [None] * len(images)
         if nuclei is None
         else pair(images, nuclei, NUCLEI_SUFFIXES, "nuclei file")
     )
     targets = _targets(images, image, out)
-    inputs = {path.resolve() for path in (*images, *holes)}
+    inputs = {path.resolve() for path in (*images, *masks)}
     if any(target.resolve() in inputs for target in targets):
         raise BadOption(
             "--out",
             out,
             "another place than the inputs': a completed tile would replace its original",
         )
-    mapping = read_kind_map(ask.kinds)
+    mapping = read_class_map(options.classes)
     bundle = open_bundle(path)
-    mpp = _scale(ask, bundle)
+    mpp = _scale(options, bundle)
     settings = replace(
-        settings_for(bundle, "complete", ask.steps, ask.guidance), exemplar=ask.exemplar
+        settings_for(bundle, "complete", options.steps, options.guidance), exemplar=options.exemplar
     )
-    bundle.label_index(ask.label)
+    bundle.label_index(options.label)
     outcome = Outcome()
     ready = []
-    for file, mask, points, target in zip(images, holes, cells, targets, strict=True):
+    for file, missing, points, target in zip(images, masks, cells, targets, strict=True):
         try:
             _check_name(target)
             pixels = read_rgb(file)
-            context = Context(pixels, read_mask(mask))
+            context = Context(pixels, read_mask(missing))
             size = (pixels.shape[1], pixels.shape[0])
             found = _optional_nuclei(points, size, mpp, bundle, mapping)
-            condition = Condition(found, size, ask.label, context)
+            condition = Condition(found, size, options.label, context)
             check_condition(condition, bundle.info)
             ready.append((target, condition))
-        except HistosynError as error:
+        except HistosynthError as error:
             outcome.refused[str(file)] = error.of(file)
     if not ready:
         return outcome
@@ -170,10 +170,10 @@ def complete_files(
     for index, picture in complete(
         bundle,
         conditions,
-        seed=ask.seed,
+        seed=options.seed,
         settings=settings,
-        batch=ask.batch,
-        tick=tick,
+        batch=options.batch,
+        on_progress=on_progress,
     ):
         target = ready[index][0]
         picture.save(target)
@@ -181,8 +181,8 @@ def complete_files(
     return outcome
 
 
-def _scale(ask: Ask, bundle: Bundle) -> float:
-    mpp = bundle.info.mpp if ask.mpp is None else ask.mpp
+def _scale(options: SamplingOptions, bundle: Bundle) -> float:
+    mpp = bundle.info.mpp if options.mpp is None else options.mpp
     if not 0 < mpp < 1000:
         raise BadOption("--mpp", mpp, "a positive number of micrometres per pixel")
     check_scale(mpp, bundle.info)
@@ -216,7 +216,7 @@ def _optional_nuclei(
         path,
         size=size,
         mpp=mpp,
-        kinds=bundle.info.kinds,
+        classes=bundle.info.classes,
         mapping=mapping,
     )
 
@@ -257,7 +257,7 @@ def _keep_others(targets: Iterable[Path]) -> None:
         NotWritable: something else stands in a result's place.
     """
     for target in targets:
-        keep_others(target)
+        refuse_foreign_files(target)
 
 
 def _recipes_before(path: Path) -> dict[str, Any]:

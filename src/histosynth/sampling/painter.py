@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.progress import Tick
+from ..core.progress import ProgressCallback
 from ..model import autoencoder as ae
 from ..model.bundle import Bundle
 from ..model.structure import StructureFeatures, StructureMaps
@@ -46,7 +46,7 @@ def paint_latents(
     settings: Settings,
     *,
     start: tuple[Tensor, Tensor] | None = None,
-    tick: Tick | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Tensor:
     """Sample clean standardised latents (B, C, h, w) with whatever adapter the base wears.
 
@@ -58,20 +58,20 @@ def paint_latents(
         settings: steps, guidance, solver.
         start: latents (B, C, h, w) to start from, and the times (B, 1, h, w) at which each cell
             leaves them.
-        tick: told (done, total).
+        on_progress: told (done, total).
     """
     denoiser = bundle.denoiser
     device = bundle.device
     style = style.to(device)
 
-    def follow(features: StructureFeatures, style: Tensor) -> Denoise:
-        return lambda noisy, time: denoiser.follow(noisy, time, features, style)
+    def predict_x0(features: StructureFeatures, style: Tensor) -> Denoise:
+        return lambda noisy, time: denoiser.predict_x0(noisy, time, features, style)
 
     features = bundle.features(maps)
-    conditional = both = follow(features, style)
+    conditional = both = predict_x0(features, style)
     if settings.guidance != 1:
-        untold = bundle.features(maps.without_nuclei())
-        both = follow(features.joined(untold), torch.cat([style, denoiser.untold(style)]))
+        undefined = bundle.features(maps.without_nuclei())
+        both = predict_x0(features.joined(undefined), torch.cat([style, denoiser.undefined(style)]))
     denoise = guided(
         conditional,
         both,
@@ -86,7 +86,7 @@ def paint_latents(
         steps=settings.steps,
         solver=settings.solver,
         shift=settings.shift,
-        tick=tick,
+        on_progress=on_progress,
     )
 
 

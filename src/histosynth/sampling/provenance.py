@@ -67,8 +67,8 @@ def describe(
         if condition.context is None
         else {
             "image_sha256": array_sha256(condition.context.pixels),
-            "hole_sha256": array_sha256(condition.context.hole),
-            "hole_px": int(condition.context.hole.sum()),
+            "hole_sha256": array_sha256(condition.context.mask),
+            "hole_px": int(condition.context.mask.sum()),
         },
     }
 
@@ -84,8 +84,8 @@ def condition_key(condition: Condition) -> int:
     if condition.nuclei is not None:
         content.update(_nuclei_bytes(condition.nuclei))
     if condition.context is not None:
-        known = np.where(condition.context.hole[..., None], 0, condition.context.pixels)
-        content.update(known.tobytes() + condition.context.hole.tobytes())
+        known = np.where(condition.context.mask[..., None], 0, condition.context.pixels)
+        content.update(known.tobytes() + condition.context.mask.tobytes())
     return int.from_bytes(content.digest()[:8], "big")
 
 
@@ -123,8 +123,8 @@ def nuclei_facts(nuclei: Nuclei) -> dict[str, Any]:
 
 def _nuclei_bytes(nuclei: Nuclei) -> bytes:
     """Places and kinds, sorted: nuclei have no order."""
-    order = np.lexsort((nuclei.kind, nuclei.xy[:, 1], nuclei.xy[:, 0]))
-    return nuclei.xy[order].tobytes() + nuclei.kind[order].tobytes()
+    order = np.lexsort((nuclei.class_ids, nuclei.xy[:, 1], nuclei.xy[:, 0]))
+    return nuclei.xy[order].tobytes() + nuclei.class_ids[order].tobytes()
 
 
 def array_sha256(array: Pixels | Mask) -> str:

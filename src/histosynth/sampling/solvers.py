@@ -21,7 +21,7 @@ from diffusers import (
 from torch import Tensor
 
 from ..core.errors import BadOption
-from ..core.progress import Tick
+from ..core.progress import ProgressCallback
 from ..model.prediction import flow_level
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
@@ -53,7 +53,7 @@ def solve(
     steps: int,
     solver: str = "dpm",
     shift: float = 1.0,
-    tick: Tick | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Tensor:
     """Follow the flow from noise (t = 1) to clean latents (t = 0).
 
@@ -63,7 +63,7 @@ def solve(
         steps: solver steps; "heun" calls the network about twice a step.
         solver: one of `SOLVERS`.
         shift: above 1 spends more steps at high noise.
-        tick: told (done, total) after each step.
+        on_progress: told (done, total) after each step.
 
     Raises:
         BadOption: unknown solver, or steps out of 1..200.
@@ -82,8 +82,8 @@ def solve(
         level = flow_level(time.reshape(-1, 1, 1, 1))
         velocity = (x - clean) / level.noise  # x = (1 - t) x0 + t e  =>  v = e - x0 = (x - x0) / t
         x = scheduler.step(velocity, timestep, x, return_dict=False)[0]
-        if tick:
-            tick(index + 1, len(scheduler.timesteps))
+        if on_progress:
+            on_progress(index + 1, len(scheduler.timesteps))
     return x
 
 

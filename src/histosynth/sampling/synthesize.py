@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.condition import Condition
-from ..core.progress import Tick
+from ..core.progress import ProgressCallback
 from ..core.synthetic import Synthetic
 from ..model.bundle import Bundle
 from ..tissue.appearance import Appearance
@@ -29,7 +29,7 @@ def synthesize(
     variants: int,
     settings: Settings,
     batch: int,
-    tick: Tick | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Iterator[tuple[int, int, Synthetic]]:
     """Paint `variants` tiles of each condition.
 
@@ -45,7 +45,7 @@ def synthesize(
         variants: pictures per condition.
         settings: how to sample.
         batch: most pictures at a time.
-        tick: told (done, total) solver steps.
+        on_progress: told (done, total) solver steps.
 
     Yields:
         (condition index, variant, picture), in the order they are done.
@@ -72,7 +72,7 @@ def synthesize(
         adapter=ADAPTER,
         settings=settings,
         batch=batch,
-        tick=tick,
+        on_progress=on_progress,
     )
     for number, pixels, _ in painted:
         index, variant = places[number]

@@ -98,25 +98,25 @@ class Appearance:
         )
 
 
-def measure_appearance(pixels: Pixels, hole: Mask | None = None) -> Appearance:
-    """Appearance of a tile, from the pixels outside `hole` only.
+def measure_appearance(pixels: Pixels, mask: Mask | None = None) -> Appearance:
+    """Appearance of a tile, from the pixels outside `mask` only.
 
     Args:
         pixels: (H, W, 3) uint8 RGB.
-        hole: (H, W) bool, True where there is nothing to see; None: all is seen.
+        mask: (H, W) bool, True where there is nothing to see; None: all is seen.
     """
-    frame = fit_frame(pixels, hole)
+    frame = fit_frame(pixels, mask)
     canonical = frame.to_canonical(pixels)
-    seen = canonical.reshape(-1, 3) if hole is None else canonical[~hole]
-    return Appearance(frame, measure_style(canonical, hole), measure_hue(seen))
+    seen = canonical.reshape(-1, 3) if mask is None else canonical[~mask]
+    return Appearance(frame, measure_style(canonical, mask), measure_hue(seen))
 
 
-def fit_frame(pixels: Pixels, hole: Mask | None = None) -> StainFrame:
+def fit_frame(pixels: Pixels, mask: Mask | None = None) -> StainFrame:
     """Scale that brings a tile's two dyes closest to the canonical ones, channel by channel.
 
     A tile with too little tissue to tell gets the canonical frame.
     """
-    dyes = macenko_dyes(_seen(pixels, hole))
+    dyes = macenko_dyes(_seen(pixels, mask))
     if dyes is None:
         return StainFrame()
     # least squares over the two dyes: min_s sum_k (s d_k - c_k)^2, one s a channel
@@ -160,29 +160,29 @@ def macenko_dyes(
     return dyes
 
 
-def measure_style(canonical: Floats, hole: Mask | None = None) -> Floats:
+def measure_style(canonical: Floats, mask: Mask | None = None) -> Floats:
     """The style vector (13,) of a tile in canonical stain, (H, W, 3) float32 in [0, 255]."""
     density = optical_density(canonical)
     grey = density @ np.full(3, 1 / 3, np.float32)
-    inside = density.reshape(-1, 3) if hole is None else density[~hole]
+    inside = density.reshape(-1, 3) if mask is None else density[~mask]
     # matrix products: numpy's own reductions are slow over a last axis of three
     share = np.full(len(inside), 1 / len(inside), np.float32)
     mean = share @ inside
     spread = np.sqrt(np.maximum(share @ (inside - mean) ** 2, 0))
-    levels = np.percentile(grey if hole is None else grey[~hole], [5, 50, 95])
-    edges = [_edge_density(grey, hole, reach) for reach in (1, 2, 4)]
+    levels = np.percentile(grey if mask is None else grey[~mask], [5, 50, 95])
+    edges = [_edge_density(grey, mask, reach) for reach in (1, 2, 4)]
     return np.concatenate([mean, spread, levels, edges, [_is_tissue(inside).mean()]]).astype(
         np.float32
     )
 
 
-def _edge_density(grey: Floats, hole: Mask | None, reach: int) -> float:
+def _edge_density(grey: Floats, mask: Mask | None, reach: int) -> float:
     """Log of the mean step over `reach` px, after smoothing over as many."""
     smooth = np.asarray(ndimage.uniform_filter(grey, reach)) if reach > 1 else grey
     across = np.abs(smooth[:, reach:] - smooth[:, :-reach])
     down = np.abs(smooth[reach:] - smooth[:-reach])
-    if hole is not None:  # a step counts where both of its ends, and what blurs them, are seen
-        sure = np.asarray(ndimage.binary_erosion(~hole, iterations=reach, border_value=1))
+    if mask is not None:  # a step counts where both of its ends, and what blurs them, are seen
+        sure = np.asarray(ndimage.binary_erosion(~mask, iterations=reach, border_value=1))
         across = across[sure[:, reach:] & sure[:, :-reach]]
         down = down[sure[reach:] & sure[:-reach]]
     total = across.size + down.size
@@ -199,5 +199,5 @@ def _rescale(pixels: Pixels | Floats, scale: Floats) -> Floats:
     return from_density(optical_density(pixels) * scale)
 
 
-def _seen(pixels: Pixels, hole: Mask | None) -> Pixels:
-    return pixels.reshape(-1, 3) if hole is None else pixels[~hole]
+def _seen(pixels: Pixels, mask: Mask | None) -> Pixels:
+    return pixels.reshape(-1, 3) if mask is None else pixels[~mask]

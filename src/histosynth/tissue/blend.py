@@ -26,7 +26,7 @@ edge about as much as across the same line in real tissue: 0.97 of it (docs/log.
 def paste(
     known: Pixels,
     painted: Floats,
-    hole: Mask,
+    mask: Mask,
     *,
     copied: tuple[Pixels, Floats] | None = None,
 ) -> Pixels:
@@ -42,37 +42,37 @@ def paste(
     Args:
         known: (H, W, 3) uint8; returned unchanged outside the hole.
         painted: (H, W, 3) float32 in [0, 255], the whole tile.
-        hole: (H, W) bool.
+        mask: (H, W) bool.
         copied: (H, W, 3) uint8 and (H, W) in [0, 1]: tissue that is right as it is, and its share.
 
     Returns:
-        (H, W, 3) uint8, equal to `known` wherever `hole` is False.
+        (H, W, 3) uint8, equal to `known` wherever `mask` is False.
     """
     out = known.copy()
-    depth = np.asarray(ndimage.distance_transform_edt(hole))
-    outside = np.asarray(ndimage.distance_transform_edt(~hole))
+    depth = np.asarray(ndimage.distance_transform_edt(mask))
+    outside = np.asarray(ndimage.distance_transform_edt(~mask))
     painted = np.clip(painted, 0, 255)
     # what stands in the hole is not looked at
-    real = np.where(hole[..., None], painted, known.astype(np.float32))
+    real = np.where(mask[..., None], painted, known.astype(np.float32))
     filled = beside = match_grain(real, painted, outside)
-    if (curve := measure_hue(real[~hole])) is not None and hole.any():
+    if (curve := measure_hue(real[~mask])) is not None and mask.any():
         # each side is off by its own amount: a painting may be right outside and drift inside
-        filled, beside = curve.given(filled, hole), curve.given(filled, ~hole)
-    ring = ~hole & (outside <= RING_PX)
+        filled, beside = curve.given(filled, mask), curve.given(filled, ~mask)
+    ring = ~mask & (outside <= RING_PX)
     if ring.any():
         here = _extended(real - beside, ring)
-        rim = hole & (depth <= RING_PX)
+        rim = mask & (depth <= RING_PX)
         across = _extended(
-            _smooth_near(real, ring) - _smooth_near(filled, rim), hole & (depth <= RING_PX / 2)
+            _smooth_near(real, ring) - _smooth_near(filled, rim), mask & (depth <= RING_PX / 2)
         )
         offset = ACROSS * across + (1 - ACROSS) * here
         fade = 0.5 + 0.5 * np.cos(np.pi * np.clip(depth / BAND_PX, 0, 1))
-        band = hole & (depth <= BAND_PX)
+        band = mask & (depth <= BAND_PX)
         filled[band] += (offset * fade[..., None].astype(np.float32))[band]
     if copied is not None:
         kept, share = copied
         filled += share[..., None] * (kept - filled)
-    out[hole] = filled[hole].round().clip(0, 255).astype(np.uint8)
+    out[mask] = filled[mask].round().clip(0, 255).astype(np.uint8)
     return out
 
 

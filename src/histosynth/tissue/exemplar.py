@@ -59,7 +59,7 @@ class Copied:
 
 def copy_into(
     pixels: Pixels,
-    hole: Mask,
+    mask: Mask,
     nuclei: Nuclei | None = None,
     *,
     seed: int = 0,
@@ -68,17 +68,17 @@ def copy_into(
 
     Args:
         pixels: (H, W, 3) uint8 RGB; values inside the hole are not looked at.
-        hole: (H, W) bool.
+        mask: (H, W) bool.
         nuclei: those of the whole tile, inside the hole too; None: not told.
         seed: picks the patches to choose from where there are too many.
 
     Returns:
         The filled tile; None where too little is known to copy from.
     """
-    height, width = hole.shape
+    height, width = mask.shape
     spare = ((0, -height % CELL), (0, -width % CELL))
     even = np.pad(pixels, (*spare, (0, 0)), mode="edge")
-    missing = np.pad(hole, spare, mode="edge")
+    missing = np.pad(mask, spare, mode="edge")
     cells = (len(even) // CELL, CELL, even.shape[1] // CELL, CELL)
     known = np.where(missing[..., None], 0, even).astype(np.float32)
     colours = known.reshape(*cells, 3).mean(axis=(1, 3)) / 255
@@ -98,7 +98,7 @@ def copy_into(
     rows += np.arange(len(rows))[:, None] % CELL
     columns += np.arange(columns.shape[1]) % CELL
     out = pixels.copy()
-    out[hole] = even[rows, columns][:height, :width][hole]
+    out[mask] = even[rows, columns][:height, :width][mask]
     return Copied(out, np.repeat(np.repeat(broken, CELL, axis=0), CELL, axis=1)[:height, :width])
 
 

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from ..core.nuclei import Nuclei
 
-KINDS = ("epithelial", "lymphocyte", "stromal")
+CLASSES = ("epithelial", "lymphocyte", "stromal")
 APART_UM = {
     "epithelial": 6.6,
     "lymphocyte": 4.9,
@@ -57,24 +57,24 @@ def draw_layout(
     taken = np.zeros((0, 2))
     apart = np.zeros(0)
     names = []
-    for kind in KINDS:
+    for class_name in CLASSES:
         points = _throw(
             random,
-            density[kind],
+            density[class_name],
             mpp=mpp,
-            apart_px=APART_UM[kind] / mpp,
+            apart_px=APART_UM[class_name] / mpp,
             taken=taken,
             apart=apart,
         )
         taken = np.concatenate([taken, points])
-        apart = np.concatenate([apart, np.full(len(points), APART_UM[kind] / mpp)])
-        names += [kind] * len(points)
+        apart = np.concatenate([apart, np.full(len(points), APART_UM[class_name] / mpp)])
+        names += [class_name] * len(points)
     return Nuclei.of(
         taken,
         names,
         size=size,
         mpp=mpp,
-        kinds=KINDS,
+        classes=CLASSES,
     )
 
 

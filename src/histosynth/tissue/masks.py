@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..core.errors import BadHole, BadOption
+from ..core.errors import BadMask, BadOption
 from ..core.tile import Mask
 
 TRIES = 1000
@@ -18,7 +18,7 @@ TRIES = 1000
 enough."""
 
 
-def draw_hole(
+def draw_mask(
     random: np.random.Generator,
     size: tuple[int, int],
     *,
@@ -47,10 +47,10 @@ def draw_hole(
     if random.random() < full:
         return np.ones((height, width), bool)
     for _ in range(TRIES):
-        hole = SHAPES[random.choice(names)](random, height, width)
-        if 0.01 < hole.mean() < 0.85:
-            return hole
-    raise BadHole(
+        mask = SHAPES[random.choice(names)](random, height, width)
+        if 0.01 < mask.mean() < 0.85:
+            return mask
+    raise BadMask(
         f"None of {TRIES} holes ({', '.join(names)}) leaves some of a tile of {width} x "
         f"{height} px.",
         "Take larger tiles, or other shapes.",
@@ -75,7 +75,7 @@ def _strokes(random: np.random.Generator, height: int, width: int) -> Mask:
 
 def _blob(random: np.random.Generator, height: int, width: int) -> Mask:
     """One or more rounded patches: smooth noise over a falling centre."""
-    hole = np.zeros((height, width), bool)
+    mask = np.zeros((height, width), bool)
     rows, columns = np.mgrid[:height, :width]
     side = min(height, width)
     for _ in range(random.integers(1, 4)):
@@ -84,8 +84,8 @@ def _blob(random: np.random.Generator, height: int, width: int) -> Mask:
         radius = random.uniform(0.12, 0.38) * side
         noise = ndimage.zoom(random.normal(0, 0.22, (9, 9)), (height / 9, width / 9), order=1)
         noise = np.pad(noise, ((0, 1), (0, 1)), mode="edge")[:height, :width]
-        hole |= np.hypot(rows - y, columns - x) / radius + noise < 1
-    return hole
+        mask |= np.hypot(rows - y, columns - x) / radius + noise < 1
+    return mask
 
 
 def _tear(random: np.random.Generator, height: int, width: int) -> Mask:
@@ -122,12 +122,12 @@ def _fold(random: np.random.Generator, height: int, width: int) -> Mask:
 
 def _block(random: np.random.Generator, height: int, width: int) -> Mask:
     """A rectangle: what a cropped-out label, a missing tile or a tidy test leaves."""
-    hole = np.zeros((height, width), bool)
+    mask = np.zeros((height, width), bool)
     tall, wide = (int(side * random.uniform(0.2, 0.7)) for side in (height, width))
     top = random.integers(0, height - tall + 1)
     left = random.integers(0, width - wide + 1)
-    hole[top : top + tall, left : left + wide] = True
-    return hole
+    mask[top : top + tall, left : left + wide] = True
+    return mask
 
 
 def _pen(random: np.random.Generator, height: int, width: int) -> Mask:
@@ -141,21 +141,21 @@ def _pen(random: np.random.Generator, height: int, width: int) -> Mask:
         _line if random.random() < 0.6 else _loop for _ in range({"two": 2, "dot": 0}.get(drawn, 1))
     ]
     paths = [stroke(random, height, width) for stroke in strokes]
-    hole = _trace(paths, (height, width), radius) if paths else np.zeros((height, width), bool)
+    mask = _trace(paths, (height, width), radius) if paths else np.zeros((height, width), bool)
     if drawn in ("dot", "dotted"):  # a jab, not quite round, and wider than the line: ink runs
         jab = random.uniform(0, radius)
         angle = random.uniform(0, 2 * np.pi)
         along = np.linspace(0, jab, int(2 * jab) + 2)[:, None] * [np.sin(angle), np.cos(angle)]
         at = random.uniform(0.1, 0.9, 2) * (height, width)
-        hole |= _trace([at + along], (height, width), radius * random.uniform(1.3, 2.2))
-    return hole
+        mask |= _trace([at + along], (height, width), radius * random.uniform(1.3, 2.2))
+    return mask
 
 
 def _bubbles(random: np.random.Generator, height: int, width: int) -> Mask:
     """Air under the cover slip: discs of many sizes that gather; of some only the dark rim is
     lost.
     """
-    hole = np.zeros((height, width), bool)
+    mask = np.zeros((height, width), bool)
     rows, columns = np.mgrid[:height, :width]
     side = min(height, width)
     thin = max(random.uniform(0.012, 0.03) * side, 1.5)
@@ -164,14 +164,14 @@ def _bubbles(random: np.random.Generator, height: int, width: int) -> Mask:
     for _ in range(1 + int(random.geometric(0.16)) if random.random() < 0.75 else 1):
         away = np.hypot(rows - at[0], columns - at[1])
         rim = radius > 5 * thin and random.random() < 0.3
-        hole |= (np.abs(away - radius) < thin) if rim else (away < radius)
+        mask |= (np.abs(away - radius) < thin) if rim else (away < radius)
         # the next one lies by this one, or apart; small ones are many
         angle = random.uniform(0, 2 * np.pi)
         step = radius * random.uniform(0.7, 1.5)
         near = at + step * np.array([np.sin(angle), np.cos(angle)])
         at = near if random.random() < 0.6 else random.uniform(0, 1, 2) * (height, width)
         radius = side * np.exp(random.uniform(np.log(0.025), np.log(0.22)))
-    return hole
+    return mask
 
 
 def _line(random: np.random.Generator, height: int, width: int) -> NDArray[np.float64]:

@@ -17,20 +17,20 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class GuidedPlan:
-    """Guidance that an adapter learns instead of tissue; see training/guidance_distillation.py. Both 0: it learns
-    tissue.
+    """Guidance that an adapter learns instead of tissue; see training/guidance_distillation.py.
+    Both 0: it learns tissue.
     """
 
     nuclei: float = 0.0
     """How far to go beyond the base's answer, away from its answer when no nuclei are told."""
-    kinds: float = 0.0
+    classes: float = 0.0
     """The same, away from its answer when no kinds are told; needs a base trained with
-    `drop_kinds`."""
+    `drop_classes`."""
     span: tuple[float, float] = (0.0, 1.0)
     """Times, 1 all noise and 0 none, between which guidance works."""
 
     def __post_init__(self) -> None:
-        if min(self.nuclei, self.kinds) < 0:
+        if min(self.nuclei, self.classes) < 0:
             raise ValueError("guidance cannot be negative")
         if not 0 <= self.span[0] < self.span[1] <= 1:
             raise ValueError(
@@ -38,7 +38,7 @@ class GuidedPlan:
             )
 
     def __bool__(self) -> bool:
-        return bool(self.nuclei or self.kinds)
+        return bool(self.nuclei or self.classes)
 
 
 @dataclass(frozen=True)

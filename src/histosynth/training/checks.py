@@ -11,7 +11,7 @@ from diffusers import AutoencoderDC
 from torch import nn
 
 from ..core.errors import BadRecipe, ScaleMismatch, UnknownLabel
-from ..core.nuclei import ANY_KIND
+from ..core.nuclei import ANY_CLASS
 from ..core.shipped import starting_point
 from ..model.autoencoder import FACTOR, Autoencoder
 from ..model.bundle import Bundle, load_bundle
@@ -108,7 +108,7 @@ def open_examples(data: DataPlan, here: Path) -> tuple[list[Example], list[Examp
                 source,
                 root=(here / data.root).resolve(),
                 mpp=data.mpp,
-                kinds=data.kinds,
+                classes=data.classes,
             )
             for source in sources
         ]
@@ -202,14 +202,18 @@ def _check_conditions(recipe: DiffusionRecipe | StableRecipe, train: Sequence[Ex
     """
     conditions = recipe.conditions
     problems = []
-    untold = sum((each.nuclei.kind == ANY_KIND).any() for each in train if each.nuclei is not None)
-    if untold and not conditions.drop_kinds:
+    undefined = sum(
+        (each.nuclei.class_ids == ANY_CLASS).any() for each in train if each.nuclei is not None
+    )
+    if undefined and not conditions.drop_classes:
         problems.append(
-            f"{untold} tiles hold nuclei of class any; map them to kinds, or set "
-            "conditions.drop_kinds"
+            f"{undefined} tiles hold nuclei of class any; map them to kinds, or set "
+            "conditions.drop_classes"
         )
-    if unknown := sorted(conditions.nucleus_weights.keys() - set(recipe.data.kinds)):
-        problems.append(f"conditions.nucleus_weights names {', '.join(unknown)}, not in data.kinds")
+    if unknown := sorted(conditions.nucleus_weights.keys() - set(recipe.data.classes)):
+        problems.append(
+            f"conditions.nucleus_weights names {', '.join(unknown)}, not in data.classes"
+        )
     drawn = [
         side
         for side, share in zip(conditions.crops, conditions.crop_shares, strict=True)
@@ -269,14 +273,16 @@ def _check_adapter(recipe: DiffusionRecipe, bundle: Bundle) -> None:
     info = bundle.info
     data = recipe.data
     problems = []
-    if data.kinds != info.kinds:
+    if data.classes != info.classes:
         problems.append(
-            f"data.kinds is {', '.join(data.kinds)}, but the base {recipe.start} was trained with "
-            f"{', '.join(info.kinds)}, in this order"
+            f"data.classes is {', '.join(data.classes)}, but the base {recipe.start} was "
+            "trained with "
+            f"{', '.join(info.classes)}, in this order"
         )
-    if recipe.adapter.guided.kinds and not info.any_kind:
+    if recipe.adapter.guided.classes and not info.any_class:
         problems.append(
-            f"adapter.guided.kinds needs a base trained with drop_kinds, and {recipe.start} is none"
+            "adapter.guided.classes needs a base trained with drop_classes, and "
+            f"{recipe.start} is none"
         )
     if problems:
         raise BadRecipe(recipe.task, problems)

@@ -156,9 +156,9 @@ def run_on_meta(bundle: Bundle, side: int) -> tuple[float, int]:
 def _denoiser(bundle: Bundle, network: Any) -> Any:
     if bundle.base is not None:
         return bundle.base.seam(network)
-    from ..model.denoiser import Denoiser
+    from ..model.denoiser import CompactDenoiser
 
-    return Denoiser(network, kind=bundle.info.prediction)
+    return CompactDenoiser(network, prediction_type=bundle.info.prediction)
 
 
 def _fine(bundle: Bundle) -> int:

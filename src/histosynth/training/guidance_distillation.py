@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..model.adapters import wear
+from ..model.adapters import set_active_adapter
 from ..model.bundle import Bundle
 from ..model.structure import StructureMaps
 from .adapter_options import GuidedPlan
@@ -46,7 +46,7 @@ def guided_answer(
     low, high = plan.span
     pushed = torch.nonzero((maps.told.to(times) > 0) & (times >= low) & (times <= high)).flatten()
     few = maps.picked(pushed.to(maps.told.device))
-    less = [(plan.nuclei, few.without_nuclei), (plan.kinds, few.without_kinds)]
+    less = [(plan.nuclei, few.without_nuclei), (plan.classes, few.without_classes)]
     asked = [(strength, make()) for strength, make in less if strength and len(pushed)]
 
     features = bundle.features(maps)
@@ -55,14 +55,14 @@ def guided_answer(
         features = features.joined(bundle.features(other))
         rows.append(pushed)
     every = torch.cat(rows)
-    wear(bundle.unet, None)
+    set_active_adapter(bundle.unet, None)
     said = bundle.denoiser.raw(
         noisy[every],
         times[every],
         features,
         style[every],
     )
-    wear(bundle.unet, adapter)
+    set_active_adapter(bundle.unet, adapter)
     answers = torch.split(said, [len(each) for each in rows])
     answer = answers[0].clone()
     for (strength, _), lesser in zip(asked, answers[1:], strict=True):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..model.prediction import Kind, Level, min_snr_weight, target_of
+from ..model.prediction import Level, PredictionType, min_snr_weight, target_for
 from ..model.structure import NUCLEI_CELL, StructureMaps
 
 NUCLEUS_WEIGHTS = {"mitotic figure": 2.3}
@@ -20,10 +20,10 @@ KNOWN_WEIGHT = 0.05
 neighbour."""
 
 
-def kind_weights(kinds: Sequence[str], chosen: Mapping[str, float]) -> Tensor:
+def class_weights(classes: Sequence[str], chosen: Mapping[str, float]) -> Tensor:
     """(K,) weight of each nucleus class: the recipe's, else the default."""
-    defaults = {kind: NUCLEUS_WEIGHTS.get(kind, OTHER_NUCLEI) for kind in kinds}
-    return torch.tensor([{**defaults, **chosen}[kind] for kind in kinds], dtype=torch.float32)
+    defaults = {name: NUCLEUS_WEIGHTS.get(name, OTHER_NUCLEI) for name in classes}
+    return torch.tensor([{**defaults, **chosen}[name] for name in classes], dtype=torch.float32)
 
 
 def place_weights(maps: StructureMaps, weights: Tensor, cell: int) -> Tensor:
@@ -37,7 +37,7 @@ def place_weights(maps: StructureMaps, weights: Tensor, cell: int) -> Tensor:
     # a nucleus of no told kind stands in all channels with 1 / K: the sum weighs it as their mean
     extra = (peaks * (weights.to(peaks) - 1).reshape(1, -1, 1, 1)).sum(dim=1, keepdim=True)
     extra = extra.clamp(max=float((weights - 1).max()))
-    touched = F.max_pool2d(maps.hole, cell)
+    touched = F.max_pool2d(maps.mask, cell)
     return (1 + extra) * (KNOWN_WEIGHT + (1 - KNOWN_WEIGHT) * touched)
 
 
@@ -47,7 +47,7 @@ def diffusion_loss(
     noise: Tensor,
     level: Level,
     *,
-    kind: Kind,
+    prediction_type: PredictionType,
     places: Tensor,
     min_snr: float,
     target: Tensor | None = None,
@@ -59,17 +59,17 @@ def diffusion_loss(
         clean: the latents, (B, C, h, w).
         noise: the noise they were mixed with, (B, C, h, w).
         level: at which scales, (B,).
-        kind: the network's units.
+        prediction_type: the network's units.
         places: (B, 1, h, w) from `place_weights`; normalised here to mean 1 per item.
         min_snr: gamma of min-SNR; 0 weighs all levels alike in the network's units.
         target: what it should have said, in its own units; made of `clean` and `noise` where
             absent.
     """
-    wanted = target_of(kind, clean, noise, level) if target is None else target
+    wanted = target_for(prediction_type, clean, noise, level) if target is None else target
     error = (output - wanted) ** 2
     places = places / places.mean(dim=(1, 2, 3), keepdim=True)
     each = (error * places).mean(dim=(1, 2, 3))
-    return each * min_snr_weight(kind, level, min_snr).to(each) if min_snr else each
+    return each * min_snr_weight(prediction_type, level, min_snr).to(each) if min_snr else each
 
 
 def draw_steps(count: int, generator: torch.Generator, *, steps: int) -> Tensor:

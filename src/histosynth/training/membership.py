@@ -19,7 +19,7 @@ from ..core.tile import Pixels
 from ..model import autoencoder as ae
 from ..model.bundle import Bundle
 from ..model.maps import make_maps, style_vector
-from ..model.prediction import target_of
+from ..model.prediction import target_for
 from ..tissue.appearance import measure_appearance
 from .tasks.diffusion import PROBE_TIMES
 
@@ -32,7 +32,7 @@ def tile_losses(
     bundle: Bundle,
     tiles: Sequence[tuple[Pixels, Nuclei | None]],
     *,
-    tick: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float64]:
     """(N, T) mean squared error of the base's answer at each of `PROBE_TIMES`, in its own units.
 
@@ -40,7 +40,7 @@ def tile_losses(
         bundle: its base is asked, without adapters.
         tiles: (H, W, 3) uint8 of the bundle's scale, with nuclei of the bundle's classes or None;
             sides are cut down to its grid.
-        tick: told (done, total).
+        on_progress: told (done, total).
 
     Raises:
         ValueError: nuclei of other classes.
@@ -50,8 +50,8 @@ def tile_losses(
     mean = torch.tensor(info.style_mean)
     std = torch.tensor(info.style_std)
     for row, (pixels, nuclei) in enumerate(tiles):
-        if nuclei is not None and nuclei.kinds != info.kinds:
-            raise ValueError(f"nuclei of {nuclei.kinds}, but the bundle knows {info.kinds}")
+        if nuclei is not None and nuclei.classes != info.classes:
+            raise ValueError(f"nuclei of {nuclei.classes}, but the bundle knows {info.classes}")
         height, width = (side // bundle.grid_px * bundle.grid_px for side in pixels.shape[:2])
         look = measure_appearance(pixels)
         canonical = torch.from_numpy(look.frame.to_canonical(pixels)[:height, :width])
@@ -63,7 +63,7 @@ def tile_losses(
             [inside],
             [None],
             [None],
-            kinds=len(info.kinds),
+            classes=len(info.classes),
             size=(width, height),
         )
         style = style_vector(
@@ -85,8 +85,8 @@ def tile_losses(
                 mixed = level.mix(latents, noisy)
                 look_vector = style[None].to(bundle.device)
                 said = bundle.denoiser.raw(mixed, times, features, look_vector)
-                wanted = target_of(info.prediction, latents, noisy, level)
+                wanted = target_for(info.prediction, latents, noisy, level)
                 out[row, column] += float(((said.float() - wanted.float()) ** 2).mean()) / DRAWS
-        if tick:
-            tick(row + 1, len(tiles))
+        if on_progress:
+            on_progress(row + 1, len(tiles))
     return out

@@ -38,8 +38,8 @@ def fresh_bundle(
     info = BundleInfo(
         name=recipe.name,
         mpp=data.mpp,
-        kinds=data.kinds,
-        any_kind=recipe.conditions.drop_kinds > 0,
+        classes=data.classes,
+        any_class=recipe.conditions.drop_classes > 0,
         labels=plan.labels,
         latent_mean=tuple(cells.mean(1).tolist()),
         # one scale for all channels: the autoencoder made coarse ones louder on purpose
@@ -61,7 +61,7 @@ def fresh_bundle(
         min(2 ** (level + 1), 2 ** (len(plan.widths) - 1)) for level in range(len(plan.widths))
     ]
     structure = StructureEncoder(
-        kinds=len(data.kinds),
+        classes=len(data.classes),
         fine=plan.fine,
         widths=plan.structure_widths,
         outputs=plan.widths,

@@ -31,7 +31,7 @@ class DataPlan:
     mpp: float
     train: tuple[TileSource, ...]
     validation: tuple[TileSource, ...]
-    kinds: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
     crop: int = 256
     stain_jitter: float = 0.1
     views: int = 16
@@ -45,7 +45,7 @@ class DataPlan:
             raise ValueError(f"mpp must lie in [0.05, 20], not {self.mpp}")
         if self.views < 1 or self.stain_jitter < 0:
             raise ValueError("views must be at least 1 and stain_jitter not negative")
-        if len(set(self.kinds)) < len(self.kinds) or ANY in self.kinds:
+        if len(set(self.classes)) < len(self.classes) or ANY in self.classes:
             raise ValueError(f"kinds must be different names, and none of them {ANY}")
         if not self.train or not self.validation:
             raise ValueError(
@@ -141,7 +141,7 @@ class BasePlan:
 class DiffusionPlan:
     """What batches look like and what counts in them."""
 
-    hole_share: float
+    mask_share: float
     """Share of batches with holes; the others are whole tiles (everything is hole)."""
     full_share: float = 0.25
     """Share of items in holed batches whose hole is everything."""
@@ -155,7 +155,7 @@ class DiffusionPlan:
     """loop.batch counts crops of this side; 0: of 256 px on a compact base, else of the largest
     side."""
     drop_nuclei: float = 0.12
-    drop_kinds: float = 0.0
+    drop_classes: float = 0.0
     """Share of items that do not tell the kind of some of their nuclei, or of all of them."""
     drop_style: float = 0.08
     """Share of items without style; on a base that reads, without a prompt (classifier-free
@@ -187,7 +187,7 @@ class DiffusionPlan:
             raise ValueError("batch_px must not be negative")
         if any(side % 16 or side < 64 for side in self.crops):
             raise ValueError(f"crops must be multiples of 16 from 64, not {self.crops}")
-        drops = ("drop_nuclei", "drop_kinds", "drop_style", "drop_label", "drop_all")
+        drops = ("drop_nuclei", "drop_classes", "drop_style", "drop_label", "drop_all")
         if wrong := [
             n for n in ("hole_share", "full_share", *drops) if not 0 <= getattr(self, n) <= 1
         ]:
@@ -224,8 +224,8 @@ class DiffusionRecipe:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        if not self.data.kinds:
-            raise ValueError("data.kinds must name the classes of nuclei")
+        if not self.data.classes:
+            raise ValueError("data.classes must name the classes of nuclei")
         if self.task == "base" and self.adapter.guided:
             raise ValueError(
                 "adapter.guided is for adapters: a base has no base to learn guidance from"
@@ -243,7 +243,7 @@ class DetectorPlan:
     """Spread of the heat around a nucleus."""
     peak_weight: float = 9.0
     """A nucleus' centre counts this much more than empty ground."""
-    kind_weight: float = 0.5
+    class_weight: float = 0.5
     rarity: float = 0.5
     """0: every nucleus counts alike in telling classes; 1: every class does."""
     zoom: float = 0.12
@@ -263,7 +263,7 @@ class DetectorPlan:
             self.sigma_px <= 0
             or min(
                 self.peak_weight,
-                self.kind_weight,
+                self.class_weight,
                 self.zoom,
                 self.light,
                 self.noise,
@@ -286,8 +286,8 @@ class DetectorRecipe:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        if not self.data.kinds:
-            raise ValueError("data.kinds must name the classes to tell")
+        if not self.data.classes:
+            raise ValueError("data.classes must name the classes to tell")
         stride = 2 ** len(self.model.widths)
         if self.data.crop % stride:
             raise ValueError(f"data.crop must be a multiple of {stride}, not {self.data.crop}")

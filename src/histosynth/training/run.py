@@ -39,7 +39,7 @@ from .tasks.stable_recipe import StableRecipe
 
 
 @dataclass(frozen=True)
-class Watch:
+class TrainCallbacks:
     """Who wants to know: of each step, and of each tile encoded."""
 
     step: Report | None = None
@@ -67,7 +67,7 @@ def train_autoencoder(
     run: Path,
     *,
     here: Path,
-    watch: Watch | None = None,
+    watch: TrainCallbacks | None = None,
     device: str = "cpu",
 ) -> TrainState:
     """Train the compact autoencoder."""
@@ -109,7 +109,7 @@ def train_detector(
     run: Path,
     *,
     here: Path,
-    watch: Watch | None = None,
+    watch: TrainCallbacks | None = None,
     device: str = "cpu",
 ) -> TrainState:
     """Train a centroid detector."""
@@ -119,7 +119,7 @@ def train_detector(
     plan = recipe.model
     loop = recipe.loop
     data = recipe.data
-    network = CentroidNet(len(data.kinds), widths=plan.widths, blocks=plan.blocks)
+    network = CentroidNet(len(data.classes), widths=plan.widths, blocks=plan.blocks)
     convert(network, device=device, dtype=DTYPES[loop.precision])
     task = DetectorTask(
         network,
@@ -144,7 +144,7 @@ def train_encoder(
     run: Path,
     *,
     here: Path,
-    watch: Watch | None = None,
+    watch: TrainCallbacks | None = None,
     device: str = "cpu",
 ) -> TrainState:
     """Train a histology encoder."""
@@ -180,7 +180,7 @@ def train_diffusion(
     here: Path,
     paint: Paint,
     guarding: Guarding | None = None,
-    watch: Watch | None = None,
+    watch: TrainCallbacks | None = None,
     device: str = "cpu",
 ) -> TrainState:
     """Train a base, or one adapter on a bundle's base.
@@ -286,7 +286,7 @@ def _views(
     opened: Opened,
     *,
     weights: str,
-    watch: Watch | None,
+    watch: TrainCallbacks | None,
 ) -> tuple[list[list[View]], list[View]]:
     # runs on the same tiles and autoencoder share one cache, whatever their recipe's other keys
     cache = ensure_folder(run.parent / "views")
@@ -306,7 +306,7 @@ def _views(
                 stain_jitter=stain_jitter,
                 seed=VIEW_SEED,
                 whole=recipe.data.whole,
-                tick=watch.encoded if watch else None,
+                on_progress=watch.encoded if watch else None,
             )
         )
     return sides[0], [view for (view,) in sides[1]]
@@ -344,9 +344,9 @@ def _trained(
         alpha=plan.alpha,
         targets=plan.layers,
         base_sha256=bundle.base_sha256,
-        kinds=bundle.info.kinds,
+        classes=bundle.info.classes,
         mpp=bundle.info.mpp,
-        guidance=(plan.guided.nuclei, plan.guided.kinds) if plan.guided else None,
+        guidance=(plan.guided.nuclei, plan.guided.classes) if plan.guided else None,
         licence=bundle.info.licence,
         data=bundle.info.data,
     )

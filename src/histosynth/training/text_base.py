@@ -17,7 +17,7 @@ from ..model.families.opening import Source, embed, open_base
 from ..model.info import BaseFacts, BundleInfo
 from ..model.maps import style_length
 from ..model.structure import StructureEncoder
-from ..model.trial_run import try_out
+from ..model.trial_run import check_runs
 from ..tissue.appearance import STYLE_NAMES
 from .data.sources import Example
 from .new_bundle import palette_of
@@ -79,7 +79,7 @@ def stable_bundle(recipe: StableRecipe, here: Path, examples: Sequence[Example])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         structure = StructureEncoder(
-            kinds=len(recipe.data.kinds),
+            classes=len(recipe.data.classes),
             fine=0,
             widths=widths,
             outputs=outputs,
@@ -93,14 +93,14 @@ def stable_bundle(recipe: StableRecipe, here: Path, examples: Sequence[Example])
     info = BundleInfo(
         name=recipe.name,
         mpp=recipe.data.mpp,
-        kinds=recipe.data.kinds,
-        any_kind=recipe.conditions.drop_kinds > 0,
+        classes=recipe.data.classes,
+        any_class=recipe.conditions.drop_classes > 0,
         labels=recipe.labels,
         latent_mean=(float(told.shift_factor or 0),) * channels,
         latent_std=(1 / float(told.scaling_factor),) * channels,
         style_mean=(0.0,) * styles,
         style_std=(1.0,) * styles,
-        prediction=opened.schedule.kind,
+        prediction=opened.schedule.prediction_type,
         most_px=max(1024, *recipe.conditions.crops),
         steps=25,
         palette=palette_of(examples),
@@ -126,5 +126,5 @@ def stable_bundle(recipe: StableRecipe, here: Path, examples: Sequence[Example])
         base_sha256=sha256,
         base=base,
     )
-    try_out(bundle, opened.place)
+    check_runs(bundle, opened.place)
     return bundle

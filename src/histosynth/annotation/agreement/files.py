@@ -17,7 +17,7 @@ from ...core.pairing import list_files, pair
 from .kappa import Counts
 from .nuclei import NucleiAgreement, Table, compare_nuclei, summarise_nuclei
 from .reading import SUFFIXES, Annotation, read_two
-from .regions import RegionAgreement, compare_regions, kinds_of, summarise_regions
+from .regions import RegionAgreement, classes_of, compare_regions, summarise_regions
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,8 +183,8 @@ def _regions(
     sizes: Mapping[str, tuple[int, int]],
     order: Sequence[str],
 ) -> RegionAgreement | None:
-    kinds = kinds_of(*(side.regions for each in pairs for side in (each.first, each.second)))
-    if not kinds:
+    classes = classes_of(*(side.regions for each in pairs for side in (each.first, each.second)))
+    if not classes:
         return None
     groups: dict[str, list[Counts]] = {owner: [] for owner in owners}
     for owner, each in zip(owners, pairs, strict=True):
@@ -192,7 +192,7 @@ def _regions(
         groups[owner] += compare_regions(
             each.first.regions,
             each.second.regions,
-            kinds,
+            classes,
             size=size,
             cell=cell,
             order=order,
@@ -201,13 +201,13 @@ def _regions(
         one = f" of one {unit}"
         found = summarise_regions(
             next(iter(groups.values())),
-            kinds,
+            classes,
             unit="block",
             of=one,
         )
     else:
         sums = [np.sum(blocks, axis=0) for blocks in groups.values()]
-        found = summarise_regions(sums, kinds, unit=unit)
+        found = summarise_regions(sums, classes, unit=unit)
     if all(each.name in sizes for each in pairs):
         return found
     reason = "the pictures' sizes were not given"

@@ -14,7 +14,7 @@ from ...core.estimate import Estimate
 
 Counts = NDArray[np.float64]
 Z95 = 1.959963984540054
-DRAWS = 2000
+REPLICATES = 2000
 FEW = 10
 """A percentile bootstrap over fewer groups is too narrow (Efron & Tibshirani 1993, ch. 14)."""
 
@@ -117,7 +117,7 @@ def bootstrap(
     measure: Callable[[Counts], Counts],
     unit: str,
     *,
-    draws: int = DRAWS,
+    replicates: int = REPLICATES,
     seed: int = 0,
 ) -> tuple[float, float, str]:
     """95 % percentile interval (Efron 1979) of a measure of summed counts, groups drawn with
@@ -128,7 +128,7 @@ def bootstrap(
         measure: (draws, ...) summed counts to (draws,) values; nan ones are left out, and that is
             said.
         unit: what a group is.
-        draws: how many.
+        replicates: how many.
         seed: of the draws.
 
     Returns:
@@ -138,13 +138,15 @@ def bootstrap(
     times = np.random.default_rng(seed).multinomial(
         size,
         np.full(size, 1 / size),
-        size=draws,
+        size=replicates,
     )
     # a few draws at a time, as many classes make large matrices
-    parts = np.array_split(times.astype(np.float64), max(draws * groups[0].size // 4_000_000, 1))
+    parts = np.array_split(
+        times.astype(np.float64), max(replicates * groups[0].size // 4_000_000, 1)
+    )
     values = np.concatenate([measure(np.tensordot(part, groups, axes=1)) for part in parts])
     kept = values[np.isfinite(values)]
-    notes = [f"{draws - len(kept)} undefined draws left out"] if len(kept) < draws else []
+    notes = [f"{replicates - len(kept)} undefined draws left out"] if len(kept) < replicates else []
     notes += ["few, so too narrow"] if size < FEW else []
     said = f"bootstrap over {size} {unit}s" + (f" ({'; '.join(notes)})" if notes else "")
     if not len(kept):

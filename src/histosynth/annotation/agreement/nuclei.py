@@ -51,7 +51,7 @@ class NucleiAgreement:
     """Two annotators' nuclei compared.
 
     Attributes:
-        kinds: class names, as in `matrix`, whose last row and column stand for "not marked".
+        classes: class names, as in `matrix`, whose last row and column stand for "not marked".
         matrix: counts, the first's classes down, the second's across.
         kappa: of the classes of matched pairs.
         kappa_marked: the same with "not marked" as a class of its own. It is lower by its make:
@@ -60,10 +60,10 @@ class NucleiAgreement:
         first: nuclei of the first annotator.
         second: of the second.
         matched: pairs within reach.
-        untold: matched pairs in which either class is `any`; in `f1`, but in neither kappa.
+        unspecified: matched pairs in which either class is `any`; in `f1`, but in neither kappa.
     """
 
-    kinds: tuple[str, ...]
+    classes: tuple[str, ...]
     matrix: tuple[tuple[int, ...], ...]
     kappa: Estimate
     kappa_marked: Estimate
@@ -71,7 +71,7 @@ class NucleiAgreement:
     first: int
     second: int
     matched: int
-    untold: int
+    unspecified: int
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -79,7 +79,7 @@ class NucleiAgreement:
         return {
             **asdict(self),
             **parts,
-            "kinds": [*self.kinds, NOT_MARKED],
+            "classes": [*self.classes, NOT_MARKED],
         }
 
 
@@ -132,16 +132,16 @@ def summarise_nuclei(tables: Sequence[Table], *, unit: str = "file") -> NucleiAg
         tables: of `compare_nuclei`, one for each independent group (file or patient).
         unit: what a group is; the intervals are drawn over them, or asymptotic for a single one.
     """
-    kinds = tuple(
+    classes = tuple(
         sorted({name for table in tables for pair in table for name in pair if name} - {ANY})
     )
-    stack = [_matrix(table, kinds) for table in tables]
+    stack = [_matrix(table, classes) for table in tables]
     paired = [matrix[:-1, :-1] for matrix in stack]
     pooled: Table = sum(tables, Counter())
     matched = sum(count for pair, count in pooled.items() if None not in pair)
     alone = [sum(n for pair, n in pooled.items() if pair[side] is None) for side in (1, 0)]
     return NucleiAgreement(
-        kinds,
+        classes,
         tuple(tuple(int(value) for value in row) for row in np.sum(stack, axis=0))
         if stack
         else ((0,),),
@@ -155,10 +155,10 @@ def summarise_nuclei(tables: Sequence[Table], *, unit: str = "file") -> NucleiAg
     )
 
 
-def _matrix(table: Table, kinds: Sequence[str]) -> Counts:
+def _matrix(table: Table, classes: Sequence[str]) -> Counts:
     place: dict[str | None, int] = {
-        **{name: index for index, name in enumerate(kinds)},
-        None: len(kinds),
+        **{name: index for index, name in enumerate(classes)},
+        None: len(classes),
     }
     out = np.zeros((len(place), len(place)))
     for pair, count in table.items():

@@ -12,10 +12,10 @@ from PIL import Image, ImageDraw, ImageFont
 from ...core.errors import BadOption
 from ...core.matching import match_points
 from ...core.nuclei import ANY
-from ...core.sheet import COLOURS, INK, PAPER, UNTOLD
+from ...core.sheet import COLOURS, INK, PAPER, UNSPECIFIED
 from ...core.tile import Pixels, check_rgb
 from .reading import Annotation
-from .regions import OUTSIDE, class_grid, kinds_of
+from .regions import OUTSIDE, class_grid, classes_of
 
 FINE = 2
 """Drawn at twice the size, for round dots."""
@@ -63,11 +63,13 @@ def difference_picture(
     """
     if not (min(size) > 0 and side > 0 and reach_px > 0):
         raise BadOption("size, side and reach", (*size, side, reach_px), "above 0")
-    kinds = sorted(
-        {*first.marks.names, *second.marks.names, *kinds_of(first.regions, second.regions)}
+    classes = sorted(
+        {*first.marks.names, *second.marks.names, *classes_of(first.regions, second.regions)}
     )
-    colours = {ANY: UNTOLD}  # a class that is not told has no colour of its own
-    colours |= {kind: COLOURS[place % len(COLOURS)] for place, kind in enumerate(_told(kinds))}
+    colours = {ANY: UNSPECIFIED}  # a class that is not told has no colour of its own
+    colours |= {
+        class_name: COLOURS[place % len(COLOURS)] for place, class_name in enumerate(_told(classes))
+    }
     scale = side / max(size)
     shape = (max(round(size[1] * scale), 1), max(round(size[0] * scale), 1))
     base: Pixels = np.full((shape[0], shape[1], 3), 255, np.uint8)
@@ -96,8 +98,8 @@ def difference_picture(
     return _with_key(drawn, _entries(counts, cells, colours, names))
 
 
-def _told(kinds: Sequence[str]) -> list[str]:
-    return [kind for kind in kinds if kind != ANY]
+def _told(classes: Sequence[str]) -> list[str]:
+    return [class_name for class_name in classes if class_name != ANY]
 
 
 def _with_regions(
@@ -109,24 +111,24 @@ def _with_regions(
     cell: float,
     order: Sequence[str],
 ) -> tuple[Pixels, Counter[tuple[str, str]]]:
-    kinds = kinds_of(first.regions, second.regions)
-    if not kinds:
+    classes = classes_of(first.regions, second.regions)
+    if not classes:
         return base, Counter()
     shape = (base.shape[0], base.shape[1])
-    one, two = (class_grid(each.regions, kinds, shape, cell, order) for each in (first, second))
-    palette = np.array([*(colours[name] for name in kinds), PAPER], np.float64)
+    one, two = (class_grid(each.regions, classes, shape, cell, order) for each in (first, second))
+    palette = np.array([*(colours[name] for name in classes), PAPER], np.float64)
     rows = np.arange(shape[0])[:, None]
     columns = np.arange(shape[1])[None, :]
     lean = np.where(
-        one == len(kinds), -columns, columns
+        one == len(classes), -columns, columns
     )  # what the second alone drew leans the other way
     stripe = (rows + lean) // 6 % 2 == 0
     tint = np.where(stripe[..., None], palette[one], palette[two])
-    same = (one == two) & (one < len(kinds))
-    tint[same] = UNTOLD
+    same = (one == two) & (one < len(classes))
+    tint[same] = UNSPECIFIED
     strength = np.where(same, 0.22, np.where(one != two, 0.6, 0.0))[..., None]
     out = (base * (1 - strength) + tint * strength).astype(np.uint8)
-    said = [*kinds, OUTSIDE]
+    said = [*classes, OUTSIDE]
     pairs = np.bincount(
         one.astype(np.int64).ravel() * len(said) + two.ravel(), minlength=len(said) ** 2
     )
@@ -150,30 +152,30 @@ def _with_nuclei(
     counts: Counter[tuple[str | None, str | None]] = Counter()
     differing = []
     for i, j in pairs:
-        kinds = (first.marks.names[i], second.marks.names[j])
-        counts[kinds] += 1
+        classes = (first.marks.names[i], second.marks.names[j])
+        counts[classes] += 1
         at = (first.marks.xy[i] + second.marks.xy[j]) / 2
-        if kinds[0] != kinds[1]:
-            differing.append((at, kinds))
+        if classes[0] != classes[1]:
+            differing.append((at, classes))
         else:
-            _dot(draw, at, scale, (UNTOLD, UNTOLD))
+            _dot(draw, at, scale, (UNSPECIFIED, UNSPECIFIED))
     for place, (marks, column) in enumerate(((first.marks, 0), (second.marks, 1))):
         for index in sorted(set(range(len(marks))) - set(pairs[:, column].tolist())):
-            kind = marks.names[index]
-            counts[(None, kind) if place else (kind, None)] += 1
+            class_name = marks.names[index]
+            counts[(None, class_name) if place else (class_name, None)] += 1
             _ring(
                 draw,
                 marks.xy[index],
                 scale,
-                colours[kind],
+                colours[class_name],
                 broken=bool(place),
             )
-    for at, kinds in differing:  # on top
+    for at, classes in differing:  # on top
         _dot(
             draw,
             at,
             scale,
-            (colours[kinds[0]], colours[kinds[1]]),
+            (colours[classes[0]], colours[classes[1]]),
         )
     return np.array(image.resize((width, height), Image.Resampling.BOX), dtype=np.uint8), counts
 
@@ -189,7 +191,7 @@ def _dot(
     scale: float,
     halves: tuple[Colour, Colour],
 ) -> None:
-    same = halves == (UNTOLD, UNTOLD)
+    same = halves == (UNSPECIFIED, UNSPECIFIED)
     radius = 3.5 if same else 7.0
     draw.ellipse(_box(at, scale, radius + 1), fill=PAPER if same else INK)
     draw.pieslice(
@@ -237,7 +239,7 @@ def _entries(
     names: tuple[str, str],
 ) -> list[Entry]:
     """(sign, colours, text) of each line of the key, the most frequent difference first."""
-    grey = (UNTOLD, UNTOLD)
+    grey = (UNSPECIFIED, UNSPECIFIED)
     out: list[Entry] = []
     if counts:
         agreed = sum(n for (a, b), n in counts.items() if a == b)
@@ -251,9 +253,15 @@ def _entries(
         out += [("", grey, f"other differences of class: {rest:,}")] if rest else []
         for (a, b), n in counts.most_common():
             if a is None or b is None:
-                kind = a or b or ANY
+                class_name = a or b or ANY
                 sign, name = ("ring", names[0]) if a else ("broken", names[1])
-                out.append((sign, (colours[kind], colours[kind]), f"only {name}: {kind}: {n:,}"))
+                out.append(
+                    (
+                        sign,
+                        (colours[class_name], colours[class_name]),
+                        f"only {name}: {class_name}: {n:,}",
+                    )
+                )
     area = sum(n for pair, n in cells.items() if pair != (OUTSIDE, OUTSIDE))
     if area:
         agreed = sum(n for (a, b), n in cells.items() if a == b != OUTSIDE)

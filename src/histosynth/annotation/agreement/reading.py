@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.errors import BadNuclei, HistosynError
+from ...core.errors import BadNuclei, HistosynthError
 from ..nuclei_files import class_of
 from ..regions import MAX_BYTES, Region, read_regions
 from ..slide_nuclei import map_all, read_slide_nuclei
@@ -85,7 +85,7 @@ def read_two(
         xy = np.array([point[:2] for point in points], np.float64).reshape(-1, 2)
         try:
             marks = Marks(xy, tuple(point[2] for point in points))
-        except HistosynError as error:
+        except HistosynthError as error:
             raise error.of(path) from error
         out.append(Annotation(marks, tuple(regions)))
     return out[0], out[1]

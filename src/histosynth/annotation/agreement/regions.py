@@ -27,14 +27,14 @@ class RegionAgreement:
     independent.
 
     Attributes:
-        kinds: class names, as in `matrix`, whose last row and column stand for "outside".
+        classes: class names, as in `matrix`, whose last row and column stand for "outside".
         matrix: cells, the first's classes down, the second's across.
         inside: kappa over cells that lie in a region of either annotator.
         whole: kappa over the whole picture. It rises with empty glass on which both agree.
         dice: 2 |A and B| / (|A| + |B|) of each class (Dice 1945).
     """
 
-    kinds: tuple[str, ...]
+    classes: tuple[str, ...]
     matrix: tuple[tuple[int, ...], ...]
     inside: Estimate
     whole: Estimate
@@ -51,7 +51,7 @@ class RegionAgreement:
         return {
             **asdict(self),
             **parts,
-            "kinds": [*self.kinds, OUTSIDE],
+            "classes": [*self.classes, OUTSIDE],
         }
 
 
@@ -79,24 +79,24 @@ def region_agreement(
     Raises:
         BadOption: a cell that is not positive, or too small for the picture.
     """
-    kinds = kinds_of(first, second)
+    classes = classes_of(first, second)
     blocks = compare_regions(
         first,
         second,
-        kinds,
+        classes,
         size=size,
         cell=cell,
         order=order,
     )
     return summarise_regions(
         blocks,
-        kinds,
+        classes,
         unit="block",
         of=" of one picture",
     )
 
 
-def kinds_of(*annotators: Sequence[Region]) -> tuple[str, ...]:
+def classes_of(*annotators: Sequence[Region]) -> tuple[str, ...]:
     """The classes of all, sorted."""
     return tuple(sorted({each.name for regions in annotators for each in regions}))
 
@@ -104,7 +104,7 @@ def kinds_of(*annotators: Sequence[Region]) -> tuple[str, ...]:
 def compare_regions(
     first: Sequence[Region],
     second: Sequence[Region],
-    kinds: Sequence[str],
+    classes: Sequence[str],
     *,
     size: tuple[int, int],
     cell: float,
@@ -121,8 +121,8 @@ def compare_regions(
         raise BadOption(
             "cell", cell, f"at least {least:.3g} px for a picture of {size[0]} x {size[1]} px"
         )
-    one, two = (class_grid(each, kinds, shape, cell, order) for each in (first, second))
-    side = len(kinds) + 1
+    one, two = (class_grid(each, classes, shape, cell, order) for each in (first, second))
+    side = len(classes) + 1
     out = []
     for rows in np.array_split(np.arange(shape[0]), BLOCKS):
         for columns in np.array_split(np.arange(shape[1]), BLOCKS):
@@ -137,7 +137,7 @@ def compare_regions(
 
 def summarise_regions(
     groups: Sequence[Counts],
-    kinds: Sequence[str],
+    classes: Sequence[str],
     *,
     unit: str,
     of: str = "",
@@ -150,28 +150,28 @@ def summarise_regions(
         matrix[-1, -1] = 0
     pooled = np.sum(groups, axis=0)
     return RegionAgreement(
-        tuple(kinds),
+        tuple(classes),
         tuple(tuple(int(value) for value in row) for row in pooled),
         _kappa(within, unit, of),
         _kappa(groups, unit, of),
-        {name: _dice(groups, index, unit, of) for index, name in enumerate(kinds)},
+        {name: _dice(groups, index, unit, of) for index, name in enumerate(classes)},
     )
 
 
 def class_grid(
     regions: Sequence[Region],
-    kinds: Sequence[str],
+    classes: Sequence[str],
     shape: tuple[int, int],
     cell: float,
     order: Sequence[str] = (),
 ) -> Grid:
-    """(H, W) place of each cell's class in `kinds`; `len(kinds)` where no region lies."""
-    out = np.full(shape, len(kinds), np.int16)
+    """(H, W) place of each cell's class in `classes`; `len(classes)` where no region lies."""
+    out = np.full(shape, len(classes), np.int16)
     rank = {name: place for place, name in enumerate(order)}
     for region in sorted(regions, key=lambda each: rank.get(each.name, -1)):
         (top, bottom, left, right), moved = _near(region, shape, cell)
         mask = region_mask([moved], (bottom - top, right - left), (cell, cell))
-        out[top:bottom, left:right][mask] = kinds.index(region.name)
+        out[top:bottom, left:right][mask] = classes.index(region.name)
     return out
 
 

@@ -1,10 +1,10 @@
 """Everything histosynth refuses, as one tree. The command line catches only the root.
 
-HistosynError
+HistosynthError
 ├── InputError           what was handed in cannot be used as it is
 │   ├── UnreadableImage      NotRGB
-│   ├── BadNuclei            UnknownKinds       UnmappedKinds
-│   ├── BadSize              MissingScale       BadHole
+│   ├── BadNuclei            UnknownClasses       UnmappedClasses
+│   ├── BadSize              MissingScale       BadMask
 │   ├── BadRecipe            BadPairing         UnknownLabel
 │   ├── BadOption            NoFiles            BadTileSet
 │   └── BadRegions           StainNotFound      BadTable
@@ -21,9 +21,9 @@ HistosynError
 Each error keeps its numbers as fields and says two sentences: what is wrong, and what to do next.
 """
 
-from .base import HistosynError
+from .base import HistosynthError
 from .inputs import (
-    BadHole,
+    BadMask,
     BadNuclei,
     BadOption,
     BadPairing,
@@ -37,9 +37,9 @@ from .inputs import (
     NoFiles,
     NotRGB,
     StainNotFound,
-    UnknownKinds,
+    UnknownClasses,
     UnknownLabel,
-    UnmappedKinds,
+    UnmappedClasses,
     UnreadableImage,
 )
 from .mismatches import (
@@ -64,7 +64,7 @@ from .unavailable import (
 
 __all__ = [
     "AdapterMismatch",
-    "BadHole",
+    "BadMask",
     "BadNuclei",
     "BadOption",
     "BadPairing",
@@ -78,7 +78,7 @@ __all__ = [
     "BundleMismatch",
     "Diverged",
     "FetchFailed",
-    "HistosynError",
+    "HistosynthError",
     "InputError",
     "MismatchError",
     "MissingScale",
@@ -92,9 +92,9 @@ __all__ = [
     "SplitLeak",
     "StainNotFound",
     "UnavailableError",
-    "UnknownKinds",
+    "UnknownClasses",
     "UnknownLabel",
-    "UnmappedKinds",
+    "UnmappedClasses",
     "UnreadableImage",
     "WorkerLost",
 ]

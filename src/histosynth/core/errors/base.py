@@ -13,7 +13,7 @@ def some(names: Iterable[object], most: int = 6) -> str:
     return ", ".join(items[:most]) + more
 
 
-class HistosynError(Exception):
+class HistosynthError(Exception):
     """Root of every refusal. `problem` says what is wrong, `remedy` what to do next."""
 
     def __init__(self, problem: str, remedy: str) -> None:
@@ -25,7 +25,7 @@ class HistosynError(Exception):
         """Travel between processes as it is: `args` alone do not make it again."""
         return _made_again, (type(self), self.args, dict(self.__dict__))
 
-    def of(self, name: object) -> HistosynError:
+    def of(self, name: object) -> HistosynthError:
         """The same refusal, saying of which file it speaks if it does not yet."""
         if str(name) not in self.problem:
             self.problem = f"{name}: {self.problem}"
@@ -34,8 +34,8 @@ class HistosynError(Exception):
 
 
 def _made_again(
-    kind: type[HistosynError], args: tuple[Any, ...], fields: dict[str, Any]
-) -> HistosynError:
+    kind: type[HistosynthError], args: tuple[Any, ...], fields: dict[str, Any]
+) -> HistosynthError:
     error = kind.__new__(kind)
     error.args = args
     error.__dict__.update(fields)

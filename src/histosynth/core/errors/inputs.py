@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from .base import HistosynError, some
+from .base import HistosynthError, some
 
 
-class InputError(HistosynError):
+class InputError(HistosynthError):
     """Something handed in cannot be used as it is."""
 
 
@@ -48,7 +48,7 @@ class BadNuclei(InputError):
     """Centroids that cannot be used: outside the tile, not numbers, or too many."""
 
 
-class UnknownKinds(InputError):
+class UnknownClasses(InputError):
     """Nucleus classes that the bundle was never trained on."""
 
     def __init__(self, unknown: Sequence[str], known: Sequence[str]) -> None:
@@ -56,13 +56,13 @@ class UnknownKinds(InputError):
         self.known = tuple(known)
         super().__init__(
             f"Unknown nucleus class: {some(unknown)}; known are {some(known, 20)}.",
-            'Map yours with --kinds map.toml, one line a class such as "Tumor" = '
+            'Map yours with --classes map.toml, one line a class such as "Tumor" = '
             '"epithelial"; in a recipe '
             "with the source's map.",
         )
 
 
-class UnmappedKinds(InputError):
+class UnmappedClasses(InputError):
     """Classes of another tool that the user's map does not name."""
 
     def __init__(
@@ -129,7 +129,7 @@ class MissingScale(InputError):
         )
 
 
-class BadHole(InputError):
+class BadMask(InputError):
     """A hole mask that leaves nothing to do, or nothing to go by."""
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .base import HistosynError, some
+from .base import HistosynthError, some
 
 
-class MismatchError(HistosynError):
+class MismatchError(HistosynthError):
     """Two things are fine alone and do not belong together."""
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .base import HistosynError
+from .base import HistosynthError
 
 
-class UnavailableError(HistosynError):
+class UnavailableError(HistosynthError):
     """Something that this machine or installation cannot do."""
 
 

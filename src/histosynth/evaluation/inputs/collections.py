@@ -17,19 +17,19 @@ from ...core.errors import (
     BadOption,
     BadPairing,
     BadTileSet,
-    HistosynError,
+    HistosynthError,
     MissingScale,
     NoFiles,
     UnreadableImage,
 )
 from ...core.geometry import Box
-from ...core.nuclei import ANY, map_kinds
+from ...core.nuclei import ANY, map_classes
 from ...core.pairing import list_files
-from ...core.progress import Tick
+from ...core.progress import ProgressCallback
 from ...core.synthetic import read_recipe
 from ...core.tile import IMAGE_SUFFIXES, picture_facts
 from ...core.tileset import TileSet, files_of
-from ...metrics.tile_measures import UNTOLD
+from ...metrics.tile_measures import UNCLASSIFIED
 from ...prepare.patients import patient_of_slide, read_table
 from .items import Item
 
@@ -40,7 +40,7 @@ _VARIANT = re.compile(r"_\d+$")
 
 
 @dataclass(frozen=True)
-class Ask:
+class InputOptions:
     """How files of folders are to be taken.
 
     Attributes:
@@ -93,20 +93,22 @@ class Collection:
         return max(self.sizes, key=lambda size: self.sizes[size])
 
 
-def open_collection(path: Path, ask: Ask, tick: Tick | None = None) -> Collection:
+def open_collection(
+    path: Path, inputs: InputOptions, on_progress: ProgressCallback | None = None
+) -> Collection:
     """A tile set, or a folder of pictures.
 
     Args:
         path: the folder.
-        ask: how its files are to be taken.
-        tick: told (files or rows opened, of how many).
+        inputs: how its files are to be taken.
+        on_progress: told (files or rows opened, of how many).
 
     Raises:
         NoFiles, BadTileSet, SplitLeak, BadTable, MissingScale: it cannot be taken so.
     """
     if path.is_dir() and files_of(path):
-        return _of_set(path, ask, tick)
-    return _of_folder(path, ask, tick)
+        return _of_set(path, inputs, on_progress)
+    return _of_folder(path, inputs, on_progress)
 
 
 def cropped(collection: Collection, crop: int | tuple[int, int] | None) -> Collection:
@@ -123,10 +125,10 @@ def cropped(collection: Collection, crop: int | tuple[int, int] | None) -> Colle
 
 
 def as_variants(
-    made: Collection,
+    synthetic: Collection,
     known: Collection,
     points: Path | None,
-    ask: Ask,
+    inputs: InputOptions,
 ) -> Collection:
     """Synthetic tiles with the stem, patient and label of what they were made from.
 
@@ -137,9 +139,9 @@ def as_variants(
     names = stems.keys() | (
         {each.stem for each in list_files(points, NUCLEI_SUFFIXES)} if points else set()
     )
-    table = read_table(ask.table) if ask.table else {}
+    table = read_table(inputs.table) if inputs.table else {}
     items = []
-    for item in made.items:
+    for item in synthetic.items:
         stem = item.stem
         if stem not in names and (shorter := _VARIANT.sub("", stem)) in names:
             stem = shorter
@@ -151,7 +153,7 @@ def as_variants(
             label = label or twin.label
         elif stem != item.stem:
             row = table.get(stem, {})
-            patient = row.get("patient") or patient_of_slide(stem, ask.patient)
+            patient = row.get("patient") or patient_of_slide(stem, inputs.patient)
             label = label or row.get("label", "")
         items.append(
             replace(
@@ -161,7 +163,7 @@ def as_variants(
                 label=label,
             )
         )
-    return replace(made, items=tuple(items))
+    return replace(synthetic, items=tuple(items))
 
 
 def give_points(collection: Collection, points: Path | None, *, needed: bool = True) -> Collection:
@@ -180,32 +182,36 @@ def give_points(collection: Collection, points: Path | None, *, needed: bool = T
     return replace(collection, items=items)
 
 
-def kinds_of(collections: Sequence[Collection], mapping: Mapping[str, str]) -> tuple[str, ...]:
-    """Class names of all nuclei that will be read, sorted; `UNTOLD` where none has a class."""
+def classes_of(collections: Sequence[Collection], mapping: Mapping[str, str]) -> tuple[str, ...]:
+    """Class names of all nuclei that will be read, sorted; `UNCLASSIFIED` where none has a
+    class.
+    """
     names: set[str] = set()
     for collection in collections:
         for file in {item.points for item in collection.items if item.points}:
-            names |= set(map_kinds(read_points(file)[1], mapping))
+            names |= set(map_classes(read_points(file)[1], mapping))
         if any(item.tile_id for item in collection.items):
-            for kinds in TileSet(collection.path).table(["nuclei_kind"])["nuclei_kind"].to_pylist():
-                names |= set(map_kinds(kinds or [], mapping))
-    return tuple(sorted(names - {ANY, ""})) or (UNTOLD if names else ())
+            for classes in (
+                TileSet(collection.path).table(["nuclei_kind"])["nuclei_kind"].to_pylist()
+            ):
+                names |= set(map_classes(classes or [], mapping))
+    return tuple(sorted(names - {ANY, ""})) or (UNCLASSIFIED if names else ())
 
 
-def _of_set(path: Path, ask: Ask, tick: Tick | None) -> Collection:
+def _of_set(path: Path, inputs: InputOptions, on_progress: ProgressCallback | None) -> Collection:
     found = TileSet(path)
     items: list[Item] = []
     sizes: Counter[tuple[int, int]] = Counter()
     codecs: Counter[str] = Counter()
     refused: dict[str, str] = {}
     for done, (file, row) in enumerate(found.placed()):
-        if tick and not done % TOLD:
-            tick(done, len(found))
+        if on_progress and not done % TOLD:
+            on_progress(done, len(found))
         try:
             if row.image is None:
                 raise BadTileSet(path, f"its kept tile {row.tile_id} has no picture")
             size, codec = picture_facts(row.tile_id, row.image)
-        except HistosynError as error:
+        except HistosynthError as error:
             refused[row.tile_id] = str(error)
             continue
         codecs[codec] += 1
@@ -219,25 +225,27 @@ def _of_set(path: Path, ask: Ask, tick: Tick | None) -> Collection:
             row.tile_id,
             size=size,
         )
-        items += _crops(one, size, ask.crop, sizes)
-    return _whole(path, items, (sizes, codecs, refused), ask.crop)
+        items += _crops(one, size, inputs.crop, sizes)
+    return _whole(path, items, (sizes, codecs, refused), inputs.crop)
 
 
-def _of_folder(path: Path, ask: Ask, tick: Tick | None) -> Collection:
+def _of_folder(
+    path: Path, inputs: InputOptions, on_progress: ProgressCallback | None
+) -> Collection:
     files = list_files(path, IMAGE_SUFFIXES)
-    table = read_table(ask.table) if ask.table else {}
+    table = read_table(inputs.table) if inputs.table else {}
     items: list[Item] = []
     sizes: Counter[tuple[int, int]] = Counter()
     codecs: Counter[str] = Counter()
     refused: dict[str, str] = {}
     for done, file in enumerate(files):
-        if tick and not done % TOLD:
-            tick(done, len(files))
+        if on_progress and not done % TOLD:
+            on_progress(done, len(files))
         row = table.get(file.stem, {})
-        patient = row.get("patient") or patient_of_slide(file.stem, ask.patient)
+        patient = row.get("patient") or patient_of_slide(file.stem, inputs.patient)
         try:
             size, codec = picture_facts(file)
-            mpp = _scale(file, ask)
+            mpp = _scale(file, inputs)
         except UnreadableImage as error:
             refused[file.stem] = error.reason
             continue
@@ -251,8 +259,8 @@ def _of_folder(path: Path, ask: Ask, tick: Tick | None) -> Collection:
             mpp,
             size=size,
         )
-        items += _crops(one, size, ask.crop, sizes)
-    return _whole(path, items, (sizes, codecs, refused), ask.crop)
+        items += _crops(one, size, inputs.crop, sizes)
+    return _whole(path, items, (sizes, codecs, refused), inputs.crop)
 
 
 def _whole(
@@ -281,7 +289,7 @@ def _whole(
     )
 
 
-def _scale(file: Path, ask: Ask) -> float:
+def _scale(file: Path, inputs: InputOptions) -> float:
     """What histosynth wrote, else what the user says; a picture's dpi is never believed."""
     try:
         recipe = read_recipe(file) or {}
@@ -290,9 +298,9 @@ def _scale(file: Path, ask: Ask) -> float:
     found = recipe.get("mpp")
     if isinstance(found, int | float) and 0.05 <= found <= 20:
         return float(found)
-    if ask.mpp is None:
+    if inputs.mpp is None:
         raise MissingScale(file.name)
-    return ask.mpp
+    return inputs.mpp
 
 
 def _crops(

@@ -6,22 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ...annotation.class_map import read_kind_map
+from ...annotation.class_map import read_class_map
 from ...core.errors import BadOption, SizeMismatch, SplitLeak
 from ...core.nuclei import ANY
-from ...core.progress import Tick
+from ...core.progress import ProgressCallback
 from ...encoders.opening import open_perceptual
 from ...metrics.nima import open_nima
-from ...metrics.tile_measures import NEED_NUCLEI, UNTOLD, WHAT
+from ...metrics.tile_measures import NEED_NUCLEI, UNCLASSIFIED, WHAT
 from ...prepare.jobs import open_detector
 from ..jobs.measuring import Plan
 from .collections import (
-    Ask,
     Collection,
+    InputOptions,
     as_variants,
+    classes_of,
     cropped,
     give_points,
-    kinds_of,
     open_collection,
 )
 
@@ -33,115 +33,119 @@ SAME_SCALE = 0.03
 
 
 @dataclass(frozen=True)
-class Question:
+class EvaluationConfig:
     """What `evaluate` is asked.
 
     Attributes:
-        real, made: held-out real tiles and synthetic ones, folders or tile sets.
+        real, synthetic: held-out real tiles and synthetic ones, folders or tile sets.
         reference: the training set; None: no copies can be looked for, and floors lie between real
             halves.
         conditions: nuclei files by stem: asked for in synthetic tiles, marked in real ones.
-        holes: masks by stem: the synthetic tiles are real ones with these holes mended.
-        kinds: class map, TOML.
+        masks: masks by stem: the synthetic tiles are real ones with these holes mended.
+        classes: class map, TOML.
         bundle: ask this bundle's loss who it was trained on.
-        judges: of `WHAT`; empty: all that the inputs allow.
+        metrics: of `WHAT`; empty: all that the inputs allow.
     """
 
     real: Path
-    made: Path
+    synthetic: Path
     reference: Path | None = None
     conditions: Path | None = None
-    holes: Path | None = None
-    kinds: Path | None = None
+    masks: Path | None = None
+    classes: Path | None = None
     bundle: Path | None = None
-    judges: tuple[str, ...] = ()
-    ask: Ask = field(default_factory=Ask)
+    metrics: tuple[str, ...] = ()
+    inputs: InputOptions = field(default_factory=InputOptions)
     plan: Plan = field(default_factory=Plan)
     seed: int = 0
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedInputs:
     """The sides of a question, opened and checked."""
 
     real: Collection
-    made: Collection
+    synthetic: Collection
     reference: Collection | None
     library: Collection | None
     what: tuple[str, ...]
     plan: Plan
 
 
-def open_question(question: Question, tick: Tick | None = None) -> Opened:
+def open_question(
+    config: EvaluationConfig, on_progress: ProgressCallback | None = None
+) -> OpenedInputs:
     """Open both sides, the reference and whatever judges look with; refuse what cannot be
     compared.
     """
-    ask = question.ask
-    if question.bundle is not None and question.reference is None:
+    inputs = config.inputs
+    if config.bundle is not None and config.reference is None:
         raise BadOption(
             "--bundle",
-            question.bundle,
+            config.bundle,
             "given together with --reference, its training set",
         )
-    real, made = (open_collection(path, ask, tick) for path in (question.real, question.made))
-    made = as_variants(made, real, question.conditions, ask)
+    real, synthetic = (
+        open_collection(path, inputs, on_progress) for path in (config.real, config.synthetic)
+    )
+    synthetic = as_variants(synthetic, real, config.conditions, inputs)
     library = reference = None
-    if question.reference is not None:
-        library = open_collection(question.reference, replace(ask, crop=None), tick)
+    if config.reference is not None:
+        library = open_collection(config.reference, replace(inputs, crop=None), on_progress)
         if leak := sorted(real.patients & library.patients):
             raise SplitLeak(leak)
-    check_alike(real, made)
+    check_alike(real, synthetic)
     if library is not None:
-        _check_scales(real, made, library)
-        reference = cropped(library, made.size)
-    real, made = (give_points(side, question.conditions) for side in (real, made))
+        _check_scales(real, synthetic, library)
+        reference = cropped(library, synthetic.size)
+    real, synthetic = (give_points(side, config.conditions) for side in (real, synthetic))
     if reference is not None:
-        reference = give_points(reference, question.conditions, needed=False)
-    mapping = {"": ANY, **read_kind_map(question.kinds)}
-    sides = [side for side in (real, made, reference) if side is not None]
-    kinds = kinds_of(sides, mapping)
-    if kinds == UNTOLD:  # nuclei without classes are all of one
-        mapping = {name: UNTOLD[0] if to == ANY else to for name, to in mapping.items()}
-        mapping |= {ANY: UNTOLD[0], "": UNTOLD[0]}
-    what = judges_for(question, real, reference, kinds)
-    seen = _check_tools(question, what)
+        reference = give_points(reference, config.conditions, needed=False)
+    mapping = {"": ANY, **read_class_map(config.classes)}
+    sides = [side for side in (real, synthetic, reference) if side is not None]
+    classes = classes_of(sides, mapping)
+    if classes == UNCLASSIFIED:  # nuclei without classes are all of one
+        mapping = {name: UNCLASSIFIED[0] if to == ANY else to for name, to in mapping.items()}
+        mapping |= {ANY: UNCLASSIFIED[0], "": UNCLASSIFIED[0]}
+    what = metrics_for(config, real, reference, classes)
+    seen = _check_tools(config, what)
     pairs = tuple(sorted(mapping.items()))
     plan = replace(
-        question.plan,
-        kinds=kinds,
+        config.plan,
+        classes=classes,
         mapping=pairs,
         seen_with=seen,
     )
-    return Opened(real, made, reference, library, what, plan)
+    return OpenedInputs(real, synthetic, reference, library, what, plan)
 
 
-def check_alike(real: Collection, made: Collection) -> None:
+def check_alike(real: Collection, synthetic: Collection) -> None:
     """Refuse tiles of different sizes or scales, within a side or between both.
 
     Raises:
         SizeMismatch, BadOption: naming both.
     """
-    for side in (real, made):
+    for side in (real, synthetic):
         if len(side.items) < LEAST:
             raise BadOption(
                 str(side.path), f"a set of {len(side.items)} tile", f"at least {LEAST} tiles"
             )
-    sizes = sorted({*real.sizes, *made.sizes})
+    sizes = sorted({*real.sizes, *synthetic.sizes})
     if len(sizes) > 1:
         other = next(size for size in sizes if size != real.size)
         error = SizeMismatch(
-            "synthetic set" if other in made.sizes else "real set",
+            "synthetic set" if other in synthetic.sizes else "real set",
             other,
             real.size,
         )
         error.problem = (
             f"Tiles of {len(sizes)} sizes cannot be compared: {real.path.name} holds "
-            f"{_sizes(real)} px, {made.path.name} {_sizes(made)} px."
+            f"{_sizes(real)} px, {synthetic.path.name} {_sizes(synthetic)} px."
         )
         error.remedy = f"Cut both to one size with --crop {min(min(size) for size in sizes)}."
         error.args = (f"{error.problem} {error.remedy}",)
         raise error
-    _check_scales(real, made)
+    _check_scales(real, synthetic)
 
 
 def _check_scales(*sides: Collection) -> None:
@@ -154,14 +158,14 @@ def _check_scales(*sides: Collection) -> None:
         raise BadOption("the scale of the tiles", found, "one scale for all sets")
 
 
-def _check_tools(question: Question, what: Sequence[str]) -> tuple[str, ...]:
+def _check_tools(config: EvaluationConfig, what: Sequence[str]) -> tuple[str, ...]:
     """Open what the judges will look with, so that a wrong name is told before anything is
     measured.
 
     Returns:
         Digests of their weights.
     """
-    plan = question.plan
+    plan = config.plan
     seen = list[str]()
     if wrong := [name for name in plan.detectors if name not in DETECTORS]:
         raise BadOption("--detectors", wrong[0], f"of {', '.join(DETECTORS)}")
@@ -180,11 +184,11 @@ def _check_tools(question: Question, what: Sequence[str]) -> tuple[str, ...]:
     return tuple(seen)
 
 
-def judges_for(
-    question: Question,
+def metrics_for(
+    config: EvaluationConfig,
     real: Collection,
     reference: Collection | None,
-    kinds: Sequence[str],
+    classes: Sequence[str],
 ) -> tuple[str, ...]:
     """The judges that the inputs allow, or those asked for.
 
@@ -192,23 +196,23 @@ def judges_for(
         BadOption: a judge that is none, or whose input is missing.
     """
     possible = {"realism", "stain", "quality", "morphology", "layout"}
-    if kinds:
+    if classes:
         possible.add("structure")
     if reference is not None:
         possible.add("copying")
-    if question.holes is not None:
+    if config.masks is not None:
         possible.add("mending")
-    wanted = set(question.judges) or possible
+    wanted = set(config.metrics) or possible
     needs = {
         "structure": "--conditions",
         "copying": "--reference",
-        "mending": "--holes",
+        "mending": "--masks",
     }
     for name in sorted(wanted):
         if name not in WHAT:
-            raise BadOption("--judges", name, ", ".join(WHAT))
+            raise BadOption("--metrics", name, ", ".join(WHAT))
         if name not in possible:
-            raise BadOption("--judges", name, f"given together with {needs[name]}")
+            raise BadOption("--metrics", name, f"given together with {needs[name]}")
     return tuple(name for name in WHAT if name in wanted)
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ...annotation.nuclei_files import read_nuclei
-from ...core.errors import BadTileSet, HistosynError
+from ...core.errors import BadTileSet, HistosynthError
 from ...core.geometry import Box
-from ...core.nuclei import Nuclei, map_kinds
+from ...core.nuclei import Nuclei, map_classes
 from ...core.store import digest, sha256_of
 from ...core.tile import Pixels, decode_rgb, read_rgb
 from ...core.tileset import Row, rows_of
@@ -75,8 +75,8 @@ Read = tuple[Pixels, Nuclei | None]
 
 
 def read_items(
-    items: Sequence[Item], kinds: Sequence[str], mapping: Mapping[str, str]
-) -> Iterator[Read | HistosynError]:
+    items: Sequence[Item], classes: Sequence[str], mapping: Mapping[str, str]
+) -> Iterator[Read | HistosynthError]:
     """Pixels, and nuclei where they are known, of each item; or why it cannot be read.
 
     Rows that stand in one file of a tile set are read together.
@@ -91,21 +91,21 @@ def read_items(
                     if each.path == item.path
                 }
                 kept = item.path, {row.tile_id: row for row in rows_of(item.path, near)}
-            yield _read(item, kept[1].get(item.tile_id), kinds, mapping)
-        except HistosynError as error:
+            yield _read(item, kept[1].get(item.tile_id), classes, mapping)
+        except HistosynthError as error:
             yield error
 
 
 def read_item(
-    item: Item, kinds: Sequence[str] = (), mapping: Mapping[str, str] | None = None
+    item: Item, classes: Sequence[str] = (), mapping: Mapping[str, str] | None = None
 ) -> Read:
     """One item, as `read_items` reads many.
 
     Raises:
         HistosynError: whatever reading a picture or centroids refuses.
     """
-    (found,) = read_items([item], kinds, mapping or {})
-    if isinstance(found, HistosynError):
+    (found,) = read_items([item], classes, mapping or {})
+    if isinstance(found, HistosynthError):
         raise found
     return found
 
@@ -113,7 +113,7 @@ def read_item(
 def _read(
     item: Item,
     row: Row | None,
-    kinds: Sequence[str],
+    classes: Sequence[str],
     mapping: Mapping[str, str],
 ) -> Read:
     nuclei = None
@@ -121,14 +121,14 @@ def _read(
         if row is None or row.image is None:
             raise BadTileSet(item.path, f"its tile {item.tile_id} has no picture")
         pixels = decode_rgb(row.image, item.tile_id)
-        if row.nuclei is not None and kinds:
-            names = map_kinds(row.nuclei.names(), mapping)
+        if row.nuclei is not None and classes:
+            names = map_classes(row.nuclei.names(), mapping)
             nuclei = Nuclei.of(
                 row.nuclei.xy,
                 names,
                 size=row.nuclei.size,
                 mpp=item.mpp,
-                kinds=kinds,
+                classes=classes,
             )
     else:
         pixels = read_rgb(item.path)
@@ -138,7 +138,7 @@ def _read(
             item.points,
             size=size,
             mpp=item.mpp,
-            kinds=kinds,
+            classes=classes,
             mapping=mapping,
         )
     if item.box is None:

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from ...core.errors import BadRun
 from ...core.store import digest, replacing
 from ...metrics.copying import Library, find_matches
-from ...metrics.sample import Sample, Seen
+from ...metrics.sample import Sample, TileMeasurements
 from ...prepare.jobs import one_thread
 from .measuring import made_by, read_measured
 
@@ -90,7 +90,7 @@ def with_matches(sample: Sample, jobs: Sequence[SearchJob]) -> Sample:
     if len(rows) != len(sample):
         raise BadRun(jobs[0].path.parent, f"it holds {len(rows)} matches for {len(sample)} tiles")
     tiles = [
-        Seen(
+        TileMeasurements(
             tile.name,
             tile.patient,
             tile.label,
@@ -136,7 +136,7 @@ class _Textures(Sequence[NDArray[np.floating]]):
             return file.get_tensor(name)
 
 
-def _places(path: Path, seen: Sequence[Seen]) -> list[tuple[int, Seen]]:
+def _places(path: Path, seen: Sequence[TileMeasurements]) -> list[tuple[int, TileMeasurements]]:
     """The number of each tile in its file: refused tiles have one too."""
     with safe_open(path, "numpy") as file:
         numbers = sorted({int(name.partition("/")[0]) for name in file.keys() if TEXTURE in name})  # noqa: SIM118

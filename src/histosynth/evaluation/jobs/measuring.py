@@ -18,8 +18,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from ...core.errors import BadRun, HistosynError, SizeMismatch
-from ...core.nuclei import ANY_KIND
+from ...core.errors import BadRun, HistosynthError, SizeMismatch
+from ...core.nuclei import ANY_CLASS
 from ...core.store import digest, replacing
 from ...core.tile import Mask, Pixels, read_mask
 from ...core.version import __version__
@@ -27,8 +27,8 @@ from ...detectors.detector import Detector
 from ...encoders.encoder import Encoder
 from ...encoders.opening import open_encoder, open_perceptual
 from ...metrics import tile_measures as measures
-from ...metrics.blob_features import KindJudge
-from ...metrics.sample import Sample, Seen, Values
+from ...metrics.blob_features import RingClassifier
+from ...metrics.sample import Sample, TileMeasurements, Values
 from ...prepare.jobs import detector_name, one_thread, open_detector
 from ..inputs.items import Item, content, read_item, read_items, spread_over
 
@@ -42,7 +42,7 @@ FITTED = 96
 class Plan:
     """What is measured, the same for all tiles of all sides."""
 
-    kinds: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
     mapping: tuple[tuple[str, str], ...] = ()
     encoder: str = "histo"
     weights: Path | None = None
@@ -68,7 +68,7 @@ class MeasureJob:
     Attributes:
         items: the tiles.
         what: the judges that shall have something to see, of `measures.WHAT`.
-        holes: mask and original of each item, by stem; for `mending`.
+        masks: mask and original of each item, by stem; for `mending`.
         path: of the file to write.
     """
 
@@ -76,7 +76,7 @@ class MeasureJob:
     what: tuple[str, ...]
     plan: Plan
     path: Path
-    holes: tuple[tuple[Path, Item], ...] = ()
+    masks: tuple[tuple[Path, Item], ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -85,15 +85,15 @@ class MeasureJob:
             [asdict(item) | {"path": item.path.name}, content(item.path), content(item.points)]
             for item in self.items
         ]
-        holes = [
+        masks = [
             [content(mask), content(one.path), one.tile_id, asdict(one)["box"]]
-            for mask, one in self.holes
+            for mask, one in self.masks
         ]
         plan = asdict(self.plan)
         plan |= {name: content(plan[name]) for name in ("weights", "perceptual_weights", "nima")}
         seen = [detector_name(name) for name in self.plan.detectors]
         return digest(
-            json.loads(json.dumps([facts, holes, self.what, plan, seen, __version__], default=str))
+            json.loads(json.dumps([facts, masks, self.what, plan, seen, __version__], default=str))
         )
 
     def done(self) -> bool:
@@ -117,7 +117,7 @@ def measure(job: MeasureJob) -> int:
     arrays: dict[str, Values] = {}
     pictures: dict[int, Pixels] = {}
     with one_thread():
-        read = read_items(job.items, job.plan.kinds, dict(job.plan.mapping))
+        read = read_items(job.items, job.plan.classes, dict(job.plan.mapping))
         for place, (item, found) in enumerate(zip(job.items, read, strict=True)):
             about: dict[str, Any] = {
                 "name": item.name,
@@ -125,7 +125,7 @@ def measure(job: MeasureJob) -> int:
                 "label": item.label,
             }
             try:
-                if isinstance(found, HistosynError):
+                if isinstance(found, HistosynthError):
                     raise found
                 pixels, nuclei = found
                 values = measures.measure_tile(
@@ -135,9 +135,9 @@ def measure(job: MeasureJob) -> int:
                     job.what,
                     tools,
                 )
-                if job.holes:
-                    values |= _mended(pixels, *job.holes[place], tools=tools)
-            except HistosynError as error:
+                if job.masks:
+                    values |= _mended(pixels, *job.masks[place], tools=tools)
+            except HistosynthError as error:
                 tiles.append(about | {"refused": str(error)})
                 continue
             if "realism" in job.what:
@@ -158,13 +158,13 @@ def fit_rings(items: Sequence[Item], plan: Plan) -> Plan:
 
     Where fewer than two classes are marked it stays as it was.
     """
-    read = read_items(spread_over(items, FITTED), plan.kinds, dict(plan.mapping))
-    tiles = [each for each in read if not isinstance(each, HistosynError)]
+    read = read_items(spread_over(items, FITTED), plan.classes, dict(plan.mapping))
+    tiles = [each for each in read if not isinstance(each, HistosynthError)]
     marked = [(pixels, nuclei) for pixels, nuclei in tiles if nuclei is not None and len(nuclei)]
-    told = {int(kind) for _, nuclei in marked for kind in nuclei.kind} - {ANY_KIND}
-    if len(plan.kinds) < 2 or len(told) < len(plan.kinds):
+    told = {int(class_ids) for _, nuclei in marked for class_ids in nuclei.class_ids} - {ANY_CLASS}
+    if len(plan.classes) < 2 or len(told) < len(plan.classes):
         return plan
-    rings = KindJudge.fit(marked)
+    rings = RingClassifier.fit(marked)
     arrays = {field.name: getattr(rings, field.name) for field in fields(rings)}
     return replace(
         plan,
@@ -176,7 +176,7 @@ def fit_rings(items: Sequence[Item], plan: Plan) -> Plan:
 
 def read_measured(
     path: Path, *, without: Collection[str] = ()
-) -> tuple[list[Seen], dict[str, str]]:
+) -> tuple[list[TileMeasurements], dict[str, str]]:
     """What a job's file holds: tiles, and refused tiles with their reason.
 
     Raises:
@@ -199,7 +199,7 @@ def read_measured(
             refused[tile["name"]] = tile["refused"]
         else:
             seen.append(
-                Seen(
+                TileMeasurements(
                     tile["name"],
                     tile["patient"],
                     tile["label"],
@@ -215,7 +215,7 @@ def gather(
     """All tiles of some jobs, and the refused ones with their reason; `without` large values
     nobody needs.
     """
-    tiles: list[Seen] = []
+    tiles: list[TileMeasurements] = []
     refused: dict[str, str] = {}
     for job in jobs:
         seen, bad = read_measured(job.path, without=without)
@@ -241,14 +241,14 @@ def _tools(plan: Plan, what: tuple[str, ...]) -> measures.Tools:
     rings = None
     if plan.rings:
         arrays = {name: np.array(values).reshape(shape) for name, values, shape in plan.rings}
-        rings = KindJudge(**arrays)
+        rings = RingClassifier(**arrays)
     return measures.Tools(
         encoder,
         detectors,
         perceptual,
         nima,
         rings,
-        plan.kinds,
+        plan.classes,
     )
 
 
@@ -271,20 +271,20 @@ def _embedded(pictures: Mapping[int, Pixels], tools: measures.Tools) -> dict[str
 
 def _mended(
     pixels: Pixels,
-    mask: Path,
+    missing: Path,
     original: Item,
     *,
     tools: measures.Tools,
 ) -> dict[str, Values]:
     before, _ = read_item(original)
-    hole: Mask = read_mask(mask)
+    mask: Mask = read_mask(missing)
     if original.box is not None:
-        hole = hole[original.box.slices]
-    for what, each in (("hole", hole), ("original", before)):
+        mask = mask[original.box.slices]
+    for what, each in (("mask", mask), ("original", before)):
         if each.shape[:2] != pixels.shape[:2]:
             raise SizeMismatch(
                 what,
                 (each.shape[1], each.shape[0]),
                 (pixels.shape[1], pixels.shape[0]),
             )
-    return measures.measure_hole(before, pixels, hole, tools)
+    return measures.measure_hole(before, pixels, mask, tools)

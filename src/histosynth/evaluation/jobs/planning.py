@@ -10,20 +10,20 @@ from typing import Any
 
 from ...core.errors import BadOption, BadPairing
 from ...core.pairing import list_files
-from ...core.progress import Tick
+from ...core.progress import ProgressCallback
 from ...core.tile import IMAGE_SUFFIXES
 from ...engine import Engine
 from ...metrics.sample import Sample
 from ...metrics.tile_measures import WHAT
 from ..inputs.collections import Collection
-from ..inputs.config import LEAST, Opened, Question
+from ..inputs.config import LEAST, EvaluationConfig, OpenedInputs
 from ..inputs.items import Item, spread_over
 from .copy_search import TEXTURE, SearchJob, search_key
 from .measuring import TILES, MeasureJob, Plan, gather
 
 WORDS = {
     "real": "real",
-    "made": "synthetic",
+    "synthetic": "synthetic",
     "reference": "reference",
 }
 LEFT_OUT = 256
@@ -31,17 +31,19 @@ LEFT_OUT = 256
 chance."""
 
 
-def measure_jobs(opened: Opened, question: Question, folder: Path) -> dict[str, list[MeasureJob]]:
+def measure_jobs(
+    opened: OpenedInputs, config: EvaluationConfig, folder: Path
+) -> dict[str, list[MeasureJob]]:
     """Pieces of work by side: real, made, reference (crops), left_out (some), library (whole
     tiles).
     """
     what = set(opened.what) - {"mending"}
     if "copying" in what:
         what.add("realism")  # features shorten the search and say how near the set keeps
-    holes = _holes(question, opened) if "mending" in opened.what else {}
+    masks = _holes(config, opened) if "mending" in opened.what else {}
     sides: dict[str, tuple[Collection, Several[str], dict[str, tuple[Path, Item]]]] = {
         "real": (opened.real, what, {}),
-        "made": (opened.made, what | ({"mending"} if holes else set()), holes),
+        "synthetic": (opened.synthetic, what | ({"mending"} if masks else set()), masks),
     }
     if opened.reference is not None and opened.library is not None:
         sides["reference"] = (opened.reference, what - {"copying"}, {})
@@ -53,24 +55,24 @@ def measure_jobs(opened: Opened, question: Question, folder: Path) -> dict[str, 
         side: _pieces(
             side,
             collection,
-            judges,
+            metrics,
             opened.plan,
             folder=folder,
-            holes=holes,
+            masks=masks,
         )
-        for side, (collection, judges, holes) in sides.items()
+        for side, (collection, metrics, masks) in sides.items()
     }
 
 
 def search_jobs(
-    jobs: dict[str, list[MeasureJob]], opened: Opened, folder: Path
+    jobs: dict[str, list[MeasureJob]], opened: OpenedInputs, folder: Path
 ) -> dict[str, list[SearchJob]]:
     """Pieces of work: made and real tiles, and some training crops among other patients' tissue."""
     library = jobs["library"]
     crops = jobs["reference"]
-    side_um = min(opened.made.size) * opened.made.items[0].mpp
+    side_um = min(opened.synthetic.size) * opened.synthetic.items[0].mpp
     out: dict[str, list[SearchJob]] = {}
-    for side in ("made", "real", "left_out"):
+    for side in ("synthetic", "real", "left_out"):
         out[side] = []
         for job in jobs[side]:
             apart = side == "left_out"
@@ -94,17 +96,17 @@ def _pieces(
     plan: Plan,
     *,
     folder: Path,
-    holes: dict[str, tuple[Path, Item]],
+    masks: dict[str, tuple[Path, Item]],
 ) -> list[MeasureJob]:
     out = []
-    judges = tuple(name for name in WHAT if name in what)
+    metrics = tuple(name for name in WHAT if name in what)
     for number, start in enumerate(range(0, len(collection.items), TILES)):
         items = collection.items[start : start + TILES]
-        pairs = tuple(holes[item.name] for item in items) if holes else ()
+        pairs = tuple(masks[item.name] for item in items) if masks else ()
         out.append(
             MeasureJob(
                 items,
-                judges,
+                metrics,
                 plan,
                 folder / f"{side}-{number:05d}.safetensors",
                 pairs,
@@ -113,29 +115,29 @@ def _pieces(
     return out
 
 
-def _holes(question: Question, opened: Opened) -> dict[str, tuple[Path, Item]]:
+def _holes(config: EvaluationConfig, opened: OpenedInputs) -> dict[str, tuple[Path, Item]]:
     """Mask and original of each synthetic tile, by its stem.
 
     Raises:
         BadPairing: a tile has none.
     """
-    masks = {path.stem: path for path in list_files(question.holes or Path(), IMAGE_SUFFIXES)}
+    masks = {path.stem: path for path in list_files(config.masks or Path(), IMAGE_SUFFIXES)}
     originals = {(item.stem, item.box): item for item in opened.real.items}
     missing = [
         item.stem
-        for item in opened.made.items
+        for item in opened.synthetic.items
         if item.stem not in masks or (item.stem, item.box) not in originals
     ]
     if missing:
         raise BadPairing("hole and real tile", missing, [])
     return {
         item.name: (masks[item.stem], replace(originals[item.stem, item.box], points=None))
-        for item in opened.made.items
+        for item in opened.synthetic.items
     }
 
 
 def gathered(
-    jobs: dict[str, list[MeasureJob]], opened: Opened
+    jobs: dict[str, list[MeasureJob]], opened: OpenedInputs
 ) -> tuple[dict[str, Sample], dict[str, str]]:
     """What was measured by side, and what was refused.
 
@@ -146,7 +148,7 @@ def gathered(
     refused: dict[str, str] = {}
     sides = {
         "real": opened.real,
-        "made": opened.made,
+        "synthetic": opened.synthetic,
         "reference": opened.reference,
     }
     for side, pieces in jobs.items():
@@ -156,7 +158,7 @@ def gathered(
         if collection is not None:
             bad = collection.refused | bad
             refused |= {f"{WORDS[side]} {name}": why for name, why in bad.items()}
-        if side in ("real", "made") and collection is not None and len(sample) < LEAST:
+        if side in ("real", "synthetic") and collection is not None and len(sample) < LEAST:
             name, why = next(iter(bad.items()))
             found = (
                 f"a set of which {len(sample)} of {len(collection.items)} tiles can be "
@@ -170,14 +172,14 @@ def run_all(
     engine: Engine,
     work: Callable[[Any], int],
     jobs: Sequence[Any],
-    tick: Tick | None,
+    on_progress: ProgressCallback | None,
 ) -> None:
-    """Do what is not done yet; `tick` is told (pieces done, pieces)."""
+    """Do what is not done yet; `on_progress` is told (pieces done, pieces)."""
     todo = [job for job in jobs if not job.done()]
     done = len(jobs) - len(todo)
-    if tick and todo:
-        tick(done, len(jobs))
+    if on_progress and todo:
+        on_progress(done, len(jobs))
     for _ in engine.map(work, todo):
         done += 1
-        if tick:
-            tick(done, len(jobs))
+        if on_progress:
+            on_progress(done, len(jobs))

@@ -44,7 +44,7 @@ def number(value: float, figures: int = 3) -> str:
 
 
 @dataclass(frozen=True)
-class Told:
+class FormattedEstimate:
     """An estimate in words: the value, its interval in brackets, and why there is none of
     either.
     """
@@ -62,15 +62,15 @@ class Told:
         )
 
 
-def told(estimate: Estimate) -> Told:
+def told(estimate: Estimate) -> FormattedEstimate:
     """An estimate in words; the interval's width says how many figures the value deserves."""
     value = estimate.value
     low = estimate.low
     high = estimate.high
     if not estimate.told:
-        return Told("", "", estimate.reason or "not told", "")
+        return FormattedEstimate("", "", estimate.reason or "not told", "")
     if not (math.isfinite(low) and math.isfinite(high)):
-        return Told(
+        return FormattedEstimate(
             number(value),
             "",
             estimate.reason or "no interval",
@@ -87,7 +87,7 @@ def told(estimate: Estimate) -> Told:
         fine = -_order(width / 5) if width > 0 else 2 - order
         decimals = min(max(fine, (1 if order < 0 else 2) - order), 4 - order)
         texts = [fixed(each, max(0, decimals)) for each in (value, low, high)]
-    return Told(
+    return FormattedEstimate(
         texts[0],
         f"({texts[1]} to {texts[2]})",
         estimate.reason,

@@ -12,7 +12,7 @@ from ...metrics.finding import Finding, Plot, Section
 from .facts import Fact, fact, lifted
 from .forest import KEY, Axis, Strip
 from .model import Material, Report, finite
-from .number_format import Told, count, number, told
+from .number_format import FormattedEstimate, count, number, told
 from .pictures import Shown, encode
 from .plots import Drawing, draw
 
@@ -38,9 +38,9 @@ class Row:
     label: str
     direction: str
     note: str
-    value: Told
-    real: Told | None
-    ratio: Told | None
+    value: FormattedEstimate
+    real: FormattedEstimate | None
+    ratio: FormattedEstimate | None
     n: str
     real_n: str
     patients: str

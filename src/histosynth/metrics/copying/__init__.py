@@ -5,8 +5,16 @@ by features (nearer than real tiles are, as a set). Both are calibrated on real 
 in the training set, and on training patients each held against all others.
 """
 
-from .conclude import Pair, judge_copying, nearest_pairs
+from .conclude import Pair, conclude_copying, nearest_pairs
 from .register import Library, Match, texture
 from .search import find_matches
 
-__all__ = ["Library", "Match", "Pair", "find_matches", "judge_copying", "nearest_pairs", "texture"]
+__all__ = [
+    "Library",
+    "Match",
+    "Pair",
+    "find_matches",
+    "conclude_copying",
+    "nearest_pairs",
+    "texture",
+]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.estimate import Estimate, untold
+from ...core.estimate import Estimate, undefined
 from ..finding import Finding, Plot, Section, Series
 from ..intervals import share_over, statistic_over
 from ..neighbours import copying_statistic, nearest
@@ -52,9 +52,9 @@ class Pair:
     y: float
 
 
-def judge_copying(
+def conclude_copying(
     real: Sample,
-    made: Sample,
+    synthetic: Sample,
     left_out: Sample,
     crops: Floats,
     owners: list[str],
@@ -65,7 +65,7 @@ def judge_copying(
 
     Args:
         real: held-out real tiles, with `copy/match` and `embed/features`.
-        made: synthetic ones, likewise.
+        synthetic: synthetic ones, likewise.
         left_out: some training tiles, each looked up among the other patients'.
         crops: (C, D) features of the training tissue in crops of the tiles' size.
         owners: (C) patient of each crop.
@@ -73,7 +73,7 @@ def judge_copying(
     """
     scores = {
         name: _scores(side)
-        for name, side in (("real", real), ("made", made), ("left out", left_out))
+        for name, side in (("real", real), ("synthetic", synthetic), ("left out", left_out))
     }
     null = (
         scores["left out"]
@@ -85,11 +85,11 @@ def judge_copying(
     verdict = ""
     bar = bar_of(null)
     if math.isfinite(bar):
-        suspected = _over(scores["made"], bar)
+        suspected = _over(scores["synthetic"], bar)
         findings.append(
             Finding(
                 "suspected_copies",
-                share_over(suspected, made.patients, seed=seed),
+                share_over(suspected, synthetic.patients, seed=seed),
                 "zero",
                 share_over(_over(scores["real"], bar), real.patients, seed=seed),
                 note=f"share of tiles that correlate above {bar:.2f} with a training tile",
@@ -101,27 +101,27 @@ def judge_copying(
             "bar_from": int(np.isfinite(null).sum()),
             "suspected": count,
         }
-        verdict = _verdict(count, made, scores, bar)
+        verdict = _verdict(count, synthetic, scores, bar)
     else:
-        why = untold(
+        why = undefined(
             f"the bar needs {LEAST_SCORES} real tiles with contrast", n=int(np.isfinite(null).sum())
         )
         findings.append(Finding("suspected_copies", why, "zero"))
     findings.append(
         Finding(
             "correlation_95th",
-            _percentile(scores["made"], made, 95, seed),
+            _percentile(scores["synthetic"], synthetic, 95, seed),
             "low",
             _percentile(scores["real"], real, 95, seed),
             note="95th percentile of the largest correlation",
         )
     )
-    gaps = {name: _gaps(side, crops) for name, side in (("real", real), ("made", made))}
+    gaps = {name: _gaps(side, crops) for name, side in (("real", real), ("synthetic", synthetic))}
     findings += _by_features(
         gaps,
         real,
-        made,
-        _authentic(made, crops, owners),
+        synthetic,
+        _authentic(synthetic, crops, owners),
         seed=seed,
     )
     plots = (
@@ -164,7 +164,7 @@ def bar_of(null: Floats) -> float:
     return max(place - scale * math.log(-math.log1p(-FALSE_ALARMS)), float(kept.max()))
 
 
-def nearest_pairs(made: Sample, most: int = SHOWN) -> list[Pair]:
+def nearest_pairs(synthetic: Sample, most: int = SHOWN) -> list[Pair]:
     """The most alike pairs, for people to look at."""
     rows = [
         Pair(
@@ -175,7 +175,7 @@ def nearest_pairs(made: Sample, most: int = SHOWN) -> list[Pair]:
             float(match[3]),
             float(match[4]),
         )
-        for row, match in enumerate(made.each("copy/match"))
+        for row, match in enumerate(synthetic.each("copy/match"))
         if math.isfinite(float(match[0]))
     ]
     return sorted(rows, key=lambda pair: -pair.score)[:most]
@@ -206,21 +206,22 @@ def _percentile(
 
 def _verdict(
     count: int,
-    made: Sample,
+    synthetic: Sample,
     scores: dict[str, Floats],
     bar: float,
 ) -> str:
-    measured = int(np.isfinite(scores["made"]).sum())
+    measured = int(np.isfinite(scores["synthetic"]).sum())
     if count:
         worst = [
-            made.tiles[row].name for row in np.argsort(-np.nan_to_num(scores["made"], nan=-1))[:3]
+            synthetic.tiles[row].name
+            for row in np.argsort(-np.nan_to_num(scores["synthetic"], nan=-1))[:3]
         ]
         return (
             f"{count} of {measured} made tiles are suspected copies of training tissue "
             f"(correlation above {bar:.2f}), first {', '.join(worst[:count])}: look at the "
             "pairs below."
         )
-    most = float(np.nanmax(scores["made"])) if measured else math.nan
+    most = float(np.nanmax(scores["synthetic"])) if measured else math.nan
     return (
         f"None of {measured} made tiles is a suspected copy: the largest correlation with "
         "training tissue is "
@@ -232,11 +233,11 @@ def _gaps(sample: Sample, crops: Floats) -> Floats:
     return nearest(sample.stack("embed/features"), crops)[0][:, 0] if len(sample) else np.zeros(0)
 
 
-def _authentic(made: Sample, crops: Floats, owners: list[str]) -> Floats:
+def _authentic(synthetic: Sample, crops: Floats, owners: list[str]) -> Floats:
     """(M,) AuthPct's mark; a training crop's own nearest is of another patient, as unseen tissue
     is.
     """
-    gaps, rows = nearest(made.stack("embed/features"), crops)
+    gaps, rows = nearest(synthetic.stack("embed/features"), crops)
     wanted = np.unique(rows[:, 0])
     own, _ = nearest(crops[wanted], crops, owners=([owners[i] for i in wanted], owners))
     radius = dict(zip(wanted.tolist(), own[:, 0].tolist(), strict=True))
@@ -248,17 +249,17 @@ def _authentic(made: Sample, crops: Floats, owners: list[str]) -> Floats:
 def _by_features(
     gaps: dict[str, Floats],
     real: Sample,
-    made: Sample,
+    synthetic: Sample,
     authentic: Floats,
     *,
     seed: int,
 ) -> list[Finding]:
     if len(real) < LEAST_SCORES:
-        why = untold(
+        why = undefined(
             f"nearness needs {LEAST_SCORES} held-out real tiles; there are {len(real)}", n=len(real)
         )
         return [Finding(name, why, "real") for name in ("nearer_than_5th", "C_T", "AuthPct")]
-    sides = ((gaps["made"], made.patients), (gaps["real"], real.patients))
+    sides = ((gaps["synthetic"], synthetic.patients), (gaps["real"], real.patients))
     near = statistic_over(
         lambda ours, bar: float((ours < np.percentile(bar, 5)).mean()),
         *sides,
@@ -271,7 +272,7 @@ def _by_features(
     statistic = statistic_over(
         copying_statistic,
         *sides,
-        draws=400,
+        replicates=400,
         seed=seed,
     )
     note = "standard deviations under chance; below -3: nearer to training than unseen real tissue"
@@ -286,7 +287,7 @@ def _by_features(
         Finding("C_T", statistic, "real", zero, note=note),
         Finding(
             "AuthPct",
-            share_over(authentic, made.patients, seed=seed),
+            share_over(authentic, synthetic.patients, seed=seed),
             "high",
             note="share farther from its nearest training crop than that is from other patients'",
         ),
@@ -302,12 +303,12 @@ def _plot(
     roles = {
         "left out": "reference",
         "real": "real",
-        "made": "synthetic",
+        "synthetic": "synthetic",
     }
     words = {
         "left out": "training patients, each left out",
         "real": "held-out real",
-        "made": "synthetic",
+        "synthetic": "synthetic",
     }
     series = tuple(
         Series(role, words[name], values[name][np.isfinite(values[name])].tolist())  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..neighbours import nearest
-from ..sample import Sample, Seen
+from ..sample import Sample, TileMeasurements
 from .register import Library
 
 WHOLE = 128
@@ -24,7 +24,7 @@ def find_matches(
     *,
     crops: tuple[NDArray[np.float64], NDArray[np.intp]] | None = None,
     apart: bool = False,
-    tick: Callable[[], None] | None = None,
+    on_progress: Callable[[], None] | None = None,
 ) -> Sample:
     """Each tile with `copy/match` (6,): score, training tile, pose, x and y (um), window; nan for
     none.
@@ -37,10 +37,10 @@ def find_matches(
             for a library of more than `WHOLE` tiles.
         apart: leave out training tiles of the tile's own patient (for training tiles looked up
             themselves).
-        tick: called after each tile.
+        on_progress: called after each tile.
     """
     allowed = np.arange(len(library))
-    out: list[Seen] = []
+    out: list[TileMeasurements] = []
     for tile in sample.tiles:
         among = allowed
         if apart:
@@ -62,13 +62,13 @@ def find_matches(
         if match is not None:
             found = np.array([match.score, match.tile, match.pose, match.x, match.y, match.window])
         out.append(
-            Seen(
+            TileMeasurements(
                 tile.name,
                 tile.patient,
                 tile.label,
                 {**tile.values, "copy/match": found},
             )
         )
-        if tick:
-            tick()
+        if on_progress:
+            on_progress()
     return Sample(tuple(out))

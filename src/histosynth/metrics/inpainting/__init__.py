@@ -1,6 +1,6 @@
 """How well are holes mended: inside, at the seam, and is all known tissue left as it was?"""
 
-from .conclude import judge_mending
-from .measure import measure_mending
+from .conclude import conclude_inpainting
+from .measure import measure_inpainting
 
-__all__ = ["judge_mending", "measure_mending"]
+__all__ = ["conclude_inpainting", "measure_inpainting"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...core.estimate import Estimate, untold
+from ...core.estimate import Estimate, undefined
 from ..finding import Better, Finding, Plot, Section, Series
 from ..intervals import mean_over, ratio_over
 from ..sample import Sample
@@ -18,21 +18,21 @@ NAMED = 10
 """Most tiles that are named in a sentence."""
 
 
-def judge_mending(
-    mended: Sample,
-    floor: Sample | None = None,
+def conclude_inpainting(
+    completed: Sample,
+    baseline: Sample | None = None,
     *,
-    floor_name: str = "",
+    baseline_name: str = "",
     perceptual: str = "perceptual",
     about: Mapping[str, str] | None = None,
 ) -> Section:
     """How well holes were mended, and whether any known pixel was touched.
 
     Args:
-        mended: tiles with the values of `measure_mending`.
-        floor: the same holes filled in a way to compare with, e.g. with real tissue of another
+        completed: tiles with the values of `measure_inpainting`.
+        baseline: the same holes filled in a way to compare with, e.g. with real tissue of another
             patient; it stands beside each number. None: there is none.
-        floor_name: what that is, for the notes.
+        baseline_name: what that is, for the notes.
         perceptual: name of the perceptual distance.
         about: what must be said beside it (see `Perceptual.about`).
 
@@ -41,10 +41,13 @@ def judge_mending(
         the original tissue's own; `outside_largest` and `outside_changed`, which must be 0. The
         verdict says whether they are, and names the tiles where not.
     """
-    beside = floor if floor is not None and len(floor) else None
-    findings = [_region(mended, beside, each, floor_name) for each in _measures(mended, perceptual)]
-    sentence, touched = _untouched(mended)
-    findings += [*_edges(mended), *_outside(mended)]
+    compare = baseline if baseline is not None and len(baseline) else None
+    findings = [
+        _region(completed, compare, each, baseline_name)
+        for each in _measures(completed, perceptual)
+    ]
+    sentence, touched = _untouched(completed)
+    findings += [*_edges(completed), *_outside(completed)]
     text = (
         "Inside is the hole, the seam a band on both sides of its edge. An original is one of "
         "many tissues "
@@ -58,7 +61,7 @@ def judge_mending(
         text,
         tuple(findings),
         facts,
-        _plots(mended),
+        _plots(completed),
         (),
         sentence,
     )
@@ -66,7 +69,7 @@ def judge_mending(
 
 @dataclass(frozen=True)
 class _Measure:
-    """A number of `measure_mending` and how its finding is to read."""
+    """A number of `measure_inpainting` and how its finding is to read."""
 
     name: str
     key: str
@@ -75,13 +78,13 @@ class _Measure:
     unit: str
 
 
-def _measures(mended: Sample, perceptual: str) -> list[_Measure]:
-    kinds: list[tuple[str, str, Better, str]] = [
+def _measures(completed: Sample, perceptual: str) -> list[_Measure]:
+    classes: list[tuple[str, str, Better, str]] = [
         ("psnr", "psnr", "high", "dB"),
         ("ssim", "ssim", "high", ""),
     ]
-    if mended.has("mending/perceptual"):
-        kinds.append((perceptual, "perceptual", "low", ""))
+    if completed.has("mending/perceptual"):
+        classes.append((perceptual, "perceptual", "low", ""))
     return [
         _Measure(
             f"{name}_{region}",
@@ -90,23 +93,23 @@ def _measures(mended: Sample, perceptual: str) -> list[_Measure]:
             better,
             unit,
         )
-        for name, key, better, unit in kinds
+        for name, key, better, unit in classes
         for column, region in enumerate(REGIONS)
     ]
 
 
 def _region(
-    mended: Sample,
-    floor: Sample | None,
+    completed: Sample,
+    baseline: Sample | None,
     measure: _Measure,
-    floor_name: str,
+    baseline_name: str,
 ) -> Finding:
-    value, note = _mean_of(mended, measure)
+    value, note = _mean_of(completed, measure)
     real = None
-    if floor is not None and floor.has(measure.key):
-        real, _ = _mean_of(floor, measure)
-        beside = f"beside it: {floor_name}" if floor_name else ""
-        note = "; ".join(part for part in (note, beside) if part)
+    if baseline is not None and baseline.has(measure.key):
+        real, _ = _mean_of(baseline, measure)
+        compare = f"beside it: {baseline_name}" if baseline_name else ""
+        note = "; ".join(part for part in (note, compare) if part)
     return Finding(
         measure.name,
         value,
@@ -120,26 +123,26 @@ def _mean_of(sample: Sample, measure: _Measure) -> tuple[Estimate, str]:
     """The mean; tiles without any difference, whose PSNR is infinite, are left out and counted."""
     unit = measure.unit
     if not len(sample):
-        return untold("there is no mended tile; it takes 1", unit=unit), ""
+        return undefined("there is no mended tile; it takes 1", unit=unit), ""
     values = sample.stack(measure.key)[:, measure.column]
     same = np.isinf(values)
     if same.any() and not np.isfinite(values).any():
         reason = f"nothing differs in any of {same.sum()} tiles, so that PSNR is infinite"
-        return untold(reason, n=int(same.sum()), unit=unit), ""
+        return undefined(reason, n=int(same.sum()), unit=unit), ""
     note = (
         f"{same.sum()} tiles without any difference (infinite PSNR) left out" if same.any() else ""
     )
     return mean_over(values, sample.patients, unit=unit), note
 
 
-def _edges(mended: Sample) -> list[Finding]:
+def _edges(completed: Sample) -> list[Finding]:
     """Colour steps and fibres over the edge, beside what they are in the original."""
-    if not len(mended):
-        why = untold("there is no mended tile; it takes 1")
+    if not len(completed):
+        why = undefined("there is no mended tile; it takes 1")
         return [Finding("edge_step", why, "real"), Finding("fibres", why, "real")]
-    steps = mended.stack("mending/edge_step")
-    fibres = mended.stack("mending/fibres")
-    whose = mended.patients
+    steps = completed.stack("mending/edge_step")
+    fibres = completed.stack("mending/fibres")
+    whose = completed.patients
     unit = "grey levels"
     return [
         Finding(
@@ -161,16 +164,16 @@ def _edges(mended: Sample) -> list[Finding]:
     ]
 
 
-def _outside(mended: Sample) -> list[Finding]:
+def _outside(completed: Sample) -> list[Finding]:
     unit = "grey levels"
-    if not len(mended):
-        why = untold("there is no mended tile; it takes 1", unit=unit)
+    if not len(completed):
+        why = undefined("there is no mended tile; it takes 1", unit=unit)
         return [Finding("outside_largest", why, "zero"), Finding("outside_changed", why, "zero")]
-    values = mended.stack("mending/outside")
+    values = completed.stack("mending/outside")
     whole = "the largest of all known pixels of these tiles, which is no sample"
     largest = float(values[:, 0].max())
     count = int(values[:, 2].sum())
-    groups = len(set(mended.patients))
+    groups = len(set(completed.patients))
     maximum = Estimate(
         largest,
         math.nan,
@@ -181,7 +184,7 @@ def _outside(mended: Sample) -> list[Finding]:
         unit,
         groups,
     )
-    share = ratio_over(values[:, 1], values[:, 2], mended.patients)
+    share = ratio_over(values[:, 1], values[:, 2], completed.patients)
     return [
         Finding(
             "outside_largest",
@@ -198,24 +201,24 @@ def _outside(mended: Sample) -> list[Finding]:
     ]
 
 
-def _untouched(mended: Sample) -> tuple[str, list[str]]:
-    if not len(mended):
+def _untouched(completed: Sample) -> tuple[str, list[str]]:
+    if not len(completed):
         return "", []
     bad = [
         tile.name
-        for tile, row in zip(mended.tiles, mended.stack("mending/outside"), strict=True)
+        for tile, row in zip(completed.tiles, completed.stack("mending/outside"), strict=True)
         if row[1]
     ]
     if not bad:
-        return f"No known pixel of {len(mended)} tiles was changed.", []
+        return f"No known pixel of {len(completed)} tiles was changed.", []
     names = ", ".join(bad[:NAMED]) + (f" and {len(bad) - NAMED} more" if len(bad) > NAMED else "")
-    return f"Known pixels were changed in {len(bad)} of {len(mended)} tiles: {names}.", bad
+    return f"Known pixels were changed in {len(bad)} of {len(completed)} tiles: {names}.", bad
 
 
-def _plots(mended: Sample) -> tuple[Plot, ...]:
-    if not len(mended):
+def _plots(completed: Sample) -> tuple[Plot, ...]:
+    if not len(completed):
         return ()
-    steps = mended.stack("mending/edge_step")
+    steps = completed.stack("mending/edge_step")
     steps = steps[np.isfinite(steps).all(axis=1)]
     if not len(steps):
         return ()

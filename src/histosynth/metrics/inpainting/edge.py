@@ -41,16 +41,16 @@ class Edge:
     x: NDArray[np.intp]
 
     @classmethod
-    def of(cls, hole: Mask) -> Edge | None:
+    def of(cls, mask: Mask) -> Edge | None:
         """Of a hole (H, W); None where there is no edge: no hole, or nothing else."""
-        if not hole.any() or hole.all():
+        if not mask.any() or mask.all():
             return None
-        deep, known = ndimage.distance_transform_edt(hole, return_indices=True)
-        away, rim = ndimage.distance_transform_edt(~hole, return_indices=True)
+        deep, known = ndimage.distance_transform_edt(mask, return_indices=True)
+        away, rim = ndimage.distance_transform_edt(~mask, return_indices=True)
         # a hole's pixel belongs where its nearest known pixel does, so that both sides share their
         # pieces
-        y, x = (np.where(hole, axis[known[0], known[1]], axis) for axis in rim)
-        return cls(np.where(hole, deep, -away), y, x)
+        y, x = (np.where(mask, axis[known[0], known[1]], axis) for axis in rim)
+        return cls(np.where(mask, deep, -away), y, x)
 
     def pieces(self, band: Mask, size: int) -> tuple[NDArray[np.intp], int]:
         """For each pixel of a band the piece of edge it lies at, and how many there are.

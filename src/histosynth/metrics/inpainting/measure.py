@@ -15,10 +15,10 @@ SEAM_PX = 8
 REGIONS = ("inside", "seam")
 
 
-def measure_mending(
+def measure_inpainting(
     original: Pixels,
-    mended: Pixels,
-    hole: Mask,
+    completed: Pixels,
+    mask: Mask,
     *,
     perceptual: Perceptual | None = None,
     seam_px: int = SEAM_PX,
@@ -27,8 +27,8 @@ def measure_mending(
 
     Args:
         original: (H, W, 3) uint8 RGB.
-        mended: the same with the hole filled.
-        hole: (H, W) bool, True where tissue was missing.
+        completed: the same with the hole filled.
+        mask: (H, W) bool, True where tissue was missing.
         perceptual: distance of pictures within masks; None: not measured.
         seam_px: width of the seam on each side of the hole's edge, px.
 
@@ -48,29 +48,29 @@ def measure_mending(
     Raises:
         ValueError: shapes do not belong together.
     """
-    if original.shape != mended.shape or original.shape[:2] != hole.shape:
+    if original.shape != completed.shape or original.shape[:2] != mask.shape:
         raise ValueError(
-            f"{original.shape}, {mended.shape} and {hole.shape} do not belong together"
+            f"{original.shape}, {completed.shape} and {mask.shape} do not belong together"
         )
-    changed = np.abs(original.astype(np.int16) - mended).max(axis=2)[~hole]
+    changed = np.abs(original.astype(np.int16) - completed).max(axis=2)[~mask]
     outside = [changed.max(initial=0), np.count_nonzero(changed), changed.size]
-    part = _around(hole, max(PAD_PX, seam_px + REACH_PX))
+    part = _around(mask, max(PAD_PX, seam_px + REACH_PX))
     first = original[part]
-    second = mended[part]
-    edge = Edge.of(hole[part])
-    seam = np.zeros_like(hole)
+    second = completed[part]
+    edge = Edge.of(mask[part])
+    seam = np.zeros_like(mask)
     if edge is not None:
         seam[part] = np.abs(edge.depth) <= seam_px
-    masks = (hole[part], seam[part])
+    masks = (mask[part], seam[part])
     squared = ((first.astype(np.float64) - second) ** 2).mean(axis=2)
-    similar = ssim_map(first, second) if hole.any() else squared
-    mse = np.array([_mean(squared, mask) for mask in masks])
+    similar = ssim_map(first, second) if mask.any() else squared
+    mse = np.array([_mean(squared, region_mask) for region_mask in masks])
     with np.errstate(divide="ignore"):
         psnr = 10 * np.log10(255.0**2 / mse)
     out: dict[str, Floats] = {
         "mending/mse": mse,
         "mending/psnr": psnr,
-        "mending/ssim": np.array([_mean(similar, mask) for mask in masks]),
+        "mending/ssim": np.array([_mean(similar, region_mask) for region_mask in masks]),
         "mending/outside": np.array(outside, np.float64),
         "mending/edge_step": np.full(2, np.nan),
         "mending/fibres": np.full((2, 2), np.nan),
@@ -79,8 +79,8 @@ def measure_mending(
         out["mending/edge_step"] = np.array([edge_step(side, edge) for side in (second, first)])
         out["mending/fibres"] = np.array([edge_fibres(side, edge) for side in (second, first)])
     if perceptual is not None:
-        both = np.stack([hole, seam])[None]
-        out["mending/perceptual"] = perceptual.distance(mended[None], original[None], both)[
+        both = np.stack([mask, seam])[None]
+        out["mending/perceptual"] = perceptual.distance(completed[None], original[None], both)[
             0
         ].astype(np.float64)
     return out
@@ -90,10 +90,10 @@ def _mean(values: Floats, mask: Mask) -> float:
     return float(values[mask].mean()) if mask.any() else np.nan
 
 
-def _around(hole: Mask, pad: int) -> tuple[slice, slice]:
+def _around(mask: Mask, pad: int) -> tuple[slice, slice]:
     """A hole's bounding box and `pad` px around it: nothing farther away is looked at."""
-    if not hole.any():
+    if not mask.any():
         return slice(0, 1), slice(0, 1)
-    ends = [np.flatnonzero(hole.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+    ends = [np.flatnonzero(mask.any(axis=axis))[[0, -1]] for axis in (1, 0)]
     rows, columns = (slice(max(int(a) - pad, 0), int(b) + 1 + pad) for a, b in ends)
     return rows, columns

@@ -2,7 +2,7 @@
 layout.
 """
 
-from .conclude import judge_layout
+from .conclude import conclude_layout
 from .measure import measure_layout
 
-__all__ = ["judge_layout", "measure_layout"]
+__all__ = ["conclude_layout", "measure_layout"]

@@ -9,21 +9,21 @@ from typing import Literal
 
 import numpy as np
 
-from ...core.estimate import untold
+from ...core.estimate import undefined
 from ..comparison import (
-    Beside,
+    Comparison,
     Floats,
     Side,
     Statistic,
-    beside,
-    floor_pair,
+    baseline_pair,
+    compare,
     mean_difference,
     total_variation,
     wasserstein,
 )
 from ..finding import Finding, Plot, Section, Series
 from ..sample import Sample
-from .measure import ALL, Pair, excess, kind_pairs, neighbour_pairs, pcf_of, ripley_of
+from .measure import ALL, Pair, class_pairs, excess, neighbour_pairs, pcf_of, ripley_of
 from .patterns import RADII_UM
 
 LEAST = 50
@@ -41,28 +41,28 @@ class _Question:
 
     name: str
     sides: tuple[Sample, Sample]
-    floor: tuple[Sample, Sample] | None
+    baseline: tuple[Sample, Sample] | None
     note: str
 
     @property
     def samples(self) -> tuple[Sample, ...]:
-        return (*self.sides, *(self.floor or ()))
+        return (*self.sides, *(self.baseline or ()))
 
-    def told(self, statistic: Statistic, side: Callable[[Sample], Side]) -> Beside:
+    def told(self, statistic: Statistic, side: Callable[[Sample], Side]) -> Comparison:
         """A statistic of sums that `side` makes."""
-        made = [side(sample) for sample in self.samples]
-        return beside(
+        synthetic = [side(sample) for sample in self.samples]
+        return compare(
             statistic,
-            (made[0], made[1]),
-            (made[2], made[3]) if self.floor else None,
+            (synthetic[0], synthetic[1]),
+            (synthetic[2], synthetic[3]) if self.baseline else None,
         )
 
 
-def judge_layout(
+def conclude_layout(
     requested: Sample | None,
     obtained: Sample,
     real: Sample | None,
-    kinds: Sequence[str],
+    classes: Sequence[str],
     *,
     marked: Sample | None = None,
     reference: Sample | None = None,
@@ -81,7 +81,7 @@ def judge_layout(
         requested: nuclei that tiles were made from; None: they were free.
         obtained: nuclei found again in synthetic tiles.
         real: nuclei found by the same detector in real tiles.
-        kinds: classes, in the order that they were measured in.
+        classes: classes, in the order that they were measured in.
         marked: nuclei that people marked in the tiles of `real`.
         reference: nuclei found in real tiles of other patients; None: halves of `real` against each
             other.
@@ -96,21 +96,21 @@ def judge_layout(
             note = "floor: found in real tiles against marked there"
         questions.append(_Question("requested", (obtained, requested), pair, note))
     if real is not None and len(real):
-        floor, note = floor_pair(real, reference, seed)
-        questions.append(_Question("real", (obtained, real), floor, note))
+        baseline, note = baseline_pair(real, reference, seed)
+        questions.append(_Question("real", (obtained, real), baseline, note))
     findings: list[Finding] = []
     tables: dict[str, list[dict[str, object]]] = {}
-    for question in questions if len(obtained) else ():
-        findings += _plain(question)
-        for name, pairs, told in _by_pair(question, kinds):
+    for config in questions if len(obtained) else ():
+        findings += _plain(config)
+        for name, pairs, told in _by_pair(config, classes):
             more, table = _pooled(
-                question,
-                f"{name}_from_{question.name}",
+                config,
+                f"{name}_from_{config.name}",
                 pairs,
                 told,
             )
             findings += more
-            tables[f"{name}_from_{question.name}"] = table
+            tables[f"{name}_from_{config.name}"] = table
     about = (
         "Composition (total variation distance), density, nearest neighbours (Wasserstein "
         "distance, weighed "
@@ -124,7 +124,7 @@ def judge_layout(
         "synthetic": obtained,
     }
     seen = {role: sample for role, sample in roles.items() if sample is not None and len(sample)}
-    plots = tuple(_plots(seen, kinds))
+    plots = tuple(_plots(seen, classes))
     return Section(
         "layout",
         "Layout of nuclei",
@@ -135,25 +135,25 @@ def judge_layout(
     )
 
 
-def _plain(question: _Question) -> list[Finding]:
+def _plain(config: _Question) -> list[Finding]:
     """Composition and density."""
-    density = question.told(mean_difference, _numbers)
+    density = config.told(mean_difference, _numbers)
     unit = "per mm2"
     out = [
         Finding(
-            f"density_from_{question.name}",
+            f"density_from_{config.name}",
             density.estimate(unit=unit, distance=False),
             "real",
             density.real(unit=unit, distance=False),
-            note="difference of densities; " + question.note,
+            note="difference of densities; " + config.note,
         )
     ]
-    name = f"composition_from_{question.name}"
-    told = min(float(sample.stack("layout/counts")[:, :-1].sum()) for sample in question.samples)
+    name = f"composition_from_{config.name}"
+    told = min(float(sample.stack("layout/counts")[:, :-1].sum()) for sample in config.samples)
     if told < LEAST:
         reason = f"one side has {told:.0f} nuclei of a told kind; give at least {LEAST}"
-        return [Finding(name, untold(reason, n=len(question.sides[0])), "low"), *out]
-    mix = question.told(total_variation, _kinds)
+        return [Finding(name, undefined(reason, n=len(config.sides[0])), "low"), *out]
+    mix = config.told(total_variation, _kinds)
     return [
         Finding(
             name,
@@ -161,35 +161,35 @@ def _plain(question: _Question) -> list[Finding]:
             "low",
             mix.real(),
             mix.ratio(),
-            note=question.note,
+            note=config.note,
         ),
         *out,
     ]
 
 
 def _by_pair(
-    question: _Question, kinds: Sequence[str]
-) -> list[tuple[str, list[Pair], dict[Pair, Beside]]]:
+    config: _Question, classes: Sequence[str]
+) -> list[tuple[str, list[Pair], dict[Pair, Comparison]]]:
     """Nearest neighbours, L and g: of each pair of kinds that all samples hold enough of."""
     counts = np.min(
-        [sample.stack("layout/counts").sum(axis=0) for sample in question.samples], axis=0
+        [sample.stack("layout/counts").sum(axis=0) for sample in config.samples], axis=0
     )
-    total = min(sample.stack("layout/counts").sum() for sample in question.samples)
-    enough = {name for name, count in zip(kinds, counts, strict=False) if count >= LEAST}
+    total = min(sample.stack("layout/counts").sum() for sample in config.samples)
+    enough = {name for name, count in zip(classes, counts, strict=False) if count >= LEAST}
     enough |= {ALL} if total >= LEAST else set()
-    near = neighbour_pairs(kinds)
-    curves = kind_pairs(kinds)
+    near = neighbour_pairs(classes)
+    curves = class_pairs(classes)
     ripley = _between(excess)
     pcf = _between(np.asarray)
     nearest = wasserstein(NEAREST_UM)
-    told: dict[str, dict[Pair, Beside]] = {"nearest": {}, "L": {}, "g": {}}
+    told: dict[str, dict[Pair, Comparison]] = {"nearest": {}, "L": {}, "g": {}}
     for pair in near:
         if enough.issuperset(pair):
-            told["nearest"][pair] = question.told(nearest, partial(_near, pair=pair))
+            told["nearest"][pair] = config.told(nearest, partial(_near, pair=pair))
     for row, pair in enumerate(curves):
         if enough.issuperset(pair):
-            told["L"][pair] = question.told(ripley, partial(_sums, key="layout/ripley", row=row))
-            told["g"][pair] = question.told(pcf, partial(_sums, key="layout/pcf", row=row))
+            told["L"][pair] = config.told(ripley, partial(_sums, key="layout/ripley", row=row))
+            told["g"][pair] = config.told(pcf, partial(_sums, key="layout/pcf", row=row))
     return [("nearest", near, told["nearest"]), ("L", curves, told["L"]), ("g", curves, told["g"])]
 
 
@@ -230,10 +230,10 @@ def _between(curve: Callable[[Floats], Floats]) -> Statistic:
 
 
 def _pooled(
-    question: _Question,
+    config: _Question,
     name: str,
     pairs: list[Pair],
-    told: dict[Pair, Beside],
+    told: dict[Pair, Comparison],
 ) -> tuple[list[Finding], list[dict[str, object]]]:
     """A finding for all nuclei, one for the mean over pairs of kinds, and a table of the pairs."""
     unit = UNITS[name.split("_")[0]]
@@ -252,14 +252,14 @@ def _pooled(
     out = []
     for which, each in (("all", told.get((ALL, ALL))), ("kinds", _mean(named))):
         if each is None:
-            why = untold(
+            why = undefined(
                 f"a side holds fewer than {LEAST} nuclei",
-                n=len(question.sides[0]),
+                n=len(config.sides[0]),
                 unit=unit,
             )
-            out.append(Finding(f"{name}_{which}", why, "low", note=question.note))
+            out.append(Finding(f"{name}_{which}", why, "low", note=config.note))
             continue
-        note = question.note
+        note = config.note
         if which == "kinds":
             note = f"mean over {len(named)} of {len(pairs) - 1} pairs of kinds; {note}"
         value = each.estimate(unit=unit)
@@ -277,25 +277,25 @@ def _pooled(
     return out, table
 
 
-def _mean(each: list[Beside]) -> Beside | None:
+def _mean(each: list[Comparison]) -> Comparison | None:
     if not each:
         return None
-    floors = [one.floor for one in each if one.floor is not None]
-    return Beside(
+    baselines = [one.baseline for one in each if one.baseline is not None]
+    return Comparison(
         np.mean([one.value for one in each], axis=0),
-        np.mean(floors, axis=0) if len(floors) == len(each) else None,
+        np.mean(baselines, axis=0) if len(baselines) == len(each) else None,
         min(one.n for one in each),
         min(one.groups for one in each),
-        each[0].floor_n,
-        each[0].floor_groups,
+        each[0].baseline_n,
+        each[0].baseline_groups,
     )
 
 
-def _plots(samples: Mapping[Role, Sample], kinds: Sequence[str]) -> list[Plot]:
+def _plots(samples: Mapping[Role, Sample], classes: Sequence[str]) -> list[Plot]:
     """L(r) - r and g(r), of all nuclei and within each kind."""
     curves = {role: (excess(ripley_of(sample)), pcf_of(sample)) for role, sample in samples.items()}
     out = []
-    for row, (one, two) in enumerate(kind_pairs(kinds)):
+    for row, (one, two) in enumerate(class_pairs(classes)):
         for which, (title, unit) in (
             enumerate((("L(r) - r", " (um)"), ("g(r)", ""))) if one == two else ()
         ):

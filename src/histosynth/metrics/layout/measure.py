@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.nuclei import ANY_KIND, Nuclei
+from ...core.nuclei import ANY_CLASS, Nuclei
 from ..comparison import Floats
 from ..sample import Sample
 from .patterns import RADII_UM, nearest_neighbours, pair_products, pair_sums
@@ -23,11 +23,11 @@ def measure_layout(nuclei: Nuclei) -> dict[str, NDArray[np.float64]]:
         nuclei: of the tile; those of no told kind count among all.
 
     Returns:
-        `layout/counts` (K + 1,): nuclei of each kind, in the order of `nuclei.kinds`, then of no
+        `layout/counts` (K + 1,): nuclei of each kind, in the order of `nuclei.classes`, then of no
             told kind.
         `layout/area` (1,): mm^2. `layout/density` (1,): nuclei per mm^2.
         `layout/ripley`, `layout/pcf`, `layout/products` (P, R): sums at `RADII_UM` for the pairs of
-        `kind_pairs`; K = sum of ripley / sum of products (um^2) and g = sum of pcf / sum of
+        `class_pairs`; K = sum of ripley / sum of products (um^2) and g = sum of pcf / sum of
         products, over all tiles. nan beyond half the tile's shorter side.
         `layout/nn/A>B` (N_A,): from each nucleus of A to the nearest of B, um;
             `layout/nn_weight/A>B`
@@ -36,13 +36,13 @@ def measure_layout(nuclei: Nuclei) -> dict[str, NDArray[np.float64]]:
     """
     window = (nuclei.size[0] * nuclei.mpp, nuclei.size[1] * nuclei.mpp)
     area = window[0] * window[1]
-    kinds = len(nuclei.kinds)
+    classes = len(nuclei.classes)
     xy = (nuclei.xy.astype(np.float64) + 0.5) * nuclei.mpp
-    kind = nuclei.kind.astype(np.intp)
-    counts = np.bincount(np.where(kind == ANY_KIND, kinds, kind), minlength=kinds + 1).astype(
-        np.float64
-    )
-    ripley, pcf = pair_sums(xy, kind, kinds, window)
+    class_ids = nuclei.class_ids.astype(np.intp)
+    counts = np.bincount(
+        np.where(class_ids == ANY_CLASS, classes, class_ids), minlength=classes + 1
+    ).astype(np.float64)
+    ripley, pcf = pair_sums(xy, class_ids, classes, window)
     products = pair_products(counts[:-1], float(len(xy)), area)
     out = {
         "layout/counts": counts,
@@ -52,22 +52,22 @@ def measure_layout(nuclei: Nuclei) -> dict[str, NDArray[np.float64]]:
         "layout/pcf": pcf * area,
         "layout/products": np.where(np.isfinite(ripley), products[:, None] * area, np.nan),
     }
-    for one, two in neighbour_pairs(nuclei.kinds):
-        first = xy if one == ALL else xy[kind == nuclei.kinds.index(one)]
-        second = None if one == two else xy[kind == nuclei.kinds.index(two)]
+    for one, two in neighbour_pairs(nuclei.classes):
+        first = xy if one == ALL else xy[class_ids == nuclei.classes.index(one)]
+        second = None if one == two else xy[class_ids == nuclei.classes.index(two)]
         gap, weight = nearest_neighbours(first, second, window)
         out |= {f"layout/nn/{one}>{two}": gap, f"layout/nn_weight/{one}>{two}": weight}
     return out
 
 
-def kind_pairs(kinds: Sequence[str]) -> list[Pair]:
+def class_pairs(classes: Sequence[str]) -> list[Pair]:
     """Unordered pairs of kinds, rows of the sums; last (all, all)."""
-    return [(one, two) for i, one in enumerate(kinds) for two in kinds[i:]] + [(ALL, ALL)]
+    return [(one, two) for i, one in enumerate(classes) for two in classes[i:]] + [(ALL, ALL)]
 
 
-def neighbour_pairs(kinds: Sequence[str]) -> list[Pair]:
+def neighbour_pairs(classes: Sequence[str]) -> list[Pair]:
     """Ordered pairs of kinds; last (all, all)."""
-    return [(one, two) for one in kinds for two in kinds] + [(ALL, ALL)]
+    return [(one, two) for one in classes for two in classes] + [(ALL, ALL)]
 
 
 def ripley_of(sample: Sample, *, pooled: bool = False) -> Floats:

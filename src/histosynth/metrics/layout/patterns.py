@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 Floats = NDArray[np.float64]
-Kinds = NDArray[np.intp]
+Classes = NDArray[np.intp]
 
 RADII_UM = np.arange(2.0, 61.0, 2.0)
 STEP_UM = 2.0
@@ -25,8 +25,8 @@ HEAVIEST = 16.0
 
 def pair_sums(
     xy: Floats,
-    kind: Kinds,
-    kinds: int,
+    class_ids: Classes,
+    classes: int,
     window: tuple[float, float],
 ) -> tuple[Floats, Floats]:
     """Numerators of K and of g of all pairs of kinds, and of all points whatever their kind.
@@ -36,16 +36,16 @@ def pair_sums(
 
     Args:
         xy: (N, 2) um, within the window.
-        kind: (N,) 0..kinds - 1; larger: of no told kind.
-        kinds: how many kinds there are.
+        class_ids: (N,) 0..kinds - 1; larger: of no told kind.
+        classes: how many kinds there are.
         window: width and height, um.
 
     Returns:
         (P, R) sums of 1 / um^2 for K, and (P, R) for g, at `RADII_UM`, nan beyond half the shorter
         side; P as `pair_index` has it.
     """
-    index = pair_index(kinds)
-    many = kinds * (kinds + 1) // 2 + 1
+    index = pair_index(classes)
+    many = classes * (classes + 1) // 2 + 1
     out = np.zeros((2, many, len(RADII_UM)))
     reach = RADII_UM[-1] + BAND_UM
     if len(xy) > 1:
@@ -53,9 +53,9 @@ def pair_sums(
         apart = np.abs(xy[first] - xy[second])
         gap = np.hypot(apart[:, 0], apart[:, 1])
         room = (window[0] - apart[:, 0]) * (window[1] - apart[:, 1])
-        left = kind[first]
-        right = kind[second]
-        told = (left < kinds) & (right < kinds)
+        left = class_ids[first]
+        right = class_ids[second]
+        told = (left < classes) & (right < classes)
         named = index[left[told], right[told]]
         # a pair of one kind is met in both orders, a pair of two kinds i, j in one
         weight = np.where(left == right, 2.0, 1.0)[told] / room[told]
@@ -68,7 +68,7 @@ def pair_sums(
 def _binned(
     gap: Floats,
     weight: Floats,
-    named: Kinds,
+    named: Classes,
     many: int,
 ) -> Floats:
     """(2, many, R) sums over pairs no farther apart than r, and smoothed densities over their
@@ -98,12 +98,12 @@ def _binned(
     return out.reshape(2, many, steps)
 
 
-def pair_index(kinds: int) -> Kinds:
+def pair_index(classes: int) -> Classes:
     """(kinds, kinds): the row of each unordered pair: 0-0, 0-1, ..., 1-1, ...; all points come
     last.
     """
-    index = np.zeros((kinds, kinds), np.intp)
-    upper = np.triu_indices(kinds)
+    index = np.zeros((classes, classes), np.intp)
+    upper = np.triu_indices(classes)
     index[upper] = np.arange(len(upper[0]))
     index.T[upper] = index[upper]
     return index

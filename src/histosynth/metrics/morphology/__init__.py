@@ -2,7 +2,7 @@
 ones are.
 """
 
-from .conclude import judge_morphology
+from .conclude import conclude_morphology
 from .features import FEATURES, measure_morphology
 
-__all__ = ["FEATURES", "judge_morphology", "measure_morphology"]
+__all__ = ["FEATURES", "conclude_morphology", "measure_morphology"]

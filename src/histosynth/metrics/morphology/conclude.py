@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.estimate import untold
-from ..comparison import Beside, Side, beside, floor_pair, wasserstein
+from ...core.estimate import undefined
+from ..comparison import Comparison, Side, baseline_pair, compare, wasserstein
 from ..finding import Finding, Plot, Section, Series
 from ..marginals import grid_of
 from ..proportions import share_finding
@@ -46,38 +46,40 @@ MITOSES = (
 )
 
 
-def judge_morphology(
+def conclude_morphology(
     synthetic: Sample,
     real: Sample,
     reference: Sample | None,
-    kinds: Sequence[str],
+    classes: Sequence[str],
 ) -> Section:
     """Distances of each feature, what a classifier can tell, and what lies inside the real range.
 
-    For each class of `kinds` (and all nuclei): `W1_<class>_<feature>`, 1-D Wasserstein distances in
-    real standard deviations, and their mean `W1_<class>`; `AUC_<class>` of telling synthetic from
-    real nuclei, of all nuclei (`AUC_nuclei`) also by shape, dye and chromatin alone, which says
-    what gives them away; `inside_<class>`, the share of values within the middle 95 % of real ones;
-    `smoothed_<class>`, the share of nuclei with less fine power than 95 % of real ones have.
+    For each class of `classes` (and all nuclei): `W1_<class>_<feature>`, 1-D Wasserstein distances
+    in real standard deviations, and their mean `W1_<class>`; `AUC_<class>` of telling synthetic
+    from real nuclei, of all nuclei (`AUC_nuclei`) also by shape, dye and chromatin alone, which
+    says what gives them away; `inside_<class>`, the share of values within the middle 95 % of real
+    ones; `smoothed_<class>`, the share of nuclei with less fine power than 95 % of real ones have.
     Classes that begin with "mito" are said to be mitotic figures.
 
     Args:
         synthetic: with the values of `measure_morphology`.
         real: tiles it is held against.
         reference: real tiles of other patients, for the floor; None: real's patients are halved.
-        kinds: class names, in the order of the values.
+        classes: class names, in the order of the values.
     """
-    made = Table.of(synthetic)
+    generated = Table.of(synthetic)
     true = Table.of(real)
-    pair, note = floor_pair(real, reference)
-    floor = None if pair is None else (Table.of(pair[0]), Table.of(pair[1]))
+    pair, note = baseline_pair(real, reference)
+    baseline = None if pair is None else (Table.of(pair[0]), Table.of(pair[1]))
     findings = [
         _outlined(synthetic, real),
-        _told_apart("nuclei", (made, true), floor, MIXED + note),
+        _told_apart("nuclei", (generated, true), baseline, MIXED + note),
     ]
     for family, features in FAMILIES.items():
-        parts = made.only(features), true.only(features)
-        base = None if floor is None else (floor[0].only(features), floor[1].only(features))
+        parts = generated.only(features), true.only(features)
+        base = (
+            None if baseline is None else (baseline[0].only(features), baseline[1].only(features))
+        )
         said = f"by {', '.join(features)} alone; {MIXED}{note}"
         findings.append(_told_apart(f"nuclei_{family}", parts, base, said))
     facts: dict[str, Any] = {
@@ -85,13 +87,13 @@ def judge_morphology(
         "units": UNITS,
         "classes": {},
     }
-    for place, name in enumerate(kinds):
-        sides = _of_kind((made, true), place)
-        base = None if floor is None else _of_kind(floor, place)
+    for place, name in enumerate(classes):
+        sides = _of_kind((generated, true), place)
+        base = None if baseline is None else _of_kind(baseline, place)
         facts["classes"][name] = _facts(sides)
         least = min(map(len, sides))
         if least < LEAST_NUCLEI:
-            why = untold(
+            why = undefined(
                 f"one side has {least} nuclei of this class; it takes {LEAST_NUCLEI}", n=least
             )
             findings += [Finding(f"W1_{name}", why, "low"), Finding(f"AUC_{name}", why, "real")]
@@ -102,11 +104,11 @@ def judge_morphology(
         findings += _distances(name, sides, base, said)
         findings += [_told_apart(name, sides, base, said), *_fidelity(name, sides, base, said)]
     shown: list[tuple[Literal["synthetic", "real", "reference"], Table]] = [
-        ("synthetic", made),
+        ("synthetic", generated),
         ("real", true),
     ]
-    if reference is not None and floor is not None and len(reference):
-        shown.append(("reference", floor[0]))
+    if reference is not None and baseline is not None and len(reference):
+        shown.append(("reference", baseline[0]))
     plots = tuple(_plot(column, shown) for column in range(len(FEATURES)))
     return Section(
         "morphology",
@@ -119,7 +121,7 @@ def judge_morphology(
 
 
 def _of_kind(pair: Pair, place: int) -> Pair:
-    return pair[0].where(pair[0].kind == place), pair[1].where(pair[1].kind == place)
+    return pair[0].where(pair[0].class_ids == place), pair[1].where(pair[1].class_ids == place)
 
 
 def _outlined(synthetic: Sample, real: Sample) -> Finding:
@@ -155,15 +157,15 @@ def _distances(
     """W1 of each feature and their mean."""
     out = []
     each = [_distance(column, sides, base) for column in range(len(FEATURES))]
-    floors = [said.floor for said in each if said.floor is not None]
+    baselines = [said.baseline for said in each if said.baseline is not None]
     first = each[0]
-    mean = Beside(
+    mean = Comparison(
         np.mean([said.value for said in each], axis=0),
-        np.mean(floors, axis=0) if floors else None,
+        np.mean(baselines, axis=0) if baselines else None,
         first.n,
         first.groups,
-        first.floor_n,
-        first.floor_groups,
+        first.baseline_n,
+        first.baseline_groups,
     )
     titles = [f"W1_{name}", *(f"W1_{name}_{feature}" for feature in FEATURES)]
     for title, said in zip(titles, [mean, *each], strict=True):
@@ -181,7 +183,7 @@ def _distances(
     return out
 
 
-def _distance(column: int, sides: Pair, base: Pair | None) -> Beside:
+def _distance(column: int, sides: Pair, base: Pair | None) -> Comparison:
     """Vallender 1974: W1 is the area between two distribution functions. In real standard
     deviations.
     """
@@ -200,7 +202,7 @@ def _distance(column: int, sides: Pair, base: Pair | None) -> Beside:
         for table, values in ((table, table.by_tile(column)) for table in tables)
     ]
     area = wasserstein(grid)
-    return beside(
+    return compare(
         lambda left, right: area(left, right) / spread,
         (summed[0], summed[1]),
         (summed[2], summed[3]) if base else None,
@@ -215,9 +217,9 @@ def _told_apart(
 ) -> Finding:
     """AUC of a classifier; no ratio is given, since half of it is chance."""
     value = auc_of_telling(*sides)
-    floor = None if base is None else auc_of_telling(*base)
+    baseline = None if base is None else auc_of_telling(*base)
     said = "0.5: cannot be told from real ones; " + note
-    return Finding(f"AUC_{name}", value, "real", floor, note=said)
+    return Finding(f"AUC_{name}", value, "real", baseline, note=said)
 
 
 def _fidelity(
@@ -232,11 +234,15 @@ def _fidelity(
     fine = FEATURES.index("fine_power")
     inside = []
     smooth = []
-    for made, true in (sides, base) if base else (sides,):
+    for synthetic, true in (sides, base) if base else (sides,):
         low, high = np.percentile(true.values, INSIDE, axis=0)
-        inside.append(made.share(((made.values >= low) & (made.values <= high)).mean(axis=1)))
+        inside.append(
+            synthetic.share(((synthetic.values >= low) & (synthetic.values <= high)).mean(axis=1))
+        )
         smooth.append(
-            made.share(made.values[:, fine] < np.percentile(true.values[:, fine], SMOOTHED))
+            synthetic.share(
+                synthetic.values[:, fine] < np.percentile(true.values[:, fine], SMOOTHED)
+            )
         )
     n = (len(sides[0]), len(base[0]) if base else 0)
     about = f"below the {SMOOTHED:g}th percentile of real fine power; {note}"

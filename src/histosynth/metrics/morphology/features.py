@@ -85,7 +85,7 @@ def measure_morphology(pixels: Pixels, nuclei: Nuclei) -> dict[str, NDArray[np.f
     )
     return {
         "morphology/values": values.reshape(-1, len(FEATURES)).astype(np.float64),
-        "morphology/kind": nuclei.kind[masks.row].astype(np.float64),
+        "morphology/kind": nuclei.class_ids[masks.row].astype(np.float64),
         "morphology/left_out": np.array([len(nuclei), *masks.left_out], np.float64),
     }
 

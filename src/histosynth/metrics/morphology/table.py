@@ -20,13 +20,13 @@ class Table:
 
     Attributes:
         values: (N, F), columns `FEATURES`, or some of them.
-        kind: (N,) index of the class.
+        class_ids: (N,) index of the class.
         tile: (N,) row of the tile in its sample.
         patients: of each tile of the sample.
     """
 
     values: Floats
-    kind: NDArray[np.intp]
+    class_ids: NDArray[np.intp]
     tile: NDArray[np.intp]
     patients: list[str]
 
@@ -34,11 +34,11 @@ class Table:
     def of(cls, sample: Sample) -> Table:
         """All nuclei that could be measured."""
         values = [np.zeros((0, len(FEATURES))), *sample.each("morphology/values")]
-        kinds = [np.zeros(0), *sample.each("morphology/kind")]
-        many = [len(each) for each in kinds[1:]]
+        classes = [np.zeros(0), *sample.each("morphology/kind")]
+        many = [len(each) for each in classes[1:]]
         return cls(
             np.concatenate(values).astype(np.float64),
-            np.concatenate(kinds).astype(np.intp),
+            np.concatenate(classes).astype(np.intp),
             np.repeat(np.arange(len(sample)), many),
             sample.patients,
         )
@@ -50,7 +50,7 @@ class Table:
         """Those marked True in `keep` (N); the tiles stay."""
         return Table(
             self.values[keep],
-            self.kind[keep],
+            self.class_ids[keep],
             self.tile[keep],
             self.patients,
         )
@@ -60,7 +60,7 @@ class Table:
         columns = [FEATURES.index(name) for name in features]
         return Table(
             self.values[:, columns],
-            self.kind,
+            self.class_ids,
             self.tile,
             self.patients,
         )

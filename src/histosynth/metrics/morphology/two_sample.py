@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.estimate import Estimate, untold
+from ...core.estimate import Estimate, undefined
 from ...core.roc import LEAST_GROUPS, auc_interval
 from ..intervals import FEW, group_index
 from .table import Table
@@ -46,14 +46,14 @@ def auc_of_telling(first: Table, second: Table, *, seed: int = 0) -> Estimate:
     groups = len({*first.whose, *second.whose})
     least = min(len({*side.whose}) for side in (first, second))
     if n < LEAST:
-        return untold(
+        return undefined(
             f"one side has {n} nuclei; at least {LEAST} would be needed",
             n=n,
             groups=groups,
         )
     if least < LEAST_GROUPS:
         reason = f"one side has nuclei of {least} patients; at least {LEAST_GROUPS} would be needed"
-        return untold(reason, n=n, groups=groups)
+        return undefined(reason, n=n, groups=groups)
     random = np.random.default_rng(seed)
     one, other = (_some(side, random) for side in (first, second))
     values = np.concatenate([one.values, other.values])
@@ -67,7 +67,7 @@ def auc_of_telling(first: Table, second: Table, *, seed: int = 0) -> Estimate:
         for side in (True, False)
     ]
     if min(map(len, has)) < LEAST_GROUPS:
-        return untold(
+        return undefined(
             "too few patients could be scored; 5 a side would do",
             n=n,
             groups=groups,

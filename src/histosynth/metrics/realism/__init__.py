@@ -6,6 +6,6 @@ A Frechet distance means nothing alone: it falls with n, and real tissue of othe
 patients from the same held-out tiles, and what is read is the ratio.
 """
 
-from .conclude import judge_realism
+from .conclude import conclude_realism
 
-__all__ = ["judge_realism"]
+__all__ = ["conclude_realism"]

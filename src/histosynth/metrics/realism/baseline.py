@@ -7,33 +7,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...core.estimate import Estimate, untold
+from ...core.estimate import Estimate, undefined
 from ..intervals import with_interval
 from .sides import Floats, Sides
 
 GROUPS = 16
 """Groups of other patients whose mean is the floor."""
-LEAST_FLOOR = 8
+MIN_BASELINE = 8
 """Tiles of a floor."""
 Measure = Callable[[Floats, Floats], Floats]
 
 
 @dataclass(frozen=True)
-class Beside:
+class BaselineComparison:
     """A measure's floor, and the ratio to it of as many made tiles of as many patients."""
 
-    floor: Estimate
+    baseline: Estimate
     ratio: Estimate
     words: str
 
 
-def beside_floor(
+def compare_with_baseline(
     sides: Sides,
     measure: Measure,
     *,
-    draws: int,
+    replicates: int,
     seed: int = 0,
-) -> list[Beside]:
+) -> list[BaselineComparison]:
     """Floor and ratio of each number that a measure gives.
 
     In every draw patients of all sides are drawn with replacement, the floor's too. Doubled tiles
@@ -42,57 +42,57 @@ def beside_floor(
     Args:
         sides: whose shape says how many patients and tiles of each are compared.
         measure: (made or other, real) to (K,).
-        draws: for the intervals.
+        replicates: for the intervals.
         seed: of all draws.
     """
     patients, tiles = sides.shape
     size = patients * tiles
     whole = len(set(sides.patients[2] if sides.other is not None else sides.patients[0]))
-    if patients < 2 or size < LEAST_FLOOR:
-        why = untold(
-            f"the floor needs at least {LEAST_FLOOR} real tiles of 2 other patients", n=size
+    if patients < 2 or size < MIN_BASELINE:
+        why = undefined(
+            f"the floor needs at least {MIN_BASELINE} real tiles of 2 other patients", n=size
         )
-        return [Beside(why, why, "")] * len(measure(sides.made, sides.real))
+        return [BaselineComparison(why, why, "")] * len(measure(sides.synthetic, sides.real))
     points = np.array(
         [
-            [measure(trial.made, trial.real), measure(trial.floor, trial.real)]
+            [measure(trial.synthetic, trial.real), measure(trial.baseline, trial.real)]
             for trial in sides.trials(GROUPS, again=False, seed=seed)
         ]
     )
     again = np.array(
         [
-            [measure(trial.made, trial.real), measure(trial.floor, trial.real)]
-            for trial in sides.trials(draws, again=True, seed=seed + 1)
+            [measure(trial.synthetic, trial.real), measure(trial.baseline, trial.real)]
+            for trial in sides.trials(replicates, again=True, seed=seed + 1)
         ]
     )
     words = f"ratio and floor of {patients} patients with {tiles} tiles each"
     out = []
     for place in range(points.shape[2]):
-        made, floor = points[:, :, place].mean(axis=0)
+        synthetic, baseline = points[:, :, place].mean(axis=0)
         mine = again[:, 0, place]
         other = again[:, 1, place]
         real = with_interval(
-            float(floor),
-            recentred(float(floor), other),
+            float(baseline),
+            recentred(float(baseline), other),
             size,
             whole,
         )
-        if not floor > 0:
+        if not baseline > 0:
             reason = (
                 "the floor is not above 0, so there is no ratio to it; read both beside each other"
             )
-            out.append(Beside(real, untold(reason, n=size), words))
+            out.append(BaselineComparison(real, undefined(reason, n=size), words))
             continue
         with np.errstate(divide="ignore", invalid="ignore"):
             quotients = np.where(other > 0, mine / other, np.nan)
-        value = float(made / floor)
+        value = float(synthetic / baseline)
         ratio = with_interval(
             value,
             recentred(value, quotients),
             size,
             patients,
         )
-        out.append(Beside(real, ratio, words))
+        out.append(BaselineComparison(real, ratio, words))
     return out
 
 

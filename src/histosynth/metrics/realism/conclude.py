@@ -21,9 +21,9 @@ ABOUT = (
 )
 
 
-def judge_realism(
+def conclude_realism(
     real: Sample,
-    made: Sample,
+    synthetic: Sample,
     other: Sample | None,
     *,
     encoder: str,
@@ -35,26 +35,26 @@ def judge_realism(
     Args:
         real: held-out real tiles, with `embed/features` (D) and, where the encoder has them,
             `embed/spatial` (S).
-        made: synthetic tiles.
+        synthetic: synthetic tiles.
         other: real tiles of other patients (the training set); None: floors are taken between
             halves of the real patients, whose n is smaller; the made tiles are then cut to the same
             n.
         encoder: for the names.
         seed: of all draws.
     """
-    sides = sides_of(real, made, other, "embed/features")
+    sides = sides_of(real, synthetic, other, "embed/features")
     findings = all_distances(sides, encoder, seed=seed)
-    if real.has("embed/spatial") and made.has("embed/spatial"):
-        spatial = sides_of(real, made, other, "embed/spatial")
+    if real.has("embed/spatial") and synthetic.has("embed/spatial"):
+        spatial = sides_of(real, synthetic, other, "embed/spatial")
         findings.append(frechet(spatial, f"spatial_FD_{encoder}", seed=seed))
     findings += neighbourhood(sides, encoder, seed=seed)
-    labels = sorted((set(real.labels) & set(made.labels)) - {""})
+    labels = sorted((set(real.labels) & set(synthetic.labels)) - {""})
     if len(labels) > 1:
         for label in labels:
             rows = None if other is None else _labelled(other, label)
             part = sides_of(
                 _labelled(real, label),
-                _labelled(made, label),
+                _labelled(synthetic, label),
                 rows,
                 "embed/features",
             )
@@ -90,14 +90,14 @@ def _floor_words(sides: Sides) -> str:
 
 def _map_plot(sides: Sides, encoder: str) -> Plot:
     """Both sides on the two main directions of real tissue."""
-    base = sides.real if len(sides.real) > 2 else sides.made
+    base = sides.real if len(sides.real) > 2 else sides.synthetic
     mean = base.mean(0) if len(base) else np.zeros(base.shape[1])
     _, _, directions = np.linalg.svd(base - mean, full_matrices=False)
     series = []
     shown: list[tuple[str, Floats | None]] = [
         ("reference", sides.other),
         ("real", sides.real),
-        ("synthetic", sides.made),
+        ("synthetic", sides.synthetic),
     ]
     for role, features in shown:
         if features is not None and len(features) and len(directions) > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...core.estimate import Estimate, untold
+from ...core.estimate import Estimate, undefined
 from ..finding import Finding
 from ..intervals import mean_over, share_over
 from ..neighbours import prdc
@@ -19,11 +19,11 @@ def neighbourhood(sides: Sides, encoder: str, *, seed: int) -> list[Finding]:
     """Four findings, each beside the same of real tiles of other patients."""
     names = ("precision", "recall", "density", "coverage")
     k = K
-    if min(len(sides.real), len(sides.made)) < LEAST:
-        n = min(len(sides.real), len(sides.made))
-        why = untold(f"{n} tiles of one side; give at least {LEAST} of each", n=n)
+    if min(len(sides.real), len(sides.synthetic)) < LEAST:
+        n = min(len(sides.real), len(sides.synthetic))
+        why = undefined(f"{n} tiles of one side; give at least {LEAST} of each", n=n)
         return [Finding(f"{name}_{encoder}", why, "high") for name in names]
-    found = prdc(sides.real, sides.made, k)
+    found = prdc(sides.real, sides.synthetic, k)
 
     def means(one: Floats, two: Floats) -> Floats:
         if min(len(one), len(two)) <= k:
@@ -34,7 +34,7 @@ def neighbourhood(sides: Sides, encoder: str, *, seed: int) -> list[Finding]:
     # no ratio: balls of tiles that are drawn twice have no size, so nothing says how sure it would
     # be
     groups = [
-        means(trial.floor, trial.real) for trial in sides.trials(GROUPS, again=False, seed=seed)
+        means(trial.baseline, trial.real) for trial in sides.trials(GROUPS, again=False, seed=seed)
     ]
     patients, tiles = sides.shape
     out = []
@@ -43,11 +43,13 @@ def neighbourhood(sides: Sides, encoder: str, *, seed: int) -> list[Finding]:
         over = mean_over if name == "density" else share_over
         value = over(getattr(found, name), whose, seed=seed)
         each = np.array([group[place] for group in groups if np.isfinite(group[place])])
-        floor = untold("the floor needs more real tiles of other patients", n=patients * tiles)
+        baseline = undefined(
+            "the floor needs more real tiles of other patients", n=patients * tiles
+        )
         if len(each):
             low, high = (float(end) for end in np.percentile(each, [2.5, 97.5]))
             said = f"range of {len(each)} groups of {patients} patients with {tiles} tiles each"
-            floor = Estimate(
+            baseline = Estimate(
                 float(each.mean()),
                 low,
                 high,
@@ -63,7 +65,7 @@ def neighbourhood(sides: Sides, encoder: str, *, seed: int) -> list[Finding]:
                 f"{name}_{encoder}",
                 value,
                 "high",
-                floor,
+                baseline,
                 note=note,
             )
         )

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...core.estimate import Estimate, untold
+from ...core.estimate import Estimate, undefined
 from ..distances import KernelSums, extrapolated, frechet_distance, kernel_distance
 from ..finding import Finding
-from ..intervals import DRAWS, group_index, times_drawn, with_interval
-from .baseline import beside_floor, recentred
+from ..intervals import REPLICATES, bootstrap_counts, group_index, with_interval
+from .baseline import compare_with_baseline, recentred
 from .sides import Floats, Sides
 
 ENOUGH = 2048
@@ -24,17 +24,17 @@ LEAST_EXTRAPOLATED = 64
 def all_distances(sides: Sides, encoder: str, *, seed: int) -> list[Finding]:
     """FD, KID and, for few tiles, FD extrapolated."""
     out = [frechet(sides, f"FD_{encoder}", seed=seed), kernel(sides, f"KID_{encoder}", seed=seed)]
-    n = min(len(sides.real), len(sides.made))
+    n = min(len(sides.real), len(sides.synthetic))
     if LEAST <= n < ENOUGH:
         out.append(_unending(sides, f"FD_infinity_{encoder}", seed=seed))
     return out
 
 
 def _too_few(sides: Sides) -> Estimate | None:
-    n = min(len(sides.real), len(sides.made))
+    n = min(len(sides.real), len(sides.synthetic))
     if n >= LEAST:
         return None
-    return untold(
+    return undefined(
         f"{n} tiles of one side cannot support a distance; give at least {LEAST} of each", n=n
     )
 
@@ -46,10 +46,10 @@ def frechet(
     label: str = "",
     seed: int = 0,
 ) -> Finding:
-    """Frechet distance with its floor; `draws` are fewer where one costs more."""
+    """Frechet distance with its floor; `replicates` are fewer where one costs more."""
     if few := _too_few(sides):
         return Finding(name, few, "low", label=label)
-    n = len(sides.made)
+    n = len(sides.synthetic)
     small = min(n, len(sides.real))
     note = ""
     if small < ENOUGH:
@@ -59,12 +59,12 @@ def frechet(
         )
     # what a singular value decomposition of the smaller matrix costs decides how often it can be
     # done
-    draws = int(np.clip(4e9 / min(small, sides.real.shape[1]) ** 3, 20, 300))
+    replicates = int(np.clip(4e9 / min(small, sides.real.shape[1]) ** 3, 20, 300))
     return _with_floor(
         sides,
         name,
         frechet_distance,
-        draws=draws,
+        replicates=replicates,
         label=label,
         note=note,
         seed=seed,
@@ -76,29 +76,29 @@ def _with_floor(
     name: str,
     distance: Callable[[Floats, Floats], float],
     *,
-    draws: int,
+    replicates: int,
     label: str,
     note: str,
     seed: int,
 ) -> Finding:
     """A distance at the n that there is, and its floor and ratio at equal patients and tiles."""
-    value = distance(sides.made, sides.real)
+    value = distance(sides.synthetic, sides.real)
     drawn = np.array(
         [
-            distance(sides.made[theirs], sides.real[mine])
-            for mine, theirs in sides.draws(draws, seed)
+            distance(sides.synthetic[theirs], sides.real[mine])
+            for mine, theirs in sides.replicates(replicates, seed)
         ]
     )
     estimate = with_interval(
         value,
         recentred(value, drawn),
-        len(sides.made),
+        len(sides.synthetic),
         len(set(sides.patients[1])),
     )
-    (told,) = beside_floor(
+    (told,) = compare_with_baseline(
         sides,
         lambda one, two: np.array([distance(one, two)]),
-        draws=draws,
+        replicates=replicates,
         seed=seed,
     )
     note = "; ".join(each for each in (note, told.words) if each)
@@ -106,7 +106,7 @@ def _with_floor(
         name,
         estimate,
         "low",
-        told.floor,
+        told.baseline,
         told.ratio,
         label,
         note,
@@ -126,20 +126,20 @@ def kernel(
     patients = sides.patients
     shared = list(dict.fromkeys([*patients[0], *patients[1]])) if sides.paired else []
     groups = [group_index([*shared, *side])[len(shared) :] for side in patients[:2]]
-    sums = KernelSums.of(sides.real, groups[0], sides.made, groups[1])
+    sums = KernelSums.of(sides.real, groups[0], sides.synthetic, groups[1])
     many = [len(side) for side in sums.within]
-    times = [times_drawn(count, DRAWS, seed + side) for side, count in enumerate(many)]
+    times = [bootstrap_counts(count, REPLICATES, seed + side) for side, count in enumerate(many)]
     if sides.paired:
         times[1] = times[0][:, : many[1]] if many[1] <= many[0] else times[1]
-    value = kernel_distance(sides.made, sides.real)
+    value = kernel_distance(sides.synthetic, sides.real)
     drawn = sums.distances(times[0], times[1], paired=sides.paired)
     count = len(set(patients[1]))
-    estimate = with_interval(value, drawn, len(sides.made), count)
+    estimate = with_interval(value, drawn, len(sides.synthetic), count)
     again = int(np.clip(4e10 / (len(sides.real) ** 2 * sides.real.shape[1]), 20, 300))
-    (told,) = beside_floor(
+    (told,) = compare_with_baseline(
         sides,
         lambda one, two: np.array([kernel_distance(one, two)]),
-        draws=again,
+        replicates=again,
         seed=seed,
     )
     note = "; ".join(each for each in ("unbiased, of all pairs of tiles", told.words) if each)
@@ -147,7 +147,7 @@ def kernel(
         name,
         estimate,
         "low",
-        told.floor,
+        told.baseline,
         told.ratio,
         label,
         note,
@@ -156,10 +156,10 @@ def kernel(
 
 def _unending(sides: Sides, name: str, *, seed: int) -> Finding:
     """FD extrapolated to n without end, with its floor."""
-    n = min(len(sides.real), len(sides.made))
+    n = min(len(sides.real), len(sides.synthetic))
     if n < LEAST_EXTRAPOLATED:
         reason = f"{n} tiles cannot support it; give at least {LEAST_EXTRAPOLATED} of each side"
-        return Finding(name, untold(reason, n=n), "low")
+        return Finding(name, undefined(reason, n=n), "low")
 
     def unbiased(one: Floats, two: Floats) -> float:
         few = min(len(one), len(two))
@@ -169,7 +169,7 @@ def _unending(sides: Sides, name: str, *, seed: int) -> Finding:
                 one,
                 two,
                 sizes=sizes,
-                draws=4,
+                replicates=4,
                 seed=seed,
             )
             if len(sizes) > 2
@@ -181,7 +181,7 @@ def _unending(sides: Sides, name: str, *, seed: int) -> Finding:
         sides,
         name,
         unbiased,
-        draws=40,
+        replicates=40,
         label="",
         note=note,
         seed=seed,

@@ -20,13 +20,13 @@ class Sides:
     """Features of the sides, whose they are, and how both are drawn again.
 
     Attributes:
-        real, made: (N, D) and (M, D).
+        real, synthetic: (N, D) and (M, D).
         other: (K, D) real tiles of other patients; None: halves of `real` stand in for the floor.
         patients: of real, made and other tiles.
     """
 
     real: Floats
-    made: Floats
+    synthetic: Floats
     other: Floats | None
     patients: tuple[list[str], list[str], list[str]]
 
@@ -35,12 +35,12 @@ class Sides:
         """Whether made tiles carry the patients of real ones, so that both are drawn together."""
         return set(self.patients[1]) <= set(self.patients[0])
 
-    def draws(self, draws: int, seed: int = 0) -> Iterator[tuple[Rows, Rows]]:
+    def replicates(self, replicates: int, seed: int = 0) -> Iterator[tuple[Rows, Rows]]:
         """Rows of real and of made tiles, patients drawn with replacement."""
         random = np.random.default_rng(seed)
         names = [list(dict.fromkeys(side)) for side in self.patients[:2]]
         rows = [rows_of(side) for side in self.patients[:2]]
-        for _ in range(draws):
+        for _ in range(replicates):
             first = random.choice(len(names[0]), len(names[0]))
             mine = [names[0][i] for i in first]
             theirs = (
@@ -61,13 +61,14 @@ class Sides:
             whatever
         their number of tiles.
         """
-        made = rows_of(self.patients[1])
+        synthetic = rows_of(self.patients[1])
         pool = rows_of(self.patients[2] if self.other is not None else self.patients[0])
         spare = len(pool) if self.other is not None else len(pool) // 2
         tiles = min(
-            int(np.median([len(rows) for rows in side.values()] or [0])) for side in (made, pool)
+            int(np.median([len(rows) for rows in side.values()] or [0]))
+            for side in (synthetic, pool)
         )
-        return min(len(made), spare), tiles
+        return min(len(synthetic), spare), tiles
 
     def trials(
         self,
@@ -86,11 +87,11 @@ class Sides:
         """
         random = np.random.default_rng(seed)
         patients, tiles = self.shape
-        real, made, other = (rows_of(side) for side in self.patients)
+        real, synthetic, other = (rows_of(side) for side in self.patients)
         for _ in range(count):
             if self.other is not None:
                 against = _names(random, real, len(real), again)
-                floor = self.other[
+                baseline = self.other[
                     _cut(
                         random,
                         other,
@@ -103,7 +104,7 @@ class Sides:
                 left = order[: len(order) // 2]
                 right = order[len(order) // 2 :]
                 against = _names(random, dict.fromkeys(right), len(right), again)
-                floor = self.real[
+                baseline = self.real[
                     _cut(
                         random,
                         real,
@@ -112,16 +113,16 @@ class Sides:
                     )
                 ]
             theirs = (
-                [name for name in against if name in made]
+                [name for name in against if name in synthetic]
                 if self.paired and self.other is not None
                 else []
             )
             if len(theirs) < patients:  # other patients, or fewer than are asked for
-                theirs = _names(random, made, patients, again)
+                theirs = _names(random, synthetic, patients, again)
             chosen = [theirs[i] for i in random.permutation(len(theirs))[:patients]]
             yield Trial(
-                self.made[_cut(random, made, chosen, tiles)],
-                floor,
+                self.synthetic[_cut(random, synthetic, chosen, tiles)],
+                baseline,
                 self.real[np.concatenate([real[name] for name in against])],
             )
 
@@ -130,8 +131,8 @@ class Sides:
 class Trial:
     """Made tiles and as many real ones of other patients, both held against the same real tiles."""
 
-    made: Floats
-    floor: Floats
+    synthetic: Floats
+    baseline: Floats
     real: Floats
 
 
@@ -160,7 +161,7 @@ def _cut(
 
 def sides_of(
     real: Sample,
-    made: Sample,
+    synthetic: Sample,
     other: Sample | None,
     key: str,
 ) -> Sides:
@@ -168,9 +169,9 @@ def sides_of(
     usable = other if other is not None and other.has(key) else None
     return Sides(
         _stacked(real, key),
-        _stacked(made, key),
+        _stacked(synthetic, key),
         None if usable is None else usable.stack(key),
-        (real.patients, made.patients, usable.patients if usable else []),
+        (real.patients, synthetic.patients, usable.patients if usable else []),
     )
 
 

@@ -11,7 +11,7 @@ know no class, and 6 um are generous where nuclei stand close. What chance gives
 said.
 """
 
-from .conclude import judge_structure
+from .conclude import conclude_structure
 from .measure import STRICT_UM, measure_structure
 
-__all__ = ["STRICT_UM", "judge_structure", "measure_structure"]
+__all__ = ["STRICT_UM", "conclude_structure", "measure_structure"]

@@ -33,10 +33,10 @@ ABOUT = (
 )
 
 
-def judge_structure(
+def conclude_structure(
     synthetic: Sample,
     real: Sample | None,
-    kinds: Sequence[str],
+    classes: Sequence[str],
     detectors: Sequence[str],
 ) -> Section:
     """F1, precision, recall, classes, counts and places of nuclei, each beside the same on real
@@ -48,7 +48,7 @@ def judge_structure(
         synthetic: with the values of `measure_structure`.
         real: the same detectors on real tiles against the nuclei marked there; None: no floor is
             given.
-        kinds: the classes asked for, in the order of the values.
+        classes: the classes asked for, in the order of the values.
         detectors: names as in the values; those that were not measured are left out.
     """
     findings: list[Finding] = []
@@ -60,9 +60,11 @@ def judge_structure(
         if not synthetic.has(key):
             continue
         sides = (synthetic, real if real is not None and real.has(key) else None)
-        by_chance = {each.name: each for each in _found(name, sides, kinds, "chance")}
+        by_chance = {each.name: each for each in _found(name, sides, classes, "chance")}
         chance[name] = {each.name: each.as_dict() for each in by_chance.values()}
-        findings += [_with_chance(each, by_chance) for each in _found(name, sides, kinds, "counts")]
+        findings += [
+            _with_chance(each, by_chance) for each in _found(name, sides, classes, "counts")
+        ]
         findings += [_count_error(name, sides), _localisation(name, sides)]
         plots += _plots(name, sides)
     for name in (*detectors, "rings"):
@@ -70,8 +72,8 @@ def judge_structure(
         if not synthetic.has(key):
             continue
         sides = (synthetic, real if real is not None and real.has(key) else None)
-        findings.append(_accuracy(name, sides, len(kinds)))
-        tables[name] = _table(name, sides, kinds)
+        findings.append(_accuracy(name, sides, len(classes)))
+        tables[name] = _table(name, sides, classes)
     facts = {
         "reach_um": REACH_UM,
         "strict_um": STRICT_UM,
@@ -91,7 +93,7 @@ def judge_structure(
 def _found(
     name: str,
     sides: Sides,
-    kinds: Sequence[str],
+    classes: Sequence[str],
     which: str,
 ) -> list[Finding]:
     """Precision, recall and F1 of the detector's own points, or of those placed anywhere
@@ -100,7 +102,9 @@ def _found(
     key = f"structure/{name}/{which}"
     asked = [(measure, f"{measure}_{name}", 0, 0) for measure in ("F1", "precision", "recall")]
     asked += [("F1", f"F1_{name}_{STRICT_UM:g}um", 1, 0)]
-    asked += [("F1", f"F1_{name}_{kind}", 0, 1 + place) for place, kind in enumerate(kinds)]
+    asked += [
+        ("F1", f"F1_{name}_{class_name}", 0, 1 + place) for place, class_name in enumerate(classes)
+    ]
     out = []
     for measure, title, reach, place in asked:
 
@@ -202,26 +206,26 @@ def _accuracy(name: str, sides: Sides, many: int) -> Finding:
     )
 
 
-def _table(name: str, sides: Sides, kinds: Sequence[str]) -> dict[str, Any]:
+def _table(name: str, sides: Sides, classes: Sequence[str]) -> dict[str, Any]:
     """Confusion of both sides as lists."""
     last = name != "rings"
-    made, true = (
+    synthetic, true = (
         None
         if side is None
         else side.stack(f"structure/{name}/confusion").sum(axis=0).astype(int).tolist()
         for side in sides
     )
     return {
-        "asked": [*kinds, *(["extra"] if last else [])],
-        "found": [*kinds, *(["missed"] if last else [])],
-        "synthetic": made,
+        "asked": [*classes, *(["extra"] if last else [])],
+        "found": [*classes, *(["missed"] if last else [])],
+        "synthetic": synthetic,
         "real": true,
     }
 
 
 def _rows(sides: Sides, key: str, row: Callable[[Floats], Sequence[float] | Floats]) -> Both:
     """`row` of the values of each tile of both sides."""
-    made, true = (
+    synthetic, true = (
         None
         if side is None
         else (
@@ -230,7 +234,7 @@ def _rows(sides: Sides, key: str, row: Callable[[Floats], Sequence[float] | Floa
         )
         for side in sides
     )
-    return made or (np.zeros((0, 2)), []), true
+    return synthetic or (np.zeros((0, 2)), []), true
 
 
 def _finding(
@@ -244,12 +248,15 @@ def _finding(
     score: Score = quotient,
 ) -> Finding:
     """`count`: the column whose sum says how many nuclei were counted."""
-    made, true = rows
-    many = (int(np.nansum(made[0][:, count])), int(np.nansum(true[0][:, count])) if true else 0)
+    synthetic, true = rows
+    many = (
+        int(np.nansum(synthetic[0][:, count])),
+        int(np.nansum(true[0][:, count])) if true else 0,
+    )
     return share_finding(
         name,
         better,
-        made,
+        synthetic,
         true,
         n=many,
         least=LEAST_NUCLEI,

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..denoiser import Seam
+from ..denoiser import Denoiser
 from ..info import Family
-from ..prediction import Kind, Level, clean_from
+from ..prediction import Level, PredictionType, x0_from
 from ..structure import StructureFeatures
 from .schedule import Schedule
 from .text import Text
@@ -50,9 +50,9 @@ class Base:
         repr=False,
     )
 
-    def seam(self, network: Any) -> Seam:
+    def seam(self, network: Any) -> Denoiser:
         """The network behind the seam."""
-        return DiscreteSeam(network, self, RAW[self.family])
+        return DiscreteDenoiser(network, self, RAW[self.family])
 
     def words(self, style: Tensor, like: Tensor) -> Words:
         """The prompt of each item, on the device and in the type of `like`."""
@@ -79,8 +79,8 @@ Raw = Callable[[Any, Tensor, Tensor, StructureFeatures, Words], Tensor]
 """How a family's network is called: (network, latents in its type, its steps, features, words)."""
 
 
-class DiscreteSeam:
-    """See `Seam`: steps instead of times, and the way of flows, the same for every family.
+class DiscreteDenoiser:
+    """See `Denoiser`: steps instead of times, and the way of flows, the same for every family.
 
     Args:
         network: the base, with or without adapters worn.
@@ -97,14 +97,14 @@ class DiscreteSeam:
         self.network = network
         self.base = base
         self.said = said
-        self.kind: Kind = base.schedule.kind
+        self.prediction_type: PredictionType = base.schedule.prediction_type
 
     def level(self, time: Tensor) -> Level:
-        """See `Seam.level`."""
+        """See `Denoiser.level`."""
         return self.base.schedule.level(time)
 
-    def untold(self, style: Tensor) -> Tensor:
-        """See `Seam.untold`: the empty prompt."""
+    def undefined(self, style: Tensor) -> Tensor:
+        """See `Denoiser.undefined`: the empty prompt."""
         return torch.zeros_like(style)
 
     def raw(
@@ -114,24 +114,24 @@ class DiscreteSeam:
         features: StructureFeatures,
         style: Tensor,
     ) -> Tensor:
-        """See `Seam.raw`."""
+        """See `Denoiser.raw`."""
         like = noisy.to(self.network.dtype)
         words = self.base.words(style, like)
         step = self.base.schedule.step_of(time)
         return self.said(self.network, like, step, features, words).float()
 
-    def follow(
+    def predict_x0(
         self,
         noisy: Tensor,
         time: Tensor,
         features: StructureFeatures,
         style: Tensor,
     ) -> Tensor:
-        """See `Seam.follow`."""
+        """See `Denoiser.predict_x0`."""
         size, step, level = self.base.schedule.along_flow(time)
         mixed = noisy * size.reshape(-1, 1, 1, 1)
-        return clean_from(
-            self.kind,
+        return x0_from(
+            self.prediction_type,
             self.raw(mixed, step, features, style),
             mixed,
             level,

@@ -14,7 +14,7 @@ from ...core.errors import BadWeights
 from ...core.hub import folder_of
 from ..info import Family
 from ..parts import load_part
-from ..prediction import Kind
+from ..prediction import PredictionType
 from .pixart import PixArt
 from .schedule import Schedule, read_schedule
 from .text import Text, clip_states, embed_clip, embed_t5
@@ -46,7 +46,7 @@ CHANNELS = (4, 9)
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
+class OpenedBase:
     """A base as it lies there, in float32 on the CPU.
 
     Attributes:
@@ -81,7 +81,7 @@ class Source:
     base: str
     here: Path
     config: str = ""
-    prediction: Kind | None = None
+    prediction: PredictionType | None = None
 
     def named(self) -> str:
         """What to remember it by: the whole path of what lies here, else its name on the hub."""
@@ -108,7 +108,7 @@ class Source:
         return fetched
 
 
-def open_base(source: Source) -> Opened:
+def open_base(source: Source) -> OpenedBase:
     """Load network, autoencoder and noise schedule of a base; its text encoder is left where it is.
 
     Raises:
@@ -125,7 +125,7 @@ def open_base(source: Source) -> Opened:
     autoencoder = load_part(place / "vae", AutoencoderKL, lean=True)
     schedule = read_schedule(_json(place / "scheduler" / "scheduler_config.json"), place)
     return _checked(
-        Opened(
+        OpenedBase(
             family,
             network,
             autoencoder,
@@ -160,14 +160,14 @@ def embed(source: Source, family: Family, prompts: Sequence[str]) -> Text:
     return embed_t5(place, prompts) if family == "pixart" else embed_clip(place, prompts)
 
 
-def _of_file(place: Path, source: Source) -> Opened:
+def _of_file(place: Path, source: Source) -> OpenedBase:
     from .single_file import open_single_file
 
     parts = open_single_file(place, config=_config(source), prediction=source.prediction)
     schedule = read_schedule(parts.scheduler_config, place)
     nine = _nine(parts.unet, "stable-diffusion")
     return _checked(
-        Opened(
+        OpenedBase(
             "stable-diffusion",
             parts.unet,
             parts.autoencoder,
@@ -186,7 +186,7 @@ def _nine(network: Any, family: Family) -> bool:
     return family == "stable-diffusion" and int(network.config.in_channels) == CHANNELS[1]
 
 
-def _checked(base: Opened) -> Opened:
+def _checked(base: OpenedBase) -> OpenedBase:
     """Refuse a network whose latents are not its autoencoder's."""
     config = base.network.config
     others = (

@@ -19,7 +19,7 @@ from diffusers import DDPMScheduler
 from torch import Tensor
 
 from ...core.errors import BadWeights
-from ..prediction import Kind, Level
+from ..prediction import Level, PredictionType
 
 MOST_STEPS = 100_000
 
@@ -29,11 +29,11 @@ class Schedule:
     """Steps of a base.
 
     Attributes:
-        kind: what the base predicts.
+        prediction_type: what the base predicts.
         angles: (N,) float64 rising, of its N steps.
     """
 
-    kind: Kind
+    prediction_type: PredictionType
     angles: Tensor
 
     def step_of(self, time: Tensor) -> Tensor:
@@ -84,11 +84,11 @@ def read_schedule(config: Mapping[str, Any], where: Path) -> Schedule:
     Raises:
         BadWeights: it predicts what no solver here knows, or its betas are none.
     """
-    kind = str(config.get("prediction_type", "epsilon"))
-    if kind not in get_args(Kind) or kind == "flow":
+    prediction_type = str(config.get("prediction_type", "epsilon"))
+    if prediction_type not in get_args(PredictionType) or prediction_type == "flow":
         raise BadWeights(
             where,
-            f"its scheduler predicts {kind}",
+            f"its scheduler predicts {prediction_type}",
             "Give a base that predicts epsilon or v.",
         )
     known = {
@@ -103,7 +103,7 @@ def read_schedule(config: Mapping[str, Any], where: Path) -> Schedule:
     steps = config.get("num_train_timesteps", 1000)
     if not isinstance(steps, int) or not 2 <= steps <= MOST_STEPS:
         raise BadWeights(where, f"its scheduler has {steps} steps, not 2 to {MOST_STEPS:,}")
-    if kind == "epsilon" and config.get("rescale_betas_zero_snr"):
+    if prediction_type == "epsilon" and config.get("rescale_betas_zero_snr"):
         raise BadWeights(where, "its scheduler ends in pure noise, of which epsilon says nothing")
     try:
         ddpm = DDPMScheduler(**{key: value for key, value in config.items() if key in known})
@@ -114,4 +114,4 @@ def read_schedule(config: Mapping[str, Any], where: Path) -> Schedule:
     angles = torch.atan2((1 - kept).sqrt(), kept.sqrt())
     if len(angles) < 2 or not (angles.diff() > 0).all() or not angles[-1] <= math.pi / 2 + 1e-9:
         raise BadWeights(where, "its scheduler's noise does not rise from step to step")
-    return Schedule(cast(Kind, kind), angles)
+    return Schedule(cast(PredictionType, prediction_type), angles)

@@ -30,8 +30,8 @@ from torch import Tensor
 
 from ...core.errors import BadOption, BadWeights
 from ...core.store import sha256_of
-from ..prediction import Kind
-from ..trial_run import BROKEN, in_short
+from ..prediction import PredictionType
+from ..trial_run import BROKEN, first_line
 
 if TYPE_CHECKING:
     from transformers import CLIPTextModel
@@ -111,7 +111,7 @@ def open_single_file(
     *,
     config: Path | None = None,
     tokenizer: Path | None = None,
-    prediction: Kind | None = None,
+    prediction: PredictionType | None = None,
 ) -> Parts:
     """Open a checkpoint of Stable Diffusion 1 or 2 or of their inpainting siblings, without any
     network.
@@ -166,7 +166,7 @@ def open_single_file(
 
 
 def published_settings(
-    version: Version, *, channels: int = 4, prediction: Kind = "epsilon"
+    version: Version, *, channels: int = 4, prediction: PredictionType = "epsilon"
 ) -> Settings:
     """Settings of the published bases by part: `unet`, `vae`, `text_encoder` and `scheduler`."""
     text = files(__package__).joinpath("configs", f"{version}.json").read_text(encoding="utf-8")
@@ -183,7 +183,7 @@ def _opened(path: Path) -> Any:
         return safe_open(path, framework="pt", device="cpu")
     except (SafetensorError, OSError) as error:
         raise BadWeights(
-            path, f"it is damaged or no safetensors file ({in_short(error)})"
+            path, f"it is damaged or no safetensors file ({first_line(error)})"
         ) from error
 
 
@@ -231,8 +231,8 @@ def _tokenizer_folder(path: Path, folder: Path | None) -> Path:
             "Name a folder with CLIP's vocab.json and merges.txt, or give a diffusers folder "
             "as config.",
         )
-    kinds = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-    if not any(all((folder / name).is_file() for name in names) for names in kinds):
+    classes = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+    if not any(all((folder / name).is_file() for name in names) for names in classes):
         raise BadWeights(
             folder,
             "there is no tokenizer in it",
@@ -246,7 +246,7 @@ def _settings(
     looks: _Looks,
     *,
     config: Path | None,
-    prediction: Kind | None,
+    prediction: PredictionType | None,
 ) -> Settings:
     if config is not None:
         settings = {part: _read(config / name) for part, name in _FILES.items()}
@@ -290,7 +290,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, TypeError, ValueError) as error:
         raise BadWeights(
             path,
-            f"it cannot be read as settings ({in_short(error)})",
+            f"it cannot be read as settings ({first_line(error)})",
             _SETTINGS,
         ) from error
 
@@ -330,7 +330,7 @@ def _network(
         own = {key: value.shape for key, value in part.state_dict().items()}
     except BROKEN as error:
         raise BadWeights(
-            path, f"its settings do not fit it ({in_short(error)})", _SETTINGS
+            path, f"its settings do not fit it ({first_line(error)})", _SETTINGS
         ) from error
     wrong = {
         "missing": own.keys() - state.keys(),

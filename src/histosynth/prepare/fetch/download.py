@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import FetchFailed, HistosynError, NotWritable
-from ...core.progress import Tick
+from ...core.errors import FetchFailed, HistosynthError, NotWritable
+from ...core.progress import ProgressCallback
 from ...core.store import ensure_folder, write_json
 from ...core.web import MayPass, Patience, checked_endpoint, open_url, read_some
 from .gdc import GDC, RemoteSlide
@@ -38,7 +38,7 @@ class Fetched:
 
     done: tuple[str, ...] = ()
     already: tuple[str, ...] = ()
-    failed: dict[str, HistosynError] = field(default_factory=dict)
+    failed: dict[str, HistosynthError] = field(default_factory=dict)
 
 
 @dataclass
@@ -58,7 +58,7 @@ def fetch(
     *,
     endpoint: str = GDC,
     tries: int = 5,
-    tick: Tick | None = None,
+    on_progress: ProgressCallback | None = None,
     sleep: Callable[[float], None] = time.sleep,
     timeout_s: float = 60.0,
 ) -> Fetched:
@@ -72,8 +72,8 @@ def fetch(
         folder: made if it is not there.
         endpoint: address of the API.
         tries: how often one slide may fail without 1 MiB of progress.
-        tick: told (bytes done, bytes in all); what failed counts as done. It goes back where a
-            slide must start anew.
+        on_progress: told (bytes done, bytes in all); what failed counts as done. It goes back where
+            a slide must start anew.
         sleep: waits between tries, in s.
         timeout_s: how long the server may stay silent, in s.
 
@@ -92,7 +92,7 @@ def fetch(
     before = 0
     done: list[str] = []
     already: list[str] = []
-    failed: dict[str, HistosynError] = {}
+    failed: dict[str, HistosynthError] = {}
     names: dict[str, str] = {}
     with _alone(ensure_folder(folder)):
         record = _read_record(folder / RECORD)
@@ -100,8 +100,8 @@ def fetch(
             base = before
 
             def told(here: int, base: int = base) -> None:
-                if tick:
-                    tick(base + here, total)
+                if on_progress:
+                    on_progress(base + here, total)
 
             told(0)
             try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...core.errors import BadOption
 from ...core.outcome import Outcome
-from ...core.progress import Tick
+from ...core.progress import ProgressCallback
 from ...core.store import ensure_folder
 from ..subtypes import load_subtypes
 from . import fetch, find_slides, label_of, write_manifest, write_table
@@ -22,7 +22,7 @@ def fetch_project(
     list_only: bool,
     extra: Path | None,
     endpoint: str,
-    tick: Tick | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> tuple[Outcome, dict[str, Any]]:
     """Fetch a project's open diagnostic slides, going on where an earlier call stopped.
 
@@ -33,7 +33,7 @@ def fetch_project(
         list_only: write the lists only.
         extra: TOML with more entities.
         endpoint: of the API.
-        tick: told of bytes done and in all.
+        on_progress: told of bytes done and in all.
 
     Raises:
         BadOption: the project has no such slide.
@@ -63,7 +63,7 @@ def fetch_project(
     }
     if list_only:
         return outcome, facts
-    fetched = fetch(slides, out, endpoint=endpoint, tick=tick)
+    fetched = fetch(slides, out, endpoint=endpoint, on_progress=on_progress)
     outcome.written += [out / name for name in fetched.done]
     outcome.refused.update(fetched.failed)
     return outcome, facts | {"fetched": len(fetched.done), "already": len(fetched.already)}

@@ -156,7 +156,7 @@ GATES: Mapping[str, Gate] = {
 }
 
 
-def judge_tile(pixels: Pixels, mpp: float, limits: GateLimits) -> dict[str, Verdict]:
+def check_tile(pixels: Pixels, mpp: float, limits: GateLimits) -> dict[str, Verdict]:
     """The verdict on a tile (H, W, 3) uint8 at `mpp` of every gate that is not at its widest
     limit.
     """

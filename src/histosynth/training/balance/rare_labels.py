@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ...core.store import write_json, write_text
 from ..data.sources import Example
-from ..tasks.stable_recipe import FewPlan, StableRecipe
+from ..tasks.stable_recipe import RareLabelOptions, StableRecipe
 from .data_sheet import counted, data_sheet, sheet_markdown
 from .patient_table import read_people
 from .weights import draws_by_label, draws_markdown, refuse_rare, shares_by_label
@@ -29,7 +29,7 @@ class Sides(Protocol):
         """Those of other patients."""
 
 
-def fair(examples: Sequence[Example], plan: FewPlan) -> list[Example]:
+def fair(examples: Sequence[Example], plan: RareLabelOptions) -> list[Example]:
     """The same tiles, drawn as `plan.balance` says.
 
     Raises:

@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 
 from ...annotation.nuclei_files import read_nuclei
-from ...core.errors import BadRecipe, BadTileSet, HistosynError, SplitLeak, UnknownKinds
+from ...core.errors import BadRecipe, BadTileSet, HistosynthError, SplitLeak, UnknownClasses
 from ...core.geometry import Box
-from ...core.nuclei import ANY, Nuclei, map_kinds
+from ...core.nuclei import ANY, Nuclei, map_classes
 from ...core.tile import IMAGE_SUFFIXES, Pixels, Tile, TileRef, decode_rgb, read_rgb
 from ...core.tileset import MAX_IMAGE_BYTES, Row, TileSet, files_of
 
@@ -95,18 +95,18 @@ def open_source(
     *,
     root: Path,
     mpp: float,
-    kinds: Sequence[str],
+    classes: Sequence[str],
 ) -> list[Example]:
     """Read a source, resampled to `mpp` by area averaging (Lanczos where it enlarges).
 
-    A folder that holds Parquet files is a tile set, and its kept rows are read. Without `kinds`
+    A folder that holds Parquet files is a tile set, and its kept rows are read. Without `classes`
     nothing is said of nuclei, and a row's are not read.
 
     Raises:
         BadRecipe: the folder or a listed tile is missing, a name has no patient, or the source
             lacks a key, or states one that its kind of folder cannot follow.
         BadTileSet, SplitLeak: the tile set is damaged, or has a patient in two splits.
-        UnknownKinds: nuclei are of classes that are neither among `kinds` nor mapped.
+        UnknownKinds: nuclei are of classes that are neither among `classes` nor mapped.
         HistosynError: whatever reading a picture or centroids refuses.
     """
     folder = root / source.images
@@ -120,7 +120,7 @@ def open_source(
                 source,
                 root=root,
                 mpp=mpp,
-                kinds=kinds,
+                classes=classes,
             )
         )
     own = _stated_scale(source)
@@ -131,7 +131,7 @@ def open_source(
             root=root,
             own=own,
             mpp=mpp,
-            kinds=kinds,
+            classes=classes,
         )
         for path in _images(source, root)
     ]
@@ -227,7 +227,7 @@ def _open_one(
     root: Path,
     own: float,
     mpp: float,
-    kinds: Sequence[str],
+    classes: Sequence[str],
 ) -> Example:
     pixels = read_rgb(path)
     height, width = pixels.shape[:2]
@@ -240,7 +240,7 @@ def _open_one(
             points,
             size=(width, height),
             mpp=own,
-            kinds=kinds,
+            classes=classes,
             mapping=source.map,
         )
     patient = patient_of(path.stem, source.patient) if source.patient else _unknown(source)
@@ -253,7 +253,7 @@ def _open_set(
     *,
     root: Path,
     mpp: float,
-    kinds: Sequence[str],
+    classes: Sequence[str],
 ) -> Iterator[Example]:
     """A tile set's examples, in the order of its files; what it lacks is told before a picture is
     read.
@@ -271,13 +271,13 @@ def _open_set(
         for names in chosen["nuclei_kind"].drop_null()
         for name in names.values.unique().to_pylist()
     }
-    unknown = sorted(set(map_kinds(sorted(told), source.map)) - {*kinds, ANY})
-    if kinds and unknown:
-        raise UnknownKinds(unknown, kinds).of(source.images)
+    unknown = sorted(set(map_classes(sorted(told), source.map)) - {*classes, ANY})
+    if classes and unknown:
+        raise UnknownClasses(unknown, classes).of(source.images)
     try:
         for row in tiles.only(set(chosen["tile_id"].to_pylist())):
-            yield _of_row(row, source, mpp=mpp, kinds=kinds)
-    except HistosynError as error:
+            yield _of_row(row, source, mpp=mpp, classes=classes)
+    except HistosynthError as error:
         raise error.of(source.images) from None
 
 
@@ -324,21 +324,21 @@ def _of_row(
     source: TileSource,
     *,
     mpp: float,
-    kinds: Sequence[str],
+    classes: Sequence[str],
 ) -> Example:
     if row.image is None or len(row.image) > MAX_IMAGE_BYTES:
         raise BadTileSet(
             Path(source.images), f"its tile {row.tile_id} has no picture, or one too large"
         )
     nuclei = None
-    if kinds and row.nuclei is not None:
-        names = map_kinds(row.nuclei.names(), source.map)
+    if classes and row.nuclei is not None:
+        names = map_classes(row.nuclei.names(), source.map)
         nuclei = Nuclei.of(
             row.nuclei.xy,
             names,
             size=row.nuclei.size,
             mpp=row.ref.mpp,
-            kinds=kinds,
+            classes=classes,
         )
     ref = replace(row.ref, patient=row.ref.patient or _unknown(source))
     example = _example(

@@ -78,7 +78,7 @@ def open_views(
     stain_jitter: float,
     seed: int,
     whole: bool = False,
-    tick: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> list[list[View]]:
     """The views of each example, from the cache at `path`, which is made if absent or spoilt.
 
@@ -91,7 +91,7 @@ def open_views(
         seed: source of poses and jitter.
         whole: turn tiles, and do not shift them by a part of a latent cell, which costs them up to
             8 px.
-        tick: told (done, total) while encoding.
+        on_progress: told (done, total) while encoding.
     """
     kept = _kept(path, examples, views, seed=seed, whole=whole)
     if kept is None:
@@ -103,7 +103,7 @@ def open_views(
                 stain_jitter=stain_jitter,
                 seed=seed,
                 whole=whole,
-                tick=tick,
+                on_progress=on_progress,
             )
         )
         with replacing(path) as temporary:
@@ -196,7 +196,7 @@ def _encode_all(
     stain_jitter: float,
     seed: int,
     whole: bool,
-    tick: Callable[[int, int], None] | None,
+    on_progress: Callable[[int, int], None] | None,
 ) -> Iterator[tuple[str, Tensor]]:
     for index, example in enumerate(examples):
         for view in range(views):
@@ -215,8 +215,8 @@ def _encode_all(
             yield f"{name}.latents", latents.half().cpu().contiguous()
             yield f"{name}.pixels", torch.from_numpy(canonical.round().astype(np.uint8))
             yield f"{name}.styles", torch.from_numpy(styles)
-        if tick:
-            tick(index + 1, len(examples))
+        if on_progress:
+            on_progress(index + 1, len(examples))
 
 
 def _canonical(pixels: Pixels, turn: _Pose, stain_jitter: float) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...core.synthetic import write_marked
+from ...core.synthetic import write_synthetic
 from ...core.tile import Pixels
 from .microbatches import Part, lighten, loss_of, parts_of, refuse_indivisible
 from .plan import LoopPlan
@@ -194,7 +194,7 @@ def look(task: TrainTask, state: TrainState, run: Path) -> tuple[dict[str, float
         refuse_divergence(state.step, numbers)
         sheet = np.ascontiguousarray(task.picture())
         file = run / "pictures" / f"{state.step:07d}.png"
-        write_marked(file, sheet, {"verb": "train", "step": state.step})
+        write_synthetic(file, sheet, {"verb": "train", "step": state.step})
     task.export(run / "weights", state.ema)
     return numbers, sheet, file
 

@@ -150,7 +150,7 @@ def _open(root: Path, name: str, data: ArtefactData) -> list[Example]:
         source,
         root=root,
         mpp=data.mpp,
-        kinds=(),
+        classes=(),
     )
 
 

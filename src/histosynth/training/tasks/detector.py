@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ...core.geometry import Box
 from ...core.matching import f1, match_points
-from ...core.nuclei import ANY_KIND, Nuclei
+from ...core.nuclei import ANY_CLASS, Nuclei
 from ...core.sheet import draw_nuclei
 from ...core.tile import Pixels
 from ...detectors.centroids import CentroidDetector, save_detector, to_signal
@@ -72,10 +72,10 @@ class DetectorTask:
         self.aside = _marked(each for each in train if each.tile.ref.patient in aside)
         self.held_out = _marked(held_out)
         totals = sum(
-            (np.bincount(_told(each.nuclei), minlength=network.kinds) for each in self.train), 0
+            (np.bincount(_told(each.nuclei), minlength=network.classes) for each in self.train), 0
         )
         rarity = (np.asarray(totals).clip(1) / max(np.sum(totals), 1)) ** -plan.rarity
-        self.kind_weights = torch.tensor(rarity / rarity.mean(), dtype=torch.float32)
+        self.class_weights = torch.tensor(rarity / rarity.mean(), dtype=torch.float32)
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -118,7 +118,7 @@ class DetectorTask:
     def _loss(self, images: Tensor, nuclei: Sequence[Nuclei]) -> Tensor:
         like = next(self.network.parameters())
         images = images.to(like, memory_format=torch.channels_last)
-        heat, kinds = (out.float() for out in self.network(images))
+        heat, classes = (out.float() for out in self.network(images))
         splats = np.stack(
             [each.rasterize(cell=CELL, sigma_px=self.plan.sigma_px) for each in nuclei]
         )
@@ -131,13 +131,13 @@ class DetectorTask:
             top * (target.sum(1) - top < 0.5 * top)
         ).flatten()  # not where two classes share a cell
         wrong = F.cross_entropy(
-            kinds,
+            classes,
             which,
-            weight=self.kind_weights.to(like.device),
+            weight=self.class_weights.to(like.device),
             reduction="none",
         ).flatten()
         kind_loss = (wrong * told).sum() / told.sum().clamp_min(1)
-        return heat_loss + self.plan.kind_weight * kind_loss
+        return heat_loss + self.plan.class_weight * kind_loss
 
     def validate(self) -> dict[str, float]:
         """Loss on held-out tiles' central crops, and F1 at 6 um with the threshold chosen as
@@ -174,35 +174,37 @@ class DetectorTask:
 
     def scores(self, tiles: Sequence[Marked], threshold: float) -> dict[str, float]:
         """F1 of all nuclei, and of each class found as that class."""
-        counts = np.zeros((1 + self.network.kinds, 3), int)
+        counts = np.zeros((1 + self.network.classes, 3), int)
         for each in tiles:
-            xy, kind, _ = self._find(each.pixels, threshold)
+            xy, class_ids, _ = self._find(each.pixels, threshold)
             reach = REACH_UM / each.nuclei.mpp
             for row in range(len(counts)):
-                mine = xy if row == 0 else xy[kind == row - 1]
-                theirs = each.nuclei.xy if row == 0 else each.nuclei.xy[each.nuclei.kind == row - 1]
+                mine = xy if row == 0 else xy[class_ids == row - 1]
+                theirs = (
+                    each.nuclei.xy if row == 0 else each.nuclei.xy[each.nuclei.class_ids == row - 1]
+                )
                 counts[row] += len(match_points(mine, theirs, reach)[0]), len(mine), len(theirs)
-        names = ["f1", *(f"f1_{kind}" for kind in self.data.kinds)]
+        names = ["f1", *(f"f1_{class_ids}" for class_ids in self.data.classes)]
         return {name: f1(*(int(n) for n in row)) for name, row in zip(names, counts, strict=True)}
 
     def _find(
         self, pixels: Pixels, threshold: float
     ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
         detector = CentroidDetector(self._info(threshold), self.network)
-        xy, kind, score = find_peaks(*detector.maps(pixels), threshold=threshold)
-        return xy.numpy(), kind.numpy(), score.numpy()
+        xy, class_ids, score = find_peaks(*detector.maps(pixels), threshold=threshold)
+        return xy.numpy(), class_ids.numpy(), score.numpy()
 
     def picture(self) -> Pixels:
         """Held-out tiles with the nuclei marked above, those found below."""
         threshold, _ = self.choose_threshold()
         rows: list[list[Pixels]] = [[], []]
         for each in [_centre(tile, self.data.crop) for tile in self.held_out]:
-            xy, kind, _ = self._find(each.pixels, threshold)
+            xy, class_ids, _ = self._find(each.pixels, threshold)
             side = (each.pixels.shape[1], each.pixels.shape[0])
             found = Nuclei(
                 xy,
-                kind.astype(np.uint8),
-                self.data.kinds,
+                class_ids.astype(np.uint8),
+                self.data.classes,
                 side,
                 self.data.mpp,
             )
@@ -224,7 +226,7 @@ class DetectorTask:
         return DetectorInfo(
             self.name,
             self.data.mpp,
-            self.data.kinds,
+            self.data.classes,
             self.plan.widths,
             self.plan.blocks,
             threshold,
@@ -242,7 +244,7 @@ def _marked(examples: Iterable[Example]) -> list[Marked]:
 
 
 def _told(nuclei: Nuclei) -> NDArray[np.uint8]:
-    told: NDArray[np.uint8] = nuclei.kind[nuclei.kind != ANY_KIND]
+    told: NDArray[np.uint8] = nuclei.class_ids[nuclei.class_ids != ANY_CLASS]
     return told
 
 

@@ -17,13 +17,13 @@ from ...model.autoencoder import FACTOR
 from ...model.bundle import Bundle
 from ...model.maps import make_maps, style_vector
 from ...model.structure import StructureMaps
-from ...tissue.masks import draw_hole
+from ...tissue.masks import draw_mask
 from ..adapter_options import GuidedPlan
 from ..data.drawing import Drawing
 from ..data.views import View
 from ..guidance_distillation import guided_answer
 from ..loop.microbatches import WHOLE, Part
-from ..losses import diffusion_loss, draw_steps, draw_times, kind_weights, place_weights
+from ..losses import class_weights, diffusion_loss, draw_steps, draw_times, place_weights
 from ..recipes import DiffusionPlan, LoopPlan
 from .autoencoder import probe_side
 
@@ -111,7 +111,7 @@ class DiffusionTask:
         self.mean, self.std = (
             torch.tensor(v) for v in (bundle.info.style_mean, bundle.info.style_std)
         )
-        self.weights = kind_weights(bundle.info.kinds, plan.nucleus_weights)
+        self.weights = class_weights(bundle.info.classes, plan.nucleus_weights)
         self.drawing = Drawing(train, plan, grid_px=bundle.grid_px)
         self.probe = self._probe()
 
@@ -175,14 +175,14 @@ class DiffusionTask:
             )
         features = self.bundle.features(batch.maps)
         said = self.bundle.denoiser.raw(noisy, times, features, style)
-        kind = self.bundle.info.prediction
+        prediction_type = self.bundle.info.prediction
         places = place_weights(batch.maps, self.weights, FACTOR)
         return diffusion_loss(
             said,
             clean,
             noise,
             level,
-            kind=kind,
+            prediction_type=prediction_type,
             places=places.to(device),
             min_snr=self.plan.min_snr,
             target=target,
@@ -212,7 +212,7 @@ class DiffusionTask:
 
     def _draw(self, random: np.random.Generator) -> list[Item]:
         shape = self.drawing.shape(random)
-        holed = random.random() < self.plan.hole_share
+        holed = random.random() < self.plan.mask_share
         size = (shape.width, shape.height)
         items = []
         for view in self.drawing.views(random, shape, self._count(shape.side)):
@@ -220,15 +220,15 @@ class DiffusionTask:
                 int(random.integers((length - side) // FACTOR + 1)) * FACTOR
                 for length, side in zip(view.size, size, strict=True)
             )
-            hole = draw_hole(random, size, full=self.plan.full_share) if holed else None
-            items.append(self._item(view, Box(x, y, *size), hole, random))
+            mask = draw_mask(random, size, full=self.plan.full_share) if holed else None
+            items.append(self._item(view, Box(x, y, *size), mask, random))
         return items
 
     def _item(
         self,
         view: View,
         box: Box,
-        hole: Mask | None,
+        mask: Mask | None,
         random: np.random.Generator | None,
     ) -> Item:
         nuclei = None if view.nuclei is None else view.nuclei.crop(box)
@@ -240,13 +240,13 @@ class DiffusionTask:
             nuclei = None if random.random() < self.plan.drop_nuclei else nuclei
             if (
                 nuclei is not None
-                and self.plan.drop_kinds
-                and random.random() < self.plan.drop_kinds
+                and self.plan.drop_classes
+                and random.random() < self.plan.drop_classes
             ):
                 share = random.choice(
                     [0.3, 1.0]
                 )  # as from a detector unsure of some, or without classes
-                nuclei = nuclei.kindless(random.random(len(nuclei)) < share)
+                nuclei = nuclei.without_class(random.random(len(nuclei)) < share)
             label = None if random.random() < self.plan.drop_label else label
             drawn = view.styles[int(random.integers(len(view.styles)))]
             blur = torch.from_numpy(
@@ -265,7 +265,7 @@ class DiffusionTask:
             std=self.std,
             labels=labels,
         )
-        return view, box, nuclei, hole, vector
+        return view, box, nuclei, mask, vector
 
     def _collate(self, items: Sequence[Item]) -> Batch:
         cells = [
@@ -278,14 +278,14 @@ class DiffusionTask:
             ]
         )
         pixels = torch.stack([view.pixels[box.slices] for view, box, *_ in items])
-        holes = [hole for *_, hole, _ in items]
-        known = [None if h is None else p.numpy() for h, p in zip(holes, pixels, strict=True)]
+        masks = [mask for *_, mask, _ in items]
+        known = [None if h is None else p.numpy() for h, p in zip(masks, pixels, strict=True)]
         box = items[0][1]
         maps = make_maps(
             [nuclei for _, _, nuclei, _, _ in items],
             known,
-            holes,
-            kinds=len(self.bundle.info.kinds),
+            masks,
+            classes=len(self.bundle.info.classes),
             size=(box.width, box.height),
         )
         return Batch(
@@ -305,7 +305,7 @@ class DiffusionTask:
             x, y = ((length - side) // 2 // FACTOR * FACTOR for length in view.size)
             box = Box(x, y, side, side)
             whole.append(self._item(view, box, None, None))
-            holed.append(self._item(view, box, draw_hole(random, (side, side)), None))
+            holed.append(self._item(view, box, draw_mask(random, (side, side)), None))
         return {"global": self._collate(whole), "local": self._collate(holed)}
 
     def validate(self) -> dict[str, float]:
@@ -335,7 +335,7 @@ class DiffusionTask:
         """
         if self.bundle.base is None:
             return {"global": 0.5, "local": 0.5}
-        both = {"global": 1 - self.plan.hole_share, "local": self.plan.hole_share}
+        both = {"global": 1 - self.plan.mask_share, "local": self.plan.mask_share}
         return {task: share for task, share in both.items() if share}
 
     def picture(self) -> Pixels:
@@ -348,13 +348,13 @@ class DiffusionTask:
         real = [image.numpy() for image in probe["global"].pixels]
         whole = self.paint(self.bundle, probe["global"])
         completed = self.paint(self.bundle, probe["local"])
-        holes = probe["local"].maps.hole[:, 0].numpy() > 0
+        masks = probe["local"].maps.mask[:, 0].numpy() > 0
         damaged = [
             np.where(h[..., None], 255, r).astype(np.uint8)
-            for h, r in zip(holes, real, strict=True)
+            for h, r in zip(masks, real, strict=True)
         ]
         mended = [
-            np.where(h[..., None], c, r) for h, c, r in zip(holes, completed, real, strict=True)
+            np.where(h[..., None], c, r) for h, c, r in zip(masks, completed, real, strict=True)
         ]
         sheet: Pixels = np.concatenate(
             [np.concatenate(row, axis=1) for row in (real, whole, damaged, mended)]

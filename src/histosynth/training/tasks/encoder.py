@@ -16,7 +16,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from ...core.geometry import Box
-from ...core.nuclei import ANY_KIND, Nuclei
+from ...core.nuclei import ANY_CLASS, Nuclei
 from ...core.tile import Pixels
 from ...encoders.histo import fit_frame, raw_features, save_encoder, to_signal
 from ...encoders.info import EncoderInfo
@@ -110,7 +110,7 @@ class EncoderTask:
             nn.Linear(wide, wide),
         ]
         self.projector = nn.Sequential(*layers).to(next(network.parameters()))
-        counter = nn.Linear(network.widths[-1], max(len(data.kinds), 1))
+        counter = nn.Linear(network.widths[-1], max(len(data.classes), 1))
         self.counter = counter.to(next(network.parameters()))
         self.harm = nn.Linear(network.widths[-1], len(HARMS)).to(next(network.parameters()))
 
@@ -152,7 +152,7 @@ class EncoderTask:
         out["harm"] = plan.harm * F.smooth_l1_loss(self.harm(features).float(), harms, beta=0.2)
         known = [(row, views[i].density) for row, i in enumerate(order)]
         rows = [row for row, density in known if density is not None]
-        if rows and self.data.kinds:
+        if rows and self.data.classes:
             wanted = torch.stack([density for _, density in known if density is not None]).to(
                 like.device
             )
@@ -218,7 +218,9 @@ class EncoderTask:
         return View(signal, torch.from_numpy(harm).float(), density)
 
     def _density(self, nuclei: Nuclei, box: Box) -> Tensor:
-        counts = np.bincount(nuclei.kind[nuclei.kind != ANY_KIND], minlength=len(self.data.kinds))
+        counts = np.bincount(
+            nuclei.class_ids[nuclei.class_ids != ANY_CLASS], minlength=len(self.data.classes)
+        )
         cells = box.width * box.height / 1024
         return torch.from_numpy(np.log1p(counts / cells / FEW)).float()
 

@@ -18,7 +18,7 @@ def _cross_attention() -> AdapterPlan:
 
 
 @dataclass(frozen=True)
-class FewPlan:
+class RareLabelOptions:
     """Fairness to labels of which there is little."""
 
     balance: float = 0.0
@@ -61,7 +61,7 @@ class StableRecipe:
     structure_widths: tuple[int, ...] = ()
     """Own widths of the structure encoder, one a place of the base that takes structure; empty:
     half of its channels, at most 256."""
-    few: FewPlan = field(default_factory=FewPlan)
+    few: RareLabelOptions = field(default_factory=RareLabelOptions)
     stop_copying: float = 0.1
     """Share of validation pictures that may be suspected copies; more end the run, 1 never."""
     base_config: str = ""
@@ -77,8 +77,8 @@ class StableRecipe:
             raise ValueError(
                 "base must name a folder, a repository of the hub, or a .safetensors file"
             )
-        if not self.data.kinds:
-            raise ValueError("data.kinds must name the classes of nuclei")
+        if not self.data.classes:
+            raise ValueError("data.classes must name the classes of nuclei")
         if self.adapter.guided:
             raise ValueError("adapter.guided is for adapters of a base that sees structure")
         if not self.adapter.structure:
