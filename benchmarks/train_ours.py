@@ -151,7 +151,7 @@ def write_recipe(path: Path, ask: dict[str, Any]) -> Path:
         f'[data]\nroot = "{ask["tissue"]}"\nmpp = 0.5\nviews = 1\n'
         f"kinds = {json.dumps(CLASSES)}\n"
         f"[[data.train]]\n{source.format('images')}[[data.validation]]\n{source.format('held')}"
-        f"[conditions]\nhole_share = 0.0\ncrops = [{ask['crop']}]\n"
+        f"[conditions]\nmask_share = 0.0\ncrops = [{ask['crop']}]\n"
         '[prompts]\ntemplate = "H&E, {label}"\n'
         f'[adapter]\nrank = {ask["rank"]}\nalpha = {ask["rank"]}.0\ntargets = ["attention"]\n'
         "structure = true\n"

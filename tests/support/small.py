@@ -27,7 +27,7 @@ encoder_layers = [0, 1, 1, 1]
 decoder_layers = [0, 1, 1, 1]
 """
 SMALL_BASE = """[conditions]
-hole_share = 0.5
+mask_share = 0.5
 crops = [128]
 crop_shares = [1.0]
 [base]

@@ -75,4 +75,4 @@ def test_all_are_dropped_together():
 
 def test_a_share_that_is_none_is_refused():
     with pytest.raises(BadRecipe, match="drop_all"):
-        build({"hole_share": 0.0, "drop_all": 1.5}, DiffusionPlan, name="conditions")
+        build({"mask_share": 0.0, "drop_all": 1.5}, DiffusionPlan, name="conditions")

@@ -49,7 +49,7 @@ def write(
     for side, members in (("train", "train.txt"), ("validation", "val.txt")):
         text += f'[[data.{side}]]\n{SOURCE.format(members=members)}points = "points"\n'
     text += (
-        f"[conditions]\nhole_share = {float(task == 'local')}\ncrops = [128]\ndrop_style = 0.1\n"
+        f"[conditions]\nmask_share = {float(task == 'local')}\ncrops = [128]\ndrop_style = 0.1\n"
     )
     text += '[prompts]\ntemplate = "H&E, {label}, {site}"\nfacts = { site = "chest" }\n'
     text += (

@@ -300,7 +300,7 @@ def test_cached_views_are_those_of_the_tiles_that_are_there(tmp_path, tissue, au
         ("learning_rate = 1e-3", "learning_rate = -1.0", "learning_rate"),
         ("mpp = 0.5\ncrop", "mpp = 0.0\ncrop", "mpp must lie"),
         ("mpp = 0.5\nlabel", "mpp = 5000.0\nlabel", "mpp must lie"),
-        ("hole_share = 0.5", "hole_share = 7.0", "hole_share must lie"),
+        ("mask_share = 0.5", "mask_share = 7.0", "mask_share must lie"),
         ("crops = [128]", "crops = [0]", "multiples of 16 from 64"),
         ("views = 2", "views = 0", "views must be"),
         ('task = "base"', 'task = ["base"]', "not one of"),

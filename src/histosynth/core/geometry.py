@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .errors import BadOption, BadSize
+
+
+class Size(NamedTuple):
+    """Width and height in pixels; an array's shape is (height, width)."""
+
+    width: int
+    height: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width), as arrays have it."""
+        return self.height, self.width
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +61,8 @@ class Box:
         return slice(self.y, self.bottom), slice(self.x, self.right)
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """`"512"` or `"512x384"` as (width, height) in pixels.
+def parse_size(text: str) -> Size:
+    """`"512"` or `"512x384"` as a size in pixels.
 
     Raises:
         BadOption: it is neither.
@@ -62,7 +75,7 @@ def parse_size(text: str) -> tuple[int, int]:
         raise BadOption("--size", text, "W or WxH in whole pixels, e.g. 512 or 512x384")
     width = int(parts[0])
     height = int(parts[-1])
-    return width, height
+    return Size(width, height)
 
 
 def check_size(

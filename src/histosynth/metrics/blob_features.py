@@ -17,18 +17,18 @@ from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
+from ..core.arrays import Float64Array
 from ..core.nuclei import ANY_CLASS, Nuclei
 from ..core.tile import Pixels
 from ..tissue.appearance import fit_frame
 from ..tissue.density import optical_density
 
-Floats = NDArray[np.float64]
 REACH_PX = 14
 RINGS = 7
 MATCH_UM = 3.0
 
 
-def find_blobs(pixels: Pixels, *, sigma_px: float = 3.0, least: float = 0.12) -> Floats:
+def find_blobs(pixels: Pixels, *, sigma_px: float = 3.0, least: float = 0.12) -> Float64Array:
     """Centres (N, 2) of haematoxylin blobs of a tile, x and y in pixels."""
     density = optical_density(fit_frame(pixels).to_canonical(pixels))
     red = ndimage.gaussian_filter(density[..., 0].astype(np.float64), sigma_px / 2)
@@ -49,7 +49,7 @@ def found_share(pixels: Pixels, nuclei: Nuclei) -> tuple[int, int]:
     return int((gaps[rows, columns] <= reach).sum()), len(nuclei)
 
 
-def ring_features(pixels: Pixels, nuclei: Nuclei) -> Floats:
+def ring_features(pixels: Pixels, nuclei: Nuclei) -> Float64Array:
     """(N, F) colour, spread and texture in rings around each nucleus, in canonical stain."""
     density = optical_density(fit_frame(pixels).to_canonical(pixels)).astype(np.float64)
     edge = ndimage.gaussian_gradient_magnitude(density[..., 0], 1.0)
@@ -78,10 +78,10 @@ def ring_features(pixels: Pixels, nuclei: Nuclei) -> Floats:
 class RingClassifier:
     """Linear discriminants with equal priors: which kind a place looks like."""
 
-    mean: Floats
-    std: Floats
-    weights: Floats
-    offsets: Floats
+    mean: Float64Array
+    std: Float64Array
+    weights: Float64Array
+    offsets: Float64Array
 
     @classmethod
     def fit(cls, tiles: Sequence[tuple[Pixels, Nuclei]]) -> RingClassifier:
@@ -103,7 +103,7 @@ class RingClassifier:
         return np.asarray((scaled @ self.weights + self.offsets).argmax(axis=1))
 
 
-def nearest(first: Floats, second: Floats) -> tuple[Floats, NDArray[np.intp]]:
+def nearest(first: Float64Array, second: Float64Array) -> tuple[Float64Array, NDArray[np.intp]]:
     """Distance of each row of `first` to its nearest row of `second`, (N,), and which row it is,
     (N,).
     """

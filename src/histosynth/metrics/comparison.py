@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..core.arrays import Float64Array
 from ..core.estimate import Estimate, undefined
 from .intervals import REPLICATES, bootstrap_counts, joint_bootstrap, with_interval
 from .sample import Sample
 
-Floats = NDArray[np.float64]
-Statistic = Callable[[Floats, Floats], Floats]
+Statistic = Callable[[Float64Array, Float64Array], Float64Array]
 """Of sums of both sides, (D, F) and (D, F'), a value for each of D draws, (D,)."""
 
 
@@ -35,7 +35,7 @@ class Side:
         groups: patients with such an item.
     """
 
-    sums: Floats
+    sums: Float64Array
     names: tuple[str, ...]
     n: int
     groups: int
@@ -60,7 +60,7 @@ class Side:
         cls,
         values: Sequence[ArrayLike],
         patients: Sequence[str],
-        grid: Floats,
+        grid: Float64Array,
         weights: Sequence[ArrayLike],
     ) -> Side:
         """Histograms, (G, B): how much of each patient's values lies nearest to each place of a
@@ -136,8 +136,8 @@ class Comparison:
         baseline_groups: the same two of the floor.
     """
 
-    value: Floats
-    baseline: Floats | None
+    value: Float64Array
+    baseline: Float64Array | None
     n: int
     groups: int
     baseline_n: int = 0
@@ -212,7 +212,7 @@ def compare(
     )
 
 
-def _together(sides: Sequence[Side]) -> list[Floats]:
+def _together(sides: Sequence[Side]) -> list[Float64Array]:
     """Sums of sides, as they are and drawn: whoever stands on several is drawn on all of them."""
     pools = joint_bootstrap(side.names for side in sides)
     out: dict[Hashable, tuple[int, int]] = {}
@@ -234,7 +234,7 @@ def _together(sides: Sequence[Side]) -> list[Floats]:
 
 
 def _told(
-    values: Floats,
+    values: Float64Array,
     n: int,
     groups: int,
     unit: str,
@@ -247,22 +247,22 @@ def _told(
     return with_interval(value, drawn, n, groups, unit=unit)
 
 
-def mean_difference(left: Floats, right: Floats) -> Floats:
+def mean_difference(left: Float64Array, right: Float64Array) -> Float64Array:
     """Of sums (D, 2), each a total and what to divide it by: (D,) left's mean - right's."""
     return np.asarray(left[:, 0] / left[:, 1] - right[:, 0] / right[:, 1])
 
 
-def total_variation(left: Floats, right: Floats) -> Floats:
+def total_variation(left: Float64Array, right: Float64Array) -> Float64Array:
     """Of counts (D, K): (D,) half the sum of what shares differ by, in [0, 1]."""
     one, two = (side / side.sum(axis=1, keepdims=True) for side in (left, right))
     return np.asarray(np.abs(one - two).sum(axis=1) / 2)
 
 
-def wasserstein(grid: Floats) -> Statistic:
+def wasserstein(grid: Float64Array) -> Statistic:
     """The 1-D Wasserstein distance of histograms (D, B) on a grid (B,): the integral of |F - G|."""
     steps = np.diff(grid)
 
-    def distance(left: Floats, right: Floats) -> Floats:
+    def distance(left: Float64Array, right: Float64Array) -> Float64Array:
         one, two = (np.cumsum(side, axis=1) for side in (left, right))
         gaps = np.abs(one / one[:, -1:] - two / two[:, -1:])
         return np.asarray(gaps[:, :-1] @ steps)

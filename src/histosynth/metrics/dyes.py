@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..core.arrays import Float32Array
 from ..core.tile import Mask, Pixels
 from ..tissue.appearance import CANONICAL_DYES, MIN_TISSUE_OD, macenko_dyes
-from ..tissue.density import Floats
 
 SMOOTH_UM = 1.5
 """Sigma of the Gaussian through which colours are looked at."""
@@ -24,7 +24,7 @@ LEAST_DEG = 5.0
 less."""
 
 
-def through(pixels: Pixels, mpp: float) -> Floats:
+def through(pixels: Pixels, mpp: float) -> Float32Array:
     """(H, W, 3) uint8 => float32 in [0, 255]: the mean light around each pixel."""
     sigma = SMOOTH_UM / mpp
     return np.asarray(
@@ -36,7 +36,7 @@ def through(pixels: Pixels, mpp: float) -> Floats:
     )
 
 
-def dyes_of(light: Floats) -> NDArray[np.float64] | None:
+def dyes_of(light: Float32Array) -> NDArray[np.float64] | None:
     """Optical density of a full dose of haematoxylin (row 0) and eosin (row 1), of (H, W, 3)
     smoothed light.
 
@@ -56,7 +56,7 @@ def told_apart(dyes: NDArray[np.float64]) -> bool:
     return not np.allclose(ways, usual, atol=1e-9)
 
 
-def tissue_mask(density: Floats) -> Mask:
+def tissue_mask(density: Float32Array) -> Mask:
     """(H, W) where every channel of an optical density (H, W, 3) is denser than glass (Macenko's
     beta).
     """
@@ -64,7 +64,7 @@ def tissue_mask(density: Floats) -> Mask:
     return np.asarray(red & green & blue)
 
 
-def haematoxylin_weights(pixels: Pixels, mpp: float) -> Floats:
+def haematoxylin_weights(pixels: Pixels, mpp: float) -> Float32Array:
     """(3,) weights that lead optical density to amounts of haematoxylin, 1 a full dose of this
     tile's stain.
 

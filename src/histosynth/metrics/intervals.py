@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..core.arrays import Float64Array
 from ..core.estimate import Estimate, undefined
 
-Floats = NDArray[np.float64]
 REPLICATES = 1000
 FEW = 10
 """A percentile bootstrap over fewer groups is too narrow (Efron & Tibshirani 1993, ch. 14); it is
@@ -27,7 +27,7 @@ def group_index(patients: Sequence[Hashable]) -> NDArray[np.intp]:
     return np.array([numbers[name] for name in patients], np.intp)
 
 
-def bootstrap_counts(groups: int, replicates: int, seed: int = 0) -> Floats:
+def bootstrap_counts(groups: int, replicates: int, seed: int = 0) -> Float64Array:
     """(draws, groups) how often each group is drawn, `groups` times with replacement."""
     random = np.random.default_rng(seed)
     return random.multinomial(groups, np.full(groups, 1 / groups), size=replicates).astype(
@@ -184,7 +184,7 @@ def joint_bootstrap(sides: Iterable[Iterable[Hashable]]) -> list[set[Hashable]]:
 
 def with_interval(
     value: float,
-    drawn: Floats,
+    drawn: Float64Array,
     n: int,
     groups: int,
     *,

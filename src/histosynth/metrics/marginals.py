@@ -9,16 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..core.arrays import Float64Array
 from ..core.estimate import undefined
-from .comparison import (
-    Comparison,
-    Floats,
-    Side,
-    baseline_pair,
-    compare,
-    mean_difference,
-    wasserstein,
-)
+from .comparison import Comparison, Side, baseline_pair, compare, mean_difference, wasserstein
 from .finding import Finding, Plot, Series
 from .sample import Sample
 
@@ -45,7 +38,7 @@ class Quantity:
     key: str
     column: int = 0
 
-    def of(self, sample: Sample) -> Floats:
+    def of(self, sample: Sample) -> Float64Array:
         """(N,) one number a tile; nan where it could not be measured."""
         if not len(sample):
             return np.zeros(0)
@@ -154,7 +147,7 @@ def _split(sides: list[Side]) -> tuple[tuple[Side, Side], tuple[Side, Side] | No
     return (sides[0], sides[1]), baseline
 
 
-def grid_of(values: Floats) -> Floats:
+def grid_of(values: Float64Array) -> Float64Array:
     """(B,) places to gather values at: the values themselves, or about a thousand places among
     many.
     """

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-Floats = NDArray[np.float64]
+from ..core.arrays import Float64Array
+
 Array = NDArray[np.floating]
 Rows = NDArray[np.intp]
 ROWS = 1024
@@ -37,7 +38,7 @@ def squared_distances(first: Array, second: Array) -> Array:
     return out
 
 
-def exact(first: Array, second: Array, rows: Rows) -> Floats:
+def exact(first: Array, second: Array, rows: Rows) -> Float64Array:
     """(N, k) distances of each row of `first` to its rows (N, k) of `second`, without
     cancellation.
     """
@@ -69,7 +70,7 @@ def nearest(
     *,
     owners: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
     many: int = 1,
-) -> tuple[Floats, Rows]:
+) -> tuple[Float64Array, Rows]:
     """The nearest rows of `second` to each of `first`.
 
     Args:
@@ -101,7 +102,7 @@ def nearest(
     return gaps, rows
 
 
-def radii(features: Array, k: int) -> Floats:
+def radii(features: Array, k: int) -> Float64Array:
     """(N,) distance of each row to its k-th nearest other row."""
     out = np.empty(len(features))
 
@@ -126,10 +127,10 @@ class Prdc:
         coverage: (N,) 1 where a real tile's ball holds a made tile.
     """
 
-    precision: Floats
-    recall: Floats
-    density: Floats
-    coverage: Floats
+    precision: Float64Array
+    recall: Float64Array
+    density: Float64Array
+    coverage: Float64Array
 
 
 def prdc(real: Array, synthetic: Array, k: int = 5) -> Prdc:
@@ -162,7 +163,7 @@ def prdc(real: Array, synthetic: Array, k: int = 5) -> Prdc:
     )
 
 
-def authentic(train: Array, synthetic: Array) -> Floats:
+def authentic(train: Array, synthetic: Array) -> Float64Array:
     """(M,) 1 where a made tile is farther from its nearest training tile than that is from its own
     nearest.
 
@@ -175,7 +176,7 @@ def authentic(train: Array, synthetic: Array) -> Floats:
     return (gaps[:, 0] > own[rows[:, 0]]).astype(np.float64)
 
 
-def copying_statistic(synthetic: Floats, held_out: Floats) -> float:
+def copying_statistic(synthetic: Float64Array, held_out: Float64Array) -> float:
     """C_T of one cell (Meehan et al. 2020): are made tiles nearer to training than unseen real ones
     are?
 

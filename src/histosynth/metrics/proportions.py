@@ -11,20 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..core.arrays import Float64Array
 from ..core.estimate import undefined
 from .comparison import Comparison, Side, compare
 from .finding import Better, Finding
 
-Floats = NDArray[np.float64]
 Rows = tuple[ArrayLike, Sequence[str]]
 """(N, F) of each tile, and the patients (N)."""
-Score = Callable[[Floats], Floats]
+Score = Callable[[Float64Array], Float64Array]
 """Sums (D, F) => (D,), nan where it is not defined."""
 
 
-def quotient(sums: Floats) -> Floats:
+def quotient(sums: Float64Array) -> Float64Array:
     """First column over second."""
     return np.asarray(sums[:, 0] / sums[:, 1])
 

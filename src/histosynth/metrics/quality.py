@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from ..core.arrays import Float32Array
 from ..core.tile import Mask, Pixels
-from ..tissue.density import Floats, optical_density
+from ..tissue.density import optical_density
 from .dyes import tissue_mask
 from .finding import Section
 from .marginals import Quantity, compare_marginals
@@ -109,7 +110,7 @@ def measure_quality(pixels: Pixels, mpp: float) -> dict[str, NDArray[np.float64]
     }
 
 
-def focus(grey: Floats, tissue: Mask, mpp: float) -> float:
+def focus(grey: Float32Array, tissue: Mask, mpp: float) -> float:
     """Variance of the Laplacian (Pech-Pacheco et al. 2000) of mean density (H, W) over its
     variance, log10.
 
@@ -126,7 +127,7 @@ def focus(grey: Floats, tissue: Mask, mpp: float) -> float:
     return float(np.log10(sharp / spread)) if spread > 1e-9 and sharp > 0 else np.nan
 
 
-def spectrum(grey: Floats, mpp: float) -> tuple[float, float]:
+def spectrum(grey: Float32Array, mpp: float) -> tuple[float, float]:
     """Share of power in fine detail, and slope of the power spectrum, of mean density (H, W).
 
     The slope is a line through log power over log frequency (Field 1987), from 0.1 cycles/um to 0.8
@@ -153,7 +154,9 @@ def _ring_width(mpp: float) -> float:
 
 
 @lru_cache(maxsize=8)
-def _rings(height: int, width: int, mpp: float) -> tuple[Floats, NDArray[np.intp], Mask, Mask]:
+def _rings(
+    height: int, width: int, mpp: float
+) -> tuple[Float32Array, NDArray[np.intp], Mask, Mask]:
     """A Hann window; which log-spaced ring each frequency lies in, -1 for none; fine ones; all
     that count.
     """

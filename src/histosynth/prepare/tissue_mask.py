@@ -9,15 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..core.arrays import Float32Array
 from ..core.tile import Mask, Pixels
 
 STRIP = 512
 REACH = 4
 """Rows looked at at once, and rows that ink reaches over."""
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def tissue_mask(picture: Pixels, plan: TissuePlan) -> Mask:
     return ~_without_small(~mask, plan.hole_mm2 * px_per_mm2)
 
 
-def glass_of(picture: Pixels) -> Floats:
+def glass_of(picture: Pixels) -> Float32Array:
     """The slide's own glass, (3,) grey levels.
 
     Glass is the brightest tone that is common: the 95th percentile of each channel among pixels
@@ -96,19 +95,19 @@ def glass_of(picture: Pixels) -> Floats:
     return np.maximum(np.percentile(bright, 95, axis=0), 180).astype(np.float32)
 
 
-def density_over(picture: Pixels, white: Floats) -> Floats:
+def density_over(picture: Pixels, white: Float32Array) -> Float32Array:
     """Optical density over glass, (H, W, 3) float32, 0 on glass."""
-    density: Floats = -np.log((picture.astype(np.float32) + 1) / (white + 1))
+    density: Float32Array = -np.log((picture.astype(np.float32) + 1) / (white + 1))
     return np.maximum(density, 0, out=density)
 
 
-def pen_mask(density: Floats) -> Mask:
+def pen_mask(density: Float32Array) -> Mask:
     """Pen ink and what lies within two pixels of it. (H, W) bool."""
     ink = ink_mask(density)
     return np.asarray(ndimage.binary_dilation(ink, iterations=2) if ink.any() else ink)
 
 
-def ink_mask(density: Floats) -> Mask:
+def ink_mask(density: Float32Array) -> Mask:
     """Ink: what absorbs red more than green, as no dye of H&E does; black; and scarlet. (H, W)
     bool.
     """
@@ -121,7 +120,7 @@ def ink_mask(density: Floats) -> Mask:
     return np.asarray(cold | black | scarlet)
 
 
-def otsu(values: Floats) -> float:
+def otsu(values: Float32Array) -> float:
     """The threshold that parts values into two groups of least variance (Otsu 1979)."""
     low = float(values.min())
     high = float(values.max())

@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..core.arrays import Float32Array
 from ..core.tile import Mask, Pixels
-from .density import Floats, from_density, optical_density
+from .density import from_density, optical_density
 from .hue import HueCurve, measure_hue
 
 # Haematoxylin and eosin of the canonical stain, optical density of a full dose: medians of
@@ -68,11 +69,11 @@ class StainFrame:
         if len(self.scale) != 3 or not all(0.2 <= value <= 5 for value in self.scale):
             raise ValueError(f"a stain frame has three scales from 0.2 to 5, not {self.scale}")
 
-    def to_canonical(self, pixels: Pixels | Floats) -> Floats:
+    def to_canonical(self, pixels: Pixels | Float32Array) -> Float32Array:
         """(..., 3) in [0, 255] in this tile's stain => float32 in [0, 255] in the canonical one."""
         return _rescale(pixels, np.array(self.scale, np.float32))
 
-    def from_canonical(self, pixels: Pixels | Floats) -> Floats:
+    def from_canonical(self, pixels: Pixels | Float32Array) -> Float32Array:
         """The way back: canonical stain => this tile's, float32 in [0, 255]."""
         return _rescale(pixels, np.float32(1) / np.array(self.scale, np.float32))
 
@@ -88,10 +89,10 @@ class Appearance:
     """
 
     frame: StainFrame
-    style: Floats
+    style: Float32Array
     hue: HueCurve | None = None
 
-    def restained(self, canonical: Floats) -> Floats:
+    def restained(self, canonical: Float32Array) -> Float32Array:
         """A painting (..., 3) in canonical stain, in [0, 255] => in this appearance, float32."""
         return self.frame.from_canonical(
             canonical if self.hue is None else self.hue.given(canonical)
@@ -125,7 +126,7 @@ def fit_frame(pixels: Pixels, mask: Mask | None = None) -> StainFrame:
 
 
 def macenko_dyes(
-    pixels: Pixels | Floats, *, least_deg: float = MIN_ANGLE_DEG
+    pixels: Pixels | Float32Array, *, least_deg: float = MIN_ANGLE_DEG
 ) -> NDArray[np.float64] | None:
     """Optical density of a full dose of haematoxylin (row 0) and of eosin (row 1), (2, 3).
 
@@ -160,7 +161,7 @@ def macenko_dyes(
     return dyes
 
 
-def measure_style(canonical: Floats, mask: Mask | None = None) -> Floats:
+def measure_style(canonical: Float32Array, mask: Mask | None = None) -> Float32Array:
     """The style vector (13,) of a tile in canonical stain, (H, W, 3) float32 in [0, 255]."""
     density = optical_density(canonical)
     grey = density @ np.full(3, 1 / 3, np.float32)
@@ -176,7 +177,7 @@ def measure_style(canonical: Floats, mask: Mask | None = None) -> Floats:
     )
 
 
-def _edge_density(grey: Floats, mask: Mask | None, reach: int) -> float:
+def _edge_density(grey: Float32Array, mask: Mask | None, reach: int) -> float:
     """Log of the mean step over `reach` px, after smoothing over as many."""
     smooth = np.asarray(ndimage.uniform_filter(grey, reach)) if reach > 1 else grey
     across = np.abs(smooth[:, reach:] - smooth[:, :-reach])
@@ -189,13 +190,13 @@ def _edge_density(grey: Floats, mask: Mask | None, reach: int) -> float:
     return float(np.log((across.sum() + down.sum()) / max(total, 1) + 1e-3))
 
 
-def _is_tissue(density: Floats) -> Mask:
+def _is_tissue(density: Float32Array) -> Mask:
     """(N, 3) => (N,), True where every channel is denser than glass."""
     red, green, blue = (density[:, channel] > MIN_TISSUE_OD for channel in range(3))
     return np.asarray(red & green & blue)
 
 
-def _rescale(pixels: Pixels | Floats, scale: Floats) -> Floats:
+def _rescale(pixels: Pixels | Float32Array, scale: Float32Array) -> Float32Array:
     return from_density(optical_density(pixels) * scale)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..core.arrays import Float32Array
 from ..core.tile import Mask, Pixels
-from .density import Floats
 from .grain import match_grain
 from .hue import measure_hue
 
@@ -25,10 +25,10 @@ edge about as much as across the same line in real tissue: 0.97 of it (docs/log.
 
 def paste(
     known: Pixels,
-    painted: Floats,
+    painted: Float32Array,
     mask: Mask,
     *,
-    copied: tuple[Pixels, Floats] | None = None,
+    copied: tuple[Pixels, Float32Array] | None = None,
 ) -> Pixels:
     """Put painted tissue into the hole of a tile.
 
@@ -76,12 +76,12 @@ def paste(
     return out
 
 
-def _smooth_near(image: Floats, where: Mask) -> Floats:
+def _smooth_near(image: Float32Array, where: Mask) -> Float32Array:
     """Mean of an image over `where`, as seen from each pixel: normalised Gaussian convolution."""
     return _normalised(image, where, ((float(RING_PX), 1.0),))
 
 
-def _extended(difference: Floats, ring: Mask) -> Floats:
+def _extended(difference: Float32Array, ring: Mask) -> Float32Array:
     """Smooth extension of values on the ring to everywhere: normalised Gaussian convolution.
 
     A narrow Gaussian decides where it reaches, wider ones farther in.
@@ -89,7 +89,9 @@ def _extended(difference: Floats, ring: Mask) -> Floats:
     return _normalised(difference, ring, ((5.0, 1.0), (12.0, 1e-2), (30.0, 1e-4)))
 
 
-def _normalised(image: Floats, where: Mask, scales: tuple[tuple[float, float], ...]) -> Floats:
+def _normalised(
+    image: Float32Array, where: Mask, scales: tuple[tuple[float, float], ...]
+) -> Float32Array:
     weight = where.astype(np.float32)
     stacked = np.dstack([image * weight[..., None], weight])
     spread = np.zeros_like(stacked)
@@ -98,7 +100,7 @@ def _normalised(image: Floats, where: Mask, scales: tuple[tuple[float, float], .
     return np.asarray(spread[..., :3] / np.maximum(spread[..., 3:], 1e-9), dtype=np.float32)
 
 
-def _blurred(stacked: Floats, sigma: float) -> Floats:
+def _blurred(stacked: Float32Array, sigma: float) -> Float32Array:
     """Gaussian blur of (H, W, C); wide ones on a grid of `COARSE` px: nearly the same, and much
     faster.
     """
@@ -119,7 +121,7 @@ def _blurred(stacked: Floats, sigma: float) -> Floats:
     return _between(_between(smooth, rows, 0), columns, 1)
 
 
-def _between(cells: Floats, places: NDArray[np.float64], axis: int) -> Floats:
+def _between(cells: Float32Array, places: NDArray[np.float64], axis: int) -> Float32Array:
     """Linear interpolation along an axis, constant beyond the ends."""
     places = np.clip(places, 0, cells.shape[axis] - 1)
     low = np.minimum(places.astype(int), max(cells.shape[axis] - 2, 0))

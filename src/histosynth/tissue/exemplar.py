@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..core.arrays import Float32Array
 from ..core.nuclei import Nuclei
 from ..core.tile import Mask, Pixels
-from .density import Floats
 
 CELL = 2
 """Patches are compared on a grid of so many pixels; copied are the full pixels."""
@@ -103,11 +103,11 @@ def copy_into(
 
 
 def _gaps(
-    colours: Floats,
+    colours: Float32Array,
     empty: Mask,
     rows: _Places,
     columns: _Places,
-) -> Floats:
+) -> Float32Array:
     """(h, w) by how much each cell misses what its neighbours' own tissue goes on with, the worst
     of them.
     """
@@ -146,10 +146,10 @@ class _Canvas:
         tissue: (h, w) False on the border.
     """
 
-    values: Floats
+    values: Float32Array
     left: Mask
-    trust: Floats
-    rank: Floats
+    trust: Float32Array
+    rank: Float32Array
     rows: _Places
     columns: _Places
     tissue: Mask
@@ -194,7 +194,7 @@ class _Canvas:
 
 
 def _sources(
-    values: Floats, empty: Mask, random: np.random.Generator
+    values: Float32Array, empty: Mask, random: np.random.Generator
 ) -> tuple[_Places, _Places] | None:
     """For each cell the row and column of the known cell that stands there, itself where it is
     known.
@@ -228,8 +228,8 @@ class _Patches:
     """Known patches: first cells (N, 2), values (N, PATCH * PATCH * C) and their squares."""
 
     at: _Places
-    values: Floats
-    squares: Floats
+    values: Float32Array
+    squares: Float32Array
 
 
 def _known_patches(canvas: _Canvas, random: np.random.Generator) -> _Patches | None:

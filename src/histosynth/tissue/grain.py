@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .density import Floats
+from ..core.arrays import Float32Array
 
 LEAST_PX = 2000
 """Known pixels below which nothing is matched."""
@@ -22,7 +22,9 @@ CLEAR_PX = 4
 """Known pixels this near the hole do not count: they are painted under its influence."""
 
 
-def match_grain(known: Floats, painted: Floats, outside: NDArray[np.float64]) -> Floats:
+def match_grain(
+    known: Float32Array, painted: Float32Array, outside: NDArray[np.float64]
+) -> Float32Array:
     """Raise the fine bands of a painting to what the known tissue has.
 
     A painting of a damaged tile covers the known tissue too, and tells there what is lost on the
@@ -54,5 +56,5 @@ def match_grain(known: Floats, painted: Floats, outside: NDArray[np.float64]) ->
     return np.clip(out, 0, 255, out=out)
 
 
-def _smooth(image: Floats, sigma: float) -> Floats:
+def _smooth(image: Float32Array, sigma: float) -> Float32Array:
     return np.asarray(ndimage.gaussian_filter(image, (sigma, sigma, 0)))

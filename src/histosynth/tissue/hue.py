@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.arrays import Float32Array
 from ..core.tile import Mask
-from .density import Floats, from_density, optical_density
+from .density import from_density, optical_density
 
 KNOTS = 7
 """Densities at which hue is measured, from 0 to the 98th percentile of the tissue."""
@@ -41,10 +42,10 @@ class HueCurve:
     """
 
     top: float
-    hue: Floats
-    pixels: Floats
+    hue: Float32Array
+    pixels: Float32Array
 
-    def given(self, painted: Floats, where: Mask | None = None) -> Floats:
+    def given(self, painted: Float32Array, where: Mask | None = None) -> Float32Array:
         """A painting (..., 3) in [0, 255] with this hue at each density, float32.
 
         Density itself, and all that varies about the mean hue, stay: a red fibre stays redder than
@@ -68,7 +69,7 @@ class HueCurve:
         return from_density(density + moved.astype(np.float32)).reshape(painted.shape)
 
 
-def measure_hue(pixels: Floats) -> HueCurve | None:
+def measure_hue(pixels: Float32Array) -> HueCurve | None:
     """The hue curve of pixels (N, 3) in [0, 255]; None where they are too few to tell."""
     if len(pixels) < LEAST_PX:
         return None
@@ -76,7 +77,7 @@ def measure_hue(pixels: Floats) -> HueCurve | None:
     return _measure(density, max(float(np.percentile(density.mean(axis=1), 98)), 0.3))
 
 
-def _measure(density: Floats, top: float) -> HueCurve:
+def _measure(density: Float32Array, top: float) -> HueCurve:
     mean = density.mean(axis=1)
     step = top / (KNOTS - 1) / BINS
     bins = np.minimum((np.maximum(mean, 0) / step).astype(int), BINS * (KNOTS + 1))

@@ -189,7 +189,7 @@ class DiffusionPlan:
             raise ValueError(f"crops must be multiples of 16 from 64, not {self.crops}")
         drops = ("drop_nuclei", "drop_classes", "drop_style", "drop_label", "drop_all")
         if wrong := [
-            n for n in ("hole_share", "full_share", *drops) if not 0 <= getattr(self, n) <= 1
+            n for n in ("mask_share", "full_share", *drops) if not 0 <= getattr(self, n) <= 1
         ]:
             raise ValueError(f"{', '.join(wrong)} must lie in [0, 1]")
         if (

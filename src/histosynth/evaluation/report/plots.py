@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...core.arrays import Float64Array
 from ...metrics.finding import Plot, Series
 from .line_styles import INK, LOOKS, RULE, Look, looks_of
 from .number_format import count
@@ -20,7 +20,6 @@ from .number_format import count
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Floats = NDArray[np.float64]
 SIZE = (440, 250)
 """Of a plot, in pixels of the page at its full width."""
 MOST_POINTS = 2000
@@ -246,13 +245,13 @@ def _densities(
     return legend, notes
 
 
-def _finite(values: Sequence[float]) -> Floats:
+def _finite(values: Sequence[float]) -> Float64Array:
     numbers = np.asarray(values, np.float64).ravel()
-    kept: Floats = numbers[np.isfinite(numbers)]
+    kept: Float64Array = numbers[np.isfinite(numbers)]
     return kept
 
 
-def _view(pooled: Floats) -> tuple[float, float]:
+def _view(pooled: Float64Array) -> tuple[float, float]:
     """Of all values, but for those so far away that nothing else could be seen."""
     low, high = np.percentile(pooled, [25, 75])
     far = FAR * (high - low)
@@ -265,7 +264,9 @@ def _padded(view: tuple[float, float]) -> tuple[float, float]:
     return view[0] - pad, view[1] + pad
 
 
-def _shape(values: Floats, view: tuple[float, float]) -> tuple[Floats, Floats] | None:
+def _shape(
+    values: Float64Array, view: tuple[float, float]
+) -> tuple[Float64Array, Float64Array] | None:
     """A kernel density (Scott's rule), or the steps of a histogram of counts; None: it cannot be
     told.
     """
@@ -292,10 +293,10 @@ def _shape(values: Floats, view: tuple[float, float]) -> tuple[Floats, Floats] |
     return x, np.asarray(kde(x), np.float64)
 
 
-def _thinned(ordered: Floats, most: int) -> Floats:
+def _thinned(ordered: Float64Array, most: int) -> Float64Array:
     if len(ordered) <= most:
         return ordered
-    kept: Floats = ordered[np.linspace(0, len(ordered) - 1, most).astype(np.intp)]
+    kept: Float64Array = ordered[np.linspace(0, len(ordered) - 1, most).astype(np.intp)]
     return kept
 
 

@@ -6,15 +6,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...core.arrays import Float64Array
 from ...core.estimate import Estimate, undefined
 from ..finding import Finding, Plot, Section, Series
 from ..intervals import share_over, statistic_over
 from ..neighbours import copying_statistic, nearest
 from ..sample import Sample
 
-Floats = NDArray[np.float64]
 FALSE_ALARMS = 0.001
 """Chance that unseen real tissue is suspected, per tile, by the fit of its scores."""
 LEAST_SCORES = 16
@@ -56,7 +55,7 @@ def conclude_copying(
     real: Sample,
     synthetic: Sample,
     left_out: Sample,
-    crops: Floats,
+    crops: Float64Array,
     owners: list[str],
     *,
     seed: int = 0,
@@ -150,7 +149,7 @@ def conclude_copying(
     )
 
 
-def bar_of(null: Floats) -> float:
+def bar_of(null: Float64Array) -> float:
     """The score above which unseen real tissue comes by a chance of 0.001.
 
     The largest of many correlations follows a Gumbel law (Fisher & Tippett 1928), fitted by
@@ -181,16 +180,16 @@ def nearest_pairs(synthetic: Sample, most: int = SHOWN) -> list[Pair]:
     return sorted(rows, key=lambda pair: -pair.score)[:most]
 
 
-def _scores(sample: Sample) -> Floats:
+def _scores(sample: Sample) -> Float64Array:
     return sample.stack("copy/match")[:, 0] if len(sample) else np.zeros(0)
 
 
-def _over(scores: Floats, bar: float) -> Floats:
+def _over(scores: Float64Array, bar: float) -> Float64Array:
     return np.asarray(np.where(np.isfinite(scores), scores > bar, np.nan), np.float64)
 
 
 def _percentile(
-    values: Floats,
+    values: Float64Array,
     sample: Sample,
     rank: float,
     seed: int,
@@ -207,7 +206,7 @@ def _percentile(
 def _verdict(
     count: int,
     synthetic: Sample,
-    scores: dict[str, Floats],
+    scores: dict[str, Float64Array],
     bar: float,
 ) -> str:
     measured = int(np.isfinite(scores["synthetic"]).sum())
@@ -229,11 +228,11 @@ def _verdict(
     )
 
 
-def _gaps(sample: Sample, crops: Floats) -> Floats:
+def _gaps(sample: Sample, crops: Float64Array) -> Float64Array:
     return nearest(sample.stack("embed/features"), crops)[0][:, 0] if len(sample) else np.zeros(0)
 
 
-def _authentic(synthetic: Sample, crops: Floats, owners: list[str]) -> Floats:
+def _authentic(synthetic: Sample, crops: Float64Array, owners: list[str]) -> Float64Array:
     """(M,) AuthPct's mark; a training crop's own nearest is of another patient, as unseen tissue
     is.
     """
@@ -247,10 +246,10 @@ def _authentic(synthetic: Sample, crops: Floats, owners: list[str]) -> Floats:
 
 
 def _by_features(
-    gaps: dict[str, Floats],
+    gaps: dict[str, Float64Array],
     real: Sample,
     synthetic: Sample,
-    authentic: Floats,
+    authentic: Float64Array,
     *,
     seed: int,
 ) -> list[Finding]:
@@ -297,7 +296,7 @@ def _by_features(
 def _plot(
     title: str,
     axis: str,
-    values: dict[str, Floats],
+    values: dict[str, Float64Array],
     mark: tuple[float, str] | None,
 ) -> Plot:
     roles = {

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import fft, ndimage
 
+from ...core.arrays import Float32Array
 from ...core.tile import Pixels
 from ...tissue.augment import pose
 from ...tissue.density import optical_density
 
-Floats = NDArray[np.float32]
 FINE_UM = 1.0
 COARSE_UM = 2.0
 """Scales at which places are searched: first all of them coarsely, then about the best ones
@@ -59,7 +59,7 @@ class Match:
     window: int
 
 
-def texture(pixels: Pixels, mpp: float) -> Floats:
+def texture(pixels: Pixels, mpp: float) -> Float32Array:
     """(h, w) float32 at 1 um/px: density without what changes slowly.
 
     Args:
@@ -69,11 +69,11 @@ def texture(pixels: Pixels, mpp: float) -> Floats:
     density = optical_density(pixels).mean(axis=2)
     size = tuple(max(round(side * mpp / FINE_UM), 4) for side in density.shape[::-1])
     small = np.asarray(Image.fromarray(density).resize(size, Image.Resampling.BOX), np.float32)
-    out: Floats = small - ndimage.gaussian_filter(small, BROAD_UM / FINE_UM, mode="reflect")
+    out: Float32Array = small - ndimage.gaussian_filter(small, BROAD_UM / FINE_UM, mode="reflect")
     return out
 
 
-def coarser(fine: Floats) -> Floats:
+def coarser(fine: Float32Array) -> Float32Array:
     """The same at 2 um/px."""
     tall, wide = (side // 2 * 2 for side in fine.shape)
     cells = fine[:tall, :wide].reshape(tall // 2, 2, wide // 2, 2)
@@ -103,16 +103,16 @@ class Library:
         some = range(0, len(textures), max(len(textures) // SAMPLED, 1))
         spreads = [local_spread(coarser(self.fine(row)), self.window).ravel() for row in some]
         self.least = FLAT * (float(np.median(np.concatenate(spreads))) if spreads else 0.0)
-        self._kept: dict[int, tuple[NDArray[np.complex64], Floats]] = {}
+        self._kept: dict[int, tuple[NDArray[np.complex64], Float32Array]] = {}
 
     def __len__(self) -> int:
         return len(self.textures)
 
-    def fine(self, row: int) -> Floats:
+    def fine(self, row: int) -> Float32Array:
         """One tile's texture at 1 um/px."""
         return np.asarray(self.textures[row], np.float32)
 
-    def _ready(self, row: int) -> tuple[NDArray[np.complex64], Floats]:
+    def _ready(self, row: int) -> tuple[NDArray[np.complex64], Float32Array]:
         """Spectrum of a tile, and 1 / its spread at each place (0 where it has no contrast)."""
         if row not in self._kept:
             if len(self._kept) >= KEPT:
@@ -126,7 +126,7 @@ class Library:
         return self._kept[row]
 
     def find(
-        self, pattern: Floats, among: Sequence[int] | NDArray[np.intp] | None = None
+        self, pattern: Float32Array, among: Sequence[int] | NDArray[np.intp] | None = None
     ) -> Match | None:
         """The most alike place of all training tiles, or of those in `among`.
 
@@ -159,7 +159,7 @@ class Library:
         best_ones = [self._refined(pattern, each) for each in found[:REFINED]]
         return max(best_ones, key=lambda match: match.score)
 
-    def _refined(self, pattern: Floats, at: tuple[float, int, int, int, int, int]) -> Match:
+    def _refined(self, pattern: Float32Array, at: tuple[float, int, int, int, int, int]) -> Match:
         """The same place at 1 um/px, moved by a few px."""
         _, tile, turn, number, y, x = at
         turned = np.asarray(pose(pattern, turn), np.float32)
@@ -189,7 +189,7 @@ class Library:
         )
 
 
-def local_spread(picture: Floats, side: int) -> Floats:
+def local_spread(picture: Float32Array, side: int) -> Float32Array:
     """(h - side + 1, w - side + 1) standard deviation within a square whose corner stands there."""
     sums = []
     for values in (picture.astype(np.float64), picture.astype(np.float64) ** 2):
@@ -204,7 +204,7 @@ def local_spread(picture: Floats, side: int) -> Floats:
     return np.asarray(np.sqrt(np.maximum(sums[1] / side**2 - mean**2, 0)), np.float32)
 
 
-def correlate(region: Floats, window: Floats) -> Floats:
+def correlate(region: Float32Array, window: Float32Array) -> Float32Array:
     """Normalised cross-correlation at every place where the window lies within the region."""
     shape = region.shape
     centred = window - window.mean()
@@ -218,7 +218,7 @@ def correlate(region: Floats, window: Floats) -> Floats:
     return np.asarray(product[:tall, :wide] / below, np.float32)
 
 
-def _windows(turned: Floats, side: int) -> list[tuple[int, Floats, float]]:
+def _windows(turned: Float32Array, side: int) -> list[tuple[int, Float32Array, float]]:
     """(number, window less its mean, its spread) of each window of a tile."""
     out = []
     for number, (x, y) in enumerate(WINDOWS):

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ...core.arrays import Float64Array
 from ...core.tile import Mask, Pixels
 from ...tissue.density import optical_density
 
-Floats = NDArray[np.float64]
 STEP_PX = 6
 STEP_PIECE_PX = 16
 FIBRE_GAP_PX = 4
@@ -36,7 +36,7 @@ class Edge:
         x: (H, W) column of it.
     """
 
-    depth: Floats
+    depth: Float64Array
     y: NDArray[np.intp]
     x: NDArray[np.intp]
 
@@ -68,8 +68,8 @@ def _two_sides(
     edge: Edge,
     band: Mask,
     size: int,
-    values: Floats,
-) -> tuple[Floats, Floats, NDArray[np.intp]]:
+    values: Float64Array,
+) -> tuple[Float64Array, Float64Array, NDArray[np.intp]]:
     """Sums of values (H, W, C) inside and outside, (pieces, C), and pixels of both, (2, pieces)."""
     piece, many = edge.pieces(band, size)
     inside = edge.depth[band] > 0

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...core.arrays import Float64Array
 from ...core.tile import Mask, Pixels
 from ...encoders.encoder import Perceptual
 from .edge import PAD_PX, Edge, edge_fibres, edge_step
 from .similarity import REACH_PX, ssim_map
 
-Floats = NDArray[np.float64]
 SEAM_PX = 8
 REGIONS = ("inside", "seam")
 
@@ -22,7 +21,7 @@ def measure_inpainting(
     *,
     perceptual: Perceptual | None = None,
     seam_px: int = SEAM_PX,
-) -> dict[str, Floats]:
+) -> dict[str, Float64Array]:
     """How a mended tile differs from the original: inside the hole, at its seam, and outside.
 
     Args:
@@ -67,7 +66,7 @@ def measure_inpainting(
     mse = np.array([_mean(squared, region_mask) for region_mask in masks])
     with np.errstate(divide="ignore"):
         psnr = 10 * np.log10(255.0**2 / mse)
-    out: dict[str, Floats] = {
+    out: dict[str, Float64Array] = {
         "mending/mse": mse,
         "mending/psnr": psnr,
         "mending/ssim": np.array([_mean(similar, region_mask) for region_mask in masks]),
@@ -86,7 +85,7 @@ def measure_inpainting(
     return out
 
 
-def _mean(values: Floats, mask: Mask) -> float:
+def _mean(values: Float64Array, mask: Mask) -> float:
     return float(values[mask].mean()) if mask.any() else np.nan
 
 

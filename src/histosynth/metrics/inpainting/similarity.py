@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from ...core.arrays import Float64Array
 from ...core.tile import Pixels
 
-Floats = NDArray[np.float64]
 SIGMA_PX = 1.5
 REACH_PX = 5
 K1 = 0.01
@@ -16,7 +15,7 @@ K2 = 0.03
 RANGE = 255.0
 
 
-def ssim_map(first: Pixels, second: Pixels) -> Floats:
+def ssim_map(first: Pixels, second: Pixels) -> Float64Array:
     """(H, W) structural similarity of two pictures (H, W, 3), mean of channels, in [-1, 1].
 
     Wang et al. 2004, eq. 13: windows of 11 x 11 px, Gaussian with sigma 1.5, on values 0..255.
@@ -35,7 +34,7 @@ def ssim_map(first: Pixels, second: Pixels) -> Floats:
     return np.asarray((above / below).mean(axis=0))
 
 
-def _smooth(channels: Floats) -> Floats:
+def _smooth(channels: Float64Array) -> Float64Array:
     """(3, H, W) under the window."""
     return np.asarray(
         ndimage.gaussian_filter(

@@ -9,10 +9,10 @@ from typing import Literal
 
 import numpy as np
 
+from ...core.arrays import Float64Array
 from ...core.estimate import undefined
 from ..comparison import (
     Comparison,
-    Floats,
     Side,
     Statistic,
     baseline_pair,
@@ -216,10 +216,10 @@ def _sums(sample: Sample, key: str, row: int) -> Side:
     return Side.of(np.nan_to_num(both).reshape(len(sample), -1), sample.patients)
 
 
-def _between(curve: Callable[[Floats], Floats]) -> Statistic:
+def _between(curve: Callable[[Float64Array], Float64Array]) -> Statistic:
     """Mean absolute difference of two curves over the radii that both can tell."""
 
-    def distance(left: Floats, right: Floats) -> Floats:
+    def distance(left: Float64Array, right: Float64Array) -> Float64Array:
         steps = len(RADII_UM)
         one, two = (curve(side[:, :steps] / side[:, steps:]) for side in (left, right))
         gap = np.abs(one - two)

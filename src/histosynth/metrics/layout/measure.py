@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.arrays import Float64Array
 from ...core.nuclei import ANY_CLASS, Nuclei
-from ..comparison import Floats
 from ..sample import Sample
 from .patterns import RADII_UM, nearest_neighbours, pair_products, pair_sums
 
@@ -70,7 +70,7 @@ def neighbour_pairs(classes: Sequence[str]) -> list[Pair]:
     return [(one, two) for one in classes for two in classes] + [(ALL, ALL)]
 
 
-def ripley_of(sample: Sample, *, pooled: bool = False) -> Floats:
+def ripley_of(sample: Sample, *, pooled: bool = False) -> Float64Array:
     """(P, R) K of a sample at `RADII_UM`, um^2; nan where no tile tells it.
 
     Args:
@@ -82,12 +82,12 @@ def ripley_of(sample: Sample, *, pooled: bool = False) -> Floats:
     return _curves(sample, "layout/ripley", pooled)
 
 
-def pcf_of(sample: Sample, *, pooled: bool = False) -> Floats:
+def pcf_of(sample: Sample, *, pooled: bool = False) -> Float64Array:
     """(P, R) pair correlation g of a sample at `RADII_UM`; 1: no order. See `ripley_of`."""
     return _curves(sample, "layout/pcf", pooled)
 
 
-def _curves(sample: Sample, key: str, pooled: bool) -> Floats:
+def _curves(sample: Sample, key: str, pooled: bool) -> Float64Array:
     top = np.nansum(sample.stack(key), axis=0)
     below = sample.stack("layout/products")
     if pooled:
@@ -100,6 +100,6 @@ def _curves(sample: Sample, key: str, pooled: bool) -> Floats:
         return np.asarray(top / np.nansum(below, axis=0))
 
 
-def excess(k: Floats) -> Floats:
+def excess(k: Float64Array) -> Float64Array:
     """L(r) - r = sqrt(K / pi) - r at `RADII_UM`, um (Besag 1977); 0: no order, above: clustered."""
     return np.asarray(np.sqrt(k / np.pi) - RADII_UM)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-Floats = NDArray[np.float64]
+from ...core.arrays import Float64Array
+
 Classes = NDArray[np.intp]
 
 RADII_UM = np.arange(2.0, 61.0, 2.0)
@@ -24,11 +25,11 @@ HEAVIEST = 16.0
 
 
 def pair_sums(
-    xy: Floats,
+    xy: Float64Array,
     class_ids: Classes,
     classes: int,
     window: tuple[float, float],
-) -> tuple[Floats, Floats]:
+) -> tuple[Float64Array, Float64Array]:
     """Numerators of K and of g of all pairs of kinds, and of all points whatever their kind.
 
     With translation edge correction (Ohser & Stoyan 1981): each ordered pair x, y counts for
@@ -66,11 +67,11 @@ def pair_sums(
 
 
 def _binned(
-    gap: Floats,
-    weight: Floats,
+    gap: Float64Array,
+    weight: Float64Array,
     named: Classes,
     many: int,
-) -> Floats:
+) -> Float64Array:
     """(2, many, R) sums over pairs no farther apart than r, and smoothed densities over their
     distance.
     """
@@ -109,7 +110,7 @@ def pair_index(classes: int) -> Classes:
     return index
 
 
-def pair_products(counts: Floats, total: float, area: float) -> Floats:
+def pair_products(counts: Float64Array, total: float, area: float) -> Float64Array:
     """(P,) denominators per area: estimates of lambda_i lambda_j, unbiased for points without
     order.
 
@@ -124,8 +125,8 @@ def pair_products(counts: Floats, total: float, area: float) -> Floats:
 
 
 def nearest_neighbours(
-    first: Floats, second: Floats | None, window: tuple[float, float]
-) -> tuple[Floats, Floats]:
+    first: Float64Array, second: Float64Array | None, window: tuple[float, float]
+) -> tuple[Float64Array, Float64Array]:
     """Distance of each point to its nearest neighbour, and what it counts for, both (N,), um.
 
     A neighbour may stand outside the window. Points nearer to the border than to their neighbour

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...core.estimate import undefined
 from ..comparison import Comparison, Side, baseline_pair, compare, wasserstein
@@ -20,7 +19,6 @@ from .features import FAMILIES, FEATURES, UNITS
 from .table import Table
 from .two_sample import auc_of_telling
 
-Floats = NDArray[np.float64]
 Pair = tuple[Table, Table]
 LEAST_NUCLEI = 20
 """Nuclei of a class on each side, below which it is not judged."""

@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ...core.arrays import Float64Array
 from ...core.nuclei import Nuclei
 from ...core.tile import Mask, Pixels
 from .segment import FLAT, HALF, STEP_UM, Masks, segment
-
-Floats = NDArray[np.float64]
 
 FEATURES = (
     "area_um2",
@@ -90,7 +89,7 @@ def measure_morphology(pixels: Pixels, nuclei: Nuclei) -> dict[str, NDArray[np.f
     }
 
 
-def shape_of(mask: Mask) -> tuple[Floats, Floats, Floats]:
+def shape_of(mask: Mask) -> tuple[Float64Array, Float64Array, Float64Array]:
     """(M, S, S) masks in samples of `STEP_UM` => area (um2), eccentricity and irregularity, (M,)
     each.
     """
@@ -112,7 +111,7 @@ def shape_of(mask: Mask) -> tuple[Floats, Floats, Floats]:
     return many * STEP_UM**2, eccentricity, irregularity
 
 
-def crofton_perimeter(mask: Mask) -> Floats:
+def crofton_perimeter(mask: Mask) -> Float64Array:
     """(M, S, S) masks => (M,) length of their outlines, in samples.
 
     Cauchy-Crofton in four directions: L = pi / 8 * sum of crossings times the spacing of the lines,
@@ -131,7 +130,7 @@ def crofton_perimeter(mask: Mask) -> Floats:
     return np.asarray(np.pi / 8 * np.sum(crossings, axis=0), np.float64)
 
 
-def chromatin_of(masks: Masks) -> tuple[Floats, Floats, Floats, Floats]:
+def chromatin_of(masks: Masks) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
     """Mean density, its spread, mean slope (per um) and roughness at `LAG_UM` of each nucleus,
     (M,) each.
     """
@@ -165,7 +164,7 @@ def chromatin_of(masks: Masks) -> tuple[Floats, Floats, Floats, Floats]:
     return mean, np.sqrt(variance), slope, roughness
 
 
-def _moments(values: NDArray[np.floating], inside: Mask) -> tuple[Floats, Floats]:
+def _moments(values: NDArray[np.floating], inside: Mask) -> tuple[Float64Array, Float64Array]:
     """Mean and variance of (M, S, S) values inside, (M,) each."""
     many = np.maximum(inside.sum(axis=(1, 2)), 1)
     within = np.where(inside, values, 0)
@@ -174,7 +173,7 @@ def _moments(values: NDArray[np.floating], inside: Mask) -> tuple[Floats, Floats
     return mean, np.maximum(square - mean**2, 0)
 
 
-def fine_power(density: NDArray[np.float32], xy: NDArray[np.float32], mpp: float) -> Floats:
+def fine_power(density: NDArray[np.float32], xy: NDArray[np.float32], mpp: float) -> Float64Array:
     """Log10 of the share of spectral power finer than `FINE_PER_UM` around each place.
 
     Args:

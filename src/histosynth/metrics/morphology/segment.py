@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from ...core.arrays import Float32Array
 from ...core.nuclei import Nuclei
 from ...core.tile import Mask, Pixels
 from ...tissue.density import optical_density
 from ..dyes import haematoxylin_weights
-
-Floats = NDArray[np.float32]
 
 STEP_UM = 0.25
 """Side of the samples that contours are drawn on, whatever the tile's scale."""
@@ -64,16 +63,18 @@ class Masks:
 
     row: NDArray[np.intp]
     mask: Mask
-    density: Floats
-    tile: Floats
+    density: Float32Array
+    tile: Float32Array
     left_out: tuple[int, int, int]
 
 
-def haematoxylin(pixels: Pixels, mpp: float) -> Floats:
+def haematoxylin(pixels: Pixels, mpp: float) -> Float32Array:
     """(H, W, 3) uint8 => (H, W) float32 >= 0, haematoxylin; 1 is a full dose of this tile's
     stain.
     """
-    amount: Floats = np.maximum(optical_density(pixels) @ haematoxylin_weights(pixels, mpp), 0)
+    amount: Float32Array = np.maximum(
+        optical_density(pixels) @ haematoxylin_weights(pixels, mpp), 0
+    )
     return amount
 
 
@@ -101,7 +102,7 @@ def segment(pixels: Pixels, nuclei: Nuclei) -> Masks:
     )
 
 
-def _outline(layers: Sequence[Floats], nuclei: Nuclei, rows: NDArray[np.intp]) -> Masks:
+def _outline(layers: Sequence[Float32Array], nuclei: Nuclei, rows: NDArray[np.intp]) -> Masks:
     """The nuclei of these rows; `layers`: density as it is and smoothed, in samples."""
     offset = np.arange(-HALF, HALF + 1)
     # centroids on the nearest sample: an eighth of a micrometre off at most
@@ -138,7 +139,7 @@ def _outline(layers: Sequence[Floats], nuclei: Nuclei, rows: NDArray[np.intp]) -
     )
 
 
-def _resampled(layer: Floats, mpp: float) -> Floats:
+def _resampled(layer: Float32Array, mpp: float) -> Float32Array:
     """(H, W) at `mpp` => at `STEP_UM`, edges on edges, between pixels in straight lines."""
     if abs(mpp - STEP_UM) < 1e-6:
         return layer
@@ -156,7 +157,7 @@ def _resampled(layer: Floats, mpp: float) -> Floats:
     return np.asarray(out, np.float32)
 
 
-def local_otsu(values: Floats, seen: Mask) -> Floats:
+def local_otsu(values: Float32Array, seen: Mask) -> Float32Array:
     """(M, S, S) values in [0, ...) and which of them are seen => (M,) threshold of each (Otsu
     1979).
 
@@ -200,7 +201,7 @@ def _nearest_to_own(nuclei: Nuclei, rows: NDArray[np.intp]) -> Mask:
     return own
 
 
-def _central(dark: Mask, gap: Floats) -> Mask:
+def _central(dark: Mask, gap: Float32Array) -> Mask:
     """(M, S, S) of each the one component at the middle, rounded and holes filled; `gap`: um from
     there.
     """

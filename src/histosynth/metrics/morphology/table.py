@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.arrays import Float64Array
 from ..sample import Sample
 from .features import FEATURES
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +24,7 @@ class Table:
         patients: of each tile of the sample.
     """
 
-    values: Floats
+    values: Float64Array
     class_ids: NDArray[np.intp]
     tile: NDArray[np.intp]
     patients: list[str]
@@ -70,11 +69,11 @@ class Table:
         """(N) the patient of each nucleus."""
         return [self.patients[row] for row in self.tile]
 
-    def by_tile(self, column: int) -> list[Floats]:
+    def by_tile(self, column: int) -> list[Float64Array]:
         """One feature, tile by tile."""
         return [self.values[self.tile == row, column] for row in range(len(self.patients))]
 
-    def share(self, marked: NDArray[np.bool_] | Floats) -> tuple[Floats, list[str]]:
+    def share(self, marked: NDArray[np.bool_] | Float64Array) -> tuple[Float64Array, list[str]]:
         """(T, 2) sum of `marked` (N,) and number of nuclei, tile by tile, with the patients."""
         many = len(self.patients)
         sums = [

@@ -9,12 +9,12 @@ from collections.abc import Hashable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.arrays import Float64Array
 from ...core.estimate import Estimate, undefined
 from ...core.roc import LEAST_GROUPS, auc_interval
 from ..intervals import FEW, group_index
 from .table import Table
 
-Floats = NDArray[np.float64]
 FOLDS = 5
 MOST = 4000
 """Nuclei a side, drawn at random where there are more."""
@@ -94,11 +94,11 @@ def folds_by_patient(
 
 
 def out_of_fold(
-    values: Floats,
+    values: Float64Array,
     truth: NDArray[np.bool_],
     patients: Sequence[Hashable],
     seed: int = 0,
-) -> tuple[Floats, NDArray[np.bool_]]:
+) -> tuple[Float64Array, NDArray[np.bool_]]:
     """(N,) log odds of being true, and which rows could be scored: a fold must leave both sides to
     learn.
     """
@@ -122,7 +122,7 @@ def out_of_fold(
     return scores, scored
 
 
-def _with_products(scaled: Floats) -> Floats:
+def _with_products(scaled: Float64Array) -> Float64Array:
     """(N, F) => (N, F + F (F + 1) / 2), with all products of two, so that spreads and ties tell as
     well.
     """

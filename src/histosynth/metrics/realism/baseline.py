@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...core.arrays import Float64Array
 from ...core.estimate import Estimate, undefined
 from ..intervals import with_interval
-from .sides import Floats, Sides
+from .sides import Sides
 
 GROUPS = 16
 """Groups of other patients whose mean is the floor."""
 MIN_BASELINE = 8
 """Tiles of a floor."""
-Measure = Callable[[Floats, Floats], Floats]
+Measure = Callable[[Float64Array, Float64Array], Float64Array]
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def compare_with_baseline(
     return out
 
 
-def recentred(value: float, drawn: Floats) -> Floats:
+def recentred(value: float, drawn: Float64Array) -> Float64Array:
     """Draws about their value: the factor (or, where signs differ, the sum) by which they moved
     taken off.
     """

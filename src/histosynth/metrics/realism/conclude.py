@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...core.arrays import Float64Array
 from ..finding import Plot, Section, Series
 from ..sample import Sample
 from .coverage import neighbourhood
 from .distance import all_distances, frechet, kernel
-from .sides import Floats, Sides, sides_of
+from .sides import Sides, sides_of
 
 ABOUT = (
     "Distances between sets of tiles in the encoder's features, beside the floor: as many "
@@ -94,7 +95,7 @@ def _map_plot(sides: Sides, encoder: str) -> Plot:
     mean = base.mean(0) if len(base) else np.zeros(base.shape[1])
     _, _, directions = np.linalg.svd(base - mean, full_matrices=False)
     series = []
-    shown: list[tuple[str, Floats | None]] = [
+    shown: list[tuple[str, Float64Array | None]] = [
         ("reference", sides.other),
         ("real", sides.real),
         ("synthetic", sides.synthetic),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...core.arrays import Float64Array
 from ...core.estimate import Estimate, undefined
 from ..finding import Finding
 from ..intervals import mean_over, share_over
 from ..neighbours import prdc
 from .baseline import GROUPS
 from .distance import LEAST
-from .sides import Floats, Sides
+from .sides import Sides
 
 K = 5
 
@@ -25,7 +26,7 @@ def neighbourhood(sides: Sides, encoder: str, *, seed: int) -> list[Finding]:
         return [Finding(f"{name}_{encoder}", why, "high") for name in names]
     found = prdc(sides.real, sides.synthetic, k)
 
-    def means(one: Floats, two: Floats) -> Floats:
+    def means(one: Float64Array, two: Float64Array) -> Float64Array:
         if min(len(one), len(two)) <= k:
             return np.full(len(names), np.nan)
         told = prdc(two, one, k)

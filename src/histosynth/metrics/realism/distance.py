@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ...core.arrays import Float64Array
 from ...core.estimate import Estimate, undefined
 from ..distances import KernelSums, extrapolated, frechet_distance, kernel_distance
 from ..finding import Finding
 from ..intervals import REPLICATES, bootstrap_counts, group_index, with_interval
 from .baseline import compare_with_baseline, recentred
-from .sides import Floats, Sides
+from .sides import Sides
 
 ENOUGH = 2048
 """Below so many tiles a Frechet distance is printed with a warning and beside its extrapolation."""
@@ -74,7 +75,7 @@ def frechet(
 def _with_floor(
     sides: Sides,
     name: str,
-    distance: Callable[[Floats, Floats], float],
+    distance: Callable[[Float64Array, Float64Array], float],
     *,
     replicates: int,
     label: str,
@@ -161,7 +162,7 @@ def _unending(sides: Sides, name: str, *, seed: int) -> Finding:
         reason = f"{n} tiles cannot support it; give at least {LEAST_EXTRAPOLATED} of each side"
         return Finding(name, undefined(reason, n=n), "low")
 
-    def unbiased(one: Floats, two: Floats) -> float:
+    def unbiased(one: Float64Array, two: Float64Array) -> float:
         few = min(len(one), len(two))
         sizes = np.unique(np.linspace(max(few // 4, 4), few, 8).astype(int)).tolist()
         return (

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.arrays import Float64Array
 from ..intervals import group_index
 from ..sample import Sample
 
-Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 
@@ -25,9 +25,9 @@ class Sides:
         patients: of real, made and other tiles.
     """
 
-    real: Floats
-    synthetic: Floats
-    other: Floats | None
+    real: Float64Array
+    synthetic: Float64Array
+    other: Float64Array | None
     patients: tuple[list[str], list[str], list[str]]
 
     @property
@@ -131,9 +131,9 @@ class Sides:
 class Trial:
     """Made tiles and as many real ones of other patients, both held against the same real tiles."""
 
-    synthetic: Floats
-    baseline: Floats
-    real: Floats
+    synthetic: Float64Array
+    baseline: Float64Array
+    real: Float64Array
 
 
 def _names(
@@ -175,7 +175,7 @@ def sides_of(
     )
 
 
-def _stacked(sample: Sample, key: str) -> Floats:
+def _stacked(sample: Sample, key: str) -> Float64Array:
     return sample.stack(key) if len(sample) else np.zeros((0, 1))
 
 

@@ -7,21 +7,20 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...core.arrays import Float64Array
 from ..finding import Finding, Plot, Section, Series
 from ..proportions import Score, quotient, share_finding
 from ..sample import Sample
 from .measure import REACH_UM, STRICT_UM
 
-Floats = NDArray[np.float64]
 LEAST_NUCLEI = 20
 """A share of fewer says nothing."""
 ERROR_BINS = 240
 SHOWN = 2000
 """Values of a density plot, at most."""
 Sides = tuple[Sample, Sample | None]
-Table = tuple[Floats, list[str]]
+Table = tuple[Float64Array, list[str]]
 Both = tuple[Table, Table | None]
 FOUND = 1
 ASKED = 2
@@ -109,7 +108,7 @@ def _found(
     for measure, title, reach, place in asked:
 
         def row(
-            counts: Floats, measure: str = measure, at: tuple[int, int] = (reach, place)
+            counts: Float64Array, measure: str = measure, at: tuple[int, int] = (reach, place)
         ) -> list[float]:
             matched, found, wanted = counts[at]
             above, below = {
@@ -138,7 +137,7 @@ def _with_chance(finding: Finding, by_chance: Mapping[str, Finding]) -> Finding:
 def _count_error(name: str, sides: Sides) -> Finding:
     """Sum over tiles of |found - asked| / asked."""
 
-    def row(counts: Floats) -> tuple[float, float]:
+    def row(counts: Float64Array) -> tuple[float, float]:
         return abs(counts[0, 0, FOUND] - counts[0, 0, ASKED]), counts[0, 0, ASKED]
 
     rows = _rows(sides, f"structure/{name}/counts", row)
@@ -157,7 +156,7 @@ def _localisation(name: str, sides: Sides) -> Finding:
     sums.
     """
 
-    def row(errors: Floats) -> Floats:
+    def row(errors: Float64Array) -> Float64Array:
         counts = np.histogram(errors, ERROR_BINS, (0, REACH_UM))[0].astype(np.float64)
         return np.append(counts, counts.sum())
 
@@ -172,7 +171,7 @@ def _localisation(name: str, sides: Sides) -> Finding:
     )
 
 
-def median_um(counts: Floats) -> Floats:
+def median_um(counts: Float64Array) -> Float64Array:
     """(D, B) counts of B equal bins from 0 to `REACH_UM` => (D,) medians, um, in a straight line
     in a bin.
     """
@@ -187,7 +186,7 @@ def median_um(counts: Floats) -> Floats:
 def _accuracy(name: str, sides: Sides, many: int) -> Finding:
     """Of the matched pairs of told classes: the share with the class asked for."""
 
-    def row(table: Floats) -> tuple[float, float]:
+    def row(table: Float64Array) -> tuple[float, float]:
         return float(np.trace(table[:many, :many])), float(table[:many, :many].sum())
 
     rows = _rows(sides, f"structure/{name}/confusion", row)
@@ -223,7 +222,9 @@ def _table(name: str, sides: Sides, classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _rows(sides: Sides, key: str, row: Callable[[Floats], Sequence[float] | Floats]) -> Both:
+def _rows(
+    sides: Sides, key: str, row: Callable[[Float64Array], Sequence[float] | Float64Array]
+) -> Both:
     """`row` of the values of each tile of both sides."""
     synthetic, true = (
         None

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.arrays import Float64Array
 from ...core.matching import match_points
 from ...core.nuclei import ANY_CLASS, Nuclei
 from ...core.tile import Pixels
@@ -15,7 +16,6 @@ from ...detectors.detector import Detector
 from ...detectors.finding import find_nuclei
 from ..blob_features import RingClassifier
 
-Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 REACH_UM = 6.0
 """As the field reports F1."""
@@ -31,7 +31,7 @@ def measure_structure(
     rings: RingClassifier | None = None,
     reach_um: float = REACH_UM,
     strict_um: float = STRICT_UM,
-) -> dict[str, Floats]:
+) -> dict[str, Float64Array]:
     """How well detectors find again what was asked for on one tile.
 
     Args:
@@ -58,7 +58,7 @@ def measure_structure(
 
         With `rings`: `structure/rings/confusion`: (K, K) asked class by the one it looks like.
     """
-    out: dict[str, Floats] = {}
+    out: dict[str, Float64Array] = {}
     reaches = (reach_um / asked.mpp, strict_um / asked.mpp)
     for name, detector in detectors.items():
         found = find_nuclei(pixels, asked.mpp, detector)
@@ -89,12 +89,12 @@ def _as_asked(found: Nuclei, classes: Sequence[str]) -> Indices:
 
 
 def _counts(
-    xy: Floats,
+    xy: Float64Array,
     class_ids: Indices,
     asked: Nuclei,
     told: Sequence[bool],
     reach: float,
-) -> Floats:
+) -> Float64Array:
     """(1 + K, 3): matched, found, asked."""
     rows = np.full((1 + len(asked.classes), 3), np.nan)
     rows[0] = len(match_points(asked.xy, xy, reach)[0]), len(xy), len(asked)
@@ -105,7 +105,7 @@ def _counts(
     return rows
 
 
-def _confusion(asked: Nuclei, class_ids: Indices, pairs: Indices) -> Floats:
+def _confusion(asked: Nuclei, class_ids: Indices, pairs: Indices) -> Float64Array:
     """(K + 1, K + 1); what was asked for or found without one of the asked classes is left out."""
     many = len(asked.classes)
     table = np.zeros((many + 1, many + 1))
@@ -120,7 +120,7 @@ def _confusion(asked: Nuclei, class_ids: Indices, pairs: Indices) -> Floats:
     return table
 
 
-def _by_rings(rings: RingClassifier, pixels: Pixels, asked: Nuclei) -> Floats:
+def _by_rings(rings: RingClassifier, pixels: Pixels, asked: Nuclei) -> Float64Array:
     """(K, K)"""
     many = len(asked.classes)
     table = np.zeros((many, many))

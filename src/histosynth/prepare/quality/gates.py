@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from ...core.arrays import Float32Array
 from ...core.tile import Pixels, Scalar
 from ...tissue.augment import HED
 from ...tissue.density import optical_density
 from ..tissue_mask import ink_mask
 from .verdict import Verdict
 
-Floats = NDArray[np.float32]
 _UNMIX = np.linalg.pinv(HED[:2])
 """Density to amounts of haematoxylin and eosin."""
 COARSE_UM = 4.0
@@ -87,10 +87,10 @@ def _strips(rows: NDArray[Scalar]) -> NDArray[Scalar]:
     return out
 
 
-def _smooth(grey: NDArray[np.uint8], sigma_px: float) -> Floats:
+def _smooth(grey: NDArray[np.uint8], sigma_px: float) -> Float32Array:
     """Gaussian over the last two axes."""
     spread = (0.0,) * (grey.ndim - 2) + (sigma_px, sigma_px)
-    out: Floats = ndimage.gaussian_filter(
+    out: Float32Array = ndimage.gaussian_filter(
         grey,
         spread,
         output=np.float32,

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from ...core.errors import StainNotFound
 from ...core.tile import Pixels
 
-Floats = NDArray[np.float32]
 WHITE = 240.0
 """Grey level taken for clear glass, as in the paper's own code."""
 LEAST_OD = 0.15

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.arrays import Float32Array
 from ...core.errors import StainNotFound
 from ...core.tile import Pixels
 
-Floats = NDArray[np.float32]
 LEAST_SPREAD = 0.5
 """A channel of Lab that varies less than this is flat: dividing by it blows noise up."""
 
@@ -88,15 +88,17 @@ class LabRestain:
         return out.reshape(pixels.shape)
 
     @cached_property
-    def _turn(self) -> Floats:
+    def _turn(self) -> Float32Array:
         """Lab is linear in the roots, so scaling it is one matrix between roots."""
-        turn: Floats = (_ROOT_TO_LAB * self.gain @ np.linalg.inv(_ROOT_TO_LAB)).astype(np.float32)
+        turn: Float32Array = (_ROOT_TO_LAB * self.gain @ np.linalg.inv(_ROOT_TO_LAB)).astype(
+            np.float32
+        )
         return turn
 
     @cached_property
-    def _move(self) -> Floats:
+    def _move(self) -> Float32Array:
         offset = _LAB_OFFSET * self.gain + self.shift - _LAB_OFFSET
-        move: Floats = (offset @ np.linalg.inv(_ROOT_TO_LAB)).astype(np.float32)
+        move: Float32Array = (offset @ np.linalg.inv(_ROOT_TO_LAB)).astype(np.float32)
         return move
 
 
@@ -116,20 +118,20 @@ def fit_reinhard(pixels: Pixels, name: str = "the picture") -> LabStain:
     return LabStain(tuple(mean), tuple(spread))
 
 
-def to_lab(pixels: Pixels) -> Floats:
+def to_lab(pixels: Pixels) -> Float32Array:
     """(N, 3) uint8 sRGB to L, a, b under D65 (CIE 1976)."""
-    lab: Floats = (_to_root(pixels) @ _ROOT_TO_LAB + _LAB_OFFSET).astype(np.float32)
+    lab: Float32Array = (_to_root(pixels) @ _ROOT_TO_LAB + _LAB_OFFSET).astype(np.float32)
     return lab
 
 
-def _to_root(pixels: Pixels) -> Floats:
+def _to_root(pixels: Pixels) -> Float32Array:
     """(N, 3) uint8 to the cube roots that Lab is made of, X, Y and Z over white."""
     scaled = np.take(_LINEAR, pixels) @ _TO_SCALED
-    out: Floats = np.take(_ROOT, (scaled * np.float32(STEPS)).astype(np.int32), mode="clip")
+    out: Float32Array = np.take(_ROOT, (scaled * np.float32(STEPS)).astype(np.int32), mode="clip")
     return out
 
 
-def _from_root(root: Floats) -> Pixels:
+def _from_root(root: Float32Array) -> Pixels:
     """The way back, (N, 3) uint8, rounded down."""
     scaled = np.where(
         root > 0.2068966,
