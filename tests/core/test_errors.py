@@ -2,12 +2,13 @@
 
 import multiprocessing
 import pickle
+import re
 from pathlib import Path
 
 import pytest
 
 from histosynth.core import errors
-from histosynth.core.errors import HistosynthError, MissingScale, NotWritable, SplitLeak
+from histosynth.core.errors import HistosynthError, MissingScale, NotWritable, SplitLeak, first_line
 
 EXAMPLES = [
     NotWritable(Path("out"), "the disk is full"),
@@ -39,7 +40,46 @@ def test_a_worker_s_refusal_reaches_the_caller():
         pool.map(refuse, [3])
 
 
-def test_the_tree_at_the_top_shows_every_error():
-    shown = errors.__doc__
-    for name in errors.__all__:
-        assert name in shown, name
+def parents_in_tree(text: str) -> dict[str, str]:
+    """Class name to the name of its parent, as the drawing shows them by depth."""
+    parents: dict[str, str] = {}
+    ancestors = ["Exception"]
+    for line in text.splitlines():
+        match = re.match(r"^([│ ├└─]*)([A-Z]\w+)(?: {2,}|$)", line)
+        if match is None:
+            continue
+        depth = len(match.group(1)) // 4
+        name = match.group(2)
+        ancestors = [*ancestors[: depth + 1], name]
+        parents[name] = ancestors[depth]
+    return parents
+
+
+def test_the_tree_at_the_top_shows_every_error_below_its_base_class():
+    classes = {name: getattr(errors, name) for name in errors.__all__ if name[0].isupper()}
+    bases = {name: each.__base__.__name__ for name, each in classes.items()}
+    assert parents_in_tree(errors.__doc__) == bases
+
+
+def test_a_split_leak_counts_and_names_the_patients_and_states_the_remedy():
+    error = SplitLeak(["P1", "P2"])
+    assert str(error) == (
+        "2 patient(s) stand in more than one split: P1, P2. "
+        "Split by patient, so that each stands on one side only."
+    )
+    assert error.patients == ("P1", "P2")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("First.\nSecond."), "First"),
+        (ValueError("\n  first:  \nsecond"), "first"),
+        (ValueError("a.b is no key"), "a.b is no key"),
+        (KeyError(), "KeyError"),
+        (ValueError(" \n"), "ValueError"),
+        (ValueError("..."), "ValueError"),
+    ],
+)
+def test_the_first_line_of_an_exception_ends_without_a_stop_and_is_never_empty(error, line):
+    assert first_line(error) == line

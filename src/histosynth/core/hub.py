@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from .errors import BadWeights
+from .errors import BadWeights, first_line
 
 _ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -64,7 +64,5 @@ def folder_of(source: str, files: Sequence[str], *, locally: str) -> Path:
         gone = "the hub has no such repository, or no longer"
         raise BadWeights(folder, gone, locally) from error
     except (HfHubHTTPError, OSError, ValueError) as error:
-        raise BadWeights(
-            folder, str(error).strip().splitlines()[0].rstrip(".:"), locally
-        ) from error
+        raise BadWeights(folder, first_line(error), locally) from error
     return Path(found)

@@ -1,4 +1,4 @@
-"""Seeds that every source of randomness takes."""
+"""Seeds that every source of randomness takes: whole numbers from 0 to 2^63 - 1."""
 
 from __future__ import annotations
 
@@ -6,12 +6,29 @@ import numpy as np
 
 from .errors import BadOption
 
+MAX_SEED = 2**63 - 1
+
+
+def is_seed(seed: object) -> bool:
+    """Whether every source of randomness takes this value as a seed."""
+    return isinstance(seed, int | np.integer) and 0 <= seed <= MAX_SEED
+
 
 def check_seed(seed: int) -> None:
-    """Refuse what is no seed.
+    """Refuse an option's or argument's value that is no seed.
 
     Raises:
         BadOption: naming it.
     """
-    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+    if not is_seed(seed):
         raise BadOption("seed", seed, "a whole number from 0 to 2^63 - 1")
+
+
+def check_recipe_seed(seed: int) -> None:
+    """Refuse a recipe's value that is no seed.
+
+    Raises:
+        ValueError: naming it; the reader of recipes collects these.
+    """
+    if not is_seed(seed):
+        raise ValueError(f"seed must lie in 0..{MAX_SEED}, not {seed}")

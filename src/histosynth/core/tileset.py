@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .errors import BadTileSet, NoFiles, SplitLeak
+from .errors import BadTileSet, NoFiles, SplitLeak, first_line
 from .geometry import Box
 from .nuclei import Nuclei
 from .store import replacing
@@ -122,7 +122,7 @@ def read_about(path: Path) -> dict[str, Any]:
         metadata = pq.read_schema(path).metadata or {}
         about = json.loads(metadata.get(_KEY, b"{}"))
     except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
-        raise BadTileSet(path, str(error).splitlines()[0]) from error
+        raise BadTileSet(path, first_line(error)) from error
     if not isinstance(about, dict) or about.get("version") != VERSION:
         raise BadTileSet(path, f"its metadata are not of version {VERSION}")
     return dict(about)
@@ -178,7 +178,7 @@ class TileSet:
                     pq.ParquetFile(path).read(columns=list(columns)).replace_schema_metadata(None)
                 )
             except (OSError, pa.ArrowException) as error:
-                raise BadTileSet(path, str(error).splitlines()[0]) from error
+                raise BadTileSet(path, first_line(error)) from error
         return pa.concat_tables(tables)
 
     def rows(self, *, split: str | None = None, refused: bool = False) -> Iterator[Row]:
@@ -202,7 +202,7 @@ class TileSet:
                         if (refused or not values["refused"]) and split in (None, values["split"]):
                             yield path, _row(values)
             except (OSError, pa.ArrowException) as error:
-                raise BadTileSet(path, str(error).splitlines()[0]) from error
+                raise BadTileSet(path, first_line(error)) from error
 
     def only(self, wanted: Collection[str]) -> Iterator[Row]:
         """The rows of these `tile_id`s; nothing else of the set is read than where they stand."""
@@ -235,7 +235,7 @@ def rows_of(path: Path, wanted: Collection[str]) -> Iterator[Row]:
                 for values in file.read_row_group(group).take(places).to_pylist():
                     yield _row(values)
     except (OSError, pa.ArrowException) as error:
-        raise BadTileSet(path, str(error).splitlines()[0]) from error
+        raise BadTileSet(path, first_line(error)) from error
 
 
 def files_of(folder: Path) -> list[Path]:

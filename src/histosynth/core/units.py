@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .errors import BadOption
+
 MIN_MPP = 0.05
 MAX_MPP = 20.0
 """Scales taken for microscopy. Outside are the 72 or 96 dpi that programs write by habit."""
@@ -25,7 +27,17 @@ def check_mpp(mpp: float, name: str = "mpp") -> None:
         ValueError: naming the value and the limits.
     """
     if not is_mpp(mpp):
-        raise ValueError(f"{name} must lie in [{MIN_MPP:g}, {MAX_MPP:g}], not {mpp:g}")
+        raise ValueError(f"{name} must lie in [{MIN_MPP:g}, {MAX_MPP:g}], not {mpp}")
+
+
+def check_mpp_option(mpp: float) -> None:
+    """Refuse a scale that the user gives as an option.
+
+    Raises:
+        BadOption: naming the limits.
+    """
+    if not is_mpp(mpp):
+        raise BadOption("--mpp", mpp, f"from {MIN_MPP:g} to {MAX_MPP:g} micrometres per pixel")
 
 
 def same_scale(mpp: float, reference_mpp: float) -> bool:

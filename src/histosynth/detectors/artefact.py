@@ -22,9 +22,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..core import recipe as recipes
-from ..core.errors import BadOption, BadRecipe, BadWeights, NeedsExtra
+from ..core.errors import BadOption, BadRecipe, BadWeights, NeedsExtra, first_line
 from ..core.store import replacing, sha256_of, write_json
 from ..core.tile import Pixels, check_rgb
+from ..core.units import is_mpp
 
 GOOD = "good"
 """Name of the folder, and class, of tiles without artefacts."""
@@ -78,7 +79,7 @@ class ArtefactInfo:
     """Of the weights file."""
 
     def __post_init__(self) -> None:
-        if not 0.05 <= self.mpp <= 20 or not 32 <= self.size_px <= 4096:
+        if not is_mpp(self.mpp) or not 32 <= self.size_px <= 4096:
             raise ValueError("mpp must lie in [0.05, 20] and size_px in 32..4096")
         check_layout(self.widths, self.depths)
 
@@ -227,7 +228,7 @@ def start_from(network: nn.Module, folder: Path) -> None:
     try:
         stored = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise BadWeights(path, str(error).splitlines()[0]) from error
+        raise BadWeights(path, first_line(error)) from error
     own = {key: value for key, value in network.state_dict().items() if _is_shared(key)}
     named = {
         key if key.startswith("resnet.") else f"resnet.{key}": value
@@ -276,7 +277,7 @@ def load_artefact(folder: Path) -> ArtefactClassifier:
         values = json.loads(path.read_text(encoding="utf-8"))
         return _open(folder, recipes.build(values, ArtefactInfo, name=str(path)))
     except (OSError, ValueError, BadRecipe) as error:
-        raise BadWeights(path, str(error).splitlines()[0]) from error
+        raise BadWeights(path, first_line(error)) from error
 
 
 @cache
@@ -288,6 +289,6 @@ def _open(folder: Path, info: ArtefactInfo) -> ArtefactClassifier:
         network = build_network(info.widths, info.depths)
         network.load_state_dict(load_file(path))
     except (OSError, RuntimeError, SafetensorError) as error:
-        raise BadWeights(path, str(error).splitlines()[0]) from error
+        raise BadWeights(path, first_line(error)) from error
     network.eval().requires_grad_(False)
     return ArtefactClassifier(info, network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..core.errors import BadWeights
+from ..core.errors import BadWeights, first_line
 from ..core.store import replacing, sha256_of, write_json
 from ..core.tile import Pixels
 from .detector import Found
@@ -116,6 +116,6 @@ def load_detector(folder: Path = SHIPPED) -> CentroidDetector:
         network = CentroidNet(len(info.classes), widths=info.widths, blocks=info.blocks)
         network.load_state_dict({key: value.float() for key, value in load_file(path).items()})
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise BadWeights(path, str(error).splitlines()[0]) from error
+        raise BadWeights(path, first_line(error)) from error
     network.eval().requires_grad_(False)
     return CentroidDetector(info, network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]

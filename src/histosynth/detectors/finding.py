@@ -7,10 +7,8 @@ from PIL import Image
 
 from ..core.nuclei import Nuclei
 from ..core.tile import Pixels
+from ..core.units import same_scale
 from .detector import Detector
-
-SAME_SCALE = 0.03
-"""Within this of the detector's scale a picture is looked at as it is."""
 
 
 def find_nuclei(pixels: Pixels, mpp: float, detector: Detector) -> Nuclei:
@@ -24,7 +22,7 @@ def find_nuclei(pixels: Pixels, mpp: float, detector: Detector) -> Nuclei:
     height, width = pixels.shape[:2]
     factor = mpp / detector.mpp
     size = (max(round(width * factor), 1), max(round(height * factor), 1))
-    if abs(factor - 1) > SAME_SCALE:
+    if not same_scale(mpp, detector.mpp):
         method = Image.Resampling.BOX if factor < 1 else Image.Resampling.LANCZOS
         found = detector(np.array(Image.fromarray(pixels).resize(size, method), dtype=np.uint8))
         scale = np.array([width / size[0], height / size[1]], np.float32)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core import recipe as recipes
-from ..core.errors import BadRecipe, BadWeights
+from ..core.errors import BadRecipe, BadWeights, first_line
+from ..core.units import is_mpp
 
 SHIPPED = Path(__file__).parent / "weights"
 """The detector inside the package."""
@@ -33,7 +34,7 @@ class DetectorInfo:
     """Of the weights file."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold < 1 or not 0.05 <= self.mpp <= 20:
+        if not 0 < self.threshold < 1 or not is_mpp(self.mpp):
             raise ValueError("threshold must lie in (0, 1) and mpp in [0.05, 20]")
         if len(self.widths) != len(self.blocks) or not self.classes or len(self.widths) > 8:
             raise ValueError("widths and blocks must be as many, and kinds at least one")
@@ -62,4 +63,4 @@ def read_info(folder: Path) -> DetectorInfo:
             name=str(path),
         )
     except (OSError, ValueError, BadRecipe) as error:
-        raise BadWeights(path, str(error).splitlines()[0]) from error
+        raise BadWeights(path, first_line(error)) from error

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from ..core.errors import BadWeights, NeedsExtra
+from ..core.errors import BadWeights, NeedsExtra, first_line
 from ..core.tile import Pixels
 from .detector import Found
 
@@ -38,7 +38,7 @@ class InstansegDetector:
         except (OSError, RuntimeError, ValueError) as error:
             from pathlib import Path
 
-            raise BadWeights(Path(MODEL), str(error).splitlines()[0]) from error
+            raise BadWeights(Path(MODEL), first_line(error)) from error
 
     def __call__(self, pixels: Pixels) -> Found:
         """Nuclei of a picture at 0.5 um/px: the centres of mass of its instances."""

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..core.errors import BadWeights, NeedsExtra
+from ..core.errors import BadWeights, NeedsExtra, first_line
 from ..core.tile import Pixels
 from .encoder import Embedded
 from .precision import autocast
@@ -153,7 +153,7 @@ def load_dinov2(source: str = "") -> DinoEncoder:
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise BadWeights(folder, str(error).strip().splitlines()[0]) from error
+        raise BadWeights(folder, first_line(error)) from error
     absent = [
         key for key in told["missing_keys"] if "pooler" not in key and "mask_token" not in key
     ]

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..core.errors import BadWeights
+from ..core.errors import BadWeights, first_line
 from ..core.store import replacing, sha256_of, write_json
 from ..core.tile import Mask, Pixels
 from .encoder import Embedded, Features
@@ -171,7 +171,7 @@ def load_encoder(folder: Path = SHIPPED) -> HistoEncoder:
                 path, f"its frame is {tuple(frame[1].shape)}, but it has {raw} raw features"
             )
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
-        raise BadWeights(path, str(error).splitlines()[0]) from error
+        raise BadWeights(path, first_line(error)) from error
     network.eval().requires_grad_(False)
     return HistoEncoder(info, network.to(memory_format=torch.channels_last), frame)  # type: ignore[call-overload]
 

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 import torch
 from torch import Tensor
 
-from ..core.errors import BadOption, BadWeights, NeedsExtra
+from ..core.errors import BadOption, BadWeights, NeedsExtra, first_line
 from ..core.tile import Pixels
 from .dinov2 import Seen
 from .encoder import Embedded
@@ -128,7 +128,7 @@ def load_hub(identity: str, weights: Path | None = None) -> HubEncoder:
         _, height, width = data["input_size"]
         seen = Seen((int(height), int(width)), tuple(data["mean"]), tuple(data["std"]))
     except (RuntimeError, ValueError, TypeError, KeyError) as error:
-        reason = f"timm cannot build it: {str(error).strip().splitlines()[0]}"
+        reason = f"timm cannot build it: {first_line(error)}"
         more = (
             "Say what the config leaves out after `?`, as its card says it, e.g. ?init_values=1e-5."
         )

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.errors import BadWeights
+from ..core.errors import BadWeights, first_line
 from ..core.tile import Pixels
 from .encoder import Embedded
 from .inception_net import SIDE, WIDTH, InceptionNet
@@ -153,7 +153,7 @@ def scripted(data: bytes, path: Path, which: Pinned) -> InceptionEncoder:
         script = torch.jit.load(io.BytesIO(data), map_location="cpu").eval()  # type: ignore[no-untyped-call]
         shape = _scripted(script, torch.zeros(1, 3, SIDE, SIDE))[0].shape
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise BadWeights(path, str(error).strip().splitlines()[0]) from error
+        raise BadWeights(path, first_line(error)) from error
     if shape != (1, WIDTH):
         raise BadWeights(path, f"it gives features of shape {tuple(shape)}, not (1, {WIDTH})")
     about = {

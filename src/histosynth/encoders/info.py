@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core import recipe as recipes
-from ..core.errors import BadRecipe, BadWeights
+from ..core.errors import BadRecipe, BadWeights, first_line
+from ..core.units import is_mpp
 
 SHIPPED = Path(__file__).parent / "weights"
 """The encoder inside the package."""
@@ -29,7 +30,7 @@ class EncoderInfo:
     """Of the weights file."""
 
     def __post_init__(self) -> None:
-        if not 0.05 <= self.mpp <= 20:
+        if not is_mpp(self.mpp):
             raise ValueError("mpp must lie in [0.05, 20]")
         if len(self.widths) != len(self.blocks) or not 1 <= len(self.widths) <= 8:
             raise ValueError("widths and blocks must be as many, from 1 to 8")
@@ -53,4 +54,4 @@ def read_info(folder: Path) -> EncoderInfo:
             name=str(path),
         )
     except (OSError, ValueError, BadRecipe) as error:
-        raise BadWeights(path, str(error).splitlines()[0]) from error
+        raise BadWeights(path, first_line(error)) from error

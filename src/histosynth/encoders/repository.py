@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import hub
-from ..core.errors import BadWeights
+from ..core.errors import BadWeights, first_line
 from ..core.store import digest, sha256_of
 
 CONFIG = "config.json"
@@ -47,7 +47,7 @@ def read_json(path: Path, *, absent: dict[str, Any] | None = None) -> dict[str, 
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise BadWeights(path, str(error).splitlines()[0]) from error
+        raise BadWeights(path, first_line(error)) from error
     if not isinstance(found, dict):
         raise BadWeights(path, "it holds no names with values")
     return found

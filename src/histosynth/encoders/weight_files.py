@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as safe_tensors
 from torch import Tensor, nn
 
-from ..core.errors import BadWeights, FetchFailed, NotWritable
+from ..core.errors import BadWeights, FetchFailed, NotWritable, first_line
 from ..core.errors.base import some
 from ..core.store import replacing, sha256_of
 from ..core.web import MayPass, Patience, open_url, read_some
@@ -144,7 +144,7 @@ def read_tensors(path: Path, known: Sequence[Pinned]) -> tuple[dict[str, Tensor]
         except OSError as error:
             raise BadWeights(path, error.strerror or str(error), "Check the path.") from error
         except (SafetensorError, ValueError) as error:
-            raise BadWeights(path, str(error).splitlines()[0]) from error
+            raise BadWeights(path, first_line(error)) from error
     data, which = checked_bytes(path, known)
     return _unpacked(data, path), which.sha256
 

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from ..core.errors import BadOption, NeedsExtra, WorkerLost
+from ..core.errors import BadOption, NeedsExtra, WorkerLost, first_line
 from . import TRIES
 
 Item = TypeVar("Item")
@@ -92,7 +92,7 @@ class RayEngine:
                 ignore_reinit_error=True,
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise BadOption(
                 "--address", self.address, f"that of a running Ray cluster ({reason})"
             ) from error

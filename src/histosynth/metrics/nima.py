@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import BadWeights, NeedsExtra
+from ..core.errors import BadWeights, NeedsExtra, first_line
 from ..core.tile import Pixels, check_rgb
 
 
@@ -38,7 +38,7 @@ def open_nima(weights: Path | str) -> Callable[[Pixels], float]:
     try:
         metric = pyiqa.create_metric("nima", device="cpu", pretrained_model_path=str(path))
     except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise BadWeights(path, (str(error).splitlines() or ["unreadable"])[0]) from error
+        raise BadWeights(path, first_line(error)) from error
 
     def rate(pixels: Pixels) -> float:
         import torch

@@ -26,10 +26,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..core import recipe as recipes
-from ..core.errors import AdapterMismatch, BadRecipe, BadWeights
+from ..core.errors import AdapterMismatch, BadRecipe, BadWeights, first_line
 from ..core.store import replacing
 from .adapters import AdapterInfo
-from .trial_run import BROKEN, first_line
+from .trial_run import BROKEN
 
 PREFIX = "lora_unet_"
 _OURS = "histosynth"

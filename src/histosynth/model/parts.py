@@ -13,10 +13,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..core.errors import BadWeights
+from ..core.errors import BadWeights, first_line
 from ..core.store import replacing, write_json
 from .adapters import plain_key
-from .trial_run import BROKEN, first_line
+from .trial_run import BROKEN
 
 _STORED = {
     "F64": torch.float64,

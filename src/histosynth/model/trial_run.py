@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..core.errors import BundleMismatch
+from ..core.errors import BundleMismatch, first_line
 from .autoencoder import FACTOR, decode, encode
 from .maps import style_length
 from .structure import NUCLEI_CELL, StructureMaps
@@ -29,11 +29,6 @@ BROKEN = (
     ValueError,
 )
 """What building and running networks raises where their settings make no sense."""
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what an error says, or its kind where it says nothing."""
-    return (str(error).splitlines() or [""])[0].strip().rstrip(".") or type(error).__name__
 
 
 @torch.inference_mode()

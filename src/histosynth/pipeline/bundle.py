@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from ..core.errors import BadOption, BundleMismatch, UnavailableError
+from ..core.errors import BadOption, BundleMismatch, UnavailableError, first_line
 from ..model.adapters import FILE, read_adapter
 from ..model.card_files import sizes
 from ..model.info import adapter_folders, read_info, verified
@@ -154,7 +154,7 @@ def push(
             repo, added, commit_message=f"histosynth bundle {read_info(folder).name}"
         )
     except refusals as error:
-        said = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
+        said = first_line(error)
         raise UnavailableError(
             f"{repo} cannot be written on the hub: {said}.",
             "Check its name, your rights and the net.",

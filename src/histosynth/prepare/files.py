@@ -23,8 +23,8 @@ from ..core.progress import ProgressCallback
 from ..core.sheet import contact_sheet, draw_nuclei
 from ..core.store import ensure_folder, replacing, write_text
 from ..core.tile import IMAGE_SUFFIXES, Pixels, read_rgb
+from ..core.units import check_mpp_option
 from ..detectors.finding import find_nuclei
-from ..slides.slide import MPP_RANGE
 from .jobs import one_thread, open_detector
 from .patients import patient_of_slide, read_table
 from .quality.gates import GATES, GateLimits, check_tile
@@ -105,7 +105,7 @@ def check_files(
         The outcome, where a picture that fails a gate is no refusal but a line; and how many failed
         each.
     """
-    _check_mpp(mpp)
+    check_mpp_option(mpp)
     files = list_files(images, IMAGE_SUFFIXES)
     ensure_folder(out)
     outcome = Outcome()
@@ -151,7 +151,7 @@ def find_nuclei_files(
     Returns:
         The outcome, and how many nuclei of each class were found.
     """
-    _check_mpp(mpp)
+    check_mpp_option(mpp)
     _keep_inputs(images, out)
     finder = open_detector(detector)
     if finder is None:
@@ -253,12 +253,6 @@ def _keep_inputs(images: Path, out: Path) -> None:
 def _check_method(method: str) -> None:
     if method not in METHODS:
         raise BadOption("--method", method, f"one of {', '.join(METHODS)}")
-
-
-def _check_mpp(mpp: float) -> None:
-    low, high = MPP_RANGE
-    if not low <= mpp <= high:
-        raise BadOption("--mpp", mpp, f"from {low:g} to {high:g} micrometres per pixel")
 
 
 def _tell(on_progress: Callable[[int, int], None] | None, done: int, total: int) -> None:

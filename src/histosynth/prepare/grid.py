@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..core.errors import BadOption
 from ..core.geometry import Box
 from ..core.tile import Mask
+from ..core.units import check_mpp
 from ..slides.reading import CLOSE, Window, best_level
 from ..slides.slide import Slide
 
@@ -41,8 +42,7 @@ class GridPlan:
                 f"size must lie in [32, 8192] and stride in [0, 65536], not {self.size}, "
                 f"{self.stride}"
             )
-        if not 0.05 <= self.mpp <= 20:
-            raise ValueError(f"mpp must lie in [0.05, 20], not {self.mpp}")
+        check_mpp(self.mpp)
         if not 0 <= self.tissue <= 1:
             raise ValueError(f"tissue must be a share in [0, 1], not {self.tissue}")
 

@@ -11,6 +11,7 @@ from ..core.errors import StainNotFound, UnreadableImage
 from ..core.nuclei import Nuclei
 from ..core.tile import Pixels, TileRef, encode_png
 from ..core.tileset import Row
+from ..core.units import same_scale
 from ..detectors.detector import Detector, Found
 from ..slides import Slide, Window, read_box
 from .quality.gates import check_tile
@@ -18,9 +19,6 @@ from .quality.verdict import Verdict
 from .recipe import PrepareRecipe
 from .stain import Stain, fit_stain, restain_between
 from .survey import Survey
-
-SAME_SCALE = 0.03
-"""A detector looks at the tile itself where its scale is within this of the tile's."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ def _read_row(
     size = survey.grid.size
     detector = tools.detector
     margins = margins_for(survey.grid.corners[index], detector)
-    shared = detector is not None and abs(detector.mpp / survey.grid.mpp - 1) <= SAME_SCALE
+    shared = detector is not None and same_scale(detector.mpp, survey.grid.mpp)
     around = margins if shared else (0, 0, 0, 0)
     wide = read_box(
         slide,

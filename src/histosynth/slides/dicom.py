@@ -10,7 +10,7 @@ import numpy as np
 from ..core.errors import NeedsExtra, UnreadableImage
 from ..core.geometry import Box
 from ..core.tile import Pixels
-from .slide import check_levels, check_mpp, on_glass
+from .slide import check_levels, level_0_mpp, on_glass
 
 MAX_FILES = 10_000
 
@@ -57,7 +57,8 @@ class DicomSlide:
                 path, [(part.size.width, part.size.height) for part in parts]
             )
             stated = parts[0].mpp
-            self.mpp = check_mpp(path, (stated.width + stated.height) / 2 if stated else None, mpp)
+            stated_mpp = (stated.width + stated.height) / 2 if stated else None
+            self.mpp = level_0_mpp(path, stated_mpp, mpp)
         except Exception:
             self._slide.close()
             raise

@@ -11,7 +11,7 @@ from PIL import Image
 from ..core.errors import UnreadableImage
 from ..core.geometry import Box
 from ..core.tile import Pixels
-from .slide import check_levels, check_mpp, on_glass
+from .slide import check_levels, level_0_mpp, on_glass
 
 
 class OpenSlideSlide:
@@ -40,7 +40,7 @@ class OpenSlideSlide:
             facts = self._slide.properties
             stated = [facts.get(f"openslide.mpp-{axis}") for axis in "xy"]
             both = [float(value) for value in stated if value]
-            self.mpp = check_mpp(path, sum(both) / len(both) if both else None, mpp)
+            self.mpp = level_0_mpp(path, sum(both) / len(both) if both else None, mpp)
         except Exception:
             self._slide.close()
             raise

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..core.geometry import Box
 from ..core.tile import Pixels, read_rgb
-from .slide import check_levels, check_mpp, on_glass
+from .slide import check_levels, level_0_mpp, on_glass
 
 
 class PictureSlide:
@@ -21,7 +21,7 @@ class PictureSlide:
 
     def __init__(self, path: Path, *, mpp: float | None = None) -> None:
         self.path = path
-        self.mpp = check_mpp(path, None, mpp)
+        self.mpp = level_0_mpp(path, None, mpp)
         self._pixels = read_rgb(path)
         self.levels = check_levels(path, [(self._pixels.shape[1], self._pixels.shape[0])])
 

@@ -9,17 +9,16 @@ from typing import Protocol
 
 import numpy as np
 
-from ..core.errors import BadOption, MissingScale, UnreadableImage
+from ..core.errors import MissingScale, UnreadableImage
 from ..core.geometry import Box
 from ..core.tile import Pixels
+from ..core.units import check_mpp_option, is_mpp
 
 MAX_SIDE_PX = 1_000_000
 MAX_SLIDE_PX = 10**11
 """About four times the largest scans there are; a header that says more is not believed."""
 MAX_READ_PX = 1 << 28
 """Most pixels of one read: more would not fit a worker's memory."""
-MPP_RANGE = (0.05, 20.0)
-"""Scales taken for microscopy. Outside are the 72 or 96 dpi that programs write by habit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +83,16 @@ def check_levels(path: Path, levels: Sequence[tuple[int, int]]) -> tuple[Level, 
     return tuple(Level(w, h, (width / w + height / h) / 2) for w, h in levels if w and h)
 
 
-def check_mpp(path: Path, stated: float | None, given: float | None) -> float:
+def level_0_mpp(path: Path, stated: float | None, given: float | None) -> float:
     """The scale of level 0: what the user gives, else what the file states.
 
     Raises:
         BadOption: what the user gives cannot be a microscope's scale.
         MissingScale: what the file states is absent, or cannot.
     """
-    low, high = MPP_RANGE
     if given is not None:
-        if not low <= given <= high:
-            raise BadOption("--mpp", given, f"from {low:g} to {high:g} micrometres per pixel")
+        check_mpp_option(given)
         return given
-    if stated is not None and low <= stated <= high:
+    if stated is not None and is_mpp(stated):
         return stated
     raise MissingScale(str(path))

@@ -24,7 +24,7 @@ import tifffile
 from ..core.errors import UnreadableImage
 from ..core.geometry import Box
 from ..core.tile import Pixels
-from .slide import Level, check_levels, check_mpp, on_glass
+from .slide import Level, check_levels, level_0_mpp, on_glass
 
 MAX_SEGMENT_PX = 1 << 24
 CACHE_BYTES = 32 << 20
@@ -86,7 +86,7 @@ class TiffSlide:
                     page.decode, page.jpegtables, page.dataoffsets, page.databytecounts  # noqa: B018
             except _BROKEN as error:
                 raise NotThisReader(str(error)) from error
-        self.mpp = check_mpp(path, stated, mpp)
+        self.mpp = level_0_mpp(path, stated, mpp)
         self._file = os.open(path, os.O_RDONLY)
         self._closing = weakref.finalize(self, os.close, self._file)
         self._cache: OrderedDict[tuple[int, int], Pixels] = OrderedDict()

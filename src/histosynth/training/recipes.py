@@ -7,19 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from ..core.nuclei import ANY
+from ..core.seeds import check_recipe_seed
+from ..core.units import check_mpp
 from .adapter_options import AdapterPlan
 from .data.sources import TileSource
 from .loop.plan import LoopPlan as LoopPlan
-
-
-def check_seed(seed: int) -> None:
-    """Refuse a seed that not every source of randomness takes.
-
-    Raises:
-        ValueError: it is negative or too large.
-    """
-    if not 0 <= seed < 1 << 63:
-        raise ValueError(f"seed must lie in 0..{(1 << 63) - 1}, not {seed}")
 
 
 @dataclass(frozen=True)
@@ -41,8 +33,7 @@ class DataPlan:
     crops."""
 
     def __post_init__(self) -> None:
-        if not 0.05 <= self.mpp <= 20:
-            raise ValueError(f"mpp must lie in [0.05, 20], not {self.mpp}")
+        check_mpp(self.mpp)
         if self.views < 1 or self.stain_jitter < 0:
             raise ValueError("views must be at least 1 and stain_jitter not negative")
         if len(set(self.classes)) < len(self.classes) or ANY in self.classes:
@@ -102,7 +93,7 @@ class AutoencoderRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_seed(self.seed)
+        check_recipe_seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -223,7 +214,7 @@ class DiffusionRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_seed(self.seed)
+        check_recipe_seed(self.seed)
         if not self.data.classes:
             raise ValueError("data.classes must name the classes of nuclei")
         if self.task == "base" and self.adapter.guided:
@@ -285,7 +276,7 @@ class DetectorRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_seed(self.seed)
+        check_recipe_seed(self.seed)
         if not self.data.classes:
             raise ValueError("data.classes must name the classes to tell")
         stride = 2 ** len(self.model.widths)

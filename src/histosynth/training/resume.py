@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import recipe as recipes
-from ..core.errors import BadRecipe, BadRun, NotWritable, ResumeMismatch
+from ..core.errors import BadRecipe, BadRun, NotWritable, ResumeMismatch, first_line
 from ..core.store import ensure_folder, write_json
 from .tasks.artefact_recipe import AnyRecipe
 
@@ -66,7 +66,7 @@ def remember_inputs(run: Path, inputs: Mapping[str, str]) -> None:
         try:
             kept = json.loads(saved.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise BadRun(saved, f"it cannot be read: {str(error).splitlines()[0]}") from error
+            raise BadRun(saved, f"it cannot be read: {first_line(error)}") from error
         if changed := sorted(
             name for name in inputs if kept.get(name, inputs[name]) != inputs[name]
         ):

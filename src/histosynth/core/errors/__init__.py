@@ -1,27 +1,44 @@
-"""Everything histosynth refuses, as one tree. The command line catches only the root.
+"""Every error that histosynth raises on purpose, as one tree. The command line catches the root.
 
 HistosynthError
-├── InputError           what was handed in cannot be used as it is
-│   ├── UnreadableImage      NotRGB
-│   ├── BadNuclei            UnknownClasses       UnmappedClasses
-│   ├── BadSize              MissingScale       BadMask
-│   ├── BadRecipe            BadPairing         UnknownLabel
-│   ├── BadOption            NoFiles            BadTileSet
-│   └── BadRegions           StainNotFound      BadTable
-├── MismatchError        two good things that do not belong together
-│   ├── ScaleMismatch        SizeMismatch
-│   ├── AdapterMismatch      BundleMismatch     SplitLeak
-│   └── ResumeMismatch
-└── UnavailableError     this machine or installation cannot do it
-    ├── NotWritable          BadWeights
-    ├── NeedsExtra           WorkerLost
-    ├── FetchFailed          Diverged
-    └── BadRun
+├── InputError             an input cannot be used as it is
+│   ├── BadMask                a mask that leaves nothing to fill, or nothing known
+│   ├── BadNuclei              centroids that cannot be used
+│   ├── BadOption              the value of an option is out of its range
+│   ├── BadPairing             two folders whose files do not pair by stem
+│   ├── BadRecipe              a recipe file with one or more problems
+│   ├── BadRegions             region annotations that cannot be used
+│   ├── BadSize                a tile size that the model cannot generate in one pass
+│   ├── BadTable               a table of slides, patients or labels that cannot be used
+│   ├── BadTileSet             a folder that is no tile set, or a damaged one
+│   ├── MissingScale           no micrometres per pixel are known
+│   ├── NoFiles                a path without files to work on
+│   ├── NotRGB                 a picture with another pixel type than 8-bit RGB
+│   ├── StainNotFound          tissue in which the two dyes cannot be distinguished
+│   ├── UnknownClasses         nucleus classes that the bundle was not trained on
+│   ├── UnknownLabel           a tile label that the bundle was not trained on
+│   ├── UnmappedClasses        classes of another tool that the class map does not name
+│   └── UnreadableImage        a file that is no picture, is cut off, or is too large
+├── MismatchError          two valid things do not belong together
+│   ├── AdapterMismatch        an adapter does not fit its base
+│   ├── BundleMismatch         a file of a bundle is not the one that its card names
+│   ├── ResumeMismatch         a run folder holds another recipe
+│   ├── ScaleMismatch          a scale too far from that of the bundle
+│   ├── SizeMismatch           two arrays of one tile differ in size
+│   └── SplitLeak              patients are on both sides of a split
+└── UnavailableError       this machine or installation cannot do it
+    ├── BadRun                 a run folder cannot be resumed
+    ├── BadWeights             a weights file is missing, cut off or of other content
+    ├── Diverged               training reached numbers that are not finite
+    ├── FetchFailed            a download failed
+    ├── NeedsExtra             an optional extra is not installed
+    ├── NotWritable            an output path cannot be written
+    └── WorkerLost             worker processes died repeatedly
 
-Each error keeps its numbers as fields and says two sentences: what is wrong, and what to do next.
+Each error keeps its values as fields. Its text is two sentences: the problem and the remedy.
 """
 
-from .base import HistosynthError
+from .base import HistosynthError, first_line
 from .inputs import (
     BadMask,
     BadNuclei,
@@ -97,4 +114,5 @@ __all__ = [
     "UnmappedClasses",
     "UnreadableImage",
     "WorkerLost",
+    "first_line",
 ]

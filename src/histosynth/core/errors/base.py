@@ -13,6 +13,17 @@ def some(names: Iterable[object], most: int = 6) -> str:
     return ", ".join(items[:most]) + more
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text, or its type's name where the text is empty.
+
+    The full stop or colon at its end is left out: the line becomes part of another sentence.
+    """
+    lines = str(error).strip().splitlines()
+    if not lines:
+        return type(error).__name__
+    return lines[0].rstrip(" .:") or type(error).__name__
+
+
 class HistosynthError(Exception):
     """Root of every refusal. `problem` says what is wrong, `remedy` what to do next."""
 

@@ -29,6 +29,7 @@ from ...core.progress import ProgressCallback
 from ...core.synthetic import read_recipe
 from ...core.tile import IMAGE_SUFFIXES, picture_facts
 from ...core.tileset import TileSet, files_of
+from ...core.units import check_mpp_option, is_mpp
 from ...metrics.tile_measures import UNCLASSIFIED
 from ...prepare.patients import patient_of_slide, read_table
 from .items import Item
@@ -58,8 +59,8 @@ class InputOptions:
     crop: int | tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        if self.mpp is not None and not 0.05 <= self.mpp <= 20:
-            raise BadOption("--mpp", self.mpp, "from 0.05 to 20 micrometres per pixel")
+        if self.mpp is not None:
+            check_mpp_option(self.mpp)
         if isinstance(self.crop, int) and not 32 <= self.crop <= 4096:
             raise BadOption("--crop", self.crop, "from 32 to 4,096 px")
 
@@ -296,7 +297,7 @@ def _scale(file: Path, inputs: InputOptions) -> float:
     except (OSError, ValueError, SyntaxError, LookupError, TypeError) as error:
         raise UnreadableImage(file, str(error)) from error
     found = recipe.get("mpp")
-    if isinstance(found, int | float) and 0.05 <= found <= 20:
+    if isinstance(found, int | float) and is_mpp(found):
         return float(found)
     if inputs.mpp is None:
         raise MissingScale(file.name)

@@ -10,6 +10,7 @@ from ...annotation.class_map import read_class_map
 from ...core.errors import BadOption, SizeMismatch, SplitLeak
 from ...core.nuclei import ANY
 from ...core.progress import ProgressCallback
+from ...core.units import same_scale
 from ...encoders.opening import open_perceptual
 from ...metrics.nima import open_nima
 from ...metrics.tile_measures import NEED_NUCLEI, UNCLASSIFIED, WHAT
@@ -28,8 +29,6 @@ from .collections import (
 DETECTORS = ("centroids", "blobs", "instanseg")
 LEAST = 2
 """Tiles of a side."""
-SAME_SCALE = 0.03
-"""Scales that differ by less are one."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ def check_alike(real: Collection, synthetic: Collection) -> None:
 
 def _check_scales(*sides: Collection) -> None:
     scales = sorted({item.mpp for side in sides for item in side.items})
-    if scales[-1] > scales[0] * (1 + SAME_SCALE):
+    if not same_scale(scales[-1], scales[0]):
         names = ", ".join(
             f"{side.path.name} {min(item.mpp for item in side.items):g}" for side in sides
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
-from ...core.errors import BadWeights
+from ...core.errors import BadWeights, first_line
 from ...core.hub import folder_of
 from ..info import Family
 from ..parts import load_part
@@ -215,7 +215,7 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise BadWeights(path, str(error).splitlines()[0], LOCALLY) from error
+        raise BadWeights(path, first_line(error), LOCALLY) from error
     if not isinstance(values, dict):
         raise BadWeights(path, "it holds no names with values", LOCALLY)
     return values

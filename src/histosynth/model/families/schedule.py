@@ -18,7 +18,7 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
-from ...core.errors import BadWeights
+from ...core.errors import BadWeights, first_line
 from ..prediction import Level, PredictionType
 
 MOST_STEPS = 100_000
@@ -108,7 +108,7 @@ def read_schedule(config: Mapping[str, Any], where: Path) -> Schedule:
     try:
         ddpm = DDPMScheduler(**{key: value for key, value in config.items() if key in known})
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
-        reason = f"its scheduler's settings make no sense: {str(error).splitlines()[0]}"
+        reason = f"its scheduler's settings make no sense: {first_line(error)}"
         raise BadWeights(where, reason) from error
     kept = ddpm.alphas_cumprod.double()
     angles = torch.atan2((1 - kept).sqrt(), kept.sqrt())

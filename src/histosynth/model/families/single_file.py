@@ -28,10 +28,10 @@ from diffusers.loaders.single_file_utils import (
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ...core.errors import BadOption, BadWeights
+from ...core.errors import BadOption, BadWeights, first_line
 from ...core.store import sha256_of
 from ..prediction import PredictionType
-from ..trial_run import BROKEN, first_line
+from ..trial_run import BROKEN
 
 if TYPE_CHECKING:
     from transformers import CLIPTextModel

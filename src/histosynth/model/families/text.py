@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ...core.errors import BadRecipe, BadWeights, NeedsExtra
+from ...core.errors import BadRecipe, BadWeights, NeedsExtra, first_line
 from ...core.store import replacing
 from ..info import TEXT
 from ..parts import variant_of
@@ -67,7 +67,7 @@ def load_text(folder: Path, prompts: int) -> Text:
         tensors = load_file(path)
         states = tensors["states"].float()
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise BadWeights(path, str(error).splitlines()[0]) from error
+        raise BadWeights(path, first_line(error)) from error
     mask = tensors.get("mask")
     if states.ndim != 3 or len(states) != prompts or not states.isfinite().all():
         raise BadWeights(
@@ -186,7 +186,7 @@ def _loaded(
         )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         raise BadWeights(
-            folder, f"its text encoder cannot be loaded: {str(error).splitlines()[0]}"
+            folder, f"its text encoder cannot be loaded: {first_line(error)}"
         ) from error
     for what in ("missing_keys", "mismatched_keys"):  # the library would draw them at random
         if wrong := sorted(str(key) for key in report[what] if "position_ids" not in str(key)):

@@ -23,11 +23,10 @@ from ...core.geometry import Box
 from ...core.nuclei import ANY, Nuclei, map_classes
 from ...core.tile import IMAGE_SUFFIXES, Pixels, Tile, TileRef, decode_rgb, read_rgb
 from ...core.tileset import MAX_IMAGE_BYTES, Row, TileSet, files_of
+from ...core.units import MAX_MPP, MIN_MPP, check_mpp, is_mpp
 
 TRAIN = "train"
 """The one split whose tiles may be trained on though the recipe names none."""
-_LEAST_MPP = 0.05
-_MOST_MPP = 20.0
 _SAME_MPP = 1e-3
 """A scale stated within this of a row's, as a share of it, is the row's."""
 
@@ -65,8 +64,8 @@ class TileSource:
     are."""
 
     def __post_init__(self) -> None:
-        if self.mpp is not None and not _LEAST_MPP <= self.mpp <= _MOST_MPP:
-            raise ValueError(f"mpp must lie in [{_LEAST_MPP:g}, {_MOST_MPP:g}], not {self.mpp}")
+        if self.mpp is not None:
+            check_mpp(self.mpp)
         if self.share < 0:
             raise ValueError(f"share must not be negative, not {self.share}")
         try:
@@ -310,9 +309,9 @@ def _where(table: Any, keep: list[bool]) -> Any:
 
 def _refuse_scales(source: TileSource, tiles: TileSet, scales: Sequence[float]) -> None:
     for mpp in set(scales):
-        if not _LEAST_MPP <= mpp <= _MOST_MPP:
+        if not is_mpp(mpp):
             raise BadTileSet(
-                tiles.folder, f"a row's mpp is {mpp:g}, not in [{_LEAST_MPP:g}, {_MOST_MPP:g}]"
+                tiles.folder, f"a row's mpp is {mpp:g}, not in [{MIN_MPP:g}, {MAX_MPP:g}]"
             )
         if source.mpp is not None and abs(source.mpp / mpp - 1) > _SAME_MPP:
             problem = f"mpp is {source.mpp:g}, but the tile set has rows of {mpp:g}; leave it out"

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ...core.seeds import check_recipe_seed
+from ...core.units import is_mpp
 from ...detectors.artefact import check_layout
-from ..recipes import RECIPES, LoopPlan, TrainRecipe, check_seed
+from ..recipes import RECIPES, LoopPlan, TrainRecipe
 from .encoder_recipe import EncoderRecipe
 from .stable_recipe import StableRecipe
 
@@ -36,7 +38,7 @@ class ArtefactData:
     stain_jitter: float = 0.1
 
     def __post_init__(self) -> None:
-        if not all(0.05 <= mpp <= 20 for mpp in (self.mpp, self.tile_mpp or self.mpp)):
+        if not all(is_mpp(mpp) for mpp in (self.mpp, self.tile_mpp or self.mpp)):
             raise ValueError("mpp and tile_mpp must lie in [0.05, 20]")
         if not 32 <= self.crop <= 4096 or not 0 < self.held_out < 1 or self.stain_jitter < 0:
             raise ValueError(
@@ -76,7 +78,7 @@ class ArtefactRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_seed(self.seed)
+        check_recipe_seed(self.seed)
         if self.loop.batch < LEAST_BATCH:
             raise ValueError(
                 f"loop.batch must be at least {LEAST_BATCH} for both classes, not {self.loop.batch}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..recipes import DataPlan, LoopPlan, check_seed
+from ...core.seeds import check_recipe_seed
+from ..recipes import DataPlan, LoopPlan
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class EncoderRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_seed(self.seed)
+        check_recipe_seed(self.seed)
         stride = 4 * 2 ** (len(self.model.widths) - 1)
         if self.data.crop % stride:
             raise ValueError(f"data.crop must be a multiple of {stride}, not {self.data.crop}")

@@ -7,10 +7,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ...core.seeds import check_recipe_seed
 from ..adapter_options import AdapterPlan
 from ..data.prompts import Prompts
 from ..loop.plan import LoopPlan
-from ..recipes import DataPlan, DiffusionPlan, check_seed
+from ..recipes import DataPlan, DiffusionPlan
 
 
 def _cross_attention() -> AdapterPlan:
@@ -72,7 +73,7 @@ class StableRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_seed(self.seed)
+        check_recipe_seed(self.seed)
         if not self.base.strip():
             raise ValueError(
                 "base must name a folder, a repository of the hub, or a .safetensors file"
