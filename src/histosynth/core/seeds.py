@@ -11,7 +11,9 @@ MAX_SEED = 2**63 - 1
 
 def is_seed(seed: object) -> bool:
     """Whether every source of randomness takes this value as a seed."""
-    return isinstance(seed, int | np.integer) and 0 <= seed <= MAX_SEED
+    if not isinstance(seed, int | np.integer):
+        return False
+    return 0 <= int(seed) <= MAX_SEED
 
 
 def check_seed(seed: int) -> None:
