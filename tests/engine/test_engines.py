@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from histosynth.core.errors import BadOption, WorkerLost
-from histosynth.engine import open_engine
+from histosynth.engine import EngineOptions, open_engine
 
 ITEMS = list(range(20))
 
@@ -70,3 +70,10 @@ def test_names_and_numbers_are_checked():
         open_engine("cloud")
     with pytest.raises(BadOption, match="--workers"):
         open_engine("pool", workers=0)
+
+
+def test_options_open_the_engine_that_they_name():
+    assert EngineOptions().open().name == "local"
+    assert EngineOptions("pool", workers=3).open().name == "pool of 3"
+    with pytest.raises(BadOption, match="--engine"):
+        EngineOptions("cloud").open()

@@ -22,6 +22,8 @@ Mask = NDArray[np.bool_]
 
 MAX_PIXELS = 12_288 * 12_288
 """Below the size at which Pillow itself gives up."""
+UNKNOWN_PATIENT_PREFIX = "unknown of "
+"""Begins the patient of tiles whose patient is unknown; `unknown_patient` completes it."""
 IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
@@ -37,6 +39,16 @@ class TileRef:
     def __post_init__(self) -> None:
         if not self.mpp > 0:
             raise ValueError(f"mpp must be positive, not {self.mpp}")
+
+    @property
+    def has_patient(self) -> bool:
+        """Whether the patient is known; see `unknown_patient`."""
+        return not self.patient.startswith(UNKNOWN_PATIENT_PREFIX)
+
+
+def unknown_patient(source: str) -> str:
+    """The patient of all tiles of a source that states none: they may all be of one person."""
+    return f"{UNKNOWN_PATIENT_PREFIX}{source}"
 
 
 @dataclass(

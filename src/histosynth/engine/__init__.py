@@ -1,23 +1,44 @@
-"""Engines: where pure functions over items are run. What they give does not depend on which it is.
+"""Engines: where functions over items are run. Results do not depend on the engine.
 
-A piece of work is a module's function and one picklable item; it writes its result to a shared
-folder, whole or not at all, and returns a small value. So a lost worker loses nothing but its
-piece, which is run again, and a stopped run is gone on with by running it again.
+A piece of work is a module's function and one picklable item. It writes its result to a shared
+folder, whole or not at all, and returns a small value. A lost worker therefore loses only its
+piece, which is run again, and a stopped run continues when it is started again.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from ..core.errors import BadOption
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Name = Literal["local", "pool", "ray"]
-TRIES = 3
-"""So often in a row may workers die without finishing anything."""
+MAX_LOST_POOLS = 3
+"""So many times in a row workers may die without finishing anything."""
+MAX_WORKERS = 10_000
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Which engine a run uses.
+
+    Attributes:
+        name: `local`, `pool` (processes of this machine) or `ray` (a cluster, extra
+            `histosynth[ray]`).
+        workers: pieces of work at a time; None: one a core, or all that the cluster has.
+        address: of a running Ray cluster; None: one on this machine, for this run.
+    """
+
+    name: str = "local"
+    workers: int | None = None
+    address: str | None = None
+
+    def open(self) -> Engine:
+        """The engine; see `open_engine`."""
+        return open_engine(self.name, workers=self.workers, address=self.address)
 
 
 class Engine(Protocol):
@@ -25,17 +46,43 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """For people: which, and how many workers."""
+        """For people: which engine, and how many workers."""
 
     def map(
         self, work: Callable[[Item], Result], items: Sequence[Item]
     ) -> Iterator[tuple[int, Result]]:
-        """(index, result) of each item, as they are done.
+        """(index, result) of each item, in the order in which they finish.
 
         Raises:
             WorkerLost: workers died again and again.
             Exception: whatever `work` raises.
         """
+
+
+def _open_local(options: EngineOptions) -> Engine:
+    from .local import LocalEngine
+
+    return LocalEngine()
+
+
+def _open_pool(options: EngineOptions) -> Engine:
+    from .pool import PoolEngine
+
+    return PoolEngine(options.workers or os.cpu_count() or 1)
+
+
+def _open_ray(options: EngineOptions) -> Engine:
+    from .cluster import RayEngine
+
+    return RayEngine(options.workers, options.address)
+
+
+ENGINES: Mapping[str, Callable[[EngineOptions], Engine]] = {
+    "local": _open_local,
+    "pool": _open_pool,
+    "ray": _open_ray,
+}
+"""Every engine by its name. A new one is one more line."""
 
 
 def open_engine(
@@ -53,21 +100,11 @@ def open_engine(
         BadOption: another name, or fewer than one worker.
         NeedsExtra: Ray is not installed.
     """
-    if workers is not None and not 1 <= workers <= 10_000:
+    if workers is not None and not 1 <= workers <= MAX_WORKERS:
         raise BadOption("--workers", workers, "from 1 to 10,000")
-    if name == "local":
-        from .local import LocalEngine
-
-        return LocalEngine()
-    if name == "pool":
-        from .pool import PoolEngine
-
-        return PoolEngine(workers or os.cpu_count() or 1)
-    if name == "ray":
-        from .cluster import RayEngine
-
-        return RayEngine(workers, address)
-    raise BadOption("--engine", name, "local, pool or ray")
+    if name not in ENGINES:
+        raise BadOption("--engine", name, "local, pool or ray")
+    return ENGINES[name](EngineOptions(name, workers, address))
 
 
-__all__ = ["TRIES", "Engine", "open_engine"]
+__all__ = ["ENGINES", "MAX_LOST_POOLS", "Engine", "EngineOptions", "open_engine"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from ..core.errors import BadOption, NeedsExtra, WorkerLost, first_line
-from . import TRIES
+from . import MAX_LOST_POOLS
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -45,7 +45,7 @@ class RayEngine:
         if ours:
             self._connect()
         try:
-            task = ray.remote(num_cpus=1, max_retries=TRIES)(work)
+            task = ray.remote(num_cpus=1, max_retries=MAX_LOST_POOLS)(work)
             most = self.workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)
             waiting: dict[Any, int] = {}
             queue = iter(enumerate(items))
@@ -60,7 +60,7 @@ class RayEngine:
                     try:
                         result = ray.get(reference)
                     except ray.exceptions.WorkerCrashedError as error:
-                        raise WorkerLost(TRIES, len(items) - done) from error
+                        raise WorkerLost(MAX_LOST_POOLS, len(items) - done) from error
                     except ray.exceptions.RayTaskError as error:
                         raise error.cause from error
                     done += 1

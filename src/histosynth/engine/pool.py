@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from ..core.errors import WorkerLost
-from . import TRIES
+from . import MAX_LOST_POOLS
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -59,8 +59,8 @@ class PoolEngine:
                             yield index, result
                 except BrokenProcessPool as error:
                     lost += 1
-                    if lost == TRIES:
-                        raise WorkerLost(TRIES, len(left)) from error
+                    if lost == MAX_LOST_POOLS:
+                        raise WorkerLost(MAX_LOST_POOLS, len(left)) from error
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise

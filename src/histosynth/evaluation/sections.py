@@ -10,6 +10,7 @@ import numpy as np
 from ..core.errors import HistosynthError
 from ..core.progress import ProgressCallback
 from ..core.tile import Pixels
+from ..detectors.opening import open_detector
 from ..metrics.copying import conclude_copying, nearest_pairs
 from ..metrics.finding import Gallery, Section
 from ..metrics.inpainting import conclude_inpainting
@@ -22,7 +23,6 @@ from ..metrics.sample import Sample
 from ..metrics.stain import conclude_stain
 from ..metrics.structure import conclude_structure
 from ..metrics.tile_measures import layout_classes, side_of
-from ..prepare.jobs import open_detector
 from ..tissue.augment import pose
 from .inputs.collections import Collection
 from .inputs.items import Item, read_item

@@ -25,7 +25,8 @@ from ..core.store import ensure_folder, replacing, write_text
 from ..core.tile import IMAGE_SUFFIXES, Pixels, read_rgb
 from ..core.units import check_mpp_option
 from ..detectors.finding import find_nuclei
-from .jobs import one_thread, open_detector
+from ..detectors.opening import open_detector
+from ..engine.threads import one_thread
 from .patients import patient_of_slide, read_table
 from .quality.gates import GATES, GateLimits, check_tile
 from .recipe import SplitPlan

@@ -10,7 +10,7 @@ import ctypes
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -21,10 +21,10 @@ from ..core import recipe as recipes
 from ..core.errors import BadTileSet, HistosynthError
 from ..core.nuclei import Nuclei
 from ..core.store import digest, write_json
-from ..core.tile import Pixels
 from ..core.tileset import read_about, write_rows
 from ..core.version import __version__
-from ..detectors.detector import Detector
+from ..detectors.opening import open_artefact_gate, open_detector
+from ..engine.threads import one_thread
 from ..slides import Slide, open_slide
 from .recipe import PrepareRecipe
 from .rows import Facts, Tools, make_rows
@@ -121,7 +121,7 @@ def make_chunk(job: ChunkJob) -> None:
         detector=open_detector(job.recipe.nuclei.source),
         given=_given(job),
         target=job.target,
-        artefact=open_artefact(job.artefact),
+        artefact=open_artefact_gate(job.artefact),
     )
     with opened(job.slide, job.recipe.mpp) as slide, one_thread():
         rows = list(
@@ -146,55 +146,6 @@ def make_chunk(job: ChunkJob) -> None:
     )
 
 
-def detector_name(source: str) -> str:
-    """Which detector it is, with its weights; "" where there is none. Loads no weights."""
-    if source == "centroids":
-        from ..detectors.info import SHIPPED, read_info
-
-        return read_info(SHIPPED).full_name
-    detector = open_detector(source)
-    return detector.name if detector else ""
-
-
-def open_detector(source: str) -> Detector | None:
-    """The detector of that name.
-
-    Raises:
-        NeedsExtra: its package is not installed.
-        BadWeights: its weights are not whole.
-    """
-    if source == "blobs":
-        from ..detectors.blobs import BlobDetector
-
-        return BlobDetector()
-    if source == "centroids":
-        from ..detectors.centroids import load_detector
-
-        found: Detector = load_detector()
-        return found
-    if source == "instanseg":
-        from ..detectors.instanseg import InstansegDetector
-
-        segmenting: Detector = InstansegDetector()
-        return segmenting
-    return None
-
-
-def open_artefact(folder: Path | None) -> Callable[[Pixels, float], float] | None:
-    """The artefact classifier of a folder.
-
-    Raises:
-        NeedsExtra: transformers is not installed.
-        BadWeights: its weights are not whole.
-    """
-    if folder is None:
-        return None
-    from ..detectors.artefact import load_artefact
-
-    classifier: Callable[[Pixels, float], float] = load_artefact(folder)
-    return classifier
-
-
 @contextmanager
 def opened(path: Path, mpp: float | None) -> Iterator[Slide]:
     """A slide for the time of a block."""
@@ -203,25 +154,6 @@ def opened(path: Path, mpp: float | None) -> Iterator[Slide]:
         yield slide
     finally:
         slide.close()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Sums in torch depend on how many threads share them: one, and every engine gives the same
-    bits.
-    """
-    import sys
-
-    torch: Any = sys.modules.get("torch")
-    if torch is None:  # a detector without it
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @cache

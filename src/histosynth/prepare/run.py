@@ -25,10 +25,11 @@ from ..core.errors import BadRecipe, HistosynthError
 from ..core.progress import ProgressCallback
 from ..core.store import ensure_folder, write_json, write_text
 from ..core.tile import read_rgb
+from ..detectors.opening import detector_name, open_artefact_gate
 from ..engine import Engine
 from .folder import alone, remember, sweep
 from .grid import Grid, lay_grid
-from .jobs import ChunkJob, SurveyJob, detector_name, make_chunk, make_survey, open_artefact, opened
+from .jobs import ChunkJob, SurveyJob, make_chunk, make_survey, opened
 from .patients import Source, find_sources, labels_of
 from .preview_files import write_previews
 from .recipe import PrepareRecipe
@@ -232,7 +233,7 @@ def _check_folders(recipe: PrepareRecipe, here: Path) -> None:
 def _check_artefact(recipe: PrepareRecipe, here: Path) -> None:
     """Load the classifier once before any work, and see that it can look at tiles of this scale."""
     if recipe.quality_model:
-        classifier = open_artefact(here / recipe.quality_model)
+        classifier = open_artefact_gate(here / recipe.quality_model)
         if classifier is not None:
             classifier(np.full((64, 64, 3), 255, np.uint8), recipe.tiles.mpp)
 

@@ -11,10 +11,10 @@ from ...core.errors import BadOption, SizeMismatch, SplitLeak
 from ...core.nuclei import ANY
 from ...core.progress import ProgressCallback
 from ...core.units import same_scale
+from ...detectors.opening import open_detector
 from ...encoders.opening import open_perceptual
 from ...metrics.nima import open_nima
 from ...metrics.tile_measures import NEED_NUCLEI, UNCLASSIFIED, WHAT
-from ...prepare.jobs import open_detector
 from ..jobs.measuring import Plan
 from .collections import (
     Collection,

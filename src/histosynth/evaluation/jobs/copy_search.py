@@ -17,9 +17,9 @@ from safetensors.numpy import save_file
 
 from ...core.errors import BadRun
 from ...core.store import digest, replacing
+from ...engine.threads import one_thread
 from ...metrics.copying import Library, find_matches
 from ...metrics.sample import Sample, TileMeasurements
-from ...prepare.jobs import one_thread
 from .measuring import made_by, read_measured
 
 TEXTURE = "copy/texture"

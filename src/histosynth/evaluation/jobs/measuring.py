@@ -24,12 +24,13 @@ from ...core.store import digest, replacing
 from ...core.tile import Mask, Pixels, read_mask
 from ...core.version import __version__
 from ...detectors.detector import Detector
+from ...detectors.opening import detector_name, open_detector
 from ...encoders.encoder import Encoder
 from ...encoders.opening import open_encoder, open_perceptual
+from ...engine.threads import one_thread
 from ...metrics import tile_measures as measures
 from ...metrics.blob_features import RingClassifier
 from ...metrics.sample import Sample, TileMeasurements, Values
-from ...prepare.jobs import detector_name, one_thread, open_detector
 from ..inputs.items import Item, content, read_item, read_items, spread_over
 
 TILES = 64

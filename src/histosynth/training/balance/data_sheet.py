@@ -52,8 +52,7 @@ def counted(examples: Iterable[Example], split: str) -> list[Counted]:
     rows = []
     for each in examples:
         ref = each.tile.ref
-        # a source without a pattern for patients names none, see prepare.sources
-        patient = "" if ref.patient.startswith("unknown of ") else ref.patient
+        patient = ref.patient if ref.has_patient else ""
         nuclei = None if each.nuclei is None else len(each.nuclei)
         rows.append(Counted(ref.slide, patient, each.label, split, nuclei))
     return rows

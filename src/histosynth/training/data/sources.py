@@ -21,7 +21,15 @@ from ...annotation.nuclei_files import read_nuclei
 from ...core.errors import BadRecipe, BadTileSet, HistosynthError, SplitLeak, UnknownClasses
 from ...core.geometry import Box
 from ...core.nuclei import ANY, Nuclei, map_classes
-from ...core.tile import IMAGE_SUFFIXES, Pixels, Tile, TileRef, decode_rgb, read_rgb
+from ...core.tile import (
+    IMAGE_SUFFIXES,
+    Pixels,
+    Tile,
+    TileRef,
+    decode_rgb,
+    read_rgb,
+    unknown_patient,
+)
 from ...core.tileset import MAX_IMAGE_BYTES, Row, TileSet, files_of
 from ...core.units import MAX_MPP, MIN_MPP, check_mpp, is_mpp
 
@@ -242,7 +250,9 @@ def _open_one(
             classes=classes,
             mapping=source.map,
         )
-    patient = patient_of(path.stem, source.patient) if source.patient else _unknown(source)
+    patient = (
+        patient_of(path.stem, source.patient) if source.patient else unknown_patient(source.images)
+    )
     ref = TileRef(path.stem, patient, Box(0, 0, width, height), own)
     return _example(ref, pixels, nuclei, source, mpp=mpp)
 
@@ -339,7 +349,7 @@ def _of_row(
             mpp=row.ref.mpp,
             classes=classes,
         )
-    ref = replace(row.ref, patient=row.ref.patient or _unknown(source))
+    ref = replace(row.ref, patient=row.ref.patient or unknown_patient(source.images))
     example = _example(
         ref,
         decode_rgb(row.image, row.tile_id),
@@ -376,13 +386,6 @@ def _example(
         source.label,
         source.share,
     )
-
-
-def _unknown(source: TileSource) -> str:
-    """The one patient of all tiles of whom none is known; `train.datasheet` goes by how it
-    begins.
-    """
-    return f"unknown of {source.images}"
 
 
 def _escape(stem: str) -> str:
