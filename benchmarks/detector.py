@@ -23,9 +23,9 @@ from histosynth.core.store import ensure_folder, write_json
 from histosynth.core.tile import read_rgb
 from histosynth.detectors.blobs import BlobDetector
 from histosynth.detectors.centroids import load_detector
-from histosynth.detectors.detector import Found
+from histosynth.detectors.detector import DetectedNuclei
 from histosynth.detectors.finding import find_nuclei
-from histosynth.detectors.info import SHIPPED
+from histosynth.detectors.info import SHIPPED_DETECTOR
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ("epithelial", "lymphocyte", "stromal")
@@ -82,18 +82,20 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data")
-    parser.add_argument("--weights", type=Path, default=SHIPPED)
+    parser.add_argument("--weights", type=Path, default=SHIPPED_DETECTOR)
     asked = parser.parse_args()
     brca = asked.data / "brca-m2c"
     network = load_detector(asked.weights)
     blobs = BlobDetector()
     random = np.random.default_rng(0)
 
-    def chance(pixels: np.ndarray) -> Found:
+    def chance(pixels: np.ndarray) -> DetectedNuclei:
         """As many points as the network finds, anywhere, with its classes shuffled."""
         found = network(pixels)
         xy = random.uniform(0, (pixels.shape[1] - 1, pixels.shape[0] - 1), found.xy.shape)
-        return Found(xy.astype(np.float32), random.permutation(found.class_ids), found.score)
+        return DetectedNuclei(
+            xy.astype(np.float32), random.permutation(found.class_ids), found.score
+        )
 
     chance.mpp = 0.5
     chance.classes = CLASSES

@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 
 from histosynth.core.store import ensure_folder, write_json
 from histosynth.encoders.histo import load_encoder
-from histosynth.encoders.info import SHIPPED
+from histosynth.encoders.info import SHIPPED_ENCODER
 from histosynth.encoders.squeezenet import load_squeezenet
 from histosynth.metrics.distances import frechet_distance
 from histosynth.metrics.intervals import mean_over, statistic_over
@@ -75,7 +75,7 @@ def main() -> None:
         type=Path,
         default=ROOT.parent / "shared/weights/squeezenet11.safetensors",
     )
-    parser.add_argument("--folder", type=Path, default=SHIPPED)
+    parser.add_argument("--folder", type=Path, default=SHIPPED_ENCODER)
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
     asked = parser.parse_args()
     sides = {}

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from histosynth.encoders.histo import fit_frame, load_encoder
-from histosynth.encoders.info import SHIPPED, WEIGHTS, read_info
+from histosynth.encoders.histo import fit_whitening, load_encoder
+from histosynth.encoders.info import SHIPPED_ENCODER, WEIGHTS, read_encoder_info
 
 
 @pytest.fixture(scope="module")
@@ -15,9 +15,9 @@ def encoder():
 
 
 def test_it_ships_small_and_says_what_it_is(encoder):
-    assert (SHIPPED / WEIGHTS).stat().st_size <= 8_000_000
-    assert encoder.about["weights_sha256"] == read_info(SHIPPED).sha256
-    assert (SHIPPED / "README.md").is_file()
+    assert (SHIPPED_ENCODER / WEIGHTS).stat().st_size <= 8_000_000
+    assert encoder.about["weights_sha256"] == read_encoder_info(SHIPPED_ENCODER).sha256
+    assert (SHIPPED_ENCODER / "README.md").is_file()
 
 
 def test_features_of_a_picture_do_not_depend_on_the_batch(encoder):
@@ -55,7 +55,7 @@ def test_a_frame_brings_directions_to_like_spread():
     raw = (
         torch.randn(400, 6, generator=generator) * torch.tensor([100.0, 10, 1, 0.1, 0.01, 1e-3]) + 7
     )
-    mean, matrix = fit_frame(raw, 6)
+    mean, matrix = fit_whitening(raw, 6)
     spread = ((raw - mean) @ matrix).std(0)
     assert spread.max() / spread.min() < 1.3
-    assert fit_frame(raw, 3)[1].shape == (6, 3)
+    assert fit_whitening(raw, 3)[1].shape == (6, 3)

@@ -7,7 +7,7 @@ import pytest
 
 from histosynth.core.nuclei import ANY_CLASS, Nuclei
 from histosynth.detectors.blobs import BlobDetector
-from histosynth.detectors.detector import Found
+from histosynth.detectors.detector import DetectedNuclei
 from histosynth.metrics.blob_features import RingClassifier
 from histosynth.metrics.sample import Sample, TileMeasurements
 from histosynth.metrics.structure import conclude_structure, measure_structure
@@ -36,7 +36,7 @@ class Fixed:
         self.kind = np.asarray(kind, np.uint8)
 
     def __call__(self, pixels):
-        return Found(self.xy, self.kind, np.ones(len(self.xy), np.float32))
+        return DetectedNuclei(self.xy, self.kind, np.ones(len(self.xy), np.float32))
 
 
 def asked(n=12, seed=0):

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from histosynth.training.loop.microbatches import WHOLE, Part
+from histosynth.training.loop.microbatches import WHOLE_BATCH, Part
 from histosynth.training.loop.plan import LoopPlan
 
 
@@ -56,12 +56,12 @@ class Whole:
         self,
         step,
         generator,
-        part: Part = WHOLE,
+        part: Part = WHOLE_BATCH,
     ):
         drawn = torch.randn(self.batch, 64, generator=generator)
-        mine = part.of(drawn)
+        mine = part.take(drawn)
         error = self.network(mine.to(self.dtype)).float()[:, 0] - mine.sum(1)
-        return self.loudness * (error**2).mean() * (len(mine) * part.many / len(drawn))
+        return self.loudness * (error**2).mean() * (len(mine) * part.count / len(drawn))
 
     def validate(self):
         self.looks += 1
@@ -83,7 +83,7 @@ class Toy(Whole):
     """The same, whose batches can be cut."""
 
     @property
-    def most_parts(self):
+    def max_parts(self):
         return self.batch
 
 

@@ -15,7 +15,12 @@ from safetensors.torch import load_file, save_file
 from scipy import ndimage
 
 from histosynth.core.errors import BadOption, BadRecipe, BadWeights, NeedsExtra, ResumeMismatch
-from histosynth.detectors.artefact import build_network, cut_crops, load_artefact, start_from
+from histosynth.detectors.artefact import (
+    build_artefact_network,
+    cut_crops,
+    load_artefact,
+    load_published_weights,
+)
 from histosynth.pipeline.train import dry_run, read_train_recipe, train
 from histosynth.prepare.grid import GridPlan
 from histosynth.prepare.quality.gates import GateLimits
@@ -212,15 +217,15 @@ def test_bf16_and_a_start_from_weights_on_disk(run, sorted_tiles, tmp_path):
     bare = {key.removeprefix("resnet."): value for key, value in stored.items() if "resnet." in key}
     (tmp_path / "bare").mkdir()
     save_file(bare, tmp_path / "bare" / "model.safetensors")
-    network = build_network((8, 16), (1, 1))
-    start_from(network, tmp_path / "bare")
+    network = build_artefact_network((8, 16), (1, 1))
+    load_published_weights(network, tmp_path / "bare")
     key = "resnet.embedder.embedder.convolution.weight"
     assert torch.equal(network.state_dict()[key], stored[key])
     for widths, depths in (((8, 24), (1, 1)), ((8, 16), (1, 2)), ((8,), (1,))):
         with pytest.raises(BadWeights, match="another layout"):
-            start_from(build_network(widths, depths), tmp_path / "bare")
+            load_published_weights(build_artefact_network(widths, depths), tmp_path / "bare")
     with pytest.raises(BadWeights):
-        start_from(network, tmp_path)
+        load_published_weights(network, tmp_path)
 
 
 def test_it_is_one_more_gate_of_prepare(run, tmp_path):
@@ -284,4 +289,4 @@ def test_what_cannot_be_learned_or_measured_is_refused_with_numbers(sorted_tiles
 def test_without_transformers_it_says_which_extra_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(NeedsExtra, match=r"histosynth\[quality\]"):
-        build_network((8,), (1,))
+        build_artefact_network((8,), (1,))

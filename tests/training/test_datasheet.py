@@ -17,7 +17,7 @@ from histosynth.training.balance.data_sheet import (
     data_sheet,
     sheet_markdown,
 )
-from histosynth.training.balance.patient_table import People
+from histosynth.training.balance.patient_table import PatientTraits
 from histosynth.training.data.sources import Example
 
 
@@ -42,8 +42,8 @@ def tiles(
     ]
 
 
-def sexes(**of: str) -> People:
-    return People({patient: {"sex": sex} for patient, sex in of.items()}, traits=("sex",))
+def sexes(**of: str) -> PatientTraits:
+    return PatientTraits({patient: {"sex": sex} for patient, sex in of.items()}, traits=("sex",))
 
 
 def names(rows: list) -> dict:
@@ -90,7 +90,7 @@ def test_a_patient_of_many_tiles_is_one_patient_in_each_row_and_in_all():
 
 
 def test_a_slide_tells_the_patient_that_a_tile_does_not():
-    people = People({"P": {"sex": "male"}}, patient_of={"s1": "P"}, traits=("sex",))
+    people = PatientTraits({"P": {"sex": "male"}}, patient_of={"s1": "P"}, traits=("sex",))
     sheet = data_sheet([Counted("s1", "")], people)
     assert (
         names(sheet["by"]["sex"]) == {"male": (1, 1, 0)} and sheet["tiles_of_unknown_patients"] == 0
@@ -151,7 +151,7 @@ def test_ages_stand_in_their_order():
         "P3": "60-69",
         "P4": "60-69",
     }
-    people = People({p: {"age": age} for p, age in ages.items()}, traits=("age",))
+    people = PatientTraits({p: {"age": age} for p, age in ages.items()}, traits=("age",))
     sheet = data_sheet([Counted("s", p) for p in (*ages, "P5")], people)
     assert list(names(sheet["by"]["age"])) == ["10-19", "60-69", "90+", "not stated"]
 

@@ -8,7 +8,7 @@ from histosynth.core.errors import BadRecipe
 from histosynth.core.recipe import build
 from histosynth.testing import tiny_bundle
 from histosynth.tissue.layout import draw_layout
-from histosynth.training.data.views import View
+from histosynth.training.data.views import LatentView
 from histosynth.training.recipes import DiffusionPlan, LoopPlan
 from histosynth.training.tasks.diffusion import DiffusionTask
 
@@ -27,7 +27,7 @@ def told(**drops):
     pixels = torch.zeros(128, 128, 3, dtype=torch.uint8)
     styles = torch.zeros(1, len(bundle.info.style_mean))
     nuclei = draw_layout((128, 128), mpp=0.5, seed=0)
-    view = View(latents, pixels, styles, nuclei, label, 1.0)
+    view = LatentView(latents, pixels, styles, nuclei, label, 1.0)
     task = DiffusionTask(
         bundle,
         {},

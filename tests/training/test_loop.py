@@ -9,7 +9,7 @@ from toy import Killed, Toy, Whole, killed_at, losses_of, plan, rows_of
 
 from histosynth.core.errors import BadRecipe
 from histosynth.training.loop.fit import fit
-from histosynth.training.loop.microbatches import Part, parts_of
+from histosynth.training.loop.microbatches import Part, parts_of_process
 from histosynth.training.loop.state import learning_rate
 
 
@@ -54,12 +54,12 @@ def test_every_item_is_in_one_part_of_one_process():
     parts = [
         part
         for process in range(3)
-        for part in parts_of(plan(batch=12, accumulate=2), process=process, processes=3)
+        for part in parts_of_process(plan(batch=12, accumulate=2), process=process, processes=3)
     ]
-    found = [item for part in parts for item in part.of(list(range(12)))]
+    found = [item for part in parts for item in part.take(list(range(12)))]
     assert (
         sorted(found) == list(range(12))
-        and len({len(part.of(list(range(12)))) for part in parts}) == 1
+        and len({len(part.take(list(range(12)))) for part in parts}) == 1
     )
 
 
@@ -112,7 +112,7 @@ def test_a_run_interrupted_at_any_step_is_the_run_that_never_was(tmp_path, task,
                 settings,
                 cut,
                 seed=1,
-                report=killed_at(step),
+                on_step=killed_at(step),
             )
     fit(Toy(**task), settings, cut, seed=1)
     assert same(load_file(through / "state.safetensors"), load_file(cut / "state.safetensors"))
@@ -182,13 +182,13 @@ def test_a_run_that_is_told_to_stop_stops_in_order_and_stays_so_until_it_gets_mo
         settings,
         tmp_path,
         seed=0,
-        stop=patience(2),
+        stop_rule=patience(2),
     )
     assert (state.step, state.stopped) == (4, "no better for 2 looks")
     assert rows_of(tmp_path)[-1] == {"step": 4, "stopped": "no better for 2 looks"}
     assert (tmp_path / "state.safetensors").exists() and (tmp_path / "weights").is_dir()
     again = Toy(losses=[9.0])
-    state = fit(again, settings, tmp_path, seed=0, stop=patience(2))
+    state = fit(again, settings, tmp_path, seed=0, stop_rule=patience(2))
     assert (state.step, state.stopped, again.looks) == (4, "no better for 2 looks", 0)
     longer = plan(steps=11, validate_every=1)
     state = fit(
@@ -196,7 +196,7 @@ def test_a_run_that_is_told_to_stop_stops_in_order_and_stays_so_until_it_gets_mo
         longer,
         tmp_path,
         seed=0,
-        stop=patience(7),
+        stop_rule=patience(7),
     )
     assert (state.step, state.stopped) == (11, "")
 
@@ -210,7 +210,7 @@ def test_weights_that_end_a_run_are_not_its_best(tmp_path):
         plan(steps=3, validate_every=1),
         tmp_path,
         seed=0,
-        stop=stop,
+        stop_rule=stop,
     )
     assert json.loads((tmp_path / "best.json").read_text()) == {"step": 1, "validation_loss": 2.0}
 
@@ -227,15 +227,15 @@ def test_who_decides_to_stop_hears_of_looks_before_an_interruption(tmp_path):
             settings,
             tmp_path,
             seed=0,
-            stop=patience(3),
-            report=killed_at(3),
+            stop_rule=patience(3),
+            on_step=killed_at(3),
         )
     state = fit(
         Toy(losses=[2.0, 2.0]),
         settings,
         tmp_path,
         seed=0,
-        stop=patience(3),
+        stop_rule=patience(3),
     )
     assert state.step == 4 and state.stopped
 
@@ -246,7 +246,7 @@ def test_the_learning_rate_can_be_one_cosine_to_nothing_after_the_warm_up():
         learning_rate=1.0,
         warmup=10,
         cooldown=1.0,
-        floor=0.0,
+        min_learning_rate_share=0.0,
     )
     rates = [learning_rate(step, settings) for step in (0, 9, 10, 60, 109)]
     assert rates == pytest.approx([0.1, 1.0, 1.0, 0.5, 0.0], abs=1e-3)

@@ -56,7 +56,7 @@ def resumed_is_through(folder, settings, task=Toy):
                 settings,
                 folder / "cut",
                 seed=1,
-                report=killed_at(step),
+                on_step=killed_at(step),
             )
     fit(task(), settings, folder / "cut", seed=1)
     through, cut = (load_file(folder / name / "state.safetensors") for name in ("through", "cut"))

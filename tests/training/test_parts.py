@@ -12,9 +12,9 @@ from histosynth.model.adapters import add_adapter
 from histosynth.testing import tiny_bundle
 from histosynth.tissue.appearance import STYLE_NAMES
 from histosynth.tissue.layout import draw_layout
-from histosynth.training.data.views import View
+from histosynth.training.data.views import LatentView
 from histosynth.training.loop.fit import step_generator
-from histosynth.training.loop.microbatches import WHOLE, Part, lighten
+from histosynth.training.loop.microbatches import WHOLE_BATCH, Part, enable_checkpointing
 from histosynth.training.recipes import DiffusionPlan, LoopPlan
 from histosynth.training.tasks.diffusion import DiffusionTask
 
@@ -40,7 +40,7 @@ def task():
     bundle.structure.requires_grad_(True)
     random = torch.Generator().manual_seed(0)
     views = [
-        View(
+        LatentView(
             torch.randn(4, 32, 32, generator=random).half(),
             torch.randint(
                 0,
@@ -86,7 +86,7 @@ def test_the_mean_of_the_parts_is_the_batch_whatever_its_crops(task, many):
     sizes = set()
     for step in range(4):  # batches of 8 and of 5 items, with and without holes
         sizes.add(len(task._draw(np.random.default_rng(step_generator(0, step).initial_seed()))))
-        whole, wanted = gradients(task, step, [WHOLE])
+        whole, wanted = gradients(task, step, [WHOLE_BATCH])
         cut, found = gradients(task, step, [Part(index, many) for index in range(many)])
         assert (
             cut == pytest.approx(whole, rel=1e-5)
@@ -112,15 +112,15 @@ def test_only_a_parts_own_items_are_put_together(task, monkeypatch):
         lambda items: (collated.append(len(items)), collate(items))[1],
     )
     task.loss(0, step_generator(0, 0), Part(1, 4))
-    assert collated == [2] and task.most_parts == 5
+    assert collated == [2] and task.max_parts == 5
 
 
 def test_activations_that_are_computed_again_change_no_number(task):
     task.bundle.unet.train()
-    kept = gradients(task, 1, [WHOLE])
-    lighten(task.modules)
+    kept = gradients(task, 1, [WHOLE_BATCH])
+    enable_checkpointing(task.modules)
     assert task.bundle.unet.is_gradient_checkpointing
-    again = gradients(task, 1, [WHOLE])
+    again = gradients(task, 1, [WHOLE_BATCH])
     assert again[0] == kept[0] and again[1].keys() == kept[1].keys()
     for key, value in kept[1].items():
         torch.testing.assert_close(
@@ -130,4 +130,4 @@ def test_activations_that_are_computed_again_change_no_number(task):
             atol=1e-8,
         )
     with pytest.raises(BadRecipe, match=r"none of its networks \(one\) can do so"):
-        lighten({"one": nn.Linear(1, 1)})
+        enable_checkpointing({"one": nn.Linear(1, 1)})

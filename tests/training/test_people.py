@@ -7,7 +7,7 @@ import pytest
 
 from histosynth.core.errors import BadTable
 from histosynth.training.balance import patient_table as module
-from histosynth.training.balance.patient_table import NOT_STATED, People, read_people
+from histosynth.training.balance.patient_table import NOT_STATED, PatientTraits, read_patient_traits
 
 
 def table(tmp_path: Path, text: str) -> Path:
@@ -17,7 +17,7 @@ def table(tmp_path: Path, text: str) -> Path:
 
 
 def test_traits_are_read_by_patient_and_sites_by_slide(tmp_path):
-    people = read_people(
+    people = read_patient_traits(
         table(
             tmp_path,
             "\ufeffSlide, Patient,Sex,Race,Site,Age,notes\n"
@@ -45,9 +45,11 @@ def test_traits_are_read_by_patient_and_sites_by_slide(tmp_path):
 
 
 def test_a_table_of_patients_alone_is_enough(tmp_path):
-    people = read_people(table(tmp_path, "patient,ethnicity\nP1,Hispanic\nP2,\n"))
+    people = read_patient_traits(table(tmp_path, "patient,ethnicity\nP1,Hispanic\nP2,\n"))
     assert people.value("any", "P1", "ethnicity") == "Hispanic"
-    assert people.lacking == ["sex", "site", "age"] and People().lacking == list(module.GROUPS)
+    assert people.lacking == ["sex", "site", "age"] and PatientTraits().lacking == list(
+        module.GROUPS
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,25 +75,25 @@ def test_a_table_of_patients_alone_is_enough(tmp_path):
 )
 def test_tables_that_cannot_be_used_are_refused(tmp_path, text, says):
     with pytest.raises(BadTable, match=says):
-        read_people(table(tmp_path, text))
+        read_patient_traits(table(tmp_path, text))
 
 
 def test_a_column_of_notes_is_refused(tmp_path):
     rows = "".join(f"P{i},note {i}\n" for i in range(module.MAX_VALUES + 1))
     with pytest.raises(BadTable, match="201 different values for site"):
-        read_people(table(tmp_path, "patient,site\n" + rows))
+        read_patient_traits(table(tmp_path, "patient,site\n" + rows))
 
 
 def test_tables_too_large_or_not_text_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "patients.csv"
     path.write_bytes(b"patient,sex\n\xff\xfe,f\n")
     with pytest.raises(BadTable, match="cannot be read"):
-        read_people(path)
+        read_patient_traits(path)
     with pytest.raises(BadTable, match="cannot be read"):
-        read_people(tmp_path / "absent.csv")
+        read_patient_traits(tmp_path / "absent.csv")
     monkeypatch.setattr(module, "MAX_ROWS", 2)
     with pytest.raises(BadTable, match="more than 2 lines"):
-        read_people(table(tmp_path, "patient,sex\nP1,f\nP2,f\nP3,f\n"))
+        read_patient_traits(table(tmp_path, "patient,sex\nP1,f\nP2,f\nP3,f\n"))
     monkeypatch.setattr(module, "MAX_TABLE_BYTES", 8)
     with pytest.raises(BadTable, match="larger than 8 bytes"):
-        read_people(path)
+        read_patient_traits(path)

@@ -102,7 +102,7 @@ def test_sarcodiff_is_what_the_paper_says():
     loop = recipe.loop
     adapter = recipe.adapter
     assert (loop.steps, loop.batch, loop.learning_rate, loop.warmup) == (50_000, 16, 3e-5, 500)
-    assert (loop.cooldown, loop.floor, loop.precision, loop.checkpointing) == (
+    assert (loop.cooldown, loop.min_learning_rate_share, loop.precision, loop.checkpointing) == (
         1.0,
         0.0,
         "fp16",

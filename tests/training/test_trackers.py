@@ -72,7 +72,7 @@ def test_trackers_are_ended_however_the_run_ends(tmp_path, fakes):
             settings,
             tmp_path / "interrupted",
             seed=0,
-            report=killed_at(1),
+            on_step=killed_at(1),
         )
     assert fakes.pop("wandb").ended == 1
     with pytest.raises(Diverged):

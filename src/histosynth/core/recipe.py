@@ -20,9 +20,12 @@ Recipe = TypeVar("Recipe")
 OLD_KEYS = {
     "any_kind": "any_class",
     "drop_kinds": "drop_classes",
+    "few": "rare_labels",
+    "floor": "min_learning_rate_share",
     "hole_share": "mask_share",
     "kind_weight": "class_weight",
     "kinds": "classes",
+    "least_patients": "min_patients",
 }
 """Keys of files written by earlier versions, and their present names."""
 MAX_BYTES = 1 << 20

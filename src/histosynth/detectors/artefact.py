@@ -27,11 +27,11 @@ from ..core.store import replacing, sha256_of, write_json
 from ..core.tile import Pixels, check_rgb
 from ..core.units import is_mpp
 
-GOOD = "good"
+GOOD_CLASS = "good"
 """Name of the folder, and class, of tiles without artefacts."""
 WEIGHTS = "model.safetensors"
-CARD = "artefact.json"
-COARSEST = 1.25
+ARTEFACT_CARD = "artefact.json"
+MAX_SCALE_RATIO = 1.25
 """Tiles may be coarser than the classifier's scale by this: enlarged further, they look blurred."""
 BATCH = 16
 MEAN = (0.485, 0.456, 0.406)
@@ -40,7 +40,7 @@ SPREAD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
-class Counted:
+class TileCounts:
     """So many patients and tiles."""
 
     patients: int
@@ -49,8 +49,8 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Area:
-    """Area under the ROC curve on held-out patients, with its 95 % interval over them."""
+class AucInterval:
+    """AucInterval under the ROC curve on held-out patients, with its 95 % interval over them."""
 
     value: float
     low: float
@@ -72,19 +72,19 @@ class ArtefactInfo:
     depths: tuple[int, ...]
     classes: tuple[str, ...]
     """Folders it learned from: `good`, then those that count as artefact."""
-    trained: Counted | None = None
-    held_out: Counted | None = None
-    auc: Area | None = None
+    trained: TileCounts | None = None
+    held_out: TileCounts | None = None
+    auc: AucInterval | None = None
     sha256: str = ""
     """Of the weights file."""
 
     def __post_init__(self) -> None:
         if not is_mpp(self.mpp) or not 32 <= self.size_px <= 4096:
             raise ValueError("mpp must lie in [0.05, 20] and size_px in 32..4096")
-        check_layout(self.widths, self.depths)
+        check_network_layout(self.widths, self.depths)
 
 
-def check_layout(widths: tuple[int, ...], depths: tuple[int, ...]) -> None:
+def check_network_layout(widths: tuple[int, ...], depths: tuple[int, ...]) -> None:
     """Refuse a network that cannot be built, or not in memory."""
     if len(widths) != len(depths) or not 1 <= len(widths) <= 6:
         raise ValueError("widths and depths must be as many, 1 to 6")
@@ -128,23 +128,22 @@ class ArtefactClassifier:
         crops would hide it.
         """
         check_rgb(pixels, "tile")
-        if mpp > COARSEST * self.info.mpp:
-            most = (
-                f"at most {COARSEST * self.info.mpp:g} um/px for a classifier of {self.info.mpp:g}"
-            )
+        if mpp > MAX_SCALE_RATIO * self.info.mpp:
+            limit_mpp = MAX_SCALE_RATIO * self.info.mpp
+            most = f"at most {limit_mpp:g} um/px for a classifier of {self.info.mpp:g}"
             raise BadOption("the scale of the tile", f"{mpp:g} um/px", most)
-        crops = cut_crops(to_scale(pixels, mpp / self.info.mpp), self.info.size_px)
+        crops = cut_crops(resize_to_scale(pixels, mpp / self.info.mpp), self.info.size_px)
         like = next(self.network.parameters())
         found = [
             self.network(
-                to_input(crops[at : at + BATCH]).to(like, memory_format=torch.channels_last)
+                crops_to_input(crops[at : at + BATCH]).to(like, memory_format=torch.channels_last)
             ).logits
             for at in range(0, len(crops), BATCH)
         ]
         return float(torch.cat(found).float().max())
 
 
-def to_scale(pixels: Pixels, factor: float) -> Pixels:
+def resize_to_scale(pixels: Pixels, factor: float) -> Pixels:
     """A tile `factor` times as large: area averaging, or Lanczos where it enlarges."""
     height, width = pixels.shape[:2]
     size = (max(round(width * factor), 1), max(round(height * factor), 1))
@@ -171,7 +170,7 @@ def cut_crops(pixels: Pixels, side: int) -> Pixels:
     return np.stack([pixels[y : y + side, x : x + side] for y in tops for x in lefts])
 
 
-def to_input(crops: np.ndarray) -> Tensor:
+def crops_to_input(crops: np.ndarray) -> Tensor:
     """(N, H, W, 3) in 0..255 as (N, 3, H, W) float32 in standard deviations of the channels."""
     images = (
         torch.from_numpy(np.ascontiguousarray(crops))
@@ -187,7 +186,7 @@ def to_input(crops: np.ndarray) -> Tensor:
     return (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(SPREAD).view(3, 1, 1)
 
 
-def build_network(widths: tuple[int, ...], depths: tuple[int, ...]) -> nn.Module:
+def build_artefact_network(widths: tuple[int, ...], depths: tuple[int, ...]) -> nn.Module:
     """A new ResNet of basic blocks with one logit.
 
     Raises:
@@ -214,11 +213,11 @@ def build_network(widths: tuple[int, ...], depths: tuple[int, ...]) -> nn.Module
     return made
 
 
-def start_from(network: nn.Module, folder: Path) -> None:
+def load_published_weights(network: nn.Module, folder: Path) -> None:
     """Give a network the weights of a published ResNet on disk, all but the last layer's.
 
     Args:
-        network: as `build_network` makes it.
+        network: as `build_artefact_network` makes it.
         folder: holds `model.safetensors` as the model hub names its tensors.
 
     Raises:
@@ -261,7 +260,7 @@ def save_artefact(folder: Path, info: ArtefactInfo, weights: Mapping[str, Tensor
     with replacing(folder / WEIGHTS) as temporary:
         save_file(stored, temporary)
     info = replace(info, sha256=sha256_of(folder / WEIGHTS))
-    write_json(folder / CARD, asdict(info))
+    write_json(folder / ARTEFACT_CARD, asdict(info))
     return info
 
 
@@ -272,7 +271,7 @@ def load_artefact(folder: Path) -> ArtefactClassifier:
         BadWeights: a file is missing, not what it says, or of another shape.
         NeedsExtra: transformers is not installed.
     """
-    path = folder / CARD
+    path = folder / ARTEFACT_CARD
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return _open(folder, recipes.build(values, ArtefactInfo, name=str(path)))
@@ -285,8 +284,8 @@ def _open(folder: Path, info: ArtefactInfo) -> ArtefactClassifier:
     path = folder / WEIGHTS
     try:
         if sha256_of(path) != info.sha256:
-            raise BadWeights(path, f"its sha256 is not the one that {CARD} names")
-        network = build_network(info.widths, info.depths)
+            raise BadWeights(path, f"its sha256 is not the one that {ARTEFACT_CARD} names")
+        network = build_artefact_network(info.widths, info.depths)
         network.load_state_dict(load_file(path))
     except (OSError, RuntimeError, SafetensorError) as error:
         raise BadWeights(path, first_line(error)) from error

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from ..core.tile import Pixels
 from ..tissue.density import optical_density
-from .detector import Found
+from .detector import DetectedNuclei
 
 FLAT = 1e-3
 """Response by which a maximum stands out from what is around it, at least."""
@@ -37,7 +37,7 @@ class BlobDetector:
     def __init__(self, least: float = 0.13) -> None:
         self.least = least
 
-    def __call__(self, pixels: Pixels) -> Found:
+    def __call__(self, pixels: Pixels) -> DetectedNuclei:
         """Nuclei of a picture at 0.5 um/px."""
         density = optical_density(pixels)
         # eosin takes almost no red; what it takes is in proportion to green, and is left out
@@ -53,4 +53,4 @@ class BlobDetector:
         y, x = np.nonzero(top & peak & (response > self.least))
         xy = np.stack([x, y], axis=1).astype(np.float32)
         score = np.clip(response[y, x] / (response[y, x] + self.least), 0, 1)
-        return Found(xy, np.zeros(len(xy), np.uint8), score.astype(np.float32))
+        return DetectedNuclei(xy, np.zeros(len(xy), np.uint8), score.astype(np.float32))

@@ -15,9 +15,9 @@ from torch import Tensor
 from ..core.errors import BadWeights, first_line
 from ..core.store import replacing, sha256_of, write_json
 from ..core.tile import Pixels
-from .detector import Found
-from .info import SHIPPED, WEIGHTS, DetectorInfo, read_info
-from .network import CELL, CentroidNet, find_peaks
+from .detector import DetectedNuclei
+from .info import SHIPPED_DETECTOR, WEIGHTS, DetectorInfo, read_detector_info
+from .network import CELL_PX, CentroidNet, find_peaks
 
 WINDOW_PX = 768
 """Largest side looked at in one pass."""
@@ -46,13 +46,13 @@ class CentroidDetector:
         """For the record: name and weights."""
         return self.info.full_name
 
-    def __call__(self, pixels: Pixels) -> Found:
+    def __call__(self, pixels: Pixels) -> DetectedNuclei:
         """Nuclei of a picture at `mpp`; see the protocol."""
         heat, classes = self.maps(pixels)
         xy, class_ids, score = find_peaks(heat, classes, threshold=self.info.threshold)
         height, width = pixels.shape[:2]
         inside = (xy[:, 0] < width - 0.5) & (xy[:, 1] < height - 0.5)
-        return Found(
+        return DetectedNuclei(
             xy[inside].numpy().astype(np.float32),
             class_ids[inside].numpy().astype(np.uint8),
             score[inside].numpy().astype(np.float32),
@@ -65,29 +65,29 @@ class CentroidDetector:
         tall, wide = (-(-side // self.lattice_px) * self.lattice_px for side in (height, width))
         padded = np.pad(pixels, ((0, tall - height), (0, wide - width), (0, 0)), mode="edge")
         like = next(self.network.parameters())
-        heat = torch.empty(tall // CELL, wide // CELL)
-        classes = torch.empty(len(self.classes), tall // CELL, wide // CELL)
+        heat = torch.empty(tall // CELL_PX, wide // CELL_PX)
+        classes = torch.empty(len(self.classes), tall // CELL_PX, wide // CELL_PX)
         core = WINDOW_PX - 2 * self.halo_px
         for top in range(0, tall, core):
             for left in range(0, wide, core):
                 y0 = max(top - self.halo_px, 0)
                 x0 = max(left - self.halo_px, 0)
                 cut = padded[y0 : top + core + self.halo_px, x0 : left + core + self.halo_px]
-                image = to_signal(cut)[None].to(like, memory_format=torch.channels_last)
+                image = picture_to_signal(cut)[None].to(like, memory_format=torch.channels_last)
                 one, many = (out.float().cpu() for out in self.network(image))
                 bottom = min(top + core, tall)
                 right = min(left + core, wide)
-                to = np.s_[top // CELL : bottom // CELL, left // CELL : right // CELL]
+                to = np.s_[top // CELL_PX : bottom // CELL_PX, left // CELL_PX : right // CELL_PX]
                 here = np.s_[
-                    (top - y0) // CELL : (bottom - y0) // CELL,
-                    (left - x0) // CELL : (right - x0) // CELL,
+                    (top - y0) // CELL_PX : (bottom - y0) // CELL_PX,
+                    (left - x0) // CELL_PX : (right - x0) // CELL_PX,
                 ]
                 heat[to] = one[0, 0][here].sigmoid()
                 classes[(slice(None), *to)] = many[0][(slice(None), *here)]
         return heat, classes
 
 
-def to_signal(pixels: Pixels) -> Tensor:
+def picture_to_signal(pixels: Pixels) -> Tensor:
     """(H, W, 3) uint8 as (3, H, W) float32 in [-1, 1]."""
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float() / 127.5 - 1
 
@@ -102,7 +102,7 @@ def save_detector(folder: Path, info: DetectorInfo, weights: dict[str, Tensor]) 
 
 
 @cache
-def load_detector(folder: Path = SHIPPED) -> CentroidDetector:
+def load_detector(folder: Path = SHIPPED_DETECTOR) -> CentroidDetector:
     """Load a detector's folder, once a process.
 
     Raises:
@@ -110,7 +110,7 @@ def load_detector(folder: Path = SHIPPED) -> CentroidDetector:
     """
     path = folder / WEIGHTS
     try:
-        info = read_info(folder)
+        info = read_detector_info(folder)
         if sha256_of(path) != info.sha256:
             raise BadWeights(path, "its sha256 is not the one that detector.json names")
         network = CentroidNet(len(info.classes), widths=info.widths, blocks=info.blocks)

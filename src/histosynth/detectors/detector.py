@@ -14,7 +14,7 @@ from ..core.tile import Pixels
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class DetectedNuclei:
     """What a detector found in a picture.
 
     Attributes:
@@ -30,13 +30,13 @@ class Found:
     def __len__(self) -> int:
         return len(self.xy)
 
-    def where(self, keep: NDArray[np.bool_]) -> Found:
+    def where(self, keep: NDArray[np.bool_]) -> DetectedNuclei:
         """Those marked True in `keep` (N)."""
-        return Found(self.xy[keep], self.class_ids[keep], self.score[keep])
+        return DetectedNuclei(self.xy[keep], self.class_ids[keep], self.score[keep])
 
-    def shift(self, dx: float, dy: float) -> Found:
+    def shift(self, dx: float, dy: float) -> DetectedNuclei:
         """All moved by (dx, dy) px."""
-        return Found(self.xy + np.array([dx, dy], np.float32), self.class_ids, self.score)
+        return DetectedNuclei(self.xy + np.array([dx, dy], np.float32), self.class_ids, self.score)
 
 
 class Detector(Protocol):
@@ -62,5 +62,5 @@ class Detector(Protocol):
     def lattice_px(self) -> int:
         """Windows must begin on multiples of this, or it answers a little differently."""
 
-    def __call__(self, pixels: Pixels) -> Found:
+    def __call__(self, pixels: Pixels) -> DetectedNuclei:
         """Nuclei of a picture (H, W, 3) uint8 at `mpp`."""

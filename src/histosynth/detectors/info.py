@@ -12,7 +12,7 @@ from ..core import recipe as recipes
 from ..core.errors import BadRecipe, BadWeights, first_line
 from ..core.units import is_mpp
 
-SHIPPED = Path(__file__).parent / "weights"
+SHIPPED_DETECTOR = Path(__file__).parent / "weights"
 """The detector inside the package."""
 WEIGHTS = "model.safetensors"
 
@@ -49,7 +49,7 @@ class DetectorInfo:
         return f"{self.name} {self.sha256[:12]}"
 
 
-def read_info(folder: Path) -> DetectorInfo:
+def read_detector_info(folder: Path) -> DetectorInfo:
     """Read a detector's folder.
 
     Raises:

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from ..core.errors import BadWeights, NeedsExtra, first_line
 from ..core.tile import Pixels
-from .detector import Found
+from .detector import DetectedNuclei
 
 MODEL = "brightfield_nuclei"
 
@@ -40,11 +40,11 @@ class InstansegDetector:
 
             raise BadWeights(Path(MODEL), first_line(error)) from error
 
-    def __call__(self, pixels: Pixels) -> Found:
+    def __call__(self, pixels: Pixels) -> DetectedNuclei:
         """Nuclei of a picture at 0.5 um/px: the centres of mass of its instances."""
         labels, _ = self._model.eval_small_image(pixels, self.mpp)
         instances = np.asarray(labels).reshape(pixels.shape[:2]).astype(np.int64)
         numbers = np.unique(instances[instances > 0])
         centres = ndimage.center_of_mass(instances > 0, instances, numbers) if len(numbers) else []
         xy = np.array(centres, np.float32).reshape(-1, 2)[:, ::-1].copy()
-        return Found(xy, np.zeros(len(xy), np.uint8), np.ones(len(xy), np.float32))
+        return DetectedNuclei(xy, np.zeros(len(xy), np.uint8), np.ones(len(xy), np.float32))

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CELL = 2
+CELL_PX = 2
 """Pixels a side of one answer."""
 
 
@@ -65,8 +65,8 @@ class CentroidNet(nn.Module):
     ) -> None:
         super().__init__()
         self.classes = classes
-        self.stride = CELL * 2 ** (len(widths) - 1)
-        self.stem = nn.Conv2d(3 * CELL * CELL, widths[0], 3, padding=1)
+        self.stride = CELL_PX * 2 ** (len(widths) - 1)
+        self.stem = nn.Conv2d(3 * CELL_PX * CELL_PX, widths[0], 3, padding=1)
         self.down = nn.ModuleList(
             nn.Sequential(*(Block(width) for _ in range(count)))
             for width, count in zip(widths, blocks, strict=True)
@@ -89,7 +89,7 @@ class CentroidNet(nn.Module):
         Returns:
             (B, 1, H / 2, W / 2) and (B, K, H / 2, W / 2).
         """
-        x = self.stem(F.pixel_unshuffle(images, CELL))
+        x = self.stem(F.pixel_unshuffle(images, CELL_PX))
         passed = []
         for level, blocks in enumerate(self.down):
             x = blocks(x)
@@ -152,7 +152,7 @@ def find_peaks(heat: Tensor, classes: Tensor, *, threshold: float) -> tuple[Tens
     below = logs[y + 2, x + 1]
     dx = _vertex(left, centre, right)
     dy = _vertex(above, centre, below)
-    xy = torch.stack([x + dx, y + dy], dim=1) * CELL + (CELL - 1) / 2
+    xy = torch.stack([x + dx, y + dy], dim=1) * CELL_PX + (CELL_PX - 1) / 2
     around = F.avg_pool2d(
         classes.softmax(0)[None],
         3,

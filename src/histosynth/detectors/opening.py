@@ -57,9 +57,9 @@ def detector_name(name: str) -> str:
     The shipped detector's name is read from its card: no weights are loaded.
     """
     if name == "centroids":
-        from .info import SHIPPED, read_info
+        from .info import SHIPPED_DETECTOR, read_detector_info
 
-        return read_info(SHIPPED).full_name
+        return read_detector_info(SHIPPED_DETECTOR).full_name
     detector = open_detector(name)
     return detector.name if detector else ""
 

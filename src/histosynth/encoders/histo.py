@@ -17,7 +17,7 @@ from ..core.errors import BadWeights, first_line
 from ..core.store import replacing, sha256_of, write_json
 from ..core.tile import Mask, Pixels
 from .encoder import Embedded, Features
-from .info import SHIPPED, WEIGHTS, EncoderInfo, read_info
+from .info import SHIPPED_ENCODER, WEIGHTS, EncoderInfo, read_encoder_info
 from .network import HistoNet
 from .precision import autocast
 
@@ -43,7 +43,7 @@ class HistoEncoder:
         info: what it is.
         network: with its weights.
         frame: mean (R,) of the raw features of training tissue, and the matrix (R, D); see
-            `fit_frame`.
+            `fit_whitening`.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class HistoEncoder:
         stride.
         """
         height, width = pictures.shape[1:3]
-        signal = to_signal(pictures)
+        signal = pictures_to_signal(pictures)
         down, right = (-side % self.network.stride for side in (height, width))
         if down or right:
             mode = "reflect" if down < height and right < width else "replicate"
@@ -122,7 +122,7 @@ def raw_features(maps: list[Tensor]) -> Tensor:
     )
 
 
-def fit_frame(raw: Tensor, width: int = WIDTH) -> tuple[Tensor, Tensor]:
+def fit_whitening(raw: Tensor, width: int = WIDTH) -> tuple[Tensor, Tensor]:
     """Mean and matrix that lead raw features (N, R) onto directions in which tissue varies about
     alike.
 
@@ -150,7 +150,7 @@ def _unit(x: Tensor) -> Tensor:
 
 
 @cache
-def load_encoder(folder: Path = SHIPPED) -> HistoEncoder:
+def load_encoder(folder: Path = SHIPPED_ENCODER) -> HistoEncoder:
     """Load an encoder's folder, once a process.
 
     Raises:
@@ -158,7 +158,7 @@ def load_encoder(folder: Path = SHIPPED) -> HistoEncoder:
     """
     path = folder / WEIGHTS
     try:
-        info = read_info(folder)
+        info = read_encoder_info(folder)
         if sha256_of(path) != info.sha256:
             raise BadWeights(path, "its sha256 is not the one that encoder.json names")
         network = HistoNet(info.widths, info.blocks)
@@ -176,7 +176,7 @@ def load_encoder(folder: Path = SHIPPED) -> HistoEncoder:
     return HistoEncoder(info, network.to(memory_format=torch.channels_last), frame)  # type: ignore[call-overload]
 
 
-def to_signal(pictures: Pixels) -> Tensor:
+def pictures_to_signal(pictures: Pixels) -> Tensor:
     """(N, H, W, 3) uint8 as (N, 3, H, W) float32 in [-1, 1]."""
     return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 

@@ -12,7 +12,7 @@ from ..core import recipe as recipes
 from ..core.errors import BadRecipe, BadWeights, first_line
 from ..core.units import is_mpp
 
-SHIPPED = Path(__file__).parent / "weights"
+SHIPPED_ENCODER = Path(__file__).parent / "weights"
 """The encoder inside the package."""
 WEIGHTS = "model.safetensors"
 
@@ -40,7 +40,7 @@ class EncoderInfo:
             raise ValueError("widths must lie in 1..2048 and blocks in 0..32")
 
 
-def read_info(folder: Path) -> EncoderInfo:
+def read_encoder_info(folder: Path) -> EncoderInfo:
     """Read an encoder's folder.
 
     Raises:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..core.errors import BadOption, BadWeights, NeedsExtra
 from ..core.tile import Mask, Pixels
 from .encoder import Features
-from .histo import to_signal
+from .histo import pictures_to_signal
 from .weight_files import Pinned, cached, fill, read_tensors
 
 TRUNKS = {
@@ -84,7 +84,9 @@ class Lpips:
         out: list[Tensor] = []
         for start in range(0, len(first), BATCH):
             here = slice(start, start + BATCH)
-            apart = self.network(to_signal(first[here]), to_signal(second[here])).double()
+            apart = self.network(
+                pictures_to_signal(first[here]), pictures_to_signal(second[here])
+            ).double()
             inside = torch.from_numpy(np.ascontiguousarray(masks[here])).double()
             out.append(
                 (apart * inside).sum((2, 3)) / inside.sum((2, 3))

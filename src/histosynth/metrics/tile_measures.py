@@ -12,7 +12,7 @@ import numpy as np
 from ..core.matching import match_points
 from ..core.nuclei import ANY_CLASS, Nuclei
 from ..core.tile import Mask, Pixels
-from ..detectors.detector import Detector, Found
+from ..detectors.detector import DetectedNuclei, Detector
 from ..detectors.finding import find_nuclei
 from ..encoders.encoder import Encoder, Perceptual
 from .blob_features import RingClassifier
@@ -207,9 +207,9 @@ class _Once:
         self.classes = detector.classes
         self.halo_px = detector.halo_px
         self.lattice_px = detector.lattice_px
-        self._seen: tuple[bytes, Found] | None = None
+        self._seen: tuple[bytes, DetectedNuclei] | None = None
 
-    def __call__(self, pixels: Pixels) -> Found:
+    def __call__(self, pixels: Pixels) -> DetectedNuclei:
         key = pixels.tobytes()
         if self._seen is None or self._seen[0] != key:
             self._seen = key, self.detector(pixels)

@@ -12,7 +12,7 @@ from typing import Any
 from ..core import recipe as recipes
 from ..core.errors import BadOption, BadRecipe
 from ..core.tile import Pixels
-from ..detectors.artefact import CARD
+from ..detectors.artefact import ARTEFACT_CARD
 from ..model.bundle import Bundle
 from ..model.device import pick_device
 from ..sampling.painter import Settings, decode_canonical, paint_latents
@@ -20,7 +20,7 @@ from ..sampling.solvers import item_generator, item_noise
 from ..training import run as runs
 from ..training.checks import Opened, check
 from ..training.cost import Cost, cost_of
-from ..training.loop.processes import join
+from ..training.loop.processes import join_processes
 from ..training.recipes import AutoencoderRecipe, DetectorRecipe, DiffusionRecipe
 from ..training.resume import refuse_place
 from ..training.tasks.artefact_recipe import ALL_RECIPES, AnyRecipe, ArtefactRecipe, artefact_recipe
@@ -188,7 +188,7 @@ def train(
     """
     recipe = placed(read_train_recipe(path), base, root)
     here = path.parent
-    join(
+    join_processes(
         device or os.environ.get("HISTOSYNTH_DEVICE")
     )  # of several processes each has a device of its own
     watch = runs.TrainCallbacks(on_step, on_encoded)
@@ -296,7 +296,7 @@ def train_quality(
         report=on_step,
         device=str(pick_device(device)),
     )
-    card = json.loads((run / "weights" / CARD).read_text(encoding="utf-8"))
+    card = json.loads((run / "weights" / ARTEFACT_CARD).read_text(encoding="utf-8"))
     return {
         "task": recipe.task,
         "steps": state.step,

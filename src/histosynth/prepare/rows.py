@@ -12,7 +12,7 @@ from ..core.nuclei import Nuclei
 from ..core.tile import Pixels, TileRef, encode_png
 from ..core.tileset import Row
 from ..core.units import same_scale
-from ..detectors.detector import Detector, Found
+from ..detectors.detector import DetectedNuclei, Detector
 from ..slides import Slide, Window, read_box
 from .quality.gates import check_tile
 from .quality.verdict import Verdict
@@ -189,7 +189,7 @@ def _at_own_scale(
     survey: Survey,
     index: int,
     detector: Detector,
-) -> Found:
+) -> DetectedNuclei:
     """Nuclei found at the detector's scale, in px of the tile."""
     grid = survey.grid
     ratio = detector.mpp / grid.mpp  # tile px per px of the detector
@@ -210,11 +210,11 @@ def _at_own_scale(
     xy = (found.xy + 0.5 + np.array([left - x, top - y], np.float32)) * np.float32(
         ratio
     ) - np.float32(0.5)
-    return Found(xy.astype(np.float32), found.class_ids, found.score)
+    return DetectedNuclei(xy.astype(np.float32), found.class_ids, found.score)
 
 
 def _inside(
-    found: Found,
+    found: DetectedNuclei,
     size: int,
     mpp: float,
     classes: tuple[str, ...],

@@ -16,8 +16,8 @@ from ..core.shipped import starting_point
 from ..model.autoencoder import FACTOR, Autoencoder
 from ..model.bundle import Bundle, load_bundle
 from ..model.parts import load_part
-from .balance.patient_table import read_people
-from .balance.rare_labels import fair
+from .balance.patient_table import read_patient_traits
+from .balance.rare_labels import balance_examples
 from .data.buckets import fill_buckets
 from .data.sources import Example, open_source, refuse_leaks
 from .data.views import view_sides
@@ -171,15 +171,15 @@ def _check_stable(
     prompts_of(recipe)
     _refuse_labels([*train, *held_out], recipe.labels)
     found = sorted({each.label for each in train} - {""})
-    if found and not recipe.labels and recipe.prompts.says_label:
+    if found and not recipe.labels and recipe.prompts.uses_label:
         problem = (
             "the template names the label, but labels is empty; the tiles have "
             f"{', '.join(found[:8])}"
         )
         raise BadRecipe("prompts", [problem])
-    if recipe.few.table:
-        read_people(here / recipe.few.table)
-    train = fair(train, recipe.few)
+    if recipe.rare_labels.table:
+        read_patient_traits(here / recipe.rare_labels.table)
+    train = balance_examples(train, recipe.rare_labels)
     bundle = stable_bundle(recipe, here, train)
     _check_layers(
         recipe.task,

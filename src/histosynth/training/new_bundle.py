@@ -15,7 +15,7 @@ from ..model.structure import StructureEncoder
 from ..tissue.appearance import STYLE_NAMES, measure_appearance
 from ..tissue.palette import choose_palette
 from .data.sources import Example
-from .data.views import View
+from .data.views import LatentView
 from .recipes import DiffusionRecipe
 
 PALETTE = 8
@@ -25,7 +25,7 @@ PALETTE = 8
 def fresh_bundle(
     recipe: DiffusionRecipe,
     autoencoder: AutoencoderDC,
-    views: Sequence[Sequence[View]],
+    views: Sequence[Sequence[LatentView]],
     examples: Sequence[Example],
 ) -> Bundle:
     """A bundle with a random base, standardised on the training views."""

@@ -21,7 +21,7 @@ FREE = {
         *(
             "steps",
             "cooldown",
-            "floor",
+            "min_learning_rate_share",
             "validate_every",
             "checkpoint_every",
             "log_every",

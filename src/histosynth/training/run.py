@@ -20,12 +20,12 @@ from ..model.bundle import Bundle
 from ..model.device import DTYPES, convert
 from ..model.fused import fuse
 from ..model.parts import part_weights, save_part
-from .balance.rare_labels import write_sheet
+from .balance.rare_labels import write_data_sheet
 from .checks import Opened, check
 from .data.sources import Example
-from .data.views import VIEW_SEED, View, open_views, tiles_sha256
-from .loop.fit import Report, fit, of_module
-from .loop.processes import join
+from .data.views import VIEW_SEED, LatentView, open_views, tiles_sha256
+from .loop.fit import StepCallback, fit, module_weights
+from .loop.processes import join_processes
 from .loop.state import TrainState
 from .new_bundle import fresh_bundle
 from .recipes import AutoencoderRecipe, DetectorRecipe, DiffusionRecipe
@@ -42,7 +42,7 @@ from .tasks.stable_recipe import StableRecipe
 class TrainCallbacks:
     """Who wants to know: of each step, and of each tile encoded."""
 
-    step: Report | None = None
+    step: StepCallback | None = None
     encoded: Callable[[int, int], None] | None = None
 
 
@@ -55,7 +55,7 @@ class Guard(Protocol):
         """See `diffusion.Paint`."""
 
     def __call__(self, step: int, numbers: Mapping[str, float]) -> str | None:
-        """See `loop.Stop`."""
+        """See `loop.StopRule`."""
 
 
 Guarding = Callable[[Sequence[Example], Sequence[Example]], Guard]
@@ -100,7 +100,7 @@ def train_autoencoder(
         recipe.loop,
         run,
         seed=recipe.seed,
-        report=watch.step if watch else None,
+        on_step=watch.step if watch else None,
     )
 
 
@@ -135,7 +135,7 @@ def train_detector(
         loop,
         run,
         seed=recipe.seed,
-        report=watch.step if watch else None,
+        on_step=watch.step if watch else None,
     )
 
 
@@ -169,7 +169,7 @@ def train_encoder(
         loop,
         run,
         seed=recipe.seed,
-        report=watch.step if watch else None,
+        on_step=watch.step if watch else None,
     )
 
 
@@ -198,7 +198,7 @@ def train_diffusion(
     remember(recipe, run)
     remember_inputs(run, _inputs(opened))
     if isinstance(recipe, StableRecipe):
-        write_sheet(recipe, here, run, opened)
+        write_data_sheet(recipe, here, run, opened)
     torch.manual_seed(recipe.seed)
     autoencoder = opened.autoencoder
     if autoencoder is None:
@@ -208,7 +208,7 @@ def train_diffusion(
     encoder_sha256 = base_sha256(autoencoder)
     convert(autoencoder, device=device, dtype=DTYPES[recipe.loop.precision])
     # encoded once, by the first of several processes
-    made = join(device).alone(
+    made = join_processes(device).on_first_process(
         lambda: _views(
             recipe,
             run,
@@ -257,8 +257,8 @@ def train_diffusion(
         recipe.loop,
         run,
         seed=recipe.seed,
-        report=report,
-        stop=guard,
+        on_step=report,
+        stop_rule=guard,
     )
 
 
@@ -287,7 +287,7 @@ def _views(
     *,
     weights: str,
     watch: TrainCallbacks | None,
-) -> tuple[list[list[View]], list[View]]:
+) -> tuple[list[list[LatentView]], list[LatentView]]:
     # runs on the same tiles and autoencoder share one cache, whatever their recipe's other keys
     cache = ensure_folder(run.parent / "views")
     count = recipe.data.views
@@ -323,7 +323,9 @@ def _trained(
         bundle.structure.requires_grad_(recipe.base.sees_structure)
 
         def save_base(folder: Path, averaged: Mapping[str, Tensor]) -> None:
-            weights = {name: {**own, **of_module(averaged, name)} for name, own in kept.items()}
+            weights = {
+                name: {**own, **module_weights(averaged, name)} for name, own in kept.items()
+            }
             bundle.save(folder, weights=weights)
 
         return {"unet": bundle.unet, "structure": bundle.structure}, save_base
@@ -363,10 +365,10 @@ def _trained(
             bundle.unet,
             info,
             folder,
-            weights=of_module(averaged, "unet"),
+            weights=module_weights(averaged, "unet"),
         )
         if plan.structure:
-            weights = {**kept["structure"], **of_module(averaged, "structure")}
+            weights = {**kept["structure"], **module_weights(averaged, "structure")}
             save_part(bundle.structure, folder / "structure", weights=weights)
 
     return trained, save_adapted

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...core.errors import BadTable, SplitLeak
 from ..data.sources import Example
-from .patient_table import NOT_STATED, People
+from .patient_table import NOT_STATED, PatientTraits
 
 LEAST = 5
 """Fewer patients than these are shown as `<5` where privacy is asked for."""
@@ -59,7 +59,7 @@ def counted(examples: Iterable[Example], split: str) -> list[Counted]:
 
 
 def data_sheet(
-    tiles: Sequence[Counted], people: People | None = None, *, private: bool = False
+    tiles: Sequence[Counted], people: PatientTraits | None = None, *, private: bool = False
 ) -> dict[str, Any]:
     """Tiles, patients and nuclei, in all and by group.
 
@@ -67,7 +67,7 @@ def data_sheet(
 
     Args:
         tiles: what is counted.
-        people: what is known of the patients, from `read_people`.
+        people: what is known of the patients, from `read_patient_traits`.
         private: show fewer than 5 patients as `<5`, and withhold what would tell them by
             subtraction.
 
@@ -81,7 +81,7 @@ def data_sheet(
         SplitLeak: a patient stands in two splits.
         BadTable: the table names another patient for a slide.
     """
-    people = people or People()
+    people = people or PatientTraits()
     tiles = [_known(each, people) for each in tiles]
     _refuse_leaks(tiles)
     by = {
@@ -131,7 +131,7 @@ def sheet_markdown(sheet: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", f"**{sheet['warning']}**", ""])
 
 
-def _reader(people: People, trait: str) -> Callable[[Counted], str]:
+def _reader(people: PatientTraits, trait: str) -> Callable[[Counted], str]:
     return lambda tile: people.value(tile.slide, tile.patient, trait)
 
 
@@ -185,7 +185,7 @@ def _shown(row: Mapping[str, Any], *, hidden: bool, withheld: bool = False) -> d
     }
 
 
-def _known(tile: Counted, people: People) -> Counted:
+def _known(tile: Counted, people: PatientTraits) -> Counted:
     """The tile with its patient, by the table where the tile names none."""
     listed = people.patient_of.get(tile.slide, tile.patient)
     if tile.patient and listed != tile.patient:

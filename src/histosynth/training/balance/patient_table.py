@@ -36,7 +36,7 @@ _SEX = {"f": "female", "m": "male"}
 
 
 @dataclass(frozen=True)
-class People:
+class PatientTraits:
     """What is known of patients and of their slides.
 
     Attributes:
@@ -69,7 +69,7 @@ class People:
         return self.of_patient.get(patient, {}).get(trait, NOT_STATED)
 
 
-def read_people(path: Path) -> People:
+def read_patient_traits(path: Path) -> PatientTraits:
     """Read a CSV with a column `patient`, at best one `slide`, and any of `GROUPS`; others are
     skipped.
 
@@ -124,7 +124,7 @@ def read_people(path: Path) -> People:
     for patient, age in ages.items():
         people[patient]["age"] = _decade(age)
     _refuse_texts(path, spelt)
-    return People(people, slides, patient_of, traits)
+    return PatientTraits(people, slides, patient_of, traits)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

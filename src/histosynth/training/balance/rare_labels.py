@@ -13,7 +13,7 @@ from ...core.store import write_json, write_text
 from ..data.sources import Example
 from ..tasks.stable_recipe import RareLabelOptions, StableRecipe
 from .data_sheet import counted, data_sheet, sheet_markdown
-from .patient_table import read_people
+from .patient_table import read_patient_traits
 from .weights import draws_by_label, draws_markdown, refuse_rare, shares_by_label
 
 
@@ -29,20 +29,20 @@ class Sides(Protocol):
         """Those of other patients."""
 
 
-def fair(examples: Sequence[Example], plan: RareLabelOptions) -> list[Example]:
+def balance_examples(examples: Sequence[Example], plan: RareLabelOptions) -> list[Example]:
     """The same tiles, drawn as `plan.balance` says.
 
     Raises:
-        BadRecipe: a label has fewer patients than `plan.least_patients`, and none may.
+        BadRecipe: a label has fewer patients than `plan.min_patients`, and none may.
     """
     labels = [each.label for each in examples]
     patients = [each.tile.ref.patient for each in examples]
     refuse_rare(
         labels,
         patients,
-        plan.least_patients,
+        plan.min_patients,
         plan.allow_rare,
-        key="few.allow_rare",
+        key="rare_labels.allow_rare",
     )
     shares = shares_by_label(
         labels,
@@ -52,7 +52,7 @@ def fair(examples: Sequence[Example], plan: RareLabelOptions) -> list[Example]:
     return [replace(each, share=float(share)) for each, share in zip(examples, shares, strict=True)]
 
 
-def write_sheet(
+def write_data_sheet(
     recipe: StableRecipe,
     here: Path,
     run: Path,
@@ -65,9 +65,11 @@ def write_sheet(
         BadTable: the recipe's table of patients cannot be read.
         SplitLeak: a patient stands on both sides.
     """
-    people = read_people(here / recipe.few.table) if recipe.few.table else None
+    people = (
+        read_patient_traits(here / recipe.rare_labels.table) if recipe.rare_labels.table else None
+    )
     tiles = [*counted(sides.train, "train"), *counted(sides.held_out, "validation")]
-    sheet = data_sheet(tiles, people, private=recipe.few.private)
+    sheet = data_sheet(tiles, people, private=recipe.rare_labels.private)
     drawn = draws_by_label(
         [each.label for each in sides.train],
         [each.tile.ref.patient for each in sides.train],

@@ -70,7 +70,7 @@ class Prompts:
             raise ValueError(f"facts.{idle[0]} is given, but the template has no {{{idle[0]}}}")
 
     @property
-    def says_label(self) -> bool:
+    def uses_label(self) -> bool:
         """Whether the template has a field that the label fills."""
         return any(
             name in OF_LABEL

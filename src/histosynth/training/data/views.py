@@ -36,7 +36,7 @@ STYLES = 5
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class LatentView:
     """One encoded pose of one tile.
 
     Attributes:
@@ -79,7 +79,7 @@ def open_views(
     seed: int,
     whole: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
-) -> list[list[View]]:
+) -> list[list[LatentView]]:
     """The views of each example, from the cache at `path`, which is made if absent or spoilt.
 
     Args:
@@ -140,7 +140,7 @@ def _kept(
     *,
     seed: int,
     whole: bool,
-) -> list[list[View]] | None:
+) -> list[list[LatentView]] | None:
     """The cached views, if they are all there."""
     if not path.is_file():
         return None
@@ -157,7 +157,7 @@ def _read_all(
     *,
     seed: int,
     whole: bool,
-) -> list[list[View]]:
+) -> list[list[LatentView]]:
     file = safe_open(path, framework="pt")
     return [
         [
@@ -267,12 +267,12 @@ def _read(
     example: Example,
     name: str,
     turn: _Pose,
-) -> View:
+) -> LatentView:
     pixels = file.get_tensor(f"{name}.pixels")
     nuclei = example.nuclei
     if nuclei is not None:
         nuclei = nuclei.pose(turn.index).shift(-turn.dx, -turn.dy)
-    return View(
+    return LatentView(
         latents=file.get_tensor(f"{name}.latents"),
         pixels=pixels,
         styles=file.get_tensor(f"{name}.styles"),

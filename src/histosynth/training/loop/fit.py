@@ -18,18 +18,27 @@ from torch import Tensor, nn
 
 from ...core.synthetic import write_synthetic
 from ...core.tile import Pixels
-from .microbatches import Part, lighten, loss_of, parts_of, refuse_indivisible
+from .microbatches import Part, check_divisible, enable_checkpointing, part_loss, parts_of_process
 from .plan import LoopPlan
-from .processes import Topology, join
-from .records import Records, Report, Stop, step_numbers
+from .processes import Topology, join_processes
+from .records import Records, StepCallback, StopRule, step_numbers
 from .run_log import RunLog
 from .state import TrainState, refuse_divergence
 
-__all__ = ["Report", "RunLog", "Stop", "TrainTask", "fit", "look", "of_module", "step_generator"]
+__all__ = [
+    "StepCallback",
+    "RunLog",
+    "StopRule",
+    "TrainTask",
+    "fit",
+    "validate_and_preview",
+    "module_weights",
+    "step_generator",
+]
 
 
 class TrainTask(Protocol):
-    """What the loop needs to be told of a task. Batches of a `parts.Divisible` one can be cut."""
+    """What the loop needs of a task. Batches of a `microbatches.DivisibleTask` can be divided."""
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -57,8 +66,8 @@ def fit(
     run: Path,
     *,
     seed: int,
-    report: Report | None = None,
-    stop: Stop | None = None,
+    on_step: StepCallback | None = None,
+    stop_rule: StopRule | None = None,
 ) -> TrainState:
     """Train until `plan.steps`, going on from `run/state.safetensors` if it is there.
 
@@ -71,8 +80,8 @@ def fit(
         plan: how long and how fast.
         run: folder for state, log, pictures and the exported weights, last and best.
         seed: with the step number, the source of all randomness.
-        report: called after each step with its numbers.
-        stop: called after each validation with its numbers; a sentence ends the run there, in
+        on_step: called after each step with its numbers.
+        stop_rule: called after each validation with its numbers; a sentence ends the run there, in
             order. It is `stopped` of the state, which stays so until the run is given more steps.
 
     Raises:
@@ -84,18 +93,20 @@ def fit(
         UnavailableError: another process failed.
     """
     device = next(each for module in task.modules.values() for each in module.parameters()).device
-    place = join(device)
+    place = join_processes(device)
     place.refuse_elsewhere(device)
-    refuse_indivisible(task, plan, place.processes)
-    parts = parts_of(plan, process=place.process, processes=place.processes)
+    check_divisible(task, plan, place.processes)
+    parts = parts_of_process(plan, process=place.process, processes=place.processes)
     if plan.checkpointing:
-        lighten(task.modules)
+        enable_checkpointing(task.modules)
     state = TrainState(task.modules, plan)
     checkpoint = run / "state.safetensors"
     if checkpoint.exists():
         state.load(checkpoint)
     place.agree("start", state.digest)
-    records = place.alone(lambda: Records(run, plan, state.step, report=report, stop=stop))
+    records = place.on_first_process(
+        lambda: Records(run, plan, state.step, on_step=on_step, stop_rule=stop_rule)
+    )
     try:
         _train(
             task,
@@ -106,7 +117,7 @@ def fit(
             place=place,
             records=records,
         )
-        place.alone(lambda: task.export(run / "weights", state.ema))
+        place.on_first_process(lambda: task.export(run / "weights", state.ema))
     finally:
         if records:
             records.close()
@@ -143,11 +154,11 @@ def _train(
                 overflowed=overflowed,
             )
         if step % plan.validate_every == 0 or last:
-            reason = place.alone(lambda: _look_and_tell(task, state, run, records))
-            state.stop(place.told(reason or ""))
+            reason = place.on_first_process(lambda: _look_and_tell(task, state, run, records))
+            state.stop(place.broadcast(reason or ""))
         if step % plan.checkpoint_every == 0 or last or state.stopped:
             place.agree("set of weights", state.digest)
-            place.alone(lambda: state.save(run / "state.safetensors"))
+            place.on_first_process(lambda: state.save(run / "state.safetensors"))
 
 
 def _backward(
@@ -164,7 +175,7 @@ def _backward(
         generator = step_generator(seed, state.step)
         # what a network draws itself, say which features to drop, is of the step too
         torch.manual_seed(generator.initial_seed() ^ part.index)
-        loss = loss_of(task, state.step, generator, part)
+        loss = part_loss(task, state.step, generator, part)
         state.backward(loss / len(parts))
         losses.append(loss.detach())
     return float(torch.stack(losses).mean())
@@ -176,12 +187,14 @@ def _look_and_tell(
     run: Path,
     records: Records | None,
 ) -> str:
-    numbers, sheet, file = look(task, state, run)
+    numbers, sheet, file = validate_and_preview(task, state, run)
     return records.looked(state.step, numbers, sheet, file) if records else ""
 
 
 @torch.no_grad()
-def look(task: TrainTask, state: TrainState, run: Path) -> tuple[dict[str, float], Pixels, Path]:
+def validate_and_preview(
+    task: TrainTask, state: TrainState, run: Path
+) -> tuple[dict[str, float], Pixels, Path]:
     """Validate with the EMA weights; put a picture into the run folder, and the weights.
 
     Returns:
@@ -205,7 +218,7 @@ def step_generator(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
 
 
-def of_module(averaged: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+def module_weights(averaged: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     """The weights of one module, by their name in it."""
     return {
         key.removeprefix(f"{name}."): value

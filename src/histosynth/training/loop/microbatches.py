@@ -17,26 +17,26 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Part:
-    """Part `index` of `many` of a batch: every `many`-th item."""
+    """Part `index` of `count` of a batch: every `count`-th item."""
 
     index: int
-    many: int
+    count: int
 
     @overload
-    def of(self, items: Tensor) -> Tensor: ...
+    def take(self, items: Tensor) -> Tensor: ...
 
     @overload
-    def of(self, items: list[Item]) -> list[Item]: ...
+    def take(self, items: list[Item]) -> list[Item]: ...
 
-    def of(self, items: Tensor | list[Item]) -> Tensor | list[Item]:
+    def take(self, items: Tensor | list[Item]) -> Tensor | list[Item]:
         """The part's own of a whole batch's items, along the first axis."""
-        return items[self.index :: self.many]
+        return items[self.index :: self.count]
 
 
-WHOLE = Part(0, 1)
+WHOLE_BATCH = Part(0, 1)
 
 
-class Whole(Protocol):
+class UndividedTask(Protocol):
     """A task whose batches are trained whole, by one process."""
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
@@ -44,18 +44,18 @@ class Whole(Protocol):
 
 
 @runtime_checkable
-class Divisible(Protocol):
+class DivisibleTask(Protocol):
     """A task whose batches can be cut into parts."""
 
     @property
-    def most_parts(self) -> int:
+    def max_parts(self) -> int:
         """So many parts have an item each, even of the smallest batch."""
 
     def loss(
         self,
         step: int,
         generator: torch.Generator,
-        part: Part = WHOLE,
+        part: Part = WHOLE_BATCH,
     ) -> Tensor:
         """Loss of one part (scalar). Randomness is drawn for the whole batch, whatever the part.
 
@@ -64,13 +64,13 @@ class Divisible(Protocol):
         """
 
 
-def parts_of(plan: LoopPlan, *, process: int, processes: int) -> tuple[Part, ...]:
+def parts_of_process(plan: LoopPlan, *, process: int, processes: int) -> tuple[Part, ...]:
     """What one process takes of each batch."""
     many = plan.accumulate * processes
     return tuple(Part(turn * processes + process, many) for turn in range(plan.accumulate))
 
 
-def refuse_indivisible(task: object, plan: LoopPlan, processes: int) -> None:
+def check_divisible(task: object, plan: LoopPlan, processes: int) -> None:
     """Refuse more parts than a task's batches can be cut into.
 
     Raises:
@@ -80,19 +80,19 @@ def refuse_indivisible(task: object, plan: LoopPlan, processes: int) -> None:
     if many == 1:
         return
     asked = f"loop.accumulate is {plan.accumulate} on {processes} process(es), {many} parts a batch"
-    if not isinstance(task, Divisible):
+    if not isinstance(task, DivisibleTask):
         why = "but this task's loss is one of a whole batch: it needs accumulate 1 and one process"
     elif plan.batch % many:
         why = f"but loop.batch, {plan.batch}, is no multiple of that"
-    elif task.most_parts < many:
-        why = f"but batches of its largest crops hold {task.most_parts} item(s)"
+    elif task.max_parts < many:
+        why = f"but batches of its largest crops hold {task.max_parts} item(s)"
     else:
         return
     raise BadRecipe("loop", [f"{asked}, {why}"])
 
 
-def loss_of(
-    task: Whole | Divisible,
+def part_loss(
+    task: UndividedTask | DivisibleTask,
     step: int,
     generator: torch.Generator,
     part: Part,
@@ -100,12 +100,12 @@ def loss_of(
     """Loss of a part, of a task that was not refused."""
     return (
         task.loss(step, generator, part)
-        if isinstance(task, Divisible)
+        if isinstance(task, DivisibleTask)
         else task.loss(step, generator)
     )
 
 
-def lighten(modules: Mapping[str, nn.Module]) -> None:
+def enable_checkpointing(modules: Mapping[str, nn.Module]) -> None:
     """Let networks compute activations again in the backward pass instead of keeping them.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Tracking = Literal["tensorboard", "wandb", "mlflow"]
+TrackerName = Literal["tensorboard", "wandb", "mlflow"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class LoopPlan:
     cooldown: float = 0.25
     """Last part of the steps in which the learning rate falls (cosine); 1: all of them after the
     warm-up."""
-    floor: float = 0.05
+    min_learning_rate_share: float = 0.05
     """What the learning rate falls to, as a fraction of itself."""
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
@@ -39,7 +39,7 @@ class LoopPlan:
     numbers."""
     optimiser: Literal["adamw", "fused", "adamw8bit"] = "fused"
     """AdamW: array by array; in one kernel; or with moments of 8 bits (bitsandbytes)."""
-    trackers: tuple[Tracking, ...] = ("tensorboard",)
+    trackers: tuple[TrackerName, ...] = ("tensorboard",)
     """Who is told beside log.jsonl: tensorboard if it is installed; wandb and mlflow, both
     offline."""
 
@@ -53,8 +53,14 @@ class LoopPlan:
         )
         if min(counts) < 1:
             raise ValueError("steps, batch and the intervals must be at least 1")
-        if not 0 <= self.cooldown <= 1 or not 0 <= self.floor <= 1 or not 0 <= self.ema < 1:
-            raise ValueError("cooldown and floor must lie in [0, 1] and ema in [0, 1)")
+        if (
+            not 0 <= self.cooldown <= 1
+            or not 0 <= self.min_learning_rate_share <= 1
+            or not 0 <= self.ema < 1
+        ):
+            raise ValueError(
+                "cooldown and min_learning_rate_share must lie in [0, 1] and ema in [0, 1)"
+            )
         if not 0 < self.learning_rate <= 1 or not 0 <= self.weight_decay * self.learning_rate < 1:
             raise ValueError(
                 "learning_rate must lie in (0, 1] and weight_decay in [0, 1 / learning_rate)"

@@ -68,7 +68,7 @@ class Topology:
         self._meet(lambda: dist.all_reduce(sums))
         values.copy_(sums / self.processes)
 
-    def told(self, text: str) -> str:
+    def broadcast(self, text: str) -> str:
         """What the first process says; the others' own text is not looked at.
 
         Raises:
@@ -86,7 +86,7 @@ class Topology:
             self._meet(lambda: dist.broadcast(letters, 0))
         return bytes(letters.tolist()).decode()
 
-    def alone(self, work: Callable[[], Result]) -> Result | None:
+    def on_first_process(self, work: Callable[[], Result]) -> Result | None:
         """Let the first process work while the others wait; they are told whether it went well.
 
         Returns:
@@ -104,9 +104,9 @@ class Topology:
                 done = work()
             except BaseException as error:
                 with suppress(UnavailableError):  # they are gone: what happened here is what counts
-                    self.told(f"{type(error).__name__}: {error}")
+                    self.broadcast(f"{type(error).__name__}: {error}")
                 raise
-        if failure := self.told(""):
+        if failure := self.broadcast(""):
             raise UnavailableError(
                 f"Process {self.process} stops because process 0 did: {failure}",
                 "Do what process 0 says; every process is started again.",
@@ -122,7 +122,7 @@ class Topology:
         if self.processes == 1:
             return
         own = say()
-        others = torch.tensor([float(self.told(own) != own)])
+        others = torch.tensor([float(self.broadcast(own) != own)])
         self.mean_(others)
         if float(others):
             count = round(float(others) * self.processes)
@@ -142,7 +142,7 @@ class Topology:
             ) from error
 
 
-def join(device: torch.device | str | None = None) -> Topology:
+def join_processes(device: torch.device | str | None = None) -> Topology:
     """This process among those it was started with.
 
     Called before anything is put on a GPU, so that `cuda` means each process' own.

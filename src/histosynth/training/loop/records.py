@@ -15,8 +15,8 @@ from .run_log import RunLog
 from .state import TrainState
 from .trackers import open_trackers
 
-Report = Callable[[int, Mapping[str, float]], None]
-Stop = Callable[[int, Mapping[str, float]], str | None]
+StepCallback = Callable[[int, Mapping[str, float]], None]
+StopRule = Callable[[int, Mapping[str, float]], str | None]
 
 
 class Records:
@@ -26,9 +26,9 @@ class Records:
         run: its folder.
         plan: how often to log, and whom to tell.
         step: where the sitting begins.
-        report: told of each step.
-        stop: asked after each look. Looks of earlier sittings are told to it first, as the log has
-            them, so that it decides as if the run had never been interrupted.
+        on_step: told of each step.
+        stop_rule: called after each validation. Validations of earlier sessions are replayed to it
+            first, from the log, so that it decides as if the run had never been interrupted.
     """
 
     def __init__(
@@ -37,20 +37,20 @@ class Records:
         plan: LoopPlan,
         step: int,
         *,
-        report: Report | None,
-        stop: Stop | None,
+        on_step: StepCallback | None,
+        stop_rule: StopRule | None,
     ) -> None:
         self.run = run
         self.plan = plan
-        self.report = report
-        self.stop = stop
+        self.on_step = on_step
+        self.stop_rule = stop_rule
         self.log = RunLog(run / "log.jsonl", step)
         self.best = Best(run)
         self.trackers = open_trackers(plan.trackers, run)
         for row in self.log.kept:
             numbers = {key: value for key, value in row.items() if key.startswith("validation_")}
-            if stop and numbers:
-                stop(int(row["step"]), numbers)
+            if stop_rule and numbers:
+                stop_rule(int(row["step"]), numbers)
 
     def stepped(
         self,
@@ -61,8 +61,8 @@ class Records:
     ) -> None:
         """A step was taken. One that overflowed is always logged, without what are no numbers."""
         finite = {key: value for key, value in numbers.items() if math.isfinite(value)}
-        if self.report:
-            self.report(step, finite)
+        if self.on_step:
+            self.on_step(step, finite)
         if overflowed or step % self.plan.log_every == 0:
             self.trackers.add(step, self.log.add(step, finite))
 
@@ -77,7 +77,7 @@ class Records:
         row = self.log.add(step, numbers)
         self.trackers.add(step, row)
         self.trackers.show(step, sheet, file)
-        reason = (self.stop(step, row) if self.stop else None) or ""
+        reason = (self.stop_rule(step, row) if self.stop_rule else None) or ""
         if reason:  # weights that end a run, say because they copy, are not its best
             self.log.add(step, {"stopped": reason})
         elif (loss := numbers.get("validation_loss")) is not None:

@@ -232,13 +232,13 @@ def refuse_divergence(step: int, numbers: Mapping[str, float]) -> None:
 
 
 def learning_rate(step: int, plan: LoopPlan) -> float:
-    """Linear warm-up, a plateau, and a cosine fall to `floor` over the last `cooldown` of the
-    steps.
+    """Linear warm-up, a plateau, and a cosine fall over the last `cooldown` of the steps.
+
+    It falls to `min_learning_rate_share` of the plan's rate.
     """
     rise = min(1.0, (step + 1) / max(plan.warmup, 1))
     start = max(plan.steps * (1 - plan.cooldown), min(plan.warmup, plan.steps))
     through = min(max((step - start) / max(plan.steps - start, 1), 0.0), 1.0)
-    fall = (
-        plan.floor + (1 - plan.floor) * (1 + float(torch.cos(torch.tensor(torch.pi * through)))) / 2
-    )
+    lowest = plan.min_learning_rate_share
+    fall = lowest + (1 - lowest) * (1 + float(torch.cos(torch.tensor(torch.pi * through)))) / 2
     return plan.learning_rate * rise * fall

@@ -10,7 +10,7 @@ from typing import Any
 from ...core.errors import NeedsExtra
 from ...core.store import ensure_folder
 from ...core.tile import Pixels
-from .plan import Tracking
+from .plan import TrackerName
 
 FOLDER = "trackers"
 
@@ -53,7 +53,7 @@ class Trackers:
             tracker.finish()
 
 
-def open_trackers(names: Sequence[Tracking], run: Path) -> Trackers:
+def open_trackers(names: Sequence[TrackerName], run: Path) -> Trackers:
     """Start the trackers that a recipe names; their files lie in `run/trackers`.
 
     Raises:
@@ -109,7 +109,7 @@ def _mlflow(name: str, folder: Path) -> Any:
     return MLflowTracker("histosynth", logging_dir=place, run_name=name)
 
 
-_MAKERS: dict[Tracking, Callable[[str, Path], Any]] = {
+_MAKERS: dict[TrackerName, Callable[[str, Path], Any]] = {
     "tensorboard": _tensorboard,
     "wandb": _wandb,
     "mlflow": _mlflow,

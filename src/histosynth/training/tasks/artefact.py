@@ -20,18 +20,18 @@ from ...core.roc import auc_interval
 from ...core.sheet import contact_sheet
 from ...core.tile import Pixels
 from ...detectors.artefact import (
-    GOOD,
-    Area,
+    GOOD_CLASS,
     ArtefactClassifier,
     ArtefactInfo,
-    Counted,
+    AucInterval,
+    TileCounts,
+    crops_to_input,
     cut_crops,
     save_artefact,
-    to_input,
 )
 from ...tissue.augment import pose, restain, stain_matrix
 from ..data.sources import Example
-from ..loop.fit import of_module
+from ..loop.fit import module_weights
 from .artefact_recipe import ArtefactData
 
 CALIBRATION = 16
@@ -96,7 +96,7 @@ class ArtefactTask:
     def _views(self, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         truth = np.arange(self.batch) % 2
         views = [self._view(self.sides[side], random) for side in truth]
-        return to_input(np.stack(views)), torch.from_numpy(truth)
+        return crops_to_input(np.stack(views)), torch.from_numpy(truth)
 
     def _view(self, tiles: Sequence[Example], random: np.random.Generator) -> np.ndarray:
         pixels = tiles[int(random.integers(len(tiles)))].tile.pixels
@@ -114,7 +114,7 @@ class ArtefactTask:
         loss = float(each[truth].mean() + each[~truth].mean()) / 2
         if not math.isfinite(loss):  # there is no order of what are no numbers
             return {"loss": loss}
-        area = self._area(logits.tolist())
+        area = self._auc(logits.tolist())
         return {
             "loss": loss,
             "auc": area.value,
@@ -140,12 +140,12 @@ class ArtefactTask:
 
     def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
         """`model.safetensors` and `artefact.json`, with the area that these very weights reach."""
-        area = self._area(self._measure(of_module(averaged, "artefact")))
+        area = self._auc(self._measure(module_weights(averaged, "artefact")))
         save_artefact(folder, replace(self.info, auc=area), self._judge.state_dict())
 
-    def _area(self, logits: Sequence[float]) -> Area:
+    def _auc(self, logits: Sequence[float]) -> AucInterval:
         value, low, high = auc_interval(logits, self.truth, self.patients)
-        return Area(value, low, high, len(set(self.patients)))
+        return AucInterval(value, low, high, len(set(self.patients)))
 
     def _measure(self, weights: Mapping[str, Tensor]) -> list[float]:
         """Log odds of the held-out tiles by the judge with these weights, which it keeps."""
@@ -182,13 +182,13 @@ class ArtefactTask:
 
 def is_spoilt(example: Example) -> bool:
     """Whether a labelled tile has an artefact."""
-    return example.label != GOOD
+    return example.label != GOOD_CLASS
 
 
-def count(examples: Sequence[Example]) -> Counted:
+def count(examples: Sequence[Example]) -> TileCounts:
     """Patients and tiles of a list."""
     spoilt = sum(is_spoilt(each) for each in examples)
-    return Counted(
+    return TileCounts(
         len({each.tile.ref.patient for each in examples}),
         len(examples) - spoilt,
         spoilt,

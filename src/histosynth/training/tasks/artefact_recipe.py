@@ -9,7 +9,7 @@ from typing import Literal
 
 from ...core.seeds import check_recipe_seed
 from ...core.units import is_mpp
-from ...detectors.artefact import check_layout
+from ...detectors.artefact import check_network_layout
 from ..recipes import RECIPES, LoopPlan, TrainRecipe
 from .encoder_recipe import EncoderRecipe
 from .stable_recipe import StableRecipe
@@ -61,7 +61,7 @@ class ArtefactPlan:
     """Basic blocks of each width."""
 
     def __post_init__(self) -> None:
-        check_layout(self.widths, self.depths)
+        check_network_layout(self.widths, self.depths)
 
 
 @dataclass(frozen=True)

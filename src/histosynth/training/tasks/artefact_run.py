@@ -12,11 +12,17 @@ from torch import nn
 from ...core.errors import BadRecipe
 from ...core.roc import LEAST_GROUPS
 from ...core.store import ensure_folder
-from ...detectors.artefact import COARSEST, GOOD, ArtefactInfo, build_network, start_from
+from ...detectors.artefact import (
+    GOOD_CLASS,
+    MAX_SCALE_RATIO,
+    ArtefactInfo,
+    build_artefact_network,
+    load_published_weights,
+)
 from ...model.device import DTYPES, convert
 from ...prepare.split import split_patients
 from ..data.sources import Example, TileSource, open_source, refuse_leaks
-from ..loop.fit import Report, fit
+from ..loop.fit import StepCallback, fit
 from ..loop.state import TrainState
 from ..resume import remember
 from .artefact import ArtefactTask, is_spoilt
@@ -46,14 +52,16 @@ def open_labelled(recipe: ArtefactRecipe, here: Path) -> Labelled:
     if not root.is_dir():
         raise BadRecipe("data.root", [f"there is no folder {here / data.root}"])
     tiles = [example for name in _folders(root) for example in _open(root, name, data)]
-    names = sorted({example.label for example in tiles} - {GOOD})
+    names = sorted({example.label for example in tiles} - {GOOD_CLASS})
     if not names or all(is_spoilt(example) for example in tiles):
-        wanted = f"pictures in the folder {GOOD}, and in one or more others that show artefacts"
+        wanted = (
+            f"pictures in the folder {GOOD_CLASS}, and in one or more others that show artefacts"
+        )
         raise BadRecipe(str(root), [f"it must hold {wanted}"])
     spoilt = {example.tile.ref.patient for example in tiles if is_spoilt(example)}
     patients = sorted({example.tile.ref.patient for example in tiles})
     split = split_patients(
-        {patient: "artefact" if patient in spoilt else GOOD for patient in patients},
+        {patient: "artefact" if patient in spoilt else GOOD_CLASS for patient in patients},
         {"train": 1 - data.held_out, "held_out": data.held_out},
     )
     train, held_out = (
@@ -62,7 +70,7 @@ def open_labelled(recipe: ArtefactRecipe, here: Path) -> Labelled:
     )
     refuse_leaks(train, held_out)
     _refuse_few(train, held_out, len(patients))
-    return Labelled(train, held_out, (GOOD, *names))
+    return Labelled(train, held_out, (GOOD_CLASS, *names))
 
 
 def open_artefact(recipe: ArtefactRecipe, here: Path) -> tuple[nn.Module, Labelled]:
@@ -74,9 +82,9 @@ def open_artefact(recipe: ArtefactRecipe, here: Path) -> tuple[nn.Module, Labell
         BadWeights: the start is of another layout.
     """
     torch.manual_seed(recipe.seed)
-    network = build_network(recipe.model.widths, recipe.model.depths)
+    network = build_artefact_network(recipe.model.widths, recipe.model.depths)
     if recipe.start:
-        start_from(network, here / recipe.start)
+        load_published_weights(network, here / recipe.start)
     return network, open_labelled(recipe, here)
 
 
@@ -85,7 +93,7 @@ def train_artefact(
     run: Path,
     *,
     here: Path,
-    report: Report | None = None,
+    report: StepCallback | None = None,
     device: str = "cpu",
 ) -> TrainState:
     """Train an artefact classifier; its weights and card are in `run/weights` after each look.
@@ -125,7 +133,7 @@ def train_artefact(
         data=data,
         info=info,
     )
-    return fit(task, loop, run, seed=recipe.seed, report=report)
+    return fit(task, loop, run, seed=recipe.seed, on_step=report)
 
 
 def _folders(root: Path) -> list[str]:
@@ -137,8 +145,8 @@ def _folders(root: Path) -> list[str]:
 def _open(root: Path, name: str, data: ArtefactData) -> list[Example]:
     """The tiles of one folder, at the classifier's scale."""
     mpp = data.tile_mpp or data.mpp
-    if mpp > COARSEST * data.mpp:
-        limit = f"at most {COARSEST:g} times data.mpp: enlarged tiles look blurred"
+    if mpp > MAX_SCALE_RATIO * data.mpp:
+        limit = f"at most {MAX_SCALE_RATIO:g} times data.mpp: enlarged tiles look blurred"
         raise BadRecipe(name, [f"data.tile_mpp is {mpp:g}, but must be {limit}"])
     source = TileSource(
         images=name,

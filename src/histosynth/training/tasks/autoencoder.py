@@ -16,7 +16,7 @@ from ...model import autoencoder as ae
 from ...model.parts import save_part
 from ...tissue.augment import pose, restain, stain_matrix
 from ..data.sources import Example
-from ..loop.fit import of_module
+from ..loop.fit import module_weights
 from ..recipes import AutoencoderPlan, DataPlan
 
 PROBE = 256
@@ -128,7 +128,7 @@ class AutoencoderTask:
 
     def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
         """Diffusers' folder layout, fp32."""
-        weights = {**self.kept, **of_module(averaged, "autoencoder")}
+        weights = {**self.kept, **module_weights(averaged, "autoencoder")}
         save_part(
             self.model,
             folder,

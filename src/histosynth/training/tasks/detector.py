@@ -19,12 +19,12 @@ from ...core.matching import f1, match_points
 from ...core.nuclei import ANY_CLASS, Nuclei
 from ...core.sheet import draw_nuclei
 from ...core.tile import Pixels
-from ...detectors.centroids import CentroidDetector, save_detector, to_signal
+from ...detectors.centroids import CentroidDetector, picture_to_signal, save_detector
 from ...detectors.info import DetectorInfo
-from ...detectors.network import CELL, CentroidNet, find_peaks
+from ...detectors.network import CELL_PX, CentroidNet, find_peaks
 from ...tissue.augment import pose, restain, stain_matrix
 from ..data.sources import Example
-from ..loop.fit import of_module
+from ..loop.fit import module_weights
 from ..recipes import DataPlan, DetectorPlan
 
 REACH_UM = 6.0
@@ -120,7 +120,7 @@ class DetectorTask:
         images = images.to(like, memory_format=torch.channels_last)
         heat, classes = (out.float() for out in self.network(images))
         splats = np.stack(
-            [each.rasterize(cell=CELL, sigma_px=self.plan.sigma_px) for each in nuclei]
+            [each.rasterize(cell=CELL_PX, sigma_px=self.plan.sigma_px) for each in nuclei]
         )
         target = torch.from_numpy(splats).to(like.device)
         top, which = target.max(dim=1)
@@ -145,7 +145,7 @@ class DetectorTask:
         """
         crops = [_centre(each, self.data.crop) for each in self.held_out]
         with torch.no_grad():
-            images = torch.stack([to_signal(each.pixels) for each in crops])
+            images = torch.stack([picture_to_signal(each.pixels) for each in crops])
             loss = float(self._loss(images, [each.nuclei for each in crops]))
         threshold, aside = self.choose_threshold()
         scores = self.scores(self.held_out, threshold)
@@ -216,7 +216,7 @@ class DetectorTask:
     def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
         """`model.safetensors` and `detector.json`, with the threshold as chosen now."""
         live = {key: value.detach().clone() for key, value in self.network.state_dict().items()}
-        weights = of_module(averaged, "detector")
+        weights = module_weights(averaged, "detector")
         self.network.load_state_dict(weights)
         threshold, _ = self.choose_threshold()
         self.network.load_state_dict(live)

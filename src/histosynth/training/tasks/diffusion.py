@@ -19,10 +19,10 @@ from ...model.maps import make_maps, style_vector
 from ...model.structure import StructureMaps
 from ...tissue.masks import draw_mask
 from ..adapter_options import GuidedPlan
-from ..data.drawing import Drawing
-from ..data.views import View
+from ..data.batch_sampler import BatchSampler
+from ..data.views import LatentView
 from ..guidance_distillation import guided_answer
-from ..loop.microbatches import WHOLE, Part
+from ..loop.microbatches import WHOLE_BATCH, Part
 from ..losses import class_weights, diffusion_loss, draw_steps, draw_times, place_weights
 from ..recipes import DiffusionPlan, LoopPlan
 from .autoencoder import probe_side
@@ -33,7 +33,7 @@ PROBE_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Noise levels of the validation loss."""
 
 Paint = Callable[[Bundle, "Batch"], list[Pixels]]
-Item = tuple[View, Box, Nuclei | None, Mask | None, Tensor]
+Item = tuple[LatentView, Box, Nuclei | None, Mask | None, Tensor]
 """A crop with its conditions: view, place in it, nuclei, hole and style."""
 
 
@@ -88,8 +88,8 @@ class DiffusionTask:
         self,
         bundle: Bundle,
         trained: Mapping[str, nn.Module],
-        train: Sequence[Sequence[View]],
-        held_out: Sequence[View],
+        train: Sequence[Sequence[LatentView]],
+        held_out: Sequence[LatentView],
         *,
         plan: DiffusionPlan,
         loop: LoopPlan,
@@ -112,7 +112,7 @@ class DiffusionTask:
             torch.tensor(v) for v in (bundle.info.style_mean, bundle.info.style_std)
         )
         self.weights = class_weights(bundle.info.classes, plan.nucleus_weights)
-        self.drawing = Drawing(train, plan, grid_px=bundle.grid_px)
+        self.sampler = BatchSampler(train, plan, grid_px=bundle.grid_px)
         self.probe = self._probe()
 
     @property
@@ -121,7 +121,7 @@ class DiffusionTask:
         return self.trained
 
     @property
-    def most_parts(self) -> int:
+    def max_parts(self) -> int:
         """Items of the smallest batch: so many parts have one each."""
         drawn = zip(self.plan.crops, self.plan.crop_shares, strict=True)
         return min(self._count(side) for side, share in drawn if share)
@@ -130,7 +130,7 @@ class DiffusionTask:
         self,
         step: int,
         generator: torch.Generator,
-        part: Part = WHOLE,
+        part: Part = WHOLE_BATCH,
     ) -> Tensor:
         """Loss of one batch, all of one kind: with holes, or all hole.
 
@@ -144,9 +144,9 @@ class DiffusionTask:
         view, box, *_ = items[0]
         cells = (box.height // FACTOR, box.width // FACTOR)
         noise = torch.randn((len(items), len(view.latents), *cells), generator=generator)
-        batch = self._collate(part.of(items))
-        share = len(batch.latents) * part.many / len(items)
-        return self._losses(batch, part.of(times), part.of(noise)).mean() * share
+        batch = self._collate(part.take(items))
+        share = len(batch.latents) * part.count / len(items)
+        return self._losses(batch, part.take(times), part.take(noise)).mean() * share
 
     def _losses(
         self,
@@ -211,11 +211,11 @@ class DiffusionTask:
         )
 
     def _draw(self, random: np.random.Generator) -> list[Item]:
-        shape = self.drawing.shape(random)
+        shape = self.sampler.sample_shape(random)
         holed = random.random() < self.plan.mask_share
         size = (shape.width, shape.height)
         items = []
-        for view in self.drawing.views(random, shape, self._count(shape.side)):
+        for view in self.sampler.sample_views(random, shape, self._count(shape.side)):
             x, y = (
                 int(random.integers((length - side) // FACTOR + 1)) * FACTOR
                 for length, side in zip(view.size, size, strict=True)
@@ -226,7 +226,7 @@ class DiffusionTask:
 
     def _item(
         self,
-        view: View,
+        view: LatentView,
         box: Box,
         mask: Mask | None,
         random: np.random.Generator | None,

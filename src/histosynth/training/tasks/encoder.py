@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from ...core.geometry import Box
 from ...core.nuclei import ANY_CLASS, Nuclei
 from ...core.tile import Pixels
-from ...encoders.histo import fit_frame, raw_features, save_encoder, to_signal
+from ...encoders.histo import fit_whitening, pictures_to_signal, raw_features, save_encoder
 from ...encoders.info import EncoderInfo
 from ...encoders.network import HistoNet
 from ...tissue.augment import pose, restain, stain_matrix
 from ..data.sources import Example
-from ..loop.fit import of_module
+from ..loop.fit import module_weights
 from ..recipes import DataPlan
 from .encoder_recipe import EncoderPlan
 
@@ -213,7 +213,9 @@ class EncoderTask:
         light = np.exp(random.normal(0, self.plan.light, 3))
         pixels = np.asarray(image, dtype=np.float32) * light
         turned = pose(np.clip(pixels, 0, 255).astype(np.uint8), int(random.integers(8)))
-        signal = to_signal(harmed(np.ascontiguousarray(turned, np.uint8), harm, random)[None])[0]
+        signal = pictures_to_signal(
+            harmed(np.ascontiguousarray(turned, np.uint8), harm, random)[None]
+        )[0]
         density = None if tile.nuclei is None else self._density(tile.nuclei.crop(box), box)
         return View(signal, torch.from_numpy(harm).float(), density)
 
@@ -252,7 +254,7 @@ class EncoderTask:
         """Features of four crops of each tile, and whose they are."""
         crops, owners = self._crops(tiles)
         like = next(self.network.parameters())
-        signal = to_signal(np.stack(crops)).to(like, memory_format=torch.channels_last)
+        signal = pictures_to_signal(np.stack(crops)).to(like, memory_format=torch.channels_last)
         rows = [self.network(part)[-1].mean(dim=(2, 3)).float() for part in torch.split(signal, 32)]
         return torch.cat(rows).cpu().numpy(), owners
 
@@ -292,18 +294,20 @@ class EncoderTask:
             self.plan.widths,
             self.plan.blocks,
         )
-        weights = of_module(averaged, "encoder")
+        weights = module_weights(averaged, "encoder")
         network = HistoNet(self.plan.widths, self.plan.blocks)
         network.load_state_dict(
             {key: value.detach().float().cpu() for key, value in weights.items()}
         )
         with torch.inference_mode():
-            raw = [raw_features(network(to_signal(crop[None]))) for crop in self._framing()]
+            raw = [
+                raw_features(network(pictures_to_signal(crop[None]))) for crop in self._framing()
+            ]
         save_encoder(
             folder,
             info,
             weights,
-            fit_frame(torch.cat(raw)),
+            fit_whitening(torch.cat(raw)),
         )
 
     def _framing(self) -> Iterator[Pixels]:

@@ -24,7 +24,7 @@ class RareLabelOptions:
 
     balance: float = 0.0
     """0: tiles are drawn as their sources say; 1: each label as often as any other."""
-    least_patients: int = 3
+    min_patients: int = 3
     """Patients that a label must have; a model of fewer learns them, not the label."""
     allow_rare: bool = False
     """Train on labels with fewer all the same."""
@@ -35,8 +35,8 @@ class RareLabelOptions:
     """Do not tell counts of fewer than five patients."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.balance <= 1 or self.least_patients < 1:
-            raise ValueError("balance must lie in [0, 1], least_patients be at least 1")
+        if not 0 <= self.balance <= 1 or self.min_patients < 1:
+            raise ValueError("balance must lie in [0, 1], min_patients be at least 1")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class StableRecipe:
     structure_widths: tuple[int, ...] = ()
     """Own widths of the structure encoder, one a place of the base that takes structure; empty:
     half of its channels, at most 256."""
-    few: RareLabelOptions = field(default_factory=RareLabelOptions)
+    rare_labels: RareLabelOptions = field(default_factory=RareLabelOptions)
     stop_copying: float = 0.1
     """Share of validation pictures that may be suspected copies; more end the run, 1 never."""
     base_config: str = ""

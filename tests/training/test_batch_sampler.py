@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from histosynth.core.errors import BadRecipe
-from histosynth.training.data.drawing import Drawing
-from histosynth.training.data.views import View
+from histosynth.training.data.batch_sampler import BatchSampler
+from histosynth.training.data.views import LatentView
 from histosynth.training.recipes import DiffusionPlan
 
 PLAN = DiffusionPlan(mask_share=0.0, crops=(128,))
@@ -17,7 +17,7 @@ PLAN = DiffusionPlan(mask_share=0.0, crops=(128,))
 
 def view(width, height, share=1.0):
     latents = torch.zeros(4, height // 8, width // 8)
-    return View(
+    return LatentView(
         latents,
         torch.zeros(height, width, 3, dtype=torch.uint8),
         torch.zeros(1, 13),
@@ -29,22 +29,22 @@ def view(width, height, share=1.0):
 
 def test_squares_are_cut_from_tiles_that_are_large_enough_by_their_shares():
     views = [[view(256, 256, 3.0)], [view(256, 192, 1.0)], [view(256, 120, 9.0)]]
-    drawing = Drawing(views, PLAN, grid_px=16)
+    sampler = BatchSampler(views, PLAN, grid_px=16)
     random = np.random.default_rng(0)
-    shape = drawing.shape(random)
+    shape = sampler.sample_shape(random)
     assert (shape.width, shape.height) == (128, 128)
-    drawn = [each.size for each in drawing.views(random, shape, 400)]
+    drawn = [each.size for each in sampler.sample_views(random, shape, 400)]
     assert (256, 120) not in drawn and 0.68 < drawn.count((256, 256)) / 400 < 0.82
 
 
 def test_long_tiles_are_cut_long_and_a_batch_has_one_shape():
     views = [[view(256, 128), view(128, 256)], [view(256, 256)]]
-    drawing = Drawing(views, replace(PLAN, longest=2.0), grid_px=16)
+    sampler = BatchSampler(views, replace(PLAN, longest=2.0), grid_px=16)
     random = np.random.default_rng(0)
     seen = {}
     for _ in range(300):
-        shape = drawing.shape(random)
-        for each in drawing.views(random, shape, 3):
+        shape = sampler.sample_shape(random)
+        for each in sampler.sample_views(random, shape, 3):
             assert each.size[0] >= shape.width and each.size[1] >= shape.height
             seen.setdefault((shape.width, shape.height), set()).add(each.size)
     assert all(len(sizes) == 1 for sizes in seen.values()) and len(seen) == 3
@@ -53,6 +53,6 @@ def test_long_tiles_are_cut_long_and_a_batch_has_one_shape():
 
 def test_a_tile_for_no_shape_is_named():
     with pytest.raises(BadRecipe, match="48 x 48 px"):
-        Drawing([[view(48, 48)]], replace(PLAN, longest=2.0), grid_px=16)
+        BatchSampler([[view(48, 48)]], replace(PLAN, longest=2.0), grid_px=16)
     with pytest.raises(ValueError, match="longest"):
         replace(PLAN, longest=0.5)

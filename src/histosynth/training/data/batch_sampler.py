@@ -11,11 +11,11 @@ import numpy as np
 
 from ..recipes import DiffusionPlan
 from .buckets import Bucket, bucket_shares, fill_buckets
-from .views import View
+from .views import LatentView
 
 
 @dataclass(frozen=True)
-class Shape:
+class CropShape:
     """What a batch is cut to.
 
     Attributes:
@@ -30,7 +30,7 @@ class Shape:
     bucket: Bucket | None = None
 
 
-class Drawing:
+class BatchSampler:
     """Draws shapes and views, all randomness from the generator handed in.
 
     Args:
@@ -41,7 +41,7 @@ class Drawing:
 
     def __init__(
         self,
-        views: Sequence[Sequence[View]],
+        views: Sequence[Sequence[LatentView]],
         plan: DiffusionPlan,
         *,
         grid_px: int,
@@ -64,25 +64,25 @@ class Drawing:
                         longest=plan.longest,
                     )
 
-    def shape(self, random: np.random.Generator) -> Shape:
+    def sample_shape(self, random: np.random.Generator) -> CropShape:
         """The shape of a batch: a side by its share, and of its buckets one by what its views are
         drawn.
         """
         side = int(random.choice(self.plan.crops, p=np.array(self.plan.crop_shares)))
         if side not in self.buckets:
-            return Shape(side, side, side)
+            return CropShape(side, side, side)
         buckets = self.buckets[side]
         bucket = buckets[
             int(random.choice(len(buckets), p=bucket_shares(buckets, self.flat_shares)))
         ]
-        return Shape(side, bucket.width, bucket.height, bucket)
+        return CropShape(side, bucket.width, bucket.height, bucket)
 
-    def views(
+    def sample_views(
         self,
         random: np.random.Generator,
-        shape: Shape,
+        shape: CropShape,
         count: int,
-    ) -> list[View]:
+    ) -> list[LatentView]:
         """So many views to cut that shape from, by their shares."""
         if shape.bucket is None:
             shares = self.shares * (self.smallest >= shape.side)
