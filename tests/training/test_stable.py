@@ -377,7 +377,12 @@ def test_a_template_that_names_a_label_needs_labels(tissue, place, tmp_path):
     [
         ("log_every = 1", 'log_every = 1\ntrackers = ["wandb"]', NeedsExtra, "wandb"),
         ("log_every = 1", 'log_every = 1\noptimiser = "adamw8bit"', NeedsExtra, "bitsandbytes"),
-        ("seed = 3", 'seed = 3\nrare_labels = { table = "nowhere.csv" }', HistosynthError, "nowhere.csv"),
+        (
+            "seed = 3",
+            'seed = 3\nrare_labels = { table = "nowhere.csv" }',
+            HistosynthError,
+            "nowhere.csv",
+        ),
     ],
 )
 def test_what_would_fail_late_fails_in_a_dry_run(
