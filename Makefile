@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all check format docs bench clean
+.PHONY: help setup demo test test-all coverage mutate check format docs site bench clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -25,22 +25,36 @@ test: $(STAMP)   ## the tests: CPU, offline
 test-all: $(STAMP) ## the slow ones too
 	$(BIN)/python -m pytest -m ""
 
-check: $(STAMP)  ## format, lint, types, import contracts
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+coverage: $(STAMP) ## the tests with branch coverage: a table, and htmlcov/index.html
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=html
+
+mutate: $(STAMP) ## mutation run of core, metrics and sampling (hours; resumes; FILES=... for a part)
+	$(BIN)/mutmut run $(FILES)
+
+check: $(STAMP)  ## format, lint, types, import contracts, spelling
+	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/ruff check src tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
 
 format: $(STAMP) ## put the code in form
-	$(BIN)/ruff format src tests benchmarks
-	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks docs
+	$(BIN)/ruff check --fix src tests benchmarks docs
 
 docs: $(STAMP)   ## write docs/cli anew
 	$(BIN)/python docs/write_help.py
+
+site: $(VENV)/.site ## the documentation as a site in site/, without the network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+$(VENV)/.site: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/cpu.txt -e '.[site]'
+	touch $(VENV)/.site
 
 bench: $(STAMP)  ## quality and speed tables (needs the shared tissue for quality)
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/speed.py
 
 clean:           ## remove what can be made again
-	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) demo site htmlcov .coverage .mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

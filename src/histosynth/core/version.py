@@ -1,3 +1,3 @@
-"""The version, on the lowest floor, where everything that writes files can name it."""
+"""The version; in `core`, so that everything that writes files can name it."""
 
 __version__ = "0.1.0"
