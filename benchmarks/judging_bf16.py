@@ -20,7 +20,7 @@ from judging_sensitivity import CLASSES, MPP, source
 
 from histosynth.core.store import ensure_folder, write_json
 from histosynth.encoders.opening import open_encoder
-from histosynth.metrics.realism import conclude_realism
+from histosynth.metrics.realism.conclude import conclude_realism
 from histosynth.metrics.sample import Sample, TileMeasurements
 from histosynth.training.data.sources import open_source
 

@@ -7,15 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histosynth.metrics.copying import (
-    Library,
-    conclude_copying,
-    find_matches,
-    nearest_pairs,
-    texture,
-)
-from histosynth.metrics.copying.conclude import bar_of
-from histosynth.metrics.copying.register import correlate
+from histosynth.metrics.copying.conclude import bar_of, conclude_copying, nearest_pairs
+from histosynth.metrics.copying.register import Library, correlate, texture
+from histosynth.metrics.copying.search import find_matches
 from histosynth.metrics.sample import Sample, TileMeasurements
 from histosynth.tissue.augment import pose, restain, stain_matrix
 

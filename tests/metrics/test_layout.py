@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from histosynth.core.nuclei import ANY, Nuclei
-from histosynth.metrics.layout import conclude_layout, measure_layout
-from histosynth.metrics.layout.measure import class_pairs, excess, pcf_of, ripley_of
+from histosynth.metrics.layout.conclude import conclude_layout
+from histosynth.metrics.layout.measure import class_pairs, excess, measure_layout, pcf_of, ripley_of
 from histosynth.metrics.layout.patterns import BAND_UM, RADII_UM, nearest_neighbours
 from histosynth.metrics.sample import Sample, TileMeasurements
 

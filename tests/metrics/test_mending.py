@@ -9,8 +9,9 @@ import pytest
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
-from histosynth.metrics.inpainting import conclude_inpainting, measure_inpainting
+from histosynth.metrics.inpainting.conclude import conclude_inpainting
 from histosynth.metrics.inpainting.edge import Edge, edge_fibres, edge_step
+from histosynth.metrics.inpainting.measure import measure_inpainting
 from histosynth.metrics.inpainting.similarity import ssim_map
 from histosynth.metrics.sample import Sample, TileMeasurements
 
@@ -71,7 +72,7 @@ def test_similarity_is_scikit_images(mask):
     away = ndimage.distance_transform_edt(~mask)
     seam = np.where(mask, ndimage.distance_transform_edt(mask), away) <= 8
     regions = [expected[mask].mean() for mask in (mask, seam)]
-    np.testing.assert_allclose(seen["mending/ssim"], regions, atol=1e-6)
+    np.testing.assert_allclose(seen["inpainting/ssim"], regions, atol=1e-6)
 
 
 def test_psnr_is_of_the_region_alone():
@@ -80,12 +81,12 @@ def test_psnr_is_of_the_region_alone():
     completed = original.copy()
     completed[mask] += 10
     seen = measure_inpainting(original, completed, mask)
-    assert seen["mending/psnr"][0] == pytest.approx(10 * math.log10(255**2 / 100))
+    assert seen["inpainting/psnr"][0] == pytest.approx(10 * math.log10(255**2 / 100))
     away = ndimage.distance_transform_edt(~mask)
     seam = np.where(mask, ndimage.distance_transform_edt(mask), away) <= 8
     share = (seam & mask).sum() / seam.sum()
     assert 0.3 < share < 0.6
-    assert seen["mending/psnr"][1] == pytest.approx(10 * math.log10(255**2 / (100 * share)))
+    assert seen["inpainting/psnr"][1] == pytest.approx(10 * math.log10(255**2 / (100 * share)))
 
 
 def test_known_pixels_are_watched_up_to_the_holes_edge_and_far_away():
@@ -93,7 +94,7 @@ def test_known_pixels_are_watched_up_to_the_holes_edge_and_far_away():
     mask = square()
     completed = original.copy()
     completed[mask] = 7
-    assert measure_inpainting(original, completed, mask)["mending/outside"].tolist() == [
+    assert measure_inpainting(original, completed, mask)["inpainting/outside"].tolist() == [
         0,
         0,
         SIDE**2 - 64**2,
@@ -101,7 +102,7 @@ def test_known_pixels_are_watched_up_to_the_holes_edge_and_far_away():
     completed[0, 0, 1] ^= 1
     completed[31, 50] = 255 - original[31, 50]
     largest = np.abs(original[31, 50].astype(int) - completed[31, 50]).max()
-    assert measure_inpainting(original, completed, mask)["mending/outside"].tolist()[:2] == [
+    assert measure_inpainting(original, completed, mask)["inpainting/outside"].tolist()[:2] == [
         largest,
         2,
     ]
@@ -113,7 +114,7 @@ def test_a_step_of_colour_is_told_in_grey_levels_whatever_the_shape(mask):
     completed = original.copy()
     completed[mask] += np.array([12, 6, 0], np.uint8)
     seen = measure_inpainting(original, completed, mask)
-    assert seen["mending/edge_step"] == pytest.approx([6.0, 0.0])
+    assert seen["inpainting/edge_step"] == pytest.approx([6.0, 0.0])
 
 
 def test_steps_of_a_square_hole_are_those_along_its_sides():
@@ -133,7 +134,7 @@ def test_steps_that_cancel_over_the_whole_edge_are_still_seen():
     completed = original.copy()
     completed[mask & (COLUMNS < 64)] += 10
     completed[mask & (COLUMNS >= 64)] -= 10
-    assert measure_inpainting(original, completed, mask)["mending/edge_step"][0] > 8
+    assert measure_inpainting(original, completed, mask)["inpainting/edge_step"][0] > 8
 
 
 @pytest.mark.parametrize("mask", [square(), disc(), disc(30, 40, 70)])
@@ -176,23 +177,28 @@ def test_pieces_hold_pixels_of_both_sides_near_each_other():
 def test_no_hole_all_hole_and_even_tiles_break_nothing():
     original = noisy()
     nothing = measure_inpainting(original, original, np.zeros((SIDE, SIDE), bool))
-    assert np.isnan(nothing["mending/ssim"]).all() and np.isnan(nothing["mending/psnr"]).all()
-    assert nothing["mending/outside"].tolist() == [0, 0, SIDE**2]
+    assert np.isnan(nothing["inpainting/ssim"]).all() and np.isnan(nothing["inpainting/psnr"]).all()
+    assert nothing["inpainting/outside"].tolist() == [0, 0, SIDE**2]
     whole = measure_inpainting(original, noisy(1), np.ones((SIDE, SIDE), bool))
-    assert np.isfinite(whole["mending/psnr"][0]) and np.isnan(whole["mending/psnr"][1])
+    assert np.isfinite(whole["inpainting/psnr"][0]) and np.isnan(whole["inpainting/psnr"][1])
     assert (
-        whole["mending/outside"].tolist() == [0, 0, 0]
-        and np.isnan(whole["mending/edge_step"]).all()
+        whole["inpainting/outside"].tolist() == [0, 0, 0]
+        and np.isnan(whole["inpainting/edge_step"]).all()
     )
     even = np.full((SIDE, SIDE, 3), 90, np.uint8)
     seen = measure_inpainting(even, even, square())
-    assert seen["mending/ssim"] == pytest.approx([1, 1]) and np.isnan(seen["mending/fibres"]).all()
+    assert (
+        seen["inpainting/ssim"] == pytest.approx([1, 1])
+        and np.isnan(seen["inpainting/fibres"]).all()
+    )
     one = np.zeros((SIDE, SIDE), bool)
     one[0, 0] = True
     tiny = measure_inpainting(original, noisy(1), one)
-    assert np.isfinite(tiny["mending/mse"]).all()
+    assert np.isfinite(tiny["inpainting/mse"]).all()
     # a pixel's colour beside some others' is no step of an edge
-    assert np.isnan(tiny["mending/edge_step"]).all() and np.isnan(tiny["mending/fibres"]).all()
+    assert (
+        np.isnan(tiny["inpainting/edge_step"]).all() and np.isnan(tiny["inpainting/fibres"]).all()
+    )
     with pytest.raises(ValueError, match="belong together"):
         measure_inpainting(original, original[:64], square())
 
@@ -220,9 +226,11 @@ def test_the_perceptual_distance_is_asked_inside_and_at_the_seam():
     mask = square()
     completed = original.copy()
     completed[mask] += 10
-    seen = measure_inpainting(original, completed, mask, perceptual=Apart())["mending/perceptual"]
+    seen = measure_inpainting(original, completed, mask, perceptual=Apart())[
+        "inpainting/perceptual"
+    ]
     assert seen[0] == 10 and 3 < seen[1] < 6
-    assert "mending/perceptual" not in measure_inpainting(original, completed, mask)
+    assert "inpainting/perceptual" not in measure_inpainting(original, completed, mask)
 
 
 def sample(pairs, mask=None, **how):

@@ -8,12 +8,19 @@ from scipy import ndimage
 from scipy.stats import wasserstein_distance
 
 from histosynth.core.nuclei import Nuclei
-from histosynth.metrics.morphology import FEATURES, conclude_morphology, measure_morphology
-from histosynth.metrics.morphology.features import crofton_perimeter, fine_power, shape_of
+from histosynth.metrics.morphology.conclude import conclude_morphology
+from histosynth.metrics.morphology.features import (
+    FEATURES,
+    crofton_perimeter,
+    fine_power,
+    measure_morphology,
+    shape_of,
+)
 from histosynth.metrics.morphology.segment import HALF, STEP_UM, local_otsu
 from histosynth.metrics.morphology.two_sample import folds_by_patient, out_of_fold
+from histosynth.metrics.nuclei_classes import classed_by_request
 from histosynth.metrics.sample import Sample, TileMeasurements
-from histosynth.metrics.tile_measures import named_after
+from histosynth.metrics.structure.measure import STRICT_UM
 from histosynth.tissue.density import from_density
 
 CLASSES = ("round", "mitotic")
@@ -376,6 +383,6 @@ def test_nuclei_seen_take_the_class_of_the_one_asked_for_nearby_and_keep_their_p
         mpp=0.5,
         classes=("a", "b"),
     )
-    named = named_after(seen, asked)
+    named = classed_by_request(seen, asked, reach_um=STRICT_UM)
     np.testing.assert_array_equal(named.xy, seen.xy)
     assert named.names() == ["a", "any", "any"]  # 3.5 um are too far

@@ -12,9 +12,10 @@ from scipy import ndimage
 
 from histosynth.core.errors import BadWeights, NeedsExtra
 from histosynth.metrics.nima import open_nima
-from histosynth.metrics.quality import QUANTITIES, conclude_quality, measure_quality
+from histosynth.metrics.quality.conclude import QUANTITIES, conclude_quality
+from histosynth.metrics.quality.measure import measure_quality
 from histosynth.metrics.sample import Sample, TileMeasurements
-from histosynth.metrics.stain import measure_stain
+from histosynth.metrics.stain.measure import measure_stain
 from histosynth.tissue.density import from_density, optical_density
 
 

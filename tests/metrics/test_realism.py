@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from histosynth.metrics.realism import conclude_realism
+from histosynth.metrics.realism.conclude import conclude_realism
 from histosynth.metrics.realism.distance import frechet
 from histosynth.metrics.realism.sides import sides_of
 from histosynth.metrics.sample import Sample, TileMeasurements

@@ -8,10 +8,11 @@ from PIL import Image
 from scipy import ndimage, stats
 
 from histosynth.metrics.comparison import Side, compare, mean_difference, wasserstein
-from histosynth.metrics.dyes import through
+from histosynth.metrics.dyes import blurred_light
 from histosynth.metrics.marginals import Quantity, compare_marginals, grid_of
 from histosynth.metrics.sample import Sample, TileMeasurements
-from histosynth.metrics.stain import QUANTITIES, conclude_stain, measure_stain
+from histosynth.metrics.stain.conclude import QUANTITIES, conclude_stain
+from histosynth.metrics.stain.measure import measure_stain
 from histosynth.tissue.density import from_density, optical_density
 
 HAEMATOXYLIN = np.array([0.65, 0.70, 0.29])
@@ -77,7 +78,7 @@ def test_more_dye_is_seen_as_dose_and_density_and_not_as_another_colour():
 
 def test_density_is_of_tissue_alone(tile):
     seen = measure_stain(tile, MPP)
-    density = optical_density(through(tile, MPP))
+    density = optical_density(blurred_light(tile, MPP))
     tissue = (density > 0.15).all(axis=2)
     assert not tissue[:12, :12].any()
     np.testing.assert_allclose(

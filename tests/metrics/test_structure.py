@@ -10,8 +10,8 @@ from histosynth.detectors.blobs import BlobDetector
 from histosynth.detectors.detector import DetectedNuclei
 from histosynth.metrics.blob_features import RingClassifier
 from histosynth.metrics.sample import Sample, TileMeasurements
-from histosynth.metrics.structure import conclude_structure, measure_structure
-from histosynth.metrics.structure.conclude import ERROR_BINS, median_um
+from histosynth.metrics.structure.conclude import ERROR_BINS, conclude_structure, median_um
+from histosynth.metrics.structure.measure import measure_structure
 
 CLASSES = ("large", "small")
 BLANK = np.full((128, 128, 3), 240, np.uint8)

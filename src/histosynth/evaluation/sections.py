@@ -11,18 +11,18 @@ from ..core.errors import HistosynthError
 from ..core.progress import ProgressCallback
 from ..core.tile import Pixels
 from ..detectors.opening import open_detector
-from ..metrics.copying import conclude_copying, nearest_pairs
+from ..metrics.copying.conclude import conclude_copying, nearest_pairs
 from ..metrics.finding import Gallery, Section
-from ..metrics.inpainting import conclude_inpainting
-from ..metrics.layout import conclude_layout
-from ..metrics.morphology import conclude_morphology
+from ..metrics.inpainting.conclude import conclude_inpainting
+from ..metrics.layout.conclude import conclude_layout
+from ..metrics.morphology.conclude import conclude_morphology
 from ..metrics.neighbours import nearest
-from ..metrics.quality import conclude_quality
-from ..metrics.realism import conclude_realism
+from ..metrics.quality.conclude import conclude_quality
+from ..metrics.realism.conclude import conclude_realism
 from ..metrics.sample import Sample
-from ..metrics.stain import conclude_stain
-from ..metrics.structure import conclude_structure
-from ..metrics.tile_measures import layout_classes, side_of
+from ..metrics.stain.conclude import conclude_stain
+from ..metrics.structure.conclude import conclude_structure
+from ..metrics.tile_measures import layout_classes
 from ..tissue.augment import pose
 from .inputs.collections import Collection
 from .inputs.items import Item, read_item
@@ -105,11 +105,11 @@ def _morphology(measured: MeasuredSides, seed: int) -> Section:
 def _layout(measured: MeasuredSides, seed: int) -> Section:
     sides = measured.samples
     found = {
-        name: side_of(sides[name], "found/")
+        name: sides[name].under("found/")
         for name in ("real", "synthetic", "reference")
         if name in sides
     }
-    asked, marked = (side_of(sides[name], "asked/") for name in ("synthetic", "real"))
+    asked, marked = (sides[name].under("requested/") for name in ("synthetic", "real"))
     return conclude_layout(
         asked if len(asked) else None,
         found["synthetic"],
@@ -127,7 +127,7 @@ def _mending(measured: MeasuredSides, seed: int) -> Section:
     plan = measured.plan
     perceptual = open_perceptual(plan.perceptual, weights=plan.perceptual_weights)
     return conclude_inpainting(
-        _with(measured.samples["synthetic"], "mending/"),
+        _with(measured.samples["synthetic"], "inpainting/"),
         perceptual=perceptual.name,
         about=perceptual.about,
     )

@@ -24,7 +24,7 @@ LEAST_DEG = 5.0
 less."""
 
 
-def through(pixels: Pixels, mpp: float) -> Float32Array:
+def blurred_light(pixels: Pixels, mpp: float) -> Float32Array:
     """(H, W, 3) uint8 => float32 in [0, 255]: the mean light around each pixel."""
     sigma = SMOOTH_UM / mpp
     return np.asarray(
@@ -46,7 +46,7 @@ def dyes_of(light: Float32Array) -> NDArray[np.float64] | None:
     return macenko_dyes(light.reshape(-1, 3), least_deg=LEAST_DEG)
 
 
-def told_apart(dyes: NDArray[np.float64]) -> bool:
+def has_own_directions(dyes: NDArray[np.float64]) -> bool:
     """Whether `dyes_of` saw two directions, and did not take the canonical ones for want of
     them.
     """
@@ -56,7 +56,7 @@ def told_apart(dyes: NDArray[np.float64]) -> bool:
     return not np.allclose(ways, usual, atol=1e-9)
 
 
-def tissue_mask(density: Float32Array) -> Mask:
+def stained_mask(density: Float32Array) -> Mask:
     """(H, W) where every channel of an optical density (H, W, 3) is denser than glass (Macenko's
     beta).
     """
@@ -73,7 +73,7 @@ def haematoxylin_weights(pixels: Pixels, mpp: float) -> Float32Array:
     directions that were fitted to each tile, amounts would take over the fit's own errors
     (restained tiles: area under the ROC curve of telling nuclei 0.60, this way 0.51).
     """
-    dyes = dyes_of(through(pixels, mpp))
+    dyes = dyes_of(blurred_light(pixels, mpp))
     unmix = np.linalg.pinv(CANONICAL_DYES)[:, 0]
     if dyes is None:
         return np.asarray(unmix, np.float32)

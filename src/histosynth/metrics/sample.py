@@ -67,3 +67,20 @@ class Sample:
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Sample:
         """The tiles of these rows, in this order; rows may stand twice."""
         return Sample(tuple(self.tiles[int(row)] for row in rows))
+
+    def measured(self, prefix: str) -> Sample:
+        """The tiles that have a value whose name begins with `prefix`."""
+        return self.where(lambda tile: any(name.startswith(prefix) for name in tile.values))
+
+    def under(self, prefix: str) -> Sample:
+        """The tiles of `measured(prefix)` with only those values, named without the prefix."""
+        tiles = []
+        for tile in self.tiles:
+            values = {
+                name.removeprefix(prefix): value
+                for name, value in tile.values.items()
+                if name.startswith(prefix)
+            }
+            if values:
+                tiles.append(TileMeasurements(tile.name, tile.patient, tile.label, values))
+        return Sample(tuple(tiles))

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.tile import Pixels
-from ..metrics.copying import Library, find_matches
 from ..metrics.copying.conclude import LEAST_SCORES, bar_of
-from ..metrics.copying.register import texture
+from ..metrics.copying.register import Library, texture
+from ..metrics.copying.search import find_matches
 from ..metrics.sample import Sample, TileMeasurements
 from ..model.bundle import Bundle
 from ..training.data.sources import Example

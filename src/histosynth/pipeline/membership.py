@@ -8,7 +8,7 @@ from ..evaluation.inputs.config import OpenedInputs
 from ..evaluation.inputs.items import read_items, spread_over
 from ..metrics.finding import Section
 from ..metrics.membership import conclude_membership
-from ..metrics.tile_measures import recoded
+from ..metrics.nuclei_classes import with_classes
 from ..model.bundle import Bundle
 from ..training.membership import tile_losses
 
@@ -40,7 +40,7 @@ def membership(
             pixels, nuclei = found
             fits = nuclei is not None and set(nuclei.classes) <= set(classes)
             tiles.append(
-                (pixels, recoded(nuclei, classes) if nuclei is not None and fits else None)
+                (pixels, with_classes(nuclei, classes) if nuclei is not None and fits else None)
             )
             whose.append(item.patient)
 

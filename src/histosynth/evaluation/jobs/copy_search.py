@@ -18,7 +18,8 @@ from safetensors.numpy import save_file
 from ...core.errors import BadRun
 from ...core.store import digest, replacing
 from ...engine.threads import one_thread
-from ...metrics.copying import Library, find_matches
+from ...metrics.copying.register import Library
+from ...metrics.copying.search import find_matches
 from ...metrics.sample import Sample, TileMeasurements
 from .measuring import made_by, read_measured
 

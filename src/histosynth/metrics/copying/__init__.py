@@ -1,20 +1,45 @@
-"""Copies: is a made tile nearer to the training tissue than real tissue of unseen patients ever is?
+"""Copying: is a synthetic tile nearer to the training tissue than real tissue of unseen patients?
 
-Twice over: by registration (`register.py`: the same pixels, however turned, moved or restained) and
-by features (nearer than real tiles are, as a set). Both are calibrated on real patients who are not
-in the training set, and on training patients each held against all others.
+Measured twice: by registration (`register.py`: the same pixels, however rotated, shifted or
+restained) and by features (nearer than real tiles are, as a set). Both are calibrated on real
+patients outside the training set, and on training patients that are each compared with all others.
 """
 
-from .conclude import Pair, conclude_copying, nearest_pairs
-from .register import Library, Match, texture
-from .search import find_matches
+from __future__ import annotations
 
-__all__ = [
-    "Library",
-    "Match",
-    "Pair",
-    "find_matches",
-    "conclude_copying",
-    "nearest_pairs",
-    "texture",
-]
+import numpy as np
+
+from ..finding import Section
+from ..metric import Metric, Need, Settings, Sides, TileInput, Tools
+from ..sample import Values
+
+
+def _measure(tile: TileInput, tools: Tools) -> dict[str, Values]:
+    from .register import texture
+
+    return {"copy/texture": texture(tile.pixels, tile.mpp).astype(np.float16)}
+
+
+def _conclude(sides: Sides, settings: Settings) -> Section:
+    from .conclude import conclude_copying
+
+    if sides.reference is None or sides.left_out is None:
+        raise ValueError("copying needs the reference and the training tiles that were left out")
+    return conclude_copying(
+        sides.real,
+        sides.synthetic,
+        sides.left_out,
+        sides.reference.stack("embed/features"),
+        sides.reference.patients,
+        seed=settings.seed,
+    )
+
+
+COPYING = Metric(
+    "copying",
+    _measure,
+    _conclude,
+    needs=frozenset({Need.REFERENCE}),
+    reads=("realism",),
+    headline=("suspected_copies",),
+)

@@ -83,12 +83,12 @@ def _measures(completed: Sample, perceptual: str) -> list[_Measure]:
         ("psnr", "psnr", "high", "dB"),
         ("ssim", "ssim", "high", ""),
     ]
-    if completed.has("mending/perceptual"):
+    if completed.has("inpainting/perceptual"):
         classes.append((perceptual, "perceptual", "low", ""))
     return [
         _Measure(
             f"{name}_{region}",
-            f"mending/{key}",
+            f"inpainting/{key}",
             column,
             better,
             unit,
@@ -140,8 +140,8 @@ def _edges(completed: Sample) -> list[Finding]:
     if not len(completed):
         why = undefined("there is no mended tile; it takes 1")
         return [Finding("edge_step", why, "real"), Finding("fibres", why, "real")]
-    steps = completed.stack("mending/edge_step")
-    fibres = completed.stack("mending/fibres")
+    steps = completed.stack("inpainting/edge_step")
+    fibres = completed.stack("inpainting/fibres")
     whose = completed.patients
     unit = "grey levels"
     return [
@@ -169,7 +169,7 @@ def _outside(completed: Sample) -> list[Finding]:
     if not len(completed):
         why = undefined("there is no mended tile; it takes 1", unit=unit)
         return [Finding("outside_largest", why, "zero"), Finding("outside_changed", why, "zero")]
-    values = completed.stack("mending/outside")
+    values = completed.stack("inpainting/outside")
     whole = "the largest of all known pixels of these tiles, which is no sample"
     largest = float(values[:, 0].max())
     count = int(values[:, 2].sum())
@@ -206,7 +206,7 @@ def _untouched(completed: Sample) -> tuple[str, list[str]]:
         return "", []
     bad = [
         tile.name
-        for tile, row in zip(completed.tiles, completed.stack("mending/outside"), strict=True)
+        for tile, row in zip(completed.tiles, completed.stack("inpainting/outside"), strict=True)
         if row[1]
     ]
     if not bad:
@@ -218,7 +218,7 @@ def _untouched(completed: Sample) -> tuple[str, list[str]]:
 def _plots(completed: Sample) -> tuple[Plot, ...]:
     if not len(completed):
         return ()
-    steps = completed.stack("mending/edge_step")
+    steps = completed.stack("inpainting/edge_step")
     steps = steps[np.isfinite(steps).all(axis=1)]
     if not len(steps):
         return ()

@@ -33,14 +33,14 @@ def measure_inpainting(
 
     Returns:
         Of the regions (inside, seam), nan where a region is empty:
-        `mending/mse` (2,): mean squared difference, grey levels squared.
-        `mending/psnr` (2,): 10 log10(255^2 / mse), dB; infinite where nothing differs.
-        `mending/ssim` (2,): mean of the SSIM map in the region.
-        `mending/perceptual` (2,): only with `perceptual`.
-        And: `mending/outside` (3,): largest change of a known pixel, grey levels; known pixels
+        `inpainting/mse` (2,): mean squared difference, grey levels squared.
+        `inpainting/psnr` (2,): 10 log10(255^2 / mse), dB; infinite where nothing differs.
+        `inpainting/ssim` (2,): mean of the SSIM map in the region.
+        `inpainting/perceptual` (2,): only with `perceptual`.
+        And: `inpainting/outside` (3,): largest change of a known pixel, grey levels; known pixels
             changed; known
-        pixels. `mending/edge_step` (2,): change of colour across the edge, mended and original.
-        `mending/fibres` (2, 2): how far fibres keep their direction over the edge, mended and
+        pixels. `inpainting/edge_step` (2,): change of colour across the edge, mended and original.
+        `inpainting/fibres` (2, 2): how far fibres keep their direction over the edge, mended and
             original, each
         a sum and what to divide it by.
 
@@ -67,19 +67,19 @@ def measure_inpainting(
     with np.errstate(divide="ignore"):
         psnr = 10 * np.log10(255.0**2 / mse)
     out: dict[str, Float64Array] = {
-        "mending/mse": mse,
-        "mending/psnr": psnr,
-        "mending/ssim": np.array([_mean(similar, region_mask) for region_mask in masks]),
-        "mending/outside": np.array(outside, np.float64),
-        "mending/edge_step": np.full(2, np.nan),
-        "mending/fibres": np.full((2, 2), np.nan),
+        "inpainting/mse": mse,
+        "inpainting/psnr": psnr,
+        "inpainting/ssim": np.array([_mean(similar, region_mask) for region_mask in masks]),
+        "inpainting/outside": np.array(outside, np.float64),
+        "inpainting/edge_step": np.full(2, np.nan),
+        "inpainting/fibres": np.full((2, 2), np.nan),
     }
     if edge is not None:
-        out["mending/edge_step"] = np.array([edge_step(side, edge) for side in (second, first)])
-        out["mending/fibres"] = np.array([edge_fibres(side, edge) for side in (second, first)])
+        out["inpainting/edge_step"] = np.array([edge_step(side, edge) for side in (second, first)])
+        out["inpainting/fibres"] = np.array([edge_fibres(side, edge) for side in (second, first)])
     if perceptual is not None:
         both = np.stack([mask, seam])[None]
-        out["mending/perceptual"] = perceptual.distance(completed[None], original[None], both)[
+        out["inpainting/perceptual"] = perceptual.distance(completed[None], original[None], both)[
             0
         ].astype(np.float64)
     return out

@@ -1,8 +1,55 @@
-"""Do nuclei stand as they were asked to, and as they do in real tissue? Statistics of their
-layout.
-"""
+"""Layout: are nuclei arranged as requested, and as in real tissue? Statistics of point patterns."""
 
-from .conclude import conclude_layout
-from .measure import measure_layout
+from __future__ import annotations
 
-__all__ = ["conclude_layout", "measure_layout"]
+from ...core.nuclei import Nuclei
+from ..finding import Section
+from ..metric import Metric, Settings, Sides, TileInput, Tool, Tools
+from ..sample import Sample, Values
+
+
+def _measure(tile: TileInput, tools: Tools) -> dict[str, Values]:
+    from ...detectors.finding import find_nuclei
+    from ..nuclei_classes import first_detector, layout_classes
+
+    if not tools.detectors:
+        return {}
+    classes_of = {name: each.classes for name, each in tools.detectors.items()}
+    detector = tools.detectors[first_detector(classes_of, tools.classes)]
+    classes = layout_classes(tools.classes, classes_of)
+    detected = find_nuclei(tile.pixels, tile.mpp, detector)
+    values = _measured_as("found/", detected, classes)
+    if tile.nuclei is not None:
+        values |= _measured_as("requested/", tile.nuclei, classes)
+    return values
+
+
+def _measured_as(prefix: str, nuclei: Nuclei, classes: tuple[str, ...]) -> dict[str, Values]:
+    from ..nuclei_classes import with_classes
+    from .measure import measure_layout
+
+    values = measure_layout(with_classes(nuclei, classes))
+    return {prefix + name: value for name, value in values.items()}
+
+
+def _conclude(sides: Sides, settings: Settings) -> Section:
+    from ..nuclei_classes import layout_classes
+    from .conclude import conclude_layout
+
+    reference = sides.reference
+    return conclude_layout(
+        _or_none(sides.synthetic.under("requested/")),
+        sides.synthetic.under("found/"),
+        sides.real.under("found/"),
+        layout_classes(settings.classes, settings.detector_classes),
+        marked=_or_none(sides.real.under("requested/")),
+        reference=None if reference is None else reference.under("found/"),
+        seed=settings.seed,
+    )
+
+
+def _or_none(sample: Sample) -> Sample | None:
+    return sample if len(sample) else None
+
+
+LAYOUT = Metric("layout", _measure, _conclude, tools=frozenset({Tool.DETECTORS}))

@@ -1,11 +1,32 @@
-"""Does the set as a whole look like real tissue? Distances beside those of real patients from each
-other.
+"""Realism: distances between sets of tiles, compared with those between real patients.
 
-A Frechet distance means nothing alone: it falls with n, and real tissue of other patients is not at
-0 either. So every distance stands beside its floor, the distance of as many real tiles of training
-patients from the same held-out tiles, and what is read is the ratio.
+A Frechet distance cannot be read alone: it falls with the number of tiles, and real tissue of other
+patients is not at 0 either. So every distance is reported with its real baseline, the distance of
+as many real tiles of training patients from the same held-out tiles, and the ratio is what counts.
 """
 
-from .conclude import conclude_realism
+from __future__ import annotations
 
-__all__ = ["conclude_realism"]
+from ..finding import Section
+from ..metric import Metric, Settings, Sides, Tool, measure_nothing
+
+
+def _conclude(sides: Sides, settings: Settings) -> Section:
+    from .conclude import conclude_realism
+
+    return conclude_realism(
+        sides.real,
+        sides.synthetic,
+        sides.reference,
+        encoder=settings.encoder,
+        seed=settings.seed,
+    )
+
+
+REALISM = Metric(
+    "realism",
+    measure_nothing,
+    _conclude,
+    tools=frozenset({Tool.ENCODER}),
+    headline=("FD_", "KID_"),
+)

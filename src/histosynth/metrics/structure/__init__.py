@@ -1,17 +1,53 @@
-"""Are the nuclei where they were asked for, and of the class? Said by detectors, beside their own
-floor.
+"""Structure: are the nuclei where they were requested, and of the requested class?
 
-A detector is no truth: on real tiles it misses some of the nuclei that people marked. So each score
-of synthetic tissue stands beside the same detector's score on real tiles, and the ratio is what
-counts. Two detectors of different kinds are asked, since a network may like what another network
-paints.
+Detectors answer. A detector is not the truth: on real tiles it misses some of the nuclei that
+people marked. So each score of synthetic tissue is reported with the score of the same detector on
+real tiles, and the ratio is what counts. Two detectors of different design are used, because a
+network may prefer pictures that another network generates.
 
-Limits: a detector that was trained on tissue the painter saw as well shares its taste, the blobs
-know no class, and 6 um are generous where nuclei stand close. What chance gives is measured and
-said.
+Limits: a detector trained on the tissue that the generator was trained on shares its bias, the blob
+detector detects no classes, and 6 um are generous where nuclei are dense. Scores of random points
+are measured and reported as the level of chance.
 """
 
-from .conclude import conclude_structure
-from .measure import STRICT_UM, measure_structure
+from __future__ import annotations
 
-__all__ = ["STRICT_UM", "conclude_structure", "measure_structure"]
+from ..finding import Section
+from ..metric import Metric, Need, Settings, Sides, TileInput, Tool, Tools
+from ..sample import Values
+
+
+def _measure(tile: TileInput, tools: Tools) -> dict[str, Values]:
+    from .measure import measure_structure
+
+    if tile.nuclei is None or not tools.detectors:
+        return {}
+    values = measure_structure(
+        tile.pixels,
+        tile.nuclei,
+        detectors=tools.detectors,
+        rings=tools.rings,
+    )
+    return dict(values)
+
+
+def _conclude(sides: Sides, settings: Settings) -> Section:
+    from .conclude import conclude_structure
+
+    real = sides.real.measured("structure/")
+    return conclude_structure(
+        sides.synthetic.measured("structure/"),
+        real if len(real) else None,
+        settings.classes,
+        list(settings.detector_classes),
+    )
+
+
+STRUCTURE = Metric(
+    "structure",
+    _measure,
+    _conclude,
+    needs=frozenset({Need.NUCLEI}),
+    tools=frozenset({Tool.DETECTORS}),
+    headline=("f1", "F1"),
+)

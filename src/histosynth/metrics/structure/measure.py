@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.arrays import Float64Array
+from ...core.arrays import Float64Array, IndexArray
 from ...core.matching import match_points
 from ...core.nuclei import ANY_CLASS, Nuclei
 from ...core.tile import Pixels
 from ...detectors.detector import Detector
 from ...detectors.finding import find_nuclei
-from ..blob_features import RingClassifier
 
 Indices = NDArray[np.intp]
 REACH_UM = 6.0
@@ -28,7 +27,7 @@ def measure_structure(
     asked: Nuclei,
     *,
     detectors: Mapping[str, Detector],
-    rings: RingClassifier | None = None,
+    rings: Callable[[Pixels, Nuclei], IndexArray] | None = None,
     reach_um: float = REACH_UM,
     strict_um: float = STRICT_UM,
 ) -> dict[str, Float64Array]:
@@ -120,7 +119,7 @@ def _confusion(asked: Nuclei, class_ids: Indices, pairs: Indices) -> Float64Arra
     return table
 
 
-def _by_rings(rings: RingClassifier, pixels: Pixels, asked: Nuclei) -> Float64Array:
+def _by_rings(rings: Callable[[Pixels, Nuclei], IndexArray], pixels: Pixels, asked: Nuclei) -> Float64Array:
     """(K, K)"""
     many = len(asked.classes)
     table = np.zeros((many, many))

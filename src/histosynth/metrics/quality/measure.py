@@ -1,8 +1,4 @@
-"""Is it as sharp, as grainy and as well exposed as real tissue? Measures that need no reference.
-
-None says by itself that a tile is good: each is read as its distance from real tiles, beside the
-floor.
-"""
+"""What can be measured of a tile's picture quality without another tile."""
 
 from __future__ import annotations
 
@@ -12,13 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from ..core.arrays import Float32Array
-from ..core.tile import Mask, Pixels
-from ..tissue.density import optical_density
-from .dyes import tissue_mask
-from .finding import Section
-from .marginals import Quantity, compare_marginals
-from .sample import Sample
+from ...core.arrays import Float32Array
+from ...core.tile import Mask, Pixels
+from ...tissue.density import optical_density
+from ..dyes import stained_mask
 
 FINE_PER_UM = 0.4
 """Cycles per um above which detail is fine: structures below 1.25 um."""
@@ -29,52 +22,6 @@ RINGS = 12
 FOCUS_UM = 0.5
 LEAST_PX = 500
 BLOCK = 8
-QUANTITIES = (
-    Quantity("quality_focus", "Focus", "log10", "quality/focus"),
-    Quantity(
-        "quality_fine_power",
-        "Share of power above 0.4 cycles/um",
-        "",
-        "quality/spectrum",
-        0,
-    ),
-    Quantity(
-        "quality_slope",
-        "Slope of the power spectrum",
-        "",
-        "quality/spectrum",
-        1,
-    ),
-    Quantity(
-        "quality_noise",
-        "Noise",
-        "grey levels",
-        "quality/noise",
-    ),
-    Quantity(
-        "quality_blocks",
-        "JPEG blocks",
-        "",
-        "quality/blocks",
-    ),
-    Quantity(
-        "quality_burnt",
-        "Share of burnt-out pixels",
-        "",
-        "quality/clipped",
-        0,
-    ),
-    Quantity(
-        "quality_black",
-        "Share of pixels black in a channel",
-        "",
-        "quality/clipped",
-        1,
-    ),
-)
-
-NIMA = Quantity("quality_nima", "NIMA", "", "quality/nima")
-"""Compared where it was measured (see `nima.open_nima`)."""
 
 
 def measure_quality(pixels: Pixels, mpp: float) -> dict[str, NDArray[np.float64]]:
@@ -102,7 +49,7 @@ def measure_quality(pixels: Pixels, mpp: float) -> dict[str, NDArray[np.float64]
     white = np.minimum(np.minimum(red, green), blue) >= 254
     black = np.minimum(np.minimum(red, green), blue) <= 3
     return {
-        "quality/focus": np.array([focus(grey, tissue_mask(density), mpp)]),
+        "quality/focus": np.array([focus(grey, stained_mask(density), mpp)]),
         "quality/spectrum": np.array(spectrum(grey, mpp)),
         "quality/noise": np.array([noise(pixels)]),
         "quality/blocks": np.array([blocks(pixels)]),
@@ -211,48 +158,3 @@ def blocks(pixels: Pixels) -> float:
         usual = float(np.median(phases))
         ratios.append(float(phases.max()) / usual if usual > 0 else np.nan)
     return float(np.mean(ratios))
-
-
-def conclude_quality(
-    real: Sample,
-    synthetic: Sample,
-    reference: Sample | None = None,
-    *,
-    seed: int = 0,
-) -> Section:
-    """How far synthetic tiles are from real ones in focus, noise, JPEG blocks and exposure.
-
-    Args:
-        real: held-out tiles with the values of `measure_quality`, and `quality/nima` (1,) where
-            rated.
-        synthetic: made tiles with the same.
-        reference: real tiles of other patients, for the floor; None: halves of `real` against each
-            other.
-        seed: of the halves.
-
-    Returns:
-        `quality_W1` over all, then `<quantity>_difference` and `<quantity>_W1` of each.
-    """
-    sides = [real, synthetic, *([reference] if reference is not None and len(reference) else [])]
-    rated = all(side.has(NIMA.key) for side in sides)
-    quantities = (*QUANTITIES, NIMA) if rated else QUANTITIES
-    findings, plots = compare_marginals(
-        quantities,
-        real,
-        synthetic,
-        reference,
-        name="quality",
-        seed=seed,
-    )
-    about = (
-        "Focus, share and slope of fine detail, noise (Immerkaer 1996), JPEG blocks and "
-        "clipped pixels. "
-        "Good is what real tiles have, not what is sharpest."
-    )
-    return Section(
-        "quality",
-        "Picture quality",
-        about,
-        findings,
-        plots=plots,
-    )
