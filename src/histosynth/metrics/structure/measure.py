@@ -119,7 +119,9 @@ def _confusion(asked: Nuclei, class_ids: Indices, pairs: Indices) -> Float64Arra
     return table
 
 
-def _by_rings(rings: Callable[[Pixels, Nuclei], IndexArray], pixels: Pixels, asked: Nuclei) -> Float64Array:
+def _by_rings(
+    rings: Callable[[Pixels, Nuclei], IndexArray], pixels: Pixels, asked: Nuclei
+) -> Float64Array:
     """(K, K)"""
     many = len(asked.classes)
     table = np.zeros((many, many))
