@@ -321,7 +321,7 @@ def test_demo_makes_its_sheet_report_and_pictures(tmp_path, tiny):
             read_rgb(tmp_path / "demo" / "images" / f"{kind}_{index}.png")
             for kind in ("mended", "synthetic")
         )
-        known = ~read_mask(tmp_path / "demo" / "images" / f"hole_{index}.png")
+        known = ~read_mask(tmp_path / "demo" / "images" / f"mask_{index}.png")
         assert (made[known] == start[known]).all()
 
 

@@ -17,8 +17,10 @@ from histosynth.cli.output import Output
 from histosynth.core.errors import BadMask, BadOption, NotWritable
 from histosynth.core.tile import read_rgb, write_mask
 from histosynth.model.opening import open_bundle
+from histosynth.pipeline.complete_files import complete_files
 from histosynth.pipeline.demo import run_demo
-from histosynth.sampling.files import SamplingOptions, complete_files, synthesize_files
+from histosynth.pipeline.synthesize_files import synthesize_files
+from histosynth.sampling.options import SamplingOptions
 from histosynth.tissue.layout import draw_layout
 
 
@@ -252,13 +254,13 @@ def test_a_result_whose_name_would_be_too_long_is_passed_over_before_painting(pl
     for name in ("a.csv", "n" * 250 + ".csv"):
         shutil.copy("a.csv", place / "cells" / name)
     outcome = synthesize_files(
-        bundle_folder,
         place / "cells",
         place / "out",
         size=(128, 128),
         appearance=None,
         variants=1,
         options=SamplingOptions(),
+        bundle=bundle_folder,
     )
     assert [path.name for path in outcome.written] == ["a_0.png"]
     (error,) = outcome.refused.values()
@@ -291,22 +293,22 @@ def test_seeds_beyond_the_last_are_refused_by_every_verb(place, bundle_folder):
     ask = SamplingOptions(seed=2**63)
     with pytest.raises(BadOption, match="seed"):
         synthesize_files(
-            bundle_folder,
             place / "a.csv",
             place / "o",
             size=(128, 128),
             appearance=None,
             variants=1,
             options=ask,
+            bundle=bundle_folder,
         )
     with pytest.raises(BadOption, match="seed"):
         complete_files(
-            bundle_folder,
             place / "images",
             place / "holes",
             place / "o",
             nuclei=None,
             options=ask,
+            bundle=bundle_folder,
         )
     with pytest.raises(BadOption, match="seed"):
         run_demo(open_bundle(bundle_folder), place / "o", seed=2**63)

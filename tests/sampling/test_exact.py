@@ -4,8 +4,7 @@ import pytest
 
 import histosynth as hs
 from histosynth.model.denoiser import CompactDenoiser
-from histosynth.sampling import batch_check as exact
-from histosynth.sampling import batches
+from histosynth.sampling import batch_check, batches
 from histosynth.testing import tiny_bundle
 
 
@@ -17,7 +16,7 @@ def layouts(count):
 def test_a_batch_that_does_not_prove_exact_is_painted_one_by_one(monkeypatch, guidance):
     bundle = tiny_bundle()
     painted = []
-    monkeypatch.setattr(exact, "_agrees", lambda *_: False)
+    monkeypatch.setattr(batch_check, "_try_batch", lambda *_: False)
     inner = batches.paint_latents
 
     def watched(bundle, maps, style, noise, *rest, **how):
@@ -39,8 +38,8 @@ def test_each_kind_of_batch_is_tried_once(monkeypatch):
     bundle = tiny_bundle()
     tried = []
     monkeypatch.setattr(
-        exact,
-        "_agrees",
+        batch_check,
+        "_try_batch",
         lambda _, *what: tried.append(what) or True,
     )
     for _ in range(2):
@@ -66,11 +65,11 @@ def test_the_trial_sees_a_network_whose_items_depend_on_their_company(monkeypatc
         return own + company * noisy.mean()
 
     monkeypatch.setattr(CompactDenoiser, "raw", raw)
-    assert exact._agrees(tiny_bundle(), 128, 128, 3) is agrees
+    assert batch_check._try_batch(tiny_bundle(), 128, 128, 3) is agrees
 
 
 def test_large_tiles_are_not_painted_together():
     bundle = tiny_bundle()
-    assert exact.most_together(bundle, (256, 256), 9) == 8
-    assert exact.most_together(bundle, (1024, 1024), 8) == 1
-    assert exact.most_together(bundle, (128, 128), 8) == 8
+    assert batch_check.max_batch(bundle, (256, 256), 9) == 8
+    assert batch_check.max_batch(bundle, (1024, 1024), 8) == 1
+    assert batch_check.max_batch(bundle, (128, 128), 8) == 8

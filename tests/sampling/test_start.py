@@ -8,7 +8,7 @@ from scipy import ndimage
 import histosynth as hs
 from histosynth.core.condition import Condition, Context
 from histosynth.core.nuclei import Nuclei
-from histosynth.sampling.exemplar_start import GROUND_TIME, NUCLEI_TIME, held, start_of
+from histosynth.sampling.exemplar_start import GROUND_TIME, NUCLEI_TIME, exemplar_start, hold_start
 from histosynth.sampling.solvers import SOLVERS, item_generator, item_noise, solve
 from histosynth.testing import GaussianBase
 from histosynth.tissue.appearance import measure_appearance
@@ -28,7 +28,7 @@ def holed(tile):
 
 def begin(condition, seed=0):
     context = condition.context
-    return start_of(
+    return exemplar_start(
         condition,
         measure_appearance(context.pixels, context.mask).frame,
         seed,
@@ -55,7 +55,7 @@ def test_a_cell_that_is_held_to_the_end_ends_as_it_began_and_others_are_painted(
     times = torch.ones(1, 1, 8, 8)
     times[..., :4] = 0
     ended = solve(
-        held(BASE.denoise, latents, times),
+        hold_start(BASE.denoise, latents, times),
         noise,
         steps=12,
         solver=solver,
@@ -82,7 +82,7 @@ def test_a_cell_leaves_its_start_with_its_share_of_noise(solver):
     noise = item_noise((2, 8, 8), [item_generator(0, 0)])
     latents = torch.full((1, 2, 8, 8), 3.0)
     solve(
-        held(denoise, latents, torch.full((1, 1, 8, 8), 0.5)),
+        hold_start(denoise, latents, torch.full((1, 1, 8, 8), 0.5)),
         noise,
         steps=12,
         solver=solver,
@@ -162,7 +162,7 @@ def test_copied_tissue_is_used_unless_it_is_not_wanted(bundle_folder, holed):
 
 def test_completions_are_the_same_in_any_batch(bundle_folder, tile, holed):
     from histosynth.sampling.complete import complete
-    from histosynth.sampling.settings import settings_for
+    from histosynth.sampling.settings import default_settings
 
     bundle = hs.open_bundle(bundle_folder, device="cpu", dtype="fp32")
     small = np.ones(tile.shape[:2], bool)  # too little known: this one starts from noise
@@ -177,7 +177,7 @@ def test_completions_are_the_same_in_any_batch(bundle_folder, tile, holed):
             Context(tile.copy(), small),
         ),
     ]
-    settings = settings_for(bundle, "complete", None, None)
+    settings = default_settings(bundle, "complete")
     alone, together = (
         {
             i: picture.pixels

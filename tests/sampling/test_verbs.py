@@ -21,7 +21,8 @@ from histosynth.core.errors import (
 from histosynth.core.nuclei import Nuclei
 from histosynth.core.tile import write_mask
 from histosynth.model.adapters import AdapterInfo, add_adapter
-from histosynth.sampling.settings import settings_for
+from histosynth.sampling.options import SamplingOptions
+from histosynth.sampling.settings import default_settings, settings_for
 from histosynth.tissue.layout import draw_layout
 
 
@@ -125,7 +126,7 @@ def test_the_readmes_example_runs(
     Image.fromarray(tile).save("reference.png")
     Image.fromarray(tile).save("torn.png")
     write_mask(
-        "hole.png", np.arange(tile.shape[0] * tile.shape[1]).reshape(tile.shape[:2]) % 128 < 40
+        "mask.png", np.arange(tile.shape[0] * tile.shape[1]).reshape(tile.shape[:2]) % 128 < 40
     )
     tiny = hs.open_bundle(bundle_folder, device="cpu", dtype="fp32")
     monkeypatch.setattr("histosynth.pipeline.default_bundle.default_bundle", lambda: tiny)
@@ -153,7 +154,7 @@ def test_the_scale_of_the_nuclei_is_the_scale_of_the_picture(bundle):
 def test_an_adapter_that_has_learnt_guidance_paints_without_by_default(bundle_folder):
     bundle = hs.open_bundle(bundle_folder, device="cpu", dtype="fp32")
     bundle.info = replace(bundle.info, guidance=1.5)
-    assert settings_for(bundle, "synthesize", None, None).guidance == 1.5
+    assert default_settings(bundle, "synthesize").guidance == 1.5
     add_adapter(
         bundle.unet,
         "global",
@@ -163,9 +164,9 @@ def test_an_adapter_that_has_learnt_guidance_paints_without_by_default(bundle_fo
     )
     facts = ("global", 2, 2.0, ("conv1",), bundle.base_sha256, bundle.info.classes, 0.5)
     bundle.adapters["global"] = AdapterInfo(*facts, guidance=(0.5, 1.0))
-    assert settings_for(bundle, "synthesize", None, None).guidance == 1.0
-    assert settings_for(bundle, "synthesize", None, 1.3).guidance == 1.3
-    assert settings_for(bundle, "complete", None, None).guidance == 1.5
+    assert default_settings(bundle, "synthesize").guidance == 1.0
+    assert settings_for(bundle, "synthesize", SamplingOptions(guidance=1.3)).guidance == 1.3
+    assert default_settings(bundle, "complete").guidance == 1.5
 
 
 def test_nuclei_appearance_label_and_guidance_all_change_the_picture(bundle, tile):

@@ -54,17 +54,18 @@ def synthesize(
 ) -> None:
     """`histosynth synthesize`."""
     box = parse_size(size)
-    from ..sampling.files import SamplingOptions, synthesize_files
+    from ..pipeline.synthesize_files import synthesize_files
+    from ..sampling.options import SamplingOptions
 
     with output.progress("painting") as on_progress:
         outcome = synthesize_files(
-            bundle,
             nuclei,
             out,
             size=box,
             appearance=appearance,
             variants=variants,
             options=SamplingOptions(**options),
+            bundle=bundle,
             on_progress=on_progress,
         )
     _report(outcome, output)
@@ -81,16 +82,17 @@ def complete(
     output: Output,
 ) -> None:
     """`histosynth complete`."""
-    from ..sampling.files import SamplingOptions, complete_files
+    from ..pipeline.complete_files import complete_files
+    from ..sampling.options import SamplingOptions
 
     with output.progress("completing") as on_progress:
         outcome = complete_files(
-            bundle,
             image,
             mask,
             out,
             nuclei=nuclei,
             options=SamplingOptions(**options),
+            bundle=bundle,
             on_progress=on_progress,
         )
     _report(outcome, output)

@@ -25,7 +25,7 @@ from ..core.tile import Pixels, write_mask
 from ..core.version import __version__
 from ..model.bundle import Bundle
 from ..sampling.complete import complete
-from ..sampling.settings import settings_for
+from ..sampling.settings import default_settings
 from ..sampling.synthesize import synthesize
 from ..tissue.layout import draw_layout
 from ..tissue.masks import SHAPES
@@ -62,9 +62,8 @@ def run_demo(
     own = _Own(out)
     own.check(min(STAINS, len(bundle.info.palette)))
     images = ensure_folder(ensure_folder(out) / "images")
-    whole, completing = (
-        settings_for(bundle, verb, None, None) for verb in ("synthesize", "complete")
-    )
+    whole = default_settings(bundle, "synthesize")
+    completing = default_settings(bundle, "complete")
     nuclei = draw_layout(SIZE, mpp=bundle.info.mpp, seed=seed)
     write_csv(out / "nuclei.csv", nuclei)
     write_geojson(out / "nuclei.geojson", nuclei)

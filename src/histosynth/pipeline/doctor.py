@@ -15,7 +15,7 @@ from ..core.shipped import COMPACT
 from ..model.adapters import adapter_names
 from ..model.device import bf16_gain, pick_device, pick_dtype
 from ..model.opening import open_bundle
-from ..sampling.settings import settings_for
+from ..sampling.settings import default_settings
 from ..tissue.layout import draw_layout
 from .synthesize import synthesize
 
@@ -48,7 +48,7 @@ def examine(bundle_path: Path | None = None) -> dict[str, Any]:
         "mpp": info.mpp,
         "size_px": f"{info.least_px} to {info.most_px}, multiples of {info.multiple_px}",
         "default_steps": info.steps,
-        "default_guidance": settings_for(bundle, "synthesize", None, None).guidance,
+        "default_guidance": default_settings(bundle, "synthesize").guidance,
     }
     if set(info.classes) >= {"epithelial", "lymphocyte", "stromal"}:
         facts["tile_256_px_s"] = round(_probe(bundle), 2)

@@ -11,6 +11,7 @@ from ..core.nuclei import Nuclei
 from ..core.seeds import check_seed
 from ..core.synthetic import Synthetic
 from ..core.tile import Pixels
+from ..sampling.options import SamplingOptions
 from ..tissue.appearance import Appearance
 
 if TYPE_CHECKING:
@@ -28,10 +29,11 @@ def synthesize(
     seed: int = 0,
     steps: int | None = None,
     guidance: float | None = None,
+    solver: str | None = None,
     bundle: Bundle | None = None,
     batch: int = 8,
 ) -> list[Synthetic]:
-    """Paint whole tiles from nuclei.
+    """Generate whole tiles from nuclei.
 
     Args:
         nuclei: of one tile, or of several; their `size` and `mpp` are the tiles'.
@@ -39,35 +41,47 @@ def synthesize(
             `Appearance`, or a name from the bundle's palette; None: the bundle's default.
         label: one of the bundle's labels.
         n: variants per set of nuclei.
-        seed: the same seed gives the same pictures of the same nuclei, whatever the batch and the
-            order.
+        seed: the same seed gives the same pictures of the same nuclei, in any batch and order.
         steps: solver steps; None: the bundle's default.
         guidance: 1 as trained, above 1 stricter with the nuclei; None: the bundle's default.
+        solver: dpm, unipc, euler or heun; None: the bundle's default.
         bundle: from `open_bundle`; None: the compact one.
-        batch: pictures painted at a time.
+        batch: pictures sampled at a time.
 
     Returns:
         n pictures for each set of nuclei, in order.
+
+    Raises:
+        BadOption: an option cannot be used.
+        BadSize, UnknownClasses, ScaleMismatch, UnknownLabel: the nuclei or the label do not fit the
+            bundle.
     """
     from ..sampling.settings import resolve_appearance, settings_for
-    from ..sampling.synthesize import synthesize as paint
+    from ..sampling.synthesize import synthesize as sample
     from .default_bundle import default_bundle
 
-    bundle = bundle or default_bundle()
-    check_seed(seed)
-    sets = [nuclei] if isinstance(nuclei, Nuclei) else list(nuclei)
-    if not 1 <= n <= MAX_VARIANTS:
-        raise BadOption("n", n, f"from 1 to {MAX_VARIANTS}")
-    conditions = [Condition(one, one.size, label) for one in sets]
-    look = resolve_appearance(appearance, bundle)
-    settings = settings_for(bundle, "synthesize", steps, guidance)
-    made = paint(
-        bundle,
-        conditions,
-        [look] * len(sets),
+    options = SamplingOptions(
+        label=label,
         seed=seed,
-        variants=n,
-        settings=settings,
+        steps=steps,
+        guidance=guidance,
+        solver=solver,
         batch=batch,
     )
-    return [picture for _, _, picture in sorted(made, key=lambda each: each[:2])]
+    bundle = bundle or default_bundle()
+    check_seed(seed)
+    if not 1 <= n <= MAX_VARIANTS:
+        raise BadOption("n", n, f"from 1 to {MAX_VARIANTS}")
+    sets = [nuclei] if isinstance(nuclei, Nuclei) else list(nuclei)
+    measured = resolve_appearance(appearance, bundle)
+    pictures = sample(
+        bundle,
+        [Condition(one, one.size, label) for one in sets],
+        [measured] * len(sets),
+        seed=seed,
+        variants=n,
+        settings=settings_for(bundle, "synthesize", options),
+        batch=batch,
+    )
+    in_order = sorted(pictures, key=lambda each: each[:2])
+    return [picture for _, _, picture in in_order]

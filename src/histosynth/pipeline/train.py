@@ -15,7 +15,7 @@ from ..core.tile import Pixels
 from ..detectors.artefact import ARTEFACT_CARD
 from ..model.bundle import Bundle
 from ..model.device import pick_device
-from ..sampling.painter import Settings, decode_canonical, paint_latents
+from ..sampling.painter import SamplingSettings, decode_canonical, paint_latents
 from ..sampling.solvers import item_generator, item_noise
 from ..training import run as runs
 from ..training.checks import Opened, check
@@ -315,6 +315,6 @@ def paint_batch(bundle: Bundle, batch: Batch) -> list[Pixels]:
         batch.maps,
         batch.style,
         noise,
-        Settings(steps=VALIDATION_STEPS),
+        SamplingSettings(steps=VALIDATION_STEPS),
     )
     return list(decode_canonical(bundle, latents).round().byte().numpy())

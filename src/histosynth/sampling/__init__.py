@@ -1,1 +1,4 @@
-"""Floor 3: from noise to tissue. Knows nothing of training."""
+"""From noise to tissue: solvers, guidance, completion, and the recipe of each picture.
+
+Nothing here depends on training.
+"""

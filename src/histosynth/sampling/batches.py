@@ -1,4 +1,4 @@
-"""Items of one size, painted together: the part that `synthesize` and `complete` share."""
+"""Items of one size, sampled together: the part that `synthesize` and `complete` share."""
 
 from __future__ import annotations
 
@@ -15,27 +15,31 @@ from torch import Tensor
 from ..core.condition import Condition
 from ..core.errors import BadWeights, ScaleMismatch, UnknownClasses
 from ..core.geometry import check_size
-from ..core.nuclei import ANY, ANY_CLASS
+from ..core.nuclei import ANY, ANY_CLASS, Nuclei
 from ..core.progress import ProgressCallback
 from ..model import autoencoder as ae
 from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
 from ..model.info import BundleInfo
 from ..model.maps import make_maps, style_vector
+from ..model.structure import StructureMaps
 from ..tissue.appearance import Appearance
-from .batch_check import most_together, same_alone
-from .exemplar_start import Start, start_of
-from .painter import Settings, decode_canonical, paint_latents
+from .batch_check import is_batch_exact, max_batch
+from .exemplar_start import Start, exemplar_start
+from .painter import SamplingSettings, decode_canonical, paint_latents
 from .solvers import item_noise
+
+LatentShape = tuple[int, int, int]
+"""(C, h, w)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One picture to paint.
+    """One picture to sample.
 
     Attributes:
-        condition: what the model is told; its size a multiple of the latent cell.
-        appearance: stain and style to paint in.
+        condition: what the picture follows; its size a multiple of the latent cell.
+        appearance: stain and style of the picture.
         generator: the item's own randomness.
     """
 
@@ -45,15 +49,15 @@ class Item:
 
 
 def check_condition(condition: Condition, info: BundleInfo) -> None:
-    """Refuse what a bundle cannot paint, before any work is done.
+    """Refuse a condition that a bundle does not support, before any work is done.
 
     Raises:
         BadSize: a side is no multiple of 8 or outside 128..1024 px.
-        UnknownKinds: the nuclei's classes are not the bundle's, or it knows no nuclei of class
-            `any`.
+        UnknownClasses: the nuclei's classes are not the bundle's, or it was not trained with nuclei
+            of class `any`.
         ScaleMismatch: the nuclei's scale is too far from the bundle's.
     """
-    # a tile to be mended is taken as it is; one to be made is made on the grid
+    # a tile to complete may have any size; a synthetic one lies on the grid
     multiple = info.multiple_px if condition.context is None else 1
     width, height = condition.size
     check_size(
@@ -64,12 +68,18 @@ def check_condition(condition: Condition, info: BundleInfo) -> None:
         multiple=multiple,
     )
     if condition.nuclei is not None:
-        if condition.nuclei.classes != info.classes:
-            unknown = [kind for kind in condition.nuclei.classes if kind not in info.classes]
-            raise UnknownClasses(unknown or condition.nuclei.classes, info.classes)
-        if not info.any_class and (condition.nuclei.class_ids == ANY_CLASS).any():
-            raise UnknownClasses([ANY], info.classes)
-        check_scale(condition.nuclei.mpp, info)
+        _check_nuclei(condition.nuclei, info)
+
+
+def _check_nuclei(nuclei: Nuclei, info: BundleInfo) -> None:
+    """Refuse nuclei of other classes or of another scale."""
+    if nuclei.classes != info.classes:
+        unknown = [name for name in nuclei.classes if name not in info.classes]
+        raise UnknownClasses(unknown or nuclei.classes, info.classes)
+    has_unclassified = (nuclei.class_ids == ANY_CLASS).any()
+    if has_unclassified and not info.any_class:
+        raise UnknownClasses([ANY], info.classes)
+    check_scale(nuclei.mpp, info)
 
 
 def check_scale(mpp: float, info: BundleInfo) -> None:
@@ -78,7 +88,8 @@ def check_scale(mpp: float, info: BundleInfo) -> None:
     Raises:
         ScaleMismatch: naming both.
     """
-    if not abs(np.log(mpp / info.mpp)) <= np.log(1 + info.mpp_tolerance):
+    log_ratio = abs(np.log(mpp / info.mpp))
+    if not log_ratio <= np.log(1 + info.mpp_tolerance):
         raise ScaleMismatch(mpp, info.mpp, info.mpp_tolerance)
 
 
@@ -87,19 +98,19 @@ def paint_items(
     items: Sequence[Item],
     *,
     adapter: str,
-    settings: Settings,
+    settings: SamplingSettings,
     batch: int,
     on_progress: ProgressCallback | None = None,
 ) -> Iterator[tuple[int, NDArray[np.float32], Start | None]]:
-    """Paint items in batches of one size, and yield each as soon as it is there.
+    """Sample items in batches of one size, and yield each as soon as it is finished.
 
     Args:
         bundle: the networks.
-        items: what to paint.
-        adapter: which adapter to wear; a bundle without it paints with its base alone.
+        items: what to sample.
+        adapter: name of the adapter to use; a bundle without it samples with its base alone.
         settings: how to sample.
-        batch: most items at a time; fewer where a picture would come out different for it.
-        on_progress: told (done, total) solver steps over all batches.
+        batch: largest number of items at a time; fewer where a batch would change a picture.
+        on_progress: called with (done, total) solver steps over all batches.
 
     Yields:
         (index of the item, (H, W, 3) float32 in [0, 255] in the item's own stain, what it started
@@ -111,79 +122,106 @@ def paint_items(
             items,
             with_merged_adapter,
             batch,
-            passes=1 if settings.guidance == 1 else 2,
+            is_guided=settings.guidance != 1,
         )
     )
-    for place, group in enumerate(groups):
-        inner = _sub_tick(on_progress, place, len(groups))
-        chosen = [items[index] for index in group]
-        starts = [_start(item) if settings.exemplar else None for item in chosen]
-        canonical = _paint(chosen, starts, with_merged_adapter, settings, inner)
-        for index, image, start in zip(group, canonical, starts, strict=True):
+    for number, indices in enumerate(groups):
+        group = [items[index] for index in indices]
+        starts = [_start(item, settings) for item in group]
+        canonical = _paint(
+            group,
+            starts,
+            with_merged_adapter,
+            settings,
+            _part_progress(on_progress, number, len(groups)),
+        )
+        for index, image, start in zip(indices, canonical, starts, strict=True):
             yield index, items[index].appearance.restained(image), start
 
 
-def _start(item: Item) -> Start | None:
-    return start_of(item.condition, item.appearance.frame, item.generator.initial_seed())
+def _start(item: Item, settings: SamplingSettings) -> Start | None:
+    if not settings.exemplar:
+        return None
+    return exemplar_start(item.condition, item.appearance.frame, item.generator.initial_seed())
 
 
 def _paint(
     items: Sequence[Item],
     starts: Sequence[Start | None],
     bundle: Bundle,
-    settings: Settings,
+    settings: SamplingSettings,
     on_progress: ProgressCallback | None,
 ) -> NDArray[np.float32]:
-    info = bundle.info
-    size = items[0].condition.size
-    contexts = [item.condition.context for item in items]
-    maps = make_maps(
-        [item.condition.nuclei for item in items],
-        [
-            None if context is None else item.appearance.frame.to_canonical(context.pixels)
-            for item, context in zip(items, contexts, strict=True)
-        ],
-        [None if context is None else context.mask for context in contexts],
-        classes=len(info.classes),
-        size=size,
+    """(B, H, W, 3) float32 in [0, 255], canonical stain, of items of one size."""
+    maps = _encode_maps(items, bundle)
+    rows, columns = maps.mask.shape[-2:]
+    shape = (len(bundle.info.latent_mean), rows // FACTOR, columns // FACTOR)
+    noise = item_noise(shape, [item.generator for item in items])
+    latents = paint_latents(
+        bundle,
+        maps,
+        _encode_styles(items, bundle),
+        noise,
+        settings,
+        start=_encode_starts(items, starts, bundle, shape),
+        on_progress=on_progress,
+    )
+    width, height = items[0].condition.size
+    decoded = decode_canonical(bundle, latents).numpy()
+    pixels: NDArray[np.float32] = decoded[:, :height, :width]
+    if not np.isfinite(pixels).all():
+        raise BadWeights(bundle.folder or Path(bundle.info.name), "its pictures are not all finite")
+    return pixels
+
+
+def _encode_maps(items: Sequence[Item], bundle: Bundle) -> StructureMaps:
+    """The items' conditions as maps; known pixels in canonical stain."""
+    nuclei = []
+    known = []
+    masks = []
+    for item in items:
+        context = item.condition.context
+        nuclei.append(item.condition.nuclei)
+        if context is None:
+            known.append(None)
+            masks.append(None)
+        else:
+            known.append(item.appearance.frame.to_canonical(context.pixels))
+            masks.append(context.mask)
+    return make_maps(
+        nuclei,
+        known,
+        masks,
+        classes=len(bundle.info.classes),
+        size=items[0].condition.size,
         grid_px=bundle.grid_px,
     )
+
+
+def _encode_styles(items: Sequence[Item], bundle: Bundle) -> Tensor:
+    """(B, S) style and label of each item."""
+    info = bundle.info
     mean = torch.tensor(info.style_mean)
     std = torch.tensor(info.style_std)
-    vectors = [
-        style_vector(
+    vectors = []
+    for item in items:
+        vector = style_vector(
             torch.from_numpy(item.appearance.style),
             bundle.label_index(item.condition.label),
             mean=mean,
             std=std,
             labels=len(info.labels),
         )
-        for item in items
-    ]
-    shape = (len(info.latent_mean), maps.mask.shape[-2] // FACTOR, maps.mask.shape[-1] // FACTOR)
-    noise = item_noise(shape, [item.generator for item in items])
-    start = _started(items, starts, bundle, shape)
-    latents = paint_latents(
-        bundle,
-        maps,
-        torch.stack(vectors),
-        noise,
-        settings,
-        start=start,
-        on_progress=on_progress,
-    )
-    pixels: NDArray[np.float32] = decode_canonical(bundle, latents).numpy()[:, : size[1], : size[0]]
-    if not np.isfinite(pixels).all():
-        raise BadWeights(bundle.folder or Path(info.name), "what it paints is not all numbers")
-    return pixels
+        vectors.append(vector)
+    return torch.stack(vectors)
 
 
 @torch.inference_mode()
-def _started(
+def _encode_starts(
     items: Sequence[Item],
     starts: Sequence[Start | None],
     bundle: Bundle,
-    shape: tuple[int, int, int],
+    shape: LatentShape,
 ) -> tuple[Tensor, Tensor] | None:
     """Latents (B, C, h, w) and times (B, 1, h, w) of the items' starts; None if all start from
     noise.
@@ -195,17 +233,27 @@ def _started(
     for index, (item, start) in enumerate(zip(items, starts, strict=True)):
         if start is None:
             continue
-        signal = ae.to_signal(torch.from_numpy(item.appearance.frame.to_canonical(start.pixels)))[
-            None
-        ]
-        bottom, right = (
-            FACTOR * cells - side for cells, side in zip(shape[1:], signal.shape[2:], strict=True)
-        )
-        signal = F.pad(signal, (0, right, 0, bottom), mode="replicate")
-        latents[index] = bundle.standardise(ae.encode(bundle.autoencoder, signal))[0].cpu()
+        latents[index] = _encode_start(item, start, bundle, shape)
         rows, columns = start.times.shape  # what is added to fill the grid starts from noise
         times[index, 0, :rows, :columns] = torch.from_numpy(start.times)
     return latents, times
+
+
+def _encode_start(
+    item: Item,
+    start: Start,
+    bundle: Bundle,
+    shape: LatentShape,
+) -> Tensor:
+    """Latents (C, h, w) of the pixels that an item starts from, extended to fill the grid."""
+    canonical = item.appearance.frame.to_canonical(start.pixels)
+    signal = ae.to_signal(torch.from_numpy(canonical))[None]
+    _, rows, columns = shape
+    bottom = FACTOR * rows - signal.shape[2]
+    right = FACTOR * columns - signal.shape[3]
+    padded = F.pad(signal, (0, right, 0, bottom), mode="replicate")
+    latents = ae.encode(bundle.autoencoder, padded)
+    return bundle.standardise(latents)[0].cpu()
 
 
 def _groups(
@@ -213,25 +261,43 @@ def _groups(
     bundle: Bundle,
     batch: int,
     *,
-    passes: int,
+    is_guided: bool,
 ) -> Iterator[list[int]]:
+    """Indices of items to sample together: of one size, and only where that changes no picture."""
     by_size: dict[tuple[int, int], list[int]] = {}
     for index, item in enumerate(items):
         by_size.setdefault(item.condition.size, []).append(index)
     for size, indices in by_size.items():
-        most = most_together(bundle, size, batch)
-        for start in range(0, len(indices), most):
-            group = indices[start : start + most]
-            counts = {len(group), passes, passes * len(group)}  # in and out of the span of guidance
-            if all(same_alone(bundle, size, count) for count in counts):
+        length = max_batch(bundle, size, batch)
+        for first in range(0, len(indices), length):
+            group = indices[first : first + length]
+            if _is_group_exact(bundle, size, len(group), is_guided=is_guided):
                 yield group
             else:
                 yield from ([index] for index in group)
 
 
-def _sub_tick(
-    on_progress: ProgressCallback | None, place: int, places: int
+def _is_group_exact(
+    bundle: Bundle,
+    size: tuple[int, int],
+    count: int,
+    *,
+    is_guided: bool,
+) -> bool:
+    """Whether `count` items sampled together equal each alone.
+
+    Guidance doubles the batch at times inside its span, and a single item becomes a batch of two.
+    """
+    counts = {count}
+    if is_guided:
+        counts |= {2, 2 * count}
+    return all(is_batch_exact(bundle, size, each) for each in counts)
+
+
+def _part_progress(
+    on_progress: ProgressCallback | None, part: int, parts: int
 ) -> ProgressCallback | None:
+    """Progress of one of several parts of equal length, as progress of the whole."""
     if on_progress is None:
         return None
-    return lambda done, total: on_progress(place * total + done, places * total)
+    return lambda done, total: on_progress(part * total + done, parts * total)

@@ -1,4 +1,4 @@
-"""Conditions and noise in, canonical tissue out: what both `synthesize` and `complete` stand on."""
+"""Conditions and noise in, tissue in canonical stain out: used by `synthesize` and `complete`."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from torch import Tensor
 from ..core.progress import ProgressCallback
 from ..model import autoencoder as ae
 from ..model.bundle import Bundle
+from ..model.denoiser import Denoiser
 from ..model.structure import StructureFeatures, StructureMaps
-from .exemplar_start import held
+from .exemplar_start import hold_start
 from .solvers import Denoise, guided, solve
 
 
 @dataclass(frozen=True)
-class Settings:
+class SamplingSettings:
     """How to sample.
 
     Attributes:
         steps: solver steps.
         guidance: 1 follows the nuclei as trained; above 1 follows them more strictly and varies
             less.
-        solver: one of `solver.SOLVERS`.
+        solver: one of `solvers.SOLVERS`.
         shift: above 1 spends more steps at high noise.
-        guidance_span: times, 1 all noise and 0 none, between which guidance works.
-        exemplar: a hole starts from tissue copied from around it; see `sampling/exemplar_start.py`.
+        guidance_span: times, 1 all noise and 0 none, between which guidance is applied.
+        exemplar: a masked region starts from tissue copied from around it; see
+            `sampling/exemplar_start.py`.
     """
 
     steps: int = 20
@@ -43,12 +45,12 @@ def paint_latents(
     maps: StructureMaps,
     style: Tensor,
     noise: Tensor,
-    settings: Settings,
+    settings: SamplingSettings,
     *,
     start: tuple[Tensor, Tensor] | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> Tensor:
-    """Sample clean standardised latents (B, C, h, w) with whatever adapter the base wears.
+    """Sample clean standardised latents (B, C, h, w) with the base's active adapter.
 
     Args:
         bundle: the networks.
@@ -58,28 +60,13 @@ def paint_latents(
         settings: steps, guidance, solver.
         start: latents (B, C, h, w) to start from, and the times (B, 1, h, w) at which each cell
             leaves them.
-        on_progress: told (done, total).
+        on_progress: called with (done, total) solver steps.
     """
-    denoiser = bundle.denoiser
     device = bundle.device
-    style = style.to(device)
-
-    def predict_x0(features: StructureFeatures, style: Tensor) -> Denoise:
-        return lambda noisy, time: denoiser.predict_x0(noisy, time, features, style)
-
-    features = bundle.features(maps)
-    conditional = both = predict_x0(features, style)
-    if settings.guidance != 1:
-        undefined = bundle.features(maps.without_nuclei())
-        both = predict_x0(features.joined(undefined), torch.cat([style, denoiser.undefined(style)]))
-    denoise = guided(
-        conditional,
-        both,
-        settings.guidance,
-        settings.guidance_span,
-    )
+    denoise = _guided_denoise(bundle, maps, style.to(device), settings)
     if start is not None:
-        denoise = held(denoise, *(each.to(device) for each in start))
+        latents, times = start
+        denoise = hold_start(denoise, latents.to(device), times.to(device))
     return solve(
         denoise,
         noise.to(device),
@@ -90,14 +77,48 @@ def paint_latents(
     )
 
 
+def _guided_denoise(
+    bundle: Bundle,
+    maps: StructureMaps,
+    style: Tensor,
+    settings: SamplingSettings,
+) -> Denoise:
+    """The bundle's clean estimate under these conditions, with guidance if it is not 1."""
+    denoiser = bundle.denoiser
+    features = bundle.features(maps)
+    conditional = _conditional(denoiser, features, style)
+    if settings.guidance == 1:
+        return conditional
+    unconditional_features = bundle.features(maps.without_nuclei())
+    unconditional_style = denoiser.undefined(style)
+    both = _conditional(
+        denoiser,
+        features.joined(unconditional_features),
+        torch.cat([style, unconditional_style]),
+    )
+    return guided(
+        conditional,
+        both,
+        settings.guidance,
+        settings.guidance_span,
+    )
+
+
+def _conditional(denoiser: Denoiser, features: StructureFeatures, style: Tensor) -> Denoise:
+    return lambda noisy, time: denoiser.predict_x0(noisy, time, features, style)
+
+
 @torch.inference_mode()
 def decode_canonical(bundle: Bundle, latents: Tensor) -> Tensor:
     """Standardised latents (B, C, h, w) => (B, 8 h, 8 w, 3) float32 in [0, 255], canonical
     stain.
     """
     raw = bundle.raw_latents(latents)
-    if bundle.device.type == "cpu":  # one by one: faster there, and the same bits in any batch
-        decoded = torch.cat([ae.decode(bundle.autoencoder, each) for each in torch.split(raw, 1)])
+    if bundle.device.type == "cpu":
+        # one by one: faster there, and the same bits in any batch
+        singly = [ae.decode(bundle.autoencoder, each) for each in torch.split(raw, 1)]
+        decoded = torch.cat(singly)
     else:
         decoded = ae.decode(bundle.autoencoder, raw)
-    return ((decoded.movedim(1, -1) + 1) * 127.5).clamp(0, 255).cpu()
+    pixels = (decoded.movedim(1, -1) + 1) * 127.5
+    return pixels.clamp(0, 255).cpu()

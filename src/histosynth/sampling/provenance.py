@@ -1,4 +1,7 @@
-"""The recipe of a picture: enough to make it again, and to see what it was made from."""
+"""The recipe of a picture: everything that is needed to create it again, and its inputs' digests.
+
+Keys and digests of recipes are a file format: pictures written by earlier versions have the same.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..core.condition import Condition
+from ..core.condition import Condition, Context
 from ..core.nuclei import Nuclei
 from ..core.store import digest
 from ..core.tile import Mask, Pixels
@@ -19,7 +22,9 @@ from ..model.adapters import adapter_names
 from ..model.bundle import Bundle
 from ..tissue.appearance import Appearance
 from .batches import Item
-from .painter import Settings
+from .painter import SamplingSettings
+
+_ADAPTERS = {"synthesize": "global", "complete": "local"}
 
 
 def describe(
@@ -29,104 +34,130 @@ def describe(
     verb: str,
     place: tuple[int, ...],
     seed: int,
-    settings: Settings,
+    settings: SamplingSettings,
 ) -> dict[str, Any]:
-    """Plain values of one picture."""
+    """The recipe of one picture, in plain values."""
+    key, *variant = place
     condition = item.condition
-    info = bundle.info
-    width, height = condition.size
-    return {
+    recipe: dict[str, Any] = {
         "histosynth": __version__,
         "verb": verb,
         "synthetic": True,
-        "extent": "tile" if condition.context is None else "hole",
-        "bundle": {
-            "name": info.name,
-            "sha256": digest(asdict(info)),
-            "adapter": verb_adapter(bundle, verb),
-            "dtype": str(bundle.unet.dtype).removeprefix("torch."),
-            "device": bundle.device.type,
-            "torch": torch.__version__,
-        },
+        "extent": "tile",
+        "bundle": _bundle_facts(bundle, verb),
         "seed": seed,
-        "place": [f"{place[0]:016x}", *place[1:]],
-        "settings": {
-            "steps": settings.steps,
-            "guidance": settings.guidance,
-            "guidance_span": list(settings.guidance_span),
-            "solver": settings.solver,
-            "shift": settings.shift,
-            **({} if condition.context is None else {"exemplar": settings.exemplar}),
-        },
-        "size": [width, height],
-        "mpp": info.mpp if condition.nuclei is None else condition.nuclei.mpp,
+        "place": [f"{key:016x}", *variant],
+        "settings": _settings_facts(settings),
+        "size": list(condition.size),
+        "mpp": bundle.info.mpp,
         "label": condition.label,
-        "nuclei": None if condition.nuclei is None else nuclei_facts(condition.nuclei),
+        "nuclei": None,
         "appearance": appearance_facts(item.appearance),
-        "context": None
-        if condition.context is None
-        else {
-            "image_sha256": array_sha256(condition.context.pixels),
-            "hole_sha256": array_sha256(condition.context.mask),
-            "hole_px": int(condition.context.mask.sum()),
-        },
+        "context": None,
+    }
+    if condition.nuclei is not None:
+        recipe["mpp"] = condition.nuclei.mpp
+        recipe["nuclei"] = nuclei_facts(condition.nuclei)
+    if condition.context is not None:
+        recipe["extent"] = "hole"
+        recipe["settings"]["exemplar"] = settings.exemplar
+        recipe["context"] = _context_facts(condition.context)
+    return recipe
+
+
+def _bundle_facts(bundle: Bundle, verb: str) -> dict[str, Any]:
+    return {
+        "name": bundle.info.name,
+        "sha256": digest(asdict(bundle.info)),
+        "adapter": verb_adapter(bundle, verb),
+        "dtype": str(bundle.unet.dtype).removeprefix("torch."),
+        "device": bundle.device.type,
+        "torch": torch.__version__,
+    }
+
+
+def _settings_facts(settings: SamplingSettings) -> dict[str, Any]:
+    return {
+        "steps": settings.steps,
+        "guidance": settings.guidance,
+        "guidance_span": list(settings.guidance_span),
+        "solver": settings.solver,
+        "shift": settings.shift,
+    }
+
+
+def _context_facts(context: Context) -> dict[str, Any]:
+    return {
+        "image_sha256": array_sha256(context.pixels),
+        "hole_sha256": array_sha256(context.mask),
+        "hole_px": int(context.mask.sum()),
     }
 
 
 def condition_key(condition: Condition) -> int:
-    """A number for what is to be painted, from its content alone; with the seed it picks the noise.
+    """A number that depends on a condition's content alone; with the seed it decides the noise.
 
-    So a picture does not depend on what is painted beside it, nor on its place in a list or a
-    folder; and the same nuclei in another stain are the same tissue. Values inside the hole do not
-    count.
+    So a picture does not depend on other pictures of the same call, nor on its position in a list
+    or a folder; and the same nuclei in another stain are the same tissue. Values inside the mask do
+    not count.
     """
-    content = hashlib.sha256(repr(condition.size).encode())
+    size = repr(tuple(condition.size))
+    content = hashlib.sha256(size.encode())
     if condition.nuclei is not None:
         content.update(_nuclei_bytes(condition.nuclei))
     if condition.context is not None:
-        known = np.where(condition.context.mask[..., None], 0, condition.context.pixels)
-        content.update(known.tobytes() + condition.context.mask.tobytes())
-    return int.from_bytes(content.digest()[:8], "big")
+        mask = condition.context.mask
+        known = np.where(mask[..., None], 0, condition.context.pixels)
+        content.update(known.tobytes())
+        content.update(mask.tobytes())
+    first_bytes = content.digest()[:8]
+    return int.from_bytes(first_bytes, "big")
 
 
 def verb_adapter(bundle: Bundle, verb: str) -> str | None:
-    """The adapter a verb wears on this bundle, or None where the base paints alone."""
-    name = {"synthesize": "global", "complete": "local"}[verb]
+    """The adapter that a verb uses with this bundle, or None where the base samples alone."""
+    name = _ADAPTERS[verb]
     return name if name in adapter_names(bundle.unet) else None
 
 
-def appearance_facts(look: Appearance) -> dict[str, Any]:
+def appearance_facts(appearance: Appearance) -> dict[str, Any]:
     """Stain, style and hue in plain numbers."""
-    hue = look.hue
-    return {
-        "scale": rounded(look.frame.scale),
-        "style": rounded(look.style),
-        "hue": None
-        if hue is None
-        else {
+    facts: dict[str, Any] = {
+        "scale": rounded(appearance.frame.scale),
+        "style": rounded(appearance.style),
+        "hue": None,
+    }
+    hue = appearance.hue
+    if hue is not None:
+        facts["hue"] = {
             "top": round(hue.top, 6),
             "hue": rounded(hue.hue.ravel()),
             "pixels": rounded(hue.pixels),
-        },
-    }
+        }
+    return facts
 
 
 def rounded(values: Iterable[float]) -> list[float]:
-    """As plain numbers of six digits after the point."""
+    """Plain numbers of six digits after the point."""
     return [round(float(value), 6) for value in values]
 
 
 def nuclei_facts(nuclei: Nuclei) -> dict[str, Any]:
-    """How many of each kind, and a digest of places and kinds in any order."""
-    return {"counts": nuclei.counts(), "sha256": hashlib.sha256(_nuclei_bytes(nuclei)).hexdigest()}
+    """The number of nuclei of each class, and a digest of positions and classes in any order."""
+    sha256 = hashlib.sha256(_nuclei_bytes(nuclei)).hexdigest()
+    return {"counts": nuclei.counts(), "sha256": sha256}
 
 
 def _nuclei_bytes(nuclei: Nuclei) -> bytes:
-    """Places and kinds, sorted: nuclei have no order."""
-    order = np.lexsort((nuclei.class_ids, nuclei.xy[:, 1], nuclei.xy[:, 0]))
-    return nuclei.xy[order].tobytes() + nuclei.class_ids[order].tobytes()
+    """Positions and classes, sorted: nuclei have no order."""
+    x, y = nuclei.xy.T
+    order = np.lexsort((nuclei.class_ids, y, x))
+    positions = nuclei.xy[order]
+    classes = nuclei.class_ids[order]
+    return positions.tobytes() + classes.tobytes()
 
 
 def array_sha256(array: Pixels | Mask) -> str:
     """Hex sha256 of an array's values."""
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    values = np.ascontiguousarray(array)
+    return hashlib.sha256(values.tobytes()).hexdigest()

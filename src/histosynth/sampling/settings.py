@@ -1,4 +1,4 @@
-"""How a bundle paints unless told otherwise: its default settings, and the appearance to take."""
+"""The bundle's default settings and appearance, with the user's options in their place."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from ..core.errors import BadOption
 from ..core.tile import Pixels, check_rgb
 from ..model.bundle import Bundle
 from ..tissue.appearance import Appearance, measure_appearance
-from .painter import Settings
+from .options import SamplingOptions
+from .painter import SamplingSettings
 from .provenance import verb_adapter
+from .solvers import check_solver, check_steps
 
 Verb = Literal["synthesize", "complete"]
+MAX_GUIDANCE = 20
 
 
 def resolve_appearance(appearance: Pixels | Appearance | str | None, bundle: Bundle) -> Appearance:
-    """An appearance from whatever the user gave.
+    """The appearance that a picture, a name or None stands for.
 
     Raises:
         BadOption: no palette entry of that name.
@@ -24,46 +27,57 @@ def resolve_appearance(appearance: Pixels | Appearance | str | None, bundle: Bun
     if isinstance(appearance, Appearance):
         return appearance
     if appearance is None or isinstance(appearance, str):
-        palette = {entry.name: entry.appearance for entry in bundle.info.palette}
-        if appearance is None:
-            return next(iter(palette.values()))
-        if appearance not in palette:
-            raise BadOption(
-                "the appearance",
-                appearance,
-                f"a picture or one of {', '.join(palette)}",
-            )
-        return palette[appearance]
+        return _palette_appearance(appearance, bundle)
     check_rgb(appearance, "the appearance")
     return measure_appearance(appearance)
 
 
-def settings_for(
-    bundle: Bundle,
-    verb: Verb,
-    steps: int | None,
-    guidance: float | None,
-) -> Settings:
-    """The bundle's default settings for a verb, with the user's in their place.
+def _palette_appearance(name: str | None, bundle: Bundle) -> Appearance:
+    """The palette's entry of that name; None: its first."""
+    palette = {entry.name: entry.appearance for entry in bundle.info.palette}
+    if name is None:
+        return next(iter(palette.values()))
+    if name not in palette:
+        raise BadOption(
+            "the appearance",
+            name,
+            f"a picture or one of {', '.join(palette)}",
+        )
+    return palette[name]
 
-    An adapter that has learnt guidance needs none: with it the default is 1.
+
+def settings_for(bundle: Bundle, verb: Verb, options: SamplingOptions) -> SamplingSettings:
+    """The bundle's default settings for a verb, with the user's options in their place.
+
+    Raises:
+        BadOption: an option that cannot be used.
+    """
+    settings = default_settings(bundle, verb)
+    if options.guidance is not None:
+        if not 0 <= options.guidance <= MAX_GUIDANCE:
+            raise BadOption("--guidance", options.guidance, f"from 0 to {MAX_GUIDANCE}")
+        settings = replace(settings, guidance=options.guidance)
+    if options.steps is not None:
+        check_steps(options.steps)
+        settings = replace(settings, steps=options.steps)
+    if options.solver is not None:
+        check_solver(options.solver)
+        settings = replace(settings, solver=options.solver)
+    return replace(settings, exemplar=options.exemplar)
+
+
+def default_settings(bundle: Bundle, verb: Verb) -> SamplingSettings:
+    """The bundle's own settings for a verb.
+
+    An adapter into which guidance is distilled needs none: with it the default is 1.
     """
     info = bundle.info
     adapter = bundle.adapters.get(verb_adapter(bundle, verb) or "")
-    usual = info.guidance if adapter is None or adapter.guidance is None else 1.0
-    settings = Settings(
-        info.steps,
-        usual,
-        info.solver,
-        info.shift,
-        info.guidance_span,
-    )
-    if guidance is not None and not 0 <= guidance <= 20:
-        raise BadOption("--guidance", guidance, "from 0 to 20")
-    if steps is not None and not 1 <= steps <= 200:
-        raise BadOption("--steps", steps, "from 1 to 200")
-    return replace(
-        settings,
-        steps=settings.steps if steps is None else steps,
-        guidance=settings.guidance if guidance is None else guidance,
+    is_distilled = adapter is not None and adapter.guidance is not None
+    return SamplingSettings(
+        steps=info.steps,
+        guidance=1.0 if is_distilled else info.guidance,
+        solver=info.solver,
+        shift=info.shift,
+        guidance_span=info.guidance_span,
     )

@@ -1,14 +1,15 @@
-"""The one sampling loop: from noise to clean latents, through a denoiser it knows nothing of.
+"""The sampling loop: from noise to clean latents, with any denoiser.
 
-Steps are diffusers' schedulers; the networks behind the seam say where the clean latents are, and
-this file only turns that into what a scheduler wants to hear. Every item has a generator of its
-own, so an image is the same in any batch, order or process.
+A solver is one entry of `SOLVERS`: a diffusers scheduler or a function with the arguments of
+`Solver`. Every item has a random generator of its own, so an image is the same in any batch, order
+or process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,26 +25,101 @@ from ..core.errors import BadOption
 from ..core.progress import ProgressCallback
 from ..model.prediction import flow_level
 
+MAX_STEPS = 200
+
 Denoise = Callable[[Tensor, Tensor], Tensor]
 """(noisy (B, C, h, w), time (B,) in [0, 1]) => clean (B, C, h, w)."""
 
 
-SOLVERS: dict[str, Callable[[float], Any]] = {
-    "dpm": lambda shift: DPMSolverMultistepScheduler(
-        prediction_type="flow_prediction",
-        use_flow_sigmas=True,
-        flow_shift=shift,
-        final_sigmas_type="zero",
-    ),
-    "unipc": lambda shift: UniPCMultistepScheduler(
-        prediction_type="flow_prediction",
-        use_flow_sigmas=True,
-        flow_shift=shift,
-        final_sigmas_type="zero",
-    ),
-    "euler": lambda shift: FlowMatchEulerDiscreteScheduler(shift=shift),
-    "heun": lambda shift: FlowMatchHeunDiscreteScheduler(shift=shift),
+class Solver(Protocol):
+    """Follows the flow from noise (t = 1) to clean latents (t = 0)."""
+
+    def __call__(
+        self,
+        denoise: Denoise,
+        noise: Tensor,
+        *,
+        steps: int,
+        shift: float,
+        on_progress: ProgressCallback | None,
+    ) -> Tensor:
+        """Clean latents (B, C, h, w); the arguments are those of `solve`."""
+
+
+@dataclass(frozen=True)
+class SchedulerSolver:
+    """A solver whose steps are those of a diffusers scheduler.
+
+    Attributes:
+        scheduler: the scheduler's class.
+        options: its settings besides the shift.
+        shift_option: the scheduler's own name for the shift.
+    """
+
+    scheduler: Callable[..., Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    shift_option: str = "shift"
+
+    def __call__(
+        self,
+        denoise: Denoise,
+        noise: Tensor,
+        *,
+        steps: int,
+        shift: float,
+        on_progress: ProgressCallback | None,
+    ) -> Tensor:
+        """Clean latents (B, C, h, w); the arguments are those of `solve`."""
+        scheduler = self.scheduler(**self.options, **{self.shift_option: shift})
+        scheduler.set_timesteps(steps)
+        last_timestep = scheduler.config.num_train_timesteps
+        total = len(scheduler.timesteps)
+        noisy = noise.float()
+        for index, timestep in enumerate(scheduler.timesteps):
+            time = torch.full((len(noisy),), float(timestep) / last_timestep, device=noisy.device)
+            clean = denoise(noisy, time)
+            level = flow_level(time.reshape(-1, 1, 1, 1))
+            # x = (1 - t) x0 + t e, so that v = e - x0 = (x - x0) / t
+            velocity = (noisy - clean) / level.noise
+            noisy = scheduler.step(velocity, timestep, noisy, return_dict=False)[0]
+            if on_progress:
+                on_progress(index + 1, total)
+        return noisy
+
+
+_MULTISTEP_FLOW = {
+    "prediction_type": "flow_prediction",
+    "use_flow_sigmas": True,
+    "final_sigmas_type": "zero",
 }
+
+SOLVERS: dict[str, Solver] = {
+    "dpm": SchedulerSolver(DPMSolverMultistepScheduler, _MULTISTEP_FLOW, "flow_shift"),
+    "unipc": SchedulerSolver(UniPCMultistepScheduler, _MULTISTEP_FLOW, "flow_shift"),
+    "euler": SchedulerSolver(FlowMatchEulerDiscreteScheduler),
+    "heun": SchedulerSolver(FlowMatchHeunDiscreteScheduler),
+}
+"""By the name that `--solver` takes."""
+
+
+def check_solver(name: str) -> None:
+    """Refuse a solver that is not there.
+
+    Raises:
+        BadOption: naming those that are.
+    """
+    if name not in SOLVERS:
+        raise BadOption("--solver", name, f"one of {', '.join(SOLVERS)}")
+
+
+def check_steps(steps: int) -> None:
+    """Refuse a number of solver steps that cannot be used.
+
+    Raises:
+        BadOption: outside 1 to `MAX_STEPS`.
+    """
+    if not 1 <= steps <= MAX_STEPS:
+        raise BadOption("--steps", steps, f"from 1 to {MAX_STEPS}")
 
 
 def solve(
@@ -63,28 +139,20 @@ def solve(
         steps: solver steps; "heun" calls the network about twice a step.
         solver: one of `SOLVERS`.
         shift: above 1 spends more steps at high noise.
-        on_progress: told (done, total) after each step.
+        on_progress: called with (done, total) after each step.
 
     Raises:
-        BadOption: unknown solver, or steps out of 1..200.
+        BadOption: unknown solver, or steps outside 1 to 200.
     """
-    if solver not in SOLVERS:
-        raise BadOption("solver", solver, f"one of {', '.join(SOLVERS)}")
-    if not 1 <= steps <= 200:
-        raise BadOption("--steps", steps, "from 1 to 200")
-    scheduler = SOLVERS[solver](shift)
-    scheduler.set_timesteps(steps)
-    x = noise.float()
-    last = scheduler.config.num_train_timesteps
-    for index, timestep in enumerate(scheduler.timesteps):
-        time = torch.full((len(x),), float(timestep) / last, device=x.device)
-        clean = denoise(x, time)
-        level = flow_level(time.reshape(-1, 1, 1, 1))
-        velocity = (x - clean) / level.noise  # x = (1 - t) x0 + t e  =>  v = e - x0 = (x - x0) / t
-        x = scheduler.step(velocity, timestep, x, return_dict=False)[0]
-        if on_progress:
-            on_progress(index + 1, len(scheduler.timesteps))
-    return x
+    check_solver(solver)
+    check_steps(steps)
+    return SOLVERS[solver](
+        denoise,
+        noise,
+        steps=steps,
+        shift=shift,
+        on_progress=on_progress,
+    )
 
 
 def guided(
@@ -95,32 +163,37 @@ def guided(
 ) -> Denoise:
     """Classifier-free guidance (Ho & Salimans 2022) on the clean estimate; 1 is no guidance.
 
-    Only times within `span` are guided: at high noise guidance narrows what is made, at low noise
-    it does little (Kynkaanniemi et al. 2024).
+    Only times within `span` are guided: at high noise guidance reduces variety, at low noise it
+    does little (Kynkaanniemi et al. 2024).
 
     Args:
         conditional: estimate that follows the condition.
-        both: given the batch twice over, the estimate that follows it and, below, the one that does
-            not.
+        both: for the batch repeated twice, the conditional estimates followed by the unconditional
+            ones.
         strength: 1 is `conditional` itself.
-        span: least and greatest time that is guided.
+        span: smallest and largest time that is guided.
     """
     if strength == 1:
         return conditional
+    first, last = span
 
     def denoise(noisy: Tensor, time: Tensor) -> Tensor:
-        if not span[0] <= float(time[0]) <= span[1]:  # all items are at the same time
+        now = float(time[0])  # all items are at the same time
+        if not first <= now <= last:
             return conditional(noisy, time)
-        told, without = both(torch.cat([noisy, noisy]), torch.cat([time, time])).chunk(2)
-        return without + strength * (told - without)
+        estimates = both(torch.cat([noisy, noisy]), torch.cat([time, time]))
+        with_condition, without = estimates.chunk(2)
+        return without + strength * (with_condition - without)
 
     return denoise
 
 
 def item_generator(seed: int, *place: int) -> torch.Generator:
-    """The generator of one item: the same for the same seed and place, whatever else is made."""
+    """The generator of one item: it depends on seed and place, and on no other item."""
     words = np.random.SeedSequence([seed, *place]).generate_state(2, np.uint32)
-    return torch.Generator().manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
+    high = int(words[0]) << 31
+    low = int(words[1]) >> 1
+    return torch.Generator().manual_seed(high | low)
 
 
 def item_noise(shape: tuple[int, int, int], generators: Sequence[torch.Generator]) -> Tensor:

@@ -1,9 +1,8 @@
-"""`synthesize`: a whole tile from its nuclei. Everything is hole."""
+"""`synthesize`: a whole tile from its nuclei. Every pixel is new."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from ..core.synthetic import Synthetic
 from ..model.bundle import Bundle
 from ..tissue.appearance import Appearance
 from .batches import Item, check_condition, paint_items
-from .painter import Settings
+from .painter import SamplingSettings
 from .provenance import condition_key, describe
 from .solvers import item_generator
 
@@ -27,15 +26,14 @@ def synthesize(
     *,
     seed: int,
     variants: int,
-    settings: Settings,
+    settings: SamplingSettings,
     batch: int,
     on_progress: ProgressCallback | None = None,
 ) -> Iterator[tuple[int, int, Synthetic]]:
-    """Paint `variants` tiles of each condition.
+    """Generate `variants` tiles of each condition.
 
-    The noise of variant k comes from (seed, the condition's content, k): the same picture whatever
-        the
-    batch, the order, and whatever else is painted.
+    The noise of variant k comes from (seed, the condition's content, k): the same picture in any
+    batch and order, next to any other pictures.
 
     Args:
         bundle: loaded networks.
@@ -44,28 +42,24 @@ def synthesize(
         seed: source of all randomness.
         variants: pictures per condition.
         settings: how to sample.
-        batch: most pictures at a time.
-        on_progress: told (done, total) solver steps.
+        batch: largest number of pictures at a time.
+        on_progress: called with (done, total) solver steps.
 
     Yields:
-        (condition index, variant, picture), in the order they are done.
+        (condition index, variant, picture), in the order in which they are finished.
 
     Raises:
-        BadSize, UnknownKinds, ScaleMismatch, UnknownLabel: before anything is painted.
+        BadSize, UnknownClasses, ScaleMismatch, UnknownLabel: before anything is sampled.
     """
     for condition in conditions:
         check_condition(condition, bundle.info)
         bundle.label_index(condition.label)
-    places = [(index, variant) for index in range(len(conditions)) for variant in range(variants)]
     keys = [condition_key(condition) for condition in conditions]
-    items = [
-        Item(
-            conditions[index],
-            appearances[index],
-            item_generator(seed, keys[index], variant),
-        )
-        for index, variant in places
-    ]
+    places = [(index, variant) for index in range(len(conditions)) for variant in range(variants)]
+    items = []
+    for index, variant in places:
+        generator = item_generator(seed, keys[index], variant)
+        items.append(Item(conditions[index], appearances[index], generator))
     painted = paint_items(
         bundle,
         items,
@@ -76,7 +70,7 @@ def synthesize(
     )
     for number, pixels, _ in painted:
         index, variant = places[number]
-        recipe: dict[str, Any] = describe(
+        recipe = describe(
             bundle,
             items[number],
             verb="synthesize",

@@ -1,0 +1,33 @@
+"""The options that `synthesize` and `complete` share, in Python and on the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """Options of `synthesize` and `complete`; None: the bundle's default.
+
+    Attributes:
+        mpp: micrometres per pixel of coordinates read from files.
+        classes: class map (TOML) for nuclei read from files.
+        label: one of the bundle's labels.
+        seed: the same seed gives the same pictures.
+        steps: solver steps.
+        guidance: 1 as trained, above 1 stricter with the nuclei.
+        solver: one of `sampling.solvers.SOLVERS`.
+        batch: pictures sampled at a time.
+        exemplar: a completion starts from tissue copied from around the mask.
+    """
+
+    mpp: float | None = None
+    classes: Path | None = None
+    label: str | None = None
+    seed: int = 0
+    steps: int | None = None
+    guidance: float | None = None
+    solver: str | None = None
+    batch: int = 8
+    exemplar: bool = True
