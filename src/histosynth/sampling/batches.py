@@ -17,6 +17,7 @@ from ..core.errors import BadWeights, ScaleMismatch, UnknownClasses
 from ..core.geometry import check_size
 from ..core.nuclei import ANY, ANY_CLASS, Nuclei
 from ..core.progress import ProgressCallback
+from ..core.tile import Mask
 from ..model import autoencoder as ae
 from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
@@ -176,9 +177,9 @@ def _paint(
 
 def _encode_maps(items: Sequence[Item], bundle: Bundle) -> StructureMaps:
     """The items' conditions as maps; known pixels in canonical stain."""
-    nuclei = []
-    known = []
-    masks = []
+    nuclei: list[Nuclei | None] = []
+    known: list[NDArray[np.float32] | None] = []
+    masks: list[Mask | None] = []
     for item in items:
         context = item.condition.context
         nuclei.append(item.condition.nuclei)
