@@ -18,7 +18,7 @@ from PIL import Image
 
 from histosynth.annotation.nuclei_files import read_nuclei
 from histosynth.core.matching import f1, match_points
-from histosynth.core.sheet import draw_nuclei, legend
+from histosynth.core.sheet import colour_legend, draw_nuclei
 from histosynth.core.store import ensure_folder, write_json
 from histosynth.core.tile import read_rgb
 from histosynth.detectors.blobs import BlobDetector
@@ -142,7 +142,7 @@ def main() -> None:
                 f"{which:10} {name:20} {each['value']:.3f} ({each['low']:.3f} to "
                 f"{each['high']:.3f})"
             )
-    print(legend(CLASSES))
+    print(colour_legend(CLASSES))
     sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows])
     Image.fromarray(sheet).save(asked.out / "detector.png")
 

@@ -83,7 +83,7 @@ def main() -> None:
         table[bf16] = {each.name: each.value for each in section.findings if not each.label}
     rows = {}
     for name, plain in table[False].items():
-        if not plain.told:
+        if not plain.is_defined:
             continue
         half = (plain.high - plain.low) / 2
         moved = table[True][name].value - plain.value

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-Which = Literal["sd15", "sd20", "sd21", "sd15-inpainting", "sd20-inpainting", "pixart"]
+BaseName = Literal["sd15", "sd20", "sd21", "sd15-inpainting", "sd20-inpainting", "pixart"]
 
-WORDS = (
+KNOWN_WORDS = (
     "histology",
     "tissue",
     "nuclei",
@@ -40,7 +40,7 @@ _T5_SHARD = "250KB"
 
 def tiny_base(
     folder: Path,
-    which: Which,
+    which: BaseName,
     seed: int = 0,
     *,
     width: int | None = None,
@@ -66,7 +66,7 @@ def tiny_base(
     return folder
 
 
-def tiny_settings(which: Which, *, width: int | None = None) -> dict[str, dict[str, Any]]:
+def tiny_settings(which: BaseName, *, width: int | None = None) -> dict[str, dict[str, Any]]:
     """Settings by part of a stand-in for Stable Diffusion: the real ones with fewer channels and
     layers.
     """
@@ -98,7 +98,8 @@ def tiny_settings(which: Which, *, width: int | None = None) -> dict[str, dict[s
 
 
 def clip_vocabulary() -> tuple[dict[str, int], list[str]]:
-    """Numbers of the pieces, and merges, of a byte-level CLIP tokenizer that knows `WORDS` whole.
+    """Numbers of the pieces, and merges, of a byte-level CLIP tokenizer that knows `KNOWN_WORDS`
+    whole.
 
     As in the real one, "!" is 0 and the marks of start and end are the last two.
     """
@@ -106,7 +107,7 @@ def clip_vocabulary() -> tuple[dict[str, int], list[str]]:
 
     symbols = sorted(ByteLevel.alphabet())  # by code point: the order of CLIP's own table
     merges: dict[str, None] = {}
-    for word in WORDS:
+    for word in KNOWN_WORDS:
         letters = [*word[:-1], f"{word[-1]}</w>"]
         for end in range(1, len(letters)):
             merges[f"{''.join(letters[:end])} {letters[end]}"] = None
@@ -224,7 +225,7 @@ def _t5_pieces() -> list[tuple[str, float]]:
     """
     specials = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
     letters = [(letter, -6.0) for letter in dict.fromkeys(f"▁{_LETTERS}{_LETTERS.upper()}")]
-    return [*specials, *letters, *((f"▁{word}", -7.0) for word in WORDS)]
+    return [*specials, *letters, *((f"▁{word}", -7.0) for word in KNOWN_WORDS)]
 
 
 def _write_clip_tokenizer(folder: Path, *, pad: str) -> None:

@@ -21,8 +21,8 @@ from histosynth.core.errors import (
     SizeMismatch,
     UnreadableImage,
 )
-from histosynth.core.pairing import list_files, pair
-from histosynth.core.store import digest, replacing, write_text
+from histosynth.core.pairing import list_files, pair_by_stem
+from histosynth.core.store import atomic_write, digest, write_text
 from histosynth.core.synthetic import SOURCE_TYPE, Synthetic, read_recipe
 from histosynth.core.tile import read_mask, read_rgb, write_mask
 from histosynth.training.recipes import AutoencoderRecipe
@@ -168,7 +168,7 @@ def test_a_format_that_would_change_pixels_is_refused(tmp_path, tile):
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "old")
-    with pytest.raises(RuntimeError), replacing(path) as temporary:
+    with pytest.raises(RuntimeError), atomic_write(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
@@ -212,10 +212,13 @@ def test_folders_pair_by_stem_or_say_which_do_not(tmp_path):
         (tmp_path / name).write_text("")
     images = list_files(tmp_path, [".png"])
     with pytest.raises(BadPairing) as caught:
-        pair(images, tmp_path, [".csv"], "nuclei file")
+        pair_by_stem(images, tmp_path, [".csv"], "nuclei file")
     assert "1 without a nuclei file (b)" in str(caught.value)
     assert "1 nuclei file(s) without a partner (c)" in str(caught.value)
-    assert pair(images, tmp_path / "a.csv", [".csv"], "nuclei file") == [tmp_path / "a.csv"] * 2
+    assert (
+        pair_by_stem(images, tmp_path / "a.csv", [".csv"], "nuclei file")
+        == [tmp_path / "a.csv"] * 2
+    )
     with pytest.raises(NoFiles):
         list_files(tmp_path / "absent", [".png"])
 

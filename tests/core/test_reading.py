@@ -23,7 +23,7 @@ from histosynth.core.errors import (
     UnreadableImage,
 )
 from histosynth.core.nuclei import ANY
-from histosynth.core.pairing import list_files, pair
+from histosynth.core.pairing import list_files, pair_by_stem
 from histosynth.core.synthetic import Synthetic, is_synthetic, read_recipe
 from histosynth.core.tile import read_mask, read_rgb
 
@@ -129,7 +129,7 @@ def test_a_path_that_is_too_long_is_not_there():
     with pytest.raises(NoFiles, match="is not there"):
         list_files(Path("n" * 5000), [".png"])
     with pytest.raises(NoFiles):
-        pair(
+        pair_by_stem(
             [Path("a.png")],
             Path("n" * 300),
             [".csv"],
@@ -208,7 +208,7 @@ def test_files_over_the_limits_are_refused_with_both_numbers(tmp_path, monkeypat
         with pytest.raises(UnreadableImage, match="128 x 136 px is over the limit of 17407 px"):
             reader(tile_file)
     (tmp_path / "a.toml").write_text("a = 1\n")
-    monkeypatch.setattr(recipes, "MAX_BYTES", 5)
+    monkeypatch.setattr(recipes, "_MAX_RECIPE_BYTES", 5)
     with pytest.raises(BadRecipe, match="larger than 5 bytes"):
         recipes.read_toml(tmp_path / "a.toml")
 

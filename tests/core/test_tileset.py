@@ -9,7 +9,7 @@ from histosynth.core.errors import BadTileSet, NoFiles, NotWritable, SplitLeak
 from histosynth.core.geometry import Box
 from histosynth.core.nuclei import Nuclei
 from histosynth.core.tile import TileRef, encode_png
-from histosynth.core.tileset import SCHEMA, Row, TileSet, read_about, write_rows
+from histosynth.core.tileset import TILE_SCHEMA, Row, TileSet, read_metadata, write_rows
 
 
 def row(x=0, patient="P1", split="train", slide="S1", **more):
@@ -45,7 +45,7 @@ def test_rows_come_back_as_they_went_in(tmp_path):
     assert other.refused.startswith("tissue") and other.image is None and other.nuclei is None
     ((tile, _),) = TileSet(tmp_path).tiles()
     assert tile.size == (16, 16) and tile.ref.mpp == 0.5
-    assert read_about(tmp_path / "a.parquet")["job"] == "k"
+    assert read_metadata(tmp_path / "a.parquet")["job"] == "k"
 
 
 def test_equal_rows_give_equal_bytes(tmp_path):
@@ -99,7 +99,7 @@ def test_duckdb_and_arrow_read_it(tmp_path):
         f"select count(*), sum(len(nuclei_x)) from '{tmp_path}/*.parquet' where refused is null"
     )
     assert found.fetchall() == [(1, 1)]
-    assert pq.read_table(tmp_path / "a.parquet").schema.equals(SCHEMA)
+    assert pq.read_table(tmp_path / "a.parquet").schema.equals(TILE_SCHEMA)
 
 
 def test_hugging_face_is_told_that_image_is_a_picture(tmp_path):
@@ -108,4 +108,4 @@ def test_hugging_face_is_told_that_image_is_a_picture(tmp_path):
     write_rows(tmp_path / "a.parquet", [row(0)], {})
     hint = json.loads(pq.read_schema(tmp_path / "a.parquet").metadata[b"huggingface"])
     features = hint["info"]["features"]
-    assert features["image"] == {"_type": "Image"} and set(features) == set(SCHEMA.names)
+    assert features["image"] == {"_type": "Image"} and set(features) == set(TILE_SCHEMA.names)

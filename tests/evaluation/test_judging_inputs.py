@@ -231,9 +231,9 @@ def test_classes_are_the_same_on_all_sides_whether_their_nuclei_are_marked_or_no
     found = judged(inputs, tmp_path / "out")
     immune = named(found, "morphology", "W1_immune")
     assert (
-        immune.real is None or not immune.real.told
+        immune.real is None or not immune.real.is_defined
     )  # nobody marked the reference, no detector knows them
-    assert named(found, "layout", "L_from_real_all").value.told
+    assert named(found, "layout", "L_from_real_all").value.is_defined
 
 
 def test_a_file_changed_in_its_middle_is_measured_again(world, tmp_path):

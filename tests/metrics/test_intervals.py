@@ -35,9 +35,9 @@ def test_one_patient_gives_a_value_without_an_interval():
 
 
 def test_nothing_gives_no_number():
-    assert not mean_over([], []).told
-    assert not mean_over([np.nan], ["a"]).told
-    assert not ratio_over([1.0, 1.0], [0.0, 0.0], ["a", "b"]).told
+    assert not mean_over([], []).is_defined
+    assert not mean_over([np.nan], ["a"]).is_defined
+    assert not ratio_over([1.0, 1.0], [0.0, 0.0], ["a", "b"]).is_defined
 
 
 def test_a_ratio_is_that_of_sums():

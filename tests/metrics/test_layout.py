@@ -337,10 +337,10 @@ def test_missing_sides_are_said():
 def test_too_few_nuclei_are_said_with_how_many_it_takes():
     synthetic = sample([[[60, 60], [70, 70]]] * 5)
     told = by_name(conclude_layout(synthetic, synthetic, None, CLASSES))
-    assert not told["g_from_requested_all"].value.told
+    assert not told["g_from_requested_all"].value.is_defined
     assert "50" in told["g_from_requested_all"].value.reason
     assert "at least 50" in told["composition_from_requested"].value.reason
-    assert told["density_from_requested"].value.told
+    assert told["density_from_requested"].value.is_defined
 
 
 def test_detectors_without_kinds_are_judged_on_all():
@@ -350,5 +350,7 @@ def test_detectors_without_kinds_are_judged_on_all():
         for name in ("s", "r")
     )
     told = by_name(conclude_layout(None, synthetic, real, CLASSES))
-    assert told["g_from_real_all"].value.told and not told["g_from_real_kinds"].value.told
-    assert not told["composition_from_real"].value.told
+    assert (
+        told["g_from_real_all"].value.is_defined and not told["g_from_real_kinds"].value.is_defined
+    )
+    assert not told["composition_from_real"].value.is_defined

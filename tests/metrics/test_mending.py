@@ -294,13 +294,15 @@ def test_identical_pictures_have_no_psnr_to_tell_and_json_stays_finite():
     same = [(noisy(i), noisy(i)) for i in range(3)]
     section = conclude_inpainting(sample(same))
     told = by_name(section)
-    assert not told["psnr_inside"].value.told and "infinite" in told["psnr_inside"].value.reason
+    assert (
+        not told["psnr_inside"].value.is_defined and "infinite" in told["psnr_inside"].value.reason
+    )
     assert told["ssim_inside"].value.value == pytest.approx(1)
     json.dumps(section.as_dict(), allow_nan=False)
     mixed = [*same, (noisy(9), filled(noisy(9), noisy(8)))]
     finding = by_name(conclude_inpainting(sample(mixed)))["psnr_inside"]
     assert (
-        finding.value.told
+        finding.value.is_defined
         and finding.value.n == 1
         and finding.note.startswith("3 tiles without any")
     )
@@ -308,5 +310,5 @@ def test_identical_pictures_have_no_psnr_to_tell_and_json_stays_finite():
 
 def test_no_tiles_at_all_are_said():
     section = conclude_inpainting(Sample(()))
-    assert section.findings and not any(finding.value.told for finding in section.findings)
+    assert section.findings and not any(finding.value.is_defined for finding in section.findings)
     json.dumps(section.as_dict(), allow_nan=False)

@@ -360,10 +360,10 @@ def test_too_few_nuclei_are_said_with_how_many_it_takes():
         CLASSES,
     )
     said = findings(section)
-    assert not said["W1_round"].value.told and "20" in said["W1_round"].value.reason
-    assert not said["AUC_nuclei"].value.told
+    assert not said["W1_round"].value.is_defined and "20" in said["W1_round"].value.reason
+    assert not said["AUC_nuclei"].value.is_defined
     none = conclude_morphology(Sample(()), sample(0), None, CLASSES)
-    assert not any(each.value.told for each in none.findings)
+    assert not any(each.value.is_defined for each in none.findings)
     for each in (section, none):
         json.dumps(each.as_dict(), allow_nan=False)
 

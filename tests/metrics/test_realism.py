@@ -76,7 +76,7 @@ def test_tissue_like_other_patients_scores_about_the_floor_and_worse_tissue_abov
         two = found(worse, name)
         assert one.ratio.low <= 1 <= one.ratio.high
         assert two.ratio.low > 1.5
-        assert one.real.told and one.real.groups == 60
+        assert one.real.is_defined and one.real.groups == 60
     assert found(worse, "KID_x").value.low > 0
     assert found(like, "FD_infinity_x").value.value < found(like, "FD_x").value.value
     assert found(worse, "precision_x").value.value < found(like, "precision_x").value.value
@@ -100,7 +100,7 @@ def test_a_small_set_is_printed_with_its_warning_and_a_tiny_one_not_at_all():
         encoder="x",
     )
     assert all(
-        not each.value.told and "16" in each.value.reason
+        not each.value.is_defined and "16" in each.value.reason
         for each in tiny.findings
         if "spatial" not in each.name
     )

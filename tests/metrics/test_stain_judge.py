@@ -230,10 +230,14 @@ def test_too_few_tiles_or_none_told_are_said_with_what_it_takes():
         None,
         name="all",
     )
-    assert apart.value.told and not distance.value.told and "at least 8" in distance.value.reason
-    assert not summary.value.told
+    assert (
+        apart.value.is_defined
+        and not distance.value.is_defined
+        and "at least 8" in distance.value.reason
+    )
+    assert not summary.value.is_defined
     (_, apart, _), _ = compare_marginals(X, real, synthetic, None, name="all")
-    assert not apart.value.told and "takes 1" in apart.value.reason
+    assert not apart.value.is_defined and "takes 1" in apart.value.reason
 
 
 def test_the_section_tells_what_was_moved_and_nothing_else():

@@ -311,7 +311,7 @@ def test_too_few_nuclei_are_said_with_how_many_it_takes():
             ["d"],
         )
     )
-    assert not said["F1_d"].value.told and "20" in said["F1_d"].value.reason
+    assert not said["F1_d"].value.is_defined and "20" in said["F1_d"].value.reason
 
 
 def test_medians_of_histograms_are_those_of_their_values():

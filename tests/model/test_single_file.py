@@ -19,11 +19,11 @@ from histosynth.core.errors import BadOption, BadWeights
 from histosynth.model.families import single_file
 from histosynth.model.families.single_file import Parts, open_single_file, published_settings
 from histosynth.model.parts import load_part
-from histosynth.testing_bases import Which, tiny_base, tiny_settings
+from histosynth.testing_bases import BaseName, tiny_base, tiny_settings
 
 State = dict[str, Tensor]
 UNET = "model.diffusion_model."
-WHICH: tuple[Which, ...] = ("sd15", "sd20", "sd21", "sd15-inpainting", "sd20-inpainting")
+WHICH: tuple[BaseName, ...] = ("sd15", "sd20", "sd21", "sd15-inpainting", "sd20-inpainting")
 
 
 def pairs(text: str) -> dict[str, str]:

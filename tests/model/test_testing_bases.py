@@ -20,9 +20,9 @@ from diffusers import (
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, CLIPTextModel, CLIPTokenizer, T5EncoderModel
 
-from histosynth.testing_bases import WORDS, Which, tiny_base
+from histosynth.testing_bases import KNOWN_WORDS, BaseName, tiny_base
 
-ALL: tuple[Which, ...] = get_args(Which)
+ALL: tuple[BaseName, ...] = get_args(BaseName)
 PARTS: dict[str, Any] = {
     "unet": UNet2DConditionModel,
     "vae": AutoencoderKL,
@@ -152,7 +152,7 @@ def test_the_tokenizer_knows_words_spells_others_and_pads_as_its_model_does(
     names = {path.name for path in folder.iterdir()}
     assert names == {"vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"}
     tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-    assert [len(tokenizer(word)["input_ids"]) for word in WORDS] == [3] * len(WORDS)
+    assert [len(tokenizer(word)["input_ids"]) for word in KNOWN_WORDS] == [3] * len(KNOWN_WORDS)
     numbers = tokenizer("H&E, näive", padding="max_length")["input_ids"]
     assert len(numbers) == tokenizer.model_max_length == 77
     end = len(tokenizer) - 1
@@ -164,7 +164,7 @@ def test_the_tokenizer_knows_words_spells_others_and_pads_as_its_model_does(
 
 def test_t5s_tokenizer_knows_the_same_words(bases: dict[str, Path]) -> None:
     tokenizer = AutoTokenizer.from_pretrained(bases["pixart"] / "tokenizer", local_files_only=True)
-    assert [len(tokenizer(word)["input_ids"]) for word in WORDS] == [2] * len(WORDS)
+    assert [len(tokenizer(word)["input_ids"]) for word in KNOWN_WORDS] == [2] * len(KNOWN_WORDS)
     numbers = tokenizer("H&E of sarcoma", padding="max_length", max_length=120)["input_ids"]
     assert (numbers[-1], len(numbers)) == (
         tokenizer.pad_token_id,
@@ -177,7 +177,7 @@ def test_t5s_tokenizer_knows_the_same_words(bases: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize("which", ["sd15", "pixart"])
 def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(
-    tmp_path: Path, which: Which
+    tmp_path: Path, which: BaseName
 ) -> None:
     torch.manual_seed(5)
     before = torch.random.get_rng_state()

@@ -12,7 +12,7 @@ from histosynth.sampling.exemplar_start import GROUND_TIME, NUCLEI_TIME, exempla
 from histosynth.sampling.solvers import SOLVERS, item_generator, item_noise, solve
 from histosynth.testing import GaussianBase
 from histosynth.tissue.appearance import measure_appearance
-from histosynth.tissue.exemplar import Copied
+from histosynth.tissue.exemplar import CopiedTissue
 
 CLASSES = ("epithelial", "lymphocyte", "stromal")
 BASE = GaussianBase(mean=0.7, std=0.4)
@@ -125,8 +125,8 @@ def test_where_known_nuclei_are_told_ground_is_ground_however_dense(holed):
 
 
 def test_where_patches_do_not_fit_nothing_is_kept_and_cells_leave_earlier(holed, monkeypatch):
-    whole = Copied(holed.pixels, np.zeros(holed.mask.shape, bool))
-    broken = Copied(holed.pixels, np.indices(holed.mask.shape)[0] >= 68)
+    whole = CopiedTissue(holed.pixels, np.zeros(holed.mask.shape, bool))
+    broken = CopiedTissue(holed.pixels, np.indices(holed.mask.shape)[0] >= 68)
     starts = []
     for copied in (whole, broken):
         monkeypatch.setattr(

@@ -5,10 +5,10 @@ import pytest
 from scipy import ndimage
 
 from histosynth.tissue.appearance import measure_appearance
-from histosynth.tissue.blend import ACROSS, _blurred, _extended, paste
+from histosynth.tissue.blend import ACROSS_SHARE, _blurred, _extended, paste
 from histosynth.tissue.density import from_density, optical_density
 from histosynth.tissue.grain import match_grain
-from histosynth.tissue.hue import LEAST_PX, SHARE, measure_hue
+from histosynth.tissue.hue import HUE_SHARE, MIN_HUE_PX, measure_hue
 
 
 def mean_hue(pixels):
@@ -36,9 +36,9 @@ def test_density_is_undone():
 
 def test_a_tint_is_taken_back_by_its_share_and_density_stays(tile, tinted):
     curve = measure_hue(tile.reshape(-1, 3).astype(np.float32))
-    mended = curve.given(tinted)
+    mended = curve.apply(tinted)
     before, after = (np.abs(mean_hue(each) - mean_hue(tile)).max() for each in (tinted, mended))
-    assert after < (1 - SHARE + 0.1) * before
+    assert after < (1 - HUE_SHARE + 0.1) * before
     np.testing.assert_allclose(
         optical_density(mended).mean(),
         optical_density(tinted).mean(),
@@ -49,7 +49,7 @@ def test_a_tint_is_taken_back_by_its_share_and_density_stays(tile, tinted):
 def test_a_tile_with_its_own_hue_stays_as_it_is(tile):
     own = tile.astype(np.float32)
     np.testing.assert_allclose(
-        measure_hue(own.reshape(-1, 3)).given(own),
+        measure_hue(own.reshape(-1, 3)).apply(own),
         own,
         atol=0.1,
     )
@@ -57,15 +57,15 @@ def test_a_tile_with_its_own_hue_stays_as_it_is(tile):
 
 def test_few_pixels_tell_no_hue(tile):
     pixels = tile.reshape(-1, 3).astype(np.float32)
-    assert measure_hue(pixels[: LEAST_PX - 1]) is None
-    assert measure_hue(pixels[:LEAST_PX]) is not None
+    assert measure_hue(pixels[: MIN_HUE_PX - 1]) is None
+    assert measure_hue(pixels[:MIN_HUE_PX]) is not None
 
 
 def test_an_appearance_gives_hue_and_stain_back(tile, tinted):
     look = measure_appearance(tile)
     painted = look.frame.to_canonical(tinted)
     without = look.frame.from_canonical(painted)
-    given = look.restained(painted)
+    given = look.apply(painted)
     apart = [np.abs(mean_hue(each) - mean_hue(tile)).max() for each in (without, given)]
     assert apart[1] < 0.6 * apart[0]
 
@@ -90,7 +90,7 @@ def test_a_step_of_the_painting_at_the_edge_is_lessened_by_its_share():
     mask[40:120, 40:120] = True
     painted = np.where(mask[..., None], 170.0, 200.0).astype(np.float32).repeat(3, axis=2)[..., :3]
     out = paste(known, painted, mask).astype(float)
-    assert 200 - out[41:44, 60:100].mean() == pytest.approx(30 * (1 - ACROSS), abs=3)
+    assert 200 - out[41:44, 60:100].mean() == pytest.approx(30 * (1 - ACROSS_SHARE), abs=3)
     assert abs(170 - out[75:85, 75:85].mean()) < 2
     assert (out[~mask] == 200).all()
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histosynth.tissue.appearance import StainFrame, fit_frame, measure_appearance
+from histosynth.tissue.appearance import StainFrame, fit_stain_frame, measure_appearance
 from histosynth.tissue.blend import paste
-from histosynth.tissue.layout import APART_UM, CLASSES, draw_layout
+from histosynth.tissue.layout import CLASSES, MIN_DISTANCE_UM, draw_layout
 from histosynth.tissue.masks import SHAPES, draw_mask
 
 scales = st.floats(0.25, 4.0)
@@ -40,8 +40,8 @@ def test_impossible_frames_are_refused(scale):
 def test_a_darker_copy_of_a_tile_has_the_same_canonical_picture(tile):
     density = -np.log((tile + 1.0) / 256)
     dark = (256 * np.exp(-1.6 * density) - 1).clip(0, 255).round().astype(np.uint8)
-    first = fit_frame(tile)
-    second = fit_frame(dark)
+    first = fit_stain_frame(tile)
+    second = fit_stain_frame(dark)
     np.testing.assert_allclose(
         np.array(first.scale) / np.array(second.scale),
         1.6,
@@ -63,7 +63,7 @@ def test_appearance_is_measured_outside_the_hole_only(tile):
 
 
 def test_a_tile_without_tissue_gets_the_canonical_frame():
-    assert fit_frame(np.full((64, 64, 3), 250, np.uint8)) == StainFrame()
+    assert fit_stain_frame(np.full((64, 64, 3), 250, np.uint8)) == StainFrame()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -108,7 +108,7 @@ def test_layouts_keep_their_distance_and_are_the_same_for_the_same_seed():
     np.testing.assert_array_equal(nuclei.xy, again.xy)
     assert nuclei.classes == CLASSES and min(nuclei.counts().values()) > 10
     gaps = np.linalg.norm(nuclei.xy[:, None] - nuclei.xy[None], axis=2) + 1e9 * np.eye(len(nuclei))
-    assert gaps.min() * 0.5 >= min(APART_UM.values()) * 0.99
+    assert gaps.min() * 0.5 >= min(MIN_DISTANCE_UM.values()) * 0.99
     per_mm2 = len(nuclei) / (512 * 384 * 0.25e-6)
     assert 1500 < per_mm2 < 9000
 
@@ -116,7 +116,7 @@ def test_layouts_keep_their_distance_and_are_the_same_for_the_same_seed():
 def test_size_and_format_are_told_from_the_header_as_the_picture_will_be_read(tmp_path):
     from PIL import Image
 
-    from histosynth.core.tile import picture_facts, read_rgb
+    from histosynth.core.tile import read_picture_info, read_rgb
 
     pixels = np.zeros((20, 30, 3), np.uint8)
     exif = Image.Exif()
@@ -128,8 +128,8 @@ def test_size_and_format_are_told_from_the_header_as_the_picture_will_be_read(tm
         ("d.tif", {}),
     ):
         Image.fromarray(pixels).save(tmp_path / name, **how)
-        size, kind = picture_facts(tmp_path / name)
+        size, kind = read_picture_info(tmp_path / name)
         height, width = read_rgb(tmp_path / name).shape[:2]
         assert size == (width, height)
         assert kind == {"png": "PNG", "jpg": "JPEG", "tif": "TIFF"}[name[2:]]
-    assert picture_facts("x", (tmp_path / "a.png").read_bytes()) == ((30, 20), "PNG")
+    assert read_picture_info("x", (tmp_path / "a.png").read_bytes()) == ((30, 20), "PNG")

@@ -56,4 +56,4 @@ def test_the_judge_tells_what_is_known_by_heart_from_what_is_not():
     assert known.low > 0.8
     assert strange.low < 0.5 < strange.high
     few = conclude_membership(unseen[:1], unseen[:1], patients=(["a"], ["b"])).findings[0].value
-    assert not few.told and "2 patients" in few.reason
+    assert not few.is_defined and "2 patients" in few.reason

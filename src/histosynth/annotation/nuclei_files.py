@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.errors import BadNuclei
 from ..core.nuclei import ANY, Nuclei, map_classes
-from ..core.store import replacing, write_text
+from ..core.store import atomic_write, write_text
 
 MAX_BYTES = 64 << 20
 MAX_ROWS = 2_000_000
@@ -81,7 +81,7 @@ def read_points(path: Path) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list
 def write_csv(path: Path | str, nuclei: Nuclei) -> None:
     """Write `x,y,class`, pixels of the tile, one row a nucleus."""
     with (
-        replacing(Path(path)) as temporary,
+        atomic_write(Path(path)) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..core.errors import BadNuclei, UnmappedClasses
+from ..core.geometry import Size
 from ..core.nuclei import Nuclei
 from .nuclei_files import read_points
 
@@ -68,7 +69,7 @@ def read_slide_nuclei(path: Path, mapping: Mapping[str, str]) -> Nuclei:
         xy[inside].astype(np.float32),
         class_ids[inside],
         classes,
-        (max(int(far[0]), 1), max(int(far[1]), 1)),
+        Size(max(int(far[0]), 1), max(int(far[1]), 1)),
         1.0,
     )
 

@@ -99,11 +99,11 @@ def _line(finding: Finding) -> str:
     def said(each: Any) -> str:
         if each is None:
             return "-"
-        if not each.told:
+        if not each.is_defined:
             return "not told"
         return f"{each.value:.3g} ({each.low:.3g} to {each.high:.3g})"
 
-    if not finding.value.told:
+    if not finding.value.is_defined:
         return f"{finding.name:34} {finding.value.reason}"
     ratio = f"   / real {said(finding.ratio)}" if finding.ratio is not None else ""
     return f"{finding.name:34} {said(finding.value):34} real {said(finding.real)}{ratio}"

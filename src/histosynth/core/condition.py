@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import BadMask, SizeMismatch
+from .geometry import Size
 from .nuclei import Nuclei
 from .tile import Mask, Pixels, check_rgb, read_only
 
@@ -63,11 +64,12 @@ class Condition:
     """
 
     nuclei: Nuclei | None
-    size: tuple[int, int]
+    size: Size
     label: str | None = None
     context: Context | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "size", Size(*self.size))
         if self.nuclei is not None and self.nuclei.size != self.size:
             raise SizeMismatch("nuclei's tile", self.nuclei.size, self.size)
         if self.context is not None:

@@ -33,7 +33,7 @@ class Estimate:
     groups: int = 0
 
     @property
-    def told(self) -> bool:
+    def is_defined(self) -> bool:
         """Whether there is a value."""
         return math.isfinite(self.value)
 

@@ -43,6 +43,11 @@ class Box:
         """First row that is no longer inside."""
         return self.y + self.height
 
+    @property
+    def size(self) -> Size:
+        """Width and height."""
+        return Size(self.width, self.height)
+
     def shift(self, dx: int, dy: int) -> Box:
         """The same box elsewhere."""
         return Box(self.x + dx, self.y + dy, self.width, self.height)

@@ -13,7 +13,7 @@ from .errors import BadWeights, first_line
 _ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
-def folder_of(source: str, files: Sequence[str], *, locally: str) -> Path:
+def hub_folder(source: str, files: Sequence[str], *, local_hint: str) -> Path:
     """The folder that `source` names, with some of its files.
 
     Args:
@@ -21,7 +21,7 @@ def folder_of(source: str, files: Sequence[str], *, locally: str) -> Path:
             latter, what is not here yet is fetched; without a network, what was fetched before is
             taken.
         files: names or patterns of what is wanted.
-        locally: the sentence that says how to point at a copy that lies here.
+        local_hint: the sentence that says how to point at a copy that lies here.
 
     Raises:
         BadWeights: there is no such folder, or the hub does not give it.
@@ -32,7 +32,7 @@ def folder_of(source: str, files: Sequence[str], *, locally: str) -> Path:
         raise BadWeights(
             folder,
             "there is no such folder, and the hub has no such names",
-            locally,
+            local_hint,
         )
     import huggingface_hub
     from huggingface_hub.errors import (
@@ -50,7 +50,7 @@ def folder_of(source: str, files: Sequence[str], *, locally: str) -> Path:
             allow_patterns=[*files],
         )
     except GatedRepoError as error:
-        agree = f"Ask for it at https://huggingface.co/{name} and run `hf auth login`. {locally}"
+        agree = f"Ask for it at https://huggingface.co/{name} and run `hf auth login`. {local_hint}"
         raise BadWeights(
             folder,
             "its owners give it to those only who agreed to their terms",
@@ -58,11 +58,11 @@ def folder_of(source: str, files: Sequence[str], *, locally: str) -> Path:
         ) from error
     except LocalEntryNotFoundError as error:
         raise BadWeights(
-            folder, "it is not here, and the hub cannot be reached", locally
+            folder, "it is not here, and the hub cannot be reached", local_hint
         ) from error
     except RepositoryNotFoundError as error:
         gone = "the hub has no such repository, or no longer"
-        raise BadWeights(folder, gone, locally) from error
+        raise BadWeights(folder, gone, local_hint) from error
     except (HfHubHTTPError, OSError, ValueError) as error:
-        raise BadWeights(folder, first_line(error), locally) from error
+        raise BadWeights(folder, first_line(error), local_hint) from error
     return Path(found)

@@ -9,13 +9,13 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-Pairs = NDArray[np.intp]
+IndexPairs = NDArray[np.intp]
 
 
 def match_points(
     first: ArrayLike, second: ArrayLike, reach: float
-) -> tuple[Pairs, NDArray[np.float64]]:
-    """Pairs of points no farther apart than `reach`: the most there can be, and of those the
+) -> tuple[IndexPairs, NDArray[np.float64]]:
+    """IndexPairs of points no farther apart than `reach`: the most there can be, and of those the
     nearest.
 
     Solved as an assignment within each cluster of points in reach of one another (Kuhn 1955), so

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import BadNuclei, MissingScale, UnknownClasses
-from .geometry import Box
+from .geometry import Box, Size
 from .tile import read_only
 
 MAX_PER_MM2 = 60_000.0
@@ -43,7 +43,7 @@ class Nuclei:
     xy: NDArray[np.float32]
     class_ids: NDArray[np.uint8]
     classes: tuple[str, ...]
-    size: tuple[int, int]
+    size: Size
     mpp: float
 
     def __post_init__(self) -> None:
@@ -57,6 +57,7 @@ class Nuclei:
                 f"class_ids holds {self.class_ids[~known][0]}, but there are "
                 f"{len(self.classes)} classes"
             )
+        object.__setattr__(self, "size", Size(*self.size))
         object.__setattr__(self, "xy", read_only(self.xy.astype(np.float32)))
         object.__setattr__(self, "class_ids", read_only(self.class_ids.astype(np.uint8)))
 
@@ -95,7 +96,7 @@ class Nuclei:
         _check_points(points, size, mpp)
         index = {ANY: ANY_CLASS, **{name: i for i, name in enumerate(classes)}}
         class_ids = np.array([index[name] for name in names], dtype=np.uint8)
-        return cls(points.copy(), class_ids, tuple(classes), size, mpp)
+        return cls(points.copy(), class_ids, tuple(classes), Size(*size), mpp)
 
     @classmethod
     def none(
@@ -109,7 +110,7 @@ class Nuclei:
             np.zeros((0, 2), np.float32),
             np.zeros(0, np.uint8),
             tuple(classes),
-            size,
+            Size(*size),
             mpp,
         )
 
@@ -122,7 +123,7 @@ class Nuclei:
             self,
             xy=shifted[inside],
             class_ids=self.class_ids[inside],
-            size=(box.width, box.height),
+            size=box.size,
         )
 
     def shift(self, dx: float, dy: float) -> Nuclei:
@@ -142,7 +143,7 @@ class Nuclei:
             x, y, width, height = y, width - 1 - x, height, width
         if index >= 4:
             x = width - 1 - x
-        return replace(self, xy=np.stack([x, y], 1).astype(np.float32), size=(width, height))
+        return replace(self, xy=np.stack([x, y], 1).astype(np.float32), size=Size(width, height))
 
     def to_mpp(self, mpp: float, size: tuple[int, int]) -> Nuclei:
         """The same nuclei on a tile resampled to `mpp` and `size` (px), edges kept on edges."""
@@ -150,7 +151,7 @@ class Nuclei:
         return replace(
             self,
             xy=((self.xy + 0.5) * scale - 0.5).astype(np.float32),
-            size=size,
+            size=Size(*size),
             mpp=mpp,
         )
 

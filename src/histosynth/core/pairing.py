@@ -42,7 +42,7 @@ def _is_one(path: Path, suffixes: Sequence[str]) -> bool:
     )
 
 
-def pair(
+def pair_by_stem(
     firsts: Sequence[Path],
     other: Path,
     suffixes: Sequence[str],

@@ -28,7 +28,7 @@ OLD_KEYS = {
     "least_patients": "min_patients",
 }
 """Keys of files written by earlier versions, and their present names."""
-MAX_BYTES = 1 << 20
+_MAX_RECIPE_BYTES = 1 << 20
 
 
 class _UnjudgedError(Exception):
@@ -55,8 +55,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         BadRecipe: it cannot be read or parsed.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BadRecipe(str(path), [f"the file is larger than {MAX_BYTES} bytes"])
+        if path.stat().st_size > _MAX_RECIPE_BYTES:
+            raise BadRecipe(str(path), [f"the file is larger than {_MAX_RECIPE_BYTES} bytes"])
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise BadRecipe(str(path), [str(error)]) from error

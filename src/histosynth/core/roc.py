@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 
 from .errors import BadTable
 
-LEAST_GROUPS = 2
+MIN_GROUPS_PER_CLASS = 2
 """So many groups (patients) of each class an interval needs."""
 
 
@@ -59,7 +59,8 @@ def auc_interval(
         Value, low end, high end.
 
     Raises:
-        BadTable: a class has items of fewer than `LEAST_GROUPS` groups, or a score is no number.
+        BadTable: a class has items of fewer than `MIN_GROUPS_PER_CLASS` groups, or a score is no
+            number.
     """
     marks, true = _checked(scores, truth)
     names = {name: index for index, name in enumerate(dict.fromkeys(groups))}
@@ -67,9 +68,9 @@ def auc_interval(
     if len(group) != len(marks) or replicates < 1:
         raise ValueError("scores and groups must be as many, and draws at least 1")
     has = [len(np.unique(group[side])) for side in (true, ~true)]
-    if min(has) < LEAST_GROUPS:
+    if min(has) < MIN_GROUPS_PER_CLASS:
         raise BadTable(
-            f"An interval needs at least {LEAST_GROUPS} patients with items of each class; "
+            f"An interval needs at least {MIN_GROUPS_PER_CLASS} patients with items of each class; "
             f"{has[0]} have true items and {has[1]} false ones.",
             "Add patients.",
         )

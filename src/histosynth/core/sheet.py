@@ -11,7 +11,7 @@ from .nuclei import ANY_CLASS, Nuclei
 from .tile import Mask, Pixels
 
 # Okabe & Ito (2008): told apart by colour-blind readers too.
-COLOURS = (
+CLASS_COLOURS = (
     (213, 94, 0),
     (0, 114, 178),
     (0, 158, 115),
@@ -19,9 +19,9 @@ COLOURS = (
     (240, 228, 66),
     (86, 180, 233),
 )
-PAPER = (255, 255, 255)
-INK = (40, 40, 40)
-UNSPECIFIED = (120, 120, 120)
+PAPER_COLOUR = (255, 255, 255)
+TEXT_COLOUR = (40, 40, 40)
+ANY_CLASS_COLOUR = (120, 120, 120)
 
 
 def contact_sheet(
@@ -46,7 +46,7 @@ def contact_sheet(
     columns = max((len(pictures) for _, pictures in rows), default=1)
     width = gap + columns * (cell + gap)
     height = (line + gap if title else 0) + sum(line + cell + gap for _ in rows) + gap
-    sheet = Image.new("RGB", (width, height), PAPER)
+    sheet = Image.new("RGB", (width, height), PAPER_COLOUR)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=14)
     y = gap
@@ -54,12 +54,12 @@ def contact_sheet(
         draw.text(
             (gap, y),
             title,
-            fill=INK,
+            fill=TEXT_COLOUR,
             font=ImageFont.load_default(size=16),
         )
         y += line + gap
     for caption, pictures in rows:
-        draw.text((gap, y), caption, fill=INK, font=font)
+        draw.text((gap, y), caption, fill=TEXT_COLOUR, font=font)
         y += line
         for column, picture in enumerate(pictures):
             fitted = Image.fromarray(np.ascontiguousarray(picture))
@@ -82,12 +82,14 @@ def draw_nuclei(nuclei: Nuclei, *, over: Pixels | None = None, radius_px: float 
         box = (centre[0] - r, centre[1] - r, centre[0] + r, centre[1] + r)
         draw.ellipse(
             box,
-            fill=UNSPECIFIED if class_ids == ANY_CLASS else COLOURS[int(class_ids) % len(COLOURS)],
+            fill=ANY_CLASS_COLOUR
+            if class_ids == ANY_CLASS
+            else CLASS_COLOURS[int(class_ids) % len(CLASS_COLOURS)],
         )
     return np.array(image.resize((width, height), Image.Resampling.BOX), dtype=np.uint8)
 
 
-def legend(classes: Sequence[str]) -> str:
+def colour_legend(classes: Sequence[str]) -> str:
     """Which colour is which kind, in words."""
     names = ("orange", "blue", "green", "pink", "yellow", "sky blue")
     return ", ".join(
@@ -95,7 +97,7 @@ def legend(classes: Sequence[str]) -> str:
     )
 
 
-def fill_mask(pixels: Pixels, mask: Mask, colour: tuple[int, int, int] = PAPER) -> Pixels:
+def fill_mask(pixels: Pixels, mask: Mask, colour: tuple[int, int, int] = PAPER_COLOUR) -> Pixels:
     """A tile with its hole shown as paper."""
     out = pixels.copy()
     out[mask] = colour

@@ -38,7 +38,7 @@ _PLACE = {
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary neighbour of `path`; it takes `path`'s place only if the block succeeds.
 
     A reader sees the old file or the new one, never half of one (POSIX rename).
@@ -71,7 +71,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text, whole or not at all."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -112,7 +112,7 @@ def ensure_folder(path: Path) -> Path:
     return path
 
 
-def settle_header(path: Path) -> None:
+def sort_safetensors_metadata(path: Path) -> None:
     """Put a safetensors file's metadata in order of name: the library writes them in any, and so
     other bytes.
 

@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from .condition import Condition
 from .errors import BadOption, NotWritable
-from .store import digest, replacing
+from .store import atomic_write, digest
 from .tile import Pixels, check_rgb, read_only
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -95,7 +95,7 @@ def write_synthetic(path: Path, pixels: Pixels, recipe: dict[str, Any]) -> None:
     xmp = xmp_packet(recipe)
     text = json.dumps(recipe, sort_keys=True)
     dots_per_inch = 25_400 / float(recipe.get("mpp", 0.5))
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         image = Image.fromarray(pixels)
         if suffix == ".png":
             facts = PngImagePlugin.PngInfo()

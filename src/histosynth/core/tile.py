@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from .errors import NotRGB, UnreadableImage
-from .geometry import Box
+from .geometry import Box, Size
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 Pixels = NDArray[np.uint8]
@@ -67,9 +67,9 @@ class Tile:
         object.__setattr__(self, "pixels", read_only(self.pixels))
 
     @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
-        return self.pixels.shape[1], self.pixels.shape[0]
+    def size(self) -> Size:
+        """Width and height in pixels."""
+        return Size(self.pixels.shape[1], self.pixels.shape[0])
 
 
 def read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:
@@ -115,7 +115,7 @@ def decode_rgb(data: bytes, name: str) -> Pixels:
         return _as_rgb(Path(name), image)
 
 
-def picture_facts(path: Path | str, data: bytes | None = None) -> tuple[tuple[int, int], str]:
+def read_picture_info(path: Path | str, data: bytes | None = None) -> tuple[Size, str]:
     """(width, height) as it will be read, and the format, e.g. `PNG`, from the header alone.
 
     Args:
@@ -132,8 +132,10 @@ def picture_facts(path: Path | str, data: bytes | None = None) -> tuple[tuple[in
             turned = told and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         except (OSError, struct.error, *_DAMAGED) as error:
             raise UnreadableImage(Path(path), str(error)) from error
-        size = image.size[::-1] if turned else image.size
-        return size, str(image.format)
+        width, height = image.size
+        if turned:
+            width, height = height, width
+        return Size(width, height), str(image.format)
 
 
 def encode_png(pixels: Pixels) -> bytes:
@@ -191,13 +193,13 @@ def read_mask(path: Path | str) -> Mask:
 
 def write_mask(path: Path | str, mask: Mask) -> None:
     """Write a mask as an 8-bit picture, 255 where True."""
-    from .store import replacing
+    from .store import atomic_write
 
-    with replacing(Path(path)) as temporary:
+    with atomic_write(Path(path)) as temporary:
         Image.fromarray(mask.astype(np.uint8) * 255).save(temporary)
 
 
-FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP")
+_FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP")
 """What is taken. Others of Pillow's readers start programs, or are rarely tried."""
 _DAMAGED = (
     ArithmeticError,
@@ -215,7 +217,7 @@ def _open(path: Path, data: BytesIO | None = None) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own limit follows, and damage shows in reading
-            image = Image.open(data or path, formats=FORMATS)
+            image = Image.open(data or path, formats=_FORMATS)
     except UnidentifiedImageError as error:
         raise UnreadableImage(path, "no known picture format") from error
     except Image.DecompressionBombError as error:

@@ -19,17 +19,17 @@ import pyarrow.parquet as pq
 from .errors import BadTileSet, NoFiles, SplitLeak, first_line
 from .geometry import Box
 from .nuclei import Nuclei
-from .store import replacing
-from .tile import Tile, TileRef, decode_rgb, picture_facts
+from .store import atomic_write
+from .tile import Tile, TileRef, decode_rgb, read_picture_info
 
-VERSION = 1
+_VERSION = 1
 """Of the columns below. A reader refuses versions it does not know."""
-GATES = ("tissue", "blur", "pen", "fold", "air", "saturation", "artefact")
+GATE_NAMES = ("tissue", "blur", "pen", "fold", "air", "saturation", "artefact")
 """What tiles are judged by; a `quality_` column each, empty where it was not asked."""
 MAX_IMAGE_BYTES = 256 << 20
 _KEY = b"histosynth"
 
-SCHEMA = pa.schema(
+TILE_SCHEMA = pa.schema(
     [
         pa.field("tile_id", pa.string(), nullable=False),
         pa.field("slide", pa.string(), nullable=False),
@@ -45,7 +45,7 @@ SCHEMA = pa.schema(
         pa.field("nuclei_x", pa.list_(pa.float32())),
         pa.field("nuclei_y", pa.list_(pa.float32())),
         pa.field("nuclei_kind", pa.list_(pa.string())),
-        *(pa.field(f"quality_{gate}", pa.float32()) for gate in GATES),
+        *(pa.field(f"quality_{gate}", pa.float32()) for gate in GATE_NAMES),
         pa.field("refused", pa.string()),
     ]
 )
@@ -61,7 +61,7 @@ class Row:
         ref: slide, patient, box (level-0 px) and the scale of the picture.
         image: the encoded picture; None for a tile refused before it was read.
         nuclei: in the picture's pixels; None where nobody looked.
-        quality: value by gate, of `GATES`.
+        quality: value by gate, of `GATE_NAMES`.
         refused: the reason, or "" for a tile that is kept.
     """
 
@@ -91,13 +91,13 @@ def write_rows(path: Path, rows: Sequence[Row], about: Mapping[str, Any]) -> Non
         NotWritable: the folder cannot be written, or the disk is full.
     """
     metadata = {
-        _KEY: json.dumps({"version": VERSION, **about}, sort_keys=True).encode(),
+        _KEY: json.dumps({"version": _VERSION, **about}, sort_keys=True).encode(),
         b"huggingface": json.dumps(_hugging_face()).encode(),
     }
-    table = pa.Table.from_pylist([_flat(row) for row in rows], SCHEMA).replace_schema_metadata(
+    table = pa.Table.from_pylist([_flat(row) for row in rows], TILE_SCHEMA).replace_schema_metadata(
         metadata
     )
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         # pictures are packed already; small groups let readers take a few tiles at a time
         packed = {
             name: "NONE" if name.startswith("image") else "ZSTD" for name in _leaves(table.schema)
@@ -112,7 +112,7 @@ def write_rows(path: Path, rows: Sequence[Row], about: Mapping[str, Any]) -> Non
         )
 
 
-def read_about(path: Path) -> dict[str, Any]:
+def read_metadata(path: Path) -> dict[str, Any]:
     """The facts that a file of a set keeps in its metadata.
 
     Raises:
@@ -123,8 +123,8 @@ def read_about(path: Path) -> dict[str, Any]:
         about = json.loads(metadata.get(_KEY, b"{}"))
     except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
         raise BadTileSet(path, first_line(error)) from error
-    if not isinstance(about, dict) or about.get("version") != VERSION:
-        raise BadTileSet(path, f"its metadata are not of version {VERSION}")
+    if not isinstance(about, dict) or about.get("version") != _VERSION:
+        raise BadTileSet(path, f"its metadata are not of version {_VERSION}")
     return dict(about)
 
 
@@ -142,12 +142,12 @@ class TileSet:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        self.files = files_of(self.folder)
+        self.files = parquet_files(self.folder)
         if not self.files:
             raise NoFiles(self.folder, [".parquet"])
         for path in self.files:
-            read_about(path)
-            missing = set(SCHEMA.names) - set(pq.read_schema(path).names)
+            read_metadata(path)
+            missing = set(TILE_SCHEMA.names) - set(pq.read_schema(path).names)
             if missing:
                 raise BadTileSet(path, f"it lacks the column(s) {', '.join(sorted(missing))}")
         facts = self.table(["tile_id", "patient", "split", "refused"])
@@ -188,10 +188,10 @@ class TileSet:
             split: only this one; None: all.
             refused: give refused tiles too.
         """
-        for _, row in self.placed(split=split, refused=refused):
+        for _, row in self.rows_with_files(split=split, refused=refused):
             yield row
 
-    def placed(
+    def rows_with_files(
         self, *, split: str | None = None, refused: bool = False
     ) -> Iterator[tuple[Path, Row]]:
         """The same, each with the file that it stands in."""
@@ -204,10 +204,10 @@ class TileSet:
             except (OSError, pa.ArrowException) as error:
                 raise BadTileSet(path, first_line(error)) from error
 
-    def only(self, wanted: Collection[str]) -> Iterator[Row]:
+    def rows_by_id(self, wanted: Collection[str]) -> Iterator[Row]:
         """The rows of these `tile_id`s; nothing else of the set is read than where they stand."""
         for path in self.files:
-            yield from rows_of(path, wanted)
+            yield from read_rows(path, wanted)
 
     def tiles(self, *, split: str | None = None) -> Iterator[tuple[Tile, Row]]:
         """Kept tiles with their pixels."""
@@ -219,7 +219,7 @@ class TileSet:
             yield Tile(row.ref, decode_rgb(row.image, row.tile_id)), row
 
 
-def rows_of(path: Path, wanted: Collection[str]) -> Iterator[Row]:
+def read_rows(path: Path, wanted: Collection[str]) -> Iterator[Row]:
     """The rows of these `tile_id`s in one file of a set; only the groups that they stand in are
     read.
 
@@ -238,7 +238,7 @@ def rows_of(path: Path, wanted: Collection[str]) -> Iterator[Row]:
         raise BadTileSet(path, first_line(error)) from error
 
 
-def files_of(folder: Path) -> list[Path]:
+def parquet_files(folder: Path) -> list[Path]:
     """The files of a set, by name. Hidden ones are what a killed writer left half-written."""
     return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
 
@@ -275,7 +275,7 @@ def _flat(row: Row) -> dict[str, Any]:
         "nuclei_x": None if nuclei is None else nuclei.xy[:, 0],
         "nuclei_y": None if nuclei is None else nuclei.xy[:, 1],
         "nuclei_kind": None if nuclei is None else nuclei.names(),
-        **{f"quality_{gate}": row.quality.get(gate) for gate in GATES},
+        **{f"quality_{gate}": row.quality.get(gate) for gate in GATE_NAMES},
         "refused": row.refused or None,
     }
 
@@ -291,7 +291,7 @@ def _row(values: Mapping[str, Any]) -> Row:
     image = (values["image"] or {}).get("bytes")
     nuclei = None
     if values["nuclei_x"] is not None and image is not None:
-        (width, height), _ = picture_facts(ref.slide, image)
+        (width, height), _ = read_picture_info(ref.slide, image)
         xy = np.array([values["nuclei_x"], values["nuclei_y"]], np.float32).T.reshape(-1, 2)
         names = values["nuclei_kind"]
         classes = tuple(sorted(set(names)))
@@ -303,7 +303,9 @@ def _row(values: Mapping[str, Any]) -> Row:
             classes=classes,
         )
     quality = {
-        gate: values[f"quality_{gate}"] for gate in GATES if values[f"quality_{gate}"] is not None
+        gate: values[f"quality_{gate}"]
+        for gate in GATE_NAMES
+        if values[f"quality_{gate}"] is not None
     }
     return Row(
         ref,
@@ -324,13 +326,13 @@ def _hugging_face() -> dict[str, Any]:
         "double": "float64",
         "float": "float32",
     }
-    for column in SCHEMA:
+    for column in TILE_SCHEMA:
         if pa.types.is_list(column.type):
             inner = {"dtype": names[str(column.type.value_type)], "_type": "Value"}
             features[column.name] = {"feature": inner, "_type": "List"}
         elif column.name != "image":
             features[column.name] = {"dtype": names[str(column.type)], "_type": "Value"}
-    return {"info": {"features": {name: features[name] for name in SCHEMA.names}}}
+    return {"info": {"features": {name: features[name] for name in TILE_SCHEMA.names}}}
 
 
 def _leaves(schema: Any) -> list[str]:

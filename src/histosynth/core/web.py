@@ -15,12 +15,12 @@ from typing import Any
 from .errors import BadOption, FetchFailed
 from .version import __version__
 
-LONGEST_WAIT_S = 60.0
+MAX_WAIT_S = 60.0
 _MAY_PASS = {408, 416, 425, 429}
 """Answers below 500 that another try may mend; 416 once the part is gone."""
 
 
-class MayPass(Exception):
+class TransientError(Exception):
     """A fault that another try may mend."""
 
     def __init__(
@@ -36,7 +36,7 @@ class MayPass(Exception):
 
 
 @dataclass
-class Patience:
+class RetryPolicy:
     """How often something is tried, and how long it rests between: 1 s, 2 s, 4 s and so on."""
 
     tries: int
@@ -47,7 +47,7 @@ class Patience:
         if self.tries < 1:
             raise BadOption("tries", self.tries, "1 or more")
 
-    def wait(self, what: str, fault: MayPass) -> None:
+    def wait(self, what: str, fault: TransientError) -> None:
         """Rest before the next try.
 
         Raises:
@@ -56,7 +56,7 @@ class Patience:
         self.spent += 1
         if self.spent >= self.tries:
             raise FetchFailed(what, f"{fault} (tried {self.spent} times)") from fault
-        self.sleep(min(max(2.0 ** (self.spent - 1), fault.wait_s), LONGEST_WAIT_S))
+        self.sleep(min(max(2.0 ** (self.spent - 1), fault.wait_s), MAX_WAIT_S))
 
     def renew(self) -> None:
         """Something came: count from the start."""
@@ -80,7 +80,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(*args, **more)
 
 
-def checked_endpoint(endpoint: str) -> str:
+def normal_endpoint(endpoint: str) -> str:
     """An address without its last slash.
 
     Raises:
@@ -112,7 +112,7 @@ def open_url(
         timeout_s: how long the server may stay silent, in s.
 
     Raises:
-        MayPass: another try may do.
+        TransientError: another try may do.
         FetchFailed: another try would not.
     """
     known = {"User-Agent": f"histosynth/{__version__}", "Accept-Encoding": "identity"}
@@ -123,7 +123,9 @@ def open_url(
         error.close()
         reason = f"the server says {error.code} {str(error.reason)[:100]}"
         if error.code in _MAY_PASS or error.code >= 500:
-            raise MayPass(reason, status=error.code, wait_s=_seconds(error.headers)) from error
+            raise TransientError(
+                reason, status=error.code, wait_s=_seconds(error.headers)
+            ) from error
         raise FetchFailed(what, reason, "Check that it is still there and open to all.") from error
     except urllib.error.URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError):
@@ -132,33 +134,33 @@ def open_url(
                 f"the server's certificate is not valid: {error.reason}",
                 "Check the endpoint.",
             ) from error
-        raise MayPass(f"the server cannot be reached: {error.reason}") from error
+        raise TransientError(f"the server cannot be reached: {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
-        raise MayPass(f"the connection broke: {error or type(error).__name__}") from error
+        raise TransientError(f"the connection broke: {error or type(error).__name__}") from error
     return answer  # type: ignore[no-any-return]
 
 
-def read_some(answer: http.client.HTTPResponse, most: int) -> bytes:
+def read_chunk(answer: http.client.HTTPResponse, most: int) -> bytes:
     """What has come, up to `most` bytes; nothing at the end.
 
     Raises:
-        MayPass: the connection broke.
+        TransientError: the connection broke.
     """
     try:
         return answer.read1(most)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise MayPass(f"the connection broke: {error or type(error).__name__}") from error
+        raise TransientError(f"the connection broke: {error or type(error).__name__}") from error
 
 
 def read_all(answer: http.client.HTTPResponse, most: int, what: str) -> bytes:
     """A whole answer.
 
     Raises:
-        MayPass: the connection broke.
+        TransientError: the connection broke.
         FetchFailed: it has more than `most` bytes.
     """
     whole = bytearray()
-    while some := read_some(answer, 1 << 16):
+    while some := read_chunk(answer, 1 << 16):
         whole += some
         if len(whole) > most:
             raise FetchFailed(

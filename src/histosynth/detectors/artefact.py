@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ..core import recipe as recipes
 from ..core.errors import BadOption, BadRecipe, BadWeights, NeedsExtra, first_line
-from ..core.store import replacing, sha256_of, write_json
+from ..core.store import atomic_write, sha256_of, write_json
 from ..core.tile import Pixels, check_rgb
 from ..core.units import is_mpp
 
@@ -257,7 +257,7 @@ def save_artefact(folder: Path, info: ArtefactInfo, weights: Mapping[str, Tensor
     Weights stay float32: the variances of batch norm reach below what float16 can hold.
     """
     stored = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
-    with replacing(folder / WEIGHTS) as temporary:
+    with atomic_write(folder / WEIGHTS) as temporary:
         save_file(stored, temporary)
     info = replace(info, sha256=sha256_of(folder / WEIGHTS))
     write_json(folder / ARTEFACT_CARD, asdict(info))

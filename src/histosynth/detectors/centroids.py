@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..core.errors import BadWeights, first_line
-from ..core.store import replacing, sha256_of, write_json
+from ..core.store import atomic_write, sha256_of, write_json
 from ..core.tile import Pixels
 from .detector import DetectedNuclei
 from .info import SHIPPED_DETECTOR, WEIGHTS, DetectorInfo, read_detector_info
@@ -95,7 +95,7 @@ def picture_to_signal(pixels: Pixels) -> Tensor:
 def save_detector(folder: Path, info: DetectorInfo, weights: dict[str, Tensor]) -> None:
     """Write `model.safetensors` (float16) and `detector.json` with its sha256."""
     stored = {key: value.detach().cpu().half().contiguous() for key, value in weights.items()}
-    with replacing(folder / WEIGHTS) as temporary:
+    with atomic_write(folder / WEIGHTS) as temporary:
         save_file(stored, temporary)
     values = asdict(info) | {"sha256": sha256_of(folder / WEIGHTS)}
     write_json(folder / "detector.json", values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from ..core.geometry import Size
 from ..core.nuclei import Nuclei
 from ..core.tile import Pixels
 from ..core.units import same_scale
@@ -36,6 +37,6 @@ def find_nuclei(pixels: Pixels, mpp: float, detector: Detector) -> Nuclei:
         xy[kept].astype(np.float32),
         found.class_ids[kept],
         detector.classes,
-        (width, height),
+        Size(width, height),
         mpp,
     )

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..core.errors import BadWeights, first_line
-from ..core.store import replacing, sha256_of, write_json
+from ..core.store import atomic_write, sha256_of, write_json
 from ..core.tile import Mask, Pixels
 from .encoder import Embedded, Features
 from .info import SHIPPED_ENCODER, WEIGHTS, EncoderInfo, read_encoder_info
@@ -190,6 +190,6 @@ def save_encoder(
     """Write `model.safetensors` (float16, the frame float32) and `encoder.json` with its sha256."""
     stored = {key: value.detach().cpu().half().contiguous() for key, value in weights.items()}
     stored |= {f"{FRAME}.mean": frame[0].contiguous(), f"{FRAME}.matrix": frame[1].contiguous()}
-    with replacing(folder / WEIGHTS) as temporary:
+    with atomic_write(folder / WEIGHTS) as temporary:
         save_file(stored, temporary)
     write_json(folder / "encoder.json", asdict(info) | {"sha256": sha256_of(folder / WEIGHTS)})

@@ -17,7 +17,7 @@ INDEX = "model.safetensors.index.json"
 
 
 def folder_of(source: str, files: Sequence[str], *, option: str) -> Path:
-    """The folder that `source` names, with some of its files; see `core.hub.folder_of`.
+    """The folder that `source` names, with some of its files; see `core.hub.hub_folder`.
 
     Args:
         source: a folder, or a repository of the hub.
@@ -27,8 +27,8 @@ def folder_of(source: str, files: Sequence[str], *, option: str) -> Path:
     Raises:
         BadWeights: there is no such folder, or the hub does not give it.
     """
-    return hub.folder_of(
-        source, files, locally=f"Name a folder that holds {CONFIG} and {WEIGHTS}: {option}."
+    return hub.hub_folder(
+        source, files, local_hint=f"Name a folder that holds {CONFIG} and {WEIGHTS}: {option}."
     )
 
 

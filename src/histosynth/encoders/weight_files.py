@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from ..core.errors import BadWeights, FetchFailed, NotWritable, first_line
 from ..core.errors.base import some
-from ..core.store import replacing, sha256_of
-from ..core.web import MayPass, Patience, open_url, read_some
+from ..core.store import atomic_write, sha256_of
+from ..core.web import RetryPolicy, TransientError, open_url, read_chunk
 
 CACHE = "HISTOSYNTH_CACHE"
 """Names the folder where fetched weights lie; `~/.cache/histosynth` without it."""
@@ -77,13 +77,13 @@ def cached(known: Sequence[Pinned], *, sleep: Callable[[float], None] = time.sle
 
 def _fetch(wanted: Pinned, path: Path, sleep: Callable[[float], None]) -> None:
     """The file takes its name only when it is whole and the right one."""
-    patience = Patience(3, sleep)
-    with replacing(path) as temporary:
+    patience = RetryPolicy(3, sleep)
+    with atomic_write(path) as temporary:
         while True:
             try:
                 _receive(wanted, temporary)
                 break
-            except MayPass as fault:
+            except TransientError as fault:
                 patience.wait(wanted.name, fault)
         if (found := sha256_of(temporary)) != wanted.sha256:
             raise _another(Path(wanted.url), found, [wanted])
@@ -93,13 +93,13 @@ def _receive(wanted: Pinned, path: Path) -> None:
     with open_url(wanted.url, wanted.name) as answer, path.open("wb") as file:
         length = answer.headers.get("Content-Length")
         here = 0
-        while piece := read_some(answer, _PIECE):
+        while piece := read_chunk(answer, _PIECE):
             here += len(piece)
             if here > _MOST:
                 raise FetchFailed(wanted.name, f"more than {_MOST:,} bytes came")
             file.write(piece)
         if length is not None and length != str(here):
-            raise MayPass(f"the connection ended at {here:,} of {length[:20]} bytes")
+            raise TransientError(f"the connection ended at {here:,} of {length[:20]} bytes")
 
 
 def checked_bytes(path: Path, known: Sequence[Pinned]) -> tuple[bytes, Pinned]:

@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 from ..core.arrays import Float64Array
 from ..core.nuclei import ANY_CLASS, Nuclei
 from ..core.tile import Pixels
-from ..tissue.appearance import fit_frame
+from ..tissue.appearance import fit_stain_frame
 from ..tissue.density import optical_density
 
 REACH_PX = 14
@@ -30,7 +30,7 @@ MATCH_UM = 3.0
 
 def find_blobs(pixels: Pixels, *, sigma_px: float = 3.0, least: float = 0.12) -> Float64Array:
     """Centres (N, 2) of haematoxylin blobs of a tile, x and y in pixels."""
-    density = optical_density(fit_frame(pixels).to_canonical(pixels))
+    density = optical_density(fit_stain_frame(pixels).to_canonical(pixels))
     red = ndimage.gaussian_filter(density[..., 0].astype(np.float64), sigma_px / 2)
     response = -(sigma_px**2) * np.asarray(ndimage.gaussian_laplace(red, sigma_px))
     top = np.asarray(ndimage.maximum_filter(response, size=7)) == response
@@ -51,7 +51,7 @@ def found_share(pixels: Pixels, nuclei: Nuclei) -> tuple[int, int]:
 
 def ring_features(pixels: Pixels, nuclei: Nuclei) -> Float64Array:
     """(N, F) colour, spread and texture in rings around each nucleus, in canonical stain."""
-    density = optical_density(fit_frame(pixels).to_canonical(pixels)).astype(np.float64)
+    density = optical_density(fit_stain_frame(pixels).to_canonical(pixels)).astype(np.float64)
     edge = ndimage.gaussian_gradient_magnitude(density[..., 0], 1.0)
     layers = np.dstack([density, edge, density[..., 0] ** 2])
     padded = np.pad(

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..core.arrays import Float32Array
-from ..core.tile import Mask, Pixels
-from ..tissue.appearance import CANONICAL_DYES, MIN_TISSUE_OD, macenko_dyes
+from ..core.tile import Pixels
+from ..tissue.appearance import CANONICAL_DYES, canonical_scale, macenko_dyes
 
 SMOOTH_UM = 1.5
 """Sigma of the Gaussian through which colours are looked at."""
@@ -56,14 +56,6 @@ def has_own_directions(dyes: NDArray[np.float64]) -> bool:
     return not np.allclose(ways, usual, atol=1e-9)
 
 
-def stained_mask(density: Float32Array) -> Mask:
-    """(H, W) where every channel of an optical density (H, W, 3) is denser than glass (Macenko's
-    beta).
-    """
-    red, green, blue = (density[..., channel] > MIN_TISSUE_OD for channel in range(3))
-    return np.asarray(red & green & blue)
-
-
 def haematoxylin_weights(pixels: Pixels, mpp: float) -> Float32Array:
     """(3,) weights that lead optical density to amounts of haematoxylin, 1 a full dose of this
     tile's stain.
@@ -77,6 +69,4 @@ def haematoxylin_weights(pixels: Pixels, mpp: float) -> Float32Array:
     unmix = np.linalg.pinv(CANONICAL_DYES)[:, 0]
     if dyes is None:
         return np.asarray(unmix, np.float32)
-    # the scale a channel that brings both dyes nearest to the canonical ones
-    scale = np.clip((dyes * CANONICAL_DYES).sum(axis=0) / (dyes**2).sum(axis=0), 0.2, 5.0)
-    return np.asarray(unmix * scale, np.float32)
+    return np.asarray(unmix * canonical_scale(dyes), np.float32)

@@ -61,7 +61,7 @@ def share_over(hits: ArrayLike, patients: Sequence[Hashable], *, seed: int = 0) 
     as many patients, each counting once (Clopper & Pearson 1934).
     """
     found = mean_over(hits, patients, seed=seed)
-    if not found.told or found.value not in (0.0, 1.0) or found.groups < LEAST_PATIENTS:
+    if not found.is_defined or found.value not in (0.0, 1.0) or found.groups < LEAST_PATIENTS:
         return found
     tail = 0.025 ** (1 / found.groups)
     low, high = (0.0, 1 - tail) if found.value == 0 else (tail, 1.0)

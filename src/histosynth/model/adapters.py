@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from ..core import recipe as recipes
 from ..core.errors import AdapterMismatch, BadRecipe, BadWeights
-from ..core.store import replacing, settle_header
+from ..core.store import atomic_write, sort_safetensors_metadata
 from .families.pixart import PixArt
 
 Network: TypeAlias = UNet2DConditionModel | PixArt
@@ -194,7 +194,7 @@ def save_adapter(
         f"{prefix}target_modules": list(info.targets),
     }
     path = folder / FILE
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file(
             tensors,
             temporary,
@@ -204,7 +204,7 @@ def save_adapter(
                 _SCALE: json.dumps(scale),
             },
         )
-        settle_header(temporary)
+        sort_safetensors_metadata(temporary)
     return path
 
 

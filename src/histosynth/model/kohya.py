@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from ..core import recipe as recipes
 from ..core.errors import AdapterMismatch, BadRecipe, BadWeights, first_line
-from ..core.store import replacing
+from ..core.store import atomic_write
 from .adapters import AdapterInfo
 from .trial_run import BROKEN
 
@@ -217,7 +217,7 @@ def write_kohya(source: Path, target: Path) -> AdapterInfo:
             "Give an adapter that histosynth trained.",
         )
     renamed, told = to_kohya(tensors, info)
-    with replacing(target) as temporary:
+    with atomic_write(target) as temporary:
         save_file(_packed(renamed), temporary, metadata=told)
     return info
 
@@ -246,7 +246,7 @@ def write_diffusers(
     }
     told = {"format": "pt", _DIFFUSERS: json.dumps(config)}
     told |= {_OURS: metadata[_OURS]} if _OURS in metadata else {}
-    with replacing(target) as temporary:
+    with atomic_write(target) as temporary:
         save_file(_packed(renamed), temporary, metadata=told)
     return kohya_info(metadata), rank, alpha
 

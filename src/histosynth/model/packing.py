@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from ..core.errors import BundleMismatch, InputError, NotWritable
-from ..core.store import ensure_folder, replacing
+from ..core.store import atomic_write, ensure_folder
 from .card_files import parameters, read_text, write_anew
 from .info import BundleInfo, read_info, verified
 
@@ -95,7 +95,7 @@ def pack(folder: Path, out: Path, *, measured: Path | None = None) -> dict[str, 
     keep(out)
     files = contents(folder, measured)
     with (
-        replacing(out) as temporary,
+        atomic_write(out) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
     ):
         for name, source in files.items():

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..core.errors import BadWeights, first_line
-from ..core.store import replacing, write_json
+from ..core.store import atomic_write, write_json
 from .adapters import plain_key
 from .trial_run import BROKEN
 
@@ -56,7 +56,7 @@ def save_part(
     values.pop("_name_or_path", None)  # the folder it was loaded from is nobody's business
     write_json(config, values)
     path = folder / WEIGHTS
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file(state, temporary, metadata={"format": "pt"})
     return path
 

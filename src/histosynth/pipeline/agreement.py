@@ -17,8 +17,8 @@ from ..annotation.agreement import (
 )
 from ..annotation.agreement.reading import SUFFIXES
 from ..annotation.class_map import read_class_map
-from ..core.pairing import list_files, pair
-from ..core.store import ensure_folder, replacing, write_json
+from ..core.pairing import list_files, pair_by_stem
+from ..core.store import atomic_write, ensure_folder, write_json
 from ..core.tile import IMAGE_SUFFIXES, read_rgb
 from ..prepare.patients import read_table
 
@@ -63,7 +63,7 @@ def compare_annotators(
     backs = {}
     if images is not None:
         files = list_files(first, SUFFIXES)
-        paths = pair(files, images, IMAGE_SUFFIXES, "picture")
+        paths = pair_by_stem(files, images, IMAGE_SUFFIXES, "picture")
         backs = {file.stem: read_rgb(path) for file, path in zip(files, paths, strict=True)}
     sizes = {name: (pixels.shape[1], pixels.shape[0]) for name, pixels in backs.items()}
     patients = None
@@ -87,7 +87,7 @@ def compare_annotators(
             size=sizes.get(each.name) or extent(each),
             reach_px=reach_um / mpp,
         )
-        with replacing(out / f"{each.name}.png") as temporary:
+        with atomic_write(out / f"{each.name}.png") as temporary:
             Image.fromarray(np.ascontiguousarray(picture)).save(temporary)
         if on_progress:
             on_progress(done, len(pairs))

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.condition import Condition, Context
 from ..core.errors import BadMask
+from ..core.geometry import Size
 from ..core.nuclei import Nuclei
 from ..core.seeds import check_seed
 from ..core.synthetic import Synthetic
@@ -71,7 +72,7 @@ def complete(
     check_rgb(image, "image")
     height, width = image.shape[:2]
     context = Context(image.copy(), _as_mask(mask))
-    condition = Condition(nuclei, (width, height), label, context)
+    condition = Condition(nuclei, Size(width, height), label, context)
     ((_, picture),) = sample(
         bundle,
         [condition],

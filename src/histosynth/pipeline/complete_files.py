@@ -8,7 +8,7 @@ from pathlib import Path
 from ..annotation.nuclei_files import NUCLEI_SUFFIXES
 from ..core.errors import HistosynthError
 from ..core.outcome import Outcome
-from ..core.pairing import list_files, pair
+from ..core.pairing import list_files, pair_by_stem
 from ..core.progress import ProgressCallback
 from ..core.seeds import check_seed
 from ..core.store import ensure_folder
@@ -47,10 +47,10 @@ def complete_files(
     """
     check_seed(options.seed)
     images = list_files(image, IMAGE_SUFFIXES)
-    masks = pair(images, mask, IMAGE_SUFFIXES, "mask")
+    masks = pair_by_stem(images, mask, IMAGE_SUFFIXES, "mask")
     nuclei_files: Sequence[Path | None] = [None] * len(images)
     if nuclei is not None:
-        nuclei_files = pair(images, nuclei, NUCLEI_SUFFIXES, "nuclei file")
+        nuclei_files = pair_by_stem(images, nuclei, NUCLEI_SUFFIXES, "nuclei file")
     targets = files.completion_targets(images, image, out)
     files.refuse_inputs_as_targets(targets, (*images, *masks), out)
     opened = open_bundle(bundle)

@@ -17,8 +17,9 @@ import numpy as np
 from ..annotation.nuclei_files import write_csv, write_geojson
 from ..core.condition import Condition, Context
 from ..core.errors import NotWritable
+from ..core.geometry import Size
 from ..core.seeds import check_seed
-from ..core.sheet import contact_sheet, draw_nuclei, fill_mask, legend
+from ..core.sheet import colour_legend, contact_sheet, draw_nuclei, fill_mask
 from ..core.store import ensure_folder, sha256_of, write_json, write_text
 from ..core.synthetic import Synthetic, refuse_foreign_files, write_synthetic
 from ..core.tile import Pixels, write_mask
@@ -30,7 +31,7 @@ from ..sampling.synthesize import synthesize
 from ..tissue.layout import draw_layout
 from ..tissue.masks import SHAPES
 
-SIZE = (256, 256)
+SIZE = Size(256, 256)
 STAINS = 4
 MASKS = ("blob", "tear", "strokes", "fold")
 
@@ -111,7 +112,7 @@ def run_demo(
     for index, picture in mended.items():
         picture.save(images / f"mended_{index}.png")
     rows = [
-        (f"asked for: {legend(nuclei.classes)}", [draw_nuclei(nuclei)] * len(tiles)),
+        (f"asked for: {colour_legend(nuclei.classes)}", [draw_nuclei(nuclei)] * len(tiles)),
         (
             "global: the same nuclei in four stains of the bundle's palette",
             [tile.pixels for tile in tiles],

@@ -21,7 +21,7 @@ from ..core.outcome import Outcome
 from ..core.pairing import list_files
 from ..core.progress import ProgressCallback
 from ..core.sheet import contact_sheet, draw_nuclei
-from ..core.store import ensure_folder, replacing, write_text
+from ..core.store import atomic_write, ensure_folder, write_text
 from ..core.tile import IMAGE_SUFFIXES, Pixels, read_rgb
 from ..core.units import check_mpp_option
 from ..detectors.finding import find_nuclei
@@ -262,6 +262,6 @@ def _tell(on_progress: Callable[[int, int], None] | None, done: int, total: int)
 
 
 def _write(path: Path, picture: Pixels) -> Path:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         Image.fromarray(np.ascontiguousarray(picture)).save(temporary)
     return path

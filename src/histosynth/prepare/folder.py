@@ -14,7 +14,7 @@ from pathlib import Path
 from ..core import recipe as recipes
 from ..core.errors import BadRecipe, HistosynthError, NotWritable, ResumeMismatch
 from ..core.store import write_json
-from ..core.tileset import files_of
+from ..core.tileset import parquet_files
 from .recipe import PrepareRecipe
 
 
@@ -49,7 +49,7 @@ def remember(recipe: PrepareRecipe, out: Path) -> None:
     """
     path = out / "recipe.json"
     now = json.loads(json.dumps(recipes.as_dict(recipe)))
-    if path.exists() and files_of(out):  # before there are tiles nothing can be mixed up
+    if path.exists() and parquet_files(out):  # before there are tiles nothing can be mixed up
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
             changed = sorted(key for key in now if key != "slides" and before.get(key) != now[key])
@@ -82,7 +82,7 @@ def sweep(
         for leftover in out.glob(f".{glob.escape(path.stem)}-*.parquet"):
             leftover.unlink(missing_ok=True)
     names = {path.name for path in wanted}
-    strangers = [path for path in files_of(out) if path.name not in names]
+    strangers = [path for path in parquet_files(out) if path.name not in names]
     for path in strangers:
         slide = path.stem.rpartition("-")[0]
         if slide in surveyed:

@@ -21,7 +21,7 @@ from ..core import recipe as recipes
 from ..core.errors import BadTileSet, HistosynthError
 from ..core.nuclei import Nuclei
 from ..core.store import digest, write_json
-from ..core.tileset import read_about, write_rows
+from ..core.tileset import read_metadata, write_rows
 from ..core.version import __version__
 from ..detectors.opening import open_artefact_gate, open_detector
 from ..engine.threads import one_thread
@@ -93,7 +93,7 @@ class ChunkJob:
     def done(self) -> bool:
         """Whether its file is there."""
         try:
-            return self.path.is_file() and read_about(self.path).get("job") == self.key
+            return self.path.is_file() and read_metadata(self.path).get("job") == self.key
         except BadTileSet:
             return False
 

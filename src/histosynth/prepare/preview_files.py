@@ -9,7 +9,7 @@ from PIL import Image
 
 from ..annotation.regions import Region, write_regions
 from ..core.geometry import Box
-from ..core.store import ensure_folder, replacing
+from ..core.store import atomic_write, ensure_folder
 from ..core.tile import Pixels, TileRef
 from ..core.tileset import Row, TileSet
 from .jobs import opened
@@ -44,7 +44,7 @@ def write_previews(out: Path, sources: Sequence[Source], mpp: float | None) -> l
             write_regions(folder / f"{source.name}.geojson", frames)
     wanted = {row.tile_id for some in by_reason.values() for row in spread(some, SHOWN)}
     paths.append(
-        _write(folder / "contact.png", sheet_of(list(tiles.only(wanted)), rows, most=SHOWN))
+        _write(folder / "contact.png", sheet_of(list(tiles.rows_by_id(wanted)), rows, most=SHOWN))
     )
     return paths
 
@@ -76,6 +76,6 @@ def _frame(row: Row) -> Region:
 
 
 def _write(path: Path, picture: Pixels) -> Path:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         Image.fromarray(picture).save(temporary)
     return path

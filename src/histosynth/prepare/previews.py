@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..core.sheet import INK, PAPER, contact_sheet, draw_nuclei
+from ..core.sheet import PAPER_COLOUR, TEXT_COLOUR, contact_sheet, draw_nuclei
 from ..core.tile import Pixels, decode_rgb
 from ..core.tileset import Row
 from ..slides import Slide, thumbnail
@@ -57,7 +57,7 @@ def overview(slide: Slide, rows: Sequence[Row], *, side: int = 1200) -> Pixels:
         reason = reason_of(row)
         box = row.ref.box
         counts[reason] = counts.get(reason, 0) + 1
-        colour = REASONS.get(reason, INK) if reason else KEPT
+        colour = REASONS.get(reason, TEXT_COLOUR) if reason else KEPT
         place = (
             box.x * scale_x + 1,
             box.y * scale_y + 1,
@@ -132,20 +132,22 @@ def _with_key(picture: Pixels, title: str, counts: dict[str, int]) -> Pixels:
     sheet = Image.new(
         "RGB",
         (max(width, 320), line + pad + height + pad + line * len(shown)),
-        PAPER,
+        PAPER_COLOUR,
     )
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=14)
-    draw.text((pad, 4), title, fill=INK, font=font)
+    draw.text((pad, 4), title, fill=TEXT_COLOUR, font=font)
     sheet.paste(Image.fromarray(picture), (0, line + pad))
     for place, name in enumerate(shown):
         y = line + pad + height + pad + place * line
-        draw.rectangle((pad, y, pad + 14, y + 14), fill=REASONS.get(name, INK) if name else KEPT)
+        draw.rectangle(
+            (pad, y, pad + 14, y + 14), fill=REASONS.get(name, TEXT_COLOUR) if name else KEPT
+        )
         text = f"refused, {name}" if name else "kept"
         draw.text(
             (pad + 22, y - 2),
             f"{text}: {counts[name]:,}",
-            fill=INK,
+            fill=TEXT_COLOUR,
             font=font,
         )
     return np.array(sheet, dtype=np.uint8)

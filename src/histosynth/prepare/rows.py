@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.errors import StainNotFound, UnreadableImage
+from ..core.geometry import Size
 from ..core.nuclei import Nuclei
 from ..core.tile import Pixels, TileRef, encode_png
 from ..core.tileset import Row
@@ -223,7 +224,7 @@ def _inside(
     kept = found.where(np.asarray(inside))
     # hundredths of a pixel: machines that add up in another order still agree
     xy = np.minimum(kept.xy.round(2), np.float32(size - 0.51))
-    return Nuclei(xy, kept.class_ids, classes, (size, size), mpp)
+    return Nuclei(xy, kept.class_ids, classes, Size(size, size), mpp)
 
 
 def given_inside(
@@ -241,6 +242,6 @@ def given_inside(
         kept,
         given.class_ids[inside],
         given.classes,
-        (size, size),
+        Size(size, size),
         mpp,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.errors import HistosynthError
 from ..core.store import digest, sha256_of
-from ..core.tileset import read_about
+from ..core.tileset import read_metadata
 from .jobs import ChunkJob
 from .patients import Source
 from .survey import Survey
@@ -39,7 +39,7 @@ def summary_of(
             reasons: Counter[str] = Counter()
             for job in jobs:
                 if job.facts.slide == source.name:
-                    reasons.update(read_about(job.path)["reasons"])
+                    reasons.update(read_metadata(job.path)["reasons"])
             whole += reasons
             survey = surveys[source.name]
             fact |= {"mpp": survey.grid.mpp, "tiles": dict(sorted(reasons.items()))}

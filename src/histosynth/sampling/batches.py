@@ -137,7 +137,7 @@ def paint_items(
             _part_progress(on_progress, number, len(groups)),
         )
         for index, image, start in zip(indices, canonical, starts, strict=True):
-            yield index, items[index].appearance.restained(image), start
+            yield index, items[index].appearance.apply(image), start
 
 
 def _start(item: Item, settings: SamplingSettings) -> Start | None:

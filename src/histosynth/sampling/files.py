@@ -15,7 +15,7 @@ from ..core.condition import Condition, Context
 from ..core.errors import BadOption, NotWritable
 from ..core.geometry import Size
 from ..core.nuclei import Nuclei
-from ..core.pairing import pair
+from ..core.pairing import pair_by_stem
 from ..core.synthetic import refuse_foreign_files
 from ..core.tile import IMAGE_SUFFIXES, read_mask, read_rgb
 from ..model.bundle import Bundle
@@ -133,7 +133,7 @@ def find_appearances(
         resolve_appearance(appearance or "empty", bundle)  # refuses, naming the palette
     if os.path.isfile(path):
         return [measure_appearance(read_rgb(path))] * len(files)
-    return pair(
+    return pair_by_stem(
         files,
         path,
         IMAGE_SUFFIXES,

@@ -19,10 +19,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..core.arrays import Float32Array
+from ..core.arrays import Float32Array, Float64Array
 from ..core.tile import Mask, Pixels
 from .density import from_density, optical_density
 from .hue import HueCurve, measure_hue
@@ -92,10 +91,10 @@ class Appearance:
     style: Float32Array
     hue: HueCurve | None = None
 
-    def restained(self, canonical: Float32Array) -> Float32Array:
+    def apply(self, canonical: Float32Array) -> Float32Array:
         """A painting (..., 3) in canonical stain, in [0, 255] => in this appearance, float32."""
         return self.frame.from_canonical(
-            canonical if self.hue is None else self.hue.given(canonical)
+            canonical if self.hue is None else self.hue.apply(canonical)
         )
 
 
@@ -106,13 +105,13 @@ def measure_appearance(pixels: Pixels, mask: Mask | None = None) -> Appearance:
         pixels: (H, W, 3) uint8 RGB.
         mask: (H, W) bool, True where there is nothing to see; None: all is seen.
     """
-    frame = fit_frame(pixels, mask)
+    frame = fit_stain_frame(pixels, mask)
     canonical = frame.to_canonical(pixels)
     seen = canonical.reshape(-1, 3) if mask is None else canonical[~mask]
     return Appearance(frame, measure_style(canonical, mask), measure_hue(seen))
 
 
-def fit_frame(pixels: Pixels, mask: Mask | None = None) -> StainFrame:
+def fit_stain_frame(pixels: Pixels, mask: Mask | None = None) -> StainFrame:
     """Scale that brings a tile's two dyes closest to the canonical ones, channel by channel.
 
     A tile with too little tissue to tell gets the canonical frame.
@@ -120,14 +119,25 @@ def fit_frame(pixels: Pixels, mask: Mask | None = None) -> StainFrame:
     dyes = macenko_dyes(_seen(pixels, mask))
     if dyes is None:
         return StainFrame()
-    # least squares over the two dyes: min_s sum_k (s d_k - c_k)^2, one s a channel
-    scale = np.clip((dyes * CANONICAL_DYES).sum(axis=0) / (dyes**2).sum(axis=0), 0.2, 5.0)
-    return StainFrame((float(scale[0]), float(scale[1]), float(scale[2])))
+    red, green, blue = canonical_scale(dyes)
+    return StainFrame((float(red), float(green), float(blue)))
+
+
+def canonical_scale(dyes: Float64Array) -> Float64Array:
+    """Scale per channel that brings two dyes closest to the canonical ones, (3,) in [0.2, 5].
+
+    Least squares over the dyes d_k and canonical dyes c_k: min_s sum_k (s d_k - c_k)^2 per channel.
+
+    Args:
+        dyes: (2, 3) optical density of a full dose of haematoxylin and eosin.
+    """
+    scale: Float64Array = (dyes * CANONICAL_DYES).sum(axis=0) / (dyes**2).sum(axis=0)
+    return scale.clip(0.2, 5.0)
 
 
 def macenko_dyes(
     pixels: Pixels | Float32Array, *, least_deg: float = MIN_ANGLE_DEG
-) -> NDArray[np.float64] | None:
+) -> Float64Array | None:
     """Optical density of a full dose of haematoxylin (row 0) and of eosin (row 1), (2, 3).
 
     Macenko et al. 2009: the extreme angles (1st, 99th percentile) in the plane of the two
@@ -142,7 +152,7 @@ def macenko_dyes(
         are canonical and only the doses are measured.
     """
     density = optical_density(pixels)
-    tissue = density[_is_tissue(density)]
+    tissue = density[is_tissue(density)]
     if len(tissue) < MIN_TISSUE_PX:
         return None
     tissue = tissue[:: max(len(tissue) // 50_000, 1)].astype(np.float64)
@@ -157,7 +167,7 @@ def macenko_dyes(
     if apart_deg < least_deg or directions.min() < -0.2:
         directions = CANONICAL_DYES / np.linalg.norm(CANONICAL_DYES, axis=1, keepdims=True)
     doses = np.percentile(tissue @ np.linalg.pinv(directions), 99, axis=0)
-    dyes: NDArray[np.float64] = directions * np.maximum(doses, 0.1)[:, None]
+    dyes: Float64Array = directions * np.maximum(doses, 0.1)[:, None]
     return dyes
 
 
@@ -172,7 +182,7 @@ def measure_style(canonical: Float32Array, mask: Mask | None = None) -> Float32A
     spread = np.sqrt(np.maximum(share @ (inside - mean) ** 2, 0))
     levels = np.percentile(grey if mask is None else grey[~mask], [5, 50, 95])
     edges = [_edge_density(grey, mask, reach) for reach in (1, 2, 4)]
-    return np.concatenate([mean, spread, levels, edges, [_is_tissue(inside).mean()]]).astype(
+    return np.concatenate([mean, spread, levels, edges, [is_tissue(inside).mean()]]).astype(
         np.float32
     )
 
@@ -190,9 +200,11 @@ def _edge_density(grey: Float32Array, mask: Mask | None, reach: int) -> float:
     return float(np.log((across.sum() + down.sum()) / max(total, 1) + 1e-3))
 
 
-def _is_tissue(density: Float32Array) -> Mask:
-    """(N, 3) => (N,), True where every channel is denser than glass."""
-    red, green, blue = (density[:, channel] > MIN_TISSUE_OD for channel in range(3))
+def is_tissue(density: Float32Array) -> Mask:
+    """Optical density (..., 3) => (...) bool, True where every channel is denser than glass."""
+    red = density[..., 0] > MIN_TISSUE_OD
+    green = density[..., 1] > MIN_TISSUE_OD
+    blue = density[..., 2] > MIN_TISSUE_OD
     return np.asarray(red & green & blue)
 
 

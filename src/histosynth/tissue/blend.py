@@ -15,9 +15,9 @@ RING_PX = 6
 """Pixels this near the edge, on either side, tell how far the painting is off there."""
 BAND_PX = 24
 """Width of the band inside the hole over which that offset fades out."""
-COARSE = 4
+COARSE_PX = 4
 """Pixels per cell where wide blurs are computed."""
-ACROSS = 0.25
+ACROSS_SHARE = 0.25
 """Share of the offset that is taken across the edge (known outside, painted inside); the rest
 compares known and painted at the same pixels outside. Chosen so that colours change across a hole's
 edge about as much as across the same line in real tissue: 0.97 of it (docs/log.md)."""
@@ -57,7 +57,7 @@ def paste(
     filled = beside = match_grain(real, painted, outside)
     if (curve := measure_hue(real[~mask])) is not None and mask.any():
         # each side is off by its own amount: a painting may be right outside and drift inside
-        filled, beside = curve.given(filled, mask), curve.given(filled, ~mask)
+        filled, beside = curve.apply(filled, mask), curve.apply(filled, ~mask)
     ring = ~mask & (outside <= RING_PX)
     if ring.any():
         here = _extended(real - beside, ring)
@@ -65,7 +65,7 @@ def paste(
         across = _extended(
             _smooth_near(real, ring) - _smooth_near(filled, rim), mask & (depth <= RING_PX / 2)
         )
-        offset = ACROSS * across + (1 - ACROSS) * here
+        offset = ACROSS_SHARE * across + (1 - ACROSS_SHARE) * here
         fade = 0.5 + 0.5 * np.cos(np.pi * np.clip(depth / BAND_PX, 0, 1))
         band = mask & (depth <= BAND_PX)
         filled[band] += (offset * fade[..., None].astype(np.float32))[band]
@@ -101,23 +101,23 @@ def _normalised(
 
 
 def _blurred(stacked: Float32Array, sigma: float) -> Float32Array:
-    """Gaussian blur of (H, W, C); wide ones on a grid of `COARSE` px: nearly the same, and much
+    """Gaussian blur of (H, W, C); wide ones on a grid of `COARSE_PX` px: nearly the same, and much
     faster.
     """
-    if sigma < 3 * COARSE:
+    if sigma < 3 * COARSE_PX:
         return np.asarray(ndimage.gaussian_filter(stacked, (sigma, sigma, 0), truncate=3))
     height, width, channels = stacked.shape
-    padded = np.pad(stacked, ((0, -height % COARSE), (0, -width % COARSE), (0, 0)))
+    padded = np.pad(stacked, ((0, -height % COARSE_PX), (0, -width % COARSE_PX), (0, 0)))
     cells = padded.reshape(
-        len(padded) // COARSE,
-        COARSE,
+        len(padded) // COARSE_PX,
+        COARSE_PX,
         -1,
-        COARSE,
+        COARSE_PX,
         channels,
     ).mean(axis=(1, 3))
-    smooth = ndimage.gaussian_filter(cells, (sigma / COARSE, sigma / COARSE, 0), truncate=3)
-    middle = (COARSE - 1) / 2
-    rows, columns = ((np.arange(side) - middle) / COARSE for side in (height, width))
+    smooth = ndimage.gaussian_filter(cells, (sigma / COARSE_PX, sigma / COARSE_PX, 0), truncate=3)
+    middle = (COARSE_PX - 1) / 2
+    rows, columns = ((np.arange(side) - middle) / COARSE_PX for side in (height, width))
     return _between(_between(smooth, rows, 0), columns, 1)
 
 

@@ -20,19 +20,19 @@ from ..core.arrays import Float32Array
 from ..core.nuclei import Nuclei
 from ..core.tile import Mask, Pixels
 
-CELL = 2
+_CELL_PX = 2
 """Patches are compared on a grid of so many pixels; copied are the full pixels."""
-PATCH = 9
+PATCH_CELLS = 9
 """Side of a patch, cells."""
-MOST_SOURCES = 4000
-LEAST_SOURCES = 200
+MAX_SOURCES = 4000
+MIN_SOURCES = 200
 """Known patches to choose from: a random part of more, and nothing is copied from fewer."""
 NUCLEI_WEIGHT = 0.225
 NUCLEI_SIGMA_PX = 5.4
 NUCLEI_PEAK = 4.0
 """How much nuclei count in the fit against colours in [0, 1]; the width of their splats, and how
 high these would rise if they were not cut at 1: about 9 px around a centroid count in full."""
-FLAT = 0.002
+_FLAT_PRIORITY = 0.002
 """Priority of a front that no line runs into."""
 
 BREAK = 0.12
@@ -40,12 +40,12 @@ BREAK_CELLS = 1
 """Colours of [0, 1] by which a patch may miss what its neighbour's own tissue goes on with; farther
 off, it breaks, and so many cells around are said to be broken."""
 
-_HALF = PATCH // 2
+_HALF = PATCH_CELLS // 2
 _Places = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
-class Copied:
+class CopiedTissue:
     """A tile with its hole filled by patches of its known tissue.
 
     Attributes:
@@ -63,7 +63,7 @@ def copy_into(
     nuclei: Nuclei | None = None,
     *,
     seed: int = 0,
-) -> Copied | None:
+) -> CopiedTissue | None:
     """Fill the hole of a tile with patches of its known tissue.
 
     Args:
@@ -76,15 +76,15 @@ def copy_into(
         The filled tile; None where too little is known to copy from.
     """
     height, width = mask.shape
-    spare = ((0, -height % CELL), (0, -width % CELL))
+    spare = ((0, -height % _CELL_PX), (0, -width % _CELL_PX))
     even = np.pad(pixels, (*spare, (0, 0)), mode="edge")
     missing = np.pad(mask, spare, mode="edge")
-    cells = (len(even) // CELL, CELL, even.shape[1] // CELL, CELL)
+    cells = (len(even) // _CELL_PX, _CELL_PX, even.shape[1] // _CELL_PX, _CELL_PX)
     known = np.where(missing[..., None], 0, even).astype(np.float32)
     colours = known.reshape(*cells, 3).mean(axis=(1, 3)) / 255
     empty = np.asarray(missing.reshape(cells).any(axis=(1, 3)))
     if nuclei is not None:
-        splats = nuclei.rasterize(cell=CELL, sigma_px=NUCLEI_SIGMA_PX).transpose(1, 2, 0)
+        splats = nuclei.rasterize(cell=_CELL_PX, sigma_px=NUCLEI_SIGMA_PX).transpose(1, 2, 0)
         discs = np.float32(NUCLEI_WEIGHT) * np.minimum(NUCLEI_PEAK * splats, 1)
         colours = np.concatenate([colours, discs.astype(np.float32)], axis=2)
     places = _sources(colours, empty, np.random.default_rng(seed))
@@ -93,13 +93,15 @@ def copy_into(
     gaps = _gaps(colours[..., :3], empty, *places) > BREAK
     broken = ndimage.maximum_filter(gaps & empty, 2 * BREAK_CELLS + 1)
     rows, columns = (
-        CELL * np.repeat(np.repeat(each, CELL, axis=0), CELL, axis=1) for each in places
+        _CELL_PX * np.repeat(np.repeat(each, _CELL_PX, axis=0), _CELL_PX, axis=1) for each in places
     )
-    rows += np.arange(len(rows))[:, None] % CELL
-    columns += np.arange(columns.shape[1]) % CELL
+    rows += np.arange(len(rows))[:, None] % _CELL_PX
+    columns += np.arange(columns.shape[1]) % _CELL_PX
     out = pixels.copy()
     out[mask] = even[rows, columns][:height, :width][mask]
-    return Copied(out, np.repeat(np.repeat(broken, CELL, axis=0), CELL, axis=1)[:height, :width])
+    return CopiedTissue(
+        out, np.repeat(np.repeat(broken, _CELL_PX, axis=0), _CELL_PX, axis=1)[:height, :width]
+    )
 
 
 def _gaps(
@@ -169,14 +171,14 @@ class _Canvas:
                 slice(max(place - far, 0), min(place + far + 1, side))
                 for place, side in ((y, height), (x, width))
             )
-            for far in (reach + PATCH, reach)
+            for far in (reach + PATCH_CELLS, reach)
         )
         inner = tuple(
             slice(n.start - w.start, n.stop - w.start) for n, w in zip(near, wide, strict=True)
         )
         left = self.left[wide]
         front = left & ~ndimage.binary_erosion(left, border_value=1)
-        trust = ndimage.uniform_filter(self.trust[wide], PATCH)
+        trust = ndimage.uniform_filter(self.trust[wide], PATCH_CELLS)
         nearest = ndimage.distance_transform_edt(
             left,
             return_distances=False,
@@ -190,7 +192,7 @@ class _Canvas:
         along = np.abs(slope_y * normal_x - slope_x * normal_y) / (
             np.hypot(normal_y, normal_x) + 1e-6
         )
-        self.rank[near] = np.where(front, trust * (along + FLAT), -1)[inner]
+        self.rank[near] = np.where(front, trust * (along + _FLAT_PRIORITY), -1)[inner]
 
 
 def _sources(
@@ -218,14 +220,16 @@ def _sources(
     while canvas.left.any():
         y, x = np.unravel_index(int(canvas.rank.argmax()), canvas.rank.shape)
         _fill(canvas, int(y), int(x), patches)
-        canvas.rank_around(int(y), int(x), PATCH)
+        canvas.rank_around(int(y), int(x), PATCH_CELLS)
     inside = (slice(_HALF, -_HALF), slice(_HALF, -_HALF))
     return canvas.rows[inside], canvas.columns[inside]
 
 
 @dataclass(frozen=True, eq=False)
 class _Patches:
-    """Known patches: first cells (N, 2), values (N, PATCH * PATCH * C) and their squares."""
+    """Known patches: first cells (N, 2), values (N, PATCH_CELLS * PATCH_CELLS * C) and their
+    squares.
+    """
 
     at: _Places
     values: Float32Array
@@ -233,15 +237,15 @@ class _Patches:
 
 
 def _known_patches(canvas: _Canvas, random: np.random.Generator) -> _Patches | None:
-    whole = ~ndimage.maximum_filter(canvas.left | ~canvas.tissue, PATCH)
+    whole = ~ndimage.maximum_filter(canvas.left | ~canvas.tissue, PATCH_CELLS)
     at = np.argwhere(whole) - _HALF
-    if len(at) < LEAST_SOURCES:
+    if len(at) < MIN_SOURCES:
         return None
-    if len(at) > MOST_SOURCES:
-        at = at[np.sort(random.choice(len(at), MOST_SOURCES, replace=False))]
+    if len(at) > MAX_SOURCES:
+        at = at[np.sort(random.choice(len(at), MAX_SOURCES, replace=False))]
     windows = np.lib.stride_tricks.sliding_window_view(
         canvas.values,
-        (PATCH, PATCH),
+        (PATCH_CELLS, PATCH_CELLS),
         axis=(0, 1),
     )
     values = np.ascontiguousarray(
@@ -270,7 +274,7 @@ def _fill(
     new = tissue & left
     target[new, :3] = patches.values[best].reshape(target.shape)[new, :3]
     top, leftmost = (int(place) for place in patches.at[best])
-    there = (slice(top, top + PATCH), slice(leftmost, leftmost + PATCH))
+    there = (slice(top, top + PATCH_CELLS), slice(leftmost, leftmost + PATCH_CELLS))
     canvas.rows[here][new] = canvas.rows[there][new]
     canvas.columns[here][new] = canvas.columns[there][new]
     canvas.trust[here][new] = canvas.trust[here].mean()

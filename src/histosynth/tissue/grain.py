@@ -8,17 +8,17 @@ from scipy import ndimage
 
 from ..core.arrays import Float32Array
 
-LEAST_PX = 2000
+MIN_GRAIN_PX = 2000
 """Known pixels below which nothing is matched."""
-SHARE = 0.6
-MOST = 2.0
+GRAIN_SHARE = 0.6
+MAX_GRAIN_GAIN = 2.0
 """How much of the missing grain is given back, and the most that a band is raised by. All of it
 (1.0) costs
 1.3 % of perceptual distance in the hole, since grain in other places than the real is no nearer to
 it; 0.6 costs 0.5 % (docs/log.md)."""
 SIGMAS_PX = (0.7, 1.4, 2.8)
 """Bands of grain: below the first, between each two."""
-CLEAR_PX = 4
+GRAIN_CLEAR_PX = 4
 """Known pixels this near the hole do not count: they are painted under its influence."""
 
 
@@ -39,18 +39,20 @@ def match_grain(
     Returns:
         (H, W, 3) float32 in [0, 255].
     """
-    clear = outside > CLEAR_PX
+    clear = outside > GRAIN_CLEAR_PX
     out = painted.copy()
     real = known
     made = painted
-    if clear.sum() < LEAST_PX:
+    if clear.sum() < MIN_GRAIN_PX:
         return out
     for sigma in SIGMAS_PX:
         coarse_real, coarse_made = (_smooth(each, sigma) for each in (real, made))
         wanted = (real - coarse_real)[clear]
         found = (made - coarse_made)[clear]
         gain = np.sqrt(float((wanted**2).mean()) / max(float((found**2).mean()), 1e-6))
-        out += np.float32(SHARE * (np.clip(gain, 1, MOST) - 1)) * (made - coarse_made)
+        out += np.float32(GRAIN_SHARE * (np.clip(gain, 1, MAX_GRAIN_GAIN) - 1)) * (
+            made - coarse_made
+        )
         real = coarse_real
         made = coarse_made
     return np.clip(out, 0, 255, out=out)

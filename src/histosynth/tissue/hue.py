@@ -21,13 +21,13 @@ KNOTS = 7
 """Densities at which hue is measured, from 0 to the 98th percentile of the tissue."""
 BINS = 16
 """Bins per knot."""
-SHARE = 0.6
+HUE_SHARE = 0.6
 """How much of the difference is taken back: what differs beside the stain (more red fibres here
 than there) is in it too. 0 to 1 were tried (docs/log.md): most is gained by 0.6, and above it a
 reference of other tissue begins to tint nuclei."""
 SURE_PX = 200.0
 """Pixels that make a knot half sure."""
-LEAST_PX = 2000
+MIN_HUE_PX = 2000
 """Pixels below which there is no telling."""
 
 
@@ -45,7 +45,7 @@ class HueCurve:
     hue: Float32Array
     pixels: Float32Array
 
-    def given(self, painted: Float32Array, where: Mask | None = None) -> Float32Array:
+    def apply(self, painted: Float32Array, where: Mask | None = None) -> Float32Array:
         """A painting (..., 3) in [0, 255] with this hue at each density, float32.
 
         Density itself, and all that varies about the mean hue, stay: a red fibre stays redder than
@@ -60,7 +60,7 @@ class HueCurve:
         density = optical_density(painted.reshape(-1, 3))
         found = _measure(density if where is None else density[where.ravel()], self.top)
         few = np.minimum(self.pixels, found.pixels)
-        shift = SHARE * (few / (few + SURE_PX))[:, None] * (self.hue - found.hue)
+        shift = HUE_SHARE * (few / (few + SURE_PX))[:, None] * (self.hue - found.hue)
         mean = density.mean(axis=1)
         knots = np.linspace(0, self.top, len(self.hue))
         moved = np.stack(
@@ -71,7 +71,7 @@ class HueCurve:
 
 def measure_hue(pixels: Float32Array) -> HueCurve | None:
     """The hue curve of pixels (N, 3) in [0, 255]; None where they are too few to tell."""
-    if len(pixels) < LEAST_PX:
+    if len(pixels) < MIN_HUE_PX:
         return None
     density = optical_density(pixels)
     return _measure(density, max(float(np.percentile(density.mean(axis=1), 98)), 0.3))

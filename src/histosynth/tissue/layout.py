@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from ..core.nuclei import Nuclei
 
 CLASSES = ("epithelial", "lymphocyte", "stromal")
-APART_UM = {
+MIN_DISTANCE_UM = {
     "epithelial": 6.6,
     "lymphocyte": 4.9,
     "stromal": 6.0,
@@ -62,12 +62,12 @@ def draw_layout(
             random,
             density[class_name],
             mpp=mpp,
-            apart_px=APART_UM[class_name] / mpp,
+            apart_px=MIN_DISTANCE_UM[class_name] / mpp,
             taken=taken,
             apart=apart,
         )
         taken = np.concatenate([taken, points])
-        apart = np.concatenate([apart, np.full(len(points), APART_UM[class_name] / mpp)])
+        apart = np.concatenate([apart, np.full(len(points), MIN_DISTANCE_UM[class_name] / mpp)])
         names += [class_name] * len(points)
     return Nuclei.of(
         taken,

@@ -13,7 +13,7 @@ from scipy import ndimage
 from ..core.errors import BadMask, BadOption
 from ..core.tile import Mask
 
-TRIES = 1000
+MAX_MASK_TRIES = 1000
 """Draws before a tile is called too small for its shapes; on tiles of 64 px one or two are
 enough."""
 
@@ -46,12 +46,12 @@ def draw_mask(
         raise BadOption("shapes", ", ".join(unknown), f"of {', '.join(SHAPES)}")
     if random.random() < full:
         return np.ones((height, width), bool)
-    for _ in range(TRIES):
+    for _ in range(MAX_MASK_TRIES):
         mask = SHAPES[random.choice(names)](random, height, width)
         if 0.01 < mask.mean() < 0.85:
             return mask
     raise BadMask(
-        f"None of {TRIES} holes ({', '.join(names)}) leaves some of a tile of {width} x "
+        f"None of {MAX_MASK_TRIES} holes ({', '.join(names)}) leaves some of a tile of {width} x "
         f"{height} px.",
         "Take larger tiles, or other shapes.",
     )

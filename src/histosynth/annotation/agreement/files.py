@@ -13,7 +13,7 @@ import numpy as np
 
 from ...core.errors import BadOption, BadTable
 from ...core.estimate import Estimate
-from ...core.pairing import list_files, pair
+from ...core.pairing import list_files, pair_by_stem
 from .kappa import Counts
 from .nuclei import NucleiAgreement, Table, compare_nuclei, summarise_nuclei
 from .reading import SUFFIXES, Annotation, read_two
@@ -111,10 +111,10 @@ def read_pairs(
         twos = [second]
     elif second.is_file():
         # a folder and a file pair only if the folder holds just that file
-        ones = pair([second], first, SUFFIXES, "first annotation")
+        ones = pair_by_stem([second], first, SUFFIXES, "first annotation")
         twos = [second]
     else:
-        twos = pair(ones, second, SUFFIXES, "second annotation")
+        twos = pair_by_stem(ones, second, SUFFIXES, "second annotation")
     both = zip(ones, twos, strict=True)
     return [Pair(one.stem, *read_two(one, two, mpp=mpp, mapping=mapping)) for one, two in both]
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ...core.errors import BadOption
 from ...core.matching import match_points
 from ...core.nuclei import ANY
-from ...core.sheet import COLOURS, INK, PAPER, UNSPECIFIED
+from ...core.sheet import ANY_CLASS_COLOUR, CLASS_COLOURS, PAPER_COLOUR, TEXT_COLOUR
 from ...core.tile import Pixels, check_rgb
 from .reading import Annotation
 from .regions import OUTSIDE, class_grid, classes_of
@@ -66,9 +66,10 @@ def difference_picture(
     classes = sorted(
         {*first.marks.names, *second.marks.names, *classes_of(first.regions, second.regions)}
     )
-    colours = {ANY: UNSPECIFIED}  # a class that is not told has no colour of its own
+    colours = {ANY: ANY_CLASS_COLOUR}  # a class that is not told has no colour of its own
     colours |= {
-        class_name: COLOURS[place % len(COLOURS)] for place, class_name in enumerate(_told(classes))
+        class_name: CLASS_COLOURS[place % len(CLASS_COLOURS)]
+        for place, class_name in enumerate(_told(classes))
     }
     scale = side / max(size)
     shape = (max(round(size[1] * scale), 1), max(round(size[0] * scale), 1))
@@ -116,7 +117,7 @@ def _with_regions(
         return base, Counter()
     shape = (base.shape[0], base.shape[1])
     one, two = (class_grid(each.regions, classes, shape, cell, order) for each in (first, second))
-    palette = np.array([*(colours[name] for name in classes), PAPER], np.float64)
+    palette = np.array([*(colours[name] for name in classes), PAPER_COLOUR], np.float64)
     rows = np.arange(shape[0])[:, None]
     columns = np.arange(shape[1])[None, :]
     lean = np.where(
@@ -125,7 +126,7 @@ def _with_regions(
     stripe = (rows + lean) // 6 % 2 == 0
     tint = np.where(stripe[..., None], palette[one], palette[two])
     same = (one == two) & (one < len(classes))
-    tint[same] = UNSPECIFIED
+    tint[same] = ANY_CLASS_COLOUR
     strength = np.where(same, 0.22, np.where(one != two, 0.6, 0.0))[..., None]
     out = (base * (1 - strength) + tint * strength).astype(np.uint8)
     said = [*classes, OUTSIDE]
@@ -158,7 +159,7 @@ def _with_nuclei(
         if classes[0] != classes[1]:
             differing.append((at, classes))
         else:
-            _dot(draw, at, scale, (UNSPECIFIED, UNSPECIFIED))
+            _dot(draw, at, scale, (ANY_CLASS_COLOUR, ANY_CLASS_COLOUR))
     for place, (marks, column) in enumerate(((first.marks, 0), (second.marks, 1))):
         for index in sorted(set(range(len(marks))) - set(pairs[:, column].tolist())):
             class_name = marks.names[index]
@@ -191,9 +192,9 @@ def _dot(
     scale: float,
     halves: tuple[Colour, Colour],
 ) -> None:
-    same = halves == (UNSPECIFIED, UNSPECIFIED)
+    same = halves == (ANY_CLASS_COLOUR, ANY_CLASS_COLOUR)
     radius = 3.5 if same else 7.0
-    draw.ellipse(_box(at, scale, radius + 1), fill=PAPER if same else INK)
+    draw.ellipse(_box(at, scale, radius + 1), fill=PAPER_COLOUR if same else TEXT_COLOUR)
     draw.pieslice(
         _box(at, scale, radius),
         90,
@@ -218,7 +219,7 @@ def _ring(
 ) -> None:
     box = _box(at, scale, 7.0)
     # a pale rim, as some colours are close to those of tissue
-    draw.ellipse(_box(at, scale, 8.2), outline=PAPER, width=round(5 * FINE))
+    draw.ellipse(_box(at, scale, 8.2), outline=PAPER_COLOUR, width=round(5 * FINE))
     for start in range(0, 360, 60):
         draw.arc(
             box,
@@ -239,7 +240,7 @@ def _entries(
     names: tuple[str, str],
 ) -> list[Entry]:
     """(sign, colours, text) of each line of the key, the most frequent difference first."""
-    grey = (UNSPECIFIED, UNSPECIFIED)
+    grey = (ANY_CLASS_COLOUR, ANY_CLASS_COLOUR)
     out: list[Entry] = []
     if counts:
         agreed = sum(n for (a, b), n in counts.items() if a == b)
@@ -267,7 +268,7 @@ def _entries(
         agreed = sum(n for (a, b), n in cells.items() if a == b != OUTSIDE)
         out.append(("area", grey, f"regions: both agree: {agreed / area:.1%} of what either drew"))
         for (a, b), n in [item for item in cells.most_common() if item[0][0] != item[0][1]][:SHOWN]:
-            pair = (colours.get(a, PAPER), colours.get(b, PAPER))
+            pair = (colours.get(a, PAPER_COLOUR), colours.get(b, PAPER_COLOUR))
             text = f"{names[0]}: {a}, {names[1]}: {b}"
             sign = "stripes"
             if OUTSIDE in (a, b):
@@ -284,9 +285,9 @@ def _with_key(picture: Pixels, entries: Sequence[Entry]) -> Pixels:
     widest = max(round(font.getlength(text)) for *_, text in entries) + 34 + 2 * pad
     columns = max(width // widest, 1)
     lines = -(-len(entries) // columns)
-    out = Image.new("RGB", (max(width, widest), height + 2 * pad + lines * LINE), PAPER)
+    out = Image.new("RGB", (max(width, widest), height + 2 * pad + lines * LINE), PAPER_COLOUR)
     out.paste(Image.fromarray(picture), (0, 0))
-    key = Image.new("RGB", (out.width * FINE, lines * LINE * FINE), PAPER)
+    key = Image.new("RGB", (out.width * FINE, lines * LINE * FINE), PAPER_COLOUR)
     draw = ImageDraw.Draw(key)
     for place, (sign, colours, _) in enumerate(entries):
         x = place // lines * widest + pad + 10
@@ -297,7 +298,7 @@ def _with_key(picture: Pixels, entries: Sequence[Entry]) -> Pixels:
     for place, (*_, text) in enumerate(entries):
         x = place // lines * widest + pad + 28
         y = height + pad + place % lines * LINE
-        draw.text((x, y + 2), text, fill=INK, font=font)
+        draw.text((x, y + 2), text, fill=TEXT_COLOUR, font=font)
     return np.array(out, dtype=np.uint8)
 
 
@@ -321,4 +322,4 @@ def _sign(
         draw.rectangle((left, top, right, bottom), fill=colours[1])
         for y, x in np.argwhere(stripe).tolist():
             draw.point((round(left) + x, round(top) + y), fill=colours[0])
-        draw.rectangle((left, top, right, bottom), outline=INK, width=1)
+        draw.rectangle((left, top, right, bottom), outline=TEXT_COLOUR, width=1)

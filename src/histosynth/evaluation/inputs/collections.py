@@ -27,8 +27,8 @@ from ...core.nuclei import ANY, map_classes
 from ...core.pairing import list_files
 from ...core.progress import ProgressCallback
 from ...core.synthetic import read_recipe
-from ...core.tile import IMAGE_SUFFIXES, picture_facts
-from ...core.tileset import TileSet, files_of
+from ...core.tile import IMAGE_SUFFIXES, read_picture_info
+from ...core.tileset import TileSet, parquet_files
 from ...core.units import check_mpp_option, is_mpp
 from ...metrics.tile_measures import UNCLASSIFIED
 from ...prepare.patients import patient_of_slide, read_table
@@ -107,7 +107,7 @@ def open_collection(
     Raises:
         NoFiles, BadTileSet, SplitLeak, BadTable, MissingScale: it cannot be taken so.
     """
-    if path.is_dir() and files_of(path):
+    if path.is_dir() and parquet_files(path):
         return _of_set(path, inputs, on_progress)
     return _of_folder(path, inputs, on_progress)
 
@@ -205,13 +205,13 @@ def _of_set(path: Path, inputs: InputOptions, on_progress: ProgressCallback | No
     sizes: Counter[tuple[int, int]] = Counter()
     codecs: Counter[str] = Counter()
     refused: dict[str, str] = {}
-    for done, (file, row) in enumerate(found.placed()):
+    for done, (file, row) in enumerate(found.rows_with_files()):
         if on_progress and not done % TOLD:
             on_progress(done, len(found))
         try:
             if row.image is None:
                 raise BadTileSet(path, f"its kept tile {row.tile_id} has no picture")
-            size, codec = picture_facts(row.tile_id, row.image)
+            size, codec = read_picture_info(row.tile_id, row.image)
         except HistosynthError as error:
             refused[row.tile_id] = str(error)
             continue
@@ -245,7 +245,7 @@ def _of_folder(
         row = table.get(file.stem, {})
         patient = row.get("patient") or patient_of_slide(file.stem, inputs.patient)
         try:
-            size, codec = picture_facts(file)
+            size, codec = read_picture_info(file)
             mpp = _scale(file, inputs)
         except UnreadableImage as error:
             refused[file.stem] = error.reason

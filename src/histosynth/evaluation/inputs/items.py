@@ -15,7 +15,7 @@ from ...core.geometry import Box
 from ...core.nuclei import Nuclei, map_classes
 from ...core.store import digest, sha256_of
 from ...core.tile import Pixels, decode_rgb, read_rgb
-from ...core.tileset import Row, rows_of
+from ...core.tileset import Row, read_rows
 
 TOGETHER = 16
 """Rows of one file that are read at a time."""
@@ -90,7 +90,7 @@ def read_items(
                     for each in items[place : place + TOGETHER]
                     if each.path == item.path
                 }
-                kept = item.path, {row.tile_id: row for row in rows_of(item.path, near)}
+                kept = item.path, {row.tile_id: row for row in read_rows(item.path, near)}
             yield _read(item, kept[1].get(item.tile_id), classes, mapping)
         except HistosynthError as error:
             yield error

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ...core.errors import BadRun
-from ...core.store import digest, replacing
+from ...core.store import atomic_write, digest
 from ...engine.threads import one_thread
 from ...metrics.copying.register import Library
 from ...metrics.copying.search import find_matches
@@ -66,7 +66,7 @@ def search(job: SearchJob) -> int:
             apart=job.apart,
         )
     rows = [tile.values["copy/match"] for tile in found.tiles]
-    with replacing(job.path) as temporary:
+    with atomic_write(job.path) as temporary:
         save_file(
             {"match": np.array(rows, np.float64).reshape(-1, 6)},
             temporary,

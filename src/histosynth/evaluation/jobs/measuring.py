@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 
 from ...core.errors import BadRun, HistosynthError, SizeMismatch
 from ...core.nuclei import ANY_CLASS
-from ...core.store import digest, replacing
+from ...core.store import atomic_write, digest
 from ...core.tile import Mask, Pixels, read_mask
 from ...core.version import __version__
 from ...detectors.detector import Detector
@@ -148,7 +148,7 @@ def measure(job: MeasureJob) -> int:
         arrays |= _embedded(pictures, tools)
     arrays = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
     metadata = {"job": job.key, "tiles": json.dumps(tiles)}
-    with replacing(job.path) as temporary:
+    with atomic_write(job.path) as temporary:
         save_file(arrays or {"none": np.zeros(1)}, temporary, metadata)
     return len(tiles)
 

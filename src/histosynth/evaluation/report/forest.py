@@ -112,7 +112,7 @@ class Axis:
     def strip(self, finding: Finding) -> Strip | None:
         """A finding's ratio drawn, where it has one."""
         ratio = finding.ratio
-        if ratio is None or not ratio.told:
+        if ratio is None or not ratio.is_defined:
             return None
         kind, words = standing(finding)
         span = None if kind == "open" else (self.place(ratio.low), self.place(ratio.high))

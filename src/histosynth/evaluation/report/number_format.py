@@ -67,7 +67,7 @@ def told(estimate: Estimate) -> FormattedEstimate:
     value = estimate.value
     low = estimate.low
     high = estimate.high
-    if not estimate.told:
+    if not estimate.is_defined:
         return FormattedEstimate("", "", estimate.reason or "not told", "")
     if not (math.isfinite(low) and math.isfinite(high)):
         return FormattedEstimate(

@@ -108,9 +108,13 @@ def key_findings(section: Section) -> list[Finding]:
     """Those of the overview: the first that hold for all tiles and have a ratio, else the first
     told one.
     """
-    compared = [each for each in section.findings if each.ratio is not None and each.ratio.told]
+    compared = [
+        each for each in section.findings if each.ratio is not None and each.ratio.is_defined
+    ]
     chosen = [each for each in compared if not each.label] or compared
-    return (chosen or [each for each in section.findings if each.value.told][:1])[:KEYS_PER_SECTION]
+    return (chosen or [each for each in section.findings if each.value.is_defined][:1])[
+        :KEYS_PER_SECTION
+    ]
 
 
 def _sides(report: Report) -> list[tuple[str, Material | None]]:

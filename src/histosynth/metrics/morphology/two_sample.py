@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...core.arrays import Float64Array
 from ...core.estimate import Estimate, undefined
-from ...core.roc import LEAST_GROUPS, auc_interval
+from ...core.roc import MIN_GROUPS_PER_CLASS, auc_interval
 from ..intervals import FEW, group_index
 from .table import Table
 
@@ -51,8 +51,11 @@ def auc_of_telling(first: Table, second: Table, *, seed: int = 0) -> Estimate:
             n=n,
             groups=groups,
         )
-    if least < LEAST_GROUPS:
-        reason = f"one side has nuclei of {least} patients; at least {LEAST_GROUPS} would be needed"
+    if least < MIN_GROUPS_PER_CLASS:
+        reason = (
+            f"one side has nuclei of {least} patients; at least {MIN_GROUPS_PER_CLASS} "
+            "would be needed"
+        )
         return undefined(reason, n=n, groups=groups)
     random = np.random.default_rng(seed)
     one, other = (_some(side, random) for side in (first, second))
@@ -66,7 +69,7 @@ def auc_of_telling(first: Table, second: Table, *, seed: int = 0) -> Estimate:
         {name for name, true in zip(names, kept, strict=True) if true == side}
         for side in (True, False)
     ]
-    if min(map(len, has)) < LEAST_GROUPS:
+    if min(map(len, has)) < MIN_GROUPS_PER_CLASS:
         return undefined(
             "too few patients could be scored; 5 a side would do",
             n=n,

@@ -10,8 +10,8 @@ from scipy import fft, ndimage
 
 from ...core.arrays import Float32Array
 from ...core.tile import Mask, Pixels
+from ...tissue.appearance import is_tissue
 from ...tissue.density import optical_density
-from ..dyes import stained_mask
 
 FINE_PER_UM = 0.4
 """Cycles per um above which detail is fine: structures below 1.25 um."""
@@ -49,7 +49,7 @@ def measure_quality(pixels: Pixels, mpp: float) -> dict[str, NDArray[np.float64]
     white = np.minimum(np.minimum(red, green), blue) >= 254
     black = np.minimum(np.minimum(red, green), blue) <= 3
     return {
-        "quality/focus": np.array([focus(grey, stained_mask(density), mpp)]),
+        "quality/focus": np.array([focus(grey, is_tissue(density), mpp)]),
         "quality/spectrum": np.array(spectrum(grey, mpp)),
         "quality/noise": np.array([noise(pixels)]),
         "quality/blocks": np.array([blocks(pixels)]),

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.tile import Pixels
+from ...tissue.appearance import is_tissue
 from ...tissue.density import optical_density
-from ..dyes import blurred_light, dyes_of, has_own_directions, stained_mask
+from ..dyes import blurred_light, dyes_of, has_own_directions
 
 
 def measure_stain(pixels: Pixels, mpp: float) -> dict[str, NDArray[np.float64]]:
@@ -30,7 +31,7 @@ def measure_stain(pixels: Pixels, mpp: float) -> dict[str, NDArray[np.float64]]:
     """
     light = blurred_light(pixels, mpp)
     density = optical_density(light)
-    tissue = stained_mask(density)
+    tissue = is_tissue(density)
     mean = density[tissue].mean(axis=0, dtype=np.float64) if tissue.any() else np.full(3, np.nan)
     dyes = dyes_of(light)
     return {

@@ -127,7 +127,7 @@ def _found(
 
 def _with_chance(finding: Finding, by_chance: Mapping[str, Finding]) -> Finding:
     level = by_chance[finding.name].value
-    if not level.told:
+    if not level.is_defined:
         return finding
     return replace(
         finding, note=f"as many points placed anywhere, classes shuffled: {level.value:.2f}"

@@ -11,7 +11,7 @@ from typing import Any
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from ...core.errors import BadWeights, first_line
-from ...core.hub import folder_of
+from ...core.hub import hub_folder
 from ..info import Family
 from ..parts import load_part
 from ..prediction import PredictionType
@@ -99,12 +99,12 @@ class Source:
             return near
         if Path(self.base).is_absolute() or self.base.startswith((".", "~")):
             raise BadWeights(near, "there is no such folder or file", LOCALLY)
-        fetched = folder_of(self.base, FILES, locally=LOCALLY)
+        fetched = hub_folder(self.base, FILES, local_hint=LOCALLY)
         if (
             len({path.parent for path in fetched.glob("*/diffusion_pytorch_model*.safetensors")})
             < 2
         ):
-            fetched = folder_of(self.base, HALVES, locally=LOCALLY)
+            fetched = hub_folder(self.base, HALVES, local_hint=LOCALLY)
         return fetched
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ...core.errors import BadRecipe, BadWeights, NeedsExtra, first_line
-from ...core.store import replacing
+from ...core.store import atomic_write
 from ..info import TEXT
 from ..parts import variant_of
 
@@ -51,7 +51,7 @@ class Text:
         tensors = {"states": self.states.half()} | (
             {} if self.mask is None else {"mask": self.mask.half()}
         )
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             save_file({key: value.contiguous() for key, value in tensors.items()}, temporary)
         return path
 

@@ -21,7 +21,7 @@ from typing import Any
 from ...core.errors import FetchFailed, HistosynthError, NotWritable
 from ...core.progress import ProgressCallback
 from ...core.store import ensure_folder, write_json
-from ...core.web import MayPass, Patience, checked_endpoint, open_url, read_some
+from ...core.web import RetryPolicy, TransientError, normal_endpoint, open_url, read_chunk
 from .gdc import GDC, RemoteSlide
 
 RECORD = ".fetched.json"
@@ -85,8 +85,8 @@ def fetch(
         NotWritable: the folder cannot be written or is full; what came is kept.
         FetchFailed: another fetch works in this folder.
     """
-    endpoint = checked_endpoint(endpoint)
-    Patience(tries)
+    endpoint = normal_endpoint(endpoint)
+    RetryPolicy(tries)
     wanted = list(dict.fromkeys(slides))
     total = sum(each.size for each in wanted)
     before = 0
@@ -131,7 +131,7 @@ def fetch(
 def _transfer(slide: RemoteSlide, path: Path, way: _Way) -> None:
     """Bytes into `<name>.part`, then, if the md5 is right, the name."""
     part = path.with_name(path.name + ".part")
-    patience = Patience(way.tries, way.sleep)
+    patience = RetryPolicy(way.tries, way.sleep)
     furthest = _size(part)
     while True:
         try:
@@ -142,8 +142,8 @@ def _transfer(slide: RemoteSlide, path: Path, way: _Way) -> None:
                     return
                 part.unlink()
             furthest = slide.size  # the same bytes once more are no progress
-            raise MayPass("its md5 is not the listed one")
-        except MayPass as fault:
+            raise TransientError("its md5 is not the listed one")
+        except TransientError as fault:
             with _on_disk(part):
                 if fault.status == 416:  # the server has no such range: the part is no part of it
                     part.unlink(missing_ok=True)
@@ -172,7 +172,9 @@ def _receive(slide: RemoteSlide, part: Path, way: _Way) -> None:
         if answer.status == 200:
             length = answer.headers.get("Content-Length", str(slide.size))
             if length != str(slide.size):  # some page of an error, say: what is here stays
-                raise MayPass(f"the server sends {length[:20]} bytes, not the listed {slide.size}")
+                raise TransientError(
+                    f"the server sends {length[:20]} bytes, not the listed {slide.size}"
+                )
             here = 0  # it does not know ranges, and sends all of it
         elif (
             answer.status != 206
@@ -180,17 +182,17 @@ def _receive(slide: RemoteSlide, part: Path, way: _Way) -> None:
             or not here
         ):
             part.unlink(missing_ok=True)
-            raise MayPass(f"the server sent another range (status {answer.status})")
+            raise TransientError(f"the server sent another range (status {answer.status})")
         with part.open("ab" if here else "wb") as file:
-            while some := read_some(answer, _PIECE):
+            while some := read_chunk(answer, _PIECE):
                 here += len(some)
                 if here > slide.size:
                     file.truncate(0)
-                    raise MayPass(f"more than the listed {slide.size:,} bytes came")
+                    raise TransientError(f"more than the listed {slide.size:,} bytes came")
                 file.write(some)
                 way.told(here)
     if here < slide.size:
-        raise MayPass(f"the connection ended at {here:,} of {slide.size:,} bytes")
+        raise TransientError(f"the connection ended at {here:,} of {slide.size:,} bytes")
 
 
 def _is_right(path: Path, slide: RemoteSlide, noted: Any) -> bool:
@@ -242,7 +244,7 @@ def _start(said: str) -> int | None:
 
 @contextmanager
 def _on_disk(path: Path) -> Iterator[None]:
-    """Faults of the network are `MayPass` before they get here: any other is the disk's."""
+    """Faults of the network are `TransientError` before they get here: any other is the disk's."""
     try:
         yield
     except OSError as error:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ...core.errors import BadOption, FetchFailed
 from ...core.store import write_text
-from ...core.web import MayPass, Patience, checked_endpoint, open_url, read_all
+from ...core.web import RetryPolicy, TransientError, normal_endpoint, open_url, read_all
 from ..subtypes import Subtypes
 
 GDC = "https://api.gdc.cancer.gov"
@@ -112,7 +112,7 @@ def find_slides(
         BadOption: the project, endpoint, limit or page cannot be.
         FetchFailed: the server cannot be reached, or its answer cannot be used.
     """
-    endpoint = checked_endpoint(endpoint)
+    endpoint = normal_endpoint(endpoint)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", project):
         raise BadOption("project", repr(project), "a project's id such as TCGA-SARC")
     if limit is not None and limit < 1:
@@ -135,7 +135,7 @@ def find_slides(
             "size": str(size),
             "sort": "file_id:asc",
         }
-        patience = Patience(tries, sleep)
+        patience = RetryPolicy(tries, sleep)
         hits, said = _page(
             f"{endpoint}/files?{urllib.parse.urlencode(query)}",
             what,
@@ -210,7 +210,7 @@ def _filters(project: str) -> dict[str, Any]:
 def _page(
     url: str,
     what: str,
-    patience: Patience,
+    patience: RetryPolicy,
     timeout_s: float,
 ) -> tuple[list[Any], int]:
     """Hits of one page, and how many there are in all."""
@@ -228,11 +228,11 @@ def _page(
                 hits = data["hits"]
                 total = data["pagination"]["total"]
             except (ValueError, KeyError, TypeError, RecursionError) as error:  # often just cut off
-                raise MayPass("the answer is no list of files") from error
+                raise TransientError("the answer is no list of files") from error
             if not isinstance(hits, list) or type(total) is not int or total < 0:
-                raise MayPass("the answer is no list of files")
+                raise TransientError("the answer is no list of files")
             return hits, total
-        except MayPass as fault:
+        except TransientError as fault:
             patience.wait(what, fault)
 
 

@@ -30,7 +30,7 @@ from ...core.tile import (
     read_rgb,
     unknown_patient,
 )
-from ...core.tileset import MAX_IMAGE_BYTES, Row, TileSet, files_of
+from ...core.tileset import MAX_IMAGE_BYTES, Row, TileSet, parquet_files
 from ...core.units import MAX_MPP, MIN_MPP, check_mpp, is_mpp
 
 TRAIN = "train"
@@ -121,7 +121,7 @@ def open_source(
         raise BadRecipe(
             f"The source of tiles images = {source.images!r}", [f"there is no folder {folder}"]
         )
-    if files_of(folder):
+    if parquet_files(folder):
         return list(
             _open_set(
                 source,
@@ -284,7 +284,7 @@ def _open_set(
     if classes and unknown:
         raise UnknownClasses(unknown, classes).of(source.images)
     try:
-        for row in tiles.only(set(chosen["tile_id"].to_pylist())):
+        for row in tiles.rows_by_id(set(chosen["tile_id"].to_pylist())):
             yield _of_row(row, source, mpp=mpp, classes=classes)
     except HistosynthError as error:
         raise error.of(source.images) from None

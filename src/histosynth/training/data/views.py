@@ -22,10 +22,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ...core.nuclei import Nuclei
-from ...core.store import replacing
+from ...core.store import atomic_write
 from ...core.tile import Pixels
 from ...model import autoencoder as ae
-from ...tissue.appearance import fit_frame, measure_style
+from ...tissue.appearance import fit_stain_frame, measure_style
 from ...tissue.augment import pose, restain, stain_matrix
 from .sources import Example
 
@@ -106,7 +106,7 @@ def open_views(
                 on_progress=on_progress,
             )
         )
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             save_file(tensors, temporary)
         kept = _read_all(path, examples, views, seed=seed, whole=whole)
     return kept
@@ -227,7 +227,7 @@ def _canonical(pixels: Pixels, turn: _Pose, stain_jitter: float) -> tuple[np.nda
     if stain_jitter:
         turned = restain(turned, stain_matrix(random, stain_jitter)).round().astype(np.uint8)
     part = _part(random, turned, 0.5 if turn.index or turn.dx or turn.dy else 1.0)
-    canonical = fit_frame(np.ascontiguousarray(part)).to_canonical(turned)
+    canonical = fit_stain_frame(np.ascontiguousarray(part)).to_canonical(turned)
     parts = [canonical] + [_part(random, canonical, 0.4) for _ in range(STYLES - 1)]
     return canonical, np.stack([measure_style(part) for part in parts])
 

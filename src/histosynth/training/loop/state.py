@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ...core.errors import BadWeights, Diverged
-from ...core.store import replacing
+from ...core.store import atomic_write
 from .optimisers import build_optimiser, restore_moments, stored_moments
 from .plan import LoopPlan
 from .processes import Topology
@@ -173,7 +173,7 @@ class TrainState:
         facts = {"step": str(self.step), **(self.scaler.facts() if self.scaler else {})}
         if self.stopped:
             facts |= {"stopped": self.stopped, "stopped_of": str(self.stopped_of)}
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             contiguous = {key: value.contiguous() for key, value in tensors.items()}
             save_file(contiguous, temporary, metadata=facts)
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ...core.errors import BadRecipe
-from ...core.roc import LEAST_GROUPS
+from ...core.roc import MIN_GROUPS_PER_CLASS
 from ...core.store import ensure_folder
 from ...detectors.artefact import (
     GOOD_CLASS,
@@ -165,7 +165,10 @@ def _open(root: Path, name: str, data: ArtefactData) -> list[Example]:
 def _refuse_few(train: Sequence[Example], held_out: Sequence[Example], patients: int) -> None:
     """Refuse a split that leaves a class without enough patients to learn from or to measure on."""
     problems = []
-    for words, side, least in (("train", train, 1), ("are held out", held_out, LEAST_GROUPS)):
+    for words, side, least in (
+        ("train", train, 1),
+        ("are held out", held_out, MIN_GROUPS_PER_CLASS),
+    ):
         for name, spoilt in (("good tiles", False), ("artefacts", True)):
             has = len({each.tile.ref.patient for each in side if is_spoilt(each) == spoilt})
             if has < least:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from ...core.geometry import Box
+from ...core.geometry import Box, Size
 from ...core.matching import f1, match_points
 from ...core.nuclei import ANY_CLASS, Nuclei
 from ...core.sheet import draw_nuclei
@@ -205,7 +205,7 @@ class DetectorTask:
                 xy,
                 class_ids.astype(np.uint8),
                 self.data.classes,
-                side,
+                Size(*side),
                 self.data.mpp,
             )
             rows[0].append(draw_nuclei(each.nuclei, over=each.pixels, radius_px=2.5))
