@@ -15,10 +15,10 @@ from pathlib import Path
 from diffusers import AutoencoderDC
 
 from histosynth.core.store import write_text
-from histosynth.model.adapters import FILE, read_adapter
-from histosynth.model.bundle import load_bundle
+from histosynth.model.adapters import ADAPTER_FILE, read_adapter
 from histosynth.model.card import write_card
 from histosynth.model.info import hashed, read_info, write_info
+from histosynth.model.loading import load_bundle
 
 MOST_BYTES = 48_000_000
 WHOSE = {
@@ -167,11 +167,13 @@ def main() -> None:
     sizes = {name: sum(p.numel() for p in getattr(bundle, name).parameters()) for name in parts}
     bundle.save(args.out)
     for run in args.adapter:
-        name = read_adapter(run / FILE)[0].name
+        name = read_adapter(run / ADAPTER_FILE)[0].name
         target = args.out / "adapters" / name
         shutil.copytree(run, target)
         bundle.load_adapter(target)  # refuses what does not fit
-        sizes[f"adapter {name}"] = sum(t.numel() for t in read_adapter(target / FILE)[1].values())
+        sizes[f"adapter {name}"] = sum(
+            t.numel() for t in read_adapter(target / ADAPTER_FILE)[1].values()
+        )
     write_info(args.out, replace(bundle.info, hashes=hashed(args.out)))
     measured = table(json.loads(args.quality.read_text())) if args.quality else ""
     write_text(args.out / "README.md", write_card(read_info(args.out), sizes, measured))

@@ -17,7 +17,7 @@ from controlnet import assemble, runner
 from torch.utils.flop_counter import FlopCounterMode
 
 import histosynth as hs
-from histosynth.model.maps import make_maps, style_length
+from histosynth.model.conditioning import structure_maps, style_length
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,7 +48,7 @@ def unet_rate(bundle, repeats: int, *, batch: int = 8) -> float:
     """The same of the U-Net on latents of 256 px."""
     info = bundle.info
     cells = [hs.draw_layout((256, 256), mpp=info.mpp, seed=0)] * batch
-    maps = make_maps(
+    maps = structure_maps(
         cells,
         [None] * batch,
         [None] * batch,
@@ -61,7 +61,7 @@ def unet_rate(bundle, repeats: int, *, batch: int = 8) -> float:
     times = torch.full((batch,), 0.5)
 
     def forward() -> None:
-        bundle.denoiser.raw(noisy, times, features, style)
+        bundle.denoiser.predict(noisy, times, features, style)
 
     with FlopCounterMode(display=False) as counter:
         forward()
@@ -143,7 +143,7 @@ def main() -> None:
     tile = hs.synthesize(cells[256], bundle=own)[0].pixels.copy()
     mask = np.zeros((256, 256), bool)
     mask[64:192, 64:192] = True
-    maps = make_maps(
+    maps = structure_maps(
         [cells[256]],
         [None],
         [None],

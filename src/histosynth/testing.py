@@ -50,9 +50,9 @@ def tiny_bundle(
 
     from .model.autoencoder import build_autoencoder
     from .model.bundle import Bundle
-    from .model.denoiser import build_unet
+    from .model.conditioning import style_length
+    from .model.families.compact import build_unet
     from .model.info import BundleInfo, PaletteEntry
-    from .model.maps import style_length
     from .model.structure import StructureEncoder
     from .tissue.appearance import STYLE_NAMES
 

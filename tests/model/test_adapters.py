@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 import histosynth as hs
 from histosynth.core.errors import AdapterMismatch, BadWeights
 from histosynth.model.adapters import (
-    FILE,
+    ADAPTER_FILE,
     AdapterInfo,
     adapter_names,
     adapter_parameters,
@@ -23,7 +23,7 @@ from histosynth.model.adapters import (
     set_active_adapter,
     using_adapter,
 )
-from histosynth.model.bundle import load_bundle
+from histosynth.model.loading import load_bundle
 from histosynth.model.parts import save_part
 from histosynth.model.structure import StructureEncoder, StructureMaps
 from histosynth.testing import tiny_bundle
@@ -83,7 +83,7 @@ def train_a_little(bundle, name, steps=3):
                 torch.ones(2, 1, 128, 128),
             )
         )
-        said = bundle.denoiser.raw(
+        said = bundle.denoiser.predict(
             noise,
             torch.tensor([0.3, 0.7]),
             features,
@@ -191,7 +191,7 @@ def test_diffusers_itself_can_read_the_file(tmp_path):
     fresh = tiny_bundle()
     fresh.unet.load_lora_adapter(
         str(tmp_path),
-        weight_name=FILE,
+        weight_name=ADAPTER_FILE,
         prefix="unet",
         adapter_name="x",
         local_files_only=True,
@@ -265,7 +265,7 @@ def test_other_classes_are_refused(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04pickle", b"\xff" * 100])
 def test_what_is_no_adapter_file_is_refused(tmp_path, content):
-    path = tmp_path / FILE
+    path = tmp_path / ADAPTER_FILE
     path.write_bytes(content)
     with pytest.raises(BadWeights):
         load_adapter(
@@ -399,5 +399,5 @@ def test_the_same_adapter_is_the_same_bytes_each_time_it_is_written(tmp_path):
         for i in range(6)
     ]
     assert len(set(files)) == 1
-    info, tensors = read_adapter(tmp_path / "0" / FILE)
+    info, tensors = read_adapter(tmp_path / "0" / ADAPTER_FILE)
     assert info.name == "global" and all(each.isfinite().all() for each in tensors.values())

@@ -15,10 +15,11 @@ from safetensors.torch import load_file, save_file
 
 from histosynth.core.errors import BadRecipe, BadWeights
 from histosynth.model.adapters import base_sha256
-from histosynth.model.families.family import Base, ports_of
-from histosynth.model.families.opening import Source, embed, open_base
+from histosynth.model.families import TEXT_FAMILIES
+from histosynth.model.families.opening import BaseLocation, embed, open_base
 from histosynth.model.families.schedule import read_schedule
 from histosynth.model.families.text import Text
+from histosynth.model.families.text_family import TextBase
 from histosynth.model.structure import StructureFeatures
 from histosynth.testing_bases import tiny_base
 
@@ -44,10 +45,10 @@ def folders(tmp_path_factory):
 
 
 def opened(folder):
-    source = Source(str(folder), Path())
+    source = BaseLocation(str(folder), Path())
     base = open_base(source)
     text = embed(source, base.family, PROMPTS)
-    return base, Base(
+    return base, TextBase(
         base.family,
         base.schedule,
         text,
@@ -65,7 +66,7 @@ def vector(label=None, told=True):
 
 
 def nothing(base, grid=16):
-    outputs, strides = ports_of(base.network, base.family)
+    outputs, strides = base.family.residual_shapes(base.network)
     fine = torch.zeros(1, 5 if base.inpainting else 0, grid, grid)
     scales = (
         torch.zeros(1, out, grid // by, grid // by)
@@ -159,7 +160,7 @@ def test_the_seam_says_what_diffusers_unet_says(folders, which):
         generator=torch.Generator().manual_seed(0),
     )
     with torch.no_grad():
-        ours = facts.seam(base.network).raw(
+        ours = facts.make_denoiser(base.network).predict(
             noisy,
             torch.tensor([700 / 999]),
             features,
@@ -183,7 +184,7 @@ def test_following_the_flow_is_one_step_of_ddim_to_clean(folders, which):
     config = json.loads((folders(which) / "scheduler" / "scheduler_config.json").read_text())
     ddim = DDIMScheduler.from_config(config | {"clip_sample": False})
     ddim.set_timesteps(1000)
-    seam = facts.seam(base.network)
+    seam = facts.make_denoiser(base.network)
     step = 400
     level = base.schedule.level(torch.tensor([step / 999]))
     mixed = torch.randn(
@@ -201,7 +202,7 @@ def test_following_the_flow_is_one_step_of_ddim_to_clean(folders, which):
             nothing(base),
             vector(0),
         )
-        said = seam.raw(
+        said = seam.predict(
             mixed,
             torch.tensor([step / 999]),
             nothing(base),
@@ -219,16 +220,16 @@ def test_following_the_flow_is_one_step_of_ddim_to_clean(folders, which):
 @pytest.mark.parametrize("which", ["sd15", "pixart"])
 def test_structure_and_words_are_heard(folders, which):
     base, facts = opened(folders(which))
-    seam = facts.seam(base.network)
+    seam = facts.make_denoiser(base.network)
     noisy = torch.ones(1, 4, 16, 16)
     silent = nothing(base)
     loud = StructureFeatures(silent.fine, tuple(scale + 1 for scale in silent.scales))
     with torch.no_grad():
         plain, labelled, undefined = (
-            seam.raw(noisy, torch.tensor([0.5]), silent, style)
-            for style in (vector(), vector(1), seam.undefined(vector(1)))
+            seam.predict(noisy, torch.tensor([0.5]), silent, style)
+            for style in (vector(), vector(1), seam.unconditional(vector(1)))
         )
-        structured = seam.raw(noisy, torch.tensor([0.5]), loud, vector())
+        structured = seam.predict(noisy, torch.tensor([0.5]), loud, vector())
     answers = [plain, labelled, undefined, structured]
     assert all(answer.shape == (1, 4, 16, 16) for answer in answers)
     apart = [
@@ -247,7 +248,7 @@ def test_each_item_is_given_its_own_prompt():
 def test_a_base_that_is_gone_says_how_to_point_at_a_copy(tmp_path):
     for name in ("./gone", str(tmp_path / "gone")):
         with pytest.raises(BadWeights, match="no such folder or file") as caught:
-            open_base(Source(name, tmp_path))
+            open_base(BaseLocation(name, tmp_path))
         assert "Point base at a copy" in str(caught.value)
 
 
@@ -256,9 +257,9 @@ def test_weights_in_half_precision_alone_are_the_same_base_here_and_on_the_hub(
 ):
     there = tiny_base(tmp_path / "there", "sd15", width=64)
     here = tmp_path / "here"
-    whole = open_base(Source(str(there), tmp_path))
+    whole = open_base(BaseLocation(str(there), tmp_path))
     words = PROMPTS[:2]
-    said = embed(Source(str(there), tmp_path), "stable-diffusion", words)
+    said = embed(BaseLocation(str(there), tmp_path), TEXT_FAMILIES["stable-diffusion"], words)
     for path in list(there.glob("*/*.safetensors")):
         halves = {key: value.half() for key, value in load_file(path).items()}
         save_file(
@@ -279,12 +280,12 @@ def test_weights_in_half_precision_alone_are_the_same_base_here_and_on_the_hub(
         return str(here)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    for source in (Source(str(there), tmp_path), Source("someone/halves", tmp_path)):
+    for source in (BaseLocation(str(there), tmp_path), BaseLocation("someone/halves", tmp_path)):
         opened = open_base(source)
         assert base_sha256(opened.network) == base_sha256(whole.network)
         assert opened.network.dtype == torch.float32
         assert torch.allclose(
-            embed(source, "stable-diffusion", words).states,
+            embed(source, TEXT_FAMILIES["stable-diffusion"], words).states,
             said.states,
             atol=0.02,
         )
@@ -307,7 +308,7 @@ def test_no_part_of_a_base_stays_mapped_beside_what_it_is_converted_to(folders, 
         tensors[key] = value.clone()
     del value
     save_file(tensors, path, metadata={"format": "pt"})
-    opened = open_base(Source(str(folder), tmp_path))
+    opened = open_base(BaseLocation(str(folder), tmp_path))
     for part in (opened.network, opened.autoencoder):
         starts = {each.untyped_storage().data_ptr() for each in part.parameters()}
         assert len(starts) == len(list(part.parameters()))
@@ -319,11 +320,11 @@ def test_no_part_of_a_base_stays_mapped_beside_what_it_is_converted_to(folders, 
 def test_what_is_no_base_is_refused_by_name(folders, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadWeights, match="unet and transformer"):
-        open_base(Source("empty", tmp_path))
+        open_base(BaseLocation("empty", tmp_path))
     copied = tiny_base(tmp_path / "broken", "sd15", width=64)
     (copied / "scheduler" / "scheduler_config.json").write_text("[1]")
     with pytest.raises(BadWeights, match="no names with values"):
-        open_base(Source(str(copied), tmp_path))
+        open_base(BaseLocation(str(copied), tmp_path))
 
 
 def test_a_text_encoder_with_missing_weights_is_refused_and_not_made_up(tmp_path):
@@ -336,14 +337,14 @@ def test_a_text_encoder_with_missing_weights_is_refused_and_not_made_up(tmp_path
         metadata={"format": "pt"},
     )
     with pytest.raises(BadWeights, match="weights are missing"):
-        embed(Source(str(folder), Path()), "stable-diffusion", PROMPTS)
+        embed(BaseLocation(str(folder), Path()), TEXT_FAMILIES["stable-diffusion"], PROMPTS)
 
 
 def test_prompts_that_would_be_cut_are_refused(folders):
     with pytest.raises(BadRecipe, match="tokens, and the encoder reads 77"):
         embed(
-            Source(str(folders("sd15")), Path()),
-            "stable-diffusion",
+            BaseLocation(str(folders("sd15")), Path()),
+            TEXT_FAMILIES["stable-diffusion"],
             ("", "xyz " * 60),
         )
 
@@ -353,8 +354,8 @@ def test_networks_that_want_more_than_words_are_refused(tmp_path):
     config = folder / "unet" / "config.json"
     values = json.loads(config.read_text())
     config.write_text(json.dumps(values | {"class_embed_type": "identity"}))
-    with pytest.raises(BadWeights, match="more than words: class_embed_type"):
-        open_base(Source(str(folder), Path()))
+    with pytest.raises(BadWeights, match="more than text: class_embed_type"):
+        open_base(BaseLocation(str(folder), Path()))
 
 
 def test_a_tokenizer_that_names_code_is_never_run(tmp_path, monkeypatch):
@@ -364,4 +365,8 @@ def test_a_tokenizer_that_names_code_is_never_run(tmp_path, monkeypatch):
     named = {"auto_map": {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}}
     path.write_text(json.dumps(json.loads(path.read_text()) | named))
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("somebody was asked"))
-    assert embed(Source(str(folder), Path()), "pixart", PROMPTS).states.isfinite().all()
+    assert (
+        embed(BaseLocation(str(folder), Path()), TEXT_FAMILIES["pixart"], PROMPTS)
+        .states.isfinite()
+        .all()
+    )

@@ -11,8 +11,8 @@ import histosynth as hs
 from histosynth.core.errors import BadWeights, BundleMismatch
 from histosynth.model.adapters import AdapterInfo, add_adapter, base_sha256, save_adapter
 from histosynth.model.autoencoder import decode, encode
-from histosynth.model.bundle import load_bundle
 from histosynth.model.info import read_info
+from histosynth.model.loading import load_bundle
 from histosynth.model.structure import StructureMaps
 from histosynth.testing import tiny_bundle
 

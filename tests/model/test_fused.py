@@ -11,11 +11,11 @@ from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
-from histosynth.model import fused
+from histosynth.model import fused_lora as fused
 from histosynth.model.adapters import adapter_parameters, add_adapter, set_active_adapter
-from histosynth.model.families.family import Base, ports_of
-from histosynth.model.families.opening import Source, embed, open_base
-from histosynth.model.fused import FusedAttention, apply, fuse, gated
+from histosynth.model.families.opening import BaseLocation, embed, open_base
+from histosynth.model.families.text_family import TextBase
+from histosynth.model.fused_lora import FusedAttention, apply, fuse_lora_layers, gated
 from histosynth.model.structure import StructureFeatures
 from histosynth.testing_bases import tiny_base
 
@@ -38,9 +38,9 @@ def twins(request, tmp_path_factory):
         request.param,
         width=None if request.param == "pixart" else 64,
     )
-    source = Source(str(folder), Path())
+    source = BaseLocation(str(folder), Path())
     opened = open_base(source)
-    base = Base(
+    base = TextBase(
         opened.family,
         opened.schedule,
         embed(source, opened.family, PROMPTS),
@@ -65,14 +65,14 @@ def twins(request, tmp_path_factory):
 
     def answer(unet, dtype=torch.float32):
         generator = torch.Generator().manual_seed(0)
-        outputs, strides = ports_of(unet, base.family)
+        outputs, strides = base.family.residual_shapes(unet)
         scales = tuple(
             (0.1 * torch.randn(3, out, 16 // by, 16 // by, generator=generator)).requires_grad_()
             for out, by in zip(outputs, strides, strict=True)
         )
         features = StructureFeatures(torch.zeros(3, 0, 16, 16), scales)
         style = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])  # nothing, no label, the label
-        said = base.seam(unet.to(dtype)).raw(
+        said = base.make_denoiser(unet.to(dtype)).predict(
             torch.randn(3, 4, 16, 16, generator=generator),
             torch.tensor([0.2, 0.5, 0.9]),
             features,
@@ -83,7 +83,7 @@ def twins(request, tmp_path_factory):
         unet.zero_grad()
         return said.detach(), [*given, *(scale.grad for scale in scales)]
 
-    return network, fuse(copy.deepcopy(network)), answer
+    return network, fuse_lora_layers(copy.deepcopy(network)), answer
 
 
 def test_answers_and_all_gradients_are_those_of_diffusers_and_peft(twins):

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from histosynth.core.errors import AdapterMismatch, BadWeights
 from histosynth.model.adapters import (
-    FILE,
+    ADAPTER_FILE,
     AdapterInfo,
     adapter_parameters,
     add_adapter,
@@ -302,10 +302,10 @@ def test_files_that_are_no_adapters_are_refused_and_nothing_is_written(tmp_path)
     (tmp_path / "pickle.safetensors").write_bytes(b"\x80\x04pickle")
     for name in ("plain", "pickle", "nowhere"):
         with pytest.raises(BadWeights):
-            write_kohya(tmp_path / f"{name}.safetensors", tmp_path / FILE)
+            write_kohya(tmp_path / f"{name}.safetensors", tmp_path / ADAPTER_FILE)
     with pytest.raises(AdapterMismatch):
-        write_diffusers(tmp_path / "plain.safetensors", tmp_path / FILE)
-    assert not (tmp_path / FILE).exists()
+        write_diffusers(tmp_path / "plain.safetensors", tmp_path / ADAPTER_FILE)
+    assert not (tmp_path / ADAPTER_FILE).exists()
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", '{"down_block_types": "x"}'])

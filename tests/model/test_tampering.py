@@ -10,8 +10,8 @@ import pytest
 import histosynth as hs
 from histosynth.core.errors import BadWeights, BundleMismatch, HistosynthError
 from histosynth.core.shipped import COMPACT
-from histosynth.model.bundle import load_bundle
 from histosynth.model.info import hashed, read_info
+from histosynth.model.loading import load_bundle
 
 PARTS = ("autoencoder", "structure", "unet")
 

@@ -20,8 +20,8 @@ from histosynth.core.errors import (
     NotWritable,
     UnavailableError,
 )
-from histosynth.model.adapters import FILE, read_adapter
-from histosynth.model.bundle import load_bundle
+from histosynth.model.adapters import ADAPTER_FILE, read_adapter
+from histosynth.model.loading import load_bundle
 from histosynth.model.packing import pack
 from histosynth.pipeline.bundle import convert, inspect, push
 
@@ -46,7 +46,7 @@ def test_inspect_says_what_a_bundle_is_and_holds(whole):
     bundle = load_bundle(whole)
     assert adapter["base_sha256"] == bundle.base_sha256
     assert adapter["parameters"] == sum(
-        t.numel() for t in read_adapter(whole / "adapters/global" / FILE)[1].values()
+        t.numel() for t in read_adapter(whole / "adapters/global" / ADAPTER_FILE)[1].values()
     )
     assert told["parts"]["unet"]["parameters"] == sum(p.numel() for p in bundle.unet.parameters())
     assert told["bytes"] == sum((whole / name).stat().st_size for name in files(whole))
@@ -78,7 +78,7 @@ def test_adapters_are_converted_there_and_back(whole, tmp_path):
         base=whole,
     )
     assert back["rank"] == 2 and back["alpha"] == 3.0
-    before = read_adapter(source / FILE)
+    before = read_adapter(source / ADAPTER_FILE)
     after = read_adapter(tmp_path / "d.safetensors")
     assert before[0] == after[0] and all(torch.equal(after[1][k], v) for k, v in before[1].items())
     with pytest.raises(NotWritable, match="something is there already"):

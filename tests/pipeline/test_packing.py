@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 
 from histosynth.core.errors import BadWeights, BundleMismatch, InputError, NotWritable
 from histosynth.core.shipped import COMPACT
-from histosynth.model.bundle import load_bundle
 from histosynth.model.info import hashed, read_info
+from histosynth.model.loading import load_bundle
 from histosynth.model.packing import pack, unpack
 from histosynth.pipeline.bundle import inspect
 

@@ -3,7 +3,7 @@
 import pytest
 
 import histosynth as hs
-from histosynth.model.denoiser import CompactDenoiser
+from histosynth.model.families.compact import CompactDenoiser
 from histosynth.sampling import batch_check, batches
 from histosynth.testing import tiny_bundle
 
@@ -64,7 +64,7 @@ def test_the_trial_sees_a_network_whose_items_depend_on_their_company(monkeypatc
         own = noisy * time.reshape(-1, 1, 1, 1) + style.sum(1).reshape(-1, 1, 1, 1)
         return own + company * noisy.mean()
 
-    monkeypatch.setattr(CompactDenoiser, "raw", raw)
+    monkeypatch.setattr(CompactDenoiser, "predict", raw)
     assert batch_check._try_batch(tiny_bundle(), 128, 128, 3) is agrees
 
 

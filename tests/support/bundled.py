@@ -3,7 +3,7 @@
 import shutil
 
 from histosynth.model.adapters import AdapterInfo, add_adapter, save_adapter
-from histosynth.model.bundle import load_bundle
+from histosynth.model.loading import load_bundle
 
 
 def whole_bundle(source, folder):

@@ -7,8 +7,8 @@ import pytest
 
 from histosynth.model.adapters import adapter_parameters, add_adapter
 from histosynth.model.bundle import Bundle
-from histosynth.model.families.family import Base, ports_of
-from histosynth.model.families.opening import Source, embed, open_base
+from histosynth.model.families.opening import BaseLocation, embed, open_base
+from histosynth.model.families.text_family import TextBase
 from histosynth.model.structure import StructureEncoder
 from histosynth.testing import tiny_bundle
 from histosynth.testing_bases import tiny_base
@@ -22,9 +22,9 @@ LOOP = LoopPlan(100, 4, 1e-4, precision="fp32")
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     folder = tiny_base(tmp_path_factory.mktemp("sd15"), "sd15", width=64)
-    source = Source(str(folder), Path())
+    source = BaseLocation(str(folder), Path())
     opened = open_base(source)
-    outputs, strides = ports_of(opened.network, opened.family)
+    outputs, strides = opened.family.residual_shapes(opened.network)
     structure = StructureEncoder(
         classes=3,
         fine=0,
@@ -32,7 +32,7 @@ def bundle(tmp_path_factory):
         outputs=outputs,
         strides=strides,
     )
-    base = Base(
+    base = TextBase(
         opened.family,
         opened.schedule,
         embed(source, opened.family, ("", "a", "b")),
@@ -51,7 +51,7 @@ def bundle(tmp_path_factory):
 @pytest.mark.parametrize("preset", ["cross-attention", "attention", "attention+conv"])
 def test_parameters_of_an_adapter_are_those_that_peft_makes(tmp_path, preset):
     folder = tiny_base(tmp_path, "sd15", width=64)
-    network = open_base(Source(str(folder), Path())).network
+    network = open_base(BaseLocation(str(folder), Path())).network
     plan = AdapterPlan(rank=4, targets=(preset,))
     expected = adapter_size(network, plan)
     add_adapter(

@@ -9,7 +9,7 @@ import histosynth as hs
 from histosynth.core.errors import BadRecipe, UnknownClasses
 from histosynth.core.nuclei import Nuclei
 from histosynth.model.adapters import adapter_parameters, add_adapter
-from histosynth.model.maps import make_maps
+from histosynth.model.conditioning import structure_maps
 from histosynth.pipeline.train import train
 from histosynth.testing import tiny_bundle
 from histosynth.tissue.layout import draw_layout
@@ -44,7 +44,7 @@ def asked():
         draw_layout((128, 128), mpp=0.5, seed=1),
         None,
     ]
-    maps = make_maps(
+    maps = structure_maps(
         nuclei,
         [None] * 3,
         [None] * 3,
@@ -83,7 +83,7 @@ def plain(asked, maps):
     bundle, _, noisy, style = asked
     bundle.unet.disable_adapters()
     with torch.no_grad():
-        said = bundle.denoiser.raw(
+        said = bundle.denoiser.predict(
             noisy,
             TIMES,
             bundle.structure(maps),
@@ -132,7 +132,7 @@ def test_the_adapter_is_worn_again_and_still_learns(asked):
     bundle, maps, noisy, style = asked
     answer(asked, GuidedPlan(nuclei=1.0))
     with torch.no_grad():
-        worn = bundle.denoiser.raw(
+        worn = bundle.denoiser.predict(
             noisy,
             TIMES,
             bundle.structure(maps),

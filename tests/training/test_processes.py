@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from small import write_recipe
 from toy import losses_of, rows_of
 
-from histosynth.model.adapters import FILE
+from histosynth.model.adapters import ADAPTER_FILE
 
 KILLED = -9
 
@@ -80,7 +80,7 @@ def ends(folder, tissue, bundle_folder):
 def weights_of(run):
     """sha256 of each file of weights, whatever order its metadata were written in."""
     found = {}
-    for path in sorted(run.rglob(f"*/{FILE}")):
+    for path in sorted(run.rglob(f"*/{ADAPTER_FILE}")):
         whole = path.read_bytes()
         end = 8 + int.from_bytes(whole[:8], "little")
         header = json.dumps(json.loads(whole[8:end]), sort_keys=True).encode()

@@ -22,7 +22,7 @@ from histosynth.core.errors import (
     UnknownLabel,
 )
 from histosynth.core.store import sha256_of
-from histosynth.model.adapters import FILE, add_adapter
+from histosynth.model.adapters import ADAPTER_FILE, add_adapter
 from histosynth.model.packing import pack
 from histosynth.model.structure import StructureFeatures, StructureMaps
 from histosynth.pipeline import train as training
@@ -169,7 +169,7 @@ def answer_of(bundle, step=500):
         generator=torch.Generator().manual_seed(0),
     )
     features = StructureFeatures(torch.zeros(1, 0, grid, grid), scales)
-    return bundle.denoiser.raw(
+    return bundle.denoiser.predict(
         noisy,
         torch.tensor([step / 999]),
         features,
@@ -184,7 +184,7 @@ def test_plain_diffusers_wears_the_adapter_and_paints_the_same(place, trained):
         local_files_only=True,
         safety_checker=None,
     )
-    pipe.load_lora_weights(trained / "weights" / "adapters" / "global", weight_name=FILE)
+    pipe.load_lora_weights(trained / "weights" / "adapters" / "global", weight_name=ADAPTER_FILE)
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
     pipe.set_progress_bar_config(disable=True)
     noise = torch.randn(
@@ -216,7 +216,7 @@ def test_plain_diffusers_wears_the_adapter_and_paints_the_same(place, trained):
     with torch.no_grad():
         for step in pipe.scheduler.timesteps:
             features = StructureFeatures(torch.zeros(1, 0, 16, 16), ())
-            said = bundle.denoiser.raw(
+            said = bundle.denoiser.predict(
                 x,
                 torch.tensor([float(step) / 999]),
                 features,

@@ -1,4 +1,4 @@
-"""Adapters: LoRA layers worn by the base, bound to it by hash, loaded whole or not at all.
+"""Adapters: LoRA layers on the base, bound to it by hash, loaded whole or not at all.
 
 On disk an adapter is diffusers' `pytorch_lora_weights.safetensors` with our facts in its metadata.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import ModelMixin
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError, safe_open
@@ -25,20 +25,34 @@ from torch import Tensor, nn
 from ..core import recipe as recipes
 from ..core.errors import AdapterMismatch, BadRecipe, BadWeights
 from ..core.store import atomic_write, sort_safetensors_metadata
-from .families.pixart import PixArt
 
-Network: TypeAlias = UNet2DConditionModel | PixArt
-FILE = "pytorch_lora_weights.safetensors"
-_KEY = "histosynth"
-_SCALE = "lora_adapter_metadata"
-"""Where diffusers looks for rank and alpha; without it an adapter is worn as if they were equal."""
-_PREFIXES = {UNet2DConditionModel: "unet.", PixArt: "transformer."}
-"""Of tensors in the file, as diffusers' pipelines call the network."""
+Network: TypeAlias = ModelMixin
+"""A base's network of diffusers, with the methods of its `PeftAdapterMixin`."""
+ADAPTER_FILE = "pytorch_lora_weights.safetensors"
+UNET_PREFIX = "unet."
+"""Of tensors in the file of a U-Net's adapter; see `Family.adapter_prefix`."""
+_OWN_METADATA = "histosynth"
+_DIFFUSERS_METADATA = "lora_adapter_metadata"
+"""Where diffusers reads rank and alpha; without it diffusers takes them as equal."""
 
 
 @dataclass(frozen=True)
 class AdapterInfo:
-    """What an adapter's metadata says."""
+    """The metadata of an adapter.
+
+    Attributes:
+        name: of the adapter.
+        rank: of its matrices.
+        alpha: its change is multiplied by alpha / rank.
+        targets: ends of the names of its layers.
+        base_sha256: of the base it was trained on.
+        classes: nucleus classes it was trained with.
+        mpp: scale it was trained at, micrometres per pixel.
+        guidance: guidance that it has learnt (`training.guidance_distillation`): strength away from
+            no nuclei, and from nuclei without classes. Sampling with it needs no guidance.
+        licence: of its weights.
+        data: data it was trained on, with licences.
+    """
 
     name: str
     rank: int
@@ -48,8 +62,6 @@ class AdapterInfo:
     classes: tuple[str, ...]
     mpp: float
     guidance: tuple[float, float] | None = None
-    """Guidance it has learnt (training/guidance_distillation.py): how far away from no nuclei, and
-    from no kinds. Painting with it needs none of its own."""
     licence: str = "Apache-2.0"
     data: tuple[str, ...] = ()
 
@@ -63,15 +75,15 @@ def add_adapter(
     targets: Sequence[str],
     dropout: float = 0.0,
 ) -> None:
-    """Give the base a fresh adapter, which changes nothing until it is trained. The base is frozen.
+    """Add a new adapter, which changes nothing until it is trained. The base is frozen.
 
     Args:
         unet: the base.
         name: of the adapter.
         rank: of its matrices.
-        alpha: what they add is multiplied by alpha / rank.
-        targets: ends of the names of the layers that wear it.
-        dropout: chance that an input of it is dropped in training.
+        alpha: its change is multiplied by alpha / rank.
+        targets: ends of the names of the layers that get one.
+        dropout: probability that an input of it is dropped in training.
     """
     unet.requires_grad_(False)
     config = LoraConfig(
@@ -81,14 +93,14 @@ def add_adapter(
         lora_dropout=dropout,
         init_lora_weights=True,
     )
-    with warnings.catch_warnings():  # several adapters on one base are the point here
+    with warnings.catch_warnings():  # several adapters on one base are intended
         warnings.filterwarnings("ignore", message="Already found a `peft_config`")
         unet.add_adapter(config, adapter_name=name)
     set_active_adapter(unet, name)
 
 
 def set_active_adapter(unet: Network, name: str | None) -> None:
-    """Put one adapter on, or (None) take all off. A base without any stays as it is."""
+    """Activate one adapter, or (None) deactivate all. A base without any is not changed."""
     if not adapter_names(unet):
         return
     if name is None:
@@ -100,7 +112,7 @@ def set_active_adapter(unet: Network, name: str | None) -> None:
 
 @contextmanager
 def using_adapter(unet: Network, name: str | None) -> Iterator[None]:
-    """Wear one adapter (or none) inside the block; nothing is worn after it."""
+    """Inside the block one adapter (or none) is active; after it, none is."""
     set_active_adapter(unet, name)
     try:
         yield
@@ -109,7 +121,7 @@ def using_adapter(unet: Network, name: str | None) -> Iterator[None]:
 
 
 def adapter_names(unet: Network) -> tuple[str, ...]:
-    """Names of the adapters a base has been given."""
+    """Names of the adapters that were added to a base."""
     return tuple(getattr(unet, "peft_config", None) or ())
 
 
@@ -118,54 +130,69 @@ def adapter_parameters(unet: Network, name: str) -> list[nn.Parameter]:
     return [
         parameter
         for key, parameter in unet.named_parameters()
-        if ".lora_" in key and f".{name}." in key
+        if is_lora_key(key) and f".{name}." in key
     ]
+
+
+def is_lora_key(key: str) -> bool:
+    """Whether a weight belongs to an adapter, by its name in the network."""
+    return ".lora_" in key
+
+
+def plain_key(key: str) -> str:
+    """A weight's name as if the network had no adapter."""
+    return key.replace(".base_layer.", ".")
 
 
 @torch.no_grad()
 def merged(unet: Network, name: str) -> Network:
-    """A copy of the base with one adapter added into its weights: paints like the base wearing it,
-    faster.
+    """A copy of the base with one adapter added to its weights: the same results, but faster.
 
-    The base itself is not touched, so nothing has to be taken out of it again.
+    The base itself is not changed.
     """
-    state = {
-        plain_key(key): value for key, value in unet.state_dict().items() if ".lora_" not in key
-    }
-    for key, module in unet.named_modules():
-        if isinstance(module, LoraLayer) and name in module.lora_A:
-            weight = state[f"{key}.weight"]
-            state[f"{key}.weight"] = (weight.float() + module.get_delta_weight(name).float()).to(
-                weight
-            )
+    weights = _merged_weights(unet, name)
     with torch.device("meta"):
         copy = type(unet).from_config(unet.config)
-    copy.load_state_dict(state, assign=True)
-    for key, buffer in unet.named_buffers():  # those that are not saved, say the places of patches
-        if copy.get_buffer(key).is_meta:
-            holder = copy.get_submodule(key.rpartition(".")[0])
-            holder.register_buffer(key.rpartition(".")[2], buffer.clone(), persistent=False)
+    copy.load_state_dict(weights, assign=True)
+    _copy_missing_buffers(unet, copy)
     return copy.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
-def base_sha256(network: nn.Module) -> str:
-    """sha256 over a network's own weights, rounded to float16; adapters do not count.
+def _merged_weights(unet: Network, name: str) -> dict[str, Tensor]:
+    state = unet.state_dict()
+    weights = {plain_key(key): value for key, value in state.items() if not is_lora_key(key)}
+    for key, module in unet.named_modules():
+        if isinstance(module, LoraLayer) and name in module.lora_A:
+            weight = weights[f"{key}.weight"]
+            change = module.get_delta_weight(name)
+            weights[f"{key}.weight"] = (weight.float() + change.float()).to(weight)
+    return weights
 
-    The rounding makes it the same for a base in float32 and the same base after saving. Not for one
-    that was converted to bfloat16: take it before that (`Bundle.base_sha256`).
+
+def _copy_missing_buffers(source: Network, target: Network) -> None:
+    """Copy buffers that no state dict holds, e.g. the position embeddings of patches."""
+    for key, buffer in source.named_buffers():
+        if target.get_buffer(key).is_meta:
+            module_name, _, leaf = key.rpartition(".")
+            module = target.get_submodule(module_name)
+            module.register_buffer(leaf, buffer.clone(), persistent=False)
+
+
+def base_sha256(network: nn.Module) -> str:
+    """sha256 over a network's own weights, rounded to float16, without adapters.
+
+    The rounding makes it the same for a base in float32 and the same base after saving. It differs
+    for one that was converted to bfloat16: take it before that (`Bundle.base_sha256`).
     """
     state = network.state_dict()
     digest = hashlib.sha256()
     for key in sorted(state, key=plain_key):
-        if ".lora_" not in key:
-            digest.update(plain_key(key).encode())
-            digest.update(state[key].detach().cpu().half().numpy().tobytes())  # C order
+        if is_lora_key(key):
+            continue
+        values = state[key].detach().cpu().half().numpy()
+        digest.update(plain_key(key).encode())
+        digest.update(values.tobytes())  # in C order
     return digest.hexdigest()
-
-
-def plain_key(key: str) -> str:
-    """A weight's name as if the network had been given no adapter."""
-    return key.replace(".base_layer.", ".")
 
 
 def save_adapter(
@@ -175,35 +202,38 @@ def save_adapter(
     *,
     dtype: torch.dtype = torch.float16,
     weights: Mapping[str, Tensor] | None = None,
+    prefix: str = UNET_PREFIX,
 ) -> Path:
-    """Write one adapter; returns its file. `weights`, by name in the base, stand in for its own."""
-    own = {key: value for key, value in unet.state_dict().items() if ".lora_" in key}
-    state = get_peft_model_state_dict(
-        unet,
-        {**own, **(weights or {})},
-        adapter_name=info.name,
-    )
+    """Write one adapter; returns its file.
+
+    Args:
+        unet: the base with the adapter.
+        info: its metadata.
+        folder: to write to.
+        dtype: of the weights on disk.
+        weights: by name in the base, values to write in place of the adapter's own.
+        prefix: of the tensors in the file; see `Family.adapter_prefix`.
+    """
+    state = {key: value for key, value in unet.state_dict().items() if is_lora_key(key)}
+    state.update(weights or {})
+    adapter_state = get_peft_model_state_dict(unet, state, adapter_name=info.name)
     tensors = {
-        _PREFIXES[type(unet)] + key: value.detach().to("cpu", dtype).contiguous()
-        for key, value in state.items()
+        prefix + key: value.detach().to("cpu", dtype).contiguous()
+        for key, value in adapter_state.items()
     }
-    prefix = _PREFIXES[type(unet)]
-    scale = {
+    diffusers_facts = {
         f"{prefix}r": info.rank,
         f"{prefix}lora_alpha": info.alpha,
         f"{prefix}target_modules": list(info.targets),
     }
-    path = folder / FILE
+    metadata = {
+        "format": "pt",
+        _OWN_METADATA: json.dumps(asdict(info)),
+        _DIFFUSERS_METADATA: json.dumps(diffusers_facts),
+    }
+    path = folder / ADAPTER_FILE
     with atomic_write(path) as temporary:
-        save_file(
-            tensors,
-            temporary,
-            metadata={
-                "format": "pt",
-                _KEY: json.dumps(asdict(info)),
-                _SCALE: json.dumps(scale),
-            },
-        )
+        save_file(tensors, temporary, metadata=metadata)
         sort_safetensors_metadata(temporary)
     return path
 
@@ -216,7 +246,8 @@ def read_adapter(path: Path) -> tuple[AdapterInfo, dict[str, Tensor]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})[_KEY])
+            metadata = file.metadata() or {}
+            facts = json.loads(metadata[_OWN_METADATA])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         return recipes.build(facts, AdapterInfo, name=str(path)), tensors
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, BadRecipe) as error:
@@ -229,35 +260,25 @@ def load_adapter(
     *,
     classes: Sequence[str],
     base: str,
+    prefix: str = UNET_PREFIX,
 ) -> AdapterInfo:
-    """Give the base an adapter from a file, whole or not at all; it is not yet worn.
+    """Add an adapter from a file to the base, whole or not at all; it is not activated.
 
     Args:
         unet: the base. An adapter of the same name that it already has is replaced.
         path: the adapter's safetensors file.
         classes: the bundle's nucleus classes.
         base: the base's sha256, taken before it was converted.
+        prefix: of the tensors in the file; see `Family.adapter_prefix`.
 
     Raises:
         BadWeights: the file cannot be read.
         AdapterMismatch: it was trained on another base or other classes, or a tensor is missing,
-            unexpected or of another shape. The base is then as it was.
+            unexpected or of another shape. The base is then as it was before.
     """
     info, tensors = read_adapter(path)
-    if info.base_sha256 != base:
-        raise AdapterMismatch(
-            info.name,
-            [],
-            [],
-            "it was trained on another base (sha256 differs)",
-        )
-    if info.classes != tuple(classes):
-        raise AdapterMismatch(
-            info.name, [], [], f"its nucleus classes are {', '.join(info.classes)}"
-        )
-    state = {
-        key.removeprefix(_PREFIXES[type(unet)]): value.float() for key, value in tensors.items()
-    }
+    _check_fits(info, classes=classes, base=base)
+    state = {key.removeprefix(prefix): value.float() for key, value in tensors.items()}
     if info.name in adapter_names(unet):
         unet.delete_adapters(info.name)
     add_adapter(
@@ -267,17 +288,46 @@ def load_adapter(
         alpha=info.alpha,
         targets=info.targets,
     )
-    own = get_peft_model_state_dict(unet, adapter_name=info.name)
-    missing = sorted(own.keys() - state.keys())
-    unexpected = sorted(state.keys() - own.keys())
-    misshapen = sorted(
-        key for key in own.keys() & state.keys() if own[key].shape != state[key].shape
-    )
-    if missing or unexpected or misshapen:
+    expected = get_peft_model_state_dict(unet, adapter_name=info.name)
+    try:
+        _check_tensors(info.name, state, expected)
+    except AdapterMismatch:
         unet.delete_adapters(info.name)
-        raise AdapterMismatch(info.name, missing, unexpected + misshapen)
+        raise
     set_peft_model_state_dict(unet, state, adapter_name=info.name)
     for parameter in adapter_parameters(unet, info.name):
         parameter.requires_grad_(False)
     set_active_adapter(unet, None)
     return info
+
+
+def _check_fits(info: AdapterInfo, *, classes: Sequence[str], base: str) -> None:
+    """Refuse an adapter of another base or of other classes.
+
+    Raises:
+        AdapterMismatch: stating which.
+    """
+    if info.base_sha256 != base:
+        reason = "it was trained on another base (sha256 differs)"
+        raise AdapterMismatch(info.name, [], [], reason)
+    if info.classes != tuple(classes):
+        reason = f"its nucleus classes are {', '.join(info.classes)}"
+        raise AdapterMismatch(info.name, [], [], reason)
+
+
+def _check_tensors(
+    name: str,
+    state: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+) -> None:
+    """Refuse tensors that are not exactly the expected ones.
+
+    Raises:
+        AdapterMismatch: naming them.
+    """
+    missing = sorted(expected.keys() - state.keys())
+    unexpected = sorted(state.keys() - expected.keys())
+    shared = sorted(expected.keys() & state.keys())
+    misshapen = [key for key in shared if expected[key].shape != state[key].shape]
+    if missing or unexpected or misshapen:
+        raise AdapterMismatch(name, missing, unexpected + misshapen)

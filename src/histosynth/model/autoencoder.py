@@ -1,8 +1,8 @@
-"""The compact autoencoder: 8 x 8 px of tissue become one latent vector, and back.
+"""The compact autoencoder: from 8 x 8 px of tissue to one latent vector, and back.
 
 diffusers' `AutoencoderDC` (Chen et al. 2025, deep-compression autoencoder) with residual
-blocks only. Its first and last layers trade pixels for channels, so that no convolution runs
-at full resolution: that is what makes it fast on a CPU.
+blocks only. Its first and last layers fold pixels into channels, so that no convolution runs
+at full resolution: this makes it fast on a CPU.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def build_autoencoder(
     encoder_layers: Sequence[int],
     decoder_layers: Sequence[int],
 ) -> AutoencoderDC:
-    """A fresh autoencoder. `widths[0]` is not used where `*_layers[0]` is 0 (the usual case)."""
+    """A new autoencoder. `widths[0]` is not used where `*_layers[0]` is 0 (the usual case)."""
     levels = len(widths)
     return AutoencoderDC(
         in_channels=3,
@@ -48,21 +48,24 @@ def build_autoencoder(
 def encode(autoencoder: Autoencoder, pixels: Tensor) -> Tensor:
     """(B, 3, H, W) in [-1, 1] => raw latents (B, C, H / 8, W / 8), not yet standardised."""
     signal = pixels.to(autoencoder.device, autoencoder.dtype)
-    if isinstance(autoencoder, AutoencoderKL):  # the most likely latents: nothing is drawn
-        mode: Tensor = autoencoder.encode(signal).latent_dist.mode()
-        return mode
-    latents: Tensor = autoencoder.encoder(signal)
+    latents: Tensor
+    if isinstance(autoencoder, AutoencoderKL):
+        # the most likely latents, without sampling
+        latents = autoencoder.encode(signal).latent_dist.mode()
+    else:
+        latents = autoencoder.encoder(signal)
     return latents
 
 
 def decode(autoencoder: Autoencoder, latents: Tensor) -> Tensor:
     """Raw latents (B, C, h, w) => (B, 3, 8 h, 8 w) float32, about [-1, 1]."""
     raw = latents.to(autoencoder.device, autoencoder.dtype)
+    signal: Tensor
     if isinstance(autoencoder, AutoencoderKL):
-        whole: Tensor = autoencoder.decode(raw, return_dict=False)[0]
-        return whole.float()
-    decoded: Tensor = autoencoder.decoder(raw)
-    return decoded.float()
+        signal = autoencoder.decode(raw, return_dict=False)[0]
+    else:
+        signal = autoencoder.decoder(raw)
+    return signal.float()
 
 
 def to_signal(pixels: Tensor) -> Tensor:
@@ -70,6 +73,11 @@ def to_signal(pixels: Tensor) -> Tensor:
     return pixels.movedim(-1, -3).float() / 127.5 - 1
 
 
+def to_float_pixels(signal: Tensor) -> Tensor:
+    """(..., 3, H, W) about [-1, 1] => (..., H, W, 3) float32 in [0, 255], not rounded."""
+    return ((signal.movedim(-3, -1) + 1) * 127.5).clamp(0, 255)
+
+
 def to_pixels(signal: Tensor) -> Tensor:
     """(..., 3, H, W) about [-1, 1] => (..., H, W, 3) uint8."""
-    return ((signal.movedim(-3, -1) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return to_float_pixels(signal).round().to(torch.uint8)

@@ -1,4 +1,4 @@
-"""`bundle.json`: what a bundle is, said in plain values and checked before anything is loaded."""
+"""`bundle.json`: what a bundle is, in plain values that are checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -16,20 +15,19 @@ from ..core.nuclei import ANY
 from ..core.store import sha256_of, write_json
 from ..tissue.appearance import STYLE_NAMES, Appearance, StainFrame
 from .autoencoder import FACTOR
+from .families import FAMILIES
+from .families.family import Family
 from .prediction import PredictionType
 
-FORMAT = 1
-PARTS = ("autoencoder", "structure", "unet")
-TEXT = "prompts.safetensors"
-"""Embedded prompts, of a bundle whose base reads."""
-Family = Literal["compact", "stable-diffusion", "pixart"]
-MOST = 1e6
+BUNDLE_FORMAT = 1
+_PART_FOLDERS = ("autoencoder", "structure", "unet")
+_MAX_STATISTIC = 1e6
 """No number of a bundle's statistics is larger."""
 
 
 @dataclass(frozen=True)
 class PaletteEntry:
-    """A named appearance: numbers only, see `core.appearance`."""
+    """A named appearance: numbers only, see `tissue.appearance`."""
 
     name: str
     scale: tuple[float, float, float]
@@ -37,8 +35,8 @@ class PaletteEntry:
 
     def __post_init__(self) -> None:
         StainFrame(self.scale)  # refuses scales out of range
-        if not _small(self.style):
-            raise ValueError(f"numbers of style must lie within {MOST:,.0f}")
+        if not _in_range(self.style):
+            raise ValueError(f"numbers of style must lie within {_MAX_STATISTIC:,.0f}")
 
     @property
     def appearance(self) -> Appearance:
@@ -47,32 +45,73 @@ class PaletteEntry:
 
 
 @dataclass(frozen=True)
-class BaseFacts:
-    """A base that a bundle wears its adapters on, and does not bring itself."""
+class NamedBase:
+    """A base that a bundle names and does not hold.
+
+    Attributes:
+        source: folder, `owner/name[@revision]` or file, as the user named it; relative to the
+            bundle.
+        sha256: of its network's weights (`adapters.base_sha256`): the name may change, they may
+            not.
+        config: for a single file: folder of configs and tokenizer.
+    """
 
     source: str
-    """Folder, `owner/name[@revision]` or file, as the user named it; relative to the bundle."""
     sha256: str
-    """Of its network's weights (`adapters.base_sha256`): the name may change, they may not."""
     config: str = ""
-    """For a single file: folder of configs and tokenizer."""
+
+    def without_folders(self) -> NamedBase:
+        """The same without the folders of this machine: only the last name of a path is kept."""
+        source = self.source
+        if Path(source).is_absolute():
+            source = Path(source).name
+        config = Path(self.config).name if self.config else ""
+        return replace(self, source=source, config=config)
 
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """`bundle.json`."""
+    """`bundle.json`.
+
+    Attributes:
+        name: of the bundle.
+        mpp: scale it generates at, micrometres per pixel.
+        classes: nucleus classes, in channel order.
+        latent_mean: per channel of the latents.
+        latent_std: per channel of the latents.
+        style_mean: per style number.
+        style_std: per style number.
+        any_class: whether it was trained on nuclei of unspecified class (class `any`).
+        labels: of tissue, in channel order.
+        prediction: what the network predicts.
+        least_px: smallest side of a tile.
+        most_px: largest side of a tile.
+        mpp_tolerance: largest share by which the scale of nuclei may differ.
+        solver: default solver.
+        steps: default solver steps.
+        guidance: default guidance of the base.
+        guidance_span: times, 1 all noise and 0 none, between which guidance works.
+        shift: where sampling spends its steps: above 1 more of them at high noise (Esser et al.
+            2024).
+        palette: appearances for users who give none; the first is the default.
+        licence: of the weights.
+        data: data it was trained on, with licences.
+        hashes: sha256 of each weights file and each `config.json`, by path in the bundle.
+        family: of the base, a name in `families.FAMILIES`.
+        base: absent where the bundle holds its base.
+        prompts: of a base with a text encoder: the empty one, one without a label, then one for
+            each label.
+        format: version of this file.
+    """
 
     name: str
     mpp: float
-    """Scale it paints at, micrometres per pixel."""
     classes: tuple[str, ...]
-    """Nucleus classes, in channel order."""
     latent_mean: tuple[float, ...]
     latent_std: tuple[float, ...]
     style_mean: tuple[float, ...]
     style_std: tuple[float, ...]
     any_class: bool = False
-    """Whether it was trained on nuclei whose kind is not told (class `any`)."""
     labels: tuple[str, ...] = ()
     prediction: PredictionType = "flow"
     least_px: int = 128
@@ -82,72 +121,104 @@ class BundleInfo:
     steps: int = 20
     guidance: float = 1.0
     guidance_span: tuple[float, float] = (0.0, 1.0)
-    """Times, 1 all noise and 0 none, between which guidance works."""
     shift: float = 1.0
-    """Where sampling spends its steps: above 1 more of them at high noise (Esser et al. 2024)."""
     palette: tuple[PaletteEntry, ...] = ()
-    """Appearances for users who bring none; the first is the default."""
     licence: str = "Apache-2.0"
     data: tuple[str, ...] = ()
-    """Data it was trained on, with licences."""
     hashes: dict[str, str] = field(default_factory=dict)
-    """sha256 of each weights file and each `config.json`, by path in the bundle."""
-    family: Family = "compact"
-    base: BaseFacts | None = None
-    """Absent where the bundle holds its base."""
+    family: str = "compact"
+    base: NamedBase | None = None
     prompts: tuple[str, ...] = ()
-    """What a base with a text encoder is told: nothing, no label, then each label."""
-    format: int = FORMAT
+    format: int = BUNDLE_FORMAT
 
     def __post_init__(self) -> None:
-        widths = {
-            len(self.style_mean),
-            len(self.style_std),
-            *(len(entry.style) for entry in self.palette),
-        }
-        checks = {
-            "kinds must be different names": len(set(self.classes)) == len(self.classes) > 0,
-            "any is no kind": ANY not in self.classes,
-            "latents need a mean and a positive std a channel": len(self.latent_mean)
-            == len(self.latent_std)
-            and min(self.latent_std, default=0) > 0,
-            f"styles need {len(STYLE_NAMES)} means, positive stds, and as many numbers a "
-            "palette entry": (widths == {len(STYLE_NAMES)} and min(self.style_std, default=0) > 0),
-            f"means and stds must lie within {MOST:,.0f}": all(
-                map(_small, (self.latent_mean, self.latent_std, self.style_mean, self.style_std))
-            ),
-            "labels must be different names": len(set(self.labels)) == len(self.labels),
-            "there must be a palette": len(self.palette) > 0,
-            "steps must lie in 1..200": 1 <= self.steps <= 200,
-            "guidance must lie in 0..20": 0 <= self.guidance <= 20,
-            "guidance_span must lie in 0..1, the lower end first": 0
-            <= self.guidance_span[0]
-            <= self.guidance_span[1]
-            <= 1,
-            "shift must lie in 0.01..100": 0.01 <= self.shift <= 100,
-            "mpp must lie in 0.001..1000": 0.001 <= self.mpp <= 1000,
-            "mpp_tolerance must lie in 0..1": 0 <= self.mpp_tolerance <= 1,
-            "tile sides must lie in 1..16384, the least first": 0
-            < self.least_px
-            <= self.most_px
-            <= 16384,
-            f"format must be {FORMAT}": self.format == FORMAT,
-            "a base of another make needs base, and a prompt for nothing, for no label and "
-            "for each label": (
-                (self.family == "compact") == (self.base is None)
-                and len(self.prompts) == (len(self.labels) + 2 if self.base else 0)
-            ),
-            f"a {self.family} base cannot predict {self.prediction}": (
-                (self.prediction == "flow") == (self.family == "compact")
-            ),
-        }
-        if wrong := [what for what, holds in checks.items() if not holds]:
-            raise ValueError("; ".join(wrong))
+        problems = [
+            *_name_problems(self),
+            *_statistics_problems(self),
+            *_sampling_problems(self),
+            *_base_problems(self),
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
 
     @property
     def multiple_px(self) -> int:
         """Tile sides must be multiples of this."""
         return FACTOR
+
+    @property
+    def base_family(self) -> Family:
+        """The family of the base."""
+        return FAMILIES[self.family]
+
+
+def _name_problems(info: BundleInfo) -> list[str]:
+    problems = []
+    if not info.classes or len(set(info.classes)) != len(info.classes):
+        problems.append("classes must be different names")
+    if ANY in info.classes:
+        problems.append("any is no class")
+    if len(set(info.labels)) != len(info.labels):
+        problems.append("labels must be different names")
+    if not info.palette:
+        problems.append("there must be a palette")
+    if info.format != BUNDLE_FORMAT:
+        problems.append(f"format must be {BUNDLE_FORMAT}")
+    return problems
+
+
+def _statistics_problems(info: BundleInfo) -> list[str]:
+    problems = []
+    same_length = len(info.latent_mean) == len(info.latent_std)
+    if not same_length or not min(info.latent_std, default=0) > 0:
+        problems.append("latents need a mean and a positive std a channel")
+    lengths = {len(info.style_mean), len(info.style_std)}
+    lengths |= {len(entry.style) for entry in info.palette}
+    if lengths != {len(STYLE_NAMES)} or not min(info.style_std, default=0) > 0:
+        problems.append(
+            f"styles need {len(STYLE_NAMES)} means, positive stds, and as many numbers a palette "
+            "entry"
+        )
+    statistics = (info.latent_mean, info.latent_std, info.style_mean, info.style_std)
+    if not all(_in_range(values) for values in statistics):
+        problems.append(f"means and stds must lie within {_MAX_STATISTIC:,.0f}")
+    return problems
+
+
+def _sampling_problems(info: BundleInfo) -> list[str]:
+    low, high = info.guidance_span
+    limits = {
+        "steps must lie in 1..200": 1 <= info.steps <= 200,
+        "guidance must lie in 0..20": 0 <= info.guidance <= 20,
+        "guidance_span must lie in 0..1, the lower end first": 0 <= low <= high <= 1,
+        "shift must lie in 0.01..100": 0.01 <= info.shift <= 100,
+        "mpp must lie in 0.001..1000": 0.001 <= info.mpp <= 1000,
+        "mpp_tolerance must lie in 0..1": 0 <= info.mpp_tolerance <= 1,
+        "tile sides must lie in 1..16384, the least first": (
+            0 < info.least_px <= info.most_px <= 16384
+        ),
+    }
+    return [limit for limit, holds in limits.items() if not holds]
+
+
+def _base_problems(info: BundleInfo) -> list[str]:
+    if info.family not in FAMILIES:
+        return [f"family is {info.family!r}, not one of {', '.join(map(repr, FAMILIES))}"]
+    family = FAMILIES[info.family]
+    problems = []
+    prompts = 0 if family.holds_base else len(info.labels) + 2
+    if family.holds_base != (info.base is None) or len(info.prompts) != prompts:
+        problems.append(
+            "a base with a text encoder needs base, and a prompt for nothing, for no label and for "
+            "each label"
+        )
+    if info.prediction not in family.predictions:
+        problems.append(f"a {info.family} base cannot predict {info.prediction}")
+    return problems
+
+
+def _in_range(values: tuple[float, ...]) -> bool:
+    return all(abs(value) <= _MAX_STATISTIC for value in values)
 
 
 def write_info(folder: Path, info: BundleInfo) -> None:
@@ -159,13 +230,12 @@ def read_info(folder: Path) -> BundleInfo:
     """Read `bundle.json`.
 
     Raises:
-        BundleMismatch: it is absent, not of this format, or says impossible things.
+        BundleMismatch: it is absent, not of this format, or holds impossible values.
     """
     path = folder / "bundle.json"
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        info = recipes.build(values, BundleInfo, name=str(path))
-        return info
+        return recipes.build(values, BundleInfo, name=str(path))
     except FileNotFoundError as error:
         raise BundleMismatch(path, "there is no such file, so the folder is no bundle") from error
     except BadRecipe as error:
@@ -177,20 +247,22 @@ def read_info(folder: Path) -> BundleInfo:
 
 
 def hashed(folder: Path) -> dict[str, str]:
-    """sha256 of all that decides what a bundle paints: weights and `config.json`, adapters' too."""
-    places = [folder, *(folder / part for part in PARTS)]
-    places += [
-        place for adapter in adapter_folders(folder) for place in (adapter, adapter / "structure")
-    ]
-    return {
-        file.relative_to(folder).as_posix(): sha256_of(file)
-        for file in (file for place in places for file in _seen(place))
-        if file.name == "config.json" or file.suffix == ".safetensors"
-    }
+    """sha256 of all files that decide what a bundle generates: weights and `config.json`, with
+    those of its adapters.
+    """
+    folders = [folder, *(folder / part for part in _PART_FOLDERS)]
+    for adapter in adapter_folders(folder):
+        folders += [adapter, adapter / "structure"]
+    hashes = {}
+    for each in folders:
+        for file in _visible_files(each):
+            if file.name == "config.json" or file.suffix == ".safetensors":
+                hashes[file.relative_to(folder).as_posix()] = sha256_of(file)
+    return hashes
 
 
 def adapter_folders(folder: Path) -> list[Path]:
-    """Folders of a bundle's adapters, sorted by name; hidden ones are none."""
+    """Folders of a bundle's adapters, sorted by name, without hidden ones."""
     found = sorted((folder / "adapters").glob("*/"))
     return [each for each in found if each.is_dir() and not each.name.startswith(".")]
 
@@ -199,45 +271,59 @@ def verified(folder: Path, info: BundleInfo) -> BundleInfo:
     """Compare files with their sha256.
 
     Returns:
-        The same with the sha256 of files that `bundle.json` does not name, so that recipes tell
-        them: older bundles name no `config.json`, and adapters may be added to any.
+        The same with the sha256 of files that `bundle.json` does not name, so that recipes of
+        pictures contain them: older bundles name no `config.json`, and adapters may be added to
+        any.
 
     Raises:
-        BundleMismatch: one is absent, leads out of the folder, or differs.
+        BundleMismatch: a file is absent, outside the folder, or differs.
     """
-    for part in PARTS if info.base is None else ("structure",):
-        named = {
-            name for name in info.hashes if name.startswith(f"{part}/") and "safetensors" in name
-        }
-        if not named:
-            raise BundleMismatch(folder / part, "bundle.json names no sha256 for its weights")
-        found = {
-            f"{part}/{file.name}" for file in _seen(folder / part) if "safetensors" in file.name
-        }
-        if others := sorted(found - named):
-            raise BundleMismatch(folder / others[0], "bundle.json names no sha256 for it")
+    for part in _PART_FOLDERS:
+        if part in info.base_family.held_parts:
+            _check_weights_named(folder, part, info)
     for name in info.hashes:
-        try:
-            inside = (folder / name).resolve().is_relative_to(folder.resolve())
-        except (OSError, ValueError) as error:
-            raise BundleMismatch(folder / "bundle.json", f"{name!r} is no file's name") from error
-        if not inside:
-            raise BundleMismatch(folder / name, "its name leads out of the bundle")
-        if not os.path.isfile(folder / name):
-            raise BundleMismatch(folder / name, "it is missing")
-    there = hashed(folder)
+        _check_file(folder, name)
+    found = hashed(folder)
     for name, expected in info.hashes.items():
-        if (there.get(name) or sha256_of(folder / name)) != expected:
+        sha256 = found.get(name) or sha256_of(folder / name)
+        if sha256 != expected:
             raise BundleMismatch(folder / name, "its sha256 is another than bundle.json says")
-    return replace(info, hashes={**there, **info.hashes})
+    return replace(info, hashes={**found, **info.hashes})
 
 
-def _seen(place: Path) -> list[Path]:
-    """Files of a folder but hidden ones, sorted by name."""
-    return [
-        file for file in sorted(place.glob("*")) if file.is_file() and not file.name.startswith(".")
-    ]
+def _check_weights_named(folder: Path, part: str, info: BundleInfo) -> None:
+    """Refuse weights of a part that `bundle.json` names no sha256 for.
+
+    Raises:
+        BundleMismatch: naming the first.
+    """
+    named = {name for name in info.hashes if name.startswith(f"{part}/") and "safetensors" in name}
+    if not named:
+        raise BundleMismatch(folder / part, "bundle.json names no sha256 for its weights")
+    files = _visible_files(folder / part)
+    found = {f"{part}/{file.name}" for file in files if "safetensors" in file.name}
+    unnamed = sorted(found - named)
+    if unnamed:
+        raise BundleMismatch(folder / unnamed[0], "bundle.json names no sha256 for it")
 
 
-def _small(values: tuple[float, ...]) -> bool:
-    return all(abs(value) <= MOST for value in values)
+def _check_file(folder: Path, name: str) -> None:
+    """Refuse the name of a file that is absent or outside the folder.
+
+    Raises:
+        BundleMismatch: naming it.
+    """
+    try:
+        inside = (folder / name).resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError) as error:
+        raise BundleMismatch(folder / "bundle.json", f"{name!r} is no file's name") from error
+    if not inside:
+        raise BundleMismatch(folder / name, "its name leads out of the bundle")
+    if not os.path.isfile(folder / name):
+        raise BundleMismatch(folder / name, "it is missing")
+
+
+def _visible_files(folder: Path) -> list[Path]:
+    """Files of a folder without hidden ones, sorted by name."""
+    files = [path for path in sorted(folder.glob("*")) if path.is_file()]
+    return [file for file in files if not file.name.startswith(".")]

@@ -29,7 +29,7 @@ from ..core import recipe as recipes
 from ..core.errors import AdapterMismatch, BadRecipe, BadWeights, first_line
 from ..core.store import atomic_write
 from .adapters import AdapterInfo
-from .trial_run import BROKEN
+from .faults import BROKEN
 
 PREFIX = "lora_unet_"
 _OURS = "histosynth"

@@ -1,4 +1,4 @@
-"""Opening a bundle ready to paint."""
+"""Opening a bundle ready to sample."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 from ..core.shipped import COMPACT
-from .bundle import Bundle, load_bundle
+from .bundle import Bundle
 from .device import itemwise_norms, pick_device, pick_dtype
 from .info import adapter_folders
+from .loading import load_bundle
 
 
 def open_bundle(
@@ -18,14 +19,14 @@ def open_bundle(
     dtype: str | None = None,
     base: str | None = None,
 ) -> Bundle:
-    """Load a bundle with its adapters, ready to paint.
+    """Load a bundle with its adapters, ready to sample.
 
     Args:
         path: the bundle's folder; None: the compact one inside the package.
         device: e.g. "cpu", "cuda"; None: a GPU if there is one.
         dtype: "bf16" or "fp32"; None: bf16 where this machine is faster in it.
-        base: where the base lies, for a bundle that does not hold it; None: where HISTOSYNTH_BASE
-            says, else where it lay.
+        base: where the base is, for a bundle that does not hold it; None: HISTOSYNTH_BASE if set,
+            else where it was.
 
     Raises:
         BundleMismatch, BadWeights, AdapterMismatch: the folder is not whole.

@@ -1,9 +1,9 @@
 """The structure encoder: a condition becomes feature maps at each U-Net scale, once per image.
 
-Its input lies on the latent grid and loses nothing on the way there: nuclei are splatted at 2 px
-and folded into channels (Shi et al. 2016, pixel unshuffle), hole and known pixels at 1 px. Known
-tissue goes in as pixels, not as latents: a latent's receptive field would see across the hole's
-edge in training, and see the filling there in use.
+Its input lies on the latent grid without loss: nuclei are splatted at 2 px and folded into channels
+(Shi et al. 2016, pixel unshuffle), mask and known pixels at 1 px. Known tissue is given as pixels,
+not as latents: the receptive field of a latent crosses the boundary of the mask, where it would
+contain real tissue in training and generated tissue in use.
 
 Features are added after each U-Net block, as in T2I-Adapter (Mou et al. 2023); those of the finest
 scale are concatenated to the noisy latents, because diffusers adds nothing above its first
@@ -31,68 +31,71 @@ class StructureMaps:
     """A batch of conditions as maps.
 
     Attributes:
-        nuclei: (B, K, H / 2, W / 2) in [0, 1]; zeros where they are not told.
-        told: (B,) 1 where nuclei are told, 0 where not.
-        known: (B, 3, H, W) canonical pixels in [-1, 1], zeros inside the hole.
-        mask: (B, 1, H, W), 1 inside the hole.
+        nuclei: (B, K, H / 2, W / 2) in [0, 1]; zeros where they are not specified.
+        has_nuclei: (B,) 1 where nuclei are specified, 0 where not.
+        known: (B, 3, H, W) canonical pixels in [-1, 1], zeros inside the mask.
+        mask: (B, 1, H, W), 1 inside the mask.
     """
 
     nuclei: Tensor
-    told: Tensor
+    has_nuclei: Tensor
     known: Tensor
     mask: Tensor
 
     def without_nuclei(self) -> StructureMaps:
-        """The same with no nuclei told: the unconditional side of guidance."""
+        """The same without nuclei: the unconditional branch of guidance."""
         return StructureMaps(
             torch.zeros_like(self.nuclei),
-            torch.zeros_like(self.told),
+            torch.zeros_like(self.has_nuclei),
             self.known,
             self.mask,
         )
 
     def without_classes(self) -> StructureMaps:
-        """The same nuclei with no kind told: each stands in all channels alike."""
+        """The same nuclei without their classes: each has the same value in all channels."""
         alike = self.nuclei.mean(dim=1, keepdim=True).expand_as(self.nuclei)
-        return StructureMaps(alike, self.told, self.known, self.mask)
+        return StructureMaps(alike, self.has_nuclei, self.known, self.mask)
 
-    def picked(self, rows: Tensor) -> StructureMaps:
+    def picked(self, rows: Tensor | slice) -> StructureMaps:
         """The items at `rows`."""
         return StructureMaps(
             self.nuclei[rows],
-            self.told[rows],
+            self.has_nuclei[rows],
             self.known[rows],
             self.mask[rows],
         )
 
     def stacked(self, cell: int) -> Tensor:
         """All as channels on a grid of `cell` px: (B, channels, H / cell, W / cell)."""
-        told = self.told.reshape(-1, 1, 1, 1).expand(-1, 1, *_grid(self.mask, cell)).to(self.mask)
+        rows = self.mask.shape[-2] // cell
+        columns = self.mask.shape[-1] // cell
+        flags = self.has_nuclei.reshape(-1, 1, 1, 1).expand(-1, 1, rows, columns)
         parts = [
             F.pixel_unshuffle(self.nuclei, cell // NUCLEI_CELL),
             F.pixel_unshuffle(self.known, cell),
             F.pixel_unshuffle(self.mask, cell),
-            told,
+            flags.to(self.mask),
         ]
         return torch.cat(parts, dim=1)
 
 
 @dataclass(frozen=True)
 class StructureFeatures:
-    """What the U-Net is shown at every step, made once.
+    """What the network is given at every step; it is computed once.
 
     Attributes:
         fine: (B, F, h, w) on the latent grid, concatenated to the latents; F may be 0.
-        scales: one residual per U-Net down block.
+        scales: one residual per down block of a U-Net.
     """
 
     fine: Tensor
     scales: tuple[Tensor, ...]
 
     def joined(self, other: StructureFeatures) -> StructureFeatures:
-        """This batch and another below it."""
-        scales = zip(self.scales, other.scales, strict=True)
-        return StructureFeatures(torch.cat([self.fine, other.fine]), tuple(map(torch.cat, scales)))
+        """This batch followed by another."""
+        pairs = zip(self.scales, other.scales, strict=True)
+        fine = torch.cat([self.fine, other.fine])
+        return StructureFeatures(fine, tuple(torch.cat(pair) for pair in pairs))
 
 
 class _Residual(nn.Module):
@@ -103,12 +106,13 @@ class _Residual(nn.Module):
         self.second = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.second(F.silu(self.first(F.silu(self.norm(x)))))
+        hidden = self.first(F.silu(self.norm(x)))
+        out: Tensor = x + self.second(F.silu(hidden))
         return out
 
 
 class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """Convolutions over the stacked maps, halving as the U-Net does.
+    """Convolutions over the stacked maps, on the grids of the base's residuals.
 
     Args:
         classes: number of nucleus classes.
@@ -123,7 +127,7 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def from_config(
         cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any
     ) -> Any:
-        """See diffusers; a config of an earlier version names the classes `kinds`."""
+        """See diffusers. In configs of earlier versions the key of the classes is `kinds`."""
         if isinstance(config, dict) and "kinds" in config:
             config = {**config, "classes": config["kinds"]}
             del config["kinds"]
@@ -148,17 +152,7 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
             _Residual(widths[0]),
         )
         self.to_fine = nn.Conv2d(widths[0], fine, 1) if fine else None
-        stages = []
-        stride = 1
-        width = widths[0]
-        for own, target in zip(widths, strides, strict=True):
-            halvings = [nn.Conv2d(width, own, 3, stride=2, padding=1)] if target > stride else []
-            if not halvings and own != width:
-                halvings = [nn.Conv2d(width, own, 1)]
-            stages.append(nn.Sequential(*halvings, _Residual(own)))
-            stride = target
-            width = own
-        self.stages = nn.ModuleList(stages)
+        self.stages = nn.ModuleList(_build_stages(widths, strides))
         self.leave = nn.ModuleList(
             nn.Conv2d(own, out, 1) for own, out in zip(widths, outputs, strict=True)
         )
@@ -167,7 +161,8 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def forward(self, maps: StructureMaps) -> StructureFeatures:
         """Features of a batch of conditions."""
-        x = self.enter(maps.stacked(self.config.cell).to(self.device, self.dtype))
+        stacked = maps.stacked(self.config.cell)
+        x = self.enter(stacked.to(self.device, self.dtype))
         fine = x[:, :0] if self.to_fine is None else self.to_fine(x)
         scales = []
         for stage, leave in zip(self.stages, self.leave, strict=True):
@@ -176,5 +171,18 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return StructureFeatures(fine, tuple(scales))
 
 
-def _grid(maps: Tensor, cell: int) -> tuple[int, int]:
-    return maps.shape[-2] // cell, maps.shape[-1] // cell
+def _build_stages(widths: Sequence[int], strides: Sequence[int]) -> list[nn.Module]:
+    """One stage a scale: it halves the grid where its stride grows, and changes the width."""
+    stages: list[nn.Module] = []
+    last_stride = 1
+    last_width = widths[0]
+    for width, stride in zip(widths, strides, strict=True):
+        layers: list[nn.Module] = []
+        if stride > last_stride:
+            layers.append(nn.Conv2d(last_width, width, 3, stride=2, padding=1))
+        elif width != last_width:
+            layers.append(nn.Conv2d(last_width, width, 1))
+        stages.append(nn.Sequential(*layers, _Residual(width)))
+        last_stride = stride
+        last_width = width
+    return stages

@@ -1,83 +1,63 @@
-"""A bundle tried out once, as small as it can be: parts that do not fit show on loading, not in
-painting.
+"""One forward pass of every network, as small as possible: parts that do not fit each other are
+found on loading, not in sampling.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from ..core.errors import BundleMismatch, first_line
 from .autoencoder import FACTOR, decode, encode
-from .maps import style_length
-from .structure import NUCLEI_CELL, StructureMaps
+from .bundle import Bundle
+from .conditioning import ItemConditions, encode_conditions
+from .faults import BROKEN
 
-if TYPE_CHECKING:
-    from .bundle import Bundle
-
-BROKEN = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What building and running networks raises where their settings make no sense."""
+_MAX_GRID_CELLS = 2
 
 
 @torch.inference_mode()
-def check_runs(bundle: Bundle, folder: Path) -> None:
-    """Run every network once on two grid cells a side (one if least_px is that small) of nothing.
+def check_runs(bundle: Bundle, path: Path) -> None:
+    """Run every network once, without conditions, on two grid cells a side (one if least_px is that
+    small).
+
+    Args:
+        bundle: the networks.
+        path: of the bundle or its base, for the message.
 
     Raises:
-        BundleMismatch: they do not take what `bundle.json` says, or each other's results.
+        BundleMismatch: they do not take what `bundle.json` states, or each other's results.
     """
-    info = bundle.info
     try:
-        side = bundle.grid_px * min(-(-info.least_px // bundle.grid_px), 2)
-        maps = StructureMaps(
-            torch.zeros(
-                1,
-                len(info.classes),
-                side // NUCLEI_CELL,
-                side // NUCLEI_CELL,
-            ),
-            torch.zeros(1),
-            torch.zeros(1, 3, side, side),
-            torch.ones(1, 1, side, side),
-        )
-        latents = torch.zeros(
-            1,
-            len(info.latent_mean),
-            side // FACTOR,
-            side // FACTOR,
-        )
-        style = torch.zeros(1, style_length(len(info.style_mean), len(info.labels)))
-        said = bundle.denoiser.raw(
-            latents,
-            torch.ones(1),
-            bundle.features(maps),
-            style,
-        )
-        painted = decode(bundle.autoencoder, latents)
-        back = encode(bundle.autoencoder, maps.known)
-        shapes = {
-            "base": (said, latents),
-            "decoder": (painted, maps.known),
-            "encoder": (back, latents),
-        }
-        for name, (found, wanted) in shapes.items():
-            if found.shape != wanted.shape:
-                raise ValueError(
-                    f"its {name} gives {tuple(found.shape)} in place of {tuple(wanted.shape)}"
-                )
+        _run_networks(bundle)
     except BROKEN as error:
-        raise BundleMismatch(
-            folder, f"its networks do not fit bundle.json ({first_line(error)})"
-        ) from error
+        reason = f"its networks do not fit bundle.json ({first_line(error)})"
+        raise BundleMismatch(path, reason) from error
+
+
+def _run_networks(bundle: Bundle) -> None:
+    info = bundle.info
+    least_cells = -(-info.least_px // bundle.grid_px)
+    side = bundle.grid_px * min(least_cells, _MAX_GRID_CELLS)
+    conditioning = encode_conditions([ItemConditions()], info, size=(side, side))
+    pixels = torch.zeros(1, 3, side, side)
+    cells = side // FACTOR
+    latents = torch.zeros(1, len(info.latent_mean), cells, cells)
+    features = bundle.features(conditioning.maps)
+    output = bundle.denoiser.predict(
+        latents,
+        torch.ones(1),
+        features,
+        conditioning.style,
+    )
+    _check_shape("base", output, latents)
+    _check_shape("decoder", decode(bundle.autoencoder, latents), pixels)
+    _check_shape("encoder", encode(bundle.autoencoder, pixels), latents)
+
+
+def _check_shape(network: str, output: Tensor, expected: Tensor) -> None:
+    if output.shape != expected.shape:
+        found = tuple(output.shape)
+        raise ValueError(f"its {network} gives {found} in place of {tuple(expected.shape)}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import BadOption, BundleMismatch, UnavailableError, first_line
-from ..model.adapters import FILE, read_adapter
+from ..model.adapters import ADAPTER_FILE, read_adapter
 from ..model.card_files import sizes
 from ..model.info import adapter_folders, read_info, verified
 from ..model.kohya import module_names, write_diffusers, write_kohya
@@ -36,7 +36,7 @@ def inspect(folder: Path) -> dict[str, Any]:
         wrong = str(error)
     adapters = []
     for place in adapter_folders(folder):
-        told, tensors = read_adapter(place / FILE)
+        told, tensors = read_adapter(place / ADAPTER_FILE)
         own = {
             "parameters": sum(tensor.numel() for tensor in tensors.values()),
             "bytes": bytes_of(place),
@@ -84,7 +84,7 @@ def convert(
     if base is not None and to == "kohya":
         raise BadOption("--base", base, "left out: adapters of histosynth name their modules")
     keep(out)
-    file = source / FILE if source.is_dir() else source
+    file = source / ADAPTER_FILE if source.is_dir() else source
     if to == "kohya":
         info = write_kohya(file, out)
         name = info.name

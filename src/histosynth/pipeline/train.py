@@ -153,7 +153,7 @@ def _cost(recipe: AnyRecipe, opened: Labelled | Opened, device: str) -> Cost | N
         plan,
         recipe.loop,
         side,
-        foreign=opened.bundle.base is not None,
+        family=opened.bundle.family,
     )
     return cost_of(
         opened.bundle,

@@ -16,8 +16,7 @@ from torch import Tensor
 
 from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
-from ..model.maps import style_length
-from ..model.structure import NUCLEI_CELL, StructureMaps
+from ..model.conditioning import random_maps, style_length
 
 MAX_CPU_PIXELS = 8 * 256 * 256
 """Pixels sampled together on a CPU: more only use more memory."""
@@ -71,18 +70,11 @@ def _try_batch(
     def draw(*shape: int) -> Tensor:
         return torch.randn(count, *shape, generator=random)
 
-    nuclei = draw(
-        len(info.classes),
-        height // NUCLEI_CELL,
-        width // NUCLEI_CELL,
-    )
-    known = draw(3, height, width)
-    mask = draw(1, height, width) > 0
-    maps = StructureMaps(
-        nuclei.sigmoid(),
-        torch.ones(count),
-        known.tanh(),
-        mask.float(),
+    maps = random_maps(
+        count,
+        classes=len(info.classes),
+        size=(width, height),
+        generator=random,
     )
     noisy = draw(
         len(info.latent_mean),
@@ -93,8 +85,8 @@ def _try_batch(
     times = torch.linspace(0.1, 0.9, count)
 
     def step(items: slice) -> Tensor:
-        features = bundle.features(_part_of(maps, items))
-        return bundle.denoiser.raw(
+        features = bundle.features(maps.picked(items))
+        return bundle.denoiser.predict(
             noisy[items],
             times[items],
             features,
@@ -104,12 +96,3 @@ def _try_batch(
     together = step(slice(None))
     alone = [step(slice(index, index + 1)) for index in range(count)]
     return torch.equal(together, torch.cat(alone))
-
-
-def _part_of(maps: StructureMaps, items: slice) -> StructureMaps:
-    return StructureMaps(
-        maps.nuclei[items],
-        maps.told[items],
-        maps.known[items],
-        maps.mask[items],
-    )

@@ -17,13 +17,11 @@ from ..core.errors import BadWeights, ScaleMismatch, UnknownClasses
 from ..core.geometry import check_size
 from ..core.nuclei import ANY, ANY_CLASS, Nuclei
 from ..core.progress import ProgressCallback
-from ..core.tile import Mask
 from ..model import autoencoder as ae
 from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
+from ..model.conditioning import ItemConditions, conditions_of, encode_conditions
 from ..model.info import BundleInfo
-from ..model.maps import make_maps, style_vector
-from ..model.structure import StructureMaps
 from ..tissue.appearance import Appearance
 from .batch_check import is_batch_exact, max_batch
 from .exemplar_start import Start, exemplar_start
@@ -154,20 +152,26 @@ def _paint(
     on_progress: ProgressCallback | None,
 ) -> NDArray[np.float32]:
     """(B, H, W, 3) float32 in [0, 255], canonical stain, of items of one size."""
-    maps = _encode_maps(items, bundle)
-    rows, columns = maps.mask.shape[-2:]
+    size = items[0].condition.size
+    conditioning = encode_conditions(
+        [_conditions_of_item(item, bundle) for item in items],
+        bundle.info,
+        size=size,
+        grid_px=bundle.grid_px,
+    )
+    rows, columns = conditioning.maps.mask.shape[-2:]
     shape = (len(bundle.info.latent_mean), rows // FACTOR, columns // FACTOR)
     noise = item_noise(shape, [item.generator for item in items])
     latents = paint_latents(
         bundle,
-        maps,
-        _encode_styles(items, bundle),
+        conditioning.maps,
+        conditioning.style,
         noise,
         settings,
         start=_encode_starts(items, starts, bundle, shape),
         on_progress=on_progress,
     )
-    width, height = items[0].condition.size
+    width, height = size
     decoded = decode_canonical(bundle, latents).numpy()
     pixels: NDArray[np.float32] = decoded[:, :height, :width]
     if not np.isfinite(pixels).all():
@@ -175,46 +179,9 @@ def _paint(
     return pixels
 
 
-def _encode_maps(items: Sequence[Item], bundle: Bundle) -> StructureMaps:
-    """The items' conditions as maps; known pixels in canonical stain."""
-    nuclei: list[Nuclei | None] = []
-    known: list[NDArray[np.float32] | None] = []
-    masks: list[Mask | None] = []
-    for item in items:
-        context = item.condition.context
-        nuclei.append(item.condition.nuclei)
-        if context is None:
-            known.append(None)
-            masks.append(None)
-        else:
-            known.append(item.appearance.frame.to_canonical(context.pixels))
-            masks.append(context.mask)
-    return make_maps(
-        nuclei,
-        known,
-        masks,
-        classes=len(bundle.info.classes),
-        size=items[0].condition.size,
-        grid_px=bundle.grid_px,
-    )
-
-
-def _encode_styles(items: Sequence[Item], bundle: Bundle) -> Tensor:
-    """(B, S) style and label of each item."""
-    info = bundle.info
-    mean = torch.tensor(info.style_mean)
-    std = torch.tensor(info.style_std)
-    vectors = []
-    for item in items:
-        vector = style_vector(
-            torch.from_numpy(item.appearance.style),
-            bundle.label_index(item.condition.label),
-            mean=mean,
-            std=std,
-            labels=len(info.labels),
-        )
-        vectors.append(vector)
-    return torch.stack(vectors)
+def _conditions_of_item(item: Item, bundle: Bundle) -> ItemConditions:
+    label = bundle.label_index(item.condition.label)
+    return conditions_of(item.condition, item.appearance, label)
 
 
 @torch.inference_mode()

@@ -90,7 +90,7 @@ def _guided_denoise(
     if settings.guidance == 1:
         return conditional
     unconditional_features = bundle.features(maps.without_nuclei())
-    unconditional_style = denoiser.undefined(style)
+    unconditional_style = denoiser.unconditional(style)
     both = _conditional(
         denoiser,
         features.joined(unconditional_features),
@@ -120,5 +120,4 @@ def decode_canonical(bundle: Bundle, latents: Tensor) -> Tensor:
         decoded = torch.cat(singly)
     else:
         decoded = ae.decode(bundle.autoencoder, raw)
-    pixels = (decoded.movedim(1, -1) + 1) * 127.5
-    return pixels.clamp(0, 255).cpu()
+    return ae.to_float_pixels(decoded).cpu()

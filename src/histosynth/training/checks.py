@@ -14,7 +14,9 @@ from ..core.errors import BadRecipe, ScaleMismatch, UnknownLabel
 from ..core.nuclei import ANY_CLASS
 from ..core.shipped import starting_point
 from ..model.autoencoder import FACTOR, Autoencoder
-from ..model.bundle import Bundle, load_bundle
+from ..model.bundle import Bundle
+from ..model.families import FAMILIES
+from ..model.loading import load_bundle
 from ..model.parts import load_part
 from .balance.patient_table import read_patient_traits
 from .balance.rare_labels import balance_examples
@@ -156,9 +158,9 @@ def smallest_batch(recipe: TrainRecipe | EncoderRecipe | StableRecipe) -> int | 
     if not isinstance(recipe, DiffusionRecipe | StableRecipe):
         return None
     plan = recipe.conditions
-    foreign = isinstance(recipe, StableRecipe)
+    family = FAMILIES["stable-diffusion" if isinstance(recipe, StableRecipe) else "compact"]
     drawn = [side for side, share in zip(plan.crops, plan.crop_shares, strict=True) if share]
-    return min(items_of(plan, recipe.loop, side, foreign=foreign) for side in drawn)
+    return min(items_of(plan, recipe.loop, side, family=family) for side in drawn)
 
 
 def _check_stable(

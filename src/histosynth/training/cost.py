@@ -17,8 +17,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..model.bundle import Bundle
+from ..model.conditioning import style_length
 from ..model.device import DTYPES
-from ..model.maps import style_length
 from ..model.structure import StructureFeatures
 from .adapter_options import AdapterPlan
 from .loop.plan import LoopPlan
@@ -144,21 +144,13 @@ def run_on_meta(bundle: Bundle, side: int) -> tuple[float, int]:
 
     counter = FlopCounterMode(display=False)
     with counter, saved_tensors_hooks(keep, lambda tensor: tensor):
-        _denoiser(bundle, network).raw(
+        bundle.base.make_denoiser(network).predict(
             noisy,
             moment,
             StructureFeatures(fine, scales),
             style,
         )
     return float(counter.get_total_flops()), sum(seen.values())
-
-
-def _denoiser(bundle: Bundle, network: Any) -> Any:
-    if bundle.base is not None:
-        return bundle.base.seam(network)
-    from ..model.denoiser import CompactDenoiser
-
-    return CompactDenoiser(network, prediction_type=bundle.info.prediction)
 
 
 def _fine(bundle: Bundle) -> int:

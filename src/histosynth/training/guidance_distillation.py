@@ -44,8 +44,10 @@ def guided_answer(
         (B, C, h, w) float32, in the network's own units.
     """
     low, high = plan.span
-    pushed = torch.nonzero((maps.told.to(times) > 0) & (times >= low) & (times <= high)).flatten()
-    few = maps.picked(pushed.to(maps.told.device))
+    pushed = torch.nonzero(
+        (maps.has_nuclei.to(times) > 0) & (times >= low) & (times <= high)
+    ).flatten()
+    few = maps.picked(pushed.to(maps.has_nuclei.device))
     less = [(plan.nuclei, few.without_nuclei), (plan.classes, few.without_classes)]
     asked = [(strength, make()) for strength, make in less if strength and len(pushed)]
 
@@ -56,7 +58,7 @@ def guided_answer(
         rows.append(pushed)
     every = torch.cat(rows)
     set_active_adapter(bundle.unet, None)
-    said = bundle.denoiser.raw(
+    said = bundle.denoiser.predict(
         noisy[every],
         times[every],
         features,

@@ -18,7 +18,7 @@ from ..core.nuclei import Nuclei
 from ..core.tile import Pixels
 from ..model import autoencoder as ae
 from ..model.bundle import Bundle
-from ..model.maps import make_maps, style_vector
+from ..model.conditioning import ItemConditions, encode_conditions
 from ..model.prediction import target_for
 from ..tissue.appearance import measure_appearance
 from .tasks.diffusion import PROBE_TIMES
@@ -47,8 +47,6 @@ def tile_losses(
     """
     info = bundle.info
     out = np.zeros((len(tiles), len(PROBE_TIMES)))
-    mean = torch.tensor(info.style_mean)
-    std = torch.tensor(info.style_std)
     for row, (pixels, nuclei) in enumerate(tiles):
         if nuclei is not None and nuclei.classes != info.classes:
             raise ValueError(f"nuclei of {nuclei.classes}, but the bundle knows {info.classes}")
@@ -59,21 +57,9 @@ def tile_losses(
         signal = ae.to_signal(canonical[None]).to(like)
         clean = bundle.standardise(ae.encode(bundle.autoencoder, signal).float().cpu())
         inside = None if nuclei is None else nuclei.crop(Box(0, 0, width, height))
-        maps = make_maps(
-            [inside],
-            [None],
-            [None],
-            classes=len(info.classes),
-            size=(width, height),
-        )
-        style = style_vector(
-            torch.from_numpy(look.style),
-            None,
-            mean=mean,
-            std=std,
-            labels=len(info.labels),
-        )
-        features = bundle.features(maps)
+        conditions = ItemConditions(inside, style=torch.from_numpy(look.style))
+        conditioning = encode_conditions([conditions], info, size=(width, height))
+        features = bundle.features(conditioning.maps)
         for column, time in enumerate(PROBE_TIMES):
             for draw in range(DRAWS):
                 generator = torch.Generator().manual_seed(1000 * column + draw)
@@ -83,8 +69,8 @@ def tile_losses(
                 latents = clean.to(bundle.device)
                 noisy = noise.to(bundle.device)
                 mixed = level.mix(latents, noisy)
-                look_vector = style[None].to(bundle.device)
-                said = bundle.denoiser.raw(mixed, times, features, look_vector)
+                look_vector = conditioning.style.to(bundle.device)
+                said = bundle.denoiser.predict(mixed, times, features, look_vector)
                 wanted = target_for(info.prediction, latents, noisy, level)
                 out[row, column] += float(((said.float() - wanted.float()) ** 2).mean()) / DRAWS
         if on_progress:

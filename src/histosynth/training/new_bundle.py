@@ -8,9 +8,9 @@ import torch
 from diffusers import AutoencoderDC
 
 from ..model.bundle import Bundle
-from ..model.denoiser import build_unet
+from ..model.conditioning import style_length
+from ..model.families.compact import COMPACT_FAMILY, build_unet
 from ..model.info import BundleInfo, PaletteEntry
-from ..model.maps import style_length
 from ..model.structure import StructureEncoder
 from ..tissue.appearance import STYLE_NAMES, measure_appearance
 from ..tissue.palette import choose_palette
@@ -57,15 +57,13 @@ def fresh_bundle(
         layers=plan.layers,
         head=plan.head,
     )
-    strides = [
-        min(2 ** (level + 1), 2 ** (len(plan.widths) - 1)) for level in range(len(plan.widths))
-    ]
+    shapes = COMPACT_FAMILY.residual_shapes(unet)
     structure = StructureEncoder(
         classes=len(data.classes),
         fine=plan.fine,
         widths=plan.structure_widths,
-        outputs=plan.widths,
-        strides=strides,
+        outputs=shapes.channels,
+        strides=shapes.strides,
     )
     if structure.to_fine is not None and not plan.sees_structure:
         for (

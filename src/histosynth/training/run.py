@@ -14,11 +14,11 @@ from ..core.store import digest, ensure_folder
 from ..core.tile import Pixels
 from ..detectors.network import CentroidNet
 from ..encoders.network import HistoNet
-from ..model.adapters import AdapterInfo, add_adapter, base_sha256, save_adapter
+from ..model.adapters import AdapterInfo, add_adapter, base_sha256
 from ..model.autoencoder import Autoencoder, build_autoencoder
 from ..model.bundle import Bundle
 from ..model.device import DTYPES, convert
-from ..model.fused import fuse
+from ..model.fused_lora import fuse_lora_layers
 from ..model.parts import part_weights, save_part
 from .balance.rare_labels import write_data_sheet
 from .checks import Opened, check
@@ -233,12 +233,7 @@ def train_diffusion(
         raise ValueError("this recipe starts from a base")
     guard = guarding(opened.train, opened.held_out) if guarding else None
     bundle.to(dtype=DTYPES[recipe.loop.precision], device=device)
-    if bundle.base is not None and torch.device(device).type == "cpu":
-        for part in (
-            bundle.unet,
-            bundle.structure,
-        ):  # channels-last is slower to train here, and larger
-            nn.Module.to(part, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    bundle.order_for_training()
     trained, save = _trained(recipe, bundle, kept)
     task = DiffusionTask(
         bundle,
@@ -276,8 +271,7 @@ def _kept(recipe: DiffusionRecipe | StableRecipe, opened: Opened) -> dict[str, d
     bundle = opened.bundle
     if bundle is None:
         return {"autoencoder": part_weights(opened.autoencoder)}
-    written = ("structure",) if bundle.base else ("autoencoder", "unet", "structure")
-    return {name: part_weights(getattr(bundle, name)) for name in written}
+    return {name: part_weights(getattr(bundle, name)) for name in bundle.family.held_parts}
 
 
 def _views(
@@ -338,8 +332,8 @@ def _trained(
         targets=plan.layers,
         dropout=plan.dropout,
     )
-    if bundle.base is not None:
-        fuse(bundle.unet)
+    if bundle.family.fuses_lora:
+        fuse_lora_layers(bundle.unet)
     info = AdapterInfo(
         name=recipe.task,
         rank=plan.rank,
@@ -358,15 +352,10 @@ def _trained(
         trained["structure"] = bundle.structure
 
     def save_adapted(folder: Path, averaged: Mapping[str, Tensor]) -> None:
-        if bundle.base is not None:  # a bundle of its own: the base stays where it is
+        if not bundle.family.holds_base:  # the result is a new bundle, which names its base
             bundle.save(folder, weights=kept)
             folder = folder / "adapters" / recipe.task
-        save_adapter(
-            bundle.unet,
-            info,
-            folder,
-            weights=module_weights(averaged, "unet"),
-        )
+        bundle.save_adapter(info, folder, weights=module_weights(averaged, "unet"))
         if plan.structure:
             weights = {**kept["structure"], **module_weights(averaged, "structure")}
             save_part(bundle.structure, folder / "structure", weights=weights)

@@ -12,10 +12,10 @@ import torch
 from ..core.errors import BadRecipe
 from ..model.adapters import base_sha256
 from ..model.bundle import Bundle
-from ..model.families.family import Base, ports_of
-from ..model.families.opening import Source, embed, open_base
-from ..model.info import BaseFacts, BundleInfo
-from ..model.maps import style_length
+from ..model.conditioning import style_length
+from ..model.families.opening import BaseLocation, embed, open_base
+from ..model.families.text_family import TextBase
+from ..model.info import BundleInfo, NamedBase
 from ..model.structure import StructureEncoder
 from ..model.trial_run import check_runs
 from ..tissue.appearance import STYLE_NAMES
@@ -27,9 +27,9 @@ MOST_WIDTH = 256
 """Own channels of the structure encoder at a scale, where the recipe names none."""
 
 
-def source_of(recipe: StableRecipe, here: Path) -> Source:
+def source_of(recipe: StableRecipe, here: Path) -> BaseLocation:
     """The base that a recipe names."""
-    return Source(
+    return BaseLocation(
         recipe.base,
         here,
         recipe.base_config,
@@ -66,7 +66,7 @@ def stable_bundle(recipe: StableRecipe, here: Path, examples: Sequence[Example])
     source = source_of(recipe, here)
     prompts = prompts_of(recipe)
     opened = open_base(source)
-    outputs, strides = ports_of(opened.network, opened.family)
+    outputs, strides = opened.family.residual_shapes(opened.network)
     widths = recipe.structure_widths or tuple(
         min(max(out // 2 // 8 * 8, 8), MOST_WIDTH) for out in outputs
     )
@@ -102,16 +102,16 @@ def stable_bundle(recipe: StableRecipe, here: Path, examples: Sequence[Example])
         style_std=(1.0,) * styles,
         prediction=opened.schedule.prediction_type,
         most_px=max(1024, *recipe.conditions.crops),
-        steps=25,
+        steps=opened.family.default_steps,
         palette=palette_of(examples),
         licence="that of the base; see its card",
         data=tuple(f"{each.images}: {each.licence}" for each in recipe.data.train),
-        family=opened.family,
-        base=BaseFacts(source.named(), sha256, config),
+        family=opened.family.name,
+        base=NamedBase(source.recorded_name(), sha256, config),
         prompts=prompts,
     )
     text = embed(source, opened.family, prompts)
-    base = Base(
+    base = TextBase(
         opened.family,
         opened.schedule,
         text,
@@ -126,5 +126,5 @@ def stable_bundle(recipe: StableRecipe, here: Path, examples: Sequence[Example])
         base_sha256=sha256,
         base=base,
     )
-    check_runs(bundle, opened.place)
+    check_runs(bundle, opened.path)
     return bundle

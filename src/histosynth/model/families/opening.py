@@ -8,214 +8,248 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL
 
 from ...core.errors import BadWeights, first_line
 from ...core.hub import hub_folder
-from ..info import Family
 from ..parts import load_part
 from ..prediction import PredictionType
-from .pixart import PixArt
+from . import TEXT_FAMILIES
 from .schedule import Schedule, read_schedule
-from .text import Text, clip_states, embed_clip, embed_t5
+from .text import Text, clip_states
+from .text_family import TextFamily
 
-FILES = (
+_SHARED_FILES = (
     "model_index.json",
     "*/*.json",
     "tokenizer/*",
-    "unet/diffusion_pytorch_model.safetensors",
-    "transformer/diffusion_pytorch_model*.safetensors",
     "vae/diffusion_pytorch_model.safetensors",
     "text_encoder/model*.safetensors",
 )
-HALVES = tuple(f"{part}/*.fp16*.safetensors" for part in ("unet", "transformer", "vae"))
-"""What to fetch besides where a repository has weights of network or autoencoder in float16
-alone."""
-LOCALLY = (
-    "Point base at a copy that lies here: a folder in diffusers' layout (unet, vae, "
-    "text_encoder, tokenizer, "
-    "scheduler), or one .safetensors file: --base in training, HISTOSYNTH_BASE in painting. "
-    "Adapters are "
-    "bound to its weights, not to its name."
+"""What to fetch from a hub besides a network's weights."""
+_FIRST_NETWORKS = 2
+"""Parts that must have weights: the network and the autoencoder."""
+_LOCAL_COPY = (
+    "Point base at a copy on this machine: a folder in diffusers' layout (unet, vae, "
+    "text_encoder, tokenizer, scheduler), or one .safetensors file: --base in training, "
+    "HISTOSYNTH_BASE in painting. Adapters are bound to its weights, not to its name."
 )
-NETWORKS: dict[str, tuple[Family, Any]] = {
-    "unet": ("stable-diffusion", UNet2DConditionModel),
-    "transformer": ("pixart", PixArt),
-}
-CHANNELS = (4, 9)
+_UNKNOWN_CONDITIONS = (
+    "addition_embed_type",
+    "class_embed_type",
+    "encoder_hid_dim_type",
+    "use_additional_conditions",
+)
+"""Settings of networks that take conditions other than text."""
 
 
 @dataclass(frozen=True, eq=False)
 class OpenedBase:
-    """A base as it lies there, in float32 on the CPU.
+    """A base as its files have it, in float32 on the CPU.
 
     Attributes:
         family: of its network.
         network: U-Net or transformer.
         autoencoder: of Stable Diffusion.
         schedule: its noise.
-        inpainting: whether it takes hole and known latents too.
-        place: the folder or file.
+        inpainting: whether it takes the mask and the known latents too.
+        path: the folder or file.
     """
 
-    family: Family
+    family: TextFamily
     network: Any
     autoencoder: AutoencoderKL
     schedule: Schedule
     inpainting: bool
-    place: Path
+    path: Path
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a base lies, and what its files do not say.
+class BaseLocation:
+    """Where a base is, and what its files do not state.
 
     Attributes:
-        base: folder, `owner/name[@revision]`, or `.safetensors` file; relative to `here`.
-        here: folder that paths start from.
-        config: for a single file: a folder with configs and tokenizer; "": the ones known by its
-            tensors.
-        prediction: for a single file: what it predicts; None: told by its make.
+        base: folder, `owner/name[@revision]`, or `.safetensors` file; relative to `base_folder`.
+        base_folder: folder that paths start from.
+        config: for a single file: a folder with configs and tokenizer; "": the published ones,
+            chosen by its tensors.
+        prediction: for a single file: what it predicts; None: what its version predicts.
     """
 
     base: str
-    here: Path
+    base_folder: Path
     config: str = ""
     prediction: PredictionType | None = None
 
-    def named(self) -> str:
-        """What to remember it by: the whole path of what lies here, else its name on the hub."""
-        near = (self.here / Path(self.base).expanduser()).resolve()
-        return str(near) if near.exists() else self.base
+    def recorded_name(self) -> str:
+        """What `bundle.json` names: the whole path of a local base, else its name on the hub."""
+        local = self._local_path()
+        return str(local) if local.exists() else self.base
 
-    def place(self) -> Path:
-        """The folder or file; what the hub holds is fetched.
+    def path(self) -> Path:
+        """The folder or file; a base on the hub is fetched.
 
         Raises:
-            BadWeights: it is neither here nor to be had, with how to point at a copy.
+            BadWeights: it is neither local nor on the hub, with how to point at a copy.
         """
-        near = (self.here / Path(self.base).expanduser()).resolve()
-        if near.is_dir() or near.is_file():
-            return near
-        if Path(self.base).is_absolute() or self.base.startswith((".", "~")):
-            raise BadWeights(near, "there is no such folder or file", LOCALLY)
-        fetched = hub_folder(self.base, FILES, local_hint=LOCALLY)
-        if (
-            len({path.parent for path in fetched.glob("*/diffusion_pytorch_model*.safetensors")})
-            < 2
-        ):
-            fetched = hub_folder(self.base, HALVES, local_hint=LOCALLY)
-        return fetched
+        local = self._local_path()
+        if local.is_dir() or local.is_file():
+            return local
+        is_path = Path(self.base).is_absolute() or self.base.startswith((".", "~"))
+        if is_path:
+            raise BadWeights(local, "there is no such folder or file", _LOCAL_COPY)
+        return _fetch(self.base)
+
+    def config_folder(self) -> Path | None:
+        """The folder of settings for a single file."""
+        if not self.config:
+            return None
+        return (self.base_folder / self.config).resolve()
+
+    def _local_path(self) -> Path:
+        return (self.base_folder / Path(self.base).expanduser()).resolve()
 
 
-def open_base(source: Source) -> OpenedBase:
-    """Load network, autoencoder and noise schedule of a base; its text encoder is left where it is.
-
-    Raises:
-        BadWeights: a part is missing, damaged, or of a make that no seam here knows.
-    """
-    place = source.place()
-    if place.is_file():
-        return _of_file(place, source)
-    found = [name for name in NETWORKS if (place / name).is_dir()]
-    if not found:
-        raise BadWeights(place, f"it holds neither of {' and '.join(NETWORKS)}", LOCALLY)
-    family, kind = NETWORKS[found[0]]
-    network = load_part(place / found[0], kind, lean=True)
-    autoencoder = load_part(place / "vae", AutoencoderKL, lean=True)
-    schedule = read_schedule(_json(place / "scheduler" / "scheduler_config.json"), place)
-    return _checked(
-        OpenedBase(
-            family,
-            network,
-            autoencoder,
-            schedule,
-            _nine(network, family),
-            place,
-        )
-    )
+def _fetch(name: str) -> Path:
+    """Fetch a base from the hub, in float16 where it has no other weights."""
+    network_files = [family.weight_files for family in TEXT_FAMILIES.values()]
+    folder = hub_folder(name, (*_SHARED_FILES, *network_files), local_hint=_LOCAL_COPY)
+    weights = folder.glob("*/diffusion_pytorch_model*.safetensors")
+    parts = {path.parent for path in weights}
+    if len(parts) < _FIRST_NETWORKS:
+        folders = [family.network_folder for family in TEXT_FAMILIES.values()]
+        half_files = tuple(f"{part}/*.fp16*.safetensors" for part in (*folders, "vae"))
+        folder = hub_folder(name, half_files, local_hint=_LOCAL_COPY)
+    return folder
 
 
-def embed(source: Source, family: Family, prompts: Sequence[str]) -> Text:
-    """Prompts through the base's own text encoder, which is forgotten after.
+def open_base(location: BaseLocation) -> OpenedBase:
+    """Load network, autoencoder and noise schedule of a base, without its text encoder.
 
     Raises:
-        BadWeights: encoder or tokenizer are not there.
+        BadWeights: a part is missing, damaged, or of no known family.
     """
-    place = source.place()
-    if place.is_file():
-        from .single_file import open_single_file
-
-        parts = open_single_file(place, config=_config(source), prediction=source.prediction)
-        if parts.tokenizer_folder is None:
-            raise BadWeights(
-                place,
-                "a single file holds no tokenizer",
-                "Name a folder that does with base_config.",
-            )
-        from transformers import CLIPTokenizer
-
-        words = CLIPTokenizer.from_pretrained(parts.tokenizer_folder, local_files_only=True)
-        return clip_states(words, parts.text_encoder, prompts)
-    return embed_t5(place, prompts) if family == "pixart" else embed_clip(place, prompts)
-
-
-def _of_file(place: Path, source: Source) -> OpenedBase:
-    from .single_file import open_single_file
-
-    parts = open_single_file(place, config=_config(source), prediction=source.prediction)
-    schedule = read_schedule(parts.scheduler_config, place)
-    nine = _nine(parts.unet, "stable-diffusion")
-    return _checked(
-        OpenedBase(
-            "stable-diffusion",
-            parts.unet,
-            parts.autoencoder,
-            schedule,
-            nine,
-            place,
-        )
-    )
-
-
-def _config(source: Source) -> Path | None:
-    return (source.here / source.config).resolve() if source.config else None
-
-
-def _nine(network: Any, family: Family) -> bool:
-    return family == "stable-diffusion" and int(network.config.in_channels) == CHANNELS[1]
-
-
-def _checked(base: OpenedBase) -> OpenedBase:
-    """Refuse a network whose latents are not its autoencoder's."""
-    config = base.network.config
-    others = (
-        "addition_embed_type",
-        "class_embed_type",
-        "encoder_hid_dim_type",
-        "use_additional_conditions",
-    )
-    if more := [name for name in others if config.get(name)]:
-        reason = f"its network wants more than words: {', '.join(more)}"
-        raise BadWeights(base.place, reason, "Stable Diffusion XL and its kin are not taken.")
-    latents = int(base.autoencoder.config.latent_channels)
-    taken = int(base.network.config.in_channels)
-    wanted = 2 * latents + 1 if base.inpainting else latents
-    if taken != wanted:
-        reason = f"its network takes {taken} channels, its autoencoder makes {latents}"
-        raise BadWeights(
-            base.place,
-            reason,
-            "Give a base of 4 channels, or an inpainting one of 9.",
-        )
+    path = location.path()
+    base = _open_file(path, location) if path.is_file() else _open_folder(path)
+    _check_conditions(base)
+    _check_channels(base)
     return base
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _open_folder(folder: Path) -> OpenedBase:
+    found = [
+        family for family in TEXT_FAMILIES.values() if (folder / family.network_folder).is_dir()
+    ]
+    if not found:
+        names = " and ".join(family.network_folder for family in TEXT_FAMILIES.values())
+        raise BadWeights(folder, f"it holds neither of {names}", _LOCAL_COPY)
+    family = found[0]
+    network = load_part(
+        folder / family.network_folder,
+        family.network_class,
+        lean=True,
+    )
+    autoencoder = load_part(folder / "vae", AutoencoderKL, lean=True)
+    scheduler_config = _read_settings(folder / "scheduler" / "scheduler_config.json")
+    return OpenedBase(
+        family,
+        network,
+        autoencoder,
+        read_schedule(scheduler_config, folder),
+        family.takes_known_latents(network),
+        folder,
+    )
+
+
+def _open_file(path: Path, location: BaseLocation) -> OpenedBase:
+    from .single_file import open_single_file
+
+    parts = open_single_file(
+        path,
+        config=location.config_folder(),
+        prediction=location.prediction,
+    )
+    family = TEXT_FAMILIES["stable-diffusion"]
+    return OpenedBase(
+        family,
+        parts.unet,
+        parts.autoencoder,
+        read_schedule(parts.scheduler_config, path),
+        family.takes_known_latents(parts.unet),
+        path,
+    )
+
+
+def embed(location: BaseLocation, family: TextFamily, prompts: Sequence[str]) -> Text:
+    """Prompts through the base's own text encoder, which is not kept.
+
+    Raises:
+        BadWeights: encoder or tokenizer are absent.
+    """
+    path = location.path()
+    if path.is_file():
+        return _embed_from_file(path, location, prompts)
+    return family.embed(path, prompts)
+
+
+def _embed_from_file(path: Path, location: BaseLocation, prompts: Sequence[str]) -> Text:
+    from .single_file import open_single_file
+
+    parts = open_single_file(
+        path,
+        config=location.config_folder(),
+        prediction=location.prediction,
+    )
+    if parts.tokenizer_folder is None:
+        raise BadWeights(
+            path,
+            "a single file holds no tokenizer",
+            "Name a folder that does with base_config.",
+        )
+    from transformers import CLIPTokenizer
+
+    tokenizer = CLIPTokenizer.from_pretrained(parts.tokenizer_folder, local_files_only=True)
+    return clip_states(tokenizer, parts.text_encoder, prompts)
+
+
+def _check_conditions(base: OpenedBase) -> None:
+    """Refuse a network that takes more than text.
+
+    Raises:
+        BadWeights: naming what.
+    """
+    config = base.network.config
+    unknown = [name for name in _UNKNOWN_CONDITIONS if config.get(name)]
+    if unknown:
+        raise BadWeights(
+            base.path,
+            f"its network takes more than text: {', '.join(unknown)}",
+            "Stable Diffusion XL and the like are not supported.",
+        )
+
+
+def _check_channels(base: OpenedBase) -> None:
+    """Refuse a network whose latents are not its autoencoder's.
+
+    Raises:
+        BadWeights: naming both numbers of channels.
+    """
+    latents = int(base.autoencoder.config.latent_channels)
+    taken = int(base.network.config.in_channels)
+    expected = 2 * latents + 1 if base.inpainting else latents
+    if taken != expected:
+        raise BadWeights(
+            base.path,
+            f"its network takes {taken} channels, and its autoencoder has {latents}",
+            "Give a base of 4 channels, or an inpainting one of 9.",
+        )
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise BadWeights(path, first_line(error), LOCALLY) from error
+        raise BadWeights(path, first_line(error), _LOCAL_COPY) from error
     if not isinstance(values, dict):
-        raise BadWeights(path, "it holds no names with values", LOCALLY)
+        raise BadWeights(path, "it holds no names with values", _LOCAL_COPY)
     return values

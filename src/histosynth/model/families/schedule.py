@@ -1,9 +1,9 @@
 """The noise of a discrete base (Ho et al. 2020), as angles: x = cos(a) x0 + sin(a) e at each of its
 steps.
 
-An angle grows from about 0 (clean) to about a right one (noise). The straight way of flow matching,
-(1 - t) x0 + t e, passes through the same mixtures but for their size, at tan(a) = t / (1 - t): that
-is all a solver of flows needs to lead such a base.
+An angle grows from about 0 (clean) to about pi / 2 (noise). The straight path of flow matching,
+(1 - t) x0 + t e, passes through the same mixtures but for a factor, at tan(a) = t / (1 - t). So a
+solver of flows can sample from such a base.
 """
 
 from __future__ import annotations
@@ -21,7 +21,17 @@ from torch import Tensor
 from ...core.errors import BadWeights, first_line
 from ..prediction import Level, PredictionType
 
-MOST_STEPS = 100_000
+_MAX_STEPS = 100_000
+_SETTINGS = (
+    "num_train_timesteps",
+    "beta_start",
+    "beta_end",
+    "beta_schedule",
+    "trained_betas",
+    "rescale_betas_zero_snr",
+    "timestep_spacing",
+)
+"""Of `scheduler_config.json`: those that decide the noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,36 +46,43 @@ class Schedule:
     prediction_type: PredictionType
     angles: Tensor
 
+    @property
+    def last(self) -> int:
+        """Number of the last step."""
+        return len(self.angles) - 1
+
     def step_of(self, time: Tensor) -> Tensor:
-        """(B,) times in [0, 1] => the base's own numbers of steps, 0 to N - 1; whole ones stay
+        """(B,) times in [0, 1] => the base's own step numbers, 0 to N - 1; whole ones stay
         whole.
         """
-        return (time.double() * (len(self.angles) - 1)).to(torch.float32)
+        return (time.double() * self.last).to(torch.float32)
 
     def level(self, time: Tensor) -> Level:
-        """Scales at (B,) times in [0, 1]; between two steps by the angle."""
-        return level_of(self._angle(time.double() * (len(self.angles) - 1)))
+        """Scales at (B,) times in [0, 1]; between two steps the angle is interpolated."""
+        angle = self._angle_at(time.double() * self.last)
+        return level_of(angle)
 
     def along_flow(self, time: Tensor) -> tuple[Tensor, Tensor, Level]:
-        """Where a flow's times (B,) lie on the base's way.
+        """The base's times and scales at a flow's times (B,).
 
         Returns:
-            What to multiply the flow's latents with, (B,); the base's times (B,); its level there.
-            Noise beyond the base's last step, or below its first, counts as that step's.
+            The factor from the flow's latents to the base's, (B,); the base's times (B,); its level
+            there. Noise above the base's last step, or below its first, counts as that step's.
         """
         angle = torch.atan2(time.double(), 1 - time.double())
-        size = (angle.cos() + angle.sin()).float()
+        factor = (angle.cos() + angle.sin()).float()
         known = self.angles.to(angle.device)
         inside = angle.clamp(known[0], known[-1])
-        above = torch.searchsorted(known, inside).clamp(1, len(known) - 1)
+        above = torch.searchsorted(known, inside).clamp(1, self.last)
         low = known[above - 1]
         high = known[above]
         step = above - 1 + (inside - low) / (high - low)
-        return size, (step / (len(known) - 1)).float(), level_of(inside)
+        base_time = (step / self.last).float()
+        return factor, base_time, level_of(inside)
 
-    def _angle(self, step: Tensor) -> Tensor:
+    def _angle_at(self, step: Tensor) -> Tensor:
         known = self.angles.to(step.device)
-        below = step.floor().long().clamp(0, len(known) - 2)
+        below = step.floor().long().clamp(0, self.last - 1)
         return torch.lerp(known[below], known[below + 1], step - below)
 
 
@@ -74,44 +91,54 @@ def level_of(angle: Tensor) -> Level:
     return Level(angle.cos().float(), angle.sin().float())
 
 
-def read_schedule(config: Mapping[str, Any], where: Path) -> Schedule:
+def read_schedule(config: Mapping[str, Any], path: Path) -> Schedule:
     """A schedule from diffusers' `scheduler_config.json`, whatever scheduler it names.
 
     Args:
         config: its values.
-        where: for the sentence.
+        path: of the base, for the message.
 
     Raises:
-        BadWeights: it predicts what no solver here knows, or its betas are none.
+        BadWeights: it predicts what no solver supports, or its betas make no sense.
     """
+    prediction_type = _read_prediction_type(config, path)
+    _check_steps(config, path)
+    if prediction_type == "epsilon" and config.get("rescale_betas_zero_snr"):
+        raise BadWeights(
+            path,
+            "its scheduler ends in pure noise, where epsilon does not determine the picture",
+        )
+    angles = _read_angles(config, path)
+    return Schedule(prediction_type, angles)
+
+
+def _read_prediction_type(config: Mapping[str, Any], path: Path) -> PredictionType:
     prediction_type = str(config.get("prediction_type", "epsilon"))
     if prediction_type not in get_args(PredictionType) or prediction_type == "flow":
         raise BadWeights(
-            where,
+            path,
             f"its scheduler predicts {prediction_type}",
             "Give a base that predicts epsilon or v.",
         )
-    known = {
-        "num_train_timesteps",
-        "beta_start",
-        "beta_end",
-        "beta_schedule",
-        "trained_betas",
-        "rescale_betas_zero_snr",
-        "timestep_spacing",
-    }
+    return cast(PredictionType, prediction_type)
+
+
+def _check_steps(config: Mapping[str, Any], path: Path) -> None:
     steps = config.get("num_train_timesteps", 1000)
-    if not isinstance(steps, int) or not 2 <= steps <= MOST_STEPS:
-        raise BadWeights(where, f"its scheduler has {steps} steps, not 2 to {MOST_STEPS:,}")
-    if prediction_type == "epsilon" and config.get("rescale_betas_zero_snr"):
-        raise BadWeights(where, "its scheduler ends in pure noise, of which epsilon says nothing")
+    if not isinstance(steps, int) or not 2 <= steps <= _MAX_STEPS:
+        raise BadWeights(path, f"its scheduler has {steps} steps, not 2 to {_MAX_STEPS:,}")
+
+
+def _read_angles(config: Mapping[str, Any], path: Path) -> Tensor:
+    settings = {key: value for key, value in config.items() if key in _SETTINGS}
     try:
-        ddpm = DDPMScheduler(**{key: value for key, value in config.items() if key in known})
+        scheduler = DDPMScheduler(**settings)
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
         reason = f"its scheduler's settings make no sense: {first_line(error)}"
-        raise BadWeights(where, reason) from error
-    kept = ddpm.alphas_cumprod.double()
-    angles = torch.atan2((1 - kept).sqrt(), kept.sqrt())
-    if len(angles) < 2 or not (angles.diff() > 0).all() or not angles[-1] <= math.pi / 2 + 1e-9:
-        raise BadWeights(where, "its scheduler's noise does not rise from step to step")
-    return Schedule(cast(PredictionType, prediction_type), angles)
+        raise BadWeights(path, reason) from error
+    signal_power = scheduler.alphas_cumprod.double()
+    angles = torch.atan2((1 - signal_power).sqrt(), signal_power.sqrt())
+    rising = len(angles) >= 2 and bool((angles.diff() > 0).all())
+    if not rising or not angles[-1] <= math.pi / 2 + 1e-9:
+        raise BadWeights(path, "its scheduler's noise does not rise from step to step")
+    return angles

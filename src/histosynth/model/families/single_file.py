@@ -30,8 +30,8 @@ from torch import Tensor
 
 from ...core.errors import BadOption, BadWeights, first_line
 from ...core.store import sha256_of
+from ..faults import BROKEN
 from ..prediction import PredictionType
-from ..trial_run import BROKEN
 
 if TYPE_CHECKING:
     from transformers import CLIPTextModel

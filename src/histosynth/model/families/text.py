@@ -1,4 +1,4 @@
-"""What a base is told in words: a few prompts, embedded once; their encoder is not kept."""
+"""The prompts of a base with a text encoder: embedded once; the encoder is not kept."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ from torch import Tensor
 
 from ...core.errors import BadRecipe, BadWeights, NeedsExtra, first_line
 from ...core.store import atomic_write
-from ..info import TEXT
 from ..parts import variant_of
+
+PROMPTS_FILE = "prompts.safetensors"
+"""Embedded prompts in a bundle."""
+T5_TOKENS = 120
+"""Tokens of a prompt that PixArt reads."""
+_EMPTY_ROW = 0
+_NO_LABEL_ROW = 1
+_FIRST_LABEL_ROW = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,56 +30,65 @@ class Text:
     """Embedded prompts.
 
     Attributes:
-        states: (P, L, D) float32. Row 0 is the empty prompt, row 1 that of no told label, then one
-            a label.
-        mask: (P, L), 1 for tokens and 0 for padding; None: the base looks at all of them.
+        states: (P, L, D) float32. Row 0 is the empty prompt, row 1 the prompt without a label, and
+            then follows one row a label.
+        mask: (P, L), 1 for tokens and 0 for padding; None: the base attends to all of them.
     """
 
     states: Tensor
     mask: Tensor | None = None
 
-    def rows(self, told: Tensor, labels: Tensor) -> Tensor:
-        """Which prompt each item is given, (B,).
+    def rows(self, flags: Tensor, labels: Tensor) -> Tensor:
+        """The row of each item's prompt, (B,).
 
         Args:
-            told: (B,) 0 where nothing is told in words.
-            labels: (B, P - 2) one-hot, or all 0 where no label is told.
+            flags: (B,) 0 for the empty prompt, 1 for another.
+            labels: (B, P - 2) one-hot, or all 0 for the prompt without a label.
         """
-        named = (
-            labels.argmax(dim=1) + 2 if labels.shape[1] else torch.ones_like(told, dtype=torch.long)
-        )
+        no_label = torch.full_like(flags, _NO_LABEL_ROW, dtype=torch.long)
         if labels.shape[1]:
-            named = torch.where(labels.amax(dim=1) > 0.5, named, torch.ones_like(named))
-        return torch.where(told > 0.5, named, torch.zeros_like(named))
+            has_label = labels.amax(dim=1) > 0.5
+            of_label = labels.argmax(dim=1) + _FIRST_LABEL_ROW
+            rows = torch.where(has_label, of_label, no_label)
+        else:
+            rows = no_label
+        empty = torch.full_like(rows, _EMPTY_ROW)
+        return torch.where(flags > 0.5, rows, empty)
 
     def save(self, folder: Path) -> Path:
-        """Write `prompts.safetensors`."""
-        path = folder / TEXT
-        tensors = {"states": self.states.half()} | (
-            {} if self.mask is None else {"mask": self.mask.half()}
-        )
+        """Write `prompts.safetensors`, in float16."""
+        tensors = {"states": self.states.half().contiguous()}
+        if self.mask is not None:
+            tensors["mask"] = self.mask.half().contiguous()
+        path = folder / PROMPTS_FILE
         with atomic_write(path) as temporary:
-            save_file({key: value.contiguous() for key, value in tensors.items()}, temporary)
+            save_file(tensors, temporary)
         return path
 
 
 def load_text(folder: Path, prompts: int) -> Text:
-    """Read `prompts.safetensors`, which holds so many prompts.
+    """Read `prompts.safetensors`.
+
+    Args:
+        folder: of the bundle.
+        prompts: how many it must hold.
 
     Raises:
-        BadWeights: it is absent, cannot be read, or holds others.
+        BadWeights: it is absent, cannot be read, or holds another number of prompts.
     """
-    path = folder / TEXT
+    path = folder / PROMPTS_FILE
     try:
         tensors = load_file(path)
         states = tensors["states"].float()
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise BadWeights(path, first_line(error)) from error
-    mask = tensors.get("mask")
-    if states.ndim != 3 or len(states) != prompts or not states.isfinite().all():
+    fits = states.ndim == 3 and len(states) == prompts
+    if not fits or not states.isfinite().all():
         raise BadWeights(
-            path, f"it holds prompts of shape {tuple(states.shape)}, not {prompts} of them"
+            path,
+            f"it holds prompts of shape {tuple(states.shape)}, not {prompts} of them",
         )
+    mask = tensors.get("mask")
     return Text(states, None if mask is None else mask.float())
 
 
@@ -82,114 +98,130 @@ def embed_clip(folder: Path, prompts: Sequence[str], *, tokenizer: Path | None =
 
     Args:
         folder: holds `text_encoder/` and, unless named, `tokenizer/`.
-        prompts: cut after the encoder's number of tokens (77).
+        prompts: of at most the encoder's number of tokens (77).
         tokenizer: another folder for the tokenizer.
 
     Raises:
         BadWeights: one of the two cannot be loaded.
+        BadRecipe: a prompt is too long.
     """
     transformers = _transformers()
-    words, model = _loaded(
+    loaded = _load_encoder(
         transformers.CLIPTokenizer,
         transformers.CLIPTextModel,
-        tokenizer or folder / "tokenizer",
-        folder,
+        tokenizer_folder=tokenizer or folder / "tokenizer",
+        encoder_folder=folder / "text_encoder",
     )
-    return clip_states(words, model, prompts)
+    return clip_states(*loaded, prompts)
 
 
 @torch.inference_mode()
-def clip_states(words: Any, model: Any, prompts: Sequence[str]) -> Text:
+def clip_states(tokenizer: Any, encoder: Any, prompts: Sequence[str]) -> Text:
     """Last hidden states of a CLIP text encoder, all tokens of all prompts."""
-    length = min(words.model_max_length, model.config.max_position_embeddings)
-    _refuse_long(words, prompts, length)
-    tokens = words(
+    length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
+    _refuse_long(tokenizer, prompts, length)
+    tokens = _tokenise(tokenizer, prompts, length)
+    states = encoder(tokens.input_ids)[0]
+    return Text(states.float())
+
+
+@torch.inference_mode()
+def embed_t5(folder: Path, prompts: Sequence[str], *, length: int = T5_TOKENS) -> Text:
+    """Prompts through the T5 encoder of a PixArt folder, in lower case as PixArt reads them.
+
+    Raises:
+        BadWeights: encoder or tokenizer cannot be loaded.
+        BadRecipe: a prompt is too long.
+    """
+    transformers = _transformers()
+    tokenizer, encoder = _load_encoder(
+        transformers.T5TokenizerFast,
+        transformers.T5EncoderModel,
+        tokenizer_folder=folder / "tokenizer",
+        encoder_folder=folder / "text_encoder",
+    )
+    prompts = [prompt.lower().strip() for prompt in prompts]
+    _refuse_long(tokenizer, prompts, length)
+    tokens = _tokenise(tokenizer, prompts, length)
+    states = encoder(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
+    return Text(states.float(), tokens.attention_mask.float())
+
+
+def _tokenise(tokenizer: Any, prompts: Sequence[str], length: int) -> Any:
+    return tokenizer(
         list(prompts),
         padding="max_length",
         max_length=length,
         truncation=True,
         return_tensors="pt",
     )
-    return Text(model(tokens.input_ids)[0].float())
 
 
-@torch.inference_mode()
-def embed_t5(folder: Path, prompts: Sequence[str], *, length: int = 120) -> Text:
-    """Prompts through the T5 encoder of a PixArt folder, in small letters as PixArt reads them.
+def _refuse_long(tokenizer: Any, prompts: Sequence[str], length: int) -> None:
+    """Refuse a prompt whose end, often the label, would be cut off unnoticed.
 
     Raises:
-        BadWeights: encoder or tokenizer cannot be loaded.
+        BadRecipe: naming it.
     """
-    transformers = _transformers()
-    words, model = _loaded(
-        transformers.T5TokenizerFast,
-        transformers.T5EncoderModel,
-        folder / "tokenizer",
-        folder,
-    )
-    prompts = [each.lower().strip() for each in prompts]
-    _refuse_long(words, prompts, length)
-    tokens = words(
-        prompts,
-        padding="max_length",
-        max_length=length,
-        truncation=True,
-        return_tensors="pt",
-    )
-    states = model(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
-    return Text(states.float(), tokens.attention_mask.float())
+    for prompt in prompts:
+        tokens = len(tokenizer(prompt).input_ids)
+        if tokens > length:
+            problem = f"{prompt!r} has {tokens} tokens, and the encoder reads {length}"
+            raise BadRecipe("prompts", [problem])
 
 
 def _transformers() -> Any:
     try:
         import transformers
     except ImportError as error:
-        raise NeedsExtra("transformers, which a base that reads needs,", "stable") from error
+        raise NeedsExtra("transformers, which a base with text needs,", "stable") from error
     return transformers
 
 
-def _refuse_long(words: Any, prompts: Sequence[str], length: int) -> None:
-    """Refuse a prompt whose end, often the label, would be cut off unseen.
-
-    Raises:
-        BadRecipe: naming it.
-    """
-    for prompt in prompts:
-        many = len(words(prompt).input_ids)
-        if many > length:
-            raise BadRecipe(
-                "prompts", [f"{prompt!r} has {many} tokens, and the encoder reads {length}"]
-            )
-
-
-def _loaded(
-    tokenizer: Any,
-    encoder: Any,
-    words: Path,
-    folder: Path,
+def _load_encoder(
+    tokenizer_class: Any,
+    encoder_class: Any,
+    *,
+    tokenizer_folder: Path,
+    encoder_folder: Path,
 ) -> tuple[Any, Any]:
+    """Tokenizer and text encoder of transformers, in float32, frozen."""
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours show what is worth showing
-    for each in (words, folder / "text_encoder"):
-        if not each.is_dir():  # transformers would take the path for a name on the hub
-            raise BadWeights(each, "there is no such folder")
+    # histosynth has progress bars of its own
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    for folder in (tokenizer_folder, encoder_folder):
+        if not folder.is_dir():  # transformers would take the path for a name on the hub
+            raise BadWeights(folder, "there is no such folder")
     try:
-        spoken = tokenizer.from_pretrained(words, local_files_only=True, trust_remote_code=False)
-        model, report = encoder.from_pretrained(
-            folder / "text_encoder",
+        tokenizer = tokenizer_class.from_pretrained(
+            tokenizer_folder,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
+        encoder, report = encoder_class.from_pretrained(
+            encoder_folder,
             local_files_only=True,
             use_safetensors=True,
             dtype=torch.float32,
             output_loading_info=True,
-            variant=variant_of(folder / "text_encoder"),
+            variant=variant_of(encoder_folder),
         )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-        raise BadWeights(
-            folder, f"its text encoder cannot be loaded: {first_line(error)}"
-        ) from error
-    for what in ("missing_keys", "mismatched_keys"):  # the library would draw them at random
-        if wrong := sorted(str(key) for key in report[what] if "position_ids" not in str(key)):
-            reason = f"{len(wrong)} weights are {what.partition('_')[0]}, first {wrong[0]}"
-            raise BadWeights(folder / "text_encoder", reason)
-    return spoken, model.eval().requires_grad_(False)
+        reason = f"its text encoder cannot be loaded: {first_line(error)}"
+        raise BadWeights(encoder_folder.parent, reason) from error
+    _check_report(report, encoder_folder)
+    return tokenizer, encoder.eval().requires_grad_(False)
+
+
+def _check_report(report: Any, folder: Path) -> None:
+    """Refuse absent or misshapen weights: transformers would initialise them at random.
+
+    Raises:
+        BadWeights: naming the first.
+    """
+    for problem in ("missing", "mismatched"):
+        keys = [str(key) for key in report[f"{problem}_keys"]]
+        wrong = sorted(key for key in keys if "position_ids" not in key)
+        if wrong:
+            raise BadWeights(folder, f"{len(wrong)} weights are {problem}, first {wrong[0]}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from ...core.geometry import Box
-from ...core.nuclei import Nuclei
 from ...core.tile import Mask, Pixels
 from ...model.autoencoder import FACTOR
 from ...model.bundle import Bundle
-from ...model.maps import make_maps, style_vector
+from ...model.conditioning import ItemConditions, encode_conditions
+from ...model.families.family import Family
 from ...model.structure import StructureMaps
 from ...tissue.masks import draw_mask
 from ..adapter_options import GuidedPlan
@@ -33,8 +33,8 @@ PROBE_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Noise levels of the validation loss."""
 
 Paint = Callable[[Bundle, "Batch"], list[Pixels]]
-Item = tuple[LatentView, Box, Nuclei | None, Mask | None, Tensor]
-"""A crop with its conditions: view, place in it, nuclei, hole and style."""
+Item = tuple[LatentView, Box, ItemConditions]
+"""A crop: its view, its box in the view, and its conditions without the known tissue."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +61,11 @@ def items_of(
     loop: LoopPlan,
     side: int,
     *,
-    foreign: bool,
+    family: Family,
 ) -> int:
-    """Items of a batch of crops of `side` px; `foreign`: on a base of another make."""
-    whole = plan.batch_px or (max(plan.crops) if foreign else 256)
-    return max(round(loop.batch * (whole / side) ** 2), 1)
+    """Items of a batch of crops of `side` px, on a base of a family."""
+    batch_px = plan.batch_px or family.default_batch_px or max(plan.crops)
+    return max(round(loop.batch * (batch_px / side) ** 2), 1)
 
 
 class DiffusionTask:
@@ -108,9 +108,7 @@ class DiffusionTask:
         self.at_a_time = max(
             loop.batch // loop.accumulate, 1
         )  # what fits in training fits in validation
-        self.mean, self.std = (
-            torch.tensor(v) for v in (bundle.info.style_mean, bundle.info.style_std)
-        )
+        self.style_std = torch.tensor(bundle.info.style_std)
         self.weights = class_weights(bundle.info.classes, plan.nucleus_weights)
         self.sampler = BatchSampler(train, plan, grid_px=bundle.grid_px)
         self.probe = self._probe()
@@ -174,7 +172,7 @@ class DiffusionTask:
                 plan=plan,
             )
         features = self.bundle.features(batch.maps)
-        said = self.bundle.denoiser.raw(noisy, times, features, style)
+        said = self.bundle.denoiser.predict(noisy, times, features, style)
         prediction_type = self.bundle.info.prediction
         places = place_weights(batch.maps, self.weights, FACTOR)
         return diffusion_loss(
@@ -194,12 +192,12 @@ class DiffusionTask:
             self.plan,
             self.loop,
             side,
-            foreign=self.bundle.base is not None,
+            family=self.bundle.family,
         )
 
     def _times(self, count: int, generator: torch.Generator) -> Tensor:
         """(count,) noise levels as the network counts them."""
-        steps = None if self.bundle.base is None else len(self.bundle.base.schedule.angles)
+        steps = self.bundle.denoiser.steps
         uniform = self.plan.times == "uniform" or (not self.plan.times and steps is not None)
         if uniform:
             return draw_steps(count, generator, steps=steps or 1000)
@@ -252,24 +250,18 @@ class DiffusionTask:
             blur = torch.from_numpy(
                 random.normal(0, self.plan.style_noise, len(drawn)).astype(np.float32)
             )
-            style = None if random.random() < self.plan.drop_style else drawn + blur * self.std
+            style = (
+                None if random.random() < self.plan.drop_style else drawn + blur * self.style_std
+            )
             if self.plan.drop_all and random.random() < self.plan.drop_all:
                 nuclei = None
                 label = None
                 style = None
-        labels = len(self.bundle.info.labels)
-        vector = style_vector(
-            style,
-            label,
-            mean=self.mean,
-            std=self.std,
-            labels=labels,
-        )
-        return view, box, nuclei, mask, vector
+        return view, box, ItemConditions(nuclei, mask=mask, style=style, label=label)
 
     def _collate(self, items: Sequence[Item]) -> Batch:
         cells = [
-            Box(*(v // FACTOR for v in (b.x, b.y, b.width, b.height))).slices for _, b, *_ in items
+            Box(*(v // FACTOR for v in (b.x, b.y, b.width, b.height))).slices for _, b, _ in items
         ]
         latents = torch.stack(
             [
@@ -278,20 +270,20 @@ class DiffusionTask:
             ]
         )
         pixels = torch.stack([view.pixels[box.slices] for view, box, *_ in items])
-        masks = [mask for *_, mask, _ in items]
-        known = [None if h is None else p.numpy() for h, p in zip(masks, pixels, strict=True)]
+        conditions = []
+        for (*_, each), crop in zip(items, pixels, strict=True):
+            known = None if each.mask is None else crop.numpy()
+            conditions.append(replace(each, known=known))
         box = items[0][1]
-        maps = make_maps(
-            [nuclei for _, _, nuclei, _, _ in items],
-            known,
-            masks,
-            classes=len(self.bundle.info.classes),
+        conditioning = encode_conditions(
+            conditions,
+            self.bundle.info,
             size=(box.width, box.height),
         )
         return Batch(
             self.bundle.standardise(latents),
-            maps,
-            torch.stack([v for *_, v in items]),
+            conditioning.maps,
+            conditioning.style,
             pixels,
         )
 
@@ -328,12 +320,12 @@ class DiffusionTask:
 
     @property
     def looked_at(self) -> dict[str, float]:
-        """Tasks that are validated, by how much of the loss they are.
+        """Tasks that are validated, by their share of the loss.
 
-        A compact base does both. An adapter on another base learns one, or a mixture, and its
-        encoder has never seen the rest.
+        A base that was trained on structure does both. An adapter on another base learns one of
+        them, or a mixture, and its encoder is not trained for the rest.
         """
-        if self.bundle.base is None:
+        if self.bundle.family.trained_on_structure:
             return {"global": 0.5, "local": 0.5}
         both = {"global": 1 - self.plan.mask_share, "local": self.plan.mask_share}
         return {task: share for task, share in both.items() if share}

@@ -5,7 +5,7 @@ What they compute is unchanged but for the order of sums. A LoRA layer as PEFT w
 arrays of the size of its output, and the three of a self-attention read their input nine times;
 here products are added where their sum stands, and layers of one input share it
 (`sums_of_products`). A gated feed-forward layer is worked through in pieces that a processor's
-cache holds (`gated`). `fuse` gives a network both.
+cache holds (`gated`). `fuse_lora_layers` gives a network both.
 """
 
 from __future__ import annotations
@@ -316,7 +316,7 @@ class FusedGate(GEGLU):  # type: ignore[misc]
         return gated(self.proj(hidden_states))
 
 
-def fuse(network: nn.Module) -> nn.Module:
+def fuse_lora_layers(network: nn.Module) -> nn.Module:
     """Let a network's transformer blocks compute the same with less; names of its weights stay.
 
     Returns:

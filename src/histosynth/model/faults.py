@@ -1,0 +1,16 @@
+"""Errors that libraries raise for weights and settings that make no sense."""
+
+from __future__ import annotations
+
+BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What building and running a network raises where its settings or weights are broken."""
