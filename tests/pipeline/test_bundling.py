@@ -40,7 +40,8 @@ def copied(whole, tmp_path):
 def test_inspect_says_what_a_bundle_is_and_holds(whole):
     told = inspect(whole)
     assert (told["name"], told["mpp"], told["labels"]) == ("tiny", 0.5, ("breast",))
-    assert told["classes"] == ("epithelial", "lymphocyte", "stromal") and told["family"] == "compact"
+    assert told["classes"] == ("epithelial", "lymphocyte", "stromal")
+    assert told["family"] == "compact"
     (adapter,) = told["adapters"]
     assert (adapter["rank"], adapter["alpha"], adapter["targets"]) == (2, 3.0, ("to_q",))
     bundle = load_bundle(whole)

@@ -55,7 +55,7 @@ def paint_latents(
     Args:
         bundle: the networks.
         maps: the conditions' maps; the structure encoder runs on them once.
-        style: (B, S) from `model.maps.style_vector`.
+        style: (B, S) from `model.conditioning.style_vector`.
         noise: (B, C, h, w) unit normal.
         settings: steps, guidance, solver.
         start: latents (B, C, h, w) to start from, and the times (B, 1, h, w) at which each cell
