@@ -25,7 +25,7 @@ from histosynth.core.pairing import list_files, pair_by_stem
 from histosynth.core.store import atomic_write, digest, write_text
 from histosynth.core.synthetic import SOURCE_TYPE, Synthetic, read_recipe
 from histosynth.core.tile import read_mask, read_rgb, write_mask
-from histosynth.training.recipes import AutoencoderRecipe
+from histosynth.training.tasks.autoencoder.recipe import AutoencoderRecipe
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from glass import tissue
 
 from histosynth.core.geometry import Box
 from histosynth.core.tile import Tile, TileRef
-from histosynth.pipeline.copy_guard import CopyWatch
+from histosynth.pipeline.copy_guard import CopyGuard
 from histosynth.tissue.augment import pose
 from histosynth.training.data.sources import Example
 
@@ -40,7 +40,7 @@ def batch(whole=True):
 
 
 def watching(sides, pictures, limit=0.1):
-    watch = CopyWatch(lambda bundle, of: pictures, *sides, limit=limit)
+    watch = CopyGuard(lambda bundle, of: pictures, *sides, max_share=limit)
     assert watch.paint(None, batch()) is pictures
     return watch
 
@@ -68,7 +68,7 @@ def test_turned_and_moved_training_tissue_ends_it_with_the_numbers(sides):
 
 
 def test_mended_tiles_are_not_looked_at(sides):
-    watch = CopyWatch(lambda bundle, of: crops(sides[0]), *sides, limit=0.1)
+    watch = CopyGuard(lambda bundle, of: crops(sides[0]), *sides, max_share=0.1)
     watch.paint(None, batch(whole=False))
     assert watch(100, {}) is None
 

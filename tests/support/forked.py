@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from histosynth.pipeline.train import train
-from histosynth.training.tasks.diffusion import DiffusionTask
+from histosynth.training.tasks.diffusion.train_task import DiffusionTrainTask
 
 LIMIT_S = 120
 
@@ -39,7 +39,7 @@ def run_one(
             LOCAL_WORLD_SIZE=str(job["processes"]),
         )
     if job.get("breaks"):
-        DiffusionTask.picture = lambda task: (_ for _ in ()).throw(OSError("no room"))
+        DiffusionTrainTask.picture = lambda task: (_ for _ in ()).throw(OSError("no room"))
 
     def report(step, numbers):
         if step == job.get("killed_at"):

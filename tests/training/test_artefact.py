@@ -29,8 +29,8 @@ from histosynth.prepare.rows import Facts, Tools, make_rows
 from histosynth.prepare.survey import survey_slide
 from histosynth.prepare.tissue_mask import TissuePlan
 from histosynth.slides import open_slide
-from histosynth.training.tasks.artefact_recipe import artefact_recipe
-from histosynth.training.tasks.artefact_run import open_labelled
+from histosynth.training.tasks.artefact.labelled_tiles import open_labelled_tiles
+from histosynth.training.tasks.artefact.recipe import artefact_recipe
 
 RECIPE = """task = "artefact"
 seed = 1
@@ -139,7 +139,7 @@ def test_it_learns_and_is_measured_on_patients_it_never_saw(run, sorted_tiles):
 
 def test_patients_stand_on_one_side_only_whatever_the_seed(sorted_tiles, tmp_path):
     path = write(tmp_path, sorted_tiles)
-    tiles = open_labelled(read_train_recipe(path), tmp_path)
+    tiles = open_labelled_tiles(read_train_recipe(path).data, tmp_path)
     train_side, held_out = (
         {each.tile.ref.patient for each in side} for side in (tiles.train, tiles.held_out)
     )
@@ -150,7 +150,7 @@ def test_patients_stand_on_one_side_only_whatever_the_seed(sorted_tiles, tmp_pat
 
 def test_loaded_weights_judge_as_those_that_were_measured(run, sorted_tiles):
     classifier = load_artefact(run / "weights")
-    tiles = open_labelled(artefact_recipe(sorted_tiles, "^(P..)", 0.5), Path())
+    tiles = open_labelled_tiles(artefact_recipe(sorted_tiles, "^(P..)", 0.5).data, Path())
     chances = {"good": [], "fold": [], "blur": []}
     for each in tiles.held_out:
         chances[each.label].append(classifier(each.tile.pixels, 0.5))
@@ -272,14 +272,14 @@ def test_what_cannot_be_learned_or_measured_is_refused_with_numbers(sorted_tiles
     with pytest.raises(
         BadRecipe, match=r"of 4 patients, 1 with .* are held out; at least 2 must be"
     ):
-        open_labelled(artefact_recipe(few, "^(P..)", 0.5), tmp_path)
+        open_labelled_tiles(artefact_recipe(few, "^(P..)", 0.5).data, tmp_path)
     shutil.rmtree(few / "good")
     with pytest.raises(BadRecipe, match="folder good"):
-        open_labelled(artefact_recipe(few, "^(P..)", 0.5), tmp_path)
+        open_labelled_tiles(artefact_recipe(few, "^(P..)", 0.5).data, tmp_path)
     with pytest.raises(BadRecipe, match="does not match"):
-        open_labelled(artefact_recipe(sorted_tiles, "^(Q..)", 0.5), tmp_path)
+        open_labelled_tiles(artefact_recipe(sorted_tiles, "^(Q..)", 0.5).data, tmp_path)
     with pytest.raises(BadRecipe, match="there is no folder"):
-        open_labelled(artefact_recipe(Path("nowhere"), "^(P..)", 0.5), tmp_path)
+        open_labelled_tiles(artefact_recipe(Path("nowhere"), "^(P..)", 0.5).data, tmp_path)
     path = write(tmp_path, sorted_tiles)
     path.write_text(path.read_text().replace("^(P..)", "^P.."))
     with pytest.raises(BadRecipe, match="needs one group"):

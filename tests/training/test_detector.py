@@ -12,7 +12,7 @@ from small import write_recipe
 from histosynth.core.errors import BadRecipe, BadWeights
 from histosynth.detectors.centroids import load_detector
 from histosynth.pipeline.train import train
-from histosynth.training.tasks.detector import patients_aside
+from histosynth.training.tasks.detector.train_task import patients_for_threshold
 
 
 def test_it_learns_to_find_fake_nuclei_and_its_weights_load(tissue, tmp_path):
@@ -53,9 +53,9 @@ def test_a_stopped_run_that_goes_on_is_the_run_that_was_never_stopped(tissue, tm
 
 def test_the_threshold_s_patients_give_no_gradient_and_do_not_depend_on_order():
     patients = [f"P{n}" for n in range(50)]
-    aside = patients_aside(patients, 0.12)
-    assert len(aside) == 6 and aside == patients_aside(list(reversed(patients)), 0.12)
-    assert aside == patients_aside(patients * 3, 0.12)
+    aside = patients_for_threshold(patients, 0.12)
+    assert len(aside) == 6 and aside == patients_for_threshold(list(reversed(patients)), 0.12)
+    assert aside == patients_for_threshold(patients * 3, 0.12)
 
 
 def test_tiles_without_nuclei_are_refused(tissue, tmp_path):

@@ -9,8 +9,9 @@ from histosynth.core.recipe import build
 from histosynth.testing import tiny_bundle
 from histosynth.tissue.layout import draw_layout
 from histosynth.training.data.views import LatentView
-from histosynth.training.recipes import DiffusionPlan, LoopPlan
-from histosynth.training.tasks.diffusion import DiffusionTask
+from histosynth.training.loop.plan import LoopPlan
+from histosynth.training.tasks.diffusion.recipe import DiffusionPlan
+from histosynth.training.tasks.diffusion.train_task import DiffusionTrainTask
 
 TELLS = {
     "drop_nuclei": 0.0,
@@ -28,7 +29,7 @@ def told(**drops):
     styles = torch.zeros(1, len(bundle.info.style_mean))
     nuclei = draw_layout((128, 128), mpp=0.5, seed=0)
     view = LatentView(latents, pixels, styles, nuclei, label, 1.0)
-    task = DiffusionTask(
+    task = DiffusionTrainTask(
         bundle,
         {},
         [[view]],
@@ -47,11 +48,11 @@ def told(**drops):
         paint=lambda *_: [],
         save=lambda *_: None,
     )
-    place = len(bundle.info.style_mean)
+    items = [item.conditions for item in task.batches.draw(np.random.default_rng(0))]
     return np.array(
         [
-            (nuclei is not None, bool(style[place]), bool(style[place + 1 :].any()))
-            for _, _, nuclei, _, style in task._draw(np.random.default_rng(0))
+            (each.nuclei is not None, each.style is not None, each.label is not None)
+            for each in items
         ]
     )
 

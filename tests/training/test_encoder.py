@@ -12,7 +12,7 @@ from small import write_recipe
 from histosynth.core.errors import BadRecipe, BadWeights
 from histosynth.encoders.histo import load_encoder
 from histosynth.pipeline.train import train
-from histosynth.training.tasks.encoder import harmed
+from histosynth.training.tasks.encoder.train_task import harmed
 
 
 def test_it_learns_what_is_alike_and_what_was_done_to_a_picture(tissue, tmp_path):

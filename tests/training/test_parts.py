@@ -15,8 +15,9 @@ from histosynth.tissue.layout import draw_layout
 from histosynth.training.data.views import LatentView
 from histosynth.training.loop.fit import step_generator
 from histosynth.training.loop.microbatches import WHOLE_BATCH, Part, enable_checkpointing
-from histosynth.training.recipes import DiffusionPlan, LoopPlan
-from histosynth.training.tasks.diffusion import DiffusionTask
+from histosynth.training.loop.plan import LoopPlan
+from histosynth.training.tasks.diffusion.recipe import DiffusionPlan
+from histosynth.training.tasks.diffusion.train_task import DiffusionTrainTask
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def task():
         )
         for seed in range(4)
     ]
-    return DiffusionTask(
+    return DiffusionTrainTask(
         bundle,
         {"unet": bundle.unet, "structure": bundle.structure},
         [[view] for view in views],
@@ -85,7 +86,9 @@ def gradients(task, step, parts):
 def test_the_mean_of_the_parts_is_the_batch_whatever_its_crops(task, many):
     sizes = set()
     for step in range(4):  # batches of 8 and of 5 items, with and without holes
-        sizes.add(len(task._draw(np.random.default_rng(step_generator(0, step).initial_seed()))))
+        sizes.add(
+            len(task.batches.draw(np.random.default_rng(step_generator(0, step).initial_seed())))
+        )
         whole, wanted = gradients(task, step, [WHOLE_BATCH])
         cut, found = gradients(task, step, [Part(index, many) for index in range(many)])
         assert (
@@ -105,10 +108,10 @@ def test_the_mean_of_the_parts_is_the_batch_whatever_its_crops(task, many):
 
 def test_only_a_parts_own_items_are_put_together(task, monkeypatch):
     collated = []
-    collate = task._collate
+    collate = task.batches.collate
     monkeypatch.setattr(
-        task,
-        "_collate",
+        task.batches,
+        "collate",
         lambda items: (collated.append(len(items)), collate(items))[1],
     )
     task.loss(0, step_generator(0, 0), Part(1, 4))

@@ -64,7 +64,11 @@ def ends(folder, tissue, bundle_folder):
     for kill in (3, None):
         add("pair, cut", 2, at=kill, **pair)
     (folder / "jobs.json").write_text(json.dumps(list(jobs.values())))
-    command = [sys.executable, str(Path(__file__).parent / "forked.py"), str(folder / "jobs.json")]
+    command = [
+        sys.executable,
+        str(Path(__file__).parents[1] / "support" / "forked.py"),
+        str(folder / "jobs.json"),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command,

@@ -13,9 +13,9 @@ from histosynth.core.geometry import Box
 from histosynth.core.nuclei import Nuclei
 from histosynth.core.tile import TileRef, encode_png
 from histosynth.core.tileset import Row, write_rows
-from histosynth.training.checks import open_examples
+from histosynth.training.data.plan import DataPlan
 from histosynth.training.data.sources import TileSource, open_source, refuse_leaks
-from histosynth.training.recipes import DataPlan
+from histosynth.training.tasks.tile_checks import open_examples
 
 CLASSES = ("epithelial", "lymphocyte")
 OUTSIDE = Nuclei(

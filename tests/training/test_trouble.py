@@ -18,8 +18,8 @@ from histosynth.pipeline.train import train
 from histosynth.training.data.sources import TileSource, open_source
 from histosynth.training.data.views import open_views
 from histosynth.training.loop.fit import RunLog, fit
+from histosynth.training.loop.plan import LoopPlan
 from histosynth.training.loop.state import TrainState
-from histosynth.training.recipes import LoopPlan
 
 
 class Fragile:
@@ -124,7 +124,8 @@ def test_a_task_that_diverges_stops_the_verb_before_it_logs(
     monkeypatch,
 ):
     monkeypatch.setattr(
-        "histosynth.training.tasks.diffusion.diffusion_loss", lambda said, *_, **__: said / 0.0
+        "histosynth.training.tasks.diffusion.train_task.diffusion_loss",
+        lambda said, *_, **__: said / 0.0,
     )
     run = tmp_path / "run"
     with pytest.raises(Diverged, match="step 0: its loss is"):

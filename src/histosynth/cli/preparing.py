@@ -196,11 +196,11 @@ def train_quality(
     output: Output,
 ) -> None:
     """`histosynth prepare quality train`."""
-    from ..pipeline import train as training
+    from ..pipeline.train_quality import train_quality as train_classifier
 
     start, steps, device = ask
     with output.progress("training") as on_progress:
-        result = training.train_quality(
+        result = train_classifier(
             folder,
             out,
             patient=patient,

@@ -1,6 +1,6 @@
 """Recipes: TOML files that become frozen dataclasses, with all problems reported at once.
 
-Knows nothing of what the recipes are for: `train/recipes.py` and the verbs say that.
+Independent of what the recipes are for: `training/tasks` and the commands define that.
 """
 
 from __future__ import annotations

@@ -16,13 +16,14 @@ from ..metrics.copying.search import find_matches
 from ..metrics.sample import Sample, TileMeasurements
 from ..model.bundle import Bundle
 from ..training.data.sources import Example
-from ..training.tasks.diffusion import Batch, Paint
+from ..training.tasks.diffusion.batches import Batch
+from ..training.tasks.diffusion.painting import Paint
 
 MOST = 256
 """Training tiles that a look searches; of more, others at each look."""
 
 
-class CopyWatch:
+class CopyGuard:
     """Looks each validation's pictures up in the training tiles.
 
     Args:
@@ -30,7 +31,7 @@ class CopyWatch:
         train: training tiles.
         held_out: tiles of other patients; how alike they are to training by chance says what is
             suspect.
-        limit: share of pictures that may be suspected copies.
+        max_share: share of pictures that may be suspected copies.
     """
 
     def __init__(
@@ -39,10 +40,10 @@ class CopyWatch:
         train: Sequence[Example],
         held_out: Sequence[Example],
         *,
-        limit: float,
+        max_share: float,
     ) -> None:
         self.paint_plainly = paint
-        self.limit = limit
+        self.max_share = max_share
         self.mpp = train[0].tile.ref.mpp
         self.train = train
         self.held_out = held_out
@@ -73,7 +74,7 @@ class CopyWatch:
         if not np.isfinite(bar) or not len(told):
             return None
         suspected = int((told > bar).sum())
-        if suspected <= self.limit * len(told):
+        if suspected <= self.max_share * len(told):
             return None
         return (
             f"at step {step} {suspected} of {len(told)} validation pictures are suspected "

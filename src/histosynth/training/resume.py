@@ -1,4 +1,4 @@
-"""A run folder remembers its recipe, and refuses another one."""
+"""A run folder keeps its recipe and digests of its inputs, and refuses other ones."""
 
 from __future__ import annotations
 
@@ -11,123 +11,137 @@ from typing import Any
 from ..core import recipe as recipes
 from ..core.errors import BadRecipe, BadRun, NotWritable, ResumeMismatch, first_line
 from ..core.store import ensure_folder, write_json
-from .tasks.artefact_recipe import AnyRecipe
 
-RECIPE = "recipe.json"
-INPUTS = "inputs.json"
-FREE = {
-    f"loop.{key}"
-    for key in (
-        *(
-            "steps",
-            "cooldown",
-            "min_learning_rate_share",
-            "validate_every",
-            "checkpoint_every",
-            "log_every",
-            "trackers",
-        ),
-        *(
-            "accumulate",
-            "checkpointing",
-        ),  # the batches stay the same; only sums are rounded in another order
-    )
-}
-FREE |= {"base", "base_config", "data.root"}
-"""What may change: that is how a run is prolonged, watched otherwise, or moved to another machine.
-What lies at those places may not: see `remember_inputs`."""
+RECIPE_FILE = "recipe.json"
+INPUTS_FILE = "inputs.json"
+CHANGEABLE = frozenset(
+    {
+        "loop.steps",
+        "loop.cooldown",
+        "loop.min_learning_rate_share",
+        "loop.validate_every",
+        "loop.checkpoint_every",
+        "loop.log_every",
+        "loop.trackers",
+        # the batches stay the same; only sums are rounded in another order
+        "loop.accumulate",
+        "loop.checkpointing",
+        # where data and base are; that they are the same is what `remember_inputs` checks
+        "base",
+        "base_config",
+        "data.root",
+    }
+)
+"""Keys of a recipe that may change: so a run is prolonged, or moved to another machine."""
 
 
-def remember(recipe: AnyRecipe, run: Path) -> None:
+def remember(recipe: Any, run: Path) -> None:
     """Save the recipe in the run folder; a folder begun with another one is refused.
 
-    The number of steps and the intervals may change: that is how a run is prolonged.
+    Args:
+        recipe: a frozen dataclass. Keys in `CHANGEABLE` may differ from the saved one's.
+        run: the run folder; it is created where it is absent.
 
     Raises:
-        NotWritable: the folder cannot be made or written.
+        NotWritable: the folder cannot be created or written.
         ResumeMismatch: naming what changed.
-        BadRun: the recipe kept there cannot be read.
+        BadRun: the saved recipe cannot be read.
     """
     ensure_folder(run)
-    refuse_other(recipe, run)
-    write_json(run / RECIPE, recipes.as_dict(recipe))
+    refuse_other_recipe(recipe, run)
+    write_json(run / RECIPE_FILE, recipes.as_dict(recipe))
 
 
 def remember_inputs(run: Path, inputs: Mapping[str, str]) -> None:
-    """Save digests of what a run learns from, base and tiles; other ones under the same names are
-    refused.
+    """Save digests of what a run learns from, base and tiles; other ones are refused.
+
+    Args:
+        run: the run folder.
+        inputs: digests by name.
 
     Raises:
         ResumeMismatch: naming what changed.
-        BadRun: the digests kept there cannot be read.
+        BadRun: the saved digests cannot be read.
     """
-    saved = run / INPUTS
+    saved = run / INPUTS_FILE
     if saved.exists():
-        try:
-            kept = json.loads(saved.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise BadRun(saved, f"it cannot be read: {first_line(error)}") from error
-        if changed := sorted(
-            name for name in inputs if kept.get(name, inputs[name]) != inputs[name]
-        ):
+        before = _read_inputs(saved)
+        changed = sorted(name for name in inputs if before.get(name, inputs[name]) != inputs[name])
+        if changed:
             raise ResumeMismatch(run, [f"what is in {name}" for name in changed])
     write_json(saved, dict(inputs))
 
 
-def refuse_place(recipe: AnyRecipe, run: Path) -> None:
+def _read_inputs(saved: Path) -> Any:
+    try:
+        return json.loads(saved.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadRun(saved, f"it cannot be read: {first_line(error)}") from error
+
+
+def refuse_run_folder(recipe: Any, run: Path) -> None:
     """Refuse a run folder that `remember` would refuse, and write nothing.
 
     Raises:
         NotWritable, ResumeMismatch, BadRun: as `remember`.
     """
-    there = run.absolute()
-    while not (there.exists() or there.is_symlink()):
-        there = there.parent
-    if not there.is_dir():
-        raise NotWritable(run, f"{there} is no folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise NotWritable(run, f"{there} cannot be written")
-    refuse_other(recipe, run)
+    existing = run.absolute()
+    while not (existing.exists() or existing.is_symlink()):
+        existing = existing.parent
+    if not existing.is_dir():
+        raise NotWritable(run, f"{existing} is no folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise NotWritable(run, f"{existing} cannot be written")
+    refuse_other_recipe(recipe, run)
 
 
-def refuse_other(recipe: AnyRecipe, run: Path) -> None:
+def refuse_other_recipe(recipe: Any, run: Path) -> None:
     """Refuse a run folder that was begun with another recipe.
 
     Raises:
         ResumeMismatch: naming what changed.
-        BadRun: the recipe kept there cannot be read.
+        BadRun: the saved recipe cannot be read.
     """
-    saved = run / RECIPE
+    saved = run / RECIPE_FILE
     if not saved.exists():
         return
+    before = _with_defaults(_read_recipe(saved), type(recipe))
+    now = _as_json(recipe)
+    changed = sorted(set(_differences(before, now)) - CHANGEABLE)
+    if changed:
+        raise ResumeMismatch(run, changed)
+
+
+def _read_recipe(saved: Path) -> dict[str, Any]:
     try:
-        kept = json.loads(saved.read_text(encoding="utf-8"))
+        values = json.loads(saved.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadRun(saved, f"it cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise BadRun(saved, f"it is no JSON: {error}") from error
-    if not isinstance(kept, dict):
+    if not isinstance(values, dict):
         raise BadRun(saved, "it holds no recipe")
-    before = _with_defaults(kept, type(recipe))
-    now = json.loads(json.dumps(recipes.as_dict(recipe)))
-    if changed := sorted(set(_differences(before, now)) - FREE):
-        raise ResumeMismatch(run, changed)
+    return values
 
 
-def _with_defaults(before: Any, kind: type[AnyRecipe]) -> Any:
-    """A recipe of an older version, with what it could not yet say at today's defaults."""
+def _with_defaults(values: dict[str, Any], recipe_type: type[Any]) -> Any:
+    """A recipe of an older version under present names, with today's defaults of newer keys."""
     try:
-        return json.loads(json.dumps(recipes.as_dict(recipes.build(before, kind))))
+        recipe = recipes.build(values, recipe_type)
     except BadRecipe:
-        return before
+        return values
+    return _as_json(recipe)
+
+
+def _as_json(recipe: Any) -> Any:
+    return json.loads(json.dumps(recipes.as_dict(recipe)))
 
 
 def _differences(before: object, now: object, at: str = "") -> list[str]:
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = sorted(before.keys() | now.keys())
-        return [
-            found
-            for key in keys
-            for found in _differences(before.get(key), now.get(key), f"{at}{key}.")
-        ]
-    return [] if before == now else [at.rstrip(".")]
+    """Dotted keys whose values differ."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return [] if before == now else [at.rstrip(".")]
+    found = []
+    for key in sorted(before.keys() | now.keys()):
+        found += _differences(before.get(key), now.get(key), f"{at}{key}.")
+    return found

@@ -5,16 +5,36 @@ them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from ...core.store import write_json, write_text
 from ..data.sources import Example
-from ..tasks.stable_recipe import RareLabelOptions, StableRecipe
 from .data_sheet import counted, data_sheet, sheet_markdown
 from .patient_table import read_patient_traits
 from .weights import draws_by_label, draws_markdown, refuse_rare, shares_by_label
+
+
+@dataclass(frozen=True)
+class RareLabelOptions:
+    """The `[rare_labels]` table of a recipe: labels with few tiles or patients."""
+
+    balance: float = 0.0
+    """0: tiles are drawn with the shares of their sources; 1: each label as often as any other."""
+    min_patients: int = 3
+    """Patients that a label must have; a model of fewer learns them, not the label."""
+    allow_rare: bool = False
+    """Train on labels with fewer patients all the same."""
+    table: str = ""
+    """CSV with the column patient and any of sex, ancestry, site, age: what the data sheet
+    counts."""
+    private: bool = False
+    """Leave out counts of fewer than five patients."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.balance <= 1 or self.min_patients < 1:
+            raise ValueError("balance must lie in [0, 1], min_patients be at least 1")
 
 
 class Sides(Protocol):
@@ -53,8 +73,8 @@ def balance_examples(examples: Sequence[Example], plan: RareLabelOptions) -> lis
 
 
 def write_data_sheet(
-    recipe: StableRecipe,
-    here: Path,
+    options: RareLabelOptions,
+    base_folder: Path,
     run: Path,
     sides: Sides,
 ) -> None:
@@ -65,11 +85,9 @@ def write_data_sheet(
         BadTable: the recipe's table of patients cannot be read.
         SplitLeak: a patient stands on both sides.
     """
-    people = (
-        read_patient_traits(here / recipe.rare_labels.table) if recipe.rare_labels.table else None
-    )
+    people = read_patient_traits(base_folder / options.table) if options.table else None
     tiles = [*counted(sides.train, "train"), *counted(sides.held_out, "validation")]
-    sheet = data_sheet(tiles, people, private=recipe.rare_labels.private)
+    sheet = data_sheet(tiles, people, private=options.private)
     drawn = draws_by_label(
         [each.label for each in sides.train],
         [each.tile.ref.patient for each in sides.train],

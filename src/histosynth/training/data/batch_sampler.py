@@ -6,12 +6,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from ..recipes import DiffusionPlan
 from .buckets import Bucket, bucket_shares, fill_buckets
 from .views import LatentView
+
+
+class CropPlan(Protocol):
+    """What is drawn: see `DiffusionPlan`."""
+
+    @property
+    def crops(self) -> tuple[int, ...]:
+        """Sides, px."""
+
+    @property
+    def crop_shares(self) -> tuple[float, ...]:
+        """Share of each side."""
+
+    @property
+    def longest(self) -> float:
+        """Largest aspect ratio of the shapes; 1: squares only."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,7 @@ class BatchSampler:
     def __init__(
         self,
         views: Sequence[Sequence[LatentView]],
-        plan: DiffusionPlan,
+        plan: CropPlan,
         *,
         grid_px: int,
     ) -> None:

@@ -11,20 +11,18 @@ import torch.nn.functional as F
 from diffusers import AutoencoderDC
 from torch import Tensor, nn
 
-from ...core.tile import Pixels
-from ...model import autoencoder as ae
-from ...model.parts import save_part
-from ...tissue.augment import pose, restain, stain_matrix
-from ..data.sources import Example
-from ..loop.fit import module_weights
-from ..recipes import AutoencoderPlan, DataPlan
-
-PROBE = 256
-"""Side of the held-out crops that are measured, where all tiles are that large."""
-LEAST_PROBE = 64
+from ....core.tile import Pixels
+from ....model import autoencoder as ae
+from ....model.parts import save_part
+from ....tissue.augment import pose, restain, stain_matrix
+from ...data.plan import DataPlan
+from ...data.sources import Example
+from ...loop.fit import module_weights
+from ..tile_checks import probe_side
+from .recipe import AutoencoderPlan
 
 
-class AutoencoderTask:
+class AutoencoderTrainTask:
     """Random crops in random poses and stains; L1 on the image and on its gradients.
 
     Args:
@@ -32,7 +30,7 @@ class AutoencoderTask:
         train: tiles to cut crops from.
         held_out: tiles of other patients; their central crops are measured.
         batch, data, plan: of the recipe.
-        kept: the model's weights before they were rounded; what is frozen is written from them.
+        stored: the model's weights before they were rounded; what is frozen is written from them.
     """
 
     def __init__(
@@ -44,9 +42,9 @@ class AutoencoderTask:
         batch: int,
         data: DataPlan,
         plan: AutoencoderPlan,
-        kept: Mapping[str, Tensor],
+        stored: Mapping[str, Tensor],
     ) -> None:
-        self.kept = kept
+        self.stored = stored
         self.model = model
         self.batch = batch
         self.data = data
@@ -128,18 +126,13 @@ class AutoencoderTask:
 
     def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
         """Diffusers' folder layout, fp32."""
-        weights = {**self.kept, **module_weights(averaged, "autoencoder")}
+        weights = {**self.stored, **module_weights(averaged, "autoencoder")}
         save_part(
             self.model,
             folder,
             dtype=torch.float32,
             weights=weights,
         )
-
-
-def probe_side(sides: Sequence[int], grid: int) -> int:
-    """Side of the square that is cut from each held-out tile: 256 px, or what the smallest has."""
-    return min(PROBE, *sides) // grid * grid
 
 
 def centre(tile: Pixels, side: int) -> Pixels:

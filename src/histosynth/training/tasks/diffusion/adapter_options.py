@@ -1,38 +1,39 @@
-"""What a recipe may say of an adapter, and of the guidance that it may learn."""
+"""What a recipe may hold of an adapter, and of the guidance that it may learn."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-MOST_RANK = 1024
-_CROSS = ("attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")
-_ALL = ("to_q", "to_k", "to_v", "to_out.0")
+MAX_RANK = 1024
+_CROSS_ATTENTION = ("attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")
+_ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 PRESETS = {
-    "cross-attention": _CROSS,
-    "attention": _ALL,
-    "attention+conv": (*_ALL, "conv1", "conv2", "conv_shortcut"),
+    "cross-attention": _CROSS_ATTENTION,
+    "attention": _ATTENTION,
+    "attention+conv": (*_ATTENTION, "conv1", "conv2", "conv_shortcut"),
 }
-"""Names for kinds of layers; the first is SarcoDiff's."""
+"""Names for groups of layers; the first is SarcoDiff's."""
 
 
 @dataclass(frozen=True)
 class GuidedPlan:
-    """Guidance that an adapter learns instead of tissue; see training/guidance_distillation.py.
-    Both 0: it learns tissue.
+    """Guidance that an adapter learns instead of tissue; see guidance_distillation.py. Both 0: it
+    learns tissue.
     """
 
     nuclei: float = 0.0
-    """How far to go beyond the base's answer, away from its answer when no nuclei are told."""
+    """Strength of guidance away from the base's output without nuclei."""
     classes: float = 0.0
-    """The same, away from its answer when no kinds are told; needs a base trained with
-    `drop_classes`."""
+    """Strength of guidance away from the base's output for nuclei without classes; needs a base
+    trained with `drop_classes`."""
     span: tuple[float, float] = (0.0, 1.0)
     """Times, 1 all noise and 0 none, between which guidance works."""
 
     def __post_init__(self) -> None:
         if min(self.nuclei, self.classes) < 0:
             raise ValueError("guidance cannot be negative")
-        if not 0 <= self.span[0] < self.span[1] <= 1:
+        low, high = self.span
+        if not 0 <= low < high <= 1:
             raise ValueError(
                 f"span must be two times in [0, 1], the smaller first, not {self.span}"
             )
@@ -65,12 +66,12 @@ class AdapterPlan:
     guided: GuidedPlan = field(default_factory=GuidedPlan)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.rank <= MOST_RANK:
-            raise ValueError(f"rank must lie in 1..{MOST_RANK}, not {self.rank}")
+        if not 1 <= self.rank <= MAX_RANK:
+            raise ValueError(f"rank must lie in 1..{MAX_RANK}, not {self.rank}")
         if self.alpha <= 0:
             raise ValueError(f"alpha must be positive, not {self.alpha}")
         if not self.targets or "" in self.targets:
-            raise ValueError("targets must name at least one kind of layer")
+            raise ValueError("targets must name at least one layer or preset")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), not {self.dropout}")
         if self.structure and self.guided:
@@ -80,6 +81,8 @@ class AdapterPlan:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The targets, presets spelt out, each once."""
-        spelt = (name for target in self.targets for name in PRESETS.get(target, (target,)))
-        return tuple(dict.fromkeys(spelt))
+        """The targets with presets expanded, each once."""
+        expanded: list[str] = []
+        for target in self.targets:
+            expanded += PRESETS.get(target, (target,))
+        return tuple(dict.fromkeys(expanded))

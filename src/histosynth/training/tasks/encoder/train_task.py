@@ -15,17 +15,17 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor, nn
 
-from ...core.geometry import Box
-from ...core.nuclei import ANY_CLASS, Nuclei
-from ...core.tile import Pixels
-from ...encoders.histo import fit_whitening, pictures_to_signal, raw_features, save_encoder
-from ...encoders.info import EncoderInfo
-from ...encoders.network import HistoNet
-from ...tissue.augment import pose, restain, stain_matrix
-from ..data.sources import Example
-from ..loop.fit import module_weights
-from ..recipes import DataPlan
-from .encoder_recipe import EncoderPlan
+from ....core.geometry import Box
+from ....core.nuclei import ANY_CLASS, Nuclei
+from ....core.tile import Pixels
+from ....encoders.histo import fit_whitening, pictures_to_signal, raw_features, save_encoder
+from ....encoders.info import EncoderInfo
+from ....encoders.network import HistoNet
+from ....tissue.augment import pose, restain, stain_matrix
+from ...data.plan import DataPlan
+from ...data.sources import Example
+from ...loop.fit import module_weights
+from .recipe import EncoderPlan
 
 FEW = 0.02
 """Nuclei in 32 x 32 px below which their logarithm is no longer told apart."""
@@ -71,7 +71,7 @@ def harmed(pixels: Pixels, harm: NDArray[np.float64], random: np.random.Generato
     return done
 
 
-class EncoderTask:
+class EncoderTrainTask:
     """Two views of one place, in random poses, stains and scales.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a recipe of the artefact classifier may say, and the list of all tasks."""
+"""What a recipe of the artefact classifier may hold, and the usual one."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ...core.seeds import check_recipe_seed
-from ...core.units import is_mpp
-from ...detectors.artefact import check_network_layout
-from ..recipes import RECIPES, LoopPlan, TrainRecipe
-from .encoder_recipe import EncoderRecipe
-from .stable_recipe import StableRecipe
+from ....core.seeds import check_recipe_seed
+from ....core.units import is_mpp
+from ....detectors.artefact import check_network_layout
+from ...loop.plan import LoopPlan
 
-LEAST_BATCH = 4
+MIN_BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -24,21 +22,20 @@ class ArtefactData:
     root: Path
     """Folder that holds `good` and folders of artefacts; relative to the recipe file."""
     patient: str
-    """Pattern on the file stem; its first group is the patient. The held-out ones are drawn by
-    it."""
+    """Pattern on the file stem; its first group is the patient. Sides are split by patient."""
     mpp: float
-    """Scale that the classifier shall work at, um/px."""
+    """Scale that the classifier works at, um/px."""
     tile_mpp: float | None = None
-    """Of the files; left out: `mpp`."""
+    """Scale of the files, um/px; None: `mpp`."""
     crop: int = 224
-    """Side of the crops. Of a larger tile any crop has the tile's class: label tiles of about this
-    size."""
+    """Side of the crops, px. Every crop of a larger tile has the tile's class: label tiles of about
+    this size."""
     held_out: float = 0.25
-    """Share of patients that only measure."""
+    """Share of patients that are held out for validation."""
     stain_jitter: float = 0.1
 
     def __post_init__(self) -> None:
-        if not all(is_mpp(mpp) for mpp in (self.mpp, self.tile_mpp or self.mpp)):
+        if not is_mpp(self.mpp) or not is_mpp(self.tile_mpp or self.mpp):
             raise ValueError("mpp and tile_mpp must lie in [0.05, 20]")
         if not 32 <= self.crop <= 4096 or not 0 < self.held_out < 1 or self.stain_jitter < 0:
             raise ValueError(
@@ -54,7 +51,7 @@ class ArtefactData:
 
 @dataclass(frozen=True)
 class ArtefactPlan:
-    """Shape of the classifier: ResNet-18 unless said otherwise."""
+    """Shape of the classifier; the defaults are ResNet-18."""
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
     depths: tuple[int, ...] = (2, 2, 2, 2)
@@ -73,15 +70,15 @@ class ArtefactRecipe:
     data: ArtefactData
     model: ArtefactPlan = field(default_factory=ArtefactPlan)
     start: str = ""
-    """Folder of a published ResNet of the same layout to go on from; empty: from scratch."""
+    """Folder of a published ResNet of the same layout to continue from; empty: from scratch."""
     name: str = "artefact"
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_recipe_seed(self.seed)
-        if self.loop.batch < LEAST_BATCH:
+        if self.loop.batch < MIN_BATCH:
             raise ValueError(
-                f"loop.batch must be at least {LEAST_BATCH} for both classes, not {self.loop.batch}"
+                f"loop.batch must be at least {MIN_BATCH} for both classes, not {self.loop.batch}"
             )
 
 
@@ -103,17 +100,5 @@ def artefact_recipe(
         validate_every=max(steps // 8, 1),
         precision="fp32",
     )
-    return ArtefactRecipe(
-        "artefact",
-        loop,
-        ArtefactData(root, patient, mpp),
-        start=start,
-    )
-
-
-AnyRecipe = TrainRecipe | ArtefactRecipe | EncoderRecipe | StableRecipe
-ALL_RECIPES: dict[str, type[AnyRecipe]] = {
-    **RECIPES,
-    "artefact": ArtefactRecipe,
-    "encoder": EncoderRecipe,
-}
+    data = ArtefactData(root, patient, mpp)
+    return ArtefactRecipe("artefact", loop, data, start=start)

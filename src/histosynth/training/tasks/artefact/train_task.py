@@ -16,11 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...core.roc import auc_interval
-from ...core.sheet import contact_sheet
-from ...core.tile import Pixels
-from ...detectors.artefact import (
-    GOOD_CLASS,
+from ....core.roc import auc_interval
+from ....core.sheet import contact_sheet
+from ....core.tile import Pixels
+from ....detectors.artefact import (
     ArtefactClassifier,
     ArtefactInfo,
     AucInterval,
@@ -29,10 +28,11 @@ from ...detectors.artefact import (
     cut_crops,
     save_artefact,
 )
-from ...tissue.augment import pose, restain, stain_matrix
-from ..data.sources import Example
-from ..loop.fit import module_weights
-from .artefact_recipe import ArtefactData
+from ....tissue.augment import pose, restain, stain_matrix
+from ...data.sources import Example
+from ...loop.fit import module_weights
+from .labelled_tiles import is_artefact
+from .recipe import ArtefactData
 
 CALIBRATION = 16
 """Batches from which batch norm's means and variances are taken."""
@@ -40,7 +40,7 @@ SHOWN = 8
 """Tiles in a row of the validation sheet."""
 
 
-class ArtefactTask:
+class ArtefactTrainTask:
     """Random crops in random poses and stains, as many good as spoilt in each batch.
 
     What batch norm divides by is never an average of past weights: before each look it is measured
@@ -69,10 +69,10 @@ class ArtefactTask:
         self.batch = batch
         self.data = data
         self.sides = tuple(
-            [each for each in train if is_spoilt(each) == side] for side in (False, True)
+            [each for each in train if is_artefact(each) == side] for side in (False, True)
         )
         self.held_out = list(held_out)
-        self.truth = [is_spoilt(each) for each in held_out]
+        self.truth = [is_artefact(each) for each in held_out]
         self.patients = [each.tile.ref.patient for each in held_out]
         self.info = replace(info, trained=count(train), held_out=count(held_out))
         self._judge = copy.deepcopy(network).float().requires_grad_(False)
@@ -180,14 +180,9 @@ class ArtefactTask:
         self._judge.eval()
 
 
-def is_spoilt(example: Example) -> bool:
-    """Whether a labelled tile has an artefact."""
-    return example.label != GOOD_CLASS
-
-
 def count(examples: Sequence[Example]) -> TileCounts:
     """Patients and tiles of a list."""
-    spoilt = sum(is_spoilt(each) for each in examples)
+    spoilt = sum(is_artefact(each) for each in examples)
     return TileCounts(
         len({each.tile.ref.patient for each in examples}),
         len(examples) - spoilt,

@@ -1,42 +1,44 @@
-"""What a recipe of the histology encoder may say."""
+"""What a recipe of the histology encoder may hold."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ...core.seeds import check_recipe_seed
-from ..recipes import DataPlan, LoopPlan
+from ....core.seeds import check_recipe_seed
+from ...data.plan import DataPlan
+from ...loop.plan import LoopPlan
 
 
 @dataclass(frozen=True)
 class EncoderPlan:
     """Shape, losses and augmentation of the small encoder.
 
-    Two views of one place shall have like features, and features shall differ from place to place
-    and say different things (VICReg, Bardes et al. 2022). They shall also tell how many nuclei of
-    each class there are, and how blurred, noisy and compressed a view is: a judge that looks past
-        that judges nothing.
+    Two views of one place get similar features, and features differ from place to place and from
+    each other (VICReg, Bardes et al. 2022). Further outputs learn the number of nuclei of each
+    class, and how blurred, noisy and compressed a view is: metrics need features that react to
+    these.
     """
 
     widths: tuple[int, ...] = (48, 96, 192, 256)
     blocks: tuple[int, ...] = (1, 2, 2, 2)
     project: int = 512
-    """Width of the layers between features and the losses; they are thrown away."""
+    """Width of the layers between features and the losses; they are not saved."""
     invariance: float = 25.0
     variance: float = 25.0
     covariance: float = 1.0
     nuclei: float = 10.0
-    """Weight of telling nuclei per class."""
+    """Loss weight of the density of nuclei per class."""
     harm: float = 10.0
-    """Weight of telling what was done to the picture."""
+    """Loss weight of the degradations of the picture."""
     harmed: float = 0.4
-    """Chance of each of blur, noise and JPEG; both views of a pair are harmed alike."""
+    """Chance of each of blur, noise and JPEG; both views of a pair are degraded alike."""
     apart: float = 0.35
-    """Second view: moved by up to this part of the crop's side."""
+    """Second view: moved by up to this share of the crop's side."""
     zoom: float = 0.15
     light: float = 0.03
-    """Standard deviations: of the log of scale, of the log of each channel's light."""
+    """Standard deviations: of the log of scale (zoom), of the log of each channel's brightness
+    (light)."""
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.blocks) or min(self.widths, default=0) < 1:
@@ -65,6 +67,5 @@ class EncoderRecipe:
         if self.data.crop % stride:
             raise ValueError(f"data.crop must be a multiple of {stride}, not {self.data.crop}")
         if self.loop.batch < 8:
-            raise ValueError(
-                f"loop.batch must be at least 8 to tell how features spread, not {self.loop.batch}"
-            )
+            required = "loop.batch must be at least 8 to measure how features spread"
+            raise ValueError(f"{required}, not {self.loop.batch}")

@@ -14,18 +14,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from ...core.geometry import Box, Size
-from ...core.matching import f1, match_points
-from ...core.nuclei import ANY_CLASS, Nuclei
-from ...core.sheet import draw_nuclei
-from ...core.tile import Pixels
-from ...detectors.centroids import CentroidDetector, picture_to_signal, save_detector
-from ...detectors.info import DetectorInfo
-from ...detectors.network import CELL_PX, CentroidNet, find_peaks
-from ...tissue.augment import pose, restain, stain_matrix
-from ..data.sources import Example
-from ..loop.fit import module_weights
-from ..recipes import DataPlan, DetectorPlan
+from ....core.geometry import Box, Size
+from ....core.matching import f1, match_points
+from ....core.nuclei import ANY_CLASS, Nuclei
+from ....core.sheet import draw_nuclei
+from ....core.tile import Pixels
+from ....detectors.centroids import CentroidDetector, picture_to_signal, save_detector
+from ....detectors.info import DetectorInfo
+from ....detectors.network import CELL_PX, CentroidNet, find_peaks
+from ....tissue.augment import pose, restain, stain_matrix
+from ...data.plan import DataPlan
+from ...data.sources import Example
+from ...loop.fit import module_weights
+from .recipe import DetectorPlan
 
 REACH_UM = 6.0
 """A nucleus counts as found within this, as the field reports it for such centroids."""
@@ -39,7 +40,7 @@ class Marked:
     nuclei: Nuclei
 
 
-class DetectorTask:
+class DetectorTrainTask:
     """Random crops in random poses, stains and scales.
 
     Some patients of the training list give no gradient: the threshold is chosen on them at the end.
@@ -67,7 +68,7 @@ class DetectorTask:
         self.data = data
         self.plan = plan
         self.name = name
-        aside = patients_aside([example.tile.ref.patient for example in train], plan.aside)
+        aside = patients_for_threshold([example.tile.ref.patient for example in train], plan.aside)
         self.train = _marked(each for each in train if each.tile.ref.patient not in aside)
         self.aside = _marked(each for each in train if each.tile.ref.patient in aside)
         self.held_out = _marked(held_out)
@@ -233,7 +234,7 @@ class DetectorTask:
         )
 
 
-def patients_aside(patients: Sequence[str], share: float) -> set[str]:
+def patients_for_threshold(patients: Sequence[str], share: float) -> set[str]:
     """About `share` of the patients, the same whatever their order: those of the lowest digests."""
     ranked = sorted(set(patients), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     return set(ranked[: round(share * len(ranked))])

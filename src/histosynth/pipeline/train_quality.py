@@ -1,0 +1,53 @@
+"""`prepare quality train`: tiles that a person sorted in, an artefact classifier out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..detectors.artefact import ARTEFACT_CARD
+from ..training.run import run_task
+from ..training.tasks.artefact import ARTEFACT
+from ..training.tasks.artefact.recipe import artefact_recipe
+from .train import run_context
+
+
+def train_quality(
+    folder: Path,
+    run: Path,
+    *,
+    patient: str,
+    mpp: float,
+    start: str = "",
+    steps: int = 2000,
+    on_step: Callable[[int, Mapping[str, float]], None] | None = None,
+    device: str | None = None,
+) -> dict[str, Any]:
+    """Train an artefact classifier on a folder of sorted tiles with the usual recipe.
+
+    Args:
+        folder: holds `good` and folders of artefacts.
+        run: as for `train`.
+        patient: pattern on file stems whose first group is the patient.
+        mpp: scale of the files, um/px, and of the classifier.
+        start: folder of a published ResNet-18 to continue from; empty: from scratch.
+        steps: how long.
+        on_step: called after each step with its numbers.
+        device: where to compute.
+
+    Returns:
+        The weights' folder, and `artefact.json` with the area under the ROC curve.
+    """
+    recipe = artefact_recipe(folder.resolve(), patient, mpp, start=start, steps=steps)
+    context = run_context(run, Path(), device=device)
+    state = run_task(ARTEFACT, recipe, context, on_step=on_step)
+    weights = run / "weights"
+    card = json.loads((weights / ARTEFACT_CARD).read_text(encoding="utf-8"))
+    return {
+        "task": recipe.task,
+        "steps": state.step,
+        "weights": str(weights),
+        "card": card,
+    }

@@ -1,0 +1,3 @@
+"""The compact autoencoder: latents that diffusion can learn."""
+
+from .task import AUTOENCODER as AUTOENCODER

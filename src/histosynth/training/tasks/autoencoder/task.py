@@ -1,0 +1,74 @@
+"""The autoencoder task: checks its recipe, and builds what the loop trains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from diffusers import AutoencoderDC
+
+from ....core.shipped import starting_point
+from ....model.autoencoder import build_autoencoder
+from ....model.device import DTYPES, convert
+from ....model.parts import load_part
+from ...loop.preflight import preflight
+from ..task import OpenedTiles, RunContext, Task, Training
+from ..tile_checks import MIN_PROBE_PX, open_examples, refuse_no_share, refuse_small_tiles
+from .recipe import AutoencoderPlan, AutoencoderRecipe
+from .train_task import AutoencoderTrainTask
+
+
+@dataclass(frozen=True)
+class OpenedAutoencoder(OpenedTiles):
+    """Tiles, and the autoencoder to continue from; None: train from scratch."""
+
+    start: AutoencoderDC | None
+
+
+def _check(recipe: AutoencoderRecipe, base_folder: Path) -> OpenedAutoencoder:
+    preflight(recipe.loop, smallest=None)
+    train, held_out = open_examples(recipe.data, base_folder)
+    refuse_no_share(recipe.task, train)
+    refuse_small_tiles(recipe.task, held_out, MIN_PROBE_PX, "the least that is measured")
+    refuse_small_tiles(recipe.task, train, recipe.data.crop, "data.crop")
+    start = None
+    if recipe.start:
+        folder = starting_point(recipe.start, base_folder, part="autoencoder")
+        start = load_part(folder, AutoencoderDC)
+    return OpenedAutoencoder(train, held_out, start)
+
+
+def _build(
+    recipe: AutoencoderRecipe,
+    opened: OpenedAutoencoder,
+    context: RunContext,
+) -> Training:
+    plan = recipe.model
+    model = opened.start or _new_autoencoder(plan)
+    model.requires_grad_(True)
+    if plan.decoder_only:
+        model.encoder.requires_grad_(False)
+    stored = {key: value.clone() for key, value in model.state_dict().items()}
+    convert(model, device=context.device, dtype=DTYPES[recipe.loop.precision])
+    train_task = AutoencoderTrainTask(
+        model,
+        opened.train,
+        [example.tile.pixels for example in opened.held_out],
+        batch=recipe.loop.batch,
+        data=recipe.data,
+        plan=plan,
+        stored=stored,
+    )
+    return Training(train_task)
+
+
+def _new_autoencoder(plan: AutoencoderPlan) -> AutoencoderDC:
+    return build_autoencoder(
+        latent_channels=plan.latent_channels,
+        widths=plan.widths,
+        encoder_layers=plan.encoder_layers,
+        decoder_layers=plan.decoder_layers,
+    )
+
+
+AUTOENCODER = Task(("autoencoder",), AutoencoderRecipe, _check, _build)

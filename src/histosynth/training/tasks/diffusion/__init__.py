@@ -1,0 +1,1 @@
+"""What the base and both adapter tasks share: batches, losses, checks and cost."""

@@ -1,0 +1,250 @@
+"""Steps from opened networks to the train task that the base and both adapter tasks share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from ....core.store import digest, ensure_folder
+from ....model.adapters import AdapterInfo, add_adapter, base_sha256
+from ....model.autoencoder import Autoencoder
+from ....model.bundle import Bundle
+from ....model.device import DTYPES, convert
+from ....model.fused_lora import fuse_lora_layers
+from ....model.parts import part_weights, save_part
+from ...data.plan import DataPlan
+from ...data.sources import Example
+from ...data.views import VIEW_SEED, LatentView, open_views, tiles_sha256
+from ...loop.fit import module_weights
+from ...loop.plan import LoopPlan
+from ...loop.processes import join_processes
+from ...resume import remember_inputs
+from ..task import OpenedTiles, RunContext, Training
+from .batches import items_per_batch
+from .cost import Cost, cost_of
+from .painting import Guard
+from .recipe import AdapterRecipe
+from .train_task import DiffusionTrainTask, Save
+
+Weights = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class OpenedBundle(OpenedTiles):
+    """Tiles, and the bundle whose base gets an adapter."""
+
+    bundle: Bundle
+
+
+@dataclass(frozen=True)
+class TileViews:
+    """Latent views of the tiles."""
+
+    train: list[list[LatentView]]
+    """Several of each training tile."""
+    held_out: list[LatentView]
+    """One of each validation tile."""
+
+
+def tile_digests(opened: OpenedTiles) -> dict[str, str]:
+    """Digests of the tiles, for `remember_inputs`."""
+    return {
+        "train": tiles_sha256(opened.train),
+        "validation": tiles_sha256(opened.held_out),
+    }
+
+
+def remember_bundle_inputs(opened: OpenedBundle, run: Path) -> None:
+    """Save digests of tiles and base in the run folder; a run begun with others is refused."""
+    digests = tile_digests(opened)
+    remember_inputs(run, {**digests, "base": opened.bundle.base_sha256})
+
+
+def encode_tiles(
+    opened: OpenedTiles,
+    autoencoder: Autoencoder,
+    *,
+    data: DataPlan,
+    loop: LoopPlan,
+    context: RunContext,
+) -> TileViews:
+    """Latent views of the tiles, from the cache next to the run folder or encoded now.
+
+    Moves the autoencoder to the run's device and precision.
+    """
+    weights_sha256 = base_sha256(autoencoder)
+    convert(autoencoder, device=context.device, dtype=DTYPES[loop.precision])
+    # runs on the same tiles and autoencoder share one cache, whatever their recipe's other keys
+    cache = ensure_folder(context.run.parent / "views")
+
+    def open_side(
+        examples: Sequence[Example], views: int, stain_jitter: float
+    ) -> list[list[LatentView]]:
+        facts = [
+            tiles_sha256(examples),
+            weights_sha256,
+            views,
+            stain_jitter,
+            VIEW_SEED,
+            loop.precision,
+        ]
+        if data.whole:
+            facts.append("whole")
+        return open_views(
+            cache / f"{digest(facts)[:16]}.safetensors",
+            examples,
+            autoencoder,
+            views=views,
+            stain_jitter=stain_jitter,
+            seed=VIEW_SEED,
+            whole=data.whole,
+            on_progress=context.on_encoded,
+        )
+
+    def open_both() -> TileViews:
+        train = open_side(opened.train, data.views, data.stain_jitter)
+        held_out = open_side(opened.held_out, 1, 0.0)
+        return TileViews(train, [view for (view,) in held_out])
+
+    # the first of several processes encodes; the others read its cache afterwards
+    return join_processes(context.device).on_first_process(open_both) or open_both()
+
+
+def merge_averaged(stored: Weights, averaged: Weights, module: str) -> dict[str, Tensor]:
+    """Weights of a module as they were stored, with the averages of those that learn."""
+    return {**stored, **module_weights(averaged, module)}
+
+
+def freeze(bundle: Bundle) -> None:
+    """Let nothing of a bundle learn."""
+    for part in (bundle.autoencoder, bundle.unet, bundle.structure):
+        part.requires_grad_(False)
+
+
+def build_adapter(
+    recipe: AdapterRecipe,
+    opened: OpenedBundle,
+    context: RunContext,
+    *,
+    guard: Guard | None = None,
+) -> Training:
+    """Add an adapter to the base, and build the task that trains it.
+
+    Args:
+        recipe: of the adapter.
+        opened: tiles and bundle.
+        context: of the run.
+        guard: samples validation pictures in place of `context.paint`, and may stop the run.
+    """
+    bundle = opened.bundle
+    # what is written stays as it was before anything is rounded to bfloat16
+    stored = _stored_weights(bundle)
+    views = encode_tiles(
+        opened,
+        bundle.autoencoder,
+        data=recipe.data,
+        loop=recipe.loop,
+        context=context,
+    )
+    bundle.to(dtype=DTYPES[recipe.loop.precision], device=context.device)
+    bundle.order_for_training()
+    freeze(bundle)
+    trained = _add_adapter(recipe, bundle)
+    guidance = recipe.adapter.guided
+    train_task = DiffusionTrainTask(
+        bundle,
+        trained,
+        views.train,
+        views.held_out,
+        plan=recipe.conditions,
+        loop=recipe.loop,
+        paint=guard.paint if guard else context.paint,
+        save=_saver(recipe, bundle, stored),
+        guided=(recipe.task, guidance) if guidance else None,
+    )
+    return Training(train_task, stop=guard)
+
+
+def _stored_weights(bundle: Bundle) -> dict[str, dict[str, Tensor]]:
+    """Weights as they were loaded, of all parts that will be written."""
+    return {name: part_weights(getattr(bundle, name)) for name in bundle.family.held_parts}
+
+
+def _add_adapter(recipe: AdapterRecipe, bundle: Bundle) -> dict[str, nn.Module]:
+    """Add the adapter to the base; returns the modules that learn, by name."""
+    plan = recipe.adapter
+    add_adapter(
+        bundle.unet,
+        recipe.task,
+        rank=plan.rank,
+        alpha=plan.alpha,
+        targets=plan.layers,
+        dropout=plan.dropout,
+    )
+    if bundle.family.fuses_lora:
+        fuse_lora_layers(bundle.unet)
+    trained: dict[str, nn.Module] = {"unet": bundle.unet}
+    if plan.structure:
+        bundle.structure.requires_grad_(True)
+        trained["structure"] = bundle.structure
+    return trained
+
+
+def _saver(
+    recipe: AdapterRecipe,
+    bundle: Bundle,
+    stored: Mapping[str, Weights],
+) -> Save:
+    """Writes the adapter, with its structure encoder if it has its own."""
+    plan = recipe.adapter
+    info = AdapterInfo(
+        name=recipe.task,
+        rank=plan.rank,
+        alpha=plan.alpha,
+        targets=plan.layers,
+        base_sha256=bundle.base_sha256,
+        classes=bundle.info.classes,
+        mpp=bundle.info.mpp,
+        guidance=(plan.guided.nuclei, plan.guided.classes) if plan.guided else None,
+        licence=bundle.info.licence,
+        data=bundle.info.data,
+    )
+
+    def save(folder: Path, averaged: Weights) -> None:
+        if not bundle.family.holds_base:  # the result is a new bundle, which names its base
+            bundle.save(folder, weights=stored)
+            folder = folder / "adapters" / recipe.task
+        bundle.save_adapter(info, folder, weights=module_weights(averaged, "unet"))
+        if plan.structure:
+            weights = merge_averaged(stored["structure"], averaged, "structure")
+            save_part(bundle.structure, folder / "structure", weights=weights)
+
+    return save
+
+
+def adapter_cost(recipe: AdapterRecipe, opened: OpenedBundle, device: str) -> Cost:
+    """Cost of training an adapter, on its largest crops."""
+    bundle = opened.bundle
+    side = max(recipe.conditions.drawn_crops())
+    items = items_per_batch(
+        recipe.conditions,
+        recipe.loop,
+        side,
+        family=bundle.family,
+    )
+    return cost_of(
+        bundle,
+        recipe.adapter,
+        recipe.loop,
+        side=side,
+        items=items,
+        device=device,
+    )
+
+
+def prompts_of_bundle(opened: OpenedBundle) -> tuple[str, ...]:
+    """Text prompts of the base; none on a compact one."""
+    return opened.bundle.info.prompts

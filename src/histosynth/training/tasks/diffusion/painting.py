@@ -1,0 +1,28 @@
+"""What the caller hands in: sampling of validation pictures, and a guard that may stop a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from ....core.tile import Pixels
+from ....model.bundle import Bundle
+from ...data.sources import Example
+from .batches import Batch
+
+Paint = Callable[[Bundle, Batch], list[Pixels]]
+"""Samples one picture for each item of a batch from the item's conditions."""
+
+
+class Guard(Protocol):
+    """Samples validation pictures, and stops the run where they cannot be trusted."""
+
+    def paint(self, bundle: Bundle, batch: Batch) -> list[Pixels]:
+        """See `Paint`."""
+
+    def __call__(self, step: int, numbers: Mapping[str, float]) -> str | None:
+        """The reason to stop, as a sentence; None: go on. See `loop.StopRule`."""
+
+
+GuardFactory = Callable[[Sequence[Example], Sequence[Example], float], Guard]
+"""Called with training tiles, held-out tiles, and the share of pictures that may be suspect."""

@@ -1,0 +1,225 @@
+"""What the loop trains for the base and for adapters: one task with other modules and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ....core.tile import Pixels
+from ....model.autoencoder import FACTOR
+from ....model.bundle import Bundle
+from ...data.views import LatentView
+from ...loop.microbatches import WHOLE_BATCH, Part
+from ...loop.plan import LoopPlan
+from .adapter_options import GuidedPlan
+from .batches import Batch, CropBatches
+from .guidance_distillation import guided_answer
+from .losses import class_weights, diffusion_loss, draw_steps, draw_times, place_weights
+from .painting import Paint
+from .recipe import DiffusionPlan
+
+MAX_SHEET_CROPS = 16
+"""Held-out crops on a validation sheet, at most."""
+PROBE_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Noise levels of the validation loss."""
+DISCRETE_STEPS = 1000
+"""Steps that uniform times fall on where the base itself has none."""
+
+Save = Callable[[Path, Mapping[str, Tensor]], None]
+"""Writes averaged weights, by module and name, into a folder."""
+
+
+class DiffusionTrainTask:
+    """Noisy latents of random crops, their conditions, and the error of the network's output.
+
+    Args:
+        bundle: the networks; those in `trained` learn, the others are frozen.
+        trained: modules by name, e.g. `{"unet": bundle.unet, "structure": bundle.structure}`.
+        train: views of each training tile.
+        held_out: one view of each validation tile.
+        plan: conditions and losses of the recipe.
+        loop: batch size.
+        paint: samples pictures of a batch, for the sheet.
+        save: writes averaged weights in their final format.
+        guided: an adapter's name and the guidance it learns instead of tissue.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        trained: Mapping[str, nn.Module],
+        train: Sequence[Sequence[LatentView]],
+        held_out: Sequence[LatentView],
+        *,
+        plan: DiffusionPlan,
+        loop: LoopPlan,
+        paint: Paint,
+        save: Save,
+        guided: tuple[str, GuidedPlan] | None = None,
+    ) -> None:
+        self.bundle = bundle
+        self.trained = trained
+        self.plan = plan
+        self.paint = paint
+        self.save = save
+        self.guided = guided
+        # what fits into memory in training fits in validation
+        self.validation_batch = max(loop.batch // loop.accumulate, 1)
+        self.weights = class_weights(bundle.info.classes, plan.nucleus_weights)
+        self.batches = CropBatches(bundle, train, plan, loop)
+        self.probe = self.batches.probe(held_out)
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """The modules that learn."""
+        return self.trained
+
+    @property
+    def max_parts(self) -> int:
+        """Items of the smallest batch: the largest number of parts with an item each."""
+        return self.batches.smallest
+
+    def loss(
+        self,
+        step: int,
+        generator: torch.Generator,
+        part: Part = WHOLE_BATCH,
+    ) -> Tensor:
+        """Loss of one batch, with masks in all of its items or in none.
+
+        Randomness is drawn for the whole batch, so that a part's items are the same however it is
+        cut; latents are read for the part's own items only. A part of fewer items has less weight:
+        the mean over the parts is the loss of the whole batch.
+        """
+        random = np.random.default_rng(generator.initial_seed())
+        items = self.batches.draw(random)
+        times = self._draw_times(len(items), generator)
+        first = items[0]
+        channels = len(first.view.latents)
+        cells = (first.box.height // FACTOR, first.box.width // FACTOR)
+        noise = torch.randn((len(items), channels, *cells), generator=generator)
+        batch = self.batches.collate(part.take(items))
+        share = len(batch.latents) * part.count / len(items)
+        return self._losses(batch, part.take(times), part.take(noise)).mean() * share
+
+    def _draw_times(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count,) noise levels as the network counts them."""
+        steps = self.bundle.denoiser.steps
+        uniform = self.plan.times == "uniform"
+        if not self.plan.times:
+            uniform = steps is not None
+        if uniform:
+            return draw_steps(count, generator, steps=steps or DISCRETE_STEPS)
+        return draw_times(
+            count,
+            generator,
+            mean=self.plan.time_mean,
+            spread=self.plan.time_spread,
+        )
+
+    def _losses(
+        self,
+        batch: Batch,
+        times: Tensor,
+        noise: Tensor,
+    ) -> Tensor:
+        """(B,) losses of a batch at these noise levels."""
+        device = self.bundle.device
+        level = self.bundle.denoiser.level(times.to(device))
+        clean = batch.latents.to(device)
+        noise = noise.to(device)
+        style = batch.style.to(device)
+        noisy = level.mix(clean, noise)
+        times = times.to(device)
+        target = None
+        if self.guided:
+            name, guidance = self.guided
+            target = guided_answer(
+                self.bundle,
+                name,
+                batch.maps,
+                noisy=noisy,
+                times=times,
+                style=style,
+                plan=guidance,
+            )
+        features = self.bundle.features(batch.maps)
+        output = self.bundle.denoiser.predict(noisy, times, features, style)
+        places = place_weights(batch.maps, self.weights, FACTOR)
+        return diffusion_loss(
+            output,
+            clean,
+            noise,
+            level,
+            prediction_type=self.bundle.info.prediction,
+            places=places.to(device),
+            min_snr=self.plan.min_snr,
+            target=target,
+        )
+
+    def validate(self) -> dict[str, float]:
+        """Loss on held-out patients with fixed noise: mean, per task, and at each noise level."""
+        numbers: dict[str, float] = {}
+        total = 0.0
+        for task, share in self.validated_tasks.items():
+            per_time = []
+            for time in PROBE_TIMES:
+                loss = self._probe_loss(self.probe[task], time)
+                numbers[f"{task}_{time:g}"] = loss
+                per_time.append(loss)
+            numbers[task] = float(np.mean(per_time))
+            total = total + share * numbers[task]
+        return {"loss": total, **numbers}
+
+    def _probe_loss(self, batch: Batch, time: float) -> float:
+        """Mean loss of a held-out batch at one noise level, a few items at a time."""
+        count = len(batch.latents)
+        noise = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(1))
+        times = torch.full((count,), time)
+        losses = []
+        for rows in torch.split(torch.arange(count), self.validation_batch):
+            losses.append(self._losses(batch.picked(rows), times[rows], noise[rows]))
+        return float(torch.cat(losses).mean())
+
+    @property
+    def validated_tasks(self) -> dict[str, float]:
+        """Tasks that are validated, and their shares of the validation loss.
+
+        A base that was trained on structure does both. An adapter on another base learns one of
+        them, or a mixture, and its encoder is not trained for the rest.
+        """
+        if self.bundle.family.trained_on_structure:
+            return {"global": 0.5, "local": 0.5}
+        shares = {"global": 1 - self.plan.mask_share, "local": self.plan.mask_share}
+        return {task: share for task, share in shares.items() if share}
+
+    def picture(self) -> Pixels:
+        """Held-out crops, evenly over all, in four rows: real, sampled from their nuclei, with a
+        mask, and completed.
+        """
+        count = len(self.probe["global"].latents)
+        rows = torch.linspace(0, count - 1, min(count, MAX_SHEET_CROPS)).round().long()
+        whole = self.probe["global"].picked(rows)
+        masked = self.probe["local"].picked(rows)
+        real = [image.numpy() for image in whole.pixels]
+        sampled = self.paint(self.bundle, whole)
+        filled = self.paint(self.bundle, masked)
+        masks = masked.maps.mask[:, 0].numpy() > 0
+        damaged = []
+        completed = []
+        for mask, before, after in zip(masks, real, filled, strict=True):
+            inside = mask[..., None]
+            damaged.append(np.where(inside, 255, before).astype(np.uint8))
+            completed.append(np.where(inside, after, before))
+        sheet: Pixels = np.concatenate(
+            [np.concatenate(row, axis=1) for row in (real, sampled, damaged, completed)]
+        )
+        return sheet
+
+    def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
+        """Write the weights."""
+        self.save(folder, averaged)

@@ -1,0 +1,3 @@
+"""The histology encoder: features that metrics compare tissue by."""
+
+from .task import ENCODER as ENCODER

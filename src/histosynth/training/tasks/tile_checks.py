@@ -1,0 +1,73 @@
+"""Opening a recipe's tiles, and the checks of them that several tasks share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...core.errors import BadRecipe
+from ..data.plan import DataPlan
+from ..data.sources import Example, TileSource, open_source, refuse_leaks
+
+PROBE_PX = 256
+"""Side of the held-out crops that are measured, where all tiles are that large."""
+MIN_PROBE_PX = 64
+
+
+def open_examples(data: DataPlan, base_folder: Path) -> tuple[list[Example], list[Example]]:
+    """Training and validation tiles.
+
+    Raises:
+        BadRecipe: a side holds no tile.
+        SplitLeak: a patient has tiles on both sides.
+    """
+    train = _open_sources(data.train, data, base_folder)
+    held_out = _open_sources(data.validation, data, base_folder)
+    for name, examples in (("training", train), ("validation", held_out)):
+        if not examples:
+            raise BadRecipe("[data]", [f"its {name} sources hold no tile"])
+    refuse_leaks(train, held_out)
+    return train, held_out
+
+
+def _open_sources(
+    sources: Sequence[TileSource],
+    data: DataPlan,
+    base_folder: Path,
+) -> list[Example]:
+    root = (base_folder / data.root).resolve()
+    examples: list[Example] = []
+    for source in sources:
+        examples += open_source(source, root=root, mpp=data.mpp, classes=data.classes)
+    return examples
+
+
+def refuse_no_share(task: str, train: Sequence[Example]) -> None:
+    """Refuse training tiles that are all drawn with share 0."""
+    if not any(example.share for example in train):
+        raise BadRecipe(task, [f"share is 0 for all of its {len(train)} training tiles"])
+
+
+def refuse_small_tiles(
+    task: str,
+    examples: Sequence[Example],
+    min_px: int,
+    reason: str,
+) -> None:
+    """Refuse tiles with a side below `min_px`; `reason` says what needs that size."""
+    small = [example for example in examples if min(example.tile.size) < min_px]
+    if small:
+        counted = count_and_first(small, examples)
+        raise BadRecipe(task, [f"{counted} are smaller than {min_px} px ({reason})"])
+
+
+def count_and_first(part: Sequence[Example], whole: Sequence[Example]) -> str:
+    """How many tiles of how many, and the first one's name and size, for a message."""
+    width, height = part[0].tile.size
+    first = f"{part[0].tile.ref.slide} of {width} x {height} px"
+    return f"{len(part)} of {len(whole)} tiles, first {first},"
+
+
+def probe_side(sides: Sequence[int], grid: int) -> int:
+    """Side of the square that is cut from each held-out tile: 256 px, or what the smallest has."""
+    return min(PROBE_PX, *sides) // grid * grid
