@@ -7,16 +7,15 @@ import warnings
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
+from .arrays import Scalar
 from .errors import NotRGB, UnreadableImage
 from .geometry import Box, Size
 
-Scalar = TypeVar("Scalar", bound=np.generic)
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 

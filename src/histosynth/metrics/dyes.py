@@ -43,7 +43,7 @@ def dyes_of(light: Float32Array) -> NDArray[np.float64] | None:
     None where there is too little tissue; directions are canonical where two dyes cannot be told
     apart.
     """
-    return macenko_dyes(light.reshape(-1, 3), least_deg=LEAST_DEG)
+    return macenko_dyes(light.reshape(-1, 3), min_angle_deg=LEAST_DEG)
 
 
 def has_own_directions(dyes: NDArray[np.float64]) -> bool:

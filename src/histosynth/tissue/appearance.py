@@ -1,12 +1,11 @@
-"""Appearance: how a tissue is stained and how sharp it is, apart from what stands in it.
+"""Appearance: how a tissue is stained and how sharp it is, apart from the structures in it.
 
-Stains vary more between laboratories than tissue does between patients, and a model that has
-seen a few dozen of them cannot be asked for another. So most of colour is taken out of its
-hands: a `StainFrame` scales optical density per channel to a canonical stain and back, the
-network works in canonical stain only, and its scales return exactly because they never went
-through the network. What three numbers cannot carry (contrast, hue, focus, how much glass) goes to
-the network as a short `style` vector, and the mean hue of each density is given back after
-painting.
+Stains vary more between laboratories than tissue does between patients, and a model that has been
+trained on a few dozen of them cannot generate another. So most of colour is kept from the network:
+a `StainFrame` scales optical density per channel to a canonical stain and back, the network works
+in canonical stain only, and its scales are restored exactly because they never went through the
+network. What three numbers cannot describe (contrast, hue, focus, share of glass) goes to the
+network as a short `style` vector, and the mean hue of each density is restored after sampling.
 
 Why a scale per channel and not a full stain matrix: tried on 90 tiles, Macenko's matrix and moment
 matching both turn single tiles orange or blue (docs/log.md); three scales never do, leave glass
@@ -19,22 +18,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..core.arrays import Float32Array, Float64Array
+from ..core.arrays import Float32Array, Float64Array, Scalar
 from ..core.tile import Mask, Pixels
 from .density import from_density, optical_density
 from .hue import HueCurve, measure_hue
 
 # Haematoxylin and eosin of the canonical stain, optical density of a full dose: medians of
 # Macenko fits over the 82 training tiles of brca-m2c.
-CANONICAL_DYES = np.array([[1.044, 1.314, 0.648], [0.240, 0.820, 0.520]])
+CANONICAL_DYES = np.array(
+    [
+        [1.044, 1.314, 0.648],
+        [0.240, 0.820, 0.520],
+    ]
+)
 
 MIN_TISSUE_OD = 0.15
 """A pixel whose every channel is denser than this is tissue, not glass (Macenko's beta)."""
 MIN_TISSUE_PX = 500
+"""Pixels of tissue below which dyes are not measured."""
 MIN_ANGLE_DEG = 12.0
-"""Two dyes closer than this in density space are not told apart; tiles in use lie at 17-41."""
+"""Two dyes closer than this in density space cannot be distinguished; tiles in use have 17-41."""
+_MAX_FIT_PX = 50_000
+_MIN_DOSE = 0.1
+_MIN_SCALE = 0.2
+_MAX_SCALE = 5.0
 
 STYLE_NAMES = (
     "density_red",
@@ -65,7 +75,8 @@ class StainFrame:
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
-        if len(self.scale) != 3 or not all(0.2 <= value <= 5 for value in self.scale):
+        in_range = all(_MIN_SCALE <= value <= _MAX_SCALE for value in self.scale)
+        if len(self.scale) != 3 or not in_range:
             raise ValueError(f"a stain frame has three scales from 0.2 to 5, not {self.scale}")
 
     def to_canonical(self, pixels: Pixels | Float32Array) -> Float32Array:
@@ -73,13 +84,14 @@ class StainFrame:
         return _rescale(pixels, np.array(self.scale, np.float32))
 
     def from_canonical(self, pixels: Pixels | Float32Array) -> Float32Array:
-        """The way back: canonical stain => this tile's, float32 in [0, 255]."""
-        return _rescale(pixels, np.float32(1) / np.array(self.scale, np.float32))
+        """The inverse: canonical stain => this tile's stain, float32 in [0, 255]."""
+        scale = np.array(self.scale, np.float32)
+        return _rescale(pixels, np.float32(1) / scale)
 
 
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """What a tile looks like, whatever stands in it: its stain and its style.
+    """How a tile looks, whatever structures are in it: its stain and its style.
 
     Attributes:
         frame: colour balance and density.
@@ -92,31 +104,42 @@ class Appearance:
     hue: HueCurve | None = None
 
     def apply(self, canonical: Float32Array) -> Float32Array:
-        """A painting (..., 3) in canonical stain, in [0, 255] => in this appearance, float32."""
-        return self.frame.from_canonical(
-            canonical if self.hue is None else self.hue.apply(canonical)
-        )
+        """Pixels (..., 3) in canonical stain, in [0, 255] => in this appearance, float32."""
+        if self.hue is not None:
+            canonical = self.hue.apply(canonical)
+        return self.frame.from_canonical(canonical)
 
 
-def measure_appearance(pixels: Pixels, mask: Mask | None = None) -> Appearance:
+def measure_appearance(
+    pixels: Pixels,
+    mask: Mask | None = None,
+) -> Appearance:
     """Appearance of a tile, from the pixels outside `mask` only.
 
     Args:
         pixels: (H, W, 3) uint8 RGB.
-        mask: (H, W) bool, True where there is nothing to see; None: all is seen.
+        mask: (H, W) bool, True where the tile is not known; None: all is known.
     """
     frame = fit_stain_frame(pixels, mask)
     canonical = frame.to_canonical(pixels)
-    seen = canonical.reshape(-1, 3) if mask is None else canonical[~mask]
-    return Appearance(frame, measure_style(canonical, mask), measure_hue(seen))
+    style = measure_style(canonical, mask)
+    hue = measure_hue(_unmasked(canonical, mask))
+    return Appearance(frame, style, hue)
 
 
-def fit_stain_frame(pixels: Pixels, mask: Mask | None = None) -> StainFrame:
+def fit_stain_frame(
+    pixels: Pixels,
+    mask: Mask | None = None,
+) -> StainFrame:
     """Scale that brings a tile's two dyes closest to the canonical ones, channel by channel.
 
-    A tile with too little tissue to tell gets the canonical frame.
+    A tile with too little tissue gets the canonical frame.
+
+    Args:
+        pixels: (H, W, 3) uint8 RGB.
+        mask: (H, W) bool, True where the tile is not known; None: all is known.
     """
-    dyes = macenko_dyes(_seen(pixels, mask))
+    dyes = macenko_dyes(_unmasked(pixels, mask))
     if dyes is None:
         return StainFrame()
     red, green, blue = canonical_scale(dyes)
@@ -131,12 +154,16 @@ def canonical_scale(dyes: Float64Array) -> Float64Array:
     Args:
         dyes: (2, 3) optical density of a full dose of haematoxylin and eosin.
     """
-    scale: Float64Array = (dyes * CANONICAL_DYES).sum(axis=0) / (dyes**2).sum(axis=0)
-    return scale.clip(0.2, 5.0)
+    products = (dyes * CANONICAL_DYES).sum(axis=0)
+    squares = (dyes**2).sum(axis=0)
+    scale: Float64Array = products / squares
+    return scale.clip(_MIN_SCALE, _MAX_SCALE)
 
 
 def macenko_dyes(
-    pixels: Pixels | Float32Array, *, least_deg: float = MIN_ANGLE_DEG
+    pixels: Pixels | Float32Array,
+    *,
+    min_angle_deg: float = MIN_ANGLE_DEG,
 ) -> Float64Array | None:
     """Optical density of a full dose of haematoxylin (row 0) and of eosin (row 1), (2, 3).
 
@@ -145,59 +172,101 @@ def macenko_dyes(
 
     Args:
         pixels: (N, 3) RGB in [0, 255].
-        least_deg: angle below which two dyes count as one.
+        min_angle_deg: angle below which two dyes count as one.
 
     Returns:
-        None where fewer than 500 pixels are tissue. Where only one dye can be told, directions
-        are canonical and only the doses are measured.
+        None where fewer than `MIN_TISSUE_PX` pixels are tissue. Where only one dye can be
+        distinguished, directions are canonical and only the doses are measured.
     """
     density = optical_density(pixels)
-    tissue = density[is_tissue(density)]
-    if len(tissue) < MIN_TISSUE_PX:
+    all_tissue = density[is_tissue(density)]
+    if len(all_tissue) < MIN_TISSUE_PX:
         return None
-    tissue = tissue[:: max(len(tissue) // 50_000, 1)].astype(np.float64)
-    _, vectors = np.linalg.eigh(np.cov(tissue.T))
-    plane = vectors[:, [2, 1]] * np.where(vectors[:, [2, 1]].sum(axis=0) < 0, -1.0, 1.0)
-    angles = np.arctan2(tissue @ plane[:, 1], tissue @ plane[:, 0])
-    low, high = np.percentile(angles, [1, 99])
-    ends = [plane @ np.array([np.cos(angle), np.sin(angle)]) for angle in (low, high)]
-    # haematoxylin absorbs more red than eosin does
-    directions = np.stack(ends if ends[0][0] > ends[1][0] else ends[::-1])
-    apart_deg = np.degrees(np.arccos(np.clip(directions[0] @ directions[1], -1, 1)))
-    if apart_deg < least_deg or directions.min() < -0.2:
-        directions = CANONICAL_DYES / np.linalg.norm(CANONICAL_DYES, axis=1, keepdims=True)
-    doses = np.percentile(tissue @ np.linalg.pinv(directions), 99, axis=0)
-    dyes: Float64Array = directions * np.maximum(doses, 0.1)[:, None]
+    step = max(len(all_tissue) // _MAX_FIT_PX, 1)
+    tissue = all_tissue[::step].astype(np.float64)
+    directions = _extreme_directions(tissue)
+    cosine = np.clip(directions[0] @ directions[1], -1, 1)
+    angle_deg = np.degrees(np.arccos(cosine))
+    if angle_deg < min_angle_deg or directions.min() < -0.2:
+        directions = CANONICAL_DYES / np.linalg.norm(
+            CANONICAL_DYES,
+            axis=1,
+            keepdims=True,
+        )
+    amounts = tissue @ np.linalg.pinv(directions)
+    doses = np.maximum(np.percentile(amounts, 99, axis=0), _MIN_DOSE)
+    dyes: Float64Array = directions * doses[:, None]
     return dyes
 
 
-def measure_style(canonical: Float32Array, mask: Mask | None = None) -> Float32Array:
+def _extreme_directions(tissue: Float64Array) -> Float64Array:
+    """Unit directions (2, 3) of haematoxylin and eosin in density space, from densities (N, 3)."""
+    _, vectors = np.linalg.eigh(np.cov(tissue.T))
+    plane = vectors[:, [2, 1]]
+    signs = np.where(plane.sum(axis=0) < 0, -1.0, 1.0)
+    plane = plane * signs
+    first = tissue @ plane[:, 0]
+    second = tissue @ plane[:, 1]
+    angles = np.arctan2(second, first)
+    low, high = np.percentile(angles, [1, 99])
+    low_end = plane @ np.array([np.cos(low), np.sin(low)])
+    high_end = plane @ np.array([np.cos(high), np.sin(high)])
+    # haematoxylin absorbs more red than eosin does
+    if low_end[0] > high_end[0]:
+        return np.stack([low_end, high_end])
+    return np.stack([high_end, low_end])
+
+
+def measure_style(
+    canonical: Float32Array,
+    mask: Mask | None = None,
+) -> Float32Array:
     """The style vector (13,) of a tile in canonical stain, (H, W, 3) float32 in [0, 255]."""
     density = optical_density(canonical)
     grey = density @ np.full(3, 1 / 3, np.float32)
-    inside = density.reshape(-1, 3) if mask is None else density[~mask]
+    inside = _unmasked(density, mask)
     # matrix products: numpy's own reductions are slow over a last axis of three
-    share = np.full(len(inside), 1 / len(inside), np.float32)
-    mean = share @ inside
-    spread = np.sqrt(np.maximum(share @ (inside - mean) ** 2, 0))
-    levels = np.percentile(grey if mask is None else grey[~mask], [5, 50, 95])
-    edges = [_edge_density(grey, mask, reach) for reach in (1, 2, 4)]
-    return np.concatenate([mean, spread, levels, edges, [is_tissue(inside).mean()]]).astype(
-        np.float32
+    share = np.full(
+        len(inside),
+        1 / len(inside),
+        np.float32,
     )
+    mean = share @ inside
+    variance = share @ (inside - mean) ** 2
+    contrast = np.sqrt(np.maximum(variance, 0))
+    known_grey = grey if mask is None else grey[~mask]
+    levels = np.percentile(known_grey, [5, 50, 95])
+    edges = [_edge_density(grey, mask, reach) for reach in (1, 2, 4)]
+    tissue_fraction = is_tissue(inside).mean()
+    style = np.concatenate([mean, contrast, levels, edges, [tissue_fraction]])
+    return style.astype(np.float32)
 
 
-def _edge_density(grey: Float32Array, mask: Mask | None, reach: int) -> float:
+def _edge_density(
+    grey: Float32Array,
+    mask: Mask | None,
+    reach: int,
+) -> float:
     """Log of the mean step over `reach` px, after smoothing over as many."""
-    smooth = np.asarray(ndimage.uniform_filter(grey, reach)) if reach > 1 else grey
+    smooth = grey
+    if reach > 1:
+        smooth = np.asarray(ndimage.uniform_filter(grey, reach))
     across = np.abs(smooth[:, reach:] - smooth[:, :-reach])
     down = np.abs(smooth[reach:] - smooth[:-reach])
-    if mask is not None:  # a step counts where both of its ends, and what blurs them, are seen
-        sure = np.asarray(ndimage.binary_erosion(~mask, iterations=reach, border_value=1))
-        across = across[sure[:, reach:] & sure[:, :-reach]]
-        down = down[sure[reach:] & sure[:-reach]]
-    total = across.size + down.size
-    return float(np.log((across.sum() + down.sum()) / max(total, 1) + 1e-3))
+    if mask is not None:
+        # a step counts where both of its ends, and the pixels blurred into them, are known
+        known = np.asarray(
+            ndimage.binary_erosion(
+                ~mask,
+                iterations=reach,
+                border_value=1,
+            )
+        )
+        across = across[known[:, reach:] & known[:, :-reach]]
+        down = down[known[reach:] & known[:-reach]]
+    count = max(across.size + down.size, 1)
+    mean_step = (across.sum() + down.sum()) / count
+    return float(np.log(mean_step + 1e-3))
 
 
 def is_tissue(density: Float32Array) -> Mask:
@@ -208,9 +277,19 @@ def is_tissue(density: Float32Array) -> Mask:
     return np.asarray(red & green & blue)
 
 
-def _rescale(pixels: Pixels | Float32Array, scale: Float32Array) -> Float32Array:
-    return from_density(optical_density(pixels) * scale)
+def _rescale(
+    pixels: Pixels | Float32Array,
+    scale: Float32Array,
+) -> Float32Array:
+    density = optical_density(pixels)
+    return from_density(density * scale)
 
 
-def _seen(pixels: Pixels, mask: Mask | None) -> Pixels:
-    return pixels.reshape(-1, 3) if mask is None else pixels[~mask]
+def _unmasked(
+    pixels: NDArray[Scalar],
+    mask: Mask | None,
+) -> NDArray[Scalar]:
+    """(H, W, 3) => (N, 3), the pixels outside the mask."""
+    if mask is None:
+        return pixels.reshape(-1, 3)
+    return pixels[~mask]

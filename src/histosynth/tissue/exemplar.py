@@ -1,11 +1,11 @@
-"""Tissue from around a hole, copied into it patch by patch: the ground that completion starts from.
+"""Tissue from around a mask, copied into it patch by patch: the start that completion begins from.
 
-A small diffusion model knows tissue, but not *this* tissue: the direction of its fibres, its mucin,
-its grain stand beside the hole. Exemplar-based inpainting (Criminisi et al. 2004, IEEE TIP 13)
-carries them in: the most certain patch on the hole's front that a strong line runs into is filled
-first, with the known patch that fits best. Here nuclei take part in the fit: they are told inside
-the hole too, so that patches with nuclei come to lie where nuclei are asked for, and patches
-without where none are.
+A small diffusion model has learned tissue in general, but not *this* tissue: the direction of its
+fibres, its mucin and its grain are next to the mask. Exemplar-based inpainting (Criminisi et al.
+2004, IEEE TIP 13) carries them in: of the patches on the edge of what is filled, the most certain
+one that a strong line runs into is filled first, with the known patch that fits best. Nuclei take
+part in the fit: they are known inside the mask too, so that patches with nuclei are put where
+nuclei are requested, and patches without nuclei where none are.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..core.arrays import Float32Array
+from ..core.arrays import Float32Array, IndexArray, Scalar
 from ..core.nuclei import Nuclei
 from ..core.tile import Mask, Pixels
 
 _CELL_PX = 2
-"""Patches are compared on a grid of so many pixels; copied are the full pixels."""
+"""Patches are compared on a grid of cells of so many pixels; all of their pixels are copied."""
 PATCH_CELLS = 9
 """Side of a patch, cells."""
 MAX_SOURCES = 4000
@@ -30,31 +31,43 @@ MIN_SOURCES = 200
 NUCLEI_WEIGHT = 0.225
 NUCLEI_SIGMA_PX = 5.4
 NUCLEI_PEAK = 4.0
-"""How much nuclei count in the fit against colours in [0, 1]; the width of their splats, and how
-high these would rise if they were not cut at 1: about 9 px around a centroid count in full."""
+"""Weight of nuclei in the fit against colours in [0, 1]; the width of their splats, and how high
+these would rise if they were not cut at 1: about 9 px around a centroid count in full."""
 _FLAT_PRIORITY = 0.002
-"""Priority of a front that no line runs into."""
+"""Priority of an edge that no line runs into."""
 
 BREAK = 0.12
 BREAK_CELLS = 1
-"""Colours of [0, 1] by which a patch may miss what its neighbour's own tissue goes on with; farther
-off, it breaks, and so many cells around are said to be broken."""
+"""Difference of colours in [0, 1] above which a patch does not continue its neighbour's own tissue;
+so many cells around such a break count as broken too."""
 
 _HALF = PATCH_CELLS // 2
-_Places = NDArray[np.intp]
+_Window = tuple[slice, slice]
+"""Rows and columns of a part of an array."""
 
 
 @dataclass(frozen=True, eq=False)
 class CopiedTissue:
-    """A tile with its hole filled by patches of its known tissue.
+    """A tile with its mask filled by patches of its known tissue.
 
     Attributes:
-        pixels: (H, W, 3) uint8, equal to the tile outside the hole.
-        broken: (H, W) bool, near places where neighbouring patches do not fit each other.
+        pixels: (H, W, 3) uint8, equal to the tile outside the mask.
+        broken: (H, W) bool, near pixels where neighbouring patches do not fit each other.
     """
 
     pixels: Pixels
     broken: Mask
+
+
+@dataclass(frozen=True, eq=False)
+class _Sources:
+    """For each cell (h, w) the row and column of the cell that is copied to it.
+
+    A known cell is its own source.
+    """
+
+    rows: IndexArray
+    columns: IndexArray
 
 
 def copy_into(
@@ -64,75 +77,153 @@ def copy_into(
     *,
     seed: int = 0,
 ) -> CopiedTissue | None:
-    """Fill the hole of a tile with patches of its known tissue.
+    """Fill the mask of a tile with patches of its known tissue.
 
     Args:
-        pixels: (H, W, 3) uint8 RGB; values inside the hole are not looked at.
+        pixels: (H, W, 3) uint8 RGB; values inside the mask are not used.
         mask: (H, W) bool.
-        nuclei: those of the whole tile, inside the hole too; None: not told.
-        seed: picks the patches to choose from where there are too many.
+        nuclei: those of the whole tile, inside the mask too; None: not known.
+        seed: chooses the patches to copy from where there are too many.
 
     Returns:
         The filled tile; None where too little is known to copy from.
     """
     height, width = mask.shape
     spare = ((0, -height % _CELL_PX), (0, -width % _CELL_PX))
-    even = np.pad(pixels, (*spare, (0, 0)), mode="edge")
-    missing = np.pad(mask, spare, mode="edge")
-    cells = (len(even) // _CELL_PX, _CELL_PX, even.shape[1] // _CELL_PX, _CELL_PX)
-    known = np.where(missing[..., None], 0, even).astype(np.float32)
-    colours = known.reshape(*cells, 3).mean(axis=(1, 3)) / 255
-    empty = np.asarray(missing.reshape(cells).any(axis=(1, 3)))
+    even_pixels = np.pad(pixels, (*spare, (0, 0)), mode="edge")
+    even_mask = np.pad(mask, spare, mode="edge")
+    values, empty = _to_cells(even_pixels, even_mask)
     if nuclei is not None:
-        splats = nuclei.rasterize(cell=_CELL_PX, sigma_px=NUCLEI_SIGMA_PX).transpose(1, 2, 0)
-        discs = np.float32(NUCLEI_WEIGHT) * np.minimum(NUCLEI_PEAK * splats, 1)
-        colours = np.concatenate([colours, discs.astype(np.float32)], axis=2)
-    places = _sources(colours, empty, np.random.default_rng(seed))
-    if places is None:
+        values = np.concatenate([values, _nuclei_values(nuclei)], axis=2)
+    sources = _find_sources(
+        values,
+        empty,
+        np.random.default_rng(seed),
+    )
+    if sources is None:
         return None
-    gaps = _gaps(colours[..., :3], empty, *places) > BREAK
-    broken = ndimage.maximum_filter(gaps & empty, 2 * BREAK_CELLS + 1)
-    rows, columns = (
-        _CELL_PX * np.repeat(np.repeat(each, _CELL_PX, axis=0), _CELL_PX, axis=1) for each in places
-    )
-    rows += np.arange(len(rows))[:, None] % _CELL_PX
-    columns += np.arange(columns.shape[1]) % _CELL_PX
+    breaks = _mismatch(values[..., :3], empty, sources) > BREAK
+    broken = ndimage.maximum_filter(breaks & empty, 2 * BREAK_CELLS + 1)
+    copied = _copy_pixels(even_pixels, sources)
     out = pixels.copy()
-    out[mask] = even[rows, columns][:height, :width][mask]
-    return CopiedTissue(
-        out, np.repeat(np.repeat(broken, _CELL_PX, axis=0), _CELL_PX, axis=1)[:height, :width]
+    out[mask] = copied[:height, :width][mask]
+    return CopiedTissue(out, _enlarge(broken)[:height, :width])
+
+
+def _to_cells(
+    pixels: Pixels,
+    mask: Mask,
+) -> tuple[Float32Array, Mask]:
+    """Mean colours of cells, (h, w, 3) in [0, 1], and the cells that the mask touches, (h, w)."""
+    height, width = mask.shape
+    grid = (
+        height // _CELL_PX,
+        _CELL_PX,
+        width // _CELL_PX,
+        _CELL_PX,
     )
+    known = np.where(mask[..., None], 0, pixels).astype(np.float32)
+    colours = known.reshape(*grid, 3).mean(axis=(1, 3)) / 255
+    empty = mask.reshape(grid).any(axis=(1, 3))
+    return colours, np.asarray(empty)
 
 
-def _gaps(
+def _nuclei_values(nuclei: Nuclei) -> Float32Array:
+    """Discs around centroids on the grid of cells, one channel a class, (h, w, K)."""
+    splats = nuclei.rasterize(cell=_CELL_PX, sigma_px=NUCLEI_SIGMA_PX)
+    discs = np.minimum(NUCLEI_PEAK * splats.transpose(1, 2, 0), 1)
+    weighted: Float32Array = np.float32(NUCLEI_WEIGHT) * discs
+    return weighted.astype(np.float32)
+
+
+def _copy_pixels(
+    pixels: Pixels,
+    sources: _Sources,
+) -> Pixels:
+    """Each cell's pixels (H, W, 3) from the cell that is its source."""
+    rows = _CELL_PX * _enlarge(sources.rows)
+    columns = _CELL_PX * _enlarge(sources.columns)
+    height, width = rows.shape
+    rows += np.arange(height)[:, None] % _CELL_PX
+    columns += np.arange(width) % _CELL_PX
+    return pixels[rows, columns]
+
+
+def _enlarge(cells: NDArray[Scalar]) -> NDArray[Scalar]:
+    """Cells (h, w) as pixels (H, W)."""
+    tall = np.repeat(cells, _CELL_PX, axis=0)
+    return np.repeat(tall, _CELL_PX, axis=1)
+
+
+def _mismatch(
     colours: Float32Array,
     empty: Mask,
-    rows: _Places,
-    columns: _Places,
+    sources: _Sources,
 ) -> Float32Array:
-    """(h, w) by how much each cell misses what its neighbours' own tissue goes on with, the worst
-    of them.
+    """(h, w) difference of each cell from what its neighbours' own tissue continues with.
+
+    Of each pair of neighbours the better direction counts, of a cell's neighbours the worst.
     """
-    filled = colours[rows, columns]
     worst = np.zeros(empty.shape, np.float32)
-    for axis, side in enumerate(empty.shape):
-        first, second = (
-            tuple(part if each == axis else slice(None) for each in (0, 1))
-            for part in (slice(0, side - 1), slice(1, side))
+    for axis in (0, 1):
+        before = _along(axis, slice(None, -1))
+        after = _along(axis, slice(1, None))
+        forward = _continuation_error(
+            colours,
+            empty,
+            sources,
+            before,
+            after,
+            axis=axis,
+            step=1,
         )
-        missed = []
-        for here, beside, step in ((first, second, 1), (second, first, -1)):
-            at = [rows[here], columns[here]]
-            at[axis] = np.clip(at[axis] + step, 0, side - 1)
-            apart = np.abs(colours[tuple(at)] - filled[beside]).mean(axis=-1)
-            missed.append(
-                np.where(empty[tuple(at)], np.inf, apart)
-            )  # what went on there is not known
-        least = np.minimum(*missed)
+        backward = _continuation_error(
+            colours,
+            empty,
+            sources,
+            after,
+            before,
+            axis=axis,
+            step=-1,
+        )
+        least = np.minimum(forward, backward)
         least[~np.isfinite(least)] = 0
-        for cells in (first, second):
+        for cells in (before, after):
             worst[cells] = np.maximum(worst[cells], least)
     return worst
+
+
+def _along(axis: int, part: slice) -> _Window:
+    if axis == 0:
+        return part, slice(None)
+    return slice(None), part
+
+
+def _continuation_error(
+    colours: Float32Array,
+    empty: Mask,
+    sources: _Sources,
+    cells: _Window,
+    neighbours: _Window,
+    *,
+    axis: int,
+    step: int,
+) -> Float32Array:
+    """Difference of `neighbours` from what follows, `step` along `axis`, the sources of `cells`.
+
+    Infinite where what follows is not known.
+    """
+    following = [sources.rows[cells], sources.columns[cells]]
+    last = empty.shape[axis] - 1
+    following[axis] = np.clip(following[axis] + step, 0, last)
+    rows, columns = following
+    filled = colours[sources.rows[neighbours], sources.columns[neighbours]]
+    difference = np.abs(colours[rows, columns] - filled).mean(axis=-1)
+    return np.where(
+        empty[rows, columns],
+        np.inf,
+        difference,
+    )
 
 
 @dataclass(eq=False)
@@ -141,117 +232,183 @@ class _Canvas:
 
     Attributes:
         values: (h, w, C) float32, colours first, then nuclei.
-        left: (h, w) True where nothing stands yet.
-        trust: (h, w) 1 where tissue is known, less where it was filled in, 0 where nothing stands.
-        rank: (h, w) priority of the front, -1 elsewhere.
-        rows, columns: (h, w) where each cell's tissue comes from.
+        left: (h, w) True where nothing is filled in yet.
+        trust: (h, w) 1 where tissue is known, less where it was filled in, 0 where it is left.
+        priority: (h, w) priority on the edge of what is left, -1 elsewhere.
+        rows, columns: (h, w) the source of each cell.
         tissue: (h, w) False on the border.
     """
 
     values: Float32Array
     left: Mask
     trust: Float32Array
-    rank: Float32Array
-    rows: _Places
-    columns: _Places
+    priority: Float32Array
+    rows: IndexArray
+    columns: IndexArray
     tissue: Mask
 
-    def rank_around(
+    def update_priority(
         self,
         y: int,
         x: int,
         reach: int,
     ) -> None:
-        """Priorities within `reach` cells of (y, x): trust of the patch, times how strong a line
-        runs in.
-        """
-        height, width = self.left.shape
-        wide, near = (
-            tuple(
-                slice(max(place - far, 0), min(place + far + 1, side))
-                for place, side in ((y, height), (x, width))
-            )
-            for far in (reach + PATCH_CELLS, reach)
-        )
-        inner = tuple(
-            slice(n.start - w.start, n.stop - w.start) for n, w in zip(near, wide, strict=True)
-        )
+        """Set priorities within `reach` cells of (y, x): trust of the patch times line strength."""
+        wide = self._window(y, x, reach + PATCH_CELLS)
+        near = self._window(y, x, reach)
         left = self.left[wide]
-        front = left & ~ndimage.binary_erosion(left, border_value=1)
+        edge = left & ~ndimage.binary_erosion(left, border_value=1)
         trust = ndimage.uniform_filter(self.trust[wide], PATCH_CELLS)
-        nearest = ndimage.distance_transform_edt(
-            left,
-            return_distances=False,
-            return_indices=True,
+        strength = _line_strength(self.values[wide][..., :3], left)
+        priority = np.where(
+            edge,
+            trust * (strength + _FLAT_PRIORITY),
+            -1,
         )
-        bright = self.values[wide][..., :3].mean(axis=-1)[tuple(nearest)]
-        slope_y, slope_x = (
-            ndimage.gaussian_filter(bright, 1.0, order=order) for order in ((1, 0), (0, 1))
-        )
-        normal_y, normal_x = np.gradient(ndimage.gaussian_filter(left.astype(np.float32), 1.0))
-        along = np.abs(slope_y * normal_x - slope_x * normal_y) / (
-            np.hypot(normal_y, normal_x) + 1e-6
-        )
-        self.rank[near] = np.where(front, trust * (along + _FLAT_PRIORITY), -1)[inner]
+        self.priority[near] = priority[_relative(near, wide)]
+
+    def _window(
+        self,
+        y: int,
+        x: int,
+        reach: int,
+    ) -> _Window:
+        height, width = self.left.shape
+        rows = slice(max(y - reach, 0), min(y + reach + 1, height))
+        columns = slice(max(x - reach, 0), min(x + reach + 1, width))
+        return rows, columns
 
 
-def _sources(
-    values: Float32Array, empty: Mask, random: np.random.Generator
-) -> tuple[_Places, _Places] | None:
-    """For each cell the row and column of the known cell that stands there, itself where it is
-    known.
-    """
-    height, width = empty.shape
-    border = ((_HALF, _HALF), (_HALF, _HALF))
-    rows, columns = (np.pad(each, border, mode="edge") for each in np.mgrid[:height, :width])
-    canvas = _Canvas(
-        np.ascontiguousarray(np.pad(values, (*border, (0, 0)), mode="edge")),
-        np.pad(empty, border),
-        np.pad((~empty).astype(np.float32), border),
-        np.full((height + 2 * _HALF, width + 2 * _HALF), -1, np.float32),
-        rows,
-        columns,
-        np.pad(np.ones_like(empty), border),
+def _relative(inner: _Window, outer: _Window) -> _Window:
+    """A window in the frame of another that holds it."""
+    rows, columns = inner
+    top = outer[0].start
+    left = outer[1].start
+    return (
+        slice(rows.start - top, rows.stop - top),
+        slice(columns.start - left, columns.stop - left),
     )
+
+
+def _line_strength(
+    colours: Float32Array,
+    left: Mask,
+) -> Float32Array:
+    """How strong lines run into what is left (h, w): slope of brightness along the edge."""
+    nearest = ndimage.distance_transform_edt(
+        left,
+        return_distances=False,
+        return_indices=True,
+    )
+    brightness = colours.mean(axis=-1)[tuple(nearest)]
+    slope_y = ndimage.gaussian_filter(
+        brightness,
+        1.0,
+        order=(1, 0),
+    )
+    slope_x = ndimage.gaussian_filter(
+        brightness,
+        1.0,
+        order=(0, 1),
+    )
+    smooth_left = ndimage.gaussian_filter(left.astype(np.float32), 1.0)
+    normal_y, normal_x = np.gradient(smooth_left)
+    along_edge = np.abs(slope_y * normal_x - slope_x * normal_y)
+    length = np.hypot(normal_y, normal_x) + 1e-6
+    return np.asarray(along_edge / length)
+
+
+def _find_sources(
+    values: Float32Array,
+    empty: Mask,
+    random: Generator,
+) -> _Sources | None:
+    """Where each cell is copied from; None where too little is known."""
+    height, width = empty.shape
+    canvas = _new_canvas(values, empty)
     patches = _known_patches(canvas, random)
     if patches is None:
         return None
-    canvas.rank_around(height // 2, width // 2, max(height, width))
+    canvas.update_priority(
+        height // 2,
+        width // 2,
+        max(height, width),
+    )
     while canvas.left.any():
-        y, x = np.unravel_index(int(canvas.rank.argmax()), canvas.rank.shape)
+        first = int(canvas.priority.argmax())
+        y, x = np.unravel_index(first, canvas.priority.shape)
         _fill(canvas, int(y), int(x), patches)
-        canvas.rank_around(int(y), int(x), PATCH_CELLS)
+        canvas.update_priority(
+            int(y),
+            int(x),
+            PATCH_CELLS,
+        )
     inside = (slice(_HALF, -_HALF), slice(_HALF, -_HALF))
-    return canvas.rows[inside], canvas.columns[inside]
+    return _Sources(canvas.rows[inside], canvas.columns[inside])
+
+
+def _new_canvas(
+    values: Float32Array,
+    empty: Mask,
+) -> _Canvas:
+    height, width = empty.shape
+    border = ((_HALF, _HALF), (_HALF, _HALF))
+    rows, columns = np.mgrid[:height, :width]
+    padded_values = np.pad(values, (*border, (0, 0)), mode="edge")
+    known = (~empty).astype(np.float32)
+    shape = (height + 2 * _HALF, width + 2 * _HALF)
+    return _Canvas(
+        values=np.ascontiguousarray(padded_values),
+        left=np.pad(empty, border),
+        trust=np.pad(known, border),
+        priority=np.full(shape, -1, np.float32),
+        rows=np.pad(rows, border, mode="edge"),
+        columns=np.pad(columns, border, mode="edge"),
+        tissue=np.pad(np.ones_like(empty), border),
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class _Patches:
-    """Known patches: first cells (N, 2), values (N, PATCH_CELLS * PATCH_CELLS * C) and their
-    squares.
+    """Known patches.
+
+    Attributes:
+        corners: (N, 2) row and column of their first cells.
+        values: (N, PATCH_CELLS * PATCH_CELLS * C).
+        squares: of the values.
     """
 
-    at: _Places
+    corners: IndexArray
     values: Float32Array
     squares: Float32Array
 
 
-def _known_patches(canvas: _Canvas, random: np.random.Generator) -> _Patches | None:
-    whole = ~ndimage.maximum_filter(canvas.left | ~canvas.tissue, PATCH_CELLS)
-    at = np.argwhere(whole) - _HALF
-    if len(at) < MIN_SOURCES:
+def _known_patches(
+    canvas: _Canvas,
+    random: Generator,
+) -> _Patches | None:
+    unknown = canvas.left | ~canvas.tissue
+    whole = ~ndimage.maximum_filter(unknown, PATCH_CELLS)
+    corners = np.argwhere(whole) - _HALF
+    count = len(corners)
+    if count < MIN_SOURCES:
         return None
-    if len(at) > MAX_SOURCES:
-        at = at[np.sort(random.choice(len(at), MAX_SOURCES, replace=False))]
+    if count > MAX_SOURCES:
+        chosen = random.choice(count, MAX_SOURCES, replace=False)
+        corners = corners[np.sort(chosen)]
     windows = np.lib.stride_tricks.sliding_window_view(
         canvas.values,
         (PATCH_CELLS, PATCH_CELLS),
         axis=(0, 1),
     )
-    values = np.ascontiguousarray(
-        windows[at[:, 0], at[:, 1]].transpose(0, 2, 3, 1).reshape(len(at), -1)
+    patches = windows[corners[:, 0], corners[:, 1]].transpose(
+        0,
+        2,
+        3,
+        1,
     )
-    return _Patches(at, values, values**2)
+    values = np.ascontiguousarray(patches.reshape(len(corners), -1))
+    return _Patches(corners, values, values**2)
 
 
 def _fill(
@@ -261,21 +418,42 @@ def _fill(
     patches: _Patches,
 ) -> None:
     """Fill what is missing of the patch around (y, x) from the known patch that fits it best."""
-    here = (slice(y - _HALF, y + _HALF + 1), slice(x - _HALF, x + _HALF + 1))
+    here = _patch_window(y - _HALF, x - _HALF)
     tissue = canvas.tissue[here]
     left = canvas.left[here]
     target = canvas.values[here]
-    counts = np.repeat((tissue & ~left)[..., None], target.shape[2], axis=2)
-    counts[..., 3:] = tissue[..., None]  # nuclei are told where tissue is missing, too
-    weights = counts.reshape(-1).astype(np.float32)
-    # squared differences, less the target's own square
-    apart = patches.squares @ weights - 2 * (patches.values @ (target.reshape(-1) * weights))
-    best = int(apart.argmin())
+    best = _best_patch(target, tissue, left, patches)
     new = tissue & left
-    target[new, :3] = patches.values[best].reshape(target.shape)[new, :3]
-    top, leftmost = (int(place) for place in patches.at[best])
-    there = (slice(top, top + PATCH_CELLS), slice(leftmost, leftmost + PATCH_CELLS))
-    canvas.rows[here][new] = canvas.rows[there][new]
-    canvas.columns[here][new] = canvas.columns[there][new]
+    source_values = patches.values[best].reshape(target.shape)
+    target[new, :3] = source_values[new, :3]
+    top, leftmost = patches.corners[best]
+    source = _patch_window(int(top), int(leftmost))
+    canvas.rows[here][new] = canvas.rows[source][new]
+    canvas.columns[here][new] = canvas.columns[source][new]
     canvas.trust[here][new] = canvas.trust[here].mean()
     canvas.left[here][new] = False
+
+
+def _best_patch(
+    target: Float32Array,
+    tissue: Mask,
+    left: Mask,
+    patches: _Patches,
+) -> int:
+    """Index of the patch with the least squared difference from what is known of the target."""
+    counts = np.repeat(
+        (tissue & ~left)[..., None],
+        target.shape[2],
+        axis=2,
+    )
+    # nuclei are known where tissue is missing, too
+    counts[..., 3:] = tissue[..., None]
+    weights = counts.reshape(-1).astype(np.float32)
+    # squared differences, less the target's own square, which is the same for all patches
+    products = patches.values @ (target.reshape(-1) * weights)
+    distances = patches.squares @ weights - 2 * products
+    return int(distances.argmin())
+
+
+def _patch_window(top: int, left: int) -> _Window:
+    return slice(top, top + PATCH_CELLS), slice(left, left + PATCH_CELLS)

@@ -1,9 +1,9 @@
-"""Hue at each density: the part of a stain that three scales cannot carry.
+"""Hue at each density: the part of a stain that three scales cannot describe.
 
 In one slide pale tissue may be grey and dark tissue violet; in another pale tissue is pink. The
-mean hue of a whole tile depends on what stands in it; the mean hue of pixels of *one* density
-hardly does. So that is what is taken from a reference tile, or from the tissue around a hole, and
-given to what was painted.
+mean hue of a whole tile depends on the tissue in it; the mean hue of pixels of *one* density hardly
+does. So the hue at each density is measured in a reference tile, or in the tissue around a mask,
+and given to the generated tissue.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..core.arrays import Float32Array
+from ..core.arrays import Float32Array, Float64Array
 from ..core.tile import Mask
 from .density import from_density, optical_density
 
@@ -22,13 +21,14 @@ KNOTS = 7
 BINS = 16
 """Bins per knot."""
 HUE_SHARE = 0.6
-"""How much of the difference is taken back: what differs beside the stain (more red fibres here
-than there) is in it too. 0 to 1 were tried (docs/log.md): most is gained by 0.6, and above it a
-reference of other tissue begins to tint nuclei."""
-SURE_PX = 200.0
-"""Pixels that make a knot half sure."""
+"""Share of the difference that is removed: the difference also holds what is not stain (more red
+fibres in one tile than in the other). 0 to 1 were tried (docs/log.md): most is gained by 0.6, and
+above it a reference of other tissue begins to tint nuclei."""
+HALF_WEIGHT_PX = 200.0
+"""Pixels at which a knot has half of its weight."""
 MIN_HUE_PX = 2000
-"""Pixels below which there is no telling."""
+"""Pixels below which hue is not measured."""
+_MIN_TOP_DENSITY = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,54 +38,86 @@ class HueCurve:
     Attributes:
         top: density of the last knot; the first is 0.
         hue: (K, 3) float32, optical density less its mean over channels.
-        pixels: (K,) float32, how many pixels each stands on.
+        pixels: (K,) float32, weighted number of pixels at each knot.
     """
 
     top: float
     hue: Float32Array
     pixels: Float32Array
 
-    def apply(self, painted: Float32Array, where: Mask | None = None) -> Float32Array:
-        """A painting (..., 3) in [0, 255] with this hue at each density, float32.
+    def apply(
+        self,
+        painted: Float32Array,
+        where: Mask | None = None,
+    ) -> Float32Array:
+        """Pixels (..., 3) in [0, 255] with this hue at each density, float32.
 
-        Density itself, and all that varies about the mean hue, stay: a red fibre stays redder than
-            its
-        neighbours. Densities seen in too few pixels, here or there, stay as they are.
+        Density, and all variation about the mean hue, stay: a red fibre stays redder than its
+        neighbours. Densities found in too few pixels on either side stay as they are.
 
         Args:
-            painted: the painting.
+            painted: the generated pixels.
             where: (...) bool, the part whose own hue is to become this one; None: all of it. The
-                rest is moved by as much.
+                other pixels are shifted by as much.
         """
         density = optical_density(painted.reshape(-1, 3))
-        found = _measure(density if where is None else density[where.ravel()], self.top)
-        few = np.minimum(self.pixels, found.pixels)
-        shift = HUE_SHARE * (few / (few + SURE_PX))[:, None] * (self.hue - found.hue)
-        mean = density.mean(axis=1)
-        knots = np.linspace(0, self.top, len(self.hue))
-        moved = np.stack(
-            [np.interp(mean, knots, shift[:, channel]) for channel in range(3)], axis=1
+        measured = density
+        if where is not None:
+            measured = density[where.ravel()]
+        own = _measure(measured, self.top)
+        pixels = np.minimum(self.pixels, own.pixels)
+        weight = HUE_SHARE * (pixels / (pixels + HALF_WEIGHT_PX))
+        shift_at_knots = weight[:, None] * (self.hue - own.hue)
+        shift = _interpolate(
+            density.mean(axis=1),
+            self.top,
+            shift_at_knots,
         )
-        return from_density(density + moved.astype(np.float32)).reshape(painted.shape)
+        moved = density + shift.astype(np.float32)
+        return from_density(moved).reshape(painted.shape)
 
 
 def measure_hue(pixels: Float32Array) -> HueCurve | None:
-    """The hue curve of pixels (N, 3) in [0, 255]; None where they are too few to tell."""
+    """The hue curve of pixels (N, 3) in [0, 255]; None if they are fewer than `MIN_HUE_PX`."""
     if len(pixels) < MIN_HUE_PX:
         return None
     density = optical_density(pixels)
-    return _measure(density, max(float(np.percentile(density.mean(axis=1), 98)), 0.3))
+    percentile = np.percentile(density.mean(axis=1), 98)
+    top = max(float(percentile), _MIN_TOP_DENSITY)
+    return _measure(density, top)
 
 
 def _measure(density: Float32Array, top: float) -> HueCurve:
+    """Hue of pixels of these densities (N, 3), smoothed by a Gaussian over bins of density."""
     mean = density.mean(axis=1)
     step = top / (KNOTS - 1) / BINS
-    bins = np.minimum((np.maximum(mean, 0) / step).astype(int), BINS * (KNOTS + 1))
+    last_bin = BINS * (KNOTS + 1)
+    bins = (np.maximum(mean, 0) / step).astype(int)
+    bins = np.minimum(bins, last_bin)
     sums = np.stack(
-        [np.bincount(bins, weights=density[:, channel] - mean) for channel in range(3)], axis=1
+        [np.bincount(bins, weights=density[:, channel] - mean) for channel in range(3)],
+        axis=1,
     )
-    near = (np.arange(len(sums)) + 0.5)[:, None] - BINS * np.arange(KNOTS)
-    weights = np.exp(-0.5 * (near / (BINS / 2)) ** 2)
-    count: NDArray[np.float64] = np.bincount(bins) @ weights
+    centres = np.arange(len(sums)) + 0.5
+    knots = BINS * np.arange(KNOTS)
+    distances = centres[:, None] - knots
+    deviations = distances / (BINS / 2)
+    weights = np.exp(-0.5 * deviations**2)
+    count: Float64Array = np.bincount(bins) @ weights
     hue = (weights.T @ sums) / np.maximum(count, 1e-6)[:, None]
-    return HueCurve(top, hue.astype(np.float32), count.astype(np.float32))
+    return HueCurve(
+        top,
+        hue.astype(np.float32),
+        count.astype(np.float32),
+    )
+
+
+def _interpolate(
+    density: Float32Array,
+    top: float,
+    values: Float32Array,
+) -> Float64Array:
+    """Values (K, 3) at the knots from 0 to `top`, interpolated at densities (N,): (N, 3)."""
+    knots = np.linspace(0, top, len(values))
+    channels = [np.interp(density, knots, values[:, channel]) for channel in range(3)]
+    return np.stack(channels, axis=1)

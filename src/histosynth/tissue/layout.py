@@ -1,4 +1,4 @@
-"""Plausible layouts: nests of epithelium in stroma, with lymphocytes gathering beside them.
+"""Plausible layouts of nuclei: nests of epithelium in stroma, with lymphocytes that gather nearby.
 
 A hard-core point process inside regions cut from smooth noise. Distances and densities are those
 of the 21,780 hand-placed centroids of brca-m2c (5th and 50th percentile to the nearest nucleus,
@@ -7,12 +7,16 @@ um): epithelial 5.6 and 9.1, lymphocyte 4.5 and 6.5, stromal 3.9 and 8.2.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.random import Generator
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from ..core.arrays import BoolArray, Float64Array
 from ..core.nuclei import Nuclei
+from ..core.units import um_to_px
 
 CLASSES = ("epithelial", "lymphocyte", "stromal")
 MIN_DISTANCE_UM = {
@@ -22,7 +26,25 @@ MIN_DISTANCE_UM = {
 }
 """Least distance of a nucleus to the next."""
 REGION_UM = 45.0
-"""Correlation length of nests and gathering places."""
+"""Correlation length of nests and gatherings."""
+_PACKED = 1e6
+"""Nuclei per mm2 where as many are placed as fit."""
+_MAX_SIZE_FACTOR = 1.45
+"""Nuclei differ in size: each keeps its least distance times a factor from 1 to this."""
+
+
+class _Regions(NamedTuple):
+    """Where epithelium nests and where lymphocytes gather, (H, W) each."""
+
+    nests: BoolArray
+    gatherings: BoolArray
+
+
+class _Placed(NamedTuple):
+    """Nuclei that stand already: (N, 2) coordinates, and the distance that each keeps, (N,) px."""
+
+    xy: Float64Array
+    reach_px: Float64Array
 
 
 def draw_layout(
@@ -45,32 +67,35 @@ def draw_layout(
         stroma_per_mm2: stromal nuclei per mm2 of the rest.
 
     Returns:
-        Nuclei of the kinds epithelial, lymphocyte, stromal.
+        Nuclei of the classes epithelial, lymphocyte, stromal.
     """
     random = np.random.default_rng(seed)
-    nests, gathering = _regions(random, size, mpp, epithelium, lymphocytes)
-    density = {
-        "epithelial": np.where(nests, 1e6, 0.0),  # as many as fit
-        "lymphocyte": np.where(gathering & ~nests, 1e6, np.where(nests, 40.0, 120.0)),
-        "stromal": np.where(nests, 60.0, np.where(gathering, 400.0, stroma_per_mm2)),
-    }
-    taken = np.zeros((0, 2))
-    apart = np.zeros(0)
-    names = []
+    regions = _draw_regions(
+        random,
+        size,
+        mpp=mpp,
+        epithelium=epithelium,
+        lymphocytes=lymphocytes,
+    )
+    densities = _densities(regions, stroma_per_mm2)
+    placed = _Placed(np.zeros((0, 2)), np.zeros(0))
+    names: list[str] = []
     for class_name in CLASSES:
-        points = _throw(
+        reach_px = um_to_px(MIN_DISTANCE_UM[class_name], mpp)
+        points = _place_nuclei(
             random,
-            density[class_name],
+            densities[class_name],
+            placed,
             mpp=mpp,
-            apart_px=MIN_DISTANCE_UM[class_name] / mpp,
-            taken=taken,
-            apart=apart,
+            reach_px=reach_px,
         )
-        taken = np.concatenate([taken, points])
-        apart = np.concatenate([apart, np.full(len(points), MIN_DISTANCE_UM[class_name] / mpp)])
+        placed = _Placed(
+            np.concatenate([placed.xy, points]),
+            np.concatenate([placed.reach_px, np.full(len(points), reach_px)]),
+        )
         names += [class_name] * len(points)
     return Nuclei.of(
-        taken,
+        placed.xy,
         names,
         size=size,
         mpp=mpp,
@@ -78,65 +103,140 @@ def draw_layout(
     )
 
 
-def _regions(
-    random: np.random.Generator,
+def _densities(
+    regions: _Regions,
+    stroma_per_mm2: float,
+) -> dict[str, Float64Array]:
+    """Nuclei per mm2 of each class at each pixel, (H, W)."""
+    nests, gatherings = regions
+    scattered = np.where(nests, 40.0, 120.0)
+    stroma = np.where(gatherings, 400.0, stroma_per_mm2)
+    return {
+        "epithelial": np.where(nests, _PACKED, 0.0),
+        "lymphocyte": np.where(
+            gatherings & ~nests,
+            _PACKED,
+            scattered,
+        ),
+        "stromal": np.where(nests, 60.0, stroma),
+    }
+
+
+def _draw_regions(
+    random: Generator,
     size: tuple[int, int],
+    *,
     mpp: float,
     epithelium: float,
     lymphocytes: float,
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    fields = [_field(random, size, REGION_UM / mpp) for _ in range(2)]
-    nests = fields[0] > np.quantile(fields[0], 1 - np.clip(epithelium, 0, 1))
-    rest = fields[1][~nests]
-    bar = np.quantile(rest, 1 - np.clip(lymphocytes, 0, 1)) if rest.size else np.inf
-    return nests, fields[1] > bar
+) -> _Regions:
+    length_px = um_to_px(REGION_UM, mpp)
+    first = _smooth_noise(random, size, length_px)
+    second = _smooth_noise(random, size, length_px)
+    nests = first > np.quantile(first, 1 - np.clip(epithelium, 0, 1))
+    rest = second[~nests]
+    if rest.size:
+        limit = np.quantile(rest, 1 - np.clip(lymphocytes, 0, 1))
+    else:
+        limit = np.float64(np.inf)
+    return _Regions(nests, second > limit)
 
 
-def _field(
-    random: np.random.Generator, size: tuple[int, int], length_px: float
-) -> NDArray[np.float64]:
+def _smooth_noise(
+    random: Generator,
+    size: tuple[int, int],
+    length_px: float,
+) -> Float64Array:
     """Smooth Gaussian noise (H, W) with a finer part, so that outlines are not round."""
     width, height = size
-    field = np.zeros((height, width))
+    noise = np.zeros((height, width))
     for scale, weight in ((1.0, 1.0), (0.35, 0.35)):
         step = max(length_px * scale / 4, 1.0)
-        coarse = random.normal(size=(int(height / step) + 4, int(width / step) + 4))
+        coarse_shape = (int(height / step) + 4, int(width / step) + 4)
+        coarse = random.normal(size=coarse_shape)
         smooth = ndimage.gaussian_filter(coarse, 2.0)
         rows, columns = np.mgrid[:height, :width] / step + 1
-        layer = ndimage.map_coordinates(smooth, [rows, columns], order=1)
-        field += weight * layer / (layer.std() + 1e-9)
-    return field
+        layer = ndimage.map_coordinates(
+            smooth,
+            [rows, columns],
+            order=1,
+        )
+        noise += weight * layer / (layer.std() + 1e-9)
+    return noise
 
 
-def _throw(
-    random: np.random.Generator,
-    per_mm2: NDArray[np.float64],
+def _place_nuclei(
+    random: Generator,
+    per_mm2: Float64Array,
+    placed: _Placed,
     *,
     mpp: float,
-    apart_px: float,
-    taken: NDArray[np.float64],
-    apart: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Darts that keep their distance from all thrown before (Matern's second hard-core process)."""
+    reach_px: float,
+) -> Float64Array:
+    """Points (N, 2) that keep their distance from each other and from all that are placed.
+
+    Matern's second hard-core process: candidates in random order, each kept if none of the kept
+    ones is within its reach.
+    """
+    candidates = _draw_candidates(random, per_mm2, mpp, reach_px)
+    reach = reach_px * random.uniform(
+        1.0,
+        _MAX_SIZE_FACTOR,
+        len(candidates),
+    )
+    if len(placed.xy):
+        distance, nearest = cKDTree(placed.xy).query(candidates)
+        free = distance > (reach + placed.reach_px[nearest]) / 2
+        candidates = candidates[free]
+        reach = reach[free]
+    return candidates[_thin(candidates, reach)]
+
+
+def _draw_candidates(
+    random: Generator,
+    per_mm2: Float64Array,
+    mpp: float,
+    reach_px: float,
+) -> Float64Array:
+    """Points (N, 2) of the given density, without regard to their distances."""
     height, width = per_mm2.shape
-    # half again as many darts as a close packing holds
-    most = 3 * width * height / (apart_px**2)
-    darts = random.uniform(-0.5, [width - 0.5, height - 0.5], size=(int(most), 2))
-    inside = per_mm2[
-        np.clip(darts[:, 1].round().astype(int), 0, height - 1),
-        np.clip(darts[:, 0].round().astype(int), 0, width - 1),
-    ]
-    expected = inside * (mpp / 1000) ** 2 * width * height / len(darts)
-    darts = darts[random.random(len(darts)) < expected]
-    reach = apart_px * random.uniform(1.0, 1.45, len(darts))  # nuclei differ in size
-    if len(taken):
-        gap, nearest = cKDTree(taken).query(darts)
-        darts, reach = (each[gap > (reach + apart[nearest]) / 2] for each in (darts, reach))
+    # half again as many as a close packing holds
+    count = int(3 * width * height / (reach_px**2))
+    far_corner = [width - 0.5, height - 0.5]
+    points = random.uniform(
+        -0.5,
+        far_corner,
+        size=(count, 2),
+    )
+    columns = np.clip(
+        points[:, 0].round().astype(int),
+        0,
+        width - 1,
+    )
+    rows = np.clip(
+        points[:, 1].round().astype(int),
+        0,
+        height - 1,
+    )
+    chance = per_mm2[rows, columns] * (mpp / 1000) ** 2 * width * height / len(points)
+    is_kept = random.random(len(points)) < chance
+    return np.asarray(points[is_kept])
+
+
+def _thin(
+    points: Float64Array,
+    reach: Float64Array,
+) -> list[int]:
+    """Indices of the points that stay: each removes the later ones within its reach."""
     kept: list[int] = []
-    tree = cKDTree(darts) if len(darts) else None
-    free = np.ones(len(darts), bool)
-    for index in range(len(darts)):
-        if free[index] and tree is not None:
-            kept.append(index)
-            free[tree.query_ball_point(darts[index], reach[index])] = False
-    return darts[kept]
+    if not len(points):
+        return kept
+    tree = cKDTree(points)
+    free = np.ones(len(points), bool)
+    for index in range(len(points)):
+        if not free[index]:
+            continue
+        kept.append(index)
+        neighbours = tree.query_ball_point(points[index], reach[index])
+        free[neighbours] = False
+    return kept

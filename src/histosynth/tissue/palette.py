@@ -1,4 +1,4 @@
-"""A handful of appearances that stand for many: what a bundle offers when the user brings none."""
+"""A few appearances that represent many: what a bundle offers when the user brings none."""
 
 from __future__ import annotations
 
@@ -8,21 +8,36 @@ import numpy as np
 
 from .appearance import Appearance
 
+_USUAL_SHARE = 0.9
+"""Share of the appearances nearest to the medoid that can be chosen."""
 
-def choose_palette(appearances: Sequence[Appearance], count: int) -> list[int]:
-    """Indices of `count` appearances: the medoid first, then each time the one farthest from all
-    taken.
 
-    Distances are Euclidean in standardised log scale and style. Extreme tenths by distance from the
-    medoid are passed over, so that the palette shows usual stains and not the oddest tiles.
+def choose_palette(
+    appearances: Sequence[Appearance],
+    count: int,
+) -> list[int]:
+    """Indices of `count` appearances: the medoid, then repeatedly the one farthest from all chosen.
+
+    Distances are Euclidean in standardised log scale and style. The tenth of the appearances that
+    is farthest from the medoid is left out, so that the palette holds usual stains and no outliers.
     """
-    rows = np.array([[*np.log(one.frame.scale), *one.style] for one in appearances])
-    rows = (rows - rows.mean(0)) / rows.std(0).clip(1e-6)
-    apart = np.linalg.norm(rows[:, None] - rows[None], axis=2)
-    first = int(apart.sum(1).argmin())
-    usual = apart[first] <= np.quantile(apart[first], 0.9)
-    chosen = [first]
-    while len(chosen) < min(count, int(usual.sum())):
-        nearest = np.where(usual, apart[:, chosen].min(1), -1)
-        chosen.append(int(nearest.argmax()))
+    rows = np.array([_coordinates(appearance) for appearance in appearances])
+    spread = rows.std(0).clip(1e-6)
+    rows = (rows - rows.mean(0)) / spread
+    differences = rows[:, None] - rows[None]
+    distances = np.linalg.norm(differences, axis=2)
+    medoid = int(distances.sum(1).argmin())
+    limit = np.quantile(distances[medoid], _USUAL_SHARE)
+    usual = distances[medoid] <= limit
+    available = int(usual.sum())
+    chosen = [medoid]
+    while len(chosen) < min(count, available):
+        to_nearest_chosen = distances[:, chosen].min(1)
+        candidates = np.where(usual, to_nearest_chosen, -1)
+        chosen.append(int(candidates.argmax()))
     return chosen
+
+
+def _coordinates(appearance: Appearance) -> list[float]:
+    log_scale = np.log(appearance.frame.scale)
+    return [*log_scale, *appearance.style]

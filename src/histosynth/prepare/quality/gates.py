@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from ...core.arrays import Float32Array
-from ...core.tile import Pixels, Scalar
+from ...core.arrays import Float32Array, Scalar
+from ...core.tile import Pixels
 from ...tissue.augment import HED
 from ...tissue.density import optical_density
 from ..tissue_mask import ink_mask
