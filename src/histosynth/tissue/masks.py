@@ -205,10 +205,9 @@ def _pen(
     marks = random.choice(["one", "two", "dotted", "dot"], p=[0.5, 0.2, 0.2, 0.1])
     strokes = _choose_strokes(random, str(marks))
     paths = [stroke(random, height, width) for stroke in strokes]
+    mask = np.zeros((height, width), bool)
     if paths:
         mask = _trace(paths, (height, width), radius)
-    else:
-        mask = np.zeros((height, width), bool)
     if marks in ("dot", "dotted"):
         mask |= _pen_dot(random, height, width, radius)
     return mask
