@@ -135,10 +135,9 @@ def _draw_regions(
     second = _smooth_noise(random, size, length_px)
     nests = first > np.quantile(first, 1 - np.clip(epithelium, 0, 1))
     rest = second[~nests]
+    limit = np.float64(np.inf)
     if rest.size:
         limit = np.quantile(rest, 1 - np.clip(lymphocytes, 0, 1))
-    else:
-        limit = np.float64(np.inf)
     return _Regions(nests, second > limit)
 
 
