@@ -1,1 +1,1 @@
-"""Floor 2: neural detectors of nuclei. They are handed to `prepare` as arguments."""
+"""Detectors of nuclei, and the classifier of artefacts. `prepare` gets them as arguments."""

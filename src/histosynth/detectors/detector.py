@@ -1,6 +1,4 @@
-"""What finds nuclei, as `prepare` knows it, and how nuclei at the borders of tiles are found
-once.
-"""
+"""The interface of a detector of nuclei, and what it returns."""
 
 from __future__ import annotations
 
@@ -10,12 +8,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.arrays import BoolArray, Float32Array
 from ..core.tile import Pixels
 
 
 @dataclass(frozen=True, eq=False)
 class DetectedNuclei:
-    """What a detector found in a picture.
+    """Nuclei that a detector found in a picture.
 
     Attributes:
         xy: (N, 2) float32, pixels, (0, 0) the centre of the top-left pixel.
@@ -23,24 +22,29 @@ class DetectedNuclei:
         score: (N,) float32 in [0, 1], comparable within one detector only.
     """
 
-    xy: NDArray[np.float32]
+    xy: Float32Array
     class_ids: NDArray[np.uint8]
-    score: NDArray[np.float32]
+    score: Float32Array
 
     def __len__(self) -> int:
         return len(self.xy)
 
-    def where(self, keep: NDArray[np.bool_]) -> DetectedNuclei:
+    def where(self, keep: BoolArray) -> DetectedNuclei:
         """Those marked True in `keep` (N)."""
-        return DetectedNuclei(self.xy[keep], self.class_ids[keep], self.score[keep])
+        return DetectedNuclei(
+            self.xy[keep],
+            self.class_ids[keep],
+            self.score[keep],
+        )
 
     def shift(self, dx: float, dy: float) -> DetectedNuclei:
         """All moved by (dx, dy) px."""
-        return DetectedNuclei(self.xy + np.array([dx, dy], np.float32), self.class_ids, self.score)
+        moved = self.xy + np.array([dx, dy], np.float32)
+        return DetectedNuclei(moved, self.class_ids, self.score)
 
 
 class Detector(Protocol):
-    """Finds nuclei. What it finds at a place depends on `halo_px` around it and on nothing else."""
+    """Finds nuclei. Its result at a position depends on `halo_px` around it and on nothing else."""
 
     @property
     def name(self) -> str:
@@ -52,15 +56,15 @@ class Detector(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Classes it tells."""
+        """Names of the classes it distinguishes."""
 
     @property
     def halo_px(self) -> int:
-        """Tissue it must see around a tile, a multiple of `lattice_px`."""
+        """Tissue needed around a tile, a multiple of `lattice_px`."""
 
     @property
     def lattice_px(self) -> int:
-        """Windows must begin on multiples of this, or it answers a little differently."""
+        """Windows must begin on multiples of this; elsewhere the results differ slightly."""
 
     def __call__(self, pixels: Pixels) -> DetectedNuclei:
         """Nuclei of a picture (H, W, 3) uint8 at `mpp`."""

@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
 
 from ..core.geometry import Size
 from ..core.nuclei import Nuclei
+from ..core.resampling import resample_rgb
 from ..core.tile import Pixels
 from ..core.units import same_scale
 from .detector import Detector
 
 
-def find_nuclei(pixels: Pixels, mpp: float, detector: Detector) -> Nuclei:
-    """What a detector finds in a picture, in the picture's own px.
+def find_nuclei(
+    pixels: Pixels,
+    mpp: float,
+    detector: Detector,
+) -> Nuclei:
+    """Nuclei that a detector finds in a picture, in the picture's own px.
 
     Args:
         pixels: (H, W, 3) uint8.
         mpp: its scale, um/px.
-        detector: looks at its own scale; the picture is resampled for it without aliasing.
+        detector: works at its own scale; the picture is resampled to that.
     """
     height, width = pixels.shape[:2]
-    factor = mpp / detector.mpp
-    size = (max(round(width * factor), 1), max(round(height * factor), 1))
-    if not same_scale(mpp, detector.mpp):
-        method = Image.Resampling.BOX if factor < 1 else Image.Resampling.LANCZOS
-        found = detector(np.array(Image.fromarray(pixels).resize(size, method), dtype=np.uint8))
-        scale = np.array([width / size[0], height / size[1]], np.float32)
-        xy = (found.xy + np.float32(0.5)) * scale - np.float32(0.5)
-    else:
+    if same_scale(mpp, detector.mpp):
         found = detector(pixels)
         xy = found.xy
-    inside = np.all((xy >= -0.5) & (xy < np.array([width, height]) - 0.5), axis=1)
+    else:
+        resampled = resample_rgb(pixels, mpp / detector.mpp)
+        found = detector(resampled)
+        scale = np.array(
+            [width / resampled.shape[1], height / resampled.shape[0]],
+            np.float32,
+        )
+        # pixel centres have whole coordinates: the edge of the picture is at -0.5
+        xy = (found.xy + np.float32(0.5)) * scale - np.float32(0.5)
+    inside = np.all(
+        (xy >= -0.5) & (xy < np.array([width, height]) - 0.5),
+        axis=1,
+    )
     kept = np.asarray(inside)
     return Nuclei(
         xy[kept].astype(np.float32),

@@ -1,20 +1,19 @@
-"""`detector.json`: what a detector is. Read without torch, so that its name is known before it is
-loaded.
-"""
+"""`detector.json`: the card of a detector. It is read without torch and before the weights are."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core import recipe as recipes
-from ..core.errors import BadRecipe, BadWeights, first_line
 from ..core.units import is_mpp
+from ..core.weights_folder import read_card
 
 SHIPPED_DETECTOR = Path(__file__).parent / "weights"
 """The detector inside the package."""
-WEIGHTS = "model.safetensors"
+DETECTOR_CARD = "detector.json"
+_MAX_LEVELS = 8
+_MAX_WIDTH = 1024
+_MAX_BLOCKS = 16
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,13 @@ class DetectorInfo:
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1 or not is_mpp(self.mpp):
             raise ValueError("threshold must lie in (0, 1) and mpp in [0.05, 20]")
-        if len(self.widths) != len(self.blocks) or not self.classes or len(self.widths) > 8:
-            raise ValueError("widths and blocks must be as many, and kinds at least one")
-        if not all(0 < width <= 1024 for width in self.widths) or not all(
-            0 <= n <= 16 for n in self.blocks
-        ):
-            raise ValueError("widths must lie in 1..1024 and blocks in 0..16")
+        levels = len(self.widths)
+        if levels != len(self.blocks) or levels > _MAX_LEVELS or not self.classes:
+            raise ValueError("widths and blocks must be as many, and classes at least one")
+        widths_are_valid = all(0 < width <= _MAX_WIDTH for width in self.widths)
+        blocks_are_valid = all(0 <= count <= _MAX_BLOCKS for count in self.blocks)
+        if not widths_are_valid or not blocks_are_valid:
+            raise ValueError(f"widths must lie in 1..{_MAX_WIDTH} and blocks in 0..{_MAX_BLOCKS}")
 
     @property
     def full_name(self) -> str:
@@ -50,17 +50,9 @@ class DetectorInfo:
 
 
 def read_detector_info(folder: Path) -> DetectorInfo:
-    """Read a detector's folder.
+    """Read the card of a detector's folder.
 
     Raises:
         BadWeights: it is absent, or not what it should be.
     """
-    path = folder / "detector.json"
-    try:
-        return recipes.build(
-            json.loads(path.read_text(encoding="utf-8")),
-            DetectorInfo,
-            name=str(path),
-        )
-    except (OSError, ValueError, BadRecipe) as error:
-        raise BadWeights(path, first_line(error)) from error
+    return read_card(folder / DETECTOR_CARD, DetectorInfo)

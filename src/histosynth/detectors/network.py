@@ -1,7 +1,7 @@
-"""The centroid network: a small U-Net that says for every 2 x 2 px whether a nucleus stands there.
+"""The centroid network: a small U-Net with one answer for every 2 x 2 px: is a nucleus there?
 
-Every part looks at a neighbourhood only: channels are normalised pixel by pixel, never over the
-picture. So what it finds at a place does not depend on how the slide was cut into tiles.
+Every layer depends on a neighbourhood only: channels are normalised pixel by pixel, never over the
+picture. So the result at a position does not depend on how the slide was cut into tiles.
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 CELL_PX = 2
-"""Pixels a side of one answer."""
+"""Side of the square of pixels that one output value is for."""
+_FIRST_HEAT_BIAS = -2.5
+"""Logit that an untrained network starts from: most of a picture is no nucleus."""
+_MIN_HEAT = 1e-6
+"""Heat below which its logarithm is not taken."""
+_FLATTEST_PEAK = -1e-6
+"""Second difference of logarithms above which the position inside a cell is not refined."""
 
 
 class ChannelNorm(nn.Module):
@@ -27,12 +33,13 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
-        out: Tensor = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return out
+        channels_last = x.permute(0, 2, 3, 1)
+        normalised: Tensor = self.norm(channels_last)
+        return normalised.permute(0, 3, 1, 2)
 
 
-class Block(nn.Module):
-    """Two convolutions beside a straight path."""
+class ResidualBlock(nn.Module):
+    """Two convolutions around a skip connection."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -43,8 +50,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
-        out: Tensor = x + self.second(F.gelu(self.first(self.norm(x))))
-        return out
+        hidden = self.first(self.norm(x))
+        change: Tensor = self.second(F.gelu(hidden))
+        return x + change
 
 
 class CentroidNet(nn.Module):
@@ -66,19 +74,42 @@ class CentroidNet(nn.Module):
         super().__init__()
         self.classes = classes
         self.stride = CELL_PX * 2 ** (len(widths) - 1)
-        self.stem = nn.Conv2d(3 * CELL_PX * CELL_PX, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(
-            nn.Sequential(*(Block(width) for _ in range(count)))
-            for width, count in zip(widths, blocks, strict=True)
+        self.stem = nn.Conv2d(
+            3 * CELL_PX * CELL_PX,
+            widths[0],
+            3,
+            padding=1,
         )
+        self.down = nn.ModuleList()
+        for width, count in zip(widths, blocks, strict=True):
+            level = [ResidualBlock(width) for _ in range(count)]
+            self.down.append(nn.Sequential(*level))
         steps = list(itertools.pairwise(widths))
-        self.coarser = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps)
-        self.finer = nn.ModuleList(nn.Conv2d(fine + coarse, fine, 1) for fine, coarse in steps)
-        self.up = nn.ModuleList(Block(fine) for fine, _ in steps)
+        self.coarser = nn.ModuleList(
+            nn.Conv2d(
+                fine,
+                coarse,
+                2,
+                stride=2,
+            )
+            for fine, coarse in steps
+        )
+        self.finer = nn.ModuleList(
+            nn.Conv2d(
+                fine + coarse,
+                fine,
+                1,
+            )
+            for fine, coarse in steps
+        )
+        self.up = nn.ModuleList(ResidualBlock(fine) for fine, _ in steps)
         last = nn.Conv2d(widths[0], 1 + classes, 1)
         with torch.no_grad():
-            last.bias[0] = -2.5  # type: ignore[index]  # most of a picture is no nucleus
-        self.head = nn.Sequential(ChannelNorm(widths[0]), last)
+            last.bias[0] = _FIRST_HEAT_BIAS  # type: ignore[index]
+        self.head = nn.Sequential(
+            ChannelNorm(widths[0]),
+            last,
+        )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of heat and of classes.
@@ -90,36 +121,50 @@ class CentroidNet(nn.Module):
             (B, 1, H / 2, W / 2) and (B, K, H / 2, W / 2).
         """
         x = self.stem(F.pixel_unshuffle(images, CELL_PX))
-        passed = []
+        skips = []
         for level, blocks in enumerate(self.down):
             x = blocks(x)
             if level < len(self.coarser):
-                passed.append(x)
+                skips.append(x)
                 x = self.coarser[level](x)
         for level in reversed(range(len(self.up))):
-            x = self.up[level](_joined(cast(nn.Conv2d, self.finer[level]), passed.pop(), x))
+            mix = cast(nn.Conv2d, self.finer[level])
+            x = self.up[level](_mix_levels(mix, skips.pop(), x))
         out = self.head(x)
         return out[:, :1], out[:, 1:]
 
 
-def _joined(mix: nn.Conv2d, fine: Tensor, coarse: Tensor) -> Tensor:
-    """`mix` of `fine` and the enlarged `coarse` side by side, without ever putting them side by
-    side.
+def _mix_levels(
+    mix: nn.Conv2d,
+    fine: Tensor,
+    coarse: Tensor,
+) -> Tensor:
+    """`mix` of `fine` and the enlarged `coarse`, as if their channels were concatenated.
 
-    A 1 x 1 convolution of a sum of channels is the sum of two, and the coarse one's can be taken
-    before it is enlarged: a quarter of the work, and none of the memory.
+    A 1 x 1 convolution of concatenated channels is the sum of two, and the coarse one's can be
+    computed before it is enlarged: a quarter of the work, and no memory for the concatenation.
     """
     weight = mix.weight
     width = fine.shape[1]
-    wide = F.interpolate(
-        F.conv2d(coarse, weight[:, width:]),
+    from_coarse = F.conv2d(coarse, weight[:, width:])
+    enlarged = F.interpolate(
+        from_coarse,
         scale_factor=2,
         mode="nearest",
     )
-    return F.conv2d(fine, weight[:, :width], mix.bias).add_(wide)
+    return F.conv2d(
+        fine,
+        weight[:, :width],
+        mix.bias,
+    ).add_(enlarged)
 
 
-def find_peaks(heat: Tensor, classes: Tensor, *, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
+def find_peaks(
+    heat: Tensor,
+    classes: Tensor,
+    *,
+    threshold: float,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Nuclei of one picture: where heat is highest among its neighbours.
 
     Args:
@@ -131,20 +176,41 @@ def find_peaks(heat: Tensor, classes: Tensor, *, threshold: float) -> tuple[Tens
         (N, 2) x and y in pixels, to a part of a cell (a parabola through the logarithms of the
         neighbours); (N,) the class; (N,) the heat.
     """
-    # the slightest blur parts ties of neighbouring cells, and never moves a peak by more than noise
-    # does
-    smooth = F.avg_pool2d(
-        heat[None, None],
+    image = heat[None, None]
+    # a slight blur separates ties of neighbouring cells, and moves a peak by less than noise does
+    level = image + 0.25 * _mean_of_neighbours(image)
+    highest = F.max_pool2d(level, 5, 1, 2)
+    is_maximum = (highest == level)[0, 0]
+    is_peak = is_maximum & (heat >= threshold)
+    y, x = torch.nonzero(is_peak, as_tuple=True)
+    cell = torch.stack([x, y], dim=1)
+    position = cell + _subcell_offset(level, y, x)
+    xy = position * CELL_PX + (CELL_PX - 1) / 2
+    class_shares = classes.softmax(0)[None]
+    shares_around = _mean_of_neighbours(class_shares)[0]
+    class_ids = shares_around[:, y, x].argmax(0)
+    return xy, class_ids, heat[y, x]
+
+
+def _mean_of_neighbours(maps: Tensor) -> Tensor:
+    """(B, C, h, w): mean over 3 x 3 cells, of fewer at the border."""
+    return F.avg_pool2d(
+        maps,
         3,
         1,
         1,
         count_include_pad=False,
     )
-    level = heat[None, None] + 0.25 * smooth
-    top = (F.max_pool2d(level, 5, 1, 2) == level)[0, 0] & (heat >= threshold)
-    y, x = torch.nonzero(top, as_tuple=True)
-    score = heat[y, x]
-    logs = F.pad(level.clamp_min(1e-6).log(), (1, 1, 1, 1), mode="replicate")[0, 0]
+
+
+def _subcell_offset(level: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """(N, 2): how far the true peak lies from the cell (x, y) of `level` (1, 1, h, w), in cells."""
+    padded = F.pad(
+        level.clamp_min(_MIN_HEAT).log(),
+        (1, 1, 1, 1),
+        mode="replicate",
+    )
+    logs = padded[0, 0]
     centre = logs[y + 1, x + 1]
     left = logs[y + 1, x]
     right = logs[y + 1, x + 2]
@@ -152,22 +218,17 @@ def find_peaks(heat: Tensor, classes: Tensor, *, threshold: float) -> tuple[Tens
     below = logs[y + 2, x + 1]
     dx = _vertex(left, centre, right)
     dy = _vertex(above, centre, below)
-    xy = torch.stack([x + dx, y + dy], dim=1) * CELL_PX + (CELL_PX - 1) / 2
-    around = F.avg_pool2d(
-        classes.softmax(0)[None],
-        3,
-        1,
-        1,
-        count_include_pad=False,
-    )[0]
-    return xy, around[:, y, x].argmax(0), score
+    return torch.stack([dx, dy], dim=1)
 
 
 def _vertex(before: Tensor, at: Tensor, after: Tensor) -> Tensor:
-    bend = before + after - 2 * at
+    """Where the parabola through three values at -1, 0 and 1 is highest, in [-0.5, 0.5]."""
+    curvature = before + after - 2 * at
+    divisor = 2 * curvature.clamp_max(_FLATTEST_PEAK)
+    peak = (before - after) / divisor
     shift = torch.where(
-        bend < -1e-6,
-        (before - after) / (2 * bend.clamp_max(-1e-6)),
+        curvature < _FLATTEST_PEAK,
+        peak,
         torch.zeros_like(at),
     )
     return shift.clamp(-0.5, 0.5)

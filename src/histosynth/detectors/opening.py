@@ -32,7 +32,7 @@ def _open_instanseg() -> Detector:
     return detector
 
 
-OPENERS: Mapping[str, Callable[[], Detector]] = {
+DETECTORS: Mapping[str, Callable[[], Detector]] = {
     "centroids": _open_centroids,
     "blobs": _open_blobs,
     "instanseg": _open_instanseg,
@@ -47,7 +47,7 @@ def open_detector(name: str) -> Detector | None:
         NeedsExtra: its package is not installed.
         BadWeights: its weights are not whole.
     """
-    opener = OPENERS.get(name)
+    opener = DETECTORS.get(name)
     return opener() if opener else None
 
 

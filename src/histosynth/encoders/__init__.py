@@ -1,1 +1,1 @@
-"""Floor 2: networks that turn pictures into features. They are judges' eyes and make no images."""
+"""Image encoders. Training may make one and metrics may use one; neither imports the other."""

@@ -1,62 +1,40 @@
-"""DINOv2 (Oquab et al. 2023) and its kin, by transformers; extra `histosynth[quality]`.
+"""DINOv2 (Oquab et al. 2023) and related networks, by transformers; extra `histosynth[quality]`.
 
-Stein et al. (2023) found that distances between its features follow people's judgement better than
-those of Inception. Networks of the same make that learned from histology (Phikon) load the same
-way.
+Stein et al. (2023) found that distances between its features agree with human judgement better than
+those of Inception. Networks of the same architecture that were trained on histology (Phikon) load
+in the same way.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.errors import BadWeights, NeedsExtra, first_line
 from ..core.tile import Pixels
 from .encoder import Embedded
+from .feature_maps import SPATIAL_CHANNELS, spatial_features
 from .precision import autocast
-from .repository import CONFIG, INDEX, folder_of, read_json, weights_sha256
-from .resizing import whole_signal
+from .repository import (
+    CONFIG_FILE,
+    INDEX_FILE,
+    read_json_object,
+    repository_folder,
+    weights_sha256,
+)
+from .resizing import IMAGENET_MEAN, IMAGENET_SIDE_PX, IMAGENET_STD, Preprocessing
 
-DEFAULT = "facebook/dinov2-base"
-CLASSES = ("dinov2", "dinov2_with_registers", "vit")
-"""Makes of network whose first token stands for the picture, by transformers' names."""
-PROCESSOR = "preprocessor_config.json"
-BATCH = 16
-GRID = 7
-"""Places a side of the spatial features."""
-CHANNELS = 8
-"""Channels of the spatial features, about as few as sFID takes."""
-SIDE = 224
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-"""Of ImageNet, in [0, 1]."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """How a network sees pictures: (height, width) in px, mean and spread of channels in [0, 1]."""
-
-    size: tuple[int, int] = (SIDE, SIDE)
-    mean: Sequence[float] = MEAN
-    std: Sequence[float] = STD
-
-    def told(self) -> dict[str, str]:
-        """For `about`."""
-        mean, std = (", ".join(f"{value:g}" for value in each) for each in (self.mean, self.std))
-        height, width = self.size
-        resize = f"{width} x {height}, whole picture, PIL bicubic with antialiasing in 8 bits"
-        return {
-            "resize": resize,
-            "input": f"RGB in [0, 1], less ({mean}), by ({std})",
-            "numbers": "float32",
-        }
+_DEFAULT_SOURCE = "facebook/dinov2-base"
+_MODEL_TYPES = ("dinov2", "dinov2_with_registers", "vit")
+"""Architectures whose first token stands for the picture, by transformers' names."""
+_PROCESSOR_FILE = "preprocessor_config.json"
+_MAX_SIDE_PX = 2048
+_BATCH = 16
 
 
 class DinoEncoder:
@@ -68,8 +46,8 @@ class DinoEncoder:
     Args:
         model: gives `last_hidden_state` (B, 1 + registers + patches, D) of `pixel_values`.
         name: short.
-        about: what must be said beside its numbers.
-        seen: how it wants to see pictures.
+        about: what must be reported with its numbers.
+        preprocessing: how it takes pictures.
     """
 
     def __init__(
@@ -77,41 +55,41 @@ class DinoEncoder:
         model: Any,
         name: str,
         about: Mapping[str, str],
-        seen: Seen,
+        preprocessing: Preprocessing,
     ) -> None:
         self.model = model
         self.name = name
-        self.seen = seen
+        self.preprocessing = preprocessing
         self.bf16 = False
-        self.about = {**seen.told(), **about}
-        self.skip = 1 + int(getattr(model.config, "num_register_tokens", 0) or 0)
+        self.about = {**preprocessing.description(), **about}
+        registers = getattr(model.config, "num_register_tokens", 0) or 0
+        self.first_patch = 1 + int(registers)
 
     @torch.inference_mode()
     def embed(self, pictures: Pixels) -> Embedded:
         """See `Encoder.embed`."""
         features = []
         spatial = []
-        for start in range(0, len(pictures), BATCH):
-            batch = pictures[start : start + BATCH]
-            signal = whole_signal(
-                batch,
-                self.seen.size,
-                self.seen.mean,
-                self.seen.std,
-            )
+        for start in range(0, len(pictures), _BATCH):
+            signal = self.preprocessing.apply(pictures[start : start + _BATCH])
             with autocast(self.bf16):
                 tokens: Tensor = self.model(pixel_values=signal).last_hidden_state.float()
             features.append(tokens[:, 0])
-            patches = tokens[:, self.skip :, :CHANNELS]
-            side = math.isqrt(patches.shape[1])
-            places = patches.transpose(1, 2).reshape(
-                len(batch),
-                CHANNELS,
-                side,
-                side,
-            )
-            spatial.append(F.adaptive_avg_pool2d(places, GRID).flatten(1))
+            patches = tokens[:, self.first_patch :, :SPATIAL_CHANNELS]
+            spatial.append(spatial_features(_as_map(patches)))
         return Embedded(torch.cat(features).numpy(), torch.cat(spatial).numpy())
+
+
+def _as_map(patches: Tensor) -> Tensor:
+    """(B, n * n, C) patch tokens as a map (B, C, n, n)."""
+    batch, count, channels = patches.shape
+    side = math.isqrt(count)
+    return patches.transpose(1, 2).reshape(
+        batch,
+        channels,
+        side,
+        side,
+    )
 
 
 def load_dinov2(source: str = "") -> DinoEncoder:
@@ -119,32 +97,48 @@ def load_dinov2(source: str = "") -> DinoEncoder:
 
     Args:
         source: a folder with `config.json` and `model.safetensors`, or `owner/name[@revision]` on
-            the hub;
-            empty: `facebook/dinov2-base`.
+            the hub; empty: `facebook/dinov2-base`.
 
     Raises:
         NeedsExtra: transformers is not installed.
-        BadWeights: the network is neither here nor to be had, or of another make.
+        BadWeights: the network is neither on this machine nor available, or of another
+            architecture.
     """
+    source = source or _DEFAULT_SOURCE
     try:
         from transformers import AutoModel
     except ImportError as error:
         raise NeedsExtra("transformers", "quality") from error
-    source = source or DEFAULT
-    wanted = (CONFIG, PROCESSOR, INDEX, "model*.safetensors")
-    folder = folder_of(source, wanted, option="dinov2:FOLDER, or --weights FOLDER")
-    kind = str(read_json(folder / CONFIG).get("model_type"))
-    if kind not in CLASSES:
-        other = f"Give a model of one of these makes: {', '.join(CLASSES)}."
-        raise BadWeights(
-            folder,
-            f"it is a {kind}, whose tokens this encoder does not know",
-            other,
-        )
-    sha256 = weights_sha256(folder)
-    seen = _seen(read_json(folder / PROCESSOR, absent={}), folder)
+    wanted = (CONFIG_FILE, _PROCESSOR_FILE, INDEX_FILE, "model*.safetensors")
+    folder = repository_folder(source, wanted, option="dinov2:FOLDER, or --weights FOLDER")
+    model_type = str(read_json_object(folder / CONFIG_FILE).get("model_type"))
+    if model_type not in _MODEL_TYPES:
+        reason = f"it is a {model_type}, whose tokens this encoder cannot interpret"
+        remedy = f"Give a model of one of these architectures: {', '.join(_MODEL_TYPES)}."
+        raise BadWeights(folder, reason, remedy)
+    about = {
+        "encoder": source,
+        "make": model_type,
+        "weights_sha256": weights_sha256(folder),
+    }
+    preprocessing = _read_preprocessing(folder)
+    model = _load_model(AutoModel, folder)
+    return DinoEncoder(
+        model,
+        _short_name(source, model_type),
+        about,
+        preprocessing,
+    )
+
+
+def _load_model(auto_model: Any, folder: Path) -> Any:
+    """The network of a folder, ready for inference; refuses one with tensors absent or misshaped.
+
+    Raises:
+        BadWeights: saying what is wrong.
+    """
     try:
-        model, told = AutoModel.from_pretrained(
+        model, loading = auto_model.from_pretrained(
             folder,
             use_safetensors=True,
             local_files_only=True,
@@ -154,52 +148,56 @@ def load_dinov2(source: str = "") -> DinoEncoder:
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise BadWeights(folder, first_line(error)) from error
-    absent = [
-        key for key in told["missing_keys"] if "pooler" not in key and "mask_token" not in key
-    ]
-    if absent or told["mismatched_keys"]:
-        count = len(absent) + len(told["mismatched_keys"])
+    absent = [key for key in loading["missing_keys"] if _is_used(key)]
+    count = len(absent) + len(loading["mismatched_keys"])
+    if count:
         raise BadWeights(folder, f"{count} of its tensors are absent or of another shape")
     model.eval().requires_grad_(False)
-    short = source.partition("@")[0].rstrip("/").rpartition("/")[2]
-    name = (
-        short
-        if short.startswith("dinov2")
-        else f"dinov2-{short}"
-        if kind != "vit"
-        else f"vit-{short}"
-    )
-    about = {
-        "encoder": source,
-        "make": kind,
-        "weights_sha256": sha256,
-    }
-    return DinoEncoder(model, name, about, seen)
+    return model
 
 
-def _seen(processor: dict[str, Any], folder: Path) -> Seen:
-    """What the processor's file says of the size that goes in at last, and of the normalization."""
+def _is_used(key: str) -> bool:
+    """Whether features depend on a tensor: not the pooler's, nor the token for masked patches."""
+    return "pooler" not in key and "mask_token" not in key
+
+
+def _short_name(source: str, model_type: str) -> str:
+    """The last part of a source's name, with the architecture in front unless it is there."""
+    last = source.partition("@")[0].rstrip("/").rpartition("/")[2]
+    if last.startswith("dinov2"):
+        return last
+    if model_type == "vit":
+        return f"vit-{last}"
+    return f"dinov2-{last}"
+
+
+def _read_preprocessing(folder: Path) -> Preprocessing:
+    """The size of the network's input and the normalization, from the processor's file.
+
+    Raises:
+        BadWeights: the file does not give them.
+    """
+    path = folder / _PROCESSOR_FILE
+    processor = read_json_object(path, absent={})
     if not processor:
-        return Seen()
+        return Preprocessing()
     try:
-        cut = (
-            processor.get("crop_size") if processor.get("do_center_crop") else processor.get("size")
-        )
-        cut = cut or SIDE
-        size = (cut, cut) if isinstance(cut, int) else (cut["height"], cut["width"])
-        mean = processor.get("image_mean", MEAN)
-        std = processor.get("image_std", STD)
-        good = (
-            all(0 < side <= 2048 for side in size) and len(mean) == len(std) == 3 and min(std) > 0
-        )
-        if not good:
-            raise ValueError("its size, mean or std cannot be")
-        return Seen(
-            (int(size[0]), int(size[1])),
-            tuple(map(float, mean)),
-            tuple(map(float, std)),
-        )
+        size = _input_size(processor)
+        mean = tuple(map(float, processor.get("image_mean", IMAGENET_MEAN)))
+        std = tuple(map(float, processor.get("image_std", IMAGENET_STD)))
+        size_is_valid = all(0 < side <= _MAX_SIDE_PX for side in size)
+        if not size_is_valid or len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+            raise ValueError("its size, mean or std is impossible")
     except (KeyError, TypeError, ValueError) as error:
-        raise BadWeights(
-            folder / PROCESSOR, f"it does not say how pictures go in: {error}"
-        ) from error
+        reason = f"it does not specify how pictures go in: {error}"
+        raise BadWeights(path, reason) from error
+    return Preprocessing(size, mean, std)
+
+
+def _input_size(processor: dict[str, Any]) -> tuple[int, int]:
+    """(height, width) in px that goes into the network at last."""
+    key = "crop_size" if processor.get("do_center_crop") else "size"
+    size = processor.get(key) or IMAGENET_SIDE_PX
+    if isinstance(size, int):
+        return size, size
+    return int(size["height"]), int(size["width"])

@@ -1,4 +1,4 @@
-"""What judges see with: pictures to features, and how far apart two pictures look inside a mask."""
+"""The interfaces of encoders: features of pictures, and perceptual distances inside masks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..core.arrays import Float32Array
 from ..core.tile import Mask, Pixels
-
-Features = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,12 +16,12 @@ class Embedded:
 
     Attributes:
         features: (N, D) float32, of the whole picture.
-        spatial: (N, S) float32, a few channels of an intermediate map, place by place, as sFID
-            takes them (Nash et al. 2021); None: this encoder has no such map.
+        spatial: (N, S) float32, a few channels of an intermediate map, position by position, as
+            sFID takes them (Nash et al. 2021); None: this encoder has no such map.
     """
 
-    features: Features
-    spatial: Features | None = None
+    features: Float32Array
+    spatial: Float32Array | None = None
 
 
 class Encoder(Protocol):
@@ -39,8 +35,8 @@ class Encoder(Protocol):
 
     @property
     def about(self) -> Mapping[str, str]:
-        """What must be said beside every number: weights (sha256), resize, input range, number
-        type.
+        """What must be reported with every number: weights (sha256), resize, input range and
+        number type.
         """
 
     def embed(self, pictures: Pixels) -> Embedded:
@@ -48,11 +44,11 @@ class Encoder(Protocol):
 
 
 class Perceptual(Protocol):
-    """Says how far apart two pictures look, within masks."""
+    """Measures how different two pictures look, within masks."""
 
     @property
     def name(self) -> str:
-        """E.g. `LPIPS_alex` or `perceptual_histo`; only the true one is called LPIPS."""
+        """E.g. `LPIPS_alex` or `perceptual_histo`; only the original one is called LPIPS."""
 
     @property
     def about(self) -> Mapping[str, str]:
@@ -63,7 +59,7 @@ class Perceptual(Protocol):
         first: Pixels,
         second: Pixels,
         masks: Mask,
-    ) -> Features:
+    ) -> Float32Array:
         """(N, M) distances of (N, H, W, 3) pictures within (N, M, H, W) masks; nan for an empty
         mask.
         """

@@ -1,10 +1,11 @@
-"""The embedded histology encoder: its weights, its card, and how it looks at tissue."""
+"""The embedded histology encoder: its weights, its card, its features and its distance."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,48 +14,58 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ..core.arrays import Float32Array
 from ..core.errors import BadWeights, first_line
-from ..core.store import atomic_write, sha256_of, write_json
+from ..core.store import write_json
 from ..core.tile import Mask, Pixels
-from .encoder import Embedded, Features
-from .info import SHIPPED_ENCODER, WEIGHTS, EncoderInfo, read_encoder_info
+from ..core.weights_folder import WEIGHTS_FILE, checked_weights, write_weights
+from .encoder import Embedded
+from .feature_maps import channel_distance, spatial_features
+from .info import ENCODER_CARD, SHIPPED_ENCODER, EncoderInfo, read_encoder_info
 from .network import HistoNet
 from .precision import autocast
 
-FRAME = "frame"
-BATCH = 16
-GRID = 7
-"""Places a side of the spatial features."""
-WIDTH = 256
-"""Of the features."""
-CHANNELS = 8
-"""Channels of the spatial features, as few as sFID takes."""
+_BATCH = 16
+_FEATURE_WIDTH = 256
+_MEAN_KEY = "frame.mean"
+_MATRIX_KEY = "frame.matrix"
+
+
+class Whitening(NamedTuple):
+    """Leads raw features onto directions in which tissue varies about alike."""
+
+    mean: Tensor
+    """(R,) mean of the raw features of training tissue."""
+    matrix: Tensor
+    """(R, D)."""
+
+    def apply(self, raw: Tensor) -> Tensor:
+        """(N, R) to (N, D)."""
+        return (raw - self.mean) @ self.matrix
 
 
 class HistoEncoder:
     """See `Encoder` and `Perceptual`.
 
-    Features are means and spreads of all maps, led by a fixed matrix onto directions in which real
-    tissue varies about alike; spatial ones the first channels of the map at stride 8 on a 7 x 7
-    grid. Distances are LPIPS-like (Zhang et al. 2018): unit-norm channels of all maps, squared
-    differences. They are called `perceptual_histo`, never LPIPS.
+    Features are means and spreads of all maps, whitened; spatial ones the first channels of the map
+    at stride 8 on a 7 x 7 grid. Distances are LPIPS-like (Zhang et al. 2018): unit-norm channels of
+    all maps, squared differences. They are called `perceptual_histo`, never LPIPS.
 
     Args:
-        info: what it is.
+        info: its card.
         network: with its weights.
-        frame: mean (R,) of the raw features of training tissue, and the matrix (R, D); see
-            `fit_whitening`.
+        whitening: see `fit_whitening`.
     """
 
     def __init__(
         self,
         info: EncoderInfo,
         network: HistoNet,
-        frame: tuple[Tensor, Tensor],
+        whitening: Whitening,
     ) -> None:
         self.info = info
         self.network = network
-        self.frame = frame
+        self.whitening = whitening
         self.name = info.name
         self.bf16 = False
         self.about = {
@@ -73,10 +84,15 @@ class HistoEncoder:
         """
         height, width = pictures.shape[1:3]
         signal = pictures_to_signal(pictures)
-        down, right = (-side % self.network.stride for side in (height, width))
-        if down or right:
-            mode = "reflect" if down < height and right < width else "replicate"
-            signal = F.pad(signal, (0, right, 0, down), mode=mode)
+        below = -height % self.network.stride
+        right = -width % self.network.stride
+        if below or right:
+            can_mirror = below < height and right < width
+            signal = F.pad(
+                signal,
+                (0, right, 0, below),
+                mode="reflect" if can_mirror else "replicate",
+            )
         with autocast(self.bf16):
             maps = self.network(signal.contiguous(memory_format=torch.channels_last))
         return [each.float() for each in maps]
@@ -85,11 +101,11 @@ class HistoEncoder:
         """See `Encoder.embed`."""
         features = []
         spatial = []
-        for start in range(0, len(pictures), BATCH):
-            maps = self.maps(pictures[start : start + BATCH])
-            features.append((raw_features(maps) - self.frame[0]) @ self.frame[1])
-            fine = F.adaptive_avg_pool2d(maps[min(1, len(maps) - 1)][:, :CHANNELS], GRID)
-            spatial.append(fine.flatten(1))
+        for start in range(0, len(pictures), _BATCH):
+            maps = self.maps(pictures[start : start + _BATCH])
+            features.append(self.whitening.apply(raw_features(maps)))
+            stride_8 = maps[min(1, len(maps) - 1)]
+            spatial.append(spatial_features(stride_8))
         return Embedded(torch.cat(features).numpy(), torch.cat(spatial).numpy())
 
     def distance(
@@ -97,39 +113,58 @@ class HistoEncoder:
         first: Pixels,
         second: Pixels,
         masks: Mask,
-    ) -> Features:
+    ) -> Float32Array:
         """See `Perceptual.distance`."""
-        out = []
-        for one, other, inside in zip(first, second, masks, strict=True):
-            weight = torch.from_numpy(np.ascontiguousarray(inside)).float()[None]
-            total = torch.zeros(len(inside))
-            for left, right in zip(self.maps(one[None]), self.maps(other[None]), strict=True):
-                apart = ((_unit(left) - _unit(right)) ** 2).sum(1)
-                scale = round(weight.shape[-1] / apart.shape[-1]) or 1
-                tall, wide = (side * scale for side in apart.shape[-2:])
-                padded = F.pad(weight, (0, wide - weight.shape[-1], 0, tall - weight.shape[-2]))
-                share = F.avg_pool2d(padded, scale)[0]
-                total = total + (apart * share).sum((1, 2)) / share.sum((1, 2))
-            out.append(total.numpy())
-        return np.stack(out).astype(np.float32)
+        rows = [
+            self._distance_of_pair(*pair) for pair in zip(first, second, masks, strict=True)
+        ]
+        return np.stack(rows).astype(np.float32)
+
+    def _distance_of_pair(
+        self,
+        first: Pixels,
+        second: Pixels,
+        masks: Mask,
+    ) -> Float32Array:
+        """(M,) distances of two pictures (H, W, 3) within masks (M, H, W)."""
+        inside = torch.from_numpy(np.ascontiguousarray(masks)).float()[None]
+        total = torch.zeros(len(masks))
+        first_maps = self.maps(first[None])
+        second_maps = self.maps(second[None])
+        for left, right in zip(first_maps, second_maps, strict=True):
+            apart = channel_distance(left, right)
+            share = _share_of_cells(inside, apart)
+            total = total + (apart * share).sum((1, 2)) / share.sum((1, 2))
+        result: Float32Array = total.numpy()
+        return result
+
+
+def _share_of_cells(inside: Tensor, cells: Tensor) -> Tensor:
+    """(M, h, w): part of each cell of a map (1, h, w) that lies inside masks (1, M, H, W)."""
+    height, width = inside.shape[-2:]
+    scale = round(width / cells.shape[-1]) or 1
+    below = cells.shape[-2] * scale - height
+    right = cells.shape[-1] * scale - width
+    padded = F.pad(inside, (0, right, 0, below))
+    return F.avg_pool2d(padded, scale)[0]
 
 
 def raw_features(maps: list[Tensor]) -> Tensor:
     """(B, R): mean and spread over the picture of every channel of every map."""
-    flat = [each.flatten(2) for each in maps]
-    return torch.cat(
-        [part for each in flat for part in (each.mean(2), each.std(2, unbiased=False))], dim=1
-    )
+    parts = []
+    for each in maps:
+        flat = each.flatten(2)
+        parts.append(flat.mean(2))
+        parts.append(flat.std(2, unbiased=False))
+    return torch.cat(parts, dim=1)
 
 
-def fit_whitening(raw: Tensor, width: int = WIDTH) -> tuple[Tensor, Tensor]:
-    """Mean and matrix that lead raw features (N, R) onto directions in which tissue varies about
-    alike.
+def fit_whitening(raw: Tensor, width: int = _FEATURE_WIDTH) -> Whitening:
+    """The whitening of raw features (N, R) of training tissue.
 
     Each raw feature is brought to spread 1; of the principal directions the first `width` are kept,
-    each divided by its spread, less where that is small: a ridge of the mean variance. Left as they
-        are, one or
-    two directions (how much haematoxylin there is) would decide every distance.
+    each divided by its spread, less where that is small: a ridge of the mean variance. Without
+    this, one or two directions (how much haematoxylin there is) would decide every distance.
     """
     x = raw.double()
     mean = x.mean(0)
@@ -141,12 +176,7 @@ def fit_whitening(raw: Tensor, width: int = WIDTH) -> tuple[Tensor, Tensor]:
     vectors = vectors.flip(1)[:, :width]
     ridge = float(covariance.diagonal().mean())
     matrix = vectors / (values + ridge).sqrt() / spread[:, None]
-    return mean.float(), matrix.float()
-
-
-def _unit(x: Tensor) -> Tensor:
-    out: Tensor = x / (x.norm(dim=1, keepdim=True) + 1e-8)
-    return out
+    return Whitening(mean.float(), matrix.float())
 
 
 @cache
@@ -154,42 +184,46 @@ def load_encoder(folder: Path = SHIPPED_ENCODER) -> HistoEncoder:
     """Load an encoder's folder, once a process.
 
     Raises:
-        BadWeights: a file is missing, not what it says, or of another shape.
+        BadWeights: a file is missing, not what it should be, or of another shape.
     """
-    path = folder / WEIGHTS
     try:
         info = read_encoder_info(folder)
-        if sha256_of(path) != info.sha256:
-            raise BadWeights(path, "its sha256 is not the one that encoder.json names")
-        network = HistoNet(info.widths, info.blocks)
+        path = checked_weights(folder, info.sha256, card=ENCODER_CARD)
         stored = {key: value.float() for key, value in load_file(path).items()}
-        frame = stored.pop(f"{FRAME}.mean"), stored.pop(f"{FRAME}.matrix")
+        whitening = Whitening(stored.pop(_MEAN_KEY), stored.pop(_MATRIX_KEY))
+        network = HistoNet(info.widths, info.blocks)
         network.load_state_dict(stored)
-        raw = 2 * sum(info.widths)
-        if frame[0].shape != (raw,) or frame[1].ndim != 2 or frame[1].shape[0] != raw:
-            raise BadWeights(
-                path, f"its frame is {tuple(frame[1].shape)}, but it has {raw} raw features"
-            )
+        _check_whitening(whitening, info, path)
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
-        raise BadWeights(path, first_line(error)) from error
+        raise BadWeights(folder / WEIGHTS_FILE, first_line(error)) from error
     network.eval().requires_grad_(False)
-    return HistoEncoder(info, network.to(memory_format=torch.channels_last), frame)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return HistoEncoder(info, network, whitening)
+
+
+def _check_whitening(whitening: Whitening, info: EncoderInfo, path: Path) -> None:
+    """Refuse a whitening of another number of raw features."""
+    count = 2 * sum(info.widths)
+    shape = tuple(whitening.matrix.shape)
+    if whitening.mean.shape != (count,) or len(shape) != 2 or shape[0] != count:
+        raise BadWeights(path, f"its frame is {shape}, but it has {count} raw features")
 
 
 def pictures_to_signal(pictures: Pixels) -> Tensor:
     """(N, H, W, 3) uint8 as (N, 3, H, W) float32 in [-1, 1]."""
-    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    values = torch.from_numpy(np.array(pictures))
+    return values.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def save_encoder(
     folder: Path,
     info: EncoderInfo,
     weights: dict[str, Tensor],
-    frame: tuple[Tensor, Tensor],
+    whitening: Whitening,
 ) -> None:
-    """Write `model.safetensors` (float16, the frame float32) and `encoder.json` with its sha256."""
+    """Write `model.safetensors` (float16, the whitening float32) and `encoder.json`."""
     stored = {key: value.detach().cpu().half().contiguous() for key, value in weights.items()}
-    stored |= {f"{FRAME}.mean": frame[0].contiguous(), f"{FRAME}.matrix": frame[1].contiguous()}
-    with atomic_write(folder / WEIGHTS) as temporary:
-        save_file(stored, temporary)
-    write_json(folder / "encoder.json", asdict(info) | {"sha256": sha256_of(folder / WEIGHTS)})
+    stored[_MEAN_KEY] = whitening.mean.contiguous()
+    stored[_MATRIX_KEY] = whitening.matrix.contiguous()
+    sha256 = write_weights(folder, lambda path: save_file(stored, path))
+    write_json(folder / ENCODER_CARD, asdict(replace(info, sha256=sha256)))

@@ -1,8 +1,8 @@
-"""Any network of timm that a user has access to: UNI, H-optimus and their like; extra
+"""Any network of timm that a user has access to (UNI, H-optimus, ...); extra
 `histosynth[encoders]`.
 
-timm only builds the network that a folder's `config.json` describes. Numbers are read from its
-`model.safetensors`, and from nothing else; code that lies beside them is never run.
+timm only builds the network that a folder's `config.json` describes. Tensors are read from its
+`model.safetensors`, and from nothing else; code that lies next to them is never run.
 """
 
 from __future__ import annotations
@@ -13,70 +13,61 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..core.errors import BadOption, BadWeights, NeedsExtra, first_line
 from ..core.tile import Pixels
-from .dinov2 import Seen
+from ..core.weights_folder import WEIGHTS_FILE
 from .encoder import Embedded
 from .precision import autocast
-from .repository import CONFIG, WEIGHTS, folder_of, read_json, weights_sha256
-from .resizing import whole_signal
-from .weight_files import fill, read_tensors
+from .repository import CONFIG_FILE, read_json_object, repository_folder, weights_sha256
+from .resizing import Preprocessing
+from .weight_files import load_tensors_into, read_tensors
 
-BATCH = 16
-PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
-HEADS = ("head.", "head.fc.", "fc.", "classifier.", "head_dist.")
+_BATCH = 16
+_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
+_CLASSIFIERS = ("head.", "head.fc.", "fc.", "classifier.", "head_dist.")
 """Where timm's networks keep their classifiers, which are left out."""
+_WEIGHT_ARGUMENTS = ("pretrained", "checkpoint_path")
+"""Arguments of timm that would make it read weights by itself."""
 
 
 class HubEncoder:
-    """See `Encoder`. Features are what the network gives without its classifier; it has no spatial
+    """See `Encoder`. Features are the network's output without its classifier; it has no spatial
     ones.
 
     Args:
         model: (B, 3, H, W) to (B, D).
         name: short.
-        about: what must be said beside its numbers.
-        seen: how it wants to see pictures.
+        about: what must be reported with its numbers.
+        preprocessing: how it takes pictures.
     """
 
     def __init__(
         self,
-        model: Any,
+        model: nn.Module,
         name: str,
         about: dict[str, str],
-        seen: Seen,
+        preprocessing: Preprocessing,
     ) -> None:
         self.model = model
         self.name = name
-        self.seen = seen
+        self.preprocessing = preprocessing
         self.bf16 = False
-        self.about = seen.told() | about
+        self.about = preprocessing.description() | about
 
     @torch.inference_mode()
     def embed(self, pictures: Pixels) -> Embedded:
         """See `Encoder.embed`."""
         features: list[Tensor] = []
-        for start in range(0, len(pictures), BATCH):
-            batch = pictures[start : start + BATCH]
+        for start in range(0, len(pictures), _BATCH):
+            signal = self.preprocessing.apply(pictures[start : start + _BATCH])
             with autocast(self.bf16):
-                out = self.model(
-                    whole_signal(
-                        batch,
-                        self.seen.size,
-                        self.seen.mean,
-                        self.seen.std,
-                    )
-                )
-            if out.ndim != 2:
-                shape = tuple(out.shape)
-                raise BadOption(
-                    "encoder",
-                    f"{self.name}, which gives {shape}",
-                    "one that gives (pictures, D)",
-                )
-            features.append(out)
+                output: Tensor = self.model(signal)
+            if output.ndim != 2:
+                found = f"{self.name}, which gives {tuple(output.shape)}"
+                raise BadOption("encoder", found, "one that gives (pictures, D)")
+            features.append(output)
         return Embedded(torch.cat(features).float().numpy())
 
 
@@ -85,98 +76,125 @@ def load_hub(identity: str, weights: Path | None = None) -> HubEncoder:
 
     Args:
         identity: `hf-hub:owner/name[@revision]`, a folder, or a name of timm's own. What its config
-            leaves out can be said after it, as models' cards say it to timm:
+            leaves out can be added after it, as model cards pass it to timm:
             `?init_values=1e-5&img_size=224`.
         weights: a folder with the same files; nothing is fetched then.
 
     Raises:
         NeedsExtra: timm is not installed.
-        BadOption: what stands after `?` is no list of values.
-        BadWeights: the network is neither here nor to be had, is gated, or does not fit its
-            weights.
+        BadOption: the part after `?` is no list of values.
+        BadWeights: the network is neither on this machine nor available, is gated, or does not fit
+            its weights.
     """
     try:
         import timm
         import timm.data
     except ImportError as error:
         raise NeedsExtra("timm", "encoders") from error
-    source, _, said = identity.partition("?")
-    for prefix in PREFIXES:
-        source = source.removeprefix(prefix)
-    if not Path(source).is_dir() and "/" not in source:
-        source = f"timm/{source}"  # where timm keeps its own
-    where = str(weights) if weights else source
-    folder = folder_of(where, (CONFIG, WEIGHTS), option="hub:FOLDER, or --weights FOLDER")
-    config = read_json(folder / CONFIG)
+    source, _, arguments = identity.partition("?")
+    source = _repository_name(source)
+    folder = repository_folder(
+        str(weights) if weights else source,
+        (CONFIG_FILE, WEIGHTS_FILE),
+        option="hub:FOLDER, or --weights FOLDER",
+    )
+    config = read_json_object(folder / CONFIG_FILE)
     sha256 = weights_sha256(folder)
     pretrained = config.get("pretrained_cfg", config)  # older files hold one list of all
     architecture = config.get("architecture")
     if not isinstance(architecture, str) or not isinstance(pretrained, dict):
-        raise BadWeights(
-            folder / CONFIG,
-            "it names no architecture of timm",
-            "Give a network of timm.",
-        )
-    arguments = {
-        **(config.get("model_args") or {}),
-        **_arguments(said),
-        "num_classes": 0,
-    }
+        reason = "it names no architecture of timm"
+        raise BadWeights(folder / CONFIG_FILE, reason, "Give a network of timm.")
+    options = dict(config.get("model_args") or {})
+    options.update(_parse_arguments(arguments))
+    options["num_classes"] = 0
     try:
-        model = timm.create_model(architecture, pretrained=False, **arguments)
+        model = timm.create_model(architecture, pretrained=False, **options)
         data = timm.data.resolve_model_data_config(model, pretrained_cfg=pretrained)
-        _, height, width = data["input_size"]
-        seen = Seen((int(height), int(width)), tuple(data["mean"]), tuple(data["std"]))
+        preprocessing = _preprocessing_of(data)
     except (RuntimeError, ValueError, TypeError, KeyError) as error:
         reason = f"timm cannot build it: {first_line(error)}"
-        more = (
-            "Say what the config leaves out after `?`, as its card says it, e.g. ?init_values=1e-5."
+        remedy = (
+            "Add what the config leaves out after `?`, as its card gives it, e.g. "
+            "?init_values=1e-5."
         )
-        raise BadWeights(folder, reason, more) from error
-    tensors, _ = read_tensors(folder / WEIGHTS, ())
-    fill(
-        model,
-        tensors,
-        folder / WEIGHTS,
-        beside=_unused(model),
-    )
+        raise BadWeights(folder, reason, remedy) from error
+    _load_model_weights(model, folder / WEIGHTS_FILE)
     about = {
         "encoder": source,
         "architecture": architecture,
         "weights_sha256": sha256,
     }
-    if said:
-        about["arguments"] = said
+    if arguments:
+        about["arguments"] = arguments
+    name = source.partition("@")[0].rstrip("/").rpartition("/")[2]
     return HubEncoder(
         model,
-        source.partition("@")[0].rstrip("/").rpartition("/")[2],
+        name,
         about,
-        seen,
+        preprocessing,
     )
 
 
-def _unused(model: Any) -> tuple[str, ...]:
-    """Classifiers' names, but for those under which this network has parameters of its own."""
+def _repository_name(source: str) -> str:
+    """A folder or `owner/name`, without the prefixes that timm uses."""
+    for prefix in _PREFIXES:
+        source = source.removeprefix(prefix)
+    if Path(source).is_dir() or "/" in source:
+        return source
+    return f"timm/{source}"  # where timm keeps its own
+
+
+def _preprocessing_of(data: dict[str, Any]) -> Preprocessing:
+    _, height, width = data["input_size"]
+    return Preprocessing(
+        (int(height), int(width)),
+        tuple(data["mean"]),
+        tuple(data["std"]),
+    )
+
+
+def _load_model_weights(model: nn.Module, path: Path) -> None:
+    """Fill a network from a file, without the file's classifier.
+
+    A classifier's name is not left out where this network has parameters of that name.
+    """
     own = tuple(model.state_dict())
-    return tuple(head for head in HEADS if not any(key.startswith(head) for key in own))
+    unused = []
+    for prefix in _CLASSIFIERS:
+        if not any(key.startswith(prefix) for key in own):
+            unused.append(prefix)
+    tensors, _ = read_tensors(path, ())
+    load_tensors_into(
+        model,
+        tensors,
+        path,
+        ignored_prefixes=tuple(unused),
+    )
 
 
-def _arguments(said: str) -> dict[str, Any]:
-    """`a=1e-5&b=true` as values."""
+def _parse_arguments(text: str) -> dict[str, Any]:
+    """`a=1e-5&b=true` as values.
+
+    Raises:
+        BadOption: it is not of that form, or would make timm read weights.
+    """
+    if not text:
+        return {}
     try:
-        pairs = parse_qsl(said, keep_blank_values=True, strict_parsing=True) if said else []
-        found = {}
-        for key, value in pairs:
-            try:
-                found[key] = json.loads(value)
-            except ValueError:
-                found[key] = value  # a word
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True)
     except ValueError as error:
-        raise BadOption("encoder", f"?{said}", "of the form ?name=value&name=value") from error
-    if "pretrained" in found or "checkpoint_path" in found:
-        raise BadOption(
-            "encoder",
-            f"?{said}",
-            "without files of weights: these come by --weights",
-        )
-    return found
+        raise BadOption("encoder", f"?{text}", "of the form ?name=value&name=value") from error
+    values = {name: _parse_value(value) for name, value in pairs}
+    if any(name in values for name in _WEIGHT_ARGUMENTS):
+        wanted = "without files of weights: these come by --weights"
+        raise BadOption("encoder", f"?{text}", wanted)
+    return values
+
+
+def _parse_value(text: str) -> Any:
+    """A JSON value, or the text itself where it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

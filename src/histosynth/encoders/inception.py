@@ -1,8 +1,7 @@
 """InceptionV3 as FID knows it (Heusel et al. 2017), resized as clean-fid does (Parmar et al. 2022).
 
 Weights are not shipped. They are the two public ports of TensorFlow's file of 2015-12-05, known by
-their
-sha256: pytorch-fid's, by names of parameters, and the TorchScript file of StyleGAN and clean-fid.
+their sha256: pytorch-fid's, by names of parameters, and the TorchScript file of StyleGAN and clean-fid.
 The same parameters are taken from a `.safetensors` file too.
 """
 
@@ -20,25 +19,31 @@ from torch import Tensor
 from ..core.errors import BadWeights, first_line
 from ..core.tile import Pixels
 from .encoder import Embedded
-from .inception_net import SIDE, WIDTH, InceptionNet
+from .inception_net import FEATURE_WIDTH, INPUT_SIDE_PX, InceptionNet
 from .precision import autocast
 from .resizing import clean_resize
-from .weight_files import Pinned, cached, checked_bytes, fill, read_tensors
+from .weight_files import (
+    PublicFile,
+    cached_or_fetched,
+    checked_bytes,
+    load_tensors_into,
+    read_tensors,
+)
 
-PYTORCH_FID = Pinned(
+PYTORCH_FID = PublicFile(
     "pt_inception-2015-12-05-6726825d.pth",
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
     "pt_inception-2015-12-05-6726825d.pth",
     "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
 )
-TORCHSCRIPT = Pinned(
+TORCHSCRIPT = PublicFile(
     "inception-2015-12-05.pt",
     "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
     "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
 )
-BATCH = 16
+_BATCH = 16
 
-Look = Callable[[Tensor], tuple[Tensor, Tensor | None]]
+InceptionForward = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 """(B, 3, 299, 299) float32 in [0, 255] to (B, 2048), and (B, 7, 17, 17) or nothing."""
 
 
@@ -47,8 +52,7 @@ class InceptionEncoder:
 
     Features are the (N, 2048) averages of the last map, `pool_3` in TensorFlow's names.
 
-    Spatial ones are (N, 2023): the first 7 channels of `Mixed_6d` at 17 x 17 places, channels last.
-        sFID
+    Spatial ones are (N, 2023): the first 7 channels of `Mixed_6d` at 17 x 17 positions, channels last. sFID
     (Nash et al. 2021) has no code of its own; it is measured by the evaluator of ADM (Dhariwal and
     Nichol 2021), which takes `mixed_6/conv:0[..., :7]`. TensorFlow counts its blocks `mixed`,
     `mixed_1`, ... from `Mixed_5b` on, so that `mixed_6` is `Mixed_6d`, and `conv` is its 1 x 1
@@ -56,18 +60,22 @@ class InceptionEncoder:
     which is `Mixed_6e`.)
 
     Args:
-        look: the network.
-        about: what must be said beside its numbers.
+        forward: the network.
+        about: what must be reported with its numbers.
     """
 
     name = "inception"
 
-    def __init__(self, look: Look, about: dict[str, str]) -> None:
-        self.look = look
+    def __init__(
+        self,
+        forward: InceptionForward,
+        about: dict[str, str],
+    ) -> None:
+        self.forward = forward
         self.bf16 = False
         self.about = {
             "encoder": "InceptionV3 of 2015-12-05 (FID)",
-            "resize": f"{SIDE} x {SIDE}, PIL bicubic with antialiasing in floats (clean-fid)",
+            "resize": f"{INPUT_SIDE_PX} x {INPUT_SIDE_PX}, PIL bicubic with antialiasing in floats (clean-fid)",
             "input": "RGB, (x - 128) / 128",
             "numbers": "float32",
         } | about
@@ -77,16 +85,19 @@ class InceptionEncoder:
         """See `Encoder.embed`."""
         features = []
         spatial = []
-        for start in range(0, len(pictures), BATCH):
-            resized = [clean_resize(picture, SIDE) for picture in pictures[start : start + BATCH]]
+        for start in range(0, len(pictures), _BATCH):
+            batch = pictures[start : start + _BATCH]
+            resized = [clean_resize(picture, INPUT_SIDE_PX) for picture in batch]
+            signal = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2)
             with autocast(self.bf16):
-                pooled, places = self.look(torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2))
+                pooled, maps = self.forward(signal)
             features.append(pooled.float())
-            if places is not None:
-                spatial.append(places.float().permute(0, 2, 3, 1).flatten(1))
-        return Embedded(
-            torch.cat(features).numpy(), torch.cat(spatial).numpy() if spatial else None
-        )
+            if maps is not None:
+                channels_last = maps.float().permute(0, 2, 3, 1)
+                spatial.append(channels_last.flatten(1))
+        if not spatial:
+            return Embedded(torch.cat(features).numpy())
+        return Embedded(torch.cat(features).numpy(), torch.cat(spatial).numpy())
 
 
 def load_inception(weights: Path | None = None) -> InceptionEncoder:
@@ -100,20 +111,24 @@ def load_inception(weights: Path | None = None) -> InceptionEncoder:
         BadWeights: a file cannot be read, is another than it should be, or does not fit.
         FetchFailed: there is none, and it cannot be fetched.
     """
-    path = weights or cached((PYTORCH_FID, TORCHSCRIPT))
+    path = weights or cached_or_fetched((PYTORCH_FID, TORCHSCRIPT))
     if path.suffix != ".safetensors":
         data, which = checked_bytes(path, (PYTORCH_FID, TORCHSCRIPT))
         if which is TORCHSCRIPT:
-            return scripted(data, path, which)
+            return _inception_from_script(data, path, which)
     tensors, sha256 = read_tensors(path, (PYTORCH_FID,))
-    return from_tensors(tensors, path, sha256)
+    return inception_from_tensors(tensors, path, sha256)
 
 
-def from_tensors(tensors: dict[str, Tensor], path: Path, sha256: str) -> InceptionEncoder:
+def inception_from_tensors(
+    tensors: dict[str, Tensor],
+    path: Path,
+    sha256: str,
+) -> InceptionEncoder:
     """The encoder with tensors by pytorch-fid's names.
 
     Args:
-        tensors: of the network; those of its classifier are left aside.
+        tensors: of the network; those of its classifier are ignored.
         path: where they come from.
         sha256: of that file.
 
@@ -121,25 +136,36 @@ def from_tensors(tensors: dict[str, Tensor], path: Path, sha256: str) -> Incepti
         BadWeights: names or shapes are not the network's.
     """
     network = InceptionNet()
-    fill(network, tensors, path, beside=("fc.", "AuxLogits."))
-    known = sha256 == PYTORCH_FID.sha256
+    load_tensors_into(
+        network,
+        tensors,
+        path,
+        ignored_prefixes=("fc.", "AuxLogits."),
+    )
+    weights = f"{path.name}, not the public file itself"
+    if sha256 == PYTORCH_FID.sha256:
+        weights = PYTORCH_FID.name
     about = {
-        "weights": PYTORCH_FID.name if known else f"{path.name}, not the public file itself",
+        "weights": weights,
         "weights_sha256": sha256,
         "spatial": "Mixed_6d, first 7 channels, 17 x 17",
     }
-    return InceptionEncoder(partial(_look, network), about)
+    return InceptionEncoder(partial(_forward, network), about)
 
 
-def _look(network: InceptionNet, pixels: Tensor) -> tuple[Tensor, Tensor]:
+def _forward(network: InceptionNet, pixels: Tensor) -> tuple[Tensor, Tensor]:
     features: tuple[Tensor, Tensor] = network((pixels - 128) / 128)
     return features
 
 
-def scripted(data: bytes, path: Path, which: Pinned) -> InceptionEncoder:
+def _inception_from_script(
+    data: bytes,
+    path: Path,
+    which: PublicFile,
+) -> InceptionEncoder:
     """The TorchScript port. It normalizes by itself, and gives no spatial features.
 
-    It resizes by itself too; pictures come at its own size, so that this moves nothing.
+    It resizes by itself too; pictures come at its own size, so that this changes nothing.
 
     Args:
         data: bytes of the file, whose sha256 was checked: a script is a program.
@@ -151,19 +177,20 @@ def scripted(data: bytes, path: Path, which: Pinned) -> InceptionEncoder:
     """
     try:
         script = torch.jit.load(io.BytesIO(data), map_location="cpu").eval()  # type: ignore[no-untyped-call]
-        shape = _scripted(script, torch.zeros(1, 3, SIDE, SIDE))[0].shape
+        blank = torch.zeros(1, 3, INPUT_SIDE_PX, INPUT_SIDE_PX)
+        shape = _forward_script(script, blank)[0].shape
     except (RuntimeError, TypeError, AttributeError) as error:
         raise BadWeights(path, first_line(error)) from error
-    if shape != (1, WIDTH):
-        raise BadWeights(path, f"it gives features of shape {tuple(shape)}, not (1, {WIDTH})")
+    if shape != (1, FEATURE_WIDTH):
+        raise BadWeights(path, f"it gives features of shape {tuple(shape)}, not (1, {FEATURE_WIDTH})")
     about = {
         "weights": which.name,
         "weights_sha256": which.sha256,
         "spatial": "none",
     }
-    return InceptionEncoder(partial(_scripted, script), about)
+    return InceptionEncoder(partial(_forward_script, script), about)
 
 
 @torch.inference_mode()
-def _scripted(script: torch.jit.ScriptModule, pixels: Tensor) -> tuple[Tensor, None]:
+def _forward_script(script: torch.jit.ScriptModule, pixels: Tensor) -> tuple[Tensor, None]:
     return script(pixels.contiguous(), return_features=True), None

@@ -1,4 +1,4 @@
-"""InceptionV3 (Szegedy et al. 2016) as FID knows it: the network of TensorFlow's 2015 release.
+"""InceptionV3 (Szegedy et al. 2016) as FID uses it: the network of TensorFlow's 2015 release.
 
 It differs from the one of the paper, and from the usual one in torch, in three places (see
 pytorch-fid, Seitzer 2020): average pools do not count their padding; the last block takes a maximum
@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SIDE = 299
-"""Pixels a side that it was trained at."""
-WIDTH = 2048
-SPATIAL_CHANNELS = 7
+INPUT_SIDE_PX = 299
+"""Side of the pictures that it was trained on."""
+FEATURE_WIDTH = 2048
+_SPATIAL_CHANNELS = 7
 
 Kernel = int | tuple[int, int]
-Step = tuple[int, Kernel] | tuple[int, Kernel, int]
+ConvSpec = tuple[int, Kernel] | tuple[int, Kernel, int]
 """(channels out, kernel) keeps the size; (channels out, kernel, stride) has no padding."""
 Pool = Callable[[Tensor], Tensor]
 
@@ -46,13 +46,17 @@ def _halve(x: Tensor) -> Tensor:
 class Conv(nn.Module):
     """Convolution without bias, batch norm at its stored statistics, ReLU."""
 
-    def __init__(self, channels: int, step: Step) -> None:
+    def __init__(self, channels: int, spec: ConvSpec) -> None:
         super().__init__()
-        width = step[0]
-        kernel = step[1]
+        width = spec[0]
+        kernel = spec[1]
         sides = (kernel, kernel) if isinstance(kernel, int) else kernel
-        stride = step[2] if len(step) == 3 else 1
-        padding = (0, 0) if len(step) == 3 else (sides[0] // 2, sides[1] // 2)
+        if len(spec) == 3:
+            stride = spec[2]
+            padding = (0, 0)
+        else:
+            stride = 1
+            padding = (sides[0] // 2, sides[1] // 2)
         self.conv = nn.Conv2d(
             channels,
             width,
@@ -72,17 +76,17 @@ class Mixed(nn.Module):
     """Branches side by side, their channels joined in order; the pooled one comes last.
 
     Args:
-        channels: of what comes in.
-        branches: name to steps. A branch of one step has that name, of more `<name>_1`, `<name>_2`
+        channels: of the input.
+        branches: name to convolutions. A branch of one has that name, of more `<name>_1`, `<name>_2`
             and so on.
-        pool: what the last branch does first.
-        pooled: channels it is brought to after; 0: it stays as it is.
+        pool: the pooling of the last branch.
+        pooled: channels of the convolution after it; 0: none.
     """
 
     def __init__(
         self,
         channels: int,
-        branches: Mapping[str, Sequence[Step]],
+        branches: Mapping[str, Sequence[ConvSpec]],
         pool: Pool,
         pooled: int = 0,
     ) -> None:
@@ -90,26 +94,28 @@ class Mixed(nn.Module):
         self.pool = pool
         self.order = []
         for branch, steps in branches.items():
-            names = (
-                [branch] if len(steps) == 1 else [f"{branch}_{k + 1}" for k in range(len(steps))]
-            )
+            names = [branch]
+            if len(steps) > 1:
+                names = [f"{branch}_{number}" for number in range(1, len(steps) + 1)]
             width = channels
-            for name, step in zip(names, steps, strict=True):
-                self.add_module(name, Conv(width, step))
-                width = step[0]
+            for name, spec in zip(names, steps, strict=True):
+                self.add_module(name, Conv(width, spec))
+                width = spec[0]
             self.order.append(names)
-        self.branch_pool = Conv(channels, (pooled, 1)) if pooled else nn.Identity()
+        self.branch_pool: nn.Module = nn.Identity()
+        if pooled:
+            self.branch_pool = Conv(channels, (pooled, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) to (B, channels of all branches, H', W')."""
-        out = []
+        outputs = []
         for names in self.order:
             y = x
             for name in names:
                 y = self.get_submodule(name)(y)
-            out.append(y)
-        out.append(self.branch_pool(self.pool(x)))
-        return torch.cat(out, dim=1)
+            outputs.append(y)
+        outputs.append(self.branch_pool(self.pool(x)))
+        return torch.cat(outputs, dim=1)
 
 
 class Forked(nn.Module):
@@ -147,7 +153,7 @@ class Forked(nn.Module):
 
 def _fine(channels: int, pooled: int) -> Mixed:
     """Blocks at 35 x 35."""
-    branches: dict[str, list[Step]] = {
+    branches: dict[str, list[ConvSpec]] = {
         "branch1x1": [(64, 1)],
         "branch5x5": [(48, 1), (64, 5)],
         "branch3x3dbl": [(64, 1), (96, 3), (96, 3)],
@@ -159,7 +165,7 @@ def _middle(width: int) -> Mixed:
     """Blocks at 17 x 17."""
     row = (1, 7)
     column = (7, 1)
-    branches: dict[str, list[Step]] = {
+    branches: dict[str, list[ConvSpec]] = {
         "branch1x1": [(192, 1)],
         "branch7x7": [(width, 1), (width, row), (192, column)],
         "branch7x7dbl": [(width, 1), (width, column), (width, row), (width, column), (192, row)],
@@ -169,7 +175,7 @@ def _middle(width: int) -> Mixed:
 
 def _to_middle() -> Mixed:
     """35 x 35 to 17 x 17."""
-    branches: dict[str, list[Step]] = {
+    branches: dict[str, list[ConvSpec]] = {
         "branch3x3": [(384, 3, 2)],
         "branch3x3dbl": [(64, 1), (96, 3), (96, 3, 2)],
     }
@@ -178,7 +184,7 @@ def _to_middle() -> Mixed:
 
 def _to_coarse() -> Mixed:
     """17 x 17 to 8 x 8."""
-    branches: dict[str, list[Step]] = {
+    branches: dict[str, list[ConvSpec]] = {
         "branch3x3": [(192, 1), (320, 3, 2)],
         "branch7x7x3": [(192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3, 2)],
     }
@@ -216,10 +222,23 @@ class InceptionNet(nn.Module):
         Returns:
             (B, 2048), the last map averaged; (B, 7, 17, 17), the first channels of Mixed_6d.
         """
-        x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
-        x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(_halve(x)))
-        x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(_halve(x))))
-        x = self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(x))))
-        spatial = x[:, :SPATIAL_CHANNELS]
-        x = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(self.Mixed_6e(x))))
+        x = self.Conv2d_1a_3x3(x)
+        x = self.Conv2d_2a_3x3(x)
+        x = self.Conv2d_2b_3x3(x)
+        x = _halve(x)
+        x = self.Conv2d_3b_1x1(x)
+        x = self.Conv2d_4a_3x3(x)
+        x = _halve(x)
+        x = self.Mixed_5b(x)
+        x = self.Mixed_5c(x)
+        x = self.Mixed_5d(x)
+        x = self.Mixed_6a(x)
+        x = self.Mixed_6b(x)
+        x = self.Mixed_6c(x)
+        x = self.Mixed_6d(x)
+        spatial = x[:, :_SPATIAL_CHANNELS]
+        x = self.Mixed_6e(x)
+        x = self.Mixed_7a(x)
+        x = self.Mixed_7b(x)
+        x = self.Mixed_7c(x)
         return x.mean(dim=(2, 3)), spatial

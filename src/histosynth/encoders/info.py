@@ -1,20 +1,19 @@
-"""`encoder.json`: what a small encoder is. Read without torch: its name is known before it is
-loaded.
-"""
+"""`encoder.json`: the card of a small encoder. It is read without torch and before the weights."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core import recipe as recipes
-from ..core.errors import BadRecipe, BadWeights, first_line
-from ..core.units import is_mpp
+from ..core.units import check_mpp
+from ..core.weights_folder import read_card
 
 SHIPPED_ENCODER = Path(__file__).parent / "weights"
 """The encoder inside the package."""
-WEIGHTS = "model.safetensors"
+ENCODER_CARD = "encoder.json"
+_MAX_LEVELS = 8
+_MAX_WIDTH = 2048
+_MAX_BLOCKS = 32
 
 
 @dataclass(frozen=True)
@@ -30,28 +29,20 @@ class EncoderInfo:
     """Of the weights file."""
 
     def __post_init__(self) -> None:
-        if not is_mpp(self.mpp):
-            raise ValueError("mpp must lie in [0.05, 20]")
-        if len(self.widths) != len(self.blocks) or not 1 <= len(self.widths) <= 8:
-            raise ValueError("widths and blocks must be as many, from 1 to 8")
-        if not all(0 < width <= 2048 for width in self.widths) or not all(
-            0 <= n <= 32 for n in self.blocks
-        ):
-            raise ValueError("widths must lie in 1..2048 and blocks in 0..32")
+        check_mpp(self.mpp)
+        levels = len(self.widths)
+        if levels != len(self.blocks) or not 1 <= levels <= _MAX_LEVELS:
+            raise ValueError(f"widths and blocks must be as many, from 1 to {_MAX_LEVELS}")
+        widths_are_valid = all(0 < width <= _MAX_WIDTH for width in self.widths)
+        blocks_are_valid = all(0 <= count <= _MAX_BLOCKS for count in self.blocks)
+        if not widths_are_valid or not blocks_are_valid:
+            raise ValueError(f"widths must lie in 1..{_MAX_WIDTH} and blocks in 0..{_MAX_BLOCKS}")
 
 
 def read_encoder_info(folder: Path) -> EncoderInfo:
-    """Read an encoder's folder.
+    """Read the card of an encoder's folder.
 
     Raises:
         BadWeights: it is absent, or not what it should be.
     """
-    path = folder / "encoder.json"
-    try:
-        return recipes.build(
-            json.loads(path.read_text(encoding="utf-8")),
-            EncoderInfo,
-            name=str(path),
-        )
-    except (OSError, ValueError, BadRecipe) as error:
-        raise BadWeights(path, first_line(error)) from error
+    return read_card(folder / ENCODER_CARD, EncoderInfo)

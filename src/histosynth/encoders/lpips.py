@@ -1,6 +1,6 @@
 """LPIPS itself (Zhang et al. 2018), by its authors' package; extra `histosynth[lpips]`.
 
-The package brings the heads. The trunk below them, trained on ImageNet, is read by us: from a file
+The package brings the heads. The trunk below them, trained on ImageNet, is read here: from a file
 of the user, or from torchvision's public one, whose sha256 is known.
 """
 
@@ -14,26 +14,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..core.arrays import Float32Array
 from ..core.errors import BadOption, BadWeights, NeedsExtra
 from ..core.tile import Mask, Pixels
-from .encoder import Features
 from .histo import pictures_to_signal
-from .weight_files import Pinned, cached, fill, read_tensors
+from .weight_files import PublicFile, cached_or_fetched, load_tensors_into, read_tensors
 
 TRUNKS = {
-    "alex": Pinned(
+    "alex": PublicFile(
         "alexnet-owt-7be5be79.pth",
         "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
         "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
     ),
-    "vgg": Pinned(
+    "vgg": PublicFile(
         "vgg16-397923af.pth",
         "https://download.pytorch.org/models/vgg16-397923af.pth",
         "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
     ),
 }
-BATCH = 8
-LEAST_PX = 32
+_BATCH = 8
+_MIN_SIDE_PX = 32
 """AlexNet's pools leave nothing of smaller pictures."""
 
 
@@ -41,14 +41,14 @@ class Lpips:
     """See `Perceptual`. The map of distances, at the pictures' own size, is averaged inside each
     mask.
 
-    Pictures are not resized. Within a mask that covers all, it is the mean of the map, which lies
-    close to LPIPS without maps: there each layer is averaged before it is brought to the pictures'
-        size.
+    Pictures are not resized. Within a mask that covers all, it is the mean of the map, which is
+    close to LPIPS without maps: there each layer is averaged before it is enlarged to the pictures'
+    size.
 
     Args:
         network: (B, 3, H, W) twice, in [-1, 1], to (B, 1, H, W).
         trunk: `alex` or `vgg`.
-        about: what must be said beside its numbers.
+        about: what must be reported with its numbers.
     """
 
     def __init__(
@@ -72,26 +72,26 @@ class Lpips:
         first: Pixels,
         second: Pixels,
         masks: Mask,
-    ) -> Features:
+    ) -> Float32Array:
         """See `Perceptual.distance`.
 
         Raises:
             BadOption: pictures are smaller than 32 px a side.
         """
-        if min(first.shape[1:3]) < LEAST_PX:
+        if min(first.shape[1:3]) < _MIN_SIDE_PX:
             size = f"{first.shape[2]} x {first.shape[1]} px"
-            raise BadOption("picture size", size, f"at least {LEAST_PX} px a side for LPIPS")
-        out: list[Tensor] = []
-        for start in range(0, len(first), BATCH):
-            here = slice(start, start + BATCH)
-            apart = self.network(
-                pictures_to_signal(first[here]), pictures_to_signal(second[here])
-            ).double()
-            inside = torch.from_numpy(np.ascontiguousarray(masks[here])).double()
-            out.append(
-                (apart * inside).sum((2, 3)) / inside.sum((2, 3))
-            )  # 0 / 0 is nan, as it should be
-        return torch.cat(out).float().numpy()
+            raise BadOption("picture size", size, f"at least {_MIN_SIDE_PX} px a side for LPIPS")
+        rows: list[Tensor] = []
+        for start in range(0, len(first), _BATCH):
+            batch = slice(start, start + _BATCH)
+            first_signal = pictures_to_signal(first[batch])
+            second_signal = pictures_to_signal(second[batch])
+            apart = self.network(first_signal, second_signal).double()
+            inside = torch.from_numpy(np.ascontiguousarray(masks[batch])).double()
+            total = (apart * inside).sum((2, 3))
+            rows.append(total / inside.sum((2, 3)))  # 0 / 0 is nan, as it should be
+        distances: Float32Array = torch.cat(rows).float().numpy()
+        return distances
 
 
 def load_lpips(trunk: str = "alex", weights: Path | None = None) -> Lpips:
@@ -113,15 +113,16 @@ def load_lpips(trunk: str = "alex", weights: Path | None = None) -> Lpips:
         import lpips
     except ImportError as error:
         raise NeedsExtra("lpips", "lpips") from error
-    path = weights or cached((TRUNKS[trunk],))
-    tensors, sha256 = read_tensors(path, (TRUNKS[trunk],))
+    known = (TRUNKS[trunk],)
+    path = weights or cached_or_fetched(known)
+    tensors, sha256 = read_tensors(path, known)
     network = lpips.LPIPS(
         net=trunk,
         spatial=True,
-        pnet_rand=True,
+        pnet_rand=True,  # the random trunk is filled below
         verbose=False,
-    )  # random: filled below
-    fill_trunk(network.net, tensors, path)
+    )
+    _load_trunk(network.net, tensors, path)
     network.eval().requires_grad_(False)
     about = {
         "encoder": f"LPIPS 0.1, {trunk}",
@@ -131,14 +132,16 @@ def load_lpips(trunk: str = "alex", weights: Path | None = None) -> Lpips:
     return Lpips(network, trunk, about)
 
 
-def fill_trunk(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+def _load_trunk(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     """Load torchvision's `features.<n>.*` into the package's `slice<k>.<n>.*`.
 
     Raises:
         BadWeights: a layer is absent or of another shape.
     """
     wanted = {key: f"features.{key.partition('.')[2]}" for key in net.state_dict()}
-    if absent := [name for name in wanted.values() if name not in tensors]:
+    absent = [name for name in wanted.values() if name not in tensors]
+    if absent:
         reason = f"{len(absent)} layers are absent, first {absent[0]}"
         raise BadWeights(path, reason, "Give torchvision's file of this trunk.")
-    fill(net, {key: tensors[name] for key, name in wanted.items()}, path)
+    renamed = {key: tensors[name] for key, name in wanted.items()}
+    load_tensors_into(net, renamed, path)

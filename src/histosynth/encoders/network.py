@@ -1,7 +1,7 @@
 """The small histology encoder: a few convolutions at strides 4 to 32, averaged over the picture.
 
-Every part looks at a neighbourhood only and is normalised pixel by pixel, so that a tile's features
-are the mean of those of its places, and no place's depend on how the tile was cut.
+Every layer depends on a neighbourhood only and is normalised pixel by pixel. So a tile's features
+are the mean of those of its positions, and none of them depends on how the tile was cut.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CELL = 2
+_CELL_PX = 2
+"""Side of the square of pixels that becomes channels first."""
 
 
 class Stage(nn.Module):
-    """One residual step: 3 x 3, then two 1 x 1 with a bend between (after ConvNeXt, Liu et al.
+    """One residual block: 3 x 3, then two 1 x 1 with a GELU between (after ConvNeXt, Liu et al.
     2022).
+
+    Its attributes are the names of tensors in weight files.
     """
 
     def __init__(self, width: int) -> None:
@@ -30,14 +33,11 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
-        normal = F.layer_norm(self.look(x).permute(0, 2, 3, 1), (self.width,)).permute(
-            0,
-            3,
-            1,
-            2,
-        )
-        out: Tensor = x + self.narrow(F.gelu(self.wide(normal)))
-        return out
+        channels_last = self.look(x).permute(0, 2, 3, 1)
+        normalised = F.layer_norm(channels_last, (self.width,))
+        hidden = self.wide(normalised.permute(0, 3, 1, 2))
+        change: Tensor = self.narrow(F.gelu(hidden))
+        return x + change
 
 
 class HistoNet(nn.Module):
@@ -45,26 +45,28 @@ class HistoNet(nn.Module):
 
     Args:
         widths: channels at strides 4, 8, 16, ...
-        blocks: steps at each.
+        blocks: residual blocks at each.
     """
 
     def __init__(
-        self, widths: Sequence[int] = (48, 96, 192, 256), blocks: Sequence[int] = (1, 2, 2, 2)
+        self,
+        widths: Sequence[int] = (48, 96, 192, 256),
+        blocks: Sequence[int] = (1, 2, 2, 2),
     ) -> None:
         super().__init__()
         self.widths = tuple(widths)
-        self.stride = 2 * CELL * 2 ** (len(widths) - 1)
+        self.stride = 2 * _CELL_PX * 2 ** (len(widths) - 1)
         self.stem = nn.Conv2d(
-            3 * CELL * CELL,
+            3 * _CELL_PX * _CELL_PX,
             widths[0],
             4,
             stride=2,
             padding=1,
         )
-        self.stages = nn.ModuleList(
-            nn.Sequential(*(Stage(width) for _ in range(count)))
-            for width, count in zip(widths, blocks, strict=True)
-        )
+        self.stages = nn.ModuleList()
+        for width, count in zip(widths, blocks, strict=True):
+            level = [Stage(width) for _ in range(count)]
+            self.stages.append(nn.Sequential(*level))
         self.coarser = nn.ModuleList(
             nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in itertools.pairwise(widths)
         )
@@ -78,7 +80,7 @@ class HistoNet(nn.Module):
         Returns:
             (B, widths[k], H / (4 * 2^k), W / (4 * 2^k)) for each k.
         """
-        x = self.stem(F.pixel_unshuffle(images, CELL))
+        x = self.stem(F.pixel_unshuffle(images, _CELL_PX))
         maps = []
         for level, stage in enumerate(self.stages):
             if level:

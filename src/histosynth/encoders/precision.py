@@ -1,8 +1,7 @@
-"""Networks in bfloat16: half the time where a processor has it, and numbers of their own.
+"""Networks in bfloat16: half the time where a processor supports it, with other rounding.
 
-Convolutions and products run in bfloat16, norms, sums and whatever is done with the features in
-float32. What it moves is measured in `benchmarks/judging_bf16.py`; a report says which numbers it
-was made with.
+Convolutions and products run in bfloat16, norms, sums and all later steps in float32. How much this
+changes results is measured in `benchmarks/judging_bf16.py`; a report states the number type.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from typing import TypeVar
 
 import torch
 
-NUMBERS = "bfloat16, sums in float32"
-T = TypeVar("T")
+_BFLOAT16 = "bfloat16, sums in float32"
+EncoderType = TypeVar("EncoderType")
 
 
 def autocast(bf16: bool) -> AbstractContextManager[object]:
@@ -22,8 +21,9 @@ def autocast(bf16: bool) -> AbstractContextManager[object]:
     return torch.autocast("cpu", torch.bfloat16, enabled=bf16)
 
 
-def in_bfloat16(encoder: T) -> T:
-    """The same encoder, its network in bfloat16; it keeps the weights and says so in `about`."""
+def in_bfloat16(encoder: EncoderType) -> EncoderType:
+    """The same encoder and weights, its network in bfloat16; its `about` states this."""
     other = copy.copy(encoder)
-    vars(other).update(bf16=True, about={**vars(encoder)["about"], "numbers": NUMBERS})
+    about = {**vars(encoder)["about"], "numbers": _BFLOAT16}
+    vars(other).update(bf16=True, about=about)
     return other

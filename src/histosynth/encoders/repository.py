@@ -1,4 +1,4 @@
-"""Folders of weights: here, or on the Hugging Face hub. Numbers are read from safetensors only."""
+"""Folders of weights: local, or on the Hugging Face hub. Tensors come from safetensors only."""
 
 from __future__ import annotations
 
@@ -10,34 +10,33 @@ from typing import Any
 from ..core import hub
 from ..core.errors import BadWeights, first_line
 from ..core.store import digest, sha256_of
+from ..core.weights_folder import WEIGHTS_FILE
 
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
+CONFIG_FILE = "config.json"
+INDEX_FILE = "model.safetensors.index.json"
 
 
-def folder_of(source: str, files: Sequence[str], *, option: str) -> Path:
+def repository_folder(source: str, files: Sequence[str], *, option: str) -> Path:
     """The folder that `source` names, with some of its files; see `core.hub.hub_folder`.
 
     Args:
         source: a folder, or a repository of the hub.
         files: names or patterns of what is wanted.
-        option: how a local folder is named instead, as errors say it.
+        option: how a local folder is named instead, for the message.
 
     Raises:
         BadWeights: there is no such folder, or the hub does not give it.
     """
-    return hub.hub_folder(
-        source, files, local_hint=f"Name a folder that holds {CONFIG} and {WEIGHTS}: {option}."
-    )
+    local_hint = f"Name a folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}: {option}."
+    return hub.hub_folder(source, files, local_hint=local_hint)
 
 
-def read_json(path: Path, *, absent: dict[str, Any] | None = None) -> dict[str, Any]:
+def read_json_object(path: Path, *, absent: dict[str, Any] | None = None) -> dict[str, Any]:
     """A JSON file of names and values.
 
     Args:
         path: of the file.
-        absent: what stands for it where it is absent; None: it must be there.
+        absent: returned where there is no file; None: it must be there.
 
     Raises:
         BadWeights: it is absent or no such file.
@@ -59,14 +58,14 @@ def weights_sha256(folder: Path) -> str:
     Raises:
         BadWeights: there are none that can be read safely.
     """
-    if (one := folder / WEIGHTS).is_file():
-        return sha256_of(one)
+    single = folder / WEIGHTS_FILE
+    if single.is_file():
+        return sha256_of(single)
     parts = sorted(folder.glob("model-*-of-*.safetensors"))
-    if (folder / INDEX).is_file() and parts:
+    if (folder / INDEX_FILE).is_file() and parts:
         return digest({part.name: sha256_of(part) for part in parts})
     convert = (
-        f"Other formats can hold programs: convert its weights once to {WEIGHTS}, where you "
-        "trust them, "
-        "and name the folder that holds it."
+        "Other formats can hold programs: convert its weights once to "
+        f"{WEIGHTS_FILE}, where you trust them, and name the folder that holds it."
     )
-    raise BadWeights(folder, f"it holds no {WEIGHTS}", convert)
+    raise BadWeights(folder, f"it holds no {WEIGHTS_FILE}", convert)
