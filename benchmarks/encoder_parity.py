@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 
 from histosynth.encoders.hub import load_hub
 from histosynth.encoders.inception import load_inception
-from histosynth.encoders.inception_net import SIDE
+from histosynth.encoders.inception_net import INPUT_SIDE_PX
 from histosynth.encoders.lpips import load_lpips
 from histosynth.encoders.resizing import clean_resize, whole_signal
 
@@ -109,7 +109,8 @@ def inception_parity(folder, shown):
     for size in SIZES:
         some = pictures(np.random.default_rng(1), 4, size)
         ours, theirs = (
-            np.stack([f(each) for each in some]) for f in (lambda p: clean_resize(p, SIDE), resizer)
+            np.stack([f(each) for each in some])
+            for f in (lambda p: clean_resize(p, INPUT_SIDE_PX), resizer)
         )
         compare(
             f"resize {size[0]} x {size[1]} to 299, levels of 255",
@@ -124,8 +125,8 @@ def inception_parity(folder, shown):
     signal = torch.randn(
         len(shown),
         3,
-        SIDE,
-        SIDE,
+        INPUT_SIDE_PX,
+        INPUT_SIDE_PX,
         generator=torch.Generator().manual_seed(2),
     )
     theirs = network(signal)[0][..., 0, 0]
@@ -248,8 +249,8 @@ def timm_parity(folder, shown):
             whole_signal(
                 shown,
                 (size, size),
-                encoder.seen.mean,
-                encoder.seen.std,
+                encoder.preprocessing.mean,
+                encoder.preprocessing.std,
             )
         )
         compare(

@@ -15,8 +15,13 @@ from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
 from histosynth.core.errors import BadWeights, NeedsExtra
 from histosynth.core.store import sha256_of
 from histosynth.encoders import dinov2
-from histosynth.encoders.dinov2 import MEAN, STD, load_dinov2
-from histosynth.encoders.resizing import whole_signal
+from histosynth.encoders.dinov2 import load_dinov2
+from histosynth.encoders.resizing import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Preprocessing,
+    whole_signal,
+)
 
 SMALL = {
     "hidden_size": 24,
@@ -78,7 +83,7 @@ def test_features_are_the_class_token_and_places_of_the_patches(folder, pictures
 def test_features_do_not_depend_on_the_batch(folder, pictures, monkeypatch):
     encoder = load_dinov2(str(folder))
     together = encoder.embed(pictures)
-    monkeypatch.setattr(dinov2, "BATCH", 2)
+    monkeypatch.setattr(dinov2, "_BATCH", 2)
     parted = encoder.embed(pictures)
     assert np.abs(parted.features - together.features).max() < 1e-5
     assert np.abs(parted.spatial - together.spatial).max() < 1e-5
@@ -95,7 +100,7 @@ def test_what_must_be_said_is_said(folder):
 def test_without_a_processor_it_is_224_px_by_imagenet(copy):
     (copy / "preprocessor_config.json").unlink()
     encoder = load_dinov2(str(copy))
-    assert encoder.seen == dinov2.Seen((224, 224), MEAN, STD)
+    assert encoder.preprocessing == Preprocessing((224, 224), IMAGENET_MEAN, IMAGENET_STD)
     assert encoder.name == "dinov2-copy"
 
 
@@ -105,7 +110,7 @@ def test_without_a_processor_it_is_224_px_by_imagenet(copy):
 def test_a_processor_that_cannot_be_is_refused(copy, wrong):
     path = copy / "preprocessor_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | wrong))
-    with pytest.raises(BadWeights, match="does not say how pictures go in"):
+    with pytest.raises(BadWeights, match="does not specify how pictures go in"):
         load_dinov2(str(copy))
 
 
@@ -116,7 +121,7 @@ def test_registers_are_no_patches(tmp_path, pictures):
     model = Dinov2WithRegistersModel(Dinov2WithRegistersConfig(**SMALL, num_register_tokens=3))
     model.save_pretrained(tmp_path / "kin")
     encoder = load_dinov2(str(tmp_path / "kin"))
-    assert encoder.skip == 4
+    assert encoder.first_patch == 4
     assert encoder.embed(pictures[:1]).spatial.shape == (1, 8 * 7 * 7)
 
 

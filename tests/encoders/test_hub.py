@@ -107,7 +107,7 @@ def test_features_do_not_depend_on_the_batch(
 ):
     encoder = load_hub(str(folder))
     together = encoder.embed(pictures).features
-    monkeypatch.setattr(hub, "BATCH", 2)
+    monkeypatch.setattr(hub, "_BATCH", 2)
     assert np.allclose(encoder.embed(pictures).features, together, atol=1e-6)
     assert np.allclose(encoder.embed(pictures[1:]).features, together[1:], atol=1e-6)
 

@@ -14,7 +14,7 @@ from histosynth.encoders import inception
 from histosynth.encoders.inception import load_inception
 from histosynth.encoders.inception_net import InceptionNet
 from histosynth.encoders.resizing import clean_resize, whole_signal
-from histosynth.encoders.weight_files import Pinned
+from histosynth.encoders.weight_files import PublicFile
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_average_pools_do_not_count_padding_and_the_last_pool_is_a_maximum():
 
 @torch.inference_mode()
 def test_features_are_the_last_map_averaged_and_the_first_channels_of_mixed_6d(encoder, pictures):
-    network = encoder.look.args[0]
+    network = encoder.forward.args[0]
     kept = {}
     hooks = [
         network.get_submodule(name).register_forward_hook(
@@ -92,7 +92,7 @@ def test_features_are_the_last_map_averaged_and_the_first_channels_of_mixed_6d(e
 
 def test_features_do_not_depend_on_the_batch(encoder, pictures, monkeypatch):
     together = encoder.embed(pictures)
-    monkeypatch.setattr(inception, "BATCH", 2)
+    monkeypatch.setattr(inception, "_BATCH", 2)
     parted = encoder.embed(pictures)
     alone = encoder.embed(pictures[2:])
     scale = np.abs(together.features).max()
@@ -104,7 +104,7 @@ def test_features_do_not_depend_on_the_batch(encoder, pictures, monkeypatch):
 
 
 def test_the_network_sees_x_less_128_by_128(encoder, pictures, monkeypatch):
-    network = encoder.look.args[0]
+    network = encoder.forward.args[0]
     seen = []
     hook = network.Conv2d_1a_3x3.register_forward_pre_hook(
         lambda _, given: seen.append(given[0].clone())
@@ -146,7 +146,7 @@ def test_a_file_that_is_not_pinned_is_refused_with_all_sums(tmp_path, name):
 def test_the_public_file_is_read_by_names_and_called_by_its_own(weights, tmp_path, monkeypatch):
     path = tmp_path / "net.pth"
     torch.save(load_file(weights) | {"fc.weight": torch.zeros(2, 2)}, path)
-    known = Pinned("public.pth", "", hashlib.sha256(path.read_bytes()).hexdigest())
+    known = PublicFile("public.pth", "", hashlib.sha256(path.read_bytes()).hexdigest())
     monkeypatch.setattr(inception, "PYTORCH_FID", known)
     encoder = load_inception(path)
     assert (
@@ -164,7 +164,7 @@ class Script(torch.nn.Module):
 
 def script_file(path: Path, monkeypatch, module=None) -> Path:
     torch.jit.script(module or Script()).save(str(path))
-    known = Pinned("script.pt", "", hashlib.sha256(path.read_bytes()).hexdigest())
+    known = PublicFile("script.pt", "", hashlib.sha256(path.read_bytes()).hexdigest())
     monkeypatch.setattr(inception, "TORCHSCRIPT", known)
     return path
 

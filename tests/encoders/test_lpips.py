@@ -63,7 +63,7 @@ def test_distances_do_not_depend_on_the_batch(trunk, pictures, monkeypatch):
     judge = load_lpips("alex", trunk)
     masks = np.ones((3, 1, 40, 48), bool)
     together = judge.distance(pictures, pictures[::-1].copy(), masks)
-    monkeypatch.setattr(ours, "BATCH", 1)
+    monkeypatch.setattr(ours, "_BATCH", 1)
     assert np.allclose(
         judge.distance(pictures, pictures[::-1].copy(), masks),
         together,
@@ -87,7 +87,7 @@ def test_the_package_fetches_nothing_and_names_are_true(trunk, name):
 
 def test_without_a_file_the_pinned_one_is_looked_for(trunk, monkeypatch):
     known = []
-    monkeypatch.setattr(ours, "cached", lambda files: known.extend(files) or trunk)
+    monkeypatch.setattr(ours, "cached_or_fetched", lambda files: known.extend(files) or trunk)
     load_lpips("vgg")
     assert known == [ours.TRUNKS["vgg"]]
     assert "-397923af." in known[0].name and known[0].sha256.startswith("397923af")

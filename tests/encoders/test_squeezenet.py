@@ -20,7 +20,7 @@ PUBLIC = Path(__file__).parents[3] / "shared" / "weights" / "squeezenet11.safete
 def weights(tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("squeezenet") / "net.safetensors"
-    shapes = squeezenet._shapes()
+    shapes = squeezenet._weight_shapes()
     tensors = {
         n: torch.randn(s) * (2 / np.prod(s[1:])) ** 0.5 if len(s) > 1 else torch.randn(s) * 0.1
         for n, s in shapes.items()
@@ -50,7 +50,7 @@ def test_what_it_says_does_not_depend_on_the_batch(weights, pictures, monkeypatc
     other = pictures[::-1].copy()
     features = encoder.embed(pictures).features
     apart = encoder.distance(pictures, other, masks)
-    monkeypatch.setattr(squeezenet, "BATCH", 2)
+    monkeypatch.setattr(squeezenet, "_BATCH", 2)
     assert np.allclose(
         encoder.embed(pictures).features,
         features,

@@ -12,7 +12,13 @@ from torch import nn
 
 from histosynth.core.errors import BadWeights, FetchFailed
 from histosynth.encoders import weight_files
-from histosynth.encoders.weight_files import Pinned, cached, checked_bytes, fill, read_tensors
+from histosynth.encoders.weight_files import (
+    PublicFile,
+    cached_or_fetched,
+    checked_bytes,
+    load_tensors_into,
+    read_tensors,
+)
 
 BODY = b"weights" * 1000
 RIGHT = hashlib.sha256(BODY).hexdigest()
@@ -58,9 +64,9 @@ def address(monkeypatch, tmp_path):
 
 
 def test_a_file_is_fetched_once_into_the_cache_folder(address, tmp_path):
-    known = [Pinned("net.pth", f"{address}/good", RIGHT)]
+    known = [PublicFile("net.pth", f"{address}/good", RIGHT)]
     for _ in range(2):
-        assert cached(known) == tmp_path / "cache" / "net.pth"
+        assert cached_or_fetched(known) == tmp_path / "cache" / "net.pth"
     assert Answers.asked == ["/good"]
     assert (tmp_path / "cache" / "net.pth").read_bytes() == BODY
 
@@ -69,23 +75,23 @@ def test_a_later_known_file_that_is_there_is_taken_before_anything_is_fetched(ad
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "other.pt").write_bytes(b"")
     known = [
-        Pinned("net.pth", f"{address}/good", RIGHT),
-        Pinned("other.pt", f"{address}/good", RIGHT),
+        PublicFile("net.pth", f"{address}/good", RIGHT),
+        PublicFile("other.pt", f"{address}/good", RIGHT),
     ]
-    assert cached(known).name == "other.pt"
+    assert cached_or_fetched(known).name == "other.pt"
     assert Answers.asked == []
 
 
 def test_a_broken_connection_is_tried_again(address):
     waited = []
-    path = cached([Pinned("net.pth", f"{address}/cut", RIGHT)], sleep=waited.append)
+    path = cached_or_fetched([PublicFile("net.pth", f"{address}/cut", RIGHT)], sleep=waited.append)
     assert path.read_bytes() == BODY
     assert len(waited) == 1 and len(Answers.asked) == 2
 
 
 def test_another_file_than_the_pinned_one_is_refused_with_both_sums_and_not_kept(address, tmp_path):
     with pytest.raises(BadWeights) as caught:
-        cached([Pinned("net.pth", f"{address}/good", "0" * 64)])
+        cached_or_fetched([PublicFile("net.pth", f"{address}/good", "0" * 64)])
     assert RIGHT in caught.value.problem and "0" * 64 in caught.value.problem
     assert f"{address}/good" in caught.value.remedy
     assert list((tmp_path / "cache").iterdir()) == []
@@ -93,7 +99,7 @@ def test_another_file_than_the_pinned_one_is_refused_with_both_sums_and_not_kept
 
 def test_what_cannot_be_fetched_says_how_to_bring_it_by_hand(address, tmp_path):
     with pytest.raises(FetchFailed) as caught:
-        cached([Pinned("net.pth", f"{address}/none", RIGHT)])
+        cached_or_fetched([PublicFile("net.pth", f"{address}/none", RIGHT)])
     assert "404" in caught.value.problem
     assert "--weights" in caught.value.remedy
     assert str(tmp_path / "cache" / "net.pth") in caught.value.remedy
@@ -102,7 +108,7 @@ def test_what_cannot_be_fetched_says_how_to_bring_it_by_hand(address, tmp_path):
 def test_a_cache_folder_that_cannot_be_written_says_how_to_name_another(address, tmp_path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(FetchFailed, match="HISTOSYNTH_CACHE"):
-        cached([Pinned("net.pth", f"{address}/good", RIGHT)])
+        cached_or_fetched([PublicFile("net.pth", f"{address}/good", RIGHT)])
     assert Answers.asked == []
 
 
@@ -116,22 +122,26 @@ def test_a_file_of_another_sum_is_never_unpacked(tmp_path, monkeypatch):
     )
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(BadWeights) as caught:
-        read_tensors(path, [Pinned("net.pth", "https://there", RIGHT)])
+        read_tensors(path, [PublicFile("net.pth", "https://there", RIGHT)])
     assert found in caught.value.problem and RIGHT in caught.value.problem
 
 
 def test_of_a_file_of_the_right_sum_only_tensors_are_read(tmp_path):
     path = tmp_path / "net.pth"
     torch.save({"a": torch.arange(3)}, path)
-    known = [Pinned("net.pth", "", hashlib.sha256(path.read_bytes()).hexdigest())]
+    known = [PublicFile("net.pth", "", hashlib.sha256(path.read_bytes()).hexdigest())]
     tensors, sha256 = read_tensors(path, known)
     assert tensors["a"].tolist() == [0, 1, 2] and sha256 == known[0].sha256
     torch.save({"a": nn.Linear(1, 1)}, path)
     with pytest.raises(BadWeights, match="does not hold tensors only"):
-        read_tensors(path, [Pinned("net.pth", "", hashlib.sha256(path.read_bytes()).hexdigest())])
+        read_tensors(
+            path, [PublicFile("net.pth", "", hashlib.sha256(path.read_bytes()).hexdigest())]
+        )
     torch.save([torch.arange(3)], path)
     with pytest.raises(BadWeights, match="other things than tensors"):
-        read_tensors(path, [Pinned("net.pth", "", hashlib.sha256(path.read_bytes()).hexdigest())])
+        read_tensors(
+            path, [PublicFile("net.pth", "", hashlib.sha256(path.read_bytes()).hexdigest())]
+        )
 
 
 def test_safetensors_may_be_any_and_their_sum_is_told(tmp_path):
@@ -148,19 +158,19 @@ def test_safetensors_may_be_any_and_their_sum_is_told(tmp_path):
 def test_a_path_without_a_file_is_refused(tmp_path):
     for name in ("a.pth", "a.safetensors"):
         with pytest.raises(BadWeights, match="No such file"):
-            read_tensors(tmp_path / name, [Pinned("a.pth", "", RIGHT)])
+            read_tensors(tmp_path / name, [PublicFile("a.pth", "", RIGHT)])
     with pytest.raises(BadWeights, match="No such file"):
-        checked_bytes(tmp_path / "a.pt", [Pinned("a.pt", "", RIGHT)])
+        checked_bytes(tmp_path / "a.pt", [PublicFile("a.pt", "", RIGHT)])
 
 
 def test_tensors_fit_whole_or_are_refused(tmp_path):
     network = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     right = {k: torch.full_like(v, 2) for k, v in network.state_dict().items() if "num" not in k}
-    fill(
+    load_tensors_into(
         network,
         right | {"fc.weight": torch.zeros(1)},
         tmp_path,
-        beside=("fc.",),
+        ignored_prefixes=("fc.",),
     )
     assert not network.training
     assert all((v == 2).all() for k, v in network.state_dict().items() if "num" not in k)
@@ -171,4 +181,4 @@ def test_tensors_fit_whole_or_are_refused(tmp_path):
         (right | {"0.bias": torch.zeros(4)}, r"1 of another shape \(0.bias\)"),
     ):
         with pytest.raises(BadWeights, match=said):
-            fill(network, wrong, tmp_path)
+            load_tensors_into(network, wrong, tmp_path)

@@ -19,9 +19,13 @@ def resample_rgb(pixels: Pixels, factor: float) -> Pixels:
         (H', W', 3) uint8; the picture itself where its size stays the same.
     """
     height, width = pixels.shape[:2]
-    size = (max(round(width * factor), 1), max(round(height * factor), 1))
-    if size == (width, height):
+    new_width = max(round(width * factor), 1)
+    new_height = max(round(height * factor), 1)
+    if (new_width, new_height) == (width, height):
         return pixels
     method = Image.Resampling.BOX if factor < 1 else Image.Resampling.LANCZOS
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    return np.array(image.resize(size, method), dtype=np.uint8)
+    return np.array(
+        image.resize(size, method),
+        dtype=np.uint8,
+    )

@@ -50,7 +50,10 @@ def checked_weights(folder: Path, sha256: str, *, card: str) -> Path:
     return path
 
 
-def write_weights(folder: Path, save: Callable[[Path], object]) -> str:
+def write_weights(
+    folder: Path,
+    save: Callable[[Path], object],
+) -> str:
     """Write the weights file of a folder, whole or not at all.
 
     Args:

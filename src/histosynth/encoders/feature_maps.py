@@ -27,5 +27,8 @@ def channel_distance(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _unit_norm(maps: Tensor) -> Tensor:
-    norm: Tensor = maps.norm(dim=1, keepdim=True)
+    norm: Tensor = maps.norm(
+        dim=1,
+        keepdim=True,
+    )
     return maps / (norm + 1e-8)

@@ -106,7 +106,10 @@ class HistoEncoder:
             features.append(self.whitening.apply(raw_features(maps)))
             stride_8 = maps[min(1, len(maps) - 1)]
             spatial.append(spatial_features(stride_8))
-        return Embedded(torch.cat(features).numpy(), torch.cat(spatial).numpy())
+        return Embedded(
+            torch.cat(features).numpy(),
+            torch.cat(spatial).numpy(),
+        )
 
     def distance(
         self,
@@ -115,9 +118,7 @@ class HistoEncoder:
         masks: Mask,
     ) -> Float32Array:
         """See `Perceptual.distance`."""
-        rows = [
-            self._distance_of_pair(*pair) for pair in zip(first, second, masks, strict=True)
-        ]
+        rows = [self._distance_of_pair(*pair) for pair in zip(first, second, masks, strict=True)]
         return np.stack(rows).astype(np.float32)
 
     def _distance_of_pair(
@@ -145,7 +146,10 @@ def _share_of_cells(inside: Tensor, cells: Tensor) -> Tensor:
     scale = round(width / cells.shape[-1]) or 1
     below = cells.shape[-2] * scale - height
     right = cells.shape[-1] * scale - width
-    padded = F.pad(inside, (0, right, 0, below))
+    padded = F.pad(
+        inside,
+        (0, right, 0, below),
+    )
     return F.avg_pool2d(padded, scale)[0]
 
 
@@ -159,7 +163,10 @@ def raw_features(maps: list[Tensor]) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
-def fit_whitening(raw: Tensor, width: int = _FEATURE_WIDTH) -> Whitening:
+def fit_whitening(
+    raw: Tensor,
+    width: int = _FEATURE_WIDTH,
+) -> Whitening:
     """The whitening of raw features (N, R) of training tissue.
 
     Each raw feature is brought to spread 1; of the principal directions the first `width` are kept,
@@ -188,9 +195,16 @@ def load_encoder(folder: Path = SHIPPED_ENCODER) -> HistoEncoder:
     """
     try:
         info = read_encoder_info(folder)
-        path = checked_weights(folder, info.sha256, card=ENCODER_CARD)
+        path = checked_weights(
+            folder,
+            info.sha256,
+            card=ENCODER_CARD,
+        )
         stored = {key: value.float() for key, value in load_file(path).items()}
-        whitening = Whitening(stored.pop(_MEAN_KEY), stored.pop(_MATRIX_KEY))
+        whitening = Whitening(
+            stored.pop(_MEAN_KEY),
+            stored.pop(_MATRIX_KEY),
+        )
         network = HistoNet(info.widths, info.blocks)
         network.load_state_dict(stored)
         _check_whitening(whitening, info, path)
@@ -201,7 +215,11 @@ def load_encoder(folder: Path = SHIPPED_ENCODER) -> HistoEncoder:
     return HistoEncoder(info, network, whitening)
 
 
-def _check_whitening(whitening: Whitening, info: EncoderInfo, path: Path) -> None:
+def _check_whitening(
+    whitening: Whitening,
+    info: EncoderInfo,
+    path: Path,
+) -> None:
     """Refuse a whitening of another number of raw features."""
     count = 2 * sum(info.widths)
     shape = tuple(whitening.matrix.shape)
@@ -225,5 +243,16 @@ def save_encoder(
     stored = {key: value.detach().cpu().half().contiguous() for key, value in weights.items()}
     stored[_MEAN_KEY] = whitening.mean.contiguous()
     stored[_MATRIX_KEY] = whitening.matrix.contiguous()
-    sha256 = write_weights(folder, lambda path: save_file(stored, path))
-    write_json(folder / ENCODER_CARD, asdict(replace(info, sha256=sha256)))
+    sha256 = write_weights(
+        folder,
+        lambda path: save_file(stored, path),
+    )
+    write_json(
+        folder / ENCODER_CARD,
+        asdict(
+            replace(
+                info,
+                sha256=sha256,
+            )
+        ),
+    )

@@ -1,8 +1,8 @@
 """InceptionV3 as FID knows it (Heusel et al. 2017), resized as clean-fid does (Parmar et al. 2022).
 
 Weights are not shipped. They are the two public ports of TensorFlow's file of 2015-12-05, known by
-their sha256: pytorch-fid's, by names of parameters, and the TorchScript file of StyleGAN and clean-fid.
-The same parameters are taken from a `.safetensors` file too.
+their sha256: pytorch-fid's, by names of parameters, and the TorchScript file of StyleGAN and
+clean-fid. The same parameters are taken from a `.safetensors` file too.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class InceptionEncoder:
 
     Features are the (N, 2048) averages of the last map, `pool_3` in TensorFlow's names.
 
-    Spatial ones are (N, 2023): the first 7 channels of `Mixed_6d` at 17 x 17 positions, channels last. sFID
-    (Nash et al. 2021) has no code of its own; it is measured by the evaluator of ADM (Dhariwal and
-    Nichol 2021), which takes `mixed_6/conv:0[..., :7]`. TensorFlow counts its blocks `mixed`,
-    `mixed_1`, ... from `Mixed_5b` on, so that `mixed_6` is `Mixed_6d`, and `conv` is its 1 x 1
-    branch, whose channels come first in the block. (It is not pytorch-fid's 768-channel output,
+    Spatial ones are (N, 2023): the first 7 channels of `Mixed_6d` at 17 x 17 positions, channels
+    last. sFID (Nash et al. 2021) has no code of its own; it is measured by the evaluator of ADM
+    (Dhariwal and Nichol 2021), which takes `mixed_6/conv:0[..., :7]`. TensorFlow counts its blocks
+    `mixed`, `mixed_1`, ... from `Mixed_5b` on, so that `mixed_6` is `Mixed_6d`, and `conv` is its 1
+    x 1 branch, whose channels come first in the block. (It is not pytorch-fid's 768-channel output,
     which is `Mixed_6e`.)
 
     Args:
@@ -73,9 +73,10 @@ class InceptionEncoder:
     ) -> None:
         self.forward = forward
         self.bf16 = False
+        size = f"{INPUT_SIDE_PX} x {INPUT_SIDE_PX}"
         self.about = {
             "encoder": "InceptionV3 of 2015-12-05 (FID)",
-            "resize": f"{INPUT_SIDE_PX} x {INPUT_SIDE_PX}, PIL bicubic with antialiasing in floats (clean-fid)",
+            "resize": f"{size}, PIL bicubic with antialiasing in floats (clean-fid)",
             "input": "RGB, (x - 128) / 128",
             "numbers": "float32",
         } | about
@@ -182,7 +183,9 @@ def _inception_from_script(
     except (RuntimeError, TypeError, AttributeError) as error:
         raise BadWeights(path, first_line(error)) from error
     if shape != (1, FEATURE_WIDTH):
-        raise BadWeights(path, f"it gives features of shape {tuple(shape)}, not (1, {FEATURE_WIDTH})")
+        raise BadWeights(
+            path, f"it gives features of shape {tuple(shape)}, not (1, {FEATURE_WIDTH})"
+        )
     about = {
         "weights": which.name,
         "weights_sha256": which.sha256,

@@ -36,7 +36,12 @@ def _average(x: Tensor) -> Tensor:
 
 
 def _greatest(x: Tensor) -> Tensor:
-    return F.max_pool2d(x, 3, stride=1, padding=1)
+    return F.max_pool2d(
+        x,
+        3,
+        stride=1,
+        padding=1,
+    )
 
 
 def _halve(x: Tensor) -> Tensor:
@@ -69,7 +74,10 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, width, H', W')."""
-        return F.relu(self.bn(self.conv(x)), inplace=True)
+        return F.relu(
+            self.bn(self.conv(x)),
+            inplace=True,
+        )
 
 
 class Mixed(nn.Module):
@@ -77,8 +85,8 @@ class Mixed(nn.Module):
 
     Args:
         channels: of the input.
-        branches: name to convolutions. A branch of one has that name, of more `<name>_1`, `<name>_2`
-            and so on.
+        branches: name to convolutions. A branch of one has that name, of more `<name>_1`,
+            `<name>_2` and so on.
         pool: the pooling of the last branch.
         pooled: channels of the convolution after it; 0: none.
     """
@@ -99,12 +107,18 @@ class Mixed(nn.Module):
                 names = [f"{branch}_{number}" for number in range(1, len(steps) + 1)]
             width = channels
             for name, spec in zip(names, steps, strict=True):
-                self.add_module(name, Conv(width, spec))
+                self.add_module(
+                    name,
+                    Conv(width, spec),
+                )
                 width = spec[0]
             self.order.append(names)
         self.branch_pool: nn.Module = nn.Identity()
         if pooled:
-            self.branch_pool = Conv(channels, (pooled, 1))
+            self.branch_pool = Conv(
+                channels,
+                (pooled, 1),
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) to (B, channels of all branches, H', W')."""
@@ -156,9 +170,18 @@ def _fine(channels: int, pooled: int) -> Mixed:
     branches: dict[str, list[ConvSpec]] = {
         "branch1x1": [(64, 1)],
         "branch5x5": [(48, 1), (64, 5)],
-        "branch3x3dbl": [(64, 1), (96, 3), (96, 3)],
+        "branch3x3dbl": [
+            (64, 1),
+            (96, 3),
+            (96, 3),
+        ],
     }
-    return Mixed(channels, branches, _average, pooled)
+    return Mixed(
+        channels,
+        branches,
+        _average,
+        pooled,
+    )
 
 
 def _middle(width: int) -> Mixed:
@@ -167,8 +190,18 @@ def _middle(width: int) -> Mixed:
     column = (7, 1)
     branches: dict[str, list[ConvSpec]] = {
         "branch1x1": [(192, 1)],
-        "branch7x7": [(width, 1), (width, row), (192, column)],
-        "branch7x7dbl": [(width, 1), (width, column), (width, row), (width, column), (192, row)],
+        "branch7x7": [
+            (width, 1),
+            (width, row),
+            (192, column),
+        ],
+        "branch7x7dbl": [
+            (width, 1),
+            (width, column),
+            (width, row),
+            (width, column),
+            (192, row),
+        ],
     }
     return Mixed(768, branches, _average, 192)
 
@@ -177,7 +210,11 @@ def _to_middle() -> Mixed:
     """35 x 35 to 17 x 17."""
     branches: dict[str, list[ConvSpec]] = {
         "branch3x3": [(384, 3, 2)],
-        "branch3x3dbl": [(64, 1), (96, 3), (96, 3, 2)],
+        "branch3x3dbl": [
+            (64, 1),
+            (96, 3),
+            (96, 3, 2),
+        ],
     }
     return Mixed(288, branches, _halve)
 
@@ -186,7 +223,12 @@ def _to_coarse() -> Mixed:
     """17 x 17 to 8 x 8."""
     branches: dict[str, list[ConvSpec]] = {
         "branch3x3": [(192, 1), (320, 3, 2)],
-        "branch7x7x3": [(192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3, 2)],
+        "branch7x7x3": [
+            (192, 1),
+            (192, (1, 7)),
+            (192, (7, 1)),
+            (192, 3, 2),
+        ],
     }
     return Mixed(768, branches, _halve)
 

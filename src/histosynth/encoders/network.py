@@ -26,7 +26,12 @@ class Stage(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.width = width
-        self.look = nn.Conv2d(width, width, 3, padding=1)
+        self.look = nn.Conv2d(
+            width,
+            width,
+            3,
+            padding=1,
+        )
         self.wide = nn.Conv2d(width, 2 * width, 1)
         self.narrow = nn.Conv2d(2 * width, width, 1)
         nn.init.zeros_(self.narrow.weight)
@@ -68,7 +73,13 @@ class HistoNet(nn.Module):
             level = [Stage(width) for _ in range(count)]
             self.stages.append(nn.Sequential(*level))
         self.coarser = nn.ModuleList(
-            nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in itertools.pairwise(widths)
+            nn.Conv2d(
+                fine,
+                coarse,
+                2,
+                stride=2,
+            )
+            for fine, coarse in itertools.pairwise(widths)
         )
 
     def forward(self, images: Tensor) -> list[Tensor]:

@@ -31,7 +31,11 @@ def repository_folder(source: str, files: Sequence[str], *, option: str) -> Path
     return hub.hub_folder(source, files, local_hint=local_hint)
 
 
-def read_json_object(path: Path, *, absent: dict[str, Any] | None = None) -> dict[str, Any]:
+def read_json_object(
+    path: Path,
+    *,
+    absent: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """A JSON file of names and values.
 
     Args:

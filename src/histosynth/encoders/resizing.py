@@ -72,7 +72,10 @@ def clean_resize(picture: Pixels, side: int) -> Float32Array:
     channels = []
     for channel in range(3):
         image = Image.fromarray(picture[..., channel].astype(np.float32))
-        resized = image.resize((side, side), Image.Resampling.BICUBIC)
+        resized = image.resize(
+            (side, side),
+            Image.Resampling.BICUBIC,
+        )
         channels.append(np.asarray(resized))
     return np.stack(channels, axis=-1).clip(0, 255)
 

@@ -97,7 +97,11 @@ class SqueezeNet:
         """Activations at seven depths, finest first, of (N, H, W, 3) pictures."""
         bgr = np.ascontiguousarray(pictures[..., ::-1])
         signal = torch.from_numpy(bgr).float() - torch.tensor(_BGR_MEAN)
-        x = self._conv("features.0", signal.permute(0, 3, 1, 2), stride=2)
+        x = self._conv(
+            "features.0",
+            signal.permute(0, 3, 1, 2),
+            stride=2,
+        )
         maps = [x]
         for layer in range(2, _LAST_LAYER + 1):
             if layer in _POOL_LAYERS:
@@ -118,7 +122,10 @@ class SqueezeNet:
                 maps = [each.float() for each in self.maps(batch)]
             features.append(maps[-1].mean(dim=(2, 3)))
             spatial.append(spatial_features(maps[_STRIDE_8_MAP]))
-        return Embedded(torch.cat(features).numpy(), torch.cat(spatial).numpy())
+        return Embedded(
+            torch.cat(features).numpy(),
+            torch.cat(spatial).numpy(),
+        )
 
     def distance(
         self,
@@ -136,7 +143,11 @@ class SqueezeNet:
             total = torch.zeros(inside.shape[:2])
             for one, other in zip(first_maps, second_maps, strict=True):
                 apart = channel_distance(one, other)[:, None]
-                share = F.interpolate(inside, size=apart.shape[-2:], mode="area")
+                share = F.interpolate(
+                    inside,
+                    size=apart.shape[-2:],
+                    mode="area",
+                )
                 total = total + (apart * share).sum(dim=(2, 3)) / share.sum(dim=(2, 3))
             rows.append(total)
         result: Float32Array = torch.cat(rows).numpy()
@@ -179,4 +190,7 @@ def load_squeezenet(path: Path) -> SqueezeNet:
         reason = f"{len(wrong)} tensors are absent or of another shape, first {wrong[0]}"
         remedy = "Give weights of SqueezeNet 1.1 with torchvision's names."
         raise BadWeights(path, reason, remedy)
-    return SqueezeNet({name: tensors[name].float() for name in shapes}, sha256)
+    return SqueezeNet(
+        {name: tensors[name].float() for name in shapes},
+        sha256,
+    )

@@ -1,4 +1,4 @@
-"""Weights of public networks: found or fetched, checked before they are read, and fitted whole."""
+"""Weights of public networks: found or fetched, checked before they are read, and loaded whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as safe_tensors
+from safetensors.torch import load as parse_safetensors
 from torch import Tensor, nn
 
 from ..core.errors import BadWeights, FetchFailed, NotWritable, first_line
@@ -20,16 +20,17 @@ from ..core.errors.base import some
 from ..core.store import atomic_write, sha256_of
 from ..core.web import RetryPolicy, TransientError, open_url, read_chunk
 
-CACHE = "HISTOSYNTH_CACHE"
-"""Names the folder where fetched weights lie; `~/.cache/histosynth` without it."""
-_MOST = 1 << 30
+_CACHE_VARIABLE = "HISTOSYNTH_CACHE"
+"""Names the folder of fetched weights; `~/.cache/histosynth` without it."""
+_MAX_BYTES = 1 << 30
 """Bytes that are read from a server at most: none of these files is larger."""
-_PIECE = 1 << 20
+_CHUNK_BYTES = 1 << 20
+_MAX_TRIES = 3
 
 
 @dataclass(frozen=True)
-class Pinned:
-    """A public file of weights that is known.
+class PublicFile:
+    """A public file of weights whose sha256 is known.
 
     Attributes:
         name: of the file.
@@ -43,12 +44,18 @@ class Pinned:
 
 
 def cache_folder() -> Path:
-    """Where fetched weights lie."""
-    said = os.environ.get(CACHE, "")
-    return Path(said).expanduser() if said else Path.home() / ".cache" / "histosynth"
+    """The folder of fetched weights."""
+    folder = os.environ.get(_CACHE_VARIABLE, "")
+    if folder:
+        return Path(folder).expanduser()
+    return Path.home() / ".cache" / "histosynth"
 
 
-def cached(known: Sequence[Pinned], *, sleep: Callable[[float], None] = time.sleep) -> Path:
+def cached_or_fetched(
+    known: Sequence[PublicFile],
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Path:
     """The first of the known files that lies in the cache folder; else the first of all is fetched.
 
     Args:
@@ -57,78 +64,103 @@ def cached(known: Sequence[Pinned], *, sleep: Callable[[float], None] = time.sle
 
     Raises:
         FetchFailed: it cannot be fetched, or the cache folder cannot be written.
-        BadWeights: another file came.
+        BadWeights: the server sent another file.
     """
-    for each in known:
-        if (path := cache_folder() / each.name).is_file():
+    for file in known:
+        path = cache_folder() / file.name
+        if path.is_file():
             return path
     wanted = known[0]
-    path = cache_folder() / known[0].name
-    by_hand = f"Get it on another machine and name it with --weights, or put it at {path}."
+    path = cache_folder() / wanted.name
     try:
         _fetch(wanted, path, sleep)
     except NotWritable as error:
         reason = f"{error.path} cannot be written ({error.reason})"
-        raise FetchFailed(wanted.url, reason, f"Set {CACHE} to a folder that can.") from error
+        remedy = f"Set {_CACHE_VARIABLE} to a folder that can."
+        raise FetchFailed(wanted.url, reason, remedy) from error
     except FetchFailed as error:
-        raise FetchFailed(wanted.url, error.reason, by_hand) from error
+        remedy = f"Get it on another machine and name it with --weights, or put it at {path}."
+        raise FetchFailed(wanted.url, error.reason, remedy) from error
     return path
 
 
-def _fetch(wanted: Pinned, path: Path, sleep: Callable[[float], None]) -> None:
-    """The file takes its name only when it is whole and the right one."""
-    patience = RetryPolicy(3, sleep)
+def _fetch(
+    wanted: PublicFile,
+    path: Path,
+    sleep: Callable[[float], None],
+) -> None:
+    """Fetch a file; it gets its name only when it is whole and the right one."""
+    policy = RetryPolicy(_MAX_TRIES, sleep)
     with atomic_write(path) as temporary:
         while True:
             try:
                 _receive(wanted, temporary)
                 break
             except TransientError as fault:
-                patience.wait(wanted.name, fault)
-        if (found := sha256_of(temporary)) != wanted.sha256:
-            raise _another(Path(wanted.url), found, [wanted])
+                policy.wait(wanted.name, fault)
+        found = sha256_of(temporary)
+        if found != wanted.sha256:
+            raise _wrong_file(Path(wanted.url), found, [wanted])
 
 
-def _receive(wanted: Pinned, path: Path) -> None:
+def _receive(wanted: PublicFile, path: Path) -> None:
+    """Write what the server sends to a file.
+
+    Raises:
+        TransientError: the connection ended early.
+        FetchFailed: there is no such file, or it is too large.
+    """
     with open_url(wanted.url, wanted.name) as answer, path.open("wb") as file:
-        length = answer.headers.get("Content-Length")
-        here = 0
-        while piece := read_chunk(answer, _PIECE):
-            here += len(piece)
-            if here > _MOST:
-                raise FetchFailed(wanted.name, f"more than {_MOST:,} bytes came")
-            file.write(piece)
-        if length is not None and length != str(here):
-            raise TransientError(f"the connection ended at {here:,} of {length[:20]} bytes")
+        stated = answer.headers.get("Content-Length")
+        received = 0
+        while chunk := read_chunk(answer, _CHUNK_BYTES):
+            received += len(chunk)
+            if received > _MAX_BYTES:
+                raise FetchFailed(wanted.name, f"more than {_MAX_BYTES:,} bytes came")
+            file.write(chunk)
+    if stated is not None and stated != str(received):
+        raise TransientError(f"the connection ended at {received:,} of {stated[:20]} bytes")
 
 
-def checked_bytes(path: Path, known: Sequence[Pinned]) -> tuple[bytes, Pinned]:
-    """A file's bytes, and which of the known ones it is; what is loaded later is what was checked
-    here.
+def checked_bytes(path: Path, known: Sequence[PublicFile]) -> tuple[bytes, PublicFile]:
+    """A file's bytes, and which of the known files it is.
+
+    The bytes that were checked are returned, so that nothing else can be loaded afterwards.
 
     Raises:
         BadWeights: it cannot be read, or is none of them.
     """
+    data = _read_bytes(path)
+    found = hashlib.sha256(data).hexdigest()
+    for file in known:
+        if file.sha256 == found:
+            return data, file
+    raise _wrong_file(path, found, known)
+
+
+def _read_bytes(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise BadWeights(path, error.strerror or str(error), "Check the path.") from error
-    found = hashlib.sha256(data).hexdigest()
-    for each in known:
-        if each.sha256 == found:
-            return data, each
-    raise _another(path, found, known)
 
 
-def _another(path: Path, found: str, known: Sequence[Pinned]) -> BadWeights:
-    wanted = " nor ".join(f"{each.sha256} ({each.name})" for each in known)
+def _wrong_file(
+    path: Path,
+    found: str,
+    known: Sequence[PublicFile],
+) -> BadWeights:
+    wanted = " nor ".join(f"{file.sha256} ({file.name})" for file in known)
     remedy = (
         f"Get {known[0].url} again; other weights of this network can be given as .safetensors."
     )
     return BadWeights(path, f"its sha256 is {found}, not {wanted}", remedy)
 
 
-def read_tensors(path: Path, known: Sequence[Pinned]) -> tuple[dict[str, Tensor], str]:
+def read_tensors(
+    path: Path,
+    known: Sequence[PublicFile],
+) -> tuple[dict[str, Tensor], str]:
     """Tensors of a file by their names, and its sha256.
 
     A `.safetensors` file holds numbers only and may be any; every other file must be one of the
@@ -137,22 +169,24 @@ def read_tensors(path: Path, known: Sequence[Pinned]) -> tuple[dict[str, Tensor]
     Raises:
         BadWeights: it cannot be read, or is none of the known ones.
     """
-    if path.suffix == ".safetensors":
-        try:
-            data = path.read_bytes()
-            return safe_tensors(data), hashlib.sha256(data).hexdigest()
-        except OSError as error:
-            raise BadWeights(path, error.strerror or str(error), "Check the path.") from error
-        except (SafetensorError, ValueError) as error:
-            raise BadWeights(path, first_line(error)) from error
-    data, which = checked_bytes(path, known)
-    return _unpacked(data, path), which.sha256
+    if path.suffix != ".safetensors":
+        data, file = checked_bytes(path, known)
+        return _unpickle_tensors(data, path), file.sha256
+    data = _read_bytes(path)
+    try:
+        return parse_safetensors(data), hashlib.sha256(data).hexdigest()
+    except (SafetensorError, ValueError) as error:
+        raise BadWeights(path, first_line(error)) from error
 
 
-def _unpacked(data: bytes, path: Path) -> dict[str, Tensor]:
+def _unpickle_tensors(data: bytes, path: Path) -> dict[str, Tensor]:
     """Tensors of checked bytes, in torch's own format."""
     try:
-        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        found = torch.load(
+            io.BytesIO(data),
+            map_location="cpu",
+            weights_only=True,
+        )
     except Exception as error:  # a format of many layers, each with errors of its own
         raise BadWeights(path, f"it does not hold tensors only ({type(error).__name__})") from error
     if not isinstance(found, dict) or not all(isinstance(each, Tensor) for each in found.values()):
@@ -160,43 +194,54 @@ def _unpacked(data: bytes, path: Path) -> dict[str, Tensor]:
     return found
 
 
-def fill(
+def load_tensors_into(
     network: nn.Module,
     tensors: dict[str, Tensor],
     path: Path,
-    beside: tuple[str, ...] = (),
+    ignored_prefixes: tuple[str, ...] = (),
 ) -> None:
-    """Load tensors into a network, all of them or none, and make it ready to look (no gradients).
+    """Load tensors into a network, all of them or none, and prepare it for inference.
 
     Args:
         network: to fill.
         tensors: by the names of its parameters and buffers; counters of batches may be absent.
-        path: where they come from, as errors say it.
-        beside: beginnings of names that the network has no use for.
+        path: where they come from, for the message.
+        ignored_prefixes: beginnings of names that the network has no use for.
 
     Raises:
         BadWeights: names or shapes are not the network's.
     """
-    wanted = {
-        k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")
-    }
-    given = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
-    given = {k: v for k, v in given.items() if not k.startswith(beside)} if beside else given
+    wanted = {name: each for name, each in network.state_dict().items() if not _is_counter(name)}
+    given = {}
+    for name, tensor in tensors.items():
+        if not _is_counter(name) and not name.startswith(ignored_prefixes):
+            given[name] = tensor
     faults = {
-        "absent": [k for k in wanted if k not in given],
-        "unknown": [k for k in given if k not in wanted],
-        "of another shape": [
-            k for k, v in given.items() if k in wanted and v.shape != wanted[k].shape
-        ],
+        "absent": [name for name in wanted if name not in given],
+        "unknown": [name for name in given if name not in wanted],
+        "of another shape": _misshaped(given, wanted),
     }
     if any(faults.values()):
-        told = "; ".join(
-            f"{len(names)} {what} ({some(names, 3)})" for what, names in faults.items() if names
+        counts = "; ".join(
+            f"{len(names)} {fault} ({some(names, 3)})" for fault, names in faults.items() if names
         )
-        raise BadWeights(
-            path,
-            f"its tensors are not this network's: {told}",
-            "Give the right network's file.",
-        )
-    network.load_state_dict({key: value.float() for key, value in given.items()}, strict=False)
+        reason = f"its tensors are not this network's: {counts}"
+        raise BadWeights(path, reason, "Give the right network's file.")
+    network.load_state_dict(
+        {name: each.float() for name, each in given.items()},
+        strict=False,
+    )
     network.eval().requires_grad_(False)
+
+
+def _is_counter(name: str) -> bool:
+    """Whether a tensor only counts the batches that a norm has processed."""
+    return name.endswith("num_batches_tracked")
+
+
+def _misshaped(given: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:
+    names = []
+    for name, tensor in given.items():
+        if name in wanted and tensor.shape != wanted[name].shape:
+            names.append(name)
+    return names
