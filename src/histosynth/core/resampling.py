@@ -25,7 +25,5 @@ def resample_rgb(pixels: Pixels, factor: float) -> Pixels:
         return pixels
     method = Image.Resampling.BOX if factor < 1 else Image.Resampling.LANCZOS
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    return np.array(
-        image.resize(size, method),
-        dtype=np.uint8,
-    )
+    image = image.resize((new_width, new_height), method)
+    return np.array(image, dtype=np.uint8)

@@ -47,7 +47,7 @@ class InstansegDetector:
         labels, _ = self._model.eval_small_image(pixels, self.mpp)
         instances = np.asarray(labels).reshape(pixels.shape[:2]).astype(np.int64)
         numbers = np.unique(instances[instances > 0])
-        centres = []
+        centres: Any = []
         if len(numbers):
             centres = ndimage.center_of_mass(instances > 0, instances, numbers)
         yx = np.array(centres, np.float32).reshape(-1, 2)
