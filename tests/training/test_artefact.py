@@ -15,12 +15,8 @@ from safetensors.torch import load_file, save_file
 from scipy import ndimage
 
 from histosynth.core.errors import BadOption, BadRecipe, BadWeights, NeedsExtra, ResumeMismatch
-from histosynth.detectors.artefact import (
-    build_artefact_network,
-    cut_crops,
-    load_artefact,
-    load_published_weights,
-)
+from histosynth.detectors.artefact import cut_crops, load_artefact
+from histosynth.detectors.artefact_network import build_artefact_network, load_published_weights
 from histosynth.pipeline.train import dry_run, read_train_recipe, train
 from histosynth.prepare.grid import GridPlan
 from histosynth.prepare.quality.gates import GateLimits

@@ -18,27 +18,8 @@ from ..core.resampling import resample_rgb
 from ..core.store import write_json
 from ..core.tile import Pixels, check_rgb
 from ..core.weights_folder import WEIGHTS_FILE, checked_weights, read_card, write_weights
-from .artefact_info import (
-    ARTEFACT_CARD,
-    GOOD_CLASS,
-    ArtefactInfo,
-    AucInterval,
-    TileCounts,
-    check_network_layout,
-)
-from .artefact_network import build_artefact_network, crops_to_input, load_published_weights
-
-__all__ = [
-    "ARTEFACT_CARD",
-    "GOOD_CLASS",
-    "ArtefactInfo",
-    "AucInterval",
-    "TileCounts",
-    "build_artefact_network",
-    "check_network_layout",
-    "crops_to_input",
-    "load_published_weights",
-]
+from .artefact_info import ARTEFACT_CARD, ArtefactInfo
+from .artefact_network import build_artefact_network, crops_to_input
 
 MAX_SCALE_RATIO = 1.25
 """Tiles may be coarser than the classifier's scale by this: enlarged further, they look blurred."""

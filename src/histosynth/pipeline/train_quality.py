@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..detectors.artefact import ARTEFACT_CARD
+from ..detectors.artefact_info import ARTEFACT_CARD
 from ..training.run import run_task
 from ..training.tasks.artefact import ARTEFACT
 from ..training.tasks.artefact.recipe import artefact_recipe

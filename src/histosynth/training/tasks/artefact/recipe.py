@@ -9,7 +9,7 @@ from typing import Literal
 
 from ....core.seeds import check_recipe_seed
 from ....core.units import is_mpp
-from ....detectors.artefact import check_network_layout
+from ....detectors.artefact_info import check_network_layout
 from ...loop.plan import LoopPlan
 
 MIN_BATCH = 4

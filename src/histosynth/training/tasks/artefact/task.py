@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ....detectors.artefact import ArtefactInfo, build_artefact_network, load_published_weights
+from ....detectors.artefact_info import ArtefactInfo
+from ....detectors.artefact_network import build_artefact_network, load_published_weights
 from ....model.device import DTYPES, convert
 from ..task import OpenedTiles, RunContext, Task, Training
 from .labelled_tiles import open_labelled_tiles

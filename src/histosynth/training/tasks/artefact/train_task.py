@@ -21,13 +21,11 @@ from ....core.sheet import contact_sheet
 from ....core.tile import Pixels
 from ....detectors.artefact import (
     ArtefactClassifier,
-    ArtefactInfo,
-    AucInterval,
-    TileCounts,
-    crops_to_input,
     cut_crops,
     save_artefact,
 )
+from ....detectors.artefact_info import ArtefactInfo, AucInterval, TileCounts
+from ....detectors.artefact_network import crops_to_input
 from ....tissue.augment import pose, restain, stain_matrix
 from ...data.sources import Example
 from ...loop.fit import module_weights

@@ -1,10 +1,10 @@
 """Detectors by name."""
 
-from histosynth.detectors.opening import OPENERS, detector_name, open_artefact_gate, open_detector
+from histosynth.detectors.opening import DETECTORS, detector_name, open_artefact_gate, open_detector
 
 
 def test_a_name_opens_its_detector_and_no_other_name_does():
-    assert list(OPENERS) == ["centroids", "blobs", "instanseg"]
+    assert list(DETECTORS) == ["centroids", "blobs", "instanseg"]
     assert open_detector("files") is None and detector_name("none") == ""
     assert open_artefact_gate(None) is None
 
