@@ -27,7 +27,7 @@ from torchstain.numpy.normalizers.reinhard import NumpyReinhardNormalizer
 
 from histosynth.core.geometry import Box
 from histosynth.core.store import write_json
-from histosynth.prepare.stain import METHODS, restain_between
+from histosynth.prepare.stain import STAIN_METHODS, restain_between
 from histosynth.slides import open_slide, read_box
 from histosynth.slides.openslide import OpenSlideSlide
 
@@ -174,7 +174,7 @@ def stain(repeats: int) -> dict[str, object]:
         ("reinhard", NumpyReinhardNormalizer()),
     ):
         oracle.fit(target)
-        fit = METHODS[method]
+        fit = STAIN_METHODS[method].fit
         goal = fit(target)
 
         def theirs(oracle=oracle) -> np.ndarray:

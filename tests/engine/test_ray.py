@@ -74,7 +74,7 @@ def test_two_nodes_give_the_files_that_the_pool_gives(cluster, tmp_path):
         sums[name] = prepare(
             recipe,
             tmp_path / name,
-            here=tmp_path,
+            base_folder=tmp_path,
             engine=engine,
         ).summary
     assert sums["ray"] == sums["pool"] and sums["ray"]["kept"] > 50

@@ -339,7 +339,7 @@ def test_a_folder_in_the_way_is_refused(bring, listed, tmp_path):
 def test_one_fetch_works_in_a_folder_at_a_time(bring, listed, tmp_path):
     slides = listed(limit=1)
     with (
-        download._alone(download.ensure_folder(tmp_path / "in")),
+        download._locked(download.ensure_folder(tmp_path / "in")),
         pytest.raises(FetchFailed, match="at work"),
     ):
         bring(slides)

@@ -8,11 +8,11 @@ from glass import tissue
 from scipy import ndimage
 
 from histosynth.core.tile import read_rgb
-from histosynth.prepare.quality import GateLimits, check_tile
+from histosynth.prepare.quality import check_tile, complete_limits, default_limits
 from histosynth.tissue.density import from_density, optical_density
 
 BRCA = Path(__file__).resolve().parents[3] / "shared/data/brca-m2c"
-LIMITS = GateLimits()
+LIMITS = default_limits()
 
 
 def failed(pixels, mpp=0.5):
@@ -71,8 +71,8 @@ def test_reasons_name_the_value_and_the_limit(good):
 
 
 def test_limits_must_be_shares():
-    with pytest.raises(ValueError, match="pen must be a share"):
-        GateLimits(pen=3)
+    with pytest.raises(ValueError, match=r"quality\.pen must be a share"):
+        complete_limits({"pen": 3})
 
 
 @pytest.mark.skipif(not BRCA.exists(), reason="needs the shared tissue beside the checkout")

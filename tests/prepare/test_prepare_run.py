@@ -21,7 +21,7 @@ from histosynth.core.tileset import TileSet
 from histosynth.detectors.centroids import load_detector
 from histosynth.detectors.finding import find_nuclei
 from histosynth.engine import open_engine
-from histosynth.prepare.folder import alone
+from histosynth.prepare.folder import locked
 from histosynth.prepare.jobs import opened
 from histosynth.prepare.recipe import PrepareRecipe
 from histosynth.prepare.run import prepare
@@ -44,7 +44,7 @@ def run(folder, out, engine="local", **more):
     return prepare(
         recipe,
         out,
-        here=folder,
+        base_folder=folder,
         engine=open_engine(engine, workers=2),
     )
 
@@ -173,7 +173,7 @@ def test_a_slide_that_cannot_be_used_is_named_and_the_others_go_on(slides, tmp_p
     done = prepare(
         recipe,
         tmp_path / "out",
-        here=folder,
+        base_folder=folder,
         engine=open_engine("local"),
     )
     refused = {each["slide"]: each.get("refused") for each in done.summary["slides"]}
@@ -298,7 +298,7 @@ def test_folders_that_are_not_there_are_refused_before_any_work(slides, tmp_path
 
 
 def test_two_runs_in_one_folder_are_refused(slides, tmp_path):
-    with alone(tmp_path), pytest.raises(NotWritable, match="another run works in it"):
+    with locked(tmp_path), pytest.raises(NotWritable, match="another run works in it"):
         run(slides[0], tmp_path)
     assert run(slides[0], tmp_path).made == 3
 

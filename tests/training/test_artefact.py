@@ -19,7 +19,6 @@ from histosynth.detectors.artefact import cut_crops, load_artefact
 from histosynth.detectors.artefact_network import build_artefact_network, load_published_weights
 from histosynth.pipeline.train import dry_run, read_train_recipe, train
 from histosynth.prepare.grid import GridPlan
-from histosynth.prepare.quality.gates import GateLimits
 from histosynth.prepare.recipe import PrepareRecipe, StainPlan
 from histosynth.prepare.rows import Facts, Tools, make_rows
 from histosynth.prepare.survey import survey_slide
@@ -233,7 +232,7 @@ def test_it_is_one_more_gate_of_prepare(run, tmp_path):
         ("a.tif",),
         tiles=GridPlan(size=64, tissue=0.9),
         tissue=TissuePlan(least_mm2=0.0),
-        quality=GateLimits(blur=0, fold=1),  # the classifier's turn
+        quality={"blur": 0.0, "fold": 1.0},  # the classifier's turn
         stain=StainPlan(method="none"),
     )
     slide = open_slide(tmp_path / "a.tif")

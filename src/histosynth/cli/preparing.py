@@ -27,8 +27,9 @@ def run(
 ) -> None:
     """`histosynth prepare run`."""
     from ..prepare import run as preparing
+    from ..prepare.recipe import read_prepare_recipe
 
-    plan = preparing.read_prepare_recipe(recipe)
+    plan = read_prepare_recipe(recipe)
     here = recipe.parent
     if mpp is not None:
         plan = replace(plan, mpp=mpp)
@@ -54,21 +55,15 @@ def tiles(
     place: Place,
     output: Output,
 ) -> None:
-    """`histosynth prepare tiles`: a recipe with every judge at rest."""
+    """`histosynth prepare tiles`: a recipe with every gate off."""
     from ..core.recipe import build
+    from ..prepare.quality import pass_all_limits
     from ..prepare.recipe import PrepareRecipe
 
-    rest = {
-        "blur": 0.0,
-        "pen": 1.0,
-        "fold": 1.0,
-        "air": 1.0,
-        "saturation": 1.0,
-    }
     values: dict[str, Any] = {
         "slides": [str(Path(each).absolute()) for each in slides],
         "tiles": grid,
-        "quality": rest,
+        "quality": pass_all_limits(),
         "stain": {"method": "none"},
         "nuclei": {"source": "none"},
     }
@@ -102,9 +97,9 @@ def _prepare(
         result = preparing.prepare(
             plan,
             out,
-            here=here,
+            base_folder=here,
             engine=engine,
-            watch=preparing.PrepareProgress(surveyed, tiled),
+            progress=preparing.PrepareProgress(surveyed, tiled),
         )
     summary = result.summary
     output.done(

@@ -25,32 +25,43 @@ from .tile import Tile, TileRef, decode_rgb, read_picture_info
 _VERSION = 1
 """Of the columns below. A reader refuses versions it does not know."""
 GATE_NAMES = ("tissue", "blur", "pen", "fold", "air", "saturation", "artefact")
-"""What tiles are judged by; a `quality_` column each, empty where it was not asked."""
+"""Gates of a set whose writer names none; a `quality_` column each, empty where not measured."""
+_QUALITY = "quality_"
 MAX_IMAGE_BYTES = 256 << 20
 _KEY = b"histosynth"
 
-TILE_SCHEMA = pa.schema(
-    [
-        pa.field("tile_id", pa.string(), nullable=False),
-        pa.field("slide", pa.string(), nullable=False),
-        pa.field("patient", pa.string(), nullable=False),
-        pa.field("x", pa.int64(), nullable=False),
-        pa.field("y", pa.int64(), nullable=False),
-        pa.field("width", pa.int64(), nullable=False),
-        pa.field("height", pa.int64(), nullable=False),
-        pa.field("mpp", pa.float64(), nullable=False),
-        pa.field("label", pa.string()),
-        pa.field("split", pa.string()),
-        pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-        pa.field("nuclei_x", pa.list_(pa.float32())),
-        pa.field("nuclei_y", pa.list_(pa.float32())),
-        pa.field("nuclei_kind", pa.list_(pa.string())),
-        *(pa.field(f"quality_{gate}", pa.float32()) for gate in GATE_NAMES),
-        pa.field("refused", pa.string()),
-    ]
-)
-"""x, y, width, height: level-0 px of the slide. Nuclei: px of the tile, (0, 0) the centre of its
-first."""
+
+def schema_of(gates: Sequence[str]) -> Any:
+    """The columns of a set with these gates, as a `pyarrow.Schema`.
+
+    x, y, width, height: level-0 px of the slide. Nuclei: px of the tile, (0, 0) the centre of its
+    first.
+    """
+    return pa.schema(
+        [
+            pa.field("tile_id", pa.string(), nullable=False),
+            pa.field("slide", pa.string(), nullable=False),
+            pa.field("patient", pa.string(), nullable=False),
+            pa.field("x", pa.int64(), nullable=False),
+            pa.field("y", pa.int64(), nullable=False),
+            pa.field("width", pa.int64(), nullable=False),
+            pa.field("height", pa.int64(), nullable=False),
+            pa.field("mpp", pa.float64(), nullable=False),
+            pa.field("label", pa.string()),
+            pa.field("split", pa.string()),
+            pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+            pa.field("nuclei_x", pa.list_(pa.float32())),
+            pa.field("nuclei_y", pa.list_(pa.float32())),
+            pa.field("nuclei_kind", pa.list_(pa.string())),
+            *(pa.field(f"{_QUALITY}{gate}", pa.float32()) for gate in gates),
+            pa.field("refused", pa.string()),
+        ]
+    )
+
+
+TILE_SCHEMA = schema_of(GATE_NAMES)
+_REQUIRED_COLUMNS = schema_of(()).names
+"""Columns without which a file is no part of a set; gates may differ."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,7 @@ class Row:
         ref: slide, patient, box (level-0 px) and the scale of the picture.
         image: the encoded picture; None for a tile refused before it was read.
         nuclei: in the picture's pixels; None where nobody looked.
-        quality: value by gate, of `GATE_NAMES`.
+        quality: value by gate.
         refused: the reason, or "" for a tile that is kept.
     """
 
@@ -79,24 +90,32 @@ class Row:
         return f"{self.ref.slide}_{self.ref.box.x}_{self.ref.box.y}"
 
 
-def write_rows(path: Path, rows: Sequence[Row], about: Mapping[str, Any]) -> None:
+def write_rows(
+    path: Path,
+    rows: Sequence[Row],
+    about: Mapping[str, Any],
+    *,
+    gates: Sequence[str] = GATE_NAMES,
+) -> None:
     """Write one file of a set, whole or not at all. Equal rows give equal bytes.
 
     Args:
         path: `*.parquet`.
         rows: the tiles.
         about: JSON-able facts kept in the file's metadata.
+        gates: names of the `quality_` columns, in their order.
 
     Raises:
         NotWritable: the folder cannot be written, or the disk is full.
     """
+    schema = schema_of(gates)
     metadata = {
         _KEY: json.dumps({"version": _VERSION, **about}, sort_keys=True).encode(),
-        b"huggingface": json.dumps(_hugging_face()).encode(),
+        b"huggingface": json.dumps(_hugging_face(schema)).encode(),
     }
-    table = pa.Table.from_pylist([_flat(row) for row in rows], TILE_SCHEMA).replace_schema_metadata(
-        metadata
-    )
+    table = pa.Table.from_pylist(
+        [_flat(row, gates) for row in rows], schema
+    ).replace_schema_metadata(metadata)
     with atomic_write(path) as temporary:
         # pictures are packed already; small groups let readers take a few tiles at a time
         packed = {
@@ -147,7 +166,7 @@ class TileSet:
             raise NoFiles(self.folder, [".parquet"])
         for path in self.files:
             read_metadata(path)
-            missing = set(TILE_SCHEMA.names) - set(pq.read_schema(path).names)
+            missing = set(_REQUIRED_COLUMNS) - set(pq.read_schema(path).names)
             if missing:
                 raise BadTileSet(path, f"it lacks the column(s) {', '.join(sorted(missing))}")
         facts = self.table(["tile_id", "patient", "split", "refused"])
@@ -257,7 +276,7 @@ def refuse_split_leaks(patients_and_splits: Iterable[tuple[str, str | None]]) ->
         raise SplitLeak(shared)
 
 
-def _flat(row: Row) -> dict[str, Any]:
+def _flat(row: Row, gates: Sequence[str]) -> dict[str, Any]:
     box = row.ref.box
     nuclei = row.nuclei
     return {
@@ -275,7 +294,7 @@ def _flat(row: Row) -> dict[str, Any]:
         "nuclei_x": None if nuclei is None else nuclei.xy[:, 0],
         "nuclei_y": None if nuclei is None else nuclei.xy[:, 1],
         "nuclei_kind": None if nuclei is None else nuclei.names(),
-        **{f"quality_{gate}": row.quality.get(gate) for gate in GATE_NAMES},
+        **{f"{_QUALITY}{gate}": row.quality.get(gate) for gate in gates},
         "refused": row.refused or None,
     }
 
@@ -303,9 +322,9 @@ def _row(values: Mapping[str, Any]) -> Row:
             classes=classes,
         )
     quality = {
-        gate: values[f"quality_{gate}"]
-        for gate in GATE_NAMES
-        if values[f"quality_{gate}"] is not None
+        column.removeprefix(_QUALITY): value
+        for column, value in values.items()
+        if column.startswith(_QUALITY) and value is not None
     }
     return Row(
         ref,
@@ -318,7 +337,7 @@ def _row(values: Mapping[str, Any]) -> Row:
     )
 
 
-def _hugging_face() -> dict[str, Any]:
+def _hugging_face(schema: Any) -> dict[str, Any]:
     features: dict[str, Any] = {"image": {"_type": "Image"}}
     names = {
         "string": "string",
@@ -326,13 +345,13 @@ def _hugging_face() -> dict[str, Any]:
         "double": "float64",
         "float": "float32",
     }
-    for column in TILE_SCHEMA:
+    for column in schema:
         if pa.types.is_list(column.type):
             inner = {"dtype": names[str(column.type.value_type)], "_type": "Value"}
             features[column.name] = {"feature": inner, "_type": "List"}
         elif column.name != "image":
             features[column.name] = {"dtype": names[str(column.type)], "_type": "Value"}
-    return {"info": {"features": {name: features[name] for name in TILE_SCHEMA.names}}}
+    return {"info": {"features": {name: features[name] for name in schema.names}}}
 
 
 def _leaves(schema: Any) -> list[str]:

@@ -1,24 +1,24 @@
-"""On a Ray cluster: the nodes must see the same folders under the same paths."""
+"""On a Ray cluster: the nodes must reach the same folders under the same paths."""
 
 from __future__ import annotations
 
 import os
 import socket
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from ..core.errors import BadOption, NeedsExtra, WorkerLost, first_line
-from . import MAX_LOST_POOLS
+from .engine import MAX_LOST_POOLS, Item, Result
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+_CONNECT_TIMEOUT_S = 5
 
 
 class RayEngine:
     """See `Engine`.
 
     Args:
-        workers: pieces at a time; None: one for each CPU of the cluster.
+        workers: pieces of work at a time; None: one for each CPU of the cluster.
         address: of a running cluster; None: one is started here and stopped at the end.
 
     Raises:
@@ -40,48 +40,45 @@ class RayEngine:
         self, work: Callable[[Item], Result], items: Sequence[Item]
     ) -> Iterator[tuple[int, Result]]:
         """See `Engine.map`."""
-        ray = self._ray
-        ours = not self._ray.is_initialized()
-        if ours:
+        starts_ray = not self._ray.is_initialized()
+        if starts_ray:
             self._connect()
         try:
-            task = ray.remote(num_cpus=1, max_retries=MAX_LOST_POOLS)(work)
-            most = self.workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)
-            waiting: dict[Any, int] = {}
-            queue = iter(enumerate(items))
-            done = 0
-            while True:
-                while len(waiting) < 2 * most and (entry := next(queue, None)) is not None:
-                    waiting[task.remote(entry[1])] = entry[0]
-                if not waiting:
-                    break
-                for reference in ray.wait(list(waiting), num_returns=1)[0]:
-                    index = waiting.pop(reference)
-                    try:
-                        result = ray.get(reference)
-                    except ray.exceptions.WorkerCrashedError as error:
-                        raise WorkerLost(MAX_LOST_POOLS, len(items) - done) from error
-                    except ray.exceptions.RayTaskError as error:
-                        raise error.cause from error
-                    done += 1
-                    yield index, result
+            yield from self._map_connected(work, items)
         finally:
-            if ours:
-                ray.shutdown()
+            if starts_ray:
+                self._ray.shutdown()
 
-    def _knock(self) -> None:
-        """See whether anybody is there: Ray itself would try for minutes."""
-        host, _, port = (self.address or "").removeprefix("ray://").rpartition(":")
-        if not host or not port.isdigit():
-            return
+    def _map_connected(
+        self, work: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[int, Result]]:
+        ray = self._ray
+        task = ray.remote(num_cpus=1, max_retries=MAX_LOST_POOLS)(work)
+        workers = self.workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)
+        waiting: dict[Any, int] = {}
+        queue = deque(range(len(items)))
+        done = 0
+        while queue or waiting:
+            while queue and len(waiting) < 2 * workers:
+                index = queue.popleft()
+                waiting[task.remote(items[index])] = index
+            finished, _ = ray.wait(list(waiting), num_returns=1)
+            for reference in finished:
+                index = waiting.pop(reference)
+                result = self._result_of(reference, len(items) - done)
+                done += 1
+                yield index, result
+
+    def _result_of(self, reference: Any, unfinished: int) -> Any:
         try:
-            socket.create_connection((host, int(port)), timeout=5).close()
-        except (OSError, OverflowError) as error:
-            wanted = f"that of a running Ray cluster ({error})"
-            raise BadOption("--address", self.address, wanted) from error
+            return self._ray.get(reference)
+        except self._ray.exceptions.WorkerCrashedError as error:
+            raise WorkerLost(MAX_LOST_POOLS, unfinished) from error
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause from error
 
     def _connect(self) -> None:
-        self._knock()
+        self._check_address()
         try:
             self._ray.init(
                 address=self.address,
@@ -92,7 +89,17 @@ class RayEngine:
                 ignore_reinit_error=True,
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = first_line(error)
-            raise BadOption(
-                "--address", self.address, f"that of a running Ray cluster ({reason})"
-            ) from error
+            wanted = f"that of a running Ray cluster ({first_line(error)})"
+            raise BadOption("--address", self.address, wanted) from error
+
+    def _check_address(self) -> None:
+        """Refuse an address at which nothing answers: Ray itself would try for minutes."""
+        host, _, port = (self.address or "").removeprefix("ray://").rpartition(":")
+        if not host or not port.isdigit():
+            return
+        try:
+            connection = socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S)
+            connection.close()
+        except (OSError, OverflowError) as error:
+            wanted = f"that of a running Ray cluster ({error})"
+            raise BadOption("--address", self.address, wanted) from error

@@ -1,12 +1,10 @@
-"""In this process, one after the other: the engine to debug with."""
+"""In this process, one item after the other: the engine to debug with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from .engine import Item, Result
 
 
 class LocalEngine:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
 
 from ..core.errors import WorkerLost
-from . import MAX_LOST_POOLS
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from .engine import MAX_LOST_POOLS, Item, Result
 
 
 class PoolEngine:
@@ -30,43 +27,51 @@ class PoolEngine:
     def map(
         self, work: Callable[[Item], Result], items: Sequence[Item]
     ) -> Iterator[tuple[int, Result]]:
-        """See `Engine.map`. A process that dies takes the pool with it; what was not done begins
-        anew.
+        """See `Engine.map`.
+
+        A process that dies takes the pool with it. Items that are not done begin again in a new
+        pool.
         """
-        left = dict(enumerate(items))
-        lost = 0
-        while left:
-            # spawned, not forked: a fork would share open slides and held locks
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(min(self.workers, len(left)), context, _quiet) as pool:
-                waiting: dict[Future[Result], int] = {}
-                queue = iter(list(left))
-                try:
-                    while True:
-                        # a few at a time: the queue of a pool would hold every item twice
-                        while (
-                            len(waiting) < 2 * self.workers
-                            and (index := next(queue, None)) is not None
-                        ):
-                            waiting[pool.submit(work, left[index])] = index
-                        if not waiting:
-                            break
-                        for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                            index = waiting.pop(future)
-                            result = future.result()
-                            del left[index]
-                            lost = 0
-                            yield index, result
-                except BrokenProcessPool as error:
-                    lost += 1
-                    if lost == MAX_LOST_POOLS:
-                        raise WorkerLost(MAX_LOST_POOLS, len(left)) from error
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
+        todo = dict(enumerate(items))
+        lost_pools = 0
+        while todo:
+            try:
+                for index, result in self._map_in_one_pool(work, todo):
+                    del todo[index]
+                    lost_pools = 0
+                    yield index, result
+            except BrokenProcessPool as error:
+                lost_pools += 1
+                if lost_pools == MAX_LOST_POOLS:
+                    raise WorkerLost(MAX_LOST_POOLS, len(todo)) from error
+
+    def _map_in_one_pool(
+        self, work: Callable[[Item], Result], todo: dict[int, Item]
+    ) -> Iterator[tuple[int, Result]]:
+        """Results of one pool of processes, until all is done or the pool breaks."""
+        # spawned, not forked: a fork would share open slides and held locks
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(self.workers, len(todo)), context, _use_one_thread) as pool:
+            waiting: dict[Future[Result], int] = {}
+            queue = deque(todo)
+            try:
+                while queue or waiting:
+                    # two a worker at a time: the queue of a pool would hold every item twice
+                    while queue and len(waiting) < 2 * self.workers:
+                        index = queue.popleft()
+                        waiting[pool.submit(work, todo[index])] = index
+                    finished = wait(waiting, return_when=FIRST_COMPLETED).done
+                    for future in finished:
+                        index = waiting.pop(future)
+                        yield index, future.result()
+            except BrokenProcessPool:
+                raise
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
 
-def _quiet() -> None:
+def _use_one_thread() -> None:
     """One thread a process: libraries that start more would fight over the cores."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"

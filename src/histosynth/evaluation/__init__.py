@@ -18,7 +18,7 @@ from ..core.progress import ProgressCallback
 from ..core.store import ensure_folder
 from ..engine import Engine
 from ..metrics.finding import Section
-from ..prepare.folder import alone
+from ..prepare.folder import locked
 from .assemble import make_report
 from .inputs.collections import InputOptions
 from .inputs.config import EvaluationConfig, OpenedInputs, open_question
@@ -71,7 +71,7 @@ def evaluate(
     if "structure" in opened.what and opened.reference is not None:
         opened = replace(opened, plan=fit_rings(opened.reference.items, opened.plan))
     ensure_folder(out)
-    with alone(out):
+    with locked(out):
         folder = ensure_folder(out / ".measured")
         jobs = measure_jobs(opened, config, folder)
         run_all(

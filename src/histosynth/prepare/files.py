@@ -1,6 +1,6 @@
 """The steps of `prepare` on pictures and tables: stain, quality, nuclei, split. One function each.
 
-Like everywhere, a picture that is refused is named with its reason, and the others go on.
+A picture that is refused is named with its reason, and the others continue.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from PIL import Image
 
 from ..annotation.nuclei_files import write_csv, write_geojson
 from ..core.errors import BadOption, BadTable, HistosynthError
+from ..core.nuclei import Nuclei
 from ..core.outcome import Outcome
 from ..core.pairing import list_files
 from ..core.progress import ProgressCallback
@@ -24,17 +26,36 @@ from ..core.sheet import contact_sheet, draw_nuclei
 from ..core.store import atomic_write, ensure_folder, write_text
 from ..core.tile import IMAGE_SUFFIXES, Pixels, read_rgb
 from ..core.units import check_mpp_option
+from ..detectors.detector import Detector
 from ..detectors.finding import find_nuclei
-from ..detectors.opening import open_detector
+from ..detectors.opening import DETECTORS, open_detector
 from ..engine.threads import one_thread
 from .patients import patient_of_slide, read_table
-from .quality.gates import GATES, GateLimits, check_tile
+from .quality import QUALITY_GATES, Verdict, check_tile, default_limits
 from .recipe import SplitPlan
 from .split import split_patients
-from .stain import METHODS, fit_stain, medoid, restain_between
+from .stain import STAIN_METHODS, Stain, fit_stain, medoid, restain_between
 
-SHEET = 8
-"""Pictures on a contact sheet's row."""
+PICTURES_A_ROW = 8
+"""Of a contact sheet."""
+NucleiFormat = Literal["csv", "geojson"]
+_WRITERS = {"csv": write_csv, "geojson": write_geojson}
+
+
+@dataclass
+class _Pairs:
+    """Pictures before and after a step, as many as a contact sheet shows."""
+
+    before: list[Pixels] = field(default_factory=list)
+    after: list[Pixels] = field(default_factory=list)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.before) >= PICTURES_A_ROW
+
+    def add(self, before: Pixels, after: Pixels) -> None:
+        self.before.append(before)
+        self.after.append(after)
 
 
 def stain_files(
@@ -45,51 +66,61 @@ def stain_files(
     target: Path | None,
     on_progress: ProgressCallback | None = None,
 ) -> Outcome:
-    """Give pictures one stain: `out/<stem>.png`, each fitted alone, and `out/look.png`.
+    """Give pictures one stain: `out/<stem>.png`, each fitted alone, and `out/look/contact.png`.
 
     Args:
         images: picture or folder of them.
         out: folder.
-        method: macenko, vahadane or reinhard.
+        method: a key of `STAIN_METHODS`.
         target: picture whose stain all get; None: that of the most usual one.
-        on_progress: told of progress.
+        on_progress: called after each picture, once for its fit and once for its change.
 
     Raises:
         StainNotFound: the target has none.
     """
     files = list_files(images, IMAGE_SUFFIXES)
-    _check_method(method)
-    _keep_inputs(images, out)
-    wanted = fit_stain(method, read_rgb(target), target.name) if target else None
+    if method not in STAIN_METHODS:
+        raise BadOption("--method", method, f"one of {', '.join(STAIN_METHODS)}")
+    _refuse_input_folder(images, out)
+    target_stain = fit_stain(method, read_rgb(target), target.name) if target else None
     ensure_folder(out)
     outcome = Outcome()
-    stains = {}
-    for done, path in enumerate(files):
+    stains = _fit_all(files, method, outcome, on_progress)
+    if not stains:
+        return outcome
+    if target_stain is None:
+        target_stain = medoid(list(stains.values()))
+    pairs = _Pairs()
+    for done, (path, stain) in enumerate(stains.items(), start=1):
+        pixels = read_rgb(path)
+        restained = restain_between(stain, target_stain)(pixels)
+        outcome.written.append(_write_picture(out / f"{path.stem}.png", restained))
+        if not pairs.is_full:
+            pairs.add(pixels, restained)
+        _report(on_progress, len(files) + done, 2 * len(files))
+    sheet = contact_sheet(
+        [("as they are", pairs.before), (f"after {method}", pairs.after)],
+        cell=192,
+    )
+    _write_picture(out / "look" / "contact.png", sheet)
+    return outcome
+
+
+def _fit_all(
+    files: list[Path],
+    method: str,
+    outcome: Outcome,
+    on_progress: ProgressCallback | None,
+) -> dict[Path, Stain]:
+    """The stain of each picture; those without one are refused in `outcome`."""
+    stains: dict[Path, Stain] = {}
+    for done, path in enumerate(files, start=1):
         try:
             stains[path] = fit_stain(method, read_rgb(path), path.name)
         except HistosynthError as error:
             outcome.refused[path.name] = error.of(path.name)
-        _tell(on_progress, done, 2 * len(files))
-    if not stains:
-        return outcome
-    goal = wanted or medoid(list(stains.values()))
-    pairs: list[tuple[Pixels, Pixels]] = []
-    for done, (path, stain) in enumerate(stains.items()):
-        pixels = read_rgb(path)
-        alike = restain_between(stain, goal)(pixels)
-        outcome.written.append(_write(out / f"{path.stem}.png", alike))
-        if len(pairs) < SHEET:
-            pairs.append((pixels, alike))
-        _tell(on_progress, len(files) + done, 2 * len(files))
-    sheet = contact_sheet(
-        [
-            ("as they are", [one for one, _ in pairs]),
-            (f"after {method}", [two for _, two in pairs]),
-        ],
-        cell=192,
-    )
-    _write(out / "look" / "contact.png", sheet)
-    return outcome
+        _report(on_progress, done, 2 * len(files))
+    return stains
 
 
 def check_files(
@@ -97,45 +128,62 @@ def check_files(
     out: Path,
     *,
     mpp: float,
-    limits: GateLimits | None = None,
+    limits: Mapping[str, float] | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> tuple[Outcome, dict[str, int]]:
-    """Judge pictures: `out/quality.csv`, one line each, and `out/look.png` with the refused ones.
+    """Apply the gates to pictures: `out/quality.csv`, one line each, and `out/look/contact.png`.
+
+    Args:
+        images: picture or folder of them.
+        out: folder.
+        mpp: micrometres per pixel of the pictures.
+        limits: of the gates, by name; None: the defaults.
+        on_progress: called after each picture.
 
     Returns:
         The outcome, where a picture that fails a gate is no refusal but a line; and how many failed
-        each.
+        each gate, or `passed` all.
     """
     check_mpp_option(mpp)
+    limits = limits or default_limits()
     files = list_files(images, IMAGE_SUFFIXES)
     ensure_folder(out)
     outcome = Outcome()
-    failed = Counter[str]()
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["image", "ok", "reason", *GATES])
+    counts: Counter[str] = Counter()
     shown: dict[str, list[Pixels]] = {}
-    for done, path in enumerate(files):
+    lines = [["image", "ok", "reason", *QUALITY_GATES]]
+    for done, path in enumerate(files, start=1):
         try:
             pixels = read_rgb(path)
-            verdicts = check_tile(pixels, mpp, limits or GateLimits())
-            bad = {name: verdict for name, verdict in verdicts.items() if not verdict.ok}
-            reason = "; ".join(f"{name}: {verdict.reason}" for name, verdict in bad.items())
-            values = [f"{verdict.value:.4f}" for verdict in verdicts.values()]
-            table.writerow([path.name, not bad, reason, *values])
-            failed.update(list(bad) or ["passed"])
-            row = shown.setdefault(next(iter(bad), "passed"), [])
-            if len(row) < SHEET:
-                row.append(pixels)
+            verdicts = check_tile(pixels, mpp, limits)
         except HistosynthError as error:
             outcome.refused[path.name] = error.of(path.name)
-        _tell(on_progress, done, len(files))
-    write_text(out / "quality.csv", text.getvalue())
+        else:
+            lines.append(_quality_line(path, verdicts))
+            failed = _failed_gates(verdicts) or ["passed"]
+            counts.update(failed)
+            row = shown.setdefault(failed[0], [])
+            if len(row) < PICTURES_A_ROW:
+                row.append(pixels)
+        _report(on_progress, done, len(files))
+    write_text(out / "quality.csv", _as_csv(lines))
     outcome.written.append(out / "quality.csv")
-    rows = [(f"{name} ({failed[name]})", pictures) for name, pictures in sorted(shown.items())]
-    if rows:
-        outcome.written.append(_write(out / "look" / "contact.png", contact_sheet(rows, cell=192)))
-    return outcome, dict(failed)
+    if shown:
+        rows = [(f"{name} ({counts[name]})", pictures) for name, pictures in sorted(shown.items())]
+        sheet = contact_sheet(rows, cell=192)
+        outcome.written.append(_write_picture(out / "look" / "contact.png", sheet))
+    return outcome, dict(counts)
+
+
+def _failed_gates(verdicts: Mapping[str, Verdict]) -> list[str]:
+    return [name for name, verdict in verdicts.items() if not verdict.ok]
+
+
+def _quality_line(path: Path, verdicts: Mapping[str, Verdict]) -> list[str]:
+    failed = _failed_gates(verdicts)
+    reasons = [f"{name}: {verdicts[name].reason}" for name in failed]
+    values = [f"{verdict.value:.4f}" for verdict in verdicts.values()]
+    return [path.name, str(not failed), "; ".join(reasons), *values]
 
 
 def find_nuclei_files(
@@ -144,43 +192,56 @@ def find_nuclei_files(
     *,
     mpp: float,
     detector: str = "centroids",
-    form: Literal["csv", "geojson"] = "csv",
+    form: NucleiFormat = "csv",
     on_progress: ProgressCallback | None = None,
 ) -> tuple[Outcome, dict[str, int]]:
-    """Find nuclei in pictures: `out/<stem>.csv` or `.geojson`, and `out/look.png`.
+    """Find nuclei in pictures: `out/<stem>.csv` or `.geojson`, and `out/look/contact.png`.
+
+    Args:
+        images: picture or folder of them.
+        out: folder.
+        mpp: micrometres per pixel of the pictures.
+        detector: its name.
+        form: of the files.
+        on_progress: called after each picture.
 
     Returns:
         The outcome, and how many nuclei of each class were found.
     """
     check_mpp_option(mpp)
-    _keep_inputs(images, out)
-    finder = open_detector(detector)
-    if finder is None:
-        raise BadOption("--detector", detector, "centroids, blobs or instanseg")
+    _refuse_input_folder(images, out)
+    opened = open_detector(detector)
+    if opened is None:
+        *names, last = DETECTORS
+        raise BadOption("--detector", detector, f"{', '.join(names)} or {last}")
     files = list_files(images, IMAGE_SUFFIXES)
     ensure_folder(out)
     outcome = Outcome()
-    counts = Counter[str]()
-    shown: list[tuple[Pixels, Pixels]] = []
-    for done, path in enumerate(files):
+    counts: Counter[str] = Counter()
+    pairs = _Pairs()
+    for done, path in enumerate(files, start=1):
         try:
             pixels = read_rgb(path)
-            with one_thread():
-                nuclei = find_nuclei(pixels, mpp, finder)
-            write = write_geojson if form == "geojson" else write_csv
-            write(out / f"{path.stem}.{form}", nuclei)
-            outcome.written.append(out / f"{path.stem}.{form}")
-            counts.update(nuclei.counts())
-            if len(shown) < SHEET:
-                radius = max(pixels.shape[0] / 128, 2.0)
-                shown.append((pixels, draw_nuclei(nuclei, over=pixels, radius_px=radius)))
+            nuclei = _find_nuclei(pixels, mpp, opened)
+            _WRITERS[form](out / f"{path.stem}.{form}", nuclei)
         except HistosynthError as error:
             outcome.refused[path.name] = error.of(path.name)
-        _tell(on_progress, done, len(files))
-    if shown:
-        rows = [("as they are", [one for one, _ in shown]), ("nuclei", [two for _, two in shown])]
-        outcome.written.append(_write(out / "look" / "contact.png", contact_sheet(rows, cell=256)))
+        else:
+            outcome.written.append(out / f"{path.stem}.{form}")
+            counts.update(nuclei.counts())
+            if not pairs.is_full:
+                radius = max(pixels.shape[0] / 128, 2.0)
+                pairs.add(pixels, draw_nuclei(nuclei, over=pixels, radius_px=radius))
+        _report(on_progress, done, len(files))
+    if pairs.before:
+        sheet = contact_sheet([("as they are", pairs.before), ("nuclei", pairs.after)], cell=256)
+        outcome.written.append(_write_picture(out / "look" / "contact.png", sheet))
     return outcome, dict(counts)
+
+
+def _find_nuclei(pixels: Pixels, mpp: float, detector: Detector) -> Nuclei:
+    with one_thread():
+        return find_nuclei(pixels, mpp, detector)
 
 
 def split_table(
@@ -197,7 +258,7 @@ def split_table(
         path: CSV with the column slide; patient and label are used where they are.
         out: the same table with its split.
         shares: of patients.
-        seed: another seed, another deal.
+        seed: another seed, another assignment.
         pattern: finds the patient in a slide's name where the table has none.
 
     Raises:
@@ -208,40 +269,63 @@ def split_table(
     table = read_table(path)
     if not table:
         raise BadTable(f"{path} has no rows.", "Name at least one slide.")
-    patients = {
-        name: row["patient"] or patient_of_slide(name, pattern) for name, row in table.items()
-    }
-    labels: dict[str, str] = {}
+    patients: dict[str, str] = {}
     for name, row in table.items():
-        before = labels.setdefault(patients[name], row["label"])
-        if before != row["label"]:
-            both = f"{before!r} and {row['label']!r}"
-            raise BadTable(
-                f"{path} gives patient {patients[name]} the labels {both}.",
-                "Give each patient one.",
-            )
-    dealt = split_patients(labels, shares.as_dict(), seed=seed)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["slide", "patient", "label", "split"])
+        patients[name] = row["patient"] or patient_of_slide(name, pattern)
+    labels = _labels_of_patients(path, table, patients)
+    splits = split_patients(labels, shares.as_dict(), seed=seed)
+    lines = [["slide", "patient", "label", "split"]]
     for name in table:
-        writer.writerow([name, patients[name], labels[patients[name]], dealt[patients[name]]])
-    write_text(out, text.getvalue())
-    counts = Counter((labels[patient] or "no label", split) for patient, split in dealt.items())
-    by_label = {
-        label: {split: counts[label, split] for split in shares.as_dict()}
-        for label in sorted({label for label, _ in counts})
-    }
+        patient = patients[name]
+        lines.append([name, patient, labels[patient], splits[patient]])
+    write_text(out, _as_csv(lines))
     return {
         "patients": len(labels),
         "slides": len(table),
-        "by_label": by_label,
+        "by_label": _count_by_label(labels, splits, shares),
         "out": str(out),
     }
 
 
-def _keep_inputs(images: Path, out: Path) -> None:
-    """Results must not take the place of what they were made from."""
+def _labels_of_patients(
+    path: Path,
+    table: Mapping[str, Mapping[str, str]],
+    patients: Mapping[str, str],
+) -> dict[str, str]:
+    """Label by patient, the same in every row of the table.
+
+    Raises:
+        BadTable: a patient has two.
+    """
+    labels: dict[str, str] = {}
+    for name, row in table.items():
+        patient = patients[name]
+        known = labels.setdefault(patient, row["label"])
+        if known != row["label"]:
+            raise BadTable(
+                f"{path} gives patient {patient} the labels {known!r} and {row['label']!r}.",
+                "Give each patient one.",
+            )
+    return labels
+
+
+def _count_by_label(
+    labels: Mapping[str, str],
+    splits: Mapping[str, str],
+    shares: SplitPlan,
+) -> dict[str, dict[str, int]]:
+    """Patients of each label in each split."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for patient, split in splits.items():
+        counts[labels[patient] or "no label", split] += 1
+    by_label: dict[str, dict[str, int]] = {}
+    for label in sorted({label for label, _ in counts}):
+        by_label[label] = {split: counts[label, split] for split in shares.as_dict()}
+    return by_label
+
+
+def _refuse_input_folder(images: Path, out: Path) -> None:
+    """Results must not replace the pictures that they are made from."""
     folder = images if images.is_dir() else images.parent
     if out.exists() and out.samefile(folder):
         raise BadOption(
@@ -251,17 +335,18 @@ def _keep_inputs(images: Path, out: Path) -> None:
         )
 
 
-def _check_method(method: str) -> None:
-    if method not in METHODS:
-        raise BadOption("--method", method, f"one of {', '.join(METHODS)}")
-
-
-def _tell(on_progress: Callable[[int, int], None] | None, done: int, total: int) -> None:
+def _report(on_progress: ProgressCallback | None, done: int, total: int) -> None:
     if on_progress:
-        on_progress(done + 1, total)
+        on_progress(done, total)
 
 
-def _write(path: Path, picture: Pixels) -> Path:
+def _as_csv(lines: list[list[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue()
+
+
+def _write_picture(path: Path, picture: Pixels) -> Path:
     with atomic_write(path) as temporary:
         Image.fromarray(np.ascontiguousarray(picture)).save(temporary)
     return path

@@ -1,6 +1,4 @@
-"""A tile set's folder: which recipe it was begun with, who works in it, and what does not belong
-there.
-"""
+"""A tile set's folder: its lock, the recipe it was begun with, and files of other runs."""
 
 from __future__ import annotations
 
@@ -10,6 +8,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..core import recipe as recipes
 from ..core.errors import BadRecipe, HistosynthError, NotWritable, ResumeMismatch
@@ -19,7 +18,7 @@ from .recipe import PrepareRecipe
 
 
 @contextmanager
-def alone(out: Path) -> Iterator[None]:
+def locked(out: Path) -> Iterator[None]:
     """Hold the folder for one run; it is free again when this process ends, however it ends.
 
     Raises:
@@ -40,33 +39,38 @@ def alone(out: Path) -> Iterator[None]:
         yield
 
 
-def remember(recipe: PrepareRecipe, out: Path) -> None:
-    """Keep the recipe beside what it makes; slides may be added, nothing else may change.
+def remember_recipe(recipe: PrepareRecipe, out: Path) -> None:
+    """Keep the recipe next to its results; slides may be added, nothing else may change.
 
     Raises:
         ResumeMismatch: the folder holds tiles of another recipe.
         BadRecipe: the recipe that is kept there is damaged.
     """
     path = out / "recipe.json"
-    now = json.loads(json.dumps(recipes.as_dict(recipe)))
+    values = json.loads(json.dumps(recipes.as_dict(recipe)))
     if path.exists() and parquet_files(out):  # before there are tiles nothing can be mixed up
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-            changed = sorted(key for key in now if key != "slides" and before.get(key) != now[key])
-        except (OSError, ValueError, AttributeError, RecursionError) as error:
-            raise BadRecipe(str(path), [f"it is damaged: {error}"]) from error
+        changed = _changed_keys(path, values)
         if changed:
             raise ResumeMismatch(out, changed)
-    write_json(path, now)
+    write_json(path, values)
 
 
-def sweep(
+def _changed_keys(path: Path, values: Mapping[str, Any]) -> list[str]:
+    """Keys of a recipe, slides left out, whose values differ from those of a file."""
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        return sorted(key for key in values if key != "slides" and before.get(key) != values[key])
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise BadRecipe(str(path), [f"it is damaged: {error}"]) from error
+
+
+def remove_leftovers(
     out: Path,
     wanted: Sequence[Path],
     surveyed: Collection[str],
     refused: Mapping[str, HistosynthError],
 ) -> None:
-    """Remove what earlier runs left of the same slides; refuse what is of others.
+    """Remove what earlier runs left of the same slides; refuse files of other slides.
 
     Args:
         out: the folder.
@@ -76,21 +80,20 @@ def sweep(
 
     Raises:
         ResumeMismatch: it holds files of slides that are no longer named.
-        HistosynError: it holds files of a slide that is refused now; the set would lose it unseen.
+        HistosynthError: it holds files of a slide that is refused now, which the set would lose.
     """
-    for path in wanted:  # what an earlier run was killed over
+    for path in wanted:  # what an interrupted run had half-written
         for leftover in out.glob(f".{glob.escape(path.stem)}-*.parquet"):
             leftover.unlink(missing_ok=True)
     names = {path.name for path in wanted}
-    strangers = [path for path in parquet_files(out) if path.name not in names]
-    for path in strangers:
-        slide = path.stem.rpartition("-")[0]
+    unwanted = [path for path in parquet_files(out) if path.name not in names]
+    for path in unwanted:
+        slide, _, _ = path.stem.rpartition("-")
         if slide in surveyed:
             continue
         if slide in refused:
             raise refused[slide].of(slide)
-        raise ResumeMismatch(
-            out, [f"{len(strangers)} of its files are of other slides: {path.name}"]
-        )
-    for path in strangers:  # the slide gives fewer pieces than it did
+        count = len(unwanted)
+        raise ResumeMismatch(out, [f"{count} of its files are of other slides: {path.name}"])
+    for path in unwanted:  # the slide gives fewer pieces than it did
         path.unlink()

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..core.arrays import Float64Array
 from ..core.errors import BadOption
 from ..core.geometry import Box
 from ..core.tile import Mask
 from ..core.units import check_mpp
-from ..slides.reading import CLOSE, Window, best_level
-from ..slides.slide import Slide
+from ..slides import Slide, Window, best_level
+from ..slides.reading import SAME_LEVEL_TOLERANCE
 
 MAX_TILES = 1_000_000
 
@@ -26,8 +26,8 @@ class GridPlan:
     size: int = 1024
     """Side, px."""
     mpp: float = 0.5
-    """Scale, um/px. Scans within half a per cent of it are taken as they are, and say their own
-    scale."""
+    """Scale, um/px. Scans within half a per cent of it are taken as they are, and their own
+    scale is recorded."""
     stride: int = 0
     """From tile to tile, px; 0: `size`, side by side."""
     edge: Literal["drop", "shift", "pad"] = "drop"
@@ -65,7 +65,8 @@ class Grid:
 
     def box(self, index: int) -> Box:
         """Where a tile lies, to whole level-0 px."""
-        (x, y), side = self.corners[index], round(self.size * self.step)
+        x, y = self.corners[index]
+        side = round(self.size * self.step)
         return Box(round(x * self.step), round(y * self.step), side, side)
 
     def window(self, index: int, margins_px: tuple[int, int, int, int] = (0, 0, 0, 0)) -> Window:
@@ -87,42 +88,70 @@ def lay_grid(slide: Slide, plan: GridPlan) -> Grid:
         BadOption: there would be more than a million, or they would be smaller than a px of the
             slide.
     """
-    step = plan.mpp / slide.mpp  # level-0 px per px of a tile
-    own = slide.levels[best_level(slide, step)].downsample
-    if abs(own / step - 1) <= CLOSE:
-        step = own
+    step = _step_of(slide, plan)
+    _check_step(slide, plan, step)
+    full = slide.levels[0]
+    columns = _starts(full.width, plan, step)
+    rows = _starts(full.height, plan, step)
+    count = len(columns) * len(rows)
+    if count > MAX_TILES:
+        raise BadOption(
+            "the size or stride of tiles",
+            f"such that one slide gives {count:,} tiles",
+            f"such that it gives at most {MAX_TILES:,}",
+        )
+    corners = [(x, y) for y in rows for x in columns]
+    return Grid(tuple(corners), plan.size, step, slide.mpp * step)
+
+
+def _step_of(slide: Slide, plan: GridPlan) -> float:
+    """Level-0 px per px of a tile; a level of nearly the wanted scale is taken as it is."""
+    step = plan.mpp / slide.mpp
+    level_step = slide.levels[best_level(slide, step)].downsample
+    is_close = abs(level_step / step - 1) <= SAME_LEVEL_TOLERANCE
+    return level_step if is_close else step
+
+
+def _check_step(slide: Slide, plan: GridPlan, step: float) -> None:
+    """Refuse tiles, or strides, of less than a px of the slide."""
     finest = min(plan.size, plan.stride or plan.size) * step
     if finest < 1:
-        reason = (
-            f"{plan.size} px at {plan.mpp:g} um/px is {finest:.2f} px of a slide of "
-            f"{slide.mpp:g} um/px"
+        size = f"{plan.size} px at {plan.mpp:g} um/px"
+        px = f"{finest:.2f} px of a slide of {slide.mpp:g} um/px"
+        raise BadOption(
+            "the size or stride of tiles",
+            f"{size} is {px}",
+            "at least one px of the slide",
         )
-        raise BadOption("the size or stride of tiles", reason, "at least one px of the slide")
-    full = slide.levels[0]
+
+
+def _starts(length: int, plan: GridPlan, step: float) -> list[int]:
+    """First px of each tile along one side of a slide, in px of the tiles.
+
+    Args:
+        length: of the side, level-0 px.
+        plan: size, stride and what to do at the edge.
+        step: level-0 px per px of a tile.
+    """
     side = plan.size * step
     stride = plan.stride or plan.size
-    places = []
-    for length in (full.width, full.height):
-        last = int((length - side) / (stride * step) + 1e-6) if length >= side - 0.5 else -1
-        starts = [index * stride for index in range(last + 1)]
-        over = (starts[-1] + plan.size if starts else 0) * step < length - 0.5
-        if plan.edge == "pad" and over:
-            starts.append((last + 1) * stride)
-        if plan.edge == "shift" and over and starts:
-            starts.append(int((length - side) / step))
-        places.append(starts)
-    if len(places[0]) * len(places[1]) > MAX_TILES:
-        many = f"such that one slide gives {len(places[0]) * len(places[1]):,} tiles"
-        raise BadOption(
-            "the size or stride of tiles", many, f"such that it gives at most {MAX_TILES:,}"
-        )
-    corners = [(x, y) for y in places[1] for x in places[0]]
-    return Grid(tuple(corners), plan.size, step, slide.mpp * step)
+    last = -1
+    if length >= side - 0.5:
+        last = int((length - side) / (stride * step) + 1e-6)
+    starts = [index * stride for index in range(last + 1)]
+    covered = starts[-1] + plan.size if starts else 0
+    if covered * step >= length - 0.5:
+        return starts
+    if plan.edge == "pad":
+        starts.append((last + 1) * stride)
+    if plan.edge == "shift" and starts:
+        starts.append(int((length - side) / step))
+    return starts
 
 
 def tissue_shares(
     mask: Mask, boxes: Sequence[Box], px_per_cell: tuple[float, float]
-) -> NDArray[np.float64]:
+) -> Float64Array:
     """(N,) share of each box that is tissue; what lies outside the slide is none.
 
     Args:
@@ -130,18 +159,28 @@ def tissue_shares(
         boxes: level-0 px.
         px_per_cell: level-0 px of a cell of the mask, across and down.
     """
-    sums = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1))
+    height, width = mask.shape
+    sums = np.zeros((height + 1, width + 1))
     sums[1:, 1:] = mask.cumsum(0).cumsum(1)
-    out = []
+    shares = []
     for box in boxes:
-        left, right = (round(edge / px_per_cell[0]) for edge in (box.x, box.right))
-        top, bottom = (round(edge / px_per_cell[1]) for edge in (box.y, box.bottom))
-        right, bottom = (
-            max(right, left + 1),
-            max(bottom, top + 1),
-        )  # a tile within one cell is that cell's
-        x0, x1 = (min(max(edge, 0), mask.shape[1]) for edge in (left, right))
-        y0, y1 = (min(max(edge, 0), mask.shape[0]) for edge in (top, bottom))
+        left, right = _cells(box.x, box.right, px_per_cell[0])
+        top, bottom = _cells(box.y, box.bottom, px_per_cell[1])
+        x0 = _clamp(left, width)
+        x1 = _clamp(right, width)
+        y0 = _clamp(top, height)
+        y1 = _clamp(bottom, height)
         inside = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
-        out.append(inside / ((right - left) * (bottom - top)))
-    return np.array(out)
+        shares.append(inside / ((right - left) * (bottom - top)))
+    return np.array(shares)
+
+
+def _cells(start_px: int, end_px: int, px_per_cell: float) -> tuple[int, int]:
+    """First cell, and the one after the last; a tile within one cell is that cell's."""
+    first = round(start_px / px_per_cell)
+    end = round(end_px / px_per_cell)
+    return first, max(end, first + 1)
+
+
+def _clamp(cell: int, count: int) -> int:
+    return min(max(cell, 0), count)

@@ -1,7 +1,7 @@
-"""The two pieces of work of `prepare run`: look at a slide, make some of its tiles.
+"""The two pieces of work of `prepare run`: survey a slide, and make some of its tiles.
 
-Both are functions of a module over one picklable job, so that any engine can run them; both write
-one file, whole or not at all, that says which job made it.
+Both are a module's function over one picklable job, so that any engine can run them. Both write one
+file, whole or not at all, that names the job that wrote it.
 """
 
 from __future__ import annotations
@@ -10,36 +10,49 @@ import ctypes
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from ..annotation.slide_nuclei import read_slide_nuclei
 from ..core import recipe as recipes
 from ..core.errors import BadTileSet, HistosynthError
 from ..core.nuclei import Nuclei
 from ..core.store import digest, write_json
-from ..core.tileset import read_metadata, write_rows
+from ..core.tileset import Row, read_metadata, write_rows
 from ..core.version import __version__
 from ..detectors.opening import open_artefact_gate, open_detector
 from ..engine.threads import one_thread
 from ..slides import Slide, open_slide
+from .quality import TILE_SET_GATES
 from .recipe import PrepareRecipe
 from .rows import Facts, Tools, make_rows
 from .stain import Stain
-from .survey import Survey, survey_as_dict, survey_slide
+from .survey import Survey, survey_slide
 
 _M_MMAP_THRESHOLD = -3
 """Of glibc's malloc.h."""
+_MEBIBYTE = 1 << 20
+_STAMPED_BYTES = 1 << 16
+"""So many bytes at both ends of a file identify it."""
+
 Refusal = tuple[str, str]
 """Problem and remedy: an error that can travel between processes."""
 
 
 @dataclass(frozen=True)
 class SurveyJob:
-    """Look at one slide and write down what was seen."""
+    """Survey one slide and write the result.
+
+    Attributes:
+        slide: file of the slide.
+        recipe: of the run.
+        regions: GeoJSON file of the slide's regions, if there is one.
+        path: file to write.
+    """
 
     slide: Path
     recipe: PrepareRecipe
@@ -49,21 +62,34 @@ class SurveyJob:
     @cached_property
     def key(self) -> str:
         """Changes with whatever may change the result."""
-        recipe = recipes.as_dict(self.recipe)
-        parts = {name: recipe[name] for name in ("mpp", "tiles", "tissue", "regions", "stain")}
+        parts = _tables_of(self.recipe, ("mpp", "tiles", "tissue", "regions", "stain"))
         return digest([parts, stamp(self.slide), stamp(self.regions), __version__])
 
     def done(self) -> bool:
-        """Whether its file is there."""
+        """Whether this job's file is there."""
         try:
-            return bool(json.loads(self.path.read_text(encoding="utf-8"))["key"] == self.key)
+            values = json.loads(self.path.read_text(encoding="utf-8"))
+            return bool(values["key"] == self.key)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return False
 
 
 @dataclass(frozen=True)
 class ChunkJob:
-    """Make some tiles of one slide."""
+    """Make some tiles of one slide and write them.
+
+    Attributes:
+        slide: file of the slide.
+        recipe: of the run.
+        survey: of the slide.
+        indices: of the tiles in the survey's grid.
+        facts: what the rows have in common.
+        target: the stain that all tiles get, or None.
+        detector: full name of the detector, for the key.
+        given: file of the slide's nuclei, if they are read from files.
+        artefact: folder of the artefact classifier, if there is one.
+        path: Parquet file to write.
+    """
 
     slide: Path
     recipe: PrepareRecipe
@@ -79,19 +105,23 @@ class ChunkJob:
     @cached_property
     def key(self) -> str:
         """Changes with whatever may change the result."""
-        recipe = recipes.as_dict(self.recipe)
-        parts = {name: recipe[name] for name in ("mpp", "tiles", "stain", "quality", "nuclei")}
-        target = self.target.as_dict() if self.target else None
-        facts = [self.facts.slide, self.facts.patient, self.facts.label, self.facts.split]
-        survey = digest(survey_as_dict(self.survey))
+        facts = self.facts
         card = self.artefact / "artefact.json" if self.artefact else None
-        stamps = [stamp(self.slide), stamp(self.given), stamp(card)]
         return digest(
-            [parts, survey, self.indices, facts, target, self.detector, stamps, __version__]
+            [
+                _tables_of(self.recipe, ("mpp", "tiles", "stain", "quality", "nuclei")),
+                digest(self.survey.as_dict()),
+                self.indices,
+                [facts.slide, facts.patient, facts.label, facts.split],
+                self.target.as_dict() if self.target else None,
+                self.detector,
+                [stamp(self.slide), stamp(self.given), stamp(card)],
+                __version__,
+            ]
         )
 
     def done(self) -> bool:
-        """Whether its file is there."""
+        """Whether this job's file is there."""
         try:
             return self.path.is_file() and read_metadata(self.path).get("job") == self.key
         except BadTileSet:
@@ -99,7 +129,7 @@ class ChunkJob:
 
 
 def make_survey(job: SurveyJob) -> Refusal | None:
-    """Look at a slide; what cannot be read is refused, and the others go on."""
+    """Survey a slide. One that cannot be read is refused, and the others continue."""
     try:
         with opened(job.slide, job.recipe.mpp) as slide:
             survey = survey_slide(slide, job.recipe, job.regions)
@@ -108,7 +138,7 @@ def make_survey(job: SurveyJob) -> Refusal | None:
                 "slide_mpp": slide.mpp,
                 "reader": slide.reader,
             }
-        write_json(job.path, about | survey_as_dict(survey))
+        write_json(job.path, about | survey.as_dict())
     except HistosynthError as error:
         return error.problem, error.remedy
     return None
@@ -116,13 +146,8 @@ def make_survey(job: SurveyJob) -> Refusal | None:
 
 def make_chunk(job: ChunkJob) -> None:
     """Make tiles and write their file."""
-    give_back_memory()
-    tools = Tools(
-        detector=open_detector(job.recipe.nuclei.source),
-        given=_given(job),
-        target=job.target,
-        artefact=open_artefact_gate(job.artefact),
-    )
+    return_free_memory()
+    tools = _open_tools(job)
     with opened(job.slide, job.recipe.mpp) as slide, one_thread():
         rows = list(
             make_rows(
@@ -134,16 +159,42 @@ def make_chunk(job: ChunkJob) -> None:
                 tools=tools,
             )
         )
-    reasons = Counter(row.refused.partition(":")[0] or "kept" for row in rows)
-    write_rows(
-        job.path,
-        rows,
-        {
-            "job": job.key,
-            "reasons": dict(reasons),
-            "histosynth": __version__,
-        },
+    about = {
+        "job": job.key,
+        "reasons": _count_reasons(rows),
+        "histosynth": __version__,
+    }
+    write_rows(job.path, rows, about, gates=TILE_SET_GATES)
+
+
+def _open_tools(job: ChunkJob) -> Tools:
+    return Tools(
+        detector=open_detector(job.recipe.nuclei.source),
+        given=_read_given(job),
+        target=job.target,
+        artefact=open_artefact_gate(job.artefact),
     )
+
+
+def _read_given(job: ChunkJob) -> Nuclei | None:
+    if job.given is None:
+        return None
+    return read_slide_nuclei(job.given, job.recipe.nuclei.classes)
+
+
+def _count_reasons(rows: Sequence[Row]) -> dict[str, int]:
+    """Tiles by the gate that refused them; `kept` counts the others."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        gate, _, _ = row.refused.partition(":")
+        counts[gate or "kept"] += 1
+    return dict(counts)
+
+
+def _tables_of(recipe: PrepareRecipe, names: Sequence[str]) -> Mapping[str, Any]:
+    """The parts of a recipe that a job depends on."""
+    values = recipes.as_dict(recipe)
+    return {name: values[name] for name in names}
 
 
 @contextmanager
@@ -157,31 +208,23 @@ def opened(path: Path, mpp: float | None) -> Iterator[Slide]:
 
 
 @cache
-def give_back_memory() -> None:
-    """Tell glibc to hand blocks of a megabyte and more back as soon as they are free; elsewhere
-    nothing.
+def return_free_memory() -> None:
+    """Make glibc return blocks of a megabyte and more as soon as they are free.
 
-    Left to itself it raises that limit as it goes, and a worker's memory creeps up tile by tile.
+    By default it raises that limit as it goes, and a worker's memory grows tile by tile. Without
+    glibc this does nothing.
     """
     with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
-
-
-def _given(job: ChunkJob) -> Nuclei | None:
-    if job.given is None:
-        return None
-    from ..annotation.slide_nuclei import read_slide_nuclei
-
-    return read_slide_nuclei(job.given, job.recipe.nuclei.classes)
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MEBIBYTE)
 
 
 def stamp(path: Path | None) -> list[Any] | None:
-    """Size, and digest of both ends: tells one slide from another without reading gigabytes."""
+    """Size, and digest of both ends: distinguishes slides without reading gigabytes."""
     if path is None:
         return None
-    ends = 1 << 16
     with path.open("rb") as file:
-        first = file.read(ends)
+        first = file.read(_STAMPED_BYTES)
         size = file.seek(0, 2)
-        file.seek(max(size - ends, 0))
-        return [size, hashlib.sha256(first + file.read(ends)).hexdigest()]
+        file.seek(max(size - _STAMPED_BYTES, 0))
+        last = file.read(_STAMPED_BYTES)
+    return [size, hashlib.sha256(first + last).hexdigest()]

@@ -1,4 +1,4 @@
-"""Whose slides they are: files, patients and labels, by table and by name."""
+"""Slides with their patients and labels, from a table and from file names."""
 
 from __future__ import annotations
 
@@ -14,13 +14,20 @@ from ..slides import SLIDE_SUFFIXES
 from .recipe import PrepareRecipe
 
 MAX_TABLE_BYTES = 64 << 20
-TCGA = re.compile(r"^(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})-")
+_TCGA = re.compile(r"^(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})-")
 """Project, site and participant: the patient (TCGA barcodes, Genomic Data Commons)."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """One slide before it is opened."""
+class SlideSource:
+    """One slide before it is opened.
+
+    Attributes:
+        path: the file.
+        name: the file's name without its suffix.
+        patient: patient of the slide.
+        label: label of the patient; "" where none is known.
+    """
 
     path: Path
     name: str
@@ -28,75 +35,93 @@ class Source:
     label: str
 
 
-def find_sources(recipe: PrepareRecipe, here: Path) -> list[Source]:
+def find_slide_sources(recipe: PrepareRecipe, base_folder: Path) -> list[SlideSource]:
     """The slides that a recipe names, by name.
 
     Args:
         recipe: with its patterns and table.
-        here: folder that its paths start from.
+        base_folder: folder that its paths start from.
 
     Raises:
         NoFiles: a pattern matches no file.
         BadRecipe: two slides have one name, or a pattern for patients does not match.
         BadTable: the table cannot be used, or lacks a slide.
     """
-    paths: dict[Path, None] = {}
-    for pattern in recipe.slides:
-        found = _matching(here, pattern)
-        if not found:
-            raise NoFiles(here / pattern, SLIDE_SUFFIXES[:6])
-        paths.update(dict.fromkeys(found))
-    names = Counter(path.stem for path in paths)
-    if hidden := sorted(name for name in names if name.startswith(".") or name == "contact"):
-        raise BadRecipe("slides", [f"{hidden[0]} is no name for a slide here; rename it"])
-    if twice := sorted(name for name, count in names.items() if count > 1):
-        raise BadRecipe("slides", [f"{len(twice)} names stand for two slides, first {twice[0]}"])
-    table = read_table(here / recipe.table) if recipe.table else {}
-    if recipe.table and (absent := sorted(set(names) - table.keys())):
-        problem = f"{recipe.table} lacks {len(absent)} of {len(names)} slides, first {absent[0]}"
-        raise BadTable(f"{problem}.", "Add them, with their patient.")
-    sources: list[Source] = []
+    paths = _find_paths(recipe, base_folder)
+    table = _read_recipe_table(recipe, base_folder, {path.stem for path in paths})
+    sources: list[SlideSource] = []
     for path in sorted(paths, key=lambda each: each.stem):
         row = table.get(path.stem, {})
         patient = row.get("patient") or patient_of_slide(path.stem, recipe.patient)
-        sources.append(
-            Source(
-                path,
-                path.stem,
-                patient,
-                row.get("label") or recipe.label,
-            )
-        )
+        label = row.get("label") or recipe.label
+        sources.append(SlideSource(path, path.stem, patient, label))
     labels = labels_of(sources)
-    return [replace(each, label=labels[each.patient]) for each in sources]
+    return [replace(source, label=labels[source.patient]) for source in sources]
 
 
-def labels_of(sources: Sequence[Source]) -> dict[str, str]:
-    """Label by patient; slides without one take that of the patient's others.
+def _find_paths(recipe: PrepareRecipe, base_folder: Path) -> list[Path]:
+    """All files that the recipe's patterns match, each once, every name once."""
+    paths: dict[Path, None] = {}
+    for pattern in recipe.slides:
+        found = _matching(base_folder, pattern)
+        if not found:
+            raise NoFiles(base_folder / pattern, SLIDE_SUFFIXES[:6])
+        paths.update(dict.fromkeys(found))
+    names = Counter(path.stem for path in paths)
+    reserved = sorted(name for name in names if name.startswith(".") or name == "contact")
+    if reserved:
+        raise BadRecipe("slides", [f"{reserved[0]} is no name for a slide here; rename it"])
+    repeated = sorted(name for name, count in names.items() if count > 1)
+    if repeated:
+        count = len(repeated)
+        raise BadRecipe("slides", [f"{count} names stand for two slides, first {repeated[0]}"])
+    return list(paths)
+
+
+def _read_recipe_table(
+    recipe: PrepareRecipe, base_folder: Path, names: set[str]
+) -> dict[str, dict[str, str]]:
+    """The rows of the recipe's table, which must hold every slide; empty where it names none."""
+    if not recipe.table:
+        return {}
+    table = read_table(base_folder / recipe.table)
+    absent = sorted(names - table.keys())
+    if absent:
+        problem = f"{recipe.table} lacks {len(absent)} of {len(names)} slides, first {absent[0]}"
+        raise BadTable(f"{problem}.", "Add them, with their patient.")
+    return table
+
+
+def labels_of(sources: Sequence[SlideSource]) -> dict[str, str]:
+    """Label by patient; slides without one take that of the patient's other slides.
 
     Raises:
         BadTable: a patient has two, and could not be stratified.
     """
     labels: dict[str, str] = {}
-    for each in sources:
-        before = labels.get(each.patient, "")
-        if before and each.label and before != each.label:
-            both = f"{before!r} and {each.label!r}"
+    for source in sources:
+        known = labels.get(source.patient, "")
+        if known and source.label and known != source.label:
             raise BadTable(
-                f"Patient {each.patient} has the labels {both}.", "Give each patient one label."
+                f"Patient {source.patient} has the labels {known!r} and {source.label!r}.",
+                "Give each patient one label.",
             )
-        labels[each.patient] = before or each.label
+        labels[source.patient] = known or source.label
     return labels
 
 
 def patient_of_slide(name: str, pattern: str) -> str:
     """The patient in a slide's name.
 
+    Args:
+        name: of the slide, without its suffix.
+        pattern: its first group is the patient; "": TCGA's first three fields, else the name.
+
     Raises:
         BadRecipe: the pattern is none, or does not match.
     """
     if not pattern:
-        barcode = TCGA.match(name)
+        barcode = _TCGA.match(name)
         return barcode.group(1) if barcode else name
     try:
         found = re.search(pattern, name)
@@ -113,27 +138,32 @@ def read_table(path: Path) -> dict[str, dict[str, str]]:
     Raises:
         BadTable: it cannot be read, lacks the column, or names a slide twice.
     """
-    try:
-        if path.stat().st_size > MAX_TABLE_BYTES:
-            raise BadTable(f"{path} is larger than {MAX_TABLE_BYTES:,} bytes.", "Split it.")
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header = [cell.strip().lower() for cell in next(csv.reader(file), [])]
-            rows = list(csv.DictReader(file, fieldnames=header))
-    except (OSError, ValueError, csv.Error) as error:
-        raise BadTable(f"{path} cannot be read: {error}.", "Give a UTF-8 CSV file.") from error
+    rows = _read_rows(path)
     if rows and "slide" not in rows[0]:
         columns = ", ".join(str(name) for name in rows[0])
         raise BadTable(
             f"{path} has the columns {columns}, and none named slide.", "Name one of them slide."
         )
-    out: dict[str, dict[str, str]] = {}
+    table: dict[str, dict[str, str]] = {}
     for number, row in enumerate(rows, start=2):
         name = _stem((row.get("slide") or "").strip())
-        if not name or name in out:
+        if not name or name in table:
             what = f"names {name} again" if name else "names no slide"
             raise BadTable(f"{path}, line {number}, {what}.", "Give each slide one line.")
-        out[name] = {column: (row.get(column) or "").strip() for column in ("patient", "label")}
-    return out
+        table[name] = {column: (row.get(column) or "").strip() for column in ("patient", "label")}
+    return table
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV by column, whose names are in lower case."""
+    try:
+        if path.stat().st_size > MAX_TABLE_BYTES:
+            raise BadTable(f"{path} is larger than {MAX_TABLE_BYTES:,} bytes.", "Split it.")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header = [cell.strip().lower() for cell in next(csv.reader(file), [])]
+            return list(csv.DictReader(file, fieldnames=header))
+    except (OSError, ValueError, csv.Error) as error:
+        raise BadTable(f"{path} cannot be read: {error}.", "Give a UTF-8 CSV file.") from error
 
 
 def _stem(name: str) -> str:
@@ -141,16 +171,22 @@ def _stem(name: str) -> str:
     return path.stem if path.suffix.lower() in SLIDE_SUFFIXES else path.name
 
 
-def _matching(here: Path, pattern: str) -> list[Path]:
+def _matching(base_folder: Path, pattern: str) -> list[Path]:
+    """Files of slides that match a pattern; a path without wildcards is taken as it is."""
     path = Path(pattern)
     if not any(sign in pattern for sign in "*?["):
-        one = here / path
-        return [one] if one.is_file() else []
+        file = base_folder / path
+        return [file] if file.is_file() else []
     if path.is_absolute():
-        here = Path(path.anchor)
+        base_folder = Path(path.anchor)
         path = path.relative_to(path.anchor)
     try:
-        found = [each for each in here.glob(str(path)) if each.suffix.lower() in SLIDE_SUFFIXES]
+        candidates = list(base_folder.glob(str(path)))
     except (ValueError, NotImplementedError) as error:
         raise BadRecipe("slides", [f"{pattern!r} is no pattern: {error}"]) from error
-    return sorted(each for each in found if each.is_file() and not each.name.startswith("."))
+    return sorted(each for each in candidates if _is_slide_file(each))
+
+
+def _is_slide_file(path: Path) -> bool:
+    is_hidden = path.name.startswith(".")
+    return path.suffix.lower() in SLIDE_SUFFIXES and path.is_file() and not is_hidden

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -13,64 +15,95 @@ from ..core.store import atomic_write, ensure_folder
 from ..core.tile import Pixels, TileRef
 from ..core.tileset import Row, TileSet
 from .jobs import opened
-from .patients import Source
-from .previews import overview, reason_of, sheet_of, spread
+from .patients import SlideSource
+from .previews import overview, reason_of, spread, tile_set_sheet
 
-SHOWN = 8
+MAX_TILES_SHOWN = 8
 """Tiles on the sheet that were kept, and of each reason for refusal."""
-FACTS = ("slide", "patient", "x", "y", "width", "height", "mpp", "refused", "image.path")
+_COLUMNS = ("slide", "patient", "x", "y", "width", "height", "mpp", "refused", "image.path")
 
 
-def write_previews(out: Path, sources: Sequence[Source], mpp: float | None) -> list[Path]:
+@dataclass(frozen=True)
+class BareRow:
+    """A row without its picture and nuclei.
+
+    Attributes:
+        row: where the tile lies, and why it was refused.
+        has_picture: whether the set holds its picture.
+    """
+
+    row: Row
+    has_picture: bool
+
+
+def write_previews(out: Path, sources: Sequence[SlideSource], mpp: float | None) -> list[Path]:
     """Draw the pictures of a finished set; returns their paths. Reads only the tiles that are
     shown.
     """
     folder = ensure_folder(out / "look")
     tiles = TileSet(out)
-    rows, pictured = bare_rows(tiles)
-    by_slide: dict[str, list[Row]] = {}
-    by_reason: dict[str, list[Row]] = {}
-    for row, has_picture in zip(rows, pictured, strict=True):
-        by_slide.setdefault(row.ref.slide, []).append(row)
-        if has_picture:
-            by_reason.setdefault(reason_of(row), []).append(row)
+    bare_rows = read_bare_rows(tiles)
+    by_slide: defaultdict[str, list[Row]] = defaultdict(list)
+    for bare in bare_rows:
+        by_slide[bare.row.ref.slide].append(bare.row)
     paths = []
     for source in sources:
         if source.name in by_slide:
-            with opened(source.path, mpp) as slide:
-                picture = overview(slide, by_slide[source.name])
-            paths.append(_write(folder / f"{source.name}.png", picture))
-            frames = [_frame(row) for row in by_slide[source.name]]
-            write_regions(folder / f"{source.name}.geojson", frames)
-    wanted = {row.tile_id for some in by_reason.values() for row in spread(some, SHOWN)}
-    paths.append(
-        _write(folder / "contact.png", sheet_of(list(tiles.rows_by_id(wanted)), rows, most=SHOWN))
+            paths.append(_write_overview(folder, source, by_slide[source.name], mpp))
+    shown = list(tiles.rows_by_id(_tiles_to_show(bare_rows)))
+    sheet = tile_set_sheet(
+        shown,
+        [bare.row for bare in bare_rows],
+        max_of_each=MAX_TILES_SHOWN,
     )
+    paths.append(_write(folder / "contact.png", sheet))
     return paths
 
 
-def bare_rows(tiles: TileSet) -> tuple[list[Row], list[bool]]:
-    """Every row without its picture and nuclei, and whether it has a picture."""
-    table = tiles.table(FACTS).flatten()
-    columns = {name: table[name].to_pylist() for name in table.column_names}
-    rows = []
-    for place, slide in enumerate(columns["slide"]):
-        box = Box(*(columns[name][place] for name in ("x", "y", "width", "height")))
-        ref = TileRef(
-            slide,
-            columns["patient"][place],
-            box,
-            columns["mpp"][place],
-        )
-        rows.append(Row(ref, refused=columns["refused"][place] or ""))
-    return rows, [path is not None for path in columns["image.path"]]
+def read_bare_rows(tiles: TileSet) -> list[BareRow]:
+    """Every row without its picture and nuclei."""
+    table = tiles.table(_COLUMNS).flatten()
+    bare_rows = []
+    for values in table.to_pylist():
+        box = Box(values["x"], values["y"], values["width"], values["height"])
+        ref = TileRef(values["slide"], values["patient"], box, values["mpp"])
+        row = Row(ref, refused=values["refused"] or "")
+        has_picture = values["image.path"] is not None
+        bare_rows.append(BareRow(row, has_picture))
+    return bare_rows
+
+
+def _write_overview(
+    folder: Path, source: SlideSource, rows: Sequence[Row], mpp: float | None
+) -> Path:
+    """The overview of a slide, and its tiles as GeoJSON; returns the picture's path."""
+    with opened(source.path, mpp) as slide:
+        picture = overview(slide, rows)
+    path = _write(folder / f"{source.name}.png", picture)
+    frames = [_frame(row) for row in rows]
+    write_regions(folder / f"{source.name}.geojson", frames)
+    return path
+
+
+def _tiles_to_show(bare_rows: Sequence[BareRow]) -> set[str]:
+    """`tile_id`s of the examples of each reason."""
+    by_reason: defaultdict[str, list[Row]] = defaultdict(list)
+    for bare in bare_rows:
+        if bare.has_picture:
+            by_reason[reason_of(bare.row)].append(bare.row)
+    wanted: set[str] = set()
+    for rows in by_reason.values():
+        wanted.update(row.tile_id for row in spread(rows, MAX_TILES_SHOWN))
+    return wanted
 
 
 def _frame(row: Row) -> Region:
     """A tile as an annotation for QuPath, its class `kept` or the reason for refusal."""
-    box = row.ref.box
-    corners = ((box.x, box.y), (box.right, box.y), (box.right, box.bottom), (box.x, box.bottom))
-    ring = tuple((float(x), float(y)) for x, y in corners)
+    left = float(row.ref.box.x)
+    top = float(row.ref.box.y)
+    right = float(row.ref.box.right)
+    bottom = float(row.ref.box.bottom)
+    ring = ((left, top), (right, top), (right, bottom), (left, bottom))
     reason = reason_of(row)
     return Region(f"refused, {reason}" if reason else "kept", ring)
 

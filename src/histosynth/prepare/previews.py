@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -13,8 +13,9 @@ from ..core.tile import Pixels, decode_rgb
 from ..core.tileset import Row
 from ..slides import Slide, thumbnail
 
-KEPT = (0, 158, 115)
-REASONS = {
+Colour = tuple[int, int, int]
+KEPT_COLOUR: Colour = (0, 158, 115)
+REASON_COLOURS: Mapping[str, Colour] = {
     "tissue": (150, 150, 150),
     "blur": (0, 114, 178),
     "pen": (86, 180, 233),
@@ -26,12 +27,25 @@ REASONS = {
     "nuclei": (120, 80, 40),
     "unreadable": (200, 0, 0),
 }
-"""Okabe & Ito (2008), told apart by colour-blind readers too, and three more."""
+"""Those of Okabe & Ito (2008), which colour-blind readers distinguish, and three more. Reasons that
+are not listed are drawn in ink."""
+_FILL_ALPHA = 90
+_TISSUE_FILL_ALPHA = 25
+_KEY_LINE_PX = 22
+_PAD_PX = 8
+_KEY_SQUARE_PX = 14
+_KEY_TEXT_PX = 22
+"""From the square to its text."""
+_MIN_SHEET_PX = 320
+
+_Row = tuple[str, list[Pixels]]
+"""Title and pictures of one row of a contact sheet."""
 
 
 def reason_of(row: Row) -> str:
     """The gate that refused a tile; "" for one that is kept."""
-    return row.refused.partition(":")[0]
+    gate, _, _ = row.refused.partition(":")
+    return gate
 
 
 def overview(slide: Slide, rows: Sequence[Row], *, side: int = 1200) -> Pixels:
@@ -46,41 +60,55 @@ def overview(slide: Slide, rows: Sequence[Row], *, side: int = 1200) -> Pixels:
         (H, W, 3) uint8.
     """
     full = slide.levels[0]
-    small = thumbnail(slide, slide.mpp * max(max(full.width, full.height) / side, 1.0))
-    scale_x = small.shape[1] / full.width
-    scale_y = small.shape[0] / full.height
+    shrink = max(max(full.width, full.height) / side, 1.0)
+    small = thumbnail(slide, slide.mpp * shrink)
+    height, width, _ = small.shape
+    scale = (width / full.width, height / full.height)
     image = Image.fromarray(small).convert("RGBA")
-    veil = Image.new("RGBA", image.size, (0, 0, 0, 0))
-    draw = ImageDraw.Draw(veil)
-    counts: dict[str, int] = {}
-    for row in sorted(rows, key=lambda each: not each.refused):  # kept frames lie on top
-        reason = reason_of(row)
-        box = row.ref.box
-        counts[reason] = counts.get(reason, 0) + 1
-        colour = REASONS.get(reason, TEXT_COLOUR) if reason else KEPT
-        place = (
-            box.x * scale_x + 1,
-            box.y * scale_y + 1,
-            box.right * scale_x - 2,
-            box.bottom * scale_y - 2,
-        )
-        if place[2] > place[0] and place[3] > place[1]:
-            fill = (*colour, 0 if not reason else 25 if reason == "tissue" else 90)
-            draw.rectangle(
-                place,
-                fill=fill,
-                outline=(*colour, 255),
-                width=1 if reason == "tissue" else 2,
-            )
-    flat = Image.alpha_composite(image, veil).convert("RGB")
-    return _with_key(np.array(flat, dtype=np.uint8), slide.path.name, counts)
+    frames = Image.new("RGBA", image.size, (0, 0, 0, 0))
+    draw = ImageDraw.Draw(frames)
+    for row in sorted(rows, key=lambda each: not each.refused):
+        _draw_frame(draw, row, scale)
+    framed = Image.alpha_composite(image, frames).convert("RGB")
+    counts = Counter(reason_of(row) for row in rows)
+    return _with_key(np.array(framed, dtype=np.uint8), slide.path.name, counts)
 
 
-def sheet_of(
+def _draw_frame(draw: ImageDraw.ImageDraw, row: Row, scale: tuple[float, float]) -> None:
+    """Frame a tile; refused ones are filled too, faintly where tissue is lacking."""
+    scale_x, scale_y = scale
+    box = row.ref.box
+    left = box.x * scale_x + 1
+    top = box.y * scale_y + 1
+    right = box.right * scale_x - 2
+    bottom = box.bottom * scale_y - 2
+    if right <= left or bottom <= top:
+        return
+    reason = reason_of(row)
+    lacks_tissue = reason == "tissue"
+    colour = _colour_of(reason)
+    alpha = 0
+    if reason:
+        alpha = _TISSUE_FILL_ALPHA if lacks_tissue else _FILL_ALPHA
+    draw.rectangle(
+        (left, top, right, bottom),
+        fill=(*colour, alpha),
+        outline=(*colour, 255),
+        width=1 if lacks_tissue else 2,
+    )
+
+
+def _colour_of(reason: str) -> Colour:
+    if not reason:
+        return KEPT_COLOUR
+    return REASON_COLOURS.get(reason, TEXT_COLOUR)
+
+
+def tile_set_sheet(
     shown: Sequence[Row],
     rows: Sequence[Row],
     *,
-    most: int = 8,
+    max_of_each: int = 8,
     cell: int = 192,
 ) -> Pixels:
     """Kept tiles, the same with their nuclei, and examples of each reason for refusal.
@@ -88,65 +116,90 @@ def sheet_of(
     Args:
         shown: rows with pictures to choose from.
         rows: all of them, for the counts.
-        most: so many of each.
+        max_of_each: so many of each at most.
         cell: side of a picture, px.
     """
     counts = Counter(reason_of(row) for row in rows)
-    kept = spread([row for row in shown if not row.refused and row.image], most)
-    lines: list[tuple[str, list[Pixels]]] = []
+    kept = _examples(shown, "", max_of_each)
+    lines: list[_Row] = []
     if kept:
-        pictures = [decode_rgb(row.image or b"", row.tile_id) for row in kept]
-        lines.append((f"kept ({counts['']:,}): stain as in the set", pictures))
-        if any(row.nuclei is not None for row in kept):
-            dots = [
-                draw_nuclei(row.nuclei, over=picture, radius_px=picture.shape[0] / 160)
-                if row.nuclei is not None
-                else picture
-                for row, picture in zip(kept, pictures, strict=True)
-            ]
-            found = sum(len(row.nuclei) for row in kept if row.nuclei is not None)
-            lines.append((f"their nuclei ({found:,} in these)", dots))
-    for reason in REASONS:
-        examples = spread([row for row in shown if reason_of(row) == reason and row.image], most)
-        if examples:
-            first = examples[0].refused.partition(": ")[2]
-            pictures = [decode_rgb(row.image or b"", row.tile_id) for row in examples]
-            lines.append((f"refused, {reason} ({counts[reason]:,}); the first: {first}", pictures))
-    return contact_sheet(lines or [("no tile was read", [])], cell=cell, title="Tile set")
+        lines.append((f"kept ({counts['']:,}): stain as in the set", _pictures_of(kept)))
+    if any(row.nuclei is not None for row in kept):
+        lines.append(_nuclei_line(kept))
+    for reason in _ordered(counts):
+        examples = _examples(shown, reason, max_of_each)
+        if reason and examples:
+            _, _, first = examples[0].refused.partition(": ")
+            title = f"refused, {reason} ({counts[reason]:,}); the first: {first}"
+            lines.append((title, _pictures_of(examples)))
+    if not lines:
+        lines.append(("no tile was read", []))
+    return contact_sheet(lines, cell=cell, title="Tile set")
 
 
-def spread(rows: Sequence[Row], most: int) -> list[Row]:
+def _examples(shown: Sequence[Row], reason: str, max_count: int) -> list[Row]:
+    """Rows with a picture and this reason, spread evenly."""
+    fitting = [row for row in shown if reason_of(row) == reason and row.image]
+    return spread(fitting, max_count)
+
+
+def _pictures_of(rows: Sequence[Row]) -> list[Pixels]:
+    return [decode_rgb(row.image or b"", row.tile_id) for row in rows]
+
+
+def _nuclei_line(kept: Sequence[Row]) -> _Row:
+    """The kept tiles with their nuclei drawn on them."""
+    pictures = []
+    count = 0
+    for row, picture in zip(kept, _pictures_of(kept), strict=True):
+        if row.nuclei is not None:
+            count += len(row.nuclei)
+            radius = picture.shape[0] / 160
+            picture = draw_nuclei(row.nuclei, over=picture, radius_px=radius)
+        pictures.append(picture)
+    return f"their nuclei ({count:,} in these)", pictures
+
+
+def spread(rows: Sequence[Row], max_count: int) -> list[Row]:
     """At most so many, evenly from first to last."""
-    if len(rows) <= most:
+    if len(rows) <= max_count:
         return list(rows)
-    return [rows[int(place)] for place in np.linspace(0, len(rows) - 1, most).round()]
+    positions = np.linspace(0, len(rows) - 1, max_count).round()
+    return [rows[int(position)] for position in positions]
 
 
-def _with_key(picture: Pixels, title: str, counts: dict[str, int]) -> Pixels:
-    """The picture over a line that says which colour is what."""
+def _ordered(reasons: Mapping[str, int]) -> list[str]:
+    """Reasons in the order of the key: kept, those with a colour, others."""
+    order = ["", *REASON_COLOURS]
+
+    def rank(reason: str) -> int:
+        return order.index(reason) if reason in order else len(order)
+
+    return sorted(reasons, key=rank)
+
+
+def _with_key(picture: Pixels, title: str, counts: Mapping[str, int]) -> Pixels:
+    """The picture under its title and over a key of the colours."""
     height, width = picture.shape[:2]
-    order = ["", *REASONS]
-    shown = sorted(counts, key=lambda name: order.index(name) if name in order else len(order))
-    line = 22
-    pad = 8
+    reasons = _ordered(counts)
+    key_top = _KEY_LINE_PX + _PAD_PX + height + _PAD_PX
     sheet = Image.new(
         "RGB",
-        (max(width, 320), line + pad + height + pad + line * len(shown)),
+        (max(width, _MIN_SHEET_PX), key_top + _KEY_LINE_PX * len(reasons)),
         PAPER_COLOUR,
     )
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=14)
-    draw.text((pad, 4), title, fill=TEXT_COLOUR, font=font)
-    sheet.paste(Image.fromarray(picture), (0, line + pad))
-    for place, name in enumerate(shown):
-        y = line + pad + height + pad + place * line
-        draw.rectangle(
-            (pad, y, pad + 14, y + 14), fill=REASONS.get(name, TEXT_COLOUR) if name else KEPT
-        )
-        text = f"refused, {name}" if name else "kept"
+    draw.text((_PAD_PX, 4), title, fill=TEXT_COLOUR, font=font)
+    sheet.paste(Image.fromarray(picture), (0, _KEY_LINE_PX + _PAD_PX))
+    for line, reason in enumerate(reasons):
+        y = key_top + line * _KEY_LINE_PX
+        square = (_PAD_PX, y, _PAD_PX + _KEY_SQUARE_PX, y + _KEY_SQUARE_PX)
+        draw.rectangle(square, fill=_colour_of(reason))
+        text = f"refused, {reason}" if reason else "kept"
         draw.text(
-            (pad + 22, y - 2),
-            f"{text}: {counts[name]:,}",
+            (_PAD_PX + _KEY_TEXT_PX, y - 2),
+            f"{text}: {counts[reason]:,}",
             fill=TEXT_COLOUR,
             font=font,
         )

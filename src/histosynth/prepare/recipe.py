@@ -1,20 +1,23 @@
-"""What a preparation recipe may say. `slides = ["…"]` alone is one: everything else has a
-default.
-"""
+"""What a preparation recipe may contain. `slides = ["…"]` alone is one: the rest has defaults."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
+from ..core import recipe as recipes
 from .grid import GridPlan
-from .quality.gates import GateLimits
+from .quality import complete_limits, default_limits
+from .stain import STAIN_METHODS
 from .tissue_mask import TissuePlan
+
+MAX_SAMPLE_TILES = 1000
 
 
 @dataclass(frozen=True)
 class RegionPlan:
-    """Annotations that say where tiles may lie."""
+    """Annotations that define where tiles may lie."""
 
     folder: str = ""
     """Folder of `<slide>.geojson`; empty: none. A slide without a file has no regions."""
@@ -27,32 +30,38 @@ class RegionPlan:
 
 @dataclass(frozen=True)
 class StainPlan:
-    """How colours are made alike."""
+    """How colours are unified."""
 
-    method: Literal["none", "macenko", "vahadane", "reinhard"] = "macenko"
+    method: str = "macenko"
+    """`none`, or a key of `prepare.stain.STAIN_METHODS`."""
     target: str = "medoid"
-    """`medoid`: the most usual slide of the set; else a picture of tissue that all shall look
-    like."""
+    """`medoid`: the most usual slide of the set; else a picture of tissue whose stain all get."""
     fit: Literal["slide", "tile"] = "slide"
     """One fit a slide, or one a tile. Tiles with few nuclei are better fitted with their slide."""
     sample_tiles: int = 24
-    """Tiles, spread over the tissue, whose pixels the slide's fit sees."""
+    """Tiles, spread over the tissue, whose pixels are used for the slide's fit."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.sample_tiles <= 1000:
-            raise ValueError(f"sample_tiles must lie in [1, 1000], not {self.sample_tiles}")
+        methods = ("none", *STAIN_METHODS)
+        if self.method not in methods:
+            known = ", ".join(map(repr, methods))
+            raise ValueError(f"method is {self.method!r}, not one of {known}")
+        if not 1 <= self.sample_tiles <= MAX_SAMPLE_TILES:
+            raise ValueError(
+                f"sample_tiles must lie in [1, {MAX_SAMPLE_TILES}], not {self.sample_tiles}"
+            )
 
 
 @dataclass(frozen=True)
 class NucleiPlan:
-    """Whence nuclei come, and how many a tile must have."""
+    """Where nuclei come from, and how many a tile must have."""
 
     source: Literal["centroids", "blobs", "instanseg", "files", "none"] = "centroids"
     """A detector, or files of what another tool found."""
     folder: str = ""
     """`files`: folder of `<slide>.csv`, `.geojson` or `.json`, in level-0 px."""
     classes: dict[str, str] = field(default_factory=dict)
-    """`files`: other people's class names to yours; a class that is not in it is refused."""
+    """`files`: the files' class names to yours; a class that is not in it is refused."""
     least_per_mm2: float = 0.0
     """Tiles with fewer nuclei are refused."""
 
@@ -107,7 +116,9 @@ class PrepareRecipe:
     tissue: TissuePlan = field(default_factory=TissuePlan)
     regions: RegionPlan = field(default_factory=RegionPlan)
     stain: StainPlan = field(default_factory=StainPlan)
-    quality: GateLimits = field(default_factory=GateLimits)
+    quality: dict[str, float] = field(default_factory=default_limits)
+    """Limit of each gate by its name; a gate that is not named keeps its default. See
+    `prepare.quality.QUALITY_GATES`."""
     quality_model: str = ""
     """Folder of a trained artefact classifier (`weights` of `prepare quality train`): one more
     gate."""
@@ -118,3 +129,13 @@ class PrepareRecipe:
     def __post_init__(self) -> None:
         if not self.slides:
             raise ValueError("slides must name at least one file")
+        object.__setattr__(self, "quality", complete_limits(self.quality))
+
+
+def read_prepare_recipe(path: Path) -> PrepareRecipe:
+    """Read a preparation recipe.
+
+    Raises:
+        BadRecipe: with all its problems.
+    """
+    return recipes.load(path, PrepareRecipe)

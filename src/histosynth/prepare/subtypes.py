@@ -12,14 +12,14 @@ from pathlib import Path
 from ..core import recipe as recipes
 from ..core.errors import BadRecipe
 
-SHIPPED = Path(__file__).with_name("subtypes.toml")
+SHIPPED_SUBTYPES = Path(__file__).with_name("subtypes.toml")
 _CODE = re.compile(r"\d{4}/\d")
 _BETWEEN = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True)
 class Subtype:
-    """One entity and all that it is called."""
+    """One entity with all its names."""
 
     name: str
     """As in the WHO classification."""
@@ -31,15 +31,16 @@ class Subtype:
     def __post_init__(self) -> None:
         if not _key(self.name):
             raise ValueError(f"the name {self.name!r} has no letter")
-        if wrong := [code for code in self.icd_o_3 if not _CODE.fullmatch(code)]:
+        wrong = [code for code in self.icd_o_3 if not _CODE.fullmatch(code)]
+        if wrong:
             raise ValueError(f"{self.name}: {', '.join(wrong)} is no ICD-O-3 code such as 8890/3")
         if any(not _key(synonym) for synonym in self.synonyms):
             raise ValueError(f"{self.name}: a synonym has no letter")
 
-    def spoken(self) -> set[str]:
-        """All that it is called, as it is compared."""
-        called = (self.name, self.abbreviation, *self.icd_o_3, *self.synonyms)
-        return {_key(text) for text in called if _key(text)}
+    def normal_names(self) -> set[str]:
+        """All its names and codes, as they are compared."""
+        names = (self.name, self.abbreviation, *self.icd_o_3, *self.synonyms)
+        return {_key(name) for name in names if _key(name)}
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,14 @@ class Subtypes:
 
     @cached_property
     def _index(self) -> dict[str, str]:
-        return {key: each.name for each in self.subtype for key in each.spoken()}
+        index: dict[str, str] = {}
+        for entity in self.subtype:
+            index.update(dict.fromkeys(entity.normal_names(), entity.name))
+        return index
 
 
 def load_subtypes(extra: Path | None = None) -> Subtypes:
-    """The entities that the package knows, and yours.
+    """The entities of the package, and yours.
 
     Args:
         extra: TOML of the same form. An entity of a known name takes its place; others are added.
@@ -77,33 +81,32 @@ def load_subtypes(extra: Path | None = None) -> Subtypes:
     Raises:
         BadRecipe: the file cannot be used, or two entities share a name, a synonym or a code.
     """
-    known = {_key(each.name): each for each in recipes.load(SHIPPED, Subtypes)}
+    entities = {_key(entity.name): entity for entity in recipes.load(SHIPPED_SUBTYPES, Subtypes)}
     if extra is not None:
         own = recipes.load(extra, Subtypes)
-        _refuse_shared(
-            tuple(own), str(extra)
-        )  # else the second of one name would replace the first
-        known.update({_key(each.name): each for each in own})
-    _refuse_shared(tuple(known.values()), str(extra or SHIPPED))
-    return Subtypes(tuple(known.values()))
+        # else the second of one name would replace the first
+        _refuse_shared_names(own.subtype, str(extra))
+        entities.update({_key(entity.name): entity for entity in own})
+    found = tuple(entities.values())
+    _refuse_shared_names(found, str(extra or SHIPPED_SUBTYPES))
+    return Subtypes(found)
 
 
-def _refuse_shared(entities: tuple[Subtype, ...], where: str) -> None:
+def _refuse_shared_names(entities: tuple[Subtype, ...], where: str) -> None:
+    """Refuse entities of which two share a name, a synonym or a code."""
     owners: dict[str, list[str]] = defaultdict(list)
-    for each in entities:
-        for key in each.spoken():
-            owners[key].append(each.name)
-    shared = {key: names for key, names in owners.items() if len(names) > 1}
-    if shared:
-        told = {text: _key(text) for each in entities for text in (*each.icd_o_3, *each.synonyms)}
-        written = {key: text for text, key in told.items()}  # a code reads better as it was written
-        raise BadRecipe(
-            where,
-            [
-                f"{written.get(key, key)} stands for {' and '.join(shared[key])}"
-                for key in sorted(shared)
-            ],
-        )
+    written: dict[str, str] = {}  # a code reads better as it was written
+    for entity in entities:
+        for key in entity.normal_names():
+            owners[key].append(entity.name)
+        for text in (*entity.icd_o_3, *entity.synonyms):
+            written[_key(text)] = text
+    problems = []
+    for key, names in sorted(owners.items()):
+        if len(names) > 1:
+            problems.append(f"{written.get(key, key)} stands for {' and '.join(names)}")
+    if problems:
+        raise BadRecipe(where, problems)
 
 
 def _key(text: str) -> str:

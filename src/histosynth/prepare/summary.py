@@ -1,8 +1,8 @@
-"""`prepare.json`: what became of every slide."""
+"""`prepare.json`: the result of every slide."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,45 +10,56 @@ from ..core.errors import HistosynthError
 from ..core.store import digest, sha256_of
 from ..core.tileset import read_metadata
 from .jobs import ChunkJob
-from .patients import Source
+from .patients import SlideSource
 from .survey import Survey
 
 
 def summary_of(
-    sources: Sequence[Source],
+    sources: Sequence[SlideSource],
     surveys: Mapping[str, Survey],
     refused: Mapping[str, HistosynthError],
     splits: Mapping[str, str],
     jobs: Sequence[ChunkJob],
 ) -> dict[str, Any]:
-    """Slides with patient, split, stain and tiles by reason; the totals; the sha256 of the whole
-    set.
-    """
+    """Slides with patient, split, stain and tiles by reason; the totals; the sha256 of the set."""
+    reasons = _reasons_by_slide(jobs)
     slides = []
-    whole = Counter[str]()
     for source in sources:
-        fact: dict[str, Any] = {
+        entry: dict[str, Any] = {
             "slide": source.name,
             "patient": source.patient,
             "label": source.label,
             "split": splits[source.patient],
         }
         if source.name in refused:
-            fact["refused"] = str(refused[source.name])
+            entry["refused"] = str(refused[source.name])
         else:
-            reasons: Counter[str] = Counter()
-            for job in jobs:
-                if job.facts.slide == source.name:
-                    reasons.update(read_metadata(job.path)["reasons"])
-            whole += reasons
-            survey = surveys[source.name]
-            fact |= {"mpp": survey.grid.mpp, "tiles": dict(sorted(reasons.items()))}
-            fact["stain"] = survey.stain.as_dict() if survey.stain else survey.unstained or None
-        slides.append(fact)
+            entry |= _surveyed_entry(surveys[source.name], reasons[source.name])
+        slides.append(entry)
+    total: Counter[str] = Counter()
+    for counts in reasons.values():
+        total += counts
     return {
         "slides": slides,
-        "tiles": sum(whole.values()),
-        "kept": whole["kept"],
-        "refused": {gate: count for gate, count in sorted(whole.items()) if gate != "kept"},
+        "tiles": sum(total.values()),
+        "kept": total["kept"],
+        "refused": {gate: count for gate, count in sorted(total.items()) if gate != "kept"},
         "sha256": digest({job.path.name: sha256_of(job.path) for job in jobs}),
+    }
+
+
+def _reasons_by_slide(jobs: Sequence[ChunkJob]) -> defaultdict[str, Counter[str]]:
+    """Tiles by the gate that refused them, or `kept`, of each slide."""
+    reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for job in jobs:
+        reasons[job.facts.slide].update(read_metadata(job.path)["reasons"])
+    return reasons
+
+
+def _surveyed_entry(survey: Survey, reasons: Counter[str]) -> dict[str, Any]:
+    stain = survey.stain.as_dict() if survey.stain else survey.unstained or None
+    return {
+        "mpp": survey.grid.mpp,
+        "tiles": dict(sorted(reasons.items())),
+        "stain": stain,
     }

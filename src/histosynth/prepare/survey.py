@@ -1,25 +1,26 @@
-"""A first look at a slide: where its tissue lies, which tiles it gives, how it is stained."""
+"""The survey of a slide: where its tissue lies, which tiles it gives, how it is stained."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..annotation.regions import read_regions, region_mask
+from ..annotation.regions import Region, read_regions, region_mask
 from ..core.errors import StainNotFound
-from ..core.tile import Pixels
+from ..core.tile import Mask, Pixels
 from ..slides import Slide, read_box, thumbnail
 from .grid import Grid, lay_grid, tissue_shares
-from .recipe import PrepareRecipe
-from .stain import Stain, fit_stain
+from .recipe import PrepareRecipe, RegionPlan
+from .stain import Stain, fit_stain, stain_from_dict
 from .tissue_mask import tissue_mask
 
 PATCH_PX = 256
 """Side of the patches that the stain is fitted on."""
-SAMPLE_PIXELS = 120_000
+MAX_SAMPLE_PIXELS = 120_000
 
 
 @dataclass(frozen=True)
@@ -38,79 +39,106 @@ class Survey:
     stain: Stain | None
     unstained: str
 
-    def kept(self, least: float) -> list[int]:
+    def kept(self, min_share: float) -> list[int]:
         """Tiles with enough tissue."""
-        return [index for index, share in enumerate(self.shares) if share >= max(least, 1e-9)]
+        threshold = max(min_share, 1e-9)
+        return [index for index, share in enumerate(self.shares) if share >= threshold]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, to be kept between runs."""
+        return {
+            "corners": [list(corner) for corner in self.grid.corners],
+            "size": self.grid.size,
+            "step": self.grid.step,
+            "mpp": self.grid.mpp,
+            "shares": list(self.shares),
+            "stain": self.stain.as_dict() if self.stain else None,
+            "unstained": self.unstained,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Survey:
+        """The way back from `as_dict`."""
+        grid = Grid(
+            tuple((int(x), int(y)) for x, y in values["corners"]),
+            values["size"],
+            values["step"],
+            values["mpp"],
+        )
+        return cls(
+            grid,
+            tuple(values["shares"]),
+            stain_from_dict(values["stain"]) if values["stain"] else None,
+            values["unstained"],
+        )
 
 
 def survey_slide(slide: Slide, recipe: PrepareRecipe, regions: Path | None) -> Survey:
-    """Look at a slide.
+    """Survey a slide.
 
     Args:
         slide: opened.
-        recipe: what tiles are wanted.
+        recipe: which tiles are wanted.
         regions: GeoJSON file of this slide, if there is one.
 
     Raises:
         UnreadableImage: its pixels cannot be read.
         BadRegions: the file of regions cannot be used.
     """
-    small = thumbnail(slide, recipe.tissue.mpp)
+    picture = thumbnail(slide, recipe.tissue.mpp)
     full = slide.levels[0]
-    px_per_cell = (full.width / small.shape[1], full.height / small.shape[0])
-    mask = tissue_mask(small, recipe.tissue)
-    found = read_regions(regions) if regions else []
-    for names, inside in ((recipe.regions.include, True), (recipe.regions.exclude, False)):
-        if names:
-            drawn = region_mask(
-                [each for each in found if each.name in names],
-                mask.shape,
-                px_per_cell,
-            )
-            mask &= drawn if inside else ~drawn
+    px_per_cell = (full.width / picture.shape[1], full.height / picture.shape[0])
+    mask = tissue_mask(picture, recipe.tissue)
+    drawn = read_regions(regions) if regions else []
+    mask = _restrict_to_regions(mask, drawn, recipe.regions, px_per_cell)
     grid = lay_grid(slide, recipe.tiles)
     boxes = [grid.box(index) for index in range(len(grid.corners))]
     shares = tissue_shares(mask, boxes, px_per_cell).round(4)
     survey = Survey(grid, tuple(map(float, shares)), None, "")
+    return _with_stain(survey, slide, recipe)
+
+
+def _restrict_to_regions(
+    mask: Mask,
+    drawn: Sequence[Region],
+    plan: RegionPlan,
+    px_per_cell: tuple[float, float],
+) -> Mask:
+    """The part of a mask (H, W) inside included and outside excluded regions."""
+    if plan.include:
+        included = [region for region in drawn if region.name in plan.include]
+        mask = mask & region_mask(included, mask.shape, px_per_cell)
+    if plan.exclude:
+        excluded = [region for region in drawn if region.name in plan.exclude]
+        mask = mask & ~region_mask(excluded, mask.shape, px_per_cell)
+    return mask
+
+
+def _with_stain(survey: Survey, slide: Slide, recipe: PrepareRecipe) -> Survey:
+    """The survey with the slide's stain, where one is wanted and there is tissue."""
     if recipe.stain.method == "none" or not survey.kept(recipe.tiles.tissue):
         return survey
+    pixels = stain_sample(slide, survey, recipe)
     try:
-        stain = fit_stain(
-            recipe.stain.method,
-            stain_sample(slide, survey, recipe),
-            slide.path.name,
-        )
+        stain = fit_stain(recipe.stain.method, pixels, slide.path.name)
     except StainNotFound as error:
-        return Survey(grid, survey.shares, None, error.reason)
-    return Survey(grid, survey.shares, stain, "")
+        return replace(survey, unstained=error.reason)
+    return replace(survey, stain=stain)
 
 
 def stain_sample(slide: Slide, survey: Survey, recipe: PrepareRecipe) -> Pixels:
     """(N, 1, 3) uint8: pixels of patches in the middle of tiles, spread over the tissue."""
     kept = survey.kept(recipe.tiles.tissue)
     count = min(recipe.stain.sample_tiles, len(kept))
-    chosen = [kept[int(place)] for place in np.linspace(0, len(kept) - 1, count).round()]
+    positions = np.linspace(0, len(kept) - 1, count).round()
     side = min(PATCH_PX, survey.grid.size)
     inset = (survey.grid.size - side) // 2
     rest = survey.grid.size - side - inset
-    rows = []
-    for index in chosen:
+    patches = []
+    for position in positions:
+        index = kept[int(position)]
         window = survey.grid.window(index, (-inset, -inset, -rest, -rest))
-        rows.append(read_box(slide, window, (side, side)).reshape(-1, 3))
-    pixels = np.concatenate(rows)
-    every = max(len(pixels) // SAMPLE_PIXELS, 1)
+        patches.append(read_box(slide, window, (side, side)).reshape(-1, 3))
+    pixels = np.concatenate(patches)
+    every = max(len(pixels) // MAX_SAMPLE_PIXELS, 1)
     return np.ascontiguousarray(pixels[::every, None])
-
-
-def survey_as_dict(survey: Survey) -> dict[str, Any]:
-    """Plain values, to be kept between runs."""
-    grid = survey.grid
-    return {
-        "corners": [list(corner) for corner in grid.corners],
-        "size": grid.size,
-        "step": grid.step,
-        "mpp": grid.mpp,
-        "shares": list(survey.shares),
-        "stain": survey.stain.as_dict() if survey.stain else None,
-        "unstained": survey.unstained,
-    }

@@ -1,7 +1,7 @@
 """Where on a slide there is tissue: a mask on a coarse grid, every length in micrometres.
 
 Works on optical density against the slide's own glass, so pale slides and grey backgrounds need no
-settings of their own; pen is told from dye by which colour it absorbs.
+settings of their own. Pen is distinguished from dye by the colour that it absorbs.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from scipy import ndimage
 from ..core.arrays import Float32Array
 from ..core.tile import Mask, Pixels
 
-STRIP = 512
-REACH = 4
-"""Rows looked at at once, and rows that ink reaches over."""
+STRIP_PX = 512
+"""Rows of a picture that are computed at once."""
+INK_REACH_PX = 4
+"""Rows beyond a strip that may hold ink which reaches into it."""
 
 
 @dataclass(frozen=True)
 class TissuePlan:
-    """How tissue is told from glass."""
+    """How tissue is separated from glass."""
 
     mpp: float = 8.0
     """Scale of the mask, um/px."""
@@ -42,10 +43,8 @@ class TissuePlan:
         if not 1 <= self.mpp <= 64:
             raise ValueError(f"the mask's mpp must lie in [1, 64], not {self.mpp}")
         lengths = (self.smooth_um, self.close_um)
-        if (
-            not all(0 <= value <= 1000 for value in lengths)
-            or min(self.least_mm2, self.hole_mm2) < 0
-        ):
+        are_lengths = all(0 <= value <= 1000 for value in lengths)
+        if not are_lengths or min(self.least_mm2, self.hole_mm2) < 0:
             raise ValueError(
                 "smooth_um and close_um must lie in [0, 1000], least areas not be negative"
             )
@@ -63,35 +62,42 @@ def tissue_mask(picture: Pixels, plan: TissuePlan) -> Mask:
     Returns:
         (H, W) bool.
     """
-    white = glass_of(picture)
-    stained = np.empty(picture.shape[:2], np.float32)
-    for top in range(
-        0, len(picture), STRIP
-    ):  # a slide's thumbnail can be large: never all of its density
-        above = min(top, REACH)
-        below = min(len(picture) - top, STRIP + REACH)
-        density = density_over(picture[top - above : top + below], white)
-        strip = np.where(pen_mask(density), 0, density[..., 1])
-        stained[top : top + STRIP] = strip[above : above + STRIP]
+    stained = _stained_density(picture)
     smooth = np.asarray(ndimage.gaussian_filter(stained, plan.smooth_um / plan.mpp / 2))
-    mask = smooth > np.clip(otsu(smooth), plan.floor_od, plan.ceiling_od)
-    mask = _closed(mask, plan.close_um / plan.mpp / 2)
+    threshold = np.clip(otsu(smooth), plan.floor_od, plan.ceiling_od)
+    mask = _closed(smooth > threshold, plan.close_um / plan.mpp / 2)
     px_per_mm2 = (1000 / plan.mpp) ** 2
     mask = _without_small(mask, plan.least_mm2 * px_per_mm2)
     return ~_without_small(~mask, plan.hole_mm2 * px_per_mm2)
+
+
+def _stained_density(picture: Pixels) -> Float32Array:
+    """(H, W) green optical density over glass, 0 under ink.
+
+    Computed in strips: a slide's thumbnail can be large.
+    """
+    white = glass_of(picture)
+    stained = np.empty(picture.shape[:2], np.float32)
+    for top in range(0, len(picture), STRIP_PX):
+        above = min(top, INK_REACH_PX)
+        below = min(len(picture) - top, STRIP_PX + INK_REACH_PX)
+        density = density_over(picture[top - above : top + below], white)
+        strip = np.where(pen_mask(density), 0, density[..., 1])
+        stained[top : top + STRIP_PX] = strip[above : above + STRIP_PX]
+    return stained
 
 
 def glass_of(picture: Pixels) -> Float32Array:
     """The slide's own glass, (3,) grey levels.
 
     Glass is the brightest tone that is common: the 95th percentile of each channel among pixels
-        whose
-    green lies in the brightest tenth, but never below 180, lest a slide full of tissue be taken for
-    glass.
+    whose green lies in the brightest tenth, but never below 180, so that a slide full of tissue is
+    not taken for glass.
     """
-    flat = picture.reshape(-1, 3)
-    flat = flat[:: max(len(flat) >> 21, 1)]
-    bright = flat[flat[:, 1] >= np.percentile(flat[:, 1], 90)]
+    pixels = picture.reshape(-1, 3)
+    pixels = pixels[:: max(len(pixels) >> 21, 1)]
+    green = pixels[:, 1]
+    bright = pixels[green >= np.percentile(green, 90)]
     return np.maximum(np.percentile(bright, 95, axis=0), 180).astype(np.float32)
 
 
@@ -104,24 +110,33 @@ def density_over(picture: Pixels, white: Float32Array) -> Float32Array:
 def pen_mask(density: Float32Array) -> Mask:
     """Pen ink and what lies within two pixels of it. (H, W) bool."""
     ink = ink_mask(density)
-    return np.asarray(ndimage.binary_dilation(ink, iterations=2) if ink.any() else ink)
+    if not ink.any():
+        return ink
+    return np.asarray(ndimage.binary_dilation(ink, iterations=2))
 
 
 def ink_mask(density: Float32Array) -> Mask:
-    """Ink: what absorbs red more than green, as no dye of H&E does; black; and scarlet. (H, W)
-    bool.
+    """Ink: what absorbs red more than green, as no dye of H&E does; black; and scarlet.
+
+    Args:
+        density: (H, W, 3) optical density.
+
+    Returns:
+        (H, W) bool.
     """
-    red, green, blue = (density[..., channel] for channel in range(3))
+    red = density[..., 0]
+    green = density[..., 1]
+    blue = density[..., 2]
     cold = (red > 1.15 * green + 0.05) & (red > 0.15)
-    least = density.min(axis=2)
-    most = density.max(axis=2)
-    black = (least > 0.9) & (most - least < 0.25 * most)
+    thinnest = density.min(axis=2)
+    densest = density.max(axis=2)
+    black = (thinnest > 0.9) & (densest - thinnest < 0.25 * densest)
     scarlet = (red < 0.1) & (green > 0.7) & (blue > 0.95 * green)
     return np.asarray(cold | black | scarlet)
 
 
 def otsu(values: Float32Array) -> float:
-    """The threshold that parts values into two groups of least variance (Otsu 1979)."""
+    """The threshold that divides values into two groups of least variance (Otsu 1979)."""
     low = float(values.min())
     high = float(values.max())
     if high <= low:
@@ -142,7 +157,7 @@ def _closed(mask: Mask, radius: float) -> Mask:
     if steps < 1 or not mask.any():
         return mask
     grown = np.pad(mask, steps + 1)
-    shapes = [ndimage.generate_binary_structure(2, 1 + place % 2) for place in range(steps)]
+    shapes = [ndimage.generate_binary_structure(2, 1 + step % 2) for step in range(steps)]
     for shape in shapes:
         grown = np.asarray(ndimage.binary_dilation(grown, shape))
     for shape in shapes:
@@ -150,9 +165,10 @@ def _closed(mask: Mask, radius: float) -> Mask:
     return mask | grown[steps + 1 : -steps - 1, steps + 1 : -steps - 1]
 
 
-def _without_small(mask: Mask, least_px: float) -> Mask:
+def _without_small(mask: Mask, min_px: float) -> Mask:
+    """The mask without connected pieces of fewer pixels."""
     labels, count = ndimage.label(mask)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    large = sizes >= least_px
+    large = sizes >= min_px
     large[0] = False
     return np.asarray(large[labels])

@@ -1,8 +1,7 @@
-"""Slides: pictures too large to open, read box by box at whatever scale is asked for.
+"""Slides: pictures too large to open at once, read box by box at any scale.
 
-`open_slide` finds the reader; `Slide.read` gives whole pixels of one pyramid level; `read_box`
-gives a box of tissue at the size that is wanted, from the best level, resampled once and without
-aliasing.
+`open_slide` finds the reader. `Slide.read` gives whole pixels of one pyramid level. `read_box`
+gives a box of tissue at the wanted size, from the best level, resampled once and without aliasing.
 """
 
 from .opening import SLIDE_SUFFIXES, open_slide

@@ -15,10 +15,9 @@ from .slide import check_levels, level_0_mpp, on_glass
 MAX_FILES = 10_000
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether a file begins as DICOM does: 128 bytes of anything, then a mark."""
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+def is_dicom(start: bytes) -> bool:
+    """Whether a file begins as DICOM does: 128 bytes of any value, then a mark."""
+    return start[128:132] == b"DICM"
 
 
 class DicomSlide:
@@ -32,7 +31,7 @@ class DicomSlide:
 
     def __init__(self, path: Path, *, mpp: float | None = None) -> None:
         try:
-            import pydicom
+            import pydicom  # noqa: F401
             import wsidicom
         except ImportError as error:
             raise NeedsExtra(
@@ -41,27 +40,23 @@ class DicomSlide:
         self.path = path
         self.reader = "wsidicom"
         try:
-            series = pydicom.dcmread(path, stop_before_pixels=True).SeriesInstanceUID
-            files = [
-                each
-                for each in sorted(path.parent.glob("*"))[:MAX_FILES]
-                if _series(each) == series
-            ]
-            self._slide: Any = wsidicom.WsiDicom.open(files)
+            self._slide: Any = wsidicom.WsiDicom.open(_files_of_series(path))
         except Exception as error:
             raise UnreadableImage(path, f"wsidicom: {error}") from error
         try:
-            parts = list(self._slide.pyramids[0])
-            self._numbers = [part.level for part in parts]
-            self.levels = check_levels(
-                path, [(part.size.width, part.size.height) for part in parts]
-            )
-            stated = parts[0].mpp
-            stated_mpp = (stated.width + stated.height) / 2 if stated else None
-            self.mpp = level_0_mpp(path, stated_mpp, mpp)
+            self._read_header(mpp)
         except Exception:
             self._slide.close()
             raise
+
+    def _read_header(self, mpp: float | None) -> None:
+        levels = list(self._slide.pyramids[0])
+        self._numbers = [level.level for level in levels]
+        sizes = [(level.size.width, level.size.height) for level in levels]
+        self.levels = check_levels(self.path, sizes)
+        stated = levels[0].mpp
+        stated_mpp = (stated.width + stated.height) / 2 if stated else None
+        self.mpp = level_0_mpp(self.path, stated_mpp, mpp)
 
     def read(self, level: int, box: Box) -> Pixels:
         """Whole pixels of a level; see `Slide.read`."""
@@ -82,16 +77,29 @@ class DicomSlide:
         return out
 
     def close(self) -> None:
-        """Let the files go."""
+        """Close the files."""
         self._slide.close()
 
 
-def _series(path: Path) -> str | None:
+def _files_of_series(path: Path) -> list[Path]:
+    """All files of the folder that belong to the series of this one."""
+    import pydicom
+
+    series = pydicom.dcmread(path, stop_before_pixels=True).SeriesInstanceUID
+    neighbours = sorted(path.parent.glob("*"))[:MAX_FILES]
+    return [each for each in neighbours if _series_of(each) == series]
+
+
+def _series_of(path: Path) -> str | None:
+    """The series of a DICOM file; None for other files, and for damaged ones."""
     import pydicom
 
     try:
-        if path.is_file() and is_dicom(path):
-            return str(pydicom.dcmread(path, stop_before_pixels=True).SeriesInstanceUID)
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            if not is_dicom(file.read(132)):
+                return None
+        return str(pydicom.dcmread(path, stop_before_pixels=True).SeriesInstanceUID)
     except Exception:  # noqa: BLE001 - a damaged neighbour is no part of this slide
         return None
-    return None

@@ -1,13 +1,18 @@
-"""Which reader opens a file: by what is in it, not by its name."""
+"""Which reader opens a file: by its first bytes, not by its name."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import UnreadableImage
 from ..core.tile import IMAGE_SUFFIXES
-from .slide import Slide
+from .dicom import is_dicom
+from .slide import NotThisReader, Slide
 
+_TIFF_SUFFIXES = (".tif", ".tiff")
+_PICTURE_SUFFIXES = tuple(suffix for suffix in IMAGE_SUFFIXES if suffix not in _TIFF_SUFFIXES)
 SLIDE_SUFFIXES = (
     ".svs",
     ".tif",
@@ -21,15 +26,112 @@ SLIDE_SUFFIXES = (
     ".svslide",
     ".czi",
     ".dcm",
-    *(suffix for suffix in IMAGE_SUFFIXES if suffix not in (".tif", ".tiff")),
+    *_PICTURE_SUFFIXES,
 )
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_PICTURES = {
+_START_BYTES = 132
+"""As many as any reader needs to recognise its files."""
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PICTURE_STARTS = {
     b"\x89PNG": "PNG",
     b"\xff\xd8\xff": "JPEG",
     b"BM": "BMP",
     b"RIFF": "WebP",
 }
+
+
+@dataclass(frozen=True)
+class SlideReader:
+    """One way to read files.
+
+    Attributes:
+        name: of the reader.
+        accepts: whether a file with these first bytes may be its own.
+        open: opens a file with the scale that the user gives; raises `NotThisReader` where another
+            reader may take it.
+    """
+
+    name: str
+    accepts: Callable[[Path, bytes], bool]
+    open: Callable[[Path, float | None], Slide]
+
+
+def _accepts_picture(path: Path, start: bytes) -> bool:
+    return bool(_picture_format(start))
+
+
+def _open_picture(path: Path, mpp: float | None) -> Slide:
+    from .picture import PictureSlide
+
+    with path.open("rb") as file:
+        picture_format = _picture_format(file.read(_START_BYTES))
+    suffix = path.suffix.lower()
+    # .vms and .mrxs keep their pixels in JPEGs next to them, but are no JPEGs themselves
+    if suffix not in _PICTURE_SUFFIXES:
+        raise UnreadableImage(
+            path, f"it is a {picture_format} picture under the name of a slide ({suffix})"
+        )
+    return PictureSlide(path, mpp=mpp)
+
+
+def _picture_format(start: bytes) -> str:
+    """PNG, JPEG, ... of a file's first bytes; "" for other files."""
+    for magic, name in _PICTURE_STARTS.items():
+        if start.startswith(magic):
+            return name
+    return ""
+
+
+def _accepts_tiff(path: Path, start: bytes) -> bool:
+    return start.startswith(_TIFF_STARTS)
+
+
+def _open_tiff(path: Path, mpp: float | None) -> Slide:
+    from .tiff import TiffSlide
+
+    return TiffSlide(path, mpp=mpp)
+
+
+def _accepts_any(path: Path, start: bytes) -> bool:
+    return True
+
+
+def _open_openslide(path: Path, mpp: float | None) -> Slide:
+    from .openslide import OpenSlideSlide
+
+    try:
+        return OpenSlideSlide(path, mpp=mpp)
+    except UnreadableImage as error:
+        raise NotThisReader(error) from error
+
+
+def _accepts_dicom(path: Path, start: bytes) -> bool:
+    return is_dicom(start)
+
+
+def _open_dicom(path: Path, mpp: float | None) -> Slide:
+    from .dicom import DicomSlide
+
+    return DicomSlide(path, mpp=mpp)
+
+
+def _accepts_flat_tiff(path: Path, start: bytes) -> bool:
+    return _accepts_tiff(path, start) and path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _open_flat_tiff(path: Path, mpp: float | None) -> Slide:
+    from .picture import PictureSlide
+
+    return PictureSlide(path, mpp=mpp)
+
+
+SLIDE_READERS = (
+    SlideReader("picture", _accepts_picture, _open_picture),
+    SlideReader("tifffile", _accepts_tiff, _open_tiff),
+    SlideReader("openslide", _accepts_any, _open_openslide),
+    SlideReader("wsidicom", _accepts_dicom, _open_dicom),
+    SlideReader("flat TIFF", _accepts_flat_tiff, _open_flat_tiff),
+)
+"""All readers, in the order in which they are tried. A new one is a file and a line."""
 
 
 def open_slide(path: Path, *, mpp: float | None = None) -> Slide:
@@ -43,50 +145,19 @@ def open_slide(path: Path, *, mpp: float | None = None) -> Slide:
         UnreadableImage: no reader takes it; cut off; an impossible size; a picture under a slide's
             name.
         NotRGB: a picture that is not 8-bit RGB.
-        MissingScale: it states no believable scale, and none is given.
+        MissingScale: it states no plausible scale, and none is given.
     """
     try:
         with path.open("rb") as file:
-            start = file.read(4)
+            start = file.read(_START_BYTES)
     except OSError as error:
         raise UnreadableImage(path, error.strerror or str(error)) from error
-    picture = next((name for magic, name in _PICTURES.items() if start.startswith(magic)), None)
-    if picture:
-        suffix = path.suffix.lower()
-        # .vms and .mrxs keep their pixels in JPEGs beside them, but are no JPEGs themselves
-        if suffix not in IMAGE_SUFFIXES or suffix in (".tif", ".tiff"):
-            raise UnreadableImage(
-                path, f"it is a {picture} picture under the name of a slide ({suffix})"
-            )
-        from .picture import PictureSlide
-
-        return PictureSlide(path, mpp=mpp)
-    if start in _TIFF:
-        return _open_tiff(path, mpp)
-    from .dicom import DicomSlide, is_dicom
-    from .openslide import OpenSlideSlide
-
-    if not is_dicom(path):
-        return OpenSlideSlide(path, mpp=mpp)
-    try:
-        return OpenSlideSlide(path, mpp=mpp)
-    except UnreadableImage:
-        return DicomSlide(path, mpp=mpp)
-
-
-def _open_tiff(path: Path, mpp: float | None) -> Slide:
-    from .tiff import NotThisReader, TiffSlide
-
-    try:
-        return TiffSlide(path, mpp=mpp)
-    except NotThisReader:
-        from .openslide import OpenSlideSlide
-
-    try:
-        return OpenSlideSlide(path, mpp=mpp)
-    except UnreadableImage:
-        if path.suffix.lower() not in IMAGE_SUFFIXES:
-            raise
-    from .picture import PictureSlide  # a flat TIFF
-
-    return PictureSlide(path, mpp=mpp)
+    refusal = UnreadableImage(path, "no reader takes it")
+    for reader in SLIDE_READERS:
+        if not reader.accepts(path, start):
+            continue
+        try:
+            return reader.open(path, mpp)
+        except NotThisReader as error:
+            refusal = error.refusal
+    raise refusal

@@ -29,21 +29,27 @@ class OpenSlideSlide:
         try:
             self._slide = openslide.OpenSlide(path)
         except (openslide.OpenSlideError, OSError) as error:
-            reason = str(error) or "OpenSlide does not know this format"
-            remedy = (
-                "Get the file again: it is cut off, or of a kind that "
-                "openslide.org/formats does not list."
-            )
-            raise UnreadableImage(path, reason, remedy) from error
+            raise UnreadableImage(
+                path,
+                str(error) or "OpenSlide does not read this format",
+                "Get the file again: it is cut off, or of a format that "
+                "openslide.org/formats does not list.",
+            ) from error
         try:
             self.levels = check_levels(path, self._slide.level_dimensions)
-            facts = self._slide.properties
-            stated = [facts.get(f"openslide.mpp-{axis}") for axis in "xy"]
-            both = [float(value) for value in stated if value]
-            self.mpp = level_0_mpp(path, sum(both) / len(both) if both else None, mpp)
+            self.mpp = level_0_mpp(path, self._stated_mpp(), mpp)
         except Exception:
             self._slide.close()
             raise
+
+    def _stated_mpp(self) -> float | None:
+        """The mean of both axes' scales, of those that are stated."""
+        scales = []
+        for axis in "xy":
+            value = self._slide.properties.get(f"openslide.mpp-{axis}")
+            if value:
+                scales.append(float(value))
+        return sum(scales) / len(scales) if scales else None
 
     def read(self, level: int, box: Box) -> Pixels:
         """Whole pixels of a level; see `Slide.read`."""
@@ -51,9 +57,10 @@ class OpenSlideSlide:
         out, inside = on_glass(box, size)
         if inside is None:
             return out
-        corner = round(inside.x * size.downsample), round(inside.y * size.downsample)
+        x = round(inside.x * size.downsample)
+        y = round(inside.y * size.downsample)
         try:
-            region = self._slide.read_region(corner, level, (inside.width, inside.height))
+            region = self._slide.read_region((x, y), level, (inside.width, inside.height))
         except (openslide.OpenSlideError, OSError) as error:
             raise UnreadableImage(self.path, str(error)) from error
         white = Image.new("RGB", region.size, (255, 255, 255))
@@ -62,5 +69,5 @@ class OpenSlideSlide:
         return out
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._slide.close()

@@ -14,7 +14,7 @@ class PictureSlide:
 
     Raises:
         UnreadableImage, NotRGB: no 8-bit RGB picture, or over 16,384 x 16,384 px.
-        MissingScale: no scale is given; a picture's dpi is never believed.
+        MissingScale: no scale is given; a picture's dpi is never used.
     """
 
     reader = "pillow"
@@ -23,14 +23,16 @@ class PictureSlide:
         self.path = path
         self.mpp = level_0_mpp(path, None, mpp)
         self._pixels = read_rgb(path)
-        self.levels = check_levels(path, [(self._pixels.shape[1], self._pixels.shape[0])])
+        height, width, _ = self._pixels.shape
+        self.levels = check_levels(path, [(width, height)])
 
     def read(self, level: int, box: Box) -> Pixels:
         """Whole pixels; see `Slide.read`."""
         out, inside = on_glass(box, self.levels[level])
-        if inside is not None:
-            out[inside.shift(-box.x, -box.y).slices] = self._pixels[inside.slices]
+        if inside is None:
+            return out
+        out[inside.shift(-box.x, -box.y).slices] = self._pixels[inside.slices]
         return out
 
     def close(self) -> None:
-        """Nothing to let go."""
+        """There is no file to close."""

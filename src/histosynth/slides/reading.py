@@ -1,4 +1,4 @@
-"""Tissue at the scale that is asked for, whatever levels a slide happens to have."""
+"""Tissue at the wanted scale, whatever levels a slide has."""
 
 from __future__ import annotations
 
@@ -13,21 +13,18 @@ from ..core.geometry import Box
 from ..core.tile import Pixels
 from .slide import MAX_READ_PX, Slide
 
-CLOSE = 0.005
-"""Scales closer than this are the same: half a per cent, under what scanners' own stages keep."""
+SAME_LEVEL_TOLERANCE = 0.005
+"""Scales closer than this are the same: half a per cent, less than scanners' stages vary by."""
 ON_GRID_PX = 0.05
 """A box this near to a level's grid lies on it."""
-_REACH = 3
-"""Pixels read beyond a box, so that its border is resampled from tissue and not from nothing."""
+_REACH_PX = 3
+"""Pixels read beyond a box, so that its border is resampled from tissue."""
 
 
 def best_level(slide: Slide, downsample: float) -> int:
     """The coarsest level that is still at least as fine as `downsample` level-0 px per pixel."""
-    fine = [
-        index
-        for index, level in enumerate(slide.levels)
-        if level.downsample <= downsample * (1 + CLOSE)
-    ]
+    max_downsample = downsample * (1 + SAME_LEVEL_TOLERANCE)
+    fine = [index for index, level in enumerate(slide.levels) if level.downsample <= max_downsample]
     return max(fine, key=lambda index: slide.levels[index].downsample, default=0)
 
 
@@ -49,32 +46,22 @@ def read_box(slide: Slide, box: Box | Window, size: tuple[int, int]) -> Pixels:
     wanted one within half a per cent and the box lies on its grid, pixels are those of the file.
 
     Args:
-        slide: where from.
+        slide: to read.
         box: level-0 px; may reach outside, where there is white.
         size: (width, height) wanted, px.
 
     Raises:
         UnreadableImage: the box would need more pixels read than fit a worker's memory.
     """
-    level = best_level(slide, min(box.width / size[0], box.height / size[1]))
-    step = slide.levels[level].downsample
-    left = box.x / step
-    top = box.y / step
-    right = (box.x + box.width) / step
-    bottom = (box.y + box.height) / step
-    if size[0] * size[1] > MAX_READ_PX:
-        raise UnreadableImage(slide.path, f"{size[0]:,} x {size[1]:,} px were asked for at once")
-    exact = (round(left), round(top), round(right - left), round(bottom - top))
-    off = max(abs(left - exact[0]), abs(top - exact[1]))
-    if (exact[2], exact[3]) == size and off < ON_GRID_PX:
-        return slide.read(level, Box(*exact))
-    reach = math.ceil(_REACH * max((right - left) / size[0], 1.0))
-    around = Box(
-        math.floor(left) - reach,
-        math.floor(top) - reach,
-        math.ceil(right) - math.floor(left) + 2 * reach,
-        math.ceil(bottom) - math.floor(top) + 2 * reach,
-    )
+    width, height = size
+    if width * height > MAX_READ_PX:
+        raise UnreadableImage(slide.path, f"{width:,} x {height:,} px were requested at once")
+    level = best_level(slide, min(box.width / width, box.height / height))
+    edges = _edges_on_level(box, slide.levels[level].downsample)
+    whole = _whole_pixels(edges)
+    if whole is not None and (whole.width, whole.height) == tuple(size):
+        return slide.read(level, whole)
+    around = _box_around(edges, width)
     if around.width * around.height > MAX_READ_PX:
         reason = (
             f"a tile of {box.width:,.0f} x {box.height:,.0f} px of level 0 needs "
@@ -82,9 +69,60 @@ def read_box(slide: Slide, box: Box | Window, size: tuple[int, int]) -> Pixels:
             f"{around.height:,} px read at once, because the slide has no coarser level"
         )
         raise UnreadableImage(slide.path, reason)
-    place = (left - around.x, top - around.y, right - around.x, bottom - around.y)
     image = Image.fromarray(slide.read(level, around))
-    return np.array(image.resize(size, Image.Resampling.LANCZOS, box=place), dtype=np.uint8)
+    place = (
+        edges.left - around.x,
+        edges.top - around.y,
+        edges.right - around.x,
+        edges.bottom - around.y,
+    )
+    resized = image.resize((width, height), Image.Resampling.LANCZOS, box=place)
+    return np.array(resized, dtype=np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    """A rectangle in px of a level."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def _edges_on_level(box: Box | Window, step: float) -> _Edges:
+    return _Edges(
+        box.x / step,
+        box.y / step,
+        (box.x + box.width) / step,
+        (box.y + box.height) / step,
+    )
+
+
+def _whole_pixels(edges: _Edges) -> Box | None:
+    """The box of whole pixels at the edges; None where they lie between pixels."""
+    x = round(edges.left)
+    y = round(edges.top)
+    off = max(abs(edges.left - x), abs(edges.top - y))
+    width = round(edges.right - edges.left)
+    height = round(edges.bottom - edges.top)
+    if off >= ON_GRID_PX or min(width, height) < 1:
+        return None
+    return Box(x, y, width, height)
+
+
+def _box_around(edges: _Edges, width: int) -> Box:
+    """Whole pixels around the edges, with what resampling to `width` px needs beyond them."""
+    shrink = max((edges.right - edges.left) / width, 1.0)
+    reach = math.ceil(_REACH_PX * shrink)
+    x = math.floor(edges.left)
+    y = math.floor(edges.top)
+    return Box(
+        x - reach,
+        y - reach,
+        math.ceil(edges.right) - x + 2 * reach,
+        math.ceil(edges.bottom) - y + 2 * reach,
+    )
 
 
 def thumbnail(slide: Slide, mpp: float) -> Pixels:
@@ -96,13 +134,20 @@ def thumbnail(slide: Slide, mpp: float) -> Pixels:
     factor = slide.mpp / mpp
     width = max(round(full.width * factor), 1)
     height = max(round(full.height * factor), 1)
-    level = slide.levels[best_level(slide, 1 / factor)]
-    rows = max(min(int((MAX_READ_PX >> 5) / level.width * level.downsample * factor), height), 1)
+    strip_height = _strip_height(slide, factor, height)
     strips = []
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        y0, y1 = (round(row / height * full.height) for row in (top, bottom))
-        strips.append(
-            read_box(slide, Box(0, y0, full.width, max(y1 - y0, 1)), (width, bottom - top))
-        )
+    for top in range(0, height, strip_height):
+        bottom = min(top + strip_height, height)
+        y0 = round(top / height * full.height)
+        y1 = round(bottom / height * full.height)
+        box = Box(0, y0, full.width, max(y1 - y0, 1))
+        strips.append(read_box(slide, box, (width, bottom - top)))
     return np.concatenate(strips)
+
+
+def _strip_height(slide: Slide, factor: float, height: int) -> int:
+    """Rows of a thumbnail that are read at once."""
+    level = slide.levels[best_level(slide, 1 / factor)]
+    level_rows = (MAX_READ_PX >> 5) / level.width
+    rows = int(level_rows * level.downsample * factor)
+    return max(min(rows, height), 1)

@@ -16,7 +16,7 @@ from ..core.units import check_mpp_option, is_mpp
 
 MAX_SIDE_PX = 1_000_000
 MAX_SLIDE_PX = 10**11
-"""About four times the largest scans there are; a header that says more is not believed."""
+"""About four times the largest scans there are; a header that states more is refused."""
 MAX_READ_PX = 1 << 28
 """Most pixels of one read: more would not fit a worker's memory."""
 
@@ -58,7 +58,19 @@ class Slide(Protocol):
         """
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
+
+
+class NotThisReader(Exception):
+    """A reader does not take a file; another may.
+
+    Args:
+        refusal: raised where no other reader is left.
+    """
+
+    def __init__(self, refusal: UnreadableImage) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
 
 
 def on_glass(box: Box, size: Level) -> tuple[Pixels, Box | None]:
@@ -75,12 +87,21 @@ def check_levels(path: Path, levels: Sequence[tuple[int, int]]) -> tuple[Level, 
     """
     if not levels:
         raise UnreadableImage(path, "it holds no picture")
-    width, height = levels[0]
-    if min(width, height) < 1 or max(width, height) > MAX_SIDE_PX or width * height > MAX_SLIDE_PX:
-        reason = f"its header says {width:,} x {height:,} px, over the limit of {MAX_SLIDE_PX:,} px"
-        raise UnreadableImage(path, reason)
-    # the mean of both sides' ratios, as each level's sides are rounded to whole pixels
-    return tuple(Level(w, h, (width / w + height / h) / 2) for w, h in levels if w and h)
+    full_width, full_height = levels[0]
+    is_empty = min(full_width, full_height) < 1
+    is_too_long = max(full_width, full_height) > MAX_SIDE_PX
+    if is_empty or is_too_long or full_width * full_height > MAX_SLIDE_PX:
+        size = f"{full_width:,} x {full_height:,} px"
+        raise UnreadableImage(
+            path, f"its header states {size}, over the limit of {MAX_SLIDE_PX:,} px"
+        )
+    checked = []
+    for width, height in levels:
+        if width and height:
+            # the mean of both sides' ratios, as each level's sides are rounded to whole pixels
+            downsample = (full_width / width + full_height / height) / 2
+            checked.append(Level(width, height, downsample))
+    return tuple(checked)
 
 
 def level_0_mpp(path: Path, stated: float | None, given: float | None) -> float:

@@ -24,7 +24,7 @@ import tifffile
 from ..core.errors import UnreadableImage
 from ..core.geometry import Box
 from ..core.tile import Pixels
-from .slide import Level, check_levels, level_0_mpp, on_glass
+from .slide import Level, NotThisReader, check_levels, level_0_mpp, on_glass
 
 MAX_SEGMENT_PX = 1 << 24
 CACHE_BYTES = 32 << 20
@@ -50,20 +50,16 @@ _BROKEN = (
 """What tifffile and its decoders raise over a damaged file."""
 
 
-class NotThisReader(Exception):
-    """The file is no TIFF of the kind this reader takes; another may."""
-
-
 class TiffSlide:
     """A tiled 8-bit RGB pyramid.
 
     Args:
         path: the file.
-        mpp: micrometres per pixel, where the file's own statement is absent or wrong.
+        mpp: micrometres per pixel, where the file states none or a wrong one.
 
     Raises:
-        NotThisReader: leave it to OpenSlide.
-        UnreadableImage: the file is cut off, or its header says an impossible size.
+        NotThisReader: another reader may take it.
+        UnreadableImage: the file is cut off, or its header states an impossible size.
         MissingScale: it states no scale, and none is given.
     """
 
@@ -75,17 +71,17 @@ class TiffSlide:
             with _silent():
                 tiff = tifffile.TiffFile(path)
         except _BROKEN as error:
-            raise NotThisReader(str(error)) from error
+            raise _not_this_reader(path, str(error)) from error
         with tiff:
             try:
                 self._pages = self._find_pages(tiff)
                 sizes = [(page.imagewidth, page.imagelength) for page in self._pages]
                 self.levels: Sequence[Level] = check_levels(path, sizes)
                 stated = stated_mpp(tiff, self._pages[0])
-                for page in self._pages:  # these look into the file once, and remember
+                for page in self._pages:  # these read the file once, and keep the result
                     page.decode, page.jpegtables, page.dataoffsets, page.databytecounts  # noqa: B018
             except _BROKEN as error:
-                raise NotThisReader(str(error)) from error
+                raise _not_this_reader(path, str(error)) from error
         self.mpp = level_0_mpp(path, stated, mpp)
         self._file = os.open(path, os.O_RDONLY)
         self._closing = weakref.finalize(self, os.close, self._file)
@@ -94,22 +90,16 @@ class TiffSlide:
         self._lock = Lock()
 
     def _find_pages(self, tiff: tifffile.TiffFile) -> list[tifffile.TiffPage]:
-        found = [level.pages[0] for level in tiff.series[0].levels]
-        pages = [page for page in found if isinstance(page, tifffile.TiffPage)]
-        for page in pages:
-            fits = (
-                len(pages) == len(found)
-                and page.is_tiled
-                and page.samplesperpixel == 3
-                and page.bitspersample == 8
-                and page.planarconfig == 1
-                and page.imagedepth == 1
-            )
-            if not fits:
-                raise NotThisReader("not a tiled 8-bit RGB pyramid")
+        """The first page of each level."""
+        pages: list[tifffile.TiffPage] = []
+        for level in tiff.series[0].levels:
+            page = level.pages[0]
+            if not isinstance(page, tifffile.TiffPage) or not _is_tiled_rgb(page):
+                raise _not_this_reader(self.path, "not a tiled 8-bit RGB pyramid")
             if page.tilewidth * page.tilelength > MAX_SEGMENT_PX:
-                reason = f"its header says segments of {page.tilewidth:,} x {page.tilelength:,} px"
-                raise UnreadableImage(self.path, reason)
+                size = f"{page.tilewidth:,} x {page.tilelength:,} px"
+                raise UnreadableImage(self.path, f"its header states segments of {size}")
+            pages.append(page)
         return pages
 
     def read(self, level: int, box: Box) -> Pixels:
@@ -119,25 +109,20 @@ class TiffSlide:
         out, inside = on_glass(box, size)
         if inside is None:
             return out
-        wide = page.tilewidth
-        high = page.tilelength
-        across = math.ceil(size.width / wide)
-        for row in range(inside.y // high, (inside.bottom - 1) // high + 1):
-            for column in range(inside.x // wide, (inside.right - 1) // wide + 1):
-                segment = self._segment(level, row * across + column)
-                cell = Box(
-                    column * wide,
-                    row * high,
-                    segment.shape[1],
-                    segment.shape[0],
-                )
-                shared = inside.intersect(cell)
-                if shared is not None:
-                    rows, columns = shared.shift(-cell.x, -cell.y).slices
-                    out[shared.shift(-box.x, -box.y).slices] = segment[rows, columns]
+        segments_across = math.ceil(size.width / page.tilewidth)
+        first_row = inside.y // page.tilelength
+        last_row = (inside.bottom - 1) // page.tilelength
+        first_column = inside.x // page.tilewidth
+        last_column = (inside.right - 1) // page.tilewidth
+        for row in range(first_row, last_row + 1):
+            for column in range(first_column, last_column + 1):
+                segment = self._segment(level, row * segments_across + column)
+                corner = (column * page.tilewidth, row * page.tilelength)
+                _copy_segment(segment, corner, out, box, inside)
         return out
 
     def _segment(self, level: int, index: int) -> Pixels:
+        """A decoded segment, from the cache where it is there."""
         key = (level, index)
         with self._lock:
             if key in self._cache:
@@ -148,9 +133,13 @@ class TiffSlide:
             if key not in self._cache:
                 self._cache[key] = decoded
                 self._cached_bytes += decoded.nbytes
-                while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
-                    self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
+                self._shrink_cache()
         return decoded
+
+    def _shrink_cache(self) -> None:
+        while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
+            _, oldest = self._cache.popitem(last=False)
+            self._cached_bytes -= oldest.nbytes
 
     def _decode(self, page: tifffile.TiffPage, index: int) -> Pixels:
         try:
@@ -171,15 +160,52 @@ class TiffSlide:
             raise UnreadableImage(self.path, str(error)) from error
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._closing()
+
+
+def _is_tiled_rgb(page: tifffile.TiffPage) -> bool:
+    """Whether a page holds tiles of interleaved 8-bit RGB."""
+    return (
+        page.is_tiled
+        and page.samplesperpixel == 3
+        and page.bitspersample == 8
+        and page.planarconfig == 1
+        and page.imagedepth == 1
+    )
+
+
+def _copy_segment(
+    segment: Pixels,
+    corner: tuple[int, int],
+    out: Pixels,
+    box: Box,
+    inside: Box,
+) -> None:
+    """Copy the part of a segment that lies in the box.
+
+    Args:
+        segment: (H, W, 3) uint8.
+        corner: (x, y) of the segment in the level.
+        out: (H, W, 3) uint8 of the whole box; written to.
+        box: in the level.
+        inside: the part of the box that lies on the slide.
+    """
+    height, width, _ = segment.shape
+    cell = Box(*corner, width, height)
+    shared = inside.intersect(cell)
+    if shared is not None:
+        rows, columns = shared.shift(-cell.x, -cell.y).slices
+        out[shared.shift(-box.x, -box.y).slices] = segment[rows, columns]
+
+
+def _not_this_reader(path: Path, reason: str) -> NotThisReader:
+    return NotThisReader(UnreadableImage(path, reason))
 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep tifffile from telling its log every oddity of a damaged file; the refusal says what
-    matters.
-    """
+    """Keep tifffile from logging every oddity of a damaged file; the refusal has what matters."""
     log = logging.getLogger("tifffile")
     before = log.disabled
     log.disabled = True
@@ -196,22 +222,30 @@ def stated_mpp(tiff: tifffile.TiffFile, page: Any) -> float | None:
         return _number(found.group(1)) if found else None
     if tiff.is_ome:
         return _ome_mpp(tiff.ome_metadata or "")
+    return _resolution_mpp(page)
+
+
+def _resolution_mpp(page: Any) -> float | None:
+    """Micrometres per pixel of the tags of baseline TIFF: pixels per inch or centimetre."""
     unit = page.tags.valueof("ResolutionUnit")
-    x, y = (page.tags.valueof(name) for name in ("XResolution", "YResolution"))
-    um = {2: 25_400.0, 3: 10_000.0}.get(int(unit or 0))
-    if um is None or not x or not y or not x[0] or not y[0]:
+    um_per_unit = {2: 25_400.0, 3: 10_000.0}.get(int(unit or 0))
+    x = page.tags.valueof("XResolution")
+    y = page.tags.valueof("YResolution")
+    is_stated = um_per_unit is not None and x and y and x[0] and y[0]
+    if um_per_unit is None or not is_stated:
         return None
-    return float(um * (x[1] / x[0] + y[1] / y[0]) / 2)
+    return float(um_per_unit * (x[1] / x[0] + y[1] / y[0]) / 2)
 
 
 def _ome_mpp(text: str) -> float | None:
     pixels = re.search(r"<(?:\w+:)?Pixels\b([^>]*)>", text)  # no XML parser: entities cannot expand
     if pixels is None:
         return None
-    facts = dict(re.findall(r'(\w+)\s*=\s*"([^"]*)"', pixels.group(1)))
-    size = _number(facts.get("PhysicalSizeX", ""))
-    um = _UM_PER_UNIT.get(facts.get("PhysicalSizeXUnit", "µm").replace("μ", "µ"))
-    return size * um if size and um else None
+    attributes = dict(re.findall(r'(\w+)\s*=\s*"([^"]*)"', pixels.group(1)))
+    size = _number(attributes.get("PhysicalSizeX", ""))
+    unit = attributes.get("PhysicalSizeXUnit", "µm").replace("μ", "µ")
+    um_per_unit = _UM_PER_UNIT.get(unit)
+    return size * um_per_unit if size and um_per_unit else None
 
 
 def _number(text: str) -> float | None:

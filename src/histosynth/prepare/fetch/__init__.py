@@ -1,4 +1,4 @@
-"""Slides from the NCI Genomic Data Commons: what there is, and how it comes here whole."""
+"""Slides from the NCI Genomic Data Commons: lists of them, and whole files."""
 
 from .download import Fetched, fetch
 from .gdc import GDC, RemoteSlide, find_slides, label_of, write_manifest, write_table

@@ -1,11 +1,10 @@
-"""Files come whole or not at all: what broke off goes on where it stopped, and every md5 is
-checked.
-"""
+"""Files are fetched whole or not at all: broken transfers continue, and every md5 is checked."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import http.client
 import json
 import os
 import re
@@ -28,28 +27,56 @@ RECORD = ".fetched.json"
 """What is whole in a folder: size, md5 and time of change, so that gigabytes are not read again."""
 _PIECE = 1 << 20
 _PROGRESS = 1 << 20
-"""Bytes that must come before tries are counted anew; a server that sends a few at a time would
-never end."""
+"""Bytes that must arrive before tries are counted anew; otherwise a server that sends a few at a
+time would never end."""
+_HTTP_OK = 200
+_HTTP_PARTIAL = 206
+_HTTP_NO_SUCH_RANGE = 416
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What came of it, by file name."""
+    """The result of a fetch, by file name.
+
+    Attributes:
+        done: fetched by this call.
+        already: were there before.
+        failed: could not be fetched, and why.
+    """
 
     done: tuple[str, ...] = ()
     already: tuple[str, ...] = ()
     failed: dict[str, HistosynthError] = field(default_factory=dict)
 
 
-@dataclass
-class _Way:
-    """How bytes come: from where, how patiently, and who is told."""
+@dataclass(frozen=True)
+class _Connection:
+    """How slides are requested."""
 
     endpoint: str
     tries: int
     sleep: Callable[[float], None]
     timeout_s: float
-    told: Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """Reports bytes of one slide as bytes of all.
+
+    Attributes:
+        callback: of the caller, or None.
+        before: bytes of the slides before this one.
+        total: bytes of all slides.
+    """
+
+    callback: ProgressCallback | None
+    before: int
+    total: int
+
+    def report(self, received: int) -> None:
+        """So many bytes of the slide are there."""
+        if self.callback:
+            self.callback(self.before + received, self.total)
 
 
 def fetch(
@@ -62,167 +89,194 @@ def fetch(
     sleep: Callable[[float], None] = time.sleep,
     timeout_s: float = 60.0,
 ) -> Fetched:
-    """Bring slides into a folder. Run again, it goes on from what is there.
+    """Fetch slides into a folder. A second call continues from what is there.
 
-    A file that is there and right is left alone; one of that name that is not is replaced once the
-    right one is whole. Until then bytes lie in `<name>.part`.
+    A file that is there and right is left alone. One of that name that is not right is replaced
+    once the right one is whole. Until then bytes lie in `<name>.part`.
 
     Args:
         slides: of `find_slides`.
-        folder: made if it is not there.
+        folder: created if it is not there.
         endpoint: address of the API.
         tries: how often one slide may fail without 1 MiB of progress.
-        on_progress: told (bytes done, bytes in all); what failed counts as done. It goes back where
-            a slide must start anew.
+        on_progress: called with (bytes done, bytes in all); what failed counts as done. It goes
+            back where a slide must start anew.
         sleep: waits between tries, in s.
         timeout_s: how long the server may stay silent, in s.
 
     Returns:
-        What came, what was there, and why the others did not come.
+        What was fetched, what was there, and why the others failed.
 
     Raises:
         BadOption: the endpoint or tries cannot be.
-        NotWritable: the folder cannot be written or is full; what came is kept.
+        NotWritable: the folder cannot be written or is full; what was fetched is kept.
         FetchFailed: another fetch works in this folder.
     """
-    endpoint = normal_endpoint(endpoint)
-    RetryPolicy(tries)
+    connection = _Connection(normal_endpoint(endpoint), tries, sleep, timeout_s)
+    RetryPolicy(tries)  # refuses a number that cannot be
     wanted = list(dict.fromkeys(slides))
-    total = sum(each.size for each in wanted)
+    total = sum(slide.size for slide in wanted)
     before = 0
     done: list[str] = []
     already: list[str] = []
     failed: dict[str, HistosynthError] = {}
-    names: dict[str, str] = {}
-    with _alone(ensure_folder(folder)):
+    file_ids: dict[str, str] = {}
+    with _locked(ensure_folder(folder)):
         record = _read_record(folder / RECORD)
         for slide in wanted:
-            base = before
-
-            def told(here: int, base: int = base) -> None:
-                if on_progress:
-                    on_progress(base + here, total)
-
-            told(0)
+            progress = _Progress(on_progress, before, total)
+            progress.report(0)
             try:
-                if names.setdefault(slide.name.casefold(), slide.file_id) != slide.file_id:
-                    raise FetchFailed(
-                        slide.name,
-                        "two slides have this name",
-                        "Fetch them into two folders.",
-                    )
+                _check_name(slide, file_ids)
                 if _is_right(folder / slide.name, slide, record.get(slide.name)):
                     already.append(slide.name)
                 else:
-                    _transfer(
-                        slide,
-                        folder / slide.name,
-                        _Way(endpoint, tries, sleep, timeout_s, told),
-                    )
+                    _transfer(slide, folder / slide.name, connection, progress)
                     done.append(slide.name)
-                _note(folder, slide, record)
+                _record_file(folder, slide, record)
             except FetchFailed as error:
                 failed[slide.name] = error
+            progress.report(slide.size)
             before += slide.size
-            told(slide.size)
     return Fetched(tuple(done), tuple(already), failed)
 
 
-def _transfer(slide: RemoteSlide, path: Path, way: _Way) -> None:
-    """Bytes into `<name>.part`, then, if the md5 is right, the name."""
+def _check_name(slide: RemoteSlide, file_ids: dict[str, str]) -> None:
+    """Refuse a second slide of the same file name; `file_ids` is updated."""
+    first_id = file_ids.setdefault(slide.name.casefold(), slide.file_id)
+    if first_id != slide.file_id:
+        raise FetchFailed(
+            slide.name,
+            "two slides have this name",
+            "Fetch them into two folders.",
+        )
+
+
+def _transfer(slide: RemoteSlide, path: Path, connection: _Connection, progress: _Progress) -> None:
+    """Fetch into `<name>.part`, and rename it if the md5 is right."""
     part = path.with_name(path.name + ".part")
-    patience = RetryPolicy(way.tries, way.sleep)
+    policy = RetryPolicy(connection.tries, connection.sleep)
     furthest = _size(part)
     while True:
         try:
-            with _on_disk(part):
-                _receive(slide, part, way)
+            with _disk_errors(part):
+                _receive(slide, part, connection, progress)
                 if _md5(part) == slide.md5:
                     part.replace(path)
                     return
                 part.unlink()
             furthest = slide.size  # the same bytes once more are no progress
             raise TransientError("its md5 is not the listed one")
-        except TransientError as fault:
-            with _on_disk(part):
-                if fault.status == 416:  # the server has no such range: the part is no part of it
+        except TransientError as error:
+            with _disk_errors(part):
+                if error.status == _HTTP_NO_SUCH_RANGE:  # the part belongs to another file
                     part.unlink(missing_ok=True)
-                if (here := _size(part)) >= furthest + _PROGRESS:
-                    furthest = here
-                    patience.renew()
-            patience.wait(slide.name, fault)
+                received = _size(part)
+            if received >= furthest + _PROGRESS:
+                furthest = received
+                policy.renew()
+            policy.wait(slide.name, error)
 
 
-def _receive(slide: RemoteSlide, part: Path, way: _Way) -> None:
-    """Fill the part up to the slide's size; what is there already is not asked for again."""
-    here = _size(part)
-    if here > slide.size:
+def _receive(slide: RemoteSlide, part: Path, connection: _Connection, progress: _Progress) -> None:
+    """Fill the part up to the slide's size; only the bytes that are missing are requested."""
+    received = _size(part)
+    if received > slide.size:
         part.unlink()
-        here = 0
-    if here == slide.size:
+        received = 0
+    if received == slide.size:
         return
-    headers = {"Range": f"bytes={here}-"} if here else {}
-    url = f"{way.endpoint}/data/{slide.file_id}"
+    headers = {"Range": f"bytes={received}-"} if received else {}
+    url = f"{connection.endpoint}/data/{slide.file_id}"
     with open_url(
         url,
         slide.name,
         headers=headers,
-        timeout_s=way.timeout_s,
+        timeout_s=connection.timeout_s,
     ) as answer:
-        if answer.status == 200:
-            length = answer.headers.get("Content-Length", str(slide.size))
-            if length != str(slide.size):  # some page of an error, say: what is here stays
-                raise TransientError(
-                    f"the server sends {length[:20]} bytes, not the listed {slide.size}"
-                )
-            here = 0  # it does not know ranges, and sends all of it
-        elif (
-            answer.status != 206
-            or _start(answer.headers.get("Content-Range", "")) != here
-            or not here
-        ):
-            part.unlink(missing_ok=True)
-            raise TransientError(f"the server sent another range (status {answer.status})")
-        with part.open("ab" if here else "wb") as file:
-            while some := read_chunk(answer, _PIECE):
-                here += len(some)
-                if here > slide.size:
-                    file.truncate(0)
-                    raise TransientError(f"more than the listed {slide.size:,} bytes came")
-                file.write(some)
-                way.told(here)
-    if here < slide.size:
-        raise TransientError(f"the connection ended at {here:,} of {slide.size:,} bytes")
+        received = _start_of_answer(answer, slide, part, received)
+        received = _append(answer, slide, part, received, progress)
+    if received < slide.size:
+        raise TransientError(f"the connection ended at {received:,} of {slide.size:,} bytes")
 
 
-def _is_right(path: Path, slide: RemoteSlide, noted: Any) -> bool:
-    with _on_disk(path):
+def _start_of_answer(
+    answer: http.client.HTTPResponse, slide: RemoteSlide, part: Path, received: int
+) -> int:
+    """At which byte of the slide an answer begins: `received`, or 0 where the server sends all.
+
+    Raises:
+        TransientError: it begins elsewhere, or is not the slide.
+    """
+    if answer.status == _HTTP_OK:
+        length = answer.headers.get("Content-Length", str(slide.size))
+        if length != str(slide.size):  # probably an error page: the part stays as it is
+            raise TransientError(
+                f"the server sends {length[:20]} bytes, not the listed {slide.size}"
+            )
+        return 0
+    start = _range_start(answer.headers.get("Content-Range", ""))
+    is_wanted_range = answer.status == _HTTP_PARTIAL and start == received
+    if not is_wanted_range or not received:
+        part.unlink(missing_ok=True)
+        raise TransientError(f"the server sent another range (status {answer.status})")
+    return received
+
+
+def _append(
+    answer: http.client.HTTPResponse,
+    slide: RemoteSlide,
+    part: Path,
+    received: int,
+    progress: _Progress,
+) -> int:
+    """Write an answer behind the bytes that are there; returns how many are there then."""
+    with part.open("ab" if received else "wb") as file:
+        while True:
+            piece = read_chunk(answer, _PIECE)
+            if not piece:
+                return received
+            received += len(piece)
+            if received > slide.size:
+                file.truncate(0)
+                raise TransientError(f"more than the listed {slide.size:,} bytes came")
+            file.write(piece)
+            progress.report(received)
+
+
+def _is_right(path: Path, slide: RemoteSlide, recorded: Any) -> bool:
+    """Whether a slide's file is there and whole; its md5 is computed unless it is recorded."""
+    with _disk_errors(path):
         try:
-            there = path.stat()
+            found = path.stat()
         except FileNotFoundError:
             return False
-        if not stat.S_ISREG(there.st_mode):
+        if not stat.S_ISREG(found.st_mode):
             raise NotWritable(path, "something of that name is no file")
-        if there.st_size != slide.size:
+        if found.st_size != slide.size:
             return False
-        return noted == [slide.size, slide.md5, there.st_mtime_ns] or _md5(path) == slide.md5
+        if recorded == [slide.size, slide.md5, found.st_mtime_ns]:
+            return True
+        return _md5(path) == slide.md5
 
 
-def _note(folder: Path, slide: RemoteSlide, record: dict[str, Any]) -> None:
-    with _on_disk(folder / slide.name):
-        note = [slide.size, slide.md5, (folder / slide.name).stat().st_mtime_ns]
-    if record.get(slide.name) != note:
-        record[slide.name] = note
+def _record_file(folder: Path, slide: RemoteSlide, record: dict[str, Any]) -> None:
+    """Record that a slide is whole; `record` is updated."""
+    with _disk_errors(folder / slide.name):
+        changed_ns = (folder / slide.name).stat().st_mtime_ns
+    entry = [slide.size, slide.md5, changed_ns]
+    if record.get(slide.name) != entry:
+        record[slide.name] = entry
         write_json(folder / RECORD, record)
 
 
 def _read_record(path: Path) -> dict[str, Any]:
-    """A record that is absent or damaged is none: files are then read again."""
+    """A record that is absent or damaged is empty: files are then read again."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return record if isinstance(record, dict) else {}
 
 
 def _md5(path: Path) -> str:
@@ -237,14 +291,15 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _start(said: str) -> int | None:
-    found = re.match(r"bytes (\d{1,15})-", said.strip())
+def _range_start(content_range: str) -> int | None:
+    """The first byte of a `Content-Range`; None where there is none."""
+    found = re.match(r"bytes (\d{1,15})-", content_range.strip())
     return int(found.group(1)) if found else None
 
 
 @contextmanager
-def _on_disk(path: Path) -> Iterator[None]:
-    """Faults of the network are `TransientError` before they get here: any other is the disk's."""
+def _disk_errors(path: Path) -> Iterator[None]:
+    """Turn an `OSError` into `NotWritable`: those of the network are `TransientError` by then."""
     try:
         yield
     except OSError as error:
@@ -252,8 +307,8 @@ def _on_disk(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Two fetches into one part would spoil it after its md5 was checked: the second is refused."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder: two fetches into one part would spoil it after its md5 was checked."""
     if sys.platform == "win32":  # has no such lock on folders
         yield
         return
@@ -263,7 +318,8 @@ def _alone(folder: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:  # some network file systems cannot lock: then nothing is known
+        except OSError as error:
+            # some network file systems cannot lock; then other fetches cannot be detected
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 raise FetchFailed(
                     str(folder), "another fetch is at work there", "Wait for it."

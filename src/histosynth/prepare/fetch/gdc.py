@@ -1,6 +1,4 @@
-"""What the Genomic Data Commons holds: open diagnostic slides of a project, with patient and
-diagnosis.
-"""
+"""Open diagnostic slides of a project in the Genomic Data Commons, with patient and diagnosis."""
 
 from __future__ import annotations
 
@@ -24,6 +22,7 @@ GDC = "https://api.gdc.cancer.gov"
 MAX_SLIDES = 100_000
 MAX_ANSWER_BYTES = 64 << 20
 MAX_SLIDE_BYTES = 1 << 40
+MAX_NAME_BYTES = 200
 _FIELDS = (
     "file_id",
     "file_name",
@@ -38,12 +37,12 @@ _FIELDS = (
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"\w[\w .()+,=@~-]*")
-_UNSAID = {"", "not reported", "unknown", "not available", "not applicable"}
+_NOT_REPORTED = {"", "not reported", "unknown", "not available", "not applicable"}
 
 
 @dataclass(frozen=True)
 class RemoteSlide:
-    """One slide that can be fetched. It holds no name that would leave its folder.
+    """One slide that can be fetched. Its name cannot lead out of a folder.
 
     Raises:
         FetchFailed: the id, name, size or md5 cannot be used.
@@ -64,19 +63,15 @@ class RemoteSlide:
     """ICD-O-3 code, e.g. 8890/3."""
 
     def __post_init__(self) -> None:
-        said = repr(self.name)[:120]
-        if (
-            not _NAME.fullmatch(self.name)
-            or len(self.name.encode()) > 200
-            or self.name.endswith((".part", " "))
-        ):
-            self._refuse(said, "the server gives it a name that is not safe as a file name")
+        shown = repr(self.name)[:120]
+        if not _is_safe_name(self.name):
+            self._refuse(shown, "the server gives it a name that is not safe as a file name")
         if not _ID.fullmatch(self.file_id):
-            self._refuse(said, f"{repr(self.file_id)[:80]} is no file id")
+            self._refuse(shown, f"{repr(self.file_id)[:80]} is no file id")
         if not 0 < self.size <= MAX_SLIDE_BYTES:
-            self._refuse(said, f"a slide of {self.size:,} bytes cannot be")
+            self._refuse(shown, f"a slide of {self.size:,} bytes cannot be")
         if not _MD5.fullmatch(self.md5):
-            self._refuse(said, f"{repr(self.md5)[:80]} is no md5")
+            self._refuse(shown, f"{repr(self.md5)[:80]} is no md5")
 
     @staticmethod
     def _refuse(what: str, reason: str) -> None:
@@ -85,6 +80,12 @@ class RemoteSlide:
             reason,
             "Check the endpoint, or leave the slide out.",
         )
+
+
+def _is_safe_name(name: str) -> bool:
+    """Whether a name stays in its folder, and is none of those that a fetch uses itself."""
+    is_short = len(name.encode()) <= MAX_NAME_BYTES
+    return bool(_NAME.fullmatch(name)) and is_short and not name.endswith((".part", " "))
 
 
 def find_slides(
@@ -97,14 +98,14 @@ def find_slides(
     sleep: Callable[[float], None] = time.sleep,
     timeout_s: float = 60.0,
 ) -> list[RemoteSlide]:
-    """Open diagnostic slides of a project, by file id; none where the server knows no such project.
+    """Open diagnostic slides of a project, by file id; none of a project unknown to the server.
 
     Args:
         project: e.g. TCGA-SARC.
         endpoint: address of the API.
         limit: at most that many slides.
         page: slides a request.
-        tries: how often a page is asked for.
+        tries: how often a page is requested.
         sleep: waits between tries, in s.
         timeout_s: how long the server may stay silent, in s.
 
@@ -113,46 +114,33 @@ def find_slides(
         FetchFailed: the server cannot be reached, or its answer cannot be used.
     """
     endpoint = normal_endpoint(endpoint)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", project):
-        raise BadOption("project", repr(project), "a project's id such as TCGA-SARC")
-    if limit is not None and limit < 1:
-        raise BadOption("limit", limit, "1 or more")
-    if not 1 <= page <= 10_000:
-        raise BadOption("page", page, "in [1, 10000]")
+    _check_options(project, limit, page)
     what = f"The list of slides of {project}"
     found: dict[str, RemoteSlide] = {}
     start = 0
     total = MAX_SLIDES
     while start < total:
         size = min(page, total - start)
-        query = {
-            "filters": json.dumps(_filters(project)),
-            "fields": ",".join(_FIELDS),
-            "format": "JSON",
-        }
-        query |= {
-            "from": str(start),
-            "size": str(size),
-            "sort": "file_id:asc",
-        }
-        patience = RetryPolicy(tries, sleep)
-        hits, said = _page(
-            f"{endpoint}/files?{urllib.parse.urlencode(query)}",
+        answer = _request_page(
+            _page_url(endpoint, project, start, size),
             what,
-            patience,
+            RetryPolicy(tries, sleep),
             timeout_s,
         )
-        if said > MAX_SLIDES:
+        if answer.total > MAX_SLIDES:
             raise FetchFailed(
                 what,
-                f"it names {said:,} slides, more than {MAX_SLIDES:,}",
+                f"it names {answer.total:,} slides, more than {MAX_SLIDES:,}",
                 "Check the endpoint.",
             )
-        total = min(said, limit or said)
-        if len(hits) > size or (not hits and start < total):
-            raise FetchFailed(what, f"{len(hits)} slides came where {size} were asked for")
-        found.update((slide.file_id, slide) for slide in (_slide(hit, what) for hit in hits))
-        start += len(hits)
+        total = min(answer.total, limit or answer.total)
+        count = len(answer.hits)
+        if count > size or (not count and start < total):
+            raise FetchFailed(what, f"{count} slides came where {size} were requested")
+        for hit in answer.hits:
+            slide = _slide_of(hit, what)
+            found[slide.file_id] = slide
+        start += count
     if len(found) < total:
         raise FetchFailed(
             what, f"{total - len(found)} of {total} slides came twice, so others are absent"
@@ -160,34 +148,60 @@ def find_slides(
     return list(found.values())[:limit]
 
 
+def _check_options(project: str, limit: int | None, page: int) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", project):
+        raise BadOption("project", repr(project), "a project's id such as TCGA-SARC")
+    if limit is not None and limit < 1:
+        raise BadOption("limit", limit, "1 or more")
+    if not 1 <= page <= 10_000:
+        raise BadOption("page", page, "in [1, 10000]")
+
+
+def _page_url(endpoint: str, project: str, start: int, size: int) -> str:
+    query = {
+        "filters": json.dumps(_filters(project)),
+        "fields": ",".join(_FIELDS),
+        "format": "JSON",
+        "from": str(start),
+        "size": str(size),
+        "sort": "file_id:asc",
+    }
+    return f"{endpoint}/files?{urllib.parse.urlencode(query)}"
+
+
 def label_of(slide: RemoteSlide, subtypes: Subtypes) -> str:
     """The entity's name by diagnosis, else by morphology; else the diagnosis as the server writes
     it.
     """
-    named = subtypes.name_of(slide.label) or subtypes.name_of(slide.morphology)
-    return named or ("" if slide.label.casefold() in _UNSAID else slide.label)
+    name = subtypes.name_of(slide.label) or subtypes.name_of(slide.morphology)
+    if name:
+        return name
+    return "" if slide.label.casefold() in _NOT_REPORTED else slide.label
 
 
 def write_manifest(path: Path, slides: Iterable[RemoteSlide]) -> None:
     """A manifest that `gdc-client` reads too: id, filename, md5, size in bytes, state.
 
     Raises:
-        NotWritable: the place cannot be written.
+        NotWritable: the file cannot be written.
     """
-    rows = [f"{each.file_id}\t{each.name}\t{each.md5}\t{each.size}\treleased\n" for each in slides]
-    write_text(path, "id\tfilename\tmd5\tsize\tstate\n" + "".join(rows))
+    lines = ["id\tfilename\tmd5\tsize\tstate\n"]
+    for slide in slides:
+        lines.append(f"{slide.file_id}\t{slide.name}\t{slide.md5}\t{slide.size}\treleased\n")
+    write_text(path, "".join(lines))
 
 
 def write_table(path: Path, slides: Iterable[RemoteSlide], subtypes: Subtypes) -> None:
     """The `table` of a preparation recipe: slide, patient, label.
 
     Raises:
-        NotWritable: the place cannot be written.
+        NotWritable: the file cannot be written.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("slide", "patient", "label"))
-    writer.writerows((each.name, each.case, label_of(each, subtypes)) for each in slides)
+    for slide in slides:
+        writer.writerow((slide.name, slide.case, label_of(slide, subtypes)))
     write_text(path, text.getvalue())
 
 
@@ -207,13 +221,25 @@ def _filters(project: str) -> dict[str, Any]:
     }
 
 
-def _page(
+@dataclass(frozen=True)
+class _Page:
+    """One page of an answer.
+
+    Attributes:
+        hits: its entries.
+        total: how many there are on all pages.
+    """
+
+    hits: list[Any]
+    total: int
+
+
+def _request_page(
     url: str,
     what: str,
-    patience: RetryPolicy,
+    policy: RetryPolicy,
     timeout_s: float,
-) -> tuple[list[Any], int]:
-    """Hits of one page, and how many there are in all."""
+) -> _Page:
     while True:
         try:
             with open_url(
@@ -223,32 +249,41 @@ def _page(
                 timeout_s=timeout_s,
             ) as answer:
                 text = read_all(answer, MAX_ANSWER_BYTES, what)
-            try:
-                data = json.loads(text)["data"]
-                hits = data["hits"]
-                total = data["pagination"]["total"]
-            except (ValueError, KeyError, TypeError, RecursionError) as error:  # often just cut off
-                raise TransientError("the answer is no list of files") from error
-            if not isinstance(hits, list) or type(total) is not int or total < 0:
-                raise TransientError("the answer is no list of files")
-            return hits, total
-        except TransientError as fault:
-            patience.wait(what, fault)
+            return _parse_page(text)
+        except TransientError as error:
+            policy.wait(what, error)
 
 
-def _slide(hit: Any, what: str) -> RemoteSlide:
+def _parse_page(text: bytes) -> _Page:
+    """A page of JSON.
+
+    Raises:
+        TransientError: it is no list of files; often it was cut off.
+    """
+    try:
+        data = json.loads(text)["data"]
+        hits = data["hits"]
+        total = data["pagination"]["total"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise TransientError("the answer is no list of files") from error
+    if not isinstance(hits, list) or type(total) is not int or total < 0:
+        raise TransientError("the answer is no list of files")
+    return _Page(hits, total)
+
+
+def _slide_of(hit: Any, what: str) -> RemoteSlide:
     try:
         case = (hit.get("cases") or [{}])[0]
-        diagnosis = _diagnosis(case.get("diagnoses") or [{}])
+        diagnosis = _main_diagnosis(case.get("diagnoses") or [{}])
         size = hit["file_size"]
         return RemoteSlide(
             file_id=str(hit["file_id"]),
             name=str(hit["file_name"]),
             size=size if type(size) is int else 0,
             md5=str(hit["md5sum"]).lower(),
-            case=_line(case.get("submitter_id")),
-            label=_line(diagnosis.get("primary_diagnosis")),
-            morphology=_line(diagnosis.get("morphology")),
+            case=_one_line(case.get("submitter_id")),
+            label=_one_line(diagnosis.get("primary_diagnosis")),
+            morphology=_one_line(diagnosis.get("morphology")),
         )
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise FetchFailed(
@@ -258,7 +293,7 @@ def _slide(hit: Any, what: str) -> RemoteSlide:
         ) from error
 
 
-def _diagnosis(diagnoses: list[Mapping[str, Any]]) -> Mapping[str, Any]:
+def _main_diagnosis(diagnoses: list[Mapping[str, Any]]) -> Mapping[str, Any]:
     """The tumour that the case stands for: cases also list earlier tumours and metastases."""
 
     def rank(each: Mapping[str, Any]) -> tuple[bool, bool, bool]:
@@ -271,6 +306,8 @@ def _diagnosis(diagnoses: list[Mapping[str, Any]]) -> Mapping[str, Any]:
     return max(diagnoses, key=rank)
 
 
-def _line(value: Any) -> str:
+def _one_line(value: Any) -> str:
     """Text of a server on one line, 200 characters at most."""
-    return " ".join(value.split())[:200] if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return " ".join(value.split())[:200]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from ...core.errors import BadOption
 from ...core.outcome import Outcome
 from ...core.progress import ProgressCallback
 from ...core.store import ensure_folder
-from ..subtypes import load_subtypes
-from . import fetch, find_slides, label_of, write_manifest, write_table
+from ..subtypes import Subtypes, load_subtypes
+from .download import fetch
+from .gdc import RemoteSlide, find_slides, label_of, write_manifest, write_table
 
 
 def fetch_project(
@@ -24,20 +26,20 @@ def fetch_project(
     endpoint: str,
     on_progress: ProgressCallback | None = None,
 ) -> tuple[Outcome, dict[str, Any]]:
-    """Fetch a project's open diagnostic slides, going on where an earlier call stopped.
+    """Fetch a project's open diagnostic slides, continuing where an earlier call stopped.
 
     Args:
         project: e.g. TCGA-SARC.
         out: gets the slides, `manifest.txt` and `slides.csv` (slide, patient, label).
-        limit: so many slides at most.
+        limit: at most that many slides.
         list_only: write the lists only.
         extra: TOML with more entities.
         endpoint: of the API.
-        on_progress: told of bytes done and in all.
+        on_progress: called with (bytes done, bytes in all).
 
     Raises:
         BadOption: the project has no such slide.
-        FetchFailed: the server cannot be reached, or answers what it should not.
+        FetchFailed: the server cannot be reached, or its answer cannot be used.
         NotWritable: the folder cannot be written, or the disk is full.
     """
     subtypes = load_subtypes(extra)
@@ -52,18 +54,22 @@ def fetch_project(
     write_manifest(out / "manifest.txt", slides)
     write_table(out / "slides.csv", slides, subtypes)
     outcome = Outcome(written=[out / "manifest.txt", out / "slides.csv"])
-    facts: dict[str, Any] = {
-        "slides": len(slides),
-        "patients": len({slide.case for slide in slides}),
-        "bytes": sum(slide.size for slide in slides),
-        "labels": dict(Counter(label_of(slide, subtypes) for slide in slides).most_common()),
-        "table": str(out / "slides.csv"),
-        "fetched": 0,
-        "already": 0,
-    }
+    facts = _facts_of(slides, subtypes) | {"table": str(out / "slides.csv")}
     if list_only:
-        return outcome, facts
+        return outcome, facts | {"fetched": 0, "already": 0}
     fetched = fetch(slides, out, endpoint=endpoint, on_progress=on_progress)
     outcome.written += [out / name for name in fetched.done]
     outcome.refused.update(fetched.failed)
-    return outcome, facts | {"fetched": len(fetched.done), "already": len(fetched.already)}
+    counts = {"fetched": len(fetched.done), "already": len(fetched.already)}
+    return outcome, facts | counts
+
+
+def _facts_of(slides: Sequence[RemoteSlide], subtypes: Subtypes) -> dict[str, Any]:
+    """Numbers of slides, patients and bytes, and slides by label."""
+    labels = Counter(label_of(slide, subtypes) for slide in slides)
+    return {
+        "slides": len(slides),
+        "patients": len({slide.case for slide in slides}),
+        "bytes": sum(slide.size for slide in slides),
+        "labels": dict(labels.most_common()),
+    }

@@ -1,4 +1,4 @@
-"""What a gate says of a tile."""
+"""Whether a tile passes a gate, and why not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One gate's word.
+    """The result of one gate on one tile.
 
     Attributes:
         ok: whether the tile passes.
@@ -27,8 +27,9 @@ class Verdict:
         what: str,
     ) -> Verdict:
         """Passes up to `limit`; `what` reads like "ink covers"."""
-        reason = f"{what} {value:.1%}, more than {limit:.1%}"
-        return cls(value <= limit, "" if value <= limit else reason, value)
+        if value <= limit:
+            return cls(True, "", value)
+        return cls(False, f"{what} {value:.1%}, more than {limit:.1%}", value)
 
     @classmethod
     def at_least(
@@ -38,5 +39,6 @@ class Verdict:
         what: str,
     ) -> Verdict:
         """Passes from `limit`; `what` reads like "fine detail is"."""
-        reason = f"{what} {value:.2f}, less than {limit:.2f}"
-        return cls(value >= limit, "" if value >= limit else reason, value)
+        if value >= limit:
+            return cls(True, "", value)
+        return cls(False, f"{what} {value:.2f}, less than {limit:.2f}", value)

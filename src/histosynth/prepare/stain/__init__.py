@@ -1,20 +1,23 @@
 """Stain: what dyes a slide was given, found from its pixels, and how to give it another slide's.
 
-A fit is a few numbers. Two fits give a `Restain`, which turns pixels of the one into the other's.
-Where no two dyes can be told apart a fit refuses; it never passes tissue on unchanged.
+A stain is a few numbers. Two stains give a `Restain`, which turns pixels of the one into the
+other's. Where two dyes cannot be distinguished a fit refuses; it never returns tissue unchanged.
 """
 
-from .dyes import DyeStain, fit_macenko
-from .methods import METHODS, Restain, Stain, fit_stain, medoid, restain_between, stain_from_dict
+from .dyes import DyeStain
+from .macenko import fit_macenko
+from .methods import STAIN_METHODS, fit_stain, medoid, restain_between, stain_from_dict
 from .reinhard import LabStain, fit_reinhard
+from .stain import Restain, Stain, StainMethod
 from .vahadane import fit_vahadane
 
 __all__ = [
-    "METHODS",
+    "STAIN_METHODS",
     "DyeStain",
     "LabStain",
     "Restain",
     "Stain",
+    "StainMethod",
     "fit_macenko",
     "fit_reinhard",
     "fit_stain",

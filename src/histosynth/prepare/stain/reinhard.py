@@ -1,60 +1,87 @@
-"""Stain as means and spreads in CIE Lab (Reinhard et al., "Color transfer between images",
-2001).
+"""Stain as means and spreads in CIE Lab.
+
+Reinhard et al., "Color transfer between images", IEEE Computer Graphics and Applications 2001.
+Conversions go through tables: sRGB level -> linear light -> root (the f(t) of CIE Lab) and back.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...core.arrays import Float32Array
+from ...core.arrays import Float32Array, Float64Array
 from ...core.errors import StainNotFound
 from ...core.tile import Pixels
+from .stain import StainMethod
 
-LEAST_SPREAD = 0.5
-"""A channel of Lab that varies less than this is flat: dividing by it blows noise up."""
+MIN_SPREAD = 0.5
+"""A channel of Lab that varies less than this is flat: dividing by it would amplify noise."""
+_CHUNK_PIXELS = 1 << 14
+"""So many pixels stay in the processor's cache."""
+_TABLE_STEPS = 1 << 16
+"""Of the tables below, for each unit of light: finer than a hundredth of a grey level."""
 
 _TO_XYZ = np.array(
     [[0.412453, 0.35758, 0.180423], [0.212671, 0.71516, 0.072169], [0.019334, 0.119193, 0.950227]]
 )
 _D65 = np.array([0.95047, 1.0, 1.08883])
-STEPS = 1 << 16
-"""Of the tables below, for each unit of light: finer than a hundredth of a grey level."""
-_levels = np.arange(256) / 255
-_light = (np.arange(STEPS * 9 // 8) + 0.5) / STEPS
-_LINEAR = np.where(_levels > 0.04045, ((_levels + 0.055) / 1.055) ** 2.4, _levels / 12.92).astype(
-    np.float32
-)
-"""sRGB level to linear light (IEC 61966-2-1)."""
-_ROOT = np.where(_light > 0.008856, np.cbrt(_light), 7.787 * _light + 16 / 116).astype(np.float32)
-"""Light over white to CIE's root."""
-_bent = np.where(
-    _light > 0.0031308,
-    1.055 * _light ** (1 / 2.4) - 0.055,
-    12.92 * _light,
-)
-_LEVEL = (255 * _bent.clip(0, 1)).astype(np.uint8)
-"""Linear light to sRGB level."""
-_TO_SCALED = (_TO_XYZ.T / _D65).astype(np.float32)
-_FROM_SCALED = np.linalg.inv(_TO_XYZ.T / _D65).astype(np.float32)
+_TO_SCALED_XYZ = (_TO_XYZ.T / _D65).astype(np.float32)
+"""Linear light to X, Y, Z over white."""
+_FROM_SCALED_XYZ = np.linalg.inv(_TO_XYZ.T / _D65).astype(np.float32)
 _ROOT_TO_LAB = np.array([[0.0, 500, 0], [116, -500, 200], [0, 0, -200]])
 _LAB_OFFSET = np.array([-16.0, 0, 0])
+
+
+def _linear_of_levels() -> Float32Array:
+    """(256,) sRGB level to linear light (IEC 61966-2-1)."""
+    levels = np.arange(256) / 255
+    curved = ((levels + 0.055) / 1.055) ** 2.4
+    return np.where(levels > 0.04045, curved, levels / 12.92).astype(np.float32)
+
+
+def _root_of_light(light: Float64Array) -> Float32Array:
+    """Light over white to its root, the f(t) of CIE Lab."""
+    linear_part = 7.787 * light + 16 / 116
+    return np.where(light > 0.008856, np.cbrt(light), linear_part).astype(np.float32)
+
+
+def _level_of_light(light: Float64Array) -> Pixels:
+    """Linear light to sRGB level, rounded down."""
+    encoded = np.where(
+        light > 0.0031308,
+        1.055 * light ** (1 / 2.4) - 0.055,
+        12.92 * light,
+    )
+    return (255 * encoded.clip(0, 1)).astype(np.uint8)
+
+
+_LIGHT = (np.arange(_TABLE_STEPS * 9 // 8) + 0.5) / _TABLE_STEPS
+_LINEAR = _linear_of_levels()
+_ROOT = _root_of_light(_LIGHT)
+_LEVEL = _level_of_light(_LIGHT)
+
+Lab = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class LabStain:
     """Means and standard deviations of L (0 to 100), a and b."""
 
-    mean: tuple[float, float, float]
-    spread: tuple[float, float, float]
+    mean: Lab
+    spread: Lab
     method: str = "reinhard"
 
-    def features(self) -> NDArray[np.float64]:
-        """What two stains are compared by, (6,)."""
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> LabStain:
+        """The way back from `as_dict`."""
+        return cls(_as_lab(values["mean"]), _as_lab(values["spread"]))
+
+    def features(self) -> Float64Array:
+        """(6,) values by which two stains are compared."""
         return np.array([*self.mean, *self.spread])
 
     def restain(self, target: LabStain) -> LabRestain:
@@ -71,7 +98,7 @@ class LabStain:
 
 
 class LabRestain:
-    """Standardise each channel of Lab, then scale and shift it as the target's."""
+    """Standardise each channel of Lab, then scale and shift it to the target's."""
 
     def __init__(self, source: LabStain, target: LabStain) -> None:
         gain = np.array(target.spread) / np.array(source.spread)
@@ -82,28 +109,33 @@ class LabRestain:
         """(H, W, 3) uint8 to the same."""
         flat = pixels.reshape(-1, 3)
         out: Pixels = np.empty_like(flat)
-        for start in range(0, len(flat), 1 << 14):  # a slice that stays in the processor's cache
-            rows = flat[start : start + (1 << 14)]
-            out[start : start + (1 << 14)] = _from_root(_to_root(rows) @ self._turn + self._move)
+        for start in range(0, len(flat), _CHUNK_PIXELS):
+            roots = _to_root(flat[start : start + _CHUNK_PIXELS])
+            moved = roots @ self._root_matrix + self._root_offset
+            out[start : start + _CHUNK_PIXELS] = _from_root(moved)
         return out.reshape(pixels.shape)
 
     @cached_property
-    def _turn(self) -> Float32Array:
-        """Lab is linear in the roots, so scaling it is one matrix between roots."""
-        turn: Float32Array = (_ROOT_TO_LAB * self.gain @ np.linalg.inv(_ROOT_TO_LAB)).astype(
-            np.float32
-        )
-        return turn
+    def _root_matrix(self) -> Float32Array:
+        """(3, 3) from roots to roots: Lab is linear in them, so its scaling is one matrix."""
+        matrix = _ROOT_TO_LAB * self.gain @ np.linalg.inv(_ROOT_TO_LAB)
+        as_float32: Float32Array = matrix.astype(np.float32)
+        return as_float32
 
     @cached_property
-    def _move(self) -> Float32Array:
+    def _root_offset(self) -> Float32Array:
+        """(3,) added to the roots after `_root_matrix`."""
         offset = _LAB_OFFSET * self.gain + self.shift - _LAB_OFFSET
-        move: Float32Array = (offset @ np.linalg.inv(_ROOT_TO_LAB)).astype(np.float32)
-        return move
+        as_float32: Float32Array = (offset @ np.linalg.inv(_ROOT_TO_LAB)).astype(np.float32)
+        return as_float32
 
 
 def fit_reinhard(pixels: Pixels, name: str = "the picture") -> LabStain:
     """Means and spreads of all pixels given.
+
+    Args:
+        pixels: (..., 3) uint8 of tissue.
+        name: of the picture, for refusals.
 
     Raises:
         StainNotFound: a channel is flat.
@@ -111,11 +143,11 @@ def fit_reinhard(pixels: Pixels, name: str = "the picture") -> LabStain:
     lab = to_lab(pixels.reshape(-1, 3)).astype(np.float64)
     mean = lab.mean(axis=0)
     spread = lab.std(axis=0)
-    if spread.min() < LEAST_SPREAD:
-        flat = "Lab"[int(spread.argmin())]
-        reason = f"its {flat} of Lab varies by {spread.min():.2f}, {LEAST_SPREAD} is needed"
+    if spread.min() < MIN_SPREAD:
+        channel = "Lab"[int(spread.argmin())]
+        reason = f"its {channel} of Lab varies by {spread.min():.2f}, {MIN_SPREAD} is needed"
         raise StainNotFound(name, reason)
-    return LabStain(tuple(mean), tuple(spread))
+    return LabStain(_as_lab(mean), _as_lab(spread))
 
 
 def to_lab(pixels: Pixels) -> Float32Array:
@@ -125,19 +157,29 @@ def to_lab(pixels: Pixels) -> Float32Array:
 
 
 def _to_root(pixels: Pixels) -> Float32Array:
-    """(N, 3) uint8 to the cube roots that Lab is made of, X, Y and Z over white."""
-    scaled = np.take(_LINEAR, pixels) @ _TO_SCALED
-    out: Float32Array = np.take(_ROOT, (scaled * np.float32(STEPS)).astype(np.int32), mode="clip")
-    return out
+    """(N, 3) uint8 to the roots of X, Y and Z over white, in which Lab is linear."""
+    scaled = np.take(_LINEAR, pixels) @ _TO_SCALED_XYZ
+    indices = (scaled * np.float32(_TABLE_STEPS)).astype(np.int32)
+    roots: Float32Array = np.take(_ROOT, indices, mode="clip")
+    return roots
 
 
-def _from_root(root: Float32Array) -> Pixels:
+def _from_root(roots: Float32Array) -> Pixels:
     """The way back, (N, 3) uint8, rounded down."""
     scaled = np.where(
-        root > 0.2068966,
-        root * root * root,
-        (root - np.float32(16 / 116)) / np.float32(7.787),
+        roots > 0.2068966,
+        roots * roots * roots,
+        (roots - np.float32(16 / 116)) / np.float32(7.787),
     )
-    linear = scaled @ _FROM_SCALED
-    out: Pixels = np.take(_LEVEL, (linear * np.float32(STEPS)).astype(np.int32), mode="clip")
-    return out
+    linear = scaled @ _FROM_SCALED_XYZ
+    indices = (linear * np.float32(_TABLE_STEPS)).astype(np.int32)
+    levels: Pixels = np.take(_LEVEL, indices, mode="clip")
+    return levels
+
+
+def _as_lab(values: Any) -> Lab:
+    lightness, green_red, blue_yellow = values
+    return float(lightness), float(green_red), float(blue_yellow)
+
+
+REINHARD = StainMethod("reinhard", fit_reinhard, LabStain.from_dict)

@@ -140,7 +140,7 @@ def nearest_names(label: str, names: Subtypes, most: int = 3) -> list[str]:
     """Entities called something like `label`, nearest first; those that hold it as a part come
     first.
     """
-    owners = {called: each.name for each in names for called in sorted(each.spoken())}
+    owners = {called: each.name for each in names for called in sorted(each.normal_names())}
     text = " ".join(re.sub(r"[\W_]+", " ", label.casefold()).split())
     holding = [called for called in owners if len(text) > 3 and text in called]
     near = difflib.get_close_matches(

@@ -1,0 +1,39 @@
+"""Fold: dense in both dyes at once over more than a nucleus.
+
+Two layers absorb twice. Crowded nuclei are dense in haematoxylin alone, thick collagen in eosin
+alone, so the geometric mean of both, against the tile's own median, separates a fold from either.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from ....core.tile import Pixels
+from ....tissue.augment import HED
+from ....tissue.density import optical_density
+from ..coarse import COARSE_PIXEL_UM, coarse_pixels
+from ..gate import share_gate
+
+_UNMIX = np.linalg.pinv(HED[:2])
+"""Density to amounts of haematoxylin and eosin."""
+SMOOTH_UM = 8
+MIN_TISSUE_DENSITY = 0.1
+MIN_FOLD_TO_MEDIAN = 1.65
+MIN_FOLD_AMOUNT = 0.45
+
+
+def measure_folds(pixels: Pixels, mpp: float) -> float:
+    """Share in folds."""
+    density = optical_density(coarse_pixels(pixels, mpp))
+    sigma = SMOOTH_UM / COARSE_PIXEL_UM
+    smooth = np.asarray(ndimage.gaussian_filter(density, (sigma, sigma, 0)))
+    dyes = np.maximum(smooth @ _UNMIX, 0)
+    both = np.sqrt(dyes[..., 0] * dyes[..., 1])
+    tissue = smooth[..., 1] > MIN_TISSUE_DENSITY
+    median = float(np.median(both[tissue])) if tissue.any() else 0.0
+    folded = both > max(MIN_FOLD_TO_MEDIAN * median, MIN_FOLD_AMOUNT)
+    return float(folded.mean())
+
+
+FOLD = share_gate("fold", measure_folds, 0.15, "folds cover")
