@@ -15,7 +15,7 @@ from histosynth.model import fused_lora as fused
 from histosynth.model.adapters import adapter_parameters, add_adapter, set_active_adapter
 from histosynth.model.families.opening import BaseLocation, embed, open_base
 from histosynth.model.families.text_family import TextBase
-from histosynth.model.fused_lora import FusedAttention, apply, fuse_lora_layers, gated
+from histosynth.model.fused_lora import FusedAttention, apply_layers, fuse_lora_layers, geglu
 from histosynth.model.structure import StructureFeatures
 from histosynth.testing_bases import tiny_base
 
@@ -176,10 +176,10 @@ def test_an_adapters_dropout_is_peft_s_own():
     torch.manual_seed(3)
     said = layer(x)
     torch.manual_seed(3)
-    assert torch.equal(apply([layer], x)[0], said)
+    assert torch.equal(apply_layers([layer], x)[0], said)
     holder.eval()  # nothing is dropped: fused again
     assert fused.layer_of(layer) is not None
-    assert torch.allclose(apply([layer], x)[0], layer(x), atol=1e-6)
+    assert torch.allclose(apply_layers([layer], x)[0], layer(x), atol=1e-6)
 
 
 def test_two_adapters_at_once_and_a_base_that_learns_are_left_to_peft():
@@ -199,16 +199,16 @@ def test_two_adapters_at_once_and_a_base_that_learns_are_left_to_peft():
     layer.set_adapter(["one", "two"])
     assert fused.layer_of(layer) is None
     x = torch.randn(3, 6)
-    assert torch.equal(apply([layer], x)[0], layer(x))
+    assert torch.equal(apply_layers([layer], x)[0], layer(x))
     layer.set_adapter("one")
     layer.lora_A.one.bfloat16()  # PEFT converts its input, and a fused sum does not
     layer.lora_B.one.bfloat16()
-    assert torch.equal(apply([layer], x)[0], layer(x))
+    assert torch.equal(apply_layers([layer], x)[0], layer(x))
 
 
 def test_the_gate_is_the_product_it_replaces_in_any_number_of_pieces(monkeypatch):
     for piece in (1, 64, 1 << 20):
-        monkeypatch.setattr(fused, "PIECE", piece)
+        monkeypatch.setattr(fused, "GATE_PIECE_SIZE", piece)
         both = torch.randn(
             2,
             5,
@@ -216,9 +216,9 @@ def test_the_gate_is_the_product_it_replaces_in_any_number_of_pieces(monkeypatch
             dtype=torch.float64,
             requires_grad=True,
         )
-        assert torch.autograd.gradcheck(gated, both)
+        assert torch.autograd.gradcheck(geglu, both)
         value, gate = both.chunk(2, -1)
-        assert torch.allclose(gated(both), value * F.gelu(gate))
+        assert torch.allclose(geglu(both), value * F.gelu(gate))
 
 
 def test_in_bfloat16_it_is_as_near_to_float32_as_what_it_replaces(twins):
@@ -253,9 +253,9 @@ def test_narrow_heads_are_trained_in_float32_on_a_processor_and_wide_ones_are_no
             dtype=torch.bfloat16,
             requires_grad=True,
         )
-        assert fused._look(one, one, one, None).dtype == torch.bfloat16
+        assert fused._attend(one, one, one, None).dtype == torch.bfloat16
         with torch.no_grad():
-            fused._look(one, one, one, None)
+            fused._attend(one, one, one, None)
     trained = taken[::2]
     painted = taken[1::2]
     assert trained == [torch.float32, torch.float32, torch.bfloat16]

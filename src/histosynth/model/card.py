@@ -5,7 +5,6 @@ for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from .info import BundleInfo
 
@@ -17,9 +16,9 @@ tags: [histopathology, H&E, diffusion, lora, synthetic-data]
 
 # {name}
 
-Makes and completes H&E tissue from nuclei centroids, at {mpp:g} um/px, tiles of {least_px} to
+Generates and completes H&E tissue from nuclei centroids, at {mpp:g} um/px, tiles of {least_px} to
 {most_px} px.
-**For research use; not for diagnosis.** Everything it makes is synthetic and marked so.
+**For research use; not for diagnosis.** Everything it generates is synthetic and marked so.
 
 | part | parameters |
 |---|---|
@@ -27,9 +26,9 @@ Makes and completes H&E tissue from nuclei centroids, at {mpp:g} um/px, tiles of
 
 Nucleus classes: {classes}. {any_class}Labels: {labels}.
 Default: {steps} steps of `{solver}`, guidance {guidance:g}
-at noise levels {span[0]:g} to {span[1]:g} (1 is all noise).
-That guidance is the bare base's; an adapter that has learnt guidance paints with none of its own.
-Weights are float16 safetensors; their sha256 and those of the networks' `config.json` stand in
+at noise levels {span_low:g} to {span_high:g} (1 is all noise).
+That guidance is for the base without an adapter; an adapter that has learnt guidance uses none.
+Weights are float16 safetensors; their sha256 and those of the networks' `config.json` are in
 `bundle.json` and are checked on loading.
 
 ## Trained on
@@ -45,18 +44,15 @@ refuses otherwise. Licence of the weights: {licence}.
 
 ## Limits
 
-- Trained on little (see above). Other organs, rare entities, mitoses, necrosis and artefacts are
-not in it
-  unless the data says so.
+- Trained on little data (see above). Other organs, rare entities, mitoses, necrosis and artefacts
+  are not covered unless the data states so.
 - Nucleus classes are coarse. Nothing finer is promised: no grade, no subtype, no mutation.
-- Patients of the training data are no sample of anybody's clinic; who is missing there is missing
-here.
-- Few patients: read each number with its interval, and audit for copies before releasing what you
-make.
-- A hole is filled with copied tissue of its own tile wherever no nucleus is near (each recipe says
-what
-  share): it mends a picture, and is no new tissue to count or to measure. `--no-exemplar` copies
-  nothing.
+- The patients of the training data do not represent any clinic's patients.
+- The patients are few: read each number with its interval, and audit for copies before releasing
+  generated pictures.
+- A mask is filled with copied tissue of its own tile wherever no nucleus is near (each recipe
+  states the share). Such tissue is not new, and must not be counted or measured.
+  `--no-exemplar` copies nothing.
 - Not validated for any clinical purpose.
 """
 
@@ -69,18 +65,30 @@ def write_card(info: BundleInfo, sizes: Mapping[str, int], measured: str) -> str
         sizes: parameters of each part.
         measured: Markdown of what was measured, on what, with n and intervals.
     """
-    values: dict[str, Any] = {
-        "licence_id": info.licence.lower(),
-        "parts": "\n".join(f"| {name} | {count / 1e6:.2f} M |" for name, count in sizes.items()),
-        "classes": ", ".join(info.classes),
-        "any_class": "Class `any` leaves the class to the model. " if info.any_class else "",
-        "span": info.guidance_span,
-        "labels": ", ".join(info.labels) or "none",
-        "data": "\n".join(f"- {line}" for line in info.data) or "- not stated",
-        "measured": measured or "Nothing yet.",
-    }
-    plain = {
-        key: getattr(info, key)
-        for key in ("name", "mpp", "least_px", "most_px", "steps", "solver", "guidance", "licence")
-    }
-    return _CARD.format(**plain, **values)
+    parts = [f"| {name} | {count / 1e6:.2f} M |" for name, count in sizes.items()]
+    any_class = "Class `any` leaves the class to the model. " if info.any_class else ""
+    span_low, span_high = info.guidance_span
+    return _CARD.format(
+        name=info.name,
+        mpp=info.mpp,
+        least_px=info.least_px,
+        most_px=info.most_px,
+        parts="\n".join(parts),
+        classes=", ".join(info.classes),
+        any_class=any_class,
+        labels=", ".join(info.labels) or "none",
+        steps=info.steps,
+        solver=info.solver,
+        guidance=info.guidance,
+        span_low=span_low,
+        span_high=span_high,
+        data=data_list(info),
+        measured=measured or "Nothing yet.",
+        licence=info.licence,
+        licence_id=info.licence.lower(),
+    )
+
+
+def data_list(info: BundleInfo) -> str:
+    """The training data as a Markdown list."""
+    return "\n".join(f"- {line}" for line in info.data) or "- not stated"

@@ -1,5 +1,5 @@
-"""A bundle's card, written anew from `bundle.json` and the weights, keeping what only people
-know.
+"""A bundle's card, rewritten from `bundle.json` and the weights; text that only people can write is
+kept.
 """
 
 from __future__ import annotations
@@ -11,67 +11,94 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from ..core.errors import BadWeights, InputError
-from .card import write_card
+from .card import data_list, write_card
 from .info import BundleInfo, adapter_folders
 
-MOST_TEXT = 64 << 20
-_BASE = """Worn on a base that is not in here and has a licence and training data of its own:
-`{source}`, sha256 of its weights `{sha256}`."""
+_MAX_TEXT_BYTES = 64 << 20
+_NAMED_BASE = (
+    "Its adapters need a base that is not in here, with a licence and training data of its own:\n"
+    "`{source}`, sha256 of its weights `{sha256}`."
+)
+_LICENCE = "Licence of the weights: "
+_GENERATED = (
+    "Its adapters need a base that is not in here",
+    "Worn on a base that is not in here",  # in cards of earlier versions
+    _LICENCE,
+)
+"""Beginnings of the paragraphs under "Trained on" that are generated."""
 
 
-def write_anew(folder: Path, info: BundleInfo, measured: str) -> str:
-    """The card, written anew; what only people know is kept from the one before: patients, what was
-    measured, sections of their own.
+def rewrite_card(folder: Path, info: BundleInfo, measured: str) -> str:
+    """The card's new text.
+
+    Of the card before, patients, measurements and additional sections are kept.
+
+    Args:
+        folder: the bundle.
+        info: `bundle.json`.
+        measured: Markdown of what was measured; "": what the card has now.
     """
-    before = _sections(read_text(folder / "README.md")) if (folder / "README.md").is_file() else {}
-    deeper = re.sub(r"^#{1,2} ", "### ", measured.strip(), flags=re.MULTILINE)
-    now = _sections(write_card(info, sizes(folder), deeper or before.get("Measured", "")))
-    prose = [
-        line for line in before.get("Trained on", "").split("\n\n") if not line.startswith("- ")
-    ]
-    ours = r"\s*(Worn on a base that is not in here|Licence of the weights: ).*"
-    patients = re.sub(ours, "", "\n\n".join(prose), flags=re.DOTALL)
-    now["Trained on"] = "\n\n".join(
-        [
-            "\n".join(f"- {line}" for line in info.data) or "- not stated",
-            patients.strip() or "Which patients it was trained on is not stated.",
-            *(
-                []
-                if info.base is None
-                else [_BASE.format(source=info.base.source, sha256=info.base.sha256)]
-            ),
-            f"Licence of the weights: {info.licence}.",
-        ]
-    )
-    kept = {title: text for title, text in before.items() if title not in now}
-    return (
-        "\n\n".join(
-            f"## {title}\n\n{text}" if title else text for title, text in {**now, **kept}.items()
-        )
-        + "\n"
-    )
+    card = folder / "README.md"
+    before = _sections(read_text(card)) if card.is_file() else {}
+    # its headings become parts of the section
+    measured = re.sub(r"^#{1,2} ", "### ", measured.strip(), flags=re.MULTILINE)
+    text = write_card(info, network_sizes(folder), measured or before.get("Measured", ""))
+    sections = _sections(text)
+    sections["Trained on"] = _trained_on(info, before.get("Trained on", ""))
+    for title, content in before.items():
+        sections.setdefault(title, content)
+    blocks = []
+    for title, content in sections.items():
+        blocks.append(f"## {title}\n\n{content}" if title else content)
+    return "\n\n".join(blocks) + "\n"
+
+
+def _trained_on(info: BundleInfo, before: str) -> str:
+    """The section "Trained on": data, patients as before, base and licence."""
+    patients = _patients(before) or "Which patients it was trained on is not stated."
+    paragraphs = [data_list(info), patients]
+    if info.base is not None:
+        base = _NAMED_BASE.format(source=info.base.source, sha256=info.base.sha256)
+        paragraphs.append(base)
+    paragraphs.append(f"{_LICENCE}{info.licence}.")
+    return "\n\n".join(paragraphs)
+
+
+def _patients(section: str) -> str:
+    """What people wrote about the patients in the section "Trained on"."""
+    paragraphs = [each for each in section.split("\n\n") if not each.startswith("- ")]
+    generated = "|".join(_GENERATED)
+    text = re.sub(rf"\s*({generated}).*", "", "\n\n".join(paragraphs), flags=re.DOTALL)
+    return text.strip()
 
 
 def _sections(text: str) -> dict[str, str]:
-    """A card's text by its headings of the second order; what comes before them under ""."""
+    """A card's text by its headings of the second level; the text before them is under ""."""
     first, *others = re.split(r"^## ", text, flags=re.MULTILINE)
-    split = (each.partition("\n") for each in others)
-    return {"": first.strip()} | {title.strip(): body.strip() for title, _, body in split}
+    sections = {"": first.strip()}
+    for other in others:
+        title, _, body = other.partition("\n")
+        sections[title.strip()] = body.strip()
+    return sections
 
 
-def sizes(folder: Path) -> dict[str, int]:
-    """Parameters of each network and of each adapter, read from the heads of the weights files."""
-    parts = {place.name: place for place in sorted(folder.glob("*/")) if place.name != "adapters"}
-    parts |= {f"adapter {place.name}": place for place in adapter_folders(folder)}
-    counts = {
-        name: sum(map(parameters, sorted(place.rglob("*.safetensors"))))
-        for name, place in parts.items()
-        if not name.startswith(".")
-    }
-    return {name: count for name, count in counts.items() if count}
+def network_sizes(folder: Path) -> dict[str, int]:
+    """Parameters of each network and each adapter, read from the headers of the weights files."""
+    folders = {}
+    for path in sorted(folder.glob("*/")):
+        if path.name != "adapters" and not path.name.startswith("."):
+            folders[path.name] = path
+    for path in adapter_folders(folder):
+        folders[f"adapter {path.name}"] = path
+    sizes = {}
+    for name, path in folders.items():
+        count = sum(count_parameters(file) for file in sorted(path.rglob("*.safetensors")))
+        if count:
+            sizes[name] = count
+    return sizes
 
 
-def parameters(path: Path) -> int:
+def count_parameters(path: Path) -> int:
     """How many numbers a safetensors file holds.
 
     Raises:
@@ -92,10 +119,11 @@ def read_text(path: Path) -> str:
         InputError: it cannot be read, is too large or no text.
     """
     try:
-        if path.stat().st_size > MOST_TEXT:
-            raise ValueError(f"it has more than {MOST_TEXT:,} bytes")
+        if path.stat().st_size > _MAX_TEXT_BYTES:
+            raise ValueError(f"it has more than {_MAX_TEXT_BYTES:,} bytes")
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path} cannot be read as text: {error}.", "Give a file of text in UTF-8."
+            f"{path} cannot be read as text: {error}.",
+            "Give a file of text in UTF-8.",
         ) from error

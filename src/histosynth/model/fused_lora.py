@@ -1,18 +1,17 @@
-"""The layers of another base's transformer blocks, with fewer passes over memory while they are
-trained.
+"""Fused layers that train an adapter on a text-conditioned base with fewer passes over memory.
 
-What they compute is unchanged but for the order of sums. A LoRA layer as PEFT writes it makes three
-arrays of the size of its output, and the three of a self-attention read their input nine times;
-here products are added where their sum stands, and layers of one input share it
-(`sums_of_products`). A gated feed-forward layer is worked through in pieces that a processor's
-cache holds (`gated`). `fuse_lora_layers` gives a network both.
+Their results are unchanged but for the order of sums. A LoRA layer of PEFT makes three arrays of
+the size of its output, and the three layers of a self-attention read their input nine times; here
+products are added in place, and layers of one input share it (`sums_of_products`). A gated
+feed-forward layer is computed in pieces that fit a CPU's cache (`geglu`). `fuse_lora_layers` gives
+a network both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -22,18 +21,17 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-PIECE = 1 << 17
-"""Numbers of a gated layer that a processor takes at a time."""
-
-NARROW = 32
-FEW = 128
-"""Channels of a head, and keys, below which bfloat16 attention is trained in float32 on a
-processor."""
+GATE_PIECE_SIZE = 1 << 17
+"""Numbers of a gated layer that a CPU computes at a time."""
+MIN_BF16_HEAD_CHANNELS = 32
+MIN_BF16_KEYS = 129
+"""Channels of a head, and keys, from which bfloat16 attention is trained in bfloat16 on a CPU, not
+in float32."""
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A frozen linear layer, and what one adapter adds to it.
+class FusedLayer:
+    """A frozen linear layer, and the change that one adapter adds to it.
 
     Attributes:
         weight: (out, in).
@@ -50,49 +48,58 @@ class Layer:
     scale: float = 0.0
 
     def takes(self, x: Tensor) -> bool:
-        """Whether all of it is of the input's type."""
-        return all(
-            each is None or each.dtype == x.dtype for each in (self.weight, self.down, self.up)
-        )
+        """Whether all of its matrices have the input's number type."""
+        matrices = (self.weight, self.down, self.up)
+        return all(matrix is None or matrix.dtype == x.dtype for matrix in matrices)
 
 
-def layer_of(module: nn.Module) -> Layer | None:
-    """A layer as it is worn now; None where it is more than a frozen layer and one plain
+def layer_of(module: nn.Module) -> FusedLayer | None:
+    """A layer with its active adapter; None if it is more than a frozen layer and one plain
     adapter.
     """
     base = module.get_base_layer() if isinstance(module, LoraLayer) else module
     if type(base) is not nn.Linear or base.weight.requires_grad:
         return None
-    frozen = Layer(base.weight, base.bias)
+    frozen = FusedLayer(base.weight, base.bias)
     if not isinstance(module, LoraLayer) or module.disable_adapters or module.merged:
         return frozen
-    worn = [name for name in module.active_adapters if name in module.lora_A]
-    if not worn:
+    active = [name for name in module.active_adapters if name in module.lora_A]
+    if not active:
         return frozen
-    (name, *others) = worn
-    dropped = module.training and not isinstance(module.lora_dropout[name], nn.Identity)
-    if others or dropped or name in module.lora_variant or module.lora_B[name].bias is not None:
+    name = active[0]
+    if len(active) > 1 or not _is_plain(module, name):
         return None
-    down = module.lora_A[name].weight
-    up = module.lora_B[name].weight
-    return Layer(
+    return FusedLayer(
         base.weight,
         base.bias,
-        down,
-        up,
-        float(module.scaling[name]),
+        down=module.lora_A[name].weight,
+        up=module.lora_B[name].weight,
+        scale=float(module.scaling[name]),
     )
 
 
-def apply(modules: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, ...]:
-    """What linear layers say of one input, (..., in) => (..., out) each."""
-    layers = [layer for module in modules if (layer := layer_of(module)) and layer.takes(x)]
-    if len(layers) < len(modules):
-        return tuple(module(x) for module in modules)
+def _is_plain(module: LoraLayer, name: str) -> bool:
+    """Whether an adapter of a layer is two matrices and nothing more."""
+    drops_out = not isinstance(module.lora_dropout[name], nn.Identity)
+    if module.training and drops_out:
+        return False
+    if name in module.lora_variant:
+        return False
+    return module.lora_B[name].bias is None
+
+
+def apply_layers(modules: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, ...]:
+    """The outputs of linear layers for one input, (..., in) => (..., out) each."""
+    layers = []
+    for module in modules:
+        layer = layer_of(module)
+        if layer is None or not layer.takes(x):
+            return tuple(module(x) for module in modules)
+        layers.append(layer)
     return sums_of_products(x, layers)
 
 
-def sums_of_products(x: Tensor, layers: Sequence[Layer]) -> tuple[Tensor, ...]:
+def sums_of_products(x: Tensor, layers: Sequence[FusedLayer]) -> tuple[Tensor, ...]:
     """Sums x W^T + b + s (x A^T) B^T, one for each layer; gradients flow to x, and to A and B of
     each.
 
@@ -103,112 +110,155 @@ def sums_of_products(x: Tensor, layers: Sequence[Layer]) -> tuple[Tensor, ...]:
     Returns:
         (..., out) for each layer.
     """
-    tensors = [
-        each for layer in layers for each in (layer.weight, layer.bias, layer.down, layer.up)
-    ]
+    tensors: list[Tensor | None] = []
+    for layer in layers:
+        tensors += [layer.weight, layer.bias, layer.down, layer.up]
     scales = tuple(layer.scale for layer in layers)
     rows = x.reshape(-1, x.shape[-1])
-    said = _Sums.apply(scales, rows, *tensors)  # type: ignore[no-untyped-call]
-    return tuple(each.view(*x.shape[:-1], each.shape[-1]) for each in said)
+    outputs = _Sums.apply(scales, rows, *tensors)  # type: ignore[no-untyped-call]
+    return tuple(output.view(*x.shape[:-1], output.shape[-1]) for output in outputs)
+
+
+class _LayerTensors(NamedTuple):
+    """Tensors of a `FusedLayer`, as autograd takes them."""
+
+    weight: Any
+    bias: Any
+    down: Any
+    up: Any
+
+
+def _grouped(tensors: Sequence[Tensor | None]) -> list[_LayerTensors]:
+    starts = range(0, len(tensors), 4)
+    return [_LayerTensors(*tensors[start : start + 4]) for start in starts]
+
+
+def _rank_spans(layers: Sequence[_LayerTensors]) -> list[slice | None]:
+    """The rows of each layer's down matrix in the joined one; None without an adapter."""
+    spans: list[slice | None] = []
+    start = 0
+    for layer in layers:
+        if layer.down is None:
+            spans.append(None)
+        else:
+            stop = start + len(layer.down)
+            spans.append(slice(start, stop))
+            start = stop
+    return spans
 
 
 class _Sums(torch.autograd.Function):
+    """See `sums_of_products`."""
+
     @staticmethod
     def forward(ctx: Any, scales: tuple[float, ...], x: Tensor, *tensors: Tensor | None) -> Any:
         layers = _grouped(tensors)
-        downs = [down for _, _, down, _ in layers if down is not None]
+        downs = [layer.down for layer in layers if layer.down is not None]
         joined = torch.cat(downs) if downs else None
-        low = x @ joined.T if joined is not None else None
-        said = []
-        place = 0
-        for scale, (weight, bias, down, up) in zip(scales, layers, strict=True):
-            total = x @ weight.T if bias is None else torch.addmm(bias, x, weight.T)
-            if low is not None and down is not None and up is not None:
-                total.addmm_(low[:, place : place + len(down)], up.T, alpha=scale)
-                place += len(down)
-            said.append(total)
+        low = None if joined is None else x @ joined.T
+        outputs = []
+        for scale, layer, span in zip(scales, layers, _rank_spans(layers), strict=True):
+            output = _frozen_output(x, layer)
+            if low is not None and span is not None:
+                output.addmm_(low[:, span], layer.up.T, alpha=scale)
+            outputs.append(output)
         ctx.save_for_backward(x, joined, low, *tensors)
         ctx.scales = scales
-        return tuple(said)
+        return tuple(outputs)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, joined, low, *tensors = ctx.saved_tensors
         layers = _grouped(tensors)
-        back = torch.empty_like(low) if low is not None else None
-        of_x = None
-        of_layers = []
-        place = 0
-        for scale, gradient, (weight, _, down, up) in zip(
-            ctx.scales, gradients, layers, strict=True
-        ):
+        spans = _rank_spans(layers)
+        low_gradient = None if low is None else torch.empty_like(low)
+        x_gradient: Tensor | None = None
+        up_gradients: list[Tensor | None] = []
+        for scale, gradient, layer, span in zip(ctx.scales, gradients, layers, spans, strict=True):
             if ctx.needs_input_grad[1]:
-                of_x = gradient @ weight if of_x is None else of_x.addmm_(gradient, weight)
-            of_up = None
-            if back is not None and down is not None and up is not None:
-                span = slice(place, place + len(down))
-                back[:, span] = (gradient @ up).mul_(scale)
-                of_up = (gradient.T @ low[:, span]).mul_(scale)
-                place += len(down)
-            of_layers.append(of_up)
-        of_joined = None
-        if back is not None:
-            of_joined = back.T @ x
-            if of_x is not None:
-                of_x.addmm_(back, joined)
-        given = []
-        place = 0
-        for of_up, (_, _, down, _) in zip(of_layers, layers, strict=True):
-            of_down = None
-            if of_joined is not None and down is not None:
-                of_down = of_joined[place : place + len(down)]
-                place += len(down)
-            given += [None, None, of_down, of_up]
-        return (None, of_x, *given)
+                x_gradient = _add_product(x_gradient, gradient, layer.weight)
+            if low_gradient is None or span is None:
+                up_gradients.append(None)
+                continue
+            low_gradient[:, span] = (gradient @ layer.up).mul_(scale)
+            up_gradients.append((gradient.T @ low[:, span]).mul_(scale))
+        joined_gradient = None if low_gradient is None else low_gradient.T @ x
+        if low_gradient is not None and x_gradient is not None:
+            x_gradient.addmm_(low_gradient, joined)
+        tensor_gradients = _tensor_gradients(spans, joined_gradient, up_gradients)
+        return (None, x_gradient, *tensor_gradients)
 
 
-def _grouped(tensors: Sequence[Tensor | None]) -> list[tuple[Any, ...]]:
-    return [tuple(tensors[at : at + 4]) for at in range(0, len(tensors), 4)]
+def _frozen_output(x: Tensor, layer: _LayerTensors) -> Tensor:
+    if layer.bias is None:
+        return x @ layer.weight.T
+    return torch.addmm(layer.bias, x, layer.weight.T)
 
 
-def _look(
+def _add_product(total: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
+    """`total` + left @ right, in place."""
+    return left @ right if total is None else total.addmm_(left, right)
+
+
+def _tensor_gradients(
+    spans: Sequence[slice | None],
+    joined_gradient: Tensor | None,
+    up_gradients: Sequence[Tensor | None],
+) -> list[Tensor | None]:
+    """Gradients of weight, bias, down and up of each layer; the first two are frozen."""
+    gradients: list[Tensor | None] = []
+    for span, up_gradient in zip(spans, up_gradients, strict=True):
+        down_gradient = None
+        if joined_gradient is not None and span is not None:
+            down_gradient = joined_gradient[span]
+        gradients += [None, None, down_gradient, up_gradient]
+    return gradients
+
+
+def _attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
     mask: Tensor | None,
 ) -> Tensor:
-    """Attention, (B, heads, N, C) each, in the type that is faster to train in.
+    """Attention, (B, heads, N, C) each, in the number type that is faster to train in.
 
-    A processor's backward pass has no bfloat16 products: with narrow heads or few keys what is lost
-    in converting is more than what its forward pass gains.
+    A CPU has no bfloat16 products for the backward pass: with narrow heads or few keys the
+    conversions cost more than the forward pass gains.
     """
-    slow = query.device.type == "cpu" and query.dtype == torch.bfloat16 and torch.is_grad_enabled()
-    if not slow or (query.shape[-1] >= NARROW and key.shape[-2] > FEW):
+    if not _is_slow_in_bf16(query, key):
         return F.scaled_dot_product_attention(
             query,
             key,
             value,
             attn_mask=mask,
         )
-    wide = None if mask is None else mask.float()
-    said = F.scaled_dot_product_attention(
+    attended = F.scaled_dot_product_attention(
         query.float(),
         key.float(),
         value.float(),
-        attn_mask=wide,
+        attn_mask=None if mask is None else mask.float(),
     )
-    return said.to(query.dtype)
+    return attended.to(query.dtype)
+
+
+def _is_slow_in_bf16(query: Tensor, key: Tensor) -> bool:
+    on_cpu_in_bf16 = query.device.type == "cpu" and query.dtype == torch.bfloat16
+    if not on_cpu_in_bf16 or not torch.is_grad_enabled():
+        return False
+    return query.shape[-1] < MIN_BF16_HEAD_CHANNELS or key.shape[-2] < MIN_BF16_KEYS
 
 
 class FusedAttention:
-    """diffusers' attention of transformer blocks, its layers' products summed in place.
+    """diffusers' attention of transformer blocks, with the products of its layers summed in place.
 
-    Computes what `AttnProcessor2_0` does, which it leaves the cases that such blocks have not.
+    It computes the same as `AttnProcessor2_0`, which also handles inputs that such blocks do not
+    have.
     """
 
     def __init__(self) -> None:
-        self.usual = AttnProcessor2_0()
+        self.standard = AttnProcessor2_0()
 
     def __call__(
         self,
@@ -220,92 +270,120 @@ class FusedAttention:
     ) -> Tensor:
         """See `AttnProcessor2_0`: (B, N, C) => (B, N, C)."""
         if hidden_states.ndim != 3:
-            said: Tensor = self.usual(
+            output: Tensor = self.standard(
                 attn,
                 hidden_states,
                 encoder_hidden_states,
                 attention_mask,
                 temb,
             )
-            return said
+            return output
         if encoder_hidden_states is None:
-            query, key, value = apply((attn.to_q, attn.to_k, attn.to_v), hidden_states)
+            query, key, value = apply_layers((attn.to_q, attn.to_k, attn.to_v), hidden_states)
         else:
-            (query,) = apply((attn.to_q,), hidden_states)
-            key, value = apply((attn.to_k, attn.to_v), encoder_hidden_states)
-        query, key, value = (
-            each.view(*each.shape[:-1], attn.heads, -1) for each in (query, key, value)
-        )
-        mask = attention_mask
-        if mask is not None:
-            mask = attn.prepare_attention_mask(mask, key.shape[1], len(key))
-            mask = mask.view(len(key), attn.heads, -1, mask.shape[-1])
-        looked = _look(
-            query.transpose(1, 2),
-            key.transpose(1, 2),
-            value.transpose(1, 2),
+            (query,) = apply_layers((attn.to_q,), hidden_states)
+            key, value = apply_layers((attn.to_k, attn.to_v), encoder_hidden_states)
+        mask = _head_mask(attn, attention_mask, keys=key.shape[1], batch=len(key))
+        attended = _attend(
+            _by_head(attn, query),
+            _by_head(attn, key),
+            _by_head(attn, value),
             mask,
         )
-        (out,) = apply((attn.to_out[0],), looked.transpose(1, 2).flatten(-2))
-        return cast(Tensor, attn.to_out[1](out))
+        joined_heads = attended.transpose(1, 2).flatten(-2)
+        (projected,) = apply_layers((attn.to_out[0],), joined_heads)
+        return cast(Tensor, attn.to_out[1](projected))
 
     @staticmethod
     def fits(attn: Attention) -> bool:
         """Whether an attention has nothing that this one leaves out."""
-        absent = (attn.spatial_norm, attn.group_norm, attn.norm_q, attn.norm_k, attn.norm_cross)
-        return (
-            not any(absent)
-            and not attn.residual_connection
-            and attn.rescale_output_factor == 1
-            and isinstance(attn.processor, AttnProcessor2_0)
+        extras = (
+            attn.spatial_norm,
+            attn.group_norm,
+            attn.norm_q,
+            attn.norm_k,
+            attn.norm_cross,
+            attn.residual_connection,
         )
+        if any(extras) or attn.rescale_output_factor != 1:
+            return False
+        return isinstance(attn.processor, AttnProcessor2_0)
 
 
-class _Gated(torch.autograd.Function):
+def _by_head(attn: Attention, values: Tensor) -> Tensor:
+    """(B, N, heads C) => (B, heads, N, C)."""
+    split = values.view(*values.shape[:-1], attn.heads, -1)
+    return split.transpose(1, 2)
+
+
+def _head_mask(
+    attn: Attention,
+    attention_mask: Tensor | None,
+    *,
+    keys: int,
+    batch: int,
+) -> Tensor | None:
+    """The mask as (B, heads, 1, N), or None."""
+    if attention_mask is None:
+        return None
+    mask = attn.prepare_attention_mask(attention_mask, keys, batch)
+    return cast(Tensor, mask.view(batch, attn.heads, -1, mask.shape[-1]))
+
+
+class _Geglu(torch.autograd.Function):
+    """See `geglu`."""
+
     @staticmethod
     def forward(ctx: Any, both: Tensor) -> Tensor:
         ctx.save_for_backward(both)
         width = both.shape[-1] // 2
-        said = both.new_empty(*both.shape[:-1], width)
-        for piece, out in zip(_pieces(both), _pieces(said, like=both), strict=True):
-            torch.mul(piece[:, :width], F.gelu(piece[:, width:]), out=out)
-        return said
+        output = both.new_empty(*both.shape[:-1], width)
+        pieces = zip(_pieces(both), _pieces(output, like=both), strict=True)
+        for piece, output_piece in pieces:
+            value = piece[:, :width]
+            gate = piece[:, width:]
+            torch.mul(value, F.gelu(gate), out=output_piece)
+        return output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (both,) = ctx.saved_tensors
         width = both.shape[-1] // 2
-        given = torch.empty_like(both, memory_format=torch.contiguous_format)
+        both_gradient = torch.empty_like(both, memory_format=torch.contiguous_format)
         pieces = zip(
             _pieces(both),
             _pieces(gradient, like=both),
-            _pieces(given),
+            _pieces(both_gradient),
             strict=True,
         )
-        for piece, of_out, out in pieces:
+        for piece, output_gradient, piece_gradient in pieces:
             value = piece[:, :width]
             gate = piece[:, width:]
-            torch.mul(of_out, F.gelu(gate), out=out[:, :width])
-            out[:, width:] = torch.ops.aten.gelu_backward(of_out * value, gate)
-        return given
+            torch.mul(output_gradient, F.gelu(gate), out=piece_gradient[:, :width])
+            gate_gradient = torch.ops.aten.gelu_backward(output_gradient * value, gate)
+            piece_gradient[:, width:] = gate_gradient
+        return both_gradient
 
 
 def _pieces(values: Tensor, like: Tensor | None = None) -> Sequence[Tensor]:
-    """Rows of a tensor, as many at a time as the cache holds of `like`; all of them on a GPU."""
+    """Rows of a tensor, on a CPU as many at a time as its cache holds of `like`; all of them on a
+    GPU.
+    """
     rows = values.reshape(-1, values.shape[-1])
     if values.device.type != "cpu":
         return (rows,)
-    return torch.split(rows, max(PIECE // (values if like is None else like).shape[-1], 1))
+    row_size = (values if like is None else like).shape[-1]
+    return torch.split(rows, max(GATE_PIECE_SIZE // row_size, 1))
 
 
-def gated(both: Tensor) -> Tensor:
+def geglu(both: Tensor) -> Tensor:
     """Value * gelu(gate) of (..., 2 C) => (..., C), values before gates (Shazeer 2020)."""
-    return cast(Tensor, _Gated.apply(both))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _Geglu.apply(both))  # type: ignore[no-untyped-call]
 
 
 class FusedGate(GEGLU):  # type: ignore[misc]
-    """diffusers' gated layer, around the very layer that it had."""
+    """diffusers' gated layer, around the same linear layer."""
 
     def __init__(self, proj: nn.Module) -> None:
         nn.Module.__init__(self)
@@ -313,11 +391,11 @@ class FusedGate(GEGLU):  # type: ignore[misc]
 
     def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """(..., in) => (..., out)."""
-        return gated(self.proj(hidden_states))
+        return geglu(self.proj(hidden_states))
 
 
 def fuse_lora_layers(network: nn.Module) -> nn.Module:
-    """Let a network's transformer blocks compute the same with less; names of its weights stay.
+    """Replace the layers of a network's transformer blocks by fused ones; names of weights stay.
 
     Returns:
         The network, changed.

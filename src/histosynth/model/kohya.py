@@ -4,12 +4,12 @@ back.
     unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_q.lora_A.weight      ours, diffusers'
     lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_q.lora_down.weight        kohya's
 
-Dots become underscores, and which underscores were dots is not said. So the way back goes by the
-list of the network's modules, or by the one that our own files carry along. Tensors are never
-touched: linear layers stay 2-D and convolutions 4-D, bit for bit.
+Dots become underscores, and the file does not record which underscores were dots. So the way back
+uses a list of the network's modules, or the list in our own files. Tensors are never changed:
+linear layers stay 2-D and convolutions 4-D, bit for bit.
 
-Such a file is the LoRA alone. Those programs know nothing of nuclei: what a structure encoder says
-of them to the base is not in it.
+Such a file is the LoRA alone. Those programs have no nuclei: a structure encoder and its features
+are not in it.
 """
 
 from __future__ import annotations
@@ -28,27 +28,20 @@ from torch import Tensor, nn
 from ..core import recipe as recipes
 from ..core.errors import AdapterMismatch, BadRecipe, BadWeights, first_line
 from ..core.store import atomic_write
-from .adapters import AdapterInfo
+from .adapters import UNET_PREFIX, AdapterInfo
+from .families import FAMILIES
 from .faults import BROKEN
 
-PREFIX = "lora_unet_"
-_OURS = "histosynth"
-_MODULES = "histosynth_modules"
-_DIFFUSERS = "lora_adapter_metadata"
-"""Where diffusers looks for a file's rank and alpha; without it takes alpha for the rank."""
-_HEADS = (
-    "add_embedding",
-    "conv_in",
-    "conv_out",
-    "down_blocks",
-    "mid_block",
-    "time_embedding",
-    "up_blocks",
-)
-"""How names of a U-Net's modules begin; a transformer's are of no use under kohya's."""
-_NAMES = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight"}
-_SD2_TEXT = 1024
+KOHYA_PREFIX = "lora_unet_"
+_OWN_METADATA = "histosynth"
+_MODULES_METADATA = "histosynth_modules"
+_DIFFUSERS_METADATA = "lora_adapter_metadata"
+"""Where diffusers reads a file's rank and alpha; without it diffusers takes alpha as the rank."""
+_KOHYA_NAMES = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight"}
+_OWN_NAMES = {kohya: own for own, kohya in _KOHYA_NAMES.items()}
+_SD2_TEXT_WIDTH = 1024
 """Width of the text that cross-attention of Stable Diffusion 2 reads; that of 1 is 768."""
+_TEXT_LAYER = "attn2_to_k.lora_down.weight"
 
 
 def to_kohya(
@@ -57,47 +50,85 @@ def to_kohya(
     """An adapter's tensors under kohya's names, and the metadata of that file.
 
     Each module gets an `alpha` of its own, so that every program keeps a scale alpha / rank other
-    than 1. The base's sha256 is ours, over its weights (`adapters.base_sha256`): it stands as
-    `ss_base_model_hash`, for kohya's own fields are for the sha256 of a checkpoint file.
+    than 1. The base's sha256 is ours, over its weights (`adapters.base_sha256`): it becomes
+    `ss_base_model_hash`, because kohya's own fields are for the sha256 of a checkpoint file.
 
     Args:
         tensors: `unet.<module>.lora_A.weight` (rank, in, ...) and `.lora_B.weight` (out, rank,
             ...).
-        info: what the adapter says of itself; it is kept whole.
+        info: the adapter's metadata; it is kept whole.
 
     Raises:
         AdapterMismatch: a tensor is missing, has another name or another rank, or is no U-Net's.
     """
-    modules = sorted({key.removeprefix("unet.").rpartition(".lora_")[0] for key in tensors})
-    fit = [module for module in modules if module.split(".")[0] in _HEADS]
-    wanted = {f"unet.{module}.{end}" for module in fit for end in _NAMES}
-    missing = sorted(wanted - tensors.keys())
-    unexpected = sorted(tensors.keys() - wanted)
-    if missing or unexpected:
-        raise AdapterMismatch(
-            info.name,
-            missing,
-            unexpected,
-            "a LoRA of a U-Net alone can be renamed",
-        )
-    flat = _by_flat_name(modules)
-    if twice := [module for module in modules if flat[_flat(module)] != (module,)]:
-        raise AdapterMismatch(
-            info.name,
-            [],
-            twice,
-            "two of its modules would share a name",
-        )
+    modules = _own_modules(tensors)
+    _check_own_names(tensors, modules, info.name)
+    _check_distinct(modules, info.name)
     renamed: dict[str, Tensor] = {}
     for module in modules:
-        for end, other in _NAMES.items():
-            renamed[f"{PREFIX}{_flat(module)}.{other}"] = tensors[f"unet.{module}.{end}"]
-        renamed[f"{PREFIX}{_flat(module)}.alpha"] = torch.tensor(float(info.alpha))
+        flat = f"{KOHYA_PREFIX}{_flat(module)}"
+        for own, kohya in _KOHYA_NAMES.items():
+            renamed[f"{flat}.{kohya}"] = tensors[f"{UNET_PREFIX}{module}.{own}"]
+        renamed[f"{flat}.alpha"] = torch.tensor(float(info.alpha))
     rank, _ = _rank_and_alpha(renamed, info.name)
     if rank != info.rank:
-        raise AdapterMismatch(
-            info.name, [], [], f"it says rank {info.rank}, and its tensors have {rank}"
-        )
+        reason = f"it says rank {info.rank}, and its tensors have {rank}"
+        raise AdapterMismatch(info.name, [], [], reason)
+    return renamed, _kohya_metadata(renamed, info, modules)
+
+
+def _own_modules(tensors: Iterable[str]) -> list[str]:
+    """The modules that have tensors in a file of ours, sorted."""
+    names = {key.removeprefix(UNET_PREFIX).rpartition(".lora_")[0] for key in tensors}
+    return sorted(names)
+
+
+def _check_own_names(tensors: Mapping[str, Tensor], modules: Iterable[str], name: str) -> None:
+    """Refuse tensors other than the two of each module of a U-Net.
+
+    Raises:
+        AdapterMismatch: naming them.
+    """
+    blocks = kohya_blocks()
+    expected = set()
+    for module in modules:
+        if module.split(".")[0] in blocks:
+            expected |= {f"{UNET_PREFIX}{module}.{own}" for own in _KOHYA_NAMES}
+    missing = sorted(expected - tensors.keys())
+    unexpected = sorted(tensors.keys() - expected)
+    if missing or unexpected:
+        reason = "a LoRA of a U-Net alone can be renamed"
+        raise AdapterMismatch(name, missing, unexpected, reason)
+
+
+def kohya_blocks() -> set[str]:
+    """Top modules that kohya's names cover, of all families."""
+    blocks: set[str] = set()
+    for family in FAMILIES.values():
+        blocks.update(family.kohya_blocks)
+    return blocks
+
+
+def _check_distinct(modules: Iterable[str], name: str) -> None:
+    """Refuse modules whose names under kohya would be the same.
+
+    Raises:
+        AdapterMismatch: naming them.
+    """
+    same: list[str] = []
+    for named in _by_flat_name(modules).values():
+        if len(named) > 1:
+            same.extend(named)
+    if same:
+        reason = "two of its modules would share a name"
+        raise AdapterMismatch(name, [], sorted(same), reason)
+
+
+def _kohya_metadata(
+    renamed: Mapping[str, Tensor],
+    info: AdapterInfo,
+    modules: list[str],
+) -> dict[str, str]:
     metadata = {
         "format": "pt",
         "ss_network_module": "networks.lora",
@@ -105,20 +136,21 @@ def to_kohya(
         "ss_network_alpha": str(info.alpha),
         "ss_output_name": info.name,
         "ss_base_model_hash": info.base_sha256,
-        _OURS: json.dumps(asdict(info)),
-        _MODULES: json.dumps(modules),
+        _OWN_METADATA: json.dumps(asdict(info)),
+        _MODULES_METADATA: json.dumps(modules),
     }
-    if any(tensor.ndim == 4 and max(tensor.shape[2:]) > 1 for tensor in renamed.values()):
-        sizes = {"conv_dim": str(info.rank), "conv_alpha": str(info.alpha)}
-        metadata["ss_network_args"] = json.dumps(sizes)
-    text = {
-        tensor.shape[1]
-        for key, tensor in renamed.items()
-        if key.endswith("attn2_to_k.lora_down.weight")
-    }
-    if text:  # A1111 lists a LoRA only for bases of its own generation, and assumes 1 without this
-        metadata["ss_v2"] = str(text == {_SD2_TEXT})
-    return renamed, metadata
+    if any(_is_convolution(tensor) for tensor in renamed.values()):
+        arguments = {"conv_dim": str(info.rank), "conv_alpha": str(info.alpha)}
+        metadata["ss_network_args"] = json.dumps(arguments)
+    text_widths = {tensor.shape[1] for key, tensor in renamed.items() if key.endswith(_TEXT_LAYER)}
+    if text_widths:
+        # A1111 lists a LoRA only for bases of its own version, and assumes 1 without this key
+        metadata["ss_v2"] = str(text_widths == {_SD2_TEXT_WIDTH})
+    return metadata
+
+
+def _is_convolution(tensor: Tensor) -> bool:
+    return tensor.ndim == 4 and max(tensor.shape[2:]) > 1
 
 
 def from_kohya(
@@ -129,80 +161,120 @@ def from_kohya(
     Args:
         tensors: `lora_unet_<module>.lora_down.weight`, `.lora_up.weight` and maybe `.alpha`, for
             each module; where there is none, alpha is the rank, as in sd-scripts.
-        metadata: the file's; ours name the modules.
-        modules: names of the network's modules, for files of others.
+        metadata: the file's; ours names the modules.
+        modules: names of the network's modules, for files of other programs.
 
     Raises:
         AdapterMismatch: it is no LoRA of a U-Net alone (a text encoder's, LyCORIS, DoRA), names
-            modules that the network has not, or modules have several ranks or alphas; an adapter
-            has one of each.
+            modules that the network does not have, or modules have several ranks or alphas; an
+            adapter has one of each.
     """
     name = metadata.get("ss_output_name") or "without a name"
     info = kohya_info(metadata)
-    named = _by_flat_name({*_kept_modules(metadata), *modules})
-    strange = []
-    unknown = set()
-    missing = set()
+    named = _by_flat_name({*_recorded_modules(metadata), *modules})
+    flat_names = _check_kohya_names(tensors, named, name)
     renamed: dict[str, Tensor] = {}
     for key, tensor in tensors.items():
-        flat, _, end = key.removeprefix(PREFIX).partition(".")
-        if not key.startswith(PREFIX) or end not in ("alpha", *_NAMES.values()):
-            strange.append(key)
-        elif len(named.get(flat, ())) != 1:
-            unknown.add(flat)
-        elif end != "alpha":
-            ours = next(mine for mine, other in _NAMES.items() if other == end)
-            renamed[f"unet.{named[flat][0]}.{ours}"] = tensor
-        missing |= {f"{PREFIX}{flat}.{each}" for each in _NAMES.values()} - tensors.keys()
-    if strange or not tensors:
-        raise AdapterMismatch(
-            name,
-            [],
-            sorted(strange),
-            "it is no plain LoRA of a U-Net alone",
-        )
-    if unknown:
-        raise AdapterMismatch(
-            name,
-            [],
-            sorted(unknown),
-            "the network has no such modules, or several so named",
-        )
-    if missing:
-        raise AdapterMismatch(name, sorted(missing), [])
+        flat, end = _split_kohya(key)
+        if end != "alpha":
+            module = named[flat][0]
+            renamed[f"{UNET_PREFIX}{module}.{_OWN_NAMES[end]}"] = tensor
+    _check_complete(tensors, flat_names, name)
     rank, alpha = _rank_and_alpha(tensors, name)
     if info is None:
         return renamed, rank, alpha
-    if (rank, torch.tensor(alpha)) != (info.rank, torch.tensor(float(info.alpha))):
-        told = (
-            f"it says rank {info.rank} and alpha {info.alpha:g}, and its tensors have "
-            f"{rank} and {alpha:g}"
-        )
-        raise AdapterMismatch(name, [], [], told)
+    _check_own_info(info, rank, alpha, name)
     return renamed, info.rank, info.alpha
 
 
+def _split_kohya(key: str) -> tuple[str, str]:
+    """Module and end of a name of kohya's; the end is empty where it is another name."""
+    flat, _, end = key.removeprefix(KOHYA_PREFIX).partition(".")
+    known = end == "alpha" or end in _OWN_NAMES
+    if not key.startswith(KOHYA_PREFIX) or not known:
+        return flat, ""
+    return flat, end
+
+
+def _check_kohya_names(
+    tensors: Mapping[str, Tensor],
+    named: Mapping[str, tuple[str, ...]],
+    name: str,
+) -> set[str]:
+    """The modules of a file under kohya's names.
+
+    Raises:
+        AdapterMismatch: a tensor is none of a plain LoRA, or of no known module.
+    """
+    flat_names = set()
+    unknown = set()
+    strange = []
+    for key in tensors:
+        flat, end = _split_kohya(key)
+        if not end:
+            strange.append(key)
+        elif len(named.get(flat, ())) != 1:
+            unknown.add(flat)
+        flat_names.add(flat)
+    if strange or not tensors:
+        reason = "it is no plain LoRA of a U-Net alone"
+        raise AdapterMismatch(name, [], sorted(strange), reason)
+    if unknown:
+        reason = "the network has no such modules, or several so named"
+        raise AdapterMismatch(name, [], sorted(unknown), reason)
+    return flat_names
+
+
+def _check_complete(tensors: Mapping[str, Tensor], flat_names: Iterable[str], name: str) -> None:
+    """Refuse a module with one matrix of two.
+
+    Raises:
+        AdapterMismatch: naming the missing ones.
+    """
+    expected = {f"{KOHYA_PREFIX}{flat}.{end}" for flat in flat_names for end in _OWN_NAMES}
+    missing = expected - tensors.keys()
+    if missing:
+        raise AdapterMismatch(name, sorted(missing), [])
+
+
+def _check_own_info(
+    info: AdapterInfo,
+    rank: int,
+    alpha: float,
+    name: str,
+) -> None:
+    """Refuse metadata of ours that no longer fit the tensors.
+
+    Raises:
+        AdapterMismatch: naming both.
+    """
+    same_alpha = bool(torch.tensor(alpha) == torch.tensor(float(info.alpha)))
+    if rank != info.rank or not same_alpha:
+        reason = (
+            f"it says rank {info.rank} and alpha {info.alpha:g}, and its tensors have "
+            f"{rank} and {alpha:g}"
+        )
+        raise AdapterMismatch(name, [], [], reason)
+
+
 def kohya_info(metadata: Mapping[str, str]) -> AdapterInfo | None:
-    """What an adapter of ours says of itself; None for files of others.
+    """The metadata of an adapter of ours; None for files of other programs.
 
     Raises:
         AdapterMismatch: it cannot be read.
     """
-    if _OURS not in metadata:
+    if _OWN_METADATA not in metadata:
         return None
     try:
-        return recipes.build(json.loads(metadata[_OURS]), AdapterInfo, name="its metadata")
+        facts = json.loads(metadata[_OWN_METADATA])
+        return recipes.build(facts, AdapterInfo, name="its metadata")
     except (ValueError, TypeError, RecursionError, BadRecipe) as error:
-        raise AdapterMismatch(
-            metadata.get("ss_output_name", "?"),
-            [],
-            [],
-            first_line(error),
-        ) from error
+        name = metadata.get("ss_output_name", "?")
+        raise AdapterMismatch(name, [], [], first_line(error)) from error
 
 
 def write_kohya(source: Path, target: Path) -> AdapterInfo:
-    """An adapter's file as one of kohya's, whole or not at all.
+    """Write an adapter's file as one of kohya's, whole or not at all.
 
     Raises:
         BadWeights: it is no safetensors file, or none of ours.
@@ -216,21 +288,22 @@ def write_kohya(source: Path, target: Path) -> AdapterInfo:
             "it has no histosynth metadata",
             "Give an adapter that histosynth trained.",
         )
-    renamed, told = to_kohya(tensors, info)
-    with atomic_write(target) as temporary:
-        save_file(_packed(renamed), temporary, metadata=told)
+    renamed, kohya_metadata = to_kohya(tensors, info)
+    _write(renamed, target, kohya_metadata)
     return info
 
 
 def write_diffusers(
     source: Path, target: Path, *, modules: Iterable[str] = ()
 ) -> tuple[AdapterInfo | None, int, float]:
-    """One of kohya's files as diffusers names it, whole or not at all; ours are adapters again.
+    """Write one of kohya's files as diffusers names it, whole or not at all; ours are adapters
+    again.
 
-    Rank and alpha stand where diffusers looks for them too, so it keeps the scale of any file.
+    Rank and alpha are also written where diffusers reads them, so that it keeps the scale of any
+    file.
 
     Returns:
-        What it says of itself (None for files of others), rank and alpha.
+        Its metadata (None for files of other programs), rank and alpha.
 
     Raises:
         BadWeights: it is no safetensors file.
@@ -238,16 +311,15 @@ def write_diffusers(
     """
     tensors, metadata = _read(source)
     renamed, rank, alpha = from_kohya(tensors, metadata, modules)
-    targets = sorted({key.removeprefix("unet.").rpartition(".lora_")[0] for key in renamed})
-    config = {
-        "unet.r": rank,
-        "unet.lora_alpha": alpha,
-        "unet.target_modules": targets,
+    diffusers_facts = {
+        f"{UNET_PREFIX}r": rank,
+        f"{UNET_PREFIX}lora_alpha": alpha,
+        f"{UNET_PREFIX}target_modules": _own_modules(renamed),
     }
-    told = {"format": "pt", _DIFFUSERS: json.dumps(config)}
-    told |= {_OURS: metadata[_OURS]} if _OURS in metadata else {}
-    with atomic_write(target) as temporary:
-        save_file(_packed(renamed), temporary, metadata=told)
+    new_metadata = {"format": "pt", _DIFFUSERS_METADATA: json.dumps(diffusers_facts)}
+    if _OWN_METADATA in metadata:
+        new_metadata[_OWN_METADATA] = metadata[_OWN_METADATA]
+    _write(renamed, target, new_metadata)
     return kohya_info(metadata), rank, alpha
 
 
@@ -256,25 +328,25 @@ def module_names(folder: Path | None = None) -> tuple[str, ...]:
 
     Args:
         folder: one in diffusers' layout, with its `config.json`; None: Stable Diffusion's, whose
-            versions 1 and 2 share all names.
+            versions 1 and 2 have the same names.
 
     Raises:
         BadWeights: its settings cannot be read or build no network.
     """
     try:
         with torch.device("meta"):
-            values = (
-                None if folder is None else json.loads((folder / "config.json").read_text("utf-8"))
-            )
-            network = (
-                UNet2DConditionModel()
-                if values is None
-                else UNet2DConditionModel.from_config(values)
-            )
+            network = _empty_unet(folder)
     except BROKEN as error:
         raise BadWeights(folder or Path("config.json"), first_line(error)) from error
     layers = (nn.Linear, nn.Conv2d)
     return tuple(name for name, module in network.named_modules() if isinstance(module, layers))
+
+
+def _empty_unet(folder: Path | None) -> UNet2DConditionModel:
+    if folder is None:
+        return UNet2DConditionModel()
+    settings = json.loads((folder / "config.json").read_text("utf-8"))
+    return UNet2DConditionModel.from_config(settings)
 
 
 def _flat(module: str) -> str:
@@ -282,20 +354,23 @@ def _flat(module: str) -> str:
 
 
 def _by_flat_name(modules: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Modules by the name that kohya gives them; several where it cannot tell them apart."""
+    """Modules by the name that kohya gives them; several where their names become the same."""
     found: dict[str, tuple[str, ...]] = {}
     for module in modules:
-        found[_flat(module)] = (*found.get(_flat(module), ()), module)
+        flat = _flat(module)
+        found[flat] = (*found.get(flat, ()), module)
     return found
 
 
-def _kept_modules(metadata: Mapping[str, str]) -> list[str]:
-    """Module names that a file of ours carries along."""
+def _recorded_modules(metadata: Mapping[str, str]) -> list[str]:
+    """Module names that a file of ours holds."""
     try:
-        kept = json.loads(metadata.get(_MODULES, "[]"))
+        names = json.loads(metadata.get(_MODULES_METADATA, "[]"))
     except (ValueError, RecursionError):
         return []
-    return [each for each in kept if isinstance(each, str)] if isinstance(kept, list) else []
+    if not isinstance(names, list):
+        return []
+    return [name for name in names if isinstance(name, str)]
 
 
 def _rank_and_alpha(tensors: Mapping[str, Tensor], name: str) -> tuple[int, float]:
@@ -305,37 +380,35 @@ def _rank_and_alpha(tensors: Mapping[str, Tensor], name: str) -> tuple[int, floa
         AdapterMismatch: there are several, or two tensors of a module do not fit each other.
     """
     found: set[tuple[int, float]] = set()
-    for key, down in tensors.items():
-        if not key.endswith(".lora_down.weight"):
-            continue
-        module = key.removesuffix(".lora_down.weight")
-        up = tensors[f"{module}.lora_up.weight"]
-        alpha = tensors.get(f"{module}.alpha")
-        if (
-            {down.ndim, up.ndim} not in ({2}, {4})
-            or up.shape[1] != down.shape[0]
-            or not down.shape[0]
-        ):
-            raise AdapterMismatch(
-                name,
-                [],
-                [module],
-                "its two tensors do not fit each other",
-            )
-        if alpha is not None and alpha.numel() != 1:
-            raise AdapterMismatch(
-                name,
-                [],
-                [f"{module}.alpha"],
-                "alpha must be one number",
-            )
-        found.add((down.shape[0], float(down.shape[0]) if alpha is None else float(alpha.item())))
+    for key in tensors:
+        if key.endswith(".lora_down.weight"):
+            module = key.removesuffix(".lora_down.weight")
+            found.add(_module_rank_and_alpha(tensors, module, name))
     if len(found) != 1:
-        told = ", ".join(f"{rank} and {alpha:g}" for rank, alpha in sorted(found))
-        raise AdapterMismatch(
-            name, [], [], f"one rank and one alpha are needed, and its modules have {told}"
-        )
+        pairs = ", ".join(f"{rank} and {alpha:g}" for rank, alpha in sorted(found))
+        reason = f"one rank and one alpha are needed, and its modules have {pairs}"
+        raise AdapterMismatch(name, [], [], reason)
     return found.pop()
+
+
+def _module_rank_and_alpha(
+    tensors: Mapping[str, Tensor],
+    module: str,
+    name: str,
+) -> tuple[int, float]:
+    down = tensors[f"{module}.lora_down.weight"]
+    up = tensors[f"{module}.lora_up.weight"]
+    alpha = tensors.get(f"{module}.alpha")
+    same_dimensions = down.ndim == up.ndim and down.ndim in (2, 4)
+    if not same_dimensions or up.shape[1] != down.shape[0] or not down.shape[0]:
+        reason = "its two tensors do not fit each other"
+        raise AdapterMismatch(name, [], [module], reason)
+    rank = down.shape[0]
+    if alpha is None:
+        return rank, float(rank)
+    if alpha.numel() != 1:
+        raise AdapterMismatch(name, [], [f"{module}.alpha"], "alpha must be one number")
+    return rank, float(alpha.item())
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -346,10 +419,13 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return tensors, dict(file.metadata() or {})
     except (OSError, SafetensorError) as error:
         raise BadWeights(path, first_line(error)) from error
 
 
-def _packed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key: value.contiguous() for key, value in tensors.items()}
+def _write(tensors: Mapping[str, Tensor], target: Path, metadata: dict[str, str]) -> None:
+    packed = {key: value.contiguous() for key, value in tensors.items()}
+    with atomic_write(target) as temporary:
+        save_file(packed, temporary, metadata=metadata)

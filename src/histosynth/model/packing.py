@@ -17,61 +17,66 @@ from typing import IO, Any
 
 from ..core.errors import BundleMismatch, InputError, NotWritable
 from ..core.store import atomic_write, ensure_folder
-from .card_files import parameters, read_text, write_anew
+from .card_files import count_parameters, read_text, rewrite_card
 from .info import BundleInfo, read_info, verified
 
-SUFFIXES = (".json", ".md", ".safetensors", ".txt")
+_SUFFIXES = (".json", ".md", ".safetensors", ".txt")
 """All that a bundle holds: numbers and text, nothing that runs."""
-MOST_FILES = 1000
-MOST_BYTES = 64 << 30
-_LINK = "it is a link"
+_MAX_ARCHIVE_FILES = 1000
+_MAX_ARCHIVE_BYTES = 64 << 30
+_IS_LINK = "it is a link"
+_UNSAFE_CHARACTERS = re.compile(r'[\\:*?"<>|\x00-\x1f]')
 Contents = dict[str, Path | bytes]
-"""Files by name in the bundle: where they lie, or what is in them."""
+"""Files by name in the bundle: their path, or their bytes."""
 
 
-def anonymous(info: BundleInfo) -> BundleInfo:
-    """The same without the folders in which its base lies here: their last name is all that is
-    told.
-    """
-    if info.base is None:
-        return info
-    base = info.base
-    source = Path(base.source).name if Path(base.source).is_absolute() else base.source
-    config = Path(base.config).name if base.config else ""
-    return replace(info, base=replace(base, source=source, config=config))
-
-
-def contents(folder: Path, measured: Path | None = None) -> Contents:
-    """What of a bundle is given away: hashes verified, `bundle.json` and the card written anew, in
+def bundle_contents(folder: Path, measured: Path | None = None) -> Contents:
+    """The files of a bundle to publish: hashes verified, `bundle.json` and the card rewritten in
     memory.
 
-    Hidden files are no part of a bundle. The folder itself is not touched.
+    Hidden files are no part of a bundle. The folder itself is not changed.
 
     Args:
         folder: the bundle.
-        measured: Markdown of what was measured, for the card; None: what its card says now.
+        measured: Markdown of what was measured, for the card; None: what its card has now.
 
     Raises:
-        BundleMismatch: a file is missing or another one than `bundle.json` says.
-        InputError: something in it is no json, safetensors, Markdown or text.
+        BundleMismatch: a file is missing or differs from what `bundle.json` states.
+        InputError: a file in it is no json, safetensors, Markdown or text.
         BadWeights: a weights file cannot be read.
     """
-    info = anonymous(verified(folder, read_info(folder)))
-    found: Contents = {}
+    info = _without_folders(verified(folder, read_info(folder)))
+    contents: Contents = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        if _hidden(name) or (path.is_dir() and not path.is_symlink()):
+        is_plain_folder = path.is_dir() and not path.is_symlink()
+        if _is_hidden(name) or is_plain_folder:
             continue
-        if why := _refused(path):
-            raise InputError(f"{path} cannot be given away: {why}.", "Take it out of the folder.")
-        found[name.as_posix()] = path
+        reason = _refusal(path)
+        if reason:
+            problem = f"{path} cannot be given away: {reason}."
+            raise InputError(problem, "Take it out of the folder.")
+        contents[name.as_posix()] = path
     text = read_text(measured) if measured else ""
-    found["README.md"] = write_anew(folder, info, text).encode()
-    told = {**json.loads(read_text(folder / "bundle.json")), "hashes": info.hashes}
+    contents["README.md"] = rewrite_card(folder, info, text).encode()
+    contents["bundle.json"] = _rewrite_info(folder, info)
+    return dict(sorted(contents.items()))
+
+
+def _without_folders(info: BundleInfo) -> BundleInfo:
+    """The same without the folders of this machine."""
+    if info.base is None:
+        return info
+    return replace(info, base=info.base.without_folders())
+
+
+def _rewrite_info(folder: Path, info: BundleInfo) -> bytes:
+    """`bundle.json` with all hashes; keys that it does not have are not added."""
+    values = json.loads(read_text(folder / "bundle.json"))
+    values["hashes"] = info.hashes
     if info.base is not None:
-        told["base"] = asdict(info.base)
-    found["bundle.json"] = (json.dumps(told, indent=2, sort_keys=True) + "\n").encode()
-    return dict(sorted(found.items()))
+        values["base"] = asdict(info.base)
+    return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
 
 
 def pack(folder: Path, out: Path, *, measured: Path | None = None) -> dict[str, Any]:
@@ -79,58 +84,59 @@ def pack(folder: Path, out: Path, *, measured: Path | None = None) -> dict[str, 
     at all.
 
     Raises:
-        NotWritable: `out` is there already, or lies in the bundle.
-        HistosynError: see `contents`.
+        NotWritable: `out` exists already, or is inside the bundle.
+        HistosynthError: see `bundle_contents`.
     """
     if out.resolve().is_relative_to(folder.resolve()):
         raise NotWritable(out, "it lies in the bundle itself")
-    if out.suffix != ".zip":
-        files = contents(folder, measured)
-        with _new_folder(out) as place:
-            for name, source in files.items():
-                (place / name).parent.mkdir(parents=True, exist_ok=True)
-                with (place / name).open("wb") as sink:
-                    _copy(source, sink)
-        return told_of(files, out=str(out))
-    keep(out)
-    files = contents(folder, measured)
+    if out.suffix == ".zip":
+        refuse_existing(out)
+        contents = bundle_contents(folder, measured)
+        _write_zip(contents, out)
+    else:
+        contents = bundle_contents(folder, measured)
+        _write_folder(contents, out)
+    return packing_summary(contents, out=str(out))
+
+
+def _write_folder(contents: Contents, out: Path) -> None:
+    with _new_folder(out) as folder:
+        for name, source in contents.items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as sink:
+                _copy(source, sink)
+
+
+def _write_zip(contents: Contents, out: Path) -> None:
     with (
         atomic_write(out) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
     ):
-        for name, source in files.items():
+        for name, source in contents.items():
             entry = zipfile.ZipInfo(name)  # dated 1980-01-01, whenever it is packed
             entry.create_system = 3
             entry.external_attr = (stat.S_IFREG | 0o644) << 16
-            entry.file_size = _length(source)
+            entry.file_size = _size_bytes(source)
             with archive.open(entry, "w") as sink:
                 _copy(source, sink)
-    return told_of(files, out=str(out))
 
 
 def unpack(archive: Path, out: Path) -> dict[str, Any]:
     """Unpack a bundle that `pack` wrote into a new folder, verified, whole or not at all.
 
     Raises:
-        BundleMismatch: it is no such file, holds names that lead elsewhere, links, compressed files
+        BundleMismatch: it is no such file, holds names outside the folder, links, compressed files
             or too much, or its hashes do not hold.
-        NotWritable: `out` is there already.
+        NotWritable: `out` exists already.
     """
     try:
-        with zipfile.ZipFile(archive) as opened, _new_folder(out) as place:
+        with zipfile.ZipFile(archive) as opened, _new_folder(out) as folder:
             entries = [entry for entry in opened.infolist() if not entry.is_dir()]
             _check_entries(archive, entries)
             for entry in entries:
-                target = place / entry.filename
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with opened.open(entry) as source, target.open("xb") as sink:
-                    shutil.copyfileobj(source, sink)
-            try:
-                info = verified(place, read_info(place))
-            except BundleMismatch as error:
-                raise BundleMismatch(
-                    archive / error.path.relative_to(place), error.reason
-                ) from error
+                _extract(opened, entry, folder)
+            info = _read_unpacked(archive, folder)
     except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
         raise BundleMismatch(archive, f"it is no whole zip file ({error})") from error
     return {
@@ -140,14 +146,32 @@ def unpack(archive: Path, out: Path) -> dict[str, Any]:
     }
 
 
-def _refused(path: Path) -> str:
-    """Why a file is not given away; empty if it is."""
-    if path.is_symlink() or not path.is_file():
-        return _LINK if path.is_symlink() else "it is no file"
-    if path.suffix not in SUFFIXES:
-        return f"only files ending in {', '.join(SUFFIXES)} are"
+def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:
+    target = folder / entry.filename
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(entry) as source, target.open("xb") as sink:
+        shutil.copyfileobj(source, sink)
+
+
+def _read_unpacked(archive: Path, folder: Path) -> BundleInfo:
+    """The verified `bundle.json`; errors name the archive, not the temporary folder."""
+    try:
+        return verified(folder, read_info(folder))
+    except BundleMismatch as error:
+        path = archive / error.path.relative_to(folder)
+        raise BundleMismatch(path, error.reason) from error
+
+
+def _refusal(path: Path) -> str:
+    """Why a file is not published; empty if it is."""
+    if path.is_symlink():
+        return _IS_LINK
+    if not path.is_file():
+        return "it is no file"
+    if path.suffix not in _SUFFIXES:
+        return f"only files ending in {', '.join(_SUFFIXES)} are"
     if path.suffix == ".safetensors":
-        parameters(path)
+        count_parameters(path)
         return ""
     try:
         text = read_text(path)
@@ -165,66 +189,81 @@ def _check_entries(archive: Path, entries: list[zipfile.ZipInfo]) -> None:
         BundleMismatch: naming the first.
     """
     size = sum(entry.file_size for entry in entries)
-    seen = set[str]()
-    if len(entries) > MOST_FILES or size > min(MOST_BYTES, archive.stat().st_size):
-        most = (
-            f"{MOST_FILES} files and {MOST_BYTES:,} bytes are the most, and no more than "
-            "its own size"
+    max_bytes = min(_MAX_ARCHIVE_BYTES, archive.stat().st_size)
+    if len(entries) > _MAX_ARCHIVE_FILES or size > max_bytes:
+        limit = (
+            f"{_MAX_ARCHIVE_FILES} files and {_MAX_ARCHIVE_BYTES:,} bytes are the most, and no "
+            "more than its own size"
         )
-        raise BundleMismatch(archive, f"it holds {len(entries)} files of {size:,} bytes; {most}")
+        raise BundleMismatch(archive, f"it holds {len(entries)} files of {size:,} bytes; {limit}")
+    names = set[str]()
     for entry in entries:
-        name = PurePosixPath(entry.filename)
-        checks = {
-            "its name leads elsewhere": not (
-                re.search(r'[\\:*?"<>|\x00-\x1f]', entry.filename)
-                or name.is_absolute()
-                or any(part.startswith(".") for part in name.parts)
-                or str(name) != entry.filename
-            ),
-            _LINK: not stat.S_ISLNK(entry.external_attr >> 16),
-            f"only files ending in {', '.join(SUFFIXES)} are in a bundle": name.suffix in SUFFIXES,
-            "it is compressed or encrypted, which histosynth never does": (
-                entry.compress_type == zipfile.ZIP_STORED and not entry.flag_bits & 1
-            ),
-            "its name is there twice": entry.filename.casefold() not in seen,
-        }
-        if wrong := [what for what, holds in checks.items() if not holds]:
-            raise BundleMismatch(archive, f"of {entry.filename!r}, {wrong[0]}")
-        seen.add(entry.filename.casefold())
+        problem = _entry_problem(entry)
+        name = entry.filename.casefold()
+        if not problem and name in names:
+            problem = "its name is there twice"
+        if problem:
+            raise BundleMismatch(archive, f"of {entry.filename!r}, {problem}")
+        names.add(name)
+
+
+def _entry_problem(entry: zipfile.ZipInfo) -> str:
+    """Why an entry is not one of `pack`; empty if it is."""
+    if not _is_safe_name(entry.filename):
+        return "its name leads elsewhere"
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        return _IS_LINK
+    if PurePosixPath(entry.filename).suffix not in _SUFFIXES:
+        return f"only files ending in {', '.join(_SUFFIXES)} are in a bundle"
+    is_encrypted = bool(entry.flag_bits & 1)
+    if entry.compress_type != zipfile.ZIP_STORED or is_encrypted:
+        return "it is compressed or encrypted, which histosynth never does"
+    return ""
+
+
+def _is_safe_name(filename: str) -> bool:
+    """Whether a name is a plain relative path without hidden parts."""
+    if _UNSAFE_CHARACTERS.search(filename):
+        return False
+    name = PurePosixPath(filename)
+    if name.is_absolute() or str(name) != filename:
+        return False
+    return not any(part.startswith(".") for part in name.parts)
 
 
 @contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder to fill, which takes its place only if the block succeeds.
+    """A temporary folder to fill, which is moved to `out` only if the block succeeds.
 
     Raises:
-        NotWritable: something is there already, or the place cannot be written.
+        NotWritable: `out` exists already, or cannot be written.
     """
     out = out.resolve()
-    if not (out.is_dir() and not any(out.iterdir())):
-        keep(out)
+    is_empty_folder = out.is_dir() and not any(out.iterdir())
+    if not is_empty_folder:
+        refuse_existing(out)
     ensure_folder(out.parent)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
-        place = Path(temporary) / out.name
-        place.mkdir()
+        folder = Path(temporary) / out.name
+        folder.mkdir()
         try:
-            yield place
-            place.replace(out)
+            yield folder
+            folder.replace(out)
         except OSError as error:
             raise NotWritable(out, error.strerror or str(error)) from error
 
 
-def keep(out: Path) -> None:
-    """Refuse to write where something is.
+def refuse_existing(out: Path) -> None:
+    """Refuse to write to a path that exists.
 
     Raises:
-        NotWritable: it is.
+        NotWritable: it does.
     """
     if os.path.lexists(out):
         raise NotWritable(out, "something is there already")
 
 
-def _length(source: Path | bytes) -> int:
+def _size_bytes(source: Path | bytes) -> int:
     return len(source) if isinstance(source, bytes) else source.stat().st_size
 
 
@@ -236,23 +275,23 @@ def _copy(source: Path | bytes, sink: IO[bytes]) -> None:
         shutil.copyfileobj(opened, sink)
 
 
-def told_of(files: Contents, **facts: Any) -> dict[str, Any]:
-    """The result: those facts, each file with its bytes, and all bytes together."""
-    lengths = {name: _length(source) for name, source in files.items()}
+def packing_summary(contents: Contents, **facts: Any) -> dict[str, Any]:
+    """The result: those facts, the bytes of each file, and all bytes together."""
+    sizes = {name: _size_bytes(source) for name, source in contents.items()}
     return {
         **facts,
-        "files": lengths,
-        "bytes": sum(lengths.values()),
+        "files": sizes,
+        "bytes": sum(sizes.values()),
     }
 
 
-def _hidden(name: Path) -> bool:
+def _is_hidden(name: Path) -> bool:
     return any(part.startswith(".") for part in name.parts)
 
 
-def bytes_of(place: Path) -> int:
-    """Of a file, or of all files below a folder but hidden ones."""
-    if place.is_file():
-        return place.stat().st_size
-    files = (path for path in place.rglob("*") if path.is_file())
-    return sum(path.stat().st_size for path in files if not _hidden(path.relative_to(place)))
+def total_bytes(path: Path) -> int:
+    """Of a file, or of all files below a folder without hidden ones."""
+    if path.is_file():
+        return path.stat().st_size
+    files = [each for each in path.rglob("*") if each.is_file()]
+    return sum(file.stat().st_size for file in files if not _is_hidden(file.relative_to(path)))

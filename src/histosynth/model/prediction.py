@@ -1,5 +1,4 @@
-"""The seam between network and solver: whatever a network predicts becomes an estimate of clean
-latents.
+"""Between network and solver: from what a network predicts to an estimate of clean latents.
 
 A noisy latent is  x = a x0 + s e,  with (a, s) = (1 - t, t) for flow matching (Lipman et al. 2023)
 and (sqrt(abar), sqrt(1 - abar)) for variance-preserving diffusion (Ho et al. 2020). The
@@ -46,7 +45,7 @@ def x0_from(
     noisy: Tensor,
     level: Level,
 ) -> Tensor:
-    """The clean latents that a network's output stands for."""
+    """The clean latents that follow from a network's output."""
     return _CLEAN[prediction_type](
         output,
         noisy,
@@ -61,7 +60,7 @@ def target_for(
     noise: Tensor,
     level: Level,
 ) -> Tensor:
-    """What a network of this kind should have said."""
+    """The output that a network of this prediction type should have."""
     a = _wide(level.signal, clean)
     s = _wide(level.noise, clean)
     match prediction_type:
@@ -76,8 +75,8 @@ def target_for(
 def min_snr_weight(prediction_type: PredictionType, level: Level, gamma: float) -> Tensor:
     """Min-SNR loss weight (Hang et al. 2023, eq. 8) in the network's own units, (B,).
 
-    The paper weighs the error of the clean estimate by min(SNR, gamma). An error of the output is
-    that error times a factor f(level), so each kind's weight is min(SNR, gamma) / f^2:
+    The paper weights the error of the clean estimate by min(SNR, gamma). An error of the output is
+    that error times a factor f(level), so the weight of each type is min(SNR, gamma) / f^2:
     epsilon 1/SNR, v 1/(SNR + 1), flow s^2.
     """
     capped = level.snr.clamp(max=gamma)

@@ -1,6 +1,4 @@
-"""Bundles looked into and given away: what one is, its adapters under other names, the way to a
-hub.
-"""
+"""Verbs on bundles: inspect one, convert its adapters, and push it to a hub."""
 
 from __future__ import annotations
 
@@ -11,50 +9,68 @@ from typing import Any, Literal
 
 from ..core.errors import BadOption, BundleMismatch, UnavailableError, first_line
 from ..model.adapters import ADAPTER_FILE, read_adapter
-from ..model.card_files import sizes
-from ..model.info import adapter_folders, read_info, verified
+from ..model.card_files import network_sizes
+from ..model.info import BundleInfo, adapter_folders, read_info, verified
 from ..model.kohya import module_names, write_diffusers, write_kohya
-from ..model.packing import bytes_of, contents, keep, told_of
+from ..model.packing import (
+    Contents,
+    bundle_contents,
+    packing_summary,
+    refuse_existing,
+    total_bytes,
+)
 
-_INNER = {"hashes", "latent_mean", "latent_std", "palette", "style_mean", "style_std"}
-"""What of `bundle.json` is for the networks."""
+_NOT_SHOWN = {"hashes", "latent_mean", "latent_std", "palette", "style_mean", "style_std"}
+"""Keys of `bundle.json` that are for the networks only."""
 
 
 def inspect(folder: Path) -> dict[str, Any]:
-    """What a bundle is and holds, in plain values; `wrong` says why its hashes do not hold, if they
-    do not.
+    """What a bundle is and holds, in plain values.
+
+    `wrong` states why its hashes do not hold; it is empty if they do.
 
     Raises:
         BundleMismatch: it is no bundle.
         BadWeights: a weights file cannot be read.
     """
     info = read_info(folder)
-    wrong = ""
-    try:
-        verified(folder, info)
-    except BundleMismatch as error:
-        wrong = str(error)
-    adapters = []
-    for place in adapter_folders(folder):
-        told, tensors = read_adapter(place / ADAPTER_FILE)
-        own = {
-            "parameters": sum(tensor.numel() for tensor in tensors.values()),
-            "bytes": bytes_of(place),
-        }
-        adapters.append({"folder": place.name, **asdict(told), **own})
+    wrong = _verification_problem(folder, info)
+    shown = {key: value for key, value in asdict(info).items() if key not in _NOT_SHOWN}
     return {
-        **{key: value for key, value in asdict(info).items() if key not in _INNER},
+        **shown,
         "appearances": [entry.name for entry in info.palette],
-        "parts": {
-            name: {"parameters": count, "bytes": bytes_of(folder / name)}
-            for name, count in sizes(folder).items()
-            if not name.startswith("adapter ")
-        },
-        "adapters": adapters,
-        "bytes": bytes_of(folder),
+        "parts": _inspect_parts(folder),
+        "adapters": [_inspect_adapter(each) for each in adapter_folders(folder)],
+        "bytes": total_bytes(folder),
         "hashes": len(info.hashes),
         "verified": not wrong,
         "wrong": wrong,
+    }
+
+
+def _verification_problem(folder: Path, info: BundleInfo) -> str:
+    try:
+        verified(folder, info)
+    except BundleMismatch as error:
+        return str(error)
+    return ""
+
+
+def _inspect_parts(folder: Path) -> dict[str, dict[str, int]]:
+    parts = {}
+    for name, count in network_sizes(folder).items():
+        if not name.startswith("adapter "):
+            parts[name] = {"parameters": count, "bytes": total_bytes(folder / name)}
+    return parts
+
+
+def _inspect_adapter(folder: Path) -> dict[str, Any]:
+    info, tensors = read_adapter(folder / ADAPTER_FILE)
+    return {
+        "folder": folder.name,
+        **asdict(info),
+        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "bytes": total_bytes(folder),
     }
 
 
@@ -69,21 +85,20 @@ def convert(
 
     Args:
         source: the adapter's file, or its folder.
-        to: whose names.
+        to: the naming scheme.
         out: a new file that ends in .safetensors.
-        base: for kohya files of others, whose modules they name: a bundle or a folder in diffusers'
-            layout;
-            None: Stable Diffusion 1 or 2.
+        base: for kohya files of other programs, whose modules they name: a bundle or a folder in
+            diffusers' layout; None: Stable Diffusion 1 or 2.
 
     Raises:
-        NotWritable: `out` is there already.
+        NotWritable: `out` exists already.
         BadWeights, AdapterMismatch: see `model.kohya`.
     """
     if out.suffix != ".safetensors":
         raise BadOption("--out", out, "a file ending in .safetensors")
     if base is not None and to == "kohya":
         raise BadOption("--base", base, "left out: adapters of histosynth name their modules")
-    keep(out)
+    refuse_existing(out)
     file = source / ADAPTER_FILE if source.is_dir() else source
     if to == "kohya":
         info = write_kohya(file, out)
@@ -91,17 +106,24 @@ def convert(
         rank = info.rank
         alpha = info.alpha
     else:
-        network = base / "unet" if base is not None and (base / "unet").is_dir() else base
-        told, rank, alpha = write_diffusers(file, out, modules=module_names(network))
-        name = told.name if told else file.stem
+        modules = module_names(_network_folder(base))
+        own_info, rank, alpha = write_diffusers(file, out, modules=modules)
+        name = own_info.name if own_info else file.stem
     return {
         "out": str(out),
         "to": to,
         "name": name,
         "rank": rank,
         "alpha": alpha,
-        "bytes": bytes_of(out),
+        "bytes": total_bytes(out),
     }
+
+
+def _network_folder(base: Path | None) -> Path | None:
+    """The folder of the network in a bundle, or the folder itself."""
+    if base is not None and (base / "unet").is_dir():
+        return base / "unet"
+    return base
 
 
 def push(
@@ -111,24 +133,42 @@ def push(
     private: bool = False,
     dry: bool = False,
 ) -> dict[str, Any]:
-    """Send a bundle to huggingface.co in one commit: all of it or nothing; `dry` only says what
-    would go.
+    """Send a bundle to huggingface.co in one commit: all of it or nothing.
+
+    Args:
+        folder: the bundle.
+        repo: `owner/name`.
+        private: the repository must be private, or is created as private.
+        dry: only report what would be sent.
 
     Raises:
         UnavailableError: there is no token, or the hub refuses or cannot be reached.
-        HistosynError: see `contents`.
+        HistosynthError: see `bundle_contents`.
     """
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
         raise BadOption("--repo", repo, "owner/name")
-    files = contents(folder)
-    told = told_of(
-        files,
+    contents = bundle_contents(folder)
+    summary = packing_summary(
+        contents,
         repo=repo,
         private=private,
         pushed=not dry,
     )
     if dry:
-        return told
+        return summary
+    message = f"histosynth bundle {read_info(folder).name}"
+    url = _commit(contents, repo, message, private=private)
+    return {**summary, "url": url}
+
+
+def _commit(
+    contents: Contents,
+    repo: str,
+    message: str,
+    *,
+    private: bool,
+) -> str:
+    """Create or check the repository and commit the files; returns the commit's address."""
     from huggingface_hub import CommitOperationAdd, HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -137,7 +177,7 @@ def push(
             "There is no token for huggingface.co on this machine.",
             "Run `hf auth login`, or set HF_TOKEN.",
         )
-    # its client's errors are no OSError
+    # the errors of its client are no OSError
     refusals: tuple[type[BaseException], ...] = (
         OSError,
         RuntimeError,
@@ -147,16 +187,14 @@ def push(
     api = HfApi()
     try:
         api.create_repo(repo, private=private or None, exist_ok=True)
-        if private and not api.repo_info(repo).private:  # it was there before; nothing was sent yet
+        # it may have existed before; nothing was sent yet
+        if private and not api.repo_info(repo).private:
             raise BadOption("--private", repo, "a repository that is private, or a new one")
-        added = [CommitOperationAdd(name, source) for name, source in files.items()]
-        commit = api.create_commit(
-            repo, added, commit_message=f"histosynth bundle {read_info(folder).name}"
-        )
+        operations = [CommitOperationAdd(name, source) for name, source in contents.items()]
+        commit = api.create_commit(repo, operations, commit_message=message)
     except refusals as error:
-        said = first_line(error)
         raise UnavailableError(
-            f"{repo} cannot be written on the hub: {said}.",
-            "Check its name, your rights and the net.",
+            f"{repo} cannot be written on the hub: {first_line(error)}.",
+            "Check its name, your rights and the network connection.",
         ) from error
-    return {**told, "url": str(commit.commit_url)}
+    return str(commit.commit_url)

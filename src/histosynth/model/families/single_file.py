@@ -3,8 +3,8 @@ networks.
 
 Such a file names its weights as the code of latent diffusion did (Rombach et al. 2022):
 `model.diffusion_model.` is the U-Net, `first_stage_model.` the autoencoder, `cond_stage_model.` the
-text encoder. It holds no settings, no tokenizer and no word on what the U-Net predicts; settings
-come from the package or a folder in diffusers' layout.
+text encoder. It holds no settings, no tokenizer and no record of what the U-Net predicts;
+settings come from the package or a folder in diffusers' layout.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from transformers import CLIPTextModel
 
 Version = Literal["sd1", "sd2"]
-Settings = dict[str, dict[str, Any]]
+PartSettings = dict[str, dict[str, Any]]
+"""diffusers' settings, by part: `unet`, `vae`, `text_encoder` and `scheduler`."""
 Weights = dict[str, Tensor]
+Shapes = Mapping[str, tuple[int, ...]]
 
 _UNET = "model.diffusion_model."
 _VAE = "first_stage_model."
@@ -46,28 +48,29 @@ _TEXT: dict[Version, str] = {
     "sd1": "cond_stage_model.transformer.",
     "sd2": "cond_stage_model.model.",
 }
-_FIRST = f"{_UNET}input_blocks.0.0.weight"
-_CONTEXT = f"{_UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
-_FILES = {
+_INPUT_WEIGHT = f"{_UNET}input_blocks.0.0.weight"
+_CONTEXT_WEIGHT = f"{_UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
+_CONFIG_FILES = {
     "unet": "unet/config.json",
     "vae": "vae/config.json",
     "text_encoder": "text_encoder/config.json",
     "scheduler": "scheduler/scheduler_config.json",
 }
-_FOREIGN = (
+_CLIP_TOKENIZER_FILES = ("vocab.json", "merges.txt")
+_INPUT_CHANNELS = (4, 9)
+_GIVE_ORIGINAL = (
     "Give an original checkpoint of Stable Diffusion 1 or 2, or a folder in diffusers' layout."
 )
 _CONVERT = (
-    "Convert it: read its state_dict with torch's own loader, weights_only=True, and write "
-    "that with "
-    "save_file of safetensors."
+    "Convert it: read its state_dict with torch's own loader, weights_only=True, and write that "
+    "with save_file of safetensors."
 )
-_SETTINGS = "Give the settings of its own base: a folder in diffusers' layout, as config."
+_GIVE_SETTINGS = "Give the settings of its own base: a folder in diffusers' layout, as config."
 
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """What a single file holds, and what belongs to it.
+    """What a single file holds, with its settings.
 
     Attributes:
         version: `sd1` reads CLIP, `sd2` reads OpenCLIP.
@@ -89,21 +92,29 @@ class Parts:
 
     @property
     def inpainting(self) -> bool:
-        """The U-Net takes noisy latents (4), the mask (1) and the masked picture's latents (4), in
-        order.
+        """Whether the U-Net takes noisy latents (4), the mask (1) and the masked picture's latents
+        (4), in this order.
         """
         return bool(self.unet.config["in_channels"] == 9)
 
 
 @dataclass(frozen=True)
-class _Looks:
-    """What names and shapes tell: the generation, the channels that go in, the width of the text
-    it reads.
+class _Layout:
+    """What names and shapes of the weights determine.
+
+    Attributes:
+        version: of Stable Diffusion.
+        channels: that the U-Net takes.
+        text_width: of the text that it reads.
     """
 
     version: Version
     channels: int
-    width: int
+    text_width: int
+
+
+_AMBIGUOUS = _Layout("sd2", 4, 1024)
+"""Published with epsilon and with v-prediction."""
 
 
 def open_single_file(
@@ -113,64 +124,57 @@ def open_single_file(
     tokenizer: Path | None = None,
     prediction: PredictionType | None = None,
 ) -> Parts:
-    """Open a checkpoint of Stable Diffusion 1 or 2 or of their inpainting siblings, without any
-    network.
+    """Open a checkpoint of Stable Diffusion 1 or 2 or of their inpainting versions, without any
+    internet access.
 
-    Averaged weights (`model_ema.`) are taken where a file holds both kinds, as in the published
-    folders.
+    Averaged weights (`model_ema.`) are used where a file holds both, as in the published folders.
 
     Args:
         path: the .safetensors file.
         config: a folder in diffusers' layout whose settings, scheduler and tokenizer are used;
             None: the settings that were published.
         tokenizer: a folder with the tokenizer's files; None: `tokenizer/` in `config`.
-        prediction: `epsilon` or `v_prediction`; None: what `config` says, and without one epsilon.
-            Only Stable Diffusion 2 was published with either, and no file says which: there it must
-                be given.
+        prediction: `epsilon` or `v_prediction`; None: what `config` states, and without one
+            epsilon. Only Stable Diffusion 2 was published with either, and no file records which:
+            there it must be given.
 
     Raises:
         BadOption: `prediction` is neither.
-        BadWeights: the file is no safetensors, damaged, of another kind or fits other settings; or
-            settings, tokenizer or prediction are not known.
+        BadWeights: the file is no safetensors, damaged, of another type or fits other settings; or
+            settings, tokenizer or prediction are unknown.
     """
     if prediction not in (None, "epsilon", "v_prediction"):
         raise BadOption("prediction", prediction, "epsilon or v_prediction")
-    if not path.is_file():
-        raise BadWeights(path, "there is no such file")
-    if path.suffix.lower() != ".safetensors":
-        raise BadWeights(
-            path,
-            "it is no .safetensors, and others may run code when opened",
-            _CONVERT,
-        )
-    file = _opened(path)
-    shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-    looks = _looks(path, shapes)
-    words = _tokenizer_folder(path, tokenizer or (config and config / "tokenizer"))
-    settings = _settings(path, looks, config=config, prediction=prediction)
-    weights = _weights(file, shapes, looks.version)
+    file = _open_safetensors(path)
+    names = file.keys()
+    shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+    layout = _read_layout(path, shapes)
+    tokenizer_folder = _check_tokenizer(path, tokenizer or (config and config / "tokenizer"))
+    settings = _read_settings(path, layout, config=config, prediction=prediction)
+    weights = _read_weights(file, shapes, layout.version)
+    unet = _build(path, settings["unet"], weights, _convert_unet)
+    autoencoder = _build(path, settings["vae"], weights, _convert_autoencoder)
+    text_encoder = _build(path, settings["text_encoder"], weights, _convert_text_encoder)
     return Parts(
-        version=looks.version,
-        unet=_network(path, settings["unet"], weights, _unet),
-        autoencoder=_network(path, settings["vae"], weights, _autoencoder),
-        text_encoder=_network(
-            path,
-            settings["text_encoder"],
-            weights,
-            _text_encoder,
-        ),
-        tokenizer_folder=words,
+        version=layout.version,
+        unet=unet,
+        autoencoder=autoencoder,
+        text_encoder=text_encoder,
+        tokenizer_folder=tokenizer_folder,
         scheduler_config=settings["scheduler"],
         sha256=sha256_of(path),
     )
 
 
 def published_settings(
-    version: Version, *, channels: int = 4, prediction: PredictionType = "epsilon"
-) -> Settings:
+    version: Version,
+    *,
+    channels: int = 4,
+    prediction: PredictionType = "epsilon",
+) -> PartSettings:
     """Settings of the published bases by part: `unet`, `vae`, `text_encoder` and `scheduler`."""
-    text = files(__package__).joinpath("configs", f"{version}.json").read_text(encoding="utf-8")
-    settings: Settings = json.loads(text)
+    file = files(__package__).joinpath("configs", f"{version}.json")
+    settings: PartSettings = json.loads(file.read_text(encoding="utf-8"))
     settings["unet"]["in_channels"] = channels
     if prediction == "v_prediction":
         settings["unet"] |= {"sample_size": 96, "upcast_attention": True}
@@ -178,52 +182,62 @@ def published_settings(
     return settings
 
 
-def _opened(path: Path) -> Any:
+def _open_safetensors(path: Path) -> Any:
+    if not path.is_file():
+        raise BadWeights(path, "there is no such file")
+    if path.suffix.lower() != ".safetensors":
+        reason = "it is no .safetensors, and others may run code when opened"
+        raise BadWeights(path, reason, _CONVERT)
     try:
         return safe_open(path, framework="pt", device="cpu")
     except (SafetensorError, OSError) as error:
-        raise BadWeights(
-            path, f"it is damaged or no safetensors file ({first_line(error)})"
-        ) from error
+        reason = f"it is damaged or no safetensors file ({first_line(error)})"
+        raise BadWeights(path, reason) from error
 
 
-def _looks(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> _Looks:
-    first = shapes.get(_FIRST, ())
-    context = shapes.get(_CONTEXT, ())
-    if len(first) != 4:
+def _read_layout(path: Path, shapes: Shapes) -> _Layout:
+    """The layout of a checkpoint, from its names and shapes.
+
+    Raises:
+        BadWeights: it is no Stable Diffusion 1 or 2, or not all of one.
+    """
+    input_shape = shapes.get(_INPUT_WEIGHT, ())
+    context_shape = shapes.get(_CONTEXT_WEIGHT, ())
+    if len(input_shape) != 4:
         name = min(shapes, default="none")
-        raise BadWeights(
-            path,
-            f"it has no Stable Diffusion U-Net; its first name is {name}",
-            _FOREIGN,
-        )
-    if len(context) != 2:  # Stable Diffusion XL, say
-        raise BadWeights(
-            path,
-            "its U-Net is of another kind than Stable Diffusion 1 and 2",
-            _FOREIGN,
-        )
-    if not any(key.startswith(_VAE) for key in shapes):
-        raise BadWeights(path, "it holds no autoencoder", _FOREIGN)
-    versions = [
-        each for each, prefix in _TEXT.items() if any(key.startswith(prefix) for key in shapes)
-    ]
+        reason = f"it has no Stable Diffusion U-Net; its first name is {name}"
+        raise BadWeights(path, reason, _GIVE_ORIGINAL)
+    if len(context_shape) != 2:  # e.g. Stable Diffusion XL
+        reason = "its U-Net is of another kind than Stable Diffusion 1 and 2"
+        raise BadWeights(path, reason, _GIVE_ORIGINAL)
+    if not any(name.startswith(_VAE) for name in shapes):
+        raise BadWeights(path, "it holds no autoencoder", _GIVE_ORIGINAL)
+    version = _read_version(path, shapes)
+    channels = input_shape[1]
+    if channels not in _INPUT_CHANNELS:
+        reason = f"its U-Net takes {channels} channels, not 4 or, inpainting, 9"
+        raise BadWeights(path, reason, _GIVE_ORIGINAL)
+    return _Layout(version, channels, context_shape[1])
+
+
+def _read_version(path: Path, shapes: Shapes) -> Version:
+    """The version, from the one text encoder that a checkpoint holds."""
+    versions = []
+    for version, prefix in _TEXT.items():
+        if any(name.startswith(prefix) for name in shapes):
+            versions.append(version)
     if len(versions) != 1:
-        raise BadWeights(
-            path,
-            f"it holds {len(versions)} text encoders in place of one",
-            _FOREIGN,
-        )
-    if first[1] not in (4, 9):
-        raise BadWeights(
-            path,
-            f"its U-Net takes {first[1]} channels, not 4 or, inpainting, 9",
-            _FOREIGN,
-        )
-    return _Looks(versions[0], first[1], context[1])
+        reason = f"it holds {len(versions)} text encoders in place of one"
+        raise BadWeights(path, reason, _GIVE_ORIGINAL)
+    return versions[0]
 
 
-def _tokenizer_folder(path: Path, folder: Path | None) -> Path:
+def _check_tokenizer(path: Path, folder: Path | None) -> Path:
+    """The folder of the tokenizer.
+
+    Raises:
+        BadWeights: none was given, or it holds no tokenizer.
+    """
     if folder is None:
         raise BadWeights(
             path,
@@ -231,8 +245,9 @@ def _tokenizer_folder(path: Path, folder: Path | None) -> Path:
             "Name a folder with CLIP's vocab.json and merges.txt, or give a diffusers folder "
             "as config.",
         )
-    classes = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-    if not any(all((folder / name).is_file() for name in names) for names in classes):
+    has_one_file = (folder / "tokenizer.json").is_file()
+    has_two_files = all((folder / name).is_file() for name in _CLIP_TOKENIZER_FILES)
+    if not has_one_file and not has_two_files:
         raise BadWeights(
             folder,
             "there is no tokenizer in it",
@@ -241,164 +256,188 @@ def _tokenizer_folder(path: Path, folder: Path | None) -> Path:
     return folder
 
 
-def _settings(
+def _read_settings(
     path: Path,
-    looks: _Looks,
+    layout: _Layout,
     *,
     config: Path | None,
     prediction: PredictionType | None,
-) -> Settings:
-    if config is not None:
-        settings = {part: _read(config / name) for part, name in _FILES.items()}
-        said = settings["scheduler"].get("prediction_type", "epsilon")  # the first ones did not say
-        settings["scheduler"]["prediction_type"] = prediction or said
+) -> PartSettings:
+    """Settings of all parts, from a folder or as published.
+
+    Raises:
+        BadWeights: they cannot be read, do not determine what the U-Net predicts, or are those of
+            another base.
+    """
+    if config is None:
+        settings = _settings_as_published(path, layout, prediction)
     else:
-        if prediction is None and looks == _Looks("sd2", 4, 1024):
-            raise BadWeights(
-                path,
-                "it is of Stable Diffusion 2, and no such file says whether it predicts "
-                "epsilon or v",
-                "Give prediction='epsilon' if it was made at 512 px (512-base), "
-                "'v_prediction' if at 768 px.",
-            )
-        settings = published_settings(
-            looks.version,
-            channels=looks.channels,
-            prediction=prediction or "epsilon",
-        )
-        settings["scheduler"].setdefault("prediction_type", "epsilon")
+        settings = _settings_of_folder(config, prediction)
     unet = settings["unet"]
-    known = _Looks(
-        looks.version,
+    found = _Layout(
+        layout.version,
         unet.get("in_channels", 4),
         unet.get("cross_attention_dim", 1280),
     )
-    if known != looks:
-        raise BadWeights(
-            path,
-            f"its U-Net takes {looks.channels} channels and text of width {looks.width}, and "
-            "its settings "
-            f"say {known.channels} and {known.width}",
-            _SETTINGS,
+    if found != layout:
+        reason = (
+            f"its U-Net takes {layout.channels} channels and text of width {layout.text_width}, "
+            f"and its settings say {found.channels} and {found.text_width}"
         )
+        raise BadWeights(path, reason, _GIVE_SETTINGS)
     return settings
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _settings_of_folder(folder: Path, prediction: PredictionType | None) -> PartSettings:
+    settings = {part: _read_json(folder / name) for part, name in _CONFIG_FILES.items()}
+    scheduler = settings["scheduler"]
+    recorded = scheduler.get("prediction_type", "epsilon")  # the first bases have no such key
+    scheduler["prediction_type"] = prediction or recorded
+    return settings
+
+
+def _settings_as_published(
+    path: Path,
+    layout: _Layout,
+    prediction: PredictionType | None,
+) -> PartSettings:
+    if prediction is None and layout == _AMBIGUOUS:
+        raise BadWeights(
+            path,
+            "it is of Stable Diffusion 2, and no such file says whether it predicts epsilon or v",
+            "Give prediction='epsilon' if it was made at 512 px (512-base), 'v_prediction' if at "
+            "768 px.",
+        )
+    settings = published_settings(
+        layout.version,
+        channels=layout.channels,
+        prediction=prediction or "epsilon",
+    )
+    settings["scheduler"].setdefault("prediction_type", "epsilon")
+    return settings
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, TypeError, ValueError) as error:
-        raise BadWeights(
-            path,
-            f"it cannot be read as settings ({first_line(error)})",
-            _SETTINGS,
-        ) from error
+        reason = f"it cannot be read as settings ({first_line(error)})"
+        raise BadWeights(path, reason, _GIVE_SETTINGS) from error
 
 
-def _weights(file: Any, shapes: Mapping[str, Any], version: Version) -> Weights:
-    """Weights of the three networks by the file's names, float32; the U-Net's averaged if all of
-    them are.
+def _read_weights(file: Any, shapes: Shapes, version: Version) -> Weights:
+    """Weights of the three networks by the file's names, float32; the U-Net's averages if all of
+    them are there.
     """
-    wanted = [key for key in shapes if key.startswith((_UNET, _VAE, _TEXT[version]))]
-    averaged = {key: _averaged(key) for key in wanted if key.startswith(_UNET)}
-    if not all(name in shapes for name in averaged.values()):
-        averaged = {}
-    # copied, since memory of a file need not be aligned, and then sums come out another way than a
-    # folder's
-    return {
-        key: file.get_tensor(averaged.get(key, key)).to(torch.float32, copy=True) for key in wanted
-    }
+    prefixes = (_UNET, _VAE, _TEXT[version])
+    names = [name for name in shapes if name.startswith(prefixes)]
+    averages = {name: _average_name(name) for name in names if name.startswith(_UNET)}
+    has_averages = all(name in shapes for name in averages.values())
+    weights = {}
+    for name in names:
+        source = averages.get(name, name) if has_averages else name
+        # copied, because memory of a file need not be aligned, which changes the order of sums
+        weights[name] = file.get_tensor(source).to(torch.float32, copy=True)
+    return weights
 
 
-def _averaged(key: str) -> str:
-    """The moving average's name of a U-Net's weight: a module there cannot have dots in its
+def _average_name(name: str) -> str:
+    """The name of a U-Net weight's moving average: a module there cannot have dots in its
     names.
     """
-    return "model_ema." + key.removeprefix("model.").replace(".", "")
+    return "model_ema." + name.removeprefix("model.").replace(".", "")
 
 
-def _network(
+def _build(
     path: Path,
     settings: dict[str, Any],
     weights: Weights,
-    make: Callable[..., tuple[Any, Weights]],
+    convert: Callable[[dict[str, Any], Weights], tuple[Any, Weights]],
 ) -> Any:
-    """One network with its weights: every one of them, and none that it has no place for."""
+    """One network with its weights: all of them, and none that it has no place for.
+
+    Args:
+        path: of the file, for the message.
+        settings: of the network.
+        weights: by the file's names.
+        convert: builds the network, and returns it with its weights under its own names.
+
+    Raises:
+        BadWeights: settings and weights do not fit each other.
+    """
     try:
         with init_empty_weights(include_buffers=False):
-            part, state = make(settings, weights)
-        own = {key: value.shape for key, value in part.state_dict().items()}
+            part, state = convert(settings, weights)
+        expected = {name: value.shape for name, value in part.state_dict().items()}
     except BROKEN as error:
-        raise BadWeights(
-            path, f"its settings do not fit it ({first_line(error)})", _SETTINGS
-        ) from error
+        reason = f"its settings do not fit it ({first_line(error)})"
+        raise BadWeights(path, reason, _GIVE_SETTINGS) from error
+    shared = expected.keys() & state.keys()
     wrong = {
-        "missing": own.keys() - state.keys(),
-        "unexpected": state.keys() - own.keys(),
-        "of other shapes": {
-            key for key in own.keys() & state.keys() if own[key] != state[key].shape
-        },
+        "missing": expected.keys() - state.keys(),
+        "unexpected": state.keys() - expected.keys(),
+        "of other shapes": {name for name in shared if expected[name] != state[name].shape},
     }
-    for what, names in wrong.items():
+    for problem, names in wrong.items():
         if names:
-            name = (
-                f"{len(names)} weights of its {type(part).__name__} are {what}, first {min(names)}"
-            )
-            raise BadWeights(path, name, _SETTINGS)
+            network = type(part).__name__
+            reason = f"{len(names)} weights of its {network} are {problem}, first {min(names)}"
+            raise BadWeights(path, reason, _GIVE_SETTINGS)
     part.load_state_dict(state, assign=True)
     return part.eval().requires_grad_(False)
 
 
-def _unet(settings: dict[str, Any], weights: Weights) -> tuple[Any, Weights]:
-    state = convert_ldm_unet_checkpoint(
-        weights, settings
-    )  # passes over names that it does not know
-    if extra := sum(key.startswith(_UNET) for key in weights) - len(state):
-        raise ValueError(
-            f"{extra} weights of its U-Net have no place there"
-        )  # classes, as unCLIP's, say
+def _convert_unet(settings: dict[str, Any], weights: Weights) -> tuple[Any, Weights]:
+    state = convert_ldm_unet_checkpoint(weights, settings)
+    # diffusers skips names that it does not know, e.g. the classes of unCLIP
+    stored = sum(name.startswith(_UNET) for name in weights)
+    skipped = stored - len(state)
+    if skipped:
+        raise ValueError(f"{skipped} weights of its U-Net have no place there")
     return UNet2DConditionModel.from_config(settings), state
 
 
-def _autoencoder(settings: dict[str, Any], weights: Weights) -> tuple[Any, Weights]:
+def _convert_autoencoder(settings: dict[str, Any], weights: Weights) -> tuple[Any, Weights]:
     return AutoencoderKL.from_config(settings), convert_ldm_vae_checkpoint(weights, settings)
 
 
-def _text_encoder(settings: dict[str, Any], weights: Weights) -> tuple[Any, Weights]:
+def _convert_text_encoder(settings: dict[str, Any], weights: Weights) -> tuple[Any, Weights]:
     from transformers import CLIPTextConfig, CLIPTextModel
 
     part = CLIPTextModel(CLIPTextConfig(**settings))
-    if any(key.startswith(_TEXT["sd1"]) for key in weights):
-        state = convert_ldm_clip_checkpoint(weights)
+    if any(name.startswith(_TEXT["sd1"]) for name in weights):
+        converted = convert_ldm_clip_checkpoint(weights)
     else:
-        state = convert_open_clip_checkpoint(
-            part, _penultimate(weights, part.config.num_hidden_layers)
-        )
-    inside = (
-        "text_model." if hasattr(part, "text_model") else ""
-    )  # transformers 5 has left this floor out
-    names = {
-        key: inside + key.removeprefix("text_model.") for key in state if "position_ids" not in key
-    }
-    return part, {name: state[key] for key, name in names.items()}
+        used = _without_last_layer(weights, part.config.num_hidden_layers)
+        converted = convert_open_clip_checkpoint(part, used)
+    # transformers 5 has no module of this name
+    prefix = "text_model." if hasattr(part, "text_model") else ""
+    state = {}
+    for name, value in converted.items():
+        if "position_ids" not in name:
+            state[prefix + name.removeprefix("text_model.")] = value
+    return part, state
 
 
-def _penultimate(weights: Weights, layers: int) -> Weights:
-    """OpenCLIP without what Stable Diffusion 2 does not use: its last layer, its ends for pictures.
+def _without_last_layer(weights: Weights, layers: int) -> Weights:
+    """OpenCLIP without what Stable Diffusion 2 does not use: its last layer, and its projections
+    for pictures.
 
-    diffusers knows that layer by its number in the published files, 23; here it is the one that the
-    settings do not count.
+    diffusers finds that layer by its number in the published files, 23; this function finds it as
+    the one that the settings do not count.
     """
     prefix = _TEXT["sd2"]
-    block = f"{_TEXT['sd2']}transformer.resblocks."
-    number = {
-        key: int(key.removeprefix(block).split(".")[0]) for key in weights if key.startswith(block)
-    }
-    if max(number.values(), default=-1) > layers:
+    block = f"{prefix}transformer.resblocks."
+    layer_of = {}
+    for name in weights:
+        if name.startswith(block):
+            number = name.removeprefix(block).split(".")[0]
+            layer_of[name] = int(number)
+    if max(layer_of.values(), default=-1) > layers:
         raise ValueError(f"its text encoder has more layers than {layers} and one that is not used")
-    ends = {f"{prefix}text_projection", f"{prefix}logit_scale"}
-    return {
-        key: value
-        for key, value in weights.items()
-        if key not in ends and number.get(key, 0) < layers
-    }
+    unused = {f"{prefix}text_projection", f"{prefix}logit_scale"}
+    used = {}
+    for name, value in weights.items():
+        if name not in unused and layer_of.get(name, 0) < layers:
+            used[name] = value
+    return used
