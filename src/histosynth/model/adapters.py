@@ -301,7 +301,12 @@ def load_adapter(
     return info
 
 
-def _check_fits(info: AdapterInfo, *, classes: Sequence[str], base: str) -> None:
+def _check_fits(
+    info: AdapterInfo,
+    *,
+    classes: Sequence[str],
+    base: str,
+) -> None:
     """Refuse an adapter of another base or of other classes.
 
     Raises:

@@ -57,7 +57,11 @@ refuses otherwise. Licence of the weights: {licence}.
 """
 
 
-def write_card(info: BundleInfo, sizes: Mapping[str, int], measured: str) -> str:
+def write_card(
+    info: BundleInfo,
+    sizes: Mapping[str, int],
+    measured: str,
+) -> str:
     """The card's text.
 
     Args:

@@ -28,7 +28,11 @@ _GENERATED = (
 """Beginnings of the paragraphs under "Trained on" that are generated."""
 
 
-def rewrite_card(folder: Path, info: BundleInfo, measured: str) -> str:
+def rewrite_card(
+    folder: Path,
+    info: BundleInfo,
+    measured: str,
+) -> str:
     """The card's new text.
 
     Of the card before, patients, measurements and additional sections are kept.
@@ -42,7 +46,11 @@ def rewrite_card(folder: Path, info: BundleInfo, measured: str) -> str:
     before = _sections(read_text(card)) if card.is_file() else {}
     # its headings become parts of the section
     measured = re.sub(r"^#{1,2} ", "### ", measured.strip(), flags=re.MULTILINE)
-    text = write_card(info, network_sizes(folder), measured or before.get("Measured", ""))
+    text = write_card(
+        info,
+        network_sizes(folder),
+        measured or before.get("Measured", ""),
+    )
     sections = _sections(text)
     sections["Trained on"] = _trained_on(info, before.get("Trained on", ""))
     for title, content in before.items():
@@ -68,7 +76,12 @@ def _patients(section: str) -> str:
     """What people wrote about the patients in the section "Trained on"."""
     paragraphs = [each for each in section.split("\n\n") if not each.startswith("- ")]
     generated = "|".join(_GENERATED)
-    text = re.sub(rf"\s*({generated}).*", "", "\n\n".join(paragraphs), flags=re.DOTALL)
+    text = re.sub(
+        rf"\s*({generated}).*",
+        "",
+        "\n\n".join(paragraphs),
+        flags=re.DOTALL,
+    )
     return text.strip()
 
 

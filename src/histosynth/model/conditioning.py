@@ -105,7 +105,14 @@ def encode_conditions(
     std = torch.tensor(info.style_std)
     labels = len(info.labels)
     styles = [
-        style_vector(item.style, item.label, mean=mean, std=std, labels=labels) for item in items
+        style_vector(
+            item.style,
+            item.label,
+            mean=mean,
+            std=std,
+            labels=labels,
+        )
+        for item in items
     ]
     return Conditioning(maps, torch.stack(styles))
 
@@ -196,7 +203,13 @@ def random_maps(
     width, height = size
     rows = height // NUCLEI_CELL
     columns = width // NUCLEI_CELL
-    nuclei = torch.randn(count, classes, rows, columns, generator=generator)
+    nuclei = torch.randn(
+        count,
+        classes,
+        rows,
+        columns,
+        generator=generator,
+    )
     known = torch.randn(count, 3, height, width, generator=generator)
     mask = torch.randn(count, 1, height, width, generator=generator)
     return StructureMaps(

@@ -36,11 +36,18 @@ def pick_device(wanted: str | None = None) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # not every device holds values
     except (RuntimeError, AssertionError) as error:
-        raise BadOption("the device", name, "one that torch can use here, e.g. cpu") from error
+        raise BadOption(
+            "the device",
+            name,
+            "one that torch can use here, e.g. cpu",
+        ) from error
     return device
 
 
-def pick_dtype(device: torch.device, wanted: str | None = None) -> torch.dtype:
+def pick_dtype(
+    device: torch.device,
+    wanted: str | None = None,
+) -> torch.dtype:
     """The working type: the one named (or in HISTOSYNTH_DTYPE), else bf16 where it is faster."""
     name = wanted or os.environ.get("HISTOSYNTH_DTYPE")
     if name is not None:
@@ -84,24 +91,39 @@ class ItemGroupNorm(nn.GroupNorm):
         height, width = input.shape[-2:]
         if height * width < _MIN_LARGE_MAP_CELLS:
             return self._normalise_small(input)
-        normalise = super().forward
-        return torch.cat([normalise(item) for item in torch.split(input, 1)])
+        normed = []
+        for item in torch.split(input, 1):
+            normed.append(super().forward(item))
+        return torch.cat(normed)
 
     def _normalise_small(self, images: Tensor) -> Tensor:
         batch, channels, height, width = images.shape
-        rows = images.permute(0, 2, 3, 1).reshape(batch, -1, channels).float()
+        channels_last = images.permute(0, 2, 3, 1)
+        rows = channels_last.reshape(batch, -1, channels)
+        rows = rows.float()
         count = height * width * channels // self.num_groups
         by_group = (batch, self.num_groups, -1)
-        mean = rows.sum(1).view(by_group).sum(2, keepdim=True) / count
-        mean_square = (rows * rows).sum(1).view(by_group).sum(2, keepdim=True) / count
-        variance = (mean_square - mean * mean).clamp_min(0)
-        weight = self.weight.float().view(1, self.num_groups, -1)
-        bias = self.bias.float().view(1, self.num_groups, -1)
-        gain = variance.add(self.eps).rsqrt() * weight
+        sums = rows.sum(1).view(by_group)
+        squares = rows * rows
+        square_sums = squares.sum(1).view(by_group)
+        mean = sums.sum(2, keepdim=True) / count
+        mean_square = square_sums.sum(2, keepdim=True) / count
+        variance = mean_square - mean * mean
+        variance = variance.clamp_min(0)
+        groups = (1, self.num_groups, -1)
+        weight = self.weight.float().view(groups)
+        bias = self.bias.float().view(groups)
+        inverse_std = variance.add(self.eps).rsqrt()
+        gain = inverse_std * weight
         shift = bias - mean * gain
         by_channel = (batch, 1, channels)
-        normed = torch.addcmul(shift.view(by_channel), rows, gain.view(by_channel))
-        maps = normed.to(images.dtype).view(batch, height, width, channels)
+        normed = torch.addcmul(
+            shift.view(by_channel),
+            rows,
+            gain.view(by_channel),
+        )
+        maps = normed.to(images.dtype)
+        maps = maps.view(batch, height, width, channels)
         return maps.permute(0, 3, 1, 2)
 
 
@@ -124,16 +146,23 @@ def bf16_gain() -> float:
 
     Measured once per process, in some tens of milliseconds.
     """
-    return _convolution_seconds(torch.float32) / _convolution_seconds(torch.bfloat16)
+    fp32_seconds = _convolution_seconds(torch.float32)
+    bf16_seconds = _convolution_seconds(torch.bfloat16)
+    return fp32_seconds / bf16_seconds
 
 
 @torch.inference_mode()
 def _convolution_seconds(dtype: torch.dtype) -> float:
-    image = torch.randn(1, 128, 64, 64, dtype=dtype).to(memory_format=torch.channels_last)
-    kernel = torch.randn(128, 128, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
+    image = _random_channels_last((1, 128, 64, 64), dtype)
+    kernel = _random_channels_last((128, 128, 3, 3), dtype)
     seconds = []
     for _ in range(_GAIN_RUNS):
         began = time.perf_counter()
         F.conv2d(image, kernel, padding=1)
         seconds.append(time.perf_counter() - began)
     return min(seconds[1:])
+
+
+def _random_channels_last(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    values = torch.randn(shape, dtype=dtype)
+    return values.to(memory_format=torch.channels_last)

@@ -88,7 +88,10 @@ def _is_plain(module: LoraLayer, name: str) -> bool:
     return module.lora_B[name].bias is None
 
 
-def apply_layers(modules: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, ...]:
+def apply_layers(
+    modules: Sequence[nn.Module],
+    x: Tensor,
+) -> tuple[Tensor, ...]:
     """The outputs of linear layers for one input, (..., in) => (..., out) each."""
     layers = []
     for module in modules:
@@ -99,7 +102,10 @@ def apply_layers(modules: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, ...]:
     return sums_of_products(x, layers)
 
 
-def sums_of_products(x: Tensor, layers: Sequence[FusedLayer]) -> tuple[Tensor, ...]:
+def sums_of_products(
+    x: Tensor,
+    layers: Sequence[FusedLayer],
+) -> tuple[Tensor, ...]:
     """Sums x W^T + b + s (x A^T) B^T, one for each layer; gradients flow to x, and to A and B of
     each.
 
@@ -116,7 +122,8 @@ def sums_of_products(x: Tensor, layers: Sequence[FusedLayer]) -> tuple[Tensor, .
     scales = tuple(layer.scale for layer in layers)
     rows = x.reshape(-1, x.shape[-1])
     outputs = _Sums.apply(scales, rows, *tensors)  # type: ignore[no-untyped-call]
-    return tuple(output.view(*x.shape[:-1], output.shape[-1]) for output in outputs)
+    shape = x.shape[:-1]
+    return tuple(output.view(*shape, output.shape[-1]) for output in outputs)
 
 
 class _LayerTensors(NamedTuple):
@@ -151,16 +158,26 @@ class _Sums(torch.autograd.Function):
     """See `sums_of_products`."""
 
     @staticmethod
-    def forward(ctx: Any, scales: tuple[float, ...], x: Tensor, *tensors: Tensor | None) -> Any:
+    def forward(
+        ctx: Any,
+        scales: tuple[float, ...],
+        x: Tensor,
+        *tensors: Tensor | None,
+    ) -> Any:
         layers = _grouped(tensors)
         downs = [layer.down for layer in layers if layer.down is not None]
         joined = torch.cat(downs) if downs else None
         low = None if joined is None else x @ joined.T
+        spans = _rank_spans(layers)
         outputs = []
-        for scale, layer, span in zip(scales, layers, _rank_spans(layers), strict=True):
+        for scale, layer, span in zip(scales, layers, spans, strict=True):
             output = _frozen_output(x, layer)
             if low is not None and span is not None:
-                output.addmm_(low[:, span], layer.up.T, alpha=scale)
+                output.addmm_(
+                    low[:, span],
+                    layer.up.T,
+                    alpha=scale,
+                )
             outputs.append(output)
         ctx.save_for_backward(x, joined, low, *tensors)
         ctx.scales = scales
@@ -181,8 +198,10 @@ class _Sums(torch.autograd.Function):
             if low_gradient is None or span is None:
                 up_gradients.append(None)
                 continue
-            low_gradient[:, span] = (gradient @ layer.up).mul_(scale)
-            up_gradients.append((gradient.T @ low[:, span]).mul_(scale))
+            own_gradient = gradient @ layer.up
+            low_gradient[:, span] = own_gradient.mul_(scale)
+            up_gradient = gradient.T @ low[:, span]
+            up_gradients.append(up_gradient.mul_(scale))
         joined_gradient = None if low_gradient is None else low_gradient.T @ x
         if low_gradient is not None and x_gradient is not None:
             x_gradient.addmm_(low_gradient, joined)
@@ -196,7 +215,11 @@ def _frozen_output(x: Tensor, layer: _LayerTensors) -> Tensor:
     return torch.addmm(layer.bias, x, layer.weight.T)
 
 
-def _add_product(total: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
+def _add_product(
+    total: Tensor | None,
+    left: Tensor,
+    right: Tensor,
+) -> Tensor:
     """`total` + left @ right, in place."""
     return left @ right if total is None else total.addmm_(left, right)
 
@@ -244,10 +267,13 @@ def _attend(
 
 
 def _is_slow_in_bf16(query: Tensor, key: Tensor) -> bool:
-    on_cpu_in_bf16 = query.device.type == "cpu" and query.dtype == torch.bfloat16
-    if not on_cpu_in_bf16 or not torch.is_grad_enabled():
+    if query.device.type != "cpu" or query.dtype != torch.bfloat16:
         return False
-    return query.shape[-1] < MIN_BF16_HEAD_CHANNELS or key.shape[-2] < MIN_BF16_KEYS
+    if not torch.is_grad_enabled():
+        return False
+    channels = query.shape[-1]
+    keys = key.shape[-2]
+    return channels < MIN_BF16_HEAD_CHANNELS or keys < MIN_BF16_KEYS
 
 
 class FusedAttention:
@@ -279,11 +305,17 @@ class FusedAttention:
             )
             return output
         if encoder_hidden_states is None:
-            query, key, value = apply_layers((attn.to_q, attn.to_k, attn.to_v), hidden_states)
+            layers = (attn.to_q, attn.to_k, attn.to_v)
+            query, key, value = apply_layers(layers, hidden_states)
         else:
             (query,) = apply_layers((attn.to_q,), hidden_states)
             key, value = apply_layers((attn.to_k, attn.to_v), encoder_hidden_states)
-        mask = _head_mask(attn, attention_mask, keys=key.shape[1], batch=len(key))
+        mask = _head_mask(
+            attn,
+            attention_mask,
+            keys=key.shape[1],
+            batch=len(key),
+        )
         attended = _attend(
             _by_head(attn, query),
             _by_head(attn, key),
@@ -312,7 +344,8 @@ class FusedAttention:
 
 def _by_head(attn: Attention, values: Tensor) -> Tensor:
     """(B, N, heads C) => (B, heads, N, C)."""
-    split = values.view(*values.shape[:-1], attn.heads, -1)
+    batch, length, _ = values.shape
+    split = values.view(batch, length, attn.heads, -1)
     return split.transpose(1, 2)
 
 
@@ -326,8 +359,8 @@ def _head_mask(
     """The mask as (B, heads, 1, N), or None."""
     if attention_mask is None:
         return None
-    mask = attn.prepare_attention_mask(attention_mask, keys, batch)
-    return cast(Tensor, mask.view(batch, attn.heads, -1, mask.shape[-1]))
+    mask: Tensor = attn.prepare_attention_mask(attention_mask, keys, batch)
+    return mask.view(batch, attn.heads, -1, mask.shape[-1])
 
 
 class _Geglu(torch.autograd.Function):
@@ -360,7 +393,11 @@ class _Geglu(torch.autograd.Function):
         for piece, output_gradient, piece_gradient in pieces:
             value = piece[:, :width]
             gate = piece[:, width:]
-            torch.mul(output_gradient, F.gelu(gate), out=piece_gradient[:, :width])
+            torch.mul(
+                output_gradient,
+                F.gelu(gate),
+                out=piece_gradient[:, :width],
+            )
             gate_gradient = torch.ops.aten.gelu_backward(output_gradient * value, gate)
             piece_gradient[:, width:] = gate_gradient
         return both_gradient
@@ -373,8 +410,10 @@ def _pieces(values: Tensor, like: Tensor | None = None) -> Sequence[Tensor]:
     rows = values.reshape(-1, values.shape[-1])
     if values.device.type != "cpu":
         return (rows,)
-    row_size = (values if like is None else like).shape[-1]
-    return torch.split(rows, max(GATE_PIECE_SIZE // row_size, 1))
+    sized = values if like is None else like
+    row_size = sized.shape[-1]
+    piece_rows = max(GATE_PIECE_SIZE // row_size, 1)
+    return torch.split(rows, piece_rows)
 
 
 def geglu(both: Tensor) -> Tensor:
@@ -389,7 +428,12 @@ class FusedGate(GEGLU):  # type: ignore[misc]
         nn.Module.__init__(self)
         self.proj = proj
 
-    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def forward(
+        self,
+        hidden_states: Tensor,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Tensor:
         """(..., in) => (..., out)."""
         return geglu(self.proj(hidden_states))
 
@@ -405,5 +449,6 @@ def fuse_lora_layers(network: nn.Module) -> nn.Module:
             module.set_processor(FusedAttention())
         for name, child in list(module.named_children()):
             if type(child) is GEGLU:
-                setattr(module, name, FusedGate(cast(nn.Module, child.proj)))
+                linear = cast(nn.Module, child.proj)
+                setattr(module, name, FusedGate(linear))
     return network

@@ -41,7 +41,9 @@ class PaletteEntry:
     @property
     def appearance(self) -> Appearance:
         """As an appearance; its hue is left to the network."""
-        return Appearance(StainFrame(self.scale), np.array(self.style, np.float32))
+        frame = StainFrame(self.scale)
+        style = np.array(self.style, np.float32)
+        return Appearance(frame, style)
 
 
 @dataclass(frozen=True)
@@ -154,11 +156,11 @@ class BundleInfo:
 
 def _name_problems(info: BundleInfo) -> list[str]:
     problems = []
-    if not info.classes or len(set(info.classes)) != len(info.classes):
+    if not info.classes or not _are_different(info.classes):
         problems.append("classes must be different names")
     if ANY in info.classes:
         problems.append("any is no class")
-    if len(set(info.labels)) != len(info.labels):
+    if not _are_different(info.labels):
         problems.append("labels must be different names")
     if not info.palette:
         problems.append("there must be a palette")
@@ -170,11 +172,11 @@ def _name_problems(info: BundleInfo) -> list[str]:
 def _statistics_problems(info: BundleInfo) -> list[str]:
     problems = []
     same_length = len(info.latent_mean) == len(info.latent_std)
-    if not same_length or not min(info.latent_std, default=0) > 0:
+    if not same_length or not _are_positive(info.latent_std):
         problems.append("latents need a mean and a positive std a channel")
     lengths = {len(info.style_mean), len(info.style_std)}
     lengths |= {len(entry.style) for entry in info.palette}
-    if lengths != {len(STYLE_NAMES)} or not min(info.style_std, default=0) > 0:
+    if lengths != {len(STYLE_NAMES)} or not _are_positive(info.style_std):
         problems.append(
             f"styles need {len(STYLE_NAMES)} means, positive stds, and as many numbers a palette "
             "entry"
@@ -207,7 +209,8 @@ def _base_problems(info: BundleInfo) -> list[str]:
     family = FAMILIES[info.family]
     problems = []
     prompts = 0 if family.holds_base else len(info.labels) + 2
-    if family.holds_base != (info.base is None) or len(info.prompts) != prompts:
+    names_base = info.base is not None
+    if names_base == family.holds_base or len(info.prompts) != prompts:
         problems.append(
             "a base with a text encoder needs base, and a prompt for nothing, for no label and for "
             "each label"
@@ -215,6 +218,14 @@ def _base_problems(info: BundleInfo) -> list[str]:
     if info.prediction not in family.predictions:
         problems.append(f"a {info.family} base cannot predict {info.prediction}")
     return problems
+
+
+def _are_positive(values: tuple[float, ...]) -> bool:
+    return min(values, default=0) > 0
+
+
+def _are_different(names: tuple[str, ...]) -> bool:
+    return len(set(names)) == len(names)
 
 
 def _in_range(values: tuple[float, ...]) -> bool:
@@ -257,14 +268,18 @@ def hashed(folder: Path) -> dict[str, str]:
     for each in folders:
         for file in _visible_files(each):
             if file.name == "config.json" or file.suffix == ".safetensors":
-                hashes[file.relative_to(folder).as_posix()] = sha256_of(file)
+                name = file.relative_to(folder).as_posix()
+                hashes[name] = sha256_of(file)
     return hashes
 
 
 def adapter_folders(folder: Path) -> list[Path]:
     """Folders of a bundle's adapters, sorted by name, without hidden ones."""
-    found = sorted((folder / "adapters").glob("*/"))
-    return [each for each in found if each.is_dir() and not each.name.startswith(".")]
+    found = []
+    for path in sorted((folder / "adapters").glob("*/")):
+        if path.is_dir() and not path.name.startswith("."):
+            found.append(path)
+    return found
 
 
 def verified(folder: Path, info: BundleInfo) -> BundleInfo:
@@ -291,13 +306,18 @@ def verified(folder: Path, info: BundleInfo) -> BundleInfo:
     return replace(info, hashes={**found, **info.hashes})
 
 
-def _check_weights_named(folder: Path, part: str, info: BundleInfo) -> None:
+def _check_weights_named(
+    folder: Path,
+    part: str,
+    info: BundleInfo,
+) -> None:
     """Refuse weights of a part that `bundle.json` names no sha256 for.
 
     Raises:
         BundleMismatch: naming the first.
     """
-    named = {name for name in info.hashes if name.startswith(f"{part}/") and "safetensors" in name}
+    of_part = [name for name in info.hashes if name.startswith(f"{part}/")]
+    named = {name for name in of_part if "safetensors" in name}
     if not named:
         raise BundleMismatch(folder / part, "bundle.json names no sha256 for its weights")
     files = _visible_files(folder / part)
@@ -325,5 +345,8 @@ def _check_file(folder: Path, name: str) -> None:
 
 def _visible_files(folder: Path) -> list[Path]:
     """Files of a folder without hidden ones, sorted by name."""
-    files = [path for path in sorted(folder.glob("*")) if path.is_file()]
-    return [file for file in files if not file.name.startswith(".")]
+    files = []
+    for path in sorted(folder.glob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            files.append(path)
+    return files

@@ -18,6 +18,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -32,6 +33,11 @@ from .adapters import UNET_PREFIX, AdapterInfo
 from .families import FAMILIES
 from .faults import BROKEN
 
+Tensors: TypeAlias = Mapping[str, Tensor]
+"""By name in a file."""
+Metadata: TypeAlias = Mapping[str, str]
+"""Of a safetensors file."""
+
 KOHYA_PREFIX = "lora_unet_"
 _OWN_METADATA = "histosynth"
 _MODULES_METADATA = "histosynth_modules"
@@ -44,9 +50,7 @@ _SD2_TEXT_WIDTH = 1024
 _TEXT_LAYER = "attn2_to_k.lora_down.weight"
 
 
-def to_kohya(
-    tensors: Mapping[str, Tensor], info: AdapterInfo
-) -> tuple[dict[str, Tensor], dict[str, str]]:
+def to_kohya(tensors: Tensors, info: AdapterInfo) -> tuple[dict[str, Tensor], dict[str, str]]:
     """An adapter's tensors under kohya's names, and the metadata of that file.
 
     Each module gets an `alpha` of its own, so that every program keeps a scale alpha / rank other
@@ -79,11 +83,18 @@ def to_kohya(
 
 def _own_modules(tensors: Iterable[str]) -> list[str]:
     """The modules that have tensors in a file of ours, sorted."""
-    names = {key.removeprefix(UNET_PREFIX).rpartition(".lora_")[0] for key in tensors}
-    return sorted(names)
+    modules = set()
+    for key in tensors:
+        module, _, _ = key.removeprefix(UNET_PREFIX).rpartition(".lora_")
+        modules.add(module)
+    return sorted(modules)
 
 
-def _check_own_names(tensors: Mapping[str, Tensor], modules: Iterable[str], name: str) -> None:
+def _check_own_names(
+    tensors: Tensors,
+    modules: Iterable[str],
+    name: str,
+) -> None:
     """Refuse tensors other than the two of each module of a U-Net.
 
     Raises:
@@ -125,7 +136,7 @@ def _check_distinct(modules: Iterable[str], name: str) -> None:
 
 
 def _kohya_metadata(
-    renamed: Mapping[str, Tensor],
+    renamed: Tensors,
     info: AdapterInfo,
     modules: list[str],
 ) -> dict[str, str]:
@@ -142,7 +153,8 @@ def _kohya_metadata(
     if any(_is_convolution(tensor) for tensor in renamed.values()):
         arguments = {"conv_dim": str(info.rank), "conv_alpha": str(info.alpha)}
         metadata["ss_network_args"] = json.dumps(arguments)
-    text_widths = {tensor.shape[1] for key, tensor in renamed.items() if key.endswith(_TEXT_LAYER)}
+    text_layers = [key for key in renamed if key.endswith(_TEXT_LAYER)]
+    text_widths = {renamed[key].shape[1] for key in text_layers}
     if text_widths:
         # A1111 lists a LoRA only for bases of its own version, and assumes 1 without this key
         metadata["ss_v2"] = str(text_widths == {_SD2_TEXT_WIDTH})
@@ -154,7 +166,9 @@ def _is_convolution(tensor: Tensor) -> bool:
 
 
 def from_kohya(
-    tensors: Mapping[str, Tensor], metadata: Mapping[str, str], modules: Iterable[str] = ()
+    tensors: Tensors,
+    metadata: Metadata,
+    modules: Iterable[str] = (),
 ) -> tuple[dict[str, Tensor], int, float]:
     """The way back: tensors under our names, rank and alpha.
 
@@ -197,7 +211,7 @@ def _split_kohya(key: str) -> tuple[str, str]:
 
 
 def _check_kohya_names(
-    tensors: Mapping[str, Tensor],
+    tensors: Tensors,
     named: Mapping[str, tuple[str, ...]],
     name: str,
 ) -> set[str]:
@@ -225,7 +239,11 @@ def _check_kohya_names(
     return flat_names
 
 
-def _check_complete(tensors: Mapping[str, Tensor], flat_names: Iterable[str], name: str) -> None:
+def _check_complete(
+    tensors: Tensors,
+    flat_names: Iterable[str],
+    name: str,
+) -> None:
     """Refuse a module with one matrix of two.
 
     Raises:
@@ -248,7 +266,9 @@ def _check_own_info(
     Raises:
         AdapterMismatch: naming both.
     """
-    same_alpha = bool(torch.tensor(alpha) == torch.tensor(float(info.alpha)))
+    # the file holds alpha in float32
+    stored_alpha = torch.tensor(float(info.alpha))
+    same_alpha = bool(torch.tensor(alpha) == stored_alpha)
     if rank != info.rank or not same_alpha:
         reason = (
             f"it says rank {info.rank} and alpha {info.alpha:g}, and its tensors have "
@@ -257,7 +277,7 @@ def _check_own_info(
         raise AdapterMismatch(name, [], [], reason)
 
 
-def kohya_info(metadata: Mapping[str, str]) -> AdapterInfo | None:
+def kohya_info(metadata: Metadata) -> AdapterInfo | None:
     """The metadata of an adapter of ours; None for files of other programs.
 
     Raises:
@@ -294,7 +314,10 @@ def write_kohya(source: Path, target: Path) -> AdapterInfo:
 
 
 def write_diffusers(
-    source: Path, target: Path, *, modules: Iterable[str] = ()
+    source: Path,
+    target: Path,
+    *,
+    modules: Iterable[str] = (),
 ) -> tuple[AdapterInfo | None, int, float]:
     """Write one of kohya's files as diffusers names it, whole or not at all; ours are adapters
     again.
@@ -338,8 +361,11 @@ def module_names(folder: Path | None = None) -> tuple[str, ...]:
             network = _empty_unet(folder)
     except BROKEN as error:
         raise BadWeights(folder or Path("config.json"), first_line(error)) from error
-    layers = (nn.Linear, nn.Conv2d)
-    return tuple(name for name, module in network.named_modules() if isinstance(module, layers))
+    names = []
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            names.append(name)
+    return tuple(names)
 
 
 def _empty_unet(folder: Path | None) -> UNet2DConditionModel:
@@ -362,7 +388,7 @@ def _by_flat_name(modules: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _recorded_modules(metadata: Mapping[str, str]) -> list[str]:
+def _recorded_modules(metadata: Metadata) -> list[str]:
     """Module names that a file of ours holds."""
     try:
         names = json.loads(metadata.get(_MODULES_METADATA, "[]"))
@@ -373,7 +399,7 @@ def _recorded_modules(metadata: Mapping[str, str]) -> list[str]:
     return [name for name in names if isinstance(name, str)]
 
 
-def _rank_and_alpha(tensors: Mapping[str, Tensor], name: str) -> tuple[int, float]:
+def _rank_and_alpha(tensors: Tensors, name: str) -> tuple[int, float]:
     """The one rank and the one alpha of all modules, under kohya's names.
 
     Raises:
@@ -392,23 +418,35 @@ def _rank_and_alpha(tensors: Mapping[str, Tensor], name: str) -> tuple[int, floa
 
 
 def _module_rank_and_alpha(
-    tensors: Mapping[str, Tensor],
+    tensors: Tensors,
     module: str,
     name: str,
 ) -> tuple[int, float]:
     down = tensors[f"{module}.lora_down.weight"]
     up = tensors[f"{module}.lora_up.weight"]
     alpha = tensors.get(f"{module}.alpha")
-    same_dimensions = down.ndim == up.ndim and down.ndim in (2, 4)
-    if not same_dimensions or up.shape[1] != down.shape[0] or not down.shape[0]:
+    if not _fit_each_other(down, up):
         reason = "its two tensors do not fit each other"
         raise AdapterMismatch(name, [], [module], reason)
     rank = down.shape[0]
     if alpha is None:
         return rank, float(rank)
     if alpha.numel() != 1:
-        raise AdapterMismatch(name, [], [f"{module}.alpha"], "alpha must be one number")
+        raise AdapterMismatch(
+            name,
+            [],
+            [f"{module}.alpha"],
+            "alpha must be one number",
+        )
     return rank, float(alpha.item())
+
+
+def _fit_each_other(down: Tensor, up: Tensor) -> bool:
+    """Whether two matrices are those of one linear layer or one convolution."""
+    if down.ndim != up.ndim or down.ndim not in (2, 4):
+        return False
+    rank = down.shape[0]
+    return rank > 0 and up.shape[1] == rank
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -425,7 +463,11 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise BadWeights(path, first_line(error)) from error
 
 
-def _write(tensors: Mapping[str, Tensor], target: Path, metadata: dict[str, str]) -> None:
+def _write(
+    tensors: Tensors,
+    target: Path,
+    metadata: dict[str, str],
+) -> None:
     packed = {key: value.contiguous() for key, value in tensors.items()}
     with atomic_write(target) as temporary:
         save_file(packed, temporary, metadata=metadata)

@@ -19,7 +19,12 @@ from .structure import StructureEncoder
 from .trial_run import check_runs
 
 
-def load_bundle(folder: Path | str, *, verify: bool = True, base: str | None = None) -> Bundle:
+def load_bundle(
+    folder: Path | str,
+    *,
+    verify: bool = True,
+    base: str | None = None,
+) -> Bundle:
     """Load a bundle in float32 on the CPU, without adapters.
 
     Args:

@@ -76,10 +76,16 @@ def _rewrite_info(folder: Path, info: BundleInfo) -> bytes:
     values["hashes"] = info.hashes
     if info.base is not None:
         values["base"] = asdict(info.base)
-    return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
+    text = json.dumps(values, indent=2, sort_keys=True)
+    return f"{text}\n".encode()
 
 
-def pack(folder: Path, out: Path, *, measured: Path | None = None) -> dict[str, Any]:
+def pack(
+    folder: Path,
+    out: Path,
+    *,
+    measured: Path | None = None,
+) -> dict[str, Any]:
     """Write a bundle as one zip file (the same bundle, the same bytes) or as a folder, whole or not
     at all.
 
@@ -146,7 +152,11 @@ def unpack(archive: Path, out: Path) -> dict[str, Any]:
     }
 
 
-def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:
+def _extract(
+    archive: zipfile.ZipFile,
+    entry: zipfile.ZipInfo,
+    folder: Path,
+) -> None:
     target = folder / entry.filename
     target.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(entry) as source, target.open("xb") as sink:

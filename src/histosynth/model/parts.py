@@ -47,7 +47,10 @@ def save_part(
     """
     state = _own_weights(part)
     state.update(weights or {})
-    tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in state.items()}
+    tensors = {}
+    for key, value in state.items():
+        stored = value.detach().to("cpu", dtype)
+        tensors[key] = stored.contiguous()
     part.save_config(folder)
     _remove_origin(folder / "config.json")
     path = folder / WEIGHTS_FILE
@@ -71,10 +74,16 @@ def _remove_origin(config: Path) -> None:
 
 def part_weights(part: Any) -> dict[str, Tensor]:
     """A copy in float16 of a network's own weights, by name, to keep before it is converted."""
-    return {key: value.detach().cpu().half() for key, value in _own_weights(part).items()}
+    weights = _own_weights(part)
+    return {key: value.detach().cpu().half() for key, value in weights.items()}
 
 
-def load_part(folder: Path, part_class: Any, *, lean: bool = False) -> Any:
+def load_part(
+    folder: Path,
+    part_class: Any,
+    *,
+    lean: bool = False,
+) -> Any:
     """One network from diffusers' layout, in float32 on the CPU, frozen. It is never fetched.
 
     Args:
@@ -120,7 +129,11 @@ def variant_of(folder: Path) -> str | None:
     return None
 
 
-def _read_lean(folder: Path, part_class: Any, path: Path) -> Any:
+def _read_lean(
+    folder: Path,
+    part_class: Any,
+    path: Path,
+) -> Any:
     """`load_part` for one file of weights under the network's own names; for others as the library
     does it.
     """
@@ -140,12 +153,19 @@ def _read_lean(folder: Path, part_class: Any, path: Path) -> Any:
 
 
 def _stored_shapes(path: Path) -> dict[str, torch.Size]:
+    shapes = {}
     with safe_open(path, framework="pt") as file:
-        names = file.keys()
-        return {name: torch.Size(file.get_slice(name).get_shape()) for name in names}
+        for name in file.keys():  # noqa: SIM118
+            shape = file.get_slice(name).get_shape()
+            shapes[name] = torch.Size(shape)
+    return shapes
 
 
-def _set_weight(part: nn.Module, name: str, value: Tensor) -> None:
+def _set_weight(
+    part: nn.Module,
+    name: str,
+    value: Tensor,
+) -> None:
     module_name, _, leaf = name.rpartition(".")
     module = part.get_submodule(module_name)
     if leaf in module._parameters:
@@ -176,5 +196,10 @@ def stored_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
             if len(data) < last - first:
                 raise OSError(f"{path.name} ends within {name}")
             dtype = _STORED_DTYPES[entry["dtype"]]
-            flat = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
-            yield name, flat.reshape(entry["shape"])
+            yield name, _tensor_of(data, dtype).reshape(entry["shape"])
+
+
+def _tensor_of(data: bytearray, dtype: torch.dtype) -> Tensor:
+    if not data:
+        return torch.empty(0, dtype=dtype)
+    return torch.frombuffer(data, dtype=dtype)

@@ -29,7 +29,11 @@ class Level:
         """(B,) signal-to-noise ratio."""
         return (self.signal / self.noise.clamp_min(1e-8)) ** 2
 
-    def mix(self, clean: Tensor, noise: Tensor) -> Tensor:
+    def mix(
+        self,
+        clean: Tensor,
+        noise: Tensor,
+    ) -> Tensor:
         """Clean latents (B, C, h, w) and unit noise => noisy latents."""
         return _wide(self.signal, clean) * clean + _wide(self.noise, clean) * noise
 
@@ -72,7 +76,11 @@ def target_for(
             return a * noise - s * clean
 
 
-def min_snr_weight(prediction_type: PredictionType, level: Level, gamma: float) -> Tensor:
+def min_snr_weight(
+    prediction_type: PredictionType,
+    level: Level,
+    gamma: float,
+) -> Tensor:
     """Min-SNR loss weight (Hang et al. 2023, eq. 8) in the network's own units, (B,).
 
     The paper weights the error of the clean estimate by min(SNR, gamma). An error of the output is

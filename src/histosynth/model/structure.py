@@ -13,7 +13,7 @@ downsampling.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -44,17 +44,17 @@ class StructureMaps:
 
     def without_nuclei(self) -> StructureMaps:
         """The same without nuclei: the unconditional branch of guidance."""
-        return StructureMaps(
-            torch.zeros_like(self.nuclei),
-            torch.zeros_like(self.has_nuclei),
-            self.known,
-            self.mask,
+        return replace(
+            self,
+            nuclei=torch.zeros_like(self.nuclei),
+            has_nuclei=torch.zeros_like(self.has_nuclei),
         )
 
     def without_classes(self) -> StructureMaps:
         """The same nuclei without their classes: each has the same value in all channels."""
-        alike = self.nuclei.mean(dim=1, keepdim=True).expand_as(self.nuclei)
-        return StructureMaps(alike, self.has_nuclei, self.known, self.mask)
+        mean = self.nuclei.mean(dim=1, keepdim=True)
+        alike = mean.expand_as(self.nuclei)
+        return replace(self, nuclei=alike)
 
     def picked(self, rows: Tensor | slice) -> StructureMaps:
         """The items at `rows`."""
@@ -69,7 +69,8 @@ class StructureMaps:
         """All as channels on a grid of `cell` px: (B, channels, H / cell, W / cell)."""
         rows = self.mask.shape[-2] // cell
         columns = self.mask.shape[-1] // cell
-        flags = self.has_nuclei.reshape(-1, 1, 1, 1).expand(-1, 1, rows, columns)
+        flags = self.has_nuclei.reshape(-1, 1, 1, 1)
+        flags = flags.expand(-1, 1, rows, columns)
         parts = [
             F.pixel_unshuffle(self.nuclei, cell // NUCLEI_CELL),
             F.pixel_unshuffle(self.known, cell),
@@ -93,22 +94,35 @@ class StructureFeatures:
 
     def joined(self, other: StructureFeatures) -> StructureFeatures:
         """This batch followed by another."""
-        pairs = zip(self.scales, other.scales, strict=True)
         fine = torch.cat([self.fine, other.fine])
-        return StructureFeatures(fine, tuple(torch.cat(pair) for pair in pairs))
+        scales = []
+        for pair in zip(self.scales, other.scales, strict=True):
+            scales.append(torch.cat(pair))
+        return StructureFeatures(fine, tuple(scales))
+
+
+def _convolution(channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(
+        channels,
+        out_channels,
+        kernel_size=3,
+        stride=stride,
+        padding=1,
+    )
 
 
 class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(8, width)
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.first = _convolution(width, width)
+        self.second = _convolution(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = self.first(F.silu(self.norm(x)))
-        out: Tensor = x + self.second(F.silu(hidden))
-        return out
+        hidden = F.silu(self.norm(x))
+        hidden = F.silu(self.first(hidden))
+        change: Tensor = self.second(hidden)
+        return x + change
 
 
 class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -125,13 +139,20 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     @classmethod
     def from_config(
-        cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any
+        cls,
+        config: Any = None,
+        return_unused_kwargs: bool = False,
+        **kwargs: Any,
     ) -> Any:
         """See diffusers. In configs of earlier versions the key of the classes is `kinds`."""
         if isinstance(config, dict) and "kinds" in config:
-            config = {**config, "classes": config["kinds"]}
-            del config["kinds"]
-        return super().from_config(config, return_unused_kwargs, **kwargs)
+            config = dict(config)
+            config["classes"] = config.pop("kinds")
+        return super().from_config(
+            config,
+            return_unused_kwargs,
+            **kwargs,
+        )
 
     @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
@@ -145,7 +166,9 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         strides: Sequence[int] = (2, 4, 4),
     ) -> None:
         super().__init__()
-        channels = classes * (cell // NUCLEI_CELL) ** 2 + 4 * cell**2 + 1
+        nuclei_channels = classes * (cell // NUCLEI_CELL) ** 2
+        pixel_channels = 4 * cell**2  # known tissue and mask
+        channels = nuclei_channels + pixel_channels + 1
         self.enter = nn.Sequential(
             nn.Conv2d(channels, widths[0], 1),
             _Residual(widths[0]),
@@ -153,25 +176,30 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         )
         self.to_fine = nn.Conv2d(widths[0], fine, 1) if fine else None
         self.stages = nn.ModuleList(_build_stages(widths, strides))
-        self.leave = nn.ModuleList(
-            nn.Conv2d(own, out, 1) for own, out in zip(widths, outputs, strict=True)
-        )
+        self.leave = nn.ModuleList()
+        for width, output in zip(widths, outputs, strict=True):
+            self.leave.append(nn.Conv2d(width, output, 1))
         for parameter in self.leave.parameters():  # the base starts as if there were no structure
             nn.init.zeros_(parameter)
 
     def forward(self, maps: StructureMaps) -> StructureFeatures:
         """Features of a batch of conditions."""
         stacked = maps.stacked(self.config.cell)
-        x = self.enter(stacked.to(self.device, self.dtype))
+        stacked = stacked.to(self.device, self.dtype)
+        x = self.enter(stacked)
         fine = x[:, :0] if self.to_fine is None else self.to_fine(x)
         scales = []
-        for stage, leave in zip(self.stages, self.leave, strict=True):
+        layers = zip(self.stages, self.leave, strict=True)
+        for stage, leave in layers:
             x = stage(x)
             scales.append(leave(x))
         return StructureFeatures(fine, tuple(scales))
 
 
-def _build_stages(widths: Sequence[int], strides: Sequence[int]) -> list[nn.Module]:
+def _build_stages(
+    widths: Sequence[int],
+    strides: Sequence[int],
+) -> list[nn.Module]:
     """One stage a scale: it halves the grid where its stride grows, and changes the width."""
     stages: list[nn.Module] = []
     last_stride = 1
@@ -179,7 +207,7 @@ def _build_stages(widths: Sequence[int], strides: Sequence[int]) -> list[nn.Modu
     for width, stride in zip(widths, strides, strict=True):
         layers: list[nn.Module] = []
         if stride > last_stride:
-            layers.append(nn.Conv2d(last_width, width, 3, stride=2, padding=1))
+            layers.append(_convolution(last_width, width, stride=2))
         elif width != last_width:
             layers.append(nn.Conv2d(last_width, width, 1))
         stages.append(nn.Sequential(*layers, _Residual(width)))

@@ -53,11 +53,23 @@ def _run_networks(bundle: Bundle) -> None:
         conditioning.style,
     )
     _check_shape("base", output, latents)
-    _check_shape("decoder", decode(bundle.autoencoder, latents), pixels)
-    _check_shape("encoder", encode(bundle.autoencoder, pixels), latents)
+    _check_shape(
+        "decoder",
+        decode(bundle.autoencoder, latents),
+        pixels,
+    )
+    _check_shape(
+        "encoder",
+        encode(bundle.autoencoder, pixels),
+        latents,
+    )
 
 
-def _check_shape(network: str, output: Tensor, expected: Tensor) -> None:
+def _check_shape(
+    network: str,
+    output: Tensor,
+    expected: Tensor,
+) -> None:
     if output.shape != expected.shape:
         found = tuple(output.shape)
         raise ValueError(f"its {network} gives {found} in place of {tuple(expected.shape)}")

@@ -97,7 +97,11 @@ def convert(
     if out.suffix != ".safetensors":
         raise BadOption("--out", out, "a file ending in .safetensors")
     if base is not None and to == "kohya":
-        raise BadOption("--base", base, "left out: adapters of histosynth name their modules")
+        raise BadOption(
+            "--base",
+            base,
+            "left out: adapters of histosynth name their modules",
+        )
     refuse_existing(out)
     file = source / ADAPTER_FILE if source.is_dir() else source
     if to == "kohya":
@@ -189,7 +193,11 @@ def _commit(
         api.create_repo(repo, private=private or None, exist_ok=True)
         # it may have existed before; nothing was sent yet
         if private and not api.repo_info(repo).private:
-            raise BadOption("--private", repo, "a repository that is private, or a new one")
+            raise BadOption(
+                "--private",
+                repo,
+                "a repository that is private, or a new one",
+            )
         operations = [CommitOperationAdd(name, source) for name, source in contents.items()]
         commit = api.create_commit(repo, operations, commit_message=message)
     except refusals as error:

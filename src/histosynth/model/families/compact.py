@@ -110,7 +110,12 @@ class CompactDenoiser:
     ) -> Tensor:
         """See `Denoiser.predict_x0`."""
         output = self.predict(noisy, time, features, style)
-        return x0_from(self.prediction_type, output, noisy, self.level(time))
+        return x0_from(
+            self.prediction_type,
+            output,
+            noisy,
+            self.level(time),
+        )
 
     def unconditional(self, style: Tensor) -> Tensor:
         """See `Denoiser.unconditional`: the same style; guidance acts on the nuclei alone."""

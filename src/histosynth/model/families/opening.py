@@ -113,7 +113,11 @@ class BaseLocation:
 def _fetch(name: str) -> Path:
     """Fetch a base from the hub, in float16 where it has no other weights."""
     network_files = [family.weight_files for family in TEXT_FAMILIES.values()]
-    folder = hub_folder(name, (*_SHARED_FILES, *network_files), local_hint=_LOCAL_COPY)
+    folder = hub_folder(
+        name,
+        (*_SHARED_FILES, *network_files),
+        local_hint=_LOCAL_COPY,
+    )
     weights = folder.glob("*/diffusion_pytorch_model*.safetensors")
     parts = {path.parent for path in weights}
     if len(parts) < _FIRST_NETWORKS:
@@ -180,7 +184,11 @@ def _open_file(path: Path, location: BaseLocation) -> OpenedBase:
     )
 
 
-def embed(location: BaseLocation, family: TextFamily, prompts: Sequence[str]) -> Text:
+def embed(
+    location: BaseLocation,
+    family: TextFamily,
+    prompts: Sequence[str],
+) -> Text:
     """Prompts through the base's own text encoder, which is not kept.
 
     Raises:
@@ -192,7 +200,11 @@ def embed(location: BaseLocation, family: TextFamily, prompts: Sequence[str]) ->
     return family.embed(path, prompts)
 
 
-def _embed_from_file(path: Path, location: BaseLocation, prompts: Sequence[str]) -> Text:
+def _embed_from_file(
+    path: Path,
+    location: BaseLocation,
+    prompts: Sequence[str],
+) -> Text:
     from .single_file import open_single_file
 
     parts = open_single_file(

@@ -45,7 +45,11 @@ class PixArt(TextFamily):
         """See `Family.grid_px`."""
         return FACTOR * int(network.config["patch_size"])
 
-    def embed(self, folder: Path, prompts: Sequence[str]) -> Text:
+    def embed(
+        self,
+        folder: Path,
+        prompts: Sequence[str],
+    ) -> Text:
         """See `TextFamily.embed`: through T5."""
         return embed_t5(folder, prompts)
 
@@ -62,7 +66,11 @@ class PixArt(TextFamily):
         # patches are numbered row by row
         residual = scale.flatten(2).transpose(1, 2).to(noisy)
 
-        def add_residual(module: Any, inputs: Any, patches: Tensor) -> Tensor:
+        def add_residual(
+            module: Any,
+            inputs: Any,
+            patches: Tensor,
+        ) -> Tensor:
             return patches + residual
 
         hook = network.pos_embed.register_forward_hook(add_residual)

@@ -22,6 +22,7 @@ from ...core.errors import BadWeights, first_line
 from ..prediction import Level, PredictionType
 
 _MAX_STEPS = 100_000
+_MAX_ANGLE = math.pi / 2 + 1e-9
 _SETTINGS = (
     "num_train_timesteps",
     "beta_start",
@@ -55,12 +56,13 @@ class Schedule:
         """(B,) times in [0, 1] => the base's own step numbers, 0 to N - 1; whole ones stay
         whole.
         """
-        return (time.double() * self.last).to(torch.float32)
+        step = time.double() * self.last
+        return step.to(torch.float32)
 
     def level(self, time: Tensor) -> Level:
         """Scales at (B,) times in [0, 1]; between two steps the angle is interpolated."""
-        angle = self._angle_at(time.double() * self.last)
-        return level_of(angle)
+        step = time.double() * self.last
+        return level_of(self._angle_at(step))
 
     def along_flow(self, time: Tensor) -> tuple[Tensor, Tensor, Level]:
         """The base's times and scales at a flow's times (B,).
@@ -69,26 +71,35 @@ class Schedule:
             The factor from the flow's latents to the base's, (B,); the base's times (B,); its level
             there. Noise above the base's last step, or below its first, counts as that step's.
         """
-        angle = torch.atan2(time.double(), 1 - time.double())
-        factor = (angle.cos() + angle.sin()).float()
+        noise = time.double()
+        angle = torch.atan2(noise, 1 - noise)
+        factor = angle.cos() + angle.sin()
         known = self.angles.to(angle.device)
         inside = angle.clamp(known[0], known[-1])
-        above = torch.searchsorted(known, inside).clamp(1, self.last)
+        above = torch.searchsorted(known, inside)
+        above = above.clamp(1, self.last)
         low = known[above - 1]
         high = known[above]
         step = above - 1 + (inside - low) / (high - low)
-        base_time = (step / self.last).float()
-        return factor, base_time, level_of(inside)
+        base_time = step / self.last
+        return factor.float(), base_time.float(), level_of(inside)
 
     def _angle_at(self, step: Tensor) -> Tensor:
         known = self.angles.to(step.device)
-        below = step.floor().long().clamp(0, self.last - 1)
-        return torch.lerp(known[below], known[below + 1], step - below)
+        below = step.floor().long()
+        below = below.clamp(0, self.last - 1)
+        return torch.lerp(
+            known[below],
+            known[below + 1],
+            step - below,
+        )
 
 
 def level_of(angle: Tensor) -> Level:
     """(B,) angles => scales, float32."""
-    return Level(angle.cos().float(), angle.sin().float())
+    signal = angle.cos().float()
+    noise = angle.sin().float()
+    return Level(signal, noise)
 
 
 def read_schedule(config: Mapping[str, Any], path: Path) -> Schedule:
@@ -112,7 +123,10 @@ def read_schedule(config: Mapping[str, Any], path: Path) -> Schedule:
     return Schedule(prediction_type, angles)
 
 
-def _read_prediction_type(config: Mapping[str, Any], path: Path) -> PredictionType:
+def _read_prediction_type(
+    config: Mapping[str, Any],
+    path: Path,
+) -> PredictionType:
     prediction_type = str(config.get("prediction_type", "epsilon"))
     if prediction_type not in get_args(PredictionType) or prediction_type == "flow":
         raise BadWeights(
@@ -137,8 +151,9 @@ def _read_angles(config: Mapping[str, Any], path: Path) -> Tensor:
         reason = f"its scheduler's settings make no sense: {first_line(error)}"
         raise BadWeights(path, reason) from error
     signal_power = scheduler.alphas_cumprod.double()
-    angles = torch.atan2((1 - signal_power).sqrt(), signal_power.sqrt())
-    rising = len(angles) >= 2 and bool((angles.diff() > 0).all())
-    if not rising or not angles[-1] <= math.pi / 2 + 1e-9:
+    noise_power = 1 - signal_power
+    angles = torch.atan2(noise_power.sqrt(), signal_power.sqrt())
+    is_rising = bool((angles.diff() > 0).all())
+    if len(angles) < 2 or not is_rising or not angles[-1] <= _MAX_ANGLE:
         raise BadWeights(path, "its scheduler's noise does not rise from step to step")
     return angles

@@ -150,11 +150,21 @@ def open_single_file(
     shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
     layout = _read_layout(path, shapes)
     tokenizer_folder = _check_tokenizer(path, tokenizer or (config and config / "tokenizer"))
-    settings = _read_settings(path, layout, config=config, prediction=prediction)
+    settings = _read_settings(
+        path,
+        layout,
+        config=config,
+        prediction=prediction,
+    )
     weights = _read_weights(file, shapes, layout.version)
     unet = _build(path, settings["unet"], weights, _convert_unet)
     autoencoder = _build(path, settings["vae"], weights, _convert_autoencoder)
-    text_encoder = _build(path, settings["text_encoder"], weights, _convert_text_encoder)
+    text_encoder = _build(
+        path,
+        settings["text_encoder"],
+        weights,
+        _convert_text_encoder,
+    )
     return Parts(
         version=layout.version,
         unet=unet,
@@ -325,7 +335,11 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise BadWeights(path, reason, _GIVE_SETTINGS) from error
 
 
-def _read_weights(file: Any, shapes: Shapes, version: Version) -> Weights:
+def _read_weights(
+    file: Any,
+    shapes: Shapes,
+    version: Version,
+) -> Weights:
     """Weights of the three networks by the file's names, float32; the U-Net's averages if all of
     them are there.
     """

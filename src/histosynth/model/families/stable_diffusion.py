@@ -45,7 +45,11 @@ class StableDiffusion(TextFamily):
         """See `Family.grid_px`."""
         return unet_grid_px(network)
 
-    def embed(self, folder: Path, prompts: Sequence[str]) -> Text:
+    def embed(
+        self,
+        folder: Path,
+        prompts: Sequence[str],
+    ) -> Text:
         """See `TextFamily.embed`: through CLIP or OpenCLIP."""
         return embed_clip(folder, prompts)
 

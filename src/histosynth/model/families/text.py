@@ -38,7 +38,11 @@ class Text:
     states: Tensor
     mask: Tensor | None = None
 
-    def rows(self, flags: Tensor, labels: Tensor) -> Tensor:
+    def rows(
+        self,
+        flags: Tensor,
+        labels: Tensor,
+    ) -> Tensor:
         """The row of each item's prompt, (B,).
 
         Args:
@@ -93,7 +97,12 @@ def load_text(folder: Path, prompts: int) -> Text:
 
 
 @torch.inference_mode()
-def embed_clip(folder: Path, prompts: Sequence[str], *, tokenizer: Path | None = None) -> Text:
+def embed_clip(
+    folder: Path,
+    prompts: Sequence[str],
+    *,
+    tokenizer: Path | None = None,
+) -> Text:
     """Prompts through the CLIP text encoder of a Stable Diffusion folder.
 
     Args:
@@ -116,7 +125,11 @@ def embed_clip(folder: Path, prompts: Sequence[str], *, tokenizer: Path | None =
 
 
 @torch.inference_mode()
-def clip_states(tokenizer: Any, encoder: Any, prompts: Sequence[str]) -> Text:
+def clip_states(
+    tokenizer: Any,
+    encoder: Any,
+    prompts: Sequence[str],
+) -> Text:
     """Last hidden states of a CLIP text encoder, all tokens of all prompts."""
     length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
     _refuse_long(tokenizer, prompts, length)
@@ -126,7 +139,12 @@ def clip_states(tokenizer: Any, encoder: Any, prompts: Sequence[str]) -> Text:
 
 
 @torch.inference_mode()
-def embed_t5(folder: Path, prompts: Sequence[str], *, length: int = T5_TOKENS) -> Text:
+def embed_t5(
+    folder: Path,
+    prompts: Sequence[str],
+    *,
+    length: int = T5_TOKENS,
+) -> Text:
     """Prompts through the T5 encoder of a PixArt folder, in lower case as PixArt reads them.
 
     Raises:
@@ -147,7 +165,11 @@ def embed_t5(folder: Path, prompts: Sequence[str], *, length: int = T5_TOKENS) -
     return Text(states.float(), tokens.attention_mask.float())
 
 
-def _tokenise(tokenizer: Any, prompts: Sequence[str], length: int) -> Any:
+def _tokenise(
+    tokenizer: Any,
+    prompts: Sequence[str],
+    length: int,
+) -> Any:
     return tokenizer(
         list(prompts),
         padding="max_length",
@@ -157,7 +179,11 @@ def _tokenise(tokenizer: Any, prompts: Sequence[str], length: int) -> Any:
     )
 
 
-def _refuse_long(tokenizer: Any, prompts: Sequence[str], length: int) -> None:
+def _refuse_long(
+    tokenizer: Any,
+    prompts: Sequence[str],
+    length: int,
+) -> None:
     """Refuse a prompt whose end, often the label, would be cut off unnoticed.
 
     Raises:

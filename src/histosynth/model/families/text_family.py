@@ -58,7 +58,11 @@ class TextFamily(Family):
         """Whether a network is an inpainting one: it takes 9 channels."""
 
     @abstractmethod
-    def embed(self, folder: Path, prompts: Sequence[str]) -> Text:
+    def embed(
+        self,
+        folder: Path,
+        prompts: Sequence[str],
+    ) -> Text:
         """Prompts through the text encoder of a base's folder.
 
         Raises:
@@ -116,7 +120,11 @@ class TextBase:
         """See `Base.save`: the embedded prompts."""
         return [self.text.save(folder)]
 
-    def prompts(self, style: Tensor, like: Tensor) -> PromptStates:
+    def prompts(
+        self,
+        style: Tensor,
+        like: Tensor,
+    ) -> PromptStates:
         """The prompt of each item, on the device and in the number type of `like`."""
         flags = style[:, self.flag_index]
         labels = style[:, self.flag_index + 1 :]
@@ -127,7 +135,12 @@ class TextBase:
         mask = self._convert("mask", self.text.mask, like)[rows]
         return PromptStates(states, mask)
 
-    def _convert(self, name: str, value: Tensor, like: Tensor) -> Tensor:
+    def _convert(
+        self,
+        name: str,
+        value: Tensor,
+        like: Tensor,
+    ) -> Tensor:
         """A tensor on the device and in the type of `like`; it is converted once."""
         key = f"{name} {like.device} {like.dtype}"
         if key not in self._converted:
@@ -143,7 +156,11 @@ class DiscreteDenoiser:
         base: its noise, its prompts and its family.
     """
 
-    def __init__(self, network: Any, base: TextBase) -> None:
+    def __init__(
+        self,
+        network: Any,
+        base: TextBase,
+    ) -> None:
         self.network = network
         self.base = base
         self.prediction_type: PredictionType = base.schedule.prediction_type
