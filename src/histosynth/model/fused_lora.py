@@ -221,7 +221,10 @@ def _add_product(
     right: Tensor,
 ) -> Tensor:
     """`total` + left @ right, in place."""
-    return left @ right if total is None else total.addmm_(left, right)
+    if total is None:
+        return left @ right
+    total.addmm_(left, right)
+    return total
 
 
 def _tensor_gradients(
