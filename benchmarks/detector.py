@@ -1,7 +1,7 @@
 """How well are nuclei found? The embedded detector, the blobs and chance, on patients not fitted
 on.
 
-    python benchmarks/detector.py [--out bench] [--data ../shared/data] [--weights FOLDER]
+    python benchmarks/detector.py [--out FOLDER] [--data ../shared/data] [--weights FOLDER]
 
 F1 at 6 um, matched one to one (as many pairs as can be, then the nearest), for all nuclei and for
 each class found as that class; 95 % intervals from 2,000 draws of patients. Writes detector.json
@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--out", type=Path, default=ROOT / "bench")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data")
     parser.add_argument("--weights", type=Path, default=SHIPPED_DETECTOR)
     asked = parser.parse_args()

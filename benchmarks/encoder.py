@@ -1,6 +1,6 @@
 """What does the embedded encoder see? Beside SqueezeNet, which has never seen tissue.
 
-    python benchmarks/encoder.py [--data ../shared/data] [--out bench] [--folder ENCODER]
+    python benchmarks/encoder.py [--data ../shared/data] [--out FOLDER] [--folder ENCODER]
 
 All of it on the 8 validation patients of brca-m2c, four crops of 256 px each; intervals are 95 %
 over them. `own tile`: how often a crop's nearest other crop is of the same tile. `nuclei`: R2 of
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from crops import corners
-from judging_sensitivity import source
+from evaluation_sensitivity import source
 from PIL import Image
 from scipy import ndimage
 from sklearn.linear_model import RidgeCV
@@ -76,7 +76,7 @@ def main() -> None:
         default=ROOT.parent / "shared/weights/squeezenet11.safetensors",
     )
     parser.add_argument("--folder", type=Path, default=SHIPPED_ENCODER)
-    parser.add_argument("--out", type=Path, default=ROOT / "bench")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     asked = parser.parse_args()
     sides = {}
     for name in ("train", "val"):

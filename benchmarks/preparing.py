@@ -1,6 +1,6 @@
 """How fast and how small is `prepare`? Ratios to plain OpenSlide and torchstain, all in one run.
 
-    python benchmarks/preparing.py [--out bench] [--work FOLDER] [--repeats 3]
+    python benchmarks/preparing.py [--out FOLDER] [--work FOLDER] [--repeats 3]
 
 Slides are made here: pyramids of JPEG segments cut from the shared scan, so that their pixels are
 those of tissue. Each pair is timed in turns, and the least of its times counts.
@@ -283,7 +283,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--out", type=Path, default=ROOT / "bench")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     parser.add_argument("--work", type=Path, help="folder with a gigabyte to spare")
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args()

@@ -1,6 +1,6 @@
 """How good is the bundle? Real tissue of unseen patients against what is made from its nuclei.
 
-    python benchmarks/quality.py [--bundle PATH] [--out bench] [--data ../shared/data] [--weights
+    python benchmarks/quality.py [--bundle PATH] [--out FOLDER] [--data ../shared/data] [--weights
     ...]
 
 Measures reconstruction, realism, structure, mending and copying on the validation patients of
@@ -131,7 +131,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--bundle", type=Path)
-    parser.add_argument("--out", type=Path, default=ROOT / "bench")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     parser.add_argument(
         "--data",
         type=Path,

@@ -1,6 +1,6 @@
 """How fast? Ratios within one run, so that they mean the same on any machine; seconds beside them.
 
-python benchmarks/speed.py [--bundle PATH] [--out bench] [--repeats 3]
+python benchmarks/speed.py [--bundle PATH] [--out FOLDER] [--repeats 3]
 """
 
 import argparse
@@ -130,7 +130,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--bundle", type=Path)
-    parser.add_argument("--out", type=Path, default=ROOT / "bench")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     bundles = {

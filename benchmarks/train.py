@@ -1,7 +1,7 @@
 """How fast are adapters trained, and in how much memory? Ratios within one run, against the usual
 loop.
 
-    python benchmarks/train.py [--data ../shared/data] [--out bench] [--rounds 8] [--threads 1]
+    python benchmarks/train.py [--data ../shared/data] [--out FOLDER] [--rounds 8] [--threads 1]
     python benchmarks/train.py --processes [--repeats 3]
 
 The usual loop has the structure of diffusers' text-to-image LoRA example (train_reference.py):
@@ -335,7 +335,7 @@ def main() -> None:
         type=Path,
         default=ROOT.parent / "shared" / "data",
     )
-    parser.add_argument("--out", type=Path, default=ROOT / "bench")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     parser.add_argument(
         "--rounds",
         type=int,

@@ -1,7 +1,7 @@
 """The small world that judges are tried on."""
 
 import pytest
-from judged import CLASSES, SIDE, barcode, save, tissue
+from evaluated import CLASSES, SIDE, barcode, save, tissue
 
 from histosynth.annotation.nuclei_files import write_csv
 from histosynth.core.nuclei import Nuclei

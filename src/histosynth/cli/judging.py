@@ -14,14 +14,6 @@ if TYPE_CHECKING:
 
 Place = tuple[str, int | None, str | None]
 """Engine, workers, address."""
-SAID = {
-    "realism": ("FD_", "KID_"),
-    "structure": ("f1", "F1"),
-    "copying": ("suspected_copies",),
-    "mending": ("ssim_inside", "outside_largest"),
-    "membership": ("membership_AUC",),
-}
-"""Findings that are said on the terminal, by how their names begin."""
 
 
 def listed(text: str) -> tuple[str, ...]:
@@ -54,7 +46,7 @@ def evaluate(
         **paths,
         metrics=metrics,
         inputs=judging.InputOptions(**taken),
-        plan=judging.Plan(**looks),
+        measurement=judging.MeasureSettings(**looks),
         seed=seed,
     )
     if dry:
@@ -75,7 +67,7 @@ def evaluate(
             config,
             out,
             engine=engine,
-            watch=judging.EvaluationProgress(*bars),
+            progress=judging.EvaluationProgress(*bars),
         )
     output.done(report.as_dict() | {"out": str(out)}, _in_words(report, out))
     output.refused(f"{name}: {why}" for name, why in report.refused.items())
@@ -84,7 +76,7 @@ def evaluate(
 def _in_words(report: Report, out: Path) -> list[str]:
     lines = []
     for section in report.sections:
-        begins = SAID.get(section.key, ())
+        begins = _headline(section.key)
         lines += [
             _line(each)
             for each in section.findings
@@ -93,6 +85,13 @@ def _in_words(report: Report, out: Path) -> list[str]:
         lines += [section.verdict] if section.verdict else []
     lines += [f"! {warning}" for warning in report.warnings]
     return [*lines, f"Look at {out / 'report.html'}   (opens offline; numbers in report.json)"]
+
+
+def _headline(key: str) -> tuple[str, ...]:
+    """Beginnings of the names of findings that are shown on the terminal."""
+    from ..metrics import MEMBERSHIP_HEADLINE, METRICS
+
+    return METRICS[key].headline if key in METRICS else MEMBERSHIP_HEADLINE
 
 
 def _line(finding: Finding) -> str:

@@ -1,7 +1,7 @@
 """Networks in bfloat16: half the time where a processor supports it, with other rounding.
 
 Convolutions and products run in bfloat16, norms, sums and all later steps in float32. How much this
-changes results is measured in `benchmarks/judging_bf16.py`; a report states the number type.
+changes results is measured in `benchmarks/evaluation_bf16.py`; a report states the number type.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
-"""`evaluate`: two sets of tiles in, every judge's numbers out. One page, from top to bottom.
+"""`evaluate`: two sets of tiles in, the numbers of every metric out. One page, top to bottom.
 
-REAL ─┐                    ┌─ realism, quality, stain ─┐
-SYNTH ┼─► items ─► measure ┼─ structure, morphology,   ┼─► sections ─► report.json, report.html
-TRAIN ┘   (one look a tile,│  layout, mending          │
-          on any engine)   └─ search for copies ───────┘
+real      ─┐                     ┌─ realism, quality, stain ─┐
+synthetic ─┼─► items ─► measure ─┼─ structure, morphology,   ┼─► sections ─► report.json
+reference ─┘   (each tile once,  │  layout, inpainting       │                report.html
+                on any engine)   └─ search for copies ───────┘
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +19,18 @@ from ..core.store import ensure_folder
 from ..engine import Engine
 from ..metrics.finding import Section
 from ..prepare.folder import locked
-from .assemble import make_report
-from .inputs.collections import InputOptions
-from .inputs.config import EvaluationConfig, OpenedInputs, open_question
+from .assembly import make_report
+from .config import EvaluationConfig, EvaluationProgress, InputOptions, MeasureSettings
+from .galleries import MeasuredSides
+from .inputs.opening import OpenedInputs, open_inputs
 from .jobs.copy_search import search, with_matches
-from .jobs.measuring import Plan, fit_rings, measure
-from .jobs.planning import gathered, measure_jobs, run_all, search_jobs
+from .jobs.measure import measure, with_ring_classifier
+from .jobs.plan import gathered, measure_jobs, run_all, search_jobs
 from .report import Report, write_report
-from .sections import MeasuredSides, conclude_all
+from .sections import conclude_all
 
-Membership = Callable[[OpenedInputs, ProgressCallback | None], Section]
-"""Measures the losses of a bundle, which this wing cannot open, and has them judged."""
-
-
-@dataclass(frozen=True)
-class EvaluationProgress:
-    """Told of files opened, tiles measured, copies looked for, judges heard, tiles whose loss was
-    asked.
-    """
-
-    opened: ProgressCallback | None = None
-    measured: ProgressCallback | None = None
-    searched: ProgressCallback | None = None
-    judged: ProgressCallback | None = None
-    asked: ProgressCallback | None = None
+MeasureLosses = Callable[[OpenedInputs, ProgressCallback | None], Section]
+"""Measures the losses of a bundle, which this package may not open, and concludes from them."""
 
 
 def evaluate(
@@ -50,90 +38,90 @@ def evaluate(
     out: Path,
     *,
     engine: Engine,
-    watch: EvaluationProgress | None = None,
-    membership: Membership | None = None,
+    progress: EvaluationProgress | None = None,
+    membership: MeasureLosses | None = None,
 ) -> Report:
-    """Judge synthetic tiles; writes `out/report.json` and `out/report.html`.
+    """Measure synthetic tiles and compare them with real ones.
 
-    `membership` adds the section of a bundle's losses.
+    Writes `out/report.json` and `out/report.html`. Measurements are kept in `out/.measured`, so
+    that a second run measures only what is missing.
 
-    What was measured is kept in `out/.measured`, so that running again measures only what is
-    missing.
+    Args:
+        config: what is compared, and how.
+        out: folder of the report.
+        engine: where tiles are measured.
+        progress: callbacks of the stages.
+        membership: adds the section of a bundle's losses.
 
     Raises:
-        SplitLeak: a patient of `real` stands in `reference`.
+        SplitLeak: a patient of `real` is in `reference`.
         SizeMismatch, BadOption: tiles of different sizes or scales.
-        HistosynError: whatever an input is refused for.
+        HistosynthError: whatever an input is refused for.
     """
     began = time.monotonic()
-    watch = watch or EvaluationProgress()
-    opened = open_question(config, watch.opened)
-    if "structure" in opened.what and opened.reference is not None:
-        opened = replace(opened, plan=fit_rings(opened.reference.items, opened.plan))
+    progress = progress or EvaluationProgress()
+    opened = _with_ring_classifier(open_inputs(config, progress.opened))
     ensure_folder(out)
     with locked(out):
         folder = ensure_folder(out / ".measured")
         jobs = measure_jobs(opened, config, folder)
-        run_all(
-            engine,
-            measure,
-            [job for side in jobs.values() for job in side],
-            watch.measured,
-        )
+        run_all(engine, measure, _flat(jobs), progress.measured)
         samples, refused = gathered(jobs, opened)
-        if "copying" in opened.what:
+        if "copying" in opened.metrics:
             searches = search_jobs(jobs, opened, folder)
-            run_all(
-                engine,
-                search,
-                [job for side in searches.values() for job in side],
-                watch.searched,
-            )
-            samples |= {side: with_matches(samples[side], each) for side, each in searches.items()}
-        measured = MeasuredSides(
-            samples,
-            opened.real,
-            opened.synthetic,
-            opened.reference,
-            opened.library,
-            opened.plan,
-        )
+            run_all(engine, search, _flat(searches), progress.searched)
+            for side, each in searches.items():
+                samples[side] = with_matches(samples[side], each)
+        measured = MeasuredSides(samples, opened.real, opened.synthetic, opened.library)
         sections = conclude_all(
             measured,
-            opened.what,
+            opened.metrics,
+            opened.measurement,
             seed=config.seed,
-            on_progress=watch.judged,
+            on_progress=progress.concluded,
         )
         if membership is not None:
-            sections.append(membership(opened, watch.asked))
-        report = make_report(
-            opened,
-            config,
-            sections,
-            refused,
-            seconds=time.monotonic() - began,
-        )
+            sections.append(membership(opened, progress.losses))
+        seconds = time.monotonic() - began
+        report = make_report(opened, config, sections, refused, seconds=seconds)
         write_report(report, out)
     return report
 
 
 def dry_run(config: EvaluationConfig) -> dict[str, Any]:
-    """Open and check everything, and measure nothing: what would be judged by whom."""
-    opened = open_question(config)
+    """Open and check everything, and measure nothing: which tiles, metrics and classes."""
+    opened = open_inputs(config)
     sides = {
         "real": opened.real,
         "synthetic": opened.synthetic,
         "reference": opened.reference,
     }
-    facts: dict[str, Any] = {
-        f"{name} tiles": f"{len(side.items)} of {len(side.patients)} patients"
-        for name, side in sides.items()
-        if side is not None
-    }
-    return facts | {
-        "judges": ", ".join(opened.what),
-        "classes": ", ".join(opened.plan.classes) or "none told",
-    }
+    facts: dict[str, Any] = {}
+    for name, side in sides.items():
+        if side is not None:
+            facts[f"{name} tiles"] = f"{len(side.items)} of {len(side.patients)} patients"
+    facts["metrics"] = ", ".join(opened.metrics)
+    facts["classes"] = ", ".join(opened.measurement.classes) or "none specified"
+    return facts
 
 
-__all__ = ["InputOptions", "Plan", "EvaluationConfig", "EvaluationProgress", "dry_run", "evaluate"]
+def _with_ring_classifier(opened: OpenedInputs) -> OpenedInputs:
+    """Nuclei are also classified without a network, where training tiles are annotated."""
+    if "structure" not in opened.metrics or opened.reference is None:
+        return opened
+    fitted = with_ring_classifier(opened.reference.items, opened.measurement)
+    return replace(opened, measurement=fitted)
+
+
+def _flat(jobs: dict[str, list[Any]]) -> list[Any]:
+    return [job for side in jobs.values() for job in side]
+
+
+__all__ = [
+    "EvaluationConfig",
+    "EvaluationProgress",
+    "InputOptions",
+    "MeasureSettings",
+    "dry_run",
+    "evaluate",
+]

@@ -10,33 +10,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..engine import Engine
     from ..evaluation import EvaluationConfig, EvaluationProgress
-    from ..evaluation.report import Report
+    from ..evaluation.report.model import Report
 
 
 def run_evaluation(
-    config: EvaluationConfig, out: Path, *, engine: Engine, watch: EvaluationProgress | None = None
+    config: EvaluationConfig,
+    out: Path,
+    *,
+    engine: Engine,
+    progress: EvaluationProgress | None = None,
 ) -> Report:
-    """Measure both sides, and a bundle's losses where the question names one.
+    """Measure both sides, and the losses of a bundle where one is given.
 
     Raises:
-        HistosynError: whatever an input is refused for.
+        HistosynthError: whatever an input is refused for.
     """
     from ..evaluation import evaluate as measure
 
     if config.bundle is None:
-        return measure(config, out, engine=engine, watch=watch)
+        return measure(config, out, engine=engine, progress=progress)
     from ..model.opening import open_bundle
     from .membership import membership
 
     losses = partial(membership, bundle=open_bundle(config.bundle), seed=config.seed)
-    return measure(config, out, engine=engine, watch=watch, membership=losses)
+    return measure(config, out, engine=engine, progress=progress, membership=losses)
 
 
 def plan_evaluation(config: EvaluationConfig) -> dict[str, Any]:
-    """Open and check everything, and measure nothing: what would be measured, and by which metrics.
+    """Open and check everything, and measure nothing: which tiles, metrics and classes.
 
     Raises:
-        HistosynError: whatever an input is refused for.
+        HistosynthError: whatever an input is refused for.
     """
     from ..evaluation import dry_run
 
@@ -64,50 +68,47 @@ def evaluate(
     seed: int = 0,
     workers: int | None = 1,
 ) -> Report:
-    """Judge synthetic tiles beside real ones, as `histosynth evaluate` does.
+    """Compare synthetic tiles with real ones, as `histosynth evaluate` does.
 
     Args:
         real: held-out real tiles: a tile set, or a folder of pictures.
         synthetic: synthetic tiles, likewise.
-        out: folder for `report.json` and `report.html`; run again to go on.
-        reference: the training set; patients of `real` may not stand in it.
-        conditions: nuclei files by stem, asked for in synthetic tiles and marked in real ones.
-        masks: masks by stem, where the synthetic tiles are real ones, mended.
+        out: folder for `report.json` and `report.html`; a second run continues.
+        reference: the training set; it may hold no patient of `real`.
+        conditions: nuclei files by stem, requested in synthetic tiles and annotated in real ones.
+        masks: masks by stem, where the synthetic tiles are real ones filled inside the masks.
         mpp: micrometres per pixel of pictures that do not state it.
         crop: cut all tiles to squares of so many pixels.
-        embedder: see `encoders.opening.open_encoder`.
-        weights: the embedder's, where they lie here.
-        bf16: run the embedder in bfloat16.
-        metrics: only these; empty: all that the inputs allow.
-        seed: of intervals and floors.
+        embedder: name of the encoder, see `encoders.opening.open_encoder`.
+        weights: the encoder's weights, where they are a local file.
+        bf16: run the encoder in bfloat16.
+        metrics: names; empty: all that the inputs allow.
+        seed: of intervals and baselines.
         workers: processes; 1: this one.
 
     Returns:
-        The report; each number with its interval, beside what real tissue scores.
+        The report; each number with its interval, next to the same number of real tissue.
 
     Raises:
         SplitLeak, SizeMismatch, MissingScale, BadOption: the sides cannot be compared.
     """
     from ..engine import open_engine
-    from ..evaluation import EvaluationConfig, InputOptions, Plan
-
-    def path(given: Path | str | None) -> Path | None:
-        return None if given is None else Path(given)
+    from ..evaluation import EvaluationConfig, InputOptions, MeasureSettings
 
     config = EvaluationConfig(
         Path(real),
         Path(synthetic),
-        path(reference),
-        path(conditions),
-        path(masks),
+        _path(reference),
+        _path(conditions),
+        _path(masks),
         metrics=tuple(metrics),
         inputs=InputOptions(mpp=mpp, crop=crop),
-        plan=Plan(
-            encoder=embedder,
-            weights=path(weights),
-            bf16=bf16,
-        ),
+        measurement=MeasureSettings(encoder=embedder, weights=_path(weights), bf16=bf16),
         seed=seed,
     )
     engine = open_engine("local") if workers == 1 else open_engine("pool", workers=workers)
     return run_evaluation(config, Path(out), engine=engine)
+
+
+def _path(given: Path | str | None) -> Path | None:
+    return None if given is None else Path(given)

@@ -2,57 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..core.errors import HistosynthError
+from ..core.nuclei import Nuclei
 from ..core.progress import ProgressCallback
-from ..evaluation.inputs.config import OpenedInputs
-from ..evaluation.inputs.items import read_items, spread_over
+from ..core.tile import Pixels
+from ..evaluation.inputs.items import Item, read_items, spread_over
+from ..evaluation.inputs.opening import OpenedInputs
 from ..metrics.finding import Section
 from ..metrics.membership import conclude_membership
 from ..metrics.nuclei_classes import with_classes
 from ..model.bundle import Bundle
 from ..training.membership import tile_losses
 
-MEMBERS = 128
+MAX_TILES_PER_SIDE = 128
 """Tiles of each side whose loss is measured."""
+Tile = tuple[Pixels, Nuclei | None]
 
 
 def membership(
     opened: OpenedInputs, on_progress: ProgressCallback | None = None, *, bundle: Bundle, seed: int
 ) -> Section:
     """The bundle's loss on training crops and on unseen ones, as a section of the report."""
-    classes = bundle.info.classes
+    collections = [each for each in (opened.reference, opened.real) if each is not None]
+    sides = [spread_over(each.items, MAX_TILES_PER_SIDE) for each in collections]
+    total = sum(len(side) for side in sides)
     losses = []
     patients = []
-    both = [each for each in (opened.reference, opened.real) if each is not None]
-    sides = [spread_over(each.items, MEMBERS) for each in both]
-    total = sum(map(len, sides))
-    for place, some in enumerate(sides):
-        before = len(sides[0]) if place else 0
-        tiles = []
-        whose = []
-        for item, found in zip(
-            some,
-            read_items(some, opened.plan.classes, dict(opened.plan.mapping)),
-            strict=True,
-        ):
-            if isinstance(found, HistosynthError):  # told among the refused tiles
-                continue
-            pixels, nuclei = found
-            fits = nuclei is not None and set(nuclei.classes) <= set(classes)
-            tiles.append(
-                (pixels, with_classes(nuclei, classes) if nuclei is not None and fits else None)
-            )
-            whose.append(item.patient)
-
-        def told(done: int, _: int, before: int = before) -> None:
-            if on_progress:
-                on_progress(before + done, total)
-
-        losses.append(tile_losses(bundle, tiles, on_progress=told))
-        patients.append(whose)
+    done = 0
+    for side in sides:
+        tiles, owners = _readable(side, opened, bundle.info.classes)
+        shifted = _shifted(on_progress, done, total)
+        losses.append(tile_losses(bundle, tiles, on_progress=shifted))
+        patients.append(owners)
+        done = len(sides[0])
     return conclude_membership(
         losses[0],
         losses[1],
         patients=(patients[0], patients[1]),
         seed=seed,
     )
+
+
+def _readable(
+    items: Sequence[Item], opened: OpenedInputs, classes: Sequence[str]
+) -> tuple[list[Tile], list[str]]:
+    """Tiles that can be read, with nuclei where the bundle has their classes; and their patients.
+
+    Unreadable tiles are reported with the refused tiles of the metrics.
+    """
+    settings = opened.measurement
+    tiles: list[Tile] = []
+    patients = []
+    read = read_items(items, settings.classes, dict(settings.mapping))
+    for item, found in zip(items, read, strict=True):
+        if isinstance(found, HistosynthError):
+            continue
+        pixels, nuclei = found
+        if nuclei is not None and set(nuclei.classes) <= set(classes):
+            tiles.append((pixels, with_classes(nuclei, classes)))
+        else:
+            tiles.append((pixels, None))
+        patients.append(item.patient)
+    return tiles, patients
+
+
+def _shifted(on_progress: ProgressCallback | None, before: int, total: int) -> ProgressCallback:
+    """A callback for one side of the whole."""
+
+    def report(done: int, _: int) -> None:
+        if on_progress:
+            on_progress(before + done, total)
+
+    return report

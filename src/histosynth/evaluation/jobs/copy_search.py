@@ -1,11 +1,11 @@
-"""Looking for copies on an engine: tiles of some measured files, each looked up in the training
+"""The search for copies as jobs of an engine: tiles of measured files, searched for in the training
 tissue.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,28 +15,32 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from ...core.arrays import Float64Array, IndexArray
 from ...core.errors import BadRun
 from ...core.store import atomic_write, digest
 from ...engine.threads import one_thread
 from ...metrics.copying.register import Library
 from ...metrics.copying.search import find_matches
-from ...metrics.sample import Sample, TileMeasurements
-from .measuring import made_by, read_measured
+from ...metrics.sample import Sample
+from .measured_file import is_written_by, read_measured, tile_numbers
 
 TEXTURE = "copy/texture"
+MATCH = "copy/match"
+FEATURES = "embed/features"
+MATCH_VALUES = 6
 
 
 @dataclass(frozen=True)
 class SearchJob:
-    """Look up the tiles of one measured file.
+    """Search for the tiles of one measured file.
 
     Attributes:
         source: the measured file.
         library: files of the whole training tiles.
         crops: files of the training tissue cut to crops of the tiles' size, with features.
-        side_um: of the tiles.
-        apart: leave out each tile's own patient.
-        key: of all that decides the result.
+        side_um: side of the tiles, um.
+        leave_out_own_patient: search only in the tissue of other patients.
+        key: of everything that decides the result.
         path: of the file to write.
     """
 
@@ -44,39 +48,36 @@ class SearchJob:
     library: tuple[Path, ...]
     crops: tuple[Path, ...]
     side_um: float
-    apart: bool
+    leave_out_own_patient: bool
     key: str
     path: Path
 
     def done(self) -> bool:
-        """Whether its file is there."""
-        return made_by(self.path, self.key)
+        """Whether its file exists."""
+        return is_written_by(self.path, self.key)
 
 
 def search(job: SearchJob) -> int:
-    """Look up a job's tiles and write where they were found. Returns how many were looked up."""
-    seen, _ = read_measured(job.source)
+    """Search for a job's tiles and write where they were found. Returns the number of tiles."""
+    measured, _ = read_measured(job.source)
     library, owners = _library(job.library, job.side_um)
     with one_thread():
         found = find_matches(
-            Sample(tuple(seen)),
+            Sample(tuple(measured)),
             library,
             owners,
             crops=_features(job.crops, job.library),
-            apart=job.apart,
+            apart=job.leave_out_own_patient,
         )
-    rows = [tile.values["copy/match"] for tile in found.tiles]
+    rows = [tile.values[MATCH] for tile in found.tiles]
+    matches = np.array(rows, np.float64).reshape(-1, MATCH_VALUES)
     with atomic_write(job.path) as temporary:
-        save_file(
-            {"match": np.array(rows, np.float64).reshape(-1, 6)},
-            temporary,
-            {"job": job.key},
-        )
+        save_file({"match": matches}, temporary, {"job": job.key})
     return len(rows)
 
 
 def with_matches(sample: Sample, jobs: Sequence[SearchJob]) -> Sample:
-    """A sample with what its jobs found, in the jobs' order.
+    """A sample with the matches of its jobs, which are in the order of its tiles.
 
     Raises:
         BadRun: a file is damaged, or of other tiles.
@@ -90,15 +91,9 @@ def with_matches(sample: Sample, jobs: Sequence[SearchJob]) -> Sample:
             raise BadRun(job.path, f"it is damaged: {error}") from error
     if len(rows) != len(sample):
         raise BadRun(jobs[0].path.parent, f"it holds {len(rows)} matches for {len(sample)} tiles")
-    tiles = [
-        TileMeasurements(
-            tile.name,
-            tile.patient,
-            tile.label,
-            {**tile.values, "copy/match": row},
-        )
-        for tile, row in zip(sample.tiles, rows, strict=True)
-    ]
+    tiles = []
+    for tile, row in zip(sample.tiles, rows, strict=True):
+        tiles.append(replace(tile, values={**tile.values, MATCH: row}))
     return Sample(tuple(tiles))
 
 
@@ -107,41 +102,35 @@ def search_key(
     library: Sequence[str],
     crops: Sequence[str],
     side_um: float,
-    apart: bool,
+    leave_out_own_patient: bool,
 ) -> str:
     """Key of a job, from the keys of the jobs whose files it reads."""
-    return digest([source, list(library), list(crops), side_um, apart])
+    return digest([source, list(library), list(crops), side_um, leave_out_own_patient])
 
 
 class _Textures(Sequence[NDArray[np.floating]]):
-    """Textures in files, read when asked for."""
+    """Textures of the training tiles, read from their files one at a time."""
 
     def __init__(self, files: Sequence[Path]) -> None:
-        self.at: list[tuple[Path, str]] = []
+        self.keys: list[tuple[Path, str]] = []
         self.owners: list[str] = []
         self.shape = (1, 1)
         for path in files:
-            seen, _ = read_measured(path)
-            for place, tile in _places(path, seen):
-                self.at.append((path, f"{place}/{TEXTURE}"))
+            measured, _ = read_measured(path)
+            numbers = tile_numbers(path, TEXTURE)
+            for number, tile in zip(numbers, measured, strict=True):
+                self.keys.append((path, f"{number}/{TEXTURE}"))
                 self.owners.append(tile.patient or tile.name)
                 height, width = tile.values[TEXTURE].shape
-                self.shape = max(self.shape[0], height), max(self.shape[1], width)
+                self.shape = (max(self.shape[0], height), max(self.shape[1], width))
 
     def __len__(self) -> int:
-        return len(self.at)
+        return len(self.keys)
 
     def __getitem__(self, row: Any) -> Any:
-        path, name = self.at[row]
+        path, key = self.keys[row]
         with safe_open(path, "numpy") as file:
-            return file.get_tensor(name)
-
-
-def _places(path: Path, seen: Sequence[TileMeasurements]) -> list[tuple[int, TileMeasurements]]:
-    """The number of each tile in its file: refused tiles have one too."""
-    with safe_open(path, "numpy") as file:
-        numbers = sorted({int(name.partition("/")[0]) for name in file.keys() if TEXTURE in name})  # noqa: SIM118
-    return list(zip(numbers, seen, strict=True))
+            return file.get_tensor(key)
 
 
 @lru_cache(maxsize=1)
@@ -153,17 +142,23 @@ def _library(files: tuple[Path, ...], side_um: float) -> tuple[Library, list[str
 @lru_cache(maxsize=1)
 def _features(
     crops: tuple[Path, ...], library: tuple[Path, ...]
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Features of all crops, and of which training tile each is."""
-    index = {
-        tile.name: row
-        for row, tile in enumerate(each for path in library for each in read_measured(path)[0])
-    }
+) -> tuple[Float64Array, IndexArray]:
+    """Features of all crops, and the number of the training tile of each."""
+    names: list[str] = []
+    for path in library:
+        names += [tile.name for tile in read_measured(path)[0]]
+    numbers = {name: number for number, name in enumerate(names)}
     rows = []
     owners = []
     for path in crops:
         for tile in read_measured(path, without=(TEXTURE,))[0]:
-            rows.append(np.asarray(tile.values["embed/features"], np.float64))
-            name = tile.name if tile.name in index else tile.name.rpartition("@")[0]  # of a crop
-            owners.append(index[name])
+            rows.append(np.asarray(tile.values[FEATURES], np.float64))
+            owners.append(numbers[_whole_name(tile.name, numbers)])
     return np.array(rows), np.array(owners, np.intp)
+
+
+def _whole_name(name: str, numbers: dict[str, int]) -> str:
+    """The name of the tile that a crop was cut from."""
+    if name in numbers:
+        return name
+    return name.rpartition("@")[0]

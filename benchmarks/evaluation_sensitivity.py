@@ -1,6 +1,7 @@
 """Which judge sees which fault? Real tiles, spoilt in one way at a time, judged beside themselves.
 
-    python benchmarks/judging_sensitivity.py [--data ../shared/data] [--out bench] [--work FOLDER]
+    python benchmarks/evaluation_sensitivity.py [--data ../shared/data] [--out FOLDER] [--work
+    FOLDER]
 
 Each validation tile of brca-m2c is cut to nine crops, which overlap; five of them are the real set,
 the other four the synthetic one: untouched or blurred, made noisy, restained, packed as JPEG, or
@@ -12,7 +13,8 @@ Moved is a number that is worse than real tissue: its 95 % interval lies apart f
 tissue of other patients (a detector's score: from its score on real tiles). Beside it is told what
 shifted, which asks
 less: the interval lies apart from that of the twin without the fault, with the same patients, be it
-ever so near to it. Writes judging-sensitivity.json; exits 1 where a fault is missed or misplaced.
+ever so near to it. Writes evaluation-sensitivity.json; exits 1 where a fault is missed or
+misplaced.
 """
 
 from __future__ import annotations
@@ -188,7 +190,7 @@ def main() -> None:
         type=Path,
         default=ROOT.parent / "shared" / "data",
     )
-    parser.add_argument("--out", type=Path, default=ROOT / "bench")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     parser.add_argument(
         "--work",
         type=Path,
@@ -252,7 +254,7 @@ def main() -> None:
         said = [f"{word} {', '.join(sorted(names))}" for word, names in words.items() if names]
         print(f"{fault:20} {'; '.join(said) or 'moves nothing'}")
     write_json(
-        ensure_folder(asked.out) / "judging-sensitivity.json",
+        ensure_folder(asked.out) / "evaluation-sensitivity.json",
         {
             "tiles": len(crops),
             "patients": patients,

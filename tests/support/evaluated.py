@@ -6,7 +6,7 @@ from glass import tissue  # noqa: F401 - for the tests that import from here
 from PIL import Image
 
 from histosynth.engine import open_engine
-from histosynth.evaluation import EvaluationConfig, InputOptions, Plan
+from histosynth.evaluation import EvaluationConfig, InputOptions, MeasureSettings
 from histosynth.pipeline.evaluate import run_evaluation
 
 SIDE = 128
@@ -29,12 +29,12 @@ def config(world, **more):
         reference=world / "train",
         conditions=world / "nuclei",
         inputs=InputOptions(mpp=0.5),
-        plan=Plan(detectors=("blobs",)),
+        measurement=MeasureSettings(detectors=("blobs",)),
     )
     return replace(base, **more)
 
 
-def judged(inputs, out, engine="local"):
+def evaluated(inputs, out, engine="local"):
     return run_evaluation(inputs, out, engine=open_engine(engine, workers=2))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from judged import CLASSES, SIDE, barcode, config, judged, named, save, section, tissue
+from evaluated import CLASSES, SIDE, barcode, config, evaluated, named, save, section, tissue
 from PIL import Image
 
 from histosynth.annotation.nuclei_files import write_csv
@@ -23,10 +23,10 @@ from histosynth.core.errors import (
 )
 from histosynth.core.nuclei import Nuclei
 from histosynth.core.tile import write_mask
-from histosynth.evaluation import InputOptions, Plan, dry_run
+from histosynth.evaluation import InputOptions, MeasureSettings, dry_run
 from histosynth.evaluation.inputs.collections import open_collection
-from histosynth.evaluation.inputs.config import open_question
 from histosynth.evaluation.inputs.items import read_item
+from histosynth.evaluation.inputs.opening import open_inputs
 
 
 def test_a_spoilt_picture_is_a_row_in_the_report(world, tmp_path):
@@ -40,13 +40,13 @@ def test_a_spoilt_picture_is_a_row_in_the_report(world, tmp_path):
     save(
         synthetic, f"{barcode(2)}-0_0", np.full((SIDE, SIDE, 3), 201, np.uint8)
     )  # constant: fine, if odd
-    found = judged(config(world, synthetic=synthetic), tmp_path / "out")
+    found = evaluated(config(world, synthetic=synthetic), tmp_path / "out")
     assert set(found.refused) == {f"synthetic {barcode(0)}-0_0", f"synthetic {barcode(1)}-0_0"}
     assert named(found, "stain", "stain_od_red_difference").value.n in (34, 33)
     json.dumps(found.as_dict(), allow_nan=False)
 
 
-def test_holes_are_judged_inside_at_the_seam_and_outside(world, tmp_path):
+def test_masks_are_measured_inside_at_the_boundary_and_outside(world, tmp_path):
     mask = np.zeros((SIDE, SIDE), bool)
     mask[40:90, 30:100] = True
     for number, path in enumerate(sorted((world / "real").iterdir())):
@@ -56,12 +56,12 @@ def test_holes_are_judged_inside_at_the_seam_and_outside(world, tmp_path):
         if number == 4:
             completed[0, 0] += 1
         save(tmp_path / "made", path.stem, completed)
-    found = judged(
+    found = evaluated(
         config(
             world,
             synthetic=tmp_path / "made",
             masks=tmp_path / "holes",
-            metrics=("mending",),
+            metrics=("inpainting",),
         ),
         tmp_path / "out",
     )
@@ -70,11 +70,11 @@ def test_holes_are_judged_inside_at_the_seam_and_outside(world, tmp_path):
     assert named(found, "mending", "perceptual_histo_inside").value.value > 0
 
 
-def test_patients_of_the_training_set_may_not_be_judged(world, tmp_path):
+def test_patients_of_the_training_set_are_refused(world, tmp_path):
     for path in [*(world / "train").iterdir(), world / "real" / f"{barcode(3)}-0.png"]:
         save(tmp_path / "train", path.stem, np.asarray(Image.open(path)))
     with pytest.raises(SplitLeak, match="TCGA-AA-0003"):
-        judged(config(world, reference=tmp_path / "train"), tmp_path / "out")
+        evaluated(config(world, reference=tmp_path / "train"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -82,7 +82,7 @@ def test_sizes_and_scales_must_be_one(world, tmp_path):
     for path in (world / "made").iterdir():
         save(tmp_path / "made", path.stem, np.asarray(Image.open(path))[:96, :96])
     with pytest.raises(SizeMismatch, match=r"128 x 128 px.*96 x 96 px.*--crop 96"):
-        judged(config(world, synthetic=tmp_path / "made"), tmp_path / "out")
+        evaluated(config(world, synthetic=tmp_path / "made"), tmp_path / "out")
     cut = config(
         world,
         synthetic=tmp_path / "made",
@@ -90,7 +90,7 @@ def test_sizes_and_scales_must_be_one(world, tmp_path):
         inputs=InputOptions(mpp=0.5, crop=96),
         conditions=None,
     )
-    assert judged(cut, tmp_path / "out").synthetic.size_px == (96, 96)
+    assert evaluated(cut, tmp_path / "out").synthetic.size_px == (96, 96)
     with pytest.raises(MissingScale):
         open_collection(world / "real", InputOptions())
 
@@ -99,14 +99,18 @@ def test_sizes_and_scales_must_be_one(world, tmp_path):
     ("change", "error", "words"),
     [
         ({"metrics": ("beauty",)}, BadOption, "realism, structure"),
-        ({"metrics": ("mending",)}, BadOption, "--masks"),
+        ({"metrics": ("inpainting",)}, BadOption, "--masks"),
         ({"reference": None, "metrics": ("copying",)}, BadOption, "--reference"),
         ({"conditions": None, "metrics": ("structure",)}, BadOption, "--conditions"),
         ({"bundle": Path("nowhere")}, BundleMismatch, "nowhere"),
-        ({"plan": Plan(nima=Path("nowhere"))}, (BadWeights, NeedsExtra), "nima|nowhere"),
+        (
+            {"measurement": MeasureSettings(nima=Path("nowhere"))},
+            (BadWeights, NeedsExtra),
+            "nima|nowhere",
+        ),
     ],
 )
-def test_what_cannot_be_judged_is_refused_before_anything_is_measured(
+def test_what_cannot_be_measured_is_refused_before_anything_is_measured(
     world,
     tmp_path,
     change,
@@ -114,22 +118,22 @@ def test_what_cannot_be_judged_is_refused_before_anything_is_measured(
     words,
 ):
     with pytest.raises(error, match=words):
-        judged(config(world, **change), tmp_path / "out")
+        evaluated(config(world, **change), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_one_tile_is_no_set(world, tmp_path):
     save(tmp_path / "made", f"{barcode(0)}-0_0", tissue(SIDE, SIDE, seed=1)[0])
     with pytest.raises(BadOption, match="1 tile"):
-        judged(config(world, synthetic=tmp_path / "made"), tmp_path / "out")
+        evaluated(config(world, synthetic=tmp_path / "made"), tmp_path / "out")
     with pytest.raises(NoFiles):
-        judged(config(world, synthetic=tmp_path / "nowhere"), tmp_path / "out")
+        evaluated(config(world, synthetic=tmp_path / "nowhere"), tmp_path / "out")
 
 
 def test_nuclei_of_other_tiles_are_refused(world, tmp_path):
     write_csv(tmp_path / "n" / "other.csv", Nuclei.none((SIDE, SIDE), 0.5, CLASSES))
     with pytest.raises(BadPairing):
-        judged(config(world, conditions=tmp_path / "n"), tmp_path / "out")
+        evaluated(config(world, conditions=tmp_path / "n"), tmp_path / "out")
 
 
 def test_a_table_says_whose_tiles_they_are_and_of_which_subtype(world, tmp_path):
@@ -157,28 +161,28 @@ def test_crops_reach_from_edge_to_edge_and_keep_their_nuclei(world):
     assert pixels.shape == (96, 96, 3) and nuclei is None
 
 
-def test_a_dry_run_says_who_would_judge_what(world):
+def test_a_dry_run_reports_which_metrics_would_be_computed(world):
     facts = dry_run(config(world))
     assert facts["synthetic tiles"] == "36 of 9 patients"
-    assert facts["classes"] == "nucleus" and "copying" in facts["judges"]
+    assert facts["classes"] == "nucleus" and "copying" in facts["metrics"]
 
 
 def test_whoever_watches_is_told_of_files_opened_on_each_side(world):
     told = []
-    open_question(config(world), lambda done, total: told.append((done, total)))
+    open_inputs(config(world), lambda done, total: told.append((done, total)))
     assert [done for done, _ in told] == [0, 0, 0] and all(total for _, total in told)
 
 
-def test_nuclei_without_classes_are_judged_as_one_class(world, tmp_path):
+def test_nuclei_without_classes_count_as_one_class(world, tmp_path):
     (tmp_path / "n").mkdir()
     for path in (world / "nuclei").iterdir():
         (tmp_path / "n" / path.name).write_text(path.read_text().replace("nucleus", "any"))
-    opened = open_question(config(world, conditions=tmp_path / "n"))
-    assert opened.plan.classes == ("nucleus",) and "structure" in opened.what
-    found = judged(
+    opened = open_inputs(config(world, conditions=tmp_path / "n"))
+    assert opened.measurement.classes == ("nucleus",) and "structure" in opened.metrics
+    found = evaluated(
         config(world, conditions=tmp_path / "n", metrics=("structure", "layout")), tmp_path / "out"
     )
-    classed = judged(config(world, metrics=("structure", "layout")), tmp_path / "classed")
+    classed = evaluated(config(world, metrics=("structure", "layout")), tmp_path / "classed")
     assert (
         named(found, "structure", "F1_blobs").value == named(classed, "structure", "F1_blobs").value
     )
@@ -186,14 +190,14 @@ def test_nuclei_without_classes_are_judged_as_one_class(world, tmp_path):
 
 def test_a_damaged_measurement_is_told(world, tmp_path):
     inputs = config(world, metrics=("stain",))
-    judged(inputs, tmp_path)
+    evaluated(inputs, tmp_path)
     for path in (tmp_path / ".measured").iterdir():
         path.write_bytes(b"spoilt")
-    assert judged(inputs, tmp_path).sections  # measured again
+    assert evaluated(inputs, tmp_path).sections  # measured again
 
 
-def test_losses_of_the_bundle_are_judged_where_it_is_given(world, tmp_path, bundle_folder):
-    found = judged(config(world, bundle=bundle_folder, metrics=("stain",)), tmp_path)
+def test_losses_of_the_bundle_are_compared_where_it_is_given(world, tmp_path, bundle_folder):
+    found = evaluated(config(world, bundle=bundle_folder, metrics=("stain",)), tmp_path)
     auc = named(found, "membership", "membership_AUC")
     assert 0 <= auc.value.value <= 1 and auc.value.groups == 21
 
@@ -221,14 +225,14 @@ def test_classes_are_the_same_on_all_sides_whether_their_nuclei_are_marked_or_no
                     classes=classes,
                 ),
             )
-    plan = Plan(detectors=("centroids", "blobs"))
+    plan = MeasureSettings(detectors=("centroids", "blobs"))
     inputs = config(
         world,
         conditions=tmp_path / "n",
-        plan=plan,
+        measurement=plan,
         metrics=("morphology", "layout", "structure"),
     )
-    found = judged(inputs, tmp_path / "out")
+    found = evaluated(inputs, tmp_path / "out")
     immune = named(found, "morphology", "W1_immune")
     assert (
         immune.real is None or not immune.real.is_defined
@@ -251,13 +255,13 @@ def test_a_file_changed_in_its_middle_is_measured_again(world, tmp_path):
         conditions=None,
         metrics=("stain",),
     )
-    before = judged(inputs, tmp_path / "out")
+    before = evaluated(inputs, tmp_path / "out")
     for path in synthetic.iterdir():
         data = bytearray(path.read_bytes())
         middle = len(data) // 2
         data[middle - 60_000 : middle + 60_000] = bytes(120_000)
         path.write_bytes(data)
-    after = judged(inputs, tmp_path / "out")
+    after = evaluated(inputs, tmp_path / "out")
     values = [
         named(each, "stain", "stain_od_red_difference").value.value for each in (before, after)
     ]
@@ -286,7 +290,7 @@ def test_a_copy_is_credited_to_its_source_where_another_tile_is_spoilt(world, tm
         reference=tmp_path / "train",
         metrics=("copying",),
     )
-    told = section(judged(inputs, tmp_path / "out"), "copying")
+    told = section(evaluated(inputs, tmp_path / "out"), "copying")
     assert f"{barcode(25)}-0@20x" in told.galleries[0].rows[0][0]
 
 
@@ -301,7 +305,7 @@ def test_what_a_made_picture_states_of_its_scale_counts(world, tmp_path):
             {"mpp": 0.5},
         )
     with pytest.raises(BadOption, match=r"0.25 and 0.5 um/px"):
-        judged(
+        evaluated(
             config(world, synthetic=tmp_path / "made", inputs=InputOptions(mpp=0.25)),
             tmp_path / "out",
         )

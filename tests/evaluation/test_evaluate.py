@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from judged import CLASSES, SIDE, barcode, config, judged, named, save, section
+from evaluated import CLASSES, SIDE, barcode, config, evaluated, named, save, section
 from PIL import Image
 
 from histosynth.core.geometry import Box
@@ -16,8 +16,8 @@ from histosynth.core.tileset import Row, write_rows
 
 @pytest.fixture(scope="module")
 def report(world, tmp_path_factory):
-    out = tmp_path_factory.mktemp("judged")
-    return judged(config(world), out), out
+    out = tmp_path_factory.mktemp("evaluated")
+    return evaluated(config(world), out), out
 
 
 def test_every_judge_that_the_inputs_allow_is_heard(report):
@@ -52,7 +52,7 @@ def test_a_training_crop_among_made_tiles_is_called_a_copy_and_shown(world, tmp_
         f"{barcode(3)}-0_0",
         np.ascontiguousarray(np.rot90(source[31 : 31 + SIDE, 17 : 17 + SIDE])),
     )
-    found = judged(config(world, synthetic=synthetic, metrics=("copying",)), tmp_path / "out")
+    found = evaluated(config(world, synthetic=synthetic, metrics=("copying",)), tmp_path / "out")
     told = section(found, "copying")
     assert told.facts["suspected"] == 1
     assert f"{barcode(3)}-0_0" in told.verdict
@@ -64,15 +64,15 @@ def test_a_training_crop_among_made_tiles_is_called_a_copy_and_shown(world, tmp_
 
 
 def test_a_pool_says_what_one_process_says(world, report, tmp_path):
-    again = judged(config(world, metrics=("copying",)), tmp_path, "pool")
+    again = evaluated(config(world, metrics=("copying",)), tmp_path, "pool")
     assert section(again, "copying").as_dict() == section(report[0], "copying").as_dict()
 
 
 def test_running_again_measures_only_what_changed(world, tmp_path, monkeypatch):
     inputs = config(world, metrics=("stain",))
-    judged(inputs, tmp_path)
+    evaluated(inputs, tmp_path)
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".measured").iterdir()}
-    judged(inputs, tmp_path)
+    evaluated(inputs, tmp_path)
     assert {
         path.name: path.stat().st_mtime_ns for path in (tmp_path / ".measured").iterdir()
     } == before
@@ -81,7 +81,7 @@ def test_running_again_measures_only_what_changed(world, tmp_path, monkeypatch):
     for number, path in enumerate(sorted((world / "made").iterdir())):
         dark = np.asarray(Image.open(path)) // 2 if number == 0 else np.asarray(Image.open(path))
         save(synthetic, path.stem, dark)
-    after = judged(replace(inputs, synthetic=synthetic), tmp_path)
+    after = evaluated(replace(inputs, synthetic=synthetic), tmp_path)
     assert {path.name for path in (tmp_path / ".measured").iterdir()} == set(before)
     assert named(after, "stain", "stain_od_red_difference").value.value != 0
 
@@ -117,7 +117,7 @@ def test_tile_sets_are_taken_as_folders_are(world, report, tmp_path):
         conditions=None,
         metrics=("structure", "stain"),
     )
-    found = judged(sets, tmp_path / "out")
+    found = evaluated(sets, tmp_path / "out")
     for key, name in (("structure", "F1_blobs"), ("stain", "stain_W1")):
         assert named(found, key, name).value.value == pytest.approx(
             named(report[0], key, name).value.value

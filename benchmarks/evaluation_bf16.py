@@ -1,10 +1,11 @@
 """Does an embedder in bfloat16 say the same? FD and KID of real crops, both ways, and the time of a
 picture.
 
-    python benchmarks/judging_bf16.py [--data ../shared/data] [--embedder histo] [--weights FILE]
+    python benchmarks/evaluation_bf16.py [--data ../shared/data] [--embedder histo] [--weights FILE]
 
 Four crops of each validation tile of brca-m2c beside one of each training tile. What bfloat16 moves
-is held against the half-width of the number's own interval over patients. Writes judging-bf16.json.
+is held against the half-width of the number's own interval over patients. Writes
+evaluation-bf16.json.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from crops import corners
-from judging_sensitivity import CLASSES, MPP, source
+from evaluation_sensitivity import CLASSES, MPP, source
 
 from histosynth.core.store import ensure_folder, write_json
 from histosynth.encoders.opening import open_encoder
@@ -54,7 +55,7 @@ def main() -> None:
     )
     parser.add_argument("--embedder", default="histo")
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--out", type=Path, default=ROOT / "bench")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     asked = parser.parse_args()
     sides = []
     for members in ("train", "val"):
@@ -106,7 +107,7 @@ def main() -> None:
         "bfloat16_ms": round(1000 * seconds[True], 2),
         "ratio": round(seconds[False] / seconds[True], 2),
     }
-    write_json(ensure_folder(asked.out) / "judging-bf16.json", facts | {"table": rows})
+    write_json(ensure_folder(asked.out) / "evaluation-bf16.json", facts | {"table": rows})
 
 
 if __name__ == "__main__":

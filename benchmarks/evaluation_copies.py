@@ -1,6 +1,6 @@
 """Are planted copies found, and is unseen tissue spared? The search for copies on real tissue.
 
-    python benchmarks/judging_copies.py [--each 5] [--data ../shared/data] [--out bench]
+    python benchmarks/evaluation_copies.py [--each 5] [--data ../shared/data] [--out FOLDER]
 
 The library is the training tiles of brca-m2c. Copies: crops of it moved by any number of pixels,
 turned and mirrored, in another stain, packed as JPEG; harder ones besides, for what they are worth:
@@ -8,7 +8,7 @@ blurred, turned by 3 or 10 degrees, enlarged by 3 or 10 %, a quarter copied into
 Unseen: the validation patients, training patients who did not help to set the bar, each looked up
 among the others' tiles, breast tissue of another collection (BreCaHAD) and colorectal tissue
 (NCT-CRC). The bar is what `evaluate` would set: from crops of the other half of the training
-patients. Writes judging-copies.json.
+patients. Writes evaluation-copies.json.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def main() -> None:
         type=Path,
         default=ROOT.parent / "shared" / "data",
     )
-    parser.add_argument("--out", type=Path, default=ROOT / "bench")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     asked = parser.parse_args()
     random = np.random.default_rng(0)
     train, val = (
@@ -200,7 +200,7 @@ def main() -> None:
             "least": float(found[:, 0].min()),
         }
         print(f"{name:34}", table["found"][name])
-    write_json(ensure_folder(asked.out) / "judging-copies.json", table)
+    write_json(ensure_folder(asked.out) / "evaluation-copies.json", table)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """How fast are the judges' sums? Against torchmetrics and prdc on the same features, in one run.
 
-    python benchmarks/judging_speed.py [--n 10000] [--width 2048] [--out bench]
+    python benchmarks/evaluation_speed.py [--n 10000] [--width 2048] [--out FOLDER]
 
 Ratios are of the least of `--repeats` times. Features are random, of a falling spectrum, float32.
-Writes judging-speed.json. Needs torchmetrics and prdc (in the dev extra).
+Writes evaluation-speed.json. Needs torchmetrics and prdc (in the dev extra).
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--width", type=int, default=2048)
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=ROOT / "bench")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")
     real = features(asked.n, asked.width, 1)
@@ -143,7 +143,7 @@ def main() -> None:
         "moments_mb": round((small.scatter.nbytes + small.mean.nbytes) / 1e6, 1),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
-    write_json(ensure_folder(asked.out) / "judging-speed.json", facts | {"table": table})
+    write_json(ensure_folder(asked.out) / "evaluation-speed.json", facts | {"table": table})
 
 
 if __name__ == "__main__":

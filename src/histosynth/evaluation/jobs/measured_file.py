@@ -1,0 +1,93 @@
+"""Files of measured tiles: one safetensors file a job, which states the job that wrote it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ...core.errors import BadRun
+from ...core.store import atomic_write
+from ...metrics.sample import TileMeasurements, Values
+
+TileFacts = dict[str, Any]
+"""name, patient and label of a tile, and `refused` with the reason where it was not measured."""
+
+
+def is_written_by(path: Path, key: str) -> bool:
+    """Whether a file exists and was written by the job of that key."""
+    try:
+        with safe_open(path, "numpy") as file:
+            return bool((file.metadata() or {}).get("job") == key)
+    except (OSError, SafetensorError):
+        return False
+
+
+def write_measured(
+    path: Path, key: str, tiles: Sequence[TileFacts], values: Mapping[str, Values]
+) -> None:
+    """Write a job's file, whole or not at all.
+
+    Args:
+        path: of the file.
+        key: of the job.
+        tiles: facts of all tiles, those refused included.
+        values: arrays, named `<number of the tile>/<name of the value>`.
+    """
+    arrays = {name: np.ascontiguousarray(value) for name, value in values.items()}
+    metadata = {"job": key, "tiles": json.dumps(list(tiles))}
+    with atomic_write(path) as temporary:
+        save_file(arrays or {"none": np.zeros(1)}, temporary, metadata)
+
+
+def read_measured(
+    path: Path, *, without: Collection[str] = ()
+) -> tuple[list[TileMeasurements], dict[str, str]]:
+    """The tiles of a job's file, and its refused tiles with their reason.
+
+    Args:
+        path: of the file.
+        without: names of values that are not read.
+
+    Raises:
+        BadRun: the file is damaged.
+    """
+    values: dict[int, dict[str, Values]] = {}
+    try:
+        with safe_open(path, "numpy") as file:
+            tiles = json.loads((file.metadata() or {})["tiles"])
+            for number, name, key in _keys(file):
+                if name not in without:
+                    values.setdefault(number, {})[name] = file.get_tensor(key)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise BadRun(path, f"it is damaged: {error}") from error
+    measured = []
+    refused = {}
+    for number, tile in enumerate(tiles):
+        if "refused" in tile:
+            refused[tile["name"]] = tile["refused"]
+            continue
+        found = values.get(number, {})
+        measured.append(TileMeasurements(tile["name"], tile["patient"], tile["label"], found))
+    return measured, refused
+
+
+def tile_numbers(path: Path, name: str) -> list[int]:
+    """Numbers of the tiles of a file that have a value of that name; refused tiles are counted."""
+    with safe_open(path, "numpy") as file:
+        return sorted(number for number, value, _ in _keys(file) if value == name)
+
+
+def _keys(file: Any) -> list[tuple[int, str, str]]:
+    """Number of the tile, name of the value, and key of each array."""
+    keys = []
+    for key in file.keys():  # noqa: SIM118 - a safetensors file cannot be iterated
+        number, slash, name = key.partition("/")
+        if slash:
+            keys.append((int(number), name, key))
+    return keys
