@@ -9,7 +9,7 @@ from toy import Toy, plan, rows_of
 
 from histosynth.core.errors import BadWeights, Diverged
 from histosynth.training.loop.fit import fit
-from histosynth.training.loop.scaler import GROW_AFTER, LARGEST, LossScaler
+from histosynth.training.loop.scaler import GROWTH_INTERVAL, MAX_SCALE, LossScaler
 from histosynth.training.loop.state import TrainState
 
 
@@ -69,21 +69,25 @@ def test_overflows_without_an_end_are_a_run_that_diverged(tmp_path):
 
 def test_the_scale_grows_after_many_clean_steps_and_never_beyond_its_bound():
     scaler = LossScaler()
-    for _ in range(GROW_AFTER):
-        scaler.went_well()
-    assert (scaler.scale, scaler.clean) == (2.0**17, 0)
-    for _ in range(20 * GROW_AFTER):
-        scaler.went_well()
-    assert scaler.scale == LARGEST
+    for _ in range(GROWTH_INTERVAL):
+        scaler.record_update()
+    assert (scaler.scale, scaler.clean_steps) == (2.0**17, 0)
+    for _ in range(20 * GROWTH_INTERVAL):
+        scaler.record_update()
+    assert scaler.scale == MAX_SCALE
 
 
 def test_a_scaler_goes_on_from_what_it_said_and_refuses_nonsense():
     scaler = LossScaler()
     other = LossScaler()
-    scaler.overflowed(0, math.inf)
-    scaler.went_well()
+    scaler.record_overflow(0, math.inf)
+    scaler.record_update()
     other.restore(scaler.facts())
-    assert other == scaler and (scaler.skipped, scaler.row, scaler.clean) == (1, 0, 1)
+    assert other == scaler and (
+        scaler.skipped,
+        scaler.consecutive_overflows,
+        scaler.clean_steps,
+    ) == (1, 0, 1)
     for wrong in ("nan", "0.0", "-1.0", "inf", "much"):
         with pytest.raises(ValueError):
             other.restore({**scaler.facts(), "scale": wrong})

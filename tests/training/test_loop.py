@@ -10,7 +10,7 @@ from toy import Killed, Toy, Whole, killed_at, losses_of, plan, rows_of
 from histosynth.core.errors import BadRecipe
 from histosynth.training.loop.fit import fit
 from histosynth.training.loop.microbatches import Part, parts_of_process
-from histosynth.training.loop.state import learning_rate
+from histosynth.training.loop.schedule import learning_rate
 
 
 def weights_of(run, folder="weights"):

@@ -44,7 +44,7 @@ def fakes(monkeypatch):
     for name in ("tensorboard", "wandb", "mlflow"):
         monkeypatch.setattr(f"accelerate.utils.is_{name}_available", lambda: True)
         maker = lambda run, folder, name=name: made.setdefault(name, Fake(name, folder))  # noqa: E731
-        monkeypatch.setitem(trackers._MAKERS, name, maker)
+        monkeypatch.setitem(trackers._TRACKERS, name, maker)
     return made
 
 

@@ -20,7 +20,7 @@ from histosynth.pipeline.train import dry_run, train
 from histosynth.tissue.layout import draw_layout
 from histosynth.training.loop.fit import step_generator
 from histosynth.training.loop.plan import LoopPlan
-from histosynth.training.loop.state import learning_rate
+from histosynth.training.loop.schedule import learning_rate
 from histosynth.training.tasks.diffusion.losses import class_weights, draw_times, place_weights
 
 

@@ -1,1 +1,1 @@
-"""The one loop: steps, parts of a batch, processes, state, and what is kept and said of a run."""
+"""The one training loop: steps, parts of a batch, processes, state, and the records of a run."""

@@ -1,4 +1,4 @@
-"""The weights of the lowest validation loss, kept beside the last ones."""
+"""The weights of the lowest validation loss, kept next to the last ones."""
 
 from __future__ import annotations
 
@@ -10,25 +10,31 @@ from pathlib import Path
 from ...core.errors import NotWritable
 from ...core.store import write_json
 
-BEST = "best"
-CARD = "best.json"
+_BEST_FOLDER = "best"
+_BEST_CARD = "best.json"
 
 
-class Best:
-    """`run/best`, and in `run/best.json` of which step it is and how good.
+class BestWeights:
+    """`run/best`, with its step and validation loss in `run/best.json`.
 
     Args:
-        run: the run folder; what an earlier sitting found best there counts.
+        run: the run folder; the best weights of an earlier session of the run count.
     """
 
     def __init__(self, run: Path) -> None:
         self.run = run
+        self.loss = self._read_loss()
+
+    def _read_loss(self) -> float:
+        """The loss of the weights that are kept; infinite without weights or a valid card."""
+        if not (self.run / _BEST_FOLDER).is_dir():
+            return math.inf
         try:
-            card = json.loads((run / CARD).read_text(encoding="utf-8"))
-            loss = float(card["validation_loss"]) if (run / BEST).is_dir() else math.inf
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):  # none yet, or spoilt
-            loss = math.inf
-        self.loss = loss if math.isfinite(loss) else math.inf
+            card = json.loads((self.run / _BEST_CARD).read_text(encoding="utf-8"))
+            loss = float(card["validation_loss"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return math.inf
+        return loss if math.isfinite(loss) else math.inf
 
     def offer(
         self,
@@ -38,27 +44,31 @@ class Best:
     ) -> bool:
         """Keep a copy of the folder `weights` if their loss is the lowest so far; returns whether.
 
-        The folder comes first and the card last: after a crash between them the step is looked at
-            again,
-        and is better than the card says once more.
+        The folder is written first and the card last: after a crash between them the step is
+        validated again, and is better than the card states once more.
 
         Raises:
             NotWritable: there is no room for the copy.
         """
         if not loss < self.loss:
             return False
-        place = self.run / BEST
-        fresh, old = (self.run / f".{BEST}-{name}" for name in ("new", "old"))
-        try:
-            for leftover in (fresh, old):
-                shutil.rmtree(leftover, ignore_errors=True)
-            shutil.copytree(weights, fresh)
-            if place.exists():
-                place.rename(old)
-            fresh.rename(place)
-            shutil.rmtree(old, ignore_errors=True)
-        except OSError as error:
-            raise NotWritable(place, error.strerror or str(error)) from error
-        write_json(self.run / CARD, {"step": step, "validation_loss": loss})
+        self._replace_folder(weights)
+        card = {"step": step, "validation_loss": loss}
+        write_json(self.run / _BEST_CARD, card)
         self.loss = loss
         return True
+
+    def _replace_folder(self, weights: Path) -> None:
+        folder = self.run / _BEST_FOLDER
+        new = self.run / f".{_BEST_FOLDER}-new"
+        old = self.run / f".{_BEST_FOLDER}-old"
+        try:
+            for leftover in (new, old):
+                shutil.rmtree(leftover, ignore_errors=True)
+            shutil.copytree(weights, new)
+            if folder.exists():
+                folder.rename(old)
+            new.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
+        except OSError as error:
+            raise NotWritable(folder, error.strerror or str(error)) from error

@@ -1,14 +1,15 @@
-"""The one training loop. It knows steps, checkpoints and when to look; never what is trained.
+"""The one training loop: steps, validations and checkpoints, whatever is trained.
 
-Each step draws its randomness from (seed, step) alone, so a run that was stopped and goes on
-is the run that was never stopped, bit for bit on the same machine. Nor does what is drawn depend on
-how many processes and parts share a batch: those change the order of sums, and nothing else.
+Each step draws its randomness from (seed, step) alone, so a run that was stopped and goes on gives
+the run that was never stopped, bit for bit on the same machine. Nor do random numbers depend on how
+many processes and parts share a batch: those change the order of sums, and nothing else.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -18,23 +19,32 @@ from torch import Tensor, nn
 
 from ...core.synthetic import write_synthetic
 from ...core.tile import Pixels
-from .microbatches import Part, check_divisible, enable_checkpointing, part_loss, parts_of_process
+from .microbatches import (
+    Part,
+    check_divisible,
+    enable_checkpointing,
+    part_loss,
+    parts_of_process,
+)
 from .plan import LoopPlan
 from .processes import Topology, join_processes
-from .records import Records, StepCallback, StopRule, step_numbers
+from .records import RunRecords, StepCallback, StopRule, step_numbers
 from .run_log import RunLog
 from .state import TrainState, refuse_divergence
 
 __all__ = [
-    "StepCallback",
     "RunLog",
+    "StepCallback",
     "StopRule",
     "TrainTask",
     "fit",
-    "validate_and_preview",
     "module_weights",
     "step_generator",
+    "validate_and_preview",
 ]
+
+_STATE_FILE = "state.safetensors"
+_WEIGHTS_FOLDER = "weights"
 
 
 class TrainTask(Protocol):
@@ -51,13 +61,31 @@ class TrainTask(Protocol):
         """Numbers on held-out patients, with fixed noise; lower `loss` is better."""
 
     def picture(self) -> Pixels:
-        """A sheet to look at."""
+        """A preview, (H, W, 3) uint8."""
 
     def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
         """Write the weights in their final format.
 
         `averaged`: float32, by module and name as in `modules`; the modules hold rounded copies.
         """
+
+
+@dataclass(frozen=True)
+class _Session:
+    """One session of a run: what does not change while it lasts.
+
+    Attributes:
+        records: of the first process; None in the others.
+        parts: of each batch, that this process computes.
+    """
+
+    task: TrainTask
+    state: TrainState
+    run: Path
+    seed: int
+    topology: Topology
+    parts: Sequence[Part]
+    records: RunRecords | None
 
 
 def fit(
@@ -72,8 +100,8 @@ def fit(
     """Train until `plan.steps`, going on from `run/state.safetensors` if it is there.
 
     Started several times by `accelerate launch` or `torchrun`, the processes share each batch. The
-    first alone writes, validates and is asked `report` and `stop`; weights are the same in all of
-    them.
+    first alone writes, validates and calls `on_step` and `stop_rule`; weights are the same in all
+    of them.
 
     Args:
         task: what to train.
@@ -85,115 +113,144 @@ def fit(
             order. It is `stopped` of the state, which stays so until the run is given more steps.
 
     Raises:
-        Diverged: a loss, gradient or validation number is none; weights and state stay what they
-            were. In fp16 a gradient may be none for a few steps, which are left out.
+        Diverged: a loss, gradient or validation number is not finite; weights and state stay what
+            they were. In fp16 gradients may overflow for a few steps, which are left out.
         BadWeights: the state is cut off or of another model.
-        BadRecipe: a batch cannot be cut as asked, or no network can compute activations again.
+        BadRecipe: a batch cannot be divided as requested, or no network can compute activations
+            again.
         NeedsExtra: the optimiser or a tracker is not installed.
         UnavailableError: another process failed.
     """
-    device = next(each for module in task.modules.values() for each in module.parameters()).device
-    place = join_processes(device)
-    place.refuse_elsewhere(device)
-    check_divisible(task, plan, place.processes)
-    parts = parts_of_process(plan, process=place.process, processes=place.processes)
+    device = _device_of(task)
+    topology = join_processes(device)
+    topology.check_device(device)
+    check_divisible(task, plan, topology.processes)
+    parts = parts_of_process(
+        plan,
+        process=topology.process,
+        processes=topology.processes,
+    )
     if plan.checkpointing:
         enable_checkpointing(task.modules)
     state = TrainState(task.modules, plan)
-    checkpoint = run / "state.safetensors"
+    checkpoint = run / _STATE_FILE
     if checkpoint.exists():
         state.load(checkpoint)
-    place.agree("start", state.digest)
-    records = place.on_first_process(
-        lambda: Records(run, plan, state.step, on_step=on_step, stop_rule=stop_rule)
+    topology.agree("start", state.digest)
+
+    def open_records() -> RunRecords:
+        return RunRecords(
+            run,
+            plan,
+            state.step,
+            on_step=on_step,
+            stop_rule=stop_rule,
+        )
+
+    records = topology.on_first_process(open_records)
+    session = _Session(
+        task,
+        state,
+        run,
+        seed,
+        topology,
+        parts,
+        records,
     )
     try:
-        _train(
-            task,
-            state,
-            run,
-            seed=seed,
-            parts=parts,
-            place=place,
-            records=records,
-        )
-        place.on_first_process(lambda: task.export(run / "weights", state.ema))
+        _train(session)
+        topology.on_first_process(lambda: task.export(run / _WEIGHTS_FOLDER, state.ema))
     finally:
         if records:
             records.close()
     return state
 
 
-def _train(
-    task: TrainTask,
-    state: TrainState,
-    run: Path,
-    *,
-    seed: int,
-    parts: Sequence[Part],
-    place: Topology,
-    records: Records | None,
-) -> None:
+def _device_of(task: TrainTask) -> torch.device:
+    for module in task.modules.values():
+        for parameter in module.parameters():
+            return parameter.device
+    raise ValueError("the task has no parameters")
+
+
+def _train(session: _Session) -> None:
     """Take the steps that are left."""
+    state = session.state
     plan = state.plan
+    topology = session.topology
     began = time.monotonic()
-    first = state.step
+    first_step = state.step
     while state.step < plan.steps and not state.stopped:
-        loss = state.share(place, _backward(task, state, seed, parts))
+        loss = state.average_gradients(topology, _backward(session))
         if state.scaler is None:
             refuse_divergence(state.step, {"loss": loss})
         norm = state.apply_gradients()
-        step = state.step
-        last = state.step == plan.steps
-        if records:
-            rate = (step - first) / (time.monotonic() - began)
-            overflowed = bool(state.scaler and state.scaler.row)
-            records.stepped(
-                step,
-                step_numbers(state, loss, norm, rate),
-                overflowed=overflowed,
+        if session.records:
+            steps_per_s = (state.step - first_step) / (time.monotonic() - began)
+            session.records.record_step(
+                state.step,
+                step_numbers(
+                    state,
+                    loss,
+                    norm,
+                    steps_per_s,
+                ),
+                overflowed=state.overflowed,
             )
-        if step % plan.validate_every == 0 or last:
-            reason = place.on_first_process(lambda: _look_and_tell(task, state, run, records))
-            state.stop(place.broadcast(reason or ""))
-        if step % plan.checkpoint_every == 0 or last or state.stopped:
-            place.agree("set of weights", state.digest)
-            place.on_first_process(lambda: state.save(run / "state.safetensors"))
+        is_last = state.step == plan.steps
+        if state.step % plan.validate_every == 0 or is_last:
+            reason = topology.on_first_process(lambda: _validate(session))
+            state.stop(topology.broadcast(reason or ""))
+        if state.step % plan.checkpoint_every == 0 or is_last or state.stopped:
+            topology.agree("set of weights", state.digest)
+            topology.on_first_process(lambda: state.save(session.run / _STATE_FILE))
 
 
-def _backward(
-    task: TrainTask,
-    state: TrainState,
-    seed: int,
-    parts: Sequence[Part],
-) -> float:
+def _backward(session: _Session) -> float:
     """Gradients of this process' parts of a step's batch; returns their mean loss."""
+    task = session.task
+    state = session.state
     for module in task.modules.values():
         module.train()
     losses = []
-    for part in parts:
-        generator = step_generator(seed, state.step)
-        # what a network draws itself, say which features to drop, is of the step too
+    for part in session.parts:
+        generator = step_generator(session.seed, state.step)
+        # what a network draws itself, for instance which features to drop, is of the step too
         torch.manual_seed(generator.initial_seed() ^ part.index)
-        loss = part_loss(task, state.step, generator, part)
-        state.backward(loss / len(parts))
+        loss = part_loss(
+            task,
+            state.step,
+            generator,
+            part,
+        )
+        state.backward(loss / len(session.parts))
         losses.append(loss.detach())
     return float(torch.stack(losses).mean())
 
 
-def _look_and_tell(
-    task: TrainTask,
-    state: TrainState,
-    run: Path,
-    records: Records | None,
-) -> str:
-    numbers, sheet, file = validate_and_preview(task, state, run)
-    return records.looked(state.step, numbers, sheet, file) if records else ""
+def _validate(session: _Session) -> str:
+    """Validate and record it; returns why to stop, or ""."""
+    state = session.state
+    numbers, picture, file = validate_and_preview(
+        session.task,
+        state,
+        session.run,
+    )
+    if session.records is None:
+        return ""
+    return session.records.record_validation(
+        state.step,
+        numbers,
+        picture,
+        file,
+    )
 
 
 @torch.no_grad()
 def validate_and_preview(
-    task: TrainTask, state: TrainState, run: Path
+    task: TrainTask,
+    state: TrainState,
+    run: Path,
 ) -> tuple[dict[str, float], Pixels, Path]:
     """Validate with the EMA weights; put a picture into the run folder, and the weights.
 
@@ -202,26 +259,28 @@ def validate_and_preview(
     """
     for module in task.modules.values():
         module.eval()
-    with state.averaged():
+    with state.ema_weights():
         numbers = {f"validation_{key}": value for key, value in task.validate().items()}
         refuse_divergence(state.step, numbers)
-        sheet = np.ascontiguousarray(task.picture())
+        picture = np.ascontiguousarray(task.picture())
         file = run / "pictures" / f"{state.step:07d}.png"
-        write_synthetic(file, sheet, {"verb": "train", "step": state.step})
-    task.export(run / "weights", state.ema)
-    return numbers, sheet, file
+        write_synthetic(file, picture, {"verb": "train", "step": state.step})
+    task.export(run / _WEIGHTS_FOLDER, state.ema)
+    return numbers, picture, file
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
     """The generator of one step, the same for a resumed run and an uninterrupted one."""
-    words = np.random.SeedSequence([seed, step]).generate_state(2, np.uint32)
-    return torch.Generator().manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
+    sequence = np.random.SeedSequence([seed, step])
+    high, low = (int(word) for word in sequence.generate_state(2, np.uint32))
+    return torch.Generator().manual_seed(high << 31 | low >> 1)
 
 
 def module_weights(averaged: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     """The weights of one module, by their name in it."""
-    return {
-        key.removeprefix(f"{name}."): value
-        for key, value in averaged.items()
-        if key.startswith(f"{name}.")
-    }
+    prefix = f"{name}."
+    weights = {}
+    for key, value in averaged.items():
+        if key.startswith(prefix):
+            weights[key.removeprefix(prefix)] = value
+    return weights

@@ -1,4 +1,4 @@
-"""Parts of a batch: what is drawn for a step never depends on how many share the work."""
+"""Parts of a batch: random numbers of a step never depend on how many parts it is divided into."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Part:
     def take(self, items: list[Item]) -> list[Item]: ...
 
     def take(self, items: Tensor | list[Item]) -> Tensor | list[Item]:
-        """The part's own of a whole batch's items, along the first axis."""
+        """This part of a whole batch's items, along the first axis."""
         return items[self.index :: self.count]
 
 
@@ -45,11 +45,11 @@ class UndividedTask(Protocol):
 
 @runtime_checkable
 class DivisibleTask(Protocol):
-    """A task whose batches can be cut into parts."""
+    """A task whose batches can be divided into parts."""
 
     @property
     def max_parts(self) -> int:
-        """So many parts have an item each, even of the smallest batch."""
+        """Number of parts that have an item each, even of the smallest batch."""
 
     def loss(
         self,
@@ -64,31 +64,53 @@ class DivisibleTask(Protocol):
         """
 
 
-def parts_of_process(plan: LoopPlan, *, process: int, processes: int) -> tuple[Part, ...]:
-    """What one process takes of each batch."""
-    many = plan.accumulate * processes
-    return tuple(Part(turn * processes + process, many) for turn in range(plan.accumulate))
+def parts_of_process(
+    plan: LoopPlan,
+    *,
+    process: int,
+    processes: int,
+) -> tuple[Part, ...]:
+    """The parts of each batch that one process computes."""
+    count = plan.accumulate * processes
+    indices = range(process, count, processes)
+    return tuple(Part(index, count) for index in indices)
 
 
-def check_divisible(task: object, plan: LoopPlan, processes: int) -> None:
-    """Refuse more parts than a task's batches can be cut into.
+def check_divisible(
+    task: object,
+    plan: LoopPlan,
+    processes: int,
+) -> None:
+    """Refuse more parts than a task's batches can be divided into.
 
     Raises:
-        BadRecipe: saying into how many they can.
+        BadRecipe: with the number of parts that they can be divided into.
     """
-    many = plan.accumulate * processes
-    if many == 1:
+    count = plan.accumulate * processes
+    if count == 1:
         return
-    asked = f"loop.accumulate is {plan.accumulate} on {processes} process(es), {many} parts a batch"
+    reason = _why_indivisible(task, plan, count)
+    if reason:
+        requested = (
+            f"loop.accumulate is {plan.accumulate} on {processes} process(es), "
+            f"{count} parts a batch"
+        )
+        raise BadRecipe("loop", [f"{requested}, {reason}"])
+
+
+def _why_indivisible(
+    task: object,
+    plan: LoopPlan,
+    count: int,
+) -> str:
+    """Why a task's batches cannot be divided into so many parts; "" where they can."""
     if not isinstance(task, DivisibleTask):
-        why = "but this task's loss is one of a whole batch: it needs accumulate 1 and one process"
-    elif plan.batch % many:
-        why = f"but loop.batch, {plan.batch}, is no multiple of that"
-    elif task.max_parts < many:
-        why = f"but batches of its largest crops hold {task.max_parts} item(s)"
-    else:
-        return
-    raise BadRecipe("loop", [f"{asked}, {why}"])
+        return "but this task's loss is one of a whole batch: it needs accumulate 1 and one process"
+    if plan.batch % count:
+        return f"but loop.batch, {plan.batch}, is no multiple of that"
+    if task.max_parts < count:
+        return f"but batches of its largest crops hold {task.max_parts} item(s)"
+    return ""
 
 
 def part_loss(
@@ -97,12 +119,10 @@ def part_loss(
     generator: torch.Generator,
     part: Part,
 ) -> Tensor:
-    """Loss of a part, of a task that was not refused."""
-    return (
-        task.loss(step, generator, part)
-        if isinstance(task, DivisibleTask)
-        else task.loss(step, generator)
-    )
+    """Loss of a part, of a task that `check_divisible` let pass."""
+    if isinstance(task, DivisibleTask):
+        return task.loss(step, generator, part)
+    return task.loss(step, generator)
 
 
 def enable_checkpointing(modules: Mapping[str, nn.Module]) -> None:
@@ -111,15 +131,13 @@ def enable_checkpointing(modules: Mapping[str, nn.Module]) -> None:
     Raises:
         BadRecipe: none of them can.
     """
-    able = [
-        each
-        for each in modules.values()
-        if getattr(each, "_supports_gradient_checkpointing", False)
-    ]
+    able = []
+    for module in modules.values():
+        if getattr(module, "_supports_gradient_checkpointing", False):
+            able.append(module)
     if not able:
         names = ", ".join(modules)
-        raise BadRecipe(
-            "loop", [f"checkpointing is true, but none of its networks ({names}) can do so"]
-        )
-    for each in able:
-        each.enable_gradient_checkpointing()  # type: ignore[operator]
+        problem = f"checkpointing is true, but none of its networks ({names}) can do so"
+        raise BadRecipe("loop", [problem])
+    for module in able:
+        module.enable_gradient_checkpointing()  # type: ignore[operator]

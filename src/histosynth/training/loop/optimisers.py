@@ -1,4 +1,4 @@
-"""AdamW (Loshchilov & Hutter 2019) three ways, and its state as plain tensors."""
+"""AdamW (Loshchilov & Hutter 2019) in three implementations, and its state as plain tensors."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 from ...core.errors import NeedsExtra
 from .plan import LoopPlan
 
-COUNT = "count"
-"""Prefix of what an optimiser keeps as a plain number; a checkpoint holds tensors."""
+_NUMBER_PREFIX = "count."
+"""Of what an optimiser keeps as a plain number; a checkpoint holds tensors."""
 
 
 def build_optimiser(masters: Iterable[Tensor], plan: LoopPlan) -> torch.optim.Optimizer:
@@ -20,48 +20,52 @@ def build_optimiser(masters: Iterable[Tensor], plan: LoopPlan) -> torch.optim.Op
     Raises:
         NeedsExtra: bitsandbytes is not installed.
     """
-    every = list(masters)
+    parameters = list(masters)
+    matrices = [value for value in parameters if value.ndim > 1]
+    vectors = [value for value in parameters if value.ndim <= 1]
     groups = [
-        {"params": [value for value in every if value.ndim > 1], "weight_decay": plan.weight_decay},
-        {"params": [value for value in every if value.ndim <= 1], "weight_decay": 0.0},
+        {"params": matrices, "weight_decay": plan.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
     ]
-    rate = plan.learning_rate
-    betas = plan.betas
     match plan.optimiser:
         case "adamw":
             return torch.optim.AdamW(
                 groups,
-                lr=rate,
-                betas=betas,
+                lr=plan.learning_rate,
+                betas=plan.betas,
                 foreach=True,
             )
         case "fused":
             return torch.optim.AdamW(
                 groups,
-                lr=rate,
-                betas=betas,
+                lr=plan.learning_rate,
+                betas=plan.betas,
                 fused=True,
             )
         case "adamw8bit":
             try:
                 from bitsandbytes.optim import AdamW8bit
             except ImportError as error:
-                raise NeedsExtra(
-                    "bitsandbytes, which loop.optimiser adamw8bit needs,", "adamw8bit"
-                ) from error
-            made: torch.optim.Optimizer = AdamW8bit(groups, lr=rate, betas=betas)
-            return made
+                needed = "bitsandbytes, which loop.optimiser adamw8bit needs,"
+                raise NeedsExtra(needed, "adamw8bit") from error
+            optimiser: torch.optim.Optimizer = AdamW8bit(
+                groups,
+                lr=plan.learning_rate,
+                betas=plan.betas,
+            )
+            return optimiser
 
 
 def stored_moments(optimiser: torch.optim.Optimizer, master: Tensor) -> dict[str, Tensor]:
-    """What the optimiser remembers of one parameter; nothing before its first update."""
+    """The optimiser's state of one parameter, as tensors; empty before its first update."""
     found = {}
     for name, value in optimiser.state[master].items():
         if isinstance(value, Tensor):
             # 8-bit moments of all parameters share one table, and a file holds each tensor once
-            found[name] = value.detach().clone(memory_format=torch.contiguous_format)
+            copy = value.detach().clone(memory_format=torch.contiguous_format)
+            found[name] = copy
         elif value is not None:
-            found[f"{COUNT}.{name}"] = torch.tensor(value)
+            found[_NUMBER_PREFIX + name] = torch.tensor(value)
     return found
 
 
@@ -74,8 +78,8 @@ def restore_moments(
     """The inverse of `stored_moments`."""
     state: dict[str, Tensor | int | float] = {}
     for name, value in moments.items():
-        if name.startswith(f"{COUNT}."):
-            state[name.removeprefix(f"{COUNT}.")] = value.item()
+        if name.startswith(_NUMBER_PREFIX):
+            state[name.removeprefix(_NUMBER_PREFIX)] = value.item()
         elif name == "step" and plan.optimiser == "adamw":
             state[name] = value  # it counts on the CPU, wherever the moments are
         else:

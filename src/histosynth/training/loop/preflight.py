@@ -1,4 +1,4 @@
-"""What the loop would refuse once it runs, refused before tiles are encoded and in a dry run."""
+"""Checks of a loop's plan that need no data: made before tiles are encoded, and in a dry run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from .plan import LoopPlan
 
 
 def preflight(plan: LoopPlan, *, smallest: int | None = None) -> None:
-    """Look whether what a plan names is installed, and whether its batches can be cut as it asks.
+    """Check that everything a plan names is installed, and that batches can be divided.
 
     Args:
         plan: of the loop.
-        smallest: items of the smallest batch; None: the task's batches are not cut, or told later.
+        smallest: items of the smallest batch; None: the task's batches are not divided, or not
+            known yet.
 
     Raises:
         NeedsExtra: a tracker or the optimiser is not installed.
@@ -25,7 +26,8 @@ def preflight(plan: LoopPlan, *, smallest: int | None = None) -> None:
     if plan.optimiser == "adamw8bit" and find_spec("bitsandbytes") is None:
         raise NeedsExtra("bitsandbytes, which loop.optimiser adamw8bit needs,", "adamw8bit")
     if smallest is not None and plan.accumulate > smallest:
-        asked = f"loop.accumulate is {plan.accumulate}"
-        raise BadRecipe(
-            "loop", [f"{asked}, but batches of the largest crops hold {smallest} item(s)"]
+        problem = (
+            f"loop.accumulate is {plan.accumulate}, but batches of the largest crops hold "
+            f"{smallest} item(s)"
         )
+        raise BadRecipe("loop", [problem])

@@ -1,7 +1,8 @@
-"""One process or several that train together, and what they tell each other.
+"""One process or several that train together, and the messages between them.
 
-`accelerate launch` and `torchrun` start the processes and say so in the environment; accelerate
-sets them up (NCCL between GPUs, gloo between CPUs). A process that trains alone sets up nothing.
+`accelerate launch` and `torchrun` start the processes and describe them in the environment;
+accelerate sets them up (NCCL between GPUs, gloo between CPUs). A process that trains alone sets up
+nothing.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from torch import Tensor
 
 from ...core.errors import BadOption, UnavailableError
 
-PATIENCE = timedelta(hours=12)
+_TIMEOUT = timedelta(hours=12)
 """How long a process waits for the first one, which may validate or encode a whole data set
-meanwhile. One that died is not waited for: gloo says so at once, and the launcher ends those that
-wait on NCCL."""
+meanwhile. A process that died is not waited for: gloo reports it at once, and the launcher ends
+those that wait on NCCL."""
 
-CPU = torch.device("cpu")
+_CPU = torch.device("cpu")
+_FIRST = 0
 Result = TypeVar("Result")
 
 
@@ -33,16 +35,16 @@ class Topology:
     """Which of how many processes this is.
 
     Attributes:
-        process: 0 is the one that writes, validates and shows.
+        process: number of this one; 0 is the one that writes, validates and shows.
         processes: how many train together.
-        device: where messages to the others lie.
+        device: where messages between processes lie.
     """
 
-    process: int = 0
+    process: int = _FIRST
     processes: int = 1
-    device: torch.device = CPU
+    device: torch.device = _CPU
 
-    def refuse_elsewhere(self, device: torch.device) -> None:
+    def check_device(self, device: torch.device) -> None:
         """Refuse networks that lie on another process' GPU.
 
         Raises:
@@ -52,9 +54,9 @@ class Topology:
             raise BadOption("the device", device, f"{self.device} for process {self.process}")
 
     @property
-    def first(self) -> bool:
+    def is_first(self) -> bool:
         """Whether this is the process that writes."""
-        return self.process == 0
+        return self.process == _FIRST
 
     def mean_(self, values: Tensor) -> None:
         """Replace float32 values by their mean over the processes; all get the same bits.
@@ -65,32 +67,36 @@ class Topology:
         if self.processes == 1:
             return
         sums = values.to(self.device)
-        self._meet(lambda: dist.all_reduce(sums))
+        self._communicate(lambda: dist.all_reduce(sums))
         values.copy_(sums / self.processes)
 
     def broadcast(self, text: str) -> str:
-        """What the first process says; the others' own text is not looked at.
+        """The text of the first process, in all of them; the others' own text is ignored.
 
         Raises:
             UnavailableError: another process is gone.
         """
         if self.processes == 1:
             return text
-        content = list(text.encode()) if self.first else []
+        content = list(text.encode()) if self.is_first else []
         length = torch.tensor([len(content)], device=self.device)
-        self._meet(lambda: dist.broadcast(length, 0))
-        letters = torch.zeros(int(length), dtype=torch.uint8, device=self.device)
-        if self.first:
+        self._communicate(lambda: dist.broadcast(length, _FIRST))
+        letters = torch.zeros(
+            int(length),
+            dtype=torch.uint8,
+            device=self.device,
+        )
+        if self.is_first:
             letters.copy_(torch.tensor(content, dtype=torch.uint8))
         if len(letters):
-            self._meet(lambda: dist.broadcast(letters, 0))
+            self._communicate(lambda: dist.broadcast(letters, _FIRST))
         return bytes(letters.tolist()).decode()
 
     def on_first_process(self, work: Callable[[], Result]) -> Result | None:
-        """Let the first process work while the others wait; they are told whether it went well.
+        """Let the first process work while the others wait for it and learn whether it succeeded.
 
         Returns:
-            What `work` gave; None in the other processes.
+            The result of `work`; None in the other processes.
 
         Raises:
             UnavailableError: in the other processes, where `work` failed in the first, which raises
@@ -98,46 +104,52 @@ class Topology:
         """
         if self.processes == 1:
             return work()
-        done: Result | None = None
-        if self.first:
+        result: Result | None = None
+        if self.is_first:
             try:
-                done = work()
+                result = work()
             except BaseException as error:
-                with suppress(UnavailableError):  # they are gone: what happened here is what counts
+                with suppress(UnavailableError):  # this process' own error is the one that counts
                     self.broadcast(f"{type(error).__name__}: {error}")
                 raise
-        if failure := self.broadcast(""):
+        failure = self.broadcast("")
+        if failure:
             raise UnavailableError(
                 f"Process {self.process} stops because process 0 did: {failure}",
-                "Do what process 0 says; every process is started again.",
+                "Follow the message of process 0; every process is started again.",
             )
-        return done
+        return result
 
-    def agree(self, what: str, say: Callable[[], str]) -> None:
-        """Stop all processes if one of them says something else than the first.
+    def agree(self, what: str, digest: Callable[[], str]) -> None:
+        """Stop all processes if the digest of one of them differs from that of the first.
+
+        Args:
+            what: that must be equal, for the message.
+            digest: computes this process' digest.
 
         Raises:
             UnavailableError: in every process.
         """
         if self.processes == 1:
             return
-        own = say()
-        others = torch.tensor([float(self.broadcast(own) != own)])
-        self.mean_(others)
-        if float(others):
-            count = round(float(others) * self.processes)
+        own = digest()
+        is_different = self.broadcast(own) != own
+        share = torch.tensor([float(is_different)])
+        self.mean_(share)
+        if float(share):
+            count = round(float(share) * self.processes)
             raise UnavailableError(
                 f"{count} of {self.processes} processes have another {what} than process 0.",
-                "Let all of them see the same run folder, recipe, tiles and version of histosynth.",
+                "Give all of them the same run folder, recipe, tiles and version of histosynth.",
             )
 
-    def _meet(self, call: Callable[[], object]) -> None:
+    def _communicate(self, call: Callable[[], object]) -> None:
         try:
             call()
         except RuntimeError as error:
             raise UnavailableError(
                 f"Process {self.process} of {self.processes} lost the others: {error}",
-                "See what they said, and start all again: the run goes on from its last "
+                "Read their messages, and start all again: the run goes on from its last "
                 "checkpoint.",
             ) from error
 
@@ -150,17 +162,22 @@ def join_processes(device: torch.device | str | None = None) -> Topology:
     Args:
         device: where to compute; None: a GPU if there is one.
     """
-    said = [os.environ.get(name, "") for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE")]
-    if not all(each.isdigit() for each in said) or int(said[2]) < 2:
+    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
+    values = [os.environ.get(name, "") for name in names]
+    if not all(value.isdigit() for value in values):
+        return Topology()
+    if int(os.environ["WORLD_SIZE"]) < 2:
         return Topology()
     from accelerate import PartialState
 
-    where = (
-        torch.device(device)
-        if device
-        else torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    )
-    state = PartialState(cpu=where.type == "cpu", timeout=PATIENCE)
+    if not device:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    is_cpu = torch.device(device).type == "cpu"
+    state = PartialState(cpu=is_cpu, timeout=_TIMEOUT)
     # accelerate numbers CPUs too, torch's modules do not
-    place = CPU if state.device.type == "cpu" else state.device
-    return Topology(state.process_index, state.num_processes, place)
+    message_device = _CPU if state.device.type == "cpu" else state.device
+    return Topology(
+        state.process_index,
+        state.num_processes,
+        message_device,
+    )

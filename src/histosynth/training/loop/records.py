@@ -1,32 +1,33 @@
-"""What the first process keeps and says of a run: log, trackers, progress, best weights, when to
-stop.
-"""
+"""The records of a run, which the first process keeps: log, trackers, best weights, stop rule."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ...core.tile import Pixels
-from .best_weights import Best
+from .best_weights import BestWeights
 from .plan import LoopPlan
 from .run_log import RunLog
 from .state import TrainState
 from .trackers import open_trackers
 
 StepCallback = Callable[[int, Mapping[str, float]], None]
-StopRule = Callable[[int, Mapping[str, float]], str | None]
+"""Called with a step and its numbers."""
+StopRule = Callable[[int, Mapping[str, Any]], str | None]
+"""Called with a step and its validation numbers; a sentence ends the run."""
 
 
-class Records:
-    """Of one sitting of a run.
+class RunRecords:
+    """The records of one session of a run.
 
     Args:
         run: its folder.
-        plan: how often to log, and whom to tell.
-        step: where the sitting begins.
-        on_step: told of each step.
+        plan: how often to log, and to which trackers.
+        step: where the session begins.
+        on_step: called after each step.
         stop_rule: called after each validation. Validations of earlier sessions are replayed to it
             first, from the log, so that it decides as if the run had never been interrupted.
     """
@@ -45,57 +46,76 @@ class Records:
         self.on_step = on_step
         self.stop_rule = stop_rule
         self.log = RunLog(run / "log.jsonl", step)
-        self.best = Best(run)
+        self.best = BestWeights(run)
         self.trackers = open_trackers(plan.trackers, run)
-        for row in self.log.kept:
-            numbers = {key: value for key, value in row.items() if key.startswith("validation_")}
-            if stop_rule and numbers:
-                stop_rule(int(row["step"]), numbers)
+        self._replay_validations()
 
-    def stepped(
+    def _replay_validations(self) -> None:
+        if self.stop_rule is None:
+            return
+        for row in self.log.earlier_rows:
+            numbers = {key: value for key, value in row.items() if key.startswith("validation_")}
+            if numbers:
+                self.stop_rule(int(row["step"]), numbers)
+
+    def record_step(
         self,
         step: int,
         numbers: Mapping[str, float],
         *,
         overflowed: bool,
     ) -> None:
-        """A step was taken. One that overflowed is always logged, without what are no numbers."""
+        """Record a step. One that overflowed is always logged, without its infinite numbers."""
         finite = {key: value for key, value in numbers.items() if math.isfinite(value)}
         if self.on_step:
             self.on_step(step, finite)
         if overflowed or step % self.plan.log_every == 0:
-            self.trackers.add(step, self.log.add(step, finite))
+            row = self.log.append(step, finite)
+            self.trackers.log(step, row)
 
-    def looked(
+    def record_validation(
         self,
         step: int,
         numbers: Mapping[str, float],
-        sheet: Pixels,
+        picture: Pixels,
         file: Path,
     ) -> str:
-        """A look was taken, and `run/weights` written; returns why to stop, or nothing."""
-        row = self.log.add(step, numbers)
-        self.trackers.add(step, row)
-        self.trackers.show(step, sheet, file)
-        reason = (self.stop_rule(step, row) if self.stop_rule else None) or ""
-        if reason:  # weights that end a run, say because they copy, are not its best
-            self.log.add(step, {"stopped": reason})
-        elif (loss := numbers.get("validation_loss")) is not None:
+        """Record a validation, after `run/weights` was written.
+
+        Args:
+            step: of the run.
+            numbers: of the validation.
+            picture: (H, W, 3) uint8.
+            file: where the picture lies.
+
+        Returns:
+            Why to stop; "" to go on.
+        """
+        row = self.log.append(step, numbers)
+        self.trackers.log(step, row)
+        self.trackers.log_picture(step, picture, file)
+        reason = self.stop_rule(step, row) if self.stop_rule else None
+        if reason:
+            # weights that end a run, for instance because they copy, are not its best
+            self.log.append(step, {"stopped": reason})
+            return reason
+        loss = numbers.get("validation_loss")
+        if loss is not None:
             self.best.offer(step, loss, self.run / "weights")
-        return reason
+        return ""
 
     def close(self) -> None:
         """Let the trackers write what they hold back."""
-        self.trackers.finish()
+        self.trackers.close()
 
 
 def step_numbers(
     state: TrainState,
     loss: float,
     norm: float,
-    rate: float,
+    steps_per_s: float,
 ) -> dict[str, float]:
-    """What is told of a step: loss, gradient norm, speed; in fp16 the loss scale and overflows so
+    """The numbers of a step: loss, gradient norm, speed; in fp16 the loss scale and overflows so
     far.
 
     Images a second are items of the recipe's batch: smaller crops count by their pixels.
@@ -103,9 +123,10 @@ def step_numbers(
     numbers = {
         "loss": loss,
         "gradient_norm": norm,
-        "steps_per_s": rate,
-        "images_per_s": rate * state.plan.batch,
+        "steps_per_s": steps_per_s,
+        "images_per_s": steps_per_s * state.plan.batch,
     }
     if state.scaler:
-        numbers |= {"skipped": state.scaler.skipped, "loss_scale": state.scaler.scale}
+        numbers["skipped"] = state.scaler.skipped
+        numbers["loss_scale"] = state.scaler.scale
     return numbers

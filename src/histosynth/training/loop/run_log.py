@@ -1,8 +1,9 @@
-"""`log.jsonl`: one line of numbers a time."""
+"""`log.jsonl`: one line of numbers for a step."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,38 +17,53 @@ class RunLog:
 
     Attributes:
         path: of the file.
-        kept: rows of earlier sittings.
+        earlier_rows: rows of earlier sessions of the run.
     """
 
     def __init__(self, path: Path, step: int) -> None:
         ensure_folder(path.parent)
         self.path = path
-        try:  # a line that is not UTF-8 is one that was spoilt
-            lines = (
-                path.read_text(encoding="utf-8", errors="replace").splitlines()
-                if path.exists()
-                else []
-            )
-        except OSError as error:
-            raise BadRun(path, f"it cannot be read: {error.strerror or error}") from error
-        kept = [line for line in lines if _step_of(line) <= step]
-        write_text(path, "".join(f"{line}\n" for line in kept))
-        self.kept: list[dict[str, Any]] = [json.loads(line) for line in kept]
+        kept = [line for line in _read_lines(path) if _step_of(line) <= step]
+        write_text(
+            path,
+            "".join(f"{line}\n" for line in kept),
+        )
+        self.earlier_rows: list[dict[str, Any]] = [json.loads(line) for line in kept]
 
-    def add(self, step: int, numbers: Mapping[str, float | str]) -> dict[str, Any]:
-        """Append the numbers of a step; returns them as they were written, to six decimals."""
-        row = {
-            key: value if isinstance(value, str) else round(value, 6)
-            for key, value in numbers.items()
-        }
+    def append(
+        self,
+        step: int,
+        numbers: Mapping[str, float | str],
+    ) -> dict[str, float | str]:
+        """Write the numbers of a step; returns them as they were written, to six decimals."""
+        row: dict[str, float | str] = {}
+        for key, value in numbers.items():
+            row[key] = value if isinstance(value, str) else round(value, 6)
+        line = json.dumps(
+            {"step": step, **row},
+            allow_nan=False,
+        )
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **row}, allow_nan=False) + "\n")
+            file.write(line + "\n")
         return row
 
 
+def _read_lines(path: Path) -> list[str]:
+    """Lines of a log; none where there is no file. Bytes that are not UTF-8 are replaced."""
+    if not path.exists():
+        return []
+    try:
+        return path.read_text(
+            encoding="utf-8",
+            errors="replace",
+        ).splitlines()
+    except OSError as error:
+        raise BadRun(path, f"it cannot be read: {error.strerror or error}") from error
+
+
 def _step_of(line: str) -> float:
-    """The step a line of the log tells of; infinite for one that was cut off or spoilt."""
+    """The step of a line of the log; infinite for one that was cut off or damaged."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        return float("inf")
+        return math.inf

@@ -1,4 +1,4 @@
-"""Who is told of a run beside `log.jsonl`: accelerate's trackers, offline unless told otherwise."""
+"""Experiment trackers besides `log.jsonl`: accelerate's, offline unless configured otherwise."""
 
 from __future__ import annotations
 
@@ -12,44 +12,45 @@ from ...core.store import ensure_folder
 from ...core.tile import Pixels
 from .plan import TrackerName
 
-FOLDER = "trackers"
+_FOLDER = "trackers"
 
 
 class Trackers:
     """The trackers of a run; nothing happens where there are none.
 
     Args:
-        started: trackers as accelerate has them, ready to be told.
+        started: accelerate's trackers, already started.
     """
 
     def __init__(self, started: Sequence[Any]) -> None:
-        self.started = tuple(started)
+        self._started = tuple(started)
 
-    def add(self, step: int, numbers: Mapping[str, float | str]) -> None:
-        """Tell the numbers of a step."""
-        values = {key: value for key, value in numbers.items() if not isinstance(value, str)}
-        for tracker in self.started:
-            tracker.log(values, step=step)
+    def log(self, step: int, row: Mapping[str, float | str]) -> None:
+        """Log the numbers of a step; texts are left out."""
+        numbers = {key: value for key, value in row.items() if not isinstance(value, str)}
+        for tracker in self._started:
+            tracker.log(numbers, step=step)
 
-    def show(
+    def log_picture(
         self,
         step: int,
-        sheet: Pixels,
+        picture: Pixels,
         file: Path,
     ) -> None:
-        """Show the validation sheet, (H, W, 3) uint8, which lies in `file` too."""
-        for tracker in self.started:
+        """Log the validation picture, (H, W, 3) uint8, which lies in `file` too."""
+        for tracker in self._started:
             match tracker.name:
                 case "tensorboard":
-                    tracker.log_images({"validation": sheet[None]}, step=step, dataformats="NHWC")
+                    images = {"validation": picture[None]}
+                    tracker.log_images(images, step=step, dataformats="NHWC")
                 case "mlflow":
                     tracker.log_artifact(str(file), "pictures")
                 case _:
-                    tracker.log_images({"validation": [sheet]}, step=step)
+                    tracker.log_images({"validation": [picture]}, step=step)
 
-    def finish(self) -> None:
+    def close(self) -> None:
         """Write what is still held back."""
-        for tracker in self.started:
+        for tracker in self._started:
             tracker.finish()
 
 
@@ -57,28 +58,38 @@ def open_trackers(names: Sequence[TrackerName], run: Path) -> Trackers:
     """Start the trackers that a recipe names; their files lie in `run/trackers`.
 
     Raises:
-        NeedsExtra: wandb or mlflow is named and not installed. TensorBoard is then passed over.
+        NeedsExtra: wandb or mlflow is named and not installed. TensorBoard is then left out.
     """
-    if not names:
+    installed = _installed_trackers(names) if names else []
+    if not installed:
         return Trackers(())
-    from accelerate import PartialState, utils
+    from accelerate import PartialState
 
-    there = {
+    PartialState()  # accelerate's trackers need it; in a single process it sets up nothing
+    folder = ensure_folder(run / _FOLDER)
+    started = []
+    for name in installed:
+        tracker = _TRACKERS[name](run.absolute().name, folder)
+        tracker.start()
+        started.append(tracker)
+    return Trackers(started)
+
+
+def _installed_trackers(names: Sequence[TrackerName]) -> list[TrackerName]:
+    from accelerate import utils
+
+    is_installed = {
         "tensorboard": utils.is_tensorboard_available,
         "wandb": utils.is_wandb_available,
         "mlflow": utils.is_mlflow_available,
     }
-    found = [name for name in names if there[name]()]
-    if absent := [name for name in names if name not in found and name != "tensorboard"]:
-        raise NeedsExtra(f"{absent[0]}, which loop.trackers names,", absent[0])
-    if not found:
-        return Trackers(())
-    PartialState()  # accelerate's trackers ask it who is first; alone it sets up nothing
-    folder = ensure_folder(run / FOLDER)
-    started = [_MAKERS[name](run.absolute().name, folder) for name in found]
-    for tracker in started:
-        tracker.start()
-    return Trackers(started)
+    found: list[TrackerName] = []
+    for name in names:
+        if is_installed[name]():
+            found.append(name)
+        elif name != "tensorboard":
+            raise NeedsExtra(f"{name}, which loop.trackers names,", name)
+    return found
 
 
 def _tensorboard(name: str, folder: Path) -> Any:
@@ -104,13 +115,15 @@ def _mlflow(name: str, folder: Path) -> Any:
     from accelerate.tracking import MLflowTracker
 
     if not os.environ.get("MLFLOW_TRACKING_URI"):
-        mlflow.set_tracking_uri(f"sqlite:///{(folder / 'mlflow.db').absolute()}")
-    place = (folder / "mlflow").absolute().as_uri()
-    return MLflowTracker("histosynth", logging_dir=place, run_name=name)
+        database = (folder / "mlflow.db").absolute()
+        mlflow.set_tracking_uri(f"sqlite:///{database}")
+    artifacts = (folder / "mlflow").absolute().as_uri()
+    return MLflowTracker("histosynth", logging_dir=artifacts, run_name=name)
 
 
-_MAKERS: dict[TrackerName, Callable[[str, Path], Any]] = {
+_TRACKERS: dict[TrackerName, Callable[[str, Path], Any]] = {
     "tensorboard": _tensorboard,
     "wandb": _wandb,
     "mlflow": _mlflow,
 }
+"""Every tracker, by the name that recipes use."""

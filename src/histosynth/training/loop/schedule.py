@@ -1,0 +1,38 @@
+"""The learning rate of each step."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from .plan import LoopPlan
+
+
+def learning_rate(step: int, plan: LoopPlan) -> float:
+    """Linear warm-up, a plateau, and a cosine fall over the last `cooldown` of the steps.
+
+    It falls to `min_learning_rate_share` of the plan's rate.
+    """
+    rise = _warmup_share(step, plan)
+    fall = _cooldown_share(step, plan)
+    return plan.learning_rate * rise * fall
+
+
+def _warmup_share(step: int, plan: LoopPlan) -> float:
+    """From almost 0 to 1 in a line, over the first `warmup` steps."""
+    warmup = max(plan.warmup, 1)
+    return min(1.0, (step + 1) / warmup)
+
+
+def _cooldown_share(step: int, plan: LoopPlan) -> float:
+    """From 1 to `min_learning_rate_share` in half a cosine, over the last steps."""
+    cooldown_start = plan.steps * (1 - plan.cooldown)
+    warmup_end = min(plan.warmup, plan.steps)
+    start = max(cooldown_start, warmup_end)
+    length = max(plan.steps - start, 1)
+    progress = (step - start) / length
+    progress = min(max(progress, 0.0), 1.0)
+    cosine = float(torch.cos(torch.tensor(math.pi * progress)))
+    lowest = plan.min_learning_rate_share
+    return lowest + (1 - lowest) * (1 + cosine) / 2
