@@ -32,7 +32,10 @@ def _cooldown_share(step: int, plan: LoopPlan) -> float:
     start = max(cooldown_start, warmup_end)
     length = max(plan.steps - start, 1)
     progress = (step - start) / length
-    progress = min(max(progress, 0.0), 1.0)
-    cosine = float(torch.cos(torch.tensor(math.pi * progress)))
+    progress = max(progress, 0.0)
+    progress = min(progress, 1.0)
+    angle = torch.tensor(math.pi * progress)
+    cosine = float(torch.cos(angle))
     lowest = plan.min_learning_rate_share
-    return lowest + (1 - lowest) * (1 + cosine) / 2
+    height = (1 + cosine) / 2
+    return lowest + (1 - lowest) * height
