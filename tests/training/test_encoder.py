@@ -12,7 +12,7 @@ from small import write_recipe
 from histosynth.core.errors import BadRecipe, BadWeights
 from histosynth.encoders.histo import load_encoder
 from histosynth.pipeline.train import train
-from histosynth.training.tasks.encoder.train_task import harmed
+from histosynth.training.tasks.encoder.degradation import degrade
 
 
 def test_it_learns_what_is_alike_and_what_was_done_to_a_picture(tissue, tmp_path):
@@ -49,15 +49,15 @@ def test_a_stopped_run_that_goes_on_is_the_run_that_was_never_stopped(tissue, tm
 def test_harm_is_done_as_it_is_told():
     random = np.random.default_rng(0)
     picture = random.integers(0, 256, (64, 64, 3)).astype(np.uint8)
-    assert np.array_equal(harmed(picture, np.zeros(3), random), picture)
+    assert np.array_equal(degrade(picture, np.zeros(3), random), picture)
     blurred, noisy, packed = (
-        harmed(picture, np.eye(3)[kind], random).astype(float) for kind in range(3)
+        degrade(picture, np.eye(3)[kind], random).astype(float) for kind in range(3)
     )
     assert blurred.std() < 0.5 * picture.std()
     flat = np.full((64, 64, 3), 128, np.uint8)
-    assert harmed(flat, np.eye(3)[1], random).std() == pytest.approx(14, rel=0.1)
+    assert degrade(flat, np.eye(3)[1], random).std() == pytest.approx(14, rel=0.1)
     assert not np.array_equal(packed, picture) and np.array_equal(
-        harmed(flat, np.eye(3)[2], random), flat
+        degrade(flat, np.eye(3)[2], random), flat
     )
     assert noisy.shape == picture.shape
 

@@ -25,7 +25,7 @@ from histosynth.core.store import sha256_of
 from histosynth.model.adapters import ADAPTER_FILE, add_adapter
 from histosynth.model.packing import pack
 from histosynth.model.structure import StructureFeatures, StructureMaps
-from histosynth.pipeline import validation_pictures
+from histosynth.pipeline import train_context
 from histosynth.pipeline.train import dry_run, train
 from histosynth.testing_bases import tiny_base
 from histosynth.tissue.layout import draw_layout
@@ -63,10 +63,10 @@ def write(
 @pytest.fixture(scope="module", autouse=True)
 def _sketches():
     """Validation pictures of two steps: nobody looks at them here."""
-    before = validation_pictures.VALIDATION_STEPS
-    validation_pictures.VALIDATION_STEPS = 2
+    before = train_context.VALIDATION_STEPS
+    train_context.VALIDATION_STEPS = 2
     yield
-    validation_pictures.VALIDATION_STEPS = before
+    train_context.VALIDATION_STEPS = before
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,17 @@
-"""Training stopped when it begins to copy: `train` paints, a judge looks, and neither knows the
-other.
+"""A guard that stops training when validation pictures begin to be copies of training tiles.
+
+It is here because training does not import the copy search, and the search does not import models.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..core.arrays import Float64Array
 from ..core.tile import Pixels
 from ..metrics.copying.conclude import LEAST_SCORES, bar_of
 from ..metrics.copying.register import Library, texture
@@ -19,18 +22,29 @@ from ..training.data.sources import Example
 from ..training.tasks.diffusion.batches import Batch
 from ..training.tasks.diffusion.painting import Paint
 
-MOST = 256
-"""Training tiles that a look searches; of more, others at each look."""
+MAX_SEARCHED_TILES = 256
+"""Training tiles that one validation searches; of more, a random choice that changes with the
+step."""
+MAX_BAR_TILES = 48
+"""Real tiles whose correlations with other patients' tissue set the bar."""
+
+
+@dataclass(frozen=True, eq=False)
+class SearchedTiles:
+    """Training tiles ready to be searched, and the patient of each."""
+
+    library: Library
+    patients: list[str]
 
 
 class CopyGuard:
-    """Looks each validation's pictures up in the training tiles.
+    """Searches each validation's pictures in the training tiles.
 
     Args:
-        paint: makes a validation's pictures; whole tiles are looked at, not mended ones.
+        paint: samples a validation's pictures. Whole tiles are searched, not completed ones.
         train: training tiles.
-        held_out: tiles of other patients; how alike they are to training by chance says what is
-            suspect.
+        held_out: tiles of other patients; how much they resemble training tiles by chance sets the
+            bar for a suspected copy.
         max_share: share of pictures that may be suspected copies.
     """
 
@@ -42,7 +56,7 @@ class CopyGuard:
         *,
         max_share: float,
     ) -> None:
-        self.paint_plainly = paint
+        self.sample_pictures = paint
         self.max_share = max_share
         self.mpp = train[0].tile.ref.mpp
         self.train = train
@@ -52,93 +66,110 @@ class CopyGuard:
         self._bar: float | None = None
 
     def paint(self, bundle: Bundle, batch: Batch) -> list[Pixels]:
-        """Paint, and remember whole tiles for the next look."""
-        pictures = self.paint_plainly(bundle, batch)
+        """Sample pictures, and keep whole tiles for the next check."""
+        pictures = self.sample_pictures(bundle, batch)
         if bool((batch.maps.mask > 0).all()):
             self.pictures = pictures
             self.side = pictures[0].shape[0]
         return pictures
 
     def __call__(self, step: int, numbers: Mapping[str, float]) -> str | None:
-        """A sentence where more than the allowed share of the last pictures are suspected
+        """The reason to stop, where more than the allowed share of the last pictures are suspected
         copies.
         """
         if not self.pictures:
             return None
-        library, owners = self._searched(step)
+        searched = self._searched_tiles(step)
         if self._bar is None:
-            self._bar = self._bar_of(library, owners)
-        bar = self._bar
-        scores = self._scores(self.pictures, library, owners)
-        told = scores[np.isfinite(scores)]
-        if not np.isfinite(bar) or not len(told):
+            self._bar = self._bar_by_chance(searched)
+        scores = self._scores(self.pictures, searched)
+        scores = scores[np.isfinite(scores)]
+        if not math.isfinite(self._bar) or not len(scores):
             return None
-        suspected = int((told > bar).sum())
-        if suspected <= self.max_share * len(told):
+        suspected = int((scores > self._bar).sum())
+        if suspected <= self.max_share * len(scores):
             return None
+        counted = f"{suspected} of {len(scores)} validation pictures"
+        numbers_found = f"largest correlation {scores.max():.2f}, bar {self._bar:.2f}"
         return (
-            f"at step {step} {suspected} of {len(told)} validation pictures are suspected "
-            "copies of training "
-            f"tiles (largest correlation {told.max():.2f}, bar {bar:.2f}): look at the last "
-            "of pictures/"
+            f"at step {step} {counted} are suspected copies of training tiles ({numbers_found}): "
+            "look at the last of pictures/"
         )
 
-    def _searched(self, step: int) -> tuple[Library, list[str]]:
-        """The training tiles that this look searches, and whose they are."""
+    def _searched_tiles(self, step: int) -> SearchedTiles:
+        """The training tiles that the validation after this step searches."""
         rows = np.arange(len(self.train))
-        if len(rows) > MOST:
-            rows = np.random.default_rng(step).choice(rows, MOST, replace=False)
+        if len(rows) > MAX_SEARCHED_TILES:
+            random = np.random.default_rng(step)
+            rows = random.choice(rows, MAX_SEARCHED_TILES, replace=False)
         tiles = [self.train[int(row)] for row in rows]
-        # in the stain they were trained in, or any: the search does not look at stain
-        textures = [texture(each.tile.pixels, self.mpp) for each in tiles]
-        tall, wide = (max(each.shape[axis] for each in textures) for axis in (0, 1))
-        library = Library(textures, self.side * self.mpp, (tall, wide))
-        return library, [each.tile.ref.patient for each in tiles]
+        # their own stain or any other: the search compares texture only
+        textures = [texture(tile.tile.pixels, self.mpp) for tile in tiles]
+        largest_height = max(each.shape[0] for each in textures)
+        largest_width = max(each.shape[1] for each in textures)
+        shape = (largest_height, largest_width)
+        library = Library(textures, self.side * self.mpp, shape)
+        return SearchedTiles(library, [tile.tile.ref.patient for tile in tiles])
 
-    def _bar_of(self, library: Library, owners: Sequence[str]) -> float:
-        """How alike tissue of other patients is by chance; nan where there are too few tiles to
-        tell.
+    def _bar_by_chance(self, searched: SearchedTiles) -> float:
+        """The correlation that tissue of other patients reaches by chance; NaN where there are too
+        few tiles.
         """
-        cuts = ((self._cut(each), each.tile.ref.patient) for each in (*self.held_out, *self.train))
-        kept = [(cut, who) for cut, who in cuts if cut is not None][:48]
+        crops: list[Pixels] = []
+        patients: list[str] = []
+        for example in (*self.held_out, *self.train):
+            crop = self._central_crop(example)
+            if crop is not None:
+                crops.append(crop)
+                patients.append(example.tile.ref.patient)
         scores = self._scores(
-            [cut for cut, _ in kept],
-            library,
-            owners,
-            [who for _, who in kept],
+            crops[:MAX_BAR_TILES],
+            searched,
+            patients[:MAX_BAR_TILES],
         )
-        return bar_of(scores) if np.isfinite(scores).sum() >= LEAST_SCORES else float("nan")
+        if np.isfinite(scores).sum() < LEAST_SCORES:
+            return math.nan
+        return bar_of(scores)
 
-    def _cut(self, example: Example) -> Pixels | None:
-        """The middle of a tile, of the pictures' size."""
-        height, width = example.tile.pixels.shape[:2]
+    def _central_crop(self, example: Example) -> Pixels | None:
+        """The middle of a tile, as large as the pictures; None where it is smaller."""
+        pixels = example.tile.pixels
+        height, width = pixels.shape[:2]
         if min(height, width) < self.side:
             return None
         y = (height - self.side) // 2
         x = (width - self.side) // 2
-        return example.tile.pixels[y : y + self.side, x : x + self.side]
+        return pixels[y : y + self.side, x : x + self.side]
 
     def _scores(
         self,
         pictures: Sequence[Pixels],
-        library: Library,
-        owners: Sequence[str],
-        whose: Sequence[str] = (),
-    ) -> NDArray[np.float64]:
-        """Largest correlation of each picture with training tiles of other patients."""
-        seen = [
-            TileMeasurements(
-                str(row),
-                whose[row] if whose else "",
-                "",
-                {"copy/texture": texture(each, self.mpp)},
+        searched: SearchedTiles,
+        patients: Sequence[str] = (),
+    ) -> Float64Array:
+        """Largest correlation of each picture with a training tile; NaN for one without contrast.
+
+        Args:
+            pictures: (H, W, 3) uint8.
+            searched: the training tiles.
+            patients: of the pictures, whose own tiles are left out; empty: none are.
+        """
+        measured = []
+        for row, picture in enumerate(pictures):
+            patient = patients[row] if patients else ""
+            values = {"copy/texture": texture(picture, self.mpp)}
+            measured.append(
+                TileMeasurements(
+                    str(row),
+                    patient,
+                    "",
+                    values,
+                )
             )
-            for row, each in enumerate(pictures)
-        ]
         found = find_matches(
-            Sample(tuple(seen)),
-            library,
-            owners,
-            apart=bool(whose),
+            Sample(tuple(measured)),
+            searched.library,
+            searched.patients,
+            apart=bool(patients),
         )
         return np.array([float(tile.values["copy/match"][0]) for tile in found.tiles])

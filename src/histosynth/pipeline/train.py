@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,13 @@ from typing import Any
 from ..core import recipe as recipes
 from ..core.errors import BadOption
 from ..core.progress import ProgressCallback
-from ..model.device import pick_device
-from ..training.data.sources import Example
 from ..training.dry_run import DryRun, describe_run
 from ..training.loop.processes import join_processes
 from ..training.resume import refuse_run_folder
 from ..training.run import run_task
 from ..training.tasks import find_task
-from ..training.tasks.task import RunContext, Task, TrainRecipe
-from .copy_guard import CopyGuard
-from .validation_pictures import paint_batch
+from ..training.tasks.task import Task, TrainRecipe
+from .train_context import run_context
 
 
 def read_train_recipe(path: Path) -> TrainRecipe:
@@ -44,7 +41,11 @@ def _read(
     recipe = recipes.build(values, task.recipe, name=str(path))
     if base is not None:
         if not task.takes_base:
-            raise BadOption("--base", base, "left out: this recipe names no text-conditioned base")
+            raise BadOption(
+                "--base",
+                base,
+                "left out: this recipe names no text-conditioned base",
+            )
         folder = Path(base).expanduser()
         recipe = replace(recipe, base=str(folder.resolve()) if folder.exists() else base)
     if root is not None:
@@ -73,7 +74,12 @@ def dry_run(
     task, recipe = _read(path, base=base, root=root)
     if run is not None:
         refuse_run_folder(recipe, run)
-    return describe_run(task, recipe, path.parent, device=device)
+    return describe_run(
+        task,
+        recipe,
+        path.parent,
+        device=device,
+    )
 
 
 def train(
@@ -100,8 +106,18 @@ def train(
     task, recipe = _read(path, base=base, root=root)
     # each of several processes has a device of its own
     join_processes(device or os.environ.get("HISTOSYNTH_DEVICE"))
-    context = run_context(run, path.parent, device=device, on_encoded=on_encoded)
-    state = run_task(task, recipe, context, on_step=on_step)
+    context = run_context(
+        run,
+        path.parent,
+        device=device,
+        on_encoded=on_encoded,
+    )
+    state = run_task(
+        task,
+        recipe,
+        context,
+        on_step=on_step,
+    )
     result = {
         "task": recipe.task,
         "steps": state.step,
@@ -110,29 +126,3 @@ def train(
     if state.stopped:
         result["stopped"] = state.stopped
     return result
-
-
-def run_context(
-    run: Path,
-    base_folder: Path,
-    *,
-    device: str | None = None,
-    on_encoded: ProgressCallback | None = None,
-) -> RunContext:
-    """Where a run happens, with the sampling that training does not do itself."""
-    return RunContext(
-        run,
-        base_folder,
-        str(pick_device(device)),
-        paint_batch,
-        _build_copy_guard,
-        on_encoded,
-    )
-
-
-def _build_copy_guard(
-    train_tiles: Sequence[Example],
-    held_out: Sequence[Example],
-    max_share: float,
-) -> CopyGuard:
-    return CopyGuard(paint_batch, train_tiles, held_out, max_share=max_share)

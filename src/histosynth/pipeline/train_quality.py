@@ -11,7 +11,7 @@ from ..detectors.artefact_info import ARTEFACT_CARD
 from ..training.run import run_task
 from ..training.tasks.artefact import ARTEFACT
 from ..training.tasks.artefact.recipe import artefact_recipe
-from .train import run_context
+from .train_context import run_context
 
 
 def train_quality(
@@ -40,9 +40,20 @@ def train_quality(
     Returns:
         The weights' folder, and `artefact.json` with the area under the ROC curve.
     """
-    recipe = artefact_recipe(folder.resolve(), patient, mpp, start=start, steps=steps)
+    recipe = artefact_recipe(
+        folder.resolve(),
+        patient,
+        mpp,
+        start=start,
+        steps=steps,
+    )
     context = run_context(run, Path(), device=device)
-    state = run_task(ARTEFACT, recipe, context, on_step=on_step)
+    state = run_task(
+        ARTEFACT,
+        recipe,
+        context,
+        on_step=on_step,
+    )
     weights = run / "weights"
     card = json.loads((weights / ARTEFACT_CARD).read_text(encoding="utf-8"))
     return {

@@ -62,8 +62,18 @@ def tile_losses(
                 noise = _fixed_noise(clean, 1000 * column + draw).to(bundle.device)
                 latents = clean.to(bundle.device)
                 mixed = level.mix(latents, noise)
-                output = bundle.denoiser.predict(mixed, times, features, style)
-                target = target_for(bundle.info.prediction, latents, noise, level)
+                output = bundle.denoiser.predict(
+                    mixed,
+                    times,
+                    features,
+                    style,
+                )
+                target = target_for(
+                    bundle.info.prediction,
+                    latents,
+                    noise,
+                    level,
+                )
                 error = (output.float() - target.float()) ** 2
                 losses[row, column] += float(error.mean()) / NOISE_DRAWS
         if on_progress:

@@ -36,10 +36,20 @@ def _check(recipe: DiffusionRecipe, base_folder: Path) -> OpenedBundle:
     preflight(recipe.loop, smallest=smallest)
     train, held_out = open_examples(recipe.data, base_folder)
     refuse_no_share(recipe.task, train)
-    check_conditions(recipe.task, conditions, recipe.data, train)
+    check_conditions(
+        recipe.task,
+        conditions,
+        recipe.data,
+        train,
+    )
     bundle = load_bundle(starting_point(recipe.start, base_folder))
     _refuse_other_base(recipe, bundle)
-    refuse_off_grid(recipe.task, conditions, held_out, bundle.grid_px)
+    refuse_off_grid(
+        recipe.task,
+        conditions,
+        held_out,
+        bundle.grid_px,
+    )
     refuse_unknown_labels([*train, *held_out], bundle.info.labels)
     return OpenedBundle(train, held_out, bundle)
 
@@ -63,7 +73,12 @@ def _refuse_other_base(recipe: DiffusionRecipe, bundle: Bundle) -> None:
         )
     if problems:
         raise BadRecipe(recipe.task, problems)
-    refuse_targets(recipe.task, recipe.adapter.layers, bundle, recipe.start)
+    refuse_targets(
+        recipe.task,
+        recipe.adapter.layers,
+        bundle,
+        recipe.start,
+    )
     difference = abs(math.log(data.mpp / info.mpp))
     if not difference <= math.log(1 + info.mpp_tolerance):
         raise ScaleMismatch(data.mpp, info.mpp, info.mpp_tolerance).of("data.mpp")

@@ -39,9 +39,19 @@ def _check(recipe: DiffusionRecipe, base_folder: Path) -> OpenedBase:
     preflight(recipe.loop, smallest=smallest)
     train, held_out = open_examples(recipe.data, base_folder)
     refuse_no_share(recipe.task, train)
-    check_conditions(recipe.task, conditions, recipe.data, train)
+    check_conditions(
+        recipe.task,
+        conditions,
+        recipe.data,
+        train,
+    )
     grid_px = FACTOR << (len(recipe.base.widths) - 1)
-    refuse_off_grid(recipe.task, conditions, held_out, grid_px)
+    refuse_off_grid(
+        recipe.task,
+        conditions,
+        held_out,
+        grid_px,
+    )
     refuse_unknown_labels([*train, *held_out], recipe.base.labels)
     folder = starting_point(recipe.start, base_folder, part="autoencoder")
     return OpenedBase(train, held_out, load_part(folder, AutoencoderDC))
@@ -62,7 +72,12 @@ def _build(
         loop=recipe.loop,
         context=context,
     )
-    bundle = new_bundle(recipe, opened.autoencoder, views.train, opened.train)
+    bundle = new_bundle(
+        recipe,
+        opened.autoencoder,
+        views.train,
+        opened.train,
+    )
     stored["unet"] = part_weights(bundle.unet)
     stored["structure"] = part_weights(bundle.structure)
     bundle.to(dtype=DTYPES[recipe.loop.precision], device=context.device)
@@ -87,4 +102,9 @@ def _build(
     return Training(train_task)
 
 
-BASE = Task(("base",), DiffusionRecipe, _check, _build)
+BASE = Task(
+    ("base",),
+    DiffusionRecipe,
+    _check,
+    _build,
+)

@@ -38,7 +38,12 @@ def _open_sources(
     root = (base_folder / data.root).resolve()
     examples: list[Example] = []
     for source in sources:
-        examples += open_source(source, root=root, mpp=data.mpp, classes=data.classes)
+        examples += open_source(
+            source,
+            root=root,
+            mpp=data.mpp,
+            classes=data.classes,
+        )
     return examples
 
 

@@ -73,8 +73,18 @@ def _open_folder(root: Path, name: str, data: ArtefactData) -> list[Example]:
     if mpp > MAX_SCALE_RATIO * data.mpp:
         limit = f"at most {MAX_SCALE_RATIO:g} times data.mpp: enlarged tiles look blurred"
         raise BadRecipe(name, [f"data.tile_mpp is {mpp:g}, but must be {limit}"])
-    source = TileSource(images=name, patient=data.patient, mpp=mpp, label=name)
-    return open_source(source, root=root, mpp=data.mpp, classes=())
+    source = TileSource(
+        images=name,
+        patient=data.patient,
+        mpp=mpp,
+        label=name,
+    )
+    return open_source(
+        source,
+        root=root,
+        mpp=data.mpp,
+        classes=(),
+    )
 
 
 def _split_by_patient(tiles: Sequence[Example], held_out_share: float) -> dict[str, str]:

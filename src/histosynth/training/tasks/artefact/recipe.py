@@ -101,4 +101,9 @@ def artefact_recipe(
         precision="fp32",
     )
     data = ArtefactData(root, patient, mpp)
-    return ArtefactRecipe("artefact", loop, data, start=start)
+    return ArtefactRecipe(
+        "artefact",
+        loop,
+        data,
+        start=start,
+    )

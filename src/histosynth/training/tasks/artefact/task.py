@@ -39,7 +39,12 @@ def _check(recipe: ArtefactRecipe, base_folder: Path) -> OpenedArtefact:
     if recipe.start:
         load_published_weights(network, base_folder / recipe.start)
     tiles = open_labelled_tiles(recipe.data, base_folder)
-    return OpenedArtefact(tiles.train, tiles.held_out, network, tiles.classes)
+    return OpenedArtefact(
+        tiles.train,
+        tiles.held_out,
+        network,
+        tiles.classes,
+    )
 
 
 def _build(
@@ -48,7 +53,11 @@ def _build(
     context: RunContext,
 ) -> Training:
     plan = recipe.model
-    convert(opened.network, device=context.device, dtype=DTYPES[recipe.loop.precision])
+    convert(
+        opened.network,
+        device=context.device,
+        dtype=DTYPES[recipe.loop.precision],
+    )
     info = ArtefactInfo(
         recipe.name,
         recipe.data.mpp,
@@ -68,4 +77,9 @@ def _build(
     return Training(train_task)
 
 
-ARTEFACT = Task(("artefact",), ArtefactRecipe, _check, _build)
+ARTEFACT = Task(
+    ("artefact",),
+    ArtefactRecipe,
+    _check,
+    _build,
+)

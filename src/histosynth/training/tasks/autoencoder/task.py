@@ -29,8 +29,18 @@ def _check(recipe: AutoencoderRecipe, base_folder: Path) -> OpenedAutoencoder:
     preflight(recipe.loop, smallest=None)
     train, held_out = open_examples(recipe.data, base_folder)
     refuse_no_share(recipe.task, train)
-    refuse_small_tiles(recipe.task, held_out, MIN_PROBE_PX, "the least that is measured")
-    refuse_small_tiles(recipe.task, train, recipe.data.crop, "data.crop")
+    refuse_small_tiles(
+        recipe.task,
+        held_out,
+        MIN_PROBE_PX,
+        "the least that is measured",
+    )
+    refuse_small_tiles(
+        recipe.task,
+        train,
+        recipe.data.crop,
+        "data.crop",
+    )
     start = None
     if recipe.start:
         folder = starting_point(recipe.start, base_folder, part="autoencoder")
@@ -71,4 +81,9 @@ def _new_autoencoder(plan: AutoencoderPlan) -> AutoencoderDC:
     )
 
 
-AUTOENCODER = Task(("autoencoder",), AutoencoderRecipe, _check, _build)
+AUTOENCODER = Task(
+    ("autoencoder",),
+    AutoencoderRecipe,
+    _check,
+    _build,
+)

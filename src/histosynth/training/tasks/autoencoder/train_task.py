@@ -1,4 +1,6 @@
-"""The autoencoder's task: give back the tissue, with latents that diffusion can learn."""
+"""What the loop trains for the autoencoder: it reconstructs tissue from latents that diffusion can
+learn.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderDC
 from torch import Tensor, nn
 
+from ....core.arrays import Float64Array
 from ....core.tile import Pixels
 from ....model import autoencoder as ae
 from ....model.parts import save_part
@@ -21,6 +24,13 @@ from ...loop.fit import module_weights
 from ..tile_checks import probe_side
 from .recipe import AutoencoderPlan
 
+GRADIENT_REACHES_PX = (1, 2)
+"""Distances over which image gradients are compared."""
+POWER_WEIGHT = 0.01
+"""Weight of the loss that keeps the spread of free channels at `free_std`."""
+BASIS_SAMPLE = 200_000
+"""Blocks of pixels whose principal components are computed, over all tiles."""
+
 
 class AutoencoderTrainTask:
     """Random crops in random poses and stains; L1 on the image and on its gradients.
@@ -29,8 +39,10 @@ class AutoencoderTrainTask:
         model: the network, on its device and in its working type.
         train: tiles to cut crops from.
         held_out: tiles of other patients; their central crops are measured.
-        batch, data, plan: of the recipe.
-        stored: the model's weights before they were rounded; what is frozen is written from them.
+        batch: crops per step.
+        data: of the recipe.
+        plan: of the recipe.
+        stored: the model's weights before they were rounded; frozen ones are written from them.
     """
 
     def __init__(
@@ -50,15 +62,11 @@ class AutoencoderTrainTask:
         self.data = data
         self.plan = plan
         self.train = [example.tile.pixels for example in train]
-        areas = np.array([tile.shape[0] * tile.shape[1] for tile in self.train], dtype=np.float64)
-        # the root keeps a few large tiles from crowding out many small ones
-        weights = np.sqrt(areas) * [example.share for example in train]
-        self.weights = weights / weights.sum()
+        self.weights = _tile_weights(train)
         self.basis = block_basis(self.train, plan.anchored)
         side = probe_side([min(tile.shape[:2]) for tile in held_out], ae.FACTOR)
-        self.held_out = torch.stack(
-            [ae.to_signal(torch.from_numpy(centre(tile, side).copy())) for tile in held_out]
-        )
+        crops = [torch.from_numpy(_central_crop(tile, side).copy()) for tile in held_out]
+        self.held_out = torch.stack([ae.to_signal(crop) for crop in crops])
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -67,14 +75,11 @@ class AutoencoderTrainTask:
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         """Loss of one batch of crops."""
-        images = self._crops(np.random.default_rng(generator.initial_seed())).to(self.model.device)
+        random = np.random.default_rng(generator.initial_seed())
+        images = self._draw_crops(random).to(self.model.device)
         latents = ae.encode(self.model, images)
-        anchored = latents[:, : len(self.basis)].float()
-        free = latents[:, len(self.basis) :].float()
-        targets = F.conv2d(images, self.basis.to(images), stride=ae.FACTOR)
-        anchor_loss = (anchored - targets).abs().sum() / max(targets.numel(), 1)
-        spread = free.var(dim=(0, 2, 3)) + free.mean(dim=(0, 2, 3)) ** 2
-        power_loss = ((spread / self.plan.free_std**2 - 1) ** 2).sum() / max(len(spread), 1)
+        anchor_loss = self._anchor_loss(latents, images)
+        power_loss = self._power_loss(latents)
         noise = torch.randn(latents.shape, generator=generator).to(latents)
         latents = latents + self.plan.latent_noise * noise
         if torch.rand((), generator=generator) < self.plan.halved:
@@ -82,46 +87,67 @@ class AutoencoderTrainTask:
             images = F.avg_pool2d(images, 2)
         decoded = ae.decode(self.model, latents)
         image_loss = (decoded - images).abs().mean()
-        gradient_loss = sum(_gradient_distance(decoded, images, reach) for reach in (1, 2)) / 2
-        latent_loss = self.plan.anchor_weight * anchor_loss + 0.01 * power_loss
+        gradient_losses = [
+            _gradient_distance(decoded, images, reach) for reach in GRADIENT_REACHES_PX
+        ]
+        gradient_loss = sum(gradient_losses) / len(gradient_losses)
+        latent_loss = self.plan.anchor_weight * anchor_loss + POWER_WEIGHT * power_loss
         loss: Tensor = image_loss + self.plan.gradient_weight * gradient_loss + latent_loss
         return loss
 
-    def _crops(self, random: np.random.Generator) -> Tensor:
+    def _anchor_loss(self, latents: Tensor, images: Tensor) -> Tensor:
+        """L1 distance of the anchored channels from the principal components of the image."""
+        anchored = latents[:, : len(self.basis)].float()
+        targets = F.conv2d(images, self.basis.to(images), stride=ae.FACTOR)
+        return (anchored - targets).abs().sum() / max(targets.numel(), 1)
+
+    def _power_loss(self, latents: Tensor) -> Tensor:
+        """Distance of the free channels' mean square from `free_std` squared."""
+        free = latents[:, len(self.basis) :].float()
+        power = free.var(dim=(0, 2, 3)) + free.mean(dim=(0, 2, 3)) ** 2
+        return ((power / self.plan.free_std**2 - 1) ** 2).sum() / max(len(power), 1)
+
+    def _draw_crops(self, random: np.random.Generator) -> Tensor:
+        """Random crops (B, 3, H, W) in [-1, 1]."""
         side = self.data.crop
         crops = []
         for index in random.choice(len(self.train), self.batch, p=self.weights):
             tile = self.train[index]
-            y, x = (random.integers(0, length - side + 1) for length in tile.shape[:2])
-            crop = restain(
-                tile[y : y + side, x : x + side],
-                stain_matrix(random, self.data.stain_jitter),
-            )
-            crops.append(np.ascontiguousarray(pose(crop, int(random.integers(8)))))
+            height, width = tile.shape[:2]
+            y = random.integers(0, height - side + 1)
+            x = random.integers(0, width - side + 1)
+            stain = stain_matrix(random, self.data.stain_jitter)
+            stained = restain(tile[y : y + side, x : x + side], stain)
+            crops.append(np.ascontiguousarray(pose(stained, int(random.integers(8)))))
         return ae.to_signal(torch.from_numpy(np.stack(crops)))
 
-    def _rebuilt(self) -> Tensor:
-        return torch.cat(
-            [ae.decode(self.model, ae.encode(self.model, one[None])).cpu() for one in self.held_out]
-        )
+    def _reconstruct(self) -> Tensor:
+        """Reconstructions of the held-out crops, one at a time."""
+        decoded = []
+        for image in self.held_out:
+            latents = ae.encode(self.model, image[None])
+            decoded.append(ae.decode(self.model, latents).cpu())
+        return torch.cat(decoded)
 
     def validate(self) -> dict[str, float]:
         """Loss and PSNR (dB, mean over tiles) of the held-out patients' central crops."""
-        rebuilt = self._rebuilt().clamp(-1, 1)
-        error = ((rebuilt - self.held_out) ** 2).mean(dim=(1, 2, 3)) / 4
-        psnr = -10 * torch.log10(
-            error.clamp_min(1e-10)
-        )  # a blank tile may come back without any error
+        reconstructed = self._reconstruct().clamp(-1, 1)
+        error = ((reconstructed - self.held_out) ** 2).mean(dim=(1, 2, 3)) / 4
+        # a blank tile may come back without any error
+        psnr = -10 * torch.log10(error.clamp_min(1e-10))
         return {
-            "loss": float((rebuilt - self.held_out).abs().mean()),
+            "loss": float((reconstructed - self.held_out).abs().mean()),
             "psnr_db": float(psnr.mean()),
             "psnr_worst_db": float(psnr.min()),
         }
 
     def picture(self) -> Pixels:
         """Held-out crops above, their reconstructions below."""
-        rows = [ae.to_pixels(images).numpy() for images in (self.held_out, self._rebuilt())]
-        sheet: Pixels = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
+        rows = []
+        for images in (self.held_out, self._reconstruct()):
+            pixels = ae.to_pixels(images).numpy()
+            rows.append(np.concatenate(list(pixels), axis=1))
+        sheet: Pixels = np.concatenate(rows)
         return sheet
 
     def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
@@ -135,56 +161,79 @@ class AutoencoderTrainTask:
         )
 
 
-def centre(tile: Pixels, side: int) -> Pixels:
+def _tile_weights(train: Sequence[Example]) -> Float64Array:
+    """(N,) chance of each tile: the root of its area keeps a few large tiles from crowding out many
+    small ones.
+    """
+    shapes = [example.tile.pixels.shape for example in train]
+    areas = np.array([shape[0] * shape[1] for shape in shapes], dtype=np.float64)
+    weights: Float64Array = np.sqrt(areas) * [example.share for example in train]
+    return weights / weights.sum()
+
+
+def _central_crop(tile: Pixels, side: int) -> Pixels:
     """The central square of `side` px."""
-    y, x = ((length - side) // 2 for length in tile.shape[:2])
-    crop: Pixels = tile[y : y + side, x : x + side]
-    return crop
+    y = (tile.shape[0] - side) // 2
+    x = (tile.shape[1] - side) // 2
+    return tile[y : y + side, x : x + side]
 
 
-def block_basis(tiles: Sequence[Pixels], count: int, *, sample: int = 200_000) -> Tensor:
+def block_basis(tiles: Sequence[Pixels], count: int, *, sample: int = BASIS_SAMPLE) -> Tensor:
     """The first principal components of 8 x 8 px blocks, as convolution kernels (count, 3, 8, 8).
 
     Responses to images in [-1, 1] have a standard deviation that falls as the fourth root of the
-    component's variance does, from 1: coarse components louder than fine ones, so that noise drowns
-    them last and sampling settles them first.
+    component's variance does, from 1: coarse components are louder than fine ones, so that noise
+    hides them last and sampling settles them first.
+
+    Args:
+        tiles: (H, W, 3) uint8.
+        count: of components.
+        sample: of blocks, over all tiles.
     """
-    side = ae.FACTOR
     random = np.random.default_rng(0)
-    blocks = []
+    sampled = []
     for tile in tiles:
-        height, width = (length // side * side for length in tile.shape[:2])
-        cut = tile[:height, :width].reshape(
-            height // side,
-            side,
-            width // side,
-            side,
-            3,
-        )
-        rows = cut.transpose(0, 2, 4, 1, 3).reshape(-1, 3 * side * side)
-        blocks.append(
-            rows[
-                random.choice(
-                    len(rows),
-                    min(len(rows), sample // len(tiles) + 1),
-                    replace=False,
-                )
-            ]
-        )
-    values = np.concatenate(blocks).astype(np.float64) / 127.5 - 1
+        blocks = _blocks(tile)
+        kept = min(len(blocks), sample // len(tiles) + 1)
+        sampled.append(blocks[random.choice(len(blocks), kept, replace=False)])
+    values = np.concatenate(sampled).astype(np.float64) / 127.5 - 1
     variances, vectors = np.linalg.eigh(np.cov(values.T))
     variances = variances[::-1][:count]
     vectors = vectors[:, ::-1][:, :count]
     # eigenvectors have no sign of their own
-    vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(count)])
-    wanted_std = (variances / variances.max(initial=1e-9)) ** 0.25
-    kernels = (vectors * wanted_std / np.sqrt(variances)).T.reshape(
+    largest = np.abs(vectors).argmax(axis=0)
+    vectors = vectors * np.sign(vectors[largest, np.arange(count)])
+    target_std = (variances / variances.max(initial=1e-9)) ** 0.25
+    kernels = (vectors * target_std / np.sqrt(variances)).T
+    shaped = kernels.reshape(
         count,
         3,
-        side,
-        side,
+        ae.FACTOR,
+        ae.FACTOR,
     )
-    return torch.from_numpy(kernels.astype(np.float32))
+    return torch.from_numpy(shaped.astype(np.float32))
+
+
+def _blocks(tile: Pixels) -> Pixels:
+    """(N, 3 * 8 * 8) all whole blocks of a tile."""
+    side = ae.FACTOR
+    rows = tile.shape[0] // side
+    columns = tile.shape[1] // side
+    cut = tile[: rows * side, : columns * side]
+    blocks = cut.reshape(
+        rows,
+        side,
+        columns,
+        side,
+        3,
+    ).transpose(
+        0,
+        2,
+        4,
+        1,
+        3,
+    )
+    return blocks.reshape(-1, 3 * side * side)
 
 
 def _gradient_distance(first: Tensor, second: Tensor, reach: int) -> Tensor:

@@ -21,7 +21,12 @@ def _check(recipe: DetectorRecipe, base_folder: Path) -> OpenedTiles:
     train, held_out = open_examples(recipe.data, base_folder)
     both = [*train, *held_out]
     _refuse_tiles_without_nuclei(recipe, both)
-    refuse_small_tiles(recipe.task, both, recipe.data.crop, "data.crop")
+    refuse_small_tiles(
+        recipe.task,
+        both,
+        recipe.data.crop,
+        "data.crop",
+    )
     _refuse_no_patients(recipe, train)
     return OpenedTiles(train, held_out)
 
@@ -62,4 +67,9 @@ def _build(
     return Training(train_task)
 
 
-DETECTOR = Task(("detector",), DetectorRecipe, _check, _build)
+DETECTOR = Task(
+    ("detector",),
+    DetectorRecipe,
+    _check,
+    _build,
+)

@@ -1,9 +1,9 @@
-"""The detector's task: heat where a nucleus stands, and of which class it is."""
+"""What the loop trains for the detector: heat at nuclei, and the class of each nucleus."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from ....core.arrays import Float32Array
 from ....core.geometry import Box, Size
 from ....core.matching import f1, match_points
 from ....core.nuclei import ANY_CLASS, Nuclei
 from ....core.sheet import draw_nuclei
 from ....core.tile import Pixels
+from ....core.units import um_to_px
 from ....detectors.centroids import CentroidDetector, picture_to_signal, save_detector
 from ....detectors.info import DetectorInfo
 from ....detectors.network import CELL_PX, CentroidNet, find_peaks
@@ -30,14 +32,27 @@ from .recipe import DetectorPlan
 
 REACH_UM = 6.0
 """A nucleus counts as found within this, as the field reports it for such centroids."""
+TRIED_THRESHOLDS = np.linspace(0.1, 0.7, 25).round(3)
+_LOWEST_HEAT = 0.05
+"""Peaks below this are not candidates for any threshold."""
+_MARK_RADIUS_PX = 2.5
 
 
 @dataclass(frozen=True, eq=False)
-class Marked:
-    """A tile whose nuclei are known."""
+class MarkedTile:
+    """A tile with its nuclei."""
 
     pixels: Pixels
     nuclei: Nuclei
+
+
+@dataclass(frozen=True, eq=False)
+class Peaks:
+    """Nuclei that the network finds: centres (N, 2), class indices (N,) and heat (N,)."""
+
+    xy: Float32Array
+    class_ids: NDArray[np.int64]
+    heat: Float32Array
 
 
 class DetectorTrainTask:
@@ -47,8 +62,11 @@ class DetectorTrainTask:
 
     Args:
         network: the detector's.
-        train, held_out: tiles with nuclei, of different patients.
-        batch, data, plan: of the recipe.
+        train: tiles with nuclei.
+        held_out: tiles with nuclei of other patients.
+        batch: crops per step.
+        data: of the recipe.
+        plan: of the recipe.
         name: of the detector.
     """
 
@@ -68,15 +86,20 @@ class DetectorTrainTask:
         self.data = data
         self.plan = plan
         self.name = name
-        aside = patients_for_threshold([example.tile.ref.patient for example in train], plan.aside)
-        self.train = _marked(each for each in train if each.tile.ref.patient not in aside)
-        self.aside = _marked(each for each in train if each.tile.ref.patient in aside)
+        aside = patients_for_threshold([each.tile.ref.patient for each in train], plan.aside)
+        self.train = _marked([each for each in train if each.tile.ref.patient not in aside])
+        self.aside = _marked([each for each in train if each.tile.ref.patient in aside])
         self.held_out = _marked(held_out)
-        totals = sum(
-            (np.bincount(_told(each.nuclei), minlength=network.classes) for each in self.train), 0
-        )
-        rarity = (np.asarray(totals).clip(1) / max(np.sum(totals), 1)) ** -plan.rarity
-        self.class_weights = torch.tensor(rarity / rarity.mean(), dtype=torch.float32)
+        self.class_weights = self._class_weights()
+
+    def _class_weights(self) -> Tensor:
+        """(K,) weights in the class loss: rare classes count more, by the plan's rarity."""
+        totals = np.zeros(self.network.classes, dtype=np.int64)
+        for tile in self.train:
+            totals += np.bincount(_known_classes(tile.nuclei), minlength=self.network.classes)
+        shares = totals.clip(1) / max(totals.sum(), 1)
+        weights = shares**-self.plan.rarity
+        return torch.tensor(weights / weights.mean(), dtype=torch.float32)
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -86,136 +109,140 @@ class DetectorTrainTask:
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         """Loss of one batch of crops."""
         random = np.random.default_rng(generator.initial_seed())
-        views = [self._view(random) for _ in range(self.batch)]
-        return self._loss(
-            torch.stack([image for image, _ in views]), [nuclei for _, nuclei in views]
-        )
+        images = []
+        nuclei = []
+        for _ in range(self.batch):
+            image, marked = self._draw_crop(random)
+            images.append(image)
+            nuclei.append(marked)
+        return self._loss(torch.stack(images), nuclei)
 
-    def _view(self, random: np.random.Generator) -> tuple[Tensor, Nuclei]:
+    def _draw_crop(self, random: np.random.Generator) -> tuple[Tensor, Nuclei]:
+        """A random crop as signal (3, H, W) in [-1, 1], and its nuclei."""
         tile = self.train[int(random.integers(len(self.train)))]
         side = self.data.crop
         zoom = float(np.exp(random.normal(0, self.plan.zoom)))
-        cut = min(round(side / zoom), *tile.pixels.shape[:2])
         height, width = tile.pixels.shape[:2]
-        box = Box(
-            int(random.integers(width - cut + 1)),
-            int(random.integers(height - cut + 1)),
-            cut,
-            cut,
-        )
-        nuclei = tile.nuclei.crop(box).to_mpp(self.data.mpp, (side, side))
-        crop = restain(tile.pixels[box.slices], stain_matrix(random, self.data.stain_jitter))
-        image = Image.fromarray(crop.round().astype(np.uint8))
-        pixels = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR), dtype=np.float32)
-        light = np.exp(random.normal(0, self.plan.light, 3)) * np.exp(
-            random.normal(0, self.plan.light)
-        )
-        noise = random.normal(0, abs(random.normal(0, self.plan.noise)), pixels.shape)
-        pixels = np.clip(pixels * light + noise, 0, 255).astype(np.float32)
+        cut = min(round(side / zoom), height, width)
+        x = int(random.integers(width - cut + 1))
+        y = int(random.integers(height - cut + 1))
+        box = Box(x, y, cut, cut)
+        nuclei = tile.nuclei.crop(box).to_mpp(self.data.mpp, Size(side, side))
+        stained = restain(tile.pixels[box.slices], stain_matrix(random, self.data.stain_jitter))
+        image = Image.fromarray(stained.round().astype(np.uint8))
+        resized = image.resize((side, side), Image.Resampling.BILINEAR)
+        pixels = self._with_light_and_noise(np.asarray(resized, dtype=np.float32), random)
         turn = int(random.integers(8))
         turned = np.ascontiguousarray(pose(pixels, turn))
-        return torch.from_numpy(turned).permute(2, 0, 1) / 127.5 - 1, nuclei.pose(turn)
+        signal = torch.from_numpy(turned).permute(2, 0, 1) / 127.5 - 1
+        return signal, nuclei.pose(turn)
+
+    def _with_light_and_noise(
+        self,
+        pixels: Float32Array,
+        random: np.random.Generator,
+    ) -> Float32Array:
+        """Another brightness of each channel and of all, and noise of a random strength."""
+        per_channel = np.exp(random.normal(0, self.plan.light, 3))
+        light = per_channel * np.exp(random.normal(0, self.plan.light))
+        noise_std = abs(random.normal(0, self.plan.noise))
+        noise = random.normal(0, noise_std, pixels.shape)
+        return np.clip(pixels * light + noise, 0, 255).astype(np.float32)
 
     def _loss(self, images: Tensor, nuclei: Sequence[Nuclei]) -> Tensor:
         like = next(self.network.parameters())
         images = images.to(like, memory_format=torch.channels_last)
-        heat, classes = (out.float() for out in self.network(images))
+        heat, class_logits = (output.float() for output in self.network(images))
         splats = np.stack(
             [each.rasterize(cell=CELL_PX, sigma_px=self.plan.sigma_px) for each in nuclei]
         )
         target = torch.from_numpy(splats).to(like.device)
-        top, which = target.max(dim=1)
         # a splat's peak falls between cells, so that its highest value is below 1
-        each_cell = F.binary_cross_entropy_with_logits(heat[:, 0], top, reduction="none")
-        heat_loss = (each_cell * (1 + self.plan.peak_weight * top)).mean()
-        told = (
-            top * (target.sum(1) - top < 0.5 * top)
-        ).flatten()  # not where two classes share a cell
-        wrong = F.cross_entropy(
-            classes,
-            which,
+        peak, class_ids = target.max(dim=1)
+        heat_errors = F.binary_cross_entropy_with_logits(heat[:, 0], peak, reduction="none")
+        heat_loss = (heat_errors * (1 + self.plan.peak_weight * peak)).mean()
+        # a cell that two classes share teaches no class
+        other_classes = target.sum(1) - peak
+        weights = (peak * (other_classes < 0.5 * peak)).flatten()
+        class_errors = F.cross_entropy(
+            class_logits,
+            class_ids,
             weight=self.class_weights.to(like.device),
             reduction="none",
         ).flatten()
-        kind_loss = (wrong * told).sum() / told.sum().clamp_min(1)
-        return heat_loss + self.plan.class_weight * kind_loss
+        class_loss = (class_errors * weights).sum() / weights.sum().clamp_min(1)
+        return heat_loss + self.plan.class_weight * class_loss
 
     def validate(self) -> dict[str, float]:
-        """Loss on held-out tiles' central crops, and F1 at 6 um with the threshold chosen as
-        below.
-        """
-        crops = [_centre(each, self.data.crop) for each in self.held_out]
+        """Loss on held-out tiles' central crops, and F1 at 6 um with the chosen threshold."""
+        crops = [_central_crop(tile, self.data.crop) for tile in self.held_out]
         with torch.no_grad():
-            images = torch.stack([picture_to_signal(each.pixels) for each in crops])
-            loss = float(self._loss(images, [each.nuclei for each in crops]))
-        threshold, aside = self.choose_threshold()
-        scores = self.scores(self.held_out, threshold)
+            images = torch.stack([picture_to_signal(crop.pixels) for crop in crops])
+            loss = float(self._loss(images, [crop.nuclei for crop in crops]))
+        threshold, aside_f1 = self.choose_threshold()
         return {
             "loss": loss,
             "threshold": threshold,
-            "aside_f1": aside,
-            **scores,
+            "aside_f1": aside_f1,
+            **self.scores(self.held_out, threshold),
         }
 
     def choose_threshold(self) -> tuple[float, float]:
-        """The heat that gives the best F1 on the patients set aside, and that F1."""
+        """The heat with the best F1 on the patients set aside, and that F1."""
         tiles = self.aside or self.train
-        found = [self._find(each.pixels, 0.05) for each in tiles]
-        tried = {}
-        for threshold in np.linspace(0.1, 0.7, 25).round(3):
-            right = many = wanted = 0
-            for each, (xy, _, score) in zip(tiles, found, strict=True):
-                kept = xy[score >= threshold]
-                right += len(match_points(kept, each.nuclei.xy, REACH_UM / each.nuclei.mpp)[0])
-                many = many + len(kept)
-                wanted = wanted + len(each.nuclei)
-            tried[float(threshold)] = f1(right, many, wanted)
-        best = max(tried, key=tried.__getitem__)
-        return best, tried[best]
+        found = [self._find(tile.pixels, _LOWEST_HEAT) for tile in tiles]
+        scores = {}
+        for threshold in TRIED_THRESHOLDS:
+            scores[float(threshold)] = _f1_at(float(threshold), found, tiles)
+        best = max(scores, key=scores.__getitem__)
+        return best, scores[best]
 
-    def scores(self, tiles: Sequence[Marked], threshold: float) -> dict[str, float]:
+    def scores(self, tiles: Sequence[MarkedTile], threshold: float) -> dict[str, float]:
         """F1 of all nuclei, and of each class found as that class."""
-        counts = np.zeros((1 + self.network.classes, 3), int)
-        for each in tiles:
-            xy, class_ids, _ = self._find(each.pixels, threshold)
-            reach = REACH_UM / each.nuclei.mpp
-            for row in range(len(counts)):
-                mine = xy if row == 0 else xy[class_ids == row - 1]
-                theirs = (
-                    each.nuclei.xy if row == 0 else each.nuclei.xy[each.nuclei.class_ids == row - 1]
-                )
-                counts[row] += len(match_points(mine, theirs, reach)[0]), len(mine), len(theirs)
-        names = ["f1", *(f"f1_{class_ids}" for class_ids in self.data.classes)]
-        return {name: f1(*(int(n) for n in row)) for name, row in zip(names, counts, strict=True)}
+        names = ["f1", *(f"f1_{class_name}" for class_name in self.data.classes)]
+        counts = np.zeros((len(names), 3), int)
+        for tile in tiles:
+            found = self._find(tile.pixels, threshold)
+            reach = um_to_px(REACH_UM, tile.nuclei.mpp)
+            counts[0] += _match_counts(found.xy, tile.nuclei.xy, reach)
+            for class_id in range(self.network.classes):
+                of_class = found.xy[found.class_ids == class_id]
+                marked = tile.nuclei.xy[tile.nuclei.class_ids == class_id]
+                counts[1 + class_id] += _match_counts(of_class, marked, reach)
+        return {
+            name: f1(int(matched), int(found), int(marked))
+            for name, (matched, found, marked) in zip(names, counts, strict=True)
+        }
 
-    def _find(
-        self, pixels: Pixels, threshold: float
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
+    def _find(self, pixels: Pixels, threshold: float) -> Peaks:
         detector = CentroidDetector(self._info(threshold), self.network)
-        xy, class_ids, score = find_peaks(*detector.maps(pixels), threshold=threshold)
-        return xy.numpy(), class_ids.numpy(), score.numpy()
+        xy, class_ids, heat = find_peaks(*detector.maps(pixels), threshold=threshold)
+        return Peaks(xy.numpy(), class_ids.numpy(), heat.numpy())
 
     def picture(self) -> Pixels:
-        """Held-out tiles with the nuclei marked above, those found below."""
+        """Held-out tiles with the marked nuclei above, with those found below."""
         threshold, _ = self.choose_threshold()
-        rows: list[list[Pixels]] = [[], []]
-        for each in [_centre(tile, self.data.crop) for tile in self.held_out]:
-            xy, class_ids, _ = self._find(each.pixels, threshold)
-            side = (each.pixels.shape[1], each.pixels.shape[0])
+        marked_row: list[Pixels] = []
+        found_row: list[Pixels] = []
+        for tile in self.held_out:
+            crop = _central_crop(tile, self.data.crop)
+            peaks = self._find(crop.pixels, threshold)
+            height, width = crop.pixels.shape[:2]
             found = Nuclei(
-                xy,
-                class_ids.astype(np.uint8),
+                peaks.xy,
+                peaks.class_ids.astype(np.uint8),
                 self.data.classes,
-                Size(*side),
+                Size(width, height),
                 self.data.mpp,
             )
-            rows[0].append(draw_nuclei(each.nuclei, over=each.pixels, radius_px=2.5))
-            rows[1].append(draw_nuclei(found, over=each.pixels, radius_px=2.5))
-        sheet: Pixels = np.concatenate([np.concatenate(row, axis=1) for row in rows])
+            marked_row.append(draw_nuclei(crop.nuclei, over=crop.pixels, radius_px=_MARK_RADIUS_PX))
+            found_row.append(draw_nuclei(found, over=crop.pixels, radius_px=_MARK_RADIUS_PX))
+        rows = [np.concatenate(row, axis=1) for row in (marked_row, found_row)]
+        sheet: Pixels = np.concatenate(rows)
         return sheet
 
     def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
-        """`model.safetensors` and `detector.json`, with the threshold as chosen now."""
+        """`model.safetensors` and `detector.json`, with the threshold of these weights."""
         live = {key: value.detach().clone() for key, value in self.network.state_dict().items()}
         weights = module_weights(averaged, "detector")
         self.network.load_state_dict(weights)
@@ -240,16 +267,51 @@ def patients_for_threshold(patients: Sequence[str], share: float) -> set[str]:
     return set(ranked[: round(share * len(ranked))])
 
 
-def _marked(examples: Iterable[Example]) -> list[Marked]:
-    return [Marked(each.tile.pixels, each.nuclei) for each in examples if each.nuclei is not None]
+def _marked(examples: Sequence[Example]) -> list[MarkedTile]:
+    tiles = []
+    for example in examples:
+        if example.nuclei is not None:
+            tiles.append(MarkedTile(example.tile.pixels, example.nuclei))
+    return tiles
 
 
-def _told(nuclei: Nuclei) -> NDArray[np.uint8]:
-    told: NDArray[np.uint8] = nuclei.class_ids[nuclei.class_ids != ANY_CLASS]
-    return told
+def _known_classes(nuclei: Nuclei) -> NDArray[np.uint8]:
+    """Class indices of the nuclei that have a class."""
+    known: NDArray[np.uint8] = nuclei.class_ids[nuclei.class_ids != ANY_CLASS]
+    return known
 
 
-def _centre(tile: Marked, side: int) -> Marked:
-    y, x = ((length - side) // 2 for length in tile.pixels.shape[:2])
-    box = Box(x, y, side, side)
-    return Marked(tile.pixels[box.slices], tile.nuclei.crop(box))
+def _central_crop(tile: MarkedTile, side: int) -> MarkedTile:
+    height, width = tile.pixels.shape[:2]
+    box = Box(
+        (width - side) // 2,
+        (height - side) // 2,
+        side,
+        side,
+    )
+    return MarkedTile(tile.pixels[box.slices], tile.nuclei.crop(box))
+
+
+def _f1_at(
+    threshold: float,
+    found: Sequence[Peaks],
+    tiles: Sequence[MarkedTile],
+) -> float:
+    """F1 of the peaks from `threshold` on, over all tiles."""
+    totals = np.zeros(3, int)
+    for peaks, tile in zip(found, tiles, strict=True):
+        kept = peaks.xy[peaks.heat >= threshold]
+        reach = um_to_px(REACH_UM, tile.nuclei.mpp)
+        totals += _match_counts(kept, tile.nuclei.xy, reach)
+    matched, kept_count, marked = (int(total) for total in totals)
+    return f1(matched, kept_count, marked)
+
+
+def _match_counts(
+    found: Float32Array,
+    marked: Float32Array,
+    reach: float,
+) -> tuple[int, int, int]:
+    """Matched pairs within `reach` px, nuclei found, and nuclei marked."""
+    matched = len(match_points(found, marked, reach)[0])
+    return matched, len(found), len(marked)

@@ -111,7 +111,15 @@ def smallest_batch(
     family: Family,
 ) -> int:
     """Items of the smallest batch that a recipe draws."""
-    return min(items_per_batch(plan, loop, side, family=family) for side in plan.drawn_crops())
+    return min(
+        items_per_batch(
+            plan,
+            loop,
+            side,
+            family=family,
+        )
+        for side in plan.drawn_crops()
+    )
 
 
 class CropBatches:
@@ -147,7 +155,12 @@ class CropBatches:
         shape = self.sampler.sample_shape(random)
         with_masks = random.random() < self.plan.mask_share
         size = (shape.width, shape.height)
-        count = items_per_batch(self.plan, self.loop, shape.side, family=self.bundle.family)
+        count = items_per_batch(
+            self.plan,
+            self.loop,
+            shape.side,
+            family=self.bundle.family,
+        )
         items = []
         for view in self.sampler.sample_views(random, shape, count):
             x = self._draw_offset(random, view.size[0], shape.width)
@@ -155,7 +168,14 @@ class CropBatches:
             mask = None
             if with_masks:
                 mask = draw_mask(random, size, full=self.plan.full_share)
-            items.append(self.item(view, Box(x, y, *size), mask, random))
+            items.append(
+                self.item(
+                    view,
+                    Box(x, y, *size),
+                    mask,
+                    random,
+                )
+            )
         return items
 
     @staticmethod
@@ -206,8 +226,18 @@ class CropBatches:
         if random.random() < plan.drop_style:
             style = None
         if plan.drop_all and random.random() < plan.drop_all:
-            return replace(conditions, nuclei=None, label=None, style=None)
-        return replace(conditions, nuclei=nuclei, label=label, style=style)
+            return replace(
+                conditions,
+                nuclei=None,
+                label=None,
+                style=None,
+            )
+        return replace(
+            conditions,
+            nuclei=nuclei,
+            label=label,
+            style=style,
+        )
 
     def _without_some_classes(self, nuclei: Nuclei, random: np.random.Generator) -> Nuclei:
         drop_classes = self.plan.drop_classes
@@ -258,5 +288,12 @@ class CropBatches:
             y = (view.size[1] - side) // 2 // FACTOR * FACTOR
             box = Box(x, y, side, side)
             whole.append(self.item(view, box, None, None))
-            masked.append(self.item(view, box, draw_mask(random, (side, side)), None))
+            masked.append(
+                self.item(
+                    view,
+                    box,
+                    draw_mask(random, (side, side)),
+                    None,
+                )
+            )
         return {"global": self.collate(whole), "local": self.collate(masked)}

@@ -66,7 +66,12 @@ def _crop_problems(
 ) -> list[str]:
     crops = conditions.drawn_crops()
     if conditions.longest > 1:
-        _refuse_unbucketed(conditions, data, train, crops)
+        _refuse_unbucketed(
+            conditions,
+            data,
+            train,
+            crops,
+        )
         return []
     # a view is a little smaller than its tile
     sides = [_smallest_view_side(example, index, data) for index, example in enumerate(train)]
@@ -87,7 +92,14 @@ def _crop_problems(
 
 
 def _smallest_view_side(example: Example, index: int, data: DataPlan) -> int:
-    return min(view_sides(example.tile.size, index, data.views, whole=data.whole))
+    return min(
+        view_sides(
+            example.tile.size,
+            index,
+            data.views,
+            whole=data.whole,
+        )
+    )
 
 
 def _refuse_unbucketed(
@@ -169,4 +181,9 @@ def refuse_off_grid(
         problem = f"conditions.crops names {named}, not multiples of {grid_px}"
         raise BadRecipe(task, [f"{problem}, the base's coarsest cell in px"])
     min_px = max(MIN_PROBE_PX, grid_px)
-    refuse_small_tiles(task, held_out, min_px, "the least that is measured")
+    refuse_small_tiles(
+        task,
+        held_out,
+        min_px,
+        "the least that is measured",
+    )

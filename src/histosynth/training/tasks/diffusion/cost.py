@@ -148,8 +148,18 @@ def run_on_meta(bundle: Bundle, side: int) -> tuple[float, int]:
         network: Any = type(bundle.unet).from_config(bundle.unet.config)
         latent_channels = len(bundle.info.latent_mean)
         fine_channels = int(bundle.unet.config["in_channels"]) - latent_channels
-        noisy = torch.zeros(1, latent_channels, grid, grid)
-        fine = torch.zeros(1, fine_channels, grid, grid)
+        noisy = torch.zeros(
+            1,
+            latent_channels,
+            grid,
+            grid,
+        )
+        fine = torch.zeros(
+            1,
+            fine_channels,
+            grid,
+            grid,
+        )
         features = StructureFeatures(fine, _meta_scales(bundle, grid))
         style = torch.zeros(1, style_length(len(bundle.info.style_mean), len(bundle.info.labels)))
         times = torch.ones(1)
@@ -164,7 +174,12 @@ def run_on_meta(bundle: Bundle, side: int) -> tuple[float, int]:
 
     counter = FlopCounterMode(display=False)
     with counter, saved_tensors_hooks(keep, lambda tensor: tensor):
-        bundle.base.make_denoiser(network).predict(noisy, times, features, style)
+        bundle.base.make_denoiser(network).predict(
+            noisy,
+            times,
+            features,
+            style,
+        )
     kept_numbers = sum(tensor.numel() for tensor in kept.values())
     return float(counter.get_total_flops()), kept_numbers
 
@@ -175,7 +190,15 @@ def _meta_scales(bundle: Bundle, grid: int) -> tuple[Tensor, ...]:
     scales = []
     for channels, stride in zip(encoder.outputs, encoder.strides, strict=True):
         cells = grid // stride
-        scales.append(torch.zeros(1, channels, cells, cells, requires_grad=True))
+        scales.append(
+            torch.zeros(
+                1,
+                channels,
+                cells,
+                cells,
+                requires_grad=True,
+            )
+        )
     return tuple(scales)
 
 

@@ -59,7 +59,12 @@ def guided_answer(
         rows.append(rows_guided)
     all_rows = torch.cat(rows)
     set_active_adapter(bundle.unet, None)
-    outputs = bundle.denoiser.predict(noisy[all_rows], times[all_rows], features, style[all_rows])
+    outputs = bundle.denoiser.predict(
+        noisy[all_rows],
+        times[all_rows],
+        features,
+        style[all_rows],
+    )
     set_active_adapter(bundle.unet, adapter)
 
     conditional, *weaker_outputs = torch.split(outputs, [len(each) for each in rows])

@@ -41,9 +41,22 @@ def place_weights(maps: StructureMaps, weights: Tensor, cell: int) -> Tensor:
         cell: side of a latent cell, px.
     """
     peaks = F.max_pool2d(maps.nuclei, cell // NUCLEI_CELL)
-    peaks = F.max_pool2d(peaks, 3, stride=1, padding=1)  # a nucleus is wider than its splat
+    peaks = F.max_pool2d(
+        peaks,
+        3,
+        stride=1,
+        padding=1,
+    )  # a nucleus is wider than its splat
     # a nucleus without a class is in all channels with 1 / K: the sum weighs it as their mean
-    extra = (peaks * (weights.to(peaks) - 1).reshape(1, -1, 1, 1)).sum(dim=1, keepdim=True)
+    extra = (
+        peaks
+        * (weights.to(peaks) - 1).reshape(
+            1,
+            -1,
+            1,
+            1,
+        )
+    ).sum(dim=1, keepdim=True)
     extra = extra.clamp(max=float((weights - 1).max()))
     inside = F.max_pool2d(maps.mask, cell)
     return (1 + extra) * (KNOWN_WEIGHT + (1 - KNOWN_WEIGHT) * inside)
@@ -73,7 +86,12 @@ def diffusion_loss(
         target: the desired output, in the network's units; None: that of `clean` and `noise`.
     """
     if target is None:
-        target = target_for(prediction_type, clean, noise, level)
+        target = target_for(
+            prediction_type,
+            clean,
+            noise,
+            level,
+        )
     error = (output - target) ** 2
     places = places / places.mean(dim=(1, 2, 3), keepdim=True)
     losses = (error * places).mean(dim=(1, 2, 3))

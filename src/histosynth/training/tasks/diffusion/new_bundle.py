@@ -43,7 +43,12 @@ def new_bundle(
         head=plan.head,
     )
     structure = _new_structure_encoder(recipe, unet)
-    return Bundle(info, autoencoder, unet, structure)
+    return Bundle(
+        info,
+        autoencoder,
+        unet,
+        structure,
+    )
 
 
 def _bundle_info(

@@ -148,7 +148,12 @@ class DiffusionTrainTask:
                 plan=guidance,
             )
         features = self.bundle.features(batch.maps)
-        output = self.bundle.denoiser.predict(noisy, times, features, style)
+        output = self.bundle.denoiser.predict(
+            noisy,
+            times,
+            features,
+            style,
+        )
         places = place_weights(batch.maps, self.weights, FACTOR)
         return diffusion_loss(
             output,

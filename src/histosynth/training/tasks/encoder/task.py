@@ -17,7 +17,12 @@ def _check(recipe: EncoderRecipe, base_folder: Path) -> OpenedTiles:
     preflight(recipe.loop, smallest=None)
     train, held_out = open_examples(recipe.data, base_folder)
     refuse_no_share(recipe.task, train)
-    refuse_small_tiles(recipe.task, [*train, *held_out], recipe.data.crop, "data.crop")
+    refuse_small_tiles(
+        recipe.task,
+        [*train, *held_out],
+        recipe.data.crop,
+        "data.crop",
+    )
     return OpenedTiles(train, held_out)
 
 
@@ -41,4 +46,9 @@ def _build(
     return Training(train_task)
 
 
-ENCODER = Task(("encoder",), EncoderRecipe, _check, _build)
+ENCODER = Task(
+    ("encoder",),
+    EncoderRecipe,
+    _check,
+    _build,
+)

@@ -1,10 +1,11 @@
-"""The encoder's task: views of one place alike, places apart, and nuclei told."""
+"""What the loop trains for the encoder: features that agree between two views of one place, differ
+between places, and hold nuclei and degradations.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 from torch import Tensor, nn
 
+from ....core.arrays import Float32Array, Float64Array, IndexArray
 from ....core.geometry import Box
 from ....core.nuclei import ANY_CLASS, Nuclei
 from ....core.tile import Pixels
@@ -25,50 +26,33 @@ from ....tissue.augment import pose, restain, stain_matrix
 from ...data.plan import DataPlan
 from ...data.sources import Example
 from ...loop.fit import module_weights
+from .degradation import DEGRADATIONS, degrade
 from .recipe import EncoderPlan
 
-FEW = 0.02
-"""Nuclei in 32 x 32 px below which their logarithm is no longer told apart."""
-FRAMED_PX = 256
-PAIRS = 96
-"""Views that validation looks at."""
-
-
-HARMS = ("blur", "noise", "jpeg")
+DENSITY_OFFSET = 0.02
+"""Nuclei in 32 x 32 px below which their logarithm no longer distinguishes densities."""
+DENSITY_CELL_PX2 = 32 * 32
+WHITENING_PX = 256
+"""Largest side of the crops that features are whitened on."""
+VALIDATION_PAIRS = 96
+"""Pairs of views that validation measures."""
+MAX_SHEET_TILES = 8
+_CROPS_AT_ONCE = 32
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One view of a place: (3, H, W) in [-1, 1], what was done to it, and its nuclei per class if
-    known.
+    """One view of a place.
+
+    Attributes:
+        signal: (3, H, W) in [-1, 1].
+        degradation: (3,) in [0, 1], as `DEGRADATIONS`.
+        density: (K,) log density of nuclei per class; None where nuclei are not known.
     """
 
     signal: Tensor
-    harm: Tensor
+    degradation: Tensor
     density: Tensor | None
-
-
-def harmed(pixels: Pixels, harm: NDArray[np.float64], random: np.random.Generator) -> Pixels:
-    """A picture made worse: blur of up to 1.8 px, noise of up to 14 grey levels, JPEG down to
-    quality 25.
-
-    Args:
-        pixels: (H, W, 3) uint8.
-        harm: (3,) in [0, 1], as `HARMS`.
-        random: source of noise.
-    """
-    blur, noise, jpeg = (float(each) for each in harm)
-    out = pixels.astype(np.float32)
-    if blur:
-        out = np.asarray(ndimage.gaussian_filter(out, (1.8 * blur, 1.8 * blur, 0)), np.float32)
-    if noise:
-        out = out + random.normal(0, 14 * noise, out.shape).astype(np.float32)
-    done: Pixels = np.clip(out, 0, 255).round().astype(np.uint8)
-    if jpeg:
-        packed = BytesIO()
-        Image.fromarray(done).save(packed, "JPEG", quality=round(95 - 70 * jpeg))
-        done = np.array(Image.open(packed), dtype=np.uint8)
-    return done
 
 
 class EncoderTrainTask:
@@ -76,8 +60,11 @@ class EncoderTrainTask:
 
     Args:
         network: the encoder's.
-        train, held_out: tiles of different patients; those without nuclei only teach what is alike.
-        batch, data, plan: of the recipe.
+        train: tiles; those without nuclei have no loss of nuclei.
+        held_out: tiles of other patients.
+        batch: pairs of views per step.
+        data: of the recipe.
+        plan: of the recipe.
         name: of the encoder.
     """
 
@@ -99,24 +86,17 @@ class EncoderTrainTask:
         self.name = name
         self.train = list(train)
         self.held_out = list(held_out)
-        shares = np.array([each.share for each in train])
+        shares = np.array([example.share for example in train])
         self.shares = shares / shares.sum()
-        wide = plan.project
-        layers: list[nn.Module] = [
-            _over_batch(network.widths[-1]),
-            nn.Linear(network.widths[-1], wide),
-            _over_batch(wide),
-            nn.GELU(),
-            nn.Linear(wide, wide),
-        ]
-        self.projector = nn.Sequential(*layers).to(next(network.parameters()))
-        counter = nn.Linear(network.widths[-1], max(len(data.classes), 1))
-        self.counter = counter.to(next(network.parameters()))
-        self.harm = nn.Linear(network.widths[-1], len(HARMS)).to(next(network.parameters()))
+        width = network.widths[-1]
+        like = next(network.parameters())
+        self.projector = _build_projector(width, plan.project).to(like)
+        self.counter = nn.Linear(width, max(len(data.classes), 1)).to(like)
+        self.harm = nn.Linear(width, len(DEGRADATIONS)).to(like)
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
-        """The encoder, and what only its losses need."""
+        """The encoder, and the modules that only its losses need."""
         return {
             "encoder": self.network,
             "projector": self.projector,
@@ -128,166 +108,205 @@ class EncoderTrainTask:
         """Loss of one batch of pairs."""
         random = np.random.default_rng(generator.initial_seed())
         drawn = random.choice(len(self.train), self.batch, p=self.shares)
-        return sum(self._losses([self.train[i] for i in drawn], random).values(), torch.zeros(()))
+        losses = self._losses([self.train[index] for index in drawn], random)
+        return sum(losses.values(), torch.zeros(()))
 
     def _losses(self, tiles: Sequence[Example], random: np.random.Generator) -> dict[str, Tensor]:
-        plan = self.plan
+        """Weighted losses of one pair of views per tile, by name."""
+        first_views = []
+        second_views = []
+        for tile in tiles:
+            first, second = self._draw_pair(tile, random)
+            first_views.append(first)
+            second_views.append(second)
+        views = first_views + second_views
         like = next(self.network.parameters())
-        views = [view for tile in tiles for view in self._pair(tile, random)]
-        order = [*range(0, len(views), 2), *range(1, len(views), 2)]
-        images = torch.stack([views[i].signal for i in order]).to(
-            like, memory_format=torch.channels_last
-        )
+        images = torch.stack([view.signal for view in views])
+        images = images.to(like, memory_format=torch.channels_last)
         features = self.network(images)[-1].mean(dim=(2, 3))
+        losses = self._vicreg_losses(features)
+        targets = torch.stack([view.degradation for view in views]).to(like.device)
+        errors = F.smooth_l1_loss(self.harm(features).float(), targets, beta=0.2)
+        losses["harm"] = self.plan.harm * errors
+        nuclei_loss = self._nuclei_loss(features, views)
+        if nuclei_loss is not None:
+            losses["nuclei"] = nuclei_loss
+        return losses
+
+    def _vicreg_losses(self, features: Tensor) -> dict[str, Tensor]:
+        """Losses of VICReg (Bardes et al. 2022); `features` hold all first views, then all
+        second.
+        """
+        plan = self.plan
         first, second = self.projector(features).float().chunk(2)
-        out = {"invariance": plan.invariance * F.mse_loss(first, second)}
+        losses = {"invariance": plan.invariance * F.mse_loss(first, second)}
         for name, side in (("one", first), ("other", second)):
             centred = side - side.mean(0)
             std = (centred.var(0) + 1e-4).sqrt()
-            out[f"variance_{name}"] = plan.variance / 2 * F.relu(1 - std).mean()
+            losses[f"variance_{name}"] = plan.variance / 2 * F.relu(1 - std).mean()
             covariance = centred.T @ centred / (len(side) - 1)
-            off = covariance.pow(2).sum() - covariance.diagonal().pow(2).sum()
-            out[f"covariance_{name}"] = plan.covariance * off / side.shape[1]
-        harms = torch.stack([views[i].harm for i in order]).to(like.device)
-        out["harm"] = plan.harm * F.smooth_l1_loss(self.harm(features).float(), harms, beta=0.2)
-        known = [(row, views[i].density) for row, i in enumerate(order)]
-        rows = [row for row, density in known if density is not None]
-        if rows and self.data.classes:
-            wanted = torch.stack([density for _, density in known if density is not None]).to(
-                like.device
-            )
-            out["nuclei"] = plan.nuclei * F.smooth_l1_loss(
-                self.counter(features[rows]).float(), wanted
-            )
-        return out
+            off_diagonal = covariance.pow(2).sum() - covariance.diagonal().pow(2).sum()
+            losses[f"covariance_{name}"] = plan.covariance * off_diagonal / side.shape[1]
+        return losses
 
-    def _pair(self, tile: Example, random: np.random.Generator) -> list[View]:
-        """Two overlapping crops of a tile, harmed alike."""
-        side = self.data.crop
-        pixels = tile.tile.pixels
-        height, width = pixels.shape[:2]
-        cut = min(
-            round(side * float(np.exp(random.normal(0, self.plan.zoom)))),
-            height,
-            width,
+    def _nuclei_loss(self, features: Tensor, views: Sequence[View]) -> Tensor | None:
+        """Loss of the densities of nuclei; None where no view has them."""
+        rows = []
+        densities = []
+        for row, view in enumerate(views):
+            if view.density is not None:
+                rows.append(row)
+                densities.append(view.density)
+        if not rows or not self.data.classes:
+            return None
+        targets = torch.stack(densities).to(features.device)
+        outputs = self.counter(features[rows]).float()
+        return self.plan.nuclei * F.smooth_l1_loss(outputs, targets)
+
+    def _draw_pair(self, tile: Example, random: np.random.Generator) -> tuple[View, View]:
+        """Two overlapping crops of a tile, degraded alike."""
+        plan = self.plan
+        height, width = tile.tile.pixels.shape[:2]
+        cut = self._draw_side(
+            self.data.crop,
+            plan.zoom,
+            tile,
+            random,
         )
-        at = random.integers([width - cut + 1, height - cut + 1])
-        harm = np.where(
-            random.uniform(size=len(HARMS)) < self.plan.harmed,
-            random.uniform(size=len(HARMS)),
-            0.0,
+        corner = random.integers([width - cut + 1, height - cut + 1])
+        is_degraded = random.uniform(size=len(DEGRADATIONS)) < plan.harmed
+        strengths = random.uniform(size=len(DEGRADATIONS))
+        degradation = np.where(is_degraded, strengths, 0.0)
+        first = self._view(
+            tile,
+            _box_at(corner, cut, width, height),
+            degradation,
+            random,
         )
-        out = []
-        for turn in range(2):
-            if turn:
-                cut = min(
-                    round(cut * float(np.exp(random.normal(0, self.plan.zoom / 2)))),
-                    height,
-                    width,
-                )
-                reach = self.plan.apart * cut
-                at = at + np.round(random.uniform(-reach, reach, 2)).astype(int)
-            x, y = np.clip(at, 0, [width - cut, height - cut])
-            out.append(
-                self._view(
-                    tile,
-                    Box(int(x), int(y), cut, cut),
-                    harm,
-                    random,
-                )
-            )
-        return out
+        cut = self._draw_side(
+            cut,
+            plan.zoom / 2,
+            tile,
+            random,
+        )
+        reach = plan.apart * cut
+        corner = corner + np.round(random.uniform(-reach, reach, 2)).astype(int)
+        second = self._view(
+            tile,
+            _box_at(corner, cut, width, height),
+            degradation,
+            random,
+        )
+        return first, second
+
+    @staticmethod
+    def _draw_side(
+        side: int,
+        spread: float,
+        tile: Example,
+        random: np.random.Generator,
+    ) -> int:
+        """A random side of a crop, no larger than the tile, px."""
+        drawn = round(side * float(np.exp(random.normal(0, spread))))
+        height, width = tile.tile.pixels.shape[:2]
+        return min(drawn, height, width)
 
     def _view(
         self,
         tile: Example,
         box: Box,
-        harm: NDArray[np.float64],
+        degradation: Float64Array,
         random: np.random.Generator,
     ) -> View:
         side = self.data.crop
-        crop = restain(tile.tile.pixels[box.slices], stain_matrix(random, self.data.stain_jitter))
-        image = Image.fromarray(crop.round().astype(np.uint8))
+        stained = restain(
+            tile.tile.pixels[box.slices], stain_matrix(random, self.data.stain_jitter)
+        )
+        image = Image.fromarray(stained.round().astype(np.uint8))
         if box.width != side:
             image = image.resize((side, side), Image.Resampling.BILINEAR)
         light = np.exp(random.normal(0, self.plan.light, 3))
-        pixels = np.asarray(image, dtype=np.float32) * light
-        turned = pose(np.clip(pixels, 0, 255).astype(np.uint8), int(random.integers(8)))
-        signal = pictures_to_signal(
-            harmed(np.ascontiguousarray(turned, np.uint8), harm, random)[None]
-        )[0]
-        density = None if tile.nuclei is None else self._density(tile.nuclei.crop(box), box)
-        return View(signal, torch.from_numpy(harm).float(), density)
+        pixels = np.clip(np.asarray(image, dtype=np.float32) * light, 0, 255).astype(np.uint8)
+        turned = np.ascontiguousarray(pose(pixels, int(random.integers(8))), np.uint8)
+        degraded = degrade(turned, degradation, random)
+        density = None
+        if tile.nuclei is not None:
+            density = self._density(tile.nuclei.crop(box), box)
+        return View(
+            pictures_to_signal(degraded[None])[0],
+            torch.from_numpy(degradation).float(),
+            density,
+        )
 
     def _density(self, nuclei: Nuclei, box: Box) -> Tensor:
-        counts = np.bincount(
-            nuclei.class_ids[nuclei.class_ids != ANY_CLASS], minlength=len(self.data.classes)
-        )
-        cells = box.width * box.height / 1024
-        return torch.from_numpy(np.log1p(counts / cells / FEW)).float()
+        """(K,) log of the nuclei of each class in 32 x 32 px."""
+        known = nuclei.class_ids[nuclei.class_ids != ANY_CLASS]
+        counts = np.bincount(known, minlength=len(self.data.classes))
+        cells = box.width * box.height / DENSITY_CELL_PX2
+        return torch.from_numpy(np.log1p(counts / cells / DENSITY_OFFSET)).float()
 
     def validate(self) -> dict[str, float]:
-        """Losses on pairs of held-out tiles, and how often a tile's nearest other view is of its
-        own tile.
+        """Losses on pairs of held-out tiles, and of the features: how often the nearest other crop
+        is of the same tile, and their effective rank.
         """
         random = np.random.default_rng(0)
-        tiles = [
-            self.held_out[i % len(self.held_out)] for i in range(max(PAIRS, len(self.held_out)))
-        ]
-        losses = {key: float(value) for key, value in self._losses(tiles, random).items()}
-        features, owners = self._corners(self.held_out)
-        gaps = np.linalg.norm(features[:, None] - features[None], axis=-1) + np.diag(
-            np.full(len(features), np.inf)
-        )
-        hits = owners[gaps.argmin(1)] == owners
-        spread = np.linalg.eigvalsh(np.cov(features.T)).clip(0)
-        shares = spread / max(spread.sum(), 1e-12)
-        rank = float(np.exp(-(shares * np.log(shares + 1e-12)).sum()))
+        count = len(self.held_out)
+        tiles = [self.held_out[index % count] for index in range(max(VALIDATION_PAIRS, count))]
+        losses = {name: float(loss) for name, loss in self._losses(tiles, random).items()}
+        features, owners = self._corner_features(self.held_out)
         return {
             "loss": sum(losses.values()),
             **losses,
-            "own_tile": float(hits.mean()),
-            "rank": rank,
+            "own_tile": _nearest_is_own(features, owners),
+            "rank": _effective_rank(features),
         }
 
-    def _corners(self, tiles: Sequence[Example]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-        """Features of four crops of each tile, and whose they are."""
-        crops, owners = self._crops(tiles)
+    def _corner_features(self, tiles: Sequence[Example]) -> tuple[Float32Array, IndexArray]:
+        """Features of four crops of each tile, and the tiles' indices."""
+        crops, owners = self._corner_crops(tiles)
         like = next(self.network.parameters())
         signal = pictures_to_signal(np.stack(crops)).to(like, memory_format=torch.channels_last)
-        rows = [self.network(part)[-1].mean(dim=(2, 3)).float() for part in torch.split(signal, 32)]
-        return torch.cat(rows).cpu().numpy(), owners
+        features = []
+        for part in torch.split(signal, _CROPS_AT_ONCE):
+            features.append(self.network(part)[-1].mean(dim=(2, 3)).float())
+        return torch.cat(features).cpu().numpy(), owners
 
-    def _crops(self, tiles: Sequence[Example]) -> tuple[list[Pixels], NDArray[np.intp]]:
+    def _corner_crops(self, tiles: Sequence[Example]) -> tuple[list[Pixels], IndexArray]:
+        """The four corners of each tile, and the tiles' indices."""
         crops = []
         owners = []
         side = self.data.crop
         for owner, tile in enumerate(tiles):
-            height, width = tile.tile.pixels.shape[:2]
+            pixels = tile.tile.pixels
+            height, width = pixels.shape[:2]
             for y in (0, height - side):
                 for x in (0, width - side):
-                    crops.append(tile.tile.pixels[y : y + side, x : x + side])
+                    crops.append(pixels[y : y + side, x : x + side])
                     owners.append(owner)
         return crops, np.array(owners)
 
     def picture(self) -> Pixels:
-        """Crops of held-out tiles above, below each the training crop that is nearest to it."""
-        shown = self.held_out[:: max(len(self.held_out) // 8, 1)][:8]
-        others = [each for each in self.train if min(each.tile.pixels.shape[:2]) >= self.data.crop]
-        mine, _ = self._corners(shown)
-        theirs, _ = self._corners(others)
-        crops, _ = self._crops(shown)
-        known, _ = self._crops(others)
-        rows: list[list[Pixels]] = [[], []]
-        for index in range(0, len(crops), 2):
-            near = int(np.linalg.norm(theirs - mine[index], axis=1).argmin())
-            rows[0].append(crops[index])
-            rows[1].append(known[near])
-        sheet: Pixels = np.concatenate([np.concatenate(row, axis=1) for row in rows])
+        """Crops of held-out tiles above, below each the training crop with the nearest features."""
+        every = max(len(self.held_out) // MAX_SHEET_TILES, 1)
+        shown = self.held_out[::every][:MAX_SHEET_TILES]
+        side = self.data.crop
+        library = [tile for tile in self.train if min(tile.tile.pixels.shape[:2]) >= side]
+        shown_features, _ = self._corner_features(shown)
+        library_features, _ = self._corner_features(library)
+        shown_crops, _ = self._corner_crops(shown)
+        library_crops, _ = self._corner_crops(library)
+        held_out_row: list[Pixels] = []
+        nearest_row: list[Pixels] = []
+        for index in range(0, len(shown_crops), 2):
+            distances = np.linalg.norm(library_features - shown_features[index], axis=1)
+            held_out_row.append(shown_crops[index])
+            nearest_row.append(library_crops[int(distances.argmin())])
+        rows = [np.concatenate(row, axis=1) for row in (held_out_row, nearest_row)]
+        sheet: Pixels = np.concatenate(rows)
         return sheet
 
     def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
-        """`model.safetensors` and `encoder.json`; features are framed by the training tissue."""
+        """`model.safetensors` and `encoder.json`; features are whitened on the training tissue."""
         info = EncoderInfo(
             self.name,
             self.data.mpp,
@@ -299,31 +318,73 @@ class EncoderTrainTask:
         network.load_state_dict(
             {key: value.detach().float().cpu() for key, value in weights.items()}
         )
+        features = []
         with torch.inference_mode():
-            raw = [
-                raw_features(network(pictures_to_signal(crop[None]))) for crop in self._framing()
-            ]
+            for crop in self._whitening_crops():
+                features.append(raw_features(network(pictures_to_signal(crop[None]))))
+        whitening = fit_whitening(torch.cat(features))
         save_encoder(
             folder,
             info,
             weights,
-            fit_whitening(torch.cat(raw)),
+            whitening,
         )
 
-    def _framing(self) -> Iterator[Pixels]:
+    def _whitening_crops(self) -> Iterator[Pixels]:
         """Crops of the training tiles as large as a tile usually is, four at most of each."""
         for tile in self.train:
             pixels = tile.tile.pixels
-            side = min(FRAMED_PX, *pixels.shape[:2]) // self.network.stride * self.network.stride
-            ys, xs = (
-                np.linspace(0, length - side, min(max(round(length / side), 1), 2)).astype(int)
-                for length in pixels.shape[:2]
-            )
-            for y in ys:
-                for x in xs:
+            height, width = pixels.shape[:2]
+            stride = self.network.stride
+            side = min(WHITENING_PX, height, width) // stride * stride
+            for y in _spread_offsets(height, side):
+                for x in _spread_offsets(width, side):
                     yield pixels[y : y + side, x : x + side]
 
 
-def _over_batch(width: int) -> nn.Module:
-    """Each feature brought to mean 0 and spread 1 over the batch: places differ little at first."""
+def _build_projector(width: int, hidden: int) -> nn.Module:
+    """Layers between features and the losses of VICReg."""
+    return nn.Sequential(
+        _standardise_over_batch(width),
+        nn.Linear(width, hidden),
+        _standardise_over_batch(hidden),
+        nn.GELU(),
+        nn.Linear(hidden, hidden),
+    )
+
+
+def _standardise_over_batch(width: int) -> nn.Module:
+    """Each feature with mean 0 and spread 1 over the batch: places differ little at first."""
     return nn.BatchNorm1d(width, affine=False, track_running_stats=False)
+
+
+def _box_at(
+    corner: NDArray[np.int64],
+    side: int,
+    width: int,
+    height: int,
+) -> Box:
+    """A square at the corner (x, y), moved into the tile."""
+    x, y = np.clip(corner, 0, [width - side, height - side])
+    return Box(int(x), int(y), side, side)
+
+
+def _nearest_is_own(features: Float32Array, owners: IndexArray) -> float:
+    """Share of crops whose nearest other crop is of the same tile."""
+    distances = np.linalg.norm(features[:, None] - features[None], axis=-1)
+    distances = distances + np.diag(np.full(len(features), np.inf))
+    nearest = owners[distances.argmin(1)]
+    return float((nearest == owners).mean())
+
+
+def _effective_rank(features: Float32Array) -> float:
+    """Exponential of the entropy of the shares of variance (Roy and Vetterli 2007)."""
+    variances = np.linalg.eigvalsh(np.cov(features.T)).clip(0)
+    shares = variances / max(variances.sum(), 1e-12)
+    return float(np.exp(-(shares * np.log(shares + 1e-12)).sum()))
+
+
+def _spread_offsets(length: int, side: int) -> NDArray[np.int64]:
+    """One or two offsets of crops of `side` px, spread over a length."""
+    count = min(max(round(length / side), 1), 2)
+    return np.linspace(0, length - side, count).astype(int)

@@ -42,7 +42,12 @@ def _check(recipe: TextAdapterRecipe, base_folder: Path) -> OpenedBundle:
     preflight(recipe.loop, smallest=smallest)
     train, held_out = open_examples(recipe.data, base_folder)
     refuse_no_share(recipe.task, train)
-    check_conditions(recipe.task, conditions, recipe.data, train)
+    check_conditions(
+        recipe.task,
+        conditions,
+        recipe.data,
+        train,
+    )
     prompts_of(recipe)
     refuse_unknown_labels([*train, *held_out], recipe.labels)
     _refuse_unlisted_labels(recipe, train)
@@ -51,8 +56,18 @@ def _check(recipe: TextAdapterRecipe, base_folder: Path) -> OpenedBundle:
         read_patient_traits(base_folder / options.table)
     train = balance_examples(train, options)
     bundle = text_bundle(recipe, base_folder, train)
-    refuse_targets(recipe.task, recipe.adapter.layers, bundle, recipe.base)
-    refuse_off_grid(recipe.task, conditions, held_out, bundle.grid_px)
+    refuse_targets(
+        recipe.task,
+        recipe.adapter.layers,
+        bundle,
+        recipe.base,
+    )
+    refuse_off_grid(
+        recipe.task,
+        conditions,
+        held_out,
+        bundle.grid_px,
+    )
     return OpenedBundle(train, held_out, bundle)
 
 
@@ -71,8 +86,18 @@ def _build(
     context: RunContext,
 ) -> Training:
     remember_bundle_inputs(opened, context.run)
-    write_data_sheet(recipe.rare_labels, context.base_folder, context.run, opened)
-    return build_adapter(recipe, opened, context, guard=_guard(recipe, opened, context))
+    write_data_sheet(
+        recipe.rare_labels,
+        context.base_folder,
+        context.run,
+        opened,
+    )
+    return build_adapter(
+        recipe,
+        opened,
+        context,
+        guard=_guard(recipe, opened, context),
+    )
 
 
 def _guard(

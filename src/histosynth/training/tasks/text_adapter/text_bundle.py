@@ -71,7 +71,13 @@ def text_bundle(
     if recipe.base_config:
         config = str((base_folder / recipe.base_config).resolve())
     named_base = NamedBase(location.recorded_name(), sha256, config)
-    info = _bundle_info(recipe, opened, named_base, prompts, examples)
+    info = _bundle_info(
+        recipe,
+        opened,
+        named_base,
+        prompts,
+        examples,
+    )
     base = TextBase(
         opened.family,
         opened.schedule,
