@@ -104,12 +104,12 @@ class CopyGuard:
             rows = random.choice(rows, MAX_SEARCHED_TILES, replace=False)
         tiles = [self.train[int(row)] for row in rows]
         # their own stain or any other: the search compares texture only
-        textures = [texture(tile.tile.pixels, self.mpp) for tile in tiles]
+        textures = [texture(tile.pixels, self.mpp) for tile in tiles]
         largest_height = max(each.shape[0] for each in textures)
         largest_width = max(each.shape[1] for each in textures)
         shape = (largest_height, largest_width)
         library = Library(textures, self.side * self.mpp, shape)
-        return SearchedTiles(library, [tile.tile.ref.patient for tile in tiles])
+        return SearchedTiles(library, [tile.patient for tile in tiles])
 
     def _bar_by_chance(self, searched: SearchedTiles) -> float:
         """The correlation that tissue of other patients reaches by chance; NaN where there are too
@@ -121,7 +121,7 @@ class CopyGuard:
             crop = self._central_crop(example)
             if crop is not None:
                 crops.append(crop)
-                patients.append(example.tile.ref.patient)
+                patients.append(example.patient)
         scores = self._scores(
             crops[:MAX_BAR_TILES],
             searched,
@@ -133,7 +133,7 @@ class CopyGuard:
 
     def _central_crop(self, example: Example) -> Pixels | None:
         """The middle of a tile, as large as the pictures; None where it is smaller."""
-        pixels = example.tile.pixels
+        pixels = example.pixels
         height, width = pixels.shape[:2]
         if min(height, width) < self.side:
             return None

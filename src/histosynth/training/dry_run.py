@@ -68,4 +68,4 @@ def describe_run(
 
 
 def _count_patients(examples: Sequence[Example]) -> int:
-    return len({example.tile.ref.patient for example in examples})
+    return len({example.patient for example in examples})

@@ -82,7 +82,10 @@ def tile_losses(
 
 
 def _fixed_noise(clean: Tensor, seed: int) -> Tensor:
-    return torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(
+        clean.shape,
+        generator=torch.Generator().manual_seed(seed),
+    )
 
 
 def _encode(
@@ -102,5 +105,9 @@ def _encode(
         None if nuclei is None else nuclei.crop(Box(0, 0, width, height)),
         style=torch.from_numpy(appearance.style),
     )
-    conditioning = encode_conditions([conditions], bundle.info, size=(width, height))
+    conditioning = encode_conditions(
+        [conditions],
+        bundle.info,
+        size=(width, height),
+    )
     return clean, conditioning

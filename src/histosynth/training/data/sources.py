@@ -96,6 +96,16 @@ class Example:
     """The split that a tile set has it in, where the recipe named none; empty: none, or it was
     asked for."""
 
+    @property
+    def pixels(self) -> Pixels:
+        """(H, W, 3) uint8 of the tile."""
+        return self.tile.pixels
+
+    @property
+    def patient(self) -> str:
+        """Patient of the tile."""
+        return self.tile.ref.patient
+
 
 def open_source(
     source: TileSource,

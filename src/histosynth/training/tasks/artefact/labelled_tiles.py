@@ -54,8 +54,8 @@ def open_labelled_tiles(data: ArtefactData, base_folder: Path) -> LabelledTiles:
         )
         raise BadRecipe(str(root), [f"it must hold {needed}"])
     split = _split_by_patient(tiles, data.held_out)
-    train = [example for example in tiles if split[example.tile.ref.patient] == "train"]
-    held_out = [example for example in tiles if split[example.tile.ref.patient] == "held_out"]
+    train = [example for example in tiles if split[example.patient] == "train"]
+    held_out = [example for example in tiles if split[example.patient] == "held_out"]
     refuse_leaks(train, held_out)
     _refuse_few_patients(train, held_out, len(split))
     return LabelledTiles(train, held_out, (GOOD_CLASS, *artefacts))
@@ -89,8 +89,8 @@ def _open_folder(root: Path, name: str, data: ArtefactData) -> list[Example]:
 
 def _split_by_patient(tiles: Sequence[Example], held_out_share: float) -> dict[str, str]:
     """The side, `train` or `held_out`, of each patient."""
-    patients = sorted({example.tile.ref.patient for example in tiles})
-    with_artefacts = {example.tile.ref.patient for example in tiles if is_artefact(example)}
+    patients = sorted({example.patient for example in tiles})
+    with_artefacts = {example.patient for example in tiles if is_artefact(example)}
     label_of_patient = {
         patient: "artefact" if patient in with_artefacts else GOOD_CLASS for patient in patients
     }
@@ -112,7 +112,7 @@ def _refuse_few_patients(
         ("are held out", held_out, MIN_GROUPS_PER_CLASS),
     ):
         for name, wanted in (("good tiles", False), ("artefacts", True)):
-            present = len({each.tile.ref.patient for each in side if is_artefact(each) == wanted})
+            present = len({each.patient for each in side if is_artefact(each) == wanted})
             if present < required:
                 counted = f"of {patients} patients, {present} with {name} {words}"
                 problems.append(f"{counted}; at least {required} must be")

@@ -72,8 +72,12 @@ class ArtefactTrainTask:
         self.artefacts = [example for example in train if is_artefact(example)]
         self.held_out = list(held_out)
         self.truth = [is_artefact(example) for example in held_out]
-        self.patients = [example.tile.ref.patient for example in held_out]
-        self.info = replace(info, trained=count_tiles(train), held_out=count_tiles(held_out))
+        self.patients = [example.patient for example in held_out]
+        self.info = replace(
+            info,
+            trained=count_tiles(train),
+            held_out=count_tiles(held_out),
+        )
         self._averaged = copy.deepcopy(network).float().requires_grad_(False)
         self._measured_sha256 = ""
         self._logits: list[float] = []
@@ -83,7 +87,11 @@ class ArtefactTrainTask:
         """The network."""
         return {"artefact": self.network}
 
-    def loss(self, step: int, generator: torch.Generator) -> Tensor:
+    def loss(
+        self,
+        step: int,
+        generator: torch.Generator,
+    ) -> Tensor:
         """Loss of one batch of crops."""
         images, truth = self._draw_batch(np.random.default_rng(generator.initial_seed()))
         like = next(self.network.parameters())
@@ -100,7 +108,11 @@ class ArtefactTrainTask:
             crops.append(self._draw_crop(tiles, random))
         return crops_to_input(np.stack(crops)), torch.from_numpy(truth)
 
-    def _draw_crop(self, tiles: Sequence[Example], random: np.random.Generator) -> np.ndarray:
+    def _draw_crop(
+        self,
+        tiles: Sequence[Example],
+        random: np.random.Generator,
+    ) -> np.ndarray:
         pixels = tiles[int(random.integers(len(tiles)))].tile.pixels
         side = self.data.crop
         height, width = pixels.shape[:2]
@@ -115,7 +127,11 @@ class ArtefactTrainTask:
         measured = self._measure(self.network.state_dict())
         logits = torch.tensor(measured, dtype=torch.float64)
         truth = torch.tensor(self.truth)
-        losses = F.binary_cross_entropy_with_logits(logits, truth.double(), reduction="none")
+        losses = F.binary_cross_entropy_with_logits(
+            logits,
+            truth.double(),
+            reduction="none",
+        )
         loss = float(losses[truth].mean() + losses[~truth].mean()) / 2
         if not math.isfinite(loss):  # logits that are no numbers cannot be ranked
             return {"loss": loss}
@@ -134,8 +150,16 @@ class ArtefactTrainTask:
         artefacts = [index for index in ranked if self.truth[index]]
         good = [index for index in ranked if not self.truth[index]]
         rows = [
-            self._sheet_row("with an artefact, least suspected", artefacts, logits),
-            self._sheet_row("good, most suspected", good[::-1], logits),
+            self._sheet_row(
+                "with an artefact, least suspected",
+                artefacts,
+                logits,
+            ),
+            self._sheet_row(
+                "good, most suspected",
+                good[::-1],
+                logits,
+            ),
         ]
         return contact_sheet(rows, cell=_SHEET_CELL_PX)
 
@@ -151,13 +175,25 @@ class ArtefactTrainTask:
         named = ", ".join(f"{chance:.2f}" for chance in chances)
         return f"{title}: {named}", [self.held_out[index].tile.pixels for index in shown]
 
-    def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
+    def export(
+        self,
+        folder: Path,
+        averaged: Mapping[str, Tensor],
+    ) -> None:
         """`model.safetensors` and `artefact.json`, with the ROC area of these very weights."""
         auc = self._auc(self._measure(module_weights(averaged, "artefact")))
-        save_artefact(folder, replace(self.info, auc=auc), self._averaged.state_dict())
+        save_artefact(
+            folder,
+            replace(self.info, auc=auc),
+            self._averaged.state_dict(),
+        )
 
     def _auc(self, logits: Sequence[float]) -> AucInterval:
-        value, low, high = auc_interval(logits, self.truth, self.patients)
+        value, low, high = auc_interval(
+            logits,
+            self.truth,
+            self.patients,
+        )
         return AucInterval(
             value,
             low,
@@ -181,7 +217,7 @@ class ArtefactTrainTask:
         self._calibrate()
         classifier = ArtefactClassifier(self.info, self._averaged)
         self._logits = [
-            classifier.logit(example.tile.pixels, self.data.mpp) for example in self.held_out
+            classifier.logit(example.pixels, self.data.mpp) for example in self.held_out
         ]
         self._measured_sha256 = sha256
         return self._logits
@@ -205,5 +241,9 @@ class ArtefactTrainTask:
 def count_tiles(examples: Sequence[Example]) -> TileCounts:
     """Patients and tiles of a list."""
     artefacts = sum(is_artefact(example) for example in examples)
-    patients = {example.tile.ref.patient for example in examples}
-    return TileCounts(len(patients), len(examples) - artefacts, artefacts)
+    patients = {example.patient for example in examples}
+    return TileCounts(
+        len(patients),
+        len(examples) - artefacts,
+        artefacts,
+    )

@@ -63,7 +63,7 @@ def _build(
     train_task = AutoencoderTrainTask(
         model,
         opened.train,
-        [example.tile.pixels for example in opened.held_out],
+        [example.pixels for example in opened.held_out],
         batch=recipe.loop.batch,
         data=recipe.data,
         plan=plan,

@@ -61,7 +61,7 @@ class AutoencoderTrainTask:
         self.batch = batch
         self.data = data
         self.plan = plan
-        self.train = [example.tile.pixels for example in train]
+        self.train = [example.pixels for example in train]
         self.weights = _tile_weights(train)
         self.basis = block_basis(self.train, plan.anchored)
         side = probe_side([min(tile.shape[:2]) for tile in held_out], ae.FACTOR)
@@ -73,7 +73,11 @@ class AutoencoderTrainTask:
         """The autoencoder."""
         return {"autoencoder": self.model}
 
-    def loss(self, step: int, generator: torch.Generator) -> Tensor:
+    def loss(
+        self,
+        step: int,
+        generator: torch.Generator,
+    ) -> Tensor:
         """Loss of one batch of crops."""
         random = np.random.default_rng(generator.initial_seed())
         images = self._draw_crops(random).to(self.model.device)
@@ -95,10 +99,18 @@ class AutoencoderTrainTask:
         loss: Tensor = image_loss + self.plan.gradient_weight * gradient_loss + latent_loss
         return loss
 
-    def _anchor_loss(self, latents: Tensor, images: Tensor) -> Tensor:
+    def _anchor_loss(
+        self,
+        latents: Tensor,
+        images: Tensor,
+    ) -> Tensor:
         """L1 distance of the anchored channels from the principal components of the image."""
         anchored = latents[:, : len(self.basis)].float()
-        targets = F.conv2d(images, self.basis.to(images), stride=ae.FACTOR)
+        targets = F.conv2d(
+            images,
+            self.basis.to(images),
+            stride=ae.FACTOR,
+        )
         return (anchored - targets).abs().sum() / max(targets.numel(), 1)
 
     def _power_loss(self, latents: Tensor) -> Tensor:
@@ -111,7 +123,12 @@ class AutoencoderTrainTask:
         """Random crops (B, 3, H, W) in [-1, 1]."""
         side = self.data.crop
         crops = []
-        for index in random.choice(len(self.train), self.batch, p=self.weights):
+        drawn = random.choice(
+            len(self.train),
+            self.batch,
+            p=self.weights,
+        )
+        for index in drawn:
             tile = self.train[index]
             height, width = tile.shape[:2]
             y = random.integers(0, height - side + 1)
@@ -150,7 +167,11 @@ class AutoencoderTrainTask:
         sheet: Pixels = np.concatenate(rows)
         return sheet
 
-    def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
+    def export(
+        self,
+        folder: Path,
+        averaged: Mapping[str, Tensor],
+    ) -> None:
         """Diffusers' folder layout, fp32."""
         weights = {**self.stored, **module_weights(averaged, "autoencoder")}
         save_part(
@@ -165,10 +186,14 @@ def _tile_weights(train: Sequence[Example]) -> Float64Array:
     """(N,) chance of each tile: the root of its area keeps a few large tiles from crowding out many
     small ones.
     """
-    shapes = [example.tile.pixels.shape for example in train]
-    areas = np.array([shape[0] * shape[1] for shape in shapes], dtype=np.float64)
-    weights: Float64Array = np.sqrt(areas) * [example.share for example in train]
-    return weights / weights.sum()
+    shapes = [example.pixels.shape for example in train]
+    areas = np.array(
+        [shape[0] * shape[1] for shape in shapes],
+        dtype=np.float64,
+    )
+    weights = np.sqrt(areas) * [example.share for example in train]
+    chances: Float64Array = weights / weights.sum()
+    return chances
 
 
 def _central_crop(tile: Pixels, side: int) -> Pixels:
@@ -178,7 +203,12 @@ def _central_crop(tile: Pixels, side: int) -> Pixels:
     return tile[y : y + side, x : x + side]
 
 
-def block_basis(tiles: Sequence[Pixels], count: int, *, sample: int = BASIS_SAMPLE) -> Tensor:
+def block_basis(
+    tiles: Sequence[Pixels],
+    count: int,
+    *,
+    sample: int = BASIS_SAMPLE,
+) -> Tensor:
     """The first principal components of 8 x 8 px blocks, as convolution kernels (count, 3, 8, 8).
 
     Responses to images in [-1, 1] have a standard deviation that falls as the fourth root of the
@@ -195,7 +225,15 @@ def block_basis(tiles: Sequence[Pixels], count: int, *, sample: int = BASIS_SAMP
     for tile in tiles:
         blocks = _blocks(tile)
         kept = min(len(blocks), sample // len(tiles) + 1)
-        sampled.append(blocks[random.choice(len(blocks), kept, replace=False)])
+        sampled.append(
+            blocks[
+                random.choice(
+                    len(blocks),
+                    kept,
+                    replace=False,
+                )
+            ]
+        )
     values = np.concatenate(sampled).astype(np.float64) / 127.5 - 1
     variances, vectors = np.linalg.eigh(np.cov(values.T))
     variances = variances[::-1][:count]
@@ -236,7 +274,11 @@ def _blocks(tile: Pixels) -> Pixels:
     return blocks.reshape(-1, 3 * side * side)
 
 
-def _gradient_distance(first: Tensor, second: Tensor, reach: int) -> Tensor:
+def _gradient_distance(
+    first: Tensor,
+    second: Tensor,
+    reach: int,
+) -> Tensor:
     difference = first - second
     across = difference[..., reach:] - difference[..., :-reach]
     down = difference[..., reach:, :] - difference[..., :-reach, :]

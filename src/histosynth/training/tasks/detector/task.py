@@ -40,7 +40,7 @@ def _refuse_tiles_without_nuclei(recipe: DetectorRecipe, examples: Sequence[Exam
 
 def _refuse_no_patients(recipe: DetectorRecipe, train: Sequence[Example]) -> None:
     """Refuse a share of patients for the threshold that leaves no patient to learn from."""
-    patients = {example.tile.ref.patient for example in train}
+    patients = {example.patient for example in train}
     if patients <= patients_for_threshold(sorted(patients), recipe.model.aside):
         setting = f"model.aside {recipe.model.aside:g}"
         problem = f"{setting} leaves none of {len(patients)} patients to learn from"

@@ -86,9 +86,9 @@ class DetectorTrainTask:
         self.data = data
         self.plan = plan
         self.name = name
-        aside = patients_for_threshold([each.tile.ref.patient for each in train], plan.aside)
-        self.train = _marked([each for each in train if each.tile.ref.patient not in aside])
-        self.aside = _marked([each for each in train if each.tile.ref.patient in aside])
+        aside = patients_for_threshold([each.patient for each in train], plan.aside)
+        self.train = _marked([each for each in train if each.patient not in aside])
+        self.aside = _marked([each for each in train if each.patient in aside])
         self.held_out = _marked(held_out)
         self.class_weights = self._class_weights()
 
@@ -96,17 +96,27 @@ class DetectorTrainTask:
         """(K,) weights in the class loss: rare classes count more, by the plan's rarity."""
         totals = np.zeros(self.network.classes, dtype=np.int64)
         for tile in self.train:
-            totals += np.bincount(_known_classes(tile.nuclei), minlength=self.network.classes)
+            totals += np.bincount(
+                _known_classes(tile.nuclei),
+                minlength=self.network.classes,
+            )
         shares = totals.clip(1) / max(totals.sum(), 1)
         weights = shares**-self.plan.rarity
-        return torch.tensor(weights / weights.mean(), dtype=torch.float32)
+        return torch.tensor(
+            weights / weights.mean(),
+            dtype=torch.float32,
+        )
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
         """The network."""
         return {"detector": self.network}
 
-    def loss(self, step: int, generator: torch.Generator) -> Tensor:
+    def loss(
+        self,
+        step: int,
+        generator: torch.Generator,
+    ) -> Tensor:
         """Loss of one batch of crops."""
         random = np.random.default_rng(generator.initial_seed())
         images = []
@@ -147,19 +157,27 @@ class DetectorTrainTask:
         light = per_channel * np.exp(random.normal(0, self.plan.light))
         noise_std = abs(random.normal(0, self.plan.noise))
         noise = random.normal(0, noise_std, pixels.shape)
-        return np.clip(pixels * light + noise, 0, 255).astype(np.float32)
+        changed: Float32Array = np.clip(pixels * light + noise, 0, 255).astype(np.float32)
+        return changed
 
-    def _loss(self, images: Tensor, nuclei: Sequence[Nuclei]) -> Tensor:
+    def _loss(
+        self,
+        images: Tensor,
+        nuclei: Sequence[Nuclei],
+    ) -> Tensor:
         like = next(self.network.parameters())
         images = images.to(like, memory_format=torch.channels_last)
         heat, class_logits = (output.float() for output in self.network(images))
-        splats = np.stack(
-            [each.rasterize(cell=CELL_PX, sigma_px=self.plan.sigma_px) for each in nuclei]
-        )
-        target = torch.from_numpy(splats).to(like.device)
+        sigma_px = self.plan.sigma_px
+        splats = [each.rasterize(cell=CELL_PX, sigma_px=sigma_px) for each in nuclei]
+        target = torch.from_numpy(np.stack(splats)).to(like.device)
         # a splat's peak falls between cells, so that its highest value is below 1
         peak, class_ids = target.max(dim=1)
-        heat_errors = F.binary_cross_entropy_with_logits(heat[:, 0], peak, reduction="none")
+        heat_errors = F.binary_cross_entropy_with_logits(
+            heat[:, 0],
+            peak,
+            reduction="none",
+        )
         heat_loss = (heat_errors * (1 + self.plan.peak_weight * peak)).mean()
         # a cell that two classes share teaches no class
         other_classes = target.sum(1) - peak
@@ -197,14 +215,22 @@ class DetectorTrainTask:
         best = max(scores, key=scores.__getitem__)
         return best, scores[best]
 
-    def scores(self, tiles: Sequence[MarkedTile], threshold: float) -> dict[str, float]:
+    def scores(
+        self,
+        tiles: Sequence[MarkedTile],
+        threshold: float,
+    ) -> dict[str, float]:
         """F1 of all nuclei, and of each class found as that class."""
         names = ["f1", *(f"f1_{class_name}" for class_name in self.data.classes)]
         counts = np.zeros((len(names), 3), int)
         for tile in tiles:
             found = self._find(tile.pixels, threshold)
             reach = um_to_px(REACH_UM, tile.nuclei.mpp)
-            counts[0] += _match_counts(found.xy, tile.nuclei.xy, reach)
+            counts[0] += _match_counts(
+                found.xy,
+                tile.nuclei.xy,
+                reach,
+            )
             for class_id in range(self.network.classes):
                 of_class = found.xy[found.class_ids == class_id]
                 marked = tile.nuclei.xy[tile.nuclei.class_ids == class_id]
@@ -214,10 +240,21 @@ class DetectorTrainTask:
             for name, (matched, found, marked) in zip(names, counts, strict=True)
         }
 
-    def _find(self, pixels: Pixels, threshold: float) -> Peaks:
+    def _find(
+        self,
+        pixels: Pixels,
+        threshold: float,
+    ) -> Peaks:
         detector = CentroidDetector(self._info(threshold), self.network)
-        xy, class_ids, heat = find_peaks(*detector.maps(pixels), threshold=threshold)
-        return Peaks(xy.numpy(), class_ids.numpy(), heat.numpy())
+        xy, class_ids, heat = find_peaks(
+            *detector.maps(pixels),
+            threshold=threshold,
+        )
+        return Peaks(
+            xy.numpy(),
+            class_ids.numpy(),
+            heat.numpy(),
+        )
 
     def picture(self) -> Pixels:
         """Held-out tiles with the marked nuclei above, with those found below."""
@@ -235,20 +272,40 @@ class DetectorTrainTask:
                 Size(width, height),
                 self.data.mpp,
             )
-            marked_row.append(draw_nuclei(crop.nuclei, over=crop.pixels, radius_px=_MARK_RADIUS_PX))
-            found_row.append(draw_nuclei(found, over=crop.pixels, radius_px=_MARK_RADIUS_PX))
+            marked_row.append(
+                draw_nuclei(
+                    crop.nuclei,
+                    over=crop.pixels,
+                    radius_px=_MARK_RADIUS_PX,
+                )
+            )
+            found_row.append(
+                draw_nuclei(
+                    found,
+                    over=crop.pixels,
+                    radius_px=_MARK_RADIUS_PX,
+                )
+            )
         rows = [np.concatenate(row, axis=1) for row in (marked_row, found_row)]
         sheet: Pixels = np.concatenate(rows)
         return sheet
 
-    def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
+    def export(
+        self,
+        folder: Path,
+        averaged: Mapping[str, Tensor],
+    ) -> None:
         """`model.safetensors` and `detector.json`, with the threshold of these weights."""
         live = {key: value.detach().clone() for key, value in self.network.state_dict().items()}
         weights = module_weights(averaged, "detector")
         self.network.load_state_dict(weights)
         threshold, _ = self.choose_threshold()
         self.network.load_state_dict(live)
-        save_detector(folder, self._info(threshold), weights)
+        save_detector(
+            folder,
+            self._info(threshold),
+            weights,
+        )
 
     def _info(self, threshold: float) -> DetectorInfo:
         return DetectorInfo(
@@ -263,7 +320,10 @@ class DetectorTrainTask:
 
 def patients_for_threshold(patients: Sequence[str], share: float) -> set[str]:
     """About `share` of the patients, the same whatever their order: those of the lowest digests."""
-    ranked = sorted(set(patients), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    ranked = sorted(
+        set(patients),
+        key=lambda name: hashlib.sha256(name.encode()).hexdigest(),
+    )
     return set(ranked[: round(share * len(ranked))])
 
 
@@ -271,7 +331,7 @@ def _marked(examples: Sequence[Example]) -> list[MarkedTile]:
     tiles = []
     for example in examples:
         if example.nuclei is not None:
-            tiles.append(MarkedTile(example.tile.pixels, example.nuclei))
+            tiles.append(MarkedTile(example.pixels, example.nuclei))
     return tiles
 
 

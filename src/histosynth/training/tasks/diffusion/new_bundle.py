@@ -105,9 +105,7 @@ def _new_structure_encoder(
 def palette_of(examples: Sequence[Example]) -> tuple[PaletteEntry, ...]:
     """Appearances of tiles with nuclei: a bundle generates tissue like theirs best."""
     with_nuclei = [example for example in examples if example.nuclei is not None]
-    measured = [
-        measure_appearance(example.tile.pixels) for example in with_nuclei or list(examples)
-    ]
+    measured = [measure_appearance(example.pixels) for example in with_nuclei or list(examples)]
     palette = []
     for number, index in enumerate(choose_palette(measured, PALETTE_SIZE), start=1):
         appearance = measured[index]

@@ -104,7 +104,8 @@ class DiffusionTrainTask:
         noise = torch.randn((len(items), channels, *cells), generator=generator)
         batch = self.batches.collate(part.take(items))
         share = len(batch.latents) * part.count / len(items)
-        return self._losses(batch, part.take(times), part.take(noise)).mean() * share
+        losses = self._losses(batch, part.take(times), part.take(noise))
+        return losses.mean() * share
 
     def _draw_times(self, count: int, generator: torch.Generator) -> Tensor:
         """(count,) noise levels as the network counts them."""
@@ -187,7 +188,8 @@ class DiffusionTrainTask:
         times = torch.full((count,), time)
         losses = []
         for rows in torch.split(torch.arange(count), self.validation_batch):
-            losses.append(self._losses(batch.picked(rows), times[rows], noise[rows]))
+            picked = batch.picked(rows)
+            losses.append(self._losses(picked, times[rows], noise[rows]))
         return float(torch.cat(losses).mean())
 
     @property

@@ -104,14 +104,26 @@ class EncoderTrainTask:
             "harm": self.harm,
         }
 
-    def loss(self, step: int, generator: torch.Generator) -> Tensor:
+    def loss(
+        self,
+        step: int,
+        generator: torch.Generator,
+    ) -> Tensor:
         """Loss of one batch of pairs."""
         random = np.random.default_rng(generator.initial_seed())
-        drawn = random.choice(len(self.train), self.batch, p=self.shares)
+        drawn = random.choice(
+            len(self.train),
+            self.batch,
+            p=self.shares,
+        )
         losses = self._losses([self.train[index] for index in drawn], random)
         return sum(losses.values(), torch.zeros(()))
 
-    def _losses(self, tiles: Sequence[Example], random: np.random.Generator) -> dict[str, Tensor]:
+    def _losses(
+        self,
+        tiles: Sequence[Example],
+        random: np.random.Generator,
+    ) -> dict[str, Tensor]:
         """Weighted losses of one pair of views per tile, by name."""
         first_views = []
         second_views = []
@@ -126,7 +138,11 @@ class EncoderTrainTask:
         features = self.network(images)[-1].mean(dim=(2, 3))
         losses = self._vicreg_losses(features)
         targets = torch.stack([view.degradation for view in views]).to(like.device)
-        errors = F.smooth_l1_loss(self.harm(features).float(), targets, beta=0.2)
+        errors = F.smooth_l1_loss(
+            self.harm(features).float(),
+            targets,
+            beta=0.2,
+        )
         losses["harm"] = self.plan.harm * errors
         nuclei_loss = self._nuclei_loss(features, views)
         if nuclei_loss is not None:
@@ -149,7 +165,11 @@ class EncoderTrainTask:
             losses[f"covariance_{name}"] = plan.covariance * off_diagonal / side.shape[1]
         return losses
 
-    def _nuclei_loss(self, features: Tensor, views: Sequence[View]) -> Tensor | None:
+    def _nuclei_loss(
+        self,
+        features: Tensor,
+        views: Sequence[View],
+    ) -> Tensor | None:
         """Loss of the densities of nuclei; None where no view has them."""
         rows = []
         densities = []
@@ -163,10 +183,14 @@ class EncoderTrainTask:
         outputs = self.counter(features[rows]).float()
         return self.plan.nuclei * F.smooth_l1_loss(outputs, targets)
 
-    def _draw_pair(self, tile: Example, random: np.random.Generator) -> tuple[View, View]:
+    def _draw_pair(
+        self,
+        tile: Example,
+        random: np.random.Generator,
+    ) -> tuple[View, View]:
         """Two overlapping crops of a tile, degraded alike."""
         plan = self.plan
-        height, width = tile.tile.pixels.shape[:2]
+        height, width = tile.pixels.shape[:2]
         cut = self._draw_side(
             self.data.crop,
             plan.zoom,
@@ -208,8 +232,8 @@ class EncoderTrainTask:
     ) -> int:
         """A random side of a crop, no larger than the tile, px."""
         drawn = round(side * float(np.exp(random.normal(0, spread))))
-        height, width = tile.tile.pixels.shape[:2]
-        return min(drawn, height, width)
+        height, width = tile.pixels.shape[:2]
+        return int(min(drawn, height, width))
 
     def _view(
         self,
@@ -219,14 +243,16 @@ class EncoderTrainTask:
         random: np.random.Generator,
     ) -> View:
         side = self.data.crop
-        stained = restain(
-            tile.tile.pixels[box.slices], stain_matrix(random, self.data.stain_jitter)
-        )
+        stained = restain(tile.pixels[box.slices], stain_matrix(random, self.data.stain_jitter))
         image = Image.fromarray(stained.round().astype(np.uint8))
         if box.width != side:
             image = image.resize((side, side), Image.Resampling.BILINEAR)
         light = np.exp(random.normal(0, self.plan.light, 3))
-        pixels = np.clip(np.asarray(image, dtype=np.float32) * light, 0, 255).astype(np.uint8)
+        pixels = np.clip(
+            np.asarray(image, dtype=np.float32) * light,
+            0,
+            255,
+        ).astype(np.uint8)
         turned = np.ascontiguousarray(pose(pixels, int(random.integers(8))), np.uint8)
         degraded = degrade(turned, degradation, random)
         density = None
@@ -238,7 +264,11 @@ class EncoderTrainTask:
             density,
         )
 
-    def _density(self, nuclei: Nuclei, box: Box) -> Tensor:
+    def _density(
+        self,
+        nuclei: Nuclei,
+        box: Box,
+    ) -> Tensor:
         """(K,) log of the nuclei of each class in 32 x 32 px."""
         known = nuclei.class_ids[nuclei.class_ids != ANY_CLASS]
         counts = np.bincount(known, minlength=len(self.data.classes))
@@ -265,7 +295,10 @@ class EncoderTrainTask:
         """Features of four crops of each tile, and the tiles' indices."""
         crops, owners = self._corner_crops(tiles)
         like = next(self.network.parameters())
-        signal = pictures_to_signal(np.stack(crops)).to(like, memory_format=torch.channels_last)
+        signal = pictures_to_signal(np.stack(crops)).to(
+            like,
+            memory_format=torch.channels_last,
+        )
         features = []
         for part in torch.split(signal, _CROPS_AT_ONCE):
             features.append(self.network(part)[-1].mean(dim=(2, 3)).float())
@@ -277,7 +310,7 @@ class EncoderTrainTask:
         owners = []
         side = self.data.crop
         for owner, tile in enumerate(tiles):
-            pixels = tile.tile.pixels
+            pixels = tile.pixels
             height, width = pixels.shape[:2]
             for y in (0, height - side):
                 for x in (0, width - side):
@@ -290,7 +323,7 @@ class EncoderTrainTask:
         every = max(len(self.held_out) // MAX_SHEET_TILES, 1)
         shown = self.held_out[::every][:MAX_SHEET_TILES]
         side = self.data.crop
-        library = [tile for tile in self.train if min(tile.tile.pixels.shape[:2]) >= side]
+        library = [tile for tile in self.train if min(tile.pixels.shape[:2]) >= side]
         shown_features, _ = self._corner_features(shown)
         library_features, _ = self._corner_features(library)
         shown_crops, _ = self._corner_crops(shown)
@@ -298,14 +331,21 @@ class EncoderTrainTask:
         held_out_row: list[Pixels] = []
         nearest_row: list[Pixels] = []
         for index in range(0, len(shown_crops), 2):
-            distances = np.linalg.norm(library_features - shown_features[index], axis=1)
+            distances = np.linalg.norm(
+                library_features - shown_features[index],
+                axis=1,
+            )
             held_out_row.append(shown_crops[index])
             nearest_row.append(library_crops[int(distances.argmin())])
         rows = [np.concatenate(row, axis=1) for row in (held_out_row, nearest_row)]
         sheet: Pixels = np.concatenate(rows)
         return sheet
 
-    def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
+    def export(
+        self,
+        folder: Path,
+        averaged: Mapping[str, Tensor],
+    ) -> None:
         """`model.safetensors` and `encoder.json`; features are whitened on the training tissue."""
         info = EncoderInfo(
             self.name,
@@ -333,7 +373,7 @@ class EncoderTrainTask:
     def _whitening_crops(self) -> Iterator[Pixels]:
         """Crops of the training tiles as large as a tile usually is, four at most of each."""
         for tile in self.train:
-            pixels = tile.tile.pixels
+            pixels = tile.pixels
             height, width = pixels.shape[:2]
             stride = self.network.stride
             side = min(WHITENING_PX, height, width) // stride * stride
@@ -355,7 +395,11 @@ def _build_projector(width: int, hidden: int) -> nn.Module:
 
 def _standardise_over_batch(width: int) -> nn.Module:
     """Each feature with mean 0 and spread 1 over the batch: places differ little at first."""
-    return nn.BatchNorm1d(width, affine=False, track_running_stats=False)
+    return nn.BatchNorm1d(
+        width,
+        affine=False,
+        track_running_stats=False,
+    )
 
 
 def _box_at(
@@ -365,13 +409,17 @@ def _box_at(
     height: int,
 ) -> Box:
     """A square at the corner (x, y), moved into the tile."""
-    x, y = np.clip(corner, 0, [width - side, height - side])
+    largest = [width - side, height - side]
+    x, y = np.clip(corner, 0, largest)
     return Box(int(x), int(y), side, side)
 
 
 def _nearest_is_own(features: Float32Array, owners: IndexArray) -> float:
     """Share of crops whose nearest other crop is of the same tile."""
-    distances = np.linalg.norm(features[:, None] - features[None], axis=-1)
+    distances = np.linalg.norm(
+        features[:, None] - features[None],
+        axis=-1,
+    )
     distances = distances + np.diag(np.full(len(features), np.inf))
     nearest = owners[distances.argmin(1)]
     return float((nearest == owners).mean())
