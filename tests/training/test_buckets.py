@@ -1,9 +1,5 @@
-"""Buckets: one shape a batch, no tile enlarged, none forgotten, and the same draw after a
-resumption."""
+"""Buckets: one shape a batch, no tile enlarged, and every tile in one of them."""
 
-from collections import Counter
-
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,12 +7,9 @@ from hypothesis import strategies as st
 from histosynth.core.errors import BadOption, BadRecipe
 from histosynth.training.data.buckets import (
     Bucket,
-    _draw,
-    bucket_of_step,
     bucket_shares,
     bucket_sides,
     fill_buckets,
-    tiles_of_step,
 )
 
 AREA = 512 * 512
@@ -143,53 +136,9 @@ TILES = [(512, 512)] * 6 + [(640, 400)] * 3 + [(400, 640)] * 2
 SHARES = [1.0] * 6 + [2.0] * 3 + [0.0, 4.0]
 
 
-def test_buckets_and_tiles_are_drawn_in_proportion_to_their_shares():
+def test_a_bucket_has_the_shares_of_its_tiles():
     buckets = fill_buckets(TILES, area=AREA, multiple=64)
     assert bucket_shares(buckets, SHARES).tolist() == pytest.approx([4 / 16, 6 / 16, 6 / 16])
-    steps = 4000
-    drawn = Counter(bucket_of_step(buckets, SHARES, seed=1, step=step) for step in range(steps))
-    assert [drawn[k] / steps for k in range(3)] == pytest.approx([4 / 16, 6 / 16, 6 / 16], abs=0.03)
-    seen: Counter[int] = Counter()
-    for step in range(steps):
-        bucket, tiles = tiles_of_step(buckets, SHARES, 4, seed=1, step=step)
-        assert set(tiles) <= set(bucket.tiles) and len(tiles) == 4, "one bucket a batch"
-        seen.update(tiles)
-    wanted = np.array(SHARES) / sum(SHARES)
-    assert [seen[i] / steps / 4 for i in range(len(TILES))] == pytest.approx(
-        wanted.tolist(), abs=0.02
-    )
-    assert seen[9] == 0, "a tile of share 0 is never drawn"
-
-
-def test_a_step_draws_the_same_whatever_came_before():
-    buckets = fill_buckets(TILES, area=AREA, multiple=64)
-    whole = [tiles_of_step(buckets, SHARES, 3, seed=7, step=step) for step in range(50)]
-    np.random.default_rng(0).random(10)
-    assert [
-        tiles_of_step(buckets, SHARES, 3, seed=7, step=step) for step in range(25, 50)
-    ] == whole[25:]
-    assert [tiles_of_step(buckets, SHARES, 3, seed=8, step=step) for step in range(50)] != whole
-    for step, (bucket, _) in enumerate(whole):
-        assert buckets[bucket_of_step(buckets, SHARES, seed=7, step=step)] is bucket
-
-
-def test_a_place_of_no_chance_is_never_drawn_by_any_number():
-    chances = np.array([0.0, 0.5, 0.0, 0.5, 0.0])
-    assert _draw(chances, np.array([0.0, 0.5, np.nextafter(1.0, 0.0), 1.0])) == [1, 3, 3, 3]
-
-
-def test_the_largest_seed_is_taken():
-    buckets = fill_buckets(TILES, area=AREA, multiple=64)
-    assert (
-        0
-        <= bucket_of_step(
-            buckets,
-            SHARES,
-            seed=(1 << 63) - 1,
-            step=1 << 40,
-        )
-        < 3
-    )
 
 
 def test_nothing_to_draw_is_refused():

@@ -84,12 +84,22 @@ def test_a_list_of_one_s_own_is_taken():
         Prompts("{subtype}").prompt_of("bad x", names=Subtypes((Subtype("bad {x}"),)))
 
 
-def test_all_prompts_begin_with_the_empty_one_and_name_each_once():
-    prompts = Prompts("H&E, {subtype}")
-    wanted = ("", "H&E, Leiomyosarcoma", "H&E, Angiosarcoma", "H&E")
-    assert prompts.all_prompts(["LMS", "8890/3", "AS", "", "LMS"]) == wanted
-    assert prompts.all_prompts([]) == ("",)
-    assert Prompts("{subtype}").all_prompts(["", "LMS"]) == ("", "Leiomyosarcoma")
+def test_a_name_must_be_about_half_like_the_label_to_be_suggested():
+    names = Subtypes((Subtype("abcdefghij"),))
+    assert nearest_names("abcdefxxxx", names) == ["abcdefghij"]  # a similarity of 0.6
+    assert nearest_names("abcdexxxxx", names) == []  # of 0.5
+
+
+def test_three_letters_are_searched_for_in_no_name():
+    names = Subtypes((Subtype("Fibrosarcoma"),))
+    assert nearest_names("sarc", names) == ["Fibrosarcoma"]
+    assert nearest_names("sar", names) == []
+
+
+def test_whether_a_template_uses_the_label_is_known():
+    assert Prompts("H&E, {subtype}").uses_label
+    assert Prompts("H&E, {label}").uses_label
+    assert not Prompts("H&E, {site}").uses_label
 
 
 @pytest.mark.parametrize(
@@ -109,7 +119,7 @@ def test_all_prompts_begin_with_the_empty_one_and_name_each_once():
         ("{label", "is no template"),
         ("label}", "is no template"),
         ("", "1..300 characters"),
-        (" , ,", "says nothing"),
+        (" , ,", "is empty"),
         ("a" * (MAX_TEMPLATE + 1), "1..300 characters, not 301"),
         ("H&E\n{label}", "control character U\\+000A"),
         ("H&E \u202e{label}", "control character U\\+202E"),

@@ -287,7 +287,7 @@ def test_tiles_kept_for_something_else_are_not_trained_on_by_oversight(tissue):
     train, held_out = open_examples(plan(tissue, {"images": "set", "split": "train"}, held), tissue)
     assert (len(train), len(held_out)) == (2, 1)
     with pytest.raises(
-        BadRecipe, match=r'tiles, 1 for test and 1 for validation .*S2.*say split = "train"'
+        BadRecipe, match=r'tiles, 1 for test and 1 for validation .*S2.*set split = "train"'
     ):
         open_examples(plan(tissue, {"images": "set"}, held), tissue)
     # who asks for it by name may have it; without a split they are fine to measure on

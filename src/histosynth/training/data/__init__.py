@@ -1,3 +1,1 @@
-"""What training is fed: views of tiles, which of them a batch holds, their words, and whose they
-are.
-"""
+"""The data of training: tiles, their cached views, the batches drawn from them, and prompts."""

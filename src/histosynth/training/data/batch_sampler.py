@@ -1,6 +1,4 @@
-"""Which views a batch is cut from, and in which shape: squares, or one bucket of aspects a
-batch.
-"""
+"""Which views a batch is cut from, and in which shape: squares, or one aspect bucket a batch."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from .views import LatentView
 
 
 class CropPlan(Protocol):
-    """What is drawn: see `DiffusionPlan`."""
+    """The part of a recipe that a sampler needs: see `DiffusionPlan`."""
 
     @property
     def crops(self) -> tuple[int, ...]:
@@ -32,7 +30,7 @@ class CropPlan(Protocol):
 
 @dataclass(frozen=True)
 class CropShape:
-    """What a batch is cut to.
+    """The shape of a batch's crops.
 
     Attributes:
         side: of the recipe's crop, px; other shapes have about its area.
@@ -62,36 +60,52 @@ class BatchSampler:
         *,
         grid_px: int,
     ) -> None:
-        self.of_tiles = views
-        self.plan = plan
-        self.shares = np.array([each[0].share for each in views])
-        self.smallest = np.array([min(min(view.size) for view in each) for each in views])
-        self.flat = [view for each in views for view in each]
-        self.flat_shares = [view.share / len(each) for each in views for view in each]
-        self.buckets: dict[int, tuple[Bucket, ...]] = {}
+        self._views_of_tiles = views
+        self._plan = plan
+        self._tile_shares = np.array([own[0].share for own in views])
+        self._shortest_sides = np.array([_shortest_side(own) for own in views])
+        self._views: list[LatentView] = []
+        self._view_shares: list[float] = []
+        for own in views:
+            for view in own:
+                self._views.append(view)
+                self._view_shares.append(view.share / len(own))
+        self._buckets: dict[int, tuple[Bucket, ...]] = {}
         if plan.longest > 1:
-            sizes = [view.size for view in self.flat]
-            for side, share in zip(plan.crops, plan.crop_shares, strict=True):
-                if share:
-                    self.buckets[side] = fill_buckets(
-                        sizes,
-                        area=side * side,
-                        multiple=grid_px,
-                        longest=plan.longest,
-                    )
+            self._buckets = self._fill_buckets(grid_px)
+
+    def _fill_buckets(self, grid_px: int) -> dict[int, tuple[Bucket, ...]]:
+        """By side of the recipe's crops that have a share."""
+        plan = self._plan
+        sizes = [view.size for view in self._views]
+        buckets = {}
+        for side, share in zip(plan.crops, plan.crop_shares, strict=True):
+            if share:
+                buckets[side] = fill_buckets(
+                    sizes,
+                    area=side * side,
+                    multiple=grid_px,
+                    longest=plan.longest,
+                )
+        return buckets
 
     def sample_shape(self, random: np.random.Generator) -> CropShape:
-        """The shape of a batch: a side by its share, and of its buckets one by what its views are
-        drawn.
+        """The shape of a batch: a side by its share, and one of its buckets by the shares of its
+        views.
         """
-        side = int(random.choice(self.plan.crops, p=np.array(self.plan.crop_shares)))
-        if side not in self.buckets:
+        plan = self._plan
+        side = int(random.choice(plan.crops, p=np.array(plan.crop_shares)))
+        if side not in self._buckets:
             return CropShape(side, side, side)
-        buckets = self.buckets[side]
-        bucket = buckets[
-            int(random.choice(len(buckets), p=bucket_shares(buckets, self.flat_shares)))
-        ]
-        return CropShape(side, bucket.width, bucket.height, bucket)
+        buckets = self._buckets[side]
+        chances = bucket_shares(buckets, self._view_shares)
+        bucket = buckets[int(random.choice(len(buckets), p=chances))]
+        return CropShape(
+            side,
+            bucket.width,
+            bucket.height,
+            bucket,
+        )
 
     def sample_views(
         self,
@@ -99,14 +113,35 @@ class BatchSampler:
         shape: CropShape,
         count: int,
     ) -> list[LatentView]:
-        """So many views to cut that shape from, by their shares."""
+        """`count` views to cut that shape from, by their shares; some perhaps more than once."""
         if shape.bucket is None:
-            shares = self.shares * (self.smallest >= shape.side)
-            tiles = random.choice(len(self.of_tiles), count, p=shares / shares.sum())
-            return [
-                self.of_tiles[tile][int(random.integers(len(self.of_tiles[tile])))]
-                for tile in tiles
-            ]
-        rows = np.array(shape.bucket.tiles)
-        each = np.array(self.flat_shares)[rows]
-        return [self.flat[row] for row in random.choice(rows, count, p=each / each.sum())]
+            return self._sample_tiles(random, shape.side, count)
+        indices = np.array(shape.bucket.tiles)
+        shares = np.array(self._view_shares)[indices]
+        chosen = random.choice(indices, count, p=shares / shares.sum())
+        return [self._views[index] for index in chosen]
+
+    def _sample_tiles(
+        self,
+        random: np.random.Generator,
+        side: int,
+        count: int,
+    ) -> list[LatentView]:
+        """Views of tiles that are large enough: tiles by their shares, their views alike."""
+        is_large = self._shortest_sides >= side
+        shares = self._tile_shares * is_large
+        tiles = random.choice(
+            len(self._views_of_tiles),
+            count,
+            p=shares / shares.sum(),
+        )
+        chosen = []
+        for tile in tiles:
+            own = self._views_of_tiles[tile]
+            chosen.append(own[int(random.integers(len(own)))])
+        return chosen
+
+
+def _shortest_side(views: Sequence[LatentView]) -> int:
+    """Of a tile's views, px."""
+    return min(min(view.size) for view in views)

@@ -1,9 +1,8 @@
-"""Aspect buckets: tiles of other than square shape are cropped to one of a few shapes of nearly one
-area.
+"""Aspect buckets: tiles that are not square are cropped to one of a few shapes of about one area.
 
-A batch holds one shape, so it has one bucket. Tiles are never enlarged nor squeezed, since that
-would change their scale: a tile stands in a bucket only if both sides suffice (the idea of buckets:
-NovelAI 2022).
+A batch holds one shape, so all its tiles are of one bucket. Tiles are never enlarged nor squeezed,
+since that would change their scale: a tile can be in a bucket only if both sides suffice (the idea
+of buckets: NovelAI 2022).
 """
 
 from __future__ import annotations
@@ -14,13 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...core.arrays import Float64Array
 from ...core.errors import BadOption, BadRecipe
 from ...core.errors.base import some
-
-_STREAM = 0xB0C4E7
-"""Keeps the choice of buckets apart from all else that is drawn from (seed, step)."""
+from ...core.geometry import Size
 
 
 @dataclass(frozen=True)
@@ -37,11 +34,16 @@ class Bucket:
     tiles: tuple[int, ...]
 
 
-def bucket_sides(area: int, multiple: int, *, longest: float = 2.0) -> list[tuple[int, int]]:
-    """The shapes of buckets, (width, height) in pixels, narrowest first.
+def bucket_sides(
+    area: int,
+    multiple: int,
+    *,
+    longest: float = 2.0,
+) -> list[Size]:
+    """The shapes of buckets in pixels, narrowest first.
 
-    For each side the other is the largest multiple that keeps within the area. With a shape stands
-    the one turned by a quarter, so that a turned tile has a bucket too.
+    For each side the other is the largest multiple that keeps within the area. Each shape is there
+    turned by a quarter too, so that a turned tile has a bucket.
 
     Args:
         area: most pixels that a crop may have, e.g. 512 * 512.
@@ -57,14 +59,21 @@ def bucket_sides(area: int, multiple: int, *, longest: float = 2.0) -> list[tupl
         raise BadOption("area", area, f"at least {multiple**2} px, one multiple by one")
     if not 1 <= longest <= 8:
         raise BadOption("longest", longest, "in [1, 8]")
-    sides: set[tuple[int, int]] = set()
+    sides: set[Size] = set()
     for long in range(multiple, area // multiple + 1, multiple):
-        short = area // long // multiple * multiple
+        short = _largest_multiple(area // long, multiple)
         if short <= long <= longest * short:
-            sides |= {(long, short), (short, long)}
+            sides.add(Size(long, short))
+            sides.add(Size(short, long))
     # a square always is one, though it may be far below the area where the multiple is coarse
-    square = math.isqrt(area) // multiple * multiple
-    return sorted(sides | {(square, square)})
+    square = _largest_multiple(math.isqrt(area), multiple)
+    sides.add(Size(square, square))
+    return sorted(sides)
+
+
+def _largest_multiple(length: int, multiple: int) -> int:
+    """The largest multiple that is not longer."""
+    return length // multiple * multiple
 
 
 def fill_buckets(
@@ -91,111 +100,94 @@ def fill_buckets(
         BadRecipe: tiles are too small for every bucket; they are named.
         BadOption: a value is out of its range.
     """
-    sides = bucket_sides(area, multiple, longest=longest)
-    aspects = [math.log(width / height) for width, height in sides]
-    held: dict[tuple[int, int], list[int]] = defaultdict(list)
-    small = []
+    sides = bucket_sides(
+        area,
+        multiple,
+        longest=longest,
+    )
+    tiles_of: dict[Size, list[int]] = defaultdict(list)
+    too_small = []
     for index, (width, height) in enumerate(sizes):
-        fits = [
-            place for place, (wide, tall) in enumerate(sides) if wide <= width and tall <= height
-        ]
-        if not fits:
-            small.append(index)
-            continue
-        aspect = math.log(width / height)
-        # of two as near, the larger
-        best = min(
-            fits, key=lambda at: (round(abs(aspects[at] - aspect), 9), -math.prod(sides[at]), at)
-        )
-        held[sides[best]].append(index)
-    if small:
-        told = [names[index] if names else f"tile {index}" for index in small]
-        told = [
-            f"{name} ({sizes[i][0]} x {sizes[i][1]} px)"
-            for name, i in zip(told, small, strict=True)
-        ]
-        most = min(_usable(sizes[index], multiple, longest) for index in small)
-        fix = (
-            f"lower the area to {most}" if most else f"take tiles of at least {multiple} px a side"
-        )
+        nearest = _nearest_bucket(Size(width, height), sides)
+        if nearest is None:
+            too_small.append(index)
+        else:
+            tiles_of[nearest].append(index)
+    if too_small:
         problem = (
-            f"{len(small)} of {len(sizes)} tiles fit no bucket of {area} px in "
+            f"{len(too_small)} of {len(sizes)} tiles fit no bucket of {area} px in "
             f"multiples of {multiple} px"
         )
-        raise BadRecipe("buckets", [f"{problem}: {some(told)}; {fix}, or leave them out"])
-    return tuple(Bucket(*side, tuple(held[side])) for side in sides if side in held)
+        tiles = [_describe(index, sizes, names) for index in too_small]
+        largest_area = min(_usable_area(sizes[index], multiple, longest) for index in too_small)
+        remedy = f"take tiles of at least {multiple} px a side"
+        if largest_area:
+            remedy = f"lower the area to {largest_area}"
+        raise BadRecipe("buckets", [f"{problem}: {some(tiles)}; {remedy}, or leave them out"])
+    buckets = []
+    for side in sides:
+        if side in tiles_of:
+            bucket = Bucket(side.width, side.height, tuple(tiles_of[side]))
+            buckets.append(bucket)
+    return tuple(buckets)
 
 
-def bucket_shares(buckets: Sequence[Bucket], shares: Sequence[float]) -> NDArray[np.float64]:
-    """(K) chance of each bucket: what the shares of its tiles come to, of all.
+def _nearest_bucket(tile: Size, sides: Sequence[Size]) -> Size | None:
+    """The shape of the nearest aspect that a tile can be cropped to; of two as near, the larger.
+
+    None where the tile is too small for all of them.
+    """
+    aspect = _log_aspect(tile)
+
+    def rank(side: Size) -> tuple[float, int]:
+        distance = abs(_log_aspect(side) - aspect)
+        return round(distance, 9), -side.width * side.height
+
+    fitting = []
+    for side in sides:
+        if side.width <= tile.width and side.height <= tile.height:
+            fitting.append(side)
+    return min(fitting, key=rank, default=None)
+
+
+def _log_aspect(size: Size) -> float:
+    return math.log(size.width / size.height)
+
+
+def _describe(
+    index: int,
+    sizes: Sequence[tuple[int, int]],
+    names: Sequence[str],
+) -> str:
+    name = names[index] if names else f"tile {index}"
+    width, height = sizes[index]
+    return f"{name} ({width} x {height} px)"
+
+
+def bucket_shares(
+    buckets: Sequence[Bucket],
+    shares: Sequence[float],
+) -> Float64Array:
+    """(K) chance of each bucket: the sum of the shares of its tiles, of all.
 
     Raises:
         BadRecipe: all shares are 0.
     """
     each = np.asarray(shares, np.float64)
     sums = np.array([each[list(bucket.tiles)].sum() for bucket in buckets])
-    if not sums.sum() > 0:
+    total = sums.sum()
+    if not total > 0:
         raise BadRecipe("buckets", [f"share is 0 for all of {len(each)} tiles"])
-    return np.asarray(sums / sums.sum(), np.float64)
+    return np.asarray(sums / total, np.float64)
 
 
-def bucket_of_step(
-    buckets: Sequence[Bucket],
-    shares: Sequence[float],
-    *,
-    seed: int,
-    step: int,
+def _usable_area(
+    size: tuple[int, int],
+    multiple: int,
+    longest: float,
 ) -> int:
-    """Which bucket a step's batch is of, from (seed, step) alone: a resumed run draws as an
-    unbroken one.
-
-    Args:
-        buckets: from `fill_buckets`.
-        shares: (N) how often each tile is drawn, against the others.
-        seed: of the run.
-        step: of the run.
-
-    Returns:
-        Index of the bucket, drawn in proportion to its tiles' shares.
-    """
-    return _draw(bucket_shares(buckets, shares), _source(seed, step).random(1))[0]
-
-
-def tiles_of_step(
-    buckets: Sequence[Bucket],
-    shares: Sequence[float],
-    count: int,
-    *,
-    seed: int,
-    step: int,
-) -> tuple[Bucket, tuple[int, ...]]:
-    """A step's bucket and `count` tiles of it, in proportion to their shares, some perhaps more
-    than once.
-
-    Over many steps each tile is drawn as often as its share says, whatever its bucket.
-    """
-    source = _source(seed, step)
-    bucket = buckets[_draw(bucket_shares(buckets, shares), source.random(1))[0]]
-    own = np.asarray(shares, np.float64)[list(bucket.tiles)]
-    return bucket, tuple(
-        bucket.tiles[place] for place in _draw(own / own.sum(), source.random(count))
-    )
-
-
-def _source(seed: int, step: int) -> np.random.Generator:
-    return np.random.default_rng([seed, step, _STREAM])
-
-
-def _draw(chances: NDArray[np.float64], numbers: NDArray[np.float64]) -> list[int]:
-    """Places drawn with these chances by numbers in [0, 1); a place of no chance is never drawn."""
-    ends = np.cumsum(chances)
-    # scaled by the last end, since sums of floats may miss 1; and the product may be rounded up to
-    # it
-    places = np.searchsorted(ends, numbers * ends[-1], side="right")
-    return [int(place) for place in np.minimum(places, np.flatnonzero(chances)[-1])]
-
-
-def _usable(size: tuple[int, int], multiple: int, longest: float) -> int:
     """Pixels of the largest crop of a tile that could be a bucket, were the area less."""
-    short, long = sorted(side // multiple * multiple for side in size)
-    return short * min(long, int(short * longest) // multiple * multiple)
+    short = _largest_multiple(min(size), multiple)
+    long = _largest_multiple(max(size), multiple)
+    allowed = _largest_multiple(int(short * longest), multiple)
+    return short * min(long, allowed)

@@ -1,8 +1,7 @@
-"""Tiles as a recipe names them: folders of pictures and their centroids, or tile sets, whose rows
-know all.
+"""Tiles as a recipe names them: folders of pictures and their centroids, or tile sets.
 
-Patients come from file names by a pattern, or from rows, and are kept apart: a training and a
-validation source that share one are refused, here and not by promise.
+Patients come from file names by a pattern, or from a tile set's rows, and are kept apart: a
+training and a validation source that share one are refused.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ...annotation.nuclei_files import read_nuclei
 from ...core.errors import BadRecipe, BadTileSet, HistosynthError, SplitLeak, UnknownClasses
-from ...core.geometry import Box
+from ...core.geometry import Box, Size
 from ...core.nuclei import ANY, Nuclei, map_classes
+from ...core.resampling import resample_rgb
 from ...core.tile import (
     IMAGE_SUFFIXES,
     Pixels,
@@ -33,7 +32,7 @@ from ...core.tile import (
 from ...core.tileset import MAX_IMAGE_BYTES, Row, TileSet, parquet_files
 from ...core.units import MAX_MPP, MIN_MPP, check_mpp, is_mpp
 
-TRAIN = "train"
+_TRAIN_SPLIT = "train"
 """The one split whose tiles may be trained on though the recipe names none."""
 _SAME_MPP = 1e-3
 """A scale stated within this of a row's, as a share of it, is the row's."""
@@ -47,10 +46,10 @@ class TileSource:
     """Folder of pictures, or of a tile set's Parquet files, below the recipe's data root."""
     patient: str | None = None
     """Pattern on the file stem; its first group is the patient. Empty: not known, and all of the
-    source's tiles count as one patient, so that they can only stand on one side of a split. A
-    folder of pictures must state it; rows of a tile set know their patient."""
+    source's tiles count as one patient, so that they can only be on one side of a split. A folder
+    of pictures must state it; rows of a tile set hold their patient."""
     mpp: float | None = None
-    """Micrometres per pixel of the files. A folder of pictures must state it; rows know theirs."""
+    """Micrometres per pixel of the files. A folder of pictures must state it; rows hold theirs."""
     points: str = ""
     """Folder of `x,y,class` CSV or GeoJSON files of the same stems; empty: nuclei not known. Rows
     bring their own."""
@@ -86,15 +85,30 @@ class TileSource:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A tile with what is known of it. `nuclei` is None where nobody marked any."""
+    """A tile with its annotations. `nuclei` is None where nobody marked any."""
 
     tile: Tile
     nuclei: Nuclei | None
     label: str
     share: float = 1.0
     split: str = ""
-    """The split that a tile set has it in, where the recipe named none; empty: none, or it was
-    asked for."""
+    """The split that a tile set has it in, where the recipe named none; empty: none, or the recipe
+    requested it."""
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What a source's tiles are converted to.
+
+    Attributes:
+        root: folder that the source's paths start from.
+        mpp: scale of the examples, um/px.
+        classes: names of the classes of nuclei; (): nuclei are not read.
+    """
+
+    root: Path
+    mpp: float
+    classes: Sequence[str]
 
     @property
     def pixels(self) -> Pixels:
@@ -117,41 +131,33 @@ def open_source(
     """Read a source, resampled to `mpp` by area averaging (Lanczos where it enlarges).
 
     A folder that holds Parquet files is a tile set, and its kept rows are read. Without `classes`
-    nothing is said of nuclei, and a row's are not read.
+    a row's nuclei are not read.
 
     Raises:
         BadRecipe: the folder or a listed tile is missing, a name has no patient, or the source
-            lacks a key, or states one that its kind of folder cannot follow.
+            lacks a key, or states one that its type of folder cannot follow.
         BadTileSet, SplitLeak: the tile set is damaged, or has a patient in two splits.
-        UnknownKinds: nuclei are of classes that are neither among `classes` nor mapped.
-        HistosynError: whatever reading a picture or centroids refuses.
+        UnknownClasses: nuclei are of classes that are neither among `classes` nor mapped.
+        HistosynthError: whatever reading a picture or centroids refuses.
     """
     folder = root / source.images
     if not folder.is_dir():
-        raise BadRecipe(
-            f"The source of tiles images = {source.images!r}", [f"there is no folder {folder}"]
-        )
+        name = f"The source of tiles images = {source.images!r}"
+        raise BadRecipe(name, [f"there is no folder {folder}"])
+    target = _Target(root, mpp, classes)
     if parquet_files(folder):
-        return list(
-            _open_set(
-                source,
-                root=root,
-                mpp=mpp,
-                classes=classes,
-            )
-        )
-    own = _stated_scale(source)
-    return [
-        _open_one(
+        return list(_open_tile_set(source, target))
+    source_mpp = _stated_scale(source)
+    examples = []
+    for path in _picture_files(source, root):
+        example = _open_picture(
             path,
             source,
-            root=root,
-            own=own,
-            mpp=mpp,
-            classes=classes,
+            target,
+            source_mpp,
         )
-        for path in _images(source, root)
-    ]
+        examples.append(example)
+    return examples
 
 
 def patient_of(stem: str, pattern: str) -> str:
@@ -167,37 +173,43 @@ def patient_of(stem: str, pattern: str) -> str:
 
 
 def refuse_leaks(training: Iterable[Example], validation: Iterable[Example]) -> None:
-    """Refuse patients who stand on both sides, and training on what a tile set keeps for something
-    else.
+    """Refuse patients on both sides, and training on tiles that a tile set reserves.
 
     Raises:
-        BadRecipe: training tiles are of another split than `train`, and the recipe did not ask for
+        BadRecipe: training tiles are of another split than `train`, and the recipe did not request
             it.
-        SplitLeak: patients stand on both sides; naming them.
+        SplitLeak: patients are on both sides; naming them.
     """
     training = list(training)
-    reserved = Counter(example.split for example in training if example.split not in ("", TRAIN))
-    if reserved:
-        first = next(each.tile.ref.slide for each in training if each.split in reserved)
-        kept = " and ".join(f"{count} for {split}" for split, count in sorted(reserved.items()))
-        problem = (
-            f"its tile sets keep some tiles, {kept} (first: slide {first}), and it names no split"
-        )
-        raise BadRecipe("[[data.train]]", [f'{problem}; say split = "{TRAIN}"'])
-    shared = {example.tile.ref.patient for example in training} & {
-        example.tile.ref.patient for example in validation
-    }
+    _refuse_reserved(training)
+    train_patients = {example.tile.ref.patient for example in training}
+    validation_patients = {example.tile.ref.patient for example in validation}
+    shared = train_patients & validation_patients
     if shared:
         raise SplitLeak(sorted(shared))
 
 
+def _refuse_reserved(training: Sequence[Example]) -> None:
+    """Refuse tiles of a split that is not for training."""
+    reserved = [example for example in training if example.split not in ("", _TRAIN_SPLIT)]
+    if not reserved:
+        return
+    counts = Counter(example.split for example in reserved)
+    kept = " and ".join(f"{count} for {split}" for split, count in sorted(counts.items()))
+    first = reserved[0].tile.ref.slide
+    problem = f"its tile sets keep some tiles, {kept} (first: slide {first}), and it names no split"
+    raise BadRecipe("[[data.train]]", [f'{problem}; set split = "{_TRAIN_SPLIT}"'])
+
+
 def _stated_scale(source: TileSource) -> float:
-    """The scale of a folder of pictures; all that such a source lacks or cannot follow is
-    refused.
+    """The scale of a folder of pictures; such a source must state what tile sets hold themselves.
+
+    Raises:
+        BadRecipe: a key is missing, or one is for tile sets only.
     """
-    problems = (
-        [f"split is {source.split!r}, but only tile sets have splits"] if source.split else []
-    )
+    problems = []
+    if source.split:
+        problems.append(f"split is {source.split!r}, but only tile sets have splits")
     if source.patient is None:
         problems.append(
             'it lacks the key patient, which a folder of pictures must state ("" if not known)'
@@ -209,117 +221,122 @@ def _stated_scale(source: TileSource) -> float:
     return source.mpp
 
 
-def _images(source: TileSource, root: Path) -> list[Path]:
+def _picture_files(source: TileSource, root: Path) -> list[Path]:
     """The picture files of a source, sorted by name."""
     folder = root / source.images
     if not source.members:
-        return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    names = _listed(source, root)
-    _refuse_absent(
-        source,
-        "file",
-        [name for name in names if not (folder / name).is_file()],
-    )
+        files = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+        return sorted(files)
+    names = _listed_members(source, root)
+    absent = [name for name in names if not (folder / name).is_file()]
+    _refuse_absent(source, "file", absent)
     return sorted(folder / name for name in names)
 
 
-def _listed(source: TileSource, root: Path) -> list[str]:
+def _listed_members(source: TileSource, root: Path) -> list[str]:
+    """The lines of a source's list of members."""
     try:
         lines = (root / source.members).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadRecipe(source.members, [f"it cannot be read: {error}"]) from error
-    return [line.strip() for line in lines if line.strip()]
+    stripped = [line.strip() for line in lines]
+    return [line for line in stripped if line]
 
 
-def _refuse_absent(source: TileSource, what: str, absent: Sequence[str]) -> None:
+def _refuse_absent(
+    source: TileSource,
+    what: str,
+    absent: Sequence[str],
+) -> None:
     if absent:
         problem = f"{len(absent)} listed {what}(s) are absent, first {absent[0]}"
         raise BadRecipe(source.members, [problem])
 
 
-def _open_one(
+def _open_picture(
     path: Path,
     source: TileSource,
-    *,
-    root: Path,
-    own: float,
-    mpp: float,
-    classes: Sequence[str],
+    target: _Target,
+    source_mpp: float,
 ) -> Example:
+    """The example of one picture file."""
     pixels = read_rgb(path)
     height, width = pixels.shape[:2]
     nuclei = None
     if source.points:
-        points = next((root / source.points).glob(f"{_escape(path.stem)}.*"), None)
-        if points is None:
-            raise BadRecipe(source.points, [f"no centroids for {path.name}"])
         nuclei = read_nuclei(
-            points,
-            size=(width, height),
-            mpp=own,
-            classes=classes,
+            _points_file(path, source, target.root),
+            size=Size(width, height),
+            mpp=source_mpp,
+            classes=target.classes,
             mapping=source.map,
         )
-    patient = (
-        patient_of(path.stem, source.patient) if source.patient else unknown_patient(source.images)
+    patient = unknown_patient(source.images)
+    if source.patient:
+        patient = patient_of(path.stem, source.patient)
+    box = Box(0, 0, width, height)
+    ref = TileRef(path.stem, patient, box, source_mpp)
+    return _example(
+        ref,
+        pixels,
+        nuclei,
+        source,
+        target.mpp,
     )
-    ref = TileRef(path.stem, patient, Box(0, 0, width, height), own)
-    return _example(ref, pixels, nuclei, source, mpp=mpp)
 
 
-def _open_set(
+def _points_file(
+    picture: Path,
     source: TileSource,
-    *,
     root: Path,
-    mpp: float,
-    classes: Sequence[str],
-) -> Iterator[Example]:
-    """A tile set's examples, in the order of its files; what it lacks is told before a picture is
-    read.
-    """
-    if source.patient or source.points:
-        stated = " and ".join(key for key in ("patient", "points") if getattr(source, key))
-        raise BadRecipe(
-            source.images, [f"it is a tile set, whose rows bring {stated}; leave out {stated}"]
-        )
-    tiles = TileSet(root / source.images)
-    chosen = _choose(source, tiles, root)
+) -> Path:
+    """The file of centroids of a picture."""
+    pattern = f"{_escape_glob(picture.stem)}.*"
+    points = next((root / source.points).glob(pattern), None)
+    if points is None:
+        raise BadRecipe(source.points, [f"no centroids for {picture.name}"])
+    return points
+
+
+def _open_tile_set(source: TileSource, target: _Target) -> Iterator[Example]:
+    """A tile set's examples, in the order of its files; facts are checked before any picture."""
+    stated = [key for key in ("patient", "points") if getattr(source, key)]
+    if stated:
+        keys = " and ".join(stated)
+        problem = f"it is a tile set, whose rows bring {keys}; leave out {keys}"
+        raise BadRecipe(source.images, [problem])
+    tiles = TileSet(target.root / source.images)
+    chosen = _choose_rows(source, tiles, target.root)
     _refuse_scales(source, tiles, chosen["mpp"].to_pylist())
-    told = {
-        name
-        for names in chosen["nuclei_kind"].drop_null()
-        for name in names.values.unique().to_pylist()
-    }
-    unknown = sorted(set(map_classes(sorted(told), source.map)) - {*classes, ANY})
-    if classes and unknown:
-        raise UnknownClasses(unknown, classes).of(source.images)
+    _refuse_unknown_classes(source, chosen, target.classes)
+    wanted = set(chosen["tile_id"].to_pylist())
     try:
-        for row in tiles.rows_by_id(set(chosen["tile_id"].to_pylist())):
-            yield _of_row(row, source, mpp=mpp, classes=classes)
+        for row in tiles.rows_by_id(wanted):
+            yield _example_of_row(row, source, target)
     except HistosynthError as error:
         raise error.of(source.images) from None
 
 
-def _choose(source: TileSource, tiles: TileSet, root: Path) -> Any:
+def _choose_rows(
+    source: TileSource,
+    tiles: TileSet,
+    root: Path,
+) -> Any:
     """Facts of the kept rows that a source takes, as a `pyarrow.Table`."""
     facts = tiles.table(["tile_id", "split", "refused", "mpp", "nuclei_kind"])
     facts = _where(facts, [not reason for reason in facts["refused"].to_pylist()])
     if source.members:
-        listed = set(_listed(source, root))
-        _refuse_absent(
-            source,
-            "tile",
-            sorted(listed - set(facts["tile_id"].to_pylist())),
-        )
-        facts = _where(facts, [name in listed for name in facts["tile_id"].to_pylist()])
+        listed = set(_listed_members(source, root))
+        names = facts["tile_id"].to_pylist()
+        _refuse_absent(source, "tile", sorted(listed - set(names)))
+        facts = _where(facts, [name in listed for name in names])
     if source.split:
         splits = facts["split"].to_pylist()
         facts = _where(facts, [split == source.split for split in splits])
         if not len(facts):
-            has = ", ".join(sorted({split or "none" for split in splits})) or "no tile"
-            raise BadRecipe(
-                source.images, [f"no tile is of the split {source.split!r}; there is {has}"]
-            )
+            found = ", ".join(sorted({split or "none" for split in splits})) or "no tile"
+            problem = f"no tile is of the split {source.split!r}; there is {found}"
+            raise BadRecipe(source.images, [problem])
     return facts
 
 
@@ -327,45 +344,60 @@ def _where(table: Any, keep: list[bool]) -> Any:
     return table.filter(np.array(keep, np.bool_))  # an empty list would be of no type
 
 
-def _refuse_scales(source: TileSource, tiles: TileSet, scales: Sequence[float]) -> None:
+def _refuse_scales(
+    source: TileSource,
+    tiles: TileSet,
+    scales: Sequence[float],
+) -> None:
+    """Refuse rows of an impossible scale, or of another than the source states."""
     for mpp in set(scales):
         if not is_mpp(mpp):
-            raise BadTileSet(
-                tiles.folder, f"a row's mpp is {mpp:g}, not in [{MIN_MPP:g}, {MAX_MPP:g}]"
-            )
+            problem = f"a row's mpp is {mpp:g}, not in [{MIN_MPP:g}, {MAX_MPP:g}]"
+            raise BadTileSet(tiles.folder, problem)
         if source.mpp is not None and abs(source.mpp / mpp - 1) > _SAME_MPP:
             problem = f"mpp is {source.mpp:g}, but the tile set has rows of {mpp:g}; leave it out"
             raise BadRecipe(source.images, [problem])
 
 
-def _of_row(
+def _refuse_unknown_classes(
+    source: TileSource,
+    chosen: Any,
+    classes: Sequence[str],
+) -> None:
+    """Refuse rows with nuclei of other classes than `classes`, where any are named."""
+    names: set[str] = set()
+    for chunk in chosen["nuclei_kind"].drop_null():
+        names.update(chunk.values.unique().to_pylist())
+    mapped = set(map_classes(sorted(names), source.map))
+    unknown = sorted(mapped - {*classes, ANY})
+    if classes and unknown:
+        raise UnknownClasses(unknown, classes).of(source.images)
+
+
+def _example_of_row(
     row: Row,
     source: TileSource,
-    *,
-    mpp: float,
-    classes: Sequence[str],
+    target: _Target,
 ) -> Example:
     if row.image is None or len(row.image) > MAX_IMAGE_BYTES:
-        raise BadTileSet(
-            Path(source.images), f"its tile {row.tile_id} has no picture, or one too large"
-        )
+        problem = f"its tile {row.tile_id} has no picture, or one too large"
+        raise BadTileSet(Path(source.images), problem)
     nuclei = None
-    if classes and row.nuclei is not None:
-        names = map_classes(row.nuclei.names(), source.map)
+    if target.classes and row.nuclei is not None:
         nuclei = Nuclei.of(
             row.nuclei.xy,
-            names,
+            map_classes(row.nuclei.names(), source.map),
             size=row.nuclei.size,
             mpp=row.ref.mpp,
-            classes=classes,
+            classes=target.classes,
         )
-    ref = replace(row.ref, patient=row.ref.patient or unknown_patient(source.images))
+    patient = row.ref.patient or unknown_patient(source.images)
     example = _example(
-        ref,
+        replace(row.ref, patient=patient),
         decode_rgb(row.image, row.tile_id),
         nuclei,
         source,
-        mpp=mpp,
+        target.mpp,
     )
     return replace(
         example,
@@ -379,24 +411,22 @@ def _example(
     pixels: Pixels,
     nuclei: Nuclei | None,
     source: TileSource,
-    *,
     mpp: float,
 ) -> Example:
     """A tile of scale `ref.mpp` as the recipe wants it, at `mpp`."""
-    factor = ref.mpp / mpp if source.resample else 1.0
+    if source.resample:
+        pixels = resample_rgb(pixels, ref.mpp / mpp)
     height, width = pixels.shape[:2]
-    size = (round(width * factor), round(height * factor))
-    if size != (width, height):
-        method = Image.Resampling.BOX if factor < 1 else Image.Resampling.LANCZOS
-        pixels = np.array(Image.fromarray(pixels).resize(size, method), dtype=np.uint8)
-    told = None if nuclei is None else nuclei.to_mpp(mpp, size)
+    if nuclei is not None:
+        nuclei = nuclei.to_mpp(mpp, Size(width, height))
     return Example(
         Tile(replace(ref, mpp=mpp), pixels),
-        told,
+        nuclei,
         source.label,
         source.share,
     )
 
 
-def _escape(stem: str) -> str:
+def _escape_glob(stem: str) -> str:
+    """A file stem in which `*`, `?` and `[` stand for themselves."""
     return re.sub(r"([*?\[])", r"[\1]", stem)

@@ -1,15 +1,15 @@
 """Cached views: each tile in several poses, stains and sub-grid offsets, encoded once.
 
 A view is a tile turned, shifted by less than one latent cell, brought to canonical stain (fitted
-on a random part of it, so that the fit's own error is seen in training) and encoded. Training
-then cuts crops out of latents. The cache is one memory-mapped safetensors file, so that two runs
-share one copy in memory.
+on a random part of it, so that training includes the fit's own error) and encoded. Training then
+cuts crops out of latents. The cache is one memory-mapped safetensors file, so that two runs share
+one copy in memory.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ...core.geometry import Size
 from ...core.nuclei import Nuclei
+from ...core.progress import ProgressCallback
 from ...core.store import atomic_write
 from ...core.tile import Pixels
 from ...model import autoencoder as ae
@@ -31,8 +33,13 @@ from .sources import Example
 
 VIEW_SEED = 1
 """Source of the cached views' poses and stains: another seed would only mean another cache."""
-STYLES = 5
-"""Style vectors kept per view: of the whole tile, and of four random parts of it."""
+STYLES_PER_VIEW = 5
+"""Style vectors kept of each view: of the whole tile, and of four random parts of it."""
+_POSES = 8
+_MIN_STAIN_PART = 0.5
+"""Least share of each side of the part that the stain is fitted on."""
+_MIN_STYLE_PART = 0.4
+"""Least share of each side of a part that a style is measured on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,17 +63,63 @@ class LatentView:
     share: float = 1.0
 
     @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
-        return self.pixels.shape[1], self.pixels.shape[0]
+    def size(self) -> Size:
+        """In pixels."""
+        height, width = self.pixels.shape[:2]
+        return Size(width, height)
 
 
 @dataclass(frozen=True)
-class _Pose:
+class _ViewPose:
+    """How one view is made from its tile.
+
+    Attributes:
+        index: of the pose, 0..7.
+        dx, dy: pixels that are cut off on the left and at the top.
+        seed: of the stain and of the random parts.
+    """
+
     index: int
     dx: int
     dy: int
     seed: int
+
+    @property
+    def is_original(self) -> bool:
+        """Whether the tile is neither turned nor shifted."""
+        return not self.index and not self.dx and not self.dy
+
+
+@dataclass(frozen=True)
+class _ViewPlan:
+    """How the views of all tiles are made.
+
+    Attributes:
+        count: views of each tile.
+        stain_jitter: strength of `stain_matrix`.
+        seed: source of poses and jitter.
+        whole: turn tiles, and do not shift them.
+    """
+
+    count: int
+    stain_jitter: float
+    seed: int
+    whole: bool
+
+    def pose(
+        self,
+        size: tuple[int, int],
+        tile: int,
+        view: int,
+    ) -> _ViewPose:
+        """The pose of a view, from the seed and the indices of tile and view alone."""
+        return _pose(
+            size,
+            tile,
+            view,
+            seed=self.seed,
+            whole=self.whole,
+        )
 
 
 def open_views(
@@ -78,38 +131,40 @@ def open_views(
     stain_jitter: float,
     seed: int,
     whole: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> list[list[LatentView]]:
-    """The views of each example, from the cache at `path`, which is made if absent or spoilt.
+    """The views of each example, from the cache at `path`, which is written if absent or damaged.
 
     Args:
         path: the safetensors file.
         examples: tiles of at least one latent cell.
         autoencoder: encodes; the caller keys `path` by its weights and by `tiles_sha256`.
         views: how many per tile; the first is the tile as it is.
-        stain_jitter: strength of `prepare.augment.stain_matrix`; the first view has none.
+        stain_jitter: strength of `tissue.augment.stain_matrix`; the first view has none.
         seed: source of poses and jitter.
         whole: turn tiles, and do not shift them by a part of a latent cell, which costs them up to
             8 px.
-        on_progress: told (done, total) while encoding.
+        on_progress: called with the tiles encoded so far and in all.
     """
-    kept = _kept(path, examples, views, seed=seed, whole=whole)
-    if kept is None:
-        tensors = dict(
-            _encode_all(
-                examples,
-                autoencoder,
-                views=views,
-                stain_jitter=stain_jitter,
-                seed=seed,
-                whole=whole,
-                on_progress=on_progress,
-            )
-        )
-        with atomic_write(path) as temporary:
-            save_file(tensors, temporary)
-        kept = _read_all(path, examples, views, seed=seed, whole=whole)
-    return kept
+    plan = _ViewPlan(
+        views,
+        stain_jitter,
+        seed,
+        whole,
+    )
+    cached = _read_cache(path, examples, plan)
+    if cached is not None:
+        return cached
+    encoded = _encode_all(
+        examples,
+        autoencoder,
+        plan,
+        on_progress,
+    )
+    tensors = dict(encoded)
+    with atomic_write(path) as temporary:
+        save_file(tensors, temporary)
+    return _read_all(path, examples, plan)
 
 
 def view_sides(
@@ -119,33 +174,48 @@ def view_sides(
     *,
     whole: bool = False,
 ) -> list[int]:
-    """The shorter side of each view of the tile at `index`, whose (width, height) is `size`, in
-    pixels.
+    """The shorter side of each view of the tile at `index`, whose (width, height) is `size`, px.
 
     A tile of less than one latent cell has views of 0 px.
     """
     if min(size) < ae.FACTOR:
         return [0] * views
     sides = []
-    for turn in (_pose(size, index, view, seed=VIEW_SEED, whole=whole) for view in range(views)):
-        width, height = size[::-1] if turn.index % 2 else size
-        sides.append(min(width - turn.dx, height - turn.dy) // ae.FACTOR * ae.FACTOR)
+    for view in range(views):
+        pose_of_view = _pose(
+            size,
+            index,
+            view,
+            seed=VIEW_SEED,
+            whole=whole,
+        )
+        is_turned = pose_of_view.index % 2 == 1
+        width, height = size[::-1] if is_turned else size
+        shorter = min(width - pose_of_view.dx, height - pose_of_view.dy)
+        sides.append(_whole_cells(shorter))
     return sides
 
 
-def _kept(
+def tiles_sha256(examples: Sequence[Example]) -> str:
+    """Digest of the tiles' names and pixels, in order: what a cache of their views is keyed by."""
+    digest = hashlib.sha256()
+    for example in examples:
+        pixels = example.tile.pixels
+        digest.update(f"{example.tile.ref.slide} {pixels.shape}".encode())
+        digest.update(np.ascontiguousarray(pixels).tobytes())
+    return digest.hexdigest()
+
+
+def _read_cache(
     path: Path,
     examples: Sequence[Example],
-    views: int,
-    *,
-    seed: int,
-    whole: bool,
+    plan: _ViewPlan,
 ) -> list[list[LatentView]] | None:
     """The cached views, if they are all there."""
     if not path.is_file():
         return None
     try:
-        return _read_all(path, examples, views, seed=seed, whole=whole)
+        return _read_all(path, examples, plan)
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
 
@@ -153,130 +223,144 @@ def _kept(
 def _read_all(
     path: Path,
     examples: Sequence[Example],
-    views: int,
-    *,
-    seed: int,
-    whole: bool,
+    plan: _ViewPlan,
 ) -> list[list[LatentView]]:
     file = safe_open(path, framework="pt")
-    return [
-        [
-            _read(
-                file,
-                example,
-                f"{index:05d}.{view:03d}",
-                _pose(
-                    example.tile.size,
-                    index,
-                    view,
-                    seed=seed,
-                    whole=whole,
-                ),
-            )
-            for view in range(views)
-        ]
-        for index, example in enumerate(examples)
-    ]
+    views = []
+    for tile, example in enumerate(examples):
+        own = []
+        for view in range(plan.count):
+            pose_of_view = plan.pose(example.tile.size, tile, view)
+            name = _cache_key(tile, view)
+            own.append(_read_view(file, example, name, pose_of_view))
+        views.append(own)
+    return views
 
 
-def tiles_sha256(examples: Sequence[Example]) -> str:
-    """Digest of the tiles' names and pixels, in order: what a cache of their views is keyed by."""
-    whole = hashlib.sha256()
-    for example in examples:
-        whole.update(f"{example.tile.ref.slide} {example.tile.pixels.shape}".encode())
-        whole.update(np.ascontiguousarray(example.tile.pixels).tobytes())
-    return whole.hexdigest()
+def _cache_key(tile: int, view: int) -> str:
+    """Prefix of the names of a view's tensors."""
+    return f"{tile:05d}.{view:03d}"
+
+
+def _read_view(
+    file: Any,
+    example: Example,
+    name: str,
+    pose_of_view: _ViewPose,
+) -> LatentView:
+    nuclei = example.nuclei
+    if nuclei is not None:
+        turned = nuclei.pose(pose_of_view.index)
+        nuclei = turned.shift(-pose_of_view.dx, -pose_of_view.dy)
+    return LatentView(
+        latents=file.get_tensor(f"{name}.latents"),
+        pixels=file.get_tensor(f"{name}.pixels"),
+        styles=file.get_tensor(f"{name}.styles"),
+        nuclei=nuclei,
+        label=example.label,
+        share=example.share,
+    )
 
 
 def _encode_all(
     examples: Sequence[Example],
     autoencoder: AutoencoderDC,
-    *,
-    views: int,
-    stain_jitter: float,
-    seed: int,
-    whole: bool,
-    on_progress: Callable[[int, int], None] | None,
+    plan: _ViewPlan,
+    on_progress: ProgressCallback | None,
 ) -> Iterator[tuple[str, Tensor]]:
-    for index, example in enumerate(examples):
-        for view in range(views):
-            turn = _pose(
-                example.tile.size,
-                index,
-                view,
-                seed=seed,
-                whole=whole,
+    """Names and tensors of all views."""
+    for tile, example in enumerate(examples):
+        for view in range(plan.count):
+            pose_of_view = plan.pose(example.tile.size, tile, view)
+            canonical, styles = _canonical(
+                example.tile.pixels,
+                pose_of_view,
+                plan.stain_jitter if view else 0.0,
             )
-            canonical, styles = _canonical(example.tile.pixels, turn, stain_jitter if view else 0.0)
-            signal = ae.to_signal(torch.from_numpy(canonical))[None]
-            with torch.inference_mode():
-                latents = ae.encode(autoencoder, signal.to(memory_format=torch.channels_last))[0]
-            name = f"{index:05d}.{view:03d}"
-            yield f"{name}.latents", latents.half().cpu().contiguous()
+            name = _cache_key(tile, view)
+            yield f"{name}.latents", _encode(autoencoder, canonical)
             yield f"{name}.pixels", torch.from_numpy(canonical.round().astype(np.uint8))
             yield f"{name}.styles", torch.from_numpy(styles)
         if on_progress:
-            on_progress(index + 1, len(examples))
+            on_progress(tile + 1, len(examples))
 
 
-def _canonical(pixels: Pixels, turn: _Pose, stain_jitter: float) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(turn.seed)
-    turned = np.ascontiguousarray(pose(pixels, turn.index))[turn.dy :, turn.dx :]
-    height, width = (side // ae.FACTOR * ae.FACTOR for side in turned.shape[:2])
+@torch.inference_mode()
+def _encode(autoencoder: AutoencoderDC, canonical: np.ndarray) -> Tensor:
+    """(C, h, w) float16 latents of a picture (H, W, 3) in 0..255."""
+    signal = ae.to_signal(torch.from_numpy(canonical))[None]
+    signal = signal.to(memory_format=torch.channels_last)
+    latents = ae.encode(autoencoder, signal)[0]
+    return latents.half().cpu().contiguous()
+
+
+def _canonical(
+    pixels: Pixels,
+    pose_of_view: _ViewPose,
+    stain_jitter: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A view in canonical stain (H, W, 3) float, and its styles (5, S)."""
+    random = np.random.default_rng(pose_of_view.seed)
+    turned = np.ascontiguousarray(pose(pixels, pose_of_view.index))
+    turned = turned[pose_of_view.dy :, pose_of_view.dx :]
+    height = _whole_cells(turned.shape[0])
+    width = _whole_cells(turned.shape[1])
     turned = turned[:height, :width]
     if stain_jitter:
-        turned = restain(turned, stain_matrix(random, stain_jitter)).round().astype(np.uint8)
-    part = _part(random, turned, 0.5 if turn.index or turn.dx or turn.dy else 1.0)
-    canonical = fit_stain_frame(np.ascontiguousarray(part)).to_canonical(turned)
-    parts = [canonical] + [_part(random, canonical, 0.4) for _ in range(STYLES - 1)]
-    return canonical, np.stack([measure_style(part) for part in parts])
+        stained = restain(turned, stain_matrix(random, stain_jitter))
+        turned = stained.round().astype(np.uint8)
+    min_share = 1.0 if pose_of_view.is_original else _MIN_STAIN_PART
+    fitted_on = _random_part(random, turned, min_share)
+    frame = fit_stain_frame(np.ascontiguousarray(fitted_on))
+    canonical = frame.to_canonical(turned)
+    parts = [canonical]
+    for _ in range(STYLES_PER_VIEW - 1):
+        parts.append(_random_part(random, canonical, _MIN_STYLE_PART))
+    styles = [measure_style(part) for part in parts]
+    return canonical, np.stack(styles)
 
 
-def _part(random: np.random.Generator, pixels: np.ndarray, least: float) -> np.ndarray:
-    """A random rectangle of at least `least` of each side."""
-    tall, wide = (int(side * random.uniform(least, 1.0)) for side in pixels.shape[:2])
-    top, left = (
-        random.integers(0, side - cut + 1)
-        for side, cut in zip(pixels.shape, (tall, wide), strict=False)
-    )
-    return pixels[top : top + tall, left : left + wide]
+def _whole_cells(length: int) -> int:
+    """The part of a length in pixels that whole latent cells cover."""
+    return length // ae.FACTOR * ae.FACTOR
+
+
+def _random_part(
+    random: np.random.Generator,
+    pixels: np.ndarray,
+    min_share: float,
+) -> np.ndarray:
+    """A random rectangle of at least `min_share` of each side."""
+    height, width = pixels.shape[:2]
+    part_height = int(height * random.uniform(min_share, 1.0))
+    part_width = int(width * random.uniform(min_share, 1.0))
+    top = random.integers(0, height - part_height + 1)
+    left = random.integers(0, width - part_width + 1)
+    return pixels[top : top + part_height, left : left + part_width]
 
 
 def _pose(
     size: tuple[int, int],
-    index: int,
+    tile: int,
     view: int,
     *,
     seed: int,
     whole: bool,
-) -> _Pose:
+) -> _ViewPose:
+    """The pose of a view of a tile whose (width, height) is `size`.
+
+    The first view is the tile as it is.
+    """
     if view == 0:
-        return _Pose(0, 0, 0, seed)
-    random = np.random.default_rng([seed, index, view])
-    spare = [1 if whole else min(ae.FACTOR, side - ae.FACTOR + 1) for side in size]
-    return _Pose(
-        view % 8,
-        int(random.integers(spare[0])),
-        int(random.integers(spare[1])),
+        return _ViewPose(0, 0, 0, seed)
+    random = np.random.default_rng([seed, tile, view])
+    max_dx = 1
+    max_dy = 1
+    if not whole:
+        max_dx, max_dy = (min(ae.FACTOR, side - ae.FACTOR + 1) for side in size)
+    return _ViewPose(
+        view % _POSES,
+        int(random.integers(max_dx)),
+        int(random.integers(max_dy)),
         int(random.integers(2**31)),
-    )
-
-
-def _read(
-    file: Any,
-    example: Example,
-    name: str,
-    turn: _Pose,
-) -> LatentView:
-    pixels = file.get_tensor(f"{name}.pixels")
-    nuclei = example.nuclei
-    if nuclei is not None:
-        nuclei = nuclei.pose(turn.index).shift(-turn.dx, -turn.dy)
-    return LatentView(
-        latents=file.get_tensor(f"{name}.latents"),
-        pixels=pixels,
-        styles=file.get_tensor(f"{name}.styles"),
-        nuclei=nuclei,
-        label=example.label,
-        share=example.share,
     )
