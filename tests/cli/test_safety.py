@@ -178,7 +178,7 @@ def test_what_was_passed_over_is_told_on_stderr_even_when_quiet(
     assert (
         code == 1
         and err.count("\n") == 1
-        and err.startswith("histosynth: images/u.png: The hole is empty")
+        and err.startswith("histosynth: images/u.png: The mask is empty")
     )
     assert out == ("" if quiet else "out/t.png\n")
 

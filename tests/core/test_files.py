@@ -123,7 +123,7 @@ def test_a_jpeg_is_no_mask(tmp_path):
 @pytest.mark.parametrize(
     ("mask", "error", "sentence"),
     [
-        (np.zeros((136, 128), bool), BadMask, "The hole is empty"),
+        (np.zeros((136, 128), bool), BadMask, "The mask is empty"),
         (np.ones((136, 128), bool), BadMask, "covers the whole tile.*synthesize"),
         (
             np.ones((64, 64), bool),

@@ -1,4 +1,4 @@
-"""All that the model may see: nuclei, a label, and for completion the known pixels and the hole."""
+"""The input of the model: nuclei, a label, and for completion the known pixels and the mask."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .tile import Mask, Pixels, check_rgb, read_only
     eq=False,
 )
 class Context:
-    """What is left of a tile, and where it is not.
+    """The known part of a tile.
 
     Attributes:
-        pixels: (H, W, 3) uint8 RGB; values inside the hole are never looked at.
-        mask: (H, W) bool, True where tissue must be painted.
+        pixels: (H, W, 3) uint8 RGB; values inside the mask are not used.
+        mask: (H, W) bool, True where tissue must be generated.
     """
 
     pixels: Pixels
@@ -31,17 +31,17 @@ class Context:
     def __post_init__(self) -> None:
         check_rgb(self.pixels, "image")
         if self.mask.shape != self.pixels.shape[:2]:
-            got = self.mask.shape[::-1]
-            want = self.pixels.shape[1::-1]
-            raise SizeMismatch("mask", (got[0], got[1]), (want[0], want[1]))
+            got = _size_of(self.mask)
+            want = _size_of(self.pixels)
+            raise SizeMismatch("mask", got, want)
         if not self.mask.any():
             raise BadMask(
-                "The hole is empty: no pixel is marked as missing.",
+                "The mask is empty: no pixel is marked as missing.",
                 "Mark missing pixels with any value but 0.",
             )
         if self.mask.all():
             raise BadMask(
-                "The hole covers the whole tile, so nothing is left to go by.",
+                "The mask covers the whole tile, so nothing is left to go by.",
                 "Use `histosynth synthesize` to make a whole tile.",
             )
         object.__setattr__(self, "pixels", read_only(self.pixels))
@@ -54,13 +54,13 @@ class Context:
     eq=False,
 )
 class Condition:
-    """One tile's condition. Without a context everything is hole: that is `global`.
+    """One tile's condition. Without a context the whole tile is generated (`global`).
 
     Attributes:
-        nuclei: which stand where; None: not told (which is not the same as none there).
-        size: (width, height) of the tile in pixels.
+        nuclei: all nuclei of the tile; None: not known (an empty set means that there are none).
+        size: of the tile in pixels; a plain (width, height) is taken too.
         label: the bundle's label of the tissue, or None.
-        context: known pixels and hole, for `local`.
+        context: known pixels and mask, for `local`.
     """
 
     nuclei: Nuclei | None
@@ -73,13 +73,18 @@ class Condition:
         if self.nuclei is not None and self.nuclei.size != self.size:
             raise SizeMismatch("nuclei's tile", self.nuclei.size, self.size)
         if self.context is not None:
-            height, width = self.context.mask.shape
-            if (width, height) != self.size:
-                raise SizeMismatch("context", (width, height), self.size)
+            context_size = _size_of(self.context.mask)
+            if context_size != self.size:
+                raise SizeMismatch("context", context_size, self.size)
 
     @property
     def mask(self) -> Mask:
-        """(H, W) bool: the context's hole, or all of the tile."""
+        """(H, W) bool: the context's mask, or all of the tile."""
         if self.context is not None:
             return self.context.mask
-        return np.ones((self.size[1], self.size[0]), bool)
+        return np.ones(self.size.shape, bool)
+
+
+def _size_of(array: Pixels | Mask) -> Size:
+    height, width = array.shape[:2]
+    return Size(width, height)

@@ -1,4 +1,4 @@
-"""A number with its interval: no judge returns a bare one."""
+"""A number with its interval: no metric returns a number without one."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95 % interval; nan where there is none, and then `reason` says why.
+    """A number with its 95 % interval; nan where undefined, and then `reason` states why.
 
     Attributes:
         value: the estimate.
         low: lower end of the interval.
         high: upper end.
-        n: what was counted: tiles, nuclei, pairs or cells.
-        interval: how the interval was made.
+        n: number of tiles, nuclei, pairs or cells that were counted.
+        interval: how the interval was computed.
         reason: why the value or the interval is nan, and what would help; "" where both are
             numbers.
         unit: of the value, "" for a share or a ratio.
-        groups: how many independent groups (patients) stand behind it; 0: not known.
+        groups: number of independent groups (patients) in the sample; 0: not known.
     """
 
     value: float
@@ -39,11 +39,13 @@ class Estimate:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: None where a number is not finite."""
-        plain = asdict(self)
-        return {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in plain.items()
-        }
+        return {name: _finite_or_none(value) for name, value in asdict(self).items()}
+
+
+def _finite_or_none(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def undefined(
@@ -53,7 +55,7 @@ def undefined(
     unit: str = "",
     groups: int = 0,
 ) -> Estimate:
-    """An estimate that the sample cannot support; `reason` says how many it would take."""
+    """An estimate that the sample cannot support; `reason` states how many items it would need."""
     return Estimate(
         math.nan,
         math.nan,

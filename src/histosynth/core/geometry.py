@@ -1,4 +1,4 @@
-"""Boxes in pixels. Pixel (0, 0) is centred at (0.0, 0.0)."""
+"""Sizes and boxes in pixels. Pixel (0, 0) is centred at (0.0, 0.0)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from .errors import BadOption, BadSize
+
+_MAX_DIGITS = 7
+"""Of a side that is typed in; more would not be a picture."""
 
 
 class Size(NamedTuple):
@@ -48,22 +51,31 @@ class Box:
         """Width and height."""
         return Size(self.width, self.height)
 
-    def shift(self, dx: int, dy: int) -> Box:
-        """The same box elsewhere."""
-        return Box(self.x + dx, self.y + dy, self.width, self.height)
-
-    def intersect(self, other: Box) -> Box | None:
-        """What two boxes share, or None."""
-        x = max(self.x, other.x)
-        y = max(self.y, other.y)
-        right = min(self.right, other.right)
-        bottom = min(self.bottom, other.bottom)
-        return Box(x, y, right - x, bottom - y) if right > x and bottom > y else None
-
     @property
     def slices(self) -> tuple[slice, slice]:
         """(rows, columns), to index an array (H, W, ...)."""
-        return slice(self.y, self.bottom), slice(self.x, self.right)
+        rows = slice(self.y, self.bottom)
+        columns = slice(self.x, self.right)
+        return rows, columns
+
+    def shift(self, dx: int, dy: int) -> Box:
+        """A box of the same size, moved by (dx, dy)."""
+        return Box(
+            self.x + dx,
+            self.y + dy,
+            self.width,
+            self.height,
+        )
+
+    def intersect(self, other: Box) -> Box | None:
+        """The part that two boxes share, or None."""
+        x = max(self.x, other.x)
+        y = max(self.y, other.y)
+        width = min(self.right, other.right) - x
+        height = min(self.bottom, other.bottom) - y
+        if width <= 0 or height <= 0:
+            return None
+        return Box(x, y, width, height)
 
 
 def parse_size(text: str) -> Size:
@@ -72,29 +84,40 @@ def parse_size(text: str) -> Size:
     Raises:
         BadOption: it is neither.
     """
-    parts = text.lower().split("x")
-    plain = all(
-        part.strip().isascii() and part.strip().isdigit() and len(part) < 8 for part in parts
-    )
-    if len(parts) not in (1, 2) or not plain or not all(int(part) for part in parts):
+    sides = [_parse_side(part) for part in text.lower().split("x")]
+    if len(sides) not in (1, 2) or 0 in sides:
         raise BadOption("--size", text, "W or WxH in whole pixels, e.g. 512 or 512x384")
-    width = int(parts[0])
-    height = int(parts[-1])
-    return Size(width, height)
+    return Size(sides[0], sides[-1])
+
+
+def _parse_side(text: str) -> int:
+    """A side in pixels; 0 where the text is no whole number."""
+    digits = text.strip()
+    if len(text) > _MAX_DIGITS or not digits.isascii() or not digits.isdigit():
+        return 0
+    return int(digits)
 
 
 def check_size(
     width: int,
     height: int,
     *,
-    least: int,
-    most: int,
+    min_px: int,
+    max_px: int,
     multiple: int,
 ) -> None:
-    """Refuse sizes that cannot be painted in one pass.
+    """Refuse sizes that cannot be generated in one pass.
+
+    Args:
+        width: of the tile.
+        height: of the tile.
+        min_px: least side.
+        max_px: largest side.
+        multiple: each side must be a multiple of this.
 
     Raises:
         BadSize: naming the nearest size that can.
     """
-    if any(side % multiple or not least <= side <= most for side in (width, height)):
-        raise BadSize(width, height, least, most, multiple)
+    for side in (width, height):
+        if side % multiple or not min_px <= side <= max_px:
+            raise BadSize(width, height, min_px, max_px, multiple)

@@ -1,6 +1,4 @@
-"""The Hugging Face hub: a name of a repository becomes a folder, or a sentence with the next
-step.
-"""
+"""The Hugging Face hub: the name of a repository becomes a folder, or an error with a remedy."""
 
 from __future__ import annotations
 
@@ -13,20 +11,25 @@ from .errors import BadWeights, first_line
 _ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
-def hub_folder(source: str, files: Sequence[str], *, local_hint: str) -> Path:
+def hub_folder(
+    source: str,
+    files: Sequence[str],
+    *,
+    local_hint: str,
+) -> Path:
     """The folder that `source` names, with some of its files.
 
     Args:
-        source: a folder, or a repository of the hub, `owner/name` or `owner/name@revision`. Of the
-            latter, what is not here yet is fetched; without a network, what was fetched before is
-            taken.
-        files: names or patterns of what is wanted.
-        local_hint: the sentence that says how to point at a copy that lies here.
+        source: a folder, or a repository of the hub, `owner/name` or `owner/name@revision`. Files
+            of a repository are downloaded once; without a network the earlier download is used.
+        files: names or patterns of the files wanted.
+        local_hint: the sentence that explains how to name a local copy.
 
     Raises:
-        BadWeights: there is no such folder, or the hub does not give it.
+        BadWeights: there is no such folder, or the hub does not provide it.
     """
-    if (folder := Path(source).expanduser()).is_dir():
+    folder = Path(source).expanduser()
+    if folder.is_dir():
         return folder
     if not _ID.fullmatch(source):
         raise BadWeights(
@@ -50,11 +53,11 @@ def hub_folder(source: str, files: Sequence[str], *, local_hint: str) -> Path:
             allow_patterns=[*files],
         )
     except GatedRepoError as error:
-        agree = f"Ask for it at https://huggingface.co/{name} and run `hf auth login`. {local_hint}"
+        page = f"https://huggingface.co/{name}"
         raise BadWeights(
             folder,
             "its owners give it to those only who agreed to their terms",
-            agree,
+            f"Request it at {page} and run `hf auth login`. {local_hint}",
         ) from error
     except LocalEntryNotFoundError as error:
         raise BadWeights(

@@ -1,6 +1,9 @@
-"""Which of two sets of points are the same: one-to-one, within a reach, as many pairs as can be."""
+"""One-to-one pairs of points of two sets within a distance, as many pairs as possible."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,70 +12,145 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-IndexPairs = NDArray[np.intp]
+from .arrays import Float64Array, IndexArray
+
+
+class PointMatches(NamedTuple):
+    """Pairs of points of two sets.
+
+    Attributes:
+        pairs: (P, 2) indices into the first and the second set.
+        distances: (P,) of the pairs.
+    """
+
+    pairs: IndexArray
+    distances: Float64Array
+
+
+class _Edges(NamedTuple):
+    """Candidate pairs: (E,) indices into the first and the second set, and their distances."""
+
+    rows: IndexArray
+    columns: IndexArray
+    distances: Float64Array
+
+    def take(self, which: IndexArray) -> _Edges:
+        """Some of them."""
+        return _Edges(
+            self.rows[which],
+            self.columns[which],
+            self.distances[which],
+        )
 
 
 def match_points(
-    first: ArrayLike, second: ArrayLike, reach: float
-) -> tuple[IndexPairs, NDArray[np.float64]]:
-    """IndexPairs of points no farther apart than `reach`: the most there can be, and of those the
-    nearest.
+    first: ArrayLike,
+    second: ArrayLike,
+    reach: float,
+) -> PointMatches:
+    """Pairs of points no farther apart than `reach`, each point in at most one.
 
-    Solved as an assignment within each cluster of points in reach of one another (Kuhn 1955), so
-    that hundreds of thousands of points take seconds.
+    There are as many pairs as possible; of all such sets of pairs it is the one with the least sum
+    of distances. Solved as an assignment within each cluster of points in reach of one another
+    (Kuhn 1955), so that hundreds of thousands of points take seconds.
 
     Args:
         first: (N, 2) coordinates.
         second: (M, 2) coordinates, same unit.
         reach: largest distance of a pair, same unit.
-
-    Returns:
-        (P, 2) indices into `first` and `second`, and (P,) their distances.
     """
-    one, two = (np.asarray(points, dtype=np.float64).reshape(-1, 2) for points in (first, second))
-    if not len(one) or not len(two):
-        return np.zeros((0, 2), np.intp), np.zeros(0)
-    near = cKDTree(one).sparse_distance_matrix(cKDTree(two), reach, output_type="ndarray")
-    rows = near["i"]
-    columns = near["j"]
-    gaps = near["v"]
-    if not len(rows):
-        return np.zeros((0, 2), np.intp), np.zeros(0)
-    size = len(one) + len(two)
-    graph = coo_array((np.ones(len(rows)), (rows, columns + len(one))), shape=(size, size))
-    _, cluster = connected_components(graph, directed=False)
-    order = np.argsort(cluster[rows], kind="stable")
-    starts = np.flatnonzero(np.diff(cluster[rows][order], prepend=-1))
-    pairs = []
-    distances = []
-    for edges in np.split(order, starts[1:]):
-        for row, column, gap in _assign(rows[edges], columns[edges], gaps[edges], reach):
-            pairs.append((row, column))
-            distances.append(gap)
-    return np.array(pairs, np.intp).reshape(-1, 2), np.array(distances)
+    first_points = _as_points(first)
+    second_points = _as_points(second)
+    pairs: list[tuple[int, int]] = []
+    distances: list[float] = []
+    if len(first_points) and len(second_points):
+        edges = _edges_within(first_points, second_points, reach)
+        for cluster in _clusters(edges, len(first_points), len(second_points)):
+            for row, column, distance in _assign(cluster, reach):
+                pairs.append((row, column))
+                distances.append(distance)
+    return PointMatches(
+        np.array(pairs, np.intp).reshape(-1, 2),
+        np.array(distances),
+    )
+
+
+def _as_points(points: ArrayLike) -> Float64Array:
+    return np.asarray(points, dtype=np.float64).reshape(-1, 2)
+
+
+def _edges_within(
+    first: Float64Array,
+    second: Float64Array,
+    reach: float,
+) -> _Edges:
+    found = cKDTree(first).sparse_distance_matrix(
+        cKDTree(second),
+        reach,
+        output_type="ndarray",
+    )
+    return _Edges(found["i"], found["j"], found["v"])
+
+
+def _clusters(
+    edges: _Edges,
+    first_count: int,
+    second_count: int,
+) -> Iterator[_Edges]:
+    """The edges of each connected set of points, one set after the other."""
+    if not len(edges.rows):
+        return
+    size = first_count + second_count
+    ones = np.ones(len(edges.rows))
+    nodes = (edges.rows, edges.columns + first_count)
+    graph = coo_array((ones, nodes), shape=(size, size))
+    _, cluster_of_node = connected_components(graph, directed=False)
+    cluster = cluster_of_node[edges.rows]
+    order = np.argsort(cluster, kind="stable")
+    starts = np.flatnonzero(np.diff(cluster[order], prepend=-1))
+    for which in np.split(order, starts[1:]):
+        yield edges.take(which)
 
 
 def _assign(
-    rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
-    gaps: NDArray[np.float64],
+    edges: _Edges,
     reach: float,
 ) -> list[tuple[int, int, float]]:
-    if len(rows) == 1:
-        return [(int(rows[0]), int(columns[0]), float(gaps[0]))]
-    left = np.unique(rows)
-    right = np.unique(columns)
+    """(row, column, distance) of the chosen pairs of a cluster."""
+    if len(edges.rows) == 1:
+        row = int(edges.rows[0])
+        column = int(edges.columns[0])
+        return [(row, column, float(edges.distances[0]))]
+    rows = np.unique(edges.rows)
+    columns = np.unique(edges.columns)
+    costs = _costs(edges, rows, columns, reach)
+    chosen = []
+    for i, j in zip(*linear_sum_assignment(costs), strict=True):
+        if costs[i, j] <= reach:
+            chosen.append((int(rows[i]), int(columns[j]), float(costs[i, j])))
+    return chosen
+
+
+def _costs(
+    edges: _Edges,
+    rows: IndexArray,
+    columns: IndexArray,
+    reach: float,
+) -> NDArray[np.float64]:
+    """Distances of all pairs of `rows` and `columns`; those out of reach cost a great deal."""
+    shape = (len(rows), len(columns))
     # a pair out of reach costs more than any rearrangement of pairs in reach can save
-    costs = np.full((len(left), len(right)), 2.0 * reach * (min(len(left), len(right)) + 1))
-    costs[np.searchsorted(left, rows), np.searchsorted(right, columns)] = gaps
-    chosen = zip(*linear_sum_assignment(costs), strict=True)
-    return [
-        (int(left[i]), int(right[j]), float(costs[i, j])) for i, j in chosen if costs[i, j] <= reach
-    ]
+    out_of_reach = 2.0 * reach * (min(shape) + 1)
+    costs = np.full(shape, out_of_reach)
+    i = np.searchsorted(rows, edges.rows)
+    j = np.searchsorted(columns, edges.columns)
+    costs[i, j] = edges.distances
+    return costs
 
 
 def f1(matched: int, found: int, wanted: int) -> float:
-    """Harmonic mean of precision and recall; 1 where there was nothing to find and nothing was
-    found.
-    """
-    return 2 * matched / (found + wanted) if found + wanted else 1.0
+    """Harmonic mean of precision and recall; 1 where nothing was wanted and nothing was found."""
+    total = found + wanted
+    if not total:
+        return 1.0
+    return 2 * matched / total

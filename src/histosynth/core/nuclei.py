@@ -1,4 +1,4 @@
-"""Nuclei: where they stand and of which kind. The whole of what `global` is told.
+"""Nuclei: their centroids and classes. In `global` they are all that the model is given.
 
 (0, 0) is the centre of the top-left pixel, so a tile of width W spans [-0.5, W - 0.5) in x.
 """
@@ -11,15 +11,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import BoolArray, Float32Array
 from .errors import BadNuclei, MissingScale, UnknownClasses
 from .geometry import Box, Size
 from .tile import read_only
 
 MAX_PER_MM2 = 60_000.0
 """Densest tissue taken: tightly packed lymphocytes reach about 20,000 per mm2."""
+_MAX_ON_TINY_TILES = 16
+"""So many nuclei are taken whatever the density."""
 
 ANY = "any"
-"""Class name of a nucleus whose kind is not told: what a detector without classes gives."""
+"""Class name of a nucleus whose class is not known: the only one of a detector without classes."""
 ANY_CLASS = 255
 """Its index."""
 
@@ -34,13 +37,13 @@ class Nuclei:
 
     Attributes:
         xy: (N, 2) float32, pixels, columns x and y, each in [-0.5, side - 0.5).
-        class_ids: (N,) uint8, index into `classes`, or `ANY_CLASS` where the kind is not told.
+        class_ids: (N,) uint8, index into `classes`, or `ANY_CLASS` where the class is not known.
         classes: class names.
-        size: (width, height) of the tile in pixels.
+        size: of the tile in pixels; a plain (width, height) is taken too.
         mpp: micrometres per pixel.
     """
 
-    xy: NDArray[np.float32]
+    xy: Float32Array
     class_ids: NDArray[np.uint8]
     classes: tuple[str, ...]
     size: Size
@@ -57,9 +60,15 @@ class Nuclei:
                 f"class_ids holds {self.class_ids[~known][0]}, but there are "
                 f"{len(self.classes)} classes"
             )
+        xy = self.xy.astype(np.float32)
+        class_ids = self.class_ids.astype(np.uint8)
         object.__setattr__(self, "size", Size(*self.size))
-        object.__setattr__(self, "xy", read_only(self.xy.astype(np.float32)))
-        object.__setattr__(self, "class_ids", read_only(self.class_ids.astype(np.uint8)))
+        object.__setattr__(self, "xy", read_only(xy))
+        object.__setattr__(
+            self,
+            "class_ids",
+            read_only(class_ids),
+        )
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -78,7 +87,7 @@ class Nuclei:
 
         Raises:
             BadNuclei: a coordinate is not a number or lies outside the tile, or there are too many.
-            UnknownKinds: a name is not among `classes`.
+            UnknownClasses: a name is not among `classes`.
             MissingScale: `mpp` is missing or not positive.
         """
         if mpp is None or not mpp > 0:
@@ -86,17 +95,20 @@ class Nuclei:
         unknown = sorted(set(names) - {*classes, ANY})
         if unknown:
             raise UnknownClasses(unknown, classes)
-        with np.errstate(over="ignore"):
-            points = np.asarray(xy, dtype=np.float32)
-        points = points.reshape(0, 2) if points.size == 0 else points
-        if points.ndim != 2 or points.shape[1] != 2:
-            raise BadNuclei(
-                f"Centroids come as (N, 2), not as {points.shape}.", "Give columns x and y."
-            )
-        _check_points(points, size, mpp)
-        index = {ANY: ANY_CLASS, **{name: i for i, name in enumerate(classes)}}
-        class_ids = np.array([index[name] for name in names], dtype=np.uint8)
-        return cls(points.copy(), class_ids, tuple(classes), Size(*size), mpp)
+        points = _as_points(xy)
+        _check_count(len(points), size, mpp)
+        _check_finite(points)
+        _check_inside(points, size)
+        index_of = {name: index for index, name in enumerate(classes)}
+        index_of = {ANY: ANY_CLASS, **index_of}
+        class_ids = np.array([index_of[name] for name in names], dtype=np.uint8)
+        return cls(
+            points.copy(),
+            class_ids,
+            tuple(classes),
+            Size(*size),
+            mpp,
+        )
 
     @classmethod
     def none(
@@ -115,10 +127,13 @@ class Nuclei:
         )
 
     def crop(self, box: Box) -> Nuclei:
-        """The nuclei inside `box`, in its frame."""
-        shifted = self.xy - np.array([box.x, box.y], np.float32)
-        limit = np.array([box.width, box.height], np.float32) - 0.5
-        inside = np.all((shifted >= -0.5) & (shifted < limit), axis=1)
+        """The nuclei inside `box`, in its frame.
+
+        A nucleus on the border of two boxes that touch is inside the right or lower one only.
+        """
+        corner = np.array([box.x, box.y], np.float32)
+        shifted = self.xy - corner
+        inside = _is_inside(shifted, box.size)
         return replace(
             self,
             xy=shifted[inside],
@@ -128,7 +143,8 @@ class Nuclei:
 
     def shift(self, dx: float, dy: float) -> Nuclei:
         """All moved by (dx, dy) px; those that leave the tile are dropped."""
-        moved = replace(self, xy=self.xy + np.array([dx, dy], np.float32))
+        step = np.array([dx, dy], np.float32)
+        moved = replace(self, xy=self.xy + step)
         return moved.crop(Box(0, 0, *self.size))
 
     def pose(self, index: int) -> Nuclei:
@@ -140,104 +156,182 @@ class Nuclei:
         y = self.xy[:, 1].copy()
         width, height = self.size
         for _ in range(index % 4):
-            x, y, width, height = y, width - 1 - x, height, width
+            x, y = y, width - 1 - x
+            width, height = height, width
         if index >= 4:
             x = width - 1 - x
-        return replace(self, xy=np.stack([x, y], 1).astype(np.float32), size=Size(width, height))
-
-    def to_mpp(self, mpp: float, size: tuple[int, int]) -> Nuclei:
-        """The same nuclei on a tile resampled to `mpp` and `size` (px), edges kept on edges."""
-        scale = np.array(size, np.float32) / np.array(self.size, np.float32)
+        xy = np.stack([x, y], 1)
         return replace(
             self,
-            xy=((self.xy + 0.5) * scale - 0.5).astype(np.float32),
+            xy=xy.astype(np.float32),
+            size=Size(width, height),
+        )
+
+    def to_mpp(
+        self,
+        mpp: float,
+        size: tuple[int, int],
+    ) -> Nuclei:
+        """The same nuclei on a tile resampled to `mpp` and `size` (px), edges kept on edges."""
+        scale = np.array(size, np.float32) / np.array(self.size, np.float32)
+        xy = (self.xy + 0.5) * scale - 0.5
+        return replace(
+            self,
+            xy=xy.astype(np.float32),
             size=Size(*size),
             mpp=mpp,
         )
 
     def concat(self, other: Nuclei) -> Nuclei:
-        """Both sets on one tile. They must share kinds, size and scale."""
-        if (self.classes, self.size, self.mpp) != (other.classes, other.size, other.mpp):
-            raise ValueError("nuclei of different kinds, sizes or scales cannot be joined")
+        """Both sets on one tile. They must share classes, size and scale."""
+        own_frame = (self.classes, self.size, self.mpp)
+        other_frame = (other.classes, other.size, other.mpp)
+        if own_frame != other_frame:
+            raise ValueError("nuclei of different classes, sizes or scales cannot be joined")
         return replace(
             self,
             xy=np.concatenate([self.xy, other.xy]),
             class_ids=np.concatenate([self.class_ids, other.class_ids]),
         )
 
-    def where(self, keep: NDArray[np.bool_]) -> Nuclei:
+    def where(self, keep: BoolArray) -> Nuclei:
         """The nuclei marked True in `keep` (N)."""
-        return replace(self, xy=self.xy[keep], class_ids=self.class_ids[keep])
+        return replace(
+            self,
+            xy=self.xy[keep],
+            class_ids=self.class_ids[keep],
+        )
 
-    def without_class(self, which: NDArray[np.bool_]) -> Nuclei:
-        """The same with the kind of those marked True in `which` (N) no longer told."""
-        return replace(self, class_ids=np.where(which, np.uint8(ANY_CLASS), self.class_ids))
+    def without_class(self, which: BoolArray) -> Nuclei:
+        """The same nuclei; those marked True in `which` (N) become of class `any`."""
+        class_ids = np.where(which, np.uint8(ANY_CLASS), self.class_ids)
+        return replace(self, class_ids=class_ids)
 
     def names(self) -> list[str]:
         """The class name of each nucleus."""
-        return [
-            ANY if class_ids == ANY_CLASS else self.classes[class_ids]
-            for class_ids in self.class_ids
-        ]
+        names = []
+        for class_id in self.class_ids:
+            names.append(ANY if class_id == ANY_CLASS else self.classes[class_id])
+        return names
 
     def counts(self) -> dict[str, int]:
-        """How many there are of each kind; `any` only if there are such."""
+        """How many there are of each class; `any` only if there are such."""
         totals = np.bincount(self.class_ids, minlength=ANY_CLASS + 1)
-        told = {name: int(totals[index]) for index, name in enumerate(self.classes)}
-        return {**told, ANY: int(totals[ANY_CLASS])} if totals[ANY_CLASS] else told
+        counts = {name: int(totals[index]) for index, name in enumerate(self.classes)}
+        any_count = int(totals[ANY_CLASS])
+        if any_count:
+            counts[ANY] = any_count
+        return counts
 
-    def rasterize(self, *, cell: int = 2, sigma_px: float = 2.0) -> NDArray[np.float32]:
-        """One Gaussian splat a nucleus, one channel a kind, on a grid of `cell` px.
+    def rasterize(
+        self,
+        *,
+        cell: int = 2,
+        sigma_px: float = 2.0,
+    ) -> Float32Array:
+        """One Gaussian splat a nucleus, one channel a class, on a grid of `cell` px.
 
         A splat's peak is 1 where it falls on a cell's centre; splats are sampled at their exact
-        sub-pixel place, so that a shift of the nuclei is a shift of the map. Where splats of one
-        kind overlap the larger value stands.
+        sub-pixel position, so that a shift of the nuclei is a shift of the map. Where splats of one
+        class overlap the larger value is taken. A nucleus of class `any` is in all K channels, with
+        a peak of 1 / K.
 
         Returns:
             (K, ceil(H / cell), ceil(W / cell)) float32 in [0, 1].
         """
-        width, height = (-(-side // cell) for side in self.size)
+        width = -(-self.size.width // cell)
+        height = -(-self.size.height // cell)
         out = np.zeros((len(self.classes), height, width), np.float32)
         # centre of cell j is at pixel cell * j + (cell - 1) / 2
-        at = (self.xy - (cell - 1) / 2) / cell
-        radius = int(np.ceil(3 * sigma_px / cell))
-        for (x, y), class_ids in zip(at, self.class_ids, strict=True):
-            left = max(round(float(x)) - radius, 0)
-            top = max(round(float(y)) - radius, 0)
-            right = round(float(x)) + radius + 1
-            bottom = round(float(y)) + radius + 1
-            channels, peak = (
-                (slice(None), 1 / len(out))
-                if class_ids == ANY_CLASS
-                else (slice(class_ids, class_ids + 1), 1.0)
-            )
-            patch = out[channels, top:bottom, left:right]
-            dx = np.arange(left, left + patch.shape[2]) - x
-            dy = np.arange(top, top + patch.shape[1]) - y
-            scale = -((cell / sigma_px) ** 2) / 2
-            np.maximum(
-                patch,
-                np.float32(peak) * np.exp(scale * dy**2)[:, None] * np.exp(scale * dx**2),
-                out=patch,
+        centres = (self.xy - (cell - 1) / 2) / cell
+        for (x, y), class_id in zip(centres, self.class_ids, strict=True):
+            if class_id == ANY_CLASS:
+                channels = out
+                peak = 1 / len(out)
+            else:
+                channels = out[class_id : class_id + 1]
+                peak = 1.0
+            _splat(
+                channels,
+                x,
+                y,
+                peak=peak,
+                cell=cell,
+                sigma_px=sigma_px,
             )
         return out
 
 
-def map_classes(names: Sequence[str], mapping: Mapping[str, str]) -> list[str]:
+def _splat(
+    channels: Float32Array,
+    x: np.float32,
+    y: np.float32,
+    *,
+    peak: float,
+    cell: int,
+    sigma_px: float,
+) -> None:
+    """Raise channels (C, h, w) to a Gaussian around cell (x, y), cut off at 3 sigma."""
+    radius = int(np.ceil(3 * sigma_px / cell))
+    column = round(float(x))
+    row = round(float(y))
+    left = max(column - radius, 0)
+    top = max(row - radius, 0)
+    right = column + radius + 1
+    bottom = row + radius + 1
+    patch = channels[:, top:bottom, left:right]
+    dx = np.arange(left, left + patch.shape[2]) - x
+    dy = np.arange(top, top + patch.shape[1]) - y
+    scale = -((cell / sigma_px) ** 2) / 2
+    down = np.float32(peak) * np.exp(scale * dy**2)
+    across = np.exp(scale * dx**2)
+    np.maximum(patch, down[:, None] * across, out=patch)
+
+
+def map_classes(
+    names: Sequence[str],
+    mapping: Mapping[str, str],
+) -> list[str]:
     """Names after a user's class map; names not in it stay as they are."""
     return [mapping.get(name, name) for name in names]
 
 
-def _check_points(points: NDArray[np.float32], size: tuple[int, int], mpp: float) -> None:
+def _is_inside(points: Float32Array, size: Size) -> BoolArray:
+    """(N, 2) => (N,), whether points lie on a tile: each in [-0.5, side - 0.5)."""
+    limit = np.array([size.width, size.height], np.float32) - 0.5
+    inside = (points >= -0.5) & (points < limit)
+    return np.asarray(inside.all(axis=1))
+
+
+def _as_points(xy: ArrayLike) -> Float32Array:
+    with np.errstate(over="ignore"):
+        points = np.asarray(xy, dtype=np.float32)
+    if points.size == 0:
+        points = points.reshape(0, 2)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise BadNuclei(
+            f"Centroids come as (N, 2), not as {points.shape}.", "Give columns x and y."
+        )
+    return points
+
+
+def _check_count(
+    count: int,
+    size: tuple[int, int],
+    mpp: float,
+) -> None:
     width, height = size
     area_mm2 = width * height * (mpp / 1000) ** 2
-    most = max(int(MAX_PER_MM2 * area_mm2), 16)
-    if len(points) > most:
+    max_count = max(int(MAX_PER_MM2 * area_mm2), _MAX_ON_TINY_TILES)
+    if count > max_count:
         raise BadNuclei(
-            f"{len(points):,} nuclei on a tile of {width} x {height} px at {mpp:g} um/px are "
-            f"{len(points) / area_mm2:,.0f} per mm2; tissue holds at most {MAX_PER_MM2:,.0f}.",
+            f"{count:,} nuclei on a tile of {width} x {height} px at {mpp:g} um/px are "
+            f"{count / area_mm2:,.0f} per mm2; tissue holds at most {MAX_PER_MM2:,.0f}.",
             "Check the scale (--mpp) and the coordinates' unit (pixels of the tile).",
         )
+
+
+def _check_finite(points: Float32Array) -> None:
     broken = ~np.isfinite(points).all(axis=1)
     if broken.any():
         first = int(np.flatnonzero(broken)[0])
@@ -246,15 +340,19 @@ def _check_points(points: NDArray[np.float32], size: tuple[int, int], mpp: float
             f"{first + 1}).",
             "Remove those rows.",
         )
-    outside = ((points < -0.5) | (points >= np.array([width, height], np.float32) - 0.5)).any(
-        axis=1
-    )
+
+
+def _check_inside(
+    points: Float32Array,
+    size: tuple[int, int],
+) -> None:
+    width, height = size
+    outside = ~_is_inside(points, Size(width, height))
     if outside.any():
         first = int(np.flatnonzero(outside)[0])
         x, y = (float(value) for value in points[first])
         raise BadNuclei(
             f"{int(outside.sum())} of {len(points)} centroids lie outside the tile of {width} "
-            f"x {height} px "
-            f"(first: row {first + 1} at x={x:g}, y={y:g}).",
+            f"x {height} px (first: row {first + 1} at x={x:g}, y={y:g}).",
             "Give a larger --size, or coordinates in pixels of this tile.",
         )

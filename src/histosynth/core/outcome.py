@@ -1,4 +1,4 @@
-"""What a verb on files did: written, and refused with its reason."""
+"""The result of a command on files: the files written, and the inputs refused with the reason."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from .errors import HistosynthError
 
 @dataclass
 class Outcome:
-    """What a verb did: files written, and inputs refused with their reason."""
+    """Files that a command wrote, and inputs that it refused, by name."""
 
     written: list[Path] = field(default_factory=list)
     refused: dict[str, HistosynthError] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--json`."""
-        refusals = {name: str(error) for name, error in self.refused.items()}
-        return {"written": [str(path) for path in self.written], "refused": refusals}
+        written = [str(path) for path in self.written]
+        refused = {name: str(error) for name, error in self.refused.items()}
+        return {
+            "written": written,
+            "refused": refused,
+        }

@@ -12,11 +12,12 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, NoReturn, TypeVar, Union, cast, get_args, get_origin
 
 from .errors import BadRecipe
 
 Recipe = TypeVar("Recipe")
+
 OLD_KEYS = {
     "any_kind": "any_class",
     "drop_kinds": "drop_classes",
@@ -31,18 +32,18 @@ OLD_KEYS = {
 _MAX_RECIPE_BYTES = 1 << 20
 
 
-class _UnjudgedError(Exception):
-    """A check looked into a table that has problems of its own."""
+class _UncheckedError(Exception):
+    """A check read a table that has problems of its own."""
 
 
 class _Broken:
-    """Stands for a table with problems: checks that do not look into it can still be made."""
+    """Stands for a table with problems: checks that do not read it can still be made."""
 
-    def __getattr__(self, name: str) -> typing.NoReturn:
-        raise _UnjudgedError
+    def __getattr__(self, name: str) -> NoReturn:
+        raise _UncheckedError
 
-    def __bool__(self) -> typing.NoReturn:
-        raise _UnjudgedError
+    def __bool__(self) -> NoReturn:
+        raise _UncheckedError
 
 
 _BROKEN = _Broken()
@@ -56,7 +57,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         if path.stat().st_size > _MAX_RECIPE_BYTES:
-            raise BadRecipe(str(path), [f"the file is larger than {_MAX_RECIPE_BYTES} bytes"])
+            problem = f"the file is larger than {_MAX_RECIPE_BYTES} bytes"
+            raise BadRecipe(str(path), [problem])
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise BadRecipe(str(path), [str(error)]) from error
@@ -71,17 +73,26 @@ def load(path: Path, target: type[Recipe]) -> Recipe:
     return build(read_toml(path), target, name=str(path))
 
 
-def build(values: Mapping[str, Any], target: type[Recipe], *, name: str = "recipe") -> Recipe:
-    """Plain values as the frozen dataclass `target`, checked through to the leaves."""
+def build(
+    values: Mapping[str, Any],
+    target: type[Recipe],
+    *,
+    name: str = "recipe",
+) -> Recipe:
+    """Plain values as the frozen dataclass `target`, all nested values checked.
+
+    Raises:
+        BadRecipe: with every unknown key, missing key and wrong value in it.
+    """
     problems: list[str] = []
-    made = _construct(values, target, "", problems)
+    recipe = _build_table(values, target, "", problems)
     if problems:
         raise BadRecipe(name, problems)
-    return typing.cast(Recipe, made)
+    return cast(Recipe, recipe)
 
 
 def as_dict(recipe: Any) -> dict[str, Any]:
-    """A recipe as plain values, paths as text: what is saved beside every output."""
+    """A recipe as plain values, paths as text: what is saved next to every output."""
     return {field.name: _plain(getattr(recipe, field.name)) for field in dataclasses.fields(recipe)}
 
 
@@ -92,46 +103,86 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    return str(value) if isinstance(value, Path) else value
+    if isinstance(value, Path):
+        return str(value)
+    return value
 
 
-def _construct(
+def _build_table(
     values: Any,
     target: Any,
-    at: str,
+    prefix: str,
     problems: list[str],
 ) -> Any:
-    """The table as `target`, or `_BROKEN` where it or a table in it has problems; they are
-    added.
+    """A table as the dataclass `target`; `_BROKEN` where it or a table in it has problems.
+
+    Args:
+        values: the table, or anything else that a file may hold in its place.
+        target: the dataclass.
+        prefix: keys that lead to the table, each followed by a dot.
+        problems: problems found are added.
     """
+    table_name = prefix.rstrip(".") or "the file"
     if not isinstance(values, Mapping):
-        problems.append(f"{at.rstrip('.') or 'the file'} must be a table")
+        problems.append(f"{table_name} must be a table")
         return _BROKEN
     values = _with_current_names(values, target)
-    hints = typing.get_type_hints(target)
-    fields = {field.name: field for field in dataclasses.fields(target) if field.init}
-    unknown = [key for key in values if key not in fields]
-    problems += [f"unknown key {at}{key} (known: {', '.join(fields)})" for key in unknown]
-    made: dict[str, Any] = {}
-    right = True  # its own values; tables in it that are broken may still let a check pass
-    for name, field in fields.items():
-        before = len(problems)
-        if name in values:
-            made[name] = _convert(values[name], hints[name], f"{at}{name}", problems)
-            right = right and (len(problems) == before or _holds_broken(made[name]))
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            problems.append(f"missing key {at}{name}")
-            right = False
-    if not right:
+    fields = _fields_of(target)
+    for key in values:
+        if key not in fields:
+            problems.append(f"unknown key {prefix}{key} (known: {', '.join(fields)})")
+    arguments = _convert_fields(values, target, prefix, problems)
+    if arguments is None:
         return _BROKEN
     try:
-        whole = target(**made)
-    except ValueError as error:  # a dataclass' own __post_init__ check
-        problems.append(f"{at.rstrip('.') or 'the file'}: {error}")
+        table = target(**arguments)
+    except ValueError as error:  # a check in the dataclass' own __post_init__
+        problems.append(f"{table_name}: {error}")
         return _BROKEN
-    except _UnjudgedError:
+    except _UncheckedError:
         return _BROKEN
-    return _BROKEN if any(map(_holds_broken, made.values())) else whole
+    if any(_holds_broken(value) for value in arguments.values()):
+        return _BROKEN
+    return table
+
+
+def _fields_of(target: Any) -> dict[str, dataclasses.Field[Any]]:
+    return {field.name: field for field in dataclasses.fields(target) if field.init}
+
+
+def _convert_fields(
+    values: Mapping[str, Any],
+    target: Any,
+    prefix: str,
+    problems: list[str],
+) -> dict[str, Any] | None:
+    """Arguments of `target`; None where a value of its own is wrong or missing.
+
+    Tables in it that have problems are `_BROKEN`, so that checks that do not read them can be made.
+    """
+    hints = typing.get_type_hints(target)
+    arguments: dict[str, Any] = {}
+    is_complete = True
+    for name, field in _fields_of(target).items():
+        if name in values:
+            count_before = len(problems)
+            converted = _convert(values[name], hints[name], f"{prefix}{name}", problems)
+            has_problem = len(problems) > count_before
+            if has_problem and not _holds_broken(converted):
+                is_complete = False
+            arguments[name] = converted
+        elif _is_required(field):
+            problems.append(f"missing key {prefix}{name}")
+            is_complete = False
+    if not is_complete:
+        return None
+    return arguments
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    has_default = field.default is not dataclasses.MISSING
+    has_factory = field.default_factory is not dataclasses.MISSING
+    return not has_default and not has_factory
 
 
 def _with_current_names(values: Mapping[str, Any], target: Any) -> Mapping[str, Any]:
@@ -139,77 +190,121 @@ def _with_current_names(values: Mapping[str, Any], target: Any) -> Mapping[str, 
 
     An old key is taken only where `target` has no field of that name and its new name is not given.
     """
-    fields = {field.name for field in dataclasses.fields(target)}
+    names = {field.name for field in dataclasses.fields(target)}
     renamed: dict[str, Any] = {}
     for key, value in values.items():
         current = OLD_KEYS.get(key, key)
-        is_old = key not in fields and current in fields and current not in values
+        is_old = key not in names and current in names and current not in values
         renamed[current if is_old else key] = value
     return renamed
 
 
 def _holds_broken(value: Any) -> bool:
-    return value is _BROKEN or (isinstance(value, tuple) and any(item is _BROKEN for item in value))
+    if isinstance(value, tuple):
+        return any(item is _BROKEN for item in value)
+    return value is _BROKEN
 
 
 def _convert(
     value: Any,
     hint: Any,
-    at: str,
+    key: str,
     problems: list[str],
 ) -> Any:
+    """A plain value as the type `hint`; problems found are added."""
     origin = get_origin(hint)
-    args = get_args(hint)
     if origin in (Union, types.UnionType):
-        if value is None and type(None) in args:
-            return None
-        return _convert(
-            value,
-            next(arg for arg in args if arg is not type(None)),
-            at,
-            problems,
-        )
+        return _convert_optional(value, hint, key, problems)
     if origin is typing.Literal:
-        if value not in args:
-            problems.append(f"{at} is {value!r}, not one of {', '.join(map(repr, args))}")
-        return value
+        return _convert_choice(value, hint, key, problems)
     if origin is tuple:
-        if not isinstance(value, list | tuple):
-            problems.append(f"{at} must be a list")
-            return None
-        hints = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
-        if len(hints) != len(value):
-            problems.append(f"{at} must hold {len(hints)} values, not {len(value)}")
-            return None
-        return tuple(
-            _convert(item, item_hint, f"{at}[{index}]", problems)
-            for index, (item, item_hint) in enumerate(zip(value, hints, strict=True))
-        )
+        return _convert_list(value, hint, key, problems)
     if origin in (dict, Mapping):
-        if not isinstance(value, Mapping):
-            problems.append(f"{at} must be a table, not {value!r}")
-            return None
-        return {
-            str(key): _convert(item, args[1], f"{at}.{key}", problems)
-            for key, item in value.items()
-        }
+        return _convert_map(value, hint, key, problems)
     if dataclasses.is_dataclass(hint):
-        return _construct(value, hint, f"{at}.", problems)
-    return _scalar(value, hint, at, problems)
+        return _build_table(value, hint, f"{key}.", problems)
+    return _convert_scalar(value, hint, key, problems)
 
 
-def _scalar(
+def _convert_optional(
     value: Any,
     hint: Any,
-    at: str,
+    key: str,
+    problems: list[str],
+) -> Any:
+    """`X | None`; of a union of more types the first counts."""
+    options = get_args(hint)
+    if value is None and type(None) in options:
+        return None
+    first = next(option for option in options if option is not type(None))
+    return _convert(value, first, key, problems)
+
+
+def _convert_choice(
+    value: Any,
+    hint: Any,
+    key: str,
+    problems: list[str],
+) -> Any:
+    choices = get_args(hint)
+    if value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        problems.append(f"{key} is {value!r}, not one of {listed}")
+    return value
+
+
+def _convert_list(
+    value: Any,
+    hint: Any,
+    key: str,
+    problems: list[str],
+) -> tuple[Any, ...] | None:
+    """A list as a tuple, of one type and any length or of as many types as items."""
+    if not isinstance(value, list | tuple):
+        problems.append(f"{key} must be a list")
+        return None
+    hints = list(get_args(hint))
+    if hints[-1] is Ellipsis:
+        hints = [hints[0]] * len(value)
+    if len(hints) != len(value):
+        problems.append(f"{key} must hold {len(hints)} values, not {len(value)}")
+        return None
+    items = []
+    for index, (item, item_hint) in enumerate(zip(value, hints, strict=True)):
+        items.append(_convert(item, item_hint, f"{key}[{index}]", problems))
+    return tuple(items)
+
+
+def _convert_map(
+    value: Any,
+    hint: Any,
+    key: str,
+    problems: list[str],
+) -> dict[str, Any] | None:
+    """A table of any keys, all values of one type."""
+    if not isinstance(value, Mapping):
+        problems.append(f"{key} must be a table, not {value!r}")
+        return None
+    item_hint = get_args(hint)[1]
+    converted = {}
+    for name, item in value.items():
+        converted[str(name)] = _convert(item, item_hint, f"{key}.{name}", problems)
+    return converted
+
+
+def _convert_scalar(
+    value: Any,
+    hint: Any,
+    key: str,
     problems: list[str],
 ) -> Any:
     if hint is Path and isinstance(value, str):
         return Path(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    is_bool = isinstance(value, bool)
+    if hint is float and isinstance(value, int) and not is_bool:
         value = float(value) if abs(value) < 2**63 else math.inf
     if hint is float and isinstance(value, float) and not math.isfinite(value):
-        problems.append(f"{at} must be a finite number, not {value}")
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        problems.append(f"{at} must be {hint.__name__}, not {value!r}")
+        problems.append(f"{key} must be a finite number, not {value}")
+    if not isinstance(value, hint) or (hint is int and is_bool):
+        problems.append(f"{key} must be {hint.__name__}, not {value!r}")
     return value

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from .nuclei import ANY_CLASS, Nuclei
 from .tile import Mask, Pixels
 
-# Okabe & Ito (2008): told apart by colour-blind readers too.
+# Okabe & Ito (2008): distinguishable for colour-blind readers too.
 CLASS_COLOURS = (
     (213, 94, 0),
     (0, 114, 178),
@@ -19,9 +19,25 @@ CLASS_COLOURS = (
     (240, 228, 66),
     (86, 180, 233),
 )
+_COLOUR_NAMES = (
+    "orange",
+    "blue",
+    "green",
+    "pink",
+    "yellow",
+    "sky blue",
+)
 PAPER_COLOUR = (255, 255, 255)
 TEXT_COLOUR = (40, 40, 40)
 ANY_CLASS_COLOUR = (120, 120, 120)
+
+_LINE_PX = 22
+_TITLE_SIZE = 16
+_CAPTION_SIZE = 14
+_BLANK = 250
+"""Grey level of the ground that nuclei are drawn on where there is no tile."""
+_OVERSAMPLING = 2
+"""Nuclei are drawn at so many times the size and reduced, for round dots."""
 
 
 def contact_sheet(
@@ -36,69 +52,98 @@ def contact_sheet(
     Args:
         rows: (caption, pictures) from top to bottom; pictures are fitted into `cell` squares.
         cell: side of a picture on the sheet, pixels.
-        gap: space between pictures.
+        gap: space between pictures, pixels.
         title: line at the top.
 
     Returns:
         (H, W, 3) uint8.
     """
-    line = 22
     columns = max((len(pictures) for _, pictures in rows), default=1)
+    title_height = _LINE_PX + gap if title else 0
+    row_height = _LINE_PX + cell + gap
     width = gap + columns * (cell + gap)
-    height = (line + gap if title else 0) + sum(line + cell + gap for _ in rows) + gap
+    height = title_height + len(rows) * row_height + gap
     sheet = Image.new("RGB", (width, height), PAPER_COLOUR)
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=14)
-    y = gap
     if title:
-        draw.text(
-            (gap, y),
-            title,
-            fill=TEXT_COLOUR,
-            font=ImageFont.load_default(size=16),
-        )
-        y += line + gap
-    for caption, pictures in rows:
-        draw.text((gap, y), caption, fill=TEXT_COLOUR, font=font)
-        y += line
+        _write(sheet, title, gap, gap, size=_TITLE_SIZE)
+    for index, (caption, pictures) in enumerate(rows):
+        top = gap + title_height + index * row_height
+        _write(sheet, caption, gap, top, size=_CAPTION_SIZE)
         for column, picture in enumerate(pictures):
-            fitted = Image.fromarray(np.ascontiguousarray(picture))
-            fitted.thumbnail((cell, cell), Image.Resampling.LANCZOS)
-            sheet.paste(fitted, (gap + column * (cell + gap), y))
-        y += cell + gap
+            left = gap + column * (cell + gap)
+            sheet.paste(_fitted(picture, cell), (left, top + _LINE_PX))
     return np.array(sheet, dtype=np.uint8)
 
 
-def draw_nuclei(nuclei: Nuclei, *, over: Pixels | None = None, radius_px: float = 4.0) -> Pixels:
-    """Nuclei as dots, one colour a kind, on white or over a tile."""
+def _write(
+    sheet: Image.Image,
+    text: str,
+    x: int,
+    y: int,
+    *,
+    size: int,
+) -> None:
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=size)
+    draw.text((x, y), text, fill=TEXT_COLOUR, font=font)
+
+
+def _fitted(picture: Pixels, side: int) -> Image.Image:
+    """A picture reduced to fit a square; smaller ones stay as they are."""
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return image
+
+
+def draw_nuclei(
+    nuclei: Nuclei,
+    *,
+    over: Pixels | None = None,
+    radius_px: float = 4.0,
+) -> Pixels:
+    """Nuclei as dots, one colour a class, on white or over a tile (H, W, 3)."""
     width, height = nuclei.size
-    base = np.full((height, width, 3), 250, np.uint8) if over is None else over
-    scale = 2  # drawn at twice the size, for round dots
-    image = Image.fromarray(np.ascontiguousarray(base)).resize((width * scale, height * scale))
+    if over is None:
+        over = np.full((height, width, 3), _BLANK, np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(over))
+    image = image.resize((width * _OVERSAMPLING, height * _OVERSAMPLING))
     draw = ImageDraw.Draw(image)
-    for (x, y), class_ids in zip(nuclei.xy, nuclei.class_ids, strict=True):
-        centre = ((float(x) + 0.5) * scale, (float(y) + 0.5) * scale)
-        r = radius_px * scale
-        box = (centre[0] - r, centre[1] - r, centre[0] + r, centre[1] + r)
-        draw.ellipse(
-            box,
-            fill=ANY_CLASS_COLOUR
-            if class_ids == ANY_CLASS
-            else CLASS_COLOURS[int(class_ids) % len(CLASS_COLOURS)],
+    radius = radius_px * _OVERSAMPLING
+    for (x, y), class_id in zip(nuclei.xy, nuclei.class_ids, strict=True):
+        centre_x = (float(x) + 0.5) * _OVERSAMPLING
+        centre_y = (float(y) + 0.5) * _OVERSAMPLING
+        box = (
+            centre_x - radius,
+            centre_y - radius,
+            centre_x + radius,
+            centre_y + radius,
         )
-    return np.array(image.resize((width, height), Image.Resampling.BOX), dtype=np.uint8)
+        draw.ellipse(box, fill=_colour_of(int(class_id)))
+    reduced = image.resize((width, height), Image.Resampling.BOX)
+    return np.array(reduced, dtype=np.uint8)
+
+
+def _colour_of(class_id: int) -> tuple[int, int, int]:
+    if class_id == ANY_CLASS:
+        return ANY_CLASS_COLOUR
+    return CLASS_COLOURS[class_id % len(CLASS_COLOURS)]
 
 
 def colour_legend(classes: Sequence[str]) -> str:
-    """Which colour is which kind, in words."""
-    names = ("orange", "blue", "green", "pink", "yellow", "sky blue")
-    return ", ".join(
-        f"{class_ids} {names[index % len(names)]}" for index, class_ids in enumerate(classes)
-    )
+    """The colour of each class, in words."""
+    entries = []
+    for index, class_name in enumerate(classes):
+        colour = _COLOUR_NAMES[index % len(_COLOUR_NAMES)]
+        entries.append(f"{class_name} {colour}")
+    return ", ".join(entries)
 
 
-def fill_mask(pixels: Pixels, mask: Mask, colour: tuple[int, int, int] = PAPER_COLOUR) -> Pixels:
-    """A tile with its hole shown as paper."""
+def fill_mask(
+    pixels: Pixels,
+    mask: Mask,
+    colour: tuple[int, int, int] = PAPER_COLOUR,
+) -> Pixels:
+    """A copy of a tile whose mask has one colour."""
     out = pixels.copy()
     out[mask] = colour
     return out

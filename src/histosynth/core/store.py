@@ -18,7 +18,7 @@ _UMASK = os.umask(0)  # can only be read by setting it; once, before there are t
 os.umask(_UMASK)
 
 
-_PLACE = {
+_UNWRITABLE = {
     getattr(errno, name)
     for name in (
         "ENOSPC",
@@ -34,21 +34,21 @@ _PLACE = {
     )
     if hasattr(errno, name)
 }
-"""What a place says that cannot take a file: full, read-only, a folder of that name."""
+"""Error numbers of paths that cannot be written: disk full, read-only, a folder of that name."""
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary neighbour of `path`; it takes `path`'s place only if the block succeeds.
+    """Yield a temporary path in the same folder; it is renamed to `path` if the block succeeds.
 
-    A reader sees the old file or the new one, never half of one (POSIX rename).
+    A reader opens the old file or the new one, never half of one (POSIX rename).
 
     Raises:
-        NotWritable: the folder cannot be made or written.
+        NotWritable: the folder cannot be created or written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
+        handle, temporary_name = tempfile.mkstemp(
             prefix=f".{path.stem}-",
             suffix=path.suffix,
             dir=path.parent,
@@ -56,13 +56,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
         os.close(handle)
     except OSError as error:
         raise NotWritable(path, error.strerror or str(error)) from error
-    temporary = Path(name)
+    temporary = Path(temporary_name)
     try:
         yield temporary
         temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     except OSError as error:
-        if error.errno not in _PLACE:  # something else went wrong inside the block
+        if error.errno not in _UNWRITABLE:  # an error of the block itself
             raise
         raise NotWritable(path, error.strerror or str(error)) from error
     finally:
@@ -70,14 +70,15 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text, whole or not at all."""
+    """Write UTF-8 text atomically."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON with sorted keys and two-space indents, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+    """Write JSON with sorted keys and two-space indents atomically."""
+    text = json.dumps(value, indent=2, sort_keys=True)
+    write_text(path, text + "\n")
 
 
 def sha256_of(path: Path) -> str:
@@ -98,7 +99,7 @@ def digest(value: Any) -> str:
 
 
 def ensure_folder(path: Path) -> Path:
-    """Make a folder for results and prove that it can be written, before any work is done.
+    """Create a folder for results and check that it can be written, before any work is done.
 
     Raises:
         NotWritable: it cannot.
@@ -113,16 +114,17 @@ def ensure_folder(path: Path) -> Path:
 
 
 def sort_safetensors_metadata(path: Path) -> None:
-    """Put a safetensors file's metadata in order of name: the library writes them in any, and so
-    other bytes.
+    """Sort a safetensors file's metadata by name, in place.
 
-    Equal weights with equal facts then have one sha256.
+    The library writes them in any order. Sorted, equal weights with equal metadata have one sha256.
     """
-    whole = path.read_bytes()
-    end = 8 + int.from_bytes(whole[:8], "little")
-    header = json.loads(whole[8:end])
+    content = path.read_bytes()
+    header_length = int.from_bytes(content[:8], "little")
+    end = 8 + header_length
+    header = json.loads(content[8:end])
     if "__metadata__" in header:
         header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
-    path.write_bytes(len(text).to_bytes(8, "little") + text + whole[end:])
+    length = len(text).to_bytes(8, "little")
+    path.write_bytes(length + text + content[end:])

@@ -1,4 +1,4 @@
-"""Made tissue: pixels that know how they were made, and that say so in every file."""
+"""Synthetic tissue: pixels with the recipe of their creation, marked as synthetic in every file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ from .tile import Pixels, check_rgb, read_only
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 RECIPE_KEY = "histosynth:recipe"
-WARNING = "Synthetic. For research use; not for diagnosis."
+_NOTICE = "Synthetic. For research use; not for diagnosis."
 _XMP_TAG = 700
+_XMP_TYPE = 1
+"""BYTE, as Adobe's XMP specification requires."""
+_DESCRIPTION_TAG = 270
 _NAMESPACE = "urn:histosynth:1"
+_UM_PER_INCH = 25_400
 
 _XMP = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -38,12 +42,13 @@ _XMP = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
     eq=False,
 )
 class Synthetic:
-    """Tissue that was made, whole or in part.
+    """Tissue that was generated, whole or in part.
 
     Attributes:
         pixels: (H, W, 3) uint8 RGB.
-        condition: what the model was told.
-        recipe: plain values that make it again: bundle, seed, place, settings, digests of inputs.
+        condition: the model's input.
+        recipe: plain values that generate it again: bundle, seed, index, settings, digests of
+            inputs.
     """
 
     pixels: Pixels
@@ -55,35 +60,40 @@ class Synthetic:
         object.__setattr__(self, "pixels", read_only(self.pixels))
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> None:
-        """Write a PNG or TIFF, marked synthetic, with the recipe inside; whole or not at all.
+        """Write a PNG or TIFF, marked synthetic, with the recipe inside; atomic.
 
         Args:
-            path: `.png`, `.tif` or `.tiff`. A picture that histosynth made is replaced.
-            overwrite: replace whatever file is there.
+            path: `.png`, `.tif` or `.tiff`. A picture that histosynth wrote is replaced.
+            overwrite: replace any file that is there.
 
         Raises:
             BadOption: another suffix. JPEG would change pixels.
-            NotWritable: the place cannot be written, or holds a file that histosynth did not make.
+            NotWritable: the path cannot be written, or holds a file that histosynth did not write.
         """
+        path = Path(path)
         if not overwrite:
             refuse_foreign_files(
-                Path(path),
+                path,
                 "something that histosynth did not make is there (overwrite=True replaces it)",
             )
-        write_synthetic(Path(path), self.pixels, self.recipe)
+        write_synthetic(path, self.pixels, self.recipe)
 
 
-def write_synthetic(path: Path, pixels: Pixels, recipe: dict[str, Any]) -> None:
-    """Write made pixels with XMP (`DigitalSourceType` = trainedAlgorithmicMedia) and their recipe.
+def write_synthetic(
+    path: Path,
+    pixels: Pixels,
+    recipe: dict[str, Any],
+) -> None:
+    """Write pixels with XMP (`DigitalSourceType` = trainedAlgorithmicMedia) and their recipe.
 
     Args:
         path: `.png`, `.tif` or `.tiff`.
         pixels: (H, W, 3) uint8 RGB.
-        recipe: plain values; `mpp` becomes the file's resolution, `extent` says "tile" or "hole".
+        recipe: plain values; `mpp` becomes the file's resolution, `extent` is "tile" or "mask".
 
     Raises:
         BadOption: another suffix. JPEG would change pixels.
-        NotWritable: the place cannot be written.
+        NotWritable: the path cannot be written.
     """
     suffix = path.suffix.lower()
     if suffix not in (".png", ".tif", ".tiff"):
@@ -92,58 +102,94 @@ def write_synthetic(path: Path, pixels: Pixels, recipe: dict[str, Any]) -> None:
             path.suffix or "missing",
             ".png, .tif or .tiff",
         )
-    xmp = xmp_packet(recipe)
-    text = json.dumps(recipe, sort_keys=True)
-    dots_per_inch = 25_400 / float(recipe.get("mpp", 0.5))
+    image = Image.fromarray(pixels)
     with atomic_write(path) as temporary:
-        image = Image.fromarray(pixels)
         if suffix == ".png":
-            facts = PngImagePlugin.PngInfo()
-            facts.add_itxt("XML:com.adobe.xmp", xmp)
-            facts.add_itxt(RECIPE_KEY, text)
-            image.save(temporary, pnginfo=facts, dpi=(dots_per_inch, dots_per_inch))
+            _save_png(image, temporary, recipe)
         else:
-            tags = TiffImagePlugin.ImageFileDirectory_v2()
-            tags[_XMP_TAG] = xmp.encode()
-            tags.tagtype[_XMP_TAG] = 1  # BYTE, as Adobe's XMP specification asks
-            tags[270] = text
-            image.save(
-                temporary,
-                tiffinfo=tags,
-                compression="tiff_deflate",
-                dpi=(dots_per_inch, dots_per_inch),
-            )
+            _save_tiff(image, temporary, recipe)
+
+
+def _save_png(
+    image: Image.Image,
+    path: Path,
+    recipe: dict[str, Any],
+) -> None:
+    metadata = PngImagePlugin.PngInfo()
+    metadata.add_itxt("XML:com.adobe.xmp", xmp_packet(recipe))
+    metadata.add_itxt(RECIPE_KEY, _as_json(recipe))
+    image.save(path, pnginfo=metadata, dpi=_resolution(recipe))
+
+
+def _save_tiff(
+    image: Image.Image,
+    path: Path,
+    recipe: dict[str, Any],
+) -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[_XMP_TAG] = xmp_packet(recipe).encode()
+    tags.tagtype[_XMP_TAG] = _XMP_TYPE
+    tags[_DESCRIPTION_TAG] = _as_json(recipe)
+    image.save(
+        path,
+        tiffinfo=tags,
+        compression="tiff_deflate",
+        dpi=_resolution(recipe),
+    )
+
+
+def _as_json(recipe: dict[str, Any]) -> str:
+    return json.dumps(recipe, sort_keys=True)
+
+
+def _resolution(recipe: dict[str, Any]) -> tuple[float, float]:
+    """Dots per inch, horizontal and vertical."""
+    dots_per_inch = _UM_PER_INCH / float(recipe.get("mpp", 0.5))
+    return dots_per_inch, dots_per_inch
 
 
 def xmp_packet(recipe: dict[str, Any]) -> str:
     """The XMP packet of a recipe."""
+    version = recipe.get("histosynth", "")
+    tool = f"histosynth {version}".strip()
+    extent = str(recipe.get("extent", "tile"))
     return _XMP.format(
         namespace=quoteattr(_NAMESPACE),
         source=quoteattr(SOURCE_TYPE),
-        tool=quoteattr(f"histosynth {recipe.get('histosynth', '')}".strip()),
-        extent=quoteattr(str(recipe.get("extent", "tile"))),
+        tool=quoteattr(tool),
+        extent=quoteattr(extent),
         digest=quoteattr(digest(recipe)),
-        notice=quoteattr(WARNING),
+        notice=quoteattr(_NOTICE),
     )
 
 
 def read_recipe(path: Path) -> dict[str, Any] | None:
     """The recipe inside a file that histosynth wrote, or None.
 
-    Others write JSON into a TIFF's description too: without our XMP it is not taken for a recipe.
+    Other programs write JSON into a TIFF's description too: it counts only next to our XMP.
     """
     with Image.open(path) as image:
-        if isinstance(image, TiffImagePlugin.TiffImageFile):
-            ours = _NAMESPACE.encode() in bytes(image.tag_v2.get(_XMP_TAG, b""))
-            text = image.tag_v2.get(270) if ours else None
-        else:
-            image.load()
-            text = getattr(image, "text", {}).get(RECIPE_KEY)
+        text = _recipe_text(image)
+    if not text:
+        return None
     try:
-        found = json.loads(text) if text else None
+        recipe = json.loads(text)
     except json.JSONDecodeError:
         return None
-    return found if isinstance(found, dict) else None
+    if not isinstance(recipe, dict):
+        return None
+    return recipe
+
+
+def _recipe_text(image: Image.Image) -> Any:
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        xmp = bytes(image.tag_v2.get(_XMP_TAG, b""))
+        if _NAMESPACE.encode() not in xmp:
+            return None
+        return image.tag_v2.get(_DESCRIPTION_TAG)
+    image.load()
+    texts = getattr(image, "text", {})
+    return texts.get(RECIPE_KEY)
 
 
 def is_synthetic(path: Path) -> bool:
@@ -155,12 +201,15 @@ def is_synthetic(path: Path) -> bool:
 
 
 def refuse_foreign_files(
-    path: Path, reason: str = "something that histosynth did not make is there already"
+    path: Path,
+    reason: str = "something that histosynth did not make is there already",
 ) -> None:
-    """Refuse to write where anything stands but a picture that histosynth wrote.
+    """Refuse to write to a path that is anything but a picture that histosynth wrote.
 
     Raises:
         NotWritable: with the reason.
     """
-    if os.path.lexists(path) and not (os.path.isfile(path) and is_synthetic(path)):
+    if not os.path.lexists(path):
+        return
+    if not os.path.isfile(path) or not is_synthetic(path):
         raise NotWritable(path, reason)

@@ -1,4 +1,4 @@
-"""Tiles: RGB pictures with an address and a scale, and how they come from and go to files."""
+"""Tiles: RGB pictures with an address and a scale; reading and writing pictures and masks."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def check_rgb(pixels: Pixels, name: str) -> None:
 
 
 def read_rgb(path: Path | str) -> Pixels:
-    """Read an 8-bit RGB picture as (H, W, 3) uint8, turned as its EXIF orientation says.
+    """Read an 8-bit RGB picture as (H, W, 3) uint8, turned by its EXIF orientation.
 
     Raises:
         UnreadableImage: no picture, cut off, or over 12,288 x 12,288 px.
@@ -109,13 +109,17 @@ def read_rgb(path: Path | str) -> Pixels:
 
 
 def decode_rgb(data: bytes, name: str) -> Pixels:
-    """A picture held in memory, as `read_rgb` reads it from a file; `name` is for refusals."""
-    with _open(Path(name), BytesIO(data)) as image:
-        return _as_rgb(Path(name), image)
+    """A picture held in memory, as `read_rgb` reads it from a file; `name` is for messages."""
+    path = Path(name)
+    with _open(path, BytesIO(data)) as image:
+        return _as_rgb(path, image)
 
 
-def read_picture_info(path: Path | str, data: bytes | None = None) -> tuple[Size, str]:
-    """(width, height) as it will be read, and the format, e.g. `PNG`, from the header alone.
+def read_picture_info(
+    path: Path | str,
+    data: bytes | None = None,
+) -> tuple[Size, str]:
+    """The size as it will be read, and the format, e.g. `PNG`, from the header alone.
 
     Args:
         path: of the file, or the name of what `data` holds.
@@ -124,17 +128,25 @@ def read_picture_info(path: Path | str, data: bytes | None = None) -> tuple[Size
     Raises:
         UnreadableImage: no picture, or too large.
     """
-    with _open(Path(path), None if data is None else BytesIO(data)) as image:
-        try:
-            # asked of a PNG without it, Pillow would read all of the picture
-            told = image.format != "PNG" or "exif" in image.info
-            turned = told and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        except (OSError, struct.error, *_DAMAGED) as error:
-            raise UnreadableImage(Path(path), str(error)) from error
+    path = Path(path)
+    stream = None if data is None else BytesIO(data)
+    with _open(path, stream) as image:
         width, height = image.size
-        if turned:
+        if _is_turned(path, image):
             width, height = height, width
         return Size(width, height), str(image.format)
+
+
+def _is_turned(path: Path, image: Image.Image) -> bool:
+    """Whether the EXIF orientation exchanges rows and columns."""
+    # of a PNG without EXIF data in its header, Pillow would read all of the picture
+    if image.format == "PNG" and "exif" not in image.info:
+        return False
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    except (OSError, struct.error, *_DAMAGED) as error:
+        raise UnreadableImage(path, str(error)) from error
+    return orientation in (5, 6, 7, 8)
 
 
 def encode_png(pixels: Pixels) -> bytes:
@@ -154,21 +166,22 @@ def encode_png(pixels: Pixels) -> bytes:
 
 def _as_rgb(path: Path, image: Image.Image) -> Pixels:
     if image.mode != "RGB":
-        raise NotRGB(str(path), *_other_mode(image))
-    # Pillow would drop the lower eight bits
-    if any("16" in _raw_mode(part[3]) for part in getattr(image, "tile", ())):
+        found, remedy = _other_mode(image)
+        raise NotRGB(str(path), found, remedy)
+    if _has_16_bits(image):  # Pillow would drop the lower eight
         raise NotRGB(
             str(path),
             "a picture with more than 8 bits per channel",
             "Convert it to 8-bit RGB.",
         )
-    return np.array(_load(path, image), dtype=np.uint8)
+    loaded = _load(path, image)
+    return np.array(loaded, dtype=np.uint8)
 
 
 def read_mask(path: Path | str) -> Mask:
-    """Read a mask: any lossless picture, True where something but black is seen. Shape (H, W).
+    """Read a mask: any lossless picture, True where it shows anything but black. Shape (H, W).
 
-    Like a picture it is turned as its EXIF orientation says.
+    Like a picture it is turned by its EXIF orientation.
 
     Raises:
         UnreadableImage: no picture, cut off, too large, or packed with loss (JPEG, also inside a
@@ -176,30 +189,36 @@ def read_mask(path: Path | str) -> Mask:
     """
     path = Path(path)
     with _open(path) as image:
-        if lossy := _lossy(path, image):
+        lossy = _lossy(path, image)
+        if lossy:
             raise UnreadableImage(path, f"it is a {lossy}, which smears the edges of a mask")
         loaded = _load(path, image)
         if loaded.mode in ("P", "RGBA", "LA", "PA", "CMYK"):
-            seen = loaded.convert(
-                "RGBA"
-            )  # what is seen counts: not indices, nor what is transparent
-            loaded = Image.alpha_composite(
-                Image.new("RGBA", seen.size, (0, 0, 0, 255)), seen
-            ).convert("RGB")
+            loaded = _on_black(loaded)
         values = np.asarray(loaded)
-    return np.asarray(values.any(axis=2) if values.ndim == 3 else values != 0)
+    if values.ndim == 3:
+        return np.asarray(values.any(axis=2))
+    return np.asarray(values != 0)
+
+
+def _on_black(image: Image.Image) -> Image.Image:
+    """The colours that are shown: not palette indices, nor what is transparent."""
+    shown = image.convert("RGBA")
+    black = Image.new("RGBA", shown.size, (0, 0, 0, 255))
+    return Image.alpha_composite(black, shown).convert("RGB")
 
 
 def write_mask(path: Path | str, mask: Mask) -> None:
     """Write a mask as an 8-bit picture, 255 where True."""
     from .store import atomic_write
 
+    grey = mask.astype(np.uint8) * 255
     with atomic_write(Path(path)) as temporary:
-        Image.fromarray(mask.astype(np.uint8) * 255).save(temporary)
+        Image.fromarray(grey).save(temporary)
 
 
 _FORMATS = ("PNG", "TIFF", "JPEG", "WEBP", "BMP")
-"""What is taken. Others of Pillow's readers start programs, or are rarely tried."""
+"""Formats that are read. Others of Pillow's readers start programs, or are rarely tested."""
 _DAMAGED = (
     ArithmeticError,
     AttributeError,
@@ -209,13 +228,14 @@ _DAMAGED = (
     TypeError,
     ValueError,
 )
-"""What Pillow raises over files that are cut off or damaged."""
+"""Exceptions of Pillow for files that are cut off or damaged."""
+_ORIENTATION_TAG = 0x0112
 
 
 def _open(path: Path, data: BytesIO | None = None) -> Image.Image:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # our own limit follows, and damage shows in reading
+            warnings.simplefilter("ignore")  # our own limit follows, and reading reports damage
             image = Image.open(data or path, formats=_FORMATS)
     except UnidentifiedImageError as error:
         raise UnreadableImage(path, "no known picture format") from error
@@ -246,16 +266,18 @@ def _load(path: Path, image: Image.Image) -> Image.Image:
 
 
 def _lossy(path: Path, image: Image.Image) -> str:
-    """What a picture is packed with that loses something; empty where nothing is lost."""
+    """The compression of a picture if it loses detail; empty where nothing is lost."""
     if image.format in ("JPEG", "MPO"):
         return "JPEG"
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return _LOSSY_TIFF.get(image.tag_v2.get(259, 1), "")
+        compression = image.tag_v2.get(_COMPRESSION_TAG, 1)
+        return _LOSSY_TIFF.get(compression, "")
     if image.format == "WEBP" and _is_lossy_webp(path.read_bytes()):
         return "lossy WebP"
     return ""
 
 
+_COMPRESSION_TAG = 259
 _LOSSY_TIFF = {
     6: "TIFF packed as JPEG",
     7: "TIFF packed as JPEG",
@@ -265,19 +287,29 @@ _LOSSY_TIFF = {
 
 def _is_lossy_webp(data: bytes) -> bool:
     """Whether any of a WebP's chunks holds lossy pixels (`VP8 `; lossless ones are `VP8L`)."""
+    header_bytes = 8
     at = 12
-    while at + 8 <= len(data):
+    while at + header_bytes <= len(data):
         name = data[at : at + 4]
         size = int.from_bytes(data[at + 4 : at + 8], "little")
         if name == b"VP8 ":
             return True
-        at += 8 + (16 if name == b"ANMF" else size + size % 2)  # a frame holds chunks of its own
+        # a frame holds chunks of its own, after 16 bytes
+        content_bytes = 16 if name == b"ANMF" else size + size % 2
+        at += header_bytes + content_bytes
     return False
 
 
-def _raw_mode(arguments: object) -> str:
-    """How pixels lie in the file, e.g. `RGB;16B`, of all that Pillow tells its decoder."""
-    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+def _has_16_bits(image: Image.Image) -> bool:
+    """Whether the file holds more than 8 bits a channel, by the raw mode of Pillow's decoder."""
+    for part in getattr(image, "tile", ()):
+        arguments = part[3]
+        raw_mode = arguments
+        if isinstance(arguments, tuple) and arguments:
+            raw_mode = arguments[0]  # e.g. `RGB;16B`; the others are offsets and compression
+        if "16" in str(raw_mode):
+            return True
+    return False
 
 
 def _other_mode(image: Image.Image) -> tuple[str, str]:

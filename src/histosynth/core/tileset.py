@@ -1,7 +1,7 @@
 """Tile sets: a folder of Parquet files, one row a tile, refused tiles included with their reason.
 
-Hugging Face datasets, DuckDB, Polars and Ray Data read them as they are. A set in which a patient
-stands in two splits cannot be opened.
+Hugging Face datasets, DuckDB, Polars and Ray Data read them as they are. A set with a patient in
+two splits cannot be opened.
 """
 
 from __future__ import annotations
@@ -23,40 +23,53 @@ from .store import atomic_write
 from .tile import Tile, TileRef, decode_rgb, read_picture_info
 
 _VERSION = 1
-"""Of the columns below. A reader refuses versions it does not know."""
+"""Of the columns below. A reader refuses other versions."""
 GATE_NAMES = ("tissue", "blur", "pen", "fold", "air", "saturation", "artefact")
 """Gates of a set whose writer names none; a `quality_` column each, empty where not measured."""
 _QUALITY = "quality_"
 MAX_IMAGE_BYTES = 256 << 20
+_ROWS_AT_A_TIME = 16
+"""Rows of a group in a file: small groups let readers take a few tiles at a time."""
 _KEY = b"histosynth"
+
+_STRING = pa.string()
+_INT = pa.int64()
+_FLOAT = pa.float32()
+_IMAGE = pa.struct(
+    [
+        ("bytes", pa.binary()),
+        ("path", _STRING),
+    ]
+)
 
 
 def schema_of(gates: Sequence[str]) -> Any:
     """The columns of a set with these gates, as a `pyarrow.Schema`.
 
     x, y, width, height: level-0 px of the slide. Nuclei: px of the tile, (0, 0) the centre of its
-    first.
+    first pixel.
     """
-    return pa.schema(
-        [
-            pa.field("tile_id", pa.string(), nullable=False),
-            pa.field("slide", pa.string(), nullable=False),
-            pa.field("patient", pa.string(), nullable=False),
-            pa.field("x", pa.int64(), nullable=False),
-            pa.field("y", pa.int64(), nullable=False),
-            pa.field("width", pa.int64(), nullable=False),
-            pa.field("height", pa.int64(), nullable=False),
-            pa.field("mpp", pa.float64(), nullable=False),
-            pa.field("label", pa.string()),
-            pa.field("split", pa.string()),
-            pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-            pa.field("nuclei_x", pa.list_(pa.float32())),
-            pa.field("nuclei_y", pa.list_(pa.float32())),
-            pa.field("nuclei_kind", pa.list_(pa.string())),
-            *(pa.field(f"{_QUALITY}{gate}", pa.float32()) for gate in gates),
-            pa.field("refused", pa.string()),
-        ]
-    )
+    address = [
+        pa.field("tile_id", _STRING, nullable=False),
+        pa.field("slide", _STRING, nullable=False),
+        pa.field("patient", _STRING, nullable=False),
+        pa.field("x", _INT, nullable=False),
+        pa.field("y", _INT, nullable=False),
+        pa.field("width", _INT, nullable=False),
+        pa.field("height", _INT, nullable=False),
+        pa.field("mpp", pa.float64(), nullable=False),
+    ]
+    content = [
+        pa.field("label", _STRING),
+        pa.field("split", _STRING),
+        pa.field("image", _IMAGE),
+        pa.field("nuclei_x", pa.list_(_FLOAT)),
+        pa.field("nuclei_y", pa.list_(_FLOAT)),
+        pa.field("nuclei_kind", pa.list_(_STRING)),
+    ]
+    quality = [pa.field(f"{_QUALITY}{gate}", _FLOAT) for gate in gates]
+    refusal = pa.field("refused", _STRING)
+    return pa.schema([*address, *content, *quality, refusal])
 
 
 TILE_SCHEMA = schema_of(GATE_NAMES)
@@ -71,7 +84,7 @@ class Row:
     Attributes:
         ref: slide, patient, box (level-0 px) and the scale of the picture.
         image: the encoded picture; None for a tile refused before it was read.
-        nuclei: in the picture's pixels; None where nobody looked.
+        nuclei: in the picture's pixels; None where they are not known.
         quality: value by gate.
         refused: the reason, or "" for a tile that is kept.
     """
@@ -93,39 +106,40 @@ class Row:
 def write_rows(
     path: Path,
     rows: Sequence[Row],
-    about: Mapping[str, Any],
+    metadata: Mapping[str, Any],
     *,
     gates: Sequence[str] = GATE_NAMES,
 ) -> None:
-    """Write one file of a set, whole or not at all. Equal rows give equal bytes.
+    """Write one file of a set atomically. Equal rows give equal bytes.
 
     Args:
         path: `*.parquet`.
         rows: the tiles.
-        about: JSON-able facts kept in the file's metadata.
+        metadata: JSON-able facts kept in the file's metadata.
         gates: names of the `quality_` columns, in their order.
 
     Raises:
         NotWritable: the folder cannot be written, or the disk is full.
     """
+    facts = {"version": _VERSION, **metadata}
     schema = schema_of(gates)
-    metadata = {
-        _KEY: json.dumps({"version": _VERSION, **about}, sort_keys=True).encode(),
-        b"huggingface": json.dumps(_hugging_face(schema)).encode(),
-    }
-    table = pa.Table.from_pylist(
-        [_flat(row, gates) for row in rows], schema
-    ).replace_schema_metadata(metadata)
-    with atomic_write(path) as temporary:
-        # pictures are packed already; small groups let readers take a few tiles at a time
-        packed = {
-            name: "NONE" if name.startswith("image") else "ZSTD" for name in _leaves(table.schema)
+    table = pa.Table.from_pylist([_to_columns(row, gates) for row in rows], schema)
+    table = table.replace_schema_metadata(
+        {
+            _KEY: json.dumps(facts, sort_keys=True).encode(),
+            b"huggingface": json.dumps(_hugging_face_features(schema)).encode(),
         }
+    )
+    compression = {}
+    for name in _parquet_names(table.schema):
+        is_packed = name.startswith("image")
+        compression[name] = "NONE" if is_packed else "ZSTD"
+    with atomic_write(path) as temporary:
         pq.write_table(
             table,
             temporary,
-            compression=packed,
-            row_group_size=16,
+            compression=compression,
+            row_group_size=_ROWS_AT_A_TIME,
             use_dictionary=["slide", "patient"],
             write_statistics=["slide", "patient", "label", "split"],
         )
@@ -135,20 +149,20 @@ def read_metadata(path: Path) -> dict[str, Any]:
     """The facts that a file of a set keeps in its metadata.
 
     Raises:
-        BadTileSet: it is no such file, or of a version that is not known.
+        BadTileSet: it is no such file, or of another version.
     """
     try:
         metadata = pq.read_schema(path).metadata or {}
-        about = json.loads(metadata.get(_KEY, b"{}"))
+        facts = json.loads(metadata.get(_KEY, b"{}"))
     except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
         raise BadTileSet(path, first_line(error)) from error
-    if not isinstance(about, dict) or about.get("version") != _VERSION:
+    if not isinstance(facts, dict) or facts.get("version") != _VERSION:
         raise BadTileSet(path, f"its metadata are not of version {_VERSION}")
-    return dict(about)
+    return dict(facts)
 
 
 class TileSet:
-    """A folder of Parquet files, opened for training or judging.
+    """A folder of Parquet files, opened for training or evaluation.
 
     Args:
         folder: the set.
@@ -156,7 +170,7 @@ class TileSet:
     Raises:
         NoFiles: it holds no Parquet file.
         BadTileSet: a file is damaged, of another schema, or two rows are one tile.
-        SplitLeak: a patient stands in two splits.
+        SplitLeak: a patient is in two splits.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -165,20 +179,20 @@ class TileSet:
         if not self.files:
             raise NoFiles(self.folder, [".parquet"])
         for path in self.files:
-            read_metadata(path)
-            missing = set(_REQUIRED_COLUMNS) - set(pq.read_schema(path).names)
-            if missing:
-                raise BadTileSet(path, f"it lacks the column(s) {', '.join(sorted(missing))}")
-        facts = self.table(["tile_id", "patient", "split", "refused"])
-        ids = facts["tile_id"].to_pylist()
-        if len(set(ids)) < len(ids):
-            raise BadTileSet(
-                self.folder, f"{len(ids) - len(set(ids))} of its {len(ids)} tiles stand twice"
-            )
-        refuse_split_leaks(
-            zip(facts["patient"].to_pylist(), facts["split"].to_pylist(), strict=True)
-        )
-        self._kept = sum(not refused for refused in facts["refused"].to_pylist())
+            _check_columns(path)
+        table = self.table(["tile_id", "patient", "split", "refused"])
+        self._refuse_repeated(table["tile_id"].to_pylist())
+        patients = table["patient"].to_pylist()
+        splits = table["split"].to_pylist()
+        refuse_split_leaks(zip(patients, splits, strict=True))
+        reasons = table["refused"].to_pylist()
+        self._kept = sum(not reason for reason in reasons)
+
+    def _refuse_repeated(self, tile_ids: Sequence[str]) -> None:
+        count = len(tile_ids)
+        repeated = count - len(set(tile_ids))
+        if repeated:
+            raise BadTileSet(self.folder, f"{repeated} of its {count} tiles stand twice")
 
     def __len__(self) -> int:
         """Kept tiles."""
@@ -193,40 +207,46 @@ class TileSet:
         tables = []
         for path in self.files:
             try:
-                tables.append(
-                    pq.ParquetFile(path).read(columns=list(columns)).replace_schema_metadata(None)
-                )
+                table = pq.ParquetFile(path).read(columns=list(columns))
             except (OSError, pa.ArrowException) as error:
                 raise BadTileSet(path, first_line(error)) from error
+            tables.append(table.replace_schema_metadata(None))
         return pa.concat_tables(tables)
 
-    def rows(self, *, split: str | None = None, refused: bool = False) -> Iterator[Row]:
+    def rows(
+        self,
+        *,
+        split: str | None = None,
+        refused: bool = False,
+    ) -> Iterator[Row]:
         """Rows one after the other, a few in memory at a time.
 
         Args:
             split: only this one; None: all.
-            refused: give refused tiles too.
+            refused: include refused tiles.
         """
         for _, row in self.rows_with_files(split=split, refused=refused):
             yield row
 
     def rows_with_files(
-        self, *, split: str | None = None, refused: bool = False
+        self,
+        *,
+        split: str | None = None,
+        refused: bool = False,
     ) -> Iterator[tuple[Path, Row]]:
-        """The same, each with the file that it stands in."""
+        """The same, each with the file that holds it."""
         for path in self.files:
-            try:
-                for batch in pq.ParquetFile(path).iter_batches(batch_size=16):
-                    for values in batch.to_pylist():
-                        if (refused or not values["refused"]) and split in (None, values["split"]):
-                            yield path, _row(values)
-            except (OSError, pa.ArrowException) as error:
-                raise BadTileSet(path, first_line(error)) from error
+            for columns in _read_columns(path):
+                if columns["refused"] and not refused:
+                    continue
+                if split is not None and columns["split"] != split:
+                    continue
+                yield path, _from_columns(columns)
 
-    def rows_by_id(self, wanted: Collection[str]) -> Iterator[Row]:
-        """The rows of these `tile_id`s; nothing else of the set is read than where they stand."""
+    def rows_by_id(self, tile_ids: Collection[str]) -> Iterator[Row]:
+        """The rows of these tiles; of the others only the `tile_id` is read."""
         for path in self.files:
-            yield from read_rows(path, wanted)
+            yield from read_rows(path, tile_ids)
 
     def tiles(self, *, split: str | None = None) -> Iterator[tuple[Tile, Row]]:
         """Kept tiles with their pixels."""
@@ -235,12 +255,31 @@ class TileSet:
                 raise BadTileSet(
                     self.folder, f"its kept tile {row.tile_id} has no picture, or one too large"
                 )
-            yield Tile(row.ref, decode_rgb(row.image, row.tile_id)), row
+            pixels = decode_rgb(row.image, row.tile_id)
+            yield Tile(row.ref, pixels), row
 
 
-def read_rows(path: Path, wanted: Collection[str]) -> Iterator[Row]:
-    """The rows of these `tile_id`s in one file of a set; only the groups that they stand in are
-    read.
+def _check_columns(path: Path) -> None:
+    read_metadata(path)
+    missing = set(_REQUIRED_COLUMNS) - set(pq.read_schema(path).names)
+    if missing:
+        raise BadTileSet(path, f"it lacks the column(s) {', '.join(sorted(missing))}")
+
+
+def _read_columns(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a file as plain values, a few in memory at a time."""
+    try:
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=_ROWS_AT_A_TIME):
+            yield from batch.to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise BadTileSet(path, first_line(error)) from error
+
+
+def read_rows(
+    path: Path,
+    tile_ids: Collection[str],
+) -> Iterator[Row]:
+    """The rows of these tiles in one file of a set; only the row groups that hold them are read.
 
     Raises:
         BadTileSet: the file is damaged.
@@ -248,38 +287,39 @@ def read_rows(path: Path, wanted: Collection[str]) -> Iterator[Row]:
     try:
         file = pq.ParquetFile(path)
         for group in range(file.num_row_groups):
-            ids = file.read_row_group(group, columns=["tile_id"])["tile_id"].to_pylist()
-            places = [place for place, name in enumerate(ids) if name in wanted]
-            if places:
-                for values in file.read_row_group(group).take(places).to_pylist():
-                    yield _row(values)
+            found = file.read_row_group(group, columns=["tile_id"])["tile_id"].to_pylist()
+            indices = [index for index, tile_id in enumerate(found) if tile_id in tile_ids]
+            if not indices:
+                continue
+            for columns in file.read_row_group(group).take(indices).to_pylist():
+                yield _from_columns(columns)
     except (OSError, pa.ArrowException) as error:
         raise BadTileSet(path, first_line(error)) from error
 
 
 def parquet_files(folder: Path) -> list[Path]:
-    """The files of a set, by name. Hidden ones are what a killed writer left half-written."""
+    """The files of a set, by name. Hidden ones are left over from writers that were killed."""
     return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
 
 
 def refuse_split_leaks(patients_and_splits: Iterable[tuple[str, str | None]]) -> None:
-    """Refuse patients who stand in two splits; rows without a split stand in none.
+    """Refuse patients that are in two splits; rows without a split are in none.
 
     Raises:
         SplitLeak: naming them.
     """
-    seen: dict[str, set[str]] = {}
+    splits_of: dict[str, set[str]] = {}
     for patient, split in patients_and_splits:
         if split:
-            seen.setdefault(patient, set()).add(split)
-    if shared := sorted(patient for patient, splits in seen.items() if len(splits) > 1):
-        raise SplitLeak(shared)
+            splits_of.setdefault(patient, set()).add(split)
+    shared = [patient for patient, splits in splits_of.items() if len(splits) > 1]
+    if shared:
+        raise SplitLeak(sorted(shared))
 
 
-def _flat(row: Row, gates: Sequence[str]) -> dict[str, Any]:
+def _to_columns(row: Row, gates: Sequence[str]) -> dict[str, Any]:
     box = row.ref.box
-    nuclei = row.nuclei
-    return {
+    columns = {
         "tile_id": row.tile_id,
         "slide": row.ref.slide,
         "patient": row.ref.patient,
@@ -290,78 +330,107 @@ def _flat(row: Row, gates: Sequence[str]) -> dict[str, Any]:
         "mpp": row.ref.mpp,
         "label": row.label or None,
         "split": row.split or None,
-        "image": None if row.image is None else {"bytes": row.image, "path": f"{row.tile_id}.png"},
-        "nuclei_x": None if nuclei is None else nuclei.xy[:, 0],
-        "nuclei_y": None if nuclei is None else nuclei.xy[:, 1],
-        "nuclei_kind": None if nuclei is None else nuclei.names(),
-        **{f"{_QUALITY}{gate}": row.quality.get(gate) for gate in gates},
+        "image": None,
+        "nuclei_x": None,
+        "nuclei_y": None,
+        "nuclei_kind": None,
         "refused": row.refused or None,
     }
+    if row.image is not None:
+        columns["image"] = {
+            "bytes": row.image,
+            "path": f"{row.tile_id}.png",
+        }
+    if row.nuclei is not None:
+        columns["nuclei_x"] = row.nuclei.xy[:, 0]
+        columns["nuclei_y"] = row.nuclei.xy[:, 1]
+        columns["nuclei_kind"] = row.nuclei.names()
+    for gate in gates:
+        columns[f"{_QUALITY}{gate}"] = row.quality.get(gate)
+    return columns
 
 
-def _row(values: Mapping[str, Any]) -> Row:
-    box = Box(*(values[name] for name in ("x", "y", "width", "height")))
-    ref = TileRef(
-        values["slide"],
-        values["patient"],
-        box,
-        values["mpp"],
+def _from_columns(columns: Mapping[str, Any]) -> Row:
+    box = Box(
+        columns["x"],
+        columns["y"],
+        columns["width"],
+        columns["height"],
     )
-    image = (values["image"] or {}).get("bytes")
-    nuclei = None
-    if values["nuclei_x"] is not None and image is not None:
-        (width, height), _ = read_picture_info(ref.slide, image)
-        xy = np.array([values["nuclei_x"], values["nuclei_y"]], np.float32).T.reshape(-1, 2)
-        names = values["nuclei_kind"]
-        classes = tuple(sorted(set(names)))
-        nuclei = Nuclei.of(
-            xy,
-            names,
-            size=(width, height),
-            mpp=ref.mpp,
-            classes=classes,
-        )
-    quality = {
-        column.removeprefix(_QUALITY): value
-        for column, value in values.items()
-        if column.startswith(_QUALITY) and value is not None
-    }
+    ref = TileRef(
+        columns["slide"],
+        columns["patient"],
+        box,
+        columns["mpp"],
+    )
+    image = (columns["image"] or {}).get("bytes")
+    quality = {}
+    for name, value in columns.items():
+        if name.startswith(_QUALITY) and value is not None:
+            quality[name.removeprefix(_QUALITY)] = value
     return Row(
         ref,
-        values["label"] or "",
-        values["split"] or "",
-        image,
-        nuclei,
-        quality,
-        values["refused"] or "",
+        label=columns["label"] or "",
+        split=columns["split"] or "",
+        image=image,
+        nuclei=_read_nuclei(columns, ref, image),
+        quality=quality,
+        refused=columns["refused"] or "",
     )
 
 
-def _hugging_face(schema: Any) -> dict[str, Any]:
-    features: dict[str, Any] = {"image": {"_type": "Image"}}
-    names = {
-        "string": "string",
-        "int64": "int64",
-        "double": "float64",
-        "float": "float32",
-    }
+def _read_nuclei(
+    columns: Mapping[str, Any],
+    ref: TileRef,
+    image: bytes | None,
+) -> Nuclei | None:
+    """The nuclei of a row, of the classes found among them, on a tile of the size of `image`."""
+    if columns["nuclei_x"] is None or image is None:
+        return None
+    size, _ = read_picture_info(ref.slide, image)
+    xy = np.array([columns["nuclei_x"], columns["nuclei_y"]], np.float32)
+    names = columns["nuclei_kind"]
+    return Nuclei.of(
+        xy.T.reshape(-1, 2),
+        names,
+        size=size,
+        mpp=ref.mpp,
+        classes=tuple(sorted(set(names))),
+    )
+
+
+_HUGGING_FACE_TYPES = {
+    "string": "string",
+    "int64": "int64",
+    "double": "float64",
+    "float": "float32",
+}
+
+
+def _hugging_face_features(schema: Any) -> dict[str, Any]:
+    """Column types in the form that Hugging Face datasets read; `image` becomes a picture."""
+    features: dict[str, Any] = {}
     for column in schema:
-        if pa.types.is_list(column.type):
-            inner = {"dtype": names[str(column.type.value_type)], "_type": "Value"}
-            features[column.name] = {"feature": inner, "_type": "List"}
-        elif column.name != "image":
-            features[column.name] = {"dtype": names[str(column.type)], "_type": "Value"}
-    return {"info": {"features": {name: features[name] for name in schema.names}}}
+        if column.name == "image":
+            features["image"] = {"_type": "Image"}
+        elif pa.types.is_list(column.type):
+            dtype = _HUGGING_FACE_TYPES[str(column.type.value_type)]
+            item = {"dtype": dtype, "_type": "Value"}
+            features[column.name] = {"feature": item, "_type": "List"}
+        else:
+            dtype = _HUGGING_FACE_TYPES[str(column.type)]
+            features[column.name] = {"dtype": dtype, "_type": "Value"}
+    return {"info": {"features": features}}
 
 
-def _leaves(schema: Any) -> list[str]:
+def _parquet_names(schema: Any) -> list[str]:
     """Parquet's own names of the columns: nested ones by their path."""
-    out = []
+    names: list[str] = []
     for column in schema:
         if pa.types.is_struct(column.type):
-            out += [f"{column.name}.{inner.name}" for inner in column.type]
+            names += [f"{column.name}.{field.name}" for field in column.type]
+        elif pa.types.is_list(column.type):
+            names.append(f"{column.name}.list.element")
         else:
-            out.append(
-                f"{column.name}.list.element" if pa.types.is_list(column.type) else column.name
-            )
-    return out
+            names.append(column.name)
+    return names

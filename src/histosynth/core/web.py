@@ -1,4 +1,4 @@
-"""Requests over http and https: checked addresses, bounded answers, patience with what may pass."""
+"""Requests over http and https: checked addresses, bounded answers, retries of transient faults."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from .errors import BadOption, FetchFailed
 from .version import __version__
 
 MAX_WAIT_S = 60.0
-_MAY_PASS = {408, 416, 425, 429}
-"""Answers below 500 that another try may mend; 416 once the part is gone."""
+"""Longest pause between two tries."""
+_TRANSIENT_STATUS = {408, 416, 425, 429}
+"""Status codes below 500 that another try may resolve; 416 once the partial file is deleted."""
+_CHUNK_BYTES = 1 << 16
 
 
 class TransientError(Exception):
-    """A fault that another try may mend."""
+    """A fault that another try may resolve."""
 
     def __init__(
         self,
@@ -37,7 +39,13 @@ class TransientError(Exception):
 
 @dataclass
 class RetryPolicy:
-    """How often something is tried, and how long it rests between: 1 s, 2 s, 4 s and so on."""
+    """How often something is tried, with pauses of 1 s, 2 s, 4 s and so on.
+
+    Attributes:
+        tries: in a row without progress.
+        sleep: waits so many seconds.
+        spent: tries since the last progress.
+    """
 
     tries: int
     sleep: Callable[[float], None] = time.sleep
@@ -48,7 +56,7 @@ class RetryPolicy:
             raise BadOption("tries", self.tries, "1 or more")
 
     def wait(self, what: str, fault: TransientError) -> None:
-        """Rest before the next try.
+        """Pause before the next try.
 
         Raises:
             FetchFailed: that was the last.
@@ -56,10 +64,12 @@ class RetryPolicy:
         self.spent += 1
         if self.spent >= self.tries:
             raise FetchFailed(what, f"{fault} (tried {self.spent} times)") from fault
-        self.sleep(min(max(2.0 ** (self.spent - 1), fault.wait_s), MAX_WAIT_S))
+        pause_s = 2.0 ** (self.spent - 1)
+        pause_s = max(pause_s, fault.wait_s)
+        self.sleep(min(pause_s, MAX_WAIT_S))
 
     def renew(self) -> None:
-        """Something came: count from the start."""
+        """Data arrived: count from the start."""
         self.spent = 0
 
 
@@ -69,7 +79,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *args: Any, **more: Any) -> urllib.request.Request | None:
         request, answer, code, _, headers, url = args
         scheme = urllib.parse.urlsplit(url).scheme.lower()
-        if scheme not in ("http", "https") or (request.type == "https" and scheme != "https"):
+        is_downgrade = request.type == "https" and scheme != "https"
+        if scheme not in ("http", "https") or is_downgrade:
             raise urllib.error.HTTPError(
                 url,
                 code,
@@ -86,14 +97,21 @@ def normal_endpoint(endpoint: str) -> str:
     Raises:
         BadOption: it is no http(s) address of a host.
     """
-    try:
-        parts = urllib.parse.urlsplit(endpoint)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or any(sign <= " " for sign in endpoint):
+    has_blank = any(character <= " " for character in endpoint)
+    if has_blank or not _is_http_address(endpoint):
         raise BadOption("endpoint", repr(endpoint), "an http or https address")
     return endpoint.rstrip("/")
+
+
+def _is_http_address(endpoint: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(endpoint)
+        port = parts.port
+    except ValueError:
+        return False
+    if parts.scheme not in ("http", "https"):
+        return False
+    return bool(parts.hostname) and port != 0
 
 
 def open_url(
@@ -107,71 +125,94 @@ def open_url(
 
     Args:
         url: on a checked endpoint.
-        what: whom the request is for, as errors say it.
+        what: purpose of the request, for messages.
         headers: more of them.
-        timeout_s: how long the server may stay silent, in s.
+        timeout_s: how long the server may send nothing, in s.
 
     Raises:
-        TransientError: another try may do.
+        TransientError: another try may succeed.
         FetchFailed: another try would not.
     """
-    known = {"User-Agent": f"histosynth/{__version__}", "Accept-Encoding": "identity"}
-    request = urllib.request.Request(url, headers=known | (headers or {}))  # noqa: S310 - checked
+    all_headers = {
+        "User-Agent": f"histosynth/{__version__}",
+        "Accept-Encoding": "identity",
+        **(headers or {}),
+    }
+    request = urllib.request.Request(url, headers=all_headers)  # noqa: S310 - checked
+    opener = urllib.request.build_opener(_Redirects())
     try:
-        answer: Any = urllib.request.build_opener(_Redirects()).open(request, timeout=timeout_s)
+        answer: Any = opener.open(request, timeout=timeout_s)
     except urllib.error.HTTPError as error:
         error.close()
-        reason = f"the server says {error.code} {str(error.reason)[:100]}"
-        if error.code in _MAY_PASS or error.code >= 500:
-            raise TransientError(
-                reason, status=error.code, wait_s=_seconds(error.headers)
-            ) from error
-        raise FetchFailed(what, reason, "Check that it is still there and open to all.") from error
+        raise _of_status(error, what) from error
     except urllib.error.URLError as error:
-        if isinstance(error.reason, ssl.SSLCertVerificationError):
-            raise FetchFailed(
-                what,
-                f"the server's certificate is not valid: {error.reason}",
-                "Check the endpoint.",
-            ) from error
-        raise TransientError(f"the server cannot be reached: {error.reason}") from error
+        raise _of_connection(error, what) from error
     except (OSError, http.client.HTTPException) as error:
-        raise TransientError(f"the connection broke: {error or type(error).__name__}") from error
+        raise _broken_connection(error) from error
     return answer  # type: ignore[no-any-return]
 
 
-def read_chunk(answer: http.client.HTTPResponse, most: int) -> bytes:
-    """What has come, up to `most` bytes; nothing at the end.
+def _of_status(error: urllib.error.HTTPError, what: str) -> TransientError | FetchFailed:
+    reason = f"the server answered {error.code} {str(error.reason)[:100]}"
+    if error.code in _TRANSIENT_STATUS or error.code >= 500:
+        wait_s = _retry_after_s(error.headers)
+        return TransientError(reason, status=error.code, wait_s=wait_s)
+    return FetchFailed(what, reason, "Check that it is still there and open to all.")
+
+
+def _of_connection(error: urllib.error.URLError, what: str) -> TransientError | FetchFailed:
+    if isinstance(error.reason, ssl.SSLCertVerificationError):
+        return FetchFailed(
+            what,
+            f"the server's certificate is not valid: {error.reason}",
+            "Check the endpoint.",
+        )
+    return TransientError(f"the server cannot be reached: {error.reason}")
+
+
+def _broken_connection(error: Exception) -> TransientError:
+    return TransientError(f"the connection broke: {error or type(error).__name__}")
+
+
+def read_chunk(answer: http.client.HTTPResponse, max_bytes: int) -> bytes:
+    """The bytes that have arrived, up to `max_bytes`; empty at the end.
 
     Raises:
         TransientError: the connection broke.
     """
     try:
-        return answer.read1(most)
+        return answer.read1(max_bytes)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise TransientError(f"the connection broke: {error or type(error).__name__}") from error
+        raise _broken_connection(error) from error
 
 
-def read_all(answer: http.client.HTTPResponse, most: int, what: str) -> bytes:
+def read_all(
+    answer: http.client.HTTPResponse,
+    max_bytes: int,
+    what: str,
+) -> bytes:
     """A whole answer.
 
     Raises:
         TransientError: the connection broke.
-        FetchFailed: it has more than `most` bytes.
+        FetchFailed: it has more than `max_bytes` bytes.
     """
-    whole = bytearray()
-    while some := read_chunk(answer, 1 << 16):
-        whole += some
-        if len(whole) > most:
+    content = bytearray()
+    while chunk := read_chunk(answer, _CHUNK_BYTES):
+        content += chunk
+        if len(content) > max_bytes:
             raise FetchFailed(
                 what,
-                f"the answer has more than {most:,} bytes",
+                f"the answer has more than {max_bytes:,} bytes",
                 "Check the endpoint.",
             )
-    return bytes(whole)
+    return bytes(content)
 
 
-def _seconds(headers: Any) -> float:
-    """What the server asks for before the next try, where it says so in seconds."""
-    said = str(headers.get("Retry-After", "")) if headers else ""
-    return float(said) if said.isascii() and said.isdigit() and len(said) < 6 else 0.0
+def _retry_after_s(headers: Any) -> float:
+    """The pause that the server requests before the next try, where it states it in seconds."""
+    if not headers:
+        return 0.0
+    text = str(headers.get("Retry-After", ""))
+    is_number = text.isascii() and text.isdigit() and len(text) < 6
+    return float(text) if is_number else 0.0

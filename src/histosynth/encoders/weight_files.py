@@ -16,7 +16,7 @@ from safetensors.torch import load as parse_safetensors
 from torch import Tensor, nn
 
 from ..core.errors import BadWeights, FetchFailed, NotWritable, first_line
-from ..core.errors.base import some
+from ..core.errors.base import listed
 from ..core.store import atomic_write, sha256_of
 from ..core.web import RetryPolicy, TransientError, open_url, read_chunk
 
@@ -182,11 +182,7 @@ def read_tensors(
 def _unpickle_tensors(data: bytes, path: Path) -> dict[str, Tensor]:
     """Tensors of checked bytes, in torch's own format."""
     try:
-        found = torch.load(
-            io.BytesIO(data),
-            map_location="cpu",
-            weights_only=True,
-        )
+        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # a format of many layers, each with errors of its own
         raise BadWeights(path, f"it does not hold tensors only ({type(error).__name__})") from error
     if not isinstance(found, dict) or not all(isinstance(each, Tensor) for each in found.values()):
@@ -223,7 +219,7 @@ def load_tensors_into(
     }
     if any(faults.values()):
         counts = "; ".join(
-            f"{len(names)} {fault} ({some(names, 3)})" for fault, names in faults.items() if names
+            f"{len(names)} {fault} ({listed(names, 3)})" for fault, names in faults.items() if names
         )
         reason = f"its tensors are not this network's: {counts}"
         raise BadWeights(path, reason, "Give the right network's file.")

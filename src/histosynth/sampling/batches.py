@@ -62,8 +62,8 @@ def check_condition(condition: Condition, info: BundleInfo) -> None:
     check_size(
         width,
         height,
-        least=info.least_px,
-        most=info.most_px,
+        min_px=info.least_px,
+        max_px=info.most_px,
         multiple=multiple,
     )
     if condition.nuclei is not None:

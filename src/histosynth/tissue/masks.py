@@ -59,7 +59,8 @@ def draw_mask(
     for _ in range(MAX_MASK_TRIES):
         name = random.choice(names)
         mask = SHAPES[name](random, height, width)
-        if _MIN_SHARE < mask.mean() < _MAX_SHARE:
+        share = mask.mean()
+        if _MIN_SHARE < share < _MAX_SHARE:
             return mask
     raise BadMask(
         f"None of {MAX_MASK_TRIES} masks ({', '.join(names)}) leaves some of a tile of {width} x "

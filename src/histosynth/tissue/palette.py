@@ -23,7 +23,8 @@ def choose_palette(
     """
     rows = np.array([_coordinates(appearance) for appearance in appearances])
     spread = rows.std(0).clip(1e-6)
-    rows = (rows - rows.mean(0)) / spread
+    mean = rows.mean(0)
+    rows = (rows - mean) / spread
     differences = rows[:, None] - rows[None]
     distances = np.linalg.norm(differences, axis=2)
     medoid = int(distances.sum(1).argmin())
@@ -31,7 +32,8 @@ def choose_palette(
     usual = distances[medoid] <= limit
     available = int(usual.sum())
     chosen = [medoid]
-    while len(chosen) < min(count, available):
+    target = min(count, available)
+    while len(chosen) < target:
         to_nearest_chosen = distances[:, chosen].min(1)
         candidates = np.where(usual, to_nearest_chosen, -1)
         chosen.append(int(candidates.argmax()))

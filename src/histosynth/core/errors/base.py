@@ -1,4 +1,4 @@
-"""The root of all refusals."""
+"""The root of all errors that histosynth raises on purpose."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 
-def some(names: Iterable[object], most: int = 6) -> str:
-    """The first few names, and how many more there are."""
+def listed(names: Iterable[object], max_names: int = 6) -> str:
+    """The first names, and how many more there are."""
     items = [str(name) for name in names]
-    more = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(items[:most]) + more
+    text = ", ".join(items[:max_names])
+    more = len(items) - max_names
+    if more > 0:
+        text += f" and {more} more"
+    return text
 
 
 def first_line(error: BaseException) -> str:
@@ -25,7 +28,7 @@ def first_line(error: BaseException) -> str:
 
 
 class HistosynthError(Exception):
-    """Root of every refusal. `problem` says what is wrong, `remedy` what to do next."""
+    """Root of all errors. `problem` states what is wrong, `remedy` what to do next."""
 
     def __init__(self, problem: str, remedy: str) -> None:
         self.problem = problem
@@ -33,21 +36,24 @@ class HistosynthError(Exception):
         super().__init__(f"{problem} {remedy}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel between processes as it is: `args` alone do not make it again."""
-        return _made_again, (type(self), self.args, dict(self.__dict__))
+        """Pickle all fields: `args` alone are not the arguments of the subclasses."""
+        fields = dict(self.__dict__)
+        return _restore, (type(self), self.args, fields)
 
     def of(self, name: object) -> HistosynthError:
-        """The same refusal, saying of which file it speaks if it does not yet."""
+        """The same error; its problem begins with the name of a file unless it holds it already."""
         if str(name) not in self.problem:
             self.problem = f"{name}: {self.problem}"
             self.args = (f"{self.problem} {self.remedy}",)
         return self
 
 
-def _made_again(
-    kind: type[HistosynthError], args: tuple[Any, ...], fields: dict[str, Any]
+def _restore(
+    error_class: type[HistosynthError],
+    args: tuple[Any, ...],
+    fields: dict[str, Any],
 ) -> HistosynthError:
-    error = kind.__new__(kind)
+    error = error_class.__new__(error_class)
     error.args = args
     error.__dict__.update(fields)
     return error

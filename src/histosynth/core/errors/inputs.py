@@ -1,4 +1,4 @@
-"""What was handed in cannot be used as it is."""
+"""An input cannot be used as it is."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from .base import HistosynthError, some
+from .base import HistosynthError, listed
 
 
 class InputError(HistosynthError):
-    """Something handed in cannot be used as it is."""
+    """An input cannot be used as it is."""
 
 
 class UnreadableImage(InputError):
@@ -55,7 +55,7 @@ class UnknownClasses(InputError):
         self.unknown = tuple(unknown)
         self.known = tuple(known)
         super().__init__(
-            f"Unknown nucleus class: {some(unknown)}; known are {some(known, 20)}.",
+            f"Unknown nucleus class: {listed(unknown)}; known are {listed(known, 20)}.",
             'Map yours with --classes map.toml, one line a class such as "Tumor" = '
             '"epithelial"; in a recipe '
             "with the source's map.",
@@ -75,8 +75,8 @@ class UnmappedClasses(InputError):
         self.mapped = tuple(mapped)
         super().__init__(
             f"{what} holds {len(unmapped)} class(es) that the map does not name: "
-            f"{some(unmapped, 50)} "
-            f"(it names {some(mapped, 20)}).",
+            f"{listed(unmapped, 50)} "
+            f"(it names {listed(mapped, 20)}).",
             'Add a line for each, e.g.  "Tumor" = "epithelial".',
         )
 
@@ -88,13 +88,13 @@ class UnknownLabel(InputError):
         self.label = label
         self.known = tuple(known)
         super().__init__(
-            f"Unknown label {label!r}; this bundle knows {some(known, 20) or 'no labels'}.",
+            f"Unknown label {label!r}; this bundle knows {listed(known, 20) or 'no labels'}.",
             "Choose one of those, or leave the label out.",
         )
 
 
 class BadSize(InputError):
-    """A tile size that the model cannot paint in one pass."""
+    """A tile size that the model cannot generate in one pass."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class MissingScale(InputError):
 
 
 class BadMask(InputError):
-    """A hole mask that leaves nothing to do, or nothing to go by."""
+    """A mask that leaves nothing to fill, or nothing known."""
 
 
 class BadRecipe(InputError):
@@ -139,9 +139,9 @@ class BadRecipe(InputError):
     def __init__(self, name: str, problems: Sequence[str]) -> None:
         self.name = name
         self.problems = tuple(problems)
-        listed = "; ".join(problems)
+        joined = "; ".join(problems)
         super().__init__(
-            f"{name} has {len(problems)} problem(s): {listed}.",
+            f"{name} has {len(problems)} problem(s): {joined}.",
             "Correct them and run again; docs/recipes.md lists every key.",
         )
 
@@ -164,13 +164,13 @@ class BadPairing(InputError):
         self.twice = tuple(twice)
         if twice:
             super().__init__(
-                f"{what} holds {len(twice)} files that share a stem with another ({some(twice)}): "
-                "their results would take each other's place.",
+                f"{what} holds {len(twice)} files that share a stem with another "
+                f"({listed(twice)}): their results would take each other's place.",
                 "Rename them, or leave one of each stem.",
             )
             return
-        parts = [f"{len(left)} without a {what} ({some(left)})"] if left else []
-        parts += [f"{len(right)} {what}(s) without a partner ({some(right)})"] if right else []
+        parts = [f"{len(left)} without a {what} ({listed(left)})"] if left else []
+        parts += [f"{len(right)} {what}(s) without a partner ({listed(right)})"] if right else []
         super().__init__(
             f"The folders do not pair by file name: {'; '.join(parts)}.",
             "Give both files the same stem, e.g. a.png and a.csv.",
@@ -232,7 +232,7 @@ class BadTable(InputError):
 
 
 class StainNotFound(InputError):
-    """Tissue in which the two dyes cannot be told apart; it is never passed on unchanged."""
+    """Tissue in which the two dyes cannot be distinguished; it is never passed on unchanged."""
 
     def __init__(self, name: str, reason: str) -> None:
         self.name = name

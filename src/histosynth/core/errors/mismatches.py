@@ -1,15 +1,15 @@
-"""Two things are fine alone and do not belong together."""
+"""Two valid things do not belong together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from .base import HistosynthError, some
+from .base import HistosynthError, listed
 
 
 class MismatchError(HistosynthError):
-    """Two things are fine alone and do not belong together."""
+    """Two valid things do not belong together."""
 
 
 class ScaleMismatch(MismatchError):
@@ -61,8 +61,8 @@ class AdapterMismatch(MismatchError):
         self.missing = tuple(missing)
         self.unexpected = tuple(unexpected)
         parts = [why] if why else []
-        parts += [f"{len(missing)} missing ({some(missing, 3)})"] if missing else []
-        parts += [f"{len(unexpected)} unexpected ({some(unexpected, 3)})"] if unexpected else []
+        parts += [f"{len(missing)} missing ({listed(missing, 3)})"] if missing else []
+        parts += [f"{len(unexpected)} unexpected ({listed(unexpected, 3)})"] if unexpected else []
         super().__init__(
             f"Adapter {name!r} does not fit this base: {'; '.join(parts)}.",
             "Use the base it was trained on, or train the adapter again.",
@@ -81,12 +81,12 @@ class BundleMismatch(MismatchError):
 
 
 class SplitLeak(MismatchError):
-    """Patients stand on both sides of a split."""
+    """Patients are in more than one split."""
 
     def __init__(self, patients: Sequence[str]) -> None:
         self.patients = tuple(patients)
         super().__init__(
-            f"{len(patients)} patient(s) stand in more than one split: {some(patients)}.",
+            f"{len(patients)} patient(s) stand in more than one split: {listed(patients)}.",
             "Split by patient, so that each stands on one side only.",
         )
 
@@ -98,6 +98,6 @@ class ResumeMismatch(MismatchError):
         self.run = run
         self.changed = tuple(changed)
         super().__init__(
-            f"{run} was begun with another recipe (changed: {some(changed)}).",
+            f"{run} was begun with another recipe (changed: {listed(changed)}).",
             "Use a new --out folder, or the recipe saved in that one.",
         )

@@ -1,4 +1,4 @@
-"""What this machine or installation cannot do."""
+"""This machine or installation cannot do it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from .base import HistosynthError
 
 
 class UnavailableError(HistosynthError):
-    """Something that this machine or installation cannot do."""
+    """This machine or installation cannot do it."""
 
 
 class NotWritable(UnavailableError):
-    """An output place cannot be written."""
+    """An output path cannot be written."""
 
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
@@ -21,7 +21,7 @@ class NotWritable(UnavailableError):
 
 
 class BadWeights(UnavailableError):
-    """A weights file is missing, cut off or not what it says."""
+    """A weights file is missing, cut off or of other content."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class BadWeights(UnavailableError):
 
 
 class NeedsExtra(UnavailableError):
-    """A feature lives in an optional extra that is not installed."""
+    """A feature needs an optional extra that is not installed."""
 
     def __init__(self, feature: str, extra: str) -> None:
         self.feature = feature
@@ -50,7 +50,7 @@ class NeedsExtra(UnavailableError):
 
 
 class WorkerLost(UnavailableError):
-    """Workers died again and again over the same work."""
+    """Worker processes died repeatedly over the same work."""
 
     def __init__(self, times: int, left: int) -> None:
         self.times = times
@@ -63,7 +63,7 @@ class WorkerLost(UnavailableError):
 
 
 class FetchFailed(UnavailableError):
-    """Something could not be brought here from another machine."""
+    """A download failed."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class FetchFailed(UnavailableError):
 
 
 class Diverged(UnavailableError):
-    """Training came to numbers that are none; nothing of that step was kept."""
+    """Training reached numbers that are not finite; nothing of that step was kept."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Diverged(UnavailableError):
 
 
 class BadRun(UnavailableError):
-    """A run folder cannot be gone on from."""
+    """A run folder cannot be resumed."""
 
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...core.arrays import Float64Array
 from ...core.errors import BadOption, BadRecipe
-from ...core.errors.base import some
+from ...core.errors.base import listed
 from ...core.geometry import Size
 
 
@@ -123,7 +123,7 @@ def fill_buckets(
         remedy = f"take tiles of at least {multiple} px a side"
         if largest_area:
             remedy = f"lower the area to {largest_area}"
-        raise BadRecipe("buckets", [f"{problem}: {some(tiles)}; {remedy}, or leave them out"])
+        raise BadRecipe("buckets", [f"{problem}: {listed(tiles)}; {remedy}, or leave them out"])
     buckets = []
     for side in sides:
         if side in tiles_of:
