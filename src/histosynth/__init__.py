@@ -41,6 +41,7 @@ _WHERE = {
     "read_nuclei": "annotation.nuclei_files",
     "read_rgb": "core.tile",
     "synthesize": "pipeline.synthesize",
+    "train": "pipeline.train",
 }
 
 __all__ = ["CLASSES", "__version__", *sorted(_WHERE)]
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from .pipeline.complete import complete
     from .pipeline.evaluate import evaluate
     from .pipeline.synthesize import synthesize
+    from .pipeline.train import train
     from .tissue.appearance import Appearance, measure_appearance
     from .tissue.layout import draw_layout
     from .tissue.masks import draw_mask

@@ -126,11 +126,11 @@ def test_recipes_of_pictures_that_are_gone_do_not_stay(place, bundle_folder):
 
 def test_a_demo_replaces_what_a_demo_wrote_and_nothing_else(place, bundle_folder, tile):
     bundle = open_bundle(bundle_folder)
-    run_demo(bundle, place / "demo", seed=0)
+    run_demo(place / "demo", bundle=bundle, seed=0)
     first = {path: path.read_bytes() for path in (place / "demo").rglob("*") if path.is_file()}
-    run_demo(bundle, place / "demo", seed=1)
+    run_demo(place / "demo", bundle=bundle, seed=1)
     assert (place / "demo" / "nuclei.csv").read_bytes() != first[place / "demo" / "nuclei.csv"]
-    run_demo(bundle, place / "demo", seed=0)
+    run_demo(place / "demo", bundle=bundle, seed=0)
     pictures = ("contact.png", "images/mask_0.png", "images/mended_3.png", "images/synthetic_0.png")
     for name in (*pictures, "nuclei.csv", "nuclei.geojson", "report.html", "demo.json"):
         for other in (
@@ -145,7 +145,7 @@ def test_a_demo_replaces_what_a_demo_wrote_and_nothing_else(place, bundle_folder
                 path.write_text("mine")
             before = path.read_bytes()
             with pytest.raises(NotWritable, match="did not make is there already"):
-                run_demo(bundle, other, seed=0)
+                run_demo(other, bundle=bundle, seed=0)
             assert path.read_bytes() == before
             if other == place / "demo":
                 path.write_bytes(first[path])
@@ -311,7 +311,7 @@ def test_seeds_beyond_the_last_are_refused_by_every_verb(place, bundle_folder):
             bundle=bundle_folder,
         )
     with pytest.raises(BadOption, match="seed"):
-        run_demo(open_bundle(bundle_folder), place / "o", seed=2**63)
+        run_demo(place / "o", bundle=bundle_folder, seed=2**63)
     assert not (place / "o").exists()
 
 

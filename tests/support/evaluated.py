@@ -5,7 +5,7 @@ from dataclasses import replace
 from glass import tissue  # noqa: F401 - for the tests that import from here
 from PIL import Image
 
-from histosynth.engine import open_engine
+from histosynth.engine import EngineOptions
 from histosynth.evaluation import EvaluationConfig, InputOptions, MeasureSettings
 from histosynth.pipeline.evaluate import run_evaluation
 
@@ -35,7 +35,7 @@ def config(world, **more):
 
 
 def evaluated(inputs, out, engine="local"):
-    return run_evaluation(inputs, out, engine=open_engine(engine, workers=2))
+    return run_evaluation(inputs, out, engine=EngineOptions(engine, workers=2))
 
 
 def section(report, key):

@@ -1,37 +1,54 @@
-"""`histosynth bundle …`: look into bundles, pack and unpack them, rename their adapters, give them
-away.
-"""
+"""`histosynth bundle …`: inspect, pack and unpack bundles, convert their adapters, publish them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from .output import Json, Output, Quiet
+from .options import Json, Quiet
+from .output import Output
 
 app = typer.Typer(
-    help="Look into bundles, pack them, rename their adapters, give them away.",
+    help="Inspect and pack bundles, convert their adapters, publish them.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
 
-Folder = Annotated[Path, typer.Argument(help="Bundle folder.")]
+Folder = Annotated[
+    Path,
+    typer.Argument(help="Bundle folder."),
+]
+
+_SHOWN_ELSEWHERE = (
+    "adapters",
+    "parts",
+    "data",
+    "wrong",
+    "bytes",
+    "hashes",
+    "verified",
+)
 
 
 @app.command()
-def inspect(folder: Folder, as_json: Json = False, quiet: Quiet = False) -> None:
-    """Say what a bundle is, what it was trained on, what it holds, and whether its hashes hold.
+def inspect(
+    folder: Folder,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show a bundle's contents, its training data, and whether its hashes are right.
 
     Example: histosynth bundle inspect my-bundle
     """
-    from ..pipeline import bundle as bundling
+    from ..pipeline import bundle as bundles
 
     output = Output(as_json, quiet)
-    facts = bundling.inspect(folder)
-    output.done(facts, _lines(facts))
+    facts = bundles.inspect(folder)
+    output.done(facts, _fact_lines(facts))
     if facts["wrong"]:
         output.refused([facts["wrong"]])
         raise SystemExit(1)
@@ -40,57 +57,71 @@ def inspect(folder: Folder, as_json: Json = False, quiet: Quiet = False) -> None
 @app.command()
 def pack(
     folder: Folder,
-    out: Annotated[Path, typer.Option(help="New file ending in .zip, or new folder.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="New file ending in .zip, or new folder."),
+    ],
     measured: Annotated[
         Path | None,
-        typer.Option(help="Markdown of what was measured, for the card (default: as it says)."),
+        typer.Option(help="Markdown of measurements, for the card (default: the present text)."),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Verify a bundle, write its card anew and pack it: the same bundle, the same bytes.
+    """Verify a bundle, write its card again and pack it: the same bundle, the same bytes.
 
     Example: histosynth bundle pack my-bundle --measured measured.md --out my-bundle.zip
     """
     from ..model import packing
 
-    done = packing.pack(folder, out, measured=measured)
-    Output(as_json, quiet).done(
-        done, [f"{out}: {len(done['files'])} files, {_mega(done['bytes'])}"]
-    )
+    packed = packing.pack(folder, out, measured=measured)
+    line = f"{out}: {len(packed['files'])} files, {_size_text(packed['bytes'])}"
+    Output(as_json, quiet).done(packed, [line])
 
 
 @app.command()
 def unpack(
-    archive: Annotated[Path, typer.Argument(help="File that bundle pack wrote.")],
-    out: Annotated[Path, typer.Option(help="New folder.")],
+    archive: Annotated[
+        Path,
+        typer.Argument(help="File that bundle pack wrote."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="New folder."),
+    ],
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Unpack a bundle into a new folder and verify it; nothing of a bad one stays.
+    """Unpack a bundle into a new folder and verify it; nothing of a damaged one stays.
 
     Example: histosynth bundle unpack my-bundle.zip --out my-bundle
     """
     from ..model import packing
 
-    done = packing.unpack(archive, out)
-    Output(as_json, quiet).done(
-        done, [f"{out}: bundle {done['name']}, {done['files']} files, verified"]
-    )
+    unpacked = packing.unpack(archive, out)
+    line = f"{out}: bundle {unpacked['name']}, {unpacked['files']} files, verified"
+    Output(as_json, quiet).done(unpacked, [line])
 
 
 @app.command()
 def convert(
-    adapter: Annotated[Path, typer.Argument(help="Adapter file, or its folder.")],
+    adapter: Annotated[
+        Path,
+        typer.Argument(help="Adapter file, or its folder."),
+    ],
     to: Annotated[
         Literal["kohya", "diffusers"],
-        typer.Option(help="Whose names: kohya's for ComfyUI and A1111."),
+        typer.Option(help="Names of which program: kohya's for ComfyUI and A1111."),
     ],
-    out: Annotated[Path, typer.Option(help="New file ending in .safetensors.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="New file ending in .safetensors."),
+    ],
     base: Annotated[
         Path | None,
         typer.Option(
-            help="For kohya files of others: bundle or U-Net they fit (default: Stable Diffusion)."
+            help="For kohya files of other programs: bundle or U-Net they fit "
+            "(default: Stable Diffusion)."
         ),
     ] = None,
     as_json: Json = False,
@@ -100,27 +131,30 @@ def convert(
 
     Example: histosynth bundle convert my-bundle/adapters/global --to kohya --out global.safetensors
     """
-    from ..pipeline import bundle as bundling
+    from ..pipeline import bundle as bundles
 
-    done = bundling.convert(adapter, to, out, base=base)
+    converted = bundles.convert(adapter, to, out, base=base)
     line = (
-        f"{out}: {done['name']}, rank {done['rank']}, alpha {done['alpha']:g}, "
-        f"{_mega(done['bytes'])}"
+        f"{out}: {converted['name']}, rank {converted['rank']}, alpha {converted['alpha']:g}, "
+        f"{_size_text(converted['bytes'])}"
     )
-    Output(as_json, quiet).done(done, [line])
+    Output(as_json, quiet).done(converted, [line])
 
 
 @app.command()
 def push(
     folder: Folder,
     repo: Annotated[
-        str, typer.Option(help="owner/name on huggingface.co; made if it is not there.")
+        str,
+        typer.Option(help="owner/name on huggingface.co; created if it is not there."),
     ],
     private: Annotated[
-        bool, typer.Option("--private", help="Only into a private repository.")
+        bool,
+        typer.Option("--private", help="Only into a private repository."),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be sent, send nothing.")
+        bool,
+        typer.Option("--dry-run", help="Show what would be sent, send nothing."),
     ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -129,41 +163,56 @@ def push(
 
     Example: histosynth bundle push my-bundle --repo me/my-bundle --private --dry-run
     """
-    from ..pipeline import bundle as bundling
+    from ..pipeline import bundle as bundles
 
-    done = bundling.push(folder, repo, private=private, dry=dry_run)
-    files = [f"{_mega(size):>10}  {name}" for name, size in done["files"].items()]
-    said = f"{_mega(done['bytes'])} would go to {repo}" if dry_run else f"{done['url']}"
-    Output(as_json, quiet).done(done, [*files, said])
+    sent = bundles.push(folder, repo, private=private, dry=dry_run)
+    lines = [f"{_size_text(size):>10}  {name}" for name, size in sent["files"].items()]
+    if dry_run:
+        lines.append(f"{_size_text(sent['bytes'])} would go to {repo}")
+    else:
+        lines.append(sent["url"])
+    Output(as_json, quiet).done(sent, lines)
 
 
-def _mega(size: int) -> str:
+def _size_text(size: int) -> str:
+    """A number of bytes in MB or kB."""
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
-def _lines(facts: dict[str, Any]) -> list[str]:
-    """What `inspect` found, a line each; data and adapters one line an item."""
-    nested = ("adapters", "parts", "data", "wrong", "bytes", "hashes", "verified")
-    shown = {
-        key: value
-        for key, value in facts.items()
-        if key not in nested and value not in (None, (), [])
-    }
-    rows = [(key.replace("_", " "), _plain(value)) for key, value in shown.items()]
-    rows += [("data", line) for line in facts["data"] or ("not stated",)]
+def _fact_lines(facts: Mapping[str, Any]) -> list[str]:
+    """What `inspect` found, one line each; data, parts and adapters one line an item."""
+    rows = []
+    for name, value in facts.items():
+        is_empty = value is None or value in ((), [])
+        if name not in _SHOWN_ELSEWHERE and not is_empty:
+            rows.append((name.replace("_", " "), _plain_text(value)))
+    for line in facts["data"] or ("not stated",):
+        rows.append(("data", line))
     for name, part in facts["parts"].items():
-        rows.append((name, f"{part['parameters'] / 1e6:.2f} M parameters, {_mega(part['bytes'])}"))
-    for each in facts["adapters"]:
-        told = f"rank {each['rank']}, alpha {each['alpha']:g}, on {', '.join(each['targets'])}"
-        size = f"{each['parameters'] / 1e6:.2f} M parameters, {_mega(each['bytes'])}"
-        rows.append((f"adapter {each['name']}", f"{told}; {size}; base {each['base_sha256']}"))
-    held = "do not hold" if facts["wrong"] else "hold"
-    rows.append(("hashes", f"{facts['hashes']}, {held}"))
-    rows.append(("size", _mega(facts["bytes"])))
-    return [f"{key:18} {value}" for key, value in rows]
+        rows.append((name, _weights_text(part)))
+    for adapter in facts["adapters"]:
+        rows.append((f"adapter {adapter['name']}", _adapter_text(adapter)))
+    state = "do not hold" if facts["wrong"] else "hold"
+    rows.append(("hashes", f"{facts['hashes']}, {state}"))
+    rows.append(("size", _size_text(facts["bytes"])))
+    return [f"{name:18} {text}" for name, text in rows]
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {_plain(each)}" for key, each in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def _weights_text(part: Mapping[str, Any]) -> str:
+    return f"{part['parameters'] / 1e6:.2f} M parameters, {_size_text(part['bytes'])}"
+
+
+def _adapter_text(adapter: Mapping[str, Any]) -> str:
+    return (
+        f"rank {adapter['rank']}, alpha {adapter['alpha']:g}, on {', '.join(adapter['targets'])}; "
+        f"{_weights_text(adapter)}; base {adapter['base_sha256']}"
+    )
+
+
+def _plain_text(value: Any) -> str:
+    """A value without brackets and quotes."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_plain_text(each)}" for name, each in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(str(each) for each in value)
+    return str(value)

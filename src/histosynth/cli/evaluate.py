@@ -3,134 +3,223 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import judging
-from .output import Json, Output, Quiet
-from .prepare import Address, Workers
+from ..core.errors import BadOption
+from ..engine import EngineOptions
+from .options import Address, ClassMap, DryRun, EngineName, Json, Quiet, Workers, split_names
+from .output import Output
+
+if TYPE_CHECKING:
+    from ..core.estimate import Estimate
+    from ..evaluation.report.model import Report
+    from ..metrics.finding import Finding
 
 Real = Annotated[
-    Path, typer.Argument(help="Held-out real tiles: a tile set or a folder of pictures.")
+    Path,
+    typer.Argument(help="Held-out real tiles: a tile set or a folder of pictures."),
 ]
-Synth = Annotated[
-    Path, typer.Argument(help="Synthetic tiles, likewise; a_0.png belongs to the nuclei of a.")
+SyntheticTiles = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SYNTHETIC",
+        help="Synthetic tiles, likewise; a_0.png belongs to the nuclei of a.",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder for report.json and report.html; run again to continue."),
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(help="The training set: for baselines, and to search for copies."),
+]
+Conditions = Annotated[
+    Path | None,
+    typer.Option(
+        help="Nuclei by file name (CSV, GeoJSON): requested in synthetic tiles, marked in real."
+    ),
+]
+Masks = Annotated[
+    Path | None,
+    typer.Option(
+        help="Masks by file name: the synthetic tiles are real ones, filled inside the masks."
+    ),
+]
+TileMpp = Annotated[
+    float | None,
+    typer.Option("--mpp", help="Micrometres per pixel of pictures that do not state it."),
+]
+Crop = Annotated[
+    int | None,
+    typer.Option(help="Cut tiles to squares of so many pixels."),
+]
+Patient = Annotated[
+    str,
+    typer.Option(
+        help="Pattern on file names, its first group the patient (default: TCGA barcodes)."
+    ),
+]
+Table = Annotated[
+    Path | None,
+    typer.Option(help="CSV slide,patient,label by file name."),
+]
+Embedder = Annotated[
+    str,
+    typer.Option(help="histo, inception, dinov2[:folder], hub:<timm id>, squeezenet."),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(help="File or folder of the embedder's weights."),
+]
+Bf16 = Annotated[
+    bool,
+    typer.Option("--bf16", help="Run the embedder in bfloat16: faster, almost the same numbers."),
+]
+Perceptual = Annotated[
+    str,
+    typer.Option(help="Distance inside masks: histo, lpips, lpips-vgg."),
+]
+Detectors = Annotated[
+    str,
+    typer.Option(help="Detectors of nuclei, separated by commas."),
+]
+Metrics = Annotated[
+    str,
+    typer.Option(help="Only these, separated by commas (default: all that the inputs allow)."),
+]
+Nima = Annotated[
+    Path | None,
+    typer.Option(help="Weights of NIMA (extra histosynth[nima])."),
+]
+LossBundle = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle",
+        help="Test by its loss whether this bundle was trained on the tiles (needs --reference).",
+    ),
+]
+EvaluationSeed = Annotated[
+    int,
+    typer.Option("--seed", help="Of intervals and baselines.", min=0),
 ]
 
 
 def evaluate(
     real: Real,
-    synth: Synth,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for report.json and report.html; run again to go on."),
-    ] = None,
-    reference: Annotated[
-        Path | None, typer.Option(help="The training set: floors, and where copies are looked for.")
-    ] = None,
-    conditions: Annotated[
-        Path | None,
-        typer.Option(
-            help="Nuclei by file name (CSV, GeoJSON): asked for, and marked in real tiles."
-        ),
-    ] = None,
-    masks: Annotated[
-        Path | None,
-        typer.Option(help="Masks by file name: the synthetic tiles are real ones, mended there."),
-    ] = None,
-    classes: Annotated[
-        Path | None, typer.Option(help='Class map, TOML lines such as "Tumor" = "epithelial".')
-    ] = None,
-    mpp: Annotated[
-        float | None, typer.Option(help="Micrometres per pixel of pictures that do not state it.")
-    ] = None,
-    crop: Annotated[
-        int | None, typer.Option(help="Cut tiles to squares of so many pixels.")
-    ] = None,
-    patient: Annotated[
-        str,
-        typer.Option(
-            help="Pattern on file names, its first group the patient (default: TCGA barcodes)."
-        ),
-    ] = "",
-    table: Annotated[
-        Path | None, typer.Option(help="CSV slide,patient,label by file name.")
-    ] = None,
-    embedder: Annotated[
-        str, typer.Option(help="histo, inception, dinov2[:folder], hub:<timm id>, squeezenet.")
-    ] = "histo",
-    weights: Annotated[
-        Path | None, typer.Option(help="The embedder's weights, where they lie here.")
-    ] = None,
-    bf16: Annotated[
-        bool,
-        typer.Option("--bf16", help="Run the embedder in bfloat16: faster, numbers hardly moved."),
-    ] = False,
-    perceptual: Annotated[
-        str, typer.Option(help="Distance inside holes: histo, lpips, lpips-vgg.")
-    ] = "histo",
-    detectors: Annotated[
-        str, typer.Option(help="Detectors of nuclei, by comma.")
-    ] = "centroids,blobs",
-    metrics: Annotated[
-        str, typer.Option(help="Only these, by comma (default: all that the inputs allow).")
-    ] = "",
-    nima: Annotated[
-        Path | None, typer.Option(help="Weights of NIMA (extra histosynth[nima]).")
-    ] = None,
-    bundle: Annotated[
-        Path | None,
-        typer.Option(help="Ask this bundle's loss who it was trained on (needs --reference)."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of intervals and floors.", min=0)] = 0,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Open and check, measure nothing.")
-    ] = False,
-    engine: Annotated[
-        str, typer.Option(help="Where to work: local, pool (processes) or ray.")
-    ] = "pool",
+    synthetic: SyntheticTiles,
+    out: Out = None,
+    reference: Reference = None,
+    conditions: Conditions = None,
+    masks: Masks = None,
+    classes: ClassMap = None,
+    mpp: TileMpp = None,
+    crop: Crop = None,
+    patient: Patient = "",
+    table: Table = None,
+    embedder: Embedder = "histo",
+    weights: Weights = None,
+    bf16: Bf16 = False,
+    perceptual: Perceptual = "histo",
+    detectors: Detectors = "centroids,blobs",
+    metrics: Metrics = "",
+    nima: Nima = None,
+    bundle: LossBundle = None,
+    seed: EvaluationSeed = 0,
+    dry_run: DryRun = False,
+    engine: EngineName = "pool",
     workers: Workers = None,
     address: Address = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Judge synthetic tiles beside real ones: realism, structure, nuclei, holes, copies, stain.
+    """Compare synthetic tiles with real ones: realism, structure, nuclei, masks, copies, stain.
 
-    Example: histosynth evaluate real made --reference train --conditions nuclei --mpp 0.5 --out
-        judged
+    Example: histosynth evaluate real synthetic --reference train --conditions nuclei --mpp 0.5
+        --out report
     """
-    paths = {
-        "reference": reference,
-        "conditions": conditions,
-        "masks": masks,
-        "classes": classes,
-        "bundle": bundle,
-    }
-    taken = {
-        "mpp": mpp,
-        "patient": patient,
-        "table": table,
-        "crop": crop,
-    }
-    looks = {
-        "encoder": embedder,
-        "weights": weights,
-        "bf16": bf16,
-        "perceptual": perceptual,
-        "nima": nima,
-        "detectors": judging.listed(detectors),
-    }
-    judging.evaluate(
+    from ..evaluation import EvaluationConfig, EvaluationProgress, InputOptions, MeasureSettings
+    from ..pipeline.evaluate import plan_evaluation, run_evaluation
+
+    output = Output(as_json, quiet)
+    config = EvaluationConfig(
         real,
-        synth,
-        out,
-        paths=paths,
-        taken=taken,
-        looks=looks,
-        metrics=judging.listed(metrics),
+        synthetic,
+        reference=reference,
+        conditions=conditions,
+        masks=masks,
+        classes=classes,
+        bundle=bundle,
+        metrics=split_names(metrics),
+        inputs=InputOptions(
+            mpp=mpp,
+            patient=patient,
+            table=table,
+            crop=crop,
+        ),
+        measurement=MeasureSettings(
+            encoder=embedder,
+            weights=weights,
+            bf16=bf16,
+            perceptual=perceptual,
+            nima=nima,
+            detectors=split_names(detectors),
+        ),
         seed=seed,
-        dry=dry_run,
-        place=(engine, workers, address),
-        output=Output(as_json, quiet),
     )
+    if dry_run:
+        facts = plan_evaluation(config)
+        output.done(facts, [f"{name}: {value}" for name, value in facts.items()])
+        return
+    if out is None:
+        raise BadOption("--out", "not given", "a folder for the report")
+    with output.bars(
+        "opening",
+        "measuring tiles",
+        "searching for copies",
+        "computing metrics",
+        "measuring losses",
+    ) as bars:
+        report = run_evaluation(
+            config,
+            out,
+            engine=EngineOptions(engine, workers, address),
+            progress=EvaluationProgress(*bars),
+        )
+    output.done(report.as_dict() | {"out": str(out)}, _report_lines(report, out))
+    output.refused(f"{name}: {reason}" for name, reason in report.refused.items())
+
+
+def _report_lines(report: Report, out: Path) -> list[str]:
+    """The most important findings, each section's verdict, and warnings."""
+    from ..pipeline.evaluate import headline_of
+
+    lines = []
+    for section in report.sections:
+        lines += [_finding_line(finding) for finding in headline_of(section)]
+        if section.verdict:
+            lines.append(section.verdict)
+    lines += [f"! {warning}" for warning in report.warnings]
+    lines.append(f"Report: {out / 'report.html'}   (opens offline; numbers in report.json)")
+    return lines
+
+
+def _finding_line(finding: Finding) -> str:
+    if not finding.value.is_defined:
+        return f"{finding.name:34} {finding.value.reason}"
+    line = (
+        f"{finding.name:34} {_estimate_text(finding.value):34} real {_estimate_text(finding.real)}"
+    )
+    if finding.ratio is not None:
+        line += f"   / real {_estimate_text(finding.ratio)}"
+    return line
+
+
+def _estimate_text(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "-"
+    if not estimate.is_defined:
+        return "undefined"
+    return f"{estimate.value:.3g} ({estimate.low:.3g} to {estimate.high:.3g})"

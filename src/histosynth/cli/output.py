@@ -1,6 +1,4 @@
-"""How every verb shows itself: progress on stderr, one result on stdout, one sentence on
-refusal.
-"""
+"""What every verb shows: progress on stderr, one result on stdout, one sentence on refusal."""
 
 from __future__ import annotations
 
@@ -9,18 +7,18 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
-
-import typer
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ..core.errors import HistosynthError
 from ..core.progress import ProgressCallback
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
+    from rich.progress import Progress, TaskID
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no text.")]
+    from ..core.outcome import Outcome
+
+StepCallback = Callable[[int, Mapping[str, float]], None]
+"""Called with a training step and its numbers."""
 
 
 def _ignore(done: int, total: int) -> None:
@@ -29,7 +27,7 @@ def _ignore(done: int, total: int) -> None:
 
 @dataclass
 class Output:
-    """What the user asked to see.
+    """What the user wants to see.
 
     Attributes:
         as_json: one JSON object on stdout instead of text.
@@ -39,51 +37,28 @@ class Output:
     as_json: bool = False
     quiet: bool = False
 
+    @property
+    def shows_progress(self) -> bool:
+        """Whether progress is wanted and stderr is a terminal."""
+        return not self.quiet and sys.stderr.isatty()
+
     @contextmanager
     def bars(self, *names: str) -> Iterator[tuple[ProgressCallback, ...]]:
-        """One bar a name on stderr where that is a terminal, shown once it is told; silent
-        otherwise.
-        """
-        if self.quiet or not sys.stderr.isatty():
+        """One progress bar a name on stderr, each shown from its first call on."""
+        if not self.shows_progress:
             yield tuple(_ignore for _ in names)
             return
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            ProgressColumn,
-            Task,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-        from rich.text import Text
-
-        class Speed(ProgressColumn):
-            """Items a second, once there are some."""
-
-            def render(self, task: Task) -> Text:
-                return Text(f"{task.speed:.1f}/s" if task.speed else "")
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            Speed(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=Console(stderr=True)) as progress:
-            tasks = [progress.add_task(name, total=None, visible=False) for name in names]
-
-            def tick_of(task: TaskID) -> ProgressCallback:
-                return lambda done, total: progress.update(
-                    task,
-                    completed=done,
-                    total=total,
-                    visible=True,
+        with _open_progress("{task.fields[speed_text]}") as progress:
+            tasks = [
+                progress.add_task(
+                    name,
+                    total=None,
+                    visible=False,
+                    speed_text="",
                 )
-
-            yield tuple(tick_of(task) for task in tasks)
+                for name in names
+            ]
+            yield tuple(_bar_callback(progress, task) for task in tasks)
 
     @contextmanager
     def progress(self, name: str) -> Iterator[ProgressCallback]:
@@ -92,70 +67,72 @@ class Output:
             yield on_progress
 
     @contextmanager
-    def live(self, name: str, total: int) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
-        """A bar of steps with their loss, images a second and the time left."""
-        if self.quiet or not sys.stderr.isatty():
+    def steps(self, name: str, total: int) -> Iterator[StepCallback]:
+        """A bar of training steps with their loss, images a second and the time left."""
+        if not self.shows_progress:
             yield lambda step, numbers: None
             return
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        words = TextColumn("{task.fields[words]}")
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            words,
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=Console(stderr=True)) as progress:
+        with _open_progress("{task.fields[numbers_text]}") as progress:
             task = progress.add_task(
                 name,
                 total=total,
-                words="",
                 visible=False,
+                numbers_text="",
             )
 
-            def stepped(step: int, numbers: Mapping[str, float]) -> None:
+            def on_step(step: int, numbers: Mapping[str, float]) -> None:
                 loss = numbers.get("loss", float("nan"))
                 speed = numbers.get("images_per_s", 0)
-                words = f"loss {loss:.4f}  {speed:.1f} images/s"
                 progress.update(
                     task,
                     completed=step,
-                    words=words,
                     visible=True,
+                    numbers_text=f"loss {loss:.4f}  {speed:.1f} images/s",
                 )
 
-            yield stepped
+            yield on_step
 
     def note(self, text: str) -> None:
         """A line for people while work goes on."""
         if not self.quiet:
-            _say(sys.stderr, f"{text}\n")
+            _write(sys.stderr, f"{text}\n")
 
-    def done(self, result: dict[str, Any], lines: Sequence[str]) -> None:
-        """The result: JSON, or the lines."""
+    def done(self, result: Mapping[str, Any], lines: Sequence[str]) -> None:
+        """Show the result: JSON, or the lines."""
         if self.as_json:
-            _say(sys.stdout, json.dumps(result) + "\n")
+            _write(sys.stdout, json.dumps(result) + "\n")
         elif not self.quiet:
-            _say(sys.stdout, "".join(f"{line}\n" for line in lines))
+            _write(sys.stdout, "".join(f"{line}\n" for line in lines))
+
+    def report(
+        self,
+        outcome: Outcome,
+        facts: Mapping[str, Any] | None = None,
+        lines: Sequence[str] | None = None,
+    ) -> None:
+        """Show what was written and what was refused; exit code 1 if anything was refused.
+
+        Args:
+            outcome: of the verb.
+            facts: more values for JSON.
+            lines: text of the result; None: the files written.
+        """
+        if lines is None:
+            lines = [str(path) for path in outcome.written]
+        elif not outcome.written:
+            lines = ["Nothing was written."]
+        self.done(outcome.as_dict() | dict(facts or {}), lines)
+        if outcome.refused:
+            self.refused(outcome.refused.values())
+            raise SystemExit(1)
 
     def refused(self, errors: Iterable[HistosynthError | str]) -> None:
-        """What was passed over while the rest went on, one line each; said even where quiet is
-        asked for.
-        """
+        """Show what was refused while the rest went on, one line each, even if quiet."""
         for error in errors:
-            _say(sys.stderr, f"histosynth: {error}\n")
+            _write(sys.stderr, f"histosynth: {error}\n")
 
     def refuse(self, error: HistosynthError) -> None:
-        """The refusal: one sentence with the numbers, one with the next step."""
+        """Show a refusal: one sentence with the numbers, one with the next step."""
         self.refused([error])
         if self.as_json:
             fact = {
@@ -163,13 +140,51 @@ class Output:
                 "problem": error.problem,
                 "remedy": error.remedy,
             }
-            _say(sys.stdout, json.dumps(fact) + "\n")
+            _write(sys.stdout, json.dumps(fact) + "\n")
 
 
-def _say(stream: TextIO, text: str) -> None:
-    """Write text; what the stream cannot show, say a file name that is no UTF-8, as an escape."""
+def _open_progress(extra_text: str) -> Progress:
+    """Bars with count and time left; `extra_text` is a format string of one more column."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(extra_text),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _bar_callback(progress: Progress, task: TaskID) -> ProgressCallback:
+    def on_progress(done: int, total: int) -> None:
+        speed = progress.tasks[task].speed
+        progress.update(
+            task,
+            completed=done,
+            total=total,
+            visible=True,
+            speed_text=f"{speed:.1f}/s" if speed else "",
+        )
+
+    return on_progress
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write text; characters that the stream does not support become escapes, e.g. in file names
+    that are no UTF-8.
+    """
     try:
         stream.write(text)
     except UnicodeEncodeError:
-        coding = stream.encoding or "ascii"
-        stream.write(text.encode(coding, "backslashreplace").decode(coding))
+        encoding = stream.encoding or "ascii"
+        escaped = text.encode(encoding, "backslashreplace")
+        stream.write(escaped.decode(encoding))

@@ -1,136 +1,226 @@
-"""`histosynth prepare …`: glass to rows, in one run or step by step."""
+"""`histosynth prepare …`: slides to tile sets, in one run or step by step."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import preparing
-from .output import Json, Output, Quiet
+from ..engine import EngineOptions
+from .options import Address, ClassMap, Device, EngineName, Json, Quiet, Workers
+from .output import Output
+
+if TYPE_CHECKING:
+    from ..core.estimate import Estimate
+    from ..prepare.run import Prepared
 
 app = typer.Typer(
-    help="Turn slides into judged, patient-safe tile sets.",
+    help="Turn slides into tile sets: quality checked, patients kept apart.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
+quality = typer.Typer(
+    help="Check the quality of tiles, or train an artefact classifier of your own.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
-Engine = Annotated[
-    str, typer.Option(help="Where to work: local, pool (processes) or ray (a cluster).")
+Images = Annotated[
+    Path,
+    typer.Argument(help="Picture, or a folder of them."),
 ]
-Workers = Annotated[
-    int | None, typer.Option(help="Workers at a time (default: one a core).", min=1)
+Out = Annotated[
+    Path,
+    typer.Option(help="Folder for the results."),
 ]
-Address = Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")]
-Images = Annotated[Path, typer.Argument(help="Picture, or a folder of them.")]
-Out = Annotated[Path, typer.Option(help="Folder for the results.")]
-ImageMpp = Annotated[float, typer.Option("--mpp", help="Micrometres per pixel of the pictures.")]
+TileSetFolder = Annotated[
+    Path,
+    typer.Option("--out", help="Folder of the tile set; run again to continue."),
+]
+ImageMpp = Annotated[
+    float,
+    typer.Option("--mpp", help="Micrometres per pixel of the pictures."),
+]
+SlideMpp = Annotated[
+    float | None,
+    typer.Option("--mpp", help="Scale of slides that state none, or a wrong one."),
+]
+Share = Annotated[
+    float,
+    typer.Option(help="Share of patients."),
+]
 Annotator = Annotated[
-    Path, typer.Argument(help="GeoJSON or CSV of one annotator, or a folder of them.")
+    Path,
+    typer.Argument(help="GeoJSON or CSV of one annotator, or a folder of them."),
 ]
-Train = Annotated[float, typer.Option(help="Share of patients.")]
 
 
 @app.command()
 def run(
     recipe: Annotated[
-        Path, typer.Argument(help='Recipe (TOML); one line is enough: slides = ["*.svs"].')
+        Path,
+        typer.Argument(help='Recipe (TOML); one line is enough: slides = ["*.svs"].'),
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the tile set; run again to go on.")],
-    mpp: Annotated[
-        float | None, typer.Option(help="Scale of slides that state none, or a wrong one.")
-    ] = None,
+    out: TileSetFolder,
+    mpp: SlideMpp = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, do nothing.")
+        bool,
+        typer.Option("--dry-run", help="Show what would be done, do nothing."),
     ] = False,
-    engine: Engine = "pool",
+    engine: EngineName = "pool",
     workers: Workers = None,
     address: Address = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Slides to tiles: find tissue, judge, find nuclei, make stains alike, split by patient.
+    """Slides to tiles: find tissue, check quality, find nuclei, equalise stains, split by patient.
 
     Example: histosynth prepare run recipe.toml --out tiles
     """
-    preparing.run(
-        recipe,
-        out,
-        mpp=mpp,
-        dry=dry_run,
-        place=(engine, workers, address),
-        output=Output(as_json, quiet),
-    )
+    from ..pipeline.prepare import plan_preparation, run_preparation
+    from ..prepare.run import PrepareProgress
+
+    output = Output(as_json, quiet)
+    if dry_run:
+        facts = plan_preparation(recipe, mpp=mpp)
+        output.done(facts, [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items()])
+        return
+    with output.bars("surveying slides", "writing tiles") as bars:
+        prepared = run_preparation(
+            recipe,
+            out,
+            mpp=mpp,
+            engine=EngineOptions(engine, workers, address),
+            progress=PrepareProgress(*bars),
+        )
+    _report_tile_set(prepared, out, output)
 
 
 @app.command()
 def tiles(
     slides: Annotated[
-        list[str], typer.Argument(help='Slides, or patterns such as "slides/*.svs".')
+        list[str],
+        typer.Argument(help='Slides, or patterns such as "slides/*.svs".'),
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the tile set; run again to go on.")],
-    size: Annotated[int, typer.Option(help="Side of a tile, pixels.")] = 1024,
+    out: TileSetFolder,
+    size: Annotated[
+        int,
+        typer.Option(help="Side of a tile, pixels."),
+    ] = 1024,
     tile_mpp: Annotated[
-        float, typer.Option(help="Scale of the tiles, micrometres per pixel.")
+        float,
+        typer.Option(help="Scale of the tiles, micrometres per pixel."),
     ] = 0.5,
-    mpp: Annotated[
-        float | None, typer.Option(help="Scale of slides that state none, or a wrong one.")
-    ] = None,
-    stride: Annotated[int, typer.Option(help="From tile to tile, pixels (0: side by side).")] = 0,
-    edge: Annotated[str, typer.Option(help="At the slide's edge: drop, shift or pad.")] = "drop",
-    tissue: Annotated[float, typer.Option(help="Least share of a tile that is tissue.")] = 0.25,
-    engine: Engine = "pool",
+    mpp: SlideMpp = None,
+    stride: Annotated[
+        int,
+        typer.Option(help="From tile to tile, pixels (0: the size, no overlap)."),
+    ] = 0,
+    edge: Annotated[
+        str,
+        typer.Option(help="At the slide's edge: drop, shift or pad."),
+    ] = "drop",
+    tissue: Annotated[
+        float,
+        typer.Option(help="Least share of a tile that is tissue."),
+    ] = 0.25,
+    engine: EngineName = "pool",
     workers: Workers = None,
     address: Address = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Cut slides into tiles: no judging, no change of stain, no nuclei.
+    """Cut slides into tiles: no quality checks, no change of stain, no nuclei.
 
     Example: histosynth prepare tiles "slides/*.svs" --size 512 --out tiles
     """
-    grid = {
-        "size": size,
-        "mpp": tile_mpp,
-        "stride": stride,
-        "edge": edge,
-        "tissue": tissue,
-    }
-    preparing.tiles(
-        slides,
-        out,
-        grid=grid,
-        mpp=mpp,
-        place=(engine, workers, address),
-        output=Output(as_json, quiet),
+    from ..pipeline.prepare import TileOptions, cut_tiles
+    from ..prepare.run import PrepareProgress
+
+    output = Output(as_json, quiet)
+    options = TileOptions(
+        size=size,
+        mpp=tile_mpp,
+        stride=stride,
+        edge=edge,
+        tissue=tissue,
     )
+    with output.bars("surveying slides", "writing tiles") as bars:
+        prepared = cut_tiles(
+            slides,
+            out,
+            tiles=options,
+            mpp=mpp,
+            engine=EngineOptions(engine, workers, address),
+            progress=PrepareProgress(*bars),
+        )
+    _report_tile_set(prepared, out, output)
+
+
+def _report_tile_set(prepared: Prepared, out: Path, output: Output) -> None:
+    """Show a tile set; exit code 1 if a slide was refused."""
+    summary = prepared.summary
+    result = summary | {"out": str(out), "made_files": prepared.made}
+    output.done(result, _tile_set_lines(prepared, out))
+    refused = [slide for slide in summary["slides"] if "refused" in slide]
+    output.refused(f"{slide['slide']}: {slide['refused']}" for slide in refused)
+    if refused:
+        raise SystemExit(1)
+
+
+def _tile_set_lines(prepared: Prepared, out: Path) -> list[str]:
+    summary = prepared.summary
+    slides = [slide["slide"] for slide in summary["slides"] if "refused" not in slide]
+    counts = (
+        f"{summary['kept']:,} of {summary['tiles']:,} tiles kept, "
+        f"{len(slides)} of {len(summary['slides'])} slides."
+    )
+    lines = [counts if prepared.made else f"Nothing to do, all of it is there: {counts}"]
+    for gate, count in summary["refused"].items():
+        lines.append(f"  refused, {gate}: {count:,}")
+    if slides:
+        previews = out / "look"
+        lines.append(f"Previews  {previews / 'contact.png'}, {previews / slides[0]}.png")
+        lines.append(f"Tile set  {out}   sha256 {summary['sha256'][:16]}")
+    return lines
 
 
 @app.command()
 def stain(
     images: Images,
     out: Out,
-    method: Annotated[str, typer.Option(help="macenko, vahadane or reinhard.")] = "macenko",
+    method: Annotated[
+        str,
+        typer.Option(help="macenko, vahadane or reinhard."),
+    ] = "macenko",
     target: Annotated[
         Path | None,
-        typer.Option(help="Picture whose stain all get (default: the most usual of them)."),
+        typer.Option(help="Picture whose stain all get (default: the most typical of them)."),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Give pictures one stain; those in which none can be found are refused.
+    """Give pictures one stain; pictures in which no stain is found are refused.
 
-    Example: histosynth prepare stain tiles --target reference.png --out alike
+    Example: histosynth prepare stain tiles --target reference.png --out equalised
     """
-    preparing.stain(
-        images,
-        out,
-        method=method,
-        target=target,
-        output=Output(as_json, quiet),
-    )
+    from ..pipeline.prepare_steps import stain_files
+
+    output = Output(as_json, quiet)
+    with output.progress("staining") as on_progress:
+        outcome = stain_files(
+            images,
+            out,
+            method=method,
+            target=target,
+            on_progress=on_progress,
+        )
+    preview = out / "look" / "contact.png"
+    line = f"{len(outcome.written)} pictures of one stain in {out}; preview {preview}"
+    output.report(outcome, lines=[line])
 
 
 @app.command()
@@ -142,7 +232,10 @@ def nuclei(
         str,
         typer.Option(help="centroids (embedded, three classes), blobs (no network) or instanseg."),
     ] = "centroids",
-    form: Annotated[str, typer.Option("--format", help="csv or geojson (for QuPath).")] = "csv",
+    form: Annotated[
+        str,
+        typer.Option("--format", help="csv or geojson (for QuPath)."),
+    ] = "csv",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -150,46 +243,74 @@ def nuclei(
 
     Example: histosynth prepare nuclei tiles --mpp 0.5 --out nuclei
     """
-    preparing.nuclei(
-        images,
-        out,
-        mpp=mpp,
-        detector=detector,
-        form=form,
-        output=Output(as_json, quiet),
-    )
+    from ..pipeline.prepare_steps import detect_nuclei
+
+    output = Output(as_json, quiet)
+    with output.progress("finding nuclei") as on_progress:
+        outcome, counts = detect_nuclei(
+            images,
+            out,
+            mpp=mpp,
+            detector=detector,
+            form=form,
+            on_progress=on_progress,
+        )
+    lines = [f"{name}: {count:,}" for name, count in counts.items()]
+    lines.append(f"Preview: {out / 'look' / 'contact.png'}")
+    output.report(outcome, {"nuclei": counts}, lines)
 
 
 @app.command()
 def split(
     table: Annotated[
-        Path, typer.Argument(help="CSV with the columns slide, and patient and label if known.")
+        Path,
+        typer.Argument(help="CSV with the columns slide, and patient and label if known."),
     ],
-    out: Annotated[Path, typer.Option(help="CSV with patient and split added.")],
-    train: Train = 0.7,
-    validation: Train = 0.1,
-    test: Train = 0.2,
+    out: Annotated[
+        Path,
+        typer.Option(help="CSV with patient and split added."),
+    ],
+    train: Share = 0.7,
+    validation: Share = 0.1,
+    test: Share = 0.2,
     patient: Annotated[
         str,
         typer.Option(
             help="Pattern that finds the patient in a slide's name (default: TCGA's, or the name)."
         ),
     ] = "",
-    seed: Annotated[int, typer.Option(help="Another seed, another deal.", min=0)] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(help="Another seed, another assignment.", min=0),
+    ] = 0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Deal patients out to training, validation and test, label by label.
+    """Assign patients to training, validation and test, label by label.
 
     Example: histosynth prepare split slides.csv --out splits.csv
     """
-    preparing.split(
+    from ..pipeline.prepare_steps import split_patients_of_table
+
+    result = split_patients_of_table(
         table,
         out,
         shares=(train, validation, test),
-        ask=(seed, patient),
-        output=Output(as_json, quiet),
+        pattern=patient,
+        seed=seed,
     )
+    Output(as_json, quiet).done(result, _split_lines(result, out))
+
+
+def _split_lines(result: Mapping[str, Any], out: Path) -> list[str]:
+    """A table of patients by label and split."""
+    by_label = result["by_label"]
+    names = list(next(iter(by_label.values())))
+    lines = [f"{'label':24}" + "".join(f"{name:>12}" for name in names)]
+    for label, counts in by_label.items():
+        lines.append(f"{label:24}" + "".join(f"{counts[name]:>12}" for name in names))
+    lines.append(f"{result['patients']} patients, {result['slides']} slides: {out}")
+    return lines
 
 
 @app.command()
@@ -197,21 +318,26 @@ def agreement(
     first: Annotator,
     second: Annotator,
     out: Out,
-    mpp: Annotated[float, typer.Option(help="Micrometres per pixel of the coordinates.")],
+    mpp: Annotated[
+        float,
+        typer.Option(help="Micrometres per pixel of the coordinates."),
+    ],
     reach: Annotated[
-        float, typer.Option(help="Two marks no farther apart are one nucleus, micrometres.")
+        float,
+        typer.Option(help="Two marks no farther apart are one nucleus, micrometres."),
     ] = 6.0,
     cell: Annotated[
-        float, typer.Option(help="Side of the cells regions are compared on, micrometres.")
+        float,
+        typer.Option(help="Side of the cells regions are compared on, micrometres."),
     ] = 4.0,
-    classes: Annotated[
-        Path | None, typer.Option(help='Class map, TOML lines such as "Tumor" = "epithelial".')
-    ] = None,
+    classes: ClassMap = None,
     images: Annotated[
-        Path | None, typer.Option(help="The pictures, to draw on: one, or a folder by stem.")
+        Path | None,
+        typer.Option(help="The pictures, to draw on: one, or a folder by stem."),
     ] = None,
     table: Annotated[
-        Path | None, typer.Option(help="CSV slide,patient: intervals are then over patients.")
+        Path | None,
+        typer.Option(help="CSV slide,patient: intervals are then over patients."),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -220,62 +346,100 @@ def agreement(
 
     Example: histosynth prepare agreement anna.geojson ben.geojson --mpp 0.25 --out agreement
     """
-    ask = {
-        "reach_um": reach,
-        "cell_um": cell,
-        "classes": classes,
-        "images": images,
-        "table": table,
-    }
-    preparing.agreement(
-        first,
-        second,
-        out,
-        mpp=mpp,
-        ask=ask,
-        output=Output(as_json, quiet),
-    )
+    from ..pipeline.agreement import compare_annotators
+
+    output = Output(as_json, quiet)
+    with output.progress("drawing") as on_progress:
+        found = compare_annotators(
+            first,
+            second,
+            out,
+            mpp=mpp,
+            reach_um=reach,
+            cell_um=cell,
+            classes=classes,
+            images=images,
+            table=table,
+            on_progress=on_progress,
+        )
+    lines = []
+    if found.nuclei:
+        lines += [
+            _kappa_line("nuclei, kappa of classes of matched pairs", found.nuclei.kappa),
+            _kappa_line("nuclei, kappa with not marked as a class", found.nuclei.kappa_marked),
+            _kappa_line("nuclei, F1 of detection", found.nuclei.f1),
+        ]
+    if found.regions:
+        lines += [
+            _kappa_line("regions, kappa inside either's regions", found.regions.inside),
+            _kappa_line("regions, kappa over the whole picture", found.regions.whole),
+        ]
+        for name, dice in found.regions.dice.items():
+            lines.append(_kappa_line(f"regions, Dice of {name}", dice))
+    lines.append(f"Pictures: {out}, one a file; numbers in agreement.json")
+    output.done(found.as_dict() | {"out": str(out)}, lines)
+
+
+def _kappa_line(name: str, estimate: Estimate) -> str:
+    value = f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+    return f"{name:44} {estimate.reason or value}   {estimate.interval}, n {estimate.n:,}"
 
 
 @app.command()
 def fetch(
     project: Annotated[
-        str, typer.Option(help="Project of the Genomic Data Commons, e.g. TCGA-SARC.")
+        str,
+        typer.Option(help="Project of the Genomic Data Commons, e.g. TCGA-SARC."),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for slides, manifest.txt and slides.csv.")],
-    limit: Annotated[int | None, typer.Option(help="So many slides at most.", min=1)] = None,
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for slides, manifest.txt and slides.csv."),
+    ],
+    limit: Annotated[
+        int | None,
+        typer.Option(help="So many slides at most.", min=1),
+    ] = None,
     list_only: Annotated[
-        bool, typer.Option("--list-only", help="Write the lists, fetch no slide.")
+        bool,
+        typer.Option("--list-only", help="Write the lists, fetch no slide."),
     ] = False,
     subtypes: Annotated[
         Path | None,
-        typer.Option(help="TOML with entities of your own, beside the 20 that are known."),
+        typer.Option(help="TOML with entities of your own, added to the 20 that are known."),
     ] = None,
     endpoint: Annotated[
-        str, typer.Option(help="Server that speaks the same API.")
+        str,
+        typer.Option(help="Server with the same API."),
     ] = "https://api.gdc.cancer.gov",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fetch open-access diagnostic slides with their labels; run again to go on.
+    """Fetch open-access diagnostic slides with their labels; run again to continue.
 
     Example: histosynth prepare fetch --project TCGA-SARC --limit 20 --out slides
     """
-    preparing.fetch(
-        project,
-        out,
-        limit=limit,
-        ask=(list_only, subtypes, endpoint),
-        output=Output(as_json, quiet),
-    )
+    from ..pipeline.prepare_steps import fetch_project
 
-
-quality = typer.Typer(
-    help="Judge tiles, or train a judge of your own.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-app.add_typer(quality, name="quality")
+    output = Output(as_json, quiet)
+    with output.progress("fetching (bytes)") as on_progress:
+        outcome, facts = fetch_project(
+            project,
+            out,
+            limit=limit,
+            list_only=list_only,
+            extra=subtypes,
+            endpoint=endpoint,
+            on_progress=on_progress,
+        )
+    lines = [
+        f"{facts['slides']} slides of {facts['patients']} patients, "
+        f"{facts['bytes'] / 1e9:.1f} GB: {facts['fetched']} fetched, "
+        f"{facts['already']} already there."
+    ]
+    for label, count in facts["labels"].items():
+        lines.append(f"  {label or 'no label'}: {count}")
+    lines.append(f"Labels    {facts['table']}   (table = of a recipe)")
+    output.report(outcome, facts, lines)
 
 
 @quality.command()
@@ -286,48 +450,73 @@ def check(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Judge pictures by the gates for blur, pen, fold, air and saturation.
+    """Check pictures for blur, pen, folds, air and saturation.
 
-    Example: histosynth prepare quality check tiles --mpp 0.5 --out judged
+    Example: histosynth prepare quality check tiles --mpp 0.5 --out checked
     """
-    preparing.check(
-        images,
-        out,
-        mpp=mpp,
-        output=Output(as_json, quiet),
-    )
+    from ..pipeline.prepare_steps import check_files
+
+    output = Output(as_json, quiet)
+    with output.progress("checking") as on_progress:
+        outcome, failed = check_files(images, out, mpp=mpp, on_progress=on_progress)
+    lines = [f"{name}: {count}" for name, count in sorted(failed.items())]
+    lines.append(f"Preview: {out / 'look' / 'contact.png'}; table: {out / 'quality.csv'}")
+    output.report(outcome, {"gates": failed}, lines)
 
 
 @quality.command("train")
 def train_quality(
     folder: Annotated[
-        Path, typer.Argument(help="Folder of good/ and artefact/ (or other names for faults).")
+        Path,
+        typer.Argument(help="Folder of good/ and artefact/ (or other names for faults)."),
     ],
     patient: Annotated[
-        str, typer.Option(help="Pattern on a file's name, its first group the patient.")
+        str,
+        typer.Option(help="Pattern on a file's name, its first group the patient."),
     ],
     mpp: ImageMpp,
-    out: Annotated[Path, typer.Option(help="Run folder; run again to go on.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Run folder; run again to continue."),
+    ],
     start: Annotated[
-        str, typer.Option(help="Folder of ResNet-18 weights (default: from scratch).")
+        str,
+        typer.Option(help="Folder of ResNet-18 weights (default: from scratch)."),
     ] = "",
-    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 2000,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, ... (default: a GPU if there is one).")
-    ] = None,
+    steps: Annotated[
+        int,
+        typer.Option(help="Training steps.", min=1),
+    ] = 2000,
+    device: Device = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a ResNet-18 on your own good and spoilt tiles; patients are held out to measure it.
+    """Train a ResNet-18 on your own good and spoilt tiles; it is measured on held-out patients.
 
     Example: histosynth prepare quality train labelled --patient "^(.{12})" --mpp 0.5 --out
         runs/quality
     """
-    preparing.train_quality(
-        folder,
-        out,
-        patient=patient,
-        mpp=mpp,
-        ask=(start, steps, device),
-        output=Output(as_json, quiet),
-    )
+    from ..pipeline.train_quality import train_quality
+
+    output = Output(as_json, quiet)
+    with output.progress("training") as on_progress:
+        result = train_quality(
+            folder,
+            out,
+            patient=patient,
+            mpp=mpp,
+            start=start,
+            steps=steps,
+            on_step=lambda step, numbers: on_progress(step, steps),
+            device=device,
+        )
+    auc = result["card"]["auc"]
+    lines = [
+        f"ROC AUC {auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}), "
+        f"{auc['n']} held-out patients",
+        f'Use it:  quality_model = "{result["weights"]}"  in a recipe of prepare run',
+    ]
+    output.done(result, lines)
+
+
+app.add_typer(quality, name="quality")

@@ -1,4 +1,18 @@
-"""READ FIRST: the whole data flow, one short function per verb.
+"""READ FIRST: one module a verb, each to be read from top to bottom.
+
+synthesize    nuclei, appearance ──► tiles                     synthesize_files: the same on files
+complete      image, mask ──► the same image, filled           complete_files: the same on files
+prepare       slides ──► tile set                              prepare_steps: single steps
+train         tile set, recipe ──► weights                     train_quality: artefact classifier
+evaluate      real tiles, synthetic tiles ──► report           membership: a bundle's losses
+bundle        inspect, convert and publish weights             agreement: two annotators compared
+demo          a layout ──► tiles, damage, completions          demo_files, demo_page: its results
+doctor        facts about this machine and the bundle
+
+Everything else is a detail of one of them: `copy_guard` stops a training run that begins to copy,
+`default_bundle` is the bundle inside the package, `engines` starts the processes.
+
+How a picture is sampled (`synthesize` and `complete`):
 
 nuclei ──► Condition ──► StructureEncoder ──► features ─┐   once per image
 reference tile ──► Appearance (stain frame, style) ─────┤
@@ -7,7 +21,7 @@ noise(seed, item) ──► solver ◄── Denoiser (base + adapter)  at every
                         ▼
         clean latents ──► autoencoder ──► canonical stain ──► the reference's stain
                                                                    │
-complete only:   known pixels + hole ──► paste (bit for bit outside) ◄┘
+complete only:   known pixels + mask ──► paste (bit for bit outside) ◄┘
                         │
-                        └──► tissue copied into the hole, which the solver starts from
+                        └──► tissue copied into the mask, which the solver starts from
 """

@@ -1,256 +1,144 @@
-"""`demo`: the main job from nothing, in pictures: a layout, tissue in four stains, holes,
-completions.
-"""
+"""`demo`: the main verbs without any input: a layout, tiles in four stains, damage, completions."""
 
 from __future__ import annotations
 
-import html
-import json
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
-from ..annotation.nuclei_files import write_csv, write_geojson
 from ..core.condition import Condition, Context
-from ..core.errors import NotWritable
 from ..core.geometry import Size
+from ..core.nuclei import Nuclei
+from ..core.progress import ProgressCallback
 from ..core.seeds import check_seed
-from ..core.sheet import colour_legend, contact_sheet, draw_nuclei, fill_mask
-from ..core.store import ensure_folder, sha256_of, write_json, write_text
-from ..core.synthetic import Synthetic, refuse_foreign_files, write_synthetic
-from ..core.tile import Pixels, write_mask
-from ..core.version import __version__
+from ..core.synthetic import Synthetic
 from ..model.bundle import Bundle
+from ..model.opening import open_bundle
 from ..sampling.complete import complete
 from ..sampling.settings import default_settings
 from ..sampling.synthesize import synthesize
 from ..tissue.layout import draw_layout
 from ..tissue.masks import SHAPES
+from .demo_files import DemoFiles
+from .demo_page import DemoPictures
 
 SIZE = Size(256, 256)
-STAINS = 4
-MASKS = ("blob", "tear", "strokes", "fold")
+MAX_STAINS = 4
+MASK_SHAPES = ("blob", "tear", "strokes", "fold")
+
+
+class DemoResult(TypedDict):
+    """Paths of the demo's results, the number of its pictures, and how long it took."""
+
+    contact: str
+    report: str
+    images: str
+    nuclei: str
+    pictures: int
+    seconds: float
+    bundle: str
 
 
 def run_demo(
-    bundle: Bundle,
     out: Path,
     *,
+    bundle: Bundle | Path | None = None,
     seed: int = 0,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Any]:
-    """Make the demo's pictures in `out`.
+    on_progress: ProgressCallback | None = None,
+) -> DemoResult:
+    """Write the demo's pictures to `out`.
 
     Args:
-        bundle: what paints.
         out: folder for `contact.png`, `report.html`, `images/` and the nuclei. `demo.json` there
-            names what a demo wrote, by sha256: nothing else is ever replaced.
-        seed: source of the layout, the holes and the noise.
-        on_progress: told (done, total) solver steps, of the whole demo.
-
-    Returns:
-        Where things are, how many, and how long it took.
+            names the files of a demo by sha256: no other file is ever replaced.
+        bundle: the networks, or their folder; None: the compact bundle.
+        seed: source of the layout, the masks and the noise.
+        on_progress: called with (done, total) solver steps of the whole demo.
 
     Raises:
-        NotWritable: a file is in the way that no demo wrote, or that was changed since.
+        NotWritable: a file has a result's name and was not written by a demo, or was changed since.
     """
     began = time.monotonic()
     check_seed(seed)
-    own = _Own(out)
-    own.check(min(STAINS, len(bundle.info.palette)))
-    images = ensure_folder(ensure_folder(out) / "images")
-    whole = default_settings(bundle, "synthesize")
-    completing = default_settings(bundle, "complete")
-    nuclei = draw_layout(SIZE, mpp=bundle.info.mpp, seed=seed)
-    write_csv(out / "nuclei.csv", nuclei)
-    write_geojson(out / "nuclei.geojson", nuclei)
-    own.note("nuclei.csv", "nuclei.geojson")
-    looks = [entry.appearance for entry in bundle.info.palette[:STAINS]]
-    conditions = [Condition(nuclei, SIZE)] * len(looks)
-    made = synthesize(
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    files = DemoFiles(out, min(MAX_STAINS, len(opened.info.palette)))
+    files.refuse_foreign()
+    nuclei = draw_layout(SIZE, mpp=opened.info.mpp, seed=seed)
+    files.write_nuclei(nuclei)
+    tiles = _synthesize(opened, nuclei, seed, _half(on_progress, 0))
+    damaged = _damage(tiles, nuclei, seed)
+    files.write_tiles(tiles, damaged)
+    completed = _complete(opened, damaged, seed + 1, _half(on_progress, 1))
+    files.write_completed(completed)
+    pictures = DemoPictures(nuclei, tiles, damaged, completed)
+    files.write_overview(pictures, seed=seed)
+    return {
+        "contact": str(files.contact),
+        "report": str(files.report),
+        "images": str(files.images),
+        "nuclei": str(files.nuclei_csv),
+        "pictures": len(pictures.results()),
+        "seconds": round(time.monotonic() - began, 2),
+        "bundle": opened.info.name,
+    }
+
+
+def _synthesize(
+    bundle: Bundle,
+    nuclei: Nuclei,
+    seed: int,
+    on_progress: ProgressCallback | None,
+) -> list[Synthetic]:
+    """A tile of the nuclei in each of the palette's first stains."""
+    appearances = [entry.appearance for entry in bundle.info.palette[:MAX_STAINS]]
+    pictures = synthesize(
         bundle,
-        conditions,
-        looks,
+        [Condition(nuclei, SIZE)] * len(appearances),
+        appearances,
         seed=seed,
         variants=1,
-        settings=whole,
-        batch=STAINS,
-        on_progress=_half(on_progress, 0),
+        settings=default_settings(bundle, "synthesize"),
+        batch=MAX_STAINS,
+        on_progress=on_progress,
     )
-    tiles = [picture for _, _, picture in sorted(made, key=lambda each: each[0])]
-    damaged = []
-    masks = []
+    in_order = sorted(pictures, key=lambda each: each[0])
+    return [picture for _, _, picture in in_order]
+
+
+def _damage(tiles: Sequence[Synthetic], nuclei: Nuclei, seed: int) -> list[Condition]:
+    """Each tile with a mask of another shape."""
     random = np.random.default_rng(seed)
-    for index, (tile, shape) in enumerate(zip(tiles, MASKS, strict=False)):
-        mask = SHAPES[shape](random, SIZE[1], SIZE[0])
-        masks.append(mask)
-        damaged.append(
-            Condition(
-                nuclei,
-                SIZE,
-                None,
-                Context(tile.pixels.copy(), mask),
-            )
-        )
-        tile.save(images / f"synthetic_{index}.png")
-        write_mask(images / f"mask_{index}.png", mask)
-        own.note(f"images/mask_{index}.png")
-    mended = dict(
-        complete(
-            bundle,
-            damaged,
-            seed=seed + 1,
-            settings=completing,
-            batch=STAINS,
-            on_progress=_half(on_progress, 1),
-        )
+    damaged = []
+    for tile, shape in zip(tiles, MASK_SHAPES, strict=False):
+        mask = SHAPES[shape](random, SIZE.height, SIZE.width)
+        context = Context(tile.pixels.copy(), mask)
+        damaged.append(Condition(nuclei, SIZE, None, context))
+    return damaged
+
+
+def _complete(
+    bundle: Bundle,
+    damaged: Sequence[Condition],
+    seed: int,
+    on_progress: ProgressCallback | None,
+) -> list[Synthetic]:
+    """The damaged tiles, completed."""
+    pictures = complete(
+        bundle,
+        damaged,
+        seed=seed,
+        settings=default_settings(bundle, "complete"),
+        batch=MAX_STAINS,
+        on_progress=on_progress,
     )
-    for index, picture in mended.items():
-        picture.save(images / f"mended_{index}.png")
-    rows = [
-        (f"asked for: {colour_legend(nuclei.classes)}", [draw_nuclei(nuclei)] * len(tiles)),
-        (
-            "global: the same nuclei in four stains of the bundle's palette",
-            [tile.pixels for tile in tiles],
-        ),
-        (
-            "with the nuclei that were asked for",
-            [draw_nuclei(nuclei, over=t.pixels, radius_px=2) for t in tiles],
-        ),
-        (
-            "damaged: a blob, a tear, strokes, a fold",
-            [fill_mask(t.pixels, h) for t, h in zip(tiles, masks, strict=False)],
-        ),
-        (
-            "local: completed; known pixels are equal bit for bit",
-            [mended[i].pixels for i in sorted(mended)],
-        ),
-    ]
-    made_all = tiles + [mended[i] for i in sorted(mended)]
-    title = "histosynth demo: synthetic tissue, for research use; not for diagnosis"
-    facts = {
-        "histosynth": __version__,
-        "verb": "demo",
-        "synthetic": True,
-        "extent": "sheet",
-        "seed": seed,
-    }
-    of = {"mpp": bundle.info.mpp, "pictures": [picture.recipe for picture in made_all]}
-    write_synthetic(out / "contact.png", contact_sheet(rows, title=title), facts | of)
-    _write_report(out / "report.html", rows, made_all)
-    own.note("report.html")
-    pictures = len(tiles) + len(mended)
-    return {
-        "contact": str(out / "contact.png"),
-        "report": str(out / "report.html"),
-        "images": str(images),
-        "nuclei": str(out / "nuclei.csv"),
-        "pictures": pictures,
-        "seconds": round(time.monotonic() - began, 2),
-        "bundle": bundle.info.name,
-    }
+    return [picture for _, picture in sorted(pictures, key=lambda each: each[0])]
 
 
-class _Own:
-    """What a demo wrote into its folder. Made pictures say so themselves; `demo.json` names the
-    rest.
-    """
-
-    def __init__(self, out: Path) -> None:
-        self.out = out
-        self.file = out / "demo.json"
-        self.hashes: dict[str, str] = {}
-
-    def check(self, tiles: int) -> None:
-        """Refuse a folder in which anything stands in a result's way.
-
-        Raises:
-            NotWritable: naming it.
-        """
-        reason = "something that histosynth did not make is there already"
-        if os.path.lexists(self.file):
-            try:
-                told = json.loads(self.file.read_text(encoding="utf-8"))
-                self.hashes = {str(name): str(value) for name, value in told["sha256"].items()}
-            except (
-                OSError,
-                ValueError,
-                LookupError,
-                TypeError,
-                AttributeError,
-                RecursionError,
-            ) as error:
-                raise NotWritable(self.file, reason) from error
-        for name in ("nuclei.csv", "nuclei.geojson", "report.html", *_names("mask", tiles)):
-            path = self.out / name
-            known = os.path.isfile(path) and sha256_of(path) == self.hashes.get(name)
-            if os.path.lexists(path) and not known:
-                raise NotWritable(path, reason)
-        for name in ("contact.png", *_names("synthetic", tiles), *_names("mended", tiles)):
-            refuse_foreign_files(self.out / name)
-
-    def note(self, *names: str) -> None:
-        """Files were written just now."""
-        self.hashes |= {name: sha256_of(self.out / name) for name in names}
-        write_json(
-            self.file,
-            {
-                "histosynth": __version__,
-                "verb": "demo",
-                "sha256": self.hashes,
-            },
-        )
-
-
-def _names(kind: str, count: int) -> list[str]:
-    return [f"images/{kind}_{index}.png" for index in range(count)]
-
-
-def _half(
-    on_progress: Callable[[int, int], None] | None, which: int
-) -> Callable[[int, int], None] | None:
+def _half(on_progress: ProgressCallback | None, half: int) -> ProgressCallback | None:
+    """Progress of the first (0) or second (1) half, as progress of the whole."""
     if on_progress is None:
         return None
-    return lambda done, total: on_progress(which * total + done, 2 * total)
-
-
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>histosynth demo</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0
-1rem;color:#222}} img{{max-width:100%;height:auto;border-radius:4px}}
-figure{{display:inline-block;margin:0 .6rem 1rem 0}} figcaption{{font-size:.85rem;color:#555}}
-details{{margin:.5rem 0}} pre{{overflow:auto;background:#f5f5f5;padding:.7rem}}
-.note{{background:#fff6e0;padding:.6rem 1rem;border-left:4px solid #e69f00}}</style>
-<h1>Tissue from structure</h1>
-<p class="note">Everything on this page is synthetic. For research use; not for diagnosis.</p>
-<p>{nuclei}</p><p><img src="contact.png" alt="contact sheet"></p>
-<h2>Single pictures</h2>{figures}
-<h2>How each was made</h2>{recipes}</html>
-"""
-
-
-def _write_report(
-    path: Path, rows: list[tuple[str, list[Pixels]]], pictures: list[Synthetic]
-) -> None:
-    names = [name for kind in ("synthetic", "mended") for name in _names(kind, len(pictures) // 2)]
-    figures = "".join(
-        f'<figure><img src="{name}" alt="{name}"><figcaption>{name}</figcaption></figure>'
-        for name in names
-    )
-    told = [html.escape(json.dumps(picture.recipe, indent=2)) for picture in pictures]
-    recipes = "".join(
-        f"<details><summary>{name}</summary><pre>{text}</pre></details>"
-        for name, text in zip(names, told, strict=True)
-    )
-    write_text(
-        path,
-        _PAGE.format(
-            nuclei=html.escape(rows[0][0]),
-            figures=figures,
-            recipes=recipes,
-        ),
-    )
+    return lambda done, total: on_progress(half * total + done, 2 * total)

@@ -1,4 +1,4 @@
-"""`evaluate`: synthetic tiles in, a report of every metric out."""
+"""`evaluate`: two sets of tiles in, a report of every metric out."""
 
 from __future__ import annotations
 
@@ -7,48 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..engine import EngineOptions
+from .engines import process_engine
+
 if TYPE_CHECKING:
-    from ..engine import Engine
     from ..evaluation import EvaluationConfig, EvaluationProgress
     from ..evaluation.report.model import Report
-
-
-def run_evaluation(
-    config: EvaluationConfig,
-    out: Path,
-    *,
-    engine: Engine,
-    progress: EvaluationProgress | None = None,
-) -> Report:
-    """Measure both sides, and the losses of a bundle where one is given.
-
-    Raises:
-        HistosynthError: whatever an input is refused for.
-    """
-    from ..evaluation import evaluate as measure
-
-    if config.bundle is None:
-        return measure(config, out, engine=engine, progress=progress)
-    from ..model.opening import open_bundle
-    from .membership import membership
-
-    losses = partial(membership, bundle=open_bundle(config.bundle), seed=config.seed)
-    return measure(config, out, engine=engine, progress=progress, membership=losses)
-
-
-def plan_evaluation(config: EvaluationConfig) -> dict[str, Any]:
-    """Open and check everything, and measure nothing: which tiles, metrics and classes.
-
-    Raises:
-        HistosynthError: whatever an input is refused for.
-    """
-    from ..evaluation import dry_run
-
-    if config.bundle is not None:
-        from ..model.opening import open_bundle
-
-        open_bundle(config.bundle)
-    return dry_run(config)
+    from ..metrics.finding import Finding, Section
 
 
 def evaluate(
@@ -73,42 +38,105 @@ def evaluate(
     Args:
         real: held-out real tiles: a tile set, or a folder of pictures.
         synthetic: synthetic tiles, likewise.
-        out: folder for `report.json` and `report.html`; a second run continues.
-        reference: the training set; it may hold no patient of `real`.
-        conditions: nuclei files by stem, requested in synthetic tiles and annotated in real ones.
-        masks: masks by stem, where the synthetic tiles are real ones filled inside the masks.
+        out: folder for `report.json` and `report.html`; run again to continue.
+        reference: the training set; it must not share patients with `real`.
+        conditions: nuclei files by stem, requested in synthetic tiles and marked in real ones.
+        masks: masks by stem, if the synthetic tiles are real ones, filled inside the masks.
         mpp: micrometres per pixel of pictures that do not state it.
         crop: cut all tiles to squares of so many pixels.
-        embedder: name of the encoder, see `encoders.opening.open_encoder`.
-        weights: the encoder's weights, where they are a local file.
-        bf16: run the encoder in bfloat16.
-        metrics: names; empty: all that the inputs allow.
+        embedder: see `encoders.opening.open_encoder`.
+        weights: file or folder of the embedder's weights.
+        bf16: run the embedder in bfloat16.
+        metrics: only these; empty: all that the inputs allow.
         seed: of intervals and baselines.
-        workers: processes; 1: this one.
+        workers: processes; 1: this one; None: one a core.
 
     Returns:
-        The report; each number with its interval, next to the same number of real tissue.
+        The report; each number with its interval, next to the number of real tissue.
 
     Raises:
         SplitLeak, SizeMismatch, MissingScale, BadOption: the sides cannot be compared.
     """
-    from ..engine import open_engine
     from ..evaluation import EvaluationConfig, InputOptions, MeasureSettings
 
     config = EvaluationConfig(
         Path(real),
         Path(synthetic),
-        _path(reference),
-        _path(conditions),
-        _path(masks),
+        reference=_optional_path(reference),
+        conditions=_optional_path(conditions),
+        masks=_optional_path(masks),
         metrics=tuple(metrics),
         inputs=InputOptions(mpp=mpp, crop=crop),
-        measurement=MeasureSettings(encoder=embedder, weights=_path(weights), bf16=bf16),
+        measurement=MeasureSettings(
+            encoder=embedder,
+            weights=_optional_path(weights),
+            bf16=bf16,
+        ),
         seed=seed,
     )
-    engine = open_engine("local") if workers == 1 else open_engine("pool", workers=workers)
-    return run_evaluation(config, Path(out), engine=engine)
+    return run_evaluation(config, Path(out), engine=process_engine(workers))
 
 
-def _path(given: Path | str | None) -> Path | None:
-    return None if given is None else Path(given)
+def _optional_path(path: Path | str | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def run_evaluation(
+    config: EvaluationConfig,
+    out: Path,
+    *,
+    engine: EngineOptions,
+    progress: EvaluationProgress | None = None,
+) -> Report:
+    """Measure both sides, and the losses of the config's bundle if it names one.
+
+    Raises:
+        HistosynthError: an input is refused.
+    """
+    from ..evaluation import evaluate as measure
+
+    losses = None
+    if config.bundle is not None:
+        from ..model.opening import open_bundle
+        from .membership import membership
+
+        bundle = open_bundle(config.bundle)
+        losses = partial(membership, bundle=bundle, seed=config.seed)
+    return measure(
+        config,
+        out,
+        engine=engine.open(),
+        progress=progress,
+        membership=losses,
+    )
+
+
+def plan_evaluation(config: EvaluationConfig) -> dict[str, Any]:
+    """Open and check everything, and measure nothing: what would be measured by which metrics.
+
+    Raises:
+        HistosynthError: an input is refused.
+    """
+    from ..evaluation import dry_run
+
+    if config.bundle is not None:
+        from ..model.opening import open_bundle
+
+        open_bundle(config.bundle)
+    return dry_run(config)
+
+
+def headline_of(section: Section) -> list[Finding]:
+    """The findings of a section that are shown on the terminal: of all labels together."""
+    from ..metrics import MEMBERSHIP_HEADLINE, METRICS
+
+    begins: tuple[str, ...] = ()
+    if section.key == "membership":
+        begins = MEMBERSHIP_HEADLINE
+    elif section.key in METRICS:
+        begins = METRICS[section.key].headline
+    return [
+        finding
+        for finding in section.findings
+        if not finding.label and finding.name.startswith(begins)
+    ]
