@@ -17,7 +17,8 @@ from scipy import ndimage
 from histosynth.core.errors import BadOption, BadRecipe, BadWeights, NeedsExtra, ResumeMismatch
 from histosynth.detectors.artefact import cut_crops, load_artefact
 from histosynth.detectors.artefact_network import build_artefact_network, load_published_weights
-from histosynth.pipeline.train import dry_run, read_train_recipe, train
+from histosynth.pipeline.train import dry_run, train
+from histosynth.pipeline.train_options import read_train_recipe
 from histosynth.prepare.grid import GridPlan
 from histosynth.prepare.recipe import PrepareRecipe, StainPlan
 from histosynth.prepare.rows import Facts, Tools, make_rows

@@ -11,7 +11,8 @@ from histosynth.core.geometry import Box
 from histosynth.core.nuclei import Nuclei
 from histosynth.core.tile import TileRef, encode_png
 from histosynth.core.tileset import Row, write_rows
-from histosynth.pipeline.train import dry_run, read_train_recipe
+from histosynth.pipeline.train import dry_run
+from histosynth.pipeline.train_options import TrainOptions, read_train_recipe
 from histosynth.testing_bases import tiny_base
 
 PRESETS = Path(__file__).parents[2] / "presets"
@@ -78,8 +79,7 @@ def test_each_preset_dry_runs_offline_and_says_what_it_costs(
     plan = dry_run(
         PRESETS / f"{preset}.toml",
         tmp_path / "run",
-        base=str(base),
-        root=tiles,
+        TrainOptions(base=str(base), root=tiles),
     )
     assert (plan.tiles, plan.patients, plan.validation_patients) == (4, 4, 2)
     cost = asdict(plan.cost)

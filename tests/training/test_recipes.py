@@ -6,7 +6,8 @@ import pytest
 
 from histosynth.core.errors import BadWeights
 from histosynth.core.shipped import COMPACT, starting_point
-from histosynth.pipeline.train import dry_run, read_train_recipe
+from histosynth.pipeline.train import dry_run
+from histosynth.pipeline.train_options import read_train_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -194,7 +194,7 @@ def evaluate(
 
 def _report_lines(report: Report, out: Path) -> list[str]:
     """The most important findings, each section's verdict, and warnings."""
-    from ..pipeline.evaluate import headline_of
+    from ..pipeline.headline import headline_of
 
     lines = []
     for section in report.sections:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,37 +60,32 @@ def train(
     from dataclasses import asdict
 
     from ..pipeline import train as training
+    from ..pipeline.train_options import TrainOptions, read_train_recipe
 
     output = Output(as_json, quiet)
+    options = TrainOptions(
+        base=base,
+        root=root,
+        device=device,
+        threads=threads,
+    )
     if dry_run:
-        plan = training.dry_run(
-            recipe,
-            out,
-            device=device,
-            base=base,
-            root=root,
-        )
+        plan = training.dry_run(recipe, out, options)
         output.done(asdict(plan), _plan_lines(plan))
         return
-    if int(os.environ.get("RANK", "0") or 0):
+    if not training.is_first_process():
         output = Output(quiet=True)  # one of several processes reports
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
-    steps = training.read_train_recipe(recipe).loop.steps
+    steps = read_train_recipe(recipe).loop.steps
     with (
         output.progress("encoding tiles") as on_encoded,
         output.steps("training", steps) as on_step,
     ):
-        result = training.train(
+        result = training.run_training(
             recipe,
             out,
+            options,
             on_step=on_step,
             on_encoded=on_encoded,
-            device=device,
-            base=base,
-            root=root,
         )
     lines = [f"{result['task']}: {result['steps']} steps, weights in {result['weights']}"]
     if "stopped" in result:

@@ -6,11 +6,13 @@ prepare       slides ──► tile set                              prepare_ste
 train         tile set, recipe ──► weights                     train_quality: artefact classifier
 evaluate      real tiles, synthetic tiles ──► report           membership: a bundle's losses
 bundle        inspect, convert and publish weights             agreement: two annotators compared
-demo          a layout ──► tiles, damage, completions          demo_files, demo_page: its results
+demo          a layout ──► tiles, damage, completions          demo_pictures, demo_files, demo_page
 doctor        facts about this machine and the bundle
 
-Everything else is a detail of one of them: `copy_guard` stops a training run that begins to copy,
-`default_bundle` is the bundle inside the package, `engines` starts the processes.
+Everything else is a detail of one of them. `train` reads `train_options`; `train_context` gives it
+its validation pictures and a `copy_guard`, which stops a run that begins to copy. `headline` chooses
+what `evaluate` shows on the terminal. `default_bundle` is the bundle inside the package, and
+`engines` starts the processes of `prepare` and `evaluate`.
 
 How a picture is sampled (`synthesize` and `complete`):
 

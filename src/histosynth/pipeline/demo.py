@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
-import numpy as np
-
-from ..core.condition import Condition, Context
-from ..core.geometry import Size
-from ..core.nuclei import Nuclei
 from ..core.progress import ProgressCallback
 from ..core.seeds import check_seed
-from ..core.synthetic import Synthetic
 from ..model.bundle import Bundle
 from ..model.opening import open_bundle
-from ..sampling.complete import complete
-from ..sampling.settings import default_settings
-from ..sampling.synthesize import synthesize
 from ..tissue.layout import draw_layout
-from ..tissue.masks import SHAPES
 from .demo_files import DemoFiles
-from .demo_page import DemoPictures
-
-SIZE = Size(256, 256)
-MAX_STAINS = 4
-MASK_SHAPES = ("blob", "tear", "strokes", "fold")
+from .demo_pictures import (
+    MAX_STAINS,
+    SIZE,
+    DemoPictures,
+    complete_tiles,
+    damage_tiles,
+    synthesize_tiles,
+)
 
 
 class DemoResult(TypedDict):
@@ -68,10 +60,10 @@ def run_demo(
     files.refuse_foreign()
     nuclei = draw_layout(SIZE, mpp=opened.info.mpp, seed=seed)
     files.write_nuclei(nuclei)
-    tiles = _synthesize(opened, nuclei, seed, _half(on_progress, 0))
-    damaged = _damage(tiles, nuclei, seed)
+    tiles = synthesize_tiles(opened, nuclei, seed, _half(on_progress, 0))
+    damaged = damage_tiles(tiles, nuclei, seed)
     files.write_tiles(tiles, damaged)
-    completed = _complete(opened, damaged, seed + 1, _half(on_progress, 1))
+    completed = complete_tiles(opened, damaged, seed + 1, _half(on_progress, 1))
     files.write_completed(completed)
     pictures = DemoPictures(nuclei, tiles, damaged, completed)
     files.write_overview(pictures, seed=seed)
@@ -84,57 +76,6 @@ def run_demo(
         "seconds": round(time.monotonic() - began, 2),
         "bundle": opened.info.name,
     }
-
-
-def _synthesize(
-    bundle: Bundle,
-    nuclei: Nuclei,
-    seed: int,
-    on_progress: ProgressCallback | None,
-) -> list[Synthetic]:
-    """A tile of the nuclei in each of the palette's first stains."""
-    appearances = [entry.appearance for entry in bundle.info.palette[:MAX_STAINS]]
-    pictures = synthesize(
-        bundle,
-        [Condition(nuclei, SIZE)] * len(appearances),
-        appearances,
-        seed=seed,
-        variants=1,
-        settings=default_settings(bundle, "synthesize"),
-        batch=MAX_STAINS,
-        on_progress=on_progress,
-    )
-    in_order = sorted(pictures, key=lambda each: each[0])
-    return [picture for _, _, picture in in_order]
-
-
-def _damage(tiles: Sequence[Synthetic], nuclei: Nuclei, seed: int) -> list[Condition]:
-    """Each tile with a mask of another shape."""
-    random = np.random.default_rng(seed)
-    damaged = []
-    for tile, shape in zip(tiles, MASK_SHAPES, strict=False):
-        mask = SHAPES[shape](random, SIZE.height, SIZE.width)
-        context = Context(tile.pixels.copy(), mask)
-        damaged.append(Condition(nuclei, SIZE, None, context))
-    return damaged
-
-
-def _complete(
-    bundle: Bundle,
-    damaged: Sequence[Condition],
-    seed: int,
-    on_progress: ProgressCallback | None,
-) -> list[Synthetic]:
-    """The damaged tiles, completed."""
-    pictures = complete(
-        bundle,
-        damaged,
-        seed=seed,
-        settings=default_settings(bundle, "complete"),
-        batch=MAX_STAINS,
-        on_progress=on_progress,
-    )
-    return [picture for _, picture in sorted(pictures, key=lambda each: each[0])]
 
 
 def _half(on_progress: ProgressCallback | None, half: int) -> ProgressCallback | None:

@@ -16,7 +16,8 @@ from ..core.store import ensure_folder, sha256_of, write_json, write_text
 from ..core.synthetic import Synthetic, refuse_foreign_files, write_synthetic
 from ..core.tile import write_mask
 from ..core.version import __version__
-from .demo_page import DemoPictures, overview_recipe, overview_rows, page_html
+from .demo_page import overview_recipe, overview_rows, page_html
+from .demo_pictures import DemoPictures
 
 FOREIGN = "something that histosynth did not make is there already"
 TITLE = "histosynth demo: synthetic tissue, for research use; not for diagnosis"
@@ -35,13 +36,13 @@ class DemoFiles:
     def __init__(self, out: Path, tiles: int) -> None:
         self.out = out
         self.tiles = tiles
+        self.hashes: dict[str, str] = {}
         self.images = out / "images"
         self.contact = out / "contact.png"
         self.report = out / "report.html"
         self.nuclei_csv = out / "nuclei.csv"
         self.nuclei_geojson = out / "nuclei.geojson"
         self.list = out / "demo.json"
-        self.hashes: dict[str, str] = {}
 
     def image(self, name: str, index: int) -> Path:
         """The file of one picture."""
@@ -55,19 +56,26 @@ class DemoFiles:
         """
         if os.path.lexists(self.list):
             self.hashes = _read_hashes(self.list)
-        masks = [self.image("mask", index) for index in range(self.tiles)]
-        for path in (self.nuclei_csv, self.nuclei_geojson, self.report, *masks):
-            if os.path.lexists(path) and not self._is_own(path):
-                raise NotWritable(path, FOREIGN)
+        self._refuse_unlisted(self.nuclei_csv)
+        self._refuse_unlisted(self.nuclei_geojson)
+        self._refuse_unlisted(self.report)
+        for index in range(self.tiles):
+            self._refuse_unlisted(self.image("mask", index))
         refuse_foreign_files(self.contact)
         for index in range(self.tiles):
             refuse_foreign_files(self.image("synthetic", index))
             refuse_foreign_files(self.image("mended", index))
 
-    def _is_own(self, path: Path) -> bool:
-        return os.path.isfile(path) and sha256_of(path) == self.hashes.get(self._name(path))
+    def _refuse_unlisted(self, path: Path) -> None:
+        """Refuse a file that is not the one that a demo listed."""
+        if not os.path.lexists(path):
+            return
+        listed = self.hashes.get(self._name(path))
+        if not os.path.isfile(path) or sha256_of(path) != listed:
+            raise NotWritable(path, FOREIGN)
 
     def _name(self, path: Path) -> str:
+        """A file's path from the folder."""
         return path.relative_to(self.out).as_posix()
 
     def _record(self, *paths: Path) -> None:
@@ -106,8 +114,9 @@ class DemoFiles:
         """Write the contact sheet and the page with every picture's recipe."""
         sheet = contact_sheet(overview_rows(pictures), title=TITLE)
         write_synthetic(self.contact, sheet, overview_recipe(pictures, seed=seed))
-        names = [self._name(self.image("synthetic", i)) for i in range(len(pictures.tiles))]
-        names += [self._name(self.image("mended", i)) for i in range(len(pictures.completed))]
+        paths = [self.image("synthetic", index) for index in range(len(pictures.tiles))]
+        paths += [self.image("mended", index) for index in range(len(pictures.completed))]
+        names = [self._name(path) for path in paths]
         write_text(self.report, page_html(pictures, names))
         self._record(self.report)
 

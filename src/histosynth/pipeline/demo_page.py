@@ -5,15 +5,13 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from ..core.condition import Condition
 from ..core.nuclei import Nuclei
 from ..core.sheet import colour_legend, draw_nuclei, fill_mask
-from ..core.synthetic import Synthetic
 from ..core.tile import Pixels
 from ..core.version import __version__
+from .demo_pictures import DemoPictures
 
 DOT_RADIUS_PX = 2
 
@@ -30,27 +28,6 @@ details{{margin:.5rem 0}} pre{{overflow:auto;background:#f5f5f5;padding:.7rem}}
 <h2>Single pictures</h2>{figures}
 <h2>Recipe of each picture</h2>{recipes}</html>
 """
-
-
-@dataclass(frozen=True)
-class DemoPictures:
-    """Everything a demo shows.
-
-    Attributes:
-        nuclei: the layout.
-        tiles: synthesized from it, one a stain.
-        damaged: the tiles with a masked region each.
-        completed: the damaged tiles, completed.
-    """
-
-    nuclei: Nuclei
-    tiles: Sequence[Synthetic]
-    damaged: Sequence[Condition]
-    completed: Sequence[Synthetic]
-
-    def results(self) -> list[Synthetic]:
-        """The tiles, then the completed tiles."""
-        return [*self.tiles, *self.completed]
 
 
 def overview_rows(pictures: DemoPictures) -> list[tuple[str, list[Pixels]]]:

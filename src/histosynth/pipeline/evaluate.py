@@ -13,7 +13,6 @@ from .engines import process_engine
 if TYPE_CHECKING:
     from ..evaluation import EvaluationConfig, EvaluationProgress
     from ..evaluation.report.model import Report
-    from ..metrics.finding import Finding, Section
 
 
 def evaluate(
@@ -124,19 +123,3 @@ def plan_evaluation(config: EvaluationConfig) -> dict[str, Any]:
 
         open_bundle(config.bundle)
     return dry_run(config)
-
-
-def headline_of(section: Section) -> list[Finding]:
-    """The findings of a section that are shown on the terminal: of all labels together."""
-    from ..metrics import MEMBERSHIP_HEADLINE, METRICS
-
-    begins: tuple[str, ...] = ()
-    if section.key == "membership":
-        begins = MEMBERSHIP_HEADLINE
-    elif section.key in METRICS:
-        begins = METRICS[section.key].headline
-    return [
-        finding
-        for finding in section.findings
-        if not finding.label and finding.name.startswith(begins)
-    ]

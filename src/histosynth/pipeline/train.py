@@ -4,125 +4,118 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..core import recipe as recipes
-from ..core.errors import BadOption
+import torch
+
 from ..core.progress import ProgressCallback
 from ..training.dry_run import DryRun, describe_run
 from ..training.loop.processes import join_processes
 from ..training.resume import refuse_run_folder
 from ..training.run import run_task
-from ..training.tasks import find_task
-from ..training.tasks.task import Task, TrainRecipe
 from .train_context import run_context
+from .train_options import DEFAULT_OPTIONS, TrainOptions, read_task
 
-
-def read_train_recipe(path: Path) -> TrainRecipe:
-    """Read a training recipe.
-
-    Raises:
-        BadRecipe: with all its problems.
-    """
-    return _read(path, base=None, root=None)[1]
-
-
-def _read(
-    path: Path,
-    *,
-    base: str | None,
-    root: Path | None,
-) -> tuple[Task[Any, Any], TrainRecipe]:
-    """The task and the recipe of a file, with another base or folder of tiles if they are given."""
-    values = recipes.read_toml(path)
-    task = find_task(values, str(path))
-    recipe = recipes.build(values, task.recipe, name=str(path))
-    if base is not None:
-        if not task.takes_base:
-            raise BadOption(
-                "--base",
-                base,
-                "left out: this recipe names no text-conditioned base",
-            )
-        folder = Path(base).expanduser()
-        recipe = replace(recipe, base=str(folder.resolve()) if folder.exists() else base)
-    if root is not None:
-        data = replace(recipe.data, root=root.expanduser().resolve())
-        recipe = replace(recipe, data=data)
-    return task, recipe
-
-
-def dry_run(
-    path: Path,
-    run: Path | None = None,
-    *,
-    device: str | None = None,
-    base: str | None = None,
-    root: Path | None = None,
-) -> DryRun:
-    """Open and check everything a recipe names, and train nothing.
-
-    Args:
-        path: the recipe.
-        run: folder that the run would have; refused as `train` refuses it, and not touched.
-        device: its speed is measured for the cost.
-        base: see `train`.
-        root: see `train`.
-    """
-    task, recipe = _read(path, base=base, root=root)
-    if run is not None:
-        refuse_run_folder(recipe, run)
-    return describe_run(
-        task,
-        recipe,
-        path.parent,
-        device=device,
-    )
+StepCallback = Callable[[int, Mapping[str, float]], None]
+"""Called after each step with its number and values such as the loss."""
 
 
 def train(
-    path: Path,
-    run: Path,
+    recipe: Path | str,
+    out: Path | str,
     *,
-    on_step: Callable[[int, Mapping[str, float]], None] | None = None,
-    on_encoded: ProgressCallback | None = None,
-    device: str | None = None,
     base: str | None = None,
     root: Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    on_step: StepCallback | None = None,
+    on_encoded: ProgressCallback | None = None,
 ) -> dict[str, Any]:
-    """Train as a recipe describes; a run that was begun in the folder goes on.
+    """Train as a recipe describes, as `histosynth train` does.
+
+    A run that was stopped continues when it is called again.
 
     Args:
-        path: the recipe.
-        run: folder of the run.
-        on_step: called after each step with its numbers.
-        on_encoded: called with the tiles encoded so far and in all.
-        device: where to compute; None: a GPU if there is one.
+        recipe: TOML file; its paths start from its folder.
+        out: folder of the run.
         base: in place of the recipe's base; from the current folder.
-        root: in place of `data.root`; from the current folder.
+        root: in place of the recipe's `data.root`; from the current folder.
+        device: where to compute; None: a GPU if there is one.
+        threads: of torch on the CPU; None: torch's default.
+        on_step: called after each step with its number and values such as the loss.
+        on_encoded: called with the tiles encoded so far and in all.
+
+    Returns:
+        `task`, `steps`, the folder of the `weights`, and `stopped` with the reason if the run ended
+        early.
+
+    Raises:
+        BadRecipe: with all the recipe's problems.
+        BadOption: an option cannot be used.
+        ResumeMismatch, BadRun: `out` was begun with another recipe, or cannot be continued.
+        Diverged: the loss is no longer finite.
     """
-    task, recipe = _read(path, base=base, root=root)
-    # each of several processes has a device of its own
-    join_processes(device or os.environ.get("HISTOSYNTH_DEVICE"))
-    context = run_context(
-        run,
-        path.parent,
+    options = TrainOptions(
+        base=base,
+        root=root,
         device=device,
+        threads=threads,
+    )
+    return run_training(
+        Path(recipe),
+        Path(out),
+        options,
+        on_step=on_step,
         on_encoded=on_encoded,
     )
-    state = run_task(
-        task,
-        recipe,
-        context,
-        on_step=on_step,
-    )
+
+
+def run_training(
+    recipe: Path,
+    out: Path,
+    options: TrainOptions,
+    *,
+    on_step: StepCallback | None = None,
+    on_encoded: ProgressCallback | None = None,
+) -> dict[str, Any]:
+    """Train as a recipe describes; see `train`."""
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    task, parsed = read_task(recipe, options)
+    # each of several processes has a device of its own
+    join_processes(options.device or os.environ.get("HISTOSYNTH_DEVICE"))
+    context = run_context(out, recipe.parent, device=options.device, on_encoded=on_encoded)
+    state = run_task(task, parsed, context, on_step=on_step)
     result = {
-        "task": recipe.task,
+        "task": parsed.task,
         "steps": state.step,
-        "weights": str(run / "weights"),
+        "weights": str(out / "weights"),
     }
     if state.stopped:
         result["stopped"] = state.stopped
     return result
+
+
+def dry_run(
+    recipe: Path,
+    out: Path | None = None,
+    options: TrainOptions = DEFAULT_OPTIONS,
+) -> DryRun:
+    """Open and check everything a recipe names, and train nothing.
+
+    Args:
+        recipe: TOML file.
+        out: folder that the run would have; refused as `train` refuses it, and not touched.
+        options: the device's speed is measured for the cost.
+    """
+    task, parsed = read_task(recipe, options)
+    if out is not None:
+        refuse_run_folder(parsed, out)
+    return describe_run(task, parsed, recipe.parent, device=options.device)
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that reports, of several that a launcher started."""
+    rank = os.environ.get("RANK", "")
+    return not rank or int(rank) == 0
