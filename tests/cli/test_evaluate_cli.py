@@ -66,9 +66,9 @@ def test_a_dry_run_writes_nothing(sides):
         *QUICK,
         "--dry-run",
     )
-    assert code == 0 and "judges: quality, stain" in out and not (sides / "out").exists()
+    assert code == 0 and "metrics: quality, stain" in out and not (sides / "out").exists()
     code, out, _ = call(sides / "real", sides / "made", *QUICK, "--dry-run")
-    assert code == 0 and "judges: quality, stain" in out
+    assert code == 0 and "metrics: quality, stain" in out
     code, _, said = call(sides / "real", sides / "made", *QUICK)
     assert code == 1 and "--out is not given" in said
 
