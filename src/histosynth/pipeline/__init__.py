@@ -10,9 +10,9 @@ demo          a layout ──► tiles, damage, completions          demo_pictur
 doctor        facts about this machine and the bundle
 
 Everything else is a detail of one of them. `train` reads `train_options`; `train_context` gives it
-its validation pictures and a `copy_guard`, which stops a run that begins to copy. `headline` chooses
-what `evaluate` shows on the terminal. `default_bundle` is the bundle inside the package, and
-`engines` starts the processes of `prepare` and `evaluate`.
+pictures for validation and a `copy_guard`, which stops a run that begins to copy. `headline`
+chooses what `evaluate` shows on the terminal. `default_bundle` is the bundle inside the package,
+and `engines` starts the processes of `prepare` and `evaluate`.
 
 How a picture is sampled (`synthesize` and `complete`):
 
