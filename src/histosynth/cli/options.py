@@ -96,3 +96,16 @@ Address = Annotated[
     str | None,
     typer.Option(help="Address of a running Ray cluster."),
 ]
+
+Images = Annotated[
+    Path,
+    typer.Argument(help="Picture, or a folder of them."),
+]
+Out = Annotated[
+    Path,
+    typer.Option(help="Folder for the results."),
+]
+ImageMpp = Annotated[
+    float,
+    typer.Option("--mpp", help="Micrometres per pixel of the pictures."),
+]
