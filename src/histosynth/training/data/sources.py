@@ -95,6 +95,16 @@ class Example:
     """The split that a tile set has it in, where the recipe named none; empty: none, or the recipe
     requested it."""
 
+    @property
+    def pixels(self) -> Pixels:
+        """(H, W, 3) uint8 of the tile."""
+        return self.tile.pixels
+
+    @property
+    def patient(self) -> str:
+        """Patient of the tile."""
+        return self.tile.ref.patient
+
 
 @dataclass(frozen=True)
 class _Target:
@@ -109,16 +119,6 @@ class _Target:
     root: Path
     mpp: float
     classes: Sequence[str]
-
-    @property
-    def pixels(self) -> Pixels:
-        """(H, W, 3) uint8 of the tile."""
-        return self.tile.pixels
-
-    @property
-    def patient(self) -> str:
-        """Patient of the tile."""
-        return self.tile.ref.patient
 
 
 def open_source(
