@@ -15,12 +15,12 @@ import pytest
 from histosynth.core.errors import NotWritable
 from histosynth.core.estimate import Estimate, undefined
 from histosynth.evaluation.report import Material, Report, write_report
-from histosynth.evaluation.report.facts import lifted
+from histosynth.evaluation.report.facts import take_matrices
 from histosynth.evaluation.report.forest import Axis, standing
-from histosynth.evaluation.report.model import finite
-from histosynth.evaluation.report.number_format import count, number, told
-from histosynth.evaluation.report.page import key_findings, render
-from histosynth.evaluation.report.pictures import BUDGET, encode
+from histosynth.evaluation.report.model import json_value
+from histosynth.evaluation.report.number_format import format_count, format_estimate, format_number
+from histosynth.evaluation.report.page import overview_findings, render
+from histosynth.evaluation.report.pictures import MAX_CHARACTERS, encode_galleries
 from histosynth.evaluation.report.plots import draw
 from histosynth.metrics.finding import Finding, Gallery, Plot, Section, Series
 
@@ -164,7 +164,7 @@ def test_json_is_finite_and_comes_back(tmp_path):
     given = report()
     plain = given.as_dict()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
-    assert plain["schema"] == 1 and plain["reference"] is None
+    assert plain["schema"] == 2 and plain["reference"] is None
     assert plain["sections"]["realism"]["facts"]["tile.png"] == [None, 2.5, [0, 1, 2]]
     assert plain["sections"]["realism"]["findings"][1]["value"]["reason"] == WHY
     paths = write_report(given, tmp_path / "new")
@@ -181,7 +181,7 @@ def test_anything_becomes_finite():
         "p": sys,
         "yes": np.bool_(1),
     }
-    assert finite(odd) == {
+    assert json_value(odd) == {
         "1": ["a", "b"],
         "n": 3,
         "nan": [None, None],
@@ -268,7 +268,7 @@ def test_what_cannot_be_told_says_why(page):
 
 def test_confusion_matrices_are_lifted_out_of_the_facts_and_others_stay():
     sides = {
-        "asked": ["a", "b"],
+        "requested": ["a", "b"],
         "found": ["a", "missed"],
         "synthetic": [[3, 1], [0, 4]],
         "real": None,
@@ -284,7 +284,7 @@ def test_confusion_matrices_are_lifted_out_of_the_facts_and_others_stay():
         "odd": odd,
         "empty": {},
     }
-    tables, rest = lifted(facts)
+    tables, rest = take_matrices(facts)
     assert [title for title, _ in tables] == ["confusion, histo, synthetic"]
     assert [[cell.share for cell in row] for row in tables[0][1].cells] == [
         ["75%", "25%"],
@@ -322,7 +322,7 @@ def test_distributions_of_any_values_are_drawn_or_it_is_said(series):
     drawing = draw(plot, "p")
     assert drawing.svg.startswith("<svg") and "nan" not in drawing.svg
     assert draw(Plot("t", "x", "", plot.series[:1], "density"), "p").notes or len(series) > 7
-    looks = [entry.look for entry in drawing.legend]
+    looks = [entry.style for entry in drawing.legend]
     assert len({(look.dash, look.opacity) for look in looks}) == len(looks)
 
 
@@ -347,12 +347,12 @@ def test_pictures_shrink_until_the_page_is_small_enough():
         ("one", "two"),
         tuple(("row", (pixels(i, 300), pixels(i, 300))) for i in range(32)),
     )
-    shown = encode([noise])[0]
+    shown = encode_galleries([noise])[0]
     size = sum(len(each.uri) for _, row in shown.rows for each in row)
-    assert 0.8 * BUDGET < size <= BUDGET and shown.missing == 0
+    assert 0.8 * MAX_CHARACTERS < size <= MAX_CHARACTERS and shown.missing == 0
     small = Gallery("many", ("one",), (("row", (pixels(0, 8),)),) * 300)
-    assert [len(each.rows) for each in encode([small, small])] == [256, 0]
-    assert encode([small])[0].missing == 44
+    assert [len(each.rows) for each in encode_galleries([small, small])] == [256, 0]
+    assert encode_galleries([small])[0].missing == 44
 
 
 @pytest.mark.parametrize(
@@ -374,8 +374,8 @@ def test_where_a_ratio_stands(ratio, better, stands):
     assert standing(finding)[0] == stands
     axis = Axis.of([finding.ratio])
     strip = axis.strip(finding)
-    assert 0 <= strip.at <= 100 and axis.place(1) == 50
-    assert strip.span is None or strip.span[0] <= strip.at <= strip.span[1]
+    assert 0 <= strip.mark <= 100 and axis.position(1) == 50
+    assert strip.span is None or strip.span[0] <= strip.mark <= strip.span[1]
     assert any(text == "1" for _, text in axis.ticks)
 
 
@@ -412,15 +412,15 @@ def test_the_overview_takes_what_holds_for_all_tiles_first():
         label="TNBC",
     )
     bare = Finding("y", estimate(1), "low")
-    assert [f.name for f in key_findings(Section("k", "t", "", (of_one, bare, *of_all)))] == [
+    assert [f.name for f in overview_findings(Section("k", "t", "", (of_one, bare, *of_all)))] == [
         "a",
         "b",
         "c",
     ]
-    assert [f.name for f in key_findings(Section("k", "t", "", (bare, of_one)))] == ["z"]
+    assert [f.name for f in overview_findings(Section("k", "t", "", (bare, of_one)))] == ["z"]
     assert [
         f.name
-        for f in key_findings(
+        for f in overview_findings(
             Section(
                 "k",
                 "t",
@@ -447,11 +447,11 @@ def test_the_overview_takes_what_holds_for_all_tiles_first():
     ],
 )
 def test_estimates_in_words(of, text):
-    assert told(estimate(*of)).text == text
+    assert format_estimate(estimate(*of)).text == text
 
 
 def test_numbers_in_words():
-    assert [number(v) for v in (0.0, 1234.5, 0.5, 3e-9, -2.345, math.nan)] == [
+    assert [format_number(v) for v in (0.0, 1234.5, 0.5, 3e-9, -2.345, math.nan)] == [
         "0",
         "1\u202f234",
         "0.500",
@@ -459,7 +459,10 @@ def test_numbers_in_words():
         "−2.35",
         "–",
     ]
-    assert count(1_234_567) == "1\u202f234\u202f567" and told(undefined("why")).text == "why"
+    assert (
+        format_count(1_234_567) == "1\u202f234\u202f567"
+        and format_estimate(undefined("why")).text == "why"
+    )
 
 
 def test_page_and_plots_are_loaded_only_when_written():

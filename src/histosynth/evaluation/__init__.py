@@ -65,14 +65,29 @@ def evaluate(
     with locked(out):
         folder = ensure_folder(out / ".measured")
         jobs = measure_jobs(opened, config, folder)
-        run_all(engine, measure, _flat(jobs), progress.measured)
+        run_all(
+            engine,
+            measure,
+            _flat(jobs),
+            progress.measured,
+        )
         samples, refused = gathered(jobs, opened)
         if "copying" in opened.metrics:
             searches = search_jobs(jobs, opened, folder)
-            run_all(engine, search, _flat(searches), progress.searched)
+            run_all(
+                engine,
+                search,
+                _flat(searches),
+                progress.searched,
+            )
             for side, each in searches.items():
                 samples[side] = with_matches(samples[side], each)
-        measured = MeasuredSides(samples, opened.real, opened.synthetic, opened.library)
+        measured = MeasuredSides(
+            samples,
+            opened.real,
+            opened.synthetic,
+            opened.library,
+        )
         sections = conclude_all(
             measured,
             opened.metrics,
@@ -83,7 +98,13 @@ def evaluate(
         if membership is not None:
             sections.append(membership(opened, progress.losses))
         seconds = time.monotonic() - began
-        report = make_report(opened, config, sections, refused, seconds=seconds)
+        report = make_report(
+            opened,
+            config,
+            sections,
+            refused,
+            seconds=seconds,
+        )
         write_report(report, out)
     return report
 

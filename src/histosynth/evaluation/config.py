@@ -77,7 +77,11 @@ class MeasureSettings:
         Raises:
             BadOption, BadWeights, NeedsExtra: it cannot be opened.
         """
-        return open_encoder(self.encoder, weights=self.weights, bf16=self.bf16)
+        return open_encoder(
+            self.encoder,
+            weights=self.weights,
+            bf16=self.bf16,
+        )
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,17 @@ class MeasuredSides:
     synthetic: Collection
     library: Collection | None
 
-    def picture(self, side: str, name: str) -> Pixels | None:
+    def picture(
+        self,
+        side: str,
+        name: str,
+    ) -> Pixels | None:
         """A tile's pixels, read again; None where it cannot be read any more."""
-        collections = {"real": self.real, "synthetic": self.synthetic, "library": self.library}
+        collections = {
+            "real": self.real,
+            "synthetic": self.synthetic,
+            "library": self.library,
+        }
         item = _find(collections[side], name)
         if item is None:
             return None
@@ -90,7 +98,12 @@ def copying_galleries(measured: MeasuredSides) -> tuple[Gallery, ...]:
         if picture is None or source is None:
             continue
         rotated = np.ascontiguousarray(pose(picture, pair.pose)).astype(np.uint8)
-        part = _part(source, rotated.shape[:2], pair.x / mpp, pair.y / mpp)
+        part = _part(
+            source,
+            rotated.shape[:2],
+            pair.x / mpp,
+            pair.y / mpp,
+        )
         text = f"{name}: correlation {pair.score:.2f} with {source_name}"
         lines.append((text, (rotated, part)))
     columns = ("synthetic, rotated to fit", "that part of the training tile")
@@ -110,7 +123,12 @@ def _find(collection: Collection | None, name: str) -> Item | None:
     return next((item for item in collection.items if item.name == name), None)
 
 
-def _part(pixels: Pixels, shape: tuple[int, int], x: float, y: float) -> Pixels:
+def _part(
+    pixels: Pixels,
+    shape: tuple[int, int],
+    x: float,
+    y: float,
+) -> Pixels:
     """A part of a picture, white outside it.
 
     Args:

@@ -53,7 +53,11 @@ def conclude_all(
     return sections
 
 
-def _settings(measurement: MeasureSettings, metrics: Sequence[str], seed: int) -> Settings:
+def _settings(
+    measurement: MeasureSettings,
+    metrics: Sequence[str],
+    seed: int,
+) -> Settings:
     tools = tools_of(metrics)
     detector_classes = {}
     if Tool.DETECTORS in tools:
@@ -69,4 +73,8 @@ def _settings(measurement: MeasureSettings, metrics: Sequence[str], seed: int) -
         return settings
     weights = measurement.perceptual_weights
     perceptual = open_perceptual(measurement.perceptual, weights=weights)
-    return replace(settings, perceptual=perceptual.name, perceptual_facts=perceptual.about)
+    return replace(
+        settings,
+        perceptual=perceptual.name,
+        perceptual_facts=perceptual.about,
+    )

@@ -71,7 +71,7 @@ class Plot:
         x: of the axis, with its unit.
         y: of the axis, with its unit; "" for distributions.
         series: what is drawn.
-        kind: `line`, `scatter` or `density` (distributions of `x`).
+        form: `line`, `scatter` or `density` (distributions of `x`).
         mark: a vertical line, e.g. a threshold.
     """
 
@@ -79,7 +79,7 @@ class Plot:
     x: str
     y: str
     series: tuple[Series, ...]
-    kind: Literal["line", "scatter", "density"] = "line"
+    form: Literal["line", "scatter", "density"] = "line"
     mark: tuple[float, str] | None = None
 
 

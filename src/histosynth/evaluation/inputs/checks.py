@@ -47,11 +47,17 @@ def check_same_scale(*sides: Collection) -> None:
     for side in sides:
         names.append(f"{side.path.name} {min(item.mpp for item in side.items):g}")
     found = f"{scales[0]:g} and {scales[-1]:g} um/px ({', '.join(names)})"
-    raise BadOption("the scale of the tiles", found, "one scale for all sets")
+    raise BadOption(
+        "the scale of the tiles",
+        found,
+        "one scale for all sets",
+    )
 
 
 def metrics_for(
-    config: EvaluationConfig, reference: Collection | None, classes: Sequence[str]
+    config: EvaluationConfig,
+    reference: Collection | None,
+    classes: Sequence[str],
 ) -> tuple[str, ...]:
     """The metrics that were requested, or all that the inputs allow, in the order of `METRICS`.
 
@@ -108,7 +114,10 @@ def open_tools(settings: MeasureSettings, metrics: Sequence[str]) -> tuple[str, 
     if Tool.ENCODER in tools:
         digests.append(settings.open_encoder().about.get("weights_sha256", ""))
     if Tool.PERCEPTUAL in tools:
-        perceptual = open_perceptual(settings.perceptual, weights=settings.perceptual_weights)
+        perceptual = open_perceptual(
+            settings.perceptual,
+            weights=settings.perceptual_weights,
+        )
         digests.append(perceptual.about.get("weights_sha256", ""))
     return tuple(digests)
 
@@ -126,7 +135,9 @@ def _check_detectors(names: Sequence[str], *, needed: bool) -> None:
 
 
 def _different_sizes(
-    real: Collection, synthetic: Collection, sizes: Sequence[tuple[int, int]]
+    real: Collection,
+    synthetic: Collection,
+    sizes: Sequence[tuple[int, int]],
 ) -> SizeMismatch:
     other = next(size for size in sizes if size != real.size)
     name = "synthetic set" if other in synthetic.sizes else "real set"

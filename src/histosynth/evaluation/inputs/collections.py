@@ -60,7 +60,9 @@ class Collection:
 
 
 def open_collection(
-    path: Path, inputs: InputOptions, on_progress: ProgressCallback | None = None
+    path: Path,
+    inputs: InputOptions,
+    on_progress: ProgressCallback | None = None,
 ) -> Collection:
     """A tile set, or a folder of pictures.
 
@@ -115,7 +117,11 @@ def classes_of(collections: Sequence[Collection], mapping: Mapping[str, str]) ->
 class _Builder:
     """Collects items, sizes, formats and refusals of one folder."""
 
-    def __init__(self, path: Path, crop: CropSize) -> None:
+    def __init__(
+        self,
+        path: Path,
+        crop: CropSize,
+    ) -> None:
         self.path = path
         self.crop = crop
         self.items: list[Item] = []
@@ -123,7 +129,11 @@ class _Builder:
         self.codecs: Counter[str] = Counter()
         self.refused: dict[str, str] = {}
 
-    def add(self, item: Item, codec: str) -> None:
+    def add(
+        self,
+        item: Item,
+        codec: str,
+    ) -> None:
         """Add a file's item, cut to crops."""
         self.codecs[codec] += 1
         self.add_crops(item)
@@ -139,7 +149,13 @@ class _Builder:
         if boxes:
             self.sizes[crop] += len(boxes)
         for box in boxes:
-            self.items.append(replace(item, name=f"{item.name}@{box.x},{box.y}", box=box))
+            self.items.append(
+                replace(
+                    item,
+                    name=f"{item.name}@{box.x},{box.y}",
+                    box=box,
+                )
+            )
 
     def build(self) -> Collection:
         """The collection.
@@ -181,7 +197,9 @@ def _grid(size: tuple[int, int], crop: tuple[int, int]) -> list[Box]:
 
 
 def _open_tile_set(
-    path: Path, inputs: InputOptions, on_progress: ProgressCallback | None
+    path: Path,
+    inputs: InputOptions,
+    on_progress: ProgressCallback | None,
 ) -> Collection:
     tile_set = TileSet(path)
     builder = _Builder(path, inputs.crop)
@@ -197,7 +215,11 @@ def _open_tile_set(
     return builder.build()
 
 
-def _item_of_row(path: Path, file: Path, row: Row) -> tuple[Item, str]:
+def _item_of_row(
+    path: Path,
+    file: Path,
+    row: Row,
+) -> tuple[Item, str]:
     """A tile's item and the format of its picture."""
     if row.image is None:
         raise BadTileSet(path, f"its kept tile {row.tile_id} has no picture")
@@ -216,7 +238,9 @@ def _item_of_row(path: Path, file: Path, row: Row) -> tuple[Item, str]:
 
 
 def _open_folder(
-    path: Path, inputs: InputOptions, on_progress: ProgressCallback | None
+    path: Path,
+    inputs: InputOptions,
+    on_progress: ProgressCallback | None,
 ) -> Collection:
     files = list_files(path, IMAGE_SUFFIXES)
     table = read_table(inputs.table) if inputs.table else {}
@@ -233,7 +257,18 @@ def _open_folder(
         except UnreadableImage as error:
             builder.refused[file.stem] = error.reason
             continue
-        builder.add(Item(file.stem, file.stem, patient, label, file, mpp, size=size), codec)
+        builder.add(
+            Item(
+                file.stem,
+                file.stem,
+                patient,
+                label,
+                file,
+                mpp,
+                size=size,
+            ),
+            codec,
+        )
     return builder.build()
 
 

@@ -70,13 +70,19 @@ def content_digest(path: Path | None) -> str:
 
 
 @lru_cache(maxsize=100_000)
-def _file_digest(path: Path, size: int, changed: int) -> str:
+def _file_digest(
+    path: Path,
+    size: int,
+    changed: int,
+) -> str:
     """Cached by size and time of change, which a replaced file does not share."""
     return sha256_of(path)
 
 
 def read_items(
-    items: Sequence[Item], classes: Sequence[str], mapping: Mapping[str, str]
+    items: Sequence[Item],
+    classes: Sequence[str],
+    mapping: Mapping[str, str],
 ) -> Iterator[PixelsAndNuclei | HistosynthError]:
     """Pixels of each item and its nuclei where they are known; an error where it cannot be read.
 
@@ -89,13 +95,20 @@ def read_items(
             if item.tile_id and (item.path != rows_path or item.tile_id not in rows):
                 rows = _rows_near(items[index : index + ROWS_PER_READ], item.path)
                 rows_path = item.path
-            yield _read(item, rows.get(item.tile_id), classes, mapping)
+            yield _read(
+                item,
+                rows.get(item.tile_id),
+                classes,
+                mapping,
+            )
         except HistosynthError as error:
             yield error
 
 
 def read_item(
-    item: Item, classes: Sequence[str] = (), mapping: Mapping[str, str] | None = None
+    item: Item,
+    classes: Sequence[str] = (),
+    mapping: Mapping[str, str] | None = None,
 ) -> PixelsAndNuclei:
     """One item, as `read_items` reads many.
 

@@ -41,7 +41,14 @@ def match_variants(
         twin = real_items.get(stem)
         if twin is not None:
             label = item.label or twin.label
-            items.append(replace(item, stem=stem, patient=twin.patient, label=label))
+            items.append(
+                replace(
+                    item,
+                    stem=stem,
+                    patient=twin.patient,
+                    label=label,
+                )
+            )
         elif stem != item.stem:
             items.append(_from_table(item, stem, table, inputs))
         else:
@@ -50,7 +57,10 @@ def match_variants(
 
 
 def assign_nuclei_files(
-    collection: Collection, folder: Path | None, *, needed: bool = True
+    collection: Collection,
+    folder: Path | None,
+    *,
+    needed: bool = True,
 ) -> Collection:
     """The same with each item's nuclei file, by stem.
 
@@ -63,7 +73,11 @@ def assign_nuclei_files(
     files = {file.stem: file for file in list_files(folder, NUCLEI_SUFFIXES)}
     items = tuple(replace(item, points=files.get(item.stem)) for item in collection.items)
     if needed and not any(item.points for item in items):
-        raise BadPairing("nuclei file", [item.stem for item in items], sorted(files))
+        raise BadPairing(
+            "nuclei file",
+            [item.stem for item in items],
+            sorted(files),
+        )
     return replace(collection, items=items)
 
 
@@ -76,9 +90,17 @@ def _stem_in(names: set[str], stem: str) -> str:
 
 
 def _from_table(
-    item: Item, stem: str, table: Mapping[str, Mapping[str, str]], inputs: InputOptions
+    item: Item,
+    stem: str,
+    table: Mapping[str, Mapping[str, str]],
+    inputs: InputOptions,
 ) -> Item:
     row = table.get(stem, {})
     patient = row.get("patient") or patient_of_slide(stem, inputs.patient)
     label = item.label or row.get("label", "")
-    return replace(item, stem=stem, patient=patient, label=label)
+    return replace(
+        item,
+        stem=stem,
+        patient=patient,
+        label=label,
+    )

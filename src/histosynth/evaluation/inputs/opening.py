@@ -52,7 +52,12 @@ def open_inputs(
     inputs = config.inputs
     real = open_collection(config.real, inputs, on_progress)
     synthetic = open_collection(config.synthetic, inputs, on_progress)
-    synthetic = match_variants(synthetic, real, config.conditions, inputs)
+    synthetic = match_variants(
+        synthetic,
+        real,
+        config.conditions,
+        inputs,
+    )
     library = _open_library(config, real, on_progress)
     check_same_size(real, synthetic)
     check_same_scale(real, synthetic)
@@ -60,7 +65,11 @@ def open_inputs(
     if library is not None:
         check_same_scale(real, synthetic, library)
         crops = cropped(library, synthetic.size)
-        reference = assign_nuclei_files(crops, config.conditions, needed=False)
+        reference = assign_nuclei_files(
+            crops,
+            config.conditions,
+            needed=False,
+        )
     real = assign_nuclei_files(real, config.conditions)
     synthetic = assign_nuclei_files(synthetic, config.conditions)
     sides = [side for side in (real, synthetic, reference) if side is not None]
@@ -72,16 +81,29 @@ def open_inputs(
         mapping=tuple(sorted(mapping.items())),
         weights_sha256=open_tools(config.measurement, metrics),
     )
-    return OpenedInputs(real, synthetic, reference, library, metrics, measurement)
+    return OpenedInputs(
+        real,
+        synthetic,
+        reference,
+        library,
+        metrics,
+        measurement,
+    )
 
 
 def _open_library(
-    config: EvaluationConfig, real: Collection, on_progress: ProgressCallback | None
+    config: EvaluationConfig,
+    real: Collection,
+    on_progress: ProgressCallback | None,
 ) -> Collection | None:
     """The training set in whole tiles, refused where it shares a patient with the real side."""
     if config.reference is None:
         return None
-    library = open_collection(config.reference, replace(config.inputs, crop=None), on_progress)
+    library = open_collection(
+        config.reference,
+        replace(config.inputs, crop=None),
+        on_progress,
+    )
     leaked = sorted(real.patients & library.patients)
     if leaked:
         raise SplitLeak(leaked)

@@ -72,7 +72,11 @@ def search(job: SearchJob) -> int:
     rows = [tile.values[MATCH] for tile in found.tiles]
     matches = np.array(rows, np.float64).reshape(-1, MATCH_VALUES)
     with atomic_write(job.path) as temporary:
-        save_file({"match": matches}, temporary, {"job": job.key})
+        save_file(
+            {"match": matches},
+            temporary,
+            {"job": job.key},
+        )
     return len(rows)
 
 

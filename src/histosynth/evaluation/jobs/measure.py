@@ -86,9 +86,17 @@ def measure(job: MeasureJob) -> int:
     values: dict[str, Values] = {}
     pictures: dict[int, Pixels] = {}
     with one_thread():
-        read = read_items(job.items, job.settings.classes, dict(job.settings.mapping))
+        read = read_items(
+            job.items,
+            job.settings.classes,
+            dict(job.settings.mapping),
+        )
         for number, (item, found) in enumerate(zip(job.items, read, strict=True)):
-            facts: TileFacts = {"name": item.name, "patient": item.patient, "label": item.label}
+            facts: TileFacts = {
+                "name": item.name,
+                "patient": item.patient,
+                "label": item.label,
+            }
             tiles.append(facts)
             try:
                 tile = _tile_input(job, number, found)
@@ -115,7 +123,9 @@ def with_ring_classifier(items: Sequence[Item], settings: MeasureSettings) -> Me
     """
     marked = []
     for found in read_items(
-        spread_over(items, MAX_FITTED_TILES), settings.classes, dict(settings.mapping)
+        spread_over(items, MAX_FITTED_TILES),
+        settings.classes,
+        dict(settings.mapping),
     ):
         if isinstance(found, HistosynthError):
             continue
@@ -170,7 +180,9 @@ def _class_ids(sets: Iterable[Nuclei]) -> set[int]:
 
 
 def _tile_input(
-    job: MeasureJob, number: int, found: tuple[Pixels, Nuclei | None] | HistosynthError
+    job: MeasureJob,
+    number: int,
+    found: tuple[Pixels, Nuclei | None] | HistosynthError,
 ) -> TileInput:
     """One item as metrics receive it.
 
@@ -188,7 +200,11 @@ def _tile_input(
     return TileInput(pixels, mpp, nuclei, original, mask)
 
 
-def _original_and_mask(pixels: Pixels, mask_path: Path, original: Item) -> tuple[Pixels, Mask]:
+def _original_and_mask(
+    pixels: Pixels,
+    mask_path: Path,
+    original: Item,
+) -> tuple[Pixels, Mask]:
     before, _ = read_item(original)
     mask: Mask = read_mask(mask_path)
     if original.box is not None:
@@ -196,7 +212,11 @@ def _original_and_mask(pixels: Pixels, mask_path: Path, original: Item) -> tuple
     height, width = pixels.shape[:2]
     for name, array in (("mask", mask), ("original", before)):
         if array.shape[:2] != (height, width):
-            raise SizeMismatch(name, (array.shape[1], array.shape[0]), (width, height))
+            raise SizeMismatch(
+                name,
+                (array.shape[1], array.shape[0]),
+                (width, height),
+            )
     return before, mask
 
 
@@ -211,7 +231,10 @@ def _open_tools(settings: MeasureSettings, metrics: Sequence[str]) -> Tools:
         detectors = open_detectors(settings.detectors)
     perceptual = None
     if Tool.PERCEPTUAL in needed:
-        perceptual = open_perceptual(settings.perceptual, weights=settings.perceptual_weights)
+        perceptual = open_perceptual(
+            settings.perceptual,
+            weights=settings.perceptual_weights,
+        )
     nima = None
     if Tool.NIMA in needed and settings.nima is not None:
         from ...metrics.nima import open_nima
@@ -221,4 +244,11 @@ def _open_tools(settings: MeasureSettings, metrics: Sequence[str]) -> Tools:
     if settings.rings:
         arrays = {name: np.array(values).reshape(shape) for name, values, shape in settings.rings}
         rings = RingClassifier(**arrays)
-    return Tools(encoder, detectors, perceptual, nima, rings, settings.classes)
+    return Tools(
+        encoder,
+        detectors,
+        perceptual,
+        nima,
+        rings,
+        settings.classes,
+    )

@@ -29,7 +29,10 @@ def is_written_by(path: Path, key: str) -> bool:
 
 
 def write_measured(
-    path: Path, key: str, tiles: Sequence[TileFacts], values: Mapping[str, Values]
+    path: Path,
+    key: str,
+    tiles: Sequence[TileFacts],
+    values: Mapping[str, Values],
 ) -> None:
     """Write a job's file, whole or not at all.
 
@@ -42,7 +45,11 @@ def write_measured(
     arrays = {name: np.ascontiguousarray(value) for name, value in values.items()}
     metadata = {"job": key, "tiles": json.dumps(list(tiles))}
     with atomic_write(path) as temporary:
-        save_file(arrays or {"none": np.zeros(1)}, temporary, metadata)
+        save_file(
+            arrays or {"none": np.zeros(1)},
+            temporary,
+            metadata,
+        )
 
 
 def read_measured(
@@ -73,7 +80,14 @@ def read_measured(
             refused[tile["name"]] = tile["refused"]
             continue
         found = values.get(number, {})
-        measured.append(TileMeasurements(tile["name"], tile["patient"], tile["label"], found))
+        measured.append(
+            TileMeasurements(
+                tile["name"],
+                tile["patient"],
+                tile["label"],
+                found,
+            )
+        )
     return measured, refused
 
 

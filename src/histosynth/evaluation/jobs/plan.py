@@ -40,7 +40,9 @@ class _Side:
 
 
 def measure_jobs(
-    opened: OpenedInputs, config: EvaluationConfig, folder: Path
+    opened: OpenedInputs,
+    config: EvaluationConfig,
+    folder: Path,
 ) -> dict[str, list[MeasureJob]]:
     """Jobs by side: real, synthetic, reference (crops), left_out (some of them), library (whole
     training tiles).
@@ -49,7 +51,9 @@ def measure_jobs(
 
 
 def search_jobs(
-    jobs: dict[str, list[MeasureJob]], opened: OpenedInputs, folder: Path
+    jobs: dict[str, list[MeasureJob]],
+    opened: OpenedInputs,
+    folder: Path,
 ) -> dict[str, list[SearchJob]]:
     """Search jobs of synthetic and real tiles, and of some training crops among other patients."""
     library = jobs["library"]
@@ -67,7 +71,13 @@ def search_jobs(
                 crops=tuple(each.path for each in crops),
                 side_um=side_um,
                 leave_out_own_patient=leave_out,
-                key=search_key(job.key, library_keys, crop_keys, side_um, leave_out),
+                key=search_key(
+                    job.key,
+                    library_keys,
+                    crop_keys,
+                    side_um,
+                    leave_out,
+                ),
                 path=folder / f"{job.path.stem}-copies.safetensors",
             )
             for job in jobs[side]
@@ -128,20 +138,50 @@ def _sides(opened: OpenedInputs, config: EvaluationConfig) -> list[_Side]:
     masks = _masks(config, opened) if of_masks else {}
     sides = [
         _Side("real", opened.real, of_tiles, {}),
-        _Side("synthetic", opened.synthetic, of_tiles | of_masks, masks),
+        _Side(
+            "synthetic",
+            opened.synthetic,
+            of_tiles | of_masks,
+            masks,
+        ),
     ]
     if opened.reference is None or opened.library is None:
         return sides
-    sides.append(_Side("reference", opened.reference, of_tiles - {"copying"}, {}))
+    sides.append(
+        _Side(
+            "reference",
+            opened.reference,
+            of_tiles - {"copying"},
+            {},
+        )
+    )
     if "copying" in of_tiles:
         some = spread_over(opened.reference.items, MAX_LEFT_OUT)
         left_out = replace(opened.reference, items=some)
-        sides.append(_Side("left_out", left_out, frozenset(with_dependencies(["copying"])), {}))
-        sides.append(_Side("library", opened.library, frozenset({"copying"}), {}))
+        sides.append(
+            _Side(
+                "left_out",
+                left_out,
+                frozenset(with_dependencies(["copying"])),
+                {},
+            )
+        )
+        sides.append(
+            _Side(
+                "library",
+                opened.library,
+                frozenset({"copying"}),
+                {},
+            )
+        )
     return sides
 
 
-def _jobs(side: _Side, opened: OpenedInputs, folder: Path) -> list[MeasureJob]:
+def _jobs(
+    side: _Side,
+    opened: OpenedInputs,
+    folder: Path,
+) -> list[MeasureJob]:
     metrics = tuple(name for name in METRICS if name in side.metrics)
     jobs = []
     items = side.collection.items
@@ -149,7 +189,15 @@ def _jobs(side: _Side, opened: OpenedInputs, folder: Path) -> list[MeasureJob]:
         part = items[start : start + TILES_PER_JOB]
         masks = tuple(side.masks[item.name] for item in part) if side.masks else ()
         path = folder / f"{side.name}-{number:05d}.safetensors"
-        jobs.append(MeasureJob(part, metrics, opened.measurement, path, masks))
+        jobs.append(
+            MeasureJob(
+                part,
+                metrics,
+                opened.measurement,
+                path,
+                masks,
+            )
+        )
     return jobs
 
 
@@ -174,7 +222,11 @@ def _masks(config: EvaluationConfig, opened: OpenedInputs) -> dict[str, MaskAndO
     return masks
 
 
-def _too_few(collection: Collection, usable: int, refused: dict[str, str]) -> BadOption:
+def _too_few(
+    collection: Collection,
+    usable: int,
+    refused: dict[str, str],
+) -> BadOption:
     name, reason = next(iter(refused.items()))
     found = (
         f"a set of which {usable} of {len(collection.items)} tiles can be used ({name}: {reason})"

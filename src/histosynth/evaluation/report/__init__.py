@@ -1,7 +1,8 @@
-"""The judges' report: `report.json` for programs, `report.html` for people, one file that opens
+"""The report of `evaluate`: `report.json` for programs, `report.html` for people, which opens
 offline.
 """
 
-from .model import Material, Report, write_report
+from .model import Material, Report
+from .write import write_report
 
 __all__ = ["Material", "Report", "write_report"]

@@ -1,4 +1,4 @@
-"""Facts of a section as a tree of texts, tables and heat tables, for the template to walk."""
+"""Facts of a section as a tree of texts, tables and heat tables, which the template walks."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .number_format import count
+from .number_format import MISSING, format_count
 
-MOST_ITEMS = 40
-"""Of one list or table; the rest stands in report.json."""
-DEEPEST = 6
+MAX_ITEMS = 40
+"""Items of one list or table on the page; the others are in report.json."""
+MAX_DEPTH = 6
+Matrix = tuple[str, "Fact"]
+"""A title, and a heat table."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Of a heat table: the count, its share of the row, and the strength of its colour in
-    percent.
-    """
+    """A cell of a heat table: count, share of its row, and colour strength in percent."""
 
     text: str
     share: str
@@ -30,7 +30,7 @@ class Fact:
     """One value.
 
     Attributes:
-        kind: how it is drawn; which decides what else is filled in.
+        form: how it is drawn; it decides which of the other attributes are filled.
         text: of a `text`.
         pairs: key and value of each line of `pairs`.
         heads: of the columns of a `grid` or a `heat`.
@@ -38,10 +38,10 @@ class Fact:
         grid: rows of a `grid`.
         cells: rows of a `heat`.
         titles: what rows and columns of a `heat` are.
-        more: how much was left out.
+        more: number of items that were left out.
     """
 
-    kind: Literal["text", "pairs", "grid", "heat"]
+    form: Literal["text", "pairs", "grid", "heat"]
     text: str = ""
     pairs: tuple[tuple[str, Fact], ...] = ()
     heads: tuple[str, ...] = ()
@@ -52,150 +52,156 @@ class Fact:
     more: int = 0
 
 
-def fact(value: Any, depth: int = 0) -> Fact:
-    """A finite JSON value as a tree."""
-    if isinstance(value, Mapping) and value and depth < DEEPEST:
+def fact_of(value: Any, depth: int = 0) -> Fact:
+    """A JSON value as a tree."""
+    if not value or depth >= MAX_DEPTH:
+        return Fact("text", plain_text(value))
+    if isinstance(value, Mapping):
         return _pairs(value, depth)
-    if isinstance(value, list) and value and depth < DEEPEST:
+    if isinstance(value, list):
         if all(isinstance(each, Mapping) and each for each in value):
             return _grid(value, depth)
         if any(isinstance(each, Mapping | list) for each in value):
-            return _pairs({str(index): each for index, each in enumerate(value, 1)}, depth)
-    return Fact("text", plain(value))
+            numbered = {str(number): each for number, each in enumerate(value, 1)}
+            return _pairs(numbered, depth)
+    return Fact("text", plain_text(value))
 
 
-def plain(value: Any) -> str:
-    """A value in one line; numbers unspaced, for they may be copied (seeds, settings)."""
-    if value is None or value == "" or value == [] or value == {}:
-        return "–"
+def plain_text(value: Any) -> str:
+    """A value in one line. Numbers have no separators, since they may be copied (seeds)."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if value is None or value in ("", [], {}):
+        return MISSING
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        more = f" and {count(len(value) - MOST_ITEMS)} more" if len(value) > MOST_ITEMS else ""
-        return ", ".join(plain(each) for each in value[:MOST_ITEMS]) + more
+        text = ", ".join(plain_text(each) for each in value[:MAX_ITEMS])
+        if len(value) > MAX_ITEMS:
+            text += f" and {format_count(len(value) - MAX_ITEMS)} more"
+        return text
     return str(value)
 
 
-def lifted(
+def take_matrices(
     facts: Mapping[str, Any], path: tuple[str, ...] = ()
-) -> tuple[list[tuple[str, Fact]], dict[str, Any]]:
-    """Confusion matrices taken out of facts, however deep, each with a title; and what is left."""
-    tables: list[tuple[str, Fact]] = []
+) -> tuple[list[Matrix], dict[str, Any]]:
+    """Confusion matrices at any depth of facts, each with a title; and the other facts."""
+    tables: list[Matrix] = []
     rest: dict[str, Any] = {}
     for key, value in facts.items():
-        here = (*path, str(key).replace("_", " "))
-        if not isinstance(value, Mapping) or not value or len(here) > DEEPEST:
+        titles = (*path, str(key).replace("_", " "))
+        if not isinstance(value, Mapping) or not value or len(titles) > MAX_DEPTH:
             rest[key] = value
-        elif found := heats(value):
-            tables += [
-                (", ".join((*here, *([side] if side else []))), table) for side, table in found
-            ]
-        else:
-            inner, left = lifted(value, here)
-            tables += inner
-            rest |= {key: left} if left or not inner else {}
+            continue
+        found = matrices_of(value)
+        if found:
+            for side, table in found:
+                tables.append((", ".join([*titles, side] if side else titles), table))
+            continue
+        inner, left = take_matrices(value, titles)
+        tables += inner
+        if left or not inner:
+            rest[key] = left
     return tables, rest
 
 
-def heats(value: Mapping[str, Any]) -> list[tuple[str, Fact]]:
-    """Confusion matrices, if this is one or several over the same classes.
+def matrices_of(value: Mapping[str, Any]) -> list[Matrix]:
+    """Confusion matrices, if a value is one or several over the same classes; else [].
 
-    Either {"rows": [...], "columns": [...], "counts": [[...]]}, where `row_title` and
-    `column_title` may say what rows and columns are; or {"asked": [...], "found": [...], side:
-    [[...]], ...} with one for each side.
+    Either {"rows": [...], "columns": [...], "counts": [[...]]}, with optional `row_title` and
+    `column_title`; or {"requested": [...], "found": [...], side: [[...]], ...} with one matrix for
+    each side.
     """
-    if "asked" in value and "found" in value:
-        sides = {key: each for key, each in value.items() if key not in ("asked", "found")}
-        tables = [
-            (
-                key,
-                _heat(
-                    value["asked"],
-                    value["found"],
-                    each,
-                    ("asked for", "found"),
-                ),
-            )
-            for key, each in sides.items()
-            if each is not None
-        ]
-    else:
-        titles = str(value.get("row_title", "")), str(value.get("column_title", ""))
-        tables = [
-            (
-                "",
-                _heat(
-                    value.get("rows"),
-                    value.get("columns"),
-                    value.get("counts"),
-                    titles,
-                ),
-            )
-        ]
-    found = [(key, table) for key, table in tables if table is not None]
-    return found if len(found) == len(tables) else []
+    if "requested" in value and "found" in value:
+        return _matrices_by_side(value)
+    titles = (str(value.get("row_title", "")), str(value.get("column_title", "")))
+    table = _heat_table(
+        value.get("rows"),
+        value.get("columns"),
+        value.get("counts"),
+        titles,
+    )
+    return [] if table is None else [("", table)]
 
 
-def _heat(
+def _matrices_by_side(value: Mapping[str, Any]) -> list[Matrix]:
+    tables = []
+    for side, counts in value.items():
+        if side in ("requested", "found") or counts is None:
+            continue
+        titles = ("requested", "found")
+        table = _heat_table(
+            value["requested"],
+            value["found"],
+            counts,
+            titles,
+        )
+        if table is None:
+            return []
+        tables.append((side, table))
+    return tables
+
+
+def _heat_table(
     rows: Any,
     columns: Any,
     counts: Any,
     titles: tuple[str, str],
 ) -> Fact | None:
+    """A matrix of counts; None where the values are no matrix of that size."""
     if not (isinstance(rows, list) and isinstance(columns, list) and isinstance(counts, list)):
         return None
-    if len(counts) != len(rows) or not all(
-        isinstance(r, list) and len(r) == len(columns) for r in counts
-    ):
+    if len(counts) != len(rows):
         return None
-    if not all(_numeric(each) for row in counts for each in row):
-        return None
-    names = tuple(map(str, rows))
-    heads = tuple(map(str, columns))
+    for row in counts:
+        if not isinstance(row, list) or len(row) != len(columns):
+            return None
+        if not all(_is_count(each) for each in row):
+            return None
     return Fact(
         "heat",
-        heads=heads,
-        names=names,
-        cells=tuple(map(_cells, counts)),
+        heads=tuple(map(str, columns)),
+        names=tuple(map(str, rows)),
+        cells=tuple(_cells(row) for row in counts),
         titles=titles,
     )
 
 
-def _numeric(value: Any) -> bool:
+def _is_count(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value) and value >= 0
 
 
 def _cells(row: Sequence[float]) -> tuple[Cell, ...]:
     total = sum(row)
-    shares = [each / total if total else 0.0 for each in row]
-    return tuple(
-        Cell(
-            count(int(each)) if each == int(each) else f"{each:.3g}",
-            f"{share:.0%}",
-            round(100 * share),
-        )
-        for each, share in zip(row, shares, strict=True)
-    )
+    cells = []
+    for each in row:
+        share = each / total if total else 0.0
+        text = format_count(int(each)) if each == int(each) else f"{each:.3g}"
+        cells.append(Cell(text, f"{share:.0%}", round(100 * share)))
+    return tuple(cells)
 
 
 def _pairs(value: Mapping[str, Any], depth: int) -> Fact:
     items = list(value.items())
-    pairs = tuple(
-        (str(key).replace("_", " "), fact(each, depth + 1)) for key, each in items[:MOST_ITEMS]
+    pairs = []
+    for key, each in items[:MAX_ITEMS]:
+        pairs.append((str(key).replace("_", " "), fact_of(each, depth + 1)))
+    return Fact(
+        "pairs",
+        pairs=tuple(pairs),
+        more=max(0, len(items) - MAX_ITEMS),
     )
-    return Fact("pairs", pairs=pairs, more=max(0, len(items) - MOST_ITEMS))
 
 
 def _grid(rows: Sequence[Mapping[str, Any]], depth: int) -> Fact:
     heads = tuple(dict.fromkeys(str(key) for row in rows for key in row))
-    grid = tuple(
-        tuple(fact(row.get(head), depth + 1) for head in heads) for row in rows[:MOST_ITEMS]
-    )
+    grid = []
+    for row in rows[:MAX_ITEMS]:
+        grid.append(tuple(fact_of(row.get(head), depth + 1) for head in heads))
     return Fact(
         "grid",
         heads=heads,
-        grid=grid,
-        more=max(0, len(rows) - MOST_ITEMS),
+        grid=tuple(grid),
+        more=max(0, len(rows) - MAX_ITEMS),
     )

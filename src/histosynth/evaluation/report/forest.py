@@ -1,6 +1,4 @@
-"""The forest plot: ratios to real tissue on one log axis, each with its interval, its shape and
-its words.
-"""
+"""The forest plot: ratios to real tissue on one log axis, with interval, shape and text."""
 
 from __future__ import annotations
 
@@ -11,31 +9,34 @@ from typing import Literal
 
 from ...core.estimate import Estimate
 from ...metrics.finding import Finding
+from .number_format import has_interval
 
 Standing = Literal["like", "worse", "better", "wide", "open"]
-"""Where a ratio stands to 1; each has a shape of its own."""
+"""How a ratio compares with 1; each has its own shape."""
 
-WIDE = 2.0
-"""An interval that holds both this and its inverse tells nothing."""
-LEAST = 2.0
-MOST = 100.0
-"""How far the axis reaches on both sides of 1, as a factor."""
+WIDE_FACTOR = 2.0
+"""An interval that contains both this and its inverse is too wide for a conclusion."""
+MIN_REACH = 2.0
+MAX_REACH = 100.0
+"""Limits of the axis on both sides of 1, as factors."""
+AXIS_MARGIN = 1.05
 TICKS = (
     (6, (0.25, 0.5, 1, 2, 4)),
     (32, (0.03, 0.1, 0.3, 1, 3, 10, 30)),
     (math.inf, (0.01, 0.1, 1, 10, 100)),
 )
-"""Round ratios for axes that reach less far than so."""
-EDGE = 6.0
-"""Percent of the strip kept free at either end, for arrows and the halves of marks."""
+"""Ratios at the ticks of an axis whose reach is below the first number."""
+EDGE_PERCENT = 6.0
+"""Percent of the strip kept free at either end, for arrows and half marks."""
 
-KEY: tuple[tuple[Standing, str], ...] = (
-    ("like", "not told apart from real tissue: the interval holds 1"),
-    ("worse", "worse than real tissue, or different where neither way is better"),
+LEGEND: tuple[tuple[Standing, str], ...] = (
+    ("like", "no difference from real tissue found: the interval contains 1"),
+    ("worse", "worse than real tissue, or different where neither direction is better"),
     ("better", "better than real tissue"),
     (
         "wide",
-        f"too uncertain to tell: the interval reaches from below 1/{WIDE:g} to above {WIDE:g}",
+        "too uncertain for a conclusion: the interval reaches from below "
+        f"1/{WIDE_FACTOR:g} to above {WIDE_FACTOR:g}",
     ),
     ("open", "no interval"),
 )
@@ -43,79 +44,96 @@ KEY: tuple[tuple[Standing, str], ...] = (
 
 @dataclass(frozen=True)
 class Strip:
-    """One ratio drawn: places in percent of the strip's width.
+    """One ratio drawn: positions in percent of the strip's width.
 
     Attributes:
-        at: of the mark.
-        span: of the interval's ends; None: there is none.
-        beyond: whether it goes on beyond the axis to the left, and to the right.
-        standing: gives shape and colour.
-        words: says the same.
+        mark: position of the ratio.
+        span: positions of the interval's ends; None: there is no interval.
+        beyond: whether it continues beyond the axis to the left, and to the right.
+        standing: decides shape and colour.
+        text: the same in words.
     """
 
-    at: float
+    mark: float
     span: tuple[float, float] | None
     beyond: tuple[bool, bool]
     standing: Standing
-    words: str
+    text: str
 
 
 def standing(finding: Finding) -> tuple[Standing, str]:
-    """How a finding's ratio stands to real tissue, and in words."""
+    """How a finding's ratio compares with real tissue, and the same in words."""
     ratio = finding.ratio
-    if ratio is None or not (math.isfinite(ratio.low) and math.isfinite(ratio.high)):
+    if ratio is None or not has_interval(ratio):
         return "open", "no interval"
     if ratio.low <= 1 <= ratio.high:
-        if ratio.low < 1 / WIDE and ratio.high > WIDE:
-            return "wide", "too uncertain to tell"
-        return "like", "not told apart"
+        if ratio.low < 1 / WIDE_FACTOR and ratio.high > WIDE_FACTOR:
+            return "wide", "too uncertain"
+        return "like", "no difference found"
     above = ratio.low > 1
     if finding.better == "real":
         return "worse", "above real" if above else "below real"
-    worse = above != (finding.better == "high")
-    return ("worse", "worse than real") if worse else ("better", "better than real")
+    if above == (finding.better == "high"):
+        return "better", "better than real"
+    return "worse", "worse than real"
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A log axis about 1.
+    """A log axis around 1.
 
     Attributes:
-        reach: it goes from 1 / reach to reach.
+        reach: it extends from 1 / reach to reach.
     """
 
     reach: float
 
     @classmethod
     def of(cls, ratios: Iterable[Estimate]) -> Axis:
-        """Wide enough for all of them, within reason."""
-        ends = [end for ratio in ratios for end in (ratio.value, ratio.low, ratio.high)]
-        far = [max(end, 1 / end) for end in ends if math.isfinite(end) and end > 0]
-        return cls(min(max([LEAST, *far]) * 1.05, MOST))
+        """An axis that contains all ratios and intervals, within `MIN_REACH` and `MAX_REACH`."""
+        reach = MIN_REACH
+        for ratio in ratios:
+            for end in (ratio.value, ratio.low, ratio.high):
+                if math.isfinite(end) and end > 0:
+                    reach = max(reach, end, 1 / end)
+        return cls(min(reach * AXIS_MARGIN, MAX_REACH))
 
     @property
     def ticks(self) -> Sequence[tuple[float, str]]:
         """(percent, label) of round ratios."""
-        round_ones = next(ratios for below, ratios in TICKS if self.reach < below)
-        return [
-            (self.place(ratio), f"{ratio:g}")
-            for ratio in round_ones
-            if 1 / self.reach <= ratio <= self.reach
-        ]
+        ratios = next(ratios for limit, ratios in TICKS if self.reach < limit)
+        inside = [ratio for ratio in ratios if 1 / self.reach <= ratio <= self.reach]
+        return [(self.position(ratio), f"{ratio:g}") for ratio in inside]
 
-    def place(self, ratio: float) -> float:
-        """Percent of the strip; what lies beyond the axis is put at its end."""
+    def position(self, ratio: float) -> float:
+        """Percent of the strip; a ratio beyond the axis is placed at its end."""
         end = math.log(self.reach)
-        inside = min(max(math.log(ratio), -end), end) if ratio > 0 else -end
-        return round(EDGE + (100 - 2 * EDGE) * (inside + end) / (2 * end), 2)
+        clipped = -end
+        if ratio > 0:
+            clipped = min(max(math.log(ratio), -end), end)
+        return round(
+            EDGE_PERCENT + (100 - 2 * EDGE_PERCENT) * (clipped + end) / (2 * end),
+            2,
+        )
 
     def strip(self, finding: Finding) -> Strip | None:
         """A finding's ratio drawn, where it has one."""
         ratio = finding.ratio
         if ratio is None or not ratio.is_defined:
             return None
-        kind, words = standing(finding)
-        span = None if kind == "open" else (self.place(ratio.low), self.place(ratio.high))
-        ends = (ratio.value, ratio.value) if kind == "open" else (ratio.low, ratio.high)
-        beyond = ends[0] < 1 / self.reach, ends[1] > self.reach
-        return Strip(self.place(ratio.value), span, beyond, kind, words)
+        shape, text = standing(finding)
+        span = None
+        low = ratio.value
+        high = ratio.value
+        if shape != "open":
+            low = ratio.low
+            high = ratio.high
+            span = (self.position(low), self.position(high))
+        beyond = (low < 1 / self.reach, high > self.reach)
+        return Strip(
+            self.position(ratio.value),
+            span,
+            beyond,
+            shape,
+            text,
+        )

@@ -1,34 +1,32 @@
-"""What judges said of one set of tiles, all together, and the two files that carry it."""
+"""A report as values: the sides that were compared, sections of all metrics, warnings."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...core.store import write_json, write_text
 from ...metrics.finding import Section
 
-SCHEMA = 1
-"""Of report.json. Goes up when a key changes its meaning or goes away, not when one is added."""
+REPORT_SCHEMA = 2
+"""Version of report.json. It increases when a key changes its meaning or is removed."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """The tiles of one side, in words.
+    """The tiles of one side, as the report describes them.
 
     Attributes:
-        name: what they are, e.g. the folder's name.
-        tiles: how many were judged.
-        patients: of how many; 0: not known.
-        size_px: width and height; None: not all the same.
-        mpp: micrometres per pixel at which they were judged; None: not known.
-        codec: how the files are compressed, e.g. `png` or `jpeg 80`.
-        sha256: of what was read.
+        name: e.g. the folder's name.
+        tiles: number of tiles measured.
+        patients: number of patients; 0: not known.
+        size_px: width and height; None: several sizes.
+        mpp: micrometres per pixel at which tiles were measured; None: not known.
+        codec: compression of the files, e.g. `png` or `jpeg 80`.
+        sha256: of the files that were read.
         note: anything else that a reader should know.
     """
 
@@ -44,18 +42,18 @@ class Material:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """All that was found.
+    """Everything that was found.
 
     Attributes:
         title: of the page.
-        synthetic: what was judged.
-        real: what it was judged beside.
-        reference: other real tissue, from which the floors come.
-        encoder: facts of what pictures were seen with: name, scale, digest.
-        sections: what each judge says, in reading order; each key once.
+        synthetic: the synthetic tiles.
+        real: the real tiles that they are compared with.
+        reference: other real tissue, from which the baselines come.
+        encoder: facts of the encoder: name, scale, digest.
+        sections: one per metric, in reading order; each key once.
         warnings: sentences that come before any number.
-        refused: tiles that were not judged, each with its reason.
-        created: version, settings, seed, how long it took.
+        refused: tiles that were not measured, each with its reason.
+        created: version, settings, seed, duration.
     """
 
     title: str
@@ -71,65 +69,45 @@ class Report:
     def __post_init__(self) -> None:
         keys = [section.key for section in self.sections]
         if len(set(keys)) < len(keys):
-            raise ValueError(f"two sections of one key: {keys}")
+            raise ValueError(f"two sections have one key: {keys}")
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, all of them finite: None stands where a number is not."""
+        """Plain values for JSON; a number that is not finite becomes None."""
         sides = {
             "synthetic": self.synthetic,
             "real": self.real,
             "reference": self.reference,
         }
+        materials = {name: asdict(side) if side else None for name, side in sides.items()}
         plain = {
-            "schema": SCHEMA,
+            "schema": REPORT_SCHEMA,
             "title": self.title,
-            **{name: asdict(side) if side else None for name, side in sides.items()},
+            **materials,
             "encoder": self.encoder,
             "warnings": self.warnings,
             "refused": self.refused,
             "sections": {section.key: section.as_dict() for section in self.sections},
             "created": self.created,
         }
-        told: dict[str, Any] = finite(plain)
-        return told
+        values: dict[str, Any] = json_value(plain)
+        return values
 
 
-def finite(value: Any) -> Any:
-    """A value as JSON has it: no NaN, no infinity, no numpy; what JSON does not know becomes its
-    text.
+def json_value(value: Any) -> Any:
+    """A value as JSON allows it.
+
+    NaN and infinity become None, numpy arrays lists, and unknown types their text.
     """
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, np.generic | np.ndarray):
-        return finite(value.tolist())
+        return json_value(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): finite(each) for key, each in value.items()}
-    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes | bytearray):
-        items = sorted(value, key=str) if isinstance(value, set | frozenset) else value
-        return [finite(each) for each in items]
+        return {str(key): json_value(each) for key, each in value.items()}
+    if isinstance(value, set | frozenset):
+        return [json_value(each) for each in sorted(value, key=str)]
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [json_value(each) for each in value]
     return str(value)
-
-
-def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
-    """Write `report.json` and `report.html`, each whole or not at all; what stands there is
-    replaced.
-
-    Args:
-        report: what was found.
-        folder: made if it is not there.
-
-    Returns:
-        Where the two files are.
-
-    Raises:
-        NotWritable: the folder cannot be made or written.
-    """
-    from .page import render  # jinja2 and matplotlib are loaded only where a page is wanted
-
-    page = render(report)
-    paths = folder / "report.json", folder / "report.html"
-    write_json(paths[0], report.as_dict())
-    write_text(paths[1], page)
-    return paths

@@ -1,6 +1,4 @@
-"""Numbers as people read them: as many figures as the interval supports, thousands apart, a true
-minus.
-"""
+"""Numbers as text: as many digits as the interval supports, separated thousands."""
 
 from __future__ import annotations
 
@@ -9,45 +7,44 @@ from dataclasses import dataclass
 
 from ...core.estimate import Estimate
 
-THIN = "\u202f"
-"""Narrow space that no line breaks at."""
+NARROW_SPACE = "\u202f"
+"""Separates thousands; no line breaks at it."""
 MINUS = "\u2212"
 TIMES = "\u00d7"
-SMALL = 1e-3
-"""Below it numbers are written as powers of ten."""
-LARGE = 1e7
+MIN_DECIMAL = 1e-3
+"""Numbers below it are written as powers of ten."""
+MAX_DECIMAL = 1e7
+MISSING = "–"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def count(value: int) -> str:
-    """A count, thousands apart."""
-    return fixed(value, 0)
+def format_count(value: int) -> str:
+    """A count with separated thousands."""
+    return format_fixed(value, 0)
 
 
-def fixed(value: float, decimals: int) -> str:
-    """With so many decimals; never minus zero."""
-    text = f"{value:,.{decimals}f}".replace(",", THIN)
+def format_fixed(value: float, decimals: int) -> str:
+    """A number with so many decimals; never minus zero."""
+    text = f"{value:,.{decimals}f}".replace(",", NARROW_SPACE)
     if not text.strip("-0."):
         text = text.lstrip("-")
     return text.replace("-", MINUS)
 
 
-def number(value: float, figures: int = 3) -> str:
-    """With so many significant figures."""
+def format_number(value: float, figures: int = 3) -> str:
+    """A number with so many significant figures."""
     if not math.isfinite(value):
-        return "–"
+        return MISSING
     if value == 0:
         return "0"
-    if not SMALL <= abs(value) < LARGE:
-        return _power(value, figures)
-    return fixed(value, max(0, figures - 1 - _order(value)))
+    if not MIN_DECIMAL <= abs(value) < MAX_DECIMAL:
+        return _power_of_ten(value, figures)
+    return format_fixed(value, max(0, figures - 1 - _order(value)))
 
 
 @dataclass(frozen=True)
 class FormattedEstimate:
-    """An estimate in words: the value, its interval in brackets, and why there is none of
-    either.
-    """
+    """An estimate as text: value, interval in brackets, or the reason why one is missing."""
 
     value: str
     interval: str
@@ -56,50 +53,73 @@ class FormattedEstimate:
 
     @property
     def text(self) -> str:
-        """All of it in one line."""
-        return (
-            " ".join(part for part in (self.value, self.interval, self.unit) if part) or self.reason
-        )
+        """All parts in one line."""
+        parts = [part for part in (self.value, self.interval, self.unit) if part]
+        return " ".join(parts) or self.reason
 
 
-def told(estimate: Estimate) -> FormattedEstimate:
-    """An estimate in words; the interval's width says how many figures the value deserves."""
-    value = estimate.value
-    low = estimate.low
-    high = estimate.high
+def format_estimate(estimate: Estimate) -> FormattedEstimate:
+    """An estimate as text; the width of its interval decides the number of digits."""
     if not estimate.is_defined:
-        return FormattedEstimate("", "", estimate.reason or "not told", "")
-    if not (math.isfinite(low) and math.isfinite(high)):
         return FormattedEstimate(
-            number(value),
             "",
-            estimate.reason or "no interval",
+            "",
+            estimate.reason or "undefined",
+            "",
+        )
+    if not has_interval(estimate):
+        reason = estimate.reason or "no interval"
+        return FormattedEstimate(
+            format_number(estimate.value),
+            "",
+            reason,
             estimate.unit,
         )
-    largest = max(abs(value), abs(low), abs(high))
-    if largest and not SMALL <= largest < LARGE:
-        texts = [_power(each, 2) if each else "0" for each in (value, low, high)]
-    else:
-        # as fine as a tenth of the interval, but two figures of what is below 1, three of what is
-        # above
-        order = _order(largest) if largest else 0
-        width = high - low
-        fine = -_order(width / 5) if width > 0 else 2 - order
-        decimals = min(max(fine, (1 if order < 0 else 2) - order), 4 - order)
-        texts = [fixed(each, max(0, decimals)) for each in (value, low, high)]
+    value, low, high = _same_digits(
+        estimate.value,
+        estimate.low,
+        estimate.high,
+    )
     return FormattedEstimate(
-        texts[0],
-        f"({texts[1]} to {texts[2]})",
+        value,
+        f"({low} to {high})",
         estimate.reason,
         estimate.unit,
     )
+
+
+def has_interval(estimate: Estimate) -> bool:
+    """Whether both ends of the interval are finite."""
+    return math.isfinite(estimate.low) and math.isfinite(estimate.high)
+
+
+def _same_digits(
+    value: float,
+    low: float,
+    high: float,
+) -> list[str]:
+    """A value and the ends of its interval with the same number of decimals."""
+    numbers = (value, low, high)
+    largest = max(abs(number) for number in numbers)
+    if largest and not MIN_DECIMAL <= largest < MAX_DECIMAL:
+        return [_power_of_ten(number, 2) if number else "0" for number in numbers]
+    decimals = max(0, _decimals(largest, high - low))
+    return [format_fixed(number, decimals) for number in numbers]
+
+
+def _decimals(largest: float, width: float) -> int:
+    """Decimals down to a tenth of the interval, within two (below 1: or three) to five figures."""
+    order = _order(largest) if largest else 0
+    fine = -_order(width / 5) if width > 0 else 2 - order
+    least = (1 if order < 0 else 2) - order
+    return min(max(fine, least), 4 - order)
 
 
 def _order(value: float) -> int:
     return math.floor(math.log10(abs(value)))
 
 
-def _power(value: float, figures: int) -> str:
+def _power_of_ten(value: float, figures: int) -> str:
     mantissa, exponent = f"{value:.{figures - 1}e}".split("e")
     raised = str(int(exponent)).translate(_RAISED)
-    return f"{mantissa.replace('-', MINUS)}{THIN}{TIMES}{THIN}10{raised}"
+    return f"{mantissa.replace('-', MINUS)}{NARROW_SPACE}{TIMES}{NARROW_SPACE}10{raised}"

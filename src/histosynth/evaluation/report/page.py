@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import TYPE_CHECKING, Any
 
-from ...core.estimate import Estimate
 from ...metrics.finding import Finding, Plot, Section
-from .facts import Fact, fact, lifted
-from .forest import KEY, Axis, Strip
-from .model import Material, Report, finite
-from .number_format import FormattedEstimate, count, number, told
-from .pictures import Shown, encode
+from .facts import Fact, fact_of, take_matrices
+from .forest import LEGEND, Axis, Strip
+from .model import Material, Report, json_value
+from .number_format import (
+    MISSING,
+    FormattedEstimate,
+    format_count,
+    format_estimate,
+    format_number,
+    has_interval,
+)
+from .pictures import EncodedGallery, encode_galleries
 from .plots import Drawing, draw
 
-KEYS_PER_SECTION = 3
-"""Findings of a section that stand in the overview."""
-MOST_REFUSED = 200
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+MAX_OVERVIEW_FINDINGS = 3
+"""Findings of a section in the overview."""
+MAX_REFUSED_SHOWN = 200
 DIRECTIONS = {
     "low": "lower is better",
     "high": "higher is better",
     "real": "best as in real tissue",
     "zero": "0 is best",
 }
+PLOT_FORMS = {
+    "line": "Lines",
+    "scatter": "Points",
+    "density": "Distributions",
+}
+_NARROW_NO_BREAK = 0x202F
 _CONTROLS = [*range(9), 11, 12, *range(14, 32), *range(127, 160), *range(0x202A, 0x202F)]
 _CONTROLS += [0x200E, 0x200F, 0x2028, 0x2029, *range(0x2066, 0x206A)]
-_VISIBLE = {code: f"\\u{code:04x}" for code in _CONTROLS if code != 0x202F}
+_VISIBLE = {code: f"\\u{code:04x}" for code in _CONTROLS if code != _NARROW_NO_BREAK}
 
 
 @dataclass(frozen=True)
@@ -49,7 +65,7 @@ class Row:
 
 @dataclass(frozen=True)
 class PlotView:
-    """A plot with its words."""
+    """A plot with its texts."""
 
     plot: Plot
     drawing: Drawing
@@ -63,17 +79,56 @@ class SectionView:
 
     section: Section
     anchor: str
-    keys: tuple[Row, ...]
+    overview: tuple[Row, ...]
     rows: tuple[Row, ...]
     methods: tuple[str, ...]
     plots: tuple[PlotView, ...]
-    heats: tuple[tuple[str, Fact], ...]
+    matrices: tuple[tuple[str, Fact], ...]
     facts: Fact | None
-    galleries: tuple[Shown, ...]
+    galleries: tuple[EncodedGallery, ...]
 
 
 def render(report: Report) -> str:
     """The whole page. Equal reports give equal pages."""
+    ratios = []
+    for section in report.sections:
+        for finding in overview_findings(section):
+            if finding.ratio is not None:
+                ratios.append(finding.ratio)
+    axis = Axis.of(ratios)
+    template, style = _template()
+    text = template.render(
+        report=report,
+        style=style,
+        materials=_materials(report),
+        axis=axis,
+        legend=LEGEND,
+        sections=_views(report.sections, axis),
+        refused=list(report.refused.items())[:MAX_REFUSED_SHOWN],
+    )
+    # names of files can hold what UTF-8 cannot, and characters that reorder the text around them
+    return text.translate(_VISIBLE).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def overview_findings(section: Section) -> list[Finding]:
+    """Findings of the overview.
+
+    The first findings of all tiles that have a ratio, else of single labels, else the first
+    finding that is defined.
+    """
+    compared = []
+    for finding in section.findings:
+        if finding.ratio is not None and finding.ratio.is_defined:
+            compared.append(finding)
+    of_all_tiles = [finding for finding in compared if not finding.label]
+    chosen = of_all_tiles or compared
+    if not chosen:
+        chosen = [finding for finding in section.findings if finding.value.is_defined][:1]
+    return chosen[:MAX_OVERVIEW_FINDINGS]
+
+
+def _template() -> tuple[Template, Any]:
+    """The template, and the style as text that is not escaped."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -85,125 +140,108 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.globals["safe_svg"] = lambda drawing: Markup(drawing.svg)  # noqa: S704 - plots.py
-    environment.filters["count"] = count
-    environment.filters["facts"] = lambda value: fact(finite(value))
-    template = environment.from_string(
-        files.joinpath("template.html.j2").read_text(encoding="utf-8")
-    )
-    axis = Axis.of(each.ratio for s in report.sections for each in key_findings(s) if each.ratio)
-    text = template.render(
-        report=report,
-        style=Markup(files.joinpath("style.css").read_text(encoding="utf-8")),  # noqa: S704
-        materials=[_material(*side) for side in _sides(report) if side[1]],
-        axis=axis,
-        key=KEY,
-        sections=_views(report.sections, axis),
-        refused=list(report.refused.items())[:MOST_REFUSED],
-    )
-    # names of files can hold what UTF-8 cannot, and what would turn the text around them
-    return text.translate(_VISIBLE).encode("utf-8", "backslashreplace").decode("utf-8")
+    environment.filters["count"] = format_count
+    environment.filters["facts"] = lambda value: fact_of(json_value(value))
+    source = files.joinpath("template.html.j2").read_text(encoding="utf-8")
+    style = files.joinpath("style.css").read_text(encoding="utf-8")
+    return environment.from_string(source), Markup(style)  # noqa: S704 - a file of this package
 
 
-def key_findings(section: Section) -> list[Finding]:
-    """Those of the overview: the first that hold for all tiles and have a ratio, else the first
-    told one.
-    """
-    compared = [
-        each for each in section.findings if each.ratio is not None and each.ratio.is_defined
-    ]
-    chosen = [each for each in compared if not each.label] or compared
-    return (chosen or [each for each in section.findings if each.value.is_defined][:1])[
-        :KEYS_PER_SECTION
-    ]
+def _materials(report: Report) -> list[dict[str, str]]:
+    sides = {
+        "synthetic": report.synthetic,
+        "real": report.real,
+        "reference": report.reference,
+    }
+    return [_material(name, side) for name, side in sides.items() if side is not None]
 
 
-def _sides(report: Report) -> list[tuple[str, Material | None]]:
-    return [("synthetic", report.synthetic), ("real", report.real), ("reference", report.reference)]
-
-
-def _material(side: str, of: Material | None) -> dict[str, str]:
-    if of is None:
-        return {}
-    size = f"{of.size_px[0]} × {of.size_px[1]} px" if of.size_px else "not all the same"
+def _material(side: str, material: Material) -> dict[str, str]:
+    size = "several sizes"
+    if material.size_px:
+        width, height = material.size_px
+        size = f"{width} × {height} px"
     return {
         "side": side,
-        "name": of.name,
-        "note": of.note,
-        "tiles": count(of.tiles),
-        "patients": count(of.patients) if of.patients else "not known",
+        "name": material.name,
+        "note": material.note,
+        "tiles": format_count(material.tiles),
+        "patients": format_count(material.patients) if material.patients else "not known",
         "size": size,
-        "scale": f"{of.mpp:g} µm/px" if of.mpp else "not known",
-        "codec": of.codec or "not known",
-        "sha256": of.sha256,
+        "scale": f"{material.mpp:g} µm/px" if material.mpp else "not known",
+        "codec": material.codec or "not known",
+        "sha256": material.sha256,
     }
 
 
-def _views(sections: Iterable[Section], axis: Axis) -> list[SectionView]:
-    sections = list(sections)
-    shown = iter(encode([gallery for section in sections for gallery in section.galleries]))
+def _views(sections: Sequence[Section], axis: Axis) -> list[SectionView]:
+    every_gallery = [gallery for section in sections for gallery in section.galleries]
+    encoded = iter(encode_galleries(every_gallery))
     views = []
-    for index, section in enumerate(sections, 1):
-        tables, rest = lifted(finite(section.facts))
-        views.append(
-            SectionView(
-                section,
-                f"s{index}",
-                tuple(_row(each, axis) for each in key_findings(section)),
-                tuple(_row(each, axis) for each in section.findings),
-                _methods(section.findings),
-                tuple(_plot(plot, f"s{index}p{at}") for at, plot in enumerate(section.plots, 1)),
-                tuple(tables),
-                fact(rest) if rest else None,
-                tuple(next(shown) for _ in section.galleries),
-            )
+    for number, section in enumerate(sections, 1):
+        anchor = f"s{number}"
+        matrices, rest = take_matrices(json_value(section.facts))
+        plots = []
+        for plot_number, plot in enumerate(section.plots, 1):
+            plots.append(_plot(plot, f"{anchor}p{plot_number}"))
+        view = SectionView(
+            section,
+            anchor,
+            tuple(_row(finding, axis) for finding in overview_findings(section)),
+            tuple(_row(finding, axis) for finding in section.findings),
+            _methods(section.findings),
+            tuple(plots),
+            tuple(matrices),
+            fact_of(rest) if rest else None,
+            tuple(next(encoded) for _ in section.galleries),
         )
+        views.append(view)
     return views
 
 
 def _row(finding: Finding, axis: Axis) -> Row:
     value = finding.value
     real = finding.real
-    ratio = finding.ratio
+    real_n = ""
+    if real is not None and real.n and real.n != value.n:
+        real_n = format_count(real.n)
     return Row(
         finding.name,
         finding.label,
         DIRECTIONS[finding.better],
         finding.note,
-        told(value),
-        told(real) if real else None,
-        told(ratio) if ratio else None,
-        count(value.n),
-        count(real.n) if real and real.n and real.n != value.n else "",
-        count(value.groups) if value.groups else "–",
+        format_estimate(value),
+        format_estimate(real) if real else None,
+        format_estimate(finding.ratio) if finding.ratio else None,
+        format_count(value.n),
+        real_n,
+        format_count(value.groups) if value.groups else MISSING,
         axis.strip(finding),
     )
 
 
 def _methods(findings: Iterable[Finding]) -> tuple[str, ...]:
-    """How intervals were made, each way once."""
-    estimates = [e for f in findings for e in (f.value, f.real, f.ratio) if e and _has_interval(e)]
-    return tuple(dict.fromkeys(each.interval for each in estimates if each.interval))
-
-
-def _has_interval(estimate: Estimate) -> bool:
-    return math.isfinite(estimate.low) and math.isfinite(estimate.high)
+    """How intervals were computed, each method once."""
+    methods: dict[str, None] = {}
+    for finding in findings:
+        for estimate in (finding.value, finding.real, finding.ratio):
+            if estimate and estimate.interval and has_interval(estimate):
+                methods[estimate.interval] = None
+    return tuple(methods)
 
 
 def _plot(plot: Plot, prefix: str) -> PlotView:
     drawing = draw(plot, prefix)
     names = ", ".join(entry.name for entry in drawing.legend)
-    kind = {
-        "line": "Lines",
-        "scatter": "Points",
-        "density": "Distributions",
-    }[plot.kind]
-    against = f"{plot.y} against {plot.x}" if plot.y else f"of {plot.x}"
+    axes = f"{plot.y} against {plot.x}" if plot.y else f"of {plot.x}"
     mark = ""
-    if plot.mark is not None and math.isfinite(plot.mark[0]):
-        mark = f"{plot.mark[1]}: {number(plot.mark[0])}"
+    if plot.mark is not None:
+        value, text = plot.mark
+        if math.isfinite(value):
+            mark = f"{text}: {format_number(value)}"
     return PlotView(
         plot,
         drawing,
-        f"{plot.title}. {kind}, {against}: {names}.",
+        f"{plot.title}. {PLOT_FORMS[plot.form]}, {axes}: {names}.",
         mark,
     )

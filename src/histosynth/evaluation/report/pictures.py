@@ -1,6 +1,4 @@
-"""Pictures inside the page: PNG as data URIs, shrunk until the page stays small enough to be sent
-around.
-"""
+"""Pictures inside the page: PNG as data URIs, reduced until the page is small enough to be sent."""
 
 from __future__ import annotations
 
@@ -15,12 +13,12 @@ from PIL import Image
 from ...core.tile import Pixels
 from ...metrics.finding import Gallery
 
-SIDE = 256
+MAX_SIDE_PX = 256
 """Pictures are fitted into a square of so many pixels."""
-LEAST_SIDE = 64
-MOST = 256
-"""Pictures on a page; rows beyond are left out, and it is said."""
-BUDGET = 12_000_000
+MIN_SIDE_PX = 64
+MAX_PICTURES = 256
+"""Pictures on a page; further rows are left out, and the page states it."""
+MAX_CHARACTERS = 12_000_000
 """Characters of all pictures of a page."""
 
 
@@ -34,56 +32,76 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A gallery with its pictures encoded; `missing` rows found no room."""
+class EncodedGallery:
+    """A gallery with its pictures encoded; `missing` rows were left out."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Picture, ...]], ...]
     missing: int
 
+    @property
+    def characters(self) -> int:
+        """Characters of its pictures."""
+        return sum(len(each.uri) for _, pictures in self.rows for each in pictures)
 
-def encode(galleries: Sequence[Gallery]) -> list[Shown]:
-    """All galleries of a page, with pictures of the largest side that the budget allows."""
-    kept: list[int] = []
-    room = MOST
-    for gallery in galleries:
-        rows = 0
-        for _, pictures in gallery.rows:
-            if len(pictures) > room:
-                break
-            room -= len(pictures)
-            rows += 1
-        kept.append(rows)
-    side = SIDE
+
+def encode_galleries(galleries: Sequence[Gallery]) -> list[EncodedGallery]:
+    """All galleries of a page, with pictures of the largest side that the limit allows."""
+    counts = _rows_that_fit(galleries)
+    side = MAX_SIDE_PX
     while True:
-        shown = [_shown(gallery, rows, side) for gallery, rows in zip(galleries, kept, strict=True)]
-        size = sum(len(each.uri) for one in shown for _, pictures in one.rows for each in pictures)
-        if size <= BUDGET or side <= LEAST_SIDE:
-            return shown
-        side = max(LEAST_SIDE, min(int(side * 0.97 * (BUDGET / size) ** 0.5), side - 1))
+        encoded = []
+        for gallery, count in zip(galleries, counts, strict=True):
+            encoded.append(_encode(gallery, count, side))
+        characters = sum(each.characters for each in encoded)
+        if characters <= MAX_CHARACTERS or side <= MIN_SIDE_PX:
+            return encoded
+        smaller = int(side * 0.97 * (MAX_CHARACTERS / characters) ** 0.5)
+        side = max(MIN_SIDE_PX, min(smaller, side - 1))
 
 
-def _shown(gallery: Gallery, many: int, side: int) -> Shown:
-    rows = tuple(
-        (text, tuple(picture(each, side) for each in row)) for text, row in gallery.rows[:many]
-    )
-    return Shown(
-        gallery.title,
-        gallery.columns,
-        rows,
-        len(gallery.rows) - many,
-    )
-
-
-def picture(pixels: Pixels, side: int = SIDE) -> Picture:
-    """(H, W, 3) uint8 as a PNG, fitted into a square."""
+def encode_picture(pixels: Pixels, side: int = MAX_SIDE_PX) -> Picture:
+    """(H, W, 3) uint8 as a PNG, fitted into a square of `side` px."""
     image = Image.fromarray(np.ascontiguousarray(pixels))
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
+    data = base64.b64encode(buffer.getvalue()).decode()
     return Picture(
-        "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode(),
+        f"data:image/png;base64,{data}",
         image.width,
         image.height,
+    )
+
+
+def _rows_that_fit(galleries: Sequence[Gallery]) -> list[int]:
+    """How many rows of each gallery are shown."""
+    counts = []
+    room = MAX_PICTURES
+    for gallery in galleries:
+        count = 0
+        for _, pictures in gallery.rows:
+            if len(pictures) > room:
+                break
+            room -= len(pictures)
+            count += 1
+        counts.append(count)
+    return counts
+
+
+def _encode(
+    gallery: Gallery,
+    count: int,
+    side: int,
+) -> EncodedGallery:
+    rows = []
+    for text, pictures in gallery.rows[:count]:
+        rows.append((text, tuple(encode_picture(each, side) for each in pictures)))
+    missing = len(gallery.rows) - count
+    return EncodedGallery(
+        gallery.title,
+        gallery.columns,
+        tuple(rows),
+        missing,
     )

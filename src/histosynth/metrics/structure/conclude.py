@@ -215,7 +215,7 @@ def _table(name: str, sides: Sides, classes: Sequence[str]) -> dict[str, Any]:
         for side in sides
     )
     return {
-        "asked": [*classes, *(["extra"] if last else [])],
+        "requested": [*classes, *(["extra"] if last else [])],
         "found": [*classes, *(["missed"] if last else [])],
         "synthetic": synthetic,
         "real": true,
