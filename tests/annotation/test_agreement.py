@@ -17,7 +17,7 @@ from histosynth.annotation.agreement import (
     nuclei_agreement,
     region_agreement,
 )
-from histosynth.annotation.agreement.kappa import estimate_kappa, undefined
+from histosynth.annotation.agreement.kappa import estimate_kappa, undefined_reason
 from histosynth.annotation.regions import Region
 from histosynth.core.errors import (
     BadNuclei,
@@ -91,7 +91,9 @@ def test_kappa_and_its_error_are_those_published(matrix, value, error):
 )
 def test_kappa_is_never_one_where_chance_agrees_always(matrix, why):
     assert (
-        math.isnan(kappa(matrix)) and math.isnan(kappa_error(matrix)) and why in undefined(matrix)
+        math.isnan(kappa(matrix))
+        and math.isnan(kappa_error(matrix))
+        and why in undefined_reason(matrix)
     )
 
 

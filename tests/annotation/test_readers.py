@@ -2,10 +2,9 @@
 
 import json
 
-import numpy as np
 import pytest
 
-from histosynth.annotation.slide_nuclei import pannuke_nuclei, read_slide_nuclei
+from histosynth.annotation.slide_nuclei import read_slide_nuclei
 from histosynth.core.errors import BadNuclei, UnmappedClasses
 
 
@@ -54,21 +53,6 @@ def test_damaged_json_is_refused(tmp_path, text):
     (tmp_path / "s.json").write_text(text)
     with pytest.raises(BadNuclei):
         read_slide_nuclei(tmp_path / "s.json", {})
-
-
-def test_pannuke_masks_give_centroids_by_channel():
-    masks = np.zeros((64, 64, 6), np.int32)
-    masks[10:20, 10:20, 0] = 7
-    masks[40:50, 20:30, 1] = 9
-    found = pannuke_nuclei(
-        masks, mapping={"neoplastic": "epithelial", "inflammatory": "lymphocyte"}
-    )
-    assert found.xy.tolist() == [[14.5, 14.5], [24.5, 44.5]]
-    assert found.names() == ["epithelial", "lymphocyte"] and found.mpp == 0.25
-    with pytest.raises(UnmappedClasses, match="inflammatory"):
-        pannuke_nuclei(masks, mapping={"neoplastic": "epithelial"})
-    with pytest.raises(BadNuclei, match="PanNuke"):
-        pannuke_nuclei(masks[..., 0])
 
 
 def test_two_million_points_are_read(tmp_path):

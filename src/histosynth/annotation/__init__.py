@@ -1,1 +1,1 @@
-"""What people and tools marked: nuclei and regions in files, and how two annotators agree."""
+"""Marks of people and tools: nuclei and regions in files, and agreement of two annotators."""

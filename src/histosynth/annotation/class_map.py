@@ -1,4 +1,4 @@
-"""A class map: other people's class names, and the names that stand for them here."""
+"""A class map: class names of files, and the names that replace them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..core.recipe import read_toml
 
 
 def read_class_map(path: Path | None) -> dict[str, str]:
-    """A class map: a flat TOML table of names to names.
+    """A class map: a flat TOML table of names to names; empty without a file.
 
     Raises:
         BadRecipe: it is not flat.
@@ -17,9 +17,10 @@ def read_class_map(path: Path | None) -> dict[str, str]:
     if path is None:
         return {}
     values = read_toml(path)
-    wrong = [key for key, value in values.items() if not isinstance(value, str)]
-    if wrong:
-        raise BadRecipe(
-            str(path), [f'{key} must be text, e.g. "{key}" = "epithelial"' for key in wrong]
-        )
+    problems = []
+    for key, value in values.items():
+        if not isinstance(value, str):
+            problems.append(f'{key} must be text, e.g. "{key}" = "epithelial"')
+    if problems:
+        raise BadRecipe(str(path), problems)
     return values

@@ -10,15 +10,32 @@ from typing import Any
 
 import numpy as np
 
+from ..core.arrays import Float32Array, Float64Array
 from ..core.errors import BadNuclei
 from ..core.nuclei import ANY, Nuclei, map_classes
 from ..core.store import atomic_write, write_text
+from .polygons import PolygonCentre, polygon_centre
 
-MAX_BYTES = 64 << 20
-MAX_ROWS = 2_000_000
-_FAR = 1e9
+_MAX_BYTES = 64 << 20
+_MAX_NUCLEI = 2_000_000
+_MAX_COORDINATE = 1e9
 """No corner of a polygon lies farther out, in pixels."""
+_CORNER_SHIFT_PX = 0.5
+"""QuPath puts (0, 0) at the top-left corner of the first pixel, for shapes and points. Centroids
+count from that pixel's centre."""
 NUCLEI_SUFFIXES = (".csv", ".geojson", ".json")
+BROKEN_FEATURE = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
+"""What a feature raises that is not as GeoJSON and QuPath have it."""
+
+_Point = tuple[float, float, str]
+"""x, y and class name."""
 
 
 def read_nuclei(
@@ -38,11 +55,11 @@ def read_nuclei(
         size: (width, height) of the tile in pixels.
         mpp: micrometres per pixel of the tile.
         classes: class names of the bundle.
-        mapping: other people's class names to those of the bundle.
+        mapping: class names of the file to those of the bundle.
 
     Raises:
         BadNuclei: the file is too large, not of its format, or its points cannot be used.
-        UnknownKinds: a class is neither a known one nor mapped.
+        UnknownClasses: a class is neither a known one nor mapped.
     """
     xy, names = read_points(Path(path))
     return Nuclei.of(
@@ -54,28 +71,34 @@ def read_nuclei(
     )
 
 
-def read_points(path: Path) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list[str]]:
-    """Raw coordinates (N, 2) and class names (N) of a file, unchecked but for their form."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BadNuclei(
-                f"{path} holds {path.stat().st_size:,} bytes, over the limit of {MAX_BYTES:,}.",
-                "Split it.",
-            )
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+def read_points(path: Path) -> tuple[Float64Array, list[str]]:
+    """Raw coordinates (N, 2) and class names (N) of a file; only their form is checked."""
+    text = _read_text(path)
+    is_geojson = path.suffix.lower() in (".geojson", ".json")
+    points = list(_from_geojson(path, text) if is_geojson else _from_csv(path, text))
+    if len(points) > _MAX_NUCLEI:
         raise BadNuclei(
-            f"{path} cannot be read: {error}.", "Give a UTF-8 CSV or GeoJSON file."
-        ) from error
-    reader = _from_geojson if path.suffix.lower() in (".geojson", ".json") else _from_csv
-    rows = list(reader(path, text))
-    if len(rows) > MAX_ROWS:
-        raise BadNuclei(
-            f"{path} holds {len(rows):,} nuclei, over the limit of {MAX_ROWS:,}.",
+            f"{path} holds {len(points):,} nuclei, over the limit of {_MAX_NUCLEI:,}.",
             "Split it.",
         )
-    xy = np.array([(x, y) for x, y, _ in rows], dtype=np.float64).reshape(-1, 2)
-    return xy, [name for _, _, name in rows]
+    xy = np.array([(x, y) for x, y, _ in points], dtype=np.float64).reshape(-1, 2)
+    return xy, [name for _, _, name in points]
+
+
+def _read_text(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        if size > _MAX_BYTES:
+            raise BadNuclei(
+                f"{path} holds {size:,} bytes, over the limit of {_MAX_BYTES:,}.",
+                "Split it.",
+            )
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadNuclei(
+            f"{path} cannot be read: {error}.",
+            "Give a UTF-8 CSV or GeoJSON file.",
+        ) from error
 
 
 def write_csv(path: Path | str, nuclei: Nuclei) -> None:
@@ -86,58 +109,59 @@ def write_csv(path: Path | str, nuclei: Nuclei) -> None:
     ):
         writer = csv.writer(file)
         writer.writerow(["x", "y", "class"])
-        for (x, y), name in zip(nuclei.xy, nuclei.names(), strict=True):
-            writer.writerow([*_written((x, y), nuclei.size, 0.0), name])
+        for point, name in zip(nuclei.xy, nuclei.names(), strict=True):
+            x, y = _rounded(point, nuclei.size, shift=0.0)
+            writer.writerow([x, y, name])
 
 
 def write_geojson(path: Path | str, nuclei: Nuclei) -> None:
     """Write point detections that QuPath imports (File > Import objects)."""
-    features = [
-        {
+    features = []
+    for point, name in zip(nuclei.xy, nuclei.names(), strict=True):
+        feature = {
             "type": "Feature",
             "geometry": {
                 "type": "Point",
-                "coordinates": _written((x, y), nuclei.size, 0.5),
+                "coordinates": _rounded(point, nuclei.size, shift=_CORNER_SHIFT_PX),
             },
             "properties": {
                 "objectType": "detection",
                 "classification": {"name": name},
             },
         }
-        for (x, y), name in zip(nuclei.xy, nuclei.names(), strict=True)
-    ]
-    write_text(Path(path), json.dumps({"type": "FeatureCollection", "features": features}) + "\n")
+        features.append(feature)
+    collection = {
+        "type": "FeatureCollection",
+        "features": features,
+    }
+    write_text(Path(path), json.dumps(collection) + "\n")
 
 
-def _written(point: tuple[float, float], size: tuple[int, int], shift: float) -> list[float]:
+def _rounded(point: Float32Array, size: tuple[int, int], *, shift: float) -> list[float]:
     """Coordinates for a file: three decimals, and never rounded out of the tile."""
-    return [
-        min(round(float(value) + shift, 3), round(side - 0.501 + shift, 3))
-        for value, side in zip(point, size, strict=True)
-    ]
+    coordinates = []
+    for value, side in zip(point, size, strict=True):
+        coordinate = round(float(value) + shift, 3)
+        last = round(side - 0.501 + shift, 3)
+        coordinates.append(min(coordinate, last))
+    return coordinates
 
 
-def _from_csv(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
+def _from_csv(path: Path, text: str) -> Iterator[_Point]:
     try:
-        rows = iter(list(csv.reader(text.splitlines())))
+        rows = list(csv.reader(text.splitlines()))
     except csv.Error as error:
-        raise BadNuclei(f"{path} is no CSV: {error}.", "Write it again as x,y,class.") from error
-    header = [cell.strip().lower() for cell in next(rows, [])]
-    if header != ["x", "y", "class"]:
-        if not text.strip():
-            raise BadNuclei(
-                f"{path} is empty.", "Begin it with the header x,y,class; rows may be none."
-            )
-        found = repr(",".join(header)) if header else "an empty line"
         raise BadNuclei(
-            f"{path} begins with {found}, not with the header x,y,class.", "Add that header."
-        )
-    for number, row in enumerate(rows, start=2):
+            f"{path} is no CSV: {error}.",
+            "Write it again as x,y,class.",
+        ) from error
+    _check_header(path, text, rows[0] if rows else [])
+    for number, row in enumerate(rows[1:], start=2):
         if not row:
             continue
         try:
             x, y, name = row
-            yield _number(x), _number(y), name.strip()
+            yield _parse_number(x), _parse_number(y), name.strip()
         except ValueError as error:
             raise BadNuclei(
                 f"{path}, line {number}: {','.join(row)!r} is not x,y,class.",
@@ -145,7 +169,23 @@ def _from_csv(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
             ) from error
 
 
-def _from_geojson(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
+def _check_header(path: Path, text: str, first_row: list[str]) -> None:
+    header = [cell.strip().lower() for cell in first_row]
+    if header == ["x", "y", "class"]:
+        return
+    if not text.strip():
+        raise BadNuclei(
+            f"{path} is empty.",
+            "Begin it with the header x,y,class; rows may be none.",
+        )
+    found = repr(",".join(header)) if header else "an empty line"
+    raise BadNuclei(
+        f"{path} begins with {found}, not with the header x,y,class.",
+        "Add that header.",
+    )
+
+
+def _from_geojson(path: Path, text: str) -> Iterator[_Point]:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -161,28 +201,21 @@ def _from_geojson(path: Path, text: str) -> Iterator[tuple[float, float, str]]:
             name = class_of(feature)
             for x, y in _centroids(feature["geometry"]):
                 yield x, y, name
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            IndexError,
-            AttributeError,
-            OverflowError,
-        ) as error:
+        except BROKEN_FEATURE as error:
             raise BadNuclei(
                 f"{path}, feature {number} is not a point or polygon with a class ({error}).",
                 "Export detections or annotations with a classification from QuPath.",
             ) from error
 
 
-def _number(text: str) -> float:
+def _parse_number(text: str) -> float:
     """A plain decimal number; Python would also take `1_0` for ten, and digits of other scripts."""
     if "_" in text or not text.isascii():
         raise ValueError(f"{text} is not a number")
     return float(text)
 
 
-def _coordinate(value: Any) -> float:
+def _as_coordinate(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"coordinate {value!r}")
     return float(value)
@@ -199,50 +232,36 @@ def class_of(feature: Mapping[str, Any]) -> str:
 
 
 def _centroids(geometry: Mapping[str, Any]) -> Iterator[tuple[float, float]]:
-    # QuPath puts (0, 0) at the top-left *corner* of the first pixel for shapes; for points too.
-    # Centroids here count from that pixel's centre, hence the half pixel.
-    kind = geometry["type"]
+    """Centroids of a geometry, counted from the centre of the first pixel."""
+    for x, y, *_ in _points_of(geometry):
+        yield _as_coordinate(x) - _CORNER_SHIFT_PX, _as_coordinate(y) - _CORNER_SHIFT_PX
+
+
+def _points_of(geometry: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+    """Points of a geometry as the file has them; of a MultiPolygon the largest part's centroid."""
     coordinates = geometry["coordinates"]
-    match kind:
+    match geometry["type"]:
         case "Point":
-            points = [coordinates]
+            return [coordinates]
         case "MultiPoint":
-            points = coordinates
+            return list(coordinates)
         case "Polygon":
-            points = [_ring_centroid(coordinates[0])]
+            centre = _ring_centre(coordinates[0])
         case "MultiPolygon":
-            points = [
-                max(
-                    (_area_centroid(polygon[0]) for polygon in coordinates),
-                    key=lambda c: c[2],
-                )[:2]
-            ]
-        case _:
-            raise ValueError(f"geometry type {kind}")
-    for x, y, *_ in points:
-        yield _coordinate(x) - 0.5, _coordinate(y) - 0.5
+            centres = [_ring_centre(polygon[0]) for polygon in coordinates]
+            centre = max(centres, key=lambda each: each.area)
+        case geometry_type:
+            raise ValueError(f"geometry type {geometry_type}")
+    return [(centre.x, centre.y)]
 
 
-def _ring_centroid(ring: Sequence[Sequence[float]]) -> tuple[float, float]:
-    x, y, _ = _area_centroid(ring)
-    return x, y
-
-
-def _area_centroid(ring: Sequence[Sequence[float]]) -> tuple[float, float, float]:
-    """(x, y, area) of a closed ring by the shoelace formula; the mean of a degenerate one."""
-    points = np.array(
-        [[_coordinate(value) for value in point[:2]] for point in ring], dtype=np.float64
+def _ring_centre(ring: Sequence[Sequence[float]]) -> PolygonCentre:
+    corners = np.array(
+        [[_as_coordinate(value) for value in corner[:2]] for corner in ring],
+        dtype=np.float64,
     )
-    if len(points) < 3:
-        raise ValueError(f"a polygon of {len(points)} points")
-    if not (np.abs(points) < _FAR).all():
+    if len(corners) < 3:
+        raise ValueError(f"a polygon of {len(corners)} points")
+    if not (np.abs(corners) < _MAX_COORDINATE).all():
         raise ValueError("a polygon with a corner that is no number, or too far out")
-    x, y = (points - points[0]).T
-    cross = x * np.roll(y, -1) - np.roll(x, -1) * y
-    area = cross.sum() / 2
-    if abs(area) < 1e-9:
-        mean = points.mean(axis=0)
-        return float(mean[0]), float(mean[1]), 0.0
-    cx = ((x + np.roll(x, -1)) * cross).sum() / (6 * area)
-    cy = ((y + np.roll(y, -1)) * cross).sum() / (6 * area)
-    return float(cx + points[0, 0]), float(cy + points[0, 1]), float(abs(area))
+    return polygon_centre(corners)

@@ -15,10 +15,10 @@ from PIL import Image, ImageDraw
 from ..core.errors import BadRegions
 from ..core.store import write_text
 from ..core.tile import Mask
-from .nuclei_files import class_of
+from .nuclei_files import BROKEN_FEATURE, class_of
 
-MAX_BYTES = 256 << 20
-MAX_POINTS = 5_000_000
+MAX_GEOJSON_BYTES = 256 << 20
+MAX_CORNERS = 5_000_000
 Ring = tuple[tuple[float, float], ...]
 
 
@@ -32,68 +32,80 @@ class Region:
     outline: Ring
     holes: tuple[Ring, ...] = ()
 
+    @property
+    def rings(self) -> tuple[Ring, ...]:
+        """The outline, then the holes."""
+        return self.outline, *self.holes
+
 
 def read_regions(path: Path) -> list[Region]:
-    """Polygons and MultiPolygons of a GeoJSON file; points and lines are no regions and are left
-    out.
+    """Polygons and MultiPolygons of a GeoJSON file; points and lines are left out.
 
     Raises:
         BadRegions: no such file, too large, not GeoJSON, or with coordinates that are no numbers.
     """
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise BadRegions(
-                f"{path} holds {size:,} bytes, over the limit of {MAX_BYTES:,}.", "Split it."
-            )
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadRegions(
-            f"{path} cannot be read: {error}.", "Export it from QuPath as GeoJSON."
-        ) from error
-    features = data.get("features", [data]) if isinstance(data, dict) else data
-    if not isinstance(features, list):
-        raise BadRegions(f"{path} holds no list of features.", "Export it from QuPath as GeoJSON.")
-    regions = []
-    points = 0
-    for number, feature in enumerate(features, start=1):
+    regions: list[Region] = []
+    corners = 0
+    for number, feature in enumerate(_read_features(path), start=1):
         try:
             found = _regions_of(feature)
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            IndexError,
-            AttributeError,
-            OverflowError,
-        ) as error:
+        except BROKEN_FEATURE as error:
             raise BadRegions(
                 f"{path}, feature {number} is no polygon with a class ({error}).",
                 "Correct it in QuPath and export again.",
             ) from error
-        points += sum(len(ring) for region in found for ring in (region.outline, *region.holes))
-        if points > MAX_POINTS:
+        for region in found:
+            corners += sum(len(ring) for ring in region.rings)
+        if corners > MAX_CORNERS:
             raise BadRegions(
-                f"{path} holds more than {MAX_POINTS:,} corners.", "Simplify its shapes in QuPath."
+                f"{path} holds more than {MAX_CORNERS:,} corners.",
+                "Simplify its shapes in QuPath.",
             )
         regions += found
     return regions
 
 
+def _read_features(path: Path) -> list[Any]:
+    try:
+        size = path.stat().st_size
+        if size > MAX_GEOJSON_BYTES:
+            raise BadRegions(
+                f"{path} holds {size:,} bytes, over the limit of {MAX_GEOJSON_BYTES:,}.",
+                "Split it.",
+            )
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadRegions(
+            f"{path} cannot be read: {error}.",
+            "Export it from QuPath as GeoJSON.",
+        ) from error
+    features = data.get("features", [data]) if isinstance(data, dict) else data
+    if not isinstance(features, list):
+        raise BadRegions(f"{path} holds no list of features.", "Export it from QuPath as GeoJSON.")
+    return features
+
+
 def write_regions(path: Path, regions: Sequence[Region]) -> None:
     """Write annotations that QuPath imports."""
-    features = [
-        {
+    features = []
+    for region in regions:
+        feature = {
             "type": "Feature",
             "geometry": {
                 "type": "Polygon",
-                "coordinates": [_closed(ring) for ring in (each.outline, *each.holes)],
+                "coordinates": [_closed(ring) for ring in region.rings],
             },
-            "properties": {"objectType": "annotation", "classification": {"name": each.name}},
+            "properties": {
+                "objectType": "annotation",
+                "classification": {"name": region.name},
+            },
         }
-        for each in regions
-    ]
-    write_text(path, json.dumps({"type": "FeatureCollection", "features": features}) + "\n")
+        features.append(feature)
+    collection = {
+        "type": "FeatureCollection",
+        "features": features,
+    }
+    write_text(path, json.dumps(collection) + "\n")
 
 
 def region_mask(
@@ -101,34 +113,51 @@ def region_mask(
 ) -> Mask:
     """(H, W) bool: cells whose centre lies in a region and in none of that region's holes."""
     out = np.zeros(shape, np.bool_)
+    height, width = shape
     for region in regions:
-        image = Image.new("1", (shape[1], shape[0]))
+        image = Image.new("1", (width, height))
         draw = ImageDraw.Draw(image)
-        for ring, value in [(region.outline, 1), *((hole, 0) for hole in region.holes)]:
-            cells = [(x / px_per_cell[0] - 0.5, y / px_per_cell[1] - 0.5) for x, y in ring]
-            # a canvas is finite: what lies far outside is cut there before it overflows
-            draw.polygon(
-                [(_within(x, shape[1]), _within(y, shape[0])) for x, y in cells], fill=value
-            )
+        draw.polygon(_on_canvas(region.outline, shape, px_per_cell), fill=1)
+        for hole in region.holes:
+            draw.polygon(_on_canvas(hole, shape, px_per_cell), fill=0)
         out |= np.asarray(image)
     return out
 
 
-def _within(value: float, side: int) -> float:
+def _on_canvas(
+    ring: Ring, shape: tuple[int, int], px_per_cell: tuple[float, float]
+) -> list[tuple[float, float]]:
+    """A ring in cells, counted from the centre of the first."""
+    height, width = shape
+    cell_width, cell_height = px_per_cell
+    corners = []
+    for x, y in ring:
+        column = _cut_far(x / cell_width - 0.5, width)
+        row = _cut_far(y / cell_height - 0.5, height)
+        corners.append((column, row))
+    return corners
+
+
+def _cut_far(value: float, side: int) -> float:
+    """A coordinate, moved nearer where it lies so far outside that drawing would overflow."""
     return min(max(value, -4.0 * side - 16), 5.0 * side + 16)
 
 
 def _regions_of(feature: Mapping[str, Any]) -> list[Region]:
     geometry = feature["geometry"]
-    if geometry["type"] not in ("Polygon", "MultiPolygon"):
-        return []
+    match geometry["type"]:
+        case "Polygon":
+            polygons = [geometry["coordinates"]]
+        case "MultiPolygon":
+            polygons = geometry["coordinates"]
+        case _:
+            return []
     name = class_of(feature)
-    many = (
-        geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
-    )
-    return [
-        Region(name, _ring(rings[0]), tuple(_ring(hole) for hole in rings[1:])) for rings in many
-    ]
+    regions = []
+    for outline, *holes in polygons:
+        region = Region(name, _ring(outline), tuple(_ring(hole) for hole in holes))
+        regions.append(region)
+    return regions
 
 
 def _ring(points: Sequence[Sequence[float]]) -> Ring:

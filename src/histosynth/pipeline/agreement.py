@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,12 @@ from ..annotation.agreement import (
     extent,
     read_pairs,
 )
-from ..annotation.agreement.reading import SUFFIXES
+from ..annotation.agreement.reading import ANNOTATION_SUFFIXES
 from ..annotation.class_map import read_class_map
 from ..core.pairing import list_files, pair_by_stem
+from ..core.progress import ProgressCallback
 from ..core.store import atomic_write, ensure_folder, write_json
-from ..core.tile import IMAGE_SUFFIXES, read_rgb
+from ..core.tile import IMAGE_SUFFIXES, Pixels, read_rgb
 from ..prepare.patients import read_table
 
 
@@ -34,7 +34,7 @@ def compare_annotators(
     classes: Path | None = None,
     images: Path | None = None,
     table: Path | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Agreement:
     """Compare two annotators; `out/agreement.json` and a picture of each file.
 
@@ -48,8 +48,8 @@ def compare_annotators(
         classes: class map, TOML.
         images: the pictures, by stem, to draw on; without them kappa over the whole picture is not
             defined.
-        table: CSV slide,patient: intervals then are over patients.
-        on_progress: told of pictures drawn.
+        table: CSV slide,patient: intervals are then over patients.
+        on_progress: called after each picture that is drawn.
 
     Raises:
         BadPairing, BadNuclei, BadRegions, BadTable: files do not pair or cannot be used.
@@ -60,35 +60,45 @@ def compare_annotators(
         mpp=mpp,
         mapping=read_class_map(classes),
     )
-    backs = {}
-    if images is not None:
-        files = list_files(first, SUFFIXES)
-        paths = pair_by_stem(files, images, IMAGE_SUFFIXES, "picture")
-        backs = {file.stem: read_rgb(path) for file, path in zip(files, paths, strict=True)}
-    sizes = {name: (pixels.shape[1], pixels.shape[0]) for name, pixels in backs.items()}
-    patients = None
-    if table is not None:
-        patients = {name: row["patient"] or name for name, row in read_table(table).items()}
+    pictures = _read_pictures(first, images)
+    sizes = {name: (pixels.shape[1], pixels.shape[0]) for name, pixels in pictures.items()}
     found = agreement_of_pairs(
         pairs,
         mpp=mpp,
         reach_um=reach_um,
         cell_um=cell_um,
         sizes=sizes or None,
-        patients=patients,
+        patients=_read_patients(table),
     )
     ensure_folder(out)
     write_json(out / "agreement.json", found.as_dict())
-    for done, each in enumerate(pairs, start=1):
+    for done, annotated in enumerate(pairs, start=1):
+        name = annotated.name
         picture = difference_picture(
-            backs.get(each.name),
-            each.first,
-            each.second,
-            size=sizes.get(each.name) or extent(each),
+            pictures.get(name),
+            annotated.first,
+            annotated.second,
+            size=sizes.get(name) or extent(annotated),
             reach_px=reach_um / mpp,
         )
-        with atomic_write(out / f"{each.name}.png") as temporary:
+        with atomic_write(out / f"{name}.png") as temporary:
             Image.fromarray(np.ascontiguousarray(picture)).save(temporary)
         if on_progress:
             on_progress(done, len(pairs))
     return found
+
+
+def _read_pictures(annotations: Path, images: Path | None) -> dict[str, Pixels]:
+    """Pictures by the stem of their annotation; none without images."""
+    if images is None:
+        return {}
+    files = list_files(annotations, ANNOTATION_SUFFIXES)
+    paths = pair_by_stem(files, images, IMAGE_SUFFIXES, "picture")
+    return {file.stem: read_rgb(path) for file, path in zip(files, paths, strict=True)}
+
+
+def _read_patients(table: Path | None) -> dict[str, str] | None:
+    """Patient by slide; a slide without one is a patient of its own. None without a table."""
+    if table is None:
+        return None
+    return {name: row["patient"] or name for name, row in read_table(table).items()}

@@ -12,17 +12,23 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import BadOption, BadTable
-from ...core.estimate import Estimate
+from ...core.estimate import undefined
 from ...core.pairing import list_files, pair_by_stem
 from .kappa import Counts
 from .nuclei import NucleiAgreement, Table, compare_nuclei, summarise_nuclei
-from .reading import SUFFIXES, Annotation, read_two
+from .reading import ANNOTATION_SUFFIXES, Annotation, read_two
 from .regions import RegionAgreement, classes_of, compare_regions, summarise_regions
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Both annotators of one picture; `name` is the first's file without its ending."""
+    """Both annotators of one picture.
+
+    Attributes:
+        name: the first annotator's file without its suffix.
+        first: of one annotator.
+        second: of the other.
+    """
 
     name: str
     first: Annotation
@@ -31,8 +37,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two annotators compared over all files. `nuclei` or `regions` is None where neither drew
-    any.
+    """Two annotators compared over all files.
+
+    Attributes:
+        files: names of the pictures.
+        mpp: micrometres per pixel.
+        reach_um: largest distance of two marks that are one nucleus.
+        cell_um: side of the cells that regions were compared by.
+        nuclei: of nuclei; None where neither marked any but regions were drawn.
+        regions: of regions; None where neither drew any.
     """
 
     files: tuple[str, ...]
@@ -44,10 +57,14 @@ class Agreement:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; numbers that are nan become None."""
-        plain = {name: getattr(self, name) for name in ("mpp", "reach_um", "cell_um")}
-        parts = {"nuclei": self.nuclei, "regions": self.regions}
-        compared = {name: part.as_dict() if part else None for name, part in parts.items()}
-        return {"files": list(self.files), **plain, **compared}
+        return {
+            "files": list(self.files),
+            "mpp": self.mpp,
+            "reach_um": self.reach_um,
+            "cell_um": self.cell_um,
+            "nuclei": self.nuclei.as_dict() if self.nuclei else None,
+            "regions": self.regions.as_dict() if self.regions else None,
+        }
 
 
 def agreement_of_files(
@@ -70,12 +87,12 @@ def agreement_of_files(
         mpp: micrometres per pixel, > 0, the same for all.
         reach_um: two marks no farther apart are one nucleus, um; > 0.
         cell_um: side of the cells that regions are compared by, um; > 0.
-        mapping: their class names to yours; empty: as they are.
+        mapping: class names of the files to yours; empty: as they are.
         order: region classes from lowest to topmost where they overlap; see `region_agreement`.
         sizes: (width, height) px of each picture by stem; without them regions have no kappa over
             the whole picture, only one inside.
         patients: patient by stem. Files of one patient are not independent: with it the bootstrap
-            draws patients, else files.
+            resamples patients, else files.
 
     Raises:
         BadPairing: files of two folders that do not pair.
@@ -106,17 +123,24 @@ def read_pairs(
     """Both annotators of each picture, by name; see `agreement_of_files`."""
     if not (math.isfinite(mpp) and mpp > 0):
         raise BadOption("--mpp", mpp, "a number above 0")
-    ones = list_files(first, SUFFIXES)
+    pairs = []
+    for first_path, second_path in _pair_files(first, second):
+        annotations = read_two(first_path, second_path, mpp=mpp, mapping=mapping)
+        pairs.append(Pair(first_path.stem, *annotations))
+    return pairs
+
+
+def _pair_files(first: Path, second: Path) -> list[tuple[Path, Path]]:
+    """Files of two annotators that belong together: two files, or those of folders by stem."""
+    first_files = list_files(first, ANNOTATION_SUFFIXES)
     if first.is_file() and second.is_file():
-        twos = [second]
-    elif second.is_file():
+        return [(first_files[0], second)]
+    if second.is_file():
         # a folder and a file pair only if the folder holds just that file
-        ones = pair_by_stem([second], first, SUFFIXES, "first annotation")
-        twos = [second]
-    else:
-        twos = pair_by_stem(ones, second, SUFFIXES, "second annotation")
-    both = zip(ones, twos, strict=True)
-    return [Pair(one.stem, *read_two(one, two, mpp=mpp, mapping=mapping)) for one, two in both]
+        first_files = pair_by_stem([second], first, ANNOTATION_SUFFIXES, "first annotation")
+        return [(first_files[0], second)]
+    second_files = pair_by_stem(first_files, second, ANNOTATION_SUFFIXES, "second annotation")
+    return list(zip(first_files, second_files, strict=True))
 
 
 def agreement_of_pairs(
@@ -130,33 +154,29 @@ def agreement_of_pairs(
     patients: Mapping[str, str] | None = None,
 ) -> Agreement:
     """The same of annotations already read; see `agreement_of_files`."""
-    if patients and (absent := [each.name for each in pairs if each.name not in patients]):
-        problem = (
-            f"The table of patients lacks {len(absent)} of {len(pairs)} files, first {absent[0]}."
-        )
-        raise BadTable(problem, "Add them, with their patient.")
-    owners = [patients[each.name] if patients else each.name for each in pairs]
+    groups = _group_names(pairs, patients)
     unit = "patient" if patients else "file"
-    tables: dict[str, Table] = {owner: Counter() for owner in owners}
-    for owner, each in zip(owners, pairs, strict=True):
-        tables[owner] += compare_nuclei(
-            each.first.marks,
-            each.second.marks,
+    tables: dict[str, Table] = {name: Counter() for name in groups}
+    for name, pair in zip(groups, pairs, strict=True):
+        tables[name] += compare_nuclei(
+            pair.first.marks,
+            pair.second.marks,
             reach_um=reach_um,
             mpp=mpp,
         )
-    regions = _regions(
+    regions = _compare_all_regions(
         pairs,
-        owners,
+        groups,
         unit,
         cell=cell_um / mpp,
         sizes=sizes or {},
         order=order,
     )
-    told = any(tables.values()) or regions is None
-    nuclei = summarise_nuclei(list(tables.values()), unit=unit) if told else None
+    nuclei = None
+    if any(tables.values()) or regions is None:
+        nuclei = summarise_nuclei(list(tables.values()), unit=unit)
     return Agreement(
-        tuple(each.name for each in pairs),
+        tuple(pair.name for pair in pairs),
         mpp,
         reach_um,
         cell_um,
@@ -165,50 +185,77 @@ def agreement_of_pairs(
     )
 
 
+def _group_names(pairs: Sequence[Pair], patients: Mapping[str, str] | None) -> list[str]:
+    """The independent group of each pair: its patient where patients are given, else itself.
+
+    Raises:
+        BadTable: `patients` lacks a file.
+    """
+    if not patients:
+        return [pair.name for pair in pairs]
+    absent = [pair.name for pair in pairs if pair.name not in patients]
+    if absent:
+        raise BadTable(
+            f"The table of patients lacks {len(absent)} of {len(pairs)} files, first {absent[0]}.",
+            "Add them, with their patient.",
+        )
+    return [patients[pair.name] for pair in pairs]
+
+
 def extent(pair: Pair) -> tuple[int, int]:
-    """(width, height) that holds all that both drew, px."""
-    far = [each.marks.xy.max(axis=0) + 1 for each in (pair.first, pair.second) if len(each.marks)]
-    shapes = (*pair.first.regions, *pair.second.regions)
-    far += [np.asarray(region.outline).max(axis=0) for region in shapes]
-    width, height = np.ceil(np.max(far, axis=0)) if far else (1, 1)
+    """(width, height) that holds all that both drew, px; at least 1 x 1."""
+    far_corners = []
+    for annotation in (pair.first, pair.second):
+        if len(annotation.marks):
+            far_corners.append(annotation.marks.xy.max(axis=0) + 1)
+        for region in annotation.regions:
+            far_corners.append(np.asarray(region.outline).max(axis=0))
+    if not far_corners:
+        return 1, 1
+    width, height = np.ceil(np.max(far_corners, axis=0))
     return max(int(width), 1), max(int(height), 1)
 
 
-def _regions(
+def _compare_all_regions(
     pairs: Sequence[Pair],
-    owners: Sequence[str],
+    groups: Sequence[str],
     unit: str,
     *,
     cell: float,
     sizes: Mapping[str, tuple[int, int]],
     order: Sequence[str],
 ) -> RegionAgreement | None:
-    classes = classes_of(*(side.regions for each in pairs for side in (each.first, each.second)))
+    """Agreement on regions over all pictures; None where neither drew any."""
+    sides = [side.regions for pair in pairs for side in (pair.first, pair.second)]
+    classes = classes_of(*sides)
     if not classes:
         return None
-    groups: dict[str, list[Counts]] = {owner: [] for owner in owners}
-    for owner, each in zip(owners, pairs, strict=True):
-        size = sizes.get(each.name) or extent(each)
-        groups[owner] += compare_regions(
-            each.first.regions,
-            each.second.regions,
+    blocks: dict[str, list[Counts]] = {name: [] for name in groups}
+    for name, pair in zip(groups, pairs, strict=True):
+        blocks[name] += compare_regions(
+            pair.first.regions,
+            pair.second.regions,
             classes,
-            size=size,
+            size=sizes.get(pair.name) or extent(pair),
             cell=cell,
             order=order,
         )
+    found = _summarise_groups(list(blocks.values()), classes, unit)
+    if all(pair.name in sizes for pair in pairs):
+        return found
+    return replace(found, whole=undefined("the pictures' sizes were not given"))
+
+
+def _summarise_groups(
+    groups: Sequence[Sequence[Counts]], classes: Sequence[str], unit: str
+) -> RegionAgreement:
+    """Agreement over groups; a single one is divided into its blocks."""
     if len(groups) == 1:
-        one = f" of one {unit}"
-        found = summarise_regions(
-            next(iter(groups.values())),
+        return summarise_regions(
+            groups[0],
             classes,
             unit="block",
-            of=one,
+            of=f" of one {unit}",
         )
-    else:
-        sums = [np.sum(blocks, axis=0) for blocks in groups.values()]
-        found = summarise_regions(sums, classes, unit=unit)
-    if all(each.name in sizes for each in pairs):
-        return found
-    reason = "the pictures' sizes were not given"
-    return replace(found, whole=Estimate(math.nan, math.nan, math.nan, 0, "none", reason))
+    sums = [np.sum(blocks, axis=0) for blocks in groups]
+    return summarise_regions(sums, classes, unit=unit)

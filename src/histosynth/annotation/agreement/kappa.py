@@ -1,21 +1,22 @@
-"""Cohen's kappa, and how sure it is: the asymptotic error, or a bootstrap over what is
-independent.
-"""
+"""Cohen's kappa with its interval: the asymptotic error, or a bootstrap over independent groups."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ...core.estimate import Estimate
+from ...core.arrays import BoolArray, Float64Array
+from ...core.estimate import Estimate, undefined
 
-Counts = NDArray[np.float64]
+Counts = Float64Array
 Z95 = 1.959963984540054
 REPLICATES = 2000
-FEW = 10
+_MAX_VALUES_AT_ONCE = 4_000_000
+MIN_GROUPS = 10
 """A percentile bootstrap over fewer groups is too narrow (Efron & Tibshirani 1993, ch. 14)."""
 
 
@@ -27,7 +28,7 @@ def kappa(matrix: ArrayLike) -> float:
 
     Returns:
         In [-1, 1]. nan if the matrix is empty, or if both only ever gave one same class: then
-        chance alone agrees always and nothing can be said; `undefined` tells which.
+        chance alone always agrees. `undefined_reason` names the cause.
 
     Raises:
         ValueError: not square, or a count is negative or no number.
@@ -35,12 +36,14 @@ def kappa(matrix: ArrayLike) -> float:
     return float(kappas(_checked(matrix)))
 
 
-def undefined(matrix: ArrayLike) -> str:
+def undefined_reason(matrix: ArrayLike) -> str:
     """Why the kappa of a matrix is nan; "" where it is not."""
     counts = _checked(matrix)
     if not counts.sum():
         return "there is nothing to compare"
-    return "" if _defined(counts) else "both only ever gave one and the same class"
+    if not _has_two_classes(counts):
+        return "both only ever gave one and the same class"
+    return ""
 
 
 def kappa_error(matrix: ArrayLike) -> float:
@@ -49,18 +52,18 @@ def kappa_error(matrix: ArrayLike) -> float:
     nan where kappa is, and 0 where no pair disagrees.
     """
     counts = _checked(matrix)
-    if not _defined(counts):
+    if not _has_two_classes(counts):
         return math.nan
     total = counts.sum()
     shares = counts / total
     rows = shares.sum(1)
     columns = shares.sum(0)
-    seen = float(np.trace(shares))
+    observed = float(np.trace(shares))
     chance = float(rows @ columns)
-    same = np.diag(shares) @ ((1 - chance) - (rows + columns) * (1 - seen)) ** 2
-    other = shares * (columns[:, None] + rows[None, :]) ** 2
-    differ = (1 - seen) ** 2 * (other.sum() - np.trace(other))
-    variance = same + differ - (seen * chance - 2 * chance + seen) ** 2
+    agreeing = np.diag(shares) @ ((1 - chance) - (rows + columns) * (1 - observed)) ** 2
+    weighted = shares * (columns[:, None] + rows[None, :]) ** 2
+    differing = (1 - observed) ** 2 * (weighted.sum() - np.trace(weighted))
+    variance = agreeing + differing - (observed * chance - 2 * chance + observed) ** 2
     return math.sqrt(max(float(variance), 0.0) / total) / (1 - chance) ** 2
 
 
@@ -70,9 +73,10 @@ def kappas(stack: Counts) -> Counts:
     rows = stack.sum(-1)
     columns = stack.sum(-2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        seen = np.trace(stack, axis1=-2, axis2=-1) / total
+        observed = np.trace(stack, axis1=-2, axis2=-1) / total
         chance = (rows * columns).sum(-1) / total**2
-        return np.asarray(np.where(_defined(stack), (seen - chance) / (1 - chance), np.nan))
+        values = (observed - chance) / (1 - chance)
+    return np.asarray(np.where(_has_two_classes(stack), values, np.nan))
 
 
 def estimate_kappa(matrices: Sequence[Counts], unit: str) -> Estimate:
@@ -82,34 +86,54 @@ def estimate_kappa(matrices: Sequence[Counts], unit: str) -> Estimate:
         matrices: (K, K) counts, one for each independent group (file, patient, block).
         unit: what a group is, for the text of the interval.
     """
-    held = [matrix for matrix in matrices if matrix.sum()]
-    pooled = np.sum(held, axis=0) if held else np.zeros((1, 1))
-    value = kappa(pooled)
+    not_empty = [matrix for matrix in matrices if matrix.sum()]
+    pooled = np.sum(not_empty, axis=0) if not_empty else np.zeros((1, 1))
     count = int(pooled.sum())
-    if reason := undefined(pooled):
-        return Estimate(
-            math.nan,
-            math.nan,
-            math.nan,
-            count,
-            "none",
-            reason,
-        )
+    reason = undefined_reason(pooled)
+    if reason:
+        return undefined(reason, n=count)
+    value = kappa(pooled)
     if value == 1:
-        reason = "nothing disagrees, so nothing tells how far kappa could be from 1"
-        return Estimate(value, math.nan, math.nan, count, "none", reason)
-    if len(held) > 1:
-        low, high, said = bootstrap(np.stack(held), kappas, unit)
-        return Estimate(value, low, high, count, said)
+        reason = "nothing disagrees, so how far kappa could be from 1 cannot be estimated"
+        return without_interval(value, count, reason)
+    if len(not_empty) > 1:
+        interval = bootstrap(np.stack(not_empty), kappas, unit)
+        return Estimate(value, interval.low, interval.high, count, interval.method)
     reach = Z95 * kappa_error(pooled)
-    said = f"asymptotic, one {unit} (its pairs taken as independent)"
     return Estimate(
         value,
         max(value - reach, -1.0),
         min(value + reach, 1.0),
         count,
-        said,
+        f"asymptotic, one {unit} (its pairs taken as independent)",
     )
+
+
+def without_interval(value: float, count: int, reason: str) -> Estimate:
+    """A value whose interval cannot be estimated, and why."""
+    return Estimate(
+        value,
+        math.nan,
+        math.nan,
+        count,
+        "none",
+        reason,
+    )
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % interval.
+
+    Attributes:
+        low: lower end.
+        high: upper end.
+        method: how it was computed.
+    """
+
+    low: float
+    high: float
+    method: str
 
 
 def bootstrap(
@@ -119,50 +143,57 @@ def bootstrap(
     *,
     replicates: int = REPLICATES,
     seed: int = 0,
-) -> tuple[float, float, str]:
-    """95 % percentile interval (Efron 1979) of a measure of summed counts, groups drawn with
-    replacement.
+) -> Interval:
+    """95 % percentile interval (Efron 1979) of a measure of summed counts.
+
+    Groups are resampled with replacement.
 
     Args:
         groups: (G, ...) counts.
-        measure: (draws, ...) summed counts to (draws,) values; nan ones are left out, and that is
-            said.
+        measure: (replicates, ...) summed counts to (replicates,) values; nan ones are left out,
+            which the method states.
         unit: what a group is.
         replicates: how many.
-        seed: of the draws.
-
-    Returns:
-        Low, high, and how it was made.
+        seed: of the resampling.
     """
     size = len(groups)
-    times = np.random.default_rng(seed).multinomial(
+    random = np.random.default_rng(seed)
+    times = random.multinomial(
         size,
         np.full(size, 1 / size),
         size=replicates,
     )
-    # a few draws at a time, as many classes make large matrices
+    # a few replicates at a time, as many classes make large matrices
     parts = np.array_split(
-        times.astype(np.float64), max(replicates * groups[0].size // 4_000_000, 1)
+        times.astype(np.float64),
+        max(replicates * groups[0].size // _MAX_VALUES_AT_ONCE, 1),
     )
     values = np.concatenate([measure(np.tensordot(part, groups, axes=1)) for part in parts])
-    kept = values[np.isfinite(values)]
-    notes = [f"{replicates - len(kept)} undefined draws left out"] if len(kept) < replicates else []
-    notes += ["few, so too narrow"] if size < FEW else []
-    said = f"bootstrap over {size} {unit}s" + (f" ({'; '.join(notes)})" if notes else "")
-    if not len(kept):
-        return math.nan, math.nan, said
-    low, high = np.percentile(kept, [2.5, 97.5])
-    return float(low), float(high), said
+    defined = values[np.isfinite(values)]
+    notes = []
+    if len(defined) < replicates:
+        notes.append(f"{replicates - len(defined)} undefined replicates left out")
+    if size < MIN_GROUPS:
+        notes.append("few, so too narrow")
+    method = f"bootstrap over {size} {unit}s"
+    if notes:
+        method += f" ({'; '.join(notes)})"
+    if not len(defined):
+        return Interval(math.nan, math.nan, method)
+    low, high = np.percentile(defined, [2.5, 97.5])
+    return Interval(float(low), float(high), method)
 
 
-def _defined(stack: Counts) -> NDArray[np.bool_]:
-    """Whether at least two classes occur, so that chance does not agree always."""
-    return np.asarray(((stack.sum(-1) + stack.sum(-2)) > 0).sum(-1) >= 2)
+def _has_two_classes(stack: Counts) -> BoolArray:
+    """Whether at least two classes occur, so that chance does not always agree."""
+    occurrences = stack.sum(-1) + stack.sum(-2)
+    return np.asarray((occurrences > 0).sum(-1) >= 2)
 
 
 def _checked(matrix: ArrayLike) -> Counts:
     counts = np.asarray(matrix, np.float64)
-    counts = counts.reshape(0, 0) if not counts.size else counts
+    if not counts.size:
+        counts = counts.reshape(0, 0)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
         raise ValueError(f"a confusion matrix is square, not {counts.shape}")
     if not (np.isfinite(counts) & (counts >= 0)).all():

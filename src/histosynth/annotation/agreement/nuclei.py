@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...core.arrays import Float64Array, IndexArray
 from ...core.errors import BadNuclei, BadOption
-from ...core.estimate import Estimate
+from ...core.estimate import Estimate, undefined
 from ...core.matching import f1, match_points
 from ...core.nuclei import ANY
-from .kappa import Z95, Counts, bootstrap, estimate_kappa
+from .kappa import Z95, Counts, Interval, bootstrap, estimate_kappa
 
 NOT_MARKED = "not marked"
 Table = Counter[tuple[str | None, str | None]]
@@ -24,21 +24,29 @@ Table = Counter[tuple[str | None, str | None]]
 
 @dataclass(frozen=True, eq=False)
 class Marks:
-    """One annotator's nuclei: (N, 2) centroids in px, and a class name each (`any`: not told)."""
+    """One annotator's nuclei.
 
-    xy: NDArray[np.float64]
+    Attributes:
+        xy: (N, 2) centroids, px.
+        names: (N) class names; `any` where none is given.
+    """
+
+    xy: Float64Array
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
         xy = np.asarray(self.xy, np.float64)
-        xy = xy.reshape(0, 2) if not xy.size else xy
+        if not xy.size:
+            xy = xy.reshape(0, 2)
         if xy.ndim != 2 or xy.shape[1] != 2 or len(xy) != len(self.names):
-            problem = (
-                f"Centroids of shape {xy.shape} and {len(self.names)} classes do not go together."
+            raise BadNuclei(
+                f"Centroids of shape {xy.shape} and {len(self.names)} classes do not go together.",
+                "Give (N, 2) and N names.",
             )
-            raise BadNuclei(problem, "Give (N, 2) and N names.")
-        if broken := int((~np.isfinite(xy)).any(axis=1).sum()):
-            raise BadNuclei(f"{broken:,} of {len(xy):,} centroids are no numbers.", "Remove them.")
+        broken = ~np.isfinite(xy).all(axis=1)
+        if broken.any():
+            count = int(broken.sum())
+            raise BadNuclei(f"{count:,} of {len(xy):,} centroids are no numbers.", "Remove them.")
         object.__setattr__(self, "xy", xy)
         object.__setattr__(self, "names", tuple(self.names))
 
@@ -54,7 +62,7 @@ class NucleiAgreement:
         classes: class names, as in `matrix`, whose last row and column stand for "not marked".
         matrix: counts, the first's classes down, the second's across.
         kappa: of the classes of matched pairs.
-        kappa_marked: the same with "not marked" as a class of its own. It is lower by its make:
+        kappa_marked: the same with "not marked" as a class of its own. It is lower by definition:
             what neither marked is not counted, so those agreements are missing.
         f1: of detection, 2 m / (n1 + n2), whatever the class; the same from either side.
         first: nuclei of the first annotator.
@@ -75,10 +83,11 @@ class NucleiAgreement:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        parts = {name: getattr(self, name).as_dict() for name in ("kappa", "kappa_marked", "f1")}
         return {
             **asdict(self),
-            **parts,
+            "kappa": self.kappa.as_dict(),
+            "kappa_marked": self.kappa_marked.as_dict(),
+            "f1": self.f1.as_dict(),
             "classes": [*self.classes, NOT_MARKED],
         }
 
@@ -112,17 +121,24 @@ def compare_nuclei(
     reach_um: float,
     mpp: float,
 ) -> Table:
-    """Counts of one picture: matched one to one by place alone, then classes side by side."""
+    """Counts of one picture: matched one to one by place alone, then the classes of each pair."""
     for option, value in (("--reach", reach_um), ("--mpp", mpp)):
         if not (math.isfinite(value) and value > 0):
             raise BadOption(option, value, "a number above 0")
     pairs, _ = match_points(first.xy, second.xy, reach_um / mpp)
-    table: Table = Counter((first.names[i], second.names[j]) for i, j in pairs)
-    lone_first = set(range(len(first))) - set(pairs[:, 0].tolist())
-    lone_second = set(range(len(second))) - set(pairs[:, 1].tolist())
-    table.update((first.names[i], None) for i in lone_first)
-    table.update((None, second.names[j]) for j in lone_second)
+    table: Table = Counter()
+    for i, j in pairs:
+        table[first.names[i], second.names[j]] += 1
+    for i in unmatched(first, pairs[:, 0]):
+        table[first.names[i], None] += 1
+    for j in unmatched(second, pairs[:, 1]):
+        table[None, second.names[j]] += 1
     return table
+
+
+def unmatched(marks: Marks, matched: IndexArray) -> list[int]:
+    """Indices of the marks that are not among the matched ones, in their order."""
+    return sorted(set(range(len(marks))) - set(matched.tolist()))
 
 
 def summarise_nuclei(tables: Sequence[Table], *, unit: str = "file") -> NucleiAgreement:
@@ -130,75 +146,128 @@ def summarise_nuclei(tables: Sequence[Table], *, unit: str = "file") -> NucleiAg
 
     Args:
         tables: of `compare_nuclei`, one for each independent group (file or patient).
-        unit: what a group is; the intervals are drawn over them, or asymptotic for a single one.
+        unit: what a group is; the intervals are computed over them, or asymptotic for a single
+            one.
     """
-    classes = tuple(
-        sorted({name for table in tables for pair in table for name in pair if name} - {ANY})
-    )
-    stack = [_matrix(table, classes) for table in tables]
-    paired = [matrix[:-1, :-1] for matrix in stack]
+    classes = _classes_of_tables(tables)
+    matrices = [_matrix(table, classes) for table in tables]
+    of_pairs = [matrix[:-1, :-1] for matrix in matrices]
     pooled: Table = sum(tables, Counter())
-    matched = sum(count for pair, count in pooled.items() if None not in pair)
-    alone = [sum(n for pair, n in pooled.items() if pair[side] is None) for side in (1, 0)]
+    counts = _detection_counts(pooled)
     return NucleiAgreement(
         classes,
-        tuple(tuple(int(value) for value in row) for row in np.sum(stack, axis=0))
-        if stack
-        else ((0,),),
-        estimate_kappa(paired, unit),
-        estimate_kappa(stack, unit),
-        _detection(tables, unit),
-        matched + alone[0],
-        matched + alone[1],
-        matched,
-        sum(count for pair, count in pooled.items() if ANY in pair and None not in pair),
+        _as_rows(np.sum(matrices, axis=0)) if matrices else ((0,),),
+        estimate_kappa(of_pairs, unit),
+        estimate_kappa(matrices, unit),
+        _estimate_detection(tables, unit),
+        counts.matched + counts.only_first,
+        counts.matched + counts.only_second,
+        counts.matched,
+        _count_unspecified(pooled),
     )
+
+
+def _classes_of_tables(tables: Sequence[Table]) -> tuple[str, ...]:
+    """All class names that either gave, sorted, without `any`."""
+    names: set[str] = set()
+    for table in tables:
+        for pair in table:
+            names.update(name for name in pair if name)
+    return tuple(sorted(names - {ANY}))
+
+
+def _as_rows(matrix: Counts) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(int(value) for value in row) for row in matrix)
 
 
 def _matrix(table: Table, classes: Sequence[str]) -> Counts:
-    place: dict[str | None, int] = {
-        **{name: index for index, name in enumerate(classes)},
-        None: len(classes),
-    }
-    out = np.zeros((len(place), len(place)))
+    """(K + 1, K + 1) counts, "not marked" last; pairs with `any` are left out."""
+    index: dict[str | None, int] = {None: len(classes)}
+    for position, name in enumerate(classes):
+        index[name] = position
+    matrix = np.zeros((len(index), len(index)))
     for pair, count in table.items():
         if ANY not in pair:
-            out[place[pair[0]], place[pair[1]]] += count
-    return out
+            first, second = pair
+            matrix[index[first], index[second]] += count
+    return matrix
 
 
-def _detection(tables: Sequence[Table], unit: str) -> Estimate:
-    # columns: matched pairs, and marks that stand alone
-    counts = [
-        (sum(n for pair, n in t.items() if None not in pair), sum(t.values())) for t in tables
-    ]
-    groups = np.array([(m, every - m) for m, every in counts if every], np.float64).reshape(-1, 2)
-    matched, alone = (int(value) for value in groups.sum(axis=0))
+@dataclass(frozen=True)
+class _DetectionCounts:
+    """Matched pairs, and marks of one annotator alone."""
+
+    matched: int
+    only_first: int
+    only_second: int
+
+    @property
+    def unmatched(self) -> int:
+        return self.only_first + self.only_second
+
+
+def _detection_counts(table: Table) -> _DetectionCounts:
+    matched = 0
+    only_first = 0
+    only_second = 0
+    for (first, second), count in table.items():
+        if first is None:
+            only_second += count
+        elif second is None:
+            only_first += count
+        else:
+            matched += count
+    return _DetectionCounts(matched, only_first, only_second)
+
+
+def _count_unspecified(table: Table) -> int:
+    """Matched pairs in which either class is `any`."""
+    return sum(count for pair, count in table.items() if ANY in pair and None not in pair)
+
+
+def _estimate_detection(tables: Sequence[Table], unit: str) -> Estimate:
+    """F1 of detection over all groups."""
+    counts = [_detection_counts(table) for table in tables]
+    rows = [(each.matched, each.unmatched) for each in counts]
+    groups = np.array([row for row in rows if any(row)], np.float64).reshape(-1, 2)
     if not len(groups):
-        return Estimate(
-            math.nan,
-            math.nan,
-            math.nan,
-            0,
-            "none",
-            "neither marked a nucleus",
-        )
+        return undefined("neither marked a nucleus")
+    matched, alone = (int(value) for value in groups.sum(axis=0))
     value = f1(matched, matched, matched + alone)
     if len(groups) > 1:
-        low, high, said = bootstrap(
-            groups,
-            lambda sums: 2 * sums[:, 0] / (2 * sums[:, 0] + sums[:, 1]),
-            unit,
-        )
-        return Estimate(value, low, high, matched + alone, said)
-    # F1 grows with the share of distinct nuclei that both marked, whose interval is Wilson's (1927)
-    total = matched + alone
+        interval = bootstrap(groups, _f1_of_sums, unit)
+    else:
+        interval = _wilson_f1(matched, matched + alone, unit)
+    return Estimate(
+        value,
+        interval.low,
+        interval.high,
+        matched + alone,
+        interval.method,
+    )
+
+
+def _f1_of_sums(sums: Counts) -> Counts:
+    """F1 of each of (R, 2) sums of matched pairs and of marks alone."""
+    matched = sums[:, 0]
+    alone = sums[:, 1]
+    values: Counts = 2 * matched / (2 * matched + alone)
+    return values
+
+
+def _wilson_f1(matched: int, total: int, unit: str) -> Interval:
+    """Interval of the F1 of one group.
+
+    F1 grows with the share of distinct nuclei that both marked, whose interval is Wilson's (1927).
+    """
     share = matched / total
     square = Z95**2 / total
     middle = share + square / 2
     half = Z95 * math.sqrt(share * (1 - share) / total + square / (4 * total))
-    low, high = ((middle + sign * half) / (1 + square) for sign in (-1, 1))
-    low, high = (2 * end / (1 + end) for end in (max(low, 0.0), min(high, 1.0)))
-    return Estimate(
-        value, low, high, total, f"asymptotic, one {unit} (its nuclei taken as independent)"
+    low = max((middle - half) / (1 + square), 0.0)
+    high = min((middle + half) / (1 + square), 1.0)
+    return Interval(
+        2 * low / (1 + low),
+        2 * high / (1 + high),
+        f"asymptotic, one {unit} (its nuclei taken as independent)",
     )

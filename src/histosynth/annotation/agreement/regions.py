@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.arrays import IndexArray
 from ...core.errors import BadOption
-from ...core.estimate import Estimate
-from ..regions import Region, region_mask
-from .kappa import Counts, bootstrap, estimate_kappa
+from ...core.estimate import Estimate, undefined
+from ..regions import Region, Ring, region_mask
+from .kappa import Counts, bootstrap, estimate_kappa, without_interval
 
 OUTSIDE = "outside"
 BLOCKS = 8
@@ -42,15 +43,11 @@ class RegionAgreement:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        dice = {name: each.as_dict() for name, each in self.dice.items()}
-        parts = {
-            "inside": self.inside.as_dict(),
-            "whole": self.whole.as_dict(),
-            "dice": dice,
-        }
         return {
             **asdict(self),
-            **parts,
+            "inside": self.inside.as_dict(),
+            "whole": self.whole.as_dict(),
+            "dice": {name: estimate.as_dict() for name, estimate in self.dice.items()},
             "classes": [*self.classes, OUTSIDE],
         }
 
@@ -65,8 +62,8 @@ def region_agreement(
 ) -> RegionAgreement:
     """Agreement of two annotators on one picture.
 
-    Neighbouring cells are not independent, so the intervals are drawn over 8 x 8 blocks of the
-    picture. Regions larger than a block still tie blocks together; the interval is then too narrow.
+    Neighbouring cells are not independent, so the intervals are computed over 8 x 8 blocks of the
+    picture. Regions larger than a block make blocks dependent; the interval is then too narrow.
 
     Args:
         first: of one annotator, px.
@@ -98,7 +95,10 @@ def region_agreement(
 
 def classes_of(*annotators: Sequence[Region]) -> tuple[str, ...]:
     """The classes of all, sorted."""
-    return tuple(sorted({each.name for regions in annotators for each in regions}))
+    names: set[str] = set()
+    for regions in annotators:
+        names.update(region.name for region in regions)
+    return tuple(sorted(names))
 
 
 def compare_regions(
@@ -111,28 +111,46 @@ def compare_regions(
     order: Sequence[str] = (),
 ) -> list[Counts]:
     """Confusion matrices (K + 1, K + 1) of each of 8 x 8 blocks of one picture, "outside" last."""
-    if not (math.isfinite(cell) and cell > 0):
-        raise BadOption("cell", cell, "a number above 0")
-    if min(size) < 1:
-        raise BadOption("size", size, "at least 1 x 1 px")
-    shape = (math.ceil(size[1] / cell), math.ceil(size[0] / cell))
-    if shape[0] * shape[1] > MAX_CELLS:
-        least = math.sqrt(size[0] * size[1] / MAX_CELLS)
-        raise BadOption(
-            "cell", cell, f"at least {least:.3g} px for a picture of {size[0]} x {size[1]} px"
-        )
-    one, two = (class_grid(each, classes, shape, cell, order) for each in (first, second))
-    side = len(classes) + 1
-    out = []
+    shape = _grid_shape(size, cell)
+    first_grid = class_grid(first, classes, shape, cell, order)
+    second_grid = class_grid(second, classes, shape, cell, order)
+    matrices = []
     for rows in np.array_split(np.arange(shape[0]), BLOCKS):
         for columns in np.array_split(np.arange(shape[1]), BLOCKS):
             if len(rows) and len(columns):
                 block = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-                both = one[block].astype(np.int64).ravel() * side + two[block].ravel()
-                out.append(
-                    np.bincount(both, minlength=side**2).reshape(side, side).astype(np.float64)
-                )
-    return out
+                counts = pair_counts(first_grid[block], second_grid[block], len(classes) + 1)
+                matrices.append(counts.astype(np.float64))
+    return matrices
+
+
+def _grid_shape(size: tuple[int, int], cell: float) -> tuple[int, int]:
+    """(rows, columns) of the grid over a picture of size (width, height).
+
+    Raises:
+        BadOption: a cell that is not positive, or too small for the picture.
+    """
+    if not (math.isfinite(cell) and cell > 0):
+        raise BadOption("cell", cell, "a number above 0")
+    if min(size) < 1:
+        raise BadOption("size", size, "at least 1 x 1 px")
+    width, height = size
+    rows = math.ceil(height / cell)
+    columns = math.ceil(width / cell)
+    if rows * columns > MAX_CELLS:
+        min_cell = math.sqrt(width * height / MAX_CELLS)
+        raise BadOption(
+            "cell",
+            cell,
+            f"at least {min_cell:.3g} px for a picture of {width} x {height} px",
+        )
+    return rows, columns
+
+
+def pair_counts(first: Grid, second: Grid, count: int) -> IndexArray:
+    """(count, count) how often two grids hold each pair of values, the first's down."""
+    pairs = first.astype(np.int64).ravel() * count + second.ravel()
+    return np.bincount(pairs, minlength=count**2).reshape(count, count)
 
 
 def summarise_regions(
@@ -145,16 +163,19 @@ def summarise_regions(
     """Agreement over confusion matrices (K + 1, K + 1), one for each group (block, file or
     patient).
     """
-    within = [matrix.copy() for matrix in groups]
-    for matrix in within:
-        matrix[-1, -1] = 0
+    inside = []
+    for matrix in groups:
+        without_glass = matrix.copy()
+        without_glass[-1, -1] = 0
+        inside.append(without_glass)
     pooled = np.sum(groups, axis=0)
+    dice = {name: _dice(groups, index, unit, of) for index, name in enumerate(classes)}
     return RegionAgreement(
         tuple(classes),
         tuple(tuple(int(value) for value in row) for row in pooled),
-        _kappa(within, unit, of),
+        _kappa(inside, unit, of),
         _kappa(groups, unit, of),
-        {name: _dice(groups, index, unit, of) for index, name in enumerate(classes)},
+        dice,
     )
 
 
@@ -165,56 +186,60 @@ def class_grid(
     cell: float,
     order: Sequence[str] = (),
 ) -> Grid:
-    """(H, W) place of each cell's class in `classes`; `len(classes)` where no region lies."""
+    """(H, W) index of each cell's class in `classes`; `len(classes)` where no region lies."""
     out = np.full(shape, len(classes), np.int16)
-    rank = {name: place for place, name in enumerate(order)}
+    rank = {name: position for position, name in enumerate(order)}
     for region in sorted(regions, key=lambda each: rank.get(each.name, -1)):
-        (top, bottom, left, right), moved = _near(region, shape, cell)
-        mask = region_mask([moved], (bottom - top, right - left), (cell, cell))
-        out[top:bottom, left:right][mask] = classes.index(region.name)
+        window, moved = _near(region, shape, cell)
+        mask = region_mask([moved], window.shape, (cell, cell))
+        out[window.slices][mask] = classes.index(region.name)
     return out
 
 
-def _near(
-    region: Region, shape: tuple[int, int], cell: float
-) -> tuple[tuple[int, int, int, int], Region]:
-    """The window (top, bottom, left, right) of the grid around a region, and the region in its
-    frame.
-    """
-    xy = np.asarray(region.outline)
-    low = np.floor(xy.min(axis=0) / cell) - 1
-    high = np.ceil(xy.max(axis=0) / cell) + 1
-    if (low < 0).any() or high[0] > shape[1] or high[1] > shape[0]:
-        return (0, shape[0], 0, shape[1]), region  # across the edge: drawn on the whole grid
-    x = float(low[0] * cell)
-    y = float(low[1] * cell)
-    rings = [tuple((a - x, b - y) for a, b in ring) for ring in (region.outline, *region.holes)]
-    return (int(low[1]), int(high[1]), int(low[0]), int(high[0])), Region(
-        region.name, rings[0], tuple(rings[1:])
-    )
+@dataclass(frozen=True)
+class _Window:
+    """A rectangle of the grid, in cells."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.bottom - self.top, self.right - self.left
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+def _near(region: Region, shape: tuple[int, int], cell: float) -> tuple[_Window, Region]:
+    """The window of the grid around a region, and the region in the window's frame."""
+    outline = np.asarray(region.outline)
+    left, top = np.floor(outline.min(axis=0) / cell) - 1
+    right, bottom = np.ceil(outline.max(axis=0) / cell) + 1
+    rows, columns = shape
+    if min(left, top) < 0 or right > columns or bottom > rows:
+        # across the edge: drawn on the whole grid
+        return _Window(0, rows, 0, columns), region
+    window = _Window(int(top), int(bottom), int(left), int(right))
+    x = float(left * cell)
+    y = float(top * cell)
+    moved = [_moved(ring, -x, -y) for ring in region.rings]
+    return window, Region(region.name, moved[0], tuple(moved[1:]))
+
+
+def _moved(ring: Ring, dx: float, dy: float) -> Ring:
+    return tuple((x + dx, y + dy) for x, y in ring)
 
 
 def _kappa(groups: Sequence[Counts], unit: str, of: str) -> Estimate:
     found = estimate_kappa(groups, unit)
     if found.interval.startswith("asymptotic"):
         # the asymptotic error would take cells as independent
-        reason = f"only one {unit} holds regions"
-        return Estimate(
-            found.value,
-            math.nan,
-            math.nan,
-            found.n,
-            "none",
-            reason,
-        )
-    return Estimate(
-        found.value,
-        found.low,
-        found.high,
-        found.n,
-        found.interval + of,
-        found.reason,
-    )
+        return without_interval(found.value, found.n, f"only one {unit} holds regions")
+    return replace(found, interval=found.interval + of)
 
 
 def _dice(
@@ -223,22 +248,34 @@ def _dice(
     unit: str,
     of: str,
 ) -> Estimate:
-    counts = [(m[index, index], m[index].sum() + m[:, index].sum()) for m in groups]
-    held = np.array([each for each in counts if each[1]], np.float64).reshape(-1, 2)
-    if not len(held):
-        return Estimate(
-            math.nan,
-            math.nan,
-            math.nan,
-            0,
-            "none",
-            "no cell of it lies in the picture",
-        )
-    both, either = held.sum(axis=0)
-    value = float(2 * both / either)
-    cells = int(either - both)
-    if value == 1 or len(held) < 2:
-        reason = "nothing disagrees" if value == 1 else f"only one {unit} holds it"
-        return Estimate(value, math.nan, math.nan, cells, "none", reason)
-    low, high, said = bootstrap(held, lambda sums: 2 * sums[:, 0] / sums[:, 1], unit)
-    return Estimate(value, low, high, cells, said + of)
+    """Dice of one class over all groups."""
+    rows = []
+    for matrix in groups:
+        both = matrix[index, index]
+        sum_of_sizes = matrix[index].sum() + matrix[:, index].sum()
+        if sum_of_sizes:
+            rows.append((both, sum_of_sizes))
+    if not rows:
+        return undefined("no cell of it lies in the picture")
+    sums = np.array(rows, np.float64)
+    both, sum_of_sizes = sums.sum(axis=0)
+    value = float(2 * both / sum_of_sizes)
+    cells = int(sum_of_sizes - both)
+    if value == 1:
+        return without_interval(value, cells, "nothing disagrees")
+    if len(rows) < 2:
+        return without_interval(value, cells, f"only one {unit} holds it")
+    interval = bootstrap(sums, _dice_of_sums, unit)
+    return Estimate(
+        value,
+        interval.low,
+        interval.high,
+        cells,
+        interval.method + of,
+    )
+
+
+def _dice_of_sums(sums: Counts) -> Counts:
+    """Dice of each of (R, 2) sums of common cells and of both sides' cells."""
+    values: Counts = 2 * sums[:, 0] / sums[:, 1]
+    return values
