@@ -137,7 +137,12 @@ def write_geojson(path: Path | str, nuclei: Nuclei) -> None:
     write_text(Path(path), json.dumps(collection) + "\n")
 
 
-def _rounded(point: Float32Array, size: tuple[int, int], *, shift: float) -> list[float]:
+def _rounded(
+    point: Float32Array,
+    size: tuple[int, int],
+    *,
+    shift: float,
+) -> list[float]:
     """Coordinates for a file: three decimals, and never rounded out of the tile."""
     coordinates = []
     for value, side in zip(point, size, strict=True):
@@ -169,7 +174,11 @@ def _from_csv(path: Path, text: str) -> Iterator[_Point]:
             ) from error
 
 
-def _check_header(path: Path, text: str, first_row: list[str]) -> None:
+def _check_header(
+    path: Path,
+    text: str,
+    first_row: list[str],
+) -> None:
     header = [cell.strip().lower() for cell in first_row]
     if header == ["x", "y", "class"]:
         return

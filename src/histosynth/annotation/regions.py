@@ -81,7 +81,10 @@ def _read_features(path: Path) -> list[Any]:
         ) from error
     features = data.get("features", [data]) if isinstance(data, dict) else data
     if not isinstance(features, list):
-        raise BadRegions(f"{path} holds no list of features.", "Export it from QuPath as GeoJSON.")
+        raise BadRegions(
+            f"{path} holds no list of features.",
+            "Export it from QuPath as GeoJSON.",
+        )
     return features
 
 
@@ -109,7 +112,9 @@ def write_regions(path: Path, regions: Sequence[Region]) -> None:
 
 
 def region_mask(
-    regions: Sequence[Region], shape: tuple[int, int], px_per_cell: tuple[float, float]
+    regions: Sequence[Region],
+    shape: tuple[int, int],
+    px_per_cell: tuple[float, float],
 ) -> Mask:
     """(H, W) bool: cells whose centre lies in a region and in none of that region's holes."""
     out = np.zeros(shape, np.bool_)
@@ -125,7 +130,9 @@ def region_mask(
 
 
 def _on_canvas(
-    ring: Ring, shape: tuple[int, int], px_per_cell: tuple[float, float]
+    ring: Ring,
+    shape: tuple[int, int],
+    px_per_cell: tuple[float, float],
 ) -> list[tuple[float, float]]:
     """A ring in cells, counted from the centre of the first."""
     height, width = shape
@@ -155,7 +162,11 @@ def _regions_of(feature: Mapping[str, Any]) -> list[Region]:
     name = class_of(feature)
     regions = []
     for outline, *holes in polygons:
-        region = Region(name, _ring(outline), tuple(_ring(hole) for hole in holes))
+        region = Region(
+            name,
+            _ring(outline),
+            tuple(_ring(hole) for hole in holes),
+        )
         regions.append(region)
     return regions
 

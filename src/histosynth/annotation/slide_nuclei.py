@@ -87,7 +87,11 @@ def _size_around(xy: Float64Array) -> Size:
     return Size(max(int(width), 1), max(int(height), 1))
 
 
-def map_all(names: Sequence[str], mapping: Mapping[str, str], what: str) -> list[str]:
+def map_all(
+    names: Sequence[str],
+    mapping: Mapping[str, str],
+    what: str,
+) -> list[str]:
     """Every name through the map; an empty map leaves them as they are.
 
     Raises:
@@ -143,7 +147,10 @@ def _points_of_cells(data: Mapping[str, Any], cells: Any) -> tuple[Float64Array,
     type_names: dict[str, str] = {}
     for key, value in dict(data.get("type_map") or {}).items():
         type_names[str(key)] = _type_name(value)
-    xy = np.array([entry["centroid"][:2] for entry in entries], np.float64).reshape(-1, 2)
+    xy = np.array([entry["centroid"][:2] for entry in entries], np.float64).reshape(
+        -1,
+        2,
+    )
     names = []
     for entry in entries:
         cell_type = str(entry.get("type", ANY))

@@ -25,7 +25,11 @@ class RayEngine:
         NeedsExtra: Ray is not installed.
     """
 
-    def __init__(self, workers: int | None, address: str | None) -> None:
+    def __init__(
+        self,
+        workers: int | None,
+        address: str | None,
+    ) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
             import ray
@@ -37,7 +41,9 @@ class RayEngine:
         self.name = f"ray at {address}" if address else "ray"
 
     def map(
-        self, work: Callable[[Item], Result], items: Sequence[Item]
+        self,
+        work: Callable[[Item], Result],
+        items: Sequence[Item],
     ) -> Iterator[tuple[int, Result]]:
         """See `Engine.map`."""
         starts_ray = not self._ray.is_initialized()
@@ -50,7 +56,9 @@ class RayEngine:
                 self._ray.shutdown()
 
     def _map_connected(
-        self, work: Callable[[Item], Result], items: Sequence[Item]
+        self,
+        work: Callable[[Item], Result],
+        items: Sequence[Item],
     ) -> Iterator[tuple[int, Result]]:
         ray = self._ray
         task = ray.remote(num_cpus=1, max_retries=MAX_LOST_POOLS)(work)
@@ -69,7 +77,11 @@ class RayEngine:
                 done += 1
                 yield index, result
 
-    def _result_of(self, reference: Any, unfinished: int) -> Any:
+    def _result_of(
+        self,
+        reference: Any,
+        unfinished: int,
+    ) -> Any:
         try:
             return self._ray.get(reference)
         except self._ray.exceptions.WorkerCrashedError as error:

@@ -19,7 +19,9 @@ class Engine(Protocol):
         """For people: which engine, and how many workers."""
 
     def map(
-        self, work: Callable[[Item], Result], items: Sequence[Item]
+        self,
+        work: Callable[[Item], Result],
+        items: Sequence[Item],
     ) -> Iterator[tuple[int, Result]]:
         """(index, result) of each item, in the order in which they finish.
 

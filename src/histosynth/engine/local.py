@@ -13,7 +13,9 @@ class LocalEngine:
     name = "local"
 
     def map(
-        self, work: Callable[[Item], Result], items: Sequence[Item]
+        self,
+        work: Callable[[Item], Result],
+        items: Sequence[Item],
     ) -> Iterator[tuple[int, Result]]:
         """See `Engine.map`."""
         for index, item in enumerate(items):

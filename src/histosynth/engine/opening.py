@@ -29,7 +29,11 @@ class EngineOptions:
 
     def open(self) -> Engine:
         """The engine; see `open_engine`."""
-        return open_engine(self.name, workers=self.workers, address=self.address)
+        return open_engine(
+            self.name,
+            workers=self.workers,
+            address=self.address,
+        )
 
 
 def _open_local(options: EngineOptions) -> Engine:
@@ -59,7 +63,10 @@ ENGINES: Mapping[str, Callable[[EngineOptions], Engine]] = {
 
 
 def open_engine(
-    name: str = "local", *, workers: int | None = None, address: str | None = None
+    name: str = "local",
+    *,
+    workers: int | None = None,
+    address: str | None = None,
 ) -> Engine:
     """The engine of that name.
 

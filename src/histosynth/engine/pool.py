@@ -25,7 +25,9 @@ class PoolEngine:
         self.name = f"pool of {workers}"
 
     def map(
-        self, work: Callable[[Item], Result], items: Sequence[Item]
+        self,
+        work: Callable[[Item], Result],
+        items: Sequence[Item],
     ) -> Iterator[tuple[int, Result]]:
         """See `Engine.map`.
 
@@ -46,12 +48,18 @@ class PoolEngine:
                     raise WorkerLost(MAX_LOST_POOLS, len(todo)) from error
 
     def _map_in_one_pool(
-        self, work: Callable[[Item], Result], todo: dict[int, Item]
+        self,
+        work: Callable[[Item], Result],
+        todo: dict[int, Item],
     ) -> Iterator[tuple[int, Result]]:
         """Results of one pool of processes, until all is done or the pool breaks."""
         # spawned, not forked: a fork would share open slides and held locks
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(self.workers, len(todo)), context, _use_one_thread) as pool:
+        with ProcessPoolExecutor(
+            min(self.workers, len(todo)),
+            context,
+            _use_one_thread,
+        ) as pool:
             waiting: dict[Future[Result], int] = {}
             queue = deque(todo)
             try:

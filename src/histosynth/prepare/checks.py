@@ -24,7 +24,11 @@ def fit_given_target(recipe: PrepareRecipe, base_folder: Path) -> Stain | None:
     if recipe.stain.method == "none" or recipe.stain.target == "medoid":
         return None
     path = base_folder / recipe.stain.target
-    return fit_stain(recipe.stain.method, read_rgb(path), path.name)
+    return fit_stain(
+        recipe.stain.method,
+        read_rgb(path),
+        path.name,
+    )
 
 
 def check_artefact_gate(recipe: PrepareRecipe, base_folder: Path) -> None:

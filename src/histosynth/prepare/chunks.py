@@ -41,7 +41,12 @@ class ChunkPlan:
     detector: str
 
 
-def plan_chunks(plan: ChunkPlan, source: SlideSource, survey: Survey, split: str) -> list[ChunkJob]:
+def plan_chunks(
+    plan: ChunkPlan,
+    source: SlideSource,
+    survey: Survey,
+    split: str,
+) -> list[ChunkJob]:
     """The pieces of work of one slide.
 
     Args:
@@ -54,7 +59,12 @@ def plan_chunks(plan: ChunkPlan, source: SlideSource, survey: Survey, split: str
         BadRecipe: nuclei come from files, and there is none for this slide.
     """
     recipe = plan.recipe
-    facts = Facts(source.name, source.patient, source.label, split)
+    facts = Facts(
+        source.name,
+        source.patient,
+        source.label,
+        split,
+    )
     given = _find_given_nuclei(recipe, source, plan.base_folder)
     artefact = plan.base_folder / recipe.quality_model if recipe.quality_model else None
     jobs = []
@@ -96,7 +106,9 @@ def _cut(survey: Survey, recipe: PrepareRecipe) -> list[list[int]]:
 
 
 def _find_given_nuclei(
-    recipe: PrepareRecipe, source: SlideSource, base_folder: Path
+    recipe: PrepareRecipe,
+    source: SlideSource,
+    base_folder: Path,
 ) -> Path | None:
     """The file of a slide's nuclei, where the recipe takes them from files."""
     if recipe.nuclei.source != "files":

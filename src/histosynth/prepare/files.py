@@ -53,7 +53,11 @@ class _Pairs:
     def is_full(self) -> bool:
         return len(self.before) >= PICTURES_A_ROW
 
-    def add(self, before: Pixels, after: Pixels) -> None:
+    def add(
+        self,
+        before: Pixels,
+        after: Pixels,
+    ) -> None:
         self.before.append(before)
         self.after.append(after)
 
@@ -234,12 +238,19 @@ def find_nuclei_files(
                 pairs.add(pixels, draw_nuclei(nuclei, over=pixels, radius_px=radius))
         _report(on_progress, done, len(files))
     if pairs.before:
-        sheet = contact_sheet([("as they are", pairs.before), ("nuclei", pairs.after)], cell=256)
+        sheet = contact_sheet(
+            [("as they are", pairs.before), ("nuclei", pairs.after)],
+            cell=256,
+        )
         outcome.written.append(_write_picture(out / "look" / "contact.png", sheet))
     return outcome, dict(counts)
 
 
-def _find_nuclei(pixels: Pixels, mpp: float, detector: Detector) -> Nuclei:
+def _find_nuclei(
+    pixels: Pixels,
+    mpp: float,
+    detector: Detector,
+) -> Nuclei:
     with one_thread():
         return find_nuclei(pixels, mpp, detector)
 
@@ -265,7 +276,11 @@ def split_table(
         BadTable: it cannot be read, or a patient has two labels.
     """
     if out.exists() and out.samefile(path):
-        raise BadOption("--out", out, "another file than the table, which stays as it is")
+        raise BadOption(
+            "--out",
+            out,
+            "another file than the table, which stays as it is",
+        )
     table = read_table(path)
     if not table:
         raise BadTable(f"{path} has no rows.", "Name at least one slide.")
@@ -335,7 +350,11 @@ def _refuse_input_folder(images: Path, out: Path) -> None:
         )
 
 
-def _report(on_progress: ProgressCallback | None, done: int, total: int) -> None:
+def _report(
+    on_progress: ProgressCallback | None,
+    done: int,
+    total: int,
+) -> None:
     if on_progress:
         on_progress(done, total)
 

@@ -94,6 +94,9 @@ def remove_leftovers(
         if slide in refused:
             raise refused[slide].of(slide)
         count = len(unwanted)
-        raise ResumeMismatch(out, [f"{count} of its files are of other slides: {path.name}"])
+        raise ResumeMismatch(
+            out,
+            [f"{count} of its files are of other slides: {path.name}"],
+        )
     for path in unwanted:  # the slide gives fewer pieces than it did
         path.unlink()

@@ -67,9 +67,18 @@ class Grid:
         """Where a tile lies, to whole level-0 px."""
         x, y = self.corners[index]
         side = round(self.size * self.step)
-        return Box(round(x * self.step), round(y * self.step), side, side)
+        return Box(
+            round(x * self.step),
+            round(y * self.step),
+            side,
+            side,
+        )
 
-    def window(self, index: int, margins_px: tuple[int, int, int, int] = (0, 0, 0, 0)) -> Window:
+    def window(
+        self,
+        index: int,
+        margins_px: tuple[int, int, int, int] = (0, 0, 0, 0),
+    ) -> Window:
         """Where a tile lies exactly, with so many of its px more at left, top, right and bottom."""
         x, y = self.corners[index]
         left, top, right, bottom = margins_px
@@ -101,7 +110,12 @@ def lay_grid(slide: Slide, plan: GridPlan) -> Grid:
             f"such that it gives at most {MAX_TILES:,}",
         )
     corners = [(x, y) for y in rows for x in columns]
-    return Grid(tuple(corners), plan.size, step, slide.mpp * step)
+    return Grid(
+        tuple(corners),
+        plan.size,
+        step,
+        slide.mpp * step,
+    )
 
 
 def _step_of(slide: Slide, plan: GridPlan) -> float:
@@ -112,7 +126,11 @@ def _step_of(slide: Slide, plan: GridPlan) -> float:
     return level_step if is_close else step
 
 
-def _check_step(slide: Slide, plan: GridPlan, step: float) -> None:
+def _check_step(
+    slide: Slide,
+    plan: GridPlan,
+    step: float,
+) -> None:
     """Refuse tiles, or strides, of less than a px of the slide."""
     finest = min(plan.size, plan.stride or plan.size) * step
     if finest < 1:
@@ -125,7 +143,11 @@ def _check_step(slide: Slide, plan: GridPlan, step: float) -> None:
         )
 
 
-def _starts(length: int, plan: GridPlan, step: float) -> list[int]:
+def _starts(
+    length: int,
+    plan: GridPlan,
+    step: float,
+) -> list[int]:
     """First px of each tile along one side of a slide, in px of the tiles.
 
     Args:
@@ -150,7 +172,9 @@ def _starts(length: int, plan: GridPlan, step: float) -> list[int]:
 
 
 def tissue_shares(
-    mask: Mask, boxes: Sequence[Box], px_per_cell: tuple[float, float]
+    mask: Mask,
+    boxes: Sequence[Box],
+    px_per_cell: tuple[float, float],
 ) -> Float64Array:
     """(N,) share of each box that is tissue; what lies outside the slide is none.
 
@@ -175,7 +199,11 @@ def tissue_shares(
     return np.array(shares)
 
 
-def _cells(start_px: int, end_px: int, px_per_cell: float) -> tuple[int, int]:
+def _cells(
+    start_px: int,
+    end_px: int,
+    px_per_cell: float,
+) -> tuple[int, int]:
     """First cell, and the one after the last; a tile within one cell is that cell's."""
     first = round(start_px / px_per_cell)
     end = round(end_px / px_per_cell)

@@ -164,7 +164,12 @@ def make_chunk(job: ChunkJob) -> None:
         "reasons": _count_reasons(rows),
         "histosynth": __version__,
     }
-    write_rows(job.path, rows, about, gates=TILE_SET_GATES)
+    write_rows(
+        job.path,
+        rows,
+        about,
+        gates=TILE_SET_GATES,
+    )
 
 
 def _open_tools(job: ChunkJob) -> Tools:

@@ -48,7 +48,11 @@ def find_slide_sources(recipe: PrepareRecipe, base_folder: Path) -> list[SlideSo
         BadTable: the table cannot be used, or lacks a slide.
     """
     paths = _find_paths(recipe, base_folder)
-    table = _read_recipe_table(recipe, base_folder, {path.stem for path in paths})
+    table = _read_recipe_table(
+        recipe,
+        base_folder,
+        {path.stem for path in paths},
+    )
     sources: list[SlideSource] = []
     for path in sorted(paths, key=lambda each: each.stem):
         row = table.get(path.stem, {})
@@ -74,12 +78,17 @@ def _find_paths(recipe: PrepareRecipe, base_folder: Path) -> list[Path]:
     repeated = sorted(name for name, count in names.items() if count > 1)
     if repeated:
         count = len(repeated)
-        raise BadRecipe("slides", [f"{count} names stand for two slides, first {repeated[0]}"])
+        raise BadRecipe(
+            "slides",
+            [f"{count} names stand for two slides, first {repeated[0]}"],
+        )
     return list(paths)
 
 
 def _read_recipe_table(
-    recipe: PrepareRecipe, base_folder: Path, names: set[str]
+    recipe: PrepareRecipe,
+    base_folder: Path,
+    names: set[str],
 ) -> dict[str, dict[str, str]]:
     """The rows of the recipe's table, which must hold every slide; empty where it names none."""
     if not recipe.table:
@@ -142,7 +151,8 @@ def read_table(path: Path) -> dict[str, dict[str, str]]:
     if rows and "slide" not in rows[0]:
         columns = ", ".join(str(name) for name in rows[0])
         raise BadTable(
-            f"{path} has the columns {columns}, and none named slide.", "Name one of them slide."
+            f"{path} has the columns {columns}, and none named slide.",
+            "Name one of them slide.",
         )
     table: dict[str, dict[str, str]] = {}
     for number, row in enumerate(rows, start=2):

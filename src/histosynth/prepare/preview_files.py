@@ -36,7 +36,11 @@ class BareRow:
     has_picture: bool
 
 
-def write_previews(out: Path, sources: Sequence[SlideSource], mpp: float | None) -> list[Path]:
+def write_previews(
+    out: Path,
+    sources: Sequence[SlideSource],
+    mpp: float | None,
+) -> list[Path]:
     """Draw the pictures of a finished set; returns their paths. Reads only the tiles that are
     shown.
     """
@@ -49,7 +53,14 @@ def write_previews(out: Path, sources: Sequence[SlideSource], mpp: float | None)
     paths = []
     for source in sources:
         if source.name in by_slide:
-            paths.append(_write_overview(folder, source, by_slide[source.name], mpp))
+            paths.append(
+                _write_overview(
+                    folder,
+                    source,
+                    by_slide[source.name],
+                    mpp,
+                )
+            )
     shown = list(tiles.rows_by_id(_tiles_to_show(bare_rows)))
     sheet = tile_set_sheet(
         shown,
@@ -65,8 +76,18 @@ def read_bare_rows(tiles: TileSet) -> list[BareRow]:
     table = tiles.table(_COLUMNS).flatten()
     bare_rows = []
     for values in table.to_pylist():
-        box = Box(values["x"], values["y"], values["width"], values["height"])
-        ref = TileRef(values["slide"], values["patient"], box, values["mpp"])
+        box = Box(
+            values["x"],
+            values["y"],
+            values["width"],
+            values["height"],
+        )
+        ref = TileRef(
+            values["slide"],
+            values["patient"],
+            box,
+            values["mpp"],
+        )
         row = Row(ref, refused=values["refused"] or "")
         has_picture = values["image.path"] is not None
         bare_rows.append(BareRow(row, has_picture))
@@ -74,7 +95,10 @@ def read_bare_rows(tiles: TileSet) -> list[BareRow]:
 
 
 def _write_overview(
-    folder: Path, source: SlideSource, rows: Sequence[Row], mpp: float | None
+    folder: Path,
+    source: SlideSource,
+    rows: Sequence[Row],
+    mpp: float | None,
 ) -> Path:
     """The overview of a slide, and its tiles as GeoJSON; returns the picture's path."""
     with opened(source.path, mpp) as slide:

@@ -48,7 +48,12 @@ def reason_of(row: Row) -> str:
     return gate
 
 
-def overview(slide: Slide, rows: Sequence[Row], *, side: int = 1200) -> Pixels:
+def overview(
+    slide: Slide,
+    rows: Sequence[Row],
+    *,
+    side: int = 1200,
+) -> Pixels:
     """The slide, small, with its tiles framed: green where kept, else the colour of the reason.
 
     Args:
@@ -71,10 +76,18 @@ def overview(slide: Slide, rows: Sequence[Row], *, side: int = 1200) -> Pixels:
         _draw_frame(draw, row, scale)
     framed = Image.alpha_composite(image, frames).convert("RGB")
     counts = Counter(reason_of(row) for row in rows)
-    return _with_key(np.array(framed, dtype=np.uint8), slide.path.name, counts)
+    return _with_key(
+        np.array(framed, dtype=np.uint8),
+        slide.path.name,
+        counts,
+    )
 
 
-def _draw_frame(draw: ImageDraw.ImageDraw, row: Row, scale: tuple[float, float]) -> None:
+def _draw_frame(
+    draw: ImageDraw.ImageDraw,
+    row: Row,
+    scale: tuple[float, float],
+) -> None:
     """Frame a tile; refused ones are filled too, faintly where tissue is lacking."""
     scale_x, scale_y = scale
     box = row.ref.box
@@ -137,7 +150,11 @@ def tile_set_sheet(
     return contact_sheet(lines, cell=cell, title="Tile set")
 
 
-def _examples(shown: Sequence[Row], reason: str, max_count: int) -> list[Row]:
+def _examples(
+    shown: Sequence[Row],
+    reason: str,
+    max_count: int,
+) -> list[Row]:
     """Rows with a picture and this reason, spread evenly."""
     fitting = [row for row in shown if reason_of(row) == reason and row.image]
     return spread(fitting, max_count)
@@ -178,7 +195,11 @@ def _ordered(reasons: Mapping[str, int]) -> list[str]:
     return sorted(reasons, key=rank)
 
 
-def _with_key(picture: Pixels, title: str, counts: Mapping[str, int]) -> Pixels:
+def _with_key(
+    picture: Pixels,
+    title: str,
+    counts: Mapping[str, int],
+) -> Pixels:
     """The picture under its title and over a key of the colours."""
     height, width = picture.shape[:2]
     reasons = _ordered(counts)
@@ -190,7 +211,12 @@ def _with_key(picture: Pixels, title: str, counts: Mapping[str, int]) -> Pixels:
     )
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=14)
-    draw.text((_PAD_PX, 4), title, fill=TEXT_COLOUR, font=font)
+    draw.text(
+        (_PAD_PX, 4),
+        title,
+        fill=TEXT_COLOUR,
+        font=font,
+    )
     sheet.paste(Image.fromarray(picture), (0, _KEY_LINE_PX + _PAD_PX))
     for line, reason in enumerate(reasons):
         y = key_top + line * _KEY_LINE_PX

@@ -129,7 +129,11 @@ class PrepareRecipe:
     def __post_init__(self) -> None:
         if not self.slides:
             raise ValueError("slides must name at least one file")
-        object.__setattr__(self, "quality", complete_limits(self.quality))
+        object.__setattr__(
+            self,
+            "quality",
+            complete_limits(self.quality),
+        )
 
 
 def read_prepare_recipe(path: Path) -> PrepareRecipe:

@@ -132,7 +132,11 @@ def make_rows(
             yield replace(row, refused=f"unreadable: {error.reason}")
 
 
-def _empty_row(index: int, survey: Survey, facts: Facts) -> Row:
+def _empty_row(
+    index: int,
+    survey: Survey,
+    facts: Facts,
+) -> Row:
     ref = TileRef(
         facts.slide,
         facts.patient,
@@ -147,7 +151,11 @@ def _empty_row(index: int, survey: Survey, facts: Facts) -> Row:
     )
 
 
-def _refusal_before_reading(index: int, survey: Survey, recipe: PrepareRecipe) -> str:
+def _refusal_before_reading(
+    index: int,
+    survey: Survey,
+    recipe: PrepareRecipe,
+) -> str:
     """Why a tile need not be read, or ""."""
     share = survey.shares[index]
     min_share = recipe.tiles.tissue
@@ -158,7 +166,11 @@ def _refusal_before_reading(index: int, survey: Survey, recipe: PrepareRecipe) -
     return ""
 
 
-def _complete_row(index: int, row: Row, work: _SlideWork) -> Row:
+def _complete_row(
+    index: int,
+    row: Row,
+    work: _SlideWork,
+) -> Row:
     draft = _read(index, row, work)
     for step in _STEPS:
         draft = step(draft, work)
@@ -167,7 +179,11 @@ def _complete_row(index: int, row: Row, work: _SlideWork) -> Row:
     return replace(draft.row, image=encode_png(draft.pixels))
 
 
-def _read(index: int, row: Row, work: _SlideWork) -> _Draft:
+def _read(
+    index: int,
+    row: Row,
+    work: _SlideWork,
+) -> _Draft:
     """Read a tile, with the tissue around it where a detector of its scale needs that."""
     grid = work.survey.grid
     margins = NO_MARGINS
@@ -180,7 +196,13 @@ def _read(index: int, row: Row, work: _SlideWork) -> _Draft:
         (grid.size + left + right, grid.size + top + bottom),
     )
     pixels = surroundings[top : top + grid.size, left : left + grid.size]
-    return _Draft(index, row, np.ascontiguousarray(pixels), surroundings, margins)
+    return _Draft(
+        index,
+        row,
+        np.ascontiguousarray(pixels),
+        surroundings,
+        margins,
+    )
 
 
 def _has_tile_scale(detector: Detector, work: _SlideWork) -> bool:
@@ -200,11 +222,19 @@ def _apply_artefact_gate(draft: _Draft, work: _SlideWork) -> _Draft:
     if work.tools.artefact is None:
         return draft
     chance = work.tools.artefact(draft.pixels, work.mpp)
-    verdict = Verdict.at_most(chance, MAX_ARTEFACT_CHANCE, "chance of an artefact")
+    verdict = Verdict.at_most(
+        chance,
+        MAX_ARTEFACT_CHANCE,
+        "chance of an artefact",
+    )
     return _with_verdict(draft, "artefact", verdict)
 
 
-def _with_verdict(draft: _Draft, gate: str, verdict: Verdict) -> _Draft:
+def _with_verdict(
+    draft: _Draft,
+    gate: str,
+    verdict: Verdict,
+) -> _Draft:
     quality = {**draft.row.quality, gate: verdict.value}
     draft = replace(draft, row=replace(draft.row, quality=quality))
     if verdict.ok or draft.row.refused:
@@ -221,11 +251,26 @@ def _find_nuclei(draft: _Draft, work: _SlideWork) -> _Draft:
             left, top, _, _ = draft.margins
             found = detector(draft.surroundings).shift(-left, -top)
         else:
-            found = find_at_detector_scale(work.slide, grid, draft.index, detector)
-        nuclei = nuclei_of_found(found, detector.classes, grid.size, grid.mpp)
+            found = find_at_detector_scale(
+                work.slide,
+                grid,
+                draft.index,
+                detector,
+            )
+        nuclei = nuclei_of_found(
+            found,
+            detector.classes,
+            grid.size,
+            grid.mpp,
+        )
     elif work.tools.given is not None:
         window = grid.window(draft.index)
-        nuclei = nuclei_of_slide(work.tools.given, window, grid.size, grid.mpp)
+        nuclei = nuclei_of_slide(
+            work.tools.given,
+            window,
+            grid.size,
+            grid.mpp,
+        )
     else:
         return draft
     return replace(draft, row=replace(draft.row, nuclei=nuclei))

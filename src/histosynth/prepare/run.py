@@ -111,7 +111,14 @@ def prepare(
     sources = find_slide_sources(recipe, base_folder)
     target = _check_inputs(recipe, base_folder)
     ensure_folder(out)
-    run = _Run(recipe, sources, out, base_folder, engine, progress or PrepareProgress())
+    run = _Run(
+        recipe,
+        sources,
+        out,
+        base_folder,
+        engine,
+        progress or PrepareProgress(),
+    )
     with locked(out):
         return _prepare(run, target)
 
@@ -123,8 +130,18 @@ def _prepare(run: _Run, target: Stain | None) -> Prepared:
     surveys = _survey_slides(run)
     if target is None:
         target = _choose_target(run.recipe, surveys)
-    splits = split_patients(labels, run.recipe.split.as_dict(), seed=run.recipe.seed)
-    plan = ChunkPlan(run.recipe, run.out, run.base_folder, target, detector)
+    splits = split_patients(
+        labels,
+        run.recipe.split.as_dict(),
+        seed=run.recipe.seed,
+    )
+    plan = ChunkPlan(
+        run.recipe,
+        run.out,
+        run.base_folder,
+        target,
+        detector,
+    )
     jobs = _plan_all_chunks(run, plan, surveys, splits)
     remove_leftovers(
         run.out,
@@ -133,7 +150,13 @@ def _prepare(run: _Run, target: Stain | None) -> Prepared:
         surveys.refused,
     )
     made = _make_chunks(run, jobs)
-    summary = summary_of(run.sources, surveys.by_slide, surveys.refused, splits, jobs)
+    summary = summary_of(
+        run.sources,
+        surveys.by_slide,
+        surveys.refused,
+        splits,
+        jobs,
+    )
     write_json(run.out / "prepare.json", summary)
     if jobs:
         _update_previews(run, summary["sha256"])
@@ -198,7 +221,12 @@ def _survey_job(run: _Run, source: SlideSource) -> SurveyJob:
         path = run.base_folder / run.recipe.regions.folder / f"{source.name}.geojson"
         regions = path if path.is_file() else None
     survey_path = run.out / ".survey" / f"{source.name}.json"
-    return SurveyJob(source.path, run.recipe, regions, survey_path)
+    return SurveyJob(
+        source.path,
+        run.recipe,
+        regions,
+        survey_path,
+    )
 
 
 def _choose_target(recipe: PrepareRecipe, surveys: _Surveys) -> Stain | None:
@@ -219,7 +247,12 @@ def _plan_all_chunks(
     for source in run.sources:
         survey = surveys.by_slide.get(source.name)
         if survey is not None:
-            jobs += plan_chunks(plan, source, survey, splits[source.patient])
+            jobs += plan_chunks(
+                plan,
+                source,
+                survey,
+                splits[source.patient],
+            )
     return jobs
 
 

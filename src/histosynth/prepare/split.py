@@ -8,7 +8,10 @@ from collections.abc import Mapping
 
 
 def split_patients(
-    labels: Mapping[str, str], shares: Mapping[str, float], *, seed: int = 0
+    labels: Mapping[str, str],
+    shares: Mapping[str, float],
+    *,
+    seed: int = 0,
 ) -> dict[str, str]:
     """Assign each patient a split.
 
@@ -33,7 +36,12 @@ def split_patients(
         patients.sort(key=lambda patient: _rank(seed, patient))
         of_label = dict.fromkeys(shares, 0)
         for patient in patients:
-            split = _choose_split(shares, of_label, total, len(patients))
+            split = _choose_split(
+                shares,
+                of_label,
+                total,
+                len(patients),
+            )
             assigned[patient] = split
             of_label[split] += 1
             total[split] += 1

@@ -73,7 +73,11 @@ class Survey:
         )
 
 
-def survey_slide(slide: Slide, recipe: PrepareRecipe, regions: Path | None) -> Survey:
+def survey_slide(
+    slide: Slide,
+    recipe: PrepareRecipe,
+    regions: Path | None,
+) -> Survey:
     """Survey a slide.
 
     Args:
@@ -90,7 +94,12 @@ def survey_slide(slide: Slide, recipe: PrepareRecipe, regions: Path | None) -> S
     px_per_cell = (full.width / picture.shape[1], full.height / picture.shape[0])
     mask = tissue_mask(picture, recipe.tissue)
     drawn = read_regions(regions) if regions else []
-    mask = _restrict_to_regions(mask, drawn, recipe.regions, px_per_cell)
+    mask = _restrict_to_regions(
+        mask,
+        drawn,
+        recipe.regions,
+        px_per_cell,
+    )
     grid = lay_grid(slide, recipe.tiles)
     boxes = [grid.box(index) for index in range(len(grid.corners))]
     shares = tissue_shares(mask, boxes, px_per_cell).round(4)
@@ -114,7 +123,11 @@ def _restrict_to_regions(
     return mask
 
 
-def _with_stain(survey: Survey, slide: Slide, recipe: PrepareRecipe) -> Survey:
+def _with_stain(
+    survey: Survey,
+    slide: Slide,
+    recipe: PrepareRecipe,
+) -> Survey:
     """The survey with the slide's stain, where one is wanted and there is tissue."""
     if recipe.stain.method == "none" or not survey.kept(recipe.tiles.tissue):
         return survey
@@ -126,7 +139,11 @@ def _with_stain(survey: Survey, slide: Slide, recipe: PrepareRecipe) -> Survey:
     return replace(survey, stain=stain)
 
 
-def stain_sample(slide: Slide, survey: Survey, recipe: PrepareRecipe) -> Pixels:
+def stain_sample(
+    slide: Slide,
+    survey: Survey,
+    recipe: PrepareRecipe,
+) -> Pixels:
     """(N, 1, 3) uint8: pixels of patches in the middle of tiles, spread over the tissue."""
     kept = survey.kept(recipe.tiles.tissue)
     count = min(recipe.stain.sample_tiles, len(kept))

@@ -36,7 +36,10 @@ def margins_for(corner: tuple[int, int], detector: Detector) -> Margins:
 
 
 def find_at_detector_scale(
-    slide: Slide, grid: Grid, index: int, detector: Detector
+    slide: Slide,
+    grid: Grid,
+    index: int,
+    detector: Detector,
 ) -> DetectedNuclei:
     """Nuclei found at the detector's scale, in px of the tile."""
     ratio = detector.mpp / grid.mpp  # tile px per px of the detector
@@ -44,15 +47,28 @@ def find_at_detector_scale(
     left, width = _span(x, grid.size / ratio, detector)
     top, height = _span(y, grid.size / ratio, detector)
     step = grid.step * ratio
-    window = Window(left * step, top * step, width * step, height * step)
+    window = Window(
+        left * step,
+        top * step,
+        width * step,
+        height * step,
+    )
     found = detector(read_box(slide, window, (width, height)))
     # px of the detector on the slide, from the corner of its first pixel, to px of the tile
     offset = np.array([left - x, top - y], np.float32)
     xy = (found.xy + 0.5 + offset) * np.float32(ratio) - np.float32(0.5)
-    return DetectedNuclei(xy.astype(np.float32), found.class_ids, found.score)
+    return DetectedNuclei(
+        xy.astype(np.float32),
+        found.class_ids,
+        found.score,
+    )
 
 
-def _span(start: float, length: float, detector: Detector) -> tuple[int, int]:
+def _span(
+    start: float,
+    length: float,
+    detector: Detector,
+) -> tuple[int, int]:
     """First px and number of px to read along one side of a tile, in px of the detector."""
     lattice = detector.lattice_px
     first = int((start - detector.halo_px) // lattice) * lattice
@@ -61,17 +77,31 @@ def _span(start: float, length: float, detector: Detector) -> tuple[int, int]:
 
 
 def nuclei_of_found(
-    found: DetectedNuclei, classes: tuple[str, ...], size: int, mpp: float
+    found: DetectedNuclei,
+    classes: tuple[str, ...],
+    size: int,
+    mpp: float,
 ) -> Nuclei:
     """What a detector found, in px of a square tile, as the tile's nuclei."""
     inside = _is_inside(found.xy, size)
     kept = found.where(np.asarray(inside))
     # hundredths of a pixel: machines that add up in another order still agree
     xy = np.minimum(kept.xy.round(2), np.float32(size - 0.51))
-    return Nuclei(xy, kept.class_ids, classes, Size(size, size), mpp)
+    return Nuclei(
+        xy,
+        kept.class_ids,
+        classes,
+        Size(size, size),
+        mpp,
+    )
 
 
-def nuclei_of_slide(given: Nuclei, window: Window, size: int, mpp: float) -> Nuclei:
+def nuclei_of_slide(
+    given: Nuclei,
+    window: Window,
+    size: int,
+    mpp: float,
+) -> Nuclei:
     """Nuclei of a slide (level-0 px) that lie in a square tile, in its px."""
     step = window.width / size
     corner = np.array([window.x, window.y])

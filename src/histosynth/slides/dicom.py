@@ -29,13 +29,19 @@ class DicomSlide:
         MissingScale: it states no scale, and none is given.
     """
 
-    def __init__(self, path: Path, *, mpp: float | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        mpp: float | None = None,
+    ) -> None:
         try:
             import pydicom  # noqa: F401
             import wsidicom
         except ImportError as error:
             raise NeedsExtra(
-                "wsidicom, which reads DICOM that OpenSlide does not,", "dicom"
+                "wsidicom, which reads DICOM that OpenSlide does not,",
+                "dicom",
             ) from error
         self.path = path
         self.reader = "wsidicom"
@@ -58,7 +64,11 @@ class DicomSlide:
         stated_mpp = (stated.width + stated.height) / 2 if stated else None
         self.mpp = level_0_mpp(self.path, stated_mpp, mpp)
 
-    def read(self, level: int, box: Box) -> Pixels:
+    def read(
+        self,
+        level: int,
+        box: Box,
+    ) -> Pixels:
         """Whole pixels of a level; see `Slide.read`."""
         size = self.levels[level]
         out, inside = on_glass(box, size)

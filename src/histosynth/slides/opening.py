@@ -129,7 +129,11 @@ SLIDE_READERS = (
     SlideReader("tifffile", _accepts_tiff, _open_tiff),
     SlideReader("openslide", _accepts_any, _open_openslide),
     SlideReader("wsidicom", _accepts_dicom, _open_dicom),
-    SlideReader("flat TIFF", _accepts_flat_tiff, _open_flat_tiff),
+    SlideReader(
+        "flat TIFF",
+        _accepts_flat_tiff,
+        _open_flat_tiff,
+    ),
 )
 """All readers, in the order in which they are tried. A new one is a file and a line."""
 

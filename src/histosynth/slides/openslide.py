@@ -24,7 +24,12 @@ class OpenSlideSlide:
 
     reader = f"openslide {openslide.__library_version__}"
 
-    def __init__(self, path: Path, *, mpp: float | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        mpp: float | None = None,
+    ) -> None:
         self.path = path
         try:
             self._slide = openslide.OpenSlide(path)
@@ -51,7 +56,11 @@ class OpenSlideSlide:
                 scales.append(float(value))
         return sum(scales) / len(scales) if scales else None
 
-    def read(self, level: int, box: Box) -> Pixels:
+    def read(
+        self,
+        level: int,
+        box: Box,
+    ) -> Pixels:
         """Whole pixels of a level; see `Slide.read`."""
         size = self.levels[level]
         out, inside = on_glass(box, size)
@@ -60,7 +69,11 @@ class OpenSlideSlide:
         x = round(inside.x * size.downsample)
         y = round(inside.y * size.downsample)
         try:
-            region = self._slide.read_region((x, y), level, (inside.width, inside.height))
+            region = self._slide.read_region(
+                (x, y),
+                level,
+                (inside.width, inside.height),
+            )
         except (openslide.OpenSlideError, OSError) as error:
             raise UnreadableImage(self.path, str(error)) from error
         white = Image.new("RGB", region.size, (255, 255, 255))

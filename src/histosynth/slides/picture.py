@@ -19,14 +19,23 @@ class PictureSlide:
 
     reader = "pillow"
 
-    def __init__(self, path: Path, *, mpp: float | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        mpp: float | None = None,
+    ) -> None:
         self.path = path
         self.mpp = level_0_mpp(path, None, mpp)
         self._pixels = read_rgb(path)
         height, width, _ = self._pixels.shape
         self.levels = check_levels(path, [(width, height)])
 
-    def read(self, level: int, box: Box) -> Pixels:
+    def read(
+        self,
+        level: int,
+        box: Box,
+    ) -> Pixels:
         """Whole pixels; see `Slide.read`."""
         out, inside = on_glass(box, self.levels[level])
         if inside is None:

@@ -25,7 +25,11 @@ def best_level(slide: Slide, downsample: float) -> int:
     """The coarsest level that is still at least as fine as `downsample` level-0 px per pixel."""
     max_downsample = downsample * (1 + SAME_LEVEL_TOLERANCE)
     fine = [index for index, level in enumerate(slide.levels) if level.downsample <= max_downsample]
-    return max(fine, key=lambda index: slide.levels[index].downsample, default=0)
+    return max(
+        fine,
+        key=lambda index: slide.levels[index].downsample,
+        default=0,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,11 @@ class Window:
     height: float
 
 
-def read_box(slide: Slide, box: Box | Window, size: tuple[int, int]) -> Pixels:
+def read_box(
+    slide: Slide,
+    box: Box | Window,
+    size: tuple[int, int],
+) -> Pixels:
     """A box of tissue at the wanted size.
 
     Read from the best level; resampled by Lanczos with its support widened to the step (no
@@ -76,7 +84,11 @@ def read_box(slide: Slide, box: Box | Window, size: tuple[int, int]) -> Pixels:
         edges.right - around.x,
         edges.bottom - around.y,
     )
-    resized = image.resize((width, height), Image.Resampling.LANCZOS, box=place)
+    resized = image.resize(
+        (width, height),
+        Image.Resampling.LANCZOS,
+        box=place,
+    )
     return np.array(resized, dtype=np.uint8)
 
 
@@ -145,7 +157,11 @@ def thumbnail(slide: Slide, mpp: float) -> Pixels:
     return np.concatenate(strips)
 
 
-def _strip_height(slide: Slide, factor: float, height: int) -> int:
+def _strip_height(
+    slide: Slide,
+    factor: float,
+    height: int,
+) -> int:
     """Rows of a thumbnail that are read at once."""
     level = slide.levels[best_level(slide, 1 / factor)]
     level_rows = (MAX_READ_PX >> 5) / level.width

@@ -49,7 +49,11 @@ class Slide(Protocol):
     def reader(self) -> str:
         """Which library reads it, for the record."""
 
-    def read(self, level: int, box: Box) -> Pixels:
+    def read(
+        self,
+        level: int,
+        box: Box,
+    ) -> Pixels:
         """Whole pixels of a level, (H, W, 3) uint8 RGB; white outside the slide.
 
         Args:
@@ -104,7 +108,11 @@ def check_levels(path: Path, levels: Sequence[tuple[int, int]]) -> tuple[Level, 
     return tuple(checked)
 
 
-def level_0_mpp(path: Path, stated: float | None, given: float | None) -> float:
+def level_0_mpp(
+    path: Path,
+    stated: float | None,
+    given: float | None,
+) -> float:
     """The scale of level 0: what the user gives, else what the file states.
 
     Raises:

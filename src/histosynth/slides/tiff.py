@@ -65,7 +65,12 @@ class TiffSlide:
 
     reader = "tifffile"
 
-    def __init__(self, path: Path, *, mpp: float | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        mpp: float | None = None,
+    ) -> None:
         self.path = path
         try:
             with _silent():
@@ -102,7 +107,11 @@ class TiffSlide:
             pages.append(page)
         return pages
 
-    def read(self, level: int, box: Box) -> Pixels:
+    def read(
+        self,
+        level: int,
+        box: Box,
+    ) -> Pixels:
         """Whole pixels of a level; see `Slide.read`."""
         page = self._pages[level]
         size = self.levels[level]
@@ -121,7 +130,11 @@ class TiffSlide:
                 _copy_segment(segment, corner, out, box, inside)
         return out
 
-    def _segment(self, level: int, index: int) -> Pixels:
+    def _segment(
+        self,
+        level: int,
+        index: int,
+    ) -> Pixels:
         """A decoded segment, from the cache where it is there."""
         key = (level, index)
         with self._lock:
@@ -141,12 +154,20 @@ class TiffSlide:
             _, oldest = self._cache.popitem(last=False)
             self._cached_bytes -= oldest.nbytes
 
-    def _decode(self, page: tifffile.TiffPage, index: int) -> Pixels:
+    def _decode(
+        self,
+        page: tifffile.TiffPage,
+        index: int,
+    ) -> Pixels:
         try:
             offset = page.dataoffsets[index]
             count = page.databytecounts[index]
             if count == 0:  # a segment that was never scanned
-                return np.full((page.tilelength, page.tilewidth, 3), 255, np.uint8)
+                return np.full(
+                    (page.tilelength, page.tilewidth, 3),
+                    255,
+                    np.uint8,
+                )
             data = os.pread(self._file, count, offset)
             if len(data) < count:
                 raise ValueError(

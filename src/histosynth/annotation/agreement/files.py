@@ -101,7 +101,12 @@ def agreement_of_files(
         BadTable: `patients` lacks a file.
         InputError: a file cannot be used; see `read_two`.
     """
-    pairs = read_pairs(first, second, mpp=mpp, mapping=mapping)
+    pairs = read_pairs(
+        first,
+        second,
+        mpp=mpp,
+        mapping=mapping,
+    )
     return agreement_of_pairs(
         pairs,
         mpp=mpp,
@@ -125,7 +130,12 @@ def read_pairs(
         raise BadOption("--mpp", mpp, "a number above 0")
     pairs = []
     for first_path, second_path in _pair_files(first, second):
-        annotations = read_two(first_path, second_path, mpp=mpp, mapping=mapping)
+        annotations = read_two(
+            first_path,
+            second_path,
+            mpp=mpp,
+            mapping=mapping,
+        )
         pairs.append(Pair(first_path.stem, *annotations))
     return pairs
 
@@ -137,9 +147,19 @@ def _pair_files(first: Path, second: Path) -> list[tuple[Path, Path]]:
         return [(first_files[0], second)]
     if second.is_file():
         # a folder and a file pair only if the folder holds just that file
-        first_files = pair_by_stem([second], first, ANNOTATION_SUFFIXES, "first annotation")
+        first_files = pair_by_stem(
+            [second],
+            first,
+            ANNOTATION_SUFFIXES,
+            "first annotation",
+        )
         return [(first_files[0], second)]
-    second_files = pair_by_stem(first_files, second, ANNOTATION_SUFFIXES, "second annotation")
+    second_files = pair_by_stem(
+        first_files,
+        second,
+        ANNOTATION_SUFFIXES,
+        "second annotation",
+    )
     return list(zip(first_files, second_files, strict=True))
 
 
@@ -247,7 +267,9 @@ def _compare_all_regions(
 
 
 def _summarise_groups(
-    groups: Sequence[Sequence[Counts]], classes: Sequence[str], unit: str
+    groups: Sequence[Sequence[Counts]],
+    classes: Sequence[str],
+    unit: str,
 ) -> RegionAgreement:
     """Agreement over groups; a single one is divided into its blocks."""
     if len(groups) == 1:

@@ -98,7 +98,13 @@ def estimate_kappa(matrices: Sequence[Counts], unit: str) -> Estimate:
         return without_interval(value, count, reason)
     if len(not_empty) > 1:
         interval = bootstrap(np.stack(not_empty), kappas, unit)
-        return Estimate(value, interval.low, interval.high, count, interval.method)
+        return Estimate(
+            value,
+            interval.low,
+            interval.high,
+            count,
+            interval.method,
+        )
     reach = Z95 * kappa_error(pooled)
     return Estimate(
         value,
@@ -109,7 +115,11 @@ def estimate_kappa(matrices: Sequence[Counts], unit: str) -> Estimate:
     )
 
 
-def without_interval(value: float, count: int, reason: str) -> Estimate:
+def without_interval(
+    value: float,
+    count: int,
+    reason: str,
+) -> Estimate:
     """A value whose interval cannot be estimated, and why."""
     return Estimate(
         value,

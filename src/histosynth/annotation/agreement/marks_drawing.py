@@ -23,7 +23,11 @@ BOTH_AGREE = (ANY_CLASS_COLOUR, ANY_CLASS_COLOUR)
 """Colours of a dot on whose class both agree."""
 
 
-def box_around(at: Float64Array, scale: float, radius: float) -> tuple[float, float, float, float]:
+def box_around(
+    at: Float64Array,
+    scale: float,
+    radius: float,
+) -> tuple[float, float, float, float]:
     """The square (left, top, right, bottom) around a point, in px of the oversampled drawing.
 
     Args:
@@ -79,7 +83,11 @@ def draw_ring(
         )
 
 
-def stripes(rows: IndexArray, lean: IndexArray, width_px: int) -> BoolArray:
+def stripes(
+    rows: IndexArray,
+    lean: IndexArray,
+    width_px: int,
+) -> BoolArray:
     """Every second of diagonal stripes.
 
     Args:

@@ -46,7 +46,10 @@ class Marks:
         broken = ~np.isfinite(xy).all(axis=1)
         if broken.any():
             count = int(broken.sum())
-            raise BadNuclei(f"{count:,} of {len(xy):,} centroids are no numbers.", "Remove them.")
+            raise BadNuclei(
+                f"{count:,} of {len(xy):,} centroids are no numbers.",
+                "Remove them.",
+            )
         object.__setattr__(self, "xy", xy)
         object.__setattr__(self, "names", tuple(self.names))
 
@@ -111,7 +114,16 @@ def nuclei_agreement(
     Raises:
         BadOption: a reach or scale that is not positive.
     """
-    return summarise_nuclei([compare_nuclei(first, second, reach_um=reach_um, mpp=mpp)])
+    return summarise_nuclei(
+        [
+            compare_nuclei(
+                first,
+                second,
+                reach_um=reach_um,
+                mpp=mpp,
+            )
+        ]
+    )
 
 
 def compare_nuclei(
@@ -255,7 +267,11 @@ def _f1_of_sums(sums: Counts) -> Counts:
     return values
 
 
-def _wilson_f1(matched: int, total: int, unit: str) -> Interval:
+def _wilson_f1(
+    matched: int,
+    total: int,
+    unit: str,
+) -> Interval:
     """Interval of the F1 of one group.
 
     F1 grows with the share of distinct nuclei that both marked, whose interval is Wilson's (1927).

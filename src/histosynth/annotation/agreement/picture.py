@@ -65,7 +65,11 @@ def difference_picture(
         NotRGB: the background is no picture.
     """
     if not (min(size) > 0 and side > 0 and reach_px > 0):
-        raise BadOption("size, side and reach", (*size, side, reach_px), "above 0")
+        raise BadOption(
+            "size, side and reach",
+            (*size, side, reach_px),
+            "above 0",
+        )
     colours = _class_colours(first, second)
     width, height = size
     scale = side / max(size)
@@ -125,18 +129,38 @@ def _with_regions(
     if not classes:
         return base, Counter()
     height, width, _ = base.shape
-    first_grid = class_grid(first.regions, classes, (height, width), cell, order)
-    second_grid = class_grid(second.regions, classes, (height, width), cell, order)
+    first_grid = class_grid(
+        first.regions,
+        classes,
+        (height, width),
+        cell,
+        order,
+    )
+    second_grid = class_grid(
+        second.regions,
+        classes,
+        (height, width),
+        cell,
+        order,
+    )
     palette = np.array([*(colours[name] for name in classes), PAPER_COLOUR], np.float64)
     rows = np.arange(height)[:, None]
     columns = np.arange(width)[None, :]
     # what the second alone drew leans the other way
     lean = np.where(first_grid == len(classes), -columns, columns)
     is_first = stripes(rows, lean, STRIPE_PX)
-    tint = np.where(is_first[..., None], palette[first_grid], palette[second_grid])
+    tint = np.where(
+        is_first[..., None],
+        palette[first_grid],
+        palette[second_grid],
+    )
     is_agreed = (first_grid == second_grid) & (first_grid < len(classes))
     tint[is_agreed] = ANY_CLASS_COLOUR
-    differing_strength = np.where(first_grid != second_grid, DIFFERING_STRENGTH, 0.0)
+    differing_strength = np.where(
+        first_grid != second_grid,
+        DIFFERING_STRENGTH,
+        0.0,
+    )
     strength = np.where(is_agreed, AGREED_STRENGTH, differing_strength)[..., None]
     out = (base * (1 - strength) + tint * strength).astype(np.uint8)
     names = [*classes, OUTSIDE]
@@ -159,7 +183,8 @@ def _with_nuclei(
     """The picture with nuclei, and how many have each pair of classes."""
     height, width = base.shape[:2]
     image = Image.fromarray(base).resize(
-        (width * OVERSAMPLING, height * OVERSAMPLING), Image.Resampling.NEAREST
+        (width * OVERSAMPLING, height * OVERSAMPLING),
+        Image.Resampling.NEAREST,
     )
     draw = ImageDraw.Draw(image)
     pairs, _ = match_points(first.marks.xy, second.marks.xy, reach_px)
@@ -176,12 +201,29 @@ def _with_nuclei(
     for i in unmatched(first.marks, pairs[:, 0]):
         name = first.marks.names[i]
         table[name, None] += 1
-        draw_ring(draw, first.marks.xy[i], scale, colours[name], broken=False)
+        draw_ring(
+            draw,
+            first.marks.xy[i],
+            scale,
+            colours[name],
+            broken=False,
+        )
     for j in unmatched(second.marks, pairs[:, 1]):
         name = second.marks.names[j]
         table[None, name] += 1
-        draw_ring(draw, second.marks.xy[j], scale, colours[name], broken=True)
+        draw_ring(
+            draw,
+            second.marks.xy[j],
+            scale,
+            colours[name],
+            broken=True,
+        )
     for middle, (first_class, second_class) in differing:  # on top
-        draw_dot(draw, middle, scale, (colours[first_class], colours[second_class]))
+        draw_dot(
+            draw,
+            middle,
+            scale,
+            (colours[first_class], colours[second_class]),
+        )
     drawn = image.resize((width, height), Image.Resampling.BOX)
     return np.array(drawn, dtype=np.uint8), table

@@ -144,7 +144,14 @@ def _region_entries(
     share = f"{agreed / drawn:.1%}"
     entries = [KeyEntry("area", BOTH_AGREE, f"regions: both agree: {share} of what either drew")]
     for pair, count in differing[:MAX_DIFFERENCES_SHOWN]:
-        entries.append(_region_entry(pair, f"{count / drawn:.1%}", colours, names))
+        entries.append(
+            _region_entry(
+                pair,
+                f"{count / drawn:.1%}",
+                colours,
+                names,
+            )
+        )
     return entries
 
 
@@ -177,24 +184,45 @@ def with_key(picture: Pixels, entries: Sequence[KeyEntry]) -> Pixels:
     lines = -(-len(entries) // columns)
     total_width = max(width, column_width)
     total_height = height + 2 * _PAD_PX + lines * _LINE_PX
-    out = Image.new("RGB", (total_width, total_height), PAPER_COLOUR)
+    out = Image.new(
+        "RGB",
+        (total_width, total_height),
+        PAPER_COLOUR,
+    )
     out.paste(Image.fromarray(picture), (0, 0))
-    signs = _draw_signs(entries, lines, column_width, total_width)
+    signs = _draw_signs(
+        entries,
+        lines,
+        column_width,
+        total_width,
+    )
     out.paste(signs, (0, height + _PAD_PX))
     draw = ImageDraw.Draw(out)
     for index, entry in enumerate(entries):
         x = index // lines * column_width + _PAD_PX + 28
         y = height + _PAD_PX + index % lines * _LINE_PX
-        draw.text((x, y + 2), entry.text, fill=TEXT_COLOUR, font=font)
+        draw.text(
+            (x, y + 2),
+            entry.text,
+            fill=TEXT_COLOUR,
+            font=font,
+        )
     return np.array(out, dtype=np.uint8)
 
 
 def _draw_signs(
-    entries: Sequence[KeyEntry], lines: int, column_width: int, total_width: int
+    entries: Sequence[KeyEntry],
+    lines: int,
+    column_width: int,
+    total_width: int,
 ) -> Image.Image:
     """The signs of all lines, drawn oversampled."""
     size = (total_width, lines * _LINE_PX)
-    image = Image.new("RGB", (size[0] * OVERSAMPLING, size[1] * OVERSAMPLING), PAPER_COLOUR)
+    image = Image.new(
+        "RGB",
+        (size[0] * OVERSAMPLING, size[1] * OVERSAMPLING),
+        PAPER_COLOUR,
+    )
     draw = ImageDraw.Draw(image)
     for index, entry in enumerate(entries):
         x = index // lines * column_width + _PAD_PX + 10
@@ -203,14 +231,29 @@ def _draw_signs(
     return image.resize(size, Image.Resampling.BOX)
 
 
-def _draw_sign(draw: ImageDraw.ImageDraw, entry: KeyEntry, at: Float64Array) -> None:
+def _draw_sign(
+    draw: ImageDraw.ImageDraw,
+    entry: KeyEntry,
+    at: Float64Array,
+) -> None:
     box = box_around(at, 1.0, 8.0)
     match entry.sign:
         case "dot":
             draw_dot(draw, at, 1.0, entry.colours)
         case "ring" | "broken":
-            draw_ring(draw, at, 1.0, entry.colours[0], broken=entry.sign == "broken")
+            draw_ring(
+                draw,
+                at,
+                1.0,
+                entry.colours[0],
+                broken=entry.sign == "broken",
+            )
         case "area":
             draw.rectangle(box, fill=_AREA_COLOUR)
         case "stripes" | "leaning":
-            draw_striped_square(draw, box, entry.colours, leaning=entry.sign == "leaning")
+            draw_striped_square(
+                draw,
+                box,
+                entry.colours,
+                leaning=entry.sign == "leaning",
+            )

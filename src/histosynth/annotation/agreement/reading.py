@@ -105,7 +105,11 @@ def _region_classes(shapes: Sequence[_Shape], mpp: float) -> set[str]:
     return {name for name, areas in areas_um2.items() if median(areas) >= MIN_REGION_UM2}
 
 
-def _annotation_of(path: Path, drawn: _Drawn, region_classes: Collection[str]) -> Annotation:
+def _annotation_of(
+    path: Path,
+    drawn: _Drawn,
+    region_classes: Collection[str],
+) -> Annotation:
     """What a file holds, as nuclei and regions."""
     points = list(drawn.points)
     regions = []

@@ -119,7 +119,11 @@ def compare_regions(
         for columns in np.array_split(np.arange(shape[1]), BLOCKS):
             if len(rows) and len(columns):
                 block = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-                counts = pair_counts(first_grid[block], second_grid[block], len(classes) + 1)
+                counts = pair_counts(
+                    first_grid[block],
+                    second_grid[block],
+                    len(classes) + 1,
+                )
                 matrices.append(counts.astype(np.float64))
     return matrices
 
@@ -147,7 +151,11 @@ def _grid_shape(size: tuple[int, int], cell: float) -> tuple[int, int]:
     return rows, columns
 
 
-def pair_counts(first: Grid, second: Grid, count: int) -> IndexArray:
+def pair_counts(
+    first: Grid,
+    second: Grid,
+    count: int,
+) -> IndexArray:
     """(count, count) how often two grids hold each pair of values, the first's down."""
     pairs = first.astype(np.int64).ravel() * count + second.ravel()
     return np.bincount(pairs, minlength=count**2).reshape(count, count)
@@ -214,7 +222,11 @@ class _Window:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
-def _near(region: Region, shape: tuple[int, int], cell: float) -> tuple[_Window, Region]:
+def _near(
+    region: Region,
+    shape: tuple[int, int],
+    cell: float,
+) -> tuple[_Window, Region]:
     """The window of the grid around a region, and the region in the window's frame."""
     outline = np.asarray(region.outline)
     left, top = np.floor(outline.min(axis=0) / cell) - 1
@@ -223,18 +235,31 @@ def _near(region: Region, shape: tuple[int, int], cell: float) -> tuple[_Window,
     if min(left, top) < 0 or right > columns or bottom > rows:
         # across the edge: drawn on the whole grid
         return _Window(0, rows, 0, columns), region
-    window = _Window(int(top), int(bottom), int(left), int(right))
+    window = _Window(
+        int(top),
+        int(bottom),
+        int(left),
+        int(right),
+    )
     x = float(left * cell)
     y = float(top * cell)
     moved = [_moved(ring, -x, -y) for ring in region.rings]
     return window, Region(region.name, moved[0], tuple(moved[1:]))
 
 
-def _moved(ring: Ring, dx: float, dy: float) -> Ring:
+def _moved(
+    ring: Ring,
+    dx: float,
+    dy: float,
+) -> Ring:
     return tuple((x + dx, y + dy) for x, y in ring)
 
 
-def _kappa(groups: Sequence[Counts], unit: str, of: str) -> Estimate:
+def _kappa(
+    groups: Sequence[Counts],
+    unit: str,
+    of: str,
+) -> Estimate:
     found = estimate_kappa(groups, unit)
     if found.interval.startswith("asymptotic"):
         # the asymptotic error would take cells as independent

@@ -112,7 +112,12 @@ def fetch(
         NotWritable: the folder cannot be written or is full; what was fetched is kept.
         FetchFailed: another fetch works in this folder.
     """
-    connection = _Connection(normal_endpoint(endpoint), tries, sleep, timeout_s)
+    connection = _Connection(
+        normal_endpoint(endpoint),
+        tries,
+        sleep,
+        timeout_s,
+    )
     RetryPolicy(tries)  # refuses a number that cannot be
     wanted = list(dict.fromkeys(slides))
     total = sum(slide.size for slide in wanted)
@@ -128,10 +133,19 @@ def fetch(
             progress.report(0)
             try:
                 _check_name(slide, file_ids)
-                if _is_right(folder / slide.name, slide, record.get(slide.name)):
+                if _is_right(
+                    folder / slide.name,
+                    slide,
+                    record.get(slide.name),
+                ):
                     already.append(slide.name)
                 else:
-                    _transfer(slide, folder / slide.name, connection, progress)
+                    _transfer(
+                        slide,
+                        folder / slide.name,
+                        connection,
+                        progress,
+                    )
                     done.append(slide.name)
                 _record_file(folder, slide, record)
             except FetchFailed as error:
@@ -152,7 +166,12 @@ def _check_name(slide: RemoteSlide, file_ids: dict[str, str]) -> None:
         )
 
 
-def _transfer(slide: RemoteSlide, path: Path, connection: _Connection, progress: _Progress) -> None:
+def _transfer(
+    slide: RemoteSlide,
+    path: Path,
+    connection: _Connection,
+    progress: _Progress,
+) -> None:
     """Fetch into `<name>.part`, and rename it if the md5 is right."""
     part = path.with_name(path.name + ".part")
     policy = RetryPolicy(connection.tries, connection.sleep)
@@ -178,7 +197,12 @@ def _transfer(slide: RemoteSlide, path: Path, connection: _Connection, progress:
             policy.wait(slide.name, error)
 
 
-def _receive(slide: RemoteSlide, part: Path, connection: _Connection, progress: _Progress) -> None:
+def _receive(
+    slide: RemoteSlide,
+    part: Path,
+    connection: _Connection,
+    progress: _Progress,
+) -> None:
     """Fill the part up to the slide's size; only the bytes that are missing are requested."""
     received = _size(part)
     if received > slide.size:
@@ -201,7 +225,10 @@ def _receive(slide: RemoteSlide, part: Path, connection: _Connection, progress: 
 
 
 def _start_of_answer(
-    answer: http.client.HTTPResponse, slide: RemoteSlide, part: Path, received: int
+    answer: http.client.HTTPResponse,
+    slide: RemoteSlide,
+    part: Path,
+    received: int,
 ) -> int:
     """At which byte of the slide an answer begins: `received`, or 0 where the server sends all.
 
@@ -244,7 +271,11 @@ def _append(
             progress.report(received)
 
 
-def _is_right(path: Path, slide: RemoteSlide, recorded: Any) -> bool:
+def _is_right(
+    path: Path,
+    slide: RemoteSlide,
+    recorded: Any,
+) -> bool:
     """Whether a slide's file is there and whole; its md5 is computed unless it is recorded."""
     with _disk_errors(path):
         try:
@@ -260,7 +291,11 @@ def _is_right(path: Path, slide: RemoteSlide, recorded: Any) -> bool:
         return _md5(path) == slide.md5
 
 
-def _record_file(folder: Path, slide: RemoteSlide, record: dict[str, Any]) -> None:
+def _record_file(
+    folder: Path,
+    slide: RemoteSlide,
+    record: dict[str, Any],
+) -> None:
     """Record that a slide is whole; `record` is updated."""
     with _disk_errors(folder / slide.name):
         changed_ns = (folder / slide.name).stat().st_mtime_ns
@@ -322,7 +357,9 @@ def _locked(folder: Path) -> Iterator[None]:
             # some network file systems cannot lock; then other fetches cannot be detected
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 raise FetchFailed(
-                    str(folder), "another fetch is at work there", "Wait for it."
+                    str(folder),
+                    "another fetch is at work there",
+                    "Wait for it.",
                 ) from error
         yield
     finally:

@@ -65,7 +65,10 @@ class RemoteSlide:
     def __post_init__(self) -> None:
         shown = repr(self.name)[:120]
         if not _is_safe_name(self.name):
-            self._refuse(shown, "the server gives it a name that is not safe as a file name")
+            self._refuse(
+                shown,
+                "the server gives it a name that is not safe as a file name",
+            )
         if not _ID.fullmatch(self.file_id):
             self._refuse(shown, f"{repr(self.file_id)[:80]} is no file id")
         if not 0 < self.size <= MAX_SLIDE_BYTES:
@@ -148,16 +151,29 @@ def find_slides(
     return list(found.values())[:limit]
 
 
-def _check_options(project: str, limit: int | None, page: int) -> None:
+def _check_options(
+    project: str,
+    limit: int | None,
+    page: int,
+) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", project):
-        raise BadOption("project", repr(project), "a project's id such as TCGA-SARC")
+        raise BadOption(
+            "project",
+            repr(project),
+            "a project's id such as TCGA-SARC",
+        )
     if limit is not None and limit < 1:
         raise BadOption("limit", limit, "1 or more")
     if not 1 <= page <= 10_000:
         raise BadOption("page", page, "in [1, 10000]")
 
 
-def _page_url(endpoint: str, project: str, start: int, size: int) -> str:
+def _page_url(
+    endpoint: str,
+    project: str,
+    start: int,
+    size: int,
+) -> str:
     query = {
         "filters": json.dumps(_filters(project)),
         "fields": ",".join(_FIELDS),
@@ -191,7 +207,11 @@ def write_manifest(path: Path, slides: Iterable[RemoteSlide]) -> None:
     write_text(path, "".join(lines))
 
 
-def write_table(path: Path, slides: Iterable[RemoteSlide], subtypes: Subtypes) -> None:
+def write_table(
+    path: Path,
+    slides: Iterable[RemoteSlide],
+    subtypes: Subtypes,
+) -> None:
     """The `table` of a preparation recipe: slide, patient, label.
 
     Raises:
@@ -215,7 +235,10 @@ def _filters(project: str) -> dict[str, Any]:
     return {
         "op": "and",
         "content": [
-            {"op": "in", "content": {"field": field, "value": [value]}}
+            {
+                "op": "in",
+                "content": {"field": field, "value": [value]},
+            }
             for field, value in wanted.items()
         ],
     }

@@ -57,10 +57,18 @@ def fetch_project(
     facts = _facts_of(slides, subtypes) | {"table": str(out / "slides.csv")}
     if list_only:
         return outcome, facts | {"fetched": 0, "already": 0}
-    fetched = fetch(slides, out, endpoint=endpoint, on_progress=on_progress)
+    fetched = fetch(
+        slides,
+        out,
+        endpoint=endpoint,
+        on_progress=on_progress,
+    )
     outcome.written += [out / name for name in fetched.done]
     outcome.refused.update(fetched.failed)
-    counts = {"fetched": len(fetched.done), "already": len(fetched.already)}
+    counts = {
+        "fetched": len(fetched.done),
+        "already": len(fetched.already),
+    }
     return outcome, facts | counts
 
 

@@ -32,12 +32,22 @@ class Gate:
     check_limit: Callable[[str, float], None]
     conclude: Callable[[float, float], Verdict]
 
-    def check(self, pixels: Pixels, mpp: float, limit: float) -> Verdict:
+    def check(
+        self,
+        pixels: Pixels,
+        mpp: float,
+        limit: float,
+    ) -> Verdict:
         """The verdict on a tile."""
         return self.conclude(self.measure(pixels, mpp), limit)
 
 
-def share_gate(name: str, measure: Measure, default_limit: float, what: str) -> Gate:
+def share_gate(
+    name: str,
+    measure: Measure,
+    default_limit: float,
+    what: str,
+) -> Gate:
     """A gate whose value is a share of the tile, which must not be above the limit.
 
     Args:
@@ -60,7 +70,12 @@ def share_gate(name: str, measure: Measure, default_limit: float, what: str) -> 
     )
 
 
-def ratio_gate(name: str, measure: Measure, default_limit: float, what: str) -> Gate:
+def ratio_gate(
+    name: str,
+    measure: Measure,
+    default_limit: float,
+    what: str,
+) -> Gate:
     """A gate whose value is a ratio of 0 or more, which must not be below the limit.
 
     Args:

@@ -38,7 +38,11 @@ def complete_limits(given: Mapping[str, float]) -> dict[str, float]:
     return limits
 
 
-def check_tile(pixels: Pixels, mpp: float, limits: Mapping[str, float]) -> dict[str, Verdict]:
+def check_tile(
+    pixels: Pixels,
+    mpp: float,
+    limits: Mapping[str, float],
+) -> dict[str, Verdict]:
     """The verdict of every gate that is not off.
 
     Args:

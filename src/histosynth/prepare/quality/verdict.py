@@ -29,7 +29,11 @@ class Verdict:
         """Passes up to `limit`; `what` reads like "ink covers"."""
         if value <= limit:
             return cls(True, "", value)
-        return cls(False, f"{what} {value:.1%}, more than {limit:.1%}", value)
+        return cls(
+            False,
+            f"{what} {value:.1%}, more than {limit:.1%}",
+            value,
+        )
 
     @classmethod
     def at_least(
@@ -41,4 +45,8 @@ class Verdict:
         """Passes from `limit`; `what` reads like "fine detail is"."""
         if value >= limit:
             return cls(True, "", value)
-        return cls(False, f"{what} {value:.2f}, less than {limit:.2f}", value)
+        return cls(
+            False,
+            f"{what} {value:.2f}, less than {limit:.2f}",
+            value,
+        )

@@ -132,7 +132,12 @@ def stained_density(pixels: Pixels, name: str) -> Float64Array:
     return np.asarray(stained)
 
 
-def stain_of_dyes(dyes: Float64Array, pixels: Pixels, name: str, method: str) -> DyeStain:
+def stain_of_dyes(
+    dyes: Float64Array,
+    pixels: Pixels,
+    name: str,
+    method: str,
+) -> DyeStain:
     """A stain from its dyes, with their amounts measured, if they can be dyes.
 
     Args:

@@ -34,7 +34,12 @@ def fit_macenko(pixels: Pixels, name: str = "the picture") -> DyeStain:
         extremes.append(plane @ [np.cos(angle), np.sin(angle)])
     # haematoxylin absorbs more red
     first, second = sorted(extremes, key=lambda direction: -direction[0])
-    return stain_of_dyes(np.array([first, second]), pixels, name, "macenko")
+    return stain_of_dyes(
+        np.array([first, second]),
+        pixels,
+        name,
+        "macenko",
+    )
 
 
 MACENKO = StainMethod("macenko", fit_macenko, DyeStain.from_dict)

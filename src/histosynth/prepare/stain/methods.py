@@ -22,7 +22,11 @@ STAIN_METHODS: Mapping[str, StainMethod] = {
 """Every method by its name. A new one is a file and a line."""
 
 
-def fit_stain(method: str, pixels: Pixels, name: str) -> Stain:
+def fit_stain(
+    method: str,
+    pixels: Pixels,
+    name: str,
+) -> Stain:
     """Find a stain by the method of that name.
 
     Args:

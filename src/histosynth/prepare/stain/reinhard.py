@@ -100,7 +100,11 @@ class LabStain:
 class LabRestain:
     """Standardise each channel of Lab, then scale and shift it to the target's."""
 
-    def __init__(self, source: LabStain, target: LabStain) -> None:
+    def __init__(
+        self,
+        source: LabStain,
+        target: LabStain,
+    ) -> None:
         gain = np.array(target.spread) / np.array(source.spread)
         self.gain = gain.astype(np.float32)
         self.shift = (np.array(target.mean) - np.array(source.mean) * gain).astype(np.float32)
@@ -182,4 +186,8 @@ def _as_lab(values: Any) -> Lab:
     return float(lightness), float(green_red), float(blue_yellow)
 
 
-REINHARD = StainMethod("reinhard", fit_reinhard, LabStain.from_dict)
+REINHARD = StainMethod(
+    "reinhard",
+    fit_reinhard,
+    LabStain.from_dict,
+)

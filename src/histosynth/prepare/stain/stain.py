@@ -33,7 +33,11 @@ class Stain(Protocol):
 class FitStain(Protocol):
     """Finds a stain in pixels (..., 3) uint8, or raises `StainNotFound`."""
 
-    def __call__(self, pixels: Pixels, name: str = "the picture") -> Stain:
+    def __call__(
+        self,
+        pixels: Pixels,
+        name: str = "the picture",
+    ) -> Stain:
         """The stain; `name` is for refusals."""
 
 

@@ -37,7 +37,12 @@ def fit_vahadane(pixels: Pixels, name: str = "the picture") -> DyeStain:
     chosen = np.linspace(0, len(density) - 1, count).astype(int)
     dyes = _learn_dictionary(density[chosen])
     first, second = sorted(dyes, key=_redness, reverse=True)
-    return stain_of_dyes(np.array([first, second]), pixels, name, "vahadane")
+    return stain_of_dyes(
+        np.array([first, second]),
+        pixels,
+        name,
+        "vahadane",
+    )
 
 
 def _learn_dictionary(sample: Float64Array) -> Float64Array:
@@ -80,4 +85,8 @@ def _redness(dye: Float64Array) -> float:
     return float(dye[0] / max(np.linalg.norm(dye), 1e-9))
 
 
-VAHADANE = StainMethod("vahadane", fit_vahadane, DyeStain.from_dict)
+VAHADANE = StainMethod(
+    "vahadane",
+    fit_vahadane,
+    DyeStain.from_dict,
+)

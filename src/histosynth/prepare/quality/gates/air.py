@@ -26,4 +26,9 @@ def measure_grey(pixels: Pixels, mpp: float) -> float:
     return float((is_dark & is_colourless).mean())
 
 
-AIR = share_gate("air", measure_grey, 0.1, "grey covers")
+AIR = share_gate(
+    "air",
+    measure_grey,
+    0.1,
+    "grey covers",
+)

@@ -41,7 +41,11 @@ def _strips(rows: NDArray[Scalar]) -> NDArray[Scalar]:
     count = rows.shape[0] // (2 * STRIP_PX)
     if count < 4:
         return rows[None]
-    pairs = rows[: count * 2 * STRIP_PX].reshape(count, 2 * STRIP_PX, -1)
+    pairs = rows[: count * 2 * STRIP_PX].reshape(
+        count,
+        2 * STRIP_PX,
+        -1,
+    )
     out: NDArray[Scalar] = pairs[:, :STRIP_PX]
     return out
 
@@ -58,4 +62,9 @@ def _smooth(grey: NDArray[np.uint8], sigma_px: float) -> Float32Array:
     return out
 
 
-BLUR = ratio_gate("blur", measure_sharpness, 0.17, "it is blurred: fine detail is")
+BLUR = ratio_gate(
+    "blur",
+    measure_sharpness,
+    0.17,
+    "it is blurred: fine detail is",
+)

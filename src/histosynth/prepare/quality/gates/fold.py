@@ -36,4 +36,9 @@ def measure_folds(pixels: Pixels, mpp: float) -> float:
     return float(folded.mean())
 
 
-FOLD = share_gate("fold", measure_folds, 0.15, "folds cover")
+FOLD = share_gate(
+    "fold",
+    measure_folds,
+    0.15,
+    "folds cover",
+)

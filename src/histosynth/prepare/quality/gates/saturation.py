@@ -28,4 +28,9 @@ def measure_saturation(pixels: Pixels, mpp: float) -> float:
     return float(spoilt.mean())
 
 
-SATURATION = share_gate("saturation", measure_saturation, 0.05, "pixels at the end of the scale:")
+SATURATION = share_gate(
+    "saturation",
+    measure_saturation,
+    0.05,
+    "pixels at the end of the scale:",
+)
