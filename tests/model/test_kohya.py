@@ -277,10 +277,10 @@ def test_metadata_of_ours_that_fits_its_tensors_no_longer_is_refused(tmp_path):
             from_kohya(renamed, wrong)
     scaled = {key: value * 2 if key.endswith(".alpha") else value for key, value in renamed.items()}
     with pytest.raises(
-        AdapterMismatch, match="it says rank 4 and alpha 4, and its tensors have 4 and 8"
+        AdapterMismatch, match="its metadata state rank 4 and alpha 4, and its tensors have 4 and 8"
     ):
         from_kohya(scaled, told)
-    with pytest.raises(AdapterMismatch, match="it says rank 8"):
+    with pytest.raises(AdapterMismatch, match="its metadata state rank 8"):
         to_kohya(tensors, replace(info, rank=8))
 
 

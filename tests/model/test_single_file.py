@@ -298,7 +298,7 @@ def test_damaged_and_foreign_files_are_refused(
         alone, config=folder
     )
     context = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
-    assert "another kind" in refusal(broken("sd15", **{context: None}), config=folder)
+    assert "another type" in refusal(broken("sd15", **{context: None}), config=folder)
     first = {
         "model.diffusion_model.input_blocks.0.0.weight": torch.zeros(32, 5, 3, 3)
     }  # as for depth
@@ -336,7 +336,7 @@ def test_every_weight_must_be_there_and_fit(made: dict[str, Any], broken: Any) -
 def test_settings_of_another_base_are_refused(made: dict[str, Any], tmp_path: Path) -> None:
     folder, path = made["sd15"]
     said = refusal(path, tokenizer=folder / "tokenizer")
-    assert "text of width 64, and its settings say 4 and 768" in said
+    assert "text of width 64, and its settings state 4 and 768" in said
     assert "takes 4 channels" in refusal(path, config=made["sd15-inpainting"][0])
     assert "cannot be read as settings" in refusal(
         path, config=tmp_path, tokenizer=folder / "tokenizer"

@@ -58,7 +58,7 @@ def test_inspect_says_what_a_bundle_is_and_holds(whole):
 def test_inspect_tells_of_hashes_that_do_not_hold(copied):
     (copied / "unet" / "config.json").write_text("{}")
     told = inspect(copied)
-    assert not told["verified"] and "its sha256 is another than bundle.json says" in told["wrong"]
+    assert not told["verified"] and "its sha256 is another than bundle.json states" in told["wrong"]
     with pytest.raises(BundleMismatch, match="its sha256 is another"):
         push(copied, "me/mine", dry=True)
 

@@ -1,1 +1,1 @@
-"""Floor 2: the networks, and the only room for diffusers and peft besides solvers and training."""
+"""The diffusion networks of a bundle: base, autoencoder, structure encoder, adapters and their files."""

@@ -210,9 +210,10 @@ class _Sums(torch.autograd.Function):
 
 
 def _frozen_output(x: Tensor, layer: _LayerTensors) -> Tensor:
+    weight: Tensor = layer.weight
     if layer.bias is None:
-        return x @ layer.weight.T
-    return torch.addmm(layer.bias, x, layer.weight.T)
+        return x @ weight.T
+    return torch.addmm(layer.bias, x, weight.T)
 
 
 def _add_product(

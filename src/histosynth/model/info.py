@@ -302,7 +302,7 @@ def verified(folder: Path, info: BundleInfo) -> BundleInfo:
     for name, expected in info.hashes.items():
         sha256 = found.get(name) or sha256_of(folder / name)
         if sha256 != expected:
-            raise BundleMismatch(folder / name, "its sha256 is another than bundle.json says")
+            raise BundleMismatch(folder / name, "its sha256 is another than bundle.json states")
     return replace(info, hashes={**found, **info.hashes})
 
 

@@ -76,7 +76,7 @@ def to_kohya(tensors: Tensors, info: AdapterInfo) -> tuple[dict[str, Tensor], di
         renamed[f"{flat}.alpha"] = torch.tensor(float(info.alpha))
     rank, _ = _rank_and_alpha(renamed, info.name)
     if rank != info.rank:
-        reason = f"it says rank {info.rank}, and its tensors have {rank}"
+        reason = f"its metadata state rank {info.rank}, and its tensors have {rank}"
         raise AdapterMismatch(info.name, [], [], reason)
     return renamed, _kohya_metadata(renamed, info, modules)
 
@@ -271,7 +271,7 @@ def _check_own_info(
     same_alpha = bool(torch.tensor(alpha) == stored_alpha)
     if rank != info.rank or not same_alpha:
         reason = (
-            f"it says rank {info.rank} and alpha {info.alpha:g}, and its tensors have "
+            f"its metadata state rank {info.rank} and alpha {info.alpha:g}, and its tensors have "
             f"{rank} and {alpha:g}"
         )
         raise AdapterMismatch(name, [], [], reason)

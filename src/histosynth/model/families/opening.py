@@ -32,7 +32,7 @@ _FIRST_NETWORKS = 2
 _LOCAL_COPY = (
     "Point base at a copy on this machine: a folder in diffusers' layout (unet, vae, "
     "text_encoder, tokenizer, scheduler), or one .safetensors file: --base in training, "
-    "HISTOSYNTH_BASE in painting. Adapters are bound to its weights, not to its name."
+    "HISTOSYNTH_BASE in sampling. Adapters are bound to its weights, not to its name."
 )
 _UNKNOWN_CONDITIONS = (
     "addition_embed_type",

@@ -218,7 +218,7 @@ def _read_layout(path: Path, shapes: Shapes) -> _Layout:
         reason = f"it has no Stable Diffusion U-Net; its first name is {name}"
         raise BadWeights(path, reason, _GIVE_ORIGINAL)
     if len(context_shape) != 2:  # e.g. Stable Diffusion XL
-        reason = "its U-Net is of another kind than Stable Diffusion 1 and 2"
+        reason = "its U-Net is of another type than Stable Diffusion 1 and 2"
         raise BadWeights(path, reason, _GIVE_ORIGINAL)
     if not any(name.startswith(_VAE) for name in shapes):
         raise BadWeights(path, "it holds no autoencoder", _GIVE_ORIGINAL)
@@ -292,7 +292,7 @@ def _read_settings(
     if found != layout:
         reason = (
             f"its U-Net takes {layout.channels} channels and text of width {layout.text_width}, "
-            f"and its settings say {found.channels} and {found.text_width}"
+            f"and its settings state {found.channels} and {found.text_width}"
         )
         raise BadWeights(path, reason, _GIVE_SETTINGS)
     return settings
@@ -314,8 +314,8 @@ def _settings_as_published(
     if prediction is None and layout == _AMBIGUOUS:
         raise BadWeights(
             path,
-            "it is of Stable Diffusion 2, and no such file says whether it predicts epsilon or v",
-            "Give prediction='epsilon' if it was made at 512 px (512-base), 'v_prediction' if at "
+            "it is of Stable Diffusion 2, and no such file states whether it predicts epsilon or v",
+            "Give prediction='epsilon' if it was trained at 512 px (512-base), 'v_prediction' if at "
             "768 px.",
         )
     settings = published_settings(
@@ -403,7 +403,7 @@ def _build(
 
 def _convert_unet(settings: dict[str, Any], weights: Weights) -> tuple[Any, Weights]:
     state = convert_ldm_unet_checkpoint(weights, settings)
-    # diffusers skips names that it does not know, e.g. the classes of unCLIP
+    # diffusers skips unknown names, e.g. the classes of unCLIP
     stored = sum(name.startswith(_UNET) for name in weights)
     skipped = stored - len(state)
     if skipped:

@@ -1,7 +1,7 @@
 """Families with a text encoder: their prompts, their discrete noise, and one denoiser for all.
 
 The prompt of an item is encoded in the vector that a compact base takes as its style: the flag
-says whether there is a prompt, and the label after it selects one.
+is 0 for the empty prompt, and the label after it selects one.
 """
 
 from __future__ import annotations
