@@ -344,6 +344,24 @@ def test_a_dressed_bundle_paints_as_the_base_wearing_the_adapter_does_and_leaves
     )
 
 
+def test_an_adapter_loaded_again_generates_with_its_new_weights(tmp_path):
+    results = []
+    for steps in (1, 4):
+        trained = tiny_bundle()
+        train_a_little(trained, "global", steps=steps)
+        save_adapter(trained.unet, facts(trained, "global"), tmp_path / str(steps))
+        fresh = tiny_bundle()
+        fresh.load_adapter(tmp_path / str(steps))
+        results.append(painted(fresh.with_merged_adapter("global")))
+    first, second = results
+    assert not torch.equal(first, second)
+    bundle = tiny_bundle()
+    bundle.load_adapter(tmp_path / "1")
+    assert torch.equal(painted(bundle.with_merged_adapter("global")), first)
+    bundle.load_adapter(tmp_path / "4")
+    assert torch.equal(painted(bundle.with_merged_adapter("global")), second)
+
+
 def test_an_adapter_of_a_bundle_in_bf16_fits_the_bundle_it_was_trained_on(tmp_path, bundle_folder):
     trained = load_bundle(bundle_folder)
     info = AdapterInfo(
