@@ -1,1 +1,1 @@
-"""The diffusion networks of a bundle: base, autoencoder, structure encoder, adapters and their files."""
+"""The diffusion networks of a bundle: base, autoencoder, structure encoder, adapters, files."""

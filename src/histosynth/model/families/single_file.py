@@ -315,8 +315,8 @@ def _settings_as_published(
         raise BadWeights(
             path,
             "it is of Stable Diffusion 2, and no such file states whether it predicts epsilon or v",
-            "Give prediction='epsilon' if it was trained at 512 px (512-base), 'v_prediction' if at "
-            "768 px.",
+            "Give prediction='epsilon' if it was trained at 512 px (512-base), 'v_prediction' if "
+            "at 768 px.",
         )
     settings = published_settings(
         layout.version,
