@@ -6,7 +6,7 @@ from crops import corners
 from intervals import fifth, share_below
 
 from histosynth.core.sheet import contact_sheet
-from histosynth.metrics.blob_features import nearest
+from histosynth.metrics.ring_classifier import nearest
 from histosynth.tissue.augment import pose
 
 

@@ -31,7 +31,7 @@ from histosynth.encoders.info import SHIPPED_ENCODER
 from histosynth.encoders.squeezenet import load_squeezenet
 from histosynth.metrics.distances import frechet_distance
 from histosynth.metrics.intervals import mean_over, statistic_over
-from histosynth.metrics.neighbours import nearest
+from histosynth.metrics.neighbours import nearest_rows
 from histosynth.tissue.augment import restain, stain_matrix
 from histosynth.training.data.sources import open_source
 
@@ -96,7 +96,7 @@ def main() -> None:
             encoder.embed(sides[name][0]).features.astype(np.float64) for name in ("train", "val")
         )
         tiles = np.arange(len(val)) // 4
-        _, rows = nearest(val_x, val_x, many=2)
+        _, rows = nearest_rows(val_x, val_x, count=2)
         rows_of = {"own tile": mean_over(tiles[rows[:, 1]] == tiles, patients).as_dict()}
         probe = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 4, 9)))
         told = probe.fit(train_x, densities(sides["train"][1])).predict(val_x)

@@ -28,8 +28,8 @@ from squeezenet import SqueezeNet
 
 import histosynth as hs
 from histosynth.core.sheet import contact_sheet, draw_nuclei, fill_mask
-from histosynth.metrics.blob_features import RingClassifier, found_share
 from histosynth.metrics.distances import frechet_distance, kernel_distance
+from histosynth.metrics.ring_classifier import RingClassifier, found_share
 from histosynth.model import autoencoder as ae
 from histosynth.training.data.sources import TileSource, open_source
 

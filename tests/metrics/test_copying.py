@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histosynth.metrics.copying.conclude import bar_of, conclude_copying, nearest_pairs
+from histosynth.metrics.copying.conclude import bar_of, conclude_copying, most_alike_pairs
 from histosynth.metrics.copying.register import Library, correlate, texture
 from histosynth.metrics.copying.search import find_matches
 from histosynth.metrics.sample import Sample, TileMeasurements
@@ -122,7 +122,9 @@ def test_ones_own_patient_is_left_out(train, library):
     owners = [f"p{i}" for i in range(10)]
     crop = train[2][:SIDE, :SIDE]
     alone = (
-        looked_up([crop], library, owners, names=["p2"], apart=True).tiles[0].values["copy/match"]
+        looked_up([crop], library, owners, names=["p2"], exclude_own_patient=True)
+        .tiles[0]
+        .values["copy/match"]
     )
     compare = looked_up([crop], library, owners, names=["p2"]).tiles[0].values["copy/match"]
     assert compare[0] > 0.95 and compare[1] == 2
@@ -173,7 +175,7 @@ def test_the_verdict_names_the_copies_and_spares_the_rest(train, library):
     )
     assert section.facts["suspected"] == 2
     assert "2 of 6" in section.verdict
-    assert {pair.row for pair in nearest_pairs(synthetic, 2)} == {4, 5}
+    assert {pair.row for pair in most_alike_pairs(synthetic, 2)} == {4, 5}
     clean = conclude_copying(
         real,
         synthetic.take([0, 1, 2, 3]),

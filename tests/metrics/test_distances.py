@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from histosynth.metrics import distances as d
-from histosynth.metrics.neighbours import authentic, copying_statistic, nearest, prdc, radii
+from histosynth.metrics.neighbours import authentic, copying_statistic, nearest_rows, prdc, radii
 
 
 def features(
@@ -156,7 +156,7 @@ def test_extrapolation_takes_off_the_bias_of_few_samples():
         values.append(
             (
                 d.frechet_distance(first, second),
-                d.extrapolated(
+                d.extrapolated_frechet(
                     first,
                     second,
                     sizes=[50, 80, 120, 200],
@@ -171,7 +171,7 @@ def test_extrapolation_takes_off_the_bias_of_few_samples():
 
 def test_nearest_leaves_out_what_is_ones_own():
     points = np.array([[0.0], [0.1], [5.0], [5.2]])
-    gaps, rows = nearest(points, points, owners=(["a", "a", "b", "b"],) * 2)
+    gaps, rows = nearest_rows(points, points, owners=(["a", "a", "b", "b"],) * 2)
     assert rows[:, 0].tolist() == [2, 2, 1, 1]
     np.testing.assert_allclose(gaps[:, 0], [5.0, 4.9, 4.9, 5.1])
 
@@ -193,7 +193,7 @@ def test_the_copying_statistic_is_far_below_0_for_copies_only():
     train, unseen, fresh = (features(150, seed=seed) for seed in (1, 2, 3))
     copies = train[:100] + 0.05 * features(100, seed=4)
     gaps = {
-        name: nearest(side, train)[0][:, 0]
+        name: nearest_rows(side, train)[0][:, 0]
         for name, side in (("unseen", unseen), ("fresh", fresh), ("copies", copies))
     }
     assert abs(copying_statistic(gaps["fresh"], gaps["unseen"])) < 2.5
@@ -224,8 +224,8 @@ def test_neighbours_in_float32_are_those_in_float64():
     first = features(60, 16, seed=1) + 30
     second = features(80, 16, seed=2) + 30
     second[5] = first[7]
-    gaps, rows = nearest(first, second, many=3)
-    wide, places = nearest(first.astype(np.float64), second.astype(np.float64), many=3)
+    gaps, rows = nearest_rows(first, second, count=3)
+    wide, places = nearest_rows(first.astype(np.float64), second.astype(np.float64), count=3)
     assert np.array_equal(rows, places)
     np.testing.assert_allclose(gaps, wide, rtol=1e-9)
     assert gaps[7, 0] == 0

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from histosynth.core.nuclei import Nuclei
-from histosynth.metrics.blob_features import RingClassifier, find_blobs, found_share
 from histosynth.metrics.distances import frechet_distance, kernel_distance
+from histosynth.metrics.ring_classifier import RingClassifier, find_blobs, found_share
 
 CLASSES = ("large", "small")
 

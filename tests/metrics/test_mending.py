@@ -9,8 +9,8 @@ import pytest
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
+from histosynth.metrics.inpainting.boundary import Boundary, boundary_fibres, boundary_step
 from histosynth.metrics.inpainting.conclude import conclude_inpainting
-from histosynth.metrics.inpainting.edge import Edge, edge_fibres, edge_step
 from histosynth.metrics.inpainting.measure import measure_inpainting
 from histosynth.metrics.inpainting.similarity import ssim_map
 from histosynth.metrics.sample import Sample, TileMeasurements
@@ -114,7 +114,7 @@ def test_a_step_of_colour_is_told_in_grey_levels_whatever_the_shape(mask):
     completed = original.copy()
     completed[mask] += np.array([12, 6, 0], np.uint8)
     seen = measure_inpainting(original, completed, mask)
-    assert seen["inpainting/edge_step"] == pytest.approx([6.0, 0.0])
+    assert seen["inpainting/boundary_step"] == pytest.approx([6.0, 0.0])
 
 
 def test_steps_of_a_square_hole_are_those_along_its_sides():
@@ -125,7 +125,7 @@ def test_steps_of_a_square_hole_are_those_along_its_sides():
         turned = np.rot90(pixels, turn)[:, 32:96]
         apart = turned[32:38].mean(axis=0) - turned[26:32].mean(axis=0)
         sides.append(np.abs(apart.reshape(-1, 16, 3).mean(axis=1)).mean())
-    assert edge_step(noisy(3), Edge.of(mask)) == pytest.approx(np.mean(sides), rel=0.1)
+    assert boundary_step(noisy(3), Boundary.of(mask)) == pytest.approx(np.mean(sides), rel=0.1)
 
 
 def test_steps_that_cancel_over_the_whole_edge_are_still_seen():
@@ -134,7 +134,7 @@ def test_steps_that_cancel_over_the_whole_edge_are_still_seen():
     completed = original.copy()
     completed[mask & (COLUMNS < 64)] += 10
     completed[mask & (COLUMNS >= 64)] -= 10
-    assert measure_inpainting(original, completed, mask)["inpainting/edge_step"][0] > 8
+    assert measure_inpainting(original, completed, mask)["inpainting/boundary_step"][0] > 8
 
 
 @pytest.mark.parametrize("mask", [square(), disc(), disc(30, 40, 70)])
@@ -144,7 +144,7 @@ def test_fibres_that_go_on_and_fibres_that_turn(mask, angle):
 
     def kept(inside):
         completed = np.where(mask[..., None], inside, along)
-        top, below = edge_fibres(completed, Edge.of(mask))
+        top, below = boundary_fibres(completed, Boundary.of(mask))
         return top / below
 
     assert kept(along) > 0.9
@@ -155,7 +155,7 @@ def test_fibres_that_go_on_and_fibres_that_turn(mask, angle):
 
 def test_pieces_hold_pixels_of_both_sides_near_each_other():
     for mask in (square(), disc(), blob()):
-        edge = Edge.of(mask)
+        edge = Boundary.of(mask)
         band = np.abs(edge.depth) <= 6
         rim = mask & ~ndimage.binary_erosion(mask, np.ones((3, 3)), border_value=1)
         assert rim[edge.y[band], edge.x[band]].all()
@@ -183,7 +183,7 @@ def test_no_hole_all_hole_and_even_tiles_break_nothing():
     assert np.isfinite(whole["inpainting/psnr"][0]) and np.isnan(whole["inpainting/psnr"][1])
     assert (
         whole["inpainting/outside"].tolist() == [0, 0, 0]
-        and np.isnan(whole["inpainting/edge_step"]).all()
+        and np.isnan(whole["inpainting/boundary_step"]).all()
     )
     even = np.full((SIDE, SIDE, 3), 90, np.uint8)
     seen = measure_inpainting(even, even, square())
@@ -197,7 +197,8 @@ def test_no_hole_all_hole_and_even_tiles_break_nothing():
     assert np.isfinite(tiny["inpainting/mse"]).all()
     # a pixel's colour beside some others' is no step of an edge
     assert (
-        np.isnan(tiny["inpainting/edge_step"]).all() and np.isnan(tiny["inpainting/fibres"]).all()
+        np.isnan(tiny["inpainting/boundary_step"]).all()
+        and np.isnan(tiny["inpainting/fibres"]).all()
     )
     with pytest.raises(ValueError, match="belong together"):
         measure_inpainting(original, original[:64], square())
@@ -272,7 +273,7 @@ def test_the_section_stands_beside_its_floor_and_the_original():
     assert told["psnr_inside"].real.value < 20 and "other tissue" in told["psnr_inside"].note
     assert told["ssim_inside"].value.low > told["ssim_inside"].real.high
     assert told["apart_inside"].value.value == pytest.approx(3, abs=0.05)
-    assert told["edge_step"].ratio.value > 1 and told["edge_step"].real.n == 8
+    assert told["boundary_step"].ratio.value > 1 and told["boundary_step"].real.n == 8
     assert told["fibres"].value.value == pytest.approx(told["fibres"].real.value, abs=0.05)
     assert told["outside_largest"].value.value == 0 and told["outside_changed"].value.value == 0
     assert section.verdict == "No known pixel of 8 tiles was changed."

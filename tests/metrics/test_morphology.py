@@ -16,7 +16,7 @@ from histosynth.metrics.morphology.features import (
     measure_morphology,
     shape_of,
 )
-from histosynth.metrics.morphology.segment import HALF, STEP_UM, local_otsu
+from histosynth.metrics.morphology.segment import HALF_WINDOW, SAMPLE_UM, local_otsu
 from histosynth.metrics.morphology.two_sample import folds_by_patient, out_of_fold
 from histosynth.metrics.nuclei_classes import classed_by_request
 from histosynth.metrics.sample import Sample, TileMeasurements
@@ -94,11 +94,11 @@ def test_area_and_eccentricity_of_ellipses_are_those_they_were_drawn_with(long_u
 
 
 def test_outlines_of_drawn_masks_have_the_length_of_theirs():
-    line = np.arange(-HALF, HALF + 1) * STEP_UM
+    line = np.arange(-HALF_WINDOW, HALF_WINDOW + 1) * SAMPLE_UM
     x, y = np.meshgrid(line, line)
     disc = np.hypot(x, y) < 5
     ellipse = np.hypot(x / 8, y / 4) < 1
-    length = crofton_perimeter(np.stack([disc, ellipse])) * STEP_UM
+    length = crofton_perimeter(np.stack([disc, ellipse])) * SAMPLE_UM
     from scipy.special import ellipe
 
     assert length == pytest.approx([2 * np.pi * 5, 4 * 8 * ellipe(1 - (4 / 8) ** 2)], rel=0.03)
@@ -109,7 +109,7 @@ def test_outlines_of_drawn_masks_have_the_length_of_theirs():
 
 
 def test_dents_make_an_outline_irregular():
-    line = np.arange(-HALF, HALF + 1) * STEP_UM
+    line = np.arange(-HALF_WINDOW, HALF_WINDOW + 1) * SAMPLE_UM
     x, y = np.meshgrid(line, line)
     around = np.arctan2(y, x)
     masks = np.stack([np.hypot(x, y) < 5, np.hypot(x, y) < 5 * (1 + 0.25 * np.cos(6 * around))])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from histosynth.metrics.realism.conclude import conclude_realism
-from histosynth.metrics.realism.distance import frechet
-from histosynth.metrics.realism.sides import sides_of
+from histosynth.metrics.realism.distance import frechet_finding
+from histosynth.metrics.realism.feature_sides import feature_sides
 from histosynth.metrics.sample import Sample, TileMeasurements
 
 WIDTH = 12
@@ -225,13 +225,13 @@ def test_tissue_of_one_law_scores_1_whatever_the_numbers_of_patients_and_tiles(s
     missed = 0
     for seed in range(6):
         reference = sample(*other, seed=3 * seed + 2, prefix="t") if other else None
-        sides = sides_of(
+        sides = feature_sides(
             sample(20, 4, seed=3 * seed),
             sample(*synthetic, seed=3 * seed + 1, prefix="m"),
             reference,
             "embed/features",
         )
-        ratio = frechet(sides, "FD").ratio
+        ratio = frechet_finding(sides, "FD").ratio
         ratios.append(ratio.value)
         missed += not ratio.low <= 1 <= ratio.high
     assert 0.85 < np.median(ratios) < 1.2

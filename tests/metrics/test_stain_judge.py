@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage, stats
 
-from histosynth.metrics.comparison import Side, compare, mean_difference, wasserstein
+from histosynth.metrics.comparison import PatientSums, compare, mean_difference, wasserstein
 from histosynth.metrics.dyes import blurred_light
 from histosynth.metrics.marginals import Quantity, compare_marginals, grid_of
 from histosynth.metrics.sample import Sample, TileMeasurements
@@ -153,7 +153,10 @@ def test_wasserstein_distance_is_scipys():
     first = random.normal(size=70)
     second = random.normal(0.4, 2, size=90)
     grid = grid_of(np.concatenate([first, second]))
-    sides = [Side.spread(list(x), ["one"] * len(x), grid, [1.0] * len(x)) for x in (first, second)]
+    sides = [
+        PatientSums.histograms(list(x), ["one"] * len(x), grid, [1.0] * len(x))
+        for x in (first, second)
+    ]
     value = compare(wasserstein(grid), (sides[0], sides[1])).value[0]
     assert value == pytest.approx(stats.wasserstein_distance(first, second), rel=1e-9)
 
@@ -164,7 +167,10 @@ def test_many_values_are_gathered_without_loss_that_matters():
     second = random.standard_t(3, 5000) + 0.2
     grid = grid_of(np.concatenate([first, second]))
     assert len(grid) < 1100
-    sides = [Side.spread(list(x), ["one"] * len(x), grid, [1.0] * len(x)) for x in (first, second)]
+    sides = [
+        PatientSums.histograms(list(x), ["one"] * len(x), grid, [1.0] * len(x))
+        for x in (first, second)
+    ]
     value = compare(wasserstein(grid), (sides[0], sides[1])).value[0]
     assert value == pytest.approx(stats.wasserstein_distance(first, second), rel=0.01)
 
@@ -203,9 +209,9 @@ def test_tiles_of_the_same_patients_are_pairs():
     patients = [f"p{i // 10}" for i in range(200)]
     items = np.stack([level, np.ones(200)], axis=1)
     moved = items + np.array([0.1, 0])
-    real = Side.of(items, patients)
-    synthetic = Side.of(moved, patients)
-    strangers = Side.of(moved, [f"other {name}" for name in patients])
+    real = PatientSums.of(items, patients)
+    synthetic = PatientSums.of(moved, patients)
+    strangers = PatientSums.of(moved, [f"other {name}" for name in patients])
     pair = compare(mean_difference, (synthetic, real)).estimate(distance=False)
     assert pair.low == pytest.approx(0.1) and pair.high == pytest.approx(0.1)
     apart = compare(mean_difference, (strangers, real)).estimate(distance=False)

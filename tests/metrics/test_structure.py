@@ -8,7 +8,7 @@ import pytest
 from histosynth.core.nuclei import ANY_CLASS, Nuclei
 from histosynth.detectors.blobs import BlobDetector
 from histosynth.detectors.detector import DetectedNuclei
-from histosynth.metrics.blob_features import RingClassifier
+from histosynth.metrics.ring_classifier import RingClassifier
 from histosynth.metrics.sample import Sample, TileMeasurements
 from histosynth.metrics.structure.conclude import ERROR_BINS, conclude_structure, median_um
 from histosynth.metrics.structure.measure import measure_structure

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..core.errors import HistosynthError
 from ..core.tile import Pixels
-from ..metrics.copying.conclude import nearest_pairs
+from ..metrics.copying.conclude import most_alike_pairs
 from ..metrics.finding import Gallery
-from ..metrics.neighbours import nearest
+from ..metrics.neighbours import nearest_rows
 from ..metrics.sample import Sample
 from ..tissue.augment import pose
 from .inputs.collections import Collection
@@ -61,7 +61,7 @@ def realism_galleries(measured: MeasuredSides) -> tuple[Gallery, ...]:
     synthetic = measured.samples["synthetic"]
     if not len(real) or not len(synthetic):
         return ()
-    distances, rows = nearest(synthetic.stack(FEATURES), real.stack(FEATURES))
+    distances, rows = nearest_rows(synthetic.stack(FEATURES), real.stack(FEATURES))
     order = np.argsort(-distances[:, 0], kind="stable")
     chosen = {
         "Least like real tissue": order[:MAX_GALLERY_ROWS],
@@ -90,7 +90,7 @@ def copying_galleries(measured: MeasuredSides) -> tuple[Gallery, ...]:
     synthetic = measured.samples["synthetic"]
     mpp = measured.synthetic.items[0].mpp
     lines = []
-    for pair in nearest_pairs(synthetic, MAX_GALLERY_ROWS):
+    for pair in most_alike_pairs(synthetic, MAX_GALLERY_ROWS):
         name = synthetic.tiles[pair.row].name
         source_name = measured.samples["library"].tiles[pair.tile].name
         picture = measured.picture("synthetic", name)

@@ -1,9 +1,8 @@
-"""Two sides beside each other: any statistic of sums over patients, with its floor and the ratio to
-it.
+"""Compares two sides by a statistic of sums over patients, with its real baseline and their ratio.
 
-A judge sums what it needs of each patient's tiles once (moments, histograms, pair counts). Drawing
-patients again is then one product of matrices, so that intervals of hundreds of statistics cost
-seconds.
+A metric sums what it needs of each patient's tiles once (moments, histograms, pair counts).
+Resampling patients is then one product of matrices, so that intervals of hundreds of statistics
+cost seconds.
 """
 
 from __future__ import annotations
@@ -13,19 +12,19 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..core.arrays import Float64Array
+from ..core.arrays import Float64Array, IndexArray
 from ..core.estimate import Estimate, undefined
 from .intervals import REPLICATES, bootstrap_counts, joint_bootstrap, with_interval
 from .sample import Sample
 
 Statistic = Callable[[Float64Array, Float64Array], Float64Array]
-"""Of sums of both sides, (D, F) and (D, F'), a value for each of D draws, (D,)."""
+"""Of sums of both sides, (R, F) and (R, F'), a value for each of R replicates, (R,)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class PatientSums:
     """Sums of one side, patient by patient.
 
     Attributes:
@@ -41,99 +40,99 @@ class Side:
     groups: int
 
     @classmethod
-    def of(cls, items: ArrayLike, patients: Sequence[str]) -> Side:
-        """Of items (N, F) with their patients (N); an item with a nan in it was not measured."""
+    def of(cls, items: ArrayLike, patients: Sequence[str]) -> PatientSums:
+        """Of items (N, F) with their patients (N); an item with a nan was not measured."""
         rows = np.asarray(items, np.float64)
-        told = np.isfinite(rows).all(axis=1)
-        names, whose = _grouped(patients)
+        measured = np.isfinite(rows).all(axis=1)
+        names, owner = _numbered(patients)
         sums = np.zeros((len(names), rows.shape[1]))
-        np.add.at(sums, whose[told], rows[told])
+        np.add.at(sums, owner[measured], rows[measured])
         return cls(
             sums,
             names,
-            int(told.sum()),
-            len(set(whose[told].tolist())),
+            int(measured.sum()),
+            len(set(owner[measured].tolist())),
         )
 
     @classmethod
-    def spread(
+    def histograms(
         cls,
         values: Sequence[ArrayLike],
         patients: Sequence[str],
         grid: Float64Array,
         weights: Sequence[ArrayLike],
-    ) -> Side:
-        """Histograms, (G, B): how much of each patient's values lies nearest to each place of a
-        grid.
+    ) -> PatientSums:
+        """Histograms, (G, B): the weight of each patient's values nearest to each grid point.
 
         Args:
             values: (N) arrays of any length; nan is left out.
-            patients: (N), whose each array is.
+            patients: (N), of each array.
             grid: (B,) rising.
             weights: (N) arrays, as long as the values.
         """
-        names, whose = _grouped(patients)
+        names, owner = _numbered(patients)
         sums = np.zeros((len(names), len(grid)))
         n = 0
-        seen = set()
+        measured_owners = set()
         middles = (grid[1:] + grid[:-1]) / 2
-        for each, heavy, row in zip(values, weights, whose, strict=True):
-            x = np.atleast_1d(np.asarray(each, np.float64))
-            w = np.atleast_1d(np.asarray(heavy, np.float64))
-            told = np.isfinite(x) & (w > 0)
-            sums[row] += np.bincount(
-                np.searchsorted(middles, x[told]), w[told], minlength=len(grid)
-            )
-            n += int(told.sum())
-            seen |= {int(row)} if told.any() else set()
-        return cls(sums, names, n, len(seen))
+        for tile_values, tile_weights, row in zip(values, weights, owner, strict=True):
+            x = np.atleast_1d(np.asarray(tile_values, np.float64))
+            weight = np.atleast_1d(np.asarray(tile_weights, np.float64))
+            counted = np.isfinite(x) & (weight > 0)
+            bins = np.searchsorted(middles, x[counted])
+            sums[row] += np.bincount(bins, weight[counted], minlength=len(grid))
+            n += int(counted.sum())
+            if counted.any():
+                measured_owners.add(int(row))
+        return cls(sums, names, n, len(measured_owners))
 
 
-def _grouped(patients: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.intp]]:
+def _numbered(patients: Sequence[str]) -> tuple[tuple[str, ...], IndexArray]:
+    """The patients, sorted, and (N,) the number of each item's patient among them."""
     names = tuple(sorted(set(patients)))
     index = {name: i for i, name in enumerate(names)}
     return names, np.array([index[name] for name in patients], np.intp)
 
 
 def halves(sample: Sample, seed: int = 0) -> tuple[Sample, Sample] | None:
-    """A sample's patients in two halves by chance; None where there are fewer than two."""
+    """A sample's patients in two random halves; None where there are fewer than two."""
     names = sorted(set(sample.patients))
     if len(names) < 2:
         return None
     order = np.random.default_rng(seed).permutation(len(names))
     first = {names[i] for i in order[: len(names) // 2]}
-    rows = np.array([name in first for name in sample.patients])
-    return sample.take(np.flatnonzero(rows)), sample.take(np.flatnonzero(~rows))
+    in_first = np.array([name in first for name in sample.patients])
+    return sample.take(np.flatnonzero(in_first)), sample.take(np.flatnonzero(~in_first))
 
 
 def baseline_pair(
-    real: Sample | None, reference: Sample | None, seed: int = 0
+    real: Sample | None,
+    reference: Sample | None,
+    seed: int = 0,
 ) -> tuple[tuple[Sample, Sample] | None, str]:
-    """Two samples of real tissue to tell the floor from, and in words which they are."""
+    """Two samples of real tissue for the real baseline, and a sentence that states which."""
     if real is None:
-        return None, "no floor: there is no real tissue"
+        return None, "no baseline: there is no real tissue"
     if reference is not None and len(reference):
-        return (reference, real), "floor: real tiles of other patients against these"
+        return (reference, real), "baseline: real tiles of other patients against these"
     pair = halves(real, seed)
     if pair is None:
-        return None, "no floor: it takes real tiles of at least 2 patients"
-    return (
-        pair,
-        "floor: one half of the real patients against the other, which overstates it a little",
-    )
+        return None, "no baseline: it takes real tiles of at least 2 patients"
+    note = "baseline: one half of the real patients against the other, which overstates it a little"
+    return pair, note
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A statistic and its floor, drawn together.
+    """A statistic and its real baseline, from the same replicates.
 
     Attributes:
-        value: (1 + D,), first of the sides as they are, then of each draw.
+        value: (1 + R,), first of the sides themselves, then of each replicate.
         baseline: the same of two sides of real tissue; None: there is none.
         n: items of the first side.
         groups: patients of the side with fewer.
-        baseline_n: the same two of the floor.
-        baseline_groups: the same two of the floor.
+        baseline_n: items of the first side of the baseline.
+        baseline_groups: patients of the side of the baseline with fewer.
     """
 
     value: Float64Array
@@ -144,16 +143,19 @@ class Comparison:
     baseline_groups: int = 0
 
     def estimate(self, *, unit: str = "", distance: bool = True) -> Estimate:
-        """The value; intervals of a distance are moved back by what drawing items twice adds to
-        it.
+        """The value.
+
+        Args:
+            unit: of the value.
+            distance: resampling items twice enlarges distances; move the interval back by that.
         """
-        return _told(self.value, self.n, self.groups, unit, distance)
+        return _estimate(self.value, self.n, self.groups, unit, distance)
 
     def real(self, *, unit: str = "", distance: bool = True) -> Estimate | None:
-        """The floor."""
+        """The real baseline; arguments as of `estimate`."""
         if self.baseline is None:
             return None
-        return _told(
+        return _estimate(
             self.baseline,
             self.baseline_n,
             self.baseline_groups,
@@ -162,12 +164,12 @@ class Comparison:
         )
 
     def ratio(self) -> Estimate | None:
-        """Value over floor; 1 is real tissue."""
+        """Value over baseline; 1 is real tissue."""
         if self.baseline is None:
             return None
         if not self.baseline[0] > 0:
             return undefined(
-                "the floor is 0: real tissue does not differ in it",
+                "the baseline is 0: real tissue does not differ in it",
                 n=self.n,
                 groups=self.groups,
             )
@@ -175,65 +177,75 @@ class Comparison:
             ratios = self.value / self.baseline
             logs = np.log(ratios[1:])
         logs = logs[np.isfinite(logs)]
-        # drawing moves both distances up, but hardly by the same share
-        drawn = (
-            np.exp(logs - logs.mean()) * ratios[0] if len(logs) and ratios[0] > 0 else ratios[1:]
-        )
+        replicates = ratios[1:]
+        if len(logs) and ratios[0] > 0:
+            # resampling enlarges both distances, but hardly by the same share
+            replicates = np.exp(logs - logs.mean()) * ratios[0]
         return with_interval(
             float(ratios[0]),
-            drawn,
+            replicates,
             self.n,
             min(self.groups, self.baseline_groups),
         )
 
 
 def compare(
-    statistic: Statistic, sides: tuple[Side, Side], baseline: tuple[Side, Side] | None = None
+    statistic: Statistic,
+    sides: tuple[PatientSums, PatientSums],
+    baseline: tuple[PatientSums, PatientSums] | None = None,
 ) -> Comparison:
-    """A statistic of two sides, and of the floor's two, in every draw of patients.
+    """A statistic of two sides, and of the two sides of the baseline, in every replicate.
 
-    Patients who stand on both sides are drawn together: asked for and obtained, or tissue of one
-        patient and
-    what was made after it, are pairs, and differ by less than strangers do.
+    Patients present on several sides are resampled jointly: requested and obtained nuclei, or a
+    patient's tissue and what was synthesized after it, are pairs, and differ by less than
+    unrelated tissues do.
     """
-    drawn = _together((*sides, *(baseline or ())))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = statistic(drawn[0], drawn[1])
-        base = statistic(drawn[2], drawn[3]) if baseline else None
-    told = {"n": sides[0].n, "groups": min(side.groups for side in sides)}
     if baseline is None:
-        return Comparison(value, base, **told)
+        first, second = _resampled_jointly(sides)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = statistic(first, second)
+        return Comparison(value, None, sides[0].n, min(side.groups for side in sides))
+    first, second, third, fourth = _resampled_jointly((*sides, *baseline))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = statistic(first, second)
+        baseline_value = statistic(third, fourth)
     return Comparison(
         value,
-        base,
-        **told,
-        baseline_n=baseline[0].n,
-        baseline_groups=min(side.groups for side in baseline),
+        baseline_value,
+        sides[0].n,
+        min(side.groups for side in sides),
+        baseline[0].n,
+        min(side.groups for side in baseline),
     )
 
 
-def _together(sides: Sequence[Side]) -> list[Float64Array]:
-    """Sums of sides, as they are and drawn: whoever stands on several is drawn on all of them."""
+def _resampled_jointly(sides: Sequence[PatientSums]) -> list[Float64Array]:
+    """(1 + R, F) sums of each side: the side itself, then its replicates.
+
+    Patients present on several sides are resampled jointly.
+    """
     pools = joint_bootstrap(side.names for side in sides)
-    out: dict[Hashable, tuple[int, int]] = {}
-    times = []
+    position: dict[Hashable, tuple[int, int]] = {}
+    counts = []
     for number, pool in enumerate(pools):
-        out |= {name: (number, place) for place, name in enumerate(sorted(pool, key=str))}
-        drawn = (
-            bootstrap_counts(len(pool), REPLICATES, seed=number)
-            if pool
-            else np.zeros((REPLICATES, 0))
-        )
-        times.append(np.concatenate([np.ones((1, len(pool))), drawn]))
-    return [
-        times[out[side.names[0]][0]][:, [out[name][1] for name in side.names]] @ side.sums
-        if side.names
-        else np.zeros((REPLICATES + 1, side.sums.shape[1]))
-        for side in sides
-    ]
+        for column, name in enumerate(sorted(pool, key=str)):
+            position[name] = (number, column)
+        resampled = np.zeros((REPLICATES, 0))
+        if pool:
+            resampled = bootstrap_counts(len(pool), REPLICATES, seed=number)
+        counts.append(np.concatenate([np.ones((1, len(pool))), resampled]))
+    out = []
+    for side in sides:
+        if not side.names:
+            out.append(np.zeros((REPLICATES + 1, side.sums.shape[1])))
+            continue
+        number, _ = position[side.names[0]]
+        columns = [position[name][1] for name in side.names]
+        out.append(counts[number][:, columns] @ side.sums)
+    return out
 
 
-def _told(
+def _estimate(
     values: Float64Array,
     n: int,
     groups: int,
@@ -241,30 +253,62 @@ def _told(
     distance: bool,
 ) -> Estimate:
     value = float(values[0])
-    drawn = values[1:][np.isfinite(values[1:])]
-    if distance and math.isfinite(value) and len(drawn):
-        drawn = np.maximum(drawn - drawn.mean() + value, 0)
-    return with_interval(value, drawn, n, groups, unit=unit)
+    replicates = values[1:][np.isfinite(values[1:])]
+    if distance and math.isfinite(value) and len(replicates):
+        replicates = np.maximum(replicates - replicates.mean() + value, 0)
+    return with_interval(value, replicates, n, groups, unit=unit)
 
 
 def mean_difference(left: Float64Array, right: Float64Array) -> Float64Array:
-    """Of sums (D, 2), each a total and what to divide it by: (D,) left's mean - right's."""
+    """Of sums (R, 2), each a total and a count: (R,) left's mean - right's."""
     return np.asarray(left[:, 0] / left[:, 1] - right[:, 0] / right[:, 1])
 
 
 def total_variation(left: Float64Array, right: Float64Array) -> Float64Array:
-    """Of counts (D, K): (D,) half the sum of what shares differ by, in [0, 1]."""
-    one, two = (side / side.sum(axis=1, keepdims=True) for side in (left, right))
-    return np.asarray(np.abs(one - two).sum(axis=1) / 2)
+    """Of counts (R, K): (R,) half the sum of the differences of shares, in [0, 1]."""
+    left_shares = left / left.sum(axis=1, keepdims=True)
+    right_shares = right / right.sum(axis=1, keepdims=True)
+    return np.asarray(np.abs(left_shares - right_shares).sum(axis=1) / 2)
 
 
 def wasserstein(grid: Float64Array) -> Statistic:
-    """The 1-D Wasserstein distance of histograms (D, B) on a grid (B,): the integral of |F - G|."""
+    """The 1-D Wasserstein distance of histograms (R, B) on a grid (B,): the integral of |F - G|."""
     steps = np.diff(grid)
 
     def distance(left: Float64Array, right: Float64Array) -> Float64Array:
-        one, two = (np.cumsum(side, axis=1) for side in (left, right))
-        gaps = np.abs(one / one[:, -1:] - two / two[:, -1:])
+        left_sums = np.cumsum(left, axis=1)
+        right_sums = np.cumsum(right, axis=1)
+        gaps = np.abs(left_sums / left_sums[:, -1:] - right_sums / right_sums[:, -1:])
         return np.asarray(gaps[:, :-1] @ steps)
 
     return distance
+
+
+def mean_comparison(
+    comparisons: Sequence[Comparison],
+    scales: Sequence[float] | None = None,
+) -> Comparison:
+    """The mean of several statistics, replicate by replicate.
+
+    There is a baseline only where each of them has one.
+
+    Args:
+        comparisons: at least one.
+        scales: what to divide each by first.
+    """
+    values = [each.value for each in comparisons]
+    baselines = [each.baseline for each in comparisons if each.baseline is not None]
+    complete = len(baselines) == len(comparisons)
+    if scales is not None:
+        values = [each / scale for each, scale in zip(values, scales, strict=True)]
+        if complete:
+            baselines = [each / scale for each, scale in zip(baselines, scales, strict=True)]
+    first = comparisons[0]
+    return Comparison(
+        np.mean(values, axis=0),
+        np.mean(baselines, axis=0) if complete else None,
+        min(each.n for each in comparisons),
+        min(each.groups for each in comparisons),
+        first.baseline_n,
+        first.baseline_groups,
+    )

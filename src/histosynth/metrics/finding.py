@@ -1,6 +1,4 @@
-"""What judges say: findings, each with its interval and beside what real tissue scores, in
-sections.
-"""
+"""Results of metrics: findings in sections, each with its interval and the score of real tissue."""
 
 from __future__ import annotations
 
@@ -17,17 +15,17 @@ Better = Literal["low", "high", "real", "zero"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One number of a judge.
+    """One number of a metric.
 
     Attributes:
-        name: e.g. `FD_histo`; says what was measured and with what.
+        name: e.g. `FD_histo`; what was measured and with what.
         value: of the synthetic set.
         better: which way is better.
-        real: the same measure of real tissue: the floor of a distance (real against real), or the
-            score of the same detector on real tiles. None where there is no such thing.
+        real: the same measure of real tissue: the real baseline of a distance (real against real),
+            or the score of the same detector on real tiles. None where there is none.
         ratio: value / real, with its own interval. 1 is real tissue.
         label: of which subtype; "" for all.
-        note: what to know when reading it, e.g. the warning of a small sample.
+        note: for the reader, e.g. the warning of a small sample.
     """
 
     name: str
@@ -53,7 +51,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Series:
-    """One line or one cloud of a plot: `role` says whose it is and gives it its colour."""
+    """One line or one cloud of a plot: `role` is its side, which decides its colour."""
 
     role: Literal["real", "synthetic", "reference", "requested"]
     name: str
@@ -85,7 +83,7 @@ class Plot:
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Pictures side by side: each row a few of them, with a line of text."""
+    """Pictures next to each other: each row has one per column, and a line of text."""
 
     title: str
     columns: tuple[str, ...]
@@ -94,17 +92,17 @@ class Gallery:
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """All that one judge says.
+    """All results of one metric.
 
     Attributes:
         key: in JSON.
         title: for people.
-        about: one or two sentences: what is measured, how to read it.
+        about: one or two sentences: what is measured, how it is to be read.
         findings: the numbers.
         facts: JSON-able extras: settings, versions, tables.
         plots: for the HTML report.
         galleries: for the HTML report.
-        verdict: one sentence where the judge gives one.
+        verdict: one sentence where the metric gives one.
     """
 
     key: str

@@ -1,23 +1,32 @@
-"""One number a tile, many tiles: differences of means and Wasserstein distances, each beside its
-floor.
-"""
+"""Compares quantities of which each tile has one: differences of means and Wasserstein distances."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from ..core.arrays import Float64Array
 from ..core.estimate import undefined
-from .comparison import Comparison, Side, baseline_pair, compare, mean_difference, wasserstein
+from .comparison import (
+    Comparison,
+    PatientSums,
+    Statistic,
+    baseline_pair,
+    compare,
+    mean_comparison,
+    mean_difference,
+    wasserstein,
+)
 from .finding import Finding, Plot, Series
 from .sample import Sample
 
-LEAST = 8
-"""Tiles of a side below which the distance of two distributions is not told: it would be noise."""
-PLACES = 512
+MIN_TILES = 8
+"""Tiles of a side below which the distance of two distributions is not reported: it would be
+noise."""
+GRID_POINTS = 512
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,7 @@ class Quantity:
         name: of its findings, e.g. `stain_od_red`.
         title: for people.
         unit: of the value.
-        key: under which `TileMeasurements.values` holds it, an array.
+        key: name of the array in `TileMeasurements.values`.
         column: which number of that array.
     """
 
@@ -42,9 +51,8 @@ class Quantity:
         """(N,) one number a tile; nan where it could not be measured."""
         if not len(sample):
             return np.zeros(0)
-        values = np.array(
-            [np.ravel(tile.values[self.key])[self.column] for tile in sample.tiles], np.float64
-        )
+        numbers = [np.ravel(tile.values[self.key])[self.column] for tile in sample.tiles]
+        values = np.array(numbers, np.float64)
         return np.where(np.isfinite(values), values, np.nan)
 
 
@@ -57,150 +65,166 @@ def compare_marginals(
     name: str,
     seed: int = 0,
 ) -> tuple[tuple[Finding, ...], tuple[Plot, ...]]:
-    """A summary, then two findings a quantity: the difference of means and the Wasserstein
-    distance.
+    """A summary, then two findings a quantity: the difference of means and the Wasserstein distance.
 
     Args:
         quantities: what to compare.
         real: held-out tissue.
-        synthetic: what was made.
-        reference: real tissue of other patients; None: the floor is told from halves of `real`.
+        synthetic: synthetic tissue.
+        reference: real tissue of other patients; None: the baseline is taken from halves of `real`.
         name: of the summary, `<name>_W1`: distances in standard deviations of real tiles, averaged.
         seed: of the halves.
     """
     pair, note = baseline_pair(real, reference, seed)
-    findings = []
-    scaled = []
+    samples = (synthetic, real, *(pair or ()))
+    findings: list[Finding] = []
+    distances: list[Comparison] = []
+    spreads: list[float] = []
     for quantity in quantities:
-        more, distance = _compared(quantity, (synthetic, real), pair, note)
-        findings += more
-        spread = np.nanstd(quantity.of(real)) if np.isfinite(quantity.of(real)).any() else 0.0
+        found, distance = _compared(quantity, samples, note)
+        findings += found
+        spread = _spread(quantity.of(real))
         if distance is not None and spread > 0:
-            scaled.append((distance, float(spread)))
-    summary = _summary(
-        scaled,
-        len(quantities),
-        name=name,
-        note=note,
-        n=len(synthetic),
-    )
-    sides = (("real", real), ("synthetic", synthetic))
-    plots = tuple(_plot(quantity, sides) for quantity in quantities)
+            distances.append(distance)
+            spreads.append(spread)
+    if distances:
+        summary = _summary(name, distances, spreads, len(quantities), note)
+    else:
+        reason = f"no quantity could be compared; give at least {MIN_TILES} tiles a side"
+        summary = Finding(f"{name}_W1", undefined(reason, n=len(synthetic)), "low")
+    plots = [_plot(quantity, real, synthetic) for quantity in quantities]
     return (summary, *findings), tuple(plot for plot in plots if plot.series)
+
+
+def _spread(values: Float64Array) -> float:
+    if not np.isfinite(values).any():
+        return 0.0
+    return float(np.nanstd(values))
 
 
 def _compared(
     quantity: Quantity,
-    sides: tuple[Sample, Sample],
-    pair: tuple[Sample, Sample] | None,
+    samples: Sequence[Sample],
     note: str,
 ) -> tuple[list[Finding], Comparison | None]:
+    """Findings of one quantity, and its Wasserstein distance where it could be computed.
+
+    Args:
+        quantity: what to compare.
+        samples: synthetic, real, and the two of the baseline if there is one.
+        note: which real tissue the baseline is of.
+    """
     unit = quantity.unit
-    all_sides = (*sides, *(pair or ()))
-    values = [quantity.of(side) for side in all_sides]
-    whose = [side.patients for side in all_sides]
-    means = [
-        Side.of(np.stack([x, np.ones(len(x))], axis=1), names)
-        for x, names in zip(values, whose, strict=True)
-    ]
-    told = [side.n for side in means]
-    name = f"{quantity.name}_difference"
-    if not min(told[:2]):
+    distance_name = f"{quantity.name}_W1"
+    values = [quantity.of(sample) for sample in samples]
+    means = []
+    for sample, x in zip(samples, values, strict=True):
+        with_count = np.stack([x, np.ones(len(x))], axis=1)
+        means.append(PatientSums.of(with_count, sample.patients))
+    measured = min(means[0].n, means[1].n)
+    if not measured:
         why = undefined("no tile of one side could be measured; it takes 1", unit=unit)
-        return [Finding(name, why, "real"), Finding(f"{quantity.name}_W1", why, "low")], None
-    apart = compare(mean_difference, *_split(means))
-    first = Finding(
-        name,
-        apart.estimate(unit=unit, distance=False),
-        "real",
-        apart.real(unit=unit, distance=False),
-        note="mean of synthetic tiles - mean of real ones; " + note,
-    )
-    if min(told[:2]) < LEAST:
+        none = [
+            Finding(f"{quantity.name}_difference", why, "real"),
+            Finding(distance_name, why, "low"),
+        ]
+        return none, None
+    difference = _difference_finding(quantity, means, note)
+    if measured < MIN_TILES:
         why = undefined(
-            f"{min(told[:2])} tiles of one side; give at least {LEAST}",
-            n=told[0],
+            f"{measured} tiles of one side; give at least {MIN_TILES}",
+            n=means[0].n,
             unit=unit,
         )
-        return [first, Finding(f"{quantity.name}_W1", why, "low")], None
+        return [difference, Finding(distance_name, why, "low")], None
     grid = grid_of(np.concatenate(values))
-    spreads = [
-        Side.spread(list(x), names, grid, [1.0] * len(x))
-        for x, names in zip(values, whose, strict=True)
-    ]
-    distance = compare(wasserstein(grid), *_split(spreads))
-    second = Finding(
-        f"{quantity.name}_W1",
+    histograms = []
+    for sample, x in zip(samples, values, strict=True):
+        weights = [1.0] * len(x)
+        histograms.append(PatientSums.histograms(list(x), sample.patients, grid, weights))
+    distance = _compare_with_baseline(wasserstein(grid), histograms)
+    finding = Finding(
+        distance_name,
         distance.estimate(unit=unit),
         "low",
         distance.real(unit=unit),
         distance.ratio(),
         note=note,
     )
-    return [first, second], distance
+    return [difference, finding], distance
 
 
-def _split(sides: list[Side]) -> tuple[tuple[Side, Side], tuple[Side, Side] | None]:
-    baseline = (
-        (sides[2], sides[3]) if len(sides) == 4 and min(side.n for side in sides[2:]) else None
+def _difference_finding(
+    quantity: Quantity,
+    means: Sequence[PatientSums],
+    note: str,
+) -> Finding:
+    difference = _compare_with_baseline(mean_difference, means)
+    return Finding(
+        f"{quantity.name}_difference",
+        difference.estimate(unit=quantity.unit, distance=False),
+        "real",
+        difference.real(unit=quantity.unit, distance=False),
+        note="mean of synthetic tiles - mean of real ones; " + note,
     )
-    return (sides[0], sides[1]), baseline
+
+
+def _compare_with_baseline(
+    statistic: Statistic,
+    sides: Sequence[PatientSums],
+) -> Comparison:
+    """Of synthetic, real and the two sides of the baseline, where both have measured tiles."""
+    baseline = None
+    if len(sides) == 4 and sides[2].n and sides[3].n:
+        baseline = (sides[2], sides[3])
+    return compare(statistic, (sides[0], sides[1]), baseline)
 
 
 def grid_of(values: Float64Array) -> Float64Array:
-    """(B,) places to gather values at: the values themselves, or about a thousand places among
-    many.
-    """
-    told = np.unique(values[np.isfinite(values)])
-    if len(told) <= 2 * PLACES:
-        return told
-    levels = np.linspace(0, 1, PLACES)
+    """(B,) points to bin values at: the values themselves, or about a thousand points among many."""
+    finite = np.unique(values[np.isfinite(values)])
+    if len(finite) <= 2 * GRID_POINTS:
+        return finite
+    levels = np.linspace(0, 1, GRID_POINTS)
     # quantiles where values are dense, even steps for the tails
-    return np.union1d(np.quantile(told, levels), told[0] + levels * (told[-1] - told[0]))
+    even = finite[0] + levels * (finite[-1] - finite[0])
+    return np.union1d(np.quantile(finite, levels), even)
 
 
 def _summary(
-    scaled: list[tuple[Comparison, float]],
-    many: int,
-    *,
     name: str,
+    distances: Sequence[Comparison],
+    spreads: Sequence[float],
+    quantities: int,
     note: str,
-    n: int,
 ) -> Finding:
-    if not scaled:
-        why = undefined(f"no quantity could be compared; give at least {LEAST} tiles a side", n=n)
-        return Finding(f"{name}_W1", why, "low")
-    baselines = [each.baseline / spread for each, spread in scaled if each.baseline is not None]
-    first = scaled[0][0]
-    mean = Comparison(
-        np.mean([each.value / spread for each, spread in scaled], axis=0),
-        np.mean(baselines, axis=0) if len(baselines) == len(scaled) else None,
-        min(each.n for each, _ in scaled),
-        min(each.groups for each, _ in scaled),
-        first.baseline_n,
-        first.baseline_groups,
+    mean = mean_comparison(distances, spreads)
+    summary_note = (
+        f"mean of {len(distances)} of {quantities} distances, each in standard deviations of "
+        f"real tiles; {note}"
     )
-    about = (
-        f"mean of {len(scaled)} of {many} distances, each in standard deviations of real "
-        f"tiles; {note}"
-    )
-    value = mean.estimate(unit="sd")
     return Finding(
         f"{name}_W1",
-        value,
+        mean.estimate(unit="sd"),
         "low",
         mean.real(unit="sd"),
         mean.ratio(),
-        note=about,
+        note=summary_note,
     )
 
 
-def _plot(quantity: Quantity, sides: Sequence[tuple[str, Sample]]) -> Plot:
+def _plot(quantity: Quantity, real: Sample, synthetic: Sample) -> Plot:
+    sides: tuple[tuple[Literal["real", "synthetic"], Sample], ...] = (
+        ("real", real),
+        ("synthetic", synthetic),
+    )
     series = []
     for role, sample in sides:
         values = quantity.of(sample)
         values = values[np.isfinite(values)]
-        if len(values) and role in ("real", "synthetic"):
-            series.append(Series("real" if role == "real" else "synthetic", role, values.tolist()))
-    axis = f"{quantity.title} ({quantity.unit})" if quantity.unit else quantity.title
+        if len(values):
+            series.append(Series(role, role, values.tolist()))
+    axis = quantity.title
+    if quantity.unit:
+        axis = f"{quantity.title} ({quantity.unit})"
     return Plot(quantity.title, axis, "", tuple(series), "density")

@@ -1,5 +1,5 @@
-"""Can one tell from the model's loss whose tissue it was trained on? It is handed losses, never
-the model.
+"""Does the model's loss reveal the patients on whom it was trained? The input is losses, not the
+model.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ from ..core.estimate import Estimate, undefined
 from ..core.roc import auc_interval
 from .finding import Finding, Plot, Section, Series
 
-ABOUT = (
-    "Loss of the model on tiles of its training set and of unseen patients, at fixed noise "
-    "levels and noise. "
-    "An area of 0.5 is what a stranger would get by guessing who was in the training set; "
-    "near 1 the model "
-    "knows its patients by heart, whatever its pictures look like."
+_ABOUT = (
+    "Loss of the model on tiles of its training set and of unseen patients, at fixed noise levels "
+    "and noise. An area of 0.5 is the result of guessing which patients were in the training set; "
+    "near 1 the model has memorised its patients, whatever its pictures look like."
 )
 
 
@@ -28,7 +26,7 @@ def conclude_membership(
     patients: tuple[list[str], list[str]],
     seed: int = 0,
 ) -> Section:
-    """Area under the ROC curve of `-loss` for telling training tiles from unseen ones.
+    """Area under the ROC curve of `-loss` for distinguishing training tiles from unseen ones.
 
     Args:
         trained: (N, T) losses of training tiles at T noise levels.
@@ -36,11 +34,12 @@ def conclude_membership(
         patients: of both.
         seed: of the interval.
     """
-    one, two = (np.asarray(each, np.float64).mean(axis=1) for each in (trained, unseen))
-    truth = [True] * len(one) + [False] * len(two)
+    trained_loss = np.asarray(trained, np.float64).mean(axis=1)
+    unseen_loss = np.asarray(unseen, np.float64).mean(axis=1)
+    truth = [True] * len(trained_loss) + [False] * len(unseen_loss)
     try:
         value, low, high = auc_interval(
-            [*-one, *-two],
+            [*-trained_loss, *-unseen_loss],
             truth,
             [*patients[0], *patients[1]],
             seed=seed,
@@ -58,13 +57,13 @@ def conclude_membership(
         auc = undefined(str(error), n=len(truth))
     chance = Estimate(0.5, 0.5, 0.5, len(truth), "by definition")
     series = (
-        Series("reference", "training tiles", one.tolist()),
-        Series("real", "unseen tiles", two.tolist()),
+        Series("reference", "training tiles", trained_loss.tolist()),
+        Series("real", "unseen tiles", unseen_loss.tolist()),
     )
     return Section(
         "membership",
         "Membership",
-        ABOUT,
+        _ABOUT,
         (
             Finding(
                 "membership_AUC",
@@ -74,7 +73,12 @@ def conclude_membership(
                 note="loss gap at fixed noise",
             ),
         ),
-        {"mean_loss": {"training": float(one.mean()), "unseen": float(two.mean())}},
+        {
+            "mean_loss": {
+                "training": float(trained_loss.mean()),
+                "unseen": float(unseen_loss.mean()),
+            }
+        },
         (
             Plot(
                 "Loss by tile",

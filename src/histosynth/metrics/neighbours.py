@@ -1,6 +1,6 @@
-"""What nearest neighbours tell: precision, recall, density, coverage; authenticity and copying.
+"""Statistics of nearest neighbours: precision, recall, density, coverage; authenticity, copying.
 
-Distances are taken a block of rows at a time: memory grows with n, not with n squared.
+Distances are computed a block of rows at a time: memory grows with n, not with n squared.
 """
 
 from __future__ import annotations
@@ -12,119 +12,120 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from ..core.arrays import Float64Array
+from ..core.arrays import Float64Array, IndexArray
 
-Array = NDArray[np.floating]
-Rows = NDArray[np.intp]
+FloatArray = NDArray[np.floating]
 ROWS = 1024
 """Rows of a distance matrix that are held at a time."""
 
 
-def squared_distances(first: Array, second: Array) -> Array:
-    """(N, M) squared Euclidean distances of (N, D) and (M, D), in the type of the features.
+def squared_distances(first: FloatArray, second: FloatArray) -> FloatArray:
+    """(N, M) squared Euclidean distances of (N, D) and (M, D), in the dtype of the features.
 
-    In float32 they are good to some 1e-6 of the features' own squares; whoever needs the distance
-    of near neighbours takes it from `exact`.
+    In float32 they are accurate to some 1e-6 of the squared features; distances of near neighbours
+    have to be taken from `exact_distances`.
     """
-    kind = np.float32 if first.dtype == second.dtype == np.float32 else np.float64
-    # about a common centre: |x|^2 - 2 x.y + |y|^2 loses figures far from 0
+    both_float32 = first.dtype == second.dtype == np.float32
+    dtype = np.float32 if both_float32 else np.float64
+    # about a common centre: |x|^2 - 2 x.y + |y|^2 loses digits far from 0
     centre = second.mean(0, dtype=np.float64)
-    one, two = ((side - centre).astype(kind) for side in (first, second))
-    out: Array = one @ two.T
+    x = (first - centre).astype(dtype)
+    y = (second - centre).astype(dtype)
+    out: FloatArray = x @ y.T
     out *= -2
-    out += (one**2).sum(1)[:, None]
-    out += (two**2).sum(1)
+    out += (x**2).sum(1)[:, None]
+    out += (y**2).sum(1)
     np.maximum(out, 0, out=out)
     return out
 
 
-def exact(first: Array, second: Array, rows: Rows) -> Float64Array:
+def exact_distances(first: FloatArray, second: FloatArray, rows: IndexArray) -> Float64Array:
     """(N, k) distances of each row of `first` to its rows (N, k) of `second`, without
     cancellation.
     """
     out = np.empty(rows.shape)
     for column in range(rows.shape[1]):
-        apart = first.astype(np.float64) - second[rows[:, column]]
-        out[:, column] = np.sqrt(np.einsum("nd,nd->n", apart, apart))
+        difference = first.astype(np.float64) - second[rows[:, column]]
+        out[:, column] = np.sqrt(np.einsum("nd,nd->n", difference, difference))
     return out
 
 
 def by_blocks(
-    first: Array,
-    second: Array,
-    look: Callable[[Array, slice], None],
-    *,
-    rows: int = ROWS,
+    first: FloatArray,
+    second: FloatArray,
+    visit: Callable[[FloatArray, slice], None],
 ) -> None:
-    """Show `look` the squared distances of a block of `first` to all of `second`, with the block's
-    rows.
-    """
-    for start in range(0, len(first), rows):
-        part = slice(start, min(start + rows, len(first)))
-        look(squared_distances(first[part], second), part)
+    """Call `visit` with squared distances (n, M) of a block of rows of `first`, and the block."""
+    for start in range(0, len(first), ROWS):
+        block = slice(start, min(start + ROWS, len(first)))
+        visit(squared_distances(first[block], second), block)
 
 
-def nearest(
-    first: Array,
-    second: Array,
+def nearest_rows(
+    first: FloatArray,
+    second: FloatArray,
     *,
     owners: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
-    many: int = 1,
-) -> tuple[Float64Array, Rows]:
-    """The nearest rows of `second` to each of `first`.
+    count: int = 1,
+) -> tuple[Float64Array, IndexArray]:
+    """The nearest rows of `second` to each row of `first`.
 
     Args:
         first: (N, D).
         second: (M, D).
-        owners: whose each row is; rows of one owner are no neighbours of each other. None: all are.
-        many: how many neighbours.
+        owners: of the rows of both; rows of one owner are no neighbours of each other. None: all
+            rows may be neighbours.
+        count: how many neighbours.
 
     Returns:
-        (N, many) distances, nearest first, infinite where there is none; (N, many) rows of
+        (N, count) distances, nearest first, infinite where there is none; (N, count) rows of
         `second`.
     """
-    many = min(many, len(second))
-    gaps = np.empty((len(first), many))
-    rows = np.empty((len(first), many), np.intp)
-    names = None if owners is None else [np.array([hash(name) for name in side]) for side in owners]
+    count = min(count, len(second))
+    distances = np.empty((len(first), count))
+    rows = np.empty((len(first), count), np.intp)
+    first_owners = second_owners = None
+    if owners is not None:
+        first_owners = np.array([hash(owner) for owner in owners[0]])
+        second_owners = np.array([hash(owner) for owner in owners[1]])
 
-    def look(squared: Array, part: slice) -> None:
-        if names is not None:
-            squared[names[0][part, None] == names[1][None]] = np.inf
-        found = np.argpartition(squared, many - 1, axis=1)[:, :many]
-        told = np.isfinite(np.take_along_axis(squared, found, 1))
-        values = np.where(told, exact(first[part], second, found), np.inf)
+    def visit(squared: FloatArray, block: slice) -> None:
+        if first_owners is not None:
+            squared[first_owners[block, None] == second_owners] = np.inf
+        found = np.argpartition(squared, count - 1, axis=1)[:, :count]
+        finite = np.isfinite(np.take_along_axis(squared, found, 1))
+        values = np.where(finite, exact_distances(first[block], second, found), np.inf)
         order = np.argsort(values, axis=1, kind="stable")
-        gaps[part] = np.take_along_axis(values, order, 1)
-        rows[part] = np.take_along_axis(found, order, 1)
+        distances[block] = np.take_along_axis(values, order, 1)
+        rows[block] = np.take_along_axis(found, order, 1)
 
-    by_blocks(first, second, look)
-    return gaps, rows
+    by_blocks(first, second, visit)
+    return distances, rows
 
 
-def radii(features: Array, k: int) -> Float64Array:
+def radii(features: FloatArray, k: int) -> Float64Array:
     """(N,) distance of each row to its k-th nearest other row."""
     out = np.empty(len(features))
 
-    def look(squared: Array, part: slice) -> None:
+    def visit(squared: FloatArray, block: slice) -> None:
         # the row itself is the nearest, at 0
         found = np.argpartition(squared, k, axis=1)[:, k : k + 1]
-        out[part] = exact(features[part], features, found)[:, 0]
+        out[block] = exact_distances(features[block], features, found)[:, 0]
 
-    by_blocks(features, features, look)
+    by_blocks(features, features, visit)
     return out
 
 
 @dataclass(frozen=True, eq=False)
 class Prdc:
-    """Per tile, so that patients can be drawn: means over tiles are the four numbers.
+    """Per tile, so that patients can be resampled: means over tiles are the four numbers.
 
     Attributes:
-        precision: (M,) 1 where a made tile lies in some real tile's ball (Kynkaanniemi et al.
+        precision: (M,) 1 where a synthetic tile lies in some real tile's ball (Kynkaanniemi et al.
             2019).
-        recall: (N,) 1 where a real tile lies in some made tile's ball.
-        density: (M,) in how many real balls a made tile lies, over k (Naeem et al. 2020).
-        coverage: (N,) 1 where a real tile's ball holds a made tile.
+        recall: (N,) 1 where a real tile lies in some synthetic tile's ball.
+        density: (M,) in how many real balls a synthetic tile lies, over k (Naeem et al. 2020).
+        coverage: (N,) 1 where a real tile's ball contains a synthetic tile.
     """
 
     precision: Float64Array
@@ -133,7 +134,7 @@ class Prdc:
     coverage: Float64Array
 
 
-def prdc(real: Array, synthetic: Array, k: int = 5) -> Prdc:
+def prdc(real: FloatArray, synthetic: FloatArray, k: int = 5) -> Prdc:
     """Precision, recall, density and coverage with balls that reach to the k-th neighbour.
 
     Args:
@@ -143,52 +144,54 @@ def prdc(real: Array, synthetic: Array, k: int = 5) -> Prdc:
     """
     if min(len(real), len(synthetic)) <= k:
         raise ValueError(f"balls to the {k}th neighbour need more than {k} tiles a side")
-    mine = radii(real, k) ** 2
-    theirs = radii(synthetic, k) ** 2
-    inside = np.zeros(len(synthetic))
+    real_balls = radii(real, k) ** 2
+    synthetic_balls = radii(synthetic, k) ** 2
+    balls_around = np.zeros(len(synthetic))
     recall = np.zeros(len(real))
     coverage = np.zeros(len(real))
 
-    def look(squared: Array, part: slice) -> None:
-        inside[:] += (squared <= mine[part, None]).sum(0)
-        recall[part] = (squared <= theirs[None]).any(1)
-        coverage[part] = squared.min(1) <= mine[part]
+    def visit(squared: FloatArray, block: slice) -> None:
+        balls_around[:] += (squared <= real_balls[block, None]).sum(0)
+        recall[block] = (squared <= synthetic_balls[None]).any(1)
+        coverage[block] = squared.min(1) <= real_balls[block]
 
-    by_blocks(real, synthetic, look)
+    by_blocks(real, synthetic, visit)
+    precision = (balls_around > 0).astype(np.float64)
     return Prdc(
-        (inside > 0).astype(np.float64),
+        precision,
         recall,
-        inside / k,
+        balls_around / k,
         coverage,
     )
 
 
-def authentic(train: Array, synthetic: Array) -> Float64Array:
-    """(M,) 1 where a made tile is farther from its nearest training tile than that is from its own
-    nearest.
+def authentic(train: FloatArray, synthetic: FloatArray) -> Float64Array:
+    """(M,) 1 where a synthetic tile is farther from its nearest training tile than that is from its
+    own nearest.
 
     Their mean is AuthPct (Alaa et al. 2022): about a half for tiles as new as the training tiles
-        are to
-    each other, low for copies.
+    are to each other, low for copies.
     """
     own = radii(train, 1)
-    gaps, rows = nearest(synthetic, train)
-    return (gaps[:, 0] > own[rows[:, 0]]).astype(np.float64)
+    distances, rows = nearest_rows(synthetic, train)
+    return (distances[:, 0] > own[rows[:, 0]]).astype(np.float64)
 
 
 def copying_statistic(synthetic: Float64Array, held_out: Float64Array) -> float:
-    """C_T of one cell (Meehan et al. 2020): are made tiles nearer to training than unseen real ones
-    are?
+    """C_T of one cell (Meehan et al. 2020): are synthetic tiles nearer to training tiles than
+    unseen real ones are?
 
     The Mann-Whitney statistic of both sides' distances to training, in its standard deviations
     under chance. Far below 0 (-3 and less) means copying.
 
     Args:
-        synthetic: (M,) distances of made tiles to their nearest training tile.
+        synthetic: (M,) distances of synthetic tiles to their nearest training tile.
         held_out: (N,) the same of held-out real tiles.
     """
     m = len(synthetic)
     n = len(held_out)
     ranks = rankdata(np.concatenate([synthetic, held_out]))
     wins = ranks[:m].sum() - m * (m + 1) / 2
-    return float((wins - m * n / 2) / np.sqrt(m * n * (m + n + 1) / 12))
+    expected = m * n / 2
+    deviation = np.sqrt(m * n * (m + n + 1) / 12)
+    return float((wins - expected) / deviation)

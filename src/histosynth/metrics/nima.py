@@ -1,7 +1,6 @@
-"""NIMA (Talebi & Milanfar 2018): a network's guess at how people would rate a photograph; extra
-`nima`.
+"""NIMA (Talebi & Milanfar 2018): predicts how people would rate a photograph; extra `nima`.
 
-Trained on photographs, not on tissue: only its distance from what real tiles get says anything.
+It was trained on photographs, not on tissue: only the difference from ratings of real tiles counts.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from ..core.tile import Pixels, check_rgb
 def open_nima(weights: Path | str) -> Callable[[Pixels], float]:
     """A function that rates a tile (H, W, 3) uint8 from 1 to 10.
 
-    The package builds its backbone with weights of its own before it reads these; where there is no
-    net, timm's cache must hold them.
+    The package pyiqa builds its backbone with weights of its own before it reads these; without a
+    network connection they must be in timm's cache.
 
     Args:
         weights: file of the whole network, as the package offers it for `nima`.
@@ -44,8 +43,10 @@ def open_nima(weights: Path | str) -> Callable[[Pixels], float]:
         import torch
 
         check_rgb(pixels, "tile")
-        picture = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32) / 255
+        batch = pixels.transpose(2, 0, 1)[None]
+        picture = np.ascontiguousarray(batch, np.float32) / 255
         with torch.no_grad():
-            return float(metric(torch.from_numpy(picture)))
+            rating = metric(torch.from_numpy(picture))
+        return float(rating)
 
     return rate

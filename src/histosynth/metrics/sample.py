@@ -1,4 +1,4 @@
-"""What was measured of the tiles of one side: the only thing that judges are handed."""
+"""Measurements of the tiles of one side: the only input from which metrics draw conclusions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class TileMeasurements:
     """One tile and what was measured of it.
 
     Attributes:
-        name: of the tile, the same on both sides where they belong together (e.g. a mended tile).
-        patient: whose tissue; of a synthetic tile the patient whose nuclei were asked for. "" where
-            it is not known: then the tile counts as a patient of its own.
+        name: of the tile, the same on both sides where they belong together (e.g. inpainted tiles).
+        patient: owner of the tissue; of a synthetic tile the patient whose nuclei were requested.
+            "" where it is not known: then the tile counts as a patient of its own.
         label: subtype, may be "".
-        values: arrays by name; which there are depends on the judges asked for.
+        values: arrays by name; which there are depends on the metrics.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Sample:
 
     @property
     def patients(self) -> list[str]:
-        """(N) names; an unknown one is the tile's own."""
+        """(N) names; an unknown patient has a name of the tile's own."""
         return [tile.patient or f"\0{tile.name}" for tile in self.tiles]
 
     @property
@@ -49,23 +49,24 @@ class Sample:
         return [tile.label for tile in self.tiles]
 
     def has(self, key: str) -> bool:
-        """Whether every tile was measured so, and there is one."""
+        """Whether there are tiles, and every one has this value."""
         return bool(self.tiles) and all(key in tile.values for tile in self.tiles)
 
     def stack(self, key: str) -> NDArray[np.float64]:
         """(N, ...) one value of each tile, of one shape."""
-        return np.stack([np.asarray(tile.values[key], np.float64) for tile in self.tiles])
+        values = [np.asarray(tile.values[key], np.float64) for tile in self.tiles]
+        return np.stack(values)
 
     def each(self, key: str) -> list[Values]:
         """One value of each tile, of any shape."""
         return [tile.values[key] for tile in self.tiles]
 
     def where(self, keep: Callable[[TileMeasurements], bool]) -> Sample:
-        """The tiles for which `keep` says so."""
+        """The tiles for which `keep` is true."""
         return Sample(tuple(tile for tile in self.tiles if keep(tile)))
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Sample:
-        """The tiles of these rows, in this order; rows may stand twice."""
+        """The tiles of these rows, in this order; rows may repeat."""
         return Sample(tuple(self.tiles[int(row)] for row in rows))
 
     def measured(self, prefix: str) -> Sample:

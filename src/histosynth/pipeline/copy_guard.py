@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core.arrays import Float64Array
 from ..core.tile import Pixels
-from ..metrics.copying.conclude import LEAST_SCORES, bar_of
+from ..metrics.copying.conclude import MIN_SCORES, bar_of
 from ..metrics.copying.register import Library, texture
 from ..metrics.copying.search import find_matches
 from ..metrics.sample import Sample, TileMeasurements
@@ -127,7 +127,7 @@ class CopyGuard:
             searched,
             patients[:MAX_BAR_TILES],
         )
-        if np.isfinite(scores).sum() < LEAST_SCORES:
+        if np.isfinite(scores).sum() < MIN_SCORES:
             return math.nan
         return bar_of(scores)
 
@@ -170,6 +170,6 @@ class CopyGuard:
             Sample(tuple(measured)),
             searched.library,
             searched.patients,
-            apart=bool(patients),
+            exclude_own_patient=bool(patients),
         )
         return np.array([float(tile.values["copy/match"][0]) for tile in found.tiles])

@@ -67,7 +67,7 @@ def search(job: SearchJob) -> int:
             library,
             owners,
             crops=_features(job.crops, job.library),
-            apart=job.leave_out_own_patient,
+            exclude_own_patient=job.leave_out_own_patient,
         )
     rows = [tile.values[MATCH] for tile in found.tiles]
     matches = np.array(rows, np.float64).reshape(-1, MATCH_VALUES)

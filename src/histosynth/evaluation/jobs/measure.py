@@ -24,7 +24,7 @@ from ...detectors.opening import detector_name, open_detector
 from ...encoders.opening import open_perceptual
 from ...engine.threads import one_thread
 from ...metrics import METRICS
-from ...metrics.blob_features import RingClassifier
+from ...metrics.ring_classifier import RingClassifier
 from ...metrics.measurement import embed_tiles, measure_tile
 from ...metrics.metric import TileInput, Tool, Tools
 from ...metrics.sample import Sample, TileMeasurements, Values

@@ -1,9 +1,11 @@
-"""The verdict on copying."""
+"""The report section on copying."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,36 +13,41 @@ from ...core.arrays import Float64Array
 from ...core.estimate import Estimate, undefined
 from ..finding import Finding, Plot, Section, Series
 from ..intervals import share_over, statistic_over
-from ..neighbours import copying_statistic, nearest
+from ..neighbours import copying_statistic, nearest_rows
 from ..sample import Sample
 
-FALSE_ALARMS = 0.001
+FALSE_ALARM_RATE = 0.001
 """Chance that unseen real tissue is suspected, per tile, by the fit of its scores."""
-LEAST_SCORES = 16
-"""Real tiles that a bar needs."""
-SHOWN = 8
-ABOUT = (
-    "Each made tile is looked up in the training tissue: the largest correlation of a quarter "
-    "of it with any "
-    "place of any training tile, turned, mirrored, moved, in any stain. Real tissue of "
-    "patients who are not "
-    "in the training set says how alike two tissues are by chance, and sets the bar. Nearness "
-    "in the "
-    "encoder's features says whether the set as a whole keeps nearer to training than unseen "
-    "tissue does."
+MIN_SCORES = 16
+"""Real tiles needed to compute the bar."""
+MAX_PAIRS = 8
+"""Most alike pairs that are shown."""
+_EULER_GAMMA = 0.5772156649
+_ABOUT = (
+    "Each synthetic tile is searched for in the training tissue: the largest correlation of a "
+    "quarter of it with any place of any training tile, rotated, mirrored, shifted, in any stain. "
+    "Real tissue of patients who are not in the training set shows how alike two tissues are by "
+    "chance, and sets the bar. Distances in the encoder's features show whether the set as a whole "
+    "is nearer to training than unseen tissue is."
 )
+_Role = Literal["reference", "real", "synthetic"]
+_SERIES: dict[str, tuple[_Role, str]] = {
+    "left out": ("reference", "training patients, each left out"),
+    "real": ("real", "held-out real"),
+    "synthetic": ("synthetic", "synthetic"),
+}
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A tile and the place of the training tissue that is most like it.
+class AlikePair:
+    """A synthetic tile and the place of the training tissue that is most like it.
 
     Attributes:
-        row: of the made tiles.
+        row: of the synthetic tiles.
         tile: which training tile.
         score: correlation.
-        pose: how the made tile is turned for it.
-        x, y: corner of the turned made tile in the training tile, um.
+        pose: how the synthetic tile is rotated for it.
+        x, y: corner of the rotated synthetic tile in the training tile, um.
     """
 
     row: int
@@ -60,131 +67,118 @@ def conclude_copying(
     *,
     seed: int = 0,
 ) -> Section:
-    """Suspected copies, and whether the set keeps too near to training.
+    """Suspected copies, and whether the set as a whole is too near to training tissue.
 
     Args:
         real: held-out real tiles, with `copy/match` and `embed/features`.
         synthetic: synthetic ones, likewise.
-        left_out: some training tiles, each looked up among the other patients'.
+        left_out: some training tiles, each searched for in the other patients' tissue.
         crops: (C, D) features of the training tissue in crops of the tiles' size.
         owners: (C) patient of each crop.
         seed: of the intervals.
     """
     scores = {
-        name: _scores(side)
-        for name, side in (("real", real), ("synthetic", synthetic), ("left out", left_out))
+        "real": _scores(real),
+        "synthetic": _scores(synthetic),
+        "left out": _scores(left_out),
     }
-    null = (
-        scores["left out"]
-        if np.isfinite(scores["left out"]).sum() >= LEAST_SCORES
-        else scores["real"]
-    )
-    findings = []
-    facts = {}
-    verdict = ""
+    null = scores["left out"]
+    if np.isfinite(null).sum() < MIN_SCORES:
+        null = scores["real"]
     bar = bar_of(null)
-    if math.isfinite(bar):
-        suspected = _over(scores["synthetic"], bar)
-        findings.append(
-            Finding(
-                "suspected_copies",
-                share_over(suspected, synthetic.patients, seed=seed),
-                "zero",
-                share_over(_over(scores["real"], bar), real.patients, seed=seed),
-                note=f"share of tiles that correlate above {bar:.2f} with a training tile",
-            )
-        )
-        count = int(np.nansum(suspected))
-        facts = {
-            "bar": round(bar, 4),
-            "bar_from": int(np.isfinite(null).sum()),
-            "suspected": count,
-        }
-        verdict = _verdict(count, synthetic, scores, bar)
-    else:
-        why = undefined(
-            f"the bar needs {LEAST_SCORES} real tiles with contrast", n=int(np.isfinite(null).sum())
-        )
-        findings.append(Finding("suspected_copies", why, "zero"))
-    findings.append(
+    findings = [
+        _suspected(bar, null, (real, synthetic), scores, seed),
         Finding(
             "correlation_95th",
             _percentile(scores["synthetic"], synthetic, 95, seed),
             "low",
             _percentile(scores["real"], real, 95, seed),
             note="95th percentile of the largest correlation",
-        )
-    )
-    gaps = {name: _gaps(side, crops) for name, side in (("real", real), ("synthetic", synthetic))}
-    findings += _by_features(
-        gaps,
-        real,
-        synthetic,
-        _authentic(synthetic, crops, owners),
-        seed=seed,
-    )
-    plots = (
-        _plot(
-            "Largest correlation with training tissue",
-            "correlation",
-            scores,
-            (bar, "bar"),
         ),
-        _plot(
-            "Distance to the nearest training crop",
-            "distance in features",
-            gaps,
-            None,
-        ),
-    )
+    ]
+    facts: dict[str, Any] = {}
+    verdict = ""
+    if math.isfinite(bar):
+        suspected = int(np.nansum(_above(scores["synthetic"], bar)))
+        facts = {
+            "bar": round(bar, 4),
+            "bar_from": int(np.isfinite(null).sum()),
+            "suspected": suspected,
+        }
+        verdict = _verdict(suspected, synthetic, scores["synthetic"], bar)
+    gaps = {"real": _gaps(real, crops), "synthetic": _gaps(synthetic, crops)}
+    authentic = _authentic(synthetic, crops, owners)
+    findings += _by_features(gaps, real, synthetic, authentic, seed)
+    correlations = _plot("Largest correlation with training tissue", "correlation", scores, bar)
+    distances = _plot("Distance to the nearest training crop", "distance in features", gaps)
     return Section(
         "copying",
         "Copying",
-        ABOUT,
+        _ABOUT,
         tuple(findings),
         facts,
-        plots,
-        (),
-        verdict,
+        (correlations, distances),
+        verdict=verdict,
     )
 
 
 def bar_of(null: Float64Array) -> float:
-    """The score above which unseen real tissue comes by a chance of 0.001.
+    """The score that unseen real tissue exceeds with a chance of `FALSE_ALARM_RATE`.
 
     The largest of many correlations follows a Gumbel law (Fisher & Tippett 1928), fitted by
-    moments; the bar is never below the largest score that real tissue was seen to have.
+    moments; the bar is never below the largest score that real tissue reached.
     """
     kept = null[np.isfinite(null)]
-    if len(kept) < LEAST_SCORES:
+    if len(kept) < MIN_SCORES:
         return math.nan
     scale = float(kept.std(ddof=1)) * math.sqrt(6) / math.pi
-    place = float(kept.mean()) - 0.5772156649 * scale
-    return max(place - scale * math.log(-math.log1p(-FALSE_ALARMS)), float(kept.max()))
+    location = float(kept.mean()) - _EULER_GAMMA * scale
+    quantile = location - scale * math.log(-math.log1p(-FALSE_ALARM_RATE))
+    return max(quantile, float(kept.max()))
 
 
-def nearest_pairs(synthetic: Sample, most: int = SHOWN) -> list[Pair]:
-    """The most alike pairs, for people to look at."""
-    rows = [
-        Pair(
-            row,
-            int(match[1]),
-            float(match[0]),
-            int(match[2]),
-            float(match[3]),
-            float(match[4]),
+def most_alike_pairs(synthetic: Sample, count: int = MAX_PAIRS) -> list[AlikePair]:
+    """The pairs of the highest correlation, to be shown to people."""
+    pairs = []
+    for row, match in enumerate(synthetic.each("copy/match")):
+        score, tile, pose, x, y = (float(value) for value in match[:5])
+        if math.isfinite(score):
+            pairs.append(AlikePair(row, int(tile), score, int(pose), x, y))
+    return sorted(pairs, key=lambda pair: -pair.score)[:count]
+
+
+def _suspected(
+    bar: float,
+    null: Float64Array,
+    sides: tuple[Sample, Sample],
+    scores: Mapping[str, Float64Array],
+    seed: int,
+) -> Finding:
+    """Share of tiles above the bar."""
+    real, synthetic = sides
+    if not math.isfinite(bar):
+        why = undefined(
+            f"the bar needs {MIN_SCORES} real tiles with contrast",
+            n=int(np.isfinite(null).sum()),
         )
-        for row, match in enumerate(synthetic.each("copy/match"))
-        if math.isfinite(float(match[0]))
-    ]
-    return sorted(rows, key=lambda pair: -pair.score)[:most]
+        return Finding("suspected_copies", why, "zero")
+    return Finding(
+        "suspected_copies",
+        share_over(_above(scores["synthetic"], bar), synthetic.patients, seed=seed),
+        "zero",
+        share_over(_above(scores["real"], bar), real.patients, seed=seed),
+        note=f"share of tiles that correlate above {bar:.2f} with a training tile",
+    )
 
 
 def _scores(sample: Sample) -> Float64Array:
-    return sample.stack("copy/match")[:, 0] if len(sample) else np.zeros(0)
+    if not len(sample):
+        return np.zeros(0)
+    return sample.stack("copy/match")[:, 0]
 
 
-def _over(scores: Float64Array, bar: float) -> Float64Array:
+def _above(scores: Float64Array, bar: float) -> Float64Array:
+    """1 where a score is above the bar, 0 where not, nan where there is no score."""
     return np.asarray(np.where(np.isfinite(scores), scores > bar, np.nan), np.float64)
 
 
@@ -196,94 +190,98 @@ def _percentile(
 ) -> Estimate:
     kept = np.isfinite(values)
     names = [name for name, keep in zip(sample.patients, kept, strict=True) if keep]
-    return statistic_over(
-        lambda drawn: float(np.percentile(drawn, rank)),
-        (values[kept], names),
-        seed=seed,
-    )
+
+    def percentile(replicate: Float64Array) -> float:
+        return float(np.percentile(replicate, rank))
+
+    return statistic_over(percentile, (values[kept], names), seed=seed)
 
 
 def _verdict(
-    count: int,
+    suspected: int,
     synthetic: Sample,
-    scores: dict[str, Float64Array],
+    scores: Float64Array,
     bar: float,
 ) -> str:
-    measured = int(np.isfinite(scores["synthetic"]).sum())
-    if count:
-        worst = [
-            synthetic.tiles[row].name
-            for row in np.argsort(-np.nan_to_num(scores["synthetic"], nan=-1))[:3]
-        ]
+    measured = int(np.isfinite(scores).sum())
+    if suspected:
+        highest_first = np.argsort(-np.nan_to_num(scores, nan=-1))[:3]
+        names = [synthetic.tiles[row].name for row in highest_first][:suspected]
         return (
-            f"{count} of {measured} made tiles are suspected copies of training tissue "
-            f"(correlation above {bar:.2f}), first {', '.join(worst[:count])}: look at the "
-            "pairs below."
+            f"{suspected} of {measured} synthetic tiles are suspected copies of training tissue "
+            f"(correlation above {bar:.2f}), first {', '.join(names)}: compare the pairs below."
         )
-    most = float(np.nanmax(scores["synthetic"])) if measured else math.nan
+    largest = float(np.nanmax(scores)) if measured else math.nan
     return (
-        f"None of {measured} made tiles is a suspected copy: the largest correlation with "
-        "training tissue is "
-        f"{most:.2f}, the bar {bar:.2f}."
+        f"None of {measured} synthetic tiles is a suspected copy: the largest correlation with "
+        f"training tissue is {largest:.2f}, the bar {bar:.2f}."
     )
 
 
 def _gaps(sample: Sample, crops: Float64Array) -> Float64Array:
-    return nearest(sample.stack("embed/features"), crops)[0][:, 0] if len(sample) else np.zeros(0)
+    """(N,) distance of each tile to the nearest training crop, in features."""
+    if not len(sample):
+        return np.zeros(0)
+    distances, _ = nearest_rows(sample.stack("embed/features"), crops)
+    return distances[:, 0]
 
 
 def _authentic(synthetic: Sample, crops: Float64Array, owners: list[str]) -> Float64Array:
-    """(M,) AuthPct's mark; a training crop's own nearest is of another patient, as unseen tissue
-    is.
+    """(M,) 1 where a tile is farther from its nearest crop than that is from its own nearest.
+
+    A training crop's own nearest is of another patient, as unseen tissue is.
     """
-    gaps, rows = nearest(synthetic.stack("embed/features"), crops)
-    wanted = np.unique(rows[:, 0])
-    own, _ = nearest(crops[wanted], crops, owners=([owners[i] for i in wanted], owners))
-    radius = dict(zip(wanted.tolist(), own[:, 0].tolist(), strict=True))
-    return np.array(
-        [float(gap > radius[int(row)]) for gap, row in zip(gaps[:, 0], rows[:, 0], strict=True)]
-    )
+    gaps, rows = nearest_rows(synthetic.stack("embed/features"), crops)
+    nearest_crops = np.unique(rows[:, 0])
+    crop_owners = [owners[i] for i in nearest_crops]
+    own, _ = nearest_rows(crops[nearest_crops], crops, owners=(crop_owners, owners))
+    radius = dict(zip(nearest_crops.tolist(), own[:, 0].tolist(), strict=True))
+    farther = []
+    for gap, row in zip(gaps[:, 0], rows[:, 0], strict=True):
+        farther.append(float(gap > radius[int(row)]))
+    return np.array(farther)
 
 
 def _by_features(
-    gaps: dict[str, Float64Array],
+    gaps: Mapping[str, Float64Array],
     real: Sample,
     synthetic: Sample,
     authentic: Float64Array,
-    *,
     seed: int,
 ) -> list[Finding]:
-    if len(real) < LEAST_SCORES:
-        why = undefined(
-            f"nearness needs {LEAST_SCORES} held-out real tiles; there are {len(real)}", n=len(real)
-        )
+    """Is the set nearer to training than unseen real tissue? By distances in features."""
+    n = len(real)
+    if n < MIN_SCORES:
+        why = undefined(f"nearness needs {MIN_SCORES} held-out real tiles; there are {n}", n=n)
         return [Finding(name, why, "real") for name in ("nearer_than_5th", "C_T", "AuthPct")]
     sides = ((gaps["synthetic"], synthetic.patients), (gaps["real"], real.patients))
-    near = statistic_over(
-        lambda ours, bar: float((ours < np.percentile(bar, 5)).mean()),
-        *sides,
-        seed=seed,
-    )
-    expected, zero = (
-        Estimate(each, each, each, len(real), "by definition") for each in (0.05, 0.0)
-    )
-    fifth = "share below the 5th percentile of real tissue"
+
+    def nearer_than_5th(of_synthetic: Float64Array, of_real: Float64Array) -> float:
+        return float((of_synthetic < np.percentile(of_real, 5)).mean())
+
+    nearer = statistic_over(nearer_than_5th, *sides, seed=seed)
     statistic = statistic_over(
         copying_statistic,
         *sides,
         replicates=400,
         seed=seed,
     )
-    note = "standard deviations under chance; below -3: nearer to training than unseen real tissue"
     return [
         Finding(
             "nearer_than_5th",
-            near,
+            nearer,
             "real",
-            expected,
-            note=fifth,
+            Estimate(0.05, 0.05, 0.05, n, "by definition"),
+            note="share below the 5th percentile of real tissue",
         ),
-        Finding("C_T", statistic, "real", zero, note=note),
+        Finding(
+            "C_T",
+            statistic,
+            "real",
+            Estimate(0.0, 0.0, 0.0, n, "by definition"),
+            note="standard deviations under chance; below -3: nearer to training than unseen real "
+            "tissue",
+        ),
         Finding(
             "AuthPct",
             share_over(authentic, synthetic.patients, seed=seed),
@@ -296,29 +294,19 @@ def _by_features(
 def _plot(
     title: str,
     axis: str,
-    values: dict[str, Float64Array],
-    mark: tuple[float, str] | None,
+    values: Mapping[str, Float64Array],
+    bar: float = math.nan,
 ) -> Plot:
-    roles = {
-        "left out": "reference",
-        "real": "real",
-        "synthetic": "synthetic",
-    }
-    words = {
-        "left out": "training patients, each left out",
-        "real": "held-out real",
-        "synthetic": "synthetic",
-    }
-    series = tuple(
-        Series(role, words[name], values[name][np.isfinite(values[name])].tolist())  # type: ignore[arg-type]
-        for name, role in roles.items()
-        if name in values and len(values[name])
-    )
+    series = []
+    for side, (role, label) in _SERIES.items():
+        if side in values and len(values[side]):
+            finite = values[side][np.isfinite(values[side])]
+            series.append(Series(role, label, finite.tolist()))
     return Plot(
         title,
         axis,
         "",
-        series,
+        tuple(series),
         "density",
-        mark if mark and math.isfinite(mark[0]) else None,
+        (bar, "bar") if math.isfinite(bar) else None,
     )

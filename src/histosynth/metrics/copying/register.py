@@ -1,14 +1,14 @@
-"""How much of one picture stands in another, in any pose, at any place, in any stain.
+"""How much of one picture is contained in another, in any pose, at any place, in any stain.
 
-A part of a tile that was copied correlates with its source however it was turned, moved, restained
-or compressed; two unrelated tissues do not, whatever their kind. So the score is the largest
-normalised cross-correlation of a window of the tile with any place of a training tile, over the
-eight poses.
+A part of a tile that was copied correlates with its source however it was rotated, shifted,
+restained or compressed; two unrelated tissues do not, whatever their type. So the score is the
+largest normalised cross-correlation of a window of the tile with any place of a training tile, over
+the eight poses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,39 +16,41 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import fft, ndimage
 
-from ...core.arrays import Float32Array
+from ...core.arrays import Float32Array, IndexArray
 from ...core.tile import Pixels
 from ...tissue.augment import pose
 from ...tissue.density import optical_density
 
 FINE_UM = 1.0
+"""Sample spacing at which the best places are refined."""
 COARSE_UM = 2.0
-"""Scales at which places are searched: first all of them coarsely, then about the best ones
-finely."""
+"""Sample spacing at which all places are searched."""
 BROAD_UM = 16.0
-"""What changes over more than this is stain and light, and is taken out."""
+"""Density that changes over more than this is stain and light, and is removed."""
 WINDOWS = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5), (0.25, 0.25))
-"""Corners of the windows, parts of a side; each window is half a side long."""
-REFINED = 6
-"""Places of each tile that are looked at finely."""
-KEPT = 160
+"""Corners (x, y) of the windows, fractions of a side; each window is half a side long."""
+REFINED_PLACES = 6
+"""Places of each tile that are refined."""
+CACHED_SPECTRA = 160
 """Spectra of training tiles kept in memory."""
-SAMPLED = 64
-"""Training tiles that say what contrast is usual."""
-FLAT = 0.25
-"""A place of less contrast than this part of the usual has nothing to be recognised by."""
+CONTRAST_SAMPLE = 64
+"""Training tiles from which the usual contrast is estimated."""
+MIN_CONTRAST = 0.25
+"""A place with less than this fraction of the usual contrast has nothing to be recognised by."""
+_MARGIN_PX = 3
+"""A refined place may be so far from the coarse one, samples of `FINE_UM`."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """Where a tile's most alike window was found.
+    """Where the window of a tile that is most alike was found.
 
     Attributes:
         score: normalised correlation, in [-1, 1].
         tile: which training tile.
-        pose: how the tile was turned for it, 0..7 as in `prepare.augment.pose`.
-        x, y: corner of the *whole* turned tile in the training tile, um.
-        window: which of `WINDOWS` of the turned tile.
+        pose: how the tile was rotated for it, 0..7 as in `tissue.augment.pose`.
+        x, y: corner of the *whole* rotated tile in the training tile, um.
+        window: which of `WINDOWS` of the rotated tile.
     """
 
     score: float
@@ -59,6 +61,35 @@ class Match:
     window: int
 
 
+@dataclass(frozen=True, order=True)
+class _CoarsePlace:
+    """A place found at `COARSE_UM`; ordered by score, then by the rest.
+
+    Attributes:
+        score: correlation there.
+        tile: which training tile.
+        pose: how the tile was rotated.
+        window: which of `WINDOWS`.
+        y, x: corner of the window in the training tile, coarse samples.
+    """
+
+    score: float
+    tile: int
+    pose: int
+    window: int
+    y: int
+    x: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """A square part of a tile: its index in `WINDOWS`, samples minus their mean, and spread."""
+
+    index: int
+    centred: Float32Array
+    spread: float
+
+
 def texture(pixels: Pixels, mpp: float) -> Float32Array:
     """(h, w) float32 at 1 um/px: density without what changes slowly.
 
@@ -67,26 +98,31 @@ def texture(pixels: Pixels, mpp: float) -> Float32Array:
         mpp: its scale, um/px.
     """
     density = optical_density(pixels).mean(axis=2)
-    size = tuple(max(round(side * mpp / FINE_UM), 4) for side in density.shape[::-1])
-    small = np.asarray(Image.fromarray(density).resize(size, Image.Resampling.BOX), np.float32)
-    out: Float32Array = small - ndimage.gaussian_filter(small, BROAD_UM / FINE_UM, mode="reflect")
+    height, width = density.shape
+    size = (max(round(width * mpp / FINE_UM), 4), max(round(height * mpp / FINE_UM), 4))
+    picture = Image.fromarray(density).resize(size, Image.Resampling.BOX)
+    fine = np.asarray(picture, np.float32)
+    broad = ndimage.gaussian_filter(fine, BROAD_UM / FINE_UM, mode="reflect")
+    out: Float32Array = fine - broad
     return out
 
 
-def coarser(fine: Float32Array) -> Float32Array:
+def coarse_texture(fine: Float32Array) -> Float32Array:
     """The same at 2 um/px."""
-    tall, wide = (side // 2 * 2 for side in fine.shape)
-    cells = fine[:tall, :wide].reshape(tall // 2, 2, wide // 2, 2)
+    height = fine.shape[0] // 2
+    width = fine.shape[1] // 2
+    cells = fine[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
     return np.asarray(cells.mean(axis=(1, 3)), np.float32)
 
 
 class Library:
-    """Training tiles, ready to be searched. Spectra are made when a tile is first searched; a few
-    are kept.
+    """Training tiles, ready to be searched.
+
+    The spectrum of a tile is computed when the tile is first searched; the latest are kept.
 
     Args:
         textures: (h, w) of each tile, from `texture`, of any sizes; read one at a time.
-        side_um: of the tiles that will be looked for, um.
+        side_um: of the tiles that will be searched for, um.
         shape: (height, width) of the largest texture.
     """
 
@@ -98,11 +134,10 @@ class Library:
     ) -> None:
         self.textures = textures
         self.window = max(int(side_um / COARSE_UM / 2), 4)
-        tall, wide = (-(-side // 2) for side in shape)
-        self.shape = fft.next_fast_len(tall, real=True), fft.next_fast_len(wide, real=True)
-        some = range(0, len(textures), max(len(textures) // SAMPLED, 1))
-        spreads = [local_spread(coarser(self.fine(row)), self.window).ravel() for row in some]
-        self.least = FLAT * (float(np.median(np.concatenate(spreads))) if spreads else 0.0)
+        height = -(-shape[0] // 2)
+        width = -(-shape[1] // 2)
+        self.shape = fft.next_fast_len(height, real=True), fft.next_fast_len(width, real=True)
+        self.min_spread = MIN_CONTRAST * self._usual_spread()
         self._kept: dict[int, tuple[NDArray[np.complex64], Float32Array]] = {}
 
     def __len__(self) -> int:
@@ -112,120 +147,161 @@ class Library:
         """One tile's texture at 1 um/px."""
         return np.asarray(self.textures[row], np.float32)
 
-    def _ready(self, row: int) -> tuple[NDArray[np.complex64], Float32Array]:
+    def _usual_spread(self) -> float:
+        step = max(len(self.textures) // CONTRAST_SAMPLE, 1)
+        spreads = []
+        for row in range(0, len(self.textures), step):
+            coarse = coarse_texture(self.fine(row))
+            spreads.append(local_spread(coarse, self.window).ravel())
+        if not spreads:
+            return 0.0
+        return float(np.median(np.concatenate(spreads)))
+
+    def _prepared(self, row: int) -> tuple[NDArray[np.complex64], Float32Array]:
         """Spectrum of a tile, and 1 / its spread at each place (0 where it has no contrast)."""
         if row not in self._kept:
-            if len(self._kept) >= KEPT:
-                self._kept.pop(next(iter(self._kept)))
-            small = coarser(self.fine(row))
-            spread = local_spread(small, self.window)
+            if len(self._kept) >= CACHED_SPECTRA:
+                oldest = next(iter(self._kept))
+                self._kept.pop(oldest)
+            coarse = coarse_texture(self.fine(row))
+            spread = local_spread(coarse, self.window)
             inverse = np.zeros(self.shape, np.float32)
-            tall, wide = spread.shape
-            inverse[:tall, :wide] = np.where(spread > self.least, 1 / np.maximum(spread, 1e-6), 0)
-            self._kept[row] = np.asarray(fft.rfft2(small, self.shape), np.complex64), inverse
+            height, width = spread.shape
+            inverse[:height, :width] = np.where(
+                spread > self.min_spread,
+                1 / np.maximum(spread, 1e-6),
+                0,
+            )
+            spectrum = np.asarray(fft.rfft2(coarse, self.shape), np.complex64)
+            self._kept[row] = spectrum, inverse
         return self._kept[row]
 
     def find(
-        self, pattern: Float32Array, among: Sequence[int] | NDArray[np.intp] | None = None
+        self,
+        pattern: Float32Array,
+        candidates: Sequence[int] | IndexArray | None = None,
     ) -> Match | None:
-        """The most alike place of all training tiles, or of those in `among`.
+        """The place of all training tiles, or of `candidates`, that is most like a tile.
+
+        Args:
+            pattern: (h, w) texture of the tile.
+            candidates: rows of training tiles; None: all.
 
         Returns:
             None where the tile has no contrast, or no training tile is as large as a window.
         """
-        rows = np.arange(len(self)) if among is None else np.asarray(among, np.intp)
+        if candidates is None:
+            candidates = np.arange(len(self))
+        rows = np.asarray(candidates, np.intp)
         if not len(rows):
             return None
-        small = coarser(pattern)
-        ready = [self._ready(int(row)) for row in rows]
-        spectra, inverse = (np.stack(each) for each in zip(*ready, strict=True))
-        found: list[tuple[float, int, int, int, int, int]] = []
-        for turn in range(8):
-            turned = np.asarray(pose(small, turn), np.float32)
-            for number, window, spread in _windows(turned, self.window):
-                if spread <= self.least:
+        places = self._coarse_places(coarse_texture(pattern), rows)
+        if not places:
+            return None
+        places.sort(reverse=True)
+        refined = [self._refined(pattern, place) for place in places[:REFINED_PLACES]]
+        return max(refined, key=lambda match: match.score)
+
+    def _coarse_places(self, pattern: Float32Array, rows: IndexArray) -> list[_CoarsePlace]:
+        """The best place in each training tile of each window in each pose."""
+        prepared = [self._prepared(int(row)) for row in rows]
+        spectra = np.stack([spectrum for spectrum, _ in prepared])
+        inverse = np.stack([each for _, each in prepared])
+        places = []
+        for pose_index in range(8):
+            posed = np.asarray(pose(pattern, pose_index), np.float32)
+            for window in _windows(posed, self.window):
+                if window.spread <= self.min_spread:
                     continue
-                spectrum = np.conj(fft.rfft2(window, self.shape))
+                spectrum = np.conj(fft.rfft2(window.centred, self.shape))
                 scores = fft.irfft2(spectra * spectrum, self.shape) * inverse
                 flat = scores.reshape(len(rows), -1)
-                best = flat.argmax(axis=1)
-                for row, place in enumerate(best):
-                    y, x = divmod(int(place), self.shape[1])
-                    score = float(flat[row, place]) / (spread * window.size)
-                    found.append((score, int(rows[row]), turn, number, y, x))
-        if not found:
-            return None
-        found.sort(reverse=True)
-        best_ones = [self._refined(pattern, each) for each in found[:REFINED]]
-        return max(best_ones, key=lambda match: match.score)
+                norm = window.spread * window.centred.size
+                for row, best in enumerate(flat.argmax(axis=1)):
+                    y, x = divmod(int(best), self.shape[1])
+                    place = _CoarsePlace(
+                        float(flat[row, best]) / norm,
+                        int(rows[row]),
+                        pose_index,
+                        window.index,
+                        y,
+                        x,
+                    )
+                    places.append(place)
+        return places
 
-    def _refined(self, pattern: Float32Array, at: tuple[float, int, int, int, int, int]) -> Match:
-        """The same place at 1 um/px, moved by a few px."""
-        _, tile, turn, number, y, x = at
-        turned = np.asarray(pose(pattern, turn), np.float32)
-        source = self.fine(tile)
+    def _refined(self, pattern: Float32Array, place: _CoarsePlace) -> Match:
+        """The same place at 1 um/px, shifted by a few samples."""
+        posed = np.asarray(pose(pattern, place.pose), np.float32)
+        source = self.fine(place.tile)
         side = 2 * self.window
-        top, left = (
-            round(part * length)
-            for part, length in zip(WINDOWS[number][::-1], turned.shape, strict=True)
-        )
-        window = turned[top : top + side, left : left + side]
-        y, x = (
-            min(max(2 * at_coarse - 3, 0), max(length - side - 6, 0))
-            for at_coarse, length in zip((y, x), source.shape, strict=True)
-        )
-        region = source[y : y + side + 6, x : x + side + 6]
+        part_x, part_y = WINDOWS[place.window]
+        top = round(part_y * posed.shape[0])
+        left = round(part_x * posed.shape[1])
+        window = posed[top : top + side, left : left + side]
+        y = _first_searched(place.y, source.shape[0], side)
+        x = _first_searched(place.x, source.shape[1], side)
+        reach = side + 2 * _MARGIN_PX
+        region = source[y : y + reach, x : x + reach]
         if region.shape[0] < window.shape[0] or region.shape[1] < window.shape[1]:
-            return Match(-1.0, tile, turn, 0.0, 0.0, number)
+            return Match(-1.0, place.tile, place.pose, 0.0, 0.0, place.window)
         scores = correlate(region, window)
         dy, dx = np.unravel_index(int(scores.argmax()), scores.shape)
         return Match(
             float(scores.max()),
-            tile,
-            turn,
+            place.tile,
+            place.pose,
             float(x + dx - left),
             float(y + dy - top),
-            number,
+            place.window,
         )
+
+
+def _first_searched(coarse: int, length: int, side: int) -> int:
+    """First fine sample that is searched along one axis."""
+    first = max(2 * coarse - _MARGIN_PX, 0)
+    last = max(length - side - 2 * _MARGIN_PX, 0)
+    return min(first, last)
 
 
 def local_spread(picture: Float32Array, side: int) -> Float32Array:
-    """(h - side + 1, w - side + 1) standard deviation within a square whose corner stands there."""
-    sums = []
-    for values in (picture.astype(np.float64), picture.astype(np.float64) ** 2):
-        total = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-        sums.append(
-            total[side:, side:]
-            - total[:-side, side:]
-            - total[side:, :-side]
-            + total[:-side, :-side]
-        )
-    mean = sums[0] / side**2
-    return np.asarray(np.sqrt(np.maximum(sums[1] / side**2 - mean**2, 0)), np.float32)
+    """(h - side + 1, w - side + 1) standard deviation in the square with its corner at a place."""
+    values = picture.astype(np.float64)
+    mean = _window_sums(values, side) / side**2
+    mean_of_squares = _window_sums(values**2, side) / side**2
+    variance = np.maximum(mean_of_squares - mean**2, 0)
+    return np.asarray(np.sqrt(variance), np.float32)
+
+
+def _window_sums(values: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """Sums over squares of `side`, from a summed-area table."""
+    total = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    bottom = total[side:, side:] - total[:-side, side:]
+    return bottom - total[side:, :-side] + total[:-side, :-side]
 
 
 def correlate(region: Float32Array, window: Float32Array) -> Float32Array:
-    """Normalised cross-correlation at every place where the window lies within the region."""
-    shape = region.shape
+    """Normalised cross-correlation at every place where the square window lies in the region."""
+    side = window.shape[0]
+    if window.shape[1] != side:
+        raise ValueError("windows are square")
     centred = window - window.mean()
     norm = float(np.sqrt((centred**2).sum()))
-    product = fft.irfft2(fft.rfft2(region, shape) * np.conj(fft.rfft2(centred, shape)), shape)
-    tall, wide = (shape[axis] - window.shape[axis] + 1 for axis in (0, 1))
-    spread = local_spread(region, window.shape[0]) if window.shape[0] == window.shape[1] else None
-    if spread is None:
-        raise ValueError("windows are square")
-    below = np.maximum(spread * window.shape[0] * norm, 1e-6)
-    return np.asarray(product[:tall, :wide] / below, np.float32)
+    shape = region.shape
+    spectrum = fft.rfft2(region, shape) * np.conj(fft.rfft2(centred, shape))
+    product = fft.irfft2(spectrum, shape)
+    height = shape[0] - side + 1
+    width = shape[1] - side + 1
+    scale = np.maximum(local_spread(region, side) * side * norm, 1e-6)
+    return np.asarray(product[:height, :width] / scale, np.float32)
 
 
-def _windows(turned: Float32Array, side: int) -> list[tuple[int, Float32Array, float]]:
-    """(number, window less its mean, its spread) of each window of a tile."""
-    out = []
-    for number, (x, y) in enumerate(WINDOWS):
-        top = round(y * turned.shape[0])
-        left = round(x * turned.shape[1])
-        window = turned[top : top + side, left : left + side]
+def _windows(posed: Float32Array, side: int) -> Iterator[_Window]:
+    """The windows of a tile that have the full size."""
+    for index, (x, y) in enumerate(WINDOWS):
+        top = round(y * posed.shape[0])
+        left = round(x * posed.shape[1])
+        window = posed[top : top + side, left : left + side]
         if window.shape == (side, side):
             centred = np.asarray(window - window.mean(), np.float32)
-            out.append((number, centred, float(centred.std())))
-    return out
+            yield _Window(index, centred, float(centred.std()))

@@ -1,19 +1,19 @@
-"""Looking tiles up in a library of training tiles."""
+"""Searches for tiles in a library of training tiles."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..neighbours import nearest
+from ...core.arrays import Float64Array, IndexArray
+from ..neighbours import nearest_rows
 from ..sample import Sample, TileMeasurements
-from .register import Library
+from .register import Library, Match
 
-WHOLE = 128
-"""Libraries of up to so many tiles are searched whole; of larger ones the nearest in features
-are."""
+MAX_SEARCHED_WHOLE = 128
+"""Libraries of up to so many tiles are searched whole; of larger ones the `SHORTLIST` nearest in
+features."""
 SHORTLIST = 64
 
 
@@ -22,53 +22,60 @@ def find_matches(
     library: Library,
     owners: Sequence[Hashable],
     *,
-    crops: tuple[NDArray[np.float64], NDArray[np.intp]] | None = None,
-    apart: bool = False,
+    crops: tuple[Float64Array, IndexArray] | None = None,
+    exclude_own_patient: bool = False,
     on_progress: Callable[[], None] | None = None,
 ) -> Sample:
-    """Each tile with `copy/match` (6,): score, training tile, pose, x and y (um), window; nan for
-    none.
+    """Each tile with `copy/match` (6,): score, training tile, pose, x and y (um), window; nan where
+    nothing matched.
 
     Args:
         sample: with `copy/texture`, and `embed/features` where the library is large.
         library: the training tiles.
         owners: patient of each training tile.
-        crops: features (C, D) of crops of the training tiles, and whose tile each is (C,); needed
-            for a library of more than `WHOLE` tiles.
-        apart: leave out training tiles of the tile's own patient (for training tiles looked up
-            themselves).
+        crops: features (C, D) of crops of the training tiles, and the training tile (C,) of each
+            crop; needed for a library of more than `MAX_SEARCHED_WHOLE` tiles.
+        exclude_own_patient: leave out training tiles of the tile's own patient (for training tiles
+            that are searched for themselves).
         on_progress: called after each tile.
     """
-    allowed = np.arange(len(library))
     out: list[TileMeasurements] = []
     for tile in sample.tiles:
-        among = allowed
-        if apart:
-            among = np.array(
-                [row for row in range(len(library)) if owners[row] != tile.patient], np.intp
-            )
-        if len(among) > WHOLE and crops is not None and "embed/features" in tile.values:
-            features = np.asarray(tile.values["embed/features"], np.float64)[None]
-            _, rows = nearest(features, crops[0], many=8 * SHORTLIST)
-            order = list(dict.fromkeys(int(crops[1][row]) for row in rows[0]))
-            kept = set(among.tolist())
-            among = np.array([row for row in order if row in kept][:SHORTLIST], np.intp)
-        match = (
-            library.find(np.asarray(tile.values["copy/texture"], np.float32), among)
-            if len(among)
-            else None
-        )
-        found = np.full(6, np.nan)
-        if match is not None:
-            found = np.array([match.score, match.tile, match.pose, match.x, match.y, match.window])
-        out.append(
-            TileMeasurements(
-                tile.name,
-                tile.patient,
-                tile.label,
-                {**tile.values, "copy/match": found},
-            )
-        )
+        candidates = np.arange(len(library))
+        if exclude_own_patient:
+            others = [row for row, owner in enumerate(owners) if owner != tile.patient]
+            candidates = np.array(others, np.intp)
+        if len(candidates) > MAX_SEARCHED_WHOLE and crops is not None:
+            candidates = _shortlist(tile, candidates, crops)
+        match = None
+        if len(candidates):
+            texture = np.asarray(tile.values["copy/texture"], np.float32)
+            match = library.find(texture, candidates)
+        values = {**tile.values, "copy/match": _as_row(match)}
+        out.append(TileMeasurements(tile.name, tile.patient, tile.label, values))
         if on_progress:
             on_progress()
     return Sample(tuple(out))
+
+
+def _shortlist(
+    tile: TileMeasurements,
+    candidates: IndexArray,
+    crops: tuple[Float64Array, IndexArray],
+) -> IndexArray:
+    """The candidates with the crops nearest in features; all where the tile has no features."""
+    if "embed/features" not in tile.values:
+        return candidates
+    features = np.asarray(tile.values["embed/features"], np.float64)[None]
+    crop_features, crop_tiles = crops
+    _, rows = nearest_rows(features, crop_features, count=8 * SHORTLIST)
+    nearest_first = dict.fromkeys(int(crop_tiles[row]) for row in rows[0])
+    allowed = set(candidates.tolist())
+    kept = [row for row in nearest_first if row in allowed]
+    return np.array(kept[:SHORTLIST], np.intp)
+
+
+def _as_row(match: Match | None) -> Float64Array:
+    if match is None:
+        return np.full(6, np.nan)
+    return np.array([match.score, match.tile, match.pose, match.x, match.y, match.window])

@@ -1,4 +1,4 @@
-"""Findings on mended holes."""
+"""The report section on inpainting."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ from ..intervals import mean_over, ratio_over
 from ..sample import Sample
 from .measure import REGIONS
 
-NAMED = 10
-"""Most tiles that are named in a sentence."""
+_MAX_NAMED_TILES = 10
+"""Tiles that are named in a sentence."""
+_GREY = "grey levels"
+_NO_TILE = "there is no inpainted tile; it takes 1"
+_ABOUT = (
+    "Inside is the mask, the boundary a band on both sides of its edge. An original is one of many "
+    "tissues that fit, so PSNR and SSIM tell repair from blur only when compared with a baseline. "
+    "SSIM: Wang et al. 2004."
+)
 
 
 def conclude_inpainting(
@@ -26,50 +33,43 @@ def conclude_inpainting(
     perceptual: str = "perceptual",
     about: Mapping[str, str] | None = None,
 ) -> Section:
-    """How well holes were mended, and whether any known pixel was touched.
+    """How well masks were filled, and whether any known pixel was changed.
 
     Args:
         completed: tiles with the values of `measure_inpainting`.
-        baseline: the same holes filled in a way to compare with, e.g. with real tissue of another
-            patient; it stands beside each number. None: there is none.
+        baseline: the same masks filled in a way to compare with, e.g. with real tissue of another
+            patient; None: there is none.
         baseline_name: what that is, for the notes.
         perceptual: name of the perceptual distance.
-        about: what must be said beside it (see `Perceptual.about`).
+        about: facts to be reported with it (see `Perceptual.about`).
 
     Returns:
-        `psnr_*`, `ssim_*`, `<perceptual>_*` inside and at the seam; `edge_step` and `fibres` beside
-        the original tissue's own; `outside_largest` and `outside_changed`, which must be 0. The
-        verdict says whether they are, and names the tiles where not.
+        `psnr_*`, `ssim_*`, `<perceptual>_*` inside and at the boundary; `boundary_step` and
+        `fibres`, with those of the original tissue; `outside_largest` and `outside_changed`, which
+        must be 0. The verdict states whether they are, and names the tiles where not.
     """
-    compare = baseline if baseline is not None and len(baseline) else None
-    findings = [
-        _region(completed, compare, each, baseline_name)
-        for each in _measures(completed, perceptual)
-    ]
-    sentence, touched = _untouched(completed)
-    findings += [*_edges(completed), *_outside(completed)]
-    text = (
-        "Inside is the hole, the seam a band on both sides of its edge. An original is one of "
-        "many tissues "
-        "that fit, so PSNR and SSIM tell repair from blur only beside the floor. SSIM: Wang "
-        "et al. 2004."
-    )
-    facts = {"perceptual": dict(about or {}), "changed_tiles": touched}
+    if baseline is not None and not len(baseline):
+        baseline = None
+    findings = []
+    for measure in _measures(completed, perceptual):
+        findings.append(_region_finding(completed, baseline, measure, baseline_name))
+    findings += _boundary_findings(completed)
+    findings += _outside_findings(completed)
+    changed = _changed_tiles(completed)
     return Section(
-        "mending",
-        "Mending of holes",
-        text,
+        "inpainting",
+        "Inpainting of masks",
+        _ABOUT,
         tuple(findings),
-        facts,
+        {"perceptual": dict(about or {}), "changed_tiles": changed},
         _plots(completed),
-        (),
-        sentence,
+        verdict=_verdict(completed, changed),
     )
 
 
 @dataclass(frozen=True)
 class _Measure:
-    """A number of `measure_inpainting` and how its finding is to read."""
+    """A number of `measure_inpainting` and how its finding is to be read."""
 
     name: str
     key: str
@@ -79,116 +79,107 @@ class _Measure:
 
 
 def _measures(completed: Sample, perceptual: str) -> list[_Measure]:
-    classes: list[tuple[str, str, Better, str]] = [
-        ("psnr", "psnr", "high", "dB"),
-        ("ssim", "ssim", "high", ""),
-    ]
+    columns = list(enumerate(REGIONS))
+    out = []
+    for column, region in columns:
+        out.append(_Measure(f"psnr_{region}", "inpainting/psnr", column, "high", "dB"))
+    for column, region in columns:
+        out.append(_Measure(f"ssim_{region}", "inpainting/ssim", column, "high", ""))
     if completed.has("inpainting/perceptual"):
-        classes.append((perceptual, "perceptual", "low", ""))
-    return [
-        _Measure(
-            f"{name}_{region}",
-            f"inpainting/{key}",
-            column,
-            better,
-            unit,
-        )
-        for name, key, better, unit in classes
-        for column, region in enumerate(REGIONS)
-    ]
+        for column, region in columns:
+            name = f"{perceptual}_{region}"
+            out.append(_Measure(name, "inpainting/perceptual", column, "low", ""))
+    return out
 
 
-def _region(
+def _region_finding(
     completed: Sample,
     baseline: Sample | None,
     measure: _Measure,
     baseline_name: str,
 ) -> Finding:
     value, note = _mean_of(completed, measure)
+    notes = [note]
     real = None
     if baseline is not None and baseline.has(measure.key):
         real, _ = _mean_of(baseline, measure)
-        compare = f"beside it: {baseline_name}" if baseline_name else ""
-        note = "; ".join(part for part in (note, compare) if part)
+        if baseline_name:
+            notes.append(f"compared with: {baseline_name}")
     return Finding(
         measure.name,
         value,
         measure.better,
         real,
-        note=note,
+        note="; ".join(part for part in notes if part),
     )
 
 
 def _mean_of(sample: Sample, measure: _Measure) -> tuple[Estimate, str]:
-    """The mean; tiles without any difference, whose PSNR is infinite, are left out and counted."""
+    """The mean, and a note; tiles without any difference, whose PSNR is infinite, are left out."""
     unit = measure.unit
     if not len(sample):
-        return undefined("there is no mended tile; it takes 1", unit=unit), ""
+        return undefined(_NO_TILE, unit=unit), ""
     values = sample.stack(measure.key)[:, measure.column]
-    same = np.isinf(values)
-    if same.any() and not np.isfinite(values).any():
-        reason = f"nothing differs in any of {same.sum()} tiles, so that PSNR is infinite"
-        return undefined(reason, n=int(same.sum()), unit=unit), ""
-    note = (
-        f"{same.sum()} tiles without any difference (infinite PSNR) left out" if same.any() else ""
-    )
+    identical = int(np.isinf(values).sum())
+    note = ""
+    if identical:
+        if not np.isfinite(values).any():
+            reason = f"nothing differs in any of {identical} tiles, so that PSNR is infinite"
+            return undefined(reason, n=identical, unit=unit), ""
+        note = f"{identical} tiles without any difference (infinite PSNR) left out"
     return mean_over(values, sample.patients, unit=unit), note
 
 
-def _edges(completed: Sample) -> list[Finding]:
-    """Colour steps and fibres over the edge, beside what they are in the original."""
+def _boundary_findings(completed: Sample) -> list[Finding]:
+    """Colour steps and fibres across the boundary, with those of the original."""
     if not len(completed):
-        why = undefined("there is no mended tile; it takes 1")
-        return [Finding("edge_step", why, "real"), Finding("fibres", why, "real")]
-    steps = completed.stack("inpainting/edge_step")
+        why = undefined(_NO_TILE)
+        return [Finding("boundary_step", why, "real"), Finding("fibres", why, "real")]
+    steps = completed.stack("inpainting/boundary_step")
     fibres = completed.stack("inpainting/fibres")
-    whose = completed.patients
-    unit = "grey levels"
+    patients = completed.patients
     return [
         Finding(
-            "edge_step",
-            mean_over(steps[:, 0], whose, unit=unit),
+            "boundary_step",
+            mean_over(steps[:, 0], patients, unit=_GREY),
             "real",
-            mean_over(steps[:, 1], whose, unit=unit),
-            ratio_over(steps[:, 0], steps[:, 1], whose),
-            note="change of colour across the hole's edge, beside the original's at the same place",
+            mean_over(steps[:, 1], patients, unit=_GREY),
+            ratio_over(steps[:, 0], steps[:, 1], patients),
+            note="change of colour across the mask's boundary, compared with the original's at the "
+            "same place",
         ),
         Finding(
             "fibres",
-            ratio_over(fibres[:, 0, 0], fibres[:, 0, 1], whose),
+            ratio_over(fibres[:, 0, 0], fibres[:, 0, 1], patients),
             "real",
-            ratio_over(fibres[:, 1, 0], fibres[:, 1, 1], whose),
-            note="how far fibres keep their direction over the edge, -1 to 1, beside the "
-            "original's",
+            ratio_over(fibres[:, 1, 0], fibres[:, 1, 1], patients),
+            note="how far fibres keep their direction across the boundary, -1 to 1, compared with "
+            "the original's",
         ),
     ]
 
 
-def _outside(completed: Sample) -> list[Finding]:
-    unit = "grey levels"
+def _outside_findings(completed: Sample) -> list[Finding]:
+    """Changes of known pixels, which must be 0."""
     if not len(completed):
-        why = undefined("there is no mended tile; it takes 1", unit=unit)
+        why = undefined(_NO_TILE, unit=_GREY)
         return [Finding("outside_largest", why, "zero"), Finding("outside_changed", why, "zero")]
     values = completed.stack("inpainting/outside")
-    whole = "the largest of all known pixels of these tiles, which is no sample"
-    largest = float(values[:, 0].max())
-    count = int(values[:, 2].sum())
-    groups = len(set(completed.patients))
-    maximum = Estimate(
-        largest,
+    largest = Estimate(
+        float(values[:, 0].max()),
         math.nan,
         math.nan,
-        count,
+        int(values[:, 2].sum()),
         "none",
-        whole,
-        unit,
-        groups,
+        "the largest of all known pixels of these tiles, not a sample of them",
+        _GREY,
+        len(set(completed.patients)),
     )
     share = ratio_over(values[:, 1], values[:, 2], completed.patients)
     return [
         Finding(
             "outside_largest",
-            maximum,
+            largest,
             "zero",
             note="largest change of a known pixel",
         ),
@@ -201,37 +192,43 @@ def _outside(completed: Sample) -> list[Finding]:
     ]
 
 
-def _untouched(completed: Sample) -> tuple[str, list[str]]:
+def _changed_tiles(completed: Sample) -> list[str]:
+    """Names of the tiles in which a known pixel was changed."""
     if not len(completed):
-        return "", []
-    bad = [
-        tile.name
-        for tile, row in zip(completed.tiles, completed.stack("inpainting/outside"), strict=True)
-        if row[1]
-    ]
-    if not bad:
-        return f"No known pixel of {len(completed)} tiles was changed.", []
-    names = ", ".join(bad[:NAMED]) + (f" and {len(bad) - NAMED} more" if len(bad) > NAMED else "")
-    return f"Known pixels were changed in {len(bad)} of {len(completed)} tiles: {names}.", bad
+        return []
+    changed_pixels = completed.stack("inpainting/outside")[:, 1]
+    pairs = zip(completed.tiles, changed_pixels, strict=True)
+    return [tile.name for tile, pixels in pairs if pixels]
+
+
+def _verdict(completed: Sample, changed: list[str]) -> str:
+    tiles = len(completed)
+    if not tiles:
+        return ""
+    if not changed:
+        return f"No known pixel of {tiles} tiles was changed."
+    names = ", ".join(changed[:_MAX_NAMED_TILES])
+    if len(changed) > _MAX_NAMED_TILES:
+        names += f" and {len(changed) - _MAX_NAMED_TILES} more"
+    return f"Known pixels were changed in {len(changed)} of {tiles} tiles: {names}."
 
 
 def _plots(completed: Sample) -> tuple[Plot, ...]:
     if not len(completed):
         return ()
-    steps = completed.stack("inpainting/edge_step")
+    steps = completed.stack("inpainting/boundary_step")
     steps = steps[np.isfinite(steps).all(axis=1)]
     if not len(steps):
         return ()
     series = (
         Series("real", "original", steps[:, 1].tolist()),
-        Series("synthetic", "mended", steps[:, 0].tolist()),
+        Series("synthetic", "inpainted", steps[:, 0].tolist()),
     )
-    return (
-        Plot(
-            "Change of colour across the edge",
-            "grey levels",
-            "",
-            series,
-            "density",
-        ),
+    plot = Plot(
+        "Change of colour across the boundary",
+        _GREY,
+        "",
+        series,
+        "density",
     )
+    return (plot,)

@@ -1,11 +1,10 @@
-"""What is measured of the nuclei of one tile, and a sample's curves from it."""
+"""What is measured of the arrangement of one tile's nuclei, and a sample's curves from it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...core.arrays import Float64Array
 from ...core.nuclei import ANY_CLASS, Nuclei
@@ -13,35 +12,35 @@ from ..sample import Sample
 from .patterns import RADII_UM, nearest_neighbours, pair_products, pair_sums
 
 ALL = "all"
-Pair = tuple[str, str]
+"""Stands for nuclei of any class in a `ClassPair`."""
+ClassPair = tuple[str, str]
 
 
-def measure_layout(nuclei: Nuclei) -> dict[str, NDArray[np.float64]]:
-    """Statistics of the nuclei of one tile, kept as sums that a sample's are the ratios of.
+def measure_layout(nuclei: Nuclei) -> dict[str, Float64Array]:
+    """Statistics of the nuclei of one tile, kept as sums; a sample's statistics are their ratios.
 
     Args:
-        nuclei: of the tile; those of no told kind count among all.
+        nuclei: of the tile; those without a class count among all.
 
     Returns:
-        `layout/counts` (K + 1,): nuclei of each kind, in the order of `nuclei.classes`, then of no
-            told kind.
-        `layout/area` (1,): mm^2. `layout/density` (1,): nuclei per mm^2.
-        `layout/ripley`, `layout/pcf`, `layout/products` (P, R): sums at `RADII_UM` for the pairs of
-        `class_pairs`; K = sum of ripley / sum of products (um^2) and g = sum of pcf / sum of
-        products, over all tiles. nan beyond half the tile's shorter side.
-        `layout/nn/A>B` (N_A,): from each nucleus of A to the nearest of B, um;
-            `layout/nn_weight/A>B`
-        (N_A,): what it counts for, since the border hides neighbours. Both (0,) where there is no
-            B.
+        * `layout/counts` (K + 1,): nuclei of each class, in the order of `nuclei.classes`, then
+          without a class;
+        * `layout/area` (1,): mm^2. `layout/density` (1,): nuclei per mm^2;
+        * `layout/ripley`, `layout/pcf`, `layout/products` (P, R): sums at `RADII_UM` for the pairs
+          of `class_pairs`; K = sum of ripley / sum of products (um^2) and g = sum of pcf / sum of
+          products, over all tiles. nan beyond half the tile's shorter side;
+        * `layout/nn/A>B` (N_A,): from each nucleus of A to the nearest of B, um;
+          `layout/nn_weight/A>B` (N_A,): its weight, because the border hides neighbours. Both (0,)
+          where there is no B.
     """
-    window = (nuclei.size[0] * nuclei.mpp, nuclei.size[1] * nuclei.mpp)
+    width, height = nuclei.size
+    window = (width * nuclei.mpp, height * nuclei.mpp)
     area = window[0] * window[1]
     classes = len(nuclei.classes)
     xy = (nuclei.xy.astype(np.float64) + 0.5) * nuclei.mpp
     class_ids = nuclei.class_ids.astype(np.intp)
-    counts = np.bincount(
-        np.where(class_ids == ANY_CLASS, classes, class_ids), minlength=classes + 1
-    ).astype(np.float64)
+    counted = np.where(class_ids == ANY_CLASS, classes, class_ids)
+    counts = np.bincount(counted, minlength=classes + 1).astype(np.float64)
     ripley, pcf = pair_sums(xy, class_ids, classes, window)
     products = pair_products(counts[:-1], float(len(xy)), area)
     out = {
@@ -52,54 +51,71 @@ def measure_layout(nuclei: Nuclei) -> dict[str, NDArray[np.float64]]:
         "layout/pcf": pcf * area,
         "layout/products": np.where(np.isfinite(ripley), products[:, None] * area, np.nan),
     }
-    for one, two in neighbour_pairs(nuclei.classes):
-        first = xy if one == ALL else xy[class_ids == nuclei.classes.index(one)]
-        second = None if one == two else xy[class_ids == nuclei.classes.index(two)]
-        gap, weight = nearest_neighbours(first, second, window)
-        out |= {f"layout/nn/{one}>{two}": gap, f"layout/nn_weight/{one}>{two}": weight}
+    points = {ALL: xy}
+    for class_id, name in enumerate(nuclei.classes):
+        points[name] = xy[class_ids == class_id]
+    for one, other in neighbour_pairs(nuclei.classes):
+        second = None if one == other else points[other]
+        gap, weight = nearest_neighbours(points[one], second, window)
+        out[f"layout/nn/{one}>{other}"] = gap
+        out[f"layout/nn_weight/{one}>{other}"] = weight
     return out
 
 
-def class_pairs(classes: Sequence[str]) -> list[Pair]:
-    """Unordered pairs of kinds, rows of the sums; last (all, all)."""
-    return [(one, two) for i, one in enumerate(classes) for two in classes[i:]] + [(ALL, ALL)]
+def class_pairs(classes: Sequence[str]) -> list[ClassPair]:
+    """Unordered pairs of classes, rows of the sums; last (all, all)."""
+    pairs = []
+    for i, one in enumerate(classes):
+        for other in classes[i:]:
+            pairs.append((one, other))
+    return [*pairs, (ALL, ALL)]
 
 
-def neighbour_pairs(classes: Sequence[str]) -> list[Pair]:
-    """Ordered pairs of kinds; last (all, all)."""
-    return [(one, two) for one in classes for two in classes] + [(ALL, ALL)]
+def neighbour_pairs(classes: Sequence[str]) -> list[ClassPair]:
+    """Ordered pairs of classes; last (all, all)."""
+    pairs = []
+    for one in classes:
+        for other in classes:
+            pairs.append((one, other))
+    return [*pairs, (ALL, ALL)]
 
 
 def ripley_of(sample: Sample, *, pooled: bool = False) -> Float64Array:
-    """(P, R) K of a sample at `RADII_UM`, um^2; nan where no tile tells it.
+    """(P, R) K of a sample at `RADII_UM`, um^2; nan where no tile defines it.
 
     Args:
         sample: with the values of `measure_layout`.
-        pooled: take one density for all tiles. Then K holds how densities differ from tile to tile,
-            and does not depend on the tiles' size even for clustered points; else only what stands
-            within tiles.
+        pooled: use one density for all tiles. Then K includes how densities differ from tile to
+            tile, and does not depend on the tiles' size even for clustered points; otherwise only
+            the arrangement within tiles.
     """
     return _curves(sample, "layout/ripley", pooled)
 
 
 def pcf_of(sample: Sample, *, pooled: bool = False) -> Float64Array:
-    """(P, R) pair correlation g of a sample at `RADII_UM`; 1: no order. See `ripley_of`."""
+    """(P, R) pair correlation g of a sample at `RADII_UM`; 1: random. See `ripley_of`."""
     return _curves(sample, "layout/pcf", pooled)
 
 
 def _curves(sample: Sample, key: str, pooled: bool) -> Float64Array:
-    top = np.nansum(sample.stack(key), axis=0)
-    below = sample.stack("layout/products")
+    numerator = np.nansum(sample.stack(key), axis=0)
+    products = sample.stack("layout/products")
     if pooled:
-        area = sample.stack("layout/area") * 1e6
-        counts = sample.stack("layout/counts").sum(axis=0)
-        rows, columns = np.triu_indices(len(counts) - 1)
-        density = np.append(counts[rows] * counts[columns], counts.sum() ** 2) / area.sum() ** 2
-        below = np.where(np.isfinite(below), density[:, None] * area[:, :, None], np.nan)
+        products = _pooled_products(sample, products)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(top / np.nansum(below, axis=0))
+        return np.asarray(numerator / np.nansum(products, axis=0))
+
+
+def _pooled_products(sample: Sample, products: Float64Array) -> Float64Array:
+    """(N, P, R) products of the densities of all tiles together; nan where `products` is nan."""
+    area = sample.stack("layout/area") * 1e6
+    counts = sample.stack("layout/counts").sum(axis=0)
+    rows, columns = np.triu_indices(len(counts) - 1)
+    pairs = np.append(counts[rows] * counts[columns], counts.sum() ** 2)
+    density = pairs / area.sum() ** 2
+    return np.where(np.isfinite(products), density[:, None] * area[:, :, None], np.nan)
 
 
 def excess(k: Float64Array) -> Float64Array:
-    """L(r) - r = sqrt(K / pi) - r at `RADII_UM`, um (Besag 1977); 0: no order, above: clustered."""
+    """L(r) - r = sqrt(K / pi) - r at `RADII_UM`, um (Besag 1977); 0: random, above: clustered."""
     return np.asarray(np.sqrt(k / np.pi) - RADII_UM)

@@ -1,47 +1,95 @@
-"""How unlike real nuclei synthetic ones are, class by class, beside how unlike real ones of others
-are.
-"""
+"""How synthetic nuclei differ from real ones, class by class, with the baseline of real nuclei."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from ...core.arrays import BoolArray, Float64Array
 from ...core.estimate import undefined
-from ..comparison import Comparison, Side, baseline_pair, compare, wasserstein
+from ..comparison import (
+    Comparison,
+    PatientSums,
+    baseline_pair,
+    compare,
+    mean_comparison,
+    wasserstein,
+)
 from ..finding import Finding, Plot, Section, Series
 from ..marginals import grid_of
-from ..proportions import share_finding
+from ..proportions import TileRows, share_finding
 from ..sample import Sample
-from .features import FAMILIES, FEATURES, UNITS
-from .table import Table
-from .two_sample import auc_of_telling
+from .features import FAMILIES, FEATURE_UNITS, FEATURES
+from .nucleus_table import NucleusTable
+from .two_sample import two_sample_auc
 
-Pair = tuple[Table, Table]
-LEAST_NUCLEI = 20
-"""Nuclei of a class on each side, below which it is not judged."""
-INSIDE = (2.5, 97.5)
-SMOOTHED = 5.0
+MIN_NUCLEI_OF_CLASS = 20
+"""Nuclei of a class on each side, below which the class is left out."""
+INSIDE_PERCENTILES = (2.5, 97.5)
+SMOOTHED_PERCENTILE = 5.0
 """Nuclei with less fine power than this percentile of real ones of their class count as
 over-smoothed."""
-PLACES = 300
-"""Steps of the distribution functions that are compared, at most."""
-SHOWN = 500
-"""Values of a density plot, at most."""
-ABOUT = (
-    "Nuclei that a detector sees, outlined by a threshold, each in the class of the one asked "
-    "for within "
-    "3 um, beside real nuclei of the same class. Outlines err alike on both sides: read every "
-    "number beside "
-    "its floor."
+_MAX_GRID_POINTS = 300
+"""Steps of the distribution functions that are compared."""
+_MAX_PLOTTED_NUCLEI = 500
+_UNIT = "real sd"
+_ABOUT = (
+    "Nuclei that a detector finds, outlined by a threshold, each in the class of the one requested "
+    "within 3 um, compared with real nuclei of the same class. Outlines err alike on both sides: "
+    "read every number with its baseline."
 )
-MIXED = "all classes; the floor's two sides may hold other shares of them, which is told as well; "
-MITOSES = (
+_MIXED_CLASSES = (
+    "all classes; the two sides of the baseline may contain other shares of them, which a "
+    "classifier distinguishes as well; "
+)
+_MITOSES = (
     "mitotic figures; SarcoDiff (Lomte et al. 2025) reports 12 % over-smoothed, counted "
     "in its own way; "
 )
+_Role = Literal["synthetic", "real", "reference"]
+
+
+@dataclass(frozen=True, eq=False)
+class _TablePair:
+    """Two sets of nuclei, the first compared with the second."""
+
+    first: NucleusTable
+    second: NucleusTable
+
+    @property
+    def smaller_count(self) -> int:
+        return min(len(self.first), len(self.second))
+
+    def of_class(self, class_id: int) -> _TablePair:
+        """Only nuclei of a class."""
+        return _TablePair(
+            self.first.where(self.first.class_ids == class_id),
+            self.second.where(self.second.class_ids == class_id),
+        )
+
+    def only(self, features: Sequence[str]) -> _TablePair:
+        """Only some features."""
+        return _TablePair(self.first.only(features), self.second.only(features))
+
+
+@dataclass(frozen=True, eq=False)
+class _Nuclei:
+    """Nuclei that are compared: all, or those of one class.
+
+    Attributes:
+        name: in the names of findings.
+        sides: synthetic and real.
+        baseline: two sets of real nuclei; None: there is none.
+        note: of all findings.
+    """
+
+    name: str
+    sides: _TablePair
+    baseline: _TablePair | None
+    note: str
 
 
 def conclude_morphology(
@@ -50,244 +98,254 @@ def conclude_morphology(
     reference: Sample | None,
     classes: Sequence[str],
 ) -> Section:
-    """Distances of each feature, what a classifier can tell, and what lies inside the real range.
+    """Distances of each feature, AUC of a classifier, and shares inside the real range.
 
     For each class of `classes` (and all nuclei): `W1_<class>_<feature>`, 1-D Wasserstein distances
-    in real standard deviations, and their mean `W1_<class>`; `AUC_<class>` of telling synthetic
-    from real nuclei, of all nuclei (`AUC_nuclei`) also by shape, dye and chromatin alone, which
-    says what gives them away; `inside_<class>`, the share of values within the middle 95 % of real
-    ones; `smoothed_<class>`, the share of nuclei with less fine power than 95 % of real ones have.
-    Classes that begin with "mito" are said to be mitotic figures.
+    in real standard deviations, and their mean `W1_<class>`; `AUC_<class>` of distinguishing
+    synthetic from real nuclei, of all nuclei (`AUC_nuclei`) also by shape, dye and chromatin alone,
+    which shows by what they are distinguished; `inside_<class>`, the share of values within the
+    middle 95 % of real ones; `smoothed_<class>`, the share of nuclei with less fine power than 95 %
+    of real ones have. Classes that begin with "mito" are noted as mitotic figures.
 
     Args:
         synthetic: with the values of `measure_morphology`.
-        real: tiles it is held against.
-        reference: real tiles of other patients, for the floor; None: real's patients are halved.
+        real: tiles to compare with.
+        reference: real tiles of other patients, for the baseline; None: real's patients are halved.
         classes: class names, in the order of the values.
     """
-    generated = Table.of(synthetic)
-    true = Table.of(real)
+    sides = _TablePair(NucleusTable.of(synthetic), NucleusTable.of(real))
     pair, note = baseline_pair(real, reference)
-    baseline = None if pair is None else (Table.of(pair[0]), Table.of(pair[1]))
-    findings = [
-        _outlined(synthetic, real),
-        _told_apart("nuclei", (generated, true), baseline, MIXED + note),
-    ]
-    for family, features in FAMILIES.items():
-        parts = generated.only(features), true.only(features)
-        base = (
-            None if baseline is None else (baseline[0].only(features), baseline[1].only(features))
-        )
-        said = f"by {', '.join(features)} alone; {MIXED}{note}"
-        findings.append(_told_apart(f"nuclei_{family}", parts, base, said))
-    facts: dict[str, Any] = {
-        "features": list(FEATURES),
-        "units": UNITS,
-        "classes": {},
-    }
-    for place, name in enumerate(classes):
-        sides = _of_kind((generated, true), place)
-        base = None if baseline is None else _of_kind(baseline, place)
-        facts["classes"][name] = _facts(sides)
-        least = min(map(len, sides))
-        if least < LEAST_NUCLEI:
-            why = undefined(
-                f"one side has {least} nuclei of this class; it takes {LEAST_NUCLEI}", n=least
-            )
-            findings += [Finding(f"W1_{name}", why, "low"), Finding(f"AUC_{name}", why, "real")]
-            continue
-        if base is not None and min(map(len, base)) < LEAST_NUCLEI:
-            base = None
-        said = (MITOSES if name.lower().startswith("mito") else "") + note
-        findings += _distances(name, sides, base, said)
-        findings += [_told_apart(name, sides, base, said), *_fidelity(name, sides, base, said)]
-    shown: list[tuple[Literal["synthetic", "real", "reference"], Table]] = [
-        ("synthetic", generated),
-        ("real", true),
-    ]
-    if reference is not None and baseline is not None and len(reference):
-        shown.append(("reference", baseline[0]))
-    plots = tuple(_plot(column, shown) for column in range(len(FEATURES)))
+    baseline = None
+    if pair is not None:
+        baseline = _TablePair(NucleusTable.of(pair[0]), NucleusTable.of(pair[1]))
+    all_nuclei = _Nuclei("nuclei", sides, baseline, _MIXED_CLASSES + note)
+    findings = [_outlined(synthetic, real), _auc_finding(all_nuclei)]
+    findings += [_family_auc(all_nuclei, family) for family in FAMILIES]
+    class_facts = {}
+    for class_id, name in enumerate(classes):
+        of_class = sides.of_class(class_id)
+        class_baseline = None if baseline is None else baseline.of_class(class_id)
+        class_facts[name] = _facts(of_class)
+        findings += _of_class(_Nuclei(name, of_class, class_baseline, note))
+    plotted: dict[_Role, NucleusTable] = {"synthetic": sides.first, "real": sides.second}
+    if reference is not None and len(reference) and baseline is not None:
+        plotted["reference"] = baseline.first
     return Section(
         "morphology",
         "Morphology of nuclei",
-        ABOUT,
+        _ABOUT,
         tuple(findings),
-        facts,
-        plots,
+        {
+            "features": list(FEATURES),
+            "units": FEATURE_UNITS,
+            "classes": class_facts,
+        },
+        tuple(_plot(column, plotted) for column in range(len(FEATURES))),
     )
 
 
-def _of_kind(pair: Pair, place: int) -> Pair:
-    return pair[0].where(pair[0].class_ids == place), pair[1].where(pair[1].class_ids == place)
-
-
 def _outlined(synthetic: Sample, real: Sample) -> Finding:
-    """Share of the nuclei asked about that are dark at their centroid and of a nucleus' size."""
-    rows = []
-    many = []
-    for sample in (synthetic, real):
-        asked, unseen, cut, absurd = (
-            sample.stack("morphology/left_out").T if len(sample) else np.zeros((4, 0))
-        )
-        rows.append(
-            (np.stack([asked - unseen - cut - absurd, asked - cut], axis=1), sample.patients)
-        )
-        many.append(int((asked - cut).sum()))
-    note = "of those that the border of their tile does not cut"
+    """Share of the requested nuclei that are dark at their centroid and of a nucleus' size."""
+    synthetic_rows, synthetic_count = _outlined_rows(synthetic)
+    real_rows, real_count = _outlined_rows(real)
     return share_finding(
         "outlined",
         "real",
-        rows[0],
-        rows[1],
-        n=(many[0], many[1]),
-        least=LEAST_NUCLEI,
+        synthetic_rows,
+        real_rows,
+        n=(synthetic_count, real_count),
+        min_count=MIN_NUCLEI_OF_CLASS,
+        note="of those that the border of their tile does not cut",
+    )
+
+
+def _outlined_rows(sample: Sample) -> tuple[TileRows, int]:
+    """(T, 2) outlined and complete nuclei of each tile, and how many are complete."""
+    counts = np.zeros((4, 0))
+    if len(sample):
+        counts = sample.stack("morphology/left_out").T
+    nuclei, not_dark, cut, wrong_size = counts
+    complete = nuclei - cut
+    outlined = nuclei - not_dark - cut - wrong_size
+    rows = np.stack([outlined, complete], axis=1)
+    return (rows, sample.patients), int(complete.sum())
+
+
+def _of_class(nuclei: _Nuclei) -> list[Finding]:
+    """All findings of one class."""
+    smaller = nuclei.sides.smaller_count
+    name = nuclei.name
+    if smaller < MIN_NUCLEI_OF_CLASS:
+        reason = f"one side has {smaller} nuclei of this class; it takes {MIN_NUCLEI_OF_CLASS}"
+        why = undefined(reason, n=smaller)
+        return [Finding(f"W1_{name}", why, "low"), Finding(f"AUC_{name}", why, "real")]
+    baseline = nuclei.baseline
+    if baseline is not None and baseline.smaller_count < MIN_NUCLEI_OF_CLASS:
+        baseline = None
+    note = nuclei.note
+    if name.lower().startswith("mito"):
+        note = _MITOSES + note
+    nuclei = _Nuclei(name, nuclei.sides, baseline, note)
+    return [
+        *_distances(nuclei),
+        _auc_finding(nuclei),
+        _inside_finding(nuclei),
+        _smoothed_finding(nuclei),
+    ]
+
+
+def _distances(nuclei: _Nuclei) -> list[Finding]:
+    """W1 of each feature, after their mean."""
+    distances = [_distance(column, nuclei) for column in range(len(FEATURES))]
+    named = {f"W1_{nuclei.name}": mean_comparison(distances)}
+    for feature, distance in zip(FEATURES, distances, strict=True):
+        named[f"W1_{nuclei.name}_{feature}"] = distance
+    findings = []
+    for name, distance in named.items():
+        finding = Finding(
+            name,
+            distance.estimate(unit=_UNIT),
+            "low",
+            distance.real(unit=_UNIT),
+            distance.ratio(),
+            note=nuclei.note,
+        )
+        findings.append(finding)
+    return findings
+
+
+def _distance(column: int, nuclei: _Nuclei) -> Comparison:
+    """W1 of a feature, the area between two distribution functions (Vallender 1974).
+
+    In standard deviations of the real nuclei.
+    """
+    tables = [nuclei.sides.first, nuclei.sides.second]
+    if nuclei.baseline is not None:
+        tables += [nuclei.baseline.first, nuclei.baseline.second]
+    fine = grid_of(np.concatenate([table.values[:, column] for table in tables]))
+    # both ends and evenly between: a third of the work, and a distance within 1 %
+    points = np.linspace(0, len(fine) - 1, _MAX_GRID_POINTS).round().astype(np.intp)
+    grid = fine[np.unique(points)]
+    sums = [_histograms(table, column, grid) for table in tables]
+    spread = max(float(nuclei.sides.second.values[:, column].std()), 1e-9)
+    area = wasserstein(grid)
+
+    def distance(first: Float64Array, second: Float64Array) -> Float64Array:
+        return area(first, second) / spread
+
+    baseline = (sums[2], sums[3]) if nuclei.baseline is not None else None
+    return compare(distance, (sums[0], sums[1]), baseline)
+
+
+def _histograms(table: NucleusTable, column: int, grid: Float64Array) -> PatientSums:
+    values = table.by_tile(column)
+    weights = [np.ones(len(each)) for each in values]
+    return PatientSums.histograms(values, table.patients, grid, weights)
+
+
+def _auc_finding(nuclei: _Nuclei) -> Finding:
+    """AUC of a classifier; there is no ratio, because half of it is chance."""
+    value = two_sample_auc(nuclei.sides.first, nuclei.sides.second)
+    baseline = None
+    if nuclei.baseline is not None:
+        baseline = two_sample_auc(nuclei.baseline.first, nuclei.baseline.second)
+    return Finding(
+        f"AUC_{nuclei.name}",
+        value,
+        "real",
+        baseline,
+        note="0.5: cannot be distinguished from real ones; " + nuclei.note,
+    )
+
+
+def _family_auc(nuclei: _Nuclei, family: str) -> Finding:
+    """AUC by the features of one family alone."""
+    features = FAMILIES[family]
+    baseline = None
+    if nuclei.baseline is not None:
+        baseline = nuclei.baseline.only(features)
+    part = _Nuclei(
+        f"{nuclei.name}_{family}",
+        nuclei.sides.only(features),
+        baseline,
+        f"by {', '.join(features)} alone; {nuclei.note}",
+    )
+    return _auc_finding(part)
+
+
+def _inside_finding(nuclei: _Nuclei) -> Finding:
+    """Share of values within the middle 95 % of real ones."""
+
+    def inside(pair: _TablePair) -> Float64Array:
+        low, high = np.percentile(pair.second.values, INSIDE_PERCENTILES, axis=0)
+        values = pair.first.values
+        return np.asarray(((values >= low) & (values <= high)).mean(axis=1))
+
+    note = f"mean over features of the share within the middle 95 % of real ones; {nuclei.note}"
+    return _marked_share(f"inside_{nuclei.name}", nuclei, inside, note)
+
+
+def _smoothed_finding(nuclei: _Nuclei) -> Finding:
+    """Share of nuclei with less fine power than real ones."""
+    column = FEATURES.index("fine_power")
+
+    def smoothed(pair: _TablePair) -> BoolArray:
+        limit = np.percentile(pair.second.values[:, column], SMOOTHED_PERCENTILE)
+        return np.asarray(pair.first.values[:, column] < limit)
+
+    note = f"below the {SMOOTHED_PERCENTILE:g}th percentile of real fine power; {nuclei.note}"
+    return _marked_share(f"smoothed_{nuclei.name}", nuclei, smoothed, note)
+
+
+def _marked_share(
+    name: str,
+    nuclei: _Nuclei,
+    mark: Callable[[_TablePair], BoolArray | Float64Array],
+    note: str,
+) -> Finding:
+    """Mean of a mark of the first nuclei of a pair; the baseline is that of the baseline's pair."""
+    rows = nuclei.sides.first.share(mark(nuclei.sides))
+    baseline_rows = None
+    baseline_count = 0
+    if nuclei.baseline is not None:
+        baseline_rows = nuclei.baseline.first.share(mark(nuclei.baseline))
+        baseline_count = len(nuclei.baseline.first)
+    return share_finding(
+        name,
+        "real",
+        rows,
+        baseline_rows,
+        n=(len(nuclei.sides.first), baseline_count),
+        min_count=MIN_NUCLEI_OF_CLASS,
         note=note,
     )
 
 
-def _distances(
-    name: str,
-    sides: Pair,
-    base: Pair | None,
-    note: str,
-) -> list[Finding]:
-    """W1 of each feature and their mean."""
-    out = []
-    each = [_distance(column, sides, base) for column in range(len(FEATURES))]
-    baselines = [said.baseline for said in each if said.baseline is not None]
-    first = each[0]
-    mean = Comparison(
-        np.mean([said.value for said in each], axis=0),
-        np.mean(baselines, axis=0) if baselines else None,
-        first.n,
-        first.groups,
-        first.baseline_n,
-        first.baseline_groups,
-    )
-    titles = [f"W1_{name}", *(f"W1_{name}_{feature}" for feature in FEATURES)]
-    for title, said in zip(titles, [mean, *each], strict=True):
-        unit = "real sd"
-        out.append(
-            Finding(
-                title,
-                said.estimate(unit=unit),
-                "low",
-                said.real(unit=unit),
-                said.ratio(),
-                note=note,
-            )
-        )
-    return out
-
-
-def _distance(column: int, sides: Pair, base: Pair | None) -> Comparison:
-    """Vallender 1974: W1 is the area between two distribution functions. In real standard
-    deviations.
-    """
-    tables = (*sides, *(base or ()))
-    fine = grid_of(np.concatenate([table.values[:, column] for table in tables]))
-    # both ends and every so many: a third of the work, and a distance within 1 %
-    grid = fine[np.unique(np.linspace(0, len(fine) - 1, PLACES).round().astype(np.intp))]
-    spread = max(float(sides[1].values[:, column].std()), 1e-9)
-    summed = [
-        Side.spread(
-            values,
-            table.patients,
-            grid,
-            [np.ones(len(each)) for each in values],
-        )
-        for table, values in ((table, table.by_tile(column)) for table in tables)
-    ]
-    area = wasserstein(grid)
-    return compare(
-        lambda left, right: area(left, right) / spread,
-        (summed[0], summed[1]),
-        (summed[2], summed[3]) if base else None,
-    )
-
-
-def _told_apart(
-    name: str,
-    sides: Pair,
-    base: Pair | None,
-    note: str,
-) -> Finding:
-    """AUC of a classifier; no ratio is given, since half of it is chance."""
-    value = auc_of_telling(*sides)
-    baseline = None if base is None else auc_of_telling(*base)
-    said = "0.5: cannot be told from real ones; " + note
-    return Finding(f"AUC_{name}", value, "real", baseline, note=said)
-
-
-def _fidelity(
-    name: str,
-    sides: Pair,
-    base: Pair | None,
-    note: str,
-) -> list[Finding]:
-    """Shares inside the real range and below the real fine power, of the floor by the range of its
-    second.
-    """
-    fine = FEATURES.index("fine_power")
-    inside = []
-    smooth = []
-    for synthetic, true in (sides, base) if base else (sides,):
-        low, high = np.percentile(true.values, INSIDE, axis=0)
-        inside.append(
-            synthetic.share(((synthetic.values >= low) & (synthetic.values <= high)).mean(axis=1))
-        )
-        smooth.append(
-            synthetic.share(
-                synthetic.values[:, fine] < np.percentile(true.values[:, fine], SMOOTHED)
-            )
-        )
-    n = (len(sides[0]), len(base[0]) if base else 0)
-    about = f"below the {SMOOTHED:g}th percentile of real fine power; {note}"
-    return [
-        share_finding(
-            f"inside_{name}",
-            "real",
-            inside[0],
-            inside[1] if base else None,
-            n=n,
-            least=LEAST_NUCLEI,
-            note=f"mean over features of the share within the middle 95 % of real ones; {note}",
-        ),
-        share_finding(
-            f"smoothed_{name}",
-            "real",
-            smooth[0],
-            smooth[1] if base else None,
-            n=n,
-            least=LEAST_NUCLEI,
-            note=about,
-        ),
-    ]
-
-
-def _facts(sides: Pair) -> dict[str, Any]:
+def _facts(sides: _TablePair) -> dict[str, Any]:
     """Medians, and how many nuclei there are."""
-    out: dict[str, Any] = {}
-    for role, table in zip(("synthetic", "real"), sides, strict=True):
-        middle = (
-            np.median(table.values, axis=0).round(4).tolist()
-            if len(table)
-            else [None] * len(FEATURES)
-        )
-        out[role] = {"nuclei": len(table), "medians": dict(zip(FEATURES, middle, strict=True))}
-    return out
+    return {
+        "synthetic": _table_facts(sides.first),
+        "real": _table_facts(sides.second),
+    }
 
 
-def _plot(
-    column: int, shown: Sequence[tuple[Literal["synthetic", "real", "reference"], Table]]
-) -> Plot:
+def _table_facts(table: NucleusTable) -> dict[str, Any]:
+    medians = [None] * len(FEATURES)
+    if len(table):
+        medians = np.median(table.values, axis=0).round(4).tolist()
+    return {"nuclei": len(table), "medians": dict(zip(FEATURES, medians, strict=True))}
+
+
+def _plot(column: int, plotted: dict[_Role, NucleusTable]) -> Plot:
     feature = FEATURES[column]
     series = []
-    for role, table in shown:
+    for role, table in plotted.items():
         values = table.values[:, column]
-        series.append(Series(role, role, values[:: max(-(-len(values) // SHOWN), 1)].tolist()))
-    axis = f"{feature} ({UNITS[feature]})" if feature in UNITS else feature
+        step = max(-(-len(values) // _MAX_PLOTTED_NUCLEI), 1)
+        series.append(Series(role, role, values[::step].tolist()))
+    axis = feature
+    if feature in FEATURE_UNITS:
+        axis = f"{feature} ({FEATURE_UNITS[feature]})"
     return Plot(
         f"Nuclei: {feature}",
         axis,

@@ -70,17 +70,20 @@ def conclude_quality(
     Args:
         real: held-out tiles with the values of `measure_quality`, and `quality/nima` (1,) where
             rated.
-        synthetic: made tiles with the same.
-        reference: real tiles of other patients, for the floor; None: halves of `real` against each
-            other.
+        synthetic: synthetic tiles with the same.
+        reference: real tiles of other patients, for the baseline; None: halves of `real` against
+            each other.
         seed: of the halves.
 
     Returns:
         `quality_W1` over all, then `<quantity>_difference` and `<quantity>_W1` of each.
     """
-    sides = [real, synthetic, *([reference] if reference is not None and len(reference) else [])]
-    rated = all(side.has(NIMA.key) for side in sides)
-    quantities = (*QUANTITIES, NIMA) if rated else QUANTITIES
+    sides = [real, synthetic]
+    if reference is not None and len(reference):
+        sides.append(reference)
+    quantities = QUANTITIES
+    if all(side.has(NIMA.key) for side in sides):
+        quantities = (*QUANTITIES, NIMA)
     findings, plots = compare_marginals(
         quantities,
         real,
@@ -90,9 +93,8 @@ def conclude_quality(
         seed=seed,
     )
     about = (
-        "Focus, share and slope of fine detail, noise (Immerkaer 1996), JPEG blocks and "
-        "clipped pixels. "
-        "Good is what real tiles have, not what is sharpest."
+        "Focus, share and slope of fine detail, noise (Immerkaer 1996), JPEG blocks and clipped "
+        "pixels. Good is what real tiles have, not what is sharpest."
     )
     return Section(
         "quality",

@@ -1,4 +1,4 @@
-"""Any measure of a set beside the same measure of as much real tissue: floors and ratios."""
+"""Compares any measure of a set with the same measure of as much real tissue: baseline and ratio."""
 
 from __future__ import annotations
 
@@ -10,98 +10,139 @@ import numpy as np
 from ...core.arrays import Float64Array
 from ...core.estimate import Estimate, undefined
 from ..intervals import with_interval
-from .sides import Sides
+from .feature_sides import FeatureSides
 
-GROUPS = 16
-"""Groups of other patients whose mean is the floor."""
-MIN_BASELINE = 8
-"""Tiles of a floor."""
-Measure = Callable[[Float64Array, Float64Array], Float64Array]
+BASELINE_GROUPS = 16
+"""Groups of other patients whose mean is the baseline."""
+MIN_BASELINE_TILES = 8
+SetMeasure = Callable[[Float64Array, Float64Array], Float64Array]
+"""Features of two sets, (N, D) and (M, D) => (K,) numbers."""
 
 
 @dataclass(frozen=True)
-class BaselineComparison:
-    """A measure's floor, and the ratio to it of as many made tiles of as many patients."""
+class BaselineAndRatio:
+    """A measure's real baseline, and its ratio to it at as many synthetic tiles and patients.
+
+    Attributes:
+        baseline: real tissue of other patients.
+        ratio: synthetic over baseline.
+        note: how many patients and tiles both are of.
+    """
 
     baseline: Estimate
     ratio: Estimate
-    words: str
+    note: str
 
 
 def compare_with_baseline(
-    sides: Sides,
-    measure: Measure,
+    sides: FeatureSides,
+    measure: SetMeasure,
     *,
     replicates: int,
     seed: int = 0,
-) -> list[BaselineComparison]:
-    """Floor and ratio of each number that a measure gives.
+) -> list[BaselineAndRatio]:
+    """Baseline and ratio of each number that a measure gives.
 
-    In every draw patients of all sides are drawn with replacement, the floor's too. Doubled tiles
-    move a distance, on both sides of a ratio; what is left of that move is taken off, as a factor.
+    In every replicate the patients of all sides are drawn with replacement, those of the baseline
+    too. Tiles that are drawn twice move a distance, on both sides of a ratio; what is left of that
+    move is divided out.
 
     Args:
-        sides: whose shape says how many patients and tiles of each are compared.
-        measure: (made or other, real) to (K,).
+        sides: their `shape` decides how many patients and tiles of each are compared.
+        measure: (synthetic or other, real) to (K,).
         replicates: for the intervals.
         seed: of all draws.
     """
     patients, tiles = sides.shape
     size = patients * tiles
-    whole = len(set(sides.patients[2] if sides.other is not None else sides.patients[0]))
-    if patients < 2 or size < MIN_BASELINE:
+    if patients < 2 or size < MIN_BASELINE_TILES:
         why = undefined(
-            f"the floor needs at least {MIN_BASELINE} real tiles of 2 other patients", n=size
+            f"the baseline needs at least {MIN_BASELINE_TILES} real tiles of 2 other patients",
+            n=size,
         )
-        return [BaselineComparison(why, why, "")] * len(measure(sides.synthetic, sides.real))
-    points = np.array(
-        [
-            [measure(trial.synthetic, trial.real), measure(trial.baseline, trial.real)]
-            for trial in sides.trials(GROUPS, again=False, seed=seed)
-        ]
+        numbers = len(measure(sides.synthetic, sides.real))
+        return [BaselineAndRatio(why, why, "")] * numbers
+    means = _measured_trials(sides, measure, BASELINE_GROUPS, with_replacement=False, seed=seed)
+    resampled = _measured_trials(
+        sides,
+        measure,
+        replicates,
+        with_replacement=True,
+        seed=seed + 1,
     )
-    again = np.array(
-        [
-            [measure(trial.synthetic, trial.real), measure(trial.baseline, trial.real)]
-            for trial in sides.trials(replicates, again=True, seed=seed + 1)
-        ]
-    )
-    words = f"ratio and floor of {patients} patients with {tiles} tiles each"
+    baseline_groups = len(set(sides.baseline_patients))
+    note = f"ratio and baseline of {patients} patients with {tiles} tiles each"
     out = []
-    for place in range(points.shape[2]):
-        synthetic, baseline = points[:, :, place].mean(axis=0)
-        mine = again[:, 0, place]
-        other = again[:, 1, place]
+    for column in range(means.shape[2]):
+        synthetic, baseline = means[:, :, column].mean(axis=0)
+        baseline_replicates = resampled[:, 1, column]
         real = with_interval(
             float(baseline),
-            recentred(float(baseline), other),
+            recentred(float(baseline), baseline_replicates),
             size,
-            whole,
+            baseline_groups,
         )
-        if not baseline > 0:
-            reason = (
-                "the floor is not above 0, so there is no ratio to it; read both beside each other"
-            )
-            out.append(BaselineComparison(real, undefined(reason, n=size), words))
-            continue
-        with np.errstate(divide="ignore", invalid="ignore"):
-            quotients = np.where(other > 0, mine / other, np.nan)
-        value = float(synthetic / baseline)
-        ratio = with_interval(
-            value,
-            recentred(value, quotients),
+        ratio = _ratio(
+            float(synthetic),
+            float(baseline),
+            resampled[:, 0, column],
+            baseline_replicates,
             size,
             patients,
         )
-        out.append(BaselineComparison(real, ratio, words))
+        out.append(BaselineAndRatio(real, ratio, note))
     return out
 
 
-def recentred(value: float, drawn: Float64Array) -> Float64Array:
-    """Draws about their value: the factor (or, where signs differ, the sum) by which they moved
-    taken off.
+def _measured_trials(
+    sides: FeatureSides,
+    measure: SetMeasure,
+    count: int,
+    *,
+    with_replacement: bool,
+    seed: int,
+) -> Float64Array:
+    """(count, 2, K) the measure of synthetic tiles, and of the baseline, in each trial."""
+    rows = []
+    for trial in sides.trials(count, with_replacement=with_replacement, seed=seed):
+        synthetic = measure(trial.synthetic, trial.real)
+        baseline = measure(trial.baseline, trial.real)
+        rows.append([synthetic, baseline])
+    return np.array(rows)
+
+
+def _ratio(
+    synthetic: float,
+    baseline: float,
+    synthetic_replicates: Float64Array,
+    baseline_replicates: Float64Array,
+    size: int,
+    patients: int,
+) -> Estimate:
+    if not baseline > 0:
+        reason = "the baseline is not above 0, so there is no ratio to it; compare the two numbers"
+        return undefined(reason, n=size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotients = np.where(
+            baseline_replicates > 0,
+            synthetic_replicates / baseline_replicates,
+            np.nan,
+        )
+    value = float(synthetic / baseline)
+    return with_interval(
+        value,
+        recentred(value, quotients),
+        size,
+        patients,
+    )
+
+
+def recentred(value: float, replicates: Float64Array) -> Float64Array:
+    """Replicates moved so that they are centred on their value.
+
+    By a factor; where signs differ, by a sum.
     """
-    kept = drawn[np.isfinite(drawn)]
+    kept = replicates[np.isfinite(replicates)]
     if not len(kept):
         return kept
     if value > 0 and (kept > 0).all():

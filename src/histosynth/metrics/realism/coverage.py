@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage with their floors."""
+"""Precision, recall, density and coverage with their real baselines."""
 
 from __future__ import annotations
 
@@ -8,66 +8,80 @@ from ...core.arrays import Float64Array
 from ...core.estimate import Estimate, undefined
 from ..finding import Finding
 from ..intervals import mean_over, share_over
-from ..neighbours import prdc
-from .baseline import GROUPS
-from .distance import LEAST
-from .sides import Sides
+from ..neighbours import Prdc, prdc
+from .baseline import BASELINE_GROUPS
+from .distance import MIN_TILES_FOR_DISTANCE
+from .feature_sides import FeatureSides
 
-K = 5
+NEIGHBOUR = 5
+"""Balls reach to this neighbour."""
+_NAMES = ("precision", "recall", "density", "coverage")
+_OF_SYNTHETIC_TILES = ("precision", "density")
 
 
-def neighbourhood(sides: Sides, encoder: str, *, seed: int) -> list[Finding]:
-    """Four findings, each beside the same of real tiles of other patients."""
-    names = ("precision", "recall", "density", "coverage")
-    k = K
-    if min(len(sides.real), len(sides.synthetic)) < LEAST:
-        n = min(len(sides.real), len(sides.synthetic))
-        why = undefined(f"{n} tiles of one side; give at least {LEAST} of each", n=n)
-        return [Finding(f"{name}_{encoder}", why, "high") for name in names]
-    found = prdc(sides.real, sides.synthetic, k)
+def neighbourhood(sides: FeatureSides, encoder: str, *, seed: int) -> list[Finding]:
+    """Four findings, each with the same of real tiles of other patients.
 
-    def means(one: Float64Array, two: Float64Array) -> Float64Array:
-        if min(len(one), len(two)) <= k:
-            return np.full(len(names), np.nan)
-        told = prdc(two, one, k)
-        return np.array([getattr(told, name).mean() for name in names])
-
-    # no ratio: balls of tiles that are drawn twice have no size, so nothing says how sure it would
-    # be
-    groups = [
-        means(trial.baseline, trial.real) for trial in sides.trials(GROUPS, again=False, seed=seed)
-    ]
-    patients, tiles = sides.shape
+    There is no ratio: the ball of a tile that is drawn twice has no size, so its interval cannot be
+    estimated.
+    """
+    n = sides.smaller_count
+    if n < MIN_TILES_FOR_DISTANCE:
+        why = undefined(f"{n} tiles of one side; give at least {MIN_TILES_FOR_DISTANCE}", n=n)
+        return [Finding(f"{name}_{encoder}", why, "high") for name in _NAMES]
+    found = prdc(sides.real, sides.synthetic, NEIGHBOUR)
+    trials = sides.trials(BASELINE_GROUPS, with_replacement=False, seed=seed)
+    groups = [_means(trial.baseline, trial.real) for trial in trials]
+    note = f"balls to neighbour {NEIGHBOUR}, taken as given; moved by n: compare where n is alike"
     out = []
-    for place, name in enumerate(names):
-        whose = sides.patients[1] if name in ("precision", "density") else sides.patients[0]
-        over = mean_over if name == "density" else share_over
-        value = over(getattr(found, name), whose, seed=seed)
-        each = np.array([group[place] for group in groups if np.isfinite(group[place])])
-        baseline = undefined(
-            "the floor needs more real tiles of other patients", n=patients * tiles
-        )
-        if len(each):
-            low, high = (float(end) for end in np.percentile(each, [2.5, 97.5]))
-            said = f"range of {len(each)} groups of {patients} patients with {tiles} tiles each"
-            baseline = Estimate(
-                float(each.mean()),
-                low,
-                high,
-                patients * tiles,
-                said,
-                "",
-                "",
-                patients,
-            )
-        note = f"balls to neighbour {k}, taken as given; moved by n: compare where n is alike"
+    for column, name in enumerate(_NAMES):
+        in_groups = [group[column] for group in groups]
         out.append(
             Finding(
                 f"{name}_{encoder}",
-                value,
+                _value(name, found, sides, seed),
                 "high",
-                baseline,
+                _baseline(in_groups, sides),
                 note=note,
             )
         )
     return out
+
+
+def _value(name: str, found: Prdc, sides: FeatureSides, seed: int) -> Estimate:
+    patients = sides.real_patients
+    if name in _OF_SYNTHETIC_TILES:
+        patients = sides.synthetic_patients
+    if name == "density":
+        return mean_over(found.density, patients, seed=seed)
+    return share_over(getattr(found, name), patients, seed=seed)
+
+
+def _baseline(in_groups: list[float], sides: FeatureSides) -> Estimate:
+    """Mean and range of the same number of groups of real tiles."""
+    patients, tiles = sides.shape
+    finite = np.array([value for value in in_groups if np.isfinite(value)])
+    if not len(finite):
+        return undefined(
+            "the baseline needs more real tiles of other patients",
+            n=patients * tiles,
+        )
+    low, high = (float(end) for end in np.percentile(finite, [2.5, 97.5]))
+    return Estimate(
+        float(finite.mean()),
+        low,
+        high,
+        patients * tiles,
+        f"range of {len(finite)} groups of {patients} patients with {tiles} tiles each",
+        "",
+        "",
+        patients,
+    )
+
+
+def _means(first: Float64Array, second: Float64Array) -> Float64Array:
+    """(4,) means over tiles, in the order of `_NAMES`; nan where there are too few tiles."""
+    if min(len(first), len(second)) <= NEIGHBOUR:
+        return np.full(len(_NAMES), np.nan)
+    found = prdc(second, first, NEIGHBOUR)
+    return np.array([getattr(found, name).mean() for name in _NAMES])

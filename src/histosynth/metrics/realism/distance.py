@@ -1,4 +1,4 @@
-"""Frechet and kernel distances with their floors and intervals."""
+"""Frechet and kernel distances with their real baselines and intervals."""
 
 from __future__ import annotations
 
@@ -9,181 +9,204 @@ import numpy as np
 
 from ...core.arrays import Float64Array
 from ...core.estimate import Estimate, undefined
-from ..distances import KernelSums, extrapolated, frechet_distance, kernel_distance
+from ..distances import KernelSums, extrapolated_frechet, frechet_distance, kernel_distance
 from ..finding import Finding
 from ..intervals import REPLICATES, bootstrap_counts, group_index, with_interval
 from .baseline import compare_with_baseline, recentred
-from .sides import Sides
+from .feature_sides import FeatureSides
 
-ENOUGH = 2048
-"""Below so many tiles a Frechet distance is printed with a warning and beside its extrapolation."""
-LEAST = 16
-"""Tiles of a side below which no distance is told: it would be noise."""
-LEAST_EXTRAPOLATED = 64
-
-
-def all_distances(sides: Sides, encoder: str, *, seed: int) -> list[Finding]:
-    """FD, KID and, for few tiles, FD extrapolated."""
-    out = [frechet(sides, f"FD_{encoder}", seed=seed), kernel(sides, f"KID_{encoder}", seed=seed)]
-    n = min(len(sides.real), len(sides.synthetic))
-    if LEAST <= n < ENOUGH:
-        out.append(_unending(sides, f"FD_infinity_{encoder}", seed=seed))
-    return out
+MIN_TILES_FOR_FID = 2048
+"""Below so many tiles a Frechet distance is reported with a warning and with its extrapolation."""
+MIN_TILES_FOR_DISTANCE = 16
+"""Tiles of a side below which no distance is reported: it would be noise."""
+MIN_TILES_FOR_EXTRAPOLATION = 64
+Distance = Callable[[Float64Array, Float64Array], float]
 
 
-def _too_few(sides: Sides) -> Estimate | None:
-    n = min(len(sides.real), len(sides.synthetic))
-    if n >= LEAST:
-        return None
-    return undefined(
-        f"{n} tiles of one side cannot support a distance; give at least {LEAST} of each", n=n
-    )
+def all_distances(sides: FeatureSides, encoder: str, *, seed: int) -> list[Finding]:
+    """FD, KID and, below `MIN_TILES_FOR_FID` tiles, the extrapolated FD."""
+    findings = [
+        frechet_finding(sides, f"FD_{encoder}", seed=seed),
+        kernel_finding(sides, f"KID_{encoder}", seed=seed),
+    ]
+    if MIN_TILES_FOR_DISTANCE <= sides.smaller_count < MIN_TILES_FOR_FID:
+        findings.append(_infinity_finding(sides, f"FD_infinity_{encoder}", seed=seed))
+    return findings
 
 
-def frechet(
-    sides: Sides,
+def frechet_finding(
+    sides: FeatureSides,
     name: str,
     *,
     label: str = "",
     seed: int = 0,
 ) -> Finding:
-    """Frechet distance with its floor; `replicates` are fewer where one costs more."""
-    if few := _too_few(sides):
-        return Finding(name, few, "low", label=label)
-    n = len(sides.synthetic)
-    small = min(n, len(sides.real))
+    """Frechet distance with its baseline; replicates are fewer where one costs more."""
+    if sides.smaller_count < MIN_TILES_FOR_DISTANCE:
+        return Finding(name, _too_few(sides), "low", label=label)
+    n = sides.smaller_count
     note = ""
-    if small < ENOUGH:
+    if n < MIN_TILES_FOR_FID:
         note = (
-            f"n = {small} is below {ENOUGH:,}: its bias is large, read the ratio and not "
+            f"n = {n} is below {MIN_TILES_FOR_FID:,}: its bias is large, read the ratio and not "
             "the distance"
         )
-    # what a singular value decomposition of the smaller matrix costs decides how often it can be
-    # done
-    replicates = int(np.clip(4e9 / min(small, sides.real.shape[1]) ** 3, 20, 300))
-    return _with_floor(
+    # the cost of a singular value decomposition of the smaller matrix limits the replicates
+    cost = min(n, sides.real.shape[1]) ** 3
+    return _finding_with_baseline(
         sides,
         name,
         frechet_distance,
-        replicates=replicates,
+        replicates=int(np.clip(4e9 / cost, 20, 300)),
         label=label,
         note=note,
         seed=seed,
     )
 
 
-def _with_floor(
-    sides: Sides,
+def _too_few(sides: FeatureSides) -> Estimate:
+    n = sides.smaller_count
+    reason = (
+        f"{n} tiles of one side cannot support a distance; "
+        f"give at least {MIN_TILES_FOR_DISTANCE} of each"
+    )
+    return undefined(reason, n=n)
+
+
+def _finding_with_baseline(
+    sides: FeatureSides,
     name: str,
-    distance: Callable[[Float64Array, Float64Array], float],
+    distance: Distance,
     *,
     replicates: int,
     label: str,
     note: str,
     seed: int,
 ) -> Finding:
-    """A distance at the n that there is, and its floor and ratio at equal patients and tiles."""
+    """A distance of all tiles, and its baseline and ratio at equal patients and tiles."""
     value = distance(sides.synthetic, sides.real)
-    drawn = np.array(
+    resampled = np.array(
         [
-            distance(sides.synthetic[theirs], sides.real[mine])
-            for mine, theirs in sides.replicates(replicates, seed)
+            distance(sides.synthetic[synthetic_rows], sides.real[real_rows])
+            for real_rows, synthetic_rows in sides.replicates(replicates, seed)
         ]
     )
     estimate = with_interval(
         value,
-        recentred(value, drawn),
+        recentred(value, resampled),
         len(sides.synthetic),
-        len(set(sides.patients[1])),
+        len(set(sides.synthetic_patients)),
     )
-    (told,) = compare_with_baseline(
+    return _with_baseline(
         sides,
-        lambda one, two: np.array([distance(one, two)]),
+        Finding(name, estimate, "low", label=label, note=note),
+        distance,
         replicates=replicates,
         seed=seed,
     )
-    note = "; ".join(each for each in (note, told.words) if each)
+
+
+def _with_baseline(
+    sides: FeatureSides,
+    finding: Finding,
+    distance: Distance,
+    *,
+    replicates: int,
+    seed: int,
+) -> Finding:
+    """The finding with the baseline and the ratio of its distance."""
+
+    def measure(first: Float64Array, second: Float64Array) -> Float64Array:
+        return np.array([distance(first, second)])
+
+    (compared,) = compare_with_baseline(sides, measure, replicates=replicates, seed=seed)
+    notes = [note for note in (finding.note, compared.note) if note]
     return Finding(
-        name,
-        estimate,
-        "low",
-        told.baseline,
-        told.ratio,
-        label,
-        note,
+        finding.name,
+        finding.value,
+        finding.better,
+        compared.baseline,
+        compared.ratio,
+        finding.label,
+        "; ".join(notes),
     )
 
 
-def kernel(
-    sides: Sides,
+def kernel_finding(
+    sides: FeatureSides,
     name: str,
     *,
     label: str = "",
     seed: int = 0,
 ) -> Finding:
     """Kernel distance; its bootstrap is a product with sums over pairs of patients."""
-    if few := _too_few(sides):
-        return Finding(name, few, "low", label=label)
-    patients = sides.patients
-    shared = list(dict.fromkeys([*patients[0], *patients[1]])) if sides.paired else []
-    groups = [group_index([*shared, *side])[len(shared) :] for side in patients[:2]]
-    sums = KernelSums.of(sides.real, groups[0], sides.synthetic, groups[1])
-    many = [len(side) for side in sums.within]
-    times = [bootstrap_counts(count, REPLICATES, seed + side) for side, count in enumerate(many)]
-    if sides.paired:
-        times[1] = times[0][:, : many[1]] if many[1] <= many[0] else times[1]
+    if sides.smaller_count < MIN_TILES_FOR_DISTANCE:
+        return Finding(name, _too_few(sides), "low", label=label)
     value = kernel_distance(sides.synthetic, sides.real)
-    drawn = sums.distances(times[0], times[1], paired=sides.paired)
-    count = len(set(patients[1]))
-    estimate = with_interval(value, drawn, len(sides.synthetic), count)
-    again = int(np.clip(4e10 / (len(sides.real) ** 2 * sides.real.shape[1]), 20, 300))
-    (told,) = compare_with_baseline(
+    patients = len(set(sides.synthetic_patients))
+    estimate = with_interval(
+        value,
+        _kernel_replicates(sides, seed),
+        len(sides.synthetic),
+        patients,
+    )
+    cost = len(sides.real) ** 2 * sides.real.shape[1]
+    note = "unbiased, of all pairs of tiles"
+    return _with_baseline(
         sides,
-        lambda one, two: np.array([kernel_distance(one, two)]),
-        replicates=again,
+        Finding(name, estimate, "low", label=label, note=note),
+        kernel_distance,
+        replicates=int(np.clip(4e10 / cost, 20, 300)),
         seed=seed,
     )
-    note = "; ".join(each for each in ("unbiased, of all pairs of tiles", told.words) if each)
-    return Finding(
-        name,
-        estimate,
-        "low",
-        told.baseline,
-        told.ratio,
-        label,
-        note,
-    )
 
 
-def _unending(sides: Sides, name: str, *, seed: int) -> Finding:
-    """FD extrapolated to n without end, with its floor."""
-    n = min(len(sides.real), len(sides.synthetic))
-    if n < LEAST_EXTRAPOLATED:
-        reason = f"{n} tiles cannot support it; give at least {LEAST_EXTRAPOLATED} of each side"
+def _kernel_replicates(sides: FeatureSides, seed: int) -> Float64Array:
+    """(REPLICATES,) kernel distances; paired patients are resampled jointly."""
+    shared: list[str] = []
+    if sides.paired:  # number the patients alike on both sides
+        shared = list(dict.fromkeys([*sides.real_patients, *sides.synthetic_patients]))
+    real_groups = group_index([*shared, *sides.real_patients])[len(shared) :]
+    synthetic_groups = group_index([*shared, *sides.synthetic_patients])[len(shared) :]
+    sums = KernelSums.of(sides.real, real_groups, sides.synthetic, synthetic_groups)
+    real_count = len(sums.within[0])
+    synthetic_count = len(sums.within[1])
+    real_counts = bootstrap_counts(real_count, REPLICATES, seed)
+    synthetic_counts = bootstrap_counts(synthetic_count, REPLICATES, seed + 1)
+    if sides.paired and synthetic_count <= real_count:
+        synthetic_counts = real_counts[:, :synthetic_count]
+    return sums.distances(real_counts, synthetic_counts, paired=sides.paired)
+
+
+def _infinity_finding(sides: FeatureSides, name: str, *, seed: int) -> Finding:
+    """FD extrapolated to an infinite number of tiles, with its baseline."""
+    n = sides.smaller_count
+    if n < MIN_TILES_FOR_EXTRAPOLATION:
+        reason = (
+            f"{n} tiles cannot support it; give at least {MIN_TILES_FOR_EXTRAPOLATION} of each side"
+        )
         return Finding(name, undefined(reason, n=n), "low")
 
-    def unbiased(one: Float64Array, two: Float64Array) -> float:
-        few = min(len(one), len(two))
-        sizes = np.unique(np.linspace(max(few // 4, 4), few, 8).astype(int)).tolist()
-        return (
-            extrapolated(
-                one,
-                two,
-                sizes=sizes,
-                replicates=4,
-                seed=seed,
-            )
-            if len(sizes) > 2
-            else math.nan
+    def infinity(first: Float64Array, second: Float64Array) -> float:
+        smaller = min(len(first), len(second))
+        smallest = max(smaller // 4, 4)
+        sizes = np.unique(np.linspace(smallest, smaller, 8).astype(int)).tolist()
+        if len(sizes) <= 2:
+            return math.nan
+        return extrapolated_frechet(
+            first,
+            second,
+            sizes=sizes,
+            replicates=4,
+            seed=seed,
         )
 
-    note = "a line through FD over 1/n, read at 0; few tiles make it coarse"
-    return _with_floor(
+    return _finding_with_baseline(
         sides,
         name,
-        unbiased,
+        infinity,
         replicates=40,
         label="",
-        note=note,
+        note="a line through FD over 1/n, read at 0; few tiles make it coarse",
         seed=seed,
     )

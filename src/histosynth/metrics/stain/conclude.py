@@ -99,9 +99,9 @@ def conclude_stain(
 
     Args:
         real: held-out tiles with the values of `measure_stain`.
-        synthetic: made tiles with the same.
-        reference: real tiles of other patients, for the floor; None: halves of `real` against each
-            other.
+        synthetic: synthetic tiles with the same.
+        reference: real tiles of other patients, for the baseline; None: halves of `real` against
+            each other.
         seed: of the halves.
 
     Returns:
@@ -116,9 +116,8 @@ def conclude_stain(
         seed=seed,
     )
     about = (
-        "Optical density of tissue, direction and full dose of both dyes (Macenko et al. "
-        "2009), of light "
-        f"averaged over {SMOOTH_UM:g} um, so that blur, noise and JPEG hardly count. Distances "
+        "Optical density of tissue, direction and full dose of both dyes (Macenko et al. 2009), "
+        f"of light averaged over {SMOOTH_UM:g} um, so that blur, noise and JPEG hardly count. Distances "
         "are 1-D Wasserstein; a ratio of 1 is as far as real tissue of other patients is."
     )
     return Section("stain", "Stain", about, findings, plots=plots)

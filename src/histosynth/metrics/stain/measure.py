@@ -3,50 +3,59 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...core.arrays import Float64Array
 from ...core.tile import Pixels
 from ...tissue.appearance import is_tissue
 from ...tissue.density import optical_density
-from ..dyes import blurred_light, dyes_of, has_own_directions
+from ..dyes import blurred_light, dyes_of, has_own_directions, unit_rows
 
 
-def measure_stain(pixels: Pixels, mpp: float) -> dict[str, NDArray[np.float64]]:
-    """What a tile is stained like, whatever its sharpness, noise and packing.
+def measure_stain(pixels: Pixels, mpp: float) -> dict[str, Float64Array]:
+    """The stain of a tile, whatever its sharpness, noise and density of nuclei.
 
     Args:
         pixels: (H, W, 3) uint8 RGB.
         mpp: micrometres per pixel.
 
     Returns:
-        `stain/od_mean` (3,): mean optical density of tissue, red, green, blue, in [0, 5.5].
-        `stain/angles` (5,): azimuth and elevation of haematoxylin, then of eosin, and the angle
-            between
-        both, degrees. A dye is a direction in density space; azimuth turns from red (0) to green
-        (90), elevation rises from their plane to blue (90).
-        `stain/doses` (2,): length of a full dose (99th percentile) of haematoxylin and of eosin.
-        `stain/tissue` (1,): share of pixels that are tissue.
-        All nan but the share where there is no tissue; angles also where two dyes cannot be told
-        apart.
+        * `stain/od_mean` (3,): mean optical density of tissue, red, green, blue, in [0, 5.5];
+        * `stain/angles` (5,): azimuth and elevation of haematoxylin, then of eosin, and the angle
+          between both, degrees. A dye is a direction in density space; azimuth turns from red (0)
+          to green (90), elevation rises from their plane to blue (90);
+        * `stain/doses` (2,): length of a full dose (99th percentile) of haematoxylin and of eosin;
+        * `stain/tissue` (1,): share of pixels that are tissue.
+
+        All are nan but the share where there is no tissue; angles also where two dyes cannot be
+        distinguished.
     """
     light = blurred_light(pixels, mpp)
     density = optical_density(light)
     tissue = is_tissue(density)
-    mean = density[tissue].mean(axis=0, dtype=np.float64) if tissue.any() else np.full(3, np.nan)
+    mean = np.full(3, np.nan)
+    if tissue.any():
+        mean = np.asarray(density[tissue].mean(axis=0, dtype=np.float64), np.float64)
+    angles = np.full(5, np.nan)
+    doses = np.full(2, np.nan)
     dyes = dyes_of(light)
+    if dyes is not None:
+        doses = np.asarray(np.linalg.norm(dyes, axis=1))
+        if has_own_directions(dyes):
+            angles = _angles(dyes)
     return {
-        "stain/od_mean": np.asarray(mean, np.float64),
-        "stain/angles": _angles(dyes)
-        if dyes is not None and has_own_directions(dyes)
-        else np.full(5, np.nan),
-        "stain/doses": np.full(2, np.nan) if dyes is None else np.linalg.norm(dyes, axis=1),
+        "stain/od_mean": mean,
+        "stain/angles": angles,
+        "stain/doses": doses,
         "stain/tissue": np.array([tissue.mean()]),
     }
 
 
-def _angles(dyes: NDArray[np.float64]) -> NDArray[np.float64]:
-    ways = dyes / np.linalg.norm(dyes, axis=1, keepdims=True)
-    azimuth = np.degrees(np.arctan2(ways[:, 1], ways[:, 0]))
-    elevation = np.degrees(np.arcsin(np.clip(ways[:, 2], -1, 1)))
-    between = np.degrees(np.arccos(np.clip(ways[0] @ ways[1], -1, 1)))
+def _angles(dyes: Float64Array) -> Float64Array:
+    """(5,) as in `measure_stain`, of dyes (2, 3)."""
+    directions = unit_rows(dyes)
+    red, green, blue = directions.T
+    azimuth = np.degrees(np.arctan2(green, red))
+    elevation = np.degrees(np.arcsin(np.clip(blue, -1, 1)))
+    cosine = np.clip(directions[0] @ directions[1], -1, 1)
+    between = np.degrees(np.arccos(cosine))
     return np.array([azimuth[0], elevation[0], azimuth[1], elevation[1], between])

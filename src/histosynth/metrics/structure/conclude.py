@@ -1,9 +1,9 @@
-"""What detectors say of synthetic tiles, beside what they say of real ones."""
+"""Scores of detectors on synthetic tiles, compared with their scores on real tiles."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,22 +14,85 @@ from ..proportions import Score, quotient, share_finding
 from ..sample import Sample
 from .measure import REACH_UM, STRICT_UM
 
-LEAST_NUCLEI = 20
-"""A share of fewer says nothing."""
+MIN_NUCLEI_FOR_SHARE = 20
+"""A share of fewer nuclei is not reported."""
 ERROR_BINS = 240
-SHOWN = 2000
-"""Values of a density plot, at most."""
-Sides = tuple[Sample, Sample | None]
-Table = tuple[Float64Array, list[str]]
-Both = tuple[Table, Table | None]
-FOUND = 1
-ASKED = 2
-ABOUT = (
-    "Nuclei found again where they were asked for, one to one within 6 um (and 3 um), by "
-    "detectors that the "
-    "painter does not know. A detector misses nuclei of real tissue too: read the ratio to "
-    "its score there."
+"""Bins of localisation errors, from 0 to `REACH_UM`."""
+_MAX_PLOTTED_ERRORS = 2000
+_FOUND = 1
+"""Column of `counts`."""
+_REQUESTED = 2
+"""Column of `counts`."""
+_ABOUT = (
+    "Nuclei found where they were requested, one to one within 6 um (and 3 um), by detectors that "
+    "are independent of the generator. A detector misses nuclei of real tissue too: read the ratio "
+    "to its score there."
 )
+_RINGS_NOTE = (
+    "by rings of colour around each requested place, fitted on real tiles; no detector is involved"
+)
+TileFunction = Callable[[Float64Array], Sequence[float] | Float64Array]
+"""Values of one tile => numbers that are summed over tiles."""
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Both sides of one detector; real is None where there is no baseline."""
+
+    synthetic: Sample
+    real: Sample | None
+
+    def __iter__(self) -> Iterator[tuple[Literal["synthetic", "real"], Sample]]:
+        yield "synthetic", self.synthetic
+        if self.real is not None:
+            yield "real", self.real
+
+
+@dataclass(frozen=True, eq=False)
+class _TileRows:
+    """Numbers of each tile that are summed, (N, F), with the patients (N)."""
+
+    numbers: Float64Array
+    patients: list[str]
+
+    def total(self, column: int) -> int:
+        """Sum of a column over all tiles."""
+        return int(np.nansum(self.numbers[:, column]))
+
+
+@dataclass(frozen=True, eq=False)
+class _BothRows:
+    """Rows of synthetic tiles, and of real ones if there are any."""
+
+    synthetic: _TileRows
+    real: _TileRows | None
+
+
+@dataclass(frozen=True)
+class _CountScore:
+    """A score of matched, found and requested nuclei.
+
+    Attributes:
+        measure: `F1`, `precision` or `recall`.
+        name: of the finding.
+        reach: row of `counts`: 0 for `REACH_UM`, 1 for `STRICT_UM`.
+        group: 0 for all nuclei, 1 + index for a class.
+    """
+
+    measure: Literal["F1", "precision", "recall"]
+    name: str
+    reach: int = 0
+    group: int = 0
+
+    def row(self, counts: Float64Array) -> list[float]:
+        """(2, 1 + K, 3) counts of a tile => numerator, denominator and requested nuclei."""
+        matched, found, requested = counts[self.reach, self.group]
+        if self.measure == "precision":
+            return [matched, found, requested]
+        if self.measure == "recall":
+            return [matched, requested, requested]
+        # F1 is the harmonic mean of the other two
+        return [2 * matched, found + requested, requested]
 
 
 def conclude_structure(
@@ -38,16 +101,15 @@ def conclude_structure(
     classes: Sequence[str],
     detectors: Sequence[str],
 ) -> Section:
-    """F1, precision, recall, classes, counts and places of nuclei, each beside the same on real
-    tiles.
+    """F1, precision, recall, classes, counts and places of nuclei, each with the same on real tiles.
 
-    Intervals are over patients; those who stand on both sides are drawn together.
+    Intervals are over patients; those present on both sides are resampled jointly.
 
     Args:
         synthetic: with the values of `measure_structure`.
-        real: the same detectors on real tiles against the nuclei marked there; None: no floor is
-            given.
-        classes: the classes asked for, in the order of the values.
+        real: the same detectors on real tiles against the nuclei marked there; None: there is no
+            baseline.
+        classes: the requested classes, in the order of the values.
         detectors: names as in the values; those that were not measured are left out.
     """
     findings: list[Finding] = []
@@ -55,253 +117,236 @@ def conclude_structure(
     chance: dict[str, Any] = {}
     tables: dict[str, Any] = {}
     for name in detectors:
-        key = f"structure/{name}/counts"
-        if not synthetic.has(key):
+        sides = _measured_sides(synthetic, real, f"structure/{name}/counts")
+        if sides is None:
             continue
-        sides = (synthetic, real if real is not None and real.has(key) else None)
-        by_chance = {each.name: each for each in _found(name, sides, classes, "chance")}
+        by_chance = {each.name: each for each in _scores(name, sides, classes, "chance")}
         chance[name] = {each.name: each.as_dict() for each in by_chance.values()}
-        findings += [
-            _with_chance(each, by_chance) for each in _found(name, sides, classes, "counts")
-        ]
+        for score in _scores(name, sides, classes, "counts"):
+            findings.append(_with_chance(score, by_chance))
         findings += [_count_error(name, sides), _localisation(name, sides)]
-        plots += _plots(name, sides)
+        plots += [_count_plot(name, sides), _error_plot(name, sides)]
     for name in (*detectors, "rings"):
-        key = f"structure/{name}/confusion"
-        if not synthetic.has(key):
+        sides = _measured_sides(synthetic, real, f"structure/{name}/confusion")
+        if sides is None:
             continue
-        sides = (synthetic, real if real is not None and real.has(key) else None)
         findings.append(_accuracy(name, sides, len(classes)))
-        tables[name] = _table(name, sides, classes)
-    facts = {
-        "reach_um": REACH_UM,
-        "strict_um": STRICT_UM,
-        "chance": chance,
-        "confusion": tables,
-    }
+        tables[name] = _confusion_table(name, sides, classes)
     return Section(
         "structure",
         "Structure",
-        ABOUT,
+        _ABOUT,
         tuple(findings),
-        facts,
+        {
+            "reach_um": REACH_UM,
+            "strict_um": STRICT_UM,
+            "chance": chance,
+            "confusion": tables,
+        },
         tuple(plots),
     )
 
 
-def _found(
-    name: str,
-    sides: Sides,
+def _measured_sides(synthetic: Sample, real: Sample | None, key: str) -> _Sides | None:
+    """The sides that have these values; None where the synthetic one has not."""
+    if not synthetic.has(key):
+        return None
+    if real is None or not real.has(key):
+        return _Sides(synthetic, None)
+    return _Sides(synthetic, real)
+
+
+def _scores(
+    detector: str,
+    sides: _Sides,
     classes: Sequence[str],
-    which: str,
+    which: Literal["counts", "chance"],
 ) -> list[Finding]:
-    """Precision, recall and F1 of the detector's own points, or of those placed anywhere
-    (`chance`).
-    """
-    key = f"structure/{name}/{which}"
-    asked = [(measure, f"{measure}_{name}", 0, 0) for measure in ("F1", "precision", "recall")]
-    asked += [("F1", f"F1_{name}_{STRICT_UM:g}um", 1, 0)]
-    asked += [
-        ("F1", f"F1_{name}_{class_name}", 0, 1 + place) for place, class_name in enumerate(classes)
+    """Precision, recall and F1 of what the detector found, or of random points (`chance`)."""
+    scores = [
+        _CountScore("F1", f"F1_{detector}"),
+        _CountScore("precision", f"precision_{detector}"),
+        _CountScore("recall", f"recall_{detector}"),
+        _CountScore("F1", f"F1_{detector}_{STRICT_UM:g}um", reach=1),
     ]
-    out = []
-    for measure, title, reach, place in asked:
-
-        def row(
-            counts: Float64Array, measure: str = measure, at: tuple[int, int] = (reach, place)
-        ) -> list[float]:
-            matched, found, wanted = counts[at]
-            above, below = {
-                "F1": (2 * matched, found + wanted),  # harmonic mean of the other two
-                "precision": (matched, found),
-                "recall": (matched, wanted),
-            }[measure]
-            return [above, below, wanted]
-
-        rows = _rows(sides, key, row)
-        if np.isnan(rows[0][0]).all():
-            continue  # a class that the detector does not tell
-        out.append(_finding(title, "high", rows, count=2))
-    return out
+    for class_id, class_name in enumerate(classes):
+        scores.append(_CountScore("F1", f"F1_{detector}_{class_name}", group=1 + class_id))
+    findings = []
+    for score in scores:
+        rows = _rows(sides, f"structure/{detector}/{which}", score.row)
+        if np.isnan(rows.synthetic.numbers).all():
+            continue  # a class that the detector does not detect
+        findings.append(_finding(score.name, "high", rows, count_column=2))
+    return findings
 
 
 def _with_chance(finding: Finding, by_chance: Mapping[str, Finding]) -> Finding:
     level = by_chance[finding.name].value
     if not level.is_defined:
         return finding
-    return replace(
-        finding, note=f"as many points placed anywhere, classes shuffled: {level.value:.2f}"
-    )
+    note = f"as many points placed anywhere, classes shuffled: {level.value:.2f}"
+    return replace(finding, note=note)
 
 
-def _count_error(name: str, sides: Sides) -> Finding:
-    """Sum over tiles of |found - asked| / asked."""
+def _count_error(detector: str, sides: _Sides) -> Finding:
+    """Sum over tiles of |found - requested| / requested."""
 
-    def row(counts: Float64Array) -> tuple[float, float]:
-        return abs(counts[0, 0, FOUND] - counts[0, 0, ASKED]), counts[0, 0, ASKED]
+    def row(counts: Float64Array) -> list[float]:
+        found = counts[0, 0, _FOUND]
+        requested = counts[0, 0, _REQUESTED]
+        return [abs(found - requested), requested]
 
-    rows = _rows(sides, f"structure/{name}/counts", row)
-    note = "sum over tiles of |found - asked|, as a share of those asked for"
     return _finding(
-        f"count_error_{name}",
+        f"count_error_{detector}",
         "low",
-        rows,
-        count=1,
-        note=note,
+        _rows(sides, f"structure/{detector}/counts", row),
+        count_column=1,
+        note="sum over tiles of |found - requested|, as a share of those requested",
     )
 
 
-def _localisation(name: str, sides: Sides) -> Finding:
-    """Median distance of matched pairs; told from a histogram, of which draws of patients are
-    sums.
+def _localisation(detector: str, sides: _Sides) -> Finding:
+    """Median localisation error of matched pairs.
+
+    It is computed from binned counts, so that bootstrap replicates are sums.
     """
 
     def row(errors: Float64Array) -> Float64Array:
-        counts = np.histogram(errors, ERROR_BINS, (0, REACH_UM))[0].astype(np.float64)
+        counts, _ = np.histogram(errors, ERROR_BINS, (0, REACH_UM))
+        counts = counts.astype(np.float64)
         return np.append(counts, counts.sum())
 
-    rows = _rows(sides, f"structure/{name}/errors_um", row)
     return _finding(
-        f"localisation_{name}",
+        f"localisation_{detector}",
         "low",
-        rows,
-        count=-1,
+        _rows(sides, f"structure/{detector}/errors_um", row),
+        count_column=-1,
         unit="um",
-        score=lambda s: median_um(s[:, :-1]),
+        score=lambda sums: median_um(sums[:, :-1]),
     )
 
 
 def median_um(counts: Float64Array) -> Float64Array:
-    """(D, B) counts of B equal bins from 0 to `REACH_UM` => (D,) medians, um, in a straight line
-    in a bin.
+    """(R, B) counts of B equal bins from 0 to `REACH_UM` => (R,) medians, um.
+
+    Within a bin the median is interpolated linearly.
     """
-    below = counts.cumsum(axis=1)
-    half = below[:, -1:] / 2
-    place = (below < half).sum(axis=1)[:, None].clip(max=counts.shape[1] - 1)
-    inside = np.take_along_axis(counts, place, 1)
-    before = np.take_along_axis(below, place, 1) - inside
-    return np.asarray(((place + (half - before) / inside) * REACH_UM / counts.shape[1])[:, 0])
+    bins = counts.shape[1]
+    cumulative = counts.cumsum(axis=1)
+    half = cumulative[:, -1:] / 2
+    median_bin = (cumulative < half).sum(axis=1)[:, None].clip(max=bins - 1)
+    in_bin = np.take_along_axis(counts, median_bin, 1)
+    before = np.take_along_axis(cumulative, median_bin, 1) - in_bin
+    fraction = (half - before) / in_bin
+    return np.asarray(((median_bin + fraction) * REACH_UM / bins)[:, 0])
 
 
-def _accuracy(name: str, sides: Sides, many: int) -> Finding:
-    """Of the matched pairs of told classes: the share with the class asked for."""
+def _accuracy(name: str, sides: _Sides, classes: int) -> Finding:
+    """Of the matched pairs with defined classes: the share with the requested class."""
 
-    def row(table: Float64Array) -> tuple[float, float]:
-        return float(np.trace(table[:many, :many])), float(table[:many, :many].sum())
+    def row(table: Float64Array) -> list[float]:
+        matched = table[:classes, :classes]
+        return [float(np.trace(matched)), float(matched.sum())]
 
-    rows = _rows(sides, f"structure/{name}/confusion", row)
-    note = (
-        "by rings of colour around each place asked for, fitted on real tiles; no detector is "
-        "involved"
-        if name == "rings"
-        else "among the nuclei found again"
-    )
     return _finding(
         f"class_accuracy_{name}",
         "high",
-        rows,
-        count=1,
-        note=note,
+        _rows(sides, f"structure/{name}/confusion", row),
+        count_column=1,
+        note=_RINGS_NOTE if name == "rings" else "among the nuclei that were found",
     )
 
 
-def _table(name: str, sides: Sides, classes: Sequence[str]) -> dict[str, Any]:
+def _confusion_table(name: str, sides: _Sides, classes: Sequence[str]) -> dict[str, Any]:
     """Confusion of both sides as lists."""
-    last = name != "rings"
-    synthetic, true = (
-        None
-        if side is None
-        else side.stack(f"structure/{name}/confusion").sum(axis=0).astype(int).tolist()
-        for side in sides
-    )
+    extra = []
+    missed = []
+    if name != "rings":
+        extra = ["extra"]
+        missed = ["missed"]
+    tables: dict[str, Any] = {"synthetic": None, "real": None}
+    for role, sample in sides:
+        table = sample.stack(f"structure/{name}/confusion").sum(axis=0)
+        tables[role] = table.astype(int).tolist()
     return {
-        "requested": [*classes, *(["extra"] if last else [])],
-        "found": [*classes, *(["missed"] if last else [])],
-        "synthetic": synthetic,
-        "real": true,
+        "requested": [*classes, *extra],
+        "found": [*classes, *missed],
+        **tables,
     }
 
 
-def _rows(
-    sides: Sides, key: str, row: Callable[[Float64Array], Sequence[float] | Float64Array]
-) -> Both:
+def _rows(sides: _Sides, key: str, row: TileFunction) -> _BothRows:
     """`row` of the values of each tile of both sides."""
-    synthetic, true = (
-        None
-        if side is None
-        else (
-            np.array([row(np.asarray(each, np.float64)) for each in side.each(key)]),
-            side.patients,
-        )
-        for side in sides
-    )
-    return synthetic or (np.zeros((0, 2)), []), true
+    real = None
+    if sides.real is not None:
+        real = _rows_of(sides.real, key, row)
+    return _BothRows(_rows_of(sides.synthetic, key, row), real)
+
+
+def _rows_of(sample: Sample, key: str, row: TileFunction) -> _TileRows:
+    rows = [row(np.asarray(values, np.float64)) for values in sample.each(key)]
+    return _TileRows(np.array(rows), sample.patients)
 
 
 def _finding(
     name: str,
     better: Literal["high", "low"],
-    rows: Both,
+    rows: _BothRows,
     *,
-    count: int,
+    count_column: int,
     unit: str = "",
     note: str = "",
     score: Score = quotient,
 ) -> Finding:
-    """`count`: the column whose sum says how many nuclei were counted."""
-    synthetic, true = rows
-    many = (
-        int(np.nansum(synthetic[0][:, count])),
-        int(np.nansum(true[0][:, count])) if true else 0,
-    )
+    """A score of sums over tiles; the sum of `count_column` is the number of nuclei."""
+    synthetic = rows.synthetic
+    real = None
+    real_count = 0
+    if rows.real is not None:
+        real = (rows.real.numbers, rows.real.patients)
+        real_count = rows.real.total(count_column)
     return share_finding(
         name,
         better,
-        synthetic,
-        true,
-        n=many,
-        least=LEAST_NUCLEI,
+        (synthetic.numbers, synthetic.patients),
+        real,
+        n=(synthetic.total(count_column), real_count),
+        min_count=MIN_NUCLEI_FOR_SHARE,
         score=score,
         unit=unit,
         note=note,
     )
 
 
-def _plots(name: str, sides: Sides) -> list[Plot]:
-    """Asked and found of each tile, and how far off the found ones are."""
-    clouds: list[Series] = []
-    errors: list[Series] = []
-    roles: tuple[Literal["synthetic", "real"], ...] = ("synthetic", "real")
-    for sample, role in zip(sides, roles, strict=True):
-        if sample is None:
-            continue
-        counts = sample.stack(f"structure/{name}/counts")[:, 0, 0]
-        far = np.concatenate(
-            [np.asarray(each, float) for each in sample.each(f"structure/{name}/errors_um")]
-        )
-        far = far[:: max(len(far) // SHOWN, 1)]
-        clouds.append(
-            Series(
-                role,
-                role,
-                counts[:, ASKED].tolist(),
-                counts[:, FOUND].tolist(),
-            )
-        )
-        errors.append(Series(role, role, far.tolist()))
-    return [
-        Plot(
-            f"Nuclei of each tile, {name}",
-            "asked for",
-            "found",
-            tuple(clouds),
-            "scatter",
-        ),
-        Plot(
-            f"Places of nuclei, {name}",
-            "off by (um)",
-            "",
-            tuple(errors),
-            "density",
-        ),
-    ]
+def _count_plot(detector: str, sides: _Sides) -> Plot:
+    """Requested and found nuclei of each tile."""
+    series = []
+    for role, sample in sides:
+        counts = sample.stack(f"structure/{detector}/counts")[:, 0, 0]
+        requested = counts[:, _REQUESTED].tolist()
+        found = counts[:, _FOUND].tolist()
+        series.append(Series(role, role, requested, found))
+    return Plot(
+        f"Nuclei of each tile, {detector}",
+        "requested",
+        "found",
+        tuple(series),
+        "scatter",
+    )
+
+
+def _error_plot(detector: str, sides: _Sides) -> Plot:
+    """Distance of each found nucleus from its requested place."""
+    series = []
+    for role, sample in sides:
+        each = sample.each(f"structure/{detector}/errors_um")
+        errors = np.concatenate([np.asarray(values, float) for values in each])
+        step = max(len(errors) // _MAX_PLOTTED_ERRORS, 1)
+        series.append(Series(role, role, errors[::step].tolist()))
+    return Plot(
+        f"Places of nuclei, {detector}",
+        "off by (um)",
+        "",
+        tuple(series),
+        "density",
+    )

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...core.arrays import Float64Array
+from ...core.arrays import BoolArray, Float64Array, IndexArray
 from ..sample import Sample
 from .features import FEATURES
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class NucleusTable:
     """Nuclei of one side.
 
     Attributes:
@@ -25,59 +24,53 @@ class Table:
     """
 
     values: Float64Array
-    class_ids: NDArray[np.intp]
-    tile: NDArray[np.intp]
+    class_ids: IndexArray
+    tile: IndexArray
     patients: list[str]
 
     @classmethod
-    def of(cls, sample: Sample) -> Table:
+    def of(cls, sample: Sample) -> NucleusTable:
         """All nuclei that could be measured."""
         values = [np.zeros((0, len(FEATURES))), *sample.each("morphology/values")]
-        classes = [np.zeros(0), *sample.each("morphology/kind")]
-        many = [len(each) for each in classes[1:]]
+        class_ids = [np.zeros(0), *sample.each("morphology/class_ids")]
+        counts = [len(each) for each in class_ids[1:]]
         return cls(
             np.concatenate(values).astype(np.float64),
-            np.concatenate(classes).astype(np.intp),
-            np.repeat(np.arange(len(sample)), many),
+            np.concatenate(class_ids).astype(np.intp),
+            np.repeat(np.arange(len(sample)), counts),
             sample.patients,
         )
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def where(self, keep: NDArray[np.bool_]) -> Table:
+    def where(self, keep: BoolArray) -> NucleusTable:
         """Those marked True in `keep` (N); the tiles stay."""
-        return Table(
+        return NucleusTable(
             self.values[keep],
             self.class_ids[keep],
             self.tile[keep],
             self.patients,
         )
 
-    def only(self, features: Sequence[str]) -> Table:
-        """The same nuclei, of the columns of `FEATURES` only these."""
+    def only(self, features: Sequence[str]) -> NucleusTable:
+        """The same nuclei with only these of the columns `FEATURES`."""
         columns = [FEATURES.index(name) for name in features]
-        return Table(
-            self.values[:, columns],
-            self.class_ids,
-            self.tile,
-            self.patients,
-        )
+        return replace(self, values=self.values[:, columns])
 
     @property
-    def whose(self) -> list[str]:
+    def owners(self) -> list[str]:
         """(N) the patient of each nucleus."""
         return [self.patients[row] for row in self.tile]
 
     def by_tile(self, column: int) -> list[Float64Array]:
         """One feature, tile by tile."""
-        return [self.values[self.tile == row, column] for row in range(len(self.patients))]
+        tiles = range(len(self.patients))
+        return [self.values[self.tile == row, column] for row in tiles]
 
-    def share(self, marked: NDArray[np.bool_] | Float64Array) -> tuple[Float64Array, list[str]]:
+    def share(self, marked: BoolArray | Float64Array) -> tuple[Float64Array, list[str]]:
         """(T, 2) sum of `marked` (N,) and number of nuclei, tile by tile, with the patients."""
-        many = len(self.patients)
-        sums = [
-            np.bincount(self.tile, weights, minlength=many)
-            for weights in (marked, np.ones(len(self)))
-        ]
-        return np.stack(sums, axis=1).astype(np.float64), self.patients
+        tiles = len(self.patients)
+        marks = np.bincount(self.tile, marked, minlength=tiles)
+        counts = np.bincount(self.tile, np.ones(len(self)), minlength=tiles)
+        return np.stack([marks, counts], axis=1).astype(np.float64), self.patients
