@@ -28,8 +28,10 @@ from squeezenet import SqueezeNet
 
 import histosynth as hs
 from histosynth.core.sheet import contact_sheet, draw_nuclei, fill_mask
+from histosynth.detectors.blobs import BlobDetector
 from histosynth.metrics.distances import frechet_distance, kernel_distance
-from histosynth.metrics.ring_classifier import RingClassifier, found_share
+from histosynth.metrics.ring_classifier import RingClassifier
+from histosynth.metrics.structure.measure import measure_structure
 from histosynth.model import autoencoder as ae
 from histosynth.training.data.sources import TileSource, open_source
 
@@ -103,19 +105,26 @@ def mean_of(draws):
     return out | {"FD_ratio_over_draws": [min(ratios), max(ratios)]}
 
 
+def found_nuclei(image, requested):
+    """(requested nuclei with a blob within 3 um, requested nuclei)."""
+    values = measure_structure(image, requested, detectors={"blobs": BlobDetector()})
+    matched, _, asked = values["structure/blobs/counts"][1, 0]
+    return int(matched), int(asked)
+
+
 def structure(
-    judge,
+    classifier,
     classes,
     images,
     nuclei,
 ):
-    """Share of nuclei found, and share that look like their kind, in all and per kind."""
+    """Share of nuclei found, and share that look like their class, of all and by class."""
     found = np.array(
-        [found_share(image, cells) for image, cells in zip(images, nuclei, strict=True)]
+        [found_nuclei(image, cells) for image, cells in zip(images, nuclei, strict=True)]
     )
     right = np.zeros((len(classes), len(nuclei), 2))  # per kind and crop: looks its kind, asked for
     for crop, (image, cells) in enumerate(zip(images, nuclei, strict=True)):
-        seen = judge(image, cells) if len(cells) else cells.class_ids
+        seen = classifier(image, cells) if len(cells) else cells.class_ids
         for k in range(len(classes)):
             right[k, crop] = (seen[cells.class_ids == k] == k).sum(), (cells.class_ids == k).sum()
     shares = {
@@ -199,16 +208,16 @@ def main() -> None:
         )
         for _ in range(10)
     ]
-    judge = RingClassifier.fit([(example.tile.pixels, example.nuclei) for example in train])
-    on_real, each_real = structure(judge, classes, real, nuclei)
+    classifier = RingClassifier.fit([(example.tile.pixels, example.nuclei) for example in train])
+    on_real, each_real = structure(classifier, classes, real, nuclei)
     on_made, each_made = structure(
-        judge,
+        classifier,
         classes,
         np.concatenate(drawn),
         nuclei * DRAWS,
     )
     each_real = {name: np.tile(values, DRAWS) for name, values in each_real.items()}
-    on_rebuilt, _ = structure(judge, classes, rebuilt, nuclei)
+    on_rebuilt, _ = structure(classifier, classes, rebuilt, nuclei)
     plain = [crop for folder, mpp in UNLABELLED for crop in unlabelled(args.data, folder, mpp)]
     copied, pairs = copies(
         embedder,
@@ -216,7 +225,7 @@ def main() -> None:
         plain,
         held_out,
         rebuilt=rebuilt,
-        made=np.concatenate(drawn),
+        synthetic=np.concatenate(drawn),
     )
     shuffled = [made[(i + 5) % len(made)] for i in range(len(made))]
     result = {
@@ -232,7 +241,7 @@ def main() -> None:
         "structure_real": on_real,
         "structure_reconstructed": on_rebuilt,
         "structure_made": on_made,
-        "structure_shuffled_control": structure(judge, classes, shuffled, nuclei)[0],
+        "structure_shuffled_control": structure(classifier, classes, shuffled, nuclei)[0],
         "found_ratio": ratio(each_made["found"], each_real["found"], patients * DRAWS),
         "kind_ratio": {k: ratio(each_made[k], each_real[k], patients * DRAWS) for k in classes},
         "copies": copied,

@@ -189,7 +189,7 @@ def test_the_verdict_names_the_copies_and_spares_the_rest(train, library):
 def test_a_large_library_is_searched_by_a_shortlist(train, library, monkeypatch):
     from histosynth.metrics.copying import search
 
-    monkeypatch.setattr(search, "WHOLE", 4)
+    monkeypatch.setattr(search, "MAX_SEARCHED_WHOLE", 4)
     monkeypatch.setattr(search, "SHORTLIST", 2)
     crops = np.eye(10)
     tile = TileMeasurements(

@@ -126,7 +126,7 @@ def test_kernel_sums_do_not_depend_on_blocks(monkeypatch, block):
     groups = np.arange(90) % 7
     others = np.arange(70) % 5
     sums = d.KernelSums.of(real, groups, synthetic, others)
-    monkeypatch.setattr(d, "BLOCK", block)
+    monkeypatch.setattr(d, "KERNEL_BLOCK", block)
     again = d.KernelSums.of(real, groups, synthetic, others)
     np.testing.assert_allclose(again.across, sums.across)
     kernel = (real @ real.T / 24 + 1) ** 3
@@ -202,8 +202,8 @@ def test_the_copying_statistic_is_far_below_0_for_copies_only():
 
 @pytest.mark.parametrize("patients", [1, 40])
 def test_a_large_set_is_told_from_parts_and_without_bias(monkeypatch, patients):
-    monkeypatch.setattr(d, "WHOLE", 100)
-    monkeypatch.setattr(d, "PART", 60)
+    monkeypatch.setattr(d, "MAX_ALL_PAIRS", 100)
+    monkeypatch.setattr(d, "PART_SIZE", 60)
     away = []
     for seed in range(60):
         real = features(240, 8, seed=2 * seed + 10)
@@ -213,9 +213,9 @@ def test_a_large_set_is_told_from_parts_and_without_bias(monkeypatch, patients):
         assert parts.pairs[2].sum() < 0.5 * 240**2
         ones = np.ones((1, patients))
         part = parts.distances(ones, ones)[0]
-        monkeypatch.setattr(d, "WHOLE", 1000)
+        monkeypatch.setattr(d, "MAX_ALL_PAIRS", 1000)
         away.append(part - d.kernel_distance(real, synthetic))
-        monkeypatch.setattr(d, "WHOLE", 100)
+        monkeypatch.setattr(d, "MAX_ALL_PAIRS", 100)
     assert abs(np.mean(away)) < 3 * np.std(away) / np.sqrt(60)
     assert np.std(away) > 0  # it was not all pairs
 
@@ -229,3 +229,41 @@ def test_neighbours_in_float32_are_those_in_float64():
     assert np.array_equal(rows, places)
     np.testing.assert_allclose(gaps, wide, rtol=1e-9)
     assert gaps[7, 0] == 0
+
+
+def test_frechet_distance_of_gaussians_is_the_closed_form():
+    random = np.random.default_rng(0)
+    first = random.normal(0, 1.0, (20_000, 4))
+    second = random.normal(0.5, 2.0, (20_000, 4))
+    # per dimension: (m1 - m2)^2 + (s1 - s2)^2
+    assert d.frechet_distance(first, second) == pytest.approx(4 * (0.25 + 1.0), rel=0.03)
+
+
+def test_frechet_distance_equals_the_matrix_root_definition():
+    from scipy.linalg import sqrtm
+
+    random = np.random.default_rng(1)
+    first = random.normal(0, 1, (60, 8))
+    second = random.normal(0.3, 1.5, (50, 8)) @ random.normal(0, 1, (8, 8))
+    c1 = np.cov(first.T)
+    c2 = np.cov(second.T)
+    apart = first.mean(0) - second.mean(0)
+    expected = apart @ apart + np.trace(c1 + c2 - 2 * sqrtm(c1 @ c2).real)
+    assert d.frechet_distance(first, second) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_set_is_no_distance_from_itself_even_with_fewer_samples_than_dimensions():
+    first = np.random.default_rng(0).normal(size=(16, 64))
+    assert d.frechet_distance(first, first) == pytest.approx(0, abs=1e-8)
+
+
+def test_kernel_distance_is_unbiased_and_sees_a_shift():
+    random = np.random.default_rng(0)
+    same = [
+        d.kernel_distance(random.normal(size=(40, 8)), random.normal(size=(40, 8)))
+        for _ in range(200)
+    ]
+    assert abs(np.mean(same)) < 3 * np.std(same) / np.sqrt(200)
+    assert d.kernel_distance(
+        random.normal(size=(40, 8)), random.normal(1, 1, (40, 8))
+    ) > 10 * np.std(same)

@@ -260,7 +260,7 @@ def test_what_was_asked_for_and_obtained_is_no_distance():
     real = sample([tissue(random) for _ in range(12)], "r")
     told = by_name(conclude_layout(asked, asked, real, CLASSES, marked=real))
     names = [
-        name for name in told if name.endswith(("requested", "requested_all", "requested_kinds"))
+        name for name in told if name.endswith(("requested", "requested_all", "requested_classes"))
     ]
     assert len(names) == 8
     for name in names:
@@ -330,7 +330,7 @@ def test_missing_sides_are_said():
     assert "half" in by_name(section)["g_from_real_all"].note
     section = conclude_layout(synthetic, synthetic, None, CLASSES)
     finding = by_name(section)["nearest_from_requested_all"]
-    assert finding.real is None and finding.ratio is None and "no floor" in finding.note
+    assert finding.real is None and finding.ratio is None and "no baseline" in finding.note
     assert {series.role for series in section.plots[0].series} == {"requested", "synthetic"}
 
 
@@ -351,6 +351,7 @@ def test_detectors_without_kinds_are_judged_on_all():
     )
     told = by_name(conclude_layout(None, synthetic, real, CLASSES))
     assert (
-        told["g_from_real_all"].value.is_defined and not told["g_from_real_kinds"].value.is_defined
+        told["g_from_real_all"].value.is_defined
+        and not told["g_from_real_classes"].value.is_defined
     )
     assert not told["composition_from_real"].value.is_defined

@@ -90,7 +90,7 @@ def test_area_and_eccentricity_of_ellipses_are_those_they_were_drawn_with(long_u
         assert np.median(column(seen, "eccentricity")) == pytest.approx(eccentricity, abs=0.03)
     else:
         assert np.median(column(seen, "eccentricity")) < 0.35
-    assert seen["morphology/kind"].tolist() == nuclei.class_ids.tolist()
+    assert seen["morphology/class_ids"].tolist() == nuclei.class_ids.tolist()
 
 
 def test_outlines_of_drawn_masks_have_the_length_of_theirs():
@@ -194,7 +194,7 @@ def test_odd_tiles_give_no_nuclei_and_no_error(value):
     for asked in (nuclei, Nuclei.none((40, 30), 0.5, CLASSES)):
         seen = measure_morphology(flat, asked)
         assert seen["morphology/values"].shape == (0, len(FEATURES))
-        assert seen["morphology/kind"].shape == (0,)
+        assert seen["morphology/class_ids"].shape == (0,)
         assert seen["morphology/left_out"][0] == len(asked)
 
 
@@ -225,7 +225,7 @@ def sample(
         )
         seen = {
             "morphology/values": values,
-            "morphology/kind": np.arange(nuclei) % 2.0,
+            "morphology/class_ids": np.arange(nuclei) % 2.0,
             "morphology/left_out": np.array([nuclei + 4, 1, 2, 1.0]),
         }
         tiles.append(TileMeasurements(f"t{patient}", f"{prefix}{patient}", "", seen))
@@ -318,7 +318,10 @@ def test_distances_are_those_of_scipy():
     said = findings(conclude_morphology(synthetic, real, None, CLASSES))
     first, second = (
         np.concatenate(
-            [t.values["morphology/values"][t.values["morphology/kind"] == 0, 0] for t in s.tiles]
+            [
+                t.values["morphology/values"][t.values["morphology/class_ids"] == 0, 0]
+                for t in s.tiles
+            ]
         )
         for s in (synthetic, real)
     )

@@ -114,7 +114,7 @@ def test_without_a_reference_the_floor_lies_between_halves_of_the_real_patients(
         None,
         encoder="x",
     )
-    assert "halves" in section.facts["floor"]
+    assert "halves" in section.facts["baseline"]
     assert 0.5 < found(section, "FD_x").ratio.value < 2
 
 
@@ -166,7 +166,7 @@ def test_made_tiles_of_real_patients_are_drawn_with_them():
         sample(30, 4, seed=2, prefix="t"),
         encoder="x",
     )
-    assert together.facts["drawn_together"]
+    assert together.facts["resampled_jointly"]
     assert found(together, "FD_x").ratio.high < 0.1
 
 

@@ -265,7 +265,7 @@ def test_confused_classes_lower_their_scores_but_not_that_of_all():
 
 
 def test_rings_tell_classes_without_any_detector():
-    from test_judges import blobs
+    from test_ring_classifier import discs as blobs
 
     rings = RingClassifier.fit([blobs(seed) for seed in range(3)])
     picture, nuclei = blobs(9)

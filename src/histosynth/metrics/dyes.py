@@ -54,7 +54,8 @@ def unit_rows(vectors: Float64Array) -> Float64Array:
 
 
 def haematoxylin_weights(pixels: Pixels, mpp: float) -> Float32Array:
-    """(3,) weights that convert optical density to haematoxylin, 1 a full dose of this tile's stain.
+    """(3,) weights that convert optical density to haematoxylin, 1 a full dose of this tile's
+    stain.
 
     Ruifrok & Johnston 2001: density = amounts @ dyes, solved for the amounts. The tile's own dyes
     only decide by how much each channel is scaled; directions are the canonical ones. Solved along

@@ -1,4 +1,6 @@
-"""Compares quantities of which each tile has one: differences of means and Wasserstein distances."""
+"""Compares quantities of which each tile has one: differences of means and Wasserstein
+distances.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,8 @@ def compare_marginals(
     name: str,
     seed: int = 0,
 ) -> tuple[tuple[Finding, ...], tuple[Plot, ...]]:
-    """A summary, then two findings a quantity: the difference of means and the Wasserstein distance.
+    """A summary, then two findings a quantity: the difference of means and the Wasserstein
+    distance.
 
     Args:
         quantities: what to compare.
@@ -181,7 +184,9 @@ def _compare_with_baseline(
 
 
 def grid_of(values: Float64Array) -> Float64Array:
-    """(B,) points to bin values at: the values themselves, or about a thousand points among many."""
+    """(B,) points to bin values at: the values themselves, or about a thousand points among
+    many.
+    """
     finite = np.unique(values[np.isfinite(values)])
     if len(finite) <= 2 * GRID_POINTS:
         return finite

@@ -277,7 +277,7 @@ def _window_sums(values: NDArray[np.float64], side: int) -> NDArray[np.float64]:
     """Sums over squares of `side`, from a summed-area table."""
     total = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     bottom = total[side:, side:] - total[:-side, side:]
-    return bottom - total[side:, :-side] + total[:-side, :-side]
+    return np.asarray(bottom - total[side:, :-side] + total[:-side, :-side])
 
 
 def correlate(region: Float32Array, window: Float32Array) -> Float32Array:

@@ -1,4 +1,6 @@
-"""The surroundings of a mask's boundary, whatever its shape: bands on both sides, cut into pieces."""
+"""The surroundings of a mask's boundary, whatever its shape: bands on both sides, cut into
+pieces.
+"""
 
 from __future__ import annotations
 

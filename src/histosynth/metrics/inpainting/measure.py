@@ -115,7 +115,9 @@ def _around(mask: Mask, pad: int) -> tuple[slice, slice]:
     """A mask's bounding box with `pad` px around it: nothing farther away is used."""
     if not mask.any():
         return slice(0, 1), slice(0, 1)
-    return _padded_range(mask.any(axis=1), pad), _padded_range(mask.any(axis=0), pad)
+    rows = np.asarray(mask.any(axis=1))
+    columns = np.asarray(mask.any(axis=0))
+    return _padded_range(rows, pad), _padded_range(columns, pad)
 
 
 def _padded_range(marked: Mask, pad: int) -> slice:

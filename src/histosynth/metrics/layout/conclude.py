@@ -93,7 +93,7 @@ class _PairDistances:
         rows: list[dict[str, object]] = []
         for pair, comparison in self.by_pair.items():
             real = comparison.real(unit=self.unit)
-            row = {
+            row: dict[str, object] = {
                 "pair": list(pair),
                 "value": comparison.estimate(unit=self.unit).as_dict(),
                 "real": real.as_dict() if real else None,

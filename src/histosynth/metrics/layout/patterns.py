@@ -1,8 +1,8 @@
 """Statistics of point patterns in rectangles, kept as sums that can be added over tiles.
 
-A tile of 128 um contains few nuclei of a rare class, and a mean of its ratios means nothing. So each
-tile gives a numerator and a denominator, both times its area, and a sample's K or g is the ratio of
-their sums.
+A tile of 128 um contains few nuclei of a rare class, and a mean of its ratios means nothing. So
+each tile gives a numerator and a denominator, both times its area, and a sample's K or g is the
+ratio of their sums.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ FAMILIES = {
     "dye": FEATURES[3:4],
     "chromatin": FEATURES[4:],
 }
-"""What can be wrong with nuclei independently: outlines, staining strength, and sharpness inside."""
+"""What can be wrong with nuclei independently: outlines, staining strength, and sharpness
+inside."""
 FEATURE_UNITS = {
     "area_um2": "um2",
     "density": "doses",

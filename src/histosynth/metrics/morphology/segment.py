@@ -166,7 +166,7 @@ def _unusable(mask: Mask, windows: _Windows) -> tuple[BoolArray, BoolArray, Bool
     area = mask.sum(axis=(1, 2)) * SAMPLE_UM**2
     empty = area == 0
     well_inside = windows.inside(BORDER_UM / SAMPLE_UM)
-    cut = (mask & ~well_inside).any(axis=(1, 2))
+    cut = np.asarray((mask & ~well_inside).any(axis=(1, 2)))
     smallest, largest = AREA_UM2
     outside_range = (area < smallest) | (area > largest)
     return empty, cut, ~empty & ~cut & outside_range

@@ -22,11 +22,13 @@ MIN_NUCLEI_FOR_AUC = 20
 INVERSE_RIDGE = 0.1
 """Small, so that dozens of patients do not over-fit 44 weights."""
 CLIP_SD = 4.0
-"""Features are clipped at so many standard deviations: products of outliers would dominate a fit."""
+"""Features are clipped at so many standard deviations: products of outliers would dominate a
+fit."""
 
 
 def two_sample_auc(first: NucleusTable, second: NucleusTable, *, seed: int = 0) -> Estimate:
-    """Area under the ROC curve of distinguishing `first` from `second`, scored on held-out patients.
+    """Area under the ROC curve of distinguishing `first` from `second`, scored on held-out
+    patients.
 
     0.5: they cannot be distinguished by these features; 1: always. Logistic regression on
     standardised features and their products, both sides weighted alike; the scores of all folds are

@@ -81,7 +81,7 @@ def conclude_quality(
     sides = [real, synthetic]
     if reference is not None and len(reference):
         sides.append(reference)
-    quantities = QUANTITIES
+    quantities: tuple[Quantity, ...] = QUANTITIES
     if all(side.has(NIMA.key) for side in sides):
         quantities = (*QUANTITIES, NIMA)
     findings, plots = compare_marginals(

@@ -1,4 +1,6 @@
-"""Compares any measure of a set with the same measure of as much real tissue: baseline and ratio."""
+"""Compares any measure of a set with the same measure of as much real tissue: baseline and
+ratio.
+"""
 
 from __future__ import annotations
 

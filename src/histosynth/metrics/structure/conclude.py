@@ -101,7 +101,8 @@ def conclude_structure(
     classes: Sequence[str],
     detectors: Sequence[str],
 ) -> Section:
-    """F1, precision, recall, classes, counts and places of nuclei, each with the same on real tiles.
+    """F1, precision, recall, classes, counts and places of nuclei, each with the same on real
+    tiles.
 
     Intervals are over patients; those present on both sides are resampled jointly.
 
