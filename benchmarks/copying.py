@@ -18,7 +18,7 @@ def copies(
     rebuilt,
     synthetic,
 ):
-    """How near synthetic tiles are to training tiles, and how near real tissue of unseen patients is.
+    """How near to training tiles synthetic tiles and real tiles of unseen patients are.
 
     Distance to the nearest training crop in any pose. The bar is the 5th percentile of real tissue,
     computed twice: from overlapping crops of the validation patients, and, because those are few,

@@ -62,8 +62,8 @@ def mending(
 
     Returns:
         Pictures by way of filling, their distance from the real crops by way (B), their change
-        across the mask's boundary by way (B), their fibres across it by way (B, 2), the mask, and the
-        largest change of a known pixel.
+        across the mask's boundary by way (B), their fibres across it by way (B, 2), the mask, and
+        the largest change of a known pixel.
     """
     side = len(crops[0][0])
     mask = np.zeros((side, side), bool)
