@@ -65,9 +65,9 @@ def test_masks_are_measured_inside_at_the_boundary_and_outside(world, tmp_path):
         ),
         tmp_path / "out",
     )
-    assert named(found, "mending", "outside_largest").value.value == 1
-    assert barcode(2) in section(found, "mending").verdict
-    assert named(found, "mending", "perceptual_histo_inside").value.value > 0
+    assert named(found, "inpainting", "outside_largest").value.value == 1
+    assert barcode(2) in section(found, "inpainting").verdict
+    assert named(found, "inpainting", "perceptual_histo_inside").value.value > 0
 
 
 def test_patients_of_the_training_set_are_refused(world, tmp_path):

@@ -24,9 +24,9 @@ from ...detectors.opening import detector_name, open_detector
 from ...encoders.opening import open_perceptual
 from ...engine.threads import one_thread
 from ...metrics import METRICS
-from ...metrics.ring_classifier import RingClassifier
 from ...metrics.measurement import embed_tiles, measure_tile
 from ...metrics.metric import TileInput, Tool, Tools
+from ...metrics.ring_classifier import RingClassifier
 from ...metrics.sample import Sample, TileMeasurements, Values
 from ..config import MeasureSettings
 from ..inputs.items import Item, content_digest, read_item, read_items, spread_over
