@@ -11,9 +11,9 @@ from histosynth.core.geometry import Box
 from histosynth.core.nuclei import Nuclei
 from histosynth.core.tile import Tile, TileRef
 from histosynth.training.balance.data_sheet import (
-    LEAST,
-    Counted,
-    counted,
+    MIN_SHOWN_PATIENTS,
+    CountedTile,
+    counted_tiles,
     data_sheet,
     sheet_markdown,
 )
@@ -26,10 +26,10 @@ def tiles(
     label: str = "a",
     split: str = "train",
     each: int = 2,
-) -> list[Counted]:
+) -> list[CountedTile]:
     """`each` tiles with ten nuclei a tile of so many patients by prefix."""
     return [
-        Counted(
+        CountedTile(
             f"s-{name}{i}-{tile}",
             f"{name}{i}",
             label,
@@ -43,7 +43,7 @@ def tiles(
 
 
 def sexes(**of: str) -> PatientTraits:
-    return PatientTraits({patient: {"sex": sex} for patient, sex in of.items()}, traits=("sex",))
+    return PatientTraits({patient: {"sex": sex} for patient, sex in of.items()}, columns=("sex",))
 
 
 def names(rows: list) -> dict:
@@ -54,7 +54,7 @@ def test_tiles_patients_and_nuclei_are_counted_by_label_split_and_trait():
     rows = (
         tiles({"x": 3})
         + tiles({"y": 2}, "b", "validation", 1)
-        + [Counted("s", "", "", "train", None)]
+        + [CountedTile("s", "", "", "train", None)]
     )
     sheet = data_sheet(
         rows,
@@ -83,25 +83,25 @@ def test_tiles_patients_and_nuclei_are_counted_by_label_split_and_trait():
 
 
 def test_a_patient_of_many_tiles_is_one_patient_in_each_row_and_in_all():
-    rows = [Counted("s1", "P", "a", "train", 1), Counted("s2", "P", "b", "train", 1)]
+    rows = [CountedTile("s1", "P", "a", "train", 1), CountedTile("s2", "P", "b", "train", 1)]
     sheet = data_sheet(rows)
     assert sheet["total"]["patients"] == 1
     assert names(sheet["by"]["label"]) == {"a": (1, 1, 1), "b": (1, 1, 1)}
 
 
 def test_a_slide_tells_the_patient_that_a_tile_does_not():
-    people = PatientTraits({"P": {"sex": "male"}}, patient_of={"s1": "P"}, traits=("sex",))
-    sheet = data_sheet([Counted("s1", "")], people)
+    people = PatientTraits({"P": {"sex": "male"}}, patient_of={"s1": "P"}, columns=("sex",))
+    sheet = data_sheet([CountedTile("s1", "")], people)
     assert (
         names(sheet["by"]["sex"]) == {"male": (1, 1, 0)} and sheet["tiles_of_unknown_patients"] == 0
     )
     with pytest.raises(BadTable, match="gives slide s1 to P, the tiles to Q"):
-        data_sheet([Counted("s1", "Q")], people)
+        data_sheet([CountedTile("s1", "Q")], people)
 
 
 def test_a_patient_in_two_splits_is_refused():
     with pytest.raises(SplitLeak, match="P"):
-        data_sheet([Counted("s1", "P", "", "train"), Counted("s2", "P", "", "validation")])
+        data_sheet([CountedTile("s1", "P", "", "train"), CountedTile("s2", "P", "", "validation")])
 
 
 def test_few_patients_are_not_told_where_privacy_is_asked_for():
@@ -137,7 +137,7 @@ def test_the_order_of_hidden_rows_is_that_of_their_names():
 
 
 def test_a_whole_set_of_few_patients_tells_none_of_them():
-    sheet = data_sheet(tiles({"x": LEAST - 1}), sexes(x0="male"), private=True)
+    sheet = data_sheet(tiles({"x": MIN_SHOWN_PATIENTS - 1}), sexes(x0="male"), private=True)
     text = sheet_markdown(sheet)
     assert sheet["total"]["patients"] == "<5" and sheet["total"]["tiles"] == "withheld"
     assert all(row["patients"] == "<5" for rows in sheet["by"].values() for row in rows)
@@ -151,19 +151,19 @@ def test_ages_stand_in_their_order():
         "P3": "60-69",
         "P4": "60-69",
     }
-    people = PatientTraits({p: {"age": age} for p, age in ages.items()}, traits=("age",))
-    sheet = data_sheet([Counted("s", p) for p in (*ages, "P5")], people)
+    people = PatientTraits({p: {"age": age} for p, age in ages.items()}, columns=("age",))
+    sheet = data_sheet([CountedTile("s", p) for p in (*ages, "P5")], people)
     assert list(names(sheet["by"]["age"])) == ["10-19", "60-69", "90+", "not stated"]
 
 
 def test_the_card_s_text_has_tables_what_is_missing_and_the_warning():
-    rows = [*tiles({"x": 1200}, "a|b <i>\n# `c`", each=1), Counted("s", "", "a", "train", None)]
+    rows = [*tiles({"x": 1200}, "a|b <i>\n# `c`", each=1), CountedTile("s", "", "a", "train", None)]
     text = sheet_markdown(data_sheet(rows, sexes(x0="female")))
     assert text.startswith(
         "1,201 tiles of 1,200 patients with 12,000 marked nuclei. Nobody marked nuclei on 1 "
     )
     assert "| a\\|b &lt;i&gt; # \\`c\\` | 1,200 | 1,200 | 12,000 |" in text
-    assert "Not counted, since no table says it: ancestry, site, age." in text
+    assert "Not counted, since no table states it: ancestry, site, age." in text
     assert "What is not counted cannot be balanced" in text and "SarcoDiff" in text
     assert "withheld" not in text
     assert "`<5`" in sheet_markdown(data_sheet(rows, private=True))
@@ -181,5 +181,5 @@ def test_examples_are_counted_with_the_nuclei_that_somebody_marked():
         mpp=0.5,
         classes=["k"],
     )
-    got = counted([example("P", marked), example("unknown of images", None)], "train")
-    assert got == [Counted("t", "P", "a", "train", 2), Counted("t", "", "a", "train", None)]
+    got = counted_tiles([example("P", marked), example("unknown of images", None)], "train")
+    assert got == [CountedTile("t", "P", "a", "train", 2), CountedTile("t", "", "a", "train", None)]

@@ -28,9 +28,10 @@ def test_traits_are_read_by_patient_and_sites_by_slide(tmp_path):
             's4,P3,,"Black or African American",Thigh,--,\n',
         )
     )
-    assert people.traits == ("sex", "race", "site", "age") and people.lacking == []
+    assert people.columns == ("sex", "race", "site", "age") and people.missing == []
     told = {
-        (s, p): [people.value(s, p, t) for t in people.traits] for s, p in people.patient_of.items()
+        (s, p): [people.value(s, p, t) for t in people.columns]
+        for s, p in people.patient_of.items()
     }
     assert told == {
         ("s1", "P1"): ["female", "White", "thigh", "60-69"],
@@ -47,8 +48,8 @@ def test_traits_are_read_by_patient_and_sites_by_slide(tmp_path):
 def test_a_table_of_patients_alone_is_enough(tmp_path):
     people = read_patient_traits(table(tmp_path, "patient,ethnicity\nP1,Hispanic\nP2,\n"))
     assert people.value("any", "P1", "ethnicity") == "Hispanic"
-    assert people.lacking == ["sex", "site", "age"] and PatientTraits().lacking == list(
-        module.GROUPS
+    assert people.missing == ["sex", "site", "age"] and PatientTraits().missing == list(
+        module.TRAIT_COLUMNS
     )
 
 

@@ -1,1 +1,1 @@
-"""Rare labels and patients: weights, refusals, and the data sheet of a training set."""
+"""Rare labels: how their tiles are sampled, and the data sheet that counts patients and tiles."""

@@ -1,41 +1,39 @@
-"""A data sheet: whose tiles a network has seen, counted by label, split and what is known of the
-patients.
+"""A data sheet: tiles, patients and nuclei by label, by split and by traits of the patients.
 
-After Gebru et al. 2021 (Datasheets for Datasets) in what is asked, and SarcoDiff in why: it states
-as a limit that most of its patients are of one ancestry, which nobody can say who has not counted.
+After Gebru et al. 2021 (Datasheets for Datasets) in its questions, and SarcoDiff in its purpose: it
+states as a limit that most of its patients are of one ancestry, which can only be stated where it
+was counted.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict
 
 from ...core.errors import BadTable, SplitLeak
 from ..data.sources import Example
 from .patient_table import NOT_STATED, PatientTraits
 
-LEAST = 5
-"""Fewer patients than these are shown as `<5` where privacy is asked for."""
-WITHHELD = "withheld"
-"""Stands for a number that would tell, by subtraction, one that is hidden."""
-WARNING = (
+MIN_SHOWN_PATIENTS = 5
+"""Fewer patients than these are shown as `<5` where privacy is requested."""
+_FEW_PATIENTS = f"<{MIN_SHOWN_PATIENTS}"
+_WITHHELD = "withheld"
+"""Stands for a number that would reveal, by subtraction, one that is hidden."""
+_WARNING = (
     "What is not counted cannot be balanced. SarcoDiff states as a limit that 78 % of the "
-    "patients of its "
-    "data (TCGA) are of one ancestry; of the tissue here the tables of this sheet are all "
-    "that is known. "
-    "Whoever is rare or absent in them is rare or absent in what this network makes, and what "
-    "is not stated "
-    "may hide more."
+    "patients of its data (TCGA) are of one ancestry; of the tissue here the tables of this sheet "
+    "are all that is known. Groups that are rare or absent in them are rare or absent in the "
+    "pictures of this network, and what is not stated may hide more."
 )
 
 Count = int | str
-"""A number, or `<5` or `withheld` where it is not told."""
+"""A number, or `<5` or `withheld` where it is hidden."""
 
 
 @dataclass(frozen=True)
-class Counted:
+class CountedTile:
     """A tile as it is counted."""
 
     slide: str
@@ -44,150 +42,139 @@ class Counted:
     label: str = ""
     split: str = ""
     nuclei: int | None = None
-    """How many are marked; None where nobody marked any."""
+    """Number of marked nuclei; None where nobody marked any."""
 
 
-def counted(examples: Iterable[Example], split: str) -> list[Counted]:
+class SheetRow(TypedDict):
+    """One row of a table."""
+
+    name: str
+    patients: Count
+    tiles: Count
+    nuclei: Count
+
+
+class DataSheet(TypedDict):
+    """A data sheet, as JSON holds it.
+
+    Attributes:
+        total: of all tiles.
+        by: rows by label, by split and by each trait that the table of patients has.
+        not_counted: traits that the table lacks.
+        unmarked_tiles: tiles on which nobody marked nuclei.
+        tiles_of_unknown_patients: tiles without a patient.
+        private: whether small numbers are hidden.
+        warning: for the reader.
+    """
+
+    total: SheetRow
+    by: dict[str, list[SheetRow]]
+    not_counted: list[str]
+    unmarked_tiles: int
+    tiles_of_unknown_patients: int
+    private: bool
+    warning: str
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Numbers of the tiles of one group."""
+
+    name: str
+    patients: int
+    tiles: int
+    nuclei: int
+
+    @property
+    def is_small(self) -> bool:
+        """Whether its patients could be identified."""
+        return 0 < self.patients < MIN_SHOWN_PATIENTS
+
+    def row(self) -> SheetRow:
+        """With all numbers."""
+        return SheetRow(
+            name=self.name,
+            patients=self.patients,
+            tiles=self.tiles,
+            nuclei=self.nuclei,
+        )
+
+    def hidden_row(self, patients: str) -> SheetRow:
+        """Without numbers of tiles and nuclei, from which patients could be guessed."""
+        return SheetRow(
+            name=self.name,
+            patients=patients,
+            tiles=_WITHHELD,
+            nuclei=_WITHHELD,
+        )
+
+
+def counted_tiles(examples: Iterable[Example], split: str) -> list[CountedTile]:
     """Examples of one side of a split, as they are counted."""
-    rows = []
-    for each in examples:
-        ref = each.tile.ref
-        patient = ref.patient if ref.has_patient else ""
-        nuclei = None if each.nuclei is None else len(each.nuclei)
-        rows.append(Counted(ref.slide, patient, each.label, split, nuclei))
-    return rows
+    tiles = []
+    for example in examples:
+        ref = example.tile.ref
+        tile = CountedTile(
+            ref.slide,
+            ref.patient if ref.has_patient else "",
+            example.label,
+            split,
+            None if example.nuclei is None else len(example.nuclei),
+        )
+        tiles.append(tile)
+    return tiles
 
 
 def data_sheet(
-    tiles: Sequence[Counted], people: PatientTraits | None = None, *, private: bool = False
-) -> dict[str, Any]:
+    tiles: Sequence[CountedTile],
+    traits: PatientTraits | None = None,
+    *,
+    private: bool = False,
+) -> DataSheet:
     """Tiles, patients and nuclei, in all and by group.
 
     A patient is counted once in each row that one of its tiles falls into, and once in all.
 
     Args:
         tiles: what is counted.
-        people: what is known of the patients, from `read_patient_traits`.
-        private: show fewer than 5 patients as `<5`, and withhold what would tell them by
+        traits: of the patients, from `read_patient_traits`.
+        private: show fewer than 5 patients as `<5`, and withhold numbers that would reveal them by
             subtraction.
 
-    Returns:
-        For JSON: `total`, `by` (a list of rows for each of label, split and the traits that the
-            table
-        has), `not_counted` (traits that it lacks), `unmarked_tiles` (nobody marked nuclei),
-        `tiles_of_unknown_patients`, `private` and `warning`.
-
     Raises:
-        SplitLeak: a patient stands in two splits.
+        SplitLeak: a patient is in two splits.
         BadTable: the table names another patient for a slide.
     """
-    people = people or PatientTraits()
-    tiles = [_known(each, people) for each in tiles]
+    traits = traits or PatientTraits()
+    tiles = [_with_listed_patient(tile, traits) for tile in tiles]
     _refuse_leaks(tiles)
-    by = {
-        "label": _rows(tiles, lambda tile: tile.label),
-        "split": _rows(tiles, lambda tile: tile.split),
-        **{trait: _rows(tiles, _reader(people, trait)) for trait in people.traits},
+    groups = {
+        "label": _groups(tiles, lambda tile: tile.label),
+        "split": _groups(tiles, lambda tile: tile.split),
     }
-    total = _row("all", tiles)
-    if private:
-        by = {name: _hide(rows) for name, rows in by.items()}
-        total = _shown(total, hidden=0 < total["patients"] < LEAST)
+    for trait in traits.columns:
+        groups[trait] = _groups(tiles, _trait_of_tile(traits, trait))
+    by = {}
+    for name, own in groups.items():
+        by[name] = _private_rows(own) if private else [group.row() for group in own]
     if "age" in by:
-        by["age"] = sorted(by["age"], key=lambda row: str(row["name"]))
-    return {
-        "total": total,
-        "by": by,
-        "not_counted": people.lacking,
-        "unmarked_tiles": sum(each.nuclei is None for each in tiles),
-        "tiles_of_unknown_patients": sum(not each.patient for each in tiles),
-        "private": private,
-        "warning": WARNING,
-    }
-
-
-def sheet_markdown(sheet: Mapping[str, Any]) -> str:
-    """A data sheet as Markdown, for the model card."""
-    total = sheet["total"]
-    tiles, patients, nuclei = (_number(total[key]) for key in ("tiles", "patients", "nuclei"))
-    lines = [f"{tiles} tiles of {patients} patients with {nuclei} marked nuclei."]
-    if sheet["unmarked_tiles"]:
-        lines[0] += f" Nobody marked nuclei on {_number(sheet['unmarked_tiles'])} of the tiles."
-    if sheet["tiles_of_unknown_patients"]:
-        unknown = _number(sheet["tiles_of_unknown_patients"])
-        lines[0] += f" The patient is not known of {unknown} of the tiles, which count for none."
-    for name, rows in sheet["by"].items():
-        lines += ["", f"| {_cell(name)} | patients | tiles | nuclei |", "|---|---:|---:|---:|"]
-        for row in rows:
-            numbers = " | ".join(_number(row[key]) for key in ("patients", "tiles", "nuclei"))
-            lines.append(f"| {_cell(row['name'])} | {numbers} |")
-    if sheet["not_counted"]:
-        lines += ["", f"Not counted, since no table says it: {', '.join(sheet['not_counted'])}."]
-    if sheet["private"]:
-        lines += [
-            "",
-            f"`<{LEAST}`: fewer than {LEAST} patients. `{WITHHELD}`: it would tell such a number.",
-        ]
-    return "\n".join([*lines, "", f"**{sheet['warning']}**", ""])
-
-
-def _reader(people: PatientTraits, trait: str) -> Callable[[Counted], str]:
-    return lambda tile: people.value(tile.slide, tile.patient, trait)
-
-
-def _rows(tiles: Sequence[Counted], of: Callable[[Counted], str]) -> list[dict[str, Any]]:
-    """A row for each value, that of most patients first and `not stated` last."""
-    groups: dict[str, list[Counted]] = defaultdict(list)
-    for each in tiles:
-        groups[of(each) or NOT_STATED].append(each)
-    rows = [_row(name, own) for name, own in groups.items()]
-    return sorted(rows, key=lambda row: (row["name"] == NOT_STATED, -row["patients"], row["name"]))
-
-
-def _row(name: str, tiles: Sequence[Counted]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "patients": len({each.patient for each in tiles if each.patient}),
-        "tiles": len(tiles),
-        "nuclei": sum(each.nuclei or 0 for each in tiles),
-    }
-
-
-def _hide(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with what is small hidden, and the next smallest where the rest would tell it."""
-    small = [place for place, row in enumerate(rows) if 0 < row["patients"] < LEAST]
-    others = [place for place, row in enumerate(rows) if row["patients"] >= LEAST]
-    also = None
-    if others and 0 < sum(rows[place]["patients"] for place in small) < LEAST:
-        also = min(others, key=lambda place: rows[place]["patients"])
-    shown = [
-        _shown(row, hidden=place in small, withheld=place == also) for place, row in enumerate(rows)
-    ]
-    open_ = [row for row in shown if row["tiles"] != WITHHELD]
-    # by name: their order would tell which is the larger
-    return open_ + sorted(
-        (row for row in shown if row["tiles"] == WITHHELD), key=lambda row: str(row["name"])
+        by["age"] = sorted(by["age"], key=lambda row: row["name"])
+    total = _group("all", tiles)
+    hide_total = private and total.is_small
+    return DataSheet(
+        total=total.hidden_row(_FEW_PATIENTS) if hide_total else total.row(),
+        by=by,
+        not_counted=traits.missing,
+        unmarked_tiles=sum(tile.nuclei is None for tile in tiles),
+        tiles_of_unknown_patients=sum(not tile.patient for tile in tiles),
+        private=private,
+        warning=_WARNING,
     )
 
 
-def _shown(row: Mapping[str, Any], *, hidden: bool, withheld: bool = False) -> dict[str, Any]:
-    """A row as it is shown: a hidden one tells no tiles or nuclei either, from which patients are
-    guessed.
-    """
-    if not hidden and not withheld:
-        return dict(row)
-    patients: Count = f"<{LEAST}" if hidden else WITHHELD
-    return {
-        "name": row["name"],
-        "patients": patients,
-        "tiles": WITHHELD,
-        "nuclei": WITHHELD,
-    }
-
-
-def _known(tile: Counted, people: PatientTraits) -> Counted:
+def _with_listed_patient(tile: CountedTile, traits: PatientTraits) -> CountedTile:
     """The tile with its patient, by the table where the tile names none."""
-    listed = people.patient_of.get(tile.slide, tile.patient)
+    listed = traits.patient_of.get(tile.slide, tile.patient)
     if tile.patient and listed != tile.patient:
         raise BadTable(
             f"The table of patients gives slide {tile.slide} to {listed}, the tiles to "
@@ -197,13 +184,118 @@ def _known(tile: Counted, people: PatientTraits) -> Counted:
     return replace(tile, patient=listed)
 
 
-def _refuse_leaks(tiles: Sequence[Counted]) -> None:
+def _refuse_leaks(tiles: Sequence[CountedTile]) -> None:
+    """Refuse patients who are in two splits."""
     splits: dict[str, set[str]] = defaultdict(set)
-    for each in tiles:
-        if each.patient and each.split:
-            splits[each.patient].add(each.split)
-    if shared := sorted(patient for patient, where in splits.items() if len(where) > 1):
-        raise SplitLeak(shared)
+    for tile in tiles:
+        if tile.patient and tile.split:
+            splits[tile.patient].add(tile.split)
+    shared = [patient for patient, own in splits.items() if len(own) > 1]
+    if shared:
+        raise SplitLeak(sorted(shared))
+
+
+def _trait_of_tile(traits: PatientTraits, trait: str) -> Callable[[CountedTile], str]:
+    def value(tile: CountedTile) -> str:
+        return traits.value(tile.slide, tile.patient, trait)
+
+    return value
+
+
+def _groups(tiles: Sequence[CountedTile], value_of: Callable[[CountedTile], str]) -> list[_Group]:
+    """A group for each value, that of most patients first and `not stated` last."""
+    tiles_of: dict[str, list[CountedTile]] = defaultdict(list)
+    for tile in tiles:
+        tiles_of[value_of(tile) or NOT_STATED].append(tile)
+    groups = [_group(name, own) for name, own in tiles_of.items()]
+
+    def rank(group: _Group) -> tuple[bool, int, str]:
+        return group.name == NOT_STATED, -group.patients, group.name
+
+    return sorted(groups, key=rank)
+
+
+def _group(name: str, tiles: Sequence[CountedTile]) -> _Group:
+    patients = {tile.patient for tile in tiles if tile.patient}
+    nuclei = sum(tile.nuclei or 0 for tile in tiles)
+    return _Group(
+        name,
+        len(patients),
+        len(tiles),
+        nuclei,
+    )
+
+
+def _private_rows(groups: Sequence[_Group]) -> list[SheetRow]:
+    """Rows in which small groups are hidden, and one more where the rest would reveal them.
+
+    Hidden rows come last, sorted by name: their order would show which is the larger.
+    """
+    withheld = _group_to_withhold(groups)
+    shown = []
+    hidden = []
+    for group in groups:
+        if group.is_small:
+            hidden.append(group.hidden_row(_FEW_PATIENTS))
+        elif group is withheld:
+            hidden.append(group.hidden_row(_WITHHELD))
+        else:
+            shown.append(group.row())
+    return shown + sorted(hidden, key=lambda row: row["name"])
+
+
+def _group_to_withhold(groups: Sequence[_Group]) -> _Group | None:
+    """The next smallest group, where the small ones together are still few patients."""
+    small_patients = sum(group.patients for group in groups if group.is_small)
+    large = [group for group in groups if group.patients >= MIN_SHOWN_PATIENTS]
+    if large and 0 < small_patients < MIN_SHOWN_PATIENTS:
+        return min(large, key=lambda group: group.patients)
+    return None
+
+
+def sheet_markdown(sheet: DataSheet) -> str:
+    """A data sheet as Markdown, for the model card."""
+    lines = [_summary(sheet)]
+    for name, rows in sheet["by"].items():
+        lines.append("")
+        lines.append(f"| {_cell(name)} | patients | tiles | nuclei |")
+        lines.append("|---|---:|---:|---:|")
+        for row in rows:
+            lines.append(f"| {_cell(row['name'])} | {_numbers(row)} |")
+    if sheet["not_counted"]:
+        missing = ", ".join(sheet["not_counted"])
+        lines.append("")
+        lines.append(f"Not counted, since no table states it: {missing}.")
+    if sheet["private"]:
+        few = f"`{_FEW_PATIENTS}`: fewer than {MIN_SHOWN_PATIENTS} patients."
+        lines.append("")
+        lines.append(f"{few} `{_WITHHELD}`: it would reveal such a number.")
+    lines.append("")
+    lines.append(f"**{sheet['warning']}**")
+    lines.append("")
+    return "\n".join(lines)
+
+
+def _summary(sheet: DataSheet) -> str:
+    """The first paragraph: all numbers, and what is not known."""
+    total = sheet["total"]
+    tiles = _number(total["tiles"])
+    patients = _number(total["patients"])
+    nuclei = _number(total["nuclei"])
+    text = f"{tiles} tiles of {patients} patients with {nuclei} marked nuclei."
+    if sheet["unmarked_tiles"]:
+        unmarked = _number(sheet["unmarked_tiles"])
+        text += f" Nobody marked nuclei on {unmarked} of the tiles."
+    if sheet["tiles_of_unknown_patients"]:
+        unknown = _number(sheet["tiles_of_unknown_patients"])
+        text += f" The patient is not known of {unknown} of the tiles, which count for none."
+    return text
+
+
+def _numbers(row: SheetRow) -> str:
+    """The cells of a row that are numbers."""
+    counts = (row["patients"], row["tiles"], row["nuclei"])
+    return " | ".join(_number(count) for count in counts)
 
 
 def _number(value: Count) -> str:
@@ -212,7 +304,8 @@ def _number(value: Count) -> str:
 
 def _cell(text: str) -> str:
     """Text that stays in its cell and is read as text."""
-    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    plain = " ".join(text.split())
+    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     for sign in "\\`*_[]|~$":
         plain = plain.replace(sign, f"\\{sign}")
     return plain

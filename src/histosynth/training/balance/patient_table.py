@@ -1,4 +1,4 @@
-"""What a table says of patients: sex, ancestry, site and age, as far as they are stated."""
+"""A table of patients: sex, ancestry, site and age, as far as they are stated."""
 
 from __future__ import annotations
 
@@ -14,117 +14,193 @@ from ...prepare.patients import MAX_TABLE_BYTES
 from ...slides import SLIDE_SUFFIXES
 
 NOT_STATED = "not stated"
-GROUPS = {
+TRAIT_COLUMNS = {
     "sex": ("sex",),
     "ancestry": ("ancestry", "race", "ethnicity"),
     "site": ("site", "organ"),
     "age": ("age",),
 }
-"""What is asked, and the columns that answer it; what is counted keeps its column's name."""
+"""Traits, and the columns that can hold them; a trait is counted under its column's name."""
 MAX_ROWS = 1_000_000
-MAX_CELL = 120
+_MAX_CELL = 120
 MAX_VALUES = 200
-"""A column of more different values names people, and does not group them."""
-OLDEST = 90
-"""Ages from here on are one group, as HIPAA's safe harbour has it."""
+"""A column of more different values identifies patients, and does not group them."""
+_MAX_AGE = 130
+_OLDEST_GROUP = 90
+"""Ages from here on are one group, as HIPAA's safe harbour requires."""
 _BLANK = {
     *("", "-", "--", "'--", "?", ".", "na", "n/a", "nan", "none", "null", "unknown", "unspecified"),
     *("not stated", "not reported", "not available", "[not available]", "not known", "missing"),
 }
-"""How tables write that they do not know."""
+"""How tables write that a value is not known."""
 _SEX = {"f": "female", "m": "male"}
 
 
 @dataclass(frozen=True)
 class PatientTraits:
-    """What is known of patients and of their slides.
+    """Traits of patients and of their slides.
 
     Attributes:
         of_patient: by patient: column, then value. An age is a decade such as `60-69`.
         of_slide: the same by slide, of sites alone: a patient may have several.
         patient_of: patient by slide.
-        traits: the columns that the table has, in the order of `GROUPS`.
+        columns: the columns with traits that the table has, in the order of `TRAIT_COLUMNS`.
     """
 
     of_patient: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     of_slide: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     patient_of: Mapping[str, str] = field(default_factory=dict)
-    traits: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     @property
-    def lacking(self) -> list[str]:
-        """What is asked and no column answers."""
-        return [name for name, columns in GROUPS.items() if not set(columns) & set(self.traits)]
+    def missing(self) -> list[str]:
+        """Traits for which the table has no column."""
+        found = set(self.columns)
+        return [trait for trait, columns in TRAIT_COLUMNS.items() if not found & set(columns)]
 
     def value(
         self,
         slide: str,
         patient: str,
-        trait: str,
+        column: str,
     ) -> str:
-        """What is stated of a slide, else of its patient; `not stated` where nothing is."""
-        if slide in self.of_slide and trait in GROUPS["site"]:
-            return self.of_slide[slide].get(trait, NOT_STATED)
+        """The value of a slide, else of its patient; `not stated` where there is none."""
+        if slide in self.of_slide and column in TRAIT_COLUMNS["site"]:
+            return self.of_slide[slide].get(column, NOT_STATED)
         patient = patient or self.patient_of.get(slide, "")
-        return self.of_patient.get(patient, {}).get(trait, NOT_STATED)
+        values = self.of_patient.get(patient, {})
+        return values.get(column, NOT_STATED)
 
 
 def read_patient_traits(path: Path) -> PatientTraits:
-    """Read a CSV with a column `patient`, at best one `slide`, and any of `GROUPS`; others are
-    skipped.
+    """Read a CSV with a column `patient`, at best one `slide`, and any of `TRAIT_COLUMNS`; others
+    are skipped.
 
-    Spellings that differ in case are one value, as first written; `NA`, `unknown` and the like say
-    nothing. Values are text and never run: what a spreadsheet would take for a formula is refused.
+    Spellings that differ in case are one value, as first written; `NA`, `unknown` and the like
+    count as not stated. Values are text and never run: what a spreadsheet would take for a formula
+    is refused.
 
     Raises:
-        BadTable: it cannot be read, lacks a column, names a slide twice, says two things of a
-            patient, or holds what is no value: a formula, control characters, an age that is none,
-                or notes.
+        BadTable: it cannot be read, lacks a column, names a slide twice, states two values for a
+            patient, or holds what is no value: a formula, control characters, an impossible age, or
+            notes.
     """
-    people: dict[str, dict[str, str]] = {}
-    slides: dict[str, dict[str, str]] = {}
-    patient_of: dict[str, str] = {}
-    ages: dict[str, float] = {}
-    several: set[tuple[str, str]] = set()
-    spelt: dict[tuple[str, str], str] = {}
-    traits: tuple[str, ...] = ()
+    collector = _TraitCollector(path)
     for line, row in _rows(path):
-        where = f"{path}, line {line},"
-        traits = traits or tuple(
-            each for columns in GROUPS.values() for each in columns if each in row
-        )
+        collector.add(line, row)
+    return collector.finish()
+
+
+class _TraitCollector:
+    """Collects the rows of a table."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._of_patient: dict[str, dict[str, str]] = {}
+        self._of_slide: dict[str, dict[str, str]] = {}
+        self._patient_of: dict[str, str] = {}
+        self._columns: tuple[str, ...] = ()
+        self._ages: dict[str, float] = {}
+        self._spellings: dict[tuple[str, str], str] = {}
+        """By column and value in small letters: the value as first written."""
+        self._several: set[tuple[str, str]] = set()
+        """Patient and column, of patients with several sites."""
+
+    def add(self, line: int, row: Mapping[str, str]) -> None:
+        """Take one row, column names in small letters."""
+        where = f"{self._path}, line {line},"
+        self._columns = self._columns or _trait_columns(row)
         patient = row["patient"].strip()
         slide = _stem(row.get("slide", "").strip())
         if not patient:
             raise BadTable(f"{where} names no patient.", "Give each line its patient.")
-        if slide in patient_of:
+        if slide in self._patient_of:
             raise BadTable(f"{where} names slide {slide} again.", "Give each slide one line.")
         if slide:
-            patient_of[slide], slides[slide] = patient, {}
-        known = people.setdefault(patient, {})
-        for trait in traits:
-            if not (value := _value(row[trait], trait, where)):
+            self._patient_of[slide] = patient
+            self._of_slide[slide] = {}
+        self._of_patient.setdefault(patient, {})
+        for column in self._columns:
+            value = _clean_value(row[column], column, where)
+            if not value:
                 continue
-            if trait == "age":  # of several slides, the first
-                ages[patient] = min(_age(value, where), ages.get(patient, 999.0))
-                continue
-            value = spelt.setdefault((trait, value.casefold()), value)
-            if slide and trait in GROUPS["site"]:
-                slides[slide][trait] = value
-            if known.setdefault(trait, value) != value:
-                if trait not in GROUPS["site"]:
-                    problem = (
-                        f"{where} has {trait} {value!r} for patient {patient}, before "
-                        f"{known[trait]!r}"
-                    )
-                    raise BadTable(f"{problem}.", "Give each patient one, or leave it empty.")
-                several.add((patient, trait))
-    for patient, trait in several:  # of which one a tile is, only its slide can say
-        del people[patient][trait]
-    for patient, age in ages.items():
-        people[patient]["age"] = _decade(age)
-    _refuse_texts(path, spelt)
-    return PatientTraits(people, slides, patient_of, traits)
+            if column == "age":
+                self._add_age(patient, value, where)
+            else:
+                self._add_value(
+                    patient,
+                    slide,
+                    column,
+                    value,
+                    where,
+                )
+
+    def _add_age(
+        self,
+        patient: str,
+        value: str,
+        where: str,
+    ) -> None:
+        """Of several slides, the patient's lowest age counts."""
+        age = _parse_age(value, where)
+        self._ages[patient] = min(age, self._ages.get(patient, age))
+
+    def _add_value(
+        self,
+        patient: str,
+        slide: str,
+        column: str,
+        value: str,
+        where: str,
+    ) -> None:
+        value = self._spellings.setdefault(
+            (column, value.casefold()),
+            value,
+        )
+        is_site = column in TRAIT_COLUMNS["site"]
+        if slide and is_site:
+            self._of_slide[slide][column] = value
+        before = self._of_patient[patient].setdefault(column, value)
+        if before == value:
+            return
+        if not is_site:
+            problem = f"{where} has {column} {value!r} for patient {patient}, before {before!r}"
+            raise BadTable(f"{problem}.", "Give each patient one, or leave it empty.")
+        self._several.add((patient, column))
+
+    def finish(self) -> PatientTraits:
+        """The traits of all rows."""
+        # of several sites, only the slide can tell which one a tile is of
+        for patient, column in self._several:
+            del self._of_patient[patient][column]
+        for patient, age in self._ages.items():
+            self._of_patient[patient]["age"] = _age_group(age)
+        self._refuse_notes()
+        return PatientTraits(
+            self._of_patient,
+            self._of_slide,
+            self._patient_of,
+            self._columns,
+        )
+
+    def _refuse_notes(self) -> None:
+        """Refuse columns of too many different values."""
+        counts = Counter(column for column, _ in self._spellings)
+        for column, count in counts.items():
+            if count > MAX_VALUES:
+                problem = (
+                    f"{self._path} has {count} different values for {column}, more than "
+                    f"{MAX_VALUES}"
+                )
+                raise BadTable(f"{problem}.", "Give groups, not notes or names.")
+
+
+def _trait_columns(row: Mapping[str, str]) -> tuple[str, ...]:
+    """The columns of a row that hold traits."""
+    columns = []
+    for names in TRAIT_COLUMNS.values():
+        columns += [name for name in names if name in row]
+    return tuple(columns)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -136,7 +212,10 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise BadTable(f"{path} is larger than {MAX_TABLE_BYTES:,} bytes.", "Split it.")
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(
+            encoding="utf-8-sig",
+            newline="",
+        ) as file:
             reader = csv.reader(file, strict=True)
             header = [cell.strip().lower() for cell in next(reader, [])]
             _check_header(path, header)
@@ -155,60 +234,69 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _check_header(path: Path, header: Sequence[str]) -> None:
-    shown = ", ".join(name[:40] for name in header[:20]) or "nothing"
+    """Refuse a table without a column of patients, or with a column that is there twice."""
     if "patient" not in header:
-        raise BadTable(
-            f"{path} has the columns {shown}, and none named patient.", "Name one of them patient."
-        )
-    asked = {"slide", "patient", *(each for columns in GROUPS.values() for each in columns)}
-    if twice := sorted(
-        name for name, count in Counter(header).items() if count > 1 and name in asked
-    ):
-        raise BadTable(
-            f"{path} has {twice[0]} for more than one column.", "Give each column its own name."
-        )
+        shown = ", ".join(name[:40] for name in header[:20]) or "nothing"
+        problem = f"{path} has the columns {shown}, and none named patient."
+        raise BadTable(problem, "Name one of them patient.")
+    used = {"slide", "patient"}
+    for columns in TRAIT_COLUMNS.values():
+        used.update(columns)
+    counts = Counter(name for name in header if name in used)
+    repeated = sorted(name for name, count in counts.items() if count > 1)
+    if repeated:
+        problem = f"{path} has {repeated[0]} for more than one column."
+        raise BadTable(problem, "Give each column its own name.")
 
 
-def _value(text: str, trait: str, where: str) -> str:
-    """A cell's value; "" where it says nothing."""
+def _clean_value(
+    text: str,
+    column: str,
+    where: str,
+) -> str:
+    """A cell's value; "" where it is not known."""
     value = " ".join(text.split())
     if value.casefold() in _BLANK:
         return ""
-    if len(value) > MAX_CELL or not value.isprintable():
-        what = f"{len(value)} characters" if len(value) > MAX_CELL else "a control character"
-        raise BadTable(
-            f"{where} has {what} for {trait}.", f"Give up to {MAX_CELL} plain characters."
-        )
+    problem = ""
+    if len(value) > _MAX_CELL:
+        problem = f"{len(value)} characters"
+    elif not value.isprintable():
+        problem = "a control character"
+    if problem:
+        remedy = f"Give up to {_MAX_CELL} plain characters."
+        raise BadTable(f"{where} has {problem} for {column}.", remedy)
     if value[0] in "=+-@":
-        problem = f"{where} has {value[:30]!r} for {trait}, which a spreadsheet takes for a formula"
+        shown = repr(value[:30])
+        problem = f"{where} has {shown} for {column}, which a spreadsheet takes for a formula"
         raise BadTable(f"{problem}.", "Save the table with values in place of formulas.")
-    return _SEX.get(value.casefold(), value) if trait == "sex" else value
+    if column == "sex":
+        return _SEX.get(value.casefold(), value)
+    return value
 
 
-def _age(value: str, where: str) -> float:
+def _parse_age(value: str, where: str) -> float:
+    """An age in years."""
     try:
         age = float(value)
     except ValueError:
         age = float("nan")
-    if not 0 <= age <= 130:
-        raise BadTable(
-            f"{where} has the age {value!r}, which is no age in years.", "Give years, 0 to 130."
-        )
+    if not 0 <= age <= _MAX_AGE:
+        problem = f"{where} has the age {value!r}, which is no age in years."
+        raise BadTable(problem, f"Give years, 0 to {_MAX_AGE}.")
     return age
 
 
-def _decade(age: float) -> str:
+def _age_group(age: float) -> str:
+    """The decade of an age; the oldest are one group."""
     low = int(age) // 10 * 10
-    return f"{OLDEST}+" if low >= OLDEST else f"{low}-{low + 9}"
-
-
-def _refuse_texts(path: Path, spelt: Mapping[tuple[str, str], str]) -> None:
-    for trait, count in Counter(trait for trait, _ in spelt).items():
-        if count > MAX_VALUES:
-            problem = f"{path} has {count} different values for {trait}, more than {MAX_VALUES}"
-            raise BadTable(f"{problem}.", "Give groups, not notes or names.")
+    if low >= _OLDEST_GROUP:
+        return f"{_OLDEST_GROUP}+"
+    return f"{low}-{low + 9}"
 
 
 def _stem(name: str) -> str:
+    """A slide's name without the suffix of a file."""
     path = Path(name)
-    return path.stem if path.suffix.lower() in (*SLIDE_SUFFIXES, *IMAGE_SUFFIXES) else path.name
+    suffixes = (*SLIDE_SUFFIXES, *IMAGE_SUFFIXES)
+    return path.stem if path.suffix.lower() in suffixes else path.name

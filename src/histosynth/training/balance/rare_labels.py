@@ -1,6 +1,4 @@
-"""Fairness to labels of which there is little: how tiles are drawn, and the data sheet that counts
-them.
-"""
+"""Labels with few tiles or patients: how tiles are drawn, and the data sheet that counts them."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from typing import Protocol
 
 from ...core.store import write_json, write_text
 from ..data.sources import Example
-from .data_sheet import counted, data_sheet, sheet_markdown
+from .data_sheet import counted_tiles, data_sheet, sheet_markdown
 from .patient_table import read_patient_traits
 from .weights import draws_by_label, draws_markdown, refuse_rare, shares_by_label
 
@@ -37,61 +35,72 @@ class RareLabelOptions:
             raise ValueError("balance must lie in [0, 1], min_patients be at least 1")
 
 
-class Sides(Protocol):
+class TrainingSides(Protocol):
     """Training and validation tiles."""
 
     @property
     def train(self) -> Sequence[Example]:
-        """Those that give gradients."""
+        """Tiles that give gradients."""
 
     @property
     def held_out(self) -> Sequence[Example]:
-        """Those of other patients."""
+        """Tiles of other patients."""
 
 
-def balance_examples(examples: Sequence[Example], plan: RareLabelOptions) -> list[Example]:
-    """The same tiles, drawn as `plan.balance` says.
+def balance_examples(examples: Sequence[Example], options: RareLabelOptions) -> list[Example]:
+    """The same tiles, with the shares that `options.balance` gives.
 
     Raises:
-        BadRecipe: a label has fewer patients than `plan.min_patients`, and none may.
+        BadRecipe: a label has fewer patients than `options.min_patients`, and none may.
     """
-    labels = [each.label for each in examples]
-    patients = [each.tile.ref.patient for each in examples]
+    labels = [example.label for example in examples]
+    patients = [example.patient for example in examples]
     refuse_rare(
         labels,
         patients,
-        plan.min_patients,
-        plan.allow_rare,
+        options.min_patients,
+        options.allow_rare,
         key="rare_labels.allow_rare",
     )
     shares = shares_by_label(
         labels,
-        [each.share for each in examples],
-        strength=plan.balance,
+        [example.share for example in examples],
+        strength=options.balance,
     )
-    return [replace(each, share=float(share)) for each, share in zip(examples, shares, strict=True)]
+    balanced = []
+    for example, share in zip(examples, shares, strict=True):
+        balanced.append(replace(example, share=float(share)))
+    return balanced
 
 
 def write_data_sheet(
     options: RareLabelOptions,
     base_folder: Path,
     run: Path,
-    sides: Sides,
+    sides: TrainingSides,
 ) -> None:
-    """Write `datasheet.json` and `datasheet.md`: whose tiles they are, and how often each label is
-    drawn.
+    """Write `datasheet.json` and `datasheet.md`: counts of patients and tiles, and how often each
+    label is drawn.
 
     Raises:
         BadTable: the recipe's table of patients cannot be read.
-        SplitLeak: a patient stands on both sides.
+        SplitLeak: a patient is on both sides.
     """
-    people = read_patient_traits(base_folder / options.table) if options.table else None
-    tiles = [*counted(sides.train, "train"), *counted(sides.held_out, "validation")]
-    sheet = data_sheet(tiles, people, private=options.private)
-    drawn = draws_by_label(
-        [each.label for each in sides.train],
-        [each.tile.ref.patient for each in sides.train],
-        [each.share for each in sides.train],
+    traits = None
+    if options.table:
+        traits = read_patient_traits(base_folder / options.table)
+    tiles = counted_tiles(sides.train, "train")
+    tiles += counted_tiles(sides.held_out, "validation")
+    sheet = data_sheet(
+        tiles,
+        traits,
+        private=options.private,
     )
-    write_json(run / "datasheet.json", {**sheet, "draws": [each.as_dict() for each in drawn]})
-    write_text(run / "datasheet.md", f"{sheet_markdown(sheet)}\n{draws_markdown(drawn)}")
+    draws = draws_by_label(
+        [example.label for example in sides.train],
+        [example.patient for example in sides.train],
+        [example.share for example in sides.train],
+    )
+    rows = [row.as_dict() for row in draws]
+    write_json(run / "datasheet.json", {**sheet, "draws": rows})
+    write_text(run / "datasheet.md", f"{sheet_markdown(sheet)}\n{draws_markdown(draws)}")

@@ -1,8 +1,8 @@
-"""Fairness to the few: how often tiles of rare labels are drawn, and who is too few to be learnt.
+"""How often tiles of rare labels are drawn, and labels of too few patients to be learnt.
 
-Drawing a rare label more often shows the same few patients more often: it balances what is seen,
-adds nothing to what is known, and makes copying likelier. So the draws of a tile are told beside
-the shares.
+Drawing a rare label more often shows the same few patients more often: it balances the batches,
+adds no information, and makes copying likelier. So the draws of a tile are reported with the
+shares.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...core.arrays import Float64Array, IndexArray
 from ...core.errors import BadOption, BadRecipe
 
-NO_LABEL = "not stated"
-"""What tiles without a label are called in tables."""
+_NO_LABEL = "not stated"
+"""Name of tiles without a label in tables."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ class LabelDraws:
 
     Attributes:
         label: name; "" where none is known.
-        tiles: how many there are.
-        patients: how many they come from.
+        tiles: number of its tiles.
+        patients: number of their patients.
         share: part of all draws that are of this label, 0..1.
         per_tile: mean draws of one of its tiles in an epoch, which has as many draws as there are
             tiles.
@@ -45,14 +44,17 @@ class LabelDraws:
     most: float
     effective_tiles: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, str | int | float]:
         """For JSON."""
         return asdict(self)
 
 
 def shares_by_label(
-    labels: Sequence[str], shares: Sequence[float] | NDArray[np.float64], *, strength: float
-) -> NDArray[np.float64]:
+    labels: Sequence[str],
+    shares: Sequence[float] | Float64Array,
+    *,
+    strength: float,
+) -> Float64Array:
     """Shares under which rare labels are drawn more often.
 
     A label with a part q of all shares gets a part in proportion to q^(1 - strength), as
@@ -74,54 +76,64 @@ def shares_by_label(
     """
     if not 0 <= strength <= 1:
         raise BadOption("strength", strength, "in [0, 1]")
-    given, index, count = _checked(labels, shares)
+    given = _checked_shares(labels, shares)
     if strength == 0:
         return given
-    totals = np.bincount(index, given, count)
-    drawn = totals > 0
-    wanted = np.zeros(count)
-    wanted[drawn] = (totals[drawn] / totals.sum()) ** (1 - strength)
+    label_indices = _label_indices(labels)
+    totals = np.bincount(label_indices, given)
+    is_drawn = totals > 0
+    parts = totals[is_drawn] / totals.sum()
+    wanted = np.zeros(len(totals))
+    wanted[is_drawn] = parts ** (1 - strength)
     wanted *= totals.sum() / wanted.sum()
-    within = given / np.where(drawn, totals, 1)[index]
-    return np.asarray(within * wanted[index], np.float64)
+    divisors = np.where(is_drawn, totals, 1)
+    within_label = given / divisors[label_indices]
+    return np.asarray(within_label * wanted[label_indices], np.float64)
 
 
 def refuse_rare(
     labels: Sequence[str],
     patients: Sequence[str],
-    least: int,
-    told: bool,
+    min_patients: int,
+    allowed: bool,
     *,
     key: str = "balance.allow_rare",
 ) -> None:
     """Refuse labels of so few patients that a network would learn these patients instead.
 
     Args:
-        labels: (N) label of each tile; tiles without one ("") are passed over.
+        labels: (N) label of each tile; tiles without one ("") are ignored.
         patients: (N) patient of each tile.
-        least: fewest patients that a label may have.
-        told: whether the user has said that rare labels are wanted.
-        key: what to set in the recipe to say so.
+        min_patients: fewest patients that a label may have.
+        allowed: whether the user has allowed rare labels.
+        key: to set in the recipe to allow them.
 
     Raises:
         BadRecipe: naming each such label and how many patients it has.
     """
-    whose = _patients_by_label(labels, patients)
-    rare = {label: len(who) for label, who in whose.items() if label and len(who) < least}
-    if rare and not told:
-        problems = [
-            f"label {label!r} has {few} patient{'s' if few > 1 else ''}, fewer than {least}: "
-            "its tiles would show who they are of, and not what it is"
-            for label, few in sorted(rare.items(), key=lambda each: (each[1], each[0]))
-        ]
-        problems[-1] += f" (add patients, leave out such labels, or set {key} = true)"
-        raise BadRecipe("labels", problems)
+    rare = []
+    for label, own in _patients_by_label(labels, patients).items():
+        if label and len(own) < min_patients:
+            rare.append((len(own), label))
+    if allowed or not rare:
+        return
+    problems = []
+    for count, label in sorted(rare):
+        plural = "s" if count > 1 else ""
+        problems.append(
+            f"label {label!r} has {count} patient{plural}, fewer than {min_patients}: "
+            "its tiles would show these patients rather than the label"
+        )
+    problems[-1] += f" (add patients, leave out such labels, or set {key} = true)"
+    raise BadRecipe("labels", problems)
 
 
 def draws_by_label(
-    labels: Sequence[str], patients: Sequence[str], shares: Sequence[float] | NDArray[np.float64]
+    labels: Sequence[str],
+    patients: Sequence[str],
+    shares: Sequence[float] | Float64Array,
 ) -> list[LabelDraws]:
-    """What the shares come to in an epoch, rarest label first.
+    """The draws of an epoch that follow from the shares, rarest label first.
 
     Args:
         labels: (N) label of each tile.
@@ -131,30 +143,28 @@ def draws_by_label(
     Raises:
         BadRecipe: the shares are negative, not finite, or all 0.
     """
-    given, _, _ = _checked(labels, shares)
-    whose = _patients_by_label(labels, patients)
-    chance = given / given.sum()
+    given = _checked_shares(labels, shares)
+    chances = given / given.sum()
     rows = []
-    for label, who in whose.items():
-        own = chance[[each == label for each in labels]]
-        # an epoch has as many draws as there are tiles
-        draws = own * len(given)
-        rows.append(
-            LabelDraws(
-                label=label,
-                tiles=len(own),
-                patients=len(who),
-                share=float(own.sum()),
-                per_tile=float(draws.mean()),
-                most=float(draws.max()),
-                effective_tiles=effective_tiles(own),
-            )
+    for label, own_patients in _patients_by_label(labels, patients).items():
+        is_own = [each == label for each in labels]
+        own = chances[is_own]
+        draws = own * len(given)  # an epoch has as many draws as there are tiles
+        row = LabelDraws(
+            label=label,
+            tiles=len(own),
+            patients=len(own_patients),
+            share=float(own.sum()),
+            per_tile=float(draws.mean()),
+            most=float(draws.max()),
+            effective_tiles=effective_tiles(own),
         )
+        rows.append(row)
     return sorted(rows, key=lambda row: (row.patients, row.tiles, row.label))
 
 
-def effective_tiles(shares: Sequence[float] | NDArray[np.float64]) -> float:
-    """So many tiles, drawn alike, would vary as much as these do: 1 to N; 0 where none is drawn."""
+def effective_tiles(shares: Sequence[float] | Float64Array) -> float:
+    """As many tiles, drawn alike, would vary as much as these: 1 to N; 0 if none is drawn."""
     each = np.asarray(shares, np.float64)
     if not each.size or each.max() <= 0:
         return 0.0
@@ -170,7 +180,7 @@ def draws_markdown(rows: Sequence[LabelDraws]) -> str:
     )
     lines = [head, "|---|---:|---:|---:|---:|---:|---:|"]
     for row in rows:
-        name = (row.label or NO_LABEL).replace("|", "\\|")
+        name = (row.label or _NO_LABEL).replace("|", "\\|")
         lines.append(
             f"| {name} | {row.patients} | {row.tiles} | {row.share:.1%} | {row.per_tile:.2f} "
             f"| {row.most:.2f} | {row.effective_tiles:.1f} |"
@@ -178,26 +188,44 @@ def draws_markdown(rows: Sequence[LabelDraws]) -> str:
     return "\n".join(lines)
 
 
-def _checked(
-    labels: Sequence[str], shares: Sequence[float] | NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.intp], int]:
-    """The shares (N), the index of each tile's label (N), and how many labels there are."""
+def _checked_shares(
+    labels: Sequence[str],
+    shares: Sequence[float] | Float64Array,
+) -> Float64Array:
+    """(N) a copy of the shares.
+
+    Raises:
+        ValueError: there are not as many as labels.
+        BadRecipe: they are negative, not finite, or all 0.
+    """
     given = np.array(shares, np.float64)
     if given.shape != (len(labels),):
         raise ValueError(
             f"{len(labels)} labels and shares of shape {given.shape} do not belong together"
         )
-    if (broken := ~(np.isfinite(given) & (given >= 0))).any():
-        problem = f"{int(broken.sum())} of {len(given)} shares are negative or not finite"
+    is_valid = np.isfinite(given) & (given >= 0)
+    if not is_valid.all():
+        count = int((~is_valid).sum())
+        problem = f"{count} of {len(given)} shares are negative or not finite"
         raise BadRecipe("shares", [problem])
     if not given.any():
         raise BadRecipe("shares", [f"share is 0 for all of {len(given)} tiles"])
-    order = {label: place for place, label in enumerate(dict.fromkeys(labels))}
-    return given, np.array([order[label] for label in labels], np.intp), len(order)
+    return given
 
 
-def _patients_by_label(labels: Sequence[str], patients: Sequence[str]) -> dict[str, set[str]]:
-    whose: dict[str, set[str]] = defaultdict(set)
+def _label_indices(labels: Sequence[str]) -> IndexArray:
+    """(N) index of each tile's label, in the order in which labels first occur."""
+    index_of: dict[str, int] = {}
+    for label in labels:
+        index_of.setdefault(label, len(index_of))
+    return np.array([index_of[label] for label in labels], np.intp)
+
+
+def _patients_by_label(
+    labels: Sequence[str],
+    patients: Sequence[str],
+) -> dict[str, set[str]]:
+    by_label: dict[str, set[str]] = defaultdict(set)
     for label, patient in zip(labels, patients, strict=True):
-        whose[label].add(patient)
-    return dict(whose)
+        by_label[label].add(patient)
+    return dict(by_label)
