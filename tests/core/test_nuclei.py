@@ -1,3 +1,6 @@
+"""Nuclei: checked coordinates, crops, poses, scales and maps; and files of nuclei."""
+
+import itertools
 import json
 
 import numpy as np
@@ -8,7 +11,7 @@ from hypothesis import strategies as st
 from histosynth.annotation.nuclei_files import read_nuclei, write_csv, write_geojson
 from histosynth.core.errors import BadNuclei, MissingScale, UnknownClasses
 from histosynth.core.geometry import Box
-from histosynth.core.nuclei import ANY, Nuclei
+from histosynth.core.nuclei import ANY, Nuclei, map_classes
 
 CLASSES = ("epithelial", "lymphocyte", "stromal")
 
@@ -77,7 +80,7 @@ def test_hundred_thousand_nuclei_in_one_tile_are_refused_by_density():
         )
 
 
-def test_unknown_kinds_are_listed_with_the_remedy():
+def test_unknown_classes_are_listed_with_the_remedy():
     with pytest.raises(UnknownClasses) as caught:
         Nuclei.of(
             [[1, 1], [2, 2]],
@@ -155,7 +158,7 @@ def test_a_splat_peaks_at_one_on_its_cell():
     assert raster[0].max() == 0
 
 
-def test_a_nucleus_of_no_told_kind_stands_in_all_channels():
+def test_a_nucleus_of_unknown_class_is_in_all_channels():
     nuclei = Nuclei.of(
         [[10.5, 20.5]],
         [ANY],
@@ -167,7 +170,7 @@ def test_a_nucleus_of_no_told_kind_stands_in_all_channels():
     np.testing.assert_allclose(nuclei.rasterize()[:, 10, 5], 1 / 3, rtol=1e-6)
 
 
-def test_kinds_can_be_taken_back():
+def test_classes_can_be_removed():
     nuclei = some()
     undefined = nuclei.without_class(np.arange(len(nuclei)) < 10)
     assert undefined.names() == [ANY] * 10 + nuclei.names()[10:]
@@ -175,7 +178,7 @@ def test_kinds_can_be_taken_back():
 
 
 @given(factor=st.sampled_from([0.5, 2.0, 4.0]))
-def test_there_and_back_in_scale_is_the_same_place(factor):
+def test_there_and_back_in_scale_is_the_same_position(factor):
     nuclei = some()
     size = (int(64 * factor), int(48 * factor))
     back = nuclei.to_mpp(0.5 / factor, size).to_mpp(0.5, (64, 48))
@@ -223,7 +226,7 @@ def test_what_is_written_can_be_read_up_to_the_border(tmp_path, name, shares):
     np.testing.assert_allclose(again.xy, nuclei.xy, atol=0.002)
 
 
-def test_a_kind_that_is_none_of_them_is_refused():
+def test_a_class_that_is_none_of_them_is_refused():
     with pytest.raises(ValueError, match="class_ids holds 7, but there are 3 classes"):
         Nuclei(
             np.zeros((1, 2), np.float32),
@@ -251,7 +254,7 @@ def test_polygons_become_their_area_centroid_and_class_names_are_mapped(tmp_path
     assert nuclei.counts()["epithelial"] == 1
 
 
-def test_a_qupath_object_without_classification_is_of_any_kind(tmp_path):
+def test_a_qupath_object_without_classification_is_of_any_class(tmp_path):
     path = tmp_path / "cells.geojson"
     geometry = {"type": "Point", "coordinates": [10, 10]}
     path.write_text(json.dumps([{"geometry": geometry, "properties": {"objectType": "detection"}}]))
@@ -295,7 +298,7 @@ def test_a_qupath_object_without_classification_is_of_any_kind(tmp_path):
         ),
     ],
 )
-def test_broken_files_are_refused_with_the_place(
+def test_broken_files_are_refused_with_the_line(
     tmp_path,
     name,
     text,
@@ -310,3 +313,159 @@ def test_broken_files_are_refused_with_the_place(
             mpp=0.5,
             classes=CLASSES,
         )
+
+
+halves = st.integers(-1, 126).map(lambda value: value / 2)
+
+
+@given(
+    xy=st.lists(st.tuples(halves, halves), max_size=30),
+    columns=st.lists(st.integers(1, 63), max_size=4, unique=True),
+    rows=st.lists(st.integers(1, 63), max_size=4, unique=True),
+)
+def test_crops_that_tile_partition_the_nuclei(xy, columns, rows):
+    """A nucleus on the border of two crops is in one of them, and only in one."""
+    nuclei = Nuclei.of(
+        np.array(xy).reshape(-1, 2),
+        ["stromal"] * len(xy),
+        size=(64, 64),
+        mpp=0.5,
+        classes=CLASSES,
+    )
+    edges_x = [0, *sorted(columns), 64]
+    edges_y = [0, *sorted(rows), 64]
+    found = []
+    for left, right in itertools.pairwise(edges_x):
+        for top, bottom in itertools.pairwise(edges_y):
+            crop = nuclei.crop(Box(left, top, right - left, bottom - top))
+            assert crop.size == (right - left, bottom - top)
+            corner = np.array([left, top])
+            found += (crop.xy + corner).tolist()
+    assert sorted(found) == sorted(nuclei.xy.tolist())
+
+
+def test_a_nucleus_on_the_border_of_two_crops_is_in_the_right_one():
+    nuclei = Nuclei.of([[31.5, 5.0]], ["stromal"], size=(64, 48), mpp=0.5, classes=CLASSES)
+    assert len(nuclei.crop(Box(0, 0, 32, 48))) == 0
+    assert nuclei.crop(Box(32, 0, 32, 48)).xy.tolist() == [[-0.5, 5.0]]
+
+
+def test_nuclei_that_a_shift_moves_off_the_tile_are_dropped():
+    nuclei = Nuclei.of(
+        [[0.0, 0.0], [63.0, 47.0]],
+        ["stromal", "lymphocyte"],
+        size=(64, 48),
+        mpp=0.5,
+        classes=CLASSES,
+    )
+    moved = nuclei.shift(1, 2)
+    assert moved.xy.tolist() == [[1.0, 2.0]]
+    assert moved.names() == ["stromal"]
+    assert moved.size == (64, 48)
+
+
+@pytest.mark.parametrize("index", range(8))
+def test_a_pose_exchanges_the_sides_of_a_tile_at_odd_quarter_turns(index):
+    expected = (48, 64) if index % 2 else (64, 48)
+    assert some().pose(index).size == expected
+
+
+def test_a_resampled_tile_has_its_new_size_and_scale():
+    scaled = some().to_mpp(0.25, (128, 96))
+    assert scaled.size == (128, 96)
+    assert scaled.mpp == 0.25
+    assert scaled.xy.dtype == np.float32
+    corner = Nuclei.of([[-0.5, -0.5]], ["stromal"], size=(64, 48), mpp=0.5, classes=CLASSES)
+    assert corner.to_mpp(0.25, (128, 96)).xy.tolist() == [[-0.5, -0.5]]
+
+
+def test_sets_of_other_tiles_or_classes_cannot_be_joined():
+    nuclei = some()
+    others = [
+        some(size=(48, 64)),
+        nuclei.to_mpp(0.25, (64, 48)),
+        Nuclei.none((64, 48), 0.5, ("epithelial",)),
+    ]
+    for other in others:
+        with pytest.raises(ValueError, match="cannot be joined"):
+            nuclei.concat(other)
+
+
+def test_a_mask_selects_nuclei_and_their_classes():
+    nuclei = some()
+    keep = np.arange(len(nuclei)) % 2 == 0
+    kept = nuclei.where(keep)
+    assert (kept.xy == nuclei.xy[::2]).all()
+    assert kept.names() == nuclei.names()[::2]
+
+
+def test_counts_name_every_class_and_any_only_where_there_is_one():
+    nuclei = some(4)
+    assert nuclei.counts() == {"epithelial": 2, "lymphocyte": 1, "stromal": 1}
+    partly = nuclei.without_class(np.array([True, False, False, False]))
+    assert partly.counts() == {"epithelial": 1, "lymphocyte": 1, "stromal": 1, ANY: 1}
+
+
+def test_of_overlapping_splats_of_one_class_the_larger_value_is_taken():
+    both = Nuclei.of(
+        [[10.5, 20.5], [14.5, 20.5]],
+        ["stromal", "stromal"],
+        size=(64, 48),
+        mpp=0.5,
+        classes=CLASSES,
+    )
+    first = both.where(np.array([True, False])).rasterize()
+    second = both.where(np.array([False, True])).rasterize()
+    np.testing.assert_array_equal(both.rasterize(), np.maximum(first, second))
+
+
+def test_splats_end_at_three_standard_deviations_and_at_the_border():
+    nuclei = Nuclei.of(
+        [[32.5, 20.5], [-0.5, -0.5]],
+        ["stromal", "lymphocyte"],
+        size=(64, 48),
+        mpp=0.5,
+        classes=CLASSES,
+    )
+    raster = nuclei.rasterize(cell=2, sigma_px=2.0)
+    assert raster.shape == (3, 24, 32)
+    columns = np.flatnonzero(raster[2, 10])
+    assert columns.tolist() == list(range(13, 20))
+    rows = np.flatnonzero(raster[2, :, 16])
+    assert rows.tolist() == list(range(7, 14))
+    assert raster[1, 0, 0] == raster[1].max() > 0.7
+
+
+def test_maps_of_tiles_of_odd_sides_cover_them():
+    assert Nuclei.none((65, 47), 0.5, CLASSES).rasterize(cell=8).shape == (3, 6, 9)
+
+
+def test_the_limit_of_density_is_60_000_per_mm2_and_16_on_tiny_tiles():
+    def nuclei(count, side):
+        xy = np.random.default_rng(0).uniform(0, side - 1, (count, 2))
+        return Nuclei.of(xy, ["stromal"] * count, size=(side, side), mpp=1.0, classes=CLASSES)
+
+    assert len(nuclei(600, 100)) == 600  # 0.01 mm2
+    with pytest.raises(BadNuclei, match="601 nuclei"):
+        nuclei(601, 100)
+    assert len(nuclei(16, 8)) == 16
+    with pytest.raises(BadNuclei, match="17 nuclei"):
+        nuclei(17, 8)
+
+
+@pytest.mark.parametrize("xy", [[[1, 2, 3]], [1, 2], [[[1, 2]]]])
+def test_coordinates_of_another_shape_are_refused(xy):
+    with pytest.raises(BadNuclei, match=r"\(N, 2\)"):
+        Nuclei.of(xy, ["stromal"], size=(64, 48), mpp=0.5, classes=CLASSES)
+
+
+def test_arrays_that_do_not_belong_together_are_refused():
+    ids = np.zeros(2, np.uint8)
+    for xy in (np.zeros((3, 2), np.float32), np.zeros((2, 3), np.float32), np.zeros(4, np.float32)):
+        with pytest.raises(ValueError, match="do not belong together"):
+            Nuclei(xy, ids, CLASSES, (64, 48), 0.5)
+
+
+def test_class_maps_leave_names_that_are_not_in_them():
+    mapping = {"Tumor": "epithelial"}
+    assert map_classes(["Tumor", "stromal"], mapping) == ["epithelial", "stromal"]

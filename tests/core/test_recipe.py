@@ -1,6 +1,9 @@
 """All problems of a recipe at once: a wrong type in one table hides nothing in another."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -39,7 +42,7 @@ def problems_of(values) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "expected"),
     [
         ({"name": 1, "first": {"size": 0}}, ("name must be str", "first: size must be")),
         (
@@ -65,10 +68,10 @@ def problems_of(values) -> tuple[str, ...]:
         ),
     ],
 )
-def test_each_table_whose_own_values_are_right_is_checked_all_the_same(values, told):
+def test_each_table_whose_own_values_are_right_is_checked_all_the_same(values, expected):
     problems = problems_of(values)
-    assert len(problems) == len(told)
-    for words in told:
+    assert len(problems) == len(expected)
+    for words in expected:
         assert any(words in problem for problem in problems), (words, problems)
 
 
@@ -82,3 +85,129 @@ def test_a_check_that_needs_a_broken_table_is_left_out():
 def test_what_is_right_is_built():
     whole = recipes.build({"name": "a", "parts": [{"size": 2}]}, Whole)
     assert whole == Whole("a", parts=(Part(2),))
+
+
+@pytest.mark.parametrize(("old", "new"), sorted(recipes.OLD_KEYS.items()))
+def test_keys_of_earlier_versions_are_read_under_their_present_names(old, new):
+    present = make_dataclass("Present", [(new, int), ("other", int, 0)], frozen=True)
+    assert getattr(recipes.build({old: 3}, present), new) == 3
+
+
+def test_an_old_key_is_unknown_where_its_new_name_is_given_too():
+    present = make_dataclass("Present", [("classes", int)], frozen=True)
+    with pytest.raises(BadRecipe, match="unknown key kinds"):
+        recipes.build({"kinds": 3, "classes": 4}, present)
+
+
+def test_an_old_key_keeps_its_meaning_where_a_field_has_that_name():
+    both = make_dataclass("Both", [("floor", int), ("min_learning_rate_share", int)], frozen=True)
+    built = recipes.build({"floor": 1, "min_learning_rate_share": 2}, both)
+    assert (built.floor, built.min_learning_rate_share) == (1, 2)
+    old = make_dataclass("Old", [("floor", int), ("min_learning_rate_share", int, 0)], frozen=True)
+    assert recipes.build({"floor": 1}, old).floor == 1
+    neither = make_dataclass("Neither", [("name", int)], frozen=True)
+    with pytest.raises(BadRecipe, match="unknown key floor"):
+        recipes.build({"floor": 1, "name": 1}, neither)
+
+
+def test_old_keys_are_read_in_nested_tables():
+    inner = make_dataclass("Inner", [("classes", tuple[str, ...])], frozen=True)
+    outer = make_dataclass("Outer", [("data", inner)], frozen=True)
+    assert recipes.build({"data": {"kinds": ["a"]}}, outer).data.classes == ("a",)
+
+
+@dataclass(frozen=True)
+class Everything:
+    count: int = 1
+    share: float = 0.5
+    is_on: bool = False
+    name: str = ""
+    folder: Path = Path(".")
+    method: Literal["a", "b"] = "a"
+    limit: float | None = None
+    sizes: tuple[int, ...] = ()
+    corner: tuple[int, float] = (0, 0.0)
+    names: dict[str, str] = field(default_factory=dict)
+
+
+def everything(**values):
+    return recipes.build(values, Everything)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"count": 3}, Everything(count=3)),
+        ({"share": 1}, Everything(share=1.0)),
+        ({"is_on": True}, Everything(is_on=True)),
+        ({"folder": "a/b"}, Everything(folder=Path("a/b"))),
+        ({"method": "b"}, Everything(method="b")),
+        ({"limit": 2}, Everything(limit=2.0)),
+        ({"limit": None}, Everything()),
+        ({"sizes": [1, 2, 3]}, Everything(sizes=(1, 2, 3))),
+        ({"corner": [1, 2]}, Everything(corner=(1, 2.0))),
+        ({"names": {"a": "b"}}, Everything(names={"a": "b"})),
+    ],
+)
+def test_values_are_converted_to_the_types_of_the_fields(values, expected):
+    built = everything(**values)
+    assert built == expected
+    for name in values:
+        assert type(getattr(built, name)) is type(getattr(expected, name))
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"count": 1.0}, "count must be int, not 1.0"),
+        ({"count": True}, "count must be int, not True"),
+        ({"share": "1"}, "share must be float, not '1'"),
+        ({"share": True}, "share must be float, not True"),
+        ({"share": float("nan")}, "share must be a finite number, not nan"),
+        ({"share": 2**63}, "share must be a finite number, not inf"),
+        ({"share": -(2**63)}, "share must be a finite number, not inf"),
+        ({"is_on": 1}, "is_on must be bool, not 1"),
+        ({"folder": 3}, "folder must be Path, not 3"),
+        ({"method": "c"}, "method is 'c', not one of 'a', 'b'"),
+        ({"limit": "x"}, "limit must be float, not 'x'"),
+        ({"sizes": 3}, "sizes must be a list"),
+        ({"sizes": [1, "x"]}, "sizes[1] must be int, not 'x'"),
+        ({"corner": [1]}, "corner must hold 2 values, not 1"),
+        ({"corner": [1, 2, 3]}, "corner must hold 2 values, not 3"),
+        ({"names": 3}, "names must be a table, not 3"),
+        ({"names": {"a": 3}}, "names.a must be str, not 3"),
+        ({"other": 3}, "unknown key other (known: count, share, is_on, name, folder, "),
+    ],
+)
+def test_wrong_values_are_reported_with_their_key(values, problem):
+    with pytest.raises(BadRecipe) as caught:
+        everything(**values)
+    (found,) = caught.value.problems
+    assert found.startswith(problem)
+
+
+def test_the_largest_whole_numbers_are_floats():
+    assert everything(share=2**63 - 1).share == float(2**63 - 1)
+
+
+def test_what_is_no_table_is_refused():
+    with pytest.raises(BadRecipe, match="the file must be a table"):
+        recipes.build([1], Everything)
+
+
+def test_a_recipe_is_saved_as_plain_values_that_build_it_again():
+    recipe = Everything(folder=Path("a/b"), sizes=(1, 2), names={"a": "b"})
+    plain = recipes.as_dict(recipe)
+    assert plain["folder"] == "a/b" and plain["sizes"] == [1, 2]
+    assert recipes.build(json.loads(json.dumps(plain)), Everything) == recipe
+    whole = recipes.as_dict(Whole("a", parts=(Part(2),)))
+    assert whole["parts"] == [{"size": 2}] and whole["first"] == {"size": 1}
+
+
+def test_files_of_up_to_1_mib_are_read(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text("a = 1\n" + "#" * ((1 << 20) - 6))
+    assert recipes.read_toml(path) == {"a": 1}
+    path.write_text("a = 1\n" + "#" * ((1 << 20) - 5))
+    with pytest.raises(BadRecipe, match="larger than 1048576 bytes"):
+        recipes.read_toml(path)
