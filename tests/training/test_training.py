@@ -15,13 +15,10 @@ from histosynth.core.errors import BadRecipe, BadWeights, ResumeMismatch, SplitL
 from histosynth.core.synthetic import read_recipe
 from histosynth.core.tile import read_rgb
 from histosynth.model.adapters import adapter_parameters
-from histosynth.model.structure import StructureMaps
 from histosynth.pipeline.train import dry_run, train
 from histosynth.tissue.layout import draw_layout
-from histosynth.training.loop.fit import step_generator
 from histosynth.training.loop.plan import LoopPlan
 from histosynth.training.loop.schedule import learning_rate
-from histosynth.training.tasks.diffusion.losses import class_weights, draw_times, place_weights
 
 
 def states_of(run: Path):
@@ -164,32 +161,6 @@ def test_an_unknown_task_is_refused(tmp_path):
         train(tmp_path / "r.toml", tmp_path / "run")
 
 
-def test_times_are_spread_over_the_batch_and_repeat_with_their_generator():
-    times = draw_times(8, step_generator(0, 1), mean=0.0, spread=1.0)
-    assert torch.equal(times, draw_times(8, step_generator(0, 1), mean=0.0, spread=1.0))
-    assert not torch.equal(times, draw_times(8, step_generator(0, 2), mean=0.0, spread=1.0))
-    assert (times.diff() > 0).all() and 0 < times.min() < 0.3 and 0.7 < times.max() < 1
-
-
-def test_nuclei_and_holes_count_more():
-    nuclei = torch.zeros(1, 2, 32, 32)
-    nuclei[0, 1, 16, 16] = 1.0
-    mask = torch.zeros(1, 1, 64, 64)
-    mask[..., 32:] = 1
-    maps = StructureMaps(
-        nuclei,
-        torch.ones(1),
-        torch.zeros(1, 3, 64, 64),
-        mask,
-    )
-    weights = class_weights(("stromal", "mitotic figure"), {"stromal": 1.0})
-    places = place_weights(maps, weights, 8)
-    assert weights.tolist() == pytest.approx([1.0, 2.3])
-    assert places[0, 0, 4, 4] == pytest.approx(2.3)
-    assert places[0, 0, 0, 7] == pytest.approx(1.0)
-    assert places[0, 0, 0, 0] == pytest.approx(0.05)
-
-
 def test_the_learning_rate_rises_stays_and_falls():
     plan = LoopPlan(
         steps=100,
@@ -329,16 +300,3 @@ def test_a_source_whose_patients_are_not_known_stands_on_one_side_only(tmp_path,
     path.write_text(path.read_text().replace('patient = "^(..)"', 'patient = ""'))
     with pytest.raises(SplitLeak, match="unknown of images"):
         dry_run(path)
-
-
-def test_a_nucleus_of_any_kind_weighs_as_the_mean_of_the_kinds():
-    nuclei = torch.full((1, 2, 32, 32), 0.0)
-    nuclei[0, :, 16, 16] = 0.5
-    maps = StructureMaps(
-        nuclei,
-        torch.ones(1),
-        torch.zeros(1, 3, 64, 64),
-        torch.ones(1, 1, 64, 64),
-    )
-    places = place_weights(maps, torch.tensor([1.0, 2.0]), 8)
-    assert places[0, 0, 4, 4] == pytest.approx(1.5)

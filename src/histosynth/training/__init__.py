@@ -1,1 +1,1 @@
-"""Floor 3: one loop, four tasks. Knows nothing of sampling."""
+"""Training: one loop (`loop`), and the tasks that it trains (`tasks`). It does not sample."""

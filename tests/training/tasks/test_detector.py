@@ -2,6 +2,7 @@
 aside."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,15 @@ from safetensors.torch import load_file
 from small import write_recipe
 
 from histosynth.core.errors import BadRecipe, BadWeights
+from histosynth.core.geometry import Size
+from histosynth.core.nuclei import Nuclei
 from histosynth.detectors.centroids import load_detector
-from histosynth.pipeline.train import train
+from histosynth.pipeline.train import read_train_recipe, train
+from histosynth.training.tasks import TASKS
 from histosynth.training.tasks.detector.train_task import patients_for_threshold
+from histosynth.training.tasks.task import RunContext
+
+CLASSES = ("epithelial", "lymphocyte", "stromal")
 
 
 def test_it_learns_to_find_fake_nuclei_and_its_weights_load(tissue, tmp_path):
@@ -56,6 +63,37 @@ def test_the_threshold_s_patients_give_no_gradient_and_do_not_depend_on_order():
     aside = patients_for_threshold(patients, 0.12)
     assert len(aside) == 6 and aside == patients_for_threshold(list(reversed(patients)), 0.12)
     assert aside == patients_for_threshold(patients * 3, 0.12)
+
+
+def one_nucleus_of_each(class_ids):
+    """Nuclei of these classes, all at the centre of a crop of 64 px."""
+    return Nuclei(
+        np.full((len(class_ids), 2), 32.0, np.float32),
+        np.array(class_ids, np.uint8),
+        CLASSES,
+        Size(64, 64),
+        0.5,
+    )
+
+
+def class_loss(tissue, tmp_path, class_ids):
+    """The class loss of a crop whose centre has nuclei of these classes."""
+    recipe = read_train_recipe(write_recipe(tmp_path, tissue, "detector"))
+    opened = TASKS["detector"].check(recipe, tmp_path)
+    torch.manual_seed(0)
+    context = RunContext(tmp_path, tmp_path, "cpu", None, None)
+    task = TASKS["detector"].build(recipe, opened, context).train_task
+    task.plan = replace(task.plan, class_weight=1.0)
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    loss = task._loss(image, [one_nucleus_of_each(class_ids)])
+    task.plan = replace(task.plan, class_weight=0.0)
+    heat_loss = task._loss(image, [one_nucleus_of_each(class_ids)])
+    return float((loss - heat_loss).detach())
+
+
+def test_a_cell_that_two_classes_share_teaches_no_class(tissue, tmp_path):
+    assert class_loss(tissue, tmp_path, [1]) > 0.1
+    assert class_loss(tissue, tmp_path, [1, 2]) == pytest.approx(0, abs=1e-6)
 
 
 def test_tiles_without_nuclei_are_refused(tissue, tmp_path):
