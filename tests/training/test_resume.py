@@ -6,7 +6,8 @@ import pytest
 from small import write_recipe
 
 from histosynth.core.errors import BadRun, ResumeMismatch
-from histosynth.pipeline.train import read_train_recipe, train
+from histosynth.pipeline.train import train
+from histosynth.pipeline.train_options import read_train_recipe
 from histosynth.training.resume import INPUTS_FILE, RECIPE_FILE, remember, remember_inputs
 
 PRESENT_TO_OLD = {

@@ -14,7 +14,8 @@ from histosynth.core.errors import BadRecipe, BadWeights
 from histosynth.core.geometry import Size
 from histosynth.core.nuclei import Nuclei
 from histosynth.detectors.centroids import load_detector
-from histosynth.pipeline.train import read_train_recipe, train
+from histosynth.pipeline.train import train
+from histosynth.pipeline.train_options import read_train_recipe
 from histosynth.training.tasks import TASKS
 from histosynth.training.tasks.detector.train_task import patients_for_threshold
 from histosynth.training.tasks.task import RunContext

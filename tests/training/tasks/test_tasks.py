@@ -7,7 +7,8 @@ from small import write_recipe
 
 from histosynth.core.errors import BadOption, BadRecipe
 from histosynth.core.recipe import read_toml
-from histosynth.pipeline.train import dry_run, read_train_recipe
+from histosynth.pipeline.train import dry_run
+from histosynth.pipeline.train_options import TrainOptions, read_train_recipe
 from histosynth.training.tasks import TASKS, find_task
 
 ROOT = Path(__file__).parents[3]
@@ -57,7 +58,7 @@ def test_no_code_of_training_asks_which_recipe_it_has():
 def test_another_base_is_refused_where_a_recipe_names_none(tmp_path, tissue):
     recipe = write_recipe(tmp_path, tissue, "autoencoder")
     with pytest.raises(BadOption, match="--base"):
-        dry_run(recipe, base="anything")
+        dry_run(recipe, options=TrainOptions(base="anything"))
 
 
 def test_a_dry_run_names_the_files_that_only_its_task_writes():
