@@ -131,7 +131,7 @@ def test_the_readmes_example_runs(
     tiny = hs.open_bundle(bundle_folder, device="cpu", dtype="fp32")
     monkeypatch.setattr("histosynth.pipeline.default_bundle.default_bundle", lambda: tiny)
     exec(code, {})
-    assert (tmp_path / "tile.png").is_file() and (tmp_path / "mended.png").is_file()
+    assert (tmp_path / "tile.png").is_file() and (tmp_path / "completed.png").is_file()
 
 
 def test_the_callers_arrays_stay_writeable(bundle, tile):
