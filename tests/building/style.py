@@ -80,7 +80,7 @@ class Density:
         return self.tokens / max(self.lines, 1)
 
 
-def parquet_files(folder: Path) -> list[Path]:
+def python_files(folder: Path) -> list[Path]:
     """The Python files of a folder, or the file itself."""
     return [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
 
@@ -218,5 +218,5 @@ def counted(paths: list[Path]) -> dict[str, str]:
 if __name__ == "__main__":
     for given in sys.argv[1:] or [str(SOURCE)]:
         print(given)
-        for row, value in counted(parquet_files(Path(given))).items():
+        for row, value in counted(python_files(Path(given))).items():
             print(f"  {row:42} {value}")
