@@ -7,8 +7,20 @@ import pytest
 from glass import tissue
 from scipy import ndimage
 
+from histosynth.core.errors import BadRecipe
+from histosynth.core.recipe import build
 from histosynth.core.tile import read_rgb
-from histosynth.prepare.quality import check_tile, complete_limits, default_limits
+from histosynth.core.tileset import GATE_NAMES
+from histosynth.prepare.quality import (
+    QUALITY_GATES,
+    TILE_SET_GATES,
+    check_tile,
+    complete_limits,
+    default_limits,
+    pass_all_limits,
+)
+from histosynth.prepare.quality.gate import share_gate
+from histosynth.prepare.recipe import PrepareRecipe
 from histosynth.tissue.density import from_density, optical_density
 
 BRCA = Path(__file__).resolve().parents[3] / "shared/data/brca-m2c"
@@ -73,6 +85,43 @@ def test_reasons_name_the_value_and_the_limit(good):
 def test_limits_must_be_shares():
     with pytest.raises(ValueError, match=r"quality\.pen must be a share"):
         complete_limits({"pen": 3})
+
+
+def test_a_limit_that_is_not_named_keeps_its_default_and_an_unknown_gate_is_refused():
+    assert complete_limits({"pen": 0.5}) == default_limits() | {"pen": 0.5}
+    with pytest.raises(ValueError, match=r"unknown key quality\.sharp \(known: blur, pen, fold"):
+        complete_limits({"sharp": 0.5})
+    recipe = {"slides": ["a"], "quality": {"sharp": 0.5}, "tiles": {"size": 3}}
+    with pytest.raises(BadRecipe, match=r"(?s)size must lie.*unknown key quality\.sharp"):
+        build(recipe, PrepareRecipe)
+
+
+def test_gates_that_are_off_measure_nothing_and_let_all_pass(good):
+    assert check_tile(np.zeros_like(good), 0.5, pass_all_limits()) == {}
+    one = check_tile(good, 0.5, pass_all_limits() | {"pen": 0.5})
+    assert list(one) == ["pen"]
+
+
+def test_the_columns_of_a_tile_set_follow_the_gates_and_are_those_of_earlier_sets():
+    assert TILE_SET_GATES == GATE_NAMES
+    assert list(QUALITY_GATES) == ["blur", "pen", "fold", "air", "saturation"]
+    assert default_limits() == {
+        "blur": 0.17,
+        "pen": 0.03,
+        "fold": 0.15,
+        "air": 0.1,
+        "saturation": 0.05,
+    }
+
+
+def test_a_new_gate_is_one_object_in_the_dict(good, monkeypatch):
+    dark = share_gate("dark", lambda pixels, mpp: float((pixels < 128).mean()), 0.5, "dark covers")
+    monkeypatch.setitem(QUALITY_GATES, "dark", dark)
+    recipe = build({"slides": ["a"], "quality": {"dark": 0.01}}, PrepareRecipe)
+    assert recipe.quality == default_limits() | {"dark": 0.01}
+    verdict = check_tile(good, 0.5, recipe.quality)["dark"]
+    assert not verdict.ok and verdict.reason.startswith("dark covers ")
+    assert "dark" not in check_tile(good, 0.5, pass_all_limits())
 
 
 @pytest.mark.skipif(not BRCA.exists(), reason="needs the shared tissue beside the checkout")

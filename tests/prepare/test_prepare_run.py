@@ -12,19 +12,24 @@ import pytest
 from glass import write_pixels, write_slide
 from PIL import Image
 
-from histosynth.annotation.regions import read_regions
+from histosynth.annotation.regions import Region, read_regions, write_regions
 from histosynth.core.errors import BadRecipe, BadTable, NoFiles, NotWritable, ResumeMismatch
 from histosynth.core.geometry import Box
 from histosynth.core.matching import match_points
 from histosynth.core.recipe import build
+from histosynth.core.tile import decode_rgb
 from histosynth.core.tileset import TileSet
+from histosynth.detectors.blobs import BlobDetector
 from histosynth.detectors.centroids import load_detector
 from histosynth.detectors.finding import find_nuclei
 from histosynth.engine import open_engine
 from histosynth.prepare.folder import locked
 from histosynth.prepare.jobs import opened
+from histosynth.prepare.quality import QUALITY_GATES
 from histosynth.prepare.recipe import PrepareRecipe
+from histosynth.prepare.rows import Facts, Tools, make_rows
 from histosynth.prepare.run import prepare
+from histosynth.prepare.survey import Survey, survey_slide
 
 SMALL = {"tiles": {"size": 256}, "nuclei": {"source": "blobs"}}
 
@@ -107,10 +112,10 @@ def test_tiles_of_different_stain_come_out_alike(slides, tmp_path):
 def test_the_pool_gives_the_same_files_and_running_again_does_nothing(slides, tmp_path):
     one = run(slides[0], tmp_path / "a")
     two = run(slides[0], tmp_path / "b", engine="pool")
-    assert one.summary["sha256"] == two.summary["sha256"] and one.made == 3
+    assert one.summary["sha256"] == two.summary["sha256"] and one.written == 3
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "a").glob("*.parquet")}
     again = run(slides[0], tmp_path / "a")
-    assert (again.made, again.found) == (0, 3) and again.summary == one.summary
+    assert (again.written, again.finished) == (0, 3) and again.summary == one.summary
     assert times == {path: path.stat().st_mtime_ns for path in times}
 
 
@@ -153,7 +158,7 @@ def test_what_a_killed_writer_left_is_no_part_of_the_set_and_goes_away(slides, t
     leftover = whole.with_name(f".{whole.stem}-ab12cd.parquet")
     leftover.write_bytes(whole.read_bytes()[:1000])
     assert len(TileSet(tmp_path).files) == 3
-    assert run(slides[0], tmp_path).made == 0 and not leftover.exists()
+    assert run(slides[0], tmp_path).written == 0 and not leftover.exists()
 
 
 def test_another_recipe_in_the_same_folder_is_refused(slides, tmp_path):
@@ -222,6 +227,87 @@ def test_regions_say_where_tiles_may_lie(slides, tmp_path):
     assert any(
         row.ref.box.x > 700 and row.refused for row in TileSet(tmp_path / "out").rows(refused=True)
     )
+
+
+@pytest.mark.parametrize("names", [{"include": ["Tumour"]}, {"exclude": ["Fold", "Necrosis"]}])
+def test_tiles_lie_inside_included_and_outside_excluded_regions(slides, tmp_path, names):
+    """The left half is tumour; the right half is divided between folds and necrosis."""
+
+    def region(name, left, top, right, bottom):
+        ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
+        return {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [ring]},
+            "properties": {"classification": {"name": name}},
+        }
+
+    drawn = [
+        region("Tumour", 0, 0, 700, 1100),
+        region("Fold", 700, 0, 1400, 550),
+        region("Necrosis", 700, 550, 1400, 1100),
+    ]
+    for name in slides[1]:
+        (tmp_path / f"{name}.geojson").write_text(json.dumps({"features": drawn}))
+    regions = {"folder": str(tmp_path)} | names
+    run(slides[0], tmp_path / "out", regions=regions, tiles={"size": 140, "tissue": 0.9})
+    rows = list(TileSet(tmp_path / "out").rows(refused=True))
+    kept = {row.ref.box.x for row in rows if not row.refused.startswith("tissue")}
+    assert kept and max(kept) + 140 <= 700 and min(kept) < 350
+
+
+def test_a_survey_with_regions_is_the_same_after_it_was_written(slides, tmp_path):
+    name = next(iter(slides[1]))
+    ring = ((300.0, 200.0), (900.0, 200.0), (900.0, 900.0), (300.0, 900.0))
+    write_regions(tmp_path / "r.geojson", [Region("Tumour", ring), Region("Fold", ring[:3])])
+    wanted = {"include": ["Tumour"], "exclude": ["Fold"]}
+    recipe = build({"slides": ["*"], **SMALL, "regions": wanted}, PrepareRecipe)
+    with opened(slides[0] / f"{name}.tiff", None) as slide:
+        survey = survey_slide(slide, recipe, tmp_path / "r.geojson")
+        whole = survey_slide(slide, build({"slides": ["*"], **SMALL}, PrepareRecipe), None)
+    assert Survey.from_dict(json.loads(json.dumps(survey.as_dict()))).as_dict() == survey.as_dict()
+    # Tumour without the half of it that is a fold
+    drawn_px = sum(survey.shares) * 256**2
+    assert 0.45 < drawn_px / (600 * 700) < 0.55 and sum(whole.shares) > 2 * sum(survey.shares)
+
+
+@pytest.mark.parametrize("chance, is_kept", [(0.5, True), (0.501, False)])
+def test_a_tile_is_refused_where_an_artefact_is_likelier_than_not(slides, chance, is_kept):
+    name = next(iter(slides[1]))
+    recipe = build({"slides": ["*"], **SMALL, "stain": {"method": "none"}}, PrepareRecipe)
+    with opened(slides[0] / f"{name}.tiff", None) as slide:
+        survey = survey_slide(slide, recipe, None)
+        (row,) = make_rows(
+            slide,
+            survey,
+            [survey.kept(0.9)[0]],
+            Facts(name, "P", "", ""),
+            recipe=recipe,
+            tools=Tools(artefact=lambda pixels, mpp: chance),
+        )
+    assert row.quality["artefact"] == chance and (not row.refused) == is_kept
+    assert is_kept or row.refused.startswith("artefact: chance of an artefact 50.1%")
+
+
+def test_a_tile_that_is_refused_goes_through_no_further_step(slides):
+    """What is refused keeps its pixels, is not sent to the classifier and gets no nuclei."""
+    name = next(iter(slides[1]))
+    recipe = build({"slides": ["*"], **SMALL, "quality": {"blur": 99.0}}, PrepareRecipe)
+    with opened(slides[0] / f"{name}.tiff", None) as slide:
+        survey = survey_slide(slide, recipe, None)
+        index = survey.kept(0.9)[0]
+        (row,) = make_rows(
+            slide,
+            survey,
+            [index],
+            Facts(name, "P", "", ""),
+            recipe=recipe,
+            tools=Tools(detector=BlobDetector(), artefact=lambda pixels, mpp: 1 / 0),
+        )
+        box = survey.grid.box(index)
+        pixels = slide.read(0, box)
+    assert row.refused.startswith("blur: ") and row.nuclei is None
+    assert set(row.quality) == {"tissue", *QUALITY_GATES}
+    assert (decode_rgb(row.image, "tile") == pixels).all()
 
 
 def test_nuclei_of_another_tool_come_in_by_file(slides, tmp_path):
@@ -300,7 +386,7 @@ def test_folders_that_are_not_there_are_refused_before_any_work(slides, tmp_path
 def test_two_runs_in_one_folder_are_refused(slides, tmp_path):
     with locked(tmp_path), pytest.raises(NotWritable, match="another run works in it"):
         run(slides[0], tmp_path)
-    assert run(slides[0], tmp_path).made == 3
+    assert run(slides[0], tmp_path).written == 3
 
 
 def test_pictures_that_were_not_drawn_to_the_end_are_drawn_again(slides, tmp_path):

@@ -44,3 +44,13 @@ def test_another_seed_is_another_deal():
 
 def test_one_patient_goes_to_training():
     assert split_patients({"P": "UPS"}, SHARES) == {"P": "train"}
+
+
+def test_the_rarest_label_is_assigned_first():
+    """Two patients of a rare label reach two splits; the common label evens out the shares."""
+    table = {f"C{n}": "common" for n in range(8)} | {f"R{n}": "rare" for n in range(2)}
+    splits = split_patients(table, SHARES)
+    rare = Counter(splits[name] for name in table if table[name] == "rare")
+    common = Counter(splits[name] for name in table if table[name] == "common")
+    assert rare == {"train": 1, "test": 1}
+    assert common == {"train": 6, "validation": 1, "test": 1}

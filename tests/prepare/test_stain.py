@@ -8,9 +8,12 @@ import pytest
 from glass import tissue
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from histosynth.cli.main import app
 from histosynth.core.errors import BadOption, StainNotFound
 from histosynth.core.tile import read_rgb
+from histosynth.prepare.recipe import StainPlan
 from histosynth.prepare.stain import (
     STAIN_METHODS,
     fit_macenko,
@@ -139,3 +142,25 @@ def test_a_stain_survives_being_written(method):
 def test_an_unknown_method_is_refused():
     with pytest.raises(BadOption, match="macenko"):
         fit_stain("magic", np.zeros((4, 4, 3), np.uint8), "x")
+
+
+@pytest.mark.parametrize("method", list(STAIN_METHODS))
+def test_a_method_is_one_object_under_its_own_name(two, method):
+    known = STAIN_METHODS[method]
+    stain = known.fit(two[0])
+    assert known.name == method == stain.method == stain.as_dict()["method"]
+    assert known.from_dict(stain.as_dict()) == stain == stain_from_dict(stain.as_dict())
+
+
+def test_stains_of_different_numbers_cannot_be_exchanged(two):
+    with pytest.raises(ValueError, match="macenko and reinhard cannot be compared"):
+        restain_between(fit_macenko(two[0]), fit_reinhard(two[1]))
+
+
+def test_recipes_and_help_name_every_method():
+    for method in ("none", *STAIN_METHODS):
+        assert StainPlan(method=method).method == method
+    with pytest.raises(ValueError, match="'none', 'macenko', 'vahadane', 'reinhard'"):
+        StainPlan(method="magic")
+    help_text = CliRunner().invoke(app, ["prepare", "stain", "--help"]).stdout
+    assert all(method in help_text for method in STAIN_METHODS)

@@ -9,8 +9,11 @@ from PIL import Image
 
 from histosynth.core.errors import BadOption, HistosynthError, MissingScale, NotRGB, UnreadableImage
 from histosynth.core.geometry import Box
-from histosynth.slides import best_level, open_slide, read_box, thumbnail
+from histosynth.core.tile import IMAGE_SUFFIXES
+from histosynth.slides import best_level, open_slide, opening, read_box, thumbnail
+from histosynth.slides.opening import SlideReader
 from histosynth.slides.openslide import OpenSlideSlide
+from histosynth.slides.slide import NotThisReader
 from histosynth.slides.tiff import TiffSlide
 
 CMU = Path(__file__).resolve().parents[3] / "shared/data/slides/cmu-1-small-region.svs"
@@ -323,3 +326,36 @@ def test_text_is_no_slide(tmp_path):
         open_slide(tmp_path / "a.svs")
     with pytest.raises(UnreadableImage, match="No such file"):
         open_slide(tmp_path / "absent.svs")
+
+
+def test_readers_are_tried_in_order_until_one_takes_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.xyz"
+    path.write_bytes(b"XYZ1")
+    calls = []
+
+    def refusing(name):
+        def refuse(file, mpp):
+            calls.append((name, mpp))
+            raise NotThisReader(UnreadableImage(file, f"not for {name}"))
+
+        return SlideReader(name, lambda file, start: start.startswith(b"XYZ"), refuse)
+
+    def taking(file, mpp):
+        calls.append(("taking", mpp))
+        return "a slide"
+
+    never = SlideReader("never", lambda file, start: start == b"", refusing("never").open)
+    readers = (never, refusing("first"), refusing("second"))
+    monkeypatch.setattr(opening, "SLIDE_READERS", readers)
+    with pytest.raises(UnreadableImage, match="not for second"):
+        open_slide(path)
+    readers = (*readers, SlideReader("taking", lambda file, start: True, taking))
+    monkeypatch.setattr(opening, "SLIDE_READERS", readers)
+    assert open_slide(path, mpp=0.25) == "a slide"
+    assert calls[-3:] == [("first", 0.25), ("second", 0.25), ("taking", 0.25)]
+
+
+def test_every_suffix_of_a_picture_is_one_of_a_slide_too():
+    assert set(IMAGE_SUFFIXES) < set(opening.SLIDE_SUFFIXES)
+    names = [reader.name for reader in opening.SLIDE_READERS]
+    assert names == ["picture", "tifffile", "openslide", "wsidicom", "flat TIFF"]

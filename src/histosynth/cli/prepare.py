@@ -157,7 +157,7 @@ def tiles(
 def _report_tile_set(prepared: Prepared, out: Path, output: Output) -> None:
     """Show a tile set; exit code 1 if a slide was refused."""
     summary = prepared.summary
-    result = summary | {"out": str(out), "made_files": prepared.made}
+    result = summary | {"out": str(out), "made_files": prepared.written}
     output.done(result, _tile_set_lines(prepared, out))
     refused = [slide for slide in summary["slides"] if "refused" in slide]
     output.refused(f"{slide['slide']}: {slide['refused']}" for slide in refused)
@@ -172,7 +172,7 @@ def _tile_set_lines(prepared: Prepared, out: Path) -> list[str]:
         f"{summary['kept']:,} of {summary['tiles']:,} tiles kept, "
         f"{len(slides)} of {len(summary['slides'])} slides."
     )
-    lines = [counts if prepared.made else f"Nothing to do, all of it is there: {counts}"]
+    lines = [counts if prepared.written else f"Nothing to do, all of it is there: {counts}"]
     for gate, count in summary["refused"].items():
         lines.append(f"  refused, {gate}: {count:,}")
     if slides:

@@ -55,14 +55,14 @@ class Prepared:
 
     Attributes:
         out: the folder.
-        made: Parquet files written by this run.
-        found: Parquet files that were already finished.
+        written: Parquet files written by this run.
+        finished: Parquet files that earlier runs had finished.
         summary: the contents of `prepare.json`.
     """
 
     out: Path
-    made: int
-    found: int
+    written: int
+    finished: int
     summary: dict[str, Any]
 
 
@@ -149,7 +149,7 @@ def _prepare(run: _Run, target: Stain | None) -> Prepared:
         set(surveys.by_slide),
         surveys.refused,
     )
-    made = _make_chunks(run, jobs)
+    written = _make_chunks(run, jobs)
     summary = summary_of(
         run.sources,
         surveys.by_slide,
@@ -160,7 +160,7 @@ def _prepare(run: _Run, target: Stain | None) -> Prepared:
     write_json(run.out / "prepare.json", summary)
     if jobs:
         _update_previews(run, summary["sha256"])
-    return Prepared(run.out, made, len(jobs) - made, summary)
+    return Prepared(run.out, written, len(jobs) - written, summary)
 
 
 def dry_run(recipe: PrepareRecipe, base_folder: Path) -> dict[str, Any]:

@@ -50,8 +50,9 @@ def read_box(
     """A box of tissue at the wanted size.
 
     Read from the best level; resampled by Lanczos with its support widened to the step (no
-    aliasing), at the box's exact place between that level's pixels. Where the level's scale is the
-    wanted one within half a per cent and the box lies on its grid, pixels are those of the file.
+    aliasing), at the box's exact position between that level's pixels. Where the level's scale is
+    the wanted one within half a per cent and the box lies on its grid, pixels are those of the
+    file.
 
     Args:
         slide: to read.
@@ -78,7 +79,7 @@ def read_box(
         )
         raise UnreadableImage(slide.path, reason)
     image = Image.fromarray(slide.read(level, around))
-    place = (
+    source_box = (
         edges.left - around.x,
         edges.top - around.y,
         edges.right - around.x,
@@ -87,7 +88,7 @@ def read_box(
     resized = image.resize(
         (width, height),
         Image.Resampling.LANCZOS,
-        box=place,
+        box=source_box,
     )
     return np.array(resized, dtype=np.uint8)
 

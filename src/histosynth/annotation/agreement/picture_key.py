@@ -90,7 +90,7 @@ def _differing_nuclei(
     names: tuple[str, str],
 ) -> list[KeyEntry]:
     """Nuclei that both marked, with different classes."""
-    entries = []
+    entries: list[KeyEntry] = []
     rest = 0
     for (first, second), count in nuclei.most_common():
         if first is None or second is None or first == second:
@@ -111,7 +111,7 @@ def _lone_nuclei(
     names: tuple[str, str],
 ) -> list[KeyEntry]:
     """Nuclei that one annotator alone marked."""
-    entries = []
+    entries: list[KeyEntry] = []
     for (first, second), count in nuclei.most_common():
         if first is not None and second is not None:
             continue
