@@ -1,4 +1,4 @@
-"""What tests share: one thread, a tiny bundle on disk, a fake tissue tile."""
+"""Shared by all tests: one thread, a tiny bundle on disk, an artificial tissue tile."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis import settings
 from histosynth.testing import tiny_bundle
 
 torch.set_num_threads(1)
-settings.register_profile("house", deadline=None)  # a busy machine is no failure
-settings.load_profile("house")
+settings.register_profile("histosynth", deadline=None)  # a busy machine is no failure
+settings.load_profile("histosynth")
 
 
 @pytest.fixture(scope="session")

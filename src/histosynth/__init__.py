@@ -1,8 +1,8 @@
-"""histosynth makes and mends H&E tissue from structure.
+"""histosynth generates and completes H&E tissue from nuclei.
 
     import histosynth as hs
 
-    nuclei = hs.read_nuclei("cells.csv", size=(256, 256), mpp=0.5, kinds=hs.KINDS)
+    nuclei = hs.read_nuclei("cells.csv", size=(256, 256), mpp=0.5, classes=hs.CLASSES)
     tile = hs.synthesize(nuclei)[0]
     tile.save("tile.png")
 
@@ -20,7 +20,7 @@ from .core.version import __version__
 CLASSES = ("epithelial", "lymphocyte", "stromal")
 """Nucleus classes of the compact bundle."""
 
-_WHERE = {
+_MODULE_OF = {
     "Appearance": "tissue.appearance",
     "Box": "core.geometry",
     "Condition": "core.condition",
@@ -44,7 +44,7 @@ _WHERE = {
     "train": "pipeline.train",
 }
 
-__all__ = ["CLASSES", "__version__", *sorted(_WHERE)]
+__all__ = ["CLASSES", "__version__", *sorted(_MODULE_OF)]
 
 if TYPE_CHECKING:
     from .annotation.nuclei_files import read_nuclei
@@ -66,9 +66,10 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    module = import_module(f"{__name__}.{_MODULE_OF[name]}")
+    return getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -1,8 +1,8 @@
-"""Stand-ins with known answers, for histosynth's tests and for yours.
+"""Test doubles with known results, for histosynth's tests and for yours.
 
-`GaussianBase` is a denoiser whose data are normal, so that every solver can be held against the
-exact answer. `tiny_bundle` is a whole bundle of random weights, of a few hundred kB, that runs
-every code path in milliseconds (and paints nothing anyone would take for tissue).
+`GaussianBase` is a denoiser whose data are normal, so that every solver can be compared with the
+exact result. `tiny_bundle` is a complete bundle of random weights, of a few hundred kB, that runs
+every code path in milliseconds (its pictures do not resemble tissue).
 """
 
 from __future__ import annotations
@@ -26,24 +26,30 @@ class GaussianBase:
     def denoise(self, noisy: Tensor, time: Tensor) -> Tensor:
         """The exact clean estimate E[x0 | x], (B, ...) for time (B,) in [0, 1].
 
-        For a joint Gaussian: mean + a v / (a^2 v + s^2) (x - a mean), with a = 1 - t, s = t, v =
-            std^2.
+        For a joint Gaussian: mean + a v / (a^2 v + s^2) (x - a mean), with a = 1 - t, s = t and
+        v = std^2.
         """
-        t = time.reshape(-1, *[1] * (noisy.ndim - 1))
-        signal = 1 - t
+        trailing = [1] * (noisy.ndim - 1)
+        noise = time.reshape(-1, *trailing)
+        signal = 1 - noise
         variance = self.std**2
-        gain = signal * variance / (signal**2 * variance + t**2)
-        return self.mean + gain * (noisy - signal * self.mean)
+        total_variance = signal**2 * variance + noise**2
+        gain = signal * variance / total_variance
+        deviation = noisy - signal * self.mean
+        return self.mean + gain * deviation
 
     def exact(self, noise: Tensor) -> Tensor:
-        """Where the probability-flow ODE takes unit noise: each marginal is normal, so mean + std
-        e.
+        """Result of the probability-flow ODE for unit noise e: mean + std e.
+
+        Each marginal is normal.
         """
         return self.mean + self.std * noise
 
 
 def tiny_bundle(
-    seed: int = 0, *, classes: tuple[str, ...] = ("epithelial", "lymphocyte", "stromal")
+    seed: int = 0,
+    *,
+    classes: tuple[str, ...] = ("epithelial", "lymphocyte", "stromal"),
 ) -> Bundle:
     """A bundle of random weights in float32, without adapters."""
     import torch
@@ -60,6 +66,11 @@ def tiny_bundle(
     labels = ("breast",)
     channels = 4
     widths = (32, 32, 64)
+    palette = []
+    for index in range(1, 5):
+        stain = (1.0, 1.0 + 0.1 * index, 1.0)
+        style = (0.1 * index,) * styles
+        palette.append(PaletteEntry(f"stain-{index}", stain, style))
     info = BundleInfo(
         name="tiny",
         mpp=0.5,
@@ -70,10 +81,7 @@ def tiny_bundle(
         style_mean=(0.0,) * styles,
         style_std=(1.0,) * styles,
         steps=2,
-        palette=tuple(
-            PaletteEntry(f"stain-{i}", (1.0, 1.0 + 0.1 * i, 1.0), (0.1 * i,) * styles)
-            for i in range(1, 5)
-        ),
+        palette=tuple(palette),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -97,9 +105,8 @@ def tiny_bundle(
             widths=(16, 16, 16),
             outputs=widths,
         )
-        for (
-            parameter
-        ) in structure.leave.parameters():  # a fresh encoder says nothing; this one is heard
+        # its output layers are initialised to zero; random weights make its output matter
+        for parameter in structure.leave.parameters():
             torch.nn.init.normal_(parameter, std=0.5)
     for part in (autoencoder, unet, structure):
         part.eval().requires_grad_(False)

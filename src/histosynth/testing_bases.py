@@ -1,9 +1,8 @@
-"""Stand-ins for public bases: random tiny weights in the layout, names and settings of the real
-ones.
+"""Small versions of public bases: random weights with the layout, names and settings of real ones.
 
-What readers of real folders meet is here too: settings that their time did not write (Stable
-Diffusion 1.5 names no prediction type), old names of the autoencoder's attention, the prefix and
-the position ids of CLIP's weights, a T5 in two shards.
+They have the peculiarities of the real folders too: settings that were not yet written at their
+time (Stable Diffusion 1.5 names no prediction type), old names of the autoencoder's attention, the
+prefix and the position ids of CLIP's weights, a T5 in two shards.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ KNOWN_WORDS = (
     "pink",
     "photo",
 )
-"""Words that the tokenizers know whole; all others are spelt."""
+"""Words that are one token; the tokenizers split all others into letters."""
 _SPECIALS = ("<|startoftext|>", "<|endoftext|>")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789&.,:;-+/()'%"
 _T5_WIDTH = 64
@@ -48,14 +47,13 @@ def tiny_base(
     """Write a base of random weights, float32, as diffusers lays it out; returns `folder`.
 
     Args:
-        folder: where to; made if absent.
+        folder: created if absent.
         which: `sd15` and `sd20` predict noise at 512 px, `sd21` velocity at 768 px; those for
             inpainting take 9 channels: 4 of noisy latents, the mask, 4 of the masked picture's
-                latents. `pixart` is a
-            transformer that reads T5.
+            latents. `pixart` is a transformer that is conditioned on T5.
         seed: of the weights; the same seed gives the same bytes.
-        width: of the text that Stable Diffusion reads. None is the true one, 768 or 1024, in
-            folders of 40 or 56 MB; 64 makes them 16 MB.
+        width: of the text embedding of Stable Diffusion. None is the real one, 768 or 1024, in
+            folders of 40 or 56 MB; with 64 they have 16 MB.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _quiet(seed):
@@ -67,9 +65,7 @@ def tiny_base(
 
 
 def tiny_settings(which: BaseName, *, width: int | None = None) -> dict[str, dict[str, Any]]:
-    """Settings by part of a stand-in for Stable Diffusion: the real ones with fewer channels and
-    layers.
-    """
+    """Settings by part of a small Stable Diffusion: real ones with fewer channels and layers."""
     from .model.families.single_file import published_settings
 
     first = which.startswith("sd15")
@@ -98,8 +94,9 @@ def tiny_settings(which: BaseName, *, width: int | None = None) -> dict[str, dic
 
 
 def clip_vocabulary() -> tuple[dict[str, int], list[str]]:
-    """Numbers of the pieces, and merges, of a byte-level CLIP tokenizer that knows `KNOWN_WORDS`
-    whole.
+    """Numbers of the pieces, and merges, of a byte-level CLIP tokenizer.
+
+    `KNOWN_WORDS` are one piece each.
 
     As in the real one, "!" is 0 and the marks of start and end are the last two.
     """
@@ -220,8 +217,9 @@ def _write_pixart(folder: Path) -> None:
 
 
 def _t5_pieces() -> list[tuple[str, float]]:
-    """Pieces of a Unigram tokenizer with their log probabilities: words are likelier than their
-    letters.
+    """Pieces of a Unigram tokenizer with their log probabilities.
+
+    Words are likelier than their letters.
     """
     specials = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
     letters = [(letter, -6.0) for letter in dict.fromkeys(f"▁{_LETTERS}{_LETTERS.upper()}")]
@@ -229,7 +227,7 @@ def _t5_pieces() -> list[tuple[str, float]]:
 
 
 def _write_clip_tokenizer(folder: Path, *, pad: str) -> None:
-    """The four files of the real folders; none of today's `tokenizer.json`."""
+    """The four files of the real folders, without the `tokenizer.json` of today."""
 
     def token(content: str) -> dict[str, Any]:
         flags = {
@@ -265,18 +263,20 @@ def _write_clip_tokenizer(folder: Path, *, pad: str) -> None:
 
 
 def _save(part: Any, folder: Path, settings: dict[str, Any] | None = None, **options: Any) -> None:
-    """Save one network; `settings` are written as they are, without what the library of today
-    would add.
+    """Save one network.
+
+    `settings` are written as they are, without those that the library of today would add.
     """
-    _stir(part)
+    _perturb(part)
     part.save_pretrained(folder, safe_serialization=True, **options)
     if settings is not None:
         _write(folder / "config.json", settings)
 
 
-def _stir(part: nn.Module) -> None:
-    """Move biases and norms a little: fresh ones are all 0 or all 1, and mixing them up would not
-    show.
+def _perturb(part: nn.Module) -> None:
+    """Move biases and norms a little.
+
+    New ones are all 0 or all 1, so that a test would not detect if they were exchanged.
     """
     import torch
 
@@ -297,22 +297,26 @@ def _rename_weights(path: Path, name: Any) -> None:
 
 
 def _old_attention(key: str) -> str:
-    """What diffusers called the autoencoder's attention when these bases were published."""
-    if ".attentions." in key:
-        pairs = {
-            "to_q": "query",
-            "to_k": "key",
-            "to_v": "value",
-            "to_out.0": "proj_attn",
-        }
-        for new, old in pairs.items():
-            key = key.replace(f".{new}.", f".{old}.")
+    """Name of the autoencoder's attention in diffusers when these bases were published."""
+    if ".attentions." not in key:
+        return key
+    for new, old in _OLD_ATTENTION_NAMES.items():
+        key = key.replace(f".{new}.", f".{old}.")
     return key
 
 
+_OLD_ATTENTION_NAMES = {
+    "to_q": "query",
+    "to_k": "key",
+    "to_v": "value",
+    "to_out.0": "proj_attn",
+}
+
+
 def _add_position_ids(path: Path, length: int) -> None:
-    """A buffer of 0, 1, 2, ... that CLIP's files of that time hold and today's network has no
-    place for.
+    """Add a buffer of 0, 1, 2, ... that CLIP's files of that time hold.
+
+    The network of today has no such tensor.
     """
     import torch
     from safetensors.torch import load_file, save_file
@@ -329,19 +333,17 @@ def _write(path: Path, value: Any) -> None:
 
 @contextmanager
 def _quiet(seed: int) -> Iterator[None]:
-    """Seeded, the caller's random state untouched, and no progress bar on the screen for a file of
-    1 MB.
-    """
+    """Seed torch without changing the caller's random state, and show no progress bars."""
     import torch
-    from transformers.utils import logging as their_logging
+    from transformers.utils import logging as transformers_logging
 
-    logging: Any = their_logging  # untyped there
-    shown = logging.is_progress_bar_enabled()
+    logging: Any = transformers_logging  # has no types
+    was_shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             yield
     finally:
-        if shown:
+        if was_shown:
             logging.enable_progress_bar()
