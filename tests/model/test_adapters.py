@@ -31,7 +31,7 @@ from histosynth.testing import tiny_bundle
 TARGETS = ("conv1", "conv2", "to_q", "to_k", "to_v", "to_out.0")
 
 
-def painted(bundle):
+def predicted(bundle):
     maps = StructureMaps(
         torch.ones(1, 3, 64, 64) * 0.2,
         torch.ones(1),
@@ -83,19 +83,19 @@ def train_a_little(bundle, name, steps=3):
                 torch.ones(2, 1, 128, 128),
             )
         )
-        said = bundle.denoiser.predict(
+        output = bundle.denoiser.predict(
             noise,
             torch.tensor([0.3, 0.7]),
             features,
             torch.zeros(2, 15),
         )
-        said.square().mean().backward()
+        output.square().mean().backward()
         optimiser.step()
         optimiser.zero_grad()
     set_active_adapter(bundle.unet, None)
 
 
-def facts(bundle, name):
+def info_of(bundle, name):
     return AdapterInfo(
         name,
         4,
@@ -109,7 +109,7 @@ def facts(bundle, name):
 
 def test_training_an_adapter_leaves_the_base_bit_exact_and_changes_the_output():
     bundle = tiny_bundle()
-    before = painted(bundle)
+    before = predicted(bundle)
     weights = copy.deepcopy(bundle.unet.state_dict())
     sha256 = base_sha256(bundle.unet)
     train_a_little(bundle, "global")
@@ -118,17 +118,17 @@ def test_training_an_adapter_leaves_the_base_bit_exact_and_changes_the_output():
     }
     assert all(torch.equal(after[key], value) for key, value in weights.items())
     assert base_sha256(bundle.unet) == sha256
-    assert torch.equal(painted(bundle), before), (
-        "with no adapter worn the base must paint as it did"
+    assert torch.equal(predicted(bundle), before), (
+        "without an active adapter the base must give its own results"
     )
     with using_adapter(bundle.unet, "global"):
-        assert not torch.equal(painted(bundle), before)
-    assert torch.equal(painted(bundle), before)
+        assert not torch.equal(predicted(bundle), before)
+    assert torch.equal(predicted(bundle), before)
 
 
-def test_a_fresh_adapter_changes_nothing():
+def test_a_new_adapter_changes_nothing():
     bundle = tiny_bundle()
-    before = painted(bundle)
+    before = predicted(bundle)
     add_adapter(
         bundle.unet,
         "global",
@@ -136,7 +136,7 @@ def test_a_fresh_adapter_changes_nothing():
         alpha=4.0,
         targets=TARGETS,
     )
-    assert torch.equal(painted(bundle), before)
+    assert torch.equal(predicted(bundle), before)
 
 
 def test_training_global_leaves_local_untouched():
@@ -144,16 +144,16 @@ def test_training_global_leaves_local_untouched():
     train_a_little(bundle, "local")
     kept = [parameter.detach().clone() for parameter in adapter_parameters(bundle.unet, "local")]
     with using_adapter(bundle.unet, "local"):
-        before = painted(bundle)
+        before = predicted(bundle)
     train_a_little(bundle, "global")
     assert kept and all(
         torch.equal(a, b)
         for a, b in zip(kept, adapter_parameters(bundle.unet, "local"), strict=True)
     )
     with using_adapter(bundle.unet, "local"):
-        assert torch.equal(painted(bundle), before)
+        assert torch.equal(predicted(bundle), before)
     with using_adapter(bundle.unet, "global"):
-        assert not torch.equal(painted(bundle), before)
+        assert not torch.equal(predicted(bundle), before)
 
 
 def test_an_adapter_is_the_same_after_saving_and_loading(tmp_path):
@@ -161,12 +161,12 @@ def test_an_adapter_is_the_same_after_saving_and_loading(tmp_path):
     train_a_little(bundle, "global")
     path = save_adapter(
         bundle.unet,
-        facts(bundle, "global"),
+        info_of(bundle, "global"),
         tmp_path,
         dtype=torch.float32,
     )
     with using_adapter(bundle.unet, "global"):
-        expected = painted(bundle)
+        expected = predicted(bundle)
     fresh = tiny_bundle()
     info = load_adapter(
         fresh.unet,
@@ -176,7 +176,7 @@ def test_an_adapter_is_the_same_after_saving_and_loading(tmp_path):
     )
     assert info.name == "global" and info.rank == 4
     with using_adapter(fresh.unet, "global"):
-        assert torch.equal(painted(fresh), expected)
+        assert torch.equal(predicted(fresh), expected)
 
 
 def test_diffusers_itself_can_read_the_file(tmp_path):
@@ -184,7 +184,7 @@ def test_diffusers_itself_can_read_the_file(tmp_path):
     train_a_little(bundle, "global")
     save_adapter(
         bundle.unet,
-        facts(bundle, "global"),
+        info_of(bundle, "global"),
         tmp_path,
         dtype=torch.float32,
     )
@@ -197,14 +197,14 @@ def test_diffusers_itself_can_read_the_file(tmp_path):
         local_files_only=True,
     )
     with using_adapter(bundle.unet, "global"):
-        expected = painted(bundle)
-    torch.testing.assert_close(painted(fresh), expected)
+        expected = predicted(bundle)
+    torch.testing.assert_close(predicted(fresh), expected)
 
 
 def test_an_adapter_of_another_base_is_refused_and_nothing_is_loaded(tmp_path):
     bundle = tiny_bundle()
     train_a_little(bundle, "global")
-    path = save_adapter(bundle.unet, facts(bundle, "global"), tmp_path)
+    path = save_adapter(bundle.unet, info_of(bundle, "global"), tmp_path)
     other = tiny_bundle(seed=1)
     with pytest.raises(AdapterMismatch, match="another base"):
         load_adapter(
@@ -230,7 +230,7 @@ def test_an_adapter_of_another_base_is_refused_and_nothing_is_loaded(tmp_path):
 def test_an_incomplete_adapter_is_refused_whole(tmp_path, spoil, sentence):
     bundle = tiny_bundle()
     train_a_little(bundle, "global")
-    info = facts(bundle, "global")
+    info = info_of(bundle, "global")
     path = save_adapter(bundle.unet, info, tmp_path)
     tensors = load_file(path)
     spoil(tensors)
@@ -238,7 +238,7 @@ def test_an_incomplete_adapter_is_refused_whole(tmp_path, spoil, sentence):
 
     save_file(tensors, path, metadata={"histosynth": json.dumps(asdict(info))})
     fresh = tiny_bundle()
-    before = painted(fresh)
+    before = predicted(fresh)
     with pytest.raises(AdapterMismatch, match=sentence):
         load_adapter(
             fresh.unet,
@@ -247,13 +247,13 @@ def test_an_incomplete_adapter_is_refused_whole(tmp_path, spoil, sentence):
             base=base_sha256(fresh.unet),
         )
     assert adapter_names(fresh.unet) == ()
-    assert torch.equal(painted(fresh), before)
+    assert torch.equal(predicted(fresh), before)
 
 
 def test_other_classes_are_refused(tmp_path):
     bundle = tiny_bundle()
     train_a_little(bundle, "global")
-    path = save_adapter(bundle.unet, facts(bundle, "global"), tmp_path)
+    path = save_adapter(bundle.unet, info_of(bundle, "global"), tmp_path)
     with pytest.raises(AdapterMismatch, match="nucleus classes"):
         load_adapter(
             tiny_bundle().unet,
@@ -264,7 +264,7 @@ def test_other_classes_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04pickle", b"\xff" * 100])
-def test_what_is_no_adapter_file_is_refused(tmp_path, content):
+def test_a_file_that_is_no_adapter_is_refused(tmp_path, content):
     path = tmp_path / ADAPTER_FILE
     path.write_bytes(content)
     with pytest.raises(BadWeights):
@@ -280,7 +280,7 @@ def own_structure(bundle, folder):
     """An adapter folder whose structure encoder is not the base's."""
     save_adapter(
         bundle.unet,
-        facts(bundle, "global"),
+        info_of(bundle, "global"),
         folder,
         dtype=torch.float32,
     )
@@ -291,19 +291,19 @@ def own_structure(bundle, folder):
     save_part(encoder, folder / "structure", dtype=torch.float32)
 
 
-def test_an_adapters_own_structure_encoder_is_used_while_it_is_worn_and_only_then(tmp_path):
+def test_an_adapters_own_structure_encoder_is_used_only_while_the_adapter_is_active(tmp_path):
     bundle = tiny_bundle()
     train_a_little(bundle, "global")
     own_structure(bundle, tmp_path)
     fresh = tiny_bundle()
-    alone = painted(fresh)
+    alone = predicted(fresh)
     fresh.load_adapter(tmp_path)
-    assert torch.equal(painted(fresh), alone)
+    assert torch.equal(predicted(fresh), alone)
     with fresh.using_adapter("global"):
-        worn = painted(fresh)
+        active = predicted(fresh)
     with bundle.using_adapter("global"):
-        assert not torch.equal(worn, painted(bundle)), "the base's own encoder was used"
-    assert torch.equal(painted(fresh), alone)
+        assert not torch.equal(active, predicted(bundle)), "the base's own encoder was used"
+    assert torch.equal(predicted(fresh), alone)
 
 
 def test_a_structure_encoder_of_another_shape_is_refused_and_nothing_is_loaded(tmp_path):
@@ -321,22 +321,22 @@ def test_a_structure_encoder_of_another_shape_is_refused_and_nothing_is_loaded(t
     assert adapter_names(fresh.unet) == () and fresh.structures == {}
 
 
-def test_a_dressed_bundle_paints_as_the_base_wearing_the_adapter_does_and_leaves_it_alone():
+def test_a_merged_adapter_gives_the_results_of_the_active_one_and_leaves_the_base_unchanged():
     bundle = tiny_bundle()
     train_a_little(bundle, "global")
-    alone = painted(bundle)
+    alone = predicted(bundle)
     weights = copy.deepcopy(bundle.unet.state_dict())
     with_merged_adapter = bundle.with_merged_adapter("global")
     with bundle.using_adapter("global"):
         torch.testing.assert_close(
-            painted(with_merged_adapter),
-            painted(bundle),
+            predicted(with_merged_adapter),
+            predicted(bundle),
             rtol=1e-4,
             atol=1e-4,
         )
-    assert not torch.allclose(painted(with_merged_adapter), alone, atol=1e-3)
+    assert not torch.allclose(predicted(with_merged_adapter), alone, atol=1e-3)
     assert all(torch.equal(value, weights[key]) for key, value in bundle.unet.state_dict().items())
-    assert bundle.with_merged_adapter("global") is with_merged_adapter, "made once"
+    assert bundle.with_merged_adapter("global") is with_merged_adapter, "merged once"
     assert (
         bundle.with_merged_adapter(None)
         is bundle.with_merged_adapter("an adapter it has not")
@@ -349,17 +349,17 @@ def test_an_adapter_loaded_again_generates_with_its_new_weights(tmp_path):
     for steps in (1, 4):
         trained = tiny_bundle()
         train_a_little(trained, "global", steps=steps)
-        save_adapter(trained.unet, facts(trained, "global"), tmp_path / str(steps))
+        save_adapter(trained.unet, info_of(trained, "global"), tmp_path / str(steps))
         fresh = tiny_bundle()
         fresh.load_adapter(tmp_path / str(steps))
-        results.append(painted(fresh.with_merged_adapter("global")))
+        results.append(predicted(fresh.with_merged_adapter("global")))
     first, second = results
     assert not torch.equal(first, second)
     bundle = tiny_bundle()
     bundle.load_adapter(tmp_path / "1")
-    assert torch.equal(painted(bundle.with_merged_adapter("global")), first)
+    assert torch.equal(predicted(bundle.with_merged_adapter("global")), first)
     bundle.load_adapter(tmp_path / "4")
-    assert torch.equal(painted(bundle.with_merged_adapter("global")), second)
+    assert torch.equal(predicted(bundle.with_merged_adapter("global")), second)
 
 
 def test_an_adapter_of_a_bundle_in_bf16_fits_the_bundle_it_was_trained_on(tmp_path, bundle_folder):
@@ -385,7 +385,7 @@ def test_an_adapter_of_a_bundle_in_bf16_fits_the_bundle_it_was_trained_on(tmp_pa
     opened = hs.open_bundle(bundle_folder, device="cpu", dtype="bf16")
     assert opened.load_adapter(tmp_path / "global").name == "global"
     assert opened.load_adapter(tmp_path / "global").name == "global", (
-        "given again, it takes its own place"
+        "loaded again, it replaces itself"
     )
     assert adapter_names(opened.unet) == ("global",)
     assert {p.dtype for p in adapter_parameters(opened.unet, "global")} == {torch.bfloat16}
@@ -397,13 +397,13 @@ def test_an_adapter_of_a_bundle_in_bf16_fits_the_bundle_it_was_trained_on(tmp_pa
 def test_metadata_of_another_form_is_refused(tmp_path, broken):
     bundle = tiny_bundle()
     train_a_little(bundle, "global", steps=1)
-    path = save_adapter(bundle.unet, facts(bundle, "global"), tmp_path)
+    path = save_adapter(bundle.unet, info_of(bundle, "global"), tmp_path)
     tensors = load_file(path)
-    told = json.loads(safe_open(path, "pt").metadata()["histosynth"])
+    metadata = json.loads(safe_open(path, "pt").metadata()["histosynth"])
     save_file(
         tensors,
         path,
-        metadata={"histosynth": json.dumps({**told, **broken})},
+        metadata={"histosynth": json.dumps({**metadata, **broken})},
     )
     with pytest.raises(BadWeights):
         read_adapter(path)
@@ -413,7 +413,7 @@ def test_the_same_adapter_is_the_same_bytes_each_time_it_is_written(tmp_path):
     bundle = tiny_bundle()
     train_a_little(bundle, "global", steps=1)
     files = [
-        save_adapter(bundle.unet, facts(bundle, "global"), tmp_path / str(i)).read_bytes()
+        save_adapter(bundle.unet, info_of(bundle, "global"), tmp_path / str(i)).read_bytes()
         for i in range(6)
     ]
     assert len(set(files)) == 1

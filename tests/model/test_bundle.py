@@ -23,12 +23,12 @@ def copied(bundle_folder, tmp_path):
 
 
 def test_a_bundle_is_the_same_after_saving_and_loading(bundle_folder):
-    made = tiny_bundle()
+    saved = tiny_bundle()
     loaded = load_bundle(bundle_folder)
-    assert loaded.info.classes == made.info.classes and loaded.info.palette == made.info.palette
+    assert loaded.info.classes == saved.info.classes and loaded.info.palette == saved.info.palette
     for name in ("autoencoder", "unet", "structure"):
         pairs = zip(
-            getattr(made, name).state_dict().items(),
+            getattr(saved, name).state_dict().items(),
             getattr(loaded, name).state_dict().items(),
             strict=True,
         )
@@ -78,7 +78,7 @@ def test_a_hash_that_leads_out_of_the_folder_is_refused(copied):
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"name": "x"}', '{"nam": 1}'])
-def test_a_broken_card_is_refused(copied, text):
+def test_a_broken_bundle_json_is_refused(copied, text):
     (copied / "bundle.json").write_text(text)
     with pytest.raises(BundleMismatch):
         read_info(copied)
@@ -89,7 +89,7 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path):
         hs.open_bundle(tmp_path)
 
 
-def test_the_opened_bundle_wears_global_for_synthesis(copied):
+def test_synthesis_uses_the_global_adapter_of_an_opened_bundle(copied):
     plain = hs.open_bundle(copied, device="cpu", dtype="fp32")
     nuclei = hs.draw_layout((128, 128), mpp=0.5, seed=0)
     before = hs.synthesize(nuclei, bundle=plain)[0]
@@ -115,15 +115,15 @@ def test_the_opened_bundle_wears_global_for_synthesis(copied):
         0.5,
     )
     save_adapter(fresh.unet, info, copied / "adapters" / "global")
-    worn = hs.open_bundle(copied, device="cpu", dtype="fp32")
-    after = hs.synthesize(nuclei, bundle=worn)[0]
+    opened = hs.open_bundle(copied, device="cpu", dtype="fp32")
+    after = hs.synthesize(nuclei, bundle=opened)[0]
     assert (before.pixels != after.pixels).any()
     assert (
         before.recipe["bundle"]["adapter"] is None and after.recipe["bundle"]["adapter"] == "global"
     )
 
 
-def test_a_saved_bundle_tells_nobody_where_it_came_from(bundle_folder, tmp_path):
+def test_a_saved_bundle_does_not_contain_its_origin(bundle_folder, tmp_path):
     load_bundle(bundle_folder).save(tmp_path / "again")
     for path in (tmp_path / "again").rglob("*.json"):
         assert str(bundle_folder) not in path.read_text()
@@ -183,7 +183,7 @@ def test_weights_that_are_not_all_there_are_refused(copied, change):
         load_bundle(copied, verify=False)
 
 
-def test_a_card_that_names_no_hash_is_refused(copied):
+def test_a_bundle_json_that_names_no_hash_is_refused(copied):
     path = copied / "bundle.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "hashes": {}}))
     with pytest.raises(BundleMismatch, match="names no sha256"):
@@ -204,28 +204,28 @@ def test_a_card_that_names_no_hash_is_refused(copied):
         {"format": 99},
     ],
 )
-def test_a_card_that_says_impossible_things_is_refused(copied, change):
+def test_impossible_values_in_bundle_json_are_refused(copied, change):
     path = copied / "bundle.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(BundleMismatch):
         load_bundle(copied)
 
 
-def test_weights_that_paint_no_numbers_are_refused(bundle_folder):
+def test_weights_whose_pictures_are_not_finite_are_refused(bundle_folder):
     bundle = hs.open_bundle(bundle_folder, device="cpu", dtype="fp32")
     next(iter(bundle.unet.parameters())).data.fill_(float("nan"))
     with pytest.raises(BadWeights, match="not all finite"):
         hs.synthesize(hs.draw_layout((128, 128), mpp=0.5, seed=0), bundle=bundle)
 
 
-def test_a_base_that_predicts_otherwise_is_refused_and_not_painted_wrong(copied):
+def test_a_base_with_another_prediction_type_is_refused(copied):
     path = copied / "bundle.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "prediction": "v_prediction"}))
     with pytest.raises(BundleMismatch, match="compact base cannot predict v_prediction"):
         load_bundle(copied)
 
 
-def test_every_input_is_brought_to_where_the_networks_are():
+def test_every_input_is_moved_to_the_device_of_the_networks():
     """On the device that holds no numbers: a tensor left on the CPU would be refused there."""
     bundle = tiny_bundle().to(device="meta")
     maps = StructureMaps(

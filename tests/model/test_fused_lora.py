@@ -11,7 +11,7 @@ from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
-from histosynth.model import fused_lora as fused
+from histosynth.model import fused_lora
 from histosynth.model.adapters import adapter_parameters, add_adapter, set_active_adapter
 from histosynth.model.families.opening import BaseLocation, embed, open_base
 from histosynth.model.families.text_family import TextBase
@@ -32,7 +32,7 @@ too."""
 
 @pytest.fixture(scope="module", params=list(CASES))
 def twins(request, tmp_path_factory):
-    """A network with an adapter that says something; the same fused; and how to call either."""
+    """A network with a random adapter, the same fused, and a function to call either."""
     folder = tiny_base(
         tmp_path_factory.mktemp("base"),
         request.param,
@@ -72,26 +72,26 @@ def twins(request, tmp_path_factory):
         )
         features = StructureFeatures(torch.zeros(3, 0, 16, 16), scales)
         style = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])  # nothing, no label, the label
-        said = base.make_denoiser(unet.to(dtype)).predict(
+        output = base.make_denoiser(unet.to(dtype)).predict(
             torch.randn(3, 4, 16, 16, generator=generator),
             torch.tensor([0.2, 0.5, 0.9]),
             features,
             style,
         )
-        (said * torch.randn(said.shape, generator=generator)).sum().backward()
-        given = [each.grad for each in adapter_parameters(unet, "global")]
+        (output * torch.randn(output.shape, generator=generator)).sum().backward()
+        gradients = [each.grad for each in adapter_parameters(unet, "global")]
         unet.zero_grad()
-        return said.detach(), [*given, *(scale.grad for scale in scales)]
+        return output.detach(), [*gradients, *(scale.grad for scale in scales)]
 
     return network, fuse_lora_layers(copy.deepcopy(network)), answer
 
 
-def test_answers_and_all_gradients_are_those_of_diffusers_and_peft(twins):
+def test_outputs_and_all_gradients_are_those_of_diffusers_and_peft(twins):
     plain, quick, answer = twins
-    (said, given), (own_said, own_given) = answer(plain), answer(quick)
-    assert torch.allclose(own_said, said, rtol=1e-5, atol=1e-5)
-    assert any(float(each.abs().max()) > 0 for each in given)
-    for own, each in zip(own_given, given, strict=True):
+    (output, gradients), (own_output, own_gradients) = answer(plain), answer(quick)
+    assert torch.allclose(own_output, output, rtol=1e-5, atol=1e-5)
+    assert any(float(each.abs().max()) > 0 for each in gradients)
+    for own, each in zip(own_gradients, gradients, strict=True):
         assert torch.allclose(
             own,
             each,
@@ -102,12 +102,13 @@ def test_answers_and_all_gradients_are_those_of_diffusers_and_peft(twins):
 
 def test_computing_activations_again_gives_the_same_gradients(twins):
     _, quick, answer = twins
-    said, given = answer(quick)
+    output, gradients = answer(quick)
     again = copy.deepcopy(quick).train()
     again.enable_gradient_checkpointing()
-    own_said, own_given = answer(again)
-    assert torch.allclose(own_said, said, atol=1e-6)
-    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(own_given, given, strict=True))
+    own_output, own_gradients = answer(again)
+    assert torch.allclose(own_output, output, atol=1e-6)
+    pairs = zip(own_gradients, gradients, strict=True)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
 
 
 def test_every_attention_of_the_blocks_is_fused_and_no_weight_changes_its_name(twins):
@@ -123,15 +124,15 @@ def test_every_attention_of_the_blocks_is_fused_and_no_weight_changes_its_name(t
 
 def test_the_fused_base_without_its_adapter_is_the_base(twins):
     plain, quick, answer = twins
-    worn, _ = answer(quick)
+    active, _ = answer(quick)
     for each in (plain, quick):
         set_active_adapter(each, None)
     with torch.no_grad():
-        said, own = (layer_outputs(each) for each in (plain, quick))
+        output, own = (layer_outputs(each) for each in (plain, quick))
     set_active_adapter(plain, "global")
     set_active_adapter(quick, "global")
-    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(said, own, strict=True))
-    assert torch.equal(worn, answer(quick)[0])
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(output, own, strict=True))
+    assert torch.equal(active, answer(quick)[0])
 
 
 def layer_outputs(network):
@@ -151,8 +152,8 @@ def layer_outputs(network):
     return found
 
 
-def worn_layer(dropout=0.0):
-    """A linear layer with an adapter, in a network that PEFT knows."""
+def layer_with_adapter(dropout=0.0):
+    """A linear layer with an adapter, in a network with adapters of PEFT."""
     from peft import LoraConfig, inject_adapter_in_model
 
     torch.manual_seed(0)
@@ -169,26 +170,26 @@ def worn_layer(dropout=0.0):
     return holder, layer
 
 
-def test_an_adapters_dropout_is_peft_s_own():
-    holder, layer = worn_layer(dropout=0.5)
+def test_dropout_of_an_adapter_is_left_to_peft():
+    holder, layer = layer_with_adapter(dropout=0.5)
     x = torch.randn(40, 6)
     holder.train()
     torch.manual_seed(3)
-    said = layer(x)
+    output = layer(x)
     torch.manual_seed(3)
-    assert torch.equal(apply_layers([layer], x)[0], said)
+    assert torch.equal(apply_layers([layer], x)[0], output)
     holder.eval()  # nothing is dropped: fused again
-    assert fused.layer_of(layer) is not None
+    assert fused_lora.layer_of(layer) is not None
     assert torch.allclose(apply_layers([layer], x)[0], layer(x), atol=1e-6)
 
 
-def test_two_adapters_at_once_and_a_base_that_learns_are_left_to_peft():
+def test_two_active_adapters_and_a_trained_base_are_left_to_peft():
     from peft import LoraConfig, inject_adapter_in_model
 
-    holder, layer = worn_layer()
-    assert fused.layer_of(layer).scale == pytest.approx(8 / 2)
+    holder, layer = layer_with_adapter()
+    assert fused_lora.layer_of(layer).scale == pytest.approx(8 / 2)
     layer.base_layer.requires_grad_(True)
-    assert fused.layer_of(layer) is None
+    assert fused_lora.layer_of(layer) is None
     layer.base_layer.requires_grad_(False)
     with pytest.warns(UserWarning, match="multiple adapters"):
         inject_adapter_in_model(
@@ -197,7 +198,7 @@ def test_two_adapters_at_once_and_a_base_that_learns_are_left_to_peft():
             adapter_name="two",
         )
     layer.set_adapter(["one", "two"])
-    assert fused.layer_of(layer) is None
+    assert fused_lora.layer_of(layer) is None
     x = torch.randn(3, 6)
     assert torch.equal(apply_layers([layer], x)[0], layer(x))
     layer.set_adapter("one")
@@ -208,7 +209,7 @@ def test_two_adapters_at_once_and_a_base_that_learns_are_left_to_peft():
 
 def test_the_gate_is_the_product_it_replaces_in_any_number_of_pieces(monkeypatch):
     for piece in (1, 64, 1 << 20):
-        monkeypatch.setattr(fused, "GATE_PIECE_SIZE", piece)
+        monkeypatch.setattr(fused_lora, "GATE_PIECE_SIZE", piece)
         both = torch.randn(
             2,
             5,
@@ -221,29 +222,29 @@ def test_the_gate_is_the_product_it_replaces_in_any_number_of_pieces(monkeypatch
         assert torch.allclose(geglu(both), value * F.gelu(gate))
 
 
-def test_in_bfloat16_it_is_as_near_to_float32_as_what_it_replaces(twins):
+def test_fused_layers_in_bfloat16_are_as_close_to_float32_as_those_they_replace(twins):
     plain, quick, answer = twins
-    said, given = answer(quick)
+    output, gradients = answer(quick)
     errors = {}
     for name, network in (("plain", plain), ("quick", quick)):
-        own, own_given = answer(copy.deepcopy(network), torch.bfloat16)
+        own, own_gradients = answer(copy.deepcopy(network), torch.bfloat16)
         flat, true = (
-            torch.cat([each.float().flatten() for each in of]) for of in (own_given, given)
+            torch.cat([each.float().flatten() for each in of]) for of in (own_gradients, gradients)
         )
-        errors[name] = [float((a - b).norm() / b.norm()) for a, b in ((own, said), (flat, true))]
+        errors[name] = [float((a - b).norm() / b.norm()) for a, b in ((own, output), (flat, true))]
     for own_error, error in zip(errors["quick"], errors["plain"], strict=True):
         assert 0 < own_error < 1.2 * error < 0.2
 
 
-def test_narrow_heads_are_trained_in_float32_on_a_processor_and_wide_ones_are_not(monkeypatch):
+def test_narrow_heads_are_trained_in_float32_on_a_cpu_and_wide_ones_are_not(monkeypatch):
     taken = []
     real = F.scaled_dot_product_attention
 
-    def told(query, *args, **kwargs):
+    def recording(query, *args, **kwargs):
         taken.append(query.dtype)
         return real(query, *args, **kwargs)
 
-    monkeypatch.setattr(F, "scaled_dot_product_attention", told)
+    monkeypatch.setattr(F, "scaled_dot_product_attention", recording)
     for width, keys in ((8, 200), (64, 20), (64, 200)):
         one = torch.randn(
             1,
@@ -253,10 +254,10 @@ def test_narrow_heads_are_trained_in_float32_on_a_processor_and_wide_ones_are_no
             dtype=torch.bfloat16,
             requires_grad=True,
         )
-        assert fused._attend(one, one, one, None).dtype == torch.bfloat16
+        assert fused_lora._attend(one, one, one, None).dtype == torch.bfloat16
         with torch.no_grad():
-            fused._attend(one, one, one, None)
+            fused_lora._attend(one, one, one, None)
     trained = taken[::2]
-    painted = taken[1::2]
+    sampled = taken[1::2]
     assert trained == [torch.float32, torch.float32, torch.bfloat16]
-    assert painted == [torch.bfloat16] * 3
+    assert sampled == [torch.bfloat16] * 3

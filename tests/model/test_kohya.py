@@ -52,20 +52,20 @@ def network(seed=0, text=24):
     ).eval()
 
 
-def said(unet):
+def predict(unet):
     random = torch.Generator().manual_seed(3)
     noisy, text = (torch.randn(shape, generator=random) for shape in ((2, 4, 8, 8), (2, 5, 24)))
     with torch.inference_mode():
         return unet(noisy, torch.tensor([5, 700]), text).sample
 
 
-def adapted(
+def network_with_adapter(
     folder,
     targets,
     alpha=4.0,
     dtype=torch.float32,
 ):
-    """(what the network says wearing a random adapter, the adapter's file)."""
+    """(output of the network with a random adapter, the adapter's file)."""
     unet = network()
     add_adapter(
         unet,
@@ -87,11 +87,11 @@ def adapted(
         0.5,
         data=("d: CC0",),
     )
-    return said(unet), save_adapter(unet, info, folder, dtype=dtype)
+    return predict(unet), save_adapter(unet, info, folder, dtype=dtype)
 
 
 def loaded_by_diffusers(file):
-    """What the network says once diffusers' own pipeline has given it the file."""
+    """Output of the network after diffusers' own pipeline has loaded the file."""
     parts = dict.fromkeys(
         ("vae", "text_encoder", "tokenizer", "safety_checker", "feature_extractor")
     )
@@ -107,16 +107,16 @@ def loaded_by_diffusers(file):
         weight_name=file.name,
         local_files_only=True,
     )
-    return said(unet)
+    return predict(unet)
 
 
 @pytest.mark.parametrize("alpha", [4.0, 6.0])
 @pytest.mark.parametrize("targets", TARGETS.values(), ids=list(TARGETS))
-def test_diffusers_own_loader_paints_the_same_with_kohyas_file_and_with_the_one_made_back(
+def test_diffusers_own_loader_gives_the_same_output_with_kohyas_file_and_the_one_converted_back(
     tmp_path, targets, alpha
 ):
-    expected, file = adapted(tmp_path, targets, alpha)
-    assert not torch.allclose(expected, said(network()), atol=1e-2)
+    expected, file = network_with_adapter(tmp_path, targets, alpha)
+    assert not torch.allclose(expected, predict(network()), atol=1e-2)
     write_kohya(file, tmp_path / "kohya.safetensors")
     assert torch.equal(loaded_by_diffusers(tmp_path / "kohya.safetensors"), expected)
     write_diffusers(tmp_path / "kohya.safetensors", tmp_path / "back.safetensors")
@@ -125,7 +125,7 @@ def test_diffusers_own_loader_paints_the_same_with_kohyas_file_and_with_the_one_
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_the_way_there_and_back_is_exact(tmp_path, dtype):
-    _, file = adapted(tmp_path, TARGETS["attention+conv"], 0.3, dtype)
+    _, file = network_with_adapter(tmp_path, TARGETS["attention+conv"], 0.3, dtype)
     write_kohya(file, tmp_path / "kohya.safetensors")
     info, rank, alpha = write_diffusers(
         tmp_path / "kohya.safetensors", tmp_path / "back.safetensors"
@@ -139,7 +139,7 @@ def test_the_way_there_and_back_is_exact(tmp_path, dtype):
 
 
 def test_names_shapes_and_metadata_are_kohyas(tmp_path):
-    _, file = adapted(tmp_path, TARGETS["attention+conv"], 6.0)
+    _, file = network_with_adapter(tmp_path, TARGETS["attention+conv"], 6.0)
     write_kohya(file, tmp_path / "k.safetensors")
     tensors = load_file(tmp_path / "k.safetensors")
     ours = load_file(file)
@@ -152,15 +152,16 @@ def test_names_shapes_and_metadata_are_kohyas(tmp_path):
     assert tensors[f"{conv}.lora_up.weight"].shape == (32, 4, 1, 1)
     assert len(tensors) == len(ours) * 3 // 2
     assert all(key.startswith("lora_unet_") and "." not in key.split(".", 1)[0] for key in tensors)
-    told = safe_open(tmp_path / "k.safetensors", "pt").metadata()
-    assert (told["ss_network_dim"], told["ss_network_alpha"]) == ("4", "6.0")
-    assert (told["ss_network_module"], told["ss_output_name"]) == ("networks.lora", "global")
-    assert told["ss_base_model_hash"] == "ab" * 32 and told["ss_v2"] == "False"
-    assert json.loads(told["ss_network_args"]) == {"conv_dim": "4", "conv_alpha": "6.0"}
+    metadata = safe_open(tmp_path / "k.safetensors", "pt").metadata()
+    assert (metadata["ss_network_dim"], metadata["ss_network_alpha"]) == ("4", "6.0")
+    assert metadata["ss_network_module"] == "networks.lora"
+    assert metadata["ss_output_name"] == "global"
+    assert metadata["ss_base_model_hash"] == "ab" * 32 and metadata["ss_v2"] == "False"
+    assert json.loads(metadata["ss_network_args"]) == {"conv_dim": "4", "conv_alpha": "6.0"}
 
 
 @pytest.mark.parametrize(("width", "second"), [(768, "False"), (1024, "True")])
-def test_the_generation_of_stable_diffusion_is_told_by_the_text_it_reads(width, second):
+def test_the_version_of_stable_diffusion_follows_from_the_width_of_its_text(width, second):
     info = AdapterInfo("x", 2, 2.0, ("to_k",), "", ("a",), 0.5)
     key = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
     pair = {
@@ -170,20 +171,22 @@ def test_the_generation_of_stable_diffusion_is_told_by_the_text_it_reads(width, 
     assert to_kohya(pair, info)[1]["ss_v2"] == second
 
 
-def foreign(folder, alpha=6.0):
+def file_of_another_program(folder, alpha=6.0):
     """A file as others write it: no word of ours in it."""
-    expected, file = adapted(folder, TARGETS["attention+conv"], alpha)
+    expected, file = network_with_adapter(folder, TARGETS["attention+conv"], alpha)
     tensors, _ = to_kohya(read_adapter(file)[1], read_adapter(file)[0])
     save_file(
         tensors,
-        folder / "foreign.safetensors",
+        folder / "other.safetensors",
         metadata={"ss_network_dim": "4"},
     )
-    return expected, folder / "foreign.safetensors", read_adapter(file)[1]
+    return expected, folder / "other.safetensors", read_adapter(file)[1]
 
 
-def test_files_of_others_are_named_by_the_networks_modules_and_keep_their_scale(tmp_path):
-    expected, file, tensors = foreign(tmp_path)
+def test_files_of_other_programs_get_the_names_of_the_networks_modules_and_keep_their_scale(
+    tmp_path,
+):
+    expected, file, tensors = file_of_another_program(tmp_path)
     with pytest.raises(AdapterMismatch, match="the network has no such modules"):
         write_diffusers(file, tmp_path / "back.safetensors")
     assert not (tmp_path / "back.safetensors").exists()
@@ -198,7 +201,7 @@ def test_files_of_others_are_named_by_the_networks_modules_and_keep_their_scale(
 
 
 def test_without_alpha_it_is_the_rank(tmp_path):
-    tensors = load_file(foreign(tmp_path)[1])
+    tensors = load_file(file_of_another_program(tmp_path)[1])
     bare = {key: value for key, value in tensors.items() if not key.endswith(".alpha")}
     modules = [name for name, _ in network().named_modules()]
     assert from_kohya(bare, {}, modules)[1:] == (4, 4.0)
@@ -211,17 +214,17 @@ def test_modules_of_stable_diffusion_are_known():
     assert len({name.replace(".", "_") for name in names}) == len(names)
 
 
-def test_names_that_underscores_make_alike_are_refused_and_told_apart_by_nothing():
+def test_names_that_underscores_make_the_same_are_refused():
     info = AdapterInfo("x", 2, 2.0, ("c",), "", ("a",), 0.5)
     pair = {"lora_A.weight": torch.zeros(2, 8), "lora_B.weight": torch.zeros(8, 2)}
     alike = ("mid_block.a_b.c", "mid_block.a.b_c")
     both = {f"unet.{module}.{end}": tensor for module in alike for end, tensor in pair.items()}
     with pytest.raises(AdapterMismatch, match="would share a name"):
         to_kohya(both, info)
-    one, told = to_kohya({key: value for key, value in both.items() if "a_b" in key}, info)
-    assert set(from_kohya(one, told)[0]) == {f"unet.mid_block.a_b.c.{end}" for end in pair}
+    one, metadata = to_kohya({key: value for key, value in both.items() if "a_b" in key}, info)
+    assert set(from_kohya(one, metadata)[0]) == {f"unet.mid_block.a_b.c.{end}" for end in pair}
     with pytest.raises(AdapterMismatch, match="or several so named"):
-        from_kohya(one, told, alike)
+        from_kohya(one, metadata, alike)
 
 
 SPOILT = {
@@ -261,31 +264,31 @@ SPOILT = {
     SPOILT.values(),
     ids=list(SPOILT),
 )
-def test_what_is_no_plain_lora_of_the_network_is_refused(tmp_path, spoil, sentence):
-    tensors = load_file(foreign(tmp_path)[1])
+def test_files_other_than_a_plain_lora_of_the_network_are_refused(tmp_path, spoil, sentence):
+    tensors = load_file(file_of_another_program(tmp_path)[1])
     spoil(tensors)
     with pytest.raises(AdapterMismatch, match=sentence):
         from_kohya(tensors, {}, [name for name, _ in network().named_modules()])
 
 
-def test_metadata_of_ours_that_fits_its_tensors_no_longer_is_refused(tmp_path):
-    _, file = adapted(tmp_path, ATTENTION)
+def test_own_metadata_that_no_longer_fit_the_tensors_are_refused(tmp_path):
+    _, file = network_with_adapter(tmp_path, ATTENTION)
     info, tensors = read_adapter(file)
-    renamed, told = to_kohya(tensors, info)
-    for wrong in ({**told, "histosynth": "{"}, {**told, "histosynth": '{"name": 3}'}):
+    renamed, metadata = to_kohya(tensors, info)
+    for wrong in ({**metadata, "histosynth": "{"}, {**metadata, "histosynth": '{"name": 3}'}):
         with pytest.raises(AdapterMismatch):
             from_kohya(renamed, wrong)
     scaled = {key: value * 2 if key.endswith(".alpha") else value for key, value in renamed.items()}
     with pytest.raises(
         AdapterMismatch, match="its metadata state rank 4 and alpha 4, and its tensors have 4 and 8"
     ):
-        from_kohya(scaled, told)
+        from_kohya(scaled, metadata)
     with pytest.raises(AdapterMismatch, match="its metadata state rank 8"):
         to_kohya(tensors, replace(info, rank=8))
 
 
 def test_a_transformers_adapter_and_half_an_adapter_are_not_renamed(tmp_path):
-    info, tensors = read_adapter(adapted(tmp_path, ATTENTION)[1])
+    info, tensors = read_adapter(network_with_adapter(tmp_path, ATTENTION)[1])
     for key in (
         "unet.transformer_blocks.0.attn2.to_q.lora_A.weight",
         "text_encoder.x.lora_A.weight",

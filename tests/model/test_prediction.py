@@ -5,12 +5,12 @@ import torch
 
 from histosynth.model.prediction import Level, flow_level, min_snr_weight, target_for, x0_from
 
-CLASSES = ("flow", "epsilon", "v_prediction")
+PREDICTION_TYPES = ("flow", "epsilon", "v_prediction")
 
 
-def level_of(kind, count=16):
+def level_of(prediction_type, count=16):
     time = torch.linspace(0.05, 0.95, count)
-    if kind == "flow":
+    if prediction_type == "flow":
         return flow_level(time)
     return Level(torch.cos(time * torch.pi / 2), torch.sin(time * torch.pi / 2))
 
@@ -20,31 +20,31 @@ def draw(count=16):
     return (torch.randn(count, 3, 4, 4, generator=generator) for _ in range(2))
 
 
-@pytest.mark.parametrize("kind", CLASSES)
-def test_a_perfect_output_gives_back_the_clean_latents(kind):
+@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+def test_a_perfect_output_gives_back_the_clean_latents(prediction_type):
     clean, noise = draw()
-    level = level_of(kind)
-    said = target_for(kind, clean, noise, level)
+    level = level_of(prediction_type)
+    output = target_for(prediction_type, clean, noise, level)
     torch.testing.assert_close(
-        x0_from(kind, said, level.mix(clean, noise), level),
+        x0_from(prediction_type, output, level.mix(clean, noise), level),
         clean,
         atol=2e-5,
         rtol=0,
     )
 
 
-@pytest.mark.parametrize("kind", CLASSES)
-def test_min_snr_weighs_the_clean_estimate_alike_in_all_units(kind):
+@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+def test_min_snr_weights_the_clean_estimate_alike_in_all_units(prediction_type):
     """Hang et al. 2023: whatever the units, an error of the clean estimate counts min(SNR,
     gamma)."""
     clean, noise = draw()
-    level = level_of(kind)
+    level = level_of(prediction_type)
     gamma = 5.0
     noisy = level.mix(clean, noise)
-    said = target_for(kind, clean, noise, level)
-    wrong = said + 0.1
-    in_output = min_snr_weight(kind, level, gamma) * 0.1**2
-    clean_error = (x0_from(kind, wrong, noisy, level) - clean)[:, 0, 0, 0]
+    output = target_for(prediction_type, clean, noise, level)
+    wrong = output + 0.1
+    in_output = min_snr_weight(prediction_type, level, gamma) * 0.1**2
+    clean_error = (x0_from(prediction_type, wrong, noisy, level) - clean)[:, 0, 0, 0]
     expected = level.snr.clamp(max=gamma) * clean_error**2
     torch.testing.assert_close(
         in_output,

@@ -1,5 +1,5 @@
-"""Single files of Stable Diffusion: opened, they say what the folder that they were written from
-says."""
+"""Single files of Stable Diffusion: opened, they give the outputs of the folder that they were
+written from."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def ldm_unet_name(key: str) -> str:
     if stem in plain:
         return f"{plain[stem]}.{leaf}"
     if match := re.match(r"mid_block\.(resnets|attentions)\.(\d)", key):
-        place = f"middle_block.{2 * int(match[2]) if match[1] == 'resnets' else 1}"
+        position = f"middle_block.{2 * int(match[2]) if match[1] == 'resnets' else 1}"
     else:
         match = re.match(
             r"(down|up)_blocks\.(\d)\.(resnets|attentions|downsamplers|upsamplers)\.(\d)", key
@@ -47,21 +47,21 @@ def ldm_unet_name(key: str) -> str:
         block = int(match[2])
         what = match[3]
         layer = int(match[4])
-        place = {
+        position = {
             "resnets": f"{3 * block + layer + (match[1] == 'down')}.0",
             "attentions": f"{3 * block + layer + (match[1] == 'down')}.1",
             "downsamplers": f"{3 * block + 3}.0.op",
             "upsamplers": f"{3 * block + 2}.{2 if block else 1}.conv",  # no attention in up block 0
         }[what]
-        place = f"{'input' if match[1] == 'down' else 'output'}_blocks.{place}"
+        position = f"{'input' if match[1] == 'down' else 'output'}_blocks.{position}"
         if "samplers" in what:
-            return f"{place}.{leaf}"
+            return f"{position}.{leaf}"
     rest = key[match.end() :]
     if match[3 if match.re.groups == 4 else 1] == "resnets":
         inside = pairs("norm1=in_layers.0 conv1=in_layers.2 norm2=out_layers.0 conv2=out_layers.3")
         inside |= pairs("time_emb_proj=emb_layers.1 conv_shortcut=skip_connection")
         rest = f".{inside[rest.split('.')[1]]}.{leaf}"
-    return place + rest
+    return position + rest
 
 
 def ldm_vae_name(key: str) -> str:
@@ -103,13 +103,13 @@ def open_clip(state: State, layers: int) -> State:
     names = "layer_norm1=ln_1 layer_norm2=ln_2 mlp.fc1=mlp.c_fc mlp.fc2=mlp.c_proj"
     names += " self_attn.out_proj=attn.out_proj"
     for layer in range(layers + 1):
-        here = f"encoder.layers.{min(layer, layers - 1)}."
-        there = f"transformer.resblocks.{layer}."
+        own = f"encoder.layers.{min(layer, layers - 1)}."
+        published = f"transformer.resblocks.{layer}."
         for leaf in ("weight", "bias"):
             for new, old in pairs(names).items():
-                out[f"{there}{old}.{leaf}"] = state[f"{here}{new}.{leaf}"].clone()
-            each = [state[f"{here}self_attn.{name}_proj.{leaf}"] for name in "qkv"]
-            out[f"{there}attn.in_proj_{leaf}"] = torch.cat(each)
+                out[f"{published}{old}.{leaf}"] = state[f"{own}{new}.{leaf}"].clone()
+            each = [state[f"{own}self_attn.{name}_proj.{leaf}"] for name in "qkv"]
+            out[f"{published}attn.in_proj_{leaf}"] = torch.cat(each)
     return out
 
 
@@ -145,7 +145,7 @@ def write_ldm(folder: Path, path: Path, *, dtype: torch.dtype = torch.float32) -
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
     """Folder and file of each base, of narrow text."""
     root = tmp_path_factory.mktemp("single")
     both = {
@@ -161,7 +161,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path
 def answers(unet: Any, vae: Any, text: Any) -> list[Tensor]:
     random = torch.Generator().manual_seed(3)
     tokens = torch.randint(0, 500, (2, 77), generator=random)
-    seen = text(tokens).last_hidden_state
+    states = text(tokens).last_hidden_state
     noisy = torch.randn(
         2,
         unet.config.in_channels,
@@ -171,9 +171,9 @@ def answers(unet: Any, vae: Any, text: Any) -> list[Tensor]:
     )
     picture = torch.randn(1, 3, 32, 32, generator=random)
     latents = vae.encode(picture).latent_dist
-    said = unet(noisy, 321, seen).sample
-    painted = vae.decode(latents.mean).sample
-    return [seen, said, latents.mean, latents.logvar, painted]
+    output = unet(noisy, 321, states).sample
+    decoded = vae.decode(latents.mean).sample
+    return [states, output, latents.mean, latents.logvar, decoded]
 
 
 def same(parts: Parts, folder: Path) -> bool:
@@ -184,8 +184,10 @@ def same(parts: Parts, folder: Path) -> bool:
 
 
 @pytest.mark.parametrize("which", WHICH)
-def test_a_file_answers_as_its_folder(made: dict[str, tuple[Path, Path]], which: str) -> None:
-    folder, path = made[which]
+def test_a_file_gives_the_same_outputs_as_its_folder(
+    bases: dict[str, tuple[Path, Path]], which: str
+) -> None:
+    folder, path = bases[which]
     parts = open_single_file(path, config=folder)
     assert same(parts, folder)
     assert parts.version == ("sd1" if which.startswith("sd15") else "sd2")
@@ -201,24 +203,24 @@ def test_a_file_answers_as_its_folder(made: dict[str, tuple[Path, Path]], which:
 
 
 def test_settings_inside_the_package_are_enough_but_for_the_tokenizer(
-    made: dict[str, tuple[Path, Path]], monkeypatch: pytest.MonkeyPatch
+    bases: dict[str, tuple[Path, Path]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    requested = []
     all_settings = {which: tiny_settings(which, width=64) for which in WHICH}
 
     def narrow(version: str, *, channels: int, prediction: str) -> Any:
-        asked.append((version, channels, prediction))
+        requested.append((version, channels, prediction))
         return settings
 
     monkeypatch.setattr(single_file, "published_settings", narrow)
     for which in WHICH:
         settings = all_settings[which]
-        folder, path = made[which]
+        folder, path = bases[which]
         given: Any = "v_prediction" if which == "sd21" else None
         parts = open_single_file(path, tokenizer=folder / "tokenizer", prediction=given)
         assert same(parts, folder), which
         assert parts.scheduler_config["prediction_type"] == (given or "epsilon")
-    assert asked[2] == ("sd2", 4, "v_prediction") and asked[3] == ("sd1", 9, "epsilon")
+    assert requested[2] == ("sd2", 4, "v_prediction") and requested[3] == ("sd1", 9, "epsilon")
 
 
 @pytest.mark.parametrize(
@@ -238,19 +240,19 @@ def test_published_settings_make_networks_of_the_published_sizes(
 
 
 def test_half_files_become_float_and_averages_come_first(
-    made: dict[str, Any], tmp_path: Path
+    bases: dict[str, Any], tmp_path: Path
 ) -> None:
-    folder, _ = made["sd15"]
+    folder, _ = bases["sd15"]
     path = tmp_path / "both.safetensors"
     state = write_ldm(folder, path, dtype=torch.float16)
     unets = [key for key in state if key.startswith(UNET)]
     averaged = {
         "model_ema." + key.removeprefix("model.").replace(".", ""): state[key] for key in unets
     }
-    worn = {**state, **{key: state[key] + 1 for key in unets}}
+    current = {**state, **{key: state[key] + 1 for key in unets}}
     part = dict(list(averaged.items())[1:])  # no average
     for extra, shift in ((averaged, 0), (part, 1)):
-        save_file({**worn, **{key: value.clone() for key, value in extra.items()}}, path)
+        save_file({**current, **{key: value.clone() for key, value in extra.items()}}, path)
         unet = open_single_file(path, config=folder).unet
         assert unet.dtype == torch.float32
         wanted = (state["model.diffusion_model.out.2.bias"] + shift).float()
@@ -264,12 +266,12 @@ def refusal(path: Path, **options: Any) -> str:
 
 
 @pytest.fixture
-def broken(made: dict[str, Any], tmp_path: Path) -> Any:
+def broken(bases: dict[str, Any], tmp_path: Path) -> Any:
     """Write a base's file with some weights changed (None: taken out); the path of the new file."""
 
     def write(which: str, **changes: Tensor | None) -> Path:
         path = tmp_path / "broken.safetensors"
-        state = {**load_file(made[which][1]), **changes}
+        state = {**load_file(bases[which][1]), **changes}
         save_file({key: value for key, value in state.items() if value is not None}, path)
         return path
 
@@ -282,10 +284,10 @@ def test_pickles_are_not_opened(tmp_path: Path, name: str) -> None:
     assert re.search("may run code .* save_file of safetensors", refusal(tmp_path / name))
 
 
-def test_damaged_and_foreign_files_are_refused(
-    made: dict[str, Any], broken: Any, tmp_path: Path
+def test_damaged_files_and_files_of_other_networks_are_refused(
+    bases: dict[str, Any], broken: Any, tmp_path: Path
 ) -> None:
-    folder, path = made["sd15"]
+    folder, path = bases["sd15"]
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(path.read_bytes()[:-1000])
     assert "damaged" in refusal(cut, config=folder)
@@ -302,52 +304,54 @@ def test_damaged_and_foreign_files_are_refused(
     first = {
         "model.diffusion_model.input_blocks.0.0.weight": torch.zeros(32, 5, 3, 3)
     }  # as for depth
-    assert "takes 5 channels" in refusal(broken("sd20", **first), config=made["sd20"][0])
-    for prefix, said in (
+    assert "takes 5 channels" in refusal(broken("sd20", **first), config=bases["sd20"][0])
+    for prefix, message in (
         ("first_stage_model.", "no autoencoder"),
         ("cond_stage_model.", "0 text encoders"),
     ):
         gone = {key: None for key in load_file(path) if key.startswith(prefix)}
-        assert said in refusal(broken("sd15", **gone), config=folder)
+        assert message in refusal(broken("sd15", **gone), config=folder)
 
 
-def test_every_weight_must_be_there_and_fit(made: dict[str, Any], broken: Any) -> None:
-    folder, _ = made["sd20"]
+def test_every_weight_must_be_there_and_fit(bases: dict[str, Any], broken: Any) -> None:
+    folder, _ = bases["sd20"]
     name = "model.diffusion_model.output_blocks.11.0.in_layers.2.weight"
-    said = refusal(broken("sd20", **{name: None}), config=folder)
+    message = refusal(broken("sd20", **{name: None}), config=folder)
     assert (
         "1 weights of its UNet2DConditionModel are missing, first "
-        "up_blocks.3.resnets.2.conv1.weight" in said
+        "up_blocks.3.resnets.2.conv1.weight" in message
     )
     extra = {"model.diffusion_model.label_emb.0.0.weight": torch.zeros(4)}
     assert "1 weights of its U-Net have no place" in refusal(broken("sd20", **extra), config=folder)
-    said = refusal(
+    message = refusal(
         broken("sd20", **{"first_stage_model.quant_conv.bias": torch.zeros(6)}), config=folder
     )
-    assert "1 weights of its AutoencoderKL are of other shapes, first quant_conv.bias" in said
+    assert "1 weights of its AutoencoderKL are of other shapes, first quant_conv.bias" in message
     block = "cond_stage_model.model.transformer.resblocks"
     assert "are missing" in refusal(broken("sd20", **{f"{block}.1.ln_1.bias": None}), config=folder)
-    unused = {key: None for key in load_file(made["sd20"][1]) if key.startswith(f"{block}.2.")}
+    unused = {key: None for key in load_file(bases["sd20"][1]) if key.startswith(f"{block}.2.")}
     assert same(open_single_file(broken("sd20", **unused), config=folder), folder)
     more = {f"{block}.3.ln_1.bias": torch.zeros(64)}
     assert "more layers than 2" in refusal(broken("sd20", **more), config=folder)
 
 
-def test_settings_of_another_base_are_refused(made: dict[str, Any], tmp_path: Path) -> None:
-    folder, path = made["sd15"]
-    said = refusal(path, tokenizer=folder / "tokenizer")
-    assert "text of width 64, and its settings state 4 and 768" in said
-    assert "takes 4 channels" in refusal(path, config=made["sd15-inpainting"][0])
+def test_settings_of_another_base_are_refused(bases: dict[str, Any], tmp_path: Path) -> None:
+    folder, path = bases["sd15"]
+    message = refusal(path, tokenizer=folder / "tokenizer")
+    assert "text of width 64, and its settings state 4 and 768" in message
+    assert "takes 4 channels" in refusal(path, config=bases["sd15-inpainting"][0])
     assert "cannot be read as settings" in refusal(
         path, config=tmp_path, tokenizer=folder / "tokenizer"
     )
     assert "of other shapes" in refusal(
-        path, config=made["sd20"][0]
+        path, config=bases["sd20"][0]
     )  # linear projections, other heads
 
 
-def test_what_no_file_says_must_be_said(made: dict[str, Any], tmp_path: Path) -> None:
-    folder, path = made["sd15"]
+def test_a_prediction_type_that_no_file_records_must_be_given(
+    bases: dict[str, Any], tmp_path: Path
+) -> None:
+    folder, path = bases["sd15"]
     assert "holds no tokenizer" in refusal(path)
     assert "there is no tokenizer in it" in refusal(path, config=folder, tokenizer=tmp_path)
     with pytest.raises(BadOption, match="epsilon or v_prediction"):
@@ -356,5 +360,6 @@ def test_what_no_file_says_must_be_said(made: dict[str, Any], tmp_path: Path) ->
     assert parts.scheduler_config["prediction_type"] == "v_prediction"
     true = write_ldm(tiny_base(tmp_path / "true", "sd21"), tmp_path / "true.safetensors")
     assert true["cond_stage_model.model.ln_final.bias"].numel() == 1024
-    said = refusal(tmp_path / "true.safetensors", tokenizer=folder / "tokenizer")
-    assert "epsilon or v" in said and "prediction='epsilon'" in said and "'v_prediction'" in said
+    message = refusal(tmp_path / "true.safetensors", tokenizer=folder / "tokenizer")
+    for part in ("epsilon or v", "prediction='epsilon'", "'v_prediction'"):
+        assert part in message

@@ -1,5 +1,5 @@
-"""Bundles that were changed by hand: noticed, refused in words, or told by the recipe of what they
-paint."""
+"""Bundles that were changed by hand: refused with a message, or recorded in the recipes of their
+pictures."""
 
 import json
 import shutil
@@ -32,8 +32,8 @@ def older(folder):
     return folder
 
 
-def told(folder):
-    """What the recipe of a picture says of the bundle that painted it."""
+def recorded(folder):
+    """What the recipe of a picture records of its bundle."""
     bundle = hs.open_bundle(folder, device="cpu", dtype="fp32")
     return hs.synthesize(hs.draw_layout((128, 128), mpp=0.5, seed=0), bundle=bundle)[0].recipe[
         "bundle"
@@ -42,9 +42,9 @@ def told(folder):
 
 @pytest.mark.parametrize("folder", ["tiny", "compact"])
 def test_settings_are_hashed_like_weights(bundle_folder, folder):
-    place = bundle_folder if folder == "tiny" else COMPACT
-    assert read_info(place).hashes == hashed(place)
-    assert {f"{part}/config.json" for part in PARTS} < set(hashed(place))
+    path_of_bundle = bundle_folder if folder == "tiny" else COMPACT
+    assert read_info(path_of_bundle).hashes == hashed(path_of_bundle)
+    assert {f"{part}/config.json" for part in PARTS} < set(hashed(path_of_bundle))
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -54,23 +54,23 @@ def test_changed_settings_of_a_network_are_noticed(copied, part):
         load_bundle(copied)
 
 
-def test_weights_that_the_card_does_not_name_are_refused(copied):
+def test_weights_that_bundle_json_does_not_name_are_refused(copied):
     (copied / "unet" / "diffusion_pytorch_model.safetensors.index.json").write_text("{}")
     with pytest.raises(BundleMismatch, match="names no sha256 for it"):
         load_bundle(copied)
 
 
-def test_an_older_bundle_loads_and_its_recipes_tell_its_settings(copied):
-    whole = told(copied)
-    assert told(older(copied)) == whole
+def test_an_older_bundle_loads_and_its_recipes_contain_its_settings(copied):
+    whole = recorded(copied)
+    assert recorded(older(copied)) == whole
     change(copied / "unet" / "config.json", act_fn="gelu")
-    assert told(copied)["sha256"] != whole["sha256"]
+    assert recorded(copied)["sha256"] != whole["sha256"]
 
 
-def test_recipes_tell_all_that_the_card_says(copied):
-    before = told(copied)
+def test_recipes_change_with_every_value_of_bundle_json(copied):
+    before = recorded(copied)
     change(copied / "bundle.json", latent_std=[1.5] * 4)
-    assert told(copied)["sha256"] != before["sha256"]
+    assert recorded(copied)["sha256"] != before["sha256"]
 
 
 @pytest.mark.parametrize(
@@ -114,20 +114,20 @@ def test_recipes_tell_all_that_the_card_says(copied):
         ({"hashes": {"unet/a.safetensors": "", "a\0b": ""}}, "names no sha256"),
     ],
 )
-def test_a_card_that_says_what_cannot_be_is_refused_on_opening(copied, values, sentence):
+def test_values_of_bundle_json_that_cannot_be_are_refused_on_opening(copied, values, sentence):
     change(copied / "bundle.json", **values)
     with pytest.raises(BundleMismatch, match=sentence) as caught:
         hs.open_bundle(copied)
     assert "run again" not in str(caught.value), "one remedy, not two"
 
 
-def test_a_name_that_is_none_is_refused(copied):
+def test_a_hash_for_an_impossible_file_name_is_refused(copied):
     change(copied / "bundle.json", hashes={**read_info(copied).hashes, "a\0b": ""})
     with pytest.raises(BundleMismatch, match="is no file's name"):
         load_bundle(copied)
 
 
-def test_a_card_nested_without_end_is_refused(copied):
+def test_a_bundle_json_nested_too_deeply_is_refused(copied):
     (copied / "bundle.json").write_text("[" * 100 * sys.getrecursionlimit())
     with pytest.raises(BundleMismatch, match="nested too deeply"):
         read_info(copied)

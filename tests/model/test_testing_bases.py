@@ -1,5 +1,5 @@
-"""Stand-ins for public bases: the library's own pipelines load them, whole, and they are what they
-say."""
+"""Stand-ins for public bases: the library's own pipelines load them whole, and their settings and
+weights are those of the real ones in small."""
 
 from __future__ import annotations
 
@@ -44,30 +44,30 @@ def pipeline_of(which: str) -> Any:
     )
 
 
-def paint(pipeline: Any, which: str, prompt: str) -> torch.Tensor:
+def generate(pipeline: Any, which: str, prompt: str) -> torch.Tensor:
     pipeline.set_progress_bar_config(disable=True)
     options: dict[str, Any] = {"generator": torch.Generator().manual_seed(0), "output_type": "pt"}
     if which.endswith("inpainting"):
         options |= {"image": torch.zeros(1, 3, 64, 64), "mask_image": torch.ones(1, 1, 64, 64)}
     if which == "pixart":
         options |= {"use_resolution_binning": False, "clean_caption": False}
-    painted: torch.Tensor = pipeline(
+    pictures: torch.Tensor = pipeline(
         prompt,
         height=64,
         width=64,
         num_inference_steps=2,
         **options,
     ).images
-    return painted
+    return pictures
 
 
 @pytest.mark.filterwarnings("ignore")  # the library's own, of old settings
 @pytest.mark.parametrize("which", ALL)
-def test_the_librarys_pipeline_paints_and_hears_the_prompt(
+def test_the_librarys_pipeline_generates_and_follows_the_prompt(
     bases: dict[str, Path], which: str
 ) -> None:
     pipeline = pipeline_of(which).from_pretrained(bases[which], local_files_only=True)
-    one, other = (paint(pipeline, which, prompt) for prompt in ("breast sarcoma", "pink stroma"))
+    one, other = (generate(pipeline, which, prompt) for prompt in ("breast sarcoma", "pink stroma"))
     assert one.shape == (1, 3, 64, 64) and one.isfinite().all() and one.std() > 0.05
     assert (one - other).abs().max() > 0.01
     assert "torchvision" not in sys.modules
@@ -75,17 +75,19 @@ def test_the_librarys_pipeline_paints_and_hears_the_prompt(
 
 @pytest.mark.parametrize("which", [which for which in ALL if which != "pixart"])
 def test_every_weight_on_disk_is_the_networks(bases: dict[str, Path], which: str) -> None:
-    for name, kind in PARTS.items():
+    for name, part_class in PARTS.items():
         folder = bases[which] / name
-        part, report = kind.from_pretrained(folder, output_loading_info=True, local_files_only=True)
+        part, report = part_class.from_pretrained(
+            folder, output_loading_info=True, local_files_only=True
+        )
         assert not any(
             report[f"{what}_keys"] for what in ("missing", "unexpected", "mismatched")
         ), name
         (path,) = folder.glob("*.safetensors")
-        there = {key: value for key, value in load_file(path).items() if "position_ids" not in key}
+        stored = {key: value for key, value in load_file(path).items() if "position_ids" not in key}
         loaded = part.state_dict()
-        assert len(there) == len(loaded)
-        assert sorted(float(v.double().sum()) for v in there.values()) == sorted(
+        assert len(stored) == len(loaded)
+        assert sorted(float(v.double().sum()) for v in stored.values()) == sorted(
             float(v.double().sum()) for v in loaded.values()
         )
     keys = load_file(bases[which] / "text_encoder" / "model.safetensors")
@@ -145,7 +147,7 @@ def test_settings_are_those_that_were_published(
 
 
 @pytest.mark.parametrize(("which", "pad"), [("sd15", "<|endoftext|>"), ("sd20", "!")])
-def test_the_tokenizer_knows_words_spells_others_and_pads_as_its_model_does(
+def test_the_tokenizer_has_tokens_for_words_spells_others_and_pads_as_its_model_does(
     bases: dict[str, Path], which: str, pad: str
 ) -> None:
     folder = bases[which] / "tokenizer"
@@ -162,7 +164,7 @@ def test_the_tokenizer_knows_words_spells_others_and_pads_as_its_model_does(
     assert end not in numbers[1 : numbers.index(end)]
 
 
-def test_t5s_tokenizer_knows_the_same_words(bases: dict[str, Path]) -> None:
+def test_t5s_tokenizer_has_tokens_for_the_same_words(bases: dict[str, Path]) -> None:
     tokenizer = AutoTokenizer.from_pretrained(bases["pixart"] / "tokenizer", local_files_only=True)
     assert [len(tokenizer(word)["input_ids"]) for word in KNOWN_WORDS] == [2] * len(KNOWN_WORDS)
     numbers = tokenizer("H&E of sarcoma", padding="max_length", max_length=120)["input_ids"]

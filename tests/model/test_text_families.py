@@ -1,5 +1,4 @@
-"""Bases of another make behind the seam: their noise, their words, and that they say what
-diffusers hears."""
+"""Text-conditioned bases: their noise, their prompts, and that they predict what diffusers does."""
 
 import fnmatch
 import json
@@ -23,28 +22,28 @@ from histosynth.model.families.text_family import TextBase
 from histosynth.model.structure import StructureFeatures
 from histosynth.testing_bases import tiny_base
 
-TOLD = 13
+FLAG_INDEX = 13
 PROMPTS = ("", "tissue", "breast tissue", "sarcoma tissue")
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """Tiny bases by name, each written once."""
-    made = {}
+    written = {}
 
     def of(which):
-        if which not in made:
-            made[which] = tiny_base(
+        if which not in written:
+            written[which] = tiny_base(
                 tmp_path_factory.mktemp(which),
                 which,
                 width=None if which == "pixart" else 64,
             )
-        return made[which]
+        return written[which]
 
     return of
 
 
-def opened(folder):
+def open_tiny(folder):
     source = BaseLocation(str(folder), Path())
     base = open_base(source)
     text = embed(source, base.family, PROMPTS)
@@ -52,20 +51,20 @@ def opened(folder):
         base.family,
         base.schedule,
         text,
-        TOLD,
+        FLAG_INDEX,
         base.inpainting,
     )
 
 
-def vector(label=None, told=True):
-    style = torch.zeros(1, TOLD + 1 + 2)
-    style[0, TOLD] = float(told)
+def style_of(label=None, has_prompt=True):
+    style = torch.zeros(1, FLAG_INDEX + 1 + 2)
+    style[0, FLAG_INDEX] = float(has_prompt)
     if label is not None:
-        style[0, TOLD + 1 + label] = 1
+        style[0, FLAG_INDEX + 1 + label] = 1
     return style
 
 
-def nothing(base, grid=16):
+def no_structure(base, grid=16):
     outputs, strides = base.family.residual_shapes(base.network)
     fine = torch.zeros(1, 5 if base.inpainting else 0, grid, grid)
     scales = (
@@ -103,7 +102,7 @@ def test_levels_at_whole_steps_are_diffusers_own(rescaled):
     torch.testing.assert_close(schedule.step_of(steps / 999), steps.float())
 
 
-def test_a_flows_mixture_is_the_bases_own_but_for_its_size():
+def test_a_mixture_of_the_flow_is_the_bases_own_but_for_a_factor():
     schedule = read_schedule(
         {
             "beta_schedule": "scaled_linear",
@@ -147,11 +146,11 @@ def test_noise_that_makes_no_sense_is_refused(config):
 
 
 @pytest.mark.parametrize("which", ["sd15", "sd20", "sd21", "sd15-inpainting", "sd20-inpainting"])
-def test_the_seam_says_what_diffusers_unet_says(folders, which):
+def test_the_denoiser_predicts_what_diffusers_unet_predicts(folders, which):
     folder = folders(which)
-    base, facts = opened(folder)
+    base, text_base = open_tiny(folder)
     unet = UNet2DConditionModel.from_pretrained(folder / "unet", local_files_only=True)
-    features = nothing(base)
+    features = no_structure(base)
     noisy = torch.randn(
         1,
         4,
@@ -160,17 +159,17 @@ def test_the_seam_says_what_diffusers_unet_says(folders, which):
         generator=torch.Generator().manual_seed(0),
     )
     with torch.no_grad():
-        ours = facts.make_denoiser(base.network).predict(
+        output_of_denoiser = text_base.make_denoiser(base.network).predict(
             noisy,
             torch.tensor([700 / 999]),
             features,
-            vector(1),
+            style_of(1),
         )
         taken = torch.cat([noisy, features.fine], dim=1)
-        theirs = unet(taken, 700, encoder_hidden_states=facts.text.states[3:4]).sample
+        expected = unet(taken, 700, encoder_hidden_states=text_base.text.states[3:4]).sample
     torch.testing.assert_close(
-        ours,
-        theirs,
+        output_of_denoiser,
+        expected,
         atol=1e-5,
         rtol=1e-5,
     )
@@ -180,11 +179,11 @@ def test_the_seam_says_what_diffusers_unet_says(folders, which):
 
 @pytest.mark.parametrize("which", ["sd15", "sd21"])
 def test_following_the_flow_is_one_step_of_ddim_to_clean(folders, which):
-    base, facts = opened(folders(which))
+    base, text_base = open_tiny(folders(which))
     config = json.loads((folders(which) / "scheduler" / "scheduler_config.json").read_text())
     ddim = DDIMScheduler.from_config(config | {"clip_sample": False})
     ddim.set_timesteps(1000)
-    seam = facts.make_denoiser(base.network)
+    denoiser = text_base.make_denoiser(base.network)
     step = 400
     level = base.schedule.level(torch.tensor([step / 999]))
     mixed = torch.randn(
@@ -196,56 +195,58 @@ def test_following_the_flow_is_one_step_of_ddim_to_clean(folders, which):
     )
     total = level.signal + level.noise
     with torch.no_grad():
-        clean = seam.predict_x0(
+        clean = denoiser.predict_x0(
             mixed / total,
             level.noise / total,
-            nothing(base),
-            vector(0),
+            no_structure(base),
+            style_of(0),
         )
-        said = seam.predict(
+        output = denoiser.predict(
             mixed,
             torch.tensor([step / 999]),
-            nothing(base),
-            vector(0),
+            no_structure(base),
+            style_of(0),
         )
-    theirs = ddim.step(said, step, mixed, eta=0.0).pred_original_sample
+    expected = ddim.step(output, step, mixed, eta=0.0).pred_original_sample
     torch.testing.assert_close(
         clean,
-        theirs,
+        expected,
         atol=2e-4,
         rtol=1e-3,
     )
 
 
 @pytest.mark.parametrize("which", ["sd15", "pixart"])
-def test_structure_and_words_are_heard(folders, which):
-    base, facts = opened(folders(which))
-    seam = facts.make_denoiser(base.network)
+def test_structure_and_prompt_change_the_output(folders, which):
+    base, text_base = open_tiny(folders(which))
+    denoiser = text_base.make_denoiser(base.network)
     noisy = torch.ones(1, 4, 16, 16)
-    silent = nothing(base)
-    loud = StructureFeatures(silent.fine, tuple(scale + 1 for scale in silent.scales))
+    zero_features = no_structure(base)
+    other_features = StructureFeatures(
+        zero_features.fine, tuple(scale + 1 for scale in zero_features.scales)
+    )
     with torch.no_grad():
-        plain, labelled, undefined = (
-            seam.predict(noisy, torch.tensor([0.5]), silent, style)
-            for style in (vector(), vector(1), seam.unconditional(vector(1)))
+        plain, labelled, unconditional = (
+            denoiser.predict(noisy, torch.tensor([0.5]), zero_features, style)
+            for style in (style_of(), style_of(1), denoiser.unconditional(style_of(1)))
         )
-        structured = seam.predict(noisy, torch.tensor([0.5]), loud, vector())
-    answers = [plain, labelled, undefined, structured]
+        structured = denoiser.predict(noisy, torch.tensor([0.5]), other_features, style_of())
+    answers = [plain, labelled, unconditional, structured]
     assert all(answer.shape == (1, 4, 16, 16) for answer in answers)
-    apart = [
+    distances = [
         float((one - other).abs().max()) for i, one in enumerate(answers) for other in answers[:i]
     ]
-    assert min(apart) > 1e-5
+    assert min(distances) > 1e-5
 
 
-def test_each_item_is_given_its_own_prompt():
+def test_each_item_gets_its_own_prompt():
     text = Text(torch.arange(4.0).reshape(4, 1, 1))
     labels = torch.tensor([[0.0, 0], [1, 0], [0, 1], [0, 1]])
     assert text.rows(torch.tensor([1.0, 1, 1, 0]), labels).tolist() == [1, 2, 3, 0]
     assert text.rows(torch.tensor([1.0, 0]), torch.zeros(2, 0)).tolist() == [1, 0]
 
 
-def test_a_base_that_is_gone_says_how_to_point_at_a_copy(tmp_path):
+def test_the_message_for_an_absent_base_explains_how_to_point_at_a_copy(tmp_path):
     for name in ("./gone", str(tmp_path / "gone")):
         with pytest.raises(BadWeights, match="no such folder or file") as caught:
             open_base(BaseLocation(name, tmp_path))
@@ -258,8 +259,8 @@ def test_weights_in_half_precision_alone_are_the_same_base_here_and_on_the_hub(
     there = tiny_base(tmp_path / "there", "sd15", width=64)
     here = tmp_path / "here"
     whole = open_base(BaseLocation(str(there), tmp_path))
-    words = PROMPTS[:2]
-    said = embed(BaseLocation(str(there), tmp_path), TEXT_FAMILIES["stable-diffusion"], words)
+    prompts = PROMPTS[:2]
+    output = embed(BaseLocation(str(there), tmp_path), TEXT_FAMILIES["stable-diffusion"], prompts)
     for path in list(there.glob("*/*.safetensors")):
         halves = {key: value.half() for key, value in load_file(path).items()}
         save_file(
@@ -271,28 +272,30 @@ def test_weights_in_half_precision_alone_are_the_same_base_here_and_on_the_hub(
 
     def snapshot_download(name, *, revision, allow_patterns):
         for path in there.rglob("*"):
-            place = path.relative_to(there)
+            relative = path.relative_to(there)
             if path.is_file() and any(
-                fnmatch.fnmatch(str(place), pattern) for pattern in allow_patterns
+                fnmatch.fnmatch(str(relative), pattern) for pattern in allow_patterns
             ):
-                (here / place).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(path, here / place)
+                (here / relative).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, here / relative)
         return str(here)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     for source in (BaseLocation(str(there), tmp_path), BaseLocation("someone/halves", tmp_path)):
-        opened = open_base(source)
-        assert base_sha256(opened.network) == base_sha256(whole.network)
-        assert opened.network.dtype == torch.float32
+        open_tiny = open_base(source)
+        assert base_sha256(open_tiny.network) == base_sha256(whole.network)
+        assert open_tiny.network.dtype == torch.float32
         assert torch.allclose(
-            embed(source, TEXT_FAMILIES["stable-diffusion"], words).states,
-            said.states,
+            embed(source, TEXT_FAMILIES["stable-diffusion"], prompts).states,
+            output.states,
             atol=0.02,
         )
 
 
 @pytest.mark.parametrize("older", [False, True])
-def test_no_part_of_a_base_stays_mapped_beside_what_it_is_converted_to(folders, tmp_path, older):
+def test_no_part_of_a_base_stays_mapped_in_addition_to_its_converted_weights(
+    folders, tmp_path, older
+):
     folder = shutil.copytree(folders("sd15"), tmp_path / "base")
     path = folder / "vae" / "diffusion_pytorch_model.safetensors"
     tensors = {}
@@ -308,8 +311,8 @@ def test_no_part_of_a_base_stays_mapped_beside_what_it_is_converted_to(folders, 
         tensors[key] = value.clone()
     del value
     save_file(tensors, path, metadata={"format": "pt"})
-    opened = open_base(BaseLocation(str(folder), tmp_path))
-    for part in (opened.network, opened.autoencoder):
+    open_tiny = open_base(BaseLocation(str(folder), tmp_path))
+    for part in (open_tiny.network, open_tiny.autoencoder):
         starts = {each.untyped_storage().data_ptr() for each in part.parameters()}
         assert len(starts) == len(list(part.parameters()))
         assert all(each.untyped_storage().nbytes() == each.nbytes for each in part.parameters())
@@ -317,7 +320,7 @@ def test_no_part_of_a_base_stays_mapped_beside_what_it_is_converted_to(folders, 
     assert not maps.exists() or str(folder) not in maps.read_text()
 
 
-def test_what_is_no_base_is_refused_by_name(folders, tmp_path):
+def test_folders_that_hold_no_base_are_refused(folders, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadWeights, match="unet and transformer"):
         open_base(BaseLocation("empty", tmp_path))
@@ -327,7 +330,7 @@ def test_what_is_no_base_is_refused_by_name(folders, tmp_path):
         open_base(BaseLocation(str(copied), tmp_path))
 
 
-def test_a_text_encoder_with_missing_weights_is_refused_and_not_made_up(tmp_path):
+def test_a_text_encoder_with_missing_weights_is_refused_and_not_initialised(tmp_path):
     folder = tiny_base(tmp_path / "base", "sd15", width=64)
     path = folder / "text_encoder" / "model.safetensors"
     kept = load_file(path)
@@ -349,7 +352,7 @@ def test_prompts_that_would_be_cut_are_refused(folders):
         )
 
 
-def test_networks_that_want_more_than_words_are_refused(tmp_path):
+def test_networks_that_take_more_than_text_are_refused(tmp_path):
     folder = tiny_base(tmp_path / "base", "sd15", width=64)
     config = folder / "unet" / "config.json"
     values = json.loads(config.read_text())
@@ -364,7 +367,7 @@ def test_a_tokenizer_that_names_code_is_never_run(tmp_path, monkeypatch):
     path = folder / "tokenizer" / "tokenizer_config.json"
     named = {"auto_map": {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}}
     path.write_text(json.dumps(json.loads(path.read_text()) | named))
-    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("somebody was asked"))
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a question was printed"))
     assert (
         embed(BaseLocation(str(folder), Path()), TEXT_FAMILIES["pixart"], PROMPTS)
         .states.isfinite()

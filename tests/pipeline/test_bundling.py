@@ -1,5 +1,4 @@
-"""Bundles looked into and given away: what is said of one, its adapters under other names, the
-hub."""
+"""Verbs on bundles: what inspect reports, adapters under other names, the hub."""
 
 import json
 import shutil
@@ -37,41 +36,44 @@ def copied(whole, tmp_path):
     return shutil.copytree(whole, tmp_path / "bundle")
 
 
-def test_inspect_says_what_a_bundle_is_and_holds(whole):
-    told = inspect(whole)
-    assert (told["name"], told["mpp"], told["labels"]) == ("tiny", 0.5, ("breast",))
-    assert told["classes"] == ("epithelial", "lymphocyte", "stromal")
-    assert told["family"] == "compact"
-    (adapter,) = told["adapters"]
+def test_inspect_reports_what_a_bundle_is_and_holds(whole):
+    result = inspect(whole)
+    assert (result["name"], result["mpp"], result["labels"]) == ("tiny", 0.5, ("breast",))
+    assert result["classes"] == ("epithelial", "lymphocyte", "stromal")
+    assert result["family"] == "compact"
+    (adapter,) = result["adapters"]
     assert (adapter["rank"], adapter["alpha"], adapter["targets"]) == (2, 3.0, ("to_q",))
     bundle = load_bundle(whole)
     assert adapter["base_sha256"] == bundle.base_sha256
     assert adapter["parameters"] == sum(
         t.numel() for t in read_adapter(whole / "adapters/global" / ADAPTER_FILE)[1].values()
     )
-    assert told["parts"]["unet"]["parameters"] == sum(p.numel() for p in bundle.unet.parameters())
-    assert told["bytes"] == sum((whole / name).stat().st_size for name in files(whole))
-    assert told["verified"] and told["wrong"] == ""
-    json.dumps(told)
+    assert result["parts"]["unet"]["parameters"] == sum(p.numel() for p in bundle.unet.parameters())
+    assert result["bytes"] == sum((whole / name).stat().st_size for name in files(whole))
+    assert result["verified"] and result["wrong"] == ""
+    json.dumps(result)
 
 
-def test_inspect_tells_of_hashes_that_do_not_hold(copied):
+def test_inspect_reports_hashes_that_do_not_hold(copied):
     (copied / "unet" / "config.json").write_text("{}")
-    told = inspect(copied)
-    assert not told["verified"] and "its sha256 is another than bundle.json states" in told["wrong"]
+    result = inspect(copied)
+    assert (
+        not result["verified"]
+        and "its sha256 is another than bundle.json states" in result["wrong"]
+    )
     with pytest.raises(BundleMismatch, match="its sha256 is another"):
         push(copied, "me/mine", dry=True)
 
 
-def test_inspect_refuses_what_is_no_bundle(tmp_path):
+def test_inspect_refuses_a_folder_that_is_no_bundle(tmp_path):
     with pytest.raises(BundleMismatch, match="the folder is no bundle"):
         inspect(tmp_path)
 
 
 def test_adapters_are_converted_there_and_back(whole, tmp_path):
     source = whole / "adapters" / "global"
-    told = convert(source, "kohya", tmp_path / "k.safetensors")
-    assert (told["name"], told["rank"], told["alpha"]) == ("global", 2, 3.0)
+    result = convert(source, "kohya", tmp_path / "k.safetensors")
+    assert (result["name"], result["rank"], result["alpha"]) == ("global", 2, 3.0)
     back = convert(
         tmp_path / "k.safetensors",
         "diffusers",
@@ -95,35 +97,35 @@ def test_adapters_are_converted_there_and_back(whole, tmp_path):
         )
 
 
-def test_an_adapter_of_others_is_converted_by_the_bundles_modules(whole, tmp_path):
+def test_an_adapter_of_another_program_is_converted_by_the_bundles_modules(whole, tmp_path):
     convert(whole / "adapters" / "global", "kohya", tmp_path / "k.safetensors")
-    save_file(load_file(tmp_path / "k.safetensors"), tmp_path / "foreign.safetensors")
+    save_file(load_file(tmp_path / "k.safetensors"), tmp_path / "other.safetensors")
     with pytest.raises(HistosynthError, match="the network has no such modules"):
         convert(
-            tmp_path / "foreign.safetensors",
+            tmp_path / "other.safetensors",
             "diffusers",
             tmp_path / "d.safetensors",
         )
-    told = convert(
-        tmp_path / "foreign.safetensors",
+    result = convert(
+        tmp_path / "other.safetensors",
         "diffusers",
         tmp_path / "d.safetensors",
         base=whole,
     )
-    assert (told["name"], told["alpha"]) == ("foreign", 3.0)
+    assert (result["name"], result["alpha"]) == ("other", 3.0)
 
 
 class Hub:
-    """What is asked of the hub, and its answers."""
+    """A hub that records requests."""
 
     def __init__(self, private=False, error=None):
         self.private = private
         self.error = error
-        self.asked = []
+        self.requests = []
         self.sent = {}
 
     def create_repo(self, repo, **options):
-        self.asked.append((repo, options))
+        self.requests.append((repo, options))
         if self.error:
             raise self.error
 
@@ -143,32 +145,32 @@ class Hub:
 
 @pytest.fixture
 def hub(monkeypatch):
-    made = Hub()
-    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: made)
+    hub_stub = Hub()
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: hub_stub)
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: "hf_x")
-    return made
+    return hub_stub
 
 
 def test_a_bundle_is_pushed_as_it_is_packed_in_one_commit(hub, whole, tmp_path):
-    told = push(whole, "me/mine")
-    assert told["pushed"] and told["url"].endswith("me/mine/commit/1")
-    assert hub.asked == [("me/mine", {"private": None, "exist_ok": True})]
+    result = push(whole, "me/mine")
+    assert result["pushed"] and result["url"].endswith("me/mine/commit/1")
+    assert hub.requests == [("me/mine", {"private": None, "exist_ok": True})]
     pack(whole, tmp_path / "out")
-    assert set(hub.sent) == set(told["files"]) == files(tmp_path / "out")
+    assert set(hub.sent) == set(result["files"]) == files(tmp_path / "out")
     for name, source in hub.sent.items():
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
         assert data == (tmp_path / "out" / name).read_bytes()
 
 
-def test_a_dry_push_asks_nobody_and_needs_no_token(hub, monkeypatch, whole):
+def test_a_dry_push_sends_nothing_and_needs_no_token(hub, monkeypatch, whole):
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
-    told = push(whole, "me/mine", dry=True)
-    assert not told["pushed"] and "unet/config.json" in told["files"] and hub.asked == []
+    result = push(whole, "me/mine", dry=True)
+    assert not result["pushed"] and "unet/config.json" in result["files"] and hub.requests == []
     with pytest.raises(
         UnavailableError, match=r"There is no token .* Run `hf auth login`, or set HF_TOKEN"
     ):
         push(whole, "me/mine")
-    assert hub.asked == []
+    assert hub.requests == []
 
 
 def test_private_is_private_and_a_public_repository_is_not_written(hub, whole):
@@ -177,7 +179,7 @@ def test_private_is_private_and_a_public_repository_is_not_written(hub, whole):
     assert hub.sent == {}
     hub.private = True
     push(whole, "me/mine", private=True)
-    assert hub.sent and hub.asked[-1][1]["private"] is True
+    assert hub.sent and hub.requests[-1][1]["private"] is True
 
 
 def test_refusals_of_the_hub_are_one_sentence(hub, whole):
@@ -198,4 +200,4 @@ def test_nothing_unsafe_is_pushed(hub, copied):
     (copied / "weights.bin").write_bytes(b"\x80\x04")
     with pytest.raises(InputError):
         push(copied, "me/mine")
-    assert hub.asked == []
+    assert hub.requests == []

@@ -1,5 +1,5 @@
-"""Bundles packed and unpacked: whole or not at all, the same bytes each time, nothing foreign in
-them."""
+"""Bundles packed and unpacked: whole or not at all, the same bytes each time, and nothing
+but weights and text in them."""
 
 import json
 import shutil
@@ -30,9 +30,9 @@ def copied(whole, tmp_path):
     return shutil.copytree(whole, tmp_path / "bundle")
 
 
-def test_the_same_bundle_is_the_same_bytes_and_comes_out_as_it_went_in(copied, tmp_path):
+def test_packing_gives_the_same_bytes_and_unpacking_the_same_files(copied, tmp_path):
     before = {name: (copied / name).read_bytes() for name in files(copied)}
-    told = pack(copied, tmp_path / "a.zip")
+    summary = pack(copied, tmp_path / "a.zip")
     assert before == {name: (copied / name).read_bytes() for name in files(copied)}, (
         "the folder is not touched"
     )
@@ -40,7 +40,7 @@ def test_the_same_bundle_is_the_same_bytes_and_comes_out_as_it_went_in(copied, t
     (copied / ".hidden").write_text("a token")
     pack(copied, tmp_path / "b.zip")
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
-    assert set(told["files"]) == {*before, "README.md"}
+    assert set(summary["files"]) == {*before, "README.md"}
     unpack(tmp_path / "a.zip", tmp_path / "out" / "put")
     for name in before.keys() - {"bundle.json"}:
         assert (tmp_path / "out" / "put" / name).read_bytes() == before[name]
@@ -53,17 +53,17 @@ def test_the_same_bundle_is_the_same_bytes_and_comes_out_as_it_went_in(copied, t
 
 
 def test_a_folder_is_packed_with_what_a_zip_file_holds(whole, tmp_path):
-    told = pack(whole, tmp_path / "out")
+    summary = pack(whole, tmp_path / "out")
     pack(whole, tmp_path / "out.zip")
     unpack(tmp_path / "out.zip", tmp_path / "un")
-    assert files(tmp_path / "out") == files(tmp_path / "un") == set(told["files"])
-    for name, size in told["files"].items():
+    assert files(tmp_path / "out") == files(tmp_path / "un") == set(summary["files"])
+    for name, size in summary["files"].items():
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "un" / name).read_bytes()
         assert (tmp_path / "out" / name).stat().st_size == size
     load_bundle(tmp_path / "out")
 
 
-def test_the_card_tells_data_sizes_and_what_was_measured_and_keeps_what_people_wrote(
+def test_the_card_contains_data_sizes_and_measurements_and_keeps_what_people_wrote(
     copied, tmp_path
 ):
     (tmp_path / "m.md").write_text("# All\n\n| FD | 0.81 |\n\n## More\n\nText.\n")
@@ -101,18 +101,18 @@ def test_the_compact_bundles_card_keeps_its_numbers_and_patients(tmp_path):
     assert (COMPACT / "bundle.json").read_bytes() == (tmp_path / "out" / "bundle.json").read_bytes()
 
 
-def test_a_bundle_whose_base_lies_elsewhere_says_so(copied, tmp_path):
+def test_the_card_of_a_bundle_with_a_named_base_states_it(copied, tmp_path):
     for part in ("unet", "autoencoder"):
         shutil.rmtree(copied / part)
     save_file({"text": torch.zeros(3, 2, 4)}, copied / "prompts.safetensors")
-    told = json.loads((copied / "bundle.json").read_text())
-    told |= {
+    summary = json.loads((copied / "bundle.json").read_text())
+    summary |= {
         "family": "stable-diffusion",
         "prediction": "epsilon",
         "prompts": ["", "tissue", "breast"],
     }
-    told |= {"base": {"source": "someone/sd", "sha256": "ab" * 32}, "hashes": hashed(copied)}
-    (copied / "bundle.json").write_text(json.dumps(told))
+    summary |= {"base": {"source": "someone/sd", "sha256": "ab" * 32}, "hashes": hashed(copied)}
+    (copied / "bundle.json").write_text(json.dumps(summary))
     facts = inspect(copied)
     assert facts["verified"] and facts["family"] == "stable-diffusion"
     assert facts["base"]["source"] == "someone/sd" and set(facts["parts"]) == {"structure"}
@@ -125,7 +125,7 @@ def test_a_bundle_whose_base_lies_elsewhere_says_so(copied, tmp_path):
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe", None])
-def test_what_was_measured_must_be_text(whole, tmp_path, text):
+def test_measurements_must_be_text(whole, tmp_path, text):
     if text is not None:
         (tmp_path / "m.md").write_bytes(text)
     with pytest.raises(InputError, match="cannot be read as text"):
@@ -172,7 +172,7 @@ def test_links_are_refused(copied, tmp_path):
 
 
 @pytest.mark.parametrize("verb", ["zip", "folder", "unpack"])
-def test_nothing_that_is_there_is_replaced(copied, tmp_path, verb):
+def test_existing_files_are_never_replaced(copied, tmp_path, verb):
     pack(copied, tmp_path / "a.zip")
     (tmp_path / "f").mkdir()
     (tmp_path / "f" / "mine").write_text("mine")
@@ -189,9 +189,9 @@ def test_nothing_that_is_there_is_replaced(copied, tmp_path, verb):
             pack(copied, out)
 
 
-def entry(name, mode=0o644, kind=stat.S_IFREG):
+def entry(name, mode=0o644, file_type=stat.S_IFREG):
     info = zipfile.ZipInfo(name)
-    info.external_attr = (kind | mode) << 16
+    info.external_attr = (file_type | mode) << 16
     return info
 
 
@@ -205,13 +205,13 @@ def entry(name, mode=0o644, kind=stat.S_IFREG):
         (entry("C:a.json"), "leads elsewhere"),
         (entry(".a/b.json"), "leads elsewhere"),
         (entry("a//b.json"), "leads elsewhere"),
-        (entry("a.json", kind=stat.S_IFLNK), "it is a link"),
+        (entry("a.json", file_type=stat.S_IFLNK), "it is a link"),
         (entry("a.pkl"), "only files ending in"),
         (entry("README.MD"), "only files ending in"),
         (entry("unet/CONFIG.json"), "there twice"),
     ],
 )
-def test_archives_that_reach_out_or_hide_something_are_refused(
+def test_archives_with_unsafe_names_or_links_are_refused(
     whole,
     tmp_path,
     added,
@@ -225,7 +225,7 @@ def test_archives_that_reach_out_or_hide_something_are_refused(
     assert left(tmp_path) == ["a.zip"] and not (tmp_path.parent / "a.json").exists()
 
 
-def test_bombs_are_refused(whole, tmp_path):
+def test_archives_that_expand_are_refused(whole, tmp_path):
     pack(whole, tmp_path / "a.zip")
     with zipfile.ZipFile(tmp_path / "a.zip", "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros.txt", b"\0" * 10_000_000)
@@ -241,7 +241,7 @@ def test_bombs_are_refused(whole, tmp_path):
 
 
 @pytest.mark.parametrize("spoil", ["cut", "flip", "empty", "gone", "hash"])
-def test_spoilt_archives_leave_nothing_behind(whole, tmp_path, spoil):
+def test_damaged_archives_leave_nothing_behind(whole, tmp_path, spoil):
     pack(whole, tmp_path / "a.zip")
     data = bytearray((tmp_path / "a.zip").read_bytes())
     if spoil == "flip":
@@ -250,12 +250,12 @@ def test_spoilt_archives_leave_nothing_behind(whole, tmp_path, spoil):
     if spoil == "gone":
         (tmp_path / "a.zip").unlink()
     if spoil == "hash":
-        told = json.loads((whole / "bundle.json").read_text())
-        told["hashes"] |= {"../../x.json": "0"}
+        summary = json.loads((whole / "bundle.json").read_text())
+        summary["hashes"] |= {"../../x.json": "0"}
         with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
             for name in files(whole) - {"bundle.json"}:
                 archive.write(whole / name, name)
-            archive.writestr("bundle.json", json.dumps(told))
+            archive.writestr("bundle.json", json.dumps(summary))
     with pytest.raises(BundleMismatch):
         unpack(tmp_path / "a.zip", tmp_path / "out")
     assert left(tmp_path) == ([] if spoil == "gone" else ["a.zip"])
