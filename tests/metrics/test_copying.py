@@ -12,6 +12,7 @@ from histosynth.metrics.copying.register import Library, correlate, texture
 from histosynth.metrics.copying.search import find_matches
 from histosynth.metrics.sample import Sample, TileMeasurements
 from histosynth.tissue.augment import pose, restain, stain_matrix
+from histosynth.tissue.density import from_density
 
 MPP = 0.5
 SIDE = 128
@@ -50,7 +51,7 @@ def library(train):
     return Library(textures, SIDE * MPP, (120, 120))
 
 
-def with_merged_adapter(pixels, random):
+def disguised_copy(pixels, random):
     """A crop of a training tile: moved, turned, restained, compressed."""
     y, x = random.integers(0, len(pixels) - SIDE + 1, 2)
     crop = (
@@ -83,7 +84,7 @@ def looked_up(pictures, library, owners=None, names=None, **how):
 def test_a_turned_moved_restained_and_compressed_copy_is_found_where_it_came_from(train, library):
     random = np.random.default_rng(0)
     for source in range(10):
-        copy, (x, y, turn) = with_merged_adapter(train[source], random)
+        copy, (x, y, turn) = disguised_copy(train[source], random)
         match = library.find(texture(copy, MPP))
         assert match.score > 0.8
         assert match.tile == source
@@ -163,7 +164,7 @@ def test_the_verdict_names_the_copies_and_spares_the_rest(train, library):
         looked_up([tissue(200 + i, SIDE) for i in range(20)], library, names=names), 0.0
     )
     fresh = [tissue(300 + i, SIDE) for i in range(4)]
-    copies = [with_merged_adapter(train[i], random)[0] for i in range(2)]
+    copies = [disguised_copy(train[i], random)[0] for i in range(2)]
     synthetic = featured(looked_up([*fresh, *copies], library), 0.0)
     crops = random.normal(0, 1, (30, width))
     section = conclude_copying(
@@ -206,3 +207,74 @@ def test_a_large_library_is_searched_by_a_shortlist(train, library, monkeypatch)
         crops=(crops, np.arange(10)),
     )
     assert found.tiles[0].values["copy/match"][1] == 7
+
+
+def scored(name, scores, patient="p"):
+    """Tiles with given correlations and features."""
+    tiles = []
+    for number, score in enumerate(scores):
+        values = {
+            "copy/match": np.array([score, 0, 0, 0.0, 0.0, 0]),
+            "embed/features": np.array([score, 1.0, number % 3]),
+        }
+        tiles.append(TileMeasurements(f"{name}{number}", f"{patient}{number}", "", values))
+    return Sample(tuple(tiles))
+
+
+def test_the_bar_is_of_training_patients_left_out_where_there_are_enough():
+    random = np.random.default_rng(0)
+    real_scores = random.normal(0.2, 0.02, 20)
+    left_out_scores = random.normal(0.5, 0.02, 16)
+    real = scored("r", real_scores)
+    synthetic = scored("s", [0.3, 0.4, 0.9])
+    crops = random.normal(size=(12, 3))
+    owners = [f"q{i % 4}" for i in range(12)]
+    section = conclude_copying(real, synthetic, scored("l", left_out_scores), crops, owners)
+    assert section.facts["bar"] == pytest.approx(bar_of(left_out_scores), abs=1e-4)
+    assert section.facts["bar_from"] == 16
+    assert section.facts["suspected"] == 1
+    few = scored("l", left_out_scores[:15])
+    section = conclude_copying(real, synthetic, few, crops, owners)
+    assert section.facts["bar"] == pytest.approx(bar_of(real_scores), abs=1e-4)
+    assert section.facts["bar_from"] == 20
+    assert section.facts["suspected"] == 3
+
+
+def test_the_bar_is_the_gumbel_quantile_by_moments_and_never_below_real_scores():
+    null = np.random.default_rng(3).normal(0.3, 0.05, 400)
+    scale = null.std(ddof=1) * np.sqrt(6) / np.pi
+    location = null.mean() - np.euler_gamma * scale
+    assert bar_of(null) == pytest.approx(location - scale * np.log(-np.log(0.999)), rel=1e-9)
+    outlier = np.append(null[:30], 0.95)
+    assert bar_of(outlier) >= 0.95
+
+
+def test_texture_removes_what_changes_over_more_than_16_um():
+    x = np.arange(1200)
+    for wavelength_um in (40.0, 100.0, 200.0):
+        density = 0.5 + 0.2 * np.sin(2 * np.pi * x * MPP / wavelength_um)
+        pixels = from_density(np.tile(density[None, :, None], (64, 1, 3)))
+        middle = texture(pixels, MPP)[:, 150:450]
+        kept = middle.std() / (0.2 / np.sqrt(2))
+        # a Gaussian of sigma passes exp(-2 (pi sigma / wavelength)^2), which is subtracted
+        expected = 1 - np.exp(-2 * (np.pi * 16.0 / wavelength_um) ** 2)
+        assert kept == pytest.approx(expected, rel=0.03)
+
+
+def test_a_crop_is_authentic_only_beyond_its_distance_to_other_patients():
+    crops = np.array([[0.0, 0], [0.1, 0], [4.0, 0]])
+    owners = ["a", "a", "b"]
+
+    def tile(name, x):
+        values = {"copy/match": np.full(6, np.nan), "embed/features": np.array([x, 0.0])}
+        return TileMeasurements(name, name, "", values)
+
+    synthetic = Sample((tile("s0", -1.0), tile("s1", -5.0)))
+    real = Sample(tuple(tile(f"r{i}", 1.0 + i) for i in range(16)))
+    section = conclude_copying(real, synthetic, Sample(()), crops, owners)
+    (authentic,) = [each for each in section.findings if each.name == "AuthPct"]
+    # 1 and 5 from the first crop, whose nearest crop of another patient is 4 away
+    assert authentic.value.value == 0.5
+    (nearer,) = [each for each in section.findings if each.name == "nearer_than_5th"]
+    assert nearer.value.value == 0.0
+    assert nearer.real.value == 0.05

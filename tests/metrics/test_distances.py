@@ -267,3 +267,23 @@ def test_kernel_distance_is_unbiased_and_sees_a_shift():
     assert d.kernel_distance(
         random.normal(size=(40, 8)), random.normal(1, 1, (40, 8))
     ) > 10 * np.std(same)
+
+
+def test_the_copying_statistic_is_the_mann_whitney_z():
+    from scipy.stats import mannwhitneyu
+
+    random = np.random.default_rng(4)
+    synthetic = random.normal(0.4, 1, 31)
+    held_out = random.normal(0, 1, 23)
+    wins = mannwhitneyu(synthetic, held_out).statistic
+    expected = (wins - 31 * 23 / 2) / np.sqrt(31 * 23 * (31 + 23 + 1) / 12)
+    assert copying_statistic(synthetic, held_out) == pytest.approx(expected)
+    assert copying_statistic(synthetic, synthetic) == pytest.approx(0)
+
+
+def test_sums_of_both_halves_of_a_set_are_those_of_the_whole():
+    x = np.random.default_rng(0).normal(size=(50, 5))
+    merged = d.Moments.of([x[:20]]).merged(d.Moments.of([x[20:]]))
+    assert merged.n == 50
+    assert merged.mean == pytest.approx(x.mean(0))
+    assert merged.covariance == pytest.approx(np.cov(x.T))

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from histosynth.metrics.realism.baseline import recentred
 from histosynth.metrics.realism.conclude import conclude_realism
-from histosynth.metrics.realism.distance import frechet_finding
+from histosynth.metrics.realism.distance import frechet_finding, kernel_finding
 from histosynth.metrics.realism.feature_sides import feature_sides
 from histosynth.metrics.sample import Sample, TileMeasurements
 
@@ -236,3 +237,67 @@ def test_tissue_of_one_law_scores_1_whatever_the_numbers_of_patients_and_tiles(s
         missed += not ratio.low <= 1 <= ratio.high
     assert 0.85 < np.median(ratios) < 1.2
     assert missed <= 1
+
+
+def moved_copies(real, amount=0.01):
+    """Synthetic tiles of the same patients, their features moved a little."""
+    tiles = []
+    for tile in real.tiles:
+        values = {name: value + np.float32(amount) for name, value in tile.values.items()}
+        tiles.append(TileMeasurements(f"{tile.name}m", tile.patient, "", values))
+    return Sample(tuple(tiles))
+
+
+def test_paired_patients_are_resampled_jointly_in_the_kernel_distance():
+    real = sample(10, 3, seed=1)
+    paired = moved_copies(real)
+    other_names = Sample(
+        tuple(
+            TileMeasurements(tile.name, f"other {tile.patient}", "", tile.values)
+            for tile in paired.tiles
+        )
+    )
+    widths = []
+    for synthetic in (paired, other_names):
+        sides = feature_sides(real, synthetic, None, "embed/features")
+        finding = kernel_finding(sides, "KID")
+        assert finding.value.is_defined
+        widths.append(finding.value.high - finding.value.low)
+    assert widths[0] < 0.2 * widths[1]
+
+
+def test_paired_patients_are_resampled_jointly_in_the_frechet_distance():
+    real = sample(6, 3, seed=1)
+    sides = feature_sides(real, moved_copies(real), None, "embed/features")
+    assert sides.paired
+    for real_rows, synthetic_rows in sides.replicates(20, seed=0):
+        assert np.array_equal(real_rows, synthetic_rows)
+    strangers = feature_sides(real, sample(6, 3, seed=2, prefix="s"), None, "embed/features")
+    assert not strangers.paired
+    same = [np.array_equal(*rows) for rows in strangers.replicates(20, seed=0)]
+    assert not all(same)
+
+
+def test_the_baseline_has_as_many_patients_and_tiles_as_the_synthetic_side():
+    real = sample(8, 4, seed=1)
+    synthetic = sample(5, 3, seed=2, prefix="s")
+    other = sample(20, 6, seed=3, prefix="t")
+    sides = feature_sides(real, synthetic, other, "embed/features")
+    assert sides.shape == (5, 3)
+    for trial in sides.trials(10, with_replacement=False, seed=0):
+        assert len(trial.synthetic) == len(trial.baseline) == 15
+        assert len(trial.real) == len(real)
+    halves = feature_sides(real, synthetic, None, "embed/features")
+    assert halves.shape == (4, 3)
+    for trial in halves.trials(10, with_replacement=False, seed=0):
+        assert len(trial.synthetic) == len(trial.baseline) == 12
+        assert len(trial.real) == len(real) // 2
+
+
+def test_replicates_are_centred_on_their_value_by_a_factor_or_a_sum():
+    moved = recentred(2.0, np.array([1.0, 4.0, np.nan]))
+    assert moved == pytest.approx([1.0, 4.0])
+    moved = recentred(8.0, np.array([1.0, 4.0]))
+    assert moved == pytest.approx([4.0, 16.0])
+    moved = recentred(1.0, np.array([-1.0, 5.0]))
+    assert moved == pytest.approx([-2.0, 4.0])

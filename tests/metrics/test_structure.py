@@ -318,3 +318,16 @@ def test_medians_of_histograms_are_those_of_their_values():
     values = np.random.default_rng(0).gamma(2, 0.8, 500).clip(0, 6)
     counts = np.histogram(values, ERROR_BINS, (0, 6))[0].astype(float)
     assert median_um(counts[None])[0] == pytest.approx(np.median(values), abs=0.03)
+
+
+def test_a_median_is_interpolated_within_its_bin():
+    bin_um = 6.0 / ERROR_BINS
+    one_bin = np.zeros((1, ERROR_BINS))
+    one_bin[0, 3] = 4
+    assert median_um(one_bin) == pytest.approx([3.5 * bin_um])
+    two_bins = np.zeros((1, ERROR_BINS))
+    two_bins[0, :2] = 1, 3
+    assert median_um(two_bins) == pytest.approx([(1 + 1 / 3) * bin_um])
+    last = np.zeros((1, ERROR_BINS))
+    last[0, -1] = 2
+    assert median_um(last) == pytest.approx([6.0 - bin_um / 2])

@@ -40,7 +40,11 @@ class PatientSums:
     groups: int
 
     @classmethod
-    def of(cls, items: ArrayLike, patients: Sequence[str]) -> PatientSums:
+    def of(
+        cls,
+        items: ArrayLike,
+        patients: Sequence[str],
+    ) -> PatientSums:
         """Of items (N, F) with their patients (N); an item with a nan was not measured."""
         rows = np.asarray(items, np.float64)
         measured = np.isfinite(rows).all(axis=1)
@@ -80,7 +84,11 @@ class PatientSums:
             weight = np.atleast_1d(np.asarray(tile_weights, np.float64))
             counted = np.isfinite(x) & (weight > 0)
             bins = np.searchsorted(middles, x[counted])
-            sums[row] += np.bincount(bins, weight[counted], minlength=len(grid))
+            sums[row] += np.bincount(
+                bins,
+                weight[counted],
+                minlength=len(grid),
+            )
             n += int(counted.sum())
             if counted.any():
                 measured_owners.add(int(row))
@@ -142,16 +150,32 @@ class Comparison:
     baseline_n: int = 0
     baseline_groups: int = 0
 
-    def estimate(self, *, unit: str = "", distance: bool = True) -> Estimate:
+    def estimate(
+        self,
+        *,
+        unit: str = "",
+        distance: bool = True,
+    ) -> Estimate:
         """The value.
 
         Args:
             unit: of the value.
             distance: resampling items twice enlarges distances; move the interval back by that.
         """
-        return _estimate(self.value, self.n, self.groups, unit, distance)
+        return _estimate(
+            self.value,
+            self.n,
+            self.groups,
+            unit,
+            distance,
+        )
 
-    def real(self, *, unit: str = "", distance: bool = True) -> Estimate | None:
+    def real(
+        self,
+        *,
+        unit: str = "",
+        distance: bool = True,
+    ) -> Estimate | None:
         """The real baseline; arguments as of `estimate`."""
         if self.baseline is None:
             return None
@@ -204,7 +228,12 @@ def compare(
         first, second = _resampled_jointly(sides)
         with np.errstate(divide="ignore", invalid="ignore"):
             value = statistic(first, second)
-        return Comparison(value, None, sides[0].n, min(side.groups for side in sides))
+        return Comparison(
+            value,
+            None,
+            sides[0].n,
+            min(side.groups for side in sides),
+        )
     first, second, third, fourth = _resampled_jointly((*sides, *baseline))
     with np.errstate(divide="ignore", invalid="ignore"):
         value = statistic(first, second)
@@ -232,7 +261,11 @@ def _resampled_jointly(sides: Sequence[PatientSums]) -> list[Float64Array]:
             position[name] = (number, column)
         resampled = np.zeros((REPLICATES, 0))
         if pool:
-            resampled = bootstrap_counts(len(pool), REPLICATES, seed=number)
+            resampled = bootstrap_counts(
+                len(pool),
+                REPLICATES,
+                seed=number,
+            )
         counts.append(np.concatenate([np.ones((1, len(pool))), resampled]))
     out = []
     for side in sides:
@@ -256,7 +289,13 @@ def _estimate(
     replicates = values[1:][np.isfinite(values[1:])]
     if distance and math.isfinite(value) and len(replicates):
         replicates = np.maximum(replicates - replicates.mean() + value, 0)
-    return with_interval(value, replicates, n, groups, unit=unit)
+    return with_interval(
+        value,
+        replicates,
+        n,
+        groups,
+        unit=unit,
+    )
 
 
 def mean_difference(left: Float64Array, right: Float64Array) -> Float64Array:

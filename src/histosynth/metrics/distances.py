@@ -75,7 +75,11 @@ class Moments:
         difference = other.mean - self.mean
         scatter = self.scatter + other.scatter
         scatter += np.outer(difference, difference) * (self.n * other.n / n)
-        return Moments(n, self.mean + difference * (other.n / n), scatter)
+        return Moments(
+            n,
+            self.mean + difference * (other.n / n),
+            scatter,
+        )
 
     @property
     def covariance(self) -> Float64Array:
@@ -136,7 +140,11 @@ def frechet_of_moments(first: Moments, second: Moments) -> float:
         trans_a=1,
         overwrite_b=1,
     )
-    values = linalg.eigvalsh(mixed, check_finite=False, overwrite_a=True)
+    values = linalg.eigvalsh(
+        mixed,
+        check_finite=False,
+        overwrite_a=True,
+    )
     cross = np.sqrt(values.clip(0)).sum()
     difference = first.mean - second.mean
     squared_gap = difference @ difference
@@ -155,7 +163,12 @@ def kernel_distance(first: FloatArray, second: FloatArray) -> float:
     """
     first_groups = np.zeros(len(first), np.intp)
     second_groups = np.zeros(len(second), np.intp)
-    sums = KernelSums.of(first, first_groups, second, second_groups)
+    sums = KernelSums.of(
+        first,
+        first_groups,
+        second,
+        second_groups,
+    )
     once = np.ones((1, 1))
     return float(sums.distances(once, once)[0])
 
@@ -200,7 +213,13 @@ class KernelSums:
             y_counts = np.bincount(y_groups, minlength=n_second)
             _add_within(first_sums, x, x_groups)
             _add_within(second_sums, y, y_groups)
-            across += _kernel_sums(x, x_groups, y, y_groups, across.shape)
+            across += _kernel_sums(
+                x,
+                x_groups,
+                y,
+                y_groups,
+                across.shape,
+            )
             first_pairs += np.outer(x_counts, x_counts) - np.diag(x_counts)
             second_pairs += np.outer(y_counts, y_counts) - np.diag(y_counts)
             across_pairs += np.outer(x_counts, y_counts)
@@ -304,10 +323,25 @@ def _parts(
     return kept_first, kept_second
 
 
-def _add_within(out: Float64Array, features: FloatArray, groups: IndexArray) -> None:
+def _add_within(
+    out: Float64Array,
+    features: FloatArray,
+    groups: IndexArray,
+) -> None:
     """Add the kernel's sums over pairs of one side, pairs of an item with itself left out."""
-    out += _kernel_sums(features, groups, features, groups, out.shape)
-    squared_norms = np.einsum("nd,nd->n", features, features, dtype=np.float64)
+    out += _kernel_sums(
+        features,
+        groups,
+        features,
+        groups,
+        out.shape,
+    )
+    squared_norms = np.einsum(
+        "nd,nd->n",
+        features,
+        features,
+        dtype=np.float64,
+    )
     own = ((squared_norms / features.shape[1]) + 1) ** 3
     out -= np.diag(np.bincount(groups, own, minlength=len(out)))
 
@@ -335,7 +369,12 @@ def _kernel_sums(
         for left in range(0, len(y), KERNEL_BLOCK):
             columns = slice(left, left + KERNEL_BLOCK)
             block = _cubic_kernel(part_x @ y[columns].T, x.shape[1])
-            out += _group_sums(block, x_groups[rows], y_groups[columns], shape)
+            out += _group_sums(
+                block,
+                x_groups[rows],
+                y_groups[columns],
+                shape,
+            )
     return out
 
 
@@ -354,10 +393,20 @@ def _symmetric_kernel_sums(
             if left == top:
                 # numpy multiplies an array with its own transpose at half the cost
                 block = _cubic_kernel(part_x @ part_x.T, x.shape[1])
-                out += _group_sums(block, groups[rows], groups[columns], shape)
+                out += _group_sums(
+                    block,
+                    groups[rows],
+                    groups[columns],
+                    shape,
+                )
             else:
                 block = _cubic_kernel(part_x @ x[columns].T, x.shape[1])
-                part = _group_sums(block, groups[rows], groups[columns], shape)
+                part = _group_sums(
+                    block,
+                    groups[rows],
+                    groups[columns],
+                    shape,
+                )
                 out += part + part.T
     return out
 
@@ -379,7 +428,12 @@ def _group_sums(
     """(G1, G2) sums of a block; its rows and columns are sorted by group."""
     row_starts = np.flatnonzero(np.diff(rows, prepend=-1))
     column_starts = np.flatnonzero(np.diff(columns, prepend=-1))
-    wide = np.add.reduceat(block, column_starts, axis=1, dtype=np.float64)
+    wide = np.add.reduceat(
+        block,
+        column_starts,
+        axis=1,
+        dtype=np.float64,
+    )
     sums = np.add.reduceat(wide, row_starts, axis=0)
     out = np.zeros(shape)
     out[np.ix_(rows[row_starts], columns[column_starts])] += sums
@@ -415,5 +469,9 @@ def extrapolated_frechet(
             second_rows = random.permutation(len(second))[:size]
             inverse_sizes.append(1 / size)
             distances.append(frechet_distance(first[first_rows], second[second_rows]))
-    _, at_zero = np.polyfit(np.array(inverse_sizes), np.array(distances), 1)
+    _, at_zero = np.polyfit(
+        np.array(inverse_sizes),
+        np.array(distances),
+        1,
+    )
     return float(at_zero)

@@ -45,7 +45,11 @@ def dyes_of(light: Float32Array) -> Float64Array | None:
 def has_own_directions(dyes: Float64Array) -> bool:
     """Whether `dyes_of` found two directions and did not fall back to the canonical ones."""
     directions = unit_rows(dyes)
-    return not np.allclose(directions, unit_rows(CANONICAL_DYES), atol=1e-9)
+    return not np.allclose(
+        directions,
+        unit_rows(CANONICAL_DYES),
+        atol=1e-9,
+    )
 
 
 def unit_rows(vectors: Float64Array) -> Float64Array:

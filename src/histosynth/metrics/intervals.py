@@ -39,10 +39,18 @@ def rows_by_name(names: Sequence[Hashable]) -> dict[Hashable, IndexArray]:
     return rows
 
 
-def bootstrap_counts(groups: int, replicates: int, seed: int = 0) -> Float64Array:
+def bootstrap_counts(
+    groups: int,
+    replicates: int,
+    seed: int = 0,
+) -> Float64Array:
     """(replicates, groups) how often each group is drawn, `groups` times with replacement."""
     random = np.random.default_rng(seed)
-    counts = random.multinomial(groups, np.full(groups, 1 / groups), size=replicates)
+    counts = random.multinomial(
+        groups,
+        np.full(groups, 1 / groups),
+        size=replicates,
+    )
     return counts.astype(np.float64)
 
 
@@ -65,7 +73,12 @@ def mean_over(
     )
 
 
-def share_over(hits: ArrayLike, patients: Sequence[Hashable], *, seed: int = 0) -> Estimate:
+def share_over(
+    hits: ArrayLike,
+    patients: Sequence[Hashable],
+    *,
+    seed: int = 0,
+) -> Estimate:
     """Share of (N,) items that are 1 and not 0; nan ones are left out.
 
     Where all items are alike no replicate differs, and a bootstrap would report certainty. Then the
@@ -158,7 +171,13 @@ def statistic_over(
     if min(groups) < MIN_PATIENTS:
         replicated = np.zeros(0)
     else:
-        replicated = _replicated(statistic, values, rows, replicates, seed)
+        replicated = _replicated(
+            statistic,
+            values,
+            rows,
+            replicates,
+            seed,
+        )
         if recentre:
             replicated = replicated - np.nanmean(replicated) + value
     return with_interval(
@@ -235,7 +254,13 @@ def with_interval(
         return _without_interval(value, n, reason, unit, groups)
     kept = replicates[np.isfinite(replicates)]
     if not len(kept):
-        return _without_interval(value, n, "no replicate was defined", unit, groups)
+        return _without_interval(
+            value,
+            n,
+            "no replicate was defined",
+            unit,
+            groups,
+        )
     low, high = (float(end) for end in np.percentile(kept, [2.5, 97.5]))
     interval = _description(groups, len(replicates) - len(kept))
     return Estimate(

@@ -91,10 +91,20 @@ def compare_marginals(
             distances.append(distance)
             spreads.append(spread)
     if distances:
-        summary = _summary(name, distances, spreads, len(quantities), note)
+        summary = _summary(
+            name,
+            distances,
+            spreads,
+            len(quantities),
+            note,
+        )
     else:
         reason = f"no quantity could be compared; give at least {MIN_TILES} tiles a side"
-        summary = Finding(f"{name}_W1", undefined(reason, n=len(synthetic)), "low")
+        summary = Finding(
+            f"{name}_W1",
+            undefined(reason, n=len(synthetic)),
+            "low",
+        )
     plots = [_plot(quantity, real, synthetic) for quantity in quantities]
     return (summary, *findings), tuple(plot for plot in plots if plot.series)
 
@@ -128,7 +138,11 @@ def _compared(
     if not measured:
         why = undefined("no tile of one side could be measured; it takes 1", unit=unit)
         none = [
-            Finding(f"{quantity.name}_difference", why, "real"),
+            Finding(
+                f"{quantity.name}_difference",
+                why,
+                "real",
+            ),
             Finding(distance_name, why, "low"),
         ]
         return none, None
@@ -144,7 +158,14 @@ def _compared(
     histograms = []
     for sample, x in zip(samples, values, strict=True):
         weights = [1.0] * len(x)
-        histograms.append(PatientSums.histograms(list(x), sample.patients, grid, weights))
+        histograms.append(
+            PatientSums.histograms(
+                list(x),
+                sample.patients,
+                grid,
+                weights,
+            )
+        )
     distance = _compare_with_baseline(wasserstein(grid), histograms)
     finding = Finding(
         distance_name,
@@ -165,9 +186,15 @@ def _difference_finding(
     difference = _compare_with_baseline(mean_difference, means)
     return Finding(
         f"{quantity.name}_difference",
-        difference.estimate(unit=quantity.unit, distance=False),
+        difference.estimate(
+            unit=quantity.unit,
+            distance=False,
+        ),
         "real",
-        difference.real(unit=quantity.unit, distance=False),
+        difference.real(
+            unit=quantity.unit,
+            distance=False,
+        ),
         note="mean of synthetic tiles - mean of real ones; " + note,
     )
 
@@ -218,7 +245,11 @@ def _summary(
     )
 
 
-def _plot(quantity: Quantity, real: Sample, synthetic: Sample) -> Plot:
+def _plot(
+    quantity: Quantity,
+    real: Sample,
+    synthetic: Sample,
+) -> Plot:
     sides: tuple[tuple[Literal["real", "synthetic"], Sample], ...] = (
         ("real", real),
         ("synthetic", synthetic),
@@ -232,4 +263,10 @@ def _plot(quantity: Quantity, real: Sample, synthetic: Sample) -> Plot:
     axis = quantity.title
     if quantity.unit:
         axis = f"{quantity.title} ({quantity.unit})"
-    return Plot(quantity.title, axis, "", tuple(series), "density")
+    return Plot(
+        quantity.title,
+        axis,
+        "",
+        tuple(series),
+        "density",
+    )

@@ -15,7 +15,11 @@ from .metric import TileInput, Tools
 from .sample import Values
 
 
-def measure_tile(tile: TileInput, metrics: Iterable[str], tools: Tools) -> dict[str, Values]:
+def measure_tile(
+    tile: TileInput,
+    metrics: Iterable[str],
+    tools: Tools,
+) -> dict[str, Values]:
     """Everything that these metrics measure on one tile, except features (see `embed_tiles`).
 
     Args:

@@ -55,10 +55,24 @@ def conclude_membership(
         )
     except BadTable as error:
         auc = undefined(str(error), n=len(truth))
-    chance = Estimate(0.5, 0.5, 0.5, len(truth), "by definition")
+    chance = Estimate(
+        0.5,
+        0.5,
+        0.5,
+        len(truth),
+        "by definition",
+    )
     series = (
-        Series("reference", "training tiles", trained_loss.tolist()),
-        Series("real", "unseen tiles", unseen_loss.tolist()),
+        Series(
+            "reference",
+            "training tiles",
+            trained_loss.tolist(),
+        ),
+        Series(
+            "real",
+            "unseen tiles",
+            unseen_loss.tolist(),
+        ),
     )
     return Section(
         "membership",

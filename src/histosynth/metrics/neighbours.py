@@ -39,7 +39,11 @@ def squared_distances(first: FloatArray, second: FloatArray) -> FloatArray:
     return out
 
 
-def exact_distances(first: FloatArray, second: FloatArray, rows: IndexArray) -> Float64Array:
+def exact_distances(
+    first: FloatArray,
+    second: FloatArray,
+    rows: IndexArray,
+) -> Float64Array:
     """(N, k) distances of each row of `first` to its rows (N, k) of `second`, without
     cancellation.
     """
@@ -94,7 +98,11 @@ def nearest_rows(
             squared[first_owners[block, None] == second_owners] = np.inf
         found = np.argpartition(squared, count - 1, axis=1)[:, :count]
         finite = np.isfinite(np.take_along_axis(squared, found, 1))
-        values = np.where(finite, exact_distances(first[block], second, found), np.inf)
+        values = np.where(
+            finite,
+            exact_distances(first[block], second, found),
+            np.inf,
+        )
         order = np.argsort(values, axis=1, kind="stable")
         distances[block] = np.take_along_axis(values, order, 1)
         rows[block] = np.take_along_axis(found, order, 1)
@@ -134,7 +142,11 @@ class Prdc:
     coverage: Float64Array
 
 
-def prdc(real: FloatArray, synthetic: FloatArray, k: int = 5) -> Prdc:
+def prdc(
+    real: FloatArray,
+    synthetic: FloatArray,
+    k: int = 5,
+) -> Prdc:
     """Precision, recall, density and coverage with balls that reach to the k-th neighbour.
 
     Args:

@@ -35,7 +35,11 @@ def open_nima(weights: Path | str) -> Callable[[Pixels], float]:
     if not path.is_file():
         raise BadWeights(path, "there is no such file")
     try:
-        metric = pyiqa.create_metric("nima", device="cpu", pretrained_model_path=str(path))
+        metric = pyiqa.create_metric(
+            "nima",
+            device="cpu",
+            pretrained_model_path=str(path),
+        )
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise BadWeights(path, first_line(error)) from error
 

@@ -54,20 +54,41 @@ def with_classes(nuclei: Nuclei, classes: Sequence[str]) -> Nuclei:
     """The same nuclei in other classes: matched by name, `ANY` where no name matches."""
     if tuple(classes) == UNCLASSIFIED:
         class_ids = np.zeros(len(nuclei), np.uint8)
-        return replace(nuclei, class_ids=class_ids, classes=UNCLASSIFIED)
+        return replace(
+            nuclei,
+            class_ids=class_ids,
+            classes=UNCLASSIFIED,
+        )
     index = {name: class_id for class_id, name in enumerate(classes)}
     class_ids = np.array([index.get(name, ANY_CLASS) for name in nuclei.names()], np.uint8)
-    return replace(nuclei, class_ids=class_ids, classes=tuple(classes))
+    return replace(
+        nuclei,
+        class_ids=class_ids,
+        classes=tuple(classes),
+    )
 
 
-def classed_by_request(detected: Nuclei, requested: Nuclei, *, reach_um: float) -> Nuclei:
+def classed_by_request(
+    detected: Nuclei,
+    requested: Nuclei,
+    *,
+    reach_um: float,
+) -> Nuclei:
     """Detected nuclei, each in the class of the requested nucleus within `reach_um`, else in none.
 
     Where nothing was detected there is no nucleus to measure: `structure` reports that it is
         missing
     or elsewhere, and `morphology` is limited to the nuclei that exist.
     """
-    pairs, _ = match_points(requested.xy, detected.xy, reach_um / requested.mpp)
+    pairs, _ = match_points(
+        requested.xy,
+        detected.xy,
+        reach_um / requested.mpp,
+    )
     class_ids = np.full(len(detected), ANY_CLASS, np.uint8)
     class_ids[pairs[:, 1]] = requested.class_ids[pairs[:, 0]]
-    return replace(detected, class_ids=class_ids, classes=requested.classes)
+    return replace(
+        detected,
+        class_ids=class_ids,
+        classes=requested.classes,
+    )

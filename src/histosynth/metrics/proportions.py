@@ -29,7 +29,11 @@ def quotient(sums: Float64Array) -> Float64Array:
     return np.asarray(sums[:, 0] / sums[:, 1])
 
 
-def compare_scores(score: Score, synthetic: TileRows, real: TileRows | None) -> Comparison:
+def compare_scores(
+    score: Score,
+    synthetic: TileRows,
+    real: TileRows | None,
+) -> Comparison:
     """A score of sums over tiles of both sides, in the same replicates of patients."""
 
     def first_score(first: Float64Array, _: Float64Array) -> Float64Array:
@@ -43,7 +47,11 @@ def compare_scores(score: Score, synthetic: TileRows, real: TileRows | None) -> 
         names = tuple(sorted({*first.names, *second.names}))
         first = _over_patients(first, names)
         second = _over_patients(second, names)
-    return compare(first_score, (first, first), (second, second))
+    return compare(
+        first_score,
+        (first, first),
+        (second, second),
+    )
 
 
 def _over_patients(side: PatientSums, names: tuple[str, ...]) -> PatientSums:
@@ -86,7 +94,11 @@ def share_finding(
             better,
             note=note,
         )
-    comparison = compare_scores(score, synthetic, real if n[1] >= min_count else None)
+    comparison = compare_scores(
+        score,
+        synthetic,
+        real if n[1] >= min_count else None,
+    )
     counted = replace(comparison, n=n[0], baseline_n=n[1])
     return Finding(
         name,

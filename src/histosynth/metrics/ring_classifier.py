@@ -40,7 +40,11 @@ def ring_features(pixels: Pixels, nuclei: Nuclei) -> Float64Array:
     features = []
     for x, y in nuclei.xy.round().astype(int):
         patch = padded[y : y + side, x : x + side]
-        ring_means = np.tensordot(weights, patch, axes=([1, 2], [0, 1]))
+        ring_means = np.tensordot(
+            weights,
+            patch,
+            axes=([1, 2], [0, 1]),
+        )
         red = patch[..., 0] * (ring < NUCLEUS_RINGS)
         moments = np.cov(coordinates, aweights=red.ravel() + 1e-6)
         long_axis, short_axis = np.sqrt(np.linalg.eigvalsh(moments)[::-1])
@@ -57,7 +61,11 @@ def _padded_layers(pixels: Pixels) -> Float64Array:
     gradient = ndimage.gaussian_gradient_magnitude(red, 1.0)
     layers = np.dstack([density, gradient, red**2])
     reach = (REACH_PX, REACH_PX)
-    return np.pad(layers, (reach, reach, (0, 0)), mode="reflect")
+    return np.pad(
+        layers,
+        (reach, reach, (0, 0)),
+        mode="reflect",
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +111,11 @@ class RingClassifier:
             offsets,
         )
 
-    def __call__(self, pixels: Pixels, nuclei: Nuclei) -> IndexArray:
+    def __call__(
+        self,
+        pixels: Pixels,
+        nuclei: Nuclei,
+    ) -> IndexArray:
         """(N,) class index of each place."""
         scaled = (ring_features(pixels, nuclei) - self.mean) / self.std
         scores = scaled @ self.weights + self.offsets

@@ -83,5 +83,12 @@ class Sample:
                 if name.startswith(prefix)
             }
             if values:
-                tiles.append(TileMeasurements(tile.name, tile.patient, tile.label, values))
+                tiles.append(
+                    TileMeasurements(
+                        tile.name,
+                        tile.patient,
+                        tile.label,
+                        values,
+                    )
+                )
         return Sample(tuple(tiles))

@@ -87,10 +87,21 @@ def conclude_copying(
         null = scores["real"]
     bar = bar_of(null)
     findings = [
-        _suspected(bar, null, (real, synthetic), scores, seed),
+        _suspected(
+            bar,
+            null,
+            (real, synthetic),
+            scores,
+            seed,
+        ),
         Finding(
             "correlation_95th",
-            _percentile(scores["synthetic"], synthetic, 95, seed),
+            _percentile(
+                scores["synthetic"],
+                synthetic,
+                95,
+                seed,
+            ),
             "low",
             _percentile(scores["real"], real, 95, seed),
             note="95th percentile of the largest correlation",
@@ -105,12 +116,32 @@ def conclude_copying(
             "bar_from": int(np.isfinite(null).sum()),
             "suspected": suspected,
         }
-        verdict = _verdict(suspected, synthetic, scores["synthetic"], bar)
+        verdict = _verdict(
+            suspected,
+            synthetic,
+            scores["synthetic"],
+            bar,
+        )
     gaps = {"real": _gaps(real, crops), "synthetic": _gaps(synthetic, crops)}
     authentic = _authentic(synthetic, crops, owners)
-    findings += _by_features(gaps, real, synthetic, authentic, seed)
-    correlations = _plot("Largest correlation with training tissue", "correlation", scores, bar)
-    distances = _plot("Distance to the nearest training crop", "distance in features", gaps)
+    findings += _by_features(
+        gaps,
+        real,
+        synthetic,
+        authentic,
+        seed,
+    )
+    correlations = _plot(
+        "Largest correlation with training tissue",
+        "correlation",
+        scores,
+        bar,
+    )
+    distances = _plot(
+        "Distance to the nearest training crop",
+        "distance in features",
+        gaps,
+    )
     return Section(
         "copying",
         "Copying",
@@ -164,9 +195,17 @@ def _suspected(
         return Finding("suspected_copies", why, "zero")
     return Finding(
         "suspected_copies",
-        share_over(_above(scores["synthetic"], bar), synthetic.patients, seed=seed),
+        share_over(
+            _above(scores["synthetic"], bar),
+            synthetic.patients,
+            seed=seed,
+        ),
         "zero",
-        share_over(_above(scores["real"], bar), real.patients, seed=seed),
+        share_over(
+            _above(scores["real"], bar),
+            real.patients,
+            seed=seed,
+        ),
         note=f"share of tiles that correlate above {bar:.2f} with a training tile",
     )
 
@@ -179,7 +218,14 @@ def _scores(sample: Sample) -> Float64Array:
 
 def _above(scores: Float64Array, bar: float) -> Float64Array:
     """1 where a score is above the bar, 0 where not, nan where there is no score."""
-    return np.asarray(np.where(np.isfinite(scores), scores > bar, np.nan), np.float64)
+    return np.asarray(
+        np.where(
+            np.isfinite(scores),
+            scores > bar,
+            np.nan,
+        ),
+        np.float64,
+    )
 
 
 def _percentile(
@@ -194,7 +240,11 @@ def _percentile(
     def percentile(replicate: Float64Array) -> float:
         return float(np.percentile(replicate, rank))
 
-    return statistic_over(percentile, (values[kept], names), seed=seed)
+    return statistic_over(
+        percentile,
+        (values[kept], names),
+        seed=seed,
+    )
 
 
 def _verdict(
@@ -226,7 +276,11 @@ def _gaps(sample: Sample, crops: Float64Array) -> Float64Array:
     return distances[:, 0]
 
 
-def _authentic(synthetic: Sample, crops: Float64Array, owners: list[str]) -> Float64Array:
+def _authentic(
+    synthetic: Sample,
+    crops: Float64Array,
+    owners: list[str],
+) -> Float64Array:
     """(M,) 1 where a tile is farther from its nearest crop than that is from its own nearest.
 
     A training crop's own nearest is of another patient, as unseen tissue is.
@@ -234,8 +288,18 @@ def _authentic(synthetic: Sample, crops: Float64Array, owners: list[str]) -> Flo
     gaps, rows = nearest_rows(synthetic.stack("embed/features"), crops)
     nearest_crops = np.unique(rows[:, 0])
     crop_owners = [owners[i] for i in nearest_crops]
-    own, _ = nearest_rows(crops[nearest_crops], crops, owners=(crop_owners, owners))
-    radius = dict(zip(nearest_crops.tolist(), own[:, 0].tolist(), strict=True))
+    own, _ = nearest_rows(
+        crops[nearest_crops],
+        crops,
+        owners=(crop_owners, owners),
+    )
+    radius = dict(
+        zip(
+            nearest_crops.tolist(),
+            own[:, 0].tolist(),
+            strict=True,
+        )
+    )
     farther = []
     for gap, row in zip(gaps[:, 0], rows[:, 0], strict=True):
         farther.append(float(gap > radius[int(row)]))
@@ -284,7 +348,11 @@ def _by_features(
         ),
         Finding(
             "AuthPct",
-            share_over(authentic, synthetic.patients, seed=seed),
+            share_over(
+                authentic,
+                synthetic.patients,
+                seed=seed,
+            ),
             "high",
             note="share farther from its nearest training crop than that is from other patients'",
         ),

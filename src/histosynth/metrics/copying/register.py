@@ -102,7 +102,11 @@ def texture(pixels: Pixels, mpp: float) -> Float32Array:
     size = (max(round(width * mpp / FINE_UM), 4), max(round(height * mpp / FINE_UM), 4))
     picture = Image.fromarray(density).resize(size, Image.Resampling.BOX)
     fine = np.asarray(picture, np.float32)
-    broad = ndimage.gaussian_filter(fine, BROAD_UM / FINE_UM, mode="reflect")
+    broad = ndimage.gaussian_filter(
+        fine,
+        BROAD_UM / FINE_UM,
+        mode="reflect",
+    )
     out: Float32Array = fine - broad
     return out
 
@@ -111,7 +115,12 @@ def coarse_texture(fine: Float32Array) -> Float32Array:
     """The same at 2 um/px."""
     height = fine.shape[0] // 2
     width = fine.shape[1] // 2
-    cells = fine[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
+    cells = fine[: 2 * height, : 2 * width].reshape(
+        height,
+        2,
+        width,
+        2,
+    )
     return np.asarray(cells.mean(axis=(1, 3)), np.float32)
 
 
@@ -202,7 +211,11 @@ class Library:
         refined = [self._refined(pattern, place) for place in places[:REFINED_PLACES]]
         return max(refined, key=lambda match: match.score)
 
-    def _coarse_places(self, pattern: Float32Array, rows: IndexArray) -> list[_CoarsePlace]:
+    def _coarse_places(
+        self,
+        pattern: Float32Array,
+        rows: IndexArray,
+    ) -> list[_CoarsePlace]:
         """The best place in each training tile of each window in each pose."""
         prepared = [self._prepared(int(row)) for row in rows]
         spectra = np.stack([spectrum for spectrum, _ in prepared])
@@ -230,7 +243,11 @@ class Library:
                     places.append(place)
         return places
 
-    def _refined(self, pattern: Float32Array, place: _CoarsePlace) -> Match:
+    def _refined(
+        self,
+        pattern: Float32Array,
+        place: _CoarsePlace,
+    ) -> Match:
         """The same place at 1 um/px, shifted by a few samples."""
         posed = np.asarray(pose(pattern, place.pose), np.float32)
         source = self.fine(place.tile)
@@ -244,7 +261,14 @@ class Library:
         reach = side + 2 * _MARGIN_PX
         region = source[y : y + reach, x : x + reach]
         if region.shape[0] < window.shape[0] or region.shape[1] < window.shape[1]:
-            return Match(-1.0, place.tile, place.pose, 0.0, 0.0, place.window)
+            return Match(
+                -1.0,
+                place.tile,
+                place.pose,
+                0.0,
+                0.0,
+                place.window,
+            )
         scores = correlate(region, window)
         dy, dx = np.unravel_index(int(scores.argmax()), scores.shape)
         return Match(
@@ -257,7 +281,11 @@ class Library:
         )
 
 
-def _first_searched(coarse: int, length: int, side: int) -> int:
+def _first_searched(
+    coarse: int,
+    length: int,
+    side: int,
+) -> int:
     """First fine sample that is searched along one axis."""
     first = max(2 * coarse - _MARGIN_PX, 0)
     last = max(length - side - 2 * _MARGIN_PX, 0)

@@ -52,7 +52,14 @@ def find_matches(
             texture = np.asarray(tile.values["copy/texture"], np.float32)
             match = library.find(texture, candidates)
         values = {**tile.values, "copy/match": _as_row(match)}
-        out.append(TileMeasurements(tile.name, tile.patient, tile.label, values))
+        out.append(
+            TileMeasurements(
+                tile.name,
+                tile.patient,
+                tile.label,
+                values,
+            )
+        )
         if on_progress:
             on_progress()
     return Sample(tuple(out))
@@ -68,7 +75,11 @@ def _shortlist(
         return candidates
     features = np.asarray(tile.values["embed/features"], np.float64)[None]
     crop_features, crop_tiles = crops
-    _, rows = nearest_rows(features, crop_features, count=8 * SHORTLIST)
+    _, rows = nearest_rows(
+        features,
+        crop_features,
+        count=8 * SHORTLIST,
+    )
     nearest_first = dict.fromkeys(int(crop_tiles[row]) for row in rows[0])
     allowed = set(candidates.tolist())
     kept = [row for row in nearest_first if row in allowed]

@@ -51,7 +51,11 @@ class Boundary:
         x = np.where(mask, rim_x[known[0], known[1]], rim_x)
         return cls(np.where(mask, inner, -outer), y, x)
 
-    def pieces(self, band: Mask, size: int) -> tuple[IndexArray, int]:
+    def pieces(
+        self,
+        band: Mask,
+        size: int,
+    ) -> tuple[IndexArray, int]:
         """For each pixel of a band the piece of boundary at which it lies, and how many there are.
 
         Pieces are the rim's pixels within squares of `size` px, counted from the rim's corner.
@@ -99,14 +103,26 @@ def _sum_pieces(
     outside = ~inside
     picked = values[band]
     return _PieceSums(
-        _sums_by_piece(piece[inside], picked[inside], pieces),
-        _sums_by_piece(piece[outside], picked[outside], pieces),
+        _sums_by_piece(
+            piece[inside],
+            picked[inside],
+            pieces,
+        ),
+        _sums_by_piece(
+            piece[outside],
+            picked[outside],
+            pieces,
+        ),
         np.bincount(piece[inside], minlength=pieces).astype(np.intp),
         np.bincount(piece[outside], minlength=pieces).astype(np.intp),
     )
 
 
-def _sums_by_piece(piece: IndexArray, values: Float64Array, pieces: int) -> Float64Array:
+def _sums_by_piece(
+    piece: IndexArray,
+    values: Float64Array,
+    pieces: int,
+) -> Float64Array:
     """(N, C) values => (pieces, C)."""
     columns = [np.bincount(piece, column, minlength=pieces) for column in values.T]
     return np.asarray(np.stack(columns, axis=1), np.float64)
@@ -170,7 +186,19 @@ def boundary_fibres(pixels: Pixels, boundary: Boundary) -> tuple[float, float]:
 def _structure_tensor(pixels: Pixels) -> Float64Array:
     """(H, W, 3): energy along x minus along y, twice their product, and their sum."""
     grey = optical_density(pixels).mean(axis=2)
-    down = np.asarray(ndimage.gaussian_filter(grey, GRADIENT_PX, order=(1, 0)))
-    across = np.asarray(ndimage.gaussian_filter(grey, GRADIENT_PX, order=(0, 1)))
+    down = np.asarray(
+        ndimage.gaussian_filter(
+            grey,
+            GRADIENT_PX,
+            order=(1, 0),
+        )
+    )
+    across = np.asarray(
+        ndimage.gaussian_filter(
+            grey,
+            GRADIENT_PX,
+            order=(0, 1),
+        )
+    )
     channels = [across**2 - down**2, 2 * across * down, across**2 + down**2]
     return np.stack(channels, axis=2).astype(np.float64)

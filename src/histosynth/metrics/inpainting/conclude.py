@@ -52,7 +52,14 @@ def conclude_inpainting(
         baseline = None
     findings = []
     for measure in _measures(completed, perceptual):
-        findings.append(_region_finding(completed, baseline, measure, baseline_name))
+        findings.append(
+            _region_finding(
+                completed,
+                baseline,
+                measure,
+                baseline_name,
+            )
+        )
     findings += _boundary_findings(completed)
     findings += _outside_findings(completed)
     changed = _changed_tiles(completed)
@@ -82,13 +89,37 @@ def _measures(completed: Sample, perceptual: str) -> list[_Measure]:
     columns = list(enumerate(REGIONS))
     out = []
     for column, region in columns:
-        out.append(_Measure(f"psnr_{region}", "inpainting/psnr", column, "high", "dB"))
+        out.append(
+            _Measure(
+                f"psnr_{region}",
+                "inpainting/psnr",
+                column,
+                "high",
+                "dB",
+            )
+        )
     for column, region in columns:
-        out.append(_Measure(f"ssim_{region}", "inpainting/ssim", column, "high", ""))
+        out.append(
+            _Measure(
+                f"ssim_{region}",
+                "inpainting/ssim",
+                column,
+                "high",
+                "",
+            )
+        )
     if completed.has("inpainting/perceptual"):
         for column, region in columns:
             name = f"{perceptual}_{region}"
-            out.append(_Measure(name, "inpainting/perceptual", column, "low", ""))
+            out.append(
+                _Measure(
+                    name,
+                    "inpainting/perceptual",
+                    column,
+                    "low",
+                    "",
+                )
+            )
     return out
 
 
@@ -150,9 +181,17 @@ def _boundary_findings(completed: Sample) -> list[Finding]:
         ),
         Finding(
             "fibres",
-            ratio_over(fibres[:, 0, 0], fibres[:, 0, 1], patients),
+            ratio_over(
+                fibres[:, 0, 0],
+                fibres[:, 0, 1],
+                patients,
+            ),
             "real",
-            ratio_over(fibres[:, 1, 0], fibres[:, 1, 1], patients),
+            ratio_over(
+                fibres[:, 1, 0],
+                fibres[:, 1, 1],
+                patients,
+            ),
             note="how far fibres keep their direction across the boundary, -1 to 1, compared with "
             "the original's",
         ),
@@ -175,7 +214,11 @@ def _outside_findings(completed: Sample) -> list[Finding]:
         _GREY,
         len(set(completed.patients)),
     )
-    share = ratio_over(values[:, 1], values[:, 2], completed.patients)
+    share = ratio_over(
+        values[:, 1],
+        values[:, 2],
+        completed.patients,
+    )
     return [
         Finding(
             "outside_largest",
@@ -222,7 +265,11 @@ def _plots(completed: Sample) -> tuple[Plot, ...]:
         return ()
     series = (
         Series("real", "original", steps[:, 1].tolist()),
-        Series("synthetic", "inpainted", steps[:, 0].tolist()),
+        Series(
+            "synthetic",
+            "inpainted",
+            steps[:, 0].tolist(),
+        ),
     )
     plot = Plot(
         "Change of colour across the boundary",

@@ -62,7 +62,11 @@ def measure_inpainting(
     near_boundary = np.zeros_like(mask)
     if boundary is not None:
         near_boundary[part] = np.abs(boundary.depth) <= boundary_px
-    out = _differences(first, second, (mask[part], near_boundary[part]))
+    out = _differences(
+        first,
+        second,
+        (mask[part], near_boundary[part]),
+    )
     out["inpainting/outside"] = _changes_outside(original, completed, mask)
     out["inpainting/boundary_step"] = np.full(2, np.nan)
     out["inpainting/fibres"] = np.full((2, 2), np.nan)
@@ -73,7 +77,11 @@ def measure_inpainting(
         out["inpainting/fibres"] = np.array(fibres)
     if perceptual is not None:
         regions = np.stack([mask, near_boundary])[None]
-        distances = perceptual.distance(completed[None], original[None], regions)
+        distances = perceptual.distance(
+            completed[None],
+            original[None],
+            regions,
+        )
         out["inpainting/perceptual"] = distances[0].astype(np.float64)
     return out
 
@@ -98,7 +106,11 @@ def _differences(
     }
 
 
-def _changes_outside(original: Pixels, completed: Pixels, mask: Mask) -> Float64Array:
+def _changes_outside(
+    original: Pixels,
+    completed: Pixels,
+    mask: Mask,
+) -> Float64Array:
     """(3,) largest change of a known pixel, how many changed, and how many there are."""
     changes = np.abs(original.astype(np.int16) - completed).max(axis=2)[~mask]
     numbers = [changes.max(initial=0), np.count_nonzero(changes), changes.size]

@@ -24,7 +24,11 @@ def _measure(tile: TileInput, tools: Tools) -> dict[str, Values]:
     return values
 
 
-def _measured_as(prefix: str, nuclei: Nuclei, classes: tuple[str, ...]) -> dict[str, Values]:
+def _measured_as(
+    prefix: str,
+    nuclei: Nuclei,
+    classes: tuple[str, ...],
+) -> dict[str, Values]:
     from ..nuclei_classes import with_classes
     from .measure import measure_layout
 
@@ -52,4 +56,9 @@ def _or_none(sample: Sample) -> Sample | None:
     return sample if len(sample) else None
 
 
-LAYOUT = Metric("layout", _measure, _conclude, tools=frozenset({Tool.DETECTORS}))
+LAYOUT = Metric(
+    "layout",
+    _measure,
+    _conclude,
+    tools=frozenset({Tool.DETECTORS}),
+)

@@ -134,7 +134,12 @@ def conclude_layout(
     tables: dict[str, list[dict[str, object]]] = {}
     if len(obtained):
         if requested is not None and len(requested):
-            against = _against_requested(obtained, requested, real, marked)
+            against = _against_requested(
+                obtained,
+                requested,
+                real,
+                marked,
+            )
             findings += _findings(against, classes, tables)
         if real is not None and len(real):
             baseline, note = baseline_pair(real, reference, seed)
@@ -168,7 +173,12 @@ def _against_requested(
     if real is not None and len(real) and marked is not None and len(marked):
         baseline = (real, marked)
         note = "baseline: found in real tiles against marked there"
-    return _Against("requested", (obtained, requested), baseline, note)
+    return _Against(
+        "requested",
+        (obtained, requested),
+        baseline,
+        note,
+    )
 
 
 def _findings(
@@ -205,7 +215,11 @@ def _composition(against: _Against) -> Finding:
             f"one side has {classified:.0f} nuclei with a class; "
             f"give at least {MIN_NUCLEI_FOR_LAYOUT}"
         )
-        return Finding(name, undefined(reason, n=len(against.sides[0])), "low")
+        return Finding(
+            name,
+            undefined(reason, n=len(against.sides[0])),
+            "low",
+        )
     composition = against.compare(total_variation, _class_counts)
     return Finding(
         name,
@@ -271,7 +285,11 @@ def _neighbour_histograms(sample: Sample, pair: ClassPair) -> PatientSums:
     )
 
 
-def _curve_sums(sample: Sample, key: str, row: int) -> PatientSums:
+def _curve_sums(
+    sample: Sample,
+    key: str,
+    row: int,
+) -> PatientSums:
     """(G, 2 R): numerators, then denominators; 0 where a tile is too small to define them."""
     numerators = sample.stack(key)[:, row]
     denominators = sample.stack("layout/products")[:, row]
@@ -304,8 +322,20 @@ def _pooled(against: _Against, distances: _PairDistances) -> list[Finding]:
         f"mean over {len(of_classes)} of {distances.pairs - 1} pairs of classes; {against.note}"
     )
     return [
-        _distance_finding(f"{name}_all", all_nuclei, distances.unit, against, against.note),
-        _distance_finding(f"{name}_classes", mean, distances.unit, against, mean_note),
+        _distance_finding(
+            f"{name}_all",
+            all_nuclei,
+            distances.unit,
+            against,
+            against.note,
+        ),
+        _distance_finding(
+            f"{name}_classes",
+            mean,
+            distances.unit,
+            against,
+            mean_note,
+        ),
     ]
 
 
@@ -341,8 +371,18 @@ def _plots(samples: Mapping[_Role, Sample], classes: Sequence[str]) -> Iterator[
         if one != other:
             continue
         plots = (
-            _curve_plot(f"L(r) - r, {one}", "L(r) - r (um)", excess_curves, row),
-            _curve_plot(f"g(r), {one}", "g(r)", pcf_curves, row),
+            _curve_plot(
+                f"L(r) - r, {one}",
+                "L(r) - r (um)",
+                excess_curves,
+                row,
+            ),
+            _curve_plot(
+                f"g(r), {one}",
+                "g(r)",
+                pcf_curves,
+                row,
+            ),
         )
         for plot in plots:
             if plot.series:
@@ -360,5 +400,12 @@ def _curve_plot(
         y = curve[row]
         finite = np.isfinite(y)
         if finite.any():
-            series.append(Series(role, role, RADII_UM[finite].tolist(), y[finite].tolist()))
+            series.append(
+                Series(
+                    role,
+                    role,
+                    RADII_UM[finite].tolist(),
+                    y[finite].tolist(),
+                )
+            )
     return Plot(title, "r (um)", axis, tuple(series))

@@ -39,7 +39,11 @@ def measure_layout(nuclei: Nuclei) -> dict[str, Float64Array]:
     classes = len(nuclei.classes)
     xy = (nuclei.xy.astype(np.float64) + 0.5) * nuclei.mpp
     class_ids = nuclei.class_ids.astype(np.intp)
-    counted = np.where(class_ids == ANY_CLASS, classes, class_ids)
+    counted = np.where(
+        class_ids == ANY_CLASS,
+        classes,
+        class_ids,
+    )
     counts = np.bincount(counted, minlength=classes + 1).astype(np.float64)
     ripley, pcf = pair_sums(xy, class_ids, classes, window)
     products = pair_products(counts[:-1], float(len(xy)), area)
@@ -49,7 +53,11 @@ def measure_layout(nuclei: Nuclei) -> dict[str, Float64Array]:
         "layout/density": np.array([len(xy) / area * 1e6]),
         "layout/ripley": ripley * area,
         "layout/pcf": pcf * area,
-        "layout/products": np.where(np.isfinite(ripley), products[:, None] * area, np.nan),
+        "layout/products": np.where(
+            np.isfinite(ripley),
+            products[:, None] * area,
+            np.nan,
+        ),
     }
     points = {ALL: xy}
     for class_id, name in enumerate(nuclei.classes):
@@ -97,7 +105,11 @@ def pcf_of(sample: Sample, *, pooled: bool = False) -> Float64Array:
     return _curves(sample, "layout/pcf", pooled)
 
 
-def _curves(sample: Sample, key: str, pooled: bool) -> Float64Array:
+def _curves(
+    sample: Sample,
+    key: str,
+    pooled: bool,
+) -> Float64Array:
     numerator = np.nansum(sample.stack(key), axis=0)
     products = sample.stack("layout/products")
     if pooled:
@@ -113,7 +125,11 @@ def _pooled_products(sample: Sample, products: Float64Array) -> Float64Array:
     rows, columns = np.triu_indices(len(counts) - 1)
     pairs = np.append(counts[rows] * counts[columns], counts.sum() ** 2)
     density = pairs / area.sum() ** 2
-    return np.where(np.isfinite(products), density[:, None] * area[:, :, None], np.nan)
+    return np.where(
+        np.isfinite(products),
+        density[:, None] * area[:, :, None],
+        np.nan,
+    )
 
 
 def excess(k: Float64Array) -> Float64Array:

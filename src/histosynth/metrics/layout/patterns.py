@@ -93,7 +93,11 @@ def _sums_within_radii(
     step = np.maximum(step, 0)
     near = step < steps
     bins = (pair * steps + step)[near]
-    in_step = np.bincount(bins, weight[near], minlength=pairs * steps)
+    in_step = np.bincount(
+        bins,
+        weight[near],
+        minlength=pairs * steps,
+    )
     return np.cumsum(in_step.reshape(pairs, steps), axis=1)
 
 
@@ -114,7 +118,11 @@ def _kernel_densities(
         offset = (RADII_UM[step[inside]] - gap[inside]) / BAND_UM
         epanechnikov = 0.75 / BAND_UM * np.maximum(1 - offset**2, 0)
         bins = (pair * steps + step)[inside]
-        out += np.bincount(bins, ring[inside] * epanechnikov, minlength=pairs * steps)
+        out += np.bincount(
+            bins,
+            ring[inside] * epanechnikov,
+            minlength=pairs * steps,
+        )
     return out.reshape(pairs, steps)
 
 
@@ -130,7 +138,11 @@ def pair_index(classes: int) -> IndexArray:
     return index
 
 
-def pair_products(counts: Float64Array, total: float, area: float) -> Float64Array:
+def pair_products(
+    counts: Float64Array,
+    total: float,
+    area: float,
+) -> Float64Array:
     """(P,) denominators per area: estimates of lambda_i lambda_j, unbiased for random points.
 
     Args:

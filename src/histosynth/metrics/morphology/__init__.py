@@ -24,7 +24,11 @@ def _measure(tile: TileInput, tools: Tools) -> dict[str, Values]:
     if tile.nuclei is None:
         nuclei = with_classes(detected, tools.classes or detector.classes)
     else:
-        nuclei = classed_by_request(detected, tile.nuclei, reach_um=STRICT_UM)
+        nuclei = classed_by_request(
+            detected,
+            tile.nuclei,
+            reach_um=STRICT_UM,
+        )
     return dict(measure_morphology(tile.pixels, nuclei))
 
 
@@ -33,7 +37,17 @@ def _conclude(sides: Sides, settings: Settings) -> Section:
     from .conclude import conclude_morphology
 
     classes = settings.classes or layout_classes(settings.classes, settings.detector_classes)
-    return conclude_morphology(sides.synthetic, sides.real, sides.reference, classes)
+    return conclude_morphology(
+        sides.synthetic,
+        sides.real,
+        sides.reference,
+        classes,
+    )
 
 
-MORPHOLOGY = Metric("morphology", _measure, _conclude, tools=frozenset({Tool.DETECTORS}))
+MORPHOLOGY = Metric(
+    "morphology",
+    _measure,
+    _conclude,
+    tools=frozenset({Tool.DETECTORS}),
+)

@@ -118,7 +118,12 @@ def conclude_morphology(
     baseline = None
     if pair is not None:
         baseline = _TablePair(NucleusTable.of(pair[0]), NucleusTable.of(pair[1]))
-    all_nuclei = _Nuclei("nuclei", sides, baseline, _MIXED_CLASSES + note)
+    all_nuclei = _Nuclei(
+        "nuclei",
+        sides,
+        baseline,
+        _MIXED_CLASSES + note,
+    )
     findings = [_outlined(synthetic, real), _auc_finding(all_nuclei)]
     findings += [_family_auc(all_nuclei, family) for family in FAMILIES]
     class_facts = {}
@@ -237,10 +242,19 @@ def _distance(column: int, nuclei: _Nuclei) -> Comparison:
     return compare(distance, (sums[0], sums[1]), baseline)
 
 
-def _histograms(table: NucleusTable, column: int, grid: Float64Array) -> PatientSums:
+def _histograms(
+    table: NucleusTable,
+    column: int,
+    grid: Float64Array,
+) -> PatientSums:
     values = table.by_tile(column)
     weights = [np.ones(len(each)) for each in values]
-    return PatientSums.histograms(values, table.patients, grid, weights)
+    return PatientSums.histograms(
+        values,
+        table.patients,
+        grid,
+        weights,
+    )
 
 
 def _auc_finding(nuclei: _Nuclei) -> Finding:
@@ -277,12 +291,21 @@ def _inside_finding(nuclei: _Nuclei) -> Finding:
     """Share of values within the middle 95 % of real ones."""
 
     def inside(pair: _TablePair) -> Float64Array:
-        low, high = np.percentile(pair.second.values, INSIDE_PERCENTILES, axis=0)
+        low, high = np.percentile(
+            pair.second.values,
+            INSIDE_PERCENTILES,
+            axis=0,
+        )
         values = pair.first.values
         return np.asarray(((values >= low) & (values <= high)).mean(axis=1))
 
     note = f"mean over features of the share within the middle 95 % of real ones; {nuclei.note}"
-    return _marked_share(f"inside_{nuclei.name}", nuclei, inside, note)
+    return _marked_share(
+        f"inside_{nuclei.name}",
+        nuclei,
+        inside,
+        note,
+    )
 
 
 def _smoothed_finding(nuclei: _Nuclei) -> Finding:
@@ -294,7 +317,12 @@ def _smoothed_finding(nuclei: _Nuclei) -> Finding:
         return np.asarray(pair.first.values[:, column] < limit)
 
     note = f"below the {SMOOTHED_PERCENTILE:g}th percentile of real fine power; {nuclei.note}"
-    return _marked_share(f"smoothed_{nuclei.name}", nuclei, smoothed, note)
+    return _marked_share(
+        f"smoothed_{nuclei.name}",
+        nuclei,
+        smoothed,
+        note,
+    )
 
 
 def _marked_share(

@@ -78,7 +78,11 @@ def measure_morphology(pixels: Pixels, nuclei: Nuclei) -> dict[str, Float64Array
     columns = [
         *shape_of(masks.mask),
         *chromatin_of(masks),
-        fine_power(masks.tile_density, outlined_xy, nuclei.mpp),
+        fine_power(
+            masks.tile_density,
+            outlined_xy,
+            nuclei.mpp,
+        ),
     ]
     values = np.column_stack(columns)
     return {
@@ -153,7 +157,13 @@ def chromatin_of(
 def _core(mask: Mask) -> Mask:
     """(M, S, S) the mask without its rim; the whole mask where nothing would be left."""
     iterations = round(RIM_UM / SAMPLE_UM)
-    core = np.asarray(ndimage.binary_erosion(mask, SAME_NUCLEUS, iterations=iterations))
+    core = np.asarray(
+        ndimage.binary_erosion(
+            mask,
+            SAME_NUCLEUS,
+            iterations=iterations,
+        )
+    )
     has_core = np.asarray(core.any(axis=(1, 2)))
     core |= mask & ~has_core[:, None, None]
     return core
@@ -196,11 +206,20 @@ def _moments(values: NDArray[np.floating], inside: Mask) -> tuple[Float64Array, 
     count = np.maximum(inside.sum(axis=(1, 2)), 1)
     within = np.where(inside, values, 0)
     mean = within.sum(axis=(1, 2), dtype=np.float64) / count
-    squares = np.einsum("nij,nij->n", within, within, dtype=np.float64)
+    squares = np.einsum(
+        "nij,nij->n",
+        within,
+        within,
+        dtype=np.float64,
+    )
     return mean, np.maximum(squares / count - mean**2, 0)
 
 
-def fine_power(density: Float32Array, xy: Float32Array, mpp: float) -> Float64Array:
+def fine_power(
+    density: Float32Array,
+    xy: Float32Array,
+    mpp: float,
+) -> Float64Array:
     """Log10 of the share of spectral power finer than `FINE_PER_UM` around each place.
 
     Args:
@@ -223,7 +242,11 @@ def fine_power(density: Float32Array, xy: Float32Array, mpp: float) -> Float64Ar
     return np.asarray(np.log10(np.maximum(share, MIN_FINE_SHARE)), np.float64)
 
 
-def _patches(density: Float32Array, xy: Float32Array, half: int) -> Float64Array:
+def _patches(
+    density: Float32Array,
+    xy: Float32Array,
+    half: int,
+) -> Float64Array:
     """(N, 2 half, 2 half) surroundings, reflected at the border where the window weights little."""
     offset = np.arange(-half, half)
     height, width = density.shape

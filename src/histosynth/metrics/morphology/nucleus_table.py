@@ -72,5 +72,9 @@ class NucleusTable:
         """(T, 2) sum of `marked` (N,) and number of nuclei, tile by tile, with the patients."""
         tiles = len(self.patients)
         marks = np.bincount(self.tile, marked, minlength=tiles)
-        counts = np.bincount(self.tile, np.ones(len(self)), minlength=tiles)
+        counts = np.bincount(
+            self.tile,
+            np.ones(len(self)),
+            minlength=tiles,
+        )
         return np.stack([marks, counts], axis=1).astype(np.float64), self.patients

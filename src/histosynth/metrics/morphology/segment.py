@@ -115,7 +115,14 @@ def segment(pixels: Pixels, nuclei: Nuclei) -> NucleusMasks:
     parts = []
     for first in range(0, max(len(nuclei), 1), NUCLEI_AT_ONCE):
         rows = np.arange(first, min(first + NUCLEI_AT_ONCE, len(nuclei)))
-        parts.append(_outline(raw_samples, smooth_samples, nuclei, rows))
+        parts.append(
+            _outline(
+                raw_samples,
+                smooth_samples,
+                nuclei,
+                rows,
+            )
+        )
     not_dark = sum(part.left_out[0] for part in parts)
     cut = sum(part.left_out[1] for part in parts)
     wrong_size = sum(part.left_out[2] for part in parts)
@@ -140,7 +147,12 @@ def _outline(
     samples_per_px = nuclei.mpp / SAMPLE_UM
     middle = np.rint((nuclei.xy[rows] + 0.5) * samples_per_px - 0.5).astype(np.intp)
     height, width = raw.shape
-    windows = _Windows(middle[:, 1, None] + offset, middle[:, 0, None] + offset, height, width)
+    windows = _Windows(
+        middle[:, 1, None] + offset,
+        middle[:, 0, None] + offset,
+        height,
+        width,
+    )
     offset_um = (offset * SAMPLE_UM).astype(np.float32)
     dx, dy = np.meshgrid(offset_um, offset_um)
     distance = np.hypot(dx, dy)

@@ -26,7 +26,12 @@ CLIP_SD = 4.0
 fit."""
 
 
-def two_sample_auc(first: NucleusTable, second: NucleusTable, *, seed: int = 0) -> Estimate:
+def two_sample_auc(
+    first: NucleusTable,
+    second: NucleusTable,
+    *,
+    seed: int = 0,
+) -> Estimate:
     """Area under the ROC curve of distinguishing `first` from `second`, scored on held-out
     patients.
 
@@ -69,7 +74,11 @@ def two_sample_auc(first: NucleusTable, second: NucleusTable, *, seed: int = 0) 
     if min(len(first_patients), len(second_patients)) < MIN_GROUPS_PER_CLASS:
         reason = "too few patients could be scored; 5 a side would do"
         return undefined(reason, n=n, groups=groups)
-    value, low, high = auc_interval(scores[scored].tolist(), truth.tolist(), names)
+    value, low, high = auc_interval(
+        scores[scored].tolist(),
+        truth.tolist(),
+        names,
+    )
     interval = f"bootstrap over {groups} patients"
     if groups < MIN_PATIENTS_FOR_WIDTH:
         interval += " (few, so too narrow)"

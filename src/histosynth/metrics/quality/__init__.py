@@ -21,7 +21,17 @@ def _measure(tile: TileInput, tools: Tools) -> dict[str, Values]:
 def _conclude(sides: Sides, settings: Settings) -> Section:
     from .conclude import conclude_quality
 
-    return conclude_quality(sides.real, sides.synthetic, sides.reference, seed=settings.seed)
+    return conclude_quality(
+        sides.real,
+        sides.synthetic,
+        sides.reference,
+        seed=settings.seed,
+    )
 
 
-QUALITY = Metric("quality", _measure, _conclude, tools=frozenset({Tool.NIMA}))
+QUALITY = Metric(
+    "quality",
+    _measure,
+    _conclude,
+    tools=frozenset({Tool.NIMA}),
+)

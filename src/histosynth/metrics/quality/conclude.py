@@ -11,7 +11,12 @@ from ..marginals import Quantity, compare_marginals
 from ..sample import Sample
 
 QUANTITIES = (
-    Quantity("quality_focus", "Focus", "log10", "quality/focus"),
+    Quantity(
+        "quality_focus",
+        "Focus",
+        "log10",
+        "quality/focus",
+    ),
     Quantity(
         "quality_fine_power",
         "Share of power above 0.4 cycles/um",
@@ -54,7 +59,12 @@ QUANTITIES = (
     ),
 )
 
-NIMA = Quantity("quality_nima", "NIMA", "", "quality/nima")
+NIMA = Quantity(
+    "quality_nima",
+    "NIMA",
+    "",
+    "quality/nima",
+)
 """Compared where it was measured (see `nima.open_nima`)."""
 
 

@@ -66,7 +66,11 @@ def measure_quality(pixels: Pixels, mpp: float) -> dict[str, Float64Array]:
     }
 
 
-def focus(grey: Float32Array, tissue: Mask, mpp: float) -> float:
+def focus(
+    grey: Float32Array,
+    tissue: Mask,
+    mpp: float,
+) -> float:
     """Variance of the Laplacian (Pech-Pacheco et al. 2000) of mean density (H, W) over its
     variance, log10.
 
@@ -75,7 +79,11 @@ def focus(grey: Float32Array, tissue: Mask, mpp: float) -> float:
     inside = grey[tissue]
     if len(inside) < MIN_PIXELS:
         return np.nan
-    laplacian = ndimage.gaussian_laplace(grey, max(FOCUS_UM / mpp, 0.7), truncate=3.0)
+    laplacian = ndimage.gaussian_laplace(
+        grey,
+        max(FOCUS_UM / mpp, 0.7),
+        truncate=3.0,
+    )
     spread = float(inside.var(dtype=np.float64))
     sharpness = float(np.asarray(laplacian)[tissue].var(dtype=np.float64))
     if spread <= 1e-9 or sharpness <= 0:
@@ -100,10 +108,18 @@ def spectrum(grey: Float32Array, mpp: float) -> tuple[float, float]:
     return share, _spectral_slope(power, plane.ring, mpp)
 
 
-def _spectral_slope(power: Float32Array, ring: IndexArray, mpp: float) -> float:
+def _spectral_slope(
+    power: Float32Array,
+    ring: IndexArray,
+    mpp: float,
+) -> float:
     in_ring = ring >= 0
     counts = np.bincount(ring[in_ring], minlength=FREQUENCY_RINGS)
-    sums = np.bincount(ring[in_ring], power[in_ring], minlength=FREQUENCY_RINGS)
+    sums = np.bincount(
+        ring[in_ring],
+        power[in_ring],
+        minlength=FREQUENCY_RINGS,
+    )
     defined = (counts > 0) & (sums > 0)
     if defined.sum() < MIN_FITTED_RINGS:
         return np.nan
@@ -137,7 +153,11 @@ class _FrequencyPlane:
 
 
 @lru_cache(maxsize=8)
-def _frequency_plane(height: int, width: int, mpp: float) -> _FrequencyPlane:
+def _frequency_plane(
+    height: int,
+    width: int,
+    mpp: float,
+) -> _FrequencyPlane:
     window = np.outer(np.hanning(height), np.hanning(width)).astype(np.float32)
     frequency = np.hypot(
         np.fft.fftfreq(height, mpp)[:, None],
@@ -163,7 +183,13 @@ def noise(pixels: Pixels) -> float:
         return np.nan
     values = pixels.astype(np.float32)
     grey = values @ _MEAN_OF_CHANNELS
-    gradient = np.asarray(ndimage.gaussian_gradient_magnitude(grey, 2.0, truncate=3.0))
+    gradient = np.asarray(
+        ndimage.gaussian_gradient_magnitude(
+            grey,
+            2.0,
+            truncate=3.0,
+        )
+    )
     gradient = gradient[1:-1, 1:-1]
     inner = pixels[1:-1, 1:-1]
     unclipped = (inner.min(axis=2) > 3) & (inner.max(axis=2) < 252)
@@ -195,7 +221,10 @@ def _block_ratio(grey: Float32Array) -> float:
     """Of steps across columns; nan where most positions of the grid have none."""
     step = np.diff(grey, axis=1)
     around = (step[:, 2:] + step[:, :-2]) / 2
-    excess = np.abs(step[:, 1:-1] - around).mean(axis=0, dtype=np.float64)
+    excess = np.abs(step[:, 1:-1] - around).mean(
+        axis=0,
+        dtype=np.float64,
+    )
     positions = [excess[position::JPEG_BLOCK].mean() for position in range(JPEG_BLOCK)]
     by_position = np.array(positions)
     usual = float(np.median(by_position))

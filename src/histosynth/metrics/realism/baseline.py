@@ -64,7 +64,13 @@ def compare_with_baseline(
         )
         numbers = len(measure(sides.synthetic, sides.real))
         return [BaselineAndRatio(why, why, "")] * numbers
-    means = _measured_trials(sides, measure, BASELINE_GROUPS, with_replacement=False, seed=seed)
+    means = _measured_trials(
+        sides,
+        measure,
+        BASELINE_GROUPS,
+        with_replacement=False,
+        seed=seed,
+    )
     resampled = _measured_trials(
         sides,
         measure,
@@ -106,7 +112,11 @@ def _measured_trials(
 ) -> Float64Array:
     """(count, 2, K) the measure of synthetic tiles, and of the baseline, in each trial."""
     rows = []
-    for trial in sides.trials(count, with_replacement=with_replacement, seed=seed):
+    for trial in sides.trials(
+        count,
+        with_replacement=with_replacement,
+        seed=seed,
+    ):
         synthetic = measure(trial.synthetic, trial.real)
         baseline = measure(trial.baseline, trial.real)
         rows.append([synthetic, baseline])

@@ -45,16 +45,37 @@ def conclude_realism(
         encoder: for the names.
         seed: of all replicates.
     """
-    sides = feature_sides(real, synthetic, other, "embed/features")
+    sides = feature_sides(
+        real,
+        synthetic,
+        other,
+        "embed/features",
+    )
     findings = all_distances(sides, encoder, seed=seed)
     if real.has("embed/spatial") and synthetic.has("embed/spatial"):
-        spatial = feature_sides(real, synthetic, other, "embed/spatial")
-        findings.append(frechet_finding(spatial, f"spatial_FD_{encoder}", seed=seed))
+        spatial = feature_sides(
+            real,
+            synthetic,
+            other,
+            "embed/spatial",
+        )
+        findings.append(
+            frechet_finding(
+                spatial,
+                f"spatial_FD_{encoder}",
+                seed=seed,
+            )
+        )
     findings += neighbourhood(sides, encoder, seed=seed)
     labels = sorted((set(real.labels) & set(synthetic.labels)) - {""})
     if len(labels) > 1:
         for label in labels:
-            findings += _of_label(label, (real, synthetic, other), encoder, seed)
+            findings += _of_label(
+                label,
+                (real, synthetic, other),
+                encoder,
+                seed,
+            )
     return Section(
         "realism",
         "Realism",
@@ -83,8 +104,18 @@ def _of_label(
         "embed/features",
     )
     return [
-        frechet_finding(sides, f"FD_{encoder}", label=label, seed=seed),
-        kernel_finding(sides, f"KID_{encoder}", label=label, seed=seed),
+        frechet_finding(
+            sides,
+            f"FD_{encoder}",
+            label=label,
+            seed=seed,
+        ),
+        kernel_finding(
+            sides,
+            f"KID_{encoder}",
+            label=label,
+            seed=seed,
+        ),
     ]
 
 
@@ -116,7 +147,14 @@ def _map_plot(sides: FeatureSides, encoder: str) -> Plot:
         if features is None or not len(features) or len(directions) < 2:
             continue
         at = (features[:_MAX_PLOTTED] - mean) @ directions[:2].T
-        series.append(Series(role, role, at[:, 0].tolist(), at[:, 1].tolist()))
+        series.append(
+            Series(
+                role,
+                role,
+                at[:, 0].tolist(),
+                at[:, 1].tolist(),
+            )
+        )
     return Plot(
         f"Tiles in the features of {encoder}",
         "first direction of real tissue",

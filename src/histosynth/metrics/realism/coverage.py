@@ -19,7 +19,12 @@ _NAMES = ("precision", "recall", "density", "coverage")
 _OF_SYNTHETIC_TILES = ("precision", "density")
 
 
-def neighbourhood(sides: FeatureSides, encoder: str, *, seed: int) -> list[Finding]:
+def neighbourhood(
+    sides: FeatureSides,
+    encoder: str,
+    *,
+    seed: int,
+) -> list[Finding]:
     """Four findings, each with the same of real tiles of other patients.
 
     There is no ratio: the ball of a tile that is drawn twice has no size, so its interval cannot be
@@ -30,7 +35,11 @@ def neighbourhood(sides: FeatureSides, encoder: str, *, seed: int) -> list[Findi
         why = undefined(f"{n} tiles of one side; give at least {MIN_TILES_FOR_DISTANCE}", n=n)
         return [Finding(f"{name}_{encoder}", why, "high") for name in _NAMES]
     found = prdc(sides.real, sides.synthetic, NEIGHBOUR)
-    trials = sides.trials(BASELINE_GROUPS, with_replacement=False, seed=seed)
+    trials = sides.trials(
+        BASELINE_GROUPS,
+        with_replacement=False,
+        seed=seed,
+    )
     groups = [_means(trial.baseline, trial.real) for trial in trials]
     note = f"balls to neighbour {NEIGHBOUR}, taken as given; moved by n: compare where n is alike"
     out = []
@@ -48,13 +57,22 @@ def neighbourhood(sides: FeatureSides, encoder: str, *, seed: int) -> list[Findi
     return out
 
 
-def _value(name: str, found: Prdc, sides: FeatureSides, seed: int) -> Estimate:
+def _value(
+    name: str,
+    found: Prdc,
+    sides: FeatureSides,
+    seed: int,
+) -> Estimate:
     patients = sides.real_patients
     if name in _OF_SYNTHETIC_TILES:
         patients = sides.synthetic_patients
     if name == "density":
         return mean_over(found.density, patients, seed=seed)
-    return share_over(getattr(found, name), patients, seed=seed)
+    return share_over(
+        getattr(found, name),
+        patients,
+        seed=seed,
+    )
 
 
 def _baseline(in_groups: list[float], sides: FeatureSides) -> Estimate:

@@ -23,14 +23,25 @@ MIN_TILES_FOR_EXTRAPOLATION = 64
 Distance = Callable[[Float64Array, Float64Array], float]
 
 
-def all_distances(sides: FeatureSides, encoder: str, *, seed: int) -> list[Finding]:
+def all_distances(
+    sides: FeatureSides,
+    encoder: str,
+    *,
+    seed: int,
+) -> list[Finding]:
     """FD, KID and, below `MIN_TILES_FOR_FID` tiles, the extrapolated FD."""
     findings = [
         frechet_finding(sides, f"FD_{encoder}", seed=seed),
         kernel_finding(sides, f"KID_{encoder}", seed=seed),
     ]
     if MIN_TILES_FOR_DISTANCE <= sides.smaller_count < MIN_TILES_FOR_FID:
-        findings.append(_infinity_finding(sides, f"FD_infinity_{encoder}", seed=seed))
+        findings.append(
+            _infinity_finding(
+                sides,
+                f"FD_infinity_{encoder}",
+                seed=seed,
+            )
+        )
     return findings
 
 
@@ -99,7 +110,13 @@ def _finding_with_baseline(
     )
     return _with_baseline(
         sides,
-        Finding(name, estimate, "low", label=label, note=note),
+        Finding(
+            name,
+            estimate,
+            "low",
+            label=label,
+            note=note,
+        ),
         distance,
         replicates=replicates,
         seed=seed,
@@ -119,7 +136,12 @@ def _with_baseline(
     def measure(first: Float64Array, second: Float64Array) -> Float64Array:
         return np.array([distance(first, second)])
 
-    (compared,) = compare_with_baseline(sides, measure, replicates=replicates, seed=seed)
+    (compared,) = compare_with_baseline(
+        sides,
+        measure,
+        replicates=replicates,
+        seed=seed,
+    )
     notes = [note for note in (finding.note, compared.note) if note]
     return Finding(
         finding.name,
@@ -154,7 +176,13 @@ def kernel_finding(
     note = "unbiased, of all pairs of tiles"
     return _with_baseline(
         sides,
-        Finding(name, estimate, "low", label=label, note=note),
+        Finding(
+            name,
+            estimate,
+            "low",
+            label=label,
+            note=note,
+        ),
         kernel_distance,
         replicates=int(np.clip(4e10 / cost, 20, 300)),
         seed=seed,
@@ -168,17 +196,35 @@ def _kernel_replicates(sides: FeatureSides, seed: int) -> Float64Array:
         shared = list(dict.fromkeys([*sides.real_patients, *sides.synthetic_patients]))
     real_groups = group_index([*shared, *sides.real_patients])[len(shared) :]
     synthetic_groups = group_index([*shared, *sides.synthetic_patients])[len(shared) :]
-    sums = KernelSums.of(sides.real, real_groups, sides.synthetic, synthetic_groups)
+    sums = KernelSums.of(
+        sides.real,
+        real_groups,
+        sides.synthetic,
+        synthetic_groups,
+    )
     real_count = len(sums.within[0])
     synthetic_count = len(sums.within[1])
     real_counts = bootstrap_counts(real_count, REPLICATES, seed)
-    synthetic_counts = bootstrap_counts(synthetic_count, REPLICATES, seed + 1)
+    synthetic_counts = bootstrap_counts(
+        synthetic_count,
+        REPLICATES,
+        seed + 1,
+    )
     if sides.paired and synthetic_count <= real_count:
         synthetic_counts = real_counts[:, :synthetic_count]
-    return sums.distances(real_counts, synthetic_counts, paired=sides.paired)
+    return sums.distances(
+        real_counts,
+        synthetic_counts,
+        paired=sides.paired,
+    )
 
 
-def _infinity_finding(sides: FeatureSides, name: str, *, seed: int) -> Finding:
+def _infinity_finding(
+    sides: FeatureSides,
+    name: str,
+    *,
+    seed: int,
+) -> Finding:
     """FD extrapolated to an infinite number of tiles, with its baseline."""
     n = sides.smaller_count
     if n < MIN_TILES_FOR_EXTRAPOLATION:

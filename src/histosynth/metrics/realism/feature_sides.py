@@ -47,7 +47,11 @@ class FeatureSides:
         """Patients of the tiles that the baseline is taken from."""
         return self.real_patients if self.other is None else self.other_patients
 
-    def replicates(self, replicates: int, seed: int = 0) -> Iterator[tuple[IndexArray, IndexArray]]:
+    def replicates(
+        self,
+        replicates: int,
+        seed: int = 0,
+    ) -> Iterator[tuple[IndexArray, IndexArray]]:
         """Rows of real and of synthetic tiles, patients drawn with replacement."""
         random = np.random.default_rng(seed)
         real_rows = rows_by_name(self.real_patients)
@@ -108,14 +112,29 @@ class FeatureSides:
                 baseline_names = _draw(random, left, patients, with_replacement)
                 baseline = self.real[_some_tiles(random, real, baseline_names, tiles)]
             else:
-                compared = _draw(random, list(real), len(real), with_replacement)
-                baseline_names = _draw(random, list(other), patients, with_replacement)
+                compared = _draw(
+                    random,
+                    list(real),
+                    len(real),
+                    with_replacement,
+                )
+                baseline_names = _draw(
+                    random,
+                    list(other),
+                    patients,
+                    with_replacement,
+                )
                 baseline = self.other[_some_tiles(random, other, baseline_names, tiles)]
             names: list[Hashable] = []
             if self.paired and self.other is not None:
                 names = [name for name in compared if name in synthetic]
             if len(names) < patients:  # unpaired, or too few of these patients are synthetic
-                names = _draw(random, list(synthetic), patients, with_replacement)
+                names = _draw(
+                    random,
+                    list(synthetic),
+                    patients,
+                    with_replacement,
+                )
             chosen = [names[i] for i in random.permutation(len(names))[:patients]]
             yield Trial(
                 self.synthetic[_some_tiles(random, synthetic, chosen, tiles)],
@@ -149,7 +168,11 @@ def _draw(
     """`count` of the names; without replacement at most all of them."""
     if not with_replacement:
         count = min(count, len(names))
-    drawn = random.choice(len(names), count, replace=with_replacement)
+    drawn = random.choice(
+        len(names),
+        count,
+        replace=with_replacement,
+    )
     return [names[i] for i in drawn]
 
 

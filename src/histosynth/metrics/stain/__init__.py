@@ -16,7 +16,12 @@ def _measure(tile: TileInput, tools: Tools) -> dict[str, Values]:
 def _conclude(sides: Sides, settings: Settings) -> Section:
     from .conclude import conclude_stain
 
-    return conclude_stain(sides.real, sides.synthetic, sides.reference, seed=settings.seed)
+    return conclude_stain(
+        sides.real,
+        sides.synthetic,
+        sides.reference,
+        seed=settings.seed,
+    )
 
 
 STAIN = Metric("stain", _measure, _conclude)

@@ -120,4 +120,10 @@ def conclude_stain(
         f"of light averaged over {SMOOTH_UM:g} um, so that blur, noise and JPEG hardly count. "
         "Distances are 1-D Wasserstein; a ratio of 1 is as far as real tissue of other patients is."
     )
-    return Section("stain", "Stain", about, findings, plots=plots)
+    return Section(
+        "stain",
+        "Stain",
+        about,
+        findings,
+        plots=plots,
+    )

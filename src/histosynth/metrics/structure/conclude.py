@@ -148,7 +148,11 @@ def conclude_structure(
     )
 
 
-def _measured_sides(synthetic: Sample, real: Sample | None, key: str) -> _Sides | None:
+def _measured_sides(
+    synthetic: Sample,
+    real: Sample | None,
+    key: str,
+) -> _Sides | None:
     """The sides that have these values; None where the synthetic one has not."""
     if not synthetic.has(key):
         return None
@@ -168,13 +172,27 @@ def _scores(
         _CountScore("F1", f"F1_{detector}"),
         _CountScore("precision", f"precision_{detector}"),
         _CountScore("recall", f"recall_{detector}"),
-        _CountScore("F1", f"F1_{detector}_{STRICT_UM:g}um", reach=1),
+        _CountScore(
+            "F1",
+            f"F1_{detector}_{STRICT_UM:g}um",
+            reach=1,
+        ),
     ]
     for class_id, class_name in enumerate(classes):
-        scores.append(_CountScore("F1", f"F1_{detector}_{class_name}", group=1 + class_id))
+        scores.append(
+            _CountScore(
+                "F1",
+                f"F1_{detector}_{class_name}",
+                group=1 + class_id,
+            )
+        )
     findings = []
     for score in scores:
-        rows = _rows(sides, f"structure/{detector}/{which}", score.row)
+        rows = _rows(
+            sides,
+            f"structure/{detector}/{which}",
+            score.row,
+        )
         if np.isnan(rows.synthetic.numbers).all():
             continue  # a class that the detector does not detect
         findings.append(_finding(score.name, "high", rows, count_column=2))
@@ -220,7 +238,11 @@ def _localisation(detector: str, sides: _Sides) -> Finding:
     return _finding(
         f"localisation_{detector}",
         "low",
-        _rows(sides, f"structure/{detector}/errors_um", row),
+        _rows(
+            sides,
+            f"structure/{detector}/errors_um",
+            row,
+        ),
         count_column=-1,
         unit="um",
         score=lambda sums: median_um(sums[:, :-1]),
@@ -242,7 +264,11 @@ def median_um(counts: Float64Array) -> Float64Array:
     return np.asarray(((median_bin + fraction) * REACH_UM / bins)[:, 0])
 
 
-def _accuracy(name: str, sides: _Sides, classes: int) -> Finding:
+def _accuracy(
+    name: str,
+    sides: _Sides,
+    classes: int,
+) -> Finding:
     """Of the matched pairs with defined classes: the share with the requested class."""
 
     def row(table: Float64Array) -> list[float]:
@@ -258,7 +284,11 @@ def _accuracy(name: str, sides: _Sides, classes: int) -> Finding:
     )
 
 
-def _confusion_table(name: str, sides: _Sides, classes: Sequence[str]) -> dict[str, Any]:
+def _confusion_table(
+    name: str,
+    sides: _Sides,
+    classes: Sequence[str],
+) -> dict[str, Any]:
     """Confusion of both sides as lists."""
     extra = []
     missed = []
@@ -276,7 +306,11 @@ def _confusion_table(name: str, sides: _Sides, classes: Sequence[str]) -> dict[s
     }
 
 
-def _rows(sides: _Sides, key: str, row: TileFunction) -> _BothRows:
+def _rows(
+    sides: _Sides,
+    key: str,
+    row: TileFunction,
+) -> _BothRows:
     """`row` of the values of each tile of both sides."""
     real = None
     if sides.real is not None:
@@ -284,7 +318,11 @@ def _rows(sides: _Sides, key: str, row: TileFunction) -> _BothRows:
     return _BothRows(_rows_of(sides.synthetic, key, row), real)
 
 
-def _rows_of(sample: Sample, key: str, row: TileFunction) -> _TileRows:
+def _rows_of(
+    sample: Sample,
+    key: str,
+    row: TileFunction,
+) -> _TileRows:
     rows = [row(np.asarray(values, np.float64)) for values in sample.each(key)]
     return _TileRows(np.array(rows), sample.patients)
 

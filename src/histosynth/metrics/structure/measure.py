@@ -57,7 +57,12 @@ def measure_structure(
     """
     out: dict[str, Float64Array] = {}
     for name, detector in detectors.items():
-        values = _measure_detector(pixels, requested, detector, (reach_um, strict_um))
+        values = _measure_detector(
+            pixels,
+            requested,
+            detector,
+            (reach_um, strict_um),
+        )
         for key, value in values.items():
             out[f"structure/{name}/{key}"] = value
     if rings is not None:
@@ -77,13 +82,39 @@ def _measure_detector(
     # the same random points whatever else is measured
     seed = zlib.crc32(requested.xy.tobytes() + requested.class_ids.tobytes())
     random = np.random.default_rng(seed)
-    random_xy = random.uniform(-0.5, np.array(requested.size) - 0.5, detected.xy.shape)
+    random_xy = random.uniform(
+        -0.5,
+        np.array(requested.size) - 0.5,
+        detected.xy.shape,
+    )
     shuffled = random.permutation(class_ids)
     xy = detected.xy.astype(np.float64)
     reaches = [reach_um / requested.mpp for reach_um in reaches_um]
-    counts = [_counts(xy, class_ids, requested, detectable, reach) for reach in reaches]
-    chance = [_counts(random_xy, shuffled, requested, detectable, reach) for reach in reaches]
-    pairs, gaps = match_points(requested.xy, detected.xy, reaches[0])
+    counts = [
+        _counts(
+            xy,
+            class_ids,
+            requested,
+            detectable,
+            reach,
+        )
+        for reach in reaches
+    ]
+    chance = [
+        _counts(
+            random_xy,
+            shuffled,
+            requested,
+            detectable,
+            reach,
+        )
+        for reach in reaches
+    ]
+    pairs, gaps = match_points(
+        requested.xy,
+        detected.xy,
+        reaches[0],
+    )
     values = {
         "counts": np.stack(counts),
         "chance": np.stack(chance),
@@ -120,7 +151,11 @@ def _counts(
     return rows
 
 
-def _confusion(requested: Nuclei, class_ids: IndexArray, pairs: IndexArray) -> Float64Array:
+def _confusion(
+    requested: Nuclei,
+    class_ids: IndexArray,
+    pairs: IndexArray,
+) -> Float64Array:
     """(K + 1, K + 1); nuclei without one of the requested classes are left out."""
     classes = len(requested.classes)
     table = np.zeros((classes + 1, classes + 1))
@@ -148,5 +183,9 @@ def _ring_confusion(
     classified = requested.where(requested.class_ids != ANY_CLASS)
     if len(classified):
         rows = classified.class_ids.astype(np.intp)
-        np.add.at(table, (rows, rings(pixels, classified)), 1)
+        np.add.at(
+            table,
+            (rows, rings(pixels, classified)),
+            1,
+        )
     return table
