@@ -90,14 +90,17 @@ def test_a_turned_moved_restained_and_compressed_copy_is_found_where_it_came_fro
         assert match.tile == source
         # poses undo each other: mirrored ones themselves, quarter turns their opposite
         assert match.pose == (turn if turn >= 4 else -turn % 4)
-        assert abs(match.x - x * MPP) <= 1 and abs(match.y - y * MPP) <= 1
+        assert abs(match.x - x * MPP) <= 1
+        assert abs(match.y - y * MPP) <= 1
 
 
 def test_a_copied_quarter_is_enough(train, library):
     copy = tissue(77, SIDE)
     copy[: SIDE // 2, SIDE // 2 :] = train[3][40 : 40 + SIDE // 2, 60 : 60 + SIDE // 2]
     match = library.find(texture(copy, MPP))
-    assert match.tile == 3 and match.score > 0.8 and match.window == 1
+    assert match.tile == 3
+    assert match.score > 0.8
+    assert match.window == 1
 
 
 def test_unseen_tissue_scores_far_lower(library):
@@ -119,7 +122,7 @@ def test_correlation_is_the_textbook_one():
     assert scores[4, 7] == pytest.approx(wanted, abs=1e-5)
 
 
-def test_ones_own_patient_is_left_out(train, library):
+def test_a_tiles_own_patient_is_left_out(train, library):
     owners = [f"p{i}" for i in range(10)]
     crop = train[2][:SIDE, :SIDE]
     alone = (
@@ -128,8 +131,10 @@ def test_ones_own_patient_is_left_out(train, library):
         .values["copy/match"]
     )
     compare = looked_up([crop], library, owners, names=["p2"]).tiles[0].values["copy/match"]
-    assert compare[0] > 0.95 and compare[1] == 2
-    assert alone[0] < 0.7 and alone[1] != 2
+    assert compare[0] > 0.95
+    assert compare[1] == 2
+    assert alone[0] < 0.7
+    assert alone[1] != 2
 
 
 def test_the_bar_keeps_false_alarms_rare():
@@ -273,7 +278,7 @@ def test_a_crop_is_authentic_only_beyond_its_distance_to_other_patients():
     real = Sample(tuple(tile(f"r{i}", 1.0 + i) for i in range(16)))
     section = conclude_copying(real, synthetic, Sample(()), crops, owners)
     (authentic,) = [each for each in section.findings if each.name == "AuthPct"]
-    # 1 and 5 from the first crop, whose nearest crop of another patient is 4 away
+    # 1 and 5 from the first crop, and its nearest crop of another patient is 4 away
     assert authentic.value.value == 0.5
     (nearer,) = [each for each in section.findings if each.name == "nearer_than_5th"]
     assert nearer.value.value == 0.0

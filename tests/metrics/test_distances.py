@@ -135,7 +135,7 @@ def test_kernel_sums_do_not_depend_on_blocks(monkeypatch, block):
     np.testing.assert_allclose(again.within[0], wanted, rtol=1e-9)
 
 
-def test_a_draw_of_groups_is_the_distance_of_the_drawn_tiles():
+def test_a_replicate_of_groups_is_the_distance_of_their_tiles():
     real = features(40, seed=1).astype(np.float64)
     synthetic = features(40, shift=0.2, seed=2).astype(np.float64)
     groups = np.repeat(np.arange(4), 10)
@@ -169,7 +169,7 @@ def test_extrapolation_takes_off_the_bias_of_few_samples():
     assert abs(without) < 0.15 * plain
 
 
-def test_nearest_leaves_out_what_is_ones_own():
+def test_nearest_rows_leave_out_rows_of_the_same_owner():
     points = np.array([[0.0], [0.1], [5.0], [5.2]])
     gaps, rows = nearest_rows(points, points, owners=(["a", "a", "b", "b"],) * 2)
     assert rows[:, 0].tolist() == [2, 2, 1, 1]
@@ -201,7 +201,7 @@ def test_the_copying_statistic_is_far_below_0_for_copies_only():
 
 
 @pytest.mark.parametrize("patients", [1, 40])
-def test_a_large_set_is_told_from_parts_and_without_bias(monkeypatch, patients):
+def test_a_large_set_is_measured_by_parts_and_without_bias(monkeypatch, patients):
     monkeypatch.setattr(d, "MAX_ALL_PAIRS", 100)
     monkeypatch.setattr(d, "PART_SIZE", 60)
     away = []

@@ -1,4 +1,4 @@
-"""The judge of mending: inside, seam and outside of holes of any shape."""
+"""Inpainting: inside, boundary and outside of masks of any shape."""
 
 import json
 import math
@@ -70,8 +70,8 @@ def test_similarity_is_scikit_images(mask):
     )
     seen = measure_inpainting(first, completed, mask)
     away = ndimage.distance_transform_edt(~mask)
-    seam = np.where(mask, ndimage.distance_transform_edt(mask), away) <= 8
-    regions = [expected[mask].mean() for mask in (mask, seam)]
+    near = np.where(mask, ndimage.distance_transform_edt(mask), away) <= 8
+    regions = [expected[mask].mean() for mask in (mask, near)]
     np.testing.assert_allclose(seen["inpainting/ssim"], regions, atol=1e-6)
 
 
@@ -83,13 +83,13 @@ def test_psnr_is_of_the_region_alone():
     seen = measure_inpainting(original, completed, mask)
     assert seen["inpainting/psnr"][0] == pytest.approx(10 * math.log10(255**2 / 100))
     away = ndimage.distance_transform_edt(~mask)
-    seam = np.where(mask, ndimage.distance_transform_edt(mask), away) <= 8
-    share = (seam & mask).sum() / seam.sum()
+    near = np.where(mask, ndimage.distance_transform_edt(mask), away) <= 8
+    share = (near & mask).sum() / near.sum()
     assert 0.3 < share < 0.6
     assert seen["inpainting/psnr"][1] == pytest.approx(10 * math.log10(255**2 / (100 * share)))
 
 
-def test_known_pixels_are_watched_up_to_the_holes_edge_and_far_away():
+def test_known_pixels_are_checked_up_to_the_boundary_and_far_away():
     original = noisy()
     mask = square()
     completed = original.copy()
@@ -109,7 +109,7 @@ def test_known_pixels_are_watched_up_to_the_holes_edge_and_far_away():
 
 
 @pytest.mark.parametrize("mask", [square(), disc(), blob(), square(0, 40), square(100, 128)])
-def test_a_step_of_colour_is_told_in_grey_levels_whatever_the_shape(mask):
+def test_a_step_of_colour_is_measured_in_grey_levels_whatever_the_shape(mask):
     original = np.full((SIDE, SIDE, 3), 100, np.uint8)
     completed = original.copy()
     completed[mask] += np.array([12, 6, 0], np.uint8)
@@ -117,7 +117,7 @@ def test_a_step_of_colour_is_told_in_grey_levels_whatever_the_shape(mask):
     assert seen["inpainting/boundary_step"] == pytest.approx([6.0, 0.0])
 
 
-def test_steps_of_a_square_hole_are_those_along_its_sides():
+def test_steps_of_a_square_mask_are_those_along_its_sides():
     mask = square()
     pixels = noisy(3).astype(float)
     sides = []
@@ -128,7 +128,7 @@ def test_steps_of_a_square_hole_are_those_along_its_sides():
     assert boundary_step(noisy(3), Boundary.of(mask)) == pytest.approx(np.mean(sides), rel=0.1)
 
 
-def test_steps_that_cancel_over_the_whole_edge_are_still_seen():
+def test_steps_that_cancel_over_the_whole_boundary_are_still_measured():
     original = np.full((SIDE, SIDE, 3), 100, np.uint8)
     mask = disc()
     completed = original.copy()
@@ -171,35 +171,32 @@ def test_pieces_hold_pixels_of_both_sides_near_each_other():
             for i in range(many)
             if min(((piece == i) & inside).sum(), ((piece == i) & ~inside).sum()) >= 6
         ]
-        assert len(apart) >= 8 and max(apart) < 12
+        assert len(apart) >= 8
+        assert max(apart) < 12
 
 
-def test_no_hole_all_hole_and_even_tiles_break_nothing():
+def test_no_mask_a_full_mask_and_even_tiles_break_nothing():
     original = noisy()
     nothing = measure_inpainting(original, original, np.zeros((SIDE, SIDE), bool))
-    assert np.isnan(nothing["inpainting/ssim"]).all() and np.isnan(nothing["inpainting/psnr"]).all()
+    assert np.isnan(nothing["inpainting/ssim"]).all()
+    assert np.isnan(nothing["inpainting/psnr"]).all()
     assert nothing["inpainting/outside"].tolist() == [0, 0, SIDE**2]
     whole = measure_inpainting(original, noisy(1), np.ones((SIDE, SIDE), bool))
-    assert np.isfinite(whole["inpainting/psnr"][0]) and np.isnan(whole["inpainting/psnr"][1])
-    assert (
-        whole["inpainting/outside"].tolist() == [0, 0, 0]
-        and np.isnan(whole["inpainting/boundary_step"]).all()
-    )
+    assert np.isfinite(whole["inpainting/psnr"][0])
+    assert np.isnan(whole["inpainting/psnr"][1])
+    assert whole["inpainting/outside"].tolist() == [0, 0, 0]
+    assert np.isnan(whole["inpainting/boundary_step"]).all()
     even = np.full((SIDE, SIDE, 3), 90, np.uint8)
     seen = measure_inpainting(even, even, square())
-    assert (
-        seen["inpainting/ssim"] == pytest.approx([1, 1])
-        and np.isnan(seen["inpainting/fibres"]).all()
-    )
+    assert seen["inpainting/ssim"] == pytest.approx([1, 1])
+    assert np.isnan(seen["inpainting/fibres"]).all()
     one = np.zeros((SIDE, SIDE), bool)
     one[0, 0] = True
     tiny = measure_inpainting(original, noisy(1), one)
     assert np.isfinite(tiny["inpainting/mse"]).all()
-    # a pixel's colour beside some others' is no step of an edge
-    assert (
-        np.isnan(tiny["inpainting/boundary_step"]).all()
-        and np.isnan(tiny["inpainting/fibres"]).all()
-    )
+    # a pixel's colour next to others is no step of a boundary
+    assert np.isnan(tiny["inpainting/boundary_step"]).all()
+    assert np.isnan(tiny["inpainting/fibres"]).all()
     with pytest.raises(ValueError, match="belong together"):
         measure_inpainting(original, original[:64], square())
 
@@ -222,7 +219,7 @@ class Apart:
         )
 
 
-def test_the_perceptual_distance_is_asked_inside_and_at_the_seam():
+def test_the_perceptual_distance_is_measured_inside_and_at_the_boundary():
     original = np.full((SIDE, SIDE, 3), 100, np.uint8)
     mask = square()
     completed = original.copy()
@@ -230,7 +227,8 @@ def test_the_perceptual_distance_is_asked_inside_and_at_the_seam():
     seen = measure_inpainting(original, completed, mask, perceptual=Apart())[
         "inpainting/perceptual"
     ]
-    assert seen[0] == 10 and 3 < seen[1] < 6
+    assert seen[0] == 10
+    assert 3 < seen[1] < 6
     assert "inpainting/perceptual" not in measure_inpainting(original, completed, mask)
 
 
@@ -256,7 +254,7 @@ def by_name(section):
     return {finding.name: finding for finding in section.findings}
 
 
-def test_the_section_stands_beside_its_floor_and_the_original():
+def test_the_section_compares_with_a_baseline_and_with_the_original():
     pairs = [(noisy(i), filled(noisy(i), noisy(i + 50))) for i in range(8)]
     close = [
         (one, filled(one, (one.astype(int) + 3).clip(0, 255).astype(np.uint8))) for one, _ in pairs
@@ -268,14 +266,19 @@ def test_the_section_stands_beside_its_floor_and_the_original():
         perceptual="apart",
         about=Apart.about,
     )
-    told = by_name(section)
-    assert told["psnr_inside"].value.value == pytest.approx(10 * math.log10(255**2 / 9), abs=0.05)
-    assert told["psnr_inside"].real.value < 20 and "other tissue" in told["psnr_inside"].note
-    assert told["ssim_inside"].value.low > told["ssim_inside"].real.high
-    assert told["apart_inside"].value.value == pytest.approx(3, abs=0.05)
-    assert told["boundary_step"].ratio.value > 1 and told["boundary_step"].real.n == 8
-    assert told["fibres"].value.value == pytest.approx(told["fibres"].real.value, abs=0.05)
-    assert told["outside_largest"].value.value == 0 and told["outside_changed"].value.value == 0
+    measured = by_name(section)
+    assert measured["psnr_inside"].value.value == pytest.approx(
+        10 * math.log10(255**2 / 9), abs=0.05
+    )
+    assert measured["psnr_inside"].real.value < 20
+    assert "other tissue" in measured["psnr_inside"].note
+    assert measured["ssim_inside"].value.low > measured["ssim_inside"].real.high
+    assert measured["apart_inside"].value.value == pytest.approx(3, abs=0.05)
+    assert measured["boundary_step"].ratio.value > 1
+    assert measured["boundary_step"].real.n == 8
+    assert measured["fibres"].value.value == pytest.approx(measured["fibres"].real.value, abs=0.05)
+    assert measured["outside_largest"].value.value == 0
+    assert measured["outside_changed"].value.value == 0
     assert section.verdict == "No known pixel of 8 tiles was changed."
     assert section.facts["perceptual"] == {"weights": "none"}
 
@@ -286,30 +289,29 @@ def test_changed_known_pixels_are_named():
     section = conclude_inpainting(sample(pairs))
     assert section.verdict == "Known pixels were changed in 1 of 4 tiles: tile2."
     assert section.facts["changed_tiles"] == ["tile2"]
-    told = by_name(section)
-    assert told["outside_largest"].value.value > 0 and told["outside_largest"].better == "zero"
-    assert told["outside_changed"].value.value == pytest.approx(1 / (4 * (SIDE**2 - 64**2)))
+    measured = by_name(section)
+    assert measured["outside_largest"].value.value > 0
+    assert measured["outside_largest"].better == "zero"
+    assert measured["outside_changed"].value.value == pytest.approx(1 / (4 * (SIDE**2 - 64**2)))
 
 
-def test_identical_pictures_have_no_psnr_to_tell_and_json_stays_finite():
+def test_identical_pictures_have_no_psnr_and_json_stays_finite():
     same = [(noisy(i), noisy(i)) for i in range(3)]
     section = conclude_inpainting(sample(same))
-    told = by_name(section)
-    assert (
-        not told["psnr_inside"].value.is_defined and "infinite" in told["psnr_inside"].value.reason
-    )
-    assert told["ssim_inside"].value.value == pytest.approx(1)
+    measured = by_name(section)
+    assert not measured["psnr_inside"].value.is_defined
+    assert "infinite" in measured["psnr_inside"].value.reason
+    assert measured["ssim_inside"].value.value == pytest.approx(1)
     json.dumps(section.as_dict(), allow_nan=False)
     mixed = [*same, (noisy(9), filled(noisy(9), noisy(8)))]
     finding = by_name(conclude_inpainting(sample(mixed)))["psnr_inside"]
-    assert (
-        finding.value.is_defined
-        and finding.value.n == 1
-        and finding.note.startswith("3 tiles without any")
-    )
+    assert finding.value.is_defined
+    assert finding.value.n == 1
+    assert finding.note.startswith("3 tiles without any")
 
 
-def test_no_tiles_at_all_are_said():
+def test_a_section_without_tiles_states_that_there_are_none():
     section = conclude_inpainting(Sample(()))
-    assert section.findings and not any(finding.value.is_defined for finding in section.findings)
+    assert section.findings
+    assert not any(finding.value.is_defined for finding in section.findings)
     json.dumps(section.as_dict(), allow_nan=False)

@@ -1,4 +1,4 @@
-"""Intervals: as wide as patients, not tiles, make them."""
+"""Intervals are as wide as patients, not tiles, make them."""
 
 import math
 
@@ -8,7 +8,7 @@ import pytest
 from histosynth.metrics.intervals import mean_over, ratio_over, share_over, statistic_over
 
 
-def test_the_interval_of_a_mean_covers_the_truth_as_often_as_it_says():
+def test_the_interval_of_a_mean_covers_the_truth_as_often_as_it_claims():
     random = np.random.default_rng(0)
     hits = 0
     for trial in range(200):
@@ -24,13 +24,15 @@ def test_tiles_of_one_patient_do_not_narrow_an_interval():
     means = random.normal(0, 1, 20)
     few = mean_over(means, list(range(20)))
     many = mean_over(np.repeat(means, 50), np.repeat(np.arange(20), 50).tolist())
-    assert many.n == 1000 and many.groups == 20
+    assert many.n == 1000
+    assert many.groups == 20
     assert many.high - many.low == pytest.approx(few.high - few.low, rel=0.05)
 
 
 def test_one_patient_gives_a_value_without_an_interval():
     found = mean_over([1.0, 2.0], ["a", "a"])
-    assert found.value == 1.5 and math.isnan(found.low)
+    assert found.value == 1.5
+    assert math.isnan(found.low)
     assert "at least 2 patients" in found.reason
 
 
@@ -42,10 +44,11 @@ def test_nothing_gives_no_number():
 
 def test_a_ratio_is_that_of_sums():
     found = ratio_over([1, 2, 3], [2, 2, 2], ["a", "b", "c"])
-    assert found.value == 1.0 and found.low < 1 < found.high
+    assert found.value == 1.0
+    assert found.low < 1 < found.high
 
 
-def test_few_patients_are_said_to_be_few():
+def test_few_patients_are_noted_as_few():
     assert "too narrow" in mean_over([1.0, 2.0, 3.0], ["a", "b", "c"]).interval
     assert "too narrow" not in mean_over(list(range(12)), list(range(12))).interval
 
@@ -71,16 +74,18 @@ def test_a_statistic_that_doubled_tiles_move_is_put_back():
 
 def test_none_of_a_few_is_not_surely_none():
     found = share_over([0.0] * 32, np.repeat(np.arange(8), 4).tolist())
-    assert found.value == 0 and found.low == 0
+    assert found.value == 0
+    assert found.low == 0
     assert found.high == pytest.approx(1 - 0.025 ** (1 / 8))
     assert "exact" in found.interval
     every = share_over([1.0] * 5, list(range(5)))
-    assert every.high == 1 and every.low < 0.6
+    assert every.high == 1
+    assert every.low < 0.6
     some = share_over([0.0, 1.0, 1.0], [0, 1, 2])
     assert "bootstrap" in some.interval
 
 
-def test_patients_of_both_samples_are_drawn_together():
+def test_patients_of_both_samples_are_resampled_jointly():
     level = np.repeat(np.random.default_rng(0).normal(0, 5, 20), 5)
     patients = [f"p{i // 5}" for i in range(100)]
 
@@ -99,5 +104,6 @@ def test_patients_of_both_samples_are_drawn_together():
         (level, [f"{p}'" for p in patients]),
         replicates=100,
     )
-    assert pairs.low == pytest.approx(1) and pairs.high == pytest.approx(1)
+    assert pairs.low == pytest.approx(1)
+    assert pairs.high == pytest.approx(1)
     assert strangers.high - strangers.low > 2

@@ -92,7 +92,7 @@ def direct(
     return out
 
 
-def test_sums_equal_a_direct_look_at_every_pair():
+def test_sums_equal_a_direct_count_of_every_pair():
     random = np.random.default_rng(0)
     xy = random.uniform(0, 128, (60, 2))
     names = [("a", "b", ANY)[i % 3] for i in range(60)]
@@ -157,7 +157,8 @@ def test_translation_correction_is_unbiased_and_leaving_it_out_is_not():
         plain.append(((gaps <= radius).sum() - len(xy)) / area)
     expected = density**2 * np.pi * radius**2
     error = np.std(corrected) / 20
-    assert np.mean(corrected) == pytest.approx(expected, abs=4 * error) and error < 0.03 * expected
+    assert np.mean(corrected) == pytest.approx(expected, abs=4 * error)
+    assert error < 0.03 * expected
     assert np.mean(plain) < 0.8 * expected
 
 
@@ -166,10 +167,11 @@ def test_k_does_not_depend_on_the_window(process):
     random = np.random.default_rng(2)
     small = sample([process(random, 64.0) for _ in range(1200)], side_um=64.0)
     large = sample([process(random, 256.0) for _ in range(75)], side_um=256.0)
-    told = RADII_UM <= 32
-    one, two = (ripley_of(each, pooled=True)[0][told] for each in (small, large))
+    measured_radii = RADII_UM <= 32
+    one, two = (ripley_of(each, pooled=True)[0][measured_radii] for each in (small, large))
     np.testing.assert_allclose(one[3:], two[3:], rtol=0.1)
-    assert np.isnan(ripley_of(small)[0][~told]).all() and np.isfinite(ripley_of(large)).any()
+    assert np.isnan(ripley_of(small)[0][~measured_radii]).all()
+    assert np.isfinite(ripley_of(large)).any()
 
 
 def test_clusters_raise_g_at_short_r_and_not_far_away():
@@ -186,7 +188,8 @@ def test_a_hard_core_leaves_g_at_zero_below_it():
     random = np.random.default_rng(4)
     seen = sample([hard_core(random) for _ in range(20)])
     g = pcf_of(seen)[0]
-    assert (g[RADII_UM <= 9 - BAND_UM] == 0).all() and g[RADII_UM == 10] > 0.8
+    assert (g[RADII_UM <= 9 - BAND_UM] == 0).all()
+    assert g[RADII_UM == 10] > 0.8
     assert (ripley_of(seen)[0][RADII_UM < 9] == 0).all()
 
 
@@ -199,7 +202,7 @@ def test_near_empty_tiles_count_for_little():
     np.testing.assert_allclose(with_pairs[5:], alone[5:], rtol=0.1)
 
 
-def test_kinds_that_shun_each_other_have_cross_g_below_one():
+def test_classes_that_avoid_each_other_have_cross_g_below_one():
     random = np.random.default_rng(7)
     synthetic = []
     for _ in range(40):
@@ -207,7 +210,9 @@ def test_kinds_that_shun_each_other_have_cross_g_below_one():
         left = (xy[:, 0] // 32 + xy[:, 1] // 32) % 2 == 0
         synthetic.append(nuclei(xy, ["a" if side else "b" for side in left]))
     g = pcf_of(sample(synthetic))
-    assert g[0, 4] > 1.3 and g[1, 4] < 0.6 and g[2, 4] > 1.3
+    assert g[0, 4] > 1.3
+    assert g[1, 4] < 0.6
+    assert g[2, 4] > 1.3
     assert g[3, 4] == pytest.approx(1, abs=0.1)
 
 
@@ -227,13 +232,14 @@ def test_weighted_nearest_neighbours_are_those_of_the_plane():
     assert gap.mean() > 1.03 * expected
 
 
-def test_neighbours_go_from_the_first_kind_to_the_second():
+def test_neighbours_go_from_the_first_class_to_the_second():
     synthetic = nuclei([[60, 60], [64, 60], [60, 70]], ["a", "b", "b"])
     seen = measure_layout(synthetic)
     assert seen["layout/nn/a>b"].tolist() == pytest.approx([4.0])
     assert seen["layout/nn/b>a"].tolist() == pytest.approx([4.0, 10.0])
     assert seen["layout/nn/b>b"].tolist() == pytest.approx([116**0.5] * 2)
-    assert seen["layout/nn/a>a"].size == 0 and seen["layout/nn_weight/a>a"].size == 0
+    assert seen["layout/nn/a>a"].size == 0
+    assert seen["layout/nn_weight/a>a"].size == 0
     assert seen["layout/nn/all>all"].tolist() == pytest.approx([4.0, 4.0, 10.0])
 
 
@@ -254,30 +260,30 @@ def by_name(section):
     return {finding.name: finding for finding in section.findings}
 
 
-def test_what_was_asked_for_and_obtained_is_no_distance():
+def test_obtained_as_requested_is_no_distance():
     random = np.random.default_rng(9)
-    asked = sample([tissue(random) for _ in range(12)])
+    requested = sample([tissue(random) for _ in range(12)])
     real = sample([tissue(random) for _ in range(12)], "r")
-    told = by_name(conclude_layout(asked, asked, real, CLASSES, marked=real))
+    found = by_name(conclude_layout(requested, requested, real, CLASSES, marked=real))
     names = [
-        name for name in told if name.endswith(("requested", "requested_all", "requested_classes"))
+        name for name in found if name.endswith(("requested", "requested_all", "requested_classes"))
     ]
     assert len(names) == 8
     for name in names:
-        assert told[name].value.value == 0, name
-        assert told[name].real.value == 0
-    assert told["density_from_requested"].value.groups == 10
+        assert found[name].value.value == 0, name
+        assert found[name].real.value == 0
+    assert found["density_from_requested"].value.groups == 10
 
 
-def test_each_fault_is_told_by_its_own_measure():
+def test_each_fault_is_detected_by_its_own_measure():
     random = np.random.default_rng(10)
-    asked = [tissue(random) for _ in range(30)]
+    requested = [tissue(random) for _ in range(30)]
     real, other = (sample([tissue(random) for _ in range(30)], name) for name in ("r", "o"))
 
-    def told(change):
+    def found(change):
         section = conclude_layout(
-            sample(asked),
-            sample([change(each) for each in asked]),
+            sample(requested),
+            sample([change(each) for each in requested]),
             real,
             CLASSES,
             marked=real,
@@ -285,15 +291,15 @@ def test_each_fault_is_told_by_its_own_measure():
         )
         return by_name(section)
 
-    turned = told(lambda n: Nuclei(n.xy, 1 - n.class_ids, n.classes, n.size, n.mpp))
+    turned = found(lambda n: Nuclei(n.xy, 1 - n.class_ids, n.classes, n.size, n.mpp))
     assert turned["composition_from_requested"].value.value < 0.1
-    allsame = told(lambda n: Nuclei(n.xy, 0 * n.class_ids, n.classes, n.size, n.mpp))
+    allsame = found(lambda n: Nuclei(n.xy, 0 * n.class_ids, n.classes, n.size, n.mpp))
     assert allsame["composition_from_requested"].value.value == pytest.approx(0.5, abs=0.05)
     assert allsame["composition_from_real"].ratio.low > 3
     assert allsame["nearest_from_requested_all"].value.value == 0
 
-    thinned = told(lambda n: n.where(np.arange(len(n)) % 2 == 0))
-    expected = -np.mean([len(n) / 2 for n in asked]) / 0.128**2
+    thinned = found(lambda n: n.where(np.arange(len(n)) % 2 == 0))
+    expected = -np.mean([len(n) / 2 for n in requested]) / 0.128**2
     density = thinned["density_from_requested"].value
     assert density.low < expected < density.high
     # half as many: neighbours are sqrt(2) times as far
@@ -316,13 +322,13 @@ def test_each_fault_is_told_by_its_own_measure():
             )
         )
 
-    doubled = told(paired)
+    doubled = found(paired)
     assert doubled["g_from_real_all"].ratio.low > 2
     assert doubled["nearest_from_real_all"].ratio.low > 3
     assert abs(doubled["density_from_requested"].value.value) < 500
 
 
-def test_missing_sides_are_said():
+def test_missing_sides_are_stated():
     random = np.random.default_rng(11)
     synthetic, real = (sample([tissue(random) for _ in range(12)], name) for name in ("s", "r"))
     section = conclude_layout(None, synthetic, real, CLASSES)
@@ -330,28 +336,28 @@ def test_missing_sides_are_said():
     assert "half" in by_name(section)["g_from_real_all"].note
     section = conclude_layout(synthetic, synthetic, None, CLASSES)
     finding = by_name(section)["nearest_from_requested_all"]
-    assert finding.real is None and finding.ratio is None and "no baseline" in finding.note
+    assert finding.real is None
+    assert finding.ratio is None
+    assert "no baseline" in finding.note
     assert {series.role for series in section.plots[0].series} == {"requested", "synthetic"}
 
 
-def test_too_few_nuclei_are_said_with_how_many_it_takes():
+def test_too_few_nuclei_are_reported_with_how_many_it_takes():
     synthetic = sample([[[60, 60], [70, 70]]] * 5)
-    told = by_name(conclude_layout(synthetic, synthetic, None, CLASSES))
-    assert not told["g_from_requested_all"].value.is_defined
-    assert "50" in told["g_from_requested_all"].value.reason
-    assert "at least 50" in told["composition_from_requested"].value.reason
-    assert told["density_from_requested"].value.is_defined
+    found = by_name(conclude_layout(synthetic, synthetic, None, CLASSES))
+    assert not found["g_from_requested_all"].value.is_defined
+    assert "50" in found["g_from_requested_all"].value.reason
+    assert "at least 50" in found["composition_from_requested"].value.reason
+    assert found["density_from_requested"].value.is_defined
 
 
-def test_detectors_without_kinds_are_judged_on_all():
+def test_detectors_without_classes_are_measured_on_all_nuclei():
     random = np.random.default_rng(12)
     synthetic, real = (
         sample([nuclei(xy, [ANY] * len(xy)) for xy in (poisson(random) for _ in range(12))], name)
         for name in ("s", "r")
     )
-    told = by_name(conclude_layout(None, synthetic, real, CLASSES))
-    assert (
-        told["g_from_real_all"].value.is_defined
-        and not told["g_from_real_classes"].value.is_defined
-    )
-    assert not told["composition_from_real"].value.is_defined
+    found = by_name(conclude_layout(None, synthetic, real, CLASSES))
+    assert found["g_from_real_all"].value.is_defined
+    assert not found["g_from_real_classes"].value.is_defined
+    assert not found["composition_from_real"].value.is_defined

@@ -1,4 +1,4 @@
-"""Nuclei of known size, shape and chromatin, and whether synthetic ones can be told from them."""
+"""Nuclei of known size, shape and chromatin, and whether synthetic ones differ from them."""
 
 import json
 
@@ -60,10 +60,10 @@ def ellipses(
         amount = np.maximum(amount, inside * (0.8 + grain * fine))
     eosin = 0.5 + 0.1 * ndimage.gaussian_filter(random.standard_normal((side, side)), 3)
     pixels = from_density((amount[..., None] * HAEM + eosin[..., None] * EOSIN).astype(np.float32))
-    kind = [CLASSES[i % 2] for i in range(len(xy))]
+    names = [CLASSES[i % 2] for i in range(len(xy))]
     nuclei = Nuclei.of(
         xy,
-        kind,
+        names,
         size=(side, side),
         mpp=mpp,
         classes=CLASSES,
@@ -78,7 +78,7 @@ def column(values, name):
 @pytest.mark.parametrize(
     ("long_um", "short_um", "mpp"), [(4.0, 4.0, 0.5), (6.0, 3.0, 0.5), (5.0, 4.0, 0.25)]
 )
-def test_area_and_eccentricity_of_ellipses_are_those_they_were_drawn_with(long_um, short_um, mpp):
+def test_area_and_eccentricity_of_ellipses_are_the_true_ones(long_um, short_um, mpp):
     pixels, nuclei = ellipses(long_um, short_um, mpp=mpp, side=round(128 / mpp))
     seen = measure_morphology(pixels, nuclei)
     assert len(column(seen, "area_um2")) == len(nuclei)
@@ -93,7 +93,7 @@ def test_area_and_eccentricity_of_ellipses_are_those_they_were_drawn_with(long_u
     assert seen["morphology/class_ids"].tolist() == nuclei.class_ids.tolist()
 
 
-def test_outlines_of_drawn_masks_have_the_length_of_theirs():
+def test_outlines_of_discs_and_squares_have_their_length():
     line = np.arange(-HALF_WINDOW, HALF_WINDOW + 1) * SAMPLE_UM
     x, y = np.meshgrid(line, line)
     disc = np.hypot(x, y) < 5
@@ -105,7 +105,8 @@ def test_outlines_of_drawn_masks_have_the_length_of_theirs():
     area, eccentricity, irregularity = shape_of(np.stack([disc, ellipse]))
     assert area == pytest.approx([np.pi * 25, np.pi * 32], rel=0.01)
     assert eccentricity[1] == pytest.approx(np.sqrt(0.75), abs=0.01)
-    assert abs(irregularity[0]) < 0.03 and irregularity[1] > 0.1
+    assert abs(irregularity[0]) < 0.03
+    assert irregularity[1] > 0.1
 
 
 def test_dents_make_an_outline_irregular():
@@ -130,7 +131,7 @@ def test_a_blurred_tile_is_over_smoothed_and_not_smaller():
     assert area[1] == pytest.approx(area[0], rel=0.06)
 
 
-def test_fine_power_tells_waves_by_their_length_whatever_the_scale():
+def test_fine_power_separates_waves_by_their_length_whatever_the_scale():
     for mpp in (0.25, 0.5):
         x = np.arange(round(40 / mpp)) * mpp
         for cycles, fine in ((0.15, False), (0.7, True)):
@@ -166,17 +167,19 @@ def test_nuclei_that_cannot_be_outlined_are_counted_by_reason():
     keep = moved[:, 0] > -0.5
     xy = np.concatenate([moved[keep], [[moved[keep][0, 0] + 30, moved[keep][0, 1] + 30]]])
     size = (cut.shape[1], cut.shape[0])
-    asked = Nuclei.of(
+    requested = Nuclei.of(
         xy,
         ["round"] * len(xy),
         size=size,
         mpp=0.5,
         classes=CLASSES,
     )
-    seen = measure_morphology(cut, asked)
+    seen = measure_morphology(cut, requested)
     column_of_first = int((np.abs(nuclei.xy[:, 0] - nuclei.xy[0, 0]) < 5).sum())
     many, unseen, at_border, absurd = seen["morphology/left_out"]
-    assert many == len(asked) and at_border >= 1 and at_border <= column_of_first
+    assert many == len(requested)
+    assert at_border >= 1
+    assert at_border <= column_of_first
     assert unseen + absurd == 1
     assert len(seen["morphology/values"]) == many - unseen - at_border - absurd
 
@@ -191,11 +194,11 @@ def test_odd_tiles_give_no_nuclei_and_no_error(value):
         classes=CLASSES,
     )
     flat = np.full((30, 40, 3), value, np.uint8)
-    for asked in (nuclei, Nuclei.none((40, 30), 0.5, CLASSES)):
-        seen = measure_morphology(flat, asked)
+    for requested in (nuclei, Nuclei.none((40, 30), 0.5, CLASSES)):
+        seen = measure_morphology(flat, requested)
         assert seen["morphology/values"].shape == (0, len(FEATURES))
         assert seen["morphology/class_ids"].shape == (0,)
-        assert seen["morphology/left_out"][0] == len(asked)
+        assert seen["morphology/left_out"][0] == len(requested)
 
 
 def test_otsu_parts_two_heaps():
@@ -236,16 +239,16 @@ def findings(section):
     return {each.name: each for each in section.findings}
 
 
-def test_identical_samples_are_no_distance_apart_and_not_told():
+def test_identical_samples_are_no_distance_apart_and_not_distinguished():
     real = sample(0)
-    said = findings(conclude_morphology(real, real, sample(1, prefix="q"), CLASSES))
-    assert said["W1_round"].value.value == pytest.approx(0, abs=1e-9)
-    assert said["AUC_nuclei"].value.value == pytest.approx(0.5, abs=0.02)
-    assert said["outlined"].ratio.value == said["outlined"].ratio.low == 1
-    assert said["smoothed_round"].value.value == pytest.approx(0.05, abs=0.01)
+    by_name = findings(conclude_morphology(real, real, sample(1, prefix="q"), CLASSES))
+    assert by_name["W1_round"].value.value == pytest.approx(0, abs=1e-9)
+    assert by_name["AUC_nuclei"].value.value == pytest.approx(0.5, abs=0.02)
+    assert by_name["outlined"].ratio.value == by_name["outlined"].ratio.low == 1
+    assert by_name["smoothed_round"].value.value == pytest.approx(0.05, abs=0.01)
 
 
-def test_other_nuclei_of_one_kind_are_like_the_floor_and_shifted_ones_are_not():
+def test_other_nuclei_of_one_class_are_like_the_baseline_and_shifted_ones_are_not():
     real = sample(0)
     reference = sample(1, prefix="q")
     alike = findings(conclude_morphology(sample(2), real, reference, CLASSES))
@@ -260,17 +263,16 @@ def test_other_nuclei_of_one_kind_are_like_the_floor_and_shifted_ones_are_not():
         )
     )
     assert apart["W1_round"].value.value == pytest.approx(1, abs=0.25)
-    assert apart["W1_round"].ratio.low > 2 and apart["AUC_round"].value.low > 0.8
+    assert apart["W1_round"].ratio.low > 2
+    assert apart["AUC_round"].value.low > 0.8
     assert apart["inside_round"].ratio.high < 1
     assert apart["smoothed_mitotic"].value.low > 2 * apart["smoothed_mitotic"].real.value
-    assert (
-        "SarcoDiff" in apart["smoothed_mitotic"].note
-        and "SarcoDiff" not in apart["smoothed_round"].note
-    )
+    assert "SarcoDiff" in apart["smoothed_mitotic"].note
+    assert "SarcoDiff" not in apart["smoothed_round"].note
 
 
-def test_nuclei_that_differ_only_in_spread_are_told():
-    said = findings(
+def test_nuclei_that_differ_only_in_spread_are_distinguished():
+    by_name = findings(
         conclude_morphology(
             sample(2, squeeze=0.4),
             sample(0),
@@ -278,10 +280,10 @@ def test_nuclei_that_differ_only_in_spread_are_told():
             CLASSES,
         )
     )
-    assert said["AUC_nuclei"].value.low > 0.7 > said["AUC_nuclei"].real.value
+    assert by_name["AUC_nuclei"].value.low > 0.7 > by_name["AUC_nuclei"].real.value
 
 
-def test_smoothed_nuclei_of_drawn_tiles_are_told():
+def test_smoothed_nuclei_of_generated_tiles_are_detected():
     def side(blur, first):
         tiles = []
         for patient in range(4):
@@ -301,7 +303,7 @@ def test_smoothed_nuclei_of_drawn_tiles_are_told():
             )
         return Sample(tuple(tiles))
 
-    said = findings(
+    by_name = findings(
         conclude_morphology(
             side(1.0, 0),
             side(0.0, 10),
@@ -309,13 +311,13 @@ def test_smoothed_nuclei_of_drawn_tiles_are_told():
             CLASSES,
         )
     )
-    assert said["AUC_nuclei"].value.value > 0.9 > 0.75 > said["AUC_nuclei"].real.value
+    assert by_name["AUC_nuclei"].value.value > 0.9 > 0.75 > by_name["AUC_nuclei"].real.value
 
 
 def test_distances_are_those_of_scipy():
     synthetic = sample(2, shift=0.4)
     real = sample(0)
-    said = findings(conclude_morphology(synthetic, real, None, CLASSES))
+    by_name = findings(conclude_morphology(synthetic, real, None, CLASSES))
     first, second = (
         np.concatenate(
             [
@@ -326,7 +328,7 @@ def test_distances_are_those_of_scipy():
         for s in (synthetic, real)
     )
     expected = wasserstein_distance(first, second) / second.std()
-    assert said[f"W1_round_{FEATURES[0]}"].value.value == pytest.approx(expected, rel=0.02)
+    assert by_name[f"W1_round_{FEATURES[0]}"].value.value == pytest.approx(expected, rel=0.02)
 
 
 def test_no_patient_is_learnt_from_and_scored():
@@ -340,7 +342,7 @@ def test_no_patient_is_learnt_from_and_scored():
     assert (scored == 1).all()
 
 
-def test_what_only_marks_the_patient_tells_nothing():
+def test_features_that_only_mark_the_patient_distinguish_nothing():
     random = np.random.default_rng(0)
     patients = np.repeat(np.arange(20), 30)
     truth = patients % 2 == 0
@@ -355,23 +357,24 @@ def test_what_only_marks_the_patient_tells_nothing():
     assert low < 0.5 < high or value < 0.5
 
 
-def test_too_few_nuclei_are_said_with_how_many_it_takes():
+def test_too_few_nuclei_are_reported_with_how_many_it_takes():
     section = conclude_morphology(
         sample(2, patients=1, nuclei=6),
         sample(0),
         None,
         CLASSES,
     )
-    said = findings(section)
-    assert not said["W1_round"].value.is_defined and "20" in said["W1_round"].value.reason
-    assert not said["AUC_nuclei"].value.is_defined
+    by_name = findings(section)
+    assert not by_name["W1_round"].value.is_defined
+    assert "20" in by_name["W1_round"].value.reason
+    assert not by_name["AUC_nuclei"].value.is_defined
     none = conclude_morphology(Sample(()), sample(0), None, CLASSES)
     assert not any(each.value.is_defined for each in none.findings)
     for each in (section, none):
         json.dumps(each.as_dict(), allow_nan=False)
 
 
-def test_nuclei_seen_take_the_class_of_the_one_asked_for_nearby_and_keep_their_place():
+def test_detected_nuclei_take_the_class_of_the_requested_one_nearby_and_keep_their_place():
     seen = Nuclei.of(
         [[10, 10], [60, 60], [90, 20]],
         ["any"] * 3,
@@ -379,13 +382,13 @@ def test_nuclei_seen_take_the_class_of_the_one_asked_for_nearby_and_keep_their_p
         mpp=0.5,
         classes=("x",),
     )
-    asked = Nuclei.of(
+    requested = Nuclei.of(
         [[13, 10], [90, 27], [30, 100]],
         ["a", "b", "b"],
         size=(128, 128),
         mpp=0.5,
         classes=("a", "b"),
     )
-    named = classed_by_request(seen, asked, reach_um=STRICT_UM)
+    named = classed_by_request(seen, requested, reach_um=STRICT_UM)
     np.testing.assert_array_equal(named.xy, seen.xy)
     assert named.names() == ["a", "any", "any"]  # 3.5 um are too far

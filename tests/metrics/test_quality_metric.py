@@ -1,4 +1,4 @@
-"""The judge of quality: each measure moves with what it is named after, and with nothing else."""
+"""Picture quality: each measure moves with what it is named after, and with nothing else."""
 
 import io
 import sys
@@ -62,7 +62,7 @@ def test_blur_moves_focus_and_neither_noise_nor_stain():
     assert blurred["stain/od_mean"] == pytest.approx(sharp["stain/od_mean"], rel=0.02)
 
 
-def test_noise_is_told_in_grey_levels_and_moves_no_stain():
+def test_noise_is_measured_in_grey_levels_and_moves_no_stain():
     for sigma in (2.0, 4.0, 8.0):
         noisy = measured(noise=sigma)
         assert noisy["quality/noise"] == pytest.approx(sigma, rel=0.15)
@@ -93,7 +93,8 @@ def test_an_offset_of_colour_moves_neither_focus_nor_noise():
     shifted = (pixels.astype(int) + np.array([-8, 6, 10])).astype(
         np.uint8
     )  # nothing is clipped by so little
-    assert pixels.min() > 8 and pixels.max() < 245
+    assert pixels.min() > 8
+    assert pixels.max() < 245
     one = measure_quality(pixels, 0.5)
     two = measure_quality(shifted, 0.5)
     assert two["quality/noise"][0] == pytest.approx(one["quality/noise"][0], rel=1e-3)
@@ -110,7 +111,7 @@ def test_strength_of_stain_is_no_focus():
 
 
 @pytest.mark.parametrize("offset", [0, 3])
-def test_jpeg_blocks_are_seen_wherever_their_grid_lies(offset):
+def test_jpeg_blocks_are_detected_wherever_their_grid_lies(offset):
     pixels = scene(noise=1)
 
     def packed(quality):
@@ -122,7 +123,9 @@ def test_jpeg_blocks_are_seen_wherever_their_grid_lies(offset):
 
     plain = measure_quality(pixels, 0.5)["quality/blocks"][0]
     assert 1 <= plain < 1.06
-    assert packed(98) < 1.1 and packed(15) > 1.3 and packed(40) > packed(98) + 0.05
+    assert packed(98) < 1.1
+    assert packed(15) > 1.3
+    assert packed(40) > packed(98) + 0.05
 
 
 def test_clipped_pixels_are_counted():
@@ -147,19 +150,21 @@ def test_focus_does_not_depend_on_how_much_glass_there_is():
 @pytest.mark.parametrize("level", [0, 120, 255])
 def test_even_and_tiny_tiles_are_nan_and_break_nothing(side, level):
     seen = measure_quality(np.full((side, side, 3), level, np.uint8), 0.5)
-    assert np.isnan(seen["quality/focus"]).all() and np.isnan(seen["quality/spectrum"]).all()
+    assert np.isnan(seen["quality/focus"]).all()
+    assert np.isnan(seen["quality/spectrum"]).all()
     assert np.isnan(seen["quality/blocks"]).all()
     assert seen["quality/clipped"].tolist() == [level == 255, level == 0]
     if side < 16 or level != 120:
         assert np.isnan(seen["quality/noise"]).all()
 
 
-def test_coarse_scales_have_no_fine_detail_to_tell():
+def test_coarse_scales_have_no_fine_detail():
     seen = measure_quality(scene(), 2.0)
-    assert np.isnan(seen["quality/spectrum"]).all() and np.isfinite(seen["quality/focus"]).all()
+    assert np.isnan(seen["quality/spectrum"]).all()
+    assert np.isfinite(seen["quality/focus"]).all()
 
 
-def test_the_section_tells_blur_and_nothing_else():
+def test_the_section_reports_blur_and_nothing_else():
     def tiles(prefix, **how):
         seeds = range(len(prefix) * 100, len(prefix) * 100 + 10)
         return Sample(
@@ -178,12 +183,12 @@ def test_the_section_tells_blur_and_nothing_else():
     blurred = tiles("ss", blur=1.5)
     other = tiles("ooo")
     section = conclude_quality(real, blurred, other)
-    told = {finding.name: finding for finding in section.findings}
-    assert len(told) == 1 + 2 * len(QUANTITIES)
-    assert told["quality_focus_difference"].value.high < -0.15
-    assert told["quality_focus_W1"].ratio.low > 2
-    assert abs(told["quality_noise_difference"].value.value) < 0.15
-    assert told["quality_W1"].ratio.value > 2
+    found = {finding.name: finding for finding in section.findings}
+    assert len(found) == 1 + 2 * len(QUANTITIES)
+    assert found["quality_focus_difference"].value.high < -0.15
+    assert found["quality_focus_W1"].ratio.low > 2
+    assert abs(found["quality_noise_difference"].value.value) < 0.15
+    assert found["quality_W1"].ratio.value > 2
     assert len(section.plots) == len(QUANTITIES)
     untouched = conclude_quality(real, real, other).findings
     assert all(finding.value.value == 0 for finding in untouched)
@@ -211,12 +216,13 @@ def test_nima_is_compared_where_all_sides_were_rated():
 
     real = tiles("r", 5.0)
     synthetic = tiles("s", 4.0)
-    told = {finding.name: finding for finding in conclude_quality(real, synthetic).findings}
-    assert told["quality_nima_difference"].value.value == pytest.approx(-1)
-    told = {
+    found = {finding.name: finding for finding in conclude_quality(real, synthetic).findings}
+    assert found["quality_nima_difference"].value.value == pytest.approx(-1)
+    found = {
         finding.name: finding for finding in conclude_quality(unrated(real), synthetic).findings
     }
-    assert "quality_nima_difference" not in told and "quality_noise_difference" in told
+    assert "quality_nima_difference" not in found
+    assert "quality_noise_difference" in found
 
 
 def test_nima_needs_its_extra(monkeypatch, tmp_path):
@@ -226,13 +232,13 @@ def test_nima_needs_its_extra(monkeypatch, tmp_path):
 
 
 def test_nima_reads_local_weights_and_is_shown_values_from_0_to_1(monkeypatch, tmp_path):
-    asked = {}
+    created_with = {}
 
     def create_metric(name, **how):
-        asked.update(name=name, **how)
+        created_with.update(name=name, **how)
 
         def rate(batch):
-            asked["batch"] = batch
+            created_with["batch"] = batch
             return torch.tensor([[5.25]])
 
         return rate
@@ -248,10 +254,11 @@ def test_nima_reads_local_weights_and_is_shown_values_from_0_to_1(monkeypatch, t
     path.write_bytes(b"0")
     pixels = scene(side=32)
     assert open_nima(path)(pixels) == 5.25
-    assert asked["name"] == "nima" and asked["pretrained_model_path"] == str(path)
-    assert asked["batch"].shape == (1, 3, 32, 32)
+    assert created_with["name"] == "nima"
+    assert created_with["pretrained_model_path"] == str(path)
+    assert created_with["batch"].shape == (1, 3, 32, 32)
     np.testing.assert_allclose(
-        asked["batch"][0].permute(1, 2, 0) * 255,
+        created_with["batch"][0].permute(1, 2, 0) * 255,
         pixels,
         atol=1e-4,
     )

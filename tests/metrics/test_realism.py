@@ -1,4 +1,4 @@
-"""The judge of realism: ratios to the floor, and refusals of what a sample cannot support."""
+"""Realism: ratios to the baseline, and refusals of what a sample cannot support."""
 
 import math
 
@@ -51,7 +51,7 @@ def found(section, name, label=""):
     return one
 
 
-def test_tissue_like_other_patients_scores_about_the_floor_and_worse_tissue_above():
+def test_tissue_like_other_patients_scores_about_the_baseline_and_worse_tissue_above():
     real = sample(20, 4, seed=1)
     other = sample(60, 4, seed=2, prefix="t")
     like = conclude_realism(
@@ -77,7 +77,8 @@ def test_tissue_like_other_patients_scores_about_the_floor_and_worse_tissue_abov
         two = found(worse, name)
         assert one.ratio.low <= 1 <= one.ratio.high
         assert two.ratio.low > 1.5
-        assert one.real.is_defined and one.real.groups == 60
+        assert one.real.is_defined
+        assert one.real.groups == 60
     assert found(worse, "KID_x").value.low > 0
     assert found(like, "FD_infinity_x").value.value < found(like, "FD_x").value.value
     assert found(worse, "precision_x").value.value < found(like, "precision_x").value.value
@@ -107,7 +108,7 @@ def test_a_small_set_is_printed_with_its_warning_and_a_tiny_one_not_at_all():
     )
 
 
-def test_without_a_reference_the_floor_lies_between_halves_of_the_real_patients():
+def test_without_a_reference_the_baseline_lies_between_halves_of_the_real_patients():
     real = sample(24, 4, seed=1)
     section = conclude_realism(
         real,
@@ -148,7 +149,7 @@ def test_every_label_has_its_own_distance():
     assert bad > 2 * good
 
 
-def test_made_tiles_of_real_patients_are_drawn_with_them():
+def test_synthetic_tiles_of_real_patients_are_resampled_with_them():
     real = sample(12, 4, seed=1)
     synthetic = Sample(
         tuple(
@@ -171,7 +172,7 @@ def test_made_tiles_of_real_patients_are_drawn_with_them():
     assert found(together, "FD_x").ratio.high < 0.1
 
 
-def test_a_judge_says_the_same_twice():
+def test_a_metric_reports_the_same_twice():
     real = sample(10, 4, seed=1)
     other = sample(30, 4, seed=2, prefix="t")
     synthetic = sample(10, 4, seed=3)
@@ -179,7 +180,7 @@ def test_a_judge_says_the_same_twice():
     assert one == two
 
 
-def test_all_numbers_are_finite_or_told_to_be_none():
+def test_all_numbers_are_finite_or_undefined():
     section = conclude_realism(
         sample(10, 4, seed=1),
         sample(10, 4, seed=3),

@@ -1,4 +1,4 @@
-"""The judge of stain, and what all judges of one number a tile share."""
+"""Stain, and what all metrics of one number a tile share."""
 
 import io
 
@@ -56,7 +56,7 @@ def test_both_dyes_are_found_where_they_were_put():
     np.testing.assert_allclose(seen["stain/doses"], (1.2, 0.9), rtol=0.06)
 
 
-def test_more_dye_is_seen_as_dose_and_density_and_not_as_another_colour():
+def test_more_dye_changes_dose_and_density_and_not_the_colour():
     dyes = HAEMATOXYLIN, EOSIN
     pale, strong = (measure_stain(stained(dyes, (dose, dose)), MPP) for dose in (0.8, 1.2))
     np.testing.assert_allclose(
@@ -175,16 +175,18 @@ def test_many_values_are_gathered_without_loss_that_matters():
     assert value == pytest.approx(stats.wasserstein_distance(first, second), rel=0.01)
 
 
-def test_a_shift_is_told_with_an_interval_that_holds_it_and_a_floor_without_it():
+def test_a_shift_has_an_interval_that_holds_it_and_a_baseline_without_it():
     random = np.random.default_rng(3)
     real = sample(random.normal(5, 1, 200), prefix="r")
     other = sample(random.normal(5, 1, 200), prefix="o")
     synthetic = sample(random.normal(7, 1, 200), prefix="s")
     (summary, apart, distance), plots = compare_marginals(X, real, synthetic, other, name="all")
-    assert apart.value.low < 2 < apart.value.high and apart.value.high - apart.value.low < 1
+    assert apart.value.low < 2 < apart.value.high
+    assert apart.value.high - apart.value.low < 1
     assert apart.real.low < 0 < apart.real.high
     assert distance.value.low < 2 < distance.value.high
-    assert distance.real.value < 0.3 and distance.ratio.value > 6
+    assert distance.real.value < 0.3
+    assert distance.ratio.value > 6
     assert summary.value.value == pytest.approx(
         distance.value.value / np.std([t.values["x"] for t in real.tiles])
     )
@@ -196,12 +198,14 @@ def test_a_shift_is_told_with_an_interval_that_holds_it_and_a_floor_without_it()
     }
 
 
-def test_without_a_reference_the_floor_is_of_halves_and_says_so():
+def test_without_a_reference_the_baseline_is_of_halves_and_is_noted():
     random = np.random.default_rng(0)
     real = sample(random.normal(size=80))
     synthetic = sample(random.normal(size=80))
     (_, _, distance), _ = compare_marginals(X, real, synthetic, None, name="all")
-    assert distance.real.n == 40 and distance.real.groups == 5 and "half" in distance.note
+    assert distance.real.n == 40
+    assert distance.real.groups == 5
+    assert "half" in distance.note
 
 
 def test_tiles_of_the_same_patients_are_pairs():
@@ -213,7 +217,8 @@ def test_tiles_of_the_same_patients_are_pairs():
     synthetic = PatientSums.of(moved, patients)
     strangers = PatientSums.of(moved, [f"other {name}" for name in patients])
     pair = compare(mean_difference, (synthetic, real)).estimate(distance=False)
-    assert pair.low == pytest.approx(0.1) and pair.high == pytest.approx(0.1)
+    assert pair.low == pytest.approx(0.1)
+    assert pair.high == pytest.approx(0.1)
     apart = compare(mean_difference, (strangers, real)).estimate(distance=False)
     assert apart.high - apart.low > 2
 
@@ -226,7 +231,7 @@ def test_the_interval_of_a_distance_is_not_moved_by_drawing():
     assert distance.value.low < distance.value.value < distance.value.high
 
 
-def test_too_few_tiles_or_none_told_are_said_with_what_it_takes():
+def test_too_few_or_unmeasured_tiles_are_reported_with_what_it_takes():
     synthetic = sample([1.0, 2.0, 3.0])
     real = sample([np.nan] * 20)
     (summary, apart, distance), _ = compare_marginals(
@@ -236,17 +241,16 @@ def test_too_few_tiles_or_none_told_are_said_with_what_it_takes():
         None,
         name="all",
     )
-    assert (
-        apart.value.is_defined
-        and not distance.value.is_defined
-        and "at least 8" in distance.value.reason
-    )
+    assert apart.value.is_defined
+    assert not distance.value.is_defined
+    assert "at least 8" in distance.value.reason
     assert not summary.value.is_defined
     (_, apart, _), _ = compare_marginals(X, real, synthetic, None, name="all")
-    assert not apart.value.is_defined and "takes 1" in apart.value.reason
+    assert not apart.value.is_defined
+    assert "takes 1" in apart.value.reason
 
 
-def test_the_section_tells_what_was_moved_and_nothing_else():
+def test_the_section_reports_what_was_moved_and_nothing_else():
     def tiles(prefix, dose=1.0):
         dyes = HAEMATOXYLIN, EOSIN
         random = np.random.default_rng(len(prefix))
@@ -264,11 +268,11 @@ def test_the_section_tells_what_was_moved_and_nothing_else():
         return Sample(tuple(seen))
 
     section = conclude_stain(tiles("r"), tiles("syn", 1.5), tiles("ot"))
-    told = {finding.name: finding for finding in section.findings}
-    assert len(told) == 1 + 2 * len(QUANTITIES)
-    assert told["stain_haematoxylin_dose_difference"].value.low > 0.3
-    assert told["stain_haematoxylin_dose_W1"].ratio.value > 4
-    assert abs(told["stain_eosin_dose_difference"].value.value) < 0.1
-    assert abs(told["stain_angle_difference"].value.value) < 1
+    found = {finding.name: finding for finding in section.findings}
+    assert len(found) == 1 + 2 * len(QUANTITIES)
+    assert found["stain_haematoxylin_dose_difference"].value.low > 0.3
+    assert found["stain_haematoxylin_dose_W1"].ratio.value > 4
+    assert abs(found["stain_eosin_dose_difference"].value.value) < 0.1
+    assert abs(found["stain_angle_difference"].value.value) < 1
     same = conclude_stain(tiles("r"), tiles("r"), tiles("ot")).findings[0]
     assert same.value.value == 0

@@ -1,4 +1,4 @@
-"""Detectors that are known to err in known ways, and what is said of them."""
+"""Detectors that are known to err in known ways, and their scores."""
 
 import json
 
@@ -18,7 +18,7 @@ BLANK = np.full((128, 128, 3), 240, np.uint8)
 
 
 class Fixed:
-    """Finds what it was told to, whatever it sees."""
+    """Finds given nuclei, whatever the picture is."""
 
     name = "fixed"
     mpp = 0.5
@@ -28,18 +28,18 @@ class Fixed:
     def __init__(
         self,
         xy,
-        kind,
+        class_ids,
         classes=CLASSES,
     ):
         self.classes = classes
         self.xy = np.asarray(xy, np.float32).reshape(-1, 2)
-        self.kind = np.asarray(kind, np.uint8)
+        self.class_ids = np.asarray(class_ids, np.uint8)
 
     def __call__(self, pixels):
-        return DetectedNuclei(self.xy, self.kind, np.ones(len(self.xy), np.float32))
+        return DetectedNuclei(self.xy, self.class_ids, np.ones(len(self.xy), np.float32))
 
 
-def asked(n=12, seed=0):
+def requested_nuclei(n=12, seed=0):
     """Nuclei on a grid 16 um apart."""
     random = np.random.default_rng(seed)
     grid = np.stack(np.meshgrid(np.arange(12, 128, 32), np.arange(12, 128, 32)), -1).reshape(-1, 2)[
@@ -74,20 +74,21 @@ def test_counts_of_a_detector_that_errs_in_known_ways():
     wide, strict = seen["structure/d/counts"]
     assert wide.tolist() == [[3, 4, 4], [1, 1, 2], [1, 3, 2]]
     assert strict.tolist() == [[2, 4, 4], [1, 1, 2], [1, 3, 2]]
-    # rows asked: large, small, extra; columns found: large, small, missed
+    # rows requested: large, small, extra; columns found: large, small, missed
     assert seen["structure/d/confusion"].tolist() == [[1, 1, 0], [0, 1, 1], [0, 1, 0]]
     assert sorted(seen["structure/d/errors_um"].tolist()) == pytest.approx([0, 1, 4])
 
 
-def test_a_detector_without_the_classes_says_nothing_of_them():
-    nuclei = asked()
+def test_a_detector_without_the_classes_has_no_scores_of_them():
+    nuclei = requested_nuclei()
     seen = measure_structure(
         BLANK,
         nuclei,
         detectors={"d": Fixed(nuclei.xy, nuclei.class_ids * 0, ("nucleus",))},
     )
     counts = seen["structure/d/counts"][0]
-    assert counts[0].tolist() == [12, 12, 12] and np.isnan(counts[1:]).all()
+    assert counts[0].tolist() == [12, 12, 12]
+    assert np.isnan(counts[1:]).all()
     assert "structure/d/confusion" not in seen
     section = conclude_structure(
         Sample((TileMeasurements("t", "p", "", seen),) * 2),
@@ -95,7 +96,7 @@ def test_a_detector_without_the_classes_says_nothing_of_them():
         CLASSES,
         ["d"],
     )
-    assert {f"F1_d_{kind}" for kind in CLASSES}.isdisjoint(each.name for each in section.findings)
+    assert {f"F1_d_{name}" for name in CLASSES}.isdisjoint(each.name for each in section.findings)
 
 
 def test_classes_are_matched_by_name_and_nuclei_without_one_count_for_all_only():
@@ -117,7 +118,7 @@ def test_classes_are_matched_by_name_and_nuclei_without_one_count_for_all_only()
 def test_odd_tiles_are_no_error(value):
     flat = np.full((30, 40, 3), value, np.uint8)
     none = Nuclei.none((40, 30), 0.5, CLASSES)
-    # what is found on a black tile is no judge's matter
+    # what is found on a black tile does not matter
     for detector in [Fixed([], []), *([BlobDetector()] if value else [])]:
         seen = measure_structure(flat, none, detectors={"d": detector})
         assert seen["structure/d/counts"][0, 0].tolist() == [0, 0, 0]
@@ -145,12 +146,12 @@ def seen_of(
     moved=False,
 ):
     """A tile of one patient, seen by a detector that finds a share of its nuclei."""
-    nuclei = asked(seed=patient)
+    nuclei = requested_nuclei(seed=patient)
     random = np.random.default_rng(100 + patient)
     keep = random.random(len(nuclei)) < share
-    kind = np.where(random.random(len(nuclei)) < swap, 1 - nuclei.class_ids, nuclei.class_ids)
+    class_ids = np.where(random.random(len(nuclei)) < swap, 1 - nuclei.class_ids, nuclei.class_ids)
     xy = random.uniform(0, 127, nuclei.xy.shape) if moved else nuclei.xy + np.array([off / 0.5, 0])
-    return measure_structure(BLANK, nuclei, detectors={"d": Fixed(xy[keep], kind[keep])})
+    return measure_structure(BLANK, nuclei, detectors={"d": Fixed(xy[keep], class_ids[keep])})
 
 
 def sample(patients, name="p", **how):
@@ -170,7 +171,7 @@ def test_identical_samples_have_ratio_one_without_any_doubt():
         off=1.0,
         swap=0.2,
     )
-    said = findings(conclude_structure(both, both, CLASSES, ["d"]))
+    found_by_name = findings(conclude_structure(both, both, CLASSES, ["d"]))
     for name in (
         "F1_d",
         "recall_d",
@@ -179,11 +180,11 @@ def test_identical_samples_have_ratio_one_without_any_doubt():
         "localisation_d",
         "count_error_d",
     ):
-        ratio = said[name].ratio
+        ratio = found_by_name[name].ratio
         assert (ratio.value, ratio.low, ratio.high) == pytest.approx((1, 1, 1)), name
 
 
-def test_pairs_of_patients_are_drawn_together_and_strangers_are_not():
+def test_paired_patients_are_resampled_jointly_and_others_are_not():
     hard = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 
     def side(name, worse):
@@ -209,7 +210,7 @@ def test_pairs_of_patients_are_drawn_together_and_strangers_are_not():
 
 
 def test_some_common_patients_still_give_finite_intervals():
-    said = findings(
+    found_by_name = findings(
         conclude_structure(
             sample(range(6), share=0.8),
             sample(range(3, 9)),
@@ -217,20 +218,21 @@ def test_some_common_patients_still_give_finite_intervals():
             ["d"],
         )
     )
-    ratio = said["recall_d"].ratio
+    ratio = found_by_name["recall_d"].ratio
     assert ratio.low < ratio.value < ratio.high < 1.01
 
 
 def test_scores_are_those_counted_by_hand():
     synthetic = sample(range(8), share=0.6, off=2.0)
-    said = findings(conclude_structure(synthetic, None, CLASSES, ["d"]))
+    found_by_name = findings(conclude_structure(synthetic, None, CLASSES, ["d"]))
     matched, found, wanted = synthetic.stack("structure/d/counts")[:, 0, 0].sum(axis=0)
-    assert said["recall_d"].value.value == pytest.approx(matched / wanted)
-    assert said["precision_d"].value.value == pytest.approx(matched / found)
-    assert said["F1_d"].value.value == pytest.approx(2 * matched / (found + wanted))
-    assert said["count_error_d"].value.value == pytest.approx((wanted - found) / wanted)
-    assert said["localisation_d"].value.value == pytest.approx(2.0, abs=0.03)
-    assert said["F1_d"].real is None and said["F1_d"].value.n == wanted
+    assert found_by_name["recall_d"].value.value == pytest.approx(matched / wanted)
+    assert found_by_name["precision_d"].value.value == pytest.approx(matched / found)
+    assert found_by_name["F1_d"].value.value == pytest.approx(2 * matched / (found + wanted))
+    assert found_by_name["count_error_d"].value.value == pytest.approx((wanted - found) / wanted)
+    assert found_by_name["localisation_d"].value.value == pytest.approx(2.0, abs=0.03)
+    assert found_by_name["F1_d"].real is None
+    assert found_by_name["F1_d"].value.n == wanted
 
 
 def test_nuclei_placed_anywhere_score_as_chance_does():
@@ -243,15 +245,15 @@ def test_nuclei_placed_anywhere_score_as_chance_does():
     )
     moved = findings(section)["F1_d"].value
     chance = section.facts["chance"]["d"]["F1_d"]
-    assert right["F1_d"].value.value == 1 and moved.value < 0.6
-    assert (
-        moved.low < chance["value"]["value"] + 0.1 and moved.high > chance["value"]["value"] - 0.1
-    )
+    assert right["F1_d"].value.value == 1
+    assert moved.value < 0.6
+    assert moved.low < chance["value"]["value"] + 0.1
+    assert moved.high > chance["value"]["value"] - 0.1
     assert "anywhere" in right["F1_d"].note
 
 
 def test_confused_classes_lower_their_scores_but_not_that_of_all():
-    said = findings(
+    found_by_name = findings(
         conclude_structure(
             sample(range(8), swap=0.5),
             sample(range(8)),
@@ -259,12 +261,13 @@ def test_confused_classes_lower_their_scores_but_not_that_of_all():
             ["d"],
         )
     )
-    assert said["F1_d"].value.value == 1
-    assert said["class_accuracy_d"].value.high < 0.75 and said["class_accuracy_d"].real.value == 1
-    assert said["F1_d_large"].ratio.high < 0.8
+    assert found_by_name["F1_d"].value.value == 1
+    assert found_by_name["class_accuracy_d"].value.high < 0.75
+    assert found_by_name["class_accuracy_d"].real.value == 1
+    assert found_by_name["F1_d_large"].ratio.high < 0.8
 
 
-def test_rings_tell_classes_without_any_detector():
+def test_rings_classify_without_any_detector():
     from test_ring_classifier import discs as blobs
 
     rings = RingClassifier.fit([blobs(seed) for seed in range(3)])
@@ -276,7 +279,8 @@ def test_rings_tell_classes_without_any_detector():
         rings=rings,
     )
     table = seen["structure/rings/confusion"]
-    assert table.sum() == len(nuclei) and np.trace(table) > 0.95 * len(nuclei)
+    assert table.sum() == len(nuclei)
+    assert np.trace(table) > 0.95 * len(nuclei)
     swapped = Nuclei(
         nuclei.xy,
         1 - nuclei.class_ids,
@@ -302,8 +306,8 @@ def test_rings_tell_classes_without_any_detector():
     assert section.facts["confusion"]["rings"]["synthetic"] == table.astype(int).tolist()
 
 
-def test_too_few_nuclei_are_said_with_how_many_it_takes():
-    said = findings(
+def test_too_few_nuclei_are_reported_with_how_many_it_takes():
+    found_by_name = findings(
         conclude_structure(
             sample(range(1)),
             sample(range(8)),
@@ -311,7 +315,8 @@ def test_too_few_nuclei_are_said_with_how_many_it_takes():
             ["d"],
         )
     )
-    assert not said["F1_d"].value.is_defined and "20" in said["F1_d"].value.reason
+    assert not found_by_name["F1_d"].value.is_defined
+    assert "20" in found_by_name["F1_d"].value.reason
 
 
 def test_medians_of_histograms_are_those_of_their_values():
