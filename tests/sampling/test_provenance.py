@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 import histosynth as hs
+from histosynth.core.condition import Condition
 from histosynth.core.errors import BadOption
+from histosynth.core.geometry import Size
 from histosynth.core.nuclei import Nuclei
+from histosynth.sampling.provenance import condition_key
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +54,18 @@ def test_seeds_that_would_mean_another_are_refused(bundle, seed):
             seed=seed,
             bundle=bundle,
         )
+
+
+def test_the_key_of_a_condition_is_fixed_and_a_size_counts_as_two_plain_numbers():
+    digest = hashlib.sha256(b"(128, 136)").digest()
+    expected = int.from_bytes(digest[:8], "big")
+    assert condition_key(Condition(None, (128, 136))) == expected
+    assert condition_key(Condition(None, Size(128, 136))) == expected
+    nuclei = Nuclei.of(
+        np.array([[5.0, 6.0]], np.float32),
+        ["stromal"],
+        size=(128, 136),
+        mpp=0.5,
+        classes=("epithelial", "lymphocyte", "stromal"),
+    )
+    assert condition_key(Condition(nuclei, (128, 136))) == 0xD2DA36D23D6457B3
