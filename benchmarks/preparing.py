@@ -27,7 +27,7 @@ from torchstain.numpy.normalizers.reinhard import NumpyReinhardNormalizer
 
 from histosynth.core.geometry import Box
 from histosynth.core.store import write_json
-from histosynth.prepare.stain import STAIN_METHODS, restain_between
+from histosynth.preparation.stain import STAIN_METHODS, restain_between
 from histosynth.slides import open_slide, read_box
 from histosynth.slides.openslide import OpenSlideSlide
 

@@ -37,6 +37,7 @@ _MODULE_OF = {
     "evaluate": "pipeline.evaluate",
     "measure_appearance": "tissue.appearance",
     "open_bundle": "model.opening",
+    "prepare": "pipeline.prepare",
     "read_mask": "core.tile",
     "read_nuclei": "annotation.nuclei_files",
     "read_rgb": "core.tile",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from .model.opening import open_bundle
     from .pipeline.complete import complete
     from .pipeline.evaluate import evaluate
+    from .pipeline.prepare import prepare
     from .pipeline.synthesize import synthesize
     from .pipeline.train import train
     from .tissue.appearance import Appearance, measure_appearance

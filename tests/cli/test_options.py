@@ -7,14 +7,14 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import typer
-from glass import tissue, write_slide
+from glass import tissue
 from PIL import Image
 from typer.testing import CliRunner
 
 from histosynth.annotation.nuclei_files import write_csv
 from histosynth.cli.main import OLD_OPTIONS, app
 from histosynth.cli.synthesize import synthesize
-from histosynth.core.errors import BadRecipe, HistosynthError
+from histosynth.core.errors import HistosynthError
 from histosynth.core.tile import write_mask
 from histosynth.sampling.options import SamplingOptions
 from histosynth.sampling.solvers import SOLVERS
@@ -141,20 +141,3 @@ def test_the_synthetic_side_has_that_name():
     _, text = call("evaluate", "--help")
     assert "SYNTHETIC" in text
     assert not re.search(r"\bSYNTH\b", text)
-
-
-def test_slides_are_prepared_from_python(tmp_path):
-    import histosynth as hs
-    from histosynth.pipeline.prepare import prepare
-
-    write_slide(tmp_path / "s.tiff")
-    recipe = tmp_path / "recipe.toml"
-    recipe.write_text('slides = ["s.tiff"]\nnuclei.source = "none"\ntiles.size = 256\n')
-    prepared = prepare(str(recipe), str(tmp_path / "tiles"))
-    tiles = hs.TileSet(tmp_path / "tiles")
-    assert prepared.made == 1
-    assert prepared.summary["kept"] == len(list(tiles.rows())) > 0
-    again = prepare(recipe, tmp_path / "tiles")
-    assert (again.made, again.found) == (0, 1)
-    with pytest.raises(BadRecipe, match="gone"):
-        prepare(tmp_path / "gone.toml", tmp_path / "third")

@@ -13,8 +13,8 @@ from glass import write_slide
 from histosynth.core.errors import BadOption
 from histosynth.core.recipe import build
 from histosynth.engine import open_engine
-from histosynth.prepare.recipe import PrepareRecipe
-from histosynth.prepare.run import prepare
+from histosynth.preparation.recipe import PrepareRecipe
+from histosynth.preparation.run import prepare
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from histosynth.core import recipe as recipes
 from histosynth.core.errors import BadRecipe, HistosynthError
-from histosynth.prepare.subtypes import Subtype, Subtypes
+from histosynth.preparation.subtypes import Subtype, Subtypes
 from histosynth.training.data.prompts import (
     MAX_PROMPT,
     MAX_TEMPLATE,

@@ -25,7 +25,7 @@ from .output import Output
 
 if TYPE_CHECKING:
     from ..core.estimate import Estimate
-    from ..prepare.run import Prepared
+    from ..preparation.run import Prepared
 
 app = typer.Typer(
     help="Turn slides into tile sets: quality checked, patients kept apart.",
@@ -75,7 +75,7 @@ def run(
     Example: histosynth prepare run recipe.toml --out tiles
     """
     from ..pipeline.prepare import plan_preparation, run_preparation
-    from ..prepare.run import PrepareProgress
+    from ..preparation.run import PrepareProgress
 
     output = Output(as_json, quiet)
     if dry_run:
@@ -132,7 +132,7 @@ def tiles(
     Example: histosynth prepare tiles "slides/*.svs" --size 512 --out tiles
     """
     from ..pipeline.prepare import TileOptions, cut_tiles
-    from ..prepare.run import PrepareProgress
+    from ..preparation.run import PrepareProgress
 
     output = Output(as_json, quiet)
     options = TileOptions(

@@ -18,7 +18,7 @@ from ..core.progress import ProgressCallback
 from ..core.store import ensure_folder
 from ..engine import Engine
 from ..metrics.finding import Section
-from ..prepare.folder import locked
+from ..preparation.folder import locked
 from .assembly import make_report
 from .config import EvaluationConfig, EvaluationProgress, InputOptions, MeasureSettings
 from .galleries import MeasuredSides

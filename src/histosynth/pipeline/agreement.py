@@ -20,7 +20,7 @@ from ..core.pairing import list_files, pair_by_stem
 from ..core.progress import ProgressCallback
 from ..core.store import atomic_write, ensure_folder, write_json
 from ..core.tile import IMAGE_SUFFIXES, Pixels, read_rgb
-from ..prepare.patients import read_table
+from ..preparation.patients import read_table
 
 
 def compare_annotators(

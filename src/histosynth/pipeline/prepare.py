@@ -9,10 +9,10 @@ from typing import Any
 
 from ..core.recipe import build
 from ..engine import EngineOptions
-from ..prepare import run as preparation
-from ..prepare.quality import pass_all_limits
-from ..prepare.recipe import PrepareRecipe, read_prepare_recipe
-from ..prepare.run import Prepared, PrepareProgress
+from ..preparation import run as preparation
+from ..preparation.quality import pass_all_limits
+from ..preparation.recipe import PrepareRecipe, read_prepare_recipe
+from ..preparation.run import Prepared, PrepareProgress
 from .engines import process_engine
 
 

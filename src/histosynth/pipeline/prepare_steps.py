@@ -8,9 +8,9 @@ from typing import Any
 from ..core.errors import BadOption
 from ..core.outcome import Outcome
 from ..core.progress import ProgressCallback
-from ..prepare.fetch.project import fetch_project
-from ..prepare.files import check_files, find_nuclei_files, split_table, stain_files
-from ..prepare.recipe import SplitPlan
+from ..preparation.fetch.project import fetch_project
+from ..preparation.files import check_files, find_nuclei_files, split_table, stain_files
+from ..preparation.recipe import SplitPlan
 
 __all__ = [
     "check_files",

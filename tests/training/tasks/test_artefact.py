@@ -19,11 +19,11 @@ from histosynth.detectors.artefact import cut_crops, load_artefact
 from histosynth.detectors.artefact_network import build_artefact_network, load_published_weights
 from histosynth.pipeline.train import dry_run, train
 from histosynth.pipeline.train_options import read_train_recipe
-from histosynth.prepare.grid import GridPlan
-from histosynth.prepare.recipe import PrepareRecipe, StainPlan
-from histosynth.prepare.rows import Facts, Tools, make_rows
-from histosynth.prepare.survey import survey_slide
-from histosynth.prepare.tissue_mask import TissuePlan
+from histosynth.preparation.grid import GridPlan
+from histosynth.preparation.recipe import PrepareRecipe, StainPlan
+from histosynth.preparation.rows import Facts, Tools, make_rows
+from histosynth.preparation.survey import survey_slide
+from histosynth.preparation.tissue_mask import TissuePlan
 from histosynth.slides import open_slide
 from histosynth.training.tasks.artefact.labelled_tiles import open_labelled_tiles
 from histosynth.training.tasks.artefact.recipe import artefact_recipe

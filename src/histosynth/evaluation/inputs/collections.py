@@ -20,7 +20,7 @@ from ...core.tile import IMAGE_SUFFIXES, read_picture_info
 from ...core.tileset import Row, TileSet, parquet_files
 from ...core.units import is_mpp
 from ...metrics.nuclei_classes import UNCLASSIFIED
-from ...prepare.patients import patient_of_slide, read_table
+from ...preparation.patients import patient_of_slide, read_table
 from ..config import InputOptions
 from .items import Item
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ...annotation.nuclei_files import NUCLEI_SUFFIXES
 from ...core.errors import BadPairing
 from ...core.pairing import list_files
-from ...prepare.patients import patient_of_slide, read_table
+from ...preparation.patients import patient_of_slide, read_table
 from ..config import InputOptions
 from .collections import Collection
 from .items import Item

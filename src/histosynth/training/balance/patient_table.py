@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...core.errors import BadTable
 from ...core.tile import IMAGE_SUFFIXES
-from ...prepare.patients import MAX_TABLE_BYTES
+from ...preparation.patients import MAX_TABLE_BYTES
 from ...slides import SLIDE_SUFFIXES
 
 NOT_STATED = "not stated"

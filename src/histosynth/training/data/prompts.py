@@ -16,7 +16,7 @@ from functools import cache
 from string import Formatter
 
 from ...core.errors import BadRecipe, InputError
-from ...prepare.subtypes import Subtypes, load_subtypes
+from ...preparation.subtypes import Subtypes, load_subtypes
 
 _LABEL_FIELDS = ("subtype", "label")
 """Fields that the tile's label fills: by its name in the list of entities, or as written too."""

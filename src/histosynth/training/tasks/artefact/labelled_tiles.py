@@ -10,7 +10,7 @@ from ....core.errors import BadRecipe
 from ....core.roc import MIN_GROUPS_PER_CLASS
 from ....detectors.artefact import MAX_SCALE_RATIO
 from ....detectors.artefact_info import GOOD_CLASS
-from ....prepare.split import split_patients
+from ....preparation.split import split_patients
 from ...data.sources import Example, TileSource, open_source, refuse_leaks
 from .recipe import ArtefactData
 

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histosynth.prepare.split import split_patients
+from histosynth.preparation.split import split_patients
 
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 labels = st.dictionaries(

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from histosynth.core.errors import BadRecipe
-from histosynth.prepare.subtypes import SHIPPED_SUBTYPES, load_subtypes
+from histosynth.preparation.subtypes import SHIPPED_SUBTYPES, load_subtypes
 
 # As TCGA-SARC's primary_diagnosis and histological_type write them.
 AT_THE_COMMONS = {
@@ -118,4 +118,4 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path, text, said):
 
 
 def test_the_file_lies_in_the_package():
-    assert SHIPPED_SUBTYPES.is_file() and SHIPPED_SUBTYPES.parent.name == "prepare"
+    assert SHIPPED_SUBTYPES.is_file() and SHIPPED_SUBTYPES.parent.name == "preparation"

@@ -10,7 +10,7 @@ from served import SIZE, serving
 
 from histosynth.core import web
 from histosynth.core.errors import BadOption, FetchFailed, NotWritable
-from histosynth.prepare.fetch import RemoteSlide, download, fetch, find_slides
+from histosynth.preparation.fetch import RemoteSlide, download, fetch, find_slides
 
 
 @pytest.fixture

@@ -23,13 +23,13 @@ from histosynth.detectors.blobs import BlobDetector
 from histosynth.detectors.centroids import load_detector
 from histosynth.detectors.finding import find_nuclei
 from histosynth.engine import open_engine
-from histosynth.prepare.folder import locked
-from histosynth.prepare.jobs import opened
-from histosynth.prepare.quality import QUALITY_GATES
-from histosynth.prepare.recipe import PrepareRecipe
-from histosynth.prepare.rows import Facts, Tools, make_rows
-from histosynth.prepare.run import prepare
-from histosynth.prepare.survey import Survey, survey_slide
+from histosynth.preparation.folder import locked
+from histosynth.preparation.jobs import opened
+from histosynth.preparation.quality import QUALITY_GATES
+from histosynth.preparation.recipe import PrepareRecipe
+from histosynth.preparation.rows import Facts, Tools, make_rows
+from histosynth.preparation.run import prepare
+from histosynth.preparation.survey import Survey, survey_slide
 
 SMALL = {"tiles": {"size": 256}, "nuclei": {"source": "blobs"}}
 

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from histosynth.cli.main import app
 from histosynth.core.errors import BadOption, StainNotFound
 from histosynth.core.tile import read_rgb
-from histosynth.prepare.recipe import StainPlan
-from histosynth.prepare.stain import (
+from histosynth.preparation.recipe import StainPlan
+from histosynth.preparation.stain import (
     STAIN_METHODS,
     fit_macenko,
     fit_reinhard,

@@ -11,7 +11,7 @@ from histosynth.core.errors import BadRecipe
 from histosynth.core.recipe import build
 from histosynth.core.tile import read_rgb
 from histosynth.core.tileset import GATE_NAMES
-from histosynth.prepare.quality import (
+from histosynth.preparation.quality import (
     QUALITY_GATES,
     TILE_SET_GATES,
     check_tile,
@@ -19,8 +19,8 @@ from histosynth.prepare.quality import (
     default_limits,
     pass_all_limits,
 )
-from histosynth.prepare.quality.gate import share_gate
-from histosynth.prepare.recipe import PrepareRecipe
+from histosynth.preparation.quality.gate import share_gate
+from histosynth.preparation.recipe import PrepareRecipe
 from histosynth.tissue.density import from_density, optical_density
 
 BRCA = Path(__file__).resolve().parents[3] / "shared/data/brca-m2c"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from histosynth.core.errors import BadOption
 from histosynth.core.geometry import Box
-from histosynth.prepare.grid import GridPlan, lay_grid, tissue_shares
+from histosynth.preparation.grid import GridPlan, lay_grid, tissue_shares
 from histosynth.slides.slide import Level
 
 

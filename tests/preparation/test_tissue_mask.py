@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from histosynth.prepare.tissue_mask import TissuePlan, density_over, glass_of, otsu, tissue_mask
+from histosynth.preparation.tissue_mask import TissuePlan, density_over, glass_of, otsu, tissue_mask
 
 PLAN = TissuePlan(mpp=8.0)
 EOSIN = np.array([0.12, 0.42, 0.26])

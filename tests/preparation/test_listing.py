@@ -6,9 +6,9 @@ import pytest
 from served import serving
 
 from histosynth.core.errors import FetchFailed
-from histosynth.prepare.fetch import find_slides, write_manifest, write_table
-from histosynth.prepare.patients import read_table
-from histosynth.prepare.subtypes import load_subtypes
+from histosynth.preparation.fetch import find_slides, write_manifest, write_table
+from histosynth.preparation.patients import read_table
+from histosynth.preparation.subtypes import load_subtypes
 
 
 @pytest.fixture
@@ -134,10 +134,10 @@ def test_a_list_with_a_slide_twice_or_without_end_is_refused(commons, listed, mo
     commons.hits[1] = commons.hits[0]
     with pytest.raises(FetchFailed, match="came twice"):
         listed()
-    monkeypatch.setattr("histosynth.prepare.fetch.gdc.MAX_SLIDES", 4)
+    monkeypatch.setattr("histosynth.preparation.fetch.gdc.MAX_SLIDES", 4)
     with pytest.raises(FetchFailed, match="more than 4"):
         listed()
-    monkeypatch.setattr("histosynth.prepare.fetch.gdc.MAX_ANSWER_BYTES", 100)
+    monkeypatch.setattr("histosynth.preparation.fetch.gdc.MAX_ANSWER_BYTES", 100)
     with pytest.raises(FetchFailed, match="more than 100 bytes"):
         listed()
 
