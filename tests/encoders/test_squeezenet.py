@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from histosynth.core.errors import BadWeights
 from histosynth.core.store import sha256_of
 from histosynth.encoders import squeezenet
+from histosynth.encoders.feature_maps import spatial_features
 from histosynth.encoders.squeezenet import load_squeezenet
 
 PUBLIC = Path(__file__).parents[3] / "shared" / "weights" / "squeezenet11.safetensors"
@@ -34,6 +35,8 @@ def test_features_are_the_last_maps_averaged(weights, pictures):
     found = encoder.embed(pictures)
     assert found.features.shape == (3, 512) and found.features.dtype == np.float32
     assert np.allclose(found.features, encoder.maps(pictures)[-1].mean((2, 3)), rtol=1e-5)
+    stride_8 = encoder.maps(pictures)[2]
+    assert np.allclose(found.spatial, spatial_features(stride_8), rtol=1e-5)
     assert found.spatial.shape == (3, 8 * 7 * 7) and found.spatial.std(0).max() > 0
     assert encoder.about["weights_sha256"] == sha256_of(weights)
 

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from histosynth.core import recipe as recipes
 from histosynth.core.errors import BadWeights
 from histosynth.core.shipped import COMPACT, starting_point
 from histosynth.pipeline.train import dry_run
 from histosynth.pipeline.train_options import read_train_recipe
+from histosynth.training.balance.rare_labels import RareLabelOptions
+from histosynth.training.loop.plan import LoopPlan
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -46,3 +49,10 @@ def test_a_start_that_is_not_there_is_refused_before_anything_is_trained(tmp_pat
     )
     with pytest.raises(BadWeights, match="there is no such folder"):
         dry_run(path)
+
+
+def test_keys_of_earlier_versions_are_read():
+    loop = {"steps": 1, "batch": 1, "learning_rate": 0.1, "floor": 0.2}
+    assert recipes.build(loop, LoopPlan).min_learning_rate_share == 0.2
+    options = recipes.build({"least_patients": 7}, RareLabelOptions)
+    assert options.min_patients == 7

@@ -1,0 +1,37 @@
+"""A folder of weights with a card."""
+
+import hashlib
+from dataclasses import dataclass
+
+import pytest
+
+from histosynth.core.errors import BadWeights
+from histosynth.core.weights_folder import checked_weights, read_card, write_weights
+
+
+@dataclass(frozen=True)
+class Card:
+    name: str
+    sha256: str = ""
+
+
+def test_weights_are_checked_against_their_card(tmp_path):
+    sha256 = write_weights(tmp_path, lambda path: path.write_bytes(b"numbers"))
+    assert sha256 == hashlib.sha256(b"numbers").hexdigest()
+    path = checked_weights(tmp_path, sha256, card="card.json")
+    assert path == tmp_path / "model.safetensors" and path.read_bytes() == b"numbers"
+    with pytest.raises(BadWeights, match=r"not the one that card\.json names"):
+        checked_weights(tmp_path, "0" * 64, card="card.json")
+    assert [each.name for each in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_a_card_is_read_whole_or_refused(tmp_path):
+    path = tmp_path / "card.json"
+    with pytest.raises(BadWeights, match=r"card\.json"):
+        read_card(path, Card)
+    path.write_text('{"name": "x", "sha256": "0"}')
+    assert read_card(path, Card) == Card("x", "0")
+    for text in ("{", "[]", '{"name": 1}', '{"name": "x", "more": 1}'):
+        path.write_text(text)
+        with pytest.raises(BadWeights):
+            read_card(path, Card)
