@@ -17,6 +17,7 @@ from controlnet import assemble, runner
 from torch.utils.flop_counter import FlopCounterMode
 
 import histosynth as hs
+from histosynth.core.geometry import Size
 from histosynth.model.conditioning import structure_maps, style_length
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,7 +54,7 @@ def unet_rate(bundle, repeats: int, *, batch: int = 8) -> float:
         [None] * batch,
         [None] * batch,
         classes=len(info.classes),
-        size=(256, 256),
+        size=Size(256, 256),
     )
     features = bundle.structure(maps)
     noisy = torch.randn(batch, len(info.latent_mean), 32, 32)
@@ -148,7 +149,7 @@ def main() -> None:
         [None],
         [None],
         classes=len(own.info.classes),
-        size=(256, 256),
+        size=Size(256, 256),
     )
 
     def structure() -> None:

@@ -6,6 +6,7 @@ import torch
 
 import histosynth as hs
 from histosynth.core.condition import Condition, Context
+from histosynth.core.geometry import Size
 from histosynth.model.autoencoder import to_float_pixels, to_pixels, to_signal
 from histosynth.model.conditioning import (
     ItemConditions,
@@ -18,7 +19,7 @@ from histosynth.model.conditioning import (
 from histosynth.testing import tiny_bundle
 from histosynth.tissue.appearance import STYLE_NAMES
 
-SIZE = (72, 64)
+SIZE = Size(72, 64)
 
 
 def layout():
@@ -89,7 +90,7 @@ def test_known_tissue_of_a_condition_is_brought_to_canonical_stain():
 
 def test_random_maps_lie_in_the_ranges_of_real_ones_and_items_can_be_picked():
     generator = torch.Generator().manual_seed(0)
-    maps = random_maps(3, classes=2, size=(64, 32), generator=generator)
+    maps = random_maps(3, classes=2, size=Size(64, 32), generator=generator)
     assert maps.nuclei.shape == (3, 2, 16, 32) and maps.known.shape == (3, 3, 32, 64)
     assert maps.nuclei.min() > 0 and maps.nuclei.max() < 1 and maps.known.abs().max() < 1
     assert set(maps.mask.unique().tolist()) == {0.0, 1.0}

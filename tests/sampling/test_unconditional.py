@@ -2,6 +2,7 @@
 
 import torch
 
+from histosynth.core.geometry import Size
 from histosynth.model.conditioning import ItemConditions, encode_conditions
 from histosynth.model.families.schedule import read_schedule
 from histosynth.model.families.text import Text
@@ -49,7 +50,7 @@ def test_guidance_of_a_text_conditioned_base_leads_away_from_the_empty_prompt():
     bundle.base = TextBase(family, schedule, Text(states), flag_index)
     style = torch.zeros(flag_index)
     items = [ItemConditions(style=style, label=0), ItemConditions(style=style)]
-    conditioning = encode_conditions(items, bundle.info, size=(64, 64))
+    conditioning = encode_conditions(items, bundle.info, size=Size(64, 64))
     noise = torch.zeros(2, 4, 8, 8)
     for guidance, expected in (
         (1.0, [breast, no_label]),

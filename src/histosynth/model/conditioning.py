@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core.condition import Condition
+from ..core.geometry import Size
 from ..core.nuclei import Nuclei
 from ..core.tile import Mask
 from ..tissue.appearance import Appearance
@@ -82,7 +83,7 @@ def encode_conditions(
     items: Sequence[ItemConditions],
     info: BundleInfo,
     *,
-    size: tuple[int, int],
+    size: Size,
     grid_px: int = NUCLEI_CELL,
 ) -> Conditioning:
     """Tensors of a batch of conditions of one size.
@@ -90,7 +91,7 @@ def encode_conditions(
     Args:
         items: the conditions.
         info: classes, labels and style statistics.
-        size: (width, height) in pixels.
+        size: of the pictures, in pixels.
         grid_px: see `structure_maps`.
     """
     maps = structure_maps(
@@ -123,7 +124,7 @@ def structure_maps(
     masks: Sequence[Mask | None],
     *,
     classes: int,
-    size: tuple[int, int],
+    size: Size,
     grid_px: int = NUCLEI_CELL,
 ) -> StructureMaps:
     """Maps of a batch of conditions of one size.
@@ -133,7 +134,7 @@ def structure_maps(
         known: per item, (H, W, 3) in [0, 255] in canonical stain, or None where all is masked.
         masks: per item, (H, W) bool, or None where all is masked.
         classes: number of nucleus classes.
-        size: (width, height) in pixels.
+        size: of the pictures, in pixels.
         grid_px: the maps' sides are rounded up to a multiple of this. What is added is masked and
             without nuclei, and is cut off after sampling.
     """
@@ -158,7 +159,7 @@ def _splats(
     nuclei: Sequence[Nuclei | None],
     *,
     classes: int,
-    size: tuple[int, int],
+    size: Size,
 ) -> NDArray[np.float32]:
     """(B, K, H / 2, W / 2), rounded up."""
     width, height = size
@@ -170,18 +171,16 @@ def _splats(
     )
 
 
-def _stacked_masks(masks: Sequence[Mask | None], size: tuple[int, int]) -> Tensor:
+def _stacked_masks(masks: Sequence[Mask | None], size: Size) -> Tensor:
     """(B, 1, H, W) float32."""
-    width, height = size
-    everything = np.ones((height, width), bool)
+    everything = np.ones(size.shape, bool)
     stacked = np.stack([everything if each is None else each for each in masks])
     return torch.from_numpy(stacked).float()[:, None]
 
 
-def _stacked_pixels(known: Sequence[NDArray[Any] | None], size: tuple[int, int]) -> Tensor:
+def _stacked_pixels(known: Sequence[NDArray[Any] | None], size: Size) -> Tensor:
     """(B, H, W, 3) in [0, 255], zeros where all is masked."""
-    width, height = size
-    nothing = np.zeros((height, width, 3), np.float32)
+    nothing = np.zeros((*size.shape, 3), np.float32)
     return torch.from_numpy(np.stack([nothing if each is None else each for each in known]))
 
 
@@ -189,7 +188,7 @@ def random_maps(
     count: int,
     *,
     classes: int,
-    size: tuple[int, int],
+    size: Size,
     generator: torch.Generator,
 ) -> StructureMaps:
     """Maps of random values in the ranges of real ones, to try networks out.
@@ -197,7 +196,7 @@ def random_maps(
     Args:
         count: of items.
         classes: number of nucleus classes.
-        size: (width, height) in pixels.
+        size: of the pictures, in pixels.
         generator: of the values.
     """
     width, height = size

@@ -52,7 +52,8 @@ def pick_dtype(
     name = wanted or os.environ.get("HISTOSYNTH_DTYPE")
     if name is not None:
         if name not in DTYPES:
-            raise BadOption("the number type", name, f"one of {', '.join(DTYPES)}")
+            names = ", ".join(DTYPES)
+            raise BadOption("the number type", name, f"one of {names}")
         return DTYPES[name]
     if device.type == "cuda":
         is_faster = torch.cuda.is_bf16_supported()

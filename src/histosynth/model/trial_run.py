@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import BundleMismatch, first_line
+from ..core.geometry import Size
 from .autoencoder import FACTOR, decode, encode
 from .bundle import Bundle
 from .conditioning import ItemConditions, encode_conditions
@@ -41,7 +42,7 @@ def _run_networks(bundle: Bundle) -> None:
     info = bundle.info
     least_cells = -(-info.least_px // bundle.grid_px)
     side = bundle.grid_px * min(least_cells, _MAX_GRID_CELLS)
-    conditioning = encode_conditions([ItemConditions()], info, size=(side, side))
+    conditioning = encode_conditions([ItemConditions()], info, size=Size(side, side))
     pixels = torch.zeros(1, 3, side, side)
     cells = side // FACTOR
     latents = torch.zeros(1, len(info.latent_mean), cells, cells)

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from ..core.geometry import Size
 from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
 from ..model.conditioning import random_maps, style_length
@@ -73,7 +74,7 @@ def _try_batch(
     maps = random_maps(
         count,
         classes=len(info.classes),
-        size=(width, height),
+        size=Size(width, height),
         generator=random,
     )
     noisy = draw(

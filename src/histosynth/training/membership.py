@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..core.arrays import Float64Array
-from ..core.geometry import Box
+from ..core.geometry import Box, Size
 from ..core.nuclei import Nuclei
 from ..core.progress import ProgressCallback
 from ..core.tile import Pixels
@@ -108,6 +108,6 @@ def _encode(
     conditioning = encode_conditions(
         [conditions],
         bundle.info,
-        size=(width, height),
+        size=Size(width, height),
     )
     return clean, conditioning

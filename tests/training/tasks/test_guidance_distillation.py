@@ -7,6 +7,7 @@ from small import write_recipe
 
 import histosynth as hs
 from histosynth.core.errors import BadRecipe, UnknownClasses
+from histosynth.core.geometry import Size
 from histosynth.core.nuclei import Nuclei
 from histosynth.model.adapters import adapter_parameters, add_adapter
 from histosynth.model.conditioning import structure_maps
@@ -49,7 +50,7 @@ def asked():
         [None] * 3,
         [None] * 3,
         classes=3,
-        size=(128, 128),
+        size=Size(128, 128),
     )
     noisy = torch.randn(
         3,

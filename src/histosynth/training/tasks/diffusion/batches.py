@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ....core.geometry import Box
+from ....core.geometry import Box, Size
 from ....core.nuclei import Nuclei
 from ....core.tile import Mask
 from ....model.autoencoder import FACTOR
@@ -264,7 +264,7 @@ class CropBatches:
         conditioning = encode_conditions(
             conditions,
             self.bundle.info,
-            size=(box.width, box.height),
+            size=Size(box.width, box.height),
         )
         return Batch(
             self.bundle.standardise(latents),
