@@ -67,7 +67,7 @@ def test_turned_and_moved_training_tissue_ends_it_with_the_numbers(sides):
     assert watching(sides, crops(sides[0]), limit=1.0)(100, {}) is None
 
 
-def test_mended_tiles_are_not_looked_at(sides):
+def test_completed_tiles_are_not_searched(sides):
     watch = CopyGuard(lambda bundle, of: crops(sides[0]), *sides, max_share=0.1)
     watch.paint(None, batch(whole=False))
     assert watch(100, {}) is None

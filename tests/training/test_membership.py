@@ -39,11 +39,11 @@ def test_nuclei_of_other_classes_are_no_nuclei_of_the_bundle(bundle):
         nuclei.size,
         nuclei.mpp,
     )
-    with pytest.raises(ValueError, match="bundle knows"):
+    with pytest.raises(ValueError, match="bundle has"):
         tile_losses(bundle, [(pictures(1)[0], other)])
 
 
-def test_the_judge_tells_what_is_known_by_heart_from_what_is_not():
+def test_the_metric_separates_memorised_tiles_from_others():
     random = np.random.default_rng(0)
     patients = ([f"t{i}" for i in range(30)], [f"u{i}" for i in range(30)])
     unseen = random.normal(1.0, 0.1, (30, 5))

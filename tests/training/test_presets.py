@@ -68,7 +68,7 @@ def tiles(tmp_path_factory):
         ("pixart-global", "pixart"),
     ],
 )
-def test_each_preset_dry_runs_offline_and_says_what_it_costs(
+def test_each_preset_dry_runs_offline_and_reports_its_cost(
     tiles,
     tmp_path,
     preset,
@@ -91,13 +91,13 @@ def test_each_preset_dry_runs_offline_and_says_what_it_costs(
 def test_every_preset_is_tried():
     tried = {
         args[0]
-        for mark in test_each_preset_dry_runs_offline_and_says_what_it_costs.pytestmark
+        for mark in test_each_preset_dry_runs_offline_and_reports_its_cost.pytestmark
         for args in mark.args[1]
     }
     assert tried == {path.stem for path in PRESETS.glob("*.toml")}
 
 
-def test_sarcodiff_is_what_the_paper_says():
+def test_sarcodiff_has_the_settings_of_the_paper():
     recipe = read_train_recipe(PRESETS / "sarcodiff.toml")
     loop = recipe.loop
     adapter = recipe.adapter

@@ -23,7 +23,7 @@ def test_a_shipped_recipe_can_be_read_and_starts_from_what_ships(path):
     assert getattr(recipe, "start", "") in ("", "compact")
 
 
-def test_a_start_is_a_shipped_bundle_by_name_or_a_folder_beside_the_recipe(tmp_path):
+def test_a_start_is_a_shipped_bundle_by_name_or_a_folder_next_to_the_recipe(tmp_path):
     assert starting_point("compact", tmp_path) == COMPACT
     assert (starting_point("compact", tmp_path, part="autoencoder") / "config.json").is_file()
     assert starting_point("./compact", tmp_path) == tmp_path / "compact"

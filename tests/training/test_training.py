@@ -59,7 +59,7 @@ def test_a_stopped_run_that_goes_on_is_the_run_that_was_never_stopped(
         assert torch.equal(value, resumed[key]), key
 
 
-def test_a_base_learns_and_exports_a_bundle_that_paints(base):
+def test_a_base_learns_and_exports_a_bundle_that_samples(base):
     bundle = hs.open_bundle(base, device="cpu", dtype="fp32")
     assert bundle.info.classes == (
         "epithelial",
@@ -140,7 +140,7 @@ def test_a_run_begun_with_another_recipe_is_refused_and_a_longer_one_goes_on(tmp
         train(longer, run, device="cpu")
 
 
-def test_a_spoiled_checkpoint_is_refused(tmp_path, tissue):
+def test_a_cut_off_checkpoint_is_refused(tmp_path, tissue):
     run = tmp_path / "run"
     recipe = write_recipe(tmp_path, tissue, "autoencoder", steps=2)
     train(recipe, run, device="cpu")
@@ -295,7 +295,7 @@ def test_a_recipe_that_cannot_be_trained_is_refused(
         dry_run(path)
 
 
-def test_a_source_whose_patients_are_not_known_stands_on_one_side_only(tmp_path, tissue):
+def test_a_source_without_known_patients_is_on_one_side_only(tmp_path, tissue):
     path = write_recipe(tmp_path, tissue, "autoencoder")
     path.write_text(path.read_text().replace('patient = "^(..)"', 'patient = ""'))
     with pytest.raises(SplitLeak, match="unknown of images"):

@@ -1,6 +1,7 @@
 """A guard that stops training when validation pictures begin to be copies of training tiles.
 
-It is here because training does not import the copy search, and the search does not import models.
+It is part of the pipeline because training does not import the copy search, and the search does not
+import models.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def tile_losses(
     losses = np.zeros((len(tiles), len(PROBE_TIMES)))
     for row, (pixels, nuclei) in enumerate(tiles):
         if nuclei is not None and nuclei.classes != classes:
-            raise ValueError(f"nuclei of {nuclei.classes}, but the bundle knows {classes}")
+            raise ValueError(f"nuclei of {nuclei.classes}, but the bundle has {classes}")
         clean, conditioning = _encode(bundle, pixels, nuclei)
         features = bundle.features(conditioning.maps)
         style = conditioning.style.to(bundle.device)

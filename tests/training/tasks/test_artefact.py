@@ -116,7 +116,7 @@ def run(sorted_tiles, tmp_path_factory) -> Path:
     return folder / "run"
 
 
-def test_it_learns_and_is_measured_on_patients_it_never_saw(run, sorted_tiles):
+def test_it_learns_and_is_measured_on_held_out_patients(run, sorted_tiles):
     card = json.loads((run / "weights" / "artefact.json").read_text())
     last = json.loads((run / "log.jsonl").read_text().splitlines()[-1])
     assert card["auc"]["value"] > 0.9
@@ -133,7 +133,7 @@ def test_it_learns_and_is_measured_on_patients_it_never_saw(run, sorted_tiles):
     assert list((run / "pictures").glob("*.png"))
 
 
-def test_patients_stand_on_one_side_only_whatever_the_seed(sorted_tiles, tmp_path):
+def test_each_patient_is_on_one_side_only(sorted_tiles, tmp_path):
     path = write(tmp_path, sorted_tiles)
     tiles = open_labelled_tiles(read_train_recipe(path).data, tmp_path)
     train_side, held_out = (
@@ -144,7 +144,7 @@ def test_patients_stand_on_one_side_only_whatever_the_seed(sorted_tiles, tmp_pat
     assert (plan.tiles + plan.validation_tiles, plan.validation_patients) == (96, len(held_out))
 
 
-def test_loaded_weights_judge_as_those_that_were_measured(run, sorted_tiles):
+def test_loaded_weights_classify_as_those_that_were_measured(run, sorted_tiles):
     classifier = load_artefact(run / "weights")
     tiles = open_labelled_tiles(artefact_recipe(sorted_tiles, "^(P..)", 0.5).data, Path())
     chances = {"good": [], "fold": [], "blur": []}
@@ -159,7 +159,7 @@ def test_loaded_weights_judge_as_those_that_were_measured(run, sorted_tiles):
     assert load_artefact(run / "weights") is classifier
 
 
-def test_a_tile_is_judged_at_the_classifier_s_scale_and_by_its_worst_crop(run):
+def test_a_tile_is_classified_at_the_classifier_s_scale_and_by_its_worst_crop(run):
     classifier = load_artefact(run / "weights")
     large, _ = tissue(192, 192, seed=50)
     crops = cut_crops(large, 64)
@@ -282,7 +282,7 @@ def test_what_cannot_be_learned_or_measured_is_refused_with_numbers(sorted_tiles
         read_train_recipe(path)
 
 
-def test_without_transformers_it_says_which_extra_to_install(monkeypatch):
+def test_without_transformers_the_error_names_the_extra_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(NeedsExtra, match=r"histosynth\[quality\]"):
         build_artefact_network((8,), (1,))

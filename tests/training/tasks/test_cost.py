@@ -49,7 +49,7 @@ def bundle(tmp_path_factory):
 
 
 @pytest.mark.parametrize("preset", ["cross-attention", "attention", "attention+conv"])
-def test_parameters_of_an_adapter_are_those_that_peft_makes(tmp_path, preset):
+def test_an_adapter_has_as_many_parameters_as_with_peft(tmp_path, preset):
     folder = tiny_base(tmp_path, "sd15", width=64)
     network = open_base(BaseLocation(str(folder), Path())).network
     plan = AdapterPlan(rank=4, targets=(preset,))
@@ -64,7 +64,7 @@ def test_parameters_of_an_adapter_are_those_that_peft_makes(tmp_path, preset):
     assert sum(each.numel() for each in adapter_parameters(network, "global")) == expected > 0
 
 
-def test_cost_grows_as_the_work_does_and_shrinks_as_asked(bundle):
+def test_cost_grows_with_the_work_and_shrinks_with_the_saving_options(bundle):
     plan = AdapterPlan(targets=("cross-attention",), structure=True)
     usual = cost_of(bundle, plan, LOOP, side=128, items=4)
     larger = cost_of(bundle, plan, LOOP, side=256, items=4)

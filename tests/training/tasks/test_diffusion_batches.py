@@ -1,4 +1,4 @@
-"""What an item is not told, so that painting can be guided away from it."""
+"""Conditions that are dropped from items, for classifier-free guidance."""
 
 import numpy as np
 import pytest
@@ -13,15 +13,15 @@ from histosynth.training.loop.plan import LoopPlan
 from histosynth.training.tasks.diffusion.recipe import DiffusionPlan
 from histosynth.training.tasks.diffusion.train_task import DiffusionTrainTask
 
-TELLS = {
+NO_DROPS = {
     "drop_nuclei": 0.0,
     "drop_style": 0.0,
     "drop_label": 0.0,
 }
 
 
-def told(**drops):
-    """Of 400 items: whether nuclei, whether style and whether the label were told."""
+def present_conditions(**drops):
+    """Of 400 items: whether they have nuclei, a style and a label."""
     bundle = tiny_bundle()
     label = bundle.info.labels[0]
     latents = torch.zeros(len(bundle.info.latent_mean), 16, 16)
@@ -38,7 +38,7 @@ def told(**drops):
             mask_share=0.0,
             crops=(128,),
             batch_px=128,
-            **{**TELLS, **drops},
+            **{**NO_DROPS, **drops},
         ),
         loop=LoopPlan(
             steps=1,
@@ -57,21 +57,21 @@ def told(**drops):
     )
 
 
-def test_nothing_is_dropped_unasked():
-    assert told().all()
+def test_nothing_is_dropped_by_a_share_of_zero():
+    assert present_conditions().all()
 
 
 def test_each_is_dropped_by_itself():
-    for place, name in enumerate(TELLS):
-        seen = told(**{name: 0.3})
-        assert np.delete(seen, place, axis=1).all()
-        assert 0.22 < 1 - seen[:, place].mean() < 0.38
+    for place, name in enumerate(NO_DROPS):
+        present = present_conditions(**{name: 0.3})
+        assert np.delete(present, place, axis=1).all()
+        assert 0.22 < 1 - present[:, place].mean() < 0.38
 
 
 def test_all_are_dropped_together():
-    seen = told(drop_all=0.3)
-    assert (seen == seen[:, :1]).all()
-    assert 0.22 < 1 - seen.mean() < 0.38
+    present = present_conditions(drop_all=0.3)
+    assert (present == present[:, :1]).all()
+    assert 0.22 < 1 - present.mean() < 0.38
 
 
 def test_a_share_that_is_none_is_refused():

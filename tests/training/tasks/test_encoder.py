@@ -15,7 +15,7 @@ from histosynth.pipeline.train import train
 from histosynth.training.tasks.encoder.degradation import degrade
 
 
-def test_it_learns_what_is_alike_and_what_was_done_to_a_picture(tissue, tmp_path):
+def test_it_learns_similarity_and_degradations(tissue, tmp_path):
     path = write_recipe(
         tmp_path,
         tissue,
@@ -46,7 +46,7 @@ def test_a_stopped_run_that_goes_on_is_the_run_that_was_never_stopped(tissue, tm
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
-def test_harm_is_done_as_it_is_told():
+def test_each_degradation_changes_a_picture_as_much_as_its_strength():
     random = np.random.default_rng(0)
     picture = random.integers(0, 256, (64, 64, 3)).astype(np.uint8)
     assert np.array_equal(degrade(picture, np.zeros(3), random), picture)
@@ -62,7 +62,7 @@ def test_harm_is_done_as_it_is_told():
     assert noisy.shape == picture.shape
 
 
-def test_a_batch_too_small_to_tell_a_spread_is_refused(tissue, tmp_path):
+def test_a_batch_too_small_to_measure_a_spread_is_refused(tissue, tmp_path):
     path = write_recipe(tmp_path, tissue, "encoder")
     path.write_text(path.read_text().replace("batch = 8", "batch = 4"))
     with pytest.raises(BadRecipe, match="at least 8"):

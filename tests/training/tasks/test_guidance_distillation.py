@@ -94,7 +94,7 @@ def plain(asked, maps):
     return said
 
 
-def test_the_answer_goes_beyond_the_bases_away_from_what_it_says_when_told_less(asked):
+def test_the_target_is_the_output_moved_away_from_the_output_under_fewer_conditions(asked):
     maps = asked[1]
     told, undefined, without_class = (
         plain(asked, m) for m in (maps, maps.without_nuclei(), maps.without_classes())
@@ -129,7 +129,7 @@ def test_the_answer_goes_beyond_the_bases_away_from_what_it_says_when_told_less(
     )  # it has no nuclei told
 
 
-def test_the_adapter_is_worn_again_and_still_learns(asked):
+def test_the_adapter_is_active_again_and_still_learns(asked):
     bundle, maps, noisy, style = asked
     answer(asked, GuidedPlan(nuclei=1.0))
     with torch.no_grad():
@@ -153,9 +153,7 @@ def guided_recipe(recipe, *, drop=True):
     return recipe
 
 
-def test_an_adapter_cannot_learn_kinds_from_a_base_that_was_always_told_them(
-    tmp_path, tissue, base
-):
+def test_an_adapter_cannot_learn_classes_from_a_base_that_always_had_them(tmp_path, tissue, base):
     recipe = guided_recipe(write_recipe(tmp_path, tissue, "global", start=base))
     with pytest.raises(BadRecipe, match="drop_classes"):
         train(recipe, tmp_path / "run", device="cpu")
@@ -170,7 +168,7 @@ def test_an_adapter_that_learns_guidance_trains_and_a_base_cannot(tmp_path, tiss
         train(recipe, tmp_path / "other", device="cpu")
 
 
-def test_a_base_trained_with_kinds_dropped_paints_nuclei_of_any_kind_and_others_refuse_them(
+def test_a_base_trained_with_dropped_classes_takes_nuclei_of_any_class_and_others_refuse_them(
     tmp_path,
     tissue,
     autoencoder,

@@ -49,7 +49,7 @@ def test_every_task_in_the_folder_is_in_the_dict():
     assert len(defining) == len(TASKS)
 
 
-def test_no_code_of_training_asks_which_recipe_it_has():
+def test_no_code_of_training_tests_the_type_of_a_recipe():
     for path in SOURCES:
         text = path.read_text()
         assert "isinstance(recipe" not in text, path

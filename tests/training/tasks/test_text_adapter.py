@@ -123,7 +123,7 @@ def test_training_one_adapter_leaves_the_other_as_it_was(
     )
 
 
-def test_an_adapter_trained_beside_another_leaves_it_and_the_base_bit_for_bit(trained):
+def test_an_adapter_trained_next_to_another_leaves_it_and_the_base_bit_for_bit(trained):
     """As the loop does it: both on one network, one of them learning."""
     bundle = open_bundle(trained / "weights", dtype="fp32")
     before = {key: value.clone() for key, value in bundle.unet.state_dict().items()}
@@ -177,7 +177,7 @@ def answer_of(bundle, step=500):
     )
 
 
-def test_plain_diffusers_wears_the_adapter_and_paints_the_same(place, trained):
+def test_plain_diffusers_with_the_adapter_samples_the_same(place, trained):
     bundle = open_bundle(trained / "weights", dtype="fp32").with_merged_adapter("global")
     pipe = StableDiffusionPipeline.from_pretrained(
         place,
@@ -227,7 +227,7 @@ def test_plain_diffusers_wears_the_adapter_and_paints_the_same(place, trained):
     assert float((bare - theirs).abs().max()) > 20 * float((x - theirs).abs().max())
 
 
-def test_the_bundle_of_a_run_paints(trained):
+def test_the_bundle_of_a_run_samples(trained):
     bundle = open_bundle(trained / "weights", dtype="fp32")
     assert bundle.info.prompts == ("", "H&E, chest", "H&E, breast, chest")
     nuclei = draw_layout((128, 128), mpp=0.5, seed=0)
@@ -262,7 +262,7 @@ def test_another_base_under_the_same_name_is_refused(trained, tmp_path):
         open_bundle(folder)
 
 
-def test_what_is_packed_tells_no_folder_and_paints_where_the_base_is_named(
+def test_a_packed_bundle_names_no_folder_and_samples_where_the_base_is_named(
     trained,
     place,
     tmp_path,
@@ -280,7 +280,7 @@ def test_what_is_packed_tells_no_folder_and_paints_where_the_base_is_named(
 
 
 @pytest.mark.parametrize("which", ["sd21", "sd15-inpainting", "pixart"])
-def test_every_make_of_base_is_trained_and_read_again(tissue, tmp_path, which):
+def test_every_family_of_bases_is_trained_and_read_again(tissue, tmp_path, which):
     base = tiny_base(tmp_path / "base", which, width=None if which == "pixart" else 64)
     train(
         write(tmp_path, tissue, base, task="local", steps=2),
@@ -335,7 +335,7 @@ def test_labels_are_refused_before_the_base_is_opened(tissue, tmp_path):
         dry_run(write(tmp_path, tissue, "gone/gone", label="bone"))
 
 
-def test_what_does_not_fit_the_base_is_said(tissue, place, tmp_path):
+def test_what_does_not_fit_the_base_is_reported(tissue, place, tmp_path):
     path = write(tmp_path, tissue, place)
     path.write_text(path.read_text().replace('["cross-attention"]', '["attn9"]'))
     with pytest.raises(BadRecipe, match="attn9"):

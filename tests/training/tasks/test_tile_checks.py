@@ -98,7 +98,7 @@ def test_a_label_that_the_base_does_not_list_is_refused(
     dry_run(path)
 
 
-def test_a_base_without_labels_is_told_of_none(tmp_path, tissue, autoencoder):
+def test_a_base_without_labels_ignores_them(tmp_path, tissue, autoencoder):
     path = write_recipe(tmp_path, tissue, "base", start=autoencoder)
     dry_run(changed(path, ('labels = ["breast"]', "labels = []")))
 
@@ -314,7 +314,7 @@ def test_a_dry_run_refuses_the_run_folder_that_the_run_would_and_writes_nothing(
     [b"{", b"\xff\xfe\x00", b"[]", b"3", None],
     ids=repr,
 )
-def test_a_spoilt_recipe_in_a_run_folder_is_refused(tmp_path, tissue, spoilt):
+def test_an_unreadable_recipe_in_a_run_folder_is_refused(tmp_path, tissue, spoilt):
     recipe = write_recipe(tmp_path, tissue, "autoencoder")
     kept = tmp_path / "run" / "recipe.json"
     kept.parent.mkdir()

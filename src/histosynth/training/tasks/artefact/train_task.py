@@ -173,7 +173,7 @@ class ArtefactTrainTask:
         shown = indices[:MAX_SHEET_TILES]
         chances = [1 / (1 + np.exp(-logits[index])) for index in shown]
         named = ", ".join(f"{chance:.2f}" for chance in chances)
-        return f"{title}: {named}", [self.held_out[index].tile.pixels for index in shown]
+        return f"{title}: {named}", [self.held_out[index].pixels for index in shown]
 
     def export(
         self,

@@ -19,7 +19,7 @@ class AutoencoderPlan:
     encoder_layers: tuple[int, ...] = (0, 1, 2, 1)
     decoder_layers: tuple[int, ...] = (0, 2, 3, 1)
     gradient_weight: float = 0.5
-    """Weight of the L1 distance of image gradients beside that of the image."""
+    """Weight of the L1 distance of image gradients, relative to that of the image."""
     anchored: int = 8
     """So many latent channels follow the principal components of 8 x 8 px blocks. Left alone, an
     encoder whitens its latents, and white latents cannot be diffused (docs/log.md)."""

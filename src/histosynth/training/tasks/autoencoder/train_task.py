@@ -21,6 +21,7 @@ from ....tissue.augment import pose, restain, stain_matrix
 from ...data.plan import DataPlan
 from ...data.sources import Example
 from ...loop.fit import module_weights
+from ..sheets import stack_rows
 from ..tile_checks import probe_side
 from .recipe import AutoencoderPlan
 
@@ -64,9 +65,7 @@ class AutoencoderTrainTask:
         self.train = [example.pixels for example in train]
         self.weights = _tile_weights(train)
         self.basis = block_basis(self.train, plan.anchored)
-        side = probe_side([min(tile.shape[:2]) for tile in held_out], ae.FACTOR)
-        crops = [torch.from_numpy(_central_crop(tile, side).copy()) for tile in held_out]
-        self.held_out = torch.stack([ae.to_signal(crop) for crop in crops])
+        self.held_out = _central_crops(held_out)
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -96,7 +95,8 @@ class AutoencoderTrainTask:
         ]
         gradient_loss = sum(gradient_losses) / len(gradient_losses)
         latent_loss = self.plan.anchor_weight * anchor_loss + POWER_WEIGHT * power_loss
-        loss: Tensor = image_loss + self.plan.gradient_weight * gradient_loss + latent_loss
+        sharpness_loss = self.plan.gradient_weight * gradient_loss
+        loss: Tensor = image_loss + sharpness_loss + latent_loss
         return loss
 
     def _anchor_loss(
@@ -111,13 +111,17 @@ class AutoencoderTrainTask:
             self.basis.to(images),
             stride=ae.FACTOR,
         )
-        return (anchored - targets).abs().sum() / max(targets.numel(), 1)
+        errors = (anchored - targets).abs()
+        return errors.sum() / max(targets.numel(), 1)
 
     def _power_loss(self, latents: Tensor) -> Tensor:
         """Distance of the free channels' mean square from `free_std` squared."""
         free = latents[:, len(self.basis) :].float()
-        power = free.var(dim=(0, 2, 3)) + free.mean(dim=(0, 2, 3)) ** 2
-        return ((power / self.plan.free_std**2 - 1) ** 2).sum() / max(len(power), 1)
+        over_items = (0, 2, 3)
+        power = free.var(dim=over_items) + free.mean(dim=over_items) ** 2
+        relative = power / self.plan.free_std**2
+        errors = (relative - 1) ** 2
+        return errors.sum() / max(len(power), 1)
 
     def _draw_crops(self, random: np.random.Generator) -> Tensor:
         """Random crops (B, 3, H, W) in [-1, 1]."""
@@ -135,7 +139,8 @@ class AutoencoderTrainTask:
             x = random.integers(0, width - side + 1)
             stain = stain_matrix(random, self.data.stain_jitter)
             stained = restain(tile[y : y + side, x : x + side], stain)
-            crops.append(np.ascontiguousarray(pose(stained, int(random.integers(8)))))
+            turn = int(random.integers(8))
+            crops.append(np.ascontiguousarray(pose(stained, turn)))
         return ae.to_signal(torch.from_numpy(np.stack(crops)))
 
     def _reconstruct(self) -> Tensor:
@@ -149,23 +154,21 @@ class AutoencoderTrainTask:
     def validate(self) -> dict[str, float]:
         """Loss and PSNR (dB, mean over tiles) of the held-out patients' central crops."""
         reconstructed = self._reconstruct().clamp(-1, 1)
-        error = ((reconstructed - self.held_out) ** 2).mean(dim=(1, 2, 3)) / 4
+        difference = reconstructed - self.held_out
+        error = (difference**2).mean(dim=(1, 2, 3)) / 4
         # a blank tile may come back without any error
         psnr = -10 * torch.log10(error.clamp_min(1e-10))
         return {
-            "loss": float((reconstructed - self.held_out).abs().mean()),
+            "loss": float(difference.abs().mean()),
             "psnr_db": float(psnr.mean()),
             "psnr_worst_db": float(psnr.min()),
         }
 
     def picture(self) -> Pixels:
         """Held-out crops above, their reconstructions below."""
-        rows = []
-        for images in (self.held_out, self._reconstruct()):
-            pixels = ae.to_pixels(images).numpy()
-            rows.append(np.concatenate(list(pixels), axis=1))
-        sheet: Pixels = np.concatenate(rows)
-        return sheet
+        originals = ae.to_pixels(self.held_out).numpy()
+        reconstructed = ae.to_pixels(self._reconstruct()).numpy()
+        return stack_rows([list(originals), list(reconstructed)])
 
     def export(
         self,
@@ -196,11 +199,17 @@ def _tile_weights(train: Sequence[Example]) -> Float64Array:
     return chances
 
 
-def _central_crop(tile: Pixels, side: int) -> Pixels:
-    """The central square of `side` px."""
-    y = (tile.shape[0] - side) // 2
-    x = (tile.shape[1] - side) // 2
-    return tile[y : y + side, x : x + side]
+def _central_crops(tiles: Sequence[Pixels]) -> Tensor:
+    """The central squares of tiles, (N, 3, H, W) in [-1, 1]."""
+    sides = [min(tile.shape[:2]) for tile in tiles]
+    side = probe_side(sides, ae.FACTOR)
+    signals = []
+    for tile in tiles:
+        y = (tile.shape[0] - side) // 2
+        x = (tile.shape[1] - side) // 2
+        crop = tile[y : y + side, x : x + side].copy()
+        signals.append(ae.to_signal(torch.from_numpy(crop)))
+    return torch.stack(signals)
 
 
 def block_basis(
@@ -240,7 +249,8 @@ def block_basis(
     vectors = vectors[:, ::-1][:, :count]
     # eigenvectors have no sign of their own
     largest = np.abs(vectors).argmax(axis=0)
-    vectors = vectors * np.sign(vectors[largest, np.arange(count)])
+    signs = np.sign(vectors[largest, np.arange(count)])
+    vectors = vectors * signs
     target_std = (variances / variances.max(initial=1e-9)) ** 0.25
     kernels = (vectors * target_std / np.sqrt(variances)).T
     shaped = kernels.reshape(

@@ -30,7 +30,7 @@ class DetectorPlan:
     """Standard deviations: of the log of scale, of the log of each channel's light, of grey
     levels."""
     aside: float = 0.12
-    """Share of training patients who give no gradient: the threshold is chosen on them."""
+    """Share of training patients without a gradient: the threshold is chosen on them."""
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.blocks) or min(self.widths, default=0) < 1:

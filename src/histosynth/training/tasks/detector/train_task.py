@@ -28,6 +28,7 @@ from ....tissue.augment import pose, restain, stain_matrix
 from ...data.plan import DataPlan
 from ...data.sources import Example
 from ...loop.fit import module_weights
+from ..sheets import stack_rows
 from .recipe import DetectorPlan
 
 REACH_UM = 6.0
@@ -87,7 +88,8 @@ class DetectorTrainTask:
         self.plan = plan
         self.name = name
         aside = patients_for_threshold([each.patient for each in train], plan.aside)
-        self.train = _marked([each for each in train if each.patient not in aside])
+        learnt = [each for each in train if each.patient not in aside]
+        self.train = _marked(learnt)
         self.aside = _marked([each for each in train if each.patient in aside])
         self.held_out = _marked(held_out)
         self.class_weights = self._class_weights()
@@ -129,7 +131,8 @@ class DetectorTrainTask:
 
     def _draw_crop(self, random: np.random.Generator) -> tuple[Tensor, Nuclei]:
         """A random crop as signal (3, H, W) in [-1, 1], and its nuclei."""
-        tile = self.train[int(random.integers(len(self.train)))]
+        index = int(random.integers(len(self.train)))
+        tile = self.train[index]
         side = self.data.crop
         zoom = float(np.exp(random.normal(0, self.plan.zoom)))
         height, width = tile.pixels.shape[:2]
@@ -137,11 +140,14 @@ class DetectorTrainTask:
         x = int(random.integers(width - cut + 1))
         y = int(random.integers(height - cut + 1))
         box = Box(x, y, cut, cut)
-        nuclei = tile.nuclei.crop(box).to_mpp(self.data.mpp, Size(side, side))
-        stained = restain(tile.pixels[box.slices], stain_matrix(random, self.data.stain_jitter))
+        inside = tile.nuclei.crop(box)
+        nuclei = inside.to_mpp(self.data.mpp, Size(side, side))
+        stain = stain_matrix(random, self.data.stain_jitter)
+        stained = restain(tile.pixels[box.slices], stain)
         image = Image.fromarray(stained.round().astype(np.uint8))
         resized = image.resize((side, side), Image.Resampling.BILINEAR)
-        pixels = self._with_light_and_noise(np.asarray(resized, dtype=np.float32), random)
+        values = np.asarray(resized, dtype=np.float32)
+        pixels = self._with_light_and_noise(values, random)
         turn = int(random.integers(8))
         turned = np.ascontiguousarray(pose(pixels, turn))
         signal = torch.from_numpy(turned).permute(2, 0, 1) / 127.5 - 1
@@ -157,7 +163,8 @@ class DetectorTrainTask:
         light = per_channel * np.exp(random.normal(0, self.plan.light))
         noise_std = abs(random.normal(0, self.plan.noise))
         noise = random.normal(0, noise_std, pixels.shape)
-        changed: Float32Array = np.clip(pixels * light + noise, 0, 255).astype(np.float32)
+        clipped = np.clip(pixels * light + noise, 0, 255)
+        changed: Float32Array = clipped.astype(np.float32)
         return changed
 
     def _loss(
@@ -167,7 +174,9 @@ class DetectorTrainTask:
     ) -> Tensor:
         like = next(self.network.parameters())
         images = images.to(like, memory_format=torch.channels_last)
-        heat, class_logits = (output.float() for output in self.network(images))
+        heat, class_logits = self.network(images)
+        heat = heat.float()
+        class_logits = class_logits.float()
         sigma_px = self.plan.sigma_px
         splats = [each.rasterize(cell=CELL_PX, sigma_px=sigma_px) for each in nuclei]
         target = torch.from_numpy(np.stack(splats)).to(like.device)
@@ -178,7 +187,8 @@ class DetectorTrainTask:
             peak,
             reduction="none",
         )
-        heat_loss = (heat_errors * (1 + self.plan.peak_weight * peak)).mean()
+        cell_weights = 1 + self.plan.peak_weight * peak
+        heat_loss = (heat_errors * cell_weights).mean()
         # a cell that two classes share teaches no class
         other_classes = target.sum(1) - peak
         weights = (peak * (other_classes < 0.5 * peak)).flatten()
@@ -188,7 +198,8 @@ class DetectorTrainTask:
             weight=self.class_weights.to(like.device),
             reduction="none",
         ).flatten()
-        class_loss = (class_errors * weights).sum() / weights.sum().clamp_min(1)
+        total = weights.sum().clamp_min(1)
+        class_loss = (class_errors * weights).sum() / total
         return heat_loss + self.plan.class_weight * class_loss
 
     def validate(self) -> dict[str, float]:
@@ -196,7 +207,8 @@ class DetectorTrainTask:
         crops = [_central_crop(tile, self.data.crop) for tile in self.held_out]
         with torch.no_grad():
             images = torch.stack([picture_to_signal(crop.pixels) for crop in crops])
-            loss = float(self._loss(images, [crop.nuclei for crop in crops]))
+            nuclei = [crop.nuclei for crop in crops]
+            loss = float(self._loss(images, nuclei))
         threshold, aside_f1 = self.choose_threshold()
         return {
             "loss": loss,
@@ -286,9 +298,7 @@ class DetectorTrainTask:
                     radius_px=_MARK_RADIUS_PX,
                 )
             )
-        rows = [np.concatenate(row, axis=1) for row in (marked_row, found_row)]
-        sheet: Pixels = np.concatenate(rows)
-        return sheet
+        return stack_rows([marked_row, found_row])
 
     def export(
         self,
@@ -296,7 +306,8 @@ class DetectorTrainTask:
         averaged: Mapping[str, Tensor],
     ) -> None:
         """`model.safetensors` and `detector.json`, with the threshold of these weights."""
-        live = {key: value.detach().clone() for key, value in self.network.state_dict().items()}
+        state = self.network.state_dict()
+        live = {key: value.detach().clone() for key, value in state.items()}
         weights = module_weights(averaged, "detector")
         self.network.load_state_dict(weights)
         threshold, _ = self.choose_threshold()
@@ -349,7 +360,8 @@ def _central_crop(tile: MarkedTile, side: int) -> MarkedTile:
         side,
         side,
     )
-    return MarkedTile(tile.pixels[box.slices], tile.nuclei.crop(box))
+    pixels = tile.pixels[box.slices]
+    return MarkedTile(pixels, tile.nuclei.crop(box))
 
 
 def _f1_at(

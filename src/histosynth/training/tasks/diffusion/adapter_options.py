@@ -62,7 +62,7 @@ class AdapterPlan:
     dropout: float = 0.0
     """Chance that an adapter's input is dropped in training."""
     structure: bool = False
-    """Train the structure encoder too. Only for a base that has not seen structure."""
+    """Train the structure encoder too. Only for a base that was trained without structure."""
     guided: GuidedPlan = field(default_factory=GuidedPlan)
 
     def __post_init__(self) -> None:

@@ -65,7 +65,7 @@ def _bundle_info(
             styles.append(view.styles)
     cells = torch.cat(latents, dim=1)
     all_styles = torch.cat(styles)
-    # one scale for all channels: the autoencoder made coarse ones louder on purpose
+    # one scale for all channels: coarse ones of the autoencoder are louder on purpose
     latent_std = float(cells.std(1).square().mean().sqrt())
     return BundleInfo(
         name=recipe.name,

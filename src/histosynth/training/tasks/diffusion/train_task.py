@@ -15,6 +15,7 @@ from ....model.bundle import Bundle
 from ...data.views import LatentView
 from ...loop.microbatches import WHOLE_BATCH, Part
 from ...loop.plan import LoopPlan
+from ..sheets import stack_rows
 from .adapter_options import GuidedPlan
 from .batches import Batch, CropBatches
 from .guidance_distillation import guided_answer
@@ -107,7 +108,11 @@ class DiffusionTrainTask:
         losses = self._losses(batch, part.take(times), part.take(noise))
         return losses.mean() * share
 
-    def _draw_times(self, count: int, generator: torch.Generator) -> Tensor:
+    def _draw_times(
+        self,
+        count: int,
+        generator: torch.Generator,
+    ) -> Tensor:
         """(count,) noise levels as the network counts them."""
         steps = self.bundle.denoiser.steps
         uniform = self.plan.times == "uniform"
@@ -184,7 +189,8 @@ class DiffusionTrainTask:
     def _probe_loss(self, batch: Batch, time: float) -> float:
         """Mean loss of a held-out batch at one noise level, a few items at a time."""
         count = len(batch.latents)
-        noise = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(1))
+        generator = torch.Generator().manual_seed(1)
+        noise = torch.randn(batch.latents.shape, generator=generator)
         times = torch.full((count,), time)
         losses = []
         for rows in torch.split(torch.arange(count), self.validation_batch):
@@ -201,7 +207,8 @@ class DiffusionTrainTask:
         """
         if self.bundle.family.trained_on_structure:
             return {"global": 0.5, "local": 0.5}
-        shares = {"global": 1 - self.plan.mask_share, "local": self.plan.mask_share}
+        local = self.plan.mask_share
+        shares = {"global": 1 - local, "local": local}
         return {task: share for task, share in shares.items() if share}
 
     def picture(self) -> Pixels:
@@ -209,7 +216,8 @@ class DiffusionTrainTask:
         mask, and completed.
         """
         count = len(self.probe["global"].latents)
-        rows = torch.linspace(0, count - 1, min(count, MAX_SHEET_CROPS)).round().long()
+        shown = min(count, MAX_SHEET_CROPS)
+        rows = torch.linspace(0, count - 1, shown).round().long()
         whole = self.probe["global"].picked(rows)
         masked = self.probe["local"].picked(rows)
         real = [image.numpy() for image in whole.pixels]
@@ -220,13 +228,15 @@ class DiffusionTrainTask:
         completed = []
         for mask, before, after in zip(masks, real, filled, strict=True):
             inside = mask[..., None]
-            damaged.append(np.where(inside, 255, before).astype(np.uint8))
+            blank = np.where(inside, 255, before)
+            damaged.append(blank.astype(np.uint8))
             completed.append(np.where(inside, after, before))
-        sheet: Pixels = np.concatenate(
-            [np.concatenate(row, axis=1) for row in (real, sampled, damaged, completed)]
-        )
-        return sheet
+        return stack_rows([real, sampled, damaged, completed])
 
-    def export(self, folder: Path, averaged: Mapping[str, Tensor]) -> None:
+    def export(
+        self,
+        folder: Path,
+        averaged: Mapping[str, Tensor],
+    ) -> None:
         """Write the weights."""
         self.save(folder, averaged)

@@ -26,6 +26,7 @@ from ....tissue.augment import pose, restain, stain_matrix
 from ...data.plan import DataPlan
 from ...data.sources import Example
 from ...loop.fit import module_weights
+from ..sheets import stack_rows
 from .degradation import DEGRADATIONS, degrade
 from .recipe import EncoderPlan
 
@@ -91,7 +92,8 @@ class EncoderTrainTask:
         width = network.widths[-1]
         like = next(network.parameters())
         self.projector = _build_projector(width, plan.project).to(like)
-        self.counter = nn.Linear(width, max(len(data.classes), 1)).to(like)
+        counted = max(len(data.classes), 1)
+        self.counter = nn.Linear(width, counted).to(like)
         self.harm = nn.Linear(width, len(DEGRADATIONS)).to(like)
 
     @property
@@ -116,7 +118,8 @@ class EncoderTrainTask:
             self.batch,
             p=self.shares,
         )
-        losses = self._losses([self.train[index] for index in drawn], random)
+        tiles = [self.train[index] for index in drawn]
+        losses = self._losses(tiles, random)
         return sum(losses.values(), torch.zeros(()))
 
     def _losses(
@@ -135,7 +138,7 @@ class EncoderTrainTask:
         like = next(self.network.parameters())
         images = torch.stack([view.signal for view in views])
         images = images.to(like, memory_format=torch.channels_last)
-        features = self.network(images)[-1].mean(dim=(2, 3))
+        features = self._pooled(images)
         losses = self._vicreg_losses(features)
         targets = torch.stack([view.degradation for view in views]).to(like.device)
         errors = F.smooth_l1_loss(
@@ -149,6 +152,11 @@ class EncoderTrainTask:
             losses["nuclei"] = nuclei_loss
         return losses
 
+    def _pooled(self, images: Tensor) -> Tensor:
+        """(B, C) features of the last stage, averaged over the picture."""
+        last: Tensor = self.network(images)[-1]
+        return last.mean(dim=(2, 3))
+
     def _vicreg_losses(self, features: Tensor) -> dict[str, Tensor]:
         """Losses of VICReg (Bardes et al. 2022); `features` hold all first views, then all
         second.
@@ -159,9 +167,11 @@ class EncoderTrainTask:
         for name, side in (("one", first), ("other", second)):
             centred = side - side.mean(0)
             std = (centred.var(0) + 1e-4).sqrt()
-            losses[f"variance_{name}"] = plan.variance / 2 * F.relu(1 - std).mean()
+            too_narrow = F.relu(1 - std).mean()
+            losses[f"variance_{name}"] = plan.variance / 2 * too_narrow
             covariance = centred.T @ centred / (len(side) - 1)
-            off_diagonal = covariance.pow(2).sum() - covariance.diagonal().pow(2).sum()
+            squares = covariance.pow(2).sum()
+            off_diagonal = squares - covariance.diagonal().pow(2).sum()
             losses[f"covariance_{name}"] = plan.covariance * off_diagonal / side.shape[1]
         return losses
 
@@ -214,7 +224,8 @@ class EncoderTrainTask:
             random,
         )
         reach = plan.apart * cut
-        corner = corner + np.round(random.uniform(-reach, reach, 2)).astype(int)
+        moved = np.round(random.uniform(-reach, reach, 2))
+        corner = corner + moved.astype(int)
         second = self._view(
             tile,
             _box_at(corner, cut, width, height),
@@ -231,7 +242,8 @@ class EncoderTrainTask:
         random: np.random.Generator,
     ) -> int:
         """A random side of a crop, no larger than the tile, px."""
-        drawn = round(side * float(np.exp(random.normal(0, spread))))
+        zoom = float(np.exp(random.normal(0, spread)))
+        drawn = round(side * zoom)
         height, width = tile.pixels.shape[:2]
         return int(min(drawn, height, width))
 
@@ -243,17 +255,20 @@ class EncoderTrainTask:
         random: np.random.Generator,
     ) -> View:
         side = self.data.crop
-        stained = restain(tile.pixels[box.slices], stain_matrix(random, self.data.stain_jitter))
+        stain = stain_matrix(random, self.data.stain_jitter)
+        stained = restain(tile.pixels[box.slices], stain)
         image = Image.fromarray(stained.round().astype(np.uint8))
         if box.width != side:
             image = image.resize((side, side), Image.Resampling.BILINEAR)
-        light = np.exp(random.normal(0, self.plan.light, 3))
+        brightness = random.normal(0, self.plan.light, 3)
+        light = np.exp(brightness)
         pixels = np.clip(
             np.asarray(image, dtype=np.float32) * light,
             0,
             255,
         ).astype(np.uint8)
-        turned = np.ascontiguousarray(pose(pixels, int(random.integers(8))), np.uint8)
+        turn = int(random.integers(8))
+        turned = np.ascontiguousarray(pose(pixels, turn), np.uint8)
         degraded = degrade(turned, degradation, random)
         density = None
         if tile.nuclei is not None:
@@ -273,7 +288,8 @@ class EncoderTrainTask:
         known = nuclei.class_ids[nuclei.class_ids != ANY_CLASS]
         counts = np.bincount(known, minlength=len(self.data.classes))
         cells = box.width * box.height / DENSITY_CELL_PX2
-        return torch.from_numpy(np.log1p(counts / cells / DENSITY_OFFSET)).float()
+        logarithms = np.log1p(counts / cells / DENSITY_OFFSET)
+        return torch.from_numpy(logarithms).float()
 
     def validate(self) -> dict[str, float]:
         """Losses on pairs of held-out tiles, and of the features: how often the nearest other crop
@@ -281,12 +297,14 @@ class EncoderTrainTask:
         """
         random = np.random.default_rng(0)
         count = len(self.held_out)
-        tiles = [self.held_out[index % count] for index in range(max(VALIDATION_PAIRS, count))]
-        losses = {name: float(loss) for name, loss in self._losses(tiles, random).items()}
+        pairs = max(VALIDATION_PAIRS, count)
+        tiles = [self.held_out[index % count] for index in range(pairs)]
+        losses = self._losses(tiles, random)
+        numbers = {name: float(loss) for name, loss in losses.items()}
         features, owners = self._corner_features(self.held_out)
         return {
-            "loss": sum(losses.values()),
-            **losses,
+            "loss": sum(numbers.values()),
+            **numbers,
             "own_tile": _nearest_is_own(features, owners),
             "rank": _effective_rank(features),
         }
@@ -301,7 +319,7 @@ class EncoderTrainTask:
         )
         features = []
         for part in torch.split(signal, _CROPS_AT_ONCE):
-            features.append(self.network(part)[-1].mean(dim=(2, 3)).float())
+            features.append(self._pooled(part).float())
         return torch.cat(features).cpu().numpy(), owners
 
     def _corner_crops(self, tiles: Sequence[Example]) -> tuple[list[Pixels], IndexArray]:
@@ -323,7 +341,7 @@ class EncoderTrainTask:
         every = max(len(self.held_out) // MAX_SHEET_TILES, 1)
         shown = self.held_out[::every][:MAX_SHEET_TILES]
         side = self.data.crop
-        library = [tile for tile in self.train if min(tile.pixels.shape[:2]) >= side]
+        library = [tile for tile in self.train if min(tile.tile.size) >= side]
         shown_features, _ = self._corner_features(shown)
         library_features, _ = self._corner_features(library)
         shown_crops, _ = self._corner_crops(shown)
@@ -337,9 +355,7 @@ class EncoderTrainTask:
             )
             held_out_row.append(shown_crops[index])
             nearest_row.append(library_crops[int(distances.argmin())])
-        rows = [np.concatenate(row, axis=1) for row in (held_out_row, nearest_row)]
-        sheet: Pixels = np.concatenate(rows)
-        return sheet
+        return stack_rows([held_out_row, nearest_row])
 
     def export(
         self,
@@ -355,9 +371,8 @@ class EncoderTrainTask:
         )
         weights = module_weights(averaged, "encoder")
         network = HistoNet(self.plan.widths, self.plan.blocks)
-        network.load_state_dict(
-            {key: value.detach().float().cpu() for key, value in weights.items()}
-        )
+        on_cpu = {key: value.detach().float().cpu() for key, value in weights.items()}
+        network.load_state_dict(on_cpu)
         features = []
         with torch.inference_mode():
             for crop in self._whitening_crops():
@@ -420,16 +435,19 @@ def _nearest_is_own(features: Float32Array, owners: IndexArray) -> float:
         features[:, None] - features[None],
         axis=-1,
     )
-    distances = distances + np.diag(np.full(len(features), np.inf))
+    itself = np.full(len(features), np.inf)
+    distances = distances + np.diag(itself)
     nearest = owners[distances.argmin(1)]
     return float((nearest == owners).mean())
 
 
 def _effective_rank(features: Float32Array) -> float:
     """Exponential of the entropy of the shares of variance (Roy and Vetterli 2007)."""
-    variances = np.linalg.eigvalsh(np.cov(features.T)).clip(0)
+    covariance = np.cov(features.T)
+    variances = np.linalg.eigvalsh(covariance).clip(0)
     shares = variances / max(variances.sum(), 1e-12)
-    return float(np.exp(-(shares * np.log(shares + 1e-12)).sum()))
+    entropy = -(shares * np.log(shares + 1e-12)).sum()
+    return float(np.exp(entropy))
 
 
 def _spread_offsets(length: int, side: int) -> NDArray[np.int64]:
