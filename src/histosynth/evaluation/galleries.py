@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.errors import HistosynthError
+from ..core.geometry import Box
 from ..core.tile import Pixels
 from ..metrics.copying.conclude import most_alike_pairs
 from ..metrics.finding import Gallery
@@ -72,7 +73,8 @@ def realism_galleries(measured: MeasuredSides) -> tuple[Gallery, ...]:
         lines = []
         for number in numbers:
             name = synthetic.tiles[int(number)].name
-            real_name = real.tiles[int(rows[number, 0])].name
+            real_row = int(rows[number, 0])
+            real_name = real.tiles[real_row].name
             picture = measured.picture("synthetic", name)
             real_picture = measured.picture("real", real_name)
             if picture is not None and real_picture is not None:
@@ -88,16 +90,18 @@ def copying_galleries(measured: MeasuredSides) -> tuple[Gallery, ...]:
     if measured.library is None:
         return ()
     synthetic = measured.samples["synthetic"]
+    library = measured.samples["library"]
     mpp = measured.synthetic.items[0].mpp
     lines = []
     for pair in most_alike_pairs(synthetic, MAX_GALLERY_ROWS):
         name = synthetic.tiles[pair.row].name
-        source_name = measured.samples["library"].tiles[pair.tile].name
+        source_name = library.tiles[pair.tile].name
         picture = measured.picture("synthetic", name)
         source = measured.picture("library", source_name)
         if picture is None or source is None:
             continue
-        rotated = np.ascontiguousarray(pose(picture, pair.pose)).astype(np.uint8)
+        posed = pose(picture, pair.pose)
+        rotated = np.ascontiguousarray(posed).astype(np.uint8)
         part = _part(
             source,
             rotated.shape[:2],
@@ -110,7 +114,9 @@ def copying_galleries(measured: MeasuredSides) -> tuple[Gallery, ...]:
     return (Gallery("Nearest pairs", columns, tuple(lines)),)
 
 
-GALLERIES: Mapping[str, Callable[[MeasuredSides], tuple[Gallery, ...]]] = {
+MakeGalleries = Callable[[MeasuredSides], tuple[Gallery, ...]]
+
+GALLERIES: Mapping[str, MakeGalleries] = {
     "realism": realism_galleries,
     "copying": copying_galleries,
 }
@@ -120,7 +126,10 @@ GALLERIES: Mapping[str, Callable[[MeasuredSides], tuple[Gallery, ...]]] = {
 def _find(collection: Collection | None, name: str) -> Item | None:
     if collection is None:
         return None
-    return next((item for item in collection.items if item.name == name), None)
+    for item in collection.items:
+        if item.name == name:
+            return item
+    return None
 
 
 def _part(
@@ -141,10 +150,9 @@ def _part(
     part: Pixels = np.full((height, width, 3), 255, np.uint8)
     left = round(x)
     top = round(y)
-    rows = slice(max(top, 0), min(top + height, pixels.shape[0]))
-    columns = slice(max(left, 0), min(left + width, pixels.shape[1]))
-    if rows.stop > rows.start and columns.stop > columns.start:
-        target_rows = slice(rows.start - top, rows.stop - top)
-        target_columns = slice(columns.start - left, columns.stop - left)
-        part[target_rows, target_columns] = pixels[rows, columns]
+    inside = Box(left, top, width, height).intersect(Box(0, 0, pixels.shape[1], pixels.shape[0]))
+    if inside is None:
+        return part
+    target = inside.shift(-left, -top)
+    part[target.slices] = pixels[inside.slices]
     return part

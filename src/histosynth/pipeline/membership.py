@@ -18,15 +18,17 @@ from ..training.membership import tile_losses
 
 MAX_TILES_PER_SIDE = 128
 """Tiles of each side whose loss is measured."""
-Tile = tuple[Pixels, Nuclei | None]
+_Tile = tuple[Pixels, Nuclei | None]
 
 
 def membership(
     opened: OpenedInputs, on_progress: ProgressCallback | None = None, *, bundle: Bundle, seed: int
 ) -> Section:
     """The bundle's loss on training crops and on unseen ones, as a section of the report."""
-    collections = [each for each in (opened.reference, opened.real) if each is not None]
-    sides = [spread_over(each.items, MAX_TILES_PER_SIDE) for each in collections]
+    sides = []
+    for collection in (opened.reference, opened.real):
+        if collection is not None:
+            sides.append(spread_over(collection.items, MAX_TILES_PER_SIDE))
     total = sum(len(side) for side in sides)
     losses = []
     patients = []
@@ -47,25 +49,29 @@ def membership(
 
 def _readable(
     items: Sequence[Item], opened: OpenedInputs, classes: Sequence[str]
-) -> tuple[list[Tile], list[str]]:
+) -> tuple[list[_Tile], list[str]]:
     """Tiles that can be read, with nuclei where the bundle has their classes; and their patients.
 
     Unreadable tiles are reported with the refused tiles of the metrics.
     """
     settings = opened.measurement
-    tiles: list[Tile] = []
+    tiles: list[_Tile] = []
     patients = []
     read = read_items(items, settings.classes, dict(settings.mapping))
     for item, found in zip(items, read, strict=True):
         if isinstance(found, HistosynthError):
             continue
         pixels, nuclei = found
-        if nuclei is not None and set(nuclei.classes) <= set(classes):
-            tiles.append((pixels, with_classes(nuclei, classes)))
-        else:
-            tiles.append((pixels, None))
+        tiles.append((pixels, _in_classes(nuclei, classes)))
         patients.append(item.patient)
     return tiles, patients
+
+
+def _in_classes(nuclei: Nuclei | None, classes: Sequence[str]) -> Nuclei | None:
+    """The nuclei in these classes; None where they have another class."""
+    if nuclei is None or not set(nuclei.classes) <= set(classes):
+        return None
+    return with_classes(nuclei, classes)
 
 
 def _shifted(on_progress: ProgressCallback | None, before: int, total: int) -> ProgressCallback:

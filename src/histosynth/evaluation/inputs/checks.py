@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...core.errors import BadOption, SizeMismatch
 from ...core.units import same_scale
@@ -69,6 +69,21 @@ def metrics_for(
     Raises:
         BadOption: an unknown metric, or one whose input is missing.
     """
+    missing = _missing_inputs(config, reference, classes)
+    requested = {OLD_METRIC_NAMES.get(name, name) for name in config.metrics}
+    for name in sorted(requested):
+        _check_metric(name, missing)
+    if not requested:
+        requested = {name for name in METRICS if not missing[name]}
+    return tuple(name for name in METRICS if name in requested)
+
+
+def _missing_inputs(
+    config: EvaluationConfig,
+    reference: Collection | None,
+    classes: Sequence[str],
+) -> dict[str, frozenset[Need]]:
+    """Inputs that each metric needs and that were not given."""
     given = set()
     if classes:
         given.add(Need.NUCLEI)
@@ -76,17 +91,16 @@ def metrics_for(
         given.add(Need.REFERENCE)
     if config.masks is not None:
         given.add(Need.MASKS)
-    missing = {name: metric.needs - given for name, metric in METRICS.items()}
-    requested = {OLD_METRIC_NAMES.get(name, name) for name in config.metrics}
-    for name in sorted(requested):
-        if name not in METRICS:
-            raise BadOption("--metrics", name, ", ".join(METRICS))
-        if missing[name]:
-            options = " and ".join(sorted(need.value for need in missing[name]))
-            raise BadOption("--metrics", name, f"given together with {options}")
-    if not requested:
-        requested = {name for name in METRICS if not missing[name]}
-    return tuple(name for name in METRICS if name in requested)
+    return {name: metric.needs - given for name, metric in METRICS.items()}
+
+
+def _check_metric(name: str, missing: Mapping[str, frozenset[Need]]) -> None:
+    if name not in METRICS:
+        raise BadOption("--metrics", name, ", ".join(METRICS))
+    if missing[name]:
+        options = sorted(need.value for need in missing[name])
+        needed = f"given together with {' and '.join(options)}"
+        raise BadOption("--metrics", name, needed)
 
 
 def tools_of(metrics: Sequence[str]) -> frozenset[Tool]:

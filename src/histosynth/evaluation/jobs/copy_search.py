@@ -70,7 +70,8 @@ def search(job: SearchJob) -> int:
             exclude_own_patient=job.leave_out_own_patient,
         )
     rows = [tile.values[MATCH] for tile in found.tiles]
-    matches = np.array(rows, np.float64).reshape(-1, MATCH_VALUES)
+    matches = np.array(rows, np.float64)
+    matches = matches.reshape(-1, MATCH_VALUES)
     with atomic_write(job.path) as temporary:
         save_file(
             {"match": matches},
@@ -97,7 +98,9 @@ def with_matches(sample: Sample, jobs: Sequence[SearchJob]) -> Sample:
         raise BadRun(jobs[0].path.parent, f"it holds {len(rows)} matches for {len(sample)} tiles")
     tiles = []
     for tile, row in zip(sample.tiles, rows, strict=True):
-        tiles.append(replace(tile, values={**tile.values, MATCH: row}))
+        values = dict(tile.values)
+        values[MATCH] = row
+        tiles.append(replace(tile, values=values))
     return Sample(tuple(tiles))
 
 
@@ -109,7 +112,14 @@ def search_key(
     leave_out_own_patient: bool,
 ) -> str:
     """Key of a job, from the keys of the jobs whose files it reads."""
-    return digest([source, list(library), list(crops), side_um, leave_out_own_patient])
+    parts = [
+        source,
+        list(library),
+        list(crops),
+        side_um,
+        leave_out_own_patient,
+    ]
+    return digest(parts)
 
 
 class _Textures(Sequence[NDArray[np.floating]]):
@@ -118,7 +128,8 @@ class _Textures(Sequence[NDArray[np.floating]]):
     def __init__(self, files: Sequence[Path]) -> None:
         self.keys: list[tuple[Path, str]] = []
         self.owners: list[str] = []
-        self.shape = (1, 1)
+        heights = [1]
+        widths = [1]
         for path in files:
             measured, _ = read_measured(path)
             numbers = tile_numbers(path, TEXTURE)
@@ -126,7 +137,9 @@ class _Textures(Sequence[NDArray[np.floating]]):
                 self.keys.append((path, f"{number}/{TEXTURE}"))
                 self.owners.append(tile.patient or tile.name)
                 height, width = tile.values[TEXTURE].shape
-                self.shape = (max(self.shape[0], height), max(self.shape[1], width))
+                heights.append(height)
+                widths.append(width)
+        self.shape = (max(heights), max(widths))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -150,14 +163,18 @@ def _features(
     """Features of all crops, and the number of the training tile of each."""
     names: list[str] = []
     for path in library:
-        names += [tile.name for tile in read_measured(path)[0]]
+        measured, _ = read_measured(path)
+        names += [tile.name for tile in measured]
     numbers = {name: number for number, name in enumerate(names)}
     rows = []
     owners = []
     for path in crops:
-        for tile in read_measured(path, without=(TEXTURE,))[0]:
-            rows.append(np.asarray(tile.values[FEATURES], np.float64))
-            owners.append(numbers[_whole_name(tile.name, numbers)])
+        measured, _ = read_measured(path, without=(TEXTURE,))
+        for tile in measured:
+            features = tile.values[FEATURES]
+            rows.append(np.asarray(features, np.float64))
+            whole_name = _whole_name(tile.name, numbers)
+            owners.append(numbers[whole_name])
     return np.array(rows), np.array(owners, np.intp)
 
 

@@ -61,18 +61,22 @@ class MeasureJob:
         items = []
         for item in self.items:
             facts = asdict(item) | {"path": item.path.name}
-            items.append([facts, content_digest(item.path), content_digest(item.points)])
+            picture = content_digest(item.path)
+            points = content_digest(item.points)
+            items.append([facts, picture, points])
         masks = []
         for mask, original in self.masks:
             box = asdict(original)["box"]
-            digests = [content_digest(mask), content_digest(original.path)]
-            masks.append([*digests, original.tile_id, box])
+            mask_digest = content_digest(mask)
+            original_digest = content_digest(original.path)
+            masks.append([mask_digest, original_digest, original.tile_id, box])
         settings = asdict(self.settings)
         for name in ("weights", "perceptual_weights", "nima"):
             settings[name] = content_digest(settings[name])
         detectors = [detector_name(name) for name in self.settings.detectors]
         every = [items, masks, self.metrics, settings, detectors, __version__]
-        return digest(json.loads(json.dumps(every, default=str)))
+        plain = json.loads(json.dumps(every, default=str))
+        return digest(plain)
 
     def done(self) -> bool:
         """Whether its file exists."""
@@ -139,7 +143,8 @@ def with_ring_classifier(items: Sequence[Item], settings: MeasureSettings) -> Me
     arrays = []
     for field in fields(rings):
         array = getattr(rings, field.name)
-        arrays.append((field.name, tuple(array.ravel().tolist()), array.shape))
+        values = tuple(array.ravel().tolist())
+        arrays.append((field.name, values, array.shape))
     return replace(settings, rings=tuple(arrays))
 
 
@@ -242,7 +247,9 @@ def _open_tools(settings: MeasureSettings, metrics: Sequence[str]) -> Tools:
         nima = open_nima(settings.nima)
     rings = None
     if settings.rings:
-        arrays = {name: np.array(values).reshape(shape) for name, values, shape in settings.rings}
+        arrays = {}
+        for name, values, shape in settings.rings:
+            arrays[name] = np.array(values).reshape(shape)
         rings = RingClassifier(**arrays)
     return Tools(
         encoder,

@@ -76,9 +76,11 @@ def plain_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        text = ", ".join(plain_text(each) for each in value[:MAX_ITEMS])
-        if len(value) > MAX_ITEMS:
-            text += f" and {format_count(len(value) - MAX_ITEMS)} more"
+        parts = [plain_text(each) for each in value[:MAX_ITEMS]]
+        text = ", ".join(parts)
+        more = len(value) - MAX_ITEMS
+        if more > 0:
+            text += f" and {format_count(more)} more"
         return text
     return str(value)
 
@@ -97,7 +99,8 @@ def take_matrices(
         found = matrices_of(value)
         if found:
             for side, table in found:
-                tables.append((", ".join([*titles, side] if side else titles), table))
+                parts = [*titles, side] if side else titles
+                tables.append((", ".join(parts), table))
             continue
         inner, left = take_matrices(value, titles)
         tables += inner
@@ -115,7 +118,9 @@ def matrices_of(value: Mapping[str, Any]) -> list[Matrix]:
     """
     if "requested" in value and "found" in value:
         return _matrices_by_side(value)
-    titles = (str(value.get("row_title", "")), str(value.get("column_title", "")))
+    row_title = str(value.get("row_title", ""))
+    column_title = str(value.get("column_title", ""))
+    titles = (row_title, column_title)
     table = _heat_table(
         value.get("rows"),
         value.get("columns"),
@@ -150,8 +155,9 @@ def _heat_table(
     titles: tuple[str, str],
 ) -> Fact | None:
     """A matrix of counts; None where the values are no matrix of that size."""
-    if not (isinstance(rows, list) and isinstance(columns, list) and isinstance(counts, list)):
-        return None
+    for each in (rows, columns, counts):
+        if not isinstance(each, list):
+            return None
     if len(counts) != len(rows):
         return None
     for row in counts:
@@ -177,8 +183,11 @@ def _cells(row: Sequence[float]) -> tuple[Cell, ...]:
     cells = []
     for each in row:
         share = each / total if total else 0.0
-        text = format_count(int(each)) if each == int(each) else f"{each:.3g}"
-        cells.append(Cell(text, f"{share:.0%}", round(100 * share)))
+        text = f"{each:.3g}"
+        if each == int(each):
+            text = format_count(int(each))
+        percent = f"{share:.0%}"
+        cells.append(Cell(text, percent, round(100 * share)))
     return tuple(cells)
 
 
@@ -186,7 +195,9 @@ def _pairs(value: Mapping[str, Any], depth: int) -> Fact:
     items = list(value.items())
     pairs = []
     for key, each in items[:MAX_ITEMS]:
-        pairs.append((str(key).replace("_", " "), fact_of(each, depth + 1)))
+        name = str(key).replace("_", " ")
+        inner = fact_of(each, depth + 1)
+        pairs.append((name, inner))
     return Fact(
         "pairs",
         pairs=tuple(pairs),
@@ -195,10 +206,15 @@ def _pairs(value: Mapping[str, Any], depth: int) -> Fact:
 
 
 def _grid(rows: Sequence[Mapping[str, Any]], depth: int) -> Fact:
-    heads = tuple(dict.fromkeys(str(key) for row in rows for key in row))
+    names: dict[str, None] = {}
+    for row in rows:
+        for key in row:
+            names[str(key)] = None
+    heads = tuple(names)
     grid = []
     for row in rows[:MAX_ITEMS]:
-        grid.append(tuple(fact_of(row.get(head), depth + 1) for head in heads))
+        cells = [fact_of(row.get(head), depth + 1) for head in heads]
+        grid.append(tuple(cells))
     return Fact(
         "grid",
         heads=heads,

@@ -14,6 +14,9 @@ from ...metrics.finding import Section
 REPORT_SCHEMA = 2
 """Version of report.json. It increases when a key changes its meaning or is removed."""
 
+_TEXTS = (str, bytes, bytearray)
+"""Sequences that are one value of JSON."""
+
 
 @dataclass(frozen=True)
 class Material:
@@ -78,7 +81,10 @@ class Report:
             "real": self.real,
             "reference": self.reference,
         }
-        materials = {name: asdict(side) if side else None for name, side in sides.items()}
+        materials: dict[str, Any] = {}
+        for name, side in sides.items():
+            materials[name] = asdict(side) if side else None
+        sections = {section.key: section.as_dict() for section in self.sections}
         plain = {
             "schema": REPORT_SCHEMA,
             "title": self.title,
@@ -86,7 +92,7 @@ class Report:
             "encoder": self.encoder,
             "warnings": self.warnings,
             "refused": self.refused,
-            "sections": {section.key: section.as_dict() for section in self.sections},
+            "sections": sections,
             "created": self.created,
         }
         values: dict[str, Any] = json_value(plain)
@@ -98,16 +104,22 @@ def json_value(value: Any) -> Any:
 
     NaN and infinity become None, numpy arrays lists, and unknown types their text.
     """
-    if value is None or isinstance(value, str | bool | int):
-        return value
     if isinstance(value, np.generic | np.ndarray):
         return json_value(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(key): json_value(each) for key, each in value.items()}
     if isinstance(value, set | frozenset):
         return [json_value(each) for each in sorted(value, key=str)]
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+    if isinstance(value, _TEXTS):
+        return value if isinstance(value, str) else str(value)
+    if isinstance(value, Sequence):
         return [json_value(each) for each in value]
+    return _json_scalar(value)
+
+
+def _json_scalar(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, bool | int | float):
+        return value
     return str(value)

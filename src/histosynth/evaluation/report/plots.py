@@ -195,37 +195,48 @@ def _draw_densities(
     pooled = np.concatenate(values) if values else np.zeros(0)
     if not len(pooled):
         return [], []
-    legend: list[Entry] = []
-    notes: list[str] = []
     view = _view(pooled)
-    beyond = int(((pooled < view[0]) | (pooled > view[1])).sum())
-    if beyond:
-        verb = "is" if beyond == 1 else "are"
-        notes.append(f"{format_count(beyond)} far outside {verb} not shown")
-    values = [each[(each >= view[0]) & (each <= view[1])] for each in values]
-    curves = [_density(each, view) for each in values]
-    for row, (one, style, numbers, curve) in enumerate(
-        zip(series, styles, values, curves, strict=True)
-    ):
+    legend: list[Entry] = []
+    notes = _outside_note(pooled, view)
+    curves = []
+    for row, (one, style) in enumerate(zip(series, styles, strict=True)):
         name = one.name or one.role
+        numbers = _inside(values[row], view)
         if not len(numbers):
             notes.append(f"{name}: no values")
             continue
+        curve = _density(numbers, view)
+        if curve is not None:
+            curves.append(curve)
         note = _draw_density(axes, row, style, numbers, curve)
         if note:
             notes.append(f"{name}: {note}")
-        is_shown_singly = curve is None and len(numbers) < MIN_DENSITY_VALUES
+        is_curve = len(numbers) >= MIN_DENSITY_VALUES
         legend.append(
             Entry(
                 name,
                 style,
-                is_shown_singly,
-                len(numbers) >= MIN_DENSITY_VALUES,
+                mark=not is_curve,
+                stroke=is_curve,
             )
         )
-    drawn = [curve for curve in curves if curve is not None]
-    _fit_density_axes(axes, view, drawn, len(series))
+    _fit_density_axes(axes, view, curves, len(series))
     return legend, notes
+
+
+def _inside(values: Float64Array, view: View) -> Float64Array:
+    low, high = view
+    kept: Float64Array = values[(values >= low) & (values <= high)]
+    return kept
+
+
+def _outside_note(pooled: Float64Array, view: View) -> list[str]:
+    """States how many values are outside the view."""
+    beyond = len(pooled) - len(_inside(pooled, view))
+    if not beyond:
+        return []
+    verb = "is" if beyond == 1 else "are"
+    return [f"{format_count(beyond)} far outside {verb} not shown"]
 
 
 def _draw_density(
@@ -248,44 +259,55 @@ def _draw_density(
     note = ""
     if curve is not None:
         axes.plot(*curve, **options, **strokes)
-        alpha = 0.1 * style.opacity
         axes.fill_between(
             *curve,
             color=style.colour,
-            alpha=alpha,
+            alpha=0.1 * style.opacity,
             linewidth=0,
             zorder=2,
         )
     elif len(numbers) >= MIN_DENSITY_VALUES:
+        note = "all values are the same"
+        x = [numbers[0], numbers[0]]
+        y = [0.16, 0.9]
         axes.plot(
-            [numbers[0]] * 2,
-            [0.16, 0.9],
+            x,
+            y,
             transform=across,
             **options,
             **strokes,
         )
-        note = "all values are the same"
     else:
-        height = [0.3 + 0.12 * row] * len(numbers)
+        note = "too few values for a curve, each is shown"
+        y = [0.3 + 0.12 * row] * len(numbers)
         axes.plot(
             numbers,
-            height,
+            y,
             style.marker,
             transform=across,
             markersize=6,
             **options,
         )
-        note = "too few values for a curve, each is shown"
+    _draw_rug(axes, row, numbers, options)
+    return note
+
+
+def _draw_rug(
+    axes: Axes,
+    row: int,
+    numbers: Float64Array,
+    options: Style,
+) -> None:
+    """Marks of the values below the curves, one row a series."""
     rug = _evenly(np.sort(numbers), MAX_RUG_MARKS)
     axes.plot(
         rug,
         [0.02 + 0.03 * row] * len(rug),
         "|",
-        transform=across,
+        transform=axes.get_xaxis_transform(),
         markersize=5,
         **options,
     )
-    return note
 
 
 def _fit_density_axes(
