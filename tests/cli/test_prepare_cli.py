@@ -56,7 +56,7 @@ def test_one_line_is_a_recipe(slide, tmp_path):
     )
     assert code == 0
     facts = json.loads(out)
-    assert facts["tiles"] == 1 and facts["kept"] == 1 and facts["made_files"] == 1
+    assert facts["tiles"] == 1 and facts["kept"] == 1 and facts["written_files"] == 1
     code, out, _ = call(
         "run",
         recipe,

@@ -27,10 +27,10 @@ def test_prepare_writes_a_tile_set_and_continues(tmp_path):
     recipe.write_text('slides = ["s.tiff"]\nnuclei.source = "none"\ntiles.size = 256\n')
     prepared = hs.prepare(str(recipe), str(tmp_path / "tiles"))
     rows = list(hs.TileSet(tmp_path / "tiles").rows())
-    assert prepared.made == 1
+    assert prepared.written == 1
     assert prepared.summary["kept"] == len(rows) > 0
     again = hs.prepare(recipe, tmp_path / "tiles")
-    assert (again.made, again.found) == (0, 1)
+    assert (again.written, again.finished) == (0, 1)
     with pytest.raises(BadRecipe, match="gone"):
         hs.prepare(tmp_path / "gone.toml", tmp_path / "other")
 

@@ -157,7 +157,7 @@ def tiles(
 def _report_tile_set(prepared: Prepared, out: Path, output: Output) -> None:
     """Show a tile set; exit code 1 if a slide was refused."""
     summary = prepared.summary
-    result = summary | {"out": str(out), "made_files": prepared.written}
+    result = summary | {"out": str(out), "written_files": prepared.written}
     output.done(result, _tile_set_lines(prepared, out))
     refused = [slide for slide in summary["slides"] if "refused" in slide]
     output.refused(f"{slide['slide']}: {slide['refused']}" for slide in refused)
