@@ -59,10 +59,9 @@ class DemoFiles:
         self._refuse_unlisted(self.nuclei_csv)
         self._refuse_unlisted(self.nuclei_geojson)
         self._refuse_unlisted(self.report)
-        for index in range(self.tiles):
-            self._refuse_unlisted(self.image("mask", index))
         refuse_foreign_files(self.contact)
         for index in range(self.tiles):
+            self._refuse_unlisted(self.image("mask", index))
             refuse_foreign_files(self.image("synthetic", index))
             refuse_foreign_files(self.image("mended", index))
 
@@ -81,7 +80,8 @@ class DemoFiles:
     def _record(self, *paths: Path) -> None:
         """List files that were just written."""
         for path in paths:
-            self.hashes[self._name(path)] = sha256_of(path)
+            name = self._name(path)
+            self.hashes[name] = sha256_of(path)
         values = {
             "histosynth": __version__,
             "verb": "demo",
@@ -99,11 +99,12 @@ class DemoFiles:
 
     def write_tiles(self, tiles: Sequence[Synthetic], damaged: Sequence[Condition]) -> None:
         """Write each tile, and the mask of its damage."""
-        for index, (tile, condition) in enumerate(zip(tiles, damaged, strict=True)):
+        for index, tile in enumerate(tiles):
             tile.save(self.image("synthetic", index))
-            mask = self.image("mask", index)
-            write_mask(mask, condition.mask)
-            self._record(mask)
+        for index, condition in enumerate(damaged):
+            path = self.image("mask", index)
+            write_mask(path, condition.mask)
+            self._record(path)
 
     def write_completed(self, completed: Sequence[Synthetic]) -> None:
         """Write each completed tile."""
@@ -112,12 +113,19 @@ class DemoFiles:
 
     def write_overview(self, pictures: DemoPictures, *, seed: int) -> None:
         """Write the contact sheet and the page with every picture's recipe."""
-        sheet = contact_sheet(overview_rows(pictures), title=TITLE)
-        write_synthetic(self.contact, sheet, overview_recipe(pictures, seed=seed))
-        paths = [self.image("synthetic", index) for index in range(len(pictures.tiles))]
-        paths += [self.image("mended", index) for index in range(len(pictures.completed))]
-        names = [self._name(path) for path in paths]
-        write_text(self.report, page_html(pictures, names))
+        rows = overview_rows(pictures)
+        write_synthetic(
+            self.contact,
+            contact_sheet(rows, title=TITLE),
+            overview_recipe(pictures, seed=seed),
+        )
+        names = []
+        for index in range(len(pictures.tiles)):
+            names.append(self._name(self.image("synthetic", index)))
+        for index in range(len(pictures.completed)):
+            names.append(self._name(self.image("mended", index)))
+        page = page_html(pictures, names)
+        write_text(self.report, page)
         self._record(self.report)
 
 

@@ -48,7 +48,7 @@ class ConditionReader:
 
     @classmethod
     def of(cls, bundle: Bundle, options: SamplingOptions) -> ConditionReader:
-        """The reader that the options ask for.
+        """The reader for these options.
 
         Raises:
             BadOption, ScaleMismatch: the scale cannot be used.
