@@ -1,4 +1,4 @@
-"""Refusals: every one can travel between processes, and the picture of the tree shows them all."""
+"""Errors: all can be pickled, and the tree in the docstring shows them all."""
 
 import multiprocessing
 import pickle
@@ -32,7 +32,7 @@ def refuse(number: int) -> int:
     raise NotWritable(Path("out"), f"number {number}")
 
 
-def test_a_worker_s_refusal_reaches_the_caller():
+def test_a_worker_s_error_reaches_the_caller():
     with (
         multiprocessing.get_context("spawn").Pool(1) as pool,
         pytest.raises(NotWritable, match="number 3"),

@@ -74,7 +74,7 @@ def test_a_mask_is_true_where_any_channel_is_not_zero(tmp_path):
     assert (read_mask(tmp_path / "c.png") == mask).all()
 
 
-def test_what_is_transparent_in_a_mask_is_no_hole(tmp_path):
+def test_what_is_transparent_in_a_mask_is_not_masked(tmp_path):
     picture = np.zeros((12, 10, 4), np.uint8)
     picture[..., :3] = 255
     picture[3:5, 2:9, 3] = 255
@@ -90,7 +90,7 @@ def test_sixteen_bits_a_channel_are_refused(tmp_path, name):
 
 
 def test_offsets_in_a_file_are_not_taken_for_bits(tmp_path, tile):
-    """Pillow tells raw mode, compression and offsets in one tuple; an offset may well hold a 16."""
+    """Pillow gives raw mode, compression and offsets in one tuple; an offset may hold a 16."""
     path = tmp_path / "a.tif"
     unlucky = 0
     for height in range(40, len(tile)):
@@ -107,7 +107,7 @@ def test_only_formats_that_start_no_program_are_opened(tmp_path):
         read_rgb(tmp_path / "a.png")
 
 
-def test_a_place_that_is_a_folder_is_refused_in_words(tmp_path):
+def test_a_path_that_is_a_folder_is_refused(tmp_path):
     (tmp_path / "a.png").mkdir()
     with pytest.raises(NotWritable):
         write_mask(tmp_path / "a.png", np.ones((4, 4), bool))
@@ -132,7 +132,7 @@ def test_a_jpeg_is_no_mask(tmp_path):
         ),
     ],
 )
-def test_holes_that_make_no_sense_are_refused(
+def test_masks_that_leave_nothing_to_do_are_refused(
     tile,
     mask,
     error,
@@ -143,7 +143,7 @@ def test_holes_that_make_no_sense_are_refused(
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
-def test_made_pictures_say_so_and_carry_their_recipe(tmp_path, tile, name):
+def test_synthetic_pictures_are_marked_and_hold_their_recipe(tmp_path, tile, name):
     recipe = {
         "histosynth": "0",
         "mpp": 0.5,
@@ -176,13 +176,13 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) & 0o044
 
 
-def test_a_place_that_cannot_be_written_is_refused(tmp_path):
+def test_a_path_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(NotWritable, match=r"cannot be written.*Choose another --out"):
         write_text(tmp_path / "file" / "a.txt", "x")
 
 
-def test_all_problems_of_a_recipe_are_told_at_once(tmp_path):
+def test_all_problems_of_a_recipe_are_reported_at_once(tmp_path):
     path = tmp_path / "r.toml"
     path.write_text(
         'task = "autoencoder"\nsede = 1\n[loop]\nsteps = "many"\nbatch = 4\n[data]\nmpp = 0.5\n'
@@ -207,7 +207,7 @@ def test_broken_toml_is_refused(tmp_path, text):
         recipes.read_toml(path)
 
 
-def test_folders_pair_by_stem_or_say_which_do_not(tmp_path):
+def test_folders_pair_by_stem_or_files_without_partner_are_named(tmp_path):
     for name in ("a.png", "b.png", "a.csv", "c.csv"):
         (tmp_path / name).write_text("")
     images = list_files(tmp_path, [".png"])

@@ -8,7 +8,15 @@ from histosynth.core.condition import Condition, Context
 from histosynth.core.errors import BadOption, BadSize, SizeMismatch
 from histosynth.core.geometry import Box, Size, check_size, parse_size
 from histosynth.core.nuclei import Nuclei
-from histosynth.core.tile import Tile, TileRef, read_mask, read_picture_info, read_rgb, write_mask
+from histosynth.core.tile import (
+    Tile,
+    TileRef,
+    read_mask,
+    read_picture_info,
+    read_rgb,
+    unknown_patient,
+    write_mask,
+)
 
 
 def test_a_size_is_width_and_height_and_an_array_s_shape_the_other_way_round():
@@ -157,3 +165,10 @@ def test_known_pixels_and_masks_cannot_be_changed_through_a_context():
 def test_the_scale_of_a_tile_is_positive(mpp):
     with pytest.raises(ValueError, match="mpp must be positive"):
         TileRef("S1", "P1", Box(0, 0, 8, 8), mpp)
+
+
+def test_the_patient_of_a_tile_may_be_unknown():
+    box = Box(0, 0, 8, 8)
+    assert TileRef("S1", "P1", box, 0.5).has_patient
+    assert not TileRef("S1", unknown_patient("tiles"), box, 0.5).has_patient
+    assert unknown_patient("tiles") == "unknown of tiles"

@@ -237,6 +237,16 @@ def test_a_class_that_is_none_of_them_is_refused():
         )
 
 
+def test_the_first_number_that_is_no_class_is_refused():
+    for class_id, is_class in ((2, True), (3, False), (254, False), (255, True)):
+        ids = np.array([class_id], np.uint8)
+        if is_class:
+            Nuclei(np.zeros((1, 2), np.float32), ids, CLASSES, (64, 48), 0.5)
+        else:
+            with pytest.raises(ValueError, match=f"holds {class_id}"):
+                Nuclei(np.zeros((1, 2), np.float32), ids, CLASSES, (64, 48), 0.5)
+
+
 def test_polygons_become_their_area_centroid_and_class_names_are_mapped(tmp_path):
     ring = [[10, 10], [20, 10], [20, 20], [10, 20], [10, 10]]
     feature = {

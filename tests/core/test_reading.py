@@ -48,7 +48,7 @@ def patch():
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_and_masks_are_turned_as_exif_says(tmp_path, name, orientation):
+def test_pictures_and_masks_are_turned_by_their_exif_orientation(tmp_path, name, orientation):
     exif = Image.Exif()
     exif[0x112] = orientation
     pixels = np.zeros((40, 56, 3), np.uint8)
@@ -112,7 +112,7 @@ def test_a_tiff_that_describes_itself_in_json_is_not_ours(tmp_path, tile):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
-def test_saving_replaces_what_was_made_and_nothing_else_unless_told(tmp_path, tile, name):
+def test_saving_replaces_synthetic_pictures_and_others_only_on_request(tmp_path, tile, name):
     made = Synthetic(tile, Condition(None, (128, 136)), {"mpp": 0.5})
     path = tmp_path / name
     made.save(path)
@@ -146,7 +146,7 @@ def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
         list_files(tmp_path, [".png"])
 
 
-def test_files_of_one_stem_are_told_by_name_in_a_sentence_of_their_own(tmp_path):
+def test_files_of_one_stem_are_named_in_a_message_of_their_own(tmp_path):
     for name in ("t.png", "t.jpg", "u.png"):
         (tmp_path / name).write_text("")
     with pytest.raises(BadPairing) as caught:
@@ -168,7 +168,7 @@ def test_numbers_of_a_csv_are_plain(tmp_path, number):
         read(tmp_path / "a.csv")
 
 
-def test_a_feature_without_properties_is_of_any_kind(tmp_path):
+def test_a_feature_without_properties_is_of_any_class(tmp_path):
     point = {"type": "Point", "coordinates": [5, 5]}
     (tmp_path / "a.geojson").write_text(json.dumps([{"geometry": point, "properties": None}]))
     assert read(tmp_path / "a.geojson").names() == [ANY]

@@ -19,7 +19,7 @@ def test_it_is_scikit_learn_s_area_ties_included(items):
         assert roc_auc(scores, truth) == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
 
 
-def test_scores_that_say_nothing_have_half_the_area_and_perfect_ones_all():
+def test_equal_scores_have_half_the_area_and_perfect_ones_all():
     truth = [True, False, True, False]
     assert roc_auc([1, 1, 1, 1], truth) == 0.5
     assert roc_auc([2, 1, 2, 1], truth) == 1.0 and roc_auc([1, 2, 1, 2], truth) == 0.0

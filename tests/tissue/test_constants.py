@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from histosynth.core.nuclei import Nuclei
+from histosynth.tissue import exemplar
 from histosynth.tissue.appearance import (
     CANONICAL_DYES,
+    StainFrame,
     canonical_scale,
     fit_stain_frame,
     is_tissue,
@@ -190,3 +193,31 @@ def test_edges_next_to_a_mask_are_not_counted():
     style = measure_style(canonical, mask)
     np.testing.assert_allclose(style[9], np.log(1e-3), atol=1e-3)
     np.testing.assert_allclose(style[3:6], 0, atol=1e-3)
+
+
+def test_the_canonical_frame_changes_nothing(tile):
+    frame = StainFrame()
+    assert frame.scale == (1.0, 1.0, 1.0)
+    np.testing.assert_allclose(frame.to_canonical(tile), tile, atol=1e-3)
+
+
+def test_about_9_px_around_a_centroid_count_in_full_in_copied_tissue():
+    nuclei = Nuclei.of([[60.5, 60.5]], ["a"], size=(120, 120), mpp=0.5, classes=("a", "b"))
+    values = exemplar._nuclei_values(nuclei)
+    assert values.shape == (60, 60, 2) and (values[..., 1] == 0).all()
+    row = values[30, 30:, 0]  # centres of cells, 2 px apart
+    assert (row[:5] == np.float32(0.225)).all()
+    assert (row[5:] < 0.225).all()
+    assert row[5] == pytest.approx(0.225 * 4 * np.exp(-0.5 * (10 / 5.4) ** 2), rel=1e-3)
+
+
+def test_tissue_is_copied_from_at_least_200_and_at_most_4000_patches():
+    """A known strip of 9 + n - 1 cells by 9 cells holds n patches."""
+    random = np.random.default_rng(0)
+    for patches, is_copied in ((199, False), (200, True)):
+        width = 2 * (patches + 8)
+        pixels = random.integers(0, 256, (24, width, 3)).astype(np.uint8)
+        mask = np.zeros((24, width), bool)
+        mask[18:] = True
+        assert (exemplar.copy_into(pixels, mask) is not None) == is_copied
+    assert exemplar.MAX_SOURCES == 4000

@@ -1,4 +1,4 @@
-"""Tissue copied into a hole: it continues what stands around it, and heeds the nuclei asked for."""
+"""Tissue copied into a mask: it continues its surroundings and has the requested nuclei."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from histosynth.tissue.exemplar import copy_into
 CLASSES = ("epithelial", "lymphocyte")
 
 
-def hole_of(shape, least=40):
+def mask_of(shape, least=40):
     mask = np.zeros(shape, bool)
     mask[least:-least, least:-least] = True
     return mask
@@ -24,9 +24,9 @@ def striped(angle, side=128, period=11):
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.4, 1.1, 2.3])
-def test_fibres_run_on_through_the_hole_in_their_direction(angle):
+def test_fibres_continue_through_the_mask_in_their_direction(angle):
     tile = striped(angle)
-    mask = hole_of((128, 128))
+    mask = mask_of((128, 128))
     filled = copy_into(np.where(mask[..., None], 0, tile).astype(np.uint8), mask).pixels
     off = np.abs(filled.astype(float) - tile)[mask].mean()
     astray = np.abs(striped(angle + np.pi / 2).astype(float) - tile)[mask].mean()
@@ -34,20 +34,20 @@ def test_fibres_run_on_through_the_hole_in_their_direction(angle):
 
 
 @pytest.mark.parametrize("angle", [0.3, 0.5, 0.8])
-def test_a_vessel_that_runs_into_a_hole_comes_out_of_it_whole(angle):
-    """Strong lines go first: filled from all sides alike, a tenth of it is missing in the
+def test_a_vessel_that_runs_into_a_mask_is_continued_to_the_other_side(angle):
+    """Strong lines are filled first: filled from all sides alike, a tenth of it is missing in the
     middle."""
     rows, columns = np.mgrid[:160, :160]
     apart = np.abs((columns - 80) * np.cos(angle) + (rows - 70) * np.sin(angle))
     tile = np.full((160, 160, 3), (225, 180, 205), np.uint8)
     tile[apart < 5] = (120, 60, 140)
-    mask = hole_of((160, 160), 45)
+    mask = mask_of((160, 160), 45)
     dark = copy_into(tile, mask).pixels[..., 1] < 120
     assert dark[mask & (apart < 3)].mean() > 0.98 and dark[mask & (apart > 8)].mean() < 0.02
 
 
 def test_all_that_is_filled_in_was_known(tile):
-    mask = hole_of(tile.shape[:2], 44)
+    mask = mask_of(tile.shape[:2], 44)
     filled = copy_into(tile, mask).pixels
     colours = {tuple(pixel) for pixel in tile[~mask]}
     assert (filled[~mask] == tile[~mask]).all()
@@ -55,7 +55,7 @@ def test_all_that_is_filled_in_was_known(tile):
 
 
 @pytest.mark.parametrize("shape", [(136, 128), (135, 127)])
-def test_what_stands_in_the_hole_is_not_looked_at(tile, shape):
+def test_values_inside_the_mask_are_not_used(tile, shape):
     random = np.random.default_rng(0)
     tile = tile[: shape[0], : shape[1]]
     mask = np.zeros(shape, bool)
@@ -67,27 +67,27 @@ def test_what_stands_in_the_hole_is_not_looked_at(tile, shape):
     assert (first == second).all()
 
 
-def test_nuclei_come_to_lie_where_they_are_asked_for():
+def test_nuclei_are_copied_to_where_they_are_requested():
     random = np.random.default_rng(1)
     side = 192
     rows, columns = np.mgrid[:side, :side]
     tile = np.full((side, side, 3), (225, 180, 205), np.uint8)
     grid = range(16, side - 8, 22)
-    asked = np.array([(x, y) for x in grid for y in grid]) + random.uniform(
+    requested = np.array([(x, y) for x in grid for y in grid]) + random.uniform(
         -5, 5, (len(grid) ** 2, 2)
     )
-    mask = hole_of((side, side), 60)
-    inside = mask[tuple(asked.round().astype(int).T[::-1])]
-    for x, y in asked[~inside]:
+    mask = mask_of((side, side), 60)
+    inside = mask[tuple(requested.round().astype(int).T[::-1])]
+    for x, y in requested[~inside]:
         tile[np.hypot(columns - x, rows - y) < 5] = (90, 60, 140)
     told = Nuclei.of(
-        asked,
-        ["lymphocyte"] * len(asked),
+        requested,
+        ["lymphocyte"] * len(requested),
         size=(side, side),
         mpp=0.5,
         classes=CLASSES,
     )
-    near = np.min([np.hypot(columns - x, rows - y) for x, y in asked], axis=0)
+    near = np.min([np.hypot(columns - x, rows - y) for x, y in requested], axis=0)
     dark, undefined = (
         copy_into(tile, mask, nuclei).pixels[..., 1] < 120 for nuclei in (told, None)
     )
@@ -101,8 +101,8 @@ def test_where_too_little_is_known_nothing_is_copied(tile):
     assert copy_into(tile, mask) is None
 
 
-def test_patches_that_fit_are_whole_and_others_are_said_to_be_broken():
-    mask = hole_of((128, 128))
+def test_patches_that_fit_are_whole_and_others_are_marked_as_broken():
+    mask = mask_of((128, 128))
     assert not copy_into(striped(0.0), mask).broken.any()
     random = np.random.default_rng(0)
     blocks = np.repeat(np.repeat(random.integers(0, 256, (32, 32, 3)), 4, axis=0), 4, axis=1)
@@ -112,16 +112,14 @@ def test_patches_that_fit_are_whole_and_others_are_said_to_be_broken():
 
 def test_another_seed_chooses_from_other_patches():
     random = np.random.default_rng(0)
-    tile = random.integers(0, 256, (192, 192, 3)).astype(
-        np.uint8
-    )  # more patches than are looked at
-    mask = hole_of((192, 192), 80)
+    tile = random.integers(0, 256, (192, 192, 3)).astype(np.uint8)  # more patches than are used
+    mask = mask_of((192, 192), 80)
     first, again, other = (copy_into(tile, mask, seed=seed).pixels for seed in (1, 1, 2))
     assert (first == again).all() and (first != other).any()
 
 
 def test_pasting_keeps_copied_tissue_by_its_share(tile):
-    mask = hole_of(tile.shape[:2])
+    mask = mask_of(tile.shape[:2])
     painted = np.full(tile.shape, 200, np.float32)
     copied = np.full(tile.shape, 90, np.uint8)
     share = np.zeros(tile.shape[:2], np.float32)

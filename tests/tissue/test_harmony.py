@@ -1,4 +1,4 @@
-"""Hue, grain and edges: what is painted looks like what stands around it."""
+"""Hue, grain and edges: generated tissue is matched to the tissue around it."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_a_tile_with_its_own_hue_stays_as_it_is(tile):
     )
 
 
-def test_few_pixels_tell_no_hue(tile):
+def test_few_pixels_have_no_hue_curve(tile):
     pixels = tile.reshape(-1, 3).astype(np.float32)
     assert measure_hue(pixels[: MIN_HUE_PX - 1]) is None
     assert measure_hue(pixels[:MIN_HUE_PX]) is not None
@@ -130,6 +130,48 @@ def test_wide_blurs_on_a_coarse_grid_are_nearly_those_on_the_fine_one(shape):
     assert np.abs(coarse[..., 0] / coarse[..., 1] - fine[..., 0] / fine[..., 1]).max() < 4
 
 
+@pytest.mark.parametrize("sigma", [5.0, 12.0, 30.0])
+def test_blurs_keep_a_constant_picture_and_a_ramp(sigma):
+    constant = np.full((100, 132, 2), 3, np.float32)
+    np.testing.assert_allclose(_blurred(constant, sigma), 3, rtol=1e-4)
+    ramp = np.zeros((200, 400, 1), np.float32)
+    ramp[..., 0] = np.arange(400)
+    middle = _blurred(ramp, sigma)[:, 150:250, 0]
+    np.testing.assert_allclose(middle, ramp[:, 150:250, 0], atol=0.05)
+
+
+def grey_tile(inner, outer, side=160):
+    """Grey `inner` up to 6 px from a square mask, `outer` farther away."""
+    mask = np.zeros((side, side), bool)
+    mask[50:110, 50:110] = True
+    distance = ndimage.distance_transform_edt(~mask)
+    grey = np.where(distance <= 6, inner, outer)
+    return np.repeat(grey[..., None], 3, axis=2).astype(np.uint8), mask
+
+
+def test_an_offset_fades_as_a_cosine_over_24_px():
+    known, mask = grey_tile(120, 120)
+    painted = np.full(known.shape, 100, np.float32)
+    out = paste(known, painted, mask).astype(float)
+    middle_row = out[80, 50:80, 0]
+    depth = np.arange(1, 31)
+    fade = np.where(depth <= 24, 0.5 + 0.5 * np.cos(np.pi * depth / 24), 0)
+    np.testing.assert_allclose(middle_row, 100 + 20 * fade, atol=0.6)
+
+
+def test_only_known_tissue_within_6_px_of_the_edge_determines_the_offset():
+    painted = np.full((160, 160, 3), 100, np.float32)
+    near, mask = grey_tile(120, 100)
+    far, _ = grey_tile(100, 120)
+    distance = ndimage.distance_transform_edt(~mask)
+    last = far.copy()
+    last[(distance > 5) & (distance <= 6)] = 200
+    edge = (80, 51)
+    assert paste(near, painted, mask)[edge][0] > 117
+    assert paste(far, painted, mask)[edge][0] == 100
+    assert paste(last, painted, mask)[edge][0] > 102
+
+
 def masks(shape):
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     square = (abs(rows - shape[0] // 2) < 32) & (abs(columns - shape[1] // 2) < 32)
@@ -137,7 +179,7 @@ def masks(shape):
 
 
 @pytest.mark.parametrize("name", ["square", "stripes"])
-def test_what_stands_in_the_hole_changes_nothing(tile, name):
+def test_values_inside_the_mask_change_nothing(tile, name):
     mask = masks(tile.shape)[name]
     painted = np.asarray(ndimage.gaussian_filter(tile.astype(np.float32), (0.6, 0.6, 0)))
     random = np.random.default_rng(2).integers(0, 256, tile.shape).astype(np.uint8)
@@ -163,7 +205,7 @@ def test_a_tint_inside_only_is_not_put_back_at_the_edge(tile):
     assert abs(left[0]) < abs(left[1])
 
 
-def test_a_softer_painting_gets_grain_in_the_hole(tile):
+def test_softer_generated_tissue_gets_grain_in_the_mask(tile):
     mask = masks(tile.shape)["square"]
     soft = np.asarray(ndimage.gaussian_filter(tile.astype(np.float32), (0.8, 0.8, 0)))
 

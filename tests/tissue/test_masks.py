@@ -1,4 +1,4 @@
-"""Holes: pen and bubbles look like what they are named for, and shapes can be chosen."""
+"""Masks: each shape has the properties of its damage, and shapes can be chosen."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_only_the_shapes_named_are_drawn(monkeypatch):
     assert set(seen) == set(SHAPES)
 
 
-def test_a_seed_draws_one_hole_and_another_seed_another():
+def test_a_seed_draws_one_mask_and_another_seed_another():
     for shape in ("pen", "bubbles"):
         one, again, other = (
             draw_mask(np.random.default_rng(seed), (128, 128), shapes=(shape,))

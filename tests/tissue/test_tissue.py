@@ -1,4 +1,4 @@
-"""Appearance, holes, layouts, blending: numpy that knows tissue."""
+"""Appearance, masks, layouts and blending."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_a_darker_copy_of_a_tile_has_the_same_canonical_picture(tile):
     assert apart < 4
 
 
-def test_appearance_is_measured_outside_the_hole_only(tile):
+def test_appearance_is_measured_outside_the_mask_only(tile):
     mask = np.zeros(tile.shape[:2], bool)
     mask[40:100, 30:90] = True
     spoiled = tile.copy()
@@ -68,12 +68,12 @@ def test_a_tile_without_tissue_gets_the_canonical_frame():
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("size", [(128, 128), (96, 160), (160, 96)])
-def test_holes_have_the_tile_s_shape(shape, size):
+def test_masks_have_the_tile_s_shape(shape, size):
     mask = SHAPES[shape](np.random.default_rng(1), size[1], size[0])
     assert mask.shape == (size[1], size[0]) and mask.dtype == bool
 
 
-def test_drawn_holes_leave_tissue_unless_asked_to_take_all():
+def test_drawn_masks_leave_tissue_unless_they_may_be_full():
     random = np.random.default_rng(0)
     shares = [draw_mask(random, (128, 128)).mean() for _ in range(100)]
     assert min(shares) > 0.01 and max(shares) < 0.85
@@ -93,7 +93,7 @@ def test_known_pixels_are_equal_bit_for_bit(seed):
     assert out.dtype == np.uint8
 
 
-def test_a_colour_offset_is_taken_out_at_the_edge_and_not_in_the_middle(tile):
+def test_a_colour_offset_is_removed_at_the_edge_and_not_in_the_middle(tile):
     mask = np.zeros(tile.shape[:2], bool)
     mask[34:102, 32:96] = True
     out, right = (paste(tile, tile.astype(np.float32) - off, mask).astype(float) for off in (20, 0))
@@ -113,7 +113,7 @@ def test_layouts_keep_their_distance_and_are_the_same_for_the_same_seed():
     assert 1500 < per_mm2 < 9000
 
 
-def test_size_and_format_are_told_from_the_header_as_the_picture_will_be_read(tmp_path):
+def test_size_and_format_are_read_from_the_header(tmp_path):
     from PIL import Image
 
     from histosynth.core.tile import read_picture_info, read_rgb
