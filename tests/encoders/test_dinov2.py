@@ -1,4 +1,4 @@
-"""DINOv2 and its kin, from folders made here: a tiny network, no network of cables."""
+"""DINOv2 and related networks: a tiny one from a folder, without the internet."""
 
 import json
 import shutil
@@ -59,7 +59,7 @@ def copy(folder, tmp_path):
 
 
 @torch.inference_mode()
-def test_features_are_the_class_token_and_places_of_the_patches(folder, pictures):
+def test_features_are_the_class_token_and_a_grid_of_the_patches(folder, pictures):
     encoder = load_dinov2(str(folder))
     found = encoder.embed(pictures)
     tokens = encoder.model(
@@ -89,7 +89,7 @@ def test_features_do_not_depend_on_the_batch(folder, pictures, monkeypatch):
     assert np.abs(parted.spatial - together.spatial).max() < 1e-5
 
 
-def test_what_must_be_said_is_said(folder):
+def test_what_must_be_reported_is_in_about(folder):
     encoder = load_dinov2(str(folder))
     assert encoder.name == "dinov2-tiny"
     assert encoder.about["weights_sha256"] == sha256_of(folder / "model.safetensors")
@@ -119,8 +119,8 @@ def test_registers_are_no_patches(tmp_path, pictures):
 
     torch.manual_seed(1)
     model = Dinov2WithRegistersModel(Dinov2WithRegistersConfig(**SMALL, num_register_tokens=3))
-    model.save_pretrained(tmp_path / "kin")
-    encoder = load_dinov2(str(tmp_path / "kin"))
+    model.save_pretrained(tmp_path / "related")
+    encoder = load_dinov2(str(tmp_path / "related"))
     assert encoder.first_patch == 4
     assert encoder.embed(pictures[:1]).spatial.shape == (1, 8 * 7 * 7)
 
@@ -149,37 +149,37 @@ def test_a_network_of_another_make_is_refused(copy):
 
 
 def refusing(monkeypatch, error):
-    asked = []
+    requested = []
 
     def snapshot_download(name, **how):
-        asked.append((name, how))
+        requested.append((name, how))
         raise error
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    return asked
+    return requested
 
 
-def test_without_a_network_it_says_how_to_name_a_folder(monkeypatch):
-    asked = refusing(monkeypatch, LocalEntryNotFoundError("offline"))
+def test_offline_the_message_names_the_option_for_a_folder(monkeypatch):
+    requested = refusing(monkeypatch, LocalEntryNotFoundError("offline"))
     with pytest.raises(
         BadWeights, match=r"the hub cannot be reached.*dinov2:FOLDER, or --weights FOLDER"
     ):
         load_dinov2()
-    assert asked[0][0] == "facebook/dinov2-base"
+    assert requested[0][0] == "facebook/dinov2-base"
     assert not any(
-        pattern.endswith((".bin", ".py", "*")) for pattern in asked[0][1]["allow_patterns"]
+        pattern.endswith((".bin", ".py", "*")) for pattern in requested[0][1]["allow_patterns"]
     )
 
 
-def test_a_gated_model_says_where_to_ask(monkeypatch):
-    asked = refusing(
+def test_the_message_for_a_gated_model_names_where_to_get_access(monkeypatch):
+    requested = refusing(
         monkeypatch, GatedRepoError("gated", response=SimpleNamespace(headers={}, request=None))
     )
     with pytest.raises(
         BadWeights, match=r"agreed to their terms.*https://huggingface.co/owner/net"
     ):
         load_dinov2("owner/net@v2")
-    assert asked[0][0] == "owner/net" and asked[0][1]["revision"] == "v2"
+    assert requested[0][0] == "owner/net" and requested[0][1]["revision"] == "v2"
 
 
 def test_a_fetched_folder_is_read_like_any(monkeypatch, folder, pictures):
@@ -193,11 +193,11 @@ def test_a_fetched_folder_is_read_like_any(monkeypatch, folder, pictures):
     assert encoder.about["encoder"] == "owner/phikon@v2"
 
 
-def test_a_path_that_is_no_folder_is_not_asked_of_the_hub(monkeypatch, tmp_path):
-    asked = refusing(monkeypatch, AssertionError("the hub was asked"))
+def test_a_path_that_is_no_folder_is_not_requested_from_the_hub(monkeypatch, tmp_path):
+    requested = refusing(monkeypatch, AssertionError("the hub was requested"))
     with pytest.raises(BadWeights, match="there is no such folder"):
         load_dinov2(str(tmp_path / "nowhere"))
-    assert not asked
+    assert not requested
 
 
 def test_without_transformers_the_extra_is_named(monkeypatch):

@@ -15,7 +15,7 @@ def encoder():
     return load_encoder()
 
 
-def test_it_ships_small_and_says_what_it_is(encoder):
+def test_it_ships_small_with_its_card(encoder):
     assert (SHIPPED_ENCODER / WEIGHTS_FILE).stat().st_size <= 8_000_000
     assert encoder.about["weights_sha256"] == read_encoder_info(SHIPPED_ENCODER).sha256
     assert (SHIPPED_ENCODER / "README.md").is_file()
@@ -31,12 +31,12 @@ def test_features_of_a_picture_do_not_depend_on_the_batch(encoder):
     assert together.spatial.shape[1] == 7 * 7 * 8
 
 
-def test_an_odd_or_tiny_picture_is_no_disaster(encoder):
+def test_an_odd_or_tiny_picture_has_finite_features(encoder):
     for shape in ((1, 33, 65, 3), (1, 5, 4, 3)):
         assert np.isfinite(encoder.embed(np.full(shape, 200, np.uint8)).features).all()
 
 
-def test_distance_is_told_within_each_mask_alone(encoder):
+def test_distance_is_measured_within_each_mask_alone(encoder):
     random = np.random.default_rng(0)
     first = random.integers(0, 256, (1, 128, 128, 3)).astype(np.uint8)
     second = first.copy()

@@ -1,4 +1,4 @@
-"""timm's networks, with a module in timm's place: what it is asked, what is read, what is
+"""timm's networks, with a module in timm's place: what it is requests, what is read, what is
 refused."""
 
 import json
@@ -39,8 +39,8 @@ class SmallNet(torch.nn.Module):
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """What the module in timm's place was asked."""
+def requests(monkeypatch):
+    """What the module in timm's place was requests."""
     calls = []
 
     def create_model(name, **more):
@@ -71,9 +71,11 @@ def folder(tmp_path):
 
 
 @torch.inference_mode()
-def test_a_folder_is_built_filled_and_sees_pictures_as_its_config_says(asked, folder, pictures):
+def test_a_folder_is_built_filled_and_gets_pictures_as_its_config_states(
+    requests, folder, pictures
+):
     encoder = load_hub(f"local-dir:{folder}")
-    assert asked == [
+    assert requests == [
         (
             "small_net",
             {
@@ -100,7 +102,7 @@ def test_a_folder_is_built_filled_and_sees_pictures_as_its_config_says(asked, fo
 
 
 def test_features_do_not_depend_on_the_batch(
-    asked,
+    requests,
     folder,
     pictures,
     monkeypatch,
@@ -112,9 +114,9 @@ def test_features_do_not_depend_on_the_batch(
     assert np.allclose(encoder.embed(pictures[1:]).features, together[1:], atol=1e-6)
 
 
-def test_arguments_after_the_name_add_to_the_config(asked, folder):
+def test_arguments_after_the_name_add_to_the_config(requests, folder):
     encoder = load_hub(f"{folder}?init_values=1e-5&dynamic_img_size=true&act=gelu")
-    assert asked[0][1] == {
+    assert requests[0][1] == {
         "img_size": 32,
         "init_values": 1e-5,
         "dynamic_img_size": True,
@@ -125,19 +127,19 @@ def test_arguments_after_the_name_add_to_the_config(asked, folder):
     assert encoder.about["arguments"].startswith("init_values")
 
 
-@pytest.mark.parametrize("said", ["nonsense", "pretrained=true", "checkpoint_path=a.bin"])
-def test_arguments_that_cannot_be_are_refused(asked, folder, said):
+@pytest.mark.parametrize("arguments", ["nonsense", "pretrained=true", "checkpoint_path=a.bin"])
+def test_arguments_that_cannot_be_are_refused(requests, folder, arguments):
     with pytest.raises(BadOption):
-        load_hub(f"{folder}?{said}")
-    assert not asked
+        load_hub(f"{folder}?{arguments}")
+    assert not requests
 
 
-def test_what_timm_cannot_build_says_what_may_be_missing(asked, folder):
+def test_the_message_for_what_timm_cannot_build_names_what_may_be_missing(requests, folder):
     with pytest.raises(BadWeights, match=r"unexpected argument.*\?init_values"):
         load_hub(f"{folder}?unknown=1")
 
 
-def test_the_hub_is_asked_for_numbers_and_a_config_only(asked, folder, monkeypatch):
+def test_only_tensors_and_a_config_are_requested_from_the_hub(requests, folder, monkeypatch):
     calls = []
 
     def snapshot_download(name, **how):
@@ -154,17 +156,17 @@ def test_the_hub_is_asked_for_numbers_and_a_config_only(asked, folder, monkeypat
         assert how["allow_patterns"] == ["config.json", "model.safetensors"]
 
 
-def test_a_folder_of_weights_is_taken_instead_of_the_hub(asked, folder, monkeypatch):
+def test_a_folder_of_weights_is_taken_instead_of_the_hub(requests, folder, monkeypatch):
     monkeypatch.setattr(
         huggingface_hub,
         "snapshot_download",
-        lambda *_, **__: pytest.fail("asked"),
+        lambda *_, **__: pytest.fail("requests"),
     )
     encoder = load_hub("hf-hub:MahmoodLab/UNI", folder)
     assert encoder.name == "UNI" and encoder.about["encoder"] == "MahmoodLab/UNI"
 
 
-def test_a_gated_model_says_where_to_ask(asked, monkeypatch):
+def test_the_message_for_a_gated_model_names_where_to_get_access(requests, monkeypatch):
     response = types.SimpleNamespace(headers={}, request=None)
 
     def snapshot_download(*_, **__):
@@ -177,15 +179,15 @@ def test_a_gated_model_says_where_to_ask(asked, monkeypatch):
         load_hub("hf-hub:MahmoodLab/UNI")
 
 
-def test_weights_that_are_not_safetensors_are_never_read(asked, folder):
+def test_weights_that_are_not_safetensors_are_never_read(requests, folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(BadWeights, match="convert its weights once"):
         load_hub(str(folder))
-    assert not asked
+    assert not requests
 
 
 @pytest.mark.parametrize("change", ["less", "more"])
-def test_weights_fit_whole_or_are_refused(asked, folder, change):
+def test_weights_fit_whole_or_are_refused(requests, folder, change):
     tensors = SmallNet().state_dict()
     if change == "less":
         del tensors["look.bias"]
@@ -196,14 +198,14 @@ def test_weights_fit_whole_or_are_refused(asked, folder, change):
         load_hub(str(folder))
 
 
-def test_a_config_without_an_architecture_is_refused(asked, folder):
+def test_a_config_without_an_architecture_is_refused(requests, folder):
     (folder / "config.json").write_text(json.dumps({"model_type": "vit"}))
     with pytest.raises(BadWeights, match="names no architecture"):
         load_hub(str(folder))
 
 
 def test_a_network_that_gives_maps_is_refused(
-    asked,
+    requests,
     folder,
     pictures,
     monkeypatch,

@@ -116,7 +116,7 @@ def test_the_network_sees_x_less_128_by_128(encoder, pictures, monkeypatch):
     assert (seen[0][0] == -1).all() and (seen[0][1] == 127 / 128).all()
 
 
-def test_what_must_be_said_is_said(encoder, weights):
+def test_what_must_be_reported_is_in_about(encoder, weights):
     about = encoder.about
     assert encoder.name == "inception"
     assert about["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -155,7 +155,7 @@ def test_the_public_file_is_read_by_names_and_called_by_its_own(weights, tmp_pat
 
 
 class Script(torch.nn.Module):
-    """Means of the picture in 2048 places, if it is asked for features."""
+    """Means of the picture in 2048 places, if features are requested."""
 
     def forward(self, img: torch.Tensor, return_features: bool = False) -> torch.Tensor:
         out = img.mean(dim=(1, 2, 3))[:, None].repeat(1, 2048)
@@ -169,7 +169,7 @@ def script_file(path: Path, monkeypatch, module=None) -> Path:
     return path
 
 
-def test_the_script_is_asked_for_features_of_levels_0_to_255(tmp_path, monkeypatch):
+def test_the_script_gives_features_of_levels_0_to_255(tmp_path, monkeypatch):
     encoder = load_inception(script_file(tmp_path / "script.pt", monkeypatch))
     found = encoder.embed(np.full((2, 20, 20, 3), 200, np.uint8))
     assert found.spatial is None and found.features.shape == (2, 2048)

@@ -1,4 +1,4 @@
-"""LPIPS, with a module in the package's place: what it is asked, and how its maps are averaged."""
+"""LPIPS, with a module in the package's place: its inputs, and how its maps are averaged."""
 
 import sys
 import types
@@ -85,7 +85,7 @@ def test_the_package_fetches_nothing_and_names_are_true(trunk, name):
     assert not judge.network.training
 
 
-def test_without_a_file_the_pinned_one_is_looked_for(trunk, monkeypatch):
+def test_without_a_file_the_public_one_is_used(trunk, monkeypatch):
     known = []
     monkeypatch.setattr(ours, "cached_or_fetched", lambda files: known.extend(files) or trunk)
     load_lpips("vgg")

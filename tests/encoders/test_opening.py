@@ -41,7 +41,7 @@ def opened(monkeypatch):
     return calls
 
 
-def test_bfloat16_is_said_and_moves_features_by_little():
+def test_bfloat16_is_reported_and_changes_features_little():
     random = np.random.default_rng(0)
     pictures = random.integers(0, 255, (3, 64, 64, 3)).astype(np.uint8)
     plain = open_encoder("histo")

@@ -47,7 +47,7 @@ def test_maps_are_at_seven_depths(weights):
     assert [x.shape[2] for x in maps] == [31, 15, 7, 3, 3, 3, 3]
 
 
-def test_what_it_says_does_not_depend_on_the_batch(weights, pictures, monkeypatch):
+def test_results_do_not_depend_on_the_batch(weights, pictures, monkeypatch):
     encoder = load_squeezenet(weights)
     masks = np.ones((3, 1, 40, 48), bool)
     other = pictures[::-1].copy()
@@ -63,7 +63,7 @@ def test_what_it_says_does_not_depend_on_the_batch(weights, pictures, monkeypatc
     assert np.allclose(encoder.distance(pictures, other, masks), apart, rtol=1e-5)
 
 
-def test_distances_see_their_mask_only(weights, pictures):
+def test_distances_depend_on_their_mask_only(weights, pictures):
     encoder = load_squeezenet(weights)
     other = pictures.copy()
     other[:, :8, :8] = 0  # a corner
@@ -90,7 +90,7 @@ def test_weights_that_do_not_fit_are_refused(weights, tmp_path):
 @pytest.mark.skipif(
     not PUBLIC.is_file(), reason="the shared weights do not lie beside this checkout"
 )
-def test_the_public_weights_tell_a_blurred_picture_from_a_shifted_one(tile):
+def test_the_public_weights_distinguish_a_blurred_picture_from_a_shifted_one(tile):
     encoder = load_squeezenet(PUBLIC)
     pictures = np.stack([tile[:128], np.roll(tile[:128], 1, 1), tile[:128] // 2])
     masks = np.ones((2, 1, 128, 128), bool)

@@ -27,11 +27,11 @@ RIGHT = hashlib.sha256(BODY).hexdigest()
 class Answers(http.server.BaseHTTPRequestHandler):
     """`/good` sends the body, `/cut` half of it the first time, `/none` nothing."""
 
-    asked: ClassVar[list[str]] = []
+    requested: ClassVar[list[str]] = []
 
     def do_GET(self):
-        first = self.path not in self.asked
-        self.asked.append(self.path)
+        first = self.path not in self.requested
+        self.requested.append(self.path)
         if self.path == "/none":
             self.send_error(404)
             return
@@ -49,7 +49,7 @@ def address(monkeypatch, tmp_path):
     monkeypatch.setenv("HISTOSYNTH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(Answers, "asked", [])
+    monkeypatch.setattr(Answers, "requested", [])
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     thread = threading.Thread(
         target=server.serve_forever,
@@ -67,7 +67,7 @@ def test_a_file_is_fetched_once_into_the_cache_folder(address, tmp_path):
     known = [PublicFile("net.pth", f"{address}/good", RIGHT)]
     for _ in range(2):
         assert cached_or_fetched(known) == tmp_path / "cache" / "net.pth"
-    assert Answers.asked == ["/good"]
+    assert Answers.requested == ["/good"]
     assert (tmp_path / "cache" / "net.pth").read_bytes() == BODY
 
 
@@ -79,14 +79,14 @@ def test_a_later_known_file_that_is_there_is_taken_before_anything_is_fetched(ad
         PublicFile("other.pt", f"{address}/good", RIGHT),
     ]
     assert cached_or_fetched(known).name == "other.pt"
-    assert Answers.asked == []
+    assert Answers.requested == []
 
 
 def test_a_broken_connection_is_tried_again(address):
     waited = []
     path = cached_or_fetched([PublicFile("net.pth", f"{address}/cut", RIGHT)], sleep=waited.append)
     assert path.read_bytes() == BODY
-    assert len(waited) == 1 and len(Answers.asked) == 2
+    assert len(waited) == 1 and len(Answers.requested) == 2
 
 
 def test_another_file_than_the_pinned_one_is_refused_with_both_sums_and_not_kept(address, tmp_path):
@@ -97,7 +97,7 @@ def test_another_file_than_the_pinned_one_is_refused_with_both_sums_and_not_kept
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_what_cannot_be_fetched_says_how_to_bring_it_by_hand(address, tmp_path):
+def test_the_message_for_what_cannot_be_fetched_names_the_path_by_hand(address, tmp_path):
     with pytest.raises(FetchFailed) as caught:
         cached_or_fetched([PublicFile("net.pth", f"{address}/none", RIGHT)])
     assert "404" in caught.value.problem
@@ -105,11 +105,11 @@ def test_what_cannot_be_fetched_says_how_to_bring_it_by_hand(address, tmp_path):
     assert str(tmp_path / "cache" / "net.pth") in caught.value.remedy
 
 
-def test_a_cache_folder_that_cannot_be_written_says_how_to_name_another(address, tmp_path):
+def test_the_message_for_a_read_only_cache_folder_names_the_variable(address, tmp_path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(FetchFailed, match="HISTOSYNTH_CACHE"):
         cached_or_fetched([PublicFile("net.pth", f"{address}/good", RIGHT)])
-    assert Answers.asked == []
+    assert Answers.requested == []
 
 
 def test_a_file_of_another_sum_is_never_unpacked(tmp_path, monkeypatch):
@@ -144,7 +144,7 @@ def test_of_a_file_of_the_right_sum_only_tensors_are_read(tmp_path):
         )
 
 
-def test_safetensors_may_be_any_and_their_sum_is_told(tmp_path):
+def test_safetensors_may_be_any_and_their_sum_is_returned(tmp_path):
     path = tmp_path / "net.safetensors"
     save_file({"a": torch.arange(3)}, path)
     tensors, sha256 = read_tensors(path, ())
@@ -175,10 +175,10 @@ def test_tensors_fit_whole_or_are_refused(tmp_path):
     assert not network.training
     assert all((v == 2).all() for k, v in network.state_dict().items() if "num" not in k)
     less = {k: v for k, v in right.items() if k != "0.bias"}
-    for wrong, said in (
+    for wrong, message in (
         (less, r"1 absent \(0.bias\)"),
         (right | {"fc.weight": torch.zeros(1)}, r"1 unknown \(fc.weight\)"),
         (right | {"0.bias": torch.zeros(4)}, r"1 of another shape \(0.bias\)"),
     ):
-        with pytest.raises(BadWeights, match=said):
+        with pytest.raises(BadWeights, match=message):
             load_tensors_into(network, wrong, tmp_path)

@@ -46,7 +46,7 @@ class Whole:
         self.dtype = dtype
         self.loudness = loudness
         self.losses = list(losses)
-        self.looks = 0
+        self.validations = 0
 
     @property
     def modules(self):
@@ -59,17 +59,17 @@ class Whole:
         part: Part = WHOLE_BATCH,
     ):
         drawn = torch.randn(self.batch, 64, generator=generator)
-        mine = part.take(drawn)
-        error = self.network(mine.to(self.dtype)).float()[:, 0] - mine.sum(1)
-        return self.loudness * (error**2).mean() * (len(mine) * part.count / len(drawn))
+        own = part.take(drawn)
+        error = self.network(own.to(self.dtype)).float()[:, 0] - own.sum(1)
+        return self.loudness * (error**2).mean() * (len(own) * part.count / len(drawn))
 
     def validate(self):
-        self.looks += 1
+        self.validations += 1
         if self.losses:
             return {"loss": self.losses.pop(0)}
         drawn = torch.randn(8, 64, generator=torch.Generator().manual_seed(1))
-        said = self.network(drawn.to(self.dtype)).float()[:, 0]
-        return {"loss": float(((said - drawn.sum(1)) ** 2).mean())}
+        output = self.network(drawn.to(self.dtype)).float()[:, 0]
+        return {"loss": float(((output - drawn.sum(1)) ** 2).mean())}
 
     def picture(self):
         return np.zeros((8, 8, 3), np.uint8)

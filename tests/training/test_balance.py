@@ -1,4 +1,4 @@
-"""Balance: rare labels are drawn more often, never for free, and never without being told."""
+"""Balance: rare labels are drawn more often, never for free, and never without a report."""
 
 import numpy as np
 import pytest
@@ -97,21 +97,21 @@ def test_shares_that_are_none_are_refused(shares):
         shares_by_label(["a"], shares, strength=0.5)
 
 
-def test_a_label_of_few_patients_is_refused_by_name_unless_the_user_said_so():
+def test_a_label_of_few_patients_is_refused_by_name_unless_it_is_allowed():
     labels = ["a", "a", "a", "b", "b", ""]
     patients = ["1", "2", "3", "4", "4", "5"]
     with pytest.raises(
         BadRecipe, match=r"'b' has 1 patient, fewer than 3.*balance.allow_rare = true"
-    ) as told:
+    ) as refused:
         refuse_rare(labels, patients, 3, False)
-    assert "'a'" not in str(told.value) and "''" not in str(told.value)
+    assert "'a'" not in str(refused.value) and "''" not in str(refused.value)
     with pytest.raises(BadRecipe, match=r"'a' has 3 patients.*loop.few = true"):
         refuse_rare(labels, patients, 4, False, key="loop.few")
     refuse_rare(labels, patients, 3, True)
     refuse_rare(labels, patients, 1, False)
 
 
-def test_draws_say_how_often_the_tiles_of_the_few_are_shown():
+def test_draws_report_how_often_tiles_of_rare_labels_are_drawn():
     patients = [str(i // 10) for i in range(90)] + [f"b{i // 3}" for i in range(9)] + ["c0"]
     shares = shares_by_label(LABELS, SHARES, strength=1)
     rows = {row.label: row for row in draws_by_label(LABELS, patients, shares)}

@@ -76,7 +76,7 @@ sizes = st.lists(
 
 
 @given(sizes, st.integers(1, 64), st.floats(1, 8))
-def test_every_tile_is_in_one_bucket_that_it_fills_or_what_is_said_helps(tiles, multiple, longest):
+def test_every_tile_is_in_one_bucket_that_it_fills_or_the_remedy_works(tiles, multiple, longest):
     area = 256 * 256
     try:
         buckets = fill_buckets(

@@ -1,4 +1,4 @@
-"""Loss scaling: overflows are skipped, counted and outlived, and real divergence is still told."""
+"""Loss scaling: overflows are skipped and counted; real divergence still ends the run."""
 
 import math
 
@@ -77,7 +77,7 @@ def test_the_scale_grows_after_many_clean_steps_and_never_beyond_its_bound():
     assert scaler.scale == MAX_SCALE
 
 
-def test_a_scaler_goes_on_from_what_it_said_and_refuses_nonsense():
+def test_a_scaler_goes_on_from_its_facts_and_refuses_nonsense():
     scaler = LossScaler()
     other = LossScaler()
     scaler.record_overflow(0, math.inf)

@@ -120,10 +120,10 @@ def test_a_run_interrupted_at_any_step_is_the_run_that_never_was(tmp_path, task,
         weights_of(through, "best"), weights_of(cut, "best")
     )
     facts = ("loss", "skipped", "loss_scale", "validation_loss")
-    told = [
+    rows = [
         [{key: row.get(key) for key in facts} for row in rows_of(run)] for run in (through, cut)
     ]
-    assert told[0] == told[1]
+    assert rows[0] == rows[1]
 
 
 def test_the_best_weights_are_kept_and_outlast_an_interruption(tmp_path):
@@ -158,19 +158,19 @@ def test_the_best_weights_are_kept_and_outlast_an_interruption(tmp_path):
     assert not list(tmp_path.glob(".best-*"))
 
 
-def patience(looks):
-    """Stop once the loss has not fallen for so many looks, as a caller may want."""
+def patience(validations):
+    """Stop once the loss has not fallen for so many validations."""
     seen = []
 
     def stop(step, numbers):
         seen.append(numbers["validation_loss"])
         waited = len(seen) - 1 - seen.index(min(seen))
-        return f"no better for {waited} looks" if waited >= looks else None
+        return f"no better for {waited} validations" if waited >= validations else None
 
     return stop
 
 
-def test_a_run_that_is_told_to_stop_stops_in_order_and_stays_so_until_it_gets_more_steps(tmp_path):
+def test_a_stopped_run_ends_in_order_and_stays_so_until_it_gets_more_steps(tmp_path):
     losses = [3.0, 1.0, 2.0, 2.0, 0.1]
     settings = plan(
         steps=10,
@@ -184,12 +184,12 @@ def test_a_run_that_is_told_to_stop_stops_in_order_and_stays_so_until_it_gets_mo
         seed=0,
         stop_rule=patience(2),
     )
-    assert (state.step, state.stopped) == (4, "no better for 2 looks")
-    assert rows_of(tmp_path)[-1] == {"step": 4, "stopped": "no better for 2 looks"}
+    assert (state.step, state.stopped) == (4, "no better for 2 validations")
+    assert rows_of(tmp_path)[-1] == {"step": 4, "stopped": "no better for 2 validations"}
     assert (tmp_path / "state.safetensors").exists() and (tmp_path / "weights").is_dir()
     again = Toy(losses=[9.0])
     state = fit(again, settings, tmp_path, seed=0, stop_rule=patience(2))
-    assert (state.step, state.stopped, again.looks) == (4, "no better for 2 looks", 0)
+    assert (state.step, state.stopped, again.validations) == (4, "no better for 2 validations", 0)
     longer = plan(steps=11, validate_every=1)
     state = fit(
         Toy(losses=[0.5] * 7),
@@ -215,7 +215,7 @@ def test_weights_that_end_a_run_are_not_its_best(tmp_path):
     assert json.loads((tmp_path / "best.json").read_text()) == {"step": 1, "validation_loss": 2.0}
 
 
-def test_who_decides_to_stop_hears_of_looks_before_an_interruption(tmp_path):
+def test_validations_before_an_interruption_are_replayed_to_the_stop_rule(tmp_path):
     settings = plan(
         steps=10,
         validate_every=1,
@@ -252,7 +252,7 @@ def test_the_learning_rate_can_be_one_cosine_to_nothing_after_the_warm_up():
     assert rates == pytest.approx([0.1, 1.0, 1.0, 0.5, 0.0], abs=1e-3)
 
 
-def test_a_step_says_how_many_images_a_second(tmp_path):
+def test_a_step_reports_images_a_second(tmp_path):
     fit(Toy(), plan(steps=2), tmp_path, seed=0)
     row = rows_of(tmp_path)[0]
     assert (

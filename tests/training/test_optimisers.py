@@ -125,7 +125,7 @@ def test_one_kernel_does_what_many_do(tmp_path):
 
 @pytest.mark.parametrize("optimiser", ["adamw", "fused"])
 def test_a_network_of_any_order_of_memory_goes_on_as_if_never_stopped(tmp_path, optimiser):
-    """Torch's fused update looks at no strides: a moment in another order belongs to another
+    """Torch's fused update ignores strides: a moment in another order belongs to another
     weight."""
 
     def network():

@@ -126,9 +126,9 @@ def test_one_process_alone_writes(folder, ends):
 
 
 def test_a_failure_of_the_first_process_ends_the_others(ends):
-    (first, said), (second, heard) = ends["broken"]
-    assert (first, second) == (1, 1) and said == "OSError: no room"
-    assert "Process 1 stops because process 0 did: OSError: no room" in heard
+    (first, message), (second, received) = ends["broken"]
+    assert (first, second) == (1, 1) and message == "OSError: no room"
+    assert "Process 1 stops because process 0 did: OSError: no room" in received
 
 
 @pytest.mark.parametrize(("run", "kills"), [("half", (1, 3)), ("pair", (3,))])
@@ -142,7 +142,9 @@ def test_a_run_whose_processes_are_killed_is_the_run_that_never_was(
     for step in kills:
         (code, _), *others = ends[f"{cut} killed at {step}"]
         assert code == KILLED
-        assert all(end == 1 and "Process 1 of 2 lost the others" in said for end, said in others)
+        assert all(
+            end == 1 and "Process 1 of 2 lost the others" in message for end, message in others
+        )
     assert [code for code, _ in ends[run] + ends[cut]] == [0] * 2 * len(ends[run]), ends
     assert losses_of(folder / cut) == losses_of(folder / run)
     assert (

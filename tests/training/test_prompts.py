@@ -1,4 +1,4 @@
-"""Prompts: cleanly said, names by the list, and nothing of a template is ever run."""
+"""Prompts: clean text, names by the list, and nothing of a template is ever run."""
 
 from pathlib import Path
 
@@ -103,7 +103,7 @@ def test_whether_a_template_uses_the_label_is_known():
 
 
 @pytest.mark.parametrize(
-    ("template", "says"),
+    ("template", "message"),
     [
         ("{x.__class__}", "has the field 'x.__class__'"),
         ("{label.__class__.__mro__}", "has the field"),
@@ -125,14 +125,14 @@ def test_whether_a_template_uses_the_label_is_known():
         ("H&E \u202e{label}", "control character U\\+202E"),
     ],
 )
-def test_a_template_that_is_none_is_refused_in_one_sentence(template, says):
-    with pytest.raises(ValueError, match=says) as refused:
+def test_a_template_that_is_none_is_refused_in_one_sentence(template, message):
+    with pytest.raises(ValueError, match=message) as refused:
         Prompts(template)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("facts", "says"),
+    ("facts", "message"),
     [
         ({"site": "a{b}"}, "facts.site holds braces"),
         ({"site": "a\x00"}, "control character U\\+0000"),
@@ -142,15 +142,15 @@ def test_a_template_that_is_none_is_refused_in_one_sentence(template, says):
         ({"grade": "3"}, "the template has no {grade}"),
     ],
 )
-def test_facts_that_cannot_be_said_are_refused(facts, says):
-    with pytest.raises(ValueError, match=says):
+def test_facts_that_cannot_be_used_are_refused(facts, message):
+    with pytest.raises(ValueError, match=message):
         Prompts("{site}", facts)
 
 
 @pytest.mark.parametrize(
     "label", ["{label}", "a}b", "a\tb", "a\x1b[0m", "a\u2028b", "a" * (MAX_VALUE + 1)]
 )
-def test_labels_that_cannot_be_said_are_refused(label):
+def test_labels_that_cannot_be_used_are_refused(label):
     with pytest.raises(BadRecipe, match="the label"):
         Prompts("{label}").prompt_of(label)
 
@@ -163,7 +163,7 @@ def test_a_prompt_too_long_for_the_reader_is_refused():
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
-def test_whatever_is_written_it_is_said_or_refused(template, label):
+def test_any_template_and_label_give_a_clean_prompt_or_are_refused(template, label):
     try:
         prompt = Prompts(template).prompt_of(label)
     except (HistosynthError, ValueError):

@@ -1,4 +1,4 @@
-"""Trackers hear what the log hears; those that are named must be there."""
+"""Trackers get the rows of the log; those that are named must be installed."""
 
 import math
 
@@ -17,15 +17,15 @@ class Fake:
     def __init__(self, name, folder):
         self.name = name
         self.folder = folder
-        self.heard = []
+        self.logged = []
         self.seen = []
         self.ended = 0
 
     def start(self):
-        self.heard.append("start")
+        self.logged.append("start")
 
     def log(self, values, step):
-        self.heard.append({"step": step, **values})
+        self.logged.append({"step": step, **values})
 
     def log_images(self, values, step, **options):
         self.seen.append((step, values["validation"], options))
@@ -48,7 +48,7 @@ def fakes(monkeypatch):
     return made
 
 
-def test_trackers_hear_what_the_log_hears_and_see_the_sheet(tmp_path, fakes):
+def test_trackers_get_the_rows_of_the_log_and_the_picture(tmp_path, fakes):
     fit(
         Toy(),
         plan(steps=3, trackers=("tensorboard", "wandb", "mlflow")),
@@ -56,7 +56,7 @@ def test_trackers_hear_what_the_log_hears_and_see_the_sheet(tmp_path, fakes):
         seed=0,
     )
     for fake in fakes.values():
-        assert fake.heard == ["start", *rows_of(tmp_path)] and fake.ended == 1
+        assert fake.logged == ["start", *rows_of(tmp_path)] and fake.ended == 1
         assert fake.folder == tmp_path / "trackers"
     step, sheets, options = fakes["tensorboard"].seen[0]
     assert step == 2 and sheets.shape == (1, 8, 8, 3) and options == {"dataformats": "NHWC"}

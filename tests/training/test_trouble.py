@@ -35,7 +35,7 @@ class Fragile:
         self.breaks = breaks
         self.at = at
         self.value = value
-        self.looks = 0
+        self.validations = 0
 
     @property
     def modules(self):
@@ -53,8 +53,8 @@ class Fragile:
         return loss
 
     def validate(self):
-        self.looks += 1
-        broken = self.breaks == "validation_loss" and self.looks > 1
+        self.validations += 1
+        broken = self.breaks == "validation_loss" and self.validations > 1
         return {"loss": self.value if broken else 1.0}
 
     def picture(self):
@@ -125,7 +125,7 @@ def test_a_task_that_diverges_stops_the_verb_before_it_logs(
 ):
     monkeypatch.setattr(
         "histosynth.training.tasks.diffusion.train_task.diffusion_loss",
-        lambda said, *_, **__: said / 0.0,
+        lambda output, *_, **__: output / 0.0,
     )
     run = tmp_path / "run"
     with pytest.raises(Diverged, match="step 0: its loss is"):

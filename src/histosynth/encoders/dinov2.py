@@ -135,7 +135,7 @@ def _load_model(auto_model: Any, folder: Path) -> Any:
     """The network of a folder, ready for inference; refuses one with tensors absent or misshaped.
 
     Raises:
-        BadWeights: saying what is wrong.
+        BadWeights: with the reason.
     """
     try:
         model, loading = auto_model.from_pretrained(

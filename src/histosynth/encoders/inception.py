@@ -1,4 +1,4 @@
-"""InceptionV3 as FID knows it (Heusel et al. 2017), resized as clean-fid does (Parmar et al. 2022).
+"""InceptionV3 as FID uses it (Heusel et al. 2017), resized as clean-fid does (Parmar et al. 2022).
 
 Weights are not shipped. They are the two public ports of TensorFlow's file of 2015-12-05, known by
 their sha256: pytorch-fid's, by names of parameters, and the TorchScript file of StyleGAN and

@@ -267,9 +267,9 @@ def sheet_markdown(sheet: DataSheet) -> str:
         lines.append("")
         lines.append(f"Not counted, since no table states it: {missing}.")
     if sheet["private"]:
-        few = f"`{_FEW_PATIENTS}`: fewer than {MIN_SHOWN_PATIENTS} patients."
+        legend = f"`{_FEW_PATIENTS}`: fewer than {MIN_SHOWN_PATIENTS} patients."
         lines.append("")
-        lines.append(f"{few} `{_WITHHELD}`: it would reveal such a number.")
+        lines.append(f"{legend} `{_WITHHELD}`: it would reveal such a number.")
     lines.append("")
     lines.append(f"**{sheet['warning']}**")
     lines.append("")

@@ -170,7 +170,7 @@ class _TraitCollector:
 
     def finish(self) -> PatientTraits:
         """The traits of all rows."""
-        # of several sites, only the slide can tell which one a tile is of
+        # of several sites, only the slide determines which one a tile is of
         for patient, column in self._several:
             del self._of_patient[patient][column]
         for patient, age in self._ages.items():

@@ -142,7 +142,7 @@ def _check_fact(name: str, value: str) -> None:
     """Refuse a fact whose name or value cannot be used in a prompt.
 
     Raises:
-        ValueError: saying why.
+        ValueError: with the reason.
     """
     reason = ""
     if name in _LABEL_FIELDS:

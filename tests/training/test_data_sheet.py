@@ -89,7 +89,7 @@ def test_a_patient_of_many_tiles_is_one_patient_in_each_row_and_in_all():
     assert names(sheet["by"]["label"]) == {"a": (1, 1, 1), "b": (1, 1, 1)}
 
 
-def test_a_slide_tells_the_patient_that_a_tile_does_not():
+def test_a_slide_gives_the_patient_that_a_tile_lacks():
     people = PatientTraits({"P": {"sex": "male"}}, patient_of={"s1": "P"}, columns=("sex",))
     sheet = data_sheet([CountedTile("s1", "")], people)
     assert (
@@ -104,7 +104,7 @@ def test_a_patient_in_two_splits_is_refused():
         data_sheet([CountedTile("s1", "P", "", "train"), CountedTile("s2", "P", "", "validation")])
 
 
-def test_few_patients_are_not_told_where_privacy_is_asked_for():
+def test_small_groups_are_hidden_where_privacy_is_requested():
     rows = tiles({"x": 20}) + tiles({"y": 4}, "b") + tiles({"z": 9}, "c")
     open_ = data_sheet(rows)
     shut = data_sheet(rows, private=True)
@@ -127,8 +127,8 @@ def test_several_small_groups_hide_each_other_only_if_their_sum_does():
 
 def test_the_order_of_hidden_rows_is_that_of_their_names():
     rows = tiles({"x": 20}) + tiles({"y": 1}, "b") + tiles({"z": 4}, "c") + tiles({"w": 9}, "d")
-    told = list(names(data_sheet(rows, private=True)["by"]["label"]))
-    assert told == ["a", "d", "b", "c"] and list(names(data_sheet(rows)["by"]["label"])) == [
+    hidden = list(names(data_sheet(rows, private=True)["by"]["label"]))
+    assert hidden == ["a", "d", "b", "c"] and list(names(data_sheet(rows)["by"]["label"])) == [
         "a",
         "d",
         "c",
@@ -136,7 +136,7 @@ def test_the_order_of_hidden_rows_is_that_of_their_names():
     ]
 
 
-def test_a_whole_set_of_few_patients_tells_none_of_them():
+def test_a_whole_set_of_few_patients_shows_no_number():
     sheet = data_sheet(tiles({"x": MIN_SHOWN_PATIENTS - 1}), sexes(x0="male"), private=True)
     text = sheet_markdown(sheet)
     assert sheet["total"]["patients"] == "<5" and sheet["total"]["tiles"] == "withheld"
@@ -169,7 +169,7 @@ def test_the_card_s_text_has_tables_what_is_missing_and_the_warning():
     assert "`<5`" in sheet_markdown(data_sheet(rows, private=True))
 
 
-def test_examples_are_counted_with_the_nuclei_that_somebody_marked():
+def test_examples_are_counted_with_their_marked_nuclei():
     def example(patient: str, nuclei: Nuclei | None) -> Example:
         ref = TileRef("t", patient, Box(0, 0, 8, 8), 0.5)
         return Example(Tile(ref, np.zeros((8, 8, 3), np.uint8)), nuclei, "a")

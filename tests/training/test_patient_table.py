@@ -1,4 +1,4 @@
-"""The table of patients: what is stated is read once, what is not is said to be so, nothing is
+"""The table of patients: what is stated is read once, what is not is marked so, nothing is
 run."""
 
 from pathlib import Path
@@ -29,17 +29,19 @@ def test_traits_are_read_by_patient_and_sites_by_slide(tmp_path):
         )
     )
     assert people.columns == ("sex", "race", "site", "age") and people.missing == []
-    told = {
+    values = {
         (s, p): [people.value(s, p, t) for t in people.columns]
         for s, p in people.patient_of.items()
     }
-    assert told == {
+    assert values == {
         ("s1", "P1"): ["female", "White", "thigh", "60-69"],
         ("s2", "P1"): ["female", "White", "Lung", "60-69"],
         ("s3", "P2"): ["Male", NOT_STATED, "thigh", "90+"],
         ("s4", "P3"): [NOT_STATED, "Black or African American", "thigh", NOT_STATED],
     }
-    assert people.value("other", "P1", "site") == NOT_STATED, "of two sites, only the slide can say"
+    assert people.value("other", "P1", "site") == NOT_STATED, (
+        "of two sites, only the slide can tell"
+    )
     assert people.value("other", "P3", "site") == "thigh"
     assert people.value("s1", "", "sex") == "female", "the slide tells its patient"
     assert people.value("nobody", "nobody", "sex") == NOT_STATED
@@ -54,7 +56,7 @@ def test_a_table_of_patients_alone_is_enough(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("slide,sex\ns1,f\n", "the columns slide, sex, and none named patient"),
         ("", "the columns nothing"),
@@ -74,8 +76,8 @@ def test_a_table_of_patients_alone_is_enough(tmp_path):
         ('patient,sex\nP1,"f\n', "cannot be read"),
     ],
 )
-def test_tables_that_cannot_be_used_are_refused(tmp_path, text, says):
-    with pytest.raises(BadTable, match=says):
+def test_tables_that_cannot_be_used_are_refused(tmp_path, text, message):
+    with pytest.raises(BadTable, match=message):
         read_patient_traits(table(tmp_path, text))
 
 
