@@ -5,7 +5,19 @@ import math
 import numpy as np
 import pytest
 
-from histosynth.metrics.intervals import mean_over, ratio_over, share_over, statistic_over
+from histosynth.metrics.comparison import (
+    PatientSums,
+    compare,
+    mean_comparison,
+    mean_difference,
+)
+from histosynth.metrics.intervals import (
+    REPLICATES,
+    mean_over,
+    ratio_over,
+    share_over,
+    statistic_over,
+)
 
 
 def test_the_interval_of_a_mean_covers_the_truth_as_often_as_it_claims():
@@ -107,3 +119,28 @@ def test_patients_of_both_samples_are_resampled_jointly():
     assert pairs.low == pytest.approx(1)
     assert pairs.high == pytest.approx(1)
     assert strangers.high - strangers.low > 2
+
+
+def test_a_comparison_has_the_value_first_and_then_one_replicate_each():
+    random = np.random.default_rng(0)
+    items = np.stack([random.normal(size=30), np.ones(30)], axis=1)
+    patients = [f"p{i % 6}" for i in range(30)]
+    side = PatientSums.of(items, patients)
+    other = PatientSums.of(items + [1.0, 0.0], patients)
+    comparison = compare(mean_difference, (other, side), (side, side))
+    assert comparison.value.shape == comparison.baseline.shape == (1 + REPLICATES,)
+    # paired patients: every replicate has the same difference
+    assert comparison.value == pytest.approx(1.0)
+    assert comparison.baseline == pytest.approx(0.0)
+    assert (comparison.n, comparison.groups) == (30, 6)
+
+
+def test_a_mean_of_comparisons_has_a_baseline_only_if_each_has_one():
+    side = PatientSums.of([[1.0, 1.0], [3.0, 1.0]], ["a", "b"])
+    other = PatientSums.of([[2.0, 1.0], [4.0, 1.0]], ["a", "b"])
+    full = compare(mean_difference, (other, side), (side, other))
+    bare = compare(mean_difference, (other, side))
+    assert mean_comparison([full, bare]).baseline is None
+    scaled = mean_comparison([full, full], [2.0, 4.0])
+    assert scaled.value[0] == pytest.approx((1 / 2 + 1 / 4) / 2)
+    assert scaled.baseline[0] == pytest.approx(-(1 / 2 + 1 / 4) / 2)

@@ -10,7 +10,7 @@ from scipy.stats import wasserstein_distance
 from histosynth.core.nuclei import Nuclei
 from histosynth.metrics.morphology.conclude import conclude_morphology
 from histosynth.metrics.morphology.features import (
-    FEATURES,
+    NUCLEUS_FEATURES,
     crofton_perimeter,
     fine_power,
     measure_morphology,
@@ -72,7 +72,7 @@ def ellipses(
 
 
 def column(values, name):
-    return values["morphology/values"][:, FEATURES.index(name)]
+    return values["morphology/values"][:, NUCLEUS_FEATURES.index(name)]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_odd_tiles_give_no_nuclei_and_no_error(value):
     flat = np.full((30, 40, 3), value, np.uint8)
     for requested in (nuclei, Nuclei.none((40, 30), 0.5, CLASSES)):
         seen = measure_morphology(flat, requested)
-        assert seen["morphology/values"].shape == (0, len(FEATURES))
+        assert seen["morphology/values"].shape == (0, len(NUCLEUS_FEATURES))
         assert seen["morphology/class_ids"].shape == (0,)
         assert seen["morphology/left_out"][0] == len(requested)
 
@@ -224,7 +224,9 @@ def sample(
     tiles = []
     for patient in range(patients):
         values = (
-            random.normal(0, 1, (nuclei, len(FEATURES))) * squeeze + random.normal(0, 0.2) + shift
+            random.normal(0, 1, (nuclei, len(NUCLEUS_FEATURES))) * squeeze
+            + random.normal(0, 0.2)
+            + shift
         )
         seen = {
             "morphology/values": values,
@@ -328,7 +330,9 @@ def test_distances_are_those_of_scipy():
         for s in (synthetic, real)
     )
     expected = wasserstein_distance(first, second) / second.std()
-    assert by_name[f"W1_round_{FEATURES[0]}"].value.value == pytest.approx(expected, rel=0.02)
+    assert by_name[f"W1_round_{NUCLEUS_FEATURES[0]}"].value.value == pytest.approx(
+        expected, rel=0.02
+    )
 
 
 def test_no_patient_is_learnt_from_and_scored():
@@ -347,8 +351,8 @@ def test_features_that_only_mark_the_patient_distinguish_nothing():
     patients = np.repeat(np.arange(20), 30)
     truth = patients % 2 == 0
     # a mark of each patient: rows of a patient all alike, no rule that carries over to others
-    marks = random.normal(0, 1, (20, len(FEATURES)))[patients] + random.normal(
-        0, 0.05, (600, len(FEATURES))
+    marks = random.normal(0, 1, (20, len(NUCLEUS_FEATURES)))[patients] + random.normal(
+        0, 0.05, (600, len(NUCLEUS_FEATURES))
     )
     scores, scored = out_of_fold(marks, truth, patients.tolist())
     from histosynth.core.roc import auc_interval

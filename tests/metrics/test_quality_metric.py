@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from histosynth.core.errors import BadWeights, NeedsExtra
 from histosynth.metrics.nima import open_nima
-from histosynth.metrics.quality.conclude import QUANTITIES, conclude_quality
+from histosynth.metrics.quality.conclude import QUALITY_QUANTITIES, conclude_quality
 from histosynth.metrics.quality.measure import measure_quality
 from histosynth.metrics.sample import Sample, TileMeasurements
 from histosynth.metrics.stain.measure import measure_stain
@@ -184,12 +184,12 @@ def test_the_section_reports_blur_and_nothing_else():
     other = tiles("ooo")
     section = conclude_quality(real, blurred, other)
     found = {finding.name: finding for finding in section.findings}
-    assert len(found) == 1 + 2 * len(QUANTITIES)
+    assert len(found) == 1 + 2 * len(QUALITY_QUANTITIES)
     assert found["quality_focus_difference"].value.high < -0.15
     assert found["quality_focus_W1"].ratio.low > 2
     assert abs(found["quality_noise_difference"].value.value) < 0.15
     assert found["quality_W1"].ratio.value > 2
-    assert len(section.plots) == len(QUANTITIES)
+    assert len(section.plots) == len(QUALITY_QUANTITIES)
     untouched = conclude_quality(real, real, other).findings
     assert all(finding.value.value == 0 for finding in untouched)
 

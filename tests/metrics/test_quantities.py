@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from histosynth.metrics.quality.conclude import QUANTITIES as QUALITY_QUANTITIES
+from histosynth.metrics.quality.conclude import QUALITY_QUANTITIES
 from histosynth.metrics.quality.measure import measure_quality
 from histosynth.metrics.sample import Sample, TileMeasurements
-from histosynth.metrics.stain.conclude import QUANTITIES as STAIN_QUANTITIES
+from histosynth.metrics.stain.conclude import STAIN_QUANTITIES
 
 
 def read(quantities, values):

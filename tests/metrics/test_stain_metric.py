@@ -11,7 +11,7 @@ from histosynth.metrics.comparison import PatientSums, compare, mean_difference,
 from histosynth.metrics.dyes import blurred_light
 from histosynth.metrics.marginals import Quantity, compare_marginals, grid_of
 from histosynth.metrics.sample import Sample, TileMeasurements
-from histosynth.metrics.stain.conclude import QUANTITIES, conclude_stain
+from histosynth.metrics.stain.conclude import STAIN_QUANTITIES, conclude_stain
 from histosynth.metrics.stain.measure import measure_stain
 from histosynth.tissue.density import from_density, optical_density
 
@@ -269,7 +269,7 @@ def test_the_section_reports_what_was_moved_and_nothing_else():
 
     section = conclude_stain(tiles("r"), tiles("syn", 1.5), tiles("ot"))
     found = {finding.name: finding for finding in section.findings}
-    assert len(found) == 1 + 2 * len(QUANTITIES)
+    assert len(found) == 1 + 2 * len(STAIN_QUANTITIES)
     assert found["stain_haematoxylin_dose_difference"].value.low > 0.3
     assert found["stain_haematoxylin_dose_W1"].ratio.value > 4
     assert abs(found["stain_eosin_dose_difference"].value.value) < 0.1

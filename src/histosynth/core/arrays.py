@@ -10,5 +10,6 @@ from numpy.typing import NDArray
 Scalar = TypeVar("Scalar", bound=np.generic)
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
+FloatArray = NDArray[np.floating]
 IndexArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]

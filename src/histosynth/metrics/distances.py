@@ -6,12 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
 
-from ..core.arrays import Float64Array, IndexArray
+from ..core.arrays import Float64Array, FloatArray, IndexArray
 
-FloatArray = NDArray[np.floating]
 KERNEL_BLOCK = 2048
 """Rows of a kernel matrix that are held at a time."""
 MAX_ALL_PAIRS = 6000

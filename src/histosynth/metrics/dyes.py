@@ -15,7 +15,7 @@ from ..core.arrays import Float32Array, Float64Array
 from ..core.tile import Pixels
 from ..tissue.appearance import CANONICAL_DYES, canonical_scale, macenko_dyes
 
-SMOOTH_UM = 1.5
+LIGHT_SMOOTH_UM = 1.5
 """Sigma of the Gaussian by which light is averaged."""
 MIN_DYE_ANGLE_DEG = 5.0
 """Two dyes closer than this are not distinguished; so smoothed, half of 32 crops had 12 or less."""
@@ -23,7 +23,7 @@ MIN_DYE_ANGLE_DEG = 5.0
 
 def blurred_light(pixels: Pixels, mpp: float) -> Float32Array:
     """(H, W, 3) uint8 => float32 in [0, 255]: the mean light around each pixel."""
-    sigma = SMOOTH_UM / mpp
+    sigma = LIGHT_SMOOTH_UM / mpp
     light = ndimage.gaussian_filter(
         pixels.astype(np.float32),
         (sigma, sigma, 0),

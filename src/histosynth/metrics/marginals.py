@@ -25,7 +25,7 @@ from .comparison import (
 from .finding import Finding, Plot, Series
 from .sample import Sample
 
-MIN_TILES = 8
+MIN_TILES_FOR_W1 = 8
 """Tiles of a side below which the distance of two distributions is not reported: it would be
 noise."""
 GRID_POINTS = 512
@@ -99,7 +99,7 @@ def compare_marginals(
             note,
         )
     else:
-        reason = f"no quantity could be compared; give at least {MIN_TILES} tiles a side"
+        reason = f"no quantity could be compared; give at least {MIN_TILES_FOR_W1} tiles a side"
         summary = Finding(
             f"{name}_W1",
             undefined(reason, n=len(synthetic)),
@@ -147,9 +147,9 @@ def _compared(
         ]
         return none, None
     difference = _difference_finding(quantity, means, note)
-    if measured < MIN_TILES:
+    if measured < MIN_TILES_FOR_W1:
         why = undefined(
-            f"{measured} tiles of one side; give at least {MIN_TILES}",
+            f"{measured} tiles of one side; give at least {MIN_TILES_FOR_W1}",
             n=means[0].n,
             unit=unit,
         )

@@ -9,12 +9,10 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from ..core.arrays import Float64Array, IndexArray
+from ..core.arrays import Float64Array, FloatArray, IndexArray
 
-FloatArray = NDArray[np.floating]
 ROWS = 1024
 """Rows of a distance matrix that are held at a time."""
 

@@ -18,7 +18,7 @@ from ..core.tile import Pixels
 from ..tissue.appearance import fit_stain_frame
 from ..tissue.density import optical_density
 
-REACH_PX = 14
+RING_REACH_PX = 14
 """From a centroid to the side of its patch."""
 RINGS = 7
 RING_WIDTH_PX = 2
@@ -31,12 +31,12 @@ SHRINKAGE = 0.05
 def ring_features(pixels: Pixels, nuclei: Nuclei) -> Float64Array:
     """(N, F) colour, spread and texture in rings around each nucleus, in canonical stain."""
     padded = _padded_layers(pixels)
-    offset = np.arange(-REACH_PX, REACH_PX + 1)
+    offset = np.arange(-RING_REACH_PX, RING_REACH_PX + 1)
     rows, columns = np.meshgrid(offset, offset, indexing="ij")
     ring = np.minimum((np.hypot(rows, columns) / RING_WIDTH_PX).astype(int), RINGS)
     weights = np.stack([(ring == r) / max((ring == r).sum(), 1) for r in range(RINGS)])
     coordinates = np.stack([rows.ravel(), columns.ravel()])
-    side = 2 * REACH_PX + 1
+    side = 2 * RING_REACH_PX + 1
     features = []
     for x, y in nuclei.xy.round().astype(int):
         patch = padded[y : y + side, x : x + side]
@@ -54,13 +54,13 @@ def ring_features(pixels: Pixels, nuclei: Nuclei) -> Float64Array:
 
 
 def _padded_layers(pixels: Pixels) -> Float64Array:
-    """(H + 2 REACH_PX, W + 2 REACH_PX, 5) density, its gradient and its square, mirrored."""
+    """(H + 2 R, W + 2 R, 5) density, its gradient and its square, mirrored by R = RING_REACH_PX."""
     canonical = fit_stain_frame(pixels).to_canonical(pixels)
     density = optical_density(canonical).astype(np.float64)
     red = density[..., 0]
     gradient = ndimage.gaussian_gradient_magnitude(red, 1.0)
     layers = np.dstack([density, gradient, red**2])
-    reach = (REACH_PX, REACH_PX)
+    reach = (RING_REACH_PX, RING_REACH_PX)
     return np.pad(
         layers,
         (reach, reach, (0, 0)),

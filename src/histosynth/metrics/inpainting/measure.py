@@ -8,7 +8,7 @@ from ...core.arrays import Float64Array
 from ...core.tile import Mask, Pixels
 from ...encoders.encoder import Perceptual
 from .boundary import PAD_PX, Boundary, boundary_fibres, boundary_step
-from .similarity import REACH_PX, ssim_map
+from .similarity import SSIM_REACH_PX, ssim_map
 
 BOUNDARY_PX = 8
 REGIONS = ("inside", "boundary")
@@ -55,7 +55,7 @@ def measure_inpainting(
         raise ValueError(
             f"{original.shape}, {completed.shape} and {mask.shape} do not belong together"
         )
-    part = _around(mask, max(PAD_PX, boundary_px + REACH_PX))
+    part = _around(mask, max(PAD_PX, boundary_px + SSIM_REACH_PX))
     first = original[part]
     second = completed[part]
     boundary = Boundary.of(mask[part])

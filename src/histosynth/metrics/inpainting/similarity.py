@@ -9,7 +9,7 @@ from ...core.arrays import Float64Array
 from ...core.tile import Pixels
 
 SIGMA_PX = 1.5
-REACH_PX = 5
+SSIM_REACH_PX = 5
 _K1 = 0.01
 _K2 = 0.03
 _RANGE = 255.0
@@ -40,6 +40,6 @@ def _smooth(channels: Float64Array) -> Float64Array:
     smoothed = ndimage.gaussian_filter(
         channels,
         (0, SIGMA_PX, SIGMA_PX),
-        radius=(0, REACH_PX, REACH_PX),
+        radius=(0, SSIM_REACH_PX, SSIM_REACH_PX),
     )
     return np.asarray(smoothed)

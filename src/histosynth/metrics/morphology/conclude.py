@@ -22,7 +22,7 @@ from ..finding import Finding, Plot, Section, Series
 from ..marginals import grid_of
 from ..proportions import TileRows, share_finding
 from ..sample import Sample
-from .features import FAMILIES, FEATURE_UNITS, FEATURES
+from .features import FEATURE_FAMILIES, FEATURE_UNITS, NUCLEUS_FEATURES
 from .nucleus_table import NucleusTable
 from .two_sample import two_sample_auc
 
@@ -125,7 +125,7 @@ def conclude_morphology(
         _MIXED_CLASSES + note,
     )
     findings = [_outlined(synthetic, real), _auc_finding(all_nuclei)]
-    findings += [_family_auc(all_nuclei, family) for family in FAMILIES]
+    findings += [_family_auc(all_nuclei, family) for family in FEATURE_FAMILIES]
     class_facts = {}
     for class_id, name in enumerate(classes):
         of_class = sides.of_class(class_id)
@@ -141,11 +141,11 @@ def conclude_morphology(
         _ABOUT,
         tuple(findings),
         {
-            "features": list(FEATURES),
+            "features": list(NUCLEUS_FEATURES),
             "units": FEATURE_UNITS,
             "classes": class_facts,
         },
-        tuple(_plot(column, plotted) for column in range(len(FEATURES))),
+        tuple(_plot(column, plotted) for column in range(len(NUCLEUS_FEATURES))),
     )
 
 
@@ -201,9 +201,9 @@ def _of_class(nuclei: _Nuclei) -> list[Finding]:
 
 def _distances(nuclei: _Nuclei) -> list[Finding]:
     """W1 of each feature, after their mean."""
-    distances = [_distance(column, nuclei) for column in range(len(FEATURES))]
+    distances = [_distance(column, nuclei) for column in range(len(NUCLEUS_FEATURES))]
     named = {f"W1_{nuclei.name}": mean_comparison(distances)}
-    for feature, distance in zip(FEATURES, distances, strict=True):
+    for feature, distance in zip(NUCLEUS_FEATURES, distances, strict=True):
         named[f"W1_{nuclei.name}_{feature}"] = distance
     findings = []
     for name, distance in named.items():
@@ -274,7 +274,7 @@ def _auc_finding(nuclei: _Nuclei) -> Finding:
 
 def _family_auc(nuclei: _Nuclei, family: str) -> Finding:
     """AUC by the features of one family alone."""
-    features = FAMILIES[family]
+    features = FEATURE_FAMILIES[family]
     baseline = None
     if nuclei.baseline is not None:
         baseline = nuclei.baseline.only(features)
@@ -310,7 +310,7 @@ def _inside_finding(nuclei: _Nuclei) -> Finding:
 
 def _smoothed_finding(nuclei: _Nuclei) -> Finding:
     """Share of nuclei with less fine power than real ones."""
-    column = FEATURES.index("fine_power")
+    column = NUCLEUS_FEATURES.index("fine_power")
 
     def smoothed(pair: _TablePair) -> BoolArray:
         limit = np.percentile(pair.second.values[:, column], SMOOTHED_PERCENTILE)
@@ -358,14 +358,14 @@ def _facts(sides: _TablePair) -> dict[str, Any]:
 
 
 def _table_facts(table: NucleusTable) -> dict[str, Any]:
-    medians = [None] * len(FEATURES)
+    medians = [None] * len(NUCLEUS_FEATURES)
     if len(table):
         medians = np.median(table.values, axis=0).round(4).tolist()
-    return {"nuclei": len(table), "medians": dict(zip(FEATURES, medians, strict=True))}
+    return {"nuclei": len(table), "medians": dict(zip(NUCLEUS_FEATURES, medians, strict=True))}
 
 
 def _plot(column: int, plotted: dict[_Role, NucleusTable]) -> Plot:
-    feature = FEATURES[column]
+    feature = NUCLEUS_FEATURES[column]
     series = []
     for role, table in plotted.items():
         values = table.values[:, column]

@@ -11,7 +11,7 @@ from ...core.nuclei import Nuclei
 from ...core.tile import Mask, Pixels
 from .segment import HALF_WINDOW, SAME_NUCLEUS, SAMPLE_UM, NucleusMasks, segment
 
-FEATURES = (
+NUCLEUS_FEATURES = (
     "area_um2",
     "eccentricity",
     "irregularity",
@@ -21,10 +21,10 @@ FEATURES = (
     "chromatin_roughness",
     "fine_power",
 )
-FAMILIES = {
-    "shape": FEATURES[:3],
-    "dye": FEATURES[3:4],
-    "chromatin": FEATURES[4:],
+FEATURE_FAMILIES = {
+    "shape": NUCLEUS_FEATURES[:3],
+    "dye": NUCLEUS_FEATURES[3:4],
+    "chromatin": NUCLEUS_FEATURES[4:],
 }
 """What can be wrong with nuclei independently: outlines, staining strength, and sharpness
 inside."""
@@ -41,7 +41,7 @@ LAG_UM = 1.0
 """Two places of chromatin so far apart are compared: half the width of a coarse clump."""
 SPECTRUM_WINDOW_UM = 8.0
 """Side of the window of the spectrum; a Hann window weights its middle 4 um, mostly nucleus."""
-FINE_PER_UM = 0.3
+FINE_CHROMATIN_PER_UM = 0.3
 """Detail of more cycles per um than this is fine: clumps below 1.7 um, nucleoli, texture, grain."""
 MIN_FINE_SHARE = 1e-6
 
@@ -55,7 +55,7 @@ def measure_morphology(pixels: Pixels, nuclei: Nuclei) -> dict[str, Float64Array
 
     Returns:
         `morphology/values`: (N, F), a row for each nucleus that could be outlined, columns
-        `FEATURES`:
+        `NUCLEUS_FEATURES`:
 
         * `area_um2`, in [8, 400];
         * `eccentricity` of the ellipse of the same second moments, in [0, 1);
@@ -66,7 +66,7 @@ def measure_morphology(pixels: Pixels, nuclei: Nuclei) -> dict[str, Float64Array
         * `chromatin_gradient`: mean slope of haematoxylin inside, doses/um;
         * `chromatin_roughness`: how unlike two places 1 um apart are, 0 for smooth and about 1 for
           unrelated;
-        * `fine_power`: log10 of the share of spectral power finer than `FINE_PER_UM`; an
+        * `fine_power`: log10 of the share of spectral power finer than `FINE_CHROMATIN_PER_UM`; an
           over-smoothed nucleus has less.
 
         `morphology/class_ids`: (N,) index of the class, 255 where it has none.
@@ -86,7 +86,7 @@ def measure_morphology(pixels: Pixels, nuclei: Nuclei) -> dict[str, Float64Array
     ]
     values = np.column_stack(columns)
     return {
-        "morphology/values": values.reshape(-1, len(FEATURES)).astype(np.float64),
+        "morphology/values": values.reshape(-1, len(NUCLEUS_FEATURES)).astype(np.float64),
         "morphology/class_ids": nuclei.class_ids[masks.row].astype(np.float64),
         "morphology/left_out": np.array([len(nuclei), *masks.left_out], np.float64),
     }
@@ -220,7 +220,7 @@ def fine_power(
     xy: Float32Array,
     mpp: float,
 ) -> Float64Array:
-    """Log10 of the share of spectral power finer than `FINE_PER_UM` around each place.
+    """Log10 of the share of spectral power finer than `FINE_CHROMATIN_PER_UM` around each place.
 
     Args:
         density: (H, W) haematoxylin at the tile's own pixels: nothing is resampled, which would
@@ -236,7 +236,7 @@ def fine_power(
     level = (patch * window).sum(axis=(1, 2), keepdims=True) / window.sum()
     power = np.abs(np.fft.fft2((patch - level) * window)) ** 2
     cycles = np.fft.fftfreq(2 * half, mpp)
-    fine = np.hypot(cycles[:, None], cycles) > FINE_PER_UM
+    fine = np.hypot(cycles[:, None], cycles) > FINE_CHROMATIN_PER_UM
     total = np.maximum(power.sum(axis=(1, 2)), 1e-12)
     share = power[:, fine].sum(axis=1) / total
     return np.asarray(np.log10(np.maximum(share, MIN_FINE_SHARE)), np.float64)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...core.arrays import BoolArray, Float64Array, IndexArray
 from ..sample import Sample
-from .features import FEATURES
+from .features import NUCLEUS_FEATURES
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +17,7 @@ class NucleusTable:
     """Nuclei of one side.
 
     Attributes:
-        values: (N, F), columns `FEATURES`, or some of them.
+        values: (N, F), columns `NUCLEUS_FEATURES`, or some of them.
         class_ids: (N,) index of the class.
         tile: (N,) row of the tile in its sample.
         patients: of each tile of the sample.
@@ -31,7 +31,7 @@ class NucleusTable:
     @classmethod
     def of(cls, sample: Sample) -> NucleusTable:
         """All nuclei that could be measured."""
-        values = [np.zeros((0, len(FEATURES))), *sample.each("morphology/values")]
+        values = [np.zeros((0, len(NUCLEUS_FEATURES))), *sample.each("morphology/values")]
         class_ids = [np.zeros(0), *sample.each("morphology/class_ids")]
         counts = [len(each) for each in class_ids[1:]]
         return cls(
@@ -54,8 +54,8 @@ class NucleusTable:
         )
 
     def only(self, features: Sequence[str]) -> NucleusTable:
-        """The same nuclei with only these of the columns `FEATURES`."""
-        columns = [FEATURES.index(name) for name in features]
+        """The same nuclei with only these of the columns `NUCLEUS_FEATURES`."""
+        columns = [NUCLEUS_FEATURES.index(name) for name in features]
         return replace(self, values=self.values[:, columns])
 
     @property

@@ -23,9 +23,9 @@ from ..dyes import haematoxylin_weights
 
 SAMPLE_UM = 0.25
 """Side of the samples on which contours are drawn, whatever the tile's scale."""
-REACH_UM = 11.0
+NUCLEUS_REACH_UM = 11.0
 """No part of a nucleus lies farther from its centroid; a disc of 380 um2."""
-SMOOTH_UM = 0.5
+DENSITY_SMOOTH_UM = 0.5
 AREA_UM2 = (8.0, 400.0)
 """Smaller is debris, larger is several nuclei: left out, and counted."""
 NEAR_UM = 2.0
@@ -37,7 +37,7 @@ BORDER_UM = 0.5
 NEIGHBOURS = 8
 OTSU_LEVELS = 64
 NUCLEI_AT_ONCE = 256
-HALF_WINDOW = round(REACH_UM / SAMPLE_UM) + 1
+HALF_WINDOW = round(NUCLEUS_REACH_UM / SAMPLE_UM) + 1
 """Samples from the middle of a window to its side; the outermost are never part of a nucleus."""
 SAME_NUCLEUS = np.stack(
     [np.zeros((3, 3)), ndimage.generate_binary_structure(2, 1), np.zeros((3, 3))]
@@ -109,7 +109,7 @@ def segment(pixels: Pixels, nuclei: Nuclei) -> NucleusMasks:
         nuclei: of this tile, in its pixels.
     """
     raw = haematoxylin(pixels, nuclei.mpp)
-    smooth = np.asarray(ndimage.gaussian_filter(raw, SMOOTH_UM / nuclei.mpp))
+    smooth = np.asarray(ndimage.gaussian_filter(raw, DENSITY_SMOOTH_UM / nuclei.mpp))
     raw_samples = _resampled(raw, nuclei.mpp)
     smooth_samples = _resampled(smooth, nuclei.mpp)
     parts = []
@@ -156,7 +156,7 @@ def _outline(
     offset_um = (offset * SAMPLE_UM).astype(np.float32)
     dx, dy = np.meshgrid(offset_um, offset_um)
     distance = np.hypot(dx, dy)
-    disc = (distance <= REACH_UM) & windows.inside(0)
+    disc = (distance <= NUCLEUS_REACH_UM) & windows.inside(0)
     soft = windows.of(smooth)
     # every second sample is enough for the threshold
     threshold = local_otsu(soft[:, ::2, ::2], disc[:, ::2, ::2])
@@ -244,7 +244,7 @@ def _nearest_to_own(nuclei: Nuclei, rows: IndexArray) -> Mask:
     for rank in range(count):
         distance = np.asarray(distances)[:, rank]
         neighbour = np.asarray(neighbours)[:, rank]
-        near = np.flatnonzero((neighbour != rows) & (distance <= 2 * REACH_UM))
+        near = np.flatnonzero((neighbour != rows) & (distance <= 2 * NUCLEUS_REACH_UM))
         to = (points[neighbour[near]] - points[rows[near]]).astype(np.float32)
         # p is nearer to 0 than to t where p . t < |t|^2 / 2
         half_square = (to**2).sum(axis=1) / 2

@@ -10,7 +10,7 @@ from ..finding import Section
 from ..marginals import Quantity, compare_marginals
 from ..sample import Sample
 
-QUANTITIES = (
+QUALITY_QUANTITIES = (
     Quantity(
         "quality_focus",
         "Focus",
@@ -59,7 +59,7 @@ QUANTITIES = (
     ),
 )
 
-NIMA = Quantity(
+NIMA_QUANTITY = Quantity(
     "quality_nima",
     "NIMA",
     "",
@@ -91,9 +91,9 @@ def conclude_quality(
     sides = [real, synthetic]
     if reference is not None and len(reference):
         sides.append(reference)
-    quantities: tuple[Quantity, ...] = QUANTITIES
-    if all(side.has(NIMA.key) for side in sides):
-        quantities = (*QUANTITIES, NIMA)
+    quantities: tuple[Quantity, ...] = QUALITY_QUANTITIES
+    if all(side.has(NIMA_QUANTITY.key) for side in sides):
+        quantities = (*QUALITY_QUANTITIES, NIMA_QUANTITY)
     findings, plots = compare_marginals(
         quantities,
         real,

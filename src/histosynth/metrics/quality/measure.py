@@ -13,7 +13,7 @@ from ...core.tile import Mask, Pixels
 from ...tissue.appearance import is_tissue
 from ...tissue.density import optical_density
 
-FINE_PER_UM = 0.4
+FINE_DETAIL_PER_UM = 0.4
 """Cycles per um above which detail is fine: structures below 1.25 um."""
 COARSE_PER_UM = 0.05
 SLOPE_FROM_PER_UM = 0.1
@@ -168,7 +168,7 @@ def _frequency_plane(
     in_ring = (place >= 0) & (place < FREQUENCY_RINGS)
     ring = np.where(in_ring, place, -1).astype(np.intp)
     counted = (frequency >= COARSE_PER_UM) & (frequency <= 0.5 / mpp)
-    fine = counted & (frequency > FINE_PER_UM)
+    fine = counted & (frequency > FINE_DETAIL_PER_UM)
     return _FrequencyPlane(window, ring, fine, counted)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..dyes import SMOOTH_UM
+from ..dyes import LIGHT_SMOOTH_UM
 from ..finding import Section
 from ..marginals import Quantity, compare_marginals
 from ..sample import Sample
 
-QUANTITIES = (
+STAIN_QUANTITIES = (
     Quantity(
         "stain_od_red",
         "Mean optical density, red",
@@ -108,7 +108,7 @@ def conclude_stain(
         `stain_W1` over all, then `<quantity>_difference` and `<quantity>_W1` of each.
     """
     findings, plots = compare_marginals(
-        QUANTITIES,
+        STAIN_QUANTITIES,
         real,
         synthetic,
         reference,
@@ -117,8 +117,9 @@ def conclude_stain(
     )
     about = (
         "Optical density of tissue, direction and full dose of both dyes (Macenko et al. 2009), "
-        f"of light averaged over {SMOOTH_UM:g} um, so that blur, noise and JPEG hardly count. "
-        "Distances are 1-D Wasserstein; a ratio of 1 is as far as real tissue of other patients is."
+        f"of light averaged over {LIGHT_SMOOTH_UM:g} um, so that blur, noise and JPEG hardly "
+        "count. Distances are 1-D Wasserstein; a ratio of 1 is as far as real tissue of other "
+        "patients is."
     )
     return Section(
         "stain",
