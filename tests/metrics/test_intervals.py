@@ -126,7 +126,7 @@ def test_a_comparison_has_the_value_first_and_then_one_replicate_each():
     items = np.stack([random.normal(size=30), np.ones(30)], axis=1)
     patients = [f"p{i % 6}" for i in range(30)]
     side = PatientSums.of(items, patients)
-    other = PatientSums.of(items + [1.0, 0.0], patients)
+    other = PatientSums.of(items + np.array([1.0, 0.0]), patients)
     comparison = compare(mean_difference, (other, side), (side, side))
     assert comparison.value.shape == comparison.baseline.shape == (1 + REPLICATES,)
     # paired patients: every replicate has the same difference
