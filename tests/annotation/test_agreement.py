@@ -204,13 +204,13 @@ def test_dice_of_known_squares_and_kappa_inside_and_over_the_whole_picture():
 
 def test_later_regions_lie_on_top_unless_an_order_is_given():
     nested = [square("tumour", 40, 40, 20), square("stroma", 0, 0, 100)]
-    asked = {"size": (100, 100), "cell": 1.0}
-    assert region_agreement(nested, nested, **asked).matrix[1][1] == 0
+    options = {"size": (100, 100), "cell": 1.0}
+    assert region_agreement(nested, nested, **options).matrix[1][1] == 0
     ordered = region_agreement(
         nested,
         nested[::-1],
         order=["stroma", "tumour"],
-        **asked,
+        **options,
     )
     assert ordered.whole.value == 1 and ordered.matrix[1][1] > 390
 
@@ -237,13 +237,16 @@ def geojson(path, *features):
 
 
 def feature(
-    kind,
+    geometry_type,
     coordinates,
     name,
     what="annotation",
 ):
     properties = {"objectType": what, "classification": {"name": name}}
-    return {"geometry": {"type": kind, "coordinates": coordinates}, "properties": properties}
+    return {
+        "geometry": {"type": geometry_type, "coordinates": coordinates},
+        "properties": properties,
+    }
 
 
 def ring(left, top, side):

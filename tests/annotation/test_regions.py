@@ -12,8 +12,8 @@ SQUARE = [[10, 10], [50, 10], [50, 40], [10, 40], [10, 10]]
 HOLE = [[20, 20], [30, 20], [30, 30], [20, 30], [20, 20]]
 
 
-def feature(kind, coordinates, name="Tumour"):
-    geometry = {"type": kind, "coordinates": coordinates}
+def feature(geometry_type, coordinates, name="Tumour"):
+    geometry = {"type": geometry_type, "coordinates": coordinates}
     return {
         "type": "Feature",
         "geometry": geometry,
@@ -46,7 +46,7 @@ def test_what_is_written_comes_back(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("not json", "cannot be read"),
         ('{"features": 3}', "no list"),
@@ -60,10 +60,10 @@ def test_what_is_written_comes_back(tmp_path):
         ("[" * 100_000, "cannot be read"),
     ],
 )
-def test_what_is_no_region_is_refused_with_its_number(tmp_path, content, said):
+def test_what_is_no_region_is_refused_with_its_number(tmp_path, content, message):
     path = tmp_path / "r.geojson"
     path.write_text(content)
-    with pytest.raises(BadRegions, match=said):
+    with pytest.raises(BadRegions, match=message):
         read_regions(path)
 
 

@@ -1,4 +1,4 @@
-"""Fetching slides: they come whole whatever the server does, or it is said why not."""
+"""Fetching slides: they come whole whatever the server does, or the reason is given."""
 
 import errno
 import urllib.error
@@ -27,19 +27,19 @@ def slept():
 
 @pytest.fixture
 def listed(commons):
-    def ask(project="TCGA-SARC", **more):
+    def call(project="TCGA-SARC", **more):
         return find_slides(
             project,
             endpoint=commons.endpoint,
             **({"sleep": lambda _: None} | more),
         )
 
-    return ask
+    return call
 
 
 @pytest.fixture
 def bring(commons, tmp_path, slept):
-    def ask(slides, **more):
+    def call(slides, **more):
         return fetch(
             slides,
             tmp_path / "in",
@@ -48,7 +48,7 @@ def bring(commons, tmp_path, slept):
             **more,
         )
 
-    return ask
+    return call
 
 
 def body_of(commons, slide):
@@ -255,7 +255,7 @@ def test_a_server_in_trouble_is_given_time_and_no_more(
     )
 
 
-def test_what_is_gone_or_closed_is_not_asked_for_twice(
+def test_what_is_gone_or_closed_is_not_requested_twice(
     commons,
     bring,
     listed,
@@ -284,7 +284,7 @@ def test_progress_renews_patience(
     assert len(bring(slides, tries=3).done) == came
 
 
-def test_a_server_that_is_not_there_is_said_so(tmp_path):
+def test_a_server_that_is_not_there_is_named(tmp_path):
     slide = RemoteSlide("id", "a.svs", 3, "0" * 32)
     failed = fetch(
         [slide],

@@ -1,4 +1,4 @@
-"""Grid: every pixel of tissue where it belongs, at the scale that is said."""
+"""Grid: every pixel of tissue where it belongs, at the scale that is stated."""
 
 from types import SimpleNamespace
 

@@ -20,14 +20,14 @@ def commons(monkeypatch):
 
 @pytest.fixture
 def listed(commons):
-    def ask(project="TCGA-SARC", **more):
+    def call(project="TCGA-SARC", **more):
         return find_slides(
             project,
             endpoint=commons.endpoint,
             **({"sleep": lambda _: None} | more),
         )
 
-    return ask
+    return call
 
 
 def test_every_page_is_asked_for_and_the_limit_is_kept(commons, listed):

@@ -27,7 +27,7 @@ from histosynth.preparation.folder import locked
 from histosynth.preparation.jobs import opened
 from histosynth.preparation.quality import QUALITY_GATES
 from histosynth.preparation.recipe import PrepareRecipe
-from histosynth.preparation.rows import Facts, Tools, make_rows
+from histosynth.preparation.rows import Facts, RowTools, make_rows
 from histosynth.preparation.run import prepare
 from histosynth.preparation.survey import Survey, survey_slide
 
@@ -282,7 +282,7 @@ def test_a_tile_is_refused_where_an_artefact_is_likelier_than_not(slides, chance
             [survey.kept(0.9)[0]],
             Facts(name, "P", "", ""),
             recipe=recipe,
-            tools=Tools(artefact=lambda pixels, mpp: chance),
+            tools=RowTools(artefact=lambda pixels, mpp: chance),
         )
     assert row.quality["artefact"] == chance and (not row.refused) == is_kept
     assert is_kept or row.refused.startswith("artefact: chance of an artefact 50.1%")
@@ -301,7 +301,7 @@ def test_a_tile_that_is_refused_goes_through_no_further_step(slides):
             [index],
             Facts(name, "P", "", ""),
             recipe=recipe,
-            tools=Tools(detector=BlobDetector(), artefact=lambda pixels, mpp: 1 / 0),
+            tools=RowTools(detector=BlobDetector(), artefact=lambda pixels, mpp: 1 / 0),
         )
         box = survey.grid.box(index)
         pixels = slide.read(0, box)

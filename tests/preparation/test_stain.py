@@ -44,7 +44,7 @@ def oracle(method):
     return NumpyReinhardNormalizer()
 
 
-def theirs(method, source, target):
+def torchstain_result(method, source, target):
     normalizer = oracle(method)
     normalizer.fit(target)
     out = normalizer.normalize(source)
@@ -54,8 +54,8 @@ def theirs(method, source, target):
 @pytest.mark.parametrize("method", ["macenko", "reinhard"])
 def test_it_agrees_with_torchstain_within_one_grey_level(two, method):
     fit = STAIN_METHODS[method].fit
-    ours = restain_between(fit(two[0]), fit(two[1]))(two[0])
-    assert np.abs(ours.astype(int) - theirs(method, *two)).max() <= 1
+    restained = restain_between(fit(two[0]), fit(two[1]))(two[0])
+    assert np.abs(restained.astype(int) - torchstain_result(method, *two)).max() <= 1
 
 
 @real
@@ -64,20 +64,20 @@ def test_it_agrees_with_torchstain_on_real_tissue_and_a_sample_comes_within_two_
     tiles = [read_rgb(path) for path in sorted(BONE.glob("*.jpg"))[:4]]
     fit = STAIN_METHODS[method].fit
     for source, target in pairwise(tiles):
-        wanted = theirs(method, source, target)
-        ours = restain_between(fit(source), fit(target))(source)
-        assert np.abs(ours.astype(int) - wanted).max() <= 1
+        wanted = torchstain_result(method, source, target)
+        restained = restain_between(fit(source), fit(target))(source)
+        assert np.abs(restained.astype(int) - wanted).max() <= 1
         sampled = restain_between(fit(source[::4, ::4]), fit(target))(source)
         assert np.abs(sampled.astype(int) - wanted).mean() <= 2
 
 
-def test_both_ways_of_finding_dyes_find_those_the_tissue_was_made_of(two):
+def test_both_ways_of_finding_dyes_find_those_of_the_tissue(two):
     haematoxylin = np.array([0.95, 1.03, 0.42])
     eosin = np.array([0.20, 0.92, 0.46])
     for fit in (fit_macenko, fit_vahadane):
         dyes = np.array(fit(two[0]).dyes)
-        for found, made in zip(dyes, (haematoxylin, eosin), strict=True):
-            assert np.degrees(np.arccos(found @ made / np.linalg.norm(made))) < 12, fit
+        for found, expected in zip(dyes, (haematoxylin, eosin), strict=True):
+            assert np.degrees(np.arccos(found @ expected / np.linalg.norm(expected))) < 12, fit
 
 
 @pytest.mark.parametrize("method", list(STAIN_METHODS))

@@ -69,7 +69,7 @@ def test_a_file_of_ones_own_adds_and_replaces(tmp_path):
         synonyms = ["Aggressive fibromatosis", "Abdominal fibromatosis"]
         [[subtype]]
         name = "leiomyosarcoma"
-        synonyms = ["LMS of ours"]
+        synonyms = ["LMS of our lab"]
         """
     )
     subtypes = load_subtypes(own)
@@ -79,8 +79,8 @@ def test_a_file_of_ones_own_adds_and_replaces(tmp_path):
         == subtypes.name_of("8821/1")
         == "Desmoid fibromatosis"
     )
-    assert subtypes.name_of("lms of ours") == "leiomyosarcoma"
-    assert subtypes.name_of("8890/3") is None  # theirs takes the whole place of ours
+    assert subtypes.name_of("lms of our lab") == "leiomyosarcoma"
+    assert subtypes.name_of("8890/3") is None  # the own entity replaces the shipped one
 
 
 def test_all_that_stands_for_two_entities_is_listed(tmp_path):
@@ -99,7 +99,7 @@ def test_all_that_stands_for_two_entities_is_listed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, message",
     [
         ('[[subtype]]\nname = "A"\n[[subtype]]\nname = "a."\n', "stands for A and a."),
         ('[[subtype]]\nname = "A"\nicd_o_3 = ["889/3"]\n', "889/3"),
@@ -110,10 +110,10 @@ def test_all_that_stands_for_two_entities_is_listed(tmp_path):
         ("[[subtype\n", "own.toml"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused(tmp_path, text, said):
+def test_a_file_that_cannot_be_used_is_refused(tmp_path, text, message):
     own = tmp_path / "own.toml"
     own.write_text(text)
-    with pytest.raises(BadRecipe, match=re.escape(said)):
+    with pytest.raises(BadRecipe, match=re.escape(message)):
         load_subtypes(own)
 
 

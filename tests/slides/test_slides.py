@@ -48,13 +48,13 @@ def write_pyramid(
             }
             shape = (pixels.shape[1] >> level, pixels.shape[0] >> level)
             image = np.asarray(Image.fromarray(pixels).resize(shape, Image.Resampling.BOX))
-            kind = (
+            level_tags = (
                 {"subifds": levels - 1}
                 if level == 0 and path.name.endswith("ome.tif")
                 else {"subfiletype": int(level > 0)}
             )
             if level == 0 and path.name.endswith("ome.tif"):
-                kind["metadata"] = {
+                level_tags["metadata"] = {
                     "axes": "YXS",
                     "PhysicalSizeX": mpp,
                     "PhysicalSizeXUnit": "µm",
@@ -64,7 +64,7 @@ def write_pyramid(
                 photometric="rgb",
                 tile=(256, 256),
                 compression=compression,
-                **kind,
+                **level_tags,
                 **({} if path.name.endswith("ome.tif") else {"metadata": None}),
                 **facts,
             )
@@ -78,11 +78,11 @@ def pyramid(tmp_path_factory) -> Path:
 
 @real
 def test_the_fast_path_gives_the_pixels_of_openslide_on_a_real_scan():
-    ours = TiffSlide(CMU)
-    theirs = OpenSlideSlide(CMU)
-    assert ours.mpp == theirs.mpp == 0.499
-    assert [(x.width, x.height) for x in ours.levels] == [
-        (x.width, x.height) for x in theirs.levels
+    fast = TiffSlide(CMU)
+    reference = OpenSlideSlide(CMU)
+    assert fast.mpp == reference.mpp == 0.499
+    assert [(x.width, x.height) for x in fast.levels] == [
+        (x.width, x.height) for x in reference.levels
     ]
     random = np.random.default_rng(0)
     for _ in range(20):
@@ -93,19 +93,19 @@ def test_the_fast_path_gives_the_pixels_of_openslide_on_a_real_scan():
             int(random.integers(1, 600)),
             int(random.integers(1, 600)),
         )
-        assert (ours.read(0, box) == theirs.read(0, box)).all()
+        assert (fast.read(0, box) == reference.read(0, box)).all()
 
 
 @pytest.mark.parametrize("compression", ["jpeg", "deflate", "lzw"])
 def test_the_fast_path_gives_the_pixels_of_openslide_on_each_level(tmp_path, compression):
     path = write_pyramid(tmp_path / "p.tiff", size=(1024, 768), compression=compression)
-    ours = TiffSlide(path)
-    theirs = OpenSlideSlide(path)
-    assert ours.mpp == pytest.approx(theirs.mpp) == pytest.approx(0.25)
-    assert len(ours.levels) == len(theirs.levels) == 3
-    for level, size in enumerate(ours.levels):
+    fast = TiffSlide(path)
+    reference = OpenSlideSlide(path)
+    assert fast.mpp == pytest.approx(reference.mpp) == pytest.approx(0.25)
+    assert len(fast.levels) == len(reference.levels) == 3
+    for level, size in enumerate(fast.levels):
         box = Box(16, 32, size.width - 40, size.height - 50)
-        assert (ours.read(level, box) == theirs.read(level, box)).all()
+        assert (fast.read(level, box) == reference.read(level, box)).all()
 
 
 @pytest.mark.parametrize("name", ["a.tiff", "b.ome.tif"])
@@ -134,10 +134,10 @@ def test_openslide_takes_what_tifffile_does_not():
 @real
 def test_dicom_that_openslide_refuses_goes_to_wsidicom_with_the_same_pixels(monkeypatch):
     path = CMU.parent / "boxes_0.dcm"
-    theirs = open_slide(path)
+    reference = open_slide(path)
     box = Box(-3, 2, 16, 12)
-    wanted = theirs.read(0, box)
-    sizes = [(level.width, level.height) for level in theirs.levels]
+    wanted = reference.read(0, box)
+    sizes = [(level.width, level.height) for level in reference.levels]
 
     def refuse(*_, **__):
         raise UnreadableImage(path, "not this one")

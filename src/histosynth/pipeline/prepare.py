@@ -18,7 +18,7 @@ from .engines import process_engine
 
 @dataclass(frozen=True)
 class TileOptions:
-    """Size, scale and position of tiles; see `prepare.grid.GridPlan`."""
+    """Size, scale and position of tiles; see `preparation.grid.GridPlan`."""
 
     size: int = 1024
     mpp: float = 0.5

@@ -16,9 +16,9 @@ from .survey import Survey
 
 CHUNK_PX = 12 << 20
 """Pixels of the tiles to read of one file: a lost worker loses little, and they fit its memory."""
-MAX_TILES_TO_READ = 256
+MAX_TILES_TO_READ_OF_FILE = 256
 """Of one file."""
-MAX_TILES = 4096
+MAX_TILES_OF_FILE = 4096
 """Of one file, those without tissue included."""
 
 
@@ -88,12 +88,12 @@ def plan_chunks(
 def _cut(survey: Survey, recipe: PrepareRecipe) -> list[list[int]]:
     """Indices of a slide's tiles in pieces, each with as many to read as a piece should have."""
     to_read = set(survey.kept(recipe.tiles.tissue))
-    max_to_read = min(max(CHUNK_PX // survey.grid.size**2, 1), MAX_TILES_TO_READ)
+    max_to_read = min(max(CHUNK_PX // survey.grid.size**2, 1), MAX_TILES_TO_READ_OF_FILE)
     pieces: list[list[int]] = []
     piece: list[int] = []
     count_to_read = 0
     for index in range(len(survey.grid.corners)):
-        if count_to_read == max_to_read or len(piece) == MAX_TILES:
+        if count_to_read == max_to_read or len(piece) == MAX_TILES_OF_FILE:
             pieces.append(piece)
             piece = []
             count_to_read = 0

@@ -16,7 +16,7 @@ from ..core.units import check_mpp
 from ..slides import Slide, Window, best_level
 from ..slides.reading import SAME_LEVEL_TOLERANCE
 
-MAX_TILES = 1_000_000
+MAX_TILES_OF_SLIDE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,11 @@ def lay_grid(slide: Slide, plan: GridPlan) -> Grid:
     columns = _starts(full.width, plan, step)
     rows = _starts(full.height, plan, step)
     count = len(columns) * len(rows)
-    if count > MAX_TILES:
+    if count > MAX_TILES_OF_SLIDE:
         raise BadOption(
             "the size or stride of tiles",
             f"such that one slide gives {count:,} tiles",
-            f"such that it gives at most {MAX_TILES:,}",
+            f"such that it gives at most {MAX_TILES_OF_SLIDE:,}",
         )
     corners = [(x, y) for y in rows for x in columns]
     return Grid(

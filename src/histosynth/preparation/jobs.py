@@ -29,7 +29,7 @@ from ..engine.threads import one_thread
 from ..slides import Slide, open_slide
 from .quality import TILE_SET_GATES
 from .recipe import PrepareRecipe
-from .rows import Facts, Tools, make_rows
+from .rows import Facts, RowTools, make_rows
 from .stain import Stain
 from .survey import Survey, survey_slide
 
@@ -172,8 +172,8 @@ def make_chunk(job: ChunkJob) -> None:
     )
 
 
-def _open_tools(job: ChunkJob) -> Tools:
-    return Tools(
+def _open_tools(job: ChunkJob) -> RowTools:
+    return RowTools(
         detector=open_detector(job.recipe.nuclei.source),
         given=_read_given(job),
         target=job.target,

@@ -13,9 +13,9 @@ from ..core.tile import Pixels, decode_rgb
 from ..core.tileset import Row
 from ..slides import Slide, thumbnail
 
-Colour = tuple[int, int, int]
-KEPT_COLOUR: Colour = (0, 158, 115)
-REASON_COLOURS: Mapping[str, Colour] = {
+_Colour = tuple[int, int, int]
+KEPT_COLOUR: _Colour = (0, 158, 115)
+REASON_COLOURS: Mapping[str, _Colour] = {
     "tissue": (150, 150, 150),
     "blur": (0, 114, 178),
     "pen": (86, 180, 233),
@@ -111,7 +111,7 @@ def _draw_frame(
     )
 
 
-def _colour_of(reason: str) -> Colour:
+def _colour_of(reason: str) -> _Colour:
     if not reason:
         return KEPT_COLOUR
     return REASON_COLOURS.get(reason, TEXT_COLOUR)

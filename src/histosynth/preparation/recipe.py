@@ -33,7 +33,7 @@ class StainPlan:
     """How colours are unified."""
 
     method: str = "macenko"
-    """`none`, or a key of `prepare.stain.STAIN_METHODS`."""
+    """`none`, or a key of `preparation.stain.STAIN_METHODS`."""
     target: str = "medoid"
     """`medoid`: the most usual slide of the set; else a picture of tissue whose stain all get."""
     fit: Literal["slide", "tile"] = "slide"
@@ -118,7 +118,7 @@ class PrepareRecipe:
     stain: StainPlan = field(default_factory=StainPlan)
     quality: dict[str, float] = field(default_factory=default_limits)
     """Limit of each gate by its name; a gate that is not named keeps its default. See
-    `prepare.quality.QUALITY_GATES`."""
+    `preparation.quality.QUALITY_GATES`."""
     quality_model: str = ""
     """Folder of a trained artefact classifier (`weights` of `prepare quality train`): one more
     gate."""

@@ -51,7 +51,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Tools:
+class RowTools:
     """What the steps use, opened by the caller.
 
     Attributes:
@@ -75,7 +75,7 @@ class _SlideWork:
     slide: Slide
     survey: Survey
     recipe: PrepareRecipe
-    tools: Tools
+    tools: RowTools
 
     @property
     def mpp(self) -> float:
@@ -116,7 +116,7 @@ def make_rows(
     facts: Facts,
     *,
     recipe: PrepareRecipe,
-    tools: Tools,
+    tools: RowTools,
 ) -> Iterator[Row]:
     """One row for each tile, in the order of `indices`."""
     work = _SlideWork(slide, survey, recipe, tools)

@@ -14,9 +14,10 @@ from scipy import ndimage
 from ..core.arrays import Float32Array
 from ..core.tile import Mask, Pixels
 
-STRIP_PX = 512
+_MIN_GLASS_LEVEL = 180
+_STRIP_PX = 512
 """Rows of a picture that are computed at once."""
-INK_REACH_PX = 4
+_INK_REACH_PX = 4
 """Rows beyond a strip that may hold ink which reaches into it."""
 
 
@@ -63,12 +64,19 @@ def tissue_mask(picture: Pixels, plan: TissuePlan) -> Mask:
         (H, W) bool.
     """
     stained = _stained_density(picture)
-    smooth = np.asarray(ndimage.gaussian_filter(stained, plan.smooth_um / plan.mpp / 2))
-    threshold = np.clip(otsu(smooth), plan.floor_od, plan.ceiling_od)
-    mask = _closed(smooth > threshold, plan.close_um / plan.mpp / 2)
+    smooth_px = plan.smooth_um / plan.mpp
+    close_px = plan.close_um / plan.mpp
     px_per_mm2 = (1000 / plan.mpp) ** 2
-    mask = _without_small(mask, plan.least_mm2 * px_per_mm2)
-    return ~_without_small(~mask, plan.hole_mm2 * px_per_mm2)
+    smooth = np.asarray(ndimage.gaussian_filter(stained, smooth_px / 2))
+    threshold = np.clip(
+        otsu(smooth),
+        plan.floor_od,
+        plan.ceiling_od,
+    )
+    tissue = _closed(smooth > threshold, close_px / 2)
+    tissue = _without_small(tissue, plan.least_mm2 * px_per_mm2)
+    glass = _without_small(~tissue, plan.hole_mm2 * px_per_mm2)
+    return ~glass
 
 
 def _stained_density(picture: Pixels) -> Float32Array:
@@ -78,12 +86,12 @@ def _stained_density(picture: Pixels) -> Float32Array:
     """
     white = glass_of(picture)
     stained = np.empty(picture.shape[:2], np.float32)
-    for top in range(0, len(picture), STRIP_PX):
-        above = min(top, INK_REACH_PX)
-        below = min(len(picture) - top, STRIP_PX + INK_REACH_PX)
+    for top in range(0, len(picture), _STRIP_PX):
+        above = min(top, _INK_REACH_PX)
+        below = min(len(picture) - top, _STRIP_PX + _INK_REACH_PX)
         density = density_over(picture[top - above : top + below], white)
         strip = np.where(pen_mask(density), 0, density[..., 1])
-        stained[top : top + STRIP_PX] = strip[above : above + STRIP_PX]
+        stained[top : top + _STRIP_PX] = strip[above : above + _STRIP_PX]
     return stained
 
 
@@ -95,10 +103,14 @@ def glass_of(picture: Pixels) -> Float32Array:
     not taken for glass.
     """
     pixels = picture.reshape(-1, 3)
-    pixels = pixels[:: max(len(pixels) >> 21, 1)]
+    every = max(len(pixels) >> 21, 1)  # some two million pixels are enough
+    pixels = pixels[::every]
     green = pixels[:, 1]
-    bright = pixels[green >= np.percentile(green, 90)]
-    return np.maximum(np.percentile(bright, 95, axis=0), 180).astype(np.float32)
+    brightest_tenth = green >= np.percentile(green, 90)
+    bright = pixels[brightest_tenth]
+    white = np.percentile(bright, 95, axis=0)
+    white = np.maximum(white, _MIN_GLASS_LEVEL)
+    return white.astype(np.float32)
 
 
 def density_over(picture: Pixels, white: Float32Array) -> Float32Array:
@@ -127,11 +139,15 @@ def ink_mask(density: Float32Array) -> Mask:
     red = density[..., 0]
     green = density[..., 1]
     blue = density[..., 2]
-    cold = (red > 1.15 * green + 0.05) & (red > 0.15)
+    cold = red > 1.15 * green + 0.05
+    cold &= red > 0.15
     thinnest = density.min(axis=2)
     densest = density.max(axis=2)
-    black = (thinnest > 0.9) & (densest - thinnest < 0.25 * densest)
-    scarlet = (red < 0.1) & (green > 0.7) & (blue > 0.95 * green)
+    black = thinnest > 0.9
+    black &= densest - thinnest < 0.25 * densest
+    scarlet = red < 0.1
+    scarlet &= green > 0.7
+    scarlet &= blue > 0.95 * green
     return np.asarray(cold | black | scarlet)
 
 
@@ -141,14 +157,21 @@ def otsu(values: Float32Array) -> float:
     high = float(values.max())
     if high <= low:
         return low
-    counts, edges = np.histogram(values, bins=256, range=(low, high))
+    counts, edges = np.histogram(
+        values,
+        bins=256,
+        range=(low, high),
+    )
     centres = (edges[1:] + edges[:-1]) / 2
     below = np.cumsum(counts)
     above = below[-1] - below
     sums = np.cumsum(counts * centres)
     with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(centres[np.nanargmax(between)])
+        mean_below = sums / below
+        mean_above = (sums[-1] - sums) / above
+        between = below * above * (mean_below - mean_above) ** 2
+    best = np.nanargmax(between)
+    return float(centres[best])
 
 
 def _closed(mask: Mask, radius: float) -> Mask:

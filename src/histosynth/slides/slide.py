@@ -14,8 +14,8 @@ from ..core.geometry import Box
 from ..core.tile import Pixels
 from ..core.units import check_mpp_option, is_mpp
 
-MAX_SIDE_PX = 1_000_000
-MAX_SLIDE_PX = 10**11
+_MAX_SIDE_PX = 1_000_000
+_MAX_SLIDE_PX = 10**11
 """About four times the largest scans there are; a header that states more is refused."""
 MAX_READ_PX = 1 << 28
 """Most pixels of one read: more would not fit a worker's memory."""
@@ -93,11 +93,11 @@ def check_levels(path: Path, levels: Sequence[tuple[int, int]]) -> tuple[Level, 
         raise UnreadableImage(path, "it holds no picture")
     full_width, full_height = levels[0]
     is_empty = min(full_width, full_height) < 1
-    is_too_long = max(full_width, full_height) > MAX_SIDE_PX
-    if is_empty or is_too_long or full_width * full_height > MAX_SLIDE_PX:
+    is_too_long = max(full_width, full_height) > _MAX_SIDE_PX
+    if is_empty or is_too_long or full_width * full_height > _MAX_SLIDE_PX:
         size = f"{full_width:,} x {full_height:,} px"
         raise UnreadableImage(
-            path, f"its header states {size}, over the limit of {MAX_SLIDE_PX:,} px"
+            path, f"its header states {size}, over the limit of {_MAX_SLIDE_PX:,} px"
         )
     checked = []
     for width, height in levels:

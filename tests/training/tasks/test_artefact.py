@@ -21,7 +21,7 @@ from histosynth.pipeline.train import dry_run, train
 from histosynth.pipeline.train_options import read_train_recipe
 from histosynth.preparation.grid import GridPlan
 from histosynth.preparation.recipe import PrepareRecipe, StainPlan
-from histosynth.preparation.rows import Facts, Tools, make_rows
+from histosynth.preparation.rows import Facts, RowTools, make_rows
 from histosynth.preparation.survey import survey_slide
 from histosynth.preparation.tissue_mask import TissuePlan
 from histosynth.slides import open_slide
@@ -239,7 +239,7 @@ def test_it_is_one_more_gate_of_prepare(run, tmp_path):
     slide = open_slide(tmp_path / "a.tif")
     survey = survey_slide(slide, recipe, None)
     indices = [index for index, share in enumerate(survey.shares) if share >= 0.9]
-    tools = Tools(artefact=load_artefact(run / "weights"))
+    tools = RowTools(artefact=load_artefact(run / "weights"))
     rows = list(
         make_rows(
             slide,

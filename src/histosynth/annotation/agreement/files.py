@@ -15,9 +15,9 @@ from ...core.errors import BadOption, BadTable
 from ...core.estimate import undefined
 from ...core.pairing import list_files, pair_by_stem
 from .kappa import Counts
-from .nuclei import NucleiAgreement, Table, compare_nuclei, summarise_nuclei
+from .nuclei import ClassPairs, NucleiAgreement, compare_nuclei, summarise_nuclei
 from .reading import ANNOTATION_SUFFIXES, Annotation, read_two
-from .regions import RegionAgreement, classes_of, compare_regions, summarise_regions
+from .regions import RegionAgreement, compare_regions, region_classes, summarise_regions
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +176,7 @@ def agreement_of_pairs(
     """The same of annotations already read; see `agreement_of_files`."""
     groups = _group_names(pairs, patients)
     unit = "patient" if patients else "file"
-    tables: dict[str, Table] = {name: Counter() for name in groups}
+    tables: dict[str, ClassPairs] = {name: Counter() for name in groups}
     for name, pair in zip(groups, pairs, strict=True):
         tables[name] += compare_nuclei(
             pair.first.marks,
@@ -247,7 +247,7 @@ def _compare_all_regions(
 ) -> RegionAgreement | None:
     """Agreement on regions over all pictures; None where neither drew any."""
     sides = [side.regions for pair in pairs for side in (pair.first, pair.second)]
-    classes = classes_of(*sides)
+    classes = region_classes(*sides)
     if not classes:
         return None
     blocks: dict[str, list[Counts]] = {name: [] for name in groups}

@@ -14,7 +14,7 @@ from ...core.estimate import Estimate, undefined
 
 Counts = Float64Array
 Z95 = 1.959963984540054
-REPLICATES = 2000
+_REPLICATES = 2000
 _MAX_VALUES_AT_ONCE = 4_000_000
 MIN_GROUPS = 10
 """A percentile bootstrap over fewer groups is too narrow (Efron & Tibshirani 1993, ch. 14)."""
@@ -151,7 +151,7 @@ def bootstrap(
     measure: Callable[[Counts], Counts],
     unit: str,
     *,
-    replicates: int = REPLICATES,
+    replicates: int = _REPLICATES,
     seed: int = 0,
 ) -> Interval:
     """95 % percentile interval (Efron 1979) of a measure of summed counts.

@@ -18,7 +18,7 @@ from ...core.nuclei import ANY
 from .kappa import Z95, Counts, Interval, bootstrap, estimate_kappa
 
 NOT_MARKED = "not marked"
-Table = Counter[tuple[str | None, str | None]]
+ClassPairs = Counter[tuple[str | None, str | None]]
 """How often the first gave one class and the second another; None: not marked at all."""
 
 
@@ -132,13 +132,13 @@ def compare_nuclei(
     *,
     reach_um: float,
     mpp: float,
-) -> Table:
+) -> ClassPairs:
     """Counts of one picture: matched one to one by place alone, then the classes of each pair."""
     for option, value in (("--reach", reach_um), ("--mpp", mpp)):
         if not (math.isfinite(value) and value > 0):
             raise BadOption(option, value, "a number above 0")
     pairs, _ = match_points(first.xy, second.xy, reach_um / mpp)
-    table: Table = Counter()
+    table: ClassPairs = Counter()
     for i, j in pairs:
         table[first.names[i], second.names[j]] += 1
     for i in unmatched(first, pairs[:, 0]):
@@ -153,7 +153,7 @@ def unmatched(marks: Marks, matched: IndexArray) -> list[int]:
     return sorted(set(range(len(marks))) - set(matched.tolist()))
 
 
-def summarise_nuclei(tables: Sequence[Table], *, unit: str = "file") -> NucleiAgreement:
+def summarise_nuclei(tables: Sequence[ClassPairs], *, unit: str = "file") -> NucleiAgreement:
     """Agreement over several pictures.
 
     Args:
@@ -164,7 +164,7 @@ def summarise_nuclei(tables: Sequence[Table], *, unit: str = "file") -> NucleiAg
     classes = _classes_of_tables(tables)
     matrices = [_matrix(table, classes) for table in tables]
     of_pairs = [matrix[:-1, :-1] for matrix in matrices]
-    pooled: Table = sum(tables, Counter())
+    pooled: ClassPairs = sum(tables, Counter())
     counts = _detection_counts(pooled)
     return NucleiAgreement(
         classes,
@@ -179,7 +179,7 @@ def summarise_nuclei(tables: Sequence[Table], *, unit: str = "file") -> NucleiAg
     )
 
 
-def _classes_of_tables(tables: Sequence[Table]) -> tuple[str, ...]:
+def _classes_of_tables(tables: Sequence[ClassPairs]) -> tuple[str, ...]:
     """All class names that either gave, sorted, without `any`."""
     names: set[str] = set()
     for table in tables:
@@ -192,7 +192,7 @@ def _as_rows(matrix: Counts) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(int(value) for value in row) for row in matrix)
 
 
-def _matrix(table: Table, classes: Sequence[str]) -> Counts:
+def _matrix(table: ClassPairs, classes: Sequence[str]) -> Counts:
     """(K + 1, K + 1) counts, "not marked" last; pairs with `any` are left out."""
     index: dict[str | None, int] = {None: len(classes)}
     for position, name in enumerate(classes):
@@ -218,7 +218,7 @@ class _DetectionCounts:
         return self.only_first + self.only_second
 
 
-def _detection_counts(table: Table) -> _DetectionCounts:
+def _detection_counts(table: ClassPairs) -> _DetectionCounts:
     matched = 0
     only_first = 0
     only_second = 0
@@ -232,12 +232,12 @@ def _detection_counts(table: Table) -> _DetectionCounts:
     return _DetectionCounts(matched, only_first, only_second)
 
 
-def _count_unspecified(table: Table) -> int:
+def _count_unspecified(table: ClassPairs) -> int:
     """Matched pairs in which either class is `any`."""
     return sum(count for pair, count in table.items() if ANY in pair and None not in pair)
 
 
-def _estimate_detection(tables: Sequence[Table], unit: str) -> Estimate:
+def _estimate_detection(tables: Sequence[ClassPairs], unit: str) -> Estimate:
     """F1 of detection over all groups."""
     counts = [_detection_counts(table) for table in tables]
     rows = [(each.matched, each.unmatched) for each in counts]

@@ -15,10 +15,10 @@ from ...core.nuclei import ANY
 from ...core.sheet import ANY_CLASS_COLOUR, CLASS_COLOURS, PAPER_COLOUR
 from ...core.tile import Pixels, check_rgb
 from .marks_drawing import BOTH_AGREE, OVERSAMPLING, Colour, draw_dot, draw_ring, stripes
-from .nuclei import Table, unmatched
+from .nuclei import ClassPairs, unmatched
 from .picture_key import CellTable, key_entries, with_key
 from .reading import Annotation
-from .regions import OUTSIDE, class_grid, classes_of, pair_counts
+from .regions import OUTSIDE, class_grid, pair_counts, region_classes
 
 STRIPE_PX = 6
 BACKGROUND_STRENGTH = 0.55
@@ -97,7 +97,7 @@ def difference_picture(
 def _class_colours(first: Annotation, second: Annotation) -> dict[str, Colour]:
     """A colour of each class of nuclei and regions; `any` has none of its own."""
     names = {*first.marks.names, *second.marks.names}
-    names.update(classes_of(first.regions, second.regions))
+    names.update(region_classes(first.regions, second.regions))
     colours = {ANY: ANY_CLASS_COLOUR}
     for index, name in enumerate(sorted(names - {ANY})):
         colours[name] = CLASS_COLOURS[index % len(CLASS_COLOURS)]
@@ -125,7 +125,7 @@ def _with_regions(
     order: Sequence[str],
 ) -> tuple[Pixels, CellTable]:
     """The picture with regions, and how many of its cells have each pair of classes."""
-    classes = classes_of(first.regions, second.regions)
+    classes = region_classes(first.regions, second.regions)
     if not classes:
         return base, Counter()
     height, width, _ = base.shape
@@ -179,7 +179,7 @@ def _with_nuclei(
     *,
     reach_px: float,
     scale: float,
-) -> tuple[Pixels, Table]:
+) -> tuple[Pixels, ClassPairs]:
     """The picture with nuclei, and how many have each pair of classes."""
     height, width = base.shape[:2]
     image = Image.fromarray(base).resize(
@@ -188,7 +188,7 @@ def _with_nuclei(
     )
     draw = ImageDraw.Draw(image)
     pairs, _ = match_points(first.marks.xy, second.marks.xy, reach_px)
-    table: Table = Counter()
+    table: ClassPairs = Counter()
     differing: list[tuple[Float64Array, tuple[str, str]]] = []
     for i, j in pairs:
         classes = (first.marks.names[i], second.marks.names[j])

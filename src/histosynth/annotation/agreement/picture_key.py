@@ -23,7 +23,7 @@ from .marks_drawing import (
     draw_ring,
     draw_striped_square,
 )
-from .nuclei import Table
+from .nuclei import ClassPairs
 from .regions import OUTSIDE
 
 MAX_DIFFERENCES_SHOWN = 10
@@ -55,7 +55,7 @@ class KeyEntry:
 
 
 def key_entries(
-    nuclei: Table,
+    nuclei: ClassPairs,
     cells: CellTable,
     colours: Mapping[str, Colour],
     names: tuple[str, str],
@@ -63,7 +63,7 @@ def key_entries(
     """The lines of the key, the most frequent difference first.
 
     Args:
-        nuclei: pairs of classes; see `Table`.
+        nuclei: pairs of classes; see `ClassPairs`.
         cells: pairs of region classes.
         colours: of the classes.
         names: of the annotators.
@@ -79,13 +79,13 @@ def key_entries(
     return entries
 
 
-def _agreed_nuclei(nuclei: Table) -> list[KeyEntry]:
+def _agreed_nuclei(nuclei: ClassPairs) -> list[KeyEntry]:
     agreed = sum(count for (first, second), count in nuclei.items() if first == second)
     return [KeyEntry("dot", BOTH_AGREE, f"nuclei: both agree: {agreed:,}")]
 
 
 def _differing_nuclei(
-    nuclei: Table,
+    nuclei: ClassPairs,
     colours: Mapping[str, Colour],
     names: tuple[str, str],
 ) -> list[KeyEntry]:
@@ -106,7 +106,7 @@ def _differing_nuclei(
 
 
 def _lone_nuclei(
-    nuclei: Table,
+    nuclei: ClassPairs,
     colours: Mapping[str, Colour],
     names: tuple[str, str],
 ) -> list[KeyEntry]:

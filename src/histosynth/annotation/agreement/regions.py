@@ -19,7 +19,7 @@ from .kappa import Counts, bootstrap, estimate_kappa, without_interval
 OUTSIDE = "outside"
 BLOCKS = 8
 MAX_CELLS = 64_000_000
-Grid = NDArray[np.int16]
+ClassGrid = NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def region_agreement(
     Raises:
         BadOption: a cell that is not positive, or too small for the picture.
     """
-    classes = classes_of(first, second)
+    classes = region_classes(first, second)
     blocks = compare_regions(
         first,
         second,
@@ -93,7 +93,7 @@ def region_agreement(
     )
 
 
-def classes_of(*annotators: Sequence[Region]) -> tuple[str, ...]:
+def region_classes(*annotators: Sequence[Region]) -> tuple[str, ...]:
     """The classes of all, sorted."""
     names: set[str] = set()
     for regions in annotators:
@@ -152,8 +152,8 @@ def _grid_shape(size: tuple[int, int], cell: float) -> tuple[int, int]:
 
 
 def pair_counts(
-    first: Grid,
-    second: Grid,
+    first: ClassGrid,
+    second: ClassGrid,
     count: int,
 ) -> IndexArray:
     """(count, count) how often two grids hold each pair of values, the first's down."""
@@ -193,7 +193,7 @@ def class_grid(
     shape: tuple[int, int],
     cell: float,
     order: Sequence[str] = (),
-) -> Grid:
+) -> ClassGrid:
     """(H, W) index of each cell's class in `classes`; `len(classes)` where no region lies."""
     out = np.full(shape, len(classes), np.int16)
     rank = {name: position for position, name in enumerate(order)}

@@ -22,7 +22,7 @@ GDC = "https://api.gdc.cancer.gov"
 MAX_SLIDES = 100_000
 MAX_ANSWER_BYTES = 64 << 20
 MAX_SLIDE_BYTES = 1 << 40
-MAX_NAME_BYTES = 200
+_MAX_NAME_BYTES = 200
 _FIELDS = (
     "file_id",
     "file_name",
@@ -87,7 +87,7 @@ class RemoteSlide:
 
 def _is_safe_name(name: str) -> bool:
     """Whether a name stays in its folder, and is none of those that a fetch uses itself."""
-    is_short = len(name.encode()) <= MAX_NAME_BYTES
+    is_short = len(name.encode()) <= _MAX_NAME_BYTES
     return bool(_NAME.fullmatch(name)) and is_short and not name.endswith((".part", " "))
 
 

@@ -19,9 +19,9 @@ MIN_STAINED_DENSITY = 0.15
 MIN_STAINED_SHARE = 0.02
 """With a smaller share of stained pixels the tissue is pale."""
 MIN_STAINED_PIXELS = 500
-MIN_ANGLE_DEG = 8.0
+_MIN_ANGLE_DEG = 8.0
 """Haematoxylin and eosin stand 20 to 45 degrees apart; nearer than this it is one dye twice."""
-MIN_REACH = 0.2
+_MIN_REACH = 0.2
 """Weakest dye that is accepted, optical density of its 99th percentile."""
 MIN_DYE_COMPONENT = -0.25
 """A direction with a smaller component is no dye: dyes absorb light."""
@@ -178,14 +178,14 @@ def _normalised(dyes: Float64Array, name: str) -> Float64Array:
 
 def _check_dyes(stain: DyeStain, name: str) -> None:
     """Refuse dyes that are one dye twice, or too weak to be measured."""
-    if stain.angle_deg < MIN_ANGLE_DEG:
-        angle = f"its dyes are {stain.angle_deg:.1f} degrees apart, {MIN_ANGLE_DEG:g} are needed"
+    if stain.angle_deg < _MIN_ANGLE_DEG:
+        angle = f"its dyes are {stain.angle_deg:.1f} degrees apart, {_MIN_ANGLE_DEG:g} are needed"
         raise StainNotFound(name, f"{angle}; it holds one dye, or none")
     weakest = min(stain.reach)
-    if weakest < MIN_REACH:
+    if weakest < _MIN_REACH:
         haematoxylin, eosin = stain.reach
         dye = "haematoxylin" if haematoxylin < eosin else "eosin"
-        reason = f"its {dye} reaches an optical density of {weakest:.2f}, {MIN_REACH} is needed"
+        reason = f"its {dye} reaches an optical density of {weakest:.2f}, {_MIN_REACH} is needed"
         raise StainNotFound(name, reason)
 
 

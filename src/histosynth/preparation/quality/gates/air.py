@@ -10,8 +10,8 @@ from ....tissue.density import optical_density
 from ..coarse import coarse_pixels
 from ..gate import share_gate
 
-MIN_GREY_DENSITY = 0.25
-MAX_GREY_CHROMA = 0.25
+_MIN_GREY_DENSITY = 0.25
+_MAX_GREY_CHROMA = 0.25
 """Largest spread of the channels' densities in grey, relative to their mean."""
 
 
@@ -21,8 +21,8 @@ def measure_grey(pixels: Pixels, mpp: float) -> float:
     smooth = np.asarray(ndimage.gaussian_filter(density, (1, 1, 0)))
     thinnest = smooth.min(axis=2)
     chroma = smooth.max(axis=2) - thinnest
-    is_dark = thinnest > MIN_GREY_DENSITY
-    is_colourless = chroma < MAX_GREY_CHROMA * smooth.mean(axis=2)
+    is_dark = thinnest > _MIN_GREY_DENSITY
+    is_colourless = chroma < _MAX_GREY_CHROMA * smooth.mean(axis=2)
     return float((is_dark & is_colourless).mean())
 
 

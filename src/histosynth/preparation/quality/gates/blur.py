@@ -12,8 +12,8 @@ from ....core.tile import Pixels
 from ....core.units import um_to_px
 from ..gate import ratio_gate
 
-STRIP_PX = 64
-MAX_TISSUE_LEVEL = 225
+_STRIP_PX = 64
+_MAX_TISSUE_LEVEL = 225
 """Green grey level above which a smoothed pixel is glass."""
 
 
@@ -26,7 +26,7 @@ def measure_sharpness(pixels: Pixels, mpp: float) -> float:
     half = np.asarray(Image.fromarray(green).reduce(2))
     smoothed = _smooth(half, um_to_px(1.0, mpp))
     coarse = _smooth(half, um_to_px(0.5, mpp)) - smoothed
-    tissue = smoothed < MAX_TISSUE_LEVEL
+    tissue = smoothed < _MAX_TISSUE_LEVEL
     if not tissue.any():
         return 1.0
     height, width = green.shape
@@ -38,15 +38,15 @@ def measure_sharpness(pixels: Pixels, mpp: float) -> float:
 
 def _strips(rows: NDArray[Scalar]) -> NDArray[Scalar]:
     """(N, 64, W): every second strip of a large picture, whose focus is that of the whole."""
-    count = rows.shape[0] // (2 * STRIP_PX)
+    count = rows.shape[0] // (2 * _STRIP_PX)
     if count < 4:
         return rows[None]
-    pairs = rows[: count * 2 * STRIP_PX].reshape(
+    pairs = rows[: count * 2 * _STRIP_PX].reshape(
         count,
-        2 * STRIP_PX,
+        2 * _STRIP_PX,
         -1,
     )
-    out: NDArray[Scalar] = pairs[:, :STRIP_PX]
+    out: NDArray[Scalar] = pairs[:, :_STRIP_PX]
     return out
 
 

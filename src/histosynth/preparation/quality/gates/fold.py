@@ -17,22 +17,22 @@ from ..gate import share_gate
 
 _UNMIX = np.linalg.pinv(HED[:2])
 """Density to amounts of haematoxylin and eosin."""
-SMOOTH_UM = 8
-MIN_TISSUE_DENSITY = 0.1
-MIN_FOLD_TO_MEDIAN = 1.65
-MIN_FOLD_AMOUNT = 0.45
+_SMOOTH_UM = 8
+_MIN_TISSUE_DENSITY = 0.1
+_MIN_FOLD_TO_MEDIAN = 1.65
+_MIN_FOLD_AMOUNT = 0.45
 
 
 def measure_folds(pixels: Pixels, mpp: float) -> float:
     """Share in folds."""
     density = optical_density(coarse_pixels(pixels, mpp))
-    sigma = SMOOTH_UM / COARSE_PIXEL_UM
+    sigma = _SMOOTH_UM / COARSE_PIXEL_UM
     smooth = np.asarray(ndimage.gaussian_filter(density, (sigma, sigma, 0)))
     dyes = np.maximum(smooth @ _UNMIX, 0)
     both = np.sqrt(dyes[..., 0] * dyes[..., 1])
-    tissue = smooth[..., 1] > MIN_TISSUE_DENSITY
+    tissue = smooth[..., 1] > _MIN_TISSUE_DENSITY
     median = float(np.median(both[tissue])) if tissue.any() else 0.0
-    folded = both > max(MIN_FOLD_TO_MEDIAN * median, MIN_FOLD_AMOUNT)
+    folded = both > max(_MIN_FOLD_TO_MEDIAN * median, _MIN_FOLD_AMOUNT)
     return float(folded.mean())
 
 

@@ -8,7 +8,7 @@ from scipy import ndimage
 from ....core.tile import Pixels
 from ..gate import share_gate
 
-MAX_BLACK_LEVEL = 3
+_MAX_BLACK_LEVEL = 3
 
 
 def measure_saturation(pixels: Pixels, mpp: float) -> float:
@@ -20,7 +20,7 @@ def measure_saturation(pixels: Pixels, mpp: float) -> float:
     green = pixels[..., 1]
     blue = pixels[..., 2]
     # channel by channel: reductions over an axis of three are slow
-    spoilt = (red <= MAX_BLACK_LEVEL) | (green <= MAX_BLACK_LEVEL) | (blue <= MAX_BLACK_LEVEL)
+    spoilt = (red <= _MAX_BLACK_LEVEL) | (green <= _MAX_BLACK_LEVEL) | (blue <= _MAX_BLACK_LEVEL)
     burnt = (red == 255) & (green == 255) & (blue == 255)
     if burnt.any():
         glass = np.asarray(ndimage.binary_opening(burnt, iterations=2))
