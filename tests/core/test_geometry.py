@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from histosynth.core.condition import Condition, Context
-from histosynth.core.errors import BadOption, BadSize, SizeMismatch
+from histosynth.core.errors import BadOption, BadSize, NotRGB, SizeMismatch
 from histosynth.core.geometry import Box, Size, check_size, parse_size
 from histosynth.core.nuclei import Nuclei
 from histosynth.core.tile import (
@@ -172,3 +172,11 @@ def test_the_patient_of_a_tile_may_be_unknown():
     assert TileRef("S1", "P1", box, 0.5).has_patient
     assert not TileRef("S1", unknown_patient("tiles"), box, 0.5).has_patient
     assert unknown_patient("tiles") == "unknown of tiles"
+
+
+def test_the_known_pixels_of_a_context_are_8_bit_rgb():
+    mask = np.zeros((20, 30), bool)
+    mask[5:9, 5:9] = True
+    for pixels in (wide_pixels()[..., 0], wide_pixels().astype(np.float32)):
+        with pytest.raises(NotRGB, match="image is an array of shape"):
+            Context(pixels, mask)
