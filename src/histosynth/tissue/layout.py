@@ -41,7 +41,7 @@ class _Regions(NamedTuple):
 
 
 class _Placed(NamedTuple):
-    """Nuclei that are placed already: (N, 2) coordinates, and the distance that each keeps, (N,) px."""
+    """Nuclei placed already: (N, 2) coordinates, and the distance that each keeps, (N,) px."""
 
     xy: Float64Array
     reach_px: Float64Array
