@@ -1,5 +1,6 @@
 """Solvers against a base whose answer is known in closed form."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -88,3 +89,22 @@ def test_progress_is_told_to_the_end():
         on_progress=lambda done, total: told.append((done, total)),
     )
     assert told == [(i, 5) for i in range(1, 6)]
+
+
+def test_the_ends_of_the_guided_span_are_guided():
+    calls = []
+
+    def both(noisy, time):
+        calls.append(float(time[0]))
+        return noisy
+
+    denoise = guided(BASE.denoise, both, 2.0, (0.25, 0.75))
+    for time in (0.125, 0.25, 0.5, 0.75, 0.875):
+        denoise(torch.zeros(1, 1, 2, 2), torch.tensor([time]))
+    assert calls == [0.25, 0.5, 0.75]
+
+
+@pytest.mark.parametrize("place", [(0,), (1, 2), (2**63, 0)])
+def test_the_seed_of_an_item_never_changes(place):
+    first, second = np.random.SeedSequence([7, *place]).generate_state(2, np.uint32).tolist()
+    assert item_generator(7, *place).initial_seed() == first * 2**31 + second // 2
