@@ -53,15 +53,19 @@ def table(quality: dict) -> str:
             "for comparison, FD of halves of the same real tiles",
             f"{real['FD_same_tiles_ratio']:.2f}",
         ),
-        ("nuclei found where asked / on real tiles", told(quality["found_ratio"])),
+        ("nuclei found where requested / on real tiles", told(quality["found_ratio"])),
         *(
-            (f"{kind}: looks its kind / on real tiles", told(value))
+            (f"{kind}: classified as requested / on real tiles", told(value))
             for kind, value in classes.items()
         ),
-        *((f"hole, perceptual_squeezenet: {hole_row(key)}", told(value)) for key, value in masks),
+        *(
+            (f"masked region, perceptual_squeezenet: {hole_row(key)}", told(value))
+            for key, value in masks
+        ),
         *(
             (
-                f"change of colour across a hole's edge: {key.replace('_', ' ')} / real (1 wanted)",
+                "change of colour across the mask's boundary: "
+                f"{key.replace('_', ' ')} / real (1 wanted)",
                 told(value),
             )
             for key, value in quality.get("edge", {}).items()
@@ -69,7 +73,7 @@ def table(quality: dict) -> str:
         ),
         *(
             (
-                "fibres keep their direction over a hole's edge, 1 all of them: "
+                "fibres keep their direction over the mask's boundary, 1 all of them: "
                 f"{key.replace('_', ' ')}",
                 told(value),
             )

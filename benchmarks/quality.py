@@ -122,7 +122,8 @@ def structure(
     found = np.array(
         [found_nuclei(image, cells) for image, cells in zip(images, nuclei, strict=True)]
     )
-    right = np.zeros((len(classes), len(nuclei), 2))  # per kind and crop: looks its kind, asked for
+    # per class and crop: classified as requested, and requested
+    right = np.zeros((len(classes), len(nuclei), 2))
     for crop, (image, cells) in enumerate(zip(images, nuclei, strict=True)):
         seen = classifier(image, cells) if len(cells) else cells.class_ids
         for k in range(len(classes)):
@@ -135,7 +136,8 @@ def structure(
     return told | {"n": int(found[:, 1].sum())}, each
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
+    """Options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -154,8 +156,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--guidance", type=float)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-holes", action="store_true", help="leave out mending")
-    args = parser.parse_args()
+    parser.add_argument("--no-holes", action="store_true", help="leave out inpainting")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
     if not args.data.is_dir():
         raise SystemExit(
             f"{args.data} is not there: quality is measured on real tissue. Give --data."

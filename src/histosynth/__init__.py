@@ -1,4 +1,4 @@
-"""histosynth generates and completes H&E tissue from nuclei.
+"""histosynth synthesizes and completes H&E tissue from structure.
 
     import histosynth as hs
 

@@ -74,7 +74,7 @@ def complete(
 ) -> None:
     """Fill masked regions; every pixel outside the mask stays as it is.
 
-    Example: histosynth complete --image torn.png --mask mask.png --out mended.png
+    Example: histosynth complete --image torn.png --mask mask.png --out completed.png
     """
     options = SamplingOptions(
         mpp=mpp,

@@ -44,7 +44,7 @@ def demo(
         "Try next       histosynth synthesize --nuclei "
         f"{result['nuclei']} --appearance YOUR_TILE.png -n 4 --out tiles",
         "               histosynth complete --image YOUR_TILE.png --mask YOUR_MASK.png "
-        "--out mended.png",
+        "--out completed.png",
         "Synthetic tissue, for research use; not for diagnosis.",
     ]
     output.done(dict(result), lines)

@@ -38,7 +38,7 @@ def _current_option(name: str) -> str:
 app = typer.Typer(
     name="histosynth",
     context_settings={"token_normalize_func": _current_option},
-    help="Make and mend H&E tissue from structure. For research use; not for diagnosis.",
+    help="Synthesize and complete H&E tissue from structure. For research use; not for diagnosis.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

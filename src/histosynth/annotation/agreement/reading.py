@@ -70,7 +70,7 @@ def read_two(
     """Both annotators' files of one picture.
 
     Points are nuclei, and so are all of a CSV and of JSON of HoVer-Net or CellViT. Shapes are
-    nuclei by their centroid where QuPath says "detection" or "cell". Other shapes are divided
+    nuclei by their centroid where QuPath states "detection" or "cell". Other shapes are divided
     by class: regions where the median area over both files is at least 1,000 um2, else nuclei. So
     a small region does not become a nucleus in one file and a region in the other.
 

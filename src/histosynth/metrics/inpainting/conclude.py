@@ -20,7 +20,8 @@ _GREY = "grey levels"
 _NO_TILE = "there is no inpainted tile; it takes 1"
 _ABOUT = (
     "Inside is the mask, the boundary a band on both sides of its edge. An original is one of many "
-    "tissues that fit, so PSNR and SSIM tell repair from blur only when compared with a baseline. "
+    "tissues that fit, so PSNR and SSIM distinguish repair from blur only when compared with a "
+    "baseline. "
     "SSIM: Wang et al. 2004."
 )
 

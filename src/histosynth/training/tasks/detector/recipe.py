@@ -65,7 +65,7 @@ class DetectorRecipe:
     def __post_init__(self) -> None:
         check_recipe_seed(self.seed)
         if not self.data.classes:
-            raise ValueError("data.classes must name the classes to tell")
+            raise ValueError("data.classes must name the classes to distinguish")
         stride = 2 ** len(self.model.widths)
         if self.data.crop % stride:
             raise ValueError(f"data.crop must be a multiple of {stride}, not {self.data.crop}")
