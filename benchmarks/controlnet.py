@@ -18,7 +18,7 @@ from diffusers import (
 )
 
 from histosynth.model.bundle import Bundle
-from histosynth.model.device import convert
+from histosynth.model.device import convert_network
 
 
 class Vae(AutoencoderDC):
@@ -50,7 +50,7 @@ def assemble(bundle: Bundle, *, dtype: torch.dtype) -> StableDiffusionControlNet
     vae = Vae.from_config(dict(bundle.autoencoder.config))
     vae.register_to_config(block_out_channels=(1, 1, 1, 1), scaling_factor=1.0)  # 4 levels: 8 x
     for part in (unet, controlnet, vae):
-        convert(part.eval().requires_grad_(False), dtype=dtype)
+        convert_network(part.eval().requires_grad_(False), dtype=dtype)
     pipeline = StableDiffusionControlNetPipeline(
         vae=vae,
         text_encoder=None,

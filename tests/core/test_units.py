@@ -36,6 +36,7 @@ def test_the_checks_of_a_scale_name_the_value_and_the_limits():
 def test_scales_are_the_same_within_3_percent_of_the_reference_on_both_sides():
     assert same_scale(0.5, 0.5)
     assert same_scale(0.5149, 0.5) and same_scale(0.4851, 0.5)
+    assert same_scale(0.515, 0.5) and same_scale(0.485, 0.5)  # 0.515 / 0.5 - 1 > 0.03 as floats
     assert not same_scale(0.5151, 0.5) and not same_scale(0.4849, 0.5)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from histosynth.model.prediction import Level, flow_level, min_snr_weight, target_for, x0_from
+from histosynth.model.prediction import NoiseLevel, flow_level, min_snr_weight, target_for, x0_from
 
 PREDICTION_TYPES = ("flow", "epsilon", "v_prediction")
 
@@ -12,7 +12,7 @@ def level_of(prediction_type, count=16):
     time = torch.linspace(0.05, 0.95, count)
     if prediction_type == "flow":
         return flow_level(time)
-    return Level(torch.cos(time * torch.pi / 2), torch.sin(time * torch.pi / 2))
+    return NoiseLevel(torch.cos(time * torch.pi / 2), torch.sin(time * torch.pi / 2))
 
 
 def draw(count=16):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from histosynth.core.errors import BadOption
 from histosynth.core.geometry import Box
 from histosynth.preparation.grid import GridPlan, lay_grid, tissue_shares
-from histosynth.slides.slide import Level
+from histosynth.slides.slide import PyramidLevel
 
 
 def slide(
@@ -19,7 +19,7 @@ def slide(
     mpp=0.5,
     steps=(1.0,),
 ):
-    levels = [Level(round(width / step), round(height / step), step) for step in steps]
+    levels = [PyramidLevel(round(width / step), round(height / step), step) for step in steps]
     return SimpleNamespace(
         levels=levels,
         mpp=mpp,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from histosynth.tissue.appearance import StainFrame, fit_stain_frame, measure_appearance
 from histosynth.tissue.blend import paste
-from histosynth.tissue.layout import CLASSES, MIN_DISTANCE_UM, draw_layout
+from histosynth.tissue.layout import LAYOUT_CLASSES, MIN_DISTANCE_UM, draw_layout
 from histosynth.tissue.masks import SHAPES, draw_mask
 
 scales = st.floats(0.25, 4.0)
@@ -106,7 +106,7 @@ def test_layouts_keep_their_distance_and_are_the_same_for_the_same_seed():
     nuclei = draw_layout((512, 384), mpp=0.5, seed=3)
     again = draw_layout((512, 384), mpp=0.5, seed=3)
     np.testing.assert_array_equal(nuclei.xy, again.xy)
-    assert nuclei.classes == CLASSES and min(nuclei.counts().values()) > 10
+    assert nuclei.classes == LAYOUT_CLASSES and min(nuclei.counts().values()) > 10
     gaps = np.linalg.norm(nuclei.xy[:, None] - nuclei.xy[None], axis=2) + 1e9 * np.eye(len(nuclei))
     assert gaps.min() * 0.5 >= min(MIN_DISTANCE_UM.values()) * 0.99
     per_mm2 = len(nuclei) / (512 * 384 * 0.25e-6)

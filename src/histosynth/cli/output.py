@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..core.errors import HistosynthError
-from ..core.progress import ProgressCallback
+from ..core.progress import ProgressCallback, StepCallback
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from ..core.outcome import Outcome
-
-StepCallback = Callable[[int, Mapping[str, float]], None]
-"""Called with a training step and its numbers."""
 
 
 def _ignore(done: int, total: int) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 ProgressCallback = Callable[[int, int], None]
 """Called with (done, total)."""
+StepCallback = Callable[[int, Mapping[str, float]], None]
+"""Called after each training step with its number and values such as the loss."""

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar, Union, cast, get_args, get_origin
 
 from .errors import BadRecipe
 
-Recipe = TypeVar("Recipe")
+_Recipe = TypeVar("_Recipe")
 
 OLD_KEYS = {
     "any_kind": "any_class",
@@ -64,7 +64,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise BadRecipe(str(path), [str(error)]) from error
 
 
-def load(path: Path, target: type[Recipe]) -> Recipe:
+def load(path: Path, target: type[_Recipe]) -> _Recipe:
     """Read a TOML recipe as the frozen dataclass `target`.
 
     Raises:
@@ -75,10 +75,10 @@ def load(path: Path, target: type[Recipe]) -> Recipe:
 
 def build(
     values: Mapping[str, Any],
-    target: type[Recipe],
+    target: type[_Recipe],
     *,
     name: str = "recipe",
-) -> Recipe:
+) -> _Recipe:
     """Plain values as the frozen dataclass `target`, all nested values checked.
 
     Raises:
@@ -88,7 +88,7 @@ def build(
     recipe = _build_table(values, target, "", problems)
     if problems:
         raise BadRecipe(name, problems)
-    return cast(Recipe, recipe)
+    return cast(_Recipe, recipe)
 
 
 def as_dict(recipe: Any) -> dict[str, Any]:

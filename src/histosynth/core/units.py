@@ -9,6 +9,8 @@ MAX_MPP = 20.0
 """Scales taken for microscopy. Outside are the 72 or 96 dpi that programs write by habit."""
 SCALE_TOLERANCE = 0.03
 """Two scales count as the same where they differ by at most this share."""
+_ROUNDING = 1e-9
+"""So that the limit itself is within the tolerance, e.g. 0.515 of 0.5."""
 
 
 def is_mpp(mpp: float) -> bool:
@@ -42,7 +44,7 @@ def check_mpp_option(mpp: float) -> None:
 
 def same_scale(mpp: float, reference_mpp: float) -> bool:
     """Whether two scales differ by at most `SCALE_TOLERANCE` of the reference."""
-    return abs(mpp / reference_mpp - 1) <= SCALE_TOLERANCE
+    return abs(mpp / reference_mpp - 1) <= SCALE_TOLERANCE + _ROUNDING
 
 
 def um_to_px(length_um: float, mpp: float) -> float:

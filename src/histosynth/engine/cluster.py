@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..core.errors import BadOption, NeedsExtra, WorkerLost, first_line
-from .engine import MAX_LOST_POOLS, Item, Result
+from .engine import MAX_LOST_POOLS, WorkItem, WorkResult
 
 _CONNECT_TIMEOUT_S = 5
 
@@ -42,9 +42,9 @@ class RayEngine:
 
     def map(
         self,
-        work: Callable[[Item], Result],
-        items: Sequence[Item],
-    ) -> Iterator[tuple[int, Result]]:
+        work: Callable[[WorkItem], WorkResult],
+        items: Sequence[WorkItem],
+    ) -> Iterator[tuple[int, WorkResult]]:
         """See `Engine.map`."""
         starts_ray = not self._ray.is_initialized()
         if starts_ray:
@@ -57,9 +57,9 @@ class RayEngine:
 
     def _map_connected(
         self,
-        work: Callable[[Item], Result],
-        items: Sequence[Item],
-    ) -> Iterator[tuple[int, Result]]:
+        work: Callable[[WorkItem], WorkResult],
+        items: Sequence[WorkItem],
+    ) -> Iterator[tuple[int, WorkResult]]:
         ray = self._ray
         task = ray.remote(num_cpus=1, max_retries=MAX_LOST_POOLS)(work)
         workers = self.workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+WorkItem = TypeVar("WorkItem")
+WorkResult = TypeVar("WorkResult")
 MAX_LOST_POOLS = 3
 """So many times in a row workers may die without finishing anything."""
 
@@ -20,9 +20,9 @@ class Engine(Protocol):
 
     def map(
         self,
-        work: Callable[[Item], Result],
-        items: Sequence[Item],
-    ) -> Iterator[tuple[int, Result]]:
+        work: Callable[[WorkItem], WorkResult],
+        items: Sequence[WorkItem],
+    ) -> Iterator[tuple[int, WorkResult]]:
         """(index, result) of each item, in the order in which they finish.
 
         Raises:

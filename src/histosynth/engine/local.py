@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from .engine import Item, Result
+from .engine import WorkItem, WorkResult
 
 
 class LocalEngine:
@@ -14,9 +14,9 @@ class LocalEngine:
 
     def map(
         self,
-        work: Callable[[Item], Result],
-        items: Sequence[Item],
-    ) -> Iterator[tuple[int, Result]]:
+        work: Callable[[WorkItem], WorkResult],
+        items: Sequence[WorkItem],
+    ) -> Iterator[tuple[int, WorkResult]]:
         """See `Engine.map`."""
         for index, item in enumerate(items):
             yield index, work(item)

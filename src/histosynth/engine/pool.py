@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 
 from ..core.errors import WorkerLost
-from .engine import MAX_LOST_POOLS, Item, Result
+from .engine import MAX_LOST_POOLS, WorkItem, WorkResult
 
 
 class PoolEngine:
@@ -26,9 +26,9 @@ class PoolEngine:
 
     def map(
         self,
-        work: Callable[[Item], Result],
-        items: Sequence[Item],
-    ) -> Iterator[tuple[int, Result]]:
+        work: Callable[[WorkItem], WorkResult],
+        items: Sequence[WorkItem],
+    ) -> Iterator[tuple[int, WorkResult]]:
         """See `Engine.map`.
 
         A process that dies takes the pool with it. Items that are not done begin again in a new
@@ -49,9 +49,9 @@ class PoolEngine:
 
     def _map_in_one_pool(
         self,
-        work: Callable[[Item], Result],
-        todo: dict[int, Item],
-    ) -> Iterator[tuple[int, Result]]:
+        work: Callable[[WorkItem], WorkResult],
+        todo: dict[int, WorkItem],
+    ) -> Iterator[tuple[int, WorkResult]]:
         """Results of one pool of processes, until all is done or the pool breaks."""
         # spawned, not forked: a fork would share open slides and held locks
         context = multiprocessing.get_context("spawn")
@@ -60,7 +60,7 @@ class PoolEngine:
             context,
             _use_one_thread,
         ) as pool:
-            waiting: dict[Future[Result], int] = {}
+            waiting: dict[Future[WorkResult], int] = {}
             queue = deque(todo)
             try:
                 while queue or waiting:

@@ -19,7 +19,7 @@ from .inputs.collections import Collection
 from .inputs.items import Item, read_item
 
 MAX_GALLERY_ROWS = 6
-FEATURES = "embed/features"
+_FEATURES = "embed/features"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def realism_galleries(measured: MeasuredSides) -> tuple[Gallery, ...]:
     synthetic = measured.samples["synthetic"]
     if not len(real) or not len(synthetic):
         return ()
-    distances, rows = nearest_rows(synthetic.stack(FEATURES), real.stack(FEATURES))
+    distances, rows = nearest_rows(synthetic.stack(_FEATURES), real.stack(_FEATURES))
     order = np.argsort(-distances[:, 0], kind="stable")
     chosen = {
         "Least like real tissue": order[:MAX_GALLERY_ROWS],

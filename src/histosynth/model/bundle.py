@@ -38,7 +38,7 @@ from .adapters import (
 )
 from .autoencoder import FACTOR, Autoencoder, encode
 from .denoiser import Denoiser
-from .device import convert, itemwise_norms
+from .device import convert_network, itemwise_norms
 from .families.compact import CompactBase
 from .families.family import Base, Family
 from .info import BundleInfo, write_info
@@ -164,7 +164,7 @@ class Bundle:
         self.adapters[info.name] = info
         self.structures.pop(info.name, None)
         if encoder is not None:
-            convert(encoder, device=self.device, dtype=self.structure.dtype)
+            convert_network(encoder, device=self.device, dtype=self.structure.dtype)
             self.structures[info.name] = encoder
         for parameter in adapter_parameters(self.unet, info.name):
             parameter.data = parameter.data.to(self.device, self.unet.dtype)
@@ -241,7 +241,7 @@ class Bundle:
     ) -> Bundle:
         """Move and convert all networks, in place; convolutions in channels-last order."""
         for part in (self.autoencoder, self.unet, self.structure, *self.structures.values()):
-            convert(part, device=device, dtype=dtype)
+            convert_network(part, device=device, dtype=dtype)
         self._merged = {}
         return self
 

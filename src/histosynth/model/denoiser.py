@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from .prediction import Level, PredictionType
+from .prediction import NoiseLevel, PredictionType
 from .structure import StructureFeatures
 
 
@@ -22,7 +22,7 @@ class Denoiser(Protocol):
     steps: int | None
     """Number of its discrete noise steps; None: its times are continuous."""
 
-    def level(self, time: Tensor) -> Level:
+    def level(self, time: Tensor) -> NoiseLevel:
         """Signal and noise scales at the network's times, (B,) each."""
 
     def predict(

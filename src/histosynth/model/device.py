@@ -62,7 +62,7 @@ def pick_dtype(
     return torch.bfloat16 if is_faster else torch.float32
 
 
-def convert(
+def convert_network(
     part: nn.Module,
     *,
     device: str | torch.device | None = None,

@@ -18,7 +18,7 @@ from ..core.store import atomic_write, write_json
 from .adapters import is_lora_key, plain_key
 from .faults import BROKEN
 
-WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
+_WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 """Diffusers' name for a network's weights."""
 _HALF_VARIANT = "fp16"
 """What diffusers and transformers put into the names of weights in float16."""
@@ -53,7 +53,7 @@ def save_part(
         tensors[key] = stored.contiguous()
     part.save_config(folder)
     _remove_origin(folder / "config.json")
-    path = folder / WEIGHTS_FILE
+    path = folder / _WEIGHTS_FILE
     with atomic_write(path) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
     return path
@@ -96,7 +96,7 @@ def load_part(
         BadWeights: it is absent, cannot be read, or lacks a weight or has one too many.
     """
     variant = variant_of(folder)
-    name = WEIGHTS_FILE.replace(".", f".{variant}.") if variant else WEIGHTS_FILE
+    name = _WEIGHTS_FILE.replace(".", f".{variant}.") if variant else _WEIGHTS_FILE
     if lean and (folder / name).is_file():
         return _read_lean(folder, part_class, folder / name)
     if not folder.is_dir():  # diffusers would take the path for the name of a model on the hub

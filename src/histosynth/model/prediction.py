@@ -18,7 +18,7 @@ PredictionType = Literal["flow", "epsilon", "v_prediction"]
 
 
 @dataclass(frozen=True)
-class Level:
+class NoiseLevel:
     """Signal and noise scales of a batch, each (B,) float32."""
 
     signal: Tensor
@@ -38,16 +38,16 @@ class Level:
         return _wide(self.signal, clean) * clean + _wide(self.noise, clean) * noise
 
 
-def flow_level(time: Tensor) -> Level:
+def flow_level(time: Tensor) -> NoiseLevel:
     """Level at flow time t in [0, 1]: 0 is clean, 1 is noise."""
-    return Level(1 - time, time)
+    return NoiseLevel(1 - time, time)
 
 
 def x0_from(
     prediction_type: PredictionType,
     output: Tensor,
     noisy: Tensor,
-    level: Level,
+    level: NoiseLevel,
 ) -> Tensor:
     """The clean latents that follow from a network's output."""
     return _CLEAN[prediction_type](
@@ -62,7 +62,7 @@ def target_for(
     prediction_type: PredictionType,
     clean: Tensor,
     noise: Tensor,
-    level: Level,
+    level: NoiseLevel,
 ) -> Tensor:
     """The output that a network of this prediction type should have."""
     a = _wide(level.signal, clean)
@@ -78,7 +78,7 @@ def target_for(
 
 def min_snr_weight(
     prediction_type: PredictionType,
-    level: Level,
+    level: NoiseLevel,
     gamma: float,
 ) -> Tensor:
     """Min-SNR loss weight (Hang et al. 2023, eq. 8) in the network's own units, (B,).

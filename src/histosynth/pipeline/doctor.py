@@ -17,7 +17,7 @@ from ..model.bundle import Bundle
 from ..model.device import bf16_gain, pick_device, pick_dtype
 from ..model.opening import open_bundle
 from ..sampling.settings import default_settings
-from ..tissue.layout import CLASSES, draw_layout
+from ..tissue.layout import LAYOUT_CLASSES, draw_layout
 from .synthesize import synthesize
 
 PACKAGES = (
@@ -46,7 +46,7 @@ def examine(bundle_path: Path | None = None) -> dict[str, Any]:
     facts |= _bundle_facts(bundle)
     facts["bundle_folder"] = str(bundle_path or COMPACT)
     facts["bundle_load_s"] = round(load_s, 2)
-    if set(CLASSES) <= set(bundle.info.classes):
+    if set(LAYOUT_CLASSES) <= set(bundle.info.classes):
         facts["tile_256_px_s"] = round(_seconds_per_tile(bundle), 2)
     return facts
 

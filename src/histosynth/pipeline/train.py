@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..core.progress import ProgressCallback
+from ..core.progress import ProgressCallback, StepCallback
 from ..training.dry_run import DryRun, describe_run
 from ..training.loop.processes import join_processes
 from ..training.resume import refuse_run_folder
 from ..training.run import run_task
 from .train_context import run_context
 from .train_options import DEFAULT_OPTIONS, TrainOptions, read_task
-
-StepCallback = Callable[[int, Mapping[str, float]], None]
-"""Called after each step with its number and values such as the loss."""
 
 
 def train(

@@ -33,7 +33,7 @@ LatentShape = tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Item:
+class SampleItem:
     """One picture to sample.
 
     Attributes:
@@ -94,7 +94,7 @@ def check_scale(mpp: float, info: BundleInfo) -> None:
 
 def paint_items(
     bundle: Bundle,
-    items: Sequence[Item],
+    items: Sequence[SampleItem],
     *,
     adapter: str,
     settings: SamplingSettings,
@@ -138,14 +138,14 @@ def paint_items(
             yield index, items[index].appearance.apply(image), start
 
 
-def _start(item: Item, settings: SamplingSettings) -> Start | None:
+def _start(item: SampleItem, settings: SamplingSettings) -> Start | None:
     if not settings.exemplar:
         return None
     return exemplar_start(item.condition, item.appearance.frame, item.generator.initial_seed())
 
 
 def _paint(
-    items: Sequence[Item],
+    items: Sequence[SampleItem],
     starts: Sequence[Start | None],
     bundle: Bundle,
     settings: SamplingSettings,
@@ -179,14 +179,14 @@ def _paint(
     return pixels
 
 
-def _conditions_of_item(item: Item, bundle: Bundle) -> ItemConditions:
+def _conditions_of_item(item: SampleItem, bundle: Bundle) -> ItemConditions:
     label = bundle.label_index(item.condition.label)
     return conditions_of(item.condition, item.appearance, label)
 
 
 @torch.inference_mode()
 def _encode_starts(
-    items: Sequence[Item],
+    items: Sequence[SampleItem],
     starts: Sequence[Start | None],
     bundle: Bundle,
     shape: LatentShape,
@@ -208,7 +208,7 @@ def _encode_starts(
 
 
 def _encode_start(
-    item: Item,
+    item: SampleItem,
     start: Start,
     bundle: Bundle,
     shape: LatentShape,
@@ -225,7 +225,7 @@ def _encode_start(
 
 
 def _groups(
-    items: Sequence[Item],
+    items: Sequence[SampleItem],
     bundle: Bundle,
     batch: int,
     *,

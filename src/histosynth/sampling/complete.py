@@ -12,13 +12,13 @@ from ..core.tile import Mask
 from ..model.bundle import Bundle
 from ..tissue.appearance import measure_appearance
 from ..tissue.blend import paste
-from .batches import Item, check_condition, paint_items
+from .batches import SampleItem, check_condition, paint_items
 from .exemplar_start import Start
 from .painter import SamplingSettings
 from .provenance import condition_key, describe
 from .solvers import item_generator
 
-ADAPTER = "local"
+_ADAPTER = "local"
 
 
 def complete(
@@ -60,11 +60,11 @@ def complete(
         appearance = replace(measure_appearance(context.pixels, context.mask), hue=None)
         key = condition_key(condition)
         keys.append(key)
-        items.append(Item(condition, appearance, item_generator(seed, key)))
+        items.append(SampleItem(condition, appearance, item_generator(seed, key)))
     painted = paint_items(
         bundle,
         items,
-        adapter=ADAPTER,
+        adapter=_ADAPTER,
         settings=settings,
         batch=batch,
         on_progress=on_progress,

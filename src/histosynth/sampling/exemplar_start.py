@@ -26,7 +26,7 @@ from ..tissue.density import optical_density
 from ..tissue.exemplar import copy_into
 from .solvers import Denoise
 
-Weights = NDArray[np.floating]
+_Weights = NDArray[np.floating]
 """(H, W) in [0, 1]: 0 as for nuclei, 1 as for plain ground."""
 
 NUCLEI_TIME = 0.9
@@ -89,7 +89,7 @@ def exemplar_start(condition: Condition, frame: StainFrame, seed: int) -> Start 
     )
     if copied is None:
         return None
-    late: Weights = np.ones(context.mask.shape)
+    late: _Weights = np.ones(context.mask.shape)
     kept = late
     if nuclei is not None:
         distance_px = _distance_to_nuclei(nuclei, context.mask.shape)
@@ -107,10 +107,10 @@ def exemplar_start(condition: Condition, frame: StainFrame, seed: int) -> Start 
 
 
 def _without_dense_tissue(
-    late: Weights,
-    kept: Weights,
+    late: _Weights,
+    kept: _Weights,
     canonical: NDArray[np.floating],
-) -> tuple[Weights, Weights]:
+) -> tuple[_Weights, _Weights]:
     """Both weights lowered around tissue that is as dense as nuclei."""
     red = optical_density(canonical)[..., 0]
     density = ndimage.gaussian_filter(red, SMOOTH_PX)
@@ -124,10 +124,10 @@ def _without_dense_tissue(
 
 
 def _without_breaks(
-    late: Weights,
-    kept: Weights,
+    late: _Weights,
+    kept: _Weights,
     broken: Mask,
-) -> tuple[Weights, Weights]:
+) -> tuple[_Weights, _Weights]:
     """Both weights lowered where copied patches do not fit each other."""
     blurred = ndimage.gaussian_filter(broken.astype(np.float32), BROKEN_PX)
     whole = np.clip(1 - blurred, 0, 1)
@@ -137,7 +137,7 @@ def _without_breaks(
     return late, kept
 
 
-def _cell_means(weights: Weights) -> NDArray[np.floating]:
+def _cell_means(weights: _Weights) -> NDArray[np.floating]:
     """(H, W) => mean of each latent cell, (ceil(H / 8), ceil(W / 8)); the border is extended."""
     height, width = weights.shape
     rows = math.ceil(height / FACTOR)
@@ -158,7 +158,7 @@ def _ramp(
     values: NDArray[np.floating],
     low: float,
     high: float,
-) -> Weights:
+) -> _Weights:
     """0 at `low`, 1 at `high`, linear in between."""
     shares = (values - low) / (high - low)
     return np.asarray(np.clip(shares, 0, 1))

@@ -21,7 +21,7 @@ from ..core.version import __version__
 from ..model.adapters import adapter_names
 from ..model.bundle import Bundle
 from ..tissue.appearance import Appearance
-from .batches import Item
+from .batches import SampleItem
 from .painter import SamplingSettings
 
 _ADAPTERS = {"synthesize": "global", "complete": "local"}
@@ -29,7 +29,7 @@ _ADAPTERS = {"synthesize": "global", "complete": "local"}
 
 def describe(
     bundle: Bundle,
-    item: Item,
+    item: SampleItem,
     *,
     verb: str,
     place: tuple[int, ...],

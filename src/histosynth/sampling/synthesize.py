@@ -11,12 +11,12 @@ from ..core.progress import ProgressCallback
 from ..core.synthetic import Synthetic
 from ..model.bundle import Bundle
 from ..tissue.appearance import Appearance
-from .batches import Item, check_condition, paint_items
+from .batches import SampleItem, check_condition, paint_items
 from .painter import SamplingSettings
 from .provenance import condition_key, describe
 from .solvers import item_generator
 
-ADAPTER = "global"
+_ADAPTER = "global"
 
 
 def synthesize(
@@ -59,11 +59,11 @@ def synthesize(
     items = []
     for index, variant in places:
         generator = item_generator(seed, keys[index], variant)
-        items.append(Item(conditions[index], appearances[index], generator))
+        items.append(SampleItem(conditions[index], appearances[index], generator))
     painted = paint_items(
         bundle,
         items,
-        adapter=ADAPTER,
+        adapter=_ADAPTER,
         settings=settings,
         batch=batch,
         on_progress=on_progress,

@@ -6,11 +6,11 @@ gives a box of tissue at the wanted size, from the best level, resampled once an
 
 from .opening import SLIDE_SUFFIXES, open_slide
 from .reading import Window, best_level, read_box, thumbnail
-from .slide import Level, Slide
+from .slide import PyramidLevel, Slide
 
 __all__ = [
     "SLIDE_SUFFIXES",
-    "Level",
+    "PyramidLevel",
     "Slide",
     "Window",
     "best_level",

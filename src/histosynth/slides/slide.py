@@ -22,7 +22,7 @@ MAX_READ_PX = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class PyramidLevel:
     """One level of a pyramid: its size in its own pixels, and level-0 pixels per pixel of it."""
 
     width: int
@@ -42,7 +42,7 @@ class Slide(Protocol):
         """Micrometres per pixel of level 0."""
 
     @property
-    def levels(self) -> Sequence[Level]:
+    def levels(self) -> Sequence[PyramidLevel]:
         """From the finest, which is level 0, to the coarsest."""
 
     @property
@@ -77,13 +77,13 @@ class NotThisReader(Exception):
         self.refusal = refusal
 
 
-def on_glass(box: Box, size: Level) -> tuple[Pixels, Box | None]:
+def on_glass(box: Box, size: PyramidLevel) -> tuple[Pixels, Box | None]:
     """A white picture of a box, and the part of the box that lies on the slide."""
     white: Pixels = np.full((box.height, box.width, 3), 255, np.uint8)
     return white, box.intersect(Box(0, 0, size.width, size.height))
 
 
-def check_levels(path: Path, levels: Sequence[tuple[int, int]]) -> tuple[Level, ...]:
+def check_levels(path: Path, levels: Sequence[tuple[int, int]]) -> tuple[PyramidLevel, ...]:
     """Sizes (width, height) of a pyramid as levels.
 
     Raises:
@@ -104,7 +104,7 @@ def check_levels(path: Path, levels: Sequence[tuple[int, int]]) -> tuple[Level, 
         if width and height:
             # the mean of both sides' ratios, as each level's sides are rounded to whole pixels
             downsample = (full_width / width + full_height / height) / 2
-            checked.append(Level(width, height, downsample))
+            checked.append(PyramidLevel(width, height, downsample))
     return tuple(checked)
 
 

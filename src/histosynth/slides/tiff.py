@@ -24,7 +24,7 @@ import tifffile
 from ..core.errors import UnreadableImage
 from ..core.geometry import Box
 from ..core.tile import Pixels
-from .slide import Level, NotThisReader, check_levels, level_0_mpp, on_glass
+from .slide import NotThisReader, PyramidLevel, check_levels, level_0_mpp, on_glass
 
 MAX_SEGMENT_PX = 1 << 24
 CACHE_BYTES = 32 << 20
@@ -81,7 +81,7 @@ class TiffSlide:
             try:
                 self._pages = self._find_pages(tiff)
                 sizes = [(page.imagewidth, page.imagelength) for page in self._pages]
-                self.levels: Sequence[Level] = check_levels(path, sizes)
+                self.levels: Sequence[PyramidLevel] = check_levels(path, sizes)
                 stated = stated_mpp(tiff, self._pages[0])
                 for page in self._pages:  # these read the file once, and keep the result
                     page.decode, page.jpegtables, page.dataoffsets, page.databytecounts  # noqa: B018

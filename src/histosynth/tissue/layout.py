@@ -18,7 +18,7 @@ from ..core.arrays import BoolArray, Float64Array
 from ..core.nuclei import Nuclei
 from ..core.units import um_to_px
 
-CLASSES = ("epithelial", "lymphocyte", "stromal")
+LAYOUT_CLASSES = ("epithelial", "lymphocyte", "stromal")
 MIN_DISTANCE_UM = {
     "epithelial": 6.6,
     "lymphocyte": 4.9,
@@ -80,7 +80,7 @@ def draw_layout(
     densities = _densities(regions, stroma_per_mm2)
     placed = _Placed(np.zeros((0, 2)), np.zeros(0))
     names: list[str] = []
-    for class_name in CLASSES:
+    for class_name in LAYOUT_CLASSES:
         reach_px = um_to_px(MIN_DISTANCE_UM[class_name], mpp)
         points = _place_nuclei(
             random,
@@ -99,7 +99,7 @@ def draw_layout(
         names,
         size=size,
         mpp=mpp,
-        classes=CLASSES,
+        classes=LAYOUT_CLASSES,
     )
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from .loop.fit import StepCallback, fit
+from ..core.progress import StepCallback
+from .loop.fit import fit
 from .loop.state import TrainState
 from .resume import remember
 from .tasks.task import RunContext, Task, TrainRecipe

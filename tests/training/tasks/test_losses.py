@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from histosynth.model.prediction import Level
+from histosynth.model.prediction import NoiseLevel
 from histosynth.model.structure import StructureMaps
 from histosynth.training.loop.fit import step_generator
 from histosynth.training.tasks.diffusion.losses import (
@@ -63,7 +63,7 @@ def test_weights_of_cells_move_the_loss_and_keep_its_size():
     settings = {
         "clean": output,
         "noise": output,
-        "level": Level(torch.ones(1), torch.ones(1)),
+        "level": NoiseLevel(torch.ones(1), torch.ones(1)),
         "prediction_type": "flow",
         "min_snr": 0.0,
         "target": target,

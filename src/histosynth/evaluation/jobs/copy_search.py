@@ -26,7 +26,7 @@ from .measured_file import is_written_by, read_measured, tile_numbers
 
 TEXTURE = "copy/texture"
 MATCH = "copy/match"
-FEATURES = "embed/features"
+_FEATURES = "embed/features"
 MATCH_VALUES = 6
 
 
@@ -171,7 +171,7 @@ def _features(
     for path in crops:
         measured, _ = read_measured(path, without=(TEXTURE,))
         for tile in measured:
-            features = tile.values[FEATURES]
+            features = tile.values[_FEATURES]
             rows.append(np.asarray(features, np.float64))
             whole_name = _whole_name(tile.name, numbers)
             owners.append(numbers[whole_name])

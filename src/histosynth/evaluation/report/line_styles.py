@@ -36,7 +36,7 @@ LINE_STYLES = {
     "reference": LineStyle("reference", "#009e73", (7, 2, 2, 2), "s", "M-3.5,-3.5H3.5V3.5H-3.5Z"),
     "requested": LineStyle("requested", "#cc79a7", (2, 2), "D", "M0,-5L5,0L0,5L-5,0Z"),
 }
-TEXT_COLOUR = "#333131"
+PLOT_TEXT_COLOUR = "#333131"
 RULE_COLOUR = "#dddbdb"
 """Replaced by colours of the page's style; matplotlib uses them for nothing else."""
 MIN_OPACITY = 0.35

@@ -47,7 +47,7 @@ _VISIBLE = {code: f"\\u{code:04x}" for code in _CONTROLS if code != _NARROW_NO_B
 
 
 @dataclass(frozen=True)
-class Row:
+class FindingRow:
     """A line of a table of findings."""
 
     name: str
@@ -79,8 +79,8 @@ class SectionView:
 
     section: Section
     anchor: str
-    overview: tuple[Row, ...]
-    rows: tuple[Row, ...]
+    overview: tuple[FindingRow, ...]
+    rows: tuple[FindingRow, ...]
     methods: tuple[str, ...]
     plots: tuple[PlotView, ...]
     matrices: tuple[tuple[str, Fact], ...]
@@ -199,13 +199,13 @@ def _views(sections: Sequence[Section], axis: Axis) -> list[SectionView]:
     return views
 
 
-def _row(finding: Finding, axis: Axis) -> Row:
+def _row(finding: Finding, axis: Axis) -> FindingRow:
     value = finding.value
     real = finding.real
     real_n = ""
     if real is not None and real.n and real.n != value.n:
         real_n = format_count(real.n)
-    return Row(
+    return FindingRow(
         finding.name,
         finding.label,
         DIRECTIONS[finding.better],

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...core.arrays import Float64Array
 from ...metrics.finding import Plot, Series
-from .line_styles import LINE_STYLES, RULE_COLOUR, TEXT_COLOUR, LineStyle, styles_of
+from .line_styles import LINE_STYLES, PLOT_TEXT_COLOUR, RULE_COLOUR, LineStyle, styles_of
 from .number_format import format_count
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ MAX_HISTOGRAM_STEPS = 30
 """Whole numbers of no wider range are counts: they get the steps of a histogram."""
 MAX_MARKED_POINTS = 25
 LINE_WIDTH = 1.8
-View = tuple[float, float]
+_View = tuple[float, float]
 Curve = tuple[Float64Array, Float64Array]
 Style = dict[str, Any]
 
@@ -107,7 +107,7 @@ def _draw_mark(axes: Axes, value: float) -> None:
     pad = 0.04 * (high - low)
     axes.axvline(
         value,
-        color=TEXT_COLOUR,
+        color=PLOT_TEXT_COLOUR,
         linewidth=1,
         dashes=(2, 3),
         zorder=1,
@@ -224,13 +224,13 @@ def _draw_densities(
     return legend, notes
 
 
-def _inside(values: Float64Array, view: View) -> Float64Array:
+def _inside(values: Float64Array, view: _View) -> Float64Array:
     low, high = view
     kept: Float64Array = values[(values >= low) & (values <= high)]
     return kept
 
 
-def _outside_note(pooled: Float64Array, view: View) -> list[str]:
+def _outside_note(pooled: Float64Array, view: _View) -> list[str]:
     """States how many values are outside the view."""
     beyond = len(pooled) - len(_inside(pooled, view))
     if not beyond:
@@ -312,7 +312,7 @@ def _draw_rug(
 
 def _fit_density_axes(
     axes: Axes,
-    view: View,
+    view: _View,
     curves: Sequence[Curve],
     count: int,
 ) -> None:
@@ -338,7 +338,7 @@ def _finite(values: Sequence[float]) -> Float64Array:
     return kept
 
 
-def _view(pooled: Float64Array) -> View:
+def _view(pooled: Float64Array) -> _View:
     """The range of all values except those so far away that nothing else could be seen."""
     low, high = np.percentile(pooled, [25, 75])
     far = FAR_RANGES * (high - low)
@@ -348,12 +348,12 @@ def _view(pooled: Float64Array) -> View:
     return float(inside.min()), float(inside.max())
 
 
-def _padded(view: View) -> View:
+def _padded(view: _View) -> _View:
     pad = 0.04 * (view[1] - view[0]) or 0.5 * abs(view[0]) or 1.0
     return view[0] - pad, view[1] + pad
 
 
-def _density(values: Float64Array, view: View) -> Curve | None:
+def _density(values: Float64Array, view: _View) -> Curve | None:
     """A kernel density (Scott's rule), or a histogram of counts; None: too few or equal values."""
     if len(values) < MIN_DENSITY_VALUES:
         return None
@@ -366,7 +366,7 @@ def _density(values: Float64Array, view: View) -> Curve | None:
     return _kernel_density(values, view, spread)
 
 
-def _histogram(values: Float64Array, view: View) -> Curve:
+def _histogram(values: Float64Array, view: _View) -> Curve:
     edges = np.arange(view[0] - 0.5, view[1] + 1)
     shares = np.histogram(values, edges)[0] / len(values)
     return np.repeat(edges, 2), np.concatenate([[0.0], np.repeat(shares, 2), [0.0]])
@@ -374,7 +374,7 @@ def _histogram(values: Float64Array, view: View) -> Curve:
 
 def _kernel_density(
     values: Float64Array,
-    view: View,
+    view: _View,
     spread: float,
 ) -> Curve:
     from scipy.stats import gaussian_kde
@@ -406,7 +406,7 @@ def _style_axes(axes: Axes, *, is_density: bool) -> None:
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(RULE_COLOUR)
     axes.tick_params(
-        colors=TEXT_COLOUR,
+        colors=PLOT_TEXT_COLOUR,
         length=0,
         labelsize=11,
     )
@@ -450,7 +450,7 @@ def _svg(figure: Figure, prefix: str) -> str:
     svg = re.sub(r' transform="rotate\(-0 [^"]*"', "", svg)
     for style in LINE_STYLES.values():
         svg = svg.replace(style.colour, f"var(--{style.role})")
-    svg = svg.replace(TEXT_COLOUR, "var(--soft)").replace(
+    svg = svg.replace(PLOT_TEXT_COLOUR, "var(--soft)").replace(
         RULE_COLOUR,
         "var(--rule)",
     )

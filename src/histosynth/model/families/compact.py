@@ -11,7 +11,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-from ..prediction import Level, PredictionType, flow_level, x0_from
+from ..prediction import NoiseLevel, PredictionType, flow_level, x0_from
 from ..structure import StructureFeatures
 from .family import Family, ResidualShapes
 from .unet import UNET_BLOCKS, unet_grid_px, unet_residual_shapes
@@ -75,7 +75,7 @@ class CompactDenoiser:
         self.prediction_type = prediction_type
         self.time_scale = time_scale
 
-    def level(self, time: Tensor) -> Level:
+    def level(self, time: Tensor) -> NoiseLevel:
         """See `Denoiser.level`."""
         return flow_level(time)
 

@@ -19,7 +19,7 @@ from diffusers import DDPMScheduler
 from torch import Tensor
 
 from ...core.errors import BadWeights, first_line
-from ..prediction import Level, PredictionType
+from ..prediction import NoiseLevel, PredictionType
 
 _MAX_STEPS = 100_000
 _MAX_ANGLE = math.pi / 2 + 1e-9
@@ -59,12 +59,12 @@ class Schedule:
         step = time.double() * self.last
         return step.to(torch.float32)
 
-    def level(self, time: Tensor) -> Level:
+    def level(self, time: Tensor) -> NoiseLevel:
         """Scales at (B,) times in [0, 1]; between two steps the angle is interpolated."""
         step = time.double() * self.last
         return level_of(self._angle_at(step))
 
-    def along_flow(self, time: Tensor) -> tuple[Tensor, Tensor, Level]:
+    def along_flow(self, time: Tensor) -> tuple[Tensor, Tensor, NoiseLevel]:
         """The base's times and scales at a flow's times (B,).
 
         Returns:
@@ -95,11 +95,11 @@ class Schedule:
         )
 
 
-def level_of(angle: Tensor) -> Level:
+def level_of(angle: Tensor) -> NoiseLevel:
     """(B,) angles => scales, float32."""
     signal = angle.cos().float()
     noise = angle.sin().float()
-    return Level(signal, noise)
+    return NoiseLevel(signal, noise)
 
 
 def read_schedule(config: Mapping[str, Any], path: Path) -> Schedule:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Version = Literal["sd1", "sd2"]
 PartSettings = dict[str, dict[str, Any]]
 """diffusers' settings, by part: `unet`, `vae`, `text_encoder` and `scheduler`."""
-Weights = dict[str, Tensor]
+_Weights = dict[str, Tensor]
 Shapes = Mapping[str, tuple[int, ...]]
 
 _UNET = "model.diffusion_model."
@@ -339,7 +339,7 @@ def _read_weights(
     file: Any,
     shapes: Shapes,
     version: Version,
-) -> Weights:
+) -> _Weights:
     """Weights of the three networks by the file's names, float32; the U-Net's averages if all of
     them are there.
     """
@@ -365,8 +365,8 @@ def _average_name(name: str) -> str:
 def _build(
     path: Path,
     settings: dict[str, Any],
-    weights: Weights,
-    convert: Callable[[dict[str, Any], Weights], tuple[Any, Weights]],
+    weights: _Weights,
+    convert: Callable[[dict[str, Any], _Weights], tuple[Any, _Weights]],
 ) -> Any:
     """One network with its weights: all of them, and none that it has no place for.
 
@@ -401,7 +401,7 @@ def _build(
     return part.eval().requires_grad_(False)
 
 
-def _convert_unet(settings: dict[str, Any], weights: Weights) -> tuple[Any, Weights]:
+def _convert_unet(settings: dict[str, Any], weights: _Weights) -> tuple[Any, _Weights]:
     state = convert_ldm_unet_checkpoint(weights, settings)
     # diffusers skips unknown names, e.g. the classes of unCLIP
     stored = sum(name.startswith(_UNET) for name in weights)
@@ -411,11 +411,11 @@ def _convert_unet(settings: dict[str, Any], weights: Weights) -> tuple[Any, Weig
     return UNet2DConditionModel.from_config(settings), state
 
 
-def _convert_autoencoder(settings: dict[str, Any], weights: Weights) -> tuple[Any, Weights]:
+def _convert_autoencoder(settings: dict[str, Any], weights: _Weights) -> tuple[Any, _Weights]:
     return AutoencoderKL.from_config(settings), convert_ldm_vae_checkpoint(weights, settings)
 
 
-def _convert_text_encoder(settings: dict[str, Any], weights: Weights) -> tuple[Any, Weights]:
+def _convert_text_encoder(settings: dict[str, Any], weights: _Weights) -> tuple[Any, _Weights]:
     from transformers import CLIPTextConfig, CLIPTextModel
 
     part = CLIPTextModel(CLIPTextConfig(**settings))
@@ -433,7 +433,7 @@ def _convert_text_encoder(settings: dict[str, Any], weights: Weights) -> tuple[A
     return part, state
 
 
-def _without_last_layer(weights: Weights, layers: int) -> Weights:
+def _without_last_layer(weights: _Weights, layers: int) -> _Weights:
     """OpenCLIP without what Stable Diffusion 2 does not use: its last layer, and its projections
     for pictures.
 

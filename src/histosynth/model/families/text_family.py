@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..prediction import Level, PredictionType, x0_from
+from ..prediction import NoiseLevel, PredictionType, x0_from
 from ..structure import StructureFeatures
 from .family import Family
 from .schedule import Schedule
@@ -166,7 +166,7 @@ class DiscreteDenoiser:
         self.prediction_type: PredictionType = base.schedule.prediction_type
         self.steps: int | None = len(base.schedule.angles)
 
-    def level(self, time: Tensor) -> Level:
+    def level(self, time: Tensor) -> NoiseLevel:
         """See `Denoiser.level`."""
         return self.base.schedule.level(time)
 

@@ -9,7 +9,7 @@ from ...core.nuclei import ANY
 from ...core.units import check_mpp
 from .sources import TileSource
 
-MIN_CROP_PX = 64
+_MIN_CROP_PX = 64
 _CROP_MULTIPLE = 8
 
 
@@ -43,5 +43,5 @@ class DataPlan:
             raise ValueError(
                 "at least one source of training and one of validation tiles must be named"
             )
-        if self.crop % _CROP_MULTIPLE or self.crop < MIN_CROP_PX:
+        if self.crop % _CROP_MULTIPLE or self.crop < _MIN_CROP_PX:
             raise ValueError(f"crop must be a multiple of 8 of at least 64, not {self.crop}")

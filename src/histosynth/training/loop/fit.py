@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...core.progress import StepCallback
 from ...core.synthetic import write_synthetic
 from ...core.tile import Pixels
 from .microbatches import (
@@ -28,13 +29,12 @@ from .microbatches import (
 )
 from .plan import LoopPlan
 from .processes import Topology, join_processes
-from .records import RunRecords, StepCallback, StopRule, step_numbers
+from .records import RunRecords, StopRule, step_numbers
 from .run_log import RunLog
 from .state import TrainState, refuse_divergence
 
 __all__ = [
     "RunLog",
-    "StepCallback",
     "StopRule",
     "TrainTask",
     "fit",

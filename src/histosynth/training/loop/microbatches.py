@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ...core.errors import BadRecipe
 from .plan import LoopPlan
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Part:
     def take(self, items: Tensor) -> Tensor: ...
 
     @overload
-    def take(self, items: list[Item]) -> list[Item]: ...
+    def take(self, items: list[_Item]) -> list[_Item]: ...
 
-    def take(self, items: Tensor | list[Item]) -> Tensor | list[Item]:
+    def take(self, items: Tensor | list[_Item]) -> Tensor | list[_Item]:
         """This part of a whole batch's items, along the first axis."""
         return items[self.index :: self.count]
 

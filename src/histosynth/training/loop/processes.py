@@ -27,7 +27,7 @@ those that wait on NCCL."""
 
 _CPU = torch.device("cpu")
 _FIRST = 0
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Topology:
             self._communicate(lambda: dist.broadcast(letters, _FIRST))
         return bytes(letters.tolist()).decode()
 
-    def on_first_process(self, work: Callable[[], Result]) -> Result | None:
+    def on_first_process(self, work: Callable[[], _Result]) -> _Result | None:
         """Let the first process work while the others wait for it and learn whether it succeeded.
 
         Returns:
@@ -104,7 +104,7 @@ class Topology:
         """
         if self.processes == 1:
             return work()
-        result: Result | None = None
+        result: _Result | None = None
         if self.is_first:
             try:
                 result = work()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ...core.progress import StepCallback
 from ...core.tile import Pixels
 from .best_weights import BestWeights
 from .plan import LoopPlan
@@ -14,8 +15,6 @@ from .run_log import RunLog
 from .state import TrainState
 from .trackers import open_trackers
 
-StepCallback = Callable[[int, Mapping[str, float]], None]
-"""Called with a step and its numbers."""
 StopRule = Callable[[int, Mapping[str, Any]], str | None]
 """Called with a step and its validation numbers; a sentence ends the run."""
 

@@ -27,13 +27,13 @@ from .tile_checks import open_examples, refuse_no_share
 
 
 @dataclass(frozen=True)
-class OpenedBase(OpenedTiles):
+class OpenedBaseTiles(OpenedTiles):
     """Tiles, and the autoencoder whose latents the base learns."""
 
     autoencoder: AutoencoderDC
 
 
-def _check(recipe: DiffusionRecipe, base_folder: Path) -> OpenedBase:
+def _check(recipe: DiffusionRecipe, base_folder: Path) -> OpenedBaseTiles:
     conditions = recipe.conditions
     smallest = smallest_batch(conditions, recipe.loop, family=COMPACT_FAMILY)
     preflight(recipe.loop, smallest=smallest)
@@ -54,12 +54,12 @@ def _check(recipe: DiffusionRecipe, base_folder: Path) -> OpenedBase:
     )
     refuse_unknown_labels([*train, *held_out], recipe.base.labels)
     folder = starting_point(recipe.start, base_folder, part="autoencoder")
-    return OpenedBase(train, held_out, load_part(folder, AutoencoderDC))
+    return OpenedBaseTiles(train, held_out, load_part(folder, AutoencoderDC))
 
 
 def _build(
     recipe: DiffusionRecipe,
-    opened: OpenedBase,
+    opened: OpenedBaseTiles,
     context: RunContext,
 ) -> Training:
     remember_inputs(context.run, tile_digests(opened))

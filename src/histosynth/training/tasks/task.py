@@ -85,7 +85,7 @@ class Training:
     """Called after each validation; a sentence ends the run."""
 
 
-Recipe = TypeVar("Recipe", bound=TrainRecipe)
+_Recipe = TypeVar("_Recipe", bound=TrainRecipe)
 Opened = TypeVar("Opened", bound=OpenedTiles)
 
 
@@ -94,7 +94,7 @@ def _no_prompts(opened: OpenedTiles) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Task(Generic[Recipe, Opened]):
+class Task(Generic[_Recipe, Opened]):
     """A training task.
 
     Attributes:
@@ -110,12 +110,12 @@ class Task(Generic[Recipe, Opened]):
     """
 
     labels: tuple[str, ...]
-    recipe: type[Recipe]
-    check: Callable[[Recipe, Path], Opened]
-    build: Callable[[Recipe, Opened, RunContext], Training]
+    recipe: type[_Recipe]
+    check: Callable[[_Recipe, Path], Opened]
+    build: Callable[[_Recipe, Opened, RunContext], Training]
     writes: tuple[str, ...] = field(default=(), kw_only=True)
     takes_base: bool = field(default=False, kw_only=True)
-    cost: Callable[[Recipe, Opened, str], Cost | None] | None = field(default=None, kw_only=True)
+    cost: Callable[[_Recipe, Opened, str], Cost | None] | None = field(default=None, kw_only=True)
     prompts: Callable[[Opened], tuple[str, ...]] = field(default=_no_prompts, kw_only=True)
 
     def reads(self, values: Mapping[str, Any]) -> bool:

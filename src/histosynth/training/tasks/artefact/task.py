@@ -10,7 +10,7 @@ from torch import nn
 
 from ....detectors.artefact_info import ArtefactInfo
 from ....detectors.artefact_network import build_artefact_network, load_published_weights
-from ....model.device import DTYPES, convert
+from ....model.device import DTYPES, convert_network
 from ..task import OpenedTiles, RunContext, Task, Training
 from .labelled_tiles import open_labelled_tiles
 from .recipe import ArtefactRecipe
@@ -53,7 +53,7 @@ def _build(
     context: RunContext,
 ) -> Training:
     plan = recipe.model
-    convert(
+    convert_network(
         opened.network,
         device=context.device,
         dtype=DTYPES[recipe.loop.precision],

@@ -34,7 +34,7 @@ from .recipe import ArtefactData
 
 CALIBRATION_BATCHES = 16
 """Batches on which batch norm's means and variances are measured."""
-MAX_SHEET_TILES = 8
+_MAX_SHEET_TILES = 8
 """Tiles in a row of the validation sheet."""
 _SHEET_CELL_PX = 160
 
@@ -170,7 +170,7 @@ class ArtefactTrainTask:
         logits: np.ndarray,
     ) -> tuple[str, list[Pixels]]:
         """The first of these held-out tiles, with their chances of an artefact in the title."""
-        shown = indices[:MAX_SHEET_TILES]
+        shown = indices[:_MAX_SHEET_TILES]
         chances = [1 / (1 + np.exp(-logits[index])) for index in shown]
         named = ", ".join(f"{chance:.2f}" for chance in chances)
         return f"{title}: {named}", [self.held_out[index].pixels for index in shown]

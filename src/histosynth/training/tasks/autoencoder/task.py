@@ -9,7 +9,7 @@ from diffusers import AutoencoderDC
 
 from ....core.shipped import starting_point
 from ....model.autoencoder import build_autoencoder
-from ....model.device import DTYPES, convert
+from ....model.device import DTYPES, convert_network
 from ....model.parts import load_part
 from ...loop.preflight import preflight
 from ..task import OpenedTiles, RunContext, Task, Training
@@ -59,7 +59,7 @@ def _build(
     if plan.decoder_only:
         model.encoder.requires_grad_(False)
     stored = {key: value.clone() for key, value in model.state_dict().items()}
-    convert(model, device=context.device, dtype=DTYPES[recipe.loop.precision])
+    convert_network(model, device=context.device, dtype=DTYPES[recipe.loop.precision])
     train_task = AutoencoderTrainTask(
         model,
         opened.train,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ....core.errors import BadRecipe
 from ....detectors.network import CentroidNet
-from ....model.device import DTYPES, convert
+from ....model.device import DTYPES, convert_network
 from ...data.sources import Example
 from ...loop.preflight import preflight
 from ..task import OpenedTiles, RunContext, Task, Training
@@ -54,7 +54,7 @@ def _build(
 ) -> Training:
     plan = recipe.model
     network = CentroidNet(len(recipe.data.classes), widths=plan.widths, blocks=plan.blocks)
-    convert(network, device=context.device, dtype=DTYPES[recipe.loop.precision])
+    convert_network(network, device=context.device, dtype=DTYPES[recipe.loop.precision])
     train_task = DetectorTrainTask(
         network,
         opened.train,

@@ -31,7 +31,7 @@ from ...loop.fit import module_weights
 from ..sheets import stack_rows
 from .recipe import DetectorPlan
 
-REACH_UM = 6.0
+_REACH_UM = 6.0
 """A nucleus counts as found within this, as the field reports it for such centroids."""
 TRIED_THRESHOLDS = np.linspace(0.1, 0.7, 25).round(3)
 _LOWEST_HEAT = 0.05
@@ -237,7 +237,7 @@ class DetectorTrainTask:
         counts = np.zeros((len(names), 3), int)
         for tile in tiles:
             found = self._find(tile.pixels, threshold)
-            reach = um_to_px(REACH_UM, tile.nuclei.mpp)
+            reach = um_to_px(_REACH_UM, tile.nuclei.mpp)
             counts[0] += _match_counts(
                 found.xy,
                 tile.nuclei.xy,
@@ -373,7 +373,7 @@ def _f1_at(
     totals = np.zeros(3, int)
     for peaks, tile in zip(found, tiles, strict=True):
         kept = peaks.xy[peaks.heat >= threshold]
-        reach = um_to_px(REACH_UM, tile.nuclei.mpp)
+        reach = um_to_px(_REACH_UM, tile.nuclei.mpp)
         totals += _match_counts(kept, tile.nuclei.xy, reach)
     matched, kept_count, marked = (int(total) for total in totals)
     return f1(matched, kept_count, marked)

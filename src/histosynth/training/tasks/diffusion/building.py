@@ -12,7 +12,7 @@ from ....core.store import digest, ensure_folder
 from ....model.adapters import AdapterInfo, add_adapter, base_sha256
 from ....model.autoencoder import Autoencoder
 from ....model.bundle import Bundle
-from ....model.device import DTYPES, convert
+from ....model.device import DTYPES, convert_network
 from ....model.fused_lora import fuse_lora_layers
 from ....model.parts import part_weights, save_part
 from ...data.plan import DataPlan
@@ -29,7 +29,7 @@ from .painting import Guard
 from .recipe import AdapterRecipe
 from .train_task import DiffusionTrainTask, Save
 
-Weights = Mapping[str, Tensor]
+_Weights = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def encode_tiles(
     Moves the autoencoder to the run's device and precision.
     """
     weights_sha256 = base_sha256(autoencoder)
-    convert(autoencoder, device=context.device, dtype=DTYPES[loop.precision])
+    convert_network(autoencoder, device=context.device, dtype=DTYPES[loop.precision])
     # runs on the same tiles and autoencoder share one cache, whatever their recipe's other keys
     cache = ensure_folder(context.run.parent / "views")
 
@@ -113,7 +113,7 @@ def encode_tiles(
     return join_processes(context.device).on_first_process(open_both) or open_both()
 
 
-def merge_averaged(stored: Weights, averaged: Weights, module: str) -> dict[str, Tensor]:
+def merge_averaged(stored: _Weights, averaged: _Weights, module: str) -> dict[str, Tensor]:
     """Weights of a module as they were stored, with the averages of those that learn."""
     return {**stored, **module_weights(averaged, module)}
 
@@ -196,7 +196,7 @@ def _add_adapter(recipe: AdapterRecipe, bundle: Bundle) -> dict[str, nn.Module]:
 def _saver(
     recipe: AdapterRecipe,
     bundle: Bundle,
-    stored: Mapping[str, Weights],
+    stored: Mapping[str, _Weights],
 ) -> Save:
     """Writes the adapter, with its structure encoder if it has its own."""
     plan = recipe.adapter
@@ -213,7 +213,7 @@ def _saver(
         data=bundle.info.data,
     )
 
-    def save(folder: Path, averaged: Weights) -> None:
+    def save(folder: Path, averaged: _Weights) -> None:
         if not bundle.family.holds_base:  # the result is a new bundle, which names its base
             bundle.save(folder, weights=stored)
             folder = folder / "adapters" / recipe.task

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ....model.prediction import Level, PredictionType, min_snr_weight, target_for
+from ....model.prediction import NoiseLevel, PredictionType, min_snr_weight, target_for
 from ....model.structure import NUCLEI_CELL, StructureMaps
 
 NUCLEUS_WEIGHTS = {"mitotic figure": 2.3}
@@ -66,7 +66,7 @@ def diffusion_loss(
     output: Tensor,
     clean: Tensor,
     noise: Tensor,
-    level: Level,
+    level: NoiseLevel,
     *,
     prediction_type: PredictionType,
     places: Tensor,

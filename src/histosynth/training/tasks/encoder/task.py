@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ....encoders.network import HistoNet
-from ....model.device import DTYPES, convert
+from ....model.device import DTYPES, convert_network
 from ...loop.preflight import preflight
 from ..task import OpenedTiles, RunContext, Task, Training
 from ..tile_checks import open_examples, refuse_no_share, refuse_small_tiles
@@ -33,7 +33,7 @@ def _build(
 ) -> Training:
     plan = recipe.model
     network = HistoNet(plan.widths, plan.blocks)
-    convert(network, device=context.device, dtype=DTYPES[recipe.loop.precision])
+    convert_network(network, device=context.device, dtype=DTYPES[recipe.loop.precision])
     train_task = EncoderTrainTask(
         network,
         opened.train,

@@ -37,7 +37,7 @@ WHITENING_PX = 256
 """Largest side of the crops that features are whitened on."""
 VALIDATION_PAIRS = 96
 """Pairs of views that validation measures."""
-MAX_SHEET_TILES = 8
+_MAX_SHEET_TILES = 8
 _CROPS_AT_ONCE = 32
 
 
@@ -338,8 +338,8 @@ class EncoderTrainTask:
 
     def picture(self) -> Pixels:
         """Crops of held-out tiles above, below each the training crop with the nearest features."""
-        every = max(len(self.held_out) // MAX_SHEET_TILES, 1)
-        shown = self.held_out[::every][:MAX_SHEET_TILES]
+        every = max(len(self.held_out) // _MAX_SHEET_TILES, 1)
+        shown = self.held_out[::every][:_MAX_SHEET_TILES]
         side = self.data.crop
         library = [tile for tile in self.train if min(tile.tile.size) >= side]
         shown_features, _ = self._corner_features(shown)
