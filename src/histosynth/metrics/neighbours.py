@@ -15,6 +15,8 @@ from ..core.arrays import Float64Array, FloatArray, IndexArray
 
 ROWS = 1024
 """Rows of a distance matrix that are held at a time."""
+_Visit = Callable[[FloatArray, slice], None]
+_Owners = Sequence[Hashable]
 
 
 def squared_distances(first: FloatArray, second: FloatArray) -> FloatArray:
@@ -27,12 +29,16 @@ def squared_distances(first: FloatArray, second: FloatArray) -> FloatArray:
     dtype = np.float32 if both_float32 else np.float64
     # about a common centre: |x|^2 - 2 x.y + |y|^2 loses digits far from 0
     centre = second.mean(0, dtype=np.float64)
-    x = (first - centre).astype(dtype)
-    y = (second - centre).astype(dtype)
+    first_centred = first - centre
+    second_centred = second - centre
+    x = first_centred.astype(dtype)
+    y = second_centred.astype(dtype)
+    x_squares = (x**2).sum(1)
+    y_squares = (y**2).sum(1)
     out: FloatArray = x @ y.T
     out *= -2
-    out += (x**2).sum(1)[:, None]
-    out += (y**2).sum(1)
+    out += x_squares[:, None]
+    out += y_squares
     np.maximum(out, 0, out=out)
     return out
 
@@ -46,28 +52,38 @@ def exact_distances(
     cancellation.
     """
     out = np.empty(rows.shape)
+    exact = first.astype(np.float64)
     for column in range(rows.shape[1]):
-        difference = first.astype(np.float64) - second[rows[:, column]]
-        out[:, column] = np.sqrt(np.einsum("nd,nd->n", difference, difference))
+        neighbours = second[rows[:, column]]
+        difference = exact - neighbours
+        squared = np.einsum(
+            "nd,nd->n",
+            difference,
+            difference,
+        )
+        out[:, column] = np.sqrt(squared)
     return out
 
 
 def by_blocks(
     first: FloatArray,
     second: FloatArray,
-    visit: Callable[[FloatArray, slice], None],
+    visit: _Visit,
 ) -> None:
     """Call `visit` with squared distances (n, M) of a block of rows of `first`, and the block."""
-    for start in range(0, len(first), ROWS):
-        block = slice(start, min(start + ROWS, len(first)))
-        visit(squared_distances(first[block], second), block)
+    count = len(first)
+    for start in range(0, count, ROWS):
+        stop = min(start + ROWS, count)
+        block = slice(start, stop)
+        squared = squared_distances(first[block], second)
+        visit(squared, block)
 
 
 def nearest_rows(
     first: FloatArray,
     second: FloatArray,
     *,
-    owners: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
+    owners: tuple[_Owners, _Owners] | None = None,
     count: int = 1,
 ) -> tuple[Float64Array, IndexArray]:
     """The nearest rows of `second` to each row of `first`.
@@ -84,21 +100,26 @@ def nearest_rows(
         `second`.
     """
     count = min(count, len(second))
-    distances = np.empty((len(first), count))
-    rows = np.empty((len(first), count), np.intp)
-    first_owners = second_owners = None
+    shape = (len(first), count)
+    distances = np.empty(shape)
+    rows = np.empty(shape, np.intp)
+    first_owners = None
+    second_owners = None
     if owners is not None:
-        first_owners = np.array([hash(owner) for owner in owners[0]])
-        second_owners = np.array([hash(owner) for owner in owners[1]])
+        first_owners = _hashes(owners[0])
+        second_owners = _hashes(owners[1])
 
     def visit(squared: FloatArray, block: slice) -> None:
         if first_owners is not None:
-            squared[first_owners[block, None] == second_owners] = np.inf
-        found = np.argpartition(squared, count - 1, axis=1)[:, :count]
-        finite = np.isfinite(np.take_along_axis(squared, found, 1))
+            same_owner = first_owners[block, None] == second_owners
+            squared[same_owner] = np.inf
+        partitioned = np.argpartition(squared, count - 1, axis=1)
+        found = partitioned[:, :count]
+        found_squared = np.take_along_axis(squared, found, 1)
+        exact = exact_distances(first[block], second, found)
         values = np.where(
-            finite,
-            exact_distances(first[block], second, found),
+            np.isfinite(found_squared),
+            exact,
             np.inf,
         )
         order = np.argsort(values, axis=1, kind="stable")
@@ -109,14 +130,26 @@ def nearest_rows(
     return distances, rows
 
 
+def _hashes(owners: _Owners) -> IndexArray:
+    """(N,) equal numbers for equal owners."""
+    hashes = [hash(owner) for owner in owners]
+    return np.array(hashes)
+
+
 def radii(features: FloatArray, k: int) -> Float64Array:
     """(N,) distance of each row to its k-th nearest other row."""
     out = np.empty(len(features))
 
     def visit(squared: FloatArray, block: slice) -> None:
         # the row itself is the nearest, at 0
-        found = np.argpartition(squared, k, axis=1)[:, k : k + 1]
-        out[block] = exact_distances(features[block], features, found)[:, 0]
+        partitioned = np.argpartition(squared, k, axis=1)
+        found = partitioned[:, k : k + 1]
+        distances = exact_distances(
+            features[block],
+            features,
+            found,
+        )
+        out[block] = distances[:, 0]
 
     by_blocks(features, features, visit)
     return out
@@ -161,9 +194,12 @@ def prdc(
     coverage = np.zeros(len(real))
 
     def visit(squared: FloatArray, block: slice) -> None:
-        balls_around[:] += (squared <= real_balls[block, None]).sum(0)
-        recall[block] = (squared <= synthetic_balls[None]).any(1)
-        coverage[block] = squared.min(1) <= real_balls[block]
+        block_balls = real_balls[block]
+        in_real_ball = squared <= block_balls[:, None]
+        in_synthetic_ball = squared <= synthetic_balls
+        balls_around[:] += in_real_ball.sum(0)
+        recall[block] = in_synthetic_ball.any(1)
+        coverage[block] = squared.min(1) <= block_balls
 
     by_blocks(real, synthetic, visit)
     precision = (balls_around > 0).astype(np.float64)
@@ -184,7 +220,8 @@ def authentic(train: FloatArray, synthetic: FloatArray) -> Float64Array:
     """
     own = radii(train, 1)
     distances, rows = nearest_rows(synthetic, train)
-    return (distances[:, 0] > own[rows[:, 0]]).astype(np.float64)
+    is_authentic = distances[:, 0] > own[rows[:, 0]]
+    return is_authentic.astype(np.float64)
 
 
 def copying_statistic(synthetic: Float64Array, held_out: Float64Array) -> float:
@@ -200,8 +237,11 @@ def copying_statistic(synthetic: Float64Array, held_out: Float64Array) -> float:
     """
     m = len(synthetic)
     n = len(held_out)
-    ranks = rankdata(np.concatenate([synthetic, held_out]))
-    wins = ranks[:m].sum() - m * (m + 1) / 2
+    both = np.concatenate([synthetic, held_out])
+    ranks = rankdata(both)
+    smallest_sum = m * (m + 1) / 2
+    wins = ranks[:m].sum() - smallest_sum
     expected = m * n / 2
-    deviation = np.sqrt(m * n * (m + n + 1) / 12)
+    variance = m * n * (m + n + 1) / 12
+    deviation = np.sqrt(variance)
     return float((wins - expected) / deviation)

@@ -14,8 +14,11 @@ def _measure(tile: TileInput, tools: Tools) -> dict[str, Values]:
 
     if not tools.detectors:
         return {}
-    classes_of = {name: each.classes for name, each in tools.detectors.items()}
-    detector = tools.detectors[first_detector(classes_of, tools.classes)]
+    classes_of = {}
+    for name, each in tools.detectors.items():
+        classes_of[name] = each.classes
+    first = first_detector(classes_of, tools.classes)
+    detector = tools.detectors[first]
     classes = layout_classes(tools.classes, classes_of)
     detected = find_nuclei(tile.pixels, tile.mpp, detector)
     values = _measured_as("found/", detected, classes)

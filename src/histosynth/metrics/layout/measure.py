@@ -34,8 +34,10 @@ def measure_layout(nuclei: Nuclei) -> dict[str, Float64Array]:
           where there is no B.
     """
     width, height = nuclei.size
-    window = (width * nuclei.mpp, height * nuclei.mpp)
-    area = window[0] * window[1]
+    width_um = width * nuclei.mpp
+    height_um = height * nuclei.mpp
+    window = (width_um, height_um)
+    area = width_um * height_um
     classes = len(nuclei.classes)
     xy = (nuclei.xy.astype(np.float64) + 0.5) * nuclei.mpp
     class_ids = nuclei.class_ids.astype(np.intp)
@@ -44,13 +46,19 @@ def measure_layout(nuclei: Nuclei) -> dict[str, Float64Array]:
         classes,
         class_ids,
     )
-    counts = np.bincount(counted, minlength=classes + 1).astype(np.float64)
+    of_class = np.bincount(counted, minlength=classes + 1)
+    counts = of_class.astype(np.float64)
+    density = len(xy) / area * 1e6
     ripley, pcf = pair_sums(xy, class_ids, classes, window)
-    products = pair_products(counts[:-1], float(len(xy)), area)
+    products = pair_products(
+        counts[:-1],
+        float(len(xy)),
+        area,
+    )
     out = {
         "layout/counts": counts,
         "layout/area": np.array([area / 1e6]),
-        "layout/density": np.array([len(xy) / area * 1e6]),
+        "layout/density": np.array([density]),
         "layout/ripley": ripley * area,
         "layout/pcf": pcf * area,
         "layout/products": np.where(
@@ -63,8 +71,14 @@ def measure_layout(nuclei: Nuclei) -> dict[str, Float64Array]:
     for class_id, name in enumerate(nuclei.classes):
         points[name] = xy[class_ids == class_id]
     for one, other in neighbour_pairs(nuclei.classes):
-        second = None if one == other else points[other]
-        gap, weight = nearest_neighbours(points[one], second, window)
+        second = None
+        if other != one:
+            second = points[other]
+        gap, weight = nearest_neighbours(
+            points[one],
+            second,
+            window,
+        )
         out[f"layout/nn/{one}>{other}"] = gap
         out[f"layout/nn_weight/{one}>{other}"] = weight
     return out
@@ -114,16 +128,22 @@ def _curves(
     products = sample.stack("layout/products")
     if pooled:
         products = _pooled_products(sample, products)
+    denominator = np.nansum(products, axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(numerator / np.nansum(products, axis=0))
+        return np.asarray(numerator / denominator)
 
 
-def _pooled_products(sample: Sample, products: Float64Array) -> Float64Array:
+def _pooled_products(
+    sample: Sample,
+    products: Float64Array,
+) -> Float64Array:
     """(N, P, R) products of the densities of all tiles together; nan where `products` is nan."""
     area = sample.stack("layout/area") * 1e6
     counts = sample.stack("layout/counts").sum(axis=0)
     rows, columns = np.triu_indices(len(counts) - 1)
-    pairs = np.append(counts[rows] * counts[columns], counts.sum() ** 2)
+    class_products = counts[rows] * counts[columns]
+    all_products = counts.sum() ** 2
+    pairs = np.append(class_products, all_products)
     density = pairs / area.sum() ** 2
     return np.where(
         np.isfinite(products),
@@ -134,4 +154,5 @@ def _pooled_products(sample: Sample, products: Float64Array) -> Float64Array:
 
 def excess(k: Float64Array) -> Float64Array:
     """L(r) - r = sqrt(K / pi) - r at `RADII_UM`, um (Besag 1977); 0: random, above: clustered."""
-    return np.asarray(np.sqrt(k / np.pi) - RADII_UM)
+    radius = np.sqrt(k / np.pi)
+    return np.asarray(radius - RADII_UM)

@@ -48,20 +48,36 @@ def pair_sums(
     out = np.zeros((2, pairs, len(RADII_UM)))
     if len(xy) > 1:
         reach = RADII_UM[-1] + BAND_UM
-        first, second = cKDTree(xy).query_pairs(reach, output_type="ndarray").T
+        tree = cKDTree(xy)
+        first, second = tree.query_pairs(reach, output_type="ndarray").T
         difference = np.abs(xy[first] - xy[second])
-        gap = np.hypot(difference[:, 0], difference[:, 1])
-        overlap = (window[0] - difference[:, 0]) * (window[1] - difference[:, 1])
+        dx = difference[:, 0]
+        dy = difference[:, 1]
+        gap = np.hypot(dx, dy)
+        width, height = window
+        overlap = (width - dx) * (height - dy)
         first_class = class_ids[first]
         second_class = class_ids[second]
         classified = (first_class < classes) & (second_class < classes)
-        pair = pair_index(classes)[first_class[classified], second_class[classified]]
+        index = pair_index(classes)
+        pair = index[first_class[classified], second_class[classified]]
         # a pair of one class is counted in both orders, a pair of two classes in one
         orders = np.where(first_class == second_class, 2.0, 1.0)
         weight = orders[classified] / overlap[classified]
-        out[:, :-1] = _binned(gap[classified], weight, pair, pairs - 1)
+        out[:, :-1] = _binned(
+            gap[classified],
+            weight,
+            pair,
+            pairs - 1,
+        )
         one_group = np.zeros(len(gap), np.intp)
-        out[:, -1] = _binned(gap, 2 / overlap, one_group, 1)[:, 0]
+        of_all = _binned(
+            gap,
+            2 / overlap,
+            one_group,
+            1,
+        )
+        out[:, -1] = of_all[:, 0]
     out[:, :, min(window) / 2 < RADII_UM] = np.nan
     return out[0], out[1]
 
@@ -92,13 +108,14 @@ def _sums_within_radii(
     step = np.ceil(gap / RADIUS_STEP_UM).astype(np.intp) - 1
     step = np.maximum(step, 0)
     near = step < steps
-    bins = (pair * steps + step)[near]
+    bins = pair * steps + step
     in_step = np.bincount(
-        bins,
+        bins[near],
         weight[near],
         minlength=pairs * steps,
     )
-    return np.cumsum(in_step.reshape(pairs, steps), axis=1)
+    in_step = in_step.reshape(pairs, steps)
+    return np.cumsum(in_step, axis=1)
 
 
 def _kernel_densities(
@@ -111,15 +128,18 @@ def _kernel_densities(
     steps = len(RADII_UM)
     out = np.zeros(pairs * steps)
     # divided by the pair's own distance and not by r: unbiased from r = BAND_UM on (Guan 2007)
-    ring = weight / (2 * np.pi * np.maximum(gap, _MIN_GAP_UM))
+    distance = np.maximum(gap, _MIN_GAP_UM)
+    ring = weight / (2 * np.pi * distance)
     below = np.floor(gap / RADIUS_STEP_UM).astype(np.intp) - 1
     for step in (below, below + 1):
         inside = (step >= 0) & (step < steps)
-        offset = (RADII_UM[step[inside]] - gap[inside]) / BAND_UM
-        epanechnikov = 0.75 / BAND_UM * np.maximum(1 - offset**2, 0)
-        bins = (pair * steps + step)[inside]
+        radius = RADII_UM[step[inside]]
+        offset = (radius - gap[inside]) / BAND_UM
+        parabola = np.maximum(1 - offset**2, 0)
+        epanechnikov = 0.75 / BAND_UM * parabola
+        bins = pair * steps + step
         out += np.bincount(
-            bins,
+            bins[inside],
             ring[inside] * epanechnikov,
             minlength=pairs * steps,
         )
@@ -190,5 +210,8 @@ def nearest_neighbours(
     inner_height = np.maximum(window[1] - 2 * gap, 0)
     inner = inner_width * inner_height
     whole = window[0] * window[1]
-    weight = np.minimum(whole / np.maximum(inner, 1e-9 * whole), MAX_NEIGHBOUR_WEIGHT)
+    weight = np.minimum(
+        whole / np.maximum(inner, 1e-9 * whole),
+        MAX_NEIGHBOUR_WEIGHT,
+    )
     return gap, np.where(gap <= to_border, weight, 0.0)

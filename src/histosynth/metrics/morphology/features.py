@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from ...core.arrays import Float32Array, Float64Array, IndexArray
+from ...core.arrays import Float32Array, Float64Array, FloatArray, IndexArray
 from ...core.nuclei import Nuclei
 from ...core.tile import Mask, Pixels
 from .segment import HALF_WINDOW, SAME_NUCLEUS, SAMPLE_UM, NucleusMasks, segment
 
-NUCLEUS_FEATURES = (
+_SHAPE_FEATURES = (
     "area_um2",
     "eccentricity",
     "irregularity",
-    "density",
+)
+_DYE_FEATURES = ("density",)
+_CHROMATIN_FEATURES = (
     "density_spread",
     "chromatin_gradient",
     "chromatin_roughness",
     "fine_power",
 )
+NUCLEUS_FEATURES = (
+    *_SHAPE_FEATURES,
+    *_DYE_FEATURES,
+    *_CHROMATIN_FEATURES,
+)
 FEATURE_FAMILIES = {
-    "shape": NUCLEUS_FEATURES[:3],
-    "dye": NUCLEUS_FEATURES[3:4],
-    "chromatin": NUCLEUS_FEATURES[4:],
+    "shape": _SHAPE_FEATURES,
+    "dye": _DYE_FEATURES,
+    "chromatin": _CHROMATIN_FEATURES,
 }
 """What can be wrong with nuclei independently: outlines, staining strength, and sharpness
 inside."""
@@ -44,6 +50,20 @@ SPECTRUM_WINDOW_UM = 8.0
 FINE_CHROMATIN_PER_UM = 0.3
 """Detail of more cycles per um than this is fine: clumps below 1.7 um, nucleoli, texture, grain."""
 MIN_FINE_SHARE = 1e-6
+_WINDOW_AXES = (1, 2)
+"""Rows and columns of (M, S, S) windows."""
+
+_ShapeColumns = tuple[
+    Float64Array,
+    Float64Array,
+    Float64Array,
+]
+_ChromatinColumns = tuple[
+    Float64Array,
+    Float64Array,
+    Float64Array,
+    Float64Array,
+]
 
 
 def measure_morphology(pixels: Pixels, nuclei: Nuclei) -> dict[str, Float64Array]:
@@ -75,6 +95,7 @@ def measure_morphology(pixels: Pixels, nuclei: Nuclei) -> dict[str, Float64Array
     """
     masks = segment(pixels, nuclei)
     outlined_xy = nuclei.xy[masks.row]
+    outlined_classes = nuclei.class_ids[masks.row]
     columns = [
         *shape_of(masks.mask),
         *chromatin_of(masks),
@@ -84,15 +105,20 @@ def measure_morphology(pixels: Pixels, nuclei: Nuclei) -> dict[str, Float64Array
             nuclei.mpp,
         ),
     ]
-    values = np.column_stack(columns)
+    table = np.column_stack(columns)
+    values = table.reshape(-1, len(NUCLEUS_FEATURES))
+    left_out = [
+        len(nuclei),
+        *masks.left_out,
+    ]
     return {
-        "morphology/values": values.reshape(-1, len(NUCLEUS_FEATURES)).astype(np.float64),
-        "morphology/class_ids": nuclei.class_ids[masks.row].astype(np.float64),
-        "morphology/left_out": np.array([len(nuclei), *masks.left_out], np.float64),
+        "morphology/values": values.astype(np.float64),
+        "morphology/class_ids": outlined_classes.astype(np.float64),
+        "morphology/left_out": np.array(left_out, np.float64),
     }
 
 
-def shape_of(mask: Mask) -> tuple[Float64Array, Float64Array, Float64Array]:
+def shape_of(mask: Mask) -> _ShapeColumns:
     """(M, S, S) masks in samples of `SAMPLE_UM` => area (um2), eccentricity and irregularity, (M,)
     each.
     """
@@ -101,20 +127,35 @@ def shape_of(mask: Mask) -> tuple[Float64Array, Float64Array, Float64Array]:
     x = columns.ravel().astype(np.float64)
     y = rows.ravel().astype(np.float64)
     # float64 counts: float32 sums of squares lose the small axis of a long nucleus
-    terms = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
-    flat = mask.reshape(len(mask), terms.shape[0]).astype(np.float64)
-    count, sum_x, sum_y, sum_xx, sum_yy, sum_xy = (flat @ terms).T
-    count = np.maximum(count, 1)
+    terms = [
+        np.ones_like(x),
+        x,
+        y,
+        x * x,
+        y * y,
+        x * y,
+    ]
+    flat = mask.reshape(len(mask), len(x))
+    sums = flat.astype(np.float64) @ np.stack(terms, axis=1)
+    count = np.maximum(sums[:, 0], 1)
+    sum_x = sums[:, 1]
+    sum_y = sums[:, 2]
     # a sample is a square and not a point: 1/12 of its side squared
-    variance_x = sum_xx / count - (sum_x / count) ** 2 + 1 / 12
-    variance_y = sum_yy / count - (sum_y / count) ** 2 + 1 / 12
-    covariance = sum_xy / count - sum_x * sum_y / count**2
-    gap = np.sqrt((variance_x - variance_y) ** 2 + 4 * covariance**2)
+    square_of_mean_x = (sum_x / count) ** 2
+    square_of_mean_y = (sum_y / count) ** 2
+    variance_x = sums[:, 3] / count - square_of_mean_x + 1 / 12
+    variance_y = sums[:, 4] / count - square_of_mean_y + 1 / 12
+    product_of_means = sum_x * sum_y / count**2
+    covariance = sums[:, 5] / count - product_of_means
+    difference = variance_x - variance_y
+    gap = np.sqrt(difference**2 + 4 * covariance**2)
     total = variance_x + variance_y + gap
-    eccentricity = np.sqrt(np.clip(2 * gap / total, 0, 1))
+    elongation = np.clip(2 * gap / total, 0, 1)
+    eccentricity = np.sqrt(elongation)
     perimeter = np.maximum(crofton_perimeter(mask), 1)
-    irregularity = 1 - 4 * np.pi * count / perimeter**2
-    return count * SAMPLE_UM**2, eccentricity, irregularity
+    roundness = 4 * np.pi * count / perimeter**2
+    area = count * SAMPLE_UM**2
+    return area, eccentricity, 1 - roundness
 
 
 def crofton_perimeter(mask: Mask) -> Float64Array:
@@ -124,23 +165,39 @@ def crofton_perimeter(mask: Mask) -> Float64Array:
     which is 1 along the axes and 1/sqrt(2) along the diagonals. Masks must not touch the window's
     border.
     """
-    diagonal = np.sqrt(0.5)
-    crossings = [
-        _count_crossings(mask[:, 1:], mask[:, :-1]) * 1.0,
-        _count_crossings(mask[:, :, 1:], mask[:, :, :-1]) * 1.0,
-        _count_crossings(mask[:, 1:, 1:], mask[:, :-1, :-1]) * diagonal,
-        _count_crossings(mask[:, 1:, :-1], mask[:, :-1, 1:]) * diagonal,
+    diagonal_spacing = np.sqrt(0.5)
+    upper = mask[:, :-1]
+    lower = mask[:, 1:]
+    down = _count_crossings(lower, upper)
+    across = _count_crossings(
+        mask[:, :, 1:],
+        mask[:, :, :-1],
+    )
+    falling = _count_crossings(
+        lower[:, :, 1:],
+        upper[:, :, :-1],
+    )
+    rising = _count_crossings(
+        lower[:, :, :-1],
+        upper[:, :, 1:],
+    )
+    weighted = [
+        down * 1.0,
+        across * 1.0,
+        falling * diagonal_spacing,
+        rising * diagonal_spacing,
     ]
-    return np.asarray(np.pi / 8 * np.sum(crossings, axis=0), np.float64)
+    crossings = np.sum(weighted, axis=0)
+    perimeter = np.pi / 8 * crossings
+    return np.asarray(perimeter, np.float64)
 
 
 def _count_crossings(first: Mask, second: Mask) -> IndexArray:
-    return np.asarray((first ^ second).sum(axis=(1, 2)))
+    differs = first ^ second
+    return np.asarray(differs.sum(axis=_WINDOW_AXES))
 
 
-def chromatin_of(
-    masks: NucleusMasks,
-) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
+def chromatin_of(masks: NucleusMasks) -> _ChromatinColumns:
     """Mean density, its spread, mean slope (per um) and roughness at `LAG_UM` of each nucleus,
     (M,) each.
     """
@@ -150,22 +207,24 @@ def chromatin_of(
     density = masks.density
     core = _core(masks.mask)
     mean, variance = _moments(density, masks.mask)
+    spread = np.sqrt(variance)
     slope, _ = _moments(_slope_per_um(density), core)
-    return mean, np.sqrt(variance), slope, _roughness(density, core)
+    roughness = _roughness(density, core)
+    return mean, spread, slope, roughness
 
 
 def _core(mask: Mask) -> Mask:
     """(M, S, S) the mask without its rim; the whole mask where nothing would be left."""
     iterations = round(RIM_UM / SAMPLE_UM)
-    core = np.asarray(
-        ndimage.binary_erosion(
-            mask,
-            SAME_NUCLEUS,
-            iterations=iterations,
-        )
+    eroded = ndimage.binary_erosion(
+        mask,
+        SAME_NUCLEUS,
+        iterations=iterations,
     )
-    has_core = np.asarray(core.any(axis=(1, 2)))
-    core |= mask & ~has_core[:, None, None]
+    core = np.asarray(eroded)
+    has_core = np.asarray(core.any(axis=_WINDOW_AXES))
+    without_core = ~has_core[:, None, None]
+    core |= mask & without_core
     return core
 
 
@@ -174,9 +233,14 @@ def _slope_per_um(density: Float32Array) -> Float32Array:
     step = round(RIM_UM / SAMPLE_UM)
     across = np.zeros_like(density)
     down = np.zeros_like(density)
-    across[:, :, step:-step] = density[:, :, 2 * step :] - density[:, :, : -2 * step]
-    down[:, step:-step] = density[:, 2 * step :] - density[:, : -2 * step]
-    return np.asarray(np.hypot(across, down) / (2 * step * SAMPLE_UM))
+    right = density[:, :, 2 * step :]
+    left = density[:, :, : -2 * step]
+    lower = density[:, 2 * step :]
+    upper = density[:, : -2 * step]
+    across[:, :, step:-step] = right - left
+    down[:, step:-step] = lower - upper
+    distance_um = 2 * step * SAMPLE_UM
+    return np.asarray(np.hypot(across, down) / distance_um)
 
 
 def _roughness(density: Float32Array, core: Mask) -> Float64Array:
@@ -187,32 +251,44 @@ def _roughness(density: Float32Array, core: Mask) -> Float64Array:
     lag = round(LAG_UM / SAMPLE_UM)
     squares = np.zeros(len(core))
     pairs = np.zeros(len(core))
-    shifts = (
-        (np.s_[:, lag:], np.s_[:, :-lag]),
-        (np.s_[:, :, lag:], np.s_[:, :, :-lag]),
+    down = (
+        np.s_[:, lag:],
+        np.s_[:, :-lag],
     )
-    for first, second in shifts:
+    across = (
+        np.s_[:, :, lag:],
+        np.s_[:, :, :-lag],
+    )
+    for first, second in (down, across):
         both = core[first] & core[second]
         difference = density[first] - density[second]
-        squares += np.where(both, difference**2, 0).sum(axis=(1, 2))
-        pairs += both.sum(axis=(1, 2))
+        counted = np.where(both, difference**2, 0)
+        squares += counted.sum(axis=_WINDOW_AXES)
+        pairs += both.sum(axis=_WINDOW_AXES)
     _, variance = _moments(density, core)
     contrast = squares / np.maximum(pairs, 1)
-    return contrast / np.maximum(2 * variance, 1e-9)
+    unrelated = np.maximum(2 * variance, 1e-9)
+    return contrast / unrelated
 
 
-def _moments(values: NDArray[np.floating], inside: Mask) -> tuple[Float64Array, Float64Array]:
+def _moments(
+    values: FloatArray,
+    inside: Mask,
+) -> tuple[Float64Array, Float64Array]:
     """Mean and variance of (M, S, S) values inside, (M,) each."""
-    count = np.maximum(inside.sum(axis=(1, 2)), 1)
+    samples = inside.sum(axis=_WINDOW_AXES)
+    count = np.maximum(samples, 1)
     within = np.where(inside, values, 0)
-    mean = within.sum(axis=(1, 2), dtype=np.float64) / count
+    sums = within.sum(axis=_WINDOW_AXES, dtype=np.float64)
+    mean = sums / count
     squares = np.einsum(
         "nij,nij->n",
         within,
         within,
         dtype=np.float64,
     )
-    return mean, np.maximum(squares / count - mean**2, 0)
+    variance = squares / count - mean**2
+    return mean, np.maximum(variance, 0)
 
 
 def fine_power(
@@ -229,17 +305,23 @@ def fine_power(
         mpp: um per pixel; from about 1.6 on a tile contains no such detail, and the share is
             `MIN_FINE_SHARE`.
     """
-    half = max(round(SPECTRUM_WINDOW_UM / mpp / 2), 2)
+    half = round(SPECTRUM_WINDOW_UM / mpp / 2)
+    half = max(half, 2)
     patch = _patches(density, xy, half)
     hann = np.hanning(2 * half + 1)[:-1]
     window = np.outer(hann, hann)
-    level = (patch * window).sum(axis=(1, 2), keepdims=True) / window.sum()
-    power = np.abs(np.fft.fft2((patch - level) * window)) ** 2
+    weighted = patch * window
+    weighted_sum = weighted.sum(axis=_WINDOW_AXES, keepdims=True)
+    level = weighted_sum / window.sum()
+    spectrum = np.fft.fft2((patch - level) * window)
+    power = np.abs(spectrum) ** 2
     cycles = np.fft.fftfreq(2 * half, mpp)
-    fine = np.hypot(cycles[:, None], cycles) > FINE_CHROMATIN_PER_UM
-    total = np.maximum(power.sum(axis=(1, 2)), 1e-12)
+    frequency = np.hypot(cycles[:, None], cycles)
+    fine = frequency > FINE_CHROMATIN_PER_UM
+    total = np.maximum(power.sum(axis=_WINDOW_AXES), 1e-12)
     share = power[:, fine].sum(axis=1) / total
-    return np.asarray(np.log10(np.maximum(share, MIN_FINE_SHARE)), np.float64)
+    share = np.maximum(share, MIN_FINE_SHARE)
+    return np.asarray(np.log10(share), np.float64)
 
 
 def _patches(
@@ -250,13 +332,16 @@ def _patches(
     """(N, 2 half, 2 half) surroundings, reflected at the border where the window weights little."""
     offset = np.arange(-half, half)
     height, width = density.shape
-    columns = np.rint(xy[:, 0, None]).astype(np.intp) + offset
-    rows = np.rint(xy[:, 1, None]).astype(np.intp) + offset
+    middle = np.rint(xy).astype(np.intp)
+    columns = middle[:, :1] + offset
+    rows = middle[:, 1:] + offset
     columns = _reflected(columns, width)
     rows = _reflected(rows, height)
-    return density[rows[:, :, None], columns[:, None, :]].astype(np.float64)
+    patch = density[rows[:, :, None], columns[:, None]]
+    return patch.astype(np.float64)
 
 
 def _reflected(index: IndexArray, side: int) -> IndexArray:
     folded = np.mod(index, 2 * side)
-    return np.asarray(np.minimum(folded, 2 * side - 1 - folded))
+    mirrored = 2 * side - 1 - folded
+    return np.asarray(np.minimum(folded, mirrored))

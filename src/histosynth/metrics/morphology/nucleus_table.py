@@ -31,13 +31,18 @@ class NucleusTable:
     @classmethod
     def of(cls, sample: Sample) -> NucleusTable:
         """All nuclei that could be measured."""
-        values = [np.zeros((0, len(NUCLEUS_FEATURES))), *sample.each("morphology/values")]
-        class_ids = [np.zeros(0), *sample.each("morphology/class_ids")]
-        counts = [len(each) for each in class_ids[1:]]
+        tile_values = sample.each("morphology/values")
+        tile_class_ids = sample.each("morphology/class_ids")
+        columns = len(NUCLEUS_FEATURES)
+        no_values = np.zeros((0, columns))
+        values = np.concatenate([no_values, *tile_values])
+        class_ids = np.concatenate([np.zeros(0), *tile_class_ids])
+        counts = [len(each) for each in tile_class_ids]
+        tiles = np.arange(len(sample))
         return cls(
-            np.concatenate(values).astype(np.float64),
-            np.concatenate(class_ids).astype(np.intp),
-            np.repeat(np.arange(len(sample)), counts),
+            values.astype(np.float64),
+            class_ids.astype(np.intp),
+            np.repeat(tiles, counts),
             sample.patients,
         )
 
@@ -56,7 +61,8 @@ class NucleusTable:
     def only(self, features: Sequence[str]) -> NucleusTable:
         """The same nuclei with only these of the columns `NUCLEUS_FEATURES`."""
         columns = [NUCLEUS_FEATURES.index(name) for name in features]
-        return replace(self, values=self.values[:, columns])
+        values = self.values[:, columns]
+        return replace(self, values=values)
 
     @property
     def owners(self) -> list[str]:
@@ -65,10 +71,14 @@ class NucleusTable:
 
     def by_tile(self, column: int) -> list[Float64Array]:
         """One feature, tile by tile."""
+        feature = self.values[:, column]
         tiles = range(len(self.patients))
-        return [self.values[self.tile == row, column] for row in tiles]
+        return [feature[self.tile == row] for row in tiles]
 
-    def share(self, marked: BoolArray | Float64Array) -> tuple[Float64Array, list[str]]:
+    def share(
+        self,
+        marked: BoolArray | Float64Array,
+    ) -> tuple[Float64Array, list[str]]:
         """(T, 2) sum of `marked` (N,) and number of nuclei, tile by tile, with the patients."""
         tiles = len(self.patients)
         marks = np.bincount(self.tile, marked, minlength=tiles)
@@ -77,4 +87,5 @@ class NucleusTable:
             np.ones(len(self)),
             minlength=tiles,
         )
-        return np.stack([marks, counts], axis=1).astype(np.float64), self.patients
+        sums = np.stack([marks, counts], axis=1)
+        return sums.astype(np.float64), self.patients

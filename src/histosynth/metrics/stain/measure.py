@@ -34,7 +34,8 @@ def measure_stain(pixels: Pixels, mpp: float) -> dict[str, Float64Array]:
     tissue = is_tissue(density)
     mean = np.full(3, np.nan)
     if tissue.any():
-        mean = np.asarray(density[tissue].mean(axis=0, dtype=np.float64), np.float64)
+        inside = density[tissue]
+        mean = np.asarray(inside.mean(axis=0, dtype=np.float64))
     angles = np.full(5, np.nan)
     doses = np.full(2, np.nan)
     dyes = dyes_of(light)
@@ -42,11 +43,12 @@ def measure_stain(pixels: Pixels, mpp: float) -> dict[str, Float64Array]:
         doses = np.asarray(np.linalg.norm(dyes, axis=1))
         if has_own_directions(dyes):
             angles = _angles(dyes)
+    tissue_share = tissue.mean()
     return {
         "stain/od_mean": mean,
         "stain/angles": angles,
         "stain/doses": doses,
-        "stain/tissue": np.array([tissue.mean()]),
+        "stain/tissue": np.array([tissue_share]),
     }
 
 
@@ -55,7 +57,16 @@ def _angles(dyes: Float64Array) -> Float64Array:
     directions = unit_rows(dyes)
     red, green, blue = directions.T
     azimuth = np.degrees(np.arctan2(green, red))
-    elevation = np.degrees(np.arcsin(np.clip(blue, -1, 1)))
-    cosine = np.clip(directions[0] @ directions[1], -1, 1)
+    height = np.clip(blue, -1, 1)
+    elevation = np.degrees(np.arcsin(height))
+    haematoxylin, eosin = directions
+    cosine = np.clip(haematoxylin @ eosin, -1, 1)
     between = np.degrees(np.arccos(cosine))
-    return np.array([azimuth[0], elevation[0], azimuth[1], elevation[1], between])
+    angles = [
+        azimuth[0],
+        elevation[0],
+        azimuth[1],
+        elevation[1],
+        between,
+    ]
+    return np.array(angles)
