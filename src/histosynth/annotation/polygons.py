@@ -38,8 +38,10 @@ def polygon_centre(corners: Float64Array) -> PolygonCentre:
     if abs(area) < MIN_AREA:
         mean_x, mean_y = corners.mean(axis=0)
         return PolygonCentre(float(mean_x), float(mean_y), 0.0)
-    centre_x = ((x + next_x) * cross).sum() / (6 * area)
-    centre_y = ((y + next_y) * cross).sum() / (6 * area)
+    sum_x = ((x + next_x) * cross).sum()
+    sum_y = ((y + next_y) * cross).sum()
+    centre_x = sum_x / (6 * area)
+    centre_y = sum_y / (6 * area)
     return PolygonCentre(
         float(centre_x + first_x),
         float(centre_y + first_y),

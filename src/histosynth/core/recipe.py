@@ -300,11 +300,18 @@ def _convert_scalar(
 ) -> Any:
     if hint is Path and isinstance(value, str):
         return Path(value)
-    is_bool = isinstance(value, bool)
-    if hint is float and isinstance(value, int) and not is_bool:
-        value = float(value) if abs(value) < 2**63 else math.inf
-    if hint is float and isinstance(value, float) and not math.isfinite(value):
-        problems.append(f"{key} must be a finite number, not {value}")
-    if not isinstance(value, hint) or (hint is int and is_bool):
+    if hint is float:
+        value = _whole_to_float(value)
+        if isinstance(value, float) and not math.isfinite(value):
+            problems.append(f"{key} must be a finite number, not {value}")
+    is_bool_as_int = hint is int and isinstance(value, bool)
+    if not isinstance(value, hint) or is_bool_as_int:
         problems.append(f"{key} must be {hint.__name__}, not {value!r}")
     return value
+
+
+def _whole_to_float(value: Any) -> Any:
+    """A whole number as a float, infinite if it is too large; any other value unchanged."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return value
+    return float(value) if abs(value) < 2**63 else math.inf

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -207,22 +207,12 @@ def load_tensors_into(
     Raises:
         BadWeights: names or shapes are not the network's.
     """
-    wanted = {name: each for name, each in network.state_dict().items() if not _is_counter(name)}
+    wanted = _without_counters(network.state_dict())
     given = {}
-    for name, tensor in tensors.items():
-        if not _is_counter(name) and not name.startswith(ignored_prefixes):
+    for name, tensor in _without_counters(tensors).items():
+        if not name.startswith(ignored_prefixes):
             given[name] = tensor
-    faults = {
-        "absent": [name for name in wanted if name not in given],
-        "unknown": [name for name in given if name not in wanted],
-        "of another shape": _misshaped(given, wanted),
-    }
-    if any(faults.values()):
-        counts = "; ".join(
-            f"{len(names)} {fault} ({listed(names, 3)})" for fault, names in faults.items() if names
-        )
-        reason = f"its tensors are not this network's: {counts}"
-        raise BadWeights(path, reason, "Give the right network's file.")
+    _refuse_other_tensors(given, wanted, path)
     network.load_state_dict(
         {name: each.float() for name, each in given.items()},
         strict=False,
@@ -230,12 +220,39 @@ def load_tensors_into(
     network.eval().requires_grad_(False)
 
 
+def _refuse_other_tensors(
+    given: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    path: Path,
+) -> None:
+    """Refuse tensors whose names or shapes are not those wanted."""
+    faults = {
+        "absent": [name for name in wanted if name not in given],
+        "unknown": [name for name in given if name not in wanted],
+        "of another shape": _misshaped(given, wanted),
+    }
+    counts = []
+    for fault, names in faults.items():
+        if names:
+            counts.append(f"{len(names)} {fault} ({listed(names, 3)})")
+    if counts:
+        reason = f"its tensors are not this network's: {'; '.join(counts)}"
+        raise BadWeights(path, reason, "Give the right network's file.")
+
+
+def _without_counters(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if not _is_counter(name)}
+
+
 def _is_counter(name: str) -> bool:
     """Whether a tensor only counts the batches that a norm has processed."""
     return name.endswith("num_batches_tracked")
 
 
-def _misshaped(given: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:
+def _misshaped(
+    given: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+) -> list[str]:
     names = []
     for name, tensor in given.items():
         if name in wanted and tensor.shape != wanted[name].shape:

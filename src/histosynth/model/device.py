@@ -164,6 +164,9 @@ def _convolution_seconds(dtype: torch.dtype) -> float:
     return min(seconds[1:])
 
 
-def _random_channels_last(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+def _random_channels_last(
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+) -> Tensor:
     values = torch.randn(shape, dtype=dtype)
     return values.to(memory_format=torch.channels_last)

@@ -61,8 +61,15 @@ def layer_of(module: nn.Module) -> FusedLayer | None:
     if type(base) is not nn.Linear or base.weight.requires_grad:
         return None
     frozen = FusedLayer(base.weight, base.bias)
-    if not isinstance(module, LoraLayer) or module.disable_adapters or module.merged:
+    if not isinstance(module, LoraLayer):
         return frozen
+    if module.disable_adapters or module.merged:
+        return frozen
+    return _with_active_adapter(frozen, module)
+
+
+def _with_active_adapter(frozen: FusedLayer, module: LoraLayer) -> FusedLayer | None:
+    """A frozen layer with the adapter that is active; None if it is not one plain adapter."""
     active = [name for name in module.active_adapters if name in module.lora_A]
     if not active:
         return frozen
@@ -70,8 +77,8 @@ def layer_of(module: nn.Module) -> FusedLayer | None:
     if len(active) > 1 or not _is_plain(module, name):
         return None
     return FusedLayer(
-        base.weight,
-        base.bias,
+        frozen.weight,
+        frozen.bias,
         down=module.lora_A[name].weight,
         up=module.lora_B[name].weight,
         scale=float(module.scaling[name]),

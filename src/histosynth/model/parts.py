@@ -21,6 +21,8 @@ from .faults import BROKEN
 _WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 """Diffusers' name for a network's weights."""
 _HALF_VARIANT = "fp16"
+_HEADER_LENGTH_BYTES = 8
+"""A safetensors file starts with the length of its header."""
 """What diffusers and transformers put into the names of weights in float16."""
 _STORED_DTYPES = {
     "F64": torch.float64,
@@ -184,9 +186,9 @@ def _copy_weights(part: Any) -> Any:
 def stored_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
     """Names and tensors of a safetensors file, read one after the other and never mapped."""
     with path.open("rb") as file:
-        header_bytes = int.from_bytes(file.read(8), "little")
+        header_bytes = int.from_bytes(file.read(_HEADER_LENGTH_BYTES), "little")
         header = json.loads(file.read(header_bytes))
-        start = file.tell()
+        start = _HEADER_LENGTH_BYTES + header_bytes
         for name, entry in header.items():
             if name == "__metadata__":
                 continue

@@ -33,7 +33,11 @@ class DemoFiles:
         tiles: number of tiles.
     """
 
-    def __init__(self, out: Path, tiles: int) -> None:
+    def __init__(
+        self,
+        out: Path,
+        tiles: int,
+    ) -> None:
         self.out = out
         self.tiles = tiles
         self.hashes: dict[str, str] = {}
@@ -44,7 +48,11 @@ class DemoFiles:
         self.nuclei_geojson = out / "nuclei.geojson"
         self.list = out / "demo.json"
 
-    def image(self, name: str, index: int) -> Path:
+    def image(
+        self,
+        name: str,
+        index: int,
+    ) -> Path:
         """The file of one picture."""
         return self.images / f"{name}_{index}.png"
 
@@ -97,7 +105,11 @@ class DemoFiles:
         write_geojson(self.nuclei_geojson, nuclei)
         self._record(self.nuclei_csv, self.nuclei_geojson)
 
-    def write_tiles(self, tiles: Sequence[Synthetic], damaged: Sequence[Condition]) -> None:
+    def write_tiles(
+        self,
+        tiles: Sequence[Synthetic],
+        damaged: Sequence[Condition],
+    ) -> None:
         """Write each tile, and the mask of its damage."""
         for index, tile in enumerate(tiles):
             tile.save(self.image("synthetic", index))
@@ -111,7 +123,12 @@ class DemoFiles:
         for index, picture in enumerate(completed):
             picture.save(self.image("mended", index))
 
-    def write_overview(self, pictures: DemoPictures, *, seed: int) -> None:
+    def write_overview(
+        self,
+        pictures: DemoPictures,
+        *,
+        seed: int,
+    ) -> None:
         """Write the contact sheet and the page with every picture's recipe."""
         rows = overview_rows(pictures)
         write_synthetic(

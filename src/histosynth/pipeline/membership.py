@@ -22,7 +22,11 @@ _Tile = tuple[Pixels, Nuclei | None]
 
 
 def membership(
-    opened: OpenedInputs, on_progress: ProgressCallback | None = None, *, bundle: Bundle, seed: int
+    opened: OpenedInputs,
+    on_progress: ProgressCallback | None = None,
+    *,
+    bundle: Bundle,
+    seed: int,
 ) -> Section:
     """The bundle's loss on training crops and on unseen ones, as a section of the report."""
     sides = []
@@ -48,7 +52,9 @@ def membership(
 
 
 def _readable(
-    items: Sequence[Item], opened: OpenedInputs, classes: Sequence[str]
+    items: Sequence[Item],
+    opened: OpenedInputs,
+    classes: Sequence[str],
 ) -> tuple[list[_Tile], list[str]]:
     """Tiles that can be read, with nuclei where the bundle has their classes; and their patients.
 
@@ -57,7 +63,11 @@ def _readable(
     settings = opened.measurement
     tiles: list[_Tile] = []
     patients = []
-    read = read_items(items, settings.classes, dict(settings.mapping))
+    read = read_items(
+        items,
+        settings.classes,
+        dict(settings.mapping),
+    )
     for item, found in zip(items, read, strict=True):
         if isinstance(found, HistosynthError):
             continue
@@ -74,7 +84,11 @@ def _in_classes(nuclei: Nuclei | None, classes: Sequence[str]) -> Nuclei | None:
     return with_classes(nuclei, classes)
 
 
-def _shifted(on_progress: ProgressCallback | None, before: int, total: int) -> ProgressCallback:
+def _shifted(
+    on_progress: ProgressCallback | None,
+    before: int,
+    total: int,
+) -> ProgressCallback:
     """A callback for one side of the whole."""
 
     def report(done: int, _: int) -> None:

@@ -42,7 +42,10 @@ def read_train_recipe(path: Path) -> TrainRecipe:
     return recipe
 
 
-def read_task(path: Path, options: TrainOptions) -> tuple[Task[Any, Any], TrainRecipe]:
+def read_task(
+    path: Path,
+    options: TrainOptions,
+) -> tuple[Task[Any, Any], TrainRecipe]:
     """The task and the recipe of a file, with the options' base and folder of tiles.
 
     Raises:
@@ -61,7 +64,8 @@ def read_task(path: Path, options: TrainOptions) -> tuple[Task[Any, Any], TrainR
             )
         recipe = replace(recipe, base=_resolved_base(options.base))
     if options.root is not None:
-        data = replace(recipe.data, root=options.root.expanduser().resolve())
+        root = options.root.expanduser()
+        data = replace(recipe.data, root=root.resolve())
         recipe = replace(recipe, data=data)
     return task, recipe
 

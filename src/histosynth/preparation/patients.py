@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from ..slides import SLIDE_SUFFIXES
 from .recipe import PrepareRecipe
 
 MAX_TABLE_BYTES = 64 << 20
+_Table = dict[str, dict[str, str]]
+"""Rows by slide, each by column."""
 _TCGA = re.compile(r"^(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})-")
 """Project, site and participant: the patient (TCGA barcodes, Genomic Data Commons)."""
 
@@ -72,9 +74,12 @@ def _find_paths(recipe: PrepareRecipe, base_folder: Path) -> list[Path]:
             raise NoFiles(base_folder / pattern, SLIDE_SUFFIXES[:6])
         paths.update(dict.fromkeys(found))
     names = Counter(path.stem for path in paths)
-    reserved = sorted(name for name in names if name.startswith(".") or name == "contact")
+    reserved = sorted(name for name in names if _is_reserved(name))
     if reserved:
-        raise BadRecipe("slides", [f"{reserved[0]} is no name for a slide here; rename it"])
+        raise BadRecipe(
+            "slides",
+            [f"{reserved[0]} is no name for a slide here; rename it"],
+        )
     repeated = sorted(name for name, count in names.items() if count > 1)
     if repeated:
         count = len(repeated)
@@ -85,18 +90,24 @@ def _find_paths(recipe: PrepareRecipe, base_folder: Path) -> list[Path]:
     return list(paths)
 
 
+def _is_reserved(name: str) -> bool:
+    """Whether a slide of this name would collide with other files of a run."""
+    return name.startswith(".") or name == "contact"
+
+
 def _read_recipe_table(
     recipe: PrepareRecipe,
     base_folder: Path,
     names: set[str],
-) -> dict[str, dict[str, str]]:
+) -> _Table:
     """The rows of the recipe's table, which must hold every slide; empty where it names none."""
     if not recipe.table:
         return {}
     table = read_table(base_folder / recipe.table)
     absent = sorted(names - table.keys())
     if absent:
-        problem = f"{recipe.table} lacks {len(absent)} of {len(names)} slides, first {absent[0]}"
+        counts = f"{len(absent)} of {len(names)} slides"
+        problem = f"{recipe.table} lacks {counts}, first {absent[0]}"
         raise BadTable(f"{problem}.", "Add them, with their patient.")
     return table
 
@@ -135,13 +146,16 @@ def patient_of_slide(name: str, pattern: str) -> str:
     try:
         found = re.search(pattern, name)
         if found is None or not found.groups() or not found.group(1):
-            raise BadRecipe("patient", [f"the pattern {pattern!r} finds no patient in {name}"])
+            raise BadRecipe(
+                "patient",
+                [f"the pattern {pattern!r} finds no patient in {name}"],
+            )
         return found.group(1)
     except re.error as error:
         raise BadRecipe("patient", [f"{pattern!r} is no pattern: {error}"]) from error
 
 
-def read_table(path: Path) -> dict[str, dict[str, str]]:
+def read_table(path: Path) -> _Table:
     """Rows of a CSV with a column `slide`, by slide; names may carry their suffix.
 
     Raises:
@@ -154,24 +168,38 @@ def read_table(path: Path) -> dict[str, dict[str, str]]:
             f"{path} has the columns {columns}, and none named slide.",
             "Name one of them slide.",
         )
-    table: dict[str, dict[str, str]] = {}
+    table: _Table = {}
     for number, row in enumerate(rows, start=2):
-        name = _stem((row.get("slide") or "").strip())
+        name = _stem(_cell(row, "slide"))
         if not name or name in table:
             what = f"names {name} again" if name else "names no slide"
             raise BadTable(f"{path}, line {number}, {what}.", "Give each slide one line.")
-        table[name] = {column: (row.get(column) or "").strip() for column in ("patient", "label")}
+        table[name] = {
+            "patient": _cell(row, "patient"),
+            "label": _cell(row, "label"),
+        }
     return table
+
+
+def _cell(row: Mapping[str, str], column: str) -> str:
+    """A row's entry without outer spaces; "" where it has none."""
+    text = row.get(column) or ""
+    return text.strip()
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
     """Rows of a CSV by column, whose names are in lower case."""
     try:
         if path.stat().st_size > MAX_TABLE_BYTES:
-            raise BadTable(f"{path} is larger than {MAX_TABLE_BYTES:,} bytes.", "Split it.")
+            raise BadTable(
+                f"{path} is larger than {MAX_TABLE_BYTES:,} bytes.",
+                "Split it.",
+            )
         with path.open(encoding="utf-8-sig", newline="") as file:
-            header = [cell.strip().lower() for cell in next(csv.reader(file), [])]
-            return list(csv.DictReader(file, fieldnames=header))
+            first_row = next(csv.reader(file), [])
+            header = [cell.strip().lower() for cell in first_row]
+            rows = csv.DictReader(file, fieldnames=header)
+            return list(rows)
     except (OSError, ValueError, csv.Error) as error:
         raise BadTable(f"{path} cannot be read: {error}.", "Give a UTF-8 CSV file.") from error
 

@@ -31,7 +31,8 @@ def split_patients(
     counts = Counter(labels.values())
     assigned: dict[str, str] = {}
     total = dict.fromkeys(shares, 0)
-    for label in sorted(counts, key=lambda name: (counts[name], name)):
+    rarest_first = sorted(counts, key=lambda name: (counts[name], name))
+    for label in rarest_first:
         patients = [patient for patient in labels if labels[patient] == label]
         patients.sort(key=lambda patient: _rank(seed, patient))
         of_label = dict.fromkeys(shares, 0)
@@ -76,4 +77,5 @@ def _choose_split(
 
 
 def _rank(seed: int, patient: str) -> str:
-    return hashlib.sha256(f"{seed}\0{patient}".encode()).hexdigest()
+    text = f"{seed}\0{patient}"
+    return hashlib.sha256(text.encode()).hexdigest()

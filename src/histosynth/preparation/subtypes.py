@@ -33,14 +33,23 @@ class Subtype:
             raise ValueError(f"the name {self.name!r} has no letter")
         wrong = [code for code in self.icd_o_3 if not _CODE.fullmatch(code)]
         if wrong:
-            raise ValueError(f"{self.name}: {', '.join(wrong)} is no ICD-O-3 code such as 8890/3")
+            listed = ", ".join(wrong)
+            problem = f"{listed} is no ICD-O-3 code such as 8890/3"
+            raise ValueError(f"{self.name}: {problem}")
         if any(not _key(synonym) for synonym in self.synonyms):
             raise ValueError(f"{self.name}: a synonym has no letter")
 
     def normal_names(self) -> set[str]:
         """All its names and codes, as they are compared."""
-        names = (self.name, self.abbreviation, *self.icd_o_3, *self.synonyms)
-        return {_key(name) for name in names if _key(name)}
+        names = (
+            self.name,
+            self.abbreviation,
+            *self.icd_o_3,
+            *self.synonyms,
+        )
+        keys = {_key(name) for name in names}
+        keys.discard("")
+        return keys
 
 
 @dataclass(frozen=True)
@@ -62,13 +71,15 @@ class Subtypes:
             text_or_code: a name, abbreviation, synonym or ICD-O-3 code. Case and punctuation do not
                 matter.
         """
-        return self._index.get(_key(text_or_code))
+        key = _key(text_or_code)
+        return self._index.get(key)
 
     @cached_property
     def _index(self) -> dict[str, str]:
         index: dict[str, str] = {}
         for entity in self.subtype:
-            index.update(dict.fromkeys(entity.normal_names(), entity.name))
+            for key in entity.normal_names():
+                index[key] = entity.name
         return index
 
 
@@ -81,12 +92,14 @@ def load_subtypes(extra: Path | None = None) -> Subtypes:
     Raises:
         BadRecipe: the file cannot be used, or two entities share a name, a synonym or a code.
     """
-    entities = {_key(entity.name): entity for entity in recipes.load(SHIPPED_SUBTYPES, Subtypes)}
+    shipped = recipes.load(SHIPPED_SUBTYPES, Subtypes)
+    entities = {_key(entity.name): entity for entity in shipped}
     if extra is not None:
         own = recipes.load(extra, Subtypes)
         # else the second of one name would replace the first
         _refuse_shared_names(own.subtype, str(extra))
-        entities.update({_key(entity.name): entity for entity in own})
+        for entity in own:
+            entities[_key(entity.name)] = entity
     found = tuple(entities.values())
     _refuse_shared_names(found, str(extra or SHIPPED_SUBTYPES))
     return Subtypes(found)
@@ -104,11 +117,14 @@ def _refuse_shared_names(entities: tuple[Subtype, ...], where: str) -> None:
     problems = []
     for key, names in sorted(owners.items()):
         if len(names) > 1:
-            problems.append(f"{written.get(key, key)} stands for {' and '.join(names)}")
+            text = written.get(key, key)
+            listed = " and ".join(names)
+            problems.append(f"{text} stands for {listed}")
     if problems:
         raise BadRecipe(where, problems)
 
 
 def _key(text: str) -> str:
     """Text as it is compared: `Pleomorphic 'MFH'` and `pleomorphic-mfh` are one."""
-    return _BETWEEN.sub(" ", text.casefold()).strip()
+    spaced = _BETWEEN.sub(" ", text.casefold())
+    return spaced.strip()

@@ -39,12 +39,15 @@ def summary_of(
     total: Counter[str] = Counter()
     for counts in reasons.values():
         total += counts
+    tiles = sum(total.values())
+    kept = total.pop("kept", 0)
+    chunks = {job.path.name: sha256_of(job.path) for job in jobs}
     return {
         "slides": slides,
-        "tiles": sum(total.values()),
-        "kept": total["kept"],
-        "refused": {gate: count for gate, count in sorted(total.items()) if gate != "kept"},
-        "sha256": digest({job.path.name: sha256_of(job.path) for job in jobs}),
+        "tiles": tiles,
+        "kept": kept,
+        "refused": dict(sorted(total.items())),
+        "sha256": digest(chunks),
     }
 
 
@@ -52,7 +55,8 @@ def _reasons_by_slide(jobs: Sequence[ChunkJob]) -> defaultdict[str, Counter[str]
     """Tiles by the gate that refused them, or `kept`, of each slide."""
     reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for job in jobs:
-        reasons[job.facts.slide].update(read_metadata(job.path)["reasons"])
+        metadata = read_metadata(job.path)
+        reasons[job.facts.slide].update(metadata["reasons"])
     return reasons
 
 

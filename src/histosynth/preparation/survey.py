@@ -42,7 +42,11 @@ class Survey:
     def kept(self, min_share: float) -> list[int]:
         """Tiles with enough tissue."""
         threshold = max(min_share, 1e-9)
-        return [index for index, share in enumerate(self.shares) if share >= threshold]
+        kept = []
+        for index, share in enumerate(self.shares):
+            if share >= threshold:
+                kept.append(index)
+        return kept
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, to be kept between runs."""
@@ -65,11 +69,14 @@ class Survey:
             values["step"],
             values["mpp"],
         )
+        stain = None
+        if values["stain"]:
+            stain = stain_from_dict(values["stain"])
         return cls(
             grid,
-            tuple(values["shares"]),
-            stain_from_dict(values["stain"]) if values["stain"] else None,
-            values["unstained"],
+            shares=tuple(values["shares"]),
+            stain=stain,
+            unstained=values["unstained"],
         )
 
 
@@ -103,7 +110,12 @@ def survey_slide(
     grid = lay_grid(slide, recipe.tiles)
     boxes = [grid.box(index) for index in range(len(grid.corners))]
     shares = tissue_shares(mask, boxes, px_per_cell).round(4)
-    survey = Survey(grid, tuple(map(float, shares)), None, "")
+    survey = Survey(
+        grid,
+        shares=tuple(map(float, shares)),
+        stain=None,
+        unstained="",
+    )
     return _with_stain(survey, slide, recipe)
 
 
@@ -155,7 +167,8 @@ def stain_sample(
     for position in positions:
         index = kept[int(position)]
         window = survey.grid.window(index, (-inset, -inset, -rest, -rest))
-        patches.append(read_box(slide, window, (side, side)).reshape(-1, 3))
+        patch = read_box(slide, window, (side, side))
+        patches.append(patch.reshape(-1, 3))
     pixels = np.concatenate(patches)
     every = max(len(pixels) // MAX_SAMPLE_PIXELS, 1)
     return np.ascontiguousarray(pixels[::every, None])

@@ -43,9 +43,11 @@ class TissuePlan:
     def __post_init__(self) -> None:
         if not 1 <= self.mpp <= 64:
             raise ValueError(f"the mask's mpp must lie in [1, 64], not {self.mpp}")
-        lengths = (self.smooth_um, self.close_um)
-        are_lengths = all(0 <= value <= 1000 for value in lengths)
-        if not are_lengths or min(self.least_mm2, self.hole_mm2) < 0:
+        is_smooth_valid = 0 <= self.smooth_um <= 1000
+        is_close_valid = 0 <= self.close_um <= 1000
+        are_lengths = is_smooth_valid and is_close_valid
+        least_area = min(self.least_mm2, self.hole_mm2)
+        if not are_lengths or least_area < 0:
             raise ValueError(
                 "smooth_um and close_um must lie in [0, 1000], least areas not be negative"
             )
@@ -67,15 +69,18 @@ def tissue_mask(picture: Pixels, plan: TissuePlan) -> Mask:
     smooth_px = plan.smooth_um / plan.mpp
     close_px = plan.close_um / plan.mpp
     px_per_mm2 = (1000 / plan.mpp) ** 2
-    smooth = np.asarray(ndimage.gaussian_filter(stained, smooth_px / 2))
+    smooth = ndimage.gaussian_filter(stained, smooth_px / 2)
+    smooth = np.asarray(smooth)
     threshold = np.clip(
         otsu(smooth),
         plan.floor_od,
         plan.ceiling_od,
     )
+    min_tissue_px = plan.least_mm2 * px_per_mm2
+    min_glass_px = plan.hole_mm2 * px_per_mm2
     tissue = _closed(smooth > threshold, close_px / 2)
-    tissue = _without_small(tissue, plan.least_mm2 * px_per_mm2)
-    glass = _without_small(~tissue, plan.hole_mm2 * px_per_mm2)
+    tissue = _without_small(tissue, min_tissue_px)
+    glass = _without_small(~tissue, min_glass_px)
     return ~glass
 
 
@@ -85,13 +90,18 @@ def _stained_density(picture: Pixels) -> Float32Array:
     Computed in strips: a slide's thumbnail can be large.
     """
     white = glass_of(picture)
-    stained = np.empty(picture.shape[:2], np.float32)
-    for top in range(0, len(picture), _STRIP_PX):
+    height, width, _ = picture.shape
+    stained = np.empty((height, width), np.float32)
+    for top in range(0, height, _STRIP_PX):
         above = min(top, _INK_REACH_PX)
-        below = min(len(picture) - top, _STRIP_PX + _INK_REACH_PX)
-        density = density_over(picture[top - above : top + below], white)
-        strip = np.where(pen_mask(density), 0, density[..., 1])
-        stained[top : top + _STRIP_PX] = strip[above : above + _STRIP_PX]
+        below = min(height - top, _STRIP_PX + _INK_REACH_PX)
+        pixels = picture[top - above : top + below]
+        density = density_over(pixels, white)
+        green = density[..., 1]
+        ink = pen_mask(density)
+        strip = np.where(ink, 0, green)
+        strip = strip[above : above + _STRIP_PX]
+        stained[top : top + _STRIP_PX] = strip
     return stained
 
 
@@ -115,7 +125,8 @@ def glass_of(picture: Pixels) -> Float32Array:
 
 def density_over(picture: Pixels, white: Float32Array) -> Float32Array:
     """Optical density over glass, (H, W, 3) float32, 0 on glass."""
-    density: Float32Array = -np.log((picture.astype(np.float32) + 1) / (white + 1))
+    levels = picture.astype(np.float32)
+    density: Float32Array = -np.log((levels + 1) / (white + 1))
     return np.maximum(density, 0, out=density)
 
 
@@ -124,7 +135,8 @@ def pen_mask(density: Float32Array) -> Mask:
     ink = ink_mask(density)
     if not ink.any():
         return ink
-    return np.asarray(ndimage.binary_dilation(ink, iterations=2))
+    grown = ndimage.binary_dilation(ink, iterations=2)
+    return np.asarray(grown)
 
 
 def ink_mask(density: Float32Array) -> Mask:
@@ -144,7 +156,8 @@ def ink_mask(density: Float32Array) -> Mask:
     thinnest = density.min(axis=2)
     densest = density.max(axis=2)
     black = thinnest > 0.9
-    black &= densest - thinnest < 0.25 * densest
+    spread = densest - thinnest
+    black &= spread < 0.25 * densest
     scarlet = red < 0.1
     scarlet &= green > 0.7
     scarlet &= blue > 0.95 * green
@@ -169,7 +182,8 @@ def otsu(values: Float32Array) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         mean_below = sums / below
         mean_above = (sums[-1] - sums) / above
-        between = below * above * (mean_below - mean_above) ** 2
+        difference = mean_below - mean_above
+        between = below * above * difference**2
     best = np.nanargmax(between)
     return float(centres[best])
 
@@ -179,13 +193,19 @@ def _closed(mask: Mask, radius: float) -> Mask:
     steps = round(radius)
     if steps < 1 or not mask.any():
         return mask
-    grown = np.pad(mask, steps + 1)
-    shapes = [ndimage.generate_binary_structure(2, 1 + step % 2) for step in range(steps)]
+    margin = steps + 1
+    grown = np.pad(mask, margin)
+    shapes = []
+    for step in range(steps):
+        connectivity = 1 + step % 2
+        shape = ndimage.generate_binary_structure(2, connectivity)
+        shapes.append(shape)
     for shape in shapes:
         grown = np.asarray(ndimage.binary_dilation(grown, shape))
     for shape in shapes:
         grown = np.asarray(ndimage.binary_erosion(grown, shape))
-    return mask | grown[steps + 1 : -steps - 1, steps + 1 : -steps - 1]
+    inner = slice(margin, -margin)
+    return mask | grown[inner, inner]
 
 
 def _without_small(mask: Mask, min_px: float) -> Mask:

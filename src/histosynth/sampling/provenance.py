@@ -107,7 +107,8 @@ def condition_key(condition: Condition) -> int:
         content.update(_nuclei_bytes(condition.nuclei))
     if condition.context is not None:
         mask = condition.context.mask
-        known = np.where(mask[..., None], 0, condition.context.pixels)
+        is_unknown = mask[..., None]
+        known = np.where(is_unknown, 0, condition.context.pixels)
         content.update(known.tobytes())
         content.update(mask.tobytes())
     first_bytes = content.digest()[:8]

@@ -95,8 +95,8 @@ def compare_with_baseline(
             float(baseline),
             resampled[:, 0, column],
             baseline_replicates,
-            size,
-            patients,
+            size=size,
+            patients=patients,
         )
         out.append(BaselineAndRatio(real, ratio, note))
     return out
@@ -128,6 +128,7 @@ def _ratio(
     baseline: float,
     synthetic_replicates: Float64Array,
     baseline_replicates: Float64Array,
+    *,
     size: int,
     patients: int,
 ) -> Estimate:

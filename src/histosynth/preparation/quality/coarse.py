@@ -16,5 +16,8 @@ def coarse_pixels(pixels: Pixels, mpp: float) -> Pixels:
 
     A tile whose own pixels are larger is returned unchanged.
     """
-    block = max(round(um_to_px(COARSE_PIXEL_UM, mpp)), 1)
-    return np.asarray(Image.fromarray(pixels).reduce(block), dtype=np.uint8)
+    block_px = um_to_px(COARSE_PIXEL_UM, mpp)
+    block = max(round(block_px), 1)
+    image = Image.fromarray(pixels)
+    reduced = image.reduce(block)
+    return np.asarray(reduced, dtype=np.uint8)

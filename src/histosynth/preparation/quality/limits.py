@@ -31,10 +31,13 @@ def complete_limits(given: Mapping[str, float]) -> dict[str, float]:
     """
     for name in given:
         if name not in QUALITY_GATES:
-            raise ValueError(f"unknown key quality.{name} (known: {', '.join(QUALITY_GATES)})")
-    limits = default_limits() | dict(given)
+            known = ", ".join(QUALITY_GATES)
+            raise ValueError(f"unknown key quality.{name} (known: {known})")
+    limits = default_limits()
+    limits.update(given)
     for name, gate in QUALITY_GATES.items():
-        gate.check_limit(f"quality.{name}", limits[name])
+        key = f"quality.{name}"
+        gate.check_limit(key, limits[name])
     return limits
 
 
@@ -52,6 +55,8 @@ def check_tile(
     """
     verdicts: dict[str, Verdict] = {}
     for name, gate in QUALITY_GATES.items():
-        if limits[name] != gate.pass_all_limit:
-            verdicts[name] = gate.check(pixels, mpp, limits[name])
+        limit = limits[name]
+        if limit == gate.pass_all_limit:
+            continue
+        verdicts[name] = gate.check(pixels, mpp, limit)
     return verdicts

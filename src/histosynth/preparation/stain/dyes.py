@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.arrays import Float64Array
+from ...core.arrays import Float32Array, Float64Array
 from ...core.errors import StainNotFound
 from ...core.tile import Pixels
 
@@ -31,6 +31,7 @@ _CHUNK_PIXELS = 1 << 16
 """So many pixels stay in the processor's cache."""
 
 Dye = tuple[float, float, float]
+_Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -48,31 +49,40 @@ class DyeStain:
     method: str = "macenko"
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> DyeStain:
+    def from_dict(cls, values: _Values) -> DyeStain:
         """The way back from `as_dict`."""
         first, second = values["dyes"]
-        high, low = values["reach"]
-        return cls(
-            (_as_dye(first), _as_dye(second)),
-            (float(high), float(low)),
-            str(values["method"]),
-        )
+        haematoxylin, eosin = values["reach"]
+        dyes = (_as_dye(first), _as_dye(second))
+        reach = (float(haematoxylin), float(eosin))
+        method = str(values["method"])
+        return cls(dyes, reach, method)
 
     @property
     def angle_deg(self) -> float:
         """Between the dyes."""
         first, second = np.array(self.dyes)
-        return float(np.degrees(np.arccos(np.clip(first @ second, -1, 1))))
+        cosine = np.clip(first @ second, -1, 1)
+        angle = np.arccos(cosine)
+        return float(np.degrees(angle))
 
     def features(self) -> Float64Array:
         """(8,) values by which two stains are compared."""
-        return np.concatenate([np.ravel(self.dyes), np.log(self.reach)])
+        directions = np.ravel(self.dyes)
+        amounts = np.log(self.reach)
+        return np.concatenate([directions, amounts])
 
     def restain(self, target: DyeStain) -> DyeRestain:
         """Gives tissue of this stain the target's dyes and amounts."""
-        amounts = np.array(target.reach) / np.array(self.reach)
-        unmix = np.linalg.pinv(np.array(self.dyes))  # (3, 2): density to amounts, least squares
-        return DyeRestain((unmix * amounts) @ np.array(target.dyes))
+        own_reach = np.array(self.reach)
+        target_reach = np.array(target.reach)
+        amounts = target_reach / own_reach
+        # (3, 2): density to amounts, least squares
+        own_dyes = np.array(self.dyes)
+        unmix = np.linalg.pinv(own_dyes)
+        scaled = unmix * amounts
+        matrix = scaled @ np.array(target.dyes)
+        return DyeRestain(matrix)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -94,22 +104,29 @@ class DyeRestain:
         self.matrix = matrix
         levels = _density_of_levels()
         # density is a table of 256 values, so each channel's share of the sum is one too
-        self._tables = (levels[:, None, None] * -matrix[None]).astype(np.float32)  # (256, in, out)
+        tables = levels[:, None, None] * -matrix[None]
+        self._tables = tables.astype(np.float32)  # (256, in, out)
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """(H, W, 3) uint8 to the same."""
         flat = pixels.reshape(-1, 3)
         out: Pixels = np.empty_like(flat)
         for start in range(0, len(flat), _CHUNK_PIXELS):
-            rows = flat[start : start + _CHUNK_PIXELS]
-            total = np.take(self._tables[:, 0], rows[:, 0], axis=0)
-            total += np.take(self._tables[:, 1], rows[:, 1], axis=0)
-            total += np.take(self._tables[:, 2], rows[:, 2], axis=0)
-            np.exp(total, out=total)
-            total *= WHITE
-            np.minimum(total, 255, out=total)
-            out[start : start + _CHUNK_PIXELS] = total
+            chunk = slice(start, start + _CHUNK_PIXELS)
+            levels = self._restained_levels(flat[chunk])
+            np.minimum(levels, 255, out=levels)
+            out[chunk] = levels
         return out.reshape(pixels.shape)
+
+    def _restained_levels(self, rows: Pixels) -> Float32Array:
+        """Grey levels (N, 3) after the change of stain; they may exceed 255."""
+        red, green, blue = rows.T
+        levels = np.take(self._tables[:, 0], red, axis=0)
+        levels += np.take(self._tables[:, 1], green, axis=0)
+        levels += np.take(self._tables[:, 2], blue, axis=0)
+        np.exp(levels, out=levels)
+        levels *= WHITE
+        return levels
 
 
 def stained_density(pixels: Pixels, name: str) -> Float64Array:
@@ -119,16 +136,18 @@ def stained_density(pixels: Pixels, name: str) -> Float64Array:
         StainNotFound: there are too few.
     """
     density = _density_of(pixels)
-    is_stained = (density >= MIN_STAINED_DENSITY).all(axis=1)
-    stained = density[is_stained]
+    absorbs = density >= MIN_STAINED_DENSITY
+    stained = density[absorbs.all(axis=1)]
     if len(stained) < MIN_STAINED_SHARE * len(density):
         # in pale tissue hardly a pixel absorbs in all three channels; one channel is then enough
-        absorbs = (density >= MIN_STAINED_DENSITY).any(axis=1)
-        is_not_bright = (density > -MIN_STAINED_DENSITY).all(axis=1)
-        stained = density[absorbs & is_not_bright]
+        is_not_bright = density > -MIN_STAINED_DENSITY
+        is_stained = absorbs.any(axis=1)
+        is_stained &= is_not_bright.all(axis=1)
+        stained = density[is_stained]
     if len(stained) < MIN_STAINED_PIXELS:
         counts = f"{len(stained):,} of {len(density):,} pixels are stained"
-        raise StainNotFound(name, f"only {counts}, {MIN_STAINED_PIXELS} are needed")
+        reason = f"only {counts}, {MIN_STAINED_PIXELS} are needed"
+        raise StainNotFound(name, reason)
     return np.asarray(stained)
 
 
@@ -150,13 +169,14 @@ def stain_of_dyes(
         StainNotFound: they cannot be dyes.
     """
     dyes = _normalised(dyes, name)
-    amounts = _density_of(pixels) @ np.linalg.pinv(dyes)
-    high, low = np.percentile(amounts, 99, axis=0)
+    unmix = np.linalg.pinv(dyes)
+    amounts = _density_of(pixels) @ unmix
+    haematoxylin, eosin = np.percentile(amounts, 99, axis=0)
     first, second = dyes
     stain = DyeStain(
-        (_as_dye(first), _as_dye(second)),
-        (float(high), float(low)),
-        method,
+        dyes=(_as_dye(first), _as_dye(second)),
+        reach=(float(haematoxylin), float(eosin)),
+        method=method,
     )
     _check_dyes(stain, name)
     return stain
@@ -164,40 +184,61 @@ def stain_of_dyes(
 
 def _normalised(dyes: Float64Array, name: str) -> Float64Array:
     """Dyes (2, 3) as unit vectors that absorb light."""
-    signs = np.where(dyes.sum(axis=1, keepdims=True) < 0, -1, 1)
-    dyes = dyes * signs
-    dyes = dyes / np.linalg.norm(dyes, axis=1, keepdims=True)
-    if not np.isfinite(dyes).all() or (dyes < MIN_DYE_COMPONENT).any():
-        shown = "; ".join(" ".join(f"{value:.2f}" for value in dye) for dye in dyes)
-        raise StainNotFound(name, f"a dye cannot give light, and these do ({shown})")
-    if (dyes < NEGLIGIBLE_COMPONENT).any():
+    sums = dyes.sum(axis=1, keepdims=True)
+    gives_light = sums < 0
+    signs = np.where(gives_light, -1, 1)
+    dyes = _unit_vectors(dyes * signs)
+    are_finite = np.isfinite(dyes).all()
+    lowest = dyes.min()
+    if not are_finite or lowest < MIN_DYE_COMPONENT:
+        shown = "; ".join(_shown_dye(dye) for dye in dyes)
+        reason = f"a dye cannot give light, and these do ({shown})"
+        raise StainNotFound(name, reason)
+    if lowest < NEGLIGIBLE_COMPONENT:
         dyes = np.maximum(dyes, 0)
-        dyes = dyes / np.linalg.norm(dyes, axis=1, keepdims=True)
+        dyes = _unit_vectors(dyes)
     return dyes
+
+
+def _unit_vectors(vectors: Float64Array) -> Float64Array:
+    """The rows of (N, 3), each divided by its length."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit_vectors: Float64Array = vectors / lengths
+    return unit_vectors
+
+
+def _shown_dye(dye: Float64Array) -> str:
+    components = [f"{value:.2f}" for value in dye]
+    return " ".join(components)
 
 
 def _check_dyes(stain: DyeStain, name: str) -> None:
     """Refuse dyes that are one dye twice, or too weak to be measured."""
     if stain.angle_deg < _MIN_ANGLE_DEG:
-        angle = f"its dyes are {stain.angle_deg:.1f} degrees apart, {_MIN_ANGLE_DEG:g} are needed"
-        raise StainNotFound(name, f"{angle}; it holds one dye, or none")
+        apart = f"its dyes are {stain.angle_deg:.1f} degrees apart"
+        reason = f"{apart}, {_MIN_ANGLE_DEG:g} are needed; it holds one dye, or none"
+        raise StainNotFound(name, reason)
     weakest = min(stain.reach)
     if weakest < _MIN_REACH:
         haematoxylin, eosin = stain.reach
         dye = "haematoxylin" if haematoxylin < eosin else "eosin"
-        reason = f"its {dye} reaches an optical density of {weakest:.2f}, {_MIN_REACH} is needed"
+        reached = f"its {dye} reaches an optical density of {weakest:.2f}"
+        reason = f"{reached}, {_MIN_REACH} is needed"
         raise StainNotFound(name, reason)
 
 
 def _density_of_levels() -> Float64Array:
     """(256,) optical density of each grey level."""
-    levels: Float64Array = -np.log((np.arange(256) + 1) / WHITE)
-    return levels
+    levels = np.arange(256)
+    transmitted = (levels + 1) / WHITE
+    density: Float64Array = -np.log(transmitted)
+    return density
 
 
 def _density_of(pixels: Pixels) -> Float64Array:
     """(N, 3) optical density of (..., 3) uint8."""
-    density: Float64Array = np.take(_density_of_levels(), pixels.reshape(-1, 3))
+    levels = pixels.reshape(-1, 3)
+    density: Float64Array = np.take(_density_of_levels(), levels)
     return density
 
 

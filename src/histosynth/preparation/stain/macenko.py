@@ -25,13 +25,15 @@ def fit_macenko(pixels: Pixels, name: str = "the picture") -> DyeStain:
         StainNotFound: too little tissue, one dye only, or directions that no dye has.
     """
     density = stained_density(pixels, name)
-    _, vectors = np.linalg.eigh(np.cov(density.T))
+    covariance = np.cov(density.T)
+    _, vectors = np.linalg.eigh(covariance)
     plane = vectors[:, 1:]
     along, across = (density @ plane).T
     angles = np.arctan2(across, along)
     extremes = []
     for angle in np.percentile(angles, EXTREME_PERCENTILES):
-        extremes.append(plane @ [np.cos(angle), np.sin(angle)])
+        direction = [np.cos(angle), np.sin(angle)]
+        extremes.append(plane @ direction)
     # haematoxylin absorbs more red
     first, second = sorted(extremes, key=lambda direction: -direction[0])
     return stain_of_dyes(
@@ -42,4 +44,8 @@ def fit_macenko(pixels: Pixels, name: str = "the picture") -> DyeStain:
     )
 
 
-MACENKO = StainMethod("macenko", fit_macenko, DyeStain.from_dict)
+MACENKO = StainMethod(
+    "macenko",
+    fit_macenko,
+    DyeStain.from_dict,
+)

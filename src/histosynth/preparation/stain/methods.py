@@ -39,7 +39,12 @@ def fit_stain(
         StainNotFound: the stain cannot be found.
     """
     if method not in STAIN_METHODS:
-        raise BadOption("stain.method", method, f"one of none, {', '.join(STAIN_METHODS)}")
+        known = ", ".join(STAIN_METHODS)
+        raise BadOption(
+            "stain.method",
+            method,
+            f"one of none, {known}",
+        )
     return STAIN_METHODS[method].fit(pixels, name)
 
 
@@ -56,9 +61,11 @@ def medoid(stains: Sequence[Stain]) -> Stain:
     features = np.array([stain.features() for stain in stains])
     spread = np.maximum(features.std(axis=0), 1e-6)
     scaled = (features - features.mean(axis=0)) / spread
-    distances = np.linalg.norm(scaled[:, None] - scaled[None], axis=2)
+    differences = scaled[:, None] - scaled[None]
+    distances = np.linalg.norm(differences, axis=2)
     sums = distances.sum(axis=1)
-    return stains[int(sums.round(9).argmin())]
+    nearest = int(sums.round(9).argmin())
+    return stains[nearest]
 
 
 def restain_between(source: Stain, target: Stain) -> Restain:

@@ -26,13 +26,23 @@ _TABLE_STEPS = 1 << 16
 """Of the tables below, for each unit of light: finer than a hundredth of a grey level."""
 
 _TO_XYZ = np.array(
-    [[0.412453, 0.35758, 0.180423], [0.212671, 0.71516, 0.072169], [0.019334, 0.119193, 0.950227]]
+    [
+        [0.412453, 0.35758, 0.180423],
+        [0.212671, 0.71516, 0.072169],
+        [0.019334, 0.119193, 0.950227],
+    ]
 )
 _D65 = np.array([0.95047, 1.0, 1.08883])
 _TO_SCALED_XYZ = (_TO_XYZ.T / _D65).astype(np.float32)
 """Linear light to X, Y, Z over white."""
 _FROM_SCALED_XYZ = np.linalg.inv(_TO_XYZ.T / _D65).astype(np.float32)
-_ROOT_TO_LAB = np.array([[0.0, 500, 0], [116, -500, 200], [0, 0, -200]])
+_ROOT_TO_LAB = np.array(
+    [
+        [0.0, 500, 0],
+        [116, -500, 200],
+        [0, 0, -200],
+    ]
+)
 _LAB_OFFSET = np.array([-16.0, 0, 0])
 
 
@@ -40,13 +50,17 @@ def _linear_of_levels() -> Float32Array:
     """(256,) sRGB level to linear light (IEC 61966-2-1)."""
     levels = np.arange(256) / 255
     curved = ((levels + 0.055) / 1.055) ** 2.4
-    return np.where(levels > 0.04045, curved, levels / 12.92).astype(np.float32)
+    straight = levels / 12.92
+    light = np.where(levels > 0.04045, curved, straight)
+    return light.astype(np.float32)
 
 
 def _root_of_light(light: Float64Array) -> Float32Array:
     """Light over white to its root, the f(t) of CIE Lab."""
     linear_part = 7.787 * light + 16 / 116
-    return np.where(light > 0.008856, np.cbrt(light), linear_part).astype(np.float32)
+    cubic_part = np.cbrt(light)
+    root = np.where(light > 0.008856, cubic_part, linear_part)
+    return root.astype(np.float32)
 
 
 def _level_of_light(light: Float64Array) -> Pixels:
@@ -56,10 +70,12 @@ def _level_of_light(light: Float64Array) -> Pixels:
         1.055 * light ** (1 / 2.4) - 0.055,
         12.92 * light,
     )
-    return (255 * encoded.clip(0, 1)).astype(np.uint8)
+    levels = 255 * encoded.clip(0, 1)
+    return levels.astype(np.uint8)
 
 
-_LIGHT = (np.arange(_TABLE_STEPS * 9 // 8) + 0.5) / _TABLE_STEPS
+_TABLE_LENGTH = _TABLE_STEPS * 9 // 8
+_LIGHT = (np.arange(_TABLE_LENGTH) + 0.5) / _TABLE_STEPS
 _LINEAR = _linear_of_levels()
 _ROOT = _root_of_light(_LIGHT)
 _LEVEL = _level_of_light(_LIGHT)
@@ -78,7 +94,9 @@ class LabStain:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LabStain:
         """The way back from `as_dict`."""
-        return cls(_as_lab(values["mean"]), _as_lab(values["spread"]))
+        mean = _as_lab(values["mean"])
+        spread = _as_lab(values["spread"])
+        return cls(mean, spread)
 
     def features(self) -> Float64Array:
         """(6,) values by which two stains are compared."""
@@ -106,23 +124,27 @@ class LabRestain:
         target: LabStain,
     ) -> None:
         gain = np.array(target.spread) / np.array(source.spread)
+        scaled_mean = np.array(source.mean) * gain
+        shift = np.array(target.mean) - scaled_mean
         self.gain = gain.astype(np.float32)
-        self.shift = (np.array(target.mean) - np.array(source.mean) * gain).astype(np.float32)
+        self.shift = shift.astype(np.float32)
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """(H, W, 3) uint8 to the same."""
         flat = pixels.reshape(-1, 3)
         out: Pixels = np.empty_like(flat)
         for start in range(0, len(flat), _CHUNK_PIXELS):
-            roots = _to_root(flat[start : start + _CHUNK_PIXELS])
+            chunk = slice(start, start + _CHUNK_PIXELS)
+            roots = _to_root(flat[chunk])
             moved = roots @ self._root_matrix + self._root_offset
-            out[start : start + _CHUNK_PIXELS] = _from_root(moved)
+            out[chunk] = _from_root(moved)
         return out.reshape(pixels.shape)
 
     @cached_property
     def _root_matrix(self) -> Float32Array:
         """(3, 3) from roots to roots: Lab is linear in them, so its scaling is one matrix."""
-        matrix = _ROOT_TO_LAB * self.gain @ np.linalg.inv(_ROOT_TO_LAB)
+        scaled = _ROOT_TO_LAB * self.gain
+        matrix = scaled @ np.linalg.inv(_ROOT_TO_LAB)
         as_float32: Float32Array = matrix.astype(np.float32)
         return as_float32
 
@@ -130,7 +152,8 @@ class LabRestain:
     def _root_offset(self) -> Float32Array:
         """(3,) added to the roots after `_root_matrix`."""
         offset = _LAB_OFFSET * self.gain + self.shift - _LAB_OFFSET
-        as_float32: Float32Array = (offset @ np.linalg.inv(_ROOT_TO_LAB)).astype(np.float32)
+        offset = offset @ np.linalg.inv(_ROOT_TO_LAB)
+        as_float32: Float32Array = offset.astype(np.float32)
         return as_float32
 
 
@@ -144,25 +167,32 @@ def fit_reinhard(pixels: Pixels, name: str = "the picture") -> LabStain:
     Raises:
         StainNotFound: a channel is flat.
     """
-    lab = to_lab(pixels.reshape(-1, 3)).astype(np.float64)
+    lab = to_lab(pixels.reshape(-1, 3))
+    lab = lab.astype(np.float64)
     mean = lab.mean(axis=0)
     spread = lab.std(axis=0)
-    if spread.min() < MIN_SPREAD:
-        channel = "Lab"[int(spread.argmin())]
-        reason = f"its {channel} of Lab varies by {spread.min():.2f}, {MIN_SPREAD} is needed"
+    least = spread.min()
+    if least < MIN_SPREAD:
+        flattest = int(spread.argmin())
+        channel = "Lab"[flattest]
+        varies = f"its {channel} of Lab varies by {least:.2f}"
+        reason = f"{varies}, {MIN_SPREAD} is needed"
         raise StainNotFound(name, reason)
     return LabStain(_as_lab(mean), _as_lab(spread))
 
 
 def to_lab(pixels: Pixels) -> Float32Array:
     """(N, 3) uint8 sRGB to L, a, b under D65 (CIE 1976)."""
-    lab: Float32Array = (_to_root(pixels) @ _ROOT_TO_LAB + _LAB_OFFSET).astype(np.float32)
-    return lab
+    roots = _to_root(pixels)
+    lab = roots @ _ROOT_TO_LAB + _LAB_OFFSET
+    as_float32: Float32Array = lab.astype(np.float32)
+    return as_float32
 
 
 def _to_root(pixels: Pixels) -> Float32Array:
     """(N, 3) uint8 to the roots of X, Y and Z over white, in which Lab is linear."""
-    scaled = np.take(_LINEAR, pixels) @ _TO_SCALED_XYZ
+    linear = np.take(_LINEAR, pixels)
+    scaled = linear @ _TO_SCALED_XYZ
     indices = (scaled * np.float32(_TABLE_STEPS)).astype(np.int32)
     roots: Float32Array = np.take(_ROOT, indices, mode="clip")
     return roots
@@ -170,10 +200,11 @@ def _to_root(pixels: Pixels) -> Float32Array:
 
 def _from_root(roots: Float32Array) -> Pixels:
     """The way back, (N, 3) uint8, rounded down."""
+    linear_part = (roots - np.float32(16 / 116)) / np.float32(7.787)
     scaled = np.where(
         roots > 0.2068966,
         roots * roots * roots,
-        (roots - np.float32(16 / 116)) / np.float32(7.787),
+        linear_part,
     )
     linear = scaled @ _FROM_SCALED_XYZ
     indices = (linear * np.float32(_TABLE_STEPS)).astype(np.int32)

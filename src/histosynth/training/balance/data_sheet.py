@@ -156,7 +156,7 @@ def data_sheet(
         groups[trait] = _groups(tiles, _trait_of_tile(traits, trait))
     by = {}
     for name, own in groups.items():
-        by[name] = _private_rows(own) if private else [group.row() for group in own]
+        by[name] = _rows(own, private=private)
     if "age" in by:
         by["age"] = sorted(by["age"], key=lambda row: row["name"])
     total = _group("all", tiles)
@@ -170,6 +170,12 @@ def data_sheet(
         private=private,
         warning=_WARNING,
     )
+
+
+def _rows(groups: Sequence[_Group], *, private: bool) -> list[SheetRow]:
+    if private:
+        return _private_rows(groups)
+    return [group.row() for group in groups]
 
 
 def _with_listed_patient(tile: CountedTile, traits: PatientTraits) -> CountedTile:

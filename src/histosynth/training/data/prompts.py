@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from string import Formatter
@@ -213,17 +213,8 @@ def _parse_template(template: str, allowed: Sequence[str]) -> list[list[Piece]]:
     hidden = _first_invisible(template)
     if hidden:
         raise ValueError(f"{shown} holds the control character {hidden}")
-    try:
-        pieces = list(Formatter().parse(template))
-    except ValueError as error:
-        raise ValueError(f"{shown} is no template: {error}") from error
     parts: list[list[Piece]] = [[]]
-    for literal, name, form, conversion in pieces:
-        if "{" in literal or "}" in literal:
-            raise ValueError(f"{shown} holds doubled braces, and a prompt has none")
-        if form or conversion:
-            extra = f"!{conversion}" if conversion else f":{form}"
-            raise ValueError(f"{shown} has {extra!r} in a field; a field is a name alone")
+    for literal, name in _template_pieces(template, shown):
         if name is not None and name not in allowed:
             known = ", ".join(dict.fromkeys(allowed))
             raise ValueError(f"{shown} has the field {name!r}, not one of {known}")
@@ -235,6 +226,25 @@ def _parse_template(template: str, allowed: Sequence[str]) -> list[list[Piece]]:
     if not any(text.strip() or name for part in parts for text, name in part):
         raise ValueError(f"{shown} is empty")
     return parts
+
+
+def _template_pieces(template: str, shown: str) -> Iterator[Piece]:
+    """Literal text and the name of the field after it; fields hold nothing else.
+
+    Raises:
+        ValueError: it is no template; its message names it as `shown`.
+    """
+    try:
+        pieces = list(Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f"{shown} is no template: {error}") from error
+    for literal, name, form, conversion in pieces:
+        if "{" in literal or "}" in literal:
+            raise ValueError(f"{shown} holds doubled braces, and a prompt has none")
+        if form or conversion:
+            extra = f"!{conversion}" if conversion else f":{form}"
+            raise ValueError(f"{shown} has {extra!r} in a field; a field is a name alone")
+        yield literal, name
 
 
 def _problem_of(value: str) -> str:

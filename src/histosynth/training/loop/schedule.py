@@ -9,7 +9,10 @@ import torch
 from .plan import LoopPlan
 
 
-def learning_rate(step: int, plan: LoopPlan) -> float:
+def learning_rate(
+    step: int,
+    plan: LoopPlan,
+) -> float:
     """Linear warm-up, a plateau, and a cosine fall over the last `cooldown` of the steps.
 
     It falls to `min_learning_rate_share` of the plan's rate.
@@ -22,12 +25,14 @@ def learning_rate(step: int, plan: LoopPlan) -> float:
 def _warmup_share(step: int, plan: LoopPlan) -> float:
     """From almost 0 to 1 in a line, over the first `warmup` steps."""
     warmup = max(plan.warmup, 1)
-    return min(1.0, (step + 1) / warmup)
+    share = (step + 1) / warmup
+    return min(1.0, share)
 
 
 def _cooldown_share(step: int, plan: LoopPlan) -> float:
     """From 1 to `min_learning_rate_share` in half a cosine, over the last steps."""
-    cooldown_start = plan.steps * (1 - plan.cooldown)
+    steady_share = 1 - plan.cooldown
+    cooldown_start = plan.steps * steady_share
     warmup_end = min(plan.warmup, plan.steps)
     start = max(cooldown_start, warmup_end)
     length = max(plan.steps - start, 1)
@@ -38,4 +43,5 @@ def _cooldown_share(step: int, plan: LoopPlan) -> float:
     cosine = float(torch.cos(angle))
     lowest = plan.min_learning_rate_share
     height = (1 + cosine) / 2
-    return lowest + (1 - lowest) * height
+    span = 1 - lowest
+    return lowest + span * height

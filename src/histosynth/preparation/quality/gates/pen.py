@@ -11,8 +11,10 @@ from ..gate import share_gate
 
 def measure_ink(pixels: Pixels, mpp: float) -> float:
     """Share under ink."""
-    density = optical_density(coarse_pixels(pixels, mpp))
-    return float(ink_mask(density).mean())
+    coarse = coarse_pixels(pixels, mpp)
+    density = optical_density(coarse)
+    ink = ink_mask(density)
+    return float(ink.mean())
 
 
 PEN = share_gate("pen", measure_ink, 0.03, "ink covers")

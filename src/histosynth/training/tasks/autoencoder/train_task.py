@@ -83,9 +83,11 @@ class AutoencoderTrainTask:
         latents = ae.encode(self.model, images)
         anchor_loss = self._anchor_loss(latents, images)
         power_loss = self._power_loss(latents)
-        noise = torch.randn(latents.shape, generator=generator).to(latents)
+        noise = torch.randn(latents.shape, generator=generator)
+        noise = noise.to(latents)
         latents = latents + self.plan.latent_noise * noise
-        if torch.rand((), generator=generator) < self.plan.halved:
+        chance = torch.rand((), generator=generator)
+        if chance < self.plan.halved:
             latents = F.avg_pool2d(latents, 2)
             images = F.avg_pool2d(images, 2)
         decoded = ae.decode(self.model, latents)
@@ -111,7 +113,8 @@ class AutoencoderTrainTask:
             self.basis.to(images),
             stride=ae.FACTOR,
         )
-        errors = (anchored - targets).abs()
+        differences = anchored - targets
+        errors = differences.abs()
         return errors.sum() / max(targets.numel(), 1)
 
     def _power_loss(self, latents: Tensor) -> Tensor:
@@ -138,7 +141,8 @@ class AutoencoderTrainTask:
             y = random.integers(0, height - side + 1)
             x = random.integers(0, width - side + 1)
             stain = stain_matrix(random, self.data.stain_jitter)
-            stained = restain(tile[y : y + side, x : x + side], stain)
+            crop = tile[y : y + side, x : x + side]
+            stained = restain(crop, stain)
             turn = int(random.integers(8))
             crops.append(np.ascontiguousarray(pose(stained, turn)))
         return ae.to_signal(torch.from_numpy(np.stack(crops)))

@@ -144,7 +144,8 @@ class DetectorTrainTask:
         nuclei = inside.to_mpp(self.data.mpp, Size(side, side))
         stain = stain_matrix(random, self.data.stain_jitter)
         stained = restain(tile.pixels[box.slices], stain)
-        image = Image.fromarray(stained.round().astype(np.uint8))
+        stained = stained.round()
+        image = Image.fromarray(stained.astype(np.uint8))
         resized = image.resize((side, side), Image.Resampling.BILINEAR)
         values = np.asarray(resized, dtype=np.float32)
         pixels = self._with_light_and_noise(values, random)
@@ -222,8 +223,9 @@ class DetectorTrainTask:
         tiles = self.aside or self.train
         found = [self._find(tile.pixels, _LOWEST_HEAT) for tile in tiles]
         scores = {}
-        for threshold in TRIED_THRESHOLDS:
-            scores[float(threshold)] = _f1_at(float(threshold), found, tiles)
+        for tried in TRIED_THRESHOLDS:
+            threshold = float(tried)
+            scores[threshold] = _f1_at(threshold, found, tiles)
         best = max(scores, key=scores.__getitem__)
         return best, scores[best]
 

@@ -43,7 +43,13 @@ class EncoderPlan:
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.blocks) or min(self.widths, default=0) < 1:
             raise ValueError("widths must be positive, and blocks as many")
-        weights = (self.invariance, self.variance, self.covariance, self.nuclei, self.harm)
+        weights = (
+            self.invariance,
+            self.variance,
+            self.covariance,
+            self.nuclei,
+            self.harm,
+        )
         if min(*weights, self.zoom, self.light) < 0:
             raise ValueError("weights and spreads must not be negative")
         if not 0 <= self.harmed <= 1 or not 0 <= self.apart <= 1 or self.project < 1:

@@ -91,7 +91,8 @@ class EncoderTrainTask:
         self.shares = shares / shares.sum()
         width = network.widths[-1]
         like = next(network.parameters())
-        self.projector = _build_projector(width, plan.project).to(like)
+        projector = _build_projector(width, plan.project)
+        self.projector = projector.to(like)
         counted = max(len(data.classes), 1)
         self.counter = nn.Linear(width, counted).to(like)
         self.harm = nn.Linear(width, len(DEGRADATIONS)).to(like)
@@ -140,7 +141,8 @@ class EncoderTrainTask:
         images = images.to(like, memory_format=torch.channels_last)
         features = self._pooled(images)
         losses = self._vicreg_losses(features)
-        targets = torch.stack([view.degradation for view in views]).to(like.device)
+        targets = torch.stack([view.degradation for view in views])
+        targets = targets.to(like.device)
         errors = F.smooth_l1_loss(
             self.harm(features).float(),
             targets,
@@ -171,7 +173,8 @@ class EncoderTrainTask:
             losses[f"variance_{name}"] = plan.variance / 2 * too_narrow
             covariance = centred.T @ centred / (len(side) - 1)
             squares = covariance.pow(2).sum()
-            off_diagonal = squares - covariance.diagonal().pow(2).sum()
+            on_diagonal = covariance.diagonal().pow(2).sum()
+            off_diagonal = squares - on_diagonal
             losses[f"covariance_{name}"] = plan.covariance * off_diagonal / side.shape[1]
         return losses
 
@@ -257,7 +260,8 @@ class EncoderTrainTask:
         side = self.data.crop
         stain = stain_matrix(random, self.data.stain_jitter)
         stained = restain(tile.pixels[box.slices], stain)
-        image = Image.fromarray(stained.round().astype(np.uint8))
+        stained = stained.round()
+        image = Image.fromarray(stained.astype(np.uint8))
         if box.width != side:
             image = image.resize((side, side), Image.Resampling.BILINEAR)
         brightness = random.normal(0, self.plan.light, 3)
@@ -298,7 +302,9 @@ class EncoderTrainTask:
         random = np.random.default_rng(0)
         count = len(self.held_out)
         pairs = max(VALIDATION_PAIRS, count)
-        tiles = [self.held_out[index % count] for index in range(pairs)]
+        tiles = []
+        for index in range(pairs):
+            tiles.append(self.held_out[index % count])
         losses = self._losses(tiles, random)
         numbers = {name: float(loss) for name, loss in losses.items()}
         features, owners = self._corner_features(self.held_out)
