@@ -8,7 +8,10 @@ from PIL import Image
 from .tile import Pixels
 
 
-def resample_rgb(pixels: Pixels, factor: float) -> Pixels:
+def resample_rgb(
+    pixels: Pixels,
+    factor: float,
+) -> Pixels:
     """A picture `factor` times as large: by area averaging, or by Lanczos where it enlarges.
 
     Args:
@@ -23,7 +26,10 @@ def resample_rgb(pixels: Pixels, factor: float) -> Pixels:
     new_height = max(round(height * factor), 1)
     if (new_width, new_height) == (width, height):
         return pixels
-    method = Image.Resampling.BOX if factor < 1 else Image.Resampling.LANCZOS
-    image = Image.fromarray(np.ascontiguousarray(pixels))
+    method = Image.Resampling.LANCZOS
+    if factor < 1:
+        method = Image.Resampling.BOX
+    contiguous = np.ascontiguousarray(pixels)
+    image = Image.fromarray(contiguous)
     image = image.resize((new_width, new_height), method)
     return np.array(image, dtype=np.uint8)

@@ -21,9 +21,9 @@ from .faults import BROKEN
 _WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 """Diffusers' name for a network's weights."""
 _HALF_VARIANT = "fp16"
+"""What diffusers and transformers put into the names of weights in float16."""
 _HEADER_LENGTH_BYTES = 8
 """A safetensors file starts with the length of its header."""
-"""What diffusers and transformers put into the names of weights in float16."""
 _STORED_DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,

@@ -86,9 +86,10 @@ class DyeStain:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
+        dyes = [list(dye) for dye in self.dyes]
         return {
             "method": self.method,
-            "dyes": [list(dye) for dye in self.dyes],
+            "dyes": dyes,
             "reach": list(self.reach),
         }
 
@@ -121,7 +122,7 @@ class DyeRestain:
     def _restained_levels(self, rows: Pixels) -> Float32Array:
         """Grey levels (N, 3) after the change of stain; they may exceed 255."""
         red, green, blue = rows.T
-        levels = np.take(self._tables[:, 0], red, axis=0)
+        levels: Float32Array = np.take(self._tables[:, 0], red, axis=0)
         levels += np.take(self._tables[:, 1], green, axis=0)
         levels += np.take(self._tables[:, 2], blue, axis=0)
         np.exp(levels, out=levels)
