@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image
 
 from histosynth.annotation.nuclei_files import read_nuclei
+from histosynth.core.images import read_rgb
 from histosynth.core.matching import f1, match_points
 from histosynth.core.sheet import colour_legend, draw_nuclei
 from histosynth.core.store import ensure_folder, write_json
-from histosynth.core.tile import read_rgb
 from histosynth.detectors.blobs import BlobDetector
 from histosynth.detectors.centroids import load_detector
 from histosynth.detectors.detector import DetectedNuclei

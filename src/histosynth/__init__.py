@@ -38,9 +38,9 @@ _MODULE_OF = {
     "measure_appearance": "tissue.appearance",
     "open_bundle": "model.opening",
     "prepare": "pipeline.prepare",
-    "read_mask": "core.tile",
+    "read_mask": "core.images",
     "read_nuclei": "annotation.nuclei_files",
-    "read_rgb": "core.tile",
+    "read_rgb": "core.images",
     "synthesize": "pipeline.synthesize",
     "train": "pipeline.train",
 }
@@ -52,9 +52,10 @@ if TYPE_CHECKING:
     from .core.condition import Condition, Context
     from .core.errors import HistosynthError
     from .core.geometry import Box
+    from .core.images import read_mask, read_rgb
     from .core.nuclei import Nuclei
     from .core.synthetic import Synthetic
-    from .core.tile import Tile, TileRef, read_mask, read_rgb
+    from .core.tile import Tile, TileRef
     from .core.tileset import TileSet
     from .model.opening import open_bundle
     from .pipeline.complete import complete

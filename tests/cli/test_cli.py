@@ -13,8 +13,8 @@ from histosynth.annotation.nuclei_files import write_csv, write_geojson
 from histosynth.cli.main import app
 from histosynth.cli.output import Output
 from histosynth.core.errors import HistosynthError
+from histosynth.core.images import read_mask, read_rgb, write_mask
 from histosynth.core.synthetic import read_recipe
-from histosynth.core.tile import read_mask, read_rgb, write_mask
 from histosynth.tissue.layout import draw_layout
 
 

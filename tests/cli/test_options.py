@@ -15,7 +15,7 @@ from histosynth.annotation.nuclei_files import write_csv
 from histosynth.cli.main import OLD_OPTIONS, app
 from histosynth.cli.synthesize import synthesize
 from histosynth.core.errors import HistosynthError
-from histosynth.core.tile import write_mask
+from histosynth.core.images import write_mask
 from histosynth.sampling.options import SamplingOptions
 from histosynth.sampling.solvers import SOLVERS
 from histosynth.tissue.layout import draw_layout

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from histosynth.cli.main import app
 from histosynth.core.errors import HistosynthError
-from histosynth.core.tile import read_rgb
+from histosynth.core.images import read_rgb
 from histosynth.core.tileset import TileSet
 
 

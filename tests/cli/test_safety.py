@@ -15,7 +15,7 @@ from histosynth.annotation.nuclei_files import write_csv
 from histosynth.cli.main import app, run
 from histosynth.cli.output import Output
 from histosynth.core.errors import BadMask, BadOption, NotWritable
-from histosynth.core.tile import read_rgb, write_mask
+from histosynth.core.images import read_rgb, write_mask
 from histosynth.model.opening import open_bundle
 from histosynth.pipeline.complete_files import complete_files
 from histosynth.pipeline.demo import run_demo

@@ -21,10 +21,10 @@ from histosynth.core.errors import (
     SizeMismatch,
     UnreadableImage,
 )
+from histosynth.core.images import read_mask, read_rgb, write_mask
 from histosynth.core.pairing import list_files, pair_by_stem
 from histosynth.core.store import atomic_write, digest, write_text
 from histosynth.core.synthetic import SOURCE_TYPE, Synthetic, read_recipe
-from histosynth.core.tile import read_mask, read_rgb, write_mask
 from histosynth.training.tasks.autoencoder.recipe import AutoencoderRecipe
 
 

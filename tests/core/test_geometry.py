@@ -7,16 +7,9 @@ from PIL import Image
 from histosynth.core.condition import Condition, Context
 from histosynth.core.errors import BadOption, BadSize, NotRGB, SizeMismatch
 from histosynth.core.geometry import Box, Size, check_size, parse_size
+from histosynth.core.images import read_mask, read_picture_info, read_rgb, write_mask
 from histosynth.core.nuclei import Nuclei
-from histosynth.core.tile import (
-    Tile,
-    TileRef,
-    read_mask,
-    read_picture_info,
-    read_rgb,
-    unknown_patient,
-    write_mask,
-)
+from histosynth.core.tile import Tile, TileRef, unknown_patient
 
 
 def test_a_size_is_width_and_height_and_an_array_s_shape_the_other_way_round():

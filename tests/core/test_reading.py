@@ -10,8 +10,8 @@ from PIL import Image, TiffImagePlugin
 
 from histosynth.annotation import nuclei_files as nuclei_io
 from histosynth.annotation.nuclei_files import read_nuclei
+from histosynth.core import images
 from histosynth.core import recipe as recipes
-from histosynth.core import tile
 from histosynth.core.condition import Condition
 from histosynth.core.errors import (
     BadNuclei,
@@ -22,10 +22,10 @@ from histosynth.core.errors import (
     NotWritable,
     UnreadableImage,
 )
+from histosynth.core.images import read_mask, read_rgb
 from histosynth.core.nuclei import ANY
 from histosynth.core.pairing import list_files, pair_by_stem
 from histosynth.core.synthetic import Synthetic, is_synthetic, read_recipe
-from histosynth.core.tile import read_mask, read_rgb
 
 CLASSES = ("epithelial", "lymphocyte", "stromal")
 
@@ -203,7 +203,7 @@ def test_files_over_the_limits_are_refused_with_both_numbers(tmp_path, monkeypat
     monkeypatch.setattr(nuclei_io, "_MAX_BYTES", 30)
     with pytest.raises(BadNuclei, match="34 bytes, over the limit of 30"):
         read(tmp_path / "a.csv")
-    monkeypatch.setattr(tile, "MAX_PIXELS", 128 * 136 - 1)
+    monkeypatch.setattr(images, "MAX_PIXELS", 128 * 136 - 1)
     for reader in (read_rgb, read_mask):
         with pytest.raises(UnreadableImage, match="128 x 136 px is over the limit of 17407 px"):
             reader(tile_file)

@@ -8,8 +8,9 @@ import pytest
 from histosynth.core import tileset
 from histosynth.core.errors import BadTileSet, NoFiles, NotWritable, SplitLeak
 from histosynth.core.geometry import Box
+from histosynth.core.images import encode_png
 from histosynth.core.nuclei import Nuclei
-from histosynth.core.tile import TileRef, encode_png
+from histosynth.core.tile import TileRef
 from histosynth.core.tileset import TILE_SCHEMA, Row, TileSet, read_metadata, write_rows
 
 

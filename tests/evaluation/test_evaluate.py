@@ -9,8 +9,9 @@ from evaluated import CLASSES, SIDE, barcode, config, evaluated, named, save, se
 from PIL import Image
 
 from histosynth.core.geometry import Box
+from histosynth.core.images import encode_png
 from histosynth.core.nuclei import Nuclei
-from histosynth.core.tile import TileRef, encode_png
+from histosynth.core.tile import TileRef
 from histosynth.core.tileset import Row, write_rows
 
 

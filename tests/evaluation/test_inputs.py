@@ -21,8 +21,8 @@ from histosynth.core.errors import (
     SizeMismatch,
     SplitLeak,
 )
+from histosynth.core.images import write_mask
 from histosynth.core.nuclei import Nuclei
-from histosynth.core.tile import write_mask
 from histosynth.evaluation import InputOptions, MeasureSettings, dry_run
 from histosynth.evaluation.inputs.collections import open_collection
 from histosynth.evaluation.inputs.items import read_item

@@ -8,8 +8,8 @@ from glass import tissue
 from scipy import ndimage
 
 from histosynth.core.errors import BadRecipe
+from histosynth.core.images import read_rgb
 from histosynth.core.recipe import build
-from histosynth.core.tile import read_rgb
 from histosynth.core.tileset import GATE_NAMES
 from histosynth.preparation.quality import (
     QUALITY_GATES,

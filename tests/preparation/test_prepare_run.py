@@ -15,9 +15,9 @@ from PIL import Image
 from histosynth.annotation.regions import Region, read_regions, write_regions
 from histosynth.core.errors import BadRecipe, BadTable, NoFiles, NotWritable, ResumeMismatch
 from histosynth.core.geometry import Box
+from histosynth.core.images import decode_rgb
 from histosynth.core.matching import match_points
 from histosynth.core.recipe import build
-from histosynth.core.tile import decode_rgb
 from histosynth.core.tileset import TileSet
 from histosynth.detectors.blobs import BlobDetector
 from histosynth.detectors.centroids import load_detector

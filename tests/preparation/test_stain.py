@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from histosynth.cli.main import app
 from histosynth.core.errors import BadOption, StainNotFound
-from histosynth.core.tile import read_rgb
+from histosynth.core.images import read_rgb
 from histosynth.preparation.recipe import StainPlan
 from histosynth.preparation.stain import (
     STAIN_METHODS,

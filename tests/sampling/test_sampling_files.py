@@ -8,9 +8,9 @@ import histosynth as hs
 from histosynth.annotation.nuclei_files import write_csv
 from histosynth.core.errors import BadOption
 from histosynth.core.geometry import Size
+from histosynth.core.images import write_mask
 from histosynth.core.nuclei import Nuclei
 from histosynth.core.synthetic import read_recipe
-from histosynth.core.tile import write_mask
 from histosynth.pipeline.complete_files import complete_files
 from histosynth.pipeline.synthesize_files import synthesize_files
 from histosynth.sampling.options import SamplingOptions

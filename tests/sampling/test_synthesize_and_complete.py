@@ -18,8 +18,8 @@ from histosynth.core.errors import (
     UnknownClasses,
     UnknownLabel,
 )
+from histosynth.core.images import write_mask
 from histosynth.core.nuclei import Nuclei
-from histosynth.core.tile import write_mask
 from histosynth.model.adapters import AdapterInfo, add_adapter
 from histosynth.sampling.options import SamplingOptions
 from histosynth.sampling.settings import default_settings, settings_for

@@ -9,7 +9,7 @@ from PIL import Image
 
 from histosynth.core.errors import BadOption, HistosynthError, MissingScale, NotRGB, UnreadableImage
 from histosynth.core.geometry import Box
-from histosynth.core.tile import IMAGE_SUFFIXES
+from histosynth.core.images import IMAGE_SUFFIXES
 from histosynth.slides import best_level, open_slide, opening, read_box, thumbnail
 from histosynth.slides.opening import SlideReader
 from histosynth.slides.openslide import OpenSlideSlide

@@ -116,7 +116,7 @@ def test_layouts_keep_their_distance_and_are_the_same_for_the_same_seed():
 def test_size_and_format_are_read_from_the_header(tmp_path):
     from PIL import Image
 
-    from histosynth.core.tile import read_picture_info, read_rgb
+    from histosynth.core.images import read_picture_info, read_rgb
 
     pixels = np.zeros((20, 30, 3), np.uint8)
     exif = Image.Exif()

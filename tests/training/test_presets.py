@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from histosynth.core.geometry import Box
+from histosynth.core.images import encode_png
 from histosynth.core.nuclei import Nuclei
-from histosynth.core.tile import TileRef, encode_png
+from histosynth.core.tile import TileRef
 from histosynth.core.tileset import Row, write_rows
 from histosynth.pipeline.train import dry_run
 from histosynth.pipeline.train_options import TrainOptions, read_train_recipe

@@ -10,8 +10,9 @@ from PIL import Image
 from histosynth.core import recipe as recipes
 from histosynth.core.errors import BadNuclei, BadRecipe, BadTileSet, SplitLeak, UnknownClasses
 from histosynth.core.geometry import Box
+from histosynth.core.images import encode_png
 from histosynth.core.nuclei import Nuclei
-from histosynth.core.tile import TileRef, encode_png
+from histosynth.core.tile import TileRef
 from histosynth.core.tileset import Row, write_rows
 from histosynth.training.data.plan import DataPlan
 from histosynth.training.data.sources import TileSource, open_source, refuse_leaks

@@ -12,8 +12,8 @@ from small import write_recipe
 
 import histosynth as hs
 from histosynth.core.errors import BadRecipe, BadWeights, ResumeMismatch, SplitLeak
+from histosynth.core.images import read_rgb
 from histosynth.core.synthetic import read_recipe
-from histosynth.core.tile import read_rgb
 from histosynth.model.adapters import adapter_parameters
 from histosynth.pipeline.train import dry_run, train
 from histosynth.tissue.layout import draw_layout

@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 
 from .errors import BadTileSet, NoFiles, SplitLeak, first_line
 from .geometry import Box
+from .images import decode_rgb, read_picture_info
 from .nuclei import Nuclei
 from .store import atomic_write
-from .tile import Tile, TileRef, decode_rgb, read_picture_info
+from .tile import Tile, TileRef
 
 _VERSION = 1
 """Of the columns below. A reader refuses other versions."""

@@ -16,10 +16,11 @@ from ..annotation.agreement import (
 )
 from ..annotation.agreement.reading import ANNOTATION_SUFFIXES
 from ..annotation.class_map import read_class_map
+from ..core.images import IMAGE_SUFFIXES, read_rgb
 from ..core.pairing import list_files, pair_by_stem
 from ..core.progress import ProgressCallback
 from ..core.store import atomic_write, ensure_folder, write_json
-from ..core.tile import IMAGE_SUFFIXES, Pixels, read_rgb
+from ..core.tile import Pixels
 from ..preparation.patients import read_table
 
 

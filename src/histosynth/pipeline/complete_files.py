@@ -7,12 +7,12 @@ from pathlib import Path
 
 from ..annotation.nuclei_files import NUCLEI_SUFFIXES
 from ..core.errors import HistosynthError
+from ..core.images import IMAGE_SUFFIXES
 from ..core.outcome import Outcome
 from ..core.pairing import list_files, pair_by_stem
 from ..core.progress import ProgressCallback
 from ..core.seeds import check_seed
 from ..core.store import ensure_folder
-from ..core.tile import IMAGE_SUFFIXES
 from ..model.opening import open_bundle
 from ..sampling import files
 from ..sampling.complete import complete

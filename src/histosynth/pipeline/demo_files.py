@@ -10,11 +10,11 @@ from pathlib import Path
 from ..annotation.nuclei_files import write_csv, write_geojson
 from ..core.condition import Condition
 from ..core.errors import NotWritable
+from ..core.images import write_mask
 from ..core.nuclei import Nuclei
 from ..core.sheet import contact_sheet
 from ..core.store import ensure_folder, sha256_of, write_json, write_text
 from ..core.synthetic import Synthetic, refuse_foreign_files, write_synthetic
-from ..core.tile import write_mask
 from ..core.version import __version__
 from .demo_page import overview_recipe, overview_rows, page_html
 from .demo_pictures import DemoPictures

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import BadRecipe
-from ..core.tile import read_rgb
+from ..core.images import read_rgb
 from ..detectors.opening import open_artefact_gate
 from .recipe import PrepareRecipe
 from .stain import Stain, fit_stain

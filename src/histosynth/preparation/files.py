@@ -18,13 +18,14 @@ from PIL import Image
 
 from ..annotation.nuclei_files import write_csv, write_geojson
 from ..core.errors import BadOption, BadTable, HistosynthError
+from ..core.images import IMAGE_SUFFIXES, read_rgb
 from ..core.nuclei import Nuclei
 from ..core.outcome import Outcome
 from ..core.pairing import list_files
 from ..core.progress import ProgressCallback
 from ..core.sheet import contact_sheet, draw_nuclei
 from ..core.store import atomic_write, ensure_folder, write_text
-from ..core.tile import IMAGE_SUFFIXES, Pixels, read_rgb
+from ..core.tile import Pixels
 from ..core.units import check_mpp_option
 from ..detectors.detector import Detector
 from ..detectors.finding import find_nuclei

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ..core.images import decode_rgb
 from ..core.sheet import PAPER_COLOUR, TEXT_COLOUR, contact_sheet, draw_nuclei
-from ..core.tile import Pixels, decode_rgb
+from ..core.tile import Pixels
 from ..core.tileset import Row
 from ..slides import Slide, thumbnail
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.errors import StainNotFound, UnreadableImage
+from ..core.images import encode_png
 from ..core.nuclei import Nuclei
-from ..core.tile import Pixels, TileRef, encode_png
+from ..core.tile import Pixels, TileRef
 from ..core.tileset import Row
 from ..core.units import same_scale
 from ..detectors.detector import Detector

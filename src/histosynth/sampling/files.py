@@ -14,10 +14,10 @@ from ..annotation.nuclei_files import read_nuclei
 from ..core.condition import Condition, Context
 from ..core.errors import BadOption, NotWritable
 from ..core.geometry import Size
+from ..core.images import IMAGE_SUFFIXES, read_mask, read_rgb
 from ..core.nuclei import Nuclei
 from ..core.pairing import pair_by_stem
 from ..core.synthetic import refuse_foreign_files
-from ..core.tile import IMAGE_SUFFIXES, read_mask, read_rgb
 from ..model.bundle import Bundle
 from ..tissue.appearance import Appearance, measure_appearance
 from .batches import check_condition, check_scale

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import UnreadableImage
-from ..core.tile import IMAGE_SUFFIXES
+from ..core.images import IMAGE_SUFFIXES
 from .dicom import is_dicom
 from .slide import NotThisReader, Slide
 

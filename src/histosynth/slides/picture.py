@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..core.geometry import Box
-from ..core.tile import Pixels, read_rgb
+from ..core.images import read_rgb
+from ..core.tile import Pixels
 from .slide import check_levels, level_0_mpp, on_glass
 
 

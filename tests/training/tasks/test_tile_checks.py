@@ -16,7 +16,7 @@ from histosynth.core.errors import (
     ScaleMismatch,
     UnknownLabel,
 )
-from histosynth.core.tile import read_rgb
+from histosynth.core.images import read_rgb
 from histosynth.pipeline.train import dry_run, train
 from histosynth.tissue.augment import pose
 from histosynth.training.data.views import VIEW_SEED, _pose, view_sides

@@ -12,11 +12,11 @@ import numpy as np
 from ...annotation.nuclei_files import read_points
 from ...core.errors import BadTileSet, HistosynthError, MissingScale, NoFiles, UnreadableImage
 from ...core.geometry import Box
+from ...core.images import IMAGE_SUFFIXES, read_picture_info
 from ...core.nuclei import ANY, map_classes
 from ...core.pairing import list_files
 from ...core.progress import ProgressCallback
 from ...core.synthetic import read_recipe
-from ...core.tile import IMAGE_SUFFIXES, read_picture_info
 from ...core.tileset import Row, TileSet, parquet_files
 from ...core.units import is_mpp
 from ...metrics.nuclei_classes import UNCLASSIFIED

@@ -12,9 +12,10 @@ import numpy as np
 from ...annotation.nuclei_files import read_nuclei
 from ...core.errors import BadTileSet, HistosynthError
 from ...core.geometry import Box, Size
+from ...core.images import decode_rgb, read_rgb
 from ...core.nuclei import Nuclei, map_classes
 from ...core.store import digest, sha256_of
-from ...core.tile import Pixels, decode_rgb, read_rgb
+from ...core.tile import Pixels
 from ...core.tileset import Row, read_rows
 
 ROWS_PER_READ = 16

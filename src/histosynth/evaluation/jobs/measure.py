@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from ...core.errors import HistosynthError, SizeMismatch
+from ...core.images import read_mask
 from ...core.nuclei import ANY_CLASS, Nuclei
 from ...core.store import digest
-from ...core.tile import Mask, Pixels, read_mask
+from ...core.tile import Mask, Pixels
 from ...core.version import __version__
 from ...detectors.detector import Detector
 from ...detectors.opening import detector_name, open_detector

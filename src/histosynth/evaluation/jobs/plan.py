@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import BadOption, BadPairing
+from ...core.images import IMAGE_SUFFIXES
 from ...core.pairing import list_files
 from ...core.progress import ProgressCallback
-from ...core.tile import IMAGE_SUFFIXES
 from ...engine import Engine
 from ...metrics import METRICS, with_dependencies
 from ...metrics.metric import Need

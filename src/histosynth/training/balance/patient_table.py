@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...core.errors import BadTable
-from ...core.tile import IMAGE_SUFFIXES
+from ...core.images import IMAGE_SUFFIXES
 from ...preparation.patients import MAX_TABLE_BYTES
 from ...slides import SLIDE_SUFFIXES
 

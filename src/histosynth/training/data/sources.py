@@ -18,17 +18,10 @@ import numpy as np
 from ...annotation.nuclei_files import read_nuclei
 from ...core.errors import BadRecipe, BadTileSet, HistosynthError, SplitLeak, UnknownClasses
 from ...core.geometry import Box, Size
+from ...core.images import IMAGE_SUFFIXES, decode_rgb, read_rgb
 from ...core.nuclei import ANY, Nuclei, map_classes
 from ...core.resampling import resample_rgb
-from ...core.tile import (
-    IMAGE_SUFFIXES,
-    Pixels,
-    Tile,
-    TileRef,
-    decode_rgb,
-    read_rgb,
-    unknown_patient,
-)
+from ...core.tile import Pixels, Tile, TileRef, unknown_patient
 from ...core.tileset import MAX_IMAGE_BYTES, Row, TileSet, parquet_files
 from ...core.units import MAX_MPP, MIN_MPP, check_mpp, is_mpp
 
