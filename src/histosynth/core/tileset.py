@@ -124,7 +124,8 @@ def write_rows(
     """
     facts = {"version": _VERSION, **metadata}
     schema = schema_of(gates)
-    table = pa.Table.from_pylist([_to_columns(row, gates) for row in rows], schema)
+    columns = [_to_columns(row, gates) for row in rows]
+    table = pa.Table.from_pylist(columns, schema)
     table = table.replace_schema_metadata(
         {
             _KEY: json.dumps(facts, sort_keys=True).encode(),

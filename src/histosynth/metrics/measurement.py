@@ -36,7 +36,10 @@ def measure_tile(
     return values
 
 
-def embed_tiles(pictures: Mapping[int, Pixels], encoder: Encoder) -> dict[int, dict[str, Values]]:
+def embed_tiles(
+    pictures: Mapping[int, Pixels],
+    encoder: Encoder,
+) -> dict[int, dict[str, Values]]:
     """Features of pictures; pictures of one size are embedded as one batch.
 
     Args:
@@ -51,11 +54,13 @@ def embed_tiles(pictures: Mapping[int, Pixels], encoder: Encoder) -> dict[int, d
         sizes.setdefault(pixels.shape, []).append(number)
     values: dict[int, dict[str, Values]] = {}
     for numbers in sizes.values():
-        embedded = encoder.embed(np.stack([pictures[number] for number in numbers]))
+        batch = [pictures[number] for number in numbers]
+        embedded = encoder.embed(np.stack(batch))
         for row, number in enumerate(numbers):
-            values[number] = {"embed/features": embedded.features[row]}
+            features = {"embed/features": embedded.features[row]}
             if embedded.spatial is not None:
-                values[number]["embed/spatial"] = embedded.spatial[row]
+                features["embed/spatial"] = embedded.spatial[row]
+            values[number] = features
     return values
 
 
@@ -63,7 +68,9 @@ def _detect_once(tools: Tools) -> Tools:
     """The same tools with detectors that run once on a picture, however many metrics use them."""
     if not tools.detectors:
         return tools
-    detectors = {name: _CachedDetector(each) for name, each in tools.detectors.items()}
+    detectors = {}
+    for name, detector in tools.detectors.items():
+        detectors[name] = _CachedDetector(detector)
     return replace(tools, detectors=detectors)
 
 

@@ -33,8 +33,10 @@ def ring_features(pixels: Pixels, nuclei: Nuclei) -> Float64Array:
     padded = _padded_layers(pixels)
     offset = np.arange(-RING_REACH_PX, RING_REACH_PX + 1)
     rows, columns = np.meshgrid(offset, offset, indexing="ij")
-    ring = np.minimum((np.hypot(rows, columns) / RING_WIDTH_PX).astype(int), RINGS)
-    weights = np.stack([(ring == r) / max((ring == r).sum(), 1) for r in range(RINGS)])
+    distance = np.hypot(rows, columns)
+    ring = (distance / RING_WIDTH_PX).astype(int)
+    ring = np.minimum(ring, RINGS)
+    weights = _ring_weights(ring)
     coordinates = np.stack([rows.ravel(), columns.ravel()])
     side = 2 * RING_REACH_PX + 1
     features = []
@@ -47,10 +49,25 @@ def ring_features(pixels: Pixels, nuclei: Nuclei) -> Float64Array:
         )
         red = patch[..., 0] * (ring < NUCLEUS_RINGS)
         moments = np.cov(coordinates, aweights=red.ravel() + 1e-6)
-        long_axis, short_axis = np.sqrt(np.linalg.eigvalsh(moments)[::-1])
-        shape = [long_axis, short_axis, long_axis / short_axis]
+        eigenvalues = np.linalg.eigvalsh(moments)
+        short_axis, long_axis = np.sqrt(eigenvalues)
+        shape = [
+            long_axis,
+            short_axis,
+            long_axis / short_axis,
+        ]
         features.append(np.concatenate([ring_means.ravel(), shape]))
     return np.array(features).reshape(len(nuclei), RINGS * 5 + 3)
+
+
+def _ring_weights(ring: IndexArray) -> Float64Array:
+    """(R, S, S) weights of the mean over each ring, from the ring (S, S) of each pixel."""
+    weights = []
+    for index in range(RINGS):
+        inside = ring == index
+        pixels = max(inside.sum(), 1)
+        weights.append(inside / pixels)
+    return np.stack(weights)
 
 
 def _padded_layers(pixels: Pixels) -> Float64Array:
@@ -98,12 +115,18 @@ class RingClassifier:
         mean = features.mean(0)
         std = features.std(0) + 1e-6
         scaled = (features - mean) / std
-        classes = range(int(class_ids.max()) + 1)
-        centres = np.stack([scaled[class_ids == class_id].mean(0) for class_id in classes])
-        within = np.cov((scaled - centres[class_ids]).T)
-        covariance = within + SHRINKAGE * np.eye(scaled.shape[1])
+        class_means = []
+        for class_id in range(int(class_ids.max()) + 1):
+            of_class = scaled[class_ids == class_id]
+            class_means.append(of_class.mean(0))
+        centres = np.stack(class_means)
+        residuals = scaled - centres[class_ids]
+        within = np.cov(residuals.T)
+        identity = np.eye(scaled.shape[1])
+        covariance = within + SHRINKAGE * identity
         weights = np.linalg.solve(covariance, centres.T)
-        offsets = -0.5 * (centres * weights.T).sum(1)
+        norms = (centres * weights.T).sum(1)
+        offsets = -0.5 * norms
         return cls(
             mean,
             std,
@@ -117,6 +140,7 @@ class RingClassifier:
         nuclei: Nuclei,
     ) -> IndexArray:
         """(N,) class index of each place."""
-        scaled = (ring_features(pixels, nuclei) - self.mean) / self.std
+        features = ring_features(pixels, nuclei)
+        scaled = (features - self.mean) / self.std
         scores = scaled @ self.weights + self.offsets
         return np.asarray(scores.argmax(axis=1))

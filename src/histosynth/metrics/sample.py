@@ -41,7 +41,11 @@ class Sample:
     @property
     def patients(self) -> list[str]:
         """(N) names; an unknown patient has a name of the tile's own."""
-        return [tile.patient or f"\0{tile.name}" for tile in self.tiles]
+        names = []
+        for tile in self.tiles:
+            own_name = f"\0{tile.name}"
+            names.append(tile.patient or own_name)
+        return names
 
     @property
     def labels(self) -> list[str]:
@@ -50,11 +54,16 @@ class Sample:
 
     def has(self, key: str) -> bool:
         """Whether there are tiles, and every one has this value."""
-        return bool(self.tiles) and all(key in tile.values for tile in self.tiles)
+        if not self.tiles:
+            return False
+        return all(key in tile.values for tile in self.tiles)
 
     def stack(self, key: str) -> NDArray[np.float64]:
         """(N, ...) one value of each tile, of one shape."""
-        values = [np.asarray(tile.values[key], np.float64) for tile in self.tiles]
+        values = []
+        for tile in self.tiles:
+            value = tile.values[key]
+            values.append(np.asarray(value, np.float64))
         return np.stack(values)
 
     def each(self, key: str) -> list[Values]:
@@ -63,25 +72,30 @@ class Sample:
 
     def where(self, keep: Callable[[TileMeasurements], bool]) -> Sample:
         """The tiles for which `keep` is true."""
-        return Sample(tuple(tile for tile in self.tiles if keep(tile)))
+        kept = [tile for tile in self.tiles if keep(tile)]
+        return Sample(tuple(kept))
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Sample:
         """The tiles of these rows, in this order; rows may repeat."""
-        return Sample(tuple(self.tiles[int(row)] for row in rows))
+        taken = [self.tiles[int(row)] for row in rows]
+        return Sample(tuple(taken))
 
     def measured(self, prefix: str) -> Sample:
         """The tiles that have a value whose name begins with `prefix`."""
-        return self.where(lambda tile: any(name.startswith(prefix) for name in tile.values))
+
+        def has_one(tile: TileMeasurements) -> bool:
+            return any(name.startswith(prefix) for name in tile.values)
+
+        return self.where(has_one)
 
     def under(self, prefix: str) -> Sample:
         """The tiles of `measured(prefix)` with only those values, named without the prefix."""
         tiles = []
         for tile in self.tiles:
-            values = {
-                name.removeprefix(prefix): value
-                for name, value in tile.values.items()
-                if name.startswith(prefix)
-            }
+            values = {}
+            for name, value in tile.values.items():
+                if name.startswith(prefix):
+                    values[name.removeprefix(prefix)] = value
             if values:
                 tiles.append(
                     TileMeasurements(

@@ -11,7 +11,8 @@ from ..core.tile import Pixels
 def optical_density(pixels: Pixels | Float32Array) -> Float32Array:
     """(..., 3) in [0, 255] => -ln((v + 1) / 256), float32: 0 for glass, 5.5 for black."""
     shifted = pixels.astype(np.float32) + 1
-    density: Float32Array = -np.log(shifted / 256)
+    transmitted = shifted / 256
+    density: Float32Array = -np.log(transmitted)
     return density
 
 
@@ -19,4 +20,9 @@ def from_density(density: Float32Array) -> Float32Array:
     """The inverse of `optical_density`: (..., 3) float32 in [0, 255]."""
     transmitted = np.exp(-density)
     pixels: Float32Array = 256 * transmitted - 1
-    return np.clip(pixels, 0, 255, out=pixels)
+    return np.clip(
+        pixels,
+        0,
+        255,
+        out=pixels,
+    )

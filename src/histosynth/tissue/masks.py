@@ -60,7 +60,8 @@ def draw_mask(
         name = random.choice(names)
         mask = SHAPES[name](random, height, width)
         share = mask.mean()
-        if _MIN_SHARE < share < _MAX_SHARE:
+        is_usable = _MIN_SHARE < share < _MAX_SHARE
+        if is_usable:
             return mask
     raise BadMask(
         f"None of {MAX_MASK_TRIES} masks ({', '.join(names)}) leaves some of a tile of {width} x "

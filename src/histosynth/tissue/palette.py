@@ -21,22 +21,27 @@ def choose_palette(
     Distances are Euclidean in standardised log scale and style. The tenth of the appearances that
     is farthest from the medoid is left out, so that the palette holds usual stains and no outliers.
     """
-    rows = np.array([_coordinates(appearance) for appearance in appearances])
+    coordinates = [_coordinates(appearance) for appearance in appearances]
+    rows = np.array(coordinates)
     spread = rows.std(0).clip(1e-6)
     mean = rows.mean(0)
-    rows = (rows - mean) / spread
+    centred = rows - mean
+    rows = centred / spread
     differences = rows[:, None] - rows[None]
     distances = np.linalg.norm(differences, axis=2)
-    medoid = int(distances.sum(1).argmin())
-    limit = np.quantile(distances[medoid], _USUAL_SHARE)
-    usual = distances[medoid] <= limit
+    totals = distances.sum(1)
+    medoid = int(totals.argmin())
+    to_medoid = distances[medoid]
+    limit = np.quantile(to_medoid, _USUAL_SHARE)
+    usual = to_medoid <= limit
     available = int(usual.sum())
     chosen = [medoid]
     target = min(count, available)
     while len(chosen) < target:
         to_nearest_chosen = distances[:, chosen].min(1)
         candidates = np.where(usual, to_nearest_chosen, -1)
-        chosen.append(int(candidates.argmax()))
+        farthest = int(candidates.argmax())
+        chosen.append(farthest)
     return chosen
 
 

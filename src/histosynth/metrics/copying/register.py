@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import fft, ndimage
 
-from ...core.arrays import Float32Array, IndexArray
+from ...core.arrays import Float32Array, Float64Array, FloatArray, IndexArray
 from ...core.tile import Pixels
 from ...tissue.augment import pose
 from ...tissue.density import optical_density
@@ -39,6 +39,8 @@ MIN_CONTRAST = 0.25
 """A place with less than this fraction of the usual contrast has nothing to be recognised by."""
 _MARGIN_PX = 3
 """A refined place may be so far from the coarse one, samples of `FINE_UM`."""
+_POSES = 8
+_Spectrum = NDArray[np.complex64]
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,13 @@ def texture(pixels: Pixels, mpp: float) -> Float32Array:
     """
     density = optical_density(pixels).mean(axis=2)
     height, width = density.shape
-    size = (max(round(width * mpp / FINE_UM), 4), max(round(height * mpp / FINE_UM), 4))
-    picture = Image.fromarray(density).resize(size, Image.Resampling.BOX)
+    fine_width = max(round(width * mpp / FINE_UM), 4)
+    fine_height = max(round(height * mpp / FINE_UM), 4)
+    picture = Image.fromarray(density)
+    picture = picture.resize(
+        (fine_width, fine_height),
+        Image.Resampling.BOX,
+    )
     fine = np.asarray(picture, np.float32)
     broad = ndimage.gaussian_filter(
         fine,
@@ -115,7 +122,8 @@ def coarse_texture(fine: Float32Array) -> Float32Array:
     """The same at 2 um/px."""
     height = fine.shape[0] // 2
     width = fine.shape[1] // 2
-    cells = fine[: 2 * height, : 2 * width].reshape(
+    whole_cells = fine[: 2 * height, : 2 * width]
+    cells = whole_cells.reshape(
         height,
         2,
         width,
@@ -137,17 +145,21 @@ class Library:
 
     def __init__(
         self,
-        textures: Sequence[NDArray[np.floating]],
+        textures: Sequence[FloatArray],
         side_um: float,
         shape: tuple[int, int],
     ) -> None:
         self.textures = textures
-        self.window = max(int(side_um / COARSE_UM / 2), 4)
+        half_side = int(side_um / COARSE_UM / 2)
+        self.window = max(half_side, 4)
         height = -(-shape[0] // 2)
         width = -(-shape[1] // 2)
-        self.shape = fft.next_fast_len(height, real=True), fft.next_fast_len(width, real=True)
+        self.shape = (
+            fft.next_fast_len(height, real=True),
+            fft.next_fast_len(width, real=True),
+        )
         self.min_spread = MIN_CONTRAST * self._usual_spread()
-        self._kept: dict[int, tuple[NDArray[np.complex64], Float32Array]] = {}
+        self._kept: dict[int, tuple[_Spectrum, Float32Array]] = {}
 
     def __len__(self) -> int:
         return len(self.textures)
@@ -157,16 +169,18 @@ class Library:
         return np.asarray(self.textures[row], np.float32)
 
     def _usual_spread(self) -> float:
-        step = max(len(self.textures) // CONTRAST_SAMPLE, 1)
+        count = len(self.textures)
+        step = max(count // CONTRAST_SAMPLE, 1)
         spreads = []
-        for row in range(0, len(self.textures), step):
+        for row in range(0, count, step):
             coarse = coarse_texture(self.fine(row))
-            spreads.append(local_spread(coarse, self.window).ravel())
+            spread = local_spread(coarse, self.window)
+            spreads.append(spread.ravel())
         if not spreads:
             return 0.0
         return float(np.median(np.concatenate(spreads)))
 
-    def _prepared(self, row: int) -> tuple[NDArray[np.complex64], Float32Array]:
+    def _prepared(self, row: int) -> tuple[_Spectrum, Float32Array]:
         """Spectrum of a tile, and 1 / its spread at each place (0 where it has no contrast)."""
         if row not in self._kept:
             if len(self._kept) >= CACHED_SPECTRA:
@@ -181,8 +195,9 @@ class Library:
                 1 / np.maximum(spread, 1e-6),
                 0,
             )
-            spectrum = np.asarray(fft.rfft2(coarse, self.shape), np.complex64)
-            self._kept[row] = spectrum, inverse
+            spectrum = fft.rfft2(coarse, self.shape)
+            packed = np.asarray(spectrum, np.complex64)
+            self._kept[row] = packed, inverse
         return self._kept[row]
 
     def find(
@@ -204,11 +219,13 @@ class Library:
         rows = np.asarray(candidates, np.intp)
         if not len(rows):
             return None
-        places = self._coarse_places(coarse_texture(pattern), rows)
+        coarse = coarse_texture(pattern)
+        places = self._coarse_places(coarse, rows)
         if not places:
             return None
         places.sort(reverse=True)
-        refined = [self._refined(pattern, place) for place in places[:REFINED_PLACES]]
+        best = places[:REFINED_PLACES]
+        refined = [self._refined(pattern, place) for place in best]
         return max(refined, key=lambda match: match.score)
 
     def _coarse_places(
@@ -221,7 +238,7 @@ class Library:
         spectra = np.stack([spectrum for spectrum, _ in prepared])
         inverse = np.stack([each for _, each in prepared])
         places = []
-        for pose_index in range(8):
+        for pose_index in range(_POSES):
             posed = np.asarray(pose(pattern, pose_index), np.float32)
             for window in _windows(posed, self.window):
                 if window.spread <= self.min_spread:
@@ -231,9 +248,10 @@ class Library:
                 flat = scores.reshape(len(rows), -1)
                 norm = window.spread * window.centred.size
                 for row, best in enumerate(flat.argmax(axis=1)):
+                    score = float(flat[row, best]) / norm
                     y, x = divmod(int(best), self.shape[1])
                     place = _CoarsePlace(
-                        float(flat[row, best]) / norm,
+                        score,
                         int(rows[row]),
                         pose_index,
                         window.index,
@@ -253,14 +271,18 @@ class Library:
         source = self.fine(place.tile)
         side = 2 * self.window
         part_x, part_y = WINDOWS[place.window]
-        top = round(part_y * posed.shape[0])
-        left = round(part_x * posed.shape[1])
+        height, width = posed.shape
+        top = round(part_y * height)
+        left = round(part_x * width)
         window = posed[top : top + side, left : left + side]
-        y = _first_searched(place.y, source.shape[0], side)
-        x = _first_searched(place.x, source.shape[1], side)
+        source_height, source_width = source.shape
+        y = _first_searched(place.y, source_height, side)
+        x = _first_searched(place.x, source_width, side)
         reach = side + 2 * _MARGIN_PX
         region = source[y : y + reach, x : x + reach]
-        if region.shape[0] < window.shape[0] or region.shape[1] < window.shape[1]:
+        region_height, region_width = region.shape
+        window_height, window_width = window.shape
+        if region_height < window_height or region_width < window_width:
             return Match(
                 -1.0,
                 place.tile,
@@ -270,7 +292,8 @@ class Library:
                 place.window,
             )
         scores = correlate(region, window)
-        dy, dx = np.unravel_index(int(scores.argmax()), scores.shape)
+        best = int(scores.argmax())
+        dy, dx = np.unravel_index(best, scores.shape)
         return Match(
             float(scores.max()),
             place.tile,
@@ -295,17 +318,22 @@ def _first_searched(
 def local_spread(picture: Float32Array, side: int) -> Float32Array:
     """(h - side + 1, w - side + 1) standard deviation in the square with its corner at a place."""
     values = picture.astype(np.float64)
-    mean = _window_sums(values, side) / side**2
-    mean_of_squares = _window_sums(values**2, side) / side**2
+    samples = side**2
+    mean = _window_sums(values, side) / samples
+    mean_of_squares = _window_sums(values**2, side) / samples
     variance = np.maximum(mean_of_squares - mean**2, 0)
     return np.asarray(np.sqrt(variance), np.float32)
 
 
-def _window_sums(values: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+def _window_sums(values: Float64Array, side: int) -> Float64Array:
     """Sums over squares of `side`, from a summed-area table."""
-    total = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-    bottom = total[side:, side:] - total[:-side, side:]
-    return np.asarray(bottom - total[side:, :-side] + total[:-side, :-side])
+    padded = np.pad(values, ((1, 0), (1, 0)))
+    total = padded.cumsum(0).cumsum(1)
+    upper = total[:-side]
+    lower = total[side:]
+    right = lower[:, side:] - upper[:, side:]
+    sums = right - lower[:, :-side] + upper[:, :-side]
+    return np.asarray(sums)
 
 
 def correlate(region: Float32Array, window: Float32Array) -> Float32Array:
@@ -314,22 +342,31 @@ def correlate(region: Float32Array, window: Float32Array) -> Float32Array:
     if window.shape[1] != side:
         raise ValueError("windows are square")
     centred = window - window.mean()
-    norm = float(np.sqrt((centred**2).sum()))
+    squares = (centred**2).sum()
+    norm = float(np.sqrt(squares))
     shape = region.shape
-    spectrum = fft.rfft2(region, shape) * np.conj(fft.rfft2(centred, shape))
+    region_spectrum = fft.rfft2(region, shape)
+    window_spectrum = fft.rfft2(centred, shape)
+    spectrum = region_spectrum * np.conj(window_spectrum)
     product = fft.irfft2(spectrum, shape)
     height = shape[0] - side + 1
     width = shape[1] - side + 1
-    scale = np.maximum(local_spread(region, side) * side * norm, 1e-6)
-    return np.asarray(product[:height, :width] / scale, np.float32)
+    inside = product[:height, :width]
+    scale = local_spread(region, side) * side * norm
+    scale = np.maximum(scale, 1e-6)
+    return np.asarray(inside / scale, np.float32)
 
 
 def _windows(posed: Float32Array, side: int) -> Iterator[_Window]:
     """The windows of a tile that have the full size."""
+    height, width = posed.shape
     for index, (x, y) in enumerate(WINDOWS):
-        top = round(y * posed.shape[0])
-        left = round(x * posed.shape[1])
+        top = round(y * height)
+        left = round(x * width)
         window = posed[top : top + side, left : left + side]
-        if window.shape == (side, side):
-            centred = np.asarray(window - window.mean(), np.float32)
-            yield _Window(index, centred, float(centred.std()))
+        if window.shape != (side, side):
+            continue
+        difference = window - window.mean()
+        centred = np.asarray(difference, np.float32)
+        spread = float(centred.std())
+        yield _Window(index, centred, spread)

@@ -51,17 +51,18 @@ def measure_inpainting(
     Raises:
         ValueError: the shapes differ.
     """
-    if original.shape != completed.shape or original.shape[:2] != mask.shape:
-        raise ValueError(
-            f"{original.shape}, {completed.shape} and {mask.shape} do not belong together"
-        )
-    part = _around(mask, max(PAD_PX, boundary_px + SSIM_REACH_PX))
+    shape = original.shape
+    if completed.shape != shape or mask.shape != shape[:2]:
+        raise ValueError(f"{shape}, {completed.shape} and {mask.shape} do not belong together")
+    reach = max(PAD_PX, boundary_px + SSIM_REACH_PX)
+    part = _around(mask, reach)
     first = original[part]
     second = completed[part]
     boundary = Boundary.of(mask[part])
     near_boundary = np.zeros_like(mask)
     if boundary is not None:
-        near_boundary[part] = np.abs(boundary.depth) <= boundary_px
+        distance = np.abs(boundary.depth)
+        near_boundary[part] = distance <= boundary_px
     out = _differences(
         first,
         second,
@@ -71,8 +72,11 @@ def measure_inpainting(
     out["inpainting/boundary_step"] = np.full(2, np.nan)
     out["inpainting/fibres"] = np.full((2, 2), np.nan)
     if boundary is not None:
-        steps = [boundary_step(side, boundary) for side in (second, first)]
-        fibres = [boundary_fibres(side, boundary) for side in (second, first)]
+        steps = []
+        fibres = []
+        for side in (second, first):
+            steps.append(boundary_step(side, boundary))
+            fibres.append(boundary_fibres(side, boundary))
         out["inpainting/boundary_step"] = np.array(steps)
         out["inpainting/fibres"] = np.array(fibres)
     if perceptual is not None:
@@ -91,7 +95,8 @@ def _differences(
     second: Pixels,
     regions: tuple[Mask, Mask],
 ) -> dict[str, Float64Array]:
-    squared = ((first.astype(np.float64) - second) ** 2).mean(axis=2)
+    difference = first.astype(np.float64) - second
+    squared = (difference**2).mean(axis=2)
     similarity = squared
     if regions[0].any():
         similarity = ssim_map(first, second)
@@ -112,8 +117,13 @@ def _changes_outside(
     mask: Mask,
 ) -> Float64Array:
     """(3,) largest change of a known pixel, how many changed, and how many there are."""
-    changes = np.abs(original.astype(np.int16) - completed).max(axis=2)[~mask]
-    numbers = [changes.max(initial=0), np.count_nonzero(changes), changes.size]
+    difference = np.abs(original.astype(np.int16) - completed)
+    changes = difference.max(axis=2)[~mask]
+    numbers = [
+        changes.max(initial=0),
+        np.count_nonzero(changes),
+        changes.size,
+    ]
     return np.array(numbers, np.float64)
 
 
@@ -134,4 +144,7 @@ def _around(mask: Mask, pad: int) -> tuple[slice, slice]:
 
 def _padded_range(marked: Mask, pad: int) -> slice:
     places = np.flatnonzero(marked)
-    return slice(max(int(places[0]) - pad, 0), int(places[-1]) + 1 + pad)
+    first = int(places[0])
+    last = int(places[-1])
+    start = max(first - pad, 0)
+    return slice(start, last + 1 + pad)

@@ -30,9 +30,12 @@ def ssim_map(first: Pixels, second: Pixels) -> Float64Array:
     covariance = _smooth(x * y) - mean_x * mean_y
     c1 = (_K1 * _RANGE) ** 2
     c2 = (_K2 * _RANGE) ** 2
-    numerator = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    denominator = (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
-    return np.asarray((numerator / denominator).mean(axis=0))
+    means_product = 2 * mean_x * mean_y + c1
+    means_squares = mean_x**2 + mean_y**2 + c1
+    numerator = means_product * (2 * covariance + c2)
+    denominator = means_squares * (variance_x + variance_y + c2)
+    similarity = numerator / denominator
+    return np.asarray(similarity.mean(axis=0))
 
 
 def _smooth(channels: Float64Array) -> Float64Array:

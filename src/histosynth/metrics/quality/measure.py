@@ -57,12 +57,21 @@ def measure_quality(pixels: Pixels, mpp: float) -> dict[str, Float64Array]:
     darkest = pixels.min(axis=2)
     white = darkest >= BURNT_FROM
     black = darkest <= BLACK_TO
+    tissue = is_tissue(density)
+    sharpness = focus(grey, tissue, mpp)
+    detail = spectrum(grey, mpp)
+    grain = noise(pixels)
+    block_ratio = blocks(pixels)
+    clipped = [
+        white.mean(),
+        black.mean(),
+    ]
     return {
-        "quality/focus": np.array([focus(grey, is_tissue(density), mpp)]),
-        "quality/spectrum": np.array(spectrum(grey, mpp)),
-        "quality/noise": np.array([noise(pixels)]),
-        "quality/blocks": np.array([blocks(pixels)]),
-        "quality/clipped": np.array([white.mean(), black.mean()]),
+        "quality/focus": np.array([sharpness]),
+        "quality/spectrum": np.array(detail),
+        "quality/noise": np.array([grain]),
+        "quality/blocks": np.array([block_ratio]),
+        "quality/clipped": np.array(clipped),
     }
 
 
@@ -84,8 +93,9 @@ def focus(
         max(FOCUS_UM / mpp, 0.7),
         truncate=3.0,
     )
+    response = np.asarray(laplacian)[tissue]
     spread = float(inside.var(dtype=np.float64))
-    sharpness = float(np.asarray(laplacian)[tissue].var(dtype=np.float64))
+    sharpness = float(response.var(dtype=np.float64))
     if spread <= 1e-9 or sharpness <= 0:
         return np.nan
     return float(np.log10(sharpness / spread))
@@ -99,13 +109,18 @@ def spectrum(grey: Float32Array, mpp: float) -> tuple[float, float]:
     """
     height, width = grey.shape
     plane = _frequency_plane(height, width, mpp)
-    windowed = (grey - grey.mean()) * plane.window
-    power = np.abs(np.asarray(fft.rfft2(windowed))) ** 2
-    total = float(power[plane.counted].sum(dtype=np.float64))
+    centred = grey - grey.mean()
+    windowed = centred * plane.window
+    coefficients = np.asarray(fft.rfft2(windowed))
+    power = np.abs(coefficients) ** 2
+    counted = power[plane.counted]
+    total = float(counted.sum(dtype=np.float64))
     if total <= 1e-6 * grey.size or not plane.fine.any():
         return np.nan, np.nan
-    share = float(power[plane.fine].sum(dtype=np.float64)) / total
-    return share, _spectral_slope(power, plane.ring, mpp)
+    fine = power[plane.fine]
+    share = float(fine.sum(dtype=np.float64)) / total
+    slope = _spectral_slope(power, plane.ring, mpp)
+    return share, slope
 
 
 def _spectral_slope(
@@ -124,15 +139,18 @@ def _spectral_slope(
     if defined.sum() < MIN_FITTED_RINGS:
         return np.nan
     rings = np.arange(FREQUENCY_RINGS)[defined]
-    log_power = np.log(sums[defined] / counts[defined])
-    slope, _ = np.polyfit(rings, log_power, 1)
-    return float(slope) / _ring_width(mpp)
+    means = sums[defined] / counts[defined]
+    log_power = np.log(means)
+    slope_per_ring, _ = np.polyfit(rings, log_power, 1)
+    slope = float(slope_per_ring)
+    return slope / _ring_width(mpp)
 
 
 def _ring_width(mpp: float) -> float:
     """Of one ring, in log frequency."""
     highest = 0.8 * 0.5 / mpp
-    return float(np.log(max(highest / SLOPE_FROM_PER_UM, 1.01))) / FREQUENCY_RINGS
+    ratio = max(highest / SLOPE_FROM_PER_UM, 1.01)
+    return float(np.log(ratio)) / FREQUENCY_RINGS
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,18 +176,26 @@ def _frequency_plane(
     width: int,
     mpp: float,
 ) -> _FrequencyPlane:
-    window = np.outer(np.hanning(height), np.hanning(width)).astype(np.float32)
-    frequency = np.hypot(
-        np.fft.fftfreq(height, mpp)[:, None],
-        np.fft.rfftfreq(width, mpp)[None],
-    )
+    hann = np.outer(np.hanning(height), np.hanning(width))
+    window = hann.astype(np.float32)
+    down = np.fft.fftfreq(height, mpp)
+    across = np.fft.rfftfreq(width, mpp)
+    frequency = np.hypot(down[:, None], across)
     with np.errstate(divide="ignore"):
-        place = np.floor(np.log(frequency / SLOPE_FROM_PER_UM) / _ring_width(mpp))
+        log_frequency = np.log(frequency / SLOPE_FROM_PER_UM)
+        place = np.floor(log_frequency / _ring_width(mpp))
     in_ring = (place >= 0) & (place < FREQUENCY_RINGS)
     ring = np.where(in_ring, place, -1).astype(np.intp)
-    counted = (frequency >= COARSE_PER_UM) & (frequency <= 0.5 / mpp)
+    highest = 0.5 / mpp
+    not_coarse = frequency >= COARSE_PER_UM
+    counted = not_coarse & (frequency <= highest)
     fine = counted & (frequency > FINE_DETAIL_PER_UM)
-    return _FrequencyPlane(window, ring, fine, counted)
+    return _FrequencyPlane(
+        window,
+        ring,
+        fine,
+        counted,
+    )
 
 
 def noise(pixels: Pixels) -> float:
@@ -183,23 +209,26 @@ def noise(pixels: Pixels) -> float:
         return np.nan
     values = pixels.astype(np.float32)
     grey = values @ _MEAN_OF_CHANNELS
-    gradient = np.asarray(
-        ndimage.gaussian_gradient_magnitude(
-            grey,
-            2.0,
-            truncate=3.0,
-        )
+    slopes = ndimage.gaussian_gradient_magnitude(
+        grey,
+        2.0,
+        truncate=3.0,
     )
-    gradient = gradient[1:-1, 1:-1]
+    gradient = np.asarray(slopes)[1:-1, 1:-1]
     inner = pixels[1:-1, 1:-1]
-    unclipped = (inner.min(axis=2) > 3) & (inner.max(axis=2) < 252)
+    not_black = inner.min(axis=2) > 3
+    not_white = inner.max(axis=2) < 252
+    unclipped = not_black & not_white
     if unclipped.sum() < MIN_PIXELS:
         return np.nan
-    smooth = unclipped & (gradient <= np.quantile(gradient[unclipped], 1 / 3))
+    limit = np.quantile(gradient[unclipped], 1 / 3)
+    smooth = unclipped & (gradient <= limit)
     across = values[:, 2:] - 2 * values[:, 1:-1] + values[:, :-2]
     both = across[2:] - 2 * across[1:-1] + across[:-2]
-    response = np.abs(both)[smooth].mean(dtype=np.float64)
-    return float(np.sqrt(np.pi / 2) * response / 6)
+    in_smooth = np.abs(both)[smooth]
+    response = in_smooth.mean(dtype=np.float64)
+    sigma = np.sqrt(np.pi / 2) * response / 6
+    return float(sigma)
 
 
 def blocks(pixels: Pixels) -> float:
@@ -220,12 +249,15 @@ def blocks(pixels: Pixels) -> float:
 def _block_ratio(grey: Float32Array) -> float:
     """Of steps across columns; nan where most positions of the grid have none."""
     step = np.diff(grey, axis=1)
-    around = (step[:, 2:] + step[:, :-2]) / 2
-    excess = np.abs(step[:, 1:-1] - around).mean(
-        axis=0,
-        dtype=np.float64,
-    )
-    positions = [excess[position::JPEG_BLOCK].mean() for position in range(JPEG_BLOCK)]
+    before = step[:, :-2]
+    after = step[:, 2:]
+    around = (after + before) / 2
+    excess = np.abs(step[:, 1:-1] - around)
+    by_column = excess.mean(axis=0, dtype=np.float64)
+    positions = []
+    for position in range(JPEG_BLOCK):
+        on_grid = by_column[position::JPEG_BLOCK]
+        positions.append(on_grid.mean())
     by_position = np.array(positions)
     usual = float(np.median(by_position))
     if usual <= 0:
