@@ -1,9 +1,8 @@
-"""Pictures, masks, marked output, recipes, pairing: what comes in and goes out."""
+"""Marked output, recipes, pairing, and files that appear whole: what comes in and goes out."""
 
 import json
 import stat
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,108 +15,14 @@ from histosynth.core.errors import (
     BadPairing,
     BadRecipe,
     NoFiles,
-    NotRGB,
     NotWritable,
     SizeMismatch,
-    UnreadableImage,
 )
-from histosynth.core.images import read_mask, read_rgb, write_mask
+from histosynth.core.images import read_rgb
 from histosynth.core.pairing import list_files, pair_by_stem
 from histosynth.core.store import atomic_write, digest, write_text
 from histosynth.core.synthetic import SOURCE_TYPE, Synthetic, read_recipe
 from histosynth.training.tasks.autoencoder.recipe import AutoencoderRecipe
-
-
-@pytest.mark.parametrize(
-    ("mode", "sentence"),
-    [
-        ("RGBA", "a picture with an alpha channel, not 8-bit RGB. Flatten it onto white"),
-        ("L", "a grayscale picture, not 8-bit RGB. H&E needs colour"),
-        ("I;16", "more than 8 bits per channel, not 8-bit RGB. Convert it"),
-        ("P", "a P picture"),
-    ],
-)
-def test_other_pixel_types_are_refused_with_the_remedy(tmp_path, mode, sentence):
-    path = tmp_path / "x.png"
-    Image.new(mode, (16, 16)).save(path)
-    with pytest.raises(NotRGB) as caught:
-        read_rgb(path)
-    assert sentence in str(caught.value)
-
-
-def test_a_truncated_png_is_refused(tmp_path, tile):
-    path = tmp_path / "x.png"
-    Image.fromarray(tile).save(path)
-    path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(UnreadableImage, match="cannot be read as an image"):
-        read_rgb(path)
-
-
-@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n"])
-def test_what_is_no_picture_is_refused(tmp_path, content):
-    path = tmp_path / "x.png"
-    path.write_bytes(content)
-    with pytest.raises(UnreadableImage):
-        read_rgb(path)
-    with pytest.raises(UnreadableImage):
-        read_rgb(tmp_path / "absent.png")
-
-
-def test_a_mask_is_true_where_any_channel_is_not_zero(tmp_path):
-    mask = np.zeros((12, 10), bool)
-    mask[3:5, 2:9] = True
-    write_mask(tmp_path / "m.png", mask)
-    assert (read_mask(tmp_path / "m.png") == mask).all()
-    coloured = np.zeros((12, 10, 3), np.uint8)
-    coloured[mask] = (0, 0, 1)
-    Image.fromarray(coloured).save(tmp_path / "c.png")
-    assert (read_mask(tmp_path / "c.png") == mask).all()
-
-
-def test_what_is_transparent_in_a_mask_is_not_masked(tmp_path):
-    picture = np.zeros((12, 10, 4), np.uint8)
-    picture[..., :3] = 255
-    picture[3:5, 2:9, 3] = 255
-    Image.fromarray(picture).save(tmp_path / "m.png")
-    assert (read_mask(tmp_path / "m.png") == (picture[..., 3] > 0)).all()
-
-
-@pytest.mark.parametrize("name", ["a.png", "a.tif"])
-def test_sixteen_bits_a_channel_are_refused(tmp_path, name):
-    cv2.imwrite(str(tmp_path / name), np.full((16, 16, 3), 40_000, np.uint16))
-    with pytest.raises(NotRGB, match="more than 8 bits"):
-        read_rgb(tmp_path / name)
-
-
-def test_offsets_in_a_file_are_not_taken_for_bits(tmp_path, tile):
-    """Pillow gives raw mode, compression and offsets in one tuple; an offset may hold a 16."""
-    path = tmp_path / "a.tif"
-    unlucky = 0
-    for height in range(40, len(tile)):
-        Image.fromarray(tile[:height]).save(path, compression="tiff_adobe_deflate")
-        with Image.open(path) as image:
-            unlucky += "16" in str(image.tile)
-        assert read_rgb(path).shape == (height, *tile.shape[1:])
-    assert unlucky
-
-
-def test_only_formats_that_start_no_program_are_opened(tmp_path):
-    (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n")
-    with pytest.raises(UnreadableImage, match="no known picture format"):
-        read_rgb(tmp_path / "a.png")
-
-
-def test_a_path_that_is_a_folder_is_refused(tmp_path):
-    (tmp_path / "a.png").mkdir()
-    with pytest.raises(NotWritable):
-        write_mask(tmp_path / "a.png", np.ones((4, 4), bool))
-    assert list(tmp_path.iterdir()) == [tmp_path / "a.png"], "nothing half-written is left"
-
-
-def test_a_jpeg_is_no_mask(tmp_path):
-    Image.fromarray(np.zeros((16, 16), np.uint8)).save(tmp_path / "m.jpg")
-    with pytest.raises(UnreadableImage, match="smears the edges"):
-        read_mask(tmp_path / "m.jpg")
 
 
 @pytest.mark.parametrize(

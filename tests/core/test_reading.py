@@ -1,10 +1,8 @@
-"""What is read as it was meant, or refused: turned pictures, masks with loss, odd names, odd
-numbers."""
+"""What is read as it was meant, or refused: odd names, odd numbers, files over the limits."""
 
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
@@ -37,68 +35,6 @@ def read(path):
         mpp=0.5,
         classes=CLASSES,
     )
-
-
-def patch():
-    """A mask whose edges lie on no grid of a codec."""
-    mask = np.zeros((61, 83), bool)
-    mask[13:38, 21:46] = True
-    return mask
-
-
-@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp"])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_and_masks_are_turned_by_their_exif_orientation(tmp_path, name, orientation):
-    exif = Image.Exif()
-    exif[0x112] = orientation
-    pixels = np.zeros((40, 56, 3), np.uint8)
-    pixels[:20, :28] = (200, 30, 90)
-    whole = {"quality": 95} if name == "a.jpg" else {"lossless": True} if name == "a.webp" else {}
-    Image.fromarray(pixels).save(tmp_path / name, exif=exif, **whole)
-    found = read_rgb(tmp_path / name)
-    assert found.shape == ((40, 56, 3) if orientation < 5 else (56, 40, 3))
-    top = orientation in (1, 2, 5, 6)
-    left = orientation in (1, 4, 5, 8)
-    bright = [[found[y, x, 0] > 100 for x in (5, -5)] for y in (5, -5)]
-    assert bright == [[top and left, top and not left], [not top and left, not top and not left]]
-    if name != "a.jpg":
-        assert (read_mask(tmp_path / name) == found.any(axis=2)).all()
-
-
-@pytest.mark.parametrize(
-    ("name", "how"),
-    [
-        ("m.tif", {"compression": "jpeg"}),
-        ("m.webp", {"quality": 60}),
-        ("m.jpg", {}),
-        (
-            "n.webp",
-            {
-                "quality": 60,
-                "save_all": True,
-                "append_images": 1,
-            },
-        ),
-    ],
-)
-def test_masks_with_loss_are_refused_whatever_holds_them(tmp_path, name, how):
-    picture = Image.fromarray(np.repeat(patch()[..., None] * np.uint8(255), 3, axis=2))
-    if "append_images" in how:
-        how = how | {"append_images": [Image.eval(picture, lambda value: 255 - value)]}
-    picture.save(tmp_path / name, **how)
-    with pytest.raises(UnreadableImage, match="smears the edges of a mask"):
-        read_mask(tmp_path / name)
-
-
-@pytest.mark.parametrize(
-    ("name", "how"),
-    [("m.tif", {"compression": "tiff_lzw"}), ("m.tif", {}), ("m.webp", {"lossless": True})],
-)
-def test_masks_without_loss_are_taken(tmp_path, name, how):
-    Image.fromarray(np.repeat(patch()[..., None] * np.uint8(255), 3, axis=2)).save(
-        tmp_path / name, **how
-    )
-    assert (read_mask(tmp_path / name) == patch()).all()
 
 
 def test_a_tiff_that_describes_itself_in_json_is_not_ours(tmp_path, tile):
