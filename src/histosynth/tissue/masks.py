@@ -264,7 +264,8 @@ def _bubbles(
     centre = random.uniform(0, 1, 2) * (height, width)
     radius = random.uniform(0.06, 0.34) * side
     for _ in range(_bubble_count(random)):
-        distance = np.hypot(rows - centre[0], columns - centre[1])
+        centre_y, centre_x = centre
+        distance = np.hypot(rows - centre_y, columns - centre_x)
         is_rim = radius > 5 * rim_width and random.random() < 0.3
         if is_rim:
             mask |= np.abs(distance - radius) < rim_width

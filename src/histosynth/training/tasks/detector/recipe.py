@@ -23,7 +23,7 @@ class DetectorPlan:
     """A nucleus' centre counts this much more than empty ground."""
     class_weight: float = 0.5
     rarity: float = 0.5
-    """0: every nucleus counts alike in telling classes; 1: every class does."""
+    """0: every nucleus counts alike in distinguishing classes; 1: every class does."""
     zoom: float = 0.12
     light: float = 0.05
     noise: float = 6.0
