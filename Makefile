@@ -28,8 +28,13 @@ test-all: $(STAMP) ## the slow ones too
 coverage: $(STAMP) ## the tests with branch coverage: a table, and htmlcov/index.html
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=html
 
-mutate: $(STAMP) ## mutation run of core, metrics and sampling (hours; resumes; FILES=... for a part)
-	$(BIN)/mutmut run $(FILES)
+mutate: $(VENV)/.mutation ## mutants of core, metrics and sampling that no test notices (hours; resumes; MUTANTS="histosynth.core.matching*")
+	$(BIN)/mutmut run $(MUTANTS)
+	$(BIN)/mutmut results
+
+$(VENV)/.mutation: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/cpu.txt -e '.[mutation]'
+	touch $(VENV)/.mutation
 
 check: $(STAMP)  ## format, lint, types, import contracts, spelling
 	$(BIN)/ruff format --check src tests benchmarks docs
@@ -57,4 +62,4 @@ bench: $(STAMP)  ## quality and speed tables (needs the shared tissue for qualit
 	$(BIN)/python benchmarks/speed.py
 
 clean:           ## remove what can be made again
-	rm -rf $(VENV) demo site htmlcov .coverage .mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) demo site htmlcov .coverage mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
