@@ -54,7 +54,10 @@ Guidance = Annotated[
 ]
 SolverName = Annotated[
     str | None,
-    typer.Option("--solver", help="dpm, unipc, euler or heun (default: the bundle's)."),
+    typer.Option(
+        "--solver",
+        help="e.g. dpm, unipc, euler, heun (an unknown name lists all; default: the bundle's).",
+    ),
 ]
 Batch = Annotated[
     int,

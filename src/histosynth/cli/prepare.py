@@ -188,7 +188,7 @@ def stain(
     out: Out,
     method: Annotated[
         str,
-        typer.Option(help="macenko, vahadane or reinhard."),
+        typer.Option(help="e.g. macenko, vahadane, reinhard (an unknown name lists all)."),
     ] = "macenko",
     target: Annotated[
         Path | None,

@@ -42,7 +42,7 @@ def complete(
         seed: the same seed gives the same picture.
         steps: solver steps; None: the bundle's default.
         guidance: 1 as trained, above 1 stricter with the nuclei; None: the bundle's default.
-        solver: dpm, unipc, euler or heun; None: the bundle's default.
+        solver: a name in `sampling.solvers.SOLVERS`, e.g. unipc; None: the bundle's default.
         exemplar: start from tissue copied from around the mask (tissue/exemplar.py), which carries
             fibres and ground over its boundary; False: from noise alone.
         bundle: from `open_bundle`; None: the compact one.

@@ -44,7 +44,7 @@ def synthesize(
         seed: the same seed gives the same pictures of the same nuclei, in any batch and order.
         steps: solver steps; None: the bundle's default.
         guidance: 1 as trained, above 1 stricter with the nuclei; None: the bundle's default.
-        solver: dpm, unipc, euler or heun; None: the bundle's default.
+        solver: a name in `sampling.solvers.SOLVERS`, e.g. unipc; None: the bundle's default.
         bundle: from `open_bundle`; None: the compact one.
         batch: pictures sampled at a time.
 
