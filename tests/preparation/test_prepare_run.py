@@ -167,6 +167,20 @@ def test_another_recipe_in_the_same_folder_is_refused(slides, tmp_path):
         run(slides[0], tmp_path, tiles={"size": 128})
 
 
+def test_a_folder_that_an_earlier_version_began_is_continued(slides, tmp_path):
+    run(slides[0], tmp_path)
+    path = tmp_path / "recipe.json"
+    recipe = json.loads(path.read_text())
+    recipe["nuclei"]["kinds"] = recipe["nuclei"].pop("classes")
+    path.write_text(json.dumps(recipe))
+    run(slides[0], tmp_path)
+    assert "classes" in json.loads(path.read_text())["nuclei"]
+    recipe["nuclei"]["kinds"] = {"a": "b"}
+    path.write_text(json.dumps(recipe))
+    with pytest.raises(ResumeMismatch, match="nuclei"):
+        run(slides[0], tmp_path)
+
+
 def test_a_slide_that_cannot_be_used_is_named_and_the_others_go_on(slides, tmp_path):
     folder = tmp_path / "slides"
     folder.mkdir()

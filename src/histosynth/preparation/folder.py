@@ -58,10 +58,19 @@ def remember_recipe(recipe: PrepareRecipe, out: Path) -> None:
 def _changed_keys(path: Path, values: Mapping[str, Any]) -> list[str]:
     """Keys of a recipe, slides left out, whose values differ from those of a file."""
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = _with_present_keys(json.loads(path.read_text(encoding="utf-8")))
         return sorted(key for key in values if key != "slides" and before.get(key) != values[key])
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise BadRecipe(str(path), [f"it is damaged: {error}"]) from error
+
+
+def _with_present_keys(values: Any) -> Any:
+    """A recipe of an earlier version under the present keys; as it is where it is none."""
+    try:
+        recipe = recipes.build(values, PrepareRecipe)
+    except BadRecipe:
+        return values
+    return json.loads(json.dumps(recipes.as_dict(recipe)))
 
 
 def remove_leftovers(
