@@ -19,9 +19,9 @@ from ..metrics.copying.register import Library, texture
 from ..metrics.copying.search import find_matches
 from ..metrics.sample import Sample, TileMeasurements
 from ..model.bundle import Bundle
+from ..training.data.crops import Batch
 from ..training.data.sources import Example
-from ..training.tasks.diffusion.batches import Batch
-from ..training.tasks.diffusion.painting import Paint
+from ..training.tasks.painting import Paint
 
 MAX_SEARCHED_TILES = 256
 """Training tiles that one validation searches; of more, a random choice that changes with the

@@ -13,8 +13,8 @@ from ..model.bundle import Bundle
 from ..model.device import pick_device
 from ..sampling.painter import SamplingSettings, decode_canonical, paint_latents
 from ..sampling.solvers import item_generator, item_noise
+from ..training.data.crops import Batch
 from ..training.data.sources import Example
-from ..training.tasks.diffusion.batches import Batch
 from ..training.tasks.task import RunContext
 from .copy_guard import CopyGuard
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..model.device import pick_device
 from .data.sources import Example
-from .tasks.diffusion.cost import Cost
+from .tasks.run_cost import Cost
 from .tasks.task import ALWAYS_WRITTEN, Task, TrainRecipe
 
 

@@ -14,8 +14,8 @@ from ...core.progress import ProgressCallback
 from ..data.sources import Example
 from ..loop.fit import StopRule, TrainTask
 from ..loop.plan import LoopPlan
-from .diffusion.cost import Cost
-from .diffusion.painting import GuardFactory, Paint
+from .painting import GuardFactory, Paint
+from .run_cost import Cost
 
 ALWAYS_WRITTEN = (
     "recipe.json",

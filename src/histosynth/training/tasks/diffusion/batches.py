@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,9 +16,9 @@ from ....model.autoencoder import FACTOR
 from ....model.bundle import Bundle
 from ....model.conditioning import ItemConditions, encode_conditions
 from ....model.families.family import Family
-from ....model.structure import StructureMaps
 from ....tissue.masks import draw_mask
 from ...data.batch_sampler import BatchSampler
+from ...data.crops import Batch, CropItem
 from ...data.views import LatentView
 from ...loop.plan import LoopPlan
 from ..tile_checks import probe_side
@@ -27,62 +27,6 @@ from .recipe import DiffusionPlan
 UNDEFINED_CLASS_SHARES = (0.3, 1.0)
 """Shares of nuclei without a class, where classes are dropped: as from a detector that is unsure
 of some nuclei, and from one without classes."""
-
-
-@dataclass(frozen=True, eq=False)
-class CropItem:
-    """One crop with its conditions.
-
-    Attributes:
-        view: the latent view it is cut from.
-        box: place of the crop in the view, px.
-        conditions: of the crop, without its known pixels.
-    """
-
-    view: LatentView
-    box: Box
-    conditions: ItemConditions
-
-    def latents(self) -> Tensor:
-        """The crop's latents (C, h, w)."""
-        cells = Box(
-            self.box.x // FACTOR,
-            self.box.y // FACTOR,
-            self.box.width // FACTOR,
-            self.box.height // FACTOR,
-        )
-        rows, columns = cells.slices
-        return self.view.latents[:, rows, columns]
-
-    def pixels(self) -> Tensor:
-        """The crop's pixels (H, W, 3) uint8."""
-        return self.view.pixels[self.box.slices]
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Crops of one size with their conditions.
-
-    Attributes:
-        latents: (B, C, h, w), standardised.
-        maps: nuclei, known pixels and masks.
-        style: (B, S).
-        pixels: (B, H, W, 3) uint8.
-    """
-
-    latents: Tensor
-    maps: StructureMaps
-    style: Tensor
-    pixels: Tensor
-
-    def picked(self, rows: Tensor) -> Batch:
-        """The items at `rows`."""
-        return Batch(
-            self.latents[rows],
-            self.maps.picked(rows),
-            self.style[rows],
-            self.pixels[rows],
-        )
 
 
 def items_per_batch(

@@ -22,10 +22,11 @@ from ...loop.fit import module_weights
 from ...loop.plan import LoopPlan
 from ...loop.processes import join_processes
 from ...resume import remember_inputs
+from ..painting import Guard
+from ..run_cost import Cost
 from ..task import OpenedTiles, RunContext, Training
 from .batches import items_per_batch
-from .cost import Cost, cost_of
-from .painting import Guard
+from .cost import cost_of
 from .recipe import AdapterRecipe
 from .train_task import DiffusionTrainTask, Save
 

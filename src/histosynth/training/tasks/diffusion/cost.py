@@ -7,7 +7,6 @@ once there: its products are counted, and so is what it would keep for the backw
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from ....model.conditioning import style_length
 from ....model.device import DTYPES
 from ....model.structure import StructureFeatures
 from ...loop.plan import LoopPlan
+from ..run_cost import Cost
 from .adapter_options import AdapterPlan
 
 STATE_BYTES = 4 * 4
@@ -32,29 +32,6 @@ FORWARD_TWICE_AND_BACK = 3
 """The same with checkpointing."""
 _SPEED_TEST_S = 0.3
 _SPEED_TEST_SIDE = 1024
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a run will take.
-
-    Attributes:
-        parameters: of the network.
-        trained: of adapter and structure encoder.
-        saved: 1 - trained / all that full fine-tuning would train; SarcoDiff reports 0.92.
-        gflop_per_item: of one item's forward pass.
-        memory_gb: weights, state and activations of one part of a batch; about.
-        seconds_per_step: at the speed of plain products on this machine; at best.
-        hours: of all steps; at best.
-    """
-
-    parameters: int
-    trained: int
-    saved: float
-    gflop_per_item: float
-    memory_gb: float
-    seconds_per_step: float
-    hours: float
 
 
 def cost_of(

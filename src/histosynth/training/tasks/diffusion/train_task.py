@@ -12,15 +12,16 @@ from torch import Tensor, nn
 from ....core.tile import Pixels
 from ....model.autoencoder import FACTOR
 from ....model.bundle import Bundle
+from ...data.crops import Batch
 from ...data.views import LatentView
 from ...loop.microbatches import WHOLE_BATCH, Part
 from ...loop.plan import LoopPlan
+from ..painting import Paint
 from ..sheets import stack_rows
 from .adapter_options import GuidedPlan
-from .batches import Batch, CropBatches
+from .batches import CropBatches
 from .guidance_distillation import guided_answer
 from .losses import class_weights, diffusion_loss, draw_steps, draw_times, place_weights
-from .painting import Paint
 from .recipe import DiffusionPlan
 
 MAX_SHEET_CROPS = 16

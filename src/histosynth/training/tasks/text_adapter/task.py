@@ -25,7 +25,7 @@ from ..diffusion.checks import (
     refuse_targets,
     refuse_unknown_labels,
 )
-from ..diffusion.painting import Guard
+from ..painting import Guard
 from ..task import RunContext, Task, Training
 from ..tile_checks import open_examples, refuse_no_share
 from .recipe import TextAdapterRecipe

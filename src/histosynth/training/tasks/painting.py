@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from ....core.tile import Pixels
-from ....model.bundle import Bundle
-from ...data.sources import Example
-from .batches import Batch
+from ...core.tile import Pixels
+from ...model.bundle import Bundle
+from ..data.crops import Batch
+from ..data.sources import Example
 
 Paint = Callable[[Bundle, Batch], list[Pixels]]
 """Samples one picture for each item of a batch from the item's conditions."""
