@@ -1,6 +1,7 @@
 """`evaluate` on odd, spoilt and mismatched inputs: what is refused, and what goes on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,15 @@ def test_crops_reach_from_edge_to_edge_and_keep_their_nuclei(world):
     ) == 4
     pixels, nuclei = read_item(found.items[0], (), {})
     assert pixels.shape == (96, 96, 3) and nuclei is None
+
+
+def test_a_crop_of_a_tile_without_nuclei_has_zero_nuclei_not_unknown_ones(world, tmp_path):
+    """Zero nuclei that are known count in the structure metric; unknown ones would drop out."""
+    found = open_collection(world / "train", InputOptions(mpp=0.5, crop=96))
+    item = replace(found.items[0], points=tmp_path / "none.csv")
+    item.points.write_text("x,y,class\n")
+    _, nuclei = read_item(item, ("nucleus",), {})
+    assert nuclei is not None and len(nuclei) == 0 and nuclei.size == (96, 96)
 
 
 def test_a_dry_run_reports_which_metrics_would_be_computed(world):

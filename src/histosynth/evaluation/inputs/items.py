@@ -149,7 +149,7 @@ def _read(
         )
     if item.box is None:
         return pixels, nuclei
-    inside = nuclei.crop(item.box) if nuclei else None
+    inside = None if nuclei is None else nuclei.crop(item.box)
     return np.ascontiguousarray(pixels[item.box.slices]), inside
 
 
