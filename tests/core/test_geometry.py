@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 
 from histosynth.core.condition import Condition, Context
-from histosynth.core.errors import BadOption, BadSize, NotRGB, SizeMismatch
+from histosynth.core.errors import BadMask, BadOption, BadSize, NotRGB, SizeMismatch
 from histosynth.core.geometry import Box, Size, check_size, parse_size
 from histosynth.core.images import read_mask, read_picture_info, read_rgb, write_mask
 from histosynth.core.nuclei import Nuclei
-from histosynth.core.tile import Tile, TileRef, unknown_patient
+from histosynth.core.tile import Tile, TileRef, check_rgb, read_only, unknown_patient
 
 
 def test_a_size_is_width_and_height_and_an_array_s_shape_the_other_way_round():
@@ -173,3 +173,133 @@ def test_the_known_pixels_of_a_context_are_8_bit_rgb():
     for pixels in (wide_pixels()[..., 0], wide_pixels().astype(np.float32)):
         with pytest.raises(NotRGB, match="image is an array of shape"):
             Context(pixels, mask)
+
+
+def context_of(mask):
+    return Context(wide_pixels(), mask)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        (lambda: Box(1, 2, 0, -3), ValueError, "a box needs a positive size, not 0 x -3"),
+        (
+            lambda: parse_size("5.0"),
+            BadOption,
+            "--size is 5.0, but must be W or WxH in whole pixels, e.g. 512 or 512x384. "
+            "Give another value.",
+        ),
+        (
+            lambda: check(63, 520),
+            BadSize,
+            "A tile of 63 x 520 px cannot be painted: each side must be a multiple of 8 from 64 "
+            "to 512 px. The nearest size that works is 64 x 512 px.",
+        ),
+        (
+            lambda: check_size(513, 64, min_px=64, max_px=512, multiple=1),
+            BadSize,
+            "A tile of 513 x 64 px cannot be painted: each side must be from 64 to 512 px. "
+            "The nearest size that works is 512 x 64 px.",
+        ),
+        (
+            lambda: TileRef("S1", "P1", Box(0, 0, 8, 8), -0.5),
+            ValueError,
+            "mpp must be positive, not -0.5",
+        ),
+        (
+            lambda: Tile(TileRef("S1", "P1", Box(0, 0, 8, 8), 0.5), [[1, 2]]),
+            NotRGB,
+            "tile is a list and no array, not 8-bit RGB. "
+            "Hand in (height, width, 3) of type uint8, e.g. from read_rgb.",
+        ),
+        (
+            lambda: check_rgb(np.zeros((2, 5, 4), np.uint8), "overview"),
+            NotRGB,
+            "overview is an array of shape (2, 5, 4) and type uint8, not 8-bit RGB. "
+            "Hand in (height, width, 3) of type uint8.",
+        ),
+        (
+            lambda: Context(wide_pixels() / 2, np.ones((20, 30), bool)),
+            NotRGB,
+            "image is an array of shape (20, 30, 3) and type float64, not 8-bit RGB. "
+            "Hand in (height, width, 3) of type uint8.",
+        ),
+        (
+            lambda: context_of(np.ones((30, 20), bool)),
+            SizeMismatch,
+            "The mask is 20 x 30 px, but its image is 30 x 20 px. "
+            "Draw the mask on the same tile, at the same size.",
+        ),
+        (
+            lambda: context_of(np.zeros((20, 30), bool)),
+            BadMask,
+            "The mask is empty: no pixel is marked as missing. "
+            "Mark missing pixels with any value but 0.",
+        ),
+        (
+            lambda: context_of(np.ones((20, 30), bool)),
+            BadMask,
+            "The mask covers the whole tile, so nothing is left to go by. "
+            "Use `histosynth synthesize` to make a whole tile.",
+        ),
+        (
+            lambda: Condition(Nuclei.none((30, 20), 0.5, ("tumour",)), (20, 30)),
+            SizeMismatch,
+            "The nuclei's tile is 30 x 20 px, but its image is 20 x 30 px. "
+            "Draw the nuclei's tile on the same tile, at the same size.",
+        ),
+        (
+            lambda: Condition(None, (20, 30), context=context_of(np.eye(20, 30, dtype=bool))),
+            SizeMismatch,
+            "The context is 30 x 20 px, but its image is 20 x 30 px. "
+            "Draw the context on the same tile, at the same size.",
+        ),
+    ],
+)
+def test_sizes_tiles_and_conditions_are_refused_in_these_words(call, error, sentence):
+    with pytest.raises(error) as caught:
+        call()
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((0, 5, 3), np.uint8),
+        np.zeros((5, 0, 3), np.uint8),
+        np.zeros((5, 5, 3), np.int8),
+        np.zeros((5, 5, 3), np.uint16),
+        np.zeros((5, 3), np.uint8),
+        np.zeros((5, 5, 3, 1), np.uint8),
+        np.zeros((5, 5, 2), np.uint8),
+        np.zeros((3, 5, 4), np.uint8),
+    ],
+)
+def test_pictures_are_arrays_of_height_width_and_3_bytes(pixels):
+    check_rgb(np.zeros((1, 1, 3), np.uint8), "tile")
+    with pytest.raises(NotRGB):
+        check_rgb(pixels, "tile")
+
+
+def test_an_array_that_cannot_be_written_shares_memory_with_one_that_can():
+    array = np.zeros((2, 3))
+    view = read_only(array)
+    array[0, 0] = 5.0
+    assert view[0, 0] == 5.0
+    with pytest.raises(ValueError, match="read-only"):
+        view[0, 0] = 1.0
+    pixels = wide_pixels()
+    tile = Tile(TileRef("S1", "P1", Box(0, 0, 30, 20), 0.5), pixels)
+    with pytest.raises(ValueError, match="read-only"):
+        tile.pixels[0, 0] = 0
+    pixels[0, 0] = 7
+    assert (tile.pixels[0, 0] == 7).all()
+
+
+def test_a_condition_without_context_masks_the_whole_tile_as_booleans():
+    condition = Condition(None, (30, 20))
+    assert condition.label is None
+    assert condition.context is None
+    assert condition.nuclei is None
+    assert condition.mask.dtype == np.bool_
+    assert Condition(None, (30, 20), label="breast").label == "breast"

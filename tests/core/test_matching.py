@@ -105,3 +105,62 @@ def test_clusters_apart_from_each_other_are_all_matched():
 )
 def test_f1_is_the_harmonic_mean_and_1_where_there_was_nothing(matched, found, wanted, score):
     assert f1(matched, found, wanted) == pytest.approx(score)
+
+
+def pairs_of(first, second, reach):
+    """{(index into the first set, index into the second): distance}."""
+    pairs, distances = match_points(first, second, reach)
+    return dict(zip(map(tuple, pairs.tolist()), distances.tolist(), strict=True))
+
+
+def test_a_pair_exactly_at_the_limit_is_taken_alone_and_among_others():
+    assert pairs_of([[0, 0]], [[3, 4]], 5.0) == {(0, 0): 5.0}
+    assert pairs_of([[0, 0]], [[3, 4]], np.nextafter(5.0, 0)) == {}
+    chain = pairs_of([[0, 0], [6, 8]], [[-3, -4], [3, 4]], 5.0)
+    assert chain == {(0, 0): 5.0, (1, 1): 5.0}
+
+
+def test_points_at_one_place_are_pairs_where_the_limit_is_zero():
+    assert pairs_of([[1, 1], [2, 2]], [[2, 2], [3, 3]], 0.0) == {(1, 0): 0.0}
+
+
+@pytest.mark.parametrize("scale", [0.001, 1.0, 1000.0])
+def test_the_unit_of_the_coordinates_does_not_matter(scale):
+    """Four points that all reach the first of the other set, and one of them the second."""
+    first = np.array([[0.0, 0.0], [0.0, 0.4], [0.4, 0.0], [-0.4, 0.0]])
+    second = np.array([[0.0, 0.0], [1.0, 0.0]])
+    found = pairs_of(scale * first, scale * second, scale)
+    assert found == {(2, 1): pytest.approx(0.6 * scale), (0, 0): 0.0}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([], []),
+        ([], [[1, 2]]),
+        ([[1, 2]], []),
+        ([[0, 0], [1, 0]], [[50, 50], [60, 60]]),
+    ],
+)
+def test_where_nothing_is_in_reach_there_are_arrays_without_pairs(first, second):
+    pairs, distances = match_points(first, second, 2.0)
+    assert pairs.shape == (0, 2)
+    assert pairs.dtype == np.intp
+    assert distances.shape == (0,)
+    assert distances.dtype == np.float64
+
+
+def test_indices_and_distances_have_one_type_whatever_the_type_of_the_points():
+    for dtype in (np.int64, np.float32, np.float64):
+        points = np.array([[0, 0], [10, 0], [10, 1]], dtype)
+        pairs, distances = match_points(points, points + 1, 1.5)
+        assert pairs.dtype == np.intp
+        assert distances.dtype == np.float64
+        assert len(pairs) == 3
+
+
+def test_points_out_of_reach_come_before_between_and_after_the_clusters():
+    """Indices of pairs count all points, also those that are in no pair."""
+    first = [[-90, 0], [0, 0], [-70, 0], [20, 0], [22, 0], [-50, 0]]
+    second = [[20, 1], [0, 1], [90, 0], [22, 1], [0.5, 1]]
+    assert pairs_of(first, second, 2.5) == {(1, 1): 1.0, (3, 0): 1.0, (4, 3): 1.0}

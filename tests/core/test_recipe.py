@@ -1,6 +1,7 @@
 """All problems of a recipe at once: a wrong type in one table hides nothing in another."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Literal
@@ -210,4 +211,241 @@ def test_files_of_up_to_1_mib_are_read(tmp_path):
     assert recipes.read_toml(path) == {"a": 1}
     path.write_text("a = 1\n" + "#" * ((1 << 20) - 5))
     with pytest.raises(BadRecipe, match="larger than 1048576 bytes"):
+        recipes.read_toml(path)
+
+
+def refusal_of(values, target, **options):
+    with pytest.raises(BadRecipe) as caught:
+        recipes.build(values, target, **options)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("values", "problems"),
+    [
+        (
+            {"name": 1, "first": {"size": 0}},
+            ("name must be str, not 1", "first: size must be at least 1, not 0"),
+        ),
+        ({}, ("missing key name",)),
+        ({"name": "a", "first": {"size": 3}}, ("the file: first must not be larger than second",)),
+        (
+            {"name": "a", "first": {"sise": 3}},
+            ("unknown key first.sise (known: size)",),
+        ),
+        (
+            {"name": "a", "sede": 1, "share": 7},
+            (
+                "unknown key sede (known: name, share, first, second, parts)",
+                "the file: share must lie in [0, 1], not 7.0",
+            ),
+        ),
+        (
+            {"name": "a", "parts": [3, {"size": 0}, {"other": 1}]},
+            (
+                "parts[0] must be a table",
+                "parts[1]: size must be at least 1, not 0",
+                "unknown key parts[2].other (known: size)",
+            ),
+        ),
+        ({"name": "a", "parts": {"size": 1}}, ("parts must be a list",)),
+        ({"name": "a", "second": [1]}, ("second must be a table",)),
+        (
+            {"name": "a", "first": {"size": "x"}, "second": {"size": None}},
+            ("first.size must be int, not 'x'", "second.size must be int, not None"),
+        ),
+    ],
+)
+def test_problems_have_these_words_and_come_in_the_order_of_the_fields(values, problems):
+    assert problems_of(values) == problems
+
+
+def test_a_refusal_counts_the_problems_and_names_the_recipe():
+    error = refusal_of({"sede": 1}, Part)
+    remedy = "Correct them and run again; docs/recipes.md lists every key."
+    assert str(error) == f"recipe has 1 problem(s): unknown key sede (known: size). {remedy}"
+    error = refusal_of({"size": 0, "sede": 1}, Part, name="r.toml")
+    assert str(error) == (
+        "r.toml has 2 problem(s): unknown key sede (known: size); "
+        f"the file: size must be at least 1, not 0. {remedy}"
+    )
+    assert error.name == "r.toml"
+
+
+@dataclass(frozen=True)
+class Nested:
+    parts: tuple[Part, ...] = ()
+    pair: tuple[Part, Part] = (Part(), Part())
+    by_name: dict[str, Part] = field(default_factory=dict)
+    either: int | str = 0
+    maybe: Part | None = None
+    late: int | None = 3
+    method: Literal["a", 2] = "a"
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    derived: int = field(default=7, init=False)
+
+
+def nested(**values):
+    return recipes.build(values, Nested)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"parts": [{"size": 2}, {}]}, Nested(parts=(Part(2), Part()))),
+        ({"parts": ()}, Nested()),
+        ({"pair": ({"size": 2}, {"size": 3})}, Nested(pair=(Part(2), Part(3)))),
+        ({"by_name": {"a": {"size": 2}}}, Nested(by_name={"a": Part(2)})),
+        ({"maybe": {"size": 2}}, Nested(maybe=Part(2))),
+        ({"maybe": None, "late": None}, Nested(late=None)),
+        ({"late": 4}, Nested(late=4)),
+        ({"method": 2}, Nested(method=2)),
+        ({"numbers": {"a": 1, 2: 3}}, Nested(numbers={"a": 1.0, "2": 3.0})),
+    ],
+)
+def test_tables_in_lists_maps_and_options_are_built(values, expected):
+    built = nested(**values)
+    assert built == expected
+    assert all(type(number) is float for number in built.numbers.values())
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"pair": [{}, {"size": "x"}]}, "pair[1].size must be int, not 'x'"),
+        ({"pair": [{}]}, "pair must hold 2 values, not 1"),
+        ({"by_name": {"a": {"size": 0}}}, "by_name.a: size must be at least 1, not 0"),
+        ({"by_name": [1]}, "by_name must be a table, not [1]"),
+        ({"either": "a"}, "either must be int, not 'a'"),
+        ({"either": None}, "either must be int, not None"),
+        ({"maybe": 3}, "maybe must be a table"),
+        ({"late": "x"}, "late must be int, not 'x'"),
+        ({"method": "b"}, "method is 'b', not one of 'a', 2"),
+        ({"numbers": {"a": "x"}}, "numbers.a must be float, not 'x'"),
+        ({"numbers": {"a": float("-inf")}}, "numbers.a must be a finite number, not -inf"),
+        (
+            {"derived": 3},
+            "unknown key derived (known: parts, pair, by_name, either, maybe, late, method, "
+            "numbers)",
+        ),
+    ],
+)
+def test_problems_of_nested_values_name_the_way_to_them(values, problem):
+    assert refusal_of(values, Nested).problems == (problem,)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Each table is checked against another."""
+
+    parts: tuple[Part, ...] = ()
+    part: Part = field(default_factory=Part)
+    limit: int = 1
+
+    def __post_init__(self) -> None:
+        if self.limit > 5:
+            raise ValueError("limit is over 5")
+        if self.parts and self.parts[0].size > self.part.size:
+            raise ValueError("the first part is over the part")
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Checked
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if self.count < self.inner.limit:
+            raise ValueError("count is below the limit")
+
+
+@pytest.mark.parametrize(
+    ("values", "problems"),
+    [
+        ({"inner": {"limit": 3}}, ("the file: count is below the limit",)),
+        ({"inner": {"limit": 6}}, ("inner: limit is over 5",)),
+        ({"inner": {"limit": "x"}}, ("inner.limit must be int, not 'x'",)),
+        (
+            {"inner": {"limit": 6, "parts": [{"size": 0}]}},
+            ("inner.parts[0]: size must be at least 1, not 0", "inner: limit is over 5"),
+        ),
+        (
+            {"inner": {"parts": [{"size": 0}], "part": {"size": 0}}},
+            (
+                "inner.parts[0]: size must be at least 1, not 0",
+                "inner.part: size must be at least 1, not 0",
+            ),
+        ),
+        (
+            {"inner": {"limit": 3, "part": {"size": 0}}},
+            ("inner.part: size must be at least 1, not 0",),
+        ),
+        (
+            {"inner": {"parts": [{"size": 3}], "part": {"size": 2}}, "count": "x"},
+            ("inner: the first part is over the part", "count must be int, not 'x'"),
+        ),
+        ({"count": 2}, ("missing key inner",)),
+    ],
+)
+def test_a_table_with_a_problem_inside_hides_only_the_checks_that_read_it(values, problems):
+    assert refusal_of(values, Outer).problems == problems
+
+
+def test_other_keys_keep_their_values_where_one_has_an_old_name():
+    present = make_dataclass(
+        "Present", [("classes", tuple[str, ...]), ("name", str), ("rare_labels", int)], frozen=True
+    )
+    built = recipes.build({"name": "a", "kinds": ["b"], "few": 2}, present)
+    assert (built.classes, built.name, built.rare_labels) == (("b",), "a", 2)
+    with pytest.raises(BadRecipe) as caught:
+        recipes.build({"name": "a", "kinds": [3], "few": 2}, present)
+    assert caught.value.problems == ("classes[0] must be str, not 3",)
+
+
+def test_plain_values_hold_no_path_tuple_or_dataclass_at_any_depth():
+    @dataclass(frozen=True)
+    class Mixed:
+        folders: tuple[Path, ...]
+        parts: Mapping[object, object]
+        target: type
+        share: float
+
+    mixed = Mixed((Path("a"), Path("b/c")), {1: [Part(2), (Path("d"),)], "e": None}, Part, 0.5)
+    assert recipes.as_dict(mixed) == {
+        "folders": ["a", "b/c"],
+        "parts": {"1": [{"size": 2}, ["d"]], "e": None},
+        "target": Part,
+        "share": 0.5,
+    }
+
+
+def test_a_file_is_read_as_utf_8_and_its_problems_name_it(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_bytes('name = "Müller"\n[first]\nsize = 1\n'.encode())
+    assert recipes.load(path, Whole) == Whole("Müller")
+    remedy = "Correct them and run again; docs/recipes.md lists every key."
+    for text, problem in (
+        ("name = 3\n", "name must be str, not 3"),
+        ("#" * (1 << 20) + "\n", "the file is larger than 1048576 bytes"),
+    ):
+        path.write_text(text)
+        with pytest.raises(BadRecipe) as caught:
+            recipes.load(path, Whole)
+        assert str(caught.value) == f"{path} has 1 problem(s): {problem}. {remedy}"
+    path.write_text("name =")
+    with pytest.raises(BadRecipe) as caught:
+        recipes.read_toml(path)
+    assert caught.value.name == str(path)
+    (problem,) = caught.value.problems
+    assert "Invalid value" in problem
+    with pytest.raises(BadRecipe) as caught:
+        recipes.read_toml(tmp_path / "none.toml")
+    assert caught.value.name == str(tmp_path / "none.toml")
+    assert "No such file" in caught.value.problems[0]
+
+
+def test_a_file_nested_too_deep_is_refused(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text("a = " + "[" * 50_000)
+    with pytest.raises(BadRecipe):
         recipes.read_toml(path)

@@ -78,3 +78,99 @@ def test_what_cannot_be_measured_is_refused_with_numbers():
         roc_auc([1, float("nan")], [True, False])
     with pytest.raises(BadTable, match=r"at least 2 patients.* 1 have true items and 2 false ones"):
         auc_interval([1, 2, 3, 0], [True, True, False, False], ["a", "a", "a", "b"])
+
+
+TWO_OF_EACH = ([3, 2, 1, 0], [True, True, False, False], ["a", "b", "c", "d"])
+
+
+def seed_without_both_classes():
+    """A seed whose first replicate of four patients (two of each class) lacks one class."""
+    for seed in range(100):
+        chosen = np.random.default_rng(seed).integers(4, size=4)
+        if len(set((chosen < 2).tolist())) == 1:
+            return seed
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        (
+            lambda: roc_auc([1, 2], [True]),
+            ValueError,
+            "scores and truth must be two lists of one length",
+        ),
+        (
+            lambda: roc_auc([[1, 2]], [[True, False]]),
+            ValueError,
+            "scores and truth must be two lists of one length",
+        ),
+        (
+            lambda: roc_auc([1, float("inf")], [True, False]),
+            BadTable,
+            "A score is not a finite number. Leave that item out, or score it again.",
+        ),
+        (
+            lambda: roc_auc([1, 2, 3], [False] * 3),
+            BadTable,
+            "An ROC curve needs items of both classes; 0 are true and 3 false. "
+            "Add items of the class that is missing.",
+        ),
+        (
+            lambda: roc_auc([1, 2], [True] * 2),
+            BadTable,
+            "An ROC curve needs items of both classes; 2 are true and 0 false. "
+            "Add items of the class that is missing.",
+        ),
+        (
+            lambda: auc_interval([3, 2, 1, 0], [1, 1, 0, 0], ["a", "b", "c"]),
+            ValueError,
+            "scores and groups must be as many, and replicates at least 1",
+        ),
+        (
+            lambda: auc_interval(*TWO_OF_EACH, replicates=0),
+            ValueError,
+            "scores and groups must be as many, and replicates at least 1",
+        ),
+        (
+            lambda: auc_interval([3, 2, 1, 0], [1, 1, 1, 0], ["a", "b", "c", "d"]),
+            BadTable,
+            "An interval needs at least 2 patients with items of each class; "
+            "3 have true items and 1 false ones. Add patients.",
+        ),
+        (
+            lambda: auc_interval(*TWO_OF_EACH, replicates=1, seed=seed_without_both_classes()),
+            BadTable,
+            "No one of 1 draws held both classes. Add patients, or draw more often.",
+        ),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_these_words(call, error, sentence):
+    with pytest.raises(error) as caught:
+        call()
+    assert str(caught.value) == sentence
+
+
+def test_an_interval_is_over_2000_replicates_from_seed_0_unless_stated():
+    random = np.random.default_rng(5)
+    truth = random.random(300) < 0.4
+    scores = random.normal(0, 1, 300) + truth
+    groups = random.integers(30, size=300).tolist()
+    default = auc_interval(scores, truth, groups)
+    assert default == auc_interval(scores, truth, groups, replicates=2000, seed=0)
+    assert default[1:] != auc_interval(scores, truth, groups, replicates=2001, seed=0)[1:]
+    assert default[1:] != auc_interval(scores, truth, groups, replicates=2000, seed=1)[1:]
+
+
+def test_values_are_plain_numbers_and_truth_may_be_zeros_and_ones():
+    assert type(roc_auc([3, 2, 1, 0], [1, 0, 1, 0])) is float
+    assert roc_auc([3, 2, 1, 0], [1, 0, 1, 0]) == 0.75
+    assert roc_auc([10**30, 1], [1, 0]) == 1.0
+    found = auc_interval([3, 2, 1, 0], [1, 0, 1, 0], [1, 1, 2, 2], replicates=1)
+    assert [type(value) for value in found] == [float] * 3
+
+
+def test_one_replicate_has_no_width():
+    value, low, high = auc_interval([3, 0, 2, 1], [1, 1, 0, 0], list("abab"), replicates=1, seed=4)
+    assert value == 0.5
+    assert low == high

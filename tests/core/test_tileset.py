@@ -1,17 +1,29 @@
 """Tile sets: rows are read as written, by other libraries too; patients are in one split."""
 
+import json
+from dataclasses import replace
+
 import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from histosynth.core import tileset
-from histosynth.core.errors import BadTileSet, NoFiles, NotWritable, SplitLeak
+from histosynth.core.errors import BadTileSet, NoFiles, NotWritable, SplitLeak, UnreadableImage
 from histosynth.core.geometry import Box
 from histosynth.core.images import encode_png
 from histosynth.core.nuclei import Nuclei
 from histosynth.core.tile import TileRef
-from histosynth.core.tileset import TILE_SCHEMA, Row, TileSet, read_metadata, write_rows
+from histosynth.core.tileset import (
+    TILE_SCHEMA,
+    Row,
+    TileSet,
+    parquet_files,
+    read_metadata,
+    refuse_split_leaks,
+    schema_of,
+    write_rows,
+)
 
 
 def row(x=0, patient="P1", split="train", slide="S1", **more):
@@ -105,8 +117,6 @@ def test_duckdb_and_arrow_read_it(tmp_path):
 
 
 def test_hugging_face_reads_the_image_column_as_pictures(tmp_path):
-    import json
-
     write_rows(tmp_path / "a.parquet", [row(0)], {})
     hint = json.loads(pq.read_schema(tmp_path / "a.parquet").metadata[b"huggingface"])
     features = hint["info"]["features"]
@@ -174,3 +184,318 @@ def test_hidden_files_of_a_set_are_left_out(tmp_path):
     write_rows(tmp_path / "a.parquet", [row(0)], {})
     (tmp_path / ".b-x.parquet").write_text("half")
     assert [path.name for path in TileSet(tmp_path).files] == ["a.parquet"]
+
+
+COLUMNS = """
+tile_id: string not null
+slide: string not null
+patient: string not null
+x: int64 not null
+y: int64 not null
+width: int64 not null
+height: int64 not null
+mpp: double not null
+label: string
+split: string
+image: struct<bytes: binary, path: string>
+nuclei_x: list<item: float>
+nuclei_y: list<item: float>
+nuclei_kind: list<item: string>
+quality_tissue: float
+quality_blur: float
+quality_pen: float
+quality_fold: float
+quality_air: float
+quality_saturation: float
+quality_artefact: float
+refused: string
+"""
+
+
+def shown(schema):
+    lines = []
+    for column in schema:
+        null = "" if column.nullable else " not null"
+        lines.append(f"{column.name}: {column.type}{null}")
+    return "\n".join(lines)
+
+
+def test_the_columns_of_version_1_are_these():
+    assert shown(TILE_SCHEMA) == COLUMNS.strip()
+    other = shown(schema_of(["smear", "ink"])).splitlines()
+    assert other[14:] == ["quality_smear: float", "quality_ink: float", "refused: string"]
+    assert other[:14] == COLUMNS.strip().splitlines()[:14]
+
+
+def read_back(folder):
+    return list(TileSet(folder).rows(refused=True))
+
+
+def test_every_field_of_a_row_comes_back_and_empty_ones_are_null(tmp_path):
+    full = Row(
+        TileRef("S1", "P1", Box(3, 5, 17, 19), 0.25),
+        label="UPS",
+        split="train",
+        image=encode_png(np.zeros((4, 6, 3), np.uint8)),
+        nuclei=Nuclei.of(
+            [[1, 2], [3, 0.5], [5, 3]],
+            ["b", "any", "a"],
+            size=(6, 4),
+            mpp=0.25,
+            classes=("b", "a"),
+        ),
+        quality={"blur": 0.5, "pen": 0.0},
+        refused="pen: 3%",
+    )
+    bare = Row(TileRef("S2", "P2", Box(0, 0, 1, 2), 0.5))
+    assert (bare.label, bare.split, bare.image, bare.nuclei) == ("", "", None, None)
+    assert (bare.quality, bare.refused) == ({}, "")
+    write_rows(tmp_path / "a.parquet", [full, bare], {})
+    first, second = pq.read_table(tmp_path / "a.parquet").to_pylist()
+    assert first == {
+        "tile_id": "S1_3_5",
+        "slide": "S1",
+        "patient": "P1",
+        "x": 3,
+        "y": 5,
+        "width": 17,
+        "height": 19,
+        "mpp": 0.25,
+        "label": "UPS",
+        "split": "train",
+        "image": {"bytes": full.image, "path": "S1_3_5.png"},
+        "nuclei_x": [1.0, 3.0, 5.0],
+        "nuclei_y": [2.0, 0.5, 3.0],
+        "nuclei_kind": ["b", "any", "a"],
+        "quality_tissue": None,
+        "quality_blur": 0.5,
+        "quality_pen": 0.0,
+        "quality_fold": None,
+        "quality_air": None,
+        "quality_saturation": None,
+        "quality_artefact": None,
+        "refused": "pen: 3%",
+    }
+    empty = {name for name, value in second.items() if value is None}
+    assert empty == set(TILE_SCHEMA.names[8:])
+    found, other = read_back(tmp_path)
+    assert replace(found, nuclei=None) == replace(full, nuclei=None)
+    assert found.tile_id == full.tile_id == "S1_3_5"
+    assert found.nuclei.xy.tolist() == full.nuclei.xy.tolist()
+    assert found.nuclei.names() == ["b", "any", "a"]
+    assert found.nuclei.classes == ("a", "any", "b")
+    assert (found.nuclei.size, found.nuclei.mpp) == ((6, 4), 0.25)
+    assert other == bare
+
+
+def test_no_nuclei_differ_from_nuclei_that_are_not_known(tmp_path):
+    none = Nuclei.none((16, 16), 0.5, ("tumour",))
+    write_rows(tmp_path / "a.parquet", [row(0, nuclei=none), row(16, nuclei=None)], {})
+    known, unknown = read_back(tmp_path)
+    assert len(known.nuclei) == 0
+    assert known.nuclei.size == (16, 16)
+    assert unknown.nuclei is None
+
+
+def test_gates_may_be_others_than_usual(tmp_path):
+    quality = {"smear": 0.25, "blur": 0.5}
+    write_rows(tmp_path / "a.parquet", [row(0, quality=quality)], {}, gates=("ink", "smear"))
+    (found,) = read_back(tmp_path)
+    assert found.quality == {"smear": 0.25}
+    assert pq.read_schema(tmp_path / "a.parquet").names == schema_of(("ink", "smear")).names
+
+
+def test_metadata_are_json_in_order_of_key_with_the_version(tmp_path):
+    path = tmp_path / "a.parquet"
+    write_rows(path, [], {"job": "k", "z": [1], "a": {"c": 1, "b": None}})
+    metadata = pq.read_schema(path).metadata
+    assert metadata[b"histosynth"] == (
+        b'{"a": {"b": null, "c": 1}, "job": "k", "version": 1, "z": [1]}'
+    )
+    assert set(metadata) == {b"histosynth", b"huggingface"}
+    assert read_metadata(path) == {"version": 1, "job": "k", "z": [1], "a": {"c": 1, "b": None}}
+
+
+def value_of(dtype):
+    return {"dtype": dtype, "_type": "Value"}
+
+
+def test_hugging_face_is_given_the_type_of_each_column(tmp_path):
+    write_rows(tmp_path / "a.parquet", [], {}, gates=["ink"])
+    hint = json.loads(pq.read_schema(tmp_path / "a.parquet").metadata[b"huggingface"])
+    expected = dict.fromkeys(["tile_id", "slide", "patient"], value_of("string"))
+    expected |= dict.fromkeys(["x", "y", "width", "height"], value_of("int64"))
+    expected |= {"mpp": value_of("float64")}
+    expected |= dict.fromkeys(["label", "split", "refused"], value_of("string"))
+    expected |= {"image": {"_type": "Image"}, "quality_ink": value_of("float32")}
+    for name, dtype in (("x", "float32"), ("y", "float32"), ("kind", "string")):
+        expected[f"nuclei_{name}"] = {"feature": value_of(dtype), "_type": "List"}
+    assert hint == {"info": {"features": expected}}
+
+
+def test_names_that_repeat_have_a_dictionary_and_searched_columns_statistics(tmp_path):
+    write_rows(tmp_path / "a.parquet", [row(16 * index) for index in range(33)], {})
+    metadata = pq.ParquetFile(tmp_path / "a.parquet").metadata
+    sizes = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
+    assert sizes == [16, 16, 1]
+    group = metadata.row_group(0)
+    columns = [group.column(index) for index in range(group.num_columns)]
+    packed = {each.path_in_schema for each in columns if "RLE_DICTIONARY" in each.encodings}
+    assert packed == {"slide", "patient"}
+    with_statistics = {each.path_in_schema for each in columns if each.is_stats_set}
+    assert with_statistics == {"slide", "patient", "label", "split"}
+
+
+REMEDY = "Make it again with histosynth prepare."
+
+
+def refused_as(call):
+    with pytest.raises(BadTileSet) as caught:
+        call()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        (None, "its metadata are not of version 1"),
+        ({"other": "1"}, "its metadata are not of version 1"),
+        ({"histosynth": "[1]"}, "its metadata are not of version 1"),
+        ({"histosynth": '{"version": 2}'}, "its metadata are not of version 1"),
+        ({"histosynth": "{"}, None),
+        ({"histosynth": "[" * 100_000}, None),
+    ],
+)
+def test_files_with_other_metadata_are_refused(tmp_path, metadata, reason):
+    path = tmp_path / "a.parquet"
+    write_rows(path, [row(0)], {})
+    pq.write_table(pq.read_table(path).replace_schema_metadata(metadata), path)
+    for call in (lambda: read_metadata(path), lambda: TileSet(tmp_path)):
+        error = refused_as(call)
+        assert error.path == path
+        assert str(error) == f"{path} is no whole tile set: {error.reason}. {REMEDY}"
+        assert reason in (None, error.reason)
+
+
+def test_a_file_that_lacks_columns_is_refused_with_their_names(tmp_path):
+    path = tmp_path / "a.parquet"
+    write_rows(path, [row(0)], {})
+    whole = pq.read_table(path)
+    pq.write_table(whole.drop(["quality_blur"]), path)
+    assert len(TileSet(tmp_path)) == 1
+    pq.write_table(whole.drop(["split", "image"]), path)
+    error = refused_as(lambda: TileSet(tmp_path))
+    assert str(error) == (
+        f"{path} is no whole tile set: it lacks the column(s) image, split. {REMEDY}"
+    )
+
+
+def test_a_folder_without_files_is_refused_in_these_words(tmp_path):
+    for folder in (tmp_path, str(tmp_path)):
+        with pytest.raises(NoFiles) as caught:
+            TileSet(folder)
+        assert str(caught.value) == f"{tmp_path} holds no file ending in .parquet. Check the path."
+        assert caught.value.path == tmp_path
+
+
+@pytest.mark.parametrize("damage", ["cut", "overwritten"])
+def test_a_file_damaged_after_the_set_was_opened_is_refused_by_each_reader(tmp_path, damage):
+    path = tmp_path / "a.parquet"
+    write_rows(path, [row(0)], {})
+    tiles = TileSet(tmp_path)
+    content = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(content[:-100])
+    else:
+        path.write_bytes(content[:4] + b"\xff" * 400 + content[404:])
+    for call in (
+        lambda: tiles.table(["tile_id"]),
+        lambda: list(tiles.rows()),
+        lambda: list(tiles.rows_by_id({"S1_0_0"})),
+    ):
+        error = refused_as(call)
+        assert error.path == path
+        assert "Parquet magic bytes" in error.reason or "deserialize" in error.reason
+
+
+def test_rows_that_stand_twice_are_counted_for_the_whole_set(tmp_path):
+    write_rows(tmp_path / "a.parquet", [row(0), row(16), row(0)], {})
+    write_rows(tmp_path / "b.parquet", [row(0), row(32)], {})
+    error = refused_as(lambda: TileSet(tmp_path))
+    assert str(error) == (
+        f"{tmp_path} is no whole tile set: 2 of its 5 tiles stand twice. {REMEDY}"
+    )
+
+
+def test_pictures_up_to_the_limit_are_read_and_others_refused(tmp_path, monkeypatch):
+    assert tileset.MAX_IMAGE_BYTES == 256 * 1024 * 1024
+    write_rows(tmp_path / "a.parquet", [row(0), refused(16)], {})
+    tiles = TileSet(tmp_path)
+    monkeypatch.setattr(tileset, "MAX_IMAGE_BYTES", len(row(0).image))
+    ((tile, found),) = tiles.tiles()
+    assert (tile.pixels == 0).all()
+    assert tile.ref == found.ref == row(0).ref
+    monkeypatch.setattr(tileset, "MAX_IMAGE_BYTES", len(row(0).image) - 1)
+    assert str(refused_as(lambda: list(tiles.tiles()))) == (
+        f"{tmp_path} is no whole tile set: its kept tile S1_0_0 has no picture, or one too large. "
+        f"{REMEDY}"
+    )
+
+
+def test_a_broken_picture_is_refused_by_the_name_of_its_tile_or_slide(tmp_path):
+    write_rows(tmp_path / "a.parquet", [row(0, image=b"broken", nuclei=None)], {})
+    with pytest.raises(UnreadableImage, match=r"^S1_0_0 cannot be read"):
+        list(TileSet(tmp_path).tiles())
+    write_rows(tmp_path / "a.parquet", [row(0, image=b"broken")], {})
+    with pytest.raises(UnreadableImage, match=r"^S1 cannot be read"):
+        list(TileSet(tmp_path).rows())
+
+
+def test_readers_choose_the_same_rows_and_state_their_files(tmp_path):
+    write_rows(tmp_path / "b.parquet", [row(0), refused(16), row(32, "P2", "test")], {})
+    write_rows(tmp_path / "a.parquet", [row(48, "P2", "test"), row(64, "P3", "")], {})
+    tiles = TileSet(str(tmp_path))
+    assert tiles.folder == tmp_path
+    assert tiles.files == [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+
+    def corners(rows):
+        return [each.ref.box.x for each in rows]
+
+    assert corners(tiles.rows()) == [48, 64, 0, 32]
+    assert corners(tiles.rows(refused=True)) == [48, 64, 0, 16, 32]
+    assert corners(tiles.rows(split="test")) == [48, 32]
+    assert corners(tiles.rows(split="train", refused=True)) == [0]
+    assert corners(found for _, found in tiles.tiles()) == [48, 64, 0, 32]
+    assert corners(found for _, found in tiles.tiles(split="test")) == [48, 32]
+    assert corners(tiles.rows_by_id(["S1_32_0", "S1_64_0", "S1_16_0"])) == [64, 16, 32]
+    for options, expected in (
+        ({"split": "test"}, [("a", 48), ("b", 32)]),
+        ({"refused": True}, [("a", 48), ("a", 64), ("b", 0), ("b", 16), ("b", 32)]),
+        ({}, [("a", 48), ("a", 64), ("b", 0), ("b", 32)]),
+    ):
+        found = [(path.stem, each.ref.box.x) for path, each in tiles.rows_with_files(**options)]
+        assert found == expected
+    table = tiles.table(("x", "split"))
+    assert table.column_names == ["x", "split"]
+    assert table.to_pydict() == {
+        "x": [48, 64, 0, 16, 32],
+        "split": ["test", None, "train", None, "test"],
+    }
+    assert not table.schema.metadata
+
+
+def test_files_of_other_names_are_no_part_of_a_set(tmp_path):
+    for name in ("b.parquet", "a.parquet", ".c.parquet", "d.csv"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "e.parquet").write_text("")
+    assert parquet_files(tmp_path) == [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+
+
+def test_patients_in_two_splits_are_named_in_order():
+    refuse_split_leaks([("P1", "train"), ("P1", None), ("P1", ""), ("P1", "train"), ("P2", "test")])
+    with pytest.raises(SplitLeak) as caught:
+        refuse_split_leaks(
+            [("P3", "test"), ("P2", "train"), ("P3", "train"), ("P2", "a"), ("P1", "a")]
+        )
+    assert caught.value.patients == ("P2", "P3")

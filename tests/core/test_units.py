@@ -59,3 +59,21 @@ def test_what_is_no_seed_is_refused_by_its_value(seed):
         check_seed(seed)
     with pytest.raises(ValueError, match=rf"seed must lie in 0\.\.9223372036854775807, not {seed}"):
         check_recipe_seed(seed)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        (lambda: check_mpp(0.0), ValueError, "mpp must lie in [0.05, 20], not 0.0"),
+        (lambda: check_mpp(72, "tile_mpp"), ValueError, "tile_mpp must lie in [0.05, 20], not 72"),
+        (
+            lambda: check_mpp_option(72),
+            BadOption,
+            "--mpp is 72, but must be from 0.05 to 20 micrometres per pixel. Give another value.",
+        ),
+    ],
+)
+def test_the_checks_of_a_scale_have_these_words(call, error, sentence):
+    with pytest.raises(error) as caught:
+        call()
+    assert str(caught.value) == sentence

@@ -107,8 +107,8 @@ def _clusters(
     _, cluster_of_node = connected_components(graph, directed=False)
     cluster = cluster_of_node[edges.rows]
     order = np.argsort(cluster, kind="stable")
-    starts = np.flatnonzero(np.diff(cluster[order], prepend=-1))
-    for which in np.split(order, starts[1:]):
+    starts = np.flatnonzero(np.diff(cluster[order])) + 1
+    for which in np.split(order, starts):
         yield edges.take(which)
 
 

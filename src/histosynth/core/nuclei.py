@@ -103,7 +103,7 @@ class Nuclei:
         index_of = {ANY: ANY_CLASS, **index_of}
         class_ids = np.array([index_of[name] for name in names], dtype=np.uint8)
         return cls(
-            points.copy(),
+            points,
             class_ids,
             tuple(classes),
             Size(*size),
@@ -163,7 +163,7 @@ class Nuclei:
         xy = np.stack([x, y], 1)
         return replace(
             self,
-            xy=xy.astype(np.float32),
+            xy=xy,
             size=Size(width, height),
         )
 

@@ -67,7 +67,7 @@ def auc_interval(
     index_of = {name: index for index, name in enumerate(dict.fromkeys(groups))}
     group = np.array([index_of[name] for name in groups])
     if len(group) != len(values) or replicates < 1:
-        raise ValueError("scores and groups must be as many, and draws at least 1")
+        raise ValueError("scores and groups must be as many, and replicates at least 1")
     _refuse_few_groups(group, is_true)
     areas = _bootstrap_areas(
         values,
