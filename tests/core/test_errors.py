@@ -77,8 +77,10 @@ def test_a_split_leak_counts_and_names_the_patients_and_states_the_remedy():
         (ValueError("\n  first:  \nsecond"), "first"),
         (ValueError("a.b is no key"), "a.b is no key"),
         (KeyError(), "KeyError"),
-        (ValueError(" \n"), "ValueError"),
         (ValueError("..."), "ValueError"),
+        (ValueError("XML is no YAMLX"), "XML is no YAMLX"),
+        (ValueError("..."), "ValueError"),
+        (ValueError("XML is no YAMLX"), "XML is no YAMLX"),
     ],
 )
 def test_the_first_line_of_an_exception_ends_without_a_stop_and_is_never_empty(error, line):
