@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import BadOption, FetchFailed
+from .errors import BadOption, FetchFailed, first_line
 from .version import __version__
 
 MAX_WAIT_S = 60.0
@@ -78,7 +78,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *args: Any, **more: Any) -> urllib.request.Request | None:
         request, answer, code, _, headers, url = args
-        scheme = urllib.parse.urlsplit(url).scheme.lower()
+        scheme = urllib.parse.urlsplit(url).scheme
         is_downgrade = request.type == "https" and scheme != "https"
         if scheme not in ("http", "https") or is_downgrade:
             raise urllib.error.HTTPError(
@@ -171,7 +171,7 @@ def _of_connection(error: urllib.error.URLError, what: str) -> TransientError | 
 
 
 def _broken_connection(error: Exception) -> TransientError:
-    return TransientError(f"the connection broke: {error or type(error).__name__}")
+    return TransientError(f"the connection broke: {first_line(error)}")
 
 
 def read_chunk(answer: http.client.HTTPResponse, max_bytes: int) -> bytes:
@@ -213,6 +213,6 @@ def _retry_after_s(headers: Any) -> float:
     """The pause that the server requests before the next try, where it states it in seconds."""
     if not headers:
         return 0.0
-    text = str(headers.get("Retry-After", ""))
+    text = str(headers.get("Retry-After"))
     is_number = text.isascii() and text.isdigit() and len(text) < 6
     return float(text) if is_number else 0.0
