@@ -1,12 +1,24 @@
 """Image files: pictures and masks that are read exactly, or refused."""
 
+import io
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from histosynth.core.errors import NotRGB, NotWritable, UnreadableImage
-from histosynth.core.images import read_mask, read_rgb, write_mask
+from histosynth.core.geometry import Size
+from histosynth.core.images import (
+    decode_rgb,
+    encode_png,
+    read_mask,
+    read_picture_info,
+    read_rgb,
+    write_mask,
+)
 
 
 def patch():
@@ -16,46 +28,160 @@ def patch():
     return mask
 
 
+def png_header(width, height):
+    """An 8-bit RGB PNG that holds no pixels."""
+
+    def chunk(name, content):
+        checksum = zlib.crc32(name + content)
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")
+
+
+ALPHA = ("a picture with an alpha channel", "Flatten it onto white and save it as RGB.")
+GREY = ("a grayscale picture", "H&E needs colour: export the tile as RGB.")
+DEEP = ("a picture with more than 8 bits per channel", "Convert it to 8-bit RGB.")
+
+
 @pytest.mark.parametrize(
-    ("mode", "sentence"),
+    ("mode", "suffix", "found", "remedy"),
     [
-        ("RGBA", "a picture with an alpha channel, not 8-bit RGB. Flatten it onto white"),
-        ("L", "a grayscale picture, not 8-bit RGB. H&E needs colour"),
-        ("I;16", "more than 8 bits per channel, not 8-bit RGB. Convert it"),
-        ("P", "a P picture"),
+        ("RGBA", ".png", *ALPHA),
+        ("LA", ".png", *ALPHA),
+        ("PA", ".tif", *ALPHA),
+        ("L", ".png", *GREY),
+        ("1", ".png", *GREY),
+        ("I;16", ".png", *DEEP),
+        ("F", ".tif", *DEEP),
+        ("P", ".png", "a P picture", "Convert it to 8-bit RGB."),
+        ("CMYK", ".tif", "a CMYK picture", "Convert it to 8-bit RGB."),
     ],
 )
-def test_other_pixel_types_are_refused_with_the_remedy(tmp_path, mode, sentence):
-    path = tmp_path / "x.png"
+def test_other_pixel_types_are_refused_with_the_remedy(tmp_path, mode, suffix, found, remedy):
+    path = tmp_path / f"x{suffix}"
     Image.new(mode, (16, 16)).save(path)
     with pytest.raises(NotRGB) as caught:
         read_rgb(path)
-    assert sentence in str(caught.value)
+    assert str(caught.value) == f"{path} is {found}, not 8-bit RGB. {remedy}"
 
 
 def test_a_truncated_png_is_refused(tmp_path, tile):
     path = tmp_path / "x.png"
     Image.fromarray(tile).save(path)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(UnreadableImage, match="cannot be read as an image"):
-        read_rgb(path)
+    for reader in (read_rgb, read_mask):
+        with pytest.raises(UnreadableImage) as caught:
+            reader(path)
+        assert caught.value.problem == f"{path} cannot be read as an image: {caught.value.reason}."
+        assert caught.value.reason.startswith("image file is truncated")
 
 
-@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n"])
-def test_what_is_no_picture_is_refused(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "no known picture format"),
+        (b"not a picture", "no known picture format"),
+        (b"\x89PNG\r\n\x1a\n", "no known picture format"),
+        (png_header(16, 16)[:20], "Truncated File Read"),
+    ],
+)
+def test_what_is_no_picture_is_refused(tmp_path, content, reason):
     path = tmp_path / "x.png"
     path.write_bytes(content)
-    with pytest.raises(UnreadableImage):
+    for read in (read_rgb, read_mask, read_picture_info, lambda path: decode_rgb(content, path)):
+        with pytest.raises(UnreadableImage) as caught:
+            read(str(path))
+        assert (caught.value.path, caught.value.reason) == (path, reason)
+
+
+def test_a_file_that_is_not_there_is_refused_in_the_words_of_the_system(tmp_path):
+    path = tmp_path / "absent.png"
+    with pytest.raises(UnreadableImage) as caught:
         read_rgb(path)
-    with pytest.raises(UnreadableImage):
-        read_rgb(tmp_path / "absent.png")
+    assert caught.value.problem == f"{path} cannot be read as an image: No such file or directory."
+
+
+def test_the_size_is_read_up_to_the_limit_itself():
+    found = read_picture_info("a.png", png_header(12_288, 12_288))
+    assert found == (Size(12_288, 12_288), "PNG")
+
+
+@pytest.mark.parametrize(
+    ("width", "reason"),
+    [
+        (12_289, "12289 x 12288 px is over the limit of 150994944 px"),
+        (
+            20_000,
+            "Image size (245760000 pixels) exceeds limit of 178956970 pixels, could be "
+            "decompression bomb DOS attack",
+        ),
+    ],
+)
+def test_pictures_over_the_limit_are_refused_by_their_header(width, reason):
+    for read in (read_picture_info, lambda name, data: decode_rgb(data, name)):
+        with pytest.raises(UnreadableImage) as caught:
+            read("a.png", png_header(width, 12_288))
+        assert caught.value.problem == f"a.png cannot be read as an image: {reason}."
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+@pytest.mark.parametrize("orientation", [None, *range(1, 9)])
+def test_the_size_is_that_of_the_picture_as_it_is_read(tmp_path, suffix, orientation):
+    path = tmp_path / f"a{suffix}"
+    exif = Image.Exif()
+    if orientation:
+        exif[0x112] = orientation
+    Image.fromarray(np.zeros((40, 56, 3), np.uint8)).save(path, exif=exif)
+    size, image_format = read_picture_info(path)
+    assert size.shape == read_rgb(path).shape[:2]
+    assert image_format == {".jpg": "JPEG", ".tif": "TIFF"}.get(suffix, suffix[1:].upper())
+    assert read_picture_info("from memory", path.read_bytes()) == (size, image_format)
+
+
+def test_the_size_of_a_png_is_read_from_its_header_alone(tmp_path, tile):
+    path = tmp_path / "a.png"
+    Image.fromarray(tile).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    assert read_picture_info(path) == (Size(128, 136), "PNG")
+
+
+def test_a_picture_in_memory_is_read_as_from_a_file(tmp_path, tile):
+    Image.fromarray(tile).save(tmp_path / "a.png")
+    pixels = decode_rgb((tmp_path / "a.png").read_bytes(), "a.png")
+    assert pixels.dtype == np.uint8 and pixels.flags.writeable
+    assert (pixels == tile).all()
+    buffer = io.BytesIO()
+    Image.fromarray(tile[..., 0]).save(buffer, "PNG")
+    with pytest.raises(NotRGB, match=r"^b\.png is a grayscale picture"):
+        decode_rgb(buffer.getvalue(), "b.png")
+
+
+def test_an_encoded_png_holds_the_pixels_packed_fast_by_the_left_neighbour(tile):
+    flipped = tile[:, ::-1]  # not contiguous
+    data = encode_png(flipped)
+    assert (decode_rgb(data, "a.png") == flipped).all()
+    packed = b""
+    at = 8
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] == b"IDAT":
+            packed += data[at + 8 : at + 8 + length]
+        at += 12 + length
+    rows = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(136, 1 + 128 * 3)
+    assert (rows[:, 0] == 1).all()  # filter type 1 of the PNG specification: Sub
+    assert packed[1] >> 6 == 0  # FLEVEL of RFC 1950: fastest
 
 
 def test_a_mask_is_true_where_any_channel_is_not_zero(tmp_path):
     mask = np.zeros((12, 10), bool)
     mask[3:5, 2:9] = True
     write_mask(tmp_path / "m.png", mask)
-    assert (read_mask(tmp_path / "m.png") == mask).all()
+    with Image.open(tmp_path / "m.png") as image:
+        assert image.mode == "L"
+        assert (np.asarray(image) == np.where(mask, 255, 0)).all()
+    found = read_mask(tmp_path / "m.png")
+    assert found.dtype == bool and (found == mask).all()
     coloured = np.zeros((12, 10, 3), np.uint8)
     coloured[mask] = (0, 0, 1)
     Image.fromarray(coloured).save(tmp_path / "c.png")
@@ -70,11 +196,39 @@ def test_what_is_transparent_in_a_mask_is_not_masked(tmp_path):
     assert (read_mask(tmp_path / "m.png") == (picture[..., 3] > 0)).all()
 
 
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [("1", ".png"), ("I;16", ".png"), ("P", ".png"), ("LA", ".png"), ("CMYK", ".tif")],
+)
+def test_a_mask_is_what_is_shown_not_what_is_stored(tmp_path, mode, suffix):
+    mask = patch()
+    path = tmp_path / f"m{suffix}"
+    if mode == "P":
+        image = Image.fromarray(np.where(mask, 0, 1).astype(np.uint8), "P")
+        image.putpalette([0, 0, 1, 0, 0, 0])
+    elif mode == "LA":
+        alpha = Image.fromarray(np.where(mask, 1, 0).astype(np.uint8) * 255)
+        image = Image.merge("LA", [Image.new("L", alpha.size, 255), alpha])
+    elif mode == "CMYK":
+        key = Image.fromarray(np.where(mask, 0, 255).astype(np.uint8))
+        image = Image.merge("CMYK", [Image.new("L", key.size, 0)] * 3 + [key])
+    elif mode == "I;16":
+        image = Image.fromarray(mask.astype(np.uint16))
+    else:
+        image = Image.fromarray(mask)
+    image.save(path)
+    with Image.open(path) as image:
+        assert image.mode == mode
+    found = read_mask(path)
+    assert found.dtype == bool and found.shape == mask.shape and (found == mask).all()
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
 def test_sixteen_bits_a_channel_are_refused(tmp_path, name):
     cv2.imwrite(str(tmp_path / name), np.full((16, 16, 3), 40_000, np.uint16))
-    with pytest.raises(NotRGB, match="more than 8 bits"):
+    with pytest.raises(NotRGB) as caught:
         read_rgb(tmp_path / name)
+    assert str(caught.value) == f"{tmp_path / name} is {DEEP[0]}, not 8-bit RGB. {DEEP[1]}"
 
 
 def test_offsets_in_a_file_are_not_taken_for_bits(tmp_path, tile):
@@ -102,12 +256,6 @@ def test_a_path_that_is_a_folder_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "a.png"], "nothing half-written is left"
 
 
-def test_a_jpeg_is_no_mask(tmp_path):
-    Image.fromarray(np.zeros((16, 16), np.uint8)).save(tmp_path / "m.jpg")
-    with pytest.raises(UnreadableImage, match="smears the edges"):
-        read_mask(tmp_path / "m.jpg")
-
-
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_pictures_and_masks_are_turned_by_their_exif_orientation(tmp_path, name, orientation):
@@ -128,33 +276,38 @@ def test_pictures_and_masks_are_turned_by_their_exif_orientation(tmp_path, name,
 
 
 @pytest.mark.parametrize(
-    ("name", "how"),
+    ("name", "how", "lossy"),
     [
-        ("m.tif", {"compression": "jpeg"}),
-        ("m.webp", {"quality": 60}),
-        ("m.jpg", {}),
-        (
-            "n.webp",
-            {
-                "quality": 60,
-                "save_all": True,
-                "append_images": 1,
-            },
-        ),
+        ("m.tif", {"compression": "jpeg"}, "TIFF packed as JPEG"),
+        ("m.webp", {"quality": 60}, "lossy WebP"),
+        ("m.jpg", {}, "JPEG"),
+        ("m.jpg", {"format": "MPO", "save_all": True, "append_images": 1}, "JPEG"),
+        ("m.webp", {"quality": 60, "icc_profile": b"even"}, "lossy WebP"),
+        ("m.webp", {"quality": 60, "icc_profile": b"odd"}, "lossy WebP"),
+        ("n.webp", {"quality": 60, "save_all": True, "append_images": 1}, "lossy WebP"),
     ],
 )
-def test_masks_with_loss_are_refused_whatever_holds_them(tmp_path, name, how):
+def test_masks_with_loss_are_refused_whatever_holds_them(tmp_path, name, how, lossy):
     picture = Image.fromarray(np.repeat(patch()[..., None] * np.uint8(255), 3, axis=2))
     if "append_images" in how:
         how = how | {"append_images": [Image.eval(picture, lambda value: 255 - value)]}
-    picture.save(tmp_path / name, **how)
-    with pytest.raises(UnreadableImage, match="smears the edges of a mask"):
-        read_mask(tmp_path / name)
+    path = tmp_path / name
+    picture.save(path, **how)
+    with pytest.raises(UnreadableImage) as caught:
+        read_mask(path)
+    assert caught.value.problem == (
+        f"{path} cannot be read as an image: it is a {lossy}, which smears the edges of a mask."
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "how"),
-    [("m.tif", {"compression": "tiff_lzw"}), ("m.tif", {}), ("m.webp", {"lossless": True})],
+    [
+        ("m.tif", {"compression": "tiff_lzw"}),
+        ("m.tif", {}),
+        ("m.webp", {"lossless": True}),
+        ("m.webp", {"lossless": True, "icc_profile": b"VP8 "}),
+    ],
 )
 def test_masks_without_loss_are_taken(tmp_path, name, how):
     Image.fromarray(np.repeat(patch()[..., None] * np.uint8(255), 3, axis=2)).save(

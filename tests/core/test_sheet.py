@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from histosynth.core.nuclei import ANY, Nuclei
 from histosynth.core.sheet import (
@@ -27,6 +28,7 @@ def test_pictures_are_in_rows_under_their_captions(title, extra):
     rows = [("one", [plain(10), plain(20)]), ("two", [plain(30), plain(40), plain(50)])]
     sheet = contact_sheet(rows, cell=40, gap=5, title=title)
     row_height = LINE + 40 + 5
+    assert sheet.dtype == np.uint8
     assert sheet.shape == (extra + 2 * row_height + 5, 5 + 3 * 45, 3)
     top = 5 + extra
     for row, values in enumerate(((10, 20), (30, 40, 50))):
@@ -50,7 +52,37 @@ def test_larger_pictures_are_reduced_with_their_aspect_and_smaller_ones_kept():
 
 
 def test_a_sheet_without_rows_is_paper():
-    assert (contact_sheet([], cell=40, gap=2) == PAPER_COLOUR).all()
+    sheet = contact_sheet([], cell=40, gap=2)
+    assert sheet.shape == (2, 2 + 42, 3) and (sheet == PAPER_COLOUR).all()
+    assert contact_sheet([("", [])], cell=40, gap=2).shape == (2 + LINE + 42, 2, 3)
+
+
+def test_cells_have_256_px_and_gaps_6_unless_stated_otherwise():
+    sheet = contact_sheet([("", [plain(10, 300, 300)])])
+    assert sheet.shape == (6 + LINE + 256 + 6, 6 + 256 + 6, 3)
+    assert (sheet[6 + LINE : -6, 6:-6] == 10).all() and (sheet[: 6 + LINE] == PAPER_COLOUR).all()
+
+
+def text_at(x, y, text, size, shape):
+    """A line of text on paper, drawn by Pillow."""
+    image = Image.new("RGB", (shape[1], shape[0]), PAPER_COLOUR)
+    font = ImageFont.load_default(size=size)
+    ImageDraw.Draw(image).text((x, y), text, fill=TEXT_COLOUR, font=font)
+    return np.array(image)
+
+
+def test_the_title_has_16_px_and_captions_14():
+    sheet = contact_sheet([("Caption", [plain(255)])], cell=90, gap=7, title="Title")
+    assert (sheet[: LINE + 7] == text_at(7, 7, "Title", 16, (LINE + 7, 104))).all()
+    caption = sheet[LINE + 14 : 2 * LINE + 14]
+    assert (caption == text_at(7, 0, "Caption", 14, (LINE, 104))).all()
+
+
+def test_pictures_are_reduced_by_lanczos():
+    picture = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
+    sheet = contact_sheet([("", [picture])], cell=40, gap=2)
+    reduced = Image.fromarray(picture).resize((40, 40), Image.Resampling.LANCZOS)
+    assert (sheet[2 + LINE : -2, 2:-2] == np.array(reduced)).all()
 
 
 def test_captions_are_in_the_colour_of_text():
@@ -80,6 +112,26 @@ def test_nuclei_are_dots_of_their_class_s_colour_around_their_centroid():
     assert rows.mean() == pytest.approx(12, abs=0.3)
     assert columns.mean() == pytest.approx(10, abs=0.3)
     assert len(rows) == pytest.approx(np.pi * 4**2, rel=0.35)
+
+
+def test_dots_have_a_radius_of_4_px_unless_stated_otherwise_and_mixed_edges():
+    picture = draw_nuclei(four_nuclei())
+    assert picture.dtype == np.uint8
+    assert (picture == draw_nuclei(four_nuclei(), radius_px=4)).all()
+    assert not (picture == draw_nuclei(four_nuclei(), radius_px=5)).all()
+    colour = np.array(CLASS_COLOURS[0])
+    mixes = np.stack([250 + share * (colour - 250.0) for share in np.linspace(0, 1, 5)])
+    dot = picture[:24, :24].reshape(-1, 1, 3)
+    nearest = np.abs(dot - mixes).max(axis=2)  # a pixel is four drawn ones
+    assert nearest.min(axis=1).max() <= 1
+    assert set(nearest.argmin(axis=1)) == set(range(5))
+
+
+def test_the_colours_of_more_than_six_classes_repeat():
+    names = tuple(f"c{index}" for index in range(7))
+    nuclei = Nuclei.of([[10, 12], [40, 12]], ["c0", "c6"], size=(60, 50), mpp=0.5, classes=names)
+    picture = draw_nuclei(nuclei)
+    assert tuple(picture[12, 10]) == tuple(picture[12, 40]) == CLASS_COLOURS[0]
 
 
 def test_nuclei_are_drawn_over_a_tile():

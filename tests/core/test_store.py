@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import stat
+import struct
 
 import numpy as np
 import pytest
@@ -78,8 +79,20 @@ def test_a_folder_for_results_is_created_and_left_empty(tmp_path):
     assert list(folder.iterdir()) == []
     assert ensure_folder(folder) == folder
     (tmp_path / "file").write_text("")
-    with pytest.raises(NotWritable):
+    with pytest.raises(NotWritable) as caught:
         ensure_folder(tmp_path / "file")
+    assert caught.value.problem == f"{tmp_path / 'file'} cannot be written: File exists."
+
+
+def test_a_folder_that_takes_no_file_is_refused(tmp_path, monkeypatch):
+    def refuse(**more):
+        assert more == {"dir": tmp_path, "prefix": ".probe-"}
+        raise OSError("no room")
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    with pytest.raises(NotWritable) as caught:
+        ensure_folder(tmp_path)
+    assert caught.value.problem == f"{tmp_path} cannot be written: no room."
 
 
 def test_weights_with_the_same_metadata_in_another_order_become_the_same_bytes(tmp_path):
@@ -97,6 +110,18 @@ def test_weights_with_the_same_metadata_in_another_order_become_the_same_bytes(t
     length = int.from_bytes(content[:8], "little")
     assert length % 8 == 0
     assert list(json.loads(content[8 : 8 + length])["__metadata__"]) == ["a", "b", "ü"]
+
+
+@pytest.mark.parametrize("name", ["w" * length for length in range(1, 9)])
+def test_the_header_of_weights_is_compact_json_filled_up_with_blanks_to_eight_bytes(tmp_path, name):
+    path = tmp_path / "w.safetensors"
+    values = np.arange(3, dtype=np.float32)
+    save_file({name: values}, path, metadata={"ü": "2", "a": "1"})
+    sort_safetensors_metadata(path)
+    tensor = '{"dtype":"F32","shape":[3],"data_offsets":[0,12]}'
+    header = f'{{"__metadata__":{{"a":"1","ü":"2"}},"{name}":{tensor}}}'.encode()
+    header += b" " * ((8 - len(header) % 8) % 8)
+    assert path.read_bytes() == struct.pack("<Q", len(header)) + header + values.tobytes()
 
 
 def test_weights_without_metadata_stay_readable(tmp_path):

@@ -20,8 +20,11 @@ def test_weights_are_checked_against_their_card(tmp_path):
     assert sha256 == hashlib.sha256(b"numbers").hexdigest()
     path = checked_weights(tmp_path, sha256, card="card.json")
     assert path == tmp_path / "model.safetensors" and path.read_bytes() == b"numbers"
-    with pytest.raises(BadWeights, match=r"not the one that card\.json names"):
+    with pytest.raises(BadWeights) as caught:
         checked_weights(tmp_path, "0" * 64, card="card.json")
+    assert caught.value.problem == (
+        f"{path} cannot be loaded as weights: its sha256 is not the one that card.json names."
+    )
     assert [each.name for each in tmp_path.iterdir()] == ["model.safetensors"]
 
 
@@ -31,7 +34,17 @@ def test_a_card_is_read_whole_or_refused(tmp_path):
         read_card(path, Card)
     path.write_text('{"name": "x", "sha256": "0"}')
     assert read_card(path, Card) == Card("x", "0")
+    path.write_bytes('{"name": "ü"}'.encode())
+    assert read_card(path, Card) == Card("ü")
+    problems = {
+        "{": "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+        '{"name": 1}': f"{path} has 1 problem(s): name must be str, not 1. Correct them and run "
+        "again; docs/recipes.md lists every key",
+    }
     for text in ("{", "[]", '{"name": 1}', '{"name": "x", "more": 1}'):
         path.write_text(text)
-        with pytest.raises(BadWeights):
+        with pytest.raises(BadWeights) as caught:
             read_card(path, Card)
+        assert caught.value.path == path
+        if text in problems:
+            assert caught.value.reason == problems[text]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
-from .errors import NotRGB, UnreadableImage
+from .errors import NotRGB, UnreadableImage, first_line
 from .geometry import Size
 from .store import atomic_write
 from .tile import Mask, Pixels
@@ -31,6 +31,8 @@ _DAMAGED = (
 )
 """Exceptions of Pillow for files that are cut off or damaged."""
 _ORIENTATION_TAG = 0x0112
+_WIDTH_TAG = 256
+_HEIGHT_TAG = 257
 _COMPRESSION_TAG = 259
 _LOSSY_TIFF = {
     6: "TIFF packed as JPEG",
@@ -74,10 +76,17 @@ def read_picture_info(
     path = Path(path)
     stream = None if data is None else BytesIO(data)
     with _open(path, stream) as image:
-        width, height = image.size
+        width, height = _stored_size(image)
         if _is_turned(path, image):
             width, height = height, width
         return Size(width, height), str(image.format)
+
+
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height before the EXIF orientation counts."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):  # newer versions of Pillow exchange them
+        return image.tag_v2[_WIDTH_TAG], image.tag_v2[_HEIGHT_TAG]
+    return image.size
 
 
 def _is_turned(path: Path, image: Image.Image) -> bool:
@@ -88,7 +97,7 @@ def _is_turned(path: Path, image: Image.Image) -> bool:
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)
     except (OSError, struct.error, *_DAMAGED) as error:
-        raise UnreadableImage(path, str(error)) from error
+        raise UnreadableImage(path, first_line(error)) from error
     return orientation in (5, 6, 7, 8)
 
 
@@ -118,7 +127,7 @@ def _as_rgb(path: Path, image: Image.Image) -> Pixels:
             "Convert it to 8-bit RGB.",
         )
     loaded = _load(path, image)
-    return np.array(loaded, dtype=np.uint8)
+    return np.array(loaded)
 
 
 def read_mask(path: Path | str) -> Mask:
@@ -166,11 +175,11 @@ def _open(path: Path, data: BytesIO | None = None) -> Image.Image:
     except UnidentifiedImageError as error:
         raise UnreadableImage(path, "no known picture format") from error
     except Image.DecompressionBombError as error:
-        raise UnreadableImage(path, str(error)) from error
+        raise UnreadableImage(path, first_line(error)) from error
     except OSError as error:
-        raise UnreadableImage(path, error.strerror or str(error)) from error
+        raise UnreadableImage(path, error.strerror or first_line(error)) from error
     except _DAMAGED as error:
-        raise UnreadableImage(path, str(error)) from error
+        raise UnreadableImage(path, first_line(error)) from error
     if image.width * image.height > MAX_PIXELS:
         image.close()
         raise UnreadableImage(
@@ -187,7 +196,7 @@ def _load(path: Path, image: Image.Image) -> Image.Image:
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
     except (OSError, *_DAMAGED) as error:
-        raise UnreadableImage(path, str(error)) from error
+        raise UnreadableImage(path, first_line(error)) from error
     return image
 
 

@@ -72,7 +72,7 @@ def contact_sheet(
         for column, picture in enumerate(pictures):
             left = gap + column * (cell + gap)
             sheet.paste(_fitted(picture, cell), (left, top + _LINE_PX))
-    return np.array(sheet, dtype=np.uint8)
+    return np.array(sheet)
 
 
 def _write(
@@ -120,7 +120,7 @@ def draw_nuclei(
         )
         draw.ellipse(box, fill=_colour_of(int(class_id)))
     reduced = image.resize((width, height), Image.Resampling.BOX)
-    return np.array(reduced, dtype=np.uint8)
+    return np.array(reduced)
 
 
 def _colour_of(class_id: int) -> tuple[int, int, int]:
