@@ -73,13 +73,6 @@ def test_guidance_of_one_is_no_guidance_and_two_goes_twice_as_far():
     torch.testing.assert_close(twice, 2 * told(noisy, time) - undefined(noisy, time))
 
 
-@pytest.mark.parametrize("bad", [{"solver": "magic"}, {"steps": 0}, {"steps": 201}])
-def test_impossible_settings_are_refused(bad):
-    settings = {"steps": 4, "solver": "dpm"} | bad
-    with pytest.raises(BadOption):
-        solve(BASE.denoise, torch.zeros(1, 1, 2, 2), **settings)
-
-
 def test_progress_is_told_to_the_end():
     told = []
     solve(
@@ -108,3 +101,91 @@ def test_the_ends_of_the_guided_span_are_guided():
 def test_the_seed_of_an_item_never_changes(place):
     first, second = np.random.SeedSequence([7, *place]).generate_state(2, np.uint32).tolist()
     assert item_generator(7, *place).initial_seed() == first * 2**31 + second // 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"solver": "magic"}, "--solver is magic, but must be one of dpm, unipc, euler, heun."),
+        ({"steps": 0}, "--steps is 0, but must be from 1 to 200."),
+        ({"steps": 201}, "--steps is 201, but must be from 1 to 200."),
+    ],
+)
+def test_refusals_name_the_limits(settings, sentence):
+    with pytest.raises(BadOption) as error:
+        solve(BASE.denoise, torch.zeros(1, 1, 2, 2), **{"steps": 4} | settings)
+    assert str(error.value) == f"{sentence} Give another value."
+
+
+def test_the_most_steps_are_taken_and_the_first_begins_at_pure_noise():
+    times = []
+
+    def denoise(noisy, time):
+        times.append(time)
+        return torch.zeros_like(noisy)
+
+    for steps in (1, 200):
+        times.clear()
+        solve(denoise, torch.zeros(3, 1, 2, 2), steps=steps, solver="euler")
+        assert len(times) == steps
+        assert all(time.shape == (3,) for time in times)
+        assert times[0].tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+def test_eulers_times_are_evenly_spaced_and_shifted(shift):
+    """Esser et al. 2024: t becomes s t / (1 + (s - 1) t); diffusers shifts its last time too."""
+    times = []
+
+    def denoise(noisy, time):
+        times.append(float(time[0]))
+        return torch.zeros_like(noisy)
+
+    def shifted(time):
+        return shift * time / (1 + (shift - 1) * time)
+
+    solve(denoise, torch.zeros(1, 1, 2, 2), steps=5, solver="euler", shift=shift)
+    even = np.linspace(1, shifted(0.001), 5)
+    np.testing.assert_allclose(times, shifted(even), rtol=1e-5)
+
+
+def test_by_default_no_time_is_shifted_and_the_solver_is_the_multistep_one():
+    noise = item_noise((2, 4, 4), [item_generator(0, 0)])
+    found = solve(BASE.denoise, noise, steps=4)
+    assert torch.equal(found, solve(BASE.denoise, noise, steps=4, solver="dpm", shift=1.0))
+    assert not torch.equal(found, solve(BASE.denoise, noise, steps=4, shift=1.5))
+    assert not torch.equal(found, solve(BASE.denoise, noise, steps=4, solver="unipc"))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_where_the_answer_is_known_every_solver_ends_at_it(solver):
+    noise = item_noise((2, 4, 4), [item_generator(0, 0)])
+    ended = solve(
+        lambda noisy, time: torch.full_like(noisy, 3.0),
+        noise.to(torch.bfloat16),
+        steps=3,
+        solver=solver,
+    )
+    assert ended.dtype == torch.float32
+    torch.testing.assert_close(ended, torch.full_like(noise, 3.0), atol=0.01, rtol=0)
+
+
+def test_every_time_is_guided_unless_a_span_is_given():
+    calls = []
+
+    def both(noisy, time):
+        calls.append((noisy.tolist(), time.tolist()))
+        return noisy
+
+    denoise = guided(BASE.denoise, both, 2.0)
+    for time in (0.0, 1.0):
+        denoise(torch.full((1, 1), 5.0), torch.tensor([time]))
+    assert calls == [([[5.0], [5.0]], [time, time]) for time in (0.0, 1.0)]
+
+
+def test_noise_is_drawn_from_each_items_own_generator():
+    noise = item_noise((2, 3, 4), [item_generator(0, k) for k in (5, 6)])
+    assert noise.shape == (2, 2, 3, 4)
+    assert noise.dtype == torch.float32
+    for item, place in zip(noise, (5, 6), strict=True):
+        assert torch.equal(item, torch.randn(2, 3, 4, generator=item_generator(0, place)))

@@ -105,7 +105,7 @@ def _scale(options: SamplingOptions, bundle: Bundle) -> float:
         raise BadOption(
             "--mpp",
             mpp,
-            "a positive number of micrometres per pixel",
+            "micrometres per pixel, above 0 and below 1000",
         )
     check_scale(mpp, bundle.info)
     return mpp
@@ -137,7 +137,7 @@ def find_appearances(
         files,
         path,
         IMAGE_SUFFIXES,
-        "appearance",
+        "reference picture",
     )
 
 
