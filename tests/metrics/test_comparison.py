@@ -191,11 +191,12 @@ def test_sides_of_equally_many_strangers_are_not_drawn_alike():
 def test_a_side_without_patients_has_no_value():
     side = PatientSums.of([[1.0, 1.0], [2.0, 1.0]], ["a", "b"])
     none = PatientSums.of(np.zeros((0, 2)), [])
-    comparison = compare(mean_difference, (side, none))
-    assert comparison.value.shape == (1 + REPLICATES,)
-    assert np.isnan(comparison.value).all()
-    assert comparison.groups == 0
-    assert comparison.estimate().reason == "it is not defined for this sample"
+    for sides in ((side, none), (none, side)):
+        comparison = compare(mean_difference, sides)
+        assert comparison.value.shape == (1 + REPLICATES,)
+        assert np.isnan(comparison.value).all()
+        assert comparison.groups == 0
+        assert comparison.estimate().reason == "it is not defined for this sample"
 
 
 def test_a_comparison_counts_the_items_of_its_first_side_and_patients_of_the_smaller():
@@ -363,6 +364,8 @@ def test_a_mean_of_comparisons_takes_the_smaller_numbers_of_items():
     for wrong in ([1.0], [1.0, 1.0, 1.0]):
         with pytest.raises(ValueError, match="zip"):
             mean_comparison([one, two], wrong)
+        with pytest.raises(ValueError, match="zip"):
+            mean_comparison([one, bare], wrong)
 
 
 # scores of sums
@@ -448,7 +451,7 @@ def test_a_share_of_just_enough_is_reported_with_its_ratio():
         "high",
         rows(1, 3, 2),
         rows(4, 8, 6, patients="xyz"),
-        n=(20, 20),
+        n=(22, 20),
         min_count=20,
         unit="um",
         note="a note",
@@ -457,13 +460,13 @@ def test_a_share_of_just_enough_is_reported_with_its_ratio():
     value, low, high = numbers(found.value)
     assert value == pytest.approx(0.2)
     assert (low, high) == pytest.approx(tuple(np.percentile(expected.value[1:], [2.5, 97.5])))
-    assert (found.value.n, found.value.unit, found.value.groups) == (20, "um", 3)
+    assert (found.value.n, found.value.unit, found.value.groups) == (22, "um", 3)
     value, low, high = numbers(found.real)
     assert value == pytest.approx(0.6)
     assert (low, high) == pytest.approx(tuple(np.percentile(expected.baseline[1:], [2.5, 97.5])))
     assert (found.real.n, found.real.unit, found.real.groups) == (20, "um", 3)
     assert found.ratio.value == pytest.approx(1 / 3)
-    assert (found.ratio.n, found.ratio.unit) == (20, "")
+    assert (found.ratio.n, found.ratio.unit) == (22, "")
     assert (found.name, found.better, found.note) == ("x", "high", "a note")
 
 

@@ -32,6 +32,7 @@ def test_unclassified_nuclei_are_of_the_class_nucleus():
     ("classes", "name"),
     [
         (("lymphocyte", "epithelial"), "fine"),
+        (("stromal", "lymphocyte", "epithelial"), "fine"),
         (("epithelial", "plasma"), "finer"),
         (("epithelial", "mast"), "blobs"),
         (("nucleus",), "blobs"),
@@ -52,6 +53,7 @@ def test_any_detector_will_do_for_unclassified_nuclei():
     ("classes", "expected"),
     [
         (["lymphocyte", "epithelial"], ("lymphocyte", "epithelial")),
+        (DETECTORS["fine"][::-1], DETECTORS["fine"][::-1]),
         (("epithelial", "mast"), UNCLASSIFIED),
         ((), ("nucleus",)),
         (("nucleus",), ("nucleus",)),
@@ -97,15 +99,15 @@ def test_a_detected_nucleus_has_the_class_of_the_requested_one_within_reach():
         [(10, 10), (30, 10), (50, 10), (10, 40)],
         ["lymphocyte", "epithelial", "lymphocyte", ANY],
     )
-    # exactly in reach of 4 px; out of reach; right there; next to one without a class; far away
+    # far away; exactly in reach of 4 px; out of reach; right there; next to one without a class
     detected = nuclei(
-        [(14, 10), (34.25, 10), (50, 10), (11, 40), (60, 45)],
+        [(60, 45), (14, 10), (34.25, 10), (50, 10), (11, 40)],
         ["plasma"] * 5,
         classes=("plasma",),
     )
     found = classed_by_request(detected, requested, reach_um=2.0)
     assert found.classes == ("epithelial", "lymphocyte")
-    assert found.class_ids.tolist() == [1, ANY_CLASS, 1, ANY_CLASS, ANY_CLASS]
+    assert found.class_ids.tolist() == [ANY_CLASS, 1, ANY_CLASS, 1, ANY_CLASS]
     assert found.class_ids.dtype == np.uint8
     assert found.xy.tolist() == detected.xy.tolist()
 
