@@ -212,7 +212,8 @@ class Library:
             candidates: rows of training tiles; None: all.
 
         Returns:
-            None where the tile has no contrast, or no training tile is as large as a window.
+            None where the tile has no contrast, or there are no candidates; a score of -1 where no
+            candidate is as large as a window.
         """
         if candidates is None:
             candidates = np.arange(len(self))
