@@ -7,11 +7,11 @@ from scipy.stats import wasserstein_distance
 from histosynth.core.nuclei import Nuclei
 from histosynth.detectors.blobs import BlobDetector
 from histosynth.metrics import METRICS
+from histosynth.metrics.metric import Settings, Sides, TileInput, Tools
 from histosynth.metrics.morphology.conclude import conclude_morphology
 from histosynth.metrics.morphology.features import NUCLEUS_FEATURES, measure_morphology
 from histosynth.metrics.morphology.nucleus_table import NucleusTable
 from histosynth.metrics.morphology.two_sample import two_sample_auc
-from histosynth.metrics.metric import Settings, Sides, TileInput, Tools
 from histosynth.metrics.sample import Sample, TileMeasurements
 from histosynth.tissue.density import from_density
 
@@ -412,7 +412,7 @@ def test_a_request_within_3_um_gives_its_class():
     tools = Tools(detectors={"x": Named("a")})
     for away_px, class_id in ((5.5, 0), (6.9, 255)):
         requested = Nuclei.of(
-            np.array([centres[0]]) + (away_px, 0),
+            [(centres[0][0] + away_px, centres[0][1])],
             ["a"],
             size=(128, 128),
             mpp=0.5,
