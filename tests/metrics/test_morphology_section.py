@@ -70,7 +70,7 @@ REAL = side(0)
 REFERENCE = side(1, prefix="q", nuclei=80)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def section():
     return conclude_morphology(SYNTHETIC, REAL, REFERENCE, CLASSES)
 

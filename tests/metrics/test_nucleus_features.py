@@ -41,6 +41,8 @@ def odd_masks():
     around = np.arctan2(y, x)
     return np.stack(
         [
+            (x == 3) & (y == -2),
+            ((x == 2) | (x == 6)) & (y == 5),  # one pair of places at 1 um
             np.hypot(x - 5, y + 3) < 16,
             np.hypot((x + y) / 20, (x - y) / 8) < 1,
             np.hypot(x / 30, (y - 6) / 7) < 1,
@@ -99,7 +101,7 @@ def one_chromatin(density, mask):
         density[mask].mean(),
         density[mask].std(),
         np.mean(slopes),
-        contrast / (2 * density[core].var()),
+        contrast / max(2 * density[core].var(), 1e-9),
     )
 
 
@@ -162,6 +164,8 @@ def test_fine_power_has_a_least_value():
     assert fine_power(flat, places, 0.5).tolist() == [-6]
     noise = np.random.default_rng(0).uniform(0, 1, (40, 40)).astype(np.float32)
     assert fine_power(noise, places, 3.0).tolist() == [-6]  # no detail of 0.3 cycles/um
+    pale = fine_power(noise * np.float32(1e-3), places, 0.5)
+    assert pale == pytest.approx(fine_power(noise, places, 0.5), rel=1e-4)
     # power that is hardly above nothing is no power
     tiny = (noise * 1e-12).astype(np.float32)
     assert fine_power(tiny, places, 0.5)[0] == -6

@@ -182,8 +182,8 @@ def crofton_perimeter(mask: Mask) -> Float64Array:
         upper[:, :, 1:],
     )
     weighted = [
-        down * 1.0,
-        across * 1.0,
+        down,
+        across,
         falling * diagonal_spacing,
         rising * diagonal_spacing,
     ]
