@@ -702,7 +702,7 @@ def test_the_metric_concludes_from_found_requested_and_marked_nuclei(five):
     alone = conclude(Sides(both(real), Sample(())), settings)
     assert alone.findings == ()
     assert [series.role for series in alone.plots[0].series] == ["real"]
-    halved = sample(3, ("p1", "p2", "p3", "p4", "p5"), number=20)
+    halved = sample(3, ("p1", "p2", "p3", "p4", "p5"))
     section = conclude(Sides(both(halved), both(halved)), settings)
     expected = conclude_layout(None, halved, halved, CLASSES, seed=1)
     assert section.as_dict() == expected.as_dict()

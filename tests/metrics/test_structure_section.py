@@ -1,5 +1,7 @@
 """The section on structure: each finding against sums by hand, with its notes, tables and plots."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -261,6 +263,7 @@ def test_rings_have_an_accuracy_without_any_detector():
             "real": [[14, 6], [3, 17]],
         }
     }
+    assert json.dumps(section.facts["confusion"]["rings"]["real"]) == "[[14, 6], [3, 17]]"
     assert section.plots == ()
 
 
@@ -290,15 +293,22 @@ def test_places_off_by_more_than_the_reach_do_not_count():
 
 
 def test_a_class_that_only_some_tiles_measure_is_scored_on_those():
-    nan = np.full((2, 3, 3), np.nan)
-    nan[:, :2] = counts_of(1)[:, :2]
+    nan = counts_of(1)
+    nan[:, 1] = np.nan
     keys = {f"structure/d/{key}": [nan, nan] for key in ("counts", "chance")}
     found = by_name(conclude_structure(side(1, patients=["p", "q"], **keys), None, CLASSES, ["d"]))
-    assert "F1_d_large" in found
-    assert "F1_d_small" not in found
+    assert "F1_d_large" not in found
+    assert "F1_d_small" in found
     keys = {f"structure/d/{key}": [nan, counts_of(2)] for key in ("counts", "chance")}
     found = by_name(conclude_structure(side(1, patients=["p", "q"], **keys), None, CLASSES, ["d"]))
-    assert found["F1_d_small"].value.n == counts_of(2)[0, 2, 2]
+    assert found["F1_d_large"].value.n == counts_of(2)[0, 1, 2]
+
+
+def test_a_median_between_two_bins_is_the_upper_end_of_the_lower_one():
+    counts = np.zeros((2, 240))
+    counts[0, [3, 7]] = 1
+    counts[1, [3, 4]] = 1
+    assert median_um(counts).tolist() == pytest.approx([0.1, 0.1])
 
 
 # what is measured of a tile
@@ -360,8 +370,8 @@ def test_only_nuclei_of_requested_classes_are_in_the_table():
     )
     # found: as requested; as another class; as `large`; missed; missed; without a class
     found = Finder(
-        [(20, 20), (60, 20), (100, 20), (100, 60), (20, 90), (60, 90), (90, 90)],
-        [1, 0, 2, 255, 0, 2, 255],
+        [(20, 90), (20, 20), (100, 20), (100, 60), (60, 20), (60, 90), (90, 90)],
+        [0, 1, 2, 255, 0, 2, 255],
         ("other", "small", "large"),
     )
     values = measure_structure(BLANK, requested, detectors={"d": found})

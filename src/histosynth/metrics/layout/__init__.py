@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...core.nuclei import Nuclei
 from ..finding import Section
 from ..metric import Metric, Settings, Sides, TileInput, Tool, Tools
-from ..sample import Sample, Values
+from ..sample import Values
 
 
 def _measure(tile: TileInput, tools: Tools) -> dict[str, Values]:
@@ -45,18 +45,14 @@ def _conclude(sides: Sides, settings: Settings) -> Section:
 
     reference = sides.reference
     return conclude_layout(
-        _or_none(sides.synthetic.under("requested/")),
+        sides.synthetic.under("requested/"),
         sides.synthetic.under("found/"),
         sides.real.under("found/"),
         layout_classes(settings.classes, settings.detector_classes),
-        marked=_or_none(sides.real.under("requested/")),
+        marked=sides.real.under("requested/"),
         reference=None if reference is None else reference.under("found/"),
         seed=settings.seed,
     )
-
-
-def _or_none(sample: Sample) -> Sample | None:
-    return sample if len(sample) else None
 
 
 LAYOUT = Metric(

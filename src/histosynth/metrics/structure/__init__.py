@@ -34,10 +34,9 @@ def _measure(tile: TileInput, tools: Tools) -> dict[str, Values]:
 def _conclude(sides: Sides, settings: Settings) -> Section:
     from .conclude import conclude_structure
 
-    real = sides.real.measured("structure/")
     return conclude_structure(
         sides.synthetic.measured("structure/"),
-        real if len(real) else None,
+        sides.real.measured("structure/"),
         settings.classes,
         list(settings.detector_classes),
     )
