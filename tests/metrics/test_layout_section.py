@@ -244,6 +244,14 @@ def test_measurements_of_an_oblong_tile():
         assert np.isfinite(small[key]).sum(axis=1).tolist() == [15] * 4
 
 
+def test_borders_lie_half_a_pixel_beyond_the_outer_pixels():
+    # each pair is exactly as far apart as its first point is from one border of the tile
+    pairs = [[(4, 40), (8, 40)], [(124, 80), (120, 80)], [(60, 4), (60, 8)], [(90, 124), (90, 120)]]
+    for first, second in pairs:
+        values = measure_layout(nuclei([first, second], ["a", "b"]))
+        assert values["layout/nn_weight/a>b"] == pytest.approx([128**2 / 120**2])
+
+
 def test_curves_of_a_sample_are_ratios_of_sums():
     small = measure_layout(tissue(1, 40, size_um=(64, 80)))
     large = measure_layout(tissue(2, 90))
