@@ -139,6 +139,20 @@ def test_the_size_is_that_of_the_picture_as_it_is_read(tmp_path, suffix, orienta
     assert read_picture_info("from memory", path.read_bytes()) == (size, image_format)
 
 
+def test_an_orientation_that_cannot_be_read_is_refused(tmp_path, tile, monkeypatch):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(tile).save(path)
+
+    def fail(self):
+        raise struct.error("unpack requires a buffer of 2 bytes.")
+
+    monkeypatch.setattr("PIL.Image.Image.getexif", fail)
+    with pytest.raises(UnreadableImage) as caught:
+        read_picture_info(path)
+    assert caught.value.path == path
+    assert caught.value.reason == "unpack requires a buffer of 2 bytes"
+
+
 def test_the_size_of_a_png_is_read_from_its_header_alone(tmp_path, tile):
     path = tmp_path / "a.png"
     Image.fromarray(tile).save(path)
@@ -192,13 +206,21 @@ def test_what_is_transparent_in_a_mask_is_not_masked(tmp_path):
     picture = np.zeros((12, 10, 4), np.uint8)
     picture[..., :3] = 255
     picture[3:5, 2:9, 3] = 255
+    picture[8] = (100, 100, 100, 1)  # 0.4 of 255 on black: rounds to black
     Image.fromarray(picture).save(tmp_path / "m.png")
-    assert (read_mask(tmp_path / "m.png") == (picture[..., 3] > 0)).all()
+    assert (read_mask(tmp_path / "m.png") == (picture[..., 3] == 255)).all()
 
 
 @pytest.mark.parametrize(
     ("mode", "suffix"),
-    [("1", ".png"), ("I;16", ".png"), ("P", ".png"), ("LA", ".png"), ("CMYK", ".tif")],
+    [
+        ("1", ".png"),
+        ("I;16", ".png"),
+        ("P", ".png"),
+        ("LA", ".png"),
+        ("PA", ".tif"),
+        ("CMYK", ".tif"),
+    ],
 )
 def test_a_mask_is_what_is_shown_not_what_is_stored(tmp_path, mode, suffix):
     mask = patch()
@@ -209,6 +231,10 @@ def test_a_mask_is_what_is_shown_not_what_is_stored(tmp_path, mode, suffix):
     elif mode == "LA":
         alpha = Image.fromarray(np.where(mask, 1, 0).astype(np.uint8) * 255)
         image = Image.merge("LA", [Image.new("L", alpha.size, 255), alpha])
+    elif mode == "PA":
+        image = Image.fromarray(mask.astype(np.uint8), "P")
+        image.putpalette([0, 0, 0, 1, 0, 0])
+        image.putalpha(255)
     elif mode == "CMYK":
         key = Image.fromarray(np.where(mask, 0, 255).astype(np.uint8))
         image = Image.merge("CMYK", [Image.new("L", key.size, 0)] * 3 + [key])

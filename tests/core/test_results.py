@@ -33,6 +33,7 @@ def test_an_outcome_is_json_with_paths_and_reasons(tmp_path):
 def test_an_estimate_without_a_value_is_undefined_and_none_in_json():
     estimate = undefined("at least 2 patients", n=3, unit="um", groups=1)
     assert not estimate.is_defined
+    assert all(math.isnan(end) for end in (estimate.value, estimate.low, estimate.high))
     plain = estimate.as_dict()
     assert plain["value"] is plain["low"] is plain["high"] is None
     assert (plain["n"], plain["unit"], plain["groups"]) == (3, "um", 1)

@@ -95,7 +95,7 @@ def _is_turned(path: Path, image: Image.Image) -> bool:
     if image.format == "PNG" and "exif" not in image.info:
         return False
     try:
-        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+        orientation = image.getexif().get(_ORIENTATION_TAG)
     except (OSError, struct.error, *_DAMAGED) as error:
         raise UnreadableImage(path, first_line(error)) from error
     return orientation in (5, 6, 7, 8)

@@ -133,11 +133,7 @@ def open_url(
         TransientError: another try may succeed.
         FetchFailed: another try would not.
     """
-    all_headers = {
-        "User-Agent": f"histosynth/{__version__}",
-        "Accept-Encoding": "identity",
-        **(headers or {}),
-    }
+    all_headers = {"User-Agent": f"histosynth/{__version__}", **(headers or {})}
     request = urllib.request.Request(url, headers=all_headers)  # noqa: S310 - checked
     opener = urllib.request.build_opener(_Redirects())
     try:
