@@ -28,15 +28,16 @@ def patch():
     return mask
 
 
-def png_header(width, height):
-    """An 8-bit RGB PNG that holds no pixels."""
+def png_header(width, height, *chunks):
+    """An 8-bit RGB PNG that holds no pixels; other chunks are (name, content)."""
 
-    def chunk(name, content):
+    def packed(name, content):
         checksum = zlib.crc32(name + content)
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")
+    chunks = [(b"IHDR", header), *chunks, (b"IDAT", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed(*chunk) for chunk in chunks)
 
 
 ALPHA = ("a picture with an alpha channel", "Flatten it onto white and save it as RGB.")
@@ -93,6 +94,16 @@ def test_what_is_no_picture_is_refused(tmp_path, content, reason):
         with pytest.raises(UnreadableImage) as caught:
             read(str(path))
         assert (caught.value.path, caught.value.reason) == (path, reason)
+
+
+def test_text_that_unpacks_to_more_than_a_mebibyte_is_refused():
+    text = b"Comment\0\0" + zlib.compress(b" " * (2**20 + 1))
+    with pytest.raises(UnreadableImage) as caught:
+        read_picture_info("a.png", png_header(16, 16, (b"zTXt", text)))
+    assert caught.value.problem == (
+        "a.png cannot be read as an image: Decompressed data too large for "
+        "PngImagePlugin.MAX_TEXT_CHUNK."
+    )
 
 
 def test_a_file_that_is_not_there_is_refused_in_the_words_of_the_system(tmp_path):
