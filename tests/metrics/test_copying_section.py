@@ -1,6 +1,7 @@
 """The section on copying: each finding, sentence, fact and plot, for scores that are given."""
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from histosynth.metrics.copying.conclude import (
     conclude_copying,
     most_alike_pairs,
 )
+from histosynth.metrics.copying.register import texture
 from histosynth.metrics.finding import Plot, Series
 from histosynth.metrics.intervals import share_over, statistic_over
-from histosynth.metrics.metric import Settings, Sides
+from histosynth.metrics.metric import Settings, Sides, TileInput, Tools
 from histosynth.metrics.neighbours import copying_statistic
 from histosynth.metrics.sample import Sample, TileMeasurements
 
@@ -57,14 +59,21 @@ LEFT_OUT = side("l", numbers(17, 1))
 SYNTHETIC = side("s", [0.3, 0.95, math.nan, 0.2, 0.9, 0.85, 0.99], [0.4, 6, 1, 12, 3, -3, 5.5])
 
 
+@cache
+def concluded(seed=None):
+    """The section of the three sides above, with or without a seed."""
+    how = {} if seed is None else {"seed": seed}
+    return conclude_copying(REAL, SYNTHETIC, LEFT_OUT, CROPS, OWNERS, **how)
+
+
 def scores_of(sample):
     return sample.stack("copy/match")[:, 0]
 
 
-@pytest.mark.parametrize("seed", [{}, {"seed": 4}])
+@pytest.mark.parametrize("seed", [None, 4])
 def test_the_shares_and_percentiles_of_correlations(seed):
-    section = conclude_copying(REAL, SYNTHETIC, LEFT_OUT, CROPS, OWNERS, **seed)
-    usual = seed or {"seed": 0}
+    section = concluded(seed)
+    usual = {"seed": seed or 0}
     assert (section.key, section.title, section.about) == ("copying", "Copying", ABOUT)
     assert [each.name for each in section.findings] == [
         "suspected_copies",
@@ -99,10 +108,10 @@ def test_the_shares_and_percentiles_of_correlations(seed):
     assert percentile.note == "95th percentile of the largest correlation"
 
 
-@pytest.mark.parametrize("seed", [{}, {"seed": 4}])
+@pytest.mark.parametrize("seed", [None, 4])
 def test_nearness_in_features(seed):
-    findings = by_name(conclude_copying(REAL, SYNTHETIC, LEFT_OUT, CROPS, OWNERS, **seed))
-    usual = seed or {"seed": 0}
+    findings = by_name(concluded(seed))
+    usual = {"seed": seed or 0}
     gaps = []
     for sample in (SYNTHETIC, REAL):
         places = sample.stack("embed/features")
@@ -142,7 +151,7 @@ def test_a_tile_as_far_from_its_crop_as_that_is_from_other_patients_is_not_authe
 
 
 def test_facts_and_plots():
-    section = conclude_copying(REAL, SYNTHETIC, LEFT_OUT, CROPS, OWNERS)
+    section = concluded()
     bar = bar_of(scores_of(LEFT_OUT))
     assert section.facts == {"bar": round(bar, 4), "bar_from": 17, "suspected": 4}
     correlations, distances = section.plots
@@ -174,7 +183,7 @@ def test_facts_and_plots():
 
 
 def test_the_verdict_names_the_first_three_suspects():
-    section = conclude_copying(REAL, SYNTHETIC, LEFT_OUT, CROPS, OWNERS)
+    section = concluded()
     bar = bar_of(scores_of(LEFT_OUT))
     assert section.verdict == (
         "4 of 6 synthetic tiles are suspected copies of training tissue "
@@ -289,6 +298,14 @@ def test_the_metric_takes_crops_and_patients_of_the_reference():
     section = COPYING.conclude(
         Sides(REAL, SYNTHETIC, Sample(tuple(tiles)), LEFT_OUT), Settings(seed=4)
     )
-    expected = conclude_copying(REAL, SYNTHETIC, LEFT_OUT, CROPS, OWNERS, seed=4)
+    expected = concluded(4)
     assert section.as_dict() == expected.as_dict()
     assert section.plots == expected.plots
+
+
+def test_the_metric_measures_the_texture_of_a_tile_in_half_precision():
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)
+    found = COPYING.measure(TileInput(pixels, 0.5), Tools())
+    assert list(found) == ["copy/texture"]
+    assert found["copy/texture"].dtype == np.float16
+    np.testing.assert_array_equal(found["copy/texture"], texture(pixels, 0.5).astype(np.float16))
