@@ -38,7 +38,7 @@ def sample(prefix, sizes, shares=None, patients=4):
 
 def three_sides():
     random = np.random.default_rng(0)
-    real = sample("r", random.normal(5, 1, 20), random.uniform(0, 1, 20))
+    real = sample("r", random.normal(5, 1, 20), random.uniform(0, 1, 20), patients=10)
     synthetic = sample("s", random.normal(6, 1, 24), random.uniform(0, 1, 24), patients=5)
     reference = sample("o", random.normal(5, 1, 28), random.uniform(0, 1, 28), patients=6)
     return real, synthetic, reference
@@ -139,7 +139,7 @@ def test_the_summary_is_the_mean_of_distances_in_standard_deviations_of_real_til
     assert summary.value.unit == summary.real.unit == "sd"
     assert summary.real.value == pytest.approx(np.mean(baselines))
     assert summary.ratio.value == pytest.approx(np.mean(values) / np.mean(baselines))
-    assert (summary.value.n, summary.value.groups) == (24, 4)
+    assert (summary.value.n, summary.value.groups) == (24, 5)
     assert summary.note == (
         "mean of 2 of 3 distances, each in standard deviations of real tiles; " + OTHER_PATIENTS
     )

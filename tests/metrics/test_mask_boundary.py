@@ -236,6 +236,14 @@ def test_the_similarity_of_a_picture_with_itself_is_1_and_with_its_negative_belo
     c1 = 2.55**2
     expected = (2 * 100 * 150 + c1) / (100**2 + 150**2 + c1)
     np.testing.assert_allclose(ssim_map(even, other), expected)
+    # and only the second one where two pictures have one mean: bars and bars in antiphase
+    phase = np.arange(96) * 2 * np.pi / 4
+    rows = np.broadcast_to(np.round(100 + 3 * np.sin(phase))[:, None, None], (96, 96, 3))
+    variance = 4.5
+    c2 = 7.65**2
+    expected = (c2 - 2 * variance) / (c2 + 2 * variance)
+    found = ssim_map(rows.astype(np.uint8), (200 - rows).astype(np.uint8))
+    assert found[20:-20].mean() == pytest.approx(expected, abs=0.01)
 
 
 def test_changes_of_known_pixels_are_counted_by_pixel_and_measured_by_channel():
