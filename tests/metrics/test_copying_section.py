@@ -1,7 +1,6 @@
 """The section on copying: each finding, sentence, fact and plot, for scores that are given."""
 
 import math
-from functools import cache
 
 import numpy as np
 import pytest
@@ -59,11 +58,11 @@ LEFT_OUT = side("l", numbers(17, 1))
 SYNTHETIC = side("s", [0.3, 0.95, math.nan, 0.2, 0.9, 0.85, 0.99], [0.4, 6, 1, 12, 3, -3, 5.5])
 
 
-@cache
-def concluded(seed=None):
-    """The section of the three sides above, with or without a seed."""
-    how = {} if seed is None else {"seed": seed}
-    return conclude_copying(REAL, SYNTHETIC, LEFT_OUT, CROPS, OWNERS, **how)
+@pytest.fixture(scope="module")
+def sections():
+    """The section of the three sides above without a seed, and with seed 4."""
+    sides = (REAL, SYNTHETIC, LEFT_OUT, CROPS, OWNERS)
+    return {None: conclude_copying(*sides), 4: conclude_copying(*sides, seed=4)}
 
 
 def scores_of(sample):
@@ -71,8 +70,8 @@ def scores_of(sample):
 
 
 @pytest.mark.parametrize("seed", [None, 4])
-def test_the_shares_and_percentiles_of_correlations(seed):
-    section = concluded(seed)
+def test_the_shares_and_percentiles_of_correlations(sections, seed):
+    section = sections[seed]
     usual = {"seed": seed or 0}
     assert (section.key, section.title, section.about) == ("copying", "Copying", ABOUT)
     assert [each.name for each in section.findings] == [
@@ -109,8 +108,8 @@ def test_the_shares_and_percentiles_of_correlations(seed):
 
 
 @pytest.mark.parametrize("seed", [None, 4])
-def test_nearness_in_features(seed):
-    findings = by_name(concluded(seed))
+def test_nearness_in_features(sections, seed):
+    findings = by_name(sections[seed])
     usual = {"seed": seed or 0}
     gaps = []
     for sample in (SYNTHETIC, REAL):
@@ -150,8 +149,8 @@ def test_a_tile_as_far_from_its_crop_as_that_is_from_other_patients_is_not_authe
     assert found.value == share_over([0.0, 1.0, 0.0, 1.0], synthetic.patients)
 
 
-def test_facts_and_plots():
-    section = concluded()
+def test_facts_and_plots(sections):
+    section = sections[None]
     bar = bar_of(scores_of(LEFT_OUT))
     assert section.facts == {"bar": round(bar, 4), "bar_from": 17, "suspected": 4}
     correlations, distances = section.plots
@@ -182,8 +181,8 @@ def test_facts_and_plots():
     assert distances.series[1].x == pytest.approx([0.4, 4, 0, 2, 2, 3, 4.5])
 
 
-def test_the_verdict_names_the_first_three_suspects():
-    section = concluded()
+def test_the_verdict_names_the_first_three_suspects(sections):
+    section = sections[None]
     bar = bar_of(scores_of(LEFT_OUT))
     assert section.verdict == (
         "4 of 6 synthetic tiles are suspected copies of training tissue "
@@ -290,7 +289,7 @@ def test_copying_needs_the_training_set_and_tiles_left_out(reference, left_out):
     )
 
 
-def test_the_metric_takes_crops_and_patients_of_the_reference():
+def test_the_metric_takes_crops_and_patients_of_the_reference(sections):
     tiles = [
         TileMeasurements(f"t{i}", owner, "", {"embed/features": np.float32(crop)})
         for i, (crop, owner) in enumerate(zip(CROPS, OWNERS, strict=True))
@@ -298,7 +297,7 @@ def test_the_metric_takes_crops_and_patients_of_the_reference():
     section = COPYING.conclude(
         Sides(REAL, SYNTHETIC, Sample(tuple(tiles)), LEFT_OUT), Settings(seed=4)
     )
-    expected = concluded(4)
+    expected = sections[4]
     assert section.as_dict() == expected.as_dict()
     assert section.plots == expected.plots
 

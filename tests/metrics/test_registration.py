@@ -97,6 +97,7 @@ def test_spreads_and_correlations_are_those_of_each_window(shape):
     for y, x in np.ndindex(scores.shape):
         expected = np.corrcoef(parts[y, x].ravel(), window.ravel())[0, 1]
         assert scores[y, x] == pytest.approx(expected, abs=1e-5)
+    assert correlate(region.astype(np.float64), window).dtype == np.float32
 
 
 def test_an_even_region_correlates_with_nothing():
@@ -181,6 +182,7 @@ def test_the_window_is_half_a_side_and_at_least_four_coarse_samples(sources):
     # 75 and 66 coarse samples, and the next lengths with quick transforms
     assert Library(sources, 64.0, (150, 131)).shape == (75, 72)
     assert Library(sources, 64.0, (149, 130)).shape == (75, 72)
+    assert Library(sources, 64.0, (131, 150)).shape == (72, 75)
 
 
 def test_places_with_a_quarter_of_the_usual_contrast_are_no_places(sources):
