@@ -102,7 +102,8 @@ def one_spectrum(grey, mpp):
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "mpp"), [(60, 90, 0.5), (64, 48, 0.25), (41, 40, 1.0), (25, 30, 0.47)]
+    ("height", "width", "mpp"),
+    [(60, 90, 0.5), (64, 48, 0.25), (41, 40, 1.0), (25, 30, 0.47), (7, 10, 0.8), (4, 7, 0.5)],
 )
 def test_spectrum_is_that_of_one_frequency_at_a_time(height, width, mpp):
     grey = grey_density(picture(height, width))
@@ -125,6 +126,12 @@ def test_a_spectrum_needs_power_fine_detail_and_four_rings():
     # no frequency above 0.4 cycles/um can be represented from 1.25 um on
     assert all(math.isnan(each) for each in spectrum(grey, 1.25))
     assert all(math.isfinite(each) for each in spectrum(grey, 1.2))
+    # hardly any power is none, and less contrast changes neither number
+    centred = (grey - grey.mean()) / grey.std()
+    assert all(math.isnan(each) for each in spectrum(centred * np.float32(2e-5), 0.5))
+    for contrast in (2e-4, 1e-2):
+        pale = spectrum(centred * np.float32(contrast), 0.5)
+        assert pale == pytest.approx(spectrum(centred, 0.5), rel=1e-3)
     # a small tile has rings for a slope, a smaller one has none
     share, slope = spectrum(grey[:4, :4], 0.5)
     assert math.isfinite(share)
@@ -195,6 +202,11 @@ def test_blocks_are_the_largest_step_over_the_median_of_eight_positions():
     pixels[:, 5::8] += 20
     assert blocks(pixels) == pytest.approx(one_blocks(pixels), rel=1e-4)
     assert blocks(pixels) > 1.2
+
+
+def test_blocks_of_faint_steps_are_those_of_a_plain_procedure():
+    faint = (np.random.default_rng(0).random((48, 40, 3)) < 0.1).astype(np.uint8) + 100
+    assert blocks(faint) == pytest.approx(one_blocks(faint), rel=1e-4)
 
 
 @pytest.mark.parametrize(
