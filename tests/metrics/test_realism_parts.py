@@ -1,5 +1,6 @@
 """Parts of realism: how patients and tiles are drawn, baselines, and sentences of findings."""
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -496,6 +497,16 @@ def test_kernel_replicates_draw_each_side_by_itself_unless_they_are_paired():
         ends = np.percentile(replicates[np.isfinite(replicates)], [2.5, 97.5])
         assert (found.low, found.high) == pytest.approx(tuple(ends))
         assert found.interval == "bootstrap over 6 patients (few, so too narrow)"
+
+
+def test_replicates_without_a_pair_are_left_out_and_warn_of_nothing():
+    sides = normal_sides(real=(16, 1, 1), synthetic=(16, 1, 1), other=(4,))
+    found = kernel_finding(sides, "KID").value
+    assert found.low <= found.value <= found.high
+    assert re.fullmatch(
+        r"bootstrap over 3 patients \(\d+ undefined replicates left out; few, so too narrow\)",
+        found.interval,
+    )
 
 
 def test_costly_distances_have_fewer_replicates(monkeypatch):

@@ -267,7 +267,9 @@ class KernelSums:
             self.pairs[2],
             same_groups=paired,
         )
-        return np.asarray(within_first + within_second - 2 * across)
+        # a replicate without a pair is inf or nan, and infinities of both signs may meet
+        with np.errstate(invalid="ignore"):
+            return np.asarray(within_first + within_second - 2 * across)
 
 
 def _mean_of_pairs(
