@@ -276,6 +276,12 @@ def test_otsu_of_two_values_lies_just_above_the_lower():
     assert 0.2 < threshold[0] < 0.8
 
 
+def test_otsu_of_two_values_one_step_apart_lies_between_them():
+    values = np.array([[[0.98, 1.0]]], np.float32)
+    threshold = local_otsu(values, np.ones(values.shape, bool))
+    assert threshold[0] == pytest.approx(63 / OTSU_LEVELS)
+
+
 def test_otsu_of_nothing():
     none = local_otsu(np.zeros((0, 5, 5), np.float32), np.zeros((0, 5, 5), bool))
     assert none.shape == (0,)

@@ -769,6 +769,10 @@ def test_the_map_shows_at_most_2000_tiles_of_a_side_and_needs_two_directions():
     )
     (plot,) = conclude_realism(narrow, narrow, None, encoder="x").plots
     assert plot.series == ()
+    sides = normal_sides(real=(2, 2), synthetic=(2, 2), other=(2,), width=2)
+    flat = [sample(sides, role) for role in ("real", "synthetic", "other")]
+    (plot,) = conclude_realism(*flat, encoder="x").plots
+    assert len(plot.series) == 3
     (plot,) = conclude_realism(few("real"), Sample(()), None, encoder="x").plots
     assert [each.role for each in plot.series] == ["real"]
 
