@@ -493,9 +493,17 @@ def test_files_of_other_names_are_no_part_of_a_set(tmp_path):
 
 
 def test_patients_in_two_splits_are_named_in_order():
-    refuse_split_leaks([("P1", "train"), ("P1", None), ("P1", ""), ("P1", "train"), ("P2", "test")])
+    one_split = [("P1", "train"), ("P1", None), ("P1", ""), ("P1", "train"), ("P2", "test")]
+    refuse_split_leaks(("slide", *each) for each in one_split)
+    two_splits = [("P3", "test"), ("P2", "train"), ("P3", "train"), ("P2", "a"), ("P1", "a")]
+    with pytest.raises(SplitLeak) as caught:
+        refuse_split_leaks(("slide", *each) for each in two_splits)
+    assert caught.value.patients == ("P2", "P3")
+
+
+def test_slides_of_one_barcode_in_two_splits_are_a_leak_whatever_their_patients():
     with pytest.raises(SplitLeak) as caught:
         refuse_split_leaks(
-            [("P3", "test"), ("P2", "train"), ("P3", "train"), ("P2", "a"), ("P1", "a")]
+            [("TCGA-2F-A001 (1)", "P1", "train"), ("TCGA-2F-A001 (2)", "P2", "test")]
         )
-    assert caught.value.patients == ("P2", "P3")
+    assert caught.value.patients == ("TCGA-2F-A001 (barcode in the names)",)

@@ -13,6 +13,7 @@ from histosynth.annotation.nuclei_files import write_csv
 from histosynth.core.errors import (
     BadOption,
     BadPairing,
+    BadRecipe,
     BadTable,
     BadWeights,
     BundleMismatch,
@@ -69,6 +70,40 @@ def test_masks_are_measured_inside_at_the_boundary_and_outside(world, tmp_path):
     assert named(found, "inpainting", "outside_largest").value.value == 1
     assert barcode(2) in section(found, "inpainting").verdict
     assert named(found, "inpainting", "perceptual_histo_inside").value.value > 0
+
+
+def test_a_barcode_of_the_training_set_is_refused_whatever_its_stated_patient(world, tmp_path):
+    lines = ["slide,patient"]
+    for side in ("real", "train"):
+        for path in (world / side).iterdir():
+            (tmp_path / side).mkdir(exist_ok=True)
+            name = f"{side}_{path.name}".replace(barcode(20), barcode(3))
+            (tmp_path / side / name).write_bytes(path.read_bytes())
+            lines.append(f"{Path(name).stem},{side} {path.stem}")
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    inputs = InputOptions(mpp=0.5, table=tmp_path / "t.csv")
+    with pytest.raises(SplitLeak) as caught:
+        open_inputs(
+            config(
+                world,
+                real=tmp_path / "real",
+                reference=tmp_path / "train",
+                inputs=inputs,
+                conditions=None,
+            )
+        )
+    assert caught.value.patients == ("TCGA-AA-0003 (barcode in the names)",)
+
+
+def test_synthetic_names_need_no_patient_where_real_names_have_one(world, tmp_path):
+    for number, path in enumerate(sorted((world / "made").iterdir())):
+        save(tmp_path / "made", f"sample_{number}", np.asarray(Image.open(path)))
+    inputs = InputOptions(mpp=0.5, patient=r"^TCGA-AA-(\d{4})")
+    opened = open_inputs(config(world, synthetic=tmp_path / "made", inputs=inputs, conditions=None))
+    assert opened.real.patients == {f"{number:04d}" for number in range(9)}
+    assert len(opened.synthetic.patients) == 36
+    with pytest.raises(BadRecipe, match="finds no patient in sample_0"):
+        open_inputs(config(world, real=tmp_path / "made", inputs=inputs, conditions=None))
 
 
 def test_patients_of_the_training_set_are_refused(world, tmp_path):

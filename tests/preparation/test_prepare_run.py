@@ -13,7 +13,14 @@ from glass import write_pixels, write_slide
 from PIL import Image
 
 from histosynth.annotation.regions import Region, read_regions, write_regions
-from histosynth.core.errors import BadRecipe, BadTable, NoFiles, NotWritable, ResumeMismatch
+from histosynth.core.errors import (
+    BadRecipe,
+    BadTable,
+    InputError,
+    NoFiles,
+    NotWritable,
+    ResumeMismatch,
+)
 from histosynth.core.geometry import Box
 from histosynth.core.images import decode_rgb
 from histosynth.core.matching import match_points
@@ -199,6 +206,19 @@ def test_a_slide_that_cannot_be_used_is_named_and_the_others_go_on(slides, tmp_p
     assert (
         refused["good"] is None and "cut.tiff" in refused["cut"] and "--mpp" in refused["scaleless"]
     )
+
+
+def test_a_run_in_which_no_slide_can_be_used_is_refused_and_leaves_nothing(slides, tmp_path):
+    (tmp_path / "slides").mkdir()
+    Image.fromarray(np.full((300, 300, 3), 200, np.uint8)).save(tmp_path / "slides" / "a.png")
+    with pytest.raises(InputError, match=r"a\.png does not state its scale"):
+        run(tmp_path / "slides", tmp_path / "out", slides=["*"])
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "slides" / "b.tiff").write_bytes(next(slides[0].glob("*.tiff")).read_bytes()[:999])
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match=r"None of the 2 slides can be used. The first is a: "):
+        run(tmp_path / "slides", tmp_path / "out", slides=["*"])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
 
 
 def test_glass_without_tissue_gives_rows_and_no_tile(tmp_path):

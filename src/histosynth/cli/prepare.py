@@ -158,6 +158,8 @@ def _report_tile_set(prepared: Prepared, out: Path, output: Output) -> None:
     """Show a tile set; exit code 1 if a slide was refused."""
     summary = prepared.summary
     result = summary | {"out": str(out), "written_files": prepared.written}
+    for note in summary["notes"]:
+        output.note(f"Note: {note}")
     output.done(result, _tile_set_lines(prepared, out))
     refused = [slide for slide in summary["slides"] if "refused" in slide]
     output.refused(f"{slide['slide']}: {slide['refused']}" for slide in refused)
@@ -304,6 +306,7 @@ def _split_lines(result: Mapping[str, Any], out: Path) -> list[str]:
     for label, counts in by_label.items():
         lines.append(f"{label:24}" + "".join(f"{counts[name]:>12}" for name in names))
     lines.append(f"{result['patients']} patients, {result['slides']} slides: {out}")
+    lines += [f"Note: {note}" for note in result["notes"]]
     return lines
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .barcode import shared_patients
 from .errors import BadTileSet, NoFiles, SplitLeak, first_line
 from .geometry import Box
 from .images import decode_rgb, read_picture_info
@@ -172,7 +173,7 @@ class TileSet:
     Raises:
         NoFiles: it holds no Parquet file.
         BadTileSet: a file is damaged, of another schema, or two rows are one tile.
-        SplitLeak: a patient is in two splits.
+        SplitLeak: a patient is in two splits, by its name or by a barcode in names of slides.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -182,11 +183,12 @@ class TileSet:
             raise NoFiles(self.folder, [".parquet"])
         for path in self.files:
             _check_columns(path)
-        table = self.table(["tile_id", "patient", "split", "refused"])
+        table = self.table(["tile_id", "slide", "patient", "split", "refused"])
         self._refuse_repeated(table["tile_id"].to_pylist())
+        slides = table["slide"].to_pylist()
         patients = table["patient"].to_pylist()
         splits = table["split"].to_pylist()
-        refuse_split_leaks(zip(patients, splits, strict=True))
+        refuse_split_leaks(zip(slides, patients, splits, strict=True))
         reasons = table["refused"].to_pylist()
         self._kept = sum(not reason for reason in reasons)
 
@@ -304,19 +306,22 @@ def parquet_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
 
 
-def refuse_split_leaks(patients_and_splits: Iterable[tuple[str, str | None]]) -> None:
-    """Refuse patients that are in two splits; rows without a split are in none.
+def refuse_split_leaks(tiles: Iterable[tuple[str, str, str | None]]) -> None:
+    """Refuse patients that are in two splits, by their name or by a barcode in names of slides.
+
+    Args:
+        tiles: slide, patient and split of each; tiles without a split are in none.
 
     Raises:
         SplitLeak: naming them.
     """
-    splits_of: dict[str, set[str]] = {}
-    for patient, split in patients_and_splits:
+    sides: dict[str, set[tuple[str, str]]] = {}
+    for slide, patient, split in tiles:
         if split:
-            splits_of.setdefault(patient, set()).add(split)
-    shared = [patient for patient, splits in splits_of.items() if len(splits) > 1]
+            sides.setdefault(split, set()).add((slide, patient))
+    shared = shared_patients(sides)
     if shared:
-        raise SplitLeak(sorted(shared))
+        raise SplitLeak(shared)
 
 
 def _to_columns(row: Row, gates: Sequence[str]) -> dict[str, Any]:

@@ -31,7 +31,12 @@ from ..detectors.detector import Detector
 from ..detectors.finding import find_nuclei
 from ..detectors.opening import DETECTORS, open_detector
 from ..engine.threads import one_thread
-from .patients import patient_of_slide, read_table
+from .patients import (
+    notes_on_patients,
+    patient_of_slide,
+    read_table,
+    refuse_divided_barcodes,
+)
 from .quality import QUALITY_GATES, Verdict, check_tile, default_limits
 from .recipe import SplitPlan
 from .split import split_patients
@@ -275,6 +280,7 @@ def split_table(
 
     Raises:
         BadTable: it cannot be read, or a patient has two labels.
+        BadTable: slides of one barcode are stated to be of two patients.
     """
     if out.exists() and out.samefile(path):
         raise BadOption(
@@ -288,6 +294,7 @@ def split_table(
     patients: dict[str, str] = {}
     for name, row in table.items():
         patients[name] = row["patient"] or patient_of_slide(name, pattern)
+    refuse_divided_barcodes(patients)
     labels = _labels_of_patients(path, table, patients)
     splits = split_patients(labels, shares.as_dict(), seed=seed)
     lines = [["slide", "patient", "label", "split"]]
@@ -299,6 +306,7 @@ def split_table(
         "patients": len(labels),
         "slides": len(table),
         "by_label": _count_by_label(labels, splits, shares),
+        "notes": notes_on_patients(patients, stated=bool(pattern)),
         "out": str(out),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import shutil
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -71,6 +72,12 @@ def _with_present_keys(values: Any) -> Any:
     except BadRecipe:
         return values
     return json.loads(json.dumps(recipes.as_dict(recipe)))
+
+
+def remove_records(out: Path) -> None:
+    """Remove what a run notes before it writes tiles: its recipe, and surveys of slides."""
+    (out / "recipe.json").unlink(missing_ok=True)
+    shutil.rmtree(out / ".survey", ignore_errors=True)
 
 
 def remove_leftovers(

@@ -30,7 +30,7 @@ from ..slides import Slide, open_slide
 from .quality import TILE_SET_GATES
 from .recipe import PrepareRecipe
 from .rows import Facts, RowTools, make_rows
-from .stain import Stain
+from .stain import STAIN_METHODS, Stain
 from .survey import Survey, survey_slide
 
 _M_MMAP_THRESHOLD = -3
@@ -63,7 +63,8 @@ class SurveyJob:
     def key(self) -> str:
         """Changes with whatever may change the result."""
         parts = _tables_of(self.recipe, ("mpp", "tiles", "tissue", "regions", "stain"))
-        return digest([parts, stamp(self.slide), stamp(self.regions), __version__])
+        files = [stamp(self.slide), stamp(self.regions)]
+        return digest([parts, *files, __version__, *_stain_revision(self.recipe)])
 
     def done(self) -> bool:
         """Whether this job's file is there."""
@@ -117,6 +118,7 @@ class ChunkJob:
                 self.detector,
                 [stamp(self.slide), stamp(self.given), stamp(card)],
                 __version__,
+                *_stain_revision(self.recipe),
             ]
         )
 
@@ -126,6 +128,12 @@ class ChunkJob:
             return self.path.is_file() and read_metadata(self.path).get("job") == self.key
         except BadTileSet:
             return False
+
+
+def _stain_revision(recipe: PrepareRecipe) -> list[int]:
+    """The revision of the stain method, for keys of jobs; first revisions are in no key."""
+    method = STAIN_METHODS.get(recipe.stain.method)
+    return [method.revision] if method and method.revision > 1 else []
 
 
 def make_survey(job: SurveyJob) -> Refusal | None:

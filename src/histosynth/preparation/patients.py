@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..core.barcode import barcodes_in, lacks_barcode, patients_of_barcodes
 from ..core.errors import BadRecipe, BadTable, NoFiles
 from ..slides import SLIDE_SUFFIXES
 from .recipe import PrepareRecipe
@@ -16,8 +17,6 @@ from .recipe import PrepareRecipe
 MAX_TABLE_BYTES = 64 << 20
 _Table = dict[str, dict[str, str]]
 """Rows by slide, each by column."""
-_TCGA = re.compile(r"^(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})-")
-"""Project, site and participant: the patient (TCGA barcodes, Genomic Data Commons)."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ def find_slide_sources(recipe: PrepareRecipe, base_folder: Path) -> list[SlideSo
         NoFiles: a pattern matches no file.
         BadRecipe: two slides have one name, or a pattern for patients does not match.
         BadTable: the table cannot be used, or lacks a slide.
+        BadTable: a barcode in names of slides contradicts the patients stated for them.
     """
     paths = _find_paths(recipe, base_folder)
     table = _read_recipe_table(
@@ -61,6 +61,7 @@ def find_slide_sources(recipe: PrepareRecipe, base_folder: Path) -> list[SlideSo
         patient = row.get("patient") or patient_of_slide(path.stem, recipe.patient)
         label = row.get("label") or recipe.label
         sources.append(SlideSource(path, path.stem, patient, label))
+    refuse_divided_barcodes({source.name: source.patient for source in sources})
     labels = labels_of(sources)
     return [replace(source, label=labels[source.patient]) for source in sources]
 
@@ -135,14 +136,14 @@ def patient_of_slide(name: str, pattern: str) -> str:
 
     Args:
         name: of the slide, without its suffix.
-        pattern: its first group is the patient; "": TCGA's first three fields, else the name.
+        pattern: its first group is the patient; "": the TCGA barcode in the name, else the name.
 
     Raises:
         BadRecipe: the pattern is none, or does not match.
+        BadTable: the name holds the barcodes of two patients.
     """
     if not pattern:
-        barcode = _TCGA.match(name)
-        return barcode.group(1) if barcode else name
+        return _patient_by_barcode(name)
     try:
         found = re.search(pattern, name)
         if found is None or not found.groups() or not found.group(1):
@@ -153,6 +154,68 @@ def patient_of_slide(name: str, pattern: str) -> str:
         return found.group(1)
     except re.error as error:
         raise BadRecipe("patient", [f"{pattern!r} is no pattern: {error}"]) from error
+
+
+def patient_of_synthetic(stem: str, pattern: str) -> str:
+    """The patient in the name of a synthetic picture, or the name where it holds none."""
+    try:
+        return patient_of_slide(stem, pattern) if re.search(pattern, stem) else stem
+    except re.error as error:
+        raise BadRecipe("patient", [f"{pattern!r} is no pattern: {error}"]) from error
+
+
+def _patient_by_barcode(name: str) -> str:
+    barcodes = barcodes_in(name)
+    if len(barcodes) > 1:
+        raise BadTable(
+            f"The name {name} holds the barcodes of {len(barcodes)} patients, "
+            f"{' and '.join(barcodes)}.",
+            "State the patient in a table, or by a pattern.",
+        )
+    return barcodes[0] if barcodes else name
+
+
+def refuse_divided_barcodes(patients: Mapping[str, str]) -> None:
+    """Refuse slides of one barcode that are stated to be of different patients.
+
+    They could come to stand in different splits.
+
+    Args:
+        patients: patient by name of the slide.
+
+    Raises:
+        BadTable: naming two slides, their barcode and both patients.
+    """
+    for barcode, stated in patients_of_barcodes(patients).items():
+        if len(stated) > 1:
+            (first, first_name), (second, second_name) = sorted(stated.items())[:2]
+            raise BadTable(
+                f"The slides {first_name} and {second_name} hold the barcode of one patient, "
+                f"{barcode}, but are stated to be of two, {first} and {second}.",
+                "Give both the same patient, or rename them.",
+            )
+
+
+def notes_on_patients(patients: Mapping[str, str], *, stated: bool) -> list[str]:
+    """Sentences about patients that file names may not give.
+
+    Args:
+        patients: patient by name of the slide.
+        stated: whether a table or a pattern gives the patients.
+    """
+    notes = []
+    unread = sorted(name for name in patients if lacks_barcode(name))
+    if unread and not stated:
+        notes.append(
+            f"{len(unread)} of {len(patients)} names mention TCGA without a whole barcode, first "
+            f"{unread[0]}: each of these slides counts as a patient of its own."
+        )
+    if len(patients) > 1 and all(name == patient for name, patient in patients.items()):
+        notes.append(
+            f"Each of the {len(patients)} slides counts as a patient of its own. If patients have "
+            "several slides, state them in a table, or by a pattern."
+        )
+    return notes
 
 
 def read_table(path: Path) -> _Table:

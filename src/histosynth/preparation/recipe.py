@@ -106,8 +106,8 @@ class PrepareRecipe:
     mpp: float | None = None
     """Scale of level 0, for files that state none, or a wrong one."""
     patient: str = ""
-    """Pattern on a slide's name, its first group the patient; empty: TCGA's first three fields
-    where the name is one of TCGA's, else every slide is a patient of its own."""
+    """Pattern on a slide's name, its first group the patient; empty: the TCGA barcode in the name,
+    else every slide is a patient of its own."""
     table: str = ""
     """CSV with the columns slide, patient and label (the last two may be left out)."""
     label: str = ""

@@ -12,23 +12,25 @@ patients ──► splits ──────────────────
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import HistosynthError
+from ..core.errors import HistosynthError, InputError
 from ..core.progress import ProgressCallback
 from ..core.store import ensure_folder, write_json, write_text
+from ..core.tileset import parquet_files
 from ..detectors.opening import detector_name
 from ..engine import Engine
 from .checks import check_artefact_gate, check_folders, fit_given_target
 from .chunks import ChunkPlan, plan_chunks
-from .folder import locked, remember_recipe, remove_leftovers
+from .folder import locked, remember_recipe, remove_leftovers, remove_records
 from .grid import lay_grid
 from .jobs import ChunkJob, SurveyJob, make_chunk, make_survey, opened
-from .patients import SlideSource, find_slide_sources, labels_of
+from .patients import SlideSource, find_slide_sources, labels_of, notes_on_patients
 from .preview_files import write_previews
 from .recipe import PrepareRecipe
 from .split import split_patients
@@ -105,11 +107,14 @@ def prepare(
 
     Raises:
         NoFiles, BadTable, BadRecipe: the recipe's slides, table or target cannot be used.
+        InputError: no slide can be used, with the first one's reason. A folder without tiles is
+            left as it was.
         ResumeMismatch: `out` was begun with another recipe.
         NotWritable: `out` cannot be written.
     """
     sources = find_slide_sources(recipe, base_folder)
     target = _check_inputs(recipe, base_folder)
+    is_new = not out.exists()
     ensure_folder(out)
     run = _Run(
         recipe,
@@ -120,14 +125,35 @@ def prepare(
         progress or PrepareProgress(),
     )
     with locked(out):
-        return _prepare(run, target)
+        detector_name(recipe.nuclei.source)  # refuses an unknown one before any work
+        remember_recipe(recipe, out)
+        surveys = _survey_slides(run)
+        if surveys.by_slide or parquet_files(out):
+            return _prepare(run, surveys, target)
+        remove_records(out)
+    if is_new:
+        shutil.rmtree(out)
+    raise _no_slide_error(surveys.refused)
 
 
-def _prepare(run: _Run, target: Stain | None) -> Prepared:
+def _no_slide_error(refused: Mapping[str, HistosynthError]) -> HistosynthError:
+    """The refusal of the first slide, with the number of all."""
+    name, first = next(iter(refused.items()))
+    if len(refused) == 1:
+        return InputError(first.problem, first.remedy).of(name)
+    return InputError(
+        f"None of the {len(refused)} slides can be used. The first is {name}: {first.problem}",
+        first.remedy,
+    )
+
+
+def _prepare(
+    run: _Run,
+    surveys: _Surveys,
+    target: Stain | None,
+) -> Prepared:
     labels = labels_of(run.sources)
     detector = detector_name(run.recipe.nuclei.source)
-    remember_recipe(run.recipe, run.out)
-    surveys = _survey_slides(run)
     if target is None:
         target = _choose_target(run.recipe, surveys)
     splits = split_patients(
@@ -157,6 +183,7 @@ def _prepare(run: _Run, target: Stain | None) -> Prepared:
         splits,
         jobs,
     )
+    summary["notes"] = _notes(run.sources, run.recipe)
     write_json(run.out / "prepare.json", summary)
     if jobs:
         _update_previews(run, summary["sha256"])
@@ -180,11 +207,17 @@ def dry_run(recipe: PrepareRecipe, base_folder: Path) -> dict[str, Any]:
         "slides": len(sources),
         "patients": len({source.patient for source in sources}),
         "labels": dict(sorted(labels.items())),
+        "notes": _notes(sources, recipe),
         "tiles_before_tissue": tiles,
         "stain": recipe.stain.method,
         "nuclei": detector_name(recipe.nuclei.source) or recipe.nuclei.source,
         "refused": refused,
     }
+
+
+def _notes(sources: Sequence[SlideSource], recipe: PrepareRecipe) -> list[str]:
+    patients = {source.name: source.patient for source in sources}
+    return notes_on_patients(patients, stated=bool(recipe.patient or recipe.table))
 
 
 def _check_inputs(recipe: PrepareRecipe, base_folder: Path) -> Stain | None:

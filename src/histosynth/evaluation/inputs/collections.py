@@ -20,7 +20,7 @@ from ...core.synthetic import read_recipe
 from ...core.tileset import Row, TileSet, parquet_files
 from ...core.units import is_mpp
 from ...metrics.nuclei_classes import UNCLASSIFIED
-from ...preparation.patients import patient_of_slide, read_table
+from ...preparation.patients import patient_of_slide, patient_of_synthetic, read_table
 from ..config import InputOptions
 from .items import Item
 
@@ -54,6 +54,11 @@ class Collection:
         return {item.patient for item in self.items}
 
     @property
+    def named_patients(self) -> set[tuple[str, str]]:
+        """(stem or tile, patient) of all tiles; a barcode may stand in either."""
+        return {(item.stem, item.patient) for item in self.items}
+
+    @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the largest number of items."""
         return max(self.sizes, key=lambda size: self.sizes[size])
@@ -63,6 +68,8 @@ def open_collection(
     path: Path,
     inputs: InputOptions,
     on_progress: ProgressCallback | None = None,
+    *,
+    synthetic: bool = False,
 ) -> Collection:
     """A tile set, or a folder of pictures.
 
@@ -70,13 +77,19 @@ def open_collection(
         path: the folder.
         inputs: how its files are read.
         on_progress: called with (files or rows opened, all of them).
+        synthetic: names need not hold a patient: a picture without one is its own.
 
     Raises:
         NoFiles, BadTileSet, SplitLeak, BadTable, MissingScale: it cannot be read.
     """
     if path.is_dir() and parquet_files(path):
         return _open_tile_set(path, inputs, on_progress)
-    return _open_folder(path, inputs, on_progress)
+    return _open_folder(
+        path,
+        inputs,
+        on_progress,
+        synthetic=synthetic,
+    )
 
 
 def cropped(collection: Collection, crop: CropSize) -> Collection:
@@ -241,7 +254,10 @@ def _open_folder(
     path: Path,
     inputs: InputOptions,
     on_progress: ProgressCallback | None,
+    *,
+    synthetic: bool,
 ) -> Collection:
+    patient_in = patient_of_synthetic if synthetic else patient_of_slide
     files = list_files(path, IMAGE_SUFFIXES)
     table = read_table(inputs.table) if inputs.table else {}
     builder = _Builder(path, inputs.crop)
@@ -249,7 +265,7 @@ def _open_folder(
         if on_progress and not done % FILES_PER_UPDATE:
             on_progress(done, len(files))
         row = table.get(file.stem, {})
-        patient = row.get("patient") or patient_of_slide(file.stem, inputs.patient)
+        patient = row.get("patient") or patient_in(file.stem, inputs.patient)
         label = row.get("label", "")
         try:
             size, codec = read_picture_info(file)

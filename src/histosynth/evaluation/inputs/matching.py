@@ -10,7 +10,7 @@ from pathlib import Path
 from ...annotation.nuclei_files import NUCLEI_SUFFIXES
 from ...core.errors import BadPairing
 from ...core.pairing import list_files
-from ...preparation.patients import patient_of_slide, read_table
+from ...preparation.patients import patient_of_synthetic, read_table
 from ..config import InputOptions
 from .collections import Collection
 from .items import Item
@@ -96,7 +96,7 @@ def _from_table(
     inputs: InputOptions,
 ) -> Item:
     row = table.get(stem, {})
-    patient = row.get("patient") or patient_of_slide(stem, inputs.patient)
+    patient = row.get("patient") or patient_of_synthetic(stem, inputs.patient)
     label = item.label or row.get("label", "")
     return replace(
         item,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...annotation.class_map import read_class_map
+from ...core.barcode import shared_patients
 from ...core.errors import BadOption, SplitLeak
 from ...core.nuclei import ANY
 from ...core.progress import ProgressCallback
@@ -51,7 +52,12 @@ def open_inputs(
         raise BadOption("--bundle", config.bundle, needed)
     inputs = config.inputs
     real = open_collection(config.real, inputs, on_progress)
-    synthetic = open_collection(config.synthetic, inputs, on_progress)
+    synthetic = open_collection(
+        config.synthetic,
+        inputs,
+        on_progress,
+        synthetic=True,
+    )
     synthetic = match_variants(
         synthetic,
         real,
@@ -104,7 +110,7 @@ def _open_library(
         replace(config.inputs, crop=None),
         on_progress,
     )
-    leaked = sorted(real.patients & library.patients)
+    leaked = shared_patients({"real": real.named_patients, "reference": library.named_patients})
     if leaked:
         raise SplitLeak(leaked)
     return library

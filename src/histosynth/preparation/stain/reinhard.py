@@ -1,6 +1,7 @@
-"""Stain as means and spreads in CIE Lab.
+"""Stain as means and spreads of tissue in CIE Lab.
 
-Reinhard et al., "Color transfer between images", IEEE Computer Graphics and Applications 2001.
+Reinhard et al., "Color transfer between images", IEEE Computer Graphics and Applications 2001. The
+method is of whole pictures; here glass is left out of the statistics, and stays as it is.
 Conversions go through tables: sRGB level -> linear light -> root (the f(t) of CIE Lab) and back.
 """
 
@@ -20,6 +21,17 @@ from .stain import StainMethod
 
 MIN_SPREAD = 0.5
 """A channel of Lab that varies less than this is flat: dividing by it would amplify noise."""
+MIN_TISSUE_PIXELS = 500
+_GLASS_LEVEL = 235
+"""A pixel whose darkest channel is brighter than this is glass."""
+_TISSUE_LEVEL = 206
+"""A pixel with a darker channel is tissue: optical density 0.15 against clear glass of 240."""
+_DARK_LEVEL = 180
+"""Darker than this it is tissue even without any colour; paler grey may be uneven glass."""
+_NOISE_RANGE = 5
+"""Channels of glass differ by this much, from noise and an uneven white balance."""
+_COLOURED_RANGE = 15
+"""Pale pixels whose channels differ by this much are tissue."""
 _CHUNK_PIXELS = 1 << 14
 """So many pixels stay in the processor's cache."""
 _TABLE_STEPS = 1 << 16
@@ -116,7 +128,7 @@ class LabStain:
 
 
 class LabRestain:
-    """Standardise each channel of Lab, then scale and shift it to the target's."""
+    """Standardise each channel of Lab, then scale and shift it to the target's; glass stays."""
 
     def __init__(
         self,
@@ -135,9 +147,10 @@ class LabRestain:
         out: Pixels = np.empty_like(flat)
         for start in range(0, len(flat), _CHUNK_PIXELS):
             chunk = slice(start, start + _CHUNK_PIXELS)
-            roots = _to_root(flat[chunk])
+            rows = flat[chunk]
+            roots = _to_root(rows)
             moved = roots @ self._root_matrix + self._root_offset
-            out[chunk] = _from_root(moved)
+            out[chunk] = _blend(rows, _from_root(moved), tissue_weight(rows))
         return out.reshape(pixels.shape)
 
     @cached_property
@@ -157,17 +170,55 @@ class LabRestain:
         return as_float32
 
 
-def fit_reinhard(pixels: Pixels, name: str = "the picture") -> LabStain:
-    """Means and spreads of all pixels given.
+def tissue_weight(pixels: Pixels) -> Float32Array:
+    """How much of each pixel is tissue: 0 for glass, 1 for tissue, between them for pale tissue.
 
     Args:
-        pixels: (..., 3) uint8 of tissue.
+        pixels: (N, 3) uint8.
+
+    Returns:
+        (N,) in [0, 1].
+    """
+    darkest = pixels.min(axis=1).astype(np.float32)
+    chroma = pixels.max(axis=1) - darkest
+    coloured = (chroma - _NOISE_RANGE) / (_COLOURED_RANGE - _NOISE_RANGE)
+    pale = (_GLASS_LEVEL - darkest) / (_GLASS_LEVEL - _TISSUE_LEVEL)
+    dark = (_TISSUE_LEVEL - darkest) / (_TISSUE_LEVEL - _DARK_LEVEL)
+    weight: Float32Array = np.maximum(
+        pale.clip(0, 1) * coloured.clip(0, 1),
+        dark.clip(0, 1),
+    )
+    return weight
+
+
+def _blend(
+    before: Pixels,
+    after: Pixels,
+    weight: Float32Array,
+) -> Pixels:
+    """(N, 3) uint8: `after` where the weight (N,) is 1, `before` where it is 0."""
+    change = after.astype(np.float32) - before
+    change *= weight[:, None]
+    blended = before + change
+    return blended.round().astype(np.uint8)
+
+
+def fit_reinhard(pixels: Pixels, name: str = "the picture") -> LabStain:
+    """Means and spreads of the tissue in the pixels given.
+
+    Args:
+        pixels: (..., 3) uint8; glass in it is left out.
         name: of the picture, for refusals.
 
     Raises:
-        StainNotFound: a channel is flat.
+        StainNotFound: there is too little tissue, or a channel is flat.
     """
-    lab = to_lab(pixels.reshape(-1, 3))
+    flat = pixels.reshape(-1, 3)
+    tissue = flat[tissue_weight(flat) >= 1]
+    if len(tissue) < MIN_TISSUE_PIXELS:
+        counts = f"{len(tissue):,} of {len(flat):,} pixels are tissue"
+        raise StainNotFound(name, f"only {counts}, {MIN_TISSUE_PIXELS} are needed")
+    lab = to_lab(tissue)
     lab = lab.astype(np.float64)
     mean = lab.mean(axis=0)
     spread = lab.std(axis=0)
@@ -221,4 +272,5 @@ REINHARD = StainMethod(
     "reinhard",
     fit_reinhard,
     LabStain.from_dict,
+    revision=2,
 )

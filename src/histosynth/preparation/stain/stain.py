@@ -49,8 +49,10 @@ class StainMethod:
         name: as in recipes, options and the key `method` of a stored stain.
         fit: finds a stain in pixels.
         from_dict: the way back from `Stain.as_dict`.
+        revision: counts changes of what the method finds, so that no run mixes tiles of two.
     """
 
     name: str
     fit: FitStain
     from_dict: Callable[[Mapping[str, Any]], Stain]
+    revision: int = 1

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
+from ...core.barcode import shared_patients
 from ...core.errors import BadTable, SplitLeak
 from ..data.sources import Example
 from .patient_table import NOT_STATED, PatientTraits
@@ -192,13 +193,13 @@ def _with_listed_patient(tile: CountedTile, traits: PatientTraits) -> CountedTil
 
 def _refuse_leaks(tiles: Sequence[CountedTile]) -> None:
     """Refuse patients who are in two splits."""
-    splits: dict[str, set[str]] = defaultdict(set)
+    sides: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for tile in tiles:
         if tile.patient and tile.split:
-            splits[tile.patient].add(tile.split)
-    shared = [patient for patient, own in splits.items() if len(own) > 1]
+            sides[tile.split].add((tile.slide, tile.patient))
+    shared = shared_patients(sides)
     if shared:
-        raise SplitLeak(sorted(shared))
+        raise SplitLeak(shared)
 
 
 def _trait_of_tile(traits: PatientTraits, trait: str) -> Callable[[CountedTile], str]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...annotation.nuclei_files import read_nuclei
+from ...core.barcode import shared_patients
 from ...core.errors import BadRecipe, BadTileSet, HistosynthError, SplitLeak, UnknownClasses
 from ...core.geometry import Box, Size
 from ...core.images import IMAGE_SUFFIXES, decode_rgb, read_rgb
@@ -175,11 +176,15 @@ def refuse_leaks(training: Iterable[Example], validation: Iterable[Example]) -> 
     """
     training = list(training)
     _refuse_reserved(training)
-    train_patients = {example.tile.ref.patient for example in training}
-    validation_patients = {example.tile.ref.patient for example in validation}
-    shared = train_patients & validation_patients
+    shared = shared_patients({"train": _named(training), "validation": _named(validation)})
     if shared:
-        raise SplitLeak(sorted(shared))
+        raise SplitLeak(shared)
+
+
+def _named(examples: Iterable[Example]) -> set[tuple[str, str]]:
+    """Slides of examples with their patients."""
+    refs = [example.tile.ref for example in examples]
+    return {(ref.slide, ref.patient) for ref in refs}
 
 
 def _refuse_reserved(training: Sequence[Example]) -> None:
