@@ -280,6 +280,7 @@ class Nested:
     either: int | str = 0
     maybe: Part | None = None
     late: int | None = 3
+    single: tuple[float] = (0.0,)
     method: Literal["a", 2] = "a"
     numbers: Mapping[str, float] = field(default_factory=dict)
     derived: int = field(default=7, init=False)
@@ -299,6 +300,7 @@ def nested(**values):
         ({"maybe": {"size": 2}}, Nested(maybe=Part(2))),
         ({"maybe": None, "late": None}, Nested(late=None)),
         ({"late": 4}, Nested(late=4)),
+        ({"single": [4]}, Nested(single=(4.0,))),
         ({"method": 2}, Nested(method=2)),
         ({"numbers": {"a": 1, 2: 3}}, Nested(numbers={"a": 1.0, "2": 3.0})),
     ],
@@ -314,6 +316,7 @@ def test_tables_in_lists_maps_and_options_are_built(values, expected):
     [
         ({"pair": [{}, {"size": "x"}]}, "pair[1].size must be int, not 'x'"),
         ({"pair": [{}]}, "pair must hold 2 values, not 1"),
+        ({"single": [1, 2]}, "single must hold 1 values, not 2"),
         ({"by_name": {"a": {"size": 0}}}, "by_name.a: size must be at least 1, not 0"),
         ({"by_name": [1]}, "by_name must be a table, not [1]"),
         ({"either": "a"}, "either must be int, not 'a'"),
@@ -325,8 +328,8 @@ def test_tables_in_lists_maps_and_options_are_built(values, expected):
         ({"numbers": {"a": float("-inf")}}, "numbers.a must be a finite number, not -inf"),
         (
             {"derived": 3},
-            "unknown key derived (known: parts, pair, by_name, either, maybe, late, method, "
-            "numbers)",
+            "unknown key derived (known: parts, pair, by_name, either, maybe, late, single, "
+            "method, numbers)",
         ),
     ],
 )
@@ -355,6 +358,8 @@ class Outer:
     count: int = 1
 
     def __post_init__(self) -> None:
+        if self.count > 9:
+            raise ValueError("count is over 9")
         if self.count < self.inner.limit:
             raise ValueError("count is below the limit")
 
@@ -383,6 +388,10 @@ class Outer:
         (
             {"inner": {"parts": [{"size": 3}], "part": {"size": 2}}, "count": "x"},
             ("inner: the first part is over the part", "count must be int, not 'x'"),
+        ),
+        (
+            {"inner": {"part": {"size": 0}}, "count": 10},
+            ("inner.part: size must be at least 1, not 0", "the file: count is over 9"),
         ),
         ({"count": 2}, ("missing key inner",)),
     ],

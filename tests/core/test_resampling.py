@@ -62,3 +62,20 @@ def test_a_picture_may_be_a_view_of_another():
     pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 3)).astype(np.uint8)
     view = pixels.transpose(1, 0, 2)[:, ::-1]
     assert (resample_rgb(view, 0.5) == resample_rgb(view.copy(), 0.5)).all()
+
+
+def lanczos_row(row, count):
+    """A row enlarged to `count` pixels by Lanczos' kernel of three lobes (Duchon 1979)."""
+    scale = len(row) / count
+    centres = (np.arange(count) + 0.5) * scale - 0.5
+    distances = centres[:, None] - np.arange(len(row))
+    weights = np.sinc(distances) * np.sinc(distances / 3) * (np.abs(distances) < 3)
+    return (weights / weights.sum(axis=1, keepdims=True)) @ row
+
+
+def test_a_larger_picture_is_that_of_lanczos_kernel():
+    row = np.random.default_rng(0).integers(60, 200, 20).astype(np.uint8)
+    pixels = np.broadcast_to(row[None, :, None], (20, 20, 3))
+    larger = resample_rgb(pixels, 1.6)
+    expected = lanczos_row(row.astype(float), 32)
+    assert np.abs(larger - expected[None, :, None]).max() <= 1.0

@@ -122,7 +122,7 @@ def _build_table(
         prefix: keys that lead to the table, each followed by a dot.
         problems: problems found are added.
     """
-    table_name = prefix.rstrip(".") or "the file"
+    table_name = prefix.removesuffix(".") or "the file"
     if not isinstance(values, Mapping):
         problems.append(f"{table_name} must be a table")
         return _BROKEN
@@ -193,9 +193,11 @@ def _with_current_names(values: Mapping[str, Any], target: Any) -> Mapping[str, 
     names = {field.name for field in dataclasses.fields(target)}
     renamed: dict[str, Any] = {}
     for key, value in values.items():
-        current = OLD_KEYS.get(key, key)
-        is_old = key not in names and current in names and current not in values
-        renamed[current if is_old else key] = value
+        current = OLD_KEYS.get(key)
+        if key not in names and current in names and current not in values:
+            renamed[current] = value
+        else:
+            renamed[key] = value
     return renamed
 
 

@@ -32,4 +32,4 @@ def resample_rgb(
     contiguous = np.ascontiguousarray(pixels)
     image = Image.fromarray(contiguous)
     image = image.resize((new_width, new_height), method)
-    return np.array(image, dtype=np.uint8)
+    return np.array(image)
