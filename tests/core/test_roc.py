@@ -66,9 +66,10 @@ def test_patients_who_are_alike_within_make_it_wider_than_tiles_that_are_not():
     assert by_patient[2] - by_patient[1] > 2 * (by_tile[2] - by_tile[1])
 
 
-def test_draws_without_both_classes_are_left_out():
-    value, low, high = auc_interval([3, 2, 1, 0], [True, True, False, False], ["a", "b", "c", "d"])
-    assert (value, low, high) == (1, 1, 1)
+@pytest.mark.parametrize("truth", [[True, True, False, False], [False, False, True, True]])
+def test_draws_without_both_classes_are_left_out(truth):
+    area = float(truth[0])
+    assert auc_interval([3, 2, 1, 0], truth, ["a", "b", "c", "d"]) == (area, area, area)
 
 
 def test_what_cannot_be_measured_is_refused_with_numbers():
