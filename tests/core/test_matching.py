@@ -1,5 +1,8 @@
 """Pairs of points: one-to-one, within reach, as many as possible, and of those the nearest."""
 
+import itertools
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -164,3 +167,25 @@ def test_points_out_of_reach_come_before_between_and_after_the_clusters():
     first = [[-90, 0], [0, 0], [-70, 0], [20, 0], [22, 0], [-50, 0]]
     second = [[20, 1], [0, 1], [90, 0], [22, 1], [0.5, 1]]
     assert pairs_of(first, second, 2.5) == {(1, 1): 1.0, (3, 0): 1.0, (4, 3): 1.0}
+
+
+@pytest.mark.parametrize("order", itertools.permutations(range(2)))
+@pytest.mark.parametrize("other_order", itertools.permutations(range(2)))
+def test_two_pairs_at_the_limit_are_preferred_to_one_at_one_place(order, other_order):
+    """The distances of both choices differ by twice the limit: the most that two pairs can save."""
+    first = np.array([[0.0, 0.0], [1.0, 0.0]])[list(order)]
+    second = np.array([[0.0, 0.0], [-1.0, 0.0]])[list(other_order)]
+    assert list(pairs_of(first, second, 1.0).values()) == [1.0, 1.0]
+
+
+def test_memory_grows_with_the_number_of_points_and_not_with_its_square():
+    """A table of the distances of all pairs of these points would take 32 MB."""
+    points = np.column_stack([np.arange(2000.0), np.zeros(2000)])
+    tracemalloc.start()
+    try:
+        pairs, _ = match_points(points, points + 0.1, 0.25)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (pairs[:, 0] == pairs[:, 1]).sum() == 2000
+    assert peak < 8e6

@@ -63,12 +63,11 @@ def match_points(
     second_points = _as_points(second)
     pairs: list[tuple[int, int]] = []
     distances: list[float] = []
-    if len(first_points) and len(second_points):
-        edges = _edges_within(first_points, second_points, reach)
-        for cluster in _clusters(edges, len(first_points), len(second_points)):
-            for row, column, distance in _assign(cluster, reach):
-                pairs.append((row, column))
-                distances.append(distance)
+    edges = _edges_within(first_points, second_points, reach)
+    for cluster in _clusters(edges, len(first_points), len(second_points)):
+        for row, column, distance in _assign(cluster, reach):
+            pairs.append((row, column))
+            distances.append(distance)
     return PointMatches(
         np.array(pairs, np.intp).reshape(-1, 2),
         np.array(distances),
@@ -104,9 +103,9 @@ def _clusters(
     ones = np.ones(len(edges.rows))
     nodes = (edges.rows, edges.columns + first_count)
     graph = coo_array((ones, nodes), shape=(size, size))
-    _, cluster_of_node = connected_components(graph, directed=False)
+    _, cluster_of_node = connected_components(graph)  # by default whatever the edges' direction
     cluster = cluster_of_node[edges.rows]
-    order = np.argsort(cluster, kind="stable")
+    order = np.argsort(cluster)
     starts = np.flatnonzero(np.diff(cluster[order])) + 1
     for which in np.split(order, starts):
         yield edges.take(which)
