@@ -362,8 +362,8 @@ def refused_as(call):
         ({"other": "1"}, "its metadata are not of version 1"),
         ({"histosynth": "[1]"}, "its metadata are not of version 1"),
         ({"histosynth": '{"version": 2}'}, "its metadata are not of version 1"),
-        ({"histosynth": "{"}, None),
-        ({"histosynth": "[" * 100_000}, None),
+        ({"histosynth": "{"}, "Expecting property name enclosed in double quotes"),
+        ({"histosynth": "[" * 100_000}, ""),
     ],
 )
 def test_files_with_other_metadata_are_refused(tmp_path, metadata, reason):
@@ -374,7 +374,7 @@ def test_files_with_other_metadata_are_refused(tmp_path, metadata, reason):
         error = refused_as(call)
         assert error.path == path
         assert str(error) == f"{path} is no whole tile set: {error.reason}. {REMEDY}"
-        assert reason in (None, error.reason)
+        assert error.reason.startswith(reason)
 
 
 def test_a_file_that_lacks_columns_is_refused_with_their_names(tmp_path):

@@ -325,6 +325,7 @@ def refuse_split_leaks(tiles: Iterable[tuple[str, str, str | None]]) -> None:
 
 
 def _to_columns(row: Row, gates: Sequence[str]) -> dict[str, Any]:
+    """Values of a row by column; a column that is left out is null in the file."""
     box = row.ref.box
     columns = {
         "tile_id": row.tile_id,
@@ -337,10 +338,6 @@ def _to_columns(row: Row, gates: Sequence[str]) -> dict[str, Any]:
         "mpp": row.ref.mpp,
         "label": row.label or None,
         "split": row.split or None,
-        "image": None,
-        "nuclei_x": None,
-        "nuclei_y": None,
-        "nuclei_kind": None,
         "refused": row.refused or None,
     }
     if row.image is not None:
@@ -395,10 +392,10 @@ def _read_nuclei(
     if columns["nuclei_x"] is None or image is None:
         return None
     size, _ = read_picture_info(ref.slide, image)
-    xy = np.array([columns["nuclei_x"], columns["nuclei_y"]], np.float32)
+    xy = np.array([columns["nuclei_x"], columns["nuclei_y"]])
     names = columns["nuclei_kind"]
     return Nuclei.of(
-        xy.T.reshape(-1, 2),
+        xy.T,
         names,
         size=size,
         mpp=ref.mpp,
