@@ -29,6 +29,51 @@ def test_solvers_converge_to_the_exact_answer(solver):
     assert error(solver, 64) < error(solver, 8)
 
 
+def one_noise():
+    return item_noise((2, 8, 8), [item_generator(0, 0)])
+
+
+def test_two_steps_of_euler_are_those_of_the_closed_form():
+    """Normal data: the spread becomes s^2 / (1 + s^2) over t = 1, 1/2, 0; the mean is exact."""
+    noise = one_noise()
+    found = solve(BASE.denoise, noise, steps=2, solver="euler")
+    spread = BASE.std**2 / (1 + BASE.std**2)
+    torch.testing.assert_close(found, BASE.mean + spread * noise)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_one_step_of_any_solver_is_the_estimate_at_pure_noise(solver):
+    found = solve(BASE.denoise, one_noise(), steps=1, solver=solver)
+    torch.testing.assert_close(found, torch.full_like(found, BASE.mean), atol=5e-3, rtol=0)
+
+
+def test_two_steps_of_heun_are_those_of_the_closed_form():
+    """Spread after the corrected step to t = 1/2, then an Euler step to 0.
+
+    At t a deviation grows at the rate (t - (1 - t) s^2) / ((1 - t)^2 s^2 + t^2).
+    """
+    variance = BASE.std**2
+    rate_at_half = 2 * (1 - variance) / (1 + variance)
+    half = 1 - (1 + 0.5 * rate_at_half) / 4
+    spread = half * (1 - rate_at_half / 2)
+    noise = one_noise()
+    found = solve(BASE.denoise, noise, steps=2, solver="heun")
+    torch.testing.assert_close(found, BASE.mean + spread * noise)
+
+
+@pytest.mark.parametrize(("solver", "calls_in_4_steps"), [("euler", 4), ("heun", 7)])
+def test_no_call_of_the_network_is_at_a_time_that_moves_nothing(solver, calls_in_4_steps):
+    times = []
+
+    def denoise(noisy, time):
+        times.append(float(time[0]))
+        return BASE.denoise(noisy, time)
+
+    solve(denoise, one_noise(), steps=4, solver=solver)
+    assert len(times) == calls_in_4_steps
+    assert min(times) == 0.25
+
+
 def test_second_order_beats_first_order():
     assert error("dpm", 20) < 0.5 * error("euler", 20)
 
@@ -134,7 +179,7 @@ def test_the_most_steps_are_taken_and_the_first_begins_at_pure_noise():
 
 @pytest.mark.parametrize("shift", [1.0, 3.0])
 def test_eulers_times_are_evenly_spaced_and_shifted(shift):
-    """Esser et al. 2024: t becomes s t / (1 + (s - 1) t); diffusers shifts its last time too."""
+    """Esser et al. 2024: t becomes s t / (1 + (s - 1) t), once."""
     times = []
 
     def denoise(noisy, time):
@@ -145,7 +190,7 @@ def test_eulers_times_are_evenly_spaced_and_shifted(shift):
         return shift * time / (1 + (shift - 1) * time)
 
     solve(denoise, torch.zeros(1, 1, 2, 2), steps=5, solver="euler", shift=shift)
-    even = np.linspace(1, shifted(0.001), 5)
+    even = np.linspace(1, 0, 6)[:-1]
     np.testing.assert_allclose(times, shifted(even), rtol=1e-5)
 
 

@@ -8,17 +8,12 @@ or process.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from diffusers import (
-    DPMSolverMultistepScheduler,
-    FlowMatchEulerDiscreteScheduler,
-    FlowMatchHeunDiscreteScheduler,
-    UniPCMultistepScheduler,
-)
+from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
 from ..core.errors import BadOption
@@ -52,13 +47,11 @@ class SchedulerSolver:
 
     Attributes:
         scheduler: the scheduler's class.
-        options: its settings besides the shift.
-        shift_option: the scheduler's own name for the shift.
+        options: its settings besides `flow_shift`.
     """
 
     scheduler: Callable[..., Any]
-    options: Mapping[str, Any] = field(default_factory=dict)
-    shift_option: str = "shift"
+    options: Mapping[str, Any]
 
     def __call__(
         self,
@@ -70,21 +63,91 @@ class SchedulerSolver:
         on_progress: ProgressCallback | None,
     ) -> Tensor:
         """Clean latents (B, C, h, w); the arguments are those of `solve`."""
-        scheduler = self.scheduler(**self.options, **{self.shift_option: shift})
+        scheduler = self.scheduler(**self.options, flow_shift=shift)
         scheduler.set_timesteps(steps)
         last_timestep = scheduler.config.num_train_timesteps
         total = len(scheduler.timesteps)
         noisy = noise.float()
         for index, timestep in enumerate(scheduler.timesteps):
-            time = torch.full((len(noisy),), float(timestep) / last_timestep, device=noisy.device)
-            clean = denoise(noisy, time)
-            level = flow_level(time.reshape(-1, 1, 1, 1))
-            # x = (1 - t) x0 + t e, so that v = e - x0 = (x - x0) / t
-            velocity = (noisy - clean) / level.noise
+            velocity = _velocity(denoise, noisy, float(timestep) / last_timestep)
             noisy = scheduler.step(velocity, timestep, noisy, return_dict=False)[0]
             if on_progress:
                 on_progress(index + 1, total)
         return noisy
+
+
+def _velocity(
+    denoise: Denoise,
+    noisy: Tensor,
+    at: float,
+) -> Tensor:
+    """Velocity at a time above 0: x = (1 - t) x0 + t e, so that v = e - x0 = (x - x0) / t."""
+    time = torch.full((len(noisy),), at, device=noisy.device)
+    clean = denoise(noisy, time)
+    level = flow_level(time.reshape(-1, 1, 1, 1))
+    return (noisy - clean) / level.noise
+
+
+def flow_times(steps: int, shift: float) -> list[float]:
+    """Times of a solver, `steps` + 1 of them from 1 to 0, each shifted once.
+
+    Esser et al. 2024, equation 23: t becomes s t / (1 + (s - 1) t).
+    """
+    times = []
+    for index in range(steps + 1):
+        even = 1 - index / steps
+        times.append(shift * even / (1 + (shift - 1) * even))
+    return times
+
+
+def solve_euler(
+    denoise: Denoise,
+    noise: Tensor,
+    *,
+    steps: int,
+    shift: float,
+    on_progress: ProgressCallback | None,
+) -> Tensor:
+    """Euler's method on the flow: one call of the network a step, and the last step ends at 0.
+
+    diffusers' own schedule ends its calls at t = 0.001, so that the last of them moves nothing.
+    """
+    times = flow_times(steps, shift)
+    noisy = noise.float()
+    for index in range(steps):
+        velocity = _velocity(denoise, noisy, times[index])
+        noisy = noisy + (times[index + 1] - times[index]) * velocity
+        if on_progress:
+            on_progress(index + 1, steps)
+    return noisy
+
+
+def solve_heun(
+    denoise: Denoise,
+    noise: Tensor,
+    *,
+    steps: int,
+    shift: float,
+    on_progress: ProgressCallback | None,
+) -> Tensor:
+    """Heun's method: an Euler step, corrected by the velocity at its end (Karras et al. 2022).
+
+    The network is called twice a step. The last step ends at t = 0, where the flow has no velocity
+    of its own; it is Euler's.
+    """
+    times = flow_times(steps, shift)
+    noisy = noise.float()
+    for index in range(steps):
+        length = times[index + 1] - times[index]
+        velocity = _velocity(denoise, noisy, times[index])
+        ahead = noisy + length * velocity
+        if index + 1 < steps:
+            velocity = (velocity + _velocity(denoise, ahead, times[index + 1])) / 2
+            ahead = noisy + length * velocity
+        noisy = ahead
+        if on_progress:
+            on_progress(index + 1, steps)
+    return noisy
 
 
 _MULTISTEP_FLOW = {
@@ -94,10 +157,10 @@ _MULTISTEP_FLOW = {
 }
 
 SOLVERS: dict[str, Solver] = {
-    "dpm": SchedulerSolver(DPMSolverMultistepScheduler, _MULTISTEP_FLOW, "flow_shift"),
-    "unipc": SchedulerSolver(UniPCMultistepScheduler, _MULTISTEP_FLOW, "flow_shift"),
-    "euler": SchedulerSolver(FlowMatchEulerDiscreteScheduler),
-    "heun": SchedulerSolver(FlowMatchHeunDiscreteScheduler),
+    "dpm": SchedulerSolver(DPMSolverMultistepScheduler, _MULTISTEP_FLOW),
+    "unipc": SchedulerSolver(UniPCMultistepScheduler, _MULTISTEP_FLOW),
+    "euler": solve_euler,
+    "heun": solve_heun,
 }
 """By the name that `--solver` takes."""
 
