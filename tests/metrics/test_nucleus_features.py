@@ -289,6 +289,7 @@ def test_scores_are_those_of_a_pipeline_of_another_library():
     second = side(1, [30] * 6)
     values = np.concatenate([first.values, second.values])
     values[3, 4] = 50  # clipped at four standard deviations
+    values[300, 5] = -50
     truth = np.arange(len(values)) < len(first)
     patients = [*first.owners, *second.owners]
     scores, scored = out_of_fold(values, truth, patients, seed=3)

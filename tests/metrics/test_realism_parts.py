@@ -373,6 +373,14 @@ def test_neighbourhoods_have_the_baseline_of_sixteen_groups():
         assert one.real.interval == "range of 16 groups of 6 patients with 3 tiles each"
 
 
+def test_no_tile_near_real_ones_has_exact_intervals_of_shares_only():
+    far = {each.name: each.value for each in neighbourhood(normal_sides(shift=50), "x", seed=0)}
+    assert all(each.value == 0 for each in far.values())
+    assert far["precision_x"].interval == "exact, over 6 patients"
+    assert far["density_x"].interval == "bootstrap over 6 patients (few, so too narrow)"
+    assert (far["density_x"].low, far["density_x"].high) == (0, 0)
+
+
 @pytest.mark.parametrize(("patients", "defined"), [(5, False), (6, True)])
 def test_a_neighbourhood_takes_more_than_five_tiles_of_other_patients(patients, defined):
     sides = normal_sides(synthetic=(2,) * 8, other=(1,) * patients)
