@@ -176,9 +176,9 @@ def test_eight_neighbours_cut_a_nucleus():
 
 @pytest.mark.parametrize("border", ["left", "right", "top", "bottom"])
 def test_an_outline_within_half_a_micrometre_of_a_border_is_cut(border):
-    """A disc of 12 samples is moved away from the border sample by sample."""
+    """A disc of 16 samples is moved away from the border sample by sample."""
     reasons = []
-    for distance in range(10, 18):
+    for distance in range(14, 22):
         middle = {
             "left": (distance, 60),
             "right": (129 - distance, 60),
@@ -186,13 +186,13 @@ def test_an_outline_within_half_a_micrometre_of_a_border_is_cut(border):
             "bottom": (60, 109 - distance),
         }[border]
         rows, columns = np.mgrid[:110, :130]
-        dark = np.hypot(columns - middle[0], rows - middle[1]) < 12
+        dark = np.hypot(columns - middle[0], rows - middle[1]) < 16
         density = np.where(dark, 0.8, 0.05)[..., None] * CANONICAL_DYES[0]
         density = density + 0.4 * CANONICAL_DYES[1]
         pixels = from_density(density.astype(np.float32)).round().astype(np.uint8)
         reasons += assert_plain_outlines(pixels, nuclei_at([middle], pixels, 0.25))
     # two samples and more lie between an outline and the border where it is kept
-    assert reasons == ["cut"] * 3 + [""] * 5
+    assert reasons == ["cut"] * 4 + [""] * 4
 
 
 def test_two_nuclei_at_one_place_leave_nothing_of_either():
