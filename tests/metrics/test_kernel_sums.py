@@ -54,7 +54,9 @@ def test_merged_moments_of_sets_of_unequal_size():
         np.testing.assert_allclose(merged.scatter, 49 * np.cov(x.T), rtol=1e-10)
 
 
-@pytest.mark.parametrize(("n", "m"), [(5, 9), (9, 5), (6, 7), (7, 6), (30, 4), (4, 30)])
+@pytest.mark.parametrize(
+    ("n", "m"), [(5, 9), (9, 5), (6, 7), (7, 6), (30, 4), (4, 30), (7, 8), (40, 25)]
+)
 def test_frechet_distance_around_as_many_samples_as_dimensions(n, m):
     from scipy.linalg import sqrtm
 
