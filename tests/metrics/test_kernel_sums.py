@@ -184,6 +184,10 @@ def test_replicates_leave_out_pairs_of_two_copies_of_a_group(paired):
         for one, two in zip(first_counts, second_counts, strict=True)
     ]
     assert found == pytest.approx(expected, rel=1e-9)
+    # more groups on the first side than on the second
+    swapped = d.KernelSums.of(second, groups[1], first, groups[0])
+    again = swapped.distances(second_counts, first_counts, paired=paired)
+    assert again == pytest.approx(expected, rel=1e-9)
     if not paired:
         assert np.array_equal(sums.distances(first_counts, second_counts), found)
 
@@ -249,6 +253,10 @@ def test_groups_are_whole_in_one_part_where_there_are_many(monkeypatch):
             assert np.array_equal(together, together.T)
             assert (together.astype(int) @ together > 0).sum() == 2 * 4 * 4
             assert np.array_equal(parts.pairs[0] + np.diag(counts), parts.pairs[2])
+            direct = grouped(kernel(features(12), features(12, seed=1)), ids, ids)
+            np.testing.assert_allclose(parts.across, np.where(together, direct, 0), rtol=1e-9)
+            # the same in every run
+            assert np.flatnonzero(together[0]).tolist() == [0, 1, 3, 5]
 
 
 def test_a_part_that_one_side_does_not_fill_is_left_out(monkeypatch):
