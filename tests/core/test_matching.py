@@ -1,6 +1,5 @@
 """Pairs of points: one-to-one, within reach, as many as possible, and of those the nearest."""
 
-import itertools
 import tracemalloc
 
 import numpy as np
@@ -169,8 +168,8 @@ def test_points_out_of_reach_come_before_between_and_after_the_clusters():
     assert pairs_of(first, second, 2.5) == {(1, 1): 1.0, (3, 0): 1.0, (4, 3): 1.0}
 
 
-@pytest.mark.parametrize("order", itertools.permutations(range(2)))
-@pytest.mark.parametrize("other_order", itertools.permutations(range(2)))
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("other_order", [(0, 1), (1, 0)])
 def test_two_pairs_at_the_limit_are_preferred_to_one_at_one_place(order, other_order):
     """The distances of both choices differ by twice the limit: the most that two pairs can save."""
     first = np.array([[0.0, 0.0], [1.0, 0.0]])[list(order)]
