@@ -650,6 +650,10 @@ def test_the_section_has_all_distances_and_those_of_each_label():
     }
     spatial = feature_sides(real, synthetic, other, "embed/spatial")
     expected = all_distances(sides, "x", seed=2)
+    assert expected[:2] == [
+        frechet_finding(sides, "FD_x", seed=2),
+        kernel_finding(sides, "KID_x", seed=2),
+    ]
     expected.append(frechet_finding(spatial, "spatial_FD_x", seed=2))
     expected += neighbourhood(sides, "x", seed=2)
     for label in sorted(LABELS):
