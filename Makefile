@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all coverage mutate check format docs site bench clean
+.PHONY: help setup demo test test-all coverage readers mutate check format docs site bench clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -27,6 +27,14 @@ test-all: $(STAMP) ## the slow ones too
 
 coverage: $(STAMP) ## the tests with branch coverage: a table, and htmlcov/index.html
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=html
+
+readers: $(STAMP)  ## a tile set opened with the oldest and the newest promised Hugging Face datasets, DuckDB, Polars
+	set -e; folder=$$(mktemp -d); $(BIN)/python tests/readers/write_set.py $$folder; \
+	for version in 3.6.0 5.2.0; do \
+	  $(PYTHON) -m venv $$folder/venv-$$version; \
+	  $$folder/venv-$$version/bin/python -m pip install --quiet --disable-pip-version-check datasets==$$version pillow polars duckdb; \
+	  HF_HOME=$$folder/cache-$$version $$folder/venv-$$version/bin/python tests/readers/read_set.py $$folder; \
+	done; rm -rf $$folder
 
 mutate: $(VENV)/.mutation ## mutants of core, metrics and sampling that no test notices (hours; resumes; MUTANTS="histosynth.core.matching*")
 	$(BIN)/mutmut run $(MUTANTS)

@@ -144,8 +144,8 @@ INPUTS = [
     ),
     (
         lambda: BadPairing("tiles", [], [], twice=["a.jpg", "a.png"]),
-        "tiles holds 2 files that share a stem with another (a.jpg, a.png): their results would "
-        "take each other's place.",
+        "tiles holds 2 files that share a stem with another (a.jpg, a.png), and a stem stands "
+        "for one of them only.",
         "Rename them, or leave one of each stem.",
         {"left": (), "right": (), "twice": ("a.jpg", "a.png")},
     ),

@@ -75,8 +75,8 @@ def test_files_that_share_a_stem_are_refused_in_these_words(folder):
         (folder / name).write_text("")
     error = refused(lambda: list_files(folder, [".png", ".jpg"]), BadPairing)
     assert str(error) == (
-        f"{folder} holds 4 files that share a stem with another (a.jpg, a.png, c.jpg, c.png): "
-        "their results would take each other's place. Rename them, or leave one of each stem."
+        f"{folder} holds 4 files that share a stem with another (a.jpg, a.png, c.jpg, c.png), "
+        "and a stem stands for one of them only. Rename them, or leave one of each stem."
     )
     assert error.twice == ("a.jpg", "a.png", "c.jpg", "c.png")
     assert error.left == error.right == ()

@@ -321,6 +321,7 @@ def value_of(dtype):
 
 
 def test_hugging_face_is_given_the_type_of_each_column(tmp_path):
+    """Lists are `Sequence`, as `List` is unknown before datasets 4.0; `make readers` tries both."""
     write_rows(tmp_path / "a.parquet", [], {}, gates=["ink"])
     hint = json.loads(pq.read_schema(tmp_path / "a.parquet").metadata[b"huggingface"])
     expected = dict.fromkeys(["tile_id", "slide", "patient"], value_of("string"))
@@ -329,7 +330,11 @@ def test_hugging_face_is_given_the_type_of_each_column(tmp_path):
     expected |= dict.fromkeys(["label", "split", "refused"], value_of("string"))
     expected |= {"image": {"_type": "Image"}, "quality_ink": value_of("float32")}
     for name, dtype in (("x", "float32"), ("y", "float32"), ("kind", "string")):
-        expected[f"nuclei_{name}"] = {"feature": value_of(dtype), "_type": "List"}
+        expected[f"nuclei_{name}"] = {
+            "feature": value_of(dtype),
+            "length": -1,
+            "_type": "Sequence",
+        }
     assert hint == {"info": {"features": expected}}
 
 

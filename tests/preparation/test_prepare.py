@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histosynth.core.errors import BadRecipe
+from histosynth.core.errors import BadPairing, BadRecipe
 from histosynth.tissue.appearance import Appearance, StainFrame
 from histosynth.tissue.augment import pose, restain, stain_matrix
 from histosynth.tissue.palette import choose_palette
@@ -85,6 +85,47 @@ def test_sources_that_are_not_whole_are_refused(
             mpp=0.5,
             classes=("stromal",),
         )
+
+
+def opened(folder, **more):
+    source = TileSource(**{"images": "images", "patient": "^(..)", "mpp": 0.5} | more)
+    return open_source(
+        source,
+        root=folder,
+        mpp=0.5,
+        classes=("stromal",),
+    )
+
+
+def test_hidden_and_foreign_files_of_a_training_folder_are_left_out(tmp_path, tile):
+    """macOS leaves `._a.png`; viewers and people leave overlays, notes and annotations."""
+    write(tmp_path / "images", "AB_1.png", tile)
+    (tmp_path / "points").mkdir()
+    (tmp_path / "points" / "AB_1.csv").write_text("x,y,class\n20.5,30.5,stromal\n")
+    for folder in ("images", "points"):
+        for name in ("._AB_1.png", "._AB_1.csv", "Thumbs.db", ".DS_Store", "AB_1.xml", "AB_1.txt"):
+            (tmp_path / folder / name).write_bytes(b"\0\5\x16\7")
+    write(tmp_path / "points", "AB_1.png", tile)
+    (example,) = opened(tmp_path, points="points")
+    assert len(example.nuclei) == 1
+
+
+def test_two_files_of_centroids_of_one_picture_are_refused_by_name(tmp_path, tile):
+    write(tmp_path / "images", "AB_1.png", tile)
+    (tmp_path / "points").mkdir()
+    (tmp_path / "points" / "AB_1.csv").write_text("x,y,class\n")
+    (tmp_path / "points" / "AB_1.geojson").write_text("[]")
+    with pytest.raises(BadRecipe) as caught:
+        opened(tmp_path, points="points")
+    problem = "2 files of centroids for AB_1.png, AB_1.csv and AB_1.geojson; keep one"
+    assert problem in str(caught.value)
+
+
+def test_two_pictures_of_one_stem_are_refused_by_name(tmp_path, tile):
+    write(tmp_path / "images", "AB_1.png", tile)
+    write(tmp_path / "images", "AB_1.tif", tile)
+    with pytest.raises(BadPairing, match=r"2 files that share a stem .*AB_1.png, AB_1.tif"):
+        opened(tmp_path)
 
 
 @pytest.mark.parametrize("values", [{"mpp": 0.0}, {"patient": "no group"}, {"share": -1.0}])

@@ -412,7 +412,10 @@ _HUGGING_FACE_TYPES = {
 
 
 def _hugging_face_features(schema: Any) -> dict[str, Any]:
-    """Column types in the form that Hugging Face datasets read; `image` becomes a picture."""
+    """Column types in the form that Hugging Face datasets read; `image` becomes a picture.
+
+    Lists are of the type `Sequence`, which every version reads; `List` is unknown before 4.0.
+    """
     features: dict[str, Any] = {}
     for column in schema:
         if column.name == "image":
@@ -420,7 +423,7 @@ def _hugging_face_features(schema: Any) -> dict[str, Any]:
         elif pa.types.is_list(column.type):
             dtype = _HUGGING_FACE_TYPES[str(column.type.value_type)]
             item = {"dtype": dtype, "_type": "Value"}
-            features[column.name] = {"feature": item, "_type": "List"}
+            features[column.name] = {"feature": item, "length": -1, "_type": "Sequence"}
         else:
             dtype = _HUGGING_FACE_TYPES[str(column.type)]
             features[column.name] = {"dtype": dtype, "_type": "Value"}

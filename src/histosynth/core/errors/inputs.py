@@ -165,7 +165,7 @@ class BadPairing(InputError):
         if twice:
             super().__init__(
                 f"{what} holds {len(twice)} files that share a stem with another "
-                f"({listed(twice)}): their results would take each other's place.",
+                f"({listed(twice)}), and a stem stands for one of them only.",
                 "Rename them, or leave one of each stem.",
             )
             return

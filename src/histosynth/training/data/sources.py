@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...annotation.nuclei_files import read_nuclei
+from ...annotation.nuclei_files import NUCLEI_SUFFIXES, read_nuclei
 from ...core.barcode import shared_patients
 from ...core.errors import BadRecipe, BadTileSet, HistosynthError, SplitLeak, UnknownClasses
 from ...core.geometry import Box, Size
 from ...core.images import IMAGE_SUFFIXES, decode_rgb, read_rgb
 from ...core.nuclei import ANY, Nuclei, map_classes
+from ...core.pairing import list_files
 from ...core.resampling import resample_rgb
 from ...core.tile import Pixels, Tile, TileRef, unknown_patient
 from ...core.tileset import MAX_IMAGE_BYTES, Row, TileSet, parquet_files
@@ -142,6 +143,7 @@ def open_source(
     if parquet_files(folder):
         return list(_open_tile_set(source, target))
     source_mpp = _stated_scale(source)
+    points = _points_by_stem(source, root)
     examples = []
     for path in _picture_files(source, root):
         example = _open_picture(
@@ -149,6 +151,7 @@ def open_source(
             source,
             target,
             source_mpp,
+            points,
         )
         examples.append(example)
     return examples
@@ -223,8 +226,7 @@ def _picture_files(source: TileSource, root: Path) -> list[Path]:
     """The picture files of a source, sorted by name."""
     folder = root / source.images
     if not source.members:
-        files = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
-        return sorted(files)
+        return list_files(folder, IMAGE_SUFFIXES)
     names = _listed_members(source, root)
     absent = [name for name in names if not (folder / name).is_file()]
     _refuse_absent(source, "file", absent)
@@ -256,6 +258,7 @@ def _open_picture(
     source: TileSource,
     target: _Target,
     source_mpp: float,
+    points: Mapping[str, Sequence[Path]],
 ) -> Example:
     """The example of one picture file."""
     pixels = read_rgb(path)
@@ -263,7 +266,7 @@ def _open_picture(
     nuclei = None
     if source.points:
         nuclei = read_nuclei(
-            _points_file(path, source, target.root),
+            _points_file(path, source, points),
             size=Size(width, height),
             mpp=source_mpp,
             classes=target.classes,
@@ -283,17 +286,39 @@ def _open_picture(
     )
 
 
+def _points_by_stem(source: TileSource, root: Path) -> dict[str, list[Path]]:
+    """Files of centroids by stem; hidden files and those of other types are left out."""
+    by_stem: dict[str, list[Path]] = {}
+    folder = root / source.points
+    if not source.points or not folder.is_dir():
+        return by_stem
+    for path in sorted(folder.iterdir()):
+        is_hidden = path.name.startswith(".")
+        if path.suffix.lower() in NUCLEI_SUFFIXES and not is_hidden:
+            by_stem.setdefault(path.stem, []).append(path)
+    return by_stem
+
+
 def _points_file(
     picture: Path,
     source: TileSource,
-    root: Path,
+    by_stem: Mapping[str, Sequence[Path]],
 ) -> Path:
-    """The file of centroids of a picture."""
-    pattern = f"{_escape_glob(picture.stem)}.*"
-    points = next((root / source.points).glob(pattern), None)
-    if points is None:
-        raise BadRecipe(source.points, [f"no centroids for {picture.name}"])
-    return points
+    """The file of centroids of a picture.
+
+    Raises:
+        BadRecipe: there is none, or more than one.
+    """
+    files = by_stem.get(picture.stem, [])
+    if not files:
+        endings = ", ".join(NUCLEI_SUFFIXES)
+        problem = f"no centroids for {picture.name} (files ending in {endings})"
+        raise BadRecipe(source.points, [problem])
+    if len(files) > 1:
+        names = " and ".join(path.name for path in files)
+        problem = f"{len(files)} files of centroids for {picture.name}, {names}; keep one"
+        raise BadRecipe(source.points, [problem])
+    return files[0]
 
 
 def _open_tile_set(source: TileSource, target: _Target) -> Iterator[Example]:
@@ -423,8 +448,3 @@ def _example(
         source.label,
         source.share,
     )
-
-
-def _escape_glob(stem: str) -> str:
-    """A file stem in which `*`, `?` and `[` stand for themselves."""
-    return re.sub(r"([*?\[])", r"[\1]", stem)
