@@ -131,6 +131,8 @@ def test_points_without_a_class_count_among_all():
     assert ripley[1, 1] == pytest.approx(2 / (124 * 128))
     ripley, _ = pair_sums(xy, np.array([1, 0, 0]), 1, (128.0, 128.0))
     assert ripley[0, 29] == pytest.approx(2 / (124 * 98))
+    ripley, _ = pair_sums(xy, np.array([0, 0, 1]), 1, (128.0, 128.0))
+    assert ripley[0, 29] == pytest.approx(2 / (124 * 128))
 
 
 def test_rows_of_three_classes():
