@@ -31,6 +31,7 @@ SETTINGS = SamplingSettings(
     shift=2.0,
     guidance_span=(0.25, 0.75),
 )
+ONE_STEP = SamplingSettings(steps=1)
 STATED_SETTINGS = {
     "steps": 2,
     "guidance": 1.5,
@@ -83,7 +84,7 @@ def first_8_bytes(*parts):
 
 def holed(tile):
     mask = np.zeros(tile.shape[:2], bool)
-    mask[40:80, 30:90] = True
+    mask[40:80, 30:92] = True
     return Context(tile, mask)
 
 
@@ -170,7 +171,7 @@ def test_the_recipe_of_a_completed_tile(bundle, tile):
         "context": {
             "image_sha256": hashlib.sha256(tile.tobytes()).hexdigest(),
             "hole_sha256": hashlib.sha256(context.mask.tobytes()).hexdigest(),
-            "hole_px": 2400,
+            "hole_px": 2480,
             "copied": round(float(start.ground[context.mask].mean()), 4),
         },
     }
@@ -240,30 +241,35 @@ def test_nuclei_that_share_places_are_sorted_by_class():
     assert keys == {int.from_bytes(expected, "big")}
 
 
-def test_each_verb_samples_with_its_own_adapter_and_states_it(tile):
-    plain = tiny_bundle()
+@pytest.mark.parametrize("name", ["global", "local"])
+def test_each_verb_samples_with_its_own_adapter_and_states_it(tile, name):
     adapted = tiny_bundle()
-    add_adapter(adapted.unet, "global", rank=2, alpha=8.0, targets=["conv1"])
+    add_adapter(adapted.unet, name, rank=2, alpha=8.0, targets=["conv1"])
     with torch.no_grad():
-        for name, parameter in adapted.unet.named_parameters():
-            if "lora_B" in name:
+        for key, parameter in adapted.unet.named_parameters():
+            if "lora_B" in key:
                 parameter.fill_(0.5)
     set_active_adapter(adapted.unet, None)
-    settings = SamplingSettings(steps=1)
-    sets = [Condition(two_nuclei((128, 128)), (128, 128))]
     masked = [Condition(None, (128, 136), None, holed(tile))]
     whole, completed = [], []
-    for bundle in (plain, adapted):
+    for bundle in (tiny_bundle(), adapted):
         ((_, _, picture),) = synthesize(
-            bundle, sets, [APPEARANCE], seed=0, variants=1, settings=settings, batch=1
+            bundle,
+            [Condition(None, (128, 128))],
+            [APPEARANCE],
+            seed=0,
+            variants=1,
+            settings=ONE_STEP,
+            batch=1,
         )
         whole.append(picture)
-        ((_, picture),) = complete(bundle, masked, seed=0, settings=settings, batch=1)
+        ((_, picture),) = complete(bundle, masked, seed=0, settings=ONE_STEP, batch=1)
         completed.append(picture)
-    assert [each.recipe["bundle"]["adapter"] for each in whole] == [None, "global"]
-    assert [each.recipe["bundle"]["adapter"] for each in completed] == [None, None]
-    assert (whole[0].pixels != whole[1].pixels).any()
-    assert (completed[0].pixels == completed[1].pixels).all()
+    for verb, pictures in (("global", whole), ("local", completed)):
+        names = [picture.recipe["bundle"]["adapter"] for picture in pictures]
+        is_changed = (pictures[0].pixels != pictures[1].pixels).any()
+        assert names == [None, name if verb == name else None]
+        assert is_changed == (verb == name)
 
 
 def test_the_seed_of_the_item_chooses_the_copied_patches(bundle, tile):
@@ -283,7 +289,7 @@ def test_the_seed_of_the_item_chooses_the_copied_patches(bundle, tile):
         bundle,
         [condition],
         seed=5,
-        settings=SamplingSettings(steps=1),
+        settings=ONE_STEP,
         batch=1,
     )
     generator = item_generator(5, condition_key(condition))

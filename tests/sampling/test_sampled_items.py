@@ -13,9 +13,12 @@ from histosynth.core.nuclei import ANY_CLASS, Nuclei
 from histosynth.model import autoencoder as ae
 from histosynth.sampling import batch_check, batches
 from histosynth.sampling.batches import SampleItem, check_condition, check_scale, paint_items
+from histosynth.sampling.complete import complete
 from histosynth.sampling.exemplar_start import exemplar_start
 from histosynth.sampling.painter import SamplingSettings
+from histosynth.sampling.provenance import condition_key
 from histosynth.sampling.solvers import item_generator, item_noise
+from histosynth.sampling.synthesize import synthesize
 from histosynth.testing import tiny_bundle
 from histosynth.tissue.appearance import Appearance, StainFrame
 
@@ -308,3 +311,30 @@ def test_a_picture_is_returned_in_the_stain_of_its_appearance(bundle):
     )
     expected = APPEARANCE.frame.from_canonical(canonical[0][1])
     np.testing.assert_allclose(stained[0][1], expected, atol=1e-3)
+
+
+def test_the_noise_follows_the_seed_the_content_of_the_condition_and_the_variant(
+    bundle, tile, recorded
+):
+    empty = [Condition(None, (128, 128)), Condition(nuclei(KNOWN, (0,)), (128, 128))]
+    list(
+        synthesize(
+            bundle,
+            empty,
+            [APPEARANCE] * 2,
+            seed=3,
+            variants=2,
+            settings=ONE_STEP,
+            batch=1,
+        )
+    )
+    masked = completion(tile)
+    list(complete(bundle, [masked], seed=4, settings=ONE_STEP, batch=1))
+    generators = []
+    for condition in empty:
+        key = condition_key(condition)
+        generators += [item_generator(3, key, 0), item_generator(3, key, 1)]
+    generators.append(item_generator(4, condition_key(masked)))
+    assert len(recorded) == len(generators)
+    for call, generator in zip(recorded, generators, strict=True):
+        assert torch.equal(call["noise"], item_noise(call["noise"].shape[1:], [generator]))

@@ -119,8 +119,8 @@ def window_max(values, reach):
     return np.array([values[max(i - reach, 0) : i + reach + 1].max() for i in indices])
 
 
-@pytest.mark.parametrize("is_turned", [False, True])
-def test_dense_tissue_is_seen_8_and_16_px_away_after_smoothing(start_from, is_turned):
+@pytest.mark.parametrize("turns", range(4))
+def test_dense_tissue_is_seen_8_and_16_px_away_after_smoothing(start_from, turns):
     dark = -np.log(91 / 256)
     pixels = np.full((16, 96, 3), GLASS, np.uint8)
     pixels[:, 60:, 0] = 90
@@ -129,8 +129,7 @@ def test_dense_tissue_is_seen_8_and_16_px_away_after_smoothing(start_from, is_tu
     far = window_max(density, 16)
     late = np.tile(np.clip((0.40 - near) / 0.15, 0, 1), (16, 1))
     kept = np.tile(np.clip((0.40 - far) / 0.15, 0, 1), (16, 1))
-    if is_turned:
-        pixels, late, kept = pixels.transpose(1, 0, 2), late.T, kept.T
+    pixels, late, kept = (np.rot90(each, turns) for each in (pixels, late, kept))
     start = start_from(masked(*pixels.shape[:2]), pixels)
     close(start, late, kept, atol=2e-5)
 
