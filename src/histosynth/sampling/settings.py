@@ -72,7 +72,8 @@ def default_settings(bundle: Bundle, verb: Verb) -> SamplingSettings:
     An adapter into which guidance is distilled needs none: with it the default is 1.
     """
     info = bundle.info
-    adapter = bundle.adapters.get(verb_adapter(bundle, verb) or "")
+    name = verb_adapter(bundle, verb)
+    adapter = None if name is None else bundle.adapters.get(name)
     is_distilled = adapter is not None and adapter.guidance is not None
     return SamplingSettings(
         steps=info.steps,

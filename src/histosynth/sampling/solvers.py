@@ -70,7 +70,7 @@ class SchedulerSolver:
         noisy = noise.float()
         for index, timestep in enumerate(scheduler.timesteps):
             velocity = _velocity(denoise, noisy, float(timestep) / last_timestep)
-            noisy = scheduler.step(velocity, timestep, noisy, return_dict=False)[0]
+            noisy = scheduler.step(velocity, timestep, noisy).prev_sample
             if on_progress:
                 on_progress(index + 1, total)
         return noisy
@@ -253,7 +253,7 @@ def guided(
 
 def item_generator(seed: int, *place: int) -> torch.Generator:
     """The generator of one item: it depends on seed and place, and on no other item."""
-    words = np.random.SeedSequence([seed, *place]).generate_state(2, np.uint32)
+    words = np.random.SeedSequence([seed, *place]).generate_state(2)
     high = int(words[0]) << 31
     low = int(words[1]) >> 1
     return torch.Generator().manual_seed(high | low)
