@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from histosynth.core.condition import Condition, Context
-from histosynth.core.errors import HistosynthError
+from histosynth.core.errors import HistosynthError, UnknownLabel
 from histosynth.core.nuclei import Nuclei
 from histosynth.core.version import __version__
 from histosynth.model.adapters import add_adapter, set_active_adapter
@@ -320,6 +320,23 @@ def test_nothing_is_sampled_where_the_last_condition_is_refused(bundle, tile, wr
         on_progress=lambda *step: steps.append(step),
     )
     with pytest.raises(HistosynthError):
+        next(pictures)
+    assert steps == []
+
+
+def test_no_tile_is_sampled_where_the_last_label_is_unknown(bundle):
+    steps = []
+    pictures = synthesize(
+        bundle,
+        [Condition(None, (128, 128), label) for label in (None, "breast", "liver")],
+        [APPEARANCE] * 3,
+        seed=0,
+        variants=1,
+        settings=ONE_STEP,
+        batch=1,
+        on_progress=lambda *step: steps.append(step),
+    )
+    with pytest.raises(UnknownLabel):
         next(pictures)
     assert steps == []
 
