@@ -1,5 +1,6 @@
 """Grid: every pixel of tissue where it belongs, at the scale that is stated."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histosynth.core.errors import BadOption
+from histosynth.core.errors import BadOption, FinerThanSlide
 from histosynth.core.geometry import Box
 from histosynth.preparation.grid import GridPlan, lay_grid, tissue_shares
 from histosynth.slides.slide import PyramidLevel
@@ -23,7 +24,7 @@ def slide(
     return SimpleNamespace(
         levels=levels,
         mpp=mpp,
-        path="s",
+        path=Path("s.svs"),
     )
 
 
@@ -31,7 +32,7 @@ def slide(
     st.integers(64, 3000),
     st.integers(64, 3000),
     st.integers(32, 700),
-    st.floats(0.2, 1.0),
+    st.floats(0.2, 0.515),
 )
 def test_tiles_side_by_side_neither_overlap_nor_leave_gaps(
     width,
@@ -95,16 +96,28 @@ def test_shares_are_those_counted_one_by_one(
     assert share == pytest.approx(mask[y : y + height, x : x + width].sum() / (width * height))
 
 
-def test_tiles_finer_than_the_slide_are_refused():
+@pytest.mark.parametrize(
+    ("slide_mpp", "tile_mpp"), [(8.0, 0.5), (0.5, 0.0625), (1.0, 0.5), (0.52, 0.5), (0.5, 0.48)]
+)
+def test_tiles_finer_than_the_slide_are_refused_with_both_scales(slide_mpp, tile_mpp):
+    with pytest.raises(FinerThanSlide) as refusal:
+        lay_grid(slide(4000, 4000, mpp=slide_mpp), GridPlan(size=64, mpp=tile_mpp))
+    assert str(refusal.value) == (
+        f"Tiles of {tile_mpp:g} um/px are finer than s.svs, which was scanned at {slide_mpp:g} "
+        "um/px: enlarging adds no detail. Set mpp of [tiles] (--tile-mpp) to "
+        f"{slide_mpp:g} or more, or leave the slide out; if the slide states a wrong scale, give "
+        "the right one with --mpp."
+    )
+
+
+@pytest.mark.parametrize(("slide_mpp", "tile_mpp"), [(0.5, 0.4999), (0.515, 0.5), (0.25, 0.5)])
+def test_tiles_of_the_slide_s_scale_within_three_per_cent_are_not(slide_mpp, tile_mpp):
+    assert lay_grid(slide(400, 400, mpp=slide_mpp), GridPlan(size=64, mpp=tile_mpp)).corners
+
+
+def test_strides_of_less_than_a_pixel_are_refused():
     with pytest.raises(BadOption, match="at least one px of the slide"):
-        lay_grid(
-            slide(400, 400, mpp=8.0),
-            GridPlan(
-                size=64,
-                stride=10,
-                mpp=0.5,
-            ),
-        )
+        lay_grid(slide(400, 400, mpp=0.51), GridPlan(size=64, stride=1, mpp=0.5))
 
 
 @pytest.mark.parametrize("size", [24, 33, 100, 300, 500])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import warnings
 from io import BytesIO
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
-from .errors import NotRGB, UnreadableImage, first_line
+from .errors import ImageTooLarge, NotRGB, UnreadableImage, first_line
 from .geometry import Size
 from .store import atomic_write
 from .tile import Mask, Pixels
@@ -95,7 +96,9 @@ def _is_turned(path: Path, image: Image.Image) -> bool:
     if image.format == "PNG" and "exif" not in image.info:
         return False
     try:
-        orientation = image.getexif().get(_ORIENTATION_TAG)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # damage that matters is reported by reading
+            orientation = image.getexif().get(_ORIENTATION_TAG)
     except (OSError, struct.error, *_DAMAGED) as error:
         raise UnreadableImage(path, first_line(error)) from error
     return orientation in (5, 6, 7, 8)
@@ -175,17 +178,16 @@ def _open(path: Path, data: BytesIO | None = None) -> Image.Image:
     except UnidentifiedImageError as error:
         raise UnreadableImage(path, "no known picture format") from error
     except Image.DecompressionBombError as error:
-        raise UnreadableImage(path, first_line(error)) from error
+        # Pillow's own limit; its message holds the pixels, not the sides
+        numbers = re.findall(r"\d+", str(error))
+        raise ImageTooLarge(path, f"{numbers[0]} px", MAX_PIXELS) from error
     except OSError as error:
         raise UnreadableImage(path, error.strerror or first_line(error)) from error
     except _DAMAGED as error:
         raise UnreadableImage(path, first_line(error)) from error
     if image.width * image.height > MAX_PIXELS:
         image.close()
-        raise UnreadableImage(
-            path,
-            f"{image.width} x {image.height} px is over the limit of {MAX_PIXELS} px",
-        )
+        raise ImageTooLarge(path, f"{image.width} x {image.height} px", MAX_PIXELS)
     return image
 
 

@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 
 from ..core.arrays import Float64Array
-from ..core.errors import BadOption
+from ..core.errors import BadOption, FinerThanSlide
 from ..core.geometry import Box
 from ..core.tile import Mask
-from ..core.units import check_mpp
+from ..core.units import check_mpp, same_scale
 from ..slides import Slide, Window, best_level
 from ..slides.reading import SAME_LEVEL_TOLERANCE
 
@@ -94,9 +94,12 @@ def lay_grid(slide: Slide, plan: GridPlan) -> Grid:
     """Tiles that cover a slide.
 
     Raises:
+        FinerThanSlide: they would be finer than the slide by more than `SCALE_TOLERANCE`.
         BadOption: there would be more than a million, or they would be smaller than a px of the
             slide.
     """
+    if plan.mpp < slide.mpp and not same_scale(plan.mpp, slide.mpp):
+        raise FinerThanSlide(slide.path.name, plan.mpp, slide.mpp)
     step = _step_of(slide, plan)
     _check_step(slide, plan, step)
     full = slide.levels[0]

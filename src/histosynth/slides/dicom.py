@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import NeedsExtra, UnreadableImage
+from ..core.errors import NeedsExtra, NotRGB, UnreadableImage, first_line
 from ..core.geometry import Box
 from ..core.tile import Pixels
-from .slide import check_levels, level_0_mpp, on_glass
+from .dicom_objects import NOT_SLIDES, WHOLE_SLIDE, object_of
+from .scale import StatedScale, scale_of
+from .slide import SlideFacts, check_levels, fitting_levels, on_glass
 
 MAX_FILES = 10_000
+HEADER_BYTES = 4096
+_NEEDS_COLOUR = "H&E needs colour: export the brightfield slide as 8-bit RGB."
 
 
 def is_dicom(start: bytes) -> bool:
@@ -26,7 +30,8 @@ class DicomSlide:
     Raises:
         NeedsExtra: wsidicom is not installed.
         UnreadableImage: it holds no whole slide, or one that wsidicom does not read.
-        MissingScale: it states no scale, and none is given.
+        NotRGB: grayscale, or more than 8 bits.
+        MissingScale, ConflictingScales: it states no scale, or two, and none is given.
     """
 
     def __init__(
@@ -35,6 +40,7 @@ class DicomSlide:
         *,
         mpp: float | None = None,
     ) -> None:
+        _check_object(path)
         try:
             import pydicom  # noqa: F401
             import wsidicom
@@ -45,24 +51,31 @@ class DicomSlide:
             ) from error
         self.path = path
         self.reader = "wsidicom"
+        header = _check_colour(path)
         try:
             self._slide: Any = wsidicom.WsiDicom.open(_files_of_series(path))
         except Exception as error:
             raise UnreadableImage(path, f"wsidicom: {error}") from error
         try:
-            self._read_header(mpp)
+            self._read_header(mpp, str(header.file_meta.TransferSyntaxUID))
         except Exception:
             self._slide.close()
             raise
 
-    def _read_header(self, mpp: float | None) -> None:
+    def _read_header(self, mpp: float | None, compression: str) -> None:
         levels = list(self._slide.pyramids[0])
-        self._numbers = [level.level for level in levels]
         sizes = [(level.size.width, level.size.height) for level in levels]
-        self.levels = check_levels(self.path, sizes)
+        kept = fitting_levels(sizes)
+        self._numbers = [levels[index].level for index in kept]
+        self.levels = check_levels(self.path, [sizes[index] for index in kept])
         stated = levels[0].mpp
-        stated_mpp = (stated.width + stated.height) / 2 if stated else None
-        self.mpp = level_0_mpp(self.path, stated_mpp, mpp)
+        scale = StatedScale(
+            "its PixelSpacing",
+            x=stated.width if stated else None,
+            y=stated.height if stated else None,
+        )
+        self.facts = SlideFacts("dicom", compression, (scale,))
+        self.mpp = scale_of(self.path, self.facts.scale, mpp)
 
     def read(
         self,
@@ -89,6 +102,47 @@ class DicomSlide:
     def close(self) -> None:
         """Close the files."""
         self._slide.close()
+
+
+def _check_object(path: Path) -> None:
+    """Refuse objects of DICOM that are no slides by what they are."""
+    with path.open("rb") as file:
+        uid = object_of(file.read(HEADER_BYTES))
+    if uid in NOT_SLIDES:
+        raise UnreadableImage(
+            path,
+            f"it is a DICOM {NOT_SLIDES[uid]}, not a slide",
+            "Give a file of the slide's own series (VL Whole Slide Microscopy Image).",
+        )
+
+
+def _check_colour(path: Path) -> Any:
+    """The header of a file, if it states 8-bit colour."""
+    import pydicom
+
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True)
+        samples = int(header.get("SamplesPerPixel", 0))
+        photometric = str(header.get("PhotometricInterpretation", ""))
+        bits = int(header.get("BitsAllocated", 0))
+        uid = str(header.get("SOPClassUID", ""))
+        header.file_meta.TransferSyntaxUID  # noqa: B018 - a header without it is damaged
+    except Exception as error:
+        raise UnreadableImage(path, f"pydicom: {first_line(error)}") from error
+    if uid != WHOLE_SLIDE:
+        name = NOT_SLIDES.get(uid) or f"object of class {uid or 'unknown'}"
+        raise UnreadableImage(
+            path,
+            f"it is a DICOM {name}, not a slide",
+            "Give a file of the slide's own series (VL Whole Slide Microscopy Image).",
+        )
+    if samples != 3:
+        is_grey = photometric.startswith("MONOCHROME")
+        found = "a grayscale picture" if is_grey else f"a picture of {samples} channel(s)"
+        raise NotRGB(str(path), found, _NEEDS_COLOUR)
+    if bits != 8:
+        raise NotRGB(str(path), "a picture with more than 8 bits per channel", _NEEDS_COLOUR)
+    return header
 
 
 def _files_of_series(path: Path) -> list[Path]:

@@ -31,6 +31,8 @@ SLIDE_SUFFIXES = (
 _START_BYTES = 132
 """As many as any reader needs to recognise its files."""
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_OF_SEVERAL_READERS = ("", "generic-tiff", "dicom")
+"""Formats of which OpenSlide reads a part, by its names; "": those that it does not know."""
 _PICTURE_STARTS = {
     b"\x89PNG": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -85,6 +87,12 @@ def _accepts_tiff(path: Path, start: bytes) -> bool:
     return start.startswith(_TIFF_STARTS)
 
 
+def _open_ome(path: Path, mpp: float | None) -> Slide:
+    from .ome import OmeSlide
+
+    return OmeSlide(path, mpp=mpp)
+
+
 def _open_tiff(path: Path, mpp: float | None) -> Slide:
     from .tiff import TiffSlide
 
@@ -96,12 +104,14 @@ def _accepts_any(path: Path, start: bytes) -> bool:
 
 
 def _open_openslide(path: Path, mpp: float | None) -> Slide:
-    from .openslide import OpenSlideSlide
+    from .openslide import OpenSlideSlide, format_of
 
     try:
         return OpenSlideSlide(path, mpp=mpp)
     except UnreadableImage as error:
-        raise NotThisReader(error) from error
+        if format_of(path) in _OF_SEVERAL_READERS:
+            raise NotThisReader(error) from error
+        raise  # of a vendor's format another reader could show a macro picture
 
 
 def _accepts_dicom(path: Path, start: bytes) -> bool:
@@ -119,13 +129,14 @@ def _accepts_flat_tiff(path: Path, start: bytes) -> bool:
 
 
 def _open_flat_tiff(path: Path, mpp: float | None) -> Slide:
-    from .picture import PictureSlide
+    from .flat_tiff import FlatTiffSlide
 
-    return PictureSlide(path, mpp=mpp)
+    return FlatTiffSlide(path, mpp=mpp)
 
 
 SLIDE_READERS = (
     SlideReader("picture", _accepts_picture, _open_picture),
+    SlideReader("OME-TIFF", _accepts_tiff, _open_ome),
     SlideReader("tifffile", _accepts_tiff, _open_tiff),
     SlideReader("openslide", _accepts_any, _open_openslide),
     SlideReader("wsidicom", _accepts_dicom, _open_dicom),
@@ -148,8 +159,9 @@ def open_slide(path: Path, *, mpp: float | None = None) -> Slide:
     Raises:
         UnreadableImage: no reader takes it; cut off; an impossible size; a picture under a slide's
             name.
-        NotRGB: a picture that is not 8-bit RGB.
+        NotRGB: a slide or picture that is not 8-bit RGB.
         MissingScale: it states no plausible scale, and none is given.
+        ConflictingScales: it states two scales that differ by more than 1 %, and none is given.
     """
     try:
         with path.open("rb") as file:
@@ -163,5 +175,5 @@ def open_slide(path: Path, *, mpp: float | None = None) -> Slide:
         try:
             return reader.open(path, mpp)
         except NotThisReader as error:
-            refusal = error.refusal
+            refusal = error.refusal or refusal
     raise refusal

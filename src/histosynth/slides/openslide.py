@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,17 @@ from PIL import Image
 from ..core.errors import UnreadableImage
 from ..core.geometry import Box
 from ..core.tile import Pixels
-from .slide import check_levels, level_0_mpp, on_glass
+from .length_units import length_um, number_of
+from .scale import StatedScale, scale_of
+from .slide import SlideFacts, check_levels, fitting_levels, on_glass
+
+
+def format_of(path: Path) -> str:
+    """OpenSlide's name of a file's format, e.g. `aperio`; "" for files of other formats."""
+    try:
+        return str(openslide.OpenSlide.detect_format(path) or "")
+    except (openslide.OpenSlideError, OSError):
+        return ""
 
 
 class OpenSlideSlide:
@@ -19,7 +30,7 @@ class OpenSlideSlide:
 
     Raises:
         UnreadableImage: OpenSlide does not read it, and why.
-        MissingScale: it states no scale, and none is given.
+        MissingScale, ConflictingScales: it states no scale, or two, and none is given.
     """
 
     reader = f"openslide {openslide.__library_version__}"
@@ -41,20 +52,22 @@ class OpenSlideSlide:
                 "openslide.org/formats does not list.",
             ) from error
         try:
-            self.levels = check_levels(path, self._slide.level_dimensions)
-            self.mpp = level_0_mpp(path, self._stated_mpp(), mpp)
+            self._read_header(mpp)
         except Exception:
             self._slide.close()
             raise
 
-    def _stated_mpp(self) -> float | None:
-        """The mean of both axes' scales, of those that are stated."""
-        scales = []
-        for axis in "xy":
-            value = self._slide.properties.get(f"openslide.mpp-{axis}")
-            if value:
-                scales.append(float(value))
-        return sum(scales) / len(scales) if scales else None
+    def _read_header(self, mpp: float | None) -> None:
+        sizes = self._slide.level_dimensions
+        self._numbers = fitting_levels(sizes)
+        self.levels = check_levels(self.path, [sizes[number] for number in self._numbers])
+        properties = self._slide.properties
+        self.facts = SlideFacts(
+            make=properties.get("openslide.vendor", ""),
+            compression=properties.get("dicom.TransferSyntaxUID", ""),
+            scale=_stated_scales(properties),
+        )
+        self.mpp = scale_of(self.path, self.facts.scale, mpp)
 
     def read(
         self,
@@ -71,7 +84,7 @@ class OpenSlideSlide:
         try:
             region = self._slide.read_region(
                 (x, y),
-                level,
+                self._numbers[level],
                 (inside.width, inside.height),
             )
         except (openslide.OpenSlideError, OSError) as error:
@@ -84,3 +97,30 @@ class OpenSlideSlide:
     def close(self) -> None:
         """Close the file."""
         self._slide.close()
+
+
+def _stated_scales(properties: Mapping[str, str]) -> tuple[StatedScale, ...]:
+    """What OpenSlide reads of the scale, and what an Aperio slide states that it does not read."""
+    read = StatedScale(
+        "openslide.mpp-x and -y",
+        x=number_of(properties.get("openslide.mpp-x", "")),
+        y=number_of(properties.get("openslide.mpp-y", "")),
+        is_habit=properties.get("openslide.vendor") == "generic-tiff",
+    )
+    aperio = [text for key, text in properties.items() if key.lower() == "aperio.mpp"]
+    if not aperio:
+        return (_or_magnification(read, properties),)
+    source = f'its description ("MPP = {aperio[0]}")'
+    value = length_um(aperio[0])
+    problem = ""
+    if value is None:
+        problem = "an MPP that is not understood"
+    return StatedScale(source, value, value, problem), read
+
+
+def _or_magnification(read: StatedScale, properties: Mapping[str, str]) -> StatedScale:
+    """A magnification is named where no scale is stated; it is none."""
+    power = properties.get("openslide.objective-power")
+    if not power or not read.is_silent:
+        return read
+    return StatedScale("openslide.objective-power", problem=f"only a magnification, {power}x,")

@@ -1,21 +1,30 @@
-"""Plain pictures (PNG, JPEG, flat TIFF) as slides of one level, held in memory."""
+"""Plain pictures (PNG, JPEG, ...) as slides of one level, held in memory."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
+from ..core.errors import ImageTooLarge, UnreadableImage
 from ..core.geometry import Box
-from ..core.images import read_rgb
+from ..core.images import read_picture_info, read_rgb
 from ..core.tile import Pixels
-from .slide import check_levels, level_0_mpp, on_glass
+from .scale import StatedScale, scale_of
+from .slide import SlideFacts, check_levels, on_glass
 
 
 class PictureSlide:
     """A picture read whole.
 
+    Args:
+        path: the file.
+        mpp: micrometres per pixel; a picture's dpi is never used.
+        stated: what the file states of its scale, for the refusal.
+
     Raises:
-        UnreadableImage, NotRGB: no 8-bit RGB picture, or over 16,384 x 16,384 px.
-        MissingScale: no scale is given; a picture's dpi is never used.
+        UnreadableImage, NotRGB: no 8-bit RGB picture, or over 12,288 x 12,288 px.
+        MissingScale: no scale is given.
     """
 
     reader = "pillow"
@@ -25,10 +34,16 @@ class PictureSlide:
         path: Path,
         *,
         mpp: float | None = None,
+        stated: Sequence[StatedScale] = (),
     ) -> None:
         self.path = path
-        self.mpp = level_0_mpp(path, None, mpp)
-        self._pixels = read_rgb(path)
+        try:
+            _, picture_format = read_picture_info(path)
+            self.facts = SlideFacts(f"{picture_format} picture", scale=tuple(stated))
+            self.mpp = scale_of(path, stated, mpp)
+            self._pixels = read_rgb(path)
+        except ImageTooLarge as error:
+            raise UnreadableImage(path, error.reason, pyramid_remedy(path)) from error
         height, width, _ = self._pixels.shape
         self.levels = check_levels(path, [(width, height)])
 
@@ -46,3 +61,13 @@ class PictureSlide:
 
     def close(self) -> None:
         """There is no file to close."""
+
+
+def pyramid_remedy(path: Path) -> str:
+    """How to make a tiled pyramid of a picture that is too large to be read whole."""
+    source = shlex.quote(str(path))
+    target = shlex.quote(str(path.with_name(f"{path.stem}-pyramid.tif")))
+    return (
+        f"Make a tiled pyramid of it with libvips (libvips.org):  vips tiffsave {source} {target} "
+        "--tile --pyramid --bigtiff --compression deflate  , and give its scale with --mpp."
+    )

@@ -9,14 +9,16 @@ from typing import Protocol
 
 import numpy as np
 
-from ..core.errors import MissingScale, UnreadableImage
+from ..core.errors import UnreadableImage
 from ..core.geometry import Box
 from ..core.tile import Pixels
-from ..core.units import check_mpp_option, is_mpp
+from .scale import StatedScale
 
 _MAX_SIDE_PX = 1_000_000
 _MAX_SLIDE_PX = 10**11
 """About four times the largest scans there are; a header that states more is refused."""
+_SHAPE_TOLERANCE = 0.01
+_ROUNDED_PX = 2
 MAX_READ_PX = 1 << 28
 """Most pixels of one read: more would not fit a worker's memory."""
 
@@ -28,6 +30,21 @@ class PyramidLevel:
     width: int
     height: int
     downsample: float
+
+
+@dataclass(frozen=True)
+class SlideFacts:
+    """What a file is, for the record and for people.
+
+    Attributes:
+        make: OpenSlide's name of the format, or that of another reader.
+        compression: of its pixels; "" where the reader does not state it.
+        scale: all that the file states of its scale.
+    """
+
+    make: str
+    compression: str = ""
+    scale: tuple[StatedScale, ...] = ()
 
 
 class Slide(Protocol):
@@ -49,6 +66,10 @@ class Slide(Protocol):
     def reader(self) -> str:
         """Which library reads it, for the record."""
 
+    @property
+    def facts(self) -> SlideFacts:
+        """What the file is, and what it states of its scale."""
+
     def read(
         self,
         level: int,
@@ -69,11 +90,11 @@ class NotThisReader(Exception):
     """A reader does not take a file; another may.
 
     Args:
-        refusal: raised where no other reader is left.
+        refusal: raised where no other reader is left; None: that of the reader before.
     """
 
-    def __init__(self, refusal: UnreadableImage) -> None:
-        super().__init__(str(refusal))
+    def __init__(self, refusal: UnreadableImage | None = None) -> None:
+        super().__init__(str(refusal or "another reader's"))
         self.refusal = refusal
 
 
@@ -81,6 +102,31 @@ def on_glass(box: Box, size: PyramidLevel) -> tuple[Pixels, Box | None]:
     """A white picture of a box, and the part of the box that lies on the slide."""
     white: Pixels = np.full((box.height, box.width, 3), 255, np.uint8)
     return white, box.intersect(Box(0, 0, size.width, size.height))
+
+
+def fitting_levels(sizes: Sequence[tuple[int, int]]) -> list[int]:
+    """Which of a pyramid's levels show the same picture as the first, by their shape.
+
+    A thumbnail or macro picture among the levels is left out: its places would be wrong.
+
+    Args:
+        sizes: (width, height) of each level, px.
+
+    Returns:
+        Indices; the first level always.
+    """
+    kept = [0] if sizes else []
+    for index in range(1, len(sizes)):
+        width, height = sizes[index]
+        if min(width, height) < 1:
+            continue
+        across = sizes[0][0] / width
+        down = sizes[0][1] / height
+        # sides are rounded, or cut to whole px; some writers cut at each level anew
+        allowed = _SHAPE_TOLERANCE + _ROUNDED_PX / min(width, height)
+        if abs(across / max(down, 1e-9) - 1) <= allowed:
+            kept.append(index)
+    return kept
 
 
 def check_levels(path: Path, levels: Sequence[tuple[int, int]]) -> tuple[PyramidLevel, ...]:
@@ -106,22 +152,3 @@ def check_levels(path: Path, levels: Sequence[tuple[int, int]]) -> tuple[Pyramid
             downsample = (full_width / width + full_height / height) / 2
             checked.append(PyramidLevel(width, height, downsample))
     return tuple(checked)
-
-
-def level_0_mpp(
-    path: Path,
-    stated: float | None,
-    given: float | None,
-) -> float:
-    """The scale of level 0: what the user gives, else what the file states.
-
-    Raises:
-        BadOption: what the user gives cannot be a microscope's scale.
-        MissingScale: what the file states is absent, or cannot.
-    """
-    if given is not None:
-        check_mpp_option(given)
-        return given
-    if stated is not None and is_mpp(stated):
-        return stated
-    raise MissingScale(str(path))

@@ -11,6 +11,7 @@ HistosynthError
 │   ├── BadSize                a tile size that the model cannot generate in one pass
 │   ├── BadTable               a table of slides, patients or labels that cannot be used
 │   ├── BadTileSet             a folder that is no tile set, or a damaged one
+│   ├── ConflictingScales      a file states two scales that differ
 │   ├── MissingScale           no micrometres per pixel are known
 │   ├── NoFiles                a path without files to work on
 │   ├── NotRGB                 a picture with another pixel type than 8-bit RGB
@@ -19,9 +20,11 @@ HistosynthError
 │   ├── UnknownLabel           a tile label that the bundle was not trained on
 │   ├── UnmappedClasses        classes of another tool that the class map does not name
 │   └── UnreadableImage        a file that is no picture, is cut off, or is too large
+│       └── ImageTooLarge          a picture of more pixels than are read at once
 ├── MismatchError          two valid things do not belong together
 │   ├── AdapterMismatch        an adapter does not fit its base
 │   ├── BundleMismatch         a file of a bundle is not the one that its card names
+│   ├── FinerThanSlide         tiles finer than the scan of their slide
 │   ├── ResumeMismatch         a run folder holds another recipe
 │   ├── ScaleMismatch          a scale too far from that of the bundle
 │   ├── SizeMismatch           two arrays of one tile differ in size
@@ -49,6 +52,8 @@ from .inputs import (
     BadSize,
     BadTable,
     BadTileSet,
+    ConflictingScales,
+    ImageTooLarge,
     InputError,
     MissingScale,
     NoFiles,
@@ -62,6 +67,7 @@ from .inputs import (
 from .mismatches import (
     AdapterMismatch,
     BundleMismatch,
+    FinerThanSlide,
     MismatchError,
     ResumeMismatch,
     ScaleMismatch,
@@ -93,9 +99,12 @@ __all__ = [
     "BadTileSet",
     "BadWeights",
     "BundleMismatch",
+    "ConflictingScales",
     "Diverged",
     "FetchFailed",
+    "FinerThanSlide",
     "HistosynthError",
+    "ImageTooLarge",
     "InputError",
     "MismatchError",
     "MissingScale",

@@ -30,6 +30,24 @@ class UnreadableImage(InputError):
         )
 
 
+class ImageTooLarge(UnreadableImage):
+    """A picture holds more pixels than are read at once."""
+
+    def __init__(
+        self,
+        path: Path,
+        size: str,
+        limit: int,
+    ) -> None:
+        self.size = size
+        self.limit = limit
+        super().__init__(
+            path,
+            f"{size} is over the limit of {limit} px",
+            "Cut it into smaller pictures; a slide is read as a tiled pyramid.",
+        )
+
+
 class NotRGB(InputError):
     """A picture has another pixel type than 8-bit RGB."""
 
@@ -119,13 +137,35 @@ class BadSize(InputError):
 
 
 class MissingScale(InputError):
-    """No micrometres per pixel were given, and the file does not state them."""
+    """No micrometres per pixel were given, and the file does not state them in a known form."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, stated: str = "") -> None:
         self.name = name
+        self.stated = stated
+        problem = f"{name} does not state its scale in micrometres per pixel."
+        if stated:
+            problem = f"{name} states a scale that is not understood: {stated}."
         super().__init__(
-            f"{name} does not state its scale in micrometres per pixel.",
+            problem,
             "Give it with --mpp (0.5 is usual for a 20x scan); it is never guessed.",
+        )
+
+
+class ConflictingScales(InputError):
+    """A file states two scales that differ."""
+
+    def __init__(
+        self,
+        name: str,
+        first: str,
+        second: str,
+    ) -> None:
+        self.name = name
+        self.first = first
+        self.second = second
+        super().__init__(
+            f"{name} states two scales that differ by more than 1 %: {first}, and {second}.",
+            "Give the right one with --mpp, in micrometres per pixel.",
         )
 
 

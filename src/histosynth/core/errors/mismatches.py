@@ -30,6 +30,26 @@ class ScaleMismatch(MismatchError):
         )
 
 
+class FinerThanSlide(MismatchError):
+    """Tiles are wanted at a finer scale than their slide was scanned at."""
+
+    def __init__(
+        self,
+        name: str,
+        tile_mpp: float,
+        slide_mpp: float,
+    ) -> None:
+        self.name = name
+        self.tile_mpp = tile_mpp
+        self.slide_mpp = slide_mpp
+        super().__init__(
+            f"Tiles of {tile_mpp:g} um/px are finer than {name}, which was scanned at "
+            f"{slide_mpp:g} um/px: enlarging adds no detail.",
+            f"Set mpp of [tiles] (--tile-mpp) to {slide_mpp:g} or more, or leave the slide out; "
+            "if the slide states a wrong scale, give the right one with --mpp.",
+        )
+
+
 class SizeMismatch(MismatchError):
     """Two arrays of one tile differ in size."""
 
