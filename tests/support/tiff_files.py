@@ -1,4 +1,4 @@
-"""TIFF slides that tests write with tifffile: Aperio SVS, generic pyramids, OME-TIFF, SCN, Philips."""
+"""TIFF slides that tests write with tifffile: Aperio SVS, generic pyramids, OME-TIFF."""
 
 from pathlib import Path
 

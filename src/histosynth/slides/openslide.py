@@ -12,7 +12,8 @@ from PIL import Image
 from ..core.errors import UnreadableImage
 from ..core.geometry import Box
 from ..core.tile import Pixels
-from .length_units import length_um, number_of
+from .aperio import aperio_scale
+from .length_units import number_of
 from .scale import StatedScale, scale_of
 from .slide import SlideFacts, check_levels, fitting_levels, on_glass
 
@@ -110,12 +111,7 @@ def _stated_scales(properties: Mapping[str, str]) -> tuple[StatedScale, ...]:
     aperio = [text for key, text in properties.items() if key.lower() == "aperio.mpp"]
     if not aperio:
         return (_or_magnification(read, properties),)
-    source = f'its description ("MPP = {aperio[0]}")'
-    value = length_um(aperio[0])
-    problem = ""
-    if value is None:
-        problem = "an MPP that is not understood"
-    return StatedScale(source, value, value, problem), read
+    return aperio_scale(aperio[0]), read
 
 
 def _or_magnification(read: StatedScale, properties: Mapping[str, str]) -> StatedScale:

@@ -13,6 +13,7 @@ from pathlib import Path
 import tifffile
 
 from ..core.errors import UnreadableImage
+from .aperio import scale_of_description
 from .comparing import compare_levels
 from .jpeg2000 import has_colour_transform
 from .openslide import OpenSlideSlide, format_of
@@ -29,6 +30,7 @@ from .tiff_pages import (
     pages_of,
     reduced_levels,
     refused_here,
+    tiled_levels,
 )
 from .tiff_scale import scales_of_tags
 from .tiff_segments import SegmentedSlide
@@ -36,6 +38,15 @@ from .tiff_segments import SegmentedSlide
 _ANY_MPP = 1.0
 """Stands in until the scale is settled from what OpenSlide reads."""
 _APERIO_YCBCR = 33003
+
+
+def _aperio_scales(page: tifffile.TiffPage) -> tuple[StatedScale, ...]:
+    return (scale_of_description(page.description),)
+
+
+_PYRAMIDS = {"aperio": tiled_levels, "generic-tiff": reduced_levels}
+_SCALES = {"aperio": _aperio_scales, "generic-tiff": scales_of_tags}
+"""Where each make keeps its levels and its scale, for what OpenSlide does not read."""
 
 
 class TiffSlide(SegmentedSlide):
@@ -60,15 +71,15 @@ class TiffSlide(SegmentedSlide):
         mpp: float | None = None,
     ) -> None:
         make = format_of(path)
-        if make not in ("aperio", "generic-tiff"):
+        if make not in _PYRAMIDS:
             raise refused_here(path, "no make that tifffile is known to read rightly")
         with opened_tiff(path) as tiff:
             pages = pages_of(tiff)
             _check_pages(path, make, pages)
             if is_in(ONLY_TIFFFILE, form_of(make, pages[0])):
                 reference = None
-                level_pages = reduced_levels(pages)
-                scale = scales_of_tags(pages[0])
+                level_pages = _PYRAMIDS[make](pages)
+                scale = _SCALES[make](pages[0])
             else:
                 reference = _open_reference(path)
                 level_pages = _find_levels(path, make, pages, reference)

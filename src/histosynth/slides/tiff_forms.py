@@ -61,9 +61,11 @@ FAST = {
 """Make and photometric interpretation to the compressions that tifffile reads with the pixels of
 OpenSlide, where R, G and B lie together."""
 ONLY_TIFFFILE = {
+    ("aperio", RGB): (34712, 34887, 34925, 34933, 50001, 50002),
     ("generic-tiff", RGB): (33005, 34712, 34887, 34925, 34933, 50001, 50002),
 }
-"""The same for what OpenSlide refuses, and tifffile reads as it was written."""
+"""The same for what OpenSlide refuses, and tifffile reads as it was written. Programs that pack an
+Aperio slide anew keep its description, and so its make."""
 
 
 def is_in(

@@ -113,6 +113,18 @@ def reduced_levels(pages: Sequence[tifffile.TiffPage]) -> list[tifffile.TiffPage
     first = pages[0]
     below = sub_pages(first)
     below += [page for page in pages[1:] if is_reduced(page)]
+    return _largest_first(first, below)
+
+
+def tiled_levels(pages: Sequence[tifffile.TiffPage]) -> list[tifffile.TiffPage]:
+    """The first page and all tiled ones of its shape, as Aperio has its levels."""
+    return _largest_first(pages[0], pages[1:])
+
+
+def _largest_first(
+    first: tifffile.TiffPage,
+    below: Sequence[tifffile.TiffPage],
+) -> list[tifffile.TiffPage]:
     by_size = {(page.imagewidth, page.imagelength): page for page in below if page.is_tiled}
     by_size.pop((first.imagewidth, first.imagelength), None)
     ordered = [first, *sorted(by_size.values(), key=lambda page: -page.imagewidth)]
