@@ -8,7 +8,14 @@ import pytest
 from PIL import Image
 
 from histosynth.core import recipe as recipes
-from histosynth.core.errors import BadNuclei, BadRecipe, BadTileSet, SplitLeak, UnknownClasses
+from histosynth.core.errors import (
+    BadNuclei,
+    BadRecipe,
+    BadTileSet,
+    NoFiles,
+    SplitLeak,
+    UnknownClasses,
+)
 from histosynth.core.geometry import Box
 from histosynth.core.images import encode_png
 from histosynth.core.nuclei import Nuclei
@@ -230,7 +237,8 @@ def test_folders_of_pictures_must_state_patient_and_mpp_and_have_no_split(tmp_pa
     assert "lacks the key patient" in str(caught.value) and "lacks the key mpp" in str(caught.value)
     with pytest.raises(BadRecipe, match=r"images has 1 problem.*lacks the key mpp"):
         read(tmp_path, TileSource("images", ""))
-    assert read(tmp_path, TileSource("images", "", 0.5)) == []
+    with pytest.raises(NoFiles, match=r"images holds no file ending in \.png"):
+        read(tmp_path, TileSource("images", "", 0.5))
 
 
 @pytest.mark.parametrize(
