@@ -89,20 +89,20 @@ def holed(tile):
 
 
 def test_the_recipe_of_a_synthetic_tile(bundle):
-    nuclei = two_nuclei((136, 128), mpp=0.52)
-    (found,) = (
-        picture.recipe
-        for _, variant, picture in synthesize(
-            bundle,
-            [Condition(nuclei, (136, 128), "breast")],
-            [APPEARANCE],
-            seed=7,
-            variants=2,
-            settings=SETTINGS,
-            batch=1,
-        )
-        if variant == 1
+    condition = Condition(two_nuclei((136, 128), mpp=0.52), (136, 128), "breast")
+    pictures = synthesize(
+        bundle,
+        [condition],
+        [APPEARANCE],
+        seed=7,
+        variants=2,
+        settings=SETTINGS,
+        batch=1,
     )
+    _, (index, variant, picture) = pictures
+    assert (index, variant) == (0, 1)
+    assert picture.condition is condition
+    found = picture.recipe
     key = first_8_bytes(b"(136, 128)", sorted_bytes())
     assert found == {
         "histosynth": __version__,
