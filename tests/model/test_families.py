@@ -15,7 +15,8 @@ from histosynth.model.families.schedule import read_schedule
 from histosynth.model.families.text import Text
 from histosynth.model.families.text_family import TextBase
 from histosynth.model.info import NamedBase
-from histosynth.model.kohya import module_names, to_kohya
+from histosynth.model.kohya import to_kohya
+from histosynth.model.layer_shapes import stable_diffusion_shapes
 from histosynth.model.loading import load_bundle
 from histosynth.testing import tiny_bundle
 
@@ -63,7 +64,7 @@ def test_residuals_and_grid_are_those_of_the_network(name, channels, strides, gr
 
 
 def test_kohyas_names_cover_every_module_of_stable_diffusion_and_none_of_pixart():
-    blocks = {name.split(".")[0] for name in module_names()}
+    blocks = {name.split(".")[0] for name in stable_diffusion_shapes()[0]}
     assert blocks <= set(FAMILIES["stable-diffusion"].kohya_blocks)
     assert FAMILIES["compact"].kohya_blocks == FAMILIES["stable-diffusion"].kohya_blocks
     assert FAMILIES["pixart"].kohya_blocks == ()

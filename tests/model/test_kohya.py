@@ -18,7 +18,14 @@ from histosynth.model.adapters import (
     read_adapter,
     save_adapter,
 )
-from histosynth.model.kohya import from_kohya, module_names, to_kohya, write_diffusers, write_kohya
+from histosynth.model.kohya import (
+    from_kohya,
+    to_kohya,
+    write_diffusers,
+    write_kohya,
+)
+from histosynth.model.layer_shapes import layer_shapes, stable_diffusion_shapes
+from histosynth.model.strengths import Strengths
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 TARGETS = {
@@ -92,6 +99,11 @@ def network_with_adapter(
 
 def loaded_by_diffusers(file):
     """Output of the network after diffusers' own pipeline has loaded the file."""
+    return predict(diffusers_network(file))
+
+
+def diffusers_network(file):
+    """The network after diffusers' own pipeline has loaded the file."""
     parts = dict.fromkeys(
         ("vae", "text_encoder", "tokenizer", "safety_checker", "feature_extractor")
     )
@@ -107,7 +119,7 @@ def loaded_by_diffusers(file):
         weight_name=file.name,
         local_files_only=True,
     )
-    return predict(unet)
+    return unet
 
 
 @pytest.mark.parametrize("alpha", [4.0, 6.0])
@@ -127,12 +139,10 @@ def test_diffusers_own_loader_gives_the_same_output_with_kohyas_file_and_the_one
 def test_the_way_there_and_back_is_exact(tmp_path, dtype):
     _, file = network_with_adapter(tmp_path, TARGETS["attention+conv"], 0.3, dtype)
     write_kohya(file, tmp_path / "kohya.safetensors")
-    info, rank, alpha = write_diffusers(
-        tmp_path / "kohya.safetensors", tmp_path / "back.safetensors"
-    )
+    info, strengths = write_diffusers(tmp_path / "kohya.safetensors", tmp_path / "back.safetensors")
     before = read_adapter(file)
     after = read_adapter(tmp_path / "back.safetensors")
-    assert before[0] == after[0] == info and (rank, alpha) == (4, 0.3)
+    assert before[0] == after[0] == info and strengths == Strengths(4, 0.3, {}, {})
     assert before[1].keys() == after[1].keys()
     assert all(torch.equal(tensor, after[1][key]) for key, tensor in before[1].items())
     assert {tensor.dtype for tensor in after[1].values()} == {dtype}
@@ -191,9 +201,9 @@ def test_files_of_other_programs_get_the_names_of_the_networks_modules_and_keep_
         write_diffusers(file, tmp_path / "back.safetensors")
     assert not (tmp_path / "back.safetensors").exists()
     network().save_config(tmp_path / "unet")
-    modules = module_names(tmp_path / "unet")
-    info, rank, alpha = write_diffusers(file, tmp_path / "back.safetensors", modules=modules)
-    assert (info, rank, alpha) == (None, 4, 6.0)
+    networks = [layer_shapes(tmp_path / "unet")]
+    found = write_diffusers(file, tmp_path / "back.safetensors", networks=networks)
+    assert found == (None, Strengths(4, 6.0, {}, {}))
     back = load_file(tmp_path / "back.safetensors")
     assert back.keys() == tensors.keys()
     assert all(torch.equal(back[key], value) for key, value in tensors.items())
@@ -204,11 +214,108 @@ def test_without_alpha_it_is_the_rank(tmp_path):
     tensors = load_file(file_of_another_program(tmp_path)[1])
     bare = {key: value for key, value in tensors.items() if not key.endswith(".alpha")}
     modules = [name for name, _ in network().named_modules()]
-    assert from_kohya(bare, {}, modules)[1:] == (4, 4.0)
+    assert from_kohya(bare, {}, modules)[1] == Strengths(4, 4.0, {}, {})
+
+
+def test_files_of_several_ranks_and_alphas_keep_the_scale_of_each_module_in_diffusers(tmp_path):
+    """sd-scripts gives convolutions a rank and an alpha of their own (conv_dim, conv_alpha)."""
+    _, file, _ = file_of_another_program(tmp_path)
+    tensors = load_file(file)
+    for key in sorted(tensors):
+        module, _, end = key.partition(".")
+        if not module.endswith("conv1"):
+            continue
+        if end == "alpha":
+            tensors[key] = torch.tensor(1.0)
+        elif end == "lora_down.weight":
+            tensors[key] = tensors[key][:2].clone()
+        else:
+            tensors[key] = tensors[key][:, :2].clone()
+    save_file(tensors, file, metadata={"ss_network_dim": "4"})
+    network().save_config(tmp_path / "unet")
+    _, found = write_diffusers(
+        file, tmp_path / "back.safetensors", networks=[layer_shapes(tmp_path / "unet")]
+    )
+    convolutions = {name for name, _ in network().named_modules() if name.endswith("conv1")}
+    assert (found.rank, found.alpha) == (4, 6.0)
+    assert found.ranks == dict.fromkeys(convolutions, 2)
+    assert found.alphas == dict.fromkeys(convolutions, 1.0)
+    unet = diffusers_network(tmp_path / "back.safetensors")
+    for name, module in unet.named_modules():
+        if hasattr(module, "lora_A") and module.lora_A:
+            is_convolution = name in convolutions
+            assert list(module.r.values()) == [2 if is_convolution else 4], name
+            assert list(module.scaling.values()) == [0.5 if is_convolution else 1.5], name
+    torch.testing.assert_close(predict(unet), merged_by_hand(tensors))
+
+
+def merged_by_hand(tensors):
+    """Output of the network with up @ down * alpha / rank added to each weight."""
+    unet = network()
+    for name, module in unet.named_modules():
+        flat = f"lora_unet_{name.replace('.', '_')}"
+        if f"{flat}.alpha" not in tensors:
+            continue
+        down = tensors[f"{flat}.lora_down.weight"]
+        up = tensors[f"{flat}.lora_up.weight"]
+        scale = tensors[f"{flat}.alpha"] / len(down)
+        change = scale * (up.flatten(1) @ down.flatten(1))
+        module.weight.data += change.reshape(module.weight.shape)
+    return predict(unet)
+
+
+def adapter_of_width(folder, width, *, convolution=False):
+    """Two layers as Stable Diffusion has them, for text of a width."""
+    block = "lora_unet_down_blocks_0_attentions_0"
+    shape = (4, 320, 1, 1) if convolution else (4, 320)
+    tensors = {
+        f"{block}_proj_in.lora_down.weight": torch.zeros(shape),
+        f"{block}_proj_in.lora_up.weight": torch.zeros((320, 4, 1, 1) if convolution else (320, 4)),
+        f"{block}_transformer_blocks_0_attn2_to_k.lora_down.weight": torch.zeros(4, width),
+        f"{block}_transformer_blocks_0_attn2_to_k.lora_up.weight": torch.zeros(320, 4),
+    }
+    save_file(tensors, folder / "other.safetensors")
+    return folder / "other.safetensors"
+
+
+def test_an_adapter_of_stable_diffusion_1_is_refused_for_version_2_and_the_other_way_round(
+    tmp_path,
+):
+    version_1, version_2 = stable_diffusion_shapes()
+    out = tmp_path / "out.safetensors"
+    block = "down_blocks.0.attentions.0"
+    with pytest.raises(AdapterMismatch) as caught:
+        write_diffusers(
+            adapter_of_width(tmp_path, 768, convolution=True), out, networks=[version_2]
+        )
+    assert str(caught.value) == (
+        "Adapter 'other' does not fit this base: 2 of its 2 layers have other shapes: "
+        f"{block}.transformer_blocks.0.attn2.to_k takes text of width 768, this base's is 1024. "
+        "Use the base it was trained on, or train the adapter again."
+    )
+    assert not out.exists()
+    write_diffusers(tmp_path / "other.safetensors", out, networks=[version_2, version_1])
+    with pytest.raises(AdapterMismatch, match="takes text of width 1024, this base's is 768"):
+        write_diffusers(adapter_of_width(tmp_path, 1024), out, networks=[version_1])
+
+
+def test_a_linear_layer_does_not_fit_a_convolution(tmp_path):
+    version_1, _ = stable_diffusion_shapes()
+    file = adapter_of_width(tmp_path, 768)
+    sentence = r"proj_in is linear 320 x 320, this base's is a convolution of 320 x 320 x 1 x 1"
+    with pytest.raises(AdapterMismatch, match=sentence):
+        write_diffusers(file, tmp_path / "out.safetensors", networks=[version_1])
+
+
+def test_a_width_that_no_stable_diffusion_has_fits_neither(tmp_path):
+    file = adapter_of_width(tmp_path, 512)
+    with pytest.raises(AdapterMismatch, match=r"1 of its 2 layers .* of width 512, this base's"):
+        write_diffusers(file, tmp_path / "out.safetensors", networks=stable_diffusion_shapes())
 
 
 def test_modules_of_stable_diffusion_are_known():
-    names = module_names()
+    names, of_version_2 = stable_diffusion_shapes()
+    assert names.keys() == of_version_2.keys()
     assert "up_blocks.3.attentions.2.transformer_blocks.0.attn2.to_out.0" in names
     assert "down_blocks.2.resnets.1.conv1" in names and "mid_block.attentions.0.proj_in" in names
     assert len({name.replace(".", "_") for name in names}) == len(names)
@@ -240,10 +347,6 @@ SPOILT = {
     "dora": (lambda t: t.update({"lora_unet_conv_in.dora_scale": torch.zeros(4)}), "no plain LoRA"),
     "half": (lambda t: t.pop("lora_unet_conv_in.lora_up.weight"), "1 missing"),
     "alone": (lambda t: t.update({"lora_unet_conv_out.alpha": torch.ones(())}), "2 missing"),
-    "alphas": (
-        lambda t: t.update({"lora_unet_conv_in.alpha": torch.ones(())}),
-        "one rank and one alpha",
-    ),
     "many": (
         lambda t: t.update({"lora_unet_conv_in.alpha": torch.ones(3)}),
         "alpha must be one number",
@@ -316,4 +419,4 @@ def test_settings_that_build_no_network_are_refused(tmp_path, text):
     if text is not None:
         (tmp_path / "config.json").write_text(text)
     with pytest.raises(BadWeights):
-        module_names(tmp_path)
+        layer_shapes(tmp_path)

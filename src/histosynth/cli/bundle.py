@@ -121,7 +121,7 @@ def convert(
         Path | None,
         typer.Option(
             help="For kohya files of other programs: bundle or U-Net they fit "
-            "(default: Stable Diffusion)."
+            "(default: Stable Diffusion 1 or 2)."
         ),
     ] = None,
     as_json: Json = False,
@@ -134,11 +134,17 @@ def convert(
     from ..pipeline import bundle as bundles
 
     converted = bundles.convert(adapter, to, out, base=base)
+    ranks = sorted({converted["rank"], *converted["rank_pattern"].values()})
+    alphas = sorted({converted["alpha"], *converted["alpha_pattern"].values()})
     line = (
-        f"{out}: {converted['name']}, rank {converted['rank']}, alpha {converted['alpha']:g}, "
-        f"{_size_text(converted['bytes'])}"
+        f"{out}: {converted['name']}, rank {_listed_numbers(ranks)}, "
+        f"alpha {_listed_numbers(alphas)}, {_size_text(converted['bytes'])}"
     )
     Output(as_json, quiet).done(converted, [line])
+
+
+def _listed_numbers(values: Sequence[float]) -> str:
+    return " and ".join(f"{value:g}" for value in values)
 
 
 @app.command()

@@ -15,23 +15,23 @@ are not in it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
-from diffusers import UNet2DConditionModel
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..core import recipe as recipes
 from ..core.errors import AdapterMismatch, BadRecipe, BadWeights, first_line
 from ..core.store import atomic_write
 from .adapters import UNET_PREFIX, AdapterInfo
 from .families import FAMILIES
-from .faults import BROKEN
+from .layer_shapes import SD2_TEXT_WIDTH, LayerShapes, adapted_layers, check_fit
+from .strengths import Strengths
 
 Tensors: TypeAlias = Mapping[str, Tensor]
 """By name in a file."""
@@ -45,8 +45,6 @@ _DIFFUSERS_METADATA = "lora_adapter_metadata"
 """Where diffusers reads a file's rank and alpha; without it diffusers takes alpha as the rank."""
 _KOHYA_NAMES = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight"}
 _OWN_NAMES = {kohya: own for own, kohya in _KOHYA_NAMES.items()}
-_SD2_TEXT_WIDTH = 1024
-"""Width of the text that cross-attention of Stable Diffusion 2 reads; that of 1 is 768."""
 _TEXT_LAYER = "attn2_to_k.lora_down.weight"
 
 
@@ -65,7 +63,7 @@ def to_kohya(tensors: Tensors, info: AdapterInfo) -> tuple[dict[str, Tensor], di
     Raises:
         AdapterMismatch: a tensor is missing, has another name or another rank, or is no U-Net's.
     """
-    modules = _own_modules(tensors)
+    modules = adapted_layers(tensors)
     _check_own_names(tensors, modules, info.name)
     _check_distinct(modules, info.name)
     renamed: dict[str, Tensor] = {}
@@ -79,15 +77,6 @@ def to_kohya(tensors: Tensors, info: AdapterInfo) -> tuple[dict[str, Tensor], di
         reason = f"its metadata state rank {info.rank}, and its tensors have {rank}"
         raise AdapterMismatch(info.name, [], [], reason)
     return renamed, _kohya_metadata(renamed, info, modules)
-
-
-def _own_modules(tensors: Iterable[str]) -> list[str]:
-    """The modules that have tensors in a file of ours, sorted."""
-    modules = set()
-    for key in tensors:
-        module, _, _ = key.removeprefix(UNET_PREFIX).rpartition(".lora_")
-        modules.add(module)
-    return sorted(modules)
 
 
 def _check_own_names(
@@ -157,7 +146,7 @@ def _kohya_metadata(
     text_widths = {renamed[key].shape[1] for key in text_layers}
     if text_widths:
         # A1111 lists a LoRA only for bases of its own version, and assumes 1 without this key
-        metadata["ss_v2"] = str(text_widths == {_SD2_TEXT_WIDTH})
+        metadata["ss_v2"] = str(text_widths == {SD2_TEXT_WIDTH})
     return metadata
 
 
@@ -169,8 +158,8 @@ def from_kohya(
     tensors: Tensors,
     metadata: Metadata,
     modules: Iterable[str] = (),
-) -> tuple[dict[str, Tensor], int, float]:
-    """The way back: tensors under our names, rank and alpha.
+) -> tuple[dict[str, Tensor], Strengths]:
+    """The way back: tensors under our names, ranks and alphas.
 
     Args:
         tensors: `lora_unet_<module>.lora_down.weight`, `.lora_up.weight` and maybe `.alpha`, for
@@ -179,9 +168,8 @@ def from_kohya(
         modules: names of the network's modules, for files of other programs.
 
     Raises:
-        AdapterMismatch: it is no LoRA of a U-Net alone (a text encoder's, LyCORIS, DoRA), names
-            modules that the network does not have, or modules have several ranks or alphas; an
-            adapter has one of each.
+        AdapterMismatch: it is no LoRA of a U-Net alone (a text encoder's, LyCORIS, DoRA), or names
+            modules that the network does not have.
     """
     name = metadata.get("ss_output_name") or "without a name"
     info = kohya_info(metadata)
@@ -194,11 +182,33 @@ def from_kohya(
             module = named[flat][0]
             renamed[f"{UNET_PREFIX}{module}.{_OWN_NAMES[end]}"] = tensor
     _check_complete(tensors, flat_names, name)
-    rank, alpha = _rank_and_alpha(tensors, name)
     if info is None:
-        return renamed, rank, alpha
+        names = {flat: named[flat][0] for flat in flat_names}
+        return renamed, _strengths(tensors, names, name)
+    rank, alpha = _rank_and_alpha(tensors, name)
     _check_own_info(info, rank, alpha, name)
-    return renamed, info.rank, info.alpha
+    return renamed, Strengths(info.rank, info.alpha, {}, {})
+
+
+def _strengths(
+    tensors: Tensors,
+    names: Mapping[str, str],
+    name: str,
+) -> Strengths:
+    """Ranks and alphas of a file of another program, which may have several.
+
+    Args:
+        tensors: under kohya's names.
+        names: of the modules, by kohya's.
+        name: of the file.
+    """
+    ranks: dict[str, int] = {}
+    alphas: dict[str, float] = {}
+    for flat, module in sorted(names.items()):
+        rank, alpha = _module_rank_and_alpha(tensors, f"{KOHYA_PREFIX}{flat}", name)
+        ranks[module] = rank
+        alphas[module] = alpha
+    return Strengths.of(ranks, alphas)
 
 
 def _split_kohya(key: str) -> tuple[str, str]:
@@ -317,62 +327,58 @@ def write_diffusers(
     source: Path,
     target: Path,
     *,
-    modules: Iterable[str] = (),
-) -> tuple[AdapterInfo | None, int, float]:
+    networks: Sequence[LayerShapes] = (),
+) -> tuple[AdapterInfo | None, Strengths]:
     """Write one of kohya's files as diffusers names it, whole or not at all; ours are adapters
     again.
 
-    Rank and alpha are also written where diffusers reads them, so that it keeps the scale of any
-    file.
+    Ranks and alphas are also written where diffusers reads them, so that it keeps the scale of any
+    file, and of each module.
+
+    Args:
+        source: the file.
+        target: a new file.
+        networks: layers of the networks that it may be for; it must fit one of them. Without any,
+            only a file of ours can be converted.
 
     Returns:
-        Its metadata (None for files of other programs), rank and alpha.
+        Its metadata (None for files of other programs), ranks and alphas.
 
     Raises:
         BadWeights: it is no safetensors file.
-        AdapterMismatch: see `from_kohya`.
+        AdapterMismatch: see `from_kohya`; or its shapes are those of another network.
     """
     tensors, metadata = _read(source)
-    renamed, rank, alpha = from_kohya(tensors, metadata, modules)
-    diffusers_facts = {
-        f"{UNET_PREFIX}r": rank,
-        f"{UNET_PREFIX}lora_alpha": alpha,
-        f"{UNET_PREFIX}target_modules": _own_modules(renamed),
+    modules: set[str] = set()
+    for shapes in networks:
+        modules.update(shapes)
+    renamed, strengths = from_kohya(tensors, metadata, modules)
+    if networks:
+        check_fit(renamed, networks, metadata.get("ss_output_name") or source.stem)
+    diffusers_facts: dict[str, Any] = {
+        f"{UNET_PREFIX}r": strengths.rank,
+        f"{UNET_PREFIX}lora_alpha": strengths.alpha,
+        f"{UNET_PREFIX}target_modules": adapted_layers(renamed),
     }
+    if strengths.ranks:
+        diffusers_facts[f"{UNET_PREFIX}rank_pattern"] = strengths.ranks
+    if strengths.alphas:
+        diffusers_facts[f"{UNET_PREFIX}alpha_pattern"] = strengths.alphas
     new_metadata = {"format": "pt", _DIFFUSERS_METADATA: json.dumps(diffusers_facts)}
     if _OWN_METADATA in metadata:
         new_metadata[_OWN_METADATA] = metadata[_OWN_METADATA]
     _write(renamed, target, new_metadata)
-    return kohya_info(metadata), rank, alpha
+    return kohya_info(metadata), strengths
 
 
-def module_names(folder: Path | None = None) -> tuple[str, ...]:
-    """Names of a U-Net's modules that can carry LoRA layers.
-
-    Args:
-        folder: one in diffusers' layout, with its `config.json`; None: Stable Diffusion's, whose
-            versions 1 and 2 have the same names.
+def is_own_file(path: Path) -> bool:
+    """Whether a file under kohya's names is of histosynth, and names its modules itself.
 
     Raises:
-        BadWeights: its settings cannot be read or build no network.
+        BadWeights: it is no safetensors file.
     """
-    try:
-        with torch.device("meta"):
-            network = _empty_unet(folder)
-    except BROKEN as error:
-        raise BadWeights(folder or Path("config.json"), first_line(error)) from error
-    names = []
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Linear | nn.Conv2d):
-            names.append(name)
-    return tuple(names)
-
-
-def _empty_unet(folder: Path | None) -> UNet2DConditionModel:
-    if folder is None:
-        return UNet2DConditionModel()
-    settings = json.loads((folder / "config.json").read_text("utf-8"))
-    return UNet2DConditionModel.from_config(settings)
+    _, metadata = _read(path)
+    return _OWN_METADATA in metadata
 
 
 def _flat(module: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,8 @@ from ..core.errors import BadOption, BundleMismatch, UnavailableError, first_lin
 from ..model.adapters import ADAPTER_FILE, read_adapter
 from ..model.card_files import network_sizes
 from ..model.info import BundleInfo, adapter_folders, read_info, verified
-from ..model.kohya import module_names, write_diffusers, write_kohya
+from ..model.kohya import is_own_file, write_diffusers, write_kohya
+from ..model.layer_shapes import LayerShapes, layer_shapes, stable_diffusion_shapes
 from ..model.packing import (
     Contents,
     bundle_contents,
@@ -19,6 +21,7 @@ from ..model.packing import (
     refuse_existing,
     total_bytes,
 )
+from ..model.strengths import Strengths
 
 _NOT_SHOWN = {"hashes", "latent_mean", "latent_std", "palette", "style_mean", "style_std"}
 """Keys of `bundle.json` that are for the networks only."""
@@ -88,7 +91,7 @@ def convert(
         to: the naming scheme.
         out: a new file that ends in .safetensors.
         base: for kohya files of other programs, whose modules they name: a bundle or a folder in
-            diffusers' layout; None: Stable Diffusion 1 or 2.
+            diffusers' layout; None: Stable Diffusion 1 or 2, whichever it fits.
 
     Raises:
         NotWritable: `out` exists already.
@@ -107,27 +110,30 @@ def convert(
     if to == "kohya":
         info = write_kohya(file, out)
         name = info.name
-        rank = info.rank
-        alpha = info.alpha
+        strengths = Strengths(info.rank, info.alpha, {}, {})
     else:
-        modules = module_names(_network_folder(base))
-        own_info, rank, alpha = write_diffusers(file, out, modules=modules)
+        own_info, strengths = write_diffusers(file, out, networks=_networks(file, base))
         name = own_info.name if own_info else file.stem
     return {
         "out": str(out),
         "to": to,
         "name": name,
-        "rank": rank,
-        "alpha": alpha,
+        "rank": strengths.rank,
+        "alpha": strengths.alpha,
+        "rank_pattern": strengths.ranks,
+        "alpha_pattern": strengths.alphas,
         "bytes": total_bytes(out),
     }
 
 
-def _network_folder(base: Path | None) -> Path | None:
-    """The folder of the network in a bundle, or the folder itself."""
-    if base is not None and (base / "unet").is_dir():
-        return base / "unet"
-    return base
+def _networks(file: Path, base: Path | None) -> Sequence[LayerShapes]:
+    """Layers of the base, or of the bases that a file of another program may be for."""
+    if base is not None:
+        folder = base / "unet" if (base / "unet").is_dir() else base
+        return [layer_shapes(folder)]
+    if is_own_file(file):
+        return ()  # it names its modules, and its base may be of any family
+    return stable_diffusion_shapes()
 
 
 def push(
