@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .families import FAMILIES
 from .info import BundleInfo
 
 _CARD = """---
@@ -30,7 +31,7 @@ at noise levels {span_low:g} to {span_high:g} (1 is all noise).
 That guidance is for the base without an adapter; an adapter that has learnt guidance uses none.
 Weights are float16 safetensors; their sha256 and those of the networks' `config.json` are in
 `bundle.json` and are checked on loading.
-
+{adapter_use}
 ## Trained on
 
 {data}
@@ -72,8 +73,10 @@ def write_card(
     parts = [f"| {name} | {count / 1e6:.2f} M |" for name, count in sizes.items()]
     any_class = "Class `any` leaves the class to the model. " if info.any_class else ""
     span_low, span_high = info.guidance_span
+    adapter_use = FAMILIES[info.family].adapter_use
     return _CARD.format(
         name=info.name,
+        adapter_use=f"\n{adapter_use}\n" if adapter_use else "",
         mpp=info.mpp,
         least_px=info.least_px,
         most_px=info.most_px,

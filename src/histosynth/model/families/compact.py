@@ -130,6 +130,7 @@ class CompactFamily(Family):
     predictions: tuple[PredictionType, ...] = ("flow",)
     adapter_prefix = "unet."
     kohya_blocks = UNET_BLOCKS
+    adapter_use = ""
     default_steps = 20
     default_batch_px: int | None = 256
     trained_on_structure = True

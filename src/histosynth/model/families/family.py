@@ -39,6 +39,8 @@ class Family(Protocol):
     kohya_blocks: tuple[str, ...]
     """Top modules of its network that kohya's names cover; empty: its adapters have no such
     names."""
+    adapter_use: str
+    """A sentence for the model card: which other programs load its adapters; "" for none."""
     default_steps: int
     """Solver steps of a new bundle on such a base."""
     default_batch_px: int | None

@@ -29,6 +29,10 @@ class PixArt(TextFamily):
 
     name = "pixart"
     adapter_prefix = "transformer."
+    adapter_use = (
+        "diffusers' PixArt pipelines have no `load_lora_weights`, and kohya's programs no names\n"
+        "for these adapters. peft loads them on the transformer: docs/stable.md of histosynth."
+    )
     network_folder = "transformer"
     network_class = PixArtNetwork
     weight_files = "transformer/diffusion_pytorch_model*.safetensors"

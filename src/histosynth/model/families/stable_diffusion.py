@@ -29,6 +29,10 @@ class StableDiffusion(TextFamily):
     name = "stable-diffusion"
     adapter_prefix = "unet."
     kohya_blocks = UNET_BLOCKS
+    adapter_use = (
+        "The adapters load in diffusers (`pipe.load_lora_weights`), and under kohya's names in\n"
+        "ComfyUI and A1111 (`histosynth bundle convert`). There they generate from text alone."
+    )
     network_folder = "unet"
     network_class = UNet2DConditionModel
     weight_files = "unet/diffusion_pytorch_model.safetensors"
