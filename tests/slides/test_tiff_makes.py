@@ -120,3 +120,14 @@ def test_a_vendor_s_file_that_openslide_refuses_is_not_shown_as_a_picture(tmp_pa
     path = write_aperio(tmp_path / "a.tif", compression="jpegxr")
     with pytest.raises(UnreadableImage, match="Unsupported TIFF compression: 34934"):
         open_slide(path, mpp=0.5)
+
+
+@pytest.mark.parametrize("write", [write_aperio, write_generic])
+def test_levels_at_a_broken_step_stay_on_the_fast_path(tmp_path, write):
+    small = picture()[:254:4, :318:4].copy()
+    path = write(tmp_path / "a.tif", picture(318, 254))
+    with tifffile.TiffWriter(path, append=True) as file:
+        file.write(small, tile=(128, 128), photometric="rgb", subfiletype=1, metadata=None)
+    slide = open_slide(path)
+    assert slide.reader == "tifffile" and slide.levels[1].downsample != 4
+    assert (slide.read(1, Box(0, 0, 80, 64)) == small).all()

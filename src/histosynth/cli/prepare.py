@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..engine import EngineOptions
-from . import prepare_quality
+from . import prepare_inspect, prepare_quality
 from .options import (
     Address,
     ClassMap,
@@ -439,4 +439,5 @@ def fetch(
     output.report(outcome, facts, lines)
 
 
+app.command()(prepare_inspect.inspect)
 app.add_typer(prepare_quality.app, name="quality")

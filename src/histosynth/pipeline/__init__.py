@@ -3,6 +3,7 @@
 synthesize    nuclei, appearance ──► tiles                     synthesize_files: the same on files
 complete      image, mask ──► the same image, filled           complete_files: the same on files
 prepare       slides ──► tile set                              prepare_steps: single steps
+inspecting    slides, annotations ──► what they are            (verb `prepare inspect`)
 train         tile set, recipe ──► weights                     train_quality: artefact classifier
 evaluate      real tiles, synthetic tiles ──► report           membership: a bundle's losses
 bundle        inspect, convert and publish weights             agreement: two annotators compared

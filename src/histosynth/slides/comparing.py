@@ -13,13 +13,14 @@ from .slide import PyramidLevel, Slide
 from .tiff_pages import refused_here
 
 _PATCH_PX = 64
+_CORNER_PX = 256
 _MAX_COLOUR_DIFFERENCE = 8.0
 """Mean grey levels; decoders of one JPEG differ by less than one."""
 _ANY_MPP = 1.0
 
 
 def compare_levels(slide: Slide, reference: OpenSlideSlide) -> None:
-    """Read a patch in the middle of each level with both readers.
+    """Read a patch of each level with both readers.
 
     Raises:
         NotThisReader: they differ a little; OpenSlide's pixels are the measure.
@@ -53,13 +54,7 @@ def _differ(
     number: int,
 ) -> bool:
     """Whether a patch differs at all between both readers' levels of one size."""
-    size = slide.levels[level]
-    box = Box(
-        max(size.width - _PATCH_PX, 0) // 2,
-        max(size.height - _PATCH_PX, 0) // 2,
-        min(size.width, _PATCH_PX),
-        min(size.height, _PATCH_PX),
-    )
+    box = _patch_of(slide.levels[level])
     ours = slide.read(level, box).astype(int)
     difference = np.abs(ours - reference.read(number, box))
     if difference.mean() > _MAX_COLOUR_DIFFERENCE:
@@ -70,6 +65,27 @@ def _differ(
             "Convert it again with a program that shows it rightly, to an 8-bit RGB pyramid.",
         )
     return bool(difference.any())
+
+
+def _patch_of(level: PyramidLevel) -> Box:
+    """The middle of a level, or its corner where OpenSlide could not be given the middle exactly.
+
+    OpenSlide takes whole level-0 px: at a step of 4.016 they lie between px of the level.
+    """
+    is_whole = level.downsample == round(level.downsample)
+    if not is_whole:
+        return Box(
+            0,
+            0,
+            min(level.width, _CORNER_PX),
+            min(level.height, _CORNER_PX),
+        )
+    return Box(
+        max(level.width - _PATCH_PX, 0) // 2,
+        max(level.height - _PATCH_PX, 0) // 2,
+        min(level.width, _PATCH_PX),
+        min(level.height, _PATCH_PX),
+    )
 
 
 def _same_size(levels: Sequence[PyramidLevel], size: PyramidLevel) -> int | None:

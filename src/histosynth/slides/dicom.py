@@ -10,8 +10,8 @@ import numpy as np
 from ..core.errors import NeedsExtra, NotRGB, UnreadableImage, first_line
 from ..core.geometry import Box
 from ..core.tile import Pixels
-from .dicom_objects import NOT_SLIDES, WHOLE_SLIDE, object_of
-from .scale import StatedScale, scale_of
+from .dicom_objects import NOT_SLIDES, TRANSFER_SYNTAXES, WHOLE_SLIDE, object_of
+from .scale import ScaleStatement, scale_of
 from .slide import SlideFacts, check_levels, fitting_levels, on_glass
 
 MAX_FILES = 10_000
@@ -57,7 +57,8 @@ class DicomSlide:
         except Exception as error:
             raise UnreadableImage(path, f"wsidicom: {error}") from error
         try:
-            self._read_header(mpp, str(header.file_meta.TransferSyntaxUID))
+            syntax = str(header.file_meta.TransferSyntaxUID)
+            self._read_header(mpp, TRANSFER_SYNTAXES.get(syntax, syntax))
         except Exception:
             self._slide.close()
             raise
@@ -69,7 +70,7 @@ class DicomSlide:
         self._numbers = [levels[index].level for index in kept]
         self.levels = check_levels(self.path, [sizes[index] for index in kept])
         stated = levels[0].mpp
-        scale = StatedScale(
+        scale = ScaleStatement(
             "its PixelSpacing",
             x=stated.width if stated else None,
             y=stated.height if stated else None,

@@ -39,6 +39,20 @@ NOT_SLIDES = {
     "1.2.840.10008.5.1.4.1.1.104.1": "document (encapsulated PDF)",
 }
 """Other classes of objects that lie next to slides, and what they are."""
+TRANSFER_SYNTAXES = {
+    "1.2.840.10008.1.2": "none",
+    "1.2.840.10008.1.2.1": "none",
+    "1.2.840.10008.1.2.4.50": "JPEG",
+    "1.2.840.10008.1.2.4.51": "JPEG of 12 bits",
+    "1.2.840.10008.1.2.4.70": "lossless JPEG",
+    "1.2.840.10008.1.2.4.80": "JPEG-LS",
+    "1.2.840.10008.1.2.4.90": "JPEG 2000",
+    "1.2.840.10008.1.2.4.91": "JPEG 2000",
+    "1.2.840.10008.1.2.4.110": "JPEG XL",
+    "1.2.840.10008.1.2.4.201": "HTJ2K",
+    "1.2.840.10008.1.2.5": "RLE",
+}
+"""Names of the compressions of DICOM that slides have."""
 _CLASS_TAG = b"\x02\x00\x02\x00UI"
 """(0002,0002), in the header that is little-endian in every file."""
 

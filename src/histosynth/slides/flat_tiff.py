@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .picture import PictureSlide
-from .scale import StatedScale
+from .scale import ScaleStatement
 from .slide import NotThisReader
 from .tiff_pages import check_one_picture, opened_tiff, pages_of
 from .tiff_scale import scales_of_tags
@@ -35,9 +35,9 @@ class FlatTiffSlide(PictureSlide):
         super().__init__(path, mpp=mpp, stated=stated)
 
 
-def _not_used(stated: StatedScale) -> StatedScale:
+def _not_used(stated: ScaleStatement) -> ScaleStatement:
     """The same as a statement that is not relied on."""
     if not stated.is_usable:
         return stated
     problem = f"{stated.mpp:.6g} um/px, which many programs write into plain pictures by habit,"
-    return StatedScale(stated.source, problem=problem)
+    return ScaleStatement(stated.source, problem=problem)

@@ -12,7 +12,7 @@ from typing import Any
 from xml.parsers import expat
 
 from .length_units import number_of, um_per_unit
-from .scale import StatedScale
+from .scale import ScaleStatement
 
 MAX_XML_CHARACTERS = 20_000_000
 MAX_OME_PICTURES = 10_000
@@ -52,11 +52,11 @@ class OmePicture:
         return whole_number(self.pixels, name, default)
 
     @property
-    def scale(self) -> StatedScale:
+    def scale(self) -> ScaleStatement:
         """PhysicalSizeX and PhysicalSizeY."""
         x, problem_x = _physical_size(self.pixels, "X")
         y, problem_y = _physical_size(self.pixels, "Y")
-        return StatedScale(
+        return ScaleStatement(
             "its OME-XML",
             x,
             y,

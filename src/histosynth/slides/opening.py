@@ -167,7 +167,8 @@ def open_slide(path: Path, *, mpp: float | None = None) -> Slide:
         with path.open("rb") as file:
             start = file.read(_START_BYTES)
     except OSError as error:
-        raise UnreadableImage(path, error.strerror or str(error)) from error
+        reason = error.strerror or str(error)
+        raise UnreadableImage(path, reason, "Check the path.") from error
     refusal = UnreadableImage(path, "no reader takes it")
     for reader in SLIDE_READERS:
         if not reader.accepts(path, start):

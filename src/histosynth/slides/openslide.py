@@ -13,8 +13,9 @@ from ..core.errors import UnreadableImage
 from ..core.geometry import Box
 from ..core.tile import Pixels
 from .aperio import aperio_scale
+from .dicom_objects import TRANSFER_SYNTAXES
 from .length_units import number_of
-from .scale import StatedScale, scale_of
+from .scale import ScaleStatement, scale_of
 from .slide import SlideFacts, check_levels, fitting_levels, on_glass
 
 
@@ -63,9 +64,10 @@ class OpenSlideSlide:
         self._numbers = fitting_levels(sizes)
         self.levels = check_levels(self.path, [sizes[number] for number in self._numbers])
         properties = self._slide.properties
+        syntax = properties.get("dicom.TransferSyntaxUID", "")
         self.facts = SlideFacts(
             make=properties.get("openslide.vendor", ""),
-            compression=properties.get("dicom.TransferSyntaxUID", ""),
+            compression=TRANSFER_SYNTAXES.get(syntax, syntax),
             scale=_stated_scales(properties),
         )
         self.mpp = scale_of(self.path, self.facts.scale, mpp)
@@ -100,9 +102,9 @@ class OpenSlideSlide:
         self._slide.close()
 
 
-def _stated_scales(properties: Mapping[str, str]) -> tuple[StatedScale, ...]:
+def _stated_scales(properties: Mapping[str, str]) -> tuple[ScaleStatement, ...]:
     """What OpenSlide reads of the scale, and what an Aperio slide states that it does not read."""
-    read = StatedScale(
+    read = ScaleStatement(
         "openslide.mpp-x and -y",
         x=number_of(properties.get("openslide.mpp-x", "")),
         y=number_of(properties.get("openslide.mpp-y", "")),
@@ -114,9 +116,9 @@ def _stated_scales(properties: Mapping[str, str]) -> tuple[StatedScale, ...]:
     return aperio_scale(aperio[0]), read
 
 
-def _or_magnification(read: StatedScale, properties: Mapping[str, str]) -> StatedScale:
+def _or_magnification(read: ScaleStatement, properties: Mapping[str, str]) -> ScaleStatement:
     """A magnification is named where no scale is stated; it is none."""
     power = properties.get("openslide.objective-power")
     if not power or not read.is_silent:
         return read
-    return StatedScale("openslide.objective-power", problem=f"only a magnification, {power}x,")
+    return ScaleStatement("openslide.objective-power", problem=f"only a magnification, {power}x,")

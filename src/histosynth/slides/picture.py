@@ -10,7 +10,7 @@ from ..core.errors import ImageTooLarge, UnreadableImage
 from ..core.geometry import Box
 from ..core.images import read_picture_info, read_rgb
 from ..core.tile import Pixels
-from .scale import StatedScale, scale_of
+from .scale import ScaleStatement, scale_of
 from .slide import SlideFacts, check_levels, on_glass
 
 
@@ -34,7 +34,7 @@ class PictureSlide:
         path: Path,
         *,
         mpp: float | None = None,
-        stated: Sequence[StatedScale] = (),
+        stated: Sequence[ScaleStatement] = (),
     ) -> None:
         self.path = path
         try:

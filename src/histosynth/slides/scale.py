@@ -16,7 +16,7 @@ _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class StatedScale:
+class ScaleStatement:
     """What one part of a file states of the scale of level 0.
 
     Attributes:
@@ -61,7 +61,7 @@ class StatedScale:
 
 def scale_of(
     path: Path,
-    stated: Sequence[StatedScale],
+    stated: Sequence[ScaleStatement],
     given: float | None,
 ) -> float:
     """The scale of level 0: what the user gives, else what the file states.
@@ -87,7 +87,7 @@ def scale_of(
     return _common_mpp(path, usable)
 
 
-def _common_mpp(path: Path, usable: Sequence[StatedScale]) -> float:
+def _common_mpp(path: Path, usable: Sequence[ScaleStatement]) -> float:
     """The scale that all statements agree on."""
     first = _mpp_of(usable[0])
     for each in usable:
@@ -97,12 +97,12 @@ def _common_mpp(path: Path, usable: Sequence[StatedScale]) -> float:
     return first
 
 
-def _mpp_of(stated: StatedScale) -> float:
+def _mpp_of(stated: ScaleStatement) -> float:
     assert stated.mpp is not None  # noqa: S101 - usable ones have a value
     return stated.mpp
 
 
-def _check_axes(path: Path, stated: StatedScale) -> None:
+def _check_axes(path: Path, stated: ScaleStatement) -> None:
     """Refuse pixels that are not square."""
     if stated.x is None or stated.y is None or _is_same(stated.x, stated.y):
         return

@@ -12,7 +12,7 @@ import numpy as np
 from ..core.errors import UnreadableImage
 from ..core.geometry import Box
 from ..core.tile import Pixels
-from .scale import StatedScale
+from .scale import ScaleStatement
 
 _MAX_SIDE_PX = 1_000_000
 _MAX_SLIDE_PX = 10**11
@@ -44,7 +44,7 @@ class SlideFacts:
 
     make: str
     compression: str = ""
-    scale: tuple[StatedScale, ...] = ()
+    scale: tuple[ScaleStatement, ...] = ()
 
 
 class Slide(Protocol):

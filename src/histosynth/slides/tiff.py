@@ -17,7 +17,7 @@ from .aperio import scale_of_description
 from .comparing import compare_levels
 from .jpeg2000 import has_colour_transform
 from .openslide import OpenSlideSlide, format_of
-from .scale import StatedScale, scale_of
+from .scale import ScaleStatement, scale_of
 from .slide import NotThisReader, SlideFacts, check_levels
 from .tiff_forms import FAST, ONLY_TIFFFILE, compression_name, is_in
 from .tiff_pages import (
@@ -40,7 +40,7 @@ _ANY_MPP = 1.0
 _APERIO_YCBCR = 33003
 
 
-def _aperio_scales(page: tifffile.TiffPage) -> tuple[StatedScale, ...]:
+def _aperio_scales(page: tifffile.TiffPage) -> tuple[ScaleStatement, ...]:
     return (scale_of_description(page.description),)
 
 
@@ -165,8 +165,9 @@ def _scale_facts(
     make: str,
     reference: OpenSlideSlide,
     page: tifffile.TiffPage,
-) -> tuple[StatedScale, ...]:
+) -> tuple[ScaleStatement, ...]:
     """Tags of generic pyramids as exact ratios; everything else as OpenSlide reads it."""
-    if make == "generic-tiff":
-        return (*scales_of_tags(page), *reference.facts.scale)
+    tags = scales_of_tags(page)
+    if make == "generic-tiff" and not all(each.is_silent for each in tags):
+        return tags
     return reference.facts.scale

@@ -6,13 +6,13 @@ import re
 from typing import Any
 
 from .length_units import um_per_unit
-from .scale import StatedScale
+from .scale import ScaleStatement
 
 _UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0}
 _TAGS = "its tags XResolution and YResolution"
 
 
-def scales_of_tags(page: Any) -> tuple[StatedScale, ...]:
+def scales_of_tags(page: Any) -> tuple[ScaleStatement, ...]:
     """What the resolution of a TIFF page states, and ImageJ's description of its unit."""
     stated = [_by_resolution_unit(page)]
     imagej = _by_imagej(page)
@@ -21,7 +21,7 @@ def scales_of_tags(page: Any) -> tuple[StatedScale, ...]:
     return tuple(stated)
 
 
-def _by_resolution_unit(page: Any) -> StatedScale:
+def _by_resolution_unit(page: Any) -> ScaleStatement:
     """Pixels per inch or centimetre, as baseline TIFF has it."""
     # the values are those of an enumeration, or damaged
     unit = page.tags.valueof("ResolutionUnit")
@@ -29,7 +29,7 @@ def _by_resolution_unit(page: Any) -> StatedScale:
     return _scale(_TAGS, page, factor)
 
 
-def _by_imagej(page: Any) -> StatedScale | None:
+def _by_imagej(page: Any) -> ScaleStatement | None:
     """Pixels per unit, the unit named in ImageJ's description; None where ImageJ wrote nothing."""
     description = page.description
     if not description.startswith("ImageJ="):
@@ -43,7 +43,7 @@ def _by_imagej(page: Any) -> StatedScale | None:
     if factor is None:
         stated = _scale(source, page, 1.0)
         problem = f"a unit that is no length ({name!r})"
-        return None if stated.is_silent else StatedScale(source, problem=problem)
+        return None if stated.is_silent else ScaleStatement(source, problem=problem)
     return _scale(source, page, factor)
 
 
@@ -51,14 +51,14 @@ def _scale(
     source: str,
     page: Any,
     um_per_resolution_unit: float | None,
-) -> StatedScale:
+) -> ScaleStatement:
     """Both resolutions, in pixels per unit, as um/px; silent where either is absent."""
     x = page.tags.valueof("XResolution")
     y = page.tags.valueof("YResolution")
     is_stated = um_per_resolution_unit is not None and x and y and x[0] and y[0]
     if um_per_resolution_unit is None or not is_stated:
-        return StatedScale(source, is_habit=True)
-    return StatedScale(
+        return ScaleStatement(source, is_habit=True)
+    return ScaleStatement(
         source,
         x=float(um_per_resolution_unit * (x[1] / x[0])),
         y=float(um_per_resolution_unit * (y[1] / y[0])),
