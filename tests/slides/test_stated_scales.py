@@ -91,6 +91,16 @@ def test_a_printer_s_resolution_is_named(tmp_path):
         open_slide(path)
 
 
+def test_a_resolution_without_a_unit_is_named(tmp_path):
+    path = write_pages(tmp_path / "a.tif", picture(), resolution=(2, 2), resolutionunit=1)
+    with pytest.raises(MissingScale) as refusal:
+        open_slide(path)
+    assert str(refusal.value) == (
+        f"{path} states a scale that is not understood: 2 px per unit, the unit not stated, in its "
+        f"tags XResolution and YResolution. {GIVE_IT}"
+    )
+
+
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 def test_pixels_that_are_not_square_are_refused_by_every_reader(tmp_path, planar):
     pixels = picture() if planar == "contig" else picture().transpose(2, 0, 1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +56,9 @@ class DicomSlide:
         self.reader = "wsidicom"
         header = _check_colour(path)
         try:
-            self._slide: Any = wsidicom.WsiDicom.open(_files_of_series(path))
+            files = _files_of_series(path)
+            with _quiet():
+                self._slide: Any = wsidicom.WsiDicom.open(files)
         except Exception as error:
             raise UnreadableImage(path, f"wsidicom: {error}") from error
         try:
@@ -119,10 +124,8 @@ def _check_object(path: Path) -> None:
 
 def _check_colour(path: Path) -> Any:
     """The header of a file, if it states 8-bit colour."""
-    import pydicom
-
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True)
+        header = _header_of(path)
         samples = int(header.get("SamplesPerPixel", 0))
         photometric = str(header.get("PhotometricInterpretation", ""))
         bits = int(header.get("BitsAllocated", 0))
@@ -146,25 +149,37 @@ def _check_colour(path: Path) -> Any:
     return header
 
 
-def _files_of_series(path: Path) -> list[Path]:
-    """All files of the folder that belong to the series of this one."""
+def _header_of(path: Path) -> Any:
+    """All of a DICOM file but its pixels."""
     import pydicom
 
-    series = pydicom.dcmread(path, stop_before_pixels=True).SeriesInstanceUID
+    with _quiet():
+        return pydicom.dcmread(path, stop_before_pixels=True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep pydicom from warning of every oddity; the refusal has what matters."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _files_of_series(path: Path) -> list[Path]:
+    """All files of the folder that belong to the series of this one."""
+    series = _header_of(path).SeriesInstanceUID
     neighbours = sorted(path.parent.glob("*"))[:MAX_FILES]
     return [each for each in neighbours if _series_of(each) == series]
 
 
 def _series_of(path: Path) -> str | None:
     """The series of a DICOM file; None for other files, and for damaged ones."""
-    import pydicom
-
     try:
         if not path.is_file():
             return None
         with path.open("rb") as file:
             if not is_dicom(file.read(132)):
                 return None
-        return str(pydicom.dcmread(path, stop_before_pixels=True).SeriesInstanceUID)
+        return str(_header_of(path).SeriesInstanceUID)
     except Exception:  # noqa: BLE001 - a damaged neighbour is no part of this slide
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ class OpenSlideSlide:
         sizes = self._slide.level_dimensions
         self._numbers = fitting_levels(sizes)
         self.levels = check_levels(self.path, [sizes[number] for number in self._numbers])
-        properties = self._slide.properties
+        properties = _readable_properties(self._slide.properties)
         syntax = properties.get("dicom.TransferSyntaxUID", "")
         self.facts = SlideFacts(
             make=properties.get("openslide.vendor", ""),
@@ -100,6 +101,15 @@ class OpenSlideSlide:
     def close(self) -> None:
         """Close the file."""
         self._slide.close()
+
+
+def _readable_properties(properties: Mapping[str, str]) -> dict[str, str]:
+    """A copy without those of damaged names, which OpenSlide lists and does not find."""
+    found = {}
+    for name in properties:
+        with suppress(KeyError, ValueError, openslide.OpenSlideError):
+            found[name] = properties[name]
+    return found
 
 
 def _stated_scales(properties: Mapping[str, str]) -> tuple[ScaleStatement, ...]:

@@ -167,7 +167,6 @@ def _scale_facts(
     page: tifffile.TiffPage,
 ) -> tuple[ScaleStatement, ...]:
     """Tags of generic pyramids as exact ratios; everything else as OpenSlide reads it."""
-    tags = scales_of_tags(page)
-    if make == "generic-tiff" and not all(each.is_silent for each in tags):
-        return tags
+    if make == "generic-tiff":
+        return scales_of_tags(page)
     return reference.facts.scale

@@ -23,9 +23,13 @@ def scales_of_tags(page: Any) -> tuple[ScaleStatement, ...]:
 
 def _by_resolution_unit(page: Any) -> ScaleStatement:
     """Pixels per inch or centimetre, as baseline TIFF has it."""
-    # the values are those of an enumeration, or damaged
-    unit = page.tags.valueof("ResolutionUnit")
-    factor = _UM_PER_RESOLUTION_UNIT.get(int(unit or 0))
+    unit = int(page.tags.valueof("ResolutionUnit") or 0)
+    factor = _UM_PER_RESOLUTION_UNIT.get(unit)
+    resolution = page.tags.valueof("XResolution")
+    is_number = bool(resolution and resolution[1] and resolution[0] > resolution[1])
+    if factor is None and is_number:
+        problem = f"{resolution[0] / resolution[1]:.6g} px per unit, the unit not stated,"
+        return ScaleStatement(_TAGS, problem=problem, is_habit=True)
     return _scale(_TAGS, page, factor)
 
 
