@@ -66,8 +66,8 @@ def test_the_same_for_people(tmp_path):
         "  compression  deflate (old code)",
         "  mpp          0.5 um/px",
         "  scale        0.5 x 0.5 um/px in its OME-XML",
-        "  levels       0: 320 x 256 px, 0.5 um/px",
-        "               1: 160 x 128 px, 1 um/px",
+        "  levels       320 x 256 px, 0.5 um/px",
+        "               160 x 128 px, 1 um/px",
         "  refused      no",
         "",
     ]

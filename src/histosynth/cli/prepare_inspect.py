@@ -44,48 +44,68 @@ def _lines_of(facts: Mapping[str, Any]) -> list[str]:
     """One file as aligned lines."""
     lines = [str(facts["path"])]
     for name, value in facts.items():
-        if name not in _HIDDEN and value not in (None, "", [], {}):
-            texts = _texts(name, value)
-            lines += _aligned(name.replace("_", " "), texts)
+        is_empty = value in (None, "", [], {})
+        if name in _HIDDEN or is_empty:
+            continue
+        title = name.replace("_", " ")
+        lines += _aligned(title, _texts(name, value))
     lines += _aligned("refused", facts["refused"] or ["no"])
-    return [*lines, ""]
+    lines.append("")
+    return lines
 
 
-def _aligned(name: str, texts: list[str]) -> list[str]:
-    names = [name, *[""] * (len(texts) - 1)]
-    return [f"  {each:{_NAME_WIDTH}} {text}" for each, text in zip(names, texts, strict=True)]
+def _aligned(title: str, texts: list[str]) -> list[str]:
+    """Texts below each other, the title before the first."""
+    lines = []
+    for text in texts:
+        lines.append(f"  {title:{_NAME_WIDTH}} {text}")
+        title = ""
+    return lines
 
 
 def _texts(name: str, value: Any) -> list[str]:
     """A fact as text, a line each for levels, classes and statements of a scale."""
-    if name == "levels":
-        return [_level_text(number, level) for number, level in enumerate(value)]
-    if name == "scale" and isinstance(value, list):
-        return [_scale_text(each) for each in value]
-    if name == "bytes":
-        return [f"{value:,}"]
+    if name in _LINES_OF_LISTS and isinstance(value, list):
+        text_of = _LINES_OF_LISTS[name]
+        return [text_of(each) for each in value]
     if name == "mpp":
         return [f"{value:.6g} um/px"]
-    if isinstance(value, dict):
-        return [f"{key}: {_short(each)}" for key, each in value.items()]
-    return [_short(value)]
+    if not isinstance(value, dict):
+        return [_short(value)]
+    lines = []
+    for key, each in value.items():
+        lines.append(f"{key}: {_short(each)}")
+    return lines
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, list | tuple):
+    """A plain value on one line."""
+    if isinstance(value, list):
         return ", ".join(map(_short, value))
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, int):
         return f"{value:,}"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _level_text(number: int, level: Mapping[str, Any]) -> str:
-    scale = "" if level["mpp"] is None else f", {level['mpp']:.6g} um/px"
-    return f"{number}: {level['width']:,} x {level['height']:,} px{scale}"
+def _level_text(level: Mapping[str, Any]) -> str:
+    size = f"{level['width']:,} x {level['height']:,} px"
+    if level["mpp"] is None:
+        return size
+    return f"{size}, {level['mpp']:.6g} um/px"
 
 
 def _scale_text(stated: Mapping[str, Any]) -> str:
-    axes = [stated["mpp_x"], stated["mpp_y"]]
-    known = [f"{axis:.6g}" for axis in axes if axis is not None]
-    value = stated["problem"] or f"{' x '.join(known)} um/px"
-    return f"{value} in {stated['source']}"
+    source = stated["source"]
+    if stated["problem"]:
+        return f"{stated['problem']} in {source}"
+    axes = []
+    for axis in ("mpp_x", "mpp_y"):
+        if stated[axis] is not None:
+            axes.append(f"{stated[axis]:.6g}")
+    return f"{' x '.join(axes)} um/px in {source}"
+
+
+_LINES_OF_LISTS = {"levels": _level_text, "scale": _scale_text}
+"""Facts that are lists, with the line of one item."""

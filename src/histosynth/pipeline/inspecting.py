@@ -9,7 +9,7 @@ from typing import Any
 
 from ..slides.inspecting import inspect_slide
 
-ANNOTATION_SUFFIXES = (".csv", ".geojson", ".json")
+_ANNOTATION_SUFFIXES = (".csv", ".geojson", ".json")
 
 
 def inspect_files(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -27,7 +27,11 @@ def inspect_files(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _inspect(path: Path) -> dict[str, Any]:
-    if path.suffix.lower() not in ANNOTATION_SUFFIXES:
+    if path.suffix.lower() not in _ANNOTATION_SUFFIXES:
         return {"type": "slide"} | inspect_slide(path)
-    annotations = import_module("histosynth.annotation.inspecting")
-    return {"type": "annotations"} | annotations.inspect_annotations(path)
+    facts: dict[str, Any] = {"type": "annotations", "path": str(path)}
+    try:
+        annotations = import_module("histosynth.annotation.inspecting")
+    except ModuleNotFoundError:
+        return facts | {"refused": [f"{path}: annotations are not inspected by this version."]}
+    return facts | dict(annotations.inspect_annotations(path))
