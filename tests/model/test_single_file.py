@@ -291,6 +291,9 @@ def test_damaged_files_and_files_of_other_networks_are_refused(
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(path.read_bytes()[:-1000])
     assert "damaged" in refusal(cut, config=folder)
+    coarse = {key: value.to(torch.float8_e5m2) for key, value in load_file(path).items()}
+    save_file(coarse, tmp_path / "fp8.safetensors")
+    assert "are of the type F8_E5M2, too coarse" in refusal(tmp_path / "fp8.safetensors")
     pickled = tmp_path / "renamed.safetensors"
     torch.save({}, pickled)
     assert "no safetensors file" in refusal(pickled, config=folder)

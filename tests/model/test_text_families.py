@@ -330,6 +330,26 @@ def test_folders_that_hold_no_base_are_refused(folders, tmp_path):
         open_base(BaseLocation(str(copied), tmp_path))
 
 
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_weights_of_8_bits_are_refused_by_their_type(tmp_path, part):
+    """Read as they stand they would be a coarser network, and scaled fp8 a wrong one."""
+    folder = tiny_base(tmp_path / "base", "sd15", width=64)
+    (path,) = (folder / part).glob("*.safetensors")
+    tensors = load_file(path)
+    coarse = {key: value.to(torch.float8_e4m3fn) for key, value in tensors.items()}
+    save_file(coarse, path, metadata={"format": "pt"})
+    location = BaseLocation(str(folder), Path())
+    with pytest.raises(BadWeights) as caught:
+        open_base(location)
+        embed(location, TEXT_FAMILIES["stable-diffusion"], PROMPTS)
+    count = f"{len(tensors):,}"
+    assert str(caught.value) == (
+        f"{path} cannot be loaded as weights: {count} of its {count} weights are of the type "
+        "F8_E4M3, too coarse to train or sample with. Give the weights in float16, bfloat16 or "
+        "float32, as their authors publish them."
+    )
+
+
 def test_a_text_encoder_with_missing_weights_is_refused_and_not_initialised(tmp_path):
     folder = tiny_base(tmp_path / "base", "sd15", width=64)
     path = folder / "text_encoder" / "model.safetensors"

@@ -32,6 +32,7 @@ from ...core.errors import BadOption, BadWeights, first_line
 from ...core.store import sha256_of
 from ..faults import BROKEN
 from ..prediction import PredictionType
+from ..stored_types import refuse_quantised
 
 if TYPE_CHECKING:
     from transformers import CLIPTextModel
@@ -146,6 +147,7 @@ def open_single_file(
     if prediction not in (None, "epsilon", "v_prediction"):
         raise BadOption("prediction", prediction, "epsilon or v_prediction")
     file = _open_safetensors(path)
+    refuse_quantised(path)
     names = file.keys()
     shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
     layout = _read_layout(path, shapes)
