@@ -323,7 +323,7 @@ def test_files_that_cannot_be_compared_are_refused(tmp_path):
     with pytest.raises(BadOption):
         agreement_of_files(*both, mpp=0.0, mapping={})
     geojson(tmp_path / "w.geojson", feature("Polygon", [[[0, 0], [1, 1]]], "T"))
-    with pytest.raises(BadRegions, match="2 points"):
+    with pytest.raises(BadNuclei, match="2 points"):
         agreement_of_files(
             tmp_path / "w.geojson",
             both[0],

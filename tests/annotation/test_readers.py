@@ -4,8 +4,14 @@ import json
 
 import pytest
 
-from histosynth.annotation.slide_nuclei import read_slide_nuclei
+from histosynth.annotation.slide_nuclei import read_slide_nuclei as read_with_notes
 from histosynth.core.errors import BadNuclei, UnmappedClasses
+from histosynth.core.geometry import Size
+
+
+def read_slide_nuclei(path, mapping):
+    """The nuclei of a slide that is large enough, at 0.25 um/px."""
+    return read_with_notes(path, mapping, size=Size(5000, 5000), mpp=0.25).nuclei
 
 
 def test_hovernet_and_cellvit_name_their_types(tmp_path):

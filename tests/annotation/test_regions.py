@@ -48,16 +48,19 @@ def test_what_is_written_comes_back(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("not json", "cannot be read"),
+        ("not json", "is not JSON"),
         ('{"features": 3}', "no list"),
-        (json.dumps({"features": [feature("Polygon", [[[0, 0], [1, 1]]])]}), "a ring of 2 points"),
+        (
+            json.dumps({"features": [feature("Polygon", [[[0, 0], [1, 1]]])]}),
+            "a polygon of 2 points",
+        ),
         (
             '{"features": [{"geometry": {"type": "Polygon", "coordinates": [[[0, 0], [NaN, '
             "1], [1, 1]]]}, "
             '"properties": {}}]}',
             "no number",
         ),
-        ("[" * 100_000, "cannot be read"),
+        ("[" * 100_000, "is not JSON"),
     ],
 )
 def test_what_is_no_region_is_refused_with_its_number(tmp_path, content, message):

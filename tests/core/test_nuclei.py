@@ -287,7 +287,11 @@ def test_a_qupath_object_without_classification_is_of_any_class(tmp_path):
         ("a.csv", f"x,y,class\n1,2,{'s' * 140_000}\n", "is no CSV"),
         ("a.geojson", "3", "no list of features"),
         ("a.geojson", "[" + "9" * 5000 + "]", "is not JSON"),
-        ("a.geojson", '[{"geometry": null, "properties": null}]', "feature 1"),
+        (
+            "a.geojson",
+            '[{"geometry": null, "properties": null}]',
+            r"holds no nuclei, but objects without a geometry \(1\)",
+        ),
         (
             "a.geojson",
             '[{"geometry": {"type": "Point", "coordinates": ['
@@ -298,13 +302,13 @@ def test_a_qupath_object_without_classification_is_of_any_class(tmp_path):
         (
             "a.geojson",
             '[{"geometry": {"type": "LineString", "coordinates": []}, "properties": {}}]',
-            "feature 1",
+            r"holds no nuclei, but lines \(1\)",
         ),
         (
             "a.geojson",
             '[{"geometry": {"type": "LineString", "coordinates": [[1,1],[2,2]]},'
             ' "properties": {"classification": {"name": "x"}}}]',
-            "not a point or polygon",
+            r"holds no nuclei, but lines \(1\)",
         ),
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from histosynth.annotation import nuclei_files as nuclei_io
+from histosynth.annotation import reading_files
 from histosynth.annotation.nuclei_files import read_nuclei
 from histosynth.core import images
 from histosynth.core import recipe as recipes
@@ -133,10 +133,10 @@ def test_an_empty_first_line_is_no_header(tmp_path):
 
 def test_files_over_the_limits_are_refused_with_both_numbers(tmp_path, monkeypatch, tile_file):
     (tmp_path / "a.csv").write_text("x,y,class\n1,2,stromal\n3,4,stromal\n")
-    monkeypatch.setattr(nuclei_io, "_MAX_NUCLEI", 1)
+    monkeypatch.setattr(reading_files, "MAX_OBJECTS", 1)
     with pytest.raises(BadNuclei, match="2 nuclei, over the limit of 1"):
         read(tmp_path / "a.csv")
-    monkeypatch.setattr(nuclei_io, "_MAX_BYTES", 30)
+    monkeypatch.setattr(reading_files, "MAX_ANNOTATION_BYTES", 30)
     with pytest.raises(BadNuclei, match="34 bytes, over the limit of 30"):
         read(tmp_path / "a.csv")
     monkeypatch.setattr(images, "MAX_PIXELS", 128 * 136 - 1)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..core.errors import BadRegions
+from ..core.arrays import Float64Array
+from ..core.errors import BadNuclei, BadRegions
 from ..core.store import write_text
 from ..core.tile import Mask
-from .nuclei_files import BROKEN_FEATURE, class_of
+from .choosing import DETECTED, DRAWN, of_type
+from .geojson import FORM
+from .objects import AnnotationFile, Polygon
+from .reading_files import read_annotation
 
-MAX_GEOJSON_BYTES = 256 << 20
 MAX_CORNERS = 5_000_000
+POINTS = "points"
 Ring = tuple[tuple[float, float], ...]
 
 
@@ -38,54 +41,79 @@ class Region:
         return self.outline, *self.holes
 
 
+@dataclass(frozen=True)
+class FoundRegions:
+    """Regions of a file.
+
+    Attributes:
+        regions: in the order of the file.
+        left_out: other objects, by what they are, with their number.
+    """
+
+    regions: tuple[Region, ...]
+    left_out: Counter[str]
+
+
 def read_regions(path: Path) -> list[Region]:
-    """Polygons and MultiPolygons of a GeoJSON file; points and lines are left out.
+    """The regions of a file of GeoJSON; raises what `find_regions` does."""
+    return list(find_regions(path).regions)
+
+
+def find_regions(path: Path) -> FoundRegions:
+    """The regions of a file of GeoJSON, and what else it holds.
 
     Raises:
         BadRegions: no such file, too large, not GeoJSON, or with coordinates that are no numbers.
     """
-    regions: list[Region] = []
-    corners = 0
-    for number, feature in enumerate(_read_features(path), start=1):
-        try:
-            found = _regions_of(feature)
-        except BROKEN_FEATURE as error:
-            raise BadRegions(
-                f"{path}, feature {number} is no polygon with a class ({error}).",
-                "Correct it in QuPath and export again.",
-            ) from error
-        for region in found:
-            corners += sum(len(ring) for ring in region.rings)
-        if corners > MAX_CORNERS:
-            raise BadRegions(
-                f"{path} holds more than {MAX_CORNERS:,} corners.",
-                "Simplify its shapes in QuPath.",
-            )
-        regions += found
-    return regions
-
-
-def _read_features(path: Path) -> list[Any]:
     try:
-        size = path.stat().st_size
-        if size > MAX_GEOJSON_BYTES:
-            raise BadRegions(
-                f"{path} holds {size:,} bytes, over the limit of {MAX_GEOJSON_BYTES:,}.",
-                "Split it.",
-            )
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        file = read_annotation(path)
+    except BadNuclei as error:
+        raise BadRegions(error.problem, error.remedy) from error
+    if file.form != FORM:
+        raise BadRegions(f"{path} is {file.form}, and holds no regions.", "Give GeoJSON.")
+    return regions_of(path, file)
+
+
+def regions_of(path: Path, file: AnnotationFile) -> FoundRegions:
+    """The regions among a file's objects: shapes that people drew, or that state no type.
+
+    Detected shapes are regions only where a file has no others, e.g. those of a pixel classifier.
+
+    Raises:
+        BadRegions: too many corners.
+    """
+    left_out = Counter(file.left_out)
+    left_out[POINTS] = sum(len(found.points) for found in file.objects)
+    with_area = [found for found in file.objects if found.polygons]
+    object_types = {found.object_type for found in with_area}
+    region_types = DETECTED if object_types.isdisjoint(DRAWN) else DRAWN
+    regions: list[Region] = []
+    for found in with_area:
+        if found.object_type in region_types:
+            regions += [region_of(found.name, polygon) for polygon in found.polygons]
+        else:
+            left_out[of_type(found.object_type)] += 1
+    _check_corners(path, regions)
+    return FoundRegions(tuple(regions), +left_out)
+
+
+def _check_corners(path: Path, regions: Sequence[Region]) -> None:
+    corners = sum(len(ring) for region in regions for ring in region.rings)
+    if corners > MAX_CORNERS:
         raise BadRegions(
-            f"{path} cannot be read: {error}.",
-            "Export it from QuPath as GeoJSON.",
-        ) from error
-    features = data.get("features", [data]) if isinstance(data, dict) else data
-    if not isinstance(features, list):
-        raise BadRegions(
-            f"{path} holds no list of features.",
-            "Export it from QuPath as GeoJSON.",
+            f"{path} holds {corners:,} corners, over the limit of {MAX_CORNERS:,}.",
+            "Simplify its shapes in QuPath.",
         )
-    return features
+
+
+def region_of(name: str, polygon: Polygon) -> Region:
+    """A polygon as a region."""
+    outline, *holes = [_ring(ring) for ring in polygon]
+    return Region(name, outline, tuple(holes))
+
+
+def _ring(corners: Float64Array) -> Ring:
+    return tuple((x, y) for x, y in corners.tolist())
 
 
 def write_regions(path: Path, regions: Sequence[Region]) -> None:
@@ -148,36 +176,6 @@ def _on_canvas(
 def _cut_far(value: float, side: int) -> float:
     """A coordinate, moved nearer where it lies so far outside that drawing would overflow."""
     return min(max(value, -4.0 * side - 16), 5.0 * side + 16)
-
-
-def _regions_of(feature: Mapping[str, Any]) -> list[Region]:
-    geometry = feature["geometry"]
-    match geometry["type"]:
-        case "Polygon":
-            polygons = [geometry["coordinates"]]
-        case "MultiPolygon":
-            polygons = geometry["coordinates"]
-        case _:
-            return []
-    name = class_of(feature)
-    regions = []
-    for outline, *holes in polygons:
-        region = Region(
-            name,
-            _ring(outline),
-            tuple(_ring(hole) for hole in holes),
-        )
-        regions.append(region)
-    return regions
-
-
-def _ring(points: Sequence[Sequence[float]]) -> Ring:
-    ring = tuple((float(x), float(y)) for x, y, *_ in points)
-    if len(ring) < 3:
-        raise ValueError(f"a ring of {len(ring)} points")
-    if not all(math.isfinite(value) for point in ring for value in point):
-        raise ValueError("a coordinate is no number")
-    return ring
 
 
 def _closed(ring: Ring) -> list[list[float]]:

@@ -1,73 +1,97 @@
-"""Nuclei of a slide that other tools found: CSV, QuPath GeoJSON, HoVer-Net and CellViT JSON.
+"""Nuclei of a slide that other tools found, in any form that is read.
 
 Classes go through an explicit map: one that is not in it is an error that lists all of them.
 """
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..core.arrays import Float64Array
+from ..core.arrays import BoolArray, Float64Array
 from ..core.errors import BadNuclei, UnmappedClasses
 from ..core.geometry import Size
-from ..core.nuclei import ANY, Nuclei
-from .nuclei_files import read_points
+from ..core.nuclei import ANY, ANY_CLASS, Nuclei
+from .chosen_nuclei import read_chosen
 
-_MAX_BYTES = 1 << 30
-MAX_NUCLEI_OF_SLIDE = 5_000_000
 MAX_CLASSES = 250
 MAX_COORDINATE_PX = 2**24
 """Beyond this float32 no longer distinguishes neighbouring pixels."""
+MAX_OUTSIDE = 0.01
+"""Largest share of nuclei outside the slide: scanners' and detectors' edges differ by some px."""
+OUTSIDE_SLIDE = "nuclei outside the slide"
 
 
-def read_slide_nuclei(path: Path, mapping: Mapping[str, str]) -> Nuclei:
+@dataclass(frozen=True, eq=False)
+class SlideNuclei:
+    """Nuclei of a slide, and what the file holds besides.
+
+    Attributes:
+        nuclei: in level-0 px, of the slide's size and scale.
+        left_out: other objects and nuclei outside the slide, with their number.
+        notes: sentences on what was left out and on a change of scale.
+    """
+
+    nuclei: Nuclei
+    left_out: Counter[str]
+    notes: tuple[str, ...]
+
+
+def read_slide_nuclei(
+    path: Path,
+    mapping: Mapping[str, str],
+    *,
+    size: Size,
+    mpp: float,
+) -> SlideNuclei:
     """Nuclei of a whole slide.
 
     Args:
-        path: `.csv`, `.geojson`, or `.json` of HoVer-Net, CellViT or QuPath; level-0 px.
+        path: of any form that `docs/annotations.md` lists; level-0 px, unless the file states the
+            scale of another level.
         mapping: class names of the file (or numbers, as text) to yours; empty: names stay as they
             are.
-
-    Returns:
-        In level-0 px; the size reaches as far as the nuclei do, and `mpp` is 1, as the file states
-        no scale.
+        size: of level 0, px.
+        mpp: of level 0, micrometres per pixel.
 
     Raises:
-        BadNuclei: the file is too large, not of a known form, or a coordinate is no number.
+        BadNuclei: the file is too large, of no known form, states a scale that does not fit, a
+            coordinate is no number, or more than 1 % of the nuclei lie outside the slide.
         UnmappedClasses: a class is not in the map; lists all of them.
     """
-    xy, names = _read_points(path)
-    _check_points(path, xy)
-    mapped = map_all(names, mapping, str(path))
-    classes = tuple(sorted(set(mapped)))
+    found = read_chosen(path, mpp)
+    _check_points(path, found.xy)
+    mapped = map_all(found.names, mapping, str(path))
+    classes = tuple(sorted({*mapped} - {ANY}))
     if len(classes) > MAX_CLASSES:
         raise BadNuclei(
             f"{path} holds {len(classes)} classes, over the limit of {MAX_CLASSES}.",
             "Map them to fewer.",
         )
-    index = {name: position for position, name in enumerate(classes)}
+    index = {name: position for position, name in enumerate(classes)} | {ANY: ANY_CLASS}
     class_ids = np.array([index[name] for name in mapped], np.uint8)
-    inside = (xy >= -0.5).all(axis=1)
-    return Nuclei(
-        xy[inside].astype(np.float32),
+    inside = _is_on_slide(path, found.xy, size)
+    nuclei = Nuclei(
+        found.xy[inside].astype(np.float32),
         class_ids[inside],
         classes,
-        _size_around(xy),
-        1.0,
+        size,
+        mpp,
     )
+    left_out = Counter(found.left_out)
+    notes = list(found.notes)
+    outside = len(inside) - len(nuclei)
+    if outside:
+        left_out[OUTSIDE_SLIDE] = outside
+        notes.append(f"{path}: left out {outside:,} of {len(inside):,} {OUTSIDE_SLIDE}.")
+    return SlideNuclei(nuclei, left_out, tuple(notes))
 
 
 def _check_points(path: Path, xy: Float64Array) -> None:
-    if len(xy) > MAX_NUCLEI_OF_SLIDE:
-        raise BadNuclei(
-            f"{path} holds {len(xy):,} nuclei, over the limit of {MAX_NUCLEI_OF_SLIDE:,}.",
-            "Split it.",
-        )
     is_usable = np.isfinite(xy) & (np.abs(xy) < MAX_COORDINATE_PX)
     broken = ~is_usable.all(axis=1)
     if broken.any():
@@ -79,12 +103,29 @@ def _check_points(path: Path, xy: Float64Array) -> None:
         )
 
 
-def _size_around(xy: Float64Array) -> Size:
-    """The size that reaches as far as points (N, 2) do, at least 1 x 1 px."""
-    if not len(xy):
-        return Size(1, 1)
-    width, height = np.ceil(xy.max(axis=0) + 1).astype(int)
-    return Size(max(int(width), 1), max(int(height), 1))
+def _is_on_slide(
+    path: Path,
+    xy: Float64Array,
+    size: Size,
+) -> BoolArray:
+    """(N,) whether points (N, 2) lie on the slide.
+
+    Raises:
+        BadNuclei: too many do not.
+    """
+    is_in = (xy >= -0.5) & (xy < np.array(size) - 0.5)
+    inside: BoolArray = np.asarray(is_in.all(axis=1))
+    outside = int((~inside).sum())
+    if outside > MAX_OUTSIDE * len(xy):
+        first = int(np.flatnonzero(~inside)[0])
+        x, y = xy[first]
+        raise BadNuclei(
+            f"{path}: {outside:,} of {len(xy):,} nuclei ({outside / len(xy):.1%}) lie outside the "
+            f"slide of {size.width:,} x {size.height:,} px (first: {first + 1} at x={x:g}, "
+            f"y={y:g}).",
+            "Check that they are of this slide and in pixels of its level 0.",
+        )
+    return inside
 
 
 def map_all(
@@ -92,72 +133,15 @@ def map_all(
     mapping: Mapping[str, str],
     what: str,
 ) -> list[str]:
-    """Every name through the map; an empty map leaves them as they are.
+    """Every name through the map; an empty map leaves them as they are, and so stays `any`, which
+    is no class.
 
     Raises:
         UnmappedClasses: names that are not in it, all of them.
     """
     if not mapping:
         return list(names)
-    unmapped = sorted(set(names) - mapping.keys())
+    unmapped = sorted({*names} - mapping.keys() - {ANY})
     if unmapped:
         raise UnmappedClasses(what, unmapped, sorted(mapping))
-    return [mapping[name] for name in names]
-
-
-def _read_points(path: Path) -> tuple[Float64Array, list[str]]:
-    """Coordinates (N, 2) and class names (N) as the file has them."""
-    if path.suffix.lower() != ".json":
-        return read_points(path)
-    data = _read_json(path)
-    cells = data.get("nuc", data.get("cells")) if isinstance(data, dict) else None
-    if cells is None:
-        return read_points(path)  # QuPath writes GeoJSON under .json too
-    try:
-        return _points_of_cells(data, cells)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise BadNuclei(
-            f"{path} is not as HoVer-Net or CellViT write it ({type(error).__name__}: {error}).",
-            "Each nucleus needs a centroid of two numbers and a type.",
-        ) from error
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        size = path.stat().st_size
-        if size > _MAX_BYTES:
-            raise BadNuclei(
-                f"{path} holds {size:,} bytes, over the limit of {_MAX_BYTES:,}.",
-                "Split it.",
-            )
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadNuclei(
-            f"{path} cannot be read: {error}.",
-            "Give JSON of HoVer-Net or CellViT.",
-        ) from error
-
-
-def _points_of_cells(data: Mapping[str, Any], cells: Any) -> tuple[Float64Array, list[str]]:
-    """HoVer-Net: `nuc` by number; CellViT: a list `cells`.
-
-    Types are numbers, which `type_map` names.
-    """
-    entries = list(cells.values()) if isinstance(cells, dict) else list(cells)
-    type_names: dict[str, str] = {}
-    for key, value in dict(data.get("type_map") or {}).items():
-        type_names[str(key)] = _type_name(value)
-    xy = np.array([entry["centroid"][:2] for entry in entries], np.float64).reshape(
-        -1,
-        2,
-    )
-    names = []
-    for entry in entries:
-        cell_type = str(entry.get("type", ANY))
-        names.append(type_names.get(cell_type, cell_type))
-    return xy, names
-
-
-def _type_name(value: Any) -> str:
-    """The name in a `type_map`, whose values are names or lists of a name and a colour."""
-    return str(value[0] if isinstance(value, list | tuple) else value)
+    return [mapping.get(name, name) for name in names]

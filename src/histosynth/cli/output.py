@@ -114,6 +114,8 @@ class Output:
             facts: more values for JSON.
             lines: text of the result; None: the files written.
         """
+        for note in outcome.notes:
+            self.note(note)
         if lines is None:
             lines = [str(path) for path in outcome.written]
         elif not outcome.written:

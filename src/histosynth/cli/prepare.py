@@ -160,6 +160,9 @@ def _report_tile_set(prepared: Prepared, out: Path, output: Output) -> None:
     result = summary | {"out": str(out), "written_files": prepared.written}
     for note in summary["notes"]:
         output.note(f"Note: {note}")
+    for slide in summary["slides"]:
+        for note in slide.get("notes", ()):
+            output.note(f"Note: {note}")
     output.done(result, _tile_set_lines(prepared, out))
     refused = [slide for slide in summary["slides"] if "refused" in slide]
     output.refused(f"{slide['slide']}: {slide['refused']}" for slide in refused)
@@ -359,6 +362,8 @@ def agreement(
             table=table,
             on_progress=on_progress,
         )
+    for note in found.notes:
+        output.note(note)
     lines = []
     if found.nuclei:
         lines += [

@@ -11,16 +11,18 @@ from .errors import HistosynthError
 
 @dataclass
 class Outcome:
-    """Files that a command wrote, and inputs that it refused, by name."""
+    """Files that a command wrote, inputs that it refused, by name, and notes for the user."""
 
     written: list[Path] = field(default_factory=list)
     refused: dict[str, HistosynthError] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--json`."""
         written = [str(path) for path in self.written]
         refused = {name: str(error) for name, error in self.refused.items()}
-        return {
+        notes = {"notes": self.notes} if self.notes else {}
+        return notes | {
             "written": written,
             "refused": refused,
         }

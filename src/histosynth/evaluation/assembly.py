@@ -55,7 +55,7 @@ def make_report(
 
 def _warnings(opened: OpenedInputs, config: EvaluationConfig) -> list[str]:
     sides = (opened.real, opened.synthetic)
-    warnings = []
+    warnings = list(opened.notes)
     for side in sides:
         tiles = len({(item.path, item.tile_id) for item in side.items})
         if len(side.patients) == tiles > 1 and not config.inputs.table:

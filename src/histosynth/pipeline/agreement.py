@@ -14,8 +14,8 @@ from ..annotation.agreement import (
     extent,
     read_pairs,
 )
-from ..annotation.agreement.reading import ANNOTATION_SUFFIXES
 from ..annotation.class_map import read_class_map
+from ..annotation.reading_files import ANNOTATION_SUFFIXES
 from ..core.images import IMAGE_SUFFIXES, read_rgb
 from ..core.pairing import list_files, pair_by_stem
 from ..core.progress import ProgressCallback

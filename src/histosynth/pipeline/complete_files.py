@@ -69,6 +69,7 @@ def complete_files(
             continue
         conditions.append(condition)
         accepted.append(target)
+    outcome.notes += reader.notes
     if not conditions:
         return outcome
     files.refuse_foreign_targets(accepted)

@@ -69,6 +69,7 @@ def synthesize_files(
         stems.append(path.stem)
         conditions.append(condition)
         appearances.append(measured)
+    outcome.notes += reader.notes
     if not conditions:
         return outcome
     files.refuse_foreign_targets(out / f"{stem}_{k}.png" for stem in stems for k in range(variants))

@@ -65,7 +65,7 @@ def plan_chunks(
         source.label,
         split,
     )
-    given = _find_given_nuclei(recipe, source, plan.base_folder)
+    given = find_given_nuclei(recipe, source, plan.base_folder)
     artefact = plan.base_folder / recipe.quality_model if recipe.quality_model else None
     jobs = []
     for number, indices in enumerate(_cut(survey, recipe)):
@@ -105,12 +105,16 @@ def _cut(survey: Survey, recipe: PrepareRecipe) -> list[list[int]]:
     return pieces
 
 
-def _find_given_nuclei(
+def find_given_nuclei(
     recipe: PrepareRecipe,
     source: SlideSource,
     base_folder: Path,
 ) -> Path | None:
-    """The file of a slide's nuclei, where the recipe takes them from files."""
+    """The file of a slide's nuclei, where the recipe takes them from files.
+
+    Raises:
+        BadRecipe: there is none.
+    """
     if recipe.nuclei.source != "files":
         return None
     folder = base_folder / recipe.nuclei.folder

@@ -20,6 +20,7 @@ from typing import Any
 from ..annotation.slide_nuclei import read_slide_nuclei
 from ..core import recipe as recipes
 from ..core.errors import BadTileSet, HistosynthError
+from ..core.geometry import Size
 from ..core.nuclei import Nuclei
 from ..core.store import digest, write_json
 from ..core.tileset import Row, read_metadata, write_rows
@@ -51,19 +52,23 @@ class SurveyJob:
         slide: file of the slide.
         recipe: of the run.
         regions: GeoJSON file of the slide's regions, if there is one.
+        given: file of the slide's nuclei, if they are read from files.
         path: file to write.
     """
 
     slide: Path
     recipe: PrepareRecipe
     regions: Path | None
+    given: Path | None
     path: Path
 
     @cached_property
     def key(self) -> str:
         """Changes with whatever may change the result."""
         parts = _tables_of(self.recipe, ("mpp", "tiles", "tissue", "regions", "stain"))
-        files = [stamp(self.slide), stamp(self.regions)]
+        files: list[Any] = [stamp(self.slide), stamp(self.regions)]
+        if self.given:
+            files += [stamp(self.given), dict(self.recipe.nuclei.classes)]
         return digest([parts, *files, __version__, *_stain_revision(self.recipe)])
 
     def done(self) -> bool:
@@ -111,7 +116,7 @@ class ChunkJob:
         return digest(
             [
                 _tables_of(self.recipe, ("mpp", "tiles", "stain", "quality", "nuclei")),
-                digest(self.survey.as_dict()),
+                digest(self.survey.with_no_notes().as_dict()),
                 self.indices,
                 [facts.slide, facts.patient, facts.label, facts.split],
                 self.target.as_dict() if self.target else None,
@@ -146,17 +151,27 @@ def make_survey(job: SurveyJob) -> Refusal | None:
                 "slide_mpp": slide.mpp,
                 "reader": slide.reader,
             }
-        write_json(job.path, about | survey.as_dict())
+            size, mpp = _frame_of(slide)
     except HistosynthError as error:
         return error.problem, error.remedy
+    if job.given is not None:
+        # not caught: as with a class map, one file that cannot be used stops the run
+        given = read_slide_nuclei(
+            job.given,
+            job.recipe.nuclei.classes,
+            size=size,
+            mpp=mpp,
+        )
+        survey = survey.with_notes(given.notes, given.left_out)
+    write_json(job.path, about | survey.as_dict())
     return None
 
 
 def make_chunk(job: ChunkJob) -> None:
     """Make tiles and write their file."""
     return_free_memory()
-    tools = _open_tools(job)
     with opened(job.slide, job.recipe.mpp) as slide, one_thread():
+        tools = _open_tools(job, slide)
         rows = list(
             make_rows(
                 slide,
@@ -180,19 +195,32 @@ def make_chunk(job: ChunkJob) -> None:
     )
 
 
-def _open_tools(job: ChunkJob) -> RowTools:
+def _open_tools(job: ChunkJob, slide: Slide) -> RowTools:
     return RowTools(
         detector=open_detector(job.recipe.nuclei.source),
-        given=_read_given(job),
+        given=_read_given(job, slide),
         target=job.target,
         artefact=open_artefact_gate(job.artefact),
     )
 
 
-def _read_given(job: ChunkJob) -> Nuclei | None:
+def _read_given(job: ChunkJob, slide: Slide) -> Nuclei | None:
     if job.given is None:
         return None
-    return read_slide_nuclei(job.given, job.recipe.nuclei.classes)
+    size, mpp = _frame_of(slide)
+    found = read_slide_nuclei(
+        job.given,
+        job.recipe.nuclei.classes,
+        size=size,
+        mpp=mpp,
+    )
+    return found.nuclei
+
+
+def _frame_of(slide: Slide) -> tuple[Size, float]:
+    """Size and scale of level 0, in whose pixels a slide's nuclei are."""
+    full = slide.levels[0]
+    return Size(full.width, full.height), slide.mpp
 
 
 def _count_reasons(rows: Sequence[Row]) -> dict[str, int]:

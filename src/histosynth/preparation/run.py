@@ -26,7 +26,7 @@ from ..core.tileset import parquet_files
 from ..detectors.opening import detector_name
 from ..engine import Engine
 from .checks import check_artefact_gate, check_folders, fit_given_target
-from .chunks import ChunkPlan, plan_chunks
+from .chunks import ChunkPlan, find_given_nuclei, plan_chunks
 from .folder import locked, remember_recipe, remove_leftovers, remove_records
 from .grid import lay_grid
 from .jobs import ChunkJob, SurveyJob, make_chunk, make_survey, opened
@@ -258,6 +258,7 @@ def _survey_job(run: _Run, source: SlideSource) -> SurveyJob:
         source.path,
         run.recipe,
         regions,
+        find_given_nuclei(run.recipe, source, run.base_folder),
         survey_path,
     )
 

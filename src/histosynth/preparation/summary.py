@@ -61,8 +61,10 @@ def _reasons_by_slide(jobs: Sequence[ChunkJob]) -> defaultdict[str, Counter[str]
 
 
 def _surveyed_entry(survey: Survey, reasons: Counter[str]) -> dict[str, Any]:
-    stain = survey.stain.as_dict() if survey.stain else survey.unstained or None
-    return {
+    stain: Any = survey.unstained or None
+    if survey.stain:
+        stain = survey.stain.as_dict()
+    return survey.noted() | {
         "mpp": survey.grid.mpp,
         "tiles": dict(sorted(reasons.items())),
         "stain": stain,

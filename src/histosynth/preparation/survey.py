@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..annotation.regions import Region, read_regions, region_mask
+from ..annotation.choosing import listed_counts
+from ..annotation.regions import FoundRegions, Region, find_regions, region_mask
 from ..core.errors import StainNotFound
 from ..core.tile import Mask, Pixels
 from ..slides import Slide, read_box, thumbnail
@@ -32,12 +34,38 @@ class Survey:
         shares: (N) share of each that is tissue inside the wanted regions.
         stain: of the slide; None where none is wanted or found.
         unstained: why it was not found, or "".
+        notes: sentences on what was left out of the slide's annotations, or scaled.
+        left_out: objects of those files that were left out, with their number.
     """
 
     grid: Grid
     shares: tuple[float, ...]
     stain: Stain | None
     unstained: str
+    notes: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def with_notes(self, notes: Iterable[str], left_out: Mapping[str, int]) -> Survey:
+        """The survey with notes on one more file."""
+        counts = Counter(self.left_out) + Counter(left_out)
+        return replace(
+            self,
+            notes=(*self.notes, *notes),
+            left_out=dict(counts),
+        )
+
+    def noted(self) -> dict[str, Any]:
+        """What was left out, as plain values; empty where nothing was."""
+        if not self.notes:
+            return {}
+        return {
+            "notes": list(self.notes),
+            "left_out": dict(self.left_out),
+        }
+
+    def with_no_notes(self) -> Survey:
+        """What decides on the tiles: notes name files by their paths, which may change."""
+        return replace(self, notes=(), left_out={})
 
     def kept(self, min_share: float) -> list[int]:
         """Tiles with enough tissue."""
@@ -50,7 +78,7 @@ class Survey:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, to be kept between runs."""
-        return {
+        return self.noted() | {
             "corners": [list(corner) for corner in self.grid.corners],
             "size": self.grid.size,
             "step": self.grid.step,
@@ -77,6 +105,8 @@ class Survey:
             shares=tuple(values["shares"]),
             stain=stain,
             unstained=values["unstained"],
+            notes=tuple(values.get("notes", ())),
+            left_out=dict(values.get("left_out", {})),
         )
 
 
@@ -100,10 +130,10 @@ def survey_slide(
     full = slide.levels[0]
     px_per_cell = (full.width / picture.shape[1], full.height / picture.shape[0])
     mask = tissue_mask(picture, recipe.tissue)
-    drawn = read_regions(regions) if regions else []
+    drawn = find_regions(regions) if regions else FoundRegions((), Counter())
     mask = _restrict_to_regions(
         mask,
-        drawn,
+        drawn.regions,
         recipe.regions,
         px_per_cell,
     )
@@ -116,6 +146,9 @@ def survey_slide(
         stain=None,
         unstained="",
     )
+    if drawn.left_out:
+        notes = [f"{regions}: left out {listed_counts(drawn.left_out)}."]
+        survey = survey.with_notes(notes, drawn.left_out)
     return _with_stain(survey, slide, recipe)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,14 @@ class ConditionReader:
         mpp: scale of the coordinates, micrometres per pixel.
         class_map: names of classes in the files => the bundle's.
         label: of every condition.
+        notes: sentences on what was left out of the files, and on changes of scale.
     """
 
     bundle: Bundle
     mpp: float
     class_map: Mapping[str, str]
     label: str | None
+    notes: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, bundle: Bundle, options: SamplingOptions) -> ConditionReader:
@@ -91,6 +93,7 @@ class ConditionReader:
             mpp=self.mpp,
             classes=self.bundle.info.classes,
             mapping=self.class_map,
+            on_note=self.notes.append,
         )
 
 

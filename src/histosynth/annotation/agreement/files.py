@@ -14,9 +14,10 @@ import numpy as np
 from ...core.errors import BadOption, BadTable
 from ...core.estimate import undefined
 from ...core.pairing import list_files, pair_by_stem
+from ..reading_files import ANNOTATION_SUFFIXES
 from .kappa import Counts
 from .nuclei import ClassPairs, NucleiAgreement, compare_nuclei, summarise_nuclei
-from .reading import ANNOTATION_SUFFIXES, Annotation, read_two
+from .reading import Annotation, read_two
 from .regions import RegionAgreement, compare_regions, region_classes, summarise_regions
 
 
@@ -46,6 +47,7 @@ class Agreement:
         cell_um: side of the cells that regions were compared by.
         nuclei: of nuclei; None where neither marked any but regions were drawn.
         regions: of regions; None where neither drew any.
+        notes: sentences on what was left out of the files, and on changes of scale.
     """
 
     files: tuple[str, ...]
@@ -54,10 +56,12 @@ class Agreement:
     cell_um: float
     nuclei: NucleiAgreement | None
     regions: RegionAgreement | None
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; numbers that are nan become None."""
-        return {
+        notes = {"notes": list(self.notes)} if self.notes else {}
+        return notes | {
             "files": list(self.files),
             "mpp": self.mpp,
             "reach_um": self.reach_um,
@@ -202,7 +206,14 @@ def agreement_of_pairs(
         cell_um,
         nuclei,
         regions,
+        _notes(pairs),
     )
+
+
+def _notes(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """The notes on all files, each once."""
+    notes = [note for pair in pairs for side in (pair.first, pair.second) for note in side.notes]
+    return tuple(dict.fromkeys(notes))
 
 
 def _group_names(pairs: Sequence[Pair], patients: Mapping[str, str] | None) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...annotation.nuclei_files import read_points
+from ...annotation.chosen_nuclei import NoteCallback, read_chosen
 from ...core.errors import BadTileSet, HistosynthError, MissingScale, NoFiles, UnreadableImage
 from ...core.geometry import Box
 from ...core.images import IMAGE_SUFFIXES, read_picture_info
@@ -107,16 +107,24 @@ def cropped(collection: Collection, crop: CropSize) -> Collection:
     return builder.build()
 
 
-def classes_of(collections: Sequence[Collection], mapping: Mapping[str, str]) -> tuple[str, ...]:
+def classes_of(
+    collections: Sequence[Collection],
+    mapping: Mapping[str, str],
+    on_note: NoteCallback,
+) -> tuple[str, ...]:
     """Class names of all nuclei of these collections, sorted.
+
+    Args:
+        collections: the sides.
+        mapping: class names of files and tile sets to those of the evaluation.
+        on_note: called with a sentence for what is left out of a file of nuclei, or scaled.
 
     Returns:
         The names; `UNCLASSIFIED` where no nucleus has a class; () where there are no nuclei.
     """
     names: set[str] = set()
     for collection in collections:
-        for file in {item.points for item in collection.items if item.points}:
-            names.update(map_classes(read_points(file)[1], mapping))
+        names.update(map_classes(_names_in_files(collection, on_note), mapping))
         if any(item.tile_id for item in collection.items):
             column = TileSet(collection.path).table(["nuclei_kind"])["nuclei_kind"]
             for classes in column.to_pylist():
@@ -125,6 +133,18 @@ def classes_of(collections: Sequence[Collection], mapping: Mapping[str, str]) ->
     if not known and names:
         return UNCLASSIFIED
     return known
+
+
+def _names_in_files(collection: Collection, on_note: NoteCallback) -> list[str]:
+    """Class names in the files of nuclei of a collection, each once a file."""
+    files = {item.points: item.mpp for item in collection.items if item.points}
+    names: list[str] = []
+    for file, mpp in files.items():
+        found = read_chosen(file, mpp)
+        names += set(found.names)
+        for note in found.notes:
+            on_note(note)
+    return names
 
 
 class _Builder:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...annotation.chosen_nuclei import ignore_note
 from ...annotation.nuclei_files import read_nuclei
 from ...core.errors import BadTileSet, HistosynthError
 from ...core.geometry import Box, Size
@@ -146,6 +147,7 @@ def _read(
             mpp=item.mpp,
             classes=classes,
             mapping=mapping,
+            on_note=ignore_note,  # shown when the inputs were opened
         )
     if item.box is None:
         return pixels, nuclei

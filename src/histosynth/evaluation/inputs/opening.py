@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ...annotation.chosen_nuclei import NoteCallback
 from ...annotation.class_map import read_class_map
 from ...core.barcode import shared_patients
 from ...core.errors import BadOption, SplitLeak
@@ -27,6 +28,7 @@ class OpenedInputs:
         library: the training set in whole tiles, which are searched for copies.
         metrics: names of the metrics to compute, in the order of the report.
         measurement: what tiles are measured with.
+        notes: sentences on what was left out of the files of nuclei, and on changes of scale.
     """
 
     real: Collection
@@ -35,6 +37,7 @@ class OpenedInputs:
     library: Collection | None
     metrics: tuple[str, ...]
     measurement: MeasureSettings
+    notes: tuple[str, ...] = ()
 
 
 def open_inputs(
@@ -79,7 +82,8 @@ def open_inputs(
     real = assign_nuclei_files(real, config.conditions)
     synthetic = assign_nuclei_files(synthetic, config.conditions)
     sides = [side for side in (real, synthetic, reference) if side is not None]
-    classes, mapping = _classes(config, sides)
+    notes: dict[str, None] = {}  # each once: several sides may share files
+    classes, mapping = _classes(config, sides, notes.setdefault)
     metrics = metrics_for(config, reference, classes)
     measurement = replace(
         config.measurement,
@@ -94,6 +98,7 @@ def open_inputs(
         library,
         metrics,
         measurement,
+        tuple(notes),
     )
 
 
@@ -117,11 +122,13 @@ def _open_library(
 
 
 def _classes(
-    config: EvaluationConfig, sides: Sequence[Collection]
+    config: EvaluationConfig,
+    sides: Sequence[Collection],
+    on_note: NoteCallback,
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """Classes of all nuclei, and the class map; nuclei without classes are one class."""
     mapping = {"": ANY, **read_class_map(config.classes)}
-    classes = classes_of(sides, mapping)
+    classes = classes_of(sides, mapping, on_note)
     if classes != UNCLASSIFIED:
         return classes, mapping
     (nucleus,) = UNCLASSIFIED

@@ -1,0 +1,115 @@
+"""The nuclei of a file, in the pixels of its picture, and notes on what was left out."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..core.arrays import Float64Array
+from ..core.errors import BadNuclei
+from .choosing import MAX_NUCLEUS_UM2, TOO_LARGE, Choice, choose_nuclei, listed_counts
+from .objects import AnnotationFile
+from .reading_files import read_annotation
+from .scale import factor_of
+
+NoteCallback = Callable[[str], None]
+"""Called with a sentence for the user."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenNuclei:
+    """Nuclei of a file.
+
+    Attributes:
+        xy: (N, 2) px of the picture, from the centre of the first pixel; not checked.
+        names: (N) of their classes.
+        left_out: objects that are no nuclei, by what they are, with their number.
+        notes: sentences on what was left out and on a change of scale.
+    """
+
+    xy: Float64Array
+    names: list[str]
+    left_out: Counter[str]
+    notes: tuple[str, ...] = ()
+
+
+def warn_of(note: str) -> None:
+    """Show a note as a warning of Python."""
+    warnings.warn(note, stacklevel=3)
+
+
+def ignore_note(note: str) -> None:
+    """Show nothing: the note was shown already."""
+
+
+def read_chosen(path: Path, mpp: float) -> ChosenNuclei:
+    """The nuclei of a file.
+
+    Args:
+        path: of any form that is read.
+        mpp: of the picture, micrometres per pixel.
+
+    Raises:
+        BadNuclei: the file cannot be used, holds other objects but no nuclei, or states a scale
+            that does not fit the picture's.
+    """
+    file = read_annotation(path)
+    factor = factor_of(file.scale, mpp, str(path))
+    choice = choose_nuclei(file, mpp * factor)
+    if choice.left_out and not choice.marks:
+        raise _no_nuclei(path, choice)
+    xy = np.array([(mark.x, mark.y) for mark in choice.marks], np.float64).reshape(-1, 2)
+    return ChosenNuclei(
+        on_picture(xy, file, factor),
+        [mark.name for mark in choice.marks],
+        choice.left_out,
+        notes_on(path, file, factor, choice.left_out),
+    )
+
+
+def on_picture(
+    xy: Float64Array,
+    file: AnnotationFile,
+    factor: float,
+) -> Float64Array:
+    """Coordinates (N, 2) of a file as px of the picture, from the centre of the first pixel."""
+    moved = xy - file.corner_px
+    return moved if factor == 1 else (moved + 0.5) * factor - 0.5
+
+
+def notes_on(
+    path: Path,
+    file: AnnotationFile,
+    factor: float,
+    left_out: Counter[str],
+) -> tuple[str, ...]:
+    """Sentences on what was left out of a file, and on a change of scale."""
+    notes = []
+    if file.scale and factor != 1:
+        notes.append(
+            f"{path}: its coordinates are at {file.scale.text}; times {factor:g} they are px of "
+            "the picture."
+        )
+    if left_out:
+        notes.append(f"{path}: left out {listed_counts(left_out)}.")
+    return tuple(notes)
+
+
+def _no_nuclei(path: Path, choice: Choice) -> BadNuclei:
+    """The refusal of a file whose objects are all left out."""
+    counts = listed_counts(choice.left_out)
+    largest = ""
+    if choice.left_out[TOO_LARGE]:
+        largest = (
+            f"; the largest covers {choice.largest_um2:,.0f} um2, and a nucleus at most "
+            f"{MAX_NUCLEUS_UM2:,.0f} um2"
+        )
+    return BadNuclei(
+        f"{path} holds no nuclei, but {counts}{largest}.",
+        "Give detections, cells, points or outlines of nuclei, and check the scale (--mpp).",
+    )
