@@ -29,7 +29,7 @@ OBJECT_TYPES = {
 CLASS_PROPERTIES = ("classification", "class", "type")
 """Properties that state a class: QuPath's, those of this project's own files and TIAToolbox's."""
 _TYPE_PROPERTIES = ("objectType", "object_type")
-_LIKE_A_CLASS = re.compile(r"class|categor|phenotype|label|(^|[_\- ])type|type$|^group$")
+_LIKE_A_CLASS = re.compile(r"class|category|phenotype|label|(^|[_\- ])type|type$|^group$")
 _MAX_NESTED = 4
 """Texts that hold JSON, e.g. after geopandas wrote a file again, lie no deeper than this."""
 

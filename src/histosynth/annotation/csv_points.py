@@ -17,8 +17,12 @@ def read_csv_points(text: str) -> AnnotationFile:
     Raises:
         AnnotationFault: another header, or a row that is not x,y,class.
     """
+    lines = text.splitlines()
     try:
-        rows = list(csv.reader(text.splitlines()))
+        rows = list(csv.reader(lines, strict=True))
+        if len(rows) != len(lines):
+            # a quote that is not closed would take the lines after it into one name
+            raise csv.Error("a text in quotes reaches over several lines")
     except csv.Error as error:
         raise AnnotationFault(f" is no CSV: {error}", "Write it again as x,y,class.") from error
     _check_header(text, rows[0] if rows else [])

@@ -111,14 +111,14 @@ def _children(feature: Any) -> list[Any]:
     """Objects inside an object: QuPath writes them among its properties."""
     if not isinstance(feature, dict):
         return []
-    properties = feature.get("properties")
-    for place in (properties, feature):
+    found: list[Any] = []
+    for place in (feature.get("properties"), feature):
         if isinstance(place, dict):
             for key in _CHILDREN:
-                children = place.get(key)
-                if isinstance(children, list):
-                    return children
-    return []
+                children = place.get(key, [])
+                # what is no list becomes a feature that is refused, with its number
+                found += children if isinstance(children, list) else [children]
+    return found
 
 
 def _is_root(found: MarkedObject) -> bool:
@@ -134,17 +134,22 @@ def _object_of(feature: Any) -> tuple[MarkedObject, int]:
         feature = {"geometry": feature}
     if not _is_feature(feature):
         raise ValueError("it has no geometry")
-    properties = feature.get("properties") or {}  # RFC 7946 allows null
+    properties = feature.get("properties")
+    if properties is None:  # RFC 7946 allows null
+        properties = {}
     if not isinstance(properties, dict):
         raise ValueError("its properties are no object")
     object_type = object_type_of(feature, properties)
     parts = _parts_of(feature.get("geometry"))
     name = class_of(properties, object_type)
-    inner = _parts_of(feature.get("nucleusGeometry") or properties.get("nucleusGeometry"))
+    outline = feature.get("nucleusGeometry", properties.get("nucleusGeometry"))
+    inner = _parts_of(outline)
     if inner.polygons:
         object_type = CELL
     elif inner.points:
         return MarkedObject(name, CELL, (inner.points[0],)), 0
+    elif outline is not None:
+        raise ValueError("its nucleusGeometry is no point and no polygon")
     found = MarkedObject(
         name,
         object_type,

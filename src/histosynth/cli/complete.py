@@ -46,7 +46,7 @@ Out = Annotated[
 ]
 NucleiPath = Annotated[
     Path | None,
-    typer.Option(help="CSV or GeoJSON of the whole tile, or a folder."),
+    typer.Option(help="CSV, GeoJSON or JSON of the whole tile, or a folder."),
 ]
 Exemplar = Annotated[
     bool,

@@ -39,7 +39,8 @@ Reference = Annotated[
 Conditions = Annotated[
     Path | None,
     typer.Option(
-        help="Nuclei by file name (CSV, GeoJSON): requested in synthetic tiles, marked in real."
+        help="Nuclei by file name (CSV, GeoJSON, JSON): requested in synthetic tiles, marked in "
+        "real."
     ),
 ]
 Masks = Annotated[

@@ -48,7 +48,7 @@ Share = Annotated[
 ]
 Annotator = Annotated[
     Path,
-    typer.Argument(help="GeoJSON or CSV of one annotator, or a folder of them."),
+    typer.Argument(help="GeoJSON, JSON or CSV of one annotator, or a folder of them."),
 ]
 
 

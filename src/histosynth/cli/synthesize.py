@@ -30,7 +30,7 @@ NucleiPath = Annotated[
     typer.Option(
         parser=parse_path,
         metavar="PATH",
-        help="CSV (x,y,class) or QuPath GeoJSON, or a folder of them.",
+        help="CSV (x,y,class), GeoJSON or JSON of nuclei, or a folder of them.",
     ),
 ]
 Out = Annotated[
