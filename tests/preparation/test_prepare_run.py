@@ -365,6 +365,29 @@ def test_nuclei_of_another_tool_come_in_by_file(slides, tmp_path):
         assert np.abs(row.nuclei.xy - places[inside]).max() < 0.02
 
 
+def test_nuclei_at_another_magnification_are_scaled_and_those_outside_are_counted(slides, tmp_path):
+    """HoVer-Net writes pixels of 40x; the slide has 0.5 um/px, which is 20x."""
+    name, places = next(iter(slides[1].items()))
+    at_40x = [*((np.asarray(places) + 0.5) * 2 - 0.5).tolist(), [99_999, 5]]
+    nuc = {str(number): {"centroid": xy, "type": None} for number, xy in enumerate(at_40x)}
+    (tmp_path / f"{name}.json").write_text(json.dumps({"mag": 40, "nuc": nuc}))
+    nuclei = {"source": "files", "folder": str(tmp_path)}
+    run(slides[0], tmp_path / "out", slides=[f"{name}.tiff"], nuclei=nuclei)
+    for row in TileSet(tmp_path / "out").rows():
+        corner = np.array([row.ref.box.x, row.ref.box.y])
+        there = places - corner
+        inside = ((there >= -0.5) & (there < 255.5)).all(axis=1)
+        assert {*row.nuclei.names()} == {"any"}
+        assert np.abs(row.nuclei.xy - there[inside]).max() < 0.02
+    (entry,) = json.loads((tmp_path / "out" / "prepare.json").read_text())["slides"]
+    path = tmp_path / f"{name}.json"
+    assert entry["left_out"] == {"nuclei outside the slide": 1}
+    assert entry["notes"] == [
+        f"{path}: its coordinates are at mag 40; times 0.5 they are px of the picture.",
+        f"{path}: left out 1 of {len(at_40x):,} nuclei outside the slide.",
+    ]
+
+
 def test_nuclei_of_a_file_stand_right_at_a_scale_between_levels(slides, tmp_path):
     name, places = next(iter(slides[1].items()))
     (tmp_path / f"{name}.csv").write_text(

@@ -10,7 +10,7 @@ from .class_names import class_number
 from .faults import BROKEN_VALUES, AnnotationFault
 from .geojson import as_coordinate
 from .objects import DETECTION, AnnotationFile, MarkedObject
-from .scale import scale_of
+from .scale import coordinate_scale_of
 
 HOVERNET = "HoVer-Net JSON"
 CELLVIT = "CellViT JSON"
@@ -73,7 +73,7 @@ def _read(
     objects = []
     try:
         type_names = _type_names(data.get("type_map"))
-        scale = scale_of(data)
+        scale = coordinate_scale_of(data)
         for entry in _entries(cells):
             objects.append(_nucleus(entry, type_names))
     except BROKEN_VALUES as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from .choosing import AMONG_DETECTIONS, DETECTED, DRAWN, nucleus_shapes, of_type
 from .forms import FORM_FACTS
 from .objects import AnnotationFile
 from .reading_files import read_annotation
-from .scale import StatedScale
+from .scale import CoordinateScale
 
 
 def inspect_annotations(path: Path) -> dict[str, Any]:
@@ -36,54 +36,62 @@ def inspect_annotations(path: Path) -> dict[str, Any]:
         file = read_annotation(path)
     except BadNuclei as error:
         return facts | {"refused": [str(error)]}
+    object_types = Counter[str]()
+    points = 0
+    polygons = 0
+    outlines = 0
+    for found in file.objects:
+        object_types[found.object_type or "not stated"] += 1
+        points += len(found.points)
+        polygons += len(found.polygons)
+        outlines += bool(found.nucleus)
     bounds = _bounds(file)
     return facts | {
         "form": file.form,
         "writers": FORM_FACTS[file.form].writers,
-        "objects": _counted(found.object_type or "not stated" for found in file.objects),
-        "points": sum(len(found.points) for found in file.objects),
-        "polygons": sum(len(found.polygons) for found in file.objects),
-        "nucleus_outlines": sum(bool(found.nucleus) for found in file.objects),
-        "classes": _classes(file),
+        "objects": _sorted(object_types),
+        "points": points,
+        "polygons": polygons,
+        "nucleus_outlines": outlines,
+        "classes": _sorted(_classes(file)),
         "bounds": bounds,
         "scale": _scale_facts(file.scale),
-        "left_out": dict(sorted(_left_out(file).items())),
+        "left_out": _sorted(_left_out(file)),
         "refused": _refusals(path, file, bounds),
     }
 
 
-def _counted(names: Iterator[str]) -> dict[str, int]:
-    return dict(sorted(Counter(names).items()))
+def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items()))
 
 
-def _classes(file: AnnotationFile) -> dict[str, int]:
+def _classes(file: AnnotationFile) -> Counter[str]:
     """Points and shapes by class: of a MultiPolygon that is no detected object each part."""
     counts: Counter[str] = Counter()
     for found in file.objects:
-        parts = len(points_of(found)) + len(nucleus_shapes(found))
-        counts[found.name] += max(parts, 1)
-    return dict(sorted(counts.items()))
+        points = len(points_of(found))
+        shapes = len(nucleus_shapes(found))
+        counts[found.name] += max(points + shapes, 1)
+    return counts
 
 
 def _bounds(file: AnnotationFile) -> list[float] | None:
     """[left, top, right, bottom] of all coordinates."""
-    corners = [ring for found in file.objects for ring in _rings(found.polygons)]
-    points = [point for found in file.objects for point in found.points]
-    if points:
-        corners.append(np.array(points, np.float64))
+    corners: list[Float64Array] = []
+    for found in file.objects:
+        if found.points:
+            corners.append(np.array(found.points, np.float64))
+        for polygon in found.polygons:
+            corners += polygon
     if not corners:
         return None
-    lows = np.min([ring.min(axis=0) for ring in corners], axis=0)
-    highs = np.max([ring.max(axis=0) for ring in corners], axis=0)
+    lows = np.min([each.min(axis=0) for each in corners], axis=0)
+    highs = np.max([each.max(axis=0) for each in corners], axis=0)
     bounds = [*lows.tolist(), *highs.tolist()]
     return bounds if np.isfinite(bounds).all() else None
 
 
-def _rings(polygons: Sequence[Sequence[Float64Array]]) -> list[Float64Array]:
-    return [ring for polygon in polygons for ring in polygon]
-
-
-def _scale_facts(scale: StatedScale | None) -> dict[str, Any] | None:
+def _scale_facts(scale: CoordinateScale | None) -> dict[str, Any] | None:
     if scale is None:
         return None
     return {

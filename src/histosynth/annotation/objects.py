@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..core.arrays import Float64Array
-from .scale import StatedScale
+from .scale import CoordinateScale
 
 Point = tuple[float, float]
 Polygon = tuple[Float64Array, ...]
@@ -52,5 +52,5 @@ class AnnotationFile:
     form: str
     objects: list[MarkedObject]
     corner_px: float
-    scale: StatedScale | None = None
+    scale: CoordinateScale | None = None
     left_out: Counter[str] = field(default_factory=Counter)

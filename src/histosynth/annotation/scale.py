@@ -19,7 +19,7 @@ _NOMINAL_STEPS = 0.25
 
 
 @dataclass(frozen=True)
-class StatedScale:
+class CoordinateScale:
     """The scale of a file's coordinates.
 
     Attributes:
@@ -44,7 +44,7 @@ class StatedScale:
         return 2.0**nearest if abs(doublings - nearest) <= farthest else None
 
 
-def scale_of(values: Mapping[str, Any]) -> StatedScale | None:
+def coordinate_scale_of(values: Mapping[str, Any]) -> CoordinateScale | None:
     """The scale that JSON of HoVer-Net, CellViT or TIAToolbox states; None where it states none.
 
     Raises:
@@ -70,29 +70,29 @@ def _mpp(
     values: Mapping[str, Any],
     key: str,
     name: str,
-) -> StatedScale | None:
+) -> CoordinateScale | None:
     value = _number(values.get(key), name)
     if value is None:
         return None
     if not is_mpp(value):
         raise ValueError(f"{name} is {value:g}, which is no microscope's scale")
-    return StatedScale(value, f"{name} {value:g}")
+    return CoordinateScale(value, f"{name} {value:g}")
 
 
 def _magnification(
     values: Mapping[str, Any],
     key: str,
     name: str,
-) -> StatedScale | None:
+) -> CoordinateScale | None:
     value = _number(values.get(key), name)
     if value is None:
         return None
     if not (value > 0 and is_mpp(UM_AT_1X / value)):
         raise ValueError(f"{name} is {value:g}, which is no microscope's magnification")
-    return StatedScale(UM_AT_1X / value, f"{name} {value:g}", is_nominal=True)
+    return CoordinateScale(UM_AT_1X / value, f"{name} {value:g}", is_nominal=True)
 
 
-def _resolution(values: Mapping[str, Any]) -> StatedScale | None:
+def _resolution(values: Mapping[str, Any]) -> CoordinateScale | None:
     """TIAToolbox's `resolution` and `units`; level and baseline 0 or 1 are the slide's pixels."""
     units = values.get("units")
     value = values.get("resolution")
@@ -114,7 +114,7 @@ def _number(value: Any, name: str) -> float | None:
 
 
 def factor_of(
-    scale: StatedScale | None,
+    scale: CoordinateScale | None,
     mpp: float,
     name: str,
 ) -> float:

@@ -115,7 +115,7 @@ class Output:
             lines: text of the result; None: the files written.
         """
         for note in outcome.notes:
-            self.note(note)
+            self.note(f"Note: {note}")
         if lines is None:
             lines = [str(path) for path in outcome.written]
         elif not outcome.written:

@@ -363,7 +363,7 @@ def agreement(
             on_progress=on_progress,
         )
     for note in found.notes:
-        output.note(note)
+        output.note(f"Note: {note}")
     lines = []
     if found.nuclei:
         lines += [
