@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ..annotation.inspecting import inspect_annotations
+from ..annotation.reading_files import ANNOTATION_SUFFIXES
 from ..slides.inspecting import inspect_slide
-
-_ANNOTATION_SUFFIXES = (".csv", ".geojson", ".json")
 
 
 def inspect_files(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -27,11 +26,6 @@ def inspect_files(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _inspect(path: Path) -> dict[str, Any]:
-    if path.suffix.lower() not in _ANNOTATION_SUFFIXES:
+    if path.suffix.lower() not in ANNOTATION_SUFFIXES:
         return {"type": "slide"} | inspect_slide(path)
-    facts: dict[str, Any] = {"type": "annotations", "path": str(path)}
-    try:
-        annotations = import_module("histosynth.annotation.inspecting")
-    except ModuleNotFoundError:
-        return facts | {"refused": [f"{path}: annotations are not inspected by this version."]}
-    return facts | dict(annotations.inspect_annotations(path))
+    return {"type": "annotations"} | inspect_annotations(path)
