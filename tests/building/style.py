@@ -104,12 +104,26 @@ def docstring_lines(tree: ast.AST) -> set[int]:
     return lines
 
 
+def whole_tokens(text: str) -> Iterator[tokenize.TokenInfo]:
+    """Tokens of a file, an f-string as one of them, as before Python 3.12 took it apart."""
+    start = getattr(tokenize, "FSTRING_START", None)
+    end = getattr(tokenize, "FSTRING_END", None)
+    depth = 0
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if depth == 0:
+            yield token
+        if token.type == start:
+            depth += 1
+        elif token.type == end:
+            depth -= 1
+
+
 def density(path: Path) -> Density:
     """Tokens per line of code, without docstrings and comments."""
     text = path.read_text(encoding="utf-8")
     documentation = docstring_lines(ast.parse(text))
     code = []
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    for token in whole_tokens(text):
         is_docstring = token.type == tokenize.STRING and token.start[0] in documentation
         if token.type not in NO_CODE and not is_docstring:
             code.append(token)
@@ -161,7 +175,7 @@ def unwanted_words(path: Path) -> Counter[str]:
     text = "\n".join(OTHERS_NAMES.sub("", line) for line in lines) + "\n"
     found: Counter[str] = Counter()
     unwanted = WORDS_NOT_USED - OTHER_MEANINGS.get(f"{path.parent.name}/{path.name}", set())
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    for token in whole_tokens(text):
         if token.type == tokenize.NAME and unwanted & set(words_of(token.string)):
             found[token.string] += 1
     return found

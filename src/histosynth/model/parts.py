@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -180,9 +181,10 @@ def _set_weight(
 
 
 def _copy_weights(part: Any) -> Any:
-    """The network, with its weights in memory of their own."""
+    """The network, with its weights in memory of their own; the file's map is given back."""
     for value in (*part.parameters(), *part.buffers()):
         value.data = value.data.clone()
+    gc.collect()  # cycles in the library hold the map
     return part
 
 
