@@ -7,9 +7,9 @@ from tiff_files import APERIO, picture, write_aperio, write_generic, write_pages
 
 from histosynth.core.errors import ConflictingScales, MissingScale, UnreadableImage
 from histosynth.slides import open_slide
-from histosynth.slides import picture as pictures
 from histosynth.slides.length_units import length_um, number_of, um_per_unit
 from histosynth.slides.openslide import OpenSlideSlide
+from histosynth.slides.remedies import pyramid_remedy
 from histosynth.slides.tiff import TiffSlide
 
 GIVE_IT = "Give it with --mpp (0.5 is usual for a 20x scan); it is never guessed."
@@ -151,10 +151,16 @@ def test_a_flat_tiff_s_resolution_is_named_and_not_used(tmp_path):
     with pytest.raises(MissingScale) as refusal:
         open_slide(path)
     assert str(refusal.value) == (
-        f"{path} states a scale that is not understood: 0.5 um/px, which many programs write into "
-        f"plain pictures by habit, in its tags XResolution and YResolution. {GIVE_IT}"
+        f"{path} states a scale that is not understood: 0.5 um/px, which in a plain picture "
+        f"may be that of another one, in its tags XResolution and YResolution. {GIVE_IT}"
     )
     assert open_slide(path, mpp=0.5).mpp == 0.5
+
+
+def test_a_flat_picture_cut_from_an_aperio_slide_has_its_mpp_named(tmp_path):
+    path = write_aperio(tmp_path / "a.tif", mpp="0,2527", tile=None)
+    with pytest.raises(MissingScale, match=r"0\.2527 um/px, which .* \(.MPP = 0,2527.\)"):
+        open_slide(path)
 
 
 @pytest.mark.parametrize("name", ["a b.tif", "a.png", "a.jpg"])
@@ -167,10 +173,10 @@ def test_a_picture_that_is_too_large_gets_the_command_for_a_pyramid(tmp_path, mo
             open_slide(path, mpp=mpp)
         assert str(refusal.value) == (
             f"{path} cannot be read as an image: 320 x 256 px is over the limit of 81919 px. "
-            f"{pictures.pyramid_remedy(path)}"
+            f"{pyramid_remedy(path)}"
         )
     quoted = f"'{path}'" if " " in name else str(path)
-    assert f"vips tiffsave {quoted} " in pictures.pyramid_remedy(path)
+    assert f"vips tiffsave {quoted} " in pyramid_remedy(path)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """TIFF of vendors whose layout tifffile shows wrongly: the scan, its place and its scale."""
 
 import numpy as np
+import pytest
 import tifffile
 from PIL import Image
 from tiff_files import picture
 
+from histosynth.core.errors import UnreadableImage
 from histosynth.core.geometry import Box
 from histosynth.slides import open_slide
 
@@ -91,3 +93,11 @@ def test_philips_states_its_scale_in_millimetres(tmp_path):
     slide = open_slide(path)
     assert slide.facts.make == "philips" and slide.mpp == 0.25
     assert [level.width for level in slide.levels] == [256, 128]
+
+
+def test_fluorescence_in_leica_scn_is_refused(tmp_path):
+    scan = SCAN_XML.format(name="main", number=3, side=256, ifd=0, nm=128000, offset=0, power=20)
+    text = SCN.format(images=scan.replace("brightfield", "fluorescence"))
+    path = write_jpeg_pages(tmp_path / "a.tif", (picture(256, 256),), text)
+    with pytest.raises(UnreadableImage, match="Can't find main image"):
+        open_slide(path, mpp=0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .aperio import scale_of_description
 from .picture import PictureSlide
 from .scale import ScaleStatement
 from .slide import NotThisReader
@@ -31,7 +32,9 @@ class FlatTiffSlide(PictureSlide):
             if pages[0].is_tiled:
                 raise NotThisReader
             check_one_picture(path, pages)
-            stated = [_not_used(each) for each in scales_of_tags(pages[0]) if not each.is_silent]
+            page = pages[0]
+            scales = (scale_of_description(page.description), *scales_of_tags(page))
+            stated = [_not_used(each) for each in scales if not each.is_silent]
         super().__init__(path, mpp=mpp, stated=stated)
 
 
@@ -39,5 +42,5 @@ def _not_used(stated: ScaleStatement) -> ScaleStatement:
     """The same as a statement that is not relied on."""
     if not stated.is_usable:
         return stated
-    problem = f"{stated.mpp:.6g} um/px, which many programs write into plain pictures by habit,"
+    problem = f"{stated.mpp:.6g} um/px, which in a plain picture may be that of another one,"
     return ScaleStatement(stated.source, problem=problem)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from ..core.errors import ImageTooLarge, UnreadableImage
 from ..core.geometry import Box
 from ..core.images import read_picture_info, read_rgb
 from ..core.tile import Pixels
+from .remedies import pyramid_remedy
 from .scale import ScaleStatement, scale_of
 from .slide import SlideFacts, check_levels, on_glass
 
@@ -61,13 +61,3 @@ class PictureSlide:
 
     def close(self) -> None:
         """There is no file to close."""
-
-
-def pyramid_remedy(path: Path) -> str:
-    """How to make a tiled pyramid of a picture that is too large to be read whole."""
-    source = shlex.quote(str(path))
-    target = shlex.quote(str(path.with_name(f"{path.stem}-pyramid.tif")))
-    return (
-        f"Make a tiled pyramid of it with libvips (libvips.org):  vips tiffsave {source} {target} "
-        "--tile --pyramid --bigtiff --compression deflate  , and give its scale with --mpp."
-    )

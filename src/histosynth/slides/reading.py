@@ -11,6 +11,7 @@ from PIL import Image
 from ..core.errors import UnreadableImage
 from ..core.geometry import Box
 from ..core.tile import Pixels
+from .remedies import pyramid_remedy
 from .slide import MAX_READ_PX, Slide
 
 SAME_LEVEL_TOLERANCE = 0.005
@@ -77,7 +78,7 @@ def read_box(
             f"{around.width:,} x "
             f"{around.height:,} px read at once, because the slide has no coarser level"
         )
-        raise UnreadableImage(slide.path, reason)
+        raise UnreadableImage(slide.path, reason, pyramid_remedy(slide.path))
     image = Image.fromarray(slide.read(level, around))
     source_box = (
         edges.left - around.x,

@@ -18,6 +18,7 @@ from ..core.errors import UnreadableImage
 from ..core.geometry import Box
 from ..core.images import MAX_PIXELS
 from ..core.tile import Pixels
+from .remedies import pyramid_remedy
 from .slide import PyramidLevel, SlideFacts, check_levels, on_glass
 
 MAX_SEGMENT_PX = 1 << 24
@@ -218,7 +219,7 @@ def _check_segments(path: Path, level: TiffLevel) -> None:
     most = MAX_SEGMENT_PX if level.page.is_tiled else MAX_PIXELS
     if min(width, height) < 1 or width * height > most:
         reason = f"its header states segments of {width:,} x {height:,} px"
-        raise UnreadableImage(path, reason)
+        raise UnreadableImage(path, reason, "" if level.page.is_tiled else pyramid_remedy(path))
     for part in level.parts:
         page = part.page
         page.decode, page.jpegtables  # noqa: B018 - read once, and kept
