@@ -60,15 +60,15 @@ def test_the_same_for_people(tmp_path):
     assert code == 0
     assert out.splitlines() == [
         str(path),
-        f"  bytes        {path.stat().st_size:,}",
-        "  make         ome-tiff",
-        "  reader       tifffile",
-        "  compression  deflate (old code)",
-        "  mpp          0.5 um/px",
-        "  scale        0.5 x 0.5 um/px in its OME-XML",
-        "  levels       320 x 256 px, 0.5 um/px",
-        "               160 x 128 px, 1 um/px",
-        "  refused      no",
+        f"  bytes            {path.stat().st_size:,}",
+        "  make             ome-tiff",
+        "  reader           tifffile",
+        "  compression      deflate (old code)",
+        "  mpp              0.5 um/px",
+        "  scale            0.5 x 0.5 um/px in its OME-XML",
+        "  levels           320 x 256 px, 0.5 um/px",
+        "                   160 x 128 px, 1 um/px",
+        "  refused          no",
         "",
     ]
 
@@ -105,7 +105,7 @@ def test_bad_files_are_reported_and_the_others_go_on(tmp_path):
         "the path."
     ]
     code, out = call(*paths, cut)
-    assert code == 1 and out.count("\n  refused      ") == 5
+    assert code == 1 and out.count("\n  refused          ") == 5
 
 
 def test_a_number_beyond_all_limits_is_no_infinity_in_json(tmp_path):

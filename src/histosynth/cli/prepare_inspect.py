@@ -11,7 +11,7 @@ import typer
 from .options import Json, Quiet
 from .output import Output
 
-_NAME_WIDTH = 12
+_NAME_WIDTH = 16
 _HIDDEN = ("path", "type", "refused", "width", "height")
 """Facts that stand on lines of their own."""
 
