@@ -231,6 +231,12 @@ def context_of(mask):
             "Draw the mask on the same tile, at the same size.",
         ),
         (
+            lambda: context_of(np.ones((20, 30, 1), bool)),
+            BadMask,
+            "The mask has 3 axes, of shape (20, 30, 1). "
+            "Give (height, width) of bool, one value for each pixel.",
+        ),
+        (
             lambda: context_of(np.zeros((20, 30), bool)),
             BadMask,
             "The mask is empty: no pixel is marked as missing. "

@@ -30,6 +30,11 @@ class Context:
 
     def __post_init__(self) -> None:
         check_rgb(self.pixels, "image")
+        if self.mask.ndim != 2:
+            raise BadMask(
+                f"The mask has {self.mask.ndim} axes, of shape {self.mask.shape}.",
+                "Give (height, width) of bool, one value for each pixel.",
+            )
         if self.mask.shape != self.pixels.shape[:2]:
             got = _size_of(self.mask)
             want = _size_of(self.pixels)
