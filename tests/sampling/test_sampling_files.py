@@ -1,5 +1,7 @@
 """Inputs and results of the sampling verbs as files."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,6 +19,31 @@ from histosynth.sampling.options import SamplingOptions
 from histosynth.sampling.solvers import SOLVERS
 
 OPTIONS = SamplingOptions(steps=1)
+
+
+def test_what_is_left_out_of_a_file_of_nuclei_stands_in_the_picture_s_recipe(
+    tmp_path, bundle_folder
+):
+    features = [
+        {
+            "geometry": {"type": "Point", "coordinates": [20, 30]},
+            "properties": {"class": "stromal"},
+        },
+        {"geometry": None, "properties": {}},
+    ]
+    path = tmp_path / "a.geojson"
+    path.write_text(json.dumps(features))
+    outcome = synthesize_files(
+        path,
+        tmp_path / "out",
+        size=Size(128, 128),
+        options=OPTIONS,
+        bundle=bundle_folder,
+    )
+    notes = [f"{path}: left out objects without a geometry (1)."]
+    assert outcome.notes == notes and outcome.as_dict()["notes"] == notes
+    assert outcome.written, outcome.refused
+    assert read_recipe(tmp_path / "out" / "a_0.png")["notes"] == notes
 
 
 @pytest.mark.parametrize(("width", "height"), [(136, 160), (160, 136)])

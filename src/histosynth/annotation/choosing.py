@@ -28,6 +28,8 @@ MAX_NUCLEUS_UM2 = 10_000.0
 DETECTED = (DETECTION, CELL)
 """QuPath's types of what was detected; what people draw is an `annotation`, nuclei too."""
 DRAWN = (ANNOTATION, UNSTATED)
+MARKED = (*DETECTED, *DRAWN)
+"""Types of objects that may be nuclei."""
 TOO_LARGE = f"shapes over {MAX_NUCLEUS_UM2:,.0f} um2"
 AMONG_POINTS = f"regions (shapes of {MIN_REGION_UM2:,.0f} um2 and more, next to points)"
 AMONG_DETECTIONS = "annotations with an area, next to detections or cells"
@@ -98,7 +100,7 @@ def choose_nuclei(file: AnnotationFile, um_per_px: float) -> Choice:
                 choice.largest_um2 = max(choice.largest_um2, area_um2)
             else:
                 choice.marks.append(shape.mark)
-        if found.object_type not in (*DETECTED, *DRAWN):
+        if found.object_type not in MARKED:
             choice.left_out[of_type(found.object_type)] += 1
     return choice
 
@@ -149,7 +151,7 @@ def region_names_of(shapes: Iterable[DrawnShape], um_per_px: float) -> set[str]:
 
 def points_of(found: MarkedObject) -> tuple[Point, ...]:
     """The points of an object that are nuclei."""
-    if found.nucleus or found.object_type not in (*DETECTED, *DRAWN):
+    if found.nucleus or found.object_type not in MARKED:
         return ()
     return found.points
 

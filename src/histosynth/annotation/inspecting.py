@@ -11,7 +11,15 @@ import numpy as np
 
 from ..core.arrays import Float64Array
 from ..core.errors import BadNuclei
-from .choosing import AMONG_DETECTIONS, DETECTED, DRAWN, nucleus_shapes, of_type, points_of
+from .choosing import (
+    AMONG_DETECTIONS,
+    DETECTED,
+    DRAWN,
+    MARKED,
+    nucleus_shapes,
+    of_type,
+    points_of,
+)
 from .forms import FORM_FACTS
 from .objects import AnnotationFile
 from .reading_files import read_annotation
@@ -106,7 +114,7 @@ def _left_out(file: AnnotationFile) -> Counter[str]:
     left_out = Counter(file.left_out)
     has_detections = any(found.object_type in DETECTED for found in file.objects)
     for found in file.objects:
-        if found.object_type in (*DETECTED, *DRAWN):
+        if found.object_type in MARKED:
             if has_detections and found.object_type in DRAWN:
                 left_out[AMONG_DETECTIONS] += len(found.polygons)
         else:

@@ -68,11 +68,11 @@ def complete_files(
             outcome.refused[str(image_path)] = error.of(image_path)
             continue
         conditions.append(condition)
-        accepted.append(target)
-    outcome.notes += reader.notes
+        accepted.append((target, nuclei_path))
+    outcome.notes += reader.all_notes()
     if not conditions:
         return outcome
-    files.refuse_foreign_targets(accepted)
+    files.refuse_foreign_targets(target for target, _ in accepted)
     ensure_folder(targets[0].parent)
     for index, picture in complete(
         opened,
@@ -82,6 +82,8 @@ def complete_files(
         batch=options.batch,
         on_progress=on_progress,
     ):
-        picture.save(accepted[index])
-        outcome.written.append(accepted[index])
+        target, nuclei_path = accepted[index]
+        picture.recipe.update(reader.noted(nuclei_path))
+        picture.save(target)
+        outcome.written.append(target)
     return outcome

@@ -55,7 +55,7 @@ def synthesize_files(
     reader = files.ConditionReader.of(opened, options)
     settings = settings_for(opened, "synthesize", options)
     outcome = Outcome()
-    stems = []
+    accepted = []
     conditions = []
     appearances = []
     for path, appearance_of_path in zip(paths, found, strict=True):
@@ -66,13 +66,15 @@ def synthesize_files(
         except HistosynthError as error:
             outcome.refused[str(path)] = error.of(path)
             continue
-        stems.append(path.stem)
+        accepted.append(path)
         conditions.append(condition)
         appearances.append(measured)
-    outcome.notes += reader.notes
+    outcome.notes += reader.all_notes()
     if not conditions:
         return outcome
-    files.refuse_foreign_targets(out / f"{stem}_{k}.png" for stem in stems for k in range(variants))
+    files.refuse_foreign_targets(
+        out / f"{path.stem}_{k}.png" for path in accepted for k in range(variants)
+    )
     recipes = files.read_earlier_recipes(out / "recipe.json")
     ensure_folder(out)
     for index, variant, picture in synthesize(
@@ -85,7 +87,9 @@ def synthesize_files(
         batch=options.batch,
         on_progress=on_progress,
     ):
-        target = out / f"{stems[index]}_{variant}.png"
+        path = accepted[index]
+        target = out / f"{path.stem}_{variant}.png"
+        picture.recipe.update(reader.noted(path))
         picture.save(target)
         outcome.written.append(target)
         recipes[target.name] = picture.recipe

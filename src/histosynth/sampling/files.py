@@ -39,14 +39,14 @@ class ConditionReader:
         mpp: scale of the coordinates, micrometres per pixel.
         class_map: names of classes in the files => the bundle's.
         label: of every condition.
-        notes: sentences on what was left out of the files, and on changes of scale.
+        notes: sentences on what was left out of each file of nuclei, and on a change of scale.
     """
 
     bundle: Bundle
     mpp: float
     class_map: Mapping[str, str]
     label: str | None
-    notes: list[str] = field(default_factory=list)
+    notes: dict[Path, list[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, bundle: Bundle, options: SamplingOptions) -> ConditionReader:
@@ -86,6 +86,15 @@ class ConditionReader:
         check_condition(condition, self.bundle.info)
         return condition
 
+    def all_notes(self) -> list[str]:
+        """The notes on all files, in the order of reading."""
+        return [note for notes in self.notes.values() for note in notes]
+
+    def noted(self, nuclei: Path | None) -> dict[str, Any]:
+        """What a picture's recipe records of its file of nuclei; empty where nothing was noted."""
+        notes = self.notes.get(nuclei) if nuclei else None
+        return {"notes": list(notes)} if notes else {}
+
     def _nuclei(self, path: Path, size: Size) -> Nuclei:
         return read_nuclei(
             path,
@@ -93,7 +102,7 @@ class ConditionReader:
             mpp=self.mpp,
             classes=self.bundle.info.classes,
             mapping=self.class_map,
-            on_note=self.notes.append,
+            on_note=self.notes.setdefault(path, []).append,
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from ...core.errors import HistosynthError
 from ..choosing import (
     DETECTED,
-    DRAWN,
+    MARKED,
     DrawnShape,
     Mark,
     nucleus_shapes,
@@ -112,7 +112,7 @@ def _read(
     for found in file.objects:
         marks += [Mark(x, y, found.name) for x, y in points_of(found)]
         shapes += [(shape, found.object_type in DETECTED) for shape in nucleus_shapes(found)]
-        if found.object_type not in (*DETECTED, *DRAWN):
+        if found.object_type not in MARKED:
             left_out[of_type(found.object_type)] += 1
     # one call for all names, so that a refusal lists every class that is not in the map
     names = [mark.name for mark in marks] + [shape.name for shape, _ in shapes]
