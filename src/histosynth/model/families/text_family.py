@@ -40,6 +40,7 @@ class TextFamily(Family):
     held_parts = ("structure",)
     predictions: tuple[PredictionType, ...] = ("epsilon", "v_prediction")
     kohya_blocks: tuple[str, ...] = ()
+    adapter_use = ""
     default_steps = 25
     default_batch_px: int | None = None
     trained_on_structure = False
