@@ -174,9 +174,12 @@ def test_children_too_deep_and_keys_that_stand_twice_are_refused(tmp_path):
         nested = feature(polygon(60, 60), childObjects=[nested])
     with pytest.raises(BadNuclei, match="objects lie more than 50 deep"):
         read(tmp_path, [nested])
-    twice = '{"type": "FeatureCollection", "features": [], "features": []}'
-    with pytest.raises(BadNuclei, match="holds the key 'features' twice"):
+    twice = '{"type": "FeatureCollection", "features": [1], "features": []}'
+    with pytest.raises(BadNuclei, match="holds the key 'features' twice, with two values"):
         read(tmp_path, twice)
+    doubled = '"properties": {"metadata": {}, "metadata": {}, '
+    same = json.dumps(ONE).replace('"properties": {', doubled)
+    assert read(tmp_path, same) == ([(59.5, 59.5, "Tumor")], {})
 
 
 def hovernet(mag, *types):

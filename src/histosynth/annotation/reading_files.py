@@ -73,10 +73,13 @@ def _read_json(text: str) -> AnnotationFile:
 
 
 def _without_twins(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON; where a key stands twice, Python would keep the last and drop the rest."""
+    """An object of JSON; where a key stands twice, Python would keep the last and drop the rest.
+
+    QuPath 0.5 writes the metadata of a TMA core twice, which is harmless.
+    """
     values = dict(pairs)
     if len(values) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twin = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"an object holds the key {twin!r:.80} twice")
+        for key, value in pairs:
+            if value != values[key]:
+                raise ValueError(f"an object holds the key {key!r:.80} twice, with two values")
     return values
