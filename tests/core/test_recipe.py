@@ -230,8 +230,8 @@ def refusal_of(values, target, **options):
         ({}, ("missing key name",)),
         ({"name": "a", "first": {"size": 3}}, ("the file: first must not be larger than second",)),
         (
-            {"name": "a", "first": {"sise": 3}},
-            ("unknown key first.sise (known: size)",),
+            {"name": "a", "first": {"sizes": 3}},
+            ("unknown key first.sizes (known: size)",),
         ),
         (
             {"name": "a", "sede": 1, "share": 7},
