@@ -40,8 +40,8 @@ def test_prepare_takes_the_scale_of_slides_that_state_another(tmp_path):
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('slides = ["s.tiff"]\nnuclei.source = "none"\ntiles.size = 256\n')
     stated = hs.prepare(recipe, tmp_path / "stated")
-    given = hs.prepare(recipe, tmp_path / "given", mpp=1.0)
-    assert given.summary["tiles"] > stated.summary["tiles"]
+    given = hs.prepare(recipe, tmp_path / "given", mpp=0.25)
+    assert given.summary["tiles"] < stated.summary["tiles"]
 
 
 def test_train_writes_weights_and_continues(tmp_path):
