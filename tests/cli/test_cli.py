@@ -263,7 +263,7 @@ def test_complete_folders_pair_by_stem(place, tiny):
         (["--size", "0"], "W or WxH in whole pixels"),
         (["--size", "²"], "W or WxH in whole pixels"),
         (["--mpp", "0.25"], "The scale is 0.25 um/px, but this bundle paints at 0.5"),
-        (["--mpp", "0"], "--mpp is 0.0, but must be above 0 and below 1000"),
+        (["--mpp", "0"], "--mpp is 0.0, but must be micrometres per pixel, above 0 and below 1000"),
         (["--label", "liver"], "Unknown label 'liver'"),
         (["--steps", "0"], "--steps is 0, but must be from 1 to 200"),
         (["--guidance", "99"], "--guidance is 99.0"),
