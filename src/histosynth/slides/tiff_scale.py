@@ -14,11 +14,12 @@ _TAGS = "its tags XResolution and YResolution"
 
 def scales_of_tags(page: Any) -> tuple[ScaleStatement, ...]:
     """What the resolution of a TIFF page states, and ImageJ's description of its unit."""
-    stated = [_by_resolution_unit(page)]
+    tags = _by_resolution_unit(page)
     imagej = _by_imagej(page)
-    if imagej is not None:
-        stated.insert(0, imagej)
-    return tuple(stated)
+    if imagej is None:
+        return (tags,)
+    # without a unit in the tags, the numbers in them are those per unit of ImageJ
+    return (imagej,) if tags.problem else (imagej, tags)
 
 
 def _by_resolution_unit(page: Any) -> ScaleStatement:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import lzma
 import math
 import os
+import struct
 import weakref
+import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,12 +30,16 @@ BROKEN_TIFF = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    EOFError,
     LookupError,
     MemoryError,
     OSError,
     RuntimeError,
     TypeError,
     ValueError,
+    lzma.LZMAError,
+    struct.error,
+    zlib.error,
 )
 """What tifffile and its decoders raise over a damaged file."""
 
