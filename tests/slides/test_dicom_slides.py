@@ -1,5 +1,6 @@
 """DICOM: slides in colour are read, everything else is refused by what it is."""
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
@@ -83,6 +84,25 @@ def test_pixels_that_are_not_square_are_refused(tmp_path):
     with pytest.raises(ConflictingScales, match=r"0\.25 um/px across, and 0\.5 um/px down"):
         open_slide(path)
     assert open_slide(path, mpp=0.5).mpp == 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "is_read"),
+    [
+        ({"subsampling": "422"}, False),
+        ({"subsampling": "444"}, False),
+        ({"outcolorspace": "rgb"}, True),
+    ],
+)
+def test_jpeg_that_is_not_in_the_colours_of_its_header_is_refused(tmp_path, options, is_read):
+    frame = imagecodecs.jpeg_encode(picture(64, 64), level=98, **options)
+    path = write_dicom(tmp_path / "a.dcm", frame=frame)
+    if is_read:
+        shown = open_slide(path).read(0, Box(0, 0, 64, 64))
+        assert np.abs(shown.astype(int) - picture(64, 64)).mean() < 3
+        return
+    with pytest.raises(UnreadableImage, match="its header states RGB, but its JPEG stream is YCb"):
+        open_slide(path)
 
 
 def test_a_slide_without_spacing_is_refused(tmp_path):

@@ -2,14 +2,15 @@
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 from tiff_files import picture
 
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 SERIES = "1.2.826.0.1.3680043.8.498.1"
 
 
-def write_dicom(path, *, uid=WHOLE_SLIDE, spacing=(0.0005, 0.0005), **tags):
+def write_dicom(path, *, uid=WHOLE_SLIDE, spacing=(0.0005, 0.0005), frame=None, **tags):
     """A DICOM slide of one 64 x 64 px frame."""
     pixels = picture(64, 64)
     data = Dataset()
@@ -42,6 +43,10 @@ def write_dicom(path, *, uid=WHOLE_SLIDE, spacing=(0.0005, 0.0005), **tags):
     data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     data.file_meta.MediaStorageSOPClassUID = uid
     data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
+    if frame is not None:
+        data.PixelData = encapsulate([frame])
+        data["PixelData"].is_undefined_length = True
+        data.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
     for name, value in tags.items():
         setattr(data, name, value)
     pydicom.dcmwrite(path, data, enforce_file_format=True)

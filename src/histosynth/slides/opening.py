@@ -107,11 +107,13 @@ def _open_openslide(path: Path, mpp: float | None) -> Slide:
     from .openslide import OpenSlideSlide, format_of
 
     try:
-        return OpenSlideSlide(path, mpp=mpp)
+        slide = OpenSlideSlide(path, mpp=mpp)
     except UnreadableImage as error:
         if format_of(path) in _OF_SEVERAL_READERS:
             raise NotThisReader(error) from error
         raise  # of a vendor's format another reader could show a macro picture
+    slide.check_colours()
+    return slide
 
 
 def _accepts_dicom(path: Path, start: bytes) -> bool:

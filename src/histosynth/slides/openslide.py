@@ -15,6 +15,7 @@ from ..core.geometry import Box
 from ..core.tile import Pixels
 from .aperio import aperio_scale
 from .dicom_objects import TRANSFER_SYNTAXES
+from .jpeg_colours import is_ycbcr
 from .length_units import number_of
 from .scale import ScaleStatement, scale_of
 from .slide import SlideFacts, check_levels, fitting_levels, on_glass
@@ -71,7 +72,22 @@ class OpenSlideSlide:
             compression=TRANSFER_SYNTAXES.get(syntax, syntax),
             scale=_stated_scales(properties),
         )
+        self._photometric = properties.get("dicom.PhotometricInterpretation", "")
         self.mpp = scale_of(self.path, self.facts.scale, mpp)
+
+    def check_colours(self) -> None:
+        """Refuse DICOM of which OpenSlide would show YCbCr as RGB.
+
+        Raises:
+            UnreadableImage: its header and its JPEG stream disagree.
+        """
+        if self._photometric == "RGB" and is_ycbcr(self.path):
+            self.close()
+            raise UnreadableImage(
+                self.path,
+                "its header states RGB, but its JPEG stream is YCbCr: colours would be wrong",
+                "Convert the slide to DICOM again, with a newer converter.",
+            )
 
     def read(
         self,
