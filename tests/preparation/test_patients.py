@@ -1,6 +1,7 @@
 """Patients of slides: from barcodes, patterns and tables; contradictions are refused."""
 
 import pytest
+from dicom_files import write_dicom
 from PIL import Image
 
 from histosynth.core.errors import BadRecipe, BadTable
@@ -121,3 +122,23 @@ def test_a_synthetic_picture_without_a_patient_is_its_own(stem, pattern, patient
 def test_a_pattern_that_is_none_is_refused_for_synthetic_pictures_too():
     with pytest.raises(BadRecipe, match=r"'\(' is no pattern"):
         patient_of_synthetic("a", "(")
+
+
+def test_all_files_of_a_dicom_series_are_one_slide(tmp_path):
+    """Each opens the whole pyramid: as slides of their own they would be copies in two splits."""
+    write_dicom(tmp_path / "level0.dcm")
+    write_dicom(
+        tmp_path / "level1.dcm",
+        SOPInstanceUID="1.2.826.0.1.3680043.8.498.1.9",
+        TotalPixelMatrixRows=32,
+        TotalPixelMatrixColumns=32,
+        ImageType=["DERIVED", "PRIMARY", "VOLUME", "RESAMPLED"],
+        spacing=(0.001, 0.001),
+    )
+    other = tmp_path / "other"
+    other.mkdir()
+    write_dicom(other / "level2.dcm", SeriesInstanceUID="1.2.826.0.1.3680043.8.498.7")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    recipe = build({"slides": ["*.dcm", "*.png", "other/*.dcm"]}, PrepareRecipe)
+    found = [source.name for source in find_slide_sources(recipe, tmp_path)]
+    assert found == ["a", "level0", "level2"]

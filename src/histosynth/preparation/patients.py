@@ -12,6 +12,7 @@ from pathlib import Path
 from ..core.barcode import barcodes_in, lacks_barcode, patients_of_barcodes
 from ..core.errors import BadRecipe, BadTable, NoFiles
 from ..slides import SLIDE_SUFFIXES
+from ..slides.series import one_file_a_slide
 from .recipe import PrepareRecipe
 
 MAX_TABLE_BYTES = 64 << 20
@@ -67,14 +68,15 @@ def find_slide_sources(recipe: PrepareRecipe, base_folder: Path) -> list[SlideSo
 
 
 def _find_paths(recipe: PrepareRecipe, base_folder: Path) -> list[Path]:
-    """All files that the recipe's patterns match, each once, every name once."""
+    """All slides that the recipe's patterns match, each once, every name once."""
     paths: dict[Path, None] = {}
     for pattern in recipe.slides:
         found = _matching(base_folder, pattern)
         if not found:
             raise NoFiles(base_folder / pattern, SLIDE_SUFFIXES[:6])
         paths.update(dict.fromkeys(found))
-    names = Counter(path.stem for path in paths)
+    slides = one_file_a_slide(paths)
+    names = Counter(path.stem for path in slides)
     reserved = sorted(name for name in names if _is_reserved(name))
     if reserved:
         raise BadRecipe(
@@ -88,7 +90,7 @@ def _find_paths(recipe: PrepareRecipe, base_folder: Path) -> list[Path]:
             "slides",
             [f"{count} names stand for two slides, first {repeated[0]}"],
         )
-    return list(paths)
+    return slides
 
 
 def _is_reserved(name: str) -> bool:

@@ -169,10 +169,10 @@ def _files_of_series(path: Path) -> list[Path]:
     """All files of the folder that belong to the series of this one."""
     series = _header_of(path).SeriesInstanceUID
     neighbours = sorted(path.parent.glob("*"))[:MAX_FILES]
-    return [each for each in neighbours if _series_of(each) == series]
+    return [each for each in neighbours if series_in_header(each) == series]
 
 
-def _series_of(path: Path) -> str | None:
+def series_in_header(path: Path) -> str | None:
     """The series of a DICOM file; None for other files, and for damaged ones."""
     try:
         if not path.is_file():
