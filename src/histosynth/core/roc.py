@@ -47,7 +47,8 @@ def auc_interval(
 
     Items of one patient resemble each other, so patients are resampled and not items. Replicates in
     which one class is missing are left out. With few patients such an interval is too narrow:
-    report their number.
+    report their number. Where all replicates agree, as for equal scores (0.5) or for classes that
+    are separated without an error (0 or 1), both ends are the value.
 
     Args:
         scores: (N) of any scale, higher for true items.

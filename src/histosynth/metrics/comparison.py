@@ -191,7 +191,13 @@ class Comparison:
         """Value over baseline; 1 is real tissue."""
         if self.baseline is None:
             return None
-        if not self.baseline[0] > 0:
+        if not math.isfinite(self.baseline[0]):
+            return undefined(
+                "the baseline is not defined for this sample",
+                n=self.n,
+                groups=self.groups,
+            )
+        if self.baseline[0] <= 0:
             return undefined(
                 "the baseline is 0: real tissue does not differ in it",
                 n=self.n,

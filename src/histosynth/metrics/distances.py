@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ import numpy as np
 from scipy import linalg
 
 from ..core.arrays import Float64Array, FloatArray, IndexArray
+from .kernel_blocks import cubic_kernel, group_sums
+from .neighbours import refuse_not_finite
 
 KERNEL_BLOCK = 2048
 """Rows of a kernel matrix that are held at a time."""
@@ -16,6 +19,8 @@ MAX_ALL_PAIRS = 6000
 """Up to so many vectors all pairs count in a kernel distance; beyond, those within parts."""
 PART_SIZE = 2500
 """Vectors of a part, about."""
+ROUNDING = 1e-12
+"""Share of its terms that a Frechet distance may be off by rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +98,17 @@ def frechet_distance(first: FloatArray, second: FloatArray) -> float:
     root is the sum of singular values of A B^T, with A and B the centred, scaled features: exact,
     and well behaved where covariances are singular. Its bias grows as n falls: compare only at
     equal n, with a baseline.
+
+    Returns:
+        0 or more; exactly 0 where rounding could explain the distance, as for a set against itself.
+        nan where a side has fewer than 2 vectors.
+
+    Raises:
+        ValueError: a feature is not a finite number.
     """
+    if min(len(first), len(second)) < 2:
+        return math.nan
+    refuse_not_finite(first, second)
     if min(len(first), len(second)) > first.shape[1]:
         return frechet_of_moments(Moments.of([first]), Moments.of([second]))
     first_mean, first_root = _mean_and_root(first)
@@ -101,7 +116,15 @@ def frechet_distance(first: FloatArray, second: FloatArray) -> float:
     traces = float((first_root**2).sum()) + float((second_root**2).sum())
     cross = linalg.svdvals(first_root @ second_root.T).sum()
     squared_gap = float(((first_mean - second_mean) ** 2).sum())
-    return float(squared_gap + traces - 2 * cross)
+    return _without_rounding(squared_gap + traces, 2 * float(cross))
+
+
+def _without_rounding(total: float, cross: float) -> float:
+    """The difference of two sums; 0 where it is negative or no more than their rounding."""
+    distance = total - cross
+    if distance <= ROUNDING * total:
+        return 0.0
+    return distance
 
 
 def _mean_and_root(features: FloatArray) -> tuple[Float64Array, Float64Array]:
@@ -147,7 +170,7 @@ def frechet_of_moments(first: Moments, second: Moments) -> float:
     difference = first.mean - second.mean
     squared_gap = difference @ difference
     traces = squared_gap + np.trace(first_covariance) + np.trace(second_covariance)
-    return float(traces - 2 * cross)
+    return _without_rounding(float(traces), 2 * float(cross))
 
 
 def kernel_distance(first: FloatArray, second: FloatArray) -> float:
@@ -158,7 +181,16 @@ def kernel_distance(first: FloatArray, second: FloatArray) -> float:
     can be larger than the sample. Beyond `MAX_ALL_PAIRS` vectors, of all pairs within parts of
     about `PART_SIZE` (Zaremba et al. 2013): still unbiased, every vector counts once, and cost
     grows with n.
+
+    Returns:
+        0 for equal constant sets; below 0 for a set against itself, because a vector's pair with
+        its own copy counts across the sets, and not within them. nan where a side has fewer than
+        2 vectors.
+
+    Raises:
+        ValueError: a feature is not a finite number.
     """
+    refuse_not_finite(first, second)
     first_groups = np.zeros(len(first), np.intp)
     second_groups = np.zeros(len(second), np.intp)
     sums = KernelSums.of(
@@ -293,7 +325,8 @@ def _mean_of_pairs(
             total = total + (counts - counts**2) @ np.diag(matrix)
         totals.append(total)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(totals[0] / totals[1])
+        # without a pair the sum is rounding, and its quotient would be infinite
+        return np.asarray(np.where(totals[1] > 0, totals[0] / totals[1], np.nan))
 
 
 def _parts(
@@ -368,8 +401,8 @@ def _kernel_sums(
         part_x = x[rows]
         for left in range(0, len(y), KERNEL_BLOCK):
             columns = slice(left, left + KERNEL_BLOCK)
-            block = _cubic_kernel(part_x @ y[columns].T, x.shape[1])
-            out += _group_sums(
+            block = cubic_kernel(part_x @ y[columns].T, x.shape[1])
+            out += group_sums(
                 block,
                 x_groups[rows],
                 y_groups[columns],
@@ -392,51 +425,22 @@ def _symmetric_kernel_sums(
             columns = slice(left, left + KERNEL_BLOCK)
             if left == top:
                 # numpy multiplies an array with its own transpose at half the cost
-                block = _cubic_kernel(part_x @ part_x.T, x.shape[1])
-                out += _group_sums(
+                block = cubic_kernel(part_x @ part_x.T, x.shape[1])
+                out += group_sums(
                     block,
                     groups[rows],
                     groups[columns],
                     shape,
                 )
             else:
-                block = _cubic_kernel(part_x @ x[columns].T, x.shape[1])
-                part = _group_sums(
+                block = cubic_kernel(part_x @ x[columns].T, x.shape[1])
+                part = group_sums(
                     block,
                     groups[rows],
                     groups[columns],
                     shape,
                 )
                 out += part + part.T
-    return out
-
-
-def _cubic_kernel(products: FloatArray, dimensions: int) -> FloatArray:
-    """(x.y / D + 1)^3 of products x.y, in place."""
-    products /= dimensions
-    products += 1
-    products *= products * products
-    return products
-
-
-def _group_sums(
-    block: FloatArray,
-    rows: IndexArray,
-    columns: IndexArray,
-    shape: tuple[int, ...],
-) -> Float64Array:
-    """(G1, G2) sums of a block; its rows and columns are sorted by group."""
-    row_starts = np.flatnonzero(np.diff(rows, prepend=-1))
-    column_starts = np.flatnonzero(np.diff(columns, prepend=-1))
-    wide = np.add.reduceat(
-        block,
-        column_starts,
-        axis=1,
-        dtype=np.float64,
-    )
-    sums = np.add.reduceat(wide, row_starts, axis=0)
-    out = np.zeros(shape)
-    out[np.ix_(rows[row_starts], columns[column_starts])] += sums
     return out
 
 
@@ -451,7 +455,8 @@ def extrapolated_frechet(
     """FID-infinity, the Frechet distance at an infinite number of samples.
 
     The bias of small samples falls as 1 / n, so a line through distances of subsets over 1 / n is
-    read at 0 (Chong & Forsyth 2020). Both sets are cut to the same n, because both are small.
+    read at 0 (Chong & Forsyth 2020). Both sets are cut to the same n, because both are small. Like
+    any unbiased estimate of a small distance it may be below 0, as for a set against itself.
 
     Args:
         first: (N, D).

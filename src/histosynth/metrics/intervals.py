@@ -178,7 +178,7 @@ def statistic_over(
             replicates,
             seed,
         )
-        if recentre:
+        if recentre and np.isfinite(replicated).any():
             replicated = replicated - np.nanmean(replicated) + value
     return with_interval(
         value,
@@ -240,7 +240,9 @@ def with_interval(
 ) -> Estimate:
     """A value with the 2.5th and 97.5th percentile of its replicates.
 
-    There is no interval over fewer than two groups.
+    There is no interval over fewer than two groups. Where all replicates are alike both ends are
+    their value, and the description states that no replicate differs: for a set against itself that
+    is right, elsewhere the sample is too small or too even to show how far the value could be off.
     """
     if not math.isfinite(value):
         return undefined(
@@ -262,7 +264,7 @@ def with_interval(
             groups,
         )
     low, high = (float(end) for end in np.percentile(kept, [2.5, 97.5]))
-    interval = _description(groups, len(replicates) - len(kept))
+    interval = _description(groups, replicates)
     return Estimate(
         value,
         low,
@@ -294,8 +296,12 @@ def _without_interval(
     )
 
 
-def _description(groups: int, undefined_replicates: int) -> str:
+def _description(groups: int, replicates: Float64Array) -> str:
+    kept = replicates[np.isfinite(replicates)]
+    undefined_replicates = len(replicates) - len(kept)
     notes = []
+    if kept.min() == kept.max():
+        notes.append("no replicate differs")
     if undefined_replicates:
         notes.append(f"{undefined_replicates} undefined replicates left out")
     if groups < MIN_PATIENTS_FOR_WIDTH:

@@ -99,7 +99,7 @@ def compare_marginals(
             note,
         )
     else:
-        reason = f"no quantity could be compared; give at least {MIN_TILES_FOR_W1} tiles a side"
+        reason = _why_no_summary(quantities, real)
         summary = Finding(
             f"{name}_W1",
             undefined(reason, n=len(synthetic)),
@@ -109,8 +109,19 @@ def compare_marginals(
     return (summary, *findings), tuple(plot for plot in plots if plot.series)
 
 
+def _why_no_summary(quantities: Sequence[Quantity], real: Sample) -> str:
+    if len(real) >= MIN_TILES_FOR_W1 and not any(_spread(each.of(real)) for each in quantities):
+        return (
+            f"{len(real)} real tiles are alike in every quantity, so that there is no standard "
+            "deviation to divide by; give real tiles that differ"
+        )
+    return f"no quantity could be compared; give at least {MIN_TILES_FOR_W1} tiles a side"
+
+
 def _spread(values: Float64Array) -> float:
-    if not np.isfinite(values).any():
+    finite = values[np.isfinite(values)]
+    # of equal values the deviation is 0, but a rounded mean would leave some 1e-17 to divide by
+    if not len(finite) or finite.min() == finite.max():
         return 0.0
     return float(np.nanstd(values))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..core.arrays import Float64Array
 from ..core.errors import BadTable
 from ..core.estimate import Estimate, undefined
 from ..core.roc import auc_interval
@@ -28,6 +29,8 @@ def conclude_membership(
 ) -> Section:
     """Area under the ROC curve of `-loss` for distinguishing training tiles from unseen ones.
 
+    Where all losses are equal the area is 0.5, with both ends of its interval.
+
     Args:
         trained: (N, T) losses of training tiles at T noise levels.
         unseen: (M, T) the same of tiles of other patients.
@@ -45,12 +48,13 @@ def conclude_membership(
             seed=seed,
         )
         groups = len(set(patients[0])) + len(set(patients[1]))
+        alike = " (no replicate differs)" if low == high else ""
         auc = Estimate(
             value,
             low,
             high,
             len(truth),
-            f"bootstrap over {groups} patients",
+            f"bootstrap over {groups} patients{alike}",
             groups=groups,
         )
     except BadTable as error:
@@ -89,8 +93,8 @@ def conclude_membership(
         ),
         {
             "mean_loss": {
-                "training": float(trained_loss.mean()),
-                "unseen": float(unseen_loss.mean()),
+                "training": _mean_or_none(trained_loss),
+                "unseen": _mean_or_none(unseen_loss),
             }
         },
         (
@@ -103,3 +107,10 @@ def conclude_membership(
             ),
         ),
     )
+
+
+def _mean_or_none(losses: Float64Array) -> float | None:
+    """None where there is no tile, or a loss is not a finite number: JSON has no nan."""
+    if not len(losses) or not np.isfinite(losses).all():
+        return None
+    return float(losses.mean())

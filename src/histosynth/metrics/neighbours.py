@@ -5,16 +5,21 @@ Distances are computed a block of rows at a time: memory grows with n, not with 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import rankdata
 
-from ..core.arrays import Float64Array, FloatArray, IndexArray
+from ..core.arrays import BoolArray, Float64Array, FloatArray, IndexArray
 
 ROWS = 1024
 """Rows of a distance matrix that are held at a time."""
+PAIRS = 4096
+"""Pairs of rows that are compared exactly at a time."""
+_TIE = 1 + 1e-12
+"""Squared distances that differ by no larger factor are equal: their sums are rounded."""
 _Visit = Callable[[FloatArray, slice], None]
 _Owners = Sequence[Hashable]
 
@@ -98,7 +103,13 @@ def nearest_rows(
     Returns:
         (N, count) distances, nearest first, infinite where there is none; (N, count) rows of
         `second`.
+
+    Raises:
+        ValueError: `second` is empty, or a feature is not a finite number.
     """
+    if not len(second):
+        raise ValueError("there is no row among which neighbours could be")
+    refuse_not_finite(first, second)
     count = min(count, len(second))
     shape = (len(first), count)
     distances = np.empty(shape)
@@ -128,6 +139,18 @@ def nearest_rows(
 
     by_blocks(first, second, visit)
     return distances, rows
+
+
+def refuse_not_finite(*sets: FloatArray) -> None:
+    """Comparisons with nan are false, so that features with nan would look far from everything.
+
+    Raises:
+        ValueError: a feature is not a finite number.
+    """
+    for features in sets:
+        finite = np.isfinite(features)
+        if not finite.all():
+            raise ValueError("features must be finite numbers")
 
 
 def _hashes(owners: _Owners) -> IndexArray:
@@ -165,12 +188,15 @@ class Prdc:
         recall: (N,) 1 where a real tile lies in some synthetic tile's ball.
         density: (M,) in how many real balls a synthetic tile lies, over k (Naeem et al. 2020).
         coverage: (N,) 1 where a real tile's ball contains a synthetic tile.
+        empty_balls: real and synthetic tiles with a ball without a size, because the tile is there
+            more than k times: only a copy of it can lie in the ball.
     """
 
     precision: Float64Array
     recall: Float64Array
     density: Float64Array
     coverage: Float64Array
+    empty_balls: tuple[int, int] = (0, 0)
 
 
 def prdc(
@@ -180,13 +206,20 @@ def prdc(
 ) -> Prdc:
     """Precision, recall, density and coverage with balls that reach to the k-th neighbour.
 
+    A tile on the edge of a ball lies in it. So precision, recall and coverage of a set against
+    itself are 1 and its density is (k + 1) / k, however often tiles are repeated.
+
     Args:
         real: (N, D), more than k.
         synthetic: (M, D), more than k.
         k: neighbours.
+
+    Raises:
+        ValueError: a side has no more than k tiles, or a feature is not a finite number.
     """
     if min(len(real), len(synthetic)) <= k:
         raise ValueError(f"balls to the {k}th neighbour need more than {k} tiles a side")
+    refuse_not_finite(real, synthetic)
     real_balls = radii(real, k) ** 2
     synthetic_balls = radii(synthetic, k) ** 2
     balls_around = np.zeros(len(synthetic))
@@ -194,12 +227,20 @@ def prdc(
     coverage = np.zeros(len(real))
 
     def visit(squared: FloatArray, block: slice) -> None:
-        block_balls = real_balls[block]
-        in_real_ball = squared <= block_balls[:, None]
-        in_synthetic_ball = squared <= synthetic_balls
+        pairs = (real[block], synthetic)
+        in_real_ball = _inside(
+            squared,
+            real_balls[block, None],
+            pairs,
+        )
+        in_synthetic_ball = _inside(
+            squared,
+            synthetic_balls[None],
+            pairs,
+        )
         balls_around[:] += in_real_ball.sum(0)
         recall[block] = in_synthetic_ball.any(1)
-        coverage[block] = squared.min(1) <= block_balls
+        coverage[block] = in_real_ball.any(1)
 
     by_blocks(real, synthetic, visit)
     precision = (balls_around > 0).astype(np.float64)
@@ -208,7 +249,58 @@ def prdc(
         recall,
         balls_around / k,
         coverage,
+        (_count_zero(real_balls), _count_zero(synthetic_balls)),
     )
+
+
+def _count_zero(balls: Float64Array) -> int:
+    return int((balls == 0).sum())
+
+
+def _inside(
+    squared: FloatArray,
+    limits: Float64Array,
+    pairs: tuple[FloatArray, FloatArray],
+) -> BoolArray:
+    """(n, M) whether squared distances are within squared limits, (n, 1) or (1, M).
+
+    Where both are too near for rounded distances to decide, the pair's exact distance decides: a
+    copy lies in a ball without a size, and a tile on the edge of a ball in it.
+    """
+    first, second = pairs
+    inside = np.asarray(squared <= limits)
+    gap = np.abs(squared - limits)
+    doubtful = gap <= _rounding(first, second)
+    rows, columns = np.nonzero(doubtful)
+    every_limit = np.broadcast_to(limits, squared.shape)
+    for start in range(0, len(rows), PAIRS):
+        part = slice(start, start + PAIRS)
+        row = rows[part]
+        column = columns[part]
+        exact = exact_distances(
+            first[row],
+            second,
+            column[:, None],
+        )
+        exact_squared = exact[:, 0] ** 2
+        limit = every_limit[row, column] * _TIE
+        inside[row, column] = exact_squared <= limit
+    return inside
+
+
+def _rounding(first: FloatArray, second: FloatArray) -> float:
+    """By how much an element of `squared_distances` may be off at most."""
+    centre = second.mean(0, dtype=np.float64)
+    largest = 0.0
+    for side in (first, second):
+        centred = side - centre
+        squares = (centred**2).sum(axis=1)
+        largest += float(squares.max())
+    both_float32 = first.dtype == second.dtype == np.float32
+    dtype = np.float32 if both_float32 else np.float64
+    step = float(np.finfo(dtype).eps)
+    terms = 16 + math.sqrt(first.shape[1])
+    return step * terms * largest
 
 
 def authentic(train: FloatArray, synthetic: FloatArray) -> Float64Array:
@@ -216,8 +308,13 @@ def authentic(train: FloatArray, synthetic: FloatArray) -> Float64Array:
     own nearest.
 
     Their mean is AuthPct (Alaa et al. 2022): about a half for tiles as new as the training tiles
-    are to each other, low for copies.
+    to each other, low for copies, 0 for a set against itself.
+
+    Raises:
+        ValueError: there are fewer than 2 training tiles, or a feature is not a finite number.
     """
+    if len(train) < 2:
+        raise ValueError("a training tile needs another one to be near to")
     own = radii(train, 1)
     distances, rows = nearest_rows(synthetic, train)
     is_authentic = distances[:, 0] > own[rows[:, 0]]
@@ -234,9 +331,15 @@ def copying_statistic(synthetic: Float64Array, held_out: Float64Array) -> float:
     Args:
         synthetic: (M,) distances of synthetic tiles to their nearest training tile.
         held_out: (N,) the same of held-out real tiles.
+
+    Returns:
+        0 where all distances are equal; equal distances count half, and the deviation stays that of
+        unequal ones. nan where a side is empty.
     """
     m = len(synthetic)
     n = len(held_out)
+    if min(m, n) == 0:
+        return math.nan
     both = np.concatenate([synthetic, held_out])
     ranks = rankdata(both)
     smallest_sum = m * (m + 1) / 2

@@ -103,7 +103,11 @@ class RingClassifier:
 
     @classmethod
     def fit(cls, tiles: Sequence[tuple[Pixels, Nuclei]]) -> RingClassifier:
-        """Fit on real tiles with their nuclei; those without a class are left out."""
+        """Fit on real tiles with their nuclei; those without a class are left out.
+
+        Raises:
+            ValueError: there are fewer than 2 nuclei with a class, or a class has none.
+        """
         tile_features = []
         tile_class_ids = []
         for pixels, nuclei in tiles:
@@ -112,6 +116,9 @@ class RingClassifier:
             tile_class_ids.append(classified.class_ids)
         features = np.concatenate(tile_features)
         class_ids = np.concatenate(tile_class_ids)
+        counts = np.bincount(class_ids.astype(np.intp))
+        if counts.sum() < 2 or not counts.all():
+            raise ValueError(f"each class needs nuclei, and there must be 2: {counts.tolist()}")
         mean = features.mean(0)
         std = features.std(0) + 1e-6
         scaled = (features - mean) / std

@@ -15,6 +15,8 @@ from ...core.estimate import Estimate, undefined
 Counts = Float64Array
 Z95 = 1.959963984540054
 _REPLICATES = 2000
+_MIN_WIDTH = 1e-9
+"""An interval that is narrower shows only how its ends were rounded."""
 _MAX_VALUES_AT_ONCE = 4_000_000
 MIN_GROUPS = 10
 """A percentile bootstrap over fewer groups is too narrow (Efron & Tibshirani 1993, ch. 14)."""
@@ -82,6 +84,10 @@ def kappas(stack: Counts) -> Counts:
 def estimate_kappa(matrices: Sequence[Counts], unit: str) -> Estimate:
     """Kappa of all matrices together, with a bootstrap over them, or the asymptotic error of one.
 
+    Undefined where nothing can be compared or only one class occurs. Without an interval where no
+    pair disagrees, or where the interval would have no width, as where one annotator gave a single
+    class.
+
     Args:
         matrices: (K, K) counts, one for each independent group (file, patient, block).
         unit: what a group is, for the text of the interval.
@@ -96,23 +102,39 @@ def estimate_kappa(matrices: Sequence[Counts], unit: str) -> Estimate:
     if value == 1:
         reason = "nothing disagrees, so how far kappa could be from 1 cannot be estimated"
         return without_interval(value, count, reason)
-    if len(not_empty) > 1:
-        interval = bootstrap(np.stack(not_empty), kappas, unit)
-        return Estimate(
-            value,
-            interval.low,
-            interval.high,
-            count,
-            interval.method,
-        )
-    reach = Z95 * kappa_error(pooled)
+    interval = _interval(value, not_empty, unit)
+    if interval.high - interval.low < _MIN_WIDTH:
+        return without_interval(value, count, _why_no_width(pooled))
     return Estimate(
         value,
+        interval.low,
+        interval.high,
+        count,
+        interval.method,
+    )
+
+
+def _interval(
+    value: float,
+    matrices: Sequence[Counts],
+    unit: str,
+) -> Interval:
+    if len(matrices) > 1:
+        return bootstrap(np.stack(matrices), kappas, unit)
+    reach = Z95 * kappa_error(matrices[0])
+    return Interval(
         max(value - reach, -1.0),
         min(value + reach, 1.0),
-        count,
         f"asymptotic, one {unit} (its pairs taken as independent)",
     )
+
+
+def _why_no_width(matrix: Counts) -> str:
+    """Why all replicates of a kappa below 1 are alike."""
+    classes = [np.count_nonzero(matrix.sum(axis)) for axis in (0, 1)]
+    if min(classes) == 1:
+        return "one annotator only ever gave one class: kappa is then 0, whatever the other gave"
+    return "no replicate differs, so how far kappa could be from its value cannot be estimated"
 
 
 def without_interval(

@@ -15,7 +15,7 @@ from ...core.errors import BadNuclei, BadOption
 from ...core.estimate import Estimate, undefined
 from ...core.matching import f1, match_points
 from ...core.nuclei import ANY
-from .kappa import Z95, Counts, Interval, bootstrap, estimate_kappa
+from .kappa import Z95, Counts, Interval, bootstrap, estimate_kappa, without_interval
 
 NOT_MARKED = "not marked"
 ClassPairs = Counter[tuple[str | None, str | None]]
@@ -238,7 +238,9 @@ def _count_unspecified(table: ClassPairs) -> int:
 
 
 def _estimate_detection(tables: Sequence[ClassPairs], unit: str) -> Estimate:
-    """F1 of detection over all groups."""
+    """F1 of detection over all groups; without an interval over several groups that all agree on
+    everything or on nothing, because no replicate would differ.
+    """
     counts = [_detection_counts(table) for table in tables]
     rows = [(each.matched, each.unmatched) for each in counts]
     groups = np.array([row for row in rows if any(row)], np.float64).reshape(-1, 2)
@@ -247,6 +249,14 @@ def _estimate_detection(tables: Sequence[ClassPairs], unit: str) -> Estimate:
     matched, alone = (int(value) for value in groups.sum(axis=0))
     value = f1(matched, matched, matched + alone)
     if len(groups) > 1:
+        if not matched or not alone:
+            marked_by = "one alone" if matched else "both"
+            return without_interval(
+                value,
+                matched + alone,
+                f"no nucleus was marked by {marked_by}, so how far F1 could be from {value:g} "
+                "cannot be estimated",
+            )
         interval = bootstrap(groups, _f1_of_sums, unit)
     else:
         interval = _wilson_f1(matched, matched + alone, unit)

@@ -264,6 +264,8 @@ def _kappa(
     if found.interval.startswith("asymptotic"):
         # the asymptotic error would take cells as independent
         return without_interval(found.value, found.n, f"only one {unit} holds regions")
+    if found.interval == "none":
+        return found
     return replace(found, interval=found.interval + of)
 
 
@@ -288,6 +290,8 @@ def _dice(
     cells = int(sum_of_sizes - both)
     if value == 1:
         return without_interval(value, cells, "nothing disagrees")
+    if value == 0:
+        return without_interval(value, cells, "nothing agrees")
     if len(rows) < 2:
         return without_interval(value, cells, f"only one {unit} holds it")
     interval = bootstrap(sums, _dice_of_sums, unit)

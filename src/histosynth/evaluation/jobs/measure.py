@@ -34,6 +34,7 @@ from ..inputs.items import Item, content_digest, read_item, read_items, spread_o
 from .measured_file import TileFacts, is_written_by, read_measured, write_measured
 
 TILES_PER_JOB = 64
+NOT_FINITE = "its features are not finite numbers: the encoder's weights or --bf16 are at fault"
 MAX_FITTED_TILES = 96
 """Real tiles that the classifier by rings of colour is fitted on."""
 
@@ -115,6 +116,9 @@ def measure(job: MeasureJob) -> int:
                 values[f"{number}/{name}"] = np.asarray(value)
         if tools.encoder is not None:
             for number, features in embed_tiles(pictures, tools.encoder).items():
+                if not all(np.isfinite(value).all() for value in features.values()):
+                    tiles[number]["refused"] = NOT_FINITE
+                    continue
                 for name, value in features.items():
                     values[f"{number}/{name}"] = value
     write_measured(job.path, job.key, tiles, values)

@@ -15,11 +15,14 @@ from ..finding import Finding, Plot, Section, Series
 from ..intervals import share_over, statistic_over
 from ..neighbours import copying_statistic, nearest_rows
 from ..sample import Sample
+from .register import NOT_SEARCHED
 
 FALSE_ALARM_RATE = 0.001
 """Chance that unseen real tissue is suspected, per tile, by the fit of its scores."""
 MIN_SCORES = 16
 """Real tiles needed to compute the bar."""
+MAX_BAR = 0.999
+"""A copy's own correlation is hardly above it: a higher bar would find none."""
 MAX_PAIRS = 8
 """Most alike pairs that are shown."""
 _EULER_GAMMA = 0.5772156649
@@ -86,13 +89,15 @@ def conclude_copying(
     if np.isfinite(null).sum() < MIN_SCORES:
         null = scores["real"]
     bar = bar_of(null)
+    no_bar = _why_no_bar(bar, null)
     findings = [
         _suspected(
             bar,
-            null,
+            no_bar,
             (real, synthetic),
             scores,
             seed,
+            null=null,
         ),
         Finding(
             "correlation_95th",
@@ -109,7 +114,10 @@ def conclude_copying(
     ]
     facts: dict[str, Any] = {}
     verdict = ""
-    if math.isfinite(bar):
+    if no_bar and math.isfinite(bar):
+        verdict = f"No verdict on copies: {no_bar}."
+        bar = math.nan
+    elif math.isfinite(bar):
         suspected = int(np.nansum(_above(scores["synthetic"], bar)))
         facts = {
             "bar": round(bar, 4),
@@ -168,30 +176,49 @@ def bar_of(null: Float64Array) -> float:
     return max(quantile, float(kept.max()))
 
 
+def _why_no_bar(bar: float, null: Float64Array) -> str:
+    """Why no synthetic tile can be suspected; "" where the bar can be used."""
+    scores = null[np.isfinite(null)]
+    if not math.isfinite(bar):
+        return f"the bar needs {MIN_SCORES} real tiles with contrast"
+    if bar <= MAX_BAR:
+        return ""
+    if scores.max() > MAX_BAR:
+        repeated = int((scores > MAX_BAR).sum())
+        return (
+            f"{repeated} of the {len(scores)} real tiles that set the bar are in the training "
+            f"tissue of other patients too (correlation above {MAX_BAR}), so that a copy would not "
+            "stand out; give each tile once, and each patient one name"
+        )
+    return (
+        f"the correlations of the {len(scores)} real tiles that set the bar differ so much that it "
+        f"would be {bar:.2f}, which no copy exceeds; give more training tiles of other patients"
+    )
+
+
 def most_alike_pairs(synthetic: Sample, count: int = MAX_PAIRS) -> list[AlikePair]:
     """The pairs of the highest correlation, to be shown to people."""
     pairs = []
     for row, match in enumerate(synthetic.each("copy/match")):
         score, tile, pose, x, y = (float(value) for value in match[:5])
-        if math.isfinite(score):
+        if score > NOT_SEARCHED:
             pairs.append(AlikePair(row, int(tile), score, int(pose), x, y))
     return sorted(pairs, key=lambda pair: -pair.score)[:count]
 
 
 def _suspected(
     bar: float,
-    null: Float64Array,
+    no_bar: str,
     sides: tuple[Sample, Sample],
     scores: Mapping[str, Float64Array],
     seed: int,
+    *,
+    null: Float64Array,
 ) -> Finding:
     """Share of tiles above the bar."""
     real, synthetic = sides
-    if not math.isfinite(bar):
-        why = undefined(
-            f"the bar needs {MIN_SCORES} real tiles with contrast",
-            n=int(np.isfinite(null).sum()),
-        )
+    if no_bar:
+        why = undefined(no_bar, n=int(np.isfinite(null).sum()))
         return Finding("suspected_copies", why, "zero")
     return Finding(
         "suspected_copies",
@@ -213,7 +240,8 @@ def _suspected(
 def _scores(sample: Sample) -> Float64Array:
     if not len(sample):
         return np.zeros(0)
-    return sample.stack("copy/match")[:, 0]
+    found = sample.stack("copy/match")[:, 0]
+    return np.where(found > NOT_SEARCHED, found, np.nan)
 
 
 def _above(scores: Float64Array, bar: float) -> Float64Array:
@@ -254,17 +282,27 @@ def _verdict(
     bar: float,
 ) -> str:
     measured = int(np.isfinite(scores).sum())
+    if not measured:
+        return (
+            f"No verdict on copies: none of {len(scores)} synthetic tiles could be searched for, "
+            "because they have no contrast or the training tiles are smaller than a quarter of "
+            "them."
+        )
+    not_searched = ""
+    if measured < len(scores):
+        not_searched = f" {len(scores) - measured} more could not be searched for."
     if suspected:
         highest_first = np.argsort(-np.nan_to_num(scores, nan=-1))[:3]
         names = [synthetic.tiles[row].name for row in highest_first][:suspected]
         return (
             f"{suspected} of {measured} synthetic tiles are suspected copies of training tissue "
             f"(correlation above {bar:.2f}), first {', '.join(names)}: compare the pairs below."
+            + not_searched
         )
-    largest = float(np.nanmax(scores)) if measured else math.nan
+    largest = float(np.nanmax(scores))
     return (
         f"None of {measured} synthetic tiles is a suspected copy: the largest correlation with "
-        f"training tissue is {largest:.2f}, the bar {bar:.2f}."
+        f"training tissue is {largest:.2f}, the bar {bar:.2f}." + not_searched
     )
 
 
@@ -283,7 +321,8 @@ def _authentic(
 ) -> Float64Array:
     """(M,) 1 where a tile is farther from its nearest crop than that is from its own nearest.
 
-    A training crop's own nearest is of another patient, as unseen tissue is.
+    A training crop's own nearest is of another patient, as unseen tissue is. nan where there is no
+    other patient.
     """
     gaps, rows = nearest_rows(synthetic.stack("embed/features"), crops)
     nearest_crops = np.unique(rows[:, 0])
@@ -302,7 +341,8 @@ def _authentic(
     )
     farther = []
     for gap, row in zip(gaps[:, 0], rows[:, 0], strict=True):
-        farther.append(float(gap > radius[int(row)]))
+        own_gap = radius[int(row)]
+        farther.append(float(gap > own_gap) if math.isfinite(own_gap) else math.nan)
     return np.array(farther)
 
 
@@ -323,13 +363,27 @@ def _by_features(
     def nearer_than_5th(of_synthetic: Float64Array, of_real: Float64Array) -> float:
         return float((of_synthetic < np.percentile(of_real, 5)).mean())
 
-    nearer = statistic_over(nearer_than_5th, *sides, seed=seed)
-    statistic = statistic_over(
-        copying_statistic,
-        *sides,
-        replicates=400,
-        seed=seed,
-    )
+    if np.percentile(gaps["real"], 5) > 0:
+        nearer = statistic_over(nearer_than_5th, *sides, seed=seed)
+        statistic = statistic_over(
+            copying_statistic,
+            *sides,
+            replicates=400,
+            seed=seed,
+        )
+    else:
+        copies = int((gaps["real"] == 0).sum())
+        nearer = statistic = undefined(
+            f"{copies} of {n} held-out real tiles have the features of a training crop, so that "
+            "they do not show how far unseen tissue is; leave them out of one side",
+            n=n,
+        )
+    authenticity = share_over(authentic, synthetic.patients, seed=seed)
+    if not np.isfinite(authentic).any():
+        authenticity = undefined(
+            "the training tissue is of 1 patient, and it takes 2 to be compared with each other",
+            n=len(synthetic),
+        )
     return [
         Finding(
             "nearer_than_5th",
@@ -348,11 +402,7 @@ def _by_features(
         ),
         Finding(
             "AuthPct",
-            share_over(
-                authentic,
-                synthetic.patients,
-                seed=seed,
-            ),
+            authenticity,
             "high",
             note="share farther from its nearest training crop than that is from other patients'",
         ),

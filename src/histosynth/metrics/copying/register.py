@@ -37,6 +37,8 @@ CONTRAST_SAMPLE = 64
 """Training tiles from which the usual contrast is estimated."""
 MIN_CONTRAST = 0.25
 """A place with less than this fraction of the usual contrast has nothing to be recognised by."""
+NOT_SEARCHED = -1.0
+"""Score where no training tile is as large as a window; no correlation found is so low."""
 _MARGIN_PX = 3
 """A refined place may be so far from the coarse one, samples of `FINE_UM`."""
 _POSES = 8
@@ -176,9 +178,8 @@ class Library:
             coarse = coarse_texture(self.fine(row))
             spread = local_spread(coarse, self.window)
             spreads.append(spread.ravel())
-        if not spreads:
-            return 0.0
-        return float(np.median(np.concatenate(spreads)))
+        pooled = np.concatenate(spreads) if spreads else np.zeros(0)
+        return float(np.median(pooled)) if len(pooled) else 0.0
 
     def _prepared(self, row: int) -> tuple[_Spectrum, Float32Array]:
         """Spectrum of a tile, and 1 / its spread at each place (0 where it has no contrast)."""
@@ -285,7 +286,7 @@ class Library:
         window_height, window_width = window.shape
         if region_height < window_height or region_width < window_width:
             return Match(
-                -1.0,
+                NOT_SEARCHED,
                 place.tile,
                 place.pose,
                 0.0,

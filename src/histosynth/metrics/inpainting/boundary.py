@@ -19,6 +19,8 @@ FIBRE_GAP_PX = 4
 FIBRE_BAND_PX = 14
 FIBRE_PIECE_PX = 32
 GRADIENT_PX = 1.5
+MIN_ENERGY = 1e-20
+"""Squared gradients below it are rounding: even colour has no direction."""
 PAD_PX = FIBRE_GAP_PX + FIBRE_BAND_PX + 7
 """How far around a mask pixels are used: the farthest band and the reach of gradients there."""
 
@@ -171,7 +173,7 @@ def boundary_fibres(pixels: Pixels, boundary: Boundary) -> tuple[float, float]:
         _structure_tensor(pixels),
     )
     weight = sums.smaller_count
-    energy = (sums.inside[:, 2] > 0) & (sums.outside[:, 2] > 0)
+    energy = (sums.inside[:, 2] > MIN_ENERGY) & (sums.outside[:, 2] > MIN_ENERGY)
     kept = (weight >= FIBRE_BAND_PX) & energy
     if not kept.any():
         return np.nan, np.nan

@@ -18,6 +18,7 @@ _MAX_NAMED_TILES = 10
 """Tiles that are named in a sentence."""
 _GREY = "grey levels"
 _NO_TILE = "there is no inpainted tile; it takes 1"
+_NO_KNOWN_PIXEL = "the masks cover all pixels of all tiles"
 _ABOUT = (
     "Inside is the mask, the boundary a band on both sides of its edge. An original is one of many "
     "tissues that fit, so PSNR and SSIM distinguish repair from blur only when compared with a "
@@ -205,6 +206,9 @@ def _outside_findings(completed: Sample) -> list[Finding]:
         why = undefined(_NO_TILE, unit=_GREY)
         return [Finding("outside_largest", why, "zero"), Finding("outside_changed", why, "zero")]
     values = completed.stack("inpainting/outside")
+    if not values[:, 2].any():
+        why = undefined(_NO_KNOWN_PIXEL, unit=_GREY)
+        return [Finding("outside_largest", why, "zero"), Finding("outside_changed", why, "zero")]
     largest = Estimate(
         float(values[:, 0].max()),
         math.nan,
@@ -249,6 +253,8 @@ def _verdict(completed: Sample, changed: list[str]) -> str:
     tiles = len(completed)
     if not tiles:
         return ""
+    if not completed.stack("inpainting/outside")[:, 2].any():
+        return f"No verdict on known pixels: {_NO_KNOWN_PIXEL}."
     if not changed:
         return f"No known pixel of {tiles} tiles was changed."
     names = ", ".join(changed[:_MAX_NAMED_TILES])

@@ -35,6 +35,7 @@ over-smoothed."""
 _MAX_GRID_POINTS = 300
 """Steps of the distribution functions that are compared."""
 _MAX_PLOTTED_NUCLEI = 500
+_MIN_SPREAD = 1e-9
 _UNIT = "real sd"
 _ABOUT = (
     "Nuclei that a detector finds, outlined by a threshold, each in the class of the one requested "
@@ -201,28 +202,47 @@ def _of_class(nuclei: _Nuclei) -> list[Finding]:
 
 def _distances(nuclei: _Nuclei) -> list[Finding]:
     """W1 of each feature, after their mean."""
-    distances = [_distance(column, nuclei) for column in range(len(NUCLEUS_FEATURES))]
-    named = {f"W1_{nuclei.name}": mean_comparison(distances)}
+    columns = range(len(NUCLEUS_FEATURES))
+    distances = [_distance(column, nuclei) for column in columns]
+    measured = [distance for distance in distances if distance is not None]
+    mean = mean_comparison(measured) if measured else None
+    note = nuclei.note
+    if len(measured) < len(distances):
+        note = f"mean of {len(measured)} of {len(distances)} features; {note}"
+    findings = [_distance_finding(f"W1_{nuclei.name}", mean, nuclei, note)]
     for feature, distance in zip(NUCLEUS_FEATURES, distances, strict=True):
-        named[f"W1_{nuclei.name}_{feature}"] = distance
-    findings = []
-    for name, distance in named.items():
-        finding = Finding(
-            name,
-            distance.estimate(unit=_UNIT),
-            "low",
-            distance.real(unit=_UNIT),
-            distance.ratio(),
-            note=nuclei.note,
-        )
-        findings.append(finding)
+        name = f"W1_{nuclei.name}_{feature}"
+        findings.append(_distance_finding(name, distance, nuclei, nuclei.note))
     return findings
 
 
-def _distance(column: int, nuclei: _Nuclei) -> Comparison:
+def _distance_finding(
+    name: str,
+    distance: Comparison | None,
+    nuclei: _Nuclei,
+    note: str,
+) -> Finding:
+    if distance is None:
+        why = undefined(
+            "all real nuclei are alike in it, so that there is no standard deviation to divide by",
+            n=len(nuclei.sides.first),
+            unit=_UNIT,
+        )
+        return Finding(name, why, "low", note=note)
+    return Finding(
+        name,
+        distance.estimate(unit=_UNIT),
+        "low",
+        distance.real(unit=_UNIT),
+        distance.ratio(),
+        note=note,
+    )
+
+
+def _distance(column: int, nuclei: _Nuclei) -> Comparison | None:
     """W1 of a feature, the area between two distribution functions (Vallender 1974).
 
-    In standard deviations of the real nuclei.
+    In standard deviations of the real nuclei; None where those are alike and others differ.
     """
     tables = [nuclei.sides.first, nuclei.sides.second]
     if nuclei.baseline is not None:
@@ -232,7 +252,9 @@ def _distance(column: int, nuclei: _Nuclei) -> Comparison:
     points = np.linspace(0, len(fine) - 1, _MAX_GRID_POINTS).round().astype(np.intp)
     grid = fine[np.unique(points)]
     sums = [_histograms(table, column, grid) for table in tables]
-    spread = max(float(nuclei.sides.second.values[:, column].std()), 1e-9)
+    spread = max(float(nuclei.sides.second.values[:, column].std()), _MIN_SPREAD)
+    if spread == _MIN_SPREAD and len(grid) > 1:
+        return None
     area = wasserstein(grid)
 
     def distance(first: Float64Array, second: Float64Array) -> Float64Array:

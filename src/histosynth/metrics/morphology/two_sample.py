@@ -79,19 +79,28 @@ def two_sample_auc(
         truth.tolist(),
         names,
     )
-    interval = f"bootstrap over {groups} patients"
-    if groups < MIN_PATIENTS_FOR_WIDTH:
-        interval += " (few, so too narrow)"
     return Estimate(
         value,
         low,
         high,
         len(names),
-        interval,
+        _description(groups, has_width=low < high),
         "",
         "",
         groups,
     )
+
+
+def _description(groups: int, *, has_width: bool) -> str:
+    notes = []
+    if not has_width:
+        notes.append("no replicate differs")
+    if groups < MIN_PATIENTS_FOR_WIDTH:
+        notes.append("few, so too narrow")
+    description = f"bootstrap over {groups} patients"
+    if notes:
+        description += f" ({'; '.join(notes)})"
+    return description
 
 
 def folds_by_patient(

@@ -4,6 +4,7 @@ ratio.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -132,7 +133,9 @@ def _ratio(
     size: int,
     patients: int,
 ) -> Estimate:
-    if not baseline > 0:
+    if not math.isfinite(baseline):
+        return undefined("the baseline is not defined for this sample", n=size)
+    if baseline <= 0:
         reason = "the baseline is not above 0, so there is no ratio to it; compare the two numbers"
         return undefined(reason, n=size)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -42,6 +42,12 @@ def neighbourhood(
     )
     groups = [_means(trial.baseline, trial.real) for trial in trials]
     note = f"balls to neighbour {NEIGHBOUR}, taken as given; moved by n: compare where n is alike"
+    if any(found.empty_balls):
+        real, synthetic = found.empty_balls
+        note += (
+            f"; {real} real and {synthetic} synthetic tiles are there more than {NEIGHBOUR} times, "
+            "so that only copies lie in their balls"
+        )
     out = []
     for column, name in enumerate(_NAMES):
         in_groups = [group[column] for group in groups]

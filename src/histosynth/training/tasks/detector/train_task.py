@@ -234,7 +234,10 @@ class DetectorTrainTask:
         tiles: Sequence[MarkedTile],
         threshold: float,
     ) -> dict[str, float]:
-        """F1 of all nuclei, and of each class found as that class."""
+        """F1 of all nuclei, and of each class found as that class.
+
+        A class that was neither marked nor found has none: 1 would claim that it is detected.
+        """
         names = ["f1", *(f"f1_{class_name}" for class_name in self.data.classes)]
         counts = np.zeros((len(names), 3), int)
         for tile in tiles:
@@ -249,10 +252,17 @@ class DetectorTrainTask:
                 of_class = found.xy[found.class_ids == class_id]
                 marked = tile.nuclei.xy[tile.nuclei.class_ids == class_id]
                 counts[1 + class_id] += _match_counts(of_class, marked, reach)
-        return {
-            name: f1(int(matched), int(found), int(marked))
-            for name, (matched, found, marked) in zip(names, counts, strict=True)
-        }
+        out = {}
+        for name, row in zip(names, counts, strict=True):
+            matched, found, marked = row.tolist()
+            total = found + marked
+            if total or name == "f1":
+                out[name] = f1(
+                    matched,
+                    found,
+                    marked,
+                )
+        return out
 
     def _find(
         self,
