@@ -175,3 +175,21 @@ def test_one_replicate_has_no_width():
     value, low, high = auc_interval([3, 0, 2, 1], [1, 1, 0, 0], list("abab"), replicates=1, seed=4)
     assert value == 0.5
     assert low == high
+
+
+@pytest.mark.parametrize(
+    ("scores", "truth", "area"),
+    [
+        ([0.3] * 6, [1, 1, 1, 0, 0, 0], 0.5),
+        ([0] * 6, [1, 0, 0, 0, 0, 1], 0.5),
+        ([1] * 6, [0, 1, 1, 1, 1, 0], 0.5),
+        ([1, 1, 1, 0, 0, 0], [1, 1, 1, 0, 0, 0], 1.0),
+        ([1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1], 0.0),
+        ([-1e300, 1e300] * 3, [0, 1] * 3, 1.0),
+    ],
+)
+def test_equal_scores_and_separated_classes_have_an_area_without_width(scores, truth, area):
+    assert roc_auc(scores, truth) == area
+    assert auc_interval(scores, truth, list("abcdef")) == (area, area, area)
+    # six copies of each item weigh the same
+    assert roc_auc(np.repeat(scores, 6), np.repeat(truth, 6)) == area

@@ -120,7 +120,14 @@ def test_a_ratio_leaves_out_items_of_which_either_number_is_missing():
     )
     # every replicate is a half as well
     assert found.as_dict() == plain(
-        0.5, 0.5, 0.5, 3, "bootstrap over 3 patients (few, so too narrow)", "", "um", 3
+        0.5,
+        0.5,
+        0.5,
+        3,
+        "bootstrap over 3 patients (no replicate differs; few, so too narrow)",
+        "",
+        "um",
+        3,
     )
 
 

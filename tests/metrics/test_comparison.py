@@ -306,8 +306,15 @@ def test_a_ratio_of_which_no_replicate_is_defined_has_no_interval():
     assert found.reason == "no replicate was defined"
 
 
-@pytest.mark.parametrize("baseline", [[0, 1, 1], [-1, 1, 1], [NAN, 1, 1]])
-def test_there_is_no_ratio_to_a_baseline_of_0(baseline):
+@pytest.mark.parametrize(
+    ("baseline", "reason"),
+    [
+        ([0, 1, 1], "the baseline is 0: real tissue does not differ in it"),
+        ([-1, 1, 1], "the baseline is 0: real tissue does not differ in it"),
+        ([NAN, 1, 1], "the baseline is not defined for this sample"),
+    ],
+)
+def test_there_is_no_ratio_to_a_baseline_of_0_or_to_none(baseline, reason):
     found = comparison([2, 3, 4], baseline).ratio()
     assert found == Estimate(
         found.value,
@@ -315,7 +322,7 @@ def test_there_is_no_ratio_to_a_baseline_of_0(baseline):
         found.high,
         40,
         "none",
-        "the baseline is 0: real tissue does not differ in it",
+        reason,
         "",
         12,
     )

@@ -186,23 +186,25 @@ def test_the_verdict_names_the_first_three_suspects(sections):
     bar = bar_of(scores_of(LEFT_OUT))
     assert section.verdict == (
         "4 of 6 synthetic tiles are suspected copies of training tissue "
-        f"(correlation above {bar:.2f}), first s6, s1, s4: compare the pairs below."
+        f"(correlation above {bar:.2f}), first s6, s1, s4: compare the pairs below. "
+        "1 more could not be searched for."
     )
     two = side("s", [0.99, math.nan, -0.4, 0.9])
     assert conclude_copying(REAL, two, LEFT_OUT, CROPS, OWNERS).verdict == (
         "2 of 3 synthetic tiles are suspected copies of training tissue "
-        f"(correlation above {bar:.2f}), first s0, s3: compare the pairs below."
+        f"(correlation above {bar:.2f}), first s0, s3: compare the pairs below. "
+        "1 more could not be searched for."
     )
     none = side("s", [0.2, math.nan, 0.25])
     assert conclude_copying(REAL, none, LEFT_OUT, CROPS, OWNERS).verdict == (
         "None of 2 synthetic tiles is a suspected copy: the largest correlation with training "
-        f"tissue is 0.25, the bar {bar:.2f}."
+        f"tissue is 0.25, the bar {bar:.2f}. 1 more could not be searched for."
     )
     blank = side("s", [math.nan, math.nan])
     section = conclude_copying(REAL, blank, LEFT_OUT, CROPS, OWNERS)
     assert section.verdict == (
-        "None of 0 synthetic tiles is a suspected copy: the largest correlation with training "
-        f"tissue is nan, the bar {bar:.2f}."
+        "No verdict on copies: none of 2 synthetic tiles could be searched for, because they have "
+        "no contrast or the training tiles are smaller than a quarter of them."
     )
     assert by_name(section)["correlation_95th"].value.reason == "there is no item"
 

@@ -379,7 +379,9 @@ def test_no_tile_near_real_ones_has_exact_intervals_of_shares_only():
     far = {each.name: each.value for each in neighbourhood(normal_sides(shift=50), "x", seed=0)}
     assert all(each.value == 0 for each in far.values())
     assert far["precision_x"].interval == "exact, over 6 patients"
-    assert far["density_x"].interval == "bootstrap over 6 patients (few, so too narrow)"
+    assert far["density_x"].interval == (
+        "bootstrap over 6 patients (no replicate differs; few, so too narrow)"
+    )
     assert (far["density_x"].low, far["density_x"].high) == (0, 0)
 
 

@@ -17,6 +17,8 @@ from ..core.estimate import Estimate, undefined
 
 REPLICATES = 1000
 MIN_PATIENTS = 2
+ROUNDING_OF_SUMS = 1e-12
+"""Share of a value by which sums of its replicates may differ only because they are rounded."""
 MIN_PATIENTS_FOR_WIDTH = 10
 """A percentile bootstrap over fewer groups is too narrow (Efron & Tibshirani 1993, ch. 14); the
 interval's description states it."""
@@ -300,7 +302,7 @@ def _description(groups: int, replicates: Float64Array) -> str:
     kept = replicates[np.isfinite(replicates)]
     undefined_replicates = len(replicates) - len(kept)
     notes = []
-    if kept.min() == kept.max():
+    if np.ptp(kept) <= ROUNDING_OF_SUMS * np.abs(kept).max():
         notes.append("no replicate differs")
     if undefined_replicates:
         notes.append(f"{undefined_replicates} undefined replicates left out")

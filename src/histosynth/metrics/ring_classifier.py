@@ -115,10 +115,10 @@ class RingClassifier:
             tile_features.append(ring_features(pixels, classified))
             tile_class_ids.append(classified.class_ids)
         features = np.concatenate(tile_features)
-        class_ids = np.concatenate(tile_class_ids)
-        counts = np.bincount(class_ids.astype(np.intp))
-        if counts.sum() < 2 or not counts.all():
-            raise ValueError(f"each class needs nuclei, and there must be 2: {counts.tolist()}")
+        class_ids = np.concatenate(tile_class_ids).astype(np.intp)
+        counts = np.bincount(class_ids)
+        if len(class_ids) < 2 or not counts.all():
+            raise ValueError(f"nuclei of each class: {counts.tolist()}; each takes 1, and all 2")
         mean = features.mean(0)
         std = features.std(0) + 1e-6
         scaled = (features - mean) / std

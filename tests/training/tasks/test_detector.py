@@ -3,6 +3,7 @@ aside."""
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,12 @@ from histosynth.detectors.centroids import load_detector
 from histosynth.pipeline.train import train
 from histosynth.pipeline.train_options import read_train_recipe
 from histosynth.training.tasks import TASKS
-from histosynth.training.tasks.detector.train_task import patients_for_threshold
+from histosynth.training.tasks.detector.train_task import (
+    DetectorTrainTask,
+    MarkedTile,
+    Peaks,
+    patients_for_threshold,
+)
 from histosynth.training.tasks.task import RunContext
 
 CLASSES = ("epithelial", "lymphocyte", "stromal")
@@ -114,3 +120,34 @@ def test_changed_weights_do_not_load(tissue, tmp_path):
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
     with pytest.raises(BadWeights, match="sha256"):
         load_detector(tmp_path / "run" / "weights")
+
+
+@pytest.mark.parametrize(
+    ("found", "marked", "expected"),
+    [
+        ([0, 0], [0, 0], {"f1": 1.0, "f1_epithelial": 1.0}),
+        ([0, 2], [0, 0], {"f1": 1.0, "f1_epithelial": 2 / 3, "f1_stromal": 0.0}),
+        ([], [1, 1], {"f1": 0.0, "f1_lymphocyte": 0.0}),
+        ([], [], {"f1": 1.0}),
+    ],
+)
+def test_a_class_that_is_neither_marked_nor_found_has_no_score(found, marked, expected):
+    """It would be 1, as if the class were detected."""
+    places = np.array([[20, 20], [60, 60]], np.float32)
+    names = [CLASSES[class_id] for class_id in marked]
+    nuclei = Nuclei.of(
+        places[: len(marked)],
+        names,
+        size=(100, 100),
+        mpp=0.5,
+        classes=CLASSES,
+    )
+    heat = np.ones(len(found), np.float32)
+    peaks = Peaks(places[: len(found)], np.array(found, np.int64), heat)
+    task = SimpleNamespace(
+        data=SimpleNamespace(classes=CLASSES),
+        network=SimpleNamespace(classes=len(CLASSES)),
+        _find=lambda pixels, threshold: peaks,
+    )
+    tile = MarkedTile(np.zeros((100, 100, 3), np.uint8), nuclei)
+    assert DetectorTrainTask.scores(task, [tile], 0.5) == pytest.approx(expected)

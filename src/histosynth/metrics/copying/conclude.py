@@ -13,7 +13,7 @@ from ...core.arrays import Float64Array
 from ...core.estimate import Estimate, undefined
 from ..finding import Finding, Plot, Section, Series
 from ..intervals import share_over, statistic_over
-from ..neighbours import copying_statistic, nearest_rows
+from ..neighbours import copying_statistic, nearest_rows, rounding_distance
 from ..sample import Sample
 from .register import NOT_SEARCHED
 
@@ -138,6 +138,7 @@ def conclude_copying(
         synthetic,
         authentic,
         seed,
+        rounding=rounding_distance(crops),
     )
     correlations = _plot(
         "Largest correlation with training tissue",
@@ -321,9 +322,10 @@ def _authentic(
 ) -> Float64Array:
     """(M,) 1 where a tile is farther from its nearest crop than that is from its own nearest.
 
-    A training crop's own nearest is of another patient, as unseen tissue is. nan where there is no
-    other patient.
+    A training crop's own nearest is of another patient, as unseen tissue is. nan where there is
+    none, or where it is the same crop: then only a copy, 0, can be distinguished.
     """
+    rounding = rounding_distance(crops)
     gaps, rows = nearest_rows(synthetic.stack("embed/features"), crops)
     nearest_crops = np.unique(rows[:, 0])
     crop_owners = [owners[i] for i in nearest_crops]
@@ -342,7 +344,9 @@ def _authentic(
     farther = []
     for gap, row in zip(gaps[:, 0], rows[:, 0], strict=True):
         own_gap = radius[int(row)]
-        farther.append(float(gap > own_gap) if math.isfinite(own_gap) else math.nan)
+        is_usable = rounding < own_gap < math.inf
+        is_known = is_usable or gap <= rounding
+        farther.append(float(gap > own_gap and is_usable) if is_known else math.nan)
     return np.array(farther)
 
 
@@ -352,8 +356,13 @@ def _by_features(
     synthetic: Sample,
     authentic: Float64Array,
     seed: int,
+    *,
+    rounding: float,
 ) -> list[Finding]:
-    """Is the set nearer to training than unseen real tissue? By distances in features."""
+    """Is the set nearer to training than unseen real tissue? By distances in features.
+
+    Distances up to `rounding` are those of copies.
+    """
     n = len(real)
     if n < MIN_SCORES:
         why = undefined(f"nearness needs {MIN_SCORES} held-out real tiles; there are {n}", n=n)
@@ -363,7 +372,7 @@ def _by_features(
     def nearer_than_5th(of_synthetic: Float64Array, of_real: Float64Array) -> float:
         return float((of_synthetic < np.percentile(of_real, 5)).mean())
 
-    if np.percentile(gaps["real"], 5) > 0:
+    if np.percentile(gaps["real"], 5) > rounding:
         nearer = statistic_over(nearer_than_5th, *sides, seed=seed)
         statistic = statistic_over(
             copying_statistic,
@@ -372,7 +381,7 @@ def _by_features(
             seed=seed,
         )
     else:
-        copies = int((gaps["real"] == 0).sum())
+        copies = int((gaps["real"] <= rounding).sum())
         nearer = statistic = undefined(
             f"{copies} of {n} held-out real tiles have the features of a training crop, so that "
             "they do not show how far unseen tissue is; leave them out of one side",
@@ -381,7 +390,8 @@ def _by_features(
     authenticity = share_over(authentic, synthetic.patients, seed=seed)
     if not np.isfinite(authentic).any():
         authenticity = undefined(
-            "the training tissue is of 1 patient, and it takes 2 to be compared with each other",
+            "the nearest training crops have no crop of another patient, or are the same as one, "
+            "so that they do not show how far unseen tissue is",
             n=len(synthetic),
         )
     return [

@@ -213,8 +213,8 @@ class Library:
             candidates: rows of training tiles; None: all.
 
         Returns:
-            None where the tile has no contrast, or there are no candidates; a score of -1 where no
-            candidate is as large as a window.
+            None where the tile or all candidates have no contrast, or there are no candidates; a
+            score of -1 where no candidate is as large as a window.
         """
         if candidates is None:
             candidates = np.arange(len(self))
@@ -239,6 +239,8 @@ class Library:
         prepared = [self._prepared(int(row)) for row in rows]
         spectra = np.stack([spectrum for spectrum, _ in prepared])
         inverse = np.stack([each for _, each in prepared])
+        if not inverse.any() and all(self._holds_a_window(int(row)) for row in rows):
+            return []
         places = []
         for pose_index in range(_POSES):
             posed = np.asarray(pose(pattern, pose_index), np.float32)
@@ -262,6 +264,9 @@ class Library:
                     )
                     places.append(place)
         return places
+
+    def _holds_a_window(self, row: int) -> bool:
+        return min(self.fine(row).shape) // 2 >= self.window
 
     def _refined(
         self,

@@ -35,8 +35,9 @@ def neighbourhood(
         why = undefined(f"{n} tiles of one side; give at least {MIN_TILES_FOR_DISTANCE}", n=n)
         return [Finding(f"{name}_{encoder}", why, "high") for name in _NAMES]
     found = prdc(sides.real, sides.synthetic, NEIGHBOUR)
+    patients, _ = sides.shape
     trials = sides.trials(
-        BASELINE_GROUPS,
+        BASELINE_GROUPS if patients else 0,
         with_replacement=False,
         seed=seed,
     )
