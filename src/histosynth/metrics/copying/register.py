@@ -239,7 +239,7 @@ class Library:
         prepared = [self._prepared(int(row)) for row in rows]
         spectra = np.stack([spectrum for spectrum, _ in prepared])
         inverse = np.stack([each for _, each in prepared])
-        if not inverse.any() and all(self._holds_a_window(int(row)) for row in rows):
+        if not inverse.any() and self._hold_windows(rows):
             return []
         places = []
         for pose_index in range(_POSES):
@@ -265,8 +265,14 @@ class Library:
                     places.append(place)
         return places
 
-    def _holds_a_window(self, row: int) -> bool:
-        return min(self.fine(row).shape) // 2 >= self.window
+    def _hold_windows(self, rows: IndexArray) -> bool:
+        """Whether all these tiles are as large as a window."""
+        sides = []
+        for row in rows:
+            fine = self.fine(int(row))
+            height, width = fine.shape
+            sides += [height // 2, width // 2]
+        return bool(min(sides) >= self.window)
 
     def _refined(
         self,
