@@ -15,9 +15,12 @@ from histosynth.core.errors import (
     BadTileSet,
     BadWeights,
     BundleMismatch,
+    ConflictingScales,
     Diverged,
     FetchFailed,
+    FinerThanSlide,
     HistosynthError,
+    ImageTooLarge,
     MissingScale,
     NeedsExtra,
     NoFiles,
@@ -114,7 +117,38 @@ INPUTS = [
         lambda: MissingScale("a.svs"),
         "a.svs does not state its scale in micrometres per pixel.",
         "Give it with --mpp (0.5 is usual for a 20x scan); it is never guessed.",
-        {"name": "a.svs"},
+        {"name": "a.svs", "stated": ""},
+    ),
+    (
+        lambda: MissingScale("a.svs", 'MPP = "x"'),
+        'a.svs states a scale that is not understood: MPP = "x".',
+        "Give it with --mpp (0.5 is usual for a 20x scan); it is never guessed.",
+        {"name": "a.svs", "stated": 'MPP = "x"'},
+    ),
+    (
+        lambda: ConflictingScales("a.svs", "0.5 in its XML", "1 in its tags"),
+        "a.svs states two scales that differ by more than 1 %: 0.5 in its XML, and 1 in its tags.",
+        "Give the right one with --mpp, in micrometres per pixel.",
+        {"name": "a.svs", "first": "0.5 in its XML", "second": "1 in its tags"},
+    ),
+    (
+        lambda: ImageTooLarge(A, "20 x 20 px", 100),
+        "a cannot be read as an image: 20 x 20 px is over the limit of 100 px.",
+        "Cut it into smaller pictures; a slide is read as a tiled pyramid.",
+        {
+            "path": A,
+            "reason": "20 x 20 px is over the limit of 100 px",
+            "size": "20 x 20 px",
+            "limit": 100,
+        },
+    ),
+    (
+        lambda: FinerThanSlide("a.svs", 0.25, 0.5),
+        "Tiles of 0.25 um/px are finer than a.svs, which was scanned at 0.5 um/px: enlarging adds "
+        "no detail.",
+        "Set mpp of [tiles] (--tile-mpp) to 0.5 or more, or leave the slide out; if the slide "
+        "states a wrong scale, give the right one with --mpp.",
+        {"name": "a.svs", "tile_mpp": 0.25, "slide_mpp": 0.5},
     ),
     (
         lambda: BadRecipe("a.toml", ["unknown key x", "missing key y"]),

@@ -18,7 +18,7 @@ from ..core.errors import BadWeights, first_line
 from ..core.store import atomic_write, write_json
 from .adapters import is_lora_key, plain_key
 from .faults import BROKEN
-from .stored_types import refuse_quantised
+from .stored_types import refuse_quantised_files
 
 _WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 """Diffusers' name for a network's weights."""
@@ -99,8 +99,7 @@ def load_part(
     Raises:
         BadWeights: it is absent, cannot be read, or lacks a weight or has one too many.
     """
-    for path in sorted(folder.glob("*.safetensors")):
-        refuse_quantised(path)
+    refuse_quantised_files(folder)
     variant = variant_of(folder)
     name = _WEIGHTS_FILE.replace(".", f".{variant}.") if variant else _WEIGHTS_FILE
     if lean and (folder / name).is_file():

@@ -8,11 +8,28 @@ from safetensors import SafetensorError, safe_open
 
 from ..core.errors import BadWeights, first_line
 
-_WHOLE_TYPES = frozenset(
-    ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "U64", "U32", "U16", "BOOL")
+_WHOLE_TYPES = (
+    "F64",
+    "F32",
+    "F16",
+    "BF16",
+    "I64",
+    "I32",
+    "I16",
+    "U64",
+    "U32",
+    "U16",
+    "BOOL",
 )
 """Types that keep a weight or an index as it is; all others are of 8 bits or fewer."""
 _REMEDY = "Give the weights in float16, bfloat16 or float32, as their authors publish them."
+
+
+def refuse_quantised_files(folder: Path) -> None:
+    """`refuse_quantised` of each safetensors file of a folder; hidden files are none of its own."""
+    for path in sorted(folder.glob("*.safetensors")):
+        if not path.name.startswith("."):
+            refuse_quantised(path)
 
 
 def refuse_quantised(path: Path) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...core.errors import BadRecipe, BadWeights, NeedsExtra, first_line
 from ...core.store import atomic_write
 from ..parts import variant_of
-from ..stored_types import refuse_quantised
+from ..stored_types import refuse_quantised_files
 
 PROMPTS_FILE = "prompts.safetensors"
 """Embedded prompts in a bundle."""
@@ -220,8 +220,7 @@ def _load_encoder(
     for folder in (tokenizer_folder, encoder_folder):
         if not folder.is_dir():  # transformers would take the path for a name on the hub
             raise BadWeights(folder, "there is no such folder")
-    for path in sorted(encoder_folder.glob("*.safetensors")):
-        refuse_quantised(path)
+    refuse_quantised_files(encoder_folder)
     try:
         tokenizer = tokenizer_class.from_pretrained(
             tokenizer_folder,
