@@ -5,8 +5,9 @@
 # Expected: glass is left out (beta is the threshold for that), so tissue normalised in a tile of its own
 #   and in a tile that is half glass looks the same.
 # Seen: glass is left out where the dyes are found, but the strength of each dye is its 99th percentile over
-#   ALL pixels, glass included. With half of the tile glass it is the 98th of the tissue, with nine tenths
-#   the 90th, and the tissue is stretched until that reaches the reference: it gets darker.
+#   ALL pixels, glass included (as in the method's first code). With half of the tile glass it is the 98th
+#   of the tissue, with nine tenths the 90th, and the tissue is stretched until that reaches the
+#   reference: it gets darker.
 # Why it matters: a tissue edge gets another colour than its neighbour tile, in the direction that a
 #   classifier takes for dense or tumour tissue.
 set -eu
