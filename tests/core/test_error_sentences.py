@@ -216,7 +216,7 @@ INPUTS = [
     (
         lambda: StainNotFound("a.svs", "there is glass only"),
         "The stain of a.svs cannot be found: there is glass only.",
-        'Leave it out, or prepare it with stain.method = "none".',
+        'Leave it out, or keep its stain (stain.method = "none" in a recipe, `prepare tiles`).',
         {"name": "a.svs", "reason": "there is glass only"},
     ),
 ]

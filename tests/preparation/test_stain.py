@@ -135,7 +135,22 @@ def test_a_flat_picture_has_no_spread_to_divide_by():
         fit_reinhard(np.full((32, 32, 3), 120, np.uint8))
 
 
-GLASS = [(255, 255, 255), (243, 243, 243), (236, 239, 237), (229, 231, 230)]
+GLASS = [(255, 255, 255), (243, 243, 243), (236, 239, 237), (229, 231, 230), (245, 240, 225)]
+
+
+@pytest.mark.parametrize("method", list(STAIN_METHODS))
+def test_black_ground_next_to_tissue_changes_nothing_and_stays_black(two, method):
+    """Scanners leave black where they did not scan; it is neither dye nor tissue."""
+    source, target = two
+    fit = STAIN_METHODS[method].fit
+    alone = restain_between(fit(source), fit(target))(source)
+    with_black = np.concatenate([source, np.zeros_like(source)])
+    with_black[len(source) :: 2] = 9
+    restained = restain_between(fit(with_black), fit(target))(with_black)
+    np.testing.assert_array_equal(restained[: len(source)], alone)
+    np.testing.assert_array_equal(restained[len(source) :], with_black[len(source) :])
+    with pytest.raises(StainNotFound, match=r"all of its 1,024 pixels are black"):
+        fit(np.zeros((32, 32, 3), np.uint8))
 
 
 @pytest.mark.parametrize("glass", GLASS)

@@ -279,5 +279,5 @@ class StainNotFound(InputError):
         self.reason = reason
         super().__init__(
             f"The stain of {name} cannot be found: {reason}.",
-            'Leave it out, or prepare it with stain.method = "none".',
+            'Leave it out, or keep its stain (stain.method = "none" in a recipe, `prepare tiles`).',
         )

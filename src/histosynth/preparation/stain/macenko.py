@@ -10,6 +10,7 @@ import numpy as np
 from ...core.tile import Pixels
 from .dyes import DyeStain, stain_of_dyes, stained_density
 from .stain import StainMethod
+from .unlit import lit_pixels
 
 EXTREME_PERCENTILES = (1, 99)
 
@@ -18,12 +19,13 @@ def fit_macenko(pixels: Pixels, name: str = "the picture") -> DyeStain:
     """Find the dyes by Macenko's method.
 
     Args:
-        pixels: (..., 3) uint8 of tissue; glass in it is left out.
+        pixels: (..., 3) uint8 of tissue; glass and black ground in it are left out.
         name: of the picture, for refusals.
 
     Raises:
         StainNotFound: too little tissue, one dye only, or directions that no dye has.
     """
+    pixels = lit_pixels(pixels, name)
     density = stained_density(pixels, name)
     covariance = np.cov(density.T)
     _, vectors = np.linalg.eigh(covariance)

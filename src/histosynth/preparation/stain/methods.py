@@ -12,6 +12,7 @@ from ...core.tile import Pixels
 from .macenko import MACENKO
 from .reinhard import REINHARD
 from .stain import Restain, Stain, StainMethod
+from .unlit import is_unlit
 from .vahadane import VAHADANE
 
 STAIN_METHODS: Mapping[str, StainMethod] = {
@@ -69,11 +70,19 @@ def medoid(stains: Sequence[Stain]) -> Stain:
 
 
 def restain_between(source: Stain, target: Stain) -> Restain:
-    """Turns tissue of one stain into the other's.
+    """Turns tissue of one stain into the other's; black ground stays as it is.
 
     Raises:
         ValueError: the two are described by different numbers.
     """
     if type(source) is not type(target):
         raise ValueError(f"stains of {source.method} and {target.method} cannot be compared")
-    return source.restain(target)
+    restain = source.restain(target)
+
+    def restain_lit(pixels: Pixels) -> Pixels:
+        restained = restain(pixels)
+        unlit = is_unlit(pixels)
+        restained[unlit] = pixels[unlit]
+        return restained
+
+    return restain_lit

@@ -18,14 +18,15 @@ from ...core.arrays import Float32Array, Float64Array
 from ...core.errors import StainNotFound
 from ...core.tile import Pixels
 from .stain import StainMethod
+from .unlit import lit_pixels
 
 MIN_SPREAD = 0.5
 """A channel of Lab that varies less than this is flat: dividing by it would amplify noise."""
 MIN_TISSUE_PIXELS = 500
 _GLASS_LEVEL = 235
-"""A pixel whose darkest channel is brighter than this is glass."""
+"""A pixel whose red and green are brighter than this is glass."""
 _TISSUE_LEVEL = 206
-"""A pixel with a darker channel is tissue: optical density 0.15 against clear glass of 240."""
+"""A pixel with less red or green is tissue: optical density 0.15 against clear glass of 240."""
 _DARK_LEVEL = 180
 """Darker than this it is tissue even without any colour; paler grey may be uneven glass."""
 _NOISE_RANGE = 5
@@ -179,7 +180,8 @@ def tissue_weight(pixels: Pixels) -> Float32Array:
     Returns:
         (N,) in [0, 1].
     """
-    darkest = pixels.min(axis=1).astype(np.float32)
+    # both dyes absorb red or green; what absorbs blue alone is warm glass
+    darkest = pixels[:, :2].min(axis=1).astype(np.float32)
     chroma = pixels.max(axis=1) - darkest
     coloured = (chroma - _NOISE_RANGE) / (_COLOURED_RANGE - _NOISE_RANGE)
     pale = (_GLASS_LEVEL - darkest) / (_GLASS_LEVEL - _TISSUE_LEVEL)
@@ -207,13 +209,13 @@ def fit_reinhard(pixels: Pixels, name: str = "the picture") -> LabStain:
     """Means and spreads of the tissue in the pixels given.
 
     Args:
-        pixels: (..., 3) uint8; glass in it is left out.
+        pixels: (..., 3) uint8; glass and black ground in it are left out.
         name: of the picture, for refusals.
 
     Raises:
         StainNotFound: there is too little tissue, or a channel is flat.
     """
-    flat = pixels.reshape(-1, 3)
+    flat = lit_pixels(pixels, name)
     tissue = flat[tissue_weight(flat) >= 1]
     if len(tissue) < MIN_TISSUE_PIXELS:
         counts = f"{len(tissue):,} of {len(flat):,} pixels are tissue"

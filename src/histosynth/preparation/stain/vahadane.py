@@ -16,6 +16,7 @@ from ...core.arrays import Float64Array
 from ...core.tile import Pixels
 from .dyes import DyeStain, stain_of_dyes, stained_density
 from .stain import StainMethod
+from .unlit import lit_pixels
 
 SAMPLE_PIXELS = 4_000
 SPARSITY = 0.1
@@ -26,12 +27,13 @@ def fit_vahadane(pixels: Pixels, name: str = "the picture") -> DyeStain:
     """Find the dyes as the two-atom dictionary of the density.
 
     Args:
-        pixels: (..., 3) uint8 of tissue; glass in it is left out.
+        pixels: (..., 3) uint8 of tissue; glass and black ground in it are left out.
         name: of the picture, for refusals.
 
     Raises:
         StainNotFound: too little tissue, one dye only, or directions that no dye has.
     """
+    pixels = lit_pixels(pixels, name)
     density = stained_density(pixels, name)
     count = min(len(density), SAMPLE_PIXELS)
     chosen = np.linspace(0, len(density) - 1, count).astype(int)
