@@ -338,13 +338,30 @@ SPOILT = {
     "no LoRA": (lambda t: t.clear(), "no plain LoRA"),
     "text": (
         lambda t: t.update({"lora_te_x.lora_down.weight": torch.zeros(4, 4)}),
-        "no plain LoRA",
+        "layers of a text encoder too.*--network_train_unet_only",
     ),
-    "lycoris": (
+    "loha": (
         lambda t: t.update({"lora_unet_conv_in.hada_w1_a": torch.zeros(4, 4)}),
-        "no plain LoRA",
+        "it is of LyCORIS .*Merge it into its base",
     ),
-    "dora": (lambda t: t.update({"lora_unet_conv_in.dora_scale": torch.zeros(4)}), "no plain LoRA"),
+    "lokr": (
+        lambda t: t.update({"lora_unet_conv_in.lokr_w1": torch.zeros(4, 4)}),
+        "it is of LyCORIS",
+    ),
+    "dora": (
+        lambda t: t.update({"lora_unet_conv_in.dora_scale": torch.zeros(4)}),
+        "it is a DoRA.*Merge it",
+    ),
+    "tucker": (
+        lambda t: t.update({"lora_unet_conv_in.lora_mid.weight": torch.zeros(4, 4, 3, 3)}),
+        "third matrix",
+    ),
+    "whole": (lambda t: t.update({"lora_unet_conv_in.diff": torch.zeros(4)}), "whole weights"),
+    "peft": (
+        lambda t: t.update({"unet.conv_in.lora_A.weight": torch.zeros(4, 4)}),
+        "names of diffusers or peft.*Load it in diffusers",
+    ),
+    "other": (lambda t: t.update({"weight": torch.zeros(4)}), "no plain LoRA of a U-Net alone"),
     "half": (lambda t: t.pop("lora_unet_conv_in.lora_up.weight"), "1 missing"),
     "alone": (lambda t: t.update({"lora_unet_conv_out.alpha": torch.ones(())}), "2 missing"),
     "many": (

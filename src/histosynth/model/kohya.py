@@ -31,6 +31,7 @@ from ..core.store import atomic_write
 from .adapters import UNET_PREFIX, AdapterInfo
 from .families import FAMILIES
 from .layer_shapes import SD2_TEXT_WIDTH, LayerShapes, adapted_layers, check_fit
+from .lora_forms import lora_form_of
 from .strengths import Strengths
 
 Tensors: TypeAlias = Mapping[str, Tensor]
@@ -158,6 +159,8 @@ def from_kohya(
     tensors: Tensors,
     metadata: Metadata,
     modules: Iterable[str] = (),
+    *,
+    name: str = "without a name",
 ) -> tuple[dict[str, Tensor], Strengths]:
     """The way back: tensors under our names, ranks and alphas.
 
@@ -166,12 +169,13 @@ def from_kohya(
             each module; where there is none, alpha is the rank, as in sd-scripts.
         metadata: the file's; ours names the modules.
         modules: names of the network's modules, for files of other programs.
+        name: of the adapter, where the file states none.
 
     Raises:
         AdapterMismatch: it is no LoRA of a U-Net alone (a text encoder's, LyCORIS, DoRA), or names
             modules that the network does not have.
     """
-    name = metadata.get("ss_output_name") or "without a name"
+    name = metadata.get("ss_output_name") or name
     info = kohya_info(metadata)
     named = _by_flat_name({*_recorded_modules(metadata), *modules})
     flat_names = _check_kohya_names(tensors, named, name)
@@ -241,8 +245,8 @@ def _check_kohya_names(
             unknown.add(flat)
         flat_names.add(flat)
     if strange or not tensors:
-        reason = "it is no plain LoRA of a U-Net alone"
-        raise AdapterMismatch(name, [], sorted(strange), reason)
+        form = lora_form_of(strange)
+        raise AdapterMismatch(name, [], sorted(strange), form.reason, form.remedy)
     if unknown:
         reason = "the network has no such modules, or several so named"
         raise AdapterMismatch(name, [], sorted(unknown), reason)
@@ -352,7 +356,12 @@ def write_diffusers(
     modules: set[str] = set()
     for shapes in networks:
         modules.update(shapes)
-    renamed, strengths = from_kohya(tensors, metadata, modules)
+    renamed, strengths = from_kohya(
+        tensors,
+        metadata,
+        modules,
+        name=source.stem,
+    )
     if networks:
         check_fit(renamed, networks, metadata.get("ss_output_name") or source.stem)
     diffusers_facts: dict[str, Any] = {

@@ -76,6 +76,7 @@ class AdapterMismatch(MismatchError):
         missing: Sequence[str],
         unexpected: Sequence[str],
         why: str = "",
+        remedy: str = "",
     ) -> None:
         self.name = name
         self.missing = tuple(missing)
@@ -85,7 +86,7 @@ class AdapterMismatch(MismatchError):
         parts += [f"{len(unexpected)} unexpected ({listed(unexpected, 3)})"] if unexpected else []
         super().__init__(
             f"Adapter {name!r} does not fit this base: {'; '.join(parts)}.",
-            "Use the base it was trained on, or train the adapter again.",
+            remedy or "Use the base it was trained on, or train the adapter again.",
         )
 
 
