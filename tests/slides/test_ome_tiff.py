@@ -102,33 +102,6 @@ def test_a_thumbnail_of_another_shape_is_no_level(tmp_path):
     assert is_picture(write_ome(tmp_path / "a.tif", picture(), picture(100, 120)), levels=1)
 
 
-@pytest.mark.parametrize("name", ["label image", "macro image", "Thumbnail", "Overview"])
-def test_the_scan_is_found_beside_label_and_macro_pictures(tmp_path, name):
-    minor = ome_image(name, size=(400, 300), ifd=0, scale="")
-    xml = minor + ome_image(ifd=1)
-    path = write_ome(tmp_path / "a.tif", picture(400, 300), picture(), images=xml)
-    assert is_picture(path)
-
-
-def test_a_picture_of_the_whole_glass_is_known_by_its_scale(tmp_path):
-    glass = ome_image("Series 1", size=(200, 150), scale='PhysicalSizeX="16"', ifd=0)
-    path = write_ome(
-        tmp_path / "a.tif", picture(200, 150), picture(), images=glass + ome_image(ifd=1)
-    )
-    assert is_picture(path)
-
-
-def test_two_scans_are_refused_by_their_names(tmp_path):
-    xml = ome_image() + ome_image("scan 2", size=(300, 200), ifd=1)
-    path = write_ome(tmp_path / "a.tif", picture(), picture(300, 200), images=xml)
-    with pytest.raises(UnreadableImage) as refusal:
-        open_slide(path)
-    assert str(refusal.value) == (
-        f"{path} cannot be read as an image: it holds 2 pictures that may be the slide: scan (320 "
-        "x 256 px), scan 2 (300 x 200 px). Export the one you need to a file of its own."
-    )
-
-
 REFUSED = {
     "fluorescence": (
         ome_image(inside=channels('Name="DAPI"', 'Name="FITC"', 'Name="Cy3"'), ifd=None),
@@ -162,6 +135,20 @@ def test_what_is_no_rgb_is_refused_by_what_it_is(tmp_path, case):
     )
 
 
+@pytest.mark.parametrize(("extra", "fourth"), [("unassalpha", "an alpha"), (0, "a fourth")])
+def test_rgb_with_a_fourth_channel_is_no_fluorescence(tmp_path, extra, fourth):
+    path = tmp_path / "a.ome.tif"
+    rgba = np.dstack([picture(), picture()[..., 0]])
+    options = {"photometric": "rgb", "extrasamples": [extra], "metadata": {"axes": "YXS"}}
+    tifffile.imwrite(path, rgba, tile=(128, 128), **options)
+    with pytest.raises(NotRGB) as refusal:
+        open_slide(path, mpp=0.5)
+    assert str(refusal.value) == (
+        f"{path} is RGB with {fourth} channel, not 8-bit RGB. Export it as 8-bit RGB, without "
+        f"{fourth} channel."
+    )
+
+
 def test_focal_planes_are_refused(tmp_path):
     xml = ome_image(attributes='SizeC="3" SizeZ="5" Type="uint8"')
     with pytest.raises(UnreadableImage, match="it holds 5 focal planes"):
@@ -176,7 +163,7 @@ def test_focal_planes_are_refused(tmp_path):
         (ome_image() + "</Image>", "its OME-XML is damaged"),
         ("", "names no picture"),
         ('<BinaryOnly MetadataFile="x.companion.ome"/>', "in another file, x.companion.ome"),
-        (ome_image("label"), "names no scan, only: label"),
+        (ome_image("label") + ome_image("macro"), "names no scan, only: label, macro"),
     ],
 )
 def test_an_xml_that_does_not_fit_is_refused_even_with_a_scale(tmp_path, images, reason):

@@ -17,6 +17,7 @@ from .slide import SlideFacts, fitting_levels
 from .tiff_forms import RGB, YCBCR, compression_name
 from .tiff_pages import (
     check_colour,
+    has_alpha,
     is_plain_rgb,
     is_reduced,
     opened_tiff,
@@ -106,6 +107,9 @@ def _find_levels(
     pages: Sequence[tifffile.TiffPage],
 ) -> list[TiffLevel]:
     """The levels of the scan, from the finest."""
+    if scan.count("SizeC") == 4 and scan.places:
+        start = plane_pages(scan, 1, is_only=False)[0]
+        _check_three_samples(path, pages[start : start + 1])
     check_is_rgb(path, scan)
     files = sorted(set(scan.files))
     if len(files) > 1:
@@ -168,6 +172,7 @@ def _check_planes(
                 f"{size[0]:,} x {size[1]:,} px"
             )
         if len(planes) == 1:
+            _check_three_samples(path, planes)
             check_colour(path, page)
         if not _is_readable(page, len(planes)):
             raise NotRGB(
@@ -176,6 +181,19 @@ def _check_planes(
                 "Export the scan as 8-bit RGB.",
             )
         _check_compression(path, page)
+
+
+def _check_three_samples(path: Path, pages: Sequence[tifffile.TiffPage]) -> None:
+    """Refuse RGB with a fourth sample by what it is."""
+    for page in pages:
+        if int(page.photometric) == RGB and page.samplesperpixel == 4:
+            fourth = "an alpha" if has_alpha(page) else "a fourth"
+            depth = "" if page.bitspersample == 8 else f" of {page.bitspersample} bits"
+            raise NotRGB(
+                str(path),
+                f"RGB with {fourth} channel{depth}",
+                f"Export it as 8-bit RGB, without {fourth} channel.",
+            )
 
 
 def _is_readable(page: tifffile.TiffPage, planes: int) -> bool:

@@ -10,10 +10,24 @@ from ..core.errors import NotRGB, UnreadableImage
 from ..core.errors.base import listed
 from .ome_xml import BadXML, OmePicture, whole_number
 
-_NOT_THE_SCAN = re.compile(r"label|macro|thumb|overview|barcode|preview|associated", re.IGNORECASE)
-_MIN_COARSER = 1.5
-"""A picture so much coarser than the scan is one of the whole glass."""
+_MINOR_WORDS = {
+    "label",
+    "macro",
+    "thumb",
+    "thumbnail",
+    "overview",
+    "barcode",
+    "preview",
+    "associated",
+}
+_WORD = re.compile(r"[^\W_]+")
+_MIN_REDUCTION = 1.5
+_MIN_GLASS_COARSER = 8
+"""A picture so many times coarser than the scan, and of at least its area, is one of the whole
+glass."""
 _SAME_SHAPE = 0.02
+_MAX_DIFFERENCE = 0.03
+_ROUNDING_PX = 1
 _COLOUR_OF_NAME = {
     "red": 0,
     "r": 0,
@@ -40,25 +54,19 @@ _EXPORT_RGB = "H&E needs colour: export the brightfield scan as 8-bit RGB."
 def choose_scan(path: Path, pictures: Sequence[OmePicture]) -> OmePicture:
     """The picture that is the scan.
 
-    Left out are those named as label, macro picture and the like, those much coarser than the
-    finest, and reduced versions of it.
+    The only picture is the scan, whatever its name. Of several, those are left out that are
+    named as label, macro picture and the like, pictures of the whole glass, and reduced versions
+    of the largest, as their stated scales tell.
 
     Raises:
         UnreadableImage: none, or several pictures are left.
         BadXML: a size that is no number.
     """
-    named = [each for each in pictures if not _NOT_THE_SCAN.search(each.name)]
-    if not named:
-        names = listed(each.name for each in pictures) or "none"
-        raise UnreadableImage(
-            path,
-            f"its OME-XML names no scan, only: {names}",
-            "Export the scan of the slide to a file of its own.",
-        )
+    named = _without_named_minor(path, pictures)
     main = max(named, key=_area)
     others = [each for each in named if each is not main and not _is_minor(each, main)]
     if others:
-        sizes = [f"{each.name} ({_size_text(each)})" for each in (main, *others)]
+        sizes = [f"{each.name} ({_size_and_scale(each)})" for each in (main, *others)]
         raise UnreadableImage(
             path,
             f"it holds {len(sizes):,} pictures that may be the slide: {listed(sizes)}",
@@ -67,26 +75,72 @@ def choose_scan(path: Path, pictures: Sequence[OmePicture]) -> OmePicture:
     return main
 
 
+def _without_named_minor(path: Path, pictures: Sequence[OmePicture]) -> Sequence[OmePicture]:
+    """The pictures whose names do not rule them out; the only picture stays."""
+    if len(pictures) == 1:
+        return pictures
+    named = [each for each in pictures if not _is_named_minor(each)]
+    if not named:
+        names = listed(each.name for each in pictures) or "none"
+        raise UnreadableImage(
+            path,
+            f"its OME-XML names no scan, only: {names}",
+            "Export the scan of the slide to a file of its own.",
+        )
+    return named
+
+
 def _area(picture: OmePicture) -> int:
     return picture.count("SizeX", 0) * picture.count("SizeY", 0)
 
 
-def _size_text(picture: OmePicture) -> str:
-    return f"{picture.count('SizeX', 0):,} x {picture.count('SizeY', 0):,} px"
+def _is_named_minor(picture: OmePicture) -> bool:
+    """Whether a whole word of the name says so: `macrophages` and `unlabelled` do not."""
+    return not _MINOR_WORDS.isdisjoint(_WORD.findall(picture.name.lower()))
+
+
+def _size_and_scale(picture: OmePicture) -> str:
+    size = f"{picture.count('SizeX', 0):,} x {picture.count('SizeY', 0):,} px"
+    scale = picture.scale
+    if scale.problem or not scale.mpp:
+        return f"{size}, {scale.problem or 'no scale'}"
+    return f"{size}, {scale.mpp:.6g} um/px"
 
 
 def _is_minor(picture: OmePicture, main: OmePicture) -> bool:
     """Whether a picture shows the whole glass, or is a reduced version of the main one."""
+    if not _area(picture):
+        return True
     mpp = picture.scale.mpp
     main_mpp = main.scale.mpp
-    if mpp and main_mpp and mpp / main_mpp >= _MIN_COARSER:
+    if not main_mpp:
+        return False
+    if picture.scale.is_silent:
+        return _is_small_copy(picture, main)
+    coarser = (mpp or 0) / main_mpp
+    if coarser >= _MIN_GLASS_COARSER and _area(picture) * coarser * coarser >= _area(main):
         return True
-    width, height = picture.count("SizeX", 0), picture.count("SizeY", 0)
-    if not (width and height):
-        return True
-    across = main.count("SizeX", 0) / width
-    down = main.count("SizeY", 0) / height
-    return across >= _MIN_COARSER and abs(across / down - 1) <= _SAME_SHAPE
+    return coarser >= _MIN_REDUCTION and all(
+        _is_reduced_by(coarser, picture.count(axis), main.count(axis))
+        for axis in ("SizeX", "SizeY")
+    )
+
+
+def _is_small_copy(picture: OmePicture, main: OmePicture) -> bool:
+    """Whether a picture without a scale has the shape of the main one, which has a scale."""
+    across = main.count("SizeX") / picture.count("SizeX")
+    down = main.count("SizeY") / picture.count("SizeY")
+    return across >= _MIN_REDUCTION and abs(across / down - 1) <= _SAME_SHAPE
+
+
+def _is_reduced_by(
+    times: float,
+    side: int,
+    main_side: int,
+) -> bool:
+    """Whether a side is that of the main picture, divided; small levels are rounded to pixels."""
+    wanted = main_side / times
+    return abs(side - wanted) <= max(_ROUNDING_PX, _MAX_DIFFERENCE * wanted)
 
 
 def check_is_rgb(path: Path, picture: OmePicture) -> None:

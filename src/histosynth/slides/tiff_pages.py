@@ -188,10 +188,10 @@ def _other_pixels(page: tifffile.TiffPage) -> str:
     if photometric in _OTHER_COLOURS:
         return _OTHER_COLOURS[photometric]
     is_colour = photometric == _PALETTE or page.samplesperpixel == 3
-    return "" if is_colour or _has_alpha(page) else _channels(page)
+    return "" if is_colour or has_alpha(page) else _channels(page)
 
 
-def _has_alpha(page: tifffile.TiffPage) -> bool:
+def has_alpha(page: tifffile.TiffPage) -> bool:
     """Whether the fourth of four samples is stated to be an alpha channel."""
     extra = tuple(map(int, page.extrasamples))
     return page.samplesperpixel == 4 and len(extra) == 1 and extra[0] in _ALPHA
