@@ -10,7 +10,7 @@ from .class_names import class_number
 from .faults import BROKEN_VALUES, AnnotationFault
 from .geojson import as_coordinate
 from .objects import DETECTION, AnnotationFile, MarkedObject
-from .scale import coordinate_scale_of
+from .scale import CoordinateScale, coordinate_scale_of
 
 HOVERNET = "HoVer-Net JSON"
 CELLVIT = "CellViT JSON"
@@ -70,10 +70,10 @@ def _read(
     data: Mapping[str, Any],
     cells: Any,
 ) -> AnnotationFile:
+    type_names = _named_types(data)
+    scale = _scale(data)
     objects = []
     try:
-        type_names = _type_names(data.get("type_map"))
-        scale = coordinate_scale_of(data)
         for entry in _entries(cells):
             objects.append(_nucleus(entry, type_names))
     except BROKEN_VALUES as error:
@@ -88,6 +88,26 @@ def _read(
         corner_px=0.0,
         scale=scale,
     )
+
+
+def _named_types(data: Mapping[str, Any]) -> dict[str, str]:
+    try:
+        return _type_names(data.get("type_map"))
+    except BROKEN_VALUES as error:
+        raise AnnotationFault(
+            f" holds a type_map that cannot be read: {error}",
+            "Write it as a number and a name for each type, or remove it.",
+        ) from error
+
+
+def _scale(data: Mapping[str, Any]) -> CoordinateScale | None:
+    try:
+        return coordinate_scale_of(data)
+    except BROKEN_VALUES as error:
+        raise AnnotationFault(
+            f" states a scale that cannot be read: {error}",
+            "Correct it, or remove it where the coordinates are pixels of the picture.",
+        ) from error
 
 
 def _entries(cells: Any) -> Iterable[Any]:
@@ -105,7 +125,7 @@ def _type_names(type_map: Any) -> dict[str, str]:
     names = {}
     for key, value in dict(type_map).items():
         name = value[0] if isinstance(value, list) else value
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str) or not name.strip():
             raise ValueError(f"type_map names {key} {name!r}")
         names[str(key)] = name
     return names
@@ -129,4 +149,5 @@ def _class(value: Any, type_names: Mapping[str, str]) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"type {value!r}")
     number = value if isinstance(value, str) else class_number(value)
-    return type_names.get(number, number) or ANY
+    name = type_names.get(number, number)
+    return name if name.strip() else ANY

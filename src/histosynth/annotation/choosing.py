@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from statistics import median
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ MARKED = (*DETECTED, *DRAWN)
 """Types of objects that may be nuclei."""
 TOO_LARGE = f"shapes over {MAX_NUCLEUS_UM2:,.0f} um2"
 AMONG_POINTS = f"regions (shapes of {MIN_REGION_UM2:,.0f} um2 and more, next to points)"
+AMONG_SMALLER = f"regions (classes of {MIN_REGION_UM2:,.0f} um2 and more, next to smaller ones)"
 AMONG_DETECTIONS = "annotations with an area, next to detections or cells"
 
 
@@ -81,18 +83,19 @@ def choose_nuclei(file: AnnotationFile, um_per_px: float) -> Choice:
 
     Points are nuclei, and so are shapes that QuPath states as "detection" or "cell", each by its
     largest part. Other shapes are nuclei, part by part, only where a file has no such objects, and
-    where they are no regions: in a file with points that is a class whose median area is at least
-    1,000 um2, else a shape over 10,000 um2.
+    where they are no regions: that is a class whose median area is at least 1,000 um2, in a file
+    with points or with a class of smaller shapes, and any shape over 10,000 um2.
 
     Args:
         file: as it was read.
         um_per_px: scale of the file's pixels.
     """
     choice = Choice([], Counter(file.left_out))
-    rule = _rule_of(file.objects, um_per_px)
-    for found in file.objects:
+    shapes_of = [nucleus_shapes(found) for found in file.objects]
+    rule = _rule_of(file.objects, chain.from_iterable(shapes_of), um_per_px)
+    for found, shapes in zip(file.objects, shapes_of, strict=True):
         choice.marks += [Mark(x, y, found.name) for x, y in points_of(found)]
-        for shape in nucleus_shapes(found):
+        for shape in shapes:
             area_um2 = shape.centre.area * um_per_px**2
             reason = rule.reason_against(found.object_type, shape.name, area_um2)
             if reason:
@@ -112,10 +115,12 @@ class _Rule:
     Attributes:
         has_detections: whether QuPath states any object as detected.
         region_names: classes of regions.
+        region_reason: why they are.
     """
 
     has_detections: bool
-    region_names: Collection[str]
+    region_names: Collection[str] = ()
+    region_reason: str = ""
 
     def reason_against(
         self,
@@ -128,17 +133,25 @@ class _Rule:
             if self.has_detections:
                 return AMONG_DETECTIONS
             if name in self.region_names:
-                return AMONG_POINTS
+                return self.region_reason
         return TOO_LARGE if area_um2 > MAX_NUCLEUS_UM2 else ""
 
 
-def _rule_of(objects: Sequence[MarkedObject], um_per_px: float) -> _Rule:
-    has_detections = any(found.object_type in DETECTED for found in objects)
-    region_names: Collection[str] = ()
-    if not has_detections and any(found.points for found in objects):
-        shapes = [shape for found in objects for shape in nucleus_shapes(found)]
-        region_names = region_names_of(shapes, um_per_px)
-    return _Rule(has_detections, region_names)
+def _rule_of(
+    objects: Sequence[MarkedObject],
+    shapes: Iterable[DrawnShape],
+    um_per_px: float,
+) -> _Rule:
+    if any(found.object_type in DETECTED for found in objects):
+        return _Rule(has_detections=True)
+    drawn = list(shapes)
+    region_names = region_names_of(drawn, um_per_px)
+    if any(found.points for found in objects):
+        return _Rule(False, region_names, AMONG_POINTS)
+    if any(shape.name not in region_names for shape in drawn):
+        return _Rule(False, region_names, AMONG_SMALLER)
+    # with large shapes alone nothing tells regions from nuclei but the limit of one nucleus
+    return _Rule(has_detections=False)
 
 
 def region_names_of(shapes: Iterable[DrawnShape], um_per_px: float) -> set[str]:

@@ -72,7 +72,7 @@ def class_of(properties: Mapping[str, Any], object_type: str) -> str:
 
 def _name_in(value: Any, nested: int = 0) -> str:
     """The class name in a property's value; "" where it states none."""
-    if value is None or value == "" or value == {}:
+    if value is None or value == {}:
         return ""
     if isinstance(value, dict):
         return _name_in_classification(value)
@@ -106,13 +106,15 @@ def _name_in_classification(value: Mapping[str, Any]) -> str:
     name = value["name"]
     if name is None:
         return ""
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str):
         raise ValueError("it has no class name")
-    return name
+    return name if name.strip() else ""
 
 
 def _name_in_text(value: str, nested: int) -> str:
-    """Text is the name, unless it is the JSON of a classification."""
+    """Text is the name, unless it is blank or the JSON of a classification."""
+    if not value.strip():
+        return ""
     if not value.lstrip().startswith(("{", "[")):
         return value
     if nested >= _MAX_NESTED:
@@ -124,7 +126,7 @@ def _joined(names: Any) -> str:
     """A derived class as QuPath shows it, e.g. `Tumor: Positive`."""
     if not isinstance(names, list):
         raise ValueError(f"its class names are {names!r}")
-    if not all(isinstance(name, str) and name for name in names):
+    if not all(isinstance(name, str) and name.strip() for name in names):
         raise ValueError(f"its class names are {names!r}")
     return ": ".join(names)
 
@@ -150,6 +152,6 @@ def _refuse_unknown(properties: Mapping[str, Any], object_type: str) -> None:
 def _may_be_class(key: str, value: Any) -> bool:
     """Text may be a class, and so may a whole number, unless it is the number of a label."""
     if isinstance(value, str):
-        return bool(value)
+        return bool(value.strip())
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     return is_whole and "label" not in key.lower()

@@ -17,6 +17,10 @@ MAX_ANNOTATION_BYTES = 1 << 30
 MAX_OBJECTS = 5_000_000
 """Most points and polygons of a file."""
 ANNOTATION_SUFFIXES = (".csv", ".geojson", ".json")
+XML_SUFFIXES = (".xml", ".ndpa")
+"""Of annotations of ASAP, Aperio and Hamamatsu, which are refused by what they are."""
+_START = 1000
+"""Characters that show what a text is."""
 
 
 def read_annotation(path: Path) -> AnnotationFile:
@@ -27,10 +31,11 @@ def read_annotation(path: Path) -> AnnotationFile:
     """
     text = _read_text(path)
     try:
+        _refuse_markup(text)
         if path.suffix.lower() in (".geojson", ".json"):
             found = _read_json(text)
         else:
-            found = read_csv_points(text)
+            found = _read_csv(text)
     except AnnotationFault as fault:
         raise BadNuclei(f"{path}{fault.problem}.", fault.remedy) from fault
     count = sum(len(each.points) + len(each.polygons) for each in found.objects)
@@ -56,6 +61,32 @@ def _read_text(path: Path) -> str:
             f"{path} cannot be read: {error}.",
             "Give a UTF-8 CSV or GeoJSON file.",
         ) from error
+
+
+def _refuse_markup(text: str) -> None:
+    """Refuse XML, and pages of HTML, which servers send in place of a file."""
+    start = _start_of(text)
+    if start.startswith(("<!doctype html", "<html")):
+        raise AnnotationFault(" is a web page (HTML)", "Download the file again.")
+    if start.startswith("<"):
+        raise AnnotationFault(
+            " is XML; annotations in XML (of ASAP, Aperio ImageScope and others) are not read",
+            "Instead export GeoJSON, or write points as CSV x,y,class.",
+        )
+
+
+def _read_csv(text: str) -> AnnotationFile:
+    if _start_of(text).startswith(("{", "[")):
+        raise AnnotationFault(
+            " is JSON by its text and not by its suffix",
+            "Name it .geojson or .json.",
+        )
+    return read_csv_points(text)
+
+
+def _start_of(text: str) -> str:
+    """The first signs of a text, in lower case."""
+    return text[:_START].lstrip().lower()
 
 
 def _read_json(text: str) -> AnnotationFile:

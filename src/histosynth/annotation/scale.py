@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.errors import BadNuclei
 from ..core.units import is_mpp
+from .number_text import is_number, parse_number
 
 UM_AT_1X = 10.0
 """Micrometres per pixel at a magnification of 1: at 40x scanners have about 0.25."""
@@ -106,8 +107,11 @@ def _resolution(values: Mapping[str, Any]) -> CoordinateScale | None:
 
 
 def _number(value: Any, name: str) -> float | None:
+    """A number, also as text: OpenSlide's properties are texts, and tools copy them."""
     if value is None:
         return None
+    if isinstance(value, str) and is_number(value):
+        return parse_number(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{name} is {value!r}, not a number")
     return float(value)

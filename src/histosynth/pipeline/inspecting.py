@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..annotation.inspecting import inspect_annotations
-from ..annotation.reading_files import ANNOTATION_SUFFIXES
+from ..annotation.reading_files import ANNOTATION_SUFFIXES, XML_SUFFIXES
 from ..slides.inspecting import inspect_slide
 
 
@@ -26,6 +26,6 @@ def inspect_files(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _inspect(path: Path) -> dict[str, Any]:
-    if path.suffix.lower() not in ANNOTATION_SUFFIXES:
+    if path.suffix.lower() not in (*ANNOTATION_SUFFIXES, *XML_SUFFIXES):
         return {"type": "slide"} | inspect_slide(path)
     return {"type": "annotations"} | inspect_annotations(path)
