@@ -1,5 +1,6 @@
 """Training ends when what it paints begins to be what it was trained on."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -76,3 +77,15 @@ def test_completed_tiles_are_not_searched(sides):
 def test_too_little_tissue_to_set_a_bar_ends_nothing(sides):
     few = sides[0][:5], sides[1][:2]
     assert watching(few, crops(sides[0]))(100, {}) is None
+
+
+def test_tissue_that_stands_under_two_patients_ends_it_as_no_copy_would_stand_out(sides):
+    train, held_out = sides
+    again = [replace(each, tile=of_patient(each.tile, "again")) for each in train]
+    reason = watching(([*train, *again], held_out), crops(train))(100, {})
+    assert reason.startswith("at step 100 copies of training tiles cannot be found: ")
+    assert "real tiles that set the bar are in the training tissue of other patients too" in reason
+
+
+def of_patient(tile, suffix):
+    return replace(tile, ref=replace(tile.ref, patient=f"{tile.ref.patient} {suffix}"))

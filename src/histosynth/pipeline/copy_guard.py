@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.arrays import Float64Array
 from ..core.tile import Pixels
-from ..metrics.copying.conclude import MIN_SCORES, bar_of
+from ..metrics.copying.conclude import bar_of, why_no_bar
 from ..metrics.copying.register import Library, texture
 from ..metrics.copying.search import find_matches
 from ..metrics.sample import Sample, TileMeasurements
@@ -64,7 +64,7 @@ class CopyGuard:
         self.held_out = held_out
         self.pictures: list[Pixels] = []
         self.side = 0
-        self._bar: float | None = None
+        self._chance: Float64Array | None = None
 
     def paint(self, bundle: Bundle, batch: Batch) -> list[Pixels]:
         """Sample pictures, and keep whole tiles for the next check."""
@@ -75,23 +75,29 @@ class CopyGuard:
         return pictures
 
     def __call__(self, step: int, numbers: Mapping[str, float]) -> str | None:
-        """The reason to stop, where more than the allowed share of the last pictures are suspected
-        copies.
+        """The reason to stop: more than the allowed share of the last pictures are suspected
+        copies, or no copy could be distinguished. Too little tissue to set a bar stops nothing.
         """
         if not self.pictures:
             return None
         searched = self._searched_tiles(step)
-        if self._bar is None:
-            self._bar = self._bar_by_chance(searched)
+        if self._chance is None:
+            self._chance = self._scores_by_chance(searched)
+        bar = bar_of(self._chance)
+        if not math.isfinite(bar):
+            return None
+        unusable = why_no_bar(bar, self._chance)
+        if unusable:
+            return f"at step {step} copies of training tiles cannot be found: {unusable}"
         scores = self._scores(self.pictures, searched)
         scores = scores[np.isfinite(scores)]
-        if not math.isfinite(self._bar) or not len(scores):
+        if not len(scores):
             return None
-        suspected = int((scores > self._bar).sum())
+        suspected = int((scores > bar).sum())
         if suspected <= self.max_share * len(scores):
             return None
         counted = f"{suspected} of {len(scores)} validation pictures"
-        numbers_found = f"largest correlation {scores.max():.2f}, bar {self._bar:.2f}"
+        numbers_found = f"largest correlation {scores.max():.2f}, bar {bar:.2f}"
         return (
             f"at step {step} {counted} are suspected copies of training tiles ({numbers_found}): "
             "look at the last of pictures/"
@@ -112,10 +118,8 @@ class CopyGuard:
         library = Library(textures, self.side * self.mpp, shape)
         return SearchedTiles(library, [tile.patient for tile in tiles])
 
-    def _bar_by_chance(self, searched: SearchedTiles) -> float:
-        """The correlation that tissue of other patients reaches by chance; NaN where there are too
-        few tiles.
-        """
+    def _scores_by_chance(self, searched: SearchedTiles) -> Float64Array:
+        """Correlations of tissue with training tiles of other patients; NaN without contrast."""
         crops: list[Pixels] = []
         patients: list[str] = []
         for example in (*self.held_out, *self.train):
@@ -123,14 +127,11 @@ class CopyGuard:
             if crop is not None:
                 crops.append(crop)
                 patients.append(example.patient)
-        scores = self._scores(
+        return self._scores(
             crops[:MAX_BAR_TILES],
             searched,
             patients[:MAX_BAR_TILES],
         )
-        if np.isfinite(scores).sum() < MIN_SCORES:
-            return math.nan
-        return bar_of(scores)
 
     def _central_crop(self, example: Example) -> Pixels | None:
         """The middle of a tile, as large as the pictures; None where it is smaller."""

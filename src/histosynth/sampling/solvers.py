@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -100,54 +101,41 @@ def flow_times(steps: int, shift: float) -> list[float]:
     return times
 
 
-def solve_euler(
-    denoise: Denoise,
-    noise: Tensor,
-    *,
-    steps: int,
-    shift: float,
-    on_progress: ProgressCallback | None,
-) -> Tensor:
-    """Euler's method on the flow: one call of the network a step, and the last step ends at 0.
+@dataclass(frozen=True)
+class FlowSolver:
+    """Steps along the flow, of which the last ends at t = 0.
 
     diffusers' own schedule ends its calls at t = 0.001, so that the last of them moves nothing.
+
+    Attributes:
+        corrects: each step is taken with the mean of the velocities at both of its ends (Heun's
+            method, Karras et al. 2022; two calls of the network), but for the last, as at t = 0 the
+            flow has no velocity of its own. Else with the velocity at its beginning (Euler's; one).
     """
-    times = flow_times(steps, shift)
-    noisy = noise.float()
-    for index in range(steps):
-        velocity = _velocity(denoise, noisy, times[index])
-        noisy = noisy + (times[index + 1] - times[index]) * velocity
-        if on_progress:
-            on_progress(index + 1, steps)
-    return noisy
 
+    corrects: bool
 
-def solve_heun(
-    denoise: Denoise,
-    noise: Tensor,
-    *,
-    steps: int,
-    shift: float,
-    on_progress: ProgressCallback | None,
-) -> Tensor:
-    """Heun's method: an Euler step, corrected by the velocity at its end (Karras et al. 2022).
-
-    The network is called twice a step. The last step ends at t = 0, where the flow has no velocity
-    of its own; it is Euler's.
-    """
-    times = flow_times(steps, shift)
-    noisy = noise.float()
-    for index in range(steps):
-        length = times[index + 1] - times[index]
-        velocity = _velocity(denoise, noisy, times[index])
-        ahead = noisy + length * velocity
-        if index + 1 < steps:
-            velocity = (velocity + _velocity(denoise, ahead, times[index + 1])) / 2
-            ahead = noisy + length * velocity
-        noisy = ahead
-        if on_progress:
-            on_progress(index + 1, steps)
-    return noisy
+    def __call__(
+        self,
+        denoise: Denoise,
+        noise: Tensor,
+        *,
+        steps: int,
+        shift: float,
+        on_progress: ProgressCallback | None,
+    ) -> Tensor:
+        """Clean latents (B, C, h, w); the arguments are those of `solve`."""
+        times = flow_times(steps, shift)
+        noisy = noise.float()
+        for index, (start, end) in enumerate(pairwise(times)):
+            velocity = _velocity(denoise, noisy, start)
+            if self.corrects and end > 0:
+                ahead = noisy + (end - start) * velocity
+                velocity = (velocity + _velocity(denoise, ahead, end)) / 2
+            noisy = noisy + (end - start) * velocity
+            if on_progress:
+                on_progress(index + 1, steps)
+        return noisy
 
 
 _MULTISTEP_FLOW = {
@@ -159,8 +147,8 @@ _MULTISTEP_FLOW = {
 SOLVERS: dict[str, Solver] = {
     "dpm": SchedulerSolver(DPMSolverMultistepScheduler, _MULTISTEP_FLOW),
     "unipc": SchedulerSolver(UniPCMultistepScheduler, _MULTISTEP_FLOW),
-    "euler": solve_euler,
-    "heun": solve_heun,
+    "euler": FlowSolver(corrects=False),
+    "heun": FlowSolver(corrects=True),
 }
 """By the name that `--solver` takes."""
 

@@ -89,7 +89,7 @@ def conclude_copying(
     if np.isfinite(null).sum() < MIN_SCORES:
         null = scores["real"]
     bar = bar_of(null)
-    no_bar = _why_no_bar(bar, null)
+    no_bar = why_no_bar(bar, null)
     findings = [
         _suspected(
             bar,
@@ -177,8 +177,13 @@ def bar_of(null: Float64Array) -> float:
     return max(quantile, float(kept.max()))
 
 
-def _why_no_bar(bar: float, null: Float64Array) -> str:
-    """Why no synthetic tile can be suspected; "" where the bar can be used."""
+def why_no_bar(bar: float, null: Float64Array) -> str:
+    """Why no synthetic tile can be suspected; "" where the bar can be used.
+
+    Args:
+        bar: as `bar_of` gives it.
+        null: (N,) scores of real tiles of other patients, NaN for those without contrast.
+    """
     scores = null[np.isfinite(null)]
     if not math.isfinite(bar):
         return f"the bar needs {MIN_SCORES} real tiles with contrast"
