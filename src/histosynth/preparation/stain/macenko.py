@@ -50,4 +50,5 @@ MACENKO = StainMethod(
     "macenko",
     fit_macenko,
     DyeStain.from_dict,
+    revision=2,
 )

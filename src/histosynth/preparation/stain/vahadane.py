@@ -91,4 +91,5 @@ VAHADANE = StainMethod(
     "vahadane",
     fit_vahadane,
     DyeStain.from_dict,
+    revision=2,
 )
