@@ -6,7 +6,7 @@ import pytest
 from served import serving
 
 from histosynth.core.errors import FetchFailed
-from histosynth.preparation.fetch import find_slides, write_manifest, write_table
+from histosynth.preparation.fetch import find_slides, manifest_text, table_text
 from histosynth.preparation.patients import read_table
 from histosynth.preparation.subtypes import load_subtypes
 
@@ -156,11 +156,11 @@ def test_manifest_and_table_say_what_the_commons_and_prepare_read(commons, liste
     ):
         hit["cases"][0]["diagnoses"] = [{"primary_diagnosis": diagnosis, "morphology": morphology}]
     slides = listed()
-    write_manifest(tmp_path / "manifest.txt", slides)
+    (tmp_path / "manifest.txt").write_text(manifest_text(slides))
     lines = [line.split("\t") for line in (tmp_path / "manifest.txt").read_text().splitlines()]
     assert lines[0] == ["id", "filename", "md5", "size", "state"] and len(lines) == 6
     assert lines[1] == ["id-0", slides[0].name, slides[0].md5, str(slides[0].size), "released"]
-    write_table(tmp_path / "table.csv", slides, load_subtypes())
+    (tmp_path / "table.csv").write_text(table_text(slides, load_subtypes()))
     table = read_table(tmp_path / "table.csv")
     assert [table[Path(slide.name).stem]["label"] for slide in slides] == [
         "Leiomyosarcoma",

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.arrays import Float64Array
 from ..core.errors import BadNuclei
+from ..core.visible import visible
 from .choosing import MAX_NUCLEUS_UM2, TOO_LARGE, Choice, choose_nuclei, listed_counts
 from .objects import AnnotationFile
 from .reading_files import read_annotation
@@ -40,7 +41,7 @@ class ChosenNuclei:
 
 def warn_of(note: str) -> None:
     """Show a note as a warning of Python."""
-    warnings.warn(note, stacklevel=3)
+    warnings.warn(visible(note), stacklevel=3)
 
 
 def ignore_note(note: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 
+from ..core.cells import read_csv_rows
 from ..core.nuclei import ANY
 from .faults import AnnotationFault
 from .number_text import is_number, parse_number
@@ -21,9 +23,10 @@ def read_csv_points(text: str) -> AnnotationFile:
     Raises:
         AnnotationFault: another header, or a row that is not x,y,class.
     """
-    lines = text.splitlines()
+    # str.splitlines would also end lines at characters that are part of a cell
+    lines = list(io.StringIO(text, newline=None))
     try:
-        rows = list(csv.reader(lines, strict=True))
+        rows = [cells for _, cells in read_csv_rows(lines, strict=True)]
         if len(rows) != len(lines):
             # a quote that is not closed would take the lines after it into one name
             raise csv.Error("a text in quotes reaches over several lines")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..core.arrays import Float32Array
+from ..core.cells import csv_text
 from ..core.nuclei import Nuclei, map_classes
-from ..core.store import atomic_write, write_text
+from ..core.store import write_text
 from .chosen_nuclei import NoteCallback, read_chosen, warn_of
 from .reading_files import ANNOTATION_SUFFIXES
 
@@ -59,19 +59,25 @@ def read_nuclei(
 
 def write_csv(path: Path | str, nuclei: Nuclei) -> None:
     """Write `x,y,class`, pixels of the tile, one row a nucleus."""
-    with (
-        atomic_write(Path(path)) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(["x", "y", "class"])
-        for point, name in zip(nuclei.xy, nuclei.names(), strict=True):
-            x, y = _rounded(point, nuclei.size, shift=0.0)
-            writer.writerow([x, y, name])
+    write_text(Path(path), nuclei_csv(nuclei))
+
+
+def nuclei_csv(nuclei: Nuclei) -> str:
+    """The text of `write_csv`."""
+    rows: list[tuple[str | float, ...]] = [("x", "y", "class")]
+    for point, name in zip(nuclei.xy, nuclei.names(), strict=True):
+        x, y = _rounded(point, nuclei.size, shift=0.0)
+        rows.append((x, y, name))
+    return csv_text(rows, line_end="\r\n")
 
 
 def write_geojson(path: Path | str, nuclei: Nuclei) -> None:
     """Write point detections that QuPath imports (File > Import objects)."""
+    write_text(Path(path), nuclei_geojson(nuclei))
+
+
+def nuclei_geojson(nuclei: Nuclei) -> str:
+    """The text of `write_geojson`."""
     features = []
     for point, name in zip(nuclei.xy, nuclei.names(), strict=True):
         feature = {
@@ -90,7 +96,7 @@ def write_geojson(path: Path | str, nuclei: Nuclei) -> None:
         "type": "FeatureCollection",
         "features": features,
     }
-    write_text(Path(path), json.dumps(collection) + "\n")
+    return json.dumps(collection) + "\n"
 
 
 def _rounded(

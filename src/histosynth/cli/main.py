@@ -7,6 +7,7 @@ reason, 2 wrong usage.
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
 from .output import Output
+from .streams import visible_streams, write_line
 from .synthesize import synthesize
 from .train import train
 
@@ -48,7 +50,7 @@ app = typer.Typer(
 
 def _show_version(show: bool) -> None:
     if show:
-        typer.echo(f"histosynth {__version__}")
+        write_line(sys.stdout, f"histosynth {__version__}")
         raise typer.Exit
 
 
@@ -75,8 +77,12 @@ app.add_typer(bundle.app, name="bundle")
 
 def run() -> None:
     """Entry point: a refusal becomes one line and exit code 1."""
-    try:
-        app()
-    except HistosynthError as error:
-        Output(as_json="--json" in sys.argv).refuse(error)
-        raise SystemExit(1) from error
+    with visible_streams():
+        try:
+            app()
+        except HistosynthError as error:
+            Output(as_json="--json" in sys.argv).refuse(error)
+            raise SystemExit(1) from error
+        except Exception as error:  # shown here, where texts of strangers cannot act
+            traceback.print_exc()
+            raise SystemExit(1) from error

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import HistosynthError
 from ..core.progress import ProgressCallback, StepCallback
+from ..core.visible import json_line
+from .streams import raw_stream, write_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -92,14 +93,15 @@ class Output:
     def note(self, text: str) -> None:
         """A line for people while work goes on."""
         if not self.quiet:
-            _write(sys.stderr, f"{text}\n")
+            write_line(sys.stderr, text)
 
     def done(self, result: Mapping[str, Any], lines: Sequence[str]) -> None:
         """Show the result: JSON, or the lines."""
         if self.as_json:
-            _write(sys.stdout, json.dumps(result) + "\n")
+            write_line(sys.stdout, json_line(result))
         elif not self.quiet:
-            _write(sys.stdout, "".join(f"{line}\n" for line in lines))
+            for line in lines:
+                write_line(sys.stdout, line)
 
     def report(
         self,
@@ -128,7 +130,7 @@ class Output:
     def refused(self, errors: Iterable[HistosynthError | str]) -> None:
         """Show what was refused while the rest went on, one line each, even if quiet."""
         for error in errors:
-            _write(sys.stderr, f"histosynth: {error}\n")
+            write_line(sys.stderr, f"histosynth: {error}")
 
     def refuse(self, error: HistosynthError) -> None:
         """Show a refusal: one sentence with the numbers, one with the next step."""
@@ -139,7 +141,7 @@ class Output:
                 "problem": error.problem,
                 "remedy": error.remedy,
             }
-            _write(sys.stdout, json.dumps(fact) + "\n")
+            write_line(sys.stdout, json_line(fact))
 
 
 def _open_progress(extra_text: str) -> Progress:
@@ -154,12 +156,12 @@ def _open_progress(extra_text: str) -> Progress:
     )
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(extra_text),
+        TextColumn(extra_text, markup=False),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(file=raw_stream(sys.stderr)),
     )
 
 
@@ -175,15 +177,3 @@ def _bar_callback(progress: Progress, task: TaskID) -> ProgressCallback:
         )
 
     return on_progress
-
-
-def _write(stream: TextIO, text: str) -> None:
-    """Write text; characters that the stream does not support become escapes, e.g. in file names
-    that are no UTF-8.
-    """
-    try:
-        stream.write(text)
-    except UnicodeEncodeError:
-        encoding = stream.encoding or "ascii"
-        escaped = text.encode(encoding, "backslashreplace")
-        stream.write(escaped.decode(encoding))

@@ -70,15 +70,19 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
+    """Write UTF-8 text atomically, its ends of lines as they are on every system."""
     with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def json_text(value: Any) -> str:
+    """JSON with sorted keys and two-space indents, a line's end at its end."""
+    return json.dumps(value, indent=2, sort_keys=True) + "\n"
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with sorted keys and two-space indents atomically."""
-    text = json.dumps(value, indent=2, sort_keys=True)
-    write_text(path, text + "\n")
+    write_text(path, json_text(value))
 
 
 def sha256_of(path: Path) -> str:

@@ -11,6 +11,7 @@ from ..core.nuclei import Nuclei
 from ..core.sheet import colour_legend, draw_nuclei, fill_mask
 from ..core.tile import Pixels
 from ..core.version import __version__
+from ..core.visible import visible
 from .demo_pictures import DemoPictures
 
 DOT_RADIUS_PX = 2
@@ -97,7 +98,7 @@ def page_html(pictures: DemoPictures, names: Sequence[str]) -> str:
         text = html.escape(json.dumps(picture.recipe, indent=2))
         recipes.append(f"<details><summary>{name}</summary><pre>{text}</pre></details>")
     return _PAGE.format(
-        nuclei=html.escape(_layout_caption(pictures.nuclei)),
+        nuclei=html.escape(visible(_layout_caption(pictures.nuclei))),
         figures="".join(figures),
         recipes="".join(recipes),
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.barcode import barcodes_in, lacks_barcode, patients_of_barcodes
+from ..core.cells import read_csv_rows
 from ..core.errors import BadRecipe, BadTable, NoFiles
 from ..slides import SLIDE_SUFFIXES
 from ..slides.series import one_file_a_slide
@@ -261,12 +262,17 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
                 "Split it.",
             )
         with path.open(encoding="utf-8-sig", newline="") as file:
-            first_row = next(csv.reader(file), [])
-            header = [cell.strip().lower() for cell in first_row]
-            rows = csv.DictReader(file, fieldnames=header)
-            return list(rows)
+            rows = (cells for _, cells in read_csv_rows(file))
+            header = [cell.strip().lower() for cell in next(rows, [])]
+            # as csv.DictReader: empty lines are left out, cells that are absent are empty
+            return [_by_column(header, cells) for cells in rows if cells]
     except (OSError, ValueError, csv.Error) as error:
         raise BadTable(f"{path} cannot be read: {error}.", "Give a UTF-8 CSV file.") from error
+
+
+def _by_column(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    absent = [""] * (len(header) - len(cells))
+    return dict(zip(header, [*cells, *absent], strict=False))
 
 
 def _stem(name: str) -> str:

@@ -13,6 +13,7 @@ from ..annotation.class_map import read_class_map
 from ..annotation.nuclei_files import read_nuclei
 from ..core.condition import Condition, Context
 from ..core.errors import BadOption, NotWritable
+from ..core.file_names import MAX_NAME_BYTES
 from ..core.geometry import Size
 from ..core.images import IMAGE_SUFFIXES, read_mask, read_rgb
 from ..core.nuclei import Nuclei
@@ -24,9 +25,6 @@ from .batches import check_condition, check_scale
 from .options import SamplingOptions
 from .settings import resolve_appearance
 
-MAX_NAME_BYTES = 240
-"""Of a result's name: file systems take 255, and the temporary file that it is written to first
-has a longer name."""
 OUTPUT_SUFFIXES = (".png", ".tif", ".tiff")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..visible import visible
+
 
 def listed(names: Iterable[object], max_names: int = 6) -> str:
     """The first names, and how many more there are."""
@@ -28,12 +30,15 @@ def first_line(error: BaseException) -> str:
 
 
 class HistosynthError(Exception):
-    """Root of all errors. `problem` states what is wrong, `remedy` what to do next."""
+    """Root of all errors. `problem` states what is wrong, `remedy` what to do next.
+
+    Both hold names and texts of strangers, so their hidden characters are shown as escapes.
+    """
 
     def __init__(self, problem: str, remedy: str) -> None:
-        self.problem = problem
-        self.remedy = remedy
-        super().__init__(f"{problem} {remedy}")
+        self.problem = visible(problem)
+        self.remedy = visible(remedy)
+        super().__init__(f"{self.problem} {self.remedy}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle all fields: `args` alone are not the arguments of the subclasses."""
@@ -42,8 +47,9 @@ class HistosynthError(Exception):
 
     def of(self, name: object) -> HistosynthError:
         """The same error; its problem begins with the name of a file unless it holds it already."""
-        if str(name) not in self.problem:
-            self.problem = f"{name}: {self.problem}"
+        shown = visible(name)
+        if shown not in self.problem:
+            self.problem = f"{shown}: {self.problem}"
             self.args = (f"{self.problem} {self.remedy}",)
         return self
 

@@ -14,10 +14,18 @@ class UnavailableError(HistosynthError):
 class NotWritable(UnavailableError):
     """An output path cannot be written."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        reason: str,
+        remedy: str = "",
+    ) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(f"{path} cannot be written: {reason}.", "Choose another --out.")
+        super().__init__(
+            f"{path} cannot be written: {reason}.",
+            remedy or "Choose another --out.",
+        )
 
 
 class BadWeights(UnavailableError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from ...core.visible import visible
 from ...metrics.finding import Finding, Plot, Section
 from .facts import Fact, fact_of, take_matrices
 from .forest import LEGEND, Axis, Strip
@@ -40,10 +41,6 @@ PLOT_FORMS = {
     "scatter": "Points",
     "density": "Distributions",
 }
-_NARROW_NO_BREAK = 0x202F
-_CONTROLS = [*range(9), 11, 12, *range(14, 32), *range(127, 160), *range(0x202A, 0x202F)]
-_CONTROLS += [0x200E, 0x200F, 0x2028, 0x2029, *range(0x2066, 0x206A)]
-_VISIBLE = {code: f"\\u{code:04x}" for code in _CONTROLS if code != _NARROW_NO_BREAK}
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ def render(report: Report) -> str:
         refused=list(report.refused.items())[:MAX_REFUSED_SHOWN],
     )
     # names of files can hold what UTF-8 cannot, and characters that reorder the text around them
-    return text.translate(_VISIBLE).encode("utf-8", "backslashreplace").decode("utf-8")
+    return visible(text, keep="\t\n\r")
 
 
 def overview_findings(section: Section) -> list[Finding]:

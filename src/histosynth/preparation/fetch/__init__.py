@@ -1,7 +1,7 @@
 """Slides from the NCI Genomic Data Commons: lists of them, and whole files."""
 
 from .download import Fetched, fetch
-from .gdc import GDC, RemoteSlide, find_slides, label_of, write_manifest, write_table
+from .gdc import GDC, RemoteSlide, find_slides, label_of, manifest_text, table_text
 
 __all__ = [
     "GDC",
@@ -10,6 +10,6 @@ __all__ = [
     "fetch",
     "find_slides",
     "label_of",
-    "write_manifest",
-    "write_table",
+    "manifest_text",
+    "table_text",
 ]

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import http.client
-import json
 import os
 import re
-import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from ...core.errors import FetchFailed, HistosynthError, NotWritable
+from ...core.errors import FetchFailed, HistosynthError
+from ...core.file_names import name_key
 from ...core.progress import ProgressCallback
-from ...core.store import ensure_folder, write_json
+from ...core.store import ensure_folder
 from ...core.web import RetryPolicy, TransientError, normal_endpoint, open_url, read_chunk
 from .gdc import GDC, RemoteSlide
+from .record import FetchRecord, Place, disk_errors, md5_of, move_into_place
 
-RECORD = ".fetched.json"
-"""What is whole in a folder: size, md5 and time of change, so that gigabytes are not read again."""
 _PIECE = 1 << 20
 _PROGRESS = 1 << 20
 """Bytes that must arrive before tries are counted anew; otherwise a server that sends a few at a
@@ -91,8 +87,9 @@ def fetch(
 ) -> Fetched:
     """Fetch slides into a folder. A second call continues from what is there.
 
-    A file that is there and right is left alone. One of that name that is not right is replaced
-    once the right one is whole. Until then bytes lie in `<name>.part`.
+    A file that is there and right is left alone, whoever put it there. One that is not right is
+    replaced only where an earlier fetch put it there and nobody changed it since: then the server
+    has another file of that name. Until a slide is whole its bytes lie in a hidden file.
 
     Args:
         slides: of `find_slides`.
@@ -127,27 +124,19 @@ def fetch(
     failed: dict[str, HistosynthError] = {}
     file_ids: dict[str, str] = {}
     with _locked(ensure_folder(folder)):
-        record = _read_record(folder / RECORD)
+        record = FetchRecord(folder)
         for slide in wanted:
             progress = _Progress(on_progress, before, total)
             progress.report(0)
             try:
                 _check_name(slide, file_ids)
-                if _is_right(
-                    folder / slide.name,
-                    slide,
-                    record.get(slide.name),
-                ):
+                if record.place_of(slide) is Place.WHOLE:
+                    _part_of(slide, folder).unlink(missing_ok=True)
                     already.append(slide.name)
                 else:
-                    _transfer(
-                        slide,
-                        folder / slide.name,
-                        connection,
-                        progress,
-                    )
+                    _transfer(slide, record, connection, progress)
                     done.append(slide.name)
-                _record_file(folder, slide, record)
+                record.add(slide)
             except FetchFailed as error:
                 failed[slide.name] = error
             progress.report(slide.size)
@@ -157,7 +146,7 @@ def fetch(
 
 def _check_name(slide: RemoteSlide, file_ids: dict[str, str]) -> None:
     """Refuse a second slide of the same file name; `file_ids` is updated."""
-    first_id = file_ids.setdefault(slide.name.casefold(), slide.file_id)
+    first_id = file_ids.setdefault(name_key(slide.name), slide.file_id)
     if first_id != slide.file_id:
         raise FetchFailed(
             slide.name,
@@ -166,28 +155,37 @@ def _check_name(slide: RemoteSlide, file_ids: dict[str, str]) -> None:
         )
 
 
+def _part_of(slide: RemoteSlide, folder: Path) -> Path:
+    """Where the bytes of a slide lie until it is whole: browsers, too, write `<name>.part`."""
+    part = folder / f".fetching-{slide.file_id}.part"
+    with disk_errors(part):
+        if part.is_symlink():
+            part.unlink()
+    return part
+
+
 def _transfer(
     slide: RemoteSlide,
-    path: Path,
+    record: FetchRecord,
     connection: _Connection,
     progress: _Progress,
 ) -> None:
-    """Fetch into `<name>.part`, and rename it if the md5 is right."""
-    part = path.with_name(path.name + ".part")
+    """Fetch into a hidden file, and give it the slide's name if the md5 is right."""
+    part = _part_of(slide, record.folder)
     policy = RetryPolicy(connection.tries, connection.sleep)
     furthest = _size(part)
     while True:
         try:
-            with _disk_errors(part):
+            with disk_errors(part):
                 _receive(slide, part, connection, progress)
-                if _md5(part) == slide.md5:
-                    part.replace(path)
+                if md5_of(part) == slide.md5:
+                    move_into_place(part, slide, record)
                     return
                 part.unlink()
             furthest = slide.size  # the same bytes once more are no progress
             raise TransientError("its md5 is not the listed one")
         except TransientError as error:
-            with _disk_errors(part):
+            with disk_errors(part):
                 if error.status == _HTTP_NO_SUCH_RANGE:  # the part belongs to another file
                     part.unlink(missing_ok=True)
                 received = _size(part)
@@ -271,54 +269,6 @@ def _append(
             progress.report(received)
 
 
-def _is_right(
-    path: Path,
-    slide: RemoteSlide,
-    recorded: Any,
-) -> bool:
-    """Whether a slide's file is there and whole; its md5 is computed unless it is recorded."""
-    with _disk_errors(path):
-        try:
-            found = path.stat()
-        except FileNotFoundError:
-            return False
-        if not stat.S_ISREG(found.st_mode):
-            raise NotWritable(path, "something of that name is no file")
-        if found.st_size != slide.size:
-            return False
-        if recorded == [slide.size, slide.md5, found.st_mtime_ns]:
-            return True
-        return _md5(path) == slide.md5
-
-
-def _record_file(
-    folder: Path,
-    slide: RemoteSlide,
-    record: dict[str, Any],
-) -> None:
-    """Record that a slide is whole; `record` is updated."""
-    with _disk_errors(folder / slide.name):
-        changed_ns = (folder / slide.name).stat().st_mtime_ns
-    entry = [slide.size, slide.md5, changed_ns]
-    if record.get(slide.name) != entry:
-        record[slide.name] = entry
-        write_json(folder / RECORD, record)
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    """A record that is absent or damaged is empty: files are then read again."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -330,15 +280,6 @@ def _range_start(content_range: str) -> int | None:
     """The first byte of a `Content-Range`; None where there is none."""
     found = re.match(r"bytes (\d{1,15})-", content_range.strip())
     return int(found.group(1)) if found else None
-
-
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """Turn an `OSError` into `NotWritable`: those of the network are `TransientError` by then."""
-    try:
-        yield
-    except OSError as error:
-        raise NotWritable(path, error.strerror or str(error)) from error
 
 
 @contextmanager

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import time
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
+from ...core.cells import csv_text
 from ...core.errors import BadOption, FetchFailed
-from ...core.store import write_text
+from ...core.file_names import name_problem
+from ...core.visible import visible
 from ...core.web import RetryPolicy, TransientError, normal_endpoint, open_url, read_all
+from ...slides import SLIDE_SUFFIXES
 from ..subtypes import Subtypes
 
 GDC = "https://api.gdc.cancer.gov"
@@ -23,6 +24,8 @@ MAX_SLIDES = 100_000
 MAX_ANSWER_BYTES = 64 << 20
 MAX_SLIDE_BYTES = 1 << 40
 _MAX_NAME_BYTES = 200
+_MAX_TEXT = 10_000
+"""Characters of a text of the server that are looked through."""
 _FIELDS = (
     "file_id",
     "file_name",
@@ -42,7 +45,7 @@ _NOT_REPORTED = {"", "not reported", "unknown", "not available", "not applicable
 
 @dataclass(frozen=True)
 class RemoteSlide:
-    """One slide that can be fetched. Its name cannot lead out of a folder.
+    """One slide that can be fetched. Its name is that of a slide, and cannot lead out of a folder.
 
     Raises:
         FetchFailed: the id, name, size or md5 cannot be used.
@@ -64,10 +67,11 @@ class RemoteSlide:
 
     def __post_init__(self) -> None:
         shown = repr(self.name)[:120]
-        if not _is_safe_name(self.name):
+        problem = _name_problem(self.name)
+        if problem:
             self._refuse(
                 shown,
-                "the server gives it a name that is not safe as a file name",
+                f"the server gives it a name that is not safe as a file name: {problem}",
             )
         if not _ID.fullmatch(self.file_id):
             self._refuse(shown, f"{repr(self.file_id)[:80]} is no file id")
@@ -85,10 +89,19 @@ class RemoteSlide:
         )
 
 
-def _is_safe_name(name: str) -> bool:
-    """Whether a name stays in its folder, and is none of those that a fetch uses itself."""
-    is_short = len(name.encode()) <= _MAX_NAME_BYTES
-    return bool(_NAME.fullmatch(name)) and is_short and not name.endswith((".part", " "))
+def _name_problem(name: str) -> str:
+    """Why a name is none of a slide that a fetch may write; "" if it is one.
+
+    With the endings of slides, no list, recipe or record can be replaced.
+    """
+    problem = name_problem(name, _MAX_NAME_BYTES)
+    if problem:
+        return problem
+    if not _NAME.fullmatch(name):
+        return "it holds more than letters, digits, spaces and .()+,=@~_-, or begins with a sign"
+    if PurePosixPath(name).suffix.lower() not in SLIDE_SUFFIXES:
+        return f"it ends in none of {', '.join(SLIDE_SUFFIXES)}"
+    return ""
 
 
 def find_slides(
@@ -195,34 +208,20 @@ def label_of(slide: RemoteSlide, subtypes: Subtypes) -> str:
     return "" if slide.label.casefold() in _NOT_REPORTED else slide.label
 
 
-def write_manifest(path: Path, slides: Iterable[RemoteSlide]) -> None:
-    """A manifest that `gdc-client` reads too: id, filename, md5, size in bytes, state.
-
-    Raises:
-        NotWritable: the file cannot be written.
-    """
+def manifest_text(slides: Iterable[RemoteSlide]) -> str:
+    """A manifest that `gdc-client` reads too: id, filename, md5, size in bytes, state."""
     lines = ["id\tfilename\tmd5\tsize\tstate\n"]
     for slide in slides:
         lines.append(f"{slide.file_id}\t{slide.name}\t{slide.md5}\t{slide.size}\treleased\n")
-    write_text(path, "".join(lines))
+    return "".join(lines)
 
 
-def write_table(
-    path: Path,
-    slides: Iterable[RemoteSlide],
-    subtypes: Subtypes,
-) -> None:
-    """The `table` of a preparation recipe: slide, patient, label.
-
-    Raises:
-        NotWritable: the file cannot be written.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("slide", "patient", "label"))
+def table_text(slides: Iterable[RemoteSlide], subtypes: Subtypes) -> str:
+    """The `table` of a preparation recipe, CSV: slide, patient, label."""
+    rows = [("slide", "patient", "label")]
     for slide in slides:
-        writer.writerow((slide.name, slide.case, label_of(slide, subtypes)))
-    write_text(path, text.getvalue())
+        rows.append((slide.name, slide.case, label_of(slide, subtypes)))
+    return csv_text(rows)
 
 
 def _filters(project: str) -> dict[str, Any]:
@@ -330,7 +329,8 @@ def _main_diagnosis(diagnoses: list[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def _one_line(value: Any) -> str:
-    """Text of a server on one line, 200 characters at most."""
+    """Text of a server on one line, 200 characters at most, with all of them shown."""
     if not isinstance(value, str):
         return ""
-    return " ".join(value.split())[:200]
+    line = " ".join(value[:_MAX_TEXT].split())
+    return visible(line)[:200]

@@ -9,11 +9,12 @@ from typing import Any
 
 from ...core.errors import BadOption
 from ...core.outcome import Outcome
+from ...core.own_files import OwnFiles
 from ...core.progress import ProgressCallback
 from ...core.store import ensure_folder
 from ..subtypes import Subtypes, load_subtypes
 from .download import fetch
-from .gdc import RemoteSlide, find_slides, label_of, write_manifest, write_table
+from .gdc import RemoteSlide, find_slides, label_of, manifest_text, table_text
 
 
 def fetch_project(
@@ -40,7 +41,8 @@ def fetch_project(
     Raises:
         BadOption: the project has no such slide.
         FetchFailed: the server cannot be reached, or its answer cannot be used.
-        NotWritable: the folder cannot be written, or the disk is full.
+        NotWritable: the folder cannot be written, or the disk is full, or the lists of another
+            origin, or corrected ones, would be replaced.
     """
     subtypes = load_subtypes(extra)
     ensure_folder(out)
@@ -51,9 +53,11 @@ def fetch_project(
             project,
             "one that holds open-access diagnostic slides, e.g. TCGA-SARC",
         )
-    write_manifest(out / "manifest.txt", slides)
-    write_table(out / "slides.csv", slides, subtypes)
-    outcome = Outcome(written=[out / "manifest.txt", out / "slides.csv"])
+    lists = {
+        "manifest.txt": manifest_text(slides),
+        "slides.csv": table_text(slides, subtypes),
+    }
+    outcome = Outcome(written=OwnFiles(out).write_texts(lists))
     facts = _facts_of(slides, subtypes) | {"table": str(out / "slides.csv")}
     if list_only:
         return outcome, facts | {"fetched": 0, "already": 0}

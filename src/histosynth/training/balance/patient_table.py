@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...core.cells import read_csv_rows
 from ...core.errors import BadTable
 from ...core.images import IMAGE_SUFFIXES
 from ...preparation.patients import MAX_TABLE_BYTES
@@ -216,19 +217,20 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             encoding="utf-8-sig",
             newline="",
         ) as file:
-            reader = csv.reader(file, strict=True)
-            header = [cell.strip().lower() for cell in next(reader, [])]
+            rows = read_csv_rows(file, strict=True)
+            _, first_row = next(rows, (0, []))
+            header = [cell.strip().lower() for cell in first_row]
             _check_header(path, header)
-            for number, cells in enumerate(filter(None, reader), start=1):
+            full_rows = (row for row in rows if row[1])
+            for number, (line, cells) in enumerate(full_rows, start=1):
                 if number > MAX_ROWS:
                     raise BadTable(f"{path} has more than {MAX_ROWS:,} lines.", "Split it.")
                 if len(cells) != len(header):
                     problem = (
-                        f"{path}, line {reader.line_num}, has {len(cells)} cells for "
-                        f"{len(header)} columns"
+                        f"{path}, line {line}, has {len(cells)} cells for {len(header)} columns"
                     )
                     raise BadTable(f"{problem}.", "Put quotes around cells with commas.")
-                yield reader.line_num, dict(zip(header, cells, strict=True))
+                yield line, dict(zip(header, cells, strict=True))
     except (OSError, ValueError, csv.Error) as error:
         raise BadTable(f"{path} cannot be read: {error}.", "Give a UTF-8 CSV file.") from error
 

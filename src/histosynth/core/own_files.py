@@ -1,0 +1,188 @@
+"""Files of a folder that histosynth wrote: only these are ever replaced.
+
+`.histosynth.jsonl` has a line for each, with its name, size and sha256. A line is added before its
+file appears, so that a run that was killed at any moment still knows its own files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import NotWritable
+from .store import atomic_write, json_text, sha256_of
+
+OWN_RECORD = ".histosynth.jsonl"
+MAX_RECORD_BYTES = 256 << 20
+_Content = tuple[int, str]
+"""Bytes and sha256 of a file."""
+_FOREIGN = "histosynth did not write what is there, or it was changed since"
+_REMEDY = "Move it elsewhere, or choose another --out."
+
+
+def _never(path: Path) -> bool:
+    return False
+
+
+class OwnFiles:
+    """Writes files into a folder and replaces no others than its own.
+
+    Args:
+        folder: need not exist yet.
+        earlier: whether a file that is not recorded was written by an earlier release, which
+            kept no record.
+
+    Raises:
+        NotWritable: the record cannot be read.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        earlier: Callable[[Path], bool] = _never,
+    ) -> None:
+        self.folder = folder
+        self._earlier = earlier
+        self._known = _read_record(folder / OWN_RECORD)
+
+    def refuse_foreign(self, names: Iterable[str]) -> None:
+        """Refuse, before any work, names of results under which there are files of others.
+
+        Args:
+            names: from the folder, with slashes.
+
+        Raises:
+            NotWritable: naming the first, and how many there are.
+        """
+        foreign = [name for name in names if self._is_foreign(name)]
+        if foreign:
+            raise self._refusal(foreign[0], len(foreign) - 1)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """Yield a temporary path, which becomes the file if the block succeeds.
+
+        Raises:
+            NotWritable: another file is there, or the folder cannot be written.
+        """
+        with atomic_write(self.folder / name) as temporary:
+            yield temporary
+            self._admit(name, _content_of(temporary))
+
+    def write_texts(self, texts: Mapping[str, str]) -> list[Path]:
+        """Write texts by name as UTF-8, all or none; returns their paths.
+
+        A file that holds its text already counts as written.
+        """
+        replaced = []
+        for name, text in texts.items():
+            content = _content_of_text(text)
+            if not _holds(self.folder / name, content):
+                replaced.append(name)
+        self.refuse_foreign(replaced)
+        paths = []
+        for name, text in texts.items():
+            with self.writing(name) as temporary:
+                temporary.write_bytes(text.encode())
+            paths.append(self.folder / name)
+        return paths
+
+    def write_json(self, name: str, value: object) -> None:
+        """Write JSON as `store.write_json` does."""
+        self.write_texts({name: json_text(value)})
+
+    def _is_foreign(self, name: str) -> bool:
+        path = self.folder / name
+        if not os.path.lexists(path):
+            return False
+        if not _is_plain_file(path):
+            return True
+        for content in self._known.get(name, ()):
+            if _holds(path, content):
+                return False
+        return not self._earlier(path)
+
+    def _admit(self, name: str, content: _Content) -> None:
+        """Record what a file is about to hold, unless a file of others would be lost."""
+        path = self.folder / name
+        if self._is_foreign(name) and not _holds(path, content):
+            raise self._refusal(name, 0)
+        known = self._known.setdefault(name, set())
+        if content not in known:
+            _append_line(self.folder / OWN_RECORD, name, content)
+            known.add(content)
+
+    def _refusal(self, name: str, more: int) -> NotWritable:
+        others = f"; so it is with {more:,} more" if more else ""
+        return NotWritable(self.folder / name, f"{_FOREIGN}{others}", _REMEDY)
+
+
+def _content_of(path: Path) -> _Content:
+    return path.stat().st_size, sha256_of(path)
+
+
+def _content_of_text(text: str) -> _Content:
+    data = text.encode()
+    sha256 = hashlib.sha256(data)
+    return len(data), sha256.hexdigest()
+
+
+def _holds(path: Path, content: _Content) -> bool:
+    """Whether a file is that very content already, so that writing it loses nothing."""
+    if not _is_plain_file(path):
+        return False
+    size, sha256 = content
+    # the size first: a file of others may have a terabyte
+    return path.stat().st_size == size and sha256_of(path) == sha256
+
+
+def _is_plain_file(path: Path) -> bool:
+    is_link = os.path.islink(path)
+    return os.path.isfile(path) and not is_link
+
+
+def _read_record(path: Path) -> dict[str, set[_Content]]:
+    """Contents by name. Lines that were cut off by a kill are left out: no file followed them."""
+    known: dict[str, set[_Content]] = {}
+    try:
+        if path.stat().st_size > MAX_RECORD_BYTES:
+            raise NotWritable(path, f"it has more than {MAX_RECORD_BYTES:,} bytes")
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return known
+    except OSError as error:
+        raise NotWritable(path, error.strerror or str(error)) from error
+    for line in lines:
+        try:
+            values = json.loads(line)
+            name = str(values["name"])
+            size = int(values["bytes"])
+            sha256 = str(values["sha256"])
+        except (ValueError, LookupError, TypeError, RecursionError):
+            continue
+        contents = known.setdefault(name, set())
+        contents.add((size, sha256))
+    return known
+
+
+def _append_line(path: Path, name: str, content: _Content) -> None:
+    size, sha256 = content
+    values = {
+        "bytes": size,
+        "name": name,
+        "sha256": sha256,
+    }
+    line = json.dumps(values)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    flags |= getattr(os, "O_NOFOLLOW", 0)
+    handle = os.open(path, flags, 0o666)
+    try:
+        # begins a line of its own, as a killed run may have left half of one
+        os.write(handle, f"\n{line}\n".encode())
+    finally:
+        os.close(handle)
