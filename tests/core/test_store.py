@@ -2,13 +2,9 @@
 
 import errno
 import hashlib
-import json
 import stat
-import struct
 
-import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 
 from histosynth.core.errors import NotWritable
 from histosynth.core.store import (
@@ -16,7 +12,6 @@ from histosynth.core.store import (
     digest,
     ensure_folder,
     sha256_of,
-    sort_safetensors_metadata,
     write_json,
     write_text,
 )
@@ -93,39 +88,3 @@ def test_a_folder_that_takes_no_file_is_refused(tmp_path, monkeypatch):
     with pytest.raises(NotWritable) as caught:
         ensure_folder(tmp_path)
     assert caught.value.problem == f"{tmp_path} cannot be written: no room."
-
-
-def test_weights_with_the_same_metadata_in_another_order_become_the_same_bytes(tmp_path):
-    weights = {"w": np.arange(6, dtype=np.float32), "v": np.ones(3, np.float32)}
-    orders = [{"a": "1", "b": "2", "ü": "3"}, {"ü": "3", "b": "2", "a": "1"}]
-    contents = set()
-    for index, metadata in enumerate(orders):
-        path = tmp_path / f"{index}.safetensors"
-        save_file(weights, path, metadata=metadata)
-        sort_safetensors_metadata(path)
-        contents.add(path.read_bytes())
-        loaded = load_file(path)
-        assert all((loaded[name] == weights[name]).all() for name in weights)
-    (content,) = contents
-    length = int.from_bytes(content[:8], "little")
-    assert length % 8 == 0
-    assert list(json.loads(content[8 : 8 + length])["__metadata__"]) == ["a", "b", "ü"]
-
-
-@pytest.mark.parametrize("name", ["w" * length for length in range(1, 9)])
-def test_the_header_of_weights_is_compact_json_filled_up_with_blanks_to_eight_bytes(tmp_path, name):
-    path = tmp_path / "w.safetensors"
-    values = np.arange(3, dtype=np.float32)
-    save_file({name: values}, path, metadata={"ü": "2", "a": "1"})
-    sort_safetensors_metadata(path)
-    tensor = '{"dtype":"F32","shape":[3],"data_offsets":[0,12]}'
-    header = f'{{"__metadata__":{{"a":"1","ü":"2"}},"{name}":{tensor}}}'.encode()
-    header += b" " * ((8 - len(header) % 8) % 8)
-    assert path.read_bytes() == struct.pack("<Q", len(header)) + header + values.tobytes()
-
-
-def test_weights_without_metadata_stay_readable(tmp_path):
-    path = tmp_path / "w.safetensors"
-    save_file({"w": np.ones(3, np.float32)}, path)
-    sort_safetensors_metadata(path)
-    assert (load_file(path)["w"] == 1).all()

@@ -115,20 +115,3 @@ def ensure_folder(path: Path) -> Path:
     except OSError as error:
         raise NotWritable(path, error.strerror or str(error)) from error
     return path
-
-
-def sort_safetensors_metadata(path: Path) -> None:
-    """Sort a safetensors file's metadata by name, in place.
-
-    The library writes them in any order. Sorted, equal weights with equal metadata have one sha256.
-    """
-    content = path.read_bytes()
-    header_length = int.from_bytes(content[:8], "little")
-    end = 8 + header_length
-    header = json.loads(content[8:end])
-    if "__metadata__" in header:
-        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
-    length = len(text).to_bytes(8, "little")
-    path.write_bytes(length + text + content[end:])

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..core.errors import BadOption, BadWeights, first_line
@@ -18,6 +16,9 @@ from ..core.resampling import resample_rgb
 from ..core.store import write_json
 from ..core.tile import Pixels, check_rgb
 from ..core.weights_folder import WEIGHTS_FILE, checked_weights, read_card, write_weights
+from ..tensors.building import build_empty
+from ..tensors.faults import BROKEN
+from ..tensors.files import read_all_tensors, write_tensors
 from .artefact_info import ARTEFACT_CARD, ArtefactInfo
 from .artefact_network import build_artefact_network, crops_to_input
 
@@ -129,7 +130,7 @@ def save_artefact(
     stored = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
     sha256 = write_weights(
         folder,
-        lambda path: save_file(stored, path),
+        lambda path: write_tensors(path, stored),
     )
     info = replace(info, sha256=sha256)
     write_json(folder / ARTEFACT_CARD, asdict(info))
@@ -160,10 +161,22 @@ def _load_classifier(
             info.sha256,
             card=ARTEFACT_CARD,
         )
-        network = build_artefact_network(info.widths, info.depths)
-        network.load_state_dict(load_file(path))
-    except (OSError, RuntimeError, SafetensorError) as error:
+        tensors, _ = read_all_tensors(path)
+        stored = {key: _own_copy(value) for key, value in tensors.items()}
+        network = build_empty(
+            lambda: build_artefact_network(info.widths, info.depths),
+            numbers=sum(value.numel() for value in stored.values()),
+            tensors=len(stored),
+        )
+        network.load_state_dict(stored, assign=True)
+    except BROKEN as error:
         raise BadWeights(folder / WEIGHTS_FILE, first_line(error)) from error
     network.eval().requires_grad_(False)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return ArtefactClassifier(info, network)
+
+
+def _own_copy(value: Tensor) -> Tensor:
+    """A tensor in memory of its own, weights as float32; counters of batches stay whole."""
+    dtype = torch.float32 if value.is_floating_point() else value.dtype
+    return value.to(dtype, copy=True)

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..core.errors import BadWeights, NeedsExtra, first_line
+from ..core.errors import BadWeights, NeedsExtra
 from ..core.weights_folder import WEIGHTS_FILE
+from ..tensors.files import read_all_tensors
 
 _CHANNEL_MEAN = (0.485, 0.456, 0.406)
 _CHANNEL_STD = (0.229, 0.224, 0.225)
@@ -62,10 +61,7 @@ def load_published_weights(network: nn.Module, folder: Path) -> None:
         BadWeights: there is no such file, or it is of another layout.
     """
     path = folder / WEIGHTS_FILE
-    try:
-        stored = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise BadWeights(path, first_line(error)) from error
+    stored, _ = read_all_tensors(path)
     published = {_with_trunk(key): value for key, value in stored.items()}
     own = {key: value for key, value in network.state_dict().items() if _is_shared(key)}
     mismatch = _first_mismatch(own, published)

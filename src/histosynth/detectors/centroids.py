@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..core.errors import BadWeights, first_line
 from ..core.store import write_json
 from ..core.tile import Pixels
 from ..core.weights_folder import WEIGHTS_FILE, checked_weights, write_weights
+from ..tensors.building import build_empty
+from ..tensors.faults import BROKEN
+from ..tensors.files import read_all_tensors, write_tensors
 from .detector import DetectedNuclei
 from .info import DETECTOR_CARD, SHIPPED_DETECTOR, DetectorInfo, read_detector_info
 from .network import CELL_PX, CentroidNet, find_peaks
@@ -148,7 +149,7 @@ def save_detector(
     stored = {key: value.detach().cpu().half().contiguous() for key, value in weights.items()}
     sha256 = write_weights(
         folder,
-        lambda path: save_file(stored, path),
+        lambda path: write_tensors(path, stored),
     )
     write_json(
         folder / DETECTOR_CARD,
@@ -170,13 +171,15 @@ def load_detector(folder: Path = SHIPPED_DETECTOR) -> CentroidDetector:
             info.sha256,
             card=DETECTOR_CARD,
         )
-        network = CentroidNet(
-            len(info.classes),
-            widths=info.widths,
-            blocks=info.blocks,
+        tensors, _ = read_all_tensors(path)
+        stored = {key: value.to(torch.float32, copy=True) for key, value in tensors.items()}
+        network = build_empty(
+            lambda: CentroidNet(len(info.classes), widths=info.widths, blocks=info.blocks),
+            numbers=sum(value.numel() for value in stored.values()),
+            tensors=len(stored),
         )
-        network.load_state_dict({key: value.float() for key, value in load_file(path).items()})
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        network.load_state_dict(stored, assign=True)
+    except BROKEN as error:
         raise BadWeights(
             folder / WEIGHTS_FILE,
             first_line(error),

@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..core.errors import BadWeights, NeedsExtra, first_line
 from ..core.tile import Pixels
+from ..tensors.faults import BROKEN
+from ..tensors.transformers_networks import load_transformers_network
 from .encoder import Embedded
 from .feature_maps import SPATIAL_CHANNELS, spatial_features
 from .precision import autocast
@@ -30,10 +33,15 @@ from .repository import (
 from .resizing import IMAGENET_MEAN, IMAGENET_SIDE_PX, IMAGENET_STD, Preprocessing
 
 _DEFAULT_SOURCE = "facebook/dinov2-base"
-_MODEL_TYPES = ("dinov2", "dinov2_with_registers", "vit")
-"""Architectures whose first token stands for the picture, by transformers' names."""
+_MODEL_TYPES = {
+    "dinov2": "Dinov2Model",
+    "dinov2_with_registers": "Dinov2WithRegistersModel",
+    "vit": "ViTModel",
+}
+"""Architectures whose first token stands for the picture, by transformers' names; their classes."""
 _PROCESSOR_FILE = "preprocessor_config.json"
-_MAX_SIDE_PX = 2048
+_MAX_PATCHES = 16_384
+_TRIAL_PX = (64, 64)
 _BATCH = 16
 
 
@@ -106,7 +114,7 @@ def load_dinov2(source: str = "") -> DinoEncoder:
     """
     source = source or _DEFAULT_SOURCE
     try:
-        from transformers import AutoModel
+        import transformers
     except ImportError as error:
         raise NeedsExtra("transformers", "quality") from error
     wanted = (CONFIG_FILE, _PROCESSOR_FILE, INDEX_FILE, "model*.safetensors")
@@ -122,37 +130,45 @@ def load_dinov2(source: str = "") -> DinoEncoder:
         "weights_sha256": weights_sha256(folder),
     }
     preprocessing = _read_preprocessing(folder)
-    model = _load_model(AutoModel, folder)
-    return DinoEncoder(
+    model = _load_model(getattr(transformers, _MODEL_TYPES[model_type]), folder)
+    encoder = DinoEncoder(
         model,
         _short_name(source, model_type),
         about,
         preprocessing,
     )
+    _check_runs(encoder, folder)
+    return encoder
 
 
-def _load_model(auto_model: Any, folder: Path) -> Any:
+def _check_runs(encoder: DinoEncoder, folder: Path) -> None:
+    """Refuse a network that does not take pictures of the size that its folder states.
+
+    Raises:
+        BadWeights: with the library's reason.
+    """
+    stated = encoder.model.config.patch_size
+    height, width = encoder.preprocessing.size
+    try:
+        patch = stated if isinstance(stated, int) else min(stated)
+        if (height // patch) * (width // patch) > _MAX_PATCHES:
+            raise ValueError(f"pictures of {width} x {height} px have too many patches")
+        encoder.embed(np.zeros((1, *_TRIAL_PX, 3), np.uint8))
+    except BROKEN as error:
+        raise BadWeights(folder, first_line(error)) from error
+
+
+def _load_model(network_class: Any, folder: Path) -> Any:
     """The network of a folder, ready for inference; refuses one with tensors absent or misshaped.
 
     Raises:
         BadWeights: with the reason.
     """
-    try:
-        model, loading = auto_model.from_pretrained(
-            folder,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise BadWeights(folder, first_line(error)) from error
+    model, loading = load_transformers_network(folder, network_class)
     absent = [key for key in loading["missing_keys"] if _is_used(key)]
     count = len(absent) + len(loading["mismatched_keys"])
     if count:
         raise BadWeights(folder, f"{count} of its tensors are absent or of another shape")
-    model.eval().requires_grad_(False)
     return model
 
 
@@ -185,13 +201,10 @@ def _read_preprocessing(folder: Path) -> Preprocessing:
         size = _input_size(processor)
         mean = tuple(map(float, processor.get("image_mean", IMAGENET_MEAN)))
         std = tuple(map(float, processor.get("image_std", IMAGENET_STD)))
-        size_is_valid = all(0 < side <= _MAX_SIDE_PX for side in size)
-        if not size_is_valid or len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-            raise ValueError("its size, mean or std is impossible")
-    except (KeyError, TypeError, ValueError) as error:
-        reason = f"it does not specify how pictures go in: {error}"
+        return Preprocessing(size, mean, std)
+    except BROKEN as error:
+        reason = f"it does not specify how pictures go in: {first_line(error)}"
         raise BadWeights(path, reason) from error
-    return Preprocessing(size, mean, std)
 
 
 def _input_size(processor: dict[str, Any]) -> tuple[int, int]:

@@ -10,8 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..core.arrays import Float32Array
@@ -19,6 +17,9 @@ from ..core.errors import BadWeights, first_line
 from ..core.store import write_json
 from ..core.tile import Mask, Pixels
 from ..core.weights_folder import WEIGHTS_FILE, checked_weights, write_weights
+from ..tensors.building import build_empty
+from ..tensors.faults import BROKEN
+from ..tensors.files import read_all_tensors, write_tensors
 from .encoder import Embedded
 from .feature_maps import channel_distance, spatial_features
 from .info import ENCODER_CARD, SHIPPED_ENCODER, EncoderInfo, read_encoder_info
@@ -200,15 +201,20 @@ def load_encoder(folder: Path = SHIPPED_ENCODER) -> HistoEncoder:
             info.sha256,
             card=ENCODER_CARD,
         )
-        stored = {key: value.float() for key, value in load_file(path).items()}
+        tensors, _ = read_all_tensors(path)
+        stored = {key: value.to(torch.float32, copy=True) for key, value in tensors.items()}
         whitening = Whitening(
             stored.pop(_MEAN_KEY),
             stored.pop(_MATRIX_KEY),
         )
-        network = HistoNet(info.widths, info.blocks)
-        network.load_state_dict(stored)
+        network = build_empty(
+            lambda: HistoNet(info.widths, info.blocks),
+            numbers=sum(value.numel() for value in stored.values()),
+            tensors=len(stored),
+        )
+        network.load_state_dict(stored, assign=True)
         _check_whitening(whitening, info, path)
-    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+    except BROKEN as error:
         raise BadWeights(folder / WEIGHTS_FILE, first_line(error)) from error
     network.eval().requires_grad_(False)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -245,7 +251,7 @@ def save_encoder(
     stored[_MATRIX_KEY] = whitening.matrix.contiguous()
     sha256 = write_weights(
         folder,
-        lambda path: save_file(stored, path),
+        lambda path: write_tensors(path, stored),
     )
     write_json(
         folder / ENCODER_CARD,

@@ -8,8 +8,9 @@ timm only builds the network that a folder's `config.json` describes. Tensors ar
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import parse_qsl
 
 import torch
@@ -18,9 +19,13 @@ from torch import Tensor, nn
 from ..core.errors import BadOption, BadWeights, NeedsExtra, first_line
 from ..core.tile import Pixels
 from ..core.weights_folder import WEIGHTS_FILE
+from ..tensors.building import bounded_building
+from ..tensors.faults import BROKEN
+from ..tensors.header import count_numbers, read_tensor_header
+from ..tensors.settings import read_settings, refuse_code, settings_within_bounds
 from .encoder import Embedded
 from .precision import autocast
-from .repository import CONFIG_FILE, read_json_object, repository_folder, weights_sha256
+from .repository import CONFIG_FILE, repository_folder, weights_sha256
 from .resizing import Preprocessing
 from .weight_files import load_tensors_into, read_tensors
 
@@ -28,7 +33,15 @@ _BATCH = 16
 _PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
 _CLASSIFIERS = ("head.", "head.fc.", "fc.", "classifier.", "head_dist.")
 """Where timm's networks keep their classifiers, which are left out."""
-_WEIGHT_ARGUMENTS = ("pretrained", "checkpoint_path")
+_ARCHITECTURE = re.compile(r"[\w.-]{1,200}")
+"""Names of timm's own. With a colon it would fetch a network, or open a folder."""
+_WEIGHT_ARGUMENTS = (
+    "cache_dir",
+    "checkpoint_path",
+    "pretrained",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+)
 """Arguments of timm that would make it read weights by itself."""
 
 
@@ -98,21 +111,23 @@ def load_hub(identity: str, weights: Path | None = None) -> HubEncoder:
         (CONFIG_FILE, WEIGHTS_FILE),
         option="hub:FOLDER, or --weights FOLDER",
     )
-    config = read_json_object(folder / CONFIG_FILE)
+    config = read_settings(folder / CONFIG_FILE)
     sha256 = weights_sha256(folder)
+    shapes = read_tensor_header(folder / WEIGHTS_FILE).shapes
     pretrained = config.get("pretrained_cfg", config)  # older files hold one list of all
     architecture = config.get("architecture")
-    if not isinstance(architecture, str) or not isinstance(pretrained, dict):
+    if not _is_own_name(architecture) or not isinstance(pretrained, dict):
         reason = "it names no architecture of timm"
         raise BadWeights(folder / CONFIG_FILE, reason, "Give a network of timm.")
-    options = dict(config.get("model_args") or {})
+    options = _model_arguments(config, folder / CONFIG_FILE)
     options.update(_parse_arguments(arguments))
     options["num_classes"] = 0
     try:
-        model = timm.create_model(architecture, pretrained=False, **options)
+        with bounded_building(numbers=count_numbers(shapes), tensors=len(shapes)):
+            model = timm.create_model(architecture, pretrained=False, **options)
         data = timm.data.resolve_model_data_config(model, pretrained_cfg=pretrained)
         preprocessing = _preprocessing_of(data)
-    except (RuntimeError, ValueError, TypeError, KeyError) as error:
+    except BROKEN as error:
         reason = f"timm cannot build it: {first_line(error)}"
         remedy = (
             "Add what the config leaves out after `?`, as its card gives it, e.g. "
@@ -134,6 +149,27 @@ def load_hub(identity: str, weights: Path | None = None) -> HubEncoder:
         about,
         preprocessing,
     )
+
+
+def _is_own_name(architecture: object) -> TypeGuard[str]:
+    """Whether a value is a name that timm itself may have."""
+    return isinstance(architecture, str) and bool(_ARCHITECTURE.fullmatch(architecture))
+
+
+def _model_arguments(config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Arguments of the network that a config gives.
+
+    Raises:
+        BadWeights: one is out of bounds, or would make timm read weights.
+    """
+    arguments = config.get("model_args") or {}
+    if not isinstance(arguments, dict):
+        raise BadWeights(path, "its model_args are no names with values")
+    for name in _WEIGHT_ARGUMENTS:
+        if arguments.get(name):
+            raise BadWeights(path, f"it would make timm read weights by itself ({name})")
+    refuse_code(arguments, path)
+    return settings_within_bounds(arguments, path)
 
 
 def _repository_name(source: str) -> str:
@@ -196,5 +232,5 @@ def _parse_value(text: str) -> Any:
     """A JSON value, or the text itself where it is none."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..core import hub
-from ..core.errors import BadWeights, first_line
+from ..core.errors import BadWeights
 from ..core.store import digest, sha256_of
 from ..core.weights_folder import WEIGHTS_FILE
+from ..tensors.folders import weight_files
+from ..tensors.settings import read_settings
 
 CONFIG_FILE = "config.json"
 INDEX_FILE = "model.safetensors.index.json"
@@ -47,13 +48,7 @@ def read_json_object(
     """
     if absent is not None and not path.exists():
         return absent
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadWeights(path, first_line(error)) from error
-    if not isinstance(found, dict):
-        raise BadWeights(path, "it holds no names with values")
-    return found
+    return read_settings(path)
 
 
 def weights_sha256(folder: Path) -> str:
@@ -65,8 +60,8 @@ def weights_sha256(folder: Path) -> str:
     single = folder / WEIGHTS_FILE
     if single.is_file():
         return sha256_of(single)
-    parts = sorted(folder.glob("model-*-of-*.safetensors"))
-    if (folder / INDEX_FILE).is_file() and parts:
+    if (folder / INDEX_FILE).is_file():
+        parts = weight_files(folder, single.stem)
         return digest({part.name: sha256_of(part) for part in parts})
     convert = (
         "Other formats can hold programs: convert its weights once to "

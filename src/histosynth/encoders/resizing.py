@@ -18,6 +18,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 """Of the channels of ImageNet, in [0, 1]."""
 IMAGENET_SIDE_PX = 224
 
+_MAX_SIDE_PX = 2048
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -32,6 +34,11 @@ class Preprocessing:
     size: tuple[int, int] = (IMAGENET_SIDE_PX, IMAGENET_SIDE_PX)
     mean: Sequence[float] = IMAGENET_MEAN
     std: Sequence[float] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        size_is_valid = all(0 < side <= _MAX_SIDE_PX for side in self.size)
+        if not size_is_valid or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ValueError("its size, mean or std is impossible")
 
     def apply(self, pictures: Pixels) -> Tensor:
         """(N, H, W, 3) uint8 to (N, 3, height, width) float32; see `whole_signal`."""

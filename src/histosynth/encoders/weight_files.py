@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as parse_safetensors
 from torch import Tensor, nn
 
-from ..core.errors import BadWeights, FetchFailed, NotWritable, first_line
+from ..core.errors import BadWeights, FetchFailed, NotWritable
 from ..core.errors.base import listed
 from ..core.store import atomic_write, sha256_of
 from ..core.web import RetryPolicy, TransientError, open_url, read_chunk
+from ..tensors.files import read_all_tensors
 
 _CACHE_VARIABLE = "HISTOSYNTH_CACHE"
 """Names the folder of fetched weights; `~/.cache/histosynth` without it."""
@@ -172,11 +171,8 @@ def read_tensors(
     if path.suffix != ".safetensors":
         data, file = checked_bytes(path, known)
         return _unpickle_tensors(data, path), file.sha256
-    data = _read_bytes(path)
-    try:
-        return parse_safetensors(data), hashlib.sha256(data).hexdigest()
-    except (SafetensorError, ValueError) as error:
-        raise BadWeights(path, first_line(error)) from error
+    tensors, _ = read_all_tensors(path)
+    return tensors, sha256_of(path)
 
 
 def _unpickle_tensors(data: bytes, path: Path) -> dict[str, Tensor]:
@@ -213,10 +209,9 @@ def load_tensors_into(
         if not name.startswith(ignored_prefixes):
             given[name] = tensor
     _refuse_other_tensors(given, wanted, path)
-    network.load_state_dict(
-        {name: each.float() for name, each in given.items()},
-        strict=False,
-    )
+    # copied, because memory of a file need not be aligned; assigned, as an empty network has none
+    own = {name: each.to(torch.float32, copy=True) for name, each in given.items()}
+    network.load_state_dict(own, strict=False, assign=True)
     network.eval().requires_grad_(False)
 
 

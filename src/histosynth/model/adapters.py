@@ -18,13 +18,11 @@ import torch
 from diffusers import ModelMixin
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..core import recipe as recipes
 from ..core.errors import AdapterMismatch, BadRecipe, BadWeights
-from ..core.store import atomic_write, sort_safetensors_metadata
+from ..tensors.files import read_all_tensors, write_tensors
 
 Network: TypeAlias = ModelMixin
 """A base's network of diffusers, with the methods of its `PeftAdapterMixin`."""
@@ -231,11 +229,7 @@ def save_adapter(
         _OWN_METADATA: json.dumps(asdict(info)),
         _DIFFUSERS_METADATA: json.dumps(diffusers_facts),
     }
-    path = folder / ADAPTER_FILE
-    with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
-        sort_safetensors_metadata(temporary)
-    return path
+    return write_tensors(folder / ADAPTER_FILE, tensors, metadata)
 
 
 def read_adapter(path: Path) -> tuple[AdapterInfo, dict[str, Tensor]]:
@@ -244,13 +238,11 @@ def read_adapter(path: Path) -> tuple[AdapterInfo, dict[str, Tensor]]:
     Raises:
         BadWeights: it is no safetensors file, or has no histosynth metadata.
     """
+    tensors, metadata = read_all_tensors(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            facts = json.loads(metadata[_OWN_METADATA])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        facts = json.loads(metadata[_OWN_METADATA])
         return recipes.build(facts, AdapterInfo, name=str(path)), tensors
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, BadRecipe) as error:
+    except (KeyError, TypeError, ValueError, RecursionError, BadRecipe) as error:
         raise BadWeights(path, str(error)) from error
 
 

@@ -4,13 +4,11 @@ kept.
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
-from ..core.errors import BadWeights, InputError
+from ..core.errors import InputError
+from ..tensors.header import count_numbers, read_tensor_header
 from .card import data_list, write_card
 from .info import BundleInfo, adapter_folders
 
@@ -117,12 +115,7 @@ def count_parameters(path: Path) -> int:
     Raises:
         BadWeights: it is none.
     """
-    try:
-        with safe_open(path, framework="np") as file:
-            shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise BadWeights(path, str(error)) from error
-    return sum(math.prod(shape) for shape in shapes)
+    return count_numbers(read_tensor_header(path).shapes)
 
 
 def read_text(path: Path) -> str:

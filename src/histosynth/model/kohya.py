@@ -21,13 +21,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ..core import recipe as recipes
 from ..core.errors import AdapterMismatch, BadRecipe, BadWeights, first_line
-from ..core.store import atomic_write
+from ..tensors.files import read_all_tensors, write_tensors
 from .adapters import UNET_PREFIX, AdapterInfo
 from .families import FAMILIES
 from .layer_shapes import SD2_TEXT_WIDTH, LayerShapes, adapted_layers, check_fit
@@ -470,12 +468,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         BadWeights: it is none.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            return tensors, dict(file.metadata() or {})
-    except (OSError, SafetensorError) as error:
-        raise BadWeights(path, first_line(error)) from error
+    return read_all_tensors(path)
 
 
 def _write(
@@ -484,5 +477,4 @@ def _write(
     metadata: dict[str, str],
 ) -> None:
     packed = {key: value.contiguous() for key, value in tensors.items()}
-    with atomic_write(target) as temporary:
-        save_file(packed, temporary, metadata=metadata)
+    write_tensors(target, packed, metadata)

@@ -6,7 +6,7 @@ reads text of width 768, version 2 of 1024.
 
 from __future__ import annotations
 
-import json
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -16,9 +16,14 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from ..core.errors import AdapterMismatch, BadWeights, first_line
+from ..tensors.building import build_empty
+from ..tensors.faults import BROKEN
+from ..tensors.settings import network_settings
 from .adapters import UNET_PREFIX
-from .faults import BROKEN
 
+_MAX_NUMBERS = 1 << 34
+_MAX_TENSORS = 10_000
+"""Of a U-Net whose layers are compared; it takes no memory."""
 SD1_TEXT_WIDTH = 768
 SD2_TEXT_WIDTH = 1024
 """Widths of the text that cross-attention of Stable Diffusion 1 and 2 reads."""
@@ -107,10 +112,14 @@ def layer_shapes(folder: Path) -> LayerShapes:
     Raises:
         BadWeights: its settings cannot be read or build no network.
     """
+    names = inspect.signature(UNet2DConditionModel.__init__).parameters
+    settings = network_settings(folder / "config.json", names)
     try:
-        settings = json.loads((folder / "config.json").read_text("utf-8"))
-        with torch.device("meta"):
-            network = UNet2DConditionModel.from_config(settings)
+        network = build_empty(
+            lambda: UNet2DConditionModel.from_config(settings),
+            numbers=_MAX_NUMBERS,
+            tensors=_MAX_TENSORS,
+        )
     except BROKEN as error:
         raise BadWeights(folder, first_line(error)) from error
     return _layers_of(network)

@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-import gc
+import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..core.errors import BadWeights, first_line
-from ..core.store import atomic_write, write_json
+from ..core.store import write_json
+from ..tensors.building import build_empty
+from ..tensors.faults import BROKEN
+from ..tensors.files import write_tensors
+from ..tensors.folders import stored_in, weight_files
+from ..tensors.header import count_numbers, read_tensor_header
+from ..tensors.settings import network_settings
 from .adapters import is_lora_key, plain_key
-from .faults import BROKEN
-from .stored_types import refuse_quantised_files
+from .stored_types import refuse_quantised
 
-_WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
-"""Diffusers' name for a network's weights."""
-_HALF_VARIANT = "fp16"
-"""What diffusers and transformers put into the names of weights in float16."""
-_HEADER_LENGTH_BYTES = 8
-"""A safetensors file starts with the length of its header."""
+_STEM = "diffusion_pytorch_model"
+"""Diffusers' name for a network's weights, without its ending."""
 _STORED_DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
     "F16": torch.float16,
     "BF16": torch.bfloat16,
 }
+_ATTENTION_LAYERS = {
+    "query": "to_q",
+    "key": "to_k",
+    "value": "to_v",
+    "proj_attn": "to_out.0",
+}
+"""Layers of an autoencoder's attention: their names in the first files, and now."""
 
 
 def save_part(
@@ -57,10 +62,11 @@ def save_part(
         tensors[key] = stored.contiguous()
     part.save_config(folder)
     _remove_origin(folder / "config.json")
-    path = folder / _WEIGHTS_FILE
-    with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt"})
-    return path
+    return write_tensors(
+        folder / f"{_STEM}.safetensors",
+        tensors,
+        {"format": "pt"},
+    )
 
 
 def _own_weights(part: Any) -> dict[str, Tensor]:
@@ -82,88 +88,74 @@ def part_weights(part: Any) -> dict[str, Tensor]:
     return {key: value.detach().cpu().half() for key, value in weights.items()}
 
 
-def load_part(
-    folder: Path,
-    part_class: Any,
-    *,
-    lean: bool = False,
-) -> Any:
+def load_part(folder: Path, part_class: Any) -> Any:
     """One network from diffusers' layout, in float32 on the CPU, frozen. It is never fetched.
+
+    The network is built without memory, and compared with the headers of its files before any
+    weight is read. Then each is read into memory of its own.
 
     Args:
         folder: holds its `config.json` and weights.
         part_class: of the network.
-        lean: read weight by weight into memory of its own. The library maps the file, and the map
-            takes memory in addition to the converted weights.
 
     Raises:
-        BadWeights: it is absent, cannot be read, or lacks a weight or has one too many.
+        BadWeights: it is absent, cannot be read, chooses code, or lacks a weight or has one too
+            many.
     """
-    refuse_quantised_files(folder)
-    variant = variant_of(folder)
-    name = _WEIGHTS_FILE.replace(".", f".{variant}.") if variant else _WEIGHTS_FILE
-    if lean and (folder / name).is_file():
-        return _read_lean(folder, part_class, folder / name)
-    if not folder.is_dir():  # diffusers would take the path for the name of a model on the hub
-        raise BadWeights(folder, "there is no such folder")
+    files = weight_files(folder, _STEM)
+    refuse_quantised(files)
+    shapes = {name: each.shape for name, each in stored_in(files).items()}
+    names = inspect.signature(part_class.__init__).parameters
+    settings = network_settings(
+        folder / "config.json",
+        (*names, *getattr(part_class, "old_settings", ())),
+    )
     try:
-        part, report = part_class.from_pretrained(
-            folder,
-            use_safetensors=True,
-            local_files_only=True,
-            low_cpu_mem_usage=False,
-            variant=variant,
-            output_loading_info=True,
+        part = build_empty(
+            lambda: part_class.from_config(settings),
+            numbers=count_numbers(shapes),
+            tensors=len(shapes),
         )
-    except (SafetensorError, *BROKEN) as error:
-        raise BadWeights(folder, first_line(error)) from error
-    for problem in ("missing", "unexpected", "mismatched"):
-        keys = report[f"{problem}_keys"]
-        if keys:
-            raise BadWeights(folder, f"{len(keys)} weights are {problem}, first {next(iter(keys))}")
-    return part.float().eval().requires_grad_(False)
-
-
-def variant_of(folder: Path) -> str | None:
-    """`fp16` of a folder that holds weights under such names only; None: plain names, or no
-    weights.
-    """
-    names = [path.name for path in folder.glob("*.safetensors")]
-    if names and all(f".{_HALF_VARIANT}" in name for name in names):
-        return _HALF_VARIANT
-    return None
-
-
-def _read_lean(
-    folder: Path,
-    part_class: Any,
-    path: Path,
-) -> Any:
-    """`load_part` for one file of weights under the network's own names; for others as the library
-    does it.
-    """
-    try:
-        with init_empty_weights(include_buffers=False):
-            config = part_class.load_config(folder, local_files_only=True)
-            part = part_class.from_config(config)
-        expected = {name: value.shape for name, value in part.state_dict().items()}
-        if _stored_shapes(path) != expected:
-            # older names, which the library translates, or damage, which it reports
-            return _copy_weights(load_part(folder, part_class))
-        for name, tensor in stored_tensors(path):
-            _set_weight(part, name, tensor.float())
-    except (SafetensorError, *BROKEN) as error:
+        present_names = _present_names(part, shapes)
+        _check_shapes(part, {present_names[name]: shape for name, shape in shapes.items()})
+        for path in files:
+            for name, tensor in stored_tensors(path):
+                # copied, because memory of a file need not be aligned, which changes sums
+                _set_weight(part, present_names[name], tensor.to(torch.float32, copy=True))
+    except BROKEN as error:
         raise BadWeights(folder, first_line(error)) from error
     return part.eval().requires_grad_(False)
 
 
-def _stored_shapes(path: Path) -> dict[str, torch.Size]:
-    shapes = {}
-    with safe_open(path, framework="pt") as file:
-        for name in file.keys():  # noqa: SIM118
-            shape = file.get_slice(name).get_shape()
-            shapes[name] = torch.Size(shape)
-    return shapes
+def _present_names(part: nn.Module, stored: Iterable[str]) -> dict[str, str]:
+    """Names of stored weights in the network of today: its attention had others once."""
+    own = part.state_dict().keys()
+    names = {}
+    for name in stored:
+        names[name] = name
+        module_name, _, leaf = name.rpartition(".")
+        block, _, layer = module_name.rpartition(".")
+        present = f"{block}.{_ATTENTION_LAYERS.get(layer, layer)}.{leaf}"
+        if name not in own and present in own:
+            names[name] = present
+    return names
+
+
+def _check_shapes(part: nn.Module, stored: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse weights that are not exactly the network's.
+
+    Raises:
+        ValueError: with the number of each fault and the first name.
+    """
+    own = {name: tuple(value.shape) for name, value in part.state_dict().items()}
+    faults = {
+        "missing": own.keys() - stored.keys(),
+        "unexpected": stored.keys() - own.keys(),
+        "mismatched": {name for name in own.keys() & stored.keys() if own[name] != stored[name]},
+    }
+    for fault, names in faults.items():
+        if names:
+            raise ValueError(f"{len(names)} weights are {fault}, first {min(names)}")
 
 
 def _set_weight(
@@ -179,30 +171,19 @@ def _set_weight(
         module._buffers[leaf] = value
 
 
-def _copy_weights(part: Any) -> Any:
-    """The network, with its weights in memory of their own; the file's map is given back."""
-    for value in (*part.parameters(), *part.buffers()):
-        value.data = value.data.clone()
-    gc.collect()  # cycles in the library hold the map
-    return part
-
-
 def stored_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
     """Names and tensors of a safetensors file, read one after the other and never mapped."""
+    tensors = read_tensor_header(path).tensors
     with path.open("rb") as file:
-        header_bytes = int.from_bytes(file.read(_HEADER_LENGTH_BYTES), "little")
-        header = json.loads(file.read(header_bytes))
-        start = _HEADER_LENGTH_BYTES + header_bytes
-        for name, entry in header.items():
-            if name == "__metadata__":
-                continue
-            first, last = entry["data_offsets"]
-            file.seek(start + first)
-            data = bytearray(file.read(last - first))
-            if len(data) < last - first:
+        for name, stored in tensors.items():
+            file.seek(stored.start)
+            data = bytearray(file.read(stored.end - stored.start))
+            if len(data) < stored.end - stored.start:
                 raise OSError(f"{path.name} ends within {name}")
-            dtype = _STORED_DTYPES[entry["dtype"]]
-            yield name, _tensor_of(data, dtype).reshape(entry["shape"])
+            dtype = _STORED_DTYPES.get(stored.type)
+            if dtype is None:
+                raise ValueError(f"{name} is of the type {stored.type}, and weights are floats")
+            yield name, _tensor_of(data, dtype).reshape(stored.shape)
 
 
 def _tensor_of(data: bytearray, dtype: torch.dtype) -> Tensor:

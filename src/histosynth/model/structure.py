@@ -137,6 +137,9 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         strides: how much smaller each residual's grid is than the latent grid.
     """
 
+    old_settings = ("kinds",)
+    """Names of settings in files of earlier versions."""
+
     @classmethod
     def from_config(
         cls,

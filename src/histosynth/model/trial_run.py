@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ..core.errors import BundleMismatch, first_line
 from ..core.geometry import Size
+from ..tensors.faults import BROKEN
 from .autoencoder import FACTOR, decode, encode
 from .bundle import Bundle
 from .conditioning import ItemConditions, encode_conditions
-from .faults import BROKEN
 
 _MAX_GRID_CELLS = 2
 

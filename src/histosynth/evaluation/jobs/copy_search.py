@@ -12,16 +12,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from ...core.arrays import Float64Array, IndexArray
-from ...core.errors import BadRun
-from ...core.store import atomic_write, digest
+from ...core.errors import BadRun, BadWeights
+from ...core.store import digest
 from ...engine.threads import one_thread
 from ...metrics.copying.register import Library
 from ...metrics.copying.search import find_matches
 from ...metrics.sample import Sample
+from ...tensors.files import open_tensors, write_tensors
 from .measured_file import is_written_by, read_measured, tile_numbers
 
 TEXTURE = "copy/texture"
@@ -72,12 +71,11 @@ def search(job: SearchJob) -> int:
     rows = [tile.values[MATCH] for tile in found.tiles]
     matches = np.array(rows, np.float64)
     matches = matches.reshape(-1, MATCH_VALUES)
-    with atomic_write(job.path) as temporary:
-        save_file(
-            {"match": matches},
-            temporary,
-            {"job": job.key},
-        )
+    write_tensors(
+        job.path,
+        {"match": matches},
+        {"job": job.key},
+    )
     return len(rows)
 
 
@@ -90,10 +88,10 @@ def with_matches(sample: Sample, jobs: Sequence[SearchJob]) -> Sample:
     rows: list[Any] = []
     for job in jobs:
         try:
-            with safe_open(job.path, "numpy") as file:
+            with open_tensors(job.path, "np") as file:
                 rows += list(file.get_tensor("match"))
-        except (OSError, SafetensorError) as error:
-            raise BadRun(job.path, f"it is damaged: {error}") from error
+        except BadWeights as error:
+            raise BadRun(job.path, f"it is damaged: {error.reason}") from error
     if len(rows) != len(sample):
         raise BadRun(jobs[0].path.parent, f"it holds {len(rows)} matches for {len(sample)} tiles")
     tiles = []
@@ -146,7 +144,7 @@ class _Textures(Sequence[NDArray[np.floating]]):
 
     def __getitem__(self, row: Any) -> Any:
         path, key = self.keys[row]
-        with safe_open(path, "numpy") as file:
+        with open_tensors(path, "np") as file:
             return file.get_tensor(key)
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from ...core.errors import BadRun
-from ...core.store import atomic_write
+from ...core.errors import BadRun, BadWeights
 from ...metrics.sample import TileMeasurements, Values
+from ...tensors.files import open_tensors, write_tensors
+from ...tensors.header import read_tensor_header
 
 TileFacts = dict[str, Any]
 """name, patient and label of a tile, and `refused` with the reason where it was not measured."""
@@ -22,9 +21,8 @@ TileFacts = dict[str, Any]
 def is_written_by(path: Path, key: str) -> bool:
     """Whether a file exists and was written by the job of that key."""
     try:
-        with safe_open(path, "numpy") as file:
-            return bool((file.metadata() or {}).get("job") == key)
-    except (OSError, SafetensorError):
+        return read_tensor_header(path).metadata.get("job") == key
+    except BadWeights:
         return False
 
 
@@ -44,12 +42,7 @@ def write_measured(
     """
     arrays = {name: np.ascontiguousarray(value) for name, value in values.items()}
     metadata = {"job": key, "tiles": json.dumps(list(tiles))}
-    with atomic_write(path) as temporary:
-        save_file(
-            arrays or {"none": np.zeros(1)},
-            temporary,
-            metadata,
-        )
+    write_tensors(path, arrays or {"none": np.zeros(1)}, metadata)
 
 
 def read_measured(
@@ -66,12 +59,14 @@ def read_measured(
     """
     values: dict[int, dict[str, Values]] = {}
     try:
-        with safe_open(path, "numpy") as file:
+        with open_tensors(path, "np") as file:
             tiles = json.loads((file.metadata() or {})["tiles"])
             for number, name, key in _keys(file):
                 if name not in without:
                     values.setdefault(number, {})[name] = file.get_tensor(key)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+    except BadWeights as error:
+        raise BadRun(path, f"it is damaged: {error.reason}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadRun(path, f"it is damaged: {error}") from error
     measured = []
     refused = {}
@@ -93,7 +88,7 @@ def read_measured(
 
 def tile_numbers(path: Path, name: str) -> list[int]:
     """Numbers of the tiles of a file that have a value of that name; refused tiles are counted."""
-    with safe_open(path, "numpy") as file:
+    with open_tensors(path, "np") as file:
         return sorted(number for number, value, _ in _keys(file) if value == name)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import Any
 
 from diffusers import AutoencoderKL
 
-from ...core.errors import BadWeights, first_line
+from ...core.errors import BadWeights
 from ...core.hub import hub_folder
+from ...tensors.settings import read_settings
+from ...tensors.transformers_networks import load_tokenizer
 from ..parts import load_part
 from ..prediction import PredictionType
 from . import TEXT_FAMILIES
@@ -148,13 +149,10 @@ def _open_folder(folder: Path) -> OpenedBase:
         names = " and ".join(family.network_folder for family in TEXT_FAMILIES.values())
         raise BadWeights(folder, f"it holds neither of {names}", _LOCAL_COPY)
     family = found[0]
-    network = load_part(
-        folder / family.network_folder,
-        family.network_class,
-        lean=True,
-    )
-    autoencoder = load_part(folder / "vae", AutoencoderKL, lean=True)
-    scheduler_config = _read_settings(folder / "scheduler" / "scheduler_config.json")
+    network = load_part(folder / family.network_folder, family.network_class)
+    autoencoder = load_part(folder / "vae", AutoencoderKL)
+    scheduler_file = folder / "scheduler" / "scheduler_config.json"
+    scheduler_config = read_settings(scheduler_file, remedy=_LOCAL_COPY)
     return OpenedBase(
         family,
         network,
@@ -220,7 +218,7 @@ def _embed_from_file(
         )
     from transformers import CLIPTokenizer
 
-    tokenizer = CLIPTokenizer.from_pretrained(parts.tokenizer_folder, local_files_only=True)
+    tokenizer = load_tokenizer(parts.tokenizer_folder, CLIPTokenizer)
     return clip_states(tokenizer, parts.text_encoder, prompts)
 
 
@@ -255,13 +253,3 @@ def _check_channels(base: OpenedBase) -> None:
             f"its network takes {taken} channels, and its autoencoder has {latents}",
             "Give a base of 4 channels, or an inpainting one of 9.",
         )
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadWeights(path, first_line(error), _LOCAL_COPY) from error
-    if not isinstance(values, dict):
-        raise BadWeights(path, "it holds no names with values", _LOCAL_COPY)
-    return values

@@ -19,9 +19,11 @@ from diffusers import DDPMScheduler
 from torch import Tensor
 
 from ...core.errors import BadWeights, first_line
+from ...tensors.faults import BROKEN
 from ..prediction import NoiseLevel, PredictionType
 
 _MAX_STEPS = 100_000
+_MAX_NAME = 100
 _MAX_ANGLE = math.pi / 2 + 1e-9
 _SETTINGS = (
     "num_train_timesteps",
@@ -131,7 +133,7 @@ def _read_prediction_type(
     if prediction_type not in get_args(PredictionType) or prediction_type == "flow":
         raise BadWeights(
             path,
-            f"its scheduler predicts {prediction_type}",
+            f"its scheduler predicts {prediction_type[:_MAX_NAME]}",
             "Give a base that predicts epsilon or v.",
         )
     return cast(PredictionType, prediction_type)
@@ -139,15 +141,16 @@ def _read_prediction_type(
 
 def _check_steps(config: Mapping[str, Any], path: Path) -> None:
     steps = config.get("num_train_timesteps", 1000)
-    if not isinstance(steps, int) or not 2 <= steps <= _MAX_STEPS:
-        raise BadWeights(path, f"its scheduler has {steps} steps, not 2 to {_MAX_STEPS:,}")
+    if type(steps) is not int or not 2 <= steps <= _MAX_STEPS:
+        found = str(steps)[:_MAX_NAME]
+        raise BadWeights(path, f"its scheduler has {found} steps, not 2 to {_MAX_STEPS:,}")
 
 
 def _read_angles(config: Mapping[str, Any], path: Path) -> Tensor:
     settings = {key: value for key, value in config.items() if key in _SETTINGS}
     try:
         scheduler = DDPMScheduler(**settings)
-    except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
+    except BROKEN as error:
         reason = f"its scheduler's settings make no sense: {first_line(error)}"
         raise BadWeights(path, reason) from error
     signal_power = scheduler.alphas_cumprod.double()

@@ -9,15 +9,15 @@ settings come from the package or a folder in diffusers' layout.
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import (
     convert_ldm_clip_checkpoint,
@@ -25,12 +25,15 @@ from diffusers.loaders.single_file_utils import (
     convert_ldm_vae_checkpoint,
     convert_open_clip_checkpoint,
 )
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ...core.errors import BadOption, BadWeights, first_line
 from ...core.store import sha256_of
-from ..faults import BROKEN
+from ...tensors.building import build_empty
+from ...tensors.faults import BROKEN
+from ...tensors.files import open_tensors
+from ...tensors.header import read_tensor_header
+from ...tensors.settings import network_settings, read_settings
 from ..prediction import PredictionType
 from ..stored_types import refuse_quantised
 
@@ -146,10 +149,7 @@ def open_single_file(
     """
     if prediction not in (None, "epsilon", "v_prediction"):
         raise BadOption("prediction", prediction, "epsilon or v_prediction")
-    file = _open_safetensors(path)
-    refuse_quantised(path)
-    names = file.keys()
-    shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+    shapes = _read_shapes(path)
     layout = _read_layout(path, shapes)
     tokenizer_folder = _check_tokenizer(path, tokenizer or (config and config / "tokenizer"))
     settings = _read_settings(
@@ -158,7 +158,7 @@ def open_single_file(
         config=config,
         prediction=prediction,
     )
-    weights = _read_weights(file, shapes, layout.version)
+    weights = _read_weights(path, shapes, layout.version)
     unet = _build(path, settings["unet"], weights, _convert_unet)
     autoencoder = _build(path, settings["vae"], weights, _convert_autoencoder)
     text_encoder = _build(
@@ -194,17 +194,24 @@ def published_settings(
     return settings
 
 
-def _open_safetensors(path: Path) -> Any:
+def _read_shapes(path: Path) -> Shapes:
+    """Shapes of all tensors of a file whose weights can be used.
+
+    Raises:
+        BadWeights: it is no safetensors file, damaged, or quantised.
+    """
     if not path.is_file():
         raise BadWeights(path, "there is no such file")
     if path.suffix.lower() != ".safetensors":
         reason = "it is no .safetensors, and others may run code when opened"
         raise BadWeights(path, reason, _CONVERT)
     try:
-        return safe_open(path, framework="pt", device="cpu")
-    except (SafetensorError, OSError) as error:
-        reason = f"it is damaged or no safetensors file ({first_line(error)})"
+        shapes = read_tensor_header(path).shapes
+    except BadWeights as error:
+        reason = f"it is damaged or no safetensors file ({error.reason})"
         raise BadWeights(path, reason) from error
+    refuse_quantised([path])
+    return shapes
 
 
 def _read_layout(path: Path, shapes: Shapes) -> _Layout:
@@ -301,8 +308,12 @@ def _read_settings(
 
 
 def _settings_of_folder(folder: Path, prediction: PredictionType | None) -> PartSettings:
-    settings = {part: _read_json(folder / name) for part, name in _CONFIG_FILES.items()}
-    scheduler = settings["scheduler"]
+    settings = {}
+    for part, names in _setting_names().items():
+        path = folder / _CONFIG_FILES[part]
+        settings[part] = network_settings(path, names, remedy=_GIVE_SETTINGS)
+    scheduler = read_settings(folder / _CONFIG_FILES["scheduler"], remedy=_GIVE_SETTINGS)
+    settings["scheduler"] = scheduler
     recorded = scheduler.get("prediction_type", "epsilon")  # the first bases have no such key
     scheduler["prediction_type"] = prediction or recorded
     return settings
@@ -329,16 +340,19 @@ def _settings_as_published(
     return settings
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError) as error:
-        reason = f"it cannot be read as settings ({first_line(error)})"
-        raise BadWeights(path, reason, _GIVE_SETTINGS) from error
+def _setting_names() -> dict[str, Collection[str]]:
+    """Names of the settings that each network takes."""
+    from transformers import CLIPTextConfig
+
+    return {
+        "unet": inspect.signature(UNet2DConditionModel.__init__).parameters,
+        "vae": inspect.signature(AutoencoderKL.__init__).parameters,
+        "text_encoder": CLIPTextConfig.__annotations__,
+    }
 
 
 def _read_weights(
-    file: Any,
+    path: Path,
     shapes: Shapes,
     version: Version,
 ) -> _Weights:
@@ -350,10 +364,11 @@ def _read_weights(
     averages = {name: _average_name(name) for name in names if name.startswith(_UNET)}
     has_averages = all(name in shapes for name in averages.values())
     weights = {}
-    for name in names:
-        source = averages.get(name, name) if has_averages else name
-        # copied, because memory of a file need not be aligned, which changes the order of sums
-        weights[name] = file.get_tensor(source).to(torch.float32, copy=True)
+    with open_tensors(path) as file:
+        for name in names:
+            source = averages.get(name, name) if has_averages else name
+            # copied, because memory of a file need not be aligned, which changes the order of sums
+            weights[name] = file.get_tensor(source).to(torch.float32, copy=True)
     return weights
 
 
@@ -382,8 +397,7 @@ def _build(
         BadWeights: settings and weights do not fit each other.
     """
     try:
-        with init_empty_weights(include_buffers=False):
-            part, state = convert(settings, weights)
+        part, state = convert(settings, weights)
         expected = {name: value.shape for name, value in part.state_dict().items()}
     except BROKEN as error:
         reason = f"its settings do not fit it ({first_line(error)})"
@@ -410,17 +424,24 @@ def _convert_unet(settings: dict[str, Any], weights: _Weights) -> tuple[Any, _We
     skipped = stored - len(state)
     if skipped:
         raise ValueError(f"{skipped} weights of its U-Net have no place there")
-    return UNet2DConditionModel.from_config(settings), state
+    return _empty(lambda: UNet2DConditionModel.from_config(settings), weights), state
 
 
 def _convert_autoencoder(settings: dict[str, Any], weights: _Weights) -> tuple[Any, _Weights]:
-    return AutoencoderKL.from_config(settings), convert_ldm_vae_checkpoint(weights, settings)
+    part = _empty(lambda: AutoencoderKL.from_config(settings), weights)
+    return part, convert_ldm_vae_checkpoint(weights, settings)
+
+
+def _empty(build: Callable[[], Any], weights: _Weights) -> Any:
+    """A network without weights, no larger than those of the file."""
+    numbers = sum(each.numel() for each in weights.values())
+    return build_empty(build, numbers=numbers, tensors=len(weights))
 
 
 def _convert_text_encoder(settings: dict[str, Any], weights: _Weights) -> tuple[Any, _Weights]:
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    part = CLIPTextModel(CLIPTextConfig(**settings))
+    part = _empty(lambda: CLIPTextModel(CLIPTextConfig(**settings)), weights)
     if any(name.startswith(_TEXT["sd1"]) for name in weights):
         converted = convert_ldm_clip_checkpoint(weights)
     else:

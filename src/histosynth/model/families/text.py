@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ...core.errors import BadRecipe, BadWeights, NeedsExtra, first_line
-from ...core.store import atomic_write
-from ..parts import variant_of
-from ..stored_types import refuse_quantised_files
+from ...tensors.faults import BROKEN
+from ...tensors.files import read_all_tensors, write_tensors
+from ...tensors.folders import weight_files
+from ...tensors.transformers_networks import load_tokenizer, load_transformers_network
+from ..stored_types import refuse_quantised
 
 PROMPTS_FILE = "prompts.safetensors"
 """Embedded prompts in a bundle."""
@@ -65,10 +66,7 @@ class Text:
         tensors = {"states": self.states.half().contiguous()}
         if self.mask is not None:
             tensors["mask"] = self.mask.half().contiguous()
-        path = folder / PROMPTS_FILE
-        with atomic_write(path) as temporary:
-            save_file(tensors, temporary)
-        return path
+        return write_tensors(folder / PROMPTS_FILE, tensors)
 
 
 def load_text(folder: Path, prompts: int) -> Text:
@@ -83,9 +81,9 @@ def load_text(folder: Path, prompts: int) -> Text:
     """
     path = folder / PROMPTS_FILE
     try:
-        tensors = load_file(path)
+        tensors, _ = read_all_tensors(path)
         states = tensors["states"].float()
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except KeyError as error:
         raise BadWeights(path, first_line(error)) from error
     fits = states.ndim == 3 and len(states) == prompts
     if not fits or not states.isfinite().all():
@@ -132,11 +130,12 @@ def clip_states(
     prompts: Sequence[str],
 ) -> Text:
     """Last hidden states of a CLIP text encoder, all tokens of all prompts."""
-    length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
-    _refuse_long(tokenizer, prompts, length)
-    tokens = _tokenise(tokenizer, prompts, length)
-    states = encoder(tokens.input_ids)[0]
-    return Text(states.float())
+    length = min(int(tokenizer.model_max_length), encoder.config.max_position_embeddings)
+    with _refusing_misfits(tokenizer):
+        _refuse_long(tokenizer, prompts, length)
+        tokens = _tokenise(tokenizer, prompts, length)
+        states = encoder(tokens.input_ids)[0]
+        return Text(states.float())
 
 
 @torch.inference_mode()
@@ -160,10 +159,26 @@ def embed_t5(
         encoder_folder=folder / "text_encoder",
     )
     prompts = [prompt.lower().strip() for prompt in prompts]
-    _refuse_long(tokenizer, prompts, length)
-    tokens = _tokenise(tokenizer, prompts, length)
-    states = encoder(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
-    return Text(states.float(), tokens.attention_mask.float())
+    with _refusing_misfits(tokenizer):
+        _refuse_long(tokenizer, prompts, length)
+        tokens = _tokenise(tokenizer, prompts, length)
+        states = encoder(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
+        return Text(states.float(), tokens.attention_mask.float())
+
+
+@contextmanager
+def _refusing_misfits(tokenizer: Any) -> Iterator[None]:
+    """Refuse a tokenizer whose tokens the text encoder does not have.
+
+    Raises:
+        BadWeights: with the library's reason.
+    """
+    try:
+        yield
+    except BROKEN as error:
+        name = type(tokenizer).__name__
+        reason = f"{name} and text encoder do not fit each other: {first_line(error)}"
+        raise BadWeights(Path("text_encoder"), reason) from error
 
 
 def _tokenise(
@@ -213,33 +228,17 @@ def _load_encoder(
     encoder_folder: Path,
 ) -> tuple[Any, Any]:
     """Tokenizer and text encoder of transformers, in float32, frozen."""
-    from transformers.utils import logging
-
-    # histosynth has progress bars of its own
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    for folder in (tokenizer_folder, encoder_folder):
-        if not folder.is_dir():  # transformers would take the path for a name on the hub
-            raise BadWeights(folder, "there is no such folder")
-    refuse_quantised_files(encoder_folder)
+    tokenizer = load_tokenizer(tokenizer_folder, tokenizer_class)
+    refuse_quantised(weight_files(encoder_folder, "model"))
     try:
-        tokenizer = tokenizer_class.from_pretrained(
-            tokenizer_folder,
-            local_files_only=True,
-            trust_remote_code=False,
-        )
-        encoder, report = encoder_class.from_pretrained(
-            encoder_folder,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-            variant=variant_of(encoder_folder),
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-        reason = f"its text encoder cannot be loaded: {first_line(error)}"
+        encoder, report = load_transformers_network(encoder_folder, encoder_class)
+    except BadWeights as error:
+        if error.path != encoder_folder:
+            raise
+        reason = f"its text encoder cannot be loaded: {error.reason}"
         raise BadWeights(encoder_folder.parent, reason) from error
     _check_report(report, encoder_folder)
-    return tokenizer, encoder.eval().requires_grad_(False)
+    return tokenizer, encoder
 
 
 def _check_report(report: Any, folder: Path) -> None:

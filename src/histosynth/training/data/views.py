@@ -17,16 +17,15 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderDC
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from ...core.errors import BadWeights
 from ...core.geometry import Size
 from ...core.nuclei import Nuclei
 from ...core.progress import ProgressCallback
-from ...core.store import atomic_write
 from ...core.tile import Pixels
 from ...model import autoencoder as ae
+from ...tensors.files import open_tensors, write_tensors
 from ...tissue.appearance import fit_stain_frame, measure_style
 from ...tissue.augment import pose, restain, stain_matrix
 from .sources import Example
@@ -162,8 +161,7 @@ def open_views(
         on_progress,
     )
     tensors = dict(encoded)
-    with atomic_write(path) as temporary:
-        save_file(tensors, temporary)
+    write_tensors(path, tensors)
     return _read_all(path, examples, plan)
 
 
@@ -216,7 +214,7 @@ def _read_cache(
         return None
     try:
         return _read_all(path, examples, plan)
-    except (OSError, SafetensorError, KeyError, ValueError):
+    except (BadWeights, KeyError, ValueError):
         return None
 
 
@@ -225,15 +223,15 @@ def _read_all(
     examples: Sequence[Example],
     plan: _ViewPlan,
 ) -> list[list[LatentView]]:
-    file = safe_open(path, framework="pt")
     views = []
-    for tile, example in enumerate(examples):
-        own = []
-        for view in range(plan.count):
-            pose_of_view = plan.pose(example.tile.size, tile, view)
-            name = _cache_key(tile, view)
-            own.append(_read_view(file, example, name, pose_of_view))
-        views.append(own)
+    with open_tensors(path) as file:
+        for tile, example in enumerate(examples):
+            own = []
+            for view in range(plan.count):
+                pose_of_view = plan.pose(example.tile.size, tile, view)
+                name = _cache_key(tile, view)
+                own.append(_read_view(file, example, name, pose_of_view))
+            views.append(own)
     return views
 
 

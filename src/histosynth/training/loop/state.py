@@ -13,12 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ...core.errors import BadWeights, Diverged
-from ...core.store import atomic_write
+from ...tensors.files import read_all_tensors, write_tensors
 from .optimisers import build_optimiser, restore_moments, stored_moments
 from .plan import LoopPlan
 from .processes import Topology
@@ -217,12 +215,7 @@ class TrainState:
             ).items():
                 tensors[f"{moment}/{key}"] = value
         contiguous = {key: value.contiguous() for key, value in tensors.items()}
-        with atomic_write(path) as temporary:
-            save_file(
-                contiguous,
-                temporary,
-                metadata=self._facts(),
-            )
+        write_tensors(path, contiguous, self._facts())
 
     def _facts(self) -> dict[str, str]:
         """What is no tensor, as text."""
@@ -241,14 +234,12 @@ class TrainState:
             BadWeights: the file is cut off, lacks a part, or is of another model.
         """
         try:
-            with safe_open(path, framework="pt") as file:
-                stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-                facts = file.metadata()
-                step = int(facts["step"])
-                stopped_of = int(facts.get("stopped_of", "0"))
+            stored, facts = read_all_tensors(path)
+            step = int(facts["step"])
+            stopped_of = int(facts.get("stopped_of", "0"))
             if self.scaler:
                 self.scaler.restore(facts)
-        except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BadWeights(path, str(error)) from error
         self._check_tensors(stored, path)
         self.step = step

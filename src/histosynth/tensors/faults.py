@@ -6,6 +6,7 @@ BROKEN = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    ImportError,
     LookupError,
     MemoryError,
     OSError,

@@ -1,0 +1,97 @@
+"""Safetensors files: the one place that writes and opens them.
+
+Written files are whole or absent, and the same tensors with the same metadata give the same bytes.
+Opened files were checked first: their header fits their size (`tensors.header`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..core.errors import BadWeights, first_line
+from ..core.store import atomic_write
+from .header import LENGTH_BYTES, read_tensor_header
+
+Framework = Literal["np", "pt"]
+
+
+def write_tensors(
+    path: Path,
+    tensors: Mapping[str, Any],
+    metadata: Mapping[str, str] | None = None,
+) -> Path:
+    """Write a safetensors file, whole or not at all; returns its path.
+
+    Args:
+        path: of the file; its folder is created.
+        tensors: contiguous arrays of numpy or tensors of torch on the CPU, by name.
+        metadata: texts by name. They are written sorted: the library leaves them in any order.
+
+    Raises:
+        NotWritable: the path cannot be written.
+    """
+    save: Any
+    if all(isinstance(each, np.ndarray) for each in tensors.values()):
+        from safetensors.numpy import save_file as save
+    else:
+        from safetensors.torch import save_file as save
+    with atomic_write(path) as temporary:
+        save(dict(tensors), temporary, metadata=dict(metadata) if metadata else None)
+        if metadata and len(metadata) > 1:
+            _sort_metadata(temporary)
+    return path
+
+
+def _sort_metadata(path: Path) -> None:
+    """Sort a file's metadata by name, in place: the header keeps its length, no tensor is read."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) > length:  # both writers escape as little as JSON allows
+            raise RuntimeError(f"a header of {length} bytes became one of {len(text)}")
+        file.seek(LENGTH_BYTES)
+        file.write(text.ljust(length))
+
+
+@contextmanager
+def open_tensors(path: Path, framework: Framework = "pt") -> Iterator[Any]:
+    """A safetensors file, open to read its tensors one by one: safetensors' `safe_open`.
+
+    Args:
+        path: of the file.
+        framework: `np` gives arrays of numpy, `pt` tensors of torch.
+
+    Raises:
+        BadWeights: it cannot be read, or is no whole safetensors file; also for errors of the
+            library inside the block.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    read_tensor_header(path)
+    try:
+        with safe_open(path, framework=framework) as file:
+            yield file
+    except SafetensorError as error:
+        raise BadWeights(path, first_line(error)) from error
+
+
+def read_all_tensors(
+    path: Path,
+    framework: Framework = "pt",
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """All tensors of a safetensors file, and its metadata.
+
+    Raises:
+        BadWeights: it cannot be read, or is no whole safetensors file.
+    """
+    with open_tensors(path, framework) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return tensors, dict(file.metadata() or {})
