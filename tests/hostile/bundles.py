@@ -1,7 +1,8 @@
 """Bundles, bases, adapters, detectors and encoders of strangers, altered, opened in this process.
 
-`run(trials)` opens as many. The hashes in `bundle.json` are made to fit, as a stranger would. Memory
-is bounded from outside, and an input that reaches the bound is a fault: our guards must act before.
+`run(trials)` opens as many. The hashes in `bundle.json` are made to fit, as a stranger would.
+Memory is bounded from outside, and an input that reaches the bound is a fault: our guards must act
+before.
 """
 
 from __future__ import annotations
@@ -215,9 +216,7 @@ def _open_kohya(folder: Path) -> object:
     from histosynth.model.layer_shapes import stable_diffusion_shapes
 
     target = folder / "out" / "b.safetensors"
-    return write_diffusers(
-        folder / "a.safetensors", target, networks=stable_diffusion_shapes()
-    )
+    return write_diffusers(folder / "a.safetensors", target, networks=stable_diffusion_shapes())
 
 
 SUBJECTS = (
@@ -236,6 +235,8 @@ def _alter(folder: Path, draw: random.Random) -> str:
     done = []
     for _ in range(draw.choice((1, 1, 1, 2))):
         files = sorted(path for path in folder.rglob("*") if path.is_file())
+        if not files:
+            break
         settings = [path for path in files if path.suffix == ".json"]
         weights = [path for path in files if path.suffix == ".safetensors"]
         if settings and draw.random() < 0.6:
@@ -438,7 +439,7 @@ def _try(subject: Subject, folder: Path, what: str, row: dict[str, Any]) -> None
         if "alloc" in str(error) or "memory" in str(error).lower():
             row["hangs"] += 1
             row["failures"].append({"input": what, "outcome": f"memory: {error}"})
-    except Exception:
+    except Exception:  # noqa: BLE001 - any other one is the fault that is looked for
         row["tracebacks"] += 1
         row["failures"].append({"input": what, "outcome": traceback.format_exc()[-3000:]})
     seconds = time.monotonic() - begin

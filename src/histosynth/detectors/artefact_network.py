@@ -63,13 +63,15 @@ def load_published_weights(network: nn.Module, folder: Path) -> None:
     path = folder / WEIGHTS_FILE
     stored, _ = read_all_tensors(path)
     published = {_with_trunk(key): value for key, value in stored.items()}
-    own = {key: value for key, value in network.state_dict().items() if _is_shared(key)}
+    state = network.state_dict()
+    own = {key: value for key, value in state.items() if _is_shared(key)}
     mismatch = _first_mismatch(own, published)
     if mismatch:
         reason = "it is of another layout than model.widths and model.depths specify"
         raise BadWeights(path, f"{reason}, first at {mismatch}")
+    shared = {key: published[key].float() for key in own}
     network.load_state_dict(
-        {key: published[key].float() for key in own},
+        shared,
         strict=False,
     )
 

@@ -104,11 +104,13 @@ def load_part(folder: Path, part_class: Any) -> Any:
     """
     files = weight_files(folder, _STEM)
     refuse_quantised(files)
-    shapes = {name: each.shape for name, each in stored_in(files).items()}
+    stored = stored_in(files)
+    shapes = {name: each.shape for name, each in stored.items()}
     names = inspect.signature(part_class.__init__).parameters
+    old_names = getattr(part_class, "old_settings", ())
     settings = network_settings(
         folder / "config.json",
-        (*names, *getattr(part_class, "old_settings", ())),
+        [*names, *old_names],
     )
     try:
         part = build_empty(
@@ -117,11 +119,13 @@ def load_part(folder: Path, part_class: Any) -> Any:
             tensors=len(shapes),
         )
         present_names = _present_names(part, shapes)
-        _check_shapes(part, {present_names[name]: shape for name, shape in shapes.items()})
+        stored_shapes = {present_names[name]: shape for name, shape in shapes.items()}
+        _check_shapes(part, stored_shapes)
         for path in files:
             for name, tensor in stored_tensors(path):
                 # copied, because memory of a file need not be aligned, which changes sums
-                _set_weight(part, present_names[name], tensor.to(torch.float32, copy=True))
+                weight = tensor.to(torch.float32, copy=True)
+                _set_weight(part, present_names[name], weight)
     except BROKEN as error:
         raise BadWeights(folder, first_line(error)) from error
     return part.eval().requires_grad_(False)
@@ -147,11 +151,14 @@ def _check_shapes(part: nn.Module, stored: Mapping[str, tuple[int, ...]]) -> Non
     Raises:
         ValueError: with the number of each fault and the first name.
     """
-    own = {name: tuple(value.shape) for name, value in part.state_dict().items()}
+    own = {}
+    for name, value in part.state_dict().items():
+        own[name] = tuple(value.shape)
+    shared = own.keys() & stored.keys()
     faults = {
         "missing": own.keys() - stored.keys(),
         "unexpected": stored.keys() - own.keys(),
-        "mismatched": {name for name in own.keys() & stored.keys() if own[name] != stored[name]},
+        "mismatched": {name for name in shared if own[name] != stored[name]},
     }
     for fault, names in faults.items():
         if names:
@@ -177,13 +184,15 @@ def stored_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
     with path.open("rb") as file:
         for name, stored in tensors.items():
             file.seek(stored.start)
-            data = bytearray(file.read(stored.end - stored.start))
-            if len(data) < stored.end - stored.start:
+            size = stored.end - stored.start
+            data = bytearray(file.read(size))
+            if len(data) < size:
                 raise OSError(f"{path.name} ends within {name}")
             dtype = _STORED_DTYPES.get(stored.type)
             if dtype is None:
                 raise ValueError(f"{name} is of the type {stored.type}, and weights are floats")
-            yield name, _tensor_of(data, dtype).reshape(stored.shape)
+            tensor = _tensor_of(data, dtype)
+            yield name, tensor.reshape(stored.shape)
 
 
 def _tensor_of(data: bytearray, dtype: torch.dtype) -> Tensor:

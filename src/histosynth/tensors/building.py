@@ -16,7 +16,7 @@ from accelerate import init_empty_weights
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-Network = TypeVar("Network", bound=nn.Module)
+_Network = TypeVar("_Network", bound=nn.Module)
 _FREE_NUMBERS = 1 << 24
 """Numbers that a network may have in buffers that no file holds, e.g. embeddings of positions."""
 _FREE_CALLS = 5_000
@@ -72,11 +72,11 @@ class _Bounds(TorchFunctionMode):
 
 
 def build_empty(
-    build: Callable[[], Network],
+    build: Callable[[], _Network],
     *,
     numbers: int,
     tensors: int,
-) -> Network:
+) -> _Network:
     """A network whose parameters take no memory; its other buffers are real.
 
     Args:

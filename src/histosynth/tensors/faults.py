@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from huggingface_hub.errors import StrictDataclassError
+
 BROKEN = (
     ArithmeticError,
     AssertionError,
@@ -11,6 +13,7 @@ BROKEN = (
     MemoryError,
     OSError,
     RuntimeError,
+    StrictDataclassError,
     TypeError,
     ValueError,
 )

@@ -42,7 +42,12 @@ def write_tensors(
     else:
         from safetensors.torch import save_file as save
     with atomic_write(path) as temporary:
-        save(dict(tensors), temporary, metadata=dict(metadata) if metadata else None)
+        texts = dict(metadata) if metadata else None
+        save(
+            dict(tensors),
+            temporary,
+            metadata=texts,
+        )
         if metadata and len(metadata) > 1:
             _sort_metadata(temporary)
     return path
@@ -53,8 +58,14 @@ def _sort_metadata(path: Path) -> None:
     with path.open("r+b") as file:
         length = int.from_bytes(file.read(LENGTH_BYTES), "little")
         header = json.loads(file.read(length))
-        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        metadata = header["__metadata__"]
+        header["__metadata__"] = dict(sorted(metadata.items()))
+        compact = json.dumps(
+            header,
+            separators=(",", ":"),
+            ensure_ascii=False,
+        )
+        text = compact.encode()
         if len(text) > length:  # both writers escape as little as JSON allows
             raise RuntimeError(f"a header of {length} bytes became one of {len(text)}")
         file.seek(LENGTH_BYTES)
@@ -93,5 +104,8 @@ def read_all_tensors(
         BadWeights: it cannot be read, or is no whole safetensors file.
     """
     with open_tensors(path, framework) as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return tensors, dict(file.metadata() or {})
+        tensors = {}
+        for name in file.keys():  # noqa: SIM118 - a safetensors file cannot be iterated
+            tensors[name] = file.get_tensor(name)
+        metadata = file.metadata() or {}
+        return tensors, dict(metadata)

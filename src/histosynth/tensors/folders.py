@@ -7,7 +7,6 @@ Only safetensors files are read; others, which may hold programs, are left alone
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from ..core.errors import BadWeights
 from .header import StoredTensor, read_tensor_header
@@ -16,6 +15,7 @@ from .settings import read_settings
 _HALF_VARIANT = "fp16"
 """What diffusers and transformers put into the names of weights in float16."""
 _MAX_PARTS = 1000
+_MAX_SHOWN = 100
 
 
 def weight_files(folder: Path, stem: str) -> list[Path]:
@@ -44,7 +44,9 @@ def weight_files(folder: Path, stem: str) -> list[Path]:
 def _has_half_only(folder: Path) -> bool:
     """Whether a folder holds weights under names of the float16 variant only."""
     names = [path.name for path in folder.glob("*.safetensors")]
-    return bool(names) and all(f".{_HALF_VARIANT}" in name for name in names)
+    if not names:
+        return False
+    return all(f".{_HALF_VARIANT}" in name for name in names)
 
 
 def _part_names(index: Path) -> list[str]:
@@ -53,17 +55,25 @@ def _part_names(index: Path) -> list[str]:
     Raises:
         BadWeights: one is no plain name of a safetensors file.
     """
-    parts: Any = read_settings(index).get("weight_map")
-    if not isinstance(parts, dict) or not all(isinstance(name, str) for name in parts.values()):
+    parts = read_settings(index).get("weight_map")
+    if not isinstance(parts, dict):
         raise BadWeights(index, "it names no files of weights")
-    names = sorted(set(parts.values()))
+    found = set(map(str, parts.values()))
+    names = sorted(found)
     for name in names:
-        is_plain = Path(name).name == name and "\\" not in name and "\0" not in name
-        if not is_plain or not name.endswith(".safetensors"):
-            raise BadWeights(index, f"{name[:100]!r} is no plain name of a .safetensors file")
+        if not _is_plain(name):
+            shown = repr(name[:_MAX_SHOWN])
+            raise BadWeights(index, f"{shown} is no plain name of a .safetensors file")
     if not names or len(names) > _MAX_PARTS:
         raise BadWeights(index, f"it names {len(names):,} files, not 1 to {_MAX_PARTS:,}")
     return names
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is that of a safetensors file in its folder, wherever it is read."""
+    if Path(name).name != name or "\\" in name or "\0" in name:
+        return False
+    return name.endswith(".safetensors")
 
 
 def stored_in(files: list[Path]) -> dict[str, StoredTensor]:

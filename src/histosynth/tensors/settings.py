@@ -8,10 +8,9 @@ bounds; keys that would choose code are refused, and all others are left out.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ..core.errors import BadWeights, first_line
 
@@ -23,11 +22,11 @@ _MAX_DEPTH = 3
 _CODE_KEYS = {
     "quantization_config": "it is quantised by a library that the file chooses",
     "compression_config": "it is compressed by a library that the file chooses",
-    "auto_map": "it needs code of its own, which is never run",
-    "custom_pipelines": "it needs code of its own, which is never run",
-    "trust_remote_code": "it needs code of its own, which is never run",
 }
-"""Keys by which files choose the code that loads them, and what each means."""
+"""Keys by which files choose the code that loads their weights, and what each means.
+
+Others, such as `auto_map`, choose code for the network itself: they are left out, as ours is built.
+"""
 _REMEDY = (
     "Give the network as its authors publish it for diffusers or transformers themselves, in "
     "float16, bfloat16 or float32."
@@ -49,7 +48,7 @@ def read_settings(path: Path, *, remedy: str = "") -> dict[str, Any]:
             data = file.read(MAX_SETTINGS_BYTES + 1)
         if len(data) > MAX_SETTINGS_BYTES:
             raise ValueError(f"it has more than {MAX_SETTINGS_BYTES:,} bytes")
-        values = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+        values = json.loads(data.decode("utf-8"))
     except RecursionError as error:
         raise _bad(path, "it is nested too deeply", remedy) from error
     except (OSError, ValueError) as error:
@@ -62,10 +61,6 @@ def read_settings(path: Path, *, remedy: str = "") -> dict[str, Any]:
 
 def _bad(path: Path, reason: str, remedy: str) -> BadWeights:
     return BadWeights(path, reason, remedy) if remedy else BadWeights(path, reason)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
 
 
 def refuse_code(values: dict[str, Any], path: Path) -> None:
@@ -125,16 +120,20 @@ def _problem_of(value: Any, depth: int) -> str:
     if value is None or isinstance(value, bool):
         return ""
     if isinstance(value, int | float):
-        # a whole number may be too long to become a float, or a text
-        is_small = -_MAX_NUMBER <= value <= _MAX_NUMBER and math.isfinite(value)
+        is_small = -_MAX_NUMBER <= value <= _MAX_NUMBER  # no number that is none is
         return "" if is_small else f"lies outside of {-_MAX_NUMBER:,.0f} to {_MAX_NUMBER:,.0f}"
     if isinstance(value, str):
         return "" if len(value) <= _MAX_TEXT else f"has more than {_MAX_TEXT} letters"
-    if not isinstance(value, list):
-        return "is a table, which no network takes"
-    if len(value) > _MAX_LIST:
-        return f"holds {len(value):,} values, more than {_MAX_LIST}"
+    if isinstance(value, list):
+        return _problem_of_list(value, depth)
+    return "is a table, which no network takes"
+
+
+def _problem_of_list(values: list[Any], depth: int) -> str:
+    """As `_problem_of`, for a list that may hold lists `depth` times."""
+    if len(values) > _MAX_LIST:
+        return f"holds {len(values):,} values, more than {_MAX_LIST}"
     if not depth:
         return "is nested too deeply"
-    problems = (_problem_of(each, depth - 1) for each in value)
+    problems = (_problem_of(each, depth - 1) for each in values)
     return next((each for each in problems if each), "")

@@ -21,7 +21,8 @@ TileFacts = dict[str, Any]
 def is_written_by(path: Path, key: str) -> bool:
     """Whether a file exists and was written by the job of that key."""
     try:
-        return read_tensor_header(path).metadata.get("job") == key
+        header = read_tensor_header(path)
+        return header.metadata.get("job") == key
     except BadWeights:
         return False
 
@@ -42,7 +43,11 @@ def write_measured(
     """
     arrays = {name: np.ascontiguousarray(value) for name, value in values.items()}
     metadata = {"job": key, "tiles": json.dumps(list(tiles))}
-    write_tensors(path, arrays or {"none": np.zeros(1)}, metadata)
+    write_tensors(
+        path,
+        arrays or {"none": np.zeros(1)},
+        metadata,
+    )
 
 
 def read_measured(
