@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,8 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from ..core import recipe as recipes
-from ..core.errors import AdapterMismatch, BadRecipe, BadWeights
+from ..core.errors import AdapterMismatch, BadRecipe, BadWeights, first_line
+from ..tensors.faults import BROKEN
 from ..tensors.files import read_all_tensors, write_tensors
 
 Network: TypeAlias = ModelMixin
@@ -30,6 +32,8 @@ ADAPTER_FILE = "pytorch_lora_weights.safetensors"
 UNET_PREFIX = "unet."
 """Of tensors in the file of a U-Net's adapter; see `Family.adapter_prefix`."""
 _OWN_METADATA = "histosynth"
+_MAX_EXCESS = 1 << 26
+"""Numbers that metadata may ask for beyond those held; the missing tensors are then named."""
 _DIFFUSERS_METADATA = "lora_adapter_metadata"
 """Where diffusers reads rank and alpha; without it diffusers takes them as equal."""
 
@@ -62,6 +66,13 @@ class AdapterInfo:
     guidance: tuple[float, float] | None = None
     licence: str = "Apache-2.0"
     data: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        # the library names modules by it
+        if not self.name or "." in self.name or not self.name.isprintable():
+            raise ValueError("name must be text of one line, without dots")
+        if self.rank < 1 or not math.isfinite(self.alpha):
+            raise ValueError("rank must be at least 1, and alpha finite")
 
 
 def add_adapter(
@@ -271,21 +282,25 @@ def load_adapter(
     info, tensors = read_adapter(path)
     _check_fits(info, classes=classes, base=base)
     state = {key.removeprefix(prefix): value.float() for key, value in tensors.items()}
+    _check_size(unet, info, state)
     if info.name in adapter_names(unet):
         unet.delete_adapters(info.name)
-    add_adapter(
-        unet,
-        info.name,
-        rank=info.rank,
-        alpha=info.alpha,
-        targets=info.targets,
-    )
-    expected = get_peft_model_state_dict(unet, adapter_name=info.name)
     try:
+        add_adapter(
+            unet,
+            info.name,
+            rank=info.rank,
+            alpha=info.alpha,
+            targets=info.targets,
+        )
+        expected = get_peft_model_state_dict(unet, adapter_name=info.name)
         _check_tensors(info.name, state, expected)
-    except AdapterMismatch:
-        unet.delete_adapters(info.name)
-        raise
+    except (AdapterMismatch, *BROKEN) as error:
+        if info.name in adapter_names(unet):
+            unet.delete_adapters(info.name)
+        if isinstance(error, AdapterMismatch):
+            raise
+        raise AdapterMismatch(info.name, [], [], first_line(error)) from error
     set_peft_model_state_dict(unet, state, adapter_name=info.name)
     for parameter in adapter_parameters(unet, info.name):
         parameter.requires_grad_(False)
@@ -309,6 +324,28 @@ def _check_fits(
         raise AdapterMismatch(info.name, [], [], reason)
     if info.classes != tuple(classes):
         reason = f"its nucleus classes are {', '.join(info.classes)}"
+        raise AdapterMismatch(info.name, [], [], reason)
+
+
+def _check_size(
+    unet: Network,
+    info: AdapterInfo,
+    state: Mapping[str, Tensor],
+) -> None:
+    """Refuse an adapter whose metadata ask for more memory than its tensors take.
+
+    Raises:
+        AdapterMismatch: with both numbers.
+    """
+    ends = tuple(f".{target}" for target in info.targets)
+    wanted = 0
+    for name, module in unet.named_modules():
+        if isinstance(module, nn.Linear | nn.Conv2d) and f".{name}".endswith(ends):
+            weight = module.weight
+            wanted += info.rank * (weight.shape[0] + weight[0].numel())
+    held = sum(value.numel() for value in state.values())
+    if wanted > held + _MAX_EXCESS:
+        reason = f"its metadata ask for {wanted:,} numbers, and its tensors hold {held:,}"
         raise AdapterMismatch(info.name, [], [], reason)
 
 

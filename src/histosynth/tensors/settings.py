@@ -52,7 +52,8 @@ def read_settings(path: Path, *, remedy: str = "") -> dict[str, Any]:
     except RecursionError as error:
         raise _bad(path, "it is nested too deeply", remedy) from error
     except (OSError, ValueError) as error:
-        raise _bad(path, first_line(error), remedy) from error
+        reason = f"it cannot be read as settings ({first_line(error)})"
+        raise _bad(path, reason, remedy) from error
     if not isinstance(values, dict):
         raise _bad(path, "it holds no names with values", remedy)
     refuse_code(values, path)
