@@ -446,6 +446,7 @@ def test_agreement_of_two_annotators(tmp_path):
     kappa = json.loads(out)["nuclei"]["kappa"]
     assert code == 0 and 0.3 < kappa["low"] <= kappa["value"] <= kappa["high"] < 0.9
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        ".histosynth.jsonl",
         "agreement.json",
         "t0.png",
         "t1.png",

@@ -118,6 +118,11 @@ def _ring(corners: Float64Array) -> Ring:
 
 def write_regions(path: Path, regions: Sequence[Region]) -> None:
     """Write annotations that QuPath imports."""
+    write_text(path, regions_geojson(regions))
+
+
+def regions_geojson(regions: Sequence[Region]) -> str:
+    """The text of `write_regions`."""
     features = []
     for region in regions:
         feature = {
@@ -136,7 +141,7 @@ def write_regions(path: Path, regions: Sequence[Region]) -> None:
         "type": "FeatureCollection",
         "features": features,
     }
-    write_text(path, json.dumps(collection) + "\n")
+    return json.dumps(collection) + "\n"
 
 
 def region_mask(

@@ -20,12 +20,25 @@ OWN_RECORD = ".histosynth.jsonl"
 MAX_RECORD_BYTES = 256 << 20
 _Content = tuple[int, str]
 """Bytes and sha256 of a file."""
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 _FOREIGN = "histosynth did not write what is there, or it was changed since"
 _REMEDY = "Move it elsewhere, or choose another --out."
 
 
 def _never(path: Path) -> bool:
     return False
+
+
+def keys_of_json(path: Path) -> set[str]:
+    """Keys of the object in a JSON file; none of anything else."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text)
+    except (OSError, ValueError, RecursionError):
+        return set()
+    if not isinstance(values, dict):
+        return set()
+    return set(values)
 
 
 class OwnFiles:
@@ -48,6 +61,7 @@ class OwnFiles:
     ) -> None:
         self.folder = folder
         self._earlier = earlier
+        self._had_record = os.path.lexists(folder / OWN_RECORD)
         self._known = _read_record(folder / OWN_RECORD)
 
     def refuse_foreign(self, names: Iterable[str]) -> None:
@@ -62,6 +76,10 @@ class OwnFiles:
         foreign = [name for name in names if self._is_foreign(name)]
         if foreign:
             raise self._refusal(foreign[0], len(foreign) - 1)
+
+    def knows(self, name: str) -> bool:
+        """Whether a file of this name was recorded."""
+        return name in self._known
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
@@ -88,7 +106,7 @@ class OwnFiles:
         paths = []
         for name, text in texts.items():
             with self.writing(name) as temporary:
-                temporary.write_bytes(text.encode())
+                temporary.write_bytes(_encoded(text))
             paths.append(self.folder / name)
         return paths
 
@@ -96,18 +114,28 @@ class OwnFiles:
         """Write JSON as `store.write_json` does."""
         self.write_texts({name: json_text(value)})
 
+    def withdraw(self, name: str) -> None:
+        """Remove a file that was just written, and the record where it was the first."""
+        (self.folder / name).unlink(missing_ok=True)
+        if not self._had_record:
+            (self.folder / OWN_RECORD).unlink(missing_ok=True)
+
     def _is_foreign(self, name: str) -> bool:
         path = self.folder / name
         if not os.path.lexists(path):
             return False
         if not _is_plain_file(path):
             return True
-        for content in self._known.get(name, ()):
-            if _holds(path, content):
-                return False
+        known = self._known.get(name, ())
+        if any(_holds(path, content) for content in known):
+            return False
         return not self._earlier(path)
 
-    def _admit(self, name: str, content: _Content) -> None:
+    def _admit(
+        self,
+        name: str,
+        content: _Content,
+    ) -> None:
         """Record what a file is about to hold, unless a file of others would be lost."""
         path = self.folder / name
         if self._is_foreign(name) and not _holds(path, content):
@@ -117,7 +145,11 @@ class OwnFiles:
             _append_line(self.folder / OWN_RECORD, name, content)
             known.add(content)
 
-    def _refusal(self, name: str, more: int) -> NotWritable:
+    def _refusal(
+        self,
+        name: str,
+        more: int,
+    ) -> NotWritable:
         others = f"; so it is with {more:,} more" if more else ""
         return NotWritable(self.folder / name, f"{_FOREIGN}{others}", _REMEDY)
 
@@ -126,13 +158,21 @@ def _content_of(path: Path) -> _Content:
     return path.stat().st_size, sha256_of(path)
 
 
+def _encoded(text: str) -> bytes:
+    """UTF-8; names of files can hold what it cannot, which becomes escapes."""
+    return text.encode("utf-8", "backslashreplace")
+
+
 def _content_of_text(text: str) -> _Content:
-    data = text.encode()
+    data = _encoded(text)
     sha256 = hashlib.sha256(data)
     return len(data), sha256.hexdigest()
 
 
-def _holds(path: Path, content: _Content) -> bool:
+def _holds(
+    path: Path,
+    content: _Content,
+) -> bool:
     """Whether a file is that very content already, so that writing it loses nothing."""
     if not _is_plain_file(path):
         return False
@@ -170,19 +210,24 @@ def _read_record(path: Path) -> dict[str, set[_Content]]:
     return known
 
 
-def _append_line(path: Path, name: str, content: _Content) -> None:
+def _append_line(
+    path: Path,
+    name: str,
+    content: _Content,
+) -> None:
     size, sha256 = content
     values = {
         "bytes": size,
         "name": name,
         "sha256": sha256,
     }
-    line = json.dumps(values)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-    flags |= getattr(os, "O_NOFOLLOW", 0)
-    handle = os.open(path, flags, 0o666)
+    # begins a line of its own, as a killed run may have left half of one
+    line = f"\n{json.dumps(values)}\n"
     try:
-        # begins a line of its own, as a killed run may have left half of one
-        os.write(handle, f"\n{line}\n".encode())
-    finally:
-        os.close(handle)
+        handle = os.open(path, _APPEND, 0o666)
+        try:
+            os.write(handle, line.encode())
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise NotWritable(path, error.strerror or str(error)) from error

@@ -24,6 +24,7 @@ from .nuclei import Nuclei
 from .store import atomic_write
 from .tile import Tile, TileRef
 
+_PARQUET_START = b"PAR1"
 _VERSION = 1
 """Of the columns below. A reader refuses other versions."""
 GATE_NAMES = ("tissue", "blur", "pen", "fold", "air", "saturation", "artefact")
@@ -162,6 +163,17 @@ def read_metadata(path: Path) -> dict[str, Any]:
     if not isinstance(facts, dict) or facts.get("version") != _VERSION:
         raise BadTileSet(path, f"its metadata are not of version {_VERSION}")
     return dict(facts)
+
+
+def is_foreign_parquet(path: Path) -> bool:
+    """Whether a file is no file of a set; one that is damaged may be."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, ValueError, pa.ArrowException):
+        with path.open("rb") as file:
+            start = file.read(4)
+        return start not in (b"", _PARQUET_START)
+    return _KEY not in metadata
 
 
 class TileSet:

@@ -26,7 +26,7 @@ from .inputs.opening import OpenedInputs, open_inputs
 from .jobs.copy_search import search, with_matches
 from .jobs.measure import measure, with_ring_classifier
 from .jobs.plan import gathered, measure_jobs, run_all, search_jobs
-from .report import Report, write_report
+from .report import Report, refuse_foreign_reports, write_report
 from .sections import conclude_all
 
 MeasureLosses = Callable[[OpenedInputs, ProgressCallback | None], Section]
@@ -60,6 +60,7 @@ def evaluate(
     """
     began = time.monotonic()
     progress = progress or EvaluationProgress()
+    refuse_foreign_reports(out)
     opened = _with_ring_classifier(open_inputs(config, progress.opened))
     ensure_folder(out)
     with locked(out):

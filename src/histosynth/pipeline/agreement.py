@@ -17,9 +17,10 @@ from ..annotation.agreement import (
 from ..annotation.class_map import read_class_map
 from ..annotation.reading_files import ANNOTATION_SUFFIXES
 from ..core.images import IMAGE_SUFFIXES, read_rgb
+from ..core.own_files import OwnFiles
 from ..core.pairing import list_files, pair_by_stem
 from ..core.progress import ProgressCallback
-from ..core.store import atomic_write, ensure_folder, write_json
+from ..core.store import ensure_folder
 from ..core.tile import Pixels
 from ..preparation.patients import read_table
 
@@ -54,6 +55,7 @@ def compare_annotators(
 
     Raises:
         BadPairing, BadNuclei, BadRegions, BadTable: files do not pair or cannot be used.
+        NotWritable: a result would replace a file that histosynth did not write.
     """
     pairs = read_pairs(
         first,
@@ -61,6 +63,8 @@ def compare_annotators(
         mpp=mpp,
         mapping=read_class_map(classes),
     )
+    own = OwnFiles(out)
+    own.refuse_foreign(["agreement.json", *(f"{annotated.name}.png" for annotated in pairs)])
     pictures = _read_pictures(first, images)
     sizes = {name: (pixels.shape[1], pixels.shape[0]) for name, pixels in pictures.items()}
     found = agreement_of_pairs(
@@ -72,7 +76,7 @@ def compare_annotators(
         patients=_read_patients(table),
     )
     ensure_folder(out)
-    write_json(out / "agreement.json", found.as_dict())
+    own.write_json("agreement.json", found.as_dict())
     for done, annotated in enumerate(pairs, start=1):
         name = annotated.name
         picture = difference_picture(
@@ -82,7 +86,7 @@ def compare_annotators(
             size=sizes.get(name) or extent(annotated),
             reach_px=reach_um / mpp,
         )
-        with atomic_write(out / f"{name}.png") as temporary:
+        with own.writing(f"{name}.png") as temporary:
             Image.fromarray(np.ascontiguousarray(picture)).save(temporary)
         if on_progress:
             on_progress(done, len(pairs))

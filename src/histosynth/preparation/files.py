@@ -5,8 +5,6 @@ A picture that is refused is named with its reason, and the others continue.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,15 +14,17 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from ..annotation.nuclei_files import write_csv, write_geojson
+from ..annotation.nuclei_files import nuclei_csv, nuclei_geojson
+from ..core.cells import CellValue, csv_text
 from ..core.errors import BadOption, BadTable, HistosynthError
 from ..core.images import IMAGE_SUFFIXES, read_rgb
 from ..core.nuclei import Nuclei
 from ..core.outcome import Outcome
+from ..core.own_files import OwnFiles
 from ..core.pairing import list_files
 from ..core.progress import ProgressCallback
 from ..core.sheet import contact_sheet, draw_nuclei
-from ..core.store import atomic_write, ensure_folder, write_text
+from ..core.store import ensure_folder
 from ..core.tile import Pixels
 from ..core.units import check_mpp_option
 from ..detectors.detector import Detector
@@ -45,7 +45,8 @@ from .stain import STAIN_METHODS, Stain, fit_stain, medoid, restain_between
 PICTURES_A_ROW = 8
 """Of a contact sheet."""
 NucleiFormat = Literal["csv", "geojson"]
-_WRITERS = {"csv": write_csv, "geojson": write_geojson}
+_TEXTS = {"csv": nuclei_csv, "geojson": nuclei_geojson}
+_SHEET = "look/contact.png"
 
 
 @dataclass
@@ -87,12 +88,15 @@ def stain_files(
 
     Raises:
         StainNotFound: the target has none.
+        NotWritable: a result would replace a file that histosynth did not write.
     """
     files = list_files(images, IMAGE_SUFFIXES)
     if method not in STAIN_METHODS:
         raise BadOption("--method", method, f"one of {', '.join(STAIN_METHODS)}")
     _refuse_input_folder(images, out)
     target_stain = fit_stain(method, read_rgb(target), target.name) if target else None
+    own = OwnFiles(out)
+    own.refuse_foreign([*(f"{path.stem}.png" for path in files), _SHEET])
     ensure_folder(out)
     outcome = Outcome()
     stains = _fit_all(files, method, outcome, on_progress)
@@ -104,7 +108,7 @@ def stain_files(
     for done, (path, stain) in enumerate(stains.items(), start=1):
         pixels = read_rgb(path)
         restained = restain_between(stain, target_stain)(pixels)
-        outcome.written.append(_write_picture(out / f"{path.stem}.png", restained))
+        outcome.written.append(_write_picture(own, f"{path.stem}.png", restained))
         if not pairs.is_full:
             pairs.add(pixels, restained)
         _report(on_progress, len(files) + done, 2 * len(files))
@@ -112,7 +116,7 @@ def stain_files(
         [("as they are", pairs.before), (f"after {method}", pairs.after)],
         cell=192,
     )
-    _write_picture(out / "look" / "contact.png", sheet)
+    _write_picture(own, _SHEET, sheet)
     return outcome
 
 
@@ -157,11 +161,13 @@ def check_files(
     check_mpp_option(mpp)
     limits = limits or default_limits()
     files = list_files(images, IMAGE_SUFFIXES)
+    own = OwnFiles(out)
+    own.refuse_foreign(["quality.csv", _SHEET])
     ensure_folder(out)
     outcome = Outcome()
     counts: Counter[str] = Counter()
     shown: dict[str, list[Pixels]] = {}
-    lines = [["image", "ok", "reason", *QUALITY_GATES]]
+    lines: list[list[CellValue]] = [["image", "ok", "reason", *QUALITY_GATES]]
     for done, path in enumerate(files, start=1):
         try:
             pixels = read_rgb(path)
@@ -176,12 +182,11 @@ def check_files(
             if len(row) < PICTURES_A_ROW:
                 row.append(pixels)
         _report(on_progress, done, len(files))
-    write_text(out / "quality.csv", _as_csv(lines))
-    outcome.written.append(out / "quality.csv")
+    outcome.written += own.write_texts({"quality.csv": csv_text(lines)})
     if shown:
         rows = [(f"{name} ({counts[name]})", pictures) for name, pictures in sorted(shown.items())]
         sheet = contact_sheet(rows, cell=192)
-        outcome.written.append(_write_picture(out / "look" / "contact.png", sheet))
+        outcome.written.append(_write_picture(own, _SHEET, sheet))
     return outcome, dict(counts)
 
 
@@ -189,7 +194,7 @@ def _failed_gates(verdicts: Mapping[str, Verdict]) -> list[str]:
     return [name for name, verdict in verdicts.items() if not verdict.ok]
 
 
-def _quality_line(path: Path, verdicts: Mapping[str, Verdict]) -> list[str]:
+def _quality_line(path: Path, verdicts: Mapping[str, Verdict]) -> list[CellValue]:
     failed = _failed_gates(verdicts)
     reasons = [f"{name}: {verdicts[name].reason}" for name in failed]
     values = [f"{verdict.value:.4f}" for verdict in verdicts.values()]
@@ -225,6 +230,8 @@ def find_nuclei_files(
         *names, last = DETECTORS
         raise BadOption("--detector", detector, f"{', '.join(names)} or {last}")
     files = list_files(images, IMAGE_SUFFIXES)
+    own = OwnFiles(out)
+    own.refuse_foreign([*(f"{path.stem}.{form}" for path in files), _SHEET])
     ensure_folder(out)
     outcome = Outcome()
     counts: Counter[str] = Counter()
@@ -233,11 +240,12 @@ def find_nuclei_files(
         try:
             pixels = read_rgb(path)
             nuclei = _find_nuclei(pixels, mpp, opened)
-            _WRITERS[form](out / f"{path.stem}.{form}", nuclei)
+            text = _TEXTS[form](nuclei)
+            written = own.write_texts({f"{path.stem}.{form}": text})
         except HistosynthError as error:
             outcome.refused[path.name] = error.of(path.name)
         else:
-            outcome.written.append(out / f"{path.stem}.{form}")
+            outcome.written += written
             counts.update(nuclei.counts())
             if not pairs.is_full:
                 radius = max(pixels.shape[0] / 128, 2.0)
@@ -248,7 +256,7 @@ def find_nuclei_files(
             [("as they are", pairs.before), ("nuclei", pairs.after)],
             cell=256,
         )
-        outcome.written.append(_write_picture(out / "look" / "contact.png", sheet))
+        outcome.written.append(_write_picture(own, _SHEET, sheet))
     return outcome, dict(counts)
 
 
@@ -281,6 +289,7 @@ def split_table(
     Raises:
         BadTable: it cannot be read, or a patient has two labels.
         BadTable: slides of one barcode are stated to be of two patients.
+        NotWritable: `out` is a file that histosynth did not write, or that was changed since.
     """
     if out.exists() and out.samefile(path):
         raise BadOption(
@@ -297,11 +306,11 @@ def split_table(
     refuse_divided_barcodes(patients)
     labels = _labels_of_patients(path, table, patients)
     splits = split_patients(labels, shares.as_dict(), seed=seed)
-    lines = [["slide", "patient", "label", "split"]]
+    lines: list[list[CellValue]] = [["slide", "patient", "label", "split"]]
     for name in table:
         patient = patients[name]
         lines.append([name, patient, labels[patient], splits[patient]])
-    write_text(out, _as_csv(lines))
+    OwnFiles(out.parent).write_texts({out.name: csv_text(lines)})
     return {
         "patients": len(labels),
         "slides": len(table),
@@ -368,13 +377,11 @@ def _report(
         on_progress(done, total)
 
 
-def _as_csv(lines: list[list[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()
-
-
-def _write_picture(path: Path, picture: Pixels) -> Path:
-    with atomic_write(path) as temporary:
+def _write_picture(
+    own: OwnFiles,
+    name: str,
+    picture: Pixels,
+) -> Path:
+    with own.writing(name) as temporary:
         Image.fromarray(np.ascontiguousarray(picture)).save(temporary)
-    return path
+    return own.folder / name

@@ -13,9 +13,10 @@ from typing import Any
 
 from ..core import recipe as recipes
 from ..core.errors import BadRecipe, HistosynthError, NotWritable, ResumeMismatch
-from ..core.store import write_json
+from ..core.own_files import OwnFiles
 from ..core.tileset import parquet_files
 from .recipe import PrepareRecipe
+from .results import RECIPE
 
 
 @contextmanager
@@ -40,20 +41,21 @@ def locked(out: Path) -> Iterator[None]:
         yield
 
 
-def remember_recipe(recipe: PrepareRecipe, out: Path) -> None:
+def remember_recipe(recipe: PrepareRecipe, own: OwnFiles) -> None:
     """Keep the recipe next to its results; slides may be added, nothing else may change.
 
     Raises:
         ResumeMismatch: the folder holds tiles of another recipe.
         BadRecipe: the recipe that is kept there is damaged.
     """
-    path = out / "recipe.json"
+    out = own.folder
+    path = out / RECIPE
     values = json.loads(json.dumps(recipes.as_dict(recipe)))
     if path.exists() and parquet_files(out):  # before there are tiles nothing can be mixed up
         changed = _changed_keys(path, values)
         if changed:
             raise ResumeMismatch(out, changed)
-    write_json(path, values)
+    own.write_json(RECIPE, values)
 
 
 def _changed_keys(path: Path, values: Mapping[str, Any]) -> list[str]:
@@ -74,10 +76,10 @@ def _with_present_keys(values: Any) -> Any:
     return json.loads(json.dumps(recipes.as_dict(recipe)))
 
 
-def remove_records(out: Path) -> None:
+def remove_records(own: OwnFiles) -> None:
     """Remove what a run notes before it writes tiles: its recipe, and surveys of slides."""
-    (out / "recipe.json").unlink(missing_ok=True)
-    shutil.rmtree(out / ".survey", ignore_errors=True)
+    own.withdraw(RECIPE)
+    shutil.rmtree(own.folder / ".survey", ignore_errors=True)
 
 
 def remove_leftovers(

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..annotation.regions import Region, write_regions
+from ..annotation.regions import Region, regions_geojson
 from ..core.geometry import Box
-from ..core.store import atomic_write, ensure_folder
+from ..core.own_files import OwnFiles
 from ..core.tile import Pixels, TileRef
 from ..core.tileset import Row, TileSet
 from .jobs import opened
 from .patients import SlideSource
 from .previews import overview, reason_of, spread, tile_set_sheet
+from .results import SHEET, preview_names
 
 MAX_TILES_SHOWN = 8
 """Tiles on the sheet that were kept, and of each reason for refusal."""
@@ -37,15 +38,14 @@ class BareRow:
 
 
 def write_previews(
-    out: Path,
+    own: OwnFiles,
     sources: Sequence[SlideSource],
     mpp: float | None,
 ) -> list[Path]:
     """Draw the pictures of a finished set; returns their paths. Reads only the tiles that are
     shown.
     """
-    folder = ensure_folder(out / "look")
-    tiles = TileSet(out)
+    tiles = TileSet(own.folder)
     bare_rows = read_bare_rows(tiles)
     by_slide: defaultdict[str, list[Row]] = defaultdict(list)
     for bare in bare_rows:
@@ -55,7 +55,7 @@ def write_previews(
         if source.name in by_slide:
             paths.append(
                 _write_overview(
-                    folder,
+                    own,
                     source,
                     by_slide[source.name],
                     mpp,
@@ -67,7 +67,7 @@ def write_previews(
         [bare.row for bare in bare_rows],
         max_of_each=MAX_TILES_SHOWN,
     )
-    paths.append(_write(folder / "contact.png", sheet))
+    paths.append(_write(own, SHEET, sheet))
     return paths
 
 
@@ -95,7 +95,7 @@ def read_bare_rows(tiles: TileSet) -> list[BareRow]:
 
 
 def _write_overview(
-    folder: Path,
+    own: OwnFiles,
     source: SlideSource,
     rows: Sequence[Row],
     mpp: float | None,
@@ -103,9 +103,10 @@ def _write_overview(
     """The overview of a slide, and its tiles as GeoJSON; returns the picture's path."""
     with opened(source.path, mpp) as slide:
         picture = overview(slide, rows)
-    path = _write(folder / f"{source.name}.png", picture)
+    picture_name, frames_name = preview_names(source.name)
+    path = _write(own, picture_name, picture)
     frames = [_frame(row) for row in rows]
-    write_regions(folder / f"{source.name}.geojson", frames)
+    own.write_texts({frames_name: regions_geojson(frames)})
     return path
 
 
@@ -132,7 +133,11 @@ def _frame(row: Row) -> Region:
     return Region(f"refused, {reason}" if reason else "kept", ring)
 
 
-def _write(path: Path, picture: Pixels) -> Path:
-    with atomic_write(path) as temporary:
+def _write(
+    own: OwnFiles,
+    name: str,
+    picture: Pixels,
+) -> Path:
+    with own.writing(name) as temporary:
         Image.fromarray(picture).save(temporary)
-    return path
+    return own.folder / name

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import HistosynthError, InputError
+from ..core.own_files import OwnFiles
 from ..core.progress import ProgressCallback
-from ..core.store import ensure_folder, write_json, write_text
+from ..core.store import ensure_folder
 from ..core.tileset import parquet_files
 from ..detectors.opening import detector_name
 from ..engine import Engine
@@ -33,6 +34,7 @@ from .jobs import ChunkJob, SurveyJob, make_chunk, make_survey, opened
 from .patients import SlideSource, find_slide_sources, labels_of, notes_on_patients
 from .preview_files import write_previews
 from .recipe import PrepareRecipe
+from .results import DRAWN_MARK, SUMMARY, open_results, refuse_foreign_results
 from .split import split_patients
 from .stain import Stain, medoid
 from .summary import summary_of
@@ -75,6 +77,7 @@ class _Run:
     recipe: PrepareRecipe
     sources: Sequence[SlideSource]
     out: Path
+    own: OwnFiles
     base_folder: Path
     engine: Engine
     progress: PrepareProgress
@@ -120,17 +123,19 @@ def prepare(
         recipe,
         sources,
         out,
+        open_results(out),
         base_folder,
         engine,
         progress or PrepareProgress(),
     )
     with locked(out):
         detector_name(recipe.nuclei.source)  # refuses an unknown one before any work
-        remember_recipe(recipe, out)
+        refuse_foreign_results(run.own, sources)
+        remember_recipe(recipe, run.own)
         surveys = _survey_slides(run)
         if surveys.by_slide or parquet_files(out):
             return _prepare(run, surveys, target)
-        remove_records(out)
+        remove_records(run.own)
     if is_new:
         shutil.rmtree(out)
     raise _no_slide_error(surveys.refused)
@@ -184,7 +189,7 @@ def _prepare(
         jobs,
     )
     summary["notes"] = _notes(run.sources, run.recipe)
-    write_json(run.out / "prepare.json", summary)
+    run.own.write_json(SUMMARY, summary)
     if jobs:
         _update_previews(run, summary["sha256"])
     return Prepared(run.out, written, len(jobs) - written, summary)
@@ -303,8 +308,8 @@ def _make_chunks(run: _Run, jobs: Sequence[ChunkJob]) -> int:
 
 def _update_previews(run: _Run, sha256: str) -> None:
     """Draw the previews, unless those of this very set are there."""
-    mark = run.out / "look" / ".drawn"
+    mark = run.out / DRAWN_MARK
     if mark.exists() and mark.read_text(encoding="utf-8") == sha256:
         return
-    write_previews(run.out, run.sources, run.recipe.mpp)
-    write_text(mark, sha256)
+    write_previews(run.own, run.sources, run.recipe.mpp)
+    run.own.write_texts({DRAWN_MARK: sha256})

@@ -9,8 +9,9 @@ from typing import Any
 
 from ..model.device import pick_device
 from .data.sources import Example
+from .resume import RUN_FILES
 from .tasks.run_cost import Cost
-from .tasks.task import ALWAYS_WRITTEN, Task, TrainRecipe
+from .tasks.task import Task, TrainRecipe
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def describe_run(
         batch=recipe.loop.batch,
         cost=cost,
         prompts=task.prompts(opened),
-        writes=(*ALWAYS_WRITTEN, *task.writes),
+        writes=(*RUN_FILES, *task.writes),
     )
 
 

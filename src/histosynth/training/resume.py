@@ -14,6 +14,19 @@ from ..core.store import ensure_folder, write_json
 
 RECIPE_FILE = "recipe.json"
 INPUTS_FILE = "inputs.json"
+RUN_FILES = (
+    RECIPE_FILE,
+    INPUTS_FILE,
+    "log.jsonl",
+    "state.safetensors",
+    "pictures/",
+    "weights/",
+    "best/",
+    "best.json",
+)
+"""Files and folders of every run, in its run folder."""
+_DATA_SHEET = ("datasheet.json", "datasheet.md")
+_PICTURES = "pictures/" + 7 * "[0-9]" + ".png"
 CHANGEABLE = frozenset(
     {
         "loop.steps",
@@ -101,15 +114,35 @@ def refuse_other_recipe(recipe: Any, run: Path) -> None:
     Raises:
         ResumeMismatch: naming what changed.
         BadRun: the saved recipe cannot be read.
+        NotWritable: no run began in the folder, and a run would replace a file there.
     """
     saved = run / RECIPE_FILE
-    if not saved.exists():
+    if not os.path.lexists(saved):
+        _refuse_foreign(run)
         return
     before = _with_defaults(_read_recipe(saved), type(recipe))
     now = _as_json(recipe)
     changed = sorted(set(_differences(before, now)) - CHANGEABLE)
     if changed:
         raise ResumeMismatch(run, changed)
+
+
+def _refuse_foreign(run: Path) -> None:
+    """Refuse a folder in which no run began, but which has files under the names of one.
+
+    Raises:
+        NotWritable: naming the first.
+    """
+    found = [run / name for name in (*RUN_FILES, *_DATA_SHEET) if not name.endswith("/")]
+    for name in ("weights", "best"):
+        found += run.glob(f"{name}/*")
+    found += run.glob(_PICTURES)
+    for path in found:
+        if os.path.lexists(path):
+            raise NotWritable(
+                path,
+                "it is there already, in a folder in which no training began",
+            )
 
 
 def _read_recipe(saved: Path) -> dict[str, Any]:

@@ -3,6 +3,6 @@ offline.
 """
 
 from .model import Material, Report
-from .write import write_report
+from .write import refuse_foreign_reports, write_report
 
-__all__ = ["Material", "Report", "write_report"]
+__all__ = ["Material", "Report", "refuse_foreign_reports", "write_report"]

@@ -17,18 +17,6 @@ from ..loop.plan import LoopPlan
 from .painting import GuardFactory, Paint
 from .run_cost import Cost
 
-ALWAYS_WRITTEN = (
-    "recipe.json",
-    "inputs.json",
-    "log.jsonl",
-    "state.safetensors",
-    "pictures/",
-    "weights/",
-    "best/",
-    "best.json",
-)
-"""Files and folders of every run, in its run folder."""
-
 
 class TrainRecipe(Protocol):
     """What the recipes of all tasks have: frozen dataclasses, read from TOML."""
@@ -103,7 +91,7 @@ class Task(Generic[_Recipe, Opened]):
         check: opens everything that a recipe names, and refuses what cannot be trained; called with
             the recipe and the folder that its paths start from, before anything is written.
         build: networks and losses from what `check` opened.
-        writes: what a run writes besides `ALWAYS_WRITTEN`, for the dry run.
+        writes: what a run writes besides `RUN_FILES`, for the dry run.
         takes_base: its recipes name a text-conditioned `base`, in place of `start`.
         cost: cost of a run, for the dry run; called with recipe, opened data and device.
         prompts: text prompts of the opened base, for the dry run.
@@ -115,8 +103,14 @@ class Task(Generic[_Recipe, Opened]):
     build: Callable[[_Recipe, Opened, RunContext], Training]
     writes: tuple[str, ...] = field(default=(), kw_only=True)
     takes_base: bool = field(default=False, kw_only=True)
-    cost: Callable[[_Recipe, Opened, str], Cost | None] | None = field(default=None, kw_only=True)
-    prompts: Callable[[Opened], tuple[str, ...]] = field(default=_no_prompts, kw_only=True)
+    cost: Callable[[_Recipe, Opened, str], Cost | None] | None = field(
+        default=None,
+        kw_only=True,
+    )
+    prompts: Callable[[Opened], tuple[str, ...]] = field(
+        default=_no_prompts,
+        kw_only=True,
+    )
 
     def reads(self, values: Mapping[str, Any]) -> bool:
         """Whether a recipe file with these values is a recipe of this task."""
