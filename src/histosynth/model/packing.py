@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import stat
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from ..core.errors import BundleMismatch, InputError, NotWritable
+from ..core.file_names import name_key, path_problem
 from ..core.store import atomic_write, ensure_folder
 from .card_files import count_parameters, read_text, rewrite_card
 from .info import BundleInfo, read_info, verified
@@ -25,7 +25,6 @@ _SUFFIXES = (".json", ".md", ".safetensors", ".txt")
 _MAX_ARCHIVE_FILES = 1000
 _MAX_ARCHIVE_BYTES = 64 << 30
 _IS_LINK = "it is a link"
-_UNSAFE_CHARACTERS = re.compile(r'[\\:*?"<>|\x00-\x1f]')
 Contents = dict[str, Path | bytes]
 """Files by name in the bundle: their path, or their bytes."""
 
@@ -52,7 +51,7 @@ def bundle_contents(folder: Path, measured: Path | None = None) -> Contents:
         is_plain_folder = path.is_dir() and not path.is_symlink()
         if _is_hidden(name) or is_plain_folder:
             continue
-        reason = _refusal(path)
+        reason = path_problem(name.as_posix()) or _refusal(path)
         if reason:
             problem = f"{path} cannot be given away: {reason}."
             raise InputError(problem, "Take it out of the folder.")
@@ -209,18 +208,19 @@ def _check_entries(archive: Path, entries: list[zipfile.ZipInfo]) -> None:
     names = set[str]()
     for entry in entries:
         problem = _entry_problem(entry)
-        name = entry.filename.casefold()
+        name = name_key(entry.filename)
         if not problem and name in names:
             problem = "its name is there twice"
         if problem:
-            raise BundleMismatch(archive, f"of {entry.filename!r}, {problem}")
+            raise BundleMismatch(archive, f"of {entry.filename!r:.200}, {problem}")
         names.add(name)
 
 
 def _entry_problem(entry: zipfile.ZipInfo) -> str:
     """Why an entry is not one of `pack`; empty if it is."""
-    if not _is_safe_name(entry.filename):
-        return "its name leads elsewhere"
+    problem = path_problem(entry.filename)
+    if problem:
+        return f"its name leads elsewhere, or is no name on every system: {problem}"
     if stat.S_ISLNK(entry.external_attr >> 16):
         return _IS_LINK
     if PurePosixPath(entry.filename).suffix not in _SUFFIXES:
@@ -229,16 +229,6 @@ def _entry_problem(entry: zipfile.ZipInfo) -> str:
     if entry.compress_type != zipfile.ZIP_STORED or is_encrypted:
         return "it is compressed or encrypted, which histosynth never does"
     return ""
-
-
-def _is_safe_name(filename: str) -> bool:
-    """Whether a name is a plain relative path without hidden parts."""
-    if _UNSAFE_CHARACTERS.search(filename):
-        return False
-    name = PurePosixPath(filename)
-    if name.is_absolute() or str(name) != filename:
-        return False
-    return not any(part.startswith(".") for part in name.parts)
 
 
 @contextmanager
