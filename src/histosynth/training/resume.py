@@ -118,7 +118,14 @@ def refuse_other_recipe(recipe: Any, run: Path) -> None:
     """
     saved = run / RECIPE_FILE
     if not os.path.lexists(saved):
-        _refuse_foreign(run)
+        foreign = _foreign_file(run)
+        # other processes of the same run write the recipe first, and perhaps right now
+        if foreign and not os.path.lexists(saved):
+            raise NotWritable(
+                foreign,
+                "it is there already, in a folder in which no training began",
+            )
+    if not os.path.lexists(saved):
         return
     before = _with_defaults(_read_recipe(saved), type(recipe))
     now = _as_json(recipe)
@@ -127,22 +134,13 @@ def refuse_other_recipe(recipe: Any, run: Path) -> None:
         raise ResumeMismatch(run, changed)
 
 
-def _refuse_foreign(run: Path) -> None:
-    """Refuse a folder in which no run began, but which has files under the names of one.
-
-    Raises:
-        NotWritable: naming the first.
-    """
+def _foreign_file(run: Path) -> Path | None:
+    """A file under the name of one of a run; None where there is none."""
     found = [run / name for name in (*RUN_FILES, *_DATA_SHEET) if not name.endswith("/")]
     for name in ("weights", "best"):
         found += run.glob(f"{name}/*")
     found += run.glob(_PICTURES)
-    for path in found:
-        if os.path.lexists(path):
-            raise NotWritable(
-                path,
-                "it is there already, in a folder in which no training began",
-            )
+    return next(filter(os.path.lexists, found), None)
 
 
 def _read_recipe(saved: Path) -> dict[str, Any]:
