@@ -68,9 +68,7 @@ def test_one_function_warns_and_it_shows_escapes():
     assert modules_that_call({"warnings.warn"}) == {"annotation/chosen_nuclei.py"}
 
 
-@pytest.mark.parametrize(
-    "names", [{"zipfile.ZipFile"}, {"tarfile.open"}, {"shutil.unpack_archive"}]
-)
+@pytest.mark.parametrize("name", ["zipfile.ZipFile", "tarfile.open", "shutil.unpack_archive"])
 def test_archives_are_opened_where_their_names_are_checked(name):
     expected = {"model/packing.py"} if name == "zipfile.ZipFile" else set()
     assert modules_that_call({name}) == expected

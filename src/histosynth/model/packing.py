@@ -51,10 +51,13 @@ def bundle_contents(folder: Path, measured: Path | None = None) -> Contents:
         is_plain_folder = path.is_dir() and not path.is_symlink()
         if _is_hidden(name) or is_plain_folder:
             continue
-        reason = path_problem(name.as_posix()) or _refusal(path)
+        problem = path_problem(name.as_posix())
+        reason = problem or _refusal(path)
         if reason:
-            problem = f"{path} cannot be given away: {reason}."
-            raise InputError(problem, "Take it out of the folder.")
+            raise InputError(
+                f"{path} cannot be given away: {reason}.",
+                "Take it out of the folder.",
+            )
         contents[name.as_posix()] = path
     text = read_text(measured) if measured else ""
     contents["README.md"] = rewrite_card(folder, info, text).encode()
