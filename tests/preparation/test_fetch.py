@@ -325,6 +325,21 @@ def test_a_full_disk_is_no_fault_of_the_server(
     assert commons.asked["data"] == 1
 
 
+def test_a_server_that_sends_a_byte_a_minute_is_given_up(bring, listed, monkeypatch, commons):
+    slides = listed(limit=1)
+    monkeypatch.setattr(web, "PACE_S", 0.0)
+    assert bring(slides).done  # as many bytes as it likes, in no time
+    monkeypatch.setattr(web, "MIN_BYTES", SIZE + 1)
+    with pytest.raises(
+        FetchFailed, match=r"bytes in 0 s, and 300,001 are the least .tried 3 times"
+    ):
+        listed(limit=1, tries=3)
+    commons.hits[0]["file_name"] = "b.svs"
+    monkeypatch.setattr(web, "MIN_BYTES", 100_000_000)
+    slides = [RemoteSlide("id-0", "b.svs", slides[0].size, slides[0].md5)]
+    assert "100,000,000 are the least" in str(bring(slides, tries=1).failed["b.svs"])
+
+
 def test_a_folder_in_the_way_is_refused(bring, listed, tmp_path):
     slides = listed(limit=1)
     (tmp_path / "in" / slides[0].name).mkdir(parents=True)

@@ -20,6 +20,10 @@ MAX_WAIT_S = 60.0
 _TRANSIENT_STATUS = {408, 416, 425, 429}
 """Status codes below 500 that another try may resolve; 416 once the partial file is deleted."""
 _CHUNK_BYTES = 1 << 16
+PACE_S = 120.0
+MIN_BYTES = 12_000
+"""A server that sends fewer bytes in `PACE_S` is taken for one that sends none: a byte a minute
+would keep a fetch waiting for good."""
 
 
 class TransientError(Exception):
@@ -71,6 +75,32 @@ class RetryPolicy:
     def renew(self) -> None:
         """Data arrived: count from the start."""
         self.spent = 0
+
+
+class Pace:
+    """Measures how fast an answer comes."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._received = 0
+
+    def add(self, count: int) -> None:
+        """So many bytes came.
+
+        Raises:
+            TransientError: too few came of late.
+        """
+        self._received += count
+        now = time.monotonic()
+        if now - self._since < PACE_S:
+            return
+        if self._received < MIN_BYTES:
+            raise TransientError(
+                f"the server sent {self._received:,} bytes in {PACE_S:g} s, and {MIN_BYTES:,} are "
+                "the least"
+            )
+        self._since = now
+        self._received = 0
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -194,8 +224,10 @@ def read_all(
         FetchFailed: it has more than `max_bytes` bytes.
     """
     content = bytearray()
+    pace = Pace()
     while chunk := read_chunk(answer, _CHUNK_BYTES):
         content += chunk
+        pace.add(len(chunk))
         if len(content) > max_bytes:
             raise FetchFailed(
                 what,

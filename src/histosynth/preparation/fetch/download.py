@@ -17,7 +17,7 @@ from ...core.errors import FetchFailed, HistosynthError
 from ...core.file_names import name_key
 from ...core.progress import ProgressCallback
 from ...core.store import ensure_folder
-from ...core.web import RetryPolicy, TransientError, normal_endpoint, open_url, read_chunk
+from ...core.web import Pace, RetryPolicy, TransientError, normal_endpoint, open_url, read_chunk
 from .gdc import GDC, RemoteSlide
 from .record import FetchRecord, Place, disk_errors, md5_of, move_into_place
 
@@ -256,6 +256,7 @@ def _append(
     progress: _Progress,
 ) -> int:
     """Write an answer behind the bytes that are there; returns how many are there then."""
+    pace = Pace()
     with part.open("ab" if received else "wb") as file:
         while True:
             piece = read_chunk(answer, _PIECE)
@@ -266,6 +267,7 @@ def _append(
                 file.truncate(0)
                 raise TransientError(f"more than the listed {slide.size:,} bytes came")
             file.write(piece)
+            pace.add(len(piece))
             progress.report(received)
 
 
