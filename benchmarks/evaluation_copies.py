@@ -23,8 +23,8 @@ from PIL import Image
 from scipy import ndimage
 
 from histosynth.core.store import ensure_folder, write_json
-from histosynth.metrics.copying.conclude import bar_of
 from histosynth.metrics.copying.register import Library, texture
+from histosynth.metrics.copying.suspects import bar_of
 from histosynth.metrics.intervals import share_over
 from histosynth.tissue.augment import pose, restain, stain_matrix
 from histosynth.training.data.sources import TileSource, open_source

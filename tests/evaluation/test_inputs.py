@@ -25,7 +25,9 @@ from histosynth.core.errors import (
 )
 from histosynth.core.images import write_mask
 from histosynth.core.nuclei import Nuclei
+from histosynth.core.synthetic import write_synthetic
 from histosynth.evaluation import InputOptions, MeasureSettings, dry_run
+from histosynth.evaluation.assembly import warnings_of
 from histosynth.evaluation.inputs.collections import open_collection
 from histosynth.evaluation.inputs.items import read_item
 from histosynth.evaluation.inputs.opening import open_inputs
@@ -340,8 +342,6 @@ def test_a_copy_is_credited_to_its_source_where_another_tile_is_spoilt(world, tm
 
 
 def test_what_a_made_picture_states_of_its_scale_counts(world, tmp_path):
-    from histosynth.core.synthetic import write_synthetic
-
     for path in (world / "made").iterdir():
         (tmp_path / "made").mkdir(exist_ok=True)
         write_synthetic(
@@ -354,3 +354,62 @@ def test_what_a_made_picture_states_of_its_scale_counts(world, tmp_path):
             config(world, synthetic=tmp_path / "made", inputs=InputOptions(mpp=0.25)),
             tmp_path / "out",
         )
+
+
+def own_patient_warnings(folder, **options):
+    """Sides whose tiles are said to count as patients of their own."""
+    opened = open_inputs(config(folder, conditions=None, reference=None, **options))
+    texts = warnings_of(opened, config(folder, **options))
+    return [text.split(" counts as")[0] for text in texts if "patient of its own" in text]
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern", "warned"),
+    [
+        ([barcode(1), barcode(2)], "", False),
+        (["TCGA-AA-0001", "TCGA-AA-0002"], "", False),
+        (["case1_a", "case2_a"], r"^(case\d)", False),
+        (["case1", "case2"], r"^(case\d)", False),
+        (["case1", "case2"], "", True),
+    ],
+)
+def test_tiles_count_as_patients_only_where_no_patient_is_stated(tmp_path, names, pattern, warned):
+    for number, name in enumerate(names):
+        for side in ("real", "made"):
+            save(tmp_path / side, name, tissue(SIDE, SIDE, seed=number)[0])
+    found = own_patient_warnings(tmp_path, inputs=InputOptions(mpp=0.5, patient=pattern))
+    assert found == (["Each tile of real", "Each tile of made"] if warned else [])
+
+
+@pytest.mark.parametrize(
+    ("nuclei", "given"),
+    [
+        (None, False),
+        ({"counts": {"lymphocyte": 3, "stromal": 0}, "sha256": ""}, True),
+        ({"counts": {"lymphocyte": 0}, "sha256": ""}, False),
+        ({"counts": {"lymphocyte": "many"}}, False),
+        ({"counts": [3]}, False),
+        ("many", False),
+    ],
+)
+def test_a_recipe_states_whether_a_tile_was_given_nuclei(tmp_path, nuclei, given):
+    pixels = tissue(SIDE, SIDE, seed=1)[0]
+    write_synthetic(tmp_path / "a.png", pixels, {"mpp": 0.5, "nuclei": nuclei})
+    (item,) = open_collection(tmp_path, InputOptions(mpp=0.5)).items
+    assert item.given_nuclei is given
+
+
+def test_tiles_that_state_their_nuclei_are_judged_beyond_the_layout(world, tmp_path):
+    """The training tiles themselves, with recipes that state nuclei: the tissue gives them away."""
+    for path in sorted((world / "train").iterdir())[:4]:
+        pixels = np.asarray(Image.open(path))[:SIDE, :SIDE]
+        recipe = {"mpp": 0.5, "nuclei": {"counts": {"nucleus": 9}}}
+        (tmp_path / "made").mkdir(exist_ok=True)
+        write_synthetic(tmp_path / "made" / path.name, pixels, recipe)
+    report = evaluated(
+        config(world, synthetic=tmp_path / "made", conditions=None, metrics=("copying",)),
+        tmp_path / "out",
+    )
+    facts = section(report, "copying").facts
+    assert (facts["suspected"], facts["given_nuclei"], facts["on_training_layout"]) == (4, 4, 4)
+    assert 0.5 <= facts["bar_beyond_layout"] < 0.7

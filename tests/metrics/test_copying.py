@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histosynth.metrics.copying.conclude import bar_of, conclude_copying, most_alike_pairs
+from histosynth.metrics.copying.conclude import conclude_copying, most_alike_pairs
 from histosynth.metrics.copying.register import Library, correlate, texture
 from histosynth.metrics.copying.search import find_matches
+from histosynth.metrics.copying.suspects import bar_of
 from histosynth.metrics.sample import Sample, TileMeasurements
 from histosynth.tissue.augment import pose, restain, stain_matrix
 from histosynth.tissue.density import from_density

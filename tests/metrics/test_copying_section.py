@@ -9,11 +9,11 @@ from histosynth.core.estimate import Estimate
 from histosynth.metrics.copying import COPYING
 from histosynth.metrics.copying.conclude import (
     AlikePair,
-    bar_of,
     conclude_copying,
     most_alike_pairs,
 )
 from histosynth.metrics.copying.register import texture
+from histosynth.metrics.copying.suspects import bar_of
 from histosynth.metrics.finding import Plot, Series
 from histosynth.metrics.intervals import share_over, statistic_over
 from histosynth.metrics.metric import Settings, Sides, TileInput, Tools
@@ -24,8 +24,14 @@ ABOUT = (
     "Each synthetic tile is searched for in the training tissue: the largest correlation of a "
     "quarter of it with any place of any training tile, rotated, mirrored, shifted, in any stain. "
     "Real tissue of patients who are not in the training set shows how alike two tissues are by "
-    "chance, and sets the bar. Distances in the encoder's features show whether the set as a whole "
-    "is nearer to training than unseen tissue is."
+    "chance, and sets the bar. A tile that was given nuclei is alike to the tile they come from "
+    "because of them: it must also be alike beyond the places of nuclei. Distances in the "
+    "encoder's features show whether the set as a whole is nearer to training than unseen tissue "
+    "is."
+)
+NOTHING_STATED = (
+    "No tile states the nuclei that it was given: tiles that were given the nuclei of training "
+    "tiles are suspected for those; name their files with --conditions."
 )
 CROPS = np.array([[0.0], [1.0], [10.0], [14.0]])
 OWNERS = ["a", "a", "b", "b"]
@@ -187,13 +193,13 @@ def test_the_verdict_names_the_first_three_suspects(sections):
     assert section.verdict == (
         "4 of 6 synthetic tiles are suspected copies of training tissue "
         f"(correlation above {bar:.2f}), first s6, s1, s4: compare the pairs below. "
-        "1 more could not be searched for."
+        f"1 more could not be searched for. {NOTHING_STATED}"
     )
     two = side("s", [0.99, math.nan, -0.4, 0.9])
     assert conclude_copying(REAL, two, LEFT_OUT, CROPS, OWNERS).verdict == (
         "2 of 3 synthetic tiles are suspected copies of training tissue "
         f"(correlation above {bar:.2f}), first s0, s3: compare the pairs below. "
-        "1 more could not be searched for."
+        f"1 more could not be searched for. {NOTHING_STATED}"
     )
     none = side("s", [0.2, math.nan, 0.25])
     assert conclude_copying(REAL, none, LEFT_OUT, CROPS, OWNERS).verdict == (
@@ -307,6 +313,6 @@ def test_the_metric_takes_crops_and_patients_of_the_reference(sections):
 def test_the_metric_measures_the_texture_of_a_tile_in_half_precision():
     pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)
     found = COPYING.measure(TileInput(pixels, 0.5), Tools())
-    assert list(found) == ["copy/texture"]
+    assert list(found) == ["copy/texture", "copy/given"]
     assert found["copy/texture"].dtype == np.float16
     np.testing.assert_array_equal(found["copy/texture"], texture(pixels, 0.5).astype(np.float16))

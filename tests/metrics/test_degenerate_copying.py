@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from degenerate import REFERENCE, TILES, by_name, flat, noisy, plain, sample
 
-from histosynth.metrics.copying.conclude import bar_of, conclude_copying
+from histosynth.metrics.copying.conclude import conclude_copying
 from histosynth.metrics.copying.register import Library, texture
 from histosynth.metrics.copying.search import find_matches
+from histosynth.metrics.copying.suspects import bar_of
 from histosynth.metrics.sample import Sample, TileMeasurements
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -1,5 +1,6 @@
 """Realism's distances: intervals, baselines and sentences of findings."""
 
+import math
 import re
 
 import numpy as np
@@ -10,6 +11,7 @@ from realism_sides import (
     percentiles_about,
 )
 
+from histosynth.core.estimate import Estimate
 from histosynth.metrics.distances import (
     KernelSums,
     extrapolated_frechet,
@@ -75,7 +77,8 @@ def test_a_kernel_finding_has_its_interval_and_baseline():
     assert (found.real, found.ratio) == (compared.baseline, compared.ratio)
     assert (found.name, found.better, found.label) == ("KID", "low", "viable")
     assert found.note == (
-        "unbiased, of all pairs of tiles; ratio and baseline of 7 patients with 3 tiles each"
+        "unbiased, of all pairs of tiles; ratio and baseline of 7 patients with 3 tiles each; an "
+        "interval that reaches below 0 includes 0: no difference beyond chance is shown"
     )
     cheap = normal_sides(other=(4,))
     default = kernel_finding(cheap, "KID")
@@ -179,7 +182,11 @@ def test_the_extrapolation_is_of_eight_sizes_from_a_quarter_on():
     expected = extrapolated_frechet(sides.synthetic, sides.real, sizes=sizes, replicates=4, seed=3)
     assert found.value.value == pytest.approx(expected)
     assert (found.better, found.label, found.value.n) == ("low", "", 66)
-    assert found.note == "a line through FD over 1/n, read at 0; few tiles make it coarse"
+    assert found.note == (
+        "a line through FD over 1/n, read at 0; few tiles make it coarse; a number below 0 is "
+        "chance: tiles as alike as two samples of one tissue come out on either side of 0; read "
+        "it as 0"
+    )
     replicates = [
         extrapolated_frechet(
             sides.synthetic[synthetic], sides.real[real], sizes=sizes, replicates=4, seed=3
@@ -216,3 +223,20 @@ def test_a_line_takes_three_sizes_of_four_tiles_or_more():
     assert len(replicates) < 40
     ends = percentiles_about(found.value.value, np.array(replicates))
     assert (found.value.low, found.value.high) == pytest.approx(tuple(ends))
+
+
+@pytest.mark.parametrize(
+    ("value", "ratio", "part"),
+    [
+        ((0.2, 0.1, 0.3), (1.2, 0.8, 1.6), ""),
+        ((-0.01, -0.02, 0.1), (-0.2, -0.5, 1.0), "a number below 0 is chance"),
+        ((0.2, 0.1, 0.3), (0.1, -0.2, 0.5), "an interval that reaches below 0 includes 0"),
+        ((math.nan, math.nan, math.nan), (math.nan,) * 3, ""),
+    ],
+)
+def test_distances_below_0_are_explained(value, ratio, part):
+    real = Estimate(0.1, 0.05, 0.2, 9, "bootstrap")
+    text = distance_module._why_below_zero(
+        Estimate(*value, 9, "bootstrap"), real, Estimate(*ratio, 9, "bootstrap")
+    )
+    assert text.startswith(part) and bool(text) == bool(part)

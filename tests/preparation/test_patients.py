@@ -97,6 +97,7 @@ def test_two_barcodes_in_one_name_are_refused():
             ["1 of 3 names mention TCGA without a whole barcode, first TCGA-2F-A1"],
         ),
         ({"TCGA-2F-A1": "P1", "c": "P1"}, True, []),
+        ({"TCGA-2F-A001": "TCGA-2F-A001", "TCGA-2F-A002": "TCGA-2F-A002"}, False, []),
     ],
 )
 def test_notes_state_what_names_may_not_give(patients, stated, parts):

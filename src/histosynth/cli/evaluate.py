@@ -221,6 +221,4 @@ def _finding_line(finding: Finding) -> str:
 def _estimate_text(estimate: Estimate | None) -> str:
     if estimate is None:
         return "-"
-    if not estimate.is_defined:
-        return "undefined"
-    return f"{estimate.value:.3g} ({estimate.low:.3g} to {estimate.high:.3g})"
+    return estimate.as_text() if estimate.is_defined else "undefined"

@@ -383,8 +383,7 @@ def agreement(
 
 
 def _kappa_line(name: str, estimate: Estimate) -> str:
-    value = f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
-    return f"{name:44} {estimate.reason or value}   {estimate.interval}, n {estimate.n:,}"
+    return f"{name:44} {estimate.as_text('.3f')}   {estimate.interval}, n {estimate.n:,}"
 
 
 @app.command()

@@ -37,6 +37,24 @@ class Estimate:
         """Whether there is a value."""
         return math.isfinite(self.value)
 
+    @property
+    def has_interval(self) -> bool:
+        """Whether both ends of the interval are numbers."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+    def as_text(self, form: str = ".3g") -> str:
+        """In one line: the value with its interval, or why one of them is missing.
+
+        Args:
+            form: of the numbers, as in `format`.
+        """
+        if not self.is_defined:
+            return self.reason or "not defined"
+        value = format(self.value, form)
+        if not self.has_interval:
+            return f"{value} (no interval: {self.reason})" if self.reason else value
+        return f"{value} ({self.low:{form}} to {self.high:{form}})"
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: None where a number is not finite."""
         return {name: _finite_or_none(value) for name, value in asdict(self).items()}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from ..core.barcode import barcodes_in
 from ..core.store import digest
 from ..core.version import __version__
 from ..metrics.finding import Section
 from ..metrics.metric import Tool
-from .config import EvaluationConfig
+from .config import EvaluationConfig, InputOptions
 from .inputs.checks import tools_of
 from .inputs.collections import Collection
-from .inputs.items import content_digest
+from .inputs.items import Item, content_digest
 from .inputs.opening import OpenedInputs
 from .report.model import Material, Report
 
@@ -40,7 +42,7 @@ def make_report(
         reference=None if opened.reference is None else _material(opened.reference),
         encoder=_encoder_facts(opened),
         sections=tuple(sections),
-        warnings=tuple(_warnings(opened, config)),
+        warnings=tuple(warnings_of(opened, config)),
         refused=refused,
         created={
             "histosynth": __version__,
@@ -53,12 +55,12 @@ def make_report(
     )
 
 
-def _warnings(opened: OpenedInputs, config: EvaluationConfig) -> list[str]:
+def warnings_of(opened: OpenedInputs, config: EvaluationConfig) -> list[str]:
+    """Sentences on what to be careful about."""
     sides = (opened.real, opened.synthetic)
     warnings = list(opened.notes)
     for side in sides:
-        tiles = len({(item.path, item.tile_id) for item in side.items})
-        if len(side.patients) == tiles > 1 and not config.inputs.table:
+        if _lacks_patients(side, config.inputs):
             warnings.append(
                 f"Each tile of {side.path.name} counts as a patient of its own. If patients have "
                 "several tiles, give --patient or --table: the intervals are too narrow now."
@@ -75,6 +77,24 @@ def _warnings(opened: OpenedInputs, config: EvaluationConfig) -> list[str]:
             "on the format, and so does every distance."
         )
     return warnings
+
+
+def _lacks_patients(side: Collection, inputs: InputOptions) -> bool:
+    """Whether no tile's patient is stated, by a table, a pattern, a barcode or the tile set."""
+    tiles = {(item.path, item.tile_id): item for item in side.items}
+    if inputs.table or len(tiles) < 2 or len(side.patients) < len(tiles):
+        return False
+    return not any(_states_patient(item, inputs.patient) for item in tiles.values())
+
+
+def _states_patient(item: Item, pattern: str) -> bool:
+    """Whether an item's patient is more than the name of the tile."""
+    of_slide = item.tile_id.rsplit("_", 2)[0]  # a tile's id is its slide and corner
+    if item.patient not in (item.stem, of_slide):
+        return True
+    if pattern:
+        return re.search(pattern, item.stem) is not None
+    return bool(barcodes_in(item.stem))
 
 
 def _encoder_facts(opened: OpenedInputs) -> dict[str, str]:

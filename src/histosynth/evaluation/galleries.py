@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -109,6 +110,8 @@ def copying_galleries(measured: MeasuredSides) -> tuple[Gallery, ...]:
             pair.y / mpp,
         )
         text = f"{name}: correlation {pair.score:.2f} with {source_name}"
+        if math.isfinite(pair.beyond_layout):
+            text += f", {pair.beyond_layout:.2f} beyond the layout of nuclei"
         lines.append((text, (rotated, part)))
     columns = ("synthetic, rotated to fit", "that part of the training tile")
     return (Gallery("Nearest pairs", columns, tuple(lines)),)

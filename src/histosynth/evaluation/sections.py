@@ -38,6 +38,7 @@ def conclude_all(
         measured.samples["synthetic"],
         measured.samples.get("reference"),
         measured.samples.get("left_out"),
+        measured.samples.get("library"),
     )
     settings = _settings(measurement, metrics, seed)
     sections = []

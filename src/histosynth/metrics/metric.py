@@ -58,6 +58,7 @@ class TileInput:
         nuclei: requested (synthetic tile) or marked (real tile) nuclei; None: not known.
         original: (H, W, 3) uint8, the real tile that was filled; only of inpainted tiles.
         mask: (H, W) bool, True where it was filled; given together with `original`.
+        given_nuclei: whether the tile's recipe states that it was generated from nuclei.
     """
 
     pixels: Pixels
@@ -65,6 +66,7 @@ class TileInput:
     nuclei: Nuclei | None = None
     original: Pixels | None = None
     mask: Mask | None = None
+    given_nuclei: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,14 @@ class Sides:
         reference: tiles of the training set; None: no training set was given.
         left_out: some training tiles that were searched for among other patients' tissue; only
             where `copying` was measured.
+        library: the whole training tiles that were searched; only where `copying` was measured.
     """
 
     real: Sample
     synthetic: Sample
     reference: Sample | None = None
     left_out: Sample | None = None
+    library: Sample | None = None
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import numpy as np
 
 from ..core.arrays import Float64Array
 from ..core.tile import Pixels
-from ..metrics.copying.conclude import bar_of, why_no_bar
 from ..metrics.copying.register import Library, texture
 from ..metrics.copying.search import find_matches
+from ..metrics.copying.suspects import bar_of, why_no_bar
 from ..metrics.sample import Sample, TileMeasurements
 from ..model.bundle import Bundle
 from ..training.data.crops import Batch

@@ -213,7 +213,9 @@ def notes_on_patients(patients: Mapping[str, str], *, stated: bool) -> list[str]
             f"{len(unread)} of {len(patients)} names mention TCGA without a whole barcode, first "
             f"{unread[0]}: each of these slides counts as a patient of its own."
         )
-    if len(patients) > 1 and all(name == patient for name, patient in patients.items()):
+    unknown = [name for name, patient in patients.items() if name == patient]
+    has_barcodes = any(barcodes_in(name) for name in unknown)
+    if len(unknown) == len(patients) > 1 and not has_barcodes:
         notes.append(
             f"Each of the {len(patients)} slides counts as a patient of its own. If patients have "
             "several slides, state them in a table, or by a pattern."

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -289,7 +290,8 @@ def _open_folder(
         label = row.get("label", "")
         try:
             size, codec = read_picture_info(file)
-            mpp = _scale(file, inputs)
+            recipe = _recipe(file)
+            mpp = _scale(file, recipe, inputs)
         except UnreadableImage as error:
             builder.refused[file.stem] = error.reason
             continue
@@ -302,18 +304,36 @@ def _open_folder(
                 file,
                 mpp,
                 size=size,
+                given_nuclei=_states_nuclei(recipe),
             ),
             codec,
         )
     return builder.build()
 
 
-def _scale(file: Path, inputs: InputOptions) -> float:
-    """The scale that histosynth wrote, else the user's; a picture's dpi is never used."""
+def _recipe(file: Path) -> dict[str, Any]:
+    """The recipe inside a picture that histosynth wrote; empty where there is none."""
     try:
-        recipe = read_recipe(file) or {}
+        return read_recipe(file) or {}
     except (OSError, ValueError, SyntaxError, LookupError, TypeError) as error:
         raise UnreadableImage(file, str(error)) from error
+
+
+def _states_nuclei(recipe: Mapping[str, Any]) -> bool:
+    """Whether a recipe, which anybody may have written, states one nucleus or more."""
+    nuclei = recipe.get("nuclei")
+    counts = nuclei.get("counts") if isinstance(nuclei, dict) else None
+    if not isinstance(counts, dict):
+        return False
+    return any(isinstance(count, int) and count > 0 for count in counts.values())
+
+
+def _scale(
+    file: Path,
+    recipe: Mapping[str, Any],
+    inputs: InputOptions,
+) -> float:
+    """The scale that histosynth wrote, else the user's; a picture's dpi is never used."""
     stated = recipe.get("mpp")
     if isinstance(stated, int | float) and is_mpp(stated):
         return float(stated)

@@ -39,6 +39,7 @@ class Item:
         points: file of its nuclei; None: those of the tile set, or none.
         box: crop of the picture; None: all of it.
         size: (width, height) of the picture, px.
+        given_nuclei: whether the recipe in the picture states that it was generated from nuclei.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Item:
     points: Path | None = None
     box: Box | None = None
     size: tuple[int, int] = (0, 0)
+    given_nuclei: bool = False
 
 
 def spread_over(items: Sequence[Item], most: int) -> tuple[Item, ...]:

@@ -18,15 +18,16 @@ from ...core.errors import BadRun, BadWeights
 from ...core.store import digest
 from ...engine.threads import one_thread
 from ...metrics.copying.register import Library
-from ...metrics.copying.search import find_matches
+from ...metrics.copying.search import MATCH, MATCH_VALUES, TISSUE_MATCH, find_matches
 from ...metrics.sample import Sample
 from ...tensors.files import open_tensors, write_tensors
 from .measured_file import is_written_by, read_measured, tile_numbers
 
 TEXTURE = "copy/texture"
-MATCH = "copy/match"
 _FEATURES = "embed/features"
-MATCH_VALUES = 6
+_REVISION = 2
+"""Of what a search finds: files of another revision are searched again."""
+_MATCHES = (MATCH, TISSUE_MATCH)
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,17 @@ def search(job: SearchJob) -> int:
             crops=_features(job.crops, job.library),
             exclude_own_patient=job.leave_out_own_patient,
         )
-    rows = [tile.values[MATCH] for tile in found.tiles]
-    matches = np.array(rows, np.float64)
-    matches = matches.reshape(-1, MATCH_VALUES)
+    arrays = {}
+    for name in _MATCHES:
+        rows = [tile.values[name] for tile in found.tiles]
+        matches = np.array(rows, np.float64)
+        arrays[name] = matches.reshape(-1, MATCH_VALUES)
     write_tensors(
         job.path,
-        {"match": matches},
+        arrays,
         {"job": job.key},
     )
-    return len(rows)
+    return len(found)
 
 
 def with_matches(sample: Sample, jobs: Sequence[SearchJob]) -> Sample:
@@ -85,20 +88,22 @@ def with_matches(sample: Sample, jobs: Sequence[SearchJob]) -> Sample:
     Raises:
         BadRun: a file is damaged, or of other tiles.
     """
-    rows: list[Any] = []
+    rows: dict[str, list[Any]] = {name: [] for name in _MATCHES}
     for job in jobs:
         try:
             with open_tensors(job.path, "np") as file:
-                rows += list(file.get_tensor("match"))
+                for name in _MATCHES:
+                    rows[name] += list(file.get_tensor(name))
         except BadWeights as error:
             raise BadRun(job.path, f"it is damaged: {error.reason}") from error
-    if len(rows) != len(sample):
-        raise BadRun(jobs[0].path.parent, f"it holds {len(rows)} matches for {len(sample)} tiles")
+    for found in rows.values():
+        if len(found) != len(sample):
+            folder = jobs[0].path.parent
+            raise BadRun(folder, f"it holds {len(found)} matches for {len(sample)} tiles")
     tiles = []
-    for tile, row in zip(sample.tiles, rows, strict=True):
-        values = dict(tile.values)
-        values[MATCH] = row
-        tiles.append(replace(tile, values=values))
+    for number, tile in enumerate(sample.tiles):
+        matches = {name: found[number] for name, found in rows.items()}
+        tiles.append(replace(tile, values={**tile.values, **matches}))
     return Sample(tuple(tiles))
 
 
@@ -111,6 +116,7 @@ def search_key(
 ) -> str:
     """Key of a job, from the keys of the jobs whose files it reads."""
     parts = [
+        _REVISION,
         source,
         list(library),
         list(crops),

@@ -203,11 +203,12 @@ def _tile_input(
     if isinstance(found, HistosynthError):
         raise found
     pixels, nuclei = found
-    mpp = job.items[number].mpp
+    item = job.items[number]
+    tile = TileInput(pixels, item.mpp, nuclei, given_nuclei=item.given_nuclei)
     if not job.masks:
-        return TileInput(pixels, mpp, nuclei)
+        return tile
     original, mask = _original_and_mask(pixels, *job.masks[number])
-    return TileInput(pixels, mpp, nuclei, original, mask)
+    return replace(tile, original=original, mask=mask)
 
 
 def _original_and_mask(

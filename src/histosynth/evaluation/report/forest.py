@@ -9,7 +9,6 @@ from typing import Literal
 
 from ...core.estimate import Estimate
 from ...metrics.finding import Finding
-from .number_format import has_interval
 
 Standing = Literal["like", "worse", "better", "wide", "open"]
 """How a ratio compares with 1; each has its own shape."""
@@ -64,7 +63,7 @@ class Strip:
 def standing(finding: Finding) -> tuple[Standing, str]:
     """How a finding's ratio compares with real tissue, and the same in words."""
     ratio = finding.ratio
-    if ratio is None or not has_interval(ratio):
+    if ratio is None or not ratio.has_interval:
         return "open", "no interval"
     if ratio.low <= 1 <= ratio.high:
         if ratio.low < 1 / WIDE_FACTOR and ratio.high > WIDE_FACTOR:

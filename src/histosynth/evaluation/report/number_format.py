@@ -67,7 +67,7 @@ def format_estimate(estimate: Estimate) -> FormattedEstimate:
             estimate.reason or "undefined",
             "",
         )
-    if not has_interval(estimate):
+    if not estimate.has_interval:
         reason = estimate.reason or "no interval"
         return FormattedEstimate(
             format_number(estimate.value),
@@ -86,11 +86,6 @@ def format_estimate(estimate: Estimate) -> FormattedEstimate:
         estimate.reason,
         estimate.unit,
     )
-
-
-def has_interval(estimate: Estimate) -> bool:
-    """Whether both ends of the interval are finite."""
-    return math.isfinite(estimate.low) and math.isfinite(estimate.high)
 
 
 def _same_digits(

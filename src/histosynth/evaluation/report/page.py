@@ -19,7 +19,6 @@ from .number_format import (
     format_count,
     format_estimate,
     format_number,
-    has_interval,
 )
 from .pictures import EncodedGallery, encode_galleries
 from .plots import Drawing, draw
@@ -222,7 +221,7 @@ def _methods(findings: Iterable[Finding]) -> tuple[str, ...]:
     methods: dict[str, None] = {}
     for finding in findings:
         for estimate in (finding.value, finding.real, finding.ratio):
-            if estimate and estimate.interval and has_interval(estimate):
+            if estimate and estimate.interval and estimate.has_interval:
                 methods[estimate.interval] = None
     return tuple(methods)
 

@@ -17,7 +17,11 @@ from ..sample import Values
 def _measure(tile: TileInput, tools: Tools) -> dict[str, Values]:
     from .register import texture
 
-    return {"copy/texture": texture(tile.pixels, tile.mpp).astype(np.float16)}
+    given = tile.given_nuclei or (tile.nuclei is not None and len(tile.nuclei) > 0)
+    return {
+        "copy/texture": texture(tile.pixels, tile.mpp).astype(np.float16),
+        "copy/given": np.array([given], np.float32),
+    }
 
 
 def _conclude(sides: Sides, settings: Settings) -> Section:
@@ -32,6 +36,7 @@ def _conclude(sides: Sides, settings: Settings) -> Section:
         sides.reference.stack("embed/features"),
         sides.reference.patients,
         seed=settings.seed,
+        sources=sides.library.patients if sides.library is not None else (),
     )
 
 

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from ...core.arrays import Float64Array
+from ...core.arrays import BoolArray, Float64Array
 from ...core.estimate import Estimate, undefined
 from ..finding import Finding, Plot, Section, Series
 from ..intervals import share_over, statistic_over
-from ..neighbours import copying_statistic, nearest_rows, rounding_distance
 from ..sample import Sample
+from .nearness import Crops, Nearness, nearness_findings
 from .register import NOT_SEARCHED
+from .search import MATCH
+from .suspects import MIN_SCORES, Bars, Scores, why_no_bar
 
-FALSE_ALARM_RATE = 0.001
-"""Chance that unseen real tissue is suspected, per tile, by the fit of its scores."""
-MIN_SCORES = 16
-"""Real tiles needed to compute the bar."""
-MAX_BAR = 0.999
-"""A copy's own correlation is hardly above it: a higher bar would find none."""
 MAX_PAIRS = 8
 """Most alike pairs that are shown."""
-_EULER_GAMMA = 0.5772156649
 _ABOUT = (
     "Each synthetic tile is searched for in the training tissue: the largest correlation of a "
     "quarter of it with any place of any training tile, rotated, mirrored, shifted, in any stain. "
     "Real tissue of patients who are not in the training set shows how alike two tissues are by "
-    "chance, and sets the bar. Distances in the encoder's features show whether the set as a whole "
-    "is nearer to training than unseen tissue is."
+    "chance, and sets the bar. A tile that was given nuclei is alike to the tile they come from "
+    "because of them: it must also be alike beyond the places of nuclei. Distances in the "
+    "encoder's features show whether the set as a whole is nearer to training than unseen tissue "
+    "is."
 )
 _Role = Literal["reference", "real", "synthetic"]
 _SERIES: dict[str, tuple[_Role, str]] = {
@@ -51,6 +48,7 @@ class AlikePair:
         score: correlation.
         pose: how the synthetic tile is rotated for it.
         x, y: corner of the rotated synthetic tile in the training tile, um.
+        beyond_layout: correlation beyond the places of nuclei; nan where it is not known.
     """
 
     row: int
@@ -59,6 +57,59 @@ class AlikePair:
     pose: int
     x: float
     y: float
+    beyond_layout: float = math.nan
+
+
+@dataclass(frozen=True, eq=False)
+class _Searched:
+    """Correlations of all sides, and the bars that real tissue sets.
+
+    Attributes:
+        scores: of real, synthetic and left-out tiles, by side.
+        null: the side that sets the bars.
+        bars: what a suspected copy exceeds.
+        no_bar: why nothing can be suspected; "" where it can.
+    """
+
+    scores: Mapping[str, Scores]
+    null: Scores
+    bars: Bars
+    no_bar: str
+
+    @classmethod
+    def of(
+        cls,
+        real: Sample,
+        synthetic: Sample,
+        left_out: Sample,
+    ) -> _Searched:
+        scores = {
+            "real": Scores.of(real),
+            "synthetic": Scores.of(synthetic),
+            "left out": Scores.of(left_out),
+        }
+        null = scores["left out"]
+        if np.isfinite(null.correlation).sum() < MIN_SCORES:
+            null = scores["real"]
+        bars = Bars.of(null)
+        no_bar = why_no_bar(bars.correlation, null.correlation)
+        return cls(scores, null, bars, no_bar)
+
+    @property
+    def synthetic(self) -> Scores:
+        return self.scores["synthetic"]
+
+    @property
+    def suspected(self) -> Float64Array:
+        """(M,) of the synthetic tiles: 1, 0 or nan."""
+        return self.bars.suspected(self.synthetic)
+
+    @property
+    def on_training_layout(self) -> BoolArray:
+        """(M,) synthetic tiles with the nuclei of a training tile, which they were given."""
+        if self.no_bar:
+            return np.zeros(len(self.synthetic.given), bool)
+        return self.bars.on_training_layout(self.synthetic)
 
 
 def conclude_copying(
@@ -69,6 +120,7 @@ def conclude_copying(
     owners: list[str],
     *,
     seed: int = 0,
+    sources: Sequence[str] = (),
 ) -> Section:
     """Suspected copies, and whether the set as a whole is too near to training tissue.
 
@@ -79,187 +131,146 @@ def conclude_copying(
         crops: (C, D) features of the training tissue in crops of the tiles' size.
         owners: (C) patient of each crop.
         seed: of the intervals.
+        sources: patient of each training tile that was searched, for tiles that were given its
+            nuclei.
     """
-    scores = {
-        "real": _scores(real),
-        "synthetic": _scores(synthetic),
-        "left out": _scores(left_out),
-    }
-    null = scores["left out"]
-    if np.isfinite(null).sum() < MIN_SCORES:
-        null = scores["real"]
-    bar = bar_of(null)
-    no_bar = why_no_bar(bar, null)
+    searched = _Searched.of(real, synthetic, left_out)
     findings = [
-        _suspected(
-            bar,
-            no_bar,
-            (real, synthetic),
-            scores,
-            seed,
-            null=null,
-        ),
+        _suspected(searched, real, synthetic, seed),
         Finding(
             "correlation_95th",
-            _percentile(
-                scores["synthetic"],
-                synthetic,
-                95,
-                seed,
-            ),
+            _percentile(searched.synthetic.correlation, synthetic, 95, seed),
             "low",
-            _percentile(scores["real"], real, 95, seed),
+            _percentile(searched.scores["real"].correlation, real, 95, seed),
             note="95th percentile of the largest correlation",
         ),
     ]
-    facts: dict[str, Any] = {}
-    verdict = ""
-    if no_bar and math.isfinite(bar):
-        verdict = f"No verdict on copies: {no_bar}."
-        bar = math.nan
-    elif math.isfinite(bar):
-        suspected = int(np.nansum(_above(scores["synthetic"], bar)))
-        facts = {
-            "bar": round(bar, 4),
-            "bar_from": int(np.isfinite(null).sum()),
-            "suspected": suspected,
-        }
-        verdict = _verdict(
-            suspected,
-            synthetic,
-            scores["synthetic"],
-            bar,
-        )
-    gaps = {"real": _gaps(real, crops), "synthetic": _gaps(synthetic, crops)}
-    authentic = _authentic(synthetic, crops, owners)
-    findings += _by_features(
-        gaps,
-        real,
-        synthetic,
-        authentic,
+    given = searched.synthetic.given
+    if given.any():
+        findings.append(_beyond_layout(searched, real, synthetic, seed))
+    training = Crops(crops, owners)
+    given_by = _given_by(searched, sources)
+    real_nearness = Nearness.of(real, training)
+    nearness = Nearness.of(synthetic, training, given_by)
+    findings += nearness_findings(
+        real_nearness,
+        nearness,
+        training,
         seed,
-        rounding=rounding_distance(crops),
+        _left_out_note(given_by),
     )
-    correlations = _plot(
-        "Largest correlation with training tissue",
-        "correlation",
-        scores,
-        bar,
-    )
-    distances = _plot(
-        "Distance to the nearest training crop",
-        "distance in features",
-        gaps,
-    )
+    correlations = {name: scores.correlation for name, scores in searched.scores.items()}
+    bar = math.nan if searched.no_bar else searched.bars.correlation
     return Section(
         "copying",
         "Copying",
         _ABOUT,
         tuple(findings),
-        facts,
-        (correlations, distances),
-        verdict=verdict,
-    )
-
-
-def bar_of(null: Float64Array) -> float:
-    """The score that unseen real tissue exceeds with a chance of `FALSE_ALARM_RATE`.
-
-    The largest of many correlations follows a Gumbel law (Fisher & Tippett 1928), fitted by
-    moments; the bar is never below the largest score that real tissue reached.
-    """
-    kept = null[np.isfinite(null)]
-    if len(kept) < MIN_SCORES:
-        return math.nan
-    scale = float(kept.std(ddof=1)) * math.sqrt(6) / math.pi
-    location = float(kept.mean()) - _EULER_GAMMA * scale
-    quantile = location - scale * math.log(-math.log1p(-FALSE_ALARM_RATE))
-    return max(quantile, float(kept.max()))
-
-
-def why_no_bar(bar: float, null: Float64Array) -> str:
-    """Why no synthetic tile can be suspected; "" where the bar can be used.
-
-    Args:
-        bar: as `bar_of` gives it.
-        null: (N,) scores of real tiles of other patients, NaN for those without contrast.
-    """
-    scores = null[np.isfinite(null)]
-    if not math.isfinite(bar):
-        return f"the bar needs {MIN_SCORES} real tiles with contrast"
-    if bar <= MAX_BAR:
-        return ""
-    if scores.max() > MAX_BAR:
-        repeated = int((scores > MAX_BAR).sum())
-        return (
-            f"{repeated} of the {len(scores)} real tiles that set the bar are in the training "
-            f"tissue of other patients too (correlation above {MAX_BAR}), so that a copy would not "
-            "stand out; give each tile once, and each patient one name"
-        )
-    return (
-        f"the correlations of the {len(scores)} real tiles that set the bar differ so much that it "
-        f"would be {bar:.2f}, which no copy exceeds; give more training tiles of other patients"
+        _facts(searched),
+        (
+            _plot("Largest correlation with training tissue", "correlation", correlations, bar),
+            _plot(
+                "Distance to the nearest training crop",
+                "distance in features",
+                {"real": real_nearness.gaps, "synthetic": nearness.gaps},
+            ),
+        ),
+        verdict=_verdict(searched, synthetic),
     )
 
 
 def most_alike_pairs(synthetic: Sample, count: int = MAX_PAIRS) -> list[AlikePair]:
     """The pairs of the highest correlation, to be shown to people."""
     pairs = []
-    for row, match in enumerate(synthetic.each("copy/match")):
+    for row, match in enumerate(synthetic.each(MATCH)):
         score, tile, pose, x, y = (float(value) for value in match[:5])
+        beyond = float(match[6]) if len(match) > 6 else math.nan
         if score > NOT_SEARCHED:
-            pairs.append(AlikePair(row, int(tile), score, int(pose), x, y))
+            pairs.append(AlikePair(row, int(tile), score, int(pose), x, y, beyond))
     return sorted(pairs, key=lambda pair: -pair.score)[:count]
 
 
 def _suspected(
-    bar: float,
-    no_bar: str,
-    sides: tuple[Sample, Sample],
-    scores: Mapping[str, Float64Array],
+    searched: _Searched,
+    real: Sample,
+    synthetic: Sample,
     seed: int,
-    *,
-    null: Float64Array,
 ) -> Finding:
-    """Share of tiles above the bar."""
-    real, synthetic = sides
-    if no_bar:
-        why = undefined(no_bar, n=int(np.isfinite(null).sum()))
-        return Finding("suspected_copies", why, "zero")
+    """Share of suspected copies."""
+    if searched.no_bar:
+        n = int(np.isfinite(searched.null.correlation).sum())
+        return Finding("suspected_copies", undefined(searched.no_bar, n=n), "zero")
+    bars = searched.bars
+    note = f"share of tiles that correlate above {bars.correlation:.2f} with a training tile"
+    if searched.synthetic.given.any():
+        note += (
+            f", and, where they were given nuclei, above {bars.beyond_layout:.2f} beyond the "
+            "layout of nuclei"
+        )
     return Finding(
         "suspected_copies",
-        share_over(
-            _above(scores["synthetic"], bar),
-            synthetic.patients,
-            seed=seed,
-        ),
+        share_over(searched.suspected, synthetic.patients, seed=seed),
         "zero",
-        share_over(
-            _above(scores["real"], bar),
-            real.patients,
-            seed=seed,
-        ),
-        note=f"share of tiles that correlate above {bar:.2f} with a training tile",
+        share_over(bars.suspected(searched.scores["real"]), real.patients, seed=seed),
+        note=note,
     )
 
 
-def _scores(sample: Sample) -> Float64Array:
-    if not len(sample):
-        return np.zeros(0)
-    found = sample.stack("copy/match")[:, 0]
-    return np.where(found > NOT_SEARCHED, found, np.nan)
-
-
-def _above(scores: Float64Array, bar: float) -> Float64Array:
-    """1 where a score is above the bar, 0 where not, nan where there is no score."""
-    return np.asarray(
-        np.where(
-            np.isfinite(scores),
-            scores > bar,
-            np.nan,
-        ),
-        np.float64,
+def _beyond_layout(
+    searched: _Searched,
+    real: Sample,
+    synthetic: Sample,
+    seed: int,
+) -> Finding:
+    """How alike tiles that were given nuclei are beyond the layout."""
+    scores = searched.synthetic
+    of_given = np.where(scores.given, scores.highest_beyond_layout, math.nan)
+    of_real = searched.scores["real"].highest_beyond_layout
+    return Finding(
+        "beyond_layout_95th",
+        _percentile(of_given, synthetic, 95, seed),
+        "low",
+        _percentile(of_real, real, 95, seed),
+        note="95th percentile of the largest correlation beyond the layout of nuclei, of tiles "
+        "that were given nuclei",
     )
+
+
+def _given_by(searched: _Searched, sources: Sequence[str]) -> list[str]:
+    """(M) patient whose training tile has the nuclei that a tile was given; "" for none."""
+    scores = searched.synthetic
+    if not len(sources):
+        return [""] * len(scores.tile)
+    on_layout = searched.on_training_layout
+    return [
+        sources[int(tile)] if given else ""
+        for tile, given in zip(scores.tile, on_layout, strict=True)
+    ]
+
+
+def _left_out_note(given_by: Sequence[str]) -> str:
+    """What nearness leaves out, for its notes."""
+    count = sum(bool(patient) for patient in given_by)
+    if not count:
+        return ""
+    return f"; for {count} tiles without the patient whose nuclei they were given"
+
+
+def _facts(searched: _Searched) -> dict[str, Any]:
+    """Plain numbers of the section."""
+    if searched.no_bar:
+        return {}
+    facts: dict[str, Any] = {
+        "bar": round(searched.bars.correlation, 4),
+        "bar_from": int(np.isfinite(searched.null.correlation).sum()),
+        "suspected": int(np.nansum(searched.suspected)),
+    }
+    given = int(searched.synthetic.given.sum())
+    if given:
+        facts["given_nuclei"] = given
+        facts["on_training_layout"] = int(searched.on_training_layout.sum())
+        facts["bar_beyond_layout"] = round(searched.bars.beyond_layout, 4)
+    return facts
 
 
 def _percentile(
@@ -281,12 +292,13 @@ def _percentile(
     )
 
 
-def _verdict(
-    suspected: int,
-    synthetic: Sample,
-    scores: Float64Array,
-    bar: float,
-) -> str:
+def _verdict(searched: _Searched, synthetic: Sample) -> str:
+    """The conclusion in sentences; "" where too little tissue sets a bar."""
+    if searched.no_bar:
+        if not math.isfinite(searched.bars.correlation):
+            return ""
+        return f"No verdict on copies: {searched.no_bar}."
+    scores = searched.synthetic.correlation
     measured = int(np.isfinite(scores).sum())
     if not measured:
         return (
@@ -294,134 +306,58 @@ def _verdict(
             "because they have no contrast or the training tiles are smaller than a quarter of "
             "them."
         )
-    not_searched = ""
+    sentences = [_found(searched, synthetic, measured)]
     if measured < len(scores):
-        not_searched = f" {len(scores) - measured} more could not be searched for."
-    if suspected:
-        highest_first = np.argsort(-np.nan_to_num(scores, nan=-1))[:3]
-        names = [synthetic.tiles[row].name for row in highest_first][:suspected]
+        sentences.append(f"{len(scores) - measured} more could not be searched for.")
+    sentences.append(_given_in_words(searched))
+    return " ".join(each for each in sentences if each)
+
+
+def _found(searched: _Searched, synthetic: Sample, measured: int) -> str:
+    scores = searched.synthetic.correlation
+    bar = searched.bars.correlation
+    suspected = searched.suspected
+    count = int(np.nansum(suspected))
+    if count:
+        ranked = np.where(suspected > 0, scores, -math.inf)
+        highest_first = np.argsort(-ranked)[:3]
+        names = [synthetic.tiles[row].name for row in highest_first][:count]
         return (
-            f"{suspected} of {measured} synthetic tiles are suspected copies of training tissue "
+            f"{count} of {measured} synthetic tiles are suspected copies of training tissue "
             f"(correlation above {bar:.2f}), first {', '.join(names)}: compare the pairs below."
-            + not_searched
         )
     largest = float(np.nanmax(scores))
     return (
         f"None of {measured} synthetic tiles is a suspected copy: the largest correlation with "
-        f"training tissue is {largest:.2f}, the bar {bar:.2f}." + not_searched
+        f"training tissue is {largest:.2f}, the bar {bar:.2f}."
     )
 
 
-def _gaps(sample: Sample, crops: Float64Array) -> Float64Array:
-    """(N,) distance of each tile to the nearest training crop, in features."""
-    if not len(sample):
-        return np.zeros(0)
-    distances, _ = nearest_rows(sample.stack("embed/features"), crops)
-    return distances[:, 0]
-
-
-def _authentic(
-    synthetic: Sample,
-    crops: Float64Array,
-    owners: list[str],
-) -> Float64Array:
-    """(M,) 1 where a tile is farther from its nearest crop than that is from its own nearest.
-
-    A training crop's own nearest is of another patient, as unseen tissue is. nan where there is
-    none, or where it is the same crop: then only a copy, 0, can be distinguished.
-    """
-    rounding = rounding_distance(crops)
-    gaps, rows = nearest_rows(synthetic.stack("embed/features"), crops)
-    nearest_crops = np.unique(rows[:, 0])
-    crop_owners = [owners[i] for i in nearest_crops]
-    own, _ = nearest_rows(
-        crops[nearest_crops],
-        crops,
-        owners=(crop_owners, owners),
+def _given_in_words(searched: _Searched) -> str:
+    """What the tiles were given, and what that means for the verdict."""
+    scores = searched.synthetic
+    given = int(scores.given.sum())
+    if not given:
+        if not np.nansum(searched.suspected):
+            return ""
+        return (
+            "No tile states the nuclei that it was given: tiles that were given the nuclei of "
+            "training tiles are suspected for those; name their files with --conditions."
+        )
+    on_layout = searched.on_training_layout
+    count = int(on_layout.sum())
+    tiles = f"{given} tiles were given nuclei"
+    if not count:
+        return f"{tiles}, none of them those of a training tile."
+    beyond = scores.highest_beyond_layout[on_layout]
+    largest = "nothing"
+    if np.isfinite(beyond).any():
+        largest = f"{np.nanmax(beyond):.2f}"
+    return (
+        f"{tiles}, {count} of them those of a training tile: these are compared with it beyond "
+        f"the layout of nuclei too, where the largest correlation is {largest} and the bar "
+        f"{searched.bars.beyond_layout:.2f}."
     )
-    radius = dict(
-        zip(
-            nearest_crops.tolist(),
-            own[:, 0].tolist(),
-            strict=True,
-        )
-    )
-    farther = []
-    for gap, row in zip(gaps[:, 0], rows[:, 0], strict=True):
-        own_gap = radius[int(row)]
-        is_usable = rounding < own_gap < math.inf
-        is_known = is_usable or gap <= rounding
-        farther.append(float(gap > own_gap and is_usable) if is_known else math.nan)
-    return np.array(farther)
-
-
-def _by_features(
-    gaps: Mapping[str, Float64Array],
-    real: Sample,
-    synthetic: Sample,
-    authentic: Float64Array,
-    seed: int,
-    *,
-    rounding: float,
-) -> list[Finding]:
-    """Is the set nearer to training than unseen real tissue? By distances in features.
-
-    Distances up to `rounding` are those of copies.
-    """
-    n = len(real)
-    if n < MIN_SCORES:
-        why = undefined(f"nearness needs {MIN_SCORES} held-out real tiles; there are {n}", n=n)
-        return [Finding(name, why, "real") for name in ("nearer_than_5th", "C_T", "AuthPct")]
-    sides = ((gaps["synthetic"], synthetic.patients), (gaps["real"], real.patients))
-
-    def nearer_than_5th(of_synthetic: Float64Array, of_real: Float64Array) -> float:
-        return float((of_synthetic < np.percentile(of_real, 5)).mean())
-
-    if np.percentile(gaps["real"], 5) > rounding:
-        nearer = statistic_over(nearer_than_5th, *sides, seed=seed)
-        statistic = statistic_over(
-            copying_statistic,
-            *sides,
-            replicates=400,
-            seed=seed,
-        )
-    else:
-        copies = int((gaps["real"] <= rounding).sum())
-        nearer = statistic = undefined(
-            f"{copies} of {n} held-out real tiles have the features of a training crop, so that "
-            "they do not show how far unseen tissue is; leave them out of one side",
-            n=n,
-        )
-    authenticity = share_over(authentic, synthetic.patients, seed=seed)
-    if not np.isfinite(authentic).any():
-        authenticity = undefined(
-            "the nearest training crops have no crop of another patient, or are the same as one, "
-            "so that they do not show how far unseen tissue is",
-            n=len(synthetic),
-        )
-    return [
-        Finding(
-            "nearer_than_5th",
-            nearer,
-            "real",
-            Estimate(0.05, 0.05, 0.05, n, "by definition"),
-            note="share below the 5th percentile of real tissue",
-        ),
-        Finding(
-            "C_T",
-            statistic,
-            "real",
-            Estimate(0.0, 0.0, 0.0, n, "by definition"),
-            note="standard deviations under chance; below -3: nearer to training than unseen real "
-            "tissue",
-        ),
-        Finding(
-            "AuthPct",
-            authenticity,
-            "high",
-            note="share farther from its nearest training crop than that is from other patients'",
-        ),
-    ]
 
 
 def _plot(

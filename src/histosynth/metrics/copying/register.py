@@ -8,7 +8,8 @@ the eight poses.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from ...core.arrays import Float32Array, Float64Array, FloatArray, IndexArray
 from ...core.tile import Pixels
 from ...tissue.augment import pose
 from ...tissue.density import optical_density
+from .layout import correlation_beyond_layout
 
 FINE_UM = 1.0
 """Sample spacing at which the best places are refined."""
@@ -55,6 +57,8 @@ class Match:
         pose: how the tile was rotated for it, 0..7 as in `tissue.augment.pose`.
         x, y: corner of the *whole* rotated tile in the training tile, um.
         window: which of `WINDOWS` of the rotated tile.
+        beyond_layout: correlation there of what the places of nuclei do not explain; nan where
+            nothing is left.
     """
 
     score: float
@@ -63,6 +67,14 @@ class Match:
     x: float
     y: float
     window: int
+    beyond_layout: float
+
+    @property
+    def likeness(self) -> float:
+        """The lower of both correlations: a copy has both."""
+        if math.isnan(self.beyond_layout):
+            return self.score
+        return min(self.score, self.beyond_layout)
 
 
 @dataclass(frozen=True, order=True)
@@ -216,19 +228,42 @@ class Library:
             None where the tile or all candidates have no contrast, or there are no candidates; a
             score of -1 where no candidate is as large as a window.
         """
+        found = self.find_places(pattern, candidates)
+        return max(found, key=lambda match: match.score, default=None)
+
+    def find_places(
+        self,
+        pattern: Float32Array,
+        candidates: Sequence[int] | IndexArray | None = None,
+        owners: Sequence[Hashable] | None = None,
+    ) -> list[Match]:
+        """The places that are most like a tile; the first argument and the second as of `find`.
+
+        Args:
+            pattern: (h, w) texture of the tile.
+            candidates: rows of training tiles; None: all.
+            owners: of the training tiles: places in the tissue of other owners than that of the
+                best place are added.
+
+        Returns:
+            Empty where `find` gives None.
+        """
         if candidates is None:
             candidates = np.arange(len(self))
         rows = np.asarray(candidates, np.intp)
         if not len(rows):
-            return None
+            return []
         coarse = coarse_texture(pattern)
         places = self._coarse_places(coarse, rows)
-        if not places:
-            return None
         places.sort(reverse=True)
-        best = places[:REFINED_PLACES]
-        refined = [self._refined(pattern, place) for place in best]
-        return max(refined, key=lambda match: match.score)
+        chosen = places[:REFINED_PLACES]
+        if owners is not None and chosen:
+            first_owner = owners[chosen[0].tile]
+            others = [
+                place for place in places[REFINED_PLACES:] if owners[place.tile] != first_owner
+            ]
+            chosen += others[:REFINED_PLACES]
+        return [self._refined(pattern, place) for place in chosen]
 
     def _coarse_places(
         self,
@@ -303,10 +338,12 @@ class Library:
                 0.0,
                 0.0,
                 place.window,
+                math.nan,
             )
         scores = correlate(region, window)
         best = int(scores.argmax())
         dy, dx = np.unravel_index(best, scores.shape)
+        found = region[dy : dy + window_height, dx : dx + window_width]
         return Match(
             float(scores.max()),
             place.tile,
@@ -314,6 +351,7 @@ class Library:
             float(x + dx - left),
             float(y + dy - top),
             place.window,
+            correlation_beyond_layout(window, found),
         )
 
 

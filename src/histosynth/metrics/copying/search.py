@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import astuple
 
 import numpy as np
 
@@ -15,6 +16,10 @@ MAX_SEARCHED_WHOLE = 128
 """Libraries of up to so many tiles are searched whole; of larger ones the `SHORTLIST` nearest in
 features."""
 SHORTLIST = 64
+MATCH = "copy/match"
+TISSUE_MATCH = "copy/tissue_match"
+MATCH_VALUES = 7
+"""Fields of `Match`, in their order."""
 
 
 def find_matches(
@@ -26,8 +31,11 @@ def find_matches(
     exclude_own_patient: bool = False,
     on_progress: Callable[[], None] | None = None,
 ) -> Sample:
-    """Each tile with `copy/match` (6,): score, training tile, pose, x and y (um), window; nan where
-    nothing matched.
+    """Each tile with two places of the training tissue, nan where nothing matched.
+
+    `copy/match` (7,) is the most alike place: score, training tile, pose, x and y (um), window, and
+    correlation beyond the layout of nuclei. `copy/tissue_match` (7,) is the place where the lower
+    of both correlations is highest.
 
     Args:
         sample: with `copy/texture`, and `embed/features` where the library is large.
@@ -47,11 +55,15 @@ def find_matches(
             candidates = np.array(others, np.intp)
         if len(candidates) > MAX_SEARCHED_WHOLE and crops is not None:
             candidates = _shortlist(tile, candidates, crops)
-        match = None
-        if len(candidates):
-            texture = np.asarray(tile.values["copy/texture"], np.float32)
-            match = library.find(texture, candidates)
-        values = {**tile.values, "copy/match": _as_row(match)}
+        texture = np.asarray(tile.values["copy/texture"], np.float32)
+        places = library.find_places(texture, candidates, owners)
+        best = max(places, key=lambda place: place.score, default=None)
+        tissue = max(places, key=lambda place: place.likeness, default=None)
+        values = {
+            **tile.values,
+            MATCH: _as_row(best),
+            TISSUE_MATCH: _as_row(tissue),
+        }
         out.append(
             TileMeasurements(
                 tile.name,
@@ -88,5 +100,5 @@ def _shortlist(
 
 def _as_row(match: Match | None) -> Float64Array:
     if match is None:
-        return np.full(6, np.nan)
-    return np.array([match.score, match.tile, match.pose, match.x, match.y, match.window])
+        return np.full(MATCH_VALUES, np.nan)
+    return np.array(astuple(match), np.float64)

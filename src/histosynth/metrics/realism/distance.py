@@ -142,7 +142,8 @@ def _with_baseline(
         replicates=replicates,
         seed=seed,
     )
-    notes = [note for note in (finding.note, compared.note) if note]
+    below_zero = _why_below_zero(finding.value, compared.baseline, compared.ratio)
+    notes = [note for note in (finding.note, compared.note, below_zero) if note]
     return Finding(
         finding.name,
         finding.value,
@@ -152,6 +153,18 @@ def _with_baseline(
         finding.label,
         "; ".join(notes),
     )
+
+
+def _why_below_zero(*estimates: Estimate) -> str:
+    """What a distance, a ratio or an interval below 0 means; "" where none is."""
+    if any(estimate.value < 0 for estimate in estimates):
+        return (
+            "a number below 0 is chance: tiles as alike as two samples of one tissue come out on "
+            "either side of 0; read it as 0"
+        )
+    if any(estimate.low < 0 for estimate in estimates):
+        return "an interval that reaches below 0 includes 0: no difference beyond chance is shown"
+    return ""
 
 
 def kernel_finding(
