@@ -1,6 +1,7 @@
 """Tiles that were given the nuclei of a training tile: what makes them suspected copies."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,12 +105,35 @@ def test_nuclei_of_no_training_tile():
 
 def test_nearness_leaves_out_the_patient_whose_nuclei_were_given():
     """A tile lies where its source does: its distance is taken to the other patient's crops."""
-    section = concluded([(0.8, 0.3, 0), (0.8, 0.3, 1), (0.2, 0.1, 0)])
+    rows = [(0.8, 0.3, 0), (0.8, 0.3, 1), (0.2, 0.1, 0)]
+    section = concluded(rows)
     # at 0.5, 12.5 and 0.5; crops of a at 0 and 1, of b at 10 and 14
-    assert section.plots[1].series[-1].x == pytest.approx([9.5, 11.5, 0.5])
+    assert section.plots[1].series[-1].x == pytest.approx([9.5, 11.5, 9.5])
+    freely = concluded(rows, given=False)
+    assert freely.plots[1].series[-1].x == pytest.approx([0.5, 1.5, 0.5])
+    unknown = concluded(rows, sources=())
+    assert unknown.plots[1].series[-1].x == pytest.approx([0.5, 1.5, 0.5])
     notes = {finding.name: finding.note for finding in section.findings}
-    assert notes["C_T"].endswith("; for 2 tiles without the patient whose nuclei they were given")
+    assert notes["C_T"].endswith(
+        "; of 3 tiles that were given nuclei without the patient whose nuclei they are, or whose "
+        "tissue is most alike"
+    )
     assert notes["beyond_layout_95th"].startswith("95th percentile of the largest correlation")
+
+
+def test_a_tile_that_bears_the_name_of_a_training_patient_was_given_its_nuclei():
+    """Whatever tissue it is most alike."""
+    named = side("s", [(0.2, 0.1, 0)])
+    tiles = [replace(tile, patient="b") for tile in named.tiles]
+    section = conclude_copying(
+        unseen("r", 1),
+        Sample(tuple(tiles)),
+        unseen("l", 2),
+        CROPS,
+        OWNERS,
+        sources=SOURCES,
+    )
+    assert section.plots[1].series[-1].x == pytest.approx([0.5])
 
 
 def test_one_patient_whose_nuclei_all_were_given_shows_no_nearness():

@@ -149,7 +149,7 @@ def conclude_copying(
     if given.any():
         findings.append(_beyond_layout(searched, real, synthetic, seed))
     training = Crops(crops, owners)
-    given_by = _given_by(searched, sources)
+    given_by = _given_by(searched, synthetic, owners, sources)
     real_nearness = Nearness.of(real, training)
     nearness = Nearness.of(synthetic, training, given_by)
     findings += nearness_findings(
@@ -236,16 +236,28 @@ def _beyond_layout(
     )
 
 
-def _given_by(searched: _Searched, sources: Sequence[str]) -> list[str]:
-    """(M) patient whose training tile has the nuclei that a tile was given; "" for none."""
+def _given_by(
+    searched: _Searched,
+    synthetic: Sample,
+    owners: Sequence[str],
+    sources: Sequence[str],
+) -> list[str]:
+    """(M) patient whose nuclei a tile was probably given; "" where it was given none.
+
+    That is the tile's own patient, if the training set has it, else that of the most alike tile.
+    """
     scores = searched.synthetic
-    if not len(sources):
-        return [""] * len(scores.tile)
-    on_layout = searched.on_training_layout
-    return [
-        sources[int(tile)] if given else ""
-        for tile, given in zip(scores.tile, on_layout, strict=True)
-    ]
+    known = set(owners)
+    patients = []
+    for given, patient, tile in zip(scores.given, synthetic.patients, scores.tile, strict=True):
+        if not given:
+            patients.append("")
+        elif patient in known:
+            patients.append(patient)
+        else:
+            is_found = 0 <= tile < len(sources)
+            patients.append(sources[int(tile)] if is_found else "")
+    return patients
 
 
 def _left_out_note(given_by: Sequence[str]) -> str:
@@ -253,7 +265,10 @@ def _left_out_note(given_by: Sequence[str]) -> str:
     count = sum(bool(patient) for patient in given_by)
     if not count:
         return ""
-    return f"; for {count} tiles without the patient whose nuclei they were given"
+    return (
+        f"; of {count} tiles that were given nuclei without the patient whose nuclei they are, or "
+        "whose tissue is most alike"
+    )
 
 
 def _facts(searched: _Searched) -> dict[str, Any]:
