@@ -1,6 +1,6 @@
 """`python -m histosynth`."""
 
-from .cli.main import run
+from .cli.start import start
 
 if __name__ == "__main__":
-    run()
+    start()

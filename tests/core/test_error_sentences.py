@@ -19,6 +19,7 @@ from histosynth.core.errors import (
     Diverged,
     FetchFailed,
     FinerThanSlide,
+    FolderInUse,
     HistosynthError,
     ImageTooLarge,
     MissingScale,
@@ -277,6 +278,22 @@ UNAVAILABLE = [
         "a cannot be written: the disk is full.",
         "Choose another --out.",
         {"path": A, "reason": "the disk is full"},
+    ),
+    (
+        lambda: FolderInUse(A, "process 7 on node1"),
+        "a cannot be written: another run (process 7 on node1) works in it.",
+        "Wait until it ends and run again, or choose another --out.",
+        {
+            "path": A,
+            "reason": "another run (process 7 on node1) works in it",
+            "owner": "process 7 on node1",
+        },
+    ),
+    (
+        lambda: FolderInUse(A, activity="writes it"),
+        "a cannot be written: another run writes it.",
+        "Wait until it ends and run again, or choose another --out.",
+        {"path": A, "reason": "another run writes it", "owner": ""},
     ),
     (
         lambda: BadWeights(A, "it is cut off"),

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import re
 import stat
 
 import pytest
@@ -22,7 +23,7 @@ def test_folders_of_a_file_are_created_and_the_suffix_is_kept(tmp_path):
     with atomic_write(path) as temporary:
         assert temporary.parent == path.parent
         assert temporary.suffix == ".png"
-        assert temporary.name.startswith(".c-")
+        assert re.fullmatch(r"\.histosynth-tmp-[a-z0-9_]{8}\.png", temporary.name)
         assert not path.exists()
         temporary.write_text("x")
     assert path.read_text() == "x"
@@ -81,10 +82,10 @@ def test_a_folder_for_results_is_created_and_left_empty(tmp_path):
 
 def test_a_folder_that_takes_no_file_is_refused(tmp_path, monkeypatch):
     def refuse(**more):
-        assert more == {"dir": tmp_path, "prefix": ".probe-"}
+        assert more == {"dir": tmp_path, "prefix": ".histosynth-tmp-", "suffix": ""}
         raise OSError("no room")
 
-    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
     with pytest.raises(NotWritable) as caught:
         ensure_folder(tmp_path)
     assert caught.value.problem == f"{tmp_path} cannot be written: no room."

@@ -6,10 +6,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from locking import another_run
 from served import SIZE, serving
 
 from histosynth.core import web
-from histosynth.core.errors import BadOption, FetchFailed, NotWritable
+from histosynth.core.errors import BadOption, FetchFailed, FolderInUse, NotWritable
 from histosynth.preparation.fetch import RemoteSlide, download, fetch, find_slides, record
 
 
@@ -348,9 +349,6 @@ def test_a_folder_in_the_way_is_refused(bring, listed, tmp_path):
 
 def test_one_fetch_works_in_a_folder_at_a_time(bring, listed, tmp_path):
     slides = listed(limit=1)
-    with (
-        download._locked(download.ensure_folder(tmp_path / "in")),
-        pytest.raises(FetchFailed, match="at work"),
-    ):
+    with another_run(tmp_path / "in"), pytest.raises(FolderInUse, match="works in it"):
         bring(slides)
     assert bring(slides).done

@@ -10,15 +10,16 @@ import time
 import numpy as np
 import pytest
 from glass import write_pixels, write_slide
+from locking import another_run
 from PIL import Image
 
 from histosynth.annotation.regions import Region, read_regions, write_regions
 from histosynth.core.errors import (
     BadRecipe,
     BadTable,
+    FolderInUse,
     InputError,
     NoFiles,
-    NotWritable,
     ResumeMismatch,
 )
 from histosynth.core.geometry import Box
@@ -30,7 +31,6 @@ from histosynth.detectors.blobs import BlobDetector
 from histosynth.detectors.centroids import load_detector
 from histosynth.detectors.finding import find_nuclei
 from histosynth.engine import open_engine
-from histosynth.preparation.folder import locked
 from histosynth.preparation.jobs import opened
 from histosynth.preparation.quality import QUALITY_GATES
 from histosynth.preparation.recipe import PrepareRecipe
@@ -218,7 +218,7 @@ def test_a_run_in_which_no_slide_can_be_used_is_refused_and_leaves_nothing(slide
     (tmp_path / "out").mkdir()
     with pytest.raises(InputError, match=r"None of the 2 slides can be used. The first is a: "):
         run(tmp_path / "slides", tmp_path / "out", slides=["*"])
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_glass_without_tissue_gives_rows_and_no_tile(tmp_path):
@@ -441,7 +441,7 @@ def test_folders_that_are_not_there_are_refused_before_any_work(slides, tmp_path
 
 
 def test_two_runs_in_one_folder_are_refused(slides, tmp_path):
-    with locked(tmp_path), pytest.raises(NotWritable, match="another run works in it"):
+    with another_run(tmp_path), pytest.raises(FolderInUse, match="works in it"):
         run(slides[0], tmp_path)
     assert run(slides[0], tmp_path).written == 3
 

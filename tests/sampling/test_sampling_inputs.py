@@ -21,13 +21,13 @@ from histosynth.core.geometry import Size
 from histosynth.core.images import write_mask
 from histosynth.core.nuclei import ANY_CLASS
 from histosynth.core.synthetic import write_synthetic
+from histosynth.sampling.earlier_pictures import read_earlier_recipes
 from histosynth.sampling.files import (
     ConditionReader,
     check_name,
     completion_targets,
     find_appearances,
     read_appearance,
-    read_earlier_recipes,
     refuse_foreign_targets,
     refuse_inputs_as_targets,
 )

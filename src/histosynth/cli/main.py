@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from ..core.errors import HistosynthError
+from ..core.stopping import Stopped, stop_signals
 from ..core.version import __version__
 from . import bundle, prepare
 from .complete import complete
@@ -76,10 +78,14 @@ app.add_typer(bundle.app, name="bundle")
 
 
 def run() -> None:
-    """Entry point: a refusal becomes one line and exit code 1."""
-    with visible_streams():
+    """Entry point: a refusal becomes one line and exit code 1, a signal one line and its code."""
+    with stop_signals(), visible_streams():
         try:
             app()
+        except Stopped as stop:
+            with suppress(OSError):  # the terminal may be gone
+                Output(as_json="--json" in sys.argv).stopped(stop)
+            raise SystemExit(stop.exit_code) from stop
         except HistosynthError as error:
             Output(as_json="--json" in sys.argv).refuse(error)
             raise SystemExit(1) from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import HistosynthError
 from ..core.progress import ProgressCallback, StepCallback
+from ..core.stopping import Stopped
 from ..core.visible import json_line
 from .streams import raw_stream, write_line
 
@@ -140,6 +141,17 @@ class Output:
                 "error": type(error).__name__,
                 "problem": error.problem,
                 "remedy": error.remedy,
+            }
+            write_line(sys.stdout, json_line(fact))
+
+    def stopped(self, stop: Stopped) -> None:
+        """Show what a run had done when a signal stopped it, and the next step."""
+        write_line(sys.stderr, f"histosynth: {stop}")
+        if self.as_json:
+            fact = {
+                "error": "Stopped",
+                "problem": stop.problem,
+                "remedy": stop.remedy,
             }
             write_line(sys.stdout, json_line(fact))
 

@@ -6,13 +6,13 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from .errors import NotWritable
+from .temporary import temporary_file
 
 _UMASK = os.umask(0)  # can only be read by setting it; once, before there are threads
 os.umask(_UMASK)
@@ -46,27 +46,20 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Raises:
         NotWritable: the folder cannot be created or written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary_name = tempfile.mkstemp(
-            prefix=f".{path.stem}-",
-            suffix=path.suffix,
-            dir=path.parent,
-        )
-        os.close(handle)
-    except OSError as error:
-        raise NotWritable(path, error.strerror or str(error)) from error
-    temporary = Path(temporary_name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_UMASK)
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno not in _UNWRITABLE:  # an error of the block itself
-            raise
-        raise NotWritable(path, error.strerror or str(error)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = stack.enter_context(temporary_file(path.parent, path.suffix))
+        except OSError as error:
+            raise NotWritable(path, error.strerror or str(error)) from error
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_UMASK)
+            temporary.replace(path)
+        except OSError as error:
+            if error.errno not in _UNWRITABLE:  # an error of the block itself
+                raise
+            raise NotWritable(path, error.strerror or str(error)) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -110,7 +103,7 @@ def ensure_folder(path: Path) -> Path:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path, prefix=".probe-"):
+        with temporary_file(path):
             pass
     except OSError as error:
         raise NotWritable(path, error.strerror or str(error)) from error

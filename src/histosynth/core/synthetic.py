@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
+import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from .condition import Condition
 from .errors import BadOption, NotWritable
 from .store import atomic_write, digest
+from .temporary import temporary_file
 from .tile import Pixels, check_rgb, read_only
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -25,6 +27,15 @@ _XMP_TYPE = 1
 _DESCRIPTION_TAG = 270
 _NAMESPACE = "urn:histosynth:1"
 _UM_PER_INCH = 25_400
+UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    LookupError,
+    TypeError,
+    Image.DecompressionBombError,
+)
+"""What reading a file raises that is no picture, or a damaged one."""
 
 _XMP = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -102,12 +113,19 @@ def write_synthetic(
             path.suffix or "missing",
             ".png, .tif or .tiff",
         )
-    image = Image.fromarray(pixels)
     with atomic_write(path) as temporary:
-        if suffix == ".png":
-            _save_png(image, temporary, recipe)
-        else:
-            _save_tiff(image, temporary, recipe)
+        _save(Image.fromarray(pixels), temporary, recipe)
+
+
+def _save(
+    image: Image.Image,
+    path: Path,
+    recipe: dict[str, Any],
+) -> None:
+    if path.suffix.lower() == ".png":
+        _save_png(image, path, recipe)
+    else:
+        _save_tiff(image, path, recipe)
 
 
 def _save_png(
@@ -196,7 +214,26 @@ def is_synthetic(path: Path) -> bool:
     """Whether a file is a picture that histosynth wrote."""
     try:
         return read_recipe(path) is not None
-    except (OSError, ValueError, SyntaxError, LookupError, TypeError):
+    except UNREADABLE:
+        return False
+
+
+def is_as_written(path: Path, recipe: dict[str, Any]) -> bool:
+    """Whether a picture is, byte for byte, what `write_synthetic` writes with a recipe.
+
+    Its pixels are written once more and compared: one that was cut off or changed, or that another
+    version of the library compressed, is not the same.
+
+    Args:
+        path: of the picture.
+        recipe: that it holds.
+    """
+    try:
+        with Image.open(path) as image, temporary_file(path.parent, path.suffix) as again:
+            image.load()
+            _save(Image.fromarray(np.asarray(image)), again, recipe)
+            return again.read_bytes() == path.read_bytes()
+    except UNREADABLE:
         return False
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for_connections
 
 from ..core.errors import WorkerLost
 from .engine import MAX_LOST_POOLS, WorkItem, WorkResult
@@ -53,30 +59,81 @@ class PoolEngine:
         todo: dict[int, WorkItem],
     ) -> Iterator[tuple[int, WorkResult]]:
         """Results of one pool of processes, until all is done or the pool breaks."""
-        # spawned, not forked: a fork would share open slides and held locks
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(
-            min(self.workers, len(todo)),
-            context,
-            _use_one_thread,
-        ) as pool:
-            waiting: dict[Future[WorkResult], int] = {}
-            queue = deque(todo)
-            try:
-                while queue or waiting:
-                    # two a worker at a time: the queue of a pool would hold every item twice
-                    while queue and len(waiting) < 2 * self.workers:
-                        index = queue.popleft()
-                        waiting[pool.submit(work, todo[index])] = index
-                    finished = wait(waiting, return_when=FIRST_COMPLETED).done
-                    for future in finished:
-                        index = waiting.pop(future)
-                        yield index, future.result()
-            except BrokenProcessPool:
-                raise
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        waiting: dict[Future[WorkResult], int] = {}
+        queue = deque(todo)
+        with _pool(min(self.workers, len(todo))) as pool:
+            while queue or waiting:
+                # two a worker at a time: the queue of a pool would hold every item twice
+                while queue and len(waiting) < 2 * self.workers:
+                    index = queue.popleft()
+                    waiting[_submit(pool, work, todo[index])] = index
+                finished = wait(waiting, return_when=FIRST_COMPLETED).done
+                for future in finished:
+                    index = waiting.pop(future)
+                    yield index, future.result()
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with the block, and with this process, however either of them ends.
+
+    They watch a pipe of which this process alone holds the other end: it is closed where the block
+    fails, and by the system where this process is killed.
+    """
+    # spawned, not forked: a fork would share open slides and held locks
+    context = multiprocessing.get_context("spawn")
+    watched, held = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(
+        workers,
+        context,
+        _begin_worker,
+        (watched,),
+    )
+    try:
+        yield pool
+    except BrokenProcessPool:
+        raise
+    except BaseException:
+        held.close()  # workers end now, not after their piece of work
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    finally:
+        pool.shutdown()
+        held.close()
+        watched.close()
+
+
+def _submit(
+    pool: ProcessPoolExecutor,
+    work: Callable[[WorkItem], WorkResult],
+    item: WorkItem,
+) -> Future[WorkResult]:
+    """Submit work. Processes that this starts do not receive Ctrl-C: this process ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        return pool.submit(work, item)
+    resource_tracker.ensure_running()  # its start would lift the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        return pool.submit(work, item)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_worker(watched: Connection) -> None:
+    """Begin to watch the pipe to the parent, and use one thread."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(
+        target=_end_with_parent,
+        args=(watched,),
+        daemon=True,
+    ).start()
+    _use_one_thread()
+
+
+def _end_with_parent(watched: Connection) -> None:
+    """End this process as soon as the other end of the pipe is closed."""
+    wait_for_connections([watched])
+    os._exit(1)
 
 
 def _use_one_thread() -> None:

@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..core.folder_lock import own_folder
 from ..core.progress import ProgressCallback
 from ..core.store import ensure_folder
 from ..engine import Engine
 from ..metrics.finding import Section
-from ..preparation.folder import locked
 from .assembly import make_report
 from .config import EvaluationConfig, EvaluationProgress, InputOptions, MeasureSettings
 from .galleries import MeasuredSides
@@ -62,15 +62,14 @@ def evaluate(
     progress = progress or EvaluationProgress()
     refuse_foreign_reports(out)
     opened = _with_ring_classifier(open_inputs(config, progress.opened))
-    ensure_folder(out)
-    with locked(out):
+    with own_folder(out) as work:
         folder = ensure_folder(out / ".measured")
         jobs = measure_jobs(opened, config, folder)
         run_all(
             engine,
             measure,
             _flat(jobs),
-            progress.measured,
+            work.counting(progress.measured, "files of measurements are written to"),
         )
         samples, refused = gathered(jobs, opened)
         if "copying" in opened.metrics:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,9 @@ from typing import IO, Any
 
 from ..core.errors import BundleMismatch, InputError, NotWritable
 from ..core.file_names import name_key, path_problem
-from ..core.store import atomic_write, ensure_folder
+from ..core.folder_lock import share_folder
+from ..core.store import atomic_write
+from ..core.temporary import temporary_folder
 from .card_files import count_parameters, read_text, rewrite_card
 from .info import BundleInfo, read_info, verified
 
@@ -99,11 +100,13 @@ def pack(
         raise NotWritable(out, "it lies in the bundle itself")
     if out.suffix == ".zip":
         refuse_existing(out)
-        contents = bundle_contents(folder, measured)
-        _write_zip(contents, out)
-    else:
-        contents = bundle_contents(folder, measured)
-        _write_folder(contents, out)
+    contents = bundle_contents(folder, measured)
+    with share_folder(out.parent, [out.name]):
+        if out.suffix == ".zip":
+            refuse_existing(out)
+            _write_zip(contents, out)
+        else:
+            _write_folder(contents, out)
     return packing_summary(contents, out=str(out))
 
 
@@ -138,8 +141,13 @@ def unpack(archive: Path, out: Path) -> dict[str, Any]:
             or too much, or its hashes do not hold.
         NotWritable: `out` exists already.
     """
+    out = out.resolve()
     try:
-        with zipfile.ZipFile(archive) as opened, _new_folder(out) as folder:
+        with (
+            zipfile.ZipFile(archive) as opened,
+            share_folder(out.parent, [out.name]),
+            _new_folder(out) as folder,
+        ):
             entries = [entry for entry in opened.infolist() if not entry.is_dir()]
             _check_entries(archive, entries)
             for entry in entries:
@@ -245,9 +253,8 @@ def _new_folder(out: Path) -> Iterator[Path]:
     is_empty_folder = out.is_dir() and not any(out.iterdir())
     if not is_empty_folder:
         refuse_existing(out)
-    ensure_folder(out.parent)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
-        folder = Path(temporary) / out.name
+    with temporary_folder(out.parent) as temporary:
+        folder = temporary / out.name
         folder.mkdir()
         try:
             yield folder

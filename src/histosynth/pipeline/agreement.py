@@ -16,6 +16,7 @@ from ..annotation.agreement import (
 )
 from ..annotation.class_map import read_class_map
 from ..annotation.reading_files import ANNOTATION_SUFFIXES
+from ..core.folder_lock import in_own_folder
 from ..core.images import IMAGE_SUFFIXES, read_rgb
 from ..core.own_files import OwnFiles
 from ..core.pairing import list_files, pair_by_stem
@@ -25,6 +26,7 @@ from ..core.tile import Pixels
 from ..preparation.patients import read_table
 
 
+@in_own_folder
 def compare_annotators(
     first: Path,
     second: Path,

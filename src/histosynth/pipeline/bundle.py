@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import BadOption, BundleMismatch, UnavailableError, first_line
+from ..core.folder_lock import share_folder
 from ..model.adapters import ADAPTER_FILE, read_adapter
 from ..model.card_files import network_sizes
 from ..model.info import BundleInfo, adapter_folders, read_info, verified
@@ -105,6 +106,18 @@ def convert(
             base,
             "left out: adapters of histosynth name their modules",
         )
+    with share_folder(out.parent, [out.name]):
+        return _convert(source, to, out, base=base)
+
+
+def _convert(
+    source: Path,
+    to: Literal["kohya", "diffusers"],
+    out: Path,
+    *,
+    base: Path | None,
+) -> dict[str, Any]:
+    """Convert an adapter to a file that is held; see `convert`."""
     refuse_existing(out)
     file = source / ADAPTER_FILE if source.is_dir() else source
     if to == "kohya":

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..annotation.nuclei_files import NUCLEI_SUFFIXES
 from ..core.errors import HistosynthError
+from ..core.folder_lock import share_folder
 from ..core.images import IMAGE_SUFFIXES
 from ..core.outcome import Outcome
 from ..core.pairing import list_files, pair_by_stem
 from ..core.progress import ProgressCallback
 from ..core.seeds import check_seed
-from ..core.store import ensure_folder
 from ..model.opening import open_bundle
 from ..sampling import files
 from ..sampling.complete import complete
+from ..sampling.earlier_pictures import PictureRun
 from ..sampling.options import SamplingOptions
+from ..sampling.provenance import Recipe
 from ..sampling.settings import settings_for
 
 
@@ -32,6 +34,8 @@ def complete_files(
 ) -> Outcome:
     """Complete an image, or a folder of them; a refused image is reported, and the others go on.
 
+    Pictures that an earlier run wrote with the same recipe stay as they are.
+
     Args:
         image: picture, or a folder of them.
         mask: picture that is not zero where tissue is missing, or a folder by stem.
@@ -44,6 +48,7 @@ def complete_files(
     Raises:
         BadOption, BadPairing, NoFiles, ScaleMismatch, UnknownLabel: an option cannot be used.
         NotWritable: a result would replace a file that histosynth did not write.
+        FolderInUse: another run writes a picture of the same name.
     """
     check_seed(options.seed)
     images = list_files(image, IMAGE_SUFFIXES)
@@ -72,18 +77,26 @@ def complete_files(
     outcome.notes += reader.all_notes()
     if not conditions:
         return outcome
-    files.refuse_foreign_targets(target for target, _ in accepted)
-    ensure_folder(targets[0].parent)
-    for index, picture in complete(
-        opened,
-        conditions,
-        seed=options.seed,
-        settings=settings,
-        batch=options.batch,
-        on_progress=on_progress,
-    ):
-        target, nuclei_path = accepted[index]
-        picture.recipe.update(reader.noted(nuclei_path))
-        picture.save(target)
-        outcome.written.append(target)
+    with share_folder(targets[0].parent, [target.name for target, _ in accepted]) as run:
+        files.refuse_foreign_targets(target for target, _ in accepted)
+        pictures = PictureRun(run, outcome, len(accepted))
+
+        def is_finished(index: int, _: int, describe: Callable[[], Recipe]) -> bool:
+            target, nuclei_path = accepted[index]
+            noted = reader.noted(nuclei_path)
+            return pictures.is_finished(target, lambda: describe() | noted)
+
+        for index, picture in complete(
+            opened,
+            conditions,
+            seed=options.seed,
+            settings=settings,
+            batch=options.batch,
+            on_progress=on_progress,
+            is_finished=is_finished,
+        ):
+            target, nuclei_path = accepted[index]
+            picture.recipe.update(reader.noted(nuclei_path))
+            pictures.save(target, picture)
+        pictures.note_finished()
     return outcome

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TypedDict
 
+from ..core.folder_lock import in_own_folder
 from ..core.progress import ProgressCallback
 from ..core.seeds import check_seed
 from ..model.bundle import Bundle
@@ -34,6 +35,7 @@ class DemoResult(TypedDict):
     bundle: str
 
 
+@in_own_folder
 def run_demo(
     out: Path,
     *,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadOption
+from ..core.folder_lock import share_folder
 from ..core.outcome import Outcome
 from ..core.progress import ProgressCallback
 from ..preparation.fetch.project import fetch_project
@@ -75,10 +76,11 @@ def split_patients_of_table(
             shares,
             "shares that sum to 1",
         ) from error
-    return split_table(
-        table,
-        out,
-        shares=plan,
-        seed=seed,
-        pattern=pattern,
-    )
+    with share_folder(out.parent, [out.name]):
+        return split_table(
+            table,
+            out,
+            shares=plan,
+            seed=seed,
+            pattern=pattern,
+        )

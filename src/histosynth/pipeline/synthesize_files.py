@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ..annotation.nuclei_files import NUCLEI_SUFFIXES
 from ..core.errors import HistosynthError
+from ..core.folder_lock import share_folder
 from ..core.geometry import Size
 from ..core.outcome import Outcome
 from ..core.pairing import list_files
 from ..core.progress import ProgressCallback
 from ..core.seeds import check_seed
-from ..core.store import ensure_folder, write_json
 from ..model.opening import open_bundle
 from ..sampling import files
+from ..sampling.earlier_pictures import PictureRun, RecipeList
 from ..sampling.options import SamplingOptions
+from ..sampling.provenance import Recipe
 from ..sampling.settings import settings_for
 from ..sampling.synthesize import synthesize
 
@@ -32,7 +35,8 @@ def synthesize_files(
 ) -> Outcome:
     """Write `out/<stem>_<k>.png` for each nuclei file, and `out/recipe.json`.
 
-    A refused file is reported, and the others go on.
+    A refused file is reported, and the others go on. Pictures that an earlier run wrote with the
+    same recipe stay as they are. Several runs may write other pictures to the same folder.
 
     Args:
         nuclei: CSV or GeoJSON file, or a folder of them.
@@ -47,6 +51,7 @@ def synthesize_files(
     Raises:
         BadOption, BadPairing, NoFiles, ScaleMismatch, UnknownLabel: an option cannot be used.
         NotWritable: a result would replace a file that histosynth did not write.
+        FolderInUse: another run writes a picture of the same name.
     """
     check_seed(options.seed)
     paths = list_files(nuclei, NUCLEI_SUFFIXES)
@@ -72,26 +77,35 @@ def synthesize_files(
     outcome.notes += reader.all_notes()
     if not conditions:
         return outcome
-    files.refuse_foreign_targets(
-        out / f"{path.stem}_{k}.png" for path in accepted for k in range(variants)
-    )
-    recipes = files.read_earlier_recipes(out / "recipe.json")
-    ensure_folder(out)
-    for index, variant, picture in synthesize(
-        opened,
-        conditions,
-        appearances,
-        seed=options.seed,
-        variants=variants,
-        settings=settings,
-        batch=options.batch,
-        on_progress=on_progress,
-    ):
-        path = accepted[index]
-        target = out / f"{path.stem}_{variant}.png"
-        picture.recipe.update(reader.noted(path))
-        picture.save(target)
-        outcome.written.append(target)
-        recipes[target.name] = picture.recipe
-    write_json(out / "recipe.json", recipes)
+    targets = {}
+    for index, path in enumerate(accepted):
+        for variant in range(variants):
+            targets[index, variant] = out / f"{path.stem}_{variant}.png"
+    with share_folder(out, [target.name for target in targets.values()]) as run:
+        files.refuse_foreign_targets(targets.values())
+        recipes = RecipeList(out)
+        pictures = PictureRun(run, outcome, len(targets))
+
+        def is_finished(index: int, variant: int, describe: Callable[[], Recipe]) -> bool:
+            noted = reader.noted(accepted[index])
+            return pictures.is_finished(targets[index, variant], lambda: describe() | noted)
+
+        try:
+            for index, variant, picture in synthesize(
+                opened,
+                conditions,
+                appearances,
+                seed=options.seed,
+                variants=variants,
+                settings=settings,
+                batch=options.batch,
+                on_progress=on_progress,
+                is_finished=is_finished,
+            ):
+                picture.recipe.update(reader.noted(accepted[index]))
+                pictures.save(targets[index, variant], picture)
+                recipes.add(targets[index, variant].name, picture.recipe)
+        finally:  # stopped runs list what they finished
+            recipes.write()
+        pictures.note_finished()
     return outcome

@@ -17,6 +17,7 @@ from PIL import Image
 from ..annotation.nuclei_files import nuclei_csv, nuclei_geojson
 from ..core.cells import CellValue, csv_text
 from ..core.errors import BadOption, BadTable, HistosynthError
+from ..core.folder_lock import in_own_folder
 from ..core.images import IMAGE_SUFFIXES, read_rgb
 from ..core.nuclei import Nuclei
 from ..core.outcome import Outcome
@@ -69,6 +70,7 @@ class _Pairs:
         self.after.append(after)
 
 
+@in_own_folder
 def stain_files(
     images: Path,
     out: Path,
@@ -137,6 +139,7 @@ def _fit_all(
     return stains
 
 
+@in_own_folder
 def check_files(
     images: Path,
     out: Path,
@@ -201,6 +204,7 @@ def _quality_line(path: Path, verdicts: Mapping[str, Verdict]) -> list[CellValue
     return [path.name, str(not failed), "; ".join(reasons), *values]
 
 
+@in_own_folder
 def find_nuclei_files(
     images: Path,
     out: Path,

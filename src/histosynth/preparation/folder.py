@@ -1,44 +1,20 @@
-"""A tile set's folder: its lock, the recipe it was begun with, and files of other runs."""
+"""A tile set's folder: the recipe it was begun with, and files of other runs."""
 
 from __future__ import annotations
 
 import glob
 import json
 import shutil
-import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..core import recipe as recipes
-from ..core.errors import BadRecipe, HistosynthError, NotWritable, ResumeMismatch
+from ..core.errors import BadRecipe, HistosynthError, ResumeMismatch
 from ..core.own_files import OwnFiles
 from ..core.tileset import parquet_files
 from .recipe import PrepareRecipe
 from .results import RECIPE
-
-
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Hold the folder for one run; it is free again when this process ends, however it ends.
-
-    Raises:
-        NotWritable: another run works in it.
-    """
-    if sys.platform == "win32":  # has no such lock
-        yield
-        return
-    import fcntl
-
-    with (out / ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise NotWritable(out, "another run works in it") from error
-        except OSError:  # some network file systems cannot lock: then nothing is known
-            pass
-        yield
 
 
 def remember_recipe(recipe: PrepareRecipe, own: OwnFiles) -> None:
@@ -100,7 +76,7 @@ def remove_leftovers(
         ResumeMismatch: it holds files of slides that are no longer named.
         HistosynthError: it holds files of a slide that is refused now, which the set would lose.
     """
-    for path in wanted:  # what an interrupted run had half-written
+    for path in wanted:  # what an interrupted run of an earlier version had half-written
         for leftover in out.glob(f".{glob.escape(path.stem)}-*.parquet"):
             leftover.unlink(missing_ok=True)
     names = {path.name for path in wanted}

@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import HistosynthError, InputError
+from ..core.folder_lock import FolderRun, own_folder
 from ..core.own_files import OwnFiles
 from ..core.progress import ProgressCallback
-from ..core.store import ensure_folder
 from ..core.tileset import parquet_files
 from ..detectors.opening import detector_name
 from ..engine import Engine
 from .checks import check_artefact_gate, check_folders, fit_given_target
 from .chunks import ChunkPlan, find_given_nuclei, plan_chunks
-from .folder import locked, remember_recipe, remove_leftovers, remove_records
+from .folder import remember_recipe, remove_leftovers, remove_records
 from .grid import lay_grid
 from .jobs import ChunkJob, SurveyJob, make_chunk, make_survey, opened
 from .patients import SlideSource, find_slide_sources, labels_of, notes_on_patients
@@ -118,17 +118,16 @@ def prepare(
     sources = find_slide_sources(recipe, base_folder)
     target = _check_inputs(recipe, base_folder)
     is_new = not out.exists()
-    ensure_folder(out)
-    run = _Run(
-        recipe,
-        sources,
-        out,
-        open_results(out),
-        base_folder,
-        engine,
-        progress or PrepareProgress(),
-    )
-    with locked(out):
+    with own_folder(out) as work:
+        run = _Run(
+            recipe,
+            sources,
+            out,
+            open_results(out),
+            base_folder,
+            engine,
+            _counted(progress or PrepareProgress(), work),
+        )
         detector_name(recipe.nuclei.source)  # refuses an unknown one before any work
         refuse_foreign_results(run.own, sources)
         remember_recipe(recipe, run.own)
@@ -136,9 +135,17 @@ def prepare(
         if surveys.by_slide or parquet_files(out):
             return _prepare(run, surveys, target)
         remove_records(run.own)
-    if is_new:
-        shutil.rmtree(out)
-    raise _no_slide_error(surveys.refused)
+        if is_new:
+            shutil.rmtree(out)
+        raise _no_slide_error(surveys.refused)
+
+
+def _counted(progress: PrepareProgress, work: FolderRun) -> PrepareProgress:
+    """The same callbacks, which also count for the message of a run that is stopped."""
+    return PrepareProgress(
+        work.counting(progress.surveyed, "slides are surveyed for"),
+        work.counting(progress.tiled, "tiles are written to"),
+    )
 
 
 def _no_slide_error(refused: Mapping[str, HistosynthError]) -> HistosynthError:

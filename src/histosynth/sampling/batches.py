@@ -115,6 +115,8 @@ def paint_items(
         (index of the item, (H, W, 3) float32 in [0, 255] in the item's own stain, what it started
         from if not from noise).
     """
+    if not items:
+        return
     with_merged_adapter = bundle.with_merged_adapter(adapter)
     groups = list(
         _groups(

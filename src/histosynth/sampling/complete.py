@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from ..core.condition import Condition, Context
 from ..core.progress import ProgressCallback
@@ -15,10 +16,13 @@ from ..tissue.blend import paste
 from .batches import SampleItem, check_condition, paint_items
 from .exemplar_start import Start
 from .painter import SamplingSettings
-from .provenance import condition_key, describe
+from .provenance import Recipe, condition_key, describe
 from .solvers import item_generator
+from .synthesize import IsFinished, never_finished
 
 _ADAPTER = "local"
+COPIED = "copied"
+"""Key of a recipe's context: the share that is known only when the picture is sampled."""
 
 
 def complete(
@@ -29,6 +33,7 @@ def complete(
     settings: SamplingSettings,
     batch: int,
     on_progress: ProgressCallback | None = None,
+    is_finished: IsFinished = never_finished,
 ) -> Iterator[tuple[int, Synthetic]]:
     """Fill the mask of each condition's context.
 
@@ -43,6 +48,8 @@ def complete(
         settings: how to sample.
         batch: largest number of pictures at a time.
         on_progress: called with (done, total) solver steps.
+        is_finished: called with the condition's index, variant 0 and a function that describes the
+            picture, all but how much tissue was copied; those for which it is true are not sampled.
 
     Yields:
         (condition index, picture), in the order in which they are finished.
@@ -50,17 +57,30 @@ def complete(
     Raises:
         BadSize, UnknownClasses, ScaleMismatch, UnknownLabel: before anything is sampled.
     """
+
+    def recipe_of(item: SampleItem) -> Recipe:
+        return describe(
+            bundle,
+            item,
+            verb="complete",
+            place=(condition_key(item.condition),),
+            seed=seed,
+            settings=settings,
+        )
+
     items = []
-    keys = []
-    for condition in conditions:
+    places = []
+    for index, condition in enumerate(conditions):
         context = _context_of(condition)
         check_condition(condition, bundle.info)
         bundle.label_index(condition.label)
         # hue is matched when the region is pasted, on both sides of its boundary (tissue/blend.py)
         appearance = replace(measure_appearance(context.pixels, context.mask), hue=None)
-        key = condition_key(condition)
-        keys.append(key)
-        items.append(SampleItem(condition, appearance, item_generator(seed, key)))
+        generator = item_generator(seed, condition_key(condition))
+        item = SampleItem(condition, appearance, generator)
+        if not is_finished(index, 0, partial(recipe_of, item)):
+            places.append(index)
+            items.append(item)
     painted = paint_items(
         bundle,
         items,
@@ -69,19 +89,13 @@ def complete(
         batch=batch,
         on_progress=on_progress,
     )
-    for index, pixels, start in painted:
+    for number, pixels, start in painted:
+        index = places[number]
         context = _context_of(conditions[index])
         copied = None if start is None else (start.pixels, start.ground)
         image = paste(context.pixels, pixels, context.mask, copied=copied)
-        recipe = describe(
-            bundle,
-            items[index],
-            verb="complete",
-            place=(keys[index],),
-            seed=seed,
-            settings=settings,
-        )
-        recipe["context"]["copied"] = _copied_share(start, context.mask)
+        recipe = recipe_of(items[number])
+        recipe["context"][COPIED] = _copied_share(start, context.mask)
         yield index, Synthetic(image, conditions[index], recipe)
 
 

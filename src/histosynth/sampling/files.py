@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -224,27 +223,3 @@ def refuse_foreign_targets(targets: Iterable[Path]) -> None:
     """
     for target in targets:
         refuse_foreign_files(target)
-
-
-def read_earlier_recipes(path: Path) -> dict[str, Any]:
-    """Recipes of pictures that earlier calls left in the folder, by file name.
-
-    Raises:
-        NotWritable: the file is no such list of recipes.
-    """
-    if not os.path.lexists(path):
-        return {}
-    try:
-        recipes = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        recipes = None
-    if not _are_recipes(recipes):
-        raise NotWritable(path, "something that histosynth did not make is there already")
-    return {name: recipe for name, recipe in recipes.items() if os.path.isfile(path.parent / name)}
-
-
-def _are_recipes(values: Any) -> bool:
-    """Whether values read from JSON are recipes by file name, at least one."""
-    if not isinstance(values, dict) or not values:
-        return False
-    return all(isinstance(recipe, dict) and "histosynth" in recipe for recipe in values.values())

@@ -24,6 +24,8 @@ from ..tissue.appearance import Appearance
 from .batches import SampleItem
 from .painter import SamplingSettings
 
+Recipe = dict[str, Any]
+"""Plain values."""
 _ADAPTERS = {"synthesize": "global", "complete": "local"}
 
 
@@ -35,11 +37,11 @@ def describe(
     place: tuple[int, ...],
     seed: int,
     settings: SamplingSettings,
-) -> dict[str, Any]:
+) -> Recipe:
     """The recipe of one picture, in plain values."""
     key, *variant = place
     condition = item.condition
-    recipe: dict[str, Any] = {
+    recipe: Recipe = {
         "histosynth": __version__,
         "verb": verb,
         "synthetic": True,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -13,10 +15,17 @@ from ..model.bundle import Bundle
 from ..tissue.appearance import Appearance
 from .batches import SampleItem, check_condition, paint_items
 from .painter import SamplingSettings
-from .provenance import condition_key, describe
+from .provenance import Recipe, condition_key, describe
 from .solvers import item_generator
 
 _ADAPTER = "global"
+IsFinished = Callable[[int, int, Callable[[], Recipe]], bool]
+"""Whether a picture is there: of (condition index, variant, a function that describes it)."""
+
+
+def never_finished(index: int, variant: int, describe_picture: Callable[[], Recipe]) -> bool:
+    """Sample every picture."""
+    return False
 
 
 def synthesize(
@@ -29,6 +38,7 @@ def synthesize(
     settings: SamplingSettings,
     batch: int,
     on_progress: ProgressCallback | None = None,
+    is_finished: IsFinished = never_finished,
 ) -> Iterator[tuple[int, int, Synthetic]]:
     """Generate `variants` tiles of each condition.
 
@@ -44,6 +54,8 @@ def synthesize(
         settings: how to sample.
         batch: largest number of pictures at a time.
         on_progress: called with (done, total) solver steps.
+        is_finished: called with (condition index, variant) and a function that describes the
+            picture; those for which it is true are not sampled.
 
     Yields:
         (condition index, variant, picture), in the order in which they are finished.
@@ -55,11 +67,25 @@ def synthesize(
         check_condition(condition, bundle.info)
         bundle.label_index(condition.label)
     keys = [condition_key(condition) for condition in conditions]
-    places = [(index, variant) for index in range(len(conditions)) for variant in range(variants)]
+
+    def recipe_of(item: SampleItem, index: int, variant: int) -> Recipe:
+        return describe(
+            bundle,
+            item,
+            verb="synthesize",
+            place=(keys[index], variant),
+            seed=seed,
+            settings=settings,
+        )
+
+    places = []
     items = []
-    for index, variant in places:
+    for index, variant in itertools.product(range(len(conditions)), range(variants)):
         generator = item_generator(seed, keys[index], variant)
-        items.append(SampleItem(conditions[index], appearances[index], generator))
+        item = SampleItem(conditions[index], appearances[index], generator)
+        if not is_finished(index, variant, partial(recipe_of, item, index, variant)):
+            places.append((index, variant))
+            items.append(item)
     painted = paint_items(
         bundle,
         items,
@@ -70,13 +96,6 @@ def synthesize(
     )
     for number, pixels, _ in painted:
         index, variant = places[number]
-        recipe = describe(
-            bundle,
-            items[number],
-            verb="synthesize",
-            place=(keys[index], variant),
-            seed=seed,
-            settings=settings,
-        )
+        recipe = recipe_of(items[number], index, variant)
         image = pixels.round().astype(np.uint8)
         yield index, variant, Synthetic(image, conditions[index], recipe)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ..core.errors import BadWeights, first_line
+from ..core.temporary import temporary_folder
 from .building import build_empty
 from .faults import BROKEN
 from .files import read_all_tensors
@@ -107,8 +108,9 @@ def load_tokenizer(folder: Path, tokenizer_class: Any) -> Any:
     """
     if not folder.is_dir():
         raise BadWeights(folder, "there is no such folder")
-    with tempfile.TemporaryDirectory(prefix="histosynth-tokenizer-") as temporary:
-        _copy_tokenizer(folder, Path(temporary))
+    with temporary_folder(Path(tempfile.gettempdir())) as copied:
+        _copy_tokenizer(folder, copied)
+        temporary = str(copied)
         try:
             return tokenizer_class.from_pretrained(
                 temporary,

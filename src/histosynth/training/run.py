@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..core.folder_lock import GO_ON, own_folder
 from ..core.progress import StepCallback
 from .loop.fit import fit
+from .loop.processes import join_processes
 from .loop.state import TrainState
 from .resume import remember
 from .tasks.task import RunContext, Task, TrainRecipe
+
+_OLD_LEFTOVER = re.compile(r"\.state-[a-z0-9_]{8}\.safetensors")
 
 
 def run_task(
@@ -32,16 +40,33 @@ def run_task(
         BadRecipe: the recipe's tiles, start or settings cannot be trained.
         ResumeMismatch: the folder holds a run of another recipe.
         NotWritable: the folder cannot be written.
+        FolderInUse: another run trains in it.
     """
     opened = task.check(recipe, context.base_folder)
-    remember(recipe, context.run)
-    torch.manual_seed(recipe.seed)
-    training = task.build(recipe, opened, context)
-    return fit(
-        training.train_task,
-        recipe.loop,
-        context.run,
-        seed=recipe.seed,
-        on_step=on_step,
-        stop_rule=training.stop,
-    )
+    with ExitStack() as stack:
+        join_processes(context.device).on_first_process(
+            lambda: stack.enter_context(_own_run(context.run))
+        )
+        remember(recipe, context.run)
+        torch.manual_seed(recipe.seed)
+        training = task.build(recipe, opened, context)
+        return fit(
+            training.train_task,
+            recipe.loop,
+            context.run,
+            seed=recipe.seed,
+            on_step=on_step,
+            stop_rule=training.stop,
+        )
+
+
+@contextmanager
+def _own_run(run: Path) -> Iterator[None]:
+    """Hold a run folder, and remove half-written states of earlier releases: they are large."""
+    with own_folder(run) as work:
+        work.done = f"the last checkpoint in {run} is whole"
+        work.remedy = GO_ON
+        for leftover in run.glob(".state-*.safetensors"):
+            if _OLD_LEFTOVER.fullmatch(leftover.name):
+                leftover.unlink(missing_ok=True)
+        yield

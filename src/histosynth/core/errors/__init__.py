@@ -36,6 +36,7 @@ HistosynthError
     ├── FetchFailed            a download failed
     ├── NeedsExtra             an optional extra is not installed
     ├── NotWritable            an output path cannot be written
+    │   └── FolderInUse            another run writes there
     └── WorkerLost             worker processes died repeatedly
 
 Each error keeps its values as fields. Its text is two sentences: the problem and the remedy.
@@ -79,6 +80,7 @@ from .unavailable import (
     BadWeights,
     Diverged,
     FetchFailed,
+    FolderInUse,
     NeedsExtra,
     NotWritable,
     UnavailableError,
@@ -103,6 +105,7 @@ __all__ = [
     "Diverged",
     "FetchFailed",
     "FinerThanSlide",
+    "FolderInUse",
     "HistosynthError",
     "ImageTooLarge",
     "InputError",

@@ -28,6 +28,24 @@ class NotWritable(UnavailableError):
         )
 
 
+class FolderInUse(NotWritable):
+    """Another run writes to a folder, or the same file in it."""
+
+    def __init__(
+        self,
+        path: Path,
+        owner: str = "",
+        activity: str = "works in it",
+    ) -> None:
+        self.owner = owner
+        run = f"another run ({owner})" if owner else "another run"
+        super().__init__(
+            path,
+            f"{run} {activity}",
+            "Wait until it ends and run again, or choose another --out.",
+        )
+
+
 class BadWeights(UnavailableError):
     """A weights file is missing, cut off or of other content."""
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import http.client
-import os
 import re
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...core.errors import FetchFailed, HistosynthError
 from ...core.file_names import name_key
+from ...core.folder_lock import own_folder
 from ...core.progress import ProgressCallback
-from ...core.store import ensure_folder
 from ...core.web import Pace, RetryPolicy, TransientError, normal_endpoint, open_url, read_chunk
 from .gdc import GDC, RemoteSlide
 from .record import FetchRecord, Place, disk_errors, md5_of, move_into_place
@@ -107,7 +103,7 @@ def fetch(
     Raises:
         BadOption: the endpoint or tries cannot be.
         NotWritable: the folder cannot be written or is full; what was fetched is kept.
-        FetchFailed: another fetch works in this folder.
+        FolderInUse: another run works in this folder.
     """
     connection = _Connection(
         normal_endpoint(endpoint),
@@ -123,7 +119,7 @@ def fetch(
     already: list[str] = []
     failed: dict[str, HistosynthError] = {}
     file_ids: dict[str, str] = {}
-    with _locked(ensure_folder(folder)):
+    with own_folder(folder) as run:
         record = FetchRecord(folder)
         for slide in wanted:
             progress = _Progress(on_progress, before, total)
@@ -139,6 +135,7 @@ def fetch(
                 record.add(slide)
             except FetchFailed as error:
                 failed[slide.name] = error
+            run.count(len(done) + len(already), len(wanted), "slides are in")
             progress.report(slide.size)
             before += slide.size
     return Fetched(tuple(done), tuple(already), failed)
@@ -282,28 +279,3 @@ def _range_start(content_range: str) -> int | None:
     """The first byte of a `Content-Range`; None where there is none."""
     found = re.match(r"bytes (\d{1,15})-", content_range.strip())
     return int(found.group(1)) if found else None
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder: two fetches into one part would spoil it after its md5 was checked."""
-    if sys.platform == "win32":  # has no such lock on folders
-        yield
-        return
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            # some network file systems cannot lock; then other fetches cannot be detected
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise FetchFailed(
-                    str(folder),
-                    "another fetch is at work there",
-                    "Wait for it.",
-                ) from error
-        yield
-    finally:
-        os.close(handle)

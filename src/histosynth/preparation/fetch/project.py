@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import BadOption
+from ...core.folder_lock import in_own_folder
 from ...core.outcome import Outcome
 from ...core.own_files import OwnFiles
 from ...core.progress import ProgressCallback
@@ -17,6 +18,7 @@ from .download import fetch
 from .gdc import RemoteSlide, find_slides, label_of, manifest_text, table_text
 
 
+@in_own_folder
 def fetch_project(
     project: str,
     out: Path,

@@ -7,6 +7,7 @@ many processes and parts share a batch: those change the order of sums, and noth
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...core.folder_lock import GO_ON
 from ...core.progress import StepCallback
+from ...core.stopping import Stopped, WaitingStop, deferred_stop
 from ...core.synthetic import write_synthetic
 from ...core.tile import Pixels
 from .microbatches import (
@@ -44,6 +47,7 @@ __all__ = [
 ]
 
 _STATE_FILE = "state.safetensors"
+_STOPPING = "\nIt stops after this step; once more stops it at once.\n"
 _WEIGHTS_FOLDER = "weights"
 
 
@@ -120,6 +124,7 @@ def fit(
             again.
         NeedsExtra: the optimiser or a tracker is not installed.
         UnavailableError: another process failed.
+        Stopped: a signal came, and the step that it came in is saved as a checkpoint.
     """
     device = _device_of(task)
     topology = join_processes(device)
@@ -157,9 +162,11 @@ def fit(
         parts,
         records,
     )
+    note = _STOPPING if topology.is_first else ""
     try:
-        _train(session)
-        topology.on_first_process(lambda: task.export(run / _WEIGHTS_FOLDER, state.ema))
+        with deferred_stop(note) as waiting_stop:
+            _train(session, waiting_stop)
+            topology.on_first_process(lambda: task.export(run / _WEIGHTS_FOLDER, state.ema))
     finally:
         if records:
             records.close()
@@ -173,8 +180,12 @@ def _device_of(task: TrainTask) -> torch.device:
     raise ValueError("the task has no parameters")
 
 
-def _train(session: _Session) -> None:
-    """Take the steps that are left."""
+def _train(session: _Session, waiting_stop: WaitingStop) -> None:
+    """Take the steps that are left.
+
+    Raises:
+        Stopped: a signal came; the checkpoint of the last step is written.
+    """
     state = session.state
     plan = state.plan
     topology = session.topology
@@ -201,9 +212,42 @@ def _train(session: _Session) -> None:
         if state.step % plan.validate_every == 0 or is_last:
             reason = topology.on_first_process(lambda: _validate(session))
             state.stop(topology.broadcast(reason or ""))
-        if state.step % plan.checkpoint_every == 0 or is_last or state.stopped:
-            topology.agree("set of weights", state.digest)
-            topology.on_first_process(lambda: state.save(session.run / _STATE_FILE))
+        _checkpoint(session, _common_stop(topology, waiting_stop()))
+
+
+def _checkpoint(session: _Session, stop: Stopped | None) -> None:
+    """Save the state where it is due, or before a signal ends the run.
+
+    A run that is at its end goes on, for it only has to write its weights.
+
+    Raises:
+        Stopped: the signal, after the state was saved.
+    """
+    state = session.state
+    plan = state.plan
+    topology = session.topology
+    is_end = state.step == plan.steps or bool(state.stopped)
+    if state.step % plan.checkpoint_every == 0 or is_end or stop:
+        topology.agree("set of weights", state.digest)
+        topology.on_first_process(lambda: state.save(session.run / _STATE_FILE))
+    if stop is None or is_end:
+        return
+    stop.state(
+        f"the checkpoint of step {state.step:,} of {plan.steps:,} is in {session.run}",
+        GO_ON,
+    )
+    raise stop
+
+
+def _common_stop(topology: Topology, own: Stopped | None) -> Stopped | None:
+    """A signal that any of the processes received: they end after the same step."""
+    if topology.processes == 1:
+        return own
+    share = torch.tensor([float(own is not None)])
+    topology.mean_(share)
+    if not float(share):
+        return None
+    return own or Stopped(signal.SIGTERM)
 
 
 def _backward(session: _Session) -> float:

@@ -1,0 +1,181 @@
+"""Pictures that earlier runs wrote to a folder: those that need not be sampled again, and the list
+of all recipes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..core.errors import NotWritable
+from ..core.folder_lock import FolderRun, index_lock
+from ..core.outcome import Outcome
+from ..core.store import write_json
+from ..core.synthetic import RECIPE_KEY, UNREADABLE, Synthetic, is_as_written, read_recipe
+from .complete import COPIED
+from .provenance import Recipe
+
+LIST_FILE = "recipe.json"
+_WRITTEN = "pictures are written to"
+_NAME = re.compile(r".+_\d+\.png")
+
+
+def is_finished_picture(path: Path, describe_picture: Callable[[], Recipe]) -> bool:
+    """Whether a file is the picture that would be sampled now, whole and unchanged.
+
+    Args:
+        path: of the picture.
+        describe_picture: its recipe now, but for the share of copied tissue.
+    """
+    if not os.path.isfile(path):
+        return False
+    try:
+        found = read_recipe(path)
+    except UNREADABLE:
+        return False
+    if found is None or _comparable(found) != _comparable(describe_picture()):
+        return False
+    return is_as_written(path, found)
+
+
+@dataclass
+class PictureRun:
+    """The pictures of one run: those that are there already, and those that it saves.
+
+    Attributes:
+        run: of the folder.
+        outcome: gets their paths.
+        total: of all pictures of the run.
+    """
+
+    run: FolderRun
+    outcome: Outcome
+    total: int
+
+    def __post_init__(self) -> None:
+        self.run.count(0, self.total, _WRITTEN)
+
+    def is_finished(self, target: Path, describe_picture: Callable[[], Recipe]) -> bool:
+        """Whether the picture of a path need not be sampled; see `is_finished_picture`."""
+        if not is_finished_picture(target, describe_picture):
+            return False
+        self.outcome.finished.append(target)
+        self.outcome.written.append(target)
+        self._count()
+        return True
+
+    def save(self, target: Path, picture: Synthetic) -> None:
+        """Save a picture that was sampled."""
+        picture.save(target)
+        self.outcome.written.append(target)
+        self._count()
+
+    def note_finished(self) -> None:
+        """Note in the outcome how many pictures were there already."""
+        count = len(self.outcome.finished)
+        if count:
+            note = (
+                f"{count:,} of {self.total:,} pictures were there already, with the same recipe, "
+                "and stay as they are."
+            )
+            self.outcome.notes.append(note)
+
+    def _count(self) -> None:
+        self.run.count(len(self.outcome.written), self.total, _WRITTEN)
+
+
+def _comparable(recipe: Recipe) -> Any:
+    """A recipe as JSON reads it, without what is known only afterwards."""
+    values = json.loads(json.dumps(recipe))
+    if isinstance(values.get("context"), dict):
+        values["context"].pop(COPIED, None)
+    return values
+
+
+class RecipeList:
+    """`recipe.json`: the recipes of all pictures that `synthesize` wrote to a folder, by file name.
+
+    Several runs may write to the folder at a time, and runs may be killed: what others listed
+    stays, and pictures that no list names are found by the recipes inside them.
+
+    Args:
+        folder: of the pictures.
+
+    Raises:
+        NotWritable: another program's file has that name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / LIST_FILE
+        self.added: dict[str, Recipe] = {}
+        read_earlier_recipes(self.path)
+
+    def add(self, name: str, recipe: Recipe) -> None:
+        """Note the recipe of a picture, for `write`."""
+        self.added[name] = recipe
+
+    def write(self) -> None:
+        """Write the list: what is there, what was added and what is found in pictures."""
+        folder = self.path.parent
+        with index_lock(folder):
+            recipes = {**read_earlier_recipes(self.path), **self.added}
+            recipes.update(_unlisted(folder, recipes))
+            if recipes:
+                write_json(self.path, recipes)
+
+
+def read_earlier_recipes(path: Path) -> dict[str, Recipe]:
+    """Recipes of pictures that are in the folder of a list, by file name.
+
+    Raises:
+        NotWritable: the file is no such list of recipes.
+    """
+    if not os.path.lexists(path):
+        return {}
+    try:
+        recipes = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        recipes = None
+    if not _are_recipes(recipes):
+        raise NotWritable(path, "something that histosynth did not make is there already")
+    present = {}
+    for name, recipe in recipes.items():
+        if os.path.isfile(path.parent / name):
+            present[name] = recipe
+    return present
+
+
+def _are_recipes(values: Any) -> bool:
+    """Whether values read from JSON are recipes by file name, at least one."""
+    if not isinstance(values, dict) or not values:
+        return False
+    return all(isinstance(recipe, dict) and "histosynth" in recipe for recipe in values.values())
+
+
+def _unlisted(folder: Path, recipes: dict[str, Recipe]) -> dict[str, Recipe]:
+    """Recipes of pictures that killed runs of `synthesize` left, by file name."""
+    found = {}
+    for name in sorted(os.listdir(folder)):
+        if name in recipes or not _NAME.fullmatch(name):
+            continue
+        recipe = _recipe_in_header(folder / name)
+        if recipe.get("verb") == "synthesize" and "histosynth" in recipe:
+            found[name] = recipe
+    return found
+
+
+def _recipe_in_header(path: Path) -> Recipe:
+    """The recipe in a PNG's header; empty where there is none. Pixels are not read."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            recipe = json.loads(image.info.get(RECIPE_KEY, "{}"))
+    except (*UNREADABLE, RecursionError):
+        return {}
+    return recipe if isinstance(recipe, dict) else {}

@@ -1,0 +1,1 @@
+"""Hostile inputs, kills and runs at once."""

@@ -1,0 +1,200 @@
+"""Verbs of the command line on small inputs, run in forked processes: imports are paid once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+LIMIT_S = 120
+SIDE = 128
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb, its arguments (of the folder of inputs, and the output), and what may differ.
+
+    Attributes:
+        name: of the verb.
+        arguments: of the folder of inputs and the output.
+        ignored: names of files with times in them.
+    """
+
+    name: str
+    arguments: Callable[[Path, Path], Sequence[object]]
+    ignored: frozenset[str] = frozenset()
+
+
+def _sampled(inputs: Path) -> list[object]:
+    return ["--bundle", inputs / "bundle", "--steps", 1, "--batch", 1, "-q"]
+
+
+VERBS = (
+    Verb(
+        "synthesize",
+        lambda inputs, out: [
+            *("synthesize", "--nuclei", inputs / "cells", "--size", SIDE, "--out", out),
+            *_sampled(inputs),
+        ],
+    ),
+    Verb(
+        "complete",
+        lambda inputs, out: [
+            *("complete", "--image", inputs / "images", "--mask", inputs / "masks"),
+            *("--no-exemplar", "--out", out, *_sampled(inputs)),
+        ],
+    ),
+    Verb(
+        "train",
+        lambda inputs, out: ["train", inputs / "recipe.toml", "--out", out, "-q"],
+        frozenset({"log.jsonl"}),
+    ),
+    Verb(
+        "prepare tiles",
+        lambda inputs, out: [
+            *("prepare", "tiles", inputs / "slide.tiff", "--size", 256),
+            *("--engine", "local", "--out", out, "-q"),
+        ],
+    ),
+    Verb(
+        "prepare stain",
+        lambda inputs, out: [
+            *("prepare", "stain", inputs / "images", "--out", out, "-q"),
+        ],
+    ),
+    Verb(
+        "bundle pack",
+        lambda inputs, out: ["bundle", "pack", inputs / "bundle", "--out", out, "-q"],
+    ),
+)
+
+
+def write_inputs(folder: Path) -> None:
+    """Small inputs of all verbs."""
+    from glass import tissue, write_slide
+
+    from histosynth.annotation.nuclei_files import write_csv
+    from histosynth.core.images import write_mask
+    from histosynth.testing import tiny_bundle
+    from histosynth.tissue.layout import draw_layout
+
+    tiny_bundle().save(folder / "bundle")
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[40:80, 40:80] = True
+    lines = []
+    for index in range(4):
+        nuclei = draw_layout((SIDE, SIDE), mpp=0.5, seed=index)
+        write_csv(folder / "cells" / f"P{index}_t.csv", nuclei)
+        (folder / "images").mkdir(exist_ok=True)
+        pixels, _ = tissue(SIDE, SIDE, seed=index)
+        Image.fromarray(pixels).save(folder / "images" / f"P{index}_t.png")
+        write_mask(folder / "masks" / f"P{index}_t.png", mask)
+        lines.append(f"P{index}_t.png")
+    (folder / "train.txt").write_text("\n".join(lines[:3]))
+    (folder / "val.txt").write_text(lines[3])
+    write_slide(folder / "slide.tiff", width=700, height=600)
+    (folder / "recipe.toml").write_text(_recipe(folder))
+
+
+def _recipe(folder: Path) -> str:
+    from small import DATA, LOOP, SMALL_AUTOENCODER, SOURCE
+
+    text = 'task = "autoencoder"\nseed = 3\n[loop]\n' + LOOP.format(steps=8, every=4)
+    text += "trackers = []\n" + DATA.format(root=folder)
+    for side, members in (("train", "train.txt"), ("validation", "val.txt")):
+        text += f"[[data.{side}]]\n{SOURCE.format(members=members)}"
+    return text + SMALL_AUTOENCODER
+
+
+def load() -> None:
+    """Import what the verbs import, so that forks begin at once."""
+    import torch
+
+    import histosynth.cli.main
+    import histosynth.pipeline.complete_files
+    import histosynth.pipeline.synthesize_files
+    import histosynth.pipeline.train  # noqa: F401
+
+    torch.set_num_threads(1)
+
+
+def start(
+    verb: Verb,
+    inputs: Path,
+    out: Path,
+    shown: Path,
+) -> int:
+    """Start a verb in a process of its own, whose stdout and stderr go to a file; its id."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child:
+        return child
+    code = 70
+    try:
+        handle = os.open(shown, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(handle, 1)
+        os.dup2(handle, 2)
+        sys.stdout = os.fdopen(os.dup(1), "w", buffering=1)
+        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+        sys.argv = ["histosynth", *map(str, verb.arguments(inputs, out))]
+        from histosynth.cli.main import run
+
+        run()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def end_of(process: int) -> int:
+    """How a process ended: its code, or minus the signal that ended it; it is killed at a limit."""
+    limit = time.monotonic() + LIMIT_S
+    while True:
+        found, status = os.waitpid(process, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > limit:
+            os.kill(process, signal.SIGKILL)
+        time.sleep(0.005)
+
+
+def contents(out: Path, verb: Verb) -> dict[str, str]:
+    """sha256 of every file of an output, by its path, hidden ones too."""
+    paths = [out] if out.is_file() else sorted(out.rglob("*"))
+    found = {}
+    for path in paths:
+        if path.is_file() and path.name not in verb.ignored:
+            name = "" if path == out else path.relative_to(out).as_posix()
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def half_written(out: Path) -> list[str]:
+    """Pictures that cannot be read to their end, once a run was killed."""
+    wrong = []
+    for path in out.rglob("*.png"):
+        if path.name.startswith("."):
+            continue
+        try:
+            with Image.open(path) as image:
+                image.load()
+        except (OSError, ValueError, SyntaxError):
+            wrong.append(path.name)
+    return wrong
+
+
+def moment(generator: random.Random, seconds: float) -> float:
+    """A random moment of a run that takes so long."""
+    return generator.uniform(0, 1.1 * seconds)
