@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 
 from ..core.stopping import Stopped, ignore_stop_signals, stop_signals
 
@@ -15,7 +15,7 @@ def start() -> None:
 
             run()
     except Stopped as stop:
-        sys.stderr.write(f"histosynth: {stop}\n")
+        os.write(2, f"histosynth: {stop}\n".encode())
         raise SystemExit(stop.exit_code) from stop
     finally:
         ignore_stop_signals()
