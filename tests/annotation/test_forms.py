@@ -27,7 +27,7 @@ def test_the_table_of_forms_is_that_of_the_readers():
     for name, facts in FORM_FACTS.items():
         expected.append(f"| {name} | {facts.writers} | {facts.read} | {facts.name_from} |")
     assert rows == expected
-    assert f"1 GiB a file, {MAX_OBJECTS:,} points" in PAGE and MAX_ANNOTATION_BYTES == 1 << 30
+    assert f"16 GiB a file, {MAX_OBJECTS:,} points" in PAGE and MAX_ANNOTATION_BYTES == 16 << 30
     assert set(FILES) == set(FORM_FACTS)
 
 

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
-from statistics import median
-from typing import NamedTuple
 
-from .objects import (
-    ANNOTATION,
-    CELL,
-    DETECTION,
-    UNSTATED,
-    AnnotationFile,
-    MarkedObject,
-    Point,
-    Polygon,
-)
-from .polygons import PolygonCentre, centre_of_rings
+import numpy as np
+
+from ..core.arrays import BoolArray, Float64Array, IndexArray
+from .objects import ANNOTATION, CELL, DETECTION, UNSTATED, AnnotationFile
 
 MIN_REGION_UM2 = 1000.0
 """A class whose shapes are larger is one of regions; large tumour nuclei reach some 500 um2."""
 MAX_NUCLEUS_UM2 = 10_000.0
 """No nucleus is larger."""
-DETECTED = (DETECTION, CELL)
+DETECTED = (
+    DETECTION,
+    CELL,
+)
 """QuPath's types of what was detected; what people draw is an `annotation`, nuclei too."""
-DRAWN = (ANNOTATION, UNSTATED)
-MARKED = (*DETECTED, *DRAWN)
+DRAWN = (
+    ANNOTATION,
+    UNSTATED,
+)
+MARKED = (
+    *DETECTED,
+    *DRAWN,
+)
 """Types of objects that may be nuclei."""
 TOO_LARGE = f"shapes over {MAX_NUCLEUS_UM2:,.0f} um2"
 AMONG_POINTS = f"regions (shapes of {MIN_REGION_UM2:,.0f} um2 and more, next to points)"
@@ -37,43 +35,47 @@ AMONG_SMALLER = f"regions (classes of {MIN_REGION_UM2:,.0f} um2 and more, next t
 AMONG_DETECTIONS = "annotations with an area, next to detections or cells"
 
 
-class Mark(NamedTuple):
-    """A nucleus: x and y in the file's pixels, and the name of its class."""
-
-    x: float
-    y: float
-    name: str
+NO_POLYGON = -1
 
 
-class DrawnShape:
-    """A polygon of a class that may be a nucleus or a region."""
+@dataclass(
+    frozen=True,
+    eq=False,
+)
+class Candidates:
+    """Points and shapes of a file that may be nuclei, in the order of the file.
 
-    def __init__(self, name: str, polygon: Polygon) -> None:
-        self.name = name
-        self.polygon = polygon
+    Attributes:
+        rows: (K) of their objects.
+        xy: (K, 2) px of the file.
+        areas: (K) px2; 0 for points.
+        polygons: (K) rows of the file's polygons; -1 for points and outlines of nuclei.
+        is_point: (K) bool.
+    """
 
-    @cached_property
-    def centre(self) -> PolygonCentre:
-        """Centroid and area, px and px2."""
-        return centre_of_rings(self.polygon)
-
-    @property
-    def mark(self) -> Mark:
-        """The shape as a nucleus."""
-        return Mark(self.centre.x, self.centre.y, self.name)
+    rows: IndexArray
+    xy: Float64Array
+    areas: Float64Array
+    polygons: IndexArray
+    is_point: BoolArray
 
 
-@dataclass
+@dataclass(
+    frozen=True,
+    eq=False,
+)
 class Choice:
     """What is a nucleus.
 
     Attributes:
-        marks: the nuclei, in the order of the file.
+        xy: (N, 2) of the nuclei in the order of the file, in its pixels.
+        name_ids: (N) of their classes.
         left_out: other objects by what they are, with their number.
         largest_um2: of the shapes that are left out as too large.
     """
 
-    marks: list[Mark]
+    xy: Float64Array
+    name_ids: IndexArray
     left_out: Counter[str]
     largest_um2: float = 0.0
 
@@ -90,99 +92,158 @@ def choose_nuclei(file: AnnotationFile, um_per_px: float) -> Choice:
         file: as it was read.
         um_per_px: scale of the file's pixels.
     """
-    choice = Choice([], Counter(file.left_out))
-    shapes_of = [nucleus_shapes(found) for found in file.objects]
-    rule = _rule_of(file.objects, chain.from_iterable(shapes_of), um_per_px)
-    for found, shapes in zip(file.objects, shapes_of, strict=True):
-        choice.marks += [Mark(x, y, found.name) for x, y in points_of(found)]
-        for shape in shapes:
-            area_um2 = shape.centre.area * um_per_px**2
-            reason = rule.reason_against(found.object_type, shape.name, area_um2)
-            if reason:
-                choice.left_out[reason] += 1
-                choice.largest_um2 = max(choice.largest_um2, area_um2)
-            else:
-                choice.marks.append(shape.mark)
-        if found.object_type not in MARKED:
-            choice.left_out[of_type(found.object_type)] += 1
-    return choice
+    found = candidates_of(file)
+    name_ids = file.name_ids[found.rows]
+    areas_um2 = found.areas * um_per_px**2
+    is_shape = ~found.is_point
+    has_detections = bool(file.is_of(*DETECTED).any())
+    left_out = Counter(file.left_out)
+    is_drawn = is_shape & file.is_of(*DRAWN)[found.rows]
+    is_other = is_drawn
+    reason = AMONG_DETECTIONS
+    if not has_detections:
+        region_ids = region_ids_of(
+            name_ids[is_shape],
+            areas_um2[is_shape],
+        )
+        is_region = np.isin(
+            name_ids,
+            region_ids,
+        )
+        reason = _reason_for_regions(
+            file,
+            bool((is_shape & ~is_region).any()),
+        )
+        is_other = is_drawn & is_region & bool(reason)
+    is_too_large = is_shape & ~is_other & (areas_um2 > MAX_NUCLEUS_UM2)
+    left_out[reason] += int(is_other.sum())
+    left_out[TOO_LARGE] += int(is_too_large.sum())
+    left_out += left_out_types(file)
+    refused = is_other | is_too_large
+    return Choice(
+        found.xy[~refused],
+        name_ids[~refused],
+        +left_out,
+        float(areas_um2[refused].max(initial=0.0)),
+    )
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """Which shapes of a file are no nuclei.
-
-    Attributes:
-        has_detections: whether QuPath states any object as detected.
-        region_names: classes of regions.
-        region_reason: why they are.
-    """
-
-    has_detections: bool
-    region_names: Collection[str] = ()
-    region_reason: str = ""
-
-    def reason_against(
-        self,
-        object_type: str,
-        name: str,
-        area_um2: float,
-    ) -> str:
-        """Why a shape is no nucleus; "" if it is one."""
-        if object_type in DRAWN:
-            if self.has_detections:
-                return AMONG_DETECTIONS
-            if name in self.region_names:
-                return self.region_reason
-        return TOO_LARGE if area_um2 > MAX_NUCLEUS_UM2 else ""
-
-
-def _rule_of(
-    objects: Sequence[MarkedObject],
-    shapes: Iterable[DrawnShape],
-    um_per_px: float,
-) -> _Rule:
-    if any(found.object_type in DETECTED for found in objects):
-        return _Rule(has_detections=True)
-    drawn = list(shapes)
-    region_names = region_names_of(drawn, um_per_px)
-    if any(found.points for found in objects):
-        return _Rule(False, region_names, AMONG_POINTS)
-    if any(shape.name not in region_names for shape in drawn):
-        return _Rule(False, region_names, AMONG_SMALLER)
+def _reason_for_regions(file: AnnotationFile, has_smaller: bool) -> str:
+    """Why classes of large shapes are regions; "" where nothing tells them from nuclei."""
+    if len(file.points):
+        return AMONG_POINTS
     # with large shapes alone nothing tells regions from nuclei but the limit of one nucleus
-    return _Rule(has_detections=False)
+    return AMONG_SMALLER if has_smaller else ""
 
 
-def region_names_of(shapes: Iterable[DrawnShape], um_per_px: float) -> set[str]:
-    """Classes of shapes that are regions by their median area."""
-    areas_um2: defaultdict[str, list[float]] = defaultdict(list)
-    for shape in shapes:
-        areas_um2[shape.name].append(shape.centre.area * um_per_px**2)
-    return {name for name, areas in areas_um2.items() if median(areas) >= MIN_REGION_UM2}
+def left_out_types(file: AnnotationFile) -> Counter[str]:
+    """Objects whose type is none of nuclei or regions, by what they are called."""
+    counts = file.counts_by_type(~file.is_of(*MARKED))
+    return Counter({of_type(object_type): count for object_type, count in counts.items()})
 
 
-def points_of(found: MarkedObject) -> tuple[Point, ...]:
-    """The points of an object that are nuclei."""
-    if found.nucleus or found.object_type not in MARKED:
-        return ()
-    return found.points
+def region_ids_of(name_ids: IndexArray, areas_um2: Float64Array) -> list[int]:
+    """Classes (N) of shapes that are regions by their median area (N)."""
+    order = np.argsort(
+        name_ids,
+        kind="stable",
+    )
+    ids, first = np.unique(
+        name_ids[order],
+        return_index=True,
+    )
+    groups = np.split(
+        areas_um2[order],
+        first,
+    )[1:]
+    found = []
+    for name_id, areas in zip(
+        ids.tolist(),
+        groups,
+        strict=True,
+    ):
+        if np.median(areas) >= MIN_REGION_UM2:
+            found.append(name_id)
+    return found
 
 
-def nucleus_shapes(found: MarkedObject) -> list[DrawnShape]:
-    """The shapes of an object that may be nuclei: of a detected one its largest part."""
-    if found.nucleus:
-        return [_largest(found.name, found.nucleus)]
-    if found.object_type in DETECTED and found.polygons:
-        return [_largest(found.name, found.polygons)]
-    if found.object_type in DRAWN:
-        return [DrawnShape(found.name, polygon) for polygon in found.polygons]
-    return []
+def candidates_of(file: AnnotationFile) -> Candidates:
+    """What may be a nucleus: of a detected object its largest part, of a cell its nucleus."""
+    has_nucleus = file.has_nucleus()
+    is_marked = file.is_of(*MARKED) & ~has_nucleus
+    of_point = is_marked[file.point_owners]
+    polygons = _candidate_polygons(
+        file,
+        has_nucleus,
+    )
+    parts = (
+        (
+            file.point_owners[of_point],
+            file.points[of_point],
+        ),
+        (
+            file.polygons.owners[polygons],
+            file.polygons.centres[polygons],
+        ),
+        (
+            file.nuclei.owners,
+            file.nuclei.centres,
+        ),
+    )
+    rows = np.concatenate([owners for owners, _ in parts])
+    # of one object the points come first
+    order = np.argsort(
+        rows,
+        kind="stable",
+    )
+    points = len(parts[0][0])
+    numbers = np.full(
+        len(rows),
+        NO_POLYGON,
+        np.intp,
+    )
+    numbers[points : points + len(polygons)] = polygons
+    return Candidates(
+        rows[order],
+        np.concatenate([values[:, :2] for _, values in parts])[order],
+        np.concatenate(
+            [
+                np.zeros(points),
+                *(values[:, 2] for _, values in parts[1:]),
+            ]
+        )[order],
+        numbers[order],
+        order < points,
+    )
 
 
-def _largest(name: str, polygons: Sequence[Polygon]) -> DrawnShape:
-    shapes = [DrawnShape(name, polygon) for polygon in polygons]
-    return max(shapes, key=lambda shape: shape.centre.area)
+def _candidate_polygons(file: AnnotationFile, has_nucleus: BoolArray) -> IndexArray:
+    """Rows of polygons that may be nuclei, ascending."""
+    owners = file.polygons.owners
+    free = ~has_nucleus[owners]
+    drawn = np.flatnonzero(free & file.is_of(*DRAWN)[owners])
+    detected = np.flatnonzero(free & file.is_of(*DETECTED)[owners])
+    areas = file.polygons.centres[detected, 2]
+    # the largest of each object, the first of equal ones
+    order = np.lexsort(
+        (
+            detected,
+            -areas,
+            owners[detected],
+        )
+    )
+    _, first = np.unique(
+        owners[detected][order],
+        return_index=True,
+    )
+    return np.sort(
+        np.concatenate(
+            [
+                drawn,
+                detected[order][first],
+            ]
+        )
+    )
 
 
 def of_type(object_type: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.arrays import Float64Array
+from ..core.arrays import Float64Array, IndexArray
 from ..core.errors import BadNuclei
 from ..core.visible import visible
 from .choosing import MAX_NUCLEUS_UM2, TOO_LARGE, Choice, choose_nuclei, listed_counts
@@ -28,15 +28,26 @@ class ChosenNuclei:
 
     Attributes:
         xy: (N, 2) px of the picture, from the centre of the first pixel; not checked.
-        names: (N) of their classes.
+        classes: names of classes, each once; some may have no nucleus.
+        class_ids: (N) index of `classes`.
         left_out: objects that are no nuclei, by what they are, with their number.
         notes: sentences on what was left out and on a change of scale.
     """
 
     xy: Float64Array
-    names: list[str]
+    classes: tuple[str, ...]
+    class_ids: IndexArray
     left_out: Counter[str]
     notes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """(N) class name of each."""
+        return [self.classes[number] for number in self.class_ids]
+
+    def used_classes(self) -> dict[int, str]:
+        """Classes that a nucleus has, by number."""
+        return {int(number): self.classes[number] for number in np.unique(self.class_ids)}
 
 
 def warn_of(note: str) -> None:
@@ -62,12 +73,12 @@ def read_chosen(path: Path, mpp: float) -> ChosenNuclei:
     file = read_annotation(path)
     factor = factor_of(file.scale, mpp, str(path))
     choice = choose_nuclei(file, mpp * factor)
-    if choice.left_out and not choice.marks:
+    if choice.left_out and not len(choice.xy):
         raise _no_nuclei(path, choice)
-    xy = np.array([(mark.x, mark.y) for mark in choice.marks], np.float64).reshape(-1, 2)
     return ChosenNuclei(
-        on_picture(xy, file, factor),
-        [mark.name for mark in choice.marks],
+        on_picture(choice.xy, file, factor),
+        file.names,
+        choice.name_ids,
         choice.left_out,
         notes_on(path, file, factor, choice.left_out),
     )

@@ -131,6 +131,15 @@ def _joined(names: Any) -> str:
     return ": ".join(names)
 
 
+def may_matter(key: str) -> bool:
+    """Whether a property of this name decides on the class or the type of an object, or is refused
+    where another one does not.
+    """
+    lower = key.lower()
+    is_known = key in (*CLASS_PROPERTIES, *_TYPE_PROPERTIES)
+    return is_known or lower == "name" or _LIKE_A_CLASS.search(lower) is not None
+
+
 def _refuse_unknown(properties: Mapping[str, Any], object_type: str) -> None:
     """Refuse a property that looks like a class: without it the class would be lost.
 

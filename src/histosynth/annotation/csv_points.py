@@ -3,58 +3,112 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from ..core.cells import read_csv_rows
 from ..core.nuclei import ANY
+from .collecting import ObjectCollector
 from .faults import AnnotationFault
 from .number_text import is_number, parse_number
-from .objects import DETECTION, AnnotationFile, MarkedObject
+from .objects import DETECTION, AnnotationFile
 
 FORM_CSV = "CSV"
 _HEADER = ["x", "y", "class"]
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
-def read_csv_points(text: str) -> AnnotationFile:
+def read_csv_points(pieces: Iterator[str], collector: ObjectCollector) -> AnnotationFile:
     """Nuclei of a CSV; a class that is empty is `any`.
+
+    Args:
+        pieces: of its text, in order.
+        collector: of the file.
 
     Raises:
         AnnotationFault: another header, or a row that is not x,y,class.
     """
-    # str.splitlines would also end lines at characters that are part of a cell
-    lines = list(io.StringIO(text, newline=None))
+    lines = _Lines(pieces)
+    rows = _Rows(collector)
+    is_in_lines = True
     try:
-        rows = [cells for _, cells in read_csv_rows(lines, strict=True)]
-        if len(rows) != len(lines):
+        for number, row in enumerate(csv.reader(lines, strict=True), start=1):
             # a quote that is not closed would take the lines after it into one name
+            is_in_lines = is_in_lines and number == lines.count
+            rows.read(number, row)
+        if not is_in_lines:
             raise csv.Error("a text in quotes reaches over several lines")
     except csv.Error as error:
         raise AnnotationFault(f" is no CSV: {error}", "Write it again as x,y,class.") from error
-    _check_header(text, rows[0] if rows else [])
-    objects = []
-    for number, row in enumerate(rows[1:], start=2):
-        if not row:
-            continue
+    _check_header(rows.header, is_blank=lines.is_blank)
+    if rows.fault:
+        raise rows.fault
+    return collector.as_file(FORM_CSV, 0.0)
+
+
+class _Rows:
+    """Rows after the header, into columns; nothing after one that is none."""
+
+    def __init__(self, collector: ObjectCollector) -> None:
+        self.header: list[str] = []
+        self.fault: AnnotationFault | None = None
+        self._collector = collector
+
+    def read(self, number: int, row: list[str]) -> None:
+        """A row by its number, from 1."""
+        if number == 1:
+            self.header = row
+            return
+        if not row or self.fault:
+            return
         try:
             x, y, name = row
             point = (parse_number(x), parse_number(y))
         except ValueError as error:
-            raise AnnotationFault(
+            self.fault = AnnotationFault(
                 f", line {number}: {','.join(row)!r:.200} is not x,y,class",
                 "Correct or remove that line.",
-            ) from error
-        objects.append(MarkedObject(name.strip() or ANY, DETECTION, (point,)))
-    return AnnotationFile(FORM_CSV, objects, 0.0)
+            )
+            self.fault.__cause__ = error
+            return
+        self._collector.add_point(name.strip() or ANY, DETECTION, point)
 
 
-def _check_header(text: str, first_row: Sequence[str]) -> None:
+class _Lines:
+    """Lines of a text that comes in pieces, as `str.splitlines` cuts them."""
+
+    def __init__(self, pieces: Iterator[str]) -> None:
+        self.count = 0
+        self.is_blank = True
+        self._lines = self._cut(pieces)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.count += 1
+        return line
+
+    def _cut(self, pieces: Iterator[str]) -> Iterator[str]:
+        begun: list[str] = []
+        for piece in pieces:
+            self.is_blank = self.is_blank and not piece.strip()
+            lines = piece.splitlines(keepends=True)
+            for line in lines:
+                begun.append(line)
+                ending = line.splitlines()[0]
+                if ending != line:
+                    yield "".join(begun)[: len(ending) - len(line)]
+                    begun = []
+        if begun:
+            yield "".join(begun)
+
+
+def _check_header(first_row: Sequence[str], *, is_blank: bool) -> None:
     header = [cell.strip() for cell in first_row]
     names = [cell.lower() for cell in header]
     if names == _HEADER:
         return
-    if not text.strip():
+    if is_blank:
         raise AnnotationFault(" is empty", "Begin it with the header x,y,class; rows may be none.")
     _check_separator(",".join(header))
     others = [cell for cell in header if cell.lower() not in _HEADER]

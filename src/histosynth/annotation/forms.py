@@ -17,6 +17,7 @@ from .cells_json import (
     read_hovernet,
     read_tiatoolbox,
 )
+from .collecting import ObjectCollector
 from .csv_points import FORM_CSV
 from .geojson import FORM, is_geojson, read_geojson
 from .objects import AnnotationFile
@@ -28,11 +29,11 @@ class JsonForm:
 
     Attributes:
         matches: whether values have this form.
-        read: values as objects; raises `AnnotationFault`.
+        read: values as objects, through a collector; raises `AnnotationFault`.
     """
 
     matches: Callable[[Any], bool]
-    read: Callable[[Any], AnnotationFile]
+    read: Callable[[Any, ObjectCollector], AnnotationFile]
 
 
 JSON_FORMS = {

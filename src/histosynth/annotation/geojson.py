@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from ..core.arrays import Float64Array
 from .class_names import class_of, object_type_of
+from .collecting import ObjectCollector
 from .faults import BROKEN_VALUES, AnnotationFault
 from .objects import CELL, AnnotationFile, MarkedObject, Point, Polygon
 
@@ -22,76 +22,134 @@ _MAX_COORDINATE = 1e9
 _CORNER_SHIFT_PX = 0.5
 """QuPath puts (0, 0) at the top-left corner of the first pixel, for shapes and points. Centroids
 count from that pixel's centre."""
-_LINES = ("LineString", "MultiLineString")
-_GEOMETRIES = (
+LINE_TYPES = ("LineString", "MultiLineString")
+GEOMETRIES = (
     "Point",
     "MultiPoint",
     "Polygon",
     "MultiPolygon",
     "GeometryCollection",
-    *_LINES,
+    *LINE_TYPES,
 )
-_CHILDREN = ("childObjects", "children")
+CHILD_KEYS = ("childObjects", "children")
 NO_GEOMETRY = "objects without a geometry"
 LINES = "lines"
 
 
 @dataclass
-class _Parts:
-    """Points and polygons of one geometry."""
+class GeometryParts:
+    """Points and polygons of one geometry.
+
+    Attributes:
+        points: px.
+        polygons: px.
+        lines: number of lines.
+        taken: number of further points and polygons, which the file's columns hold already.
+        error: what is wrong with it, where it was read in parts.
+    """
 
     points: list[Point] = field(default_factory=list)
     polygons: list[Polygon] = field(default_factory=list)
     lines: int = 0
+    taken: int = 0
+    error: Exception | None = None
 
 
 def is_geojson(data: Any) -> bool:
     """Whether JSON values are features in any form."""
     if isinstance(data, dict):
         is_collection = isinstance(data.get("features"), list)
-        return is_collection or _is_feature(data) or isinstance(data.get("root"), dict)
+        return is_collection or is_feature(data) or isinstance(data.get("root"), dict)
     return isinstance(data, list)
 
 
-def read_geojson(data: Any) -> AnnotationFile:
+class FeatureReader:
+    """Features into columns.
+
+    Args:
+        collector: of the file.
+    """
+
+    def __init__(self, collector: ObjectCollector) -> None:
+        self.collector = collector
+        self._count = 0
+        self._fault: tuple[int, AnnotationFault] | None = None
+
+    def next_number(self) -> int:
+        """The number of the next feature, from 1."""
+        self._count += 1
+        return self._count
+
+    def read(self, feature: Any, depth: int = 0) -> None:
+        """A feature, and those inside it, each before its own."""
+        waiting = [(feature, depth)]
+        while waiting and self._fault is None:
+            feature, depth = waiting.pop()
+            number = self.next_number()
+            self.settle(number, feature)
+            children = children_of(feature)
+            if children:
+                self.check_depth(number, depth)
+            waiting += [(child, depth + 1) for child in reversed(children)]
+
+    def settle(self, number: int, feature: Any, row: int | None = None) -> None:
+        """The object of a feature, in a new row or in one that it has."""
+        try:
+            found, parts = _object_of(feature)
+        except BROKEN_VALUES as error:
+            fault = AnnotationFault(
+                f", feature {number} is not a point or polygon with a class ({error})",
+                "Export detections, cells or annotations with a classification from QuPath.",
+            )
+            fault.__cause__ = error
+            self._note(number, fault)
+            return
+        left_out = self.collector.left_out
+        if parts.lines:
+            left_out[LINES] += parts.lines
+        if row is not None and parts.taken:
+            self.collector.settle(row, found, parts.taken)
+        elif found.points or found.polygons or found.nucleus:
+            self.collector.add(found, row)
+        elif not parts.lines and not _is_root(found):
+            left_out[NO_GEOMETRY] += 1
+
+    def check_depth(self, number: int, depth: int) -> None:
+        """Refuse objects that lie too deep in each other."""
+        if depth >= MAX_NESTED_DEPTH:
+            fault = AnnotationFault(
+                f": its objects lie more than {MAX_NESTED_DEPTH} deep in each other",
+                "Export the objects without their hierarchy.",
+            )
+            self._note(number, fault)
+
+    def _note(self, number: int, fault: AnnotationFault) -> None:
+        """Keep the fault of the first feature: parents come before their children."""
+        if self._fault is None or number < self._fault[0]:
+            self._fault = (number, fault)
+
+    def as_file(self) -> AnnotationFile:
+        """All features.
+
+        Raises:
+            AnnotationFault: a feature that is none, by its number.
+        """
+        if self._fault:
+            raise self._fault[1]
+        return self.collector.as_file(FORM, _CORNER_SHIFT_PX)
+
+
+def read_geojson(data: Any, collector: ObjectCollector) -> AnnotationFile:
     """Objects of a FeatureCollection, a list, one Feature or one geometry; of QuPath's objects
     those inside them too.
 
     Raises:
         AnnotationFault: a feature that is none, by its number.
     """
-    objects: list[MarkedObject] = []
-    left_out: Counter[str] = Counter()
-    for number, feature in enumerate(_features(data), start=1):
-        try:
-            found, lines = _object_of(feature)
-        except BROKEN_VALUES as error:
-            raise AnnotationFault(
-                f", feature {number} is not a point or polygon with a class ({error})",
-                "Export detections, cells or annotations with a classification from QuPath.",
-            ) from error
-        if lines:
-            left_out[LINES] += lines
-        if found.points or found.polygons or found.nucleus:
-            objects.append(found)
-        elif not lines and not _is_root(found):
-            left_out[NO_GEOMETRY] += 1
-    return AnnotationFile(FORM, objects, _CORNER_SHIFT_PX, left_out=left_out)
-
-
-def _features(data: Any) -> Iterator[Any]:
-    """All features, each before those inside it."""
-    waiting = [(entry, 0) for entry in reversed(_entries(data))]
-    while waiting:
-        feature, depth = waiting.pop()
-        yield feature
-        children = _children(feature)
-        if children and depth >= MAX_NESTED_DEPTH:
-            raise AnnotationFault(
-                f": its objects lie more than {MAX_NESTED_DEPTH} deep in each other",
-                "Export the objects without their hierarchy.",
-            )
-        waiting += [(child, depth + 1) for child in reversed(children)]
+    reader = FeatureReader(collector)
+    for entry in _entries(data):
+        reader.read(entry)
+    return reader.as_file()
 
 
 def _entries(data: Any) -> list[Any]:
@@ -99,22 +157,23 @@ def _entries(data: Any) -> list[Any]:
         return data
     if isinstance(data.get("features"), list):
         return list(data["features"])
-    return [data] if _is_feature(data) else [data["root"]]
+    return [data] if is_feature(data) else [data["root"]]
 
 
-def _is_feature(value: Mapping[str, Any]) -> bool:
-    is_geometry = value.get("type") in _GEOMETRIES
+def is_feature(value: Mapping[str, Any]) -> bool:
+    """Whether an object is a Feature or a geometry."""
+    is_geometry = value.get("type") in GEOMETRIES
     return is_geometry or value.get("type") == "Feature" or "geometry" in value
 
 
-def _children(feature: Any) -> list[Any]:
+def children_of(feature: Any) -> list[Any]:
     """Objects inside an object: QuPath writes them among its properties."""
     if not isinstance(feature, dict):
         return []
     found: list[Any] = []
     for place in (feature.get("properties"), feature):
         if isinstance(place, dict):
-            for key in _CHILDREN:
+            for key in CHILD_KEYS:
                 children = place.get(key, [])
                 # what is no list becomes a feature that is refused, with its number
                 found += children if isinstance(children, list) else [children]
@@ -126,13 +185,13 @@ def _is_root(found: MarkedObject) -> bool:
     return found.object_type == "root"
 
 
-def _object_of(feature: Any) -> tuple[MarkedObject, int]:
-    """The object of a feature, and how many lines it has."""
+def _object_of(feature: Any) -> tuple[MarkedObject, GeometryParts]:
+    """The object of a feature, and what its geometry holds."""
     if not isinstance(feature, dict):
         raise ValueError("it is no object")
-    if feature.get("type") in _GEOMETRIES and "geometry" not in feature:
+    if feature.get("type") in GEOMETRIES and "geometry" not in feature:
         feature = {"geometry": feature}
-    if not _is_feature(feature):
+    if not is_feature(feature):
         raise ValueError("it has no geometry")
     properties = feature.get("properties")
     if properties is None:  # RFC 7946 allows null
@@ -140,14 +199,16 @@ def _object_of(feature: Any) -> tuple[MarkedObject, int]:
     if not isinstance(properties, dict):
         raise ValueError("its properties are no object")
     object_type = object_type_of(feature, properties)
-    parts = _parts_of(feature.get("geometry"))
+    parts = parts_of(feature.get("geometry"))
     name = class_of(properties, object_type)
     outline = feature.get("nucleusGeometry", properties.get("nucleusGeometry"))
-    inner = _parts_of(outline)
+    inner = parts_of(outline)
     if inner.polygons:
         object_type = CELL
     elif inner.points:
-        return MarkedObject(name, CELL, (inner.points[0],)), 0
+        if parts.taken:
+            raise ValueError("its outline is larger than a cell's")
+        return MarkedObject(name, CELL, (inner.points[0],)), GeometryParts()
     elif outline is not None:
         raise ValueError("its nucleusGeometry is no point and no polygon")
     found = MarkedObject(
@@ -157,50 +218,55 @@ def _object_of(feature: Any) -> tuple[MarkedObject, int]:
         tuple(parts.polygons),
         tuple(inner.polygons),
     )
-    return found, parts.lines
+    return found, parts
 
 
-def _parts_of(geometry: Any, depth: int = 0) -> _Parts:
+def parts_of(geometry: Any, depth: int = 0) -> GeometryParts:
     """Points, polygons and lines of a geometry; none of null."""
     if geometry is None:
-        return _Parts()
+        return GeometryParts()
+    if isinstance(geometry, GeometryParts):
+        if geometry.error:
+            raise geometry.error
+        return geometry
     if geometry["type"] == "GeometryCollection":
         return _parts_of_collection(geometry, depth)
     return _simple_parts(geometry)
 
 
-def _parts_of_collection(geometry: Mapping[str, Any], depth: int) -> _Parts:
+def _parts_of_collection(geometry: Mapping[str, Any], depth: int) -> GeometryParts:
     if depth >= MAX_NESTED_DEPTH:
         raise ValueError(f"geometries lie more than {MAX_NESTED_DEPTH} deep in each other")
-    parts = _Parts()
+    parts = GeometryParts()
     for each in geometry["geometries"]:
-        more = _parts_of(each, depth + 1)
+        more = parts_of(each, depth + 1)
         parts.points += more.points
         parts.polygons += more.polygons
         parts.lines += more.lines
     return parts
 
 
-def _simple_parts(geometry: Mapping[str, Any]) -> _Parts:
-    if geometry["type"] in _LINES:
-        return _Parts(lines=1)
+def _simple_parts(geometry: Mapping[str, Any]) -> GeometryParts:
+    if geometry["type"] in LINE_TYPES:
+        return GeometryParts(lines=1)
     coordinates = geometry["coordinates"]
     if not isinstance(coordinates, list):
         raise ValueError(f"coordinates {coordinates!r:.40}")
     match geometry["type"]:
         case "Point":
-            return _Parts(points=[_point(coordinates)])
+            return GeometryParts(points=[point_of(coordinates)])
         case "MultiPoint":
-            return _Parts(points=list(map(_point, coordinates)))
+            return GeometryParts(points=list(map(point_of, coordinates)))
         case "Polygon":
-            return _Parts(polygons=[_polygon(coordinates)])
+            return GeometryParts(polygons=[polygon_of(coordinates)])
         case "MultiPolygon":
-            return _Parts(polygons=list(map(_polygon, coordinates)))
+            return GeometryParts(polygons=list(map(polygon_of, coordinates)))
         case geometry_type:
             raise ValueError(f"geometry type {geometry_type!r:.40}")
 
 
-def _point(coordinates: Sequence[Any]) -> Point:
+def point_of(coordinates: Sequence[Any]) -> Point:
+    """A position; raises any of `BROKEN_VALUES`, as the next two do."""
     x, y, *_ = coordinates
     return as_coordinate(x), as_coordinate(y)
 
@@ -216,18 +282,33 @@ def as_coordinate(value: Any) -> float:
     return float(value)
 
 
-def _polygon(rings: Sequence[Any]) -> Polygon:
+def polygon_of(rings: Sequence[Any]) -> Polygon:
+    """Rings of a polygon."""
     if not isinstance(rings, list) or not rings:
         raise ValueError("a polygon without a ring")
-    return tuple(_ring(ring) for ring in rings)
+    return tuple(ring_of(ring) for ring in rings)
 
 
-def _ring(ring: Sequence[Sequence[Any]]) -> Float64Array:
+def ring_of(ring: Sequence[Sequence[Any]]) -> Float64Array:
+    """(N, 2) corners of a ring."""
+    return checked_ring(corner_values(ring))
+
+
+def corner_values(ring: Sequence[Sequence[Any]]) -> Float64Array:
+    """(N, 2) numbers of corners."""
     values = [value for corner in ring for value in (corner[0], corner[1])]
     if not {*map(type, values)} <= {int, float}:
         for value in values:
             as_coordinate(value)
-    corners = np.array(values, np.float64).reshape(-1, 2)
+    return np.array(values, np.float64).reshape(-1, 2)
+
+
+def checked_ring(corners: Float64Array) -> Float64Array:
+    """The same corners (N, 2).
+
+    Raises:
+        ValueError: they are less than three, or a number is none.
+    """
     if len(corners) < 3:
         raise ValueError(f"a polygon of {len(corners)} points")
     if not (np.abs(corners) < _MAX_COORDINATE).all():

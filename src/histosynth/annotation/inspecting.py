@@ -9,19 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import Float64Array
 from ..core.errors import BadNuclei
-from .choosing import (
-    AMONG_DETECTIONS,
-    DETECTED,
-    DRAWN,
-    MARKED,
-    nucleus_shapes,
-    of_type,
-    points_of,
-)
+from .choosing import AMONG_DETECTIONS, DETECTED, DRAWN, candidates_of, left_out_types
 from .forms import FORM_FACTS
-from .objects import AnnotationFile
+from .objects import UNSTATED, AnnotationFile
 from .reading_files import read_annotation
 from .scale import CoordinateScale
 
@@ -44,28 +35,25 @@ def inspect_annotations(path: Path) -> dict[str, Any]:
         file = read_annotation(path)
     except BadNuclei as error:
         return facts | {"refused": [str(error)]}
-    object_types = Counter[str]()
-    points = 0
-    polygons = 0
-    outlines = 0
-    for found in file.objects:
-        object_types[found.object_type or "not stated"] += 1
-        points += len(found.points)
-        polygons += len(found.polygons)
-        outlines += bool(found.nucleus)
+    object_types = file.counts_by_type(np.ones(len(file), np.bool_))
+    object_types["not stated"] = object_types.pop(UNSTATED, 0)
     bounds = _bounds(file)
     return facts | {
         "form": file.form,
         "writers": FORM_FACTS[file.form].writers,
-        "objects": _sorted(object_types),
-        "points": points,
-        "polygons": polygons,
-        "nucleus_outlines": outlines,
+        "objects": _sorted(+object_types),
+        "points": len(file.points),
+        "polygons": len(file.polygons),
+        "nucleus_outlines": len(file.nuclei),
         "classes": _sorted(_classes(file)),
         "bounds": bounds,
         "scale": _scale_facts(file.scale),
         "left_out": _sorted(_left_out(file)),
-        "refused": _refusals(path, file, bounds),
+        "refused": _refusals(
+            path,
+            file,
+            bounds,
+        ),
     }
 
 
@@ -75,28 +63,28 @@ def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
 
 def _classes(file: AnnotationFile) -> Counter[str]:
     """Points and shapes by class: of a MultiPolygon that is no detected object each part."""
-    counts: Counter[str] = Counter()
-    for found in file.objects:
-        points = len(points_of(found))
-        shapes = len(nucleus_shapes(found))
-        counts[found.name] += max(points + shapes, 1)
-    return counts
+    marks = np.bincount(candidates_of(file).rows, minlength=len(file))
+    counts = np.bincount(
+        file.name_ids,
+        np.maximum(marks, 1),
+        minlength=len(file.names),
+    )
+    found = dict(
+        zip(
+            file.names,
+            counts.astype(int).tolist(),
+            strict=True,
+        )
+    )
+    return +Counter(found)
 
 
 def _bounds(file: AnnotationFile) -> list[float] | None:
     """[left, top, right, bottom] of all coordinates."""
-    corners: list[Float64Array] = []
-    for found in file.objects:
-        if found.points:
-            corners.append(np.array(found.points, np.float64))
-        for polygon in found.polygons:
-            corners += polygon
-    if not corners:
+    if file.bounds is None or not np.isfinite(file.bounds).all():
         return None
-    lows = np.min([each.min(axis=0) for each in corners], axis=0)
-    highs = np.max([each.max(axis=0) for each in corners], axis=0)
-    bounds = [*lows.tolist(), *highs.tolist()]
-    return bounds if np.isfinite(bounds).all() else None
+    bounds: list[float] = file.bounds.tolist()
+    return bounds
 
 
 def _scale_facts(scale: CoordinateScale | None) -> dict[str, Any] | None:
@@ -111,14 +99,10 @@ def _scale_facts(scale: CoordinateScale | None) -> dict[str, Any] | None:
 
 def _left_out(file: AnnotationFile) -> Counter[str]:
     """What no verb, or none that reads nuclei, takes."""
-    left_out = Counter(file.left_out)
-    has_detections = any(found.object_type in DETECTED for found in file.objects)
-    for found in file.objects:
-        if found.object_type in MARKED:
-            if has_detections and found.object_type in DRAWN:
-                left_out[AMONG_DETECTIONS] += len(found.polygons)
-        else:
-            left_out[of_type(found.object_type)] += 1
+    left_out = file.left_out + left_out_types(file)
+    if file.is_of(*DETECTED).any():
+        is_drawn = file.is_of(*DRAWN)[file.polygons.owners]
+        left_out[AMONG_DETECTIONS] += int(is_drawn.sum())
     return +left_out
 
 
@@ -128,8 +112,8 @@ def _refusals(
     bounds: list[float] | None,
 ) -> list[str]:
     """Why a file that can be read cannot be used."""
-    if not file.objects and file.left_out:
+    if not len(file) and file.left_out:
         return [f"{path} holds no points and no polygons."]
-    if file.objects and bounds is None:
+    if len(file) and bounds is None:
         return [f"{path} holds coordinates that are no numbers."]
     return []

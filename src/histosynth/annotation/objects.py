@@ -1,4 +1,4 @@
-"""What a file of annotations holds, whichever tool wrote it."""
+"""What a file of annotations holds, whichever tool wrote it: columns, not an object a nucleus."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..core.arrays import Float64Array
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.arrays import BoolArray, Float64Array, IndexArray
 from .scale import CoordinateScale
 
 Point = tuple[float, float]
@@ -20,7 +23,7 @@ UNSTATED = ""
 
 
 class MarkedObject(NamedTuple):
-    """One object of a file.
+    """One object of a file, as it is read.
 
     Attributes:
         name: of its class; `any` where none is stated.
@@ -38,19 +41,76 @@ class MarkedObject(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
+class MeasuredShapes:
+    """Polygons, measured.
+
+    Attributes:
+        owners: (N) rows of their objects, ascending.
+        centres: (N, 3) float64: centroid x, y in px, area in px2.
+        corners: (N) number of their corners.
+    """
+
+    owners: IndexArray
+    centres: Float64Array
+    corners: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.owners)
+
+
+@dataclass(frozen=True, eq=False)
 class AnnotationFile:
     """All objects of a file, in its order and its pixels.
 
     Attributes:
-        form: name of the file's form, as in `FORMS`.
-        objects: with at least a point or a polygon each.
+        form: name of the file's form, as in `FORM_FACTS`.
+        names: of classes, each once.
+        name_ids: (N) class of each object, index of `names`.
+        object_types: each once.
+        type_ids: (N) type of each object, index of `object_types`.
+        points: (P, 2) float64 px.
+        point_owners: (P) rows of their objects, ascending.
+        polygons: all parts of all shapes.
+        nuclei: the largest part of each outline of a nucleus that a cell has.
+        bounds: (4) left, top, right, bottom of points and polygons; None: there are none.
         corner_px: 0.5 where coordinates count from the first pixel's corner, 0 from its centre.
+        kept: corners of polygons by their row in `polygons`, where they were wanted.
         scale: that the file states for its coordinates; None: none.
         left_out: objects that are no points or polygons, by what they are, with their number.
     """
 
     form: str
-    objects: list[MarkedObject]
+    names: tuple[str, ...]
+    name_ids: IndexArray
+    object_types: tuple[str, ...]
+    type_ids: IndexArray
+    points: Float64Array
+    point_owners: IndexArray
+    polygons: MeasuredShapes
+    nuclei: MeasuredShapes
+    bounds: Float64Array | None
     corner_px: float
+    kept: dict[int, Polygon] = field(default_factory=dict)
     scale: CoordinateScale | None = None
     left_out: Counter[str] = field(default_factory=Counter)
+
+    def __len__(self) -> int:
+        return len(self.name_ids)
+
+    def is_of(self, *object_types: str) -> BoolArray:
+        """(N) bool: objects of one of these types."""
+        chosen = [text in object_types for text in self.object_types]
+        found: BoolArray = np.array([*chosen, False], np.bool_)[self.type_ids]
+        return found
+
+    def has_nucleus(self) -> BoolArray:
+        """(N) bool: objects with an outline of the nucleus."""
+        found = np.zeros(len(self), np.bool_)
+        found[self.nuclei.owners] = True
+        return found
+
+    def counts_by_type(self, of: BoolArray) -> Counter[str]:
+        """Number of the chosen objects (N) by type."""
+        counts = np.bincount(self.type_ids[of], minlength=len(self.object_types))
+        found = dict(zip(self.object_types, counts.tolist(), strict=True))
+        return +Counter(found)

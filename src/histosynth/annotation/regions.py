@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..core.arrays import Float64Array
+from ..core.arrays import Float64Array, IndexArray
 from ..core.errors import BadNuclei, BadRegions
 from ..core.store import write_text
 from ..core.tile import Mask
@@ -66,7 +66,11 @@ def find_regions(path: Path) -> FoundRegions:
         BadRegions: no such file, too large, not GeoJSON, or with coordinates that are no numbers.
     """
     try:
-        file = read_annotation(path)
+        file = read_annotation(
+            path,
+            most_drawn=MAX_CORNERS,
+            most_detected=MAX_CORNERS,
+        )
     except BadNuclei as error:
         raise BadRegions(error.problem, error.remedy) from error
     if file.form != FORM:
@@ -83,22 +87,28 @@ def regions_of(path: Path, file: AnnotationFile) -> FoundRegions:
         BadRegions: too many corners.
     """
     left_out = Counter(file.left_out)
-    left_out[POINTS] = sum(len(found.points) for found in file.objects)
-    with_area = [found for found in file.objects if found.polygons]
-    object_types = {found.object_type for found in with_area}
-    region_types = DETECTED if object_types.isdisjoint(DRAWN) else DRAWN
-    regions: list[Region] = []
-    for found in with_area:
-        if found.object_type in region_types:
-            regions += [region_of(found.name, polygon) for polygon in found.polygons]
-        else:
-            left_out[of_type(found.object_type)] += 1
-    _check_corners(path, regions)
+    left_out[POINTS] = len(file.points)
+    owners = file.polygons.owners
+    has_area = np.bincount(owners, minlength=len(file)) > 0
+    region_types = DETECTED if not (has_area & file.is_of(*DRAWN)).any() else DRAWN
+    is_region = has_area & file.is_of(*region_types)
+    for object_type, count in file.counts_by_type(has_area & ~is_region).items():
+        left_out[of_type(object_type)] += count
+    chosen = np.flatnonzero(is_region[owners])
+    _check_corners(
+        path,
+        file,
+        chosen,
+    )
+    regions = []
+    for number in chosen.tolist():
+        name = file.names[file.name_ids[owners[number]]]
+        regions.append(region_of(name, file.kept[number]))
     return FoundRegions(tuple(regions), +left_out)
 
 
-def _check_corners(path: Path, regions: Sequence[Region]) -> None:
-    corners = sum(len(ring) for region in regions for ring in region.rings)
+def _check_corners(path: Path, file: AnnotationFile, chosen: IndexArray) -> None:
+    corners = int(file.polygons.corners[chosen].sum())
     if corners > MAX_CORNERS:
         raise BadRegions(
             f"{path} holds {corners:,} corners, over the limit of {MAX_CORNERS:,}.",
@@ -109,7 +119,11 @@ def _check_corners(path: Path, regions: Sequence[Region]) -> None:
 def region_of(name: str, polygon: Polygon) -> Region:
     """A polygon as a region."""
     outline, *holes = [_ring(ring) for ring in polygon]
-    return Region(name, outline, tuple(holes))
+    return Region(
+        name,
+        outline,
+        tuple(holes),
+    )
 
 
 def _ring(corners: Float64Array) -> Ring:
@@ -155,9 +169,23 @@ def region_mask(
     for region in regions:
         image = Image.new("1", (width, height))
         draw = ImageDraw.Draw(image)
-        draw.polygon(_on_canvas(region.outline, shape, px_per_cell), fill=1)
+        draw.polygon(
+            _on_canvas(
+                region.outline,
+                shape,
+                px_per_cell,
+            ),
+            fill=1,
+        )
         for hole in region.holes:
-            draw.polygon(_on_canvas(hole, shape, px_per_cell), fill=0)
+            draw.polygon(
+                _on_canvas(
+                    hole,
+                    shape,
+                    px_per_cell,
+                ),
+                fill=0,
+            )
         out |= np.asarray(image)
     return out
 

@@ -65,7 +65,8 @@ def read_slide_nuclei(
     """
     found = read_chosen(path, mpp)
     _check_points(path, found.xy)
-    mapped = map_all(found.names, mapping, str(path))
+    used = found.used_classes()
+    mapped = map_all(list(used.values()), mapping, str(path))
     classes = tuple(sorted({*mapped} - {ANY}))
     if len(classes) > MAX_CLASSES:
         raise BadNuclei(
@@ -73,7 +74,9 @@ def read_slide_nuclei(
             "Map them to fewer.",
         )
     index = {name: position for position, name in enumerate(classes)} | {ANY: ANY_CLASS}
-    class_ids = np.array([index[name] for name in mapped], np.uint8)
+    new_ids = np.zeros(len(found.classes) + 1, np.uint8)
+    new_ids[list(used)] = [index[name] for name in mapped]
+    class_ids = new_ids[found.class_ids]
     inside = _is_on_slide(path, found.xy, size)
     nuclei = Nuclei(
         found.xy[inside].astype(np.float32),

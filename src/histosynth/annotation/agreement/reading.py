@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
+from ...core.arrays import BoolArray
 from ...core.errors import HistosynthError
-from ..choosing import (
-    DETECTED,
-    MARKED,
-    DrawnShape,
-    Mark,
-    nucleus_shapes,
-    of_type,
-    points_of,
-    region_names_of,
-)
+from ..choosing import DETECTED, Candidates, candidates_of, left_out_types, region_ids_of
 from ..chosen_nuclei import notes_on, on_picture
 from ..objects import AnnotationFile
 from ..reading_files import read_annotation
@@ -44,7 +37,7 @@ class Annotation:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Drawn:
     """What a file holds, by class names of the map.
 
@@ -52,17 +45,17 @@ class _Drawn:
         path: of the file.
         file: as it was read.
         factor: of its pixels to the picture's.
-        marks: points.
-        shapes: polygons, each with whether QuPath states that it was detected.
-        left_out: objects that are neither, with their number.
+        found: its points and polygons.
+        names: (K) mapped class of each.
+        may_be_region: (K) bool: shapes that QuPath does not state as detected.
     """
 
     path: Path
     file: AnnotationFile
     factor: float
-    marks: list[Mark]
-    shapes: list[tuple[DrawnShape, bool]]
-    left_out: Counter[str]
+    found: Candidates
+    names: list[str]
+    may_be_region: BoolArray
 
 
 def read_two(
@@ -90,10 +83,21 @@ def read_two(
         BadRegions: GeoJSON or its shapes cannot be used.
         UnmappedClasses: a class is not in the map; lists all of them.
     """
-    first_drawn = _read(first, mpp, mapping)
-    second_drawn = _read(second, mpp, mapping)
-    drawn = [*first_drawn.shapes, *second_drawn.shapes]
-    region_names = region_names_of((shape for shape, is_cell in drawn if not is_cell), mpp)
+    first_drawn = _read(
+        first,
+        mpp,
+        mapping,
+    )
+    second_drawn = _read(
+        second,
+        mpp,
+        mapping,
+    )
+    region_names = _region_names(
+        mpp,
+        first_drawn,
+        second_drawn,
+    )
     return (
         _annotation_of(first_drawn, region_names),
         _annotation_of(second_drawn, region_names),
@@ -105,42 +109,80 @@ def _read(
     mpp: float,
     mapping: Mapping[str, str],
 ) -> _Drawn:
-    file = read_annotation(path)
-    marks: list[Mark] = []
-    shapes: list[tuple[DrawnShape, bool]] = []
-    left_out = Counter(file.left_out)
-    for found in file.objects:
-        marks += [Mark(x, y, found.name) for x, y in points_of(found)]
-        shapes += [(shape, found.object_type in DETECTED) for shape in nucleus_shapes(found)]
-        if found.object_type not in MARKED:
-            left_out[of_type(found.object_type)] += 1
-    # one call for all names, so that a refusal lists every class that is not in the map
-    names = [mark.name for mark in marks] + [shape.name for shape, _ in shapes]
-    mapped = iter(map_all(names, mapping, str(path)))
+    file = read_annotation(path, most_drawn=sys.maxsize)
+    found = candidates_of(file)
+    name_ids = file.name_ids[found.rows]
+    used = np.unique(name_ids).tolist()
+    mapped = map_all(
+        [file.names[number] for number in used],
+        mapping,
+        str(path),
+    )
+    name_of = dict(
+        zip(
+            used,
+            mapped,
+            strict=True,
+        )
+    )
+    is_detected = file.is_of(*DETECTED)[found.rows]
     return _Drawn(
         path,
         file,
-        factor_of(file.scale, mpp, str(path)),
-        [mark._replace(name=next(mapped)) for mark in marks],
-        [(DrawnShape(next(mapped), shape.polygon), is_cell) for shape, is_cell in shapes],
-        left_out,
+        factor_of(
+            file.scale,
+            mpp,
+            str(path),
+        ),
+        found,
+        [name_of[number] for number in name_ids.tolist()],
+        ~found.is_point & ~is_detected,
     )
+
+
+def _region_names(mpp: float, *files: _Drawn) -> set[str]:
+    """Classes of regions, by the shapes of all files."""
+    names = [name for drawn in files for name in compress(drawn.names, drawn.may_be_region)]
+    areas = [drawn.found.areas[drawn.may_be_region] for drawn in files]
+    known = sorted({*names})
+    number_of = {name: number for number, name in enumerate(known)}
+    ids = np.array([number_of[name] for name in names], np.intp)
+    return {known[number] for number in region_ids_of(ids, np.concatenate(areas) * mpp**2)}
 
 
 def _annotation_of(drawn: _Drawn, region_names: Collection[str]) -> Annotation:
     """What a file holds, as nuclei and regions."""
-    marks = list(drawn.marks)
+    is_region_name = np.array([name in region_names for name in drawn.names], np.bool_)
+    is_region = drawn.may_be_region & is_region_name
     regions = []
-    for shape, is_cell in drawn.shapes:
-        if shape.name in region_names and not is_cell:
-            regions.append(region_of(shape.name, shape.polygon))
-        else:
-            marks.append(shape.mark)
-    xy = np.array([(mark.x, mark.y) for mark in marks], np.float64).reshape(-1, 2)
-    names = tuple(mark.name for mark in marks)
+    for index in np.flatnonzero(is_region).tolist():
+        polygon = drawn.file.kept[int(drawn.found.polygons[index])]
+        regions.append(region_of(drawn.names[index], polygon))
+    # points come before shapes
+    points = np.flatnonzero(drawn.found.is_point)
+    shapes = np.flatnonzero(~drawn.found.is_point & ~is_region)
+    marks = np.concatenate([points, shapes])
+    names = tuple(drawn.names[index] for index in marks.tolist())
     try:
-        found = Marks(on_picture(xy, drawn.file, drawn.factor), names)
+        found = Marks(
+            on_picture(
+                drawn.found.xy[marks],
+                drawn.file,
+                drawn.factor,
+            ),
+            names,
+        )
     except HistosynthError as error:
         raise error.of(drawn.path) from error
-    notes = notes_on(drawn.path, drawn.file, drawn.factor, drawn.left_out)
-    return Annotation(found, tuple(regions), notes)
+    left_out = drawn.file.left_out + left_out_types(drawn.file)
+    notes = notes_on(
+        drawn.path,
+        drawn.file,
+        drawn.factor,
+        left_out,
+    )
+    return Annotation(
+        found,
+        tuple(regions),
+        notes,
+    )

@@ -142,7 +142,7 @@ def _names_in_files(collection: Collection, on_note: NoteCallback) -> list[str]:
     names: list[str] = []
     for file, mpp in files.items():
         found = read_chosen(file, mpp)
-        names += set(found.names)
+        names += found.used_classes().values()
         for note in found.notes:
             on_note(note)
     return names
