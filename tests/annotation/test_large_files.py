@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_mutated_files import DOCUMENTS, feature
 
-from histosynth.annotation import collecting, json_text, reading_files, text_pieces
+from histosynth.annotation import collecting, csv_points, json_text, reading_files, text_pieces
 from histosynth.annotation.agreement import read_two
 from histosynth.annotation.chosen_nuclei import read_chosen
 from histosynth.annotation.inspecting import inspect_annotations
@@ -182,3 +182,14 @@ def test_what_is_over_the_limit_is_counted_and_not_kept(tmp_path, monkeypatch):
     path.write_text("x,y,class\n" + "1,2,a\n" * 10)
     with pytest.raises(BadNuclei, match="holds 10 nuclei, over the limit of 3"):
         read_chosen(path, 0.25)
+
+
+def test_a_line_without_an_end_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_points, "_MAX_LINE", 30)
+    path = tmp_path / "a.csv"
+    path.write_text("x,y,class\n" + "1" * 50)
+    with pytest.raises(BadNuclei) as caught:
+        read_chosen(path, 0.25)
+    assert str(caught.value) == (
+        f"{path} is no CSV: a line holds more than 30 characters. Write it again as x,y,class."
+    )

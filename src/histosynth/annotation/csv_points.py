@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 
+from ..core.cells import read_csv_rows
 from ..core.nuclei import ANY
 from .collecting import ObjectCollector
 from .faults import AnnotationFault
@@ -13,6 +14,8 @@ from .objects import DETECTION, AnnotationFile
 
 FORM_CSV = "CSV"
 _HEADER = ["x", "y", "class"]
+_MAX_LINE = 1 << 20
+"""Characters; some header of many columns is to be named before that."""
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
@@ -30,9 +33,9 @@ def read_csv_points(pieces: Iterator[str], collector: ObjectCollector) -> Annota
     rows = _Rows(collector)
     is_in_lines = True
     try:
-        for number, row in enumerate(csv.reader(lines, strict=True), start=1):
+        for number, (line, row) in enumerate(read_csv_rows(lines, strict=True), start=1):
             # a quote that is not closed would take the lines after it into one name
-            is_in_lines = is_in_lines and number == lines.count
+            is_in_lines = is_in_lines and number == line
             rows.read(number, row)
         if not is_in_lines:
             raise csv.Error("a text in quotes reaches over several lines")
@@ -73,34 +76,26 @@ class _Rows:
 
 
 class _Lines:
-    """Lines of a text that comes in pieces, as `str.splitlines` cuts them."""
+    """Lines of a text that comes in pieces, each with its end: a line feed alone."""
 
     def __init__(self, pieces: Iterator[str]) -> None:
-        self.count = 0
         self.is_blank = True
         self._lines = self._cut(pieces)
 
     def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._lines)
-        self.count += 1
-        return line
+        return self._lines
 
     def _cut(self, pieces: Iterator[str]) -> Iterator[str]:
-        begun: list[str] = []
+        rest = ""
         for piece in pieces:
             self.is_blank = self.is_blank and not piece.strip()
-            lines = piece.splitlines(keepends=True)
+            *lines, rest = (rest + piece).split("\n")
             for line in lines:
-                begun.append(line)
-                ending = line.splitlines()[0]
-                if ending != line:
-                    yield "".join(begun)[: len(ending) - len(line)]
-                    begun = []
-        if begun:
-            yield "".join(begun)
+                yield line + "\n"
+            if len(rest) > _MAX_LINE:
+                raise csv.Error(f"a line holds more than {_MAX_LINE:,} characters")
+        if rest:
+            yield rest
 
 
 def _check_header(first_row: Sequence[str], *, is_blank: bool) -> None:
