@@ -31,6 +31,7 @@ from histosynth.detectors.blobs import BlobDetector
 from histosynth.detectors.centroids import load_detector
 from histosynth.detectors.finding import find_nuclei
 from histosynth.engine import open_engine
+from histosynth.preparation import chunks, jobs
 from histosynth.preparation.jobs import opened
 from histosynth.preparation.quality import QUALITY_GATES
 from histosynth.preparation.recipe import PrepareRecipe
@@ -386,6 +387,32 @@ def test_nuclei_at_another_magnification_are_scaled_and_those_outside_are_counte
         f"{path}: its coordinates are at mag 40; times 0.5 they are px of the picture.",
         f"{path}: left out 1 of {len(at_40x):,} nuclei outside the slide.",
     ]
+
+
+def test_a_file_of_nuclei_is_read_once_for_all_chunks_of_its_slide(slides, tmp_path, monkeypatch):
+    name, places = next(iter(slides[1].items()))
+    rows = "".join(f"{x},{y},a\n" for x, y in np.asarray(places).tolist())
+    (tmp_path / f"{name}.csv").write_text("x,y,class\n" + rows)
+    nuclei = {"source": "files", "folder": str(tmp_path)}
+    run(slides[0], tmp_path / "whole", slides=[f"{name}.tiff"], nuclei=nuclei)
+    reads = []
+    read = jobs.read_slide_nuclei
+
+    def counted(*arguments, **options):
+        reads.append(arguments)
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(jobs, "read_slide_nuclei", counted)
+    monkeypatch.setattr(chunks, "CHUNK_PX", 1)
+    jobs._nuclei_of_slide.cache_clear()
+    run(slides[0], tmp_path / "cut", slides=[f"{name}.tiff"], nuclei=nuclei)
+    files = list((tmp_path / "cut").glob("*.parquet"))
+    assert len(files) > 1 and len(reads) == 2  # by the survey, and for the chunks
+    found = [
+        [row.nuclei.xy.tolist() for row in TileSet(tmp_path / out).rows()]
+        for out in ("whole", "cut")
+    ]
+    assert found[0] == found[1]
 
 
 def test_nuclei_of_a_file_stand_right_at_a_scale_between_levels(slides, tmp_path):

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -208,9 +208,39 @@ def _read_given(job: ChunkJob, slide: Slide) -> Nuclei | None:
     if job.given is None:
         return None
     size, mpp = _frame_of(slide)
-    found = read_slide_nuclei(
+    classes = tuple(job.recipe.nuclei.classes.items())
+    return _nuclei_of_slide(
         job.given,
-        job.recipe.nuclei.classes,
+        job.given.stat().st_mtime_ns,
+        job.given.stat().st_size,
+        classes,
+        size,
+        mpp,
+    )
+
+
+@lru_cache(maxsize=1)
+def _nuclei_of_slide(
+    path: Path,
+    changed_ns: int,
+    byte_count: int,
+    classes: tuple[tuple[str, str], ...],
+    size: Size,
+    mpp: float,
+) -> Nuclei:
+    """The nuclei of a file, read once for all chunks of a slide that this process makes.
+
+    Args:
+        path: of the file.
+        changed_ns: when it was changed, so that another file of its name is read anew.
+        byte_count: of the file.
+        classes: the class map, name by name.
+        size: of level 0, px.
+        mpp: of level 0.
+    """
+    found = read_slide_nuclei(
+        path,
+        dict(classes),
         size=size,
         mpp=mpp,
     )
