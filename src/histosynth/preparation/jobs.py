@@ -207,37 +207,31 @@ def _open_tools(job: ChunkJob, slide: Slide) -> RowTools:
 def _read_given(job: ChunkJob, slide: Slide) -> Nuclei | None:
     if job.given is None:
         return None
-    size, mpp = _frame_of(slide)
-    classes = tuple(job.recipe.nuclei.classes.items())
+    about = job.given.stat()
     return _nuclei_of_slide(
         job.given,
-        job.given.stat().st_mtime_ns,
-        job.given.stat().st_size,
-        classes,
-        size,
-        mpp,
+        (about.st_mtime_ns, about.st_size),
+        tuple(job.recipe.nuclei.classes.items()),
+        _frame_of(slide),
     )
 
 
 @lru_cache(maxsize=1)
 def _nuclei_of_slide(
     path: Path,
-    changed_ns: int,
-    byte_count: int,
+    version: tuple[int, int],
     classes: tuple[tuple[str, str], ...],
-    size: Size,
-    mpp: float,
+    frame: tuple[Size, float],
 ) -> Nuclei:
     """The nuclei of a file, read once for all chunks of a slide that this process makes.
 
     Args:
         path: of the file.
-        changed_ns: when it was changed, so that another file of its name is read anew.
-        byte_count: of the file.
+        version: when it was changed, and its bytes: another file of its name is read anew.
         classes: the class map, name by name.
-        size: of level 0, px.
-        mpp: of level 0.
+        frame: size and scale of level 0.
     """
+    size, mpp = frame
     found = read_slide_nuclei(
         path,
         dict(classes),
