@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all coverage readers mutate check format docs site bench clean
+.PHONY: help setup demo test test-all coverage readers mutate hostile check format docs site bench clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -43,6 +43,9 @@ mutate: $(VENV)/.mutation ## mutants of core, metrics and sampling that no test 
 $(VENV)/.mutation: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/cpu.txt -e '.[mutation]'
 	touch $(VENV)/.mutation
+
+hostile: $(STAMP) ## altered files of every format, hostile servers and bundles, kills: a table, and hostile.json (half an hour)
+	PYTHONPATH=src:tests:tests/support $(BIN)/python -m hostile $(HOSTILE)
 
 check: $(STAMP)  ## format, lint, types, import contracts, spelling
 	$(BIN)/ruff format --check src tests benchmarks docs

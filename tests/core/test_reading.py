@@ -144,7 +144,7 @@ def test_files_over_the_limits_are_refused_with_both_numbers(tmp_path, monkeypat
         with pytest.raises(UnreadableImage, match="128 x 136 px is over the limit of 17407 px"):
             reader(tile_file)
     (tmp_path / "a.toml").write_text("a = 1\n")
-    monkeypatch.setattr(recipes, "_MAX_RECIPE_BYTES", 5)
+    monkeypatch.setattr(recipes, "MAX_TOML_BYTES", 5)
     with pytest.raises(BadRecipe, match="larger than 5 bytes"):
         recipes.read_toml(tmp_path / "a.toml")
 

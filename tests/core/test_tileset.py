@@ -452,7 +452,7 @@ def test_a_broken_picture_is_refused_by_the_name_of_its_tile_or_slide(tmp_path):
     with pytest.raises(UnreadableImage, match=r"^S1_0_0 cannot be read"):
         list(TileSet(tmp_path).tiles())
     write_rows(tmp_path / "a.parquet", [row(0, image=b"broken")], {})
-    with pytest.raises(UnreadableImage, match=r"^S1 cannot be read"):
+    with pytest.raises(BadTileSet, match=r"its tile 'S1_0_0': S1_0_0 cannot be read"):
         list(TileSet(tmp_path).rows())
 
 

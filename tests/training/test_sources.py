@@ -9,7 +9,6 @@ from PIL import Image
 
 from histosynth.core import recipe as recipes
 from histosynth.core.errors import (
-    BadNuclei,
     BadRecipe,
     BadTileSet,
     NoFiles,
@@ -246,7 +245,7 @@ def test_folders_of_pictures_must_state_patient_and_mpp_and_have_no_split(tmp_pa
     [
         ({"image": None, "names": None}, BadTileSet, "S1_0_8 has no picture"),
         ({"mpp": 30.0}, BadTileSet, "a row's mpp is 30, not in"),
-        ({"nuclei": OUTSIDE}, BadNuclei, "set: 1 of 1 centroids lie outside"),
+        ({"nuclei": OUTSIDE}, BadTileSet, "1 of 1 centroids lie outside"),
         ({"split": "test"}, SplitLeak, "P1"),
     ],
 )

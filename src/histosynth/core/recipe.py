@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import tomllib
 import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, NoReturn, TypeVar, Union, cast, get_args, get_origin
 
 from .errors import BadRecipe
+from .toml_text import MAX_TOML_BYTES, parse_toml
 
 _Recipe = TypeVar("_Recipe")
 
@@ -29,7 +29,15 @@ OLD_KEYS = {
     "least_patients": "min_patients",
 }
 """Keys of files written by earlier versions, and their present names."""
-_MAX_RECIPE_BYTES = 1 << 20
+PathText = Annotated[str, "path"]
+"""A text of a recipe that names a file or folder, or is the beginning of their names."""
+_MAX_TEXT = 4_096
+"""Characters of a text; no path is longer."""
+_MAX_NAME_BYTES = 255
+"""Of a part of a path, on every file system in use."""
+_MAX_WHOLE = 2**63
+_SHOWN = 80
+"""Characters of a wrong value in a message."""
 
 
 class _UncheckedError(Exception):
@@ -56,11 +64,13 @@ def read_toml(path: Path) -> dict[str, Any]:
         BadRecipe: it cannot be read or parsed.
     """
     try:
-        if path.stat().st_size > _MAX_RECIPE_BYTES:
-            problem = f"the file is larger than {_MAX_RECIPE_BYTES} bytes"
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise BadRecipe(str(path), ["it is no plain file"])
+        if path.stat().st_size > MAX_TOML_BYTES:
+            problem = f"the file is larger than {MAX_TOML_BYTES} bytes"
             raise BadRecipe(str(path), [problem])
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return parse_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise BadRecipe(str(path), [str(error)]) from error
 
 
@@ -160,7 +170,7 @@ def _convert_fields(
 
     Tables in it that have problems are `_BROKEN`, so that checks that do not read them can be made.
     """
-    hints = typing.get_type_hints(target)
+    hints = typing.get_type_hints(target, include_extras=True)
     arguments: dict[str, Any] = {}
     is_complete = True
     for name, field in _fields_of(target).items():
@@ -215,6 +225,9 @@ def _convert(
 ) -> Any:
     """A plain value as the type `hint`; problems found are added."""
     origin = get_origin(hint)
+    if origin is Annotated:
+        _check_path(value, key, problems)
+        return _convert(value, get_args(hint)[0], key, problems)
     if origin in (Union, types.UnionType):
         return _convert_optional(value, hint, key, problems)
     if origin is typing.Literal:
@@ -251,7 +264,7 @@ def _convert_choice(
     choices = get_args(hint)
     if value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
-        problems.append(f"{key} is {value!r}, not one of {listed}")
+        problems.append(f"{key} is {_shown(value)}, not one of {listed}")
     return value
 
 
@@ -285,7 +298,7 @@ def _convert_map(
 ) -> dict[str, Any] | None:
     """A table of any keys, all values of one type."""
     if not isinstance(value, Mapping):
-        problems.append(f"{key} must be a table, not {value!r}")
+        problems.append(f"{key} must be a table, not {_shown(value)}")
         return None
     item_hint = get_args(hint)[1]
     converted = {}
@@ -301,15 +314,50 @@ def _convert_scalar(
     problems: list[str],
 ) -> Any:
     if hint is Path and isinstance(value, str):
+        _check_text(value, key, problems)
+        _check_path(value, key, problems)
         return Path(value)
     if hint is float:
-        value = _whole_to_float(value)
-        if isinstance(value, float) and not math.isfinite(value):
-            problems.append(f"{key} must be a finite number, not {value}")
+        value = _finite_number(value, key, problems)
     is_bool_as_int = hint is int and isinstance(value, bool)
     if not isinstance(value, hint) or is_bool_as_int:
-        problems.append(f"{key} must be {hint.__name__}, not {value!r}")
+        problems.append(f"{key} must be {hint.__name__}, not {_shown(value)}")
+    elif hint is int and abs(value) >= _MAX_WHOLE:
+        problems.append(f"{key} is a whole number of more than 63 bits")
+    elif hint is str:
+        _check_text(value, key, problems)
     return value
+
+
+def _finite_number(value: Any, key: str, problems: list[str]) -> Any:
+    value = _whole_to_float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        problems.append(f"{key} must be a finite number, not {value}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    """A wrong value for a message, cut where it is long."""
+    if isinstance(value, int) and abs(value) >= _MAX_WHOLE:
+        return "a whole number of more than 63 bits"  # Python refuses to write very long ones
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _check_text(value: str, key: str, problems: list[str]) -> None:
+    if "\0" in value:
+        problems.append(f"{key} holds a NUL character")
+    if len(value) > _MAX_TEXT:
+        problems.append(f"{key} holds {len(value):,} characters, over the limit of {_MAX_TEXT:,}")
+
+
+def _check_path(value: Any, key: str, problems: list[str]) -> None:
+    """Problems of a path that no file system can have."""
+    if not isinstance(value, str):
+        return
+    longest = max(len(part.encode("utf-8", "surrogatepass")) for part in value.split("/"))
+    if longest > _MAX_NAME_BYTES and len(value) <= _MAX_TEXT:
+        problems.append(f"{key} names a file of {longest:,} bytes; {_MAX_NAME_BYTES} are the most")
 
 
 def _whole_to_float(value: Any) -> Any:

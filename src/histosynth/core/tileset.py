@@ -17,12 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .barcode import shared_patients
-from .errors import BadTileSet, NoFiles, SplitLeak, first_line
+from .errors import BadTileSet, HistosynthError, NoFiles, SplitLeak, first_line
 from .geometry import Box
 from .images import decode_rgb, read_picture_info
 from .nuclei import Nuclei
 from .store import atomic_write
 from .tile import Tile, TileRef
+from .tileset_columns import check_types, opened_file, plain_rows, same_types, shown
 
 _PARQUET_START = b"PAR1"
 _VERSION = 1
@@ -34,6 +35,7 @@ MAX_IMAGE_BYTES = 256 << 20
 _ROWS_AT_A_TIME = 16
 """Rows of a group in a file: small groups let readers take a few tiles at a time."""
 _KEY = b"histosynth"
+_MAX_FACTS_BYTES = 16 << 20
 
 _STRING = pa.string()
 _INT = pa.int64()
@@ -155,10 +157,16 @@ def read_metadata(path: Path) -> dict[str, Any]:
     Raises:
         BadTileSet: it is no such file, or of another version.
     """
+    return _facts_of(path, opened_file(path).schema_arrow)
+
+
+def _facts_of(path: Path, schema: Any) -> dict[str, Any]:
+    text = (schema.metadata or {}).get(_KEY, b"{}")
+    if len(text) > _MAX_FACTS_BYTES:
+        raise BadTileSet(path, f"its metadata hold {len(text):,} bytes")
     try:
-        metadata = pq.read_schema(path).metadata or {}
-        facts = json.loads(metadata.get(_KEY, b"{}"))
-    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
+        facts = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise BadTileSet(path, first_line(error)) from error
     if not isinstance(facts, dict) or facts.get("version") != _VERSION:
         raise BadTileSet(path, f"its metadata are not of version {_VERSION}")
@@ -222,11 +230,7 @@ class TileSet:
         """
         tables = []
         for path in self.files:
-            try:
-                table = pq.ParquetFile(path).read(columns=list(columns))
-            except (OSError, pa.ArrowException) as error:
-                raise BadTileSet(path, first_line(error)) from error
-            tables.append(table.replace_schema_metadata(None))
+            tables.append(_read_table(path, columns))
         return pa.concat_tables(tables)
 
     def rows(
@@ -257,7 +261,7 @@ class TileSet:
                     continue
                 if split is not None and columns["split"] != split:
                     continue
-                yield path, _from_columns(columns)
+                yield path, _from_columns(path, columns)
 
     def rows_by_id(self, tile_ids: Collection[str]) -> Iterator[Row]:
         """The rows of these tiles; of the others only the `tile_id` is read."""
@@ -276,17 +280,51 @@ class TileSet:
 
 
 def _check_columns(path: Path) -> None:
-    read_metadata(path)
-    missing = set(_REQUIRED_COLUMNS) - set(pq.read_schema(path).names)
+    schema = opened_file(path).schema_arrow
+    _facts_of(path, schema)
+    missing = set(_REQUIRED_COLUMNS) - set(schema.names)
     if missing:
         raise BadTileSet(path, f"it lacks the column(s) {', '.join(sorted(missing))}")
+    check_types(path, schema)
+
+
+def _read_table(path: Path, columns: Sequence[str]) -> Any:
+    """Columns of a file; of names none is null."""
+    file = opened_file(path)
+    try:
+        found = file.read(columns=list(columns))
+        found = same_types(found.replace_schema_metadata(None))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        for _ in _read_columns(path):  # names the tile, if one is to blame
+            pass
+        raise BadTileSet(path, first_line(error)) from error
+    if any(_holds_null(found, name) for name in columns):
+        for _ in _read_columns(path):  # names the tile
+            pass
+    return found
+
+
+def _holds_null(table: Any, name: str) -> bool:
+    """Whether a column that must be whole is not: names, or classes of nuclei."""
+    column = table[name]
+    if name == "nuclei_kind":
+        nulls = [chunk.flatten().null_count for chunk in column.chunks]
+        return any(nulls)
+    is_needed = name in (
+        "tile_id",
+        "slide",
+        "patient",
+        "mpp",
+    )
+    return is_needed and column.null_count > 0
 
 
 def _read_columns(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a file as plain values, a few in memory at a time."""
+    file = opened_file(path)
     try:
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=_ROWS_AT_A_TIME):
-            yield from batch.to_pylist()
+        for batch in file.iter_batches(batch_size=_ROWS_AT_A_TIME):
+            yield from plain_rows(path, batch)
     except (OSError, pa.ArrowException) as error:
         raise BadTileSet(path, first_line(error)) from error
 
@@ -300,16 +338,17 @@ def read_rows(
     Raises:
         BadTileSet: the file is damaged.
     """
+    file = opened_file(path)
+    check_types(path, file.schema_arrow)
     try:
-        file = pq.ParquetFile(path)
         for group in range(file.num_row_groups):
             found = file.read_row_group(group, columns=["tile_id"])["tile_id"].to_pylist()
             indices = [index for index, tile_id in enumerate(found) if tile_id in tile_ids]
             if not indices:
                 continue
-            for columns in file.read_row_group(group).take(indices).to_pylist():
-                yield _from_columns(columns)
-    except (OSError, pa.ArrowException) as error:
+            for columns in plain_rows(path, file.read_row_group(group).take(indices)):
+                yield _from_columns(path, columns)
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise BadTileSet(path, first_line(error)) from error
 
 
@@ -366,7 +405,21 @@ def _to_columns(row: Row, gates: Sequence[str]) -> dict[str, Any]:
     return columns
 
 
-def _from_columns(columns: Mapping[str, Any]) -> Row:
+def _from_columns(path: Path, columns: Mapping[str, Any]) -> Row:
+    """A row of checked values.
+
+    Raises:
+        BadTileSet: its picture or its nuclei cannot be used.
+    """
+    try:
+        return _row_of(columns)
+    except HistosynthError as error:
+        name = shown(columns["tile_id"])
+        problem = error.problem.rstrip(".")
+        raise BadTileSet(path, f"its tile {name}: {problem}") from error
+
+
+def _row_of(columns: Mapping[str, Any]) -> Row:
     box = Box(
         columns["x"],
         columns["y"],
@@ -403,7 +456,7 @@ def _read_nuclei(
     """The nuclei of a row, of the classes found among them, on a tile of the size of `image`."""
     if columns["nuclei_x"] is None or image is None:
         return None
-    size, _ = read_picture_info(ref.slide, image)
+    size, _ = read_picture_info(str(columns["tile_id"]), image)
     xy = np.array([columns["nuclei_x"], columns["nuclei_y"]])
     names = columns["nuclei_kind"]
     return Nuclei.of(

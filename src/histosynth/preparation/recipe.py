@@ -19,7 +19,7 @@ MAX_SAMPLE_TILES = 1000
 class RegionPlan:
     """Annotations that define where tiles may lie."""
 
-    folder: str = ""
+    folder: recipes.PathText = ""
     """Folder of `<slide>.geojson`; empty: none. A slide without a file has no regions."""
     include: tuple[str, ...] = ()
     """Classes whose inside counts; empty: the whole slide. Slides without such a region give no
@@ -34,7 +34,7 @@ class StainPlan:
 
     method: str = "macenko"
     """`none`, or a key of `preparation.stain.STAIN_METHODS`."""
-    target: str = "medoid"
+    target: recipes.PathText = "medoid"
     """`medoid`: the most usual slide of the set; else a picture of tissue whose stain all get."""
     fit: Literal["slide", "tile"] = "slide"
     """One fit a slide, or one a tile. Tiles with few nuclei are better fitted with their slide."""
@@ -58,7 +58,7 @@ class NucleiPlan:
 
     source: Literal["centroids", "blobs", "instanseg", "files", "none"] = "centroids"
     """A detector, or files of what another tool found."""
-    folder: str = ""
+    folder: recipes.PathText = ""
     """`files`: folder of `<slide>.csv`, `.geojson` or `.json`, in level-0 px."""
     classes: dict[str, str] = field(default_factory=dict)
     """`files`: the files' class names to yours; a class that is not in it is refused."""
@@ -101,14 +101,14 @@ class SplitPlan:
 class PrepareRecipe:
     """A preparation recipe."""
 
-    slides: tuple[str, ...]
+    slides: tuple[recipes.PathText, ...]
     """Files or patterns such as `slides/*.svs`, relative to the recipe."""
     mpp: float | None = None
     """Scale of level 0, for files that state none, or a wrong one."""
     patient: str = ""
     """Pattern on a slide's name, its first group the patient; empty: the TCGA barcode in the name,
     else every slide is a patient of its own."""
-    table: str = ""
+    table: recipes.PathText = ""
     """CSV with the columns slide, patient and label (the last two may be left out)."""
     label: str = ""
     """Label of all slides that the table does not name."""
@@ -119,7 +119,7 @@ class PrepareRecipe:
     quality: dict[str, float] = field(default_factory=default_limits)
     """Limit of each gate by its name; a gate that is not named keeps its default. See
     `preparation.quality.QUALITY_GATES`."""
-    quality_model: str = ""
+    quality_model: recipes.PathText = ""
     """Folder of a trained artefact classifier (`weights` of `prepare quality train`): one more
     gate."""
     nuclei: NucleiPlan = field(default_factory=NucleiPlan)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from .base import HistosynthError, listed
 
+_MAX_PROBLEMS = 30
+"""Of a recipe, in its message."""
+
 
 class InputError(HistosynthError):
     """An input cannot be used as it is."""
@@ -179,7 +182,11 @@ class BadRecipe(InputError):
     def __init__(self, name: str, problems: Sequence[str]) -> None:
         self.name = name
         self.problems = tuple(problems)
-        joined = "; ".join(problems)
+        shown = problems[:_MAX_PROBLEMS]
+        joined = "; ".join(shown)
+        more = len(problems) - len(shown)
+        if more:
+            joined += f"; and {more:,} more"
         super().__init__(
             f"{name} has {len(problems)} problem(s): {joined}.",
             "Correct them and run again; docs/recipes.md lists every key.",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from ...core.recipe import PathText
 from ...core.store import write_json, write_text
 from ..data.sources import Example
 from .data_sheet import counted_tiles, data_sheet, sheet_markdown
@@ -24,7 +25,7 @@ class RareLabelOptions:
     """Patients that a label must have; a model of fewer learns them, not the label."""
     allow_rare: bool = False
     """Train on labels with fewer patients all the same."""
-    table: str = ""
+    table: PathText = ""
     """CSV with the column patient and any of sex, ancestry, site, age: what the data sheet
     counts."""
     private: bool = False

@@ -22,6 +22,7 @@ from ...core.geometry import Box, Size
 from ...core.images import IMAGE_SUFFIXES, decode_rgb, read_rgb
 from ...core.nuclei import ANY, Nuclei, map_classes
 from ...core.pairing import list_files
+from ...core.recipe import PathText
 from ...core.resampling import resample_rgb
 from ...core.tile import Pixels, Tile, TileRef, unknown_patient
 from ...core.tileset import MAX_IMAGE_BYTES, Row, TileSet, parquet_files
@@ -37,7 +38,7 @@ _SAME_MPP = 1e-3
 class TileSource:
     """One folder of tiles: pictures, or a tile set (Parquet files, see `core.tileset`)."""
 
-    images: str
+    images: PathText
     """Folder of pictures, or of a tile set's Parquet files, below the recipe's data root."""
     patient: str | None = None
     """Pattern on the file stem; its first group is the patient. Empty: not known, and all of the
@@ -45,10 +46,10 @@ class TileSource:
     of pictures must state it; rows of a tile set hold their patient."""
     mpp: float | None = None
     """Micrometres per pixel of the files. A folder of pictures must state it; rows hold theirs."""
-    points: str = ""
+    points: PathText = ""
     """Folder of `x,y,class` CSV or GeoJSON files of the same stems; empty: nuclei not known. Rows
     bring their own."""
-    members: str = ""
+    members: PathText = ""
     """Text file that lists the file names, or the `tile_id`s of a tile set, to take, one a line;
     empty: all."""
     label: str = ""

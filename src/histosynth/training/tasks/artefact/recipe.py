@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ....core.recipe import PathText
 from ....core.seeds import check_recipe_seed
 from ....core.units import is_mpp
 from ....detectors.artefact_info import check_network_layout
@@ -69,7 +70,7 @@ class ArtefactRecipe:
     loop: LoopPlan
     data: ArtefactData
     model: ArtefactPlan = field(default_factory=ArtefactPlan)
-    start: str = ""
+    start: PathText = ""
     """Folder of a published ResNet of the same layout to continue from; empty: from scratch."""
     name: str = "artefact"
     seed: int = 0
@@ -87,7 +88,7 @@ def artefact_recipe(
     patient: str,
     mpp: float,
     *,
-    start: str = "",
+    start: PathText = "",
     steps: int = 2000,
 ) -> ArtefactRecipe:
     """The usual recipe for a folder of labelled tiles whose files have the scale `mpp`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ....core.recipe import PathText
 from ....core.seeds import check_recipe_seed
 from ...data.plan import DataPlan
 from ...loop.plan import LoopPlan
@@ -51,7 +52,7 @@ class AutoencoderRecipe:
     loop: LoopPlan
     data: DataPlan
     model: AutoencoderPlan = field(default_factory=AutoencoderPlan)
-    start: str = ""
+    start: PathText = ""
     """Folder of an autoencoder to go on from, or `compact` for the shipped one; empty: from
     scratch."""
     seed: int = 0

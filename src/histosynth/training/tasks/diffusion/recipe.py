@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from ....core.recipe import PathText
 from ....core.seeds import check_recipe_seed
 from ...data.plan import DataPlan
 from ...loop.plan import LoopPlan
@@ -174,7 +175,7 @@ class DiffusionRecipe:
     """`task = "base"`, `"global"` or `"local"`."""
 
     task: Literal["base", "global", "local"]
-    start: str
+    start: PathText
     """base: folder of the autoencoder. Adapters: folder of the bundle. `compact`: the shipped
     ones."""
     loop: LoopPlan

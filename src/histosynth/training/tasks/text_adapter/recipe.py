@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ....core.recipe import PathText
 from ....core.seeds import check_recipe_seed
 from ...balance.rare_labels import RareLabelOptions
 from ...data.plan import DataPlan
@@ -31,7 +32,7 @@ class TextAdapterRecipe:
     """
 
     task: Literal["global", "local"]
-    base: str
+    base: PathText
     loop: LoopPlan
     data: DataPlan
     conditions: DiffusionPlan
@@ -46,7 +47,7 @@ class TextAdapterRecipe:
     rare_labels: RareLabelOptions = field(default_factory=RareLabelOptions)
     stop_copying: float = 0.1
     """Share of validation pictures that may be suspected copies; more stop the run, 1 never."""
-    base_config: str = ""
+    base_config: PathText = ""
     """For a single file: a folder in diffusers' layout with its tokenizer and configs."""
     prediction: Literal["", "epsilon", "v_prediction"] = ""
     """For a single file: what it predicts, where that cannot be read from it."""

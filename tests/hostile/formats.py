@@ -1,0 +1,9 @@
+"""All formats by name. A new one is one file with `FORMATS`, and one line here."""
+
+from __future__ import annotations
+
+from . import annotations, pictures, recipe_files, slide_files, tile_sets
+from .trial import Format
+
+_MODULES = (pictures, slide_files, annotations, tile_sets, recipe_files)
+FORMATS: dict[str, Format] = {form.name: form for module in _MODULES for form in module.FORMATS}

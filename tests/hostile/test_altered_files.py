@@ -1,0 +1,120 @@
+"""A few altered files of each format; `make hostile` tries thousands."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from histosynth.core.errors import BadTileSet
+from histosynth.core.tileset import TileSet, read_metadata
+from hostile.formats import FORMATS
+from hostile.rows import Row, is_clean, text_of
+from hostile.tile_sets import write_set
+from hostile.trial import Trial
+
+TRIALS = 16
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+@pytest.mark.filterwarnings("ignore")
+def test_altered_files_are_read_or_refused(name, tmp_path):
+    trial = Trial(FORMATS[name], tmp_path / "trial", seed=20)
+    trial.check_seeds()
+    outcomes = {index: trial.run(index) for index in range(TRIALS)}
+    bad = {index: found for index, found in outcomes.items() if found.startswith("half-written")}
+    assert not bad
+
+
+def altered(folder, name, value):
+    """A set one of whose rows has that value."""
+    write_set(folder)
+    path = folder / "s0-0.parquet"
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    rows[0][name] = value
+    fields = [field.with_nullable(True) for field in table.schema]
+    pq.write_table(pa.Table.from_pylist(rows, pa.schema(fields, table.schema.metadata)), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("nuclei_x", [1.0], "its tile 's0_0_0' holds 1 x, 3 y and 3 classes of nuclei"),
+        ("nuclei_y", None, "its tile 's0_0_0' holds 3 x, 0 y and 3 classes of nuclei"),
+        (
+            "nuclei_kind",
+            ["any", None, "any"],
+            "its tile 's0_0_0' holds a nucleus without a coordinate or class",
+        ),
+        (
+            "nuclei_x",
+            [float("nan"), 1, 2],
+            "its tile 's0_0_0': 1 of 3 centroids are not numbers (first: row 1)",
+        ),
+        ("width", -5, "its tile 's0_0_0' states a size of -5 x 32 px"),
+        ("mpp", float("inf"), "its tile 's0_0_0' states a scale of inf um/px"),
+        (
+            "slide",
+            "\x1b[2J",
+            "its tile 's0_0_0' has control characters, or more than 1000, in slide",
+        ),
+        (
+            "image",
+            {"bytes": b"GIF", "path": None},
+            "its tile 's0_0_0': s0_0_0 cannot be read as an image: no known picture format",
+        ),
+    ],
+)
+def test_values_that_lie_are_refused_with_the_tile(tmp_path, name, value, reason):
+    path = altered(tmp_path, name, value)
+    with pytest.raises(BadTileSet) as refusal:
+        list(TileSet(tmp_path).rows())
+    assert (refusal.value.path, refusal.value.reason) == (path, reason)
+
+
+def test_text_that_is_no_utf8_is_refused_with_the_tile(tmp_path):
+    write_set(tmp_path)
+    path = tmp_path / "s0-0.parquet"
+    table = pq.read_table(path)
+    raw = pa.array([b"a", b"\xff", b"b"], pa.binary())
+    texts = pa.Array.from_buffers(pa.string(), 3, raw.buffers())
+    at = table.column_names.index("label")
+    pq.write_table(table.set_column(at, "label", texts), path)
+    with pytest.raises(BadTileSet) as refusal:
+        list(TileSet(tmp_path).rows(refused=True))
+    assert refusal.value.reason == "its tile 's0_64_0' holds a text that is no UTF-8"
+
+
+def test_columns_of_other_types_are_refused_and_harmless_ones_read(tmp_path):
+    write_set(tmp_path)
+    path = tmp_path / "s0-0.parquet"
+    table = pq.read_table(path)
+    at = table.column_names.index("mpp")
+    pq.write_table(table.set_column(at, "mpp", pa.array(["x"] * len(table))), path)
+    with pytest.raises(BadTileSet) as refusal:
+        TileSet(tmp_path)
+    assert refusal.value.reason == "its column mpp is of the type string"
+    at = table.column_names.index("slide")
+    pq.write_table(table.set_column(at, "slide", table["slide"].dictionary_encode()), path)
+    assert len(TileSet(tmp_path)) == 4
+    assert len(list(TileSet(tmp_path).rows())) == 4
+
+
+def test_a_folder_under_the_name_of_a_file_is_refused(tmp_path):
+    write_set(tmp_path)
+    (tmp_path / "x.parquet").mkdir()
+    with pytest.raises(BadTileSet, match="it is no plain file"):
+        TileSet(tmp_path)
+    with pytest.raises(BadTileSet, match="it is no plain file"):
+        read_metadata(tmp_path / "x.parquet")
+
+
+def test_the_table_adds_up():
+    rows = [Row("a", 2, 1, 1, seconds=1.5).as_dict(), Row("b", 3, 3, worst_s=0.25).as_dict()]
+    assert is_clean(rows) and not is_clean([Row("c", hangs=1).as_dict()])
+    assert text_of(rows).splitlines()[-1].split() == [
+        *("all", "5", "4", "1", "0", "0", "0", "1.5", "0.2", "0")
+    ]
+    assert json.loads(json.dumps(rows)) == rows
