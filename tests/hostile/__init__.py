@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-"""Hostile inputs, kills and runs at once."""
-=======
 """Hostile inputs: altered files of every format, hostile servers, kills, and what comes of them.
 
     make hostile                          # the long run: a table, and hostile.json
@@ -10,4 +7,3 @@ Every input is made from (format, seed, index), so those three make it again. `f
 lists the formats; a new one is one function that writes small seeds and one door that reads them.
 The test files of this folder try a few inputs of each.
 """
->>>>>>> 4001c78 (Tile sets whose values lie and TOML that costs are refused in words; altered files of every format, and what is promised)

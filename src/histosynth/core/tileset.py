@@ -24,6 +24,7 @@ from .nuclei import Nuclei
 from .store import atomic_write
 from .tile import Tile, TileRef
 from .tileset_columns import check_types, opened_file, plain_rows, same_types, shown
+from .tileset_readers import hugging_face_features, parquet_names
 
 _PARQUET_START = b"PAR1"
 _VERSION = 1
@@ -133,11 +134,11 @@ def write_rows(
     table = table.replace_schema_metadata(
         {
             _KEY: json.dumps(facts, sort_keys=True).encode(),
-            b"huggingface": json.dumps(_hugging_face_features(schema)).encode(),
+            b"huggingface": json.dumps(hugging_face_features(schema)).encode(),
         }
     )
     compression = {}
-    for name in _parquet_names(table.schema):
+    for name in parquet_names(table.schema):
         is_packed = name.startswith("image")
         compression[name] = "NONE" if is_packed else "ZSTD"
     with atomic_write(path) as temporary:
@@ -231,7 +232,10 @@ class TileSet:
         tables = []
         for path in self.files:
             tables.append(_read_table(path, columns))
-        return pa.concat_tables(tables)
+        try:
+            return pa.concat_tables(tables)
+        except pa.ArrowException as error:
+            raise BadTileSet(self.folder, "its files have columns of different types") from error
 
     def rows(
         self,
@@ -298,7 +302,7 @@ def _read_table(path: Path, columns: Sequence[str]) -> Any:
         for _ in _read_columns(path):  # names the tile, if one is to blame
             pass
         raise BadTileSet(path, first_line(error)) from error
-    if any(_holds_null(found, name) for name in columns):
+    if any(_holds_null(found, name) for name in found.column_names):
         for _ in _read_columns(path):  # names the tile
             pass
     return found
@@ -466,43 +470,3 @@ def _read_nuclei(
         mpp=ref.mpp,
         classes=tuple(sorted(set(names))),
     )
-
-
-_HUGGING_FACE_TYPES = {
-    "string": "string",
-    "int64": "int64",
-    "double": "float64",
-    "float": "float32",
-}
-
-
-def _hugging_face_features(schema: Any) -> dict[str, Any]:
-    """Column types in the form that Hugging Face datasets read; `image` becomes a picture.
-
-    Lists are of the type `Sequence`, which every version reads; `List` is unknown before 4.0.
-    """
-    features: dict[str, Any] = {}
-    for column in schema:
-        if column.name == "image":
-            features["image"] = {"_type": "Image"}
-        elif pa.types.is_list(column.type):
-            dtype = _HUGGING_FACE_TYPES[str(column.type.value_type)]
-            item = {"dtype": dtype, "_type": "Value"}
-            features[column.name] = {"feature": item, "length": -1, "_type": "Sequence"}
-        else:
-            dtype = _HUGGING_FACE_TYPES[str(column.type)]
-            features[column.name] = {"dtype": dtype, "_type": "Value"}
-    return {"info": {"features": features}}
-
-
-def _parquet_names(schema: Any) -> list[str]:
-    """Parquet's own names of the columns: nested ones by their path."""
-    names: list[str] = []
-    for column in schema:
-        if pa.types.is_struct(column.type):
-            names += [f"{column.name}.{field.name}" for field in column.type]
-        elif pa.types.is_list(column.type):
-            names.append(f"{column.name}.list.element")
-        else:
-            names.append(column.name)
-    return names
