@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histosynth.annotation.csv_points import read_csv_points
+from histosynth.annotation.chosen_nuclei import read_chosen
 from histosynth.annotation.nuclei_files import nuclei_csv
 from histosynth.core.cells import csv_text, guarded_cell, plain_cell, read_csv_rows
 from histosynth.core.nuclei import Nuclei
@@ -54,13 +54,15 @@ def test_ids_like_formulas_come_back_from_our_tables(tmp_path):
     assert read_patient_traits(tmp_path / "p.csv").patient_of == {name: name for name in ids}
 
 
-def test_classes_like_formulas_come_back_from_files_of_nuclei():
+def test_classes_like_formulas_come_back_from_files_of_nuclei(tmp_path):
     classes = ("=cmd", "-1+1", "a\u2028b", "c\x0bd")
     xy = [(1.5, 2.5)] * 4
     nuclei = Nuclei.of(xy, classes, size=(8, 8), mpp=0.5, classes=classes)
     text = nuclei_csv(nuclei)
     assert text.splitlines()[1:3] == ["1.5,2.5,'=cmd", "1.5,2.5,'-1+1"]
-    assert [found.name for found in read_csv_points(text).objects] == [*classes]
+    (tmp_path / "nuclei.csv").write_text(text, encoding="utf-8")
+    found = read_chosen(tmp_path / "nuclei.csv", 0.5)
+    assert list(found.names) == [*classes]
 
 
 def test_a_spreadsheet_sees_what_was_meant():

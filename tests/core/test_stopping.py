@@ -10,8 +10,12 @@ from histosynth.core.stopping import Stopped, deferred_stop, raise_if_stopped, s
 
 @pytest.fixture(autouse=True)
 def handlers():
-    """Signals as they were: those of a stopped run are not given back."""
+    """Signals as they were: those of a stopped run are not given back.
+
+    A shell that starts the tests in the background lets them ignore Ctrl-C.
+    """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
