@@ -20,8 +20,8 @@ from .trying import try_format
 EXPERIMENTS = {
     "servers": 300,
     "bundles": 400,
-    "kills": 120,
-    "two_at_once": 20,
+    "kills": 260,
+    "two_at_once": 65,
     "large": None,
 }
 """Modules of this package with `run(trials)`, or `run()`, that returns rows; and their trials."""

@@ -100,7 +100,7 @@ def _try(
         return "refused"
     if out.is_dir() and verbs.half_written(out):
         return "half_written"
-    if verb.name == "bundle pack" and out.exists():
+    if verb.once and out.exists():
         return ""  # it was finished: a second is refused, for nothing is replaced
     again = verbs.end_of(verbs.start(verb, inputs, out, shown))
     if again:

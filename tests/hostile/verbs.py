@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import signal
@@ -27,11 +28,15 @@ class Verb:
         name: of the verb.
         arguments: of the folder of inputs and the output.
         ignored: names of files with times in them.
+        timed: JSON that states how many seconds a run took, which may differ.
+        once: that a second run on a finished output is refused, for it replaces nothing.
     """
 
     name: str
     arguments: Callable[[Path, Path], Sequence[object]]
     ignored: frozenset[str] = frozenset()
+    timed: frozenset[str] = frozenset()
+    once: bool = False
 
 
 def _sampled(inputs: Path) -> list[object]:
@@ -74,6 +79,49 @@ VERBS = (
     Verb(
         "bundle pack",
         lambda inputs, out: ["bundle", "pack", inputs / "bundle", "--out", out, "-q"],
+        once=True,
+    ),
+    Verb(
+        "bundle unpack",
+        lambda inputs, out: ["bundle", "unpack", inputs / "bundle.zip", "--out", out, "-q"],
+        once=True,
+    ),
+    Verb(
+        "prepare run",
+        lambda inputs, out: [
+            *("prepare", "run", inputs / "prepare.toml", "--engine", "local"),
+            *("--out", out, "-q"),
+        ],
+    ),
+    Verb(
+        "prepare nuclei",
+        lambda inputs, out: [
+            *("prepare", "nuclei", inputs / "images", "--mpp", 0.5, "--out", out, "-q"),
+        ],
+    ),
+    Verb(
+        "prepare quality check",
+        lambda inputs, out: [
+            *("prepare", "quality", "check", inputs / "images", "--mpp", 0.5),
+            *("--out", out, "-q"),
+        ],
+    ),
+    Verb(
+        "prepare split",
+        lambda inputs, out: ["prepare", "split", inputs / "table.csv", "--out", out, "-q"],
+    ),
+    Verb(
+        "evaluate",
+        lambda inputs, out: [
+            *("evaluate", inputs / "images", inputs / "others", "--mpp", 0.5),
+            *("--metrics", "stain,quality", "--engine", "local", "--out", out, "-q"),
+        ],
+        ignored=frozenset({"report.html", ".histosynth.jsonl"}),
+        timed=frozenset({"report.json"}),
+    ),
+    Verb(
+        "demo",
+        lambda inputs, out: ["demo", "--bundle", inputs / "bundle", "--out", out, "-q"],
     ),
 )
 
@@ -84,6 +132,7 @@ def write_inputs(folder: Path) -> None:
 
     from histosynth.annotation.nuclei_files import write_csv
     from histosynth.core.images import write_mask
+    from histosynth.model.packing import pack
     from histosynth.testing import tiny_bundle
     from histosynth.tissue.layout import draw_layout
 
@@ -94,15 +143,22 @@ def write_inputs(folder: Path) -> None:
     for index in range(4):
         nuclei = draw_layout((SIDE, SIDE), mpp=0.5, seed=index)
         write_csv(folder / "cells" / f"P{index}_t.csv", nuclei)
-        (folder / "images").mkdir(exist_ok=True)
-        pixels, _ = tissue(SIDE, SIDE, seed=index)
-        Image.fromarray(pixels).save(folder / "images" / f"P{index}_t.png")
+        for name, seed in (("images", index), ("others", 10 + index)):
+            (folder / name).mkdir(exist_ok=True)
+            pixels, _ = tissue(SIDE, SIDE, seed=seed)
+            Image.fromarray(pixels).save(folder / name / f"P{index}_t.png")
         write_mask(folder / "masks" / f"P{index}_t.png", mask)
         lines.append(f"P{index}_t.png")
     (folder / "train.txt").write_text("\n".join(lines[:3]))
     (folder / "val.txt").write_text(lines[3])
     write_slide(folder / "slide.tiff", width=700, height=600)
     (folder / "recipe.toml").write_text(_recipe(folder))
+    (folder / "prepare.toml").write_text(
+        'slides = ["slide.tiff"]\ntiles.size = 128\nnuclei.source = "blobs"\n'
+    )
+    rows = [f"s{number},P{number // 2},{'ab'[number % 4 // 2]}" for number in range(24)]
+    (folder / "table.csv").write_text("slide,patient,label\n" + "\n".join(rows) + "\n")
+    pack(folder / "bundle", folder / "bundle.zip")
 
 
 def _recipe(folder: Path) -> str:
@@ -177,13 +233,31 @@ def contents(out: Path, verb: Verb) -> dict[str, str]:
     for path in paths:
         if path.is_file() and path.name not in verb.ignored:
             name = "" if path == out else path.relative_to(out).as_posix()
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            content = path.read_bytes()
+            if path.name in verb.timed:
+                content = _without_seconds(content)
+            found[name] = hashlib.sha256(content).hexdigest()
     return found
 
 
+def _without_seconds(content: bytes) -> bytes:
+    """A report without the time that it took."""
+    report = json.loads(content)
+    report["created"].pop("seconds")
+    return json.dumps(report, sort_keys=True).encode()
+
+
 def half_written(out: Path) -> list[str]:
-    """Pictures that cannot be read to their end, once a run was killed."""
+    """Pictures, JSON and tables that cannot be read to their end, once a run was killed."""
     wrong = []
+    for path in out.rglob("*.json"):
+        try:
+            json.loads(path.read_text())
+        except ValueError:
+            wrong.append(path.name)
+    for path in out.rglob("*.parquet"):
+        if not path.name.startswith(".") and path.read_bytes()[-4:] != b"PAR1":
+            wrong.append(path.name)
     for path in out.rglob("*.png"):
         if path.name.startswith("."):
             continue
