@@ -45,6 +45,20 @@ def build_autoencoder(
     )
 
 
+def check_factor(autoencoder: Autoencoder) -> None:
+    """Refuse an autoencoder that would give larger pictures than 8 x 8 px a latent cell.
+
+    Raises:
+        ValueError: naming both factors.
+    """
+    config = autoencoder.config
+    names = ("block_out_channels", "encoder_block_out_channels", "decoder_block_out_channels")
+    levels = max(len(config[name]) for name in names if name in config)
+    most = 2 ** (levels - 1)
+    if most > FACTOR:
+        raise ValueError(f"its autoencoder has cells of {most} px in place of {FACTOR}")
+
+
 def encode(autoencoder: Autoencoder, pixels: Tensor) -> Tensor:
     """(B, 3, H, W) in [-1, 1] => raw latents (B, C, H / 8, W / 8), not yet standardised."""
     signal = pixels.to(autoencoder.device, autoencoder.dtype)

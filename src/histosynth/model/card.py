@@ -4,8 +4,9 @@ for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from ..core.markdown import escaped_markdown, markdown_code, yaml_scalar
 from .families import FAMILIES
 from .info import BundleInfo
 
@@ -26,7 +27,7 @@ Generates and completes H&E tissue from nuclei centroids, at {mpp:g} um/px, tile
 {parts}
 
 Nucleus classes: {classes}. {any_class}Labels: {labels}.
-Default: {steps} steps of `{solver}`, guidance {guidance:g}
+Default: {steps} steps of {solver}, guidance {guidance:g}
 at noise levels {span_low:g} to {span_high:g} (1 is all noise).
 That guidance is for the base without an adapter; an adapter that has learnt guidance uses none.
 Weights are float16 safetensors; their sha256 and those of the networks' `config.json` are in
@@ -70,32 +71,38 @@ def write_card(
         sizes: parameters of each part.
         measured: Markdown of what was measured, on what, with n and intervals.
     """
-    parts = [f"| {name} | {count / 1e6:.2f} M |" for name, count in sizes.items()]
+    parts = []
+    for name, count in sizes.items():
+        parts.append(f"| {escaped_markdown(name)} | {count / 1e6:.2f} M |")
     any_class = "Class `any` leaves the class to the model. " if info.any_class else ""
     span_low, span_high = info.guidance_span
     adapter_use = FAMILIES[info.family].adapter_use
     return _CARD.format(
-        name=info.name,
+        name=escaped_markdown(info.name),
         adapter_use=f"\n{adapter_use}\n" if adapter_use else "",
         mpp=info.mpp,
         least_px=info.least_px,
         most_px=info.most_px,
         parts="\n".join(parts),
-        classes=", ".join(info.classes),
+        classes=_listed(info.classes),
         any_class=any_class,
-        labels=", ".join(info.labels) or "none",
+        labels=_listed(info.labels) or "none",
         steps=info.steps,
-        solver=info.solver,
+        solver=markdown_code(info.solver),
         guidance=info.guidance,
         span_low=span_low,
         span_high=span_high,
         data=data_list(info),
         measured=measured or "Nothing yet.",
-        licence=info.licence,
-        licence_id=info.licence.lower(),
+        licence=escaped_markdown(info.licence),
+        licence_id=yaml_scalar(info.licence.lower()),
     )
 
 
 def data_list(info: BundleInfo) -> str:
     """The training data as a Markdown list."""
-    return "\n".join(f"- {line}" for line in info.data) or "- not stated"
+    return "\n".join(f"- {escaped_markdown(line)}" for line in info.data) or "- not stated"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(escaped_markdown, names))

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from ..core.errors import InputError
+from ..core.markdown import escaped_markdown, markdown_code
 from ..tensors.header import count_numbers, read_tensor_header
 from .card import data_list, write_card
 from .info import BundleInfo, adapter_folders
@@ -15,7 +16,7 @@ from .info import BundleInfo, adapter_folders
 _MAX_TEXT_BYTES = 64 << 20
 _NAMED_BASE = (
     "Its adapters need a base that is not in here, with a licence and training data of its own:\n"
-    "`{source}`, sha256 of its weights `{sha256}`."
+    "{source}, sha256 of its weights {sha256}."
 )
 _LICENCE = "Licence of the weights: "
 _GENERATED = (
@@ -64,9 +65,11 @@ def _trained_on(info: BundleInfo, before: str) -> str:
     patients = _patients(before) or "Which patients it was trained on is not stated."
     paragraphs = [data_list(info), patients]
     if info.base is not None:
-        base = _NAMED_BASE.format(source=info.base.source, sha256=info.base.sha256)
+        source = markdown_code(info.base.source)
+        sha256 = markdown_code(info.base.sha256)
+        base = _NAMED_BASE.format(source=source, sha256=sha256)
         paragraphs.append(base)
-    paragraphs.append(f"{_LICENCE}{info.licence}.")
+    paragraphs.append(f"{_LICENCE}{escaped_markdown(info.licence)}.")
     return "\n\n".join(paragraphs)
 
 

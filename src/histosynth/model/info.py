@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -21,6 +22,11 @@ from .prediction import PredictionType
 
 BUNDLE_FORMAT = 1
 _PART_FOLDERS = ("autoencoder", "structure", "unet")
+_MAX_INFO_BYTES = 16 << 20
+_MAX_CLASSES = 255
+_MAX_NAMES = 10_000
+_MAX_LATENTS = 1024
+_MAX_TEXT = 10_000
 _MAX_STATISTIC = 1e6
 """No number of a bundle's statistics is larger."""
 
@@ -135,6 +141,7 @@ class BundleInfo:
 
     def __post_init__(self) -> None:
         problems = [
+            *_amount_problems(self),
             *_name_problems(self),
             *_statistics_problems(self),
             *_sampling_problems(self),
@@ -152,6 +159,33 @@ class BundleInfo:
     def base_family(self) -> Family:
         """The family of the base."""
         return FAMILIES[self.family]
+
+
+def _amount_problems(info: BundleInfo) -> list[str]:
+    """Lists and texts that are longer than those of any bundle, or no line of text."""
+    names = [info.name, *info.classes, *info.labels, *(entry.name for entry in info.palette)]
+    texts = [*names, info.licence, info.solver, *info.data, *info.prompts]
+    amounts = {
+        "classes": (len(info.classes), _MAX_CLASSES),
+        "labels": (len(info.labels), _MAX_NAMES),
+        "palette": (len(info.palette), _MAX_NAMES),
+        "data": (len(info.data), _MAX_NAMES),
+        "hashes": (len(info.hashes), _MAX_NAMES),
+        "latent_mean": (len(info.latent_mean), _MAX_LATENTS),
+        "the longest text": (max(map(len, texts)), _MAX_TEXT),
+    }
+    problems = []
+    for what, (count, most) in amounts.items():
+        if count > most:
+            problems.append(f"{what} has {count:,} entries, more than {most:,}")
+    if any(not _is_one_line(each) for each in names):
+        problems.append("names must be text of one line")
+    return problems
+
+
+def _is_one_line(name: str) -> bool:
+    """Whether a name holds no control characters."""
+    return all(unicodedata.category(each) not in ("Cc", "Cs") for each in name)
 
 
 def _name_problems(info: BundleInfo) -> list[str]:
@@ -245,6 +279,8 @@ def read_info(folder: Path) -> BundleInfo:
     """
     path = folder / "bundle.json"
     try:
+        if path.stat().st_size > _MAX_INFO_BYTES:
+            raise ValueError(f"it has more than {_MAX_INFO_BYTES:,} bytes")
         values = json.loads(path.read_text(encoding="utf-8"))
         return recipes.build(values, BundleInfo, name=str(path))
     except FileNotFoundError as error:

@@ -12,9 +12,10 @@ from torch import Tensor
 from ..core.errors import BundleMismatch, first_line
 from ..core.geometry import Size
 from ..tensors.faults import BROKEN
-from .autoencoder import FACTOR, decode, encode
+from .autoencoder import FACTOR, check_factor, decode, encode
 from .bundle import Bundle
 from .conditioning import ItemConditions, encode_conditions
+from .families.family import MAX_GRID_PX
 
 _MAX_GRID_CELLS = 2
 
@@ -40,6 +41,9 @@ def check_runs(bundle: Bundle, path: Path) -> None:
 
 def _run_networks(bundle: Bundle) -> None:
     info = bundle.info
+    check_factor(bundle.autoencoder)
+    if bundle.grid_px > MAX_GRID_PX:
+        raise ValueError(f"its base takes multiples of {bundle.grid_px:,} px only")
     least_cells = -(-info.least_px // bundle.grid_px)
     side = bundle.grid_px * min(least_cells, _MAX_GRID_CELLS)
     conditioning = encode_conditions([ItemConditions()], info, size=Size(side, side))

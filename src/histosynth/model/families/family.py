@@ -12,6 +12,9 @@ from typing import Any, NamedTuple, Protocol
 from ..denoiser import Denoiser
 from ..prediction import PredictionType
 
+MAX_GRID_PX = 512
+"""The sides of a canvas are multiples of less than this, in pixels; 64 are usual."""
+
 
 class ResidualShapes(NamedTuple):
     """Where a network takes the residuals of the structure encoder.

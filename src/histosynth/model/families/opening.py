@@ -9,13 +9,15 @@ from typing import Any
 
 from diffusers import AutoencoderKL
 
-from ...core.errors import BadWeights
+from ...core.errors import BadWeights, first_line
 from ...core.hub import hub_folder
 from ...tensors.settings import read_settings
 from ...tensors.transformers_networks import load_tokenizer
+from ..autoencoder import check_factor
 from ..parts import load_part
 from ..prediction import PredictionType
 from . import TEXT_FAMILIES
+from .family import MAX_GRID_PX
 from .schedule import Schedule, read_schedule
 from .text import Text, clip_states
 from .text_family import TextFamily
@@ -244,6 +246,13 @@ def _check_channels(base: OpenedBase) -> None:
     Raises:
         BadWeights: naming both numbers of channels.
     """
+    try:
+        check_factor(base.autoencoder)
+    except ValueError as error:
+        raise BadWeights(base.path, first_line(error)) from error
+    grid_px = base.family.grid_px(base.network)
+    if grid_px > MAX_GRID_PX:
+        raise BadWeights(base.path, f"its network takes multiples of {grid_px:,} px only")
     latents = int(base.autoencoder.config.latent_channels)
     taken = int(base.network.config.in_channels)
     expected = 2 * latents + 1 if base.inpainting else latents
