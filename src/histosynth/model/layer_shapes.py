@@ -22,7 +22,7 @@ from ..tensors.settings import network_settings
 from .adapters import UNET_PREFIX
 
 _MAX_NUMBERS = 1 << 34
-_MAX_TENSORS = 10_000
+_MAX_TENSORS = 3000
 """Of a U-Net whose layers are compared; it takes no memory."""
 SD1_TEXT_WIDTH = 768
 SD2_TEXT_WIDTH = 1024

@@ -20,8 +20,10 @@ _Network = TypeVar("_Network", bound=nn.Module)
 _FREE_NUMBERS = 1 << 24
 """Numbers that a network may have in buffers that no file holds, e.g. embeddings of positions."""
 _FREE_CALLS = 5_000
-_CALLS_PER_TENSOR = 50
+_CALLS_PER_TENSOR = 15
 """Calls of torch in which a layer is built and initialised; 3 to 6 are usual."""
+_CALLS_WITH_VALUES = 100
+"""The same where a library computes with values while it builds."""
 _TIED = 2
 """Times that a network may count one stored tensor: some layers share theirs."""
 
@@ -118,7 +120,7 @@ def bounded_building(*, numbers: int, tensors: int) -> Iterator[None]:
     """
     bounds = _Bounds(
         numbers + _FREE_NUMBERS,
-        _FREE_CALLS + _CALLS_PER_TENSOR * tensors,
+        _FREE_CALLS + _CALLS_WITH_VALUES * tensors,
         _TOUCHED * (numbers + _FREE_NUMBERS),
     )
     with bounds, init_empty_weights(include_buffers=False):
