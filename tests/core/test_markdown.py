@@ -4,7 +4,7 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
-from histosynth.core.markdown import escaped_markdown, markdown_code, one_line, yaml_scalar
+from histosynth.core.markdown import escaped_markdown, front_matter_text, markdown_code, one_line
 
 TEXTS = (
     "<script>alert(1)</script>",
@@ -74,10 +74,10 @@ def test_code_ends_where_it_began(text):
      "!!python/object:os.system x", "cc by 4.0", "apache-2.0", "that of the base; see its card"],
 )  # fmt: skip
 def test_yaml_holds_one_text(text):
-    found = yaml.safe_load(f"license: {yaml_scalar(text)}\nnext: 1\n")
+    found = yaml.safe_load(f"license: {front_matter_text(text)}\nnext: 1\n")
     assert found == {"license": one_line(text), "next": 1}
 
 
 def test_usual_licences_are_written_plain():
     plain = ("apache-2.0", "cc-by-4.0", "that of the base; see its card")
-    assert [yaml_scalar(each) for each in plain] == list(plain)
+    assert [front_matter_text(each) for each in plain] == list(plain)

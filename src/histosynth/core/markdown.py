@@ -14,15 +14,30 @@ _BLOCK = re.compile(r"^(?:[#+=-]|\d{1,9}(?=[.)]))")
 _ADDRESS = re.compile(r":(?=//)")
 _WEB = re.compile(r"(?<=www)\.", re.IGNORECASE)
 """Programs make links of bare addresses."""
+_NOT_SHOWN = ("Cc", "Cf", "Cs")
+"""Unicode's categories of control characters, format marks and halves of pairs."""
 _PLAIN_YAML = re.compile(r"[a-z][a-z0-9.+/();, -]*(?<! )")
-_YAML_WORDS = frozenset({"false", "n", "no", "null", "off", "on", "true", "y", "yes"})
+_YAML_WORDS = (
+    "false",
+    "n",
+    "no",
+    "null",
+    "off",
+    "on",
+    "true",
+    "y",
+    "yes",
+)
 """Words that are values of other types in some version of YAML."""
 
 
 def one_line(text: str) -> str:
     """A text on one line, without control characters and marks that reverse its direction."""
-    spaced = " ".join(text.split())
-    return "".join(each for each in spaced if unicodedata.category(each) not in ("Cc", "Cf", "Cs"))
+    kept = []
+    for character in " ".join(text.split()):
+        if unicodedata.category(character) not in _NOT_SHOWN:
+            kept.append(character)
+    return "".join(kept)
 
 
 def escaped_markdown(text: str) -> str:
@@ -35,22 +50,29 @@ def escaped_markdown(text: str) -> str:
     if block is None:
         return line
     end = block.end()
-    if block.group()[0].isdigit():
-        return f"{line[:end]}\\{line[end:]}"
-    return f"\\{line}"
+    is_number = block.group()[0].isdigit()
+    at = end if is_number else 0
+    return f"{line[:at]}\\{line[at:]}"
 
 
 def _escape(found: re.Match[str]) -> str:
     character = found.group()
-    return {"<": "&lt;", ">": "&gt;"}.get(character, f"\\{character}")
+    if character == "<":
+        return "&lt;"
+    if character == ">":
+        return "&gt;"
+    return f"\\{character}"
 
 
 def markdown_code(text: str) -> str:
     """A text as code inside a line of Markdown. Backquotes, which would end it, become quotes."""
-    return f"`{one_line(text).replace('`', chr(39)) or ' '}`"
+    code = one_line(text).replace("`", "'")
+    if not code:
+        code = " "
+    return f"`{code}`"
 
 
-def yaml_scalar(text: str) -> str:
+def front_matter_text(text: str) -> str:
     """A text as one value of YAML: plain where that is certain, else in JSON's quotes."""
     line = one_line(text)
     if _PLAIN_YAML.fullmatch(line) and line not in _YAML_WORDS:

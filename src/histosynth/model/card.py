@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..core.markdown import escaped_markdown, markdown_code, yaml_scalar
+from ..core.markdown import escaped_markdown, front_matter_text, markdown_code
 from .families import FAMILIES
 from .info import BundleInfo
 
@@ -95,7 +95,7 @@ def write_card(
         data=data_list(info),
         measured=measured or "Nothing yet.",
         licence=escaped_markdown(info.licence),
-        licence_id=yaml_scalar(info.licence.lower()),
+        licence_id=front_matter_text(info.licence.lower()),
     )
 
 

@@ -163,8 +163,19 @@ class BundleInfo:
 
 def _amount_problems(info: BundleInfo) -> list[str]:
     """Lists and texts that are longer than those of any bundle, or no line of text."""
-    names = [info.name, *info.classes, *info.labels, *(entry.name for entry in info.palette)]
-    texts = [*names, info.licence, info.solver, *info.data, *info.prompts]
+    names = [
+        info.name,
+        *info.classes,
+        *info.labels,
+        *(entry.name for entry in info.palette),
+    ]
+    texts = [
+        *names,
+        info.licence,
+        info.solver,
+        *info.data,
+        *info.prompts,
+    ]
     amounts = {
         "classes": (len(info.classes), _MAX_CLASSES),
         "labels": (len(info.labels), _MAX_NAMES),
@@ -185,7 +196,8 @@ def _amount_problems(info: BundleInfo) -> list[str]:
 
 def _is_one_line(name: str) -> bool:
     """Whether a name holds no control characters."""
-    return all(unicodedata.category(each) not in ("Cc", "Cs") for each in name)
+    categories = map(unicodedata.category, name)
+    return not any(each in ("Cc", "Cs") for each in categories)
 
 
 def _name_problems(info: BundleInfo) -> list[str]:
