@@ -66,7 +66,9 @@ class _Bounds(TorchFunctionMode):
         """Count a call and measure what it gives."""
         self.calls -= 1
         result = func(*args, **(kwargs or {}))
-        count = torch.Tensor.numel(result) if isinstance(result, Tensor) else 0
+        if not isinstance(result, Tensor):
+            return result  # also what ends a block without gradients, which must not fail
+        count = torch.Tensor.numel(result)
         self.total -= count
         if count > self.numbers or self.calls < 0 or self.total < 0:
             raise TooLarge("its settings ask for a larger network than its weights are")
