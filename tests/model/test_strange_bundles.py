@@ -213,7 +213,7 @@ def test_names_and_ranks_of_adapters_are_checked(values):
         ({"classes": [f"c{number}" for number in range(256)]}, "classes has 256 entries, more"),
         ({"name": "x\n---"}, "names must be text of one line"),
         ({"labels": ["a\x1b[2J"]}, "names must be text of one line"),
-        ({"licence": "x" * 10_001}, "the longest text has 10,001 entries, more than 10,000"),
+        ({"licence": "x" * 4_097}, "licence holds 4,097 characters, over the limit of 4,096"),
     ],
 )
 def test_lists_and_texts_of_a_bundle_are_bounded(copied, values, reason):

@@ -26,7 +26,6 @@ _MAX_INFO_BYTES = 16 << 20
 _MAX_CLASSES = 255
 _MAX_NAMES = 10_000
 _MAX_LATENTS = 1024
-_MAX_TEXT = 10_000
 _MAX_STATISTIC = 1e6
 """No number of a bundle's statistics is larger."""
 
@@ -162,19 +161,12 @@ class BundleInfo:
 
 
 def _amount_problems(info: BundleInfo) -> list[str]:
-    """Lists and texts that are longer than those of any bundle, or no line of text."""
+    """Lists that are longer than those of any bundle, and names that are no line of text."""
     names = [
         info.name,
         *info.classes,
         *info.labels,
         *(entry.name for entry in info.palette),
-    ]
-    texts = [
-        *names,
-        info.licence,
-        info.solver,
-        *info.data,
-        *info.prompts,
     ]
     amounts = {
         "classes": (len(info.classes), _MAX_CLASSES),
@@ -183,7 +175,6 @@ def _amount_problems(info: BundleInfo) -> list[str]:
         "data": (len(info.data), _MAX_NAMES),
         "hashes": (len(info.hashes), _MAX_NAMES),
         "latent_mean": (len(info.latent_mean), _MAX_LATENTS),
-        "the longest text": (max(map(len, texts)), _MAX_TEXT),
     }
     problems = []
     for what, (count, most) in amounts.items():
