@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from . import recipe as recipes
 from .errors import BadRecipe, BadWeights, first_line
-from .store import atomic_write, sha256_of
+from .store import sha256_of
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -54,16 +54,15 @@ def write_weights(
     folder: Path,
     save: Callable[[Path], object],
 ) -> str:
-    """Write the weights file of a folder, whole or not at all.
+    """Write the weights file of a folder.
 
     Args:
         folder: gets `model.safetensors`.
-        save: writes the tensors to the path that it is called with.
+        save: writes the tensors to the path that it is called with, whole or not at all.
 
     Returns:
         The file's sha256, hex.
     """
     path = folder / WEIGHTS_FILE
-    with atomic_write(path) as temporary:
-        save(temporary)
+    save(path)
     return sha256_of(path)
