@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from histosynth.model import device
 from histosynth.model.device import ItemGroupNorm, itemwise_norms
 
 
@@ -30,3 +31,40 @@ def test_group_norm_for_sampling_equals_torchs_and_is_the_same_in_any_batch(dtyp
         )
         for index in range(5):
             assert torch.equal(painting(images[index : index + 1]), batch[index : index + 1])
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": False}, torch.bfloat16),
+        ({"amx_bf16": False, "avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": False, "avx2": True}, torch.float32),
+        ({}, torch.float32),
+    ],
+)
+def test_instructions_and_no_clock_choose_the_number_type(monkeypatch, capabilities, expected):
+    """A busy machine must not change the bytes of a picture."""
+
+    def timed(dtype):
+        raise AssertionError("a measurement decides")
+
+    monkeypatch.setattr(device, "_convolution_seconds", timed)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    monkeypatch.delenv("HISTOSYNTH_DTYPE", raising=False)
+    device.has_bf16_instructions.cache_clear()
+    try:
+        assert device.pick_dtype(torch.device("cpu")) == expected
+    finally:
+        device.has_bf16_instructions.cache_clear()
+
+
+@pytest.mark.parametrize(("amx", "avx", "expected"), [(1, 0, True), (0, 1, True), (0, 0, False)])
+def test_earlier_versions_of_torch_know_the_instructions_too(monkeypatch, amx, avx, expected):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx, raising=False)
+    device.has_bf16_instructions.cache_clear()
+    try:
+        assert device.has_bf16_instructions() is expected
+    finally:
+        device.has_bf16_instructions.cache_clear()

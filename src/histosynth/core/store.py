@@ -78,6 +78,22 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json_text(value))
 
 
+def read_plain_text(path: Path, most_bytes: int) -> str:
+    """The UTF-8 text of a file that a user or a recipe named.
+
+    Raises:
+        OSError: it is absent, no plain file (opening a pipe would wait for ever, and a device has
+            no end), or larger.
+        UnicodeDecodeError: it is no UTF-8.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError("it is no plain file")
+    size = path.stat().st_size
+    if size > most_bytes:
+        raise OSError(f"its {size:,} bytes are more than {most_bytes:,}")
+    return path.read_text(encoding="utf-8")
+
+
 def sha256_of(path: Path) -> str:
     """Hex sha256 of a file's bytes."""
     with path.open("rb") as file:

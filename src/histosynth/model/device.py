@@ -1,9 +1,10 @@
-"""The device and the number type to compute in: measured, not guessed from names."""
+"""The device and the number type to compute in."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -18,8 +19,8 @@ DTYPES = {
     "fp32": torch.float32,
     "fp16": torch.float16,
 }
-_MIN_BF16_GAIN = 1.5
-"""bf16 is used on a CPU where a convolution is at least this much faster in it."""
+_BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16")
+"""CPUs with one of them compute faster in bf16; others would convert each number."""
 _MIN_LARGE_MAP_CELLS = 1024
 """Cells from which torch's group norm is the faster one."""
 _GAIN_RUNS = 6
@@ -48,18 +49,41 @@ def pick_dtype(
     device: torch.device,
     wanted: str | None = None,
 ) -> torch.dtype:
-    """The working type: the one named (or in HISTOSYNTH_DTYPE), else bf16 where it is faster."""
+    """The working type: the one named (or in HISTOSYNTH_DTYPE), else bf16 where it is faster.
+
+    On a CPU its instructions decide and no clock: the same command gives the same bytes however
+    busy the machine is.
+    """
     name = wanted or os.environ.get("HISTOSYNTH_DTYPE")
     if name is not None:
         if name not in DTYPES:
             names = ", ".join(DTYPES)
             raise BadOption("the number type", name, f"one of {names}")
         return DTYPES[name]
+    is_faster = has_bf16_instructions()
     if device.type == "cuda":
         is_faster = torch.cuda.is_bf16_supported()
-    else:
-        is_faster = bf16_gain() >= _MIN_BF16_GAIN
     return torch.bfloat16 if is_faster else torch.float32
+
+
+@cache
+def has_bf16_instructions() -> bool:
+    """Whether this CPU multiplies bf16 numbers itself."""
+    found = _cpu_capabilities()
+    return any(found.get(name) for name in _BF16_INSTRUCTIONS)
+
+
+def _cpu_capabilities() -> Mapping[str, Any]:
+    """What torch knows of the CPU; earlier versions know fewer, under other names."""
+    capabilities = getattr(torch.cpu, "get_capabilities", None)
+    if capabilities is not None:
+        found: Mapping[str, Any] = capabilities()
+        return found
+    older = {
+        "amx_bf16": "_is_amx_tile_supported",
+        "avx512_bf16": "_is_avx512_bf16_supported",
+    }
+    return {name: getattr(torch.cpu, test, bool)() for name, test in older.items()}
 
 
 def convert_network(

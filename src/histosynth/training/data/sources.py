@@ -24,10 +24,13 @@ from ...core.nuclei import ANY, Nuclei, map_classes
 from ...core.pairing import list_files
 from ...core.recipe import PathText
 from ...core.resampling import resample_rgb
+from ...core.store import read_plain_text
 from ...core.tile import Pixels, Tile, TileRef, unknown_patient
 from ...core.tileset import MAX_IMAGE_BYTES, Row, TileSet, parquet_files
 from ...core.units import MAX_MPP, MIN_MPP, check_mpp, is_mpp
 
+MAX_LIST_BYTES = 64 << 20
+"""Of a list of members."""
 _TRAIN_SPLIT = "train"
 """The one split whose tiles may be trained on though the recipe names none."""
 _SAME_MPP = 1e-3
@@ -237,10 +240,10 @@ def _picture_files(source: TileSource, root: Path) -> list[Path]:
 def _listed_members(source: TileSource, root: Path) -> list[str]:
     """The lines of a source's list of members."""
     try:
-        lines = (root / source.members).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_plain_text(root / source.members, MAX_LIST_BYTES)
+    except (OSError, ValueError) as error:
         raise BadRecipe(source.members, [f"it cannot be read: {error}"]) from error
-    stripped = [line.strip() for line in lines]
+    stripped = [line.strip() for line in text.splitlines()]
     return [line for line in stripped if line]
 
 
