@@ -96,10 +96,10 @@ def test_a_folder_that_takes_no_file_is_refused(tmp_path, monkeypatch):
 def test_a_text_is_read_from_plain_files_of_bounded_size(tmp_path):
     (tmp_path / "list.txt").write_text("a\nb", encoding="utf-8")
     assert read_plain_text(tmp_path / "list.txt", 3) == "a\nb"
-    with pytest.raises(OSError, match="^its 3 bytes are more than 2$"):
+    with pytest.raises(OSError, match=r"^its 3 bytes are more than 2$"):
         read_plain_text(tmp_path / "list.txt", 2)
     for other in (tmp_path, Path("/dev/null")):
-        with pytest.raises(OSError, match="^it is no plain file$"):
+        with pytest.raises(OSError, match=r"^it is no plain file$"):
             read_plain_text(other, 10)
     with pytest.raises(FileNotFoundError):
         read_plain_text(tmp_path / "absent", 10)
