@@ -32,9 +32,10 @@ def _write_svs(folder: Path) -> None:
 
 def _write_generic(folder: Path) -> None:
     small = picture(96, 80)
-    write_generic(folder / "a.tif", small, **_TILE)
+    write_generic(folder / "a.tif", small, compression="lzw", **_TILE)
     resolution = {"resolution": (2e4, 2e4), "resolutionunit": 3}
-    write_pages(folder / "levels.tif", small, picture(48, 40), **resolution, **_TILE)
+    pages = (small, picture(48, 40))
+    write_pages(folder / "levels.tif", *pages, compression="jpeg", **resolution, **_TILE)
 
 
 def _write_philips(folder: Path) -> None:

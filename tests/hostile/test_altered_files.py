@@ -9,6 +9,7 @@ import pytest
 from histosynth.core.errors import BadTileSet
 from histosynth.core.tileset import TileSet, read_metadata
 from hostile.formats import FORMATS
+from hostile.own_files import prepare_again, write_prepared
 from hostile.rows import Row, is_clean, text_of
 from hostile.tile_sets import write_set
 from hostile.trial import Trial
@@ -118,3 +119,16 @@ def test_the_table_adds_up():
         *("all", "5", "4", "1", "0", "0", "0", "1.5", "0.2", "0")
     ]
     assert json.loads(json.dumps(rows)) == rows
+
+
+def test_a_survey_that_was_changed_is_made_anew(tmp_path):
+    write_prepared(tmp_path)
+    path = tmp_path / "set" / ".survey" / "s0.json"
+    before = path.read_bytes()
+    chunks = {each: each.read_bytes() for each in (tmp_path / "set").glob("*.parquet")}
+    values = json.loads(before)
+    values["corners"][0] = [7, 7]  # tiles would come from another place
+    path.write_text(json.dumps(values))
+    prepare_again(path, tmp_path)
+    assert path.read_bytes() == before
+    assert {each: each.read_bytes() for each in chunks} == chunks

@@ -55,13 +55,13 @@ def main(name: str, seed: int, start: int, stop: int, folder: Path) -> None:
         try:
             outcome = trial.run(index)
         except BaseException as error:  # noqa: BLE001 - this is what is counted
-            outcome = f"traceback: {type(error).__name__}: {str(error)[:300]} | {_where(error)}"
+            outcome = f"traceback: {type(error).__name__}: {str(error)[:300]} | {where(error)}"
         faulthandler.cancel_dump_traceback_later()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         write(index, outcome, round(time.monotonic() - begin, 3), round(peak, 1))
 
 
-def _where(error: BaseException) -> str:
+def where(error: BaseException) -> str:
     """The innermost lines of our own source."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames]

@@ -37,6 +37,8 @@ from .survey import Survey, survey_slide
 _M_MMAP_THRESHOLD = -3
 """Of glibc's malloc.h."""
 _MEBIBYTE = 1 << 20
+_SEAL = "sha256"
+"""Key of a survey's file: digest of all its other values. Places of tiles are taken from them."""
 _STAMPED_BYTES = 1 << 16
 """So many bytes at both ends of a file identify it."""
 
@@ -71,13 +73,16 @@ class SurveyJob:
             files += [stamp(self.given), dict(self.recipe.nuclei.classes)]
         return digest([parts, *files, __version__, *_stain_revision(self.recipe)])
 
-    def done(self) -> bool:
-        """Whether this job's file is there."""
+    def finished(self) -> Survey | None:
+        """What this job's file holds; None without it, or where it was changed since."""
         try:
             values = json.loads(self.path.read_text(encoding="utf-8"))
-            return bool(values["key"] == self.key)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            return False
+            stated = values.pop(_SEAL)
+            if values["key"] != self.key or stated != digest(values):
+                return None
+            return Survey.from_dict(values)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return None
 
 
 @dataclass(frozen=True)
@@ -163,7 +168,8 @@ def make_survey(job: SurveyJob) -> Refusal | None:
             mpp=mpp,
         )
         survey = survey.with_notes(given.notes, given.left_out)
-    write_json(job.path, about | survey.as_dict())
+    values = json.loads(json.dumps(about | survey.as_dict()))
+    write_json(job.path, values | {_SEAL: digest(values)})
     return None
 
 

@@ -11,7 +11,6 @@ patients ──► splits ──────────────────
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import HistosynthError, InputError
+from ..core.errors import BadRun, HistosynthError, InputError
 from ..core.folder_lock import FolderRun, own_folder
 from ..core.own_files import OwnFiles
 from ..core.progress import ProgressCallback
@@ -243,7 +242,7 @@ def _check_inputs(recipe: PrepareRecipe, base_folder: Path) -> Stain | None:
 def _survey_slides(run: _Run) -> _Surveys:
     """Survey every slide that has no finished survey."""
     jobs = [_survey_job(run, source) for source in run.sources]
-    todo = [index for index, job in enumerate(jobs) if not job.done()]
+    todo = [index for index, job in enumerate(jobs) if job.finished() is None]
     finished = len(jobs) - len(todo)
     refused: dict[str, HistosynthError] = {}
     for position, refusal in run.engine.map(make_survey, [jobs[index] for index in todo]):
@@ -255,8 +254,10 @@ def _survey_slides(run: _Run) -> _Surveys:
     by_slide: dict[str, Survey] = {}
     for source, job in zip(run.sources, jobs, strict=True):
         if source.name not in refused:
-            values = json.loads(job.path.read_text(encoding="utf-8"))
-            by_slide[source.name] = Survey.from_dict(values)
+            survey = job.finished()
+            if survey is None:
+                raise BadRun(job.path, "it was changed while the run went on")
+            by_slide[source.name] = survey
     return _Surveys(by_slide, refused)
 
 

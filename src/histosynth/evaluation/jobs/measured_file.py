@@ -69,10 +69,17 @@ def read_measured(
             for number, name, key in _keys(file):
                 if name not in without:
                     values.setdefault(number, {})[name] = file.get_tensor(key)
+        return _tiles_of(tiles, values)
     except BadWeights as error:
         raise BadRun(path, f"it is damaged: {error.reason}") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise BadRun(path, f"it is damaged: {error}") from error
+
+
+def _tiles_of(
+    tiles: Sequence[TileFacts],
+    values: Mapping[int, Mapping[str, Values]],
+) -> tuple[list[TileMeasurements], dict[str, str]]:
     measured = []
     refused = {}
     for number, tile in enumerate(tiles):
