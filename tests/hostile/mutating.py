@@ -238,8 +238,11 @@ def change_tree(value: Any, random: Random, odd: Sequence[Any] = ODD_VALUES) -> 
 
 
 def change_json(content: bytes, random: Random) -> bytes:
-    """Values of a JSON document changed; the result is JSON."""
-    tree = change_tree(json.loads(content), random)
+    """Values of a JSON document changed; the result is JSON. Of other texts, a number."""
+    try:
+        tree = change_tree(json.loads(content), random)
+    except ValueError:
+        return change_number(content, random)
     return json.dumps(tree).encode("utf-8", "surrogatepass")
 
 

@@ -1,13 +1,27 @@
 """A few altered files of each format; `make hostile` tries thousands."""
 
 import json
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from histosynth.core.errors import BadTileSet
+from histosynth.annotation.reading_files import read_annotation
+from histosynth.core.errors import (
+    BadNuclei,
+    BadRecipe,
+    BadTable,
+    BadTileSet,
+    UnreadableImage,
+)
+from histosynth.core.images import read_mask, read_rgb
+from histosynth.core.recipe import read_toml
+from histosynth.core.store import read_plain_text
 from histosynth.core.tileset import TileSet, read_metadata
+from histosynth.preparation.patients import read_table
+from histosynth.slides import open_slide
+from histosynth.training.balance.patient_table import read_patient_traits
 from hostile.formats import FORMATS
 from hostile.own_files import prepare_again, write_prepared
 from hostile.rows import Row, is_clean, text_of
@@ -132,3 +146,23 @@ def test_a_survey_that_was_changed_is_made_anew(tmp_path):
     prepare_again(path, tmp_path)
     assert path.read_bytes() == before
     assert {each: each.read_bytes() for each in chunks} == chunks
+
+
+def test_pipes_are_refused_by_every_reader_and_not_waited_for(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    readers = {
+        read_rgb: UnreadableImage,
+        read_mask: UnreadableImage,
+        open_slide: UnreadableImage,
+        read_annotation: BadNuclei,
+        read_toml: BadRecipe,
+        read_table: BadTable,
+        read_patient_traits: BadTable,
+        read_metadata: BadTileSet,
+    }
+    for read, refusal in readers.items():
+        with pytest.raises(refusal, match="it is no plain file"):
+            read(pipe)
+    with pytest.raises(OSError, match="it is no plain file"):
+        read_plain_text(pipe)

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from .errors import ImageTooLarge, NotRGB, UnreadableImage, first_line
 from .geometry import Size
-from .store import atomic_write
+from .store import atomic_write, refuse_special_file
 from .tile import Mask, Pixels
 
 MAX_PIXELS = 12_288 * 12_288
@@ -172,6 +172,8 @@ def write_mask(path: Path | str, mask: Mask) -> None:
 
 def _open(path: Path, data: BytesIO | None = None) -> Image.Image:
     try:
+        if data is None:
+            refuse_special_file(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own limit follows, and reading reports damage
             image = Image.open(data or path, formats=_FORMATS)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import NotWritable
-from .store import atomic_write, json_text, sha256_of
+from .store import atomic_write, json_text, read_plain_text, sha256_of
 
 OWN_RECORD = ".histosynth.jsonl"
 MAX_RECORD_BYTES = 256 << 20
@@ -32,7 +32,7 @@ def _never(path: Path) -> bool:
 def keys_of_json(path: Path) -> set[str]:
     """Keys of the object in a JSON file; none of anything else."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_plain_text(path)
         values = json.loads(text)
     except (OSError, ValueError, RecursionError):
         return set()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar, Union, cast, get_args, get_origin
 
 from .errors import BadRecipe
+from .store import read_plain_text, refuse_special_file
 from .toml_text import MAX_TOML_BYTES, parse_toml
 
 _Recipe = TypeVar("_Recipe")
@@ -64,12 +65,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         BadRecipe: it cannot be read or parsed.
     """
     try:
-        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
-            raise BadRecipe(str(path), ["it is no plain file"])
+        refuse_special_file(path)
         if path.stat().st_size > MAX_TOML_BYTES:
             problem = f"the file is larger than {MAX_TOML_BYTES} bytes"
             raise BadRecipe(str(path), [problem])
-        return parse_toml(path.read_text(encoding="utf-8"))
+        return parse_toml(read_plain_text(path))
     except (OSError, ValueError) as error:
         raise BadRecipe(str(path), [str(error)]) from error
 

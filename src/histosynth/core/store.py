@@ -37,6 +37,10 @@ _UNWRITABLE = {
 """Error numbers of paths that cannot be written: disk full, read-only, a folder of that name."""
 
 
+MAX_OWN_TEXT_BYTES = 1 << 30
+"""Of a text in a folder of results; recipes of 100,000 pictures have a tenth of it."""
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; it is renamed to `path` if the block succeeds.
@@ -78,20 +82,30 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json_text(value))
 
 
-def read_plain_text(path: Path, most_bytes: int) -> str:
-    """The UTF-8 text of a file that a user or a recipe named.
+def read_plain_text(path: Path, most_bytes: int = MAX_OWN_TEXT_BYTES) -> str:
+    """The UTF-8 text of a file that a user or a recipe named, or that lies in a folder of ours.
 
     Raises:
-        OSError: it is absent, no plain file (opening a pipe would wait for ever, and a device has
-            no end), or larger.
+        OSError: it is absent, no plain file, or larger.
         UnicodeDecodeError: it is no UTF-8.
     """
-    if path.exists() and not path.is_file():
-        raise OSError("it is no plain file")
+    refuse_special_file(path)
     size = path.stat().st_size
     if size > most_bytes:
         raise OSError(f"its {size:,} bytes are more than {most_bytes:,}")
     return path.read_text(encoding="utf-8")
+
+
+def refuse_special_file(path: Path) -> None:
+    """Refuse what is there and no plain file.
+
+    Opening a pipe would wait for ever, and a device has no end.
+
+    Raises:
+        OSError: it is one.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError("it is no plain file")
 
 
 def sha256_of(path: Path) -> str:

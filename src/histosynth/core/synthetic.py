@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from .condition import Condition
 from .errors import BadOption, NotWritable
-from .store import atomic_write, digest
+from .store import atomic_write, digest, refuse_special_file
 from .temporary import temporary_file
 from .tile import Pixels, check_rgb, read_only
 
@@ -186,6 +186,7 @@ def read_recipe(path: Path) -> dict[str, Any] | None:
 
     Other programs write JSON into a TIFF's description too: it counts only next to our XMP.
     """
+    refuse_special_file(path)
     with Image.open(path) as image:
         text = _recipe_text(image)
     if not text:

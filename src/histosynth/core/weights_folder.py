@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from . import recipe as recipes
 from .errors import BadRecipe, BadWeights, first_line
-from .store import sha256_of
+from .store import read_plain_text, sha256_of
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -26,7 +26,7 @@ def read_card(path: Path, card_type: type[Card]) -> Card:
         BadWeights: the file is absent, or its values are not those of such a card.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_plain_text(path))
         return recipes.build(values, card_type, name=str(path))
     except (OSError, ValueError, BadRecipe) as error:
         raise BadWeights(path, first_line(error)) from error

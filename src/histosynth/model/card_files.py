@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..core.errors import InputError
 from ..core.markdown import escaped_markdown, markdown_code
+from ..core.store import read_plain_text
 from ..tensors.header import count_numbers, read_tensor_header
 from .card import data_list, write_card
 from .info import BundleInfo, adapter_folders
@@ -130,7 +131,7 @@ def read_text(path: Path) -> str:
     try:
         if path.stat().st_size > _MAX_TEXT_BYTES:
             raise ValueError(f"it has more than {_MAX_TEXT_BYTES:,} bytes")
-        return path.read_text(encoding="utf-8")
+        return read_plain_text(path)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path} cannot be read as text: {error}.",

@@ -13,7 +13,7 @@ import numpy as np
 from ..core import recipe as recipes
 from ..core.errors import BadRecipe, BundleMismatch
 from ..core.nuclei import ANY
-from ..core.store import sha256_of, write_json
+from ..core.store import read_plain_text, sha256_of, write_json
 from ..tissue.appearance import STYLE_NAMES, Appearance, StainFrame
 from .autoencoder import FACTOR
 from .families import FAMILIES
@@ -284,7 +284,7 @@ def read_info(folder: Path) -> BundleInfo:
     try:
         if path.stat().st_size > _MAX_INFO_BYTES:
             raise ValueError(f"it has more than {_MAX_INFO_BYTES:,} bytes")
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_plain_text(path))
         return recipes.build(values, BundleInfo, name=str(path))
     except FileNotFoundError as error:
         raise BundleMismatch(path, "there is no such file, so the folder is no bundle") from error

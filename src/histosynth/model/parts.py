@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import BadWeights, first_line
-from ..core.store import write_json
+from ..core.store import read_plain_text, write_json
 from ..tensors.building import build_empty
 from ..tensors.faults import BROKEN
 from ..tensors.files import write_tensors
@@ -77,7 +77,7 @@ def _own_weights(part: Any) -> dict[str, Tensor]:
 
 def _remove_origin(config: Path) -> None:
     """Take the folder that a network was loaded from out of its settings: it is private."""
-    values = json.loads(config.read_text(encoding="utf-8"))
+    values = json.loads(read_plain_text(config))
     values.pop("_name_or_path", None)
     write_json(config, values)
 

@@ -13,7 +13,7 @@ from ..core.errors import NotWritable
 from ..core.images import write_mask
 from ..core.nuclei import Nuclei
 from ..core.sheet import contact_sheet
-from ..core.store import ensure_folder, sha256_of, write_json, write_text
+from ..core.store import ensure_folder, read_plain_text, sha256_of, write_json, write_text
 from ..core.synthetic import Synthetic, refuse_foreign_files, write_synthetic
 from ..core.version import __version__
 from .demo_page import overview_recipe, overview_rows, page_html
@@ -153,7 +153,7 @@ def _read_hashes(path: Path) -> dict[str, str]:
         NotWritable: it is no such list.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_plain_text(path))
         hashes = values["sha256"]
         return {str(name): str(value) for name, value in hashes.items()}
     except (

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.store import read_plain_text
 from ..detectors.artefact_info import ARTEFACT_CARD
 from ..training.run import run_task
 from ..training.tasks.artefact import ARTEFACT
@@ -55,7 +56,7 @@ def train_quality(
         on_step=on_step,
     )
     weights = run / "weights"
-    card = json.loads((weights / ARTEFACT_CARD).read_text(encoding="utf-8"))
+    card = json.loads(read_plain_text(weights / ARTEFACT_CARD))
     return {
         "task": recipe.task,
         "steps": state.step,

@@ -12,6 +12,7 @@ from typing import Any
 from ..core import recipe as recipes
 from ..core.errors import BadRecipe, HistosynthError, ResumeMismatch
 from ..core.own_files import OwnFiles
+from ..core.store import read_plain_text
 from ..core.tileset import parquet_files
 from .recipe import PrepareRecipe
 from .results import RECIPE
@@ -37,7 +38,7 @@ def remember_recipe(recipe: PrepareRecipe, own: OwnFiles) -> None:
 def _changed_keys(path: Path, values: Mapping[str, Any]) -> list[str]:
     """Keys of a recipe, slides left out, whose values differ from those of a file."""
     try:
-        before = _with_present_keys(json.loads(path.read_text(encoding="utf-8")))
+        before = _with_present_keys(json.loads(read_plain_text(path)))
         return sorted(key for key in values if key != "slides" and before.get(key) != values[key])
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise BadRecipe(str(path), [f"it is damaged: {error}"]) from error

@@ -22,7 +22,7 @@ from ..core import recipe as recipes
 from ..core.errors import BadTileSet, HistosynthError
 from ..core.geometry import Size
 from ..core.nuclei import Nuclei
-from ..core.store import digest, write_json
+from ..core.store import digest, read_plain_text, write_json
 from ..core.tileset import Row, read_metadata, write_rows
 from ..core.version import __version__
 from ..detectors.opening import open_artefact_gate, open_detector
@@ -76,7 +76,7 @@ class SurveyJob:
     def finished(self) -> Survey | None:
         """What this job's file holds; None without it, or where it was changed since."""
         try:
-            values = json.loads(self.path.read_text(encoding="utf-8"))
+            values = json.loads(read_plain_text(self.path))
             stated = values.pop(_SEAL)
             if values["key"] != self.key or stated != digest(values):
                 return None

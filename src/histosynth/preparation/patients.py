@@ -12,6 +12,7 @@ from pathlib import Path
 from ..core.barcode import barcodes_in, lacks_barcode, patients_of_barcodes
 from ..core.cells import read_csv_rows
 from ..core.errors import BadRecipe, BadTable, NoFiles
+from ..core.store import refuse_special_file
 from ..slides import SLIDE_SUFFIXES
 from ..slides.series import one_file_a_slide
 from .recipe import PrepareRecipe
@@ -258,6 +259,7 @@ def _cell(row: Mapping[str, str], column: str) -> str:
 def _read_rows(path: Path) -> list[dict[str, str]]:
     """Rows of a CSV by column, whose names are in lower case."""
     try:
+        refuse_special_file(path)
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise BadTable(
                 f"{path} is larger than {MAX_TABLE_BYTES:,} bytes.",

@@ -22,6 +22,7 @@ from ..core.errors import BadRun, HistosynthError, InputError
 from ..core.folder_lock import FolderRun, own_folder
 from ..core.own_files import OwnFiles
 from ..core.progress import ProgressCallback
+from ..core.store import read_plain_text
 from ..core.tileset import parquet_files
 from ..detectors.opening import detector_name
 from ..engine import Engine
@@ -317,7 +318,7 @@ def _make_chunks(run: _Run, jobs: Sequence[ChunkJob]) -> int:
 def _update_previews(run: _Run, sha256: str) -> None:
     """Draw the previews, unless those of this very set are there."""
     mark = run.out / DRAWN_MARK
-    if mark.exists() and mark.read_text(encoding="utf-8") == sha256:
+    if mark.exists() and read_plain_text(mark) == sha256:
         return
     write_previews(run.own, run.sources, run.recipe.mpp)
     run.own.write_texts({DRAWN_MARK: sha256})

@@ -17,7 +17,7 @@ from PIL import Image
 from ..core.errors import NotWritable
 from ..core.folder_lock import FolderRun, index_lock
 from ..core.outcome import Outcome
-from ..core.store import write_json
+from ..core.store import read_plain_text, write_json
 from ..core.synthetic import RECIPE_KEY, UNREADABLE, Synthetic, is_as_written, read_recipe
 from .complete import COPIED
 from .provenance import Recipe
@@ -140,7 +140,7 @@ def read_earlier_recipes(path: Path) -> dict[str, Recipe]:
     if not os.path.lexists(path):
         return {}
     try:
-        recipes = json.loads(path.read_text(encoding="utf-8"))
+        recipes = json.loads(read_plain_text(path))
     except (OSError, ValueError, RecursionError):
         recipes = None
     if not _are_recipes(recipes):

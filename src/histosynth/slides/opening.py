@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..core.errors import UnreadableImage
 from ..core.images import IMAGE_SUFFIXES
+from ..core.store import refuse_special_file
 from .dicom import is_dicom
 from .slide import NotThisReader, Slide
 
@@ -166,6 +167,7 @@ def open_slide(path: Path, *, mpp: float | None = None) -> Slide:
         ConflictingScales: it states two scales that differ by more than 1 %, and none is given.
     """
     try:
+        refuse_special_file(path)
         with path.open("rb") as file:
             start = file.read(_START_BYTES)
     except OSError as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core import recipe as recipes
 from ..core.errors import BadRecipe, BadRun, NotWritable, ResumeMismatch, first_line
-from ..core.store import ensure_folder, write_json
+from ..core.store import ensure_folder, read_plain_text, write_json
 
 RECIPE_FILE = "recipe.json"
 INPUTS_FILE = "inputs.json"
@@ -87,7 +87,7 @@ def remember_inputs(run: Path, inputs: Mapping[str, str]) -> None:
 
 def _read_inputs(saved: Path) -> Any:
     try:
-        return json.loads(saved.read_text(encoding="utf-8"))
+        return json.loads(read_plain_text(saved))
     except (OSError, ValueError, RecursionError) as error:
         raise BadRun(saved, f"it cannot be read: {first_line(error)}") from error
 
@@ -145,7 +145,7 @@ def _foreign_file(run: Path) -> Path | None:
 
 def _read_recipe(saved: Path) -> dict[str, Any]:
     try:
-        values = json.loads(saved.read_text(encoding="utf-8"))
+        values = json.loads(read_plain_text(saved))
     except OSError as error:
         raise BadRun(saved, f"it cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

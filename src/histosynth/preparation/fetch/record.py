@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import FetchFailed, NotWritable
-from ...core.store import write_json
+from ...core.store import read_plain_text, write_json
 from .gdc import RemoteSlide
 
 FETCH_RECORD = ".fetched.json"
@@ -116,7 +116,7 @@ def _refusal(slide: RemoteSlide, what: str) -> FetchFailed:
 
 def _read_entries(path: Path) -> dict[str, Any]:
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(read_plain_text(path))
     except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(entries, dict):

@@ -11,6 +11,7 @@ from pathlib import Path
 from ...core.cells import read_csv_rows
 from ...core.errors import BadTable
 from ...core.images import IMAGE_SUFFIXES
+from ...core.store import refuse_special_file
 from ...preparation.patients import MAX_TABLE_BYTES
 from ...slides import SLIDE_SUFFIXES
 
@@ -211,6 +212,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         BadTable: it cannot be read, is too large, or is not shaped as a table.
     """
     try:
+        refuse_special_file(path)
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise BadTable(f"{path} is larger than {MAX_TABLE_BYTES:,} bytes.", "Split it.")
         with path.open(

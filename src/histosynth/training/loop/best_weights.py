@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from ...core.errors import NotWritable
-from ...core.store import write_json
+from ...core.store import read_plain_text, write_json
 
 _BEST_FOLDER = "best"
 _BEST_CARD = "best.json"
@@ -30,7 +30,7 @@ class BestWeights:
         if not (self.run / _BEST_FOLDER).is_dir():
             return math.inf
         try:
-            card = json.loads((self.run / _BEST_CARD).read_text(encoding="utf-8"))
+            card = json.loads(read_plain_text(self.run / _BEST_CARD))
             loss = float(card["validation_loss"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return math.inf

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import BadRun
-from ...core.store import ensure_folder, write_text
+from ...core.store import ensure_folder, refuse_special_file, write_text
 
 
 class RunLog:
@@ -53,6 +53,7 @@ def _read_lines(path: Path) -> list[str]:
     if not path.exists():
         return []
     try:
+        refuse_special_file(path)
         return path.read_text(
             encoding="utf-8",
             errors="replace",
