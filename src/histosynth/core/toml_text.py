@@ -1,7 +1,4 @@
-"""TOML of strangers: bounded before it is parsed, since a small file can keep the parser busy.
-
-A key of 30,000 parts costs Python's parser 20 s, its time growing with the square of the parts.
-"""
+"""TOML of strangers: bounded before it is parsed, since a small file can keep the parser busy."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_a_base_without_labels_ignores_them(tmp_path, tissue, autoencoder):
         ),
         ('targets = ["conv1", "to_q"]', "targets = []", "targets must name"),
         ("seed = 3", "seed = -5", r"seed must lie in 0\.\."),
-        ("seed = 3", "seed = 9223372036854775808", r"seed must lie in 0\.\."),
+        ("seed = 3", "seed = 9223372036854775808", r"seed is a whole number of more than 63 bits"),
         ("crop_shares = [1.0]", "crop_shares = [1.0]\nstyle_noise = -1.0", "style_noise"),
         (
             "[128]\ncrop_shares = [1.0]",
@@ -165,7 +165,7 @@ def test_a_seed_that_no_generator_takes_is_refused(
     seed,
 ):
     path = changed(write_recipe(tmp_path, tissue, task), ("seed = 3", f"seed = {seed}"))
-    with pytest.raises(BadRecipe, match="seed must lie in"):
+    with pytest.raises(BadRecipe, match=r"seed (must lie in|is a whole number of more than 63 bits)"):
         dry_run(path)
 
 
