@@ -165,7 +165,9 @@ def test_a_seed_that_no_generator_takes_is_refused(
     seed,
 ):
     path = changed(write_recipe(tmp_path, tissue, task), ("seed = 3", f"seed = {seed}"))
-    with pytest.raises(BadRecipe, match=r"seed (must lie in|is a whole number of more than 63 bits)"):
+    with pytest.raises(
+        BadRecipe, match=r"seed (must lie in|is a whole number of more than 63 bits)"
+    ):
         dry_run(path)
 
 
