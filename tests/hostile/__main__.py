@@ -73,7 +73,9 @@ def _experiment(name: str) -> list[dict[str, Any]]:
     arguments = "" if trials is None else str(trials)
     code = f"import json, hostile.{name} as it; print(json.dumps(list(it.run({arguments}))))"
     begin = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr.decode(errors="replace")[-3000:])
     rows: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     for row in rows:
         row.setdefault("seconds", round(time.monotonic() - begin, 1))

@@ -11,8 +11,10 @@ from histosynth.annotation.reading_files import read_annotation
 from histosynth.core.errors import (
     BadNuclei,
     BadRecipe,
+    BadRun,
     BadTable,
     BadTileSet,
+    UnknownClasses,
     UnreadableImage,
 )
 from histosynth.core.images import read_mask, read_rgb
@@ -22,6 +24,7 @@ from histosynth.core.tileset import TileSet, read_metadata
 from histosynth.preparation.patients import read_table
 from histosynth.slides import open_slide
 from histosynth.training.balance.patient_table import read_patient_traits
+from histosynth.training.resume import remember_inputs
 from hostile.formats import FORMATS
 from hostile.own_files import prepare_again, write_prepared
 from hostile.rows import Row, is_clean, text_of
@@ -146,6 +149,25 @@ def test_a_survey_that_was_changed_is_made_anew(tmp_path):
     prepare_again(path, tmp_path)
     assert path.read_bytes() == before
     assert {each: each.read_bytes() for each in chunks} == chunks
+
+
+def test_sizes_that_lie_are_refused_before_a_row_is_read(tmp_path):
+    path = altered(tmp_path, "height", 0)
+    with pytest.raises(BadTileSet) as refusal:
+        TileSet(tmp_path).table(["x", "height"])
+    assert refusal.value.path == path
+    assert refusal.value.reason == "its tile 's0_0_0' states a size of 32 x 0 px"
+
+
+def test_digests_of_inputs_that_are_no_names_are_refused(tmp_path):
+    (tmp_path / "inputs.json").write_text("[]")
+    with pytest.raises(BadRun, match="it holds no names"):
+        remember_inputs(tmp_path, {"a": "b"})
+
+
+def test_names_in_a_refusal_are_cut():
+    assert "x" * 255 + "..." in str(UnknownClasses(["x" * 5000], ["a"]))
+    assert len(str(UnknownClasses(["x" * 5000], ["a"]))) < 600
 
 
 def test_pipes_are_refused_by_every_reader_and_not_waited_for(tmp_path):

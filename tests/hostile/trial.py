@@ -122,5 +122,5 @@ def _check_sentence(error: HistosynthError) -> None:
     text.encode("utf-8", "surrogateescape")
 
 
-MAX_SENTENCE = 4_000
+MAX_SENTENCE = 10_000
 """Characters of a refusal; a recipe lists all its problems."""

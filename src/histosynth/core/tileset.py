@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .barcode import shared_patients
@@ -302,18 +303,21 @@ def _read_table(path: Path, columns: Sequence[str]) -> Any:
         for _ in _read_columns(path):  # names the tile, if one is to blame
             pass
         raise BadTileSet(path, first_line(error)) from error
-    if any(_holds_null(found, name) for name in found.column_names):
+    if any(_is_bad(found, name) for name in found.column_names):
         for _ in _read_columns(path):  # names the tile
             pass
     return found
 
 
-def _holds_null(table: Any, name: str) -> bool:
-    """Whether a column that must be whole is not: names, or classes of nuclei."""
+def _is_bad(table: Any, name: str) -> bool:
+    """Whether a column that must be whole is not: names, sizes or classes of nuclei."""
     column = table[name]
     if name == "nuclei_kind":
         nulls = [chunk.flatten().null_count for chunk in column.chunks]
         return any(nulls)
+    if name in ("width", "height"):
+        least = pc.min(column).as_py()
+        return least is not None and least <= 0
     is_needed = name in (
         "tile_id",
         "slide",

@@ -6,7 +6,6 @@ lists of unequal length, or bytes that are no text.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,9 @@ MAX_COLUMN_BYTES = 1 << 30
 MAX_NAME_LENGTH = 1_000
 """Characters of a tile's id, slide or patient."""
 MAX_TILE_CLASSES = 250
+_MIN_SCALE = 1e-6
+_MAX_SCALE = 1e6
+"""Of any picture, um/px; the verbs have limits of their own."""
 _SHOWN = 80
 """Characters of a value in a message."""
 
@@ -187,7 +189,7 @@ def _problem_of(row: Mapping[str, Any]) -> str:
     if min(width, height) <= 0:
         return f"states a size of {width} x {height} px"
     mpp = row["mpp"]
-    if not (math.isfinite(mpp) and mpp > 0):
+    if not _MIN_SCALE <= mpp <= _MAX_SCALE:
         return f"states a scale of {mpp} um/px"
     lists = [row.get(name) for name in _LISTS]
     return _problem_of_nuclei(lists)

@@ -12,12 +12,15 @@ from pathlib import Path
 from ..core.barcode import barcodes_in, lacks_barcode, patients_of_barcodes
 from ..core.cells import read_csv_rows
 from ..core.errors import BadRecipe, BadTable, NoFiles
+from ..core.errors.base import listed
 from ..core.store import refuse_special_file
 from ..slides import SLIDE_SUFFIXES
 from ..slides.series import one_file_a_slide
 from .recipe import PrepareRecipe
 
 MAX_TABLE_BYTES = 64 << 20
+_SHOWN = 80
+"""Characters of a column's name in a message."""
 _Table = dict[str, dict[str, str]]
 """Rows by slide, each by column."""
 
@@ -232,7 +235,7 @@ def read_table(path: Path) -> _Table:
     """
     rows = _read_rows(path)
     if rows and "slide" not in rows[0]:
-        columns = ", ".join(str(name) for name in rows[0])
+        columns = listed((str(name)[:_SHOWN] for name in rows[0]), 20)
         raise BadTable(
             f"{path} has the columns {columns}, and none named slide.",
             "Name one of them slide.",

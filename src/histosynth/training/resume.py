@@ -85,9 +85,12 @@ def remember_inputs(run: Path, inputs: Mapping[str, str]) -> None:
     write_json(saved, dict(inputs))
 
 
-def _read_inputs(saved: Path) -> Any:
+def _read_inputs(saved: Path) -> dict[str, Any]:
     try:
-        return json.loads(read_plain_text(saved))
+        values = json.loads(read_plain_text(saved))
+        if not isinstance(values, dict):
+            raise ValueError("it holds no names")
+        return values
     except (OSError, ValueError, RecursionError) as error:
         raise BadRun(saved, f"it cannot be read: {first_line(error)}") from error
 

@@ -7,15 +7,25 @@ from typing import Any
 
 from ..visible import visible
 
+_MAX_NAME = 255
+"""Characters of a name in a message; no file has more."""
+
 
 def listed(names: Iterable[object], max_names: int = 6) -> str:
     """The first names, and how many more there are."""
-    items = [str(name) for name in names]
-    text = ", ".join(items[:max_names])
+    items = [_cut(str(name)) for name in names]
+    shown = items[:max_names]
+    text = ", ".join(shown)
     more = len(items) - max_names
     if more > 0:
         text += f" and {more} more"
     return text
+
+
+def _cut(name: str) -> str:
+    if len(name) <= _MAX_NAME:
+        return name
+    return f"{name[:_MAX_NAME]}..."
 
 
 def first_line(error: BaseException) -> str:
