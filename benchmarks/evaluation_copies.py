@@ -56,7 +56,7 @@ def crop_of(pixels, random, side=SIDE):
     return pixels[y : y + side, x : x + side]
 
 
-def with_merged_adapter(crop, random):
+def worn(crop, random):
     stained = restain(crop, stain_matrix(random, 0.2)).round().astype(np.uint8)
     turned = np.ascontiguousarray(pose(stained, int(random.integers(8))))
     return jpeg(turned, int(random.integers(40, 91)))
@@ -176,15 +176,13 @@ def main() -> None:
     ways = {
         "moved, turned, restained, JPEG": (
             asked.each,
-            lambda p: with_merged_adapter(crop_of(p, random), random),
+            lambda p: worn(crop_of(p, random), random),
         ),
         "and blurred by 1.5 px": (
             1,
-            lambda p: ndimage.gaussian_filter(
-                with_merged_adapter(crop_of(p, random), random), (1.5, 1.5, 0)
-            ),
+            lambda p: ndimage.gaussian_filter(worn(crop_of(p, random), random), (1.5, 1.5, 0)),
         ),
-        "a quarter of other tissue": (1, lambda p: with_merged_adapter(mixed(p), random)),
+        "a quarter of other tissue": (1, lambda p: worn(mixed(p), random)),
         "turned by 3 degrees": (1, lambda p: warped(p, random, degrees=3)),
         "turned by 10 degrees": (1, lambda p: warped(p, random, degrees=10)),
         "enlarged by 3 %": (1, lambda p: warped(p, random, zoom=1.03)),

@@ -11,12 +11,12 @@ whose place it stands, which states that it was given nuclei. Writes evaluation-
 from __future__ import annotations
 
 import argparse
-import io
 from pathlib import Path
 
 import numpy as np
 import torch
 from crops import corners
+from evaluation_copies import SIDE, crop_of, source, worn
 from PIL import Image
 from scipy import ndimage
 
@@ -25,24 +25,15 @@ from histosynth.core.store import ensure_folder, write_json
 from histosynth.core.synthetic import read_recipe, write_synthetic
 from histosynth.model import autoencoder as ae
 from histosynth.pipeline.evaluate import evaluate
-from histosynth.tissue.augment import pose, restain, stain_matrix
-from histosynth.training.data.sources import TileSource, open_source
+from histosynth.training.data.sources import open_source
 
 ROOT = Path(__file__).resolve().parents[1]
-SIDE = 256
 MPP = 0.5
 CLASSES = ("epithelial", "lymphocyte", "stromal")
 
 
 def examples(root: Path, members: str):
-    source = TileSource(
-        "brca-m2c/images",
-        "^(.{12})",
-        MPP,
-        points="brca-m2c/points",
-        members=f"brca-m2c/{members}.txt",
-    )
-    return list(open_source(source, root=root, mpp=MPP, classes=CLASSES))
+    return list(open_source(source(f"brca-m2c/{members}.txt"), root=root, mpp=MPP, classes=CLASSES))
 
 
 def one_a_patient(tiles, count, random):
@@ -78,23 +69,6 @@ def make(bundle, crops, folder: Path, variants: int):
     return folder
 
 
-def jpeg(pixels, quality: int):
-    packed = io.BytesIO()
-    Image.fromarray(pixels).save(packed, "JPEG", quality=quality)
-    return np.array(Image.open(packed))
-
-
-def crop_near(whole, random):
-    y, x = (random.integers(0, length - SIDE + 1) for length in whole.shape[:2])
-    return whole[y : y + SIDE, x : x + SIDE]
-
-
-def worn(crop, random):
-    stained = restain(crop, stain_matrix(random, 0.2)).round().astype(np.uint8)
-    turned = np.ascontiguousarray(pose(stained, int(random.integers(8))))
-    return jpeg(turned, int(random.integers(40, 91)))
-
-
 def through_autoencoder(bundle, pixels):
     frame = hs.measure_appearance(pixels).frame
     signal = ae.to_signal(torch.from_numpy(frame.to_canonical(pixels)))[None]
@@ -110,10 +84,10 @@ def ways(bundle, random):
     return {
         "the same pixels": lambda crop, whole, made: crop,
         "moved, turned, restained, JPEG": lambda crop, whole, made: worn(
-            crop_near(whole, random), random
+            crop_of(whole, random), random
         ),
         "and blurred by 1.5 px": lambda crop, whole, made: ndimage.gaussian_filter(
-            worn(crop_near(whole, random), random), (1.5, 1.5, 0)
+            worn(crop_of(whole, random), random), (1.5, 1.5, 0)
         ),
         "through the autoencoder, restained, JPEG": lambda crop, whole, made: worn(
             through_autoencoder(bundle, crop), random

@@ -19,7 +19,6 @@ STREAMS = {
 }
 TABLES = {"csv.writer", "csv.DictWriter", "csv.reader", "csv.DictReader"}
 WRITES_UNRECORDED = {
-    "pipeline/demo_files.py": "demo.json lists its files by sha256",
     "pipeline/synthesize_files.py": "recipe.json is read before, and refused if it is none",
     "preparation/fetch/download.py": "hidden files, and what `record` admits",
     "preparation/fetch/record.py": "the record of slides itself",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,14 +25,10 @@ def run(trials: int, chosen: Sequence[Verb] = VERBS, seed: int = 0) -> list[dict
         tracebacks, half_written, unequal, seconds.
     """
     rows = []
-    verbs.load()
     share = max(trials // len(chosen), 1)
-    with tempfile.TemporaryDirectory(prefix="kills-") as name:
-        inputs = Path(name) / "inputs"
-        inputs.mkdir()
-        verbs.write_inputs(inputs)
+    with verbs.inputs_in_a_folder() as (folder, inputs):
         for verb in chosen:
-            rows.append(_row(verb, inputs, Path(name), share, seed))
+            rows.append(_row(verb, inputs, folder, share, seed))
     return rows
 
 
@@ -54,9 +49,7 @@ def _row(
         raise RuntimeError(f"{verb.name} fails without a kill: {shown.read_text()}")
     seconds = time.monotonic() - begin
     expected = verbs.contents(whole, verb)
-    row: dict[str, Any] = {"what": f"kills: {verb.name}", "tried": trials, "failures": []}
-    row |= dict.fromkeys(("refused", "accepted", "tracebacks", "hangs", "half_written"), 0)
-    row["unequal"] = 0
+    row = verbs.new_row(f"kills: {verb.name}", trials)
     generator = random.Random(seed)
     for trial in range(trials):
         number = SIGNALS[trial % len(SIGNALS)]

@@ -21,6 +21,7 @@ from histosynth.core.images import read_mask, read_rgb
 from histosynth.core.recipe import read_toml
 from histosynth.core.store import read_plain_text
 from histosynth.core.tileset import TileSet, read_metadata
+from histosynth.pipeline.train import dry_run
 from histosynth.preparation.patients import read_table
 from histosynth.slides import open_slide
 from histosynth.training.balance.patient_table import read_patient_traits
@@ -188,3 +189,11 @@ def test_pipes_are_refused_by_every_reader_and_not_waited_for(tmp_path):
             read(pipe)
     with pytest.raises(OSError, match="it is no plain file"):
         read_plain_text(pipe)
+
+
+def test_a_link_that_leads_to_itself_is_no_folder_of_tiles(tmp_path):
+    FORMATS["recipes of training"].write_seeds(tmp_path)
+    recipe = tmp_path / "autoencoder.toml"
+    recipe.write_text(recipe.read_text().replace('root = "."', 'root = "loop"'))
+    with pytest.raises(BadRecipe, match="there is no folder"):
+        dry_run(recipe)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,14 +21,10 @@ def run(trials: int, chosen: Sequence[Verb] = VERBS) -> list[dict[str, Any]]:
         tracebacks, half_written, unequal, seconds.
     """
     rows = []
-    verbs.load()
     share = max(trials // len(chosen), 1)
-    with tempfile.TemporaryDirectory(prefix="two-") as name:
-        inputs = Path(name) / "inputs"
-        inputs.mkdir()
-        verbs.write_inputs(inputs)
+    with verbs.inputs_in_a_folder() as (folder, inputs):
         for verb in chosen:
-            rows.append(_row(verb, inputs, Path(name), share))
+            rows.append(_row(verb, inputs, folder, share))
     return rows
 
 
@@ -46,9 +41,7 @@ def _row(
     whole = place / "whole"
     verbs.end_of(verbs.start(verb, inputs, whole, shown[0]))
     expected = verbs.contents(whole, verb)
-    row: dict[str, Any] = {"what": f"two at once: {verb.name}", "tried": trials, "failures": []}
-    row |= dict.fromkeys(("refused", "accepted", "tracebacks", "hangs", "half_written"), 0)
-    row["unequal"] = 0
+    row = verbs.new_row(f"two at once: {verb.name}", trials)
     for trial in range(trials):
         out = place / f"out-{trial}"
         processes = [verbs.start(verb, inputs, out, each) for each in shown]

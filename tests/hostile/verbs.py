@@ -8,10 +8,13 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -124,6 +127,23 @@ VERBS = (
         lambda inputs, out: ["demo", "--bundle", inputs / "bundle", "--out", out, "-q"],
     ),
 )
+
+
+@contextmanager
+def inputs_in_a_folder() -> Iterator[tuple[Path, Path]]:
+    """A temporary folder, and the inputs of all verbs in it; what verbs import is loaded."""
+    load()
+    with tempfile.TemporaryDirectory(prefix="hostile-") as name:
+        inputs = Path(name) / "inputs"
+        inputs.mkdir()
+        write_inputs(inputs)
+        yield Path(name), inputs
+
+
+def new_row(what: str, trials: int) -> dict[str, Any]:
+    """A row of the table before anything was tried."""
+    counted = ("refused", "accepted", "tracebacks", "hangs", "half_written", "unequal")
+    return {"what": what, "tried": trials, "failures": [], **dict.fromkeys(counted, 0)}
 
 
 def write_inputs(folder: Path) -> None:

@@ -7,18 +7,11 @@ from pathlib import Path
 
 import pytest
 from locking import another_run
-from served import SIZE, serving
+from served import SIZE
 
 from histosynth.core import web
 from histosynth.core.errors import BadOption, FetchFailed, FolderInUse, NotWritable
 from histosynth.preparation.fetch import RemoteSlide, download, fetch, find_slides, record
-
-
-@pytest.fixture
-def commons(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serving() as state:
-        yield state
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import hashlib
 import os
 
 import pytest
-from served import serving
 
 from histosynth.core.errors import FetchFailed, NotWritable
 from histosynth.preparation.fetch import RemoteSlide, download, fetch, find_slides, record
@@ -14,13 +13,6 @@ from histosynth.preparation.patients import read_table
 from histosynth.slides import SLIDE_SUFFIXES
 
 MINE = b"of the user"
-
-
-@pytest.fixture
-def commons(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serving() as state:
-        yield state
 
 
 @pytest.fixture

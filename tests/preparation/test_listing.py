@@ -3,19 +3,11 @@
 from pathlib import Path
 
 import pytest
-from served import serving
 
 from histosynth.core.errors import FetchFailed
 from histosynth.preparation.fetch import find_slides, manifest_text, table_text
 from histosynth.preparation.patients import read_table
 from histosynth.preparation.subtypes import load_subtypes
-
-
-@pytest.fixture
-def commons(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serving() as state:
-        yield state
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from .errors import FolderInUse, NotWritable
 from .file_locks import Lock, is_open_file, try_lock, wait_for_lock
+from .paths import real_path
 from .progress import ProgressCallback
 from .stopping import Stopped, raise_if_stopped
 from .store import ensure_folder
@@ -106,7 +107,7 @@ def own_folder(folder: Path) -> Iterator[FolderRun]:
         FolderInUse: another run works in it.
         NotWritable: it cannot be created or written.
     """
-    key = (threading.get_ident(), folder.resolve())
+    key = (threading.get_ident(), real_path(folder))
     if key in _held:
         yield _held[key]
         return

@@ -165,9 +165,14 @@ def _on_black(image: Image.Image) -> Image.Image:
 
 def write_mask(path: Path | str, mask: Mask) -> None:
     """Write a mask as an 8-bit picture, 255 where True."""
-    grey = mask.astype(np.uint8) * 255
     with atomic_write(Path(path)) as temporary:
-        Image.fromarray(grey).save(temporary)
+        save_mask(temporary, mask)
+
+
+def save_mask(path: Path, mask: Mask) -> None:
+    """The same to a path that nobody reads yet."""
+    grey = mask.astype(np.uint8) * 255
+    Image.fromarray(grey).save(path)
 
 
 def _open(path: Path, data: BytesIO | None = None) -> Image.Image:

@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from .file_locks import Lock, is_open_file, try_lock
+from .paths import real_path
 
 PREFIX = ".histosynth-tmp-"
 _NAME = re.compile(re.escape(PREFIX) + r"[a-z0-9_]{8}(\.[^/]*)?")
@@ -38,7 +39,7 @@ def temporary_file(folder: Path, suffix: str = "") -> Iterator[Path]:
     Raises:
         OSError: the folder takes no file.
     """
-    key = folder.resolve()
+    key = real_path(folder)
     if key not in _swept:
         _swept.add(key)
         remove_abandoned(folder)

@@ -13,6 +13,7 @@ import numpy as np
 from ..core import recipe as recipes
 from ..core.errors import BadRecipe, BundleMismatch
 from ..core.nuclei import ANY
+from ..core.paths import real_path
 from ..core.store import read_plain_text, sha256_of, write_json
 from ..tissue.appearance import STYLE_NAMES, Appearance, StainFrame
 from .autoencoder import FACTOR
@@ -373,7 +374,7 @@ def _check_file(folder: Path, name: str) -> None:
         BundleMismatch: naming it.
     """
     try:
-        inside = (folder / name).resolve().is_relative_to(folder.resolve())
+        inside = real_path(folder / name).is_relative_to(real_path(folder))
     except (OSError, ValueError) as error:
         raise BundleMismatch(folder / "bundle.json", f"{name!r} is no file's name") from error
     if not inside:

@@ -16,6 +16,7 @@ from typing import IO, Any
 from ..core.errors import BundleMismatch, InputError, NotWritable
 from ..core.file_names import name_key, path_problem
 from ..core.folder_lock import share_folder
+from ..core.paths import real_path
 from ..core.store import atomic_write
 from ..core.temporary import temporary_folder
 from .card_files import count_parameters, read_text, rewrite_card
@@ -96,7 +97,7 @@ def pack(
         NotWritable: `out` exists already, or is inside the bundle.
         HistosynthError: see `bundle_contents`.
     """
-    if out.resolve().is_relative_to(folder.resolve()):
+    if real_path(out).is_relative_to(real_path(folder)):
         raise NotWritable(out, "it lies in the bundle itself")
     if out.suffix == ".zip":
         refuse_existing(out)
@@ -141,7 +142,7 @@ def unpack(archive: Path, out: Path) -> dict[str, Any]:
             or too much, or its hashes do not hold.
         NotWritable: `out` exists already.
     """
-    out = out.resolve()
+    out = real_path(out)
     try:
         with (
             zipfile.ZipFile(archive) as opened,
@@ -249,7 +250,7 @@ def _new_folder(out: Path) -> Iterator[Path]:
     Raises:
         NotWritable: `out` exists already, or cannot be written.
     """
-    out = out.resolve()
+    out = real_path(out)
     is_empty_folder = out.is_dir() and not any(out.iterdir())
     if not is_empty_folder:
         refuse_existing(out)

@@ -7,13 +7,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..annotation.nuclei_files import write_csv, write_geojson
+from ..annotation.nuclei_files import nuclei_csv, nuclei_geojson
 from ..core.condition import Condition
 from ..core.errors import NotWritable
-from ..core.images import write_mask
+from ..core.images import save_mask
 from ..core.nuclei import Nuclei
+from ..core.own_files import OwnFiles
 from ..core.sheet import contact_sheet
-from ..core.store import ensure_folder, read_plain_text, sha256_of, write_json, write_text
+from ..core.store import ensure_folder, read_plain_text, sha256_of
 from ..core.synthetic import Synthetic, refuse_foreign_files, write_synthetic
 from ..core.version import __version__
 from .demo_page import overview_recipe, overview_rows, page_html
@@ -26,7 +27,8 @@ TITLE = "histosynth demo: synthetic tissue, for research use; not for diagnosis"
 class DemoFiles:
     """A demo's folder.
 
-    Pictures are marked as synthetic themselves; `demo.json` lists the other files by sha256.
+    Pictures are marked as synthetic themselves; `demo.json` lists the other files by sha256, and
+    what is about to be written is recorded before (`OwnFiles`).
 
     Args:
         out: the folder.
@@ -47,6 +49,7 @@ class DemoFiles:
         self.nuclei_csv = out / "nuclei.csv"
         self.nuclei_geojson = out / "nuclei.geojson"
         self.list = out / "demo.json"
+        self.own = OwnFiles(out, earlier=self._is_listed)
 
     def image(
         self,
@@ -64,46 +67,33 @@ class DemoFiles:
         """
         if os.path.lexists(self.list):
             self.hashes = _read_hashes(self.list)
-        self._refuse_unlisted(self.nuclei_csv)
-        self._refuse_unlisted(self.nuclei_geojson)
-        self._refuse_unlisted(self.report)
+        masks = [self.image("mask", index) for index in range(self.tiles)]
+        texts = [self.nuclei_csv, self.nuclei_geojson, self.report]
+        self.own.refuse_foreign([self._name(path) for path in (*texts, *masks)])
         refuse_foreign_files(self.contact)
         for index in range(self.tiles):
-            self._refuse_unlisted(self.image("mask", index))
             refuse_foreign_files(self.image("synthetic", index))
             refuse_foreign_files(self.image("mended", index))
 
-    def _refuse_unlisted(self, path: Path) -> None:
-        """Refuse a file that is not the one that a demo listed."""
-        if not os.path.lexists(path):
-            return
-        listed = self.hashes.get(self._name(path))
-        if not os.path.isfile(path) or sha256_of(path) != listed:
-            raise NotWritable(path, FOREIGN)
+    def _is_listed(self, path: Path) -> bool:
+        """Whether a file is the list or one that it lists: earlier releases had no other record."""
+        if path == self.list:
+            return bool(self.hashes)
+        return sha256_of(path) == self.hashes.get(self._name(path))
 
     def _name(self, path: Path) -> str:
         """A file's path from the folder."""
         return path.relative_to(self.out).as_posix()
 
-    def _record(self, *paths: Path) -> None:
-        """List files that were just written."""
-        for path in paths:
-            name = self._name(path)
-            self.hashes[name] = sha256_of(path)
-        values = {
-            "histosynth": __version__,
-            "verb": "demo",
-            "sha256": self.hashes,
-        }
-        write_json(self.list, values)
-
     def write_nuclei(self, nuclei: Nuclei) -> None:
         """Create the folders, and write the layout in both formats."""
         ensure_folder(self.out)
         ensure_folder(self.images)
-        write_csv(self.nuclei_csv, nuclei)
-        write_geojson(self.nuclei_geojson, nuclei)
-        self._record(self.nuclei_csv, self.nuclei_geojson)
+        texts = {
+            self._name(self.nuclei_csv): nuclei_csv(nuclei),
+            self._name(self.nuclei_geojson): nuclei_geojson(nuclei),
+        }
+        self.own.write_texts(texts)
 
     def write_tiles(
         self,
@@ -115,8 +105,8 @@ class DemoFiles:
             tile.save(self.image("synthetic", index))
         for index, condition in enumerate(damaged):
             path = self.image("mask", index)
-            write_mask(path, condition.mask)
-            self._record(path)
+            with self.own.writing(self._name(path)) as temporary:
+                save_mask(temporary, condition.mask)
 
     def write_completed(self, completed: Sequence[Synthetic]) -> None:
         """Write each completed tile."""
@@ -142,8 +132,19 @@ class DemoFiles:
         for index in range(len(pictures.completed)):
             names.append(self._name(self.image("mended", index)))
         page = page_html(pictures, names)
-        write_text(self.report, page)
-        self._record(self.report)
+        self.own.write_texts({self._name(self.report): page})
+        self._write_list()
+
+    def _write_list(self) -> None:
+        """List the files that are not marked as synthetic themselves."""
+        masks = [self.image("mask", index) for index in range(self.tiles)]
+        paths = [self.nuclei_csv, self.nuclei_geojson, *masks, self.report]
+        values = {
+            "histosynth": __version__,
+            "verb": "demo",
+            "sha256": {self._name(path): sha256_of(path) for path in paths},
+        }
+        self.own.write_json(self._name(self.list), values)
 
 
 def _read_hashes(path: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..core import recipe as recipes
 from ..core.errors import BadOption
+from ..core.paths import real_path
 from ..training.tasks import find_task
 from ..training.tasks.task import Task, TrainRecipe
 
@@ -65,7 +66,7 @@ def read_task(
         recipe = replace(recipe, base=_resolved_base(options.base))
     if options.root is not None:
         root = options.root.expanduser()
-        data = replace(recipe.data, root=root.resolve())
+        data = replace(recipe.data, root=real_path(root))
         recipe = replace(recipe, data=data)
     return task, recipe
 
@@ -73,4 +74,4 @@ def read_task(
 def _resolved_base(base: str) -> str:
     """A folder's full path; any other name, e.g. of a repository, as it is."""
     folder = Path(base).expanduser()
-    return str(folder.resolve()) if folder.exists() else base
+    return str(real_path(folder)) if folder.exists() else base

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.paths import real_path
 from ..core.store import read_plain_text
 from ..detectors.artefact_info import ARTEFACT_CARD
 from ..training.run import run_task
@@ -42,7 +43,7 @@ def train_quality(
         The weights' folder, and `artefact.json` with the area under the ROC curve.
     """
     recipe = artefact_recipe(
-        folder.resolve(),
+        real_path(folder),
         patient,
         mpp,
         start=start,

@@ -17,6 +17,7 @@ from ..core.geometry import Size
 from ..core.images import IMAGE_SUFFIXES, read_mask, read_rgb
 from ..core.nuclei import Nuclei
 from ..core.pairing import pair_by_stem
+from ..core.paths import real_path
 from ..core.synthetic import refuse_foreign_files
 from ..model.bundle import Bundle
 from ..tissue.appearance import Appearance, measure_appearance
@@ -194,8 +195,8 @@ def refuse_inputs_as_targets(targets: Sequence[Path], inputs: Iterable[Path], ou
     Raises:
         BadOption: naming `out`.
     """
-    originals = {path.resolve() for path in inputs}
-    if any(target.resolve() in originals for target in targets):
+    originals = {real_path(path) for path in inputs}
+    if any(real_path(target) in originals for target in targets):
         raise BadOption(
             "--out",
             out,

@@ -11,6 +11,7 @@ from diffusers import AutoencoderKL
 
 from ...core.errors import BadWeights, first_line
 from ...core.hub import hub_folder
+from ...core.paths import real_path
 from ...tensors.settings import read_settings
 from ...tensors.transformers_networks import load_tokenizer
 from ..autoencoder import check_factor
@@ -107,10 +108,10 @@ class BaseLocation:
         """The folder of settings for a single file."""
         if not self.config:
             return None
-        return (self.base_folder / self.config).resolve()
+        return real_path(self.base_folder / self.config)
 
     def _local_path(self) -> Path:
-        return (self.base_folder / Path(self.base).expanduser()).resolve()
+        return real_path(self.base_folder / Path(self.base).expanduser())
 
 
 def _fetch(name: str) -> Path:

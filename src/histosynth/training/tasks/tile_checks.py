@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...core.errors import BadRecipe
+from ...core.paths import real_path
 from ..data.plan import DataPlan
 from ..data.sources import Example, TileSource, open_source, refuse_leaks
 
@@ -35,7 +36,7 @@ def _open_sources(
     data: DataPlan,
     base_folder: Path,
 ) -> list[Example]:
-    root = (base_folder / data.root).resolve()
+    root = real_path(base_folder / data.root)
     examples: list[Example] = []
     for source in sources:
         examples += open_source(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ....core.errors import BadRecipe
+from ....core.paths import real_path
 from ....core.roc import MIN_GROUPS_PER_CLASS
 from ....detectors.artefact import MAX_SCALE_RATIO
 from ....detectors.artefact_info import GOOD_CLASS
@@ -41,7 +42,7 @@ def open_labelled_tiles(data: ArtefactData, base_folder: Path) -> LabelledTiles:
             have tiles of a class.
         HistosynthError: a picture cannot be read.
     """
-    root = (base_folder / data.root).resolve()
+    root = real_path(base_folder / data.root)
     if not root.is_dir():
         raise BadRecipe("data.root", [f"there is no folder {base_folder / data.root}"])
     tiles: list[Example] = []

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ....core.errors import BadRecipe
+from ....core.paths import real_path
 from ....model.adapters import base_sha256
 from ....model.bundle import Bundle
 from ....model.conditioning import style_length
@@ -69,7 +70,7 @@ def text_bundle(
     sha256 = base_sha256(opened.network)
     config = ""
     if recipe.base_config:
-        config = str((base_folder / recipe.base_config).resolve())
+        config = str(real_path(base_folder / recipe.base_config))
     named_base = NamedBase(location.recorded_name(), sha256, config)
     info = _bundle_info(
         recipe,
