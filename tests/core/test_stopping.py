@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -64,3 +65,32 @@ def test_ignored_signals_stay_ignored():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_stop_that_fell_into_a_destructor_comes_again(capsys):
+    """From there no exception rises: Python would show a traceback, and the run would go on."""
+
+    class Destroyed:
+        def __del__(self):
+            send()
+
+    with pytest.raises(Stopped) as stop, stop_signals():
+        Destroyed()
+        for _ in range(500):
+            time.sleep(0.01)
+        raise AssertionError
+    assert stop.value.exit_code == 143
+    assert capsys.readouterr().err == ""
+
+
+def test_other_faults_of_destructors_are_shown_as_before(monkeypatch):
+    shown = []
+    monkeypatch.setattr("sys.unraisablehook", shown.append)
+
+    class Destroyed:
+        def __del__(self):
+            raise ValueError
+
+    with stop_signals():
+        Destroyed()
+    assert [each.exc_type for each in shown] == [ValueError]

@@ -9,6 +9,8 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from histosynth.core.errors import BadWeights
+from histosynth.core.temporary import remove_abandoned
+from histosynth.tensors import files
 from histosynth.tensors.files import read_all_tensors, write_tensors
 from histosynth.tensors.header import read_tensor_header
 
@@ -107,3 +109,20 @@ def test_what_is_no_regular_file_is_not_opened(tmp_path):
         read_tensor_header(tmp_path)
     with pytest.raises(BadWeights):
         read_tensor_header(tmp_path / "absent.safetensors")
+
+
+@pytest.mark.parametrize("array", [np.zeros(3), torch.zeros(3)])
+def test_another_process_that_sweeps_the_folder_takes_no_file_that_is_written(
+    tmp_path, monkeypatch, array
+):
+    """The library puts another file in the temporary one's place, which no lock belongs to."""
+    sort = files._sort_metadata
+
+    def sweep_and_sort(path):
+        remove_abandoned(tmp_path)
+        sort(path)
+
+    monkeypatch.setattr(files, "_sort_metadata", sweep_and_sort)
+    write_tensors(tmp_path / "a.safetensors", {"x": array}, {"b": "1", "a": "2"})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+    assert list(load_file(tmp_path / "a.safetensors")) == ["x"]

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 _CTRL_C = "SIGINT"
+_AGAIN_S = 0.02
+"""After which a stop that nobody could catch is sent once more."""
 _INSISTENT = 3
 """So many signals end the process at once, whatever it does."""
 
@@ -94,6 +98,30 @@ class _Signals:
             return
         self.raise_now(self.waiting or Stopped(number))
 
+    def send_again(self, hook: Callable[[sys.UnraisableHookArgs], Any]) -> Any:
+        """A hook that sends a stop once more that fell into a destructor, from which none rises.
+
+        Args:
+            hook: for all other exceptions.
+        """
+
+        def handle(unraisable: sys.UnraisableHookArgs) -> None:
+            stop = unraisable.exc_value
+            if not isinstance(stop, Stopped):
+                hook(unraisable)
+                return
+            self.count -= 1
+            self.raised = None
+            timer = threading.Timer(_AGAIN_S, self._send, [stop.number])
+            timer.daemon = True
+            timer.start()
+
+        return handle
+
+    def _send(self, number: int) -> None:
+        if self.is_active:
+            os.kill(os.getpid(), number)
+
     def raise_now(self, stop: Stopped) -> None:
         """Raise a stop, and remember it in case that a library swallows it."""
         self.waiting = None
@@ -123,9 +151,12 @@ def stop_signals() -> Iterator[None]:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             before[number] = signal.signal(number, _signals.receive)
+    hook = sys.unraisablehook
+    sys.unraisablehook = _signals.send_again(hook)
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         _signals.is_active = False
         if _signals.raised is None:
             for number, handler in before.items():

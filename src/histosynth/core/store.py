@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import NotWritable
-from .temporary import temporary_file
+from .temporary import temporary_file, temporary_folder
 
 _UMASK = os.umask(0)  # can only be read by setting it; once, before there are threads
 os.umask(_UMASK)
@@ -42,10 +42,16 @@ MAX_OWN_TEXT_BYTES = 1 << 30
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, *, replaces: bool = False) -> Iterator[Path]:
     """Yield a temporary path in the same folder; it is renamed to `path` if the block succeeds.
 
     A reader opens the old file or the new one, never half of one (POSIX rename).
+
+    Args:
+        path: of the file.
+        replaces: the block puts another file in place of the temporary one, as safetensors does,
+            and so loses the lock by which other processes know that it is in use. Then it lies in
+            a temporary folder, whose lock is a file of its own.
 
     Raises:
         NotWritable: the folder cannot be created or written.
@@ -53,7 +59,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = stack.enter_context(temporary_file(path.parent, path.suffix))
+            if replaces:
+                folder = stack.enter_context(temporary_folder(path.parent))
+                temporary = folder / f"file{path.suffix}"
+            else:
+                temporary = stack.enter_context(temporary_file(path.parent, path.suffix))
         except OSError as error:
             raise NotWritable(path, error.strerror or str(error)) from error
         try:

@@ -41,7 +41,7 @@ def write_tensors(
         from safetensors.numpy import save_file as save
     else:
         from safetensors.torch import save_file as save
-    with atomic_write(path) as temporary:
+    with atomic_write(path, replaces=True) as temporary:
         texts = dict(metadata) if metadata else None
         save(
             dict(tensors),
