@@ -13,9 +13,10 @@ For research use; not for diagnosis.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from .core.version import __version__
+
+TYPE_CHECKING = False  # importing `typing` takes time, in which Ctrl-C ends in a traceback
 
 CLASSES = ("epithelial", "lymphocyte", "stromal")
 """Nucleus classes of the compact bundle."""
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     from .tissue.masks import draw_mask
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(f"{__name__}.{_MODULE_OF[name]}")

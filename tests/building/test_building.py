@@ -99,20 +99,6 @@ def test_nothing_can_execute_a_file():
     assert hits == [PINNED]
 
 
-PACKAGED = ("page.py", "single_file.py")
-"""Modules that read texts of the package itself."""
-
-
-def test_texts_of_users_are_read_through_one_function():
-    """`store.read_plain_text` refuses pipes, which wait for ever, and devices without end."""
-    wrong = re.compile(r"\.read_text\(")
-    found = [path.name for path in modules() if wrong.search(path.read_text())]
-    # a log is read with other errors, after `refuse_special_file`
-    assert sorted(set(found) - {*PACKAGED}) == ["run_log.py", "store.py"]
-    text = (SOURCE / "training" / "loop" / "run_log.py").read_text()
-    assert "refuse_special_file(path)" in text
-
-
 def test_paths_are_resolved_through_one_function():
     """`Path.resolve` raises a `RuntimeError` for a link that leads to itself, before 3.13."""
     found = [path.name for path in modules() if ".resolve()" in path.read_text()]

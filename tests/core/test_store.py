@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from histosynth.core.errors import NotWritable
+from histosynth.core.plain_files import read_plain_text
 from histosynth.core.store import (
     atomic_write,
     digest,
     ensure_folder,
-    read_plain_text,
     sha256_of,
     write_json,
     write_text,

@@ -22,6 +22,7 @@ EXPERIMENTS = {
     "bundles": 400,
     "kills": 260,
     "two_at_once": 65,
+    "links": 1000,
     "large": None,
 }
 """Modules of this package with `run(trials)`, or `run()`, that returns rows; and their trials."""

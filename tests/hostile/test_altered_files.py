@@ -18,8 +18,8 @@ from histosynth.core.errors import (
     UnreadableImage,
 )
 from histosynth.core.images import read_mask, read_rgb
+from histosynth.core.plain_files import read_plain_text
 from histosynth.core.recipe import read_toml
-from histosynth.core.store import read_plain_text
 from histosynth.core.tileset import TileSet, read_metadata
 from histosynth.pipeline.train import dry_run
 from histosynth.preparation.patients import read_table

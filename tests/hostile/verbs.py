@@ -234,9 +234,9 @@ def start(
         os._exit(code)
 
 
-def end_of(process: int) -> int:
+def end_of(process: int, limit_s: float = LIMIT_S) -> int:
     """How a process ended: its code, or minus the signal that ended it; it is killed at a limit."""
-    limit = time.monotonic() + LIMIT_S
+    limit = time.monotonic() + limit_s
     while True:
         found, status = os.waitpid(process, os.WNOHANG)
         if found:

@@ -3,7 +3,6 @@
 import errno
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 from locking import another_run
@@ -306,14 +305,11 @@ def test_a_full_disk_is_no_fault_of_the_server(
     monkeypatch,
 ):
     slides = listed(limit=1)
-    opened = Path.open
 
-    def full(self, mode="r", *args, **more):
-        if self.suffix == ".part" and "w" in mode:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return opened(self, mode, *args, **more)
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "open", full)
+    monkeypatch.setattr(download, "open_to_append", full)
     with pytest.raises(NotWritable, match="No space left"):
         bring(slides)
     assert commons.asked["data"] == 1

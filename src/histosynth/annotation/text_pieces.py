@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..core.errors import BadNuclei
-from ..core.store import refuse_special_file
+from ..core.plain_files import open_plain
 
 _PIECE_BYTES = 1 << 20
 _BOM = codecs.BOM_UTF8
@@ -21,8 +21,7 @@ def text_pieces(path: Path) -> Iterator[str]:
         BadNuclei: it cannot be read, or is no UTF-8.
     """
     try:
-        refuse_special_file(path)
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             yield from _decoded(file)
     except (OSError, UnicodeDecodeError) as error:
         raise unreadable(path, str(error)) from error

@@ -1,14 +1,22 @@
-"""How the program starts: signals are understood before the rest of it is loaded."""
+"""How the program starts: signals are understood before the rest of it is loaded.
+
+Nothing is imported here that takes time: until `start` begins, Ctrl-C ends in Python's traceback.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 
-from ..core.stopping import Stopped, ignore_stop_signals, stop_signals
+_CTRL_C = b"histosynth: Stopped by Ctrl-C: nothing was written. Run the same command again.\n"
 
 
 def start() -> None:
     """Load and run the command line; nothing disturbs the end of the process."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _end_at_once)
+    from ..core.stopping import Stopped, ignore_stop_signals, stop_signals
+
     try:
         with stop_signals():
             from .main import run
@@ -19,3 +27,9 @@ def start() -> None:
         raise SystemExit(stop.exit_code) from stop
     finally:
         ignore_stop_signals()
+
+
+def _end_at_once(number: int, frame: object) -> None:
+    """End a process that has not loaded `stopping` yet, with its sentence and exit code."""
+    os.write(2, _CTRL_C)
+    os._exit(128 + number)

@@ -23,7 +23,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from .errors import FolderInUse, NotWritable
 from .file_locks import Lock, is_open_file, try_lock, wait_for_lock
+from .links import held
 from .paths import real_path
+from .plain_files import open_plain
 from .progress import ProgressCallback
 from .stopping import Stopped, raise_if_stopped
 from .store import ensure_folder
@@ -111,7 +113,7 @@ def own_folder(folder: Path) -> Iterator[FolderRun]:
     if key in _held:
         yield _held[key]
         return
-    with _created(folder), _locked(folder, shared=False):
+    with held([folder]), _created(folder), _locked(folder, shared=False):
         _clean(folder)
         run = FolderRun(folder)
         _held[key] = run
@@ -175,6 +177,7 @@ def share_folder(folder: Path, names: Collection[str]) -> Iterator[FolderRun]:
         NotWritable: it cannot be created or written.
     """
     with ExitStack() as stack:
+        stack.enter_context(held([folder]))
         stack.enter_context(_created(folder))
         stack.enter_context(_locked(folder, shared=True))
         remove_abandoned(folder)
@@ -321,9 +324,8 @@ def _refuse_claimed(folder: Path, names: Collection[str]) -> None:
 def _read_claim(path: Path) -> dict[str, Any]:
     """What a living run claims; empty where its process is dead or cannot be noticed."""
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-        with os.fdopen(handle, encoding="utf-8") as file:
-            if try_lock(handle, shared=True) is not Lock.TAKEN:
+        with open_plain(path, follow_links=False) as file:
+            if try_lock(file.fileno(), shared=True) is not Lock.TAKEN:
                 return {}
             claim = json.load(file)
     except (OSError, ValueError, RecursionError):

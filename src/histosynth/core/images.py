@@ -13,7 +13,8 @@ from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from .errors import ImageTooLarge, NotRGB, UnreadableImage, first_line
 from .geometry import Size
-from .store import atomic_write, refuse_special_file
+from .plain_files import open_plain, refuse_special_file
+from .store import atomic_write
 from .tile import Mask, Pixels
 
 MAX_PIXELS = 12_288 * 12_288
@@ -216,9 +217,14 @@ def _lossy(path: Path, image: Image.Image) -> str:
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         compression = image.tag_v2.get(_COMPRESSION_TAG, 1)
         return _LOSSY_TIFF.get(compression, "")
-    if image.format == "WEBP" and _is_lossy_webp(path.read_bytes()):
+    if image.format == "WEBP" and _is_lossy_webp(_bytes_of(path)):
         return "lossy WebP"
     return ""
+
+
+def _bytes_of(path: Path) -> bytes:
+    with open_plain(path) as file:
+        return file.read()
 
 
 def _is_lossy_webp(data: bytes) -> bool:

@@ -14,13 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import NotWritable
-from .store import atomic_write, json_text, read_plain_text, sha256_of
+from .links import held, refuse_links
+from .plain_files import open_plain, read_plain_text
+from .store import atomic_write, json_text, open_to_append, remove_file, sha256_of
 
 OWN_RECORD = ".histosynth.jsonl"
 MAX_RECORD_BYTES = 256 << 20
 _Content = tuple[int, str]
 """Bytes and sha256 of a file."""
-_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 _FOREIGN = "histosynth did not write what is there, or it was changed since"
 _REMEDY = "Move it elsewhere, or choose another --out."
 
@@ -61,6 +62,7 @@ class OwnFiles:
     ) -> None:
         self.folder = folder
         self._earlier = earlier
+        self._refuse_links(OWN_RECORD)
         self._had_record = os.path.lexists(folder / OWN_RECORD)
         self._known = _read_record(folder / OWN_RECORD)
 
@@ -116,12 +118,17 @@ class OwnFiles:
 
     def withdraw(self, name: str) -> None:
         """Remove a file that was just written, and the record where it was the first."""
-        (self.folder / name).unlink(missing_ok=True)
+        remove_file(self.folder / name)
         if not self._had_record:
-            (self.folder / OWN_RECORD).unlink(missing_ok=True)
+            remove_file(self.folder / OWN_RECORD)
+
+    def _refuse_links(self, name: str) -> None:
+        with held([self.folder]):
+            refuse_links(self.folder / name)
 
     def _is_foreign(self, name: str) -> bool:
         path = self.folder / name
+        self._refuse_links(name)
         if not os.path.lexists(path):
             return False
         if not _is_plain_file(path):
@@ -190,9 +197,10 @@ def _read_record(path: Path) -> dict[str, set[_Content]]:
     """Contents by name. Lines that were cut off by a kill are left out: no file followed them."""
     known: dict[str, set[_Content]] = {}
     try:
-        if path.stat().st_size > MAX_RECORD_BYTES:
-            raise NotWritable(path, f"it has more than {MAX_RECORD_BYTES:,} bytes")
-        lines = path.read_bytes().splitlines()
+        with open_plain(path) as file:
+            if os.fstat(file.fileno()).st_size > MAX_RECORD_BYTES:
+                raise NotWritable(path, f"it has more than {MAX_RECORD_BYTES:,} bytes")
+            lines = file.read().splitlines()
     except FileNotFoundError:
         return known
     except OSError as error:
@@ -224,10 +232,7 @@ def _append_line(
     # begins a line of its own, as a killed run may have left half of one
     line = f"\n{json.dumps(values)}\n"
     try:
-        handle = os.open(path, _APPEND, 0o666)
-        try:
-            os.write(handle, line.encode())
-        finally:
-            os.close(handle)
+        with open_to_append(path) as file:
+            file.write(line.encode())
     except OSError as error:
         raise NotWritable(path, error.strerror or str(error)) from error

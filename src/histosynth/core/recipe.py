@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar, Union, cast, get_args, get_origin
 
 from .errors import BadRecipe
-from .store import read_plain_text, refuse_special_file
+from .plain_files import read_plain_text, refuse_special_file
 from .toml_text import MAX_TOML_BYTES, parse_toml
 
 _Recipe = TypeVar("_Recipe")

@@ -6,17 +6,28 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
 from .errors import NotWritable
+from .links import refuse_links, refuse_links_in
+from .plain_files import open_plain, refuse_special_file
 from .temporary import temporary_file, temporary_folder
 
 _UMASK = os.umask(0)  # can only be read by setting it; once, before there are threads
 os.umask(_UMASK)
-
+_APPEND = (
+    os.O_WRONLY
+    | os.O_APPEND
+    | os.O_CREAT
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+)
 
 _UNWRITABLE = {
     getattr(errno, name)
@@ -37,10 +48,6 @@ _UNWRITABLE = {
 """Error numbers of paths that cannot be written: disk full, read-only, a folder of that name."""
 
 
-MAX_OWN_TEXT_BYTES = 1 << 30
-"""Of a text in a folder of results; recipes of 100,000 pictures have a tenth of it."""
-
-
 @contextmanager
 def atomic_write(path: Path, *, replaces: bool = False) -> Iterator[Path]:
     """Yield a temporary path in the same folder; it is renamed to `path` if the block succeeds.
@@ -54,8 +61,9 @@ def atomic_write(path: Path, *, replaces: bool = False) -> Iterator[Path]:
             a temporary folder, whose lock is a file of its own.
 
     Raises:
-        NotWritable: the folder cannot be created or written.
+        NotWritable: the folder cannot be created or written, or is a link in a folder of results.
     """
+    refuse_links(path)
     with ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,35 +100,9 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json_text(value))
 
 
-def read_plain_text(path: Path, most_bytes: int = MAX_OWN_TEXT_BYTES) -> str:
-    """The UTF-8 text of a file that a user or a recipe named, or that lies in a folder of ours.
-
-    Raises:
-        OSError: it is absent, no plain file, or larger.
-        UnicodeDecodeError: it is no UTF-8.
-    """
-    refuse_special_file(path)
-    size = path.stat().st_size
-    if size > most_bytes:
-        raise OSError(f"its {size:,} bytes are more than {most_bytes:,}")
-    return path.read_text(encoding="utf-8")
-
-
-def refuse_special_file(path: Path) -> None:
-    """Refuse what is there and no plain file.
-
-    Opening a pipe would wait for ever, and a device has no end.
-
-    Raises:
-        OSError: it is one.
-    """
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise OSError("it is no plain file")
-
-
 def sha256_of(path: Path) -> str:
     """Hex sha256 of a file's bytes."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -139,8 +121,9 @@ def ensure_folder(path: Path) -> Path:
     """Create a folder for results and check that it can be written, before any work is done.
 
     Raises:
-        NotWritable: it cannot.
+        NotWritable: it cannot, or is a link in a folder of results.
     """
+    refuse_links(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         with temporary_file(path):
@@ -148,3 +131,64 @@ def ensure_folder(path: Path) -> Path:
     except OSError as error:
         raise NotWritable(path, error.strerror or str(error)) from error
     return path
+
+
+def open_to_append(path: Path) -> BufferedWriter:
+    """Open a file of a folder of results to write behind its end; it is created if it is absent.
+
+    A file with a second name, which may be one of others, is replaced by a copy first.
+
+    Raises:
+        NotWritable: it is a link in a folder of results.
+        OSError: it cannot be written, or is no plain file.
+    """
+    refuse_links(path)
+    refuse_special_file(path)
+    if os.path.lexists(path) and path.stat(follow_symlinks=False).st_nlink > 1:
+        with atomic_write(path) as temporary:
+            shutil.copyfile(path, temporary)
+    return os.fdopen(os.open(path, _APPEND, 0o666), "ab")
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file of a folder of results if it is there; of a link the link itself.
+
+    Raises:
+        NotWritable: its folder is a link in a folder of results.
+        OSError: it cannot be removed.
+    """
+    refuse_links(path.parent)
+    path.unlink(missing_ok=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder and what is in it, as far as that can be; never what links lead to.
+
+    Raises:
+        NotWritable: it is a link in a folder of results.
+    """
+    refuse_links(path)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def replace_folder(source: Path, folder: Path) -> None:
+    """Put a copy of a folder in place of another one, which is kept until the copy is whole.
+
+    Raises:
+        NotWritable: there is no room for the copy, or a link in a folder of results.
+    """
+    new = folder.with_name(f".{folder.name}-new")
+    old = folder.with_name(f".{folder.name}-old")
+    refuse_links_in(source)
+    for path in (folder, new, old):
+        refuse_links(path)
+    try:
+        for leftover in (new, old):
+            remove_folder(leftover)
+        shutil.copytree(source, new)
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        remove_folder(old)
+    except OSError as error:
+        raise NotWritable(folder, error.strerror or str(error)) from error

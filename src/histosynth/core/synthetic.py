@@ -14,7 +14,9 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from .condition import Condition
 from .errors import BadOption, NotWritable
-from .store import atomic_write, digest, refuse_special_file
+from .links import refuse_links
+from .plain_files import open_plain
+from .store import atomic_write, digest
 from .temporary import temporary_file
 from .tile import Pixels, check_rgb, read_only
 
@@ -186,8 +188,7 @@ def read_recipe(path: Path) -> dict[str, Any] | None:
 
     Other programs write JSON into a TIFF's description too: it counts only next to our XMP.
     """
-    refuse_special_file(path)
-    with Image.open(path) as image:
+    with open_plain(path) as file, Image.open(file) as image:
         text = _recipe_text(image)
     if not text:
         return None
@@ -230,10 +231,15 @@ def is_as_written(path: Path, recipe: dict[str, Any]) -> bool:
         recipe: that it holds.
     """
     try:
-        with Image.open(path) as image, temporary_file(path.parent, path.suffix) as again:
+        with (
+            open_plain(path) as file,
+            Image.open(file) as image,
+            temporary_file(path.parent, path.suffix) as again,
+        ):
             image.load()
             _save(Image.fromarray(np.asarray(image)), again, recipe)
-            return again.read_bytes() == path.read_bytes()
+            file.seek(0)
+            return again.read_bytes() == file.read()
     except UNREADABLE:
         return False
 
@@ -247,6 +253,7 @@ def refuse_foreign_files(
     Raises:
         NotWritable: with the reason.
     """
+    refuse_links(path)
     if not os.path.lexists(path):
         return
     if not os.path.isfile(path) or not is_synthetic(path):

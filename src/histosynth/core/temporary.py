@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from .file_locks import Lock, is_open_file, try_lock
+from .links import refuse_links
 from .paths import real_path
 
 PREFIX = ".histosynth-tmp-"
@@ -37,8 +38,10 @@ def temporary_file(folder: Path, suffix: str = "") -> Iterator[Path]:
     The first of a process in a folder removes what killed processes left there.
 
     Raises:
+        NotWritable: the folder is a link in a folder of results.
         OSError: the folder takes no file.
     """
+    refuse_links(folder)
     key = real_path(folder)
     if key not in _swept:
         _swept.add(key)
@@ -100,7 +103,7 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def _remove_if_abandoned(path: Path) -> None:
-    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
+    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with suppress(OSError):  # removed by another process, or of another user
         handle = os.open(path, flags)
         try:

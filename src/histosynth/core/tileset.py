@@ -22,6 +22,7 @@ from .errors import BadTileSet, HistosynthError, NoFiles, SplitLeak, first_line
 from .geometry import Box
 from .images import decode_rgb, read_picture_info
 from .nuclei import Nuclei
+from .plain_files import open_plain
 from .store import atomic_write
 from .tile import Tile, TileRef
 from .tileset_columns import check_types, opened_file, plain_rows, same_types, shown
@@ -178,12 +179,20 @@ def _facts_of(path: Path, schema: Any) -> dict[str, Any]:
 def is_foreign_parquet(path: Path) -> bool:
     """Whether a file is no file of a set; one that is damaged may be."""
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        with open_plain(path) as file:
+            metadata = pq.read_schema(file).metadata or {}
     except (OSError, ValueError, pa.ArrowException):
-        with path.open("rb") as file:
-            start = file.read(4)
-        return start not in (b"", _PARQUET_START)
+        return not _may_be_damaged(path)
     return _KEY not in metadata
+
+
+def _may_be_damaged(path: Path) -> bool:
+    """Whether a file that cannot be read may once have been one of a set."""
+    try:
+        with open_plain(path) as file:
+            return file.read(4) in (b"", _PARQUET_START)
+    except OSError:
+        return False
 
 
 class TileSet:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .errors import BadTileSet, first_line
+from .plain_files import refuse_special_file
 
 MAX_SET_ROWS = 100_000_000
 """Of a file; nothing that is written comes near."""
@@ -48,8 +49,7 @@ def opened_file(path: Path) -> Any:
         BadTileSet: it is no plain file, damaged, or states more than a set can hold.
     """
     try:
-        if not path.is_file():  # opening a pipe would wait for ever
-            raise BadTileSet(path, "it is no plain file")
+        refuse_special_file(path)
         file = pq.ParquetFile(path)
         problem = _size_problem(file.metadata)
     except (OSError, ValueError, pa.ArrowException) as error:

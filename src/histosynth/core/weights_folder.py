@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from . import recipe as recipes
 from .errors import BadRecipe, BadWeights, first_line
-from .store import read_plain_text, sha256_of
+from .plain_files import read_plain_text
+from .store import sha256_of
 
 WEIGHTS_FILE = "model.safetensors"
 

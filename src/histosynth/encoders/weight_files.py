@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from ..core.errors import BadWeights, FetchFailed, NotWritable
 from ..core.errors.base import listed
-from ..core.store import atomic_write, refuse_special_file, sha256_of
+from ..core.plain_files import open_plain
+from ..core.store import atomic_write, sha256_of
 from ..core.web import RetryPolicy, TransientError, open_url, read_chunk
 from ..tensors.files import read_all_tensors
 
@@ -139,8 +140,8 @@ def checked_bytes(path: Path, known: Sequence[PublicFile]) -> tuple[bytes, Publi
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        refuse_special_file(path)
-        return path.read_bytes()
+        with open_plain(path) as file:
+            return file.read()
     except OSError as error:
         raise BadWeights(path, error.strerror or str(error), "Check the path.") from error
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..core.errors import BadOption, NeedsExtra, WorkerLost, first_line
+from ..core.links import held_folders, work_in_held
 from .engine import MAX_LOST_POOLS, WorkItem, WorkResult
 
 _CONNECT_TIMEOUT_S = 5
@@ -61,7 +62,7 @@ class RayEngine:
         items: Sequence[WorkItem],
     ) -> Iterator[tuple[int, WorkResult]]:
         ray = self._ray
-        task = ray.remote(num_cpus=1, max_retries=MAX_LOST_POOLS)(work)
+        task = ray.remote(num_cpus=1, max_retries=MAX_LOST_POOLS)(work_in_held)
         workers = self.workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)
         waiting: dict[Any, int] = {}
         queue = deque(range(len(items)))
@@ -69,7 +70,7 @@ class RayEngine:
         while queue or waiting:
             while queue and len(waiting) < 2 * workers:
                 index = queue.popleft()
-                waiting[task.remote(items[index])] = index
+                waiting[task.remote(held_folders(), work, items[index])] = index
             finished, _ = ray.wait(list(waiting), num_returns=1)
             for reference in finished:
                 index = waiting.pop(reference)

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_connections
 
 from ..core.errors import WorkerLost
+from ..core.links import held_folders, work_in_held
 from .engine import MAX_LOST_POOLS, WorkItem, WorkResult
 
 
@@ -110,11 +111,11 @@ def _submit(
 ) -> Future[WorkResult]:
     """Submit work. Processes that this starts do not receive Ctrl-C: this process ends them."""
     if not hasattr(signal, "pthread_sigmask"):
-        return pool.submit(work, item)
+        return pool.submit(work_in_held, held_folders(), work, item)
     resource_tracker.ensure_running()  # its start would lift the mask
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
-        return pool.submit(work, item)
+        return pool.submit(work_in_held, held_folders(), work, item)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

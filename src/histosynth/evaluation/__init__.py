@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.folder_lock import own_folder
+from ..core.links import refuse_links_in
 from ..core.progress import ProgressCallback
 from ..core.store import ensure_folder
 from ..engine import Engine
@@ -64,6 +65,7 @@ def evaluate(
     opened = _with_ring_classifier(open_inputs(config, progress.opened))
     with own_folder(out) as work:
         folder = ensure_folder(out / ".measured")
+        refuse_links_in(folder)
         jobs = measure_jobs(opened, config, folder)
         run_all(
             engine,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..core.errors import InputError
 from ..core.markdown import escaped_markdown, markdown_code
-from ..core.store import read_plain_text
+from ..core.plain_files import read_plain_text
 from ..tensors.header import count_numbers, read_tensor_header
 from .card import data_list, write_card
 from .info import BundleInfo, adapter_folders

@@ -14,7 +14,8 @@ from ..core import recipe as recipes
 from ..core.errors import BadRecipe, BundleMismatch
 from ..core.nuclei import ANY
 from ..core.paths import real_path
-from ..core.store import read_plain_text, sha256_of, write_json
+from ..core.plain_files import read_plain_text
+from ..core.store import sha256_of, write_json
 from ..tissue.appearance import STYLE_NAMES, Appearance, StainFrame
 from .autoencoder import FACTOR
 from .families import FAMILIES

@@ -17,6 +17,7 @@ from ..core.errors import BundleMismatch, InputError, NotWritable
 from ..core.file_names import name_key, path_problem
 from ..core.folder_lock import share_folder
 from ..core.paths import real_path
+from ..core.plain_files import open_plain
 from ..core.store import atomic_write
 from ..core.temporary import temporary_folder
 from .card_files import count_parameters, read_text, rewrite_card
@@ -145,7 +146,8 @@ def unpack(archive: Path, out: Path) -> dict[str, Any]:
     out = real_path(out)
     try:
         with (
-            zipfile.ZipFile(archive) as opened,
+            open_plain(archive) as file,
+            zipfile.ZipFile(file) as opened,
             share_folder(out.parent, [out.name]),
             _new_folder(out) as folder,
         ):
@@ -282,7 +284,7 @@ def _copy(source: Path | bytes, sink: IO[bytes]) -> None:
     if isinstance(source, bytes):
         sink.write(source)
         return
-    with source.open("rb") as opened:
+    with open_plain(source) as opened:
         shutil.copyfileobj(opened, sink)
 
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import BadWeights, first_line
-from ..core.store import read_plain_text, write_json
+from ..core.plain_files import open_plain
+from ..core.store import write_json
 from ..tensors.building import build_empty
 from ..tensors.faults import BROKEN
 from ..tensors.files import write_tensors
@@ -60,8 +61,11 @@ def save_part(
     for key, value in state.items():
         stored = value.detach().to("cpu", dtype)
         tensors[key] = stored.contiguous()
-    part.save_config(folder)
-    _remove_origin(folder / "config.json")
+    settings = _settings_of(part)
+    write_json(
+        folder / "config.json",
+        settings,
+    )
     return write_tensors(
         folder / f"{_STEM}.safetensors",
         tensors,
@@ -75,11 +79,12 @@ def _own_weights(part: Any) -> dict[str, Tensor]:
     return {plain_key(key): value for key, value in state.items() if not is_lora_key(key)}
 
 
-def _remove_origin(config: Path) -> None:
-    """Take the folder that a network was loaded from out of its settings: it is private."""
-    values = json.loads(read_plain_text(config))
+def _settings_of(part: Any) -> dict[str, Any]:
+    """A network's settings, without the folder that it was loaded from: that is private."""
+    text = part.to_json_string()
+    values: dict[str, Any] = json.loads(text)
     values.pop("_name_or_path", None)
-    write_json(config, values)
+    return values
 
 
 def part_weights(part: Any) -> dict[str, Tensor]:
@@ -181,7 +186,7 @@ def _set_weight(
 def stored_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
     """Names and tensors of a safetensors file, read one after the other and never mapped."""
     tensors = read_tensor_header(path).tensors
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         for name, stored in tensors.items():
             file.seek(stored.start)
             size = stored.end - stored.start

@@ -13,8 +13,9 @@ from ..core.errors import NotWritable
 from ..core.images import save_mask
 from ..core.nuclei import Nuclei
 from ..core.own_files import OwnFiles
+from ..core.plain_files import read_plain_text
 from ..core.sheet import contact_sheet
-from ..core.store import ensure_folder, read_plain_text, sha256_of
+from ..core.store import ensure_folder, sha256_of
 from ..core.synthetic import Synthetic, refuse_foreign_files, write_synthetic
 from ..core.version import __version__
 from .demo_page import overview_recipe, overview_rows, page_html

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.paths import real_path
-from ..core.store import read_plain_text
+from ..core.plain_files import read_plain_text
 from ..detectors.artefact_info import ARTEFACT_CARD
 from ..training.run import run_task
 from ..training.tasks.artefact import ARTEFACT

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import json
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,11 @@ from typing import Any
 from ..core import recipe as recipes
 from ..core.errors import BadRecipe, HistosynthError, ResumeMismatch
 from ..core.own_files import OwnFiles
-from ..core.store import read_plain_text
+from ..core.plain_files import read_plain_text
+from ..core.store import remove_file, remove_folder
 from ..core.tileset import parquet_files
 from .recipe import PrepareRecipe
-from .results import RECIPE
+from .results import RECIPE, SURVEYS
 
 
 def remember_recipe(recipe: PrepareRecipe, own: OwnFiles) -> None:
@@ -56,7 +56,7 @@ def _with_present_keys(values: Any) -> Any:
 def remove_records(own: OwnFiles) -> None:
     """Remove what a run notes before it writes tiles: its recipe, and surveys of slides."""
     own.withdraw(RECIPE)
-    shutil.rmtree(own.folder / ".survey", ignore_errors=True)
+    remove_folder(own.folder / SURVEYS)
 
 
 def remove_leftovers(
@@ -79,7 +79,7 @@ def remove_leftovers(
     """
     for path in wanted:  # what an interrupted run of an earlier version had half-written
         for leftover in out.glob(f".{glob.escape(path.stem)}-*.parquet"):
-            leftover.unlink(missing_ok=True)
+            remove_file(leftover)
     names = {path.name for path in wanted}
     unwanted = [path for path in parquet_files(out) if path.name not in names]
     for path in unwanted:
@@ -94,4 +94,4 @@ def remove_leftovers(
             [f"{count} of its files are of other slides: {path.name}"],
         )
     for path in unwanted:  # the slide gives fewer pieces than it did
-        path.unlink()
+        remove_file(path)

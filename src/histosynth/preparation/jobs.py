@@ -22,7 +22,8 @@ from ..core import recipe as recipes
 from ..core.errors import BadTileSet, HistosynthError
 from ..core.geometry import Size
 from ..core.nuclei import Nuclei
-from ..core.store import digest, read_plain_text, write_json
+from ..core.plain_files import open_plain, read_plain_text
+from ..core.store import digest, write_json
 from ..core.tileset import Row, read_metadata, write_rows
 from ..core.version import __version__
 from ..detectors.opening import open_artefact_gate, open_detector
@@ -293,7 +294,7 @@ def stamp(path: Path | None) -> list[Any] | None:
     """Size, and digest of both ends: distinguishes slides without reading gigabytes."""
     if path is None:
         return None
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         first = file.read(_STAMPED_BYTES)
         size = file.seek(0, 2)
         file.seek(max(size - _STAMPED_BYTES, 0))

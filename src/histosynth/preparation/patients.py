@@ -7,13 +7,14 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from io import TextIOWrapper
 from pathlib import Path
 
 from ..core.barcode import barcodes_in, lacks_barcode, patients_of_barcodes
 from ..core.cells import read_csv_rows
 from ..core.errors import BadRecipe, BadTable, NoFiles
 from ..core.errors.base import listed
-from ..core.store import refuse_special_file
+from ..core.plain_files import open_plain
 from ..slides import SLIDE_SUFFIXES
 from ..slides.series import one_file_a_slide
 from .recipe import PrepareRecipe
@@ -262,13 +263,12 @@ def _cell(row: Mapping[str, str], column: str) -> str:
 def _read_rows(path: Path) -> list[dict[str, str]]:
     """Rows of a CSV by column, whose names are in lower case."""
     try:
-        refuse_special_file(path)
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise BadTable(
                 f"{path} is larger than {MAX_TABLE_BYTES:,} bytes.",
                 "Split it.",
             )
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with TextIOWrapper(open_plain(path), encoding="utf-8-sig", newline="") as file:
             rows = (cells for _, cells in read_csv_rows(file))
             header = [cell.strip().lower() for cell in next(rows, [])]
             # as csv.DictReader: empty lines are left out, cells that are absent are empty

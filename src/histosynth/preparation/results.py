@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import NotWritable
+from ..core.links import held, refuse_links_in
 from ..core.own_files import OwnFiles, keys_of_json
+from ..core.plain_files import open_plain
 from ..core.tileset import is_foreign_parquet, parquet_files
 from .patients import SlideSource
 
 RECIPE = "recipe.json"
 SUMMARY = "prepare.json"
+SURVEYS = ".survey"
 PREVIEWS = "look"
 SHEET = f"{PREVIEWS}/contact.png"
 DRAWN_MARK = f"{PREVIEWS}/.drawn"
@@ -47,6 +50,8 @@ def refuse_foreign_results(own: OwnFiles, sources: Sequence[SlideSource]) -> Non
     for source in sources:
         names += preview_names(source.name)
     own.refuse_foreign(names)
+    with held([own.folder]):
+        refuse_links_in(own.folder / SURVEYS)
     for path in parquet_files(own.folder):
         if is_foreign_parquet(path):
             raise NotWritable(
@@ -62,7 +67,7 @@ def preview_names(slide: str) -> tuple[str, str]:
 
 def _holds_sha256(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             text = file.read(65)
     except OSError:
         return False

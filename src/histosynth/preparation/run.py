@@ -11,7 +11,6 @@ patients ──► splits ──────────────────
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +20,9 @@ from typing import Any
 from ..core.errors import BadRun, HistosynthError, InputError
 from ..core.folder_lock import FolderRun, own_folder
 from ..core.own_files import OwnFiles
+from ..core.plain_files import read_plain_text
 from ..core.progress import ProgressCallback
-from ..core.store import read_plain_text
+from ..core.store import remove_folder
 from ..core.tileset import parquet_files
 from ..detectors.opening import detector_name
 from ..engine import Engine
@@ -34,7 +34,7 @@ from .jobs import ChunkJob, SurveyJob, make_chunk, make_survey, opened
 from .patients import SlideSource, find_slide_sources, labels_of, notes_on_patients
 from .preview_files import write_previews
 from .recipe import PrepareRecipe
-from .results import DRAWN_MARK, SUMMARY, open_results, refuse_foreign_results
+from .results import DRAWN_MARK, SUMMARY, SURVEYS, open_results, refuse_foreign_results
 from .split import split_patients
 from .stain import Stain, medoid
 from .summary import summary_of
@@ -136,7 +136,7 @@ def prepare(
             return _prepare(run, surveys, target)
         remove_records(run.own)
         if is_new:
-            shutil.rmtree(out)
+            remove_folder(out)
         raise _no_slide_error(surveys.refused)
 
 
@@ -267,7 +267,7 @@ def _survey_job(run: _Run, source: SlideSource) -> SurveyJob:
     if run.recipe.regions.folder:
         path = run.base_folder / run.recipe.regions.folder / f"{source.name}.geojson"
         regions = path if path.is_file() else None
-    survey_path = run.out / ".survey" / f"{source.name}.json"
+    survey_path = run.out / SURVEYS / f"{source.name}.json"
     return SurveyJob(
         source.path,
         run.recipe,

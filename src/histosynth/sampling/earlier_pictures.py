@@ -16,8 +16,10 @@ from PIL import Image
 
 from ..core.errors import NotWritable
 from ..core.folder_lock import FolderRun, index_lock
+from ..core.links import refuse_links
 from ..core.outcome import Outcome
-from ..core.store import read_plain_text, write_json
+from ..core.plain_files import open_plain, read_plain_text
+from ..core.store import write_json
 from ..core.synthetic import RECIPE_KEY, UNREADABLE, Synthetic, is_as_written, read_recipe
 from .complete import COPIED
 from .provenance import Recipe
@@ -135,8 +137,9 @@ def read_earlier_recipes(path: Path) -> dict[str, Recipe]:
     """Recipes of pictures that are in the folder of a list, by file name.
 
     Raises:
-        NotWritable: the file is no such list of recipes.
+        NotWritable: the file is no such list of recipes, or a link in a folder of results.
     """
+    refuse_links(path)
     if not os.path.lexists(path):
         return {}
     try:
@@ -174,7 +177,7 @@ def _unlisted(folder: Path, recipes: dict[str, Recipe]) -> dict[str, Recipe]:
 def _recipe_in_header(path: Path) -> Recipe:
     """The recipe in a PNG's header; empty where there is none. Pixels are not read."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with open_plain(path) as file, Image.open(file, formats=["PNG"]) as image:
             recipe = json.loads(image.info.get(RECIPE_KEY, "{}"))
     except (*UNREADABLE, RecursionError):
         return {}

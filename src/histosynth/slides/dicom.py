@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.errors import NeedsExtra, NotRGB, UnreadableImage, first_line
 from ..core.geometry import Box
+from ..core.plain_files import open_plain
 from ..core.tile import Pixels
 from .dicom_objects import NOT_SLIDES, TRANSFER_SYNTAXES, WHOLE_SLIDE, object_of
 from .scale import ScaleStatement, scale_of
@@ -112,7 +113,7 @@ class DicomSlide:
 
 def _check_object(path: Path) -> None:
     """Refuse objects of DICOM that are no slides by what they are."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         uid = object_of(file.read(HEADER_BYTES))
     if uid in NOT_SLIDES:
         raise UnreadableImage(
@@ -153,8 +154,8 @@ def _header_of(path: Path) -> Any:
     """All of a DICOM file but its pixels."""
     import pydicom
 
-    with _quiet():
-        return pydicom.dcmread(path, stop_before_pixels=True)
+    with _quiet(), open_plain(path) as file:
+        return pydicom.dcmread(file, stop_before_pixels=True)
 
 
 @contextmanager
@@ -177,7 +178,7 @@ def series_in_header(path: Path) -> str | None:
     try:
         if not path.is_file():
             return None
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             if not is_dicom(file.read(132)):
                 return None
         return str(_header_of(path).SeriesInstanceUID)

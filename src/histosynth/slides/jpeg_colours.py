@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..core.plain_files import open_plain
+
 _PIXELS = b"\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff"
 """(7FE0,0010), packed in frames, in explicit little-endian order."""
 _ITEM = b"\xfe\xff\x00\xe0"
@@ -46,7 +48,7 @@ def _is_subsampled(segment: bytes) -> bool:
 
 def _first_frame(path: Path) -> bytes:
     """The beginning of the first frame; empty where the pixels are not packed in frames."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         start = file.read(_HEADER_BYTES)
         at = start.find(_PIXELS)
         if at < 0:

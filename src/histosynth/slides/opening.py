@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..core.errors import UnreadableImage
 from ..core.images import IMAGE_SUFFIXES
-from ..core.store import refuse_special_file
+from ..core.plain_files import open_plain
 from .dicom import is_dicom
 from .slide import NotThisReader, Slide
 
@@ -65,7 +65,7 @@ def _accepts_picture(path: Path, start: bytes) -> bool:
 def _open_picture(path: Path, mpp: float | None) -> Slide:
     from .picture import PictureSlide
 
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         picture_format = _picture_format(file.read(_START_BYTES))
     suffix = path.suffix.lower()
     # .vms and .mrxs keep their pixels in JPEGs next to them, but are no JPEGs themselves
@@ -167,8 +167,7 @@ def open_slide(path: Path, *, mpp: float | None = None) -> Slide:
         ConflictingScales: it states two scales that differ by more than 1 %, and none is given.
     """
     try:
-        refuse_special_file(path)
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             start = file.read(_START_BYTES)
     except OSError as error:
         reason = error.strerror or str(error)

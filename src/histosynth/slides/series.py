@@ -7,6 +7,7 @@ from pathlib import Path
 
 import openslide
 
+from ..core.plain_files import open_plain
 from .dicom import is_dicom, series_in_header
 
 _MARK_BYTES = 132
@@ -33,7 +34,7 @@ def one_file_a_slide(paths: Iterable[Path]) -> list[Path]:
 def series_of(path: Path) -> str:
     """The series that a DICOM file belongs to; "" for other files, and where none is found."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             if not is_dicom(file.read(_MARK_BYTES)):
                 return ""
     except OSError:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..core.errors import BadWeights, first_line
+from ..core.plain_files import open_plain
 
 LENGTH_BYTES = 8
 """A safetensors file starts with the length of its header, a little-endian number."""
@@ -98,7 +99,7 @@ def read_tensor_header(path: Path) -> TensorHeader:
         BadWeights: it cannot be read, or is no whole safetensors file.
     """
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             text, size = _header_text(file)
         values = json.loads(text, object_pairs_hook=_unique)
         return _checked(values, LENGTH_BYTES + len(text), size)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadWeights, first_line
+from ..core.plain_files import open_plain
 
 MAX_SETTINGS_BYTES = 16 << 20
 _MAX_NUMBER = 1e9
@@ -44,7 +45,7 @@ def read_settings(path: Path, *, remedy: str = "") -> dict[str, Any]:
         BadWeights: it cannot be read, is too large, holds no names with values, or chooses code.
     """
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             data = file.read(MAX_SETTINGS_BYTES + 1)
         if len(data) > MAX_SETTINGS_BYTES:
             raise ValueError(f"it has more than {MAX_SETTINGS_BYTES:,} bytes")

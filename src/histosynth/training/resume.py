@@ -10,7 +10,9 @@ from typing import Any
 
 from ..core import recipe as recipes
 from ..core.errors import BadRecipe, BadRun, NotWritable, ResumeMismatch, first_line
-from ..core.store import ensure_folder, read_plain_text, write_json
+from ..core.links import held, refuse_links_in
+from ..core.plain_files import read_plain_text
+from ..core.store import ensure_folder, write_json
 
 RECIPE_FILE = "recipe.json"
 INPUTS_FILE = "inputs.json"
@@ -26,6 +28,7 @@ RUN_FILES = (
 )
 """Files and folders of every run, in its run folder."""
 _DATA_SHEET = ("datasheet.json", "datasheet.md")
+TRACKERS = "trackers"
 _PICTURES = "pictures/" + 7 * "[0-9]" + ".png"
 CHANGEABLE = frozenset(
     {
@@ -95,6 +98,17 @@ def _read_inputs(saved: Path) -> dict[str, Any]:
         raise BadRun(saved, f"it cannot be read: {first_line(error)}") from error
 
 
+def refuse_links_of_run(run: Path) -> None:
+    """Refuse links under the names of files and folders of a run, before it begins.
+
+    Raises:
+        NotWritable: naming the first.
+    """
+    with held([run]):
+        for name in (*RUN_FILES, *_DATA_SHEET, TRACKERS):
+            refuse_links_in(run / name)
+
+
 def refuse_run_folder(recipe: Any, run: Path) -> None:
     """Refuse a run folder that `remember` would refuse, and write nothing.
 
@@ -108,6 +122,7 @@ def refuse_run_folder(recipe: Any, run: Path) -> None:
         raise NotWritable(run, f"{existing} is no folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise NotWritable(run, f"{existing} cannot be written")
+    refuse_links_of_run(run)
     refuse_other_recipe(recipe, run)
 
 

@@ -12,10 +12,11 @@ import torch
 
 from ..core.folder_lock import GO_ON, own_folder
 from ..core.progress import StepCallback
+from ..core.store import remove_file
 from .loop.fit import fit
 from .loop.processes import join_processes
 from .loop.state import TrainState
-from .resume import remember
+from .resume import refuse_links_of_run, remember
 from .tasks.task import RunContext, Task, TrainRecipe
 
 _OLD_LEFTOVER = re.compile(r"\.state-[a-z0-9_]{8}\.safetensors")
@@ -64,9 +65,10 @@ def run_task(
 def _own_run(run: Path) -> Iterator[None]:
     """Hold a run folder, and remove half-written states of earlier releases: they are large."""
     with own_folder(run) as work:
+        refuse_links_of_run(run)
         work.done = f"the last checkpoint in {run} is whole"
         work.remedy = GO_ON
         for leftover in run.glob(".state-*.safetensors"):
             if _OLD_LEFTOVER.fullmatch(leftover.name):
-                leftover.unlink(missing_ok=True)
+                remove_file(leftover)
         yield

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ...core.own_files import OwnFiles, keys_of_json
+from ...core.plain_files import open_plain
 from ...core.store import json_text
 from .model import Report
 
@@ -34,7 +35,7 @@ def _is_earlier(path: Path) -> bool:
     """Whether a release that kept no record wrote a report."""
     if path.name == _JSON:
         return keys_of_json(path) >= _KEYS
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - _END_BYTES, 0))
         return _MARK in file.read(_END_BYTES)

@@ -13,6 +13,7 @@ from ...core.errors import FetchFailed, HistosynthError
 from ...core.file_names import name_key
 from ...core.folder_lock import own_folder
 from ...core.progress import ProgressCallback
+from ...core.store import open_to_append, remove_file
 from ...core.web import Pace, RetryPolicy, TransientError, normal_endpoint, open_url, read_chunk
 from .gdc import GDC, RemoteSlide
 from .record import FetchRecord, Place, disk_errors, md5_of, move_into_place
@@ -127,7 +128,7 @@ def fetch(
             try:
                 _check_name(slide, file_ids)
                 if record.place_of(slide) is Place.WHOLE:
-                    _part_of(slide, folder).unlink(missing_ok=True)
+                    remove_file(_part_of(slide, folder))
                     already.append(slide.name)
                 else:
                     _transfer(slide, record, connection, progress)
@@ -157,7 +158,7 @@ def _part_of(slide: RemoteSlide, folder: Path) -> Path:
     part = folder / f".fetching-{slide.file_id}.part"
     with disk_errors(part):
         if part.is_symlink():
-            part.unlink()
+            remove_file(part)
     return part
 
 
@@ -178,13 +179,13 @@ def _transfer(
                 if md5_of(part) == slide.md5:
                     move_into_place(part, slide, record)
                     return
-                part.unlink()
+                remove_file(part)
             furthest = slide.size  # the same bytes once more are no progress
             raise TransientError("its md5 is not the listed one")
         except TransientError as error:
             with disk_errors(part):
                 if error.status == _HTTP_NO_SUCH_RANGE:  # the part belongs to another file
-                    part.unlink(missing_ok=True)
+                    remove_file(part)
                 received = _size(part)
             if received >= furthest + _PROGRESS:
                 furthest = received
@@ -201,7 +202,7 @@ def _receive(
     """Fill the part up to the slide's size; only the bytes that are missing are requested."""
     received = _size(part)
     if received > slide.size:
-        part.unlink()
+        remove_file(part)
         received = 0
     if received == slide.size:
         return
@@ -240,7 +241,7 @@ def _start_of_answer(
     start = _range_start(answer.headers.get("Content-Range", ""))
     is_wanted_range = answer.status == _HTTP_PARTIAL and start == received
     if not is_wanted_range or not received:
-        part.unlink(missing_ok=True)
+        remove_file(part)
         raise TransientError(f"the server sent another range (status {answer.status})")
     return received
 
@@ -254,7 +255,9 @@ def _append(
 ) -> int:
     """Write an answer behind the bytes that are there; returns how many are there then."""
     pace = Pace()
-    with part.open("ab" if received else "wb") as file:
+    with open_to_append(part) as file:
+        if not received:
+            file.truncate(0)
         while True:
             piece = read_chunk(answer, _PIECE)
             if not piece:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import FetchFailed, NotWritable
-from ...core.store import read_plain_text, write_json
+from ...core.links import held, refuse_links
+from ...core.plain_files import open_plain, read_plain_text
+from ...core.store import remove_file, write_json
 from .gdc import RemoteSlide
 
 FETCH_RECORD = ".fetched.json"
@@ -35,6 +37,8 @@ class FetchRecord:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        with held([folder]):
+            refuse_links(folder / FETCH_RECORD)
         self._entries = _read_entries(folder / FETCH_RECORD)
 
     def place_of(self, slide: RemoteSlide) -> Place:
@@ -102,7 +106,7 @@ def move_into_place(part: Path, slide: RemoteSlide, record: FetchRecord) -> None
     except OSError:  # a file system without links
         part.rename(path)
         return
-    part.unlink()
+    remove_file(part)
 
 
 def _refusal(slide: RemoteSlide, what: str) -> FetchFailed:
@@ -130,7 +134,7 @@ def _is_entry(value: Any) -> bool:
 
 def md5_of(path: Path) -> str:
     """Hex md5 of a file."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 

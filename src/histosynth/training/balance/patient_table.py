@@ -6,12 +6,13 @@ import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from pathlib import Path
 
 from ...core.cells import read_csv_rows
 from ...core.errors import BadTable
 from ...core.images import IMAGE_SUFFIXES
-from ...core.store import refuse_special_file
+from ...core.plain_files import open_plain
 from ...preparation.patients import MAX_TABLE_BYTES
 from ...slides import SLIDE_SUFFIXES
 
@@ -212,10 +213,10 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         BadTable: it cannot be read, is too large, or is not shaped as a table.
     """
     try:
-        refuse_special_file(path)
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise BadTable(f"{path} is larger than {MAX_TABLE_BYTES:,} bytes.", "Split it.")
-        with path.open(
+        with TextIOWrapper(
+            open_plain(path),
             encoding="utf-8-sig",
             newline="",
         ) as file:

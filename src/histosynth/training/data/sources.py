@@ -22,9 +22,9 @@ from ...core.geometry import Box, Size
 from ...core.images import IMAGE_SUFFIXES, decode_rgb, read_rgb
 from ...core.nuclei import ANY, Nuclei, map_classes
 from ...core.pairing import list_files
+from ...core.plain_files import read_plain_text
 from ...core.recipe import PathText
 from ...core.resampling import resample_rgb
-from ...core.store import read_plain_text
 from ...core.tile import Pixels, Tile, TileRef, unknown_patient
 from ...core.tileset import MAX_IMAGE_BYTES, Row, TileSet, parquet_files
 from ...core.units import MAX_MPP, MIN_MPP, check_mpp, is_mpp

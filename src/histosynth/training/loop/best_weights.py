@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from pathlib import Path
 
-from ...core.errors import NotWritable
-from ...core.store import read_plain_text, write_json
+from ...core.plain_files import read_plain_text
+from ...core.store import replace_folder, write_json
 
 _BEST_FOLDER = "best"
 _BEST_CARD = "best.json"
@@ -52,23 +51,8 @@ class BestWeights:
         """
         if not loss < self.loss:
             return False
-        self._replace_folder(weights)
+        replace_folder(weights, self.run / _BEST_FOLDER)
         card = {"step": step, "validation_loss": loss}
         write_json(self.run / _BEST_CARD, card)
         self.loss = loss
         return True
-
-    def _replace_folder(self, weights: Path) -> None:
-        folder = self.run / _BEST_FOLDER
-        new = self.run / f".{_BEST_FOLDER}-new"
-        old = self.run / f".{_BEST_FOLDER}-old"
-        try:
-            for leftover in (new, old):
-                shutil.rmtree(leftover, ignore_errors=True)
-            shutil.copytree(weights, new)
-            if folder.exists():
-                folder.rename(old)
-            new.rename(folder)
-            shutil.rmtree(old, ignore_errors=True)
-        except OSError as error:
-            raise NotWritable(folder, error.strerror or str(error)) from error

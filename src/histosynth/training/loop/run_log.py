@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import BadRun
-from ...core.store import ensure_folder, refuse_special_file, write_text
+from ...core.plain_files import open_plain
+from ...core.store import ensure_folder, open_to_append, write_text
 
 
 class RunLog:
@@ -43,8 +44,8 @@ class RunLog:
             {"step": step, **row},
             allow_nan=False,
         )
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        with open_to_append(self.path) as file:
+            file.write(f"{line}\n".encode())
         return row
 
 
@@ -53,11 +54,8 @@ def _read_lines(path: Path) -> list[str]:
     if not path.exists():
         return []
     try:
-        refuse_special_file(path)
-        return path.read_text(
-            encoding="utf-8",
-            errors="replace",
-        ).splitlines()
+        with open_plain(path) as file:
+            return file.read().decode(errors="replace").splitlines()
     except OSError as error:
         raise BadRun(path, f"it cannot be read: {error.strerror or error}") from error
 

@@ -10,9 +10,8 @@ from typing import Any
 from ...core.errors import NeedsExtra
 from ...core.store import ensure_folder
 from ...core.tile import Pixels
+from ..resume import TRACKERS
 from .plan import TrackerName
-
-_FOLDER = "trackers"
 
 
 class Trackers:
@@ -66,7 +65,7 @@ def open_trackers(names: Sequence[TrackerName], run: Path) -> Trackers:
     from accelerate import PartialState
 
     PartialState()  # accelerate's trackers need it; in a single process it sets up nothing
-    folder = ensure_folder(run / _FOLDER)
+    folder = ensure_folder(run / TRACKERS)
     started = []
     for name in installed:
         tracker = _TRACKERS[name](run.absolute().name, folder)
