@@ -6,9 +6,10 @@ import struct
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from histosynth.core.errors import BadWeights
+from histosynth.core.errors import BadWeights, NotWritable
 from histosynth.core.temporary import remove_abandoned
 from histosynth.tensors import files
 from histosynth.tensors.files import read_all_tensors, write_tensors
@@ -126,3 +127,29 @@ def test_another_process_that_sweeps_the_folder_takes_no_file_that_is_written(
     write_tensors(tmp_path / "a.safetensors", {"x": array}, {"b": "1", "a": "2"})
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
     assert list(load_file(tmp_path / "a.safetensors")) == ["x"]
+
+
+@pytest.mark.parametrize(("library", "array"), [("numpy", np.zeros(3)), ("torch", torch.zeros(3))])
+def test_a_full_disk_is_an_error_of_the_path(tmp_path, monkeypatch, library, array):
+    """The library has errors of its own for the disk's."""
+
+    def fail(tensors, path, metadata):
+        raise SafetensorError("Error while serializing: I/O error: no room (os error 28)")
+
+    monkeypatch.setattr(f"safetensors.{library}.save_file", fail)
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(NotWritable) as refusal:
+        write_tensors(path, {"x": array})
+    assert str(refusal.value) == (
+        f"{path} cannot be written: No space left on device. Choose another --out."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_fault_of_the_library_stays_what_it_is(tmp_path, monkeypatch):
+    def fail(tensors, path, metadata):
+        raise SafetensorError("a fault")
+
+    monkeypatch.setattr("safetensors.numpy.save_file", fail)
+    with pytest.raises(SafetensorError, match=r"^a fault$"):
+        write_tensors(tmp_path / "a.safetensors", {"x": np.zeros(3)})

@@ -1,5 +1,6 @@
 """Runs that come to no numbers, and run folders that were spoilt."""
 
+import errno
 import json
 import math
 
@@ -11,12 +12,13 @@ from safetensors.torch import load_file, save_file
 from small import write_recipe
 from torch import nn
 
-from histosynth.core.errors import BadOption, BadRun, BadWeights, Diverged
+from histosynth.core.errors import BadOption, BadRun, BadWeights, Diverged, NotWritable
 from histosynth.model.device import pick_device
 from histosynth.model.parts import load_part
 from histosynth.pipeline.train import train
 from histosynth.training.data.sources import TileSource, open_source
 from histosynth.training.data.views import open_views
+from histosynth.training.loop import run_log
 from histosynth.training.loop.fit import RunLog, fit
 from histosynth.training.loop.plan import LoopPlan
 from histosynth.training.loop.state import TrainState
@@ -203,3 +205,14 @@ def test_a_device_that_holds_no_data_is_refused():
     with pytest.raises(BadOption, match="the device is meta"):
         pick_device("meta")
     assert pick_device("cpu").type == "cpu"
+
+
+def test_a_log_on_a_full_disk_is_refused(tmp_path, monkeypatch):
+    log = RunLog(tmp_path / "log.jsonl", 0)
+
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run_log, "open_to_append", full)
+    with pytest.raises(NotWritable, match=r"log\.jsonl cannot be written: No space left"):
+        log.append(1, {"loss": 0.5})

@@ -7,6 +7,8 @@ Opened files were checked first: their header fits their size (`tensors.header`)
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,8 @@ from ..core.store import atomic_write
 from .header import LENGTH_BYTES, read_tensor_header
 
 Framework = Literal["np", "pt"]
+_OS_ERROR = re.compile(r"\(os error (\d{1,5})\)")
+"""How the library, which is written in Rust, states errors of the system."""
 
 
 def write_tensors(
@@ -43,14 +47,30 @@ def write_tensors(
         from safetensors.torch import save_file as save
     with atomic_write(path, replaces=True) as temporary:
         texts = dict(metadata) if metadata else None
-        save(
-            dict(tensors),
-            temporary,
-            metadata=texts,
-        )
+        with _disk_errors():
+            save(
+                dict(tensors),
+                temporary,
+                metadata=texts,
+            )
         if metadata and len(metadata) > 1:
             _sort_metadata(temporary)
     return path
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Turn errors of the disk, which the library hides in its own, into those of the system."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        found = _OS_ERROR.search(str(error))
+        if found is None:
+            raise
+        number = int(found.group(1))
+        raise OSError(number, os.strerror(number)) from error
 
 
 def _sort_metadata(path: Path) -> None:

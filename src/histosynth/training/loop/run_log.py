@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import BadRun
+from ...core.errors import BadRun, NotWritable
 from ...core.plain_files import open_plain
 from ...core.store import ensure_folder, open_to_append, write_text
 
@@ -44,8 +44,11 @@ class RunLog:
             {"step": step, **row},
             allow_nan=False,
         )
-        with open_to_append(self.path) as file:
-            file.write(f"{line}\n".encode())
+        try:
+            with open_to_append(self.path) as file:
+                file.write(f"{line}\n".encode())
+        except OSError as error:
+            raise NotWritable(self.path, error.strerror or str(error)) from error
         return row
 
 
