@@ -107,3 +107,18 @@ def test_a_withdrawn_file_leaves_no_record_of_its_own(tmp_path):
     assert json.loads((tmp_path / "a.json").read_text()) == {"b": 1}
     own.withdraw("a.json")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    OwnFiles(tmp_path).write_texts({"a": "1"})
+
+    def closed(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(own_files, "sha256_of", closed)
+    with pytest.raises(NotWritable) as refusal:
+        OwnFiles(tmp_path).refuse_foreign(["a"])
+    assert str(refusal.value) == (
+        f"{tmp_path / 'a'} cannot be written: what is there cannot be read (Permission denied). "
+        "Move it elsewhere, or choose another --out."
+    )

@@ -136,7 +136,10 @@ class OwnFiles:
         known = self._known.get(name, ())
         if any(_holds(path, content) for content in known):
             return False
-        return not self._earlier(path)
+        try:
+            return not self._earlier(path)
+        except OSError as error:
+            raise _unreadable(path, error) from error
 
     def _admit(
         self,
@@ -185,7 +188,16 @@ def _holds(
         return False
     size, sha256 = content
     # the size first: a file of others may have a terabyte
-    return path.stat().st_size == size and sha256_of(path) == sha256
+    try:
+        return path.stat().st_size == size and sha256_of(path) == sha256
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> NotWritable:
+    """The refusal of a file that may be one of ours, and cannot be read: another user's, say."""
+    reason = f"what is there cannot be read ({error.strerror or error})"
+    return NotWritable(path, reason, _REMEDY)
 
 
 def _is_plain_file(path: Path) -> bool:

@@ -317,8 +317,14 @@ def _make_chunks(run: _Run, jobs: Sequence[ChunkJob]) -> int:
 
 def _update_previews(run: _Run, sha256: str) -> None:
     """Draw the previews, unless those of this very set are there."""
-    mark = run.out / DRAWN_MARK
-    if mark.exists() and read_plain_text(mark) == sha256:
+    if _is_drawn(run.out / DRAWN_MARK, sha256):
         return
     write_previews(run.own, run.sources, run.recipe.mpp)
     run.own.write_texts({DRAWN_MARK: sha256})
+
+
+def _is_drawn(mark: Path, sha256: str) -> bool:
+    try:
+        return read_plain_text(mark) == sha256
+    except (OSError, ValueError):  # absent, damaged, or in a folder that cannot be read
+        return False
