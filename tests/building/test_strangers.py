@@ -19,9 +19,9 @@ STREAMS = {
 }
 TABLES = {"csv.writer", "csv.DictWriter", "csv.reader", "csv.DictReader"}
 WRITES_UNRECORDED = {
-    "pipeline/synthesize_files.py": "recipe.json is read before, and refused if it is none",
     "preparation/fetch/download.py": "hidden files, and what `record` admits",
     "preparation/fetch/record.py": "the record of slides itself",
+    "preparation/input_contents.py": "a hidden file among the surveys",
     "preparation/jobs.py": "hidden surveys; Parquet files name the job that wrote them",
 }
 """Modules of verbs with folders of users that write without `OwnFiles`, and why they may."""

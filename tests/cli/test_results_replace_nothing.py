@@ -113,6 +113,16 @@ def test_a_step_replaces_its_own_results_only(pictures, tmp_path, step, name):
     assert (out / name).read_text() == MINE
 
 
+@pytest.mark.parametrize("step", [stain, find, check], ids=lambda each: each.__name__)
+def test_a_folder_without_its_record_is_taken_where_bytes_are_equal(pictures, tmp_path, step):
+    out = tmp_path / "out"
+    step(pictures, out)
+    first = contents(out)
+    (out / OWN_RECORD).unlink()  # an earlier release, or copied without hidden files
+    step(pictures, out)
+    assert contents(out) == first
+
+
 def cut(slide, out):
     return cut_tiles(
         [str(slide)],

@@ -103,7 +103,7 @@ def test_a_tiff_described_in_json_is_not_replaced(place, bundle_folder, tile):
         "mine.tif",
     )
     code, _, err = call(bundle_folder, *arguments)
-    assert code == 1 and "did not make is there already" in err
+    assert code == 1 and "histosynth did not write what is there" in err
     assert (place / "mine.tif").read_bytes() == before
 
 
@@ -113,7 +113,7 @@ def test_a_recipe_file_of_others_is_not_replaced(place, bundle_folder, text):
     (place / "out" / "recipe.json").write_text(text)
     code, _, err = synthesize(bundle_folder)
     assert (
-        code == 1 and "recipe.json cannot be written: something that histosynth did not make" in err
+        code == 1 and "recipe.json cannot be written: histosynth did not write what is there" in err
     )
     assert [path.name for path in (place / "out").iterdir()] == ["recipe.json"]
     assert (place / "out" / "recipe.json").read_text() == text

@@ -68,3 +68,36 @@ def test_classes_like_formulas_come_back_from_files_of_nuclei(tmp_path):
 def test_a_spreadsheet_sees_what_was_meant():
     text = csv_text([("name", "value"), ("=a", -1.5)])
     assert list(csv.reader(io.StringIO(text))) == [["name", "value"], ["'=a", "-1.5"]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\x1b[31mb",
+        "\t=x",
+        "a\nb",
+        "\x7f",
+        "\x85",
+        "\\u001b",
+        "\\\\u001b",
+        "\\\x1b",
+        "\\\\\n",
+        "\\u0041",
+        "c:\\u",
+    ],
+)
+def test_control_characters_are_escapes_that_read_back(text):
+    written = csv_text([["name", text]])
+    assert all(" " <= sign < "\x7f" for sign in written.removesuffix("\n"))
+    assert [row for _, row in read_csv_rows(io.StringIO(written, newline=""))] == [["name", text]]
+
+
+def test_an_escape_is_shown_as_its_code():
+    assert csv_text([["a\x1b[31m"]]) == "a\\u001b[31m\n"
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\r\nb", "a\x1bb", "a\u0085b"])
+def test_classes_with_control_characters_read_back_from_a_csv_of_nuclei(tmp_path, name):
+    nuclei = Nuclei.of([[1, 2]], [name], size=(8, 8), mpp=0.5, classes=[name])
+    (tmp_path / "n.csv").write_text(nuclei_csv(nuclei), newline="")
+    assert list(read_chosen(tmp_path / "n.csv", 0.5).names) == [name]

@@ -1,14 +1,20 @@
 """Only files that histosynth wrote, and nobody changed since, are replaced."""
 
 import json
+import math
 
 import pytest
 
 from histosynth.core import own_files
 from histosynth.core.errors import NotWritable
+from histosynth.core.numbers_read import is_finite, is_whole
 from histosynth.core.own_files import OWN_RECORD, OwnFiles
 
 MINE = "of the user"
+NUMBERS = [
+    f'{{"name": "a", "sha256": "0", "bytes": {number}}}'
+    for number in ("1e400", "-1e400", "NaN", "true", "-1", "9" * 400, "11.0", '"11"', "null", "[]")
+]
 
 
 def refusal_of(path, more=""):
@@ -74,7 +80,9 @@ def test_a_run_that_is_killed_knows_its_files(tmp_path, monkeypatch):
     assert (tmp_path / "a").read_text() + (tmp_path / "b").read_text() == "56"
 
 
-@pytest.mark.parametrize("line", ["[1]", "null", '{"name": 1}', "[" * 2000, '"\\ud800"', "\xff"])
+@pytest.mark.parametrize(
+    "line", ["[1]", "null", '{"name": 1}', "[" * 2000, '"\\ud800"', "\xff", *NUMBERS]
+)
 def test_a_record_that_others_wrote_gives_nothing_away(tmp_path, line):
     (tmp_path / OWN_RECORD).write_text(line)
     (tmp_path / "a").write_text(MINE)
@@ -122,3 +130,21 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
         f"{tmp_path / 'a'} cannot be written: what is there cannot be read (Permission denied). "
         "Move it elsewhere, or choose another --out."
     )
+
+
+def test_a_recorded_file_that_was_changed_is_of_the_user_whatever_it_looks_like(tmp_path):
+    OwnFiles(tmp_path).write_texts({"a": "old"})
+    (tmp_path / "a").write_text(MINE)
+    with pytest.raises(NotWritable):
+        OwnFiles(tmp_path, earlier=lambda path: True).refuse_foreign(["a"])
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, True, 10**400, "1", None])
+def test_numbers_of_others_are_checked_and_not_converted(value):
+    assert not is_whole(value) and not is_finite(value)
+
+
+def test_whole_and_finite_numbers():
+    assert is_whole(0) and is_whole(2**63 - 1) and not is_whole(2**63) and not is_whole(-1)
+    assert is_whole(-1, least=-1) and not is_whole(1.0)
+    assert is_finite(0) and is_finite(-1.5) and is_finite(1e300)

@@ -13,9 +13,10 @@ from histosynth.core.images import read_rgb
 from histosynth.core.store import digest
 from histosynth.core.synthetic import (
     Synthetic,
+    is_own_picture,
     is_synthetic,
+    open_own_pictures,
     read_recipe,
-    refuse_foreign_files,
     write_synthetic,
     xmp_packet,
 )
@@ -25,7 +26,11 @@ IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
 XMP = "{http://ns.adobe.com/xap/1.0/}"
 OWN = "{urn:histosynth:1}"
 RECIPE = {"seed": 3, "histosynth": "1.2.3", "extent": 'mask "a" & <b>', "mpp": 0.25, "note": "ü"}
-NOT_OURS = "something that histosynth did not make is there"
+NOT_OURS = (
+    "something that histosynth did not make is there, or it was changed since (overwrite=True "
+    "replaces it)"
+)
+CHANGED = "histosynth did not write what is there, or it was changed since"
 
 
 def described(packet):
@@ -154,15 +159,53 @@ def test_only_pictures_that_histosynth_wrote_are_replaced(tmp_path, tile):
     for name in ("folder.png", "link.png", "text.png"):
         path = tmp_path / name
         with pytest.raises(NotWritable) as caught:
-            refuse_foreign_files(path)
-        assert caught.value.reason == f"{NOT_OURS} already"
+            open_own_pictures(tmp_path).refuse_foreign([name])
+        assert (caught.value.path, caught.value.reason) == (path, CHANGED)
         with pytest.raises(NotWritable) as caught:
             synthetic(tile, {}).save(path)
-        assert caught.value.reason == f"{NOT_OURS} (overwrite=True replaces it)"
+        assert caught.value.reason == NOT_OURS
         assert caught.value.path == path
-    refuse_foreign_files(tmp_path / "absent.png")
+    open_own_pictures(tmp_path).refuse_foreign(["absent.png"])
     path = tmp_path / "text.png"
     synthetic(tile, {"seed": 1}).save(path, overwrite=True)
-    refuse_foreign_files(path)
+    open_own_pictures(tmp_path).refuse_foreign(["text.png"])
     synthetic(tile, {"seed": 2}).save(path)
     assert read_recipe(path) == {"seed": 2}
+
+
+def edit(path):
+    """Change pixels as a careful user does: all texts and the resolution stay."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image).copy()
+        texts = PngImagePlugin.PngInfo()
+        for key, text in image.text.items():
+            texts.add_itxt(key, text)
+        dpi = image.info["dpi"]
+    pixels[:9] ^= 1
+    Image.fromarray(pixels).save(path, pnginfo=texts, dpi=dpi)
+
+
+def test_a_picture_that_was_edited_with_its_texts_is_of_the_user(tmp_path, tile):
+    path = tmp_path / "a.png"
+    write_synthetic(path, tile, RECIPE, open_own_pictures(tmp_path))
+    own = open_own_pictures(tmp_path)
+    own.refuse_foreign(["a.png"])
+    edit(path)
+    assert read_recipe(path) == RECIPE
+    for write in (
+        lambda: own.refuse_foreign(["a.png"]),
+        lambda: write_synthetic(path, tile, {**RECIPE, "seed": 4}, own),
+    ):
+        with pytest.raises(NotWritable) as caught:
+            write()
+        assert str(caught.value) == (
+            f"{path} cannot be written: {CHANGED}. Move it elsewhere, or choose another --out."
+        )
+    assert (read_rgb(path) != tile).any()
+
+
+@pytest.mark.parametrize("mpp", ["1e400", "0", "-1", "null", '"x"', "true", "NaN", "9" * 400])
+def test_a_recipe_of_others_with_an_impossible_scale_is_no_own_picture(tmp_path, tile, mpp):
+    save_with_text(tmp_path / "a.png", tile, f'{{"mpp": {mpp}}}')
+    assert read_recipe(tmp_path / "a.png") is not None
+    assert not is_own_picture(tmp_path / "a.png")

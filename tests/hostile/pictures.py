@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import struct
 import zlib
 from pathlib import Path
@@ -10,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from histosynth.core.errors import NotWritable
 from histosynth.core.images import read_mask, read_picture_info, read_rgb
-from histosynth.core.synthetic import refuse_foreign_files, write_synthetic
+from histosynth.core.synthetic import is_own_picture, write_synthetic
 from histosynth.slides.inspecting import inspect_slide
 
 from .mutating import BYTE_CHANGES, ODD_TEXTS, Random, pick
@@ -122,8 +120,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 def _read_picture(path: Path, out: Path) -> None:
     """As tiles are read, as a slide is, and as a file that might be replaced."""
     inspect_slide(path)
-    with contextlib.suppress(NotWritable):
-        refuse_foreign_files(path)
+    is_own_picture(path)
     read_picture_info(path)
     read_rgb(path)
 

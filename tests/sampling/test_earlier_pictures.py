@@ -9,8 +9,9 @@ from locking import another_run
 from PIL import Image, PngImagePlugin
 
 from histosynth.annotation.nuclei_files import write_csv
-from histosynth.core.errors import FolderInUse
+from histosynth.core.errors import FolderInUse, NotWritable
 from histosynth.core.images import write_mask
+from histosynth.core.own_files import OWN_RECORD
 from histosynth.core.synthetic import RECIPE_KEY
 from histosynth.pipeline.complete_files import complete_files
 from histosynth.pipeline.synthesize_files import synthesize_files
@@ -51,7 +52,11 @@ def change_pixels(path):
     Image.fromarray(pixels).save(path, pnginfo=text)
 
 
-def test_only_pictures_that_are_absent_or_changed_are_sampled_again(place, bundle_folder):
+def add_line(path):
+    path.write_text(path.read_text() + "\n")
+
+
+def test_only_pictures_that_are_absent_are_sampled_again(place, bundle_folder):
     assert synthesize(place, bundle_folder).finished == []
     out = place / "out"
     whole = {path.name: path.read_bytes() for path in out.iterdir()}
@@ -62,10 +67,40 @@ def test_only_pictures_that_are_absent_or_changed_are_sampled_again(place, bundl
         "3 of 3 pictures were there already, with the same recipe, and stay as they are."
     ]
     (out / "c0_0.png").unlink()
-    change_pixels(out / "c1_0.png")
-    assert synthesize(place, bundle_folder).finished == [out / "c2_0.png"]
+    assert synthesize(place, bundle_folder).finished == [out / "c1_0.png", out / "c2_0.png"]
     assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
     assert synthesize(place, bundle_folder, seed=1).finished == []
+
+
+@pytest.mark.parametrize("name, change", [("c1_0.png", change_pixels), ("recipe.json", add_line)])
+def test_what_the_user_changed_is_neither_sampled_again_nor_replaced(
+    place, bundle_folder, name, change
+):
+    synthesize(place, bundle_folder)
+    path = place / "out" / name
+    change(path)
+    (place / "out" / "c0_0.png").unlink()
+    before = {path.name: path.read_bytes() for path in (place / "out").iterdir()}
+    for seed in (0, 1):
+        with pytest.raises(NotWritable) as refusal:
+            synthesize(place, bundle_folder, seed=seed)
+        assert str(refusal.value) == (
+            f"{path} cannot be written: histosynth did not write what is there, or it was changed "
+            "since. Move it elsewhere, or choose another --out."
+        )
+    assert {path.name: path.read_bytes() for path in (place / "out").iterdir()} == before
+
+
+def test_pictures_of_an_earlier_release_are_finished_or_made_anew(place, bundle_folder):
+    synthesize(place, bundle_folder)
+    out = place / "out"
+    (out / OWN_RECORD).unlink()
+    assert len(synthesize(place, bundle_folder).finished) == 3
+    assert synthesize(place, bundle_folder, seed=1).finished == []
+    (out / OWN_RECORD).unlink()
+    change_pixels(out / "c1_0.png")
+    with pytest.raises(NotWritable):
+        synthesize(place, bundle_folder)
 
 
 def test_recipes_of_killed_runs_are_found_in_their_pictures(place, bundle_folder, tile):
@@ -103,4 +138,9 @@ def test_completed_pictures_are_not_completed_again(tmp_path, bundle_folder, til
             bundle=bundle_folder,
         )
         assert (outcome.finished, outcome.written) == (finished, [tmp_path / name])
-    assert {path.name for path in tmp_path.iterdir()} == {"in.png", "mask.png", name}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "in.png",
+        "mask.png",
+        name,
+        OWN_RECORD,
+    }

@@ -20,7 +20,6 @@ from histosynth.core.errors import (
 from histosynth.core.geometry import Size
 from histosynth.core.images import write_mask
 from histosynth.core.nuclei import ANY_CLASS
-from histosynth.core.synthetic import write_synthetic
 from histosynth.sampling.earlier_pictures import read_earlier_recipes
 from histosynth.sampling.files import (
     ConditionReader,
@@ -28,7 +27,6 @@ from histosynth.sampling.files import (
     completion_targets,
     find_appearances,
     read_appearance,
-    refuse_foreign_targets,
     refuse_inputs_as_targets,
 )
 from histosynth.sampling.options import SamplingOptions
@@ -255,15 +253,6 @@ def test_a_name_may_have_240_bytes(tmp_path):
             check_name(target)
         assert error.value.path == target
         assert error.value.reason == "its name has 241 bytes, and 240 are the most"
-
-
-def test_only_pictures_of_histosynth_are_replaced(tmp_path, picture, tile):
-    own = tmp_path / "own.png"
-    write_synthetic(own, tile, {"mpp": 0.5})
-    refuse_foreign_targets([own, tmp_path / "absent.png"])
-    with pytest.raises(NotWritable) as error:
-        refuse_foreign_targets([own, picture])
-    assert (error.value.path, error.value.reason) == (picture, FOREIGN)
 
 
 # earlier recipes

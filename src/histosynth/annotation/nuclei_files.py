@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from ..core.arrays import Float32Array
 from ..core.cells import csv_text
 from ..core.nuclei import Nuclei, map_classes
 from ..core.store import write_text
+from ..core.visible import json_line
 from .chosen_nuclei import NoteCallback, read_chosen, warn_of
 from .reading_files import ANNOTATION_SUFFIXES
 
@@ -96,7 +96,7 @@ def nuclei_geojson(nuclei: Nuclei) -> str:
         "type": "FeatureCollection",
         "features": features,
     }
-    return json.dumps(collection) + "\n"
+    return json_line(collection) + "\n"
 
 
 def _rounded(

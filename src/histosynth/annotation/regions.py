@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from ..core.arrays import Float64Array, IndexArray
 from ..core.errors import BadNuclei, BadRegions
 from ..core.store import write_text
 from ..core.tile import Mask
+from ..core.visible import json_line
 from .choosing import DETECTED, DRAWN, of_type
 from .geojson import FORM
 from .objects import AnnotationFile, Polygon
@@ -155,7 +155,7 @@ def regions_geojson(regions: Sequence[Region]) -> str:
         "type": "FeatureCollection",
         "features": features,
     }
-    return json.dumps(collection) + "\n"
+    return json_line(collection) + "\n"
 
 
 def region_mask(

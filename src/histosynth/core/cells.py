@@ -1,8 +1,9 @@
-"""Tables as CSV: no cell of them is a formula to a spreadsheet, and all read back equal.
+r"""Tables as CSV: no cell of them is a formula to a spreadsheet, and all read back equal.
 
 A text that begins like a formula gets an apostrophe in front, as OWASP ("CSV Injection") advises;
 `plain_cell` takes it away. Where a semicolon or tab stands in a text, spreadsheets of other
-countries begin a new cell, so the same holds behind them.
+countries begin a new cell, so the same holds behind them. Control characters are written as
+`\u001b`: a terminal that shows the table does not obey them, and a line stays a line.
 """
 
 from __future__ import annotations
@@ -22,18 +23,41 @@ _BARE = re.compile(rf"(^|[;\t\r\n]){_FORMULA}")
 _GUARDED = re.compile(rf"(^|[;\t\r\n])'{_FORMULA}")
 
 
+_CODE = "00(?:[0189][0-9a-f]|7f)"
+_HIDDEN = re.compile(rf"(\\*)([\x00-\x1f\x7f-\x9f]|(?<=\\)u{_CODE})")
+r"""A control character, or what would be read as the escape of one: `\u001b`."""
+_ESCAPED = re.compile(rf"(\\+)u({_CODE})")
+
+
 def guarded_cell(value: CellValue) -> CellValue:
     """A value as a spreadsheet may see it; numbers stay as they are, also those in texts."""
     if not isinstance(value, str):
         return value
     if _NUMBER.fullmatch(value):
         return value
-    return _BARE.sub(r"\1'", value)
+    shown = _HIDDEN.sub(_escaped, value)
+    return _BARE.sub(r"\1'", shown)
 
 
 def plain_cell(text: str) -> str:
-    """The text of a cell, without the apostrophes of `guarded_cell`."""
-    return _GUARDED.sub(r"\1", text)
+    """The text of a cell, without the apostrophes and escapes of `guarded_cell`."""
+    bare = _GUARDED.sub(r"\1", text)
+    return _ESCAPED.sub(_unescaped, bare)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    r"""Backslashes in front are doubled; then `\u001b` with one more is a character."""
+    backslashes, rest = found.groups()
+    if rest.startswith("u"):
+        return f"{backslashes}{backslashes}{rest}"
+    return f"{backslashes}{backslashes}\\u{ord(rest):04x}"
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    backslashes, code = found.groups()
+    half = backslashes[: len(backslashes) // 2]
+    is_character = len(backslashes) % 2 == 1
+    return half + (chr(int(code, 16)) if is_character else f"u{code}")
 
 
 def csv_text(

@@ -315,6 +315,11 @@ def _as_points(xy: ArrayLike) -> Float32Array:
     return points
 
 
+def max_nuclei(area_mm2: float) -> int:
+    """Most nuclei that are taken on a tile of that area."""
+    return max(int(MAX_PER_MM2 * area_mm2), _MAX_ON_TINY_TILES)
+
+
 def _check_count(
     count: int,
     size: tuple[int, int],
@@ -322,8 +327,7 @@ def _check_count(
 ) -> None:
     width, height = size
     area_mm2 = width * height * (mpp / 1000) ** 2
-    max_count = max(int(MAX_PER_MM2 * area_mm2), _MAX_ON_TINY_TILES)
-    if count > max_count:
+    if count > max_nuclei(area_mm2):
         raise BadNuclei(
             f"{count:,} nuclei on a tile of {width} x {height} px at {mpp:g} um/px are "
             f"{count / area_mm2:,.0f} per mm2; tissue holds at most {MAX_PER_MM2:,.0f}.",

@@ -12,11 +12,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from .errors import NotWritable
 from .links import held, refuse_links
+from .numbers_read import is_whole
 from .plain_files import open_plain, read_plain_text
 from .store import atomic_write, json_text, open_to_append, remove_file, sha256_of
+from .temporary import temporary_file
 
 OWN_RECORD = ".histosynth.jsonl"
 MAX_RECORD_BYTES = 256 << 20
@@ -48,7 +51,8 @@ class OwnFiles:
     Args:
         folder: need not exist yet.
         earlier: whether a file that is not recorded was written by an earlier release, which
-            kept no record.
+            kept no record. One that is recorded with other bytes was changed since.
+        record: name of the record.
 
     Raises:
         NotWritable: the record cannot be read.
@@ -59,12 +63,14 @@ class OwnFiles:
         folder: Path,
         *,
         earlier: Callable[[Path], bool] = _never,
+        record: str = OWN_RECORD,
     ) -> None:
         self.folder = folder
+        self.has_record = os.path.lexists(folder / record)
+        self._record = folder / record
         self._earlier = earlier
-        self._refuse_links(OWN_RECORD)
-        self._had_record = os.path.lexists(folder / OWN_RECORD)
-        self._known = _read_record(folder / OWN_RECORD)
+        self._refuse_links(record)
+        self._known = _read_record(self._record)
 
     def refuse_foreign(self, names: Iterable[str]) -> None:
         """Refuse, before any work, names of results under which there are files of others.
@@ -79,9 +85,38 @@ class OwnFiles:
         if foreign:
             raise self._refusal(foreign[0], len(foreign) - 1)
 
+    def name_of(self, path: Path) -> str:
+        """A file's name from the folder, with slashes."""
+        return path.relative_to(self.folder).as_posix()
+
     def knows(self, name: str) -> bool:
         """Whether a file of this name was recorded."""
         return name in self._known
+
+    def holds_own(self, name: str) -> bool:
+        """Whether a file is there that is recorded and was not changed since."""
+        path = self.folder / name
+        return any(_holds(path, content) for content in self._known.get(name, ()))
+
+    def undecided(self, names: Iterable[str]) -> list[str]:
+        """Names of files that are not refused only if their bytes are those that are to be written.
+
+        A folder without a record is of an earlier release, or was copied without hidden files.
+
+        Raises:
+            NotWritable: as `refuse_foreign`, where the folder has a record or what is there is no
+                plain file.
+        """
+        found = [name for name in names if self._is_foreign(name)]
+        unlike = [name for name in found if not _is_plain_file(self.folder / name)]
+        refused = found if self.has_record else unlike
+        if refused:
+            raise self._refusal(refused[0], len(refused) - 1)
+        return found
+
+    def trial(self) -> OwnFiles:
+        """The same, which writes nothing and refuses what this one would refuse."""
+        return _Trial(self.folder, earlier=self._earlier)
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
@@ -119,8 +154,8 @@ class OwnFiles:
     def withdraw(self, name: str) -> None:
         """Remove a file that was just written, and the record where it was the first."""
         remove_file(self.folder / name)
-        if not self._had_record:
-            remove_file(self.folder / OWN_RECORD)
+        if not self.has_record:
+            remove_file(self._record)
 
     def _refuse_links(self, name: str) -> None:
         with held([self.folder]):
@@ -133,9 +168,8 @@ class OwnFiles:
             return False
         if not _is_plain_file(path):
             return True
-        known = self._known.get(name, ())
-        if any(_holds(path, content) for content in known):
-            return False
+        if self.knows(name):
+            return not self.holds_own(name)
         try:
             return not self._earlier(path)
         except OSError as error:
@@ -152,7 +186,7 @@ class OwnFiles:
             raise self._refusal(name, 0)
         known = self._known.setdefault(name, set())
         if content not in known:
-            _append_line(self.folder / OWN_RECORD, name, content)
+            _append_line(self._record, name, content)
             known.add(content)
 
     def _refusal(
@@ -162,6 +196,32 @@ class OwnFiles:
     ) -> NotWritable:
         others = f"; so it is with {more:,} more" if more else ""
         return NotWritable(self.folder / name, f"{_FOREIGN}{others}", _REMEDY)
+
+
+class _Trial(OwnFiles):
+    """Results are written to temporary files, compared and removed."""
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        path = self.folder / name
+        with temporary_file(self.folder, path.suffix) as temporary:
+            yield temporary
+            if self._is_foreign(name) and not _holds(path, _content_of(temporary)):
+                raise self._refusal(name, 0)
+
+
+def record_content(record: Path, name: str, temporary: Path) -> None:
+    """Record what a file is about to hold, where it was checked before that it may be replaced.
+
+    Args:
+        record: of the folder.
+        name: of the file.
+        temporary: file with its content.
+
+    Raises:
+        NotWritable: the record cannot be written.
+    """
+    _append_line(record, name, _content_of(temporary))
 
 
 def _content_of(path: Path) -> _Content:
@@ -220,14 +280,19 @@ def _read_record(path: Path) -> dict[str, set[_Content]]:
     for line in lines:
         try:
             values = json.loads(line)
-            name = str(values["name"])
-            size = int(values["bytes"])
-            sha256 = str(values["sha256"])
-        except (ValueError, LookupError, TypeError, RecursionError):
+        except (ValueError, RecursionError):
             continue
-        contents = known.setdefault(name, set())
-        contents.add((size, sha256))
+        if _is_entry(values):
+            contents = known.setdefault(values["name"], set())
+            contents.add((values["bytes"], values["sha256"]))
     return known
+
+
+def _is_entry(values: Any) -> bool:
+    if not isinstance(values, dict):
+        return False
+    texts = values.get("name"), values.get("sha256")
+    return all(isinstance(text, str) for text in texts) and is_whole(values.get("bytes"))
 
 
 def _append_line(

@@ -92,7 +92,8 @@ def write_text(path: Path, text: str) -> None:
 
 def json_text(value: Any) -> str:
     """JSON with sorted keys and two-space indents, a line's end at its end."""
-    return json.dumps(value, indent=2, sort_keys=True) + "\n"
+    text = json.dumps(value, indent=2, sort_keys=True)
+    return text.replace("\x7f", r"\u007f") + "\n"
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from .condition import Condition
 from .errors import BadOption, NotWritable
-from .links import refuse_links
+from .own_files import OwnFiles
 from .plain_files import open_plain
 from .store import atomic_write, digest
 from .temporary import temporary_file
@@ -35,6 +35,8 @@ UNREADABLE = (
     SyntaxError,
     LookupError,
     TypeError,
+    ArithmeticError,
+    RecursionError,
     Image.DecompressionBombError,
 )
 """What reading a file raises that is no picture, or a damaged one."""
@@ -76,18 +78,21 @@ class Synthetic:
         """Write a PNG or TIFF, marked synthetic, with the recipe inside; atomic.
 
         Args:
-            path: `.png`, `.tif` or `.tiff`. A picture that histosynth wrote is replaced.
+            path: `.png`, `.tif` or `.tiff`. A picture that histosynth wrote, and that nobody
+                changed since, is replaced.
             overwrite: replace any file that is there.
 
         Raises:
             BadOption: another suffix. JPEG would change pixels.
-            NotWritable: the path cannot be written, or holds a file that histosynth did not write.
+            NotWritable: the path cannot be written, or holds a file that histosynth did not write,
+                or that was changed since.
         """
         path = Path(path)
-        if not overwrite:
-            refuse_foreign_files(
+        if not overwrite and os.path.lexists(path) and not is_own_picture(path):
+            raise NotWritable(
                 path,
-                "something that histosynth did not make is there (overwrite=True replaces it)",
+                "something that histosynth did not make is there, or it was changed since "
+                "(overwrite=True replaces it)",
             )
         write_synthetic(path, self.pixels, self.recipe)
 
@@ -96,6 +101,7 @@ def write_synthetic(
     path: Path,
     pixels: Pixels,
     recipe: dict[str, Any],
+    own: OwnFiles | None = None,
 ) -> None:
     """Write pixels with XMP (`DigitalSourceType` = trainedAlgorithmicMedia) and their recipe.
 
@@ -103,6 +109,7 @@ def write_synthetic(
         path: `.png`, `.tif` or `.tiff`.
         pixels: (H, W, 3) uint8 RGB.
         recipe: plain values; `mpp` becomes the file's resolution, `extent` is "tile" or "mask".
+        own: records it, and refuses to replace a file of the user; None: any file is replaced.
 
     Raises:
         BadOption: another suffix. JPEG would change pixels.
@@ -115,7 +122,8 @@ def write_synthetic(
             path.suffix or "missing",
             ".png, .tif or .tiff",
         )
-    with atomic_write(path) as temporary:
+    writing = own.writing(own.name_of(path)) if own else atomic_write(path)
+    with writing as temporary:
         _save(Image.fromarray(pixels), temporary, recipe)
 
 
@@ -244,17 +252,19 @@ def is_as_written(path: Path, recipe: dict[str, Any]) -> bool:
         return False
 
 
-def refuse_foreign_files(
-    path: Path,
-    reason: str = "something that histosynth did not make is there already",
-) -> None:
-    """Refuse to write to a path that is anything but a picture that histosynth wrote.
+def is_own_picture(path: Path) -> bool:
+    """Whether a file is a picture that histosynth wrote, and that nobody changed since."""
+    if not os.path.isfile(path):
+        return False
+    try:
+        recipe = read_recipe(path)
+    except UNREADABLE:
+        return False
+    return recipe is not None and is_as_written(path, recipe)
 
-    Raises:
-        NotWritable: with the reason.
+
+def open_own_pictures(folder: Path) -> OwnFiles:
+    """A folder in which pictures are replaced that are recorded; or, where an earlier release kept
+    no record of them, that are byte for byte what it wrote.
     """
-    refuse_links(path)
-    if not os.path.lexists(path):
-        return
-    if not os.path.isfile(path) or not is_synthetic(path):
-        raise NotWritable(path, reason)
+    return OwnFiles(folder, earlier=is_own_picture)

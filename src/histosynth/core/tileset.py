@@ -7,7 +7,7 @@ two splits cannot be opened.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,12 +111,17 @@ class Row:
         return f"{self.ref.slide}_{self.ref.box.x}_{self.ref.box.y}"
 
 
+def _nothing(temporary: Path) -> None:
+    pass
+
+
 def write_rows(
     path: Path,
     rows: Sequence[Row],
     metadata: Mapping[str, Any],
     *,
     gates: Sequence[str] = GATE_NAMES,
+    before: Callable[[Path], None] = _nothing,
 ) -> None:
     """Write one file of a set atomically. Equal rows give equal bytes.
 
@@ -125,6 +130,7 @@ def write_rows(
         rows: the tiles.
         metadata: JSON-able facts kept in the file's metadata.
         gates: names of the `quality_` columns, in their order.
+        before: called with the temporary file, before it gets its name.
 
     Raises:
         NotWritable: the folder cannot be written, or the disk is full.
@@ -152,6 +158,7 @@ def write_rows(
             use_dictionary=["slide", "patient"],
             write_statistics=["slide", "patient", "label", "split"],
         )
+        before(temporary)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -193,6 +200,15 @@ def _may_be_damaged(path: Path) -> bool:
             return file.read(4) in (b"", _PARQUET_START)
     except OSError:
         return False
+
+
+def is_whole_parquet(path: Path) -> bool:
+    """Whether a file is Parquet to its end."""
+    try:
+        pq.read_schema(path)
+    except (OSError, ValueError, pa.ArrowException):
+        return False
+    return True
 
 
 class TileSet:

@@ -6,6 +6,7 @@ lists of unequal length, or bytes that are no text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .errors import BadTileSet, first_line
+from .errors import BadTable, BadTileSet, first_line
 from .plain_files import refuse_special_file
+from .visible import visible
 
 MAX_SET_ROWS = 100_000_000
 """Of a file; nothing that is written comes near."""
@@ -39,7 +41,8 @@ _TEXTS = (
 _WHOLE = ("x", "y", "width", "height")
 _NEEDED = (*_NAMES, *_WHOLE, "mpp")
 _LISTS = ("nuclei_x", "nuclei_y", "nuclei_kind")
-_LAST_CONTROL = 0x9F
+_NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Controls, and halves of pairs, which no UTF-8 has."""
 
 
 def opened_file(path: Path) -> Any:
@@ -176,8 +179,8 @@ def _problem_of(row: Mapping[str, Any]) -> str:
     for name in _NEEDED:
         if row.get(name) is None:
             return f"has no value for {name}"
-    for name in _NAMES:
-        if not is_plain_name(row[name]):
+    for name in (*_NAMES, "label"):
+        if not is_plain_name(row.get(name) or ""):
             return f"has control characters, or more than {MAX_NAME_LENGTH}, in {name}"
     width = row["width"]
     height = row["height"]
@@ -194,7 +197,29 @@ def is_plain_name(text: str) -> bool:
     """Whether a name can be shown and used for files: no control characters, not endless."""
     if len(text) > MAX_NAME_LENGTH:
         return False
-    return all(" " <= sign < "\x7f" or ord(sign) > _LAST_CONTROL for sign in text)
+    return not _NOT_IN_NAMES.search(text)
+
+
+def refuse_bad_names(names: Mapping[str, str], where: str) -> None:
+    """Refuse names that no tile set could be read with, before any tile is written.
+
+    Args:
+        names: by what they name: slide, patient, label.
+        where: they stand, as the beginning of a sentence.
+
+    Raises:
+        BadTable: naming the first.
+    """
+    for what, name in names.items():
+        if is_plain_name(name):
+            continue
+        found = _NOT_IN_NAMES.search(name)
+        held = f"the character {visible(found.group())}" if found else f"{len(name):,} characters"
+        limit = "" if found else f", over the limit of {MAX_NAME_LENGTH:,}"
+        raise BadTable(
+            f"{where} has {held} in the {what} {shown(name)}{limit}.",
+            "Correct that name.",
+        )
 
 
 def _problem_of_nuclei(lists: Sequence[Sequence[Any] | None]) -> str:

@@ -29,7 +29,7 @@ def read_card(path: Path, card_type: type[Card]) -> Card:
     try:
         values = json.loads(read_plain_text(path))
         return recipes.build(values, card_type, name=str(path))
-    except (OSError, ValueError, BadRecipe) as error:
+    except (OSError, ValueError, RecursionError, BadRecipe) as error:
         raise BadWeights(path, first_line(error)) from error
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ..core.barcode import barcodes_in
+from ..core.contents import content_digest
 from ..core.store import digest
 from ..core.version import __version__
 from ..metrics.finding import Section
@@ -13,7 +14,7 @@ from ..metrics.metric import Tool
 from .config import EvaluationConfig, InputOptions
 from .inputs.checks import tools_of
 from .inputs.collections import Collection
-from .inputs.items import Item, content_digest
+from .inputs.items import Item
 from .inputs.opening import OpenedInputs
 from .report.model import Material, Report
 

@@ -78,8 +78,7 @@ def complete_files(
     if not conditions:
         return outcome
     with share_folder(targets[0].parent, [target.name for target, _ in accepted]) as run:
-        files.refuse_foreign_targets(target for target, _ in accepted)
-        pictures = PictureRun(run, outcome, len(accepted))
+        pictures = PictureRun(run, outcome, [target for target, _ in accepted])
 
         def is_finished(index: int, _: int, describe: Callable[[], Recipe]) -> bool:
             target, nuclei_path = accepted[index]

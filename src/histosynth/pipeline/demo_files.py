@@ -16,7 +16,7 @@ from ..core.own_files import OwnFiles
 from ..core.plain_files import read_plain_text
 from ..core.sheet import contact_sheet
 from ..core.store import ensure_folder, sha256_of
-from ..core.synthetic import Synthetic, refuse_foreign_files, write_synthetic
+from ..core.synthetic import Synthetic, is_own_picture, write_synthetic
 from ..core.version import __version__
 from .demo_page import overview_recipe, overview_rows, page_html
 from .demo_pictures import DemoPictures
@@ -28,8 +28,8 @@ TITLE = "histosynth demo: synthetic tissue, for research use; not for diagnosis"
 class DemoFiles:
     """A demo's folder.
 
-    Pictures are marked as synthetic themselves; `demo.json` lists the other files by sha256, and
-    what is about to be written is recorded before (`OwnFiles`).
+    What is about to be written is recorded before (`OwnFiles`); for other readers `demo.json` lists
+    by sha256 what is not marked as synthetic itself.
 
     Args:
         out: the folder.
@@ -50,7 +50,7 @@ class DemoFiles:
         self.nuclei_csv = out / "nuclei.csv"
         self.nuclei_geojson = out / "nuclei.geojson"
         self.list = out / "demo.json"
-        self.own = OwnFiles(out, earlier=self._is_listed)
+        self.own = OwnFiles(out, earlier=self._is_earlier)
 
     def image(
         self,
@@ -70,17 +70,20 @@ class DemoFiles:
             self.hashes = _read_hashes(self.list)
         masks = [self.image("mask", index) for index in range(self.tiles)]
         texts = [self.nuclei_csv, self.nuclei_geojson, self.report]
-        self.own.refuse_foreign([self._name(path) for path in (*texts, *masks)])
-        refuse_foreign_files(self.contact)
+        pictures = [self.contact]
         for index in range(self.tiles):
-            refuse_foreign_files(self.image("synthetic", index))
-            refuse_foreign_files(self.image("mended", index))
+            pictures += [self.image("synthetic", index), self.image("mended", index)]
+        paths = (*texts, *masks, *pictures)
+        self.own.refuse_foreign([self._name(path) for path in paths])
 
-    def _is_listed(self, path: Path) -> bool:
-        """Whether a file is the list or one that it lists: earlier releases had no other record."""
+    def _is_earlier(self, path: Path) -> bool:
+        """Whether a file is the list, one that it lists, or a synthetic picture as it was written:
+        earlier releases had no other record.
+        """
         if path == self.list:
             return bool(self.hashes)
-        return sha256_of(path) == self.hashes.get(self._name(path))
+        is_listed = sha256_of(path) == self.hashes.get(self._name(path))
+        return is_listed or is_own_picture(path)
 
     def _name(self, path: Path) -> str:
         """A file's path from the folder."""
@@ -103,7 +106,7 @@ class DemoFiles:
     ) -> None:
         """Write each tile, and the mask of its damage."""
         for index, tile in enumerate(tiles):
-            tile.save(self.image("synthetic", index))
+            self._write_picture(self.image("synthetic", index), tile)
         for index, condition in enumerate(damaged):
             path = self.image("mask", index)
             with self.own.writing(self._name(path)) as temporary:
@@ -112,7 +115,15 @@ class DemoFiles:
     def write_completed(self, completed: Sequence[Synthetic]) -> None:
         """Write each completed tile."""
         for index, picture in enumerate(completed):
-            picture.save(self.image("mended", index))
+            self._write_picture(self.image("mended", index), picture)
+
+    def _write_picture(self, path: Path, picture: Synthetic) -> None:
+        write_synthetic(
+            path,
+            picture.pixels,
+            picture.recipe,
+            self.own,
+        )
 
     def write_overview(
         self,
@@ -126,6 +137,7 @@ class DemoFiles:
             self.contact,
             contact_sheet(rows, title=TITLE),
             overview_recipe(pictures, seed=seed),
+            self.own,
         )
         names = []
         for index in range(len(pictures.tiles)):

@@ -82,9 +82,8 @@ def synthesize_files(
         for variant in range(variants):
             targets[index, variant] = out / f"{path.stem}_{variant}.png"
     with share_folder(out, [target.name for target in targets.values()]) as run:
-        files.refuse_foreign_targets(targets.values())
+        pictures = PictureRun(run, outcome, targets.values())
         recipes = RecipeList(out)
-        pictures = PictureRun(run, outcome, len(targets))
 
         def is_finished(index: int, variant: int, describe: Callable[[], Recipe]) -> bool:
             noted = reader.noted(accepted[index])

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from ..annotation.nuclei_files import NUCLEI_SUFFIXES
 from ..core.errors import BadRecipe
+from ..detectors.artefact_info import ARTEFACT_CARD
+from .input_contents import InputContents
 from .jobs import ChunkJob
 from .patients import SlideSource
 from .recipe import PrepareRecipe
@@ -32,6 +34,7 @@ class ChunkPlan:
         base_folder: folder that the recipe's paths start from.
         target: the stain that all tiles get, or None.
         detector: full name of the detector.
+        contents: of all inputs.
     """
 
     recipe: PrepareRecipe
@@ -39,6 +42,7 @@ class ChunkPlan:
     base_folder: Path
     target: Stain | None
     detector: str
+    contents: InputContents
 
 
 def plan_chunks(
@@ -66,7 +70,12 @@ def plan_chunks(
         split,
     )
     given = find_given_nuclei(recipe, source, plan.base_folder)
-    artefact = plan.base_folder / recipe.quality_model if recipe.quality_model else None
+    card = artefact_card(recipe, plan.base_folder)
+    contents = (
+        plan.contents.of_slide(source.path),
+        plan.contents.of(given),
+        plan.contents.of(card),
+    )
     jobs = []
     for number, indices in enumerate(_cut(survey, recipe)):
         job = ChunkJob(
@@ -78,7 +87,8 @@ def plan_chunks(
             plan.target,
             plan.detector,
             given,
-            artefact,
+            card.parent if card else None,
+            contents,
             plan.out / f"{source.name}-{number:04d}.parquet",
         )
         jobs.append(job)
@@ -103,6 +113,13 @@ def _cut(survey: Survey, recipe: PrepareRecipe) -> list[list[int]]:
     if piece:
         pieces.append(piece)
     return pieces
+
+
+def artefact_card(recipe: PrepareRecipe, base_folder: Path) -> Path | None:
+    """The card of the artefact classifier, which states the sha256 of its weights; None without."""
+    if not recipe.quality_model:
+        return None
+    return base_folder / recipe.quality_model / ARTEFACT_CARD
 
 
 def find_given_nuclei(

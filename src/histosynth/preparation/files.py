@@ -16,7 +16,7 @@ from PIL import Image
 
 from ..annotation.nuclei_files import nuclei_csv, nuclei_geojson
 from ..core.cells import CellValue, csv_text
-from ..core.errors import BadOption, BadTable, HistosynthError
+from ..core.errors import BadOption, BadTable, HistosynthError, NotWritable
 from ..core.folder_lock import in_own_folder
 from ..core.images import IMAGE_SUFFIXES, read_rgb
 from ..core.nuclei import Nuclei
@@ -98,8 +98,20 @@ def stain_files(
     _refuse_input_folder(images, out)
     target_stain = fit_stain(method, read_rgb(target), target.name) if target else None
     own = OwnFiles(out)
-    own.refuse_foreign([*(f"{path.stem}.png" for path in files), _SHEET])
+    undecided = own.undecided([*(f"{path.stem}.png" for path in files), _SHEET])
     ensure_folder(out)
+    if undecided:
+        _stain_all(files, own.trial(), method, target_stain)
+    return _stain_all(files, own, method, target_stain, on_progress)
+
+
+def _stain_all(
+    files: list[Path],
+    own: OwnFiles,
+    method: str,
+    target_stain: Stain | None,
+    on_progress: ProgressCallback | None = None,
+) -> Outcome:
     outcome = Outcome()
     stains = _fit_all(files, method, outcome, on_progress)
     if not stains:
@@ -165,8 +177,20 @@ def check_files(
     limits = limits or default_limits()
     files = list_files(images, IMAGE_SUFFIXES)
     own = OwnFiles(out)
-    own.refuse_foreign(["quality.csv", _SHEET])
+    undecided = own.undecided(["quality.csv", _SHEET])
     ensure_folder(out)
+    if undecided:
+        _check_all(files, own.trial(), mpp, limits)
+    return _check_all(files, own, mpp, limits, on_progress)
+
+
+def _check_all(
+    files: list[Path],
+    own: OwnFiles,
+    mpp: float,
+    limits: Mapping[str, float],
+    on_progress: ProgressCallback | None = None,
+) -> tuple[Outcome, dict[str, int]]:
     outcome = Outcome()
     counts: Counter[str] = Counter()
     shown: dict[str, list[Pixels]] = {}
@@ -235,8 +259,21 @@ def find_nuclei_files(
         raise BadOption("--detector", detector, f"{', '.join(names)} or {last}")
     files = list_files(images, IMAGE_SUFFIXES)
     own = OwnFiles(out)
-    own.refuse_foreign([*(f"{path.stem}.{form}" for path in files), _SHEET])
+    undecided = own.undecided([*(f"{path.stem}.{form}" for path in files), _SHEET])
     ensure_folder(out)
+    if undecided:
+        _find_all(files, own.trial(), mpp, opened, form)
+    return _find_all(files, own, mpp, opened, form, on_progress)
+
+
+def _find_all(
+    files: list[Path],
+    own: OwnFiles,
+    mpp: float,
+    opened: Detector,
+    form: NucleiFormat,
+    on_progress: ProgressCallback | None = None,
+) -> tuple[Outcome, dict[str, int]]:
     outcome = Outcome()
     counts: Counter[str] = Counter()
     pairs = _Pairs()
@@ -246,6 +283,8 @@ def find_nuclei_files(
             nuclei = _find_nuclei(pixels, mpp, opened)
             text = _TEXTS[form](nuclei)
             written = own.write_texts({f"{path.stem}.{form}": text})
+        except NotWritable:
+            raise
         except HistosynthError as error:
             outcome.refused[path.name] = error.of(path.name)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from ..core.errors import BadRecipe, HistosynthError, ResumeMismatch
 from ..core.own_files import OwnFiles
 from ..core.plain_files import read_plain_text
 from ..core.store import remove_file, remove_folder
-from ..core.tileset import parquet_files
+from ..core.tileset import is_whole_parquet, parquet_files
 from .recipe import PrepareRecipe
 from .results import RECIPE, SURVEYS
+
+_HALF_WRITTEN = re.compile(r"-[a-z0-9_]{6,8}\.parquet$")
+"""End of the names of temporary files of earlier releases."""
 
 
 def remember_recipe(recipe: PrepareRecipe, own: OwnFiles) -> None:
@@ -59,13 +63,13 @@ def remove_records(own: OwnFiles) -> None:
     remove_folder(own.folder / SURVEYS)
 
 
-def remove_leftovers(
+def find_leftovers(
     out: Path,
     wanted: Sequence[Path],
     surveyed: Collection[str],
     refused: Mapping[str, HistosynthError],
-) -> None:
-    """Remove what earlier runs left of the same slides; refuse files of other slides.
+) -> list[Path]:
+    """What earlier runs left of the same slides; files of other slides are refused.
 
     Args:
         out: the folder.
@@ -77,9 +81,6 @@ def remove_leftovers(
         ResumeMismatch: it holds files of slides that are no longer named.
         HistosynthError: it holds files of a slide that is refused now, which the set would lose.
     """
-    for path in wanted:  # what an interrupted run of an earlier version had half-written
-        for leftover in out.glob(f".{glob.escape(path.stem)}-*.parquet"):
-            remove_file(leftover)
     names = {path.name for path in wanted}
     unwanted = [path for path in parquet_files(out) if path.name not in names]
     for path in unwanted:
@@ -93,5 +94,12 @@ def remove_leftovers(
             out,
             [f"{count} of its files are of other slides: {path.name}"],
         )
-    for path in unwanted:  # the slide gives fewer pieces than it did
-        remove_file(path)
+    return unwanted
+
+
+def remove_half_written(out: Path, wanted: Sequence[Path]) -> None:
+    """Remove what stopped runs of earlier releases had half-written: no whole file."""
+    for path in wanted:
+        for leftover in out.glob(f".{glob.escape(path.stem)}-*.parquet"):
+            if _HALF_WRITTEN.search(leftover.name) and not is_whole_parquet(leftover):
+                remove_file(leftover)

@@ -7,22 +7,22 @@ file, whole or not at all, that names the job that wrote it.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from ..annotation.slide_nuclei import read_slide_nuclei
 from ..core import recipe as recipes
+from ..core.contents import FileFacts, file_facts
 from ..core.errors import BadTileSet, HistosynthError
 from ..core.geometry import Size
 from ..core.nuclei import Nuclei
-from ..core.plain_files import open_plain, read_plain_text
+from ..core.plain_files import read_plain_text
 from ..core.store import digest, write_json
 from ..core.tileset import Row, read_metadata, write_rows
 from ..core.version import __version__
@@ -34,14 +34,14 @@ from .recipe import PrepareRecipe
 from .rows import Facts, RowTools, make_rows
 from .stain import STAIN_METHODS, Stain
 from .survey import Survey, survey_slide
+from .tile_files import record_tiles
+from .tile_nuclei import refuse_dense_tiles
 
 _M_MMAP_THRESHOLD = -3
 """Of glibc's malloc.h."""
 _MEBIBYTE = 1 << 20
 _SEAL = "sha256"
 """Key of a survey's file: digest of all its other values. Places of tiles are taken from them."""
-_STAMPED_BYTES = 1 << 16
-"""So many bytes at both ends of a file identify it."""
 
 Refusal = tuple[str, str]
 """Problem and remedy: an error that can travel between processes."""
@@ -56,6 +56,7 @@ class SurveyJob:
         recipe: of the run.
         regions: GeoJSON file of the slide's regions, if there is one.
         given: file of the slide's nuclei, if they are read from files.
+        contents: digests of what these three files hold, for the key; "" where there is none.
         path: file to write.
     """
 
@@ -63,15 +64,17 @@ class SurveyJob:
     recipe: PrepareRecipe
     regions: Path | None
     given: Path | None
+    contents: tuple[str, str, str]
     path: Path
 
     @cached_property
     def key(self) -> str:
         """Changes with whatever may change the result."""
         parts = _tables_of(self.recipe, ("mpp", "tiles", "tissue", "regions", "stain"))
-        files: list[Any] = [stamp(self.slide), stamp(self.regions)]
+        slide, regions, given = self.contents
+        files: list[Any] = [slide, regions]
         if self.given:
-            files += [stamp(self.given), dict(self.recipe.nuclei.classes)]
+            files += [given, dict(self.recipe.nuclei.classes)]
         return digest([parts, *files, __version__, *_stain_revision(self.recipe)])
 
     def finished(self) -> Survey | None:
@@ -82,7 +85,15 @@ class SurveyJob:
             if values["key"] != self.key or stated != digest(values):
                 return None
             return Survey.from_dict(values)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            ArithmeticError,
+            AttributeError,
+            RecursionError,
+        ):
             return None
 
 
@@ -100,6 +111,8 @@ class ChunkJob:
         detector: full name of the detector, for the key.
         given: file of the slide's nuclei, if they are read from files.
         artefact: folder of the artefact classifier, if there is one.
+        contents: digests of what the slide's files, the file of nuclei and the classifier hold, for
+            the key; "" where there is none.
         path: Parquet file to write.
     """
 
@@ -112,13 +125,13 @@ class ChunkJob:
     detector: str
     given: Path | None
     artefact: Path | None
+    contents: tuple[str, str, str]
     path: Path
 
     @cached_property
     def key(self) -> str:
         """Changes with whatever may change the result."""
         facts = self.facts
-        card = self.artefact / "artefact.json" if self.artefact else None
         return digest(
             [
                 _tables_of(self.recipe, ("mpp", "tiles", "stain", "quality", "nuclei")),
@@ -127,7 +140,7 @@ class ChunkJob:
                 [facts.slide, facts.patient, facts.label, facts.split],
                 self.target.as_dict() if self.target else None,
                 self.detector,
-                [stamp(self.slide), stamp(self.given), stamp(card)],
+                self.contents,
                 __version__,
                 *_stain_revision(self.recipe),
             ]
@@ -168,6 +181,13 @@ def make_survey(job: SurveyJob) -> Refusal | None:
             size=size,
             mpp=mpp,
         )
+        to_read = survey.kept(job.recipe.tiles.tissue)
+        refuse_dense_tiles(
+            job.given,
+            given.nuclei,
+            survey.grid,
+            to_read,
+        )
         survey = survey.with_notes(given.notes, given.left_out)
     values = json.loads(json.dumps(about | survey.as_dict()))
     write_json(job.path, values | {_SEAL: digest(values)})
@@ -199,6 +219,7 @@ def make_chunk(job: ChunkJob) -> None:
         rows,
         about,
         gates=TILE_SET_GATES,
+        before=partial(record_tiles, job.path),
     )
 
 
@@ -214,10 +235,9 @@ def _open_tools(job: ChunkJob, slide: Slide) -> RowTools:
 def _read_given(job: ChunkJob, slide: Slide) -> Nuclei | None:
     if job.given is None:
         return None
-    about = job.given.stat()
     return _nuclei_of_slide(
         job.given,
-        (about.st_mtime_ns, about.st_size),
+        file_facts(job.given),
         tuple(job.recipe.nuclei.classes.items()),
         _frame_of(slide),
     )
@@ -226,7 +246,7 @@ def _read_given(job: ChunkJob, slide: Slide) -> Nuclei | None:
 @lru_cache(maxsize=1)
 def _nuclei_of_slide(
     path: Path,
-    version: tuple[int, int],
+    version: FileFacts,
     classes: tuple[tuple[str, str], ...],
     frame: tuple[Size, float],
 ) -> Nuclei:
@@ -234,7 +254,7 @@ def _nuclei_of_slide(
 
     Args:
         path: of the file.
-        version: when it was changed, and its bytes: another file of its name is read anew.
+        version: of the file: another one of its name is read anew.
         classes: the class map, name by name.
         frame: size and scale of level 0.
     """
@@ -288,15 +308,3 @@ def return_free_memory() -> None:
     """
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MEBIBYTE)
-
-
-def stamp(path: Path | None) -> list[Any] | None:
-    """Size, and digest of both ends: distinguishes slides without reading gigabytes."""
-    if path is None:
-        return None
-    with open_plain(path) as file:
-        first = file.read(_STAMPED_BYTES)
-        size = file.seek(0, 2)
-        file.seek(max(size - _STAMPED_BYTES, 0))
-        last = file.read(_STAMPED_BYTES)
-    return [size, hashlib.sha256(first + last).hexdigest()]

@@ -15,6 +15,7 @@ from ..core.cells import read_csv_rows
 from ..core.errors import BadRecipe, BadTable, NoFiles
 from ..core.errors.base import listed
 from ..core.plain_files import open_plain
+from ..core.tileset_columns import refuse_bad_names
 from ..slides import SLIDE_SUFFIXES
 from ..slides.series import one_file_a_slide
 from .recipe import PrepareRecipe
@@ -67,6 +68,12 @@ def find_slide_sources(recipe: PrepareRecipe, base_folder: Path) -> list[SlideSo
         row = table.get(path.stem, {})
         patient = row.get("patient") or patient_of_slide(path.stem, recipe.patient)
         label = row.get("label") or recipe.label
+        names = {
+            "slide": path.stem,
+            "patient": patient,
+            "label": label,
+        }
+        refuse_bad_names(names, f"The slide {path.name}")
         sources.append(SlideSource(path, path.stem, patient, label))
     refuse_divided_barcodes({source.name: source.patient for source in sources})
     labels = labels_of(sources)
@@ -251,6 +258,7 @@ def read_table(path: Path) -> _Table:
             "patient": _cell(row, "patient"),
             "label": _cell(row, "label"),
         }
+        refuse_bad_names({"slide": name, **table[name]}, f"{path}, line {number},")
     return table
 
 

@@ -22,14 +22,15 @@ from ..core.folder_lock import FolderRun, own_folder
 from ..core.own_files import OwnFiles
 from ..core.plain_files import read_plain_text
 from ..core.progress import ProgressCallback
-from ..core.store import remove_folder
+from ..core.store import remove_file
 from ..core.tileset import parquet_files
 from ..detectors.opening import detector_name
 from ..engine import Engine
 from .checks import check_artefact_gate, check_folders, fit_given_target
-from .chunks import ChunkPlan, find_given_nuclei, plan_chunks
-from .folder import remember_recipe, remove_leftovers, remove_records
+from .chunks import ChunkPlan, artefact_card, find_given_nuclei, plan_chunks
+from .folder import find_leftovers, remember_recipe, remove_half_written, remove_records
 from .grid import lay_grid
+from .input_contents import CONTENTS, InputContents
 from .jobs import ChunkJob, SurveyJob, make_chunk, make_survey, opened
 from .patients import SlideSource, find_slide_sources, labels_of, notes_on_patients
 from .preview_files import write_previews
@@ -39,6 +40,7 @@ from .split import split_patients
 from .stain import Stain, medoid
 from .summary import summary_of
 from .survey import Survey
+from .tile_files import refuse_foreign_tiles
 
 
 def _ignore_progress(done: int, total: int) -> None:
@@ -81,6 +83,7 @@ class _Run:
     base_folder: Path
     engine: Engine
     progress: PrepareProgress
+    contents: InputContents
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,6 @@ def prepare(
     """
     sources = find_slide_sources(recipe, base_folder)
     target = _check_inputs(recipe, base_folder)
-    is_new = not out.exists()
     with own_folder(out) as work:
         run = _Run(
             recipe,
@@ -127,6 +129,7 @@ def prepare(
             base_folder,
             engine,
             _counted(progress or PrepareProgress(), work),
+            InputContents(out / SURVEYS / CONTENTS, engine),
         )
         detector_name(recipe.nuclei.source)  # refuses an unknown one before any work
         refuse_foreign_results(run.own, sources)
@@ -135,8 +138,6 @@ def prepare(
         if surveys.by_slide or parquet_files(out):
             return _prepare(run, surveys, target)
         remove_records(run.own)
-        if is_new:
-            remove_folder(out)
         raise _no_slide_error(surveys.refused)
 
 
@@ -179,15 +180,11 @@ def _prepare(
         run.base_folder,
         target,
         detector,
+        run.contents,
     )
     jobs = _plan_all_chunks(run, plan, surveys, splits)
-    remove_leftovers(
-        run.out,
-        [job.path for job in jobs],
-        set(surveys.by_slide),
-        surveys.refused,
-    )
-    written = _make_chunks(run, jobs)
+    todo = _remove_others(run, surveys, jobs)
+    _make_chunks(run, jobs, todo)
     summary = summary_of(
         run.sources,
         surveys.by_slide,
@@ -199,7 +196,7 @@ def _prepare(
     run.own.write_json(SUMMARY, summary)
     if jobs:
         _update_previews(run, summary["sha256"])
-    return Prepared(run.out, written, len(jobs) - written, summary)
+    return Prepared(run.out, len(todo), len(jobs) - len(todo), summary)
 
 
 def dry_run(recipe: PrepareRecipe, base_folder: Path) -> dict[str, Any]:
@@ -242,6 +239,7 @@ def _check_inputs(recipe: PrepareRecipe, base_folder: Path) -> Stain | None:
 
 def _survey_slides(run: _Run) -> _Surveys:
     """Survey every slide that has no finished survey."""
+    _read_contents(run)
     jobs = [_survey_job(run, source) for source in run.sources]
     todo = [index for index, job in enumerate(jobs) if job.finished() is None]
     finished = len(jobs) - len(todo)
@@ -262,18 +260,38 @@ def _survey_slides(run: _Run) -> _Surveys:
     return _Surveys(by_slide, refused)
 
 
-def _survey_job(run: _Run, source: SlideSource) -> SurveyJob:
+def _read_contents(run: _Run) -> None:
+    """Read what all inputs hold, unless an earlier run did and none was changed since."""
+    others = [artefact_card(run.recipe, run.base_folder)]
+    for source in run.sources:
+        others += _annotations_of(run, source)
+    slides = [source.path for source in run.sources]
+    run.contents.read(slides, filter(None, others))
+
+
+def _annotations_of(run: _Run, source: SlideSource) -> tuple[Path | None, Path | None]:
+    """Files of a slide's regions and of its nuclei, where there are such."""
     regions: Path | None = None
     if run.recipe.regions.folder:
         path = run.base_folder / run.recipe.regions.folder / f"{source.name}.geojson"
         regions = path if path.is_file() else None
-    survey_path = run.out / SURVEYS / f"{source.name}.json"
+    return regions, find_given_nuclei(run.recipe, source, run.base_folder)
+
+
+def _survey_job(run: _Run, source: SlideSource) -> SurveyJob:
+    regions, given = _annotations_of(run, source)
+    contents = (
+        run.contents.of_slide(source.path),
+        run.contents.of(regions),
+        run.contents.of(given),
+    )
     return SurveyJob(
         source.path,
         run.recipe,
         regions,
-        find_given_nuclei(run.recipe, source, run.base_folder),
-        survey_path,
+        given,
+        contents,
+        run.out / SURVEYS / f"{source.name}.json",
     )
 
 
@@ -304,15 +322,42 @@ def _plan_all_chunks(
     return jobs
 
 
-def _make_chunks(run: _Run, jobs: Sequence[ChunkJob]) -> int:
-    """Do the pieces of work that are not done yet; returns how many that were."""
+def _remove_others(
+    run: _Run,
+    surveys: _Surveys,
+    jobs: Sequence[ChunkJob],
+) -> list[ChunkJob]:
+    """Remove what earlier runs left; returns the pieces of work that are to be done.
+
+    Raises:
+        NotWritable: a file of the user would be replaced or removed.
+    """
+    wanted = [job.path for job in jobs]
+    leftovers = find_leftovers(
+        run.out,
+        wanted,
+        set(surveys.by_slide),
+        surveys.refused,
+    )
     todo = [job for job in jobs if not job.done()]
+    refuse_foreign_tiles(run.out, [job.path for job in todo], leftovers)
+    remove_half_written(run.out, wanted)
+    for path in leftovers:  # the slide gives fewer pieces than it did
+        remove_file(path)
+    return todo
+
+
+def _make_chunks(
+    run: _Run,
+    jobs: Sequence[ChunkJob],
+    todo: Sequence[ChunkJob],
+) -> None:
+    """Do the pieces of work that are not done yet."""
     total = sum(len(job.indices) for job in jobs)
     tiles = total - sum(len(job.indices) for job in todo)
     for position, _ in run.engine.map(make_chunk, todo):
         tiles += len(todo[position].indices)
         run.progress.tiled(tiles, total)
-    return len(todo)
 
 
 def _update_previews(run: _Run, sha256: str) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.errors import HistosynthError
-from ..core.store import digest, sha256_of
 from ..core.tileset import read_metadata
 from .jobs import ChunkJob
 from .patients import SlideSource
 from .survey import Survey
+from .tile_files import digest_of_set
 
 
 def summary_of(
@@ -41,13 +41,12 @@ def summary_of(
         total += counts
     tiles = sum(total.values())
     kept = total.pop("kept", 0)
-    chunks = {job.path.name: sha256_of(job.path) for job in jobs}
     return {
         "slides": slides,
         "tiles": tiles,
         "kept": kept,
         "refused": dict(sorted(total.items())),
-        "sha256": digest(chunks),
+        "sha256": digest_of_set(job.path for job in jobs),
     }
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.arrays import BoolArray, Float32Array
+from ..core.errors import BadNuclei
 from ..core.geometry import Size
-from ..core.nuclei import Nuclei
+from ..core.nuclei import MAX_PER_MM2, Nuclei, max_nuclei
 from ..detectors.detector import DetectedNuclei, Detector
 from ..slides import Slide, Window, read_box
 from .grid import Grid
@@ -115,6 +118,44 @@ def nuclei_of_slide(
         Size(size, size),
         mpp,
     )
+
+
+def refuse_dense_tiles(
+    path: Path,
+    given: Nuclei,
+    grid: Grid,
+    indices: Sequence[int],
+) -> None:
+    """Refuse a file of nuclei in which a tile has more than tissue holds.
+
+    Args:
+        path: of the file, for the message.
+        given: nuclei of the slide, level-0 px.
+        grid: of the tiles.
+        indices: of the tiles that are to be read.
+
+    Raises:
+        BadNuclei: naming the first tile.
+    """
+    area_mm2 = (grid.size * grid.mpp / 1000) ** 2
+    most = max_nuclei(area_mm2)
+    if len(given) <= most:
+        return
+    by_x = given.xy[np.argsort(given.xy[:, 0], kind="stable")]
+    for index in indices:
+        window = grid.window(index)
+        ends = (window.x - 0.5, window.x + window.width - 0.5)
+        first, last = np.searchsorted(by_x[:, 0], ends)
+        y = by_x[first:last, 1]
+        inside = (y >= window.y - 0.5) & (y < window.y + window.height - 0.5)
+        count = int(inside.sum())
+        if count > most:
+            raise BadNuclei(
+                f"{path}: {count:,} nuclei on the tile at x={window.x:g}, y={window.y:g} of "
+                f"{grid.size} x {grid.size} px at {grid.mpp:g} um/px are "
+                f"{count / area_mm2:,.0f} per mm2; tissue holds at most {MAX_PER_MM2:,.0f}.",
+                "Check the scale (--mpp) and that coordinates are in pixels of level 0.",
+            )
 
 
 def _is_inside(xy: NDArray[np.floating[Any]], size: int) -> BoolArray:

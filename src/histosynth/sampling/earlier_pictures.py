@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,17 @@ from ..core.errors import NotWritable
 from ..core.folder_lock import FolderRun, index_lock
 from ..core.links import refuse_links
 from ..core.outcome import Outcome
+from ..core.own_files import OwnFiles
 from ..core.plain_files import open_plain, read_plain_text
-from ..core.store import write_json
-from ..core.synthetic import RECIPE_KEY, UNREADABLE, Synthetic, is_as_written, read_recipe
+from ..core.synthetic import (
+    RECIPE_KEY,
+    UNREADABLE,
+    Synthetic,
+    is_as_written,
+    open_own_pictures,
+    read_recipe,
+    write_synthetic,
+)
 from .complete import COPIED
 from .provenance import Recipe
 
@@ -29,12 +37,17 @@ _WRITTEN = "pictures are written to"
 _NAME = re.compile(r".+_\d+\.png")
 
 
-def is_finished_picture(path: Path, describe_picture: Callable[[], Recipe]) -> bool:
+def is_finished_picture(
+    path: Path,
+    describe_picture: Callable[[], Recipe],
+    own: OwnFiles,
+) -> bool:
     """Whether a file is the picture that would be sampled now, whole and unchanged.
 
     Args:
         path: of the picture.
         describe_picture: its recipe now, but for the share of copied tissue.
+        own: files of its folder.
     """
     if not os.path.isfile(path):
         return False
@@ -44,7 +57,8 @@ def is_finished_picture(path: Path, describe_picture: Callable[[], Recipe]) -> b
         return False
     if found is None or _comparable(found) != _comparable(describe_picture()):
         return False
-    return is_as_written(path, found)
+    name = own.name_of(path)
+    return own.holds_own(name) if own.knows(name) else is_as_written(path, found)
 
 
 @dataclass
@@ -54,19 +68,25 @@ class PictureRun:
     Attributes:
         run: of the folder.
         outcome: gets their paths.
-        total: of all pictures of the run.
+        targets: paths of all pictures of the run, in the folder.
+
+    Raises:
+        NotWritable: a file of the user, or a picture that was changed, would be replaced.
     """
 
     run: FolderRun
     outcome: Outcome
-    total: int
+    targets: Collection[Path]
 
     def __post_init__(self) -> None:
+        self.total = len(self.targets)
+        self.own = open_own_pictures(self.run.folder)
+        self.own.refuse_foreign([self.own.name_of(target) for target in self.targets])
         self.run.count(0, self.total, _WRITTEN)
 
     def is_finished(self, target: Path, describe_picture: Callable[[], Recipe]) -> bool:
         """Whether the picture of a path need not be sampled; see `is_finished_picture`."""
-        if not is_finished_picture(target, describe_picture):
+        if not is_finished_picture(target, describe_picture, self.own):
             return False
         self.outcome.finished.append(target)
         self.outcome.written.append(target)
@@ -75,7 +95,12 @@ class PictureRun:
 
     def save(self, target: Path, picture: Synthetic) -> None:
         """Save a picture that was sampled."""
-        picture.save(target)
+        write_synthetic(
+            target,
+            picture.pixels,
+            picture.recipe,
+            self.own,
+        )
         self.outcome.written.append(target)
         self._count()
 
@@ -117,7 +142,8 @@ class RecipeList:
     def __init__(self, folder: Path) -> None:
         self.path = folder / LIST_FILE
         self.added: dict[str, Recipe] = {}
-        read_earlier_recipes(self.path)
+        with index_lock(folder):
+            self._open().refuse_foreign([LIST_FILE])
 
     def add(self, name: str, recipe: Recipe) -> None:
         """Note the recipe of a picture, for `write`."""
@@ -127,10 +153,14 @@ class RecipeList:
         """Write the list: what is there, what was added and what is found in pictures."""
         folder = self.path.parent
         with index_lock(folder):
+            own = self._open()  # other runs wrote to it in the meantime
             recipes = {**read_earlier_recipes(self.path), **self.added}
             recipes.update(_unlisted(folder, recipes))
             if recipes:
-                write_json(self.path, recipes)
+                own.write_json(LIST_FILE, recipes)
+
+    def _open(self) -> OwnFiles:
+        return OwnFiles(self.path.parent, earlier=_is_list)
 
 
 def read_earlier_recipes(path: Path) -> dict[str, Recipe]:
@@ -153,6 +183,15 @@ def read_earlier_recipes(path: Path) -> dict[str, Recipe]:
         if os.path.isfile(path.parent / name):
             present[name] = recipe
     return present
+
+
+def _is_list(path: Path) -> bool:
+    """Whether an earlier release may have written a list, as it kept no record."""
+    try:
+        read_earlier_recipes(path)
+    except NotWritable:
+        return False
+    return True
 
 
 def _are_recipes(values: Any) -> bool:

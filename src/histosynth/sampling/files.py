@@ -18,7 +18,6 @@ from ..core.images import IMAGE_SUFFIXES, read_mask, read_rgb
 from ..core.nuclei import Nuclei
 from ..core.pairing import pair_by_stem
 from ..core.paths import real_path
-from ..core.synthetic import refuse_foreign_files
 from ..model.bundle import Bundle
 from ..tissue.appearance import Appearance, measure_appearance
 from .batches import check_condition, check_scale
@@ -214,13 +213,3 @@ def check_name(target: Path) -> None:
     if length > MAX_NAME_BYTES:
         reason = f"its name has {length} bytes, and {MAX_NAME_BYTES} are the most"
         raise NotWritable(target, reason)
-
-
-def refuse_foreign_targets(targets: Iterable[Path]) -> None:
-    """Refuse to replace anything but pictures that histosynth wrote.
-
-    Raises:
-        NotWritable: another file has a result's name.
-    """
-    for target in targets:
-        refuse_foreign_files(target)

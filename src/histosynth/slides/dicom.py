@@ -57,7 +57,7 @@ class DicomSlide:
         self.reader = "wsidicom"
         header = _check_colour(path)
         try:
-            files = _files_of_series(path)
+            files = files_of_series(path)
             with _quiet():
                 self._slide: Any = wsidicom.WsiDicom.open(files)
         except Exception as error:
@@ -166,7 +166,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _files_of_series(path: Path) -> list[Path]:
+def files_of_series(path: Path) -> list[Path]:
     """All files of the folder that belong to the series of this one."""
     series = _header_of(path).SeriesInstanceUID
     neighbours = sorted(path.parent.glob("*"))[:MAX_FILES]

@@ -1,4 +1,4 @@
-"""DICOM slides are series of files: one for each level, and more for label and overview."""
+"""Slides of several files: DICOM series, and formats that keep their pixels next to the file."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pathlib import Path
 import openslide
 
 from ..core.plain_files import open_plain
-from .dicom import is_dicom, series_in_header
+from .dicom import files_of_series, is_dicom, series_in_header
 
 _MARK_BYTES = 132
 _SERIES = "dicom.SeriesInstanceUID"
+_LISTING_SUFFIXES = (".vms", ".vmu")
+"""Of texts that name the files of the pixels."""
+_MAX_LISTING_BYTES = 1 << 20
 
 
 def one_file_a_slide(paths: Iterable[Path]) -> list[Path]:
@@ -44,3 +47,35 @@ def series_of(path: Path) -> str:
             return str(slide.properties[_SERIES])
     except (openslide.OpenSlideError, OSError, KeyError):
         return series_in_header(path) or ""
+
+
+def files_of_slide(path: Path) -> list[Path]:
+    """All files that a slide is read from, its own first.
+
+    Raises:
+        OSError: its folder cannot be read.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".mrxs":
+        folder = path.with_suffix("")
+        parts = sorted(folder.rglob("*"))
+    elif suffix in _LISTING_SUFFIXES:
+        parts = _listed_files(path)
+    elif series_in_header(path):
+        parts = files_of_series(path)
+    else:
+        return [path]
+    files = [part for part in parts if part.is_file()]
+    return list(dict.fromkeys([path, *files]))
+
+
+def _listed_files(path: Path) -> list[Path]:
+    """Files of the same folder that a text names."""
+    with open_plain(path) as file:
+        listing = file.read(_MAX_LISTING_BYTES)
+    named = []
+    for each in sorted(path.parent.iterdir()):
+        name = each.name.encode("utf-8", "surrogateescape")
+        if name in listing:
+            named.append(each)
+    return named

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from ...core.errors import BadTileSet, HistosynthError
 from ...core.geometry import Box, Size
 from ...core.images import decode_rgb, read_rgb
 from ...core.nuclei import Nuclei, map_classes
-from ...core.store import digest, sha256_of
 from ...core.tile import Pixels
 from ...core.tileset import Row, read_rows
 
@@ -60,27 +58,6 @@ def spread_over(items: Sequence[Item], most: int) -> tuple[Item, ...]:
     if len(items) <= most:
         return tuple(items)
     return tuple(items[int(index)] for index in np.linspace(0, len(items) - 1, most))
-
-
-def content_digest(path: Path | None) -> str:
-    """Digest of a file, or of all files of a folder; "" for none. A file is read once a process."""
-    if path is None:
-        return ""
-    if path.is_dir():
-        files = [each for each in sorted(path.rglob("*")) if each.is_file()]
-        return digest([[str(each.relative_to(path)), content_digest(each)] for each in files])
-    facts = path.stat()
-    return _file_digest(path, facts.st_size, facts.st_mtime_ns)
-
-
-@lru_cache(maxsize=100_000)
-def _file_digest(
-    path: Path,
-    size: int,
-    changed: int,
-) -> str:
-    """Cached by size and time of change, which a replaced file does not share."""
-    return sha256_of(path)
 
 
 def read_items(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...core.contents import content_digest
 from ...core.errors import HistosynthError, SizeMismatch
 from ...core.images import read_mask
 from ...core.nuclei import ANY_CLASS, Nuclei
@@ -30,7 +31,7 @@ from ...metrics.metric import TileInput, Tool, Tools
 from ...metrics.ring_classifier import RingClassifier
 from ...metrics.sample import Sample, TileMeasurements, Values
 from ..config import MeasureSettings
-from ..inputs.items import Item, content_digest, read_item, read_items, spread_over
+from ..inputs.items import Item, read_item, read_items, spread_over
 from .measured_file import TileFacts, is_written_by, read_measured, write_measured
 
 TILES_PER_JOB = 64

@@ -14,6 +14,7 @@ from typing import Any
 from ...core.cells import csv_text
 from ...core.errors import BadOption, FetchFailed
 from ...core.file_names import name_problem
+from ...core.numbers_read import is_whole
 from ...core.visible import visible
 from ...core.web import RetryPolicy, TransientError, normal_endpoint, open_url, read_all
 from ...slides import SLIDE_SUFFIXES
@@ -288,7 +289,7 @@ def _parse_page(text: bytes) -> _Page:
         total = data["pagination"]["total"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise TransientError("the answer is no list of files") from error
-    if not isinstance(hits, list) or type(total) is not int or total < 0:
+    if not isinstance(hits, list) or not is_whole(total):
         raise TransientError("the answer is no list of files")
     return _Page(hits, total)
 
@@ -301,7 +302,7 @@ def _slide_of(hit: Any, what: str) -> RemoteSlide:
         return RemoteSlide(
             file_id=str(hit["file_id"]),
             name=str(hit["file_name"]),
-            size=size if type(size) is int else 0,
+            size=size if is_whole(size) else 0,
             md5=str(hit["md5sum"]).lower(),
             case=_one_line(case.get("submitter_id")),
             label=_one_line(diagnosis.get("primary_diagnosis")),

@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+from ...core.numbers_read import is_finite
 from ...core.plain_files import read_plain_text
 from ...core.store import replace_folder, write_json
 
@@ -30,10 +31,10 @@ class BestWeights:
             return math.inf
         try:
             card = json.loads(read_plain_text(self.run / _BEST_CARD))
-            loss = float(card["validation_loss"])
+            loss = card["validation_loss"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return math.inf
-        return loss if math.isfinite(loss) else math.inf
+        return float(loss) if is_finite(loss) else math.inf
 
     def offer(
         self,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import BadRun, NotWritable
+from ...core.numbers_read import is_finite
 from ...core.plain_files import open_plain
 from ...core.store import ensure_folder, open_to_append, write_text
 
@@ -66,6 +67,7 @@ def _read_lines(path: Path) -> list[str]:
 def _step_of(line: str) -> float:
     """The step of a line of the log; infinite for one that was cut off or damaged."""
     try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        step = json.loads(line)["step"]
+    except (ValueError, LookupError, TypeError, RecursionError):
         return math.inf
+    return float(step) if is_finite(step) else math.inf
