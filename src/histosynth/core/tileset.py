@@ -202,15 +202,6 @@ def _may_be_damaged(path: Path) -> bool:
         return False
 
 
-def is_whole_parquet(path: Path) -> bool:
-    """Whether a file is Parquet to its end."""
-    try:
-        pq.read_schema(path)
-    except (OSError, ValueError, pa.ArrowException):
-        return False
-    return True
-
-
 class TileSet:
     """A folder of Parquet files, opened for training or evaluation.
 

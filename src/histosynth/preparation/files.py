@@ -263,7 +263,14 @@ def find_nuclei_files(
     ensure_folder(out)
     if undecided:
         _find_all(files, own.trial(), mpp, opened, form)
-    return _find_all(files, own, mpp, opened, form, on_progress)
+    return _find_all(
+        files,
+        own,
+        mpp,
+        opened,
+        form,
+        on_progress=on_progress,
+    )
 
 
 def _find_all(
@@ -272,6 +279,7 @@ def _find_all(
     mpp: float,
     opened: Detector,
     form: NucleiFormat,
+    *,
     on_progress: ProgressCallback | None = None,
 ) -> tuple[Outcome, dict[str, int]]:
     outcome = Outcome()

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ..core import recipe as recipes
-from ..core.errors import BadRecipe, HistosynthError, ResumeMismatch
+from ..core.errors import BadRecipe, BadTileSet, HistosynthError, ResumeMismatch
 from ..core.own_files import OwnFiles
 from ..core.plain_files import read_plain_text
 from ..core.store import remove_file, remove_folder
-from ..core.tileset import is_whole_parquet, parquet_files
+from ..core.tileset import parquet_files
+from ..core.tileset_columns import opened_file
 from .recipe import PrepareRecipe
 from .results import RECIPE, SURVEYS
 
@@ -101,5 +102,14 @@ def remove_half_written(out: Path, wanted: Sequence[Path]) -> None:
     """Remove what stopped runs of earlier releases had half-written: no whole file."""
     for path in wanted:
         for leftover in out.glob(f".{glob.escape(path.stem)}-*.parquet"):
-            if _HALF_WRITTEN.search(leftover.name) and not is_whole_parquet(leftover):
+            if _HALF_WRITTEN.search(leftover.name) and not _is_whole(leftover):
                 remove_file(leftover)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is Parquet to its end."""
+    try:
+        opened_file(path)
+    except BadTileSet:
+        return False
+    return True
