@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from crops import corners
-from evaluation_copies import SIDE, crop_of, source, worn
+from evaluation_copies import SIDE, crop_of, source, warped, worn
 from PIL import Image
 from scipy import ndimage
 
@@ -92,6 +92,16 @@ def ways(bundle, random):
         "through the autoencoder, restained, JPEG": lambda crop, whole, made: worn(
             through_autoencoder(bundle, crop), random
         ),
+        "turned by 3 degrees": lambda crop, whole, made: warped(whole, random, degrees=3),
+        "turned by 6 degrees, restained, JPEG": lambda crop, whole, made: worn(
+            warped(whole, random, degrees=6), random
+        ),
+        "enlarged by 5 %": lambda crop, whole, made: warped(whole, random, zoom=1.05),
+        "turned by 4 degrees, enlarged by 5 %, noise of 30 levels": lambda crop, whole, made: noisy(
+            warped(whole, random, degrees=-4, zoom=1.05), random, 30
+        ),
+        "noise of 60 levels": lambda crop, whole, made: noisy(crop, random, 60),
+        "bent by 2 um over 20 um": lambda crop, whole, made: bent(crop, random, 4, 40),
         "half copy, half synthetic": lambda crop, whole, made: (
             ((crop.astype(np.float32) + made) / 2).round().astype(np.uint8)
         ),
@@ -99,6 +109,22 @@ def ways(bundle, random):
             crop, made, random
         ),
     }
+
+
+def noisy(pixels, random, levels):
+    noise = random.normal(0, levels, pixels.shape)
+    return (pixels + noise).round().clip(0, 255).astype(np.uint8)
+
+
+def bent(pixels, random, amount, length):
+    """Every place moved by `amount` px (standard deviation), alike over some `length` px."""
+    shifts = ndimage.gaussian_filter(random.normal(size=(2, SIDE, SIDE)), (0, length, length))
+    places = np.indices((SIDE, SIDE)) + shifts * amount / shifts.std()
+    channels = [
+        ndimage.map_coordinates(pixels[..., channel], places, order=1, mode="reflect")
+        for channel in range(3)
+    ]
+    return np.stack(channels, axis=-1)
 
 
 def quarter(crop, made, random):
@@ -174,7 +200,8 @@ def main() -> None:
         table["given layouts"][title] = found.value.as_dict() | section.facts
         print(title, section.facts, section.verdict, flush=True)
         for way, plant in ways(bundle, random).items():
-            planted = ensure_folder(work / "planted" / way.replace(" ", "-").replace(",", ""))
+            short_way = way.replace(" ", "-").replace(",", "").replace("%", "percent")
+            planted = ensure_folder(work / "planted" / short_way)
             for patient, number, whole, (crop, _, _) in crops:
                 path = made / f"{patient}_{number}0.png"
                 recipe = read_recipe(path)

@@ -22,15 +22,15 @@ SOURCES = ["a", "b"]
 
 
 def side(name, rows, *, given=True):
-    """Tiles of (correlation, beyond the layout, training tile[, correlation and beyond elsewhere])
-    on a line of features."""
+    """Tiles of (correlation, beyond the layout, training tile[, aligned and beyond elsewhere]) on a
+    line of features."""
     tiles = []
     for number, row in enumerate(rows):
         score, beyond, tile, *elsewhere = row
-        other_score, other_beyond = elsewhere or (score, beyond)
+        aligned, other_beyond = elsewhere or (score, beyond)
         values = {
-            "copy/match": np.array([score, tile, 0, 0, 0, 0, beyond]),
-            "copy/tissue_match": np.array([other_score, tile, 0, 0, 0, 0, other_beyond]),
+            "copy/match": np.array([score, tile, 0, 0, 0, 0, score, beyond]),
+            "copy/tissue_match": np.array([0.3, tile, 0, 0, 0, 0, aligned, other_beyond]),
             "copy/given": np.array([float(given)]),
             "embed/features": np.array([0.5 + 12 * tile]),
         }
@@ -57,23 +57,24 @@ def concluded(rows, *, given=True, sources=SOURCES):
 
 
 def test_the_layout_alone_is_no_copy_and_the_tissue_is():
-    rows = [(0.8, 0.3, 0), (0.8, 0.51, 0), (0.8, 0.5, 0), (0.2, 0.9, 0), (0.9, math.nan, 1)]
+    rows = [(0.8, 0.3, 0), (0.8, 0.46, 0), (0.8, 0.45, 0), (0.2, 0.9, 0), (0.9, math.nan, 1)]
     section = concluded(rows)
     assert section.facts["suspected"] == 2
     assert section.facts["given_nuclei"] == 5
-    assert section.facts["on_training_layout"] == 4
-    assert section.facts["bar_beyond_layout"] == MIN_BAR_BEYOND_LAYOUT == 0.5
+    assert section.facts["on_training_layout"] == 2
+    assert section.facts["bar_beyond_layout"] == MIN_BAR_BEYOND_LAYOUT == 0.45
     bar = section.facts["bar"]
     assert section.verdict == (
-        "2 of 5 synthetic tiles are suspected copies of training tissue (correlation above "
-        f"{bar:.2f}), first s4, s1: compare the pairs below. 5 tiles were given nuclei, 4 of them "
-        "those of a training tile: these are compared with it beyond the layout of nuclei too, "
-        "where the largest correlation is 0.51 and the bar 0.50."
+        "2 of 5 synthetic tiles are suspected copies of training tissue (correlation above 0.45 "
+        "beyond the layout of nuclei), first s4, s1: compare the pairs below. 5 tiles state that "
+        f"they were given nuclei; 2 of them correlate above {bar:.2f} with a training tile by the "
+        "layout of nuclei alone, as tiles do that were given its nuclei, and are not suspected for "
+        "that."
     )
     assert section.findings[0].value.value == pytest.approx(2 / 5)
     assert section.findings[0].note == (
-        f"share of tiles that correlate above {bar:.2f} with a training tile, and, where they "
-        "were given nuclei, above 0.50 beyond the layout of nuclei"
+        f"share of tiles that correlate above {bar:.2f} with a training tile, or above 0.45 beyond "
+        "the layout of nuclei; of tiles that were given nuclei, by the second alone"
     )
 
 
@@ -81,25 +82,57 @@ def test_tiles_that_were_given_nothing_are_suspected_for_the_layout():
     section = concluded([(0.8, 0.3, 0), (0.2, 0.9, 0)], given=False)
     assert section.facts["suspected"] == 1
     assert "given_nuclei" not in section.facts
-    assert section.verdict.endswith(
-        " No tile states the nuclei that it was given: tiles that were given the nuclei of "
-        "training tiles are suspected for those; name their files with --conditions."
+    bar = section.facts["bar"]
+    assert section.verdict == (
+        "1 of 2 synthetic tiles are suspected copies of training tissue (correlation above "
+        f"{bar:.2f}, or 0.45 beyond the layout of nuclei), first s0: compare the pairs below. No "
+        "tile states the nuclei that it was given: tiles that were given the nuclei of training "
+        "tiles are suspected for those; name their files with --conditions."
     )
 
 
-def test_a_copy_of_another_place_than_the_given_layout_is_found():
-    """The layout of one tile and the tissue of another."""
-    section = concluded([(0.8, 0.2, 0, 0.75, 0.7), (0.8, 0.2, 0, 0.3, 0.7)])
+@pytest.mark.parametrize("given", [False, True])
+def test_what_correlates_only_once_it_is_aligned_is_a_copy(given):
+    """A copy that is turned by 6 degrees, whether it states nuclei or not; the tissue of one tile
+    with the layout of another likewise."""
+    rows = [(0.35, 0.2, 0, 0.95, 0.9), (0.2, 0.1, 0, 0.4, 0.7), (0.2, 0.1, 0, 0.9, 0.4)]
+    section = concluded(rows, given=given)
     assert section.facts["suspected"] == 1
+    assert ", first s0: compare" in section.verdict
+
+
+def test_a_copy_that_states_nuclei_is_not_called_a_layout():
+    """Nor is the patient whose tissue it copies left out of the distances."""
+    section = concluded([(0.9, 0.8, 0), (0.9, 0.2, 1)])
+    assert (section.facts["suspected"], section.facts["on_training_layout"]) == (1, 1)
+    assert section.plots[1].series[-1].x == pytest.approx([0.5, 11.5])
+
+
+def test_tiles_with_and_without_given_nuclei():
+    both = side("s", [(0.2, 0.1, 0)]).tiles + side("t", [(0.8, 0.3, 0)], given=False).tiles
+    section = conclude_copying(unseen("r", 1), Sample(both), unseen("l", 2), CROPS, OWNERS)
+    bar = section.facts["bar"]
+    assert section.verdict == (
+        "1 of 2 synthetic tiles are suspected copies of training tissue (correlation above "
+        f"{bar:.2f} without given nuclei, or 0.45 beyond the layout of nuclei), first t0: compare "
+        f"the pairs below. 1 tiles state that they were given nuclei; none correlates above "
+        f"{bar:.2f} with a training tile by the layout alone."
+    )
+    spared = side("s", [(0.8, 0.1, 0)]).tiles + side("t", [(0.3, 0.2, 0)], given=False).tiles
+    section = conclude_copying(unseen("r", 1), Sample(spared), unseen("l", 2), CROPS, OWNERS)
+    assert section.verdict.startswith(
+        "None of 2 synthetic tiles is a suspected copy: the largest correlation with training "
+        f"tissue is 0.30, the bar {bar:.2f}; beyond the layout of nuclei 0.20, the bar 0.45. "
+    )
 
 
 def test_nuclei_of_no_training_tile():
-    section = concluded([(0.2, 0.1, 0), (0.3, 0.1, 0)])
+    section = concluded([(0.2, 0.1, 0), (0.3, 0.12, 0)])
     bar = section.facts["bar"]
     assert section.verdict == (
         "None of 2 synthetic tiles is a suspected copy: the largest correlation with training "
-        f"tissue is 0.30, the bar {bar:.2f}. 2 tiles were given nuclei, none of them those of a "
-        "training tile."
+        "tissue beyond the layout of nuclei is 0.12, the bar 0.45. 2 tiles state that they were "
+        f"given nuclei; none correlates above {bar:.2f} with a training tile by the layout alone."
     )
 
 
@@ -158,15 +191,18 @@ def test_one_patient_whose_nuclei_all_were_given_shows_no_nearness():
 
 def test_the_bar_beyond_the_layout_is_that_of_real_tissue_where_it_is_higher():
     beyond = np.linspace(0.2, 0.7, 20)
-    null = Scores.of(side("l", [(0.3, each, 0) for each in beyond]))
+    null = Scores.of(side("l", [(0.8, each, 0) for each in beyond]))
     assert Bars.of(null).beyond_layout == bar_of(beyond) > 0.7
-    few = Scores.of(side("l", [(0.3, each, 0) for each in beyond[:8]]))
+    few = Scores.of(side("l", [(0.8, each, 0) for each in beyond[:8]]))
     assert Bars.of(few).beyond_layout == MIN_BAR_BEYOND_LAYOUT
 
 
 def test_pairs_state_the_correlation_beyond_the_layout():
-    (pair,) = most_alike_pairs(side("s", [(0.8, 0.3, 1)]))
-    assert (pair.score, pair.beyond_layout) == (0.8, 0.3)
+    pairs = most_alike_pairs(side("s", [(0.8, 0.3, 1), (0.35, 0.2, 0, 0.95, 0.9)]))
+    assert [(pair.row, pair.aligned, pair.beyond_layout) for pair in pairs] == [
+        (1, 0.95, 0.9),
+        (0, 0.8, 0.3),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,8 @@ def featured(row, width=200):
     return tile(**{"embed/features": np.eye(width, dtype=np.float32)[row]})
 
 
-def test_a_match_is_written_as_seven_numbers_next_to_what_was_measured():
-    library = Recorded(3, Match(0.75, 2, 5, -3.0, 4.0, 1, 0.5))
+def test_a_match_is_written_as_eight_numbers_next_to_what_was_measured():
+    library = Recorded(3, Match(0.75, 2, 5, -3.0, 4.0, 1, 0.8, 0.5))
     found = find_matches(Sample((tile("a", "p"), tile("b", "q"))), library, ["x", "y", "z"])
     assert [(each.name, each.patient, each.label) for each in found.tiles] == [
         ("a", "p", "breast"),
@@ -50,32 +50,32 @@ def test_a_match_is_written_as_seven_numbers_next_to_what_was_measured():
     for each in found.tiles:
         assert list(each.values) == ["copy/texture", "copy/match", "copy/tissue_match"]
         for name in ("copy/match", "copy/tissue_match"):
-            assert each.values[name].tolist() == [0.75, 2, 5, -3.0, 4.0, 1, 0.5]
+            assert each.values[name].tolist() == [0.75, 2, 5, -3.0, 4.0, 1, 0.8, 0.5]
     assert library.owners == ["x", "y", "z"]
     assert library.rows() == [[0, 1, 2]] * 2
     assert library.searches[0][0].dtype == np.float32
 
 
 def test_the_place_that_is_most_alike_beyond_the_layout_is_written_too():
-    by_layout = Match(0.75, 2, 5, -3.0, 4.0, 1, 0.1)
-    copied = Match(0.7, 0, 1, 2.0, 6.0, 4, 0.65)
-    alike_elsewhere = Match(0.4, 1, 0, 0.0, 0.0, 0, 0.9)
+    by_layout = Match(0.75, 2, 5, -3.0, 4.0, 1, 0.76, 0.1)
+    copied = Match(0.7, 0, 1, 2.0, 6.0, 4, 0.9, 0.65)
+    alike_elsewhere = Match(0.4, 1, 0, 0.0, 0.0, 0, 0.42, 0.9)
     library = Recorded(3, by_layout, alike_elsewhere, copied)
     (found,) = find_matches(Sample((tile(),)), library, ["x", "y", "z"]).tiles
-    assert found.values["copy/match"].tolist() == [0.75, 2, 5, -3.0, 4.0, 1, 0.1]
-    assert found.values["copy/tissue_match"].tolist() == [0.7, 0, 1, 2.0, 6.0, 4, 0.65]
+    assert found.values["copy/match"].tolist() == [0.75, 2, 5, -3.0, 4.0, 1, 0.76, 0.1]
+    assert found.values["copy/tissue_match"].tolist() == [0.7, 0, 1, 2.0, 6.0, 4, 0.9, 0.65]
 
 
 def test_where_nothing_is_left_beyond_the_layout_the_score_counts():
-    assert Match(0.6, 0, 0, 0.0, 0.0, 0, np.nan).likeness == 0.6
-    assert Match(0.6, 0, 0, 0.0, 0.0, 0, 0.2).likeness == 0.2
-    assert Match(0.6, 0, 0, 0.0, 0.0, 0, 0.8).likeness == 0.6
+    assert Match(0.5, 0, 0, 0.0, 0.0, 0, 0.6, np.nan).likeness == 0.6
+    assert Match(0.5, 0, 0, 0.0, 0.0, 0, 0.6, 0.2).likeness == 0.2
+    assert Match(0.5, 0, 0, 0.0, 0.0, 0, 0.6, 0.8).likeness == 0.6
 
 
-def test_a_tile_without_a_match_has_seven_times_nan():
+def test_a_tile_without_a_match_has_eight_times_nan():
     found = find_matches(Sample((tile(),)), Recorded(3), ["x"] * 3)
     for name in ("copy/match", "copy/tissue_match"):
-        assert found.tiles[0].values[name].shape == (7,)
+        assert found.tiles[0].values[name].shape == (8,)
         assert np.isnan(found.tiles[0].values[name]).all()
 
 
@@ -91,7 +91,7 @@ def test_tiles_of_the_same_patient_are_left_out_only_on_request():
 
 
 def test_nothing_is_searched_where_no_training_tile_is_left():
-    library = Recorded(2, Match(1.0, 0, 0, 0.0, 0.0, 0, 0.9))
+    library = Recorded(2, Match(1.0, 0, 0, 0.0, 0.0, 0, 1.0, 0.9))
     sample = Sample((tile(patient="x"), tile(patient="y")))
     found = find_matches(sample, library, ["x", "x"], exclude_own_patient=True)
     assert np.isnan(found.tiles[0].values["copy/match"]).all()

@@ -24,10 +24,11 @@ ABOUT = (
     "Each synthetic tile is searched for in the training tissue: the largest correlation of a "
     "quarter of it with any place of any training tile, rotated, mirrored, shifted, in any stain. "
     "Real tissue of patients who are not in the training set shows how alike two tissues are by "
-    "chance, and sets the bar. A tile that was given nuclei is alike to the tile they come from "
-    "because of them: it must also be alike beyond the places of nuclei. Distances in the "
-    "encoder's features show whether the set as a whole is nearer to training than unseen tissue "
-    "is."
+    "chance, and sets the bar. The most alike places are then turned by small angles, enlarged and "
+    "sheared to fit, and compared beyond the places of nuclei: a tile that was given nuclei is "
+    "alike to the tile they come from because of them, and is suspected only if more is alike. "
+    "Distances in the encoder's features show whether the set as a whole is nearer to training "
+    "than unseen tissue is."
 )
 NOTHING_STATED = (
     "No tile states the nuclei that it was given: tiles that were given the nuclei of training "

@@ -111,7 +111,10 @@ def copying_galleries(measured: MeasuredSides) -> tuple[Gallery, ...]:
         )
         text = f"{name}: correlation {pair.score:.2f} with {source_name}"
         if math.isfinite(pair.beyond_layout):
-            text += f", {pair.beyond_layout:.2f} beyond the layout of nuclei"
+            text += (
+                f", turned and enlarged to fit {pair.aligned:.2f}, of that beyond the layout of "
+                f"nuclei {pair.beyond_layout:.2f}"
+            )
         lines.append((text, (rotated, part)))
     columns = ("synthetic, rotated to fit", "that part of the training tile")
     return (Gallery("Nearest pairs", columns, tuple(lines)),)

@@ -25,7 +25,7 @@ from .measured_file import is_written_by, read_measured, tile_numbers
 
 TEXTURE = "copy/texture"
 _FEATURES = "embed/features"
-_REVISION = 2
+_REVISION = 3
 """Of what a search finds: files of another revision are searched again."""
 _MATCHES = (MATCH, TISSUE_MATCH)
 

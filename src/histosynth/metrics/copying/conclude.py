@@ -16,7 +16,7 @@ from ..intervals import share_over, statistic_over
 from ..sample import Sample
 from .nearness import Crops, Nearness, nearness_findings
 from .register import NOT_SEARCHED
-from .search import MATCH
+from .search import MATCH, TISSUE_MATCH
 from .suspects import MIN_SCORES, Bars, Scores, why_no_bar
 
 MAX_PAIRS = 8
@@ -25,10 +25,11 @@ _ABOUT = (
     "Each synthetic tile is searched for in the training tissue: the largest correlation of a "
     "quarter of it with any place of any training tile, rotated, mirrored, shifted, in any stain. "
     "Real tissue of patients who are not in the training set shows how alike two tissues are by "
-    "chance, and sets the bar. A tile that was given nuclei is alike to the tile they come from "
-    "because of them: it must also be alike beyond the places of nuclei. Distances in the "
-    "encoder's features show whether the set as a whole is nearer to training than unseen tissue "
-    "is."
+    "chance, and sets the bar. The most alike places are then turned by small angles, enlarged and "
+    "sheared to fit, and compared beyond the places of nuclei: a tile that was given nuclei is "
+    "alike to the tile they come from because of them, and is suspected only if more is alike. "
+    "Distances in the encoder's features show whether the set as a whole is nearer to training "
+    "than unseen tissue is."
 )
 _Role = Literal["reference", "real", "synthetic"]
 _SERIES: dict[str, tuple[_Role, str]] = {
@@ -48,7 +49,9 @@ class AlikePair:
         score: correlation.
         pose: how the synthetic tile is rotated for it.
         x, y: corner of the rotated synthetic tile in the training tile, um.
-        beyond_layout: correlation beyond the places of nuclei; nan where it is not known.
+        aligned: correlation once the training tile was turned and enlarged to fit; nan where it is
+            not known.
+        beyond_layout: likewise, beyond the places of nuclei.
     """
 
     row: int
@@ -57,6 +60,7 @@ class AlikePair:
     pose: int
     x: float
     y: float
+    aligned: float = math.nan
     beyond_layout: float = math.nan
 
 
@@ -100,13 +104,18 @@ class _Searched:
         return self.scores["synthetic"]
 
     @property
+    def is_aligned(self) -> bool:
+        """Whether any synthetic tile was compared beyond the layout of nuclei."""
+        return bool(np.isfinite(self.synthetic.tissue).any())
+
+    @property
     def suspected(self) -> Float64Array:
         """(M,) of the synthetic tiles: 1, 0 or nan."""
         return self.bars.suspected(self.synthetic)
 
     @property
     def on_training_layout(self) -> BoolArray:
-        """(M,) synthetic tiles with the nuclei of a training tile, which they were given."""
+        """(M,) synthetic tiles that are alike to a training tile by given nuclei alone."""
         if self.no_bar:
             return np.zeros(len(self.synthetic.given), bool)
         return self.bars.on_training_layout(self.synthetic)
@@ -145,8 +154,7 @@ def conclude_copying(
             note="95th percentile of the largest correlation",
         ),
     ]
-    given = searched.synthetic.given
-    if given.any():
+    if searched.is_aligned:
         findings.append(_beyond_layout(searched, real, synthetic, seed))
     training = Crops(crops, owners)
     given_by = _given_by(searched, synthetic, owners, sources)
@@ -181,13 +189,30 @@ def conclude_copying(
 
 def most_alike_pairs(synthetic: Sample, count: int = MAX_PAIRS) -> list[AlikePair]:
     """The pairs of the highest correlation, to be shown to people."""
+    name = TISSUE_MATCH if synthetic.has(TISSUE_MATCH) else MATCH
     pairs = []
-    for row, match in enumerate(synthetic.each(MATCH)):
+    for row, match in enumerate(synthetic.each(name)):
         score, tile, pose, x, y = (float(value) for value in match[:5])
-        beyond = float(match[6]) if len(match) > 6 else math.nan
+        aligned, beyond = match[6:] if len(match) > 6 else (math.nan, math.nan)
         if score > NOT_SEARCHED:
-            pairs.append(AlikePair(row, int(tile), score, int(pose), x, y, beyond))
-    return sorted(pairs, key=lambda pair: -pair.score)[:count]
+            pair = AlikePair(
+                row,
+                int(tile),
+                score,
+                int(pose),
+                x,
+                y,
+                float(aligned),
+                float(beyond),
+            )
+            pairs.append(pair)
+    return sorted(pairs, key=_likeness, reverse=True)[:count]
+
+
+def _likeness(pair: AlikePair) -> tuple[float, float]:
+    """Tissue that is alike comes first, then correlation."""
+    both = np.fmin(pair.aligned, pair.beyond_layout)
+    return float(np.nan_to_num(both)), pair.score
 
 
 def _suspected(
@@ -202,11 +227,10 @@ def _suspected(
         return Finding("suspected_copies", undefined(searched.no_bar, n=n), "zero")
     bars = searched.bars
     note = f"share of tiles that correlate above {bars.correlation:.2f} with a training tile"
+    if searched.is_aligned:
+        note += f", or above {bars.beyond_layout:.2f} beyond the layout of nuclei"
     if searched.synthetic.given.any():
-        note += (
-            f", and, where they were given nuclei, above {bars.beyond_layout:.2f} beyond the "
-            "layout of nuclei"
-        )
+        note += "; of tiles that were given nuclei, by the second alone"
     return Finding(
         "suspected_copies",
         share_over(searched.suspected, synthetic.patients, seed=seed),
@@ -222,17 +246,14 @@ def _beyond_layout(
     synthetic: Sample,
     seed: int,
 ) -> Finding:
-    """How alike tiles that were given nuclei are beyond the layout."""
-    scores = searched.synthetic
-    of_given = np.where(scores.given, scores.highest_beyond_layout, math.nan)
-    of_real = searched.scores["real"].highest_beyond_layout
+    """How alike tiles are beyond the layout."""
     return Finding(
         "beyond_layout_95th",
-        _percentile(of_given, synthetic, 95, seed),
+        _percentile(searched.synthetic.tissue, synthetic, 95, seed),
         "low",
-        _percentile(of_real, real, 95, seed),
-        note="95th percentile of the largest correlation beyond the layout of nuclei, of tiles "
-        "that were given nuclei",
+        _percentile(searched.scores["real"].tissue, real, 95, seed),
+        note="95th percentile of the largest correlation beyond the layout of nuclei, once turned "
+        "and enlarged to fit",
     )
 
 
@@ -248,8 +269,10 @@ def _given_by(
     """
     scores = searched.synthetic
     known = set(owners)
+    # of a copy it is no matter what it states
+    by_nuclei = scores.given & ~searched.bars.shares_tissue(scores)
     patients = []
-    for given, patient, tile in zip(scores.given, synthetic.patients, scores.tile, strict=True):
+    for given, patient, tile in zip(by_nuclei, synthetic.patients, scores.tile, strict=True):
         if not given:
             patients.append("")
         elif patient in known:
@@ -280,11 +303,12 @@ def _facts(searched: _Searched) -> dict[str, Any]:
         "bar_from": int(np.isfinite(searched.null.correlation).sum()),
         "suspected": int(np.nansum(searched.suspected)),
     }
+    if searched.is_aligned:
+        facts["bar_beyond_layout"] = round(searched.bars.beyond_layout, 4)
     given = int(searched.synthetic.given.sum())
     if given:
         facts["given_nuclei"] = given
         facts["on_training_layout"] = int(searched.on_training_layout.sum())
-        facts["bar_beyond_layout"] = round(searched.bars.beyond_layout, 4)
     return facts
 
 
@@ -329,23 +353,55 @@ def _verdict(searched: _Searched, synthetic: Sample) -> str:
 
 
 def _found(searched: _Searched, synthetic: Sample, measured: int) -> str:
-    scores = searched.synthetic.correlation
-    bar = searched.bars.correlation
+    scores = searched.synthetic
+    bars = searched.bars
     suspected = searched.suspected
     count = int(np.nansum(suspected))
     if count:
-        ranked = np.where(suspected > 0, scores, -math.inf)
+        likeness = np.fmax(scores.correlation, scores.tissue)
+        ranked = np.where(suspected > 0, likeness, -math.inf)
         highest_first = np.argsort(-ranked)[:3]
         names = [synthetic.tiles[row].name for row in highest_first][:count]
         return (
             f"{count} of {measured} synthetic tiles are suspected copies of training tissue "
-            f"(correlation above {bar:.2f}), first {', '.join(names)}: compare the pairs below."
+            f"(correlation above {_bars_in_words(searched)}), first {', '.join(names)}: compare "
+            "the pairs below."
         )
-    largest = float(np.nanmax(scores))
-    return (
+    if scores.given.all():
+        return (
+            f"None of {measured} synthetic tiles is a suspected copy: the largest correlation with "
+            f"training tissue beyond the layout of nuclei is {_largest(scores.tissue)}, the bar "
+            f"{bars.beyond_layout:.2f}."
+        )
+    without_given = scores.correlation[~scores.given]
+    sentence = (
         f"None of {measured} synthetic tiles is a suspected copy: the largest correlation with "
-        f"training tissue is {largest:.2f}, the bar {bar:.2f}."
+        f"training tissue is {_largest(without_given)}, the bar {bars.correlation:.2f}"
     )
+    if searched.is_aligned:
+        sentence += (
+            f"; beyond the layout of nuclei {_largest(scores.tissue)}, the bar "
+            f"{bars.beyond_layout:.2f}"
+        )
+    return f"{sentence}."
+
+
+def _bars_in_words(searched: _Searched) -> str:
+    """The bars that decide, e.g. 0.49, or 0.45 beyond the layout of nuclei."""
+    correlation = f"{searched.bars.correlation:.2f}"
+    if not searched.is_aligned:
+        return correlation
+    beyond = f"{searched.bars.beyond_layout:.2f} beyond the layout of nuclei"
+    given = searched.synthetic.given
+    if given.all():
+        return beyond
+    if given.any():
+        return f"{correlation} without given nuclei, or {beyond}"
+    return f"{correlation}, or {beyond}"
+
+
+def _largest(values: Float64Array) -> str:
+    return f"{np.nanmax(values):.2f}" if np.isfinite(values).any() else "not known"
 
 
 def _given_in_words(searched: _Searched) -> str:
@@ -359,19 +415,14 @@ def _given_in_words(searched: _Searched) -> str:
             "No tile states the nuclei that it was given: tiles that were given the nuclei of "
             "training tiles are suspected for those; name their files with --conditions."
         )
-    on_layout = searched.on_training_layout
-    count = int(on_layout.sum())
-    tiles = f"{given} tiles were given nuclei"
-    if not count:
-        return f"{tiles}, none of them those of a training tile."
-    beyond = scores.highest_beyond_layout[on_layout]
-    largest = "nothing"
-    if np.isfinite(beyond).any():
-        largest = f"{np.nanmax(beyond):.2f}"
+    by_layout = int(searched.on_training_layout.sum())
+    tiles = f"{given} tiles state that they were given nuclei"
+    bar = f"{searched.bars.correlation:.2f}"
+    if not by_layout:
+        return f"{tiles}; none correlates above {bar} with a training tile by the layout alone."
     return (
-        f"{tiles}, {count} of them those of a training tile: these are compared with it beyond "
-        f"the layout of nuclei too, where the largest correlation is {largest} and the bar "
-        f"{searched.bars.beyond_layout:.2f}."
+        f"{tiles}; {by_layout} of them correlate above {bar} with a training tile by the layout "
+        "of nuclei alone, as tiles do that were given its nuclei, and are not suspected for that."
     )
 
 

@@ -21,6 +21,7 @@ from ...core.arrays import Float32Array, Float64Array, FloatArray, IndexArray
 from ...core.tile import Pixels
 from ...tissue.augment import pose
 from ...tissue.density import optical_density
+from .align import align, correlation
 from .layout import correlation_beyond_layout
 
 FINE_UM = 1.0
@@ -49,7 +50,7 @@ _Spectrum = NDArray[np.complex64]
 
 @dataclass(frozen=True)
 class Match:
-    """Where the window of a tile that is most alike was found.
+    """Where a window of a tile was found.
 
     Attributes:
         score: normalised correlation, in [-1, 1].
@@ -57,8 +58,10 @@ class Match:
         pose: how the tile was rotated for it, 0..7 as in `tissue.augment.pose`.
         x, y: corner of the *whole* rotated tile in the training tile, um.
         window: which of `WINDOWS` of the rotated tile.
-        beyond_layout: correlation there of what the places of nuclei do not explain; nan where
-            nothing is left.
+        aligned: correlation after the place was turned, enlarged and sheared to fit; not below the
+            score, but for rounding.
+        beyond_layout: correlation, so aligned, of what the places of nuclei do not explain; nan
+            where nothing is left.
     """
 
     score: float
@@ -67,14 +70,15 @@ class Match:
     x: float
     y: float
     window: int
+    aligned: float
     beyond_layout: float
 
     @property
     def likeness(self) -> float:
-        """The lower of both correlations: a copy has both."""
+        """The lower of both aligned correlations: a copy has both."""
         if math.isnan(self.beyond_layout):
-            return self.score
-        return min(self.score, self.beyond_layout)
+            return self.aligned
+        return min(self.aligned, self.beyond_layout)
 
 
 @dataclass(frozen=True, order=True)
@@ -339,11 +343,17 @@ class Library:
                 0.0,
                 place.window,
                 math.nan,
+                math.nan,
             )
         scores = correlate(region, window)
         best = int(scores.argmax())
         dy, dx = np.unravel_index(best, scores.shape)
-        found = region[dy : dy + window_height, dx : dx + window_width]
+        aligned = align(
+            window,
+            source,
+            int(y + dy),
+            int(x + dx),
+        )
         return Match(
             float(scores.max()),
             place.tile,
@@ -351,7 +361,8 @@ class Library:
             float(x + dx - left),
             float(y + dy - top),
             place.window,
-            correlation_beyond_layout(window, found),
+            correlation(aligned, window),
+            correlation_beyond_layout(window, aligned),
         )
 
 

@@ -18,7 +18,7 @@ features."""
 SHORTLIST = 64
 MATCH = "copy/match"
 TISSUE_MATCH = "copy/tissue_match"
-MATCH_VALUES = 7
+MATCH_VALUES = 8
 """Fields of `Match`, in their order."""
 
 
@@ -33,9 +33,9 @@ def find_matches(
 ) -> Sample:
     """Each tile with two places of the training tissue, nan where nothing matched.
 
-    `copy/match` (7,) is the most alike place: score, training tile, pose, x and y (um), window, and
-    correlation beyond the layout of nuclei. `copy/tissue_match` (7,) is the place where the lower
-    of both correlations is highest.
+    `copy/match` (8,) is the most alike place: score, training tile, pose, x and y (um), window, and
+    the correlations after alignment, whole and beyond the layout of nuclei. `copy/tissue_match`
+    (8,) is the place where the lower of these two is highest.
 
     Args:
         sample: with `copy/texture`, and `embed/features` where the library is large.

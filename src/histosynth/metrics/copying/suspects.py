@@ -1,7 +1,9 @@
 """Which tiles are suspected copies, by their correlations with training tissue.
 
-A tile that was given nuclei may have been given those of a training tile: then it correlates with
-that tile by the layout alone. It is suspected only if it also correlates beyond the layout.
+A tile is suspected if it correlates with a training tile beyond the layout of nuclei, once that
+tile is turned and enlarged to fit. A tile that was given no nuclei is also suspected if it
+correlates as it is: one that was given nuclei may have been given those of a training tile, and
+then correlates by the layout alone.
 """
 
 from __future__ import annotations
@@ -24,9 +26,9 @@ MIN_SCORES = 16
 """Real tiles needed to compute the bar."""
 MAX_BAR = 0.999
 """A copy's own correlation is hardly above it: a higher bar would find none."""
-MIN_BAR_BEYOND_LAYOUT = 0.5
-"""Copies correlate by 0.7 and more beyond the layout; two tiles that one network drew from the same
-nuclei by 0.38 at most (docs/log.md)."""
+MIN_BAR_BEYOND_LAYOUT = 0.45
+"""Copies correlate by 0.8 and more beyond the layout, mixed half with another tile by 0.48; two
+tiles that one network drew from the same nuclei by 0.38 at most (docs/log.md)."""
 _EULER_GAMMA = 0.5772156649
 
 
@@ -36,8 +38,8 @@ class Scores:
 
     Attributes:
         correlation: (N,) at the most alike place; nan where there is none.
-        beyond_layout: (N,) there, beyond the layout of nuclei.
-        tissue: (N, 2) both correlations at the place where the lower of them is highest.
+        beyond_layout: (N,) there, aligned, beyond the layout of nuclei.
+        tissue: (N,) the lower of both aligned correlations, of the place where it is highest.
         given: (N,) whether the tile was given nuclei.
         tile: (N,) training tile of the most alike place, -1 where there is none.
     """
@@ -53,7 +55,7 @@ class Scores:
         """Of a side whose tiles were searched for."""
         count = len(sample)
         beyond_layout = np.full(count, math.nan)
-        tissue = np.full((count, 2), math.nan)
+        tissue = np.full(count, math.nan)
         given = np.zeros(count, bool)
         match = np.zeros((count, 2))
         if count:
@@ -61,7 +63,8 @@ class Scores:
         if sample.has(TISSUE_MATCH):
             beyond_layout = match[:, -1]
             rows = sample.stack(TISSUE_MATCH)
-            tissue = rows[:, [0, -1]]
+            # nan where nothing is left beyond the layout
+            tissue = np.fmin(rows[:, -2], rows[:, -1])
         if sample.has(GIVEN_NUCLEI):
             stated = sample.stack(GIVEN_NUCLEI)
             given = stated.ravel() > 0
@@ -70,15 +73,10 @@ class Scores:
         return cls(
             correlation=np.where(found, score, math.nan),
             beyond_layout=beyond_layout,
-            tissue=tissue,
+            tissue=np.where(found, tissue, math.nan),
             given=given,
             tile=np.where(found, match[:, 1], -1),
         )
-
-    @property
-    def highest_beyond_layout(self) -> Float64Array:
-        """(N,) the higher correlation beyond the layout of both places; nan where there is none."""
-        return np.fmax(self.beyond_layout, self.tissue[:, 1])
 
 
 @dataclass(frozen=True)
@@ -86,8 +84,8 @@ class Bars:
     """What a suspected copy exceeds.
 
     Attributes:
-        correlation: of any tile; nan where it cannot be set.
-        beyond_layout: of a tile that was given nuclei, besides.
+        correlation: of a tile that was given no nuclei; nan where it cannot be set.
+        beyond_layout: of any tile, aligned and beyond the layout of nuclei.
     """
 
     correlation: float
@@ -96,7 +94,7 @@ class Bars:
     @classmethod
     def of(cls, null: Scores) -> Bars:
         """Set by real tissue among that of other patients."""
-        beyond = bar_of(null.highest_beyond_layout)
+        beyond = bar_of(null.tissue)
         return cls(
             correlation=bar_of(null.correlation),
             beyond_layout=float(np.fmax(beyond, MIN_BAR_BEYOND_LAYOUT)),
@@ -105,8 +103,8 @@ class Bars:
     def suspected(self, scores: Scores) -> Float64Array:
         """(N,) 1 where a tile is a suspected copy, 0 where not, nan where it was not searched."""
         known = np.isfinite(scores.correlation)
-        excused = scores.given & ~self._shares_tissue(scores)
-        is_suspected = self.exceeded(scores) & ~excused
+        by_layout = self.exceeded(scores) & ~self._is_excused(scores)
+        is_suspected = by_layout | self.shares_tissue(scores)
         return np.where(
             known,
             is_suspected.astype(np.float64),
@@ -118,21 +116,18 @@ class Bars:
         return np.asarray(scores.correlation > self.correlation)
 
     def on_training_layout(self, scores: Scores) -> BoolArray:
-        """(N,) tiles that were given nuclei, and whose nuclei are those of a training tile."""
-        return self.exceeded(scores) & scores.given
+        """(N,) tiles that were given nuclei, and correlate with a training tile by them alone."""
+        return self.exceeded(scores) & scores.given & ~self.shares_tissue(scores)
 
-    def _shares_tissue(self, scores: Scores) -> BoolArray:
-        """(N,) where some place exceeds both bars; where nothing is left beyond the layout, the
-        layout decides.
+    def shares_tissue(self, scores: Scores) -> BoolArray:
+        """(N,) where some place is alike beyond the layout too."""
+        return np.asarray(scores.tissue > self.beyond_layout)
+
+    def _is_excused(self, scores: Scores) -> BoolArray:
+        """(N,) tiles that were given nuclei; not where nothing is left beyond the layout, so that
+        the correlation alone decides.
         """
-        # not "above": nan counts as shared
-        differs = scores.beyond_layout <= self.beyond_layout
-        at_best = self.exceeded(scores) & ~differs
-        tissue, beyond = scores.tissue.T
-        differs_elsewhere = beyond <= self.beyond_layout
-        is_alike = tissue > self.correlation
-        elsewhere = is_alike & ~differs_elsewhere
-        return np.asarray(at_best | elsewhere)
+        return scores.given & np.isfinite(scores.beyond_layout)
 
 
 def bar_of(null: Float64Array) -> float:
