@@ -113,7 +113,7 @@ def test_a_step_replaces_its_own_results_only(pictures, tmp_path, step, name):
     assert (out / name).read_text() == MINE
 
 
-@pytest.mark.parametrize("step", [stain, find, check], ids=lambda each: each.__name__)
+@pytest.mark.parametrize("step", [stain, find, check, split, agree], ids=lambda each: each.__name__)
 def test_a_folder_without_its_record_is_taken_where_bytes_are_equal(pictures, tmp_path, step):
     out = tmp_path / "out"
     step(pictures, out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from ..annotation.agreement import (
     Agreement,
+    Pair,
     agreement_of_pairs,
     difference_picture,
     extent,
@@ -24,6 +26,35 @@ from ..core.progress import ProgressCallback
 from ..core.store import ensure_folder
 from ..core.tile import Pixels
 from ..preparation.patients import read_table
+
+_RESULT = "agreement.json"
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """How differences are drawn.
+
+    Attributes:
+        pictures: by name, to draw on; others are drawn on white.
+        sizes: of these pictures, (width, height), px.
+        reach_px: two marks no farther apart are one nucleus.
+    """
+
+    pictures: dict[str, Pixels]
+    sizes: dict[str, tuple[int, int]]
+    reach_px: float
+
+    def difference(self, annotated: Pair) -> Pixels:
+        """(H, W, 3) uint8 of where two annotators differ."""
+        name = annotated.name
+        picture = difference_picture(
+            self.pictures.get(name),
+            annotated.first,
+            annotated.second,
+            size=self.sizes.get(name) or extent(annotated),
+            reach_px=self.reach_px,
+        )
+        return np.ascontiguousarray(picture)
 
 
 @in_own_folder
@@ -66,7 +97,7 @@ def compare_annotators(
         mapping=read_class_map(classes),
     )
     own = OwnFiles(out)
-    own.refuse_foreign(["agreement.json", *(f"{annotated.name}.png" for annotated in pairs)])
+    undecided = own.undecided([_RESULT, *(f"{annotated.name}.png" for annotated in pairs)])
     pictures = _read_pictures(first, images)
     sizes = {name: (pixels.shape[1], pixels.shape[0]) for name, pixels in pictures.items()}
     found = agreement_of_pairs(
@@ -77,22 +108,29 @@ def compare_annotators(
         sizes=sizes or None,
         patients=_read_patients(table),
     )
+    drawn = _Drawn(pictures, sizes, reach_um / mpp)
     ensure_folder(out)
-    own.write_json("agreement.json", found.as_dict())
+    if undecided:
+        _write(own.trial(), found, pairs, drawn)
+    _write(own, found, pairs, drawn, on_progress)
+    return found
+
+
+def _write(
+    own: OwnFiles,
+    found: Agreement,
+    pairs: list[Pair],
+    drawn: _Drawn,
+    on_progress: ProgressCallback | None = None,
+) -> None:
+    """Write the numbers and a picture of each pair."""
+    own.write_json(_RESULT, found.as_dict())
     for done, annotated in enumerate(pairs, start=1):
-        name = annotated.name
-        picture = difference_picture(
-            pictures.get(name),
-            annotated.first,
-            annotated.second,
-            size=sizes.get(name) or extent(annotated),
-            reach_px=reach_um / mpp,
-        )
-        with own.writing(f"{name}.png") as temporary:
-            Image.fromarray(np.ascontiguousarray(picture)).save(temporary)
+        picture = drawn.difference(annotated)
+        with own.writing(f"{annotated.name}.png") as temporary:
+            Image.fromarray(picture).save(temporary)
         if on_progress:
             on_progress(done, len(pairs))
-    return found
 
 
 def _read_pictures(annotations: Path, images: Path | None) -> dict[str, Pixels]:
