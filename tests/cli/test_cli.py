@@ -14,6 +14,7 @@ from histosynth.cli.main import app
 from histosynth.cli.output import Output
 from histosynth.core.errors import HistosynthError
 from histosynth.core.images import read_mask, read_rgb, write_mask
+from histosynth.core.own_files import OWN_RECORD
 from histosynth.core.synthetic import read_recipe
 from histosynth.tissue.layout import draw_layout
 
@@ -62,7 +63,7 @@ def test_synthesize_writes_stem_and_variant(place, tiny):
         *tiny,
     )
     names = sorted(path.name for path in out.iterdir())
-    assert names == ["a_0.png", "a_1.png", "b_0.png", "b_1.png", "recipe.json"]
+    assert names == [OWN_RECORD, "a_0.png", "a_1.png", "b_0.png", "b_1.png", "recipe.json"]
     assert (
         sorted(told["written"]) == [str(out / name) for name in names[:4]] and told["refused"] == {}
     )
@@ -186,7 +187,8 @@ def test_nothing_is_replaced_that_histosynth_did_not_make(place, tiny, tile):
     ]
     assert run(*arguments)["written"] == run(*arguments)["written"] == [str(place / "a_0.png")]
     Image.fromarray(tile).save(place / "a_0.png")
-    assert "did not make is there already" in run(*arguments, code=1)
+    refusal = run(*arguments, code=1)
+    assert "histosynth did not write what is there, or it was changed since" in refusal
     assert (read_rgb(place / "a_0.png") == tile).all()
     masks = place / "holes" / "t.png"
     out = place / "a_0.png"

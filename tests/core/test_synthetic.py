@@ -31,6 +31,7 @@ NOT_OURS = (
     "replaces it)"
 )
 CHANGED = "histosynth did not write what is there, or it was changed since"
+LINKED = "it is a link, and no link inside a folder of results is followed"
 
 
 def described(packet):
@@ -156,11 +157,12 @@ def test_only_pictures_that_histosynth_wrote_are_replaced(tmp_path, tile):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "link.png").symlink_to(tmp_path / "absent.png")
     (tmp_path / "text.png").write_text("text")
-    for name in ("folder.png", "link.png", "text.png"):
+    reasons = {"folder.png": CHANGED, "link.png": LINKED, "text.png": CHANGED}
+    for name, reason in reasons.items():
         path = tmp_path / name
         with pytest.raises(NotWritable) as caught:
             open_own_pictures(tmp_path).refuse_foreign([name])
-        assert (caught.value.path, caught.value.reason) == (path, CHANGED)
+        assert (caught.value.path, caught.value.reason) == (path, reason)
         with pytest.raises(NotWritable) as caught:
             synthetic(tile, {}).save(path)
         assert caught.value.reason == NOT_OURS
