@@ -4,7 +4,8 @@ import numpy as np
 from PIL import Image
 
 from histosynth.core.geometry import Box
-from histosynth.training.data.sources import TileSource, open_source
+from histosynth.training.data.sources import open_source
+from histosynth.training.recipes.tiles import TileSource
 
 SIDE = 256
 """Side of the crops, px."""

@@ -29,7 +29,8 @@ from histosynth.metrics.copying.suspects import Bars, Scores
 from histosynth.metrics.intervals import share_over
 from histosynth.metrics.sample import Sample, TileMeasurements
 from histosynth.tissue.augment import pose, restain, stain_matrix
-from histosynth.training.data.sources import TileSource, open_source
+from histosynth.training.data.sources import open_source
+from histosynth.training.recipes.tiles import TileSource
 
 ROOT = Path(__file__).resolve().parents[1]
 SIDE = 256

@@ -37,7 +37,8 @@ from histosynth.core.store import ensure_folder, write_json
 from histosynth.engine import open_engine
 from histosynth.evaluation import EvaluationConfig, InputOptions, evaluate
 from histosynth.tissue.augment import restain
-from histosynth.training.data.sources import TileSource, open_source
+from histosynth.training.data.sources import open_source
+from histosynth.training.recipes.tiles import TileSource
 
 ROOT = Path(__file__).resolve().parents[1]
 MPP = 0.5

@@ -33,7 +33,8 @@ from histosynth.metrics.distances import frechet_distance, kernel_distance
 from histosynth.metrics.ring_classifier import RingClassifier
 from histosynth.metrics.structure.measure import measure_structure
 from histosynth.model import autoencoder as ae
-from histosynth.training.data.sources import TileSource, open_source
+from histosynth.training.data.sources import open_source
+from histosynth.training.recipes.tiles import TileSource
 
 ROOT = Path(__file__).resolve().parents[1]
 DRAWS = 3

@@ -153,8 +153,8 @@ INPUTS = [
     ),
     (
         lambda: BadRecipe("a.toml", ["unknown key x", "missing key y"]),
-        "a.toml has 2 problem(s): unknown key x; missing key y.",
-        "Correct them and run again; docs/recipes.md lists every key.",
+        "a.toml has 2 problems: unknown key x; missing key y.",
+        "Correct them and run again; `histosynth recipe schema` lists every key.",
         {"name": "a.toml", "problems": ("unknown key x", "missing key y")},
     ),
     (

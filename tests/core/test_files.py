@@ -22,7 +22,7 @@ from histosynth.core.images import read_rgb
 from histosynth.core.pairing import list_files, pair_by_stem
 from histosynth.core.store import atomic_write, digest, write_text
 from histosynth.core.synthetic import SOURCE_TYPE, Synthetic, read_recipe
-from histosynth.training.tasks.autoencoder.recipe import AutoencoderRecipe
+from histosynth.training.recipes.autoencoder import AutoencoderRecipe
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_path_that_cannot_be_written_is_refused(tmp_path):
 def test_all_problems_of_a_recipe_are_reported_at_once(tmp_path):
     path = tmp_path / "r.toml"
     path.write_text(
-        'task = "autoencoder"\nsede = 1\n[loop]\nsteps = "many"\nbatch = 4\n[data]\nmpp = 0.5\n'
+        'task = "autoencoder"\nsede = 1\n[loop]\nsteps = "many"\nbatch = 0\n[data]\nmpp = 72\n'
     )
     with pytest.raises(BadRecipe) as caught:
         recipes.load(path, AutoencoderRecipe)
@@ -98,8 +98,8 @@ def test_all_problems_of_a_recipe_are_reported_at_once(tmp_path):
     for problem in (
         "unknown key sede",
         "loop.steps must be int",
-        "missing key loop.learning_rate",
-        "missing key data.root",
+        "loop.batch must be at least 1, not 0",
+        "data.mpp must lie in [0.05, 20], not 72.0",
     ):
         assert problem in text
 

@@ -225,13 +225,13 @@ def refusal_of(values, target, **options):
     [
         (
             {"name": 1, "first": {"size": 0}},
-            ("name must be str, not 1", "first: size must be at least 1, not 0"),
+            ('name must be str, not 1 (did you mean "1"?)', "first: size must be at least 1, not 0"),
         ),
         ({}, ("missing key name",)),
         ({"name": "a", "first": {"size": 3}}, ("the file: first must not be larger than second",)),
         (
             {"name": "a", "first": {"sizes": 3}},
-            ("unknown key first.sizes (known: size)",),
+            ("unknown key first.sizes (did you mean first.size?)",),
         ),
         (
             {"name": "a", "sede": 1, "share": 7},
@@ -248,7 +248,7 @@ def refusal_of(values, target, **options):
                 "unknown key parts[2].other (known: size)",
             ),
         ),
-        ({"name": "a", "parts": {"size": 1}}, ("parts must be a list",)),
+        ({"name": "a", "parts": {"size": 1}}, ("parts must be a list (did you mean [[parts]]?)",)),
         ({"name": "a", "second": [1]}, ("second must be a table",)),
         (
             {"name": "a", "first": {"size": "x"}, "second": {"size": None}},
@@ -262,11 +262,11 @@ def test_problems_have_these_words_and_come_in_the_order_of_the_fields(values, p
 
 def test_a_refusal_counts_the_problems_and_names_the_recipe():
     error = refusal_of({"sede": 1}, Part)
-    remedy = "Correct them and run again; docs/recipes.md lists every key."
-    assert str(error) == f"recipe has 1 problem(s): unknown key sede (known: size). {remedy}"
+    remedy = "Correct them and run again; `histosynth recipe schema` lists every key."
+    assert str(error) == f"recipe has 1 problem: unknown key sede (known: size). {remedy}"
     error = refusal_of({"size": 0, "sede": 1}, Part, name="r.toml")
     assert str(error) == (
-        "r.toml has 2 problem(s): unknown key sede (known: size); "
+        "r.toml has 2 problems: unknown key sede (known: size); "
         f"the file: size must be at least 1, not 0. {remedy}"
     )
     assert error.name == "r.toml"
@@ -408,7 +408,7 @@ def test_other_keys_keep_their_values_where_one_has_an_old_name():
     assert (built.classes, built.name, built.rare_labels) == (("b",), "a", 2)
     with pytest.raises(BadRecipe) as caught:
         recipes.build({"name": "a", "kinds": [3], "few": 2}, present)
-    assert caught.value.problems == ("classes[0] must be str, not 3",)
+    assert caught.value.problems == ('classes[0] must be str, not 3 (did you mean "3"?)',)
 
 
 def test_plain_values_hold_no_path_tuple_or_dataclass_at_any_depth():
@@ -432,15 +432,15 @@ def test_a_file_is_read_as_utf_8_and_its_problems_name_it(tmp_path):
     path = tmp_path / "r.toml"
     path.write_bytes('name = "Müller"\n[first]\nsize = 1\n'.encode())
     assert recipes.load(path, Whole) == Whole("Müller")
-    remedy = "Correct them and run again; docs/recipes.md lists every key."
+    remedy = "Correct them and run again; `histosynth recipe schema` lists every key."
     for text, problem in (
-        ("name = 3\n", "name must be str, not 3"),
+        ("name = 3\n", 'name must be str, not 3 (did you mean "3"?)'),
         ("#" * (1 << 20) + "\n", "the file is larger than 1048576 bytes"),
     ):
         path.write_text(text)
         with pytest.raises(BadRecipe) as caught:
             recipes.load(path, Whole)
-        assert str(caught.value) == f"{path} has 1 problem(s): {problem}. {remedy}"
+        assert str(caught.value) == f"{path} has 1 problem: {problem}. {remedy}"
     path.write_text("name =")
     with pytest.raises(BadRecipe) as caught:
         recipes.read_toml(path)

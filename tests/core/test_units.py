@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from histosynth.core.errors import BadOption
-from histosynth.core.seeds import MAX_SEED, check_recipe_seed, check_seed, is_seed
+from histosynth.core.seeds import MAX_SEED, check_seed, is_seed
 from histosynth.core.units import check_mpp, check_mpp_option, is_mpp, same_scale, um_to_px
 
 
@@ -49,7 +49,6 @@ def test_a_length_in_pixels_is_larger_at_a_finer_scale():
 def test_seeds_are_whole_numbers_up_to_2_to_the_63(seed):
     assert is_seed(seed)
     check_seed(seed)
-    check_recipe_seed(seed)
 
 
 @pytest.mark.parametrize("seed", [-1, MAX_SEED + 1, 1.0, "1", None])
@@ -58,9 +57,6 @@ def test_what_is_no_seed_is_refused_by_its_value(seed):
     with pytest.raises(BadOption) as option:
         check_seed(seed)
     assert option.value.problem == f"seed is {seed}, but must be a whole number from 0 to 2^63 - 1."
-    with pytest.raises(ValueError, match="seed") as key:
-        check_recipe_seed(seed)
-    assert str(key.value) == f"seed must lie in 0..9223372036854775807, not {seed}"
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,9 @@ from histosynth.pipeline.prepare import prepare
 from histosynth.preparation.recipe import PrepareRecipe
 from histosynth.sampling.earlier_pictures import read_earlier_recipes
 from histosynth.training.loop.best_weights import BestWeights
-from histosynth.training.loop.plan import LoopPlan
 from histosynth.training.loop.run_log import RunLog
 from histosynth.training.loop.state import TrainState
+from histosynth.training.recipes.loop import LoopPlan
 from histosynth.training.resume import refuse_other_recipe, remember_inputs
 
 from .mutating import JSON_CHANGES, TEXT_CHANGES

@@ -21,7 +21,8 @@ from histosynth.core.tileset import Row, TileSet, write_rows
 from histosynth.evaluation.config import InputOptions
 from histosynth.evaluation.inputs.collections import classes_of, open_collection
 from histosynth.evaluation.inputs.items import read_items
-from histosynth.training.data.sources import TileSource, open_source
+from histosynth.training.data.sources import open_source
+from histosynth.training.recipes.tiles import TileSource
 
 from .mutating import BYTE_CHANGES, ODD_TEXTS, ODD_VALUES, Random, change_tree, pick
 from .trial import Format

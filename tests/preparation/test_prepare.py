@@ -8,7 +8,8 @@ from histosynth.core.errors import BadPairing, BadRecipe
 from histosynth.tissue.appearance import Appearance, StainFrame
 from histosynth.tissue.augment import pose, restain, stain_matrix
 from histosynth.tissue.palette import choose_palette
-from histosynth.training.data.sources import TileSource, open_source
+from histosynth.training.data.sources import open_source
+from histosynth.training.recipes.tiles import TileSource
 
 
 def write(folder, name, tile):

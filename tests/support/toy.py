@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from histosynth.training.loop.microbatches import WHOLE_BATCH, Part
-from histosynth.training.loop.plan import LoopPlan
+from histosynth.training.recipes.loop import LoopPlan
 
 
 def plan(steps=6, batch=4, **changes) -> LoopPlan:

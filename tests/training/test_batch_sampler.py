@@ -10,7 +10,7 @@ import torch
 from histosynth.core.errors import BadRecipe
 from histosynth.training.data.batch_sampler import BatchSampler
 from histosynth.training.data.views import LatentView
-from histosynth.training.tasks.diffusion.recipe import DiffusionPlan
+from histosynth.training.recipes.diffusion import DiffusionPlan
 
 PLAN = DiffusionPlan(mask_share=0.0, crops=(128,))
 

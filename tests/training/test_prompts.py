@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from histosynth.core import recipe as recipes
 from histosynth.core.errors import BadRecipe, HistosynthError
 from histosynth.preparation.subtypes import Subtype, Subtypes
-from histosynth.training.data.prompts import (
+from histosynth.training.recipes.prompts import (
     MAX_PROMPT,
     MAX_TEMPLATE,
     MAX_VALUE,

@@ -9,8 +9,8 @@ from histosynth.core.errors import BadWeights
 from histosynth.core.shipped import COMPACT, starting_point
 from histosynth.pipeline.train import dry_run
 from histosynth.pipeline.train_options import read_train_recipe
-from histosynth.training.balance.rare_labels import RareLabelOptions
-from histosynth.training.loop.plan import LoopPlan
+from histosynth.training.recipes.loop import LoopPlan
+from histosynth.training.recipes.rare_labels import RareLabelOptions
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -20,8 +20,9 @@ from histosynth.core.images import encode_png
 from histosynth.core.nuclei import Nuclei
 from histosynth.core.tile import TileRef
 from histosynth.core.tileset import Row, write_rows
-from histosynth.training.data.plan import DataPlan
-from histosynth.training.data.sources import TileSource, open_source, refuse_leaks
+from histosynth.training.data.sources import open_source, refuse_leaks
+from histosynth.training.recipes.data import DataPlan
+from histosynth.training.recipes.tiles import TileSource
 from histosynth.training.tasks.tile_checks import open_examples
 
 CLASSES = ("epithelial", "lymphocyte")

@@ -17,8 +17,8 @@ from histosynth.core.synthetic import read_recipe
 from histosynth.model.adapters import adapter_parameters
 from histosynth.pipeline.train import dry_run, train
 from histosynth.tissue.layout import draw_layout
-from histosynth.training.loop.plan import LoopPlan
 from histosynth.training.loop.schedule import learning_rate
+from histosynth.training.recipes.loop import LoopPlan
 
 
 def states_of(run: Path):

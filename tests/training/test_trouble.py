@@ -16,12 +16,13 @@ from histosynth.core.errors import BadOption, BadRun, BadWeights, Diverged, NotW
 from histosynth.model.device import pick_device
 from histosynth.model.parts import load_part
 from histosynth.pipeline.train import train
-from histosynth.training.data.sources import TileSource, open_source
+from histosynth.training.data.sources import open_source
 from histosynth.training.data.views import open_views
 from histosynth.training.loop import run_log
 from histosynth.training.loop.fit import RunLog, fit
-from histosynth.training.loop.plan import LoopPlan
 from histosynth.training.loop.state import TrainState
+from histosynth.training.recipes.loop import LoopPlan
+from histosynth.training.recipes.tiles import TileSource
 
 
 class Fragile:

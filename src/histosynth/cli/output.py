@@ -129,9 +129,12 @@ class Output:
             raise SystemExit(1)
 
     def refused(self, errors: Iterable[HistosynthError | str]) -> None:
-        """Show what was refused while the rest went on, one line each, even if quiet."""
+        """Show what was refused while the rest went on, even if quiet."""
         for error in errors:
-            write_line(sys.stderr, f"histosynth: {error}")
+            lines = error.lines() if isinstance(error, HistosynthError) else [error]
+            write_line(sys.stderr, f"histosynth: {lines[0]}")
+            for line in lines[1:]:
+                write_line(sys.stderr, line)
 
     def refuse(self, error: HistosynthError) -> None:
         """Show a refusal: one sentence with the numbers, one with the next step."""

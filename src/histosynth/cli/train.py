@@ -9,17 +9,25 @@ import typer
 
 from .options import Device, Json, Quiet
 from .output import Output
+from .recipe import recipe_facts, recipe_lines
 
 if TYPE_CHECKING:
     from ..training.dry_run import DryRun
 
 Recipe = Annotated[
-    Path,
-    typer.Argument(help="Training recipe (TOML), see recipes/."),
+    str | None,
+    typer.Argument(
+        help="Recipe (TOML file), or the name of one in the package.  [required]",
+        show_default=False,
+    ),
 ]
 Out = Annotated[
-    Path,
-    typer.Option(help="Run folder; run again to continue."),
+    Path | None,
+    typer.Option(help="Run folder; run again to continue.  [required]", show_default=False),
+]
+ListOption = Annotated[
+    bool,
+    typer.Option("--list", help="List the recipes in the package, train nothing."),
 ]
 DryRunOption = Annotated[
     bool,
@@ -42,8 +50,9 @@ Root = Annotated[
 
 
 def train(
-    recipe: Recipe,
-    out: Out,
+    recipe: Recipe = None,
+    out: Out = None,
+    list_recipes: ListOption = False,
     dry_run: DryRunOption = False,
     device: Device = None,
     threads: Threads = None,
@@ -54,34 +63,43 @@ def train(
 ) -> None:
     """Train an autoencoder, a base or an adapter. Stopped runs continue when run again.
 
-    Example: histosynth train presets/sarcodiff.toml --base SD21 --root tiles --out runs/sarcoma
-        --dry-run
+    Example: histosynth train sarcodiff --base SD21 --root tiles --out runs/sarcoma --dry-run
     """
-    from dataclasses import asdict
-
-    from ..pipeline import train as training
-    from ..pipeline.train_options import TrainOptions, read_train_recipe
-
     output = Output(as_json, quiet)
+    if list_recipes:
+        output.done(recipe_facts(), recipe_lines())
+        return
+    if recipe is None:
+        raise typer.BadParameter("it is missing", param_hint="'RECIPE'")
+    if out is None:
+        raise typer.BadParameter("it is missing", param_hint="'--out'")
+
+    from ..pipeline.train_options import TrainOptions, choose_recipe
+
     options = TrainOptions(
         base=base,
         root=root,
         device=device,
         threads=threads,
     )
+    chosen = choose_recipe(recipe, options)  # refused before torch is loaded
+
+    from dataclasses import asdict
+
+    from ..pipeline import train as training
+
     if dry_run:
-        plan = training.dry_run(recipe, out, options)
+        plan = training.plan_training(chosen, out, device=device)
         output.done(asdict(plan), _plan_lines(plan))
         return
     if not training.is_first_process():
         output = Output(quiet=True)  # one of several processes reports
-    steps = read_train_recipe(recipe).loop.steps
     with (
         output.progress("encoding tiles") as on_encoded,
-        output.steps("training", steps) as on_step,
+        output.steps("training", chosen.recipe.loop.steps) as on_step,
     ):
         result = training.run_training(
-            recipe,
+            chosen,
             out,
             options,
             on_step=on_step,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
 from .errors import BadOption
+from .recipe_checks import Limits
 
 MAX_SEED = 2**63 - 1
+Seed = Annotated[int, Limits(least=0, most=MAX_SEED)]
+"""A seed in a recipe."""
 
 
 def is_seed(seed: object) -> bool:
@@ -24,13 +29,3 @@ def check_seed(seed: int) -> None:
     """
     if not is_seed(seed):
         raise BadOption("seed", seed, "a whole number from 0 to 2^63 - 1")
-
-
-def check_recipe_seed(seed: int) -> None:
-    """Refuse a recipe's value that is no seed.
-
-    Raises:
-        ValueError: naming it; the reader of recipes collects these.
-    """
-    if not is_seed(seed):
-        raise ValueError(f"seed must lie in 0..{MAX_SEED}, not {seed}")

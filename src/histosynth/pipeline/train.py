@@ -13,8 +13,9 @@ from ..training.dry_run import DryRun, describe_run
 from ..training.loop.processes import join_processes
 from ..training.resume import refuse_run_folder
 from ..training.run import run_task
+from ..training.tasks import TASKS
 from .train_context import run_context
-from .train_options import DEFAULT_OPTIONS, TrainOptions, read_task
+from .train_options import DEFAULT_OPTIONS, ChosenRecipe, TrainOptions, choose_recipe
 
 
 def train(
@@ -33,7 +34,8 @@ def train(
     A run that was stopped continues when it is called again.
 
     Args:
-        recipe: TOML file; its paths start from its folder.
+        recipe: TOML file; its paths start from its folder. Or, as text, the name of a recipe in the
+            package (`histosynth train --list`); its paths start from the current folder.
         out: folder of the run.
         base: in place of the recipe's base; from the current folder.
         root: in place of the recipe's `data.root`; from the current folder.
@@ -59,7 +61,7 @@ def train(
         threads=threads,
     )
     return run_training(
-        Path(recipe),
+        choose_recipe(recipe, options),
         Path(out),
         options,
         on_step=on_step,
@@ -68,23 +70,29 @@ def train(
 
 
 def run_training(
-    recipe: Path,
+    chosen: ChosenRecipe,
     out: Path,
     options: TrainOptions,
     *,
     on_step: StepCallback | None = None,
     on_encoded: ProgressCallback | None = None,
 ) -> dict[str, Any]:
-    """Train as a recipe describes; see `train`."""
+    """Train as a recipe that was read describes; see `train`."""
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    task, parsed = read_task(recipe, options)
+    recipe = chosen.recipe
     # each of several processes has a device of its own
     join_processes(options.device or os.environ.get("HISTOSYNTH_DEVICE"))
-    context = run_context(out, recipe.parent, device=options.device, on_encoded=on_encoded)
-    state = run_task(task, parsed, context, on_step=on_step)
+    context = run_context(
+        out,
+        chosen.base_folder,
+        device=options.device,
+        on_encoded=on_encoded,
+    )
+    task = TASKS[chosen.task_name]
+    state = run_task(task, recipe, context, on_step=on_step)
     result = {
-        "task": parsed.task,
+        "task": recipe.task,
         "steps": state.step,
         "weights": str(out / "weights"),
     }
@@ -94,21 +102,37 @@ def run_training(
 
 
 def dry_run(
-    recipe: Path,
+    recipe: Path | str,
     out: Path | None = None,
     options: TrainOptions = DEFAULT_OPTIONS,
 ) -> DryRun:
     """Open and check everything a recipe names, and train nothing.
 
     Args:
-        recipe: TOML file.
+        recipe: as `train` takes it.
         out: folder that the run would have; refused as `train` refuses it, and not touched.
         options: the device's speed is measured for the cost.
     """
-    task, parsed = read_task(recipe, options)
+    chosen = choose_recipe(recipe, options)
+    return plan_training(chosen, out, device=options.device)
+
+
+def plan_training(
+    chosen: ChosenRecipe,
+    out: Path | None,
+    *,
+    device: str | None = None,
+) -> DryRun:
+    """Open and check everything that a recipe names which was read; see `dry_run`."""
     if out is not None:
-        refuse_run_folder(parsed, out)
-    return describe_run(task, parsed, recipe.parent, device=options.device)
+        refuse_run_folder(chosen.recipe, out)
+    task = TASKS[chosen.task_name]
+    return describe_run(
+        task,
+        chosen.recipe,
+        chosen.base_folder,
+        device=device,
+    )
 
 
 def is_first_process() -> bool:

@@ -1,16 +1,20 @@
-"""Options of `train`, and the recipe that it reads with them."""
+"""Options of `train`, and the recipe that it reads with them. Nothing here imports torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..core import recipe as recipes
-from ..core.errors import BadOption
+from ..core.errors import BadOption, BadRecipe
 from ..core.paths import real_path
-from ..training.tasks import find_task
-from ..training.tasks.task import Task, TrainRecipe
+from ..core.shipped_recipes import NamedRecipe, find_recipe
+from ..training.recipes import RECIPES, TEXT_ADAPTER_TASK, find_task_name
+from ..training.recipes.places import missing_places
+
+if TYPE_CHECKING:
+    from ..training.tasks.task import TrainRecipe
 
 
 @dataclass(frozen=True)
@@ -33,42 +37,79 @@ class TrainOptions:
 DEFAULT_OPTIONS = TrainOptions()
 
 
-def read_train_recipe(path: Path) -> TrainRecipe:
+@dataclass(frozen=True)
+class ChosenRecipe:
+    """A recipe of training that was read, and whose folders exist.
+
+    Attributes:
+        task_name: key of `training.tasks.TASKS`.
+        recipe: the dataclass of that task.
+        base_folder: folder that its paths start from.
+    """
+
+    task_name: str
+    recipe: TrainRecipe
+    base_folder: Path
+
+
+def read_train_recipe(recipe: Path | str) -> TrainRecipe:
     """Read a training recipe.
+
+    Args:
+        recipe: a file; as text also the name of one in the package.
 
     Raises:
         BadRecipe: with all its problems.
     """
-    _, recipe = read_task(path, DEFAULT_OPTIONS)
-    return recipe
+    named = _named(recipe)
+    values = recipes.read_toml(named.path)
+    _, recipe_read = _build(values, named.path)
+    return cast("TrainRecipe", recipe_read)
 
 
-def read_task(
-    path: Path,
-    options: TrainOptions,
-) -> tuple[Task[Any, Any], TrainRecipe]:
-    """The task and the recipe of a file, with the options' base and folder of tiles.
+def choose_recipe(recipe: Path | str, options: TrainOptions = DEFAULT_OPTIONS) -> ChosenRecipe:
+    """The recipe of a file, with the options' base and folder of tiles.
+
+    Args:
+        recipe: a file; as text also the name of one in the package, whose paths start from the
+            current folder.
+        options: base and root replace the recipe's.
 
     Raises:
-        BadRecipe: with all the recipe's problems.
+        BadRecipe: with all the recipe's problems, or all folders and files that it names and that
+            do not exist.
         BadOption: the task takes no base.
     """
-    values = recipes.read_toml(path)
-    task = find_task(values, str(path))
-    recipe = recipes.build(values, task.recipe, name=str(path))
+    named = _named(recipe)
+    values = recipes.read_toml(named.path)
+    task_name, built = _build(values, named.path)
     if options.base is not None:
-        if not task.takes_base:
+        if task_name != TEXT_ADAPTER_TASK:
             raise BadOption(
                 "--base",
                 options.base,
                 "left out: this recipe names no text-conditioned base",
             )
-        recipe = replace(recipe, base=_resolved_base(options.base))
+        built = replace(built, base=_resolved_base(options.base))
     if options.root is not None:
         root = options.root.expanduser()
-        data = replace(recipe.data, root=real_path(root))
-        recipe = replace(recipe, data=data)
-    return task, recipe
+        data = replace(built.data, root=real_path(root))
+        built = replace(built, data=data)
+    problems = missing_places(built, named.base_folder)
+    if problems:
+        raise BadRecipe(str(named.path), problems)
+    return ChosenRecipe(task_name, built, named.base_folder)
+
+
+def _named(recipe: Path | str) -> NamedRecipe:
+    if isinstance(recipe, Path):
+        return NamedRecipe(recipe, recipe.parent)
+    return find_recipe(recipe)
+
+
+def _build(values: dict[str, Any], path: Path) -> tuple[str, Any]:
+    task_name = find_task_name(values, str(path))
+    return task_name, recipes.build(values, RECIPES[task_name], name=str(path))
 
 
 def _resolved_base(base: str) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 from ..core.paths import real_path
 from ..core.plain_files import read_plain_text
 from ..detectors.artefact_info import ARTEFACT_CARD
+from ..training.recipes.artefact import artefact_recipe
 from ..training.run import run_task
 from ..training.tasks.artefact import ARTEFACT
-from ..training.tasks.artefact.recipe import artefact_recipe
 from .train_context import run_context
 
 

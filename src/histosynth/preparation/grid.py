@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from ..core.arrays import Float64Array
 from ..core.errors import BadOption, FinerThanSlide
 from ..core.geometry import Box
+from ..core.recipe_checks import Limits, Share, check_table
 from ..core.tile import Mask
-from ..core.units import check_mpp, same_scale
+from ..core.units import MAX_MPP, MIN_MPP, same_scale
 from ..slides import Slide, Window, best_level
 from ..slides.reading import SAME_LEVEL_TOLERANCE
 
@@ -23,28 +24,21 @@ MAX_TILES_OF_SLIDE = 1_000_000
 class GridPlan:
     """Size, scale and spacing of tiles."""
 
-    size: int = 1024
+    size: Annotated[int, Limits(least=32, most=8192)] = 1024
     """Side, px."""
-    mpp: float = 0.5
+    mpp: Annotated[float, Limits(least=MIN_MPP, most=MAX_MPP)] = 0.5
     """Scale, um/px. Scans within half a per cent of it are taken as they are, and their own
     scale is recorded."""
-    stride: int = 0
+    stride: Annotated[int, Limits(least=0, most=65_536)] = 0
     """From tile to tile, px; 0: `size`, side by side."""
     edge: Literal["drop", "shift", "pad"] = "drop"
     """Where the last tile would reach over the slide: leave it out, move it inwards, or fill with
     white."""
-    tissue: float = 0.25
+    tissue: Share = 0.25
     """Least share of a tile that must be tissue."""
 
     def __post_init__(self) -> None:
-        if not 32 <= self.size <= 8192 or not 0 <= self.stride <= 65_536:
-            raise ValueError(
-                f"size must lie in [32, 8192] and stride in [0, 65536], not {self.size}, "
-                f"{self.stride}"
-            )
-        check_mpp(self.mpp)
-        if not 0 <= self.tissue <= 1:
-            raise ValueError(f"tissue must be a share in [0, 1], not {self.tissue}")
+        check_table(self)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from ..core import recipe as recipes
+from ..core.recipe_checks import Limits, NotNegative, check_table
+from ..core.recipe_names import nearest_name
+from ..core.recipe_values import suggested
 from .grid import GridPlan
 from .quality import complete_limits, default_limits
 from .stain import STAIN_METHODS
@@ -38,18 +41,19 @@ class StainPlan:
     """`medoid`: the most usual slide of the set; else a picture of tissue whose stain all get."""
     fit: Literal["slide", "tile"] = "slide"
     """One fit a slide, or one a tile. Tiles with few nuclei are better fitted with their slide."""
-    sample_tiles: int = 24
+    sample_tiles: Annotated[int, Limits(least=1, most=MAX_SAMPLE_TILES)] = 24
     """Tiles, spread over the tissue, whose pixels are used for the slide's fit."""
 
     def __post_init__(self) -> None:
+        check_table(self)
+
+    def _check_method(self) -> None:
         methods = ("none", *STAIN_METHODS)
         if self.method not in methods:
             known = ", ".join(map(repr, methods))
-            raise ValueError(f"method is {self.method!r}, not one of {known}")
-        if not 1 <= self.sample_tiles <= MAX_SAMPLE_TILES:
-            raise ValueError(
-                f"sample_tiles must lie in [1, {MAX_SAMPLE_TILES}], not {self.sample_tiles}"
-            )
+            meant = nearest_name(self.method, methods)
+            hint = suggested(repr(meant) if meant else "")
+            raise ValueError(f"method is {self.method!r}, not one of {known}{hint}")
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,13 @@ class NucleiPlan:
     """`files`: folder of `<slide>.csv`, `.geojson` or `.json`, in level-0 px."""
     classes: dict[str, str] = field(default_factory=dict)
     """`files`: the files' class names to yours; a class that is not in it is refused."""
-    least_per_mm2: float = 0.0
+    least_per_mm2: NotNegative = 0.0
     """Tiles with fewer nuclei are refused."""
 
     def __post_init__(self) -> None:
-        if self.least_per_mm2 < 0:
-            raise ValueError(f"least_per_mm2 must not be negative, not {self.least_per_mm2}")
+        check_table(self)
+
+    def _check_folder(self) -> None:
         if self.source == "files" and not self.folder:
             raise ValueError('source = "files" needs folder')
 
@@ -76,13 +81,19 @@ class NucleiPlan:
 class SplitPlan:
     """Shares of patients."""
 
-    train: float = 0.7
-    validation: float = 0.1
-    test: float = 0.2
+    train: NotNegative = 0.7
+    """Share of the patients to train on."""
+    validation: NotNegative = 0.1
+    """Share of the patients to validate on."""
+    test: NotNegative = 0.2
+    """Share of the patients that results are measured on."""
 
     def __post_init__(self) -> None:
+        check_table(self)
+
+    def _check_sum(self) -> None:
         shares = (self.train, self.validation, self.test)
-        if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-6):
+        if not abs(sum(shares) - 1) <= 1e-6:
             raise ValueError(
                 f"train, validation and test must be shares that sum to 1, not {shares}"
             )
@@ -125,15 +136,22 @@ class PrepareRecipe:
     nuclei: NucleiPlan = field(default_factory=NucleiPlan)
     split: SplitPlan = field(default_factory=SplitPlan)
     seed: int = 0
+    """Another seed, another assignment of patients to splits."""
 
     def __post_init__(self) -> None:
-        if not self.slides:
-            raise ValueError("slides must name at least one file")
+        check_table(self)
         object.__setattr__(
             self,
             "quality",
             complete_limits(self.quality),
         )
+
+    def _check_slides(self) -> None:
+        if not self.slides:
+            raise ValueError("slides must name at least one file")
+
+    def _check_quality(self) -> None:
+        complete_limits(self.quality)
 
 
 def read_prepare_recipe(path: Path) -> PrepareRecipe:

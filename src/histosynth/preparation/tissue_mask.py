@@ -7,11 +7,13 @@ settings of their own. Pen is distinguished from dye by the colour that it absor
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from scipy import ndimage
 
 from ..core.arrays import Float32Array
+from ..core.recipe_checks import Limits, NotNegative, Positive, check_table
 from ..core.tile import Mask, Pixels
 
 _MIN_GLASS_LEVEL = 180
@@ -25,34 +27,27 @@ _INK_REACH_PX = 4
 class TissuePlan:
     """How tissue is separated from glass."""
 
-    mpp: float = 8.0
+    mpp: Annotated[float, Limits(least=1, most=64)] = 8.0
     """Scale of the mask, um/px."""
-    smooth_um: float = 12.0
+    smooth_um: Annotated[float, Limits(least=0, most=1000)] = 12.0
     """Detail smaller than this is dust."""
-    close_um: float = 60.0
+    close_um: Annotated[float, Limits(least=0, most=1000)] = 60.0
     """Gaps up to this wide belong to the tissue: fat, lumina, cracks."""
-    least_mm2: float = 0.05
+    least_mm2: NotNegative = 0.05
     """Smaller pieces are dropped."""
-    hole_mm2: float = 0.05
+    hole_mm2: NotNegative = 0.05
     """Smaller holes are filled."""
-    floor_od: float = 0.03
+    floor_od: Positive = 0.03
     """Least green optical density over glass that can be tissue; pale stains lie just above."""
     ceiling_od: float = 0.12
     """However dark the slide, tissue denser than this is kept."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.mpp <= 64:
-            raise ValueError(f"the mask's mpp must lie in [1, 64], not {self.mpp}")
-        is_smooth_valid = 0 <= self.smooth_um <= 1000
-        is_close_valid = 0 <= self.close_um <= 1000
-        are_lengths = is_smooth_valid and is_close_valid
-        least_area = min(self.least_mm2, self.hole_mm2)
-        if not are_lengths or least_area < 0:
-            raise ValueError(
-                "smooth_um and close_um must lie in [0, 1000], least areas not be negative"
-            )
-        if not 0 < self.floor_od <= self.ceiling_od:
-            raise ValueError("floor_od must be positive and not above ceiling_od")
+        check_table(self)
+
+    def _check_densities(self) -> None:
+        if self.floor_od > self.ceiling_od:
+            raise ValueError(f"floor_od must not be above ceiling_od, {self.ceiling_od}")
 
 
 def tissue_mask(picture: Pixels, plan: TissuePlan) -> Mask:

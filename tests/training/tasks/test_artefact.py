@@ -25,8 +25,8 @@ from histosynth.preparation.rows import Facts, RowTools, make_rows
 from histosynth.preparation.survey import survey_slide
 from histosynth.preparation.tissue_mask import TissuePlan
 from histosynth.slides import open_slide
+from histosynth.training.recipes.artefact import artefact_recipe
 from histosynth.training.tasks.artefact.labelled_tiles import open_labelled_tiles
-from histosynth.training.tasks.artefact.recipe import artefact_recipe
 
 RECIPE = """task = "artefact"
 seed = 1

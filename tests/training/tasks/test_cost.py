@@ -12,8 +12,8 @@ from histosynth.model.families.text_family import TextBase
 from histosynth.model.structure import StructureEncoder
 from histosynth.testing import tiny_bundle
 from histosynth.testing_bases import tiny_base
-from histosynth.training.loop.plan import LoopPlan
-from histosynth.training.tasks.diffusion.adapter_options import AdapterPlan
+from histosynth.training.recipes.adapter_options import AdapterPlan
+from histosynth.training.recipes.loop import LoopPlan
 from histosynth.training.tasks.diffusion.cost import adapter_size, cost_of
 
 LOOP = LoopPlan(100, 4, 1e-4, precision="fp32")

@@ -9,8 +9,8 @@ from histosynth.core.recipe import build
 from histosynth.testing import tiny_bundle
 from histosynth.tissue.layout import draw_layout
 from histosynth.training.data.views import LatentView
-from histosynth.training.loop.plan import LoopPlan
-from histosynth.training.tasks.diffusion.recipe import DiffusionPlan
+from histosynth.training.recipes.diffusion import DiffusionPlan
+from histosynth.training.recipes.loop import LoopPlan
 from histosynth.training.tasks.diffusion.train_task import DiffusionTrainTask
 
 NO_DROPS = {

@@ -15,8 +15,8 @@ from histosynth.tissue.layout import draw_layout
 from histosynth.training.data.views import LatentView
 from histosynth.training.loop.fit import step_generator
 from histosynth.training.loop.microbatches import WHOLE_BATCH, Part, enable_checkpointing
-from histosynth.training.loop.plan import LoopPlan
-from histosynth.training.tasks.diffusion.recipe import DiffusionPlan
+from histosynth.training.recipes.diffusion import DiffusionPlan
+from histosynth.training.recipes.loop import LoopPlan
 from histosynth.training.tasks.diffusion.train_task import DiffusionTrainTask
 
 

@@ -14,7 +14,7 @@ from histosynth.model.conditioning import structure_maps
 from histosynth.pipeline.train import train
 from histosynth.testing import tiny_bundle
 from histosynth.tissue.layout import draw_layout
-from histosynth.training.tasks.diffusion.adapter_options import GuidedPlan
+from histosynth.training.recipes.adapter_options import GuidedPlan
 from histosynth.training.tasks.diffusion.guidance_distillation import guided_answer
 
 TIMES = torch.tensor([0.1, 0.5, 0.5])

@@ -20,7 +20,7 @@ from histosynth.core.images import read_rgb
 from histosynth.pipeline.train import dry_run, train
 from histosynth.tissue.augment import pose
 from histosynth.training.data.views import VIEW_SEED, _pose, view_sides
-from histosynth.training.tasks.diffusion.adapter_options import AdapterPlan
+from histosynth.training.recipes.adapter_options import AdapterPlan
 
 CLASSES = 'kinds = ["epithelial", "lymphocyte", "stromal"]'
 

@@ -55,6 +55,10 @@ class HistosynthError(Exception):
         fields = dict(self.__dict__)
         return _restore, (type(self), self.args, fields)
 
+    def lines(self) -> list[str]:
+        """The text for people, in one or more lines."""
+        return [str(self)]
+
     def of(self, name: object) -> HistosynthError:
         """The same error; its problem begins with the name of a file unless it holds it already."""
         shown = visible(name)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..visible import visible
 from .base import HistosynthError, listed
 
 _MAX_PROBLEMS = 30
@@ -182,15 +183,24 @@ class BadRecipe(InputError):
     def __init__(self, name: str, problems: Sequence[str]) -> None:
         self.name = name
         self.problems = tuple(problems)
-        shown = problems[:_MAX_PROBLEMS]
-        joined = "; ".join(shown)
-        more = len(problems) - len(shown)
-        if more:
-            joined += f"; and {more:,} more"
+        count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
         super().__init__(
-            f"{name} has {len(problems)} problem(s): {joined}.",
-            "Correct them and run again; docs/recipes.md lists every key.",
+            f"{name} has {count}: {'; '.join(self._listed())}.",
+            "Correct them and run again; `histosynth recipe schema` lists every key.",
         )
+
+    def _listed(self) -> list[str]:
+        shown = list(self.problems[:_MAX_PROBLEMS])
+        more = len(self.problems) - len(shown)
+        return [*shown, f"and {more:,} more"] if more else shown
+
+    def lines(self) -> list[str]:
+        """One problem a line."""
+        if len(self.problems) < 2:
+            return super().lines()
+        heading, words, _ = self.problem.partition(" problems: ")
+        below = [f"  {visible(problem)}" for problem in self._listed()]
+        return [f"{heading}{words.rstrip()}", *below, self.remedy]
 
 
 class BadPairing(InputError):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ...core.recipe_checks import RecipeProblems
+from ...core.recipe_names import nearest_name
+from ...core.recipe_values import suggested
 from ...core.tile import Pixels
 from .gates import QUALITY_GATES
 from .verdict import Verdict
@@ -27,17 +30,23 @@ def complete_limits(given: Mapping[str, float]) -> dict[str, float]:
     """A limit for every gate: the given one, else its default.
 
     Raises:
-        ValueError: there is no such gate, or a limit that cannot be.
+        RecipeProblems: there are no such gates, or limits that cannot be.
     """
+    problems = []
     for name in given:
         if name not in QUALITY_GATES:
-            known = ", ".join(QUALITY_GATES)
-            raise ValueError(f"unknown key quality.{name} (known: {known})")
+            known = f" (known: {', '.join(QUALITY_GATES)})"
+            meant = nearest_name(name, list(QUALITY_GATES))
+            problems.append(f"unknown key quality.{name}{suggested(meant) or known}")
     limits = default_limits()
     limits.update(given)
     for name, gate in QUALITY_GATES.items():
-        key = f"quality.{name}"
-        gate.check_limit(key, limits[name])
+        try:
+            gate.check_limit(f"quality.{name}", limits[name])
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise RecipeProblems(tuple(problems))
     return limits
 
 

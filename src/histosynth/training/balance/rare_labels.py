@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from ...core.recipe import PathText
 from ...core.store import write_json, write_text
 from ..data.sources import Example
+from ..recipes.rare_labels import RareLabelOptions
 from .data_sheet import counted_tiles, data_sheet, sheet_markdown
 from .patient_table import read_patient_traits
 from .weights import draws_by_label, draws_markdown, refuse_rare, shares_by_label
-
-
-@dataclass(frozen=True)
-class RareLabelOptions:
-    """The `[rare_labels]` table of a recipe: labels with few tiles or patients."""
-
-    balance: float = 0.0
-    """0: tiles are drawn with the shares of their sources; 1: each label as often as any other."""
-    min_patients: int = 3
-    """Patients that a label must have; a model of fewer learns them, not the label."""
-    allow_rare: bool = False
-    """Train on labels with fewer patients all the same."""
-    table: PathText = ""
-    """CSV with the column patient and any of sex, ancestry, site, age: what the data sheet
-    counts."""
-    private: bool = False
-    """Leave out counts of fewer than five patients."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.balance <= 1 or self.min_patients < 1:
-            raise ValueError("balance must lie in [0, 1], min_patients be at least 1")
 
 
 class TrainingSides(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,11 @@ from ...core.images import IMAGE_SUFFIXES, decode_rgb, read_rgb
 from ...core.nuclei import ANY, Nuclei, map_classes
 from ...core.pairing import list_files
 from ...core.plain_files import read_plain_text
-from ...core.recipe import PathText
 from ...core.resampling import resample_rgb
 from ...core.tile import Pixels, Tile, TileRef, unknown_patient
 from ...core.tileset import MAX_IMAGE_BYTES, Row, TileSet, parquet_files
-from ...core.units import MAX_MPP, MIN_MPP, check_mpp, is_mpp
+from ...core.units import MAX_MPP, MIN_MPP, is_mpp
+from ..recipes.tiles import TileSource
 
 MAX_LIST_BYTES = 64 << 20
 """Of a list of members."""
@@ -35,51 +35,6 @@ _TRAIN_SPLIT = "train"
 """The one split whose tiles may be trained on though the recipe names none."""
 _SAME_MPP = 1e-3
 """A scale stated within this of a row's, as a share of it, is the row's."""
-
-
-@dataclass(frozen=True)
-class TileSource:
-    """One folder of tiles: pictures, or a tile set (Parquet files, see `core.tileset`)."""
-
-    images: PathText
-    """Folder of pictures, or of a tile set's Parquet files, below the recipe's data root."""
-    patient: str | None = None
-    """Pattern on the file stem; its first group is the patient. Empty: not known, and all of the
-    source's tiles count as one patient, so that they can only be on one side of a split. A folder
-    of pictures must state it; rows of a tile set hold their patient."""
-    mpp: float | None = None
-    """Micrometres per pixel of the files. A folder of pictures must state it; rows hold theirs."""
-    points: PathText = ""
-    """Folder of `x,y,class` CSV or GeoJSON files of the same stems; empty: nuclei not known. Rows
-    bring their own."""
-    members: PathText = ""
-    """Text file that lists the file names, or the `tile_id`s of a tile set, to take, one a line;
-    empty: all."""
-    label: str = ""
-    """Label of the tiles, e.g. the organ or subtype. Empty: none, or that of the tile set's row."""
-    resample: bool = True
-    """False: leave the pixels as they are, whatever the recipe's scale (texture only)."""
-    share: float = 1.0
-    """How often one of its tiles is drawn, against a tile of share 1."""
-    licence: str = ""
-    """Licence of the pictures, for the model card."""
-    split: str = ""
-    """Only rows of this split of a tile set, e.g. `train`; empty: all rows."""
-    map: dict[str, str] = field(default_factory=dict)
-    """Class names of the source's nuclei to those of the recipe; names not in it stay as they
-    are."""
-
-    def __post_init__(self) -> None:
-        if self.mpp is not None:
-            check_mpp(self.mpp)
-        if self.share < 0:
-            raise ValueError(f"share must not be negative, not {self.share}")
-        try:
-            groups = re.compile(self.patient or "").groups
-        except re.error as error:
-            raise ValueError(f"patient pattern {self.patient!r} is no pattern: {error}") from error
-        if self.patient and groups < 1:
-            raise ValueError(f"patient pattern {self.patient!r} needs one group in parentheses")
 
 
 @dataclass(frozen=True, eq=False)

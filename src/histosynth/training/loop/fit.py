@@ -23,6 +23,7 @@ from ...core.progress import StepCallback
 from ...core.stopping import Stopped, WaitingStop, deferred_stop
 from ...core.synthetic import write_synthetic
 from ...core.tile import Pixels
+from ..recipes.loop import LoopPlan
 from .microbatches import (
     Part,
     check_divisible,
@@ -30,7 +31,6 @@ from .microbatches import (
     part_loss,
     parts_of_process,
 )
-from .plan import LoopPlan
 from .processes import Topology, join_processes
 from .records import RunRecords, StopRule, step_numbers
 from .run_log import RunLog

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.errors import BadRecipe
-from .plan import LoopPlan
+from ..recipes.loop import LoopPlan
 
 _Item = TypeVar("_Item")
 

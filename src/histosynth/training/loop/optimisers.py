@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...core.errors import NeedsExtra
-from .plan import LoopPlan
+from ..recipes.loop import LoopPlan
 
 _NUMBER_PREFIX = "count."
 """Of what an optimiser keeps as a plain number; a checkpoint holds tensors."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from ...core.errors import BadRecipe, NeedsExtra
-from .plan import LoopPlan
+from ..recipes.loop import LoopPlan
 
 
 def preflight(plan: LoopPlan, *, smallest: int | None = None) -> None:

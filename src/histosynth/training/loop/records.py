@@ -9,8 +9,8 @@ from typing import Any
 
 from ...core.progress import StepCallback
 from ...core.tile import Pixels
+from ..recipes.loop import LoopPlan
 from .best_weights import BestWeights
-from .plan import LoopPlan
 from .run_log import RunLog
 from .state import TrainState
 from .trackers import open_trackers

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from .plan import LoopPlan
+from ..recipes.loop import LoopPlan
 
 
 def learning_rate(

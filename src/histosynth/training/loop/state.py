@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from ...core.errors import BadWeights, Diverged
 from ...tensors.files import read_all_tensors, write_tensors
+from ..recipes.loop import LoopPlan
 from .optimisers import build_optimiser, restore_moments, stored_moments
-from .plan import LoopPlan
 from .processes import Topology
 from .scaler import LossScaler
 from .schedule import learning_rate

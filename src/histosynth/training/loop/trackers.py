@@ -10,8 +10,8 @@ from typing import Any
 from ...core.errors import NeedsExtra
 from ...core.store import ensure_folder
 from ...core.tile import Pixels
+from ..recipes.loop import TrackerName
 from ..resume import TRACKERS
-from .plan import TrackerName
 
 
 class Trackers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...core.errors import BadRecipe
+from ..recipes import find_task_name
 from .adapter import ADAPTER
 from .artefact import ARTEFACT
 from .autoencoder import AUTOENCODER
@@ -36,9 +36,4 @@ def find_task(values: Mapping[str, Any], name: str) -> Task[Any, Any]:
     Raises:
         BadRecipe: naming the tasks that exist.
     """
-    for task in TASKS.values():
-        if task.reads(values):
-            return task
-    labels = [label for task in TASKS.values() for label in task.labels]
-    known = ", ".join(dict.fromkeys(labels))
-    raise BadRecipe(name, [f"task is {values.get('task')!r}, not one of {known}"])
+    return TASKS[find_task_name(values, name)]

@@ -11,6 +11,7 @@ from ...model.bundle import Bundle
 from ...model.families.compact import COMPACT_FAMILY
 from ...model.loading import load_bundle
 from ..loop.preflight import preflight
+from ..recipes.diffusion import CompactAdapterRecipe
 from .diffusion.batches import smallest_batch
 from .diffusion.building import (
     OpenedBundle,
@@ -25,12 +26,11 @@ from .diffusion.checks import (
     refuse_targets,
     refuse_unknown_labels,
 )
-from .diffusion.recipe import DiffusionRecipe
 from .task import RunContext, Task, Training
 from .tile_checks import open_examples, refuse_no_share
 
 
-def _check(recipe: DiffusionRecipe, base_folder: Path) -> OpenedBundle:
+def _check(recipe: CompactAdapterRecipe, base_folder: Path) -> OpenedBundle:
     conditions = recipe.conditions
     smallest = smallest_batch(conditions, recipe.loop, family=COMPACT_FAMILY)
     preflight(recipe.loop, smallest=smallest)
@@ -54,7 +54,7 @@ def _check(recipe: DiffusionRecipe, base_folder: Path) -> OpenedBundle:
     return OpenedBundle(train, held_out, bundle)
 
 
-def _refuse_other_base(recipe: DiffusionRecipe, bundle: Bundle) -> None:
+def _refuse_other_base(recipe: CompactAdapterRecipe, bundle: Bundle) -> None:
     """Refuse an adapter whose classes, guidance, targets or scale the base does not fit."""
     info = bundle.info
     data = recipe.data
@@ -85,7 +85,7 @@ def _refuse_other_base(recipe: DiffusionRecipe, bundle: Bundle) -> None:
 
 
 def _build(
-    recipe: DiffusionRecipe,
+    recipe: CompactAdapterRecipe,
     opened: OpenedBundle,
     context: RunContext,
 ) -> Training:
@@ -95,7 +95,7 @@ def _build(
 
 ADAPTER = Task(
     ("global", "local"),
-    DiffusionRecipe,
+    CompactAdapterRecipe,
     _check,
     _build,
     cost=adapter_cost,

@@ -15,12 +15,12 @@ from ...model.device import DTYPES
 from ...model.families.compact import COMPACT_FAMILY
 from ...model.parts import load_part, part_weights
 from ..loop.preflight import preflight
+from ..recipes.diffusion import BaseRecipe
 from ..resume import remember_inputs
 from .diffusion.batches import smallest_batch
 from .diffusion.building import encode_tiles, freeze, merge_averaged, tile_digests
 from .diffusion.checks import check_conditions, refuse_off_grid, refuse_unknown_labels
 from .diffusion.new_bundle import new_bundle
-from .diffusion.recipe import DiffusionRecipe
 from .diffusion.train_task import DiffusionTrainTask
 from .task import OpenedTiles, RunContext, Task, Training
 from .tile_checks import open_examples, refuse_no_share
@@ -33,7 +33,7 @@ class OpenedBaseTiles(OpenedTiles):
     autoencoder: AutoencoderDC
 
 
-def _check(recipe: DiffusionRecipe, base_folder: Path) -> OpenedBaseTiles:
+def _check(recipe: BaseRecipe, base_folder: Path) -> OpenedBaseTiles:
     conditions = recipe.conditions
     smallest = smallest_batch(conditions, recipe.loop, family=COMPACT_FAMILY)
     preflight(recipe.loop, smallest=smallest)
@@ -58,7 +58,7 @@ def _check(recipe: DiffusionRecipe, base_folder: Path) -> OpenedBaseTiles:
 
 
 def _build(
-    recipe: DiffusionRecipe,
+    recipe: BaseRecipe,
     opened: OpenedBaseTiles,
     context: RunContext,
 ) -> Training:
@@ -104,7 +104,7 @@ def _build(
 
 BASE = Task(
     ("base",),
-    DiffusionRecipe,
+    BaseRecipe,
     _check,
     _build,
 )

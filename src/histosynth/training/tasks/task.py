@@ -5,15 +5,15 @@ A new task is one new file or folder next to this one, and one line in `tasks.TA
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ...core.progress import ProgressCallback
 from ..data.sources import Example
 from ..loop.fit import StopRule, TrainTask
-from ..loop.plan import LoopPlan
+from ..recipes.loop import LoopPlan
 from .painting import GuardFactory, Paint
 from .run_cost import Cost
 
@@ -111,10 +111,3 @@ class Task(Generic[_Recipe, Opened]):
         default=_no_prompts,
         kw_only=True,
     )
-
-    def reads(self, values: Mapping[str, Any]) -> bool:
-        """Whether a recipe file with these values is a recipe of this task."""
-        names_base = isinstance(values.get("base"), str)
-        if self.takes_base or names_base:
-            return self.takes_base and names_base
-        return values.get("task") in self.labels

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from ...core.errors import BadRecipe
 from ...core.paths import real_path
-from ..data.plan import DataPlan
-from ..data.sources import Example, TileSource, open_source, refuse_leaks
+from ...preparation.split import split_patients
+from ..data.sources import Example, open_source, refuse_leaks
+from ..recipes.data import DataPlan
+from ..recipes.tiles import TileSource
 
 PROBE_PX = 256
 """Side of the held-out crops that are measured, where all tiles are that large."""
@@ -19,15 +21,40 @@ def open_examples(data: DataPlan, base_folder: Path) -> tuple[list[Example], lis
     """Training and validation tiles.
 
     Raises:
-        BadRecipe: a side holds no tile.
+        BadRecipe: a side holds no tile, or too few patients are known to hold some out.
         SplitLeak: a patient has tiles on both sides.
     """
     train = _open_sources(data.train, data, base_folder)
-    held_out = _open_sources(data.validation, data, base_folder)
+    if data.validation:
+        held_out = _open_sources(data.validation, data, base_folder)
+    else:
+        train, held_out = _hold_out_patients(train, data.held_out)
     for name, examples in (("training", train), ("validation", held_out)):
         if not examples:
             raise BadRecipe("[data]", [f"its {name} sources hold no tile"])
     refuse_leaks(train, held_out)
+    return train, held_out
+
+
+def _hold_out_patients(
+    examples: Sequence[Example],
+    share: float,
+) -> tuple[list[Example], list[Example]]:
+    """Training and validation tiles of one side: a share of the patients, at least one, validates.
+
+    Tiles of unknown patients are trained on.
+
+    Raises:
+        BadRecipe: fewer than two patients are known.
+    """
+    known = [example for example in examples if example.tile.ref.has_patient]
+    label_of_patient = {example.patient: example.label for example in known}
+    if len(label_of_patient) < 2:
+        problem = f"its training sources name {len(label_of_patient)} patient(s), so none is left"
+        raise BadRecipe("[data]", [f"{problem} for validation; name [[data.validation]]"])
+    sides = split_patients(label_of_patient, {"train": 1 - share, "held_out": share})
+    train = [example for example in examples if sides.get(example.patient) != "held_out"]
+    held_out = [example for example in examples if sides.get(example.patient) == "held_out"]
     return train, held_out
 
 

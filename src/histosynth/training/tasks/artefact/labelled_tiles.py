@@ -12,8 +12,9 @@ from ....core.roc import MIN_GROUPS_PER_CLASS
 from ....detectors.artefact import MAX_SCALE_RATIO
 from ....detectors.artefact_info import GOOD_CLASS
 from ....preparation.split import split_patients
-from ...data.sources import Example, TileSource, open_source, refuse_leaks
-from .recipe import ArtefactData
+from ...data.sources import Example, open_source, refuse_leaks
+from ...recipes.artefact import ArtefactData
+from ...recipes.tiles import TileSource
 
 MIN_TRAIN_PATIENTS = 1
 """Patients with tiles of a class that training needs."""

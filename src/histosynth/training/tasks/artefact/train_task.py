@@ -29,8 +29,8 @@ from ....detectors.artefact_network import crops_to_input
 from ....tissue.augment import pose, restain, stain_matrix
 from ...data.sources import Example
 from ...loop.fit import module_weights
+from ...recipes.artefact import ArtefactData
 from .labelled_tiles import is_artefact
-from .recipe import ArtefactData
 
 CALIBRATION_BATCHES = 16
 """Batches on which batch norm's means and variances are measured."""

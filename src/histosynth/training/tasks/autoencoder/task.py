@@ -12,9 +12,9 @@ from ....model.autoencoder import build_autoencoder
 from ....model.device import DTYPES, convert_network
 from ....model.parts import load_part
 from ...loop.preflight import preflight
+from ...recipes.autoencoder import AutoencoderPlan, AutoencoderRecipe
 from ..task import OpenedTiles, RunContext, Task, Training
 from ..tile_checks import MIN_PROBE_PX, open_examples, refuse_no_share, refuse_small_tiles
-from .recipe import AutoencoderPlan, AutoencoderRecipe
 from .train_task import AutoencoderTrainTask
 
 

@@ -18,12 +18,12 @@ from ....core.tile import Pixels
 from ....model import autoencoder as ae
 from ....model.parts import save_part
 from ....tissue.augment import pose, restain, stain_matrix
-from ...data.plan import DataPlan
 from ...data.sources import Example
 from ...loop.fit import module_weights
+from ...recipes.autoencoder import AutoencoderPlan
+from ...recipes.data import DataPlan
 from ..sheets import stack_rows
 from ..tile_checks import probe_side
-from .recipe import AutoencoderPlan
 
 GRADIENT_REACHES_PX = (1, 2)
 """Distances over which image gradients are compared."""

@@ -10,9 +10,9 @@ from ....detectors.network import CentroidNet
 from ....model.device import DTYPES, convert_network
 from ...data.sources import Example
 from ...loop.preflight import preflight
+from ...recipes.detector import DetectorRecipe
 from ..task import OpenedTiles, RunContext, Task, Training
 from ..tile_checks import open_examples, refuse_small_tiles
-from .recipe import DetectorRecipe
 from .train_task import DetectorTrainTask, patients_for_threshold
 
 

@@ -25,11 +25,11 @@ from ....detectors.centroids import CentroidDetector, picture_to_signal, save_de
 from ....detectors.info import DetectorInfo
 from ....detectors.network import CELL_PX, CentroidNet, find_peaks
 from ....tissue.augment import pose, restain, stain_matrix
-from ...data.plan import DataPlan
 from ...data.sources import Example
 from ...loop.fit import module_weights
+from ...recipes.data import DataPlan
+from ...recipes.detector import DetectorPlan
 from ..sheets import stack_rows
-from .recipe import DetectorPlan
 
 _REACH_UM = 6.0
 """A nucleus counts as found within this, as the field reports it for such centroids."""

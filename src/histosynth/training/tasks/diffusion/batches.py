@@ -20,9 +20,9 @@ from ....tissue.masks import draw_mask
 from ...data.batch_sampler import BatchSampler
 from ...data.crops import Batch, CropItem
 from ...data.views import LatentView
-from ...loop.plan import LoopPlan
+from ...recipes.diffusion import DiffusionPlan
+from ...recipes.loop import LoopPlan
 from ..tile_checks import probe_side
-from .recipe import DiffusionPlan
 
 UNDEFINED_CLASS_SHARES = (0.3, 1.0)
 """Shares of nuclei without a class, where classes are dropped: as from a detector that is unsure
@@ -97,7 +97,7 @@ class CropBatches:
     def draw(self, random: np.random.Generator) -> list[CropItem]:
         """The items of one batch: all with masks, or all without."""
         shape = self.sampler.sample_shape(random)
-        with_masks = random.random() < self.plan.mask_share
+        with_masks = random.random() < (self.plan.mask_share or 0.0)
         size = (shape.width, shape.height)
         count = items_per_batch(
             self.plan,

@@ -15,19 +15,19 @@ from ....model.bundle import Bundle
 from ....model.device import DTYPES, convert_network
 from ....model.fused_lora import fuse_lora_layers
 from ....model.parts import part_weights, save_part
-from ...data.plan import DataPlan
 from ...data.sources import Example
 from ...data.views import VIEW_SEED, LatentView, open_views, tiles_sha256
 from ...loop.fit import module_weights
-from ...loop.plan import LoopPlan
 from ...loop.processes import join_processes
+from ...recipes.data import DataPlan
+from ...recipes.diffusion import AdapterRecipe
+from ...recipes.loop import LoopPlan
 from ...resume import remember_inputs
 from ..painting import Guard
 from ..run_cost import Cost
 from ..task import OpenedTiles, RunContext, Training
 from .batches import items_per_batch
 from .cost import cost_of
-from .recipe import AdapterRecipe
 from .train_task import DiffusionTrainTask, Save
 
 _Weights = Mapping[str, Tensor]

@@ -11,11 +11,11 @@ from ....core.nuclei import ANY_CLASS
 from ....model.autoencoder import FACTOR
 from ....model.bundle import Bundle
 from ...data.buckets import fill_buckets
-from ...data.plan import DataPlan
 from ...data.sources import Example
 from ...data.views import view_sides
+from ...recipes.data import DataPlan
+from ...recipes.diffusion import DiffusionPlan
 from ..tile_checks import MIN_PROBE_PX, count_and_first, refuse_small_tiles
-from .recipe import DiffusionPlan
 
 
 def check_conditions(

@@ -18,9 +18,9 @@ from ....model.bundle import Bundle
 from ....model.conditioning import style_length
 from ....model.device import DTYPES
 from ....model.structure import StructureFeatures
-from ...loop.plan import LoopPlan
+from ...recipes.adapter_options import AdapterPlan
+from ...recipes.loop import LoopPlan
 from ..run_cost import Cost
-from .adapter_options import AdapterPlan
 
 STATE_BYTES = 4 * 4
 """Of a trained parameter: float32 master, average and two moments."""

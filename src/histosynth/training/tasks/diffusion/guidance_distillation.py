@@ -14,7 +14,7 @@ from torch import Tensor
 from ....model.adapters import set_active_adapter
 from ....model.bundle import Bundle
 from ....model.structure import StructureMaps
-from .adapter_options import GuidedPlan
+from ...recipes.adapter_options import GuidedPlan
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from ....tissue.appearance import STYLE_NAMES, measure_appearance
 from ....tissue.palette import choose_palette
 from ...data.sources import Example
 from ...data.views import LatentView
-from .recipe import DiffusionRecipe
+from ...recipes.diffusion import DiffusionRecipe
 
 PALETTE_SIZE = 8
 """Appearances that a bundle offers."""

@@ -15,14 +15,14 @@ from ....model.bundle import Bundle
 from ...data.crops import Batch
 from ...data.views import LatentView
 from ...loop.microbatches import WHOLE_BATCH, Part
-from ...loop.plan import LoopPlan
+from ...recipes.adapter_options import GuidedPlan
+from ...recipes.diffusion import DiffusionPlan
+from ...recipes.loop import LoopPlan
 from ..painting import Paint
 from ..sheets import stack_rows
-from .adapter_options import GuidedPlan
 from .batches import CropBatches
 from .guidance_distillation import guided_answer
 from .losses import class_weights, diffusion_loss, draw_steps, draw_times, place_weights
-from .recipe import DiffusionPlan
 
 MAX_SHEET_CROPS = 16
 """Held-out crops on a validation sheet, at most."""
@@ -208,7 +208,7 @@ class DiffusionTrainTask:
         """
         if self.bundle.family.trained_on_structure:
             return {"global": 0.5, "local": 0.5}
-        local = self.plan.mask_share
+        local = self.plan.mask_share or 0.0
         shares = {"global": 1 - local, "local": local}
         return {task: share for task, share in shares.items() if share}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from ....encoders.network import HistoNet
 from ....model.device import DTYPES, convert_network
 from ...loop.preflight import preflight
+from ...recipes.encoder import EncoderRecipe
 from ..task import OpenedTiles, RunContext, Task, Training
 from ..tile_checks import open_examples, refuse_no_share, refuse_small_tiles
-from .recipe import EncoderRecipe
 from .train_task import EncoderTrainTask
 
 

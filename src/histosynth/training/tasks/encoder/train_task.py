@@ -23,12 +23,12 @@ from ....encoders.histo import fit_whitening, pictures_to_signal, raw_features, 
 from ....encoders.info import EncoderInfo
 from ....encoders.network import HistoNet
 from ....tissue.augment import pose, restain, stain_matrix
-from ...data.plan import DataPlan
 from ...data.sources import Example
 from ...loop.fit import module_weights
+from ...recipes.data import DataPlan
+from ...recipes.encoder import EncoderPlan
 from ..sheets import stack_rows
 from .degradation import DEGRADATIONS, degrade
-from .recipe import EncoderPlan
 
 DENSITY_OFFSET = 0.02
 """Nuclei in 32 x 32 px below which their logarithm no longer distinguishes densities."""

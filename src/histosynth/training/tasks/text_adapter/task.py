@@ -11,6 +11,7 @@ from ...balance.patient_table import read_patient_traits
 from ...balance.rare_labels import balance_examples, write_data_sheet
 from ...data.sources import Example
 from ...loop.preflight import preflight
+from ...recipes.text_adapter import TextAdapterRecipe
 from ..diffusion.batches import smallest_batch
 from ..diffusion.building import (
     OpenedBundle,
@@ -28,7 +29,6 @@ from ..diffusion.checks import (
 from ..painting import Guard
 from ..task import RunContext, Task, Training
 from ..tile_checks import open_examples, refuse_no_share
-from .recipe import TextAdapterRecipe
 from .text_bundle import prompts_of, text_bundle
 
 _MAX_LABELS_NAMED = 8

@@ -21,8 +21,8 @@ from ....model.structure import StructureEncoder
 from ....model.trial_run import check_runs
 from ....tissue.appearance import STYLE_NAMES
 from ...data.sources import Example
+from ...recipes.text_adapter import TextAdapterRecipe
 from ..diffusion.new_bundle import palette_of
-from .recipe import TextAdapterRecipe
 
 MAX_OWN_WIDTH = 256
 """Own channels of the structure encoder at a scale, where the recipe names none."""

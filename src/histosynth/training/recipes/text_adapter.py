@@ -7,18 +7,28 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ....core.recipe import PathText
-from ....core.seeds import check_recipe_seed
-from ...balance.rare_labels import RareLabelOptions
-from ...data.plan import DataPlan
-from ...data.prompts import Prompts
-from ...loop.plan import LoopPlan
-from ..diffusion.adapter_options import AdapterPlan
-from ..diffusion.recipe import DiffusionPlan, check_labels, check_structure_widths
+from ...core.recipe import PathText
+from ...core.recipe_checks import Count, Share, check_table
+from ...core.seeds import Seed
+from .adapter_options import AdapterPlan
+from .data import DataPlan, with_shipped_classes
+from .diffusion import DiffusionPlan, StructureWidth, check_labels, with_mask_share
+from .loop import LearningRate, LoopPlan
+from .prompts import Prompts
+from .rare_labels import RareLabelOptions
 
 
 def _cross_attention_with_structure() -> AdapterPlan:
     return AdapterPlan(targets=("cross-attention",), structure=True)
+
+
+@dataclass(frozen=True)
+class TextAdapterLoop(LoopPlan):
+    """How long, how fast, how often to validate: an adapter on a text-conditioned base."""
+
+    steps: Count = 20_000
+    batch: Count = 16
+    learning_rate: LearningRate = 1e-4
 
 
 @dataclass(frozen=True)
@@ -31,44 +41,54 @@ class TextAdapterRecipe:
     and not copied.
     """
 
-    task: Literal["global", "local"]
-    base: PathText
-    loop: LoopPlan
-    data: DataPlan
-    conditions: DiffusionPlan
+    task: Literal["global", "local"] = "global"
+    """What is trained; it is also the name of the adapter."""
+    base: PathText = ""
+    """Folder, `owner/name[@revision]` on the hub, or a `.safetensors` file."""
+    loop: TextAdapterLoop = field(default_factory=TextAdapterLoop)
+    data: DataPlan = field(default_factory=DataPlan)
+    conditions: DiffusionPlan = field(default_factory=DiffusionPlan)
     prompts: Prompts = field(default_factory=Prompts)
     labels: tuple[str, ...] = ()
     """Labels, such as subtypes, with a prompt of their own; tiles with any other label are
     refused."""
     adapter: AdapterPlan = field(default_factory=_cross_attention_with_structure)
-    structure_widths: tuple[int, ...] = ()
+    structure_widths: tuple[StructureWidth, ...] = ()
     """Own widths of the structure encoder, one for each input of the base that takes structure;
     empty: half of its channels, at most 256."""
     rare_labels: RareLabelOptions = field(default_factory=RareLabelOptions)
-    stop_copying: float = 0.1
+    stop_copying: Share = 0.1
     """Share of validation pictures that may be suspected copies; more stop the run, 1 never."""
     base_config: PathText = ""
     """For a single file: a folder in diffusers' layout with its tokenizer and configs."""
     prediction: Literal["", "epsilon", "v_prediction"] = ""
     """For a single file: what it predicts, where that cannot be read from it."""
     name: str = "stable"
-    seed: int = 0
+    """Name of the bundle that is written."""
+    seed: Seed = 0
+    """Another seed, other crops, masks and noise."""
 
     def __post_init__(self) -> None:
-        check_recipe_seed(self.seed)
+        check_table(self)
+        object.__setattr__(self, "data", with_shipped_classes(self.data))
+        conditions = with_mask_share(self.conditions, self.task)
+        object.__setattr__(self, "conditions", conditions)
+
+    def _check_base(self) -> None:
         if not self.base.strip():
             raise ValueError(
                 "base must name a folder, a repository of the hub, or a .safetensors file"
             )
-        if not self.data.classes:
-            raise ValueError("data.classes must name the classes of nuclei")
+
+    def _check_guidance(self) -> None:
         if self.adapter.guided:
             raise ValueError("adapter.guided is for adapters of a base that sees structure")
+
+    def _check_structure(self) -> None:
         if not self.adapter.structure:
             raise ValueError(
                 "adapter.structure must be true: this base sees no structure without it"
             )
+
+    def _check_labels(self) -> None:
         check_labels(self.labels)
-        if not 0 <= self.stop_copying <= 1:
-            raise ValueError("stop_copying must lie in [0, 1]")
-        check_structure_widths(self.structure_widths)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from ....core.recipe import PathText
-from ....core.seeds import check_recipe_seed
-from ....core.units import is_mpp
-from ....detectors.artefact_info import check_network_layout
-from ...loop.plan import LoopPlan
+from ...core.recipe import PathText
+from ...core.recipe_checks import Count, Limits, NotNegative, check_table
+from ...core.seeds import Seed
+from ...detectors.artefact_info import check_network_layout
+from .loop import LearningRate, LoopPlan
+from .tiles import Mpp, check_patient_pattern
 
 MIN_BATCH = 4
 
@@ -24,30 +24,23 @@ class ArtefactData:
     """Folder that holds `good` and folders of artefacts; relative to the recipe file."""
     patient: str
     """Pattern on the file stem; its first group is the patient. Sides are split by patient."""
-    mpp: float
+    mpp: Mpp
     """Scale that the classifier works at, um/px."""
-    tile_mpp: float | None = None
+    tile_mpp: Mpp | None = None
     """Scale of the files, um/px; None: `mpp`."""
-    crop: int = 224
+    crop: Annotated[int, Limits(least=32, most=4096)] = 224
     """Side of the crops, px. Every crop of a larger tile has the tile's class: label tiles of about
     this size."""
-    held_out: float = 0.25
+    held_out: Annotated[float, Limits(above=0, below=1)] = 0.25
     """Share of patients that are held out for validation."""
-    stain_jitter: float = 0.1
+    stain_jitter: NotNegative = 0.1
+    """Spread of the stains of the training crops."""
 
     def __post_init__(self) -> None:
-        if not is_mpp(self.mpp) or not is_mpp(self.tile_mpp or self.mpp):
-            raise ValueError("mpp and tile_mpp must lie in [0.05, 20]")
-        if not 32 <= self.crop <= 4096 or not 0 < self.held_out < 1 or self.stain_jitter < 0:
-            raise ValueError(
-                "crop must lie in 32..4096, held_out in (0, 1), stain_jitter must not be negative"
-            )
-        try:
-            groups = re.compile(self.patient).groups
-        except re.error as error:
-            raise ValueError(f"patient pattern {self.patient!r} is no pattern: {error}") from error
-        if groups < 1:
-            raise ValueError(f"patient pattern {self.patient!r} needs one group in parentheses")
+        check_table(self)
+
+    def _check_patient(self) -> None:
+        check_patient_pattern(self.patient)
 
 
 @dataclass(frozen=True)
@@ -55,6 +48,7 @@ class ArtefactPlan:
     """Shape of the classifier; the defaults are ResNet-18."""
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
+    """Channels of each stage."""
     depths: tuple[int, ...] = (2, 2, 2, 2)
     """Basic blocks of each width."""
 
@@ -63,20 +57,34 @@ class ArtefactPlan:
 
 
 @dataclass(frozen=True)
+class ArtefactLoop(LoopPlan):
+    """How long, how fast, how often to validate: an artefact classifier."""
+
+    steps: Count = 2000
+    batch: Count = 32
+    learning_rate: LearningRate = 1e-3
+
+
+@dataclass(frozen=True)
 class ArtefactRecipe:
     """`task = "artefact"`."""
 
     task: Literal["artefact"]
-    loop: LoopPlan
-    data: ArtefactData
+    """What is trained."""
+    loop: ArtefactLoop = field(default_factory=ArtefactLoop)
+    data: ArtefactData = field(kw_only=True)
     model: ArtefactPlan = field(default_factory=ArtefactPlan)
     start: PathText = ""
     """Folder of a published ResNet of the same layout to continue from; empty: from scratch."""
     name: str = "artefact"
-    seed: int = 0
+    """Name of the classifier that is written."""
+    seed: Seed = 0
+    """Another seed, other crops."""
 
     def __post_init__(self) -> None:
-        check_recipe_seed(self.seed)
+        check_table(self)
+
+    def _check_batch(self) -> None:
         if self.loop.batch < MIN_BATCH:
             raise ValueError(
                 f"loop.batch must be at least {MIN_BATCH} for both classes, not {self.loop.batch}"
@@ -93,7 +101,7 @@ def artefact_recipe(
 ) -> ArtefactRecipe:
     """The usual recipe for a folder of labelled tiles whose files have the scale `mpp`."""
     rate = 3e-4 if start else 1e-3
-    loop = LoopPlan(
+    loop = ArtefactLoop(
         steps,
         32,
         rate,
@@ -105,6 +113,6 @@ def artefact_recipe(
     return ArtefactRecipe(
         "artefact",
         loop,
-        data,
+        data=data,
         start=start,
     )

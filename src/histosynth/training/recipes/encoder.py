@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ....core.seeds import check_recipe_seed
-from ...data.plan import DataPlan
-from ...loop.plan import LoopPlan
+from ...core.recipe_checks import Count, NotNegative, Share, check_table
+from ...core.seeds import Seed
+from .data import DataPlan
+from .loop import LearningRate, LoopPlan
 
 
 @dataclass(frozen=True)
@@ -20,58 +21,71 @@ class EncoderPlan:
     these.
     """
 
-    widths: tuple[int, ...] = (48, 96, 192, 256)
+    widths: tuple[Count, ...] = (48, 96, 192, 256)
+    """Channels at strides 4, 8, ..."""
     blocks: tuple[int, ...] = (1, 2, 2, 2)
-    project: int = 512
+    """Residual blocks of each stride."""
+    project: Count = 512
     """Width of the layers between features and the losses; they are not saved."""
-    invariance: float = 25.0
-    variance: float = 25.0
-    covariance: float = 1.0
-    nuclei: float = 10.0
+    invariance: NotNegative = 25.0
+    """Loss weight of the distance of two views of a place."""
+    variance: NotNegative = 25.0
+    """Loss weight of the spread of each feature."""
+    covariance: NotNegative = 1.0
+    """Loss weight of what features have in common."""
+    nuclei: NotNegative = 10.0
     """Loss weight of the density of nuclei per class."""
-    harm: float = 10.0
+    harm: NotNegative = 10.0
     """Loss weight of the degradations of the picture."""
-    harmed: float = 0.4
+    harmed: Share = 0.4
     """Chance of each of blur, noise and JPEG; both views of a pair are degraded alike."""
-    apart: float = 0.35
+    apart: Share = 0.35
     """Second view: moved by up to this share of the crop's side."""
-    zoom: float = 0.15
-    light: float = 0.03
-    """Standard deviations: of the log of scale (zoom), of the log of each channel's brightness
-    (light)."""
+    zoom: NotNegative = 0.15
+    """Standard deviation of the log of scale."""
+    light: NotNegative = 0.03
+    """Standard deviation of the log of each channel's brightness."""
 
     def __post_init__(self) -> None:
-        if len(self.widths) != len(self.blocks) or min(self.widths, default=0) < 1:
+        check_table(self)
+
+    def _check_scales(self) -> None:
+        if not self.widths or len(self.widths) != len(self.blocks):
             raise ValueError("widths must be positive, and blocks as many")
-        weights = (
-            self.invariance,
-            self.variance,
-            self.covariance,
-            self.nuclei,
-            self.harm,
-        )
-        if min(*weights, self.zoom, self.light) < 0:
-            raise ValueError("weights and spreads must not be negative")
-        if not 0 <= self.harmed <= 1 or not 0 <= self.apart <= 1 or self.project < 1:
-            raise ValueError("apart and harmed must lie in [0, 1] and project be at least 1")
+
+
+@dataclass(frozen=True)
+class EncoderLoop(LoopPlan):
+    """How long, how fast, how often to validate: an encoder."""
+
+    steps: Count = 3200
+    batch: Count = 96
+    learning_rate: LearningRate = 1e-3
 
 
 @dataclass(frozen=True)
 class EncoderRecipe:
     """`task = "encoder"`."""
 
-    task: Literal["encoder"]
-    loop: LoopPlan
-    data: DataPlan
+    task: Literal["encoder"] = "encoder"
+    """What is trained."""
+    loop: EncoderLoop = field(default_factory=EncoderLoop)
+    data: DataPlan = field(default_factory=DataPlan)
     model: EncoderPlan = field(default_factory=EncoderPlan)
     name: str = "histo"
-    seed: int = 0
+    """Name of the encoder that is written."""
+    seed: Seed = 0
+    """Another seed, other weights to begin with, and crops."""
 
     def __post_init__(self) -> None:
-        check_recipe_seed(self.seed)
+        check_table(self)
+
+    def _check_crop(self) -> None:
         stride = 4 * 2 ** (len(self.model.widths) - 1)
         if self.data.crop % stride:
             raise ValueError(f"data.crop must be a multiple of {stride}, not {self.data.crop}")
+
+    def _check_batch(self) -> None:
         if self.loop.batch < 8:
             required = "loop.batch must be at least 8 to measure how features spread"
             raise ValueError(f"{required}, not {self.loop.batch}")

@@ -16,6 +16,7 @@ from functools import cache
 from string import Formatter
 
 from ...core.errors import BadRecipe, InputError
+from ...core.recipe_checks import RecipeProblems, check_table
 from ...preparation.subtypes import Subtypes, load_subtypes
 
 _LABEL_FIELDS = ("subtype", "label")
@@ -66,10 +67,19 @@ class Prompts:
     known."""
 
     def __post_init__(self) -> None:
+        check_table(self)
+
+    def _check_facts(self) -> None:
+        problems = []
         for name, value in self.facts.items():
-            _check_fact(name, value)
-        used = self._used_fields()
-        unused = sorted(set(self.facts) - used)
+            problem = _problem_of_fact(name, value)
+            if problem:
+                problems.append(problem)
+        if problems:
+            raise RecipeProblems(tuple(problems))
+
+    def _check_template(self) -> None:
+        unused = sorted(set(self.facts) - self._used_fields())
         if unused:
             name = unused[0]
             raise ValueError(f"facts.{name} is given, but the template has no {{{name}}}")
@@ -138,22 +148,17 @@ class Prompts:
         return {"subtype": name, "label": name or label}
 
 
-def _check_fact(name: str, value: str) -> None:
-    """Refuse a fact whose name or value cannot be used in a prompt.
-
-    Raises:
-        ValueError: with the reason.
-    """
+def _problem_of_fact(name: str, value: str) -> str:
+    """Why a fact's name or value cannot be used in a prompt; "" where it can."""
     reason = ""
     if name in _LABEL_FIELDS:
         reason = "the tile's label gives it"
     elif not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
         reason = "use up to 40 of a-z, 0-9 and _"
     if reason:
-        raise ValueError(f"facts.{name!r} is no name for a fact: {reason}")
+        return f"facts.{name!r} is no name for a fact: {reason}"
     problem = _problem_of(value)
-    if problem:
-        raise ValueError(f"facts.{name} {problem}")
+    return f"facts.{name} {problem}" if problem else ""
 
 
 def _fill_part(part: Sequence[Piece], values: Mapping[str, str]) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from ...core.recipe_checks import Limits, NotNegative, Positive, Share, check_table
 
 MAX_RANK = 1024
 _CROSS_ATTENTION = ("attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")
@@ -21,22 +24,21 @@ class GuidedPlan:
     learns tissue.
     """
 
-    nuclei: float = 0.0
+    nuclei: NotNegative = 0.0
     """Strength of guidance away from the base's output without nuclei."""
-    classes: float = 0.0
+    classes: NotNegative = 0.0
     """Strength of guidance away from the base's output for nuclei without classes; needs a base
     trained with `drop_classes`."""
-    span: tuple[float, float] = (0.0, 1.0)
+    span: tuple[Share, Share] = (0.0, 1.0)
     """Times, 1 all noise and 0 none, between which guidance works."""
 
     def __post_init__(self) -> None:
-        if min(self.nuclei, self.classes) < 0:
-            raise ValueError("guidance cannot be negative")
+        check_table(self)
+
+    def _check_span(self) -> None:
         low, high = self.span
-        if not 0 <= low < high <= 1:
-            raise ValueError(
-                f"span must be two times in [0, 1], the smaller first, not {self.span}"
-            )
+        if not low < high:
+            raise ValueError(f"span must be two times, the smaller first, not {self.span}")
 
     def __bool__(self) -> bool:
         return bool(self.nuclei or self.classes)
@@ -46,8 +48,10 @@ class GuidedPlan:
 class AdapterPlan:
     """A LoRA adapter (Hu et al. 2021)."""
 
-    rank: int = 16
-    alpha: float = 16.0
+    rank: Annotated[int, Limits(least=1, most=MAX_RANK)] = 16
+    """Rank of the two matrices of a layer."""
+    alpha: Positive = 16.0
+    """The adapter is scaled by alpha / rank."""
     targets: tuple[str, ...] = (
         "conv1",
         "conv2",
@@ -59,21 +63,20 @@ class AdapterPlan:
     )
     """Layers by the end of their names, or presets: `cross-attention`, `attention`,
     `attention+conv`."""
-    dropout: float = 0.0
+    dropout: Annotated[float, Limits(least=0, below=1)] = 0.0
     """Chance that an adapter's input is dropped in training."""
     structure: bool = False
     """Train the structure encoder too. Only for a base that was trained without structure."""
     guided: GuidedPlan = field(default_factory=GuidedPlan)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.rank <= MAX_RANK:
-            raise ValueError(f"rank must lie in 1..{MAX_RANK}, not {self.rank}")
-        if self.alpha <= 0:
-            raise ValueError(f"alpha must be positive, not {self.alpha}")
+        check_table(self)
+
+    def _check_targets(self) -> None:
         if not self.targets or "" in self.targets:
             raise ValueError("targets must name at least one layer or preset")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), not {self.dropout}")
+
+    def _check_what_is_learned(self) -> None:
         if self.structure and self.guided:
             raise ValueError(
                 "an adapter that learns guidance cannot train the structure encoder too"

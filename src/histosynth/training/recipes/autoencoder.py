@@ -5,26 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ....core.recipe import PathText
-from ....core.seeds import check_recipe_seed
-from ...data.plan import DataPlan
-from ...loop.plan import LoopPlan
+from ...core.recipe import PathText
+from ...core.recipe_checks import Count, CountOrZero, check_table
+from ...core.seeds import Seed
+from .data import DataPlan
+from .loop import LearningRate, LoopPlan
 
 
 @dataclass(frozen=True)
 class AutoencoderPlan:
     """Shape and losses of the compact autoencoder (diffusers' AutoencoderDC)."""
 
-    latent_channels: int = 16
-    widths: tuple[int, ...] = (16, 64, 128, 256)
+    latent_channels: Count = 16
+    """Numbers of a latent cell of 8 x 8 px."""
+    widths: tuple[Count, ...] = (16, 64, 128, 256)
+    """Channels of each of the four scales."""
     encoder_layers: tuple[int, ...] = (0, 1, 2, 1)
+    """Residual blocks of each scale of the encoder."""
     decoder_layers: tuple[int, ...] = (0, 2, 3, 1)
+    """Residual blocks of each scale of the decoder."""
     gradient_weight: float = 0.5
     """Weight of the L1 distance of image gradients, relative to that of the image."""
-    anchored: int = 8
+    anchored: CountOrZero = 8
     """So many latent channels follow the principal components of 8 x 8 px blocks. Left alone, an
     encoder whitens its latents, and white latents cannot be diffused (docs/log.md)."""
     anchor_weight: float = 1.0
+    """Weight of the loss of the anchored channels."""
     free_std: float = 0.3
     """Standard deviation of the other channels; the first anchored one has 1."""
     latent_noise: float = 0.04
@@ -36,26 +42,40 @@ class AutoencoderPlan:
     """Leave the encoder as it is, so that a base trained on its latents stays good."""
 
     def __post_init__(self) -> None:
+        check_table(self)
+
+    def _check_scales(self) -> None:
         if not len(self.widths) == len(self.encoder_layers) == len(self.decoder_layers) == 4:
             raise ValueError("widths, encoder_layers and decoder_layers must hold 4 values each")
-        if self.latent_channels < 1 or min(self.widths) < 1:
-            raise ValueError("latent_channels and widths must be at least 1")
-        if not 0 <= self.anchored <= self.latent_channels:
+
+    def _check_anchored(self) -> None:
+        if self.anchored > self.latent_channels:
             raise ValueError(f"anchored must lie in 0..{self.latent_channels}, not {self.anchored}")
+
+
+@dataclass(frozen=True)
+class AutoencoderLoop(LoopPlan):
+    """How long, how fast, how often to validate: an autoencoder."""
+
+    steps: Count = 15_000
+    batch: Count = 4
+    learning_rate: LearningRate = 6e-4
 
 
 @dataclass(frozen=True)
 class AutoencoderRecipe:
     """`task = "autoencoder"`."""
 
-    task: Literal["autoencoder"]
-    loop: LoopPlan
-    data: DataPlan
+    task: Literal["autoencoder"] = "autoencoder"
+    """What is trained."""
+    loop: AutoencoderLoop = field(default_factory=AutoencoderLoop)
+    data: DataPlan = field(default_factory=DataPlan)
     model: AutoencoderPlan = field(default_factory=AutoencoderPlan)
     start: PathText = ""
     """Folder of an autoencoder to go on from, or `compact` for the shipped one; empty: from
     scratch."""
-    seed: int = 0
+    seed: Seed = 0
+    """Another seed, other weights to begin with, crops and noise."""
 
     def __post_init__(self) -> None:
-        check_recipe_seed(self.seed)
+        check_table(self)

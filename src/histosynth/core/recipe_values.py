@@ -1,0 +1,139 @@
+"""Values of recipes that are no tables: numbers, texts, paths, and how wrong ones are shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .recipe_checks import Limits
+from .recipe_names import nearest_name
+
+_MAX_TEXT = 4_096
+"""Characters of a text; no path is longer."""
+_MAX_NAME_BYTES = 255
+"""Of a part of a path, on every file system in use."""
+_MAX_WHOLE = 2**63
+_MAX_DIGITS = 18
+_SHOWN = 80
+"""Characters of a wrong value in a message."""
+
+
+def convert_scalar(
+    value: Any,
+    hint: Any,
+    key: str,
+    problems: list[str],
+) -> Any:
+    """A plain value as a path, or as the number, text or truth value that it already is."""
+    if hint is Path and isinstance(value, str):
+        _check_text(value, key, problems)
+        check_path(value, key, problems)
+        return Path(value)
+    if hint is float:
+        value = _finite_number(value, key, problems)
+    is_bool_as_int = hint is int and isinstance(value, bool)
+    if not isinstance(value, hint) or is_bool_as_int:
+        meant = _meant_value(value, hint)
+        problems.append(f"{key} must be {hint.__name__}, not {shown(value)}{suggested(meant)}")
+    elif hint is int and abs(value) >= _MAX_WHOLE:
+        problems.append(f"{key} is a whole number of more than 63 bits")
+    elif hint is str:
+        _check_text(value, key, problems)
+    return value
+
+
+def check_choice(
+    value: Any,
+    choices: Sequence[Any],
+    key: str,
+    problems: list[str],
+) -> None:
+    """A value that must be one of some."""
+    if value in choices:
+        return
+    listed = ", ".join(repr(choice) for choice in choices)
+    names = [choice for choice in choices if isinstance(choice, str) and choice]
+    meant = nearest_name(value, names) if isinstance(value, str) else ""
+    found = f"{key} is {shown(value)}, not one of {listed}"
+    problems.append(found + suggested(repr(meant) if meant else ""))
+
+
+def check_limits(
+    value: Any,
+    limits: Limits,
+    key: str,
+    problems: list[str],
+) -> None:
+    """A number that must lie within limits."""
+    problem = limits.problem_of(value)
+    if problem:
+        problems.append(f"{key} {problem}")
+
+
+def check_path(value: Any, key: str, problems: list[str]) -> None:
+    """Problems of a path that no file system can have."""
+    if not isinstance(value, str):
+        return
+    longest = max(len(part.encode("utf-8", "surrogatepass")) for part in value.split("/"))
+    if longest > _MAX_NAME_BYTES and len(value) <= _MAX_TEXT:
+        problems.append(f"{key} names a file of {longest:,} bytes; {_MAX_NAME_BYTES} are the most")
+
+
+def suggested(meant: str) -> str:
+    """The end of a problem that names what the user may have meant."""
+    return f" (did you mean {meant}?)" if meant else ""
+
+
+def shown(value: Any) -> str:
+    """A wrong value for a message, cut where it is long."""
+    if isinstance(value, int) and abs(value) >= _MAX_WHOLE:
+        return "a whole number of more than 63 bits"  # Python refuses to write very long ones
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _meant_value(value: Any, hint: Any) -> str:
+    """The value of the right type that a text or number stands for, as TOML; "" for none."""
+    text = value.strip().lower() if isinstance(value, str) else ""
+    if hint is bool and text in ("true", "false"):
+        return text
+    if hint is bool and not isinstance(value, bool) and value in (0, 1):
+        return "true" if value else "false"
+    if hint is str and isinstance(value, int | float):
+        return f'"{value}"' if len(shown(value)) < _MAX_DIGITS else ""
+    if hint in (int, float) and len(text) <= _MAX_DIGITS:
+        return _meant_number(text, hint)
+    if hint is int and isinstance(value, float) and value.is_integer() and abs(value) < _MAX_WHOLE:
+        return str(int(value))
+    return ""
+
+
+def _meant_number(text: str, hint: Any) -> str:
+    try:
+        number = hint(text)
+    except ValueError:
+        return ""
+    return str(number) if math.isfinite(number) else ""
+
+
+def _finite_number(value: Any, key: str, problems: list[str]) -> Any:
+    value = _whole_to_float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        problems.append(f"{key} must be a finite number, not {value}")
+    return value
+
+
+def _check_text(value: str, key: str, problems: list[str]) -> None:
+    if "\0" in value:
+        problems.append(f"{key} holds a NUL character")
+    if len(value) > _MAX_TEXT:
+        problems.append(f"{key} holds {len(value):,} characters, over the limit of {_MAX_TEXT:,}")
+
+
+def _whole_to_float(value: Any) -> Any:
+    """A whole number as a float, infinite if it is too large; any other value unchanged."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return value
+    return float(value) if abs(value) < 2**63 else math.inf
