@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all coverage readers mutate hostile check format docs site bench clean
+.PHONY: help setup demo test wheel test-all coverage readers mutate hostile check format docs site bench clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -21,6 +21,9 @@ demo: $(STAMP)   ## the main job on the embedded bundle: pictures in demo/
 
 test: $(STAMP)   ## the tests: CPU, offline
 	$(BIN)/python -m pytest
+
+wheel: $(STAMP)  ## the wheel in an environment of its own: it does what the README names
+	$(BIN)/python -m pytest -m slow tests/building/test_wheel.py
 
 test-all: $(STAMP) ## the slow ones too
 	$(BIN)/python -m pytest -m ""
@@ -58,8 +61,9 @@ format: $(STAMP) ## put the code in form
 	$(BIN)/ruff format src tests benchmarks docs
 	$(BIN)/ruff check --fix src tests benchmarks docs
 
-docs: $(STAMP)   ## write docs/cli anew
+docs: $(STAMP)   ## write docs/cli and the schemas of recipes anew
 	$(BIN)/python docs/write_help.py
+	$(BIN)/python docs/write_schema.py
 
 site: $(VENV)/.site ## the documentation as a site in site/, without the network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

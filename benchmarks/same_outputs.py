@@ -1394,10 +1394,13 @@ def case_dry_runs(runs: Runs) -> None:
     """What presets and recipes of the source tree would do."""
     tree = runs.source.parent
     for preset, which in PRESETS.items():
-        path, base = quote(tree / "presets" / f"{preset}.toml"), base_folder(runs, which)
+        old, base = tree / "presets" / f"{preset}.toml", base_folder(runs, which)
+        path = quote(old) if old.is_file() else preset  # recipes ship in the package now
         runs.run(preset, f"train {path} --base {base} --root inputs/large-tiles --dry-run")
-    for each in sorted((tree / "recipes").glob("*.toml")):
-        runs.run(each.stem, f"train {quote(each)} --root {quote(runs.data)} --dry-run")
+    shipped = tree / "src" / "histosynth" / "recipes"
+    for each in sorted([*(tree / "recipes").glob("*.toml"), *shipped.glob("compact-*.toml")]):
+        name = each.stem.removeprefix("compact-")
+        runs.run(name, f"train {quote(each)} --root {quote(runs.data)} --dry-run")
 
 
 def case_bundles(runs: Runs) -> None:

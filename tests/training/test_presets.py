@@ -2,7 +2,6 @@
 
 import tomllib
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,13 +9,13 @@ import pytest
 from histosynth.core.geometry import Box
 from histosynth.core.images import encode_png
 from histosynth.core.nuclei import Nuclei
+from histosynth.core.shipped_recipes import shipped_recipes
 from histosynth.core.tile import TileRef
 from histosynth.core.tileset import Row, write_rows
 from histosynth.pipeline.train import dry_run
 from histosynth.pipeline.train_options import TrainOptions, read_train_recipe
 from histosynth.testing_bases import tiny_base
 
-PRESETS = Path(__file__).parents[2] / "presets"
 CLASSES = ("epithelial", "lymphocyte", "stromal")
 SIDE = 1024
 
@@ -78,7 +77,7 @@ def test_each_preset_dry_runs_offline_and_reports_its_cost(
     base = tiny_base(tmp_path / "base", which, width=None if which == "pixart" else 64)
     before = sorted(tmp_path.rglob("*"))
     plan = dry_run(
-        PRESETS / f"{preset}.toml",
+        preset,
         tmp_path / "run",
         TrainOptions(base=str(base), root=tiles),
     )
@@ -89,17 +88,21 @@ def test_each_preset_dry_runs_offline_and_reports_its_cost(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def needs_base(path):
+    return isinstance(tomllib.loads(path.read_text()).get("base"), str)
+
+
 def test_every_preset_is_tried():
     tried = {
         args[0]
         for mark in test_each_preset_dry_runs_offline_and_reports_its_cost.pytestmark
         for args in mark.args[1]
     }
-    assert tried == {path.stem for path in PRESETS.glob("*.toml")}
+    assert tried == {name for name, each in shipped_recipes().items() if needs_base(each.path)}
 
 
 def test_sarcodiff_has_the_settings_of_the_paper():
-    recipe = read_train_recipe(PRESETS / "sarcodiff.toml")
+    recipe = read_train_recipe("sarcodiff")
     loop = recipe.loop
     adapter = recipe.adapter
     assert (loop.steps, loop.batch, loop.learning_rate, loop.warmup) == (50_000, 16, 3e-5, 500)
@@ -112,5 +115,5 @@ def test_sarcodiff_has_the_settings_of_the_paper():
     assert adapter.rank == 16 and all(name.startswith("attn2.") for name in adapter.layers)
     assert recipe.conditions.nucleus_weights["mitotic figure"] == 2.3
     assert len(recipe.labels) == 20
-    values = tomllib.loads((PRESETS / "sarcodiff.toml").read_text())
+    values = tomllib.loads(shipped_recipes()["sarcodiff"].path.read_text())
     assert values["prompts"]["template"] == "H&E, {subtype}, {site}"

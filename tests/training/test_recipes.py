@@ -5,22 +5,24 @@ from pathlib import Path
 import pytest
 
 from histosynth.core import recipe as recipes
-from histosynth.core.errors import BadWeights
+from histosynth.core.errors import BadRecipe
 from histosynth.core.shipped import COMPACT, starting_point
+from histosynth.core.shipped_recipes import shipped_recipes
 from histosynth.pipeline.train import dry_run
-from histosynth.pipeline.train_options import read_train_recipe
+from histosynth.pipeline.train_options import TrainOptions, read_train_recipe
 from histosynth.training.recipes.loop import LoopPlan
 from histosynth.training.recipes.rare_labels import RareLabelOptions
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
+OF_TRAINING = [each for each in shipped_recipes().values() if each.verb == "train"]
+COMPACT_RECIPES = [each.name for each in OF_TRAINING if each.name.startswith("compact-")]
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_shipped_recipe_can_be_read_and_starts_from_what_ships(path):
-    recipe = read_train_recipe(path)
-    assert recipe.task in path.stem
+@pytest.mark.parametrize("shipped", OF_TRAINING, ids=lambda each: each.name)
+def test_a_shipped_recipe_can_be_read_and_starts_from_what_ships(shipped):
+    recipe = read_train_recipe(shipped.name)
     assert getattr(recipe, "start", "") in ("", "compact")
+    assert read_train_recipe(shipped.path) == recipe
 
 
 def test_a_start_is_a_shipped_bundle_by_name_or_a_folder_next_to_the_recipe(tmp_path):
@@ -32,9 +34,9 @@ def test_a_start_is_a_shipped_bundle_by_name_or_a_folder_next_to_the_recipe(tmp_
 
 @pytest.mark.data
 @pytest.mark.skipif(not DATA.is_dir(), reason="the shared tissue does not lie beside this checkout")
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_shipped_recipe_finds_its_tissue_and_leaks_no_patient(path):
-    plan = dry_run(path)
+@pytest.mark.parametrize("name", COMPACT_RECIPES)
+def test_a_recipe_of_the_shipped_weights_finds_its_tissue_and_leaks_no_patient(name):
+    plan = dry_run(name, options=TrainOptions(root=DATA))
     assert plan.tiles > 80 and plan.validation_patients == 8
     assert plan.task == "autoencoder" or plan.nuclei > 18_000
 
@@ -43,12 +45,11 @@ def test_a_shipped_recipe_finds_its_tissue_and_leaks_no_patient(path):
 @pytest.mark.skipif(not DATA.is_dir(), reason="the shared tissue does not lie beside this checkout")
 def test_a_start_that_is_not_there_is_refused_before_anything_is_trained(tmp_path):
     path = tmp_path / "base.toml"
-    text = (Path(__file__).parents[2] / "recipes" / "base.toml").read_text()
-    path.write_text(
-        text.replace('"compact"', '"nowhere"').replace('"../../shared/data"', f'"{DATA}"')
-    )
-    with pytest.raises(BadWeights, match="there is no such folder"):
-        dry_run(path)
+    text = shipped_recipes()["compact-base"].path.read_text()
+    path.write_text(text.replace('"compact"', '"nowhere"'))
+    with pytest.raises(BadRecipe) as refused:
+        dry_run(path, options=TrainOptions(root=DATA))
+    assert refused.value.problems == (f"start: there is no folder {tmp_path / 'nowhere'}",)
 
 
 def test_keys_of_earlier_versions_are_read():

@@ -7,12 +7,14 @@ from small import write_recipe
 
 from histosynth.core.errors import BadOption, BadRecipe
 from histosynth.core.recipe import read_toml
+from histosynth.core.shipped_recipes import shipped_recipes
 from histosynth.pipeline.train import dry_run
 from histosynth.pipeline.train_options import TrainOptions, read_train_recipe
+from histosynth.training.recipes import RECIPES, TASK_OF_LABEL, TEXT_ADAPTER_TASK
 from histosynth.training.tasks import TASKS, find_task
 
 ROOT = Path(__file__).parents[3]
-FILES = sorted([*(ROOT / "recipes").glob("*.toml"), *(ROOT / "presets").glob("*.toml")])
+FILES = [each.path for each in shipped_recipes().values() if each.verb == "train"]
 SOURCES = sorted((ROOT / "src" / "histosynth" / "training").rglob("*.py"))
 
 
@@ -22,7 +24,7 @@ def test_each_shipped_recipe_is_of_the_task_that_it_names(path):
     task = find_task(values, path.name)
     assert values["task"] in task.labels
     assert isinstance(read_train_recipe(path), task.recipe)
-    assert task.takes_base == ("base" in values and "start" not in values)
+    assert task.takes_base == isinstance(values.get("base"), str)
 
 
 def test_a_recipe_that_names_a_base_is_for_the_text_adapter():
@@ -37,6 +39,18 @@ def test_an_unknown_task_is_refused_with_the_tasks_that_exist():
     for task in TASKS.values():
         for label in task.labels:
             assert label in str(refused.value)
+
+
+def test_each_task_reads_the_recipe_of_its_name():
+    assert {name: task.recipe for name, task in TASKS.items()} == RECIPES
+    assert set(TASK_OF_LABEL.values()) | {TEXT_ADAPTER_TASK} == set(TASKS)
+    for label, name in TASK_OF_LABEL.items():
+        assert label in TASKS[name].labels
+
+
+def test_a_recipe_without_a_task_is_for_the_adapter_global():
+    assert find_task({"data": {}}, "r.toml") is TASKS["adapter"]
+    assert RECIPES["adapter"]().task == "global"
 
 
 def test_every_task_in_the_folder_is_in_the_dict():
