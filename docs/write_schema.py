@@ -66,13 +66,13 @@ class Writer:
             default = default_of(field)
             value = self.value(hints[field.name])
             is_table = "$ref" in value
+            if default is NO_DEFAULT:
+                required.append(field.name)
             if is_table and field.name not in meanings:
                 properties[field.name] = value
                 continue
             facts = {"description": meanings[field.name]} if field.name in meanings else {}
-            if default is NO_DEFAULT:
-                required.append(field.name)
-            elif not is_table and default is not None:
+            if not is_table and default is not NO_DEFAULT and default is not None:
                 facts["default"] = default
             # Taplo reads nothing that stands next to a reference
             properties[field.name] = {"allOf": [value], **facts} if is_table else value | facts

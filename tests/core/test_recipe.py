@@ -225,7 +225,10 @@ def refusal_of(values, target, **options):
     [
         (
             {"name": 1, "first": {"size": 0}},
-            ('name must be str, not 1 (did you mean "1"?)', "first: size must be at least 1, not 0"),
+            (
+                'name must be str, not 1 (did you mean "1"?)',
+                "first: size must be at least 1, not 0",
+            ),
         ),
         ({}, ("missing key name",)),
         ({"name": "a", "first": {"size": 3}}, ("the file: first must not be larger than second",)),

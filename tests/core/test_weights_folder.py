@@ -38,8 +38,8 @@ def test_a_card_is_read_whole_or_refused(tmp_path):
     assert read_card(path, Card) == Card("ü")
     problems = {
         "{": "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
-        '{"name": 1}': f"{path} has 1 problem: name must be str, not 1 (did you mean \"1\"?). Correct them and run "
-        "again; `histosynth recipe schema` lists every key",
+        '{"name": 1}': f'{path} has 1 problem: name must be str, not 1 (did you mean "1"?). '
+        "Correct them and run again; `histosynth recipe schema` lists every key",
     }
     for text in ("{", "[]", '{"name": 1}', '{"name": "x", "more": 1}'):
         path.write_text(text)

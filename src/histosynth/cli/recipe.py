@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..core.plain_files import read_plain_text
 from ..core.shipped_recipes import SCHEMAS, recipe_for_user, shipped_recipes
-from ..core.store import read_plain_text
 from .options import Json, Quiet
 from .output import Output
 from .streams import write_line

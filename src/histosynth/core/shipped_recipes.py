@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 
 from .errors import BadRecipe
+from .plain_files import read_plain_text
 from .recipe_names import nearest_name
 from .recipe_values import suggested
-from .store import read_plain_text
 
 RECIPES_FOLDER = Path(__file__).parent.parent / "recipes"
 SCHEMAS = {
