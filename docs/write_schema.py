@@ -14,7 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from histosynth.core.recipe import as_dict
-from histosynth.core.recipe_checks import Limits, type_hints
+from histosynth.core.recipe_checks import type_hints
+from histosynth.core.recipe_limits import (
+    Limits,
+)
 from histosynth.core.shipped_recipes import SCHEMAS
 from histosynth.preparation.recipe import PrepareRecipe
 from histosynth.training.recipes import (

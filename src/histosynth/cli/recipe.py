@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +12,6 @@ from ..core.plain_files import read_plain_text
 from ..core.shipped_recipes import SCHEMAS, recipe_for_user, shipped_recipes
 from .options import Json, Quiet
 from .output import Output
-from .streams import write_line
 
 app = typer.Typer(
     help="Recipes: list those in the package, begin one of your own, check it.",
@@ -107,8 +106,8 @@ def print_schema(
     Example: histosynth recipe schema > train.schema.json
     """
     text = read_plain_text(SCHEMAS[verb])
-    for line in text.splitlines():
-        write_line(sys.stdout, line)
+    facts = {"verb": verb, "schema": json.loads(text)}
+    Output(as_json, quiet).done(facts, text.splitlines())
 
 
 def recipe_facts() -> dict[str, object]:

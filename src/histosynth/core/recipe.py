@@ -16,11 +16,12 @@ from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 from .errors import BadRecipe
 from .plain_files import read_plain_text, refuse_special_file
 from .recipe_checks import (
-    BROKEN,
-    Limits,
+    BROKEN_VALUE,
     RecipeProblems,
     UncheckedError,
+    first_type,
     is_broken,
+    limits_in,
     type_hints,
 )
 from .recipe_names import OLD_KEYS, nearest_key
@@ -29,7 +30,7 @@ from .recipe_values import (
     check_limits,
     check_path,
     convert_scalar,
-    shown,
+    shown_value,
     suggested,
 )
 from .toml_text import MAX_TOML_BYTES, parse_toml
@@ -118,7 +119,7 @@ class _Reader:
         target: Any,
         prefix: str,
     ) -> Any:
-        """A table as the dataclass `target`; `BROKEN` where it or a table in it has problems.
+        """A table as the dataclass `target`; `BROKEN_VALUE` where it or a table in it has problems.
 
         Args:
             values: the table, or anything else that a file may hold in its place.
@@ -128,7 +129,7 @@ class _Reader:
         table_name = prefix.removesuffix(".") or "the file"
         if not isinstance(values, Mapping):
             self.problems.append(f"{table_name} must be a table")
-            return BROKEN
+            return BROKEN_VALUE
         values = _with_current_names(values, target)
         fields = _fields_of(target)
         for key in values:
@@ -140,7 +141,7 @@ class _Reader:
                 arguments[name] = self._field(values[name], target, f"{prefix}{name}")
             elif _is_required(field):
                 self.problems.append(f"missing key {prefix}{name}")
-                arguments[name] = BROKEN
+                arguments[name] = BROKEN_VALUE
         return self._checked_table(target, arguments, table_name)
 
     def _checked_table(
@@ -155,15 +156,15 @@ class _Reader:
             table = target(**arguments)
         except RecipeProblems as error:
             self.problems.extend(f"{table_name}: {problem}" for problem in error.problems)
-            return BROKEN
+            return BROKEN_VALUE
         except ValueError as error:  # a check in the dataclass' own __post_init__
             self.problems.append(f"{table_name}: {error}")
-            return BROKEN
+            return BROKEN_VALUE
         except (UncheckedError, TypeError):
             if not has_broken:
                 raise
-            return BROKEN
-        return BROKEN if has_broken else table
+            return BROKEN_VALUE
+        return BROKEN_VALUE if has_broken else table
 
     def _unknown_key(
         self,
@@ -182,12 +183,12 @@ class _Reader:
         target: Any,
         key: str,
     ) -> Any:
-        """The value of a field; `BROKEN` where it is wrong itself."""
+        """The value of a field; `BROKEN_VALUE` where it is wrong itself."""
         count_before = len(self.problems)
         name = key.rpartition(".")[2]
         converted = self._convert(value, type_hints(target)[name], key)
         has_problem = len(self.problems) > count_before
-        return BROKEN if has_problem and not is_broken(converted) else converted
+        return BROKEN_VALUE if has_problem and not is_broken(converted) else converted
 
     def _convert(
         self,
@@ -219,8 +220,8 @@ class _Reader:
         key: str,
     ) -> Any:
         """A path, or a number within limits."""
-        inner, *notes = get_args(hint)
-        limits = [note for note in notes if isinstance(note, Limits)]
+        inner = get_args(hint)[0]
+        limits = limits_in(hint)
         if not limits:
             check_path(value, key, self.problems)
         count_before = len(self.problems)
@@ -237,11 +238,9 @@ class _Reader:
         key: str,
     ) -> Any:
         """`X | None`; of a union of more types the first counts."""
-        options = get_args(hint)
-        if value is None and type(None) in options:
+        if value is None and type(None) in get_args(hint):
             return None
-        first = next(option for option in options if option is not type(None))
-        return self._convert(value, first, key)
+        return self._convert(value, first_type(hint), key)
 
     def _list(
         self,
@@ -273,7 +272,7 @@ class _Reader:
     ) -> dict[str, Any] | None:
         """A table of any keys, all values of one type."""
         if not isinstance(value, Mapping):
-            self.problems.append(f"{key} must be a table, not {shown(value)}")
+            self.problems.append(f"{key} must be a table, not {shown_value(value)}")
             return None
         item_hint = get_args(hint)[1]
         return {
@@ -296,7 +295,7 @@ def _meant_list(value: Any, item_hint: Any, key: str) -> str:
     """The list, as TOML, that one value in its place stands for; "" for none."""
     if isinstance(value, Mapping):
         return f"[[{key}]]" if dataclasses.is_dataclass(item_hint) and "[" not in key else ""
-    text = shown(value)
+    text = shown_value(value)
     is_short_text = isinstance(value, str) and text == f"'{value}'"
     if is_short_text and '"' not in value:
         return f'["{value}"]'

@@ -1,14 +1,15 @@
-"""Checks of recipes: limits of numbers, and checks of a table that report all their problems."""
+"""Checks of the tables of a recipe, which report all their problems."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, NoReturn, Union, get_args, get_origin
+
+from .recipe_limits import Limits
 
 _CHECK_PREFIX = "_check_"
 """Methods of a dataclass that begin so are its checks."""
@@ -47,64 +48,7 @@ class Broken:
     __hash__ = None  # type: ignore[assignment]
 
 
-BROKEN = Broken()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits of a number, as metadata of its type: `Annotated[int, Limits(least=1)]`.
-
-    Attributes:
-        least: the smallest value.
-        most: the largest value.
-        above: every value is larger.
-        below: every value is smaller.
-        multiple: every value is a multiple of it.
-    """
-
-    least: float | None = None
-    most: float | None = None
-    above: float | None = None
-    below: float | None = None
-    multiple: int | None = None
-
-    def problem_of(self, value: float) -> str:
-        """Why a number is outside, e.g. `must be at least 1, not 0`; "" if it is inside."""
-        inside = (
-            (self.least is None or value >= self.least)
-            and (self.most is None or value <= self.most)
-            and (self.above is None or value > self.above)
-            and (self.below is None or value < self.below)
-        )
-        fits = self.multiple is None or value % self.multiple == 0
-        if inside and fits:
-            return ""
-        return f"must {self._in_words()}, not {value}"
-
-    def _in_words(self) -> str:
-        multiple = f"be a multiple of {self.multiple} " if self.multiple else ""
-        low = self.least if self.above is None else self.above
-        high = self.most if self.below is None else self.below
-        if low is not None and high is not None:
-            opening = "[" if self.above is None else "("
-            closing = "]" if self.below is None else ")"
-            return f"{multiple or 'lie '}in {opening}{_plain(low)}, {_plain(high)}{closing}"
-        if multiple:
-            return f"{multiple}from {_plain(low or 0)}"
-        if self.above is not None:
-            return "be positive" if self.above == 0 else f"be above {_plain(self.above)}"
-        return "not be negative" if low == 0 else f"be at least {_plain(low or 0)}"
-
-
-def _plain(number: float) -> str:
-    return str(number) if isinstance(number, int) else f"{number:g}"
-
-
-Share = Annotated[float, Limits(least=0, most=1)]
-NotNegative = Annotated[float, Limits(least=0)]
-Positive = Annotated[float, Limits(above=0)]
-Count = Annotated[int, Limits(least=1)]
-CountOrZero = Annotated[int, Limits(least=0)]
+BROKEN_VALUE = Broken()
 
 
 @cache
@@ -151,10 +95,10 @@ def _holds_broken_value(table: Any) -> bool:
 
 
 def is_broken(value: Any) -> bool:
-    """Whether a value is `BROKEN`, or a tuple that holds it."""
+    """Whether a value is `BROKEN_VALUE`, or a tuple that holds it."""
     if isinstance(value, tuple):
-        return any(item is BROKEN for item in value)
-    return value is BROKEN
+        return any(item is BROKEN_VALUE for item in value)
+    return value is BROKEN_VALUE
 
 
 def _outside_limits(
@@ -166,18 +110,40 @@ def _outside_limits(
     if value is None or is_broken(value):
         return
     origin = get_origin(hint)
-    arguments = get_args(hint)
     if origin is Annotated:
-        limits = [each for each in arguments[1:] if isinstance(each, Limits)]
-        problems = [each.problem_of(value) for each in limits]
-        yield from (f"{key} {problem}" for problem in problems if problem)
+        for each in limits_in(hint):
+            problem = each.problem_of(value)
+            if problem:
+                yield f"{key} {problem}"
     elif origin in (Union, UnionType):
-        first = next(each for each in arguments if each is not type(None))
-        yield from _outside_limits(value, first, key)
-    elif origin is tuple:
-        for index, item in enumerate(value):
-            item_hint = arguments[0] if arguments[-1] is Ellipsis else arguments[index]
-            yield from _outside_limits(item, item_hint, f"{key}[{index}]")
-    elif origin in (dict, Mapping):
+        yield from _outside_limits(value, first_type(hint), key)
+    elif origin in (tuple, dict, Mapping):
+        for item_key, item, item_hint in _items_of(value, hint, key):
+            yield from _outside_limits(item, item_hint, item_key)
+
+
+def limits_in(hint: Any) -> list[Limits]:
+    """The limits in the metadata of a type."""
+    return [each for each in get_args(hint)[1:] if isinstance(each, Limits)]
+
+
+def first_type(hint: Any) -> Any:
+    """Of a union the first type that is not None."""
+    return next(each for each in get_args(hint) if each is not type(None))
+
+
+def _items_of(
+    value: Any,
+    hint: Any,
+    key: str,
+) -> Iterator[tuple[str, Any, Any]]:
+    """Key, value and type of each item of a tuple or map."""
+    arguments = get_args(hint)
+    if isinstance(value, Mapping):
         for name, item in value.items():
-            yield from _outside_limits(item, arguments[1], f"{key}.{name}")
+            yield f"{key}.{name}", item, arguments[1]
+        return
+    is_any_length = arguments[-1] is Ellipsis
+    for index, item in enumerate(value):
+        item_hint = arguments[0] if is_any_length else arguments[index]
+        yield f"{key}[{index}]", item, item_hint

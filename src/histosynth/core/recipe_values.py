@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .recipe_checks import Limits
+from .recipe_limits import Limits
 from .recipe_names import nearest_name
 
 _MAX_TEXT = 4_096
@@ -36,7 +36,9 @@ def convert_scalar(
     is_bool_as_int = hint is int and isinstance(value, bool)
     if not isinstance(value, hint) or is_bool_as_int:
         meant = _meant_value(value, hint)
-        problems.append(f"{key} must be {hint.__name__}, not {shown(value)}{suggested(meant)}")
+        problems.append(
+            f"{key} must be {hint.__name__}, not {shown_value(value)}{suggested(meant)}"
+        )
     elif hint is int and abs(value) >= _MAX_WHOLE:
         problems.append(f"{key} is a whole number of more than 63 bits")
     elif hint is str:
@@ -56,7 +58,7 @@ def check_choice(
     listed = ", ".join(repr(choice) for choice in choices)
     names = [choice for choice in choices if isinstance(choice, str) and choice]
     meant = nearest_name(value, names) if isinstance(value, str) else ""
-    found = f"{key} is {shown(value)}, not one of {listed}"
+    found = f"{key} is {shown_value(value)}, not one of {listed}"
     problems.append(found + suggested(repr(meant) if meant else ""))
 
 
@@ -86,7 +88,7 @@ def suggested(meant: str) -> str:
     return f" (did you mean {meant}?)" if meant else ""
 
 
-def shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
     """A wrong value for a message, cut where it is long."""
     if isinstance(value, int) and abs(value) >= _MAX_WHOLE:
         return "a whole number of more than 63 bits"  # Python refuses to write very long ones
@@ -95,22 +97,25 @@ def shown(value: Any) -> str:
 
 
 def _meant_value(value: Any, hint: Any) -> str:
-    """The value of the right type that a text or number stands for, as TOML; "" for none."""
-    text = value.strip().lower() if isinstance(value, str) else ""
-    if hint is bool and text in ("true", "false"):
-        return text
-    if hint is bool and not isinstance(value, bool) and value in (0, 1):
-        return "true" if value else "false"
-    if hint is str and isinstance(value, int | float):
-        return f'"{value}"' if len(shown(value)) < _MAX_DIGITS else ""
-    if hint in (int, float) and len(text) <= _MAX_DIGITS:
-        return _meant_number(text, hint)
-    if hint is int and isinstance(value, float) and value.is_integer() and abs(value) < _MAX_WHOLE:
-        return str(int(value))
-    return ""
+    """The value of the right type that a wrong one stands for, as TOML; "" for none."""
+    if isinstance(value, str):
+        return _meant_by_text(value.strip().lower(), hint)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    if hint is bool:
+        return {0: "false", 1: "true"}.get(value, "")
+    if hint is str:
+        text = shown_value(value)
+        return f'"{text}"' if len(text) < _MAX_DIGITS else ""
+    is_whole = isinstance(value, float) and value.is_integer()
+    return str(int(value)) if hint is int and is_whole and abs(value) < _MAX_WHOLE else ""
 
 
-def _meant_number(text: str, hint: Any) -> str:
+def _meant_by_text(text: str, hint: Any) -> str:
+    if hint is bool:
+        return text if text in ("true", "false") else ""
+    if hint not in (int, float) or len(text) > _MAX_DIGITS:
+        return ""
     try:
         number = hint(text)
     except ValueError:

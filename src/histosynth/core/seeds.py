@@ -7,7 +7,9 @@ from typing import Annotated
 import numpy as np
 
 from .errors import BadOption
-from .recipe_checks import Limits
+from .recipe_limits import (
+    Limits,
+)
 
 MAX_SEED = 2**63 - 1
 Seed = Annotated[int, Limits(least=0, most=MAX_SEED)]

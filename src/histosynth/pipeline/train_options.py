@@ -97,8 +97,13 @@ def choose_recipe(recipe: Path | str, options: TrainOptions = DEFAULT_OPTIONS) -
         built = replace(built, data=data)
     problems = missing_places(built, named.base_folder)
     if problems:
-        raise BadRecipe(str(named.path), problems)
-    return ChosenRecipe(task_name, built, named.base_folder)
+        name = str(named.path)
+        raise BadRecipe(name, problems)
+    return ChosenRecipe(
+        task_name,
+        built,
+        named.base_folder,
+    )
 
 
 def _named(recipe: Path | str) -> NamedRecipe:
@@ -108,8 +113,14 @@ def _named(recipe: Path | str) -> NamedRecipe:
 
 
 def _build(values: dict[str, Any], path: Path) -> tuple[str, Any]:
-    task_name = find_task_name(values, str(path))
-    return task_name, recipes.build(values, RECIPES[task_name], name=str(path))
+    name = str(path)
+    task_name = find_task_name(values, name)
+    built = recipes.build(
+        values,
+        RECIPES[task_name],
+        name=name,
+    )
+    return task_name, built
 
 
 def _resolved_base(base: str) -> str:

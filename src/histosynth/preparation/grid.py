@@ -11,7 +11,11 @@ import numpy as np
 from ..core.arrays import Float64Array
 from ..core.errors import BadOption, FinerThanSlide
 from ..core.geometry import Box
-from ..core.recipe_checks import Limits, Share, check_table
+from ..core.recipe_checks import check_table
+from ..core.recipe_limits import (
+    Limits,
+    Share,
+)
 from ..core.tile import Mask
 from ..core.units import MAX_MPP, MIN_MPP, same_scale
 from ..slides import Slide, Window, best_level

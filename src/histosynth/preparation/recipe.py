@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from ..core import recipe as recipes
-from ..core.recipe_checks import Limits, NotNegative, check_table
+from ..core.recipe_checks import check_table
+from ..core.recipe_limits import (
+    Limits,
+    NotNegative,
+)
 from ..core.recipe_names import nearest_name
 from ..core.recipe_values import suggested
 from .grid import GridPlan

@@ -13,7 +13,12 @@ import numpy as np
 from scipy import ndimage
 
 from ..core.arrays import Float32Array
-from ..core.recipe_checks import Limits, NotNegative, Positive, check_table
+from ..core.recipe_checks import check_table
+from ..core.recipe_limits import (
+    Limits,
+    NotNegative,
+    Positive,
+)
 from ..core.tile import Mask, Pixels
 
 _MIN_GLASS_LEVEL = 180
@@ -23,15 +28,25 @@ _INK_REACH_PX = 4
 """Rows beyond a strip that may hold ink which reaches into it."""
 
 
+MaskMpp = Annotated[
+    float,
+    Limits(least=1, most=64),
+]
+LengthUm = Annotated[
+    float,
+    Limits(least=0, most=1000),
+]
+
+
 @dataclass(frozen=True)
 class TissuePlan:
     """How tissue is separated from glass."""
 
-    mpp: Annotated[float, Limits(least=1, most=64)] = 8.0
+    mpp: MaskMpp = 8.0
     """Scale of the mask, um/px."""
-    smooth_um: Annotated[float, Limits(least=0, most=1000)] = 12.0
+    smooth_um: LengthUm = 12.0
     """Detail smaller than this is dust."""
-    close_um: Annotated[float, Limits(least=0, most=1000)] = 60.0
+    close_um: LengthUm = 60.0
     """Gaps up to this wide belong to the tissue: fat, lumina, cracks."""
     least_mm2: NotNegative = 0.05
     """Smaller pieces are dropped."""

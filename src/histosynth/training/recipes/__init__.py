@@ -11,7 +11,7 @@ from typing import Any
 
 from ...core.errors import BadRecipe
 from ...core.recipe_names import nearest_name
-from ...core.recipe_values import shown, suggested
+from ...core.recipe_values import shown_value, suggested
 from .artefact import ArtefactRecipe
 from .autoencoder import AutoencoderRecipe
 from .detector import DetectorRecipe
@@ -59,5 +59,5 @@ def find_task_name(values: Mapping[str, Any], name: str) -> str:
     if isinstance(label, str) and label in TASK_OF_LABEL:
         return TASK_OF_LABEL[label]
     meant = nearest_name(label, list(TASK_OF_LABEL)) if isinstance(label, str) else ""
-    problem = f"task is {shown(label)}, not one of {', '.join(TASK_OF_LABEL)}"
+    problem = f"task is {shown_value(label)}, not one of {', '.join(TASK_OF_LABEL)}"
     raise BadRecipe(name, [problem + suggested(repr(meant) if meant else "")])

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from ...core.recipe_checks import Limits, NotNegative, Positive, Share, check_table
+from ...core.recipe_checks import check_table
+from ...core.recipe_limits import (
+    Limits,
+    NotNegative,
+    Positive,
+    Share,
+    ShareBelowOne,
+)
 
 MAX_RANK = 1024
 _CROSS_ATTENTION = ("attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")
@@ -63,7 +70,7 @@ class AdapterPlan:
     )
     """Layers by the end of their names, or presets: `cross-attention`, `attention`,
     `attention+conv`."""
-    dropout: Annotated[float, Limits(least=0, below=1)] = 0.0
+    dropout: ShareBelowOne = 0.0
     """Chance that an adapter's input is dropped in training."""
     structure: bool = False
     """Train the structure encoder too. Only for a base that was trained without structure."""

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from ...core.recipe import PathText
-from ...core.recipe_checks import Count, Limits, NotNegative, check_table
+from ...core.recipe_checks import check_table
+from ...core.recipe_limits import (
+    AtLeastOne,
+    Limits,
+    NotNegative,
+    PartOfAll,
+)
 from ...core.seeds import Seed
 from ...detectors.artefact_info import check_network_layout
 from .loop import LearningRate, LoopPlan
@@ -31,7 +37,7 @@ class ArtefactData:
     crop: Annotated[int, Limits(least=32, most=4096)] = 224
     """Side of the crops, px. Every crop of a larger tile has the tile's class: label tiles of about
     this size."""
-    held_out: Annotated[float, Limits(above=0, below=1)] = 0.25
+    held_out: PartOfAll = 0.25
     """Share of patients that are held out for validation."""
     stain_jitter: NotNegative = 0.1
     """Spread of the stains of the training crops."""
@@ -60,8 +66,8 @@ class ArtefactPlan:
 class ArtefactLoop(LoopPlan):
     """How long, how fast, how often to validate: an artefact classifier."""
 
-    steps: Count = 2000
-    batch: Count = 32
+    steps: AtLeastOne = 2000
+    batch: AtLeastOne = 32
     learning_rate: LearningRate = 1e-3
 
 

@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ...core.recipe import PathText
-from ...core.recipe_checks import Count, CountOrZero, check_table
+from ...core.recipe_checks import check_table
+from ...core.recipe_limits import (
+    AtLeastOne,
+    ZeroOrMore,
+)
 from ...core.seeds import Seed
 from .data import DataPlan
 from .loop import LearningRate, LoopPlan
@@ -16,9 +20,9 @@ from .loop import LearningRate, LoopPlan
 class AutoencoderPlan:
     """Shape and losses of the compact autoencoder (diffusers' AutoencoderDC)."""
 
-    latent_channels: Count = 16
+    latent_channels: AtLeastOne = 16
     """Numbers of a latent cell of 8 x 8 px."""
-    widths: tuple[Count, ...] = (16, 64, 128, 256)
+    widths: tuple[AtLeastOne, ...] = (16, 64, 128, 256)
     """Channels of each of the four scales."""
     encoder_layers: tuple[int, ...] = (0, 1, 2, 1)
     """Residual blocks of each scale of the encoder."""
@@ -26,7 +30,7 @@ class AutoencoderPlan:
     """Residual blocks of each scale of the decoder."""
     gradient_weight: float = 0.5
     """Weight of the L1 distance of image gradients, relative to that of the image."""
-    anchored: CountOrZero = 8
+    anchored: ZeroOrMore = 8
     """So many latent channels follow the principal components of 8 x 8 px blocks. Left alone, an
     encoder whitens its latents, and white latents cannot be diffused (docs/log.md)."""
     anchor_weight: float = 1.0
@@ -57,8 +61,8 @@ class AutoencoderPlan:
 class AutoencoderLoop(LoopPlan):
     """How long, how fast, how often to validate: an autoencoder."""
 
-    steps: Count = 15_000
-    batch: Count = 4
+    steps: AtLeastOne = 15_000
+    batch: AtLeastOne = 4
     learning_rate: LearningRate = 6e-4
 
 

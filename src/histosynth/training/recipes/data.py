@@ -8,7 +8,13 @@ from typing import Annotated
 
 from ... import CLASSES
 from ...core.nuclei import ANY
-from ...core.recipe_checks import Count, Limits, NotNegative, check_table
+from ...core.recipe_checks import check_table
+from ...core.recipe_limits import (
+    AtLeastOne,
+    Limits,
+    NotNegative,
+    PartOfAll,
+)
 from .tiles import Mpp, TileSource
 
 TILE_SET_TRAIN = (TileSource(".", split="train"),)
@@ -36,12 +42,12 @@ class DataPlan:
     """Side of the training crops, px; diffusion tasks have `conditions.crops` instead."""
     stain_jitter: NotNegative = 0.1
     """Spread of the stains of the training views, as a share of their dyes' amounts."""
-    views: Count = 16
+    views: AtLeastOne = 16
     """Latent views cached per tile: pose x stain x sub-grid offset."""
     whole: bool = False
     """Leave out the sub-grid offset, which costs a view up to 8 px: then tiles may be as small as
     the crops."""
-    held_out: Annotated[float, Limits(above=0, below=1)] = 0.2
+    held_out: PartOfAll = 0.2
     """Share of the patients that validate, where no source of validation tiles is named."""
 
     def __post_init__(self) -> None:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Literal
 
-from ...core.recipe_checks import Count, Limits, NotNegative, Positive, Share, check_table
+from ...core.recipe_checks import check_table
+from ...core.recipe_limits import (
+    AtLeastOne,
+    NotNegative,
+    Positive,
+    Share,
+    ShareBelowOne,
+)
 from ...core.seeds import Seed
 from .data import DataPlan, with_shipped_classes
 from .loop import LearningRate, LoopPlan
@@ -15,7 +22,7 @@ from .loop import LearningRate, LoopPlan
 class DetectorPlan:
     """Shape, losses and augmentation of the centroid detector."""
 
-    widths: tuple[Count, ...] = (24, 64, 112, 160)
+    widths: tuple[AtLeastOne, ...] = (24, 64, 112, 160)
     """Channels at strides 2, 4, 8, ..."""
     blocks: tuple[int, ...] = (1, 2, 2, 1)
     """Residual blocks of each stride."""
@@ -33,7 +40,7 @@ class DetectorPlan:
     """Standard deviation of the log of each channel's light."""
     noise: NotNegative = 6.0
     """Standard deviation of grey levels."""
-    aside: Annotated[float, Limits(least=0, below=1)] = 0.12
+    aside: ShareBelowOne = 0.12
     """Share of training patients without a gradient: the threshold is chosen on them."""
 
     def __post_init__(self) -> None:
@@ -48,8 +55,8 @@ class DetectorPlan:
 class DetectorLoop(LoopPlan):
     """How long, how fast, how often to validate: a detector."""
 
-    steps: Count = 4000
-    batch: Count = 8
+    steps: AtLeastOne = 4000
+    batch: AtLeastOne = 8
     learning_rate: LearningRate = 1e-3
 
 

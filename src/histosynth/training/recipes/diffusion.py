@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal, Protocol
 
 from ...core.recipe import PathText
-from ...core.recipe_checks import (
-    Count,
-    CountOrZero,
+from ...core.recipe_checks import check_table
+from ...core.recipe_limits import (
+    AtLeastOne,
     Limits,
     NotNegative,
     Share,
-    check_table,
+    ZeroOrMore,
 )
 from ...core.seeds import Seed
 from .adapter_options import AdapterPlan
@@ -37,11 +37,11 @@ class BasePlan:
 
     widths: tuple[Annotated[int, Limits(least=32, multiple=32)], ...] = (96, 160, 192)
     """Channels of each scale of the U-Net."""
-    layers: Count = 2
+    layers: AtLeastOne = 2
     """Residual blocks of each scale."""
-    head: Count = 32
+    head: AtLeastOne = 32
     """Channels of a head of attention."""
-    fine: CountOrZero = 32
+    fine: ZeroOrMore = 32
     """Channels of structure concatenated to the latents."""
     structure_widths: tuple[StructureWidth, ...] = (96, 128, 128)
     """Channels of each scale of the structure encoder."""
@@ -92,7 +92,7 @@ class DiffusionPlan:
     longest: Annotated[float, Limits(least=1, most=8)] = 1.0
     """Above 1: tiles that are not square are cut to shapes of the crop's area, with an aspect ratio
     of at most this, one shape per batch; for tiles of very different sides."""
-    batch_px: CountOrZero = 0
+    batch_px: ZeroOrMore = 0
     """loop.batch counts crops of this side; 0: of 256 px on a compact base, else of the largest
     side."""
     drop_nuclei: Share = 0.12
@@ -206,8 +206,8 @@ class CompactAdapterRecipe(DiffusionRecipe):
 class BaseLoop(LoopPlan):
     """How long, how fast, how often to validate: a base."""
 
-    steps: Count = 20_000
-    batch: Count = 8
+    steps: AtLeastOne = 20_000
+    batch: AtLeastOne = 8
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ...core.recipe_checks import Count, NotNegative, Share, check_table
+from ...core.recipe_checks import check_table
+from ...core.recipe_limits import (
+    AtLeastOne,
+    NotNegative,
+    Share,
+)
 from ...core.seeds import Seed
 from .data import DataPlan
 from .loop import LearningRate, LoopPlan
@@ -21,11 +26,11 @@ class EncoderPlan:
     these.
     """
 
-    widths: tuple[Count, ...] = (48, 96, 192, 256)
+    widths: tuple[AtLeastOne, ...] = (48, 96, 192, 256)
     """Channels at strides 4, 8, ..."""
     blocks: tuple[int, ...] = (1, 2, 2, 2)
     """Residual blocks of each stride."""
-    project: Count = 512
+    project: AtLeastOne = 512
     """Width of the layers between features and the losses; they are not saved."""
     invariance: NotNegative = 25.0
     """Loss weight of the distance of two views of a place."""
@@ -58,8 +63,8 @@ class EncoderPlan:
 class EncoderLoop(LoopPlan):
     """How long, how fast, how often to validate: an encoder."""
 
-    steps: Count = 3200
-    batch: Count = 96
+    steps: AtLeastOne = 3200
+    batch: AtLeastOne = 96
     learning_rate: LearningRate = 1e-3
 
 

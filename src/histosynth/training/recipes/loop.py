@@ -5,32 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from ...core.recipe_checks import (
-    Count,
-    CountOrZero,
+from ...core.recipe_checks import check_table
+from ...core.recipe_limits import (
+    AtLeastOne,
     Limits,
     NotNegative,
     Positive,
     Share,
-    check_table,
+    ShareBelowOne,
+    ZeroOrMore,
 )
 
 TrackerName = Literal["tensorboard", "wandb", "mlflow"]
 LearningRate = Annotated[float, Limits(above=0, most=1)]
-Decay = Annotated[float, Limits(least=0, below=1)]
+Decay = ShareBelowOne
 
 
 @dataclass(frozen=True)
 class LoopPlan:
     """How long, how fast, how often to validate. The defaults are those of adapters."""
 
-    steps: Count = 1500
+    steps: AtLeastOne = 1500
     """Batches that are learned from."""
-    batch: Count = 6
+    batch: AtLeastOne = 6
     """Items a step, over all processes and parts together."""
     learning_rate: LearningRate = 5e-4
     """The largest one, between warm-up and cooldown."""
-    warmup: CountOrZero = 200
+    warmup: ZeroOrMore = 200
     """Steps in which the learning rate rises."""
     cooldown: Share = 0.25
     """Last part of the steps in which the learning rate falls (cosine); 1: all of them after the
@@ -45,16 +46,16 @@ class LoopPlan:
     """Largest norm of the gradient of a step."""
     ema: Decay = 0.999
     """Decay a step of the average of the weights, which is validated and written."""
-    validate_every: Count = 1000
+    validate_every: AtLeastOne = 1000
     """Steps between validations, each with a sheet of pictures."""
-    checkpoint_every: Count = 500
+    checkpoint_every: AtLeastOne = 500
     """Steps between checkpoints, from which a run that was killed continues."""
-    log_every: Count = 20
+    log_every: AtLeastOne = 20
     """Steps between lines of log.jsonl."""
     precision: Literal["bf16", "fp32", "fp16"] = "bf16"
     """Number type that the networks compute in. Weights, moments and averages are fp32 always; fp16
     scales its loss."""
-    accumulate: Count = 1
+    accumulate: AtLeastOne = 1
     """Parts that a process divides its share of a batch into: less memory, the same batch."""
     checkpointing: bool = False
     """Compute activations again instead of keeping them: less memory, a third slower, the same

@@ -24,17 +24,34 @@ def missing_places(recipe: Any, base_folder: Path) -> list[str]:
         recipe: of any task.
         base_folder: folder that its paths start from.
     """
-    problems = []
-    start = getattr(recipe, "start", "")
-    if start and start not in SHIPPED_BUNDLES and not (base_folder / start).is_dir():
-        meant = nearest_name(start, list(SHIPPED_BUNDLES))
-        problems.append(_absent("start", base_folder / start, "folder", meant))
-    root = base_folder / recipe.data.root
+    problems = list(_missing_start(recipe, base_folder))
+    data = recipe.data
+    root = base_folder / data.root
     if not root.is_dir():
-        problems.append(_absent("data.root", root, "folder"))
-    elif isinstance(recipe.data, DataPlan):
-        problems += _missing_sources(recipe.data, root)
+        problems.append(
+            _absent(
+                "data.root",
+                root,
+                "folder",
+            )
+        )
+    elif isinstance(data, DataPlan):
+        problems += _missing_sources(data, root)
     return problems
+
+
+def _missing_start(recipe: Any, base_folder: Path) -> Iterator[str]:
+    start = getattr(recipe, "start", "")
+    if not start or start in SHIPPED_BUNDLES:
+        return
+    folder = base_folder / start
+    if not folder.is_dir():
+        yield _absent(
+            "start",
+            folder,
+            "folder",
+            nearest_name(start, list(SHIPPED_BUNDLES)),
+        )
 
 
 def _missing_sources(data: DataPlan, root: Path) -> Iterator[str]:
@@ -44,9 +61,17 @@ def _missing_sources(data: DataPlan, root: Path) -> Iterator[str]:
             "pictures; `histosynth recipe init first-adapter` shows one"
         )
         return
-    for side, sources in (("train", data.train), ("validation", data.validation)):
+    sides = {
+        "train": data.train,
+        "validation": data.validation,
+    }
+    for side, sources in sides.items():
         for index, source in enumerate(sources):
-            yield from _missing_of_source(source, root, f"data.{side}[{index}]")
+            yield from _missing_of_source(
+                source,
+                root,
+                f"data.{side}[{index}]",
+            )
 
 
 def _missing_of_source(
@@ -55,12 +80,14 @@ def _missing_of_source(
     key: str,
 ) -> Iterator[str]:
     images = root / source.images
+    points = root / source.points
+    members = root / source.members
     if not images.is_dir():
         yield _absent(f"{key}.images", images, "folder")
-    if source.points and not (root / source.points).is_dir():
-        yield _absent(f"{key}.points", root / source.points, "folder")
-    if source.members and not (root / source.members).is_file():
-        yield _absent(f"{key}.members", root / source.members, "file")
+    if source.points and not points.is_dir():
+        yield _absent(f"{key}.points", points, "folder")
+    if source.members and not members.is_file():
+        yield _absent(f"{key}.members", members, "file")
 
 
 def _absent(

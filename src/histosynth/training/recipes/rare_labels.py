@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...core.recipe import PathText
-from ...core.recipe_checks import Count, Share, check_table
+from ...core.recipe_checks import check_table
+from ...core.recipe_limits import (
+    AtLeastOne,
+    Share,
+)
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,7 @@ class RareLabelOptions:
 
     balance: Share = 0.0
     """0: tiles are drawn with the shares of their sources; 1: each label as often as any other."""
-    min_patients: Count = 3
+    min_patients: AtLeastOne = 3
     """Patients that a label must have; a model of fewer learns them, not the label."""
     allow_rare: bool = False
     """Train on labels with fewer patients all the same."""

@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ...core.recipe import PathText
-from ...core.recipe_checks import Count, Share, check_table
+from ...core.recipe_checks import check_table
+from ...core.recipe_limits import (
+    AtLeastOne,
+    Share,
+)
 from ...core.seeds import Seed
 from .adapter_options import AdapterPlan
 from .data import DataPlan, with_shipped_classes
@@ -26,8 +30,8 @@ def _cross_attention_with_structure() -> AdapterPlan:
 class TextAdapterLoop(LoopPlan):
     """How long, how fast, how often to validate: an adapter on a text-conditioned base."""
 
-    steps: Count = 20_000
-    batch: Count = 16
+    steps: AtLeastOne = 20_000
+    batch: AtLeastOne = 16
     learning_rate: LearningRate = 1e-4
 
 

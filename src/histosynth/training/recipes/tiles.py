@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from ...core.recipe import PathText
-from ...core.recipe_checks import Limits, NotNegative, check_table
+from ...core.recipe_checks import check_table
+from ...core.recipe_limits import (
+    Limits,
+    NotNegative,
+)
 from ...core.units import MAX_MPP, MIN_MPP
 
 Mpp = Annotated[float, Limits(least=MIN_MPP, most=MAX_MPP)]

@@ -52,9 +52,18 @@ def _hold_out_patients(
     if len(label_of_patient) < 2:
         problem = f"its training sources name {len(label_of_patient)} patient(s), so none is left"
         raise BadRecipe("[data]", [f"{problem} for validation; name [[data.validation]]"])
-    sides = split_patients(label_of_patient, {"train": 1 - share, "held_out": share})
-    train = [example for example in examples if sides.get(example.patient) != "held_out"]
-    held_out = [example for example in examples if sides.get(example.patient) == "held_out"]
+    shares = {
+        "train": 1 - share,
+        "held_out": share,
+    }
+    sides = split_patients(label_of_patient, shares)
+    train = []
+    held_out = []
+    for example in examples:
+        if sides.get(example.patient) == "held_out":
+            held_out.append(example)
+        else:
+            train.append(example)
     return train, held_out
 
 

@@ -49,7 +49,9 @@ def guided_answer(
     in_span = (times >= low) & (times <= high)
     rows_guided = torch.nonzero((maps.has_nuclei.to(times) > 0) & in_span).flatten()
     guided_maps = maps.picked(rows_guided.to(maps.has_nuclei.device))
-    branches = _weaker_conditions(guided_maps, plan) if len(rows_guided) else []
+    branches = []
+    if len(rows_guided):
+        branches = _weaker_conditions(guided_maps, plan)
 
     # all outputs in one pass: those of every item, then those of the guided items in each branch
     features = bundle.features(maps)
