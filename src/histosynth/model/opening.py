@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from ..core.shipped import COMPACT
+from ..core.store import sha256_of
+from .adapters import ADAPTER_FILE
 from .bundle import Bundle
 from .device import itemwise_norms, pick_device, pick_dtype
 from .info import adapter_folders
@@ -22,7 +25,9 @@ def open_bundle(
     """Load a bundle with its adapters, ready to sample.
 
     Args:
-        path: the bundle's folder; None: the compact one inside the package.
+        path: the bundle's folder; None: the compact one inside the package. Or the folder of an
+            adapter that was trained on the compact one's base, as `train` writes it: it stands in
+            place of the adapter of its name.
         device: e.g. "cpu", "cuda"; None: a GPU if there is one.
         dtype: "bf16" or "fp32"; None: bf16 where this machine is faster in it.
         base: where the base is, for a bundle that does not hold it; None: HISTOSYNTH_BASE if set,
@@ -32,10 +37,28 @@ def open_bundle(
         BundleMismatch, BadWeights, AdapterMismatch: the folder is not whole.
     """
     folder = Path(path) if path is not None else COMPACT
-    bundle = load_bundle(folder, base=base or os.environ.get("HISTOSYNTH_BASE"))
-    for adapter in adapter_folders(folder):
+    is_adapter = _is_adapter(folder)
+    whole = COMPACT if is_adapter else folder
+    bundle = load_bundle(whole, base=base or os.environ.get("HISTOSYNTH_BASE"))
+    for adapter in adapter_folders(whole):
         bundle.load_adapter(adapter)
+    if is_adapter:
+        _replace_adapter(bundle, folder)
     for network in (bundle.unet, bundle.structure, *bundle.structures.values()):
         itemwise_norms(network)
     target = pick_device(device)
     return bundle.to(device=target, dtype=pick_dtype(target, dtype))
+
+
+def _is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter alone, and no bundle."""
+    has_card = os.path.lexists(folder / "bundle.json")
+    return not has_card and (folder / ADAPTER_FILE).is_file()
+
+
+def _replace_adapter(bundle: Bundle, folder: Path) -> None:
+    """Load an adapter into a bundle, and name it among the hashes by which pictures state it."""
+    adapter = bundle.load_adapter(folder)
+    path = f"adapters/{adapter.name}/{ADAPTER_FILE}"
+    hashes = {**bundle.info.hashes, path: sha256_of(folder / ADAPTER_FILE)}
+    bundle.info = replace(bundle.info, hashes=hashes)
