@@ -1,4 +1,4 @@
-"""An adapter that `train` wrote for the compact base opens as the compact bundle with it in place."""
+"""An adapter that `train` wrote for the compact base opens as the compact bundle with it."""
 
 from dataclasses import replace
 
