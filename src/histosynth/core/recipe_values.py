@@ -103,7 +103,7 @@ def _meant_value(value: Any, hint: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     if hint is bool:
-        return {0: "false", 1: "true"}.get(value, "")
+        return "true" if value == 1 else "false" if value == 0 else ""
     if hint is str:
         text = shown_value(value)
         return f'"{text}"' if len(text) < _MAX_DIGITS else ""
