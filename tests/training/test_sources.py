@@ -232,7 +232,7 @@ def test_folders_of_pictures_must_state_patient_and_mpp_and_have_no_split(tmp_pa
     with pytest.raises(BadRecipe) as caught:
         read(tmp_path, TileSource("images", split="train"))
     assert str(caught.value).startswith(
-        "images has 3 problem(s): split is 'train', but only tile sets"
+        "images has 3 problems: split is 'train', but only tile sets"
     )
     assert "lacks the key patient" in str(caught.value) and "lacks the key mpp" in str(caught.value)
     with pytest.raises(BadRecipe, match=r"images has 1 problem.*lacks the key mpp"):

@@ -117,7 +117,7 @@ def test_a_base_without_labels_ignores_them(tmp_path, tissue, autoencoder):
             "share = 0.0\nmpp = 0.5\nlabel",
             "share is 0 for all of its 4 training tiles",
         ),
-        ("rank = 4", "rank = 0", r"rank must lie in 1\.\.1024, not 0"),
+        ("rank = 4", "rank = 0", r"adapter.rank must lie in \[1, 1024\], not 0"),
         ("rank = 4", "rank = -3", "rank must lie"),
         ("rank = 4", "rank = 4\nalpha = -2.0", "alpha must be positive"),
         (
@@ -131,15 +131,14 @@ def test_a_base_without_labels_ignores_them(tmp_path, tissue, autoencoder):
             "targets names mid_block, which is no",
         ),
         ('targets = ["conv1", "to_q"]', "targets = []", "targets must name"),
-        ("seed = 3", "seed = -5", r"seed must lie in 0\.\."),
+        ("seed = 3", "seed = -5", r"seed must lie in \[0, 9"),
         ("seed = 3", "seed = 9223372036854775808", r"seed is a whole number of more than 63 bits"),
         ("crop_shares = [1.0]", "crop_shares = [1.0]\nstyle_noise = -1.0", "style_noise"),
         (
             "[128]\ncrop_shares = [1.0]",
             "[128, 64]\ncrop_shares = [2.0, -1.0]",
-            "crop_shares must not be",
+            "crop_shares\\[1\\] must not be",
         ),
-        (CLASSES, "classes = []", "data.classes must name"),
         (CLASSES, 'kinds = ["any"]', "none of them any"),
     ],
 )
@@ -174,7 +173,7 @@ def test_a_seed_that_no_generator_takes_is_refused(
 @pytest.mark.parametrize(
     ("before", "after", "sentence"),
     [
-        ("widths = [32, 32, 64]", "widths = [32, 40, 64]", "widths must be multiples of 32"),
+        ("widths = [32, 32, 64]", "widths = [32, 40, 64]", r"widths\[1\] must be a multiple of 32"),
         (
             "structure_widths = [16, 16, 16]",
             "structure_widths = [16, 16]",
