@@ -10,10 +10,12 @@ from pathlib import Path
 from PIL import Image
 
 from ..annotation.regions import Region, regions_geojson
+from ..core.errors import BadTileSet
 from ..core.geometry import Box
 from ..core.own_files import OwnFiles
 from ..core.tile import Pixels, TileRef
 from ..core.tileset import Row, TileSet
+from ..slides import Slide
 from .jobs import opened
 from .patients import SlideSource
 from .previews import overview, reason_of, spread, tile_set_sheet
@@ -100,14 +102,36 @@ def _write_overview(
     rows: Sequence[Row],
     mpp: float | None,
 ) -> Path:
-    """The overview of a slide, and its tiles as GeoJSON; returns the picture's path."""
+    """The overview of a slide, and its tiles as GeoJSON; returns the picture's path.
+
+    Raises:
+        BadTileSet: a tile lies outside of its slide.
+    """
     with opened(source.path, mpp) as slide:
+        _refuse_outside(own.folder, slide, rows)
         picture = overview(slide, rows)
     picture_name, frames_name = preview_names(source.name)
     path = _write(own, picture_name, picture)
     frames = [_frame(row) for row in rows]
     own.write_texts({frames_name: regions_geojson(frames)})
     return path
+
+
+def _refuse_outside(
+    folder: Path,
+    slide: Slide,
+    rows: Sequence[Row],
+) -> None:
+    """Refuse a set with a tile that begins outside of its slide."""
+    full = slide.levels[0]
+    for row in rows:
+        box = row.ref.box
+        if not (0 <= box.x < full.width and 0 <= box.y < full.height):
+            problem = (
+                f"its tile at ({box.x:,}, {box.y:,}) lies outside of {slide.path.name}, which is "
+                f"{full.width:,} x {full.height:,} px"
+            )
+            raise BadTileSet(folder, problem)
 
 
 def _tiles_to_show(bare_rows: Sequence[BareRow]) -> set[str]:

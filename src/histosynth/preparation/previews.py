@@ -74,7 +74,7 @@ def overview(
     frames = Image.new("RGBA", image.size, (0, 0, 0, 0))
     draw = ImageDraw.Draw(frames)
     for row in sorted(rows, key=lambda each: not each.refused):
-        _draw_frame(draw, row, scale)
+        _draw_frame(draw, row, scale, (width, height))
     framed = Image.alpha_composite(image, frames).convert("RGB")
     counts = Counter(reason_of(row) for row in rows)
     return _with_key(
@@ -88,15 +88,25 @@ def _draw_frame(
     draw: ImageDraw.ImageDraw,
     row: Row,
     scale: tuple[float, float],
+    size: tuple[int, int],
 ) -> None:
     """Frame a tile; refused ones are filled too, faintly where tissue is lacking."""
     scale_x, scale_y = scale
+    width, height = size
     box = row.ref.box
     left = box.x * scale_x + 1
     top = box.y * scale_y + 1
-    right = box.right * scale_x - 2
-    bottom = box.bottom * scale_y - 2
-    if right <= left or bottom <= top:
+    # tiles that reach beyond the slide are drawn as far as its edge: what is outside takes time
+    right = min(
+        box.right * scale_x - 2,
+        width,
+    )
+    bottom = min(
+        box.bottom * scale_y - 2,
+        height,
+    )
+    is_empty = right <= left or bottom <= top
+    if is_empty:
         return
     reason = reason_of(row)
     lacks_tissue = reason == "tissue"
