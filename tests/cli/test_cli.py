@@ -1,11 +1,13 @@
 """The command line as its users meet it: real processes, exit codes, JSON, sentences."""
 
+import base64
 import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from pages import Page, assert_accessible, assert_closed_to_the_outside
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -15,7 +17,7 @@ from histosynth.cli.output import Output
 from histosynth.core.errors import HistosynthError
 from histosynth.core.images import read_mask, read_rgb, write_mask
 from histosynth.core.own_files import OWN_RECORD
-from histosynth.core.synthetic import read_recipe
+from histosynth.core.synthetic import is_synthetic, read_recipe
 from histosynth.tissue.layout import draw_layout
 
 
@@ -313,8 +315,17 @@ def test_demo_makes_its_sheet_report_and_pictures(tmp_path, tiny):
     told = run("demo", "--out", tmp_path / "demo", *tiny)
     assert told["pictures"] == 8
     page = (tmp_path / "demo" / "report.html").read_text()
-    assert "http://" not in page and "https://" not in page.replace("https://iptc", "")
+    assert_closed_to_the_outside(page)
+    assert_accessible(page)
     assert "not for diagnosis" in page
+    inline = [image["src"].partition(",")[2] for image in Page(page).all("img")]
+    assert len(inline) == 1 + 2 * 4 + 2 * 4
+    pictures = [base64.b64decode(each) for each in inline]
+    for name in ("synthetic_0", "mended_3"):
+        assert (tmp_path / "demo" / "images" / f"{name}.png").read_bytes() in pictures
+    for number, each in enumerate(pictures):
+        (tmp_path / f"{number}.png").write_bytes(each)
+        assert is_synthetic(tmp_path / f"{number}.png")
     assert read_rgb(tmp_path / "demo" / "contact.png").shape[1] > 800
     sheet = read_recipe(tmp_path / "demo" / "contact.png")
     assert sheet["synthetic"] and sheet["extent"] == "sheet" and len(sheet["pictures"]) == 8

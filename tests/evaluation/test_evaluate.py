@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from evaluated import CLASSES, SIDE, barcode, config, evaluated, named, save, section
+from markupsafe import escape
+from pages import assert_accessible
 from PIL import Image
 
 from histosynth.core.geometry import Box
@@ -30,6 +32,18 @@ def test_every_judge_that_the_inputs_allow_is_heard(report):
     assert facts["synthetic"]["tiles"] == 36 and facts["synthetic"]["patients"] == 9
     assert facts["reference"]["patients"] == 12
     assert "<html" in (out / "report.html").read_text()
+
+
+def test_every_section_has_its_verdict_and_every_number_a_plain_name(report):
+    found, out = report
+    page = (out / "report.html").read_text()
+    facts = json.loads((out / "report.json").read_text())
+    for each in found.sections:
+        assert each.verdict.endswith(".") and each.verdict.count(".") >= 2
+        assert facts["sections"][each.key]["verdict"] == each.verdict
+        assert str(escape(each.verdict)) in page
+        assert [finding.name for finding in each.findings if not finding.title] == []
+    assert_accessible(page)
 
 
 def test_variants_belong_to_the_nuclei_that_they_were_made_from(report):

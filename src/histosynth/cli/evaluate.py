@@ -194,14 +194,14 @@ def evaluate(
 
 
 def _report_lines(report: Report, out: Path) -> list[str]:
-    """The most important findings, each section's verdict, and warnings."""
+    """Each section's verdict and its most important findings, and warnings."""
     from ..pipeline.headline import headline_of
 
     lines = []
     for section in report.sections:
-        lines += [_finding_line(finding) for finding in headline_of(section)]
         if section.verdict:
-            lines.append(section.verdict)
+            lines.append(f"{section.title}: {section.verdict}")
+        lines += [_finding_line(finding) for finding in headline_of(section)]
     lines += [f"! {warning}" for warning in report.warnings]
     lines.append(f"Report: {out / 'report.html'}   (opens offline; numbers in report.json)")
     return lines

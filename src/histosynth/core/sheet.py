@@ -138,6 +138,15 @@ def colour_legend(classes: Sequence[str]) -> str:
     return ", ".join(entries)
 
 
+def colour_codes(classes: Sequence[str]) -> list[tuple[str, str]]:
+    """(class, its colour as a page writes it)."""
+    codes = []
+    for index, class_name in enumerate(classes):
+        red, green, blue = CLASS_COLOURS[index % len(CLASS_COLOURS)]
+        codes.append((class_name, f"#{red:02x}{green:02x}{blue:02x}"))
+    return codes
+
+
 def fill_mask(
     pixels: Pixels,
     mask: Mask,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from dataclasses import dataclass
@@ -127,6 +128,13 @@ def write_synthetic(
         _save(Image.fromarray(pixels), temporary, recipe)
 
 
+def png_bytes(pixels: Pixels, recipe: dict[str, Any]) -> bytes:
+    """The bytes that `write_synthetic` writes as a PNG: marked as synthetic, with the recipe."""
+    buffer = io.BytesIO()
+    _save_png(Image.fromarray(pixels), buffer, recipe)
+    return buffer.getvalue()
+
+
 def _save(
     image: Image.Image,
     path: Path,
@@ -140,13 +148,18 @@ def _save(
 
 def _save_png(
     image: Image.Image,
-    path: Path,
+    target: Path | io.BytesIO,
     recipe: dict[str, Any],
 ) -> None:
     metadata = PngImagePlugin.PngInfo()
     metadata.add_itxt("XML:com.adobe.xmp", xmp_packet(recipe))
     metadata.add_itxt(RECIPE_KEY, _as_json(recipe))
-    image.save(path, pnginfo=metadata, dpi=_resolution(recipe))
+    image.save(
+        target,
+        "PNG",
+        pnginfo=metadata,
+        dpi=_resolution(recipe),
+    )
 
 
 def _save_tiff(

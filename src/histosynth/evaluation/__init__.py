@@ -20,6 +20,7 @@ from ..core.progress import ProgressCallback
 from ..core.store import ensure_folder
 from ..engine import Engine
 from ..metrics.finding import Section
+from ..metrics.membership import membership_verdict
 from .assembly import make_report
 from .config import EvaluationConfig, EvaluationProgress, InputOptions, MeasureSettings
 from .galleries import MeasuredSides
@@ -98,7 +99,8 @@ def evaluate(
             on_progress=progress.concluded,
         )
         if membership is not None:
-            sections.append(membership(opened, progress.losses))
+            losses = membership(opened, progress.losses)
+            sections.append(replace(losses, verdict=membership_verdict(losses)))
         seconds = time.monotonic() - began
         report = make_report(
             opened,

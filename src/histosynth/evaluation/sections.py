@@ -46,6 +46,7 @@ def conclude_all(
         if on_progress:
             on_progress(done, len(metrics))
         section = METRICS[name].conclude(sides, settings)
+        section = replace(section, verdict=METRICS[name].verdict(section))
         if name in GALLERIES:
             section = replace(section, galleries=GALLERIES[name](measured))
         sections.append(section)

@@ -26,6 +26,7 @@ class Finding:
         ratio: value / real, with its own interval. 1 is real tissue.
         label: of which subtype; "" for all.
         note: for the reader, e.g. the warning of a small sample.
+        title: the name in plain words, for people; "" for the name itself.
     """
 
     name: str
@@ -35,9 +36,10 @@ class Finding:
     ratio: Estimate | None = None
     label: str = ""
     note: str = ""
+    title: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Plain values for JSON; the title stays out, since programs go by the name."""
         return {
             "name": self.name,
             "label": self.label,
@@ -102,7 +104,7 @@ class Section:
         facts: JSON-able extras: settings, versions, tables.
         plots: for the HTML report.
         galleries: for the HTML report.
-        verdict: one sentence where the metric gives one.
+        verdict: what the findings mean, in about two sentences.
     """
 
     key: str

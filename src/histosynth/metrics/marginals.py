@@ -4,7 +4,7 @@ distances.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.arrays import Float64Array
 from ..core.estimate import undefined
+from ..core.number_format import spelt_unit
 from .comparison import (
     Comparison,
     PatientSums,
@@ -24,6 +25,7 @@ from .comparison import (
 )
 from .finding import Finding, Plot, Series
 from .sample import Sample
+from .titles import with_titles
 
 MIN_TILES_FOR_W1 = 8
 """Tiles of a side below which the distance of two distributions is not reported: it would be
@@ -106,7 +108,16 @@ def compare_marginals(
             "low",
         )
     plots = [_plot(quantity, real, synthetic) for quantity in quantities]
-    return (summary, *findings), tuple(plot for plot in plots if plot.series)
+    titled = with_titles((summary, *findings), _titles(name, quantities))
+    return titled, tuple(plot for plot in plots if plot.series)
+
+
+def _titles(name: str, quantities: Sequence[Quantity]) -> Iterator[tuple[str, str]]:
+    """Plain names of the findings."""
+    yield f"{name}_W1", "Distance from real tissue, mean over all quantities"
+    for quantity in quantities:
+        yield f"{quantity.name}_difference", f"{quantity.title}: synthetic minus real"
+        yield f"{quantity.name}_W1", f"{quantity.title}: distance from real tissue"
 
 
 def _why_no_summary(quantities: Sequence[Quantity], real: Sample) -> str:
@@ -273,7 +284,7 @@ def _plot(
             series.append(Series(role, role, values.tolist()))
     axis = quantity.title
     if quantity.unit:
-        axis = f"{quantity.title} ({quantity.unit})"
+        axis = f"{quantity.title} ({spelt_unit(quantity.unit)})"
     return Plot(
         quantity.title,
         axis,

@@ -10,14 +10,21 @@ from numpy.typing import ArrayLike
 from ..core.arrays import Float64Array
 from ..core.errors import BadTable
 from ..core.estimate import Estimate, undefined
+from ..core.number_format import format_estimate, format_number
 from ..core.roc import auc_interval
 from .finding import Finding, Plot, Section, Series
+from .standing import ends_for_patients
+from .verdict import finding_of, no_conclusion
 
 _ABOUT = (
     "Loss of the model on tiles of its training set and of unseen patients, at fixed noise levels "
     "and noise. An area of 0.5 is the result of guessing which patients were in the training set; "
     "near 1 the model has memorised its patients, whatever its pictures look like."
 )
+
+_CHANCE = 0.5
+_WIDE_AREA = 0.25
+"""An interval that contains chance and reaches so far above it allows no conclusion."""
 
 
 def conclude_membership(
@@ -89,6 +96,7 @@ def conclude_membership(
                 "real",
                 chance,
                 note="loss gap at fixed noise",
+                title="Training tiles ranked right by their loss (area under the ROC curve)",
             ),
         ),
         {
@@ -106,6 +114,36 @@ def conclude_membership(
                 "density",
             ),
         ),
+    )
+
+
+def membership_verdict(section: Section) -> str:
+    """Whether the losses reveal the training patients, and what was compared."""
+    question = "the losses show which patients the model was trained on"
+    area = finding_of(section, "membership_AUC")
+    if area is None or not area.value.has_interval:
+        return f"{no_conclusion(question, area.value.reason if area else '')} {_losses(section)}"
+    low, high = ends_for_patients(area.value)
+    number = f"the area is {format_estimate(area.value).text}, and 0.5 is guessing"
+    if low > _CHANCE:
+        first = f"The losses show which patients the model was trained on: {number}."
+    elif high > _CHANCE + _WIDE_AREA:
+        first = no_conclusion(question, number)
+    else:
+        first = f"No sign was found that {question}: {number}."
+    return f"{first} {_losses(section)}"
+
+
+def _losses(section: Section) -> str:
+    """The mean losses, as far as they are known."""
+    losses = section.facts.get("mean_loss", {})
+    trained = losses.get("training")
+    unseen = losses.get("unseen")
+    if trained is None or unseen is None:
+        return "The mean losses are not known."
+    return (
+        f"The mean loss is {format_number(trained)} on training tiles and "
+        f"{format_number(unseen)} on tiles of unseen patients."
     )
 
 

@@ -9,7 +9,8 @@ To add a metric, write a module or folder in `metrics/` that defines a `Metric`,
 3. `measurement.measure_tile` calls `measure` on every tile, possibly in another process, and
    `measurement.embed_tiles` adds features where `Tool.ENCODER` is among the tools;
 4. `conclude` turns the measurements of all sides into a `Section` of the report;
-5. findings whose names begin with one of `headline` are shown on the terminal.
+5. `verdict` states what the findings of that section mean, in about two sentences;
+6. findings whose names begin with one of `headline` are shown on the terminal.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from ..detectors.detector import Detector
 from ..encoders.encoder import Encoder, Perceptual
 from .finding import Section
 from .sample import Sample, Values
+from .verdict import general_verdict
 
 
 class Need(Enum):
@@ -144,6 +146,7 @@ class Metric:
         conclude: the section of the report.
         reads: names of metrics whose measurements `conclude` uses as well.
         headline: beginnings of the names of findings that are shown on the terminal.
+        verdict: of its section, computed from the findings; the default counts them.
     """
 
     name: str
@@ -153,6 +156,7 @@ class Metric:
     tools: frozenset[Tool] = frozenset()
     reads: tuple[str, ...] = ()
     headline: tuple[str, ...] = ()
+    verdict: Callable[[Section], str] = general_verdict
 
 
 def measure_nothing(tile: TileInput, tools: Tools) -> dict[str, Values]:

@@ -144,7 +144,7 @@ class DemoFiles:
             names.append(self._name(self.image("synthetic", index)))
         for index in range(len(pictures.completed)):
             names.append(self._name(self.image("mended", index)))
-        page = page_html(pictures, names)
+        page = page_html(pictures, names, seed=seed)
         self.own.write_texts({self._name(self.report): page})
         self._write_list()
 

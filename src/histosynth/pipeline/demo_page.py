@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..core.nuclei import Nuclei
-from ..core.sheet import colour_legend, draw_nuclei, fill_mask
+from ..core.page import page_environment, page_template, page_text
+from ..core.page.pictures import Picture, png_picture
+from ..core.sheet import colour_codes, colour_legend, draw_nuclei, fill_mask
+from ..core.synthetic import Synthetic, png_bytes
 from ..core.tile import Pixels
 from ..core.version import __version__
-from ..core.visible import visible
 from .demo_pictures import DemoPictures
 
 DOT_RADIUS_PX = 2
+_Row = tuple[str, list[Picture]]
+"""The name of a picture's file, and pictures next to each other."""
 
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>histosynth demo</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0
-1rem;color:#222}} img{{max-width:100%;height:auto;border-radius:4px}}
-figure{{display:inline-block;margin:0 .6rem 1rem 0}} figcaption{{font-size:.85rem;color:#555}}
-details{{margin:.5rem 0}} pre{{overflow:auto;background:#f5f5f5;padding:.7rem}}
-.note{{background:#fff6e0;padding:.6rem 1rem;border-left:4px solid #e69f00}}</style>
-<h1>Tissue from structure</h1>
-<p class="note">Everything on this page is synthetic. For research use; not for diagnosis.</p>
-<p>{nuclei}</p><p><img src="contact.png" alt="contact sheet"></p>
-<h2>Single pictures</h2>{figures}
-<h2>Recipe of each picture</h2>{recipes}</html>
-"""
+_NOTICE = "Everything on this page is synthetic. For research use; not for diagnosis."
+_CONTENTS = (
+    ("layout", "The request: nuclei"),
+    ("tiles", "From nuclei to tissue"),
+    ("completed", "Damaged tissue, completed"),
+    ("recipes", "Recipe of each picture"),
+    ("next", "How to go on"),
+)
+"""Anchors and headings of `demo.html.j2`."""
 
 
 def overview_rows(pictures: DemoPictures) -> list[tuple[str, list[Pixels]]]:
@@ -82,23 +82,87 @@ def overview_recipe(pictures: DemoPictures, *, seed: int) -> dict[str, Any]:
     }
 
 
-def page_html(pictures: DemoPictures, names: Sequence[str]) -> str:
-    """The page with all pictures and recipes.
+def page_html(
+    pictures: DemoPictures,
+    names: Sequence[str],
+    *,
+    seed: int,
+) -> str:
+    """The page with all pictures, inside it, and their recipes.
 
     Args:
         pictures: of the demo.
         names: file of each picture of `pictures.results()`, from the page's folder.
+        seed: of the demo.
     """
-    figures = []
+    results = pictures.results()
     recipes = []
-    for name, picture in zip(names, pictures.results(), strict=True):
-        figures.append(
-            f'<figure><img src="{name}" alt="{name}"><figcaption>{name}</figcaption></figure>'
-        )
-        text = html.escape(json.dumps(picture.recipe, indent=2))
-        recipes.append(f"<details><summary>{name}</summary><pre>{text}</pre></details>")
-    return _PAGE.format(
-        nuclei=html.escape(visible(_layout_caption(pictures.nuclei))),
-        figures="".join(figures),
-        recipes="".join(recipes),
+    for name, picture in zip(names, results, strict=True):
+        recipes.append((name, json.dumps(picture.recipe, indent=2)))
+    inline = _Inline(overview_recipe(pictures, seed=seed) | {"pictures": []})
+    tiles, completed = _rows(pictures, names, inline)
+    values = {
+        "title": "Tissue from structure",
+        "notice": _NOTICE,
+        "contents": _CONTENTS,
+        "nuclei": len(pictures.nuclei),
+        "caption": _layout_caption(pictures.nuclei),
+        "legend": colour_codes(pictures.nuclei.classes),
+        "layout": inline.drawn(draw_nuclei(pictures.nuclei)),
+        "tiles": tiles,
+        "completed": completed,
+        "recipes": recipes,
+        "version": __version__,
+    }
+    environment = page_environment()
+    template = page_template(__package__ or "", "demo.html.j2", environment)
+    return page_text(template, values)
+
+
+@dataclass(frozen=True)
+class _Inline:
+    """Pictures inside the page, each marked as synthetic as those in files are.
+
+    Attributes:
+        recipe: of those that the page draws itself.
+    """
+
+    recipe: dict[str, Any]
+
+    def drawn(self, pixels: Pixels) -> Picture:
+        """A picture that is in no file."""
+        return self._encoded(pixels, self.recipe)
+
+    def result(self, picture: Synthetic) -> Picture:
+        """The bytes of a result's file."""
+        return self._encoded(picture.pixels, picture.recipe)
+
+    @staticmethod
+    def _encoded(pixels: Pixels, recipe: dict[str, Any]) -> Picture:
+        height, width = pixels.shape[:2]
+        return png_picture(png_bytes(pixels, recipe), width, height)
+
+
+def _rows(
+    pictures: DemoPictures,
+    names: Sequence[str],
+    inline: _Inline,
+) -> tuple[list[_Row], list[_Row]]:
+    """Rows of the synthesized and of the completed tiles, each under the name of its file."""
+    nuclei = pictures.nuclei
+    tiles: list[_Row] = []
+    for name, tile in zip(names, pictures.tiles, strict=False):
+        dotted = draw_nuclei(nuclei, over=tile.pixels, radius_px=DOT_RADIUS_PX)
+        tiles.append((name, [inline.result(tile), inline.drawn(dotted)]))
+    completed: list[_Row] = []
+    results = zip(
+        names[len(tiles) :],
+        pictures.tiles,
+        pictures.damaged,
+        pictures.completed,
+        strict=False,
     )
+    for name, tile, condition, picture in results:
+        damaged = inline.drawn(fill_mask(tile.pixels, condition.mask))
+        completed.append((name, [damaged, inline.result(picture)]))
+    return tiles, completed

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .number_format import MISSING, format_count
+from ...core.number_format import MISSING, format_count
 
 MAX_ITEMS = 40
 """Items of one list or table on the page; the others are in report.json."""

@@ -5,16 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from ...core.estimate import Estimate
 from ...metrics.finding import Finding
+from ...metrics.standing import WIDE_FACTOR, Standing, standing
 
-Standing = Literal["like", "worse", "better", "wide", "open"]
-"""How a ratio compares with 1; each has its own shape."""
-
-WIDE_FACTOR = 2.0
-"""An interval that contains both this and its inverse is too wide for a conclusion."""
 MIN_REACH = 2.0
 MAX_REACH = 100.0
 """Limits of the axis on both sides of 1, as factors."""
@@ -35,7 +30,7 @@ LEGEND: tuple[tuple[Standing, str], ...] = (
     (
         "wide",
         "too uncertain for a conclusion: the interval reaches from below "
-        f"1/{WIDE_FACTOR:g} to above {WIDE_FACTOR:g}",
+        f"1/{WIDE_FACTOR:g} to above {WIDE_FACTOR:g}, or is of too few patients",
     ),
     ("open", "no interval"),
 )
@@ -58,23 +53,6 @@ class Strip:
     beyond: tuple[bool, bool]
     standing: Standing
     text: str
-
-
-def standing(finding: Finding) -> tuple[Standing, str]:
-    """How a finding's ratio compares with real tissue, and the same in words."""
-    ratio = finding.ratio
-    if ratio is None or not ratio.has_interval:
-        return "open", "no interval"
-    if ratio.low <= 1 <= ratio.high:
-        if ratio.low < 1 / WIDE_FACTOR and ratio.high > WIDE_FACTOR:
-            return "wide", "too uncertain"
-        return "like", "no difference found"
-    above = ratio.low > 1
-    if finding.better == "real":
-        return "worse", "above real" if above else "below real"
-    if above == (finding.better == "high"):
-        return "better", "better than real"
-    return "worse", "worse than real"
 
 
 @dataclass(frozen=True)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ...core.visible import visible
-from ...metrics.finding import Finding, Plot, Section
-from .facts import Fact, fact_of, take_matrices
-from .forest import LEGEND, Axis, Strip
-from .model import Material, Report, json_value
-from .number_format import (
+from ...core.number_format import (
     MISSING,
     FormattedEstimate,
     format_count,
     format_estimate,
     format_number,
+    spelt_unit,
 )
+from ...core.page import page_environment, page_template, page_text
+from ...metrics.finding import Finding, Plot, Section
+from .facts import Fact, fact_of, take_matrices
+from .forest import LEGEND, Axis, Strip
+from .model import Material, Report, json_value
 from .pictures import EncodedGallery, encode_galleries
 from .plots import Drawing, draw
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MAX_OVERVIEW_FINDINGS = 3
 """Findings of a section in the overview."""
 MAX_REFUSED_SHOWN = 200
+NOTICE = "Synthetic tissue, for research use; not for diagnosis."
 DIRECTIONS = {
     "low": "lower is better",
     "high": "higher is better",
@@ -47,6 +48,8 @@ class FindingRow:
     """A line of a table of findings."""
 
     name: str
+    title: str
+    unit: str
     label: str
     direction: str
     note: str
@@ -92,18 +95,30 @@ def render(report: Report) -> str:
             if finding.ratio is not None:
                 ratios.append(finding.ratio)
     axis = Axis.of(ratios)
-    template, style = _template()
-    text = template.render(
-        report=report,
-        style=style,
-        materials=_materials(report),
-        axis=axis,
-        legend=LEGEND,
-        sections=_views(report.sections, axis),
-        refused=list(report.refused.items())[:MAX_REFUSED_SHOWN],
-    )
-    # names of files can hold what UTF-8 cannot, and characters that reorder the text around them
-    return visible(text, keep="\t\n\r")
+    views = _views(report.sections, axis)
+    refused = list(report.refused.items())[:MAX_REFUSED_SHOWN]
+    values = {
+        "title": report.title,
+        "notice": NOTICE,
+        "report": report,
+        "materials": _materials(report),
+        "compared": _compared(report),
+        "axis": axis,
+        "legend": LEGEND,
+        "sections": views,
+        "refused": refused,
+        "contents": _contents(report, views),
+    }
+    return page_text(_template(), values)
+
+
+def _contents(report: Report, views: Sequence[SectionView]) -> list[tuple[str, str]]:
+    """(anchor, text) of each part of the page."""
+    contents = [("glance", "At a glance")]
+    if report.warnings or report.refused:
+        contents.append(("warnings", "Before you read the numbers"))
+    contents += [(view.anchor, view.section.title) for view in views]
+    return [*contents, ("materials", "What was measured"), ("reading", "How to read this")]
 
 
 def overview_findings(section: Section) -> list[Finding]:
@@ -123,24 +138,36 @@ def overview_findings(section: Section) -> list[Finding]:
     return chosen[:MAX_OVERVIEW_FINDINGS]
 
 
-def _template() -> tuple[Template, Any]:
-    """The template, and the style as text that is not escaped."""
-    from jinja2 import Environment, StrictUndefined
+def _template() -> Template:
     from markupsafe import Markup
 
-    files = resources.files(__package__ or "")
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.globals["safe_svg"] = lambda drawing: Markup(drawing.svg)  # noqa: S704 - plots.py
     environment.filters["count"] = format_count
     environment.filters["facts"] = lambda value: fact_of(json_value(value))
-    source = files.joinpath("template.html.j2").read_text(encoding="utf-8")
-    style = files.joinpath("style.css").read_text(encoding="utf-8")
-    return environment.from_string(source), Markup(style)  # noqa: S704 - a file of this package
+    return page_template(__package__ or "", "template.html.j2", environment)
+
+
+def _compared(report: Report) -> str:
+    """The sides in one sentence."""
+    sides = [f"{_tiles(report.synthetic)} are synthetic"]
+    if report.real is not None:
+        sides.append(f"{_tiles(report.real)} are real")
+    if report.reference is not None:
+        sides.append(f"{_tiles(report.reference)} are the training set")
+    if len(sides) == 1:
+        return f"{sides[0]}."
+    return f"{', '.join(sides[:-1])} and {sides[-1]}."
+
+
+def _tiles(material: Material) -> str:
+    tiles = "1 tile" if material.tiles == 1 else f"{format_count(material.tiles)} tiles"
+    if not material.patients:
+        return tiles
+    patients = (
+        "1 patient" if material.patients == 1 else f"{format_count(material.patients)} patients"
+    )
+    return f"{tiles} of {patients}"
 
 
 def _materials(report: Report) -> list[dict[str, str]]:
@@ -156,7 +183,7 @@ def _material(side: str, material: Material) -> dict[str, str]:
     size = "several sizes"
     if material.size_px:
         width, height = material.size_px
-        size = f"{width} × {height} px"
+        size = f"{width} × {height} pixels"
     return {
         "side": side,
         "name": material.name,
@@ -164,7 +191,7 @@ def _material(side: str, material: Material) -> dict[str, str]:
         "tiles": format_count(material.tiles),
         "patients": format_count(material.patients) if material.patients else "not known",
         "size": size,
-        "scale": f"{material.mpp:g} µm/px" if material.mpp else "not known",
+        "scale": f"{material.mpp:g} micrometres per pixel" if material.mpp else "not known",
         "codec": material.codec or "not known",
         "sha256": material.sha256,
     }
@@ -203,6 +230,8 @@ def _row(finding: Finding, axis: Axis) -> FindingRow:
         real_n = format_count(real.n)
     return FindingRow(
         finding.name,
+        finding.title or finding.name,
+        spelt_unit(value.unit),
         finding.label,
         DIRECTIONS[finding.better],
         finding.note,

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from PIL import Image
-
-from ...core.tile import Pixels
+from ...core.page.pictures import Picture, encode_picture
 from ...metrics.finding import Gallery
 
 MAX_SIDE_PX = 256
@@ -20,15 +15,6 @@ MAX_PICTURES = 256
 """Pictures on a page; further rows are left out, and the page states it."""
 MAX_CHARACTERS = 12_000_000
 """Characters of all pictures of a page."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One picture, ready for `src`."""
-
-    uri: str
-    width: int
-    height: int
 
 
 @dataclass(frozen=True)
@@ -59,20 +45,6 @@ def encode_galleries(galleries: Sequence[Gallery]) -> list[EncodedGallery]:
             return encoded
         smaller = int(side * 0.97 * (MAX_CHARACTERS / characters) ** 0.5)
         side = max(MIN_SIDE_PX, min(smaller, side - 1))
-
-
-def encode_picture(pixels: Pixels, side: int = MAX_SIDE_PX) -> Picture:
-    """(H, W, 3) uint8 as a PNG, fitted into a square of `side` px."""
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return Picture(
-        f"data:image/png;base64,{data}",
-        image.width,
-        image.height,
-    )
 
 
 def _rows_that_fit(galleries: Sequence[Gallery]) -> list[int]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...core.arrays import Float64Array
+from ...core.number_format import format_count
 from ...metrics.finding import Plot, Series
 from .line_styles import LINE_STYLES, PLOT_TEXT_COLOUR, RULE_COLOUR, LineStyle, styles_of
-from .number_format import format_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

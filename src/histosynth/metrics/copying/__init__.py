@@ -40,6 +40,12 @@ def _conclude(sides: Sides, settings: Settings) -> Section:
     )
 
 
+def _verdict(section: Section) -> str:
+    from .words import copying_verdict
+
+    return copying_verdict(section)
+
+
 COPYING = Metric(
     "copying",
     _measure,
@@ -47,4 +53,5 @@ COPYING = Metric(
     needs=frozenset({Need.REFERENCE}),
     reads=("realism",),
     headline=("suspected_copies",),
+    verdict=_verdict,
 )

@@ -14,10 +14,12 @@ from ...core.estimate import Estimate, undefined
 from ..finding import Finding, Plot, Section, Series
 from ..intervals import share_over, statistic_over
 from ..sample import Sample
+from ..titles import with_titles
 from .nearness import Crops, Nearness, nearness_findings
 from .register import NOT_SEARCHED
 from .search import MATCH, TISSUE_MATCH
 from .suspects import MIN_SCORES, Bars, Scores, why_no_bar
+from .words import COPYING_TITLES
 
 MAX_PAIRS = 8
 """Most alike pairs that are shown."""
@@ -173,7 +175,7 @@ def conclude_copying(
         "copying",
         "Copying",
         _ABOUT,
-        tuple(findings),
+        with_titles(findings, COPYING_TITLES.items()),
         _facts(searched),
         (
             _plot("Largest correlation with training tissue", "correlation", correlations, bar),

@@ -33,6 +33,12 @@ def _conclude(sides: Sides, settings: Settings) -> Section:
     )
 
 
+def _verdict(section: Section) -> str:
+    from .words import inpainting_verdict
+
+    return inpainting_verdict(section)
+
+
 INPAINTING = Metric(
     "inpainting",
     _measure,
@@ -40,4 +46,5 @@ INPAINTING = Metric(
     needs=frozenset({Need.MASKS}),
     tools=frozenset({Tool.PERCEPTUAL}),
     headline=("ssim_inside", "outside_largest"),
+    verdict=_verdict,
 )

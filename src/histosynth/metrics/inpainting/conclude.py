@@ -12,7 +12,9 @@ from ...core.estimate import Estimate, undefined
 from ..finding import Better, Finding, Plot, Section, Series
 from ..intervals import mean_over, ratio_over
 from ..sample import Sample
+from ..titles import with_titles
 from .measure import REGIONS
+from .words import inpainting_titles
 
 _MAX_NAMED_TILES = 10
 """Tiles that are named in a sentence."""
@@ -69,7 +71,7 @@ def conclude_inpainting(
         "inpainting",
         "Inpainting of masks",
         _ABOUT,
-        tuple(findings),
+        with_titles(findings, inpainting_titles(perceptual)),
         {"perceptual": dict(about or {}), "changed_tiles": changed},
         _plots(completed),
         verdict=_verdict(completed, changed),

@@ -55,9 +55,16 @@ def _conclude(sides: Sides, settings: Settings) -> Section:
     )
 
 
+def _verdict(section: Section) -> str:
+    from .words import layout_verdict
+
+    return layout_verdict(section)
+
+
 LAYOUT = Metric(
     "layout",
     _measure,
     _conclude,
     tools=frozenset({Tool.DETECTORS}),
+    verdict=_verdict,
 )

@@ -24,8 +24,10 @@ from ..comparison import (
 )
 from ..finding import Finding, Plot, Section, Series
 from ..sample import Sample
+from ..titles import with_titles
 from .measure import ALL, ClassPair, class_pairs, excess, neighbour_pairs, pcf_of, ripley_of
 from .patterns import RADII_UM
+from .words import layout_titles
 
 MIN_NUCLEI_FOR_LAYOUT = 50
 """Nuclei of a class that a side must contain before the distances of that class are reported."""
@@ -156,7 +158,7 @@ def conclude_layout(
         "layout",
         "Layout of nuclei",
         _ABOUT,
-        tuple(findings),
+        with_titles(findings, layout_titles()),
         {"pairs": tables},
         tuple(_plots(samples, classes)),
     )
@@ -373,7 +375,7 @@ def _plots(samples: Mapping[_Role, Sample], classes: Sequence[str]) -> Iterator[
         plots = (
             _curve_plot(
                 f"L(r) - r, {one}",
-                "L(r) - r (um)",
+                "L(r) - r (micrometres)",
                 excess_curves,
                 row,
             ),
@@ -408,4 +410,4 @@ def _curve_plot(
                     y[finite].tolist(),
                 )
             )
-    return Plot(title, "r (um)", axis, tuple(series))
+    return Plot(title, "distance r (micrometres)", axis, tuple(series))

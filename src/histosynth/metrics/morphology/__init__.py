@@ -45,9 +45,16 @@ def _conclude(sides: Sides, settings: Settings) -> Section:
     )
 
 
+def _verdict(section: Section) -> str:
+    from .words import morphology_verdict
+
+    return morphology_verdict(section)
+
+
 MORPHOLOGY = Metric(
     "morphology",
     _measure,
     _conclude,
     tools=frozenset({Tool.DETECTORS}),
+    verdict=_verdict,
 )

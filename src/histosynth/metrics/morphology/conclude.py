@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.arrays import BoolArray, Float64Array
 from ...core.estimate import undefined
+from ...core.number_format import spelt_unit
 from ..comparison import (
     Comparison,
     PatientSums,
@@ -22,9 +23,11 @@ from ..finding import Finding, Plot, Section, Series
 from ..marginals import grid_of
 from ..proportions import TileRows, share_finding
 from ..sample import Sample
+from ..titles import with_titles
 from .features import FEATURE_FAMILIES, FEATURE_UNITS, NUCLEUS_FEATURES
 from .nucleus_table import NucleusTable
 from .two_sample import two_sample_auc
+from .words import FEATURE_TITLES, morphology_titles
 
 MIN_NUCLEI_OF_CLASS = 20
 """Nuclei of a class on each side, below which the class is left out."""
@@ -39,8 +42,8 @@ _MIN_SPREAD = 1e-9
 _UNIT = "real sd"
 _ABOUT = (
     "Nuclei that a detector finds, outlined by a threshold, each in the class of the one requested "
-    "within 3 um, compared with real nuclei of the same class. Outlines err alike on both sides: "
-    "read every number with its baseline."
+    "within 3 micrometres, compared with real nuclei of the same class. Outlines err alike on both "
+    "sides: read every number with its baseline."
 )
 _MIXED_CLASSES = (
     "all classes; the two sides of the baseline may contain other shares of them, which a "
@@ -140,7 +143,7 @@ def conclude_morphology(
         "morphology",
         "Morphology of nuclei",
         _ABOUT,
-        tuple(findings),
+        with_titles(findings, morphology_titles(classes)),
         {
             "features": list(NUCLEUS_FEATURES),
             "units": FEATURE_UNITS,
@@ -393,11 +396,12 @@ def _plot(column: int, plotted: dict[_Role, NucleusTable]) -> Plot:
         values = table.values[:, column]
         step = max(-(-len(values) // _MAX_PLOTTED_NUCLEI), 1)
         series.append(Series(role, role, values[::step].tolist()))
-    axis = feature
+    title = FEATURE_TITLES[feature]
+    axis = title
     if feature in FEATURE_UNITS:
-        axis = f"{feature} ({FEATURE_UNITS[feature]})"
+        axis = f"{title} ({spelt_unit(FEATURE_UNITS[feature])})"
     return Plot(
-        f"Nuclei: {feature}",
+        f"Nuclei: {title[:1].lower()}{title[1:]}",
         axis,
         "",
         tuple(series),

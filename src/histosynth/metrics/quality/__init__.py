@@ -29,9 +29,16 @@ def _conclude(sides: Sides, settings: Settings) -> Section:
     )
 
 
+def _verdict(section: Section) -> str:
+    from .words import quality_verdict
+
+    return quality_verdict(section)
+
+
 QUALITY = Metric(
     "quality",
     _measure,
     _conclude,
     tools=frozenset({Tool.NIMA}),
+    verdict=_verdict,
 )

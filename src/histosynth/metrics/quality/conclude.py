@@ -13,13 +13,13 @@ from ..sample import Sample
 QUALITY_QUANTITIES = (
     Quantity(
         "quality_focus",
-        "Focus",
+        "Sharpness of the focus",
         "log10",
         "quality/focus",
     ),
     Quantity(
         "quality_fine_power",
-        "Share of power above 0.4 cycles/um",
+        "Fine detail: share of power above 0.4 cycles per micrometre",
         "",
         "quality/spectrum",
         0,
@@ -39,7 +39,7 @@ QUALITY_QUANTITIES = (
     ),
     Quantity(
         "quality_blocks",
-        "JPEG blocks",
+        "Blocks of 8 pixels, as JPEG leaves them",
         "",
         "quality/blocks",
     ),
@@ -61,7 +61,7 @@ QUALITY_QUANTITIES = (
 
 NIMA_QUANTITY = Quantity(
     "quality_nima",
-    "NIMA",
+    "Rating by people, as NIMA predicts it",
     "",
     "quality/nima",
 )

@@ -23,10 +23,17 @@ def _conclude(sides: Sides, settings: Settings) -> Section:
     )
 
 
+def _verdict(section: Section) -> str:
+    from .words import realism_verdict
+
+    return realism_verdict(section)
+
+
 REALISM = Metric(
     "realism",
     measure_nothing,
     _conclude,
     tools=frozenset({Tool.ENCODER}),
     headline=("FD_", "KID_"),
+    verdict=_verdict,
 )

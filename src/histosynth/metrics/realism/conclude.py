@@ -9,9 +9,11 @@ import numpy as np
 from ...core.arrays import Float64Array
 from ..finding import Finding, Plot, Section, Series
 from ..sample import Sample
+from ..titles import with_titles
 from .coverage import neighbourhood
 from .distance import all_distances, frechet_finding, kernel_finding
 from .feature_sides import FeatureSides, feature_sides
+from .words import realism_titles
 
 _MAX_PLOTTED = 2000
 """Tiles of a side in the scatter plot."""
@@ -80,7 +82,7 @@ def conclude_realism(
         "realism",
         "Realism",
         _ABOUT,
-        tuple(findings),
+        with_titles(findings, realism_titles(encoder)),
         {
             "encoder": encoder,
             "baseline": _baseline_text(sides),

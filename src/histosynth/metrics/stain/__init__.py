@@ -24,4 +24,15 @@ def _conclude(sides: Sides, settings: Settings) -> Section:
     )
 
 
-STAIN = Metric("stain", _measure, _conclude)
+def _verdict(section: Section) -> str:
+    from .words import stain_verdict
+
+    return stain_verdict(section)
+
+
+STAIN = Metric(
+    "stain",
+    _measure,
+    _conclude,
+    verdict=_verdict,
+)

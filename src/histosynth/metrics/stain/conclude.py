@@ -117,9 +117,9 @@ def conclude_stain(
     )
     about = (
         "Optical density of tissue, direction and full dose of both dyes (Macenko et al. 2009), "
-        f"of light averaged over {LIGHT_SMOOTH_UM:g} um, so that blur, noise and JPEG hardly "
-        "count. Distances are 1-D Wasserstein; a ratio of 1 is as far as real tissue of other "
-        "patients is."
+        f"of light averaged over {LIGHT_SMOOTH_UM:g} micrometres, so that blur, noise and JPEG "
+        "hardly count. Distances are 1-D Wasserstein; a ratio of 1 is as far as real tissue of "
+        "other patients is."
     )
     return Section(
         "stain",

@@ -42,6 +42,12 @@ def _conclude(sides: Sides, settings: Settings) -> Section:
     )
 
 
+def _verdict(section: Section) -> str:
+    from .words import structure_verdict
+
+    return structure_verdict(section)
+
+
 STRUCTURE = Metric(
     "structure",
     _measure,
@@ -49,4 +55,5 @@ STRUCTURE = Metric(
     needs=frozenset({Need.NUCLEI}),
     tools=frozenset({Tool.DETECTORS}),
     headline=("f1", "F1"),
+    verdict=_verdict,
 )

@@ -12,7 +12,9 @@ from ...core.arrays import Float64Array
 from ..finding import Finding, Plot, Section, Series
 from ..proportions import Score, quotient, share_finding
 from ..sample import Sample
+from ..titles import with_titles
 from .measure import REACH_UM, STRICT_UM
+from .words import structure_titles
 
 MIN_NUCLEI_FOR_SHARE = 20
 """A share of fewer nuclei is not reported."""
@@ -24,9 +26,9 @@ _FOUND = 1
 _REQUESTED = 2
 """Column of `counts`."""
 _ABOUT = (
-    "Nuclei found where they were requested, one to one within 6 um (and 3 um), by detectors that "
-    "are independent of the generator. A detector misses nuclei of real tissue too: read the ratio "
-    "to its score there."
+    "Nuclei found where they were requested, one to one within 6 micrometres (and 3), by detectors "
+    "that are independent of the generator. A detector misses nuclei of real tissue too: read the "
+    "ratio to its score there."
 )
 _RINGS_NOTE = (
     "by rings of colour around each requested place, fitted on real tiles; no detector is involved"
@@ -137,7 +139,7 @@ def conclude_structure(
         "structure",
         "Structure",
         _ABOUT,
-        tuple(findings),
+        with_titles(findings, structure_titles(detectors, classes)),
         {
             "reach_um": REACH_UM,
             "strict_um": STRICT_UM,
@@ -384,7 +386,7 @@ def _error_plot(detector: str, sides: _Sides) -> Plot:
         series.append(Series(role, role, errors[::step].tolist()))
     return Plot(
         f"Places of nuclei, {detector}",
-        "off by (um)",
+        "distance from the requested place (micrometres)",
         "",
         tuple(series),
         "density",

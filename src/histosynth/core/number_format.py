@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ...core.estimate import Estimate
+from .estimate import Estimate
 
 NARROW_SPACE = "\u202f"
 """Separates thousands; no line breaks at it."""
@@ -16,6 +16,27 @@ MIN_DECIMAL = 1e-3
 MAX_DECIMAL = 1e7
 MISSING = "–"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+SPELT_UNITS = {
+    "um": "micrometres",
+    "um2": "square micrometres",
+    "per mm2": "per square millimetre",
+    "sd": "standard deviations of real tiles",
+    "real sd": "standard deviations of real nuclei",
+    "log10": "powers of ten",
+    "log10 of a share": "power of ten of the share",
+    "doses/um": "doses per micrometre",
+    "dB": "decibels",
+    "px": "pixels",
+    "mpp": "micrometres per pixel",
+}
+"""Units of estimates and axes as people read them; all others are words already."""
+
+
+def spelt_unit(unit: str) -> str:
+    """A unit in words."""
+    return SPELT_UNITS.get(unit, unit)
 
 
 def format_count(value: int) -> str:
