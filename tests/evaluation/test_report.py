@@ -15,7 +15,7 @@ from histosynth.core.errors import NotWritable
 from histosynth.core.estimate import Estimate, undefined
 from histosynth.core.number_format import format_count, format_estimate, format_number
 from histosynth.evaluation.report import Material, Report, write_report
-from histosynth.evaluation.report.facts import take_matrices
+from histosynth.evaluation.report.facts import fact_of, plain_key, take_matrices
 from histosynth.evaluation.report.forest import Axis
 from histosynth.evaluation.report.model import json_value
 from histosynth.evaluation.report.page import overview_findings, render
@@ -259,6 +259,30 @@ def test_what_cannot_be_told_says_why(page):
     assert WHY in text and "there is 1 patient" in text
     assert "there are no values to draw" in text and "no ratio" not in text.split("At a glance")[0]
     assert "not for diagnosis" in text and "17.3" in text and "(14.9 to 21.2)" in text
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("reach_um", "reach (micrometres)"),
+        ("area_um2", "area (square micrometres)"),
+        ("tile_size_px", "tile size (pixels)"),
+        ("trained_at_mpp", "trained at (micrometres per pixel)"),
+        ("given_nuclei", "given nuclei"),
+        ("um", "um"),
+    ],
+)
+def test_units_in_keys_are_spelt(key, name):
+    assert plain_key(key) == name
+
+
+def test_estimates_among_facts_are_one_line():
+    facts = {"chance": estimate(0.47, 0.38, 0.52, unit="um", n=1256).as_dict()}
+    ((name, fact),) = fact_of(facts).pairs
+    assert (name, fact.text) == ("chance", "0.47 (0.38 to 0.52) micrometres, n 1\u202f256")
+    assert fact_of({"a": undefined(WHY).as_dict()}).pairs[0][1].text == WHY
+    odd = estimate(0.47).as_dict() | {"value": "many"}
+    assert fact_of(odd).form == "pairs"
 
 
 def test_confusion_matrices_are_lifted_out_of_the_facts_and_others_stay():
