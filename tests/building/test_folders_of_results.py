@@ -69,7 +69,7 @@ READS_OF_ITS_OWN = {
     "core/web.py:open_url": "an address",
     "encoders/opening.py:open_encoder": "an encoder",
     "encoders/weight_files.py:_receive": "writes",
-    "evaluation/report/page.py:_template": "the package's own text",
+    "core/page/templates.py:_text_of": "the package's own text",
     "model/families/single_file.py:published_settings": "the package's own text",
     "model/packing.py:_extract": "writes",
     "model/packing.py:_write_folder": "writes",

@@ -15,7 +15,8 @@ from histosynth.core.errors import NotWritable
 from histosynth.core.estimate import Estimate, undefined
 from histosynth.core.number_format import format_count, format_estimate, format_number
 from histosynth.evaluation.report import Material, Report, write_report
-from histosynth.evaluation.report.facts import fact_of, plain_key, take_matrices
+from histosynth.evaluation.report.fact_words import key_in_words
+from histosynth.evaluation.report.facts import fact_of, take_matrices
 from histosynth.evaluation.report.forest import Axis
 from histosynth.evaluation.report.model import json_value
 from histosynth.evaluation.report.page import overview_findings, render
@@ -273,7 +274,7 @@ def test_what_cannot_be_told_says_why(page):
     ],
 )
 def test_units_in_keys_are_spelt(key, name):
-    assert plain_key(key) == name
+    assert key_in_words(key) == name
 
 
 def test_estimates_among_facts_are_one_line():

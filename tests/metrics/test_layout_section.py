@@ -258,7 +258,7 @@ def test_plots_show_the_curves_of_each_class_and_of_all(five):
     expected = []
     for row, name in ((0, "a"), (2, "b"), (3, "all")):
         for title, axis, curve in [
-            ("L(r) - r", "L(r) - r (um)", lambda each: excess(ripley_of(each))),
+            ("L(r) - r", "L(r) - r (micrometres)", lambda each: excess(ripley_of(each))),
             ("g(r)", "g(r)", pcf_of),
         ]:
             series = []
@@ -267,7 +267,9 @@ def test_plots_show_the_curves_of_each_class_and_of_all(five):
                 radii = RADII_UM[RADII_UM <= 45] if role == "real" else RADII_UM
                 y = curve(each)[row][: len(radii)]
                 series.append(Series(role, role, radii.tolist(), y.tolist()))
-            expected.append(Plot(f"{title}, {name}", "r (um)", axis, tuple(series)))
+            expected.append(
+                Plot(f"{title}, {name}", "distance r (micrometres)", axis, tuple(series))
+            )
     assert section.plots == tuple(expected)
     assert section.plots[0].form == "line"
     only = conclude_layout(None, obtained, real, ("a", "b"))

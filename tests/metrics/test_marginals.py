@@ -202,7 +202,7 @@ def test_a_side_without_any_measured_tile_is_stated(side):
     role = "synthetic" if side == "real" else "real"
     assert plots[0] == Plot(
         "Size of nuclei",
-        "Size of nuclei (um)",
+        "Size of nuclei (micrometres)",
         "",
         (Series(role, role, list(np.arange(10.0))),),
         "density",

@@ -93,8 +93,8 @@ def test_the_section_states_what_it_measures(section):
     assert section.title == "Morphology of nuclei"
     assert section.about == (
         "Nuclei that a detector finds, outlined by a threshold, each in the class of the one "
-        "requested within 3 um, compared with real nuclei of the same class. Outlines err alike "
-        "on both sides: read every number with its baseline."
+        "requested within 3 micrometres, compared with real nuclei of the same class. Outlines "
+        "err alike on both sides: read every number with its baseline."
     )
     assert list(section.facts) == ["features", "units", "classes"]
     assert section.facts["features"] == list(NUCLEUS_FEATURES)
@@ -331,14 +331,19 @@ def test_many_nuclei_are_compared_on_fewer_points_and_within_a_percent():
 def test_plots_show_at_most_500_nuclei_of_each_side(section):
     titles = [(plot.title, plot.x, plot.y, plot.form) for plot in section.plots]
     assert titles == [
-        ("Nuclei: area_um2", "area_um2 (um2)", "", "density"),
-        ("Nuclei: eccentricity", "eccentricity", "", "density"),
-        ("Nuclei: irregularity", "irregularity", "", "density"),
-        ("Nuclei: density", "density (doses)", "", "density"),
-        ("Nuclei: density_spread", "density_spread (doses)", "", "density"),
-        ("Nuclei: chromatin_gradient", "chromatin_gradient (doses/um)", "", "density"),
-        ("Nuclei: chromatin_roughness", "chromatin_roughness", "", "density"),
-        ("Nuclei: fine_power", "fine_power (log10 of a share)", "", "density"),
+        ("Nuclei: area", "Area (square micrometres)", "", "density"),
+        ("Nuclei: eccentricity of the outline", "Eccentricity of the outline", "", "density"),
+        ("Nuclei: irregularity of the outline", "Irregularity of the outline", "", "density"),
+        ("Nuclei: haematoxylin", "Haematoxylin (doses)", "", "density"),
+        ("Nuclei: spread of haematoxylin", "Spread of haematoxylin (doses)", "", "density"),
+        (
+            "Nuclei: sharpness of the chromatin",
+            "Sharpness of the chromatin (doses per micrometre)",
+            "",
+            "density",
+        ),
+        ("Nuclei: roughness of the chromatin", "Roughness of the chromatin", "", "density"),
+        ("Nuclei: fine detail", "Fine detail (power of ten of the share)", "", "density"),
     ]
     for column, plot in enumerate(section.plots):
         assert [(each.role, each.name) for each in plot.series] == [

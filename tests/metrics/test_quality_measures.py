@@ -310,8 +310,8 @@ def measured(quantities, seed, prefix, shift=0.0, left_out=()):
 
 STAIN_ABOUT = (
     "Optical density of tissue, direction and full dose of both dyes (Macenko et al. 2009), of "
-    "light averaged over 1.5 um, so that blur, noise and JPEG hardly count. Distances are 1-D "
-    "Wasserstein; a ratio of 1 is as far as real tissue of other patients is."
+    "light averaged over 1.5 micrometres, so that blur, noise and JPEG hardly count. Distances are "
+    "1-D Wasserstein; a ratio of 1 is as far as real tissue of other patients is."
 )
 QUALITY_ABOUT = (
     "Focus, share and slope of fine detail, noise (Immerkaer 1996), JPEG blocks and clipped "

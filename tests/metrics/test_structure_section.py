@@ -73,9 +73,9 @@ def test_every_finding_of_a_detector():
     section = conclude_structure(*sides, CLASSES, ["d"])
     assert (section.key, section.title) == ("structure", "Structure")
     assert section.about == (
-        "Nuclei found where they were requested, one to one within 6 um (and 3 um), by detectors "
-        "that are independent of the generator. A detector misses nuclei of real tissue too: read "
-        "the ratio to its score there."
+        "Nuclei found where they were requested, one to one within 6 micrometres (and 3), by "
+        "detectors that are independent of the generator. A detector misses nuclei of real tissue "
+        "too: read the ratio to its score there."
     )
 
     def f1(reach, group):
@@ -187,7 +187,7 @@ def test_plots_of_a_detector():
         ),
         Plot(
             "Places of nuclei, d",
-            "off by (um)",
+            "distance from the requested place (micrometres)",
             "",
             tuple(Series(role, role, each) for role, each in zip(roles, errors, strict=True)),
             "density",

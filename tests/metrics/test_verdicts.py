@@ -7,15 +7,15 @@ import pytest
 from histosynth.core.estimate import Estimate, undefined
 from histosynth.metrics.copying.words import copying_verdict
 from histosynth.metrics.finding import Finding, Section
-from histosynth.metrics.inpainting.words import inpainting_verdict
-from histosynth.metrics.layout.words import layout_verdict
+from histosynth.metrics.inpainting.words import inpainting_titles, inpainting_verdict
+from histosynth.metrics.layout.words import layout_titles, layout_verdict
 from histosynth.metrics.membership import membership_verdict
 from histosynth.metrics.morphology.words import morphology_titles, morphology_verdict
 from histosynth.metrics.quality.words import quality_verdict
-from histosynth.metrics.realism.words import realism_verdict
+from histosynth.metrics.realism.words import realism_titles, realism_verdict
 from histosynth.metrics.stain.words import stain_verdict
 from histosynth.metrics.standing import conclusive, ends_for_patients, standing, widening
-from histosynth.metrics.structure.words import structure_verdict
+from histosynth.metrics.structure.words import structure_titles, structure_verdict
 from histosynth.metrics.titles import with_titles
 from histosynth.metrics.verdict import general_verdict
 
@@ -354,3 +354,38 @@ def test_a_name_of_two_things_gets_no_title():
     for class_name, title in classes.items():
         (titled,) = with_titles([finding], morphology_titles((class_name,)))
         assert titled.title == title
+
+
+@pytest.mark.parametrize(
+    ("titles", "name", "title"),
+    [
+        (realism_titles("histo"), "FD_histo", "Distance between the sets of tiles (Fréchet)"),
+        (
+            structure_titles(("blobs",), ("a_b",)),
+            "F1_blobs_a_b",
+            "Agreement of a_b nuclei (F1), by the detector blobs",
+        ),
+        (
+            structure_titles(("blobs",), ()),
+            "F1_blobs_3um",
+            "Agreement within 3 micrometres (F1), by the detector blobs",
+        ),
+        (
+            layout_titles(),
+            "nearest_from_requested_classes",
+            "Distances to the nearest nucleus, between classes, found against requested",
+        ),
+        (
+            morphology_titles(("tumour",)),
+            "W1_tumour_area_um2",
+            "Area: distance of tumour nuclei from real ones",
+        ),
+        (
+            inpainting_titles("lpips"),
+            "lpips_inside",
+            "Perceived difference from the original, inside the mask",
+        ),
+    ],
+)
+def test_plain_names(titles, name, title):
+    assert dict(titles)[name] == title

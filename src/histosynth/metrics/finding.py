@@ -36,7 +36,7 @@ class Finding:
     ratio: Estimate | None = None
     label: str = ""
     note: str = ""
-    title: str = ""
+    title: str = field(default="", compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; the title stays out, since programs go by the name."""

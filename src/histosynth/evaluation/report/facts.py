@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from ...core.estimate import Estimate
-from ...core.number_format import MISSING, format_count, format_estimate, spelt_unit
+from ...core.number_format import MISSING, format_count
+from .fact_words import estimate_in_words, key_in_words
 
 MAX_ITEMS = 40
 """Items of one list or table on the page; the others are in report.json."""
 MAX_DEPTH = 6
-ESTIMATE_KEYS = {field.name for field in fields(Estimate)}
 Matrix = tuple[str, "Fact"]
 """A title, and a heat table."""
 
@@ -59,7 +58,7 @@ def fact_of(value: Any, depth: int = 0) -> Fact:
     if not value or depth >= MAX_DEPTH:
         return Fact("text", plain_text(value))
     if isinstance(value, Mapping):
-        return _estimate(value) or _pairs(value, depth)
+        return _mapping(value, depth)
     if isinstance(value, list):
         if all(isinstance(each, Mapping) and each for each in value):
             return _grid(value, depth)
@@ -69,33 +68,11 @@ def fact_of(value: Any, depth: int = 0) -> Fact:
     return Fact("text", plain_text(value))
 
 
-def _estimate(value: Mapping[str, Any]) -> Fact | None:
-    """An estimate as one text, as tables show it; None where the value is none."""
-    if value.keys() != ESTIMATE_KEYS:
-        return None
-    numbers = dict(value)
-    for name in ("value", "low", "high"):
-        if numbers[name] is None:
-            numbers[name] = math.nan
-        elif not isinstance(numbers[name], int | float):
-            return None
-    if not isinstance(numbers["n"], int):
-        return None
-    shown = format_estimate(Estimate(**numbers))
-    unit = f" {spelt_unit(shown.unit)}" if shown.unit else ""
-    if not shown.value:
-        return Fact("text", shown.reason)
-    interval = f" {shown.interval}" if shown.interval else ""
-    return Fact("text", f"{shown.value}{interval}{unit}, n {format_count(numbers['n'])}")
-
-
-def plain_key(key: str) -> str:
-    """A key in words, with the unit that its end names spelt: `reach_um`, reach (micrometres)."""
-    name, _, unit = key.rpartition("_")
-    spelt = spelt_unit(unit)
-    if not name or spelt == unit:
-        return key.replace("_", " ")
-    return f"{name.replace('_', ' ')} ({spelt})"
+def _mapping(value: Mapping[str, Any], depth: int) -> Fact:
+    text = estimate_in_words(value)
+    if text:
+        return Fact("text", text)
+    return _pairs(value, depth)
 
 
 def plain_text(value: Any) -> str:
@@ -226,7 +203,7 @@ def _pairs(value: Mapping[str, Any], depth: int) -> Fact:
     items = list(value.items())
     pairs = []
     for key, each in items[:MAX_ITEMS]:
-        name = plain_key(str(key))
+        name = key_in_words(str(key))
         inner = fact_of(each, depth + 1)
         pairs.append((name, inner))
     return Fact(
