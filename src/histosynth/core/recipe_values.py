@@ -102,13 +102,18 @@ def _meant_value(value: Any, hint: Any) -> str:
         return _meant_by_text(value.strip().lower(), hint)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
+    return _meant_by_number(value, hint)
+
+
+def _meant_by_number(value: int | float, hint: Any) -> str:
     if hint is bool:
-        return "true" if value == 1 else "false" if value == 0 else ""
+        return {0: "false", 1: "true"}.get(value, "")
     if hint is str:
         text = shown_value(value)
         return f'"{text}"' if len(text) < _MAX_DIGITS else ""
     is_whole = isinstance(value, float) and value.is_integer()
-    return str(int(value)) if hint is int and is_whole and abs(value) < _MAX_WHOLE else ""
+    is_meant = hint is int and is_whole and abs(value) < _MAX_WHOLE
+    return str(int(value)) if is_meant else ""
 
 
 def _meant_by_text(text: str, hint: Any) -> str:

@@ -39,15 +39,19 @@ def open_bundle(
     folder = Path(path) if path is not None else COMPACT
     is_adapter = _is_adapter(folder)
     whole = COMPACT if is_adapter else folder
-    bundle = load_bundle(whole, base=base or os.environ.get("HISTOSYNTH_BASE"))
+    base_folder = base or os.environ.get("HISTOSYNTH_BASE")
+    bundle = load_bundle(whole, base=base_folder)
     for adapter in adapter_folders(whole):
         bundle.load_adapter(adapter)
     if is_adapter:
         _replace_adapter(bundle, folder)
-    for network in (bundle.unet, bundle.structure, *bundle.structures.values()):
+    itemwise_norms(bundle.unet)
+    itemwise_norms(bundle.structure)
+    for network in bundle.structures.values():
         itemwise_norms(network)
     target = pick_device(device)
-    return bundle.to(device=target, dtype=pick_dtype(target, dtype))
+    number_type = pick_dtype(target, dtype)
+    return bundle.to(device=target, dtype=number_type)
 
 
 def _is_adapter(folder: Path) -> bool:
