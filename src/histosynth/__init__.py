@@ -27,7 +27,9 @@ _MODULE_OF = {
     "Condition": "core.condition",
     "Context": "core.condition",
     "HistosynthError": "core.errors",
+    "HistosynthPipeline": "diffusers",
     "Nuclei": "core.nuclei",
+    "NucleiT2IAdapter": "diffusers",
     "Synthetic": "core.synthetic",
     "Tile": "core.tile",
     "TileRef": "core.tile",
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from .core.synthetic import Synthetic
     from .core.tile import Tile, TileRef
     from .core.tileset import TileSet
+    from .diffusers import HistosynthPipeline, NucleiT2IAdapter
     from .model.opening import open_bundle
     from .pipeline.complete import complete
     from .pipeline.evaluate import evaluate

@@ -72,7 +72,7 @@ READS_OF_ITS_OWN = {
     "core/page/templates.py:_text_of": "the package's own text",
     "model/families/single_file.py:published_settings": "the package's own text",
     "model/packing.py:_extract": "writes",
-    "model/packing.py:_write_folder": "writes",
+    "model/packing.py:write_contents": "writes",
     "model/packing.py:_write_zip": "writes",
     "pipeline/evaluate.py:run_evaluation": "an engine",
     "pipeline/prepare.py:cut_tiles": "an engine",

@@ -13,6 +13,7 @@ from histosynth.cli.main import app
 SOURCE = Path(__file__).parents[2] / "src" / "histosynth"
 OWNERS = {
     "bundle convert": ("pipeline/bundle.py", "convert"),
+    "bundle export": ("model/diffusers_export.py", "export_diffusers"),
     "bundle pack": ("model/packing.py", "pack"),
     "bundle unpack": ("model/packing.py", "unpack"),
     "complete": ("pipeline/complete_files.py", "complete_files"),

@@ -143,6 +143,37 @@ def convert(
     Output(as_json, quiet).done(converted, [line])
 
 
+@app.command()
+def export(
+    out: Annotated[
+        Path,
+        typer.Option(help="New folder."),
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Bundle folder (default: the compact bundle)."),
+    ] = None,
+    to: Annotated[
+        Literal["diffusers"],
+        typer.Option(help="Program that opens the folder."),
+    ] = "diffusers",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a bundle as a folder that plain diffusers opens; on Stable Diffusion, what is added.
+
+    Example: histosynth bundle export my-bundle --to diffusers --out my-pipeline
+    """
+    from ..pipeline import bundle as bundles
+
+    exported = bundles.export(folder, to, out)
+    lines = [
+        f"{out}: {exported['files']} files, {_size_text(exported['bytes'])}",
+        f"opens with {exported['opens_with']}",
+    ]
+    Output(as_json, quiet).done(exported, lines)
+
+
 def _listed_numbers(values: Sequence[float]) -> str:
     return " and ".join(f"{value:g}" for value in values)
 

@@ -230,17 +230,38 @@ def save_adapter(
         prefix + key: value.detach().to("cpu", dtype).contiguous()
         for key, value in adapter_state.items()
     }
+    return write_adapter(folder / ADAPTER_FILE, info, tensors, prefix=prefix)
+
+
+def write_adapter(
+    path: Path,
+    info: AdapterInfo,
+    tensors: Mapping[str, Tensor],
+    *,
+    prefix: str = UNET_PREFIX,
+) -> Path:
+    """Write an adapter's tensors with its metadata, ours and those of diffusers; returns `path`.
+
+    Args:
+        path: of the file.
+        info: its metadata.
+        tensors: on the CPU, by the names that they have in the file.
+        prefix: of these names; see `Family.adapter_prefix`.
+    """
     diffusers_facts = {
         f"{prefix}r": info.rank,
         f"{prefix}lora_alpha": info.alpha,
         f"{prefix}target_modules": list(info.targets),
+        # diffusers 0.36 takes no file without them
+        f"{prefix}rank_pattern": {},
+        f"{prefix}alpha_pattern": {},
     }
     metadata = {
         "format": "pt",
         _OWN_METADATA: json.dumps(asdict(info)),
         _DIFFUSERS_METADATA: json.dumps(diffusers_facts),
     }
-    return write_tensors(folder / ADAPTER_FILE, tensors, metadata)
+    return write_tensors(path, tensors, metadata)
 
 
 def read_adapter(path: Path) -> tuple[AdapterInfo, dict[str, Tensor]]:

@@ -366,11 +366,10 @@ def write_diffusers(
         f"{UNET_PREFIX}r": strengths.rank,
         f"{UNET_PREFIX}lora_alpha": strengths.alpha,
         f"{UNET_PREFIX}target_modules": adapted_layers(renamed),
+        # diffusers 0.36 takes no file without them, empty or not
+        f"{UNET_PREFIX}rank_pattern": strengths.ranks,
+        f"{UNET_PREFIX}alpha_pattern": strengths.alphas,
     }
-    if strengths.ranks:
-        diffusers_facts[f"{UNET_PREFIX}rank_pattern"] = strengths.ranks
-    if strengths.alphas:
-        diffusers_facts[f"{UNET_PREFIX}alpha_pattern"] = strengths.alphas
     new_metadata = {"format": "pt", _DIFFUSERS_METADATA: json.dumps(diffusers_facts)}
     if _OWN_METADATA in metadata:
         new_metadata[_OWN_METADATA] = metadata[_OWN_METADATA]

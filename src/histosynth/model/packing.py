@@ -108,17 +108,18 @@ def pack(
             refuse_existing(out)
             _write_zip(contents, out)
         else:
-            _write_folder(contents, out)
+            with new_folder(out) as folder:
+                write_contents(contents, folder)
     return packing_summary(contents, out=str(out))
 
 
-def _write_folder(contents: Contents, out: Path) -> None:
-    with _new_folder(out) as folder:
-        for name, source in contents.items():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as sink:
-                _copy(source, sink)
+def write_contents(contents: Contents, folder: Path) -> None:
+    """Write files into a folder that is ours."""
+    for name, source in contents.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as sink:
+            _copy(source, sink)
 
 
 def _write_zip(contents: Contents, out: Path) -> None:
@@ -149,7 +150,7 @@ def unpack(archive: Path, out: Path) -> dict[str, Any]:
             open_plain(archive) as file,
             zipfile.ZipFile(file) as opened,
             share_folder(out.parent, [out.name]),
-            _new_folder(out) as folder,
+            new_folder(out) as folder,
         ):
             entries = [entry for entry in opened.infolist() if not entry.is_dir()]
             _check_entries(archive, entries)
@@ -246,7 +247,7 @@ def _entry_problem(entry: zipfile.ZipInfo) -> str:
 
 
 @contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
+def new_folder(out: Path) -> Iterator[Path]:
     """A temporary folder to fill, which is moved to `out` only if the block succeeds.
 
     Raises:

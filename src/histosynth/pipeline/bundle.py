@@ -1,4 +1,4 @@
-"""Verbs on bundles: inspect one, convert its adapters, and push it to a hub."""
+"""Verbs on bundles: inspect one, convert its adapters, export it, and push it to a hub."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from ..core.errors import BadOption, BundleMismatch, UnavailableError, first_line
 from ..core.folder_lock import share_folder
+from ..core.shipped import COMPACT
 from ..model.adapters import ADAPTER_FILE, read_adapter
 from ..model.card_files import network_sizes
 from ..model.info import BundleInfo, adapter_folders, read_info, verified
@@ -147,6 +148,36 @@ def _networks(file: Path, base: Path | None) -> Sequence[LayerShapes]:
     if is_own_file(file):
         return ()  # it names its modules, and its base may be of any family
     return stable_diffusion_shapes()
+
+
+def export(
+    folder: Path | None,
+    to: Literal["diffusers"],
+    out: Path,
+) -> dict[str, Any]:
+    """Write a bundle as a new folder that another program opens, whole or not at all.
+
+    Args:
+        folder: the bundle; None: the compact one.
+        to: the program.
+        out: a new or empty folder.
+
+    Raises:
+        HistosynthError: see `export_diffusers`.
+    """
+    from ..model.diffusers_export import export_diffusers, opens_with
+
+    info = export_diffusers(folder or COMPACT, out)
+    files = [path for path in out.rglob("*") if path.is_file()]
+    return {
+        "out": str(out),
+        "to": to,
+        "name": info.name,
+        "family": info.family,
+        "files": len(files),
+        "bytes": total_bytes(out),
+        "opens_with": opens_with(info, out),
+    }
 
 
 def push(

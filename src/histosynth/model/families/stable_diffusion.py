@@ -31,7 +31,8 @@ class StableDiffusion(TextFamily):
     kohya_blocks = UNET_BLOCKS
     adapter_use = (
         "The adapters load in diffusers (`pipe.load_lora_weights`), and under kohya's names in\n"
-        "ComfyUI and A1111 (`histosynth bundle convert`). There they generate from text alone."
+        "ComfyUI and A1111 (`histosynth bundle convert`). There they generate from text alone;\n"
+        "with nuclei too after `histosynth bundle export`: docs/diffusers.md of histosynth."
     )
     network_folder = "unet"
     network_class = UNet2DConditionModel
