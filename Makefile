@@ -51,15 +51,15 @@ hostile: $(STAMP) ## altered files of every format, hostile servers and bundles,
 	PYTHONPATH=src:tests:tests/support $(BIN)/python -m hostile $(HOSTILE)
 
 check: $(STAMP)  ## format, lint, types, import contracts, spelling
-	$(BIN)/ruff format --check src tests benchmarks docs
-	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src tests benchmarks docs examples
+	$(BIN)/ruff check src tests benchmarks docs examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
 format: $(STAMP) ## put the code in form
-	$(BIN)/ruff format src tests benchmarks docs
-	$(BIN)/ruff check --fix src tests benchmarks docs
+	$(BIN)/ruff format src tests benchmarks docs examples
+	$(BIN)/ruff check --fix src tests benchmarks docs examples
 
 docs: $(STAMP)   ## write docs/cli and the schemas of recipes anew
 	$(BIN)/python docs/write_help.py

@@ -7,6 +7,7 @@ import pytest
 
 from histosynth.core.errors import (
     AdapterMismatch,
+    BadLayouts,
     BadOption,
     BadPairing,
     BadRecipe,
@@ -49,6 +50,12 @@ def numbers(count: int) -> list[str]:
 
 # what builds the error, its problem, its remedy, its other fields
 INPUTS = [
+    (
+        lambda: BadLayouts(A, "it is cut off"),
+        "a is no model of layouts: it is cut off.",
+        "Install the package again, or fit the model again.",
+        {"path": A, "reason": "it is cut off"},
+    ),
     (
         lambda: UnreadableImage(A, "it is cut off"),
         "a cannot be read as an image: it is cut off.",

@@ -66,7 +66,7 @@ def nuclei_csv(nuclei: Nuclei) -> str:
     """The text of `write_csv`."""
     rows: list[tuple[str | float, ...]] = [("x", "y", "class")]
     for point, name in zip(nuclei.xy, nuclei.names(), strict=True):
-        x, y = _rounded(point, nuclei.size, shift=0.0)
+        x, y = tile_coordinates(point, nuclei.size, shift=0.0)
         rows.append((x, y, name))
     return csv_text(rows, line_end="\r\n")
 
@@ -84,7 +84,7 @@ def nuclei_geojson(nuclei: Nuclei) -> str:
             "type": "Feature",
             "geometry": {
                 "type": "Point",
-                "coordinates": _rounded(point, nuclei.size, shift=_CORNER_SHIFT_PX),
+                "coordinates": tile_coordinates(point, nuclei.size, shift=_CORNER_SHIFT_PX),
             },
             "properties": {
                 "objectType": "detection",
@@ -99,13 +99,19 @@ def nuclei_geojson(nuclei: Nuclei) -> str:
     return json_line(collection) + "\n"
 
 
-def _rounded(
+def tile_coordinates(
     point: Float32Array,
     size: tuple[int, int],
     *,
     shift: float,
 ) -> list[float]:
-    """Coordinates for a file: three decimals, and never rounded out of the tile."""
+    """Coordinates of a nucleus for a file: three decimals, and never rounded out of the tile.
+
+    Args:
+        point: x and y in px of the tile.
+        size: width and height of the tile, px.
+        shift: added, e.g. 0.5 where a format counts from the corner of the first pixel.
+    """
     coordinates = []
     for value, side in zip(point, size, strict=True):
         coordinate = round(float(value) + shift, 3)

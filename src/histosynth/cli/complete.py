@@ -48,6 +48,14 @@ NucleiPath = Annotated[
     Path | None,
     typer.Option(help="CSV, GeoJSON or JSON of the whole tile, or a folder."),
 ]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FORMATS",
+        help="Write --nuclei next to the pictures as csv, geojson, coco or yolo; several with "
+        "commas.",
+    ),
+]
 Exemplar = Annotated[
     bool,
     typer.Option(help="Start from tissue copied from around the mask, or from noise alone."),
@@ -69,6 +77,7 @@ def complete(
     exemplar: Exemplar = True,
     bundle: BundlePath = None,
     batch: Batch = 8,
+    labels: Labels = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -88,6 +97,7 @@ def complete(
         exemplar=exemplar,
     )
     output = Output(as_json, quiet)
+    from ..annotation.labels.files import parse_label_formats
     from ..pipeline.complete_files import complete_files
 
     with output.progress("completing") as on_progress:
@@ -96,6 +106,7 @@ def complete(
             mask,
             out,
             nuclei=nuclei,
+            labels=() if labels is None else parse_label_formats(labels),
             options=options,
             bundle=bundle,
             on_progress=on_progress,

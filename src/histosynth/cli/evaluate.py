@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import BadOption
+from ..core.refusals import grouped_refusals
 from ..engine import EngineOptions
 from .options import Address, ClassMap, DryRun, EngineName, Json, Quiet, Workers, split_names
 from .output import Output
@@ -190,7 +191,7 @@ def evaluate(
             progress=EvaluationProgress(*bars),
         )
     output.done(report.as_dict() | {"out": str(out)}, _report_lines(report, out))
-    output.refused(f"{name}: {reason}" for name, reason in report.refused.items())
+    output.refused(grouped_refusals(report.refused, "tiles"))
 
 
 def _report_lines(report: Report, out: Path) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import HistosynthError
 from ..core.progress import ProgressCallback, StepCallback
+from ..core.refusals import grouped_refusals
 from ..core.stopping import Stopped
 from ..core.visible import json_line
 from .streams import raw_stream, write_line
@@ -125,11 +126,11 @@ class Output:
             lines = ["Nothing was written."]
         self.done(outcome.as_dict() | dict(facts or {}), lines)
         if outcome.refused:
-            self.refused(outcome.refused.values())
+            self.refused(grouped_refusals(outcome.refused))
             raise SystemExit(1)
 
     def refused(self, errors: Iterable[HistosynthError | str]) -> None:
-        """Show what was refused while the rest went on, even if quiet."""
+        """Show sentences on what was refused while the rest went on, even if quiet."""
         for error in errors:
             lines = error.lines() if isinstance(error, HistosynthError) else [error]
             write_line(sys.stderr, f"histosynth: {lines[0]}")

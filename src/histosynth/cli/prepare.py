@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..core.refusals import grouped_refusals
 from ..engine import EngineOptions
 from . import prepare_inspect, prepare_quality
 from .options import (
@@ -164,8 +165,9 @@ def _report_tile_set(prepared: Prepared, out: Path, output: Output) -> None:
         for note in slide.get("notes", ()):
             output.note(f"Note: {note}")
     output.done(result, _tile_set_lines(prepared, out))
-    refused = [slide for slide in summary["slides"] if "refused" in slide]
-    output.refused(f"{slide['slide']}: {slide['refused']}" for slide in refused)
+    slides = [slide for slide in summary["slides"] if "refused" in slide]
+    refused = {slide["slide"]: slide["refused"] for slide in slides}
+    output.refused(grouped_refusals(refused, "slides"))
     if refused:
         raise SystemExit(1)
 

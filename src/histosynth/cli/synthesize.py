@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from ..core.geometry import parse_size
 from ..sampling.options import SamplingOptions
 from .options import (
     Batch,
@@ -26,24 +25,65 @@ from .options import (
 from .output import Output
 
 NucleiPath = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         parser=parse_path,
         metavar="PATH",
         help="CSV (x,y,class), GeoJSON or JSON of nuclei, or a folder of them.",
     ),
 ]
+Draw = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Draw N layouts of nuclei like those of the training tissue, in place of --nuclei.",
+    ),
+]
 Out = Annotated[
     Path,
-    typer.Option(help="Folder for <stem>_<k>.png."),
+    typer.Option(help="Folder for <stem>_<k>.png, or for a tile set."),
 ]
-TileSize = Annotated[
+SizeText = Annotated[
     str,
-    typer.Option(help="Tile size in pixels, W or WxH."),
+    typer.Option(
+        metavar="W|WxH|auto",
+        help="Tile size in pixels. auto: that of the reference tile, else of the picture next to "
+        "the nuclei, else as far as the nuclei reach.",
+    ),
+]
+CropText = Annotated[
+    str | None,
+    typer.Option(
+        metavar="centre|grid|X,Y",
+        help="Cut tiles out of larger layouts: from the centre, all next to each other, or from "
+        "(X, Y) px on. Nuclei outside are left out.",
+    ),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FORMATS",
+        help="Write the nuclei of each picture as csv, geojson, coco or yolo; several with commas "
+        "(--draw writes csv).",
+    ),
+]
+ResultFormatName = Annotated[
+    str,
+    typer.Option("--format", help="png, or tileset: Parquet with nuclei and recipes."),
+]
+Patient = Annotated[
+    str,
+    typer.Option(
+        help="Of a tile set: pattern on the names of nuclei files; its first group is the patient "
+        "(default: the TCGA barcode, else each file is a patient).",
+    ),
 ]
 AppearanceName = Annotated[
     str | None,
-    typer.Option(help="Reference tile, folder of them by stem, or a palette name (see doctor)."),
+    typer.Option(
+        help="Reference tile, folder of them by stem (--draw: in turn), a palette name (see "
+        "doctor), or palette for all of these in turn."
+    ),
 ]
 Variants = Annotated[
     int,
@@ -52,10 +92,12 @@ Variants = Annotated[
 
 
 def synthesize(
-    nuclei: NucleiPath,
     out: Out,
+    nuclei: NucleiPath = None,
+    draw: Draw = None,
     classes: ClassMap = None,
-    size: TileSize = "256",
+    size: SizeText = "256",
+    crop: CropText = None,
     mpp: CoordinateMpp = None,
     appearance: AppearanceName = None,
     label: Label = None,
@@ -66,6 +108,9 @@ def synthesize(
     solver: SolverName = None,
     bundle: BundlePath = None,
     batch: Batch = 8,
+    labels: Labels = None,
+    result_format: ResultFormatName = "png",
+    patient: Patient = "",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -74,7 +119,8 @@ def synthesize(
     Example: histosynth synthesize --nuclei cells.csv --size 512 --appearance ref.png -n 4 --out
         tiles
     """
-    parsed_size = parse_size(size)
+    if nuclei is None and draw is None:
+        raise typer.BadParameter("give the nuclei, or --draw N", param_hint="--nuclei")
     options = SamplingOptions(
         mpp=mpp,
         classes=classes,
@@ -86,17 +132,27 @@ def synthesize(
         batch=batch,
     )
     output = Output(as_json, quiet)
-    from ..pipeline.synthesize_files import synthesize_files
+    from ..annotation.labels.files import parse_label_formats
+    from ..pipeline.synthesize_files import ResultOptions, result_format_of, synthesize_files
+    from ..sampling.tile_sizes import TileSize
 
-    with output.progress("sampling") as on_progress:
+    results = ResultOptions(
+        result_format_of(result_format),
+        None if labels is None else parse_label_formats(labels),
+        patient,
+    )
+    with output.bars("drawing layouts", "sampling") as (on_drawn, on_progress):
         outcome = synthesize_files(
             nuclei,
             out,
-            size=parsed_size,
+            size=TileSize.of(size, crop),
+            draw=draw,
             appearance=appearance,
             variants=n,
             options=options,
+            results=results,
             bundle=bundle,
             on_progress=on_progress,
+            on_drawn=on_drawn,
         )
     output.report(outcome)

@@ -89,6 +89,10 @@ class OwnFiles:
         """A file's name from the folder, with slashes."""
         return path.relative_to(self.folder).as_posix()
 
+    def holds_text(self, name: str, text: str) -> bool:
+        """Whether a file of this name holds a text as it would be written."""
+        return _holds(self.folder / name, _content_of_text(text))
+
     def knows(self, name: str) -> bool:
         """Whether a file of this name was recorded."""
         return name in self._known

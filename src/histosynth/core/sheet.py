@@ -118,12 +118,13 @@ def draw_nuclei(
             centre_x + radius,
             centre_y + radius,
         )
-        draw.ellipse(box, fill=_colour_of(int(class_id)))
+        draw.ellipse(box, fill=class_colour(int(class_id)))
     reduced = image.resize((width, height), Image.Resampling.BOX)
     return np.array(reduced)
 
 
-def _colour_of(class_id: int) -> tuple[int, int, int]:
+def class_colour(class_id: int) -> tuple[int, int, int]:
+    """Red, green and blue in 0..255 of a class by its index; grey of `ANY_CLASS`."""
     if class_id == ANY_CLASS:
         return ANY_CLASS_COLOUR
     return CLASS_COLOURS[class_id % len(CLASS_COLOURS)]

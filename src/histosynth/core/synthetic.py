@@ -153,7 +153,7 @@ def _save_png(
 ) -> None:
     metadata = PngImagePlugin.PngInfo()
     metadata.add_itxt("XML:com.adobe.xmp", xmp_packet(recipe))
-    metadata.add_itxt(RECIPE_KEY, _as_json(recipe))
+    metadata.add_itxt(RECIPE_KEY, recipe_text(recipe))
     image.save(
         target,
         "PNG",
@@ -170,7 +170,7 @@ def _save_tiff(
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     tags[_XMP_TAG] = xmp_packet(recipe).encode()
     tags.tagtype[_XMP_TAG] = _XMP_TYPE
-    tags[_DESCRIPTION_TAG] = _as_json(recipe)
+    tags[_DESCRIPTION_TAG] = recipe_text(recipe)
     image.save(
         path,
         tiffinfo=tags,
@@ -179,7 +179,8 @@ def _save_tiff(
     )
 
 
-def _as_json(recipe: dict[str, Any]) -> str:
+def recipe_text(recipe: dict[str, Any]) -> str:
+    """A recipe as it stands in files."""
     return json.dumps(recipe, sort_keys=True)
 
 

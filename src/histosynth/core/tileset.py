@@ -27,58 +27,16 @@ from .store import atomic_write
 from .tile import Tile, TileRef
 from .tileset_columns import check_types, opened_file, plain_rows, same_types, shown
 from .tileset_readers import hugging_face_features, parquet_names
+from .tileset_schema import GATE_NAMES, QUALITY_PREFIX, schema_of
 
 _PARQUET_START = b"PAR1"
 _VERSION = 1
 """Of the columns below. A reader refuses other versions."""
-GATE_NAMES = ("tissue", "blur", "pen", "fold", "air", "saturation", "artefact")
-"""Gates of a set whose writer names none; a `quality_` column each, empty where not measured."""
-_QUALITY = "quality_"
 MAX_IMAGE_BYTES = 256 << 20
 _ROWS_AT_A_TIME = 16
 """Rows of a group in a file: small groups let readers take a few tiles at a time."""
 _KEY = b"histosynth"
 _MAX_FACTS_BYTES = 16 << 20
-
-_STRING = pa.string()
-_INT = pa.int64()
-_FLOAT = pa.float32()
-_IMAGE = pa.struct(
-    [
-        ("bytes", pa.binary()),
-        ("path", _STRING),
-    ]
-)
-
-
-def schema_of(gates: Sequence[str]) -> Any:
-    """The columns of a set with these gates, as a `pyarrow.Schema`.
-
-    x, y, width, height: level-0 px of the slide. Nuclei: px of the tile, (0, 0) the centre of its
-    first pixel.
-    """
-    address = [
-        pa.field("tile_id", _STRING, nullable=False),
-        pa.field("slide", _STRING, nullable=False),
-        pa.field("patient", _STRING, nullable=False),
-        pa.field("x", _INT, nullable=False),
-        pa.field("y", _INT, nullable=False),
-        pa.field("width", _INT, nullable=False),
-        pa.field("height", _INT, nullable=False),
-        pa.field("mpp", pa.float64(), nullable=False),
-    ]
-    content = [
-        pa.field("label", _STRING),
-        pa.field("split", _STRING),
-        pa.field("image", _IMAGE),
-        pa.field("nuclei_x", pa.list_(_FLOAT)),
-        pa.field("nuclei_y", pa.list_(_FLOAT)),
-        pa.field("nuclei_kind", pa.list_(_STRING)),
-    ]
-    quality = [pa.field(f"{_QUALITY}{gate}", _FLOAT) for gate in gates]
-    refusal = pa.field("refused", _STRING)
-    return pa.schema([*address, *content, *quality, refusal])
-
 
 TILE_SCHEMA = schema_of(GATE_NAMES)
 _REQUIRED_COLUMNS = schema_of(()).names
@@ -95,6 +53,7 @@ class Row:
         nuclei: in the picture's pixels; None where they are not known.
         quality: value by gate.
         refused: the reason, or "" for a tile that is kept.
+        recipe: JSON of what created a synthetic tile; "" for tissue of a slide.
     """
 
     ref: TileRef
@@ -104,6 +63,7 @@ class Row:
     nuclei: Nuclei | None = None
     quality: Mapping[str, float] = field(default_factory=dict)
     refused: str = ""
+    recipe: str = ""
 
     @property
     def tile_id(self) -> str:
@@ -135,8 +95,21 @@ def write_rows(
     Raises:
         NotWritable: the folder cannot be written, or the disk is full.
     """
+    with atomic_write(path) as temporary:
+        write_rows_into(temporary, rows, metadata, gates=gates)
+        before(temporary)
+
+
+def write_rows_into(
+    path: Path,
+    rows: Sequence[Row],
+    metadata: Mapping[str, Any],
+    *,
+    gates: Sequence[str] = GATE_NAMES,
+) -> None:
+    """The same into a file that the caller puts in its place."""
     facts = {"version": _VERSION, **metadata}
-    schema = schema_of(gates)
+    schema = schema_of(gates, synthetic=any(row.recipe for row in rows))
     columns = [_to_columns(row, gates) for row in rows]
     table = pa.Table.from_pylist(columns, schema)
     table = table.replace_schema_metadata(
@@ -149,16 +122,14 @@ def write_rows(
     for name in parquet_names(table.schema):
         is_packed = name.startswith("image")
         compression[name] = "NONE" if is_packed else "ZSTD"
-    with atomic_write(path) as temporary:
-        pq.write_table(
-            table,
-            temporary,
-            compression=compression,
-            row_group_size=_ROWS_AT_A_TIME,
-            use_dictionary=["slide", "patient"],
-            write_statistics=["slide", "patient", "label", "split"],
-        )
-        before(temporary)
+    pq.write_table(
+        table,
+        path,
+        compression=compression,
+        row_group_size=_ROWS_AT_A_TIME,
+        use_dictionary=["slide", "patient"],
+        write_statistics=["slide", "patient", "label", "split"],
+    )
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -376,6 +347,17 @@ def read_rows(
         raise BadTileSet(path, first_line(error)) from error
 
 
+def read_all_rows(path: Path) -> Iterator[Row]:
+    """All rows of one file of a set, refused ones too.
+
+    Raises:
+        BadTileSet: the file is damaged.
+    """
+    check_types(path, opened_file(path).schema_arrow)
+    for columns in _read_columns(path):
+        yield _from_columns(path, columns)
+
+
 def parquet_files(folder: Path) -> list[Path]:
     """The files of a set, by name. Hidden ones are left over from writers that were killed."""
     return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
@@ -424,8 +406,11 @@ def _to_columns(row: Row, gates: Sequence[str]) -> dict[str, Any]:
         columns["nuclei_x"] = row.nuclei.xy[:, 0]
         columns["nuclei_y"] = row.nuclei.xy[:, 1]
         columns["nuclei_kind"] = row.nuclei.names()
+    if row.recipe:
+        columns["synthetic"] = True
+        columns["recipe"] = row.recipe
     for gate in gates:
-        columns[f"{_QUALITY}{gate}"] = row.quality.get(gate)
+        columns[f"{QUALITY_PREFIX}{gate}"] = row.quality.get(gate)
     return columns
 
 
@@ -459,8 +444,8 @@ def _row_of(columns: Mapping[str, Any]) -> Row:
     image = (columns["image"] or {}).get("bytes")
     quality = {}
     for name, value in columns.items():
-        if name.startswith(_QUALITY) and value is not None:
-            quality[name.removeprefix(_QUALITY)] = value
+        if name.startswith(QUALITY_PREFIX) and value is not None:
+            quality[name.removeprefix(QUALITY_PREFIX)] = value
     return Row(
         ref,
         label=columns["label"] or "",
@@ -469,6 +454,7 @@ def _row_of(columns: Mapping[str, Any]) -> Row:
         nuclei=_read_nuclei(columns, ref, image),
         quality=quality,
         refused=columns["refused"] or "",
+        recipe=columns.get("recipe") or "",
     )
 
 

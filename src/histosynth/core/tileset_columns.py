@@ -37,6 +37,7 @@ _TEXTS = (
     "label",
     "split",
     "refused",
+    "recipe",
 )
 _WHOLE = ("x", "y", "width", "height")
 _NEEDED = (*_NAMES, *_WHOLE, "mpp")
@@ -105,6 +106,8 @@ def _type_of(name: str) -> Callable[[Any], bool] | None:
         return _is_number
     if name == "image":
         return _is_picture
+    if name == "synthetic":
+        return _is_truth
     if name == "nuclei_kind":
         return _is_list_of(_is_text)
     return _is_list_of(_is_number) if name in _LISTS else None
@@ -115,6 +118,10 @@ def _is_text(found: Any) -> bool:
         found = found.value_type
     is_small = pa.types.is_string(found)
     return bool(is_small or pa.types.is_large_string(found))
+
+
+def _is_truth(found: Any) -> bool:
+    return bool(pa.types.is_boolean(found))
 
 
 def _is_whole(found: Any) -> bool:

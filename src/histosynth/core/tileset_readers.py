@@ -11,6 +11,7 @@ _HUGGING_FACE_TYPES = {
     "int64": "int64",
     "double": "float64",
     "float": "float32",
+    "bool": "bool",
 }
 
 

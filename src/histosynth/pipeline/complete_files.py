@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..annotation.labels.files import LabelFiles
 from ..annotation.nuclei_files import NUCLEI_SUFFIXES
 from ..core.errors import HistosynthError
 from ..core.folder_lock import share_folder
@@ -28,6 +29,7 @@ def complete_files(
     out: Path,
     *,
     nuclei: Path | None = None,
+    labels: Sequence[str] = (),
     options: SamplingOptions,
     bundle: Path | None = None,
     on_progress: ProgressCallback | None = None,
@@ -41,6 +43,7 @@ def complete_files(
         mask: picture that is not zero where tissue is missing, or a folder by stem.
         out: file for one image, or a folder.
         nuclei: CSV or GeoJSON of the whole tile, or a folder by stem.
+        labels: formats of labels to write next to the pictures; they need `nuclei`.
         options: how to sample.
         bundle: its folder; None: the compact one.
         on_progress: called with (done, total) solver steps.
@@ -77,25 +80,36 @@ def complete_files(
     outcome.notes += reader.all_notes()
     if not conditions:
         return outcome
+    pictures = {}
+    for (target, _), condition in zip(accepted, conditions, strict=True):
+        pictures[target.name] = condition.nuclei
     with share_folder(targets[0].parent, [target.name for target, _ in accepted]) as run:
-        pictures = PictureRun(run, outcome, [target for target, _ in accepted])
+        run_pictures = PictureRun(run, outcome, [target for target, _ in accepted])
+        label_files = LabelFiles(targets[0].parent, labels, pictures)
 
         def is_finished(index: int, _: int, describe: Callable[[], Recipe]) -> bool:
             target, nuclei_path = accepted[index]
             noted = reader.noted(nuclei_path)
-            return pictures.is_finished(target, lambda: describe() | noted)
+            is_there = run_pictures.is_finished(target, lambda: describe() | noted)
+            if is_there:
+                label_files.write(target.name)
+            return is_there
 
-        for index, picture in complete(
-            opened,
-            conditions,
-            seed=options.seed,
-            settings=settings,
-            batch=options.batch,
-            on_progress=on_progress,
-            is_finished=is_finished,
-        ):
-            target, nuclei_path = accepted[index]
-            picture.recipe.update(reader.noted(nuclei_path))
-            pictures.save(target, picture)
-        pictures.note_finished()
+        try:
+            for index, picture in complete(
+                opened,
+                conditions,
+                seed=options.seed,
+                settings=settings,
+                batch=options.batch,
+                on_progress=on_progress,
+                is_finished=is_finished,
+            ):
+                target, nuclei_path = accepted[index]
+                picture.recipe.update(reader.noted(nuclei_path))
+                label_files.write(target.name)
+                run_pictures.save(target, picture)
+        finally:  # stopped runs list what they finished
+            label_files.write_lists()
+        run_pictures.note_finished()
     return outcome

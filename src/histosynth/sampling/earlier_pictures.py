@@ -55,7 +55,7 @@ def is_finished_picture(
         found = read_recipe(path)
     except UNREADABLE:
         return False
-    if found is None or _comparable(found) != _comparable(describe_picture()):
+    if found is None or comparable(found) != comparable(describe_picture()):
         return False
     name = own.name_of(path)
     return own.holds_own(name) if own.knows(name) else is_as_written(path, found)
@@ -118,7 +118,7 @@ class PictureRun:
         self.run.count(len(self.outcome.written), self.total, _WRITTEN)
 
 
-def _comparable(recipe: Recipe) -> Any:
+def comparable(recipe: Recipe) -> Any:
     """A recipe as JSON reads it, without what is known only afterwards."""
     values = json.loads(json.dumps(recipe))
     if isinstance(values.get("context"), dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,13 +11,14 @@ from typing import Any
 
 from ..annotation.class_map import read_class_map
 from ..annotation.nuclei_files import read_nuclei
+from ..annotation.windows import FileNuclei
 from ..core.condition import Condition, Context
 from ..core.errors import BadOption, NotWritable
 from ..core.file_names import MAX_NAME_BYTES
 from ..core.geometry import Size
 from ..core.images import IMAGE_SUFFIXES, read_mask, read_rgb
 from ..core.nuclei import Nuclei
-from ..core.pairing import pair_by_stem
+from ..core.pairing import list_files, pair_by_stem
 from ..core.paths import real_path
 from ..model.bundle import Bundle
 from ..tissue.appearance import Appearance, measure_appearance
@@ -24,6 +26,8 @@ from .batches import check_condition, check_scale
 from .options import SamplingOptions
 from .settings import resolve_appearance
 
+WHOLE_PALETTE = "palette"
+"""Appearance that stands for all entries of the palette in turn."""
 OUTPUT_SUFFIXES = (".png", ".tif", ".tiff")
 
 
@@ -64,9 +68,24 @@ class ConditionReader:
     def whole(self, nuclei: Path, size: Size) -> Condition:
         """The condition of a whole tile with the nuclei of a file."""
         found = self._nuclei(nuclei, size)
-        condition = Condition(found, size, self.label)
+        condition = Condition(
+            found,
+            size,
+            self.label,
+        )
         check_condition(condition, self.bundle.info)
         return condition
+
+    def file_nuclei(self, nuclei: Path) -> FileNuclei:
+        """All nuclei of a file, from which tiles are cut."""
+        found = FileNuclei(
+            nuclei,
+            self.mpp,
+            self.bundle.info.classes,
+            self.class_map,
+        )
+        self.notes.setdefault(nuclei, []).extend(found.found.notes)
+        return found
 
     def masked(self, image: Path, mask: Path, nuclei: Path | None) -> Condition:
         """The condition that completes an image; without a file of nuclei it has none."""
@@ -126,7 +145,8 @@ def find_appearances(
     """Per nuclei file: a picture to measure, or an appearance that is measured already.
 
     Args:
-        appearance: a palette name, a picture, a folder of pictures by stem, or None.
+        appearance: a palette name, `palette` for all of them in turn, a picture, a folder of
+            pictures by stem, or None.
         files: the nuclei files.
         bundle: whose palette is meant.
 
@@ -134,7 +154,17 @@ def find_appearances(
         BadOption: neither a name nor a path that is there.
         NoFiles, BadPairing: a folder does not fit the files.
     """
-    palette = {entry.name for entry in bundle.info.palette}
+    palette = {entry.name: entry.appearance for entry in bundle.info.palette}
+    if appearance == WHOLE_PALETTE and appearance not in palette:
+        in_turn = itertools.cycle(palette.values())
+        return [
+            entry
+            for entry, _ in zip(
+                in_turn,
+                files,
+                strict=False,
+            )
+        ]
     if appearance is None or appearance in palette:
         return [resolve_appearance(appearance, bundle)] * len(files)
     path = Path(appearance)
@@ -148,6 +178,46 @@ def find_appearances(
         IMAGE_SUFFIXES,
         "reference picture",
     )
+
+
+def appearance_pictures(
+    appearance: str | None,
+    found: Sequence[Appearance | Path],
+) -> list[Path | None]:
+    """The picture that each appearance of `find_appearances` is measured on; None: the palette."""
+    pictures: list[Path | None] = []
+    for each in found:
+        if isinstance(each, Path):
+            pictures.append(each)
+        else:
+            is_picture = bool(appearance) and os.path.isfile(appearance or "")
+            pictures.append(Path(appearance or "") if is_picture else None)
+    return pictures
+
+
+def drawn_appearances(
+    appearance: str | None, bundle: Bundle
+) -> tuple[list[Appearance], list[Path | None]]:
+    """Appearances that drawn layouts take in turn, and the pictures that they are measured on.
+
+    Args:
+        appearance: a palette name, `palette` for all of them in turn, a picture, a folder of
+            pictures, or None.
+        bundle: whose palette is meant.
+
+    Raises:
+        BadOption, NoFiles: there is none.
+    """
+    if appearance and os.path.isdir(appearance):
+        paths = list_files(Path(appearance), IMAGE_SUFFIXES)
+        return [measure_appearance(read_rgb(path)) for path in paths], list(paths)
+    count = len(bundle.info.palette) if appearance == WHOLE_PALETTE else 1
+    found = find_appearances(
+        appearance,
+        [Path("layout")] * count,
+        bundle,
+    )
+    return [read_appearance(each) for each in found], appearance_pictures(appearance, found)
 
 
 def read_appearance(found: Appearance | Path) -> Appearance:

@@ -2,6 +2,7 @@
 
 HistosynthError
 ├── InputError             an input cannot be used as it is
+│   ├── BadLayouts             a file of a model of layouts that is none, or a damaged one
 │   ├── BadMask                a mask that leaves nothing to fill, or nothing known
 │   ├── BadNuclei              centroids that cannot be used
 │   ├── BadOption              the value of an option is out of its range
@@ -44,6 +45,7 @@ Each error keeps its values as fields. Its text is two sentences: the problem an
 
 from .base import HistosynthError, first_line
 from .inputs import (
+    BadLayouts,
     BadMask,
     BadNuclei,
     BadOption,
@@ -89,6 +91,7 @@ from .unavailable import (
 
 __all__ = [
     "AdapterMismatch",
+    "BadLayouts",
     "BadMask",
     "BadNuclei",
     "BadOption",

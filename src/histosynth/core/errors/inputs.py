@@ -280,6 +280,18 @@ class BadTileSet(InputError):
         )
 
 
+class BadLayouts(InputError):
+    """A file of a model of layouts that is none, or a damaged one."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(
+            f"{path} is no model of layouts: {reason}.",
+            "Install the package again, or fit the model again.",
+        )
+
+
 class BadRegions(InputError):
     """Region annotations that cannot be used."""
 

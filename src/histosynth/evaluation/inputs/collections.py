@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -267,6 +268,7 @@ def _item_of_row(
         row.ref.mpp,
         row.tile_id,
         size=size,
+        given_nuclei=_states_nuclei(_recipe_of_row(row)),
     )
     return item, codec
 
@@ -309,6 +311,15 @@ def _open_folder(
             codec,
         )
     return builder.build()
+
+
+def _recipe_of_row(row: Row) -> dict[str, Any]:
+    """The recipe of a synthetic row; empty where there is none, or none that can be read."""
+    try:
+        recipe = json.loads(row.recipe or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return recipe if isinstance(recipe, dict) else {}
 
 
 def _recipe(file: Path) -> dict[str, Any]:

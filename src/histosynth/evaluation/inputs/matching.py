@@ -17,6 +17,8 @@ from .items import Item
 
 _VARIANT = re.compile(r"_\d+$")
 """How `synthesize` names the variants of a nuclei file."""
+_VARIANT_OF_ROW = re.compile(r"_\d+_0_0$")
+"""The same in a tile set, whose ids end in the corner of the tile."""
 
 
 def match_variants(
@@ -85,8 +87,11 @@ def _stem_in(names: set[str], stem: str) -> str:
     """The stem without its number of the variant, where only that is a known name."""
     if stem in names:
         return stem
-    shorter = _VARIANT.sub("", stem)
-    return shorter if shorter in names else stem
+    for pattern in (_VARIANT, _VARIANT_OF_ROW):
+        shorter = pattern.sub("", stem)
+        if shorter in names:
+            return shorter
+    return stem
 
 
 def _from_table(
