@@ -28,5 +28,9 @@ assert duckdb.sql(query).fetchall() == [(CLASSES,)]
 table = pyarrow.parquet.read_table(folder)
 assert table["nuclei_y"].to_pylist() == [[2.0, 5.0], None]
 
+made = datasets.load_dataset("parquet", data_files=f"{folder}/_synthetic/*.parquet", split="train")
+assert made[0]["synthetic"] is True and made[0]["recipe"] == '{"synthetic": true}'
+assert made[0]["image"].size == (8, 8) and made[0]["nuclei_kind"] == CLASSES
+
 modules = (datasets, polars, duckdb, pyarrow)
 print("read by", ", ".join(f"{module.__name__} {module.__version__}" for module in modules))

@@ -1,8 +1,10 @@
-"""Writes a small tile set, for `read_set.py`: one kept tile with two nuclei, one refused."""
+"""Writes two small tile sets, for `read_set.py`: of tissue, one kept tile with two nuclei and one
+refused; in `_synthetic`, one tile with its recipe."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,4 +29,7 @@ kept = Row(
     nuclei=nuclei,
 )
 refused = Row(TileRef("s", "P1", Box(8, 0, 8, 8), 0.5), refused="tissue: it covers 0%")
-write_rows(Path(sys.argv[1]) / "a.parquet", [kept, refused], {})
+folder = Path(sys.argv[1])
+write_rows(folder / "a.parquet", [kept, refused], {})
+synthetic = replace(kept, recipe='{"synthetic": true}')
+write_rows(folder / "_synthetic" / "a-0.parquet", [synthetic], {}, gates=())
