@@ -48,6 +48,14 @@ def test_what_is_refused_before_any_file_is_read(size, crop, sentence):
     assert str(refusal.value).startswith(sentence)
 
 
+def test_a_tile_behind_its_picture_is_refused(info):
+    with pytest.raises(BadOption) as refusal:
+        TileSize.of("auto", "300,8").boxes(Size(300, 300), info)
+    assert str(refusal.value).startswith(
+        "--crop is 300,8, but must be inside of the picture of 300x300 px."
+    )
+
+
 @pytest.mark.parametrize(
     ("crop", "own", "sentence"),
     [

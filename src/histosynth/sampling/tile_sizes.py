@@ -78,7 +78,7 @@ class TileSize:
         if isinstance(self.crop, tuple):
             x, y = self.crop
             size = self.size or _largest(
-                _minus(
+                _behind(
                     _known(own),
                     x,
                     y,
@@ -137,11 +137,15 @@ def _known(own: Size | None) -> Size:
     return own
 
 
-def _minus(
+def _behind(
     size: Size,
     x: int,
     y: int,
 ) -> Size:
+    """What is left of a picture from (x, y) px on."""
+    if x >= size.width or y >= size.height:
+        allowed = f"inside of the picture of {size.width}x{size.height} px"
+        raise BadOption("--crop", f"{x},{y}", allowed)
     return Size(size.width - x, size.height - y)
 
 
