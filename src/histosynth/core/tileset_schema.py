@@ -29,29 +29,104 @@ def schema_of(gates: Sequence[str], *, synthetic: bool = False) -> Any:
     first pixel.
     """
     address = [
-        pa.field("tile_id", _STRING, nullable=False),
-        pa.field("slide", _STRING, nullable=False),
-        pa.field("patient", _STRING, nullable=False),
-        pa.field("x", _INT, nullable=False),
-        pa.field("y", _INT, nullable=False),
-        pa.field("width", _INT, nullable=False),
-        pa.field("height", _INT, nullable=False),
-        pa.field("mpp", pa.float64(), nullable=False),
+        pa.field(
+            "tile_id",
+            _STRING,
+            nullable=False,
+        ),
+        pa.field(
+            "slide",
+            _STRING,
+            nullable=False,
+        ),
+        pa.field(
+            "patient",
+            _STRING,
+            nullable=False,
+        ),
+        pa.field(
+            "x",
+            _INT,
+            nullable=False,
+        ),
+        pa.field(
+            "y",
+            _INT,
+            nullable=False,
+        ),
+        pa.field(
+            "width",
+            _INT,
+            nullable=False,
+        ),
+        pa.field(
+            "height",
+            _INT,
+            nullable=False,
+        ),
+        pa.field(
+            "mpp",
+            pa.float64(),
+            nullable=False,
+        ),
     ]
     content = [
-        pa.field("label", _STRING),
-        pa.field("split", _STRING),
-        pa.field("image", _IMAGE),
-        pa.field("nuclei_x", pa.list_(_FLOAT)),
-        pa.field("nuclei_y", pa.list_(_FLOAT)),
-        pa.field("nuclei_kind", pa.list_(_STRING)),
+        pa.field(
+            "label",
+            _STRING,
+        ),
+        pa.field(
+            "split",
+            _STRING,
+        ),
+        pa.field(
+            "image",
+            _IMAGE,
+        ),
+        pa.field(
+            "nuclei_x",
+            pa.list_(_FLOAT),
+        ),
+        pa.field(
+            "nuclei_y",
+            pa.list_(_FLOAT),
+        ),
+        pa.field(
+            "nuclei_kind",
+            pa.list_(_STRING),
+        ),
     ]
-    quality = [pa.field(f"{QUALITY_PREFIX}{gate}", _FLOAT) for gate in gates]
-    refusal = pa.field("refused", _STRING)
+    quality = [
+        pa.field(
+            f"{QUALITY_PREFIX}{gate}",
+            _FLOAT,
+        )
+        for gate in gates
+    ]
+    refusal = pa.field(
+        "refused",
+        _STRING,
+    )
     marks = []
     if synthetic:
         marks = [
-            pa.field("synthetic", pa.bool_(), nullable=False),
-            pa.field("recipe", _STRING, nullable=False),
+            pa.field(
+                "synthetic",
+                pa.bool_(),
+                nullable=False,
+            ),
+            pa.field(
+                "recipe",
+                _STRING,
+                nullable=False,
+            ),
         ]
-    return pa.schema([*address, *content, *quality, refusal, *marks])
+    return pa.schema(
+        [
+            *address,
+            *content,
+            *quality,
+            refusal,
+            *marks,
+        ]
+    )
