@@ -9,7 +9,7 @@ from ...core.nuclei import ANY, ANY_CLASS, Nuclei
 
 NOMINAL_DIAMETER_UM = 8.0
 """Side of the boxes. Between the lymphocytes' 6 to 7 um and the 9 to 10 um of epithelium."""
-NOTICE = "Synthetic. For research use; not for diagnosis."
+LABEL_NOTICE = "Synthetic. For research use; not for diagnosis."
 
 
 def boxes_of(nuclei: Nuclei) -> Float64Array:

@@ -15,7 +15,7 @@ from typing import Any
 from ...core.errors import BadNuclei
 from ...core.nuclei import Nuclei
 from ...core.version import __version__
-from .boxes import NOMINAL_DIAMETER_UM, NOTICE, boxes_of, class_numbers
+from .boxes import LABEL_NOTICE, NOMINAL_DIAMETER_UM, boxes_of, class_numbers
 
 MAX_COCO_NUCLEI = 99_999
 """Of a picture: its nuclei are numbered within its own hundred thousand."""
@@ -93,7 +93,7 @@ def coco_text(pictures: Mapping[str, CocoPicture], names: Sequence[str]) -> str:
             annotations.append({"id": own_id, "image_id": image_id, **annotation})
     values = {
         "info": {
-            "description": NOTICE,
+            "description": LABEL_NOTICE,
             "contributor": f"histosynth {__version__}",
             "synthetic": True,
             "box_um": NOMINAL_DIAMETER_UM,

@@ -8,7 +8,7 @@ from typing import Any
 from ...core.nuclei import ANY, Nuclei
 from ...core.sheet import class_colour
 from ..nuclei_files import tile_coordinates
-from .boxes import NOTICE
+from .boxes import LABEL_NOTICE
 
 _CORNER_SHIFT_PX = 0.5
 """QuPath counts from the corner of the first pixel."""
@@ -37,7 +37,7 @@ def qupath_text(nuclei: Nuclei) -> str:
         )
     collection = {
         "type": "FeatureCollection",
-        "notice": NOTICE,
+        "notice": LABEL_NOTICE,
         "features": features,
     }
     return json.dumps(collection) + "\n"

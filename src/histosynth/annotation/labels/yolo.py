@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from ...core.nuclei import Nuclei
-from .boxes import NOMINAL_DIAMETER_UM, NOTICE, boxes_of, class_numbers
+from .boxes import LABEL_NOTICE, NOMINAL_DIAMETER_UM, boxes_of, class_numbers
 
 _DIGITS = 6
 
@@ -31,7 +31,7 @@ def yolo_text(nuclei: Nuclei) -> str:
 def yolo_data(names: Sequence[str]) -> str:
     """The list of classes for pictures and labels in its own folder."""
     lines = [
-        f"# {NOTICE}",
+        f"# {LABEL_NOTICE}",
         f"# Each box has {NOMINAL_DIAMETER_UM:g} um a side, cut at the picture's border.",
         "train: .",
         "# YOLO requires val: these are the same tiles. Name real tiles of other patients instead.",
