@@ -107,7 +107,8 @@ def _meant_value(value: Any, hint: Any) -> str:
 
 def _meant_by_number(value: int | float, hint: Any) -> str:
     if hint is bool:
-        return {0: "false", 1: "true"}.get(value, "")
+        truth = {0.0: "false", 1.0: "true"}
+        return truth.get(float(value), "") if abs(value) < _MAX_WHOLE else ""
     if hint is str:
         text = shown_value(value)
         return f'"{text}"' if len(text) < _MAX_DIGITS else ""
