@@ -19,9 +19,10 @@ from histosynth.core.errors import (
     SizeMismatch,
 )
 from histosynth.core.images import read_rgb
+from histosynth.core.marking import SOURCE_TYPE
 from histosynth.core.pairing import list_files, pair_by_stem
 from histosynth.core.store import atomic_write, digest, write_text
-from histosynth.core.synthetic import SOURCE_TYPE, Synthetic, read_recipe
+from histosynth.core.synthetic import Synthetic, read_recipe
 from histosynth.training.recipes.autoencoder import AutoencoderRecipe
 
 

@@ -221,8 +221,9 @@ def context_of(mask):
         (
             lambda: Context(wide_pixels() / 2, np.ones((20, 30), bool)),
             NotRGB,
-            "image is an array of shape (20, 30, 3) and type float64, not 8-bit RGB. "
-            "Hand in (height, width, 3) of type uint8.",
+            "image is an array of shape (20, 30, 3) and type float64 with values from 100 to 100, "
+            "not 8-bit RGB. "
+            "Floats are taken from 0 to 1: divide it by 255, or convert it to uint8.",
         ),
         (
             lambda: context_of(np.ones((30, 20), bool)),
@@ -231,10 +232,10 @@ def context_of(mask):
             "Draw the mask on the same tile, at the same size.",
         ),
         (
-            lambda: context_of(np.ones((20, 30, 1), bool)),
+            lambda: context_of(np.ones((20, 30, 2), bool)),
             BadMask,
-            "The mask has 3 axes, of shape (20, 30, 1). "
-            "Give (height, width) of bool, one value for each pixel.",
+            "The mask is an array of shape (20, 30, 2) and type bool. "
+            "Pass (height, width) of bool, or of whole numbers with 0 where tissue is known.",
         ),
         (
             lambda: context_of(np.zeros((20, 30), bool)),

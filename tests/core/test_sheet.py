@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from histosynth.core.dots import ANY_CLASS_COLOUR, CLASS_COLOURS
 from histosynth.core.nuclei import ANY, Nuclei
 from histosynth.core.sheet import (
-    ANY_CLASS_COLOUR,
-    CLASS_COLOURS,
     PAPER_COLOUR,
     TEXT_COLOUR,
     colour_legend,

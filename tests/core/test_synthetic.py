@@ -10,6 +10,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 from histosynth.core.condition import Condition
 from histosynth.core.errors import BadOption, NotRGB, NotWritable
 from histosynth.core.images import read_rgb
+from histosynth.core.marking import xmp_packet
 from histosynth.core.store import digest
 from histosynth.core.synthetic import (
     Synthetic,
@@ -18,7 +19,6 @@ from histosynth.core.synthetic import (
     open_own_pictures,
     read_recipe,
     write_synthetic,
-    xmp_packet,
 )
 
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"

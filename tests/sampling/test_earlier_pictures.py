@@ -11,8 +11,8 @@ from PIL import Image, PngImagePlugin
 from histosynth.annotation.nuclei_files import write_csv
 from histosynth.core.errors import FolderInUse, NotWritable
 from histosynth.core.images import write_mask
+from histosynth.core.marking import RECIPE_KEY
 from histosynth.core.own_files import OWN_RECORD
-from histosynth.core.synthetic import RECIPE_KEY
 from histosynth.pipeline.complete_files import complete_files
 from histosynth.pipeline.synthesize_files import synthesize_files
 from histosynth.sampling.options import SamplingOptions

@@ -8,8 +8,10 @@ import numpy as np
 
 from .errors import BadMask, SizeMismatch
 from .geometry import Size
+from .line_of_facts import line_of_facts
 from .nuclei import Nuclei
-from .tile import Mask, Pixels, check_rgb, read_only
+from .pictures import as_mask, as_rgb
+from .tile import Mask, Pixels, read_only
 
 
 @dataclass(
@@ -21,20 +23,17 @@ class Context:
     """The known part of a tile.
 
     Attributes:
-        pixels: (H, W, 3) uint8 RGB; values inside the mask are not used.
-        mask: (H, W) bool, True where tissue must be generated.
+        pixels: (H, W, 3) uint8 RGB; values inside the mask are not used. Whatever
+            `pictures.as_rgb` takes may be given.
+        mask: (H, W) bool, True where tissue must be generated; likewise of `pictures.as_mask`.
     """
 
     pixels: Pixels
     mask: Mask
 
     def __post_init__(self) -> None:
-        check_rgb(self.pixels, "image")
-        if self.mask.ndim != 2:
-            raise BadMask(
-                f"The mask has {self.mask.ndim} axes, of shape {self.mask.shape}.",
-                "Give (height, width) of bool, one value for each pixel.",
-            )
+        object.__setattr__(self, "pixels", as_rgb(self.pixels, "image"))
+        object.__setattr__(self, "mask", as_mask(self.mask))
         if self.mask.shape != self.pixels.shape[:2]:
             got = _size_of(self.mask)
             want = _size_of(self.pixels)
@@ -51,6 +50,12 @@ class Context:
             )
         object.__setattr__(self, "pixels", read_only(self.pixels))
         object.__setattr__(self, "mask", read_only(self.mask))
+
+    def __repr__(self) -> str:
+        size = _size_of(self.mask)
+        share = float(self.mask.mean())
+        facts = [f"{size.width} x {size.height} px", f"{share:.1%} missing"]
+        return line_of_facts("Context", facts)
 
 
 @dataclass(
@@ -81,6 +86,15 @@ class Condition:
             context_size = _size_of(self.context.mask)
             if context_size != self.size:
                 raise SizeMismatch("context", context_size, self.size)
+
+    def __repr__(self) -> str:
+        nuclei = "nuclei unknown" if self.nuclei is None else f"{len(self.nuclei)} nuclei"
+        facts = [f"{self.size.width} x {self.size.height} px", nuclei]
+        if self.label:
+            facts.append(f"label {self.label!r}")
+        if self.context is not None:
+            facts.append(f"{float(self.mask.mean()):.1%} to complete")
+        return line_of_facts("Condition", facts)
 
     @property
     def mask(self) -> Mask:

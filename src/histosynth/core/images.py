@@ -36,6 +36,7 @@ _ORIENTATION_TAG = 0x0112
 _WIDTH_TAG = 256
 _HEIGHT_TAG = 257
 _COMPRESSION_TAG = 259
+_LOSSY_FORMATS = ("JPEG", "MPO")
 _LOSSY_TIFF = {
     6: "TIFF packed as JPEG",
     7: "TIFF packed as JPEG",
@@ -149,9 +150,63 @@ def read_mask(path: Path | str) -> Mask:
         if lossy:
             raise UnreadableImage(path, f"it is a {lossy}, which smears the edges of a mask")
         loaded = _load(path, image)
-        if loaded.mode in ("P", "RGBA", "LA", "PA", "CMYK"):
-            loaded = _on_black(loaded)
-        values = np.asarray(loaded)
+        return _shown_pixels(loaded)
+
+
+def mask_of_image(image: Image.Image, name: str) -> Mask:
+    """The mask that an opened picture of Pillow shows, as `read_mask` reads it from a file.
+
+    Raises:
+        UnreadableImage: cut off, too large, turned by its EXIF orientation, or packed with loss.
+    """
+    path = Path(name)
+    if image.format == "WEBP":
+        reason = "whether its WebP is packed with loss is in its file alone"
+        raise UnreadableImage(path, reason, "Hand in the path of the file.")
+    lossy = _lossy(path, image)
+    if lossy:
+        raise UnreadableImage(path, f"it is a {lossy}, which smears the edges of a mask")
+    return _shown_pixels(_loaded_upright(image, path))
+
+
+def rgb_of_image(image: Image.Image, name: str) -> Pixels:
+    """Pixels (H, W, 3) uint8 of an opened picture of Pillow, as `read_rgb` reads a file.
+
+    Raises:
+        UnreadableImage: cut off, too large, or turned by its EXIF orientation.
+        NotRGB: grayscale, 16-bit, palette, or with an alpha channel.
+    """
+    path = Path(name)
+    if image.mode == "RGB" and not _has_16_bits(image):
+        image = _loaded_upright(image, path)
+    return _as_rgb(path, image)
+
+
+def _loaded_upright(image: Image.Image, path: Path) -> Image.Image:
+    """An opened picture with its pixels; one that its EXIF orientation turns is refused.
+
+    Pillow does not turn it and `read_rgb` does: which of both its owner counts in is not known.
+    """
+    _check_pixels(image, path)
+    try:
+        image.load()
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    except (OSError, struct.error, *_DAMAGED) as error:
+        raise UnreadableImage(path, first_line(error)) from error
+    if orientation not in (0, 1):
+        raise UnreadableImage(
+            path,
+            f"its EXIF orientation is {orientation}, so that files and arrays of it differ",
+            "Hand in PIL.ImageOps.exif_transpose(image), or the path of the file.",
+        )
+    return image
+
+
+def _shown_pixels(image: Image.Image) -> Mask:
+    """Where a loaded picture shows anything but black."""
+    if image.mode in ("P", "RGBA", "LA", "PA", "CMYK"):
+        image = _on_black(image)
+    values = np.asarray(image)
     if values.ndim == 3:
         return np.asarray(values.any(axis=2))
     return np.asarray(values != 0)
@@ -193,10 +248,18 @@ def _open(path: Path, data: BytesIO | None = None) -> Image.Image:
         raise UnreadableImage(path, error.strerror or first_line(error)) from error
     except _DAMAGED as error:
         raise UnreadableImage(path, first_line(error)) from error
-    if image.width * image.height > MAX_PIXELS:
+    try:
+        _check_pixels(image, path)
+    except ImageTooLarge:
         image.close()
-        raise ImageTooLarge(path, f"{image.width} x {image.height} px", MAX_PIXELS)
+        raise
     return image
+
+
+def _check_pixels(image: Image.Image, path: Path) -> None:
+    """Refuse a picture of too many pixels, by its header."""
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageTooLarge(path, f"{image.width} x {image.height} px", MAX_PIXELS)
 
 
 def _load(path: Path, image: Image.Image) -> Image.Image:
@@ -212,7 +275,7 @@ def _load(path: Path, image: Image.Image) -> Image.Image:
 
 def _lossy(path: Path, image: Image.Image) -> str:
     """The compression of a picture if it loses detail; empty where nothing is lost."""
-    if image.format in ("JPEG", "MPO"):
+    if image.format in _LOSSY_FORMATS:
         return "JPEG"
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         compression = image.tag_v2.get(_COMPRESSION_TAG, 1)

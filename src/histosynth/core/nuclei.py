@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from .arrays import BoolArray, Float32Array
 from .errors import BadNuclei, MissingScale, UnknownClasses
 from .geometry import Box, Size
+from .line_of_facts import line_of_facts
 from .tile import read_only
 
 MAX_PER_MM2 = 60_000.0
@@ -33,7 +34,7 @@ ANY_CLASS = 255
     eq=False,
 )
 class Nuclei:
-    """N centroids with a class each, in the frame of one tile.
+    """N centroids with a class each, in the frame of one tile; notebooks show them as a picture.
 
     Attributes:
         xy: (N, 2) float32, pixels, columns x and y, each in [-0.5, side - 0.5).
@@ -72,6 +73,18 @@ class Nuclei:
 
     def __len__(self) -> int:
         return len(self.xy)
+
+    def __repr__(self) -> str:
+        width, height = self.size
+        counts = [f"{count} {name}" for name, count in self.counts().items()]
+        found = f"{len(self)} on {width} x {height} px at {self.mpp:g} um/px"
+        return line_of_facts("Nuclei", [f"{found}: {', '.join(counts) or 'no classes'}"])
+
+    def _repr_png_(self) -> bytes:
+        """Dots by class with a legend, for notebooks."""
+        from .nuclei_picture import nuclei_png
+
+        return nuclei_png(self)
 
     @classmethod
     def of(

@@ -7,18 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from .dots import colour_of, draw_dots
 from .nuclei import ANY_CLASS, Nuclei
 from .tile import Mask, Pixels
 
-# Okabe & Ito (2008): distinguishable for colour-blind readers too.
-CLASS_COLOURS = (
-    (213, 94, 0),
-    (0, 114, 178),
-    (0, 158, 115),
-    (204, 121, 167),
-    (240, 228, 66),
-    (86, 180, 233),
-)
 _COLOUR_NAMES = (
     "orange",
     "blue",
@@ -29,15 +21,12 @@ _COLOUR_NAMES = (
 )
 PAPER_COLOUR = (255, 255, 255)
 TEXT_COLOUR = (40, 40, 40)
-ANY_CLASS_COLOUR = (120, 120, 120)
 
 _LINE_PX = 22
 _TITLE_SIZE = 16
 _CAPTION_SIZE = 14
 _BLANK = 250
 """Grey level of the ground that nuclei are drawn on where there is no tile."""
-_OVERSAMPLING = 2
-"""Nuclei are drawn at so many times the size and reduced, for round dots."""
 
 
 def contact_sheet(
@@ -105,29 +94,14 @@ def draw_nuclei(
     width, height = nuclei.size
     if over is None:
         over = np.full((height, width, 3), _BLANK, np.uint8)
-    image = Image.fromarray(np.ascontiguousarray(over))
-    image = image.resize((width * _OVERSAMPLING, height * _OVERSAMPLING))
-    draw = ImageDraw.Draw(image)
-    radius = radius_px * _OVERSAMPLING
-    for (x, y), class_id in zip(nuclei.xy, nuclei.class_ids, strict=True):
-        centre_x = (float(x) + 0.5) * _OVERSAMPLING
-        centre_y = (float(y) + 0.5) * _OVERSAMPLING
-        box = (
-            centre_x - radius,
-            centre_y - radius,
-            centre_x + radius,
-            centre_y + radius,
-        )
-        draw.ellipse(box, fill=class_colour(int(class_id)))
-    reduced = image.resize((width, height), Image.Resampling.BOX)
-    return np.array(reduced)
+    ground = Image.fromarray(np.ascontiguousarray(over))
+    colours = [class_colour(int(class_id)) for class_id in nuclei.class_ids]
+    return np.array(draw_dots(ground, nuclei.xy, colours, radius_px=radius_px))
 
 
 def class_colour(class_id: int) -> tuple[int, int, int]:
     """Red, green and blue in 0..255 of a class by its index; grey of `ANY_CLASS`."""
-    if class_id == ANY_CLASS:
-        return ANY_CLASS_COLOUR
-    return CLASS_COLOURS[class_id % len(CLASS_COLOURS)]
+    return colour_of(class_id, ANY_CLASS)
 
 
 def colour_legend(classes: Sequence[str]) -> str:

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any
-from xml.sax.saxutils import quoteattr
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin, TiffImagePlugin
+from numpy.typing import DTypeLike, NDArray
+from PIL import Image, TiffImagePlugin
 
 from .condition import Condition
 from .errors import BadOption, NotWritable
+from .line_of_facts import line_of_facts
+from .marked_image import marked_image
+from .marking import DESCRIPTION_TAG, NAMESPACE, RECIPE_KEY, XMP_TAG, save_options
 from .own_files import OwnFiles
 from .plain_files import open_plain
-from .store import atomic_write, digest
+from .store import atomic_write
 from .temporary import temporary_file
-from .tile import Pixels, check_rgb, read_only
+from .tile import Pixels, array_of, check_rgb, read_only
 
-SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-RECIPE_KEY = "histosynth:recipe"
-_NOTICE = "Synthetic. For research use; not for diagnosis."
-_XMP_TAG = 700
-_XMP_TYPE = 1
-"""BYTE, as Adobe's XMP specification requires."""
-_DESCRIPTION_TAG = 270
-_NAMESPACE = "urn:histosynth:1"
-_UM_PER_INCH = 25_400
+if TYPE_CHECKING:
+    import torch
+
 UNREADABLE = (
     OSError,
     ValueError,
@@ -42,15 +39,6 @@ UNREADABLE = (
 )
 """What reading a file raises that is no picture, or a damaged one."""
 
-_XMP = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
-<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
-<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
- xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:histosynth={namespace}
- Iptc4xmpExt:DigitalSourceType={source} xmp:CreatorTool={tool}
- histosynth:extent={extent} histosynth:recipeSha256={digest} histosynth:notice={notice}/>
-</rdf:RDF></x:xmpmeta>
-<?xpacket end="w"?>"""
-
 
 @dataclass(
     frozen=True,
@@ -58,7 +46,9 @@ _XMP = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
     eq=False,
 )
 class Synthetic:
-    """Tissue that was generated, whole or in part.
+    """Tissue that was generated, whole or in part; notebooks show it as a picture.
+
+    `numpy.asarray(tile)` are its pixels.
 
     Attributes:
         pixels: (H, W, 3) uint8 RGB.
@@ -74,6 +64,55 @@ class Synthetic:
     def __post_init__(self) -> None:
         check_rgb(self.pixels, "synthetic tile")
         object.__setattr__(self, "pixels", read_only(self.pixels))
+
+    def __repr__(self) -> str:
+        size = self.condition.size
+        facts = [f"{size.width} x {size.height} px", f"{self.mpp:g} um/px"]
+        if self.recipe.get("verb"):
+            facts.append(str(self.recipe["verb"]))
+        if self.condition.nuclei is not None:
+            facts.append(f"{len(self.condition.nuclei)} nuclei")
+        if self.condition.label:
+            facts.append(f"label {self.condition.label!r}")
+        if "seed" in self.recipe:
+            facts.append(f"seed {self.recipe['seed']}")
+        return line_of_facts("Synthetic", facts)
+
+    @property
+    def mpp(self) -> float:
+        """Scale, micrometres per pixel."""
+        return float(self.recipe.get("mpp", 0.5))
+
+    @property
+    def pil(self) -> Image.Image:
+        """An image of Pillow, RGB. Its `save` keeps the mark; what is derived from it does not."""
+        return marked_image(self.pixels, self.recipe)
+
+    def tensor(self) -> torch.Tensor:
+        """(3, H, W) float32 in [0, 1], a copy: as torchvision's transforms take it."""
+        from .torch_tensors import tensor_of
+
+        return tensor_of(self.pixels)
+
+    def __array__(
+        self,
+        dtype: DTypeLike | None = None,
+        copy: bool | None = None,
+    ) -> NDArray[Any]:
+        """The pixels (H, W, 3); uint8 in [0, 255] unless another type is wanted.
+
+        Args:
+            dtype: number type; values stay from 0 to 255.
+            copy: True: an array of its own; False: no copy; None: only where the type differs.
+
+        Raises:
+            ValueError: another type without a copy.
+        """
+        return array_of(self.pixels, dtype, copy)
+
+    def _repr_png_(self) -> bytes:
+        """A marked PNG, for notebooks."""
+        return png_bytes(self.pixels, self.recipe)
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Write a PNG or TIFF, marked synthetic, with the recipe inside; atomic.
@@ -130,8 +169,8 @@ def write_synthetic(
 
 def png_bytes(pixels: Pixels, recipe: dict[str, Any]) -> bytes:
     """The bytes that `write_synthetic` writes as a PNG: marked as synthetic, with the recipe."""
-    buffer = io.BytesIO()
-    _save_png(Image.fromarray(pixels), buffer, recipe)
+    buffer = BytesIO()
+    marked_image(pixels, recipe).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -140,69 +179,8 @@ def _save(
     path: Path,
     recipe: dict[str, Any],
 ) -> None:
-    if path.suffix.lower() == ".png":
-        _save_png(image, path, recipe)
-    else:
-        _save_tiff(image, path, recipe)
-
-
-def _save_png(
-    image: Image.Image,
-    target: Path | io.BytesIO,
-    recipe: dict[str, Any],
-) -> None:
-    metadata = PngImagePlugin.PngInfo()
-    metadata.add_itxt("XML:com.adobe.xmp", xmp_packet(recipe))
-    metadata.add_itxt(RECIPE_KEY, recipe_text(recipe))
-    image.save(
-        target,
-        "PNG",
-        pnginfo=metadata,
-        dpi=_resolution(recipe),
-    )
-
-
-def _save_tiff(
-    image: Image.Image,
-    path: Path,
-    recipe: dict[str, Any],
-) -> None:
-    tags = TiffImagePlugin.ImageFileDirectory_v2()
-    tags[_XMP_TAG] = xmp_packet(recipe).encode()
-    tags.tagtype[_XMP_TAG] = _XMP_TYPE
-    tags[_DESCRIPTION_TAG] = recipe_text(recipe)
-    image.save(
-        path,
-        tiffinfo=tags,
-        compression="tiff_deflate",
-        dpi=_resolution(recipe),
-    )
-
-
-def recipe_text(recipe: dict[str, Any]) -> str:
-    """A recipe as it stands in files."""
-    return json.dumps(recipe, sort_keys=True)
-
-
-def _resolution(recipe: dict[str, Any]) -> tuple[float, float]:
-    """Dots per inch, horizontal and vertical."""
-    dots_per_inch = _UM_PER_INCH / float(recipe.get("mpp", 0.5))
-    return dots_per_inch, dots_per_inch
-
-
-def xmp_packet(recipe: dict[str, Any]) -> str:
-    """The XMP packet of a recipe."""
-    version = recipe.get("histosynth", "")
-    tool = f"histosynth {version}".strip()
-    extent = str(recipe.get("extent", "tile"))
-    return _XMP.format(
-        namespace=quoteattr(_NAMESPACE),
-        source=quoteattr(SOURCE_TYPE),
-        tool=quoteattr(tool),
-        extent=quoteattr(extent),
-        digest=quoteattr(digest(recipe)),
-        notice=quoteattr(_NOTICE),
-    )
+    form = "PNG" if path.suffix.lower() == ".png" else "TIFF"
+    image.save(path, **save_options(form, recipe))
 
 
 def read_recipe(path: Path) -> dict[str, Any] | None:
@@ -225,10 +203,10 @@ def read_recipe(path: Path) -> dict[str, Any] | None:
 
 def _recipe_text(image: Image.Image) -> Any:
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        xmp = bytes(image.tag_v2.get(_XMP_TAG, b""))
-        if _NAMESPACE.encode() not in xmp:
+        xmp = bytes(image.tag_v2.get(XMP_TAG, b""))
+        if NAMESPACE.encode() not in xmp:
             return None
-        return image.tag_v2.get(_DESCRIPTION_TAG)
+        return image.tag_v2.get(DESCRIPTION_TAG)
     image.load()
     texts = getattr(image, "text", {})
     return texts.get(RECIPE_KEY)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from .arrays import Scalar
 from .errors import NotRGB
 from .geometry import Box, Size
+from .line_of_facts import line_of_facts
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -47,7 +50,10 @@ def unknown_patient(source: str) -> str:
     eq=False,
 )
 class Tile:
-    """A picture with an address. `pixels`: (H, W, 3) uint8 RGB, 0..255, made read-only."""
+    """A picture with an address; notebooks show it, and `numpy.asarray(tile)` are its pixels.
+
+    `pixels`: (H, W, 3) uint8 RGB, 0..255, made read-only.
+    """
 
     ref: TileRef
     pixels: Pixels
@@ -60,6 +66,47 @@ class Tile:
     def size(self) -> Size:
         """Width and height in pixels."""
         return Size(self.pixels.shape[1], self.pixels.shape[0])
+
+    def __repr__(self) -> str:
+        width, height = self.size
+        box = self.ref.box
+        facts = [f"{width} x {height} px", f"{self.ref.mpp:g} um/px"]
+        facts += [f"slide {self.ref.slide!r}", f"at {box.x}, {box.y}"]
+        return line_of_facts("Tile", facts)
+
+    def __array__(
+        self,
+        dtype: DTypeLike | None = None,
+        copy: bool | None = None,
+    ) -> NDArray[Any]:
+        """The pixels (H, W, 3); see `Synthetic.__array__`."""
+        return array_of(self.pixels, dtype, copy)
+
+    def _repr_png_(self) -> bytes:
+        """A PNG, for notebooks."""
+        from PIL import Image
+
+        stream = BytesIO()
+        Image.fromarray(self.pixels).save(stream, "PNG")
+        return stream.getvalue()
+
+
+def array_of(
+    pixels: Pixels,
+    dtype: DTypeLike | None,
+    copy: bool | None,
+) -> NDArray[Any]:
+    """Pixels as numpy's `__array__` protocol returns them, of NumPy 1 and 2.
+
+    Raises:
+        ValueError: `copy` is False and the type differs.
+    """
+    is_same = dtype is None or np.dtype(dtype) == pixels.dtype
+    if copy is False and not is_same:
+        raise ValueError(f"pixels are {pixels.dtype}: {np.dtype(dtype)} needs a copy")
+    if copy or not is_same:
+        return np.array(pixels, dtype=dtype)
+    return pixels
 
 
 def read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:

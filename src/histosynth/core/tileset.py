@@ -21,6 +21,7 @@ from .barcode import shared_patients
 from .errors import BadTileSet, HistosynthError, NoFiles, SplitLeak, first_line
 from .geometry import Box
 from .images import decode_rgb, read_picture_info
+from .line_of_facts import line_of_facts
 from .nuclei import Nuclei
 from .plain_files import open_plain
 from .store import atomic_write
@@ -64,6 +65,13 @@ class Row:
     quality: Mapping[str, float] = field(default_factory=dict)
     refused: str = ""
     recipe: str = ""
+
+    def __repr__(self) -> str:
+        nuclei = "nuclei unknown" if self.nuclei is None else f"{len(self.nuclei)} nuclei"
+        facts = [f"{self.tile_id!r}", f"patient {self.ref.patient!r}", nuclei]
+        if self.refused:
+            facts.append(f"refused: {self.refused}")
+        return line_of_facts("Row", facts)
 
     @property
     def tile_id(self) -> str:
@@ -200,6 +208,7 @@ class TileSet:
         refuse_split_leaks(zip(slides, patients, splits, strict=True))
         reasons = table["refused"].to_pylist()
         self._kept = sum(not reason for reason in reasons)
+        self._tiles = len(reasons)
 
     def _refuse_repeated(self, tile_ids: Sequence[str]) -> None:
         count = len(tile_ids)
@@ -210,6 +219,10 @@ class TileSet:
     def __len__(self) -> int:
         """Kept tiles."""
         return self._kept
+
+    def __repr__(self) -> str:
+        facts = [f"{self._kept:,} of {self._tiles:,} tiles kept", f"folder {str(self.folder)!r}"]
+        return line_of_facts("TileSet", facts)
 
     def table(self, columns: Sequence[str]) -> Any:
         """Columns of all rows as a `pyarrow.Table`, files in order of name.

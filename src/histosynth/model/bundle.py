@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..core.errors import AdapterMismatch, UnknownLabel
+from ..core.line_of_facts import line_of_facts
 from ..core.store import sha256_of
 from .adapters import (
     ADAPTER_FILE,
@@ -79,6 +80,14 @@ class Bundle:
         init=False,
         repr=False,
     )
+
+    def __repr__(self) -> str:
+        info = self.info
+        facts = [f"{info.name!r}", f"{info.mpp:g} um/px", f"classes {', '.join(info.classes)}"]
+        facts.append(f"adapters {', '.join(self.adapters) or 'none'}")
+        dtype = str(self.unet.dtype).removeprefix("torch.")
+        facts.append(f"{dtype} on {self.device}")
+        return line_of_facts("Bundle", facts)
 
     @property
     def family(self) -> Family:

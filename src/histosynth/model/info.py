@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core import recipe as recipes
 from ..core.errors import BadRecipe, BundleMismatch
+from ..core.line_of_facts import line_of_facts
 from ..core.nuclei import ANY
 from ..core.paths import real_path
 from ..core.plain_files import read_plain_text
@@ -139,6 +140,10 @@ class BundleInfo:
     base: NamedBase | None = None
     prompts: tuple[str, ...] = ()
     format: int = BUNDLE_FORMAT
+
+    def __repr__(self) -> str:
+        facts = [f"{self.name!r}", f"{self.mpp:g} um/px", f"classes {', '.join(self.classes)}"]
+        return line_of_facts("BundleInfo", facts)
 
     def __post_init__(self) -> None:
         problems = [

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..core.errors import BadRun, HistosynthError, InputError
 from ..core.folder_lock import FolderRun, own_folder
+from ..core.line_of_facts import line_of_facts
 from ..core.own_files import OwnFiles
 from ..core.plain_files import read_plain_text
 from ..core.progress import ProgressCallback
@@ -70,6 +71,11 @@ class Prepared:
     written: int
     finished: int
     summary: dict[str, Any]
+
+    def __repr__(self) -> str:
+        kept = f"{self.summary['kept']:,} of {self.summary['tiles']:,} tiles kept"
+        files = f"{self.written} files written, {self.finished} there before"
+        return line_of_facts("Prepared", [kept, files, f"folder {str(self.out)!r}"])
 
 
 @dataclass(frozen=True)

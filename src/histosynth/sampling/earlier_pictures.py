@@ -17,11 +17,11 @@ from PIL import Image
 from ..core.errors import NotWritable
 from ..core.folder_lock import FolderRun, index_lock
 from ..core.links import refuse_links
+from ..core.marking import RECIPE_KEY
 from ..core.outcome import Outcome
 from ..core.own_files import OwnFiles
 from ..core.plain_files import open_plain, read_plain_text
 from ..core.synthetic import (
-    RECIPE_KEY,
     UNREADABLE,
     Synthetic,
     is_as_written,

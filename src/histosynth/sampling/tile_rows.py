@@ -12,7 +12,8 @@ from ..core.folder_lock import FolderRun
 from ..core.geometry import Box
 from ..core.outcome import Outcome
 from ..core.own_files import OwnFiles
-from ..core.synthetic import Synthetic, png_bytes, recipe_text
+from ..core.marking import recipe_text
+from ..core.synthetic import Synthetic, png_bytes
 from ..core.tile import TileRef
 from ..core.tileset import Row, parquet_files, read_all_rows, write_rows_into
 from ..preparation.patients import patient_of_synthetic

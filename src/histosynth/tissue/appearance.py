@@ -22,6 +22,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..core.arrays import Float32Array, Float64Array, Scalar
+from ..core.errors import BadMask, SizeMismatch
+from ..core.line_of_facts import line_of_facts
+from ..core.pictures import PictureInput, as_mask, as_rgb
 from ..core.tile import Mask, Pixels
 from .density import from_density, optical_density
 from .hue import HueCurve, measure_hue
@@ -103,6 +106,14 @@ class Appearance:
     style: Float32Array
     hue: HueCurve | None = None
 
+    def __repr__(self) -> str:
+        scales = [f"{value:.3g}" for value in self.frame.scale]
+        hue = "hue left to the network"
+        if self.hue is not None:
+            hue = "hue measured"
+        facts = [f"stain scales {' '.join(scales)}", hue]
+        return line_of_facts("Appearance", facts)
+
     def apply(self, canonical: Float32Array) -> Float32Array:
         """Pixels (..., 3) in canonical stain, in [0, 255] => in this appearance, float32."""
         if self.hue is not None:
@@ -111,20 +122,45 @@ class Appearance:
 
 
 def measure_appearance(
-    pixels: Pixels,
-    mask: Mask | None = None,
+    pixels: PictureInput,
+    mask: PictureInput | None = None,
 ) -> Appearance:
     """Appearance of a tile, from the pixels outside `mask` only.
 
     Args:
-        pixels: (H, W, 3) uint8 RGB.
-        mask: (H, W) bool, True where the tile is not known; None: all is known.
+        pixels: the tile, whatever `as_rgb` takes: a path, a PIL image, an array, a tensor.
+        mask: whatever `as_mask` takes, True where the tile is not known; None: all is known.
+
+    Raises:
+        NotRGB, BadMask, UnreadableImage: the tile or the mask cannot be used.
+        SizeMismatch: they are of different sizes.
     """
+    pixels = as_rgb(pixels, "the tile")
+    if mask is not None:
+        mask = as_mask(mask)
+        _check_mask(mask, pixels)
     frame = fit_stain_frame(pixels, mask)
     canonical = frame.to_canonical(pixels)
     style = measure_style(canonical, mask)
     hue = measure_hue(_unmasked(canonical, mask))
     return Appearance(frame, style, hue)
+
+
+def _check_mask(mask: Mask, pixels: Pixels) -> None:
+    """Refuse a mask of another size, and one that leaves nothing to measure."""
+    height, width = pixels.shape[:2]
+    mask_height, mask_width = mask.shape
+    if mask.shape != (height, width):
+        raise SizeMismatch(
+            "mask",
+            (mask_width, mask_height),
+            (width, height),
+        )
+    if mask.all():
+        raise BadMask(
+            "The mask covers the whole tile, so nothing is left to measure.",
+            "Leave some of the tile unmarked.",
+        )
 
 
 def fit_stain_frame(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.arrays import Float32Array, Float64Array
+from ..core.line_of_facts import line_of_facts
 from ..core.tile import Mask
 from .density import from_density, optical_density
 
@@ -44,6 +45,9 @@ class HueCurve:
     top: float
     hue: Float32Array
     pixels: Float32Array
+
+    def __repr__(self) -> str:
+        return line_of_facts("HueCurve", [f"{len(self.hue)} densities up to {self.top:.3g}"])
 
     def apply(
         self,

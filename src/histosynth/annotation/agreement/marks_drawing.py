@@ -6,7 +6,8 @@ import numpy as np
 from PIL import ImageDraw
 
 from ...core.arrays import BoolArray, Float64Array, IndexArray
-from ...core.sheet import ANY_CLASS_COLOUR, PAPER_COLOUR, TEXT_COLOUR
+from ...core.dots import ANY_CLASS_COLOUR
+from ...core.sheet import PAPER_COLOUR, TEXT_COLOUR
 
 OVERSAMPLING = 2
 """Pictures are drawn at twice the size, for round dots."""

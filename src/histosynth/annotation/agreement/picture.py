@@ -9,10 +9,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ...core.arrays import Float64Array
+from ...core.dots import ANY_CLASS_COLOUR, CLASS_COLOURS
 from ...core.errors import BadOption
 from ...core.matching import match_points
 from ...core.nuclei import ANY
-from ...core.sheet import ANY_CLASS_COLOUR, CLASS_COLOURS, PAPER_COLOUR
+from ...core.sheet import PAPER_COLOUR
 from ...core.tile import Pixels, check_rgb
 from .marks_drawing import BOTH_AGREE, OVERSAMPLING, Colour, draw_dot, draw_ring, stripes
 from .nuclei import ClassPairs, unmatched

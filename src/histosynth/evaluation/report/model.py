@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.line_of_facts import line_of_facts
 from ...metrics.finding import Section
 
 REPORT_SCHEMA = 2
@@ -73,6 +74,14 @@ class Report:
         keys = [section.key for section in self.sections]
         if len(set(keys)) < len(keys):
             raise ValueError(f"two sections have one key: {keys}")
+
+    def __repr__(self) -> str:
+        facts = [self.title, f"{self.synthetic.tiles:,} synthetic tiles"]
+        if self.real is not None:
+            facts.append(f"{self.real.tiles:,} real tiles")
+        facts.append(f"{len(self.sections)} sections")
+        facts.append(f"{len(self.warnings)} warnings")
+        return line_of_facts("Report", facts)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; a number that is not finite becomes None."""
