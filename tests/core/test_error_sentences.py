@@ -16,6 +16,7 @@ from histosynth.core.errors import (
     BadTileSet,
     BadWeights,
     BundleMismatch,
+    Cancelled,
     ConflictingScales,
     Diverged,
     FetchFailed,
@@ -280,6 +281,13 @@ MISMATCHES = [
     ),
 ]
 UNAVAILABLE = [
+    (
+        lambda: Cancelled(3, 20),
+        "Sampling was cancelled at step 3 of 20.",
+        "Pictures that were complete are in `finished` of this error; call it again with the same "
+        "seed for the others.",
+        {"step": 3, "steps": 20, "finished": ()},
+    ),
     (
         lambda: NotWritable(A, "the disk is full"),
         "a cannot be written: the disk is full.",

@@ -229,7 +229,8 @@ def test_a_mask_of_a_file_is_read_and_a_lossy_one_is_refused(tmp_path):
         (
             marked() * 0.5,
             f"The mask is an array of shape (20, 30) and type float64: {marked().sum()} of its "
-            "600 values are neither 0 nor 1 (0 to 0.5). Choose what counts as missing, e.g. mask > 0.5.",
+            "600 values are neither 0 nor 1 (0 to 0.5). "
+            "Choose what counts as missing, e.g. mask > 0.5.",
         ),
         (
             np.stack([marked(), marked()]),

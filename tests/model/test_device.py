@@ -6,6 +6,7 @@ from torch import nn
 
 from histosynth.model import device
 from histosynth.model.device import ItemGroupNorm, itemwise_norms
+from histosynth.tensors import device as numbers
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -51,11 +52,11 @@ def test_instructions_and_no_clock_choose_the_number_type(monkeypatch, capabilit
     monkeypatch.setattr(device, "_convolution_seconds", timed)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     monkeypatch.delenv("HISTOSYNTH_DTYPE", raising=False)
-    device.has_bf16_instructions.cache_clear()
+    numbers.has_bf16_instructions.cache_clear()
     try:
-        assert device.pick_dtype(torch.device("cpu")) == expected
+        assert numbers.pick_dtype(torch.device("cpu")) == expected
     finally:
-        device.has_bf16_instructions.cache_clear()
+        numbers.has_bf16_instructions.cache_clear()
 
 
 @pytest.mark.parametrize(("amx", "avx", "expected"), [(1, 0, True), (0, 1, True), (0, 0, False)])
@@ -63,8 +64,8 @@ def test_earlier_versions_of_torch_know_the_instructions_too(monkeypatch, amx, a
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx, raising=False)
-    device.has_bf16_instructions.cache_clear()
+    numbers.has_bf16_instructions.cache_clear()
     try:
-        assert device.has_bf16_instructions() is expected
+        assert numbers.has_bf16_instructions() is expected
     finally:
-        device.has_bf16_instructions.cache_clear()
+        numbers.has_bf16_instructions.cache_clear()

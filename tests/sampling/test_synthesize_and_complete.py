@@ -98,7 +98,7 @@ def test_a_hole_may_be_a_mask_of_whole_numbers(bundle, tile):
     one, other = (hs.complete(tile, each, bundle=bundle) for each in (mask, mask > 0))
     assert (one.pixels == other.pixels).all()
     with pytest.raises(BadMask, match="float64"):
-        hs.complete(tile, mask / 255.0, bundle=bundle)
+        hs.complete(tile, mask / 510, bundle=bundle)
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, None])

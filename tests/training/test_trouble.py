@@ -13,9 +13,9 @@ from small import write_recipe
 from torch import nn
 
 from histosynth.core.errors import BadOption, BadRun, BadWeights, Diverged, NotWritable
-from histosynth.model.device import pick_device
 from histosynth.model.parts import load_part
 from histosynth.pipeline.train import train
+from histosynth.tensors.device import pick_device
 from histosynth.training.data.sources import open_source
 from histosynth.training.data.views import open_views
 from histosynth.training.loop import run_log

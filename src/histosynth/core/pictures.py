@@ -38,7 +38,7 @@ class HasArray(Protocol):
         """The values."""
 
 
-PictureInput: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[Any] | HasArray"
+PictureInput: TypeAlias = str | os.PathLike[str] | Image.Image | NDArray[Any] | HasArray
 """A picture, or a mask, in any form that `as_rgb` and `as_mask` take."""
 
 
@@ -164,7 +164,9 @@ def _levels(values: NDArray[Any], name: str) -> Pixels:
         raise NotRGB(name, found, "Find where they come from.")
     low = float(values.min())
     high = float(values.max())
-    if low < -_ROUNDING or high > 1 + _ROUNDING or high <= 1 / _LEVELS:
+    is_outside = low < -_ROUNDING or high > 1 + _ROUNDING
+    is_black = high <= 1 / _LEVELS
+    if is_outside or is_black:
         found = f"{_described(values)}{_range_text(values)}"
         raise NotRGB(name, found, _range_remedy(low, high))
     scaled = values.astype(np.float64) * _LEVELS
@@ -177,24 +179,22 @@ def _range_remedy(low: float, high: float) -> str:
         return "It is black from edge to edge: divide by 255 once only, or hand in uint8."
     if low >= 0 and high <= _LEVELS:
         return "Floats are taken from 0 to 1: divide it by 255, or convert it to uint8."
-    if low >= -1 - _ROUNDING and high <= 1 + _ROUNDING:
+    largest = max(-low, high)
+    if largest <= 1 + _ROUNDING:
         return "Floats are taken from 0 to 1: if it is scaled to [-1, 1], hand in (x + 1) / 2."
     return "Floats are taken from 0 to 1: undo the normalization, or clip what overshoots."
 
 
 def _mask_of_array(array: NDArray[Any], name: str) -> Mask:
-    flat = array
-    if array.ndim == 3 and array.shape[0] == 1:
-        flat = array[0]
-    elif array.ndim == 3 and array.shape[2] == 1:
-        flat = array[..., 0]
+    flat = _without_channel(array)
     if flat.ndim != 2 or flat.dtype.kind not in "buif":
         raise BadMask(
             f"{_capital(name)} is {_described(array)}.",
             _TAKEN_MASK,
         )
     if flat.dtype.kind == "f":
-        between = int(((flat != 0) & (flat != 1)).sum())
+        is_whole = np.isin(flat, (0, 1))
+        between = int((~is_whole).sum())
         if between:
             raise BadMask(
                 f"{_capital(name)} is {_described(array)}: {between:,} of its {flat.size:,} values "
@@ -204,6 +204,14 @@ def _mask_of_array(array: NDArray[Any], name: str) -> Mask:
     return np.asarray(flat != 0)
 
 
+def _without_channel(array: NDArray[Any]) -> NDArray[Any]:
+    """(1, H, W) or (H, W, 1) as (H, W)."""
+    if array.ndim != 3:
+        return array
+    axis = 0 if array.shape[0] == 1 else 2
+    return array.squeeze(axis) if array.shape[axis] == 1 else array
+
+
 def _described(array: NDArray[Any]) -> str:
     return f"an array of shape {array.shape} and type {array.dtype}"
 
@@ -211,7 +219,9 @@ def _described(array: NDArray[Any]) -> str:
 def _range_text(array: NDArray[Any]) -> str:
     if array.dtype.kind not in "uif" or not array.size:
         return ""
-    return f" with values from {array.min():g} to {array.max():g}"
+    low = array.min()
+    high = array.max()
+    return f" with values from {low:g} to {high:g}"
 
 
 def _capital(name: str) -> str:

@@ -22,7 +22,7 @@ from .own_files import OwnFiles
 from .plain_files import open_plain
 from .store import atomic_write
 from .temporary import temporary_file
-from .tile import Pixels, array_of, check_rgb, read_only
+from .tile import Pixels, Tile, array_of, check_rgb, read_only
 
 if TYPE_CHECKING:
     import torch
@@ -135,6 +135,15 @@ class Synthetic:
                 "(overwrite=True replaces it)",
             )
         write_synthetic(path, self.pixels, self.recipe)
+
+
+def stated_mpp(picture: object) -> float | None:
+    """The scale that a picture states, micrometres per pixel: a `Tile` or `Synthetic`, no other."""
+    if isinstance(picture, Tile):
+        return picture.ref.mpp
+    if isinstance(picture, Synthetic):
+        return picture.mpp
+    return None
 
 
 def write_synthetic(

@@ -1,10 +1,10 @@
-"""The device and the number type to compute in."""
+"""Networks prepared for sampling: their device, their memory order, and norms that are the same in
+any batch.
+"""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -12,78 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..core.errors import BadOption
-
-DTYPES = {
-    "bf16": torch.bfloat16,
-    "fp32": torch.float32,
-    "fp16": torch.float16,
-}
-_BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16")
-"""CPUs with one of them compute faster in bf16; others would convert each number."""
 _MIN_LARGE_MAP_CELLS = 1024
 """Cells from which torch's group norm is the faster one."""
 _GAIN_RUNS = 6
 """Timed convolutions of each number type; the first one is not counted."""
-
-
-def pick_device(wanted: str | None = None) -> torch.device:
-    """The device to compute on: the one named (or in HISTOSYNTH_DEVICE), else a GPU if there is
-    one.
-    """
-    default = "cuda" if torch.cuda.is_available() else "cpu"
-    name = wanted or os.environ.get("HISTOSYNTH_DEVICE") or default
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()  # not every device holds values
-    except (RuntimeError, AssertionError) as error:
-        raise BadOption(
-            "the device",
-            name,
-            "one that torch can use here, e.g. cpu",
-        ) from error
-    return device
-
-
-def pick_dtype(
-    device: torch.device,
-    wanted: str | None = None,
-) -> torch.dtype:
-    """The working type: the one named (or in HISTOSYNTH_DTYPE), else bf16 where it is faster.
-
-    On a CPU its instructions decide and no clock: the same command gives the same bytes however
-    busy the machine is.
-    """
-    name = wanted or os.environ.get("HISTOSYNTH_DTYPE")
-    if name is not None:
-        if name not in DTYPES:
-            names = ", ".join(DTYPES)
-            raise BadOption("the number type", name, f"one of {names}")
-        return DTYPES[name]
-    is_faster = has_bf16_instructions()
-    if device.type == "cuda":
-        is_faster = torch.cuda.is_bf16_supported()
-    return torch.bfloat16 if is_faster else torch.float32
-
-
-@cache
-def has_bf16_instructions() -> bool:
-    """Whether this CPU multiplies bf16 numbers itself."""
-    found = _cpu_capabilities()
-    return any(found.get(name) for name in _BF16_INSTRUCTIONS)
-
-
-def _cpu_capabilities() -> Mapping[str, Any]:
-    """What torch knows of the CPU; earlier versions know fewer, under other names."""
-    capabilities = getattr(torch.cpu, "get_capabilities", None)
-    if capabilities is not None:
-        found: Mapping[str, Any] = capabilities()
-        return found
-    older = {
-        "amx_bf16": "_is_amx_tile_supported",
-        "avx512_bf16": "_is_avx512_bf16_supported",
-    }
-    return {name: getattr(torch.cpu, test, bool)() for name, test in older.items()}
 
 
 def convert_network(
@@ -124,7 +56,11 @@ class ItemGroupNorm(nn.GroupNorm):
     def _normalise_small(self, images: Tensor) -> Tensor:
         batch, channels, height, width = images.shape
         channels_last = images.permute(0, 2, 3, 1)
-        rows = channels_last.reshape(batch, -1, channels)
+        rows = channels_last.reshape(
+            batch,
+            -1,
+            channels,
+        )
         rows = rows.float()
         count = height * width * channels // self.num_groups
         by_group = (batch, self.num_groups, -1)
@@ -148,7 +84,12 @@ class ItemGroupNorm(nn.GroupNorm):
             gain.view(by_channel),
         )
         maps = normed.to(images.dtype)
-        maps = maps.view(batch, height, width, channels)
+        maps = maps.view(
+            batch,
+            height,
+            width,
+            channels,
+        )
         return maps.permute(0, 3, 1, 2)
 
 
@@ -178,8 +119,14 @@ def bf16_gain() -> float:
 
 @torch.inference_mode()
 def _convolution_seconds(dtype: torch.dtype) -> float:
-    image = _random_channels_last((1, 128, 64, 64), dtype)
-    kernel = _random_channels_last((128, 128, 3, 3), dtype)
+    image = _random_channels_last(
+        (1, 128, 64, 64),
+        dtype,
+    )
+    kernel = _random_channels_last(
+        (128, 128, 3, 3),
+        dtype,
+    )
     seconds = []
     for _ in range(_GAIN_RUNS):
         began = time.perf_counter()

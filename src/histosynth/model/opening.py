@@ -6,11 +6,14 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from ..core.shipped import COMPACT
 from ..core.store import sha256_of
+from ..tensors.device import pick_device, pick_dtype
 from .adapters import ADAPTER_FILE
 from .bundle import Bundle
-from .device import itemwise_norms, pick_device, pick_dtype
+from .device import itemwise_norms
 from .info import adapter_folders
 from .loading import load_bundle
 
@@ -18,8 +21,8 @@ from .loading import load_bundle
 def open_bundle(
     path: Path | str | None = None,
     *,
-    device: str | None = None,
-    dtype: str | None = None,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
     base: str | None = None,
 ) -> Bundle:
     """Load a bundle with its adapters, ready to sample.
@@ -28,12 +31,14 @@ def open_bundle(
         path: the bundle's folder; None: the compact one inside the package. Or the folder of an
             adapter that was trained on the compact one's base, as `train` writes it: it stands in
             place of the adapter of its name.
-        device: e.g. "cpu", "cuda"; None: a GPU if there is one.
-        dtype: "bf16" or "fp32"; None: bf16 where this machine is faster in it.
+        device: e.g. "cpu", "cuda", or torch's own; None: a GPU if there is one.
+        dtype: "bf16", "fp32", "fp16", or torch's own; None: bf16 where this machine is faster in
+            it.
         base: where the base is, for a bundle that does not hold it; None: HISTOSYNTH_BASE if set,
             else where it was.
 
     Raises:
+        BadOption: the device or the number type cannot be used.
         BundleMismatch, BadWeights, AdapterMismatch: the folder is not whole.
     """
     folder = Path(path) if path is not None else COMPACT

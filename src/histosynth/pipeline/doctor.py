@@ -14,9 +14,10 @@ import torch
 from ..core.shipped import COMPACT
 from ..model.adapters import adapter_names
 from ..model.bundle import Bundle
-from ..model.device import bf16_gain, pick_device, pick_dtype
+from ..model.device import bf16_gain
 from ..model.opening import open_bundle
 from ..sampling.settings import default_settings
+from ..tensors.device import pick_device, pick_dtype
 from ..tissue.layout import LAYOUT_CLASSES, draw_layout
 from .synthesize import synthesize
 

@@ -3,62 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.condition import Condition
-from ..core.errors import BadOption
+from ..core.errors import BadOption, Cancelled
 from ..core.nuclei import Nuclei
+from ..core.pictures import PictureInput, batch_of
 from ..core.seeds import check_seed
 from ..core.synthetic import Synthetic
-from ..core.tile import Pixels
 from ..sampling.options import SamplingOptions
 from ..tissue.appearance import Appearance
+from .progress_bars import ProgressOption, shown_progress
 
 if TYPE_CHECKING:
+    import torch
+
     from ..model.bundle import Bundle
+    from ..sampling.steps import StepOfSampling
 
 MAX_VARIANTS = 10_000
+AppearanceInput = PictureInput | Appearance
+_PICTURE_AXES = 3
 
 
 def synthesize(
     nuclei: Nuclei | Sequence[Nuclei],
     *,
-    appearance: Pixels | Appearance | str | None = None,
+    appearance: AppearanceInput | Sequence[AppearanceInput] | None = None,
     label: str | None = None,
     n: int = 1,
     seed: int = 0,
     steps: int | None = None,
     guidance: float | None = None,
     solver: str | None = None,
-    bundle: Bundle | None = None,
+    bundle: Bundle | Path | str | None = None,
     batch: int = 8,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    progress: ProgressOption = False,
+    on_step: StepOfSampling | None = None,
 ) -> list[Synthetic]:
     """Generate whole tiles from nuclei.
 
     Args:
         nuclei: of one tile, or of several; their `size` and `mpp` are the tiles'.
-        appearance: a reference tile (H, W, 3) uint8 RGB whose stain and style to take, a measured
-            `Appearance`, or a name from the bundle's palette; None: the bundle's default.
+        appearance: whose stain and style to take: a reference tile in any form that `as_rgb` takes
+            (path, PIL image, array, tensor, `Tile`), a measured `Appearance`, or a name from the
+            bundle's palette; a list, or an array of four axes: one for each set of nuclei; None:
+            the bundle's default.
         label: one of the bundle's labels.
         n: variants per set of nuclei.
         seed: the same seed gives the same pictures of the same nuclei, in any batch and order.
         steps: solver steps; None: the bundle's default.
         guidance: 1 as trained, above 1 stricter with the nuclei; None: the bundle's default.
         solver: a name in `sampling.solvers.SOLVERS`, e.g. unipc; None: the bundle's default.
-        bundle: from `open_bundle`; None: the compact one.
+        bundle: from `open_bundle`, or its folder; None: the compact one.
         batch: pictures sampled at a time.
+        device: where to compute, e.g. "cuda"; None: a GPU if there is one.
+        dtype: number type: "bf16", "fp32" or "fp16"; None: bf16 where this machine is faster in it.
+        progress: True: a bar; or a function, called with (done, total).
+        on_step: called after each solver step with a `SamplingStep`: where it is, `preview()` and
+            `cancel()`.
 
     Returns:
         n pictures for each set of nuclei, in order.
 
     Raises:
         BadOption: an option cannot be used.
-        BadSize, UnknownClasses, ScaleMismatch, UnknownLabel: the nuclei or the label do not fit the
-            bundle.
+        NotRGB, UnreadableImage: the appearance is no picture that can be used.
+        BadSize, UnknownClasses, ScaleMismatch, UnknownLabel: the nuclei, the appearance or the
+            label do not fit the bundle.
+        Cancelled: `on_step` cancelled; its `finished` holds the pictures that were complete.
     """
-    from ..sampling.settings import resolve_appearance, settings_for
+    from ..sampling.settings import settings_for
     from ..sampling.synthesize import synthesize as sample
-    from .default_bundle import default_bundle
+    from .default_bundle import bundle_for
 
     options = SamplingOptions(
         label=label,
@@ -68,20 +88,55 @@ def synthesize(
         solver=solver,
         batch=batch,
     )
-    bundle = bundle or default_bundle()
+    opened = bundle_for(bundle, device, dtype)
     check_seed(seed)
     if not 1 <= n <= MAX_VARIANTS:
         raise BadOption("n", n, f"from 1 to {MAX_VARIANTS}")
     sets = [nuclei] if isinstance(nuclei, Nuclei) else list(nuclei)
-    measured = resolve_appearance(appearance, bundle)
-    pictures = sample(
-        bundle,
-        [Condition(one, one.size, label) for one in sets],
-        [measured] * len(sets),
-        seed=seed,
-        variants=n,
-        settings=settings_for(bundle, "synthesize", options),
-        batch=batch,
-    )
+    appearances = _appearances(appearance, len(sets), opened)
+    pictures: list[tuple[int, int, Synthetic]] = []
+    with shown_progress(progress, "sampling") as on_progress:
+        try:
+            for each in sample(
+                opened,
+                [Condition(one, one.size, label) for one in sets],
+                appearances,
+                seed=seed,
+                variants=n,
+                settings=settings_for(opened, "synthesize", options),
+                batch=batch,
+                on_progress=on_progress,
+                on_step=on_step,
+            ):
+                pictures.append(each)
+        except Cancelled as cancelled:
+            cancelled.finished = _in_order(pictures)
+            raise
+    return list(_in_order(pictures))
+
+
+def _in_order(pictures: list[tuple[int, int, Synthetic]]) -> tuple[Synthetic, ...]:
+    """Pictures by set of nuclei and variant."""
     in_order = sorted(pictures, key=lambda each: each[:2])
-    return [picture for _, _, picture in in_order]
+    return tuple(picture for _, _, picture in in_order)
+
+
+def _appearances(
+    appearance: AppearanceInput | Sequence[AppearanceInput] | None,
+    count: int,
+    bundle: Bundle,
+) -> list[Appearance]:
+    """One appearance for each of `count` sets of nuclei.
+
+    Raises:
+        BadOption: a list of another length.
+    """
+    from ..sampling.settings import resolve_appearance
+
+    several = batch_of(appearance, _PICTURE_AXES)
+    if several is None:
+        return [resolve_appearance(appearance, bundle)] * count  # type: ignore[arg-type]
+    if len(several) != count:
+        found = f"a list of {len(several)}"
+        raise BadOption("appearance", found, f"one, or one for each of {count} sets of nuclei")
+    return [resolve_appearance(each, bundle) for each in several]

@@ -10,9 +10,9 @@ from pathlib import Path
 from ..core.progress import ProgressCallback
 from ..core.tile import Pixels
 from ..model.bundle import Bundle
-from ..model.device import pick_device
 from ..sampling.painter import SamplingSettings, decode_canonical, paint_latents
 from ..sampling.solvers import item_generator, item_noise
+from ..tensors.device import pick_device
 from ..training.data.crops import Batch
 from ..training.data.sources import Example
 from ..training.tasks.task import RunContext

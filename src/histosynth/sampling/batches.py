@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +25,9 @@ from ..model.info import BundleInfo
 from ..tissue.appearance import Appearance
 from .batch_check import is_batch_exact, max_batch
 from .exemplar_start import Start, exemplar_start
-from .painter import SamplingSettings, decode_canonical, paint_latents
+from .painter import EstimateCallback, SamplingSettings, decode_canonical, paint_latents
 from .solvers import item_noise
+from .steps import GroupStep
 
 LatentShape = tuple[int, int, int]
 """(C, h, w)."""
@@ -100,6 +101,7 @@ def paint_items(
     settings: SamplingSettings,
     batch: int,
     on_progress: ProgressCallback | None = None,
+    on_step: Callable[[GroupStep], None] | None = None,
 ) -> Iterator[tuple[int, NDArray[np.float32], Start | None]]:
     """Sample items in batches of one size, and yield each as soon as it is finished.
 
@@ -110,6 +112,7 @@ def paint_items(
         settings: how to sample.
         batch: largest number of items at a time; fewer where a batch would change a picture.
         on_progress: called with (done, total) solver steps over all batches.
+        on_step: called after each solver step of a batch.
 
     Yields:
         (index of the item, (H, W, 3) float32 in [0, 255] in the item's own stain, what it started
@@ -134,7 +137,8 @@ def paint_items(
             starts,
             with_merged_adapter,
             settings,
-            _part_progress(on_progress, number, len(groups)),
+            on_progress=_part_progress(on_progress, number, len(groups)),
+            on_estimate=_estimate_callback(on_step, with_merged_adapter, indices, group),
         )
         for index, image, start in zip(indices, canonical, starts, strict=True):
             yield index, items[index].appearance.apply(image), start
@@ -151,7 +155,9 @@ def _paint(
     starts: Sequence[Start | None],
     bundle: Bundle,
     settings: SamplingSettings,
+    *,
     on_progress: ProgressCallback | None,
+    on_estimate: EstimateCallback | None,
 ) -> NDArray[np.float32]:
     """(B, H, W, 3) float32 in [0, 255], canonical stain, of items of one size."""
     size = items[0].condition.size
@@ -172,13 +178,45 @@ def _paint(
         settings,
         start=_encode_starts(items, starts, bundle, shape),
         on_progress=on_progress,
+        on_estimate=on_estimate,
     )
-    width, height = size
-    decoded = decode_canonical(bundle, latents).numpy()
-    pixels: NDArray[np.float32] = decoded[:, :height, :width]
+    pixels = _decoded(bundle, latents, size)
     if not np.isfinite(pixels).all():
         raise BadWeights(bundle.folder or Path(bundle.info.name), "its pictures are not all finite")
     return pixels
+
+
+def _decoded(
+    bundle: Bundle,
+    latents: Tensor,
+    size: tuple[int, int],
+) -> NDArray[np.float32]:
+    """Latents (B, C, h, w) as (B, H, W, 3) float32 in [0, 255], canonical stain."""
+    width, height = size
+    decoded: NDArray[np.float32] = decode_canonical(bundle, latents).numpy()
+    return decoded[:, :height, :width]
+
+
+def _estimate_callback(
+    on_step: Callable[[GroupStep], None] | None,
+    bundle: Bundle,
+    indices: Sequence[int],
+    group: Sequence[SampleItem],
+) -> EstimateCallback | None:
+    """A callback of the painter that hands on what can be decoded."""
+    if on_step is None:
+        return None
+
+    def on_estimate(step: int, steps: int, latents: Tensor) -> None:
+        def decode() -> list[NDArray[np.float32]]:
+            canonical = _decoded(bundle, latents, group[0].condition.size)
+            return [
+                item.appearance.apply(image) for item, image in zip(group, canonical, strict=True)
+            ]
+
+        on_step(GroupStep(step, steps, indices, decode))
+
+    return on_estimate
 
 
 def _conditions_of_item(item: SampleItem, bundle: Bundle) -> ItemConditions:

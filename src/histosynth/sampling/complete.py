@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..core.condition import Condition, Context
 from ..core.progress import ProgressCallback
 from ..core.synthetic import Synthetic
@@ -18,6 +21,7 @@ from .exemplar_start import Start
 from .painter import SamplingSettings
 from .provenance import Recipe, condition_key, describe
 from .solvers import item_generator
+from .steps import StepOfSampling, watch_steps
 from .synthesize import IsFinished, never_finished
 
 _ADAPTER = "local"
@@ -34,6 +38,7 @@ def complete(
     batch: int,
     on_progress: ProgressCallback | None = None,
     is_finished: IsFinished = never_finished,
+    on_step: StepOfSampling | None = None,
 ) -> Iterator[tuple[int, Synthetic]]:
     """Fill the mask of each condition's context.
 
@@ -50,6 +55,7 @@ def complete(
         on_progress: called with (done, total) solver steps.
         is_finished: called with the condition's index, variant 0 and a function that describes the
             picture, all but how much tissue was copied; those for which it is true are not sampled.
+        on_step: called after each solver step.
 
     Yields:
         (condition index, picture), in the order in which they are finished.
@@ -81,6 +87,16 @@ def complete(
         if not is_finished(index, 0, partial(recipe_of, item)):
             places.append(index)
             items.append(item)
+
+    def as_preview(number: int, pixels: NDArray[np.float32]) -> Synthetic:
+        condition = conditions[places[number]]
+        context = _context_of(condition)
+        is_unknown = context.mask[..., None]
+        image = np.where(is_unknown, pixels.round(), context.pixels)
+        return Synthetic(image.astype(np.uint8), condition, recipe_of(items[number]))
+
+    finished: list[int] = []
+    of_variant_0 = [(index, 0) for index in places]
     painted = paint_items(
         bundle,
         items,
@@ -88,8 +104,10 @@ def complete(
         settings=settings,
         batch=batch,
         on_progress=on_progress,
+        on_step=watch_steps(on_step, of_variant_0, as_preview, finished),
     )
     for number, pixels, start in painted:
+        finished.append(number)
         index = places[number]
         context = _context_of(conditions[index])
         copied = None if start is None else (start.pixels, start.ground)

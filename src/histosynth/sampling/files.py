@@ -24,7 +24,7 @@ from ..model.bundle import Bundle
 from ..tissue.appearance import Appearance, measure_appearance
 from .batches import check_condition, check_scale
 from .options import SamplingOptions
-from .settings import resolve_appearance
+from .settings import palette_appearance
 
 WHOLE_PALETTE = "palette"
 """Appearance that stands for all entries of the palette in turn."""
@@ -166,10 +166,10 @@ def find_appearances(
             )
         ]
     if appearance is None or appearance in palette:
-        return [resolve_appearance(appearance, bundle)] * len(files)
+        return [palette_appearance(appearance, bundle)] * len(files)
     path = Path(appearance)
     if not appearance or not os.path.exists(path):  # an empty path would be the current folder
-        resolve_appearance(appearance or "empty", bundle)  # refuses, naming the palette
+        palette_appearance(appearance or "empty", bundle)  # refuses, naming the palette
     if os.path.isfile(path):
         return [measure_appearance(read_rgb(path))] * len(files)
     return pair_by_stem(

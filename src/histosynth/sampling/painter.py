@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,10 @@ from ..model.denoiser import Denoiser
 from ..model.structure import StructureFeatures, StructureMaps
 from .exemplar_start import hold_start
 from .solvers import Denoise, guided, solve
+
+EstimateCallback = Callable[[int, int, Tensor], None]
+"""Called after each solver step with its number from 1, the number of steps, and the estimate of
+the clean latents (B, C, h, w)."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ def paint_latents(
     *,
     start: tuple[Tensor, Tensor] | None = None,
     on_progress: ProgressCallback | None = None,
+    on_estimate: EstimateCallback | None = None,
 ) -> Tensor:
     """Sample clean standardised latents (B, C, h, w) with the base's active adapter.
 
@@ -61,12 +67,15 @@ def paint_latents(
         start: latents (B, C, h, w) to start from, and the times (B, 1, h, w) at which each cell
             leaves them.
         on_progress: called with (done, total) solver steps.
+        on_estimate: called after each solver step; it must not change the estimate.
     """
     device = bundle.device
     denoise = _guided_denoise(bundle, maps, style.to(device), settings)
     if start is not None:
         latents, times = start
         denoise = hold_start(denoise, latents.to(device), times.to(device))
+    if on_estimate is not None:
+        denoise, on_progress = _watched(denoise, on_progress, on_estimate)
     return solve(
         denoise,
         noise.to(device),
@@ -75,6 +84,27 @@ def paint_latents(
         shift=settings.shift,
         on_progress=on_progress,
     )
+
+
+def _watched(
+    denoise: Denoise,
+    on_progress: ProgressCallback | None,
+    on_estimate: EstimateCallback,
+) -> tuple[Denoise, ProgressCallback]:
+    """The same estimate and progress; each step's last estimate is handed on."""
+    last: list[Tensor] = []
+
+    def remembering(noisy: Tensor, time: Tensor) -> Tensor:
+        clean = denoise(noisy, time)
+        last[:] = [clean]
+        return clean
+
+    def report(done: int, total: int) -> None:
+        if on_progress is not None:
+            on_progress(done, total)
+        on_estimate(done, total, last[0])
+
+    return remembering, report
 
 
 def _guided_denoise(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import Literal
 
 from ..core.errors import BadOption
-from ..core.tile import Pixels, check_rgb
+from ..core.pictures import PictureInput, as_rgb
+from ..core.synthetic import stated_mpp
 from ..model.bundle import Bundle
 from ..tissue.appearance import Appearance, measure_appearance
+from .batches import check_scale
 from .options import SamplingOptions
 from .painter import SamplingSettings
 from .provenance import verb_adapter
@@ -18,21 +21,34 @@ Verb = Literal["synthesize", "complete"]
 MAX_GUIDANCE = 20
 
 
-def resolve_appearance(appearance: Pixels | Appearance | str | None, bundle: Bundle) -> Appearance:
+def resolve_appearance(
+    appearance: PictureInput | Appearance | None,
+    bundle: Bundle,
+) -> Appearance:
     """The appearance that a picture, a name or None stands for.
 
+    A text is a name of the palette if the palette has it, else the path of a picture.
+
     Raises:
-        BadOption: no palette entry of that name.
+        BadOption: neither a palette entry nor a file of that name.
+        ScaleMismatch: the picture states a scale too far from the bundle's.
+        NotRGB, UnreadableImage: the picture cannot be used.
     """
     if isinstance(appearance, Appearance):
         return appearance
-    if appearance is None or isinstance(appearance, str):
-        return _palette_appearance(appearance, bundle)
-    check_rgb(appearance, "the appearance")
-    return measure_appearance(appearance)
+    if appearance is None:
+        return palette_appearance(None, bundle)
+    if isinstance(appearance, str):
+        names = [entry.name for entry in bundle.info.palette]
+        if appearance in names or not os.path.isfile(appearance):
+            return palette_appearance(appearance, bundle)
+    mpp = stated_mpp(appearance)
+    if mpp is not None:
+        check_scale(mpp, bundle.info)
+    return measure_appearance(as_rgb(appearance, "the appearance"))
 
 
-def _palette_appearance(name: str | None, bundle: Bundle) -> Appearance:
+def palette_appearance(name: str | None, bundle: Bundle) -> Appearance:
     """The palette's entry of that name; None: its first."""
     palette = {entry.name: entry.appearance for entry in bundle.info.palette}
     if name is None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core.condition import Condition
 from ..core.progress import ProgressCallback
@@ -17,6 +18,7 @@ from .batches import SampleItem, check_condition, paint_items
 from .painter import SamplingSettings
 from .provenance import Recipe, condition_key, describe
 from .solvers import item_generator
+from .steps import StepOfSampling, watch_steps
 
 _ADAPTER = "global"
 IsFinished = Callable[[int, int, Callable[[], Recipe]], bool]
@@ -39,6 +41,7 @@ def synthesize(
     batch: int,
     on_progress: ProgressCallback | None = None,
     is_finished: IsFinished = never_finished,
+    on_step: StepOfSampling | None = None,
 ) -> Iterator[tuple[int, int, Synthetic]]:
     """Generate `variants` tiles of each condition.
 
@@ -56,6 +59,7 @@ def synthesize(
         on_progress: called with (done, total) solver steps.
         is_finished: called with (condition index, variant) and a function that describes the
             picture; those for which it is true are not sampled.
+        on_step: called after each solver step.
 
     Yields:
         (condition index, variant, picture), in the order in which they are finished.
@@ -86,6 +90,14 @@ def synthesize(
         if not is_finished(index, variant, partial(recipe_of, item, index, variant)):
             places.append((index, variant))
             items.append(item)
+
+    def as_synthetic(number: int, pixels: NDArray[np.float32]) -> Synthetic:
+        index, variant = places[number]
+        recipe = recipe_of(items[number], index, variant)
+        image = pixels.round().astype(np.uint8)
+        return Synthetic(image, conditions[index], recipe)
+
+    finished: list[int] = []
     painted = paint_items(
         bundle,
         items,
@@ -93,9 +105,8 @@ def synthesize(
         settings=settings,
         batch=batch,
         on_progress=on_progress,
+        on_step=watch_steps(on_step, places, as_synthetic, finished),
     )
     for number, pixels, _ in painted:
-        index, variant = places[number]
-        recipe = recipe_of(items[number], index, variant)
-        image = pixels.round().astype(np.uint8)
-        yield index, variant, Synthetic(image, conditions[index], recipe)
+        finished.append(number)
+        yield *places[number], as_synthetic(number, pixels)

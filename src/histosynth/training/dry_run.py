@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..model.device import pick_device
+from ..tensors.device import pick_device
 from .data.sources import Example
 from .resume import RUN_FILES
 from .tasks.run_cost import Cost

@@ -1,6 +1,7 @@
 """Every error that histosynth raises on purpose, as one tree. The command line catches the root.
 
 HistosynthError
+├── Cancelled              a callback of the user ended the work
 ├── InputError             an input cannot be used as it is
 │   ├── BadLayouts             a file of a model of layouts that is none, or a damaged one
 │   ├── BadMask                a mask that leaves nothing to fill, or nothing known
@@ -44,6 +45,7 @@ Each error keeps its values as fields. Its text is two sentences: the problem an
 """
 
 from .base import HistosynthError, first_line
+from .cancelled import Cancelled
 from .inputs import (
     BadLayouts,
     BadMask,
@@ -104,6 +106,7 @@ __all__ = [
     "BadTileSet",
     "BadWeights",
     "BundleMismatch",
+    "Cancelled",
     "ConflictingScales",
     "Diverged",
     "FetchFailed",

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from ...core.shipped import starting_point
 from ...model.autoencoder import FACTOR
-from ...model.device import DTYPES
 from ...model.families.compact import COMPACT_FAMILY
 from ...model.parts import load_part, part_weights
+from ...tensors.device import DTYPES
 from ..loop.preflight import preflight
 from ..recipes.diffusion import BaseRecipe
 from ..resume import remember_inputs

@@ -10,7 +10,8 @@ from torch import nn
 
 from ....detectors.artefact_info import ArtefactInfo
 from ....detectors.artefact_network import build_artefact_network, load_published_weights
-from ....model.device import DTYPES, convert_network
+from ....model.device import convert_network
+from ....tensors.device import DTYPES
 from ...recipes.artefact import ArtefactRecipe
 from ..task import OpenedTiles, RunContext, Task, Training
 from .labelled_tiles import open_labelled_tiles

@@ -9,8 +9,9 @@ from diffusers import AutoencoderDC
 
 from ....core.shipped import starting_point
 from ....model.autoencoder import build_autoencoder
-from ....model.device import DTYPES, convert_network
+from ....model.device import convert_network
 from ....model.parts import load_part
+from ....tensors.device import DTYPES
 from ...loop.preflight import preflight
 from ...recipes.autoencoder import AutoencoderPlan, AutoencoderRecipe
 from ..task import OpenedTiles, RunContext, Task, Training

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ....core.errors import BadRecipe
 from ....detectors.network import CentroidNet
-from ....model.device import DTYPES, convert_network
+from ....model.device import convert_network
+from ....tensors.device import DTYPES
 from ...data.sources import Example
 from ...loop.preflight import preflight
 from ...recipes.detector import DetectorRecipe

@@ -12,9 +12,10 @@ from ....core.store import digest, ensure_folder
 from ....model.adapters import AdapterInfo, add_adapter, base_sha256
 from ....model.autoencoder import Autoencoder
 from ....model.bundle import Bundle
-from ....model.device import DTYPES, convert_network
+from ....model.device import convert_network
 from ....model.fused_lora import fuse_lora_layers
 from ....model.parts import part_weights, save_part
+from ....tensors.device import DTYPES
 from ...data.sources import Example
 from ...data.views import VIEW_SEED, LatentView, open_views, tiles_sha256
 from ...loop.fit import module_weights

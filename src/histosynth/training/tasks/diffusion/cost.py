@@ -16,8 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ....model.bundle import Bundle
 from ....model.conditioning import style_length
-from ....model.device import DTYPES
 from ....model.structure import StructureFeatures
+from ....tensors.device import DTYPES
 from ...recipes.adapter_options import AdapterPlan
 from ...recipes.loop import LoopPlan
 from ..run_cost import Cost

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ....encoders.network import HistoNet
-from ....model.device import DTYPES, convert_network
+from ....model.device import convert_network
+from ....tensors.device import DTYPES
 from ...loop.preflight import preflight
 from ...recipes.encoder import EncoderRecipe
 from ..task import OpenedTiles, RunContext, Task, Training
