@@ -24,16 +24,20 @@ CLASSES = ("epithelial", "lymphocyte", "stromal")
 _MODULE_OF = {
     "Appearance": "tissue.appearance",
     "Box": "core.geometry",
+    "Cancelled": "core.errors",
     "Condition": "core.condition",
     "Context": "core.condition",
     "HistosynthError": "core.errors",
     "HistosynthPipeline": "diffusers",
     "Nuclei": "core.nuclei",
     "NucleiT2IAdapter": "diffusers",
+    "SamplingStep": "sampling.steps",
     "Synthetic": "core.synthetic",
     "Tile": "core.tile",
     "TileRef": "core.tile",
     "TileSet": "core.tileset",
+    "as_mask": "core.pictures",
+    "as_rgb": "core.pictures",
     "complete": "pipeline.complete",
     "draw_mask": "tissue.masks",
     "draw_layout": "tissue.layout",
@@ -53,10 +57,11 @@ __all__ = ["CLASSES", "__version__", *sorted(_MODULE_OF)]
 if TYPE_CHECKING:
     from .annotation.nuclei_files import read_nuclei
     from .core.condition import Condition, Context
-    from .core.errors import HistosynthError
+    from .core.errors import Cancelled, HistosynthError
     from .core.geometry import Box
     from .core.images import read_mask, read_rgb
     from .core.nuclei import Nuclei
+    from .core.pictures import as_mask, as_rgb
     from .core.synthetic import Synthetic
     from .core.tile import Tile, TileRef
     from .core.tileset import TileSet
@@ -67,6 +72,7 @@ if TYPE_CHECKING:
     from .pipeline.prepare import prepare
     from .pipeline.synthesize import synthesize
     from .pipeline.train import train
+    from .sampling.steps import SamplingStep
     from .tissue.appearance import Appearance, measure_appearance
     from .tissue.layout import draw_layout
     from .tissue.masks import draw_mask

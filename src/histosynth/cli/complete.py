@@ -13,6 +13,8 @@ from .options import (
     BundlePath,
     ClassMap,
     CoordinateMpp,
+    Device,
+    Dtype,
     Guidance,
     Json,
     Label,
@@ -78,6 +80,8 @@ def complete(
     bundle: BundlePath = None,
     batch: Batch = 8,
     labels: Labels = None,
+    device: Device = None,
+    dtype: Dtype = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -94,6 +98,8 @@ def complete(
         guidance=guidance,
         solver=solver,
         batch=batch,
+        device=device,
+        dtype=dtype,
         exemplar=exemplar,
     )
     output = Output(as_json, quiet)

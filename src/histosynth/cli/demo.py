@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import BundlePath, Json, Quiet, Seed
+from .options import BundlePath, Device, Dtype, Json, Quiet, Seed
 from .output import Output
 
 Out = Annotated[
@@ -20,6 +20,8 @@ def demo(
     out: Out = Path("demo"),
     seed: Seed = 0,
     bundle: BundlePath = None,
+    device: Device = None,
+    dtype: Dtype = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -35,6 +37,8 @@ def demo(
             out,
             bundle=bundle,
             seed=seed,
+            device=device,
+            dtype=dtype,
             on_progress=on_progress,
         )
     lines = [

@@ -10,7 +10,17 @@ import typer
 from ..core.errors import BadOption
 from ..core.refusals import grouped_refusals
 from ..engine import EngineOptions
-from .options import Address, ClassMap, DryRun, EngineName, Json, Quiet, Workers, split_names
+from .options import (
+    Address,
+    ClassMap,
+    DryRun,
+    EngineName,
+    Json,
+    MeasuringDevice,
+    Quiet,
+    Workers,
+    split_names,
+)
 from .output import Output
 
 if TYPE_CHECKING:
@@ -78,7 +88,11 @@ Weights = Annotated[
 ]
 Bf16 = Annotated[
     bool,
-    typer.Option("--bf16", help="Run the embedder in bfloat16: faster, almost the same numbers."),
+    typer.Option("--bf16", help="As --dtype bf16: faster, almost the same numbers."),
+]
+EmbedderDtype = Annotated[
+    str | None,
+    typer.Option("--dtype", help="Number type of the embedder: fp32 (default), bf16."),
 ]
 Perceptual = Annotated[
     str,
@@ -124,6 +138,8 @@ def evaluate(
     embedder: Embedder = "histo",
     weights: Weights = None,
     bf16: Bf16 = False,
+    device: MeasuringDevice = None,
+    dtype: EmbedderDtype = None,
     perceptual: Perceptual = "histo",
     detectors: Detectors = "centroids,blobs",
     metrics: Metrics = "",
@@ -143,8 +159,14 @@ def evaluate(
         --out report
     """
     from ..evaluation import EvaluationConfig, EvaluationProgress, InputOptions, MeasureSettings
-    from ..pipeline.evaluate import plan_evaluation, run_evaluation
+    from ..pipeline.evaluate import (
+        EVALUATION_STAGES,
+        embedder_place,
+        plan_evaluation,
+        run_evaluation,
+    )
 
+    place = embedder_place(device, dtype, bf16=bf16)
     output = Output(as_json, quiet)
     config = EvaluationConfig(
         real,
@@ -164,7 +186,8 @@ def evaluate(
         measurement=MeasureSettings(
             encoder=embedder,
             weights=weights,
-            bf16=bf16,
+            bf16=place.bf16,
+            device=place.device,
             perceptual=perceptual,
             nima=nima,
             detectors=split_names(detectors),
@@ -177,13 +200,7 @@ def evaluate(
         return
     if out is None:
         raise BadOption("--out", "not given", "a folder for the report")
-    with output.bars(
-        "opening",
-        "measuring tiles",
-        "searching for copies",
-        "computing metrics",
-        "measuring losses",
-    ) as bars:
+    with output.bars(*EVALUATION_STAGES) as bars:
         report = run_evaluation(
             config,
             out,

@@ -87,6 +87,18 @@ Device = Annotated[
     str | None,
     typer.Option(help="cpu, cuda, ... (default: a GPU if there is one)."),
 ]
+Dtype = Annotated[
+    str | None,
+    typer.Option(help="Number type: bf16, fp32, fp16 (default: bf16 where it is faster)."),
+]
+MeasuringDevice = Annotated[
+    str | None,
+    typer.Option("--device", help="cpu, cuda, ... of the measuring networks (default: cpu)."),
+]
+MeasuringDtype = Annotated[
+    str | None,
+    typer.Option("--dtype", help="Number type of the measuring networks: fp32 (default), bf16."),
+]
 EngineName = Annotated[
     str,
     typer.Option("--engine", help="Where to work: local, pool (processes) or ray (a cluster)."),

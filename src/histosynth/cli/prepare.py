@@ -18,6 +18,8 @@ from .options import (
     ImageMpp,
     Images,
     Json,
+    MeasuringDevice,
+    MeasuringDtype,
     Out,
     Quiet,
     Workers,
@@ -68,6 +70,8 @@ def run(
     engine: EngineName = "pool",
     workers: Workers = None,
     address: Address = None,
+    device: MeasuringDevice = None,
+    dtype: MeasuringDtype = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -89,6 +93,8 @@ def run(
             out,
             mpp=mpp,
             engine=EngineOptions(engine, workers, address),
+            device=device,
+            dtype=dtype,
             progress=PrepareProgress(*bars),
         )
     _report_tile_set(prepared, out, output)
@@ -237,6 +243,8 @@ def nuclei(
         str,
         typer.Option("--format", help="csv or geojson (for QuPath)."),
     ] = "csv",
+    device: MeasuringDevice = None,
+    dtype: MeasuringDtype = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -254,6 +262,8 @@ def nuclei(
             mpp=mpp,
             detector=detector,
             form=form,
+            device=device,
+            dtype=dtype,
             on_progress=on_progress,
         )
     lines = [f"{name}: {count:,}" for name, count in counts.items()]

@@ -63,6 +63,10 @@ def train_quality(
         typer.Option(help="Training steps.", min=1),
     ] = 2000,
     device: Device = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="Number type: fp32 (default), bf16, fp16."),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -84,6 +88,7 @@ def train_quality(
             steps=steps,
             on_step=lambda step, numbers: on_progress(step, steps),
             device=device,
+            dtype=dtype,
         )
     auc = result["card"]["auc"]
     lines = [

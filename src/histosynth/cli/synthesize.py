@@ -13,6 +13,8 @@ from .options import (
     BundlePath,
     ClassMap,
     CoordinateMpp,
+    Device,
+    Dtype,
     Guidance,
     Json,
     Label,
@@ -111,6 +113,8 @@ def synthesize(
     labels: Labels = None,
     result_format: ResultFormatName = "png",
     patient: Patient = "",
+    device: Device = None,
+    dtype: Dtype = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -130,6 +134,8 @@ def synthesize(
         guidance=guidance,
         solver=solver,
         batch=batch,
+        device=device,
+        dtype=dtype,
     )
     output = Output(as_json, quiet)
     from ..annotation.labels.files import parse_label_formats

@@ -21,6 +21,10 @@ Recipe = Annotated[
         show_default=False,
     ),
 ]
+RecipeDtype = Annotated[
+    str | None,
+    typer.Option("--dtype", help="In place of the recipe's number type: bf16, fp32, fp16."),
+]
 Out = Annotated[
     Path | None,
     typer.Option(help="Run folder; run again to continue.  [required]", show_default=False),
@@ -55,6 +59,7 @@ def train(
     list_recipes: ListOption = False,
     dry_run: DryRunOption = False,
     device: Device = None,
+    dtype: RecipeDtype = None,
     threads: Threads = None,
     base: Base = None,
     root: Root = None,
@@ -80,6 +85,7 @@ def train(
         base=base,
         root=root,
         device=device,
+        dtype=dtype,
         threads=threads,
     )
     chosen = choose_recipe(recipe, options)  # refused before torch is loaded

@@ -169,8 +169,10 @@ def _levels(values: NDArray[Any], name: str) -> Pixels:
     if is_outside or is_black:
         found = f"{_described(values)}{_range_text(values)}"
         raise NotRGB(name, found, _range_remedy(low, high))
-    scaled = values.astype(np.float64) * _LEVELS
-    levels = np.rint(scaled).clip(0, _LEVELS)
+    scaled = values.astype(np.float64)
+    scaled *= _LEVELS
+    levels = np.rint(scaled)
+    levels = levels.clip(0, _LEVELS)
     return levels.astype(np.uint8)
 
 

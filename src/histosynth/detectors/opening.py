@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ..core.place import CPU_PLACE, ComputePlace
 from ..core.tile import Pixels
 from .detector import Detector
 
@@ -38,36 +39,54 @@ DETECTORS: Mapping[str, Callable[[], Detector]] = {
     "instanseg": _open_instanseg,
 }
 """Every detector, by the name that recipes and options use. A new one is one more line."""
+_WITHOUT_NETWORK = ("blobs",)
 
 
-def open_detector(name: str) -> Detector | None:
+def open_detector(name: str, place: ComputePlace = CPU_PLACE) -> Detector | None:
     """The detector of that name; None where there is none.
 
+    Args:
+        name: in `DETECTORS`.
+        place: where its network runs.
+
     Raises:
+        BadOption: the device cannot be used.
         NeedsExtra: its package is not installed.
         BadWeights: its weights are not whole.
     """
     opener = DETECTORS.get(name)
-    return opener() if opener else None
+    if opener is None:
+        return None
+    detector = opener()
+    if place == CPU_PLACE or name in _WITHOUT_NETWORK:
+        return detector
+    from ..tensors.placing import placed
+
+    return placed(detector, place)
 
 
-def detector_name(name: str) -> str:
-    """The detector's full name with its weights; "" where there is none.
+def detector_name(name: str, place: ComputePlace = CPU_PLACE) -> str:
+    """The detector's full name with its weights and number type; "" where there is none.
 
     The shipped detector's name is read from its card: no weights are loaded.
     """
     if name == "centroids":
         from .info import SHIPPED_DETECTOR, read_detector_info
 
-        return read_detector_info(SHIPPED_DETECTOR).full_name
+        return read_detector_info(SHIPPED_DETECTOR).full_name + place.suffix
     detector = open_detector(name)
     return detector.name if detector else ""
 
 
-def open_artefact_gate(folder: Path | None) -> ArtefactGate | None:
+def open_artefact_gate(folder: Path | None, place: ComputePlace = CPU_PLACE) -> ArtefactGate | None:
     """The artefact classifier of a folder; None without a folder.
 
+    Args:
+        folder: of the classifier.
+        place: where its network runs.
+
     Raises:
+        BadOption: the device cannot be used.
         NeedsExtra: transformers is not installed.
         BadWeights: its weights are not whole.
     """
@@ -76,4 +95,8 @@ def open_artefact_gate(folder: Path | None) -> ArtefactGate | None:
     from .artefact import load_artefact
 
     classifier: ArtefactGate = load_artefact(folder)
-    return classifier
+    if place == CPU_PLACE:
+        return classifier
+    from ..tensors.placing import placed
+
+    return placed(classifier, place)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from ..core.arrays import Float32Array
 from ..core.errors import BadOption
+from ..core.place import CPU_PLACE, ComputePlace
 from ..core.tile import Mask, Pixels
 from .encoder import Encoder, Perceptual
+
+_PlacedTool = TypeVar("_PlacedTool")
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ def open_encoder(
     *,
     weights: Path | None = None,
     bf16: bool = False,
+    device: str = "cpu",
 ) -> Encoder:
     """An encoder by its name.
 
@@ -90,9 +94,11 @@ def open_encoder(
         weights: file (inception, squeezenet) or folder (histo, dinov2, hub) of its weights; None:
             shipped, or in a cache, or fetched. squeezenet has none of these.
         bf16: run its network in bfloat16; `about` states this.
+        device: where its network runs; `about` states another one than the CPU.
 
     Raises:
-        BadOption: there is no such encoder, or it needs its weights named.
+        BadOption: there is no such encoder, it needs its weights named, or the device cannot be
+            used.
         BadWeights: the weights are not what they should be.
         FetchFailed: they are not on this machine and cannot be fetched.
         NeedsExtra: it lives in an extra that is not installed.
@@ -103,11 +109,23 @@ def open_encoder(
         usages = [f"{known}{each.usage}" for known, each in ENCODERS.items()]
         raise BadOption("encoder", repr(name), f"one of {', '.join(usages)}")
     encoder = opener.open(argument, weights)
-    if not bf16:
-        return encoder
-    from .precision import in_bfloat16
+    if bf16:
+        from .precision import in_bfloat16
 
-    return in_bfloat16(encoder)
+        encoder = in_bfloat16(encoder)
+    return _on_device(encoder, ComputePlace(device, bf16))
+
+
+def _on_device(encoder: _PlacedTool, place: ComputePlace) -> _PlacedTool:
+    """The same encoder or distance elsewhere, which its `about` states."""
+    if place.device == CPU_PLACE.device:
+        return encoder
+    from ..tensors.placing import placed
+
+    other = placed(encoder, place)
+    values = vars(other)
+    values["about"] = {**values["about"], "device": place.device}
+    return other
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +190,7 @@ def open_perceptual(
     name: str = "histo",
     *,
     weights: Path | None = None,
+    device: str = "cpu",
 ) -> Perceptual:
     """A perceptual distance by its name.
 
@@ -179,9 +198,11 @@ def open_perceptual(
         name: `histo` (shipped), `lpips` (AlexNet below), `lpips-vgg`, `squeezenet`.
         weights: file of the trunk (lpips, squeezenet) or folder (histo); None: as in
             `open_encoder`.
+        device: where its network runs; `about` states another one than the CPU.
 
     Raises:
-        BadOption: there is no such distance, or it needs its weights named.
+        BadOption: there is no such distance, it needs its weights named, or the device cannot be
+            used.
         BadWeights: the weights are not what they should be.
         FetchFailed: they are not on this machine and cannot be fetched.
         NeedsExtra: it lives in an extra that is not installed.
@@ -189,7 +210,11 @@ def open_perceptual(
     opener = PERCEPTUALS.get(name)
     if opener is None:
         raise BadOption("perceptual distance", repr(name), f"one of {', '.join(PERCEPTUALS)}")
-    return opener(weights)
+    perceptual = opener(weights)
+    place = ComputePlace(device)
+    if isinstance(perceptual, _RenamedPerceptual):
+        return _RenamedPerceptual(_on_device(perceptual.encoder, place))
+    return _on_device(perceptual, place)
 
 
 def _required_weights(weights: Path | None, name: str) -> Path:

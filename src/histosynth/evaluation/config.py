@@ -50,6 +50,7 @@ class MeasureSettings:
         encoder: name of the encoder, see `encoders.opening.open_encoder`.
         weights: the encoder's weights, where they are not shipped.
         bf16: the encoder runs in bfloat16.
+        device: where encoder, distance and detectors run.
         perceptual: name of the perceptual distance within masks.
         perceptual_weights: its weights, where they are not shipped.
         detectors: names of detectors of nuclei.
@@ -64,6 +65,7 @@ class MeasureSettings:
     encoder: str = "histo"
     weights: Path | None = None
     bf16: bool = False
+    device: str = "cpu"
     perceptual: str = "histo"
     perceptual_weights: Path | None = None
     detectors: tuple[str, ...] = ("centroids", "blobs")
@@ -81,6 +83,7 @@ class MeasureSettings:
             self.encoder,
             weights=self.weights,
             bf16=self.bf16,
+            device=self.device,
         )
 
 

@@ -74,7 +74,11 @@ def _settings(
     if Tool.PERCEPTUAL not in tools:
         return settings
     weights = measurement.perceptual_weights
-    perceptual = open_perceptual(measurement.perceptual, weights=weights)
+    perceptual = open_perceptual(
+        measurement.perceptual,
+        weights=weights,
+        device=measurement.device,
+    )
     return replace(
         settings,
         perceptual=perceptual.name,

@@ -15,7 +15,7 @@ from ..core.seeds import check_seed
 from ..core.synthetic import Synthetic, stated_mpp
 from ..core.units import check_mpp_option
 from ..sampling.options import SamplingOptions
-from .progress_bars import ProgressOption, shown_progress
+from .progress_bars import ProgressOption, shown_stages
 
 if TYPE_CHECKING:
     import torch
@@ -155,7 +155,7 @@ def complete(
             check_scale(scale, opened.info)
         conditions.append(_condition(one, its_mask, its_nuclei, label))
     completed: dict[int, Synthetic] = {}
-    with shown_progress(progress, "completing") as on_progress:
+    with shown_stages(progress, "completing") as (on_progress,):
         try:
             for index, picture in sample(
                 opened,

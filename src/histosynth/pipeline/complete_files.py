@@ -61,7 +61,7 @@ def complete_files(
         nuclei_files = pair_by_stem(images, nuclei, NUCLEI_SUFFIXES, "nuclei file")
     targets = files.completion_targets(images, image, out)
     files.refuse_inputs_as_targets(targets, (*images, *masks), out)
-    opened = open_bundle(bundle)
+    opened = open_bundle(bundle, device=options.device, dtype=options.dtype)
     reader = files.ConditionReader.of(opened, options)
     settings = settings_for(opened, "complete", options)
     outcome = Outcome()

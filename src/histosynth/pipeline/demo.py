@@ -9,9 +9,10 @@ from typing import TypedDict
 from ..core.folder_lock import in_own_folder
 from ..core.progress import ProgressCallback
 from ..core.seeds import check_seed
+from ..core.shipped import COMPACT
 from ..model.bundle import Bundle
-from ..model.opening import open_bundle
 from ..tissue.layout import draw_layout
+from .default_bundle import bundle_for
 from .demo_files import DemoFiles
 from .demo_pictures import (
     MAX_STAINS,
@@ -41,6 +42,8 @@ def run_demo(
     *,
     bundle: Bundle | Path | None = None,
     seed: int = 0,
+    device: str | None = None,
+    dtype: str | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> DemoResult:
     """Write the demo's pictures to `out`.
@@ -50,6 +53,8 @@ def run_demo(
             names the files of a demo by sha256: no other file is ever replaced.
         bundle: the networks, or their folder; None: the compact bundle.
         seed: source of the layout, the masks and the noise.
+        device: where to compute; None: a GPU if there is one.
+        dtype: number type; None: bf16 where it is faster.
         on_progress: called with (done, total) solver steps of the whole demo.
 
     Raises:
@@ -57,7 +62,7 @@ def run_demo(
     """
     began = time.monotonic()
     check_seed(seed)
-    opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    opened = bundle_for(bundle or COMPACT, device, dtype)
     files = DemoFiles(out, min(MAX_STAINS, len(opened.info.palette)))
     files.refuse_foreign()
     nuclei = draw_layout(SIZE, mpp=opened.info.mpp, seed=seed)

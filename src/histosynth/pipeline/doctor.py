@@ -34,15 +34,25 @@ PACKAGES = (
 PROBE_SIZE = (256, 256)
 
 
-def examine(bundle_path: Path | None = None) -> dict[str, Any]:
+def examine(
+    bundle_path: Path | None = None,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+) -> dict[str, Any]:
     """Facts about this machine and a bundle, in plain values.
 
     Args:
         bundle_path: the bundle's folder; None: the compact one.
+        device: where to compute; None: a GPU if there is one.
+        dtype: number type; None: bf16 where it is faster.
+
+    Raises:
+        BadOption: the device or the number type cannot be used.
     """
-    facts = _machine_facts()
+    facts = _machine_facts(device, dtype)
     began = time.perf_counter()
-    bundle = open_bundle(bundle_path)
+    bundle = open_bundle(bundle_path, device=device, dtype=dtype)
     load_s = time.perf_counter() - began
     facts |= _bundle_facts(bundle)
     facts["bundle_folder"] = str(bundle_path or COMPACT)
@@ -52,8 +62,8 @@ def examine(bundle_path: Path | None = None) -> dict[str, Any]:
     return facts
 
 
-def _machine_facts() -> dict[str, Any]:
-    device = pick_device()
+def _machine_facts(wanted: str | None, dtype: str | None) -> dict[str, Any]:
+    device = pick_device(wanted)
     facts: dict[str, Any] = {"python": platform.python_version()}
     for name in PACKAGES:
         facts[name] = _version(name)
@@ -62,7 +72,7 @@ def _machine_facts() -> dict[str, Any]:
         "cpu_cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "bf16_gain_on_cpu": round(bf16_gain(), 2),
-        "number_type": str(pick_dtype(device)).removeprefix("torch."),
+        "number_type": str(pick_dtype(device, dtype)).removeprefix("torch."),
     }
     return facts
 

@@ -14,6 +14,10 @@ from ..preparation.quality import pass_all_limits
 from ..preparation.recipe import PrepareRecipe, read_prepare_recipe
 from ..preparation.run import Prepared, PrepareProgress
 from .engines import process_engine
+from .progress_bars import ProgressOption, shown_stages
+
+PREPARATION_STAGES = ("surveying slides", "writing tiles")
+"""Names of the callbacks of `PrepareProgress`, in their order."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,9 @@ def prepare(
     *,
     mpp: float | None = None,
     workers: int | None = 1,
+    device: str | None = None,
+    dtype: str | None = None,
+    progress: ProgressOption = False,
 ) -> Prepared:
     """Turn slides into a tile set, as `histosynth prepare run` does.
 
@@ -43,6 +50,10 @@ def prepare(
         out: folder of the tile set, for `TileSet(out)`.
         mpp: micrometres per pixel of slides that state none, or a wrong one.
         workers: processes; 1: this one; None: one a core.
+        device: where detector and artefact classifier run; None: the CPU.
+        dtype: their number type, "fp32" or "bf16"; None: fp32.
+        progress: True: a bar for each stage; or a function, called with (done, total) of stage
+            after stage.
 
     Returns:
         The folder, how many Parquet files were written, and the contents of `prepare.json`.
@@ -53,12 +64,16 @@ def prepare(
         ResumeMismatch: `out` was begun with another recipe.
         NotWritable: `out` cannot be written.
     """
-    return run_preparation(
-        Path(recipe),
-        Path(out),
-        mpp=mpp,
-        engine=process_engine(workers),
-    )
+    with shown_stages(progress, *PREPARATION_STAGES) as stages:
+        return run_preparation(
+            Path(recipe),
+            Path(out),
+            mpp=mpp,
+            engine=process_engine(workers),
+            device=device,
+            dtype=dtype,
+            progress=PrepareProgress(*stages),
+        )
 
 
 def run_preparation(
@@ -67,6 +82,8 @@ def run_preparation(
     *,
     mpp: float | None,
     engine: EngineOptions,
+    device: str | None = None,
+    dtype: str | None = None,
     progress: PrepareProgress | None = None,
 ) -> Prepared:
     """Prepare slides as a recipe describes; see `prepare`.
@@ -76,14 +93,19 @@ def run_preparation(
         out: folder of the tile set.
         mpp: scale of slides that state none, or a wrong one.
         engine: where the work is done.
+        device: where detector and artefact classifier run; None: the CPU.
+        dtype: their number type, "fp32" or "bf16"; None: fp32.
         progress: callbacks for slides surveyed and tiles written.
     """
+    from ..tensors.placing import measuring_place
+
     return preparation.prepare(
         _read_recipe(recipe, mpp),
         out,
         base_folder=recipe.parent,
         engine=engine.open(),
         progress=progress,
+        place=measuring_place(device, dtype),
     )
 
 

@@ -29,13 +29,17 @@ def detect_nuclei(
     mpp: float,
     detector: str,
     form: str,
+    device: str | None = None,
+    dtype: str | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> tuple[Outcome, dict[str, int]]:
     """Find nuclei in pictures; see `prepare.files.find_nuclei_files`.
 
     Raises:
-        BadOption: `form` is neither csv nor geojson.
+        BadOption: `form` is neither csv nor geojson, or device or number type cannot be used.
     """
+    from ..tensors.placing import measuring_place
+
     if form not in ("csv", "geojson"):
         raise BadOption("--format", form, "csv or geojson")
     return find_nuclei_files(
@@ -44,6 +48,7 @@ def detect_nuclei(
         mpp=mpp,
         detector=detector,
         form=form,  # type: ignore[arg-type]
+        place=measuring_place(device, dtype),
         on_progress=on_progress,
     )
 

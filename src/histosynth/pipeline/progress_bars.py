@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ..core.progress import ProgressCallback
@@ -13,21 +13,26 @@ ProgressOption = bool | ProgressCallback
 """True: a bar; False: nothing; a function: called with (done, total)."""
 
 
+def _ignore(done: int, total: int) -> None:
+    pass
+
+
 @contextmanager
-def shown_progress(progress: ProgressOption, name: str) -> Iterator[ProgressCallback | None]:
-    """The callback for one stage of a verb.
+def shown_stages(progress: ProgressOption, *names: str) -> Iterator[tuple[ProgressCallback, ...]]:
+    """The callbacks for the stages of a verb.
 
     Args:
         progress: what the caller wants.
-        name: of the stage, before its bar.
+        names: of the stages, each before its bar.
     """
     if callable(progress):
-        yield progress
-    elif progress:
-        with _bar(name) as on_progress:
-            yield on_progress
-    else:
-        yield None
+        yield tuple(progress for _ in names)
+        return
+    if not progress:
+        yield tuple(_ignore for _ in names)
+        return
+    with ExitStack() as stack:
+        yield tuple(stack.enter_context(_bar(name)) for name in names)
 
 
 @contextmanager

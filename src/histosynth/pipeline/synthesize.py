@@ -14,7 +14,7 @@ from ..core.seeds import check_seed
 from ..core.synthetic import Synthetic
 from ..sampling.options import SamplingOptions
 from ..tissue.appearance import Appearance
-from .progress_bars import ProgressOption, shown_progress
+from .progress_bars import ProgressOption, shown_stages
 
 if TYPE_CHECKING:
     import torch
@@ -95,7 +95,7 @@ def synthesize(
     sets = [nuclei] if isinstance(nuclei, Nuclei) else list(nuclei)
     appearances = _appearances(appearance, len(sets), opened)
     pictures: list[tuple[int, int, Synthetic]] = []
-    with shown_progress(progress, "sampling") as on_progress:
+    with shown_stages(progress, "sampling") as (on_progress,):
         try:
             for each in sample(
                 opened,

@@ -117,7 +117,7 @@ def synthesize_files(
     opened: Bundle
     if nuclei is not None:
         paths = list_files(nuclei, NUCLEI_SUFFIXES)
-        opened = open_bundle(bundle)
+        opened = open_bundle(bundle, device=options.device, dtype=options.dtype)
         plans = _plans_of_files(
             paths,
             tile_size,
@@ -127,7 +127,7 @@ def synthesize_files(
             outcome=outcome,
         )
     else:
-        opened = open_bundle(bundle)
+        opened = open_bundle(bundle, device=options.device, dtype=options.dtype)
         plans = _drawn(
             draw or 0,
             tile_size,

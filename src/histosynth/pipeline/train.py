@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..training.loop.processes import join_processes
 from ..training.resume import refuse_run_folder
 from ..training.run import run_task
 from ..training.tasks import TASKS
+from .progress_bars import ProgressOption, shown_stages
 from .train_context import run_context
 from .train_options import DEFAULT_OPTIONS, ChosenRecipe, TrainOptions, choose_recipe
 
@@ -25,7 +27,9 @@ def train(
     base: str | None = None,
     root: Path | None = None,
     device: str | None = None,
+    dtype: str | None = None,
     threads: int | None = None,
+    progress: ProgressOption = False,
     on_step: StepCallback | None = None,
     on_encoded: ProgressCallback | None = None,
 ) -> dict[str, Any]:
@@ -40,7 +44,9 @@ def train(
         base: in place of the recipe's base; from the current folder.
         root: in place of the recipe's `data.root`; from the current folder.
         device: where to compute; None: a GPU if there is one.
+        dtype: number type, in place of the recipe's: "bf16", "fp32" or "fp16".
         threads: of torch on the CPU; None: torch's default.
+        progress: True: a bar of the steps; or a function, called with (done, total).
         on_step: called after each step with its number and values such as the loss.
         on_encoded: called with the tiles encoded so far and in all.
 
@@ -58,15 +64,33 @@ def train(
         base=base,
         root=root,
         device=device,
+        dtype=dtype,
         threads=threads,
     )
-    return run_training(
-        choose_recipe(recipe, options),
-        Path(out),
-        options,
-        on_step=on_step,
-        on_encoded=on_encoded,
-    )
+    chosen = choose_recipe(recipe, options)
+    with shown_stages(progress, "encoding tiles", "training") as (encoding, training):
+        return run_training(
+            chosen,
+            Path(out),
+            options,
+            on_step=_counting_steps(chosen.recipe.loop.steps, on_step, training),
+            on_encoded=on_encoded or encoding,
+        )
+
+
+def _counting_steps(
+    total: int,
+    on_step: StepCallback | None,
+    on_progress: ProgressCallback,
+) -> StepCallback:
+    """A callback per step that also reports (done, total)."""
+
+    def report(step: int, numbers: Mapping[str, float]) -> None:
+        on_progress(step, total)
+        if on_step is not None:
+            on_step(step, numbers)
+
+    return report
 
 
 def run_training(

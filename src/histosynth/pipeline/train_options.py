@@ -25,12 +25,14 @@ class TrainOptions:
         base: in place of the recipe's base; from the current folder.
         root: in place of the recipe's `data.root`; from the current folder.
         device: where to compute; None: a GPU if there is one.
+        dtype: number type, in place of the recipe's `loop.precision`.
         threads: of torch on the CPU; None: torch's default.
     """
 
     base: str | None = None
     root: Path | None = None
     device: str | None = None
+    dtype: str | None = None
     threads: int | None = None
 
 
@@ -68,17 +70,17 @@ def read_train_recipe(recipe: Path | str) -> TrainRecipe:
 
 
 def choose_recipe(recipe: Path | str, options: TrainOptions = DEFAULT_OPTIONS) -> ChosenRecipe:
-    """The recipe of a file, with the options' base and folder of tiles.
+    """The recipe of a file, with the options' base, folder of tiles and number type.
 
     Args:
         recipe: a file; as text also the name of one in the package, whose paths start from the
             current folder.
-        options: base and root replace the recipe's.
+        options: base, root and number type replace the recipe's.
 
     Raises:
         BadRecipe: with all the recipe's problems, or all folders and files that it names and that
             do not exist.
-        BadOption: the task takes no base.
+        BadOption: the task takes no base, or the number type is none that is known.
     """
     named = _named(recipe)
     values = recipes.read_toml(named.path)
@@ -95,6 +97,11 @@ def choose_recipe(recipe: Path | str, options: TrainOptions = DEFAULT_OPTIONS) -
         root = options.root.expanduser()
         data = replace(built.data, root=real_path(root))
         built = replace(built, data=data)
+    if options.dtype is not None:
+        from ..tensors.device import dtype_name
+
+        loop = replace(built.loop, precision=dtype_name(options.dtype))
+        built = replace(built, loop=loop)
     problems = missing_places(built, named.base_folder)
     if problems:
         name = str(named.path)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..core.paths import real_path
 from ..core.plain_files import read_plain_text
 from ..detectors.artefact_info import ARTEFACT_CARD
+from ..tensors.device import dtype_name
 from ..training.recipes.artefact import artefact_recipe
 from ..training.run import run_task
 from ..training.tasks.artefact import ARTEFACT
@@ -26,6 +28,7 @@ def train_quality(
     steps: int = 2000,
     on_step: Callable[[int, Mapping[str, float]], None] | None = None,
     device: str | None = None,
+    dtype: str | None = None,
 ) -> dict[str, Any]:
     """Train an artefact classifier on a folder of sorted tiles with the usual recipe.
 
@@ -38,6 +41,7 @@ def train_quality(
         steps: how long.
         on_step: called after each step with its numbers.
         device: where to compute.
+        dtype: number type; None: fp32.
 
     Returns:
         The weights' folder, and `artefact.json` with the area under the ROC curve.
@@ -49,6 +53,9 @@ def train_quality(
         start=start,
         steps=steps,
     )
+    if dtype is not None:
+        loop = replace(recipe.loop, precision=dtype_name(dtype))  # type: ignore[arg-type]
+        recipe = replace(recipe, loop=loop)
     context = run_context(run, Path(), device=device)
     state = run_task(
         ARTEFACT,

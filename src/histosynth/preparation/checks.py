@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.errors import BadRecipe
 from ..core.images import read_rgb
+from ..core.place import ComputePlace
 from ..detectors.opening import open_artefact_gate
 from .recipe import PrepareRecipe
 from .stain import Stain, fit_stain
@@ -31,7 +32,11 @@ def fit_given_target(recipe: PrepareRecipe, base_folder: Path) -> Stain | None:
     )
 
 
-def check_artefact_gate(recipe: PrepareRecipe, base_folder: Path) -> None:
+def check_artefact_gate(
+    recipe: PrepareRecipe,
+    base_folder: Path,
+    place: ComputePlace,
+) -> None:
     """Load the classifier once, and try it on a tile of the recipe's scale.
 
     Raises:
@@ -39,7 +44,7 @@ def check_artefact_gate(recipe: PrepareRecipe, base_folder: Path) -> None:
     """
     if not recipe.quality_model:
         return
-    classifier = open_artefact_gate(base_folder / recipe.quality_model)
+    classifier = open_artefact_gate(base_folder / recipe.quality_model, place)
     if classifier is not None:
         probe = np.full((_PROBE_PX, _PROBE_PX, 3), 255, np.uint8)
         classifier(probe, recipe.tiles.mpp)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..annotation.nuclei_files import NUCLEI_SUFFIXES
 from ..core.errors import BadRecipe
+from ..core.place import CPU_PLACE, ComputePlace
 from ..detectors.artefact_info import ARTEFACT_CARD
 from .input_contents import InputContents
 from .jobs import ChunkJob
@@ -35,6 +36,7 @@ class ChunkPlan:
         target: the stain that all tiles get, or None.
         detector: full name of the detector.
         contents: of all inputs.
+        place: where its network runs.
     """
 
     recipe: PrepareRecipe
@@ -43,6 +45,7 @@ class ChunkPlan:
     target: Stain | None
     detector: str
     contents: InputContents
+    place: ComputePlace = CPU_PLACE
 
 
 def plan_chunks(
@@ -90,6 +93,7 @@ def plan_chunks(
             card.parent if card else None,
             contents,
             plan.out / f"{source.name}-{number:04d}.parquet",
+            plan.place,
         )
         jobs.append(job)
     return jobs

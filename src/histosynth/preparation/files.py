@@ -23,6 +23,7 @@ from ..core.nuclei import Nuclei
 from ..core.outcome import Outcome
 from ..core.own_files import OwnFiles
 from ..core.pairing import list_files
+from ..core.place import CPU_PLACE, ComputePlace
 from ..core.progress import ProgressCallback
 from ..core.sheet import contact_sheet, draw_nuclei
 from ..core.store import ensure_folder
@@ -236,6 +237,7 @@ def find_nuclei_files(
     mpp: float,
     detector: str = "centroids",
     form: NucleiFormat = "csv",
+    place: ComputePlace = CPU_PLACE,
     on_progress: ProgressCallback | None = None,
 ) -> tuple[Outcome, dict[str, int]]:
     """Find nuclei in pictures: `out/<stem>.csv` or `.geojson`, and `out/look/contact.png`.
@@ -246,6 +248,7 @@ def find_nuclei_files(
         mpp: micrometres per pixel of the pictures.
         detector: its name.
         form: of the files.
+        place: where the detector's network runs.
         on_progress: called after each picture.
 
     Returns:
@@ -253,7 +256,7 @@ def find_nuclei_files(
     """
     check_mpp_option(mpp)
     _refuse_input_folder(images, out)
-    opened = open_detector(detector)
+    opened = open_detector(detector, place)
     if opened is None:
         *names, last = DETECTORS
         raise BadOption("--detector", detector, f"{', '.join(names)} or {last}")

@@ -22,6 +22,7 @@ from ..core.contents import FileFacts, file_facts
 from ..core.errors import BadTileSet, HistosynthError
 from ..core.geometry import Size
 from ..core.nuclei import Nuclei
+from ..core.place import CPU_PLACE, ComputePlace
 from ..core.plain_files import read_plain_text
 from ..core.store import digest, write_json
 from ..core.tileset import Row, read_metadata, write_rows
@@ -114,6 +115,7 @@ class ChunkJob:
         contents: digests of what the slide's files, the file of nuclei and the classifier hold, for
             the key; "" where there is none.
         path: Parquet file to write.
+        place: where the detector and the classifier run.
     """
 
     slide: Path
@@ -127,6 +129,7 @@ class ChunkJob:
     artefact: Path | None
     contents: tuple[str, str, str]
     path: Path
+    place: ComputePlace = CPU_PLACE
 
     @cached_property
     def key(self) -> str:
@@ -143,6 +146,7 @@ class ChunkJob:
                 self.contents,
                 __version__,
                 *_stain_revision(self.recipe),
+                *_place_revision(self),
             ]
         )
 
@@ -152,6 +156,11 @@ class ChunkJob:
             return self.path.is_file() and read_metadata(self.path).get("job") == self.key
         except BadTileSet:
             return False
+
+
+def _place_revision(job: ChunkJob) -> list[str]:
+    """The number type of a classifier, for keys of jobs; float32 is in no key."""
+    return [job.place.suffix] if job.artefact and job.place.suffix else []
 
 
 def _stain_revision(recipe: PrepareRecipe) -> list[int]:
@@ -225,10 +234,10 @@ def make_chunk(job: ChunkJob) -> None:
 
 def _open_tools(job: ChunkJob, slide: Slide) -> RowTools:
     return RowTools(
-        detector=open_detector(job.recipe.nuclei.source),
+        detector=open_detector(job.recipe.nuclei.source, job.place),
         given=_read_given(job, slide),
         target=job.target,
-        artefact=open_artefact_gate(job.artefact),
+        artefact=open_artefact_gate(job.artefact, job.place),
     )
 
 

@@ -21,11 +21,12 @@ from ..core.errors import BadRun, HistosynthError, InputError
 from ..core.folder_lock import FolderRun, own_folder
 from ..core.line_of_facts import line_of_facts
 from ..core.own_files import OwnFiles
+from ..core.place import CPU_PLACE, ComputePlace
 from ..core.plain_files import read_plain_text
 from ..core.progress import ProgressCallback
 from ..core.store import remove_file
 from ..core.tileset import parquet_files
-from ..detectors.opening import detector_name
+from ..detectors.opening import detector_name, open_detector
 from ..engine import Engine
 from .checks import check_artefact_gate, check_folders, fit_given_target
 from .chunks import ChunkPlan, artefact_card, find_given_nuclei, plan_chunks
@@ -90,6 +91,7 @@ class _Run:
     engine: Engine
     progress: PrepareProgress
     contents: InputContents
+    place: ComputePlace
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def prepare(
     base_folder: Path,
     engine: Engine,
     progress: PrepareProgress | None = None,
+    place: ComputePlace = CPU_PLACE,
 ) -> Prepared:
     """Turn slides into a tile set, continuing where an earlier run stopped.
 
@@ -116,6 +119,7 @@ def prepare(
         base_folder: folder that the recipe's paths start from.
         engine: where the work is done.
         progress: callbacks.
+        place: where the detector and the artefact classifier run.
 
     Raises:
         NoFiles, BadTable, BadRecipe: the recipe's slides, table or target cannot be used.
@@ -125,7 +129,7 @@ def prepare(
         NotWritable: `out` cannot be written.
     """
     sources = find_slide_sources(recipe, base_folder)
-    target = _check_inputs(recipe, base_folder)
+    target = _check_inputs(recipe, base_folder, place)
     with own_folder(out) as work:
         run = _Run(
             recipe,
@@ -136,6 +140,7 @@ def prepare(
             engine,
             _counted(progress or PrepareProgress(), work),
             InputContents(out / SURVEYS / CONTENTS, engine),
+            place,
         )
         detector_name(recipe.nuclei.source)  # refuses an unknown one before any work
         refuse_foreign_results(run.own, sources)
@@ -172,7 +177,7 @@ def _prepare(
     target: Stain | None,
 ) -> Prepared:
     labels = labels_of(run.sources)
-    detector = detector_name(run.recipe.nuclei.source)
+    detector = detector_name(run.recipe.nuclei.source, run.place)
     if target is None:
         target = _choose_target(run.recipe, surveys)
     splits = split_patients(
@@ -187,6 +192,7 @@ def _prepare(
         target,
         detector,
         run.contents,
+        run.place,
     )
     jobs = _plan_all_chunks(run, plan, surveys, splits)
     todo = _remove_others(run, surveys, jobs)
@@ -208,7 +214,7 @@ def _prepare(
 def dry_run(recipe: PrepareRecipe, base_folder: Path) -> dict[str, Any]:
     """What a run would do. Of each slide only the header is read."""
     sources = find_slide_sources(recipe, base_folder)
-    _check_inputs(recipe, base_folder)
+    _check_inputs(recipe, base_folder, CPU_PLACE)
     tiles = 0
     refused = []
     for source in sources:
@@ -235,10 +241,16 @@ def _notes(sources: Sequence[SlideSource], recipe: PrepareRecipe) -> list[str]:
     return notes_on_patients(patients, stated=bool(recipe.patient or recipe.table))
 
 
-def _check_inputs(recipe: PrepareRecipe, base_folder: Path) -> Stain | None:
+def _check_inputs(
+    recipe: PrepareRecipe,
+    base_folder: Path,
+    place: ComputePlace,
+) -> Stain | None:
     """Refuse what would fail later; returns the target stain, where the recipe names a picture."""
     target = fit_given_target(recipe, base_folder)
-    check_artefact_gate(recipe, base_folder)
+    check_artefact_gate(recipe, base_folder, place)
+    if place != CPU_PLACE:
+        open_detector(recipe.nuclei.source, place)
     check_folders(recipe, base_folder)
     return target
 

@@ -20,6 +20,8 @@ class SamplingOptions:
         solver: one of `sampling.solvers.SOLVERS`.
         batch: pictures sampled at a time.
         exemplar: a completion starts from tissue copied from around the mask.
+        device: where to compute; None: a GPU if there is one.
+        dtype: number type; None: bf16 where it is faster.
     """
 
     mpp: float | None = None
@@ -31,3 +33,5 @@ class SamplingOptions:
     solver: str | None = None
     batch: int = 8
     exemplar: bool = True
+    device: str | None = None
+    dtype: str | None = None

@@ -51,17 +51,23 @@ def pick_dtype(
     """
     name = wanted or os.environ.get("HISTOSYNTH_DTYPE")
     if name is not None:
-        return _dtype_of_name(str(name).removeprefix("torch."))
+        return DTYPES[dtype_name(name)]
     is_faster = has_bf16_instructions()
     if device.type == "cuda":
         is_faster = torch.cuda.is_bf16_supported()
     return torch.bfloat16 if is_faster else torch.float32
 
 
-def _dtype_of_name(name: str) -> torch.dtype:
+def dtype_name(wanted: str | torch.dtype) -> str:
+    """The name in `DTYPES` of a number type that is named in another way.
+
+    Raises:
+        BadOption: none of them.
+    """
+    name = str(wanted).removeprefix("torch.")
     for short_name, dtype in DTYPES.items():
         if name in (short_name, str(dtype).removeprefix("torch.")):
-            return dtype
+            return short_name
     names = ", ".join(DTYPES)
     raise BadOption("the number type", name, f"one of {names}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...core.errors import BadOption, SizeMismatch
+from ...core.place import ComputePlace
 from ...core.units import same_scale
 from ...detectors.opening import DETECTORS, open_detector
 from ...encoders.opening import open_perceptual
@@ -121,7 +122,7 @@ def open_tools(settings: MeasureSettings, metrics: Sequence[str]) -> tuple[str, 
         BadOption, BadWeights, NeedsExtra: a tool that cannot be opened.
     """
     tools = tools_of(metrics)
-    _check_detectors(settings.detectors, needed=Tool.DETECTORS in tools)
+    _check_detectors(settings, needed=Tool.DETECTORS in tools)
     if Tool.NIMA in tools and settings.nima is not None:
         open_nima(settings.nima)
     digests = []
@@ -131,12 +132,14 @@ def open_tools(settings: MeasureSettings, metrics: Sequence[str]) -> tuple[str, 
         perceptual = open_perceptual(
             settings.perceptual,
             weights=settings.perceptual_weights,
+            device=settings.device,
         )
         digests.append(perceptual.about.get("weights_sha256", ""))
     return tuple(digests)
 
 
-def _check_detectors(names: Sequence[str], *, needed: bool) -> None:
+def _check_detectors(settings: MeasureSettings, *, needed: bool) -> None:
+    names = settings.detectors
     for name in names:
         if name not in DETECTORS:
             raise BadOption("--detectors", name, f"of {', '.join(DETECTORS)}")
@@ -145,7 +148,7 @@ def _check_detectors(names: Sequence[str], *, needed: bool) -> None:
     if not names:
         raise BadOption("--detectors", "empty", f"one or more of {', '.join(DETECTORS)}")
     for name in names:
-        open_detector(name)
+        open_detector(name, ComputePlace(settings.device))
 
 
 def _different_sizes(

@@ -18,6 +18,7 @@ from ...core.contents import content_digest
 from ...core.errors import HistosynthError, SizeMismatch
 from ...core.images import read_mask
 from ...core.nuclei import ANY_CLASS, Nuclei
+from ...core.place import CPU_PLACE, ComputePlace
 from ...core.store import digest
 from ...core.tile import Mask, Pixels
 from ...core.version import __version__
@@ -74,6 +75,8 @@ class MeasureJob:
             original_digest = content_digest(original.path)
             masks.append([mask_digest, original_digest, original.tile_id, box])
         settings = asdict(self.settings)
+        if self.settings.device == CPU_PLACE.device:
+            settings.pop("device")  # measurements of earlier versions, which had no choice
         for name in ("weights", "perceptual_weights", "nima"):
             settings[name] = content_digest(settings[name])
         detectors = [detector_name(name) for name in self.settings.detectors]
@@ -172,11 +175,11 @@ def gather(
     return Sample(tuple(tiles)), refused
 
 
-def open_detectors(names: Sequence[str]) -> dict[str, Detector]:
+def open_detectors(names: Sequence[str], place: ComputePlace = CPU_PLACE) -> dict[str, Detector]:
     """Detectors by name; names without a detector are left out."""
     detectors = {}
     for name in names:
-        detector = open_detector(name)
+        detector = open_detector(name, place)
         if detector is not None:
             detectors[name] = detector
     return detectors
@@ -240,12 +243,13 @@ def _open_tools(settings: MeasureSettings, metrics: Sequence[str]) -> Tools:
     encoder = settings.open_encoder() if Tool.ENCODER in needed else None
     detectors: Mapping[str, Detector] = {}
     if Tool.DETECTORS in needed:
-        detectors = open_detectors(settings.detectors)
+        detectors = open_detectors(settings.detectors, ComputePlace(settings.device))
     perceptual = None
     if Tool.PERCEPTUAL in needed:
         perceptual = open_perceptual(
             settings.perceptual,
             weights=settings.perceptual_weights,
+            device=settings.device,
         )
     nima = None
     if Tool.NIMA in needed and settings.nima is not None:
