@@ -76,6 +76,8 @@ class Synthetic:
             facts.append(f"label {self.condition.label!r}")
         if "seed" in self.recipe:
             facts.append(f"seed {self.recipe['seed']}")
+        _, *variant = self.recipe.get("place") or [""]
+        facts += [f"variant {number}" for number in variant]
         return line_of_facts("Synthetic", facts)
 
     @property

@@ -130,11 +130,6 @@ def complete(
             the bundle.
         Cancelled: `on_step` cancelled; its `finished` holds the pictures that were complete.
     """
-    from ..sampling.batches import check_scale
-    from ..sampling.complete import complete as sample
-    from ..sampling.settings import settings_for
-    from .default_bundle import bundle_for
-
     options = SamplingOptions(
         label=label,
         seed=seed,
@@ -144,16 +139,21 @@ def complete(
         exemplar=exemplar,
         batch=batch,
     )
-    opened = bundle_for(bundle, device, dtype)
     check_seed(seed)
-    images = batch_of(image, _IMAGE_AXES)
-    single = images is None
     conditions = []
+    scales = []
     for one, its_mask, its_nuclei in _triples(image, mask, nuclei):
-        scale = _scale(one, mpp)
+        scales.append(_scale(one, mpp))
+        conditions.append(_condition(one, its_mask, its_nuclei, label))
+    from ..sampling.batches import check_scale
+    from ..sampling.complete import complete as sample
+    from ..sampling.settings import settings_for
+    from .default_bundle import bundle_for
+
+    opened = bundle_for(bundle, device, dtype)
+    for scale in scales:
         if scale is not None:
             check_scale(scale, opened.info)
-        conditions.append(_condition(one, its_mask, its_nuclei, label))
     completed: dict[int, Synthetic] = {}
     with shown_stages(progress, "completing") as (on_progress,):
         try:
@@ -170,7 +170,10 @@ def complete(
         except Cancelled as cancelled:
             cancelled.finished = tuple(_in_order(completed))
             raise
-    return completed[0] if single else _in_order(completed)
+    in_order = _in_order(completed)
+    if batch_of(image, _IMAGE_AXES) is None:
+        return in_order[0]
+    return in_order
 
 
 def _in_order(completed: dict[int, Synthetic]) -> list[Synthetic]:

@@ -49,18 +49,16 @@ def bundle_for(
     from ..model.opening import open_bundle
     from ..tensors.device import pick_device, pick_dtype
 
-    if bundle is None and device is None and dtype is None:
-        return default_bundle()
     if isinstance(bundle, str | Path):
         return open_bundle(bundle, device=device, dtype=dtype)
+    if device is None and dtype is None:
+        return bundle or default_bundle()
     target = pick_device(device)
     number_type = pick_dtype(target, dtype)
     if bundle is None:
         return _default_bundle_on(target, number_type)
     if device is not None and not _is_same_device(target, bundle.device):
-        allowed = (
-            f"{bundle.device}, where the bundle is: open_bundle(device=...) opens it elsewhere"
-        )
+        allowed = f"{bundle.device}, where the bundle is; open_bundle(device=...) opens another"
         raise BadOption("device", target, allowed)
     if dtype is not None and number_type != bundle.unet.dtype:
         found = _name(bundle.unet.dtype)
