@@ -70,7 +70,7 @@ def test_each_type_shows_itself_in_one_line(tile, nuclei, synthetic, tmp_path):
         "Prepared(1,200 of 2,000 tiles kept, 2 files written, 3 there before, folder '"
     )
     row = Row(ref, refused="blur", quality={"blur": 0.1})
-    assert repr(row) == "Row('s1_256_512', patient 'p1', nuclei unknown, refused: blur)"
+    assert repr(row) == "Row('s1_256_512', patient 'p1', refused: blur)"
 
 
 def test_no_type_shows_its_numbers(tile, synthetic):

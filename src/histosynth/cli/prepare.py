@@ -84,7 +84,7 @@ def run(
 
     output = Output(as_json, quiet)
     if dry_run:
-        facts = plan_preparation(recipe, mpp=mpp)
+        facts = plan_preparation(recipe, mpp=mpp, device=device, dtype=dtype)
         output.done(facts, [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items()])
         return
     with output.bars("surveying slides", "writing tiles") as bars:

@@ -67,11 +67,8 @@ class Row:
     recipe: str = ""
 
     def __repr__(self) -> str:
-        nuclei = "nuclei unknown" if self.nuclei is None else f"{len(self.nuclei)} nuclei"
-        facts = [f"{self.tile_id!r}", f"patient {self.ref.patient!r}", nuclei]
-        if self.refused:
-            facts.append(f"refused: {self.refused}")
-        return line_of_facts("Row", facts)
+        state = f"refused: {self.refused}" if self.refused else "kept"
+        return line_of_facts("Row", [repr(self.tile_id), f"patient {self.ref.patient!r}", state])
 
     @property
     def tile_id(self) -> str:
@@ -208,7 +205,6 @@ class TileSet:
         refuse_split_leaks(zip(slides, patients, splits, strict=True))
         reasons = table["refused"].to_pylist()
         self._kept = sum(not reason for reason in reasons)
-        self._tiles = len(reasons)
 
     def _refuse_repeated(self, tile_ids: Sequence[str]) -> None:
         count = len(tile_ids)
@@ -221,8 +217,7 @@ class TileSet:
         return self._kept
 
     def __repr__(self) -> str:
-        facts = [f"{self._kept:,} of {self._tiles:,} tiles kept", f"folder {str(self.folder)!r}"]
-        return line_of_facts("TileSet", facts)
+        return line_of_facts("TileSet", [f"{self._kept:,} tiles kept", f"folder {self.folder}"])
 
     def table(self, columns: Sequence[str]) -> Any:
         """Columns of all rows as a `pyarrow.Table`, files in order of name.

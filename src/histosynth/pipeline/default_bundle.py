@@ -69,7 +69,9 @@ def bundle_for(
 
 def _is_same_device(wanted: torch.device, found: torch.device) -> bool:
     """Whether `cuda` or `cuda:1` names a device."""
-    return wanted.type == found.type and wanted.index in (None, found.index)
+    if wanted.type != found.type:
+        return False
+    return wanted.index in (None, found.index)
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -109,9 +109,18 @@ def run_preparation(
     )
 
 
-def plan_preparation(recipe: Path, *, mpp: float | None) -> dict[str, Any]:
+def plan_preparation(
+    recipe: Path,
+    *,
+    mpp: float | None,
+    device: str | None = None,
+    dtype: str | None = None,
+) -> dict[str, Any]:
     """What `run_preparation` would do; no slide is read further than its header."""
-    return preparation.dry_run(_read_recipe(recipe, mpp), recipe.parent)
+    from ..tensors.placing import measuring_place
+
+    place = measuring_place(device, dtype)
+    return preparation.dry_run(_read_recipe(recipe, mpp), recipe.parent, place)
 
 
 def _read_recipe(path: Path, mpp: float | None) -> PrepareRecipe:

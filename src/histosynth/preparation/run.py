@@ -211,10 +211,14 @@ def _prepare(
     return Prepared(run.out, len(todo), len(jobs) - len(todo), summary)
 
 
-def dry_run(recipe: PrepareRecipe, base_folder: Path) -> dict[str, Any]:
+def dry_run(
+    recipe: PrepareRecipe,
+    base_folder: Path,
+    place: ComputePlace = CPU_PLACE,
+) -> dict[str, Any]:
     """What a run would do. Of each slide only the header is read."""
     sources = find_slide_sources(recipe, base_folder)
-    _check_inputs(recipe, base_folder, CPU_PLACE)
+    _check_inputs(recipe, base_folder, place)
     tiles = 0
     refused = []
     for source in sources:
