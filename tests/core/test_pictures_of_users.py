@@ -68,9 +68,11 @@ def test_pixels_are_not_copied_and_floats_are_rounded_to_the_nearest_level():
     assert found[0, 0].tolist() == [255, 255, 255]
 
 
-def test_bfloat16_is_taken_as_near_as_it_is():
-    found = as_rgb((torch.from_numpy(pixels()) / 255).bfloat16())
-    assert np.abs(found.astype(int) - pixels()).max() <= 1
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_all_256_levels_survive_each_number_type(dtype):
+    levels = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
+    found = as_rgb((torch.from_numpy(levels) / 255).to(dtype))
+    assert np.array_equal(found, levels)
 
 
 def test_a_picture_of_a_file_is_read(tmp_path):

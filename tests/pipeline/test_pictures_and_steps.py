@@ -15,6 +15,7 @@ from histosynth.core.errors import (
     ScaleMismatch,
 )
 from histosynth.core.synthetic import is_synthetic, read_recipe
+from histosynth.sampling.solvers import SOLVERS
 from histosynth.testing import tiny_bundle
 from histosynth.tissue.layout import draw_layout
 
@@ -197,7 +198,7 @@ def test_each_step_states_where_it_is(bundle):
     )
 
 
-@pytest.mark.parametrize("solver", ["dpm", "heun"])
+@pytest.mark.parametrize("solver", SOLVERS)
 def test_previews_lead_to_the_picture_and_change_nothing(bundle, solver, tmp_path):
     previews = []
     options = {"bundle": bundle, "steps": 4, "solver": solver, "guidance": 1.5}

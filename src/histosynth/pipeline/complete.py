@@ -30,7 +30,7 @@ _CONFLICT = 0.01
 
 
 @overload
-def complete(
+def complete(  # type: ignore[overload-overlap]  # a text is a sequence too, and means a path
     image: PictureInput,
     mask: PictureInput,
     *,
@@ -53,7 +53,7 @@ def complete(
 
 @overload
 def complete(
-    image: list[PictureInput] | tuple[PictureInput, ...],
+    image: Sequence[PictureInput],
     mask: Sequence[PictureInput],
     *,
     nuclei: Sequence[Nuclei | None] | None = None,
