@@ -12,9 +12,9 @@ from histosynth.annotation.labels.files import LABEL_FORMATS, LabelFiles, parse_
 from histosynth.annotation.labels.qupath import qupath_text
 from histosynth.annotation.labels.yolo import yolo_data, yolo_text
 from histosynth.annotation.nuclei_files import read_nuclei
+from histosynth.core.dots import ANY_CLASS_COLOUR, CLASS_COLOURS
 from histosynth.core.errors import BadOption, NotWritable
 from histosynth.core.nuclei import ANY, Nuclei
-from histosynth.core.dots import ANY_CLASS_COLOUR, CLASS_COLOURS
 from histosynth.core.sheet import class_colour
 
 SIZE = (64, 48)

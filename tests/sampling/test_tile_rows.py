@@ -12,8 +12,8 @@ from PIL import Image
 
 from histosynth.annotation.nuclei_files import write_csv
 from histosynth.core.errors import BadOption, FolderInUse, NotWritable
-from histosynth.core.nuclei import Nuclei
 from histosynth.core.marking import RECIPE_KEY, SOURCE_TYPE
+from histosynth.core.nuclei import Nuclei
 from histosynth.core.tileset import TileSet
 from histosynth.evaluation.config import InputOptions
 from histosynth.evaluation.inputs.collections import open_collection

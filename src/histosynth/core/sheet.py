@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .dots import colour_of, draw_dots
+from .dots import CLASS_COLOURS, colour_of, draw_dots
 from .nuclei import ANY_CLASS, Nuclei
 from .tile import Mask, Pixels
 

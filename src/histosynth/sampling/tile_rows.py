@@ -10,9 +10,9 @@ from pathlib import Path
 from ..core.errors import NotWritable
 from ..core.folder_lock import FolderRun
 from ..core.geometry import Box
+from ..core.marking import recipe_text
 from ..core.outcome import Outcome
 from ..core.own_files import OwnFiles
-from ..core.marking import recipe_text
 from ..core.synthetic import Synthetic, png_bytes
 from ..core.tile import TileRef
 from ..core.tileset import Row, parquet_files, read_all_rows, write_rows_into
