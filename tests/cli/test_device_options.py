@@ -16,7 +16,7 @@ from histosynth.core.errors import BadOption
 from histosynth.core.images import write_mask
 from histosynth.core.synthetic import read_recipe
 from histosynth.pipeline.evaluate import embedder_place
-from histosynth.pipeline.train_options import TrainOptions, read_task
+from histosynth.pipeline.train_options import TrainOptions, choose_recipe
 from histosynth.tissue.layout import draw_layout
 
 NOWHERE = (
@@ -42,6 +42,9 @@ def inputs(tmp_path, tile, bundle_folder, monkeypatch):
         'slides = ["s.tiff"]\ntiles.size = 256\nstain.method = "none"\n'
     )
     write_recipe(tmp_path, tmp_path, "autoencoder", steps=1)
+    (tmp_path / "images").mkdir()
+    for members in ("train.txt", "val.txt"):
+        (tmp_path / members).write_text("")
     (tmp_path / "bundle").symlink_to(bundle_folder)
     return tmp_path
 
@@ -96,8 +99,8 @@ def test_doctor_examines_the_device_and_type_that_are_wanted(inputs):
 def test_a_training_runs_number_type_takes_the_recipes_place(inputs):
     recipe = inputs / "autoencoder-1.toml"
     for dtype, expected in ((None, "fp32"), ("bf16", "bf16"), ("float16", "fp16")):
-        _, read = read_task(recipe, TrainOptions(dtype=dtype))
-        assert read.loop.precision == expected
+        chosen = choose_recipe(recipe, TrainOptions(dtype=dtype))
+        assert chosen.recipe.loop.precision == expected
 
 
 def test_tiles_are_made_anew_in_another_number_type_alone(inputs):
