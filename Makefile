@@ -22,7 +22,7 @@ demo: $(STAMP)   ## the main job on the embedded bundle: pictures in demo/
 test: $(STAMP)   ## the tests: CPU, offline
 	$(BIN)/python -m pytest
 
-wheel: $(STAMP)  ## the wheel in an environment of its own: it does what the README names
+wheel: $(STAMP)  ## the wheel in an environment of its own: it does what the README names (minutes)
 	$(BIN)/python -m pytest -m slow tests/building/test_wheel.py
 
 test-all: $(STAMP) ## the slow ones too
