@@ -111,7 +111,7 @@ def test_all_problems_are_shown_each_with_what_was_meant(tmp_path):
         rank = 8
         [loop]
         max_train_steps = 300
-        acumulate = 4
+        accumulates = 4
         batch = "6"
         precision = "bf61"
         learning_rate = 7
@@ -133,7 +133,7 @@ def test_all_problems_are_shown_each_with_what_was_meant(tmp_path):
     assert problems_of(path) == (
         "unknown key rank (did you mean adapter.rank?)",
         "unknown key loop.max_train_steps (did you mean loop.steps?)",
-        "unknown key loop.acumulate (did you mean loop.accumulate?)",
+        "unknown key loop.accumulates (did you mean loop.accumulate?)",
         "loop.batch must be int, not '6' (did you mean 6?)",
         "loop.learning_rate must lie in (0, 1], not 7.0",
         "loop.weight_decay must not be negative, not -1.0",
