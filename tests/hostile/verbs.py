@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from histosynth.core.own_files import OWN_RECORD
+
 LIMIT_S = 120
 SIDE = 128
 
@@ -119,7 +121,7 @@ VERBS = (
             *("evaluate", inputs / "images", inputs / "others", "--mpp", 0.5),
             *("--metrics", "stain,quality", "--engine", "local", "--out", out, "-q"),
         ],
-        ignored=frozenset({"report.html", ".histosynth.jsonl"}),
+        ignored=frozenset({"report.html", OWN_RECORD}),
         timed=frozenset({"report.json"}),
     ),
     Verb(
@@ -256,6 +258,8 @@ def contents(out: Path, verb: Verb) -> dict[str, str]:
             content = path.read_bytes()
             if path.name in verb.timed:
                 content = _without_seconds(content)
+            if path.name == OWN_RECORD:
+                content = _last_lines(content)
             found[name] = hashlib.sha256(content).hexdigest()
     return found
 
@@ -265,6 +269,13 @@ def _without_seconds(content: bytes) -> bytes:
     report = json.loads(content)
     report["created"].pop("seconds")
     return json.dumps(report, sort_keys=True).encode()
+
+
+def _last_lines(content: bytes) -> bytes:
+    """The record of what was written, without what a stopped run wrote and the next replaced."""
+    entries = [json.loads(line) for line in content.splitlines() if line.strip()]
+    last = {entry["name"]: entry for entry in entries}
+    return json.dumps(last, sort_keys=True).encode()
 
 
 def half_written(out: Path) -> list[str]:

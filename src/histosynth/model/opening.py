@@ -62,7 +62,8 @@ def open_bundle(
 def _is_adapter(folder: Path) -> bool:
     """Whether a folder holds an adapter alone, and no bundle."""
     has_card = os.path.lexists(folder / "bundle.json")
-    return not has_card and (folder / ADAPTER_FILE).is_file()
+    # not Path.is_file: it raises where a path is too long
+    return not has_card and os.path.isfile(folder / ADAPTER_FILE)
 
 
 def _replace_adapter(bundle: Bundle, folder: Path) -> None:
