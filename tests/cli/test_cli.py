@@ -67,7 +67,8 @@ def test_synthesize_writes_stem_and_variant(place, tiny):
     names = sorted(path.name for path in out.iterdir())
     assert names == [OWN_RECORD, "a_0.png", "a_1.png", "b_0.png", "b_1.png", "recipe.json"]
     assert (
-        sorted(told["written"]) == [str(out / name) for name in names[1:5]] and told["refused"] == {}
+        sorted(told["written"]) == [str(out / name) for name in names[1:5]]
+        and told["refused"] == {}
     )
     assert read_recipe(out / "a_0.png") == json.loads((out / "recipe.json").read_text())["a_0.png"]
 

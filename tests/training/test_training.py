@@ -182,7 +182,7 @@ def test_a_refused_run_writes_nothing_and_a_dry_run_refuses_the_same(tmp_path, t
         start=tmp_path / "absent",
     )
     for attempt in (lambda: dry_run(wrong), lambda: train(wrong, tmp_path / "run", device="cpu")):
-        with pytest.raises(BadWeights, match="there is no such folder"):
+        with pytest.raises(BadRecipe, match=r"start: there is no folder .*absent"):
             attempt()
     assert not (tmp_path / "run").exists()
     right = write_recipe(tmp_path, tissue, "base", start=autoencoder)
@@ -272,10 +272,10 @@ def test_cached_views_are_those_of_the_tiles_that_are_there(tmp_path, tissue, au
         ("mpp = 0.5\ncrop", "mpp = 0.0\ncrop", "mpp must lie"),
         ("mpp = 0.5\nlabel", "mpp = 5000.0\nlabel", "mpp must lie"),
         ("mask_share = 0.5", "mask_share = 7.0", "mask_share must lie"),
-        ("crops = [128]", "crops = [0]", "multiples of 16 from 64"),
+        ("crops = [128]", "crops = [0]", "must be a multiple of 16 from 64, not 0"),
         ("views = 2", "views = 0", "views must be"),
         ('task = "base"', 'task = ["base"]', "not one of"),
-        ('members = "val.txt"', 'members = "absent.txt"', "it cannot be read"),
+        ('members = "val.txt"', 'members = "absent.txt"', r"there is no file .*absent\.txt"),
         ('members = "val.txt"', 'members = "empty.txt"', "validation sources hold no tile"),
     ],
 )

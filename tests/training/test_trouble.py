@@ -104,15 +104,18 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "sentence"),
     [
-        {"learning_rate": 1e30},
-        {"learning_rate": 1e38},
-        {"learning_rate": 0.1, "weight_decay": 1e300},
+        ({"learning_rate": 1e30}, "learning_rate must lie in"),
+        ({"learning_rate": 1e38}, "learning_rate must lie in"),
+        (
+            {"learning_rate": 0.1, "weight_decay": 1e300},
+            r"weight_decay must be below 1 / learning_rate, not 1e\+300",
+        ),
     ],
 )
-def test_a_rate_that_overflows_is_refused(wrong):
-    with pytest.raises(ValueError, match="learning_rate must lie in"):
+def test_a_rate_that_overflows_is_refused(wrong, sentence):
+    with pytest.raises(ValueError, match=sentence):
         LoopPlan(
             steps=1,
             batch=1,
