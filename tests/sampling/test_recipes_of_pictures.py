@@ -366,4 +366,4 @@ def test_completion_reports_each_step(bundle, tile):
         on_progress=lambda *step: steps.append(step),
     )
     assert [index for index, _ in pictures] == [0, 1]
-    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert steps == [(0, 2), (1, 2), (2, 2)]

@@ -158,7 +158,7 @@ def test_items_of_one_size_are_sampled_together_up_to_the_batch(bundle, monkeypa
     steps = []
     painted = paint(bundle, items, batch=2, on_progress=lambda *step: steps.append(step))
     assert [index for index, _, _ in painted] == [0, 2, 3, 1, 4]
-    assert steps == [(1, 3), (2, 3), (3, 3)]
+    assert steps == [(0, 5), (2, 5), (3, 5), (5, 5)]
     for index, pixels, start in painted:
         width, height = sizes[index]
         assert pixels.shape == (height, width, 3)

@@ -46,7 +46,7 @@ def complete_files(
         labels: formats of labels to write next to the pictures; they need `nuclei`.
         options: how to sample.
         bundle: its folder; None: the compact one.
-        on_progress: called with (done, total) solver steps.
+        on_progress: called with (complete, all) pictures.
 
     Raises:
         BadOption, BadPairing, NoFiles, ScaleMismatch, UnknownLabel: an option cannot be used.

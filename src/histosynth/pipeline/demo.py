@@ -55,7 +55,7 @@ def run_demo(
         seed: source of the layout, the masks and the noise.
         device: where to compute; None: a GPU if there is one.
         dtype: number type; None: bf16 where it is faster.
-        on_progress: called with (done, total) solver steps of the whole demo.
+        on_progress: called with (complete, all) pictures of the whole demo.
 
     Raises:
         NotWritable: a file has a result's name and was not written by a demo, or was changed since.

@@ -7,14 +7,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from ..core.progress import ProgressCallback
+from ..core.progress import ProgressCallback, ignore_progress
 
 ProgressOption = bool | ProgressCallback
 """True: a bar; False: nothing; a function: called with (done, total)."""
-
-
-def _ignore(done: int, total: int) -> None:
-    pass
 
 
 @contextmanager
@@ -29,7 +25,7 @@ def shown_stages(progress: ProgressOption, *names: str) -> Iterator[tuple[Progre
         yield tuple(progress for _ in names)
         return
     if not progress:
-        yield tuple(_ignore for _ in names)
+        yield tuple(ignore_progress for _ in names)
         return
     with ExitStack() as stack:
         yield tuple(stack.enter_context(_bar(name)) for name in names)

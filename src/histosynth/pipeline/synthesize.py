@@ -62,7 +62,7 @@ def synthesize(
         batch: pictures sampled at a time.
         device: where to compute, e.g. "cuda"; None: a GPU if there is one.
         dtype: number type: "bf16", "fp32" or "fp16"; None: bf16 where this machine is faster in it.
-        progress: True: a bar; or a function, called with (done, total).
+        progress: True: a bar; or a function, called with (complete, all) pictures.
         on_step: called after each solver step with a `SamplingStep`: where it is, `preview()` and
             `cancel()`.
 

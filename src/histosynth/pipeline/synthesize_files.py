@@ -102,7 +102,7 @@ def synthesize_files(
         options: how to sample.
         results: what is written.
         bundle: its folder; None: the compact one.
-        on_progress: called with (done, total) solver steps.
+        on_progress: called with (complete, all) pictures.
         on_drawn: called with (done, total) layouts that were drawn.
 
     Raises:

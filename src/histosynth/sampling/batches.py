@@ -16,7 +16,7 @@ from ..core.condition import Condition
 from ..core.errors import BadWeights, ScaleMismatch, UnknownClasses
 from ..core.geometry import check_size
 from ..core.nuclei import ANY, ANY_CLASS, Nuclei
-from ..core.progress import ProgressCallback
+from ..core.progress import ProgressCallback, ignore_progress
 from ..model import autoencoder as ae
 from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
@@ -111,7 +111,7 @@ def paint_items(
         adapter: name of the adapter to use; a bundle without it samples with its base alone.
         settings: how to sample.
         batch: largest number of items at a time; fewer where a batch would change a picture.
-        on_progress: called with (done, total) solver steps over all batches.
+        on_progress: called at the start and after each batch with (complete, all) items.
         on_step: called after each solver step of a batch.
 
     Yields:
@@ -129,7 +129,10 @@ def paint_items(
             is_guided=settings.guidance != 1,
         )
     )
-    for number, indices in enumerate(groups):
+    done = 0
+    report = on_progress or ignore_progress
+    report(done, len(items))
+    for indices in groups:
         group = [items[index] for index in indices]
         starts = [_start(item, settings) for item in group]
         canonical = _paint(
@@ -137,9 +140,10 @@ def paint_items(
             starts,
             with_merged_adapter,
             settings,
-            on_progress=_part_progress(on_progress, number, len(groups)),
             on_estimate=_estimate_callback(on_step, with_merged_adapter, indices, group),
         )
+        done += len(group)
+        report(done, len(items))
         for index, image, start in zip(indices, canonical, starts, strict=True):
             yield index, items[index].appearance.apply(image), start
 
@@ -156,7 +160,6 @@ def _paint(
     bundle: Bundle,
     settings: SamplingSettings,
     *,
-    on_progress: ProgressCallback | None,
     on_estimate: EstimateCallback | None,
 ) -> NDArray[np.float32]:
     """(B, H, W, 3) float32 in [0, 255], canonical stain, of items of one size."""
@@ -177,7 +180,6 @@ def _paint(
         noise,
         settings,
         start=_encode_starts(items, starts, bundle, shape),
-        on_progress=on_progress,
         on_estimate=on_estimate,
     )
     pixels = _decoded(bundle, latents, size)
@@ -300,12 +302,3 @@ def _is_group_exact(
     if is_guided:
         counts |= {2, 2 * count}
     return all(is_batch_exact(bundle, size, each) for each in counts)
-
-
-def _part_progress(
-    on_progress: ProgressCallback | None, part: int, parts: int
-) -> ProgressCallback | None:
-    """Progress of one of several parts of equal length, as progress of the whole."""
-    if on_progress is None:
-        return None
-    return lambda done, total: on_progress(part * total + done, parts * total)

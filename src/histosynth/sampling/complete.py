@@ -52,7 +52,7 @@ def complete(
         seed: source of all randomness, with each condition's content.
         settings: how to sample.
         batch: largest number of pictures at a time.
-        on_progress: called with (done, total) solver steps.
+        on_progress: called with (complete, all) pictures.
         is_finished: called with the condition's index, variant 0 and a function that describes the
             picture, all but how much tissue was copied; those for which it is true are not sampled.
         on_step: called after each solver step.

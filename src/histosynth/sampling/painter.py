@@ -53,7 +53,6 @@ def paint_latents(
     settings: SamplingSettings,
     *,
     start: tuple[Tensor, Tensor] | None = None,
-    on_progress: ProgressCallback | None = None,
     on_estimate: EstimateCallback | None = None,
 ) -> Tensor:
     """Sample clean standardised latents (B, C, h, w) with the base's active adapter.
@@ -66,7 +65,6 @@ def paint_latents(
         settings: steps, guidance, solver.
         start: latents (B, C, h, w) to start from, and the times (B, 1, h, w) at which each cell
             leaves them.
-        on_progress: called with (done, total) solver steps.
         on_estimate: called after each solver step; it must not change the estimate.
     """
     device = bundle.device
@@ -74,8 +72,9 @@ def paint_latents(
     if start is not None:
         latents, times = start
         denoise = hold_start(denoise, latents.to(device), times.to(device))
+    on_progress = None
     if on_estimate is not None:
-        denoise, on_progress = _watched(denoise, on_progress, on_estimate)
+        denoise, on_progress = _watched(denoise, on_estimate)
     return solve(
         denoise,
         noise.to(device),
@@ -88,10 +87,9 @@ def paint_latents(
 
 def _watched(
     denoise: Denoise,
-    on_progress: ProgressCallback | None,
     on_estimate: EstimateCallback,
 ) -> tuple[Denoise, ProgressCallback]:
-    """The same estimate and progress; each step's last estimate is handed on."""
+    """The same estimate, and a callback for the solver; each step's last estimate is handed on."""
     last: list[Tensor] = []
 
     def remembering(noisy: Tensor, time: Tensor) -> Tensor:
@@ -100,8 +98,6 @@ def _watched(
         return clean
 
     def report(done: int, total: int) -> None:
-        if on_progress is not None:
-            on_progress(done, total)
         on_estimate(done, total, last[0])
 
     return remembering, report

@@ -56,7 +56,7 @@ def synthesize(
         variants: pictures per condition.
         settings: how to sample.
         batch: largest number of pictures at a time.
-        on_progress: called with (done, total) solver steps.
+        on_progress: called with (complete, all) pictures.
         is_finished: called with (condition index, variant) and a function that describes the
             picture; those for which it is true are not sampled.
         on_step: called after each solver step.
