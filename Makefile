@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
-.PHONY: help setup demo test wheel test-all coverage readers mutate hostile check format docs site bench clean
+.PHONY: help setup demo test wheel test-all coverage readers mutate hostile check format docs site bench sbom clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -75,6 +75,15 @@ $(VENV)/.site: $(STAMP)
 bench: $(STAMP)  ## quality and speed tables (needs the shared tissue for quality)
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/speed.py
+
+sbom: $(STAMP)   ## sbom.json (CycloneDX 1.6) and licences.csv of the packages that users get
+	set -e; folder=$$(mktemp -d); \
+	$(PYTHON) -m venv $$folder/users; $(PYTHON) -m venv $$folder/tools; \
+	$$folder/users/bin/python -m pip install --quiet --disable-pip-version-check -c constraints/cpu.txt .; \
+	$$folder/tools/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0 pip-licenses==5.5.5; \
+	$$folder/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --no-validate -o sbom.json $$folder/users/bin/python; \
+	$$folder/tools/bin/pip-licenses --python=$$folder/users/bin/python --from=mixed --format=csv --with-urls --output-file=licences.csv; \
+	rm -rf $$folder
 
 clean:           ## remove what can be made again
 	rm -rf $(VENV) demo site htmlcov .coverage mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,12 +1,12 @@
 """`histosynth bundle …` as its users meet it."""
 
-import json
 import re
 import subprocess
 import sys
 
 import huggingface_hub
 import pytest
+from json_contract import check_json
 from typer.testing import CliRunner
 
 from histosynth.cli.main import app
@@ -21,7 +21,7 @@ def run(*arguments, code=0):
         assert code == 1, result.exception
         return str(result.exception)
     assert result.exit_code == code, (result.output, result.exception)
-    return json.loads(result.stdout) if "--json" in arguments else result.output
+    return check_json(result.stdout) if "--json" in arguments else result.output
 
 
 def test_inspect_shows_what_the_compact_bundle_is():

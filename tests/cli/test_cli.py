@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from json_contract import check_json
 from pages import Page, assert_accessible, assert_closed_to_the_outside
 from PIL import Image
 from typer.testing import CliRunner
@@ -42,7 +43,7 @@ def run(*arguments, code=0):
         assert code == 1, result.exception
         return str(result.exception)
     assert result.exit_code == code, (result.output, result.exception)
-    return json.loads(result.stdout) if "--json" in arguments else result.output
+    return check_json(result.stdout) if "--json" in arguments else result.output
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_one_bad_file_of_a_folder_is_a_row_and_the_rest_goes_on(place, tiny):
         "--out",
         place / "out",
         *tiny,
-        code=1,
+        code=3,
     )
     assert len(told["written"]) == 2
     assert "outside the tile" in told["refused"][str(place / "cells" / "bad.csv")]
@@ -382,7 +383,7 @@ def test_bars_show_on_a_terminal_only(monkeypatch, capsys):
     with Output().bars("one", "two") as (first, second):
         first(1, 2)
         second(1, 2)
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == ""  # lines belong to a verb, see test_logs.py
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
     with Output().bars("one", "two") as (first, second):

@@ -76,7 +76,9 @@ def test_results_notes_and_refusals_are_one_line_each(streams):
 def test_json_output_stays_json(streams):
     out, _ = streams()
     Output(as_json=True).done({"name": EVIL}, [])
-    assert json.loads(out.getvalue()) == {"name": EVIL}
+    found = json.loads(out.getvalue())
+    assert found.pop("schema").startswith("urn:histosynth:")
+    assert found == {"name": EVIL}
 
 
 @pytest.mark.parametrize(

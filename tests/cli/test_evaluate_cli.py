@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from glass import tissue
+from json_contract import check_json
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -16,6 +17,8 @@ def call(*words):
     """(exit code, stdout, sentence of the refusal or stderr)."""
     done = CliRunner().invoke(app, ["evaluate", *map(str, words)])
     refusal = str(done.exception) if isinstance(done.exception, HistosynthError) else ""
+    if "--json" in words and not refusal:
+        check_json(done.stdout)
     return 1 if refusal else done.exit_code, done.stdout, refusal or done.stderr
 
 
@@ -52,9 +55,10 @@ def test_words_say_where_to_look_and_json_is_one_object(sides):
     facts = json.loads(out, parse_constant=lambda name: pytest.fail(name))
     assert code == 0 and facts["out"] == str(sides / "out")
     assert facts["sections"].keys() == {"stain", "quality"}
-    assert facts == json.loads((sides / "out" / "report.json").read_text()) | {
-        "out": facts["out"]
-    } | {"created": facts["created"]}
+    written = json.loads((sides / "out" / "report.json").read_text())
+    assert facts["report_schema"] == written["schema"] == 2
+    added = {key: facts[key] for key in ("out", "created", "schema", "report_schema")}
+    assert facts == written | added
 
 
 def test_a_dry_run_writes_nothing(sides):
@@ -112,5 +116,5 @@ def test_files_that_are_no_tiles_are_said_and_the_others_judged(sides):
         sides / "out",
         *QUICK,
     )
-    assert code == 0 and "report.html" in out
+    assert code == 3 and "report.html" in out
     assert "TCGA-AA-0003" in said and "TCGA-AA-0004" in said and "grayscale" in said

@@ -184,7 +184,7 @@ def test_many_refusals_are_one_line(run, cells, tmp_path):
     for number in range(12):
         (cells / f"bad{number:02}.csv").write_text("x,y,class\n1,1,Tumor\n")
     words = ("synthesize", "--nuclei", cells, "--size", "256x192", "--out", tmp_path / "out")
-    lines = [line for line in run(*words, code=1).splitlines() if line.startswith("histosynth: ")]
+    lines = [line for line in run(*words, code=3).splitlines() if line.startswith("histosynth: ")]
     names = ", ".join(str(cells / f"bad{number:02}.csv") for number in range(3))
     assert lines == [
         f"histosynth: 12 files, first {names}: Unknown nucleus class: Tumor; known are epithelial, "

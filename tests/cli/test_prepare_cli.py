@@ -8,6 +8,7 @@ import struct
 import numpy as np
 import pytest
 from glass import tissue, write_pixels, write_slide
+from json_contract import check_json
 from PIL import Image
 from served import serving
 from typer.testing import CliRunner
@@ -22,6 +23,8 @@ def call(*words):
     """(exit code, stdout, sentence of the refusal)."""
     done = CliRunner().invoke(app, ["prepare", *map(str, words)])
     refusal = str(done.exception) if isinstance(done.exception, HistosynthError) else ""
+    if "--json" in words and not refusal:
+        check_json(done.stdout)
     return 1 if refusal else done.exit_code, done.stdout, refusal or done.stderr
 
 
@@ -107,7 +110,7 @@ def read_pixels(path):
 
 def test_stain_makes_pictures_alike_and_names_what_has_none(pictures, tmp_path):
     code, _, said = call("stain", pictures, "--out", tmp_path / "out")
-    assert code == 1 and "glass.png" in said and "stained" in said
+    assert code == 3 and "glass.png" in said and "stained" in said
     assert {path.name for path in (tmp_path / "out").glob("*.png")} == {
         "t0.png",
         "t1.png",

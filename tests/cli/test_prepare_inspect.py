@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+from json_contract import check_json
 from tiff_files import picture, write_aperio, write_generic, write_ome, write_pages
 from typer.testing import CliRunner
 
@@ -22,6 +23,7 @@ def strict(text):
     def refuse(name):
         raise ValueError(name)
 
+    check_json(text)
     return json.loads(text, parse_constant=refuse)
 
 
@@ -97,7 +99,7 @@ def test_bad_files_are_reported_and_the_others_go_on(tmp_path):
     paths = [good, *(tmp_path / name for name in ("text.svs", "empty.tif", "grey.tif"))]
     code, out = call(*paths, cut, tmp_path / "absent.svs", tmp_path, "--json")
     files = strict(out)["files"]
-    assert code == 1 and len(files) == 7
+    assert code == 3 and len(files) == 7
     assert [bool(facts["refused"]) for facts in files] == [False] + [True] * 6
     assert "is a grayscale picture, not 8-bit RGB" in files[3]["refused"][0]
     assert files[5]["refused"] == [
@@ -105,7 +107,7 @@ def test_bad_files_are_reported_and_the_others_go_on(tmp_path):
         "the path."
     ]
     code, out = call(*paths, cut)
-    assert code == 1 and out.count("\n  refused          ") == 5
+    assert code == 3 and out.count("\n  refused          ") == 5
 
 
 def test_a_number_beyond_all_limits_is_no_infinity_in_json(tmp_path):

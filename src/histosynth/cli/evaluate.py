@@ -21,7 +21,7 @@ from .options import (
     Workers,
     split_names,
 )
-from .output import Output
+from .output import PARTLY_REFUSED, Output
 
 if TYPE_CHECKING:
     from ..core.estimate import Estimate
@@ -196,7 +196,8 @@ def evaluate(
     )
     if dry_run:
         facts = plan_evaluation(config)
-        output.done(facts, [f"{name}: {value}" for name, value in facts.items()])
+        lines = [f"{name}: {value}" for name, value in facts.items()]
+        output.done(facts, lines, part="plan")
         return
     if out is None:
         raise BadOption("--out", "not given", "a folder for the report")
@@ -207,8 +208,12 @@ def evaluate(
             engine=EngineOptions(engine, workers, address),
             progress=EvaluationProgress(*bars),
         )
-    output.done(report.as_dict() | {"out": str(out)}, _report_lines(report, out))
-    output.refused(grouped_refusals(report.refused, "tiles"))
+    facts = report.as_dict()
+    facts |= {"out": str(out), "report_schema": facts["schema"]}
+    output.done(facts, _report_lines(report, out))
+    if report.refused:
+        output.refused(grouped_refusals(report.refused, "tiles"))
+        raise SystemExit(PARTLY_REFUSED)
 
 
 def _report_lines(report: Report, out: Path) -> list[str]:

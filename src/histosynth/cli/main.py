@@ -1,7 +1,7 @@
 """The command line. Each verb has a file: it parses, calls one function of `pipeline` and shows.
 
 Torch is loaded by no verb before its options are parsed. Exit codes: 0 finished, 1 refused with the
-reason, 2 wrong usage.
+reason, 2 wrong usage, 3 some inputs refused and the others done, 128 and its number for a signal.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from .output import Output
 from .streams import visible_streams, write_line
 from .synthesize import synthesize
 from .train import train
+from .verb import share_options
 
 OLD_OPTIONS = {
     "hole": "mask",
@@ -44,7 +45,6 @@ app = typer.Typer(
     context_settings={"token_normalize_func": _current_option},
     help="Synthesize and complete H&E tissue from structure. For research use; not for diagnosis.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -76,6 +76,7 @@ for verb in (demo, synthesize, complete, train, evaluate, doctor):
 app.add_typer(prepare.app, name="prepare")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(recipe.app, name="recipe")
+share_options(app)
 
 
 def run() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ from ..core.progress import ProgressCallback, StepCallback
 from ..core.refusals import grouped_refusals
 from ..core.stopping import Stopped
 from ..core.visible import json_line
+from .heartbeat import Heartbeat, Stage, beating
+from .json_schemas import ERROR, schema_id
+from .logs import current_verb, log
 from .streams import raw_stream, write_line
 
 if TYPE_CHECKING:
@@ -21,8 +25,8 @@ if TYPE_CHECKING:
     from ..core.outcome import Outcome
 
 
-def _ignore(done: int, total: int) -> None:
-    pass
+PARTLY_REFUSED = 3
+"""Exit code where some of the inputs were refused, and the work was done for the others."""
 
 
 @dataclass
@@ -38,27 +42,33 @@ class Output:
     quiet: bool = False
 
     @property
-    def shows_progress(self) -> bool:
-        """Whether progress is wanted and stderr is a terminal."""
-        return not self.quiet and sys.stderr.isatty()
+    def shows_bars(self) -> bool:
+        """Whether progress is wanted and stderr is a terminal that is not logged to."""
+        return not self.quiet and not current_verb.is_json and sys.stderr.isatty()
 
     @contextmanager
     def bars(self, *names: str) -> Iterator[tuple[ProgressCallback, ...]]:
-        """One progress bar a name on stderr, each shown from its first call on."""
-        if not self.shows_progress:
-            yield tuple(_ignore for _ in names)
-            return
-        with _open_progress("{task.fields[speed_text]}") as progress:
-            tasks = [
-                progress.add_task(
+        """One progress bar a name on stderr, each shown from its first call on.
+
+        Where stderr is no terminal it gets lines, and so does the log.
+        """
+        with ExitStack() as stack:
+            heartbeat = stack.enter_context(beating())
+            logged = [_logging_callback(heartbeat, name) for name in names]
+            if not self.shows_bars:
+                yield tuple(logged)
+                return
+            progress = stack.enter_context(_open_progress("{task.fields[speed_text]}"))
+            callbacks = []
+            for name, on_logged in zip(names, logged, strict=True):
+                task = progress.add_task(
                     name,
                     total=None,
                     visible=False,
                     speed_text="",
                 )
-                for name in names
-            ]
-            yield tuple(_bar_callback(progress, task) for task in tasks)
+                callbacks.append(_bar_callback(progress, task, on_logged))
+            yield tuple(callbacks)
 
     @contextmanager
     def progress(self, name: str) -> Iterator[ProgressCallback]:
@@ -69,10 +79,13 @@ class Output:
     @contextmanager
     def steps(self, name: str, total: int) -> Iterator[StepCallback]:
         """A bar of training steps with their loss, images a second and the time left."""
-        if not self.shows_progress:
-            yield lambda step, numbers: None
-            return
-        with _open_progress("{task.fields[numbers_text]}") as progress:
+        with ExitStack() as stack:
+            heartbeat = stack.enter_context(beating())
+            stage = Stage(name)
+            if not self.shows_bars:
+                yield lambda step, numbers: heartbeat.update(stage, step, total, numbers)
+                return
+            progress = stack.enter_context(_open_progress("{task.fields[numbers_text]}"))
             task = progress.add_task(
                 name,
                 total=total,
@@ -81,6 +94,7 @@ class Output:
             )
 
             def on_step(step: int, numbers: Mapping[str, float]) -> None:
+                heartbeat.update(stage, step, total, numbers)
                 loss = numbers.get("loss", float("nan"))
                 speed = numbers.get("images_per_s", 0)
                 progress.update(
@@ -94,13 +108,27 @@ class Output:
 
     def note(self, text: str) -> None:
         """A line for people while work goes on."""
-        if not self.quiet:
+        log("note", text)
+        if not self.quiet and not current_verb.is_json:
             write_line(sys.stderr, text)
 
-    def done(self, result: Mapping[str, Any], lines: Sequence[str]) -> None:
-        """Show the result: JSON, or the lines."""
+    def done(
+        self,
+        result: Mapping[str, Any],
+        lines: Sequence[str],
+        *,
+        part: str = "",
+    ) -> None:
+        """Show the result: JSON, or the lines.
+
+        Args:
+            result: values for JSON; its schema is added.
+            lines: text.
+            part: of the verb, where it has several results: `plan` for a dry run.
+        """
         if self.as_json:
-            write_line(sys.stdout, json_line(result))
+            name = f"{current_verb.verb} {part}".strip()
+            write_line(sys.stdout, json_line({**result, "schema": schema_id(name)}))
         elif not self.quiet:
             for line in lines:
                 write_line(sys.stdout, line)
@@ -111,7 +139,9 @@ class Output:
         facts: Mapping[str, Any] | None = None,
         lines: Sequence[str] | None = None,
     ) -> None:
-        """Show what was written and what was refused; exit code 1 if anything was refused.
+        """Show what was written and what was refused.
+
+        Exit code 3 if some inputs were refused, and 1 if all of them were.
 
         Args:
             outcome: of the verb.
@@ -127,21 +157,20 @@ class Output:
         self.done(outcome.as_dict() | dict(facts or {}), lines)
         if outcome.refused:
             self.refused(grouped_refusals(outcome.refused))
-            raise SystemExit(1)
+            raise SystemExit(PARTLY_REFUSED if outcome.written else 1)
 
     def refused(self, errors: Iterable[HistosynthError | str]) -> None:
         """Show sentences on what was refused while the rest went on, even if quiet."""
         for error in errors:
-            lines = error.lines() if isinstance(error, HistosynthError) else [error]
-            write_line(sys.stderr, f"histosynth: {lines[0]}")
-            for line in lines[1:]:
-                write_line(sys.stderr, line)
+            log("refused", str(error), logging.WARNING)
+            self._sentence(error)
 
     def refuse(self, error: HistosynthError) -> None:
         """Show a refusal: one sentence with the numbers, one with the next step."""
-        self.refused([error])
+        self._sentence(error)
         if self.as_json:
             fact = {
+                "schema": schema_id(ERROR),
                 "error": type(error).__name__,
                 "problem": error.problem,
                 "remedy": error.remedy,
@@ -150,24 +179,35 @@ class Output:
 
     def stopped(self, stop: Stopped) -> None:
         """Show what a run had done when a signal stopped it, and the next step."""
-        write_line(sys.stderr, f"histosynth: {stop}")
+        self._sentence(stop)
         if self.as_json:
             fact = {
+                "schema": schema_id(ERROR),
                 "error": "Stopped",
                 "problem": stop.problem,
                 "remedy": stop.remedy,
             }
             write_line(sys.stdout, json_line(fact))
 
+    def _sentence(self, text: object) -> None:
+        """What was refused, on stderr: where that is JSON, the log has it already."""
+        if current_verb.is_json:
+            return
+        lines = text.lines() if isinstance(text, HistosynthError) else [text]
+        write_line(sys.stderr, f"histosynth: {lines[0]}")
+        for line in lines[1:]:
+            write_line(sys.stderr, line)
+
 
 def _open_progress(extra_text: str) -> Progress:
-    """Bars with count and time left; `extra_text` is a format string of one more column."""
+    """Bars with count and times; `extra_text` is a format string of one more column."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
         TextColumn,
+        TimeElapsedColumn,
         TimeRemainingColumn,
     )
 
@@ -176,13 +216,24 @@ def _open_progress(extra_text: str) -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(extra_text, markup=False),
+        TimeElapsedColumn(),  # moves while a batch is sampled and nothing is counted
         TimeRemainingColumn(),
         console=Console(file=raw_stream(sys.stderr)),
     )
 
 
-def _bar_callback(progress: Progress, task: TaskID) -> ProgressCallback:
+def _logging_callback(heartbeat: Heartbeat, name: str) -> ProgressCallback:
+    stage = Stage(name)
+    return lambda done, total: heartbeat.update(stage, done, total)
+
+
+def _bar_callback(
+    progress: Progress,
+    task: TaskID,
+    on_logged: ProgressCallback,
+) -> ProgressCallback:
     def on_progress(done: int, total: int) -> None:
+        on_logged(done, total)
         speed = progress.tasks[task].speed
         progress.update(
             task,

@@ -24,7 +24,7 @@ from .options import (
     Quiet,
     Workers,
 )
-from .output import Output
+from .output import PARTLY_REFUSED, Output
 
 if TYPE_CHECKING:
     from ..core.estimate import Estimate
@@ -85,7 +85,8 @@ def run(
     output = Output(as_json, quiet)
     if dry_run:
         facts = plan_preparation(recipe, mpp=mpp, device=device, dtype=dtype)
-        output.done(facts, [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items()])
+        lines = [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items()]
+        output.done(facts, lines, part="plan")
         return
     with output.bars("surveying slides", "writing tiles") as bars:
         prepared = run_preparation(
@@ -162,7 +163,7 @@ def tiles(
 
 
 def _report_tile_set(prepared: Prepared, out: Path, output: Output) -> None:
-    """Show a tile set; exit code 1 if a slide was refused."""
+    """Show a tile set; exit code 3 if some slides were refused, 1 if all were."""
     summary = prepared.summary
     result = summary | {"out": str(out), "written_files": prepared.written}
     for note in summary["notes"]:
@@ -175,7 +176,7 @@ def _report_tile_set(prepared: Prepared, out: Path, output: Output) -> None:
     refused = {slide["slide"]: slide["refused"] for slide in slides}
     output.refused(grouped_refusals(refused, "slides"))
     if refused:
-        raise SystemExit(1)
+        raise SystemExit(PARTLY_REFUSED if len(refused) < len(summary["slides"]) else 1)
 
 
 def _tile_set_lines(prepared: Prepared, out: Path) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .options import Json, Quiet
-from .output import Output
+from .output import PARTLY_REFUSED, Output
 
 _NAME_WIDTH = 16
 _HIDDEN = ("path", "type", "refused", "width", "height")
@@ -26,7 +26,7 @@ def inspect(
 ) -> None:
     """Show what slides and annotations are: make, levels, scale, classes, and what is refused.
 
-    Exit code 1 if any of them would be refused.
+    Exit code 3 if some of them would be refused, 1 if all.
 
     Example: histosynth prepare inspect slide.svs slide.geojson
     """
@@ -36,8 +36,9 @@ def inspect(
     lines = [line for facts in found for line in _lines_of(facts)]
     output = Output(as_json, quiet)
     output.done({"files": found}, lines)
-    if any(facts["refused"] for facts in found):
-        raise SystemExit(1)
+    refused = sum(bool(facts["refused"]) for facts in found)
+    if refused:
+        raise SystemExit(PARTLY_REFUSED if refused < len(found) else 1)
 
 
 def _lines_of(facts: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,8 @@ from ..core.visible import visible
 _UP = re.compile(r"(\x1b\[A)+")
 """Progress bars of other packages (tqdm) move up by a write of this alone, and begin a line anew
 by a write that begins with a carriage return. Texts of strangers are never a whole write."""
+_with_escapes: set[str] = set()
+"""Texts of the package with colours, each written as a whole."""
 
 
 class VisibleStream:
@@ -36,7 +38,7 @@ class VisibleStream:
 
     def write(self, text: str) -> int:
         """Write text; returns the length of the text as it came."""
-        if _UP.fullmatch(text):
+        if _UP.fullmatch(text) or text.rstrip("\n") in _with_escapes:
             shown = text
         elif text.startswith("\r"):
             shown = "\r" + visible(text[1:], keep="\n")
@@ -70,6 +72,11 @@ def _carrying_text(stream: TextIO) -> Any:
     return VisibleStream(stream) if stream else stream
 
 
+def allow_escapes(text: str) -> None:
+    """Let a text be written with its colours: all in it is of this package, or shown as escapes."""
+    _with_escapes.add(text.rstrip("\n"))
+
+
 def raw_stream(stream: TextIO) -> TextIO:
     """The stream below, for bars that draw with escapes of their own."""
     return stream.raw if isinstance(stream, VisibleStream) else stream
@@ -78,6 +85,27 @@ def raw_stream(stream: TextIO) -> TextIO:
 def write_line(stream: TextIO, text: object) -> None:
     """Write a text as one line, whatever it holds."""
     _write_encodable(raw_stream(stream), f"{visible(text)}\n")
+
+
+def result_line(text: object) -> None:
+    """Write a line to stdout."""
+    write_line(sys.stdout, text)
+
+
+def error_line(text: object) -> None:
+    """Write a line to stderr, at once."""
+    write_line(sys.stderr, text)
+    sys.stderr.flush()
+
+
+def shows_results() -> bool:
+    """Whether stdout is a terminal."""
+    return sys.stdout.isatty()
+
+
+def shows_errors() -> bool:
+    """Whether stderr is a terminal."""
+    return sys.stderr.isatty()
 
 
 def _write_encodable(stream: TextIO, text: str) -> None:

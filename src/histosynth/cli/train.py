@@ -72,7 +72,7 @@ def train(
     """
     output = Output(as_json, quiet)
     if list_recipes:
-        output.done(recipe_facts(), recipe_lines())
+        output.done(recipe_facts(), recipe_lines(), part="list")
         return
     if recipe is None:
         raise typer.BadParameter("it is missing", param_hint="'RECIPE'")
@@ -96,7 +96,7 @@ def train(
 
     if dry_run:
         plan = training.plan_training(chosen, out, device=device)
-        output.done(asdict(plan), _plan_lines(plan))
+        output.done(asdict(plan), _plan_lines(plan), part="plan")
         return
     if not training.is_first_process():
         output = Output(quiet=True)  # one of several processes reports

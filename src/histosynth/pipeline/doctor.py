@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from ..core.shipped import COMPACT
 from ..model.adapters import adapter_names
@@ -19,18 +14,9 @@ from ..model.opening import open_bundle
 from ..sampling.settings import default_settings
 from ..tensors.device import pick_device, pick_dtype
 from ..tissue.layout import LAYOUT_CLASSES, draw_layout
+from .doctor_machine import examine_machine
 from .synthesize import synthesize
 
-PACKAGES = (
-    "histosynth",
-    "torch",
-    "diffusers",
-    "peft",
-    "safetensors",
-    "numpy",
-    "scipy",
-    "pillow",
-)
 PROBE_SIZE = (256, 256)
 
 
@@ -50,7 +36,9 @@ def examine(
     Raises:
         BadOption: the device or the number type cannot be used.
     """
-    facts = _machine_facts(device, dtype)
+    facts = examine_machine()
+    problems = facts.pop("problems")
+    facts |= _speed_facts(device, dtype)
     began = time.perf_counter()
     bundle = open_bundle(bundle_path, device=device, dtype=dtype)
     load_s = time.perf_counter() - began
@@ -59,29 +47,17 @@ def examine(
     facts["bundle_load_s"] = round(load_s, 2)
     if set(LAYOUT_CLASSES) <= set(bundle.info.classes):
         facts["tile_256_px_s"] = round(_seconds_per_tile(bundle), 2)
+    facts["problems"] = problems
     return facts
 
 
-def _machine_facts(wanted: str | None, dtype: str | None) -> dict[str, Any]:
+def _speed_facts(wanted: str | None, dtype: str | None) -> dict[str, Any]:
     device = pick_device(wanted)
-    facts: dict[str, Any] = {"python": platform.python_version()}
-    for name in PACKAGES:
-        facts[name] = _version(name)
-    facts |= {
+    return {
         "device": str(device),
-        "cpu_cores": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
         "bf16_gain_on_cpu": round(bf16_gain(), 2),
         "number_type": str(pick_dtype(device, dtype)).removeprefix("torch."),
     }
-    return facts
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
