@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import yaml
+from pycocotools.coco import COCO
 
 from histosynth.annotation.labels.boxes import NOMINAL_DIAMETER_UM, boxes_of
 from histosynth.annotation.labels.coco import coco_picture, coco_text
@@ -156,9 +157,8 @@ def test_coco_states_keypoints_from_the_pixel_and_boxes_from_its_corner():
 
 
 def test_coco_is_read_by_its_own_library(tmp_path):
-    library = pytest.importorskip("pycocotools.coco")
     write(tmp_path, {"a_0.png": nuclei_of(), "b_0.png": EMPTY}, ("coco",))
-    coco = library.COCO(str(tmp_path / "coco" / "annotations.json"))
+    coco = COCO(str(tmp_path / "coco" / "annotations.json"))
     by_name = {image["file_name"]: image["id"] for image in coco.loadImgs(coco.getImgIds())}
     assert set(by_name) == {"a_0.png", "b_0.png"}
     assert coco.getAnnIds(imgIds=[by_name["b_0.png"]]) == []
