@@ -291,7 +291,7 @@ def test_a_slide_without_tissue_is_no_error_and_says_so(tmp_path):
         "--engine",
         "local",
     )
-    assert code == 0 and out.startswith("0 of 1 tiles kept") and "refused, tissue: 1" in out
+    assert code == 0 and out.startswith("0 of 1 tile kept") and "refused, tissue: 1" in out
 
 
 def test_recipes_tell_all_their_problems_at_once(tmp_path):

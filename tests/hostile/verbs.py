@@ -57,6 +57,20 @@ VERBS = (
         ],
     ),
     Verb(
+        "synthesize labels",
+        lambda inputs, out: [
+            *("synthesize", "--nuclei", inputs / "cells", "--size", SIDE, "--out", out),
+            *("--labels", "csv,geojson,coco,yolo", *_sampled(inputs)),
+        ],
+    ),
+    Verb(
+        "synthesize tile set",
+        lambda inputs, out: [
+            *("synthesize", "--nuclei", inputs / "cells", "--size", SIDE, "--out", out),
+            *("--format", "tileset", *_sampled(inputs)),
+        ],
+    ),
+    Verb(
         "complete",
         lambda inputs, out: [
             *("complete", "--image", inputs / "images", "--mask", inputs / "masks"),
@@ -89,6 +103,11 @@ VERBS = (
     Verb(
         "bundle unpack",
         lambda inputs, out: ["bundle", "unpack", inputs / "bundle.zip", "--out", out, "-q"],
+        once=True,
+    ),
+    Verb(
+        "bundle export",
+        lambda inputs, out: ["bundle", "export", inputs / "bundle", "--out", out, "-q"],
         once=True,
     ),
     Verb(

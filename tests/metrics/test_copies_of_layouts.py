@@ -84,7 +84,7 @@ def test_tiles_that_were_given_nothing_are_suspected_for_the_layout():
     assert "given_nuclei" not in section.facts
     bar = section.facts["bar"]
     assert section.verdict == (
-        "1 of 2 synthetic tiles are suspected copies of training tissue (correlation above "
+        "1 of 2 synthetic tiles is a suspected copy of training tissue (correlation above "
         f"{bar:.2f}, or 0.45 beyond the layout of nuclei), first s0: compare the pairs below. No "
         "tile states the nuclei that it was given: tiles that were given the nuclei of training "
         "tiles are suspected for those; name their files with --conditions."
@@ -113,9 +113,9 @@ def test_tiles_with_and_without_given_nuclei():
     section = conclude_copying(unseen("r", 1), Sample(both), unseen("l", 2), CROPS, OWNERS)
     bar = section.facts["bar"]
     assert section.verdict == (
-        "1 of 2 synthetic tiles are suspected copies of training tissue (correlation above "
+        "1 of 2 synthetic tiles is a suspected copy of training tissue (correlation above "
         f"{bar:.2f} without given nuclei, or 0.45 beyond the layout of nuclei), first t0: compare "
-        f"the pairs below. 1 tiles state that they were given nuclei; none correlates above "
+        f"the pairs below. 1 tile states that it was given nuclei; none correlates above "
         f"{bar:.2f} with a training tile by the layout alone."
     )
     spared = side("s", [(0.8, 0.1, 0)]).tiles + side("t", [(0.3, 0.2, 0)], given=False).tiles
@@ -124,6 +124,21 @@ def test_tiles_with_and_without_given_nuclei():
         "None of 2 synthetic tiles is a suspected copy: the largest correlation with training "
         f"tissue is 0.30, the bar {bar:.2f}; beyond the layout of nuclei 0.20, the bar 0.45. "
     )
+
+
+@pytest.mark.parametrize(
+    ("scores", "sentence"),
+    [
+        ([0.8], "1 tile states that it was given nuclei; it correlates above"),
+        ([0.8, 0.1], "2 tiles state that they were given nuclei; 1 of them correlates above"),
+        ([0.8, 0.8], "2 tiles state that they were given nuclei; 2 of them correlate above"),
+    ],
+)
+def test_one_tile_is_spoken_of_in_the_singular(scores, sentence):
+    verdict = concluded([(score, 0.1, 0) for score in scores]).verdict
+    assert sentence in verdict
+    end = "is not suspected" if len(scores) == 1 or scores[1] < 0.5 else "are not suspected"
+    assert verdict.endswith(f"{end} for that.")
 
 
 def test_nuclei_of_no_training_tile():

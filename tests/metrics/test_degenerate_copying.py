@@ -63,7 +63,7 @@ def test_a_bar_above_1_gives_no_verdict_on_copies():
 
 def test_equal_scores_below_1_still_show_a_copy():
     section = copying([0.5, 1.0, 0.5], [0.5] * 20)
-    assert section.verdict.startswith("1 of 3 synthetic tiles are suspected copies")
+    assert section.verdict.startswith("1 of 3 synthetic tiles is a suspected copy")
 
 
 @pytest.mark.parametrize("score", [math.nan, -1.0])

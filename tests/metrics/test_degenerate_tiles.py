@@ -128,7 +128,7 @@ def inpainted(mask, completed=None):
 def test_an_unchanged_tile_is_equal_in_every_region():
     section = conclude_inpainting(inpainted(MASK))
     found = plain(section)
-    reason = "nothing differs in any of 2 tiles, so that PSNR is infinite"
+    reason = "nothing differs in 2 tiles, so that PSNR is infinite"
     assert found["psnr_inside"]["value"]["reason"] == reason
     assert found["ssim_inside"]["value"]["value"] == 1
     assert found["boundary_step"]["ratio"]["reason"] == "there is nothing to divide by"

@@ -118,14 +118,14 @@ def test_tiles_without_any_difference_are_left_out_of_psnr_and_counted():
     )
     boundary = by_name(section)["psnr_boundary"]
     assert boundary.value.value == 15.0
-    assert boundary.note.startswith("1 tiles without any difference (infinite PSNR) left out; ")
+    assert boundary.note.startswith("1 tile without any difference (infinite PSNR) left out; ")
     none = [[math.inf, math.inf], [math.inf, math.nan]]
     section = conclude_inpainting(side(2, 0, psnr=none), side(2, 1, psnr=none))
     for name, count in (("psnr_inside", 2), ("psnr_boundary", 1)):
         found = by_name(section)[name]
         for value in (found.value, found.real):
             assert value.reason == (
-                f"nothing differs in any of {count} tiles, so that PSNR is infinite"
+                f"nothing differs in {count} tile{'s' * (count > 1)}, so that PSNR is infinite"
             )
             assert (value.n, value.unit) == (count, "dB")
         assert found.note == ""

@@ -363,8 +363,8 @@ def test_the_area_is_that_of_scores_of_held_out_patients():
     [
         ([10, 9], [10] * 3, 19, 3, "one side has 19 nuclei; at least 20 would be needed"),
         ([10] * 4, [0, 5, 5], 10, 4, "one side has 10 nuclei; at least 20 would be needed"),
-        ([30], [10] * 3, 30, 3, "one side has nuclei of 1 patients; at least 2 would be needed"),
-        ([20] * 3, [0, 30], 30, 3, "one side has nuclei of 1 patients; at least 2 would be needed"),
+        ([30], [10] * 3, 30, 3, "one side has nuclei of 1 patient; at least 2 would be needed"),
+        ([20] * 3, [0, 30], 30, 3, "one side has nuclei of 1 patient; at least 2 would be needed"),
     ],
 )
 def test_what_is_too_few_to_distinguish(first, second, n, groups, reason):

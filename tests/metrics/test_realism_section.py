@@ -114,7 +114,7 @@ def test_spatial_features_count_where_both_sides_have_them(real, synthetic, list
 
 def test_facts_state_what_the_baseline_is_of():
     halves = conclude_realism(few("real"), few("synthetic"), None, encoder="x").facts
-    assert halves["baseline"] == "1 patients with 2 tiles each, of halves of the 2 real patients"
+    assert halves["baseline"] == "1 patient with 2 tiles each, of halves of the 2 real patients"
     assert not halves["resampled_jointly"]
     paired = conclude_realism(few("real"), few("real"), few("other"), encoder="x").facts
     assert paired["resampled_jointly"]

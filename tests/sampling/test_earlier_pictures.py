@@ -64,7 +64,7 @@ def test_only_pictures_that_are_absent_are_sampled_again(place, bundle_folder):
     outcome = synthesize(place, bundle_folder)
     assert times(place) == before and len(outcome.finished) == len(outcome.written) == 3
     assert outcome.notes == [
-        "3 of 3 pictures were there already, with the same recipe, and stay as they are."
+        "3 of 3 pictures were there already, with the same recipe, and stay unchanged."
     ]
     (out / "c0_0.png").unlink()
     assert synthesize(place, bundle_folder).finished == [out / "c1_0.png", out / "c2_0.png"]

@@ -102,7 +102,7 @@ def test_the_same_command_leaves_every_file_and_more_variants_keep_the_others(
     outcome = synthesize(place, bundle_folder)
     assert contents(place / "set") == before and len(outcome.finished) == 2
     assert outcome.notes == [
-        "4 of 4 tiles were there already, with the same recipe, and stay as they are."
+        "4 of 4 tiles were there already, with the same recipe, and stay unchanged."
     ]
     outcome = synthesize(place, bundle_folder, variants=3)
     after = contents(place / "set")
@@ -130,7 +130,7 @@ def test_a_run_that_was_stopped_keeps_its_tiles_and_goes_on(place, bundle_folder
     assert 0 < kept < 6
     outcome = synthesize(place, bundle_folder, variants=3, batch=1)
     assert outcome.notes == [
-        f"{kept} of 6 tiles were there already, with the same recipe, and stay as they are."
+        f"{kept} of 6 tiles were there already, with the same recipe, and stay unchanged."
     ]
     assert contents(place / "set") == contents(whole)
 

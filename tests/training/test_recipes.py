@@ -10,6 +10,10 @@ from histosynth.core.shipped import COMPACT, starting_point
 from histosynth.core.shipped_recipes import shipped_recipes
 from histosynth.pipeline.train import dry_run
 from histosynth.pipeline.train_options import TrainOptions, read_train_recipe
+from histosynth.training.recipes.artefact import ArtefactPlan
+from histosynth.training.recipes.autoencoder import AutoencoderPlan
+from histosynth.training.recipes.detector import DetectorPlan
+from histosynth.training.recipes.encoder import EncoderPlan
 from histosynth.training.recipes.loop import LoopPlan
 from histosynth.training.recipes.rare_labels import RareLabelOptions
 
@@ -50,6 +54,24 @@ def test_a_start_that_is_not_there_is_refused_before_anything_is_trained(tmp_pat
     with pytest.raises(BadRecipe) as refused:
         dry_run(path, options=TrainOptions(root=DATA))
     assert refused.value.problems == (f"start: there is no folder {tmp_path / 'nowhere'}",)
+
+
+@pytest.mark.parametrize(
+    ("plan", "values", "sentence"),
+    [
+        (DetectorPlan, {"widths": [8] * 9, "blocks": [1] * 9}, "as many, from 1 to 8, not 9 and 9"),
+        (DetectorPlan, {"widths": [], "blocks": []}, "as many, from 1 to 8, not 0 and 0"),
+        (DetectorPlan, {"widths": [8, 8]}, "widths and blocks must be as many"),
+        (DetectorPlan, {"widths": [8, 16, 2000, 8]}, r"widths must lie in 1\.\.1024, not \[8, 16"),
+        (EncoderPlan, {"widths": [8, 16, 0, 8]}, r"widths\[2\] must be at least 1, not 0"),
+        (EncoderPlan, {"blocks": [1, 1, 1, -1]}, r"blocks\[3\] must not be negative, not -1"),
+        (ArtefactPlan, {"depths": [1, 1, 1, 65]}, r"depths must lie in 1\.\.64"),
+        (AutoencoderPlan, {"encoder_layers": [0, 1, 2, -1]}, r"encoder_layers\[3\] must not be"),
+    ],
+)
+def test_a_network_that_no_reader_opens_is_refused_before_it_is_trained(plan, values, sentence):
+    with pytest.raises(BadRecipe, match=sentence):
+        recipes.build(values, plan)
 
 
 def test_keys_of_earlier_versions_are_read():

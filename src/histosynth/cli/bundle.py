@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from ..core.number_format import counted
 from .options import Json, Quiet
 from .output import Output
 
@@ -75,7 +76,7 @@ def pack(
     from ..model import packing
 
     packed = packing.pack(folder, out, measured=measured)
-    line = f"{out}: {len(packed['files'])} files, {_size_text(packed['bytes'])}"
+    line = f"{out}: {counted(len(packed['files']), 'file')}, {_size_text(packed['bytes'])}"
     Output(as_json, quiet).done(packed, [line])
 
 
@@ -99,7 +100,7 @@ def unpack(
     from ..model import packing
 
     unpacked = packing.unpack(archive, out)
-    line = f"{out}: bundle {unpacked['name']}, {unpacked['files']} files, verified"
+    line = f"{out}: bundle {unpacked['name']}, {counted(unpacked['files'], 'file')}, verified"
     Output(as_json, quiet).done(unpacked, [line])
 
 
@@ -168,7 +169,7 @@ def export(
 
     exported = bundles.export(folder, to, out)
     lines = [
-        f"{out}: {exported['files']} files, {_size_text(exported['bytes'])}",
+        f"{out}: {counted(exported['files'], 'file')}, {_size_text(exported['bytes'])}",
         f"opens with {exported['opens_with']}",
     ]
     Output(as_json, quiet).done(exported, lines)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..core.number_format import counted
 from .options import BundlePath, Device, Dtype, Json, Quiet, Seed
 from .output import Output
 
@@ -42,7 +43,7 @@ def demo(
             on_progress=on_progress,
         )
     lines = [
-        f"Generated {result['pictures']} pictures in {result['seconds']:.0f} s.",
+        f"Generated {counted(result['pictures'], 'picture')} in {result['seconds']:.0f} s.",
         f"Overview       {result['contact']}",
         f"Report         {result['report']}   (opens offline)",
         "Try next       histosynth synthesize --nuclei "

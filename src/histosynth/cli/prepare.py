@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..core.number_format import counted
 from ..core.refusals import grouped_refusals
 from ..engine import EngineOptions
 from . import prepare_inspect, prepare_quality
@@ -183,8 +184,8 @@ def _tile_set_lines(prepared: Prepared, out: Path) -> list[str]:
     summary = prepared.summary
     slides = [slide["slide"] for slide in summary["slides"] if "refused" not in slide]
     counts = (
-        f"{summary['kept']:,} of {summary['tiles']:,} tiles kept, "
-        f"{len(slides)} of {len(summary['slides'])} slides."
+        f"{summary['kept']:,} of {counted(summary['tiles'], 'tile')} kept, "
+        f"{len(slides)} of {counted(len(summary['slides']), 'slide')}."
     )
     lines = [counts if prepared.written else f"Nothing to do, all of it is there: {counts}"]
     for gate, count in summary["refused"].items():
@@ -227,7 +228,7 @@ def stain(
             on_progress=on_progress,
         )
     preview = out / "look" / "contact.png"
-    line = f"{len(outcome.written)} pictures of one stain in {out}; preview {preview}"
+    line = f"{counted(len(outcome.written), 'picture')} of one stain in {out}; preview {preview}"
     output.report(outcome, lines=[line])
 
 
@@ -321,7 +322,8 @@ def _split_lines(result: Mapping[str, Any], out: Path) -> list[str]:
     lines = [f"{'label':24}" + "".join(f"{name:>12}" for name in names)]
     for label, counts in by_label.items():
         lines.append(f"{label:24}" + "".join(f"{counts[name]:>12}" for name in names))
-    lines.append(f"{result['patients']} patients, {result['slides']} slides: {out}")
+    patients = counted(result["patients"], "patient")
+    lines.append(f"{patients}, {counted(result['slides'], 'slide')}: {out}")
     lines += [f"Note: {note}" for note in result["notes"]]
     return lines
 
@@ -446,7 +448,7 @@ def fetch(
             on_progress=on_progress,
         )
     lines = [
-        f"{facts['slides']} slides of {facts['patients']} patients, "
+        f"{counted(facts['slides'], 'slide')} of {counted(facts['patients'], 'patient')}, "
         f"{facts['bytes'] / 1e9:.1f} GB: {facts['fetched']} fetched, "
         f"{facts['already']} already there."
     ]

@@ -10,6 +10,7 @@ from .errors import BadMask, SizeMismatch
 from .geometry import Size
 from .line_of_facts import line_of_facts
 from .nuclei import Nuclei
+from .number_format import counted
 from .pictures import as_mask, as_rgb
 from .tile import Mask, Pixels, read_only
 
@@ -88,7 +89,11 @@ class Condition:
                 raise SizeMismatch("context", context_size, self.size)
 
     def __repr__(self) -> str:
-        nuclei = "nuclei unknown" if self.nuclei is None else f"{len(self.nuclei)} nuclei"
+        nuclei = (
+            "nuclei unknown"
+            if self.nuclei is None
+            else counted(len(self.nuclei), "nucleus", "nuclei")
+        )
         facts = [f"{self.size.width} x {self.size.height} px", nuclei]
         if self.label:
             facts.append(f"label {self.label!r}")

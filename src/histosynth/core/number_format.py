@@ -44,6 +44,11 @@ def format_count(value: int) -> str:
     return format_fixed(value, 0)
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A count with its noun, whose plural ends in s unless another is given, for plain text."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def format_fixed(value: float, decimals: int) -> str:
     """A number with so many decimals; never minus zero."""
     text = f"{value:,.{decimals}f}".replace(",", NARROW_SPACE)

@@ -18,6 +18,7 @@ from .errors import BadOption, NotWritable
 from .line_of_facts import line_of_facts
 from .marked_image import marked_image
 from .marking import DESCRIPTION_TAG, NAMESPACE, RECIPE_KEY, XMP_TAG, save_options
+from .number_format import counted
 from .own_files import OwnFiles
 from .plain_files import open_plain
 from .store import atomic_write
@@ -71,7 +72,7 @@ class Synthetic:
         if self.recipe.get("verb"):
             facts.append(str(self.recipe["verb"]))
         if self.condition.nuclei is not None:
-            facts.append(f"{len(self.condition.nuclei)} nuclei")
+            facts.append(counted(len(self.condition.nuclei), "nucleus", "nuclei"))
         if self.condition.label:
             facts.append(f"label {self.condition.label!r}")
         if "seed" in self.recipe:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..core.network_shape import NetworkLimits
 from ..core.units import is_mpp
 
 GOOD_CLASS = "good"
 """Name of the folder, and class, of tiles without artefacts."""
 ARTEFACT_CARD = "artefact.json"
-_MAX_STAGES = 6
-_MAX_WIDTH = 2048
-_MAX_DEPTH = 64
+ARTEFACT_LIMITS = NetworkLimits(
+    scales=6,
+    width=2048,
+    blocks=64,
+    least_blocks=1,
+    blocks_name="depths",
+)
+"""Of the networks that are opened."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +62,4 @@ class ArtefactInfo:
     def __post_init__(self) -> None:
         if not is_mpp(self.mpp) or not 32 <= self.size_px <= 4096:
             raise ValueError("mpp must lie in [0.05, 20] and size_px in 32..4096")
-        check_network_layout(self.widths, self.depths)
-
-
-def check_network_layout(widths: tuple[int, ...], depths: tuple[int, ...]) -> None:
-    """Refuse a network that cannot be built, or not in memory.
-
-    Raises:
-        ValueError: naming the limits.
-    """
-    if len(widths) != len(depths) or not 1 <= len(widths) <= _MAX_STAGES:
-        raise ValueError(f"widths and depths must be as many, 1 to {_MAX_STAGES}")
-    widths_are_valid = all(0 < width <= _MAX_WIDTH for width in widths)
-    depths_are_valid = all(0 < depth <= _MAX_DEPTH for depth in depths)
-    if not widths_are_valid or not depths_are_valid:
-        raise ValueError(f"widths must lie in 1..{_MAX_WIDTH} and depths in 1..{_MAX_DEPTH}")
+        ARTEFACT_LIMITS.check(self.widths, self.depths)

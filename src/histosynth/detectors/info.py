@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.network_shape import NetworkLimits
 from ..core.units import is_mpp
 from ..core.weights_folder import read_card
 
 SHIPPED_DETECTOR = Path(__file__).parent / "weights"
 """The detector inside the package."""
 DETECTOR_CARD = "detector.json"
-_MAX_LEVELS = 8
-_MAX_WIDTH = 1024
-_MAX_BLOCKS = 16
+DETECTOR_LIMITS = NetworkLimits(scales=8, width=1024, blocks=16)
+"""Of the networks that are opened."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,9 @@ class DetectorInfo:
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1 or not is_mpp(self.mpp):
             raise ValueError("threshold must lie in (0, 1) and mpp in [0.05, 20]")
-        levels = len(self.widths)
-        if levels != len(self.blocks) or levels > _MAX_LEVELS or not self.classes:
-            raise ValueError("widths and blocks must be as many, and classes at least one")
-        widths_are_valid = all(0 < width <= _MAX_WIDTH for width in self.widths)
-        blocks_are_valid = all(0 <= count <= _MAX_BLOCKS for count in self.blocks)
-        if not widths_are_valid or not blocks_are_valid:
-            raise ValueError(f"widths must lie in 1..{_MAX_WIDTH} and blocks in 0..{_MAX_BLOCKS}")
+        if not self.classes:
+            raise ValueError("classes must name at least one")
+        DETECTOR_LIMITS.check(self.widths, self.blocks)
 
     @property
     def full_name(self) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.network_shape import NetworkLimits
 from ..core.units import check_mpp
 from ..core.weights_folder import read_card
 
 SHIPPED_ENCODER = Path(__file__).parent / "weights"
 """The encoder inside the package."""
 ENCODER_CARD = "encoder.json"
-_MAX_LEVELS = 8
-_MAX_WIDTH = 2048
-_MAX_BLOCKS = 32
+ENCODER_LIMITS = NetworkLimits(scales=8, width=2048, blocks=32)
+"""Of the networks that are opened."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,7 @@ class EncoderInfo:
 
     def __post_init__(self) -> None:
         check_mpp(self.mpp)
-        levels = len(self.widths)
-        if levels != len(self.blocks) or not 1 <= levels <= _MAX_LEVELS:
-            raise ValueError(f"widths and blocks must be as many, from 1 to {_MAX_LEVELS}")
-        widths_are_valid = all(0 < width <= _MAX_WIDTH for width in self.widths)
-        blocks_are_valid = all(0 <= count <= _MAX_BLOCKS for count in self.blocks)
-        if not widths_are_valid or not blocks_are_valid:
-            raise ValueError(f"widths must lie in 1..{_MAX_WIDTH} and blocks in 0..{_MAX_BLOCKS}")
+        ENCODER_LIMITS.check(self.widths, self.blocks)
 
 
 def read_encoder_info(folder: Path) -> EncoderInfo:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..core.estimate import Estimate
-from ..core.number_format import format_estimate, format_number
+from ..core.number_format import counted, format_estimate, format_number
 from .finding import Finding, Section
 from .standing import (
     WIDE_FACTOR,
@@ -134,11 +134,6 @@ def _names_of(findings: Sequence[Finding], standings: Sequence[Standing]) -> lis
     """Names of the findings that are worse."""
     pairs = zip(findings, standings, strict=True)
     return [each.title or each.name for each, found in pairs if found == "worse"]
-
-
-def counted(count: int, noun: str) -> str:
-    """A count with its noun, whose plural ends in s."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def enumerated(names: Sequence[str]) -> str:

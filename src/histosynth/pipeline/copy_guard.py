@@ -17,6 +17,7 @@ from ..core.tile import Pixels
 from ..metrics.copying.register import Library, texture
 from ..metrics.copying.search import find_matches
 from ..metrics.copying.suspects import bar_of, why_no_bar
+from ..metrics.copying.words import suspected_copies
 from ..metrics.sample import Sample, TileMeasurements
 from ..model.bundle import Bundle
 from ..training.data.crops import Batch
@@ -96,10 +97,10 @@ class CopyGuard:
         suspected = int((scores > bar).sum())
         if suspected <= self.max_share * len(scores):
             return None
-        counted = f"{suspected} of {len(scores)} validation pictures"
+        counted_copies = suspected_copies(suspected, len(scores), "validation picture")
         numbers_found = f"largest correlation {scores.max():.2f}, bar {bar:.2f}"
         return (
-            f"at step {step} {counted} are suspected copies of training tiles ({numbers_found}): "
+            f"at step {step} {counted_copies} of training tiles ({numbers_found}): "
             "look at the last of pictures/"
         )
 

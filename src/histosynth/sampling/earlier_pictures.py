@@ -18,6 +18,7 @@ from ..core.errors import NotWritable
 from ..core.folder_lock import FolderRun, index_lock
 from ..core.links import refuse_links
 from ..core.marking import RECIPE_KEY
+from ..core.number_format import counted
 from ..core.outcome import Outcome
 from ..core.own_files import OwnFiles
 from ..core.plain_files import open_plain, read_plain_text
@@ -108,14 +109,19 @@ class PictureRun:
         """Note in the outcome how many pictures were there already."""
         count = len(self.outcome.finished)
         if count:
-            note = (
-                f"{count:,} of {self.total:,} pictures were there already, with the same recipe, "
-                "and stay as they are."
-            )
-            self.outcome.notes.append(note)
+            self.outcome.notes.append(already_there(count, self.total, "picture"))
 
     def _count(self) -> None:
         self.run.count(len(self.outcome.written), self.total, _WRITTEN)
+
+
+def already_there(count: int, of: int, noun: str) -> str:
+    """The note on pictures or tiles that an earlier run made."""
+    was, stays = ("was", "stays") if count == 1 else ("were", "stay")
+    return (
+        f"{count:,} of {counted(of, noun)} {was} there already, with the same recipe, and {stays} "
+        "unchanged."
+    )
 
 
 def comparable(recipe: Recipe) -> Any:

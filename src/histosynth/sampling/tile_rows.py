@@ -17,7 +17,7 @@ from ..core.synthetic import Synthetic, png_bytes
 from ..core.tile import TileRef
 from ..core.tileset import Row, parquet_files, read_all_rows, write_rows_into
 from ..preparation.patients import patient_of_synthetic
-from .earlier_pictures import comparable
+from .earlier_pictures import already_there, comparable
 from .files import check_name
 from .provenance import Recipe
 from .tile_plans import TilePlan
@@ -122,10 +122,7 @@ class TileSetRun:
     def note_finished(self) -> None:
         """Note in the outcome how many tiles were there already."""
         if self._reused:
-            self.outcome.notes.append(
-                f"{self._reused:,} of {self.total:,} tiles were there already, with the same "
-                "recipe, and stay as they are."
-            )
+            self.outcome.notes.append(already_there(self._reused, self.total, "tile"))
 
     def _row(
         self,

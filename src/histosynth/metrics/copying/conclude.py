@@ -11,6 +11,7 @@ import numpy as np
 
 from ...core.arrays import BoolArray, Float64Array
 from ...core.estimate import Estimate, undefined
+from ...core.number_format import counted
 from ..finding import Finding, Plot, Section, Series
 from ..intervals import share_over, statistic_over
 from ..sample import Sample
@@ -19,7 +20,7 @@ from .nearness import Crops, Nearness, nearness_findings
 from .register import NOT_SEARCHED
 from .search import MATCH, TISSUE_MATCH
 from .suspects import MIN_SCORES, Bars, Scores, why_no_bar
-from .words import COPYING_TITLES
+from .words import COPYING_TITLES, suspected_copies
 
 MAX_PAIRS = 8
 """Most alike pairs that are shown."""
@@ -365,7 +366,7 @@ def _found(searched: _Searched, synthetic: Sample, measured: int) -> str:
         highest_first = np.argsort(-ranked)[:3]
         names = [synthetic.tiles[row].name for row in highest_first][:count]
         return (
-            f"{count} of {measured} synthetic tiles are suspected copies of training tissue "
+            f"{suspected_copies(count, measured, 'synthetic tile')} of training tissue "
             f"(correlation above {_bars_in_words(searched)}), first {', '.join(names)}: compare "
             "the pairs below."
         )
@@ -418,13 +419,16 @@ def _given_in_words(searched: _Searched) -> str:
             "training tiles are suspected for those; name their files with --conditions."
         )
     by_layout = int(searched.on_training_layout.sum())
-    tiles = f"{given} tiles state that they were given nuclei"
+    states = "states that it was" if given == 1 else "state that they were"
+    tiles = f"{counted(given, 'tile')} {states} given nuclei"
     bar = f"{searched.bars.correlation:.2f}"
     if not by_layout:
         return f"{tiles}; none correlates above {bar} with a training tile by the layout alone."
+    correlate, are = ("correlates", "is") if by_layout == 1 else ("correlate", "are")
+    which = "it" if given == 1 else f"{by_layout} of them"
     return (
-        f"{tiles}; {by_layout} of them correlate above {bar} with a training tile by the layout "
-        "of nuclei alone, as tiles do that were given its nuclei, and are not suspected for that."
+        f"{tiles}; {which} {correlate} above {bar} with a training tile by the layout of nuclei "
+        f"alone, as tiles do that were given its nuclei, and {are} not suspected for that."
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...core.number_format import format_estimate
+from ...core.number_format import counted, format_estimate
 from ..finding import Finding, Section
 from ..standing import ends_for_patients
 from ..verdict import finding_of, no_conclusion, why_uncertain
@@ -19,6 +19,12 @@ COPYING_TITLES = {
 _QUESTION = "the tiles as a set are too near to training tissue"
 _WIDE_DEVIATIONS = 6.0
 """Half-width of the interval of C_T above which no conclusion is drawn from it."""
+
+
+def suspected_copies(count: int, of: int, noun: str) -> str:
+    """How many of some tiles or pictures are suspected, in words that end in "copies" or "copy"."""
+    what = "is a suspected copy" if count == 1 else "are suspected copies"
+    return f"{count:,} of {counted(of, noun)} {what}"
 
 
 def copying_verdict(section: Section) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...core.estimate import Estimate, undefined
+from ...core.number_format import counted
 from ..finding import Better, Finding, Plot, Section, Series
 from ..intervals import mean_over, ratio_over
 from ..sample import Sample
@@ -158,10 +159,11 @@ def _mean_of(sample: Sample, measure: _Measure) -> tuple[Estimate, str]:
     identical = int(np.isinf(values).sum())
     note = ""
     if identical:
+        tiles = counted(identical, "tile")
         if not np.isfinite(values).any():
-            reason = f"nothing differs in any of {identical} tiles, so that PSNR is infinite"
+            reason = f"nothing differs in {tiles}, so that PSNR is infinite"
             return undefined(reason, n=identical, unit=unit), ""
-        note = f"{identical} tiles without any difference (infinite PSNR) left out"
+        note = f"{tiles} without any difference (infinite PSNR) left out"
     return mean_over(values, sample.patients, unit=unit), note
 
 
@@ -258,11 +260,11 @@ def _verdict(completed: Sample, changed: list[str]) -> str:
     if not completed.stack("inpainting/outside")[:, 2].any():
         return f"No verdict on known pixels: {_NO_KNOWN_PIXEL}."
     if not changed:
-        return f"No known pixel of {tiles} tiles was changed."
+        return f"No known pixel of {counted(tiles, 'tile')} was changed."
     names = ", ".join(changed[:_MAX_NAMED_TILES])
     if len(changed) > _MAX_NAMED_TILES:
         names += f" and {len(changed) - _MAX_NAMED_TILES} more"
-    return f"Known pixels were changed in {len(changed)} of {tiles} tiles: {names}."
+    return f"Known pixels were changed in {len(changed)} of {counted(tiles, 'tile')}: {names}."
 
 
 def _plots(completed: Sample) -> tuple[Plot, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.arrays import BoolArray, Float64Array, IndexArray
 from ...core.estimate import Estimate, undefined
+from ...core.number_format import counted
 from ...core.roc import MIN_GROUPS_PER_CLASS, auc_interval
 from ..intervals import MIN_PATIENTS_FOR_WIDTH, group_index
 from .nucleus_table import NucleusTable
@@ -52,11 +53,12 @@ def two_sample_auc(
     groups = len({*first.owners, *second.owners})
     patients_a_side = min(len(set(first.owners)), len(set(second.owners)))
     if n < MIN_NUCLEI_FOR_AUC:
-        reason = f"one side has {n} nuclei; at least {MIN_NUCLEI_FOR_AUC} would be needed"
+        nuclei = counted(n, "nucleus", "nuclei")
+        reason = f"one side has {nuclei}; at least {MIN_NUCLEI_FOR_AUC} would be needed"
         return undefined(reason, n=n, groups=groups)
     if patients_a_side < MIN_GROUPS_PER_CLASS:
         reason = (
-            f"one side has nuclei of {patients_a_side} patients; "
+            f"one side has nuclei of {counted(patients_a_side, 'patient')}; "
             f"at least {MIN_GROUPS_PER_CLASS} would be needed"
         )
         return undefined(reason, n=n, groups=groups)

@@ -14,6 +14,7 @@ from ...core.arrays import Float64Array
 from ...core.estimate import Estimate, undefined
 from ..intervals import with_interval
 from .feature_sides import FeatureSides
+from .words import group_words
 
 BASELINE_GROUPS = 16
 """Groups of other patients whose mean is the baseline."""
@@ -80,7 +81,7 @@ def compare_with_baseline(
         seed=seed + 1,
     )
     baseline_groups = len(set(sides.baseline_patients))
-    note = f"ratio and baseline of {patients} patients with {tiles} tiles each"
+    note = f"ratio and baseline of {group_words(patients, tiles)}"
     out = []
     for column in range(means.shape[2]):
         synthetic, baseline = means[:, :, column].mean(axis=0)

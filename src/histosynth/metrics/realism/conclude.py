@@ -13,7 +13,7 @@ from ..titles import with_titles
 from .coverage import neighbourhood
 from .distance import all_distances, frechet_finding, kernel_finding
 from .feature_sides import FeatureSides, feature_sides
-from .words import realism_titles
+from .words import group_words, realism_titles
 
 _MAX_PLOTTED = 2000
 """Tiles of a side in the scatter plot."""
@@ -127,7 +127,7 @@ def _labelled(sample: Sample, label: str) -> Sample:
 
 def _baseline_text(sides: FeatureSides) -> str:
     patients, tiles = sides.shape
-    group = f"{patients} patients with {tiles} tiles each"
+    group = group_words(patients, tiles)
     count = len(set(sides.baseline_patients))
     if sides.other is None:
         return f"{group}, of halves of the {count} real patients"

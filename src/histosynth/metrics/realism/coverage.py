@@ -12,6 +12,7 @@ from ..neighbours import Prdc, prdc
 from .baseline import BASELINE_GROUPS
 from .distance import MIN_TILES_FOR_DISTANCE
 from .feature_sides import FeatureSides
+from .words import group_words
 
 NEIGHBOUR = 5
 """Balls reach to this neighbour."""
@@ -97,7 +98,7 @@ def _baseline(in_groups: list[float], sides: FeatureSides) -> Estimate:
         low,
         high,
         patients * tiles,
-        f"range of {len(finite)} groups of {patients} patients with {tiles} tiles each",
+        f"range of {len(finite)} groups of {group_words(patients, tiles)}",
         "",
         "",
         patients,

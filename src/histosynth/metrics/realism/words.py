@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...core.number_format import counted
 from ..finding import Finding, Section
 from ..verdict import Wording, finding_of, ratio_verdict, share_verdict
 
@@ -28,6 +29,11 @@ _VARIETY = Wording(
     "They cover less of the variety of real tissue than real tiles of other patients do",
     "They cover more of the variety of real tissue than real tiles of other patients do",
 )
+
+
+def group_words(patients: int, tiles: int) -> str:
+    """A group of patients of equally many tiles, in words."""
+    return f"{counted(patients, 'patient')} with {counted(tiles, 'tile')} each"
 
 
 def realism_titles(encoder: str) -> list[tuple[str, str]]:

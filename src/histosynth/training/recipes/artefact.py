@@ -15,7 +15,7 @@ from ...core.recipe_limits import (
     PartOfAll,
 )
 from ...core.seeds import Seed
-from ...detectors.artefact_info import check_network_layout
+from ...detectors.artefact_info import ARTEFACT_LIMITS
 from .loop import LearningRate, LoopPlan
 from .tiles import Mpp, check_patient_pattern
 
@@ -53,13 +53,16 @@ class ArtefactData:
 class ArtefactPlan:
     """Shape of the classifier; the defaults are ResNet-18."""
 
-    widths: tuple[int, ...] = (64, 128, 256, 512)
+    widths: tuple[AtLeastOne, ...] = (64, 128, 256, 512)
     """Channels of each stage."""
-    depths: tuple[int, ...] = (2, 2, 2, 2)
+    depths: tuple[AtLeastOne, ...] = (2, 2, 2, 2)
     """Basic blocks of each width."""
 
     def __post_init__(self) -> None:
-        check_network_layout(self.widths, self.depths)
+        check_table(self)
+
+    def _check_scales(self) -> None:
+        ARTEFACT_LIMITS.check(self.widths, self.depths)
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ class AutoencoderPlan:
     """Numbers of a latent cell of 8 x 8 px."""
     widths: tuple[AtLeastOne, ...] = (16, 64, 128, 256)
     """Channels of each of the four scales."""
-    encoder_layers: tuple[int, ...] = (0, 1, 2, 1)
+    encoder_layers: tuple[ZeroOrMore, ...] = (0, 1, 2, 1)
     """Residual blocks of each scale of the encoder."""
-    decoder_layers: tuple[int, ...] = (0, 2, 3, 1)
+    decoder_layers: tuple[ZeroOrMore, ...] = (0, 2, 3, 1)
     """Residual blocks of each scale of the decoder."""
     gradient_weight: float = 0.5
     """Weight of the L1 distance of image gradients, relative to that of the image."""

@@ -12,8 +12,10 @@ from ...core.recipe_limits import (
     Positive,
     Share,
     ShareBelowOne,
+    ZeroOrMore,
 )
 from ...core.seeds import Seed
+from ...detectors.info import DETECTOR_LIMITS
 from .data import DataPlan, with_shipped_classes
 from .loop import LearningRate, LoopPlan
 
@@ -24,7 +26,7 @@ class DetectorPlan:
 
     widths: tuple[AtLeastOne, ...] = (24, 64, 112, 160)
     """Channels at strides 2, 4, 8, ..."""
-    blocks: tuple[int, ...] = (1, 2, 2, 1)
+    blocks: tuple[ZeroOrMore, ...] = (1, 2, 2, 1)
     """Residual blocks of each stride."""
     sigma_px: Positive = 2.5
     """Spread of the heat around a nucleus."""
@@ -47,8 +49,7 @@ class DetectorPlan:
         check_table(self)
 
     def _check_scales(self) -> None:
-        if not self.widths or len(self.widths) != len(self.blocks):
-            raise ValueError("widths must be positive, and blocks as many")
+        DETECTOR_LIMITS.check(self.widths, self.blocks)
 
 
 @dataclass(frozen=True)

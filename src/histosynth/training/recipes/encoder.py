@@ -10,8 +10,10 @@ from ...core.recipe_limits import (
     AtLeastOne,
     NotNegative,
     Share,
+    ZeroOrMore,
 )
 from ...core.seeds import Seed
+from ...encoders.info import ENCODER_LIMITS
 from .data import DataPlan
 from .loop import LearningRate, LoopPlan
 
@@ -28,7 +30,7 @@ class EncoderPlan:
 
     widths: tuple[AtLeastOne, ...] = (48, 96, 192, 256)
     """Channels at strides 4, 8, ..."""
-    blocks: tuple[int, ...] = (1, 2, 2, 2)
+    blocks: tuple[ZeroOrMore, ...] = (1, 2, 2, 2)
     """Residual blocks of each stride."""
     project: AtLeastOne = 512
     """Width of the layers between features and the losses; they are not saved."""
@@ -55,8 +57,7 @@ class EncoderPlan:
         check_table(self)
 
     def _check_scales(self) -> None:
-        if not self.widths or len(self.widths) != len(self.blocks):
-            raise ValueError("widths must be positive, and blocks as many")
+        ENCODER_LIMITS.check(self.widths, self.blocks)
 
 
 @dataclass(frozen=True)
