@@ -20,8 +20,8 @@ from .trying import try_format
 EXPERIMENTS = {
     "servers": 300,
     "bundles": 400,
-    "kills": 260,
-    "two_at_once": 65,
+    "kills": 320,
+    "two_at_once": 80,
     "links": 1000,
     "large": None,
 }
