@@ -278,4 +278,25 @@ def test_a_recipe_is_refused_before_torch_is_loaded(tmp_path):
         cwd=tmp_path,
     )
     assert done.stdout == "1 []\n"
-    assert done.stderr.startswith(f"histosynth: {path} has 1 problem: loop.steps must be at least")
+    assert done.stderr.startswith(f"histosynth: {path} has 2 problems:\n  loop.steps must be")
+
+
+def test_missing_folders_are_shown_together_with_wrong_keys(tmp_path):
+    """Unless the keys that name them are wrong themselves."""
+    (tmp_path / "images").mkdir()
+    text = FOLDER_OF_PICTURES.replace('"images"', '"image"').replace('points = "points"\n', "")
+    path = written(tmp_path, f"loop.max_train_steps = 5\n{text}")
+    unknown = "unknown key loop.max_train_steps (did you mean loop.steps?)"
+    assert problems_of(path) == (
+        unknown,
+        f"data.train[0].images: there is no folder {tmp_path / 'image'} (did you mean images?)",
+    )
+    assert problems_of(path, root=tmp_path / "tiles") == (
+        unknown,
+        f"data.root: there is no folder {tmp_path / 'tiles'}",
+    )
+    path = written(tmp_path, f"loop.max_train_steps = 5\n{text}mpq = 0.5\n")
+    assert problems_of(path) == (
+        unknown,
+        "unknown key data.train[0].mpq (did you mean data.train[0].mpp?)",
+    )

@@ -37,6 +37,8 @@ class TrainOptions:
 
 
 DEFAULT_OPTIONS = TrainOptions()
+_KEYS_OF_PLACES = ("task", "base", "start", "data")
+"""Keys of a recipe that name folders and files, or decide which others do."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,31 @@ def choose_recipe(recipe: Path | str, options: TrainOptions = DEFAULT_OPTIONS) -
         options: base, root and number type replace the recipe's.
 
     Raises:
-        BadRecipe: with all the recipe's problems, or all folders and files that it names and that
+        BadRecipe: with all the recipe's problems, and all folders and files that it names and that
             do not exist.
         BadOption: the task takes no base, or the number type is none that is known.
     """
     named = _named(recipe)
     values = recipes.read_toml(named.path)
-    task_name, built = _build(values, named.path)
+    name = str(named.path)
+    try:
+        task_name, built = _build(values, named.path)
+    except BadRecipe as refused:
+        more = _missing_of_parts(values, named, options)
+        raise BadRecipe(name, [*refused.problems, *more]) from None
+    built = _with_options(task_name, built, options)
+    problems = missing_places(built, named.base_folder)
+    if problems:
+        raise BadRecipe(name, problems)
+    return ChosenRecipe(
+        task_name,
+        built,
+        named.base_folder,
+    )
+
+
+def _with_options(task_name: str, built: Any, options: TrainOptions) -> Any:
+    """A recipe with the options' base, root and number type in place of its own."""
     if options.base is not None:
         if task_name != TEXT_ADAPTER_TASK:
             raise BadOption(
@@ -102,15 +122,23 @@ def choose_recipe(recipe: Path | str, options: TrainOptions = DEFAULT_OPTIONS) -
 
         loop = replace(built.loop, precision=dtype_name(options.dtype))
         built = replace(built, loop=loop)
-    problems = missing_places(built, named.base_folder)
-    if problems:
-        name = str(named.path)
-        raise BadRecipe(name, problems)
-    return ChosenRecipe(
-        task_name,
-        built,
-        named.base_folder,
-    )
+    return built
+
+
+def _missing_of_parts(
+    values: dict[str, Any],
+    named: NamedRecipe,
+    options: TrainOptions,
+) -> list[str]:
+    """Folders and files that do not exist, of a recipe whose other keys have problems; none where
+    the keys that name them have problems themselves.
+    """
+    parts = {key: values[key] for key in _KEYS_OF_PLACES if key in values}
+    try:
+        task_name, built = _build(parts, named.path)
+    except BadRecipe:
+        return []
+    return missing_places(_with_options(task_name, built, options), named.base_folder)
 
 
 def _named(recipe: Path | str) -> NamedRecipe:
