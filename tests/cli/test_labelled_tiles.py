@@ -143,7 +143,10 @@ def test_a_size_that_cannot_be_painted_names_the_nearest(run, cells, tmp_path):
     words = ("synthesize", "--nuclei", cells, "--size", "auto", "--out", tmp_path / "o", "--json")
     (sentence,) = run(*words, code=1)["refused"].values()
     assert "A tile of 259 x 195 px cannot be painted" in sentence
-    assert "256 x 192 px" in sentence
+    assert sentence.endswith(
+        "The nearest size that works is 256 x 192 px; --crop centre cuts such a tile out of the "
+        "layout, --crop grid several."
+    )
     told = run(*words, "--crop", "centre")
     assert sizes(tmp_path / "o") == {"a_0.png": (256, 192)}
     assert read_recipe(tmp_path / "o" / "a_0.png")["window"] == [1, 1, 256, 192]

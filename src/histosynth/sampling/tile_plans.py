@@ -10,11 +10,12 @@ from typing import Any
 
 from ..annotation.windows import FileNuclei, extent_of
 from ..core.condition import Condition
-from ..core.errors import BadNuclei, BadOption, UnknownClasses
+from ..core.errors import BadNuclei, BadOption, BadSize, UnknownClasses
 from ..core.geometry import Box, Size
 from ..core.images import IMAGE_SUFFIXES, read_picture_info
 from ..core.nuclei import Nuclei
 from ..model.bundle import Bundle
+from ..model.info import BundleInfo
 from ..tissue.appearance import Appearance
 from ..tissue.layouts.drawing import draw_nuclei_like
 from ..tissue.layouts.model import LayoutModel, read_layouts
@@ -115,7 +116,10 @@ class FilePlanner:
         own = self._own_size(path, picture) if self.tile_size.needs_own_size else None
         boxes = self.tile_size.boxes(own, self.reader.bundle.info)
         if self.tile_size.crop is None:
-            condition = self.reader.whole(path, boxes[0].size)
+            try:
+                condition = self.reader.whole(path, boxes[0].size)
+            except BadSize as refused:
+                raise _with_crop(refused, self.reader.bundle.info) from None
             noted = self.reader.noted(path)
             return [TilePlan(path.stem, path.stem, condition, appearance, noted, path)]
         return self._cut(path, appearance, boxes)
@@ -189,6 +193,20 @@ def _picture_next_to(path: Path) -> Size | None:
         listed = ", ".join(f"{name} of {size[0]} x {size[1]} px" for name, size in sizes.items())
         raise BadOption("--size", f"auto for {path}", f"in pixels: next to it are {listed}")
     return next(iter(sizes.values()), None)
+
+
+def _with_crop(refused: BadSize, info: BundleInfo) -> BadSize:
+    """The refusal of a layout, with the option that cuts a tile out of it."""
+    if min(refused.width, refused.height) < info.least_px:
+        return refused
+    return BadSize(
+        refused.width,
+        refused.height,
+        info.least_px,
+        info.most_px,
+        info.multiple_px,
+        "; --crop centre cuts such a tile out of the layout, --crop grid several",
+    )
 
 
 def _nothing_inside(nuclei: FileNuclei, boxes: Sequence[Box]) -> BadNuclei:

@@ -125,6 +125,7 @@ class BadSize(InputError):
         least: int,
         most: int,
         multiple: int,
+        hint: str = "",
     ) -> None:
         self.width = width
         self.height = height
@@ -136,7 +137,7 @@ class BadSize(InputError):
         super().__init__(
             f"A tile of {width} x {height} px cannot be painted: each side must be {steps}"
             f"from {least} to {most} px.",
-            f"The nearest size that works is {near(width)} x {near(height)} px.",
+            f"The nearest size that works is {near(width)} x {near(height)} px{hint}.",
         )
 
 
