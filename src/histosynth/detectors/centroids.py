@@ -136,7 +136,8 @@ class CentroidDetector:
 
 def picture_to_signal(pixels: Pixels) -> Tensor:
     """(H, W, 3) uint8 as (3, H, W) float32 in [-1, 1]."""
-    values = torch.from_numpy(np.ascontiguousarray(pixels))
+    # a copy: torch warns of pixels that are read-only, as those of tiles are
+    values = torch.from_numpy(np.array(pixels, order="C"))
     return values.permute(2, 0, 1).float() / 127.5 - 1
 
 
