@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
+REAL   ?= $(wildcard ../shared/data/brca-m2c)
 
-.PHONY: help setup demo test wheel test-all coverage readers mutate hostile check format docs site bench sbom clean
+.PHONY: help setup demo test notebooks wheel test-all coverage readers mutate hostile check format docs site bench sbom clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -21,6 +22,9 @@ demo: $(STAMP)   ## the main job on the embedded bundle: pictures in demo/
 
 test: $(STAMP)   ## the tests: CPU, offline
 	$(BIN)/python -m pytest
+
+notebooks: $(STAMP) ## the notebooks at full size, with their outputs, in notebooks/ (many minutes; REAL=folder of real tissue)
+	$(BIN)/python examples/notebooks/run_notebooks.py --out notebooks $(if $(REAL),--real $(REAL))
 
 wheel: $(STAMP)  ## the wheel in an environment of its own: it does what the README names (minutes)
 	$(BIN)/python -m pytest -m slow tests/building/test_wheel.py
@@ -86,4 +90,4 @@ sbom: $(STAMP)   ## sbom.json (CycloneDX 1.6) and licences.csv of the packages t
 	rm -rf $$folder
 
 clean:           ## remove what can be made again
-	rm -rf $(VENV) demo site htmlcov .coverage mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) demo notebooks site htmlcov .coverage mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
