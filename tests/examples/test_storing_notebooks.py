@@ -3,12 +3,13 @@
 import base64
 from io import BytesIO
 
-import nbformat
 import numpy as np
 import pytest
-import run_notebooks
-from nbformat import v4
 from PIL import Image
+
+run_notebooks = pytest.importorskip("run_notebooks", reason="the dev extra brings nbclient")
+nbformat = run_notebooks.nbformat
+v4 = nbformat.v4
 
 
 def png(width=1200, height=600):
