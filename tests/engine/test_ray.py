@@ -1,12 +1,16 @@
 """Ray on two nodes of this machine: the same files as anywhere else, and a killed worker loses
 nothing."""
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import psutil
 import pytest
 from glass import write_slide
 
@@ -34,16 +38,20 @@ def die_once(item: tuple[str, int]) -> int:
 @pytest.fixture(scope="module")
 def cluster():
     """The address of two nodes with one CPU each."""
-    here = str(Path(__file__).parent)
+    here = Path(__file__).parent
+    support = here.with_name("support")
     quiet = {
         **os.environ,
         "RAY_USAGE_STATS_ENABLED": "0",
-        "PYTHONPATH": here,
+        "PYTHONPATH": os.pathsep.join([str(here), str(support), os.environ.get("PYTHONPATH", "")]),
         "RAY_DISABLE_IMPORT_WARNING": "1",
     }
     ray = [str(Path(sys.executable).with_name("ray"))]
     common = ["--num-cpus=1", "--disable-usage-stats"]
-    head = [*ray, "start", "--head", f"--port={PORT}", "--include-dashboard=false", *common]
+    # every process of this cluster names its folder: those of other clusters are left alone
+    folder = tempfile.mkdtemp(prefix="ray-")
+    own = [f"--port={PORT}", f"--temp-dir={folder}", "--include-dashboard=false"]
+    head = [*ray, "start", "--head", *own, *common]
     try:
         for command in (head, [*ray, "start", f"--address=127.0.0.1:{PORT}", *common]):
             subprocess.run(
@@ -54,7 +62,15 @@ def cluster():
             )
         yield f"127.0.0.1:{PORT}"
     finally:
-        subprocess.run([*ray, "stop", "--force"], capture_output=True, check=False)
+        _kill_processes_that_name(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _kill_processes_that_name(folder):
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.pid != os.getpid() and any(folder in each for each in process.cmdline()):
+                process.kill()
 
 
 def test_two_nodes_give_the_files_that_the_pool_gives(cluster, tmp_path):

@@ -205,7 +205,7 @@ def _with_crop(refused: BadSize, info: BundleInfo) -> BadSize:
         info.least_px,
         info.most_px,
         info.multiple_px,
-        "; --crop centre cuts such a tile out of the layout, --crop grid several",
+        hint="; --crop centre cuts such a tile out of the layout, --crop grid several",
     )
 
 

@@ -125,6 +125,7 @@ class BadSize(InputError):
         least: int,
         most: int,
         multiple: int,
+        *,
         hint: str = "",
     ) -> None:
         self.width = width
