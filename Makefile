@@ -80,14 +80,15 @@ bench: $(STAMP)  ## quality and speed tables (needs the shared tissue for qualit
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/speed.py
 
-sbom: $(STAMP)   ## sbom.json (CycloneDX 1.6) and licences.csv of the packages that users get
-	set -e; folder=$$(mktemp -d); \
-	$(PYTHON) -m venv $$folder/users; $(PYTHON) -m venv $$folder/tools; \
-	$$folder/users/bin/python -m pip install --quiet --disable-pip-version-check -c constraints/cpu.txt .; \
-	$$folder/tools/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0 pip-licenses==5.5.5; \
+sbom:            ## sbom.json (CycloneDX 1.6) and licences.csv of the packages that users get
+	set -e; folder=$$(mktemp -d); trap 'rm -rf $$folder' EXIT; \
+	$(PYTHON) -m venv --without-pip $$folder/users; $(PYTHON) -m venv $$folder/tools; \
+	pip="$$folder/tools/bin/python -m pip --disable-pip-version-check"; \
+	$$pip --python $$folder/users/bin/python install --quiet -c constraints/cpu.txt .; \
+	$$pip install --quiet cyclonedx-bom==7.5.0 pip-licenses==5.5.5; \
 	$$folder/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --no-validate -o sbom.json $$folder/users/bin/python; \
-	$$folder/tools/bin/pip-licenses --python=$$folder/users/bin/python --from=mixed --format=csv --with-urls --output-file=licences.csv; \
-	rm -rf $$folder
+	$$folder/tools/bin/pip-licenses --python=$$folder/users/bin/python --from=mixed --with-system --format=csv --with-urls --output-file=licences.csv; \
+	$$folder/tools/bin/python docs/complete_sbom.py sbom.json licences.csv
 
 clean:           ## remove what can be made again
 	rm -rf $(VENV) demo notebooks site htmlcov .coverage mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

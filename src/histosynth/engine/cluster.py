@@ -85,10 +85,10 @@ class RayEngine:
     ) -> Any:
         try:
             return self._ray.get(reference)
-        except self._ray.exceptions.WorkerCrashedError as error:
-            raise WorkerLost(MAX_LOST_POOLS, unfinished) from error
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause from error
+        except self._ray.exceptions.RayError as error:  # of a worker, its node or its results
+            raise WorkerLost(MAX_LOST_POOLS, unfinished) from error
 
     def _connect(self) -> None:
         self._check_address()
