@@ -1,4 +1,6 @@
-"""Complete the bill of materials of `make sbom` and check it: `complete_sbom.py sbom.json licences.csv`.
+"""Complete the bill of materials of `make sbom` and check it.
+
+`complete_sbom.py sbom.json licences.csv`
 
 cyclonedx-py leaves out the version of a project that keeps it in its code, and licences of some
 packages that pip-licenses finds. Ends with a sentence if a package states no licence, if the two
@@ -41,4 +43,4 @@ fault = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
 if fault:
     sys.exit(f"{bom_path} is no CycloneDX 1.6: {fault}")
 bom_path.write_text(text, encoding="utf-8")
-print(f"{bom_path}: {len(listed)} packages, each with a licence; valid CycloneDX 1.6")
+sys.stdout.write(f"{bom_path}: {len(listed)} packages, each with a licence; valid CycloneDX 1.6\n")
