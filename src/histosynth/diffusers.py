@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import diffusers
 import diffusers.pipelines
@@ -23,20 +23,19 @@ import numpy as np
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
-from PIL import Image
 
-from .core.errors import BadOption, BadWeights
+from .core.errors import BadOption, BadWeights, InputError
 from .core.hub import hub_folder
 from .core.nuclei import Nuclei
-from .core.seeds import MAX_SEED
+from .core.pictures import PictureInput, batch_of
 from .core.synthetic import Synthetic
-from .core.tile import Mask, Pixels
 from .model.bundle_component import BundleComponent
 from .model.diffusers_export import BUNDLE_FOLDER, COMPONENT, PIPELINE, export_diffusers
 from .model.nuclei_t2i_adapter import NucleiT2IAdapter
 from .pipeline.complete import complete
-from .pipeline.synthesize import synthesize
-from .tissue.appearance import Appearance
+from .pipeline.diffusers_arguments import check_completion, check_nuclei, seed_of
+from .pipeline.diffusers_steps import CallbackOnStepEnd, call_with_steps, check_callback
+from .pipeline.synthesize import AppearanceInput, synthesize
 
 __all__ = ["BundleComponent", "HistosynthOutput", "HistosynthPipeline", "NucleiT2IAdapter"]
 
@@ -46,9 +45,9 @@ _BUNDLE_FILES = (*_INFO_FILES, "*.safetensors", "*/config.json")
 """Patterns of the files to fetch from a hub; a star also stands for folders."""
 _LOCAL_COPY = "Give the folder of a bundle, or one that `histosynth bundle export` wrote."
 _FORMS: dict[str, tuple[Callable[[Synthetic], Any], Callable[[list[Any]], Any] | None]] = {
-    "pil": (lambda tile: Image.fromarray(tile.pixels), None),
+    "pil": (lambda tile: tile.pil, None),
     "np": (lambda tile: tile.pixels.astype(np.float32) / 255, np.stack),
-    "pt": (lambda tile: torch.from_numpy(tile.pixels / np.float32(255)).movedim(2, 0), torch.stack),
+    "pt": (lambda tile: tile.tensor(), torch.stack),
 }
 """By `output_type`: the form of one picture, and what joins several."""
 
@@ -77,6 +76,8 @@ class HistosynthPipeline(DiffusionPipeline):  # type: ignore[misc]
     def __init__(self, bundle: BundleComponent) -> None:
         super().__init__()
         self.register_modules(bundle=bundle)
+        self._interrupt = False
+        self._num_timesteps = 0
 
     @classmethod
     def from_pretrained(
@@ -97,7 +98,8 @@ class HistosynthPipeline(DiffusionPipeline):  # type: ignore[misc]
             pretrained_model_name_or_path: folder, or `owner/name[@revision]`.
             torch_dtype: to compute in; None: float32.
             dtype: the same, under its newer name.
-            options: others of diffusers; those that would load weights in another way are refused.
+            options: others of diffusers: `device_map` names one device; those that would load
+                weights in another way are refused.
 
         Raises:
             BadWeights: there is no such folder or repository, or it holds no bundle.
@@ -114,25 +116,65 @@ class HistosynthPipeline(DiffusionPipeline):  # type: ignore[misc]
         load = BundleComponent.open_folder
         return cls(load(found[0], dtype=dtype or torch_dtype, **options))
 
-    def save_pretrained(self, save_directory: str | os.PathLike[str]) -> None:
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike[str],
+        safe_serialization: bool = True,
+        **options: Any,
+    ) -> None:
         """Write the bundle as it was opened, as a new folder that diffusers opens.
 
+        Args:
+            save_directory: a new or empty folder.
+            safe_serialization: True: nothing else than safetensors is written.
+            options: others of diffusers, which would write other files, are refused.
+
         Raises:
-            BadOption: the bundle was not opened from a folder.
+            BadOption: such an option, or the bundle was not opened from a folder.
             NotWritable, BundleMismatch: see `export_diffusers`.
         """
+        if not safe_serialization:
+            raise BadOption("safe_serialization", safe_serialization, "True")
+        for name, value in options.items():
+            if value:
+                raise BadOption(name, value, "left out: the files are copied as they are")
         folder = self.bundle.bundle.folder
         if folder is None:
             raise BadOption("the folder of the bundle", "not known", "one that it was opened from")
         export_diffusers(folder, Path(save_directory))
 
+    def _refuse_offloading(self, *args: Any, **options: Any) -> NoReturn:
+        """Networks of a bundle are not moved one by one.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            "A bundle is not offloaded: its networks stay on one device.",
+            'Move it whole by pipe.to("cuda") and pipe.to("cpu").',
+        )
+
+    enable_model_cpu_offload = _refuse_offloading
+    enable_sequential_cpu_offload = _refuse_offloading
+    enable_group_offload = _refuse_offloading
+
+    @property
+    def interrupt(self) -> bool:
+        """Whether a callback has set `_interrupt`, which ends the call."""
+        return self._interrupt
+
+    @property
+    def num_timesteps(self) -> int:
+        """Solver steps of the pictures that are sampled, for callbacks."""
+        return self._num_timesteps
+
     def __call__(
         self,
-        nuclei: Nuclei | Sequence[Nuclei] | None = None,
-        appearance: Pixels | Appearance | str | None = None,
+        nuclei: Nuclei | Sequence[Nuclei | None] | None = None,
+        appearance: AppearanceInput | Sequence[AppearanceInput] | None = None,
         *,
-        image: Pixels | None = None,
-        mask_image: Mask | None = None,
+        image: PictureInput | Sequence[PictureInput] | None = None,
+        mask_image: PictureInput | Sequence[PictureInput] | None = None,
         label: str | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
@@ -140,17 +182,20 @@ class HistosynthPipeline(DiffusionPipeline):  # type: ignore[misc]
         num_images_per_prompt: int = 1,
         seed: int | None = None,
         generator: torch.Generator | None = None,
+        callback_on_step_end: CallbackOnStepEnd | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
     ) -> HistosynthOutput | tuple[Any]:
-        """Synthesize tiles from nuclei; or, with `image` and `mask_image`, complete one.
+        """Synthesize tiles from nuclei; or, with `image` and `mask_image`, complete tiles.
 
         Args:
-            nuclei: of one tile or of several; to complete a tile they may be left out.
+            nuclei: of one tile or of several; to complete tiles they may be left out.
             appearance: see `histosynth.synthesize`; not for a completion, which has that of its
                 image.
-            image: (H, W, 3) uint8 RGB, to complete.
-            mask_image: (H, W), not zero where tissue is missing.
+            image: to complete, in any form that `as_rgb` takes; or a list.
+            mask_image: in any form that `as_mask` takes, not zero where tissue is missing; as many
+                as images.
             label: one of the bundle's labels.
             num_inference_steps: solver steps; None: the bundle's default.
             guidance_scale: 1 as trained, above 1 stricter with the nuclei; None: the bundle's
@@ -160,79 +205,49 @@ class HistosynthPipeline(DiffusionPipeline):  # type: ignore[misc]
             seed: the same seed gives the pictures that `histosynth.synthesize` gives for it.
             generator: a seed is drawn from it; it is in the recipe of each tile. None, and no
                 `seed`: from torch's own.
+            callback_on_step_end: called after each solver step with the pipeline, the step from 0,
+                the timestep, and {"step": a `SamplingStep`}; it may set `pipe._interrupt`.
+            callback_on_step_end_tensor_inputs: left out: callbacks receive no tensors.
             output_type: "pil", "np" or "pt".
             return_dict: False: a tuple of the images alone.
 
         Raises:
             BadOption: an argument cannot be used.
+            Cancelled: the callback interrupted; its `finished` are the tiles complete by then.
             HistosynthError: see `histosynth.synthesize` and `histosynth.complete`.
         """
         if output_type not in _FORMS:
             raise BadOption("output_type", output_type, f"one of {', '.join(_FORMS)}")
+        check_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
+        has_image = image is not None or mask_image is not None
+        check_nuclei(nuclei, has_image=has_image)
         common: dict[str, Any] = {
             "nuclei": nuclei,
             "label": label,
-            "seed": _seed(seed, generator),
+            "seed": seed_of(seed, generator),
             "steps": num_inference_steps,
             "guidance": guidance_scale,
             "solver": solver,
             "bundle": self.bundle.bundle,
         }
-        if image is None and mask_image is None:
-            if nuclei is None:
-                raise BadOption(
-                    "nuclei", "left out", "those of a tile, or give image and mask_image"
-                )
-            common |= {"appearance": appearance, "n": num_images_per_prompt}
-            tiles = synthesize(**common)
-        else:
-            _check_completion(
+        verb: Callable[..., Any] = synthesize
+        if has_image:
+            is_list = batch_of(image, 3) is not None
+            check_completion(
                 image=image is not None,
                 mask_image=mask_image is not None,
                 appearance=appearance is None,
                 num_images_per_prompt=num_images_per_prompt == 1,
-                nuclei=nuclei is None or isinstance(nuclei, Nuclei),
+                nuclei=is_list or nuclei is None or isinstance(nuclei, Nuclei),
             )
             common |= {"image": image, "mask": mask_image}
-            tiles = [complete(**common)]
+            verb = complete
+        else:
+            common |= {"appearance": appearance, "n": num_images_per_prompt}
+        found = call_with_steps(self, verb, common, callback_on_step_end)
+        tiles = found if isinstance(found, list) else [found]
         images = _as_images(tiles, output_type)
         return HistosynthOutput(images, tiles) if return_dict else (images,)
-
-
-_COMPLETION = {
-    "image": "given, with a mask_image",
-    "mask_image": "given, with an image",
-    "appearance": "left out: a completion has that of its image",
-    "num_images_per_prompt": "1: a completion is one picture of a seed",
-    "nuclei": "those of one tile, or left out",
-}
-"""What each argument must be for a completion."""
-
-
-def _check_completion(**fits: bool) -> None:
-    """Refuse arguments that no completion takes.
-
-    Raises:
-        BadOption: naming the first.
-    """
-    for name, is_right in fits.items():
-        if not is_right:
-            raise BadOption(name, "something else", _COMPLETION[name])
-
-
-def _seed(seed: int | None, generator: torch.Generator | None) -> int:
-    """The seed itself, or one drawn from a generator.
-
-    Raises:
-        BadOption: both are given.
-    """
-    if seed is None:
-        device = "cpu" if generator is None else generator.device
-        drawn = torch.randint(MAX_SEED, (), generator=generator, device=device)
-        return int(drawn)
-    if generator is not None:
-        raise BadOption("generator", "given with a seed", "left out, or the seed")
-    return seed
 
 
 def _as_images(tiles: Sequence[Synthetic], output_type: str) -> Any:

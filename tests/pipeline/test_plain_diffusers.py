@@ -3,6 +3,8 @@
 import json
 import shutil
 from fnmatch import fnmatch
+from pathlib import Path
+from types import SimpleNamespace
 
 import diffusers
 import numpy as np
@@ -10,9 +12,18 @@ import pytest
 import torch
 from bundled import files, left, whole_bundle
 from diffusers import DiffusionPipeline
+from huggingface_hub import ModelCard
 from page_code import python_blocks, replaced, run
 
-from histosynth import HistosynthPipeline, Synthetic, complete, draw_layout, open_bundle, synthesize
+from histosynth import (
+    Cancelled,
+    HistosynthPipeline,
+    Synthetic,
+    complete,
+    draw_layout,
+    open_bundle,
+    synthesize,
+)
 from histosynth.core.errors import BadOption, BadWeights, BundleMismatch, InputError, NotWritable
 from histosynth.core.synthetic import read_recipe
 from histosynth.diffusers import BundleComponent
@@ -94,7 +105,7 @@ def test_a_generator_gives_a_new_seed_at_each_call_and_the_same_ones_again(pipe,
 def test_pictures_come_in_the_forms_of_diffusers_and_are_marked(pipe, nuclei, tmp_path):
     output = pipe(nuclei, seed=0)
     pixels = output.tiles[0].pixels
-    output.tiles[0].save(tmp_path / "a.png")
+    output.images[0].save(tmp_path / "a.png")
     assert read_recipe(tmp_path / "a.png") == output.tiles[0].recipe
     assert isinstance(output.tiles[0], Synthetic)
     array = pipe(nuclei, seed=0, output_type="np").images
@@ -155,8 +166,15 @@ def test_the_lines_of_the_page_run(exported, tmp_path, monkeypatch):
     (code,) = [block for block in python_blocks("diffusers.md") if "DiffusionPipeline" in block][:1]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cells.csv").write_text("x,y,class\n30,40,lymphocyte\n90,20,stromal\n")
-    run(replaced(code, {"my-pipeline": str(exported), "(512, 512)": "(128, 128)"}))
+    six_lines = replaced(code, {"my-pipeline": str(exported), "(512, 512)": "(128, 128)"})
+    run(six_lines)
     assert read_recipe(tmp_path / "tile.png")["seed"] == 7
+    (callback,) = [
+        block for block in python_blocks("diffusers.md") if "callback_on_step_end" in block
+    ]
+    with pytest.raises(Cancelled):
+        run(replaced(f"{six_lines}\n{callback}", {"index == 9": "index == 1"}))
+    assert read_recipe(tmp_path / "preview-1.png")["preview"]["step"] == 2
 
 
 def test_an_export_holds_the_bundle_and_what_diffusers_reads(source, exported):
@@ -176,6 +194,44 @@ def test_a_pipeline_is_saved_as_it_was_exported(pipe, exported, tmp_path):
     assert files(tmp_path / "again") == files(exported)
     for name in files(exported):
         assert (tmp_path / "again" / name).read_bytes() == (exported / name).read_bytes()
+
+
+def test_a_pipeline_is_given_to_the_hub_as_it_was_exported(pipe, exported, monkeypatch):
+    """diffusers puts a card of its own into the folder."""
+    given = {}
+
+    def upload(folder_path, **options):
+        for name in files(Path(folder_path)):
+            given[name] = (Path(folder_path) / name).read_bytes()
+
+    hub = "diffusers.utils.hub_utils"
+    monkeypatch.setattr(f"{hub}.create_repo", lambda *_, **__: SimpleNamespace(repo_id="me/pipe"))
+    monkeypatch.setattr(
+        f"{hub}.load_or_create_model_card", lambda *_, **__: ModelCard("---\n---\n")
+    )
+    monkeypatch.setattr(f"{hub}.populate_model_card", lambda card: card)
+    monkeypatch.setattr(f"{hub}.upload_folder", upload)
+    pipe.push_to_hub("me/pipe")
+    assert set(given) == files(exported)
+    for name in files(exported) - {"README.md"}:
+        assert given[name] == (exported / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"safe_serialization": False}, "safe_serialization is False, but must be True."),
+        (
+            {"variant": "fp16"},
+            "variant is fp16, but must be left out: the files are copied as they are.",
+        ),
+    ],
+)
+def test_a_pipeline_is_saved_in_no_other_form(pipe, tmp_path, options, sentence):
+    with pytest.raises(BadOption) as error:
+        pipe.save_pretrained(tmp_path / "a", **options)
+    assert str(error.value) == f"{sentence} Give another value."
+    assert left(tmp_path) == []
 
 
 def test_a_pipeline_without_a_folder_cannot_be_saved(tmp_path):
@@ -263,13 +319,21 @@ def test_other_ways_to_load_weights_are_refused(exported):
     )
 
 
-def test_a_pipeline_is_not_distributed_over_devices(exported):
-    with pytest.raises(BadOption) as error:
-        DiffusionPipeline.from_pretrained(exported, device_map="balanced")
-    assert str(error.value) == (
-        'device_map is given, but must be left out: move the pipeline by pipe.to("cuda"). Give '
-        "another value."
-    )
+def test_a_pipeline_is_loaded_to_one_device_and_not_distributed_over_several(exported):
+    pipe = DiffusionPipeline.from_pretrained(exported, device_map="cpu")
+    assert pipe.device.type == "cpu" and pipe.hf_device_map == "cpu"
+    pipe.to("cpu", torch.bfloat16)
+    assert pipe.dtype == torch.bfloat16
+    with pytest.raises(BadOption, match="the device is meta, but must be one that torch can use"):
+        HistosynthPipeline.from_pretrained(exported, device_map="meta")
+    for devices, found in (("balanced", "several devices"), ({"unet": "cpu"}, "{'unet': 'cpu'}")):
+        opener = DiffusionPipeline if devices == "balanced" else HistosynthPipeline
+        with pytest.raises(BadOption) as error:
+            opener.from_pretrained(exported, device_map=devices)
+        assert str(error.value) == (
+            f'device_map is {found}, but must be one device, e.g. "cuda": the networks of a bundle '
+            "stay together. Give another value."
+        )
 
 
 def test_folders_without_a_bundle_are_refused(tmp_path):

@@ -11,11 +11,13 @@ from diffusers import ModelMixin
 from torch import nn
 
 from ..core.errors import BadOption
+from ..tensors.device import pick_device
 from .bundle import Bundle
 from .opening import open_bundle
 
-_CHANGES_LOADING = ("device_map", "max_memory", "quantization_config", "variant")
+_CHANGES_LOADING = ("max_memory", "quantization_config", "variant")
 """Arguments of diffusers that would load weights in another way than bundles are loaded."""
+_ONE_DEVICE = 'one device, e.g. "cuda": the networks of a bundle stay together'
 
 
 class BundleComponent(ModelMixin):  # type: ignore[misc]
@@ -36,6 +38,9 @@ class BundleComponent(ModelMixin):  # type: ignore[misc]
         self.structure = bundle.structure
         self.structures = nn.ModuleList(bundle.structures.values())
 
+    def __repr__(self) -> str:
+        return f"BundleComponent({self.bundle!r})"
+
     @classmethod
     def from_pretrained(
         cls,
@@ -54,25 +59,27 @@ class BundleComponent(ModelMixin):  # type: ignore[misc]
         folder: Path,
         *,
         dtype: torch.dtype | None = None,
+        device_map: str | torch.device | None = None,
         **options: Any,
     ) -> BundleComponent:
-        """Open the bundle in a folder, on the CPU.
+        """Open the bundle in a folder.
 
         Args:
             folder: the bundle's.
             dtype: to compute in; None: float32, as in diffusers.
+            device_map: the one device to move it to; None: it stays on the CPU.
             options: of diffusers; those that would load weights in another way are refused.
 
         Raises:
-            BadOption: such an option.
+            BadOption: such an option, or several devices.
             BundleMismatch, BadWeights, AdapterMismatch: the folder is not whole.
         """
         for name in _CHANGES_LOADING:
             if options.get(name):
                 raise BadOption(name, options[name], "left out: a bundle is loaded in one way")
+        device = _one_device(device_map)
         bundle = open_bundle(folder, device="cpu", dtype="fp32")
-        if dtype is not None:
-            bundle.to(dtype=dtype)
+        bundle.to(device=device, dtype=dtype)
         return cls(bundle)
 
     @classmethod
@@ -82,7 +89,7 @@ class BundleComponent(ModelMixin):  # type: ignore[misc]
         Raises:
             BadOption: always.
         """
-        raise BadOption("device_map", "given", 'left out: move the pipeline by pipe.to("cuda")')
+        raise BadOption("device_map", "several devices", _ONE_DEVICE)
 
     @property
     def device(self) -> torch.device:
@@ -100,3 +107,16 @@ class BundleComponent(ModelMixin):  # type: ignore[misc]
         device, dtype, *_ = torch._C._nn._parse_to(*args, **kwargs)
         self.bundle.to(device=device, dtype=dtype)
         return self
+
+
+def _one_device(device_map: object) -> torch.device | None:
+    """The device that a `device_map` of diffusers names; None: it names none.
+
+    Raises:
+        BadOption: it is no device that torch can use here.
+    """
+    if device_map is None:
+        return None
+    if not isinstance(device_map, str | torch.device):
+        raise BadOption("device_map", device_map, _ONE_DEVICE)
+    return pick_device(device_map)

@@ -209,14 +209,14 @@ def _estimate_callback(
     if on_step is None:
         return None
 
-    def on_estimate(step: int, steps: int, latents: Tensor) -> None:
+    def on_estimate(step: int, steps: int, time: float, latents: Tensor) -> None:
         def decode() -> list[NDArray[np.float32]]:
             canonical = _decoded(bundle, latents, group[0].condition.size)
             return [
                 item.appearance.apply(image) for item, image in zip(group, canonical, strict=True)
             ]
 
-        on_step(GroupStep(step, steps, indices, decode))
+        on_step(GroupStep(step, steps, time, indices, decode))
 
     return on_estimate
 

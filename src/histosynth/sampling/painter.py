@@ -16,9 +16,9 @@ from ..model.structure import StructureFeatures, StructureMaps
 from .exemplar_start import hold_start
 from .solvers import Denoise, guided, solve
 
-EstimateCallback = Callable[[int, int, Tensor], None]
-"""Called after each solver step with its number from 1, the number of steps, and the estimate of
-the clean latents (B, C, h, w)."""
+EstimateCallback = Callable[[int, int, float, Tensor], None]
+"""Called after each solver step with its number from 1, the number of steps, and the time and the
+value (B, C, h, w) of the last estimate of the clean latents."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +90,16 @@ def _watched(
     on_estimate: EstimateCallback,
 ) -> tuple[Denoise, ProgressCallback]:
     """The same estimate, and a callback for the solver; each step's last estimate is handed on."""
-    last: list[Tensor] = []
+    last: list[tuple[Tensor, Tensor]] = []
 
     def remembering(noisy: Tensor, time: Tensor) -> Tensor:
         clean = denoise(noisy, time)
-        last[:] = [clean]
+        last[:] = [(time, clean)]
         return clean
 
     def report(done: int, total: int) -> None:
-        on_estimate(done, total, last[0])
+        time, clean = last[0]
+        on_estimate(done, total, float(time[0]), clean)
 
     return remembering, report
 

@@ -23,6 +23,7 @@ class GroupStep:
     Attributes:
         step: from 1.
         steps: in all.
+        time: of the step's last estimate, from 1, all noise, to 0, none.
         indices: of the items.
         decode: pixels (H, W, 3) float32 in [0, 255] of each, as they are estimated now, in the
             items' own stain.
@@ -30,6 +31,7 @@ class GroupStep:
 
     step: int
     steps: int
+    time: float
     indices: Sequence[int]
     decode: Callable[[], list[NDArray[np.float32]]]
 
@@ -44,6 +46,7 @@ class SamplingStep:
         places: (index of the nuclei or image, variant) of each picture.
         finished: pictures that are complete.
         pictures: pictures in all.
+        time: of the step's last estimate, from 1, all noise, to 0, none.
     """
 
     step: int
@@ -51,6 +54,7 @@ class SamplingStep:
     places: Sequence[PicturePlace]
     finished: int
     pictures: int
+    time: float = field(repr=False)
     _preview: Callable[[], list[Synthetic]] = field(repr=False)
 
     def preview(self) -> list[Synthetic]:
@@ -107,6 +111,7 @@ def watch_steps(
                 [places[index] for index in group.indices],
                 len(finished),
                 len(places),
+                group.time,
                 preview,
             )
         )
