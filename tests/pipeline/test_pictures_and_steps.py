@@ -87,6 +87,17 @@ def test_one_appearance_for_each_set_of_nuclei(bundle, tile):
     )
 
 
+@pytest.mark.parametrize(
+    ("nuclei", "name"), [("tumour", "str"), (None, "NoneType"), ([1.0], "float")]
+)
+def test_what_is_no_nuclei_is_refused_by_name(bundle, nuclei, name):
+    with pytest.raises(BadOption) as refused:
+        hs.synthesize(nuclei, bundle=bundle)
+    assert refused.value.problem == (
+        f"nuclei is of type {name}, but must be Nuclei or a list of them, as read_nuclei returns."
+    )
+
+
 def test_an_image_and_a_mask_in_any_form_give_the_same_tile(bundle, tile, mask, tmp_path):
     Image.fromarray(tile).save(tmp_path / "torn.png")
     Image.fromarray(mask).save(tmp_path / "mask.png")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +70,7 @@ def synthesize(
         n pictures for each set of nuclei, in order.
 
     Raises:
-        BadOption: an option cannot be used.
+        BadOption: an option cannot be used, or `nuclei` are none.
         NotRGB, UnreadableImage: the appearance is no picture that can be used.
         BadSize, UnknownClasses, ScaleMismatch, UnknownLabel: the nuclei, the appearance or the
             label do not fit the bundle.
@@ -92,7 +92,7 @@ def synthesize(
     check_seed(seed)
     if not 1 <= n <= MAX_VARIANTS:
         raise BadOption("n", n, f"from 1 to {MAX_VARIANTS}")
-    sets = [nuclei] if isinstance(nuclei, Nuclei) else list(nuclei)
+    sets = _sets(nuclei)
     appearances = _appearances(appearance, len(sets), opened)
     pictures: list[tuple[int, int, Synthetic]] = []
     with shown_stages(progress, "sampling") as (on_progress,):
@@ -113,6 +113,23 @@ def synthesize(
             cancelled.finished = _in_order(pictures)
             raise
     return list(_in_order(pictures))
+
+
+def _sets(nuclei: object) -> list[Nuclei]:
+    """Nuclei as a list of sets.
+
+    Raises:
+        BadOption: they are something else.
+    """
+    if isinstance(nuclei, Nuclei):
+        return [nuclei]
+    sets = []
+    for each in nuclei if isinstance(nuclei, Iterable) else [nuclei]:
+        if not isinstance(each, Nuclei):
+            found = f"of type {type(each).__name__}"
+            raise BadOption("nuclei", found, "Nuclei or a list of them, as read_nuclei returns")
+        sets.append(each)
+    return sets
 
 
 def _in_order(pictures: list[tuple[int, int, Synthetic]]) -> tuple[Synthetic, ...]:
