@@ -36,11 +36,11 @@ coverage: $(STAMP) ## the tests with branch coverage: a table, and htmlcov/index
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=html
 
 readers: $(STAMP)  ## a tile set opened with the oldest and the newest promised Hugging Face datasets, DuckDB, Polars
-	set -e; folder=$$(mktemp -d); $(BIN)/python tests/readers/write_set.py $$folder; \
+	set -e; folder=$$(mktemp -d); $(BIN)/python tests/readers/write_set.py $$folder/set; \
 	for version in 3.6.0 5.2.0; do \
 	  $(PYTHON) -m venv $$folder/venv-$$version; \
 	  $$folder/venv-$$version/bin/python -m pip install --quiet --disable-pip-version-check datasets==$$version pillow polars duckdb; \
-	  HF_HOME=$$folder/cache-$$version $$folder/venv-$$version/bin/python tests/readers/read_set.py $$folder; \
+	  HF_HOME=$$folder/cache-$$version $$folder/venv-$$version/bin/python tests/readers/read_set.py $$folder/set; \
 	done; rm -rf $$folder
 
 mutate: $(VENV)/.mutation ## mutants of core, metrics and sampling that no test notices (hours; resumes; MUTANTS="histosynth.core.matching*")
