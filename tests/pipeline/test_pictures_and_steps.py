@@ -98,6 +98,17 @@ def test_what_is_no_nuclei_is_refused_by_name(bundle, nuclei, name):
     )
 
 
+def test_nuclei_of_a_completion_are_refused_by_name_too(bundle, tile, mask):
+    layout = draw_layout((128, 128), mpp=0.5, seed=0)
+    for nuclei, name in (("cells.csv", "str"), ([layout], "list")):
+        with pytest.raises(BadOption, match=f"nuclei is of type {name}, but must be Nuclei"):
+            hs.complete(tile, mask, nuclei=nuclei, bundle=bundle)
+    with pytest.raises(BadOption, match="nuclei is of type str"):
+        hs.complete([tile], [mask], nuclei=["cells.csv"], bundle=bundle)
+    with pytest.raises(BadOption, match=r"n is 1\.5, but must be a whole number from 1 to 10000"):
+        hs.synthesize(layout, n=1.5, bundle=bundle)
+
+
 def test_an_image_and_a_mask_in_any_form_give_the_same_tile(bundle, tile, mask, tmp_path):
     Image.fromarray(tile).save(tmp_path / "torn.png")
     Image.fromarray(mask).save(tmp_path / "mask.png")

@@ -130,11 +130,11 @@ def test_pictures_come_in_the_forms_of_diffusers_and_are_marked(pipe, nuclei, tm
         ),
         (
             {"image": np.zeros((128, 128, 3), np.uint8)},
-            "mask_image is something else, but must be given, with an image.",
+            "mask_image is left out, but must be given with image.",
         ),
         (
             {"mask_image": np.ones((128, 128), bool)},
-            "image is something else, but must be given, with a mask_image.",
+            "image is left out, but must be given with mask_image.",
         ),
         (
             {
@@ -142,7 +142,7 @@ def test_pictures_come_in_the_forms_of_diffusers_and_are_marked(pipe, nuclei, tm
                 "mask_image": np.ones((128, 128), bool),
                 "num_images_per_prompt": 2,
             },
-            "num_images_per_prompt is something else, but must be 1: a completion is one picture "
+            "num_images_per_prompt is more than 1, but must be 1: a completion is one picture "
             "of a seed.",
         ),
     ],

@@ -300,3 +300,10 @@ def test_missing_folders_are_shown_together_with_wrong_keys(tmp_path):
         unknown,
         "unknown key data.train[0].mpq (did you mean data.train[0].mpp?)",
     )
+
+
+def test_a_recipe_of_prepare_is_named_as_one(tmp_path):
+    path = written(tmp_path, 'slides = ["a.svs"]\ntiles.size = 256\n')
+    assert problems_of(path) == (
+        "it is a recipe of `prepare run`, which --dry-run checks, and not of training",
+    )

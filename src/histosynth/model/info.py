@@ -294,7 +294,10 @@ def read_info(folder: Path) -> BundleInfo:
         values = json.loads(read_plain_text(path))
         return recipes.build(values, BundleInfo, name=str(path))
     except FileNotFoundError as error:
-        raise BundleMismatch(path, "there is no such file, so the folder is no bundle") from error
+        reason = "there is no such file, so the folder is no bundle"
+        if (folder / "bundle" / "bundle.json").is_file():
+            reason = f"there is no such file; the bundle of this export is {folder / 'bundle'}"
+        raise BundleMismatch(path, reason) from error
     except BadRecipe as error:
         raise BundleMismatch(path, "; ".join(error.problems)) from error
     except RecursionError as error:

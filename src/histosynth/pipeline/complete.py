@@ -15,6 +15,7 @@ from ..core.seeds import check_seed
 from ..core.synthetic import Synthetic, stated_mpp
 from ..core.units import check_mpp_option
 from ..sampling.options import SamplingOptions
+from .nuclei_argument import as_nuclei
 from .progress_bars import ProgressOption, shown_stages
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def _triples(
     """
     images = batch_of(image, _IMAGE_AXES)
     if images is None:
-        return [(image, mask, nuclei)]
+        return [(image, mask, None if nuclei is None else as_nuclei(nuclei))]
     masks = batch_of(mask, _MASK_AXES)
     count = len(images)
     if masks is None or len(masks) != count:
@@ -201,11 +202,24 @@ def _triples(
             f"There are {count} images and {found} masks.",
             "Hand in a list of masks, one for each image.",
         )
-    sets = [None] * count if nuclei is None else nuclei
-    if isinstance(sets, Nuclei) or len(sets) != count:
-        found_sets = "one set" if isinstance(sets, Nuclei) else f"a list of {len(sets)}"
-        raise BadOption("nuclei", found_sets, f"a list of {count}, one for each image")
+    sets = _nuclei_of_images(nuclei, count)
     return list(zip(images, masks, sets, strict=True))
+
+
+def _nuclei_of_images(nuclei: object, count: int) -> list[Nuclei | None]:
+    """A set of nuclei, or None, for each of several images.
+
+    Raises:
+        BadOption: there are not as many.
+    """
+    if nuclei is None:
+        return [None] * count
+    allowed = f"a list of {count}, one for each image"
+    if not isinstance(nuclei, list | tuple):
+        raise BadOption("nuclei", "one set", allowed)
+    if len(nuclei) != count:
+        raise BadOption("nuclei", f"a list of {len(nuclei)}", allowed)
+    return [None if each is None else as_nuclei(each) for each in nuclei]
 
 
 def _scale(image: object, mpp: float | None) -> float | None:

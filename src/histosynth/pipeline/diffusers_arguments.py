@@ -9,13 +9,28 @@ from ..core.nuclei import Nuclei
 from ..core.seeds import MAX_SEED
 
 _COMPLETION = {
-    "image": "given, with a mask_image",
-    "mask_image": "given, with an image",
-    "appearance": "left out: a completion has that of its image",
-    "num_images_per_prompt": "1: a completion is one picture of a seed",
-    "nuclei": "those of one tile for one image, or left out",
+    "image": (
+        "left out",
+        "given with mask_image",
+    ),
+    "mask_image": (
+        "left out",
+        "given with image",
+    ),
+    "appearance": (
+        "given",
+        "left out: a completion has that of its image",
+    ),
+    "num_images_per_prompt": (
+        "more than 1",
+        "1: a completion is one picture of a seed",
+    ),
+    "nuclei": (
+        "a list",
+        "those of one tile for one image, or left out",
+    ),
 }
-"""What each argument must be for a completion."""
+"""What each argument is, and what it must be for a completion."""
 
 
 def check_completion(**fits: bool) -> None:
@@ -26,7 +41,8 @@ def check_completion(**fits: bool) -> None:
     """
     for name, is_right in fits.items():
         if not is_right:
-            raise BadOption(name, "something else", _COMPLETION[name])
+            found, allowed = _COMPLETION[name]
+            raise BadOption(name, found, allowed)
 
 
 def check_nuclei(nuclei: object, *, has_image: bool) -> None:

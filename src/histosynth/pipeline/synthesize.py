@@ -14,6 +14,7 @@ from ..core.seeds import check_seed
 from ..core.synthetic import Synthetic
 from ..sampling.options import SamplingOptions
 from ..tissue.appearance import Appearance
+from .nuclei_argument import as_nuclei
 from .progress_bars import ProgressOption, shown_stages
 
 if TYPE_CHECKING:
@@ -90,8 +91,8 @@ def synthesize(
     )
     opened = bundle_for(bundle, device, dtype)
     check_seed(seed)
-    if not 1 <= n <= MAX_VARIANTS:
-        raise BadOption("n", n, f"from 1 to {MAX_VARIANTS}")
+    if not isinstance(n, int) or not 1 <= n <= MAX_VARIANTS:
+        raise BadOption("n", n, f"a whole number from 1 to {MAX_VARIANTS}")
     sets = _sets(nuclei)
     appearances = _appearances(appearance, len(sets), opened)
     pictures: list[tuple[int, int, Synthetic]] = []
@@ -121,15 +122,9 @@ def _sets(nuclei: object) -> list[Nuclei]:
     Raises:
         BadOption: they are something else.
     """
-    if isinstance(nuclei, Nuclei):
-        return [nuclei]
-    sets = []
-    for each in nuclei if isinstance(nuclei, Iterable) else [nuclei]:
-        if not isinstance(each, Nuclei):
-            found = f"of type {type(each).__name__}"
-            raise BadOption("nuclei", found, "Nuclei or a list of them, as read_nuclei returns")
-        sets.append(each)
-    return sets
+    if isinstance(nuclei, str | Nuclei) or not isinstance(nuclei, Iterable):
+        return [as_nuclei(nuclei)]
+    return [as_nuclei(each) for each in nuclei]
 
 
 def _in_order(pictures: list[tuple[int, int, Synthetic]]) -> tuple[Synthetic, ...]:

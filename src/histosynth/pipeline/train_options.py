@@ -66,7 +66,7 @@ def read_train_recipe(recipe: Path | str) -> TrainRecipe:
         BadRecipe: with all its problems.
     """
     named = _named(recipe)
-    values = recipes.read_toml(named.path)
+    values = _values(named.path)
     _, recipe_read = _build(values, named.path)
     return cast("TrainRecipe", recipe_read)
 
@@ -85,7 +85,7 @@ def choose_recipe(recipe: Path | str, options: TrainOptions = DEFAULT_OPTIONS) -
         BadOption: the task takes no base, or the number type is none that is known.
     """
     named = _named(recipe)
-    values = recipes.read_toml(named.path)
+    values = _values(named.path)
     name = str(named.path)
     try:
         task_name, built = _build(values, named.path)
@@ -145,6 +145,19 @@ def _named(recipe: Path | str) -> NamedRecipe:
     if isinstance(recipe, Path):
         return NamedRecipe(recipe, recipe.parent)
     return find_recipe(recipe)
+
+
+def _values(path: Path) -> dict[str, Any]:
+    """The values of a recipe file.
+
+    Raises:
+        BadRecipe: it cannot be read, or is one of `prepare run`.
+    """
+    values = recipes.read_toml(path)
+    if "slides" in values and "data" not in values:
+        problem = "it is a recipe of `prepare run`, which --dry-run checks, and not of training"
+        raise BadRecipe(str(path), [problem])
+    return values
 
 
 def _build(values: dict[str, Any], path: Path) -> tuple[str, Any]:
