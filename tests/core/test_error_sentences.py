@@ -329,10 +329,10 @@ UNAVAILABLE = [
         {"feature": "Ray", "extra": "ray"},
     ),
     (
-        lambda: WorkerLost(3, 12),
+        lambda: WorkerLost("Workers died 3 times without finishing anything", 12),
         "Workers died 3 times without finishing anything; 12 pieces of work are left.",
-        "Give them more memory or use fewer --workers, and run again: what is done is kept.",
-        {"times": 3, "left": 12},
+        "Give the workers more memory or use fewer --workers, and run again: what is done is kept.",
+        {"left": 12},
     ),
     (
         lambda: FetchFailed("a.svs", "the server is busy"),

@@ -61,7 +61,7 @@ def test_a_killed_process_loses_nothing(tmp_path):
 
 
 def test_work_that_always_kills_is_given_up_with_numbers():
-    with pytest.raises(WorkerLost, match="3 times without finishing anything; 1 pieces"):
+    with pytest.raises(WorkerLost, match="3 times without finishing anything; 1 piece of"):
         list(open_engine("pool", workers=1).map(die_always, [1]))
 
 

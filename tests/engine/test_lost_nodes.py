@@ -12,6 +12,12 @@ LOST = {
     "memory": ray.exceptions.OutOfMemoryError("the node was low on memory"),
     "result": ray.exceptions.ObjectLostError("ab" * 28, None, ""),
 }
+REASONS = {
+    "node": "NodeDiedError: the node is gone",
+    "worker": "WorkerCrashedError: The worker died unexpectedly while executing this task",
+    "memory": "OutOfMemoryError: the node was low on memory",
+    "result": f"ObjectLostError: Failed to retrieve object {'ab' * 28}",
+}
 
 
 class Task:
@@ -32,6 +38,7 @@ def test_what_is_lost_gets_a_sentence(what, monkeypatch):
     with pytest.raises(WorkerLost) as caught:
         list(open_engine("ray", address="127.0.0.1:6379").map(str, [1, 2]))
     assert str(caught.value) == (
-        "Workers died 3 times without finishing anything; 2 pieces of work are left. "
-        "Give them more memory or use fewer --workers, and run again: what is done is kept."
+        f"Ray lost a worker, a node or a result ({REASONS[what]}); "
+        "2 pieces of work are left. Look at the nodes with `ray status`. Give the workers more "
+        "memory or use fewer --workers, and run again: what is done is kept."
     )

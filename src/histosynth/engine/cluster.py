@@ -88,7 +88,8 @@ class RayEngine:
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause from error
         except self._ray.exceptions.RayError as error:  # of a worker, its node or its results
-            raise WorkerLost(MAX_LOST_POOLS, unfinished) from error
+            what = f"Ray lost a worker, a node or a result ({_reason_of(error)})"
+            raise WorkerLost(what, unfinished, "Look at the nodes with `ray status`.") from error
 
     def _connect(self) -> None:
         self._check_address()
@@ -116,3 +117,10 @@ class RayEngine:
         except (OSError, OverflowError) as error:
             wanted = f"that of a running Ray cluster ({error})"
             raise BadOption("--address", self.address, wanted) from error
+
+
+def _reason_of(error: BaseException) -> str:
+    """The name of Ray's exception and the first sentence of its text, if that says more."""
+    name = type(error).__name__
+    text = first_line(error).partition(". ")[0]
+    return name if text == name else f"{name}: {text}"

@@ -52,7 +52,8 @@ class PoolEngine:
             except BrokenProcessPool as error:
                 lost_pools += 1
                 if lost_pools == MAX_LOST_POOLS:
-                    raise WorkerLost(MAX_LOST_POOLS, len(todo)) from error
+                    what = f"Workers died {MAX_LOST_POOLS} times without finishing anything"
+                    raise WorkerLost(what, len(todo)) from error
 
     def _map_in_one_pool(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..number_format import counted
 from .base import HistosynthError
 
 
@@ -76,15 +77,21 @@ class NeedsExtra(UnavailableError):
 
 
 class WorkerLost(UnavailableError):
-    """Worker processes died repeatedly over the same work."""
+    """Worker processes, or the nodes that hold them, were lost and not replaced."""
 
-    def __init__(self, times: int, left: int) -> None:
-        self.times = times
+    def __init__(
+        self,
+        what_happened: str,
+        left: int,
+        first_step: str = "",
+    ) -> None:
         self.left = left
+        steps = f"{first_step} " if first_step else ""
+        are = "is" if left == 1 else "are"
         super().__init__(
-            f"Workers died {times} times without finishing anything; {left} pieces of work "
-            "are left.",
-            "Give them more memory or use fewer --workers, and run again: what is done is kept.",
+            f"{what_happened}; {counted(left, 'piece')} of work {are} left.",
+            f"{steps}Give the workers more memory or use fewer --workers, and run again: "
+            "what is done is kept.",
         )
 
 
