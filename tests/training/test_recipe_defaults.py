@@ -15,7 +15,7 @@ from histosynth.core.errors import BadRecipe
 from histosynth.core.shipped_recipes import SCHEMAS, find_recipe, recipe_for_user, shipped_recipes
 from histosynth.core.toml_text import parse_toml
 from histosynth.pipeline.train_options import TrainOptions, choose_recipe, read_train_recipe
-from histosynth.training.recipes import RECIPES
+from histosynth.training.recipes import RECIPES, TASK_OF_LABEL, TEXT_ADAPTER_TASK
 from histosynth.training.recipes.diffusion import DiffusionPlan
 from histosynth.training.recipes.tiles import TileSource
 from histosynth.training.tasks.tile_checks import open_examples
@@ -75,6 +75,23 @@ def test_the_usual_share_of_masks_is_that_of_the_task():
     assert shares == {"base": 0.35, "global": 0.0, "local": 1.0}
     stated = recipes.build({"task": "local", "conditions": {"mask_share": 0.5}}, RECIPES["adapter"])
     assert stated.conditions.mask_share == 0.5
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_table_given_in_part_keeps_the_defaults_of_its_other_keys(name):
+    labels = [label for label, recipe in TASK_OF_LABEL.items() if recipe == name]
+    needed = {
+        TEXT_ADAPTER_TASK: {"task": "global", "base": "stable-diffusion-2-1"},
+        "artefact": {"task": "artefact", "data": {"root": "a", "patient": "(.)", "mpp": 1.0}},
+    }.get(name) or {"task": labels[0]}
+    whole = recipes.build(needed, RECIPES[name])
+    tables = {key: value for key, value in recipes.as_dict(whole).items() if type(value) is dict}
+    assert {"loop", "data"} <= set(tables)
+    for table, values in tables.items():
+        for key, value in values.items():
+            if type(value) in (bool, int, float, str):
+                given = needed | {table: needed.get(table, {}) | {key: value}}
+                assert recipes.build(given, RECIPES[name]) == whole
 
 
 def test_crops_without_shares_are_drawn_alike():

@@ -22,10 +22,6 @@ from .prompts import Prompts
 from .rare_labels import RareLabelOptions
 
 
-def _cross_attention_with_structure() -> AdapterPlan:
-    return AdapterPlan(targets=("cross-attention",), structure=True)
-
-
 @dataclass(frozen=True)
 class TextAdapterLoop(LoopPlan):
     """How long, how fast, how often to validate: an adapter on a text-conditioned base."""
@@ -33,6 +29,14 @@ class TextAdapterLoop(LoopPlan):
     steps: AtLeastOne = 20_000
     batch: AtLeastOne = 16
     learning_rate: LearningRate = 1e-4
+
+
+@dataclass(frozen=True)
+class TextAdapterPlan(AdapterPlan):
+    """A LoRA adapter on a text-conditioned base."""
+
+    targets: tuple[str, ...] = ("cross-attention",)
+    structure: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class TextAdapterRecipe:
     labels: tuple[str, ...] = ()
     """Labels, such as subtypes, with a prompt of their own; tiles with any other label are
     refused."""
-    adapter: AdapterPlan = field(default_factory=_cross_attention_with_structure)
+    adapter: TextAdapterPlan = field(default_factory=TextAdapterPlan)
     structure_widths: tuple[StructureWidth, ...] = ()
     """Own widths of the structure encoder, one for each input of the base that takes structure;
     empty: half of its channels, at most 256."""
