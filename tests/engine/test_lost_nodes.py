@@ -1,9 +1,15 @@
-"""A node that is lost for good: a sentence, whatever Ray's name for it is."""
+"""Ray in this process: a node lost for good gets a sentence, stdout and signals stay ours."""
+
+import signal
+import sys
+import threading
 
 import pytest
 
 from histosynth.core.errors import WorkerLost
+from histosynth.core.stopping import Stopped
 from histosynth.engine import open_engine
+from histosynth.engine.ray_process import own_signals, own_stdout
 
 ray = pytest.importorskip("ray")
 LOST = {
@@ -33,7 +39,7 @@ def test_what_is_lost_gets_a_sentence(what, monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "remote", lambda **_: lambda _: Task())
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
-    monkeypatch.setattr(ray, "wait", lambda waiting, num_returns: (waiting[:1], waiting[1:]))
+    monkeypatch.setattr(ray, "wait", lambda waiting, **_: (waiting[:1], waiting[1:]))
     monkeypatch.setattr(ray, "get", get)
     with pytest.raises(WorkerLost) as caught:
         list(open_engine("ray", address="127.0.0.1:6379").map(str, [1, 2]))
@@ -42,3 +48,36 @@ def test_what_is_lost_gets_a_sentence(what, monkeypatch):
         "2 pieces of work are left. Look at the nodes with `ray status`. Give the workers more "
         "memory or use fewer --workers, and run again: what is done is kept."
     )
+
+
+@pytest.mark.parametrize("call", ["wait", "get"])
+def test_what_a_signal_raises_comes_out_of_ray_as_it_is(call, monkeypatch):
+    def stopped(*_, **__):
+        raise SystemError("returned a result with an exception set") from Stopped(signal.SIGINT)
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "remote", lambda **_: lambda _: Task())
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr(ray, "wait", lambda waiting, **_: (waiting[:1], waiting[1:]))
+    monkeypatch.setattr(ray, call, stopped)
+    with pytest.raises(Stopped):
+        list(open_engine("ray", address="127.0.0.1:6379").map(str, [1, 2]))
+
+
+def test_threads_of_ray_print_to_stderr_and_the_program_to_stdout(capsys):
+    before = sys.stdout
+    with own_stdout():
+        print("result")
+        thread = threading.Thread(target=print, args=("lost",), name="ray_print_logs")
+        thread.start()
+        thread.join()
+        assert sys.stdout.isatty() is before.isatty()
+    assert sys.stdout is before
+    assert capsys.readouterr() == ("result\n", "lost\n")
+
+
+def test_the_handler_of_sigterm_stays():
+    before = signal.getsignal(signal.SIGTERM)
+    with own_signals():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGTERM) is before

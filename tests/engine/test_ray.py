@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import psutil
@@ -45,6 +46,8 @@ def cluster():
         "RAY_USAGE_STATS_ENABLED": "0",
         "PYTHONPATH": os.pathsep.join([str(here), str(support), os.environ.get("PYTHONPATH", "")]),
         "RAY_DISABLE_IMPORT_WARNING": "1",
+        "RAY_raylet_start_wait_time_s": "300",  # a busy machine
+        "RAY_AUTH_MODE": "disabled",  # a token that an earlier Ray left would join no second node
     }
     ray = [str(Path(sys.executable).with_name("ray"))]
     common = ["--num-cpus=1", "--disable-usage-stats"]
@@ -96,11 +99,52 @@ def test_two_nodes_give_the_files_that_the_pool_gives(cluster, tmp_path):
     assert sums["ray"] == sums["pool"] and sums["ray"]["kept"] > 50
 
 
-def test_a_killed_worker_loses_nothing(cluster, tmp_path):
+def test_a_killed_worker_loses_nothing_and_stdout_stays_empty(cluster, tmp_path, capsys):
     items = [(str(tmp_path / "mark"), number) for number in range(6)]
     engine = open_engine("ray", workers=2, address=cluster)
     assert sorted(dict(engine.map(die_once, items)).values()) == list(range(6))
     assert (tmp_path / "mark").exists()
+    assert capsys.readouterr().out == ""
+
+
+def sleep(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+UNTIL_STOPPED = """
+import sys
+from histosynth.core.stopping import Stopped, stop_signals
+from histosynth.engine import open_engine
+from test_ray import sleep
+with stop_signals():
+    try:
+        for _ in open_engine("ray", address=sys.argv[1]).map(sleep, [0, 60, 60]):
+            print("works", flush=True)
+    except Stopped as stopped:
+        print(stopped, flush=True)
+        sys.exit(stopped.exit_code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")],
+)
+def test_a_signal_ends_the_run_as_it_does_elsewhere(cluster, number, name):
+    here = Path(__file__).parent
+    paths = [str(here), str(here.with_name("support")), os.environ.get("PYTHONPATH", "")]
+    process = subprocess.Popen(
+        [sys.executable, "-c", UNTIL_STOPPED, cluster],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )
+    assert process.stdout.readline() == "works\n"
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=60)
+    assert out == f"Stopped by {name}: nothing was written. Run the same command again.\n"
+    assert process.returncode == 128 + number
 
 
 def test_an_address_where_nobody_is_gets_a_sentence():

@@ -11,8 +11,10 @@ from typing import Any
 from ..core.errors import BadOption, NeedsExtra, WorkerLost, first_line
 from ..core.links import held_folders, work_in_held
 from .engine import MAX_LOST_POOLS, WorkItem, WorkResult
+from .ray_process import as_raised, own_signals, own_stdout
 
 _CONNECT_TIMEOUT_S = 5
+_WAIT_S = 0.5
 
 
 class RayEngine:
@@ -48,12 +50,15 @@ class RayEngine:
     ) -> Iterator[tuple[int, WorkResult]]:
         """See `Engine.map`."""
         starts_ray = not self._ray.is_initialized()
-        if starts_ray:
-            self._connect()
-        try:
+        if not starts_ray:
             yield from self._map_connected(work, items)
-        finally:
-            if starts_ray:
+            return
+        with own_stdout():
+            with own_signals():
+                self._connect()
+            try:
+                yield from self._map_connected(work, items)
+            finally:
                 self._ray.shutdown()
 
     def _map_connected(
@@ -71,7 +76,12 @@ class RayEngine:
             while queue and len(waiting) < 2 * workers:
                 index = queue.popleft()
                 waiting[task.remote(held_folders(), work, items[index])] = index
-            finished, _ = ray.wait(list(waiting), num_returns=1)
+            finished, _ = as_raised(
+                ray.wait,
+                list(waiting),
+                num_returns=1,
+                timeout=_WAIT_S,  # while Ray waits, a signal raises nothing
+            )
             for reference in finished:
                 index = waiting.pop(reference)
                 result = self._result_of(reference, len(items) - done)
@@ -84,7 +94,7 @@ class RayEngine:
         unfinished: int,
     ) -> Any:
         try:
-            return self._ray.get(reference)
+            return as_raised(self._ray.get, reference)
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause from error
         except self._ray.exceptions.RayError as error:  # of a worker, its node or its results
