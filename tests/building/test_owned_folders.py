@@ -66,7 +66,10 @@ def test_the_folder_is_held(verb):
         (r"\bfcntl\b|\bmsvcrt\b", {"core/file_locks.py"}),
         (r"mkstemp|mkdtemp|NamedTemporaryFile|TemporaryDirectory", {"core/temporary.py"}),
         (r"ProcessPoolExecutor\(|multiprocessing\.Process\(|os\.fork\(", {"engine/pool.py"}),
-        (r"signal\.signal\(", {"cli/start.py", "core/stopping.py", "engine/pool.py"}),
+        (
+            r"signal\.signal\(",
+            {"cli/start.py", "core/stopping.py", "engine/pool.py", "engine/ray_process.py"},
+        ),
     ],
 )
 def test_one_place_does_it(pattern, allowed):

@@ -16,6 +16,7 @@ STREAMS = {
     "cli/main.py": "the version, and the stream that `write_line` is given",
     "cli/output.py": "the streams that `write_line` is given",
     "cli/streams.py": "puts `VisibleStream` in their place",
+    "engine/ray_process.py": "keeps what Ray prints out of stdout",
 }
 TABLES = {"csv.writer", "csv.DictWriter", "csv.reader", "csv.DictReader"}
 WRITES_UNRECORDED = {
