@@ -1,5 +1,7 @@
 """Conditions that are dropped from items, for classifier-free guidance."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -77,3 +79,13 @@ def test_all_are_dropped_together():
 def test_a_share_that_is_none_is_refused():
     with pytest.raises(BadRecipe, match="drop_all"):
         build({"mask_share": 0.0, "drop_all": 1.5}, DiffusionPlan, name="conditions")
+
+
+@pytest.mark.parametrize(
+    ("mask_share", "shares"),
+    [(0.0, {"global": 1.0}), (1.0, {"local": 1.0}), (0.25, {"global": 0.75, "local": 0.25})],
+)
+def test_validation_counts_what_is_trained_and_nothing_else(mask_share, shares):
+    plan = DiffusionPlan(mask_share=mask_share)
+    validated = DiffusionTrainTask.validated_tasks.fget(SimpleNamespace(plan=plan))
+    assert validated == shares

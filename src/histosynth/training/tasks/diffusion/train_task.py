@@ -201,13 +201,10 @@ class DiffusionTrainTask:
 
     @property
     def validated_tasks(self) -> dict[str, float]:
-        """Tasks that are validated, and their shares of the validation loss.
+        """Tasks that are validated, and their shares of the validation loss: those of training.
 
-        A base that was trained on structure does both. An adapter on another base learns one of
-        them, or a mixture, and its encoder is not trained for the rest.
+        What an adapter is not trained for must not choose its best weights.
         """
-        if self.bundle.family.trained_on_structure:
-            return {"global": 0.5, "local": 0.5}
         local = self.plan.mask_share or 0.0
         shares = {"global": 1 - local, "local": local}
         return {task: share for task, share in shares.items() if share}
