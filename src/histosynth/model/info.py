@@ -18,6 +18,7 @@ from ..core.paths import real_path
 from ..core.plain_files import read_plain_text
 from ..core.store import sha256_of, write_json
 from ..tissue.appearance import STYLE_NAMES, Appearance, StainFrame
+from ..tissue.film_grain import GrainTable
 from .autoencoder import FACTOR
 from .families import FAMILIES
 from .families.family import Family
@@ -111,6 +112,7 @@ class BundleInfo:
         base: absent where the bundle holds its base.
         prompts: of a base with a text encoder: the empty one, one without a label, then one for
             each label.
+        grain: what the autoencoder loses; absent where it was not measured.
         format: version of this file.
     """
 
@@ -139,6 +141,7 @@ class BundleInfo:
     family: str = "compact"
     base: NamedBase | None = None
     prompts: tuple[str, ...] = ()
+    grain: GrainTable | None = None
     format: int = BUNDLE_FORMAT
 
     def __repr__(self) -> str:

@@ -23,6 +23,7 @@ from ..model.bundle import Bundle
 from ..model.conditioning import ItemConditions, conditions_of, encode_conditions
 from ..model.info import BundleInfo
 from ..tissue.appearance import Appearance
+from ..tissue.film_grain import add_grain
 from .batch_check import is_batch_exact, max_batch
 from .exemplar_start import Start, exemplar_start
 from .painter import EstimateCallback, SamplingSettings, decode_canonical, paint_latents
@@ -140,12 +141,36 @@ def paint_items(
             starts,
             with_merged_adapter,
             settings,
-            on_estimate=_estimate_callback(on_step, with_merged_adapter, indices, group),
+            on_estimate=_estimate_callback(
+                on_step,
+                with_merged_adapter,
+                indices,
+                group,
+                settings=settings,
+            ),
         )
         done += len(group)
         report(done, len(items))
         for index, image, start in zip(indices, canonical, starts, strict=True):
-            yield index, items[index].appearance.apply(image), start
+            yield index, _in_appearance(items[index], image, bundle.info, settings), start
+
+
+def _in_appearance(
+    item: SampleItem,
+    canonical: NDArray[np.float32],
+    info: BundleInfo,
+    settings: SamplingSettings,
+) -> NDArray[np.float32]:
+    """A decoded picture in the item's own appearance, with grain if it is wanted and known."""
+    table = info.grain
+    if table is None or not settings.grain:
+        return item.appearance.apply(canonical)
+    strength = table.strength_of(item.appearance.noise)
+    seed = item.generator.initial_seed()
+    return item.appearance.apply(
+        canonical,
+        lambda pixels: add_grain(pixels, table, strength, seed=seed),
+    )
 
 
 def _start(item: SampleItem, settings: SamplingSettings) -> Start | None:
@@ -204,6 +229,8 @@ def _estimate_callback(
     bundle: Bundle,
     indices: Sequence[int],
     group: Sequence[SampleItem],
+    *,
+    settings: SamplingSettings,
 ) -> EstimateCallback | None:
     """A callback of the painter that hands on what can be decoded."""
     if on_step is None:
@@ -213,7 +240,8 @@ def _estimate_callback(
         def decode() -> list[NDArray[np.float32]]:
             canonical = _decoded(bundle, latents, group[0].condition.size)
             return [
-                item.appearance.apply(image) for item, image in zip(group, canonical, strict=True)
+                _in_appearance(item, image, bundle.info, settings)
+                for item, image in zip(group, canonical, strict=True)
             ]
 
         on_step(GroupStep(step, steps, time, indices, decode))

@@ -111,7 +111,13 @@ def complete(
         index = places[number]
         context = _context_of(conditions[index])
         copied = None if start is None else (start.pixels, start.ground)
-        image = paste(context.pixels, pixels, context.mask, copied=copied)
+        image = paste(
+            context.pixels,
+            pixels,
+            context.mask,
+            copied=copied,
+            has_grain=settings.grain,
+        )
         recipe = recipe_of(items[number])
         recipe["context"][COPIED] = _copied_share(start, context.mask)
         yield index, Synthetic(image, conditions[index], recipe)

@@ -20,6 +20,7 @@ class SamplingOptions:
         solver: one of `sampling.solvers.SOLVERS`.
         batch: pictures sampled at a time.
         exemplar: a completion starts from tissue copied from around the mask.
+        grain: draw the finest texture, which the autoencoder loses; False: leave it out.
         device: where to compute; None: a GPU if there is one.
         dtype: number type; None: bf16 where it is faster.
     """
@@ -33,5 +34,6 @@ class SamplingOptions:
     solver: str | None = None
     batch: int = 8
     exemplar: bool = True
+    grain: bool = True
     device: str | None = None
     dtype: str | None = None

@@ -34,6 +34,7 @@ class SamplingSettings:
         guidance_span: times, 1 all noise and 0 none, between which guidance is applied.
         exemplar: a masked region starts from tissue copied from around it; see
             `sampling/exemplar_start.py`.
+        grain: draw the grain that the autoencoder loses, if the bundle knows its statistics.
     """
 
     steps: int = 20
@@ -42,6 +43,7 @@ class SamplingSettings:
     shift: float = 1.0
     guidance_span: tuple[float, float] = (0.0, 1.0)
     exemplar: bool = True
+    grain: bool = True
 
 
 @torch.inference_mode()

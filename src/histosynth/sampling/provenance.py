@@ -85,6 +85,7 @@ def _settings_facts(settings: SamplingSettings) -> dict[str, Any]:
         "guidance_span": list(settings.guidance_span),
         "solver": settings.solver,
         "shift": settings.shift,
+        "grain": settings.grain,
     }
 
 
@@ -124,7 +125,7 @@ def verb_adapter(bundle: Bundle, verb: str) -> str | None:
 
 
 def appearance_facts(appearance: Appearance) -> dict[str, Any]:
-    """Stain, style and hue in plain numbers."""
+    """Stain, style, hue, noise and darkest values in plain numbers."""
     facts: dict[str, Any] = {
         "scale": rounded(appearance.frame.scale),
         "style": rounded(appearance.style),
@@ -137,6 +138,9 @@ def appearance_facts(appearance: Appearance) -> dict[str, Any]:
             "hue": rounded(hue.hue.ravel()),
             "pixels": rounded(hue.pixels),
         }
+    for name in ("noise", "darkest"):
+        values = getattr(appearance, name)
+        facts[name] = None if values is None else rounded(values)
     return facts
 
 

@@ -79,7 +79,8 @@ def settings_for(bundle: Bundle, verb: Verb, options: SamplingOptions) -> Sampli
     if options.solver is not None:
         check_solver(options.solver)
         settings = replace(settings, solver=options.solver)
-    return replace(settings, exemplar=options.exemplar)
+    has_grain = options.grain and bundle.info.grain is not None
+    return replace(settings, exemplar=options.exemplar, grain=has_grain)
 
 
 def default_settings(bundle: Bundle, verb: Verb) -> SamplingSettings:

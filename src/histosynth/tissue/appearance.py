@@ -15,6 +15,7 @@ dye directions, so that it does not depend on how many nuclei a tile holds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ from ..core.pictures import PictureInput, as_mask, as_rgb
 from ..core.tile import Mask, Pixels
 from .density import from_density, optical_density
 from .hue import HueCurve, measure_hue
+from .tile_noise import has_jpeg_blocks, measure_noise
 
 # Haematoxylin and eosin of the canonical stain, optical density of a full dose: medians of
 # Macenko fits over the 82 training tiles of brca-m2c.
@@ -42,6 +44,8 @@ MIN_TISSUE_OD = 0.15
 """A pixel whose every channel is denser than this is tissue, not glass (Macenko's beta)."""
 MIN_TISSUE_PX = 500
 """Pixels of tissue below which dyes are not measured."""
+MIN_DARKEST_PX = 10_000
+"""Pixels below which the darkest values are not measured."""
 MIN_ANGLE_DEG = 12.0
 """Two dyes closer than this in density space cannot be distinguished; tiles in use have 17-41."""
 _MAX_FIT_PX = 50_000
@@ -100,11 +104,19 @@ class Appearance:
         frame: colour balance and density.
         style: (13,) float32, `STYLE_NAMES` in canonical stain, in natural units.
         hue: its mean hue at each density, in canonical stain; None: left to the network.
+        noise: (3,) of its channels in canonical stain, which says how strong grain is; None: as in
+            typical tissue.
+        darkest: (3,) value in [0, 255] that a thousandth of its pixels of each channel lies below;
+            None: not known.
+        has_blocks: whether it shows the blocks of JPEG, which flatten its grain; `noise` is None.
     """
 
     frame: StainFrame
     style: Float32Array
     hue: HueCurve | None = None
+    noise: Float32Array | None = None
+    darkest: Float32Array | None = None
+    has_blocks: bool = False
 
     def __repr__(self) -> str:
         scales = [f"{value:.3g}" for value in self.frame.scale]
@@ -114,11 +126,26 @@ class Appearance:
         facts = [f"stain scales {' '.join(scales)}", hue]
         return line_of_facts("Appearance", facts)
 
-    def apply(self, canonical: Float32Array) -> Float32Array:
-        """Pixels (..., 3) in canonical stain, in [0, 255] => in this appearance, float32."""
+    def apply(
+        self,
+        canonical: Float32Array,
+        grain: Callable[[Float32Array], Float32Array] | None = None,
+    ) -> Float32Array:
+        """Pixels (H, W, 3) in canonical stain, in [0, 255] => in this appearance, float32.
+
+        Args:
+            canonical: the pixels.
+            grain: what adds grain in canonical stain; None: none, and nothing is clipped.
+        """
         if self.hue is not None:
             canonical = self.hue.apply(canonical)
-        return self.frame.from_canonical(canonical)
+        if grain is None:
+            return self.frame.from_canonical(canonical)
+        pixels = self.frame.from_canonical(grain(canonical))
+        if self.darkest is not None:
+            # restaining makes the darkest nuclei darker than any of the reference
+            np.maximum(pixels, self.darkest, out=pixels)
+        return pixels
 
 
 def measure_appearance(
@@ -142,8 +169,28 @@ def measure_appearance(
     frame = fit_stain_frame(pixels, mask)
     canonical = frame.to_canonical(pixels)
     style = measure_style(canonical, mask)
-    hue = measure_hue(_unmasked(canonical, mask))
-    return Appearance(frame, style, hue)
+    known = _unmasked(canonical, mask)
+    has_blocks = has_jpeg_blocks(pixels)
+    return Appearance(
+        frame,
+        style,
+        measure_hue(known),
+        noise=None if has_blocks else _noise_of_tissue(canonical, mask),
+        darkest=_darkest(_unmasked(pixels, mask)),
+        has_blocks=has_blocks,
+    )
+
+
+def _noise_of_tissue(canonical: Float32Array, mask: Mask | None) -> Float32Array | None:
+    tissue = is_tissue(optical_density(canonical))
+    return measure_noise(canonical, tissue if mask is None else tissue & ~mask)
+
+
+def _darkest(pixels: Pixels) -> Float32Array | None:
+    """(3,) the value that a thousandth of the pixels (N, 3) lies below; None of too few."""
+    if len(pixels) < MIN_DARKEST_PX:
+        return None
+    return np.percentile(pixels, 0.1, axis=0).astype(np.float32)
 
 
 def _check_mask(mask: Mask, pixels: Pixels) -> None:

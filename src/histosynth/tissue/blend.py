@@ -39,6 +39,7 @@ def paste(
     mask: Mask,
     *,
     copied: tuple[Pixels, Float32Array] | None = None,
+    has_grain: bool = False,
 ) -> Pixels:
     """Put generated tissue into the mask of a tile.
 
@@ -52,6 +53,7 @@ def paste(
         painted: (H, W, 3) float32 in [0, 255], the whole tile.
         mask: (H, W) bool.
         copied: (H, W, 3) uint8 and (H, W) in [0, 1]: tissue that is right as it is, and its share.
+        has_grain: grain was drawn already; else what there is of it is raised to that around.
 
     Returns:
         (H, W, 3) uint8, equal to `known` wherever `mask` is False.
@@ -65,7 +67,8 @@ def paste(
         painted,
         known.astype(np.float32),
     )
-    inner, outer = _match_texture(real, painted, mask, distance_px)
+    grained = painted if has_grain else match_grain(real, painted, distance_px)
+    inner, outer = _match_hue(real, grained, mask)
     ring = ~mask & (distance_px <= RING_PX)
     if ring.any():
         offset = _edge_offset(
@@ -85,20 +88,18 @@ def paste(
     return out
 
 
-def _match_texture(
+def _match_hue(
     real: Float32Array,
-    painted: Float32Array,
+    grained: Float32Array,
     mask: Mask,
-    distance_px: Float64Array,
 ) -> tuple[Float32Array, Float32Array]:
-    """Generated tissue with the grain and hue of the known tissue.
+    """Generated tissue with the hue of the known tissue.
 
     Returns:
         Two versions, both of the whole tile: one whose hue is matched inside the mask, and one
         whose hue is matched outside. Each side is off by its own amount: generated tissue may be
         right outside and drift inside.
     """
-    grained = match_grain(real, painted, distance_px)
     curve = measure_hue(real[~mask])
     if curve is None or not mask.any():
         return grained, grained

@@ -1,0 +1,58 @@
+"""Noise that depends on a seed and a position alone."""
+
+import numpy as np
+import pytest
+
+from histosynth.tissue.position_noise import noise_at
+
+
+def window(seed=5, x=0, y=0, width=256, height=200, channels=3):
+    return noise_at(seed, x, y, width=width, height=height, channels=channels)
+
+
+def test_windows_agree_where_they_overlap():
+    whole = window(x=-40, y=-30)
+    part = window(x=7, y=11, width=20, height=30)
+    assert (part == whole[:, 41:71, 47:67]).all()
+
+
+def mixed(word):
+    """The finaliser of splitmix64 on Python's own integers."""
+    word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+    word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) % 2**64
+    return word ^ (word >> 31)
+
+
+@pytest.mark.parametrize("seed", [0, 1, -7, 2**63])
+def test_numbers_are_those_of_whole_numbers_alone(seed):
+    gamma = 0x9E3779B97F4A7C15
+    key = mixed((seed + gamma) % 2**64)
+    found = window(seed=seed, x=-1, y=10**9, width=2, height=2)
+    for channel, row, column in np.ndindex(3, 2, 2):
+        of_column = mixed((-1 + column + key) % 2**64)
+        of_row = mixed((10**9 + row) ^ mixed(key))
+        word = mixed((of_column + gamma * of_row + gamma * channel) % 2**64)
+        total = sum((word >> shift) % 2**16 for shift in (0, 16, 32, 48))
+        expected = (total - 2 * 65535) / (65536 * 3**-0.5)
+        assert found[channel, row, column] == pytest.approx(expected, abs=1e-6)
+
+
+def test_noise_is_white_and_of_unit_variance():
+    noise = window()
+    assert noise.shape == (3, 200, 256)
+    assert abs(noise.mean()) < 0.01
+    assert noise.var() == pytest.approx(1, abs=0.01)
+    power = np.abs(np.fft.fft2(noise[0])) ** 2 / noise[0].size
+    assert power.max() < 16  # exponential: 51,200 values exceed 16 together once in 170
+    beside = [(noise[:, :, 1:] * noise[:, :, :-1]).mean(), (noise[:, 1:] * noise[:, :-1]).mean()]
+    assert np.abs(beside).max() < 0.015
+    assert np.abs(np.corrcoef(noise.reshape(3, -1)) - np.eye(3)).max() < 0.02
+
+
+@pytest.mark.parametrize("other", [{"seed": 6}, {"seed": -5}, {"seed": 5 + 2**70}, {"x": 256}])
+def test_other_seeds_and_places_have_other_noise(other):
+    correlation = np.corrcoef(window().ravel(), window(**other).ravel())[0, 1]
+    if other == {"seed": 5 + 2**70}:
+        assert correlation == 1  # the lowest 64 bits count
+    else:
+        assert abs(correlation) < 0.01
