@@ -103,7 +103,8 @@ class GrainTable:
         """
         measured = np.asarray(self.noise if noise is None else noise, np.float32)
         gain, offset = np.asarray(self.strength, np.float32).T
-        return np.maximum(gain * measured + offset, 0)
+        strength: Float32Array = np.maximum(gain * measured + offset, 0)
+        return strength
 
 
 def _shape(values: Any) -> tuple[int, ...]:
@@ -166,7 +167,7 @@ def add_grain(
 def brightness_and_slope(canonical: Float32Array) -> tuple[Float32Array, Float32Array]:
     """Smoothed mean of channels (H, W), and how steep it is, grey levels per px."""
     grey = canonical @ np.full(3, 1 / 3, np.float32)
-    brightness = np.asarray(ndimage.gaussian_filter(grey, SMOOTH_PX))
+    brightness = np.asarray(ndimage.gaussian_filter(grey, SMOOTH_PX), dtype=np.float32)
     padded = np.pad(brightness, 1, mode="edge")
     across = padded[1:-1, 2:] - padded[1:-1, :-2]
     down = padded[2:, 1:-1] - padded[:-2, 1:-1]
