@@ -171,7 +171,7 @@ def brightness_and_slope(canonical: Float32Array) -> tuple[Float32Array, Float32
     padded = np.pad(brightness, 1, mode="edge")
     across = padded[1:-1, 2:] - padded[1:-1, :-2]
     down = padded[2:, 1:-1] - padded[:-2, 1:-1]
-    slope: Float32Array = np.sqrt(across**2 + down**2) / np.float32(2)
+    slope = np.hypot(across, down).astype(np.float32) / 2
     return brightness, slope
 
 
