@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ..core.number_format import counted
-from .options import Json, Quiet
+from .options import CoordinateMpp, Json, Quiet
 from .output import Output
 
 app = typer.Typer(
@@ -173,6 +173,36 @@ def export(
         f"opens with {exported['opens_with']}",
     ]
     Output(as_json, quiet).done(exported, lines)
+
+
+@app.command()
+def grain(
+    folder: Folder,
+    tiles: Annotated[
+        Path,
+        typer.Option(help="Pictures or a tile set that the bundle was trained on."),
+    ],
+    mpp: CoordinateMpp = None,
+    members: Annotated[
+        Path | None,
+        typer.Option(help="Text file with the names to take, one a line (default: all)."),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure the grain that a bundle's autoencoder loses, and keep it in its bundle.json.
+
+    Example: histosynth bundle grain my-bundle --tiles tiles --mpp 0.5
+    """
+    from ..pipeline.bundle_grain import measure_grain
+
+    measured = measure_grain(folder, tiles, mpp=mpp, members=members)
+    noise = ", ".join(f"{value:.1f}" for value in measured["grain"]["noise"])
+    lines = [
+        f"{folder}: grain of {counted(measured['tiles'], 'tile')}; typical noise of red, green "
+        f"and blue {noise} grey levels"
+    ]
+    Output(as_json, quiet).done(measured, lines)
 
 
 def _listed_numbers(values: Sequence[float]) -> str:

@@ -52,6 +52,10 @@ Guidance = Annotated[
     float | None,
     typer.Option(help="1 as trained; above 1 stricter with the nuclei."),
 ]
+Grain = Annotated[
+    bool,
+    typer.Option(help="Draw the finest texture, or leave it out, e.g. to train detectors."),
+]
 SolverName = Annotated[
     str | None,
     typer.Option(

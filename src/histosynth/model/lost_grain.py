@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from diffusers import AutoencoderDC
 
 from ..core.arrays import Float32Array
 from ..core.tile import Pixels
@@ -15,14 +14,14 @@ from ..tissue.film_grain import GrainTable
 from ..tissue.grain_fit import fit_grain
 from ..tissue.tile_noise import has_jpeg_blocks
 from . import autoencoder as ae
-from .autoencoder import FACTOR
+from .autoencoder import FACTOR, Autoencoder
 
 MAX_SIDE_PX = 512
 """Larger tiles are cut to their first square of this side."""
 
 
 @torch.inference_mode()
-def fit_lost_grain(autoencoder: AutoencoderDC, tiles: Iterable[Pixels]) -> GrainTable:
+def fit_lost_grain(autoencoder: Autoencoder, tiles: Iterable[Pixels]) -> GrainTable:
     """The grain table of an autoencoder, from tiles of the tissue that it was trained on.
 
     Args:
@@ -36,7 +35,7 @@ def fit_lost_grain(autoencoder: AutoencoderDC, tiles: Iterable[Pixels]) -> Grain
     return fit_grain(pairs)
 
 
-def _pair(autoencoder: AutoencoderDC, tile: Pixels) -> tuple[Float32Array, Float32Array]:
+def _pair(autoencoder: Autoencoder, tile: Pixels) -> tuple[Float32Array, Float32Array]:
     """A tile in canonical stain, and what is decoded of its latents, (H, W, 3) in [0, 255]."""
     height, width = (min(side, MAX_SIDE_PX) // FACTOR * FACTOR for side in tile.shape[:2])
     canonical = fit_stain_frame(tile).to_canonical(tile)[:height, :width]

@@ -43,6 +43,7 @@ def complete(  # type: ignore[overload-overlap]  # a text is a sequence too, and
     guidance: float | None = None,
     solver: str | None = None,
     exemplar: bool = True,
+    grain: bool = True,
     bundle: Bundle | Path | str | None = None,
     batch: int = 8,
     device: str | torch.device | None = None,
@@ -65,6 +66,7 @@ def complete(
     guidance: float | None = None,
     solver: str | None = None,
     exemplar: bool = True,
+    grain: bool = True,
     bundle: Bundle | Path | str | None = None,
     batch: int = 8,
     device: str | torch.device | None = None,
@@ -86,6 +88,7 @@ def complete(
     guidance: float | None = None,
     solver: str | None = None,
     exemplar: bool = True,
+    grain: bool = True,
     bundle: Bundle | Path | str | None = None,
     batch: int = 8,
     device: str | torch.device | None = None,
@@ -112,6 +115,7 @@ def complete(
         solver: a name in `sampling.solvers.SOLVERS`, e.g. unipc; None: the bundle's default.
         exemplar: start from tissue copied from around the mask (tissue/exemplar.py), which carries
             fibres and ground over its boundary; False: from noise alone.
+        grain: draw the finest texture, as strong as around the mask; False: leave it out.
         bundle: from `open_bundle`, or its folder; None: the compact one.
         batch: pictures sampled at a time.
         device: where to compute, e.g. "cuda"; None: a GPU if there is one.
@@ -138,6 +142,7 @@ def complete(
         guidance=guidance,
         solver=solver,
         exemplar=exemplar,
+        grain=grain,
         batch=batch,
     )
     check_seed(seed)

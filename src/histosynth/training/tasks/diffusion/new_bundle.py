@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from diffusers import AutoencoderDC, UNet2DConditionModel
@@ -11,8 +12,10 @@ from ....model.bundle import Bundle
 from ....model.conditioning import style_length
 from ....model.families.compact import COMPACT_FAMILY, build_unet
 from ....model.info import BundleInfo, PaletteEntry
+from ....model.lost_grain import fit_lost_grain
 from ....model.structure import StructureEncoder
 from ....tissue.appearance import STYLE_NAMES, measure_appearance
+from ....tissue.film_grain import GrainTable
 from ....tissue.palette import choose_palette
 from ...data.sources import Example
 from ...data.views import LatentView
@@ -23,6 +26,8 @@ PALETTE_SIZE = 8
 _STANDARDISING_VIEWS = 4
 """Views of each tile that latents are standardised on."""
 _MIN_STYLE_STD = 1e-3
+_MAX_GRAIN_TILES = 64
+"""Tiles that grain is measured on, at most twice as many."""
 
 
 def new_bundle(
@@ -34,6 +39,7 @@ def new_bundle(
     """A bundle with a random base, standardised on the training views."""
     plan = recipe.base
     info = _bundle_info(recipe, views, examples)
+    info = replace(info, grain=_grain_of(autoencoder, examples))
     unet = build_unet(
         latent_channels=len(info.latent_mean),
         fine=plan.fine,
@@ -80,6 +86,15 @@ def _bundle_info(
         palette=palette_of(examples),
         data=tuple(f"{source.images}: {source.licence}" for source in recipe.data.train),
     )
+
+
+def _grain_of(autoencoder: AutoencoderDC, examples: Sequence[Example]) -> GrainTable | None:
+    """What the autoencoder loses of the training tiles; None where they hold too little tissue."""
+    step = max(len(examples) // _MAX_GRAIN_TILES, 1)
+    try:
+        return fit_lost_grain(autoencoder, (each.pixels for each in examples[::step]))
+    except ValueError:
+        return None
 
 
 def _new_structure_encoder(

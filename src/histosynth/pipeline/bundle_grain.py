@@ -1,0 +1,51 @@
+"""`bundle grain`: what a bundle's autoencoder loses of real tiles, kept in its `bundle.json`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import BadOption
+from ..core.folder_lock import share_folder
+from ..model.info import read_info, write_info
+from ..model.lost_grain import fit_lost_grain
+from ..model.opening import open_bundle
+from ..training.data.sources import open_source
+from ..training.recipes.tiles import TileSource
+
+
+def measure_grain(
+    folder: Path,
+    tiles: Path,
+    *,
+    mpp: float | None = None,
+    members: Path | None = None,
+) -> dict[str, Any]:
+    """Fit the grain table of a bundle and write it into its `bundle.json`.
+
+    Args:
+        folder: the bundle.
+        tiles: folder of pictures, or a tile set, that the bundle was trained on.
+        mpp: scale of pictures, um/px; rows of a tile set hold theirs.
+        members: text file with the names to take, one a line; None: all.
+
+    Raises:
+        BadOption: too few tiles hold tissue without JPEG blocks.
+        HistosynthError: the bundle or a tile cannot be read.
+    """
+    bundle = open_bundle(folder, device="cpu", dtype="fp32")
+    source = TileSource(
+        str(tiles),
+        "",
+        mpp,
+        members="" if members is None else str(members.absolute()),
+    )
+    examples = open_source(source, root=Path(), mpp=bundle.info.mpp, classes=())
+    try:
+        table = fit_lost_grain(bundle.autoencoder, [example.pixels for example in examples])
+    except ValueError as problem:
+        raise BadOption("--tiles", tiles, str(problem)) from None
+    with share_folder(folder, ["bundle.json"]):
+        write_info(folder, replace(read_info(folder), grain=table))
+    return {"bundle": str(folder), "tiles": len(examples), "grain": asdict(table)}
