@@ -140,7 +140,7 @@ def appearance_facts(appearance: Appearance) -> dict[str, Any]:
         }
     for name in ("noise", "darkest"):
         values = getattr(appearance, name)
-        facts[name] = None if values is None else rounded(values)
+        facts[name] = None if values is None else rounded(values.ravel())
     return facts
 
 

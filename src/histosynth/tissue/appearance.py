@@ -104,8 +104,8 @@ class Appearance:
         frame: colour balance and density.
         style: (13,) float32, `STYLE_NAMES` in canonical stain, in natural units.
         hue: its mean hue at each density, in canonical stain; None: left to the network.
-        noise: (3,) of its channels in canonical stain, which says how strong grain is; None: as in
-            typical tissue.
+        noise: (2, 3) of its channels in canonical stain, in all and in even tissue, which says how
+            strong grain is; None: as in typical tissue.
         darkest: (3,) value in [0, 255] that a thousandth of its pixels of each channel lies below;
             None: not known.
         has_blocks: whether it shows the blocks of JPEG, which flatten its grain; `noise` is None.

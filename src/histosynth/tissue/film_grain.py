@@ -48,14 +48,14 @@ class GrainTable:
     Attributes:
         brightness: (K,) knots in grey levels, rising.
         slope: (J,) knots in grey levels per px, rising.
-        by_brightness: (3, K) for each channel, how strong grain is at each brightness.
-        by_slope: (3, J) likewise at each slope; both are factors of the strength of a tile.
+        by_brightness: (3, K) for each channel, factor of the strength at each brightness.
         kernels: (3, 7, 7) for each channel, the filter of white noise; of unit power.
         mixing: (3, 3) lower triangle that gives channels their correlation.
         patches: standard deviation of the log of the strength from patch to patch.
-        strength: (3, 2) for each channel, gain and offset that lead from the noise of a tile to the
-            standard deviation of what is lost of it, grey levels.
-        noise: (3,) noise of typical tissue, for tiles whose own cannot be measured.
+        strength: (3, J, 3) for each channel and slope, how the standard deviation of what is lost
+            of a tile follows from its noise, grey levels: a constant, a gain of the noise of all
+            tissue, a gain of that of even tissue.
+        noise: (2, 3) noise of typical tissue, all and even, for tiles whose own cannot be measured.
 
     Raises:
         ValueError: shapes or numbers that no table has.
@@ -64,12 +64,11 @@ class GrainTable:
     brightness: Row
     slope: Row
     by_brightness: Rows
-    by_slope: Rows
     kernels: tuple[Rows, ...]
     mixing: Rows
     patches: float
-    strength: Rows
-    noise: Row
+    strength: tuple[Rows, ...]
+    noise: Rows
 
     def __post_init__(self) -> None:
         knots = (len(self.brightness), len(self.slope))
@@ -77,11 +76,10 @@ class GrainTable:
             raise ValueError(f"a grain table has 2 to {_MAX_LEVELS} knots, not {knots}")
         shapes = {
             "by_brightness": (3, knots[0]),
-            "by_slope": (3, knots[1]),
             "kernels": (3, KERNEL_PX, KERNEL_PX),
             "mixing": (3, 3),
-            "strength": (3, 2),
-            "noise": (3,),
+            "strength": (3, knots[1], 3),
+            "noise": (2, 3),
         }
         for name, shape in shapes.items():
             if _shape(getattr(self, name)) != shape:
@@ -96,15 +94,16 @@ class GrainTable:
             raise ValueError(f"patches of a grain table must lie in 0..1, not {self.patches}")
 
     def strength_of(self, noise: Float32Array | None) -> Float32Array:
-        """Standard deviation of grain for a tile of this noise, (3,) grey levels, 0 at least.
+        """Standard deviation of grain at each slope for a tile of this noise, (3, J) grey levels, 0
+        at least.
 
         Args:
-            noise: (3,) from `measure_noise`; None: that of typical tissue.
+            noise: (2, 3) from `measure_noise`; None: that of typical tissue.
         """
         measured = np.asarray(self.noise if noise is None else noise, np.float32)
-        gain, offset = np.asarray(self.strength, np.float32).T
-        strength: Float32Array = np.maximum(gain * measured + offset, 0)
-        return strength
+        constant, gain, gain_of_even = np.moveaxis(np.asarray(self.strength, np.float32), -1, 0)
+        of_all, of_even = measured[:, :, None]
+        return np.maximum(constant + gain * of_all + gain_of_even * of_even, 0)
 
 
 def _shape(values: Any) -> tuple[int, ...]:
@@ -137,7 +136,7 @@ def add_grain(
     Args:
         canonical: (H, W, 3) float32 in [0, 255], canonical stain.
         table: statistics of what is lost.
-        strength: (3,) from `GrainTable.strength_of`.
+        strength: (3, J) from `GrainTable.strength_of`.
         seed: of the noise.
         x: position of the first column on the slide, or in the tile.
         y: of the first row.
@@ -155,11 +154,11 @@ def add_grain(
     grained = np.empty_like(canonical)
     for channel in range(3):
         by_brightness = _tabled(table.brightness, table.by_brightness[channel], _BRIGHTNESS_STEPS)
-        by_slope = _tabled(table.slope, table.by_slope[channel], _SLOPE_STEPS)
+        by_slope = _tabled(table.slope, strength[channel], _SLOPE_STEPS)
         spread = by_brightness[rows]
         spread *= by_slope[columns]
         spread *= patches
-        spread *= strength[channel] * noise[channel]
+        spread *= noise[channel]
         grained[..., channel] = canonical[..., channel] + spread
     return np.clip(grained, 0, 255, out=grained)
 
@@ -203,7 +202,7 @@ def _levels(values: Float32Array, steps: int) -> IndexArray:
     return np.minimum(places, _TABLED - 1, out=places)
 
 
-def _tabled(knots: Row, factors: Row, steps: int) -> Float32Array:
+def _tabled(knots: Row, factors: Row | Float32Array, steps: int) -> Float32Array:
     """Factors between knots, in a table that is faster than to interpolate for each pixel."""
     values = (np.arange(_TABLED) + 0.5) / steps
     return np.interp(values, knots, factors).astype(np.float32)

@@ -8,28 +8,31 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ..core.arrays import Float32Array, Float64Array
+from ..core.arrays import Float32Array, Float64Array, IndexArray
 from .appearance import is_tissue
 from .density import optical_density
-from .film_grain import KERNEL_PX, GrainTable, brightness_and_slope
+from .film_grain import KERNEL_PX, GrainTable, Row, Rows, brightness_and_slope
 from .tile_noise import measure_noise
 
 MIN_FIT_TILES = 8
 """Tiles below which nothing is fitted."""
-_LEVELS = 6
-_QUANTILES = (0.005, 0.995)
+SLOPES = 6
+"""Knots of slope, each in the middle of equally many pixels."""
+BRIGHTNESSES = (60, 95, 125, 150, 170, 188, 204, 218, 228, 235, 241, 248)
+"""Knots of brightness, closer where glass begins, which has little grain."""
 _SPECTRUM_PX = 256
 """Side of the squares whose spectra are averaged."""
-_MIN_SPREAD = 0.05
+_MIN_SPREAD = 0.5
+_MIN_BIN_PX = 200
 _PATCH_SIGMA_PX = 1.5
+_RIDGE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class _Loss:
-    """What is lost of one tile, of unit power a channel, and where."""
+    """What is lost of one tile (H, W, 3), and where; the tile's own noise (2, 3)."""
 
     lost: Float32Array
-    power: Float64Array
     noise: Float32Array
     brightness: Float32Array
     slope: Float32Array
@@ -48,89 +51,118 @@ def fit_grain(pairs: Sequence[tuple[Float32Array, Float32Array]]) -> GrainTable:
     losses = [loss for real, decoded in pairs if (loss := _loss_of(real, decoded)) is not None]
     if len(losses) < MIN_FIT_TILES:
         raise ValueError(f"grain needs {MIN_FIT_TILES} tiles of tissue, not {len(losses)}")
-    brightness = _knots([loss.brightness for loss in losses])
-    slope = _knots([loss.slope for loss in losses])
-    by_brightness, by_slope = _factors(losses, brightness, slope)
-    even = [_evened(loss, (brightness, slope), (by_brightness, by_slope)) for loss in losses]
+    brightness = np.array(BRIGHTNESSES, np.float64)
+    slope = _middles([loss.slope for loss in losses])
+    strength = _strength(losses, slope)
     noise = np.stack([loss.noise for loss in losses])
-    power = np.stack([loss.power for loss in losses])
+    by_slope = [_evened_by_slope(loss, slope, strength) for loss in losses]
+    by_brightness = _by_brightness(losses, by_slope, brightness)
+    even = [
+        each / np.maximum(_interpolated(loss.brightness, brightness, by_brightness), 0.05)
+        for loss, each in zip(losses, by_slope, strict=True)
+    ]
     return GrainTable(
         brightness=_row(brightness),
         slope=_row(slope),
         by_brightness=_rows(by_brightness),
-        by_slope=_rows(by_slope),
         kernels=tuple(_rows(kernel) for kernel in _kernels(even)),
         mixing=_rows(_mixing(even)),
         patches=round(_patches(even), 4),
-        strength=_rows(np.stack([_line(noise[:, c], power[:, c]) for c in range(3)])),
-        noise=_row(np.median(noise, axis=0)),
+        strength=tuple(_rows(each) for each in strength),
+        noise=_rows(np.median(noise, axis=0)),
     )
 
 
 def _loss_of(real: Float32Array, decoded: Float32Array) -> _Loss | None:
-    tissue = is_tissue(optical_density(real))
-    noise = measure_noise(real, tissue)
+    noise = measure_noise(real, is_tissue(optical_density(real)))
     if noise is None:
         return None
-    lost = real - decoded
-    power = np.sqrt((lost[tissue].astype(np.float64) ** 2).mean(axis=0))
     brightness, slope = brightness_and_slope(decoded)
-    scaled = (lost / power).astype(np.float32)
-    return _Loss(scaled, power, noise, brightness, slope)
+    return _Loss(real - decoded, noise, brightness, slope)
 
 
-def _knots(values: Sequence[Float32Array]) -> Float64Array:
+def _middles(values: Sequence[Float32Array]) -> Float64Array:
     """Middles of bins that hold equally many pixels, without the outermost ones."""
     pixels = np.concatenate([each.ravel() for each in values])
-    low, high = _QUANTILES
-    edges = np.quantile(pixels, np.linspace(low, high, _LEVELS + 1))
+    edges = np.quantile(pixels, np.linspace(0.005, 0.995, SLOPES + 1))
     middles: Float64Array = (edges[1:] + edges[:-1]) / 2
     return middles
 
 
-def _factors(
-    losses: Sequence[_Loss],
-    brightness: Float64Array,
-    slope: Float64Array,
-) -> tuple[Float64Array, Float64Array]:
-    """Factors (3, K) and (3, J) whose products are nearest to the spread at both."""
-    rows = np.concatenate([_nearest(loss.brightness, brightness).ravel() for loss in losses])
-    columns = np.concatenate([_nearest(loss.slope, slope).ravel() for loss in losses])
-    cells = rows * len(slope) + columns
-    count = np.bincount(cells, minlength=_LEVELS**2)
-    by_brightness = []
-    by_slope = []
-    for channel in range(3):
-        squares = np.concatenate([loss.lost[..., channel].ravel() ** 2 for loss in losses])
-        sums = np.bincount(cells, squares, minlength=_LEVELS**2)
-        spread = np.sqrt(sums / np.maximum(count, 1)).reshape(_LEVELS, _LEVELS)
-        left, values, right = np.linalg.svd(spread)
-        first = np.abs(left[:, 0])
-        second = np.abs(right[0]) * values[0]
-        by_brightness.append(first / first.mean())
-        by_slope.append(second * first.mean())
-    return np.stack(by_brightness), np.stack(by_slope)
-
-
-def _nearest(
-    values: Float32Array, knots: Float64Array
-) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
+def _nearest(values: Float32Array, knots: Float64Array) -> IndexArray:
+    """Index of the knot nearest to each value."""
     return np.searchsorted((knots[1:] + knots[:-1]) / 2, values)
 
 
-def _evened(
-    loss: _Loss,
-    knots: tuple[Float64Array, Float64Array],
-    factors: tuple[Float64Array, Float64Array],
-) -> Float32Array:
-    """(H, W, 3) what is lost, as strong at every brightness and slope."""
-    out = np.empty_like(loss.lost)
+def _strength(losses: Sequence[_Loss], slope: Float64Array) -> Float64Array:
+    """(3, J, 3) constant and gains that lead from the noise of tiles to what is lost of them."""
+    spread = np.full((len(losses), 3, SLOPES), np.nan)
+    for index, loss in enumerate(losses):
+        bins = _nearest(loss.slope, slope).ravel()
+        count = np.bincount(bins, minlength=SLOPES)
+        for channel in range(3):
+            squares = loss.lost[..., channel].ravel().astype(np.float64) ** 2
+            sums = np.bincount(bins, squares, minlength=SLOPES)
+            enough = count >= _MIN_BIN_PX
+            spread[index, channel, enough] = np.sqrt(sums[enough] / count[enough])
+    noise = np.stack([loss.noise for loss in losses]).astype(np.float64)
+    fitted = np.zeros((3, SLOPES, 3))
     for channel in range(3):
-        by_brightness = np.interp(loss.brightness, knots[0], factors[0][channel])
-        by_slope = np.interp(loss.slope, knots[1], factors[1][channel])
-        spread = np.maximum(by_brightness * by_slope, _MIN_SPREAD)
-        out[..., channel] = loss.lost[..., channel] / spread
-    return out
+        for knot in range(SLOPES):
+            values = spread[:, channel, knot]
+            known = np.isfinite(values)
+            fitted[channel, knot] = _plane(noise[known, :, channel], values[known])
+    return fitted
+
+
+def _plane(noise: Float64Array, spread: Float64Array) -> Float64Array:
+    """Constant and two gains by least squares; gains share what they cannot be told apart by."""
+    if not len(spread):
+        return np.zeros(3)
+    mean = noise.mean(axis=0)
+    centred = noise - mean
+    square = centred.T @ centred + _RIDGE * len(spread) * np.eye(2)
+    gains = np.linalg.solve(square, centred.T @ (spread - spread.mean()))
+    return np.array([spread.mean() - gains @ mean, *gains])
+
+
+def _interpolated(
+    values: Float32Array,
+    knots: Float64Array,
+    factors: Float64Array,
+) -> Float64Array:
+    """(H, W, 3) factors (3, K) between knots."""
+    return np.stack([np.interp(values, knots, each) for each in factors], axis=-1)
+
+
+def _evened_by_slope(
+    loss: _Loss,
+    slope: Float64Array,
+    strength: Float64Array,
+) -> Float32Array:
+    """(H, W, 3) what is lost, over what its tile's noise and its slope let expect."""
+    regressors = np.stack([np.ones(3), *loss.noise.astype(np.float64)])
+    expected = np.einsum("cjk,kc->cj", strength, regressors)
+    spread = np.maximum(_interpolated(loss.slope, slope, expected), _MIN_SPREAD)
+    return (loss.lost / spread).astype(np.float32)
+
+
+def _by_brightness(
+    losses: Sequence[_Loss],
+    by_slope: Sequence[Float32Array],
+    brightness: Float64Array,
+) -> Float64Array:
+    """(3, K) root mean square at each brightness; that of a neighbour where few pixels are."""
+    bins = np.concatenate([_nearest(loss.brightness, brightness).ravel() for loss in losses])
+    pixels = np.concatenate([each.reshape(-1, 3) for each in by_slope]).astype(np.float64)
+    count = np.bincount(bins, minlength=len(brightness))
+    known = count >= _MIN_BIN_PX
+    factors = []
+    for channel in range(3):
+        sums = np.bincount(bins, pixels[:, channel] ** 2, minlength=len(brightness))
+        roots = np.sqrt(sums[known] / count[known])
+        factors.append(np.interp(brightness, brightness[known], roots))
+    return np.stack(factors)
 
 
 def _kernels(even: Sequence[Float32Array]) -> Float64Array:
@@ -182,16 +214,9 @@ def _chance_of_patches() -> float:
     return float(np.log(local + 1e-3).std())
 
 
-def _line(noise: Float32Array, power: Float64Array) -> Float64Array:
-    """Gain and offset of the line that leads from noise to power."""
-    if float(np.ptp(noise)) < 1e-3:
-        return np.array([float(power.mean()) / max(float(noise.mean()), 1e-3), 0.0])
-    return np.polyfit(noise.astype(np.float64), power, 1)
-
-
-def _row(values: Float64Array | Float32Array) -> tuple[float, ...]:
+def _row(values: Float64Array) -> Row:
     return tuple(round(float(value), 5) for value in values)
 
 
-def _rows(values: Float64Array) -> tuple[tuple[float, ...], ...]:
+def _rows(values: Float64Array) -> Rows:
     return tuple(_row(row) for row in values)

@@ -7,9 +7,12 @@ from scipy import ndimage
 
 from ..core.arrays import Float32Array, Float64Array
 from ..core.tile import Mask, Pixels
+from .film_grain import brightness_and_slope
 
 MIN_NOISE_PX = 2000
 """Pixels of tissue below which noise is not measured."""
+MAX_EVEN_SLOPE = 3.0
+"""Smoothed grey levels per px below which tissue is even."""
 MAX_BLOCK_STEP = 1.1
 """Mean step across the grid of 8 px, of that elsewhere, above which a tile counts as JPEG blocks:
 1.03 at most in 82 tiles of lossless tissue, 1.09 at least at JPEG quality 70."""
@@ -27,14 +30,15 @@ _TO_STD = np.float32(np.sqrt(np.pi / 2) / 6)
 
 
 def measure_noise(canonical: Float32Array, tissue: Mask) -> Float32Array | None:
-    """Standard deviation of the noise of each channel (Immerkaer 1996), (3,) grey levels.
+    """Standard deviation of the noise of each channel (Immerkaer 1996), grey levels.
 
     Args:
         canonical: (H, W, 3) float32 in [0, 255], canonical stain.
         tissue: (H, W) bool, the pixels that count; those beside others do not.
 
     Returns:
-        None where fewer than `MIN_NOISE_PX` count.
+        (2, 3) of all tissue, and of even tissue (of all where there is too little of that); None
+        where fewer than `MIN_NOISE_PX` count.
     """
     inside = np.asarray(
         ndimage.binary_erosion(
@@ -44,11 +48,15 @@ def measure_noise(canonical: Float32Array, tissue: Mask) -> Float32Array | None:
     )
     if inside.sum() < MIN_NOISE_PX:
         return None
-    noise = []
+    _, slope = brightness_and_slope(canonical)
+    even = inside & (slope < MAX_EVEN_SLOPE)
+    if even.sum() < MIN_NOISE_PX / 4:
+        even = inside
+    noise = np.empty((2, 3), np.float32)
     for channel in range(3):
-        response = ndimage.convolve(canonical[..., channel], _LAPLACIAN)
-        noise.append(_TO_STD * np.abs(response)[inside].mean())
-    return np.array(noise, np.float32)
+        response = np.abs(ndimage.convolve(canonical[..., channel], _LAPLACIAN))
+        noise[:, channel] = [_TO_STD * response[part].mean() for part in (inside, even)]
+    return noise
 
 
 def has_jpeg_blocks(pixels: Pixels) -> bool:
