@@ -103,7 +103,8 @@ class GrainTable:
         measured = np.asarray(self.noise if noise is None else noise, np.float32)
         constant, gain, gain_of_even = np.moveaxis(np.asarray(self.strength, np.float32), -1, 0)
         of_all, of_even = measured[:, :, None]
-        return np.maximum(constant + gain * of_all + gain_of_even * of_even, 0)
+        spread: Float32Array = constant + gain * of_all + gain_of_even * of_even
+        return spread.clip(min=0)
 
 
 def _shape(values: Any) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ BRIGHTNESSES = (60, 95, 125, 150, 170, 188, 204, 218, 228, 235, 241, 248)
 _SPECTRUM_PX = 256
 """Side of the squares whose spectra are averaged."""
 _MIN_SPREAD = 0.5
+_MIN_FACTOR = 0.05
 _MIN_BIN_PX = 200
 _PATCH_SIGMA_PX = 1.5
 _RIDGE = 1e-3
@@ -57,10 +58,10 @@ def fit_grain(pairs: Sequence[tuple[Float32Array, Float32Array]]) -> GrainTable:
     noise = np.stack([loss.noise for loss in losses])
     by_slope = [_evened_by_slope(loss, slope, strength) for loss in losses]
     by_brightness = _by_brightness(losses, by_slope, brightness)
-    even = [
-        each / np.maximum(_interpolated(loss.brightness, brightness, by_brightness), 0.05)
-        for loss, each in zip(losses, by_slope, strict=True)
-    ]
+    even = []
+    for loss, each in zip(losses, by_slope, strict=True):
+        factor = _interpolated(loss.brightness, brightness, by_brightness)
+        even.append((each / np.maximum(factor, _MIN_FACTOR)).astype(np.float32))
     return GrainTable(
         brightness=_row(brightness),
         slope=_row(slope),
