@@ -125,7 +125,7 @@ def verb_adapter(bundle: Bundle, verb: str) -> str | None:
 
 
 def appearance_facts(appearance: Appearance) -> dict[str, Any]:
-    """Stain, style, hue, noise and darkest values in plain numbers."""
+    """Stain, style, hue, noise and extremes in plain numbers."""
     facts: dict[str, Any] = {
         "scale": rounded(appearance.frame.scale),
         "style": rounded(appearance.style),
@@ -138,7 +138,7 @@ def appearance_facts(appearance: Appearance) -> dict[str, Any]:
             "hue": rounded(hue.hue.ravel()),
             "pixels": rounded(hue.pixels),
         }
-    for name in ("noise", "darkest"):
+    for name in ("noise", "extremes"):
         values = getattr(appearance, name)
         facts[name] = None if values is None else rounded(values.ravel())
     return facts

@@ -44,8 +44,10 @@ MIN_TISSUE_OD = 0.15
 """A pixel whose every channel is denser than this is tissue, not glass (Macenko's beta)."""
 MIN_TISSUE_PX = 500
 """Pixels of tissue below which dyes are not measured."""
-MIN_DARKEST_PX = 10_000
-"""Pixels below which the darkest values are not measured."""
+EXTREMES = (0.1, 99.9)
+"""Percentiles of a reference that nothing made after it is beyond."""
+MIN_EXTREMES_PX = 10_000
+"""Pixels below which they are not measured."""
 MIN_ANGLE_DEG = 12.0
 """Two dyes closer than this in density space cannot be distinguished; tiles in use have 17-41."""
 _MAX_FIT_PX = 50_000
@@ -106,8 +108,8 @@ class Appearance:
         hue: its mean hue at each density, in canonical stain; None: left to the network.
         noise: (2, 3) of its channels in canonical stain, in all and in even tissue, which says how
             strong grain is; None: as in typical tissue.
-        darkest: (3,) value in [0, 255] that a thousandth of its pixels of each channel lies below;
-            None: not known.
+        extremes: (2, 3) values in [0, 255] that a thousandth of its pixels of each channel lies
+            below, and above; None: not known.
         has_blocks: whether it shows the blocks of JPEG, which flatten its grain; `noise` is None.
     """
 
@@ -115,7 +117,7 @@ class Appearance:
     style: Float32Array
     hue: HueCurve | None = None
     noise: Float32Array | None = None
-    darkest: Float32Array | None = None
+    extremes: Float32Array | None = None
     has_blocks: bool = False
 
     def __repr__(self) -> str:
@@ -142,9 +144,9 @@ class Appearance:
         if grain is None:
             return self.frame.from_canonical(canonical)
         pixels = self.frame.from_canonical(grain(canonical))
-        if self.darkest is not None:
-            # restaining makes the darkest nuclei darker than any of the reference
-            np.maximum(pixels, self.darkest, out=pixels)
+        if self.extremes is not None:
+            # restaining and grain lead beyond the darkest and the brightest of the reference
+            np.clip(pixels, *self.extremes, out=pixels)
         return pixels
 
 
@@ -176,7 +178,7 @@ def measure_appearance(
         style,
         measure_hue(known),
         noise=None if has_blocks else _noise_of_tissue(canonical, mask),
-        darkest=_darkest(_unmasked(pixels, mask)),
+        extremes=_extremes(_unmasked(pixels, mask)),
         has_blocks=has_blocks,
     )
 
@@ -186,11 +188,11 @@ def _noise_of_tissue(canonical: Float32Array, mask: Mask | None) -> Float32Array
     return measure_noise(canonical, tissue if mask is None else tissue & ~mask)
 
 
-def _darkest(pixels: Pixels) -> Float32Array | None:
-    """(3,) the value that a thousandth of the pixels (N, 3) lies below; None of too few."""
-    if len(pixels) < MIN_DARKEST_PX:
+def _extremes(pixels: Pixels) -> Float32Array | None:
+    """(2, 3) values that a thousandth of the pixels (N, 3) lies below, and above; None of too few."""
+    if len(pixels) < MIN_EXTREMES_PX:
         return None
-    return np.percentile(pixels, 0.1, axis=0).astype(np.float32)
+    return np.percentile(pixels, EXTREMES, axis=0).astype(np.float32)
 
 
 def _check_mask(mask: Mask, pixels: Pixels) -> None:
