@@ -108,8 +108,9 @@ class Appearance:
         hue: its mean hue at each density, in canonical stain; None: left to the network.
         noise: (2, 3) of its channels in canonical stain, in all and in even tissue, which says how
             strong grain is; None: as in typical tissue.
-        extremes: (2, 3) values in [0, 255] that a thousandth of its pixels of each channel lies
-            below, and above; None: not known.
+        extremes: what nothing made after it is beyond: (4,) values in [0, 255], of which a
+            thousandth of its pixels lies below the first three (red, green, blue), and above the
+            fourth with all channels; None: not known.
         has_blocks: whether it shows the blocks of JPEG, which flatten its grain; `noise` is None.
     """
 
@@ -145,8 +146,7 @@ class Appearance:
             return self.frame.from_canonical(canonical)
         pixels = self.frame.from_canonical(grain(canonical))
         if self.extremes is not None:
-            # restaining and grain lead beyond the darkest and the brightest of the reference
-            np.clip(pixels, *self.extremes, out=pixels)
+            _clip(pixels, self.extremes)
         return pixels
 
 
@@ -189,10 +189,20 @@ def _noise_of_tissue(canonical: Float32Array, mask: Mask | None) -> Float32Array
 
 
 def _extremes(pixels: Pixels) -> Float32Array | None:
-    """(2, 3) values that a thousandth of the pixels (N, 3) lies below, and above; None of too few."""
+    """Values (4,) of pixels (N, 3), see `Appearance`; None of too few."""
     if len(pixels) < MIN_EXTREMES_PX:
         return None
-    return np.percentile(pixels, EXTREMES, axis=0).astype(np.float32)
+    low, high = EXTREMES
+    darkest = np.percentile(pixels, low, axis=0)
+    whitest = np.percentile(pixels.min(axis=1), high)
+    return np.array([*darkest, whitest], np.float32)
+
+
+def _clip(pixels: Float32Array, extremes: Float32Array) -> None:
+    """Clip pixels (H, W, 3) in place: restaining and grain lead beyond the reference's extremes."""
+    excess = pixels.min(axis=2) - extremes[3]
+    pixels -= np.maximum(excess, 0)[..., None]
+    np.maximum(pixels, extremes[:3], out=pixels)
 
 
 def _check_mask(mask: Mask, pixels: Pixels) -> None:
