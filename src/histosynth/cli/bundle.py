@@ -197,7 +197,7 @@ def grain(
     from ..pipeline.bundle_grain import measure_grain
 
     measured = measure_grain(folder, tiles, mpp=mpp, members=members)
-    noise = ", ".join(f"{value:.1f}" for value in measured["grain"]["noise"])
+    noise = ", ".join(f"{value:.1f}" for value in measured["grain"]["noise"][0])
     lines = [
         f"{folder}: grain of {counted(measured['tiles'], 'tile')}; typical noise of red, green "
         f"and blue {noise} grey levels"

@@ -25,7 +25,7 @@ from ..model.packing import (
 )
 from ..model.strengths import Strengths
 
-_NOT_SHOWN = {"hashes", "latent_mean", "latent_std", "palette", "style_mean", "style_std"}
+_NOT_SHOWN = {"grain", "hashes", "latent_mean", "latent_std", "palette", "style_mean", "style_std"}
 """Keys of `bundle.json` that are for the networks only."""
 
 
@@ -43,6 +43,7 @@ def inspect(folder: Path) -> dict[str, Any]:
     shown = {key: value for key, value in asdict(info).items() if key not in _NOT_SHOWN}
     return {
         **shown,
+        "has_grain": info.grain is not None,
         "appearances": [entry.name for entry in info.palette],
         "parts": _inspect_parts(folder),
         "adapters": [_inspect_adapter(each) for each in adapter_folders(folder)],

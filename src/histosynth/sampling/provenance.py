@@ -20,6 +20,7 @@ from ..core.tile import Mask, Pixels
 from ..core.version import __version__
 from ..model.adapters import adapter_names
 from ..model.bundle import Bundle
+from ..model.info import BundleInfo
 from ..tissue.appearance import Appearance
 from .batches import SampleItem
 from .painter import SamplingSettings
@@ -49,7 +50,7 @@ def describe(
         "bundle": _bundle_facts(bundle, verb),
         "seed": seed,
         "place": [f"{key:016x}", *variant],
-        "settings": _settings_facts(settings),
+        "settings": _settings_facts(settings, bundle.info),
         "size": list(condition.size),
         "mpp": bundle.info.mpp,
         "label": condition.label,
@@ -78,14 +79,14 @@ def _bundle_facts(bundle: Bundle, verb: str) -> dict[str, Any]:
     }
 
 
-def _settings_facts(settings: SamplingSettings) -> dict[str, Any]:
+def _settings_facts(settings: SamplingSettings, info: BundleInfo) -> dict[str, Any]:
     return {
         "steps": settings.steps,
         "guidance": settings.guidance,
         "guidance_span": list(settings.guidance_span),
         "solver": settings.solver,
         "shift": settings.shift,
-        "grain": settings.grain,
+        "grain": settings.grain and info.grain is not None,
     }
 
 

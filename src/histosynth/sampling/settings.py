@@ -79,8 +79,11 @@ def settings_for(bundle: Bundle, verb: Verb, options: SamplingOptions) -> Sampli
     if options.solver is not None:
         check_solver(options.solver)
         settings = replace(settings, solver=options.solver)
-    has_grain = options.grain and bundle.info.grain is not None
-    return replace(settings, exemplar=options.exemplar, grain=has_grain)
+    return replace(
+        settings,
+        exemplar=options.exemplar,
+        grain=options.grain,
+    )
 
 
 def default_settings(bundle: Bundle, verb: Verb) -> SamplingSettings:
