@@ -29,7 +29,8 @@ def test_inspect_shows_what_the_compact_bundle_is():
     assert "compact" in said and "adapter global     rank 16, alpha 16, on conv1" in said
     assert re.search(r"hashes +\d+, hold\n", said) and "brca-m2c/images" in said
     told = run("inspect", COMPACT, "--json")
-    assert told["verified"] and [each["name"] for each in told["adapters"]] == ["global", "local"]
+    assert told["verified"] and told["has_grain"]
+    assert [each["name"] for each in told["adapters"]] == ["global", "local"]
     assert run("inspect", COMPACT, "--quiet") == ""
 
 

@@ -45,6 +45,9 @@ def place(tmp_path_factory):
             Image.fromarray(pixels).save(folder / side / f"TCGA-AA-{number:04d}.png")
         (folder / "images").mkdir(exist_ok=True)
         Image.fromarray(pixels).save(folder / "images" / f"P{number}_tile.png")
+    (folder / "many").mkdir()
+    for number in range(12):
+        Image.fromarray(tissue(128, 128, seed=number)[0]).save(folder / "many" / f"{number}.png")
     names = [f"P{number}_tile.png" for number in range(8)]
     (folder / "train.txt").write_text("\n".join(names[:6]))
     (folder / "val.txt").write_text("\n".join(names[6:]))
@@ -64,6 +67,7 @@ CALLS = {
     "prepare tiles": "prepare tiles s.tiff --size 512 --engine local --out p3",
     "prepare stain": "prepare stain real --out st",
     "bundle pack": "bundle pack {bundle} --out b.zip",
+    "bundle grain": "bundle grain {bundle} --tiles many --mpp 0.5",
     "bundle export": "bundle export {bundle} --out ex",
     "bundle push": "bundle push {bundle} --repo me/mine --dry-run",
 }

@@ -38,6 +38,7 @@ STATED_SETTINGS = {
     "guidance_span": [0.25, 0.75],
     "solver": "euler",
     "shift": 2.0,
+    "grain": False,
 }
 HUE = HueCurve(0.71234567, np.arange(6, dtype=np.float32).reshape(2, 3) / 8, np.float32([1.5, 2]))
 APPEARANCE = Appearance(
@@ -124,6 +125,8 @@ def test_the_recipe_of_a_synthetic_tile(bundle):
             "scale": [1.0, 1.123457, 0.5],
             "style": [0.25] * 12 + [0.333333],
             "hue": None,
+            "noise": None,
+            "extremes": None,
         },
         "context": None,
     }
@@ -167,6 +170,8 @@ def test_the_recipe_of_a_completed_tile(bundle, tile):
             "scale": [round(value, 6) for value in appearance.frame.scale],
             "style": [round(float(value), 6) for value in appearance.style],
             "hue": None,
+            "noise": None,  # too little of it is tissue
+            "extremes": [round(float(value), 6) for value in appearance.extremes],
         },
         "context": {
             "image_sha256": hashlib.sha256(tile.tobytes()).hexdigest(),

@@ -11,6 +11,7 @@ from ..core.folder_lock import share_folder
 from ..model.info import read_info, write_info
 from ..model.lost_grain import fit_lost_grain
 from ..model.opening import open_bundle
+from ..tissue.grain_fit import MIN_FIT_TILES
 from ..training.data.sources import open_source
 from ..training.recipes.tiles import TileSource
 
@@ -44,8 +45,9 @@ def measure_grain(
     examples = open_source(source, root=Path(), mpp=bundle.info.mpp, classes=())
     try:
         table = fit_lost_grain(bundle.autoencoder, [example.pixels for example in examples])
-    except ValueError as problem:
-        raise BadOption("--tiles", tiles, str(problem)) from None
+    except ValueError:
+        least = f"with at least {MIN_FIT_TILES} tiles that hold tissue and no JPEG blocks"
+        raise BadOption("--tiles", tiles, least) from None
     with share_folder(folder, ["bundle.json"]):
         write_info(folder, replace(read_info(folder), grain=table))
     return {"bundle": str(folder), "tiles": len(examples), "grain": asdict(table)}
