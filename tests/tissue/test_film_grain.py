@@ -7,8 +7,9 @@ import pytest
 from scipy import ndimage
 
 from histosynth.core import recipe as recipes
-from histosynth.tissue.film_grain import HALO_PX, KERNEL_PX, GrainTable, add_grain
+from histosynth.tissue.film_grain import HALO_PX, add_grain
 from histosynth.tissue.grain_fit import fit_grain
+from histosynth.tissue.grain_table import KERNEL_PX, GrainTable
 from histosynth.tissue.tile_noise import has_jpeg_blocks, measure_noise
 
 SIDE = 128

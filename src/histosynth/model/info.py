@@ -18,7 +18,7 @@ from ..core.paths import real_path
 from ..core.plain_files import read_plain_text
 from ..core.store import sha256_of, write_json
 from ..tissue.appearance import STYLE_NAMES, Appearance, StainFrame
-from ..tissue.film_grain import GrainTable
+from ..tissue.grain_table import GrainTable
 from .autoencoder import FACTOR
 from .families import FAMILIES
 from .families.family import Family

@@ -10,13 +10,13 @@ import torch
 from ..core.arrays import Float32Array
 from ..core.tile import Pixels
 from ..tissue.appearance import fit_stain_frame
-from ..tissue.film_grain import GrainTable
 from ..tissue.grain_fit import fit_grain
+from ..tissue.grain_table import GrainTable
 from ..tissue.tile_noise import has_jpeg_blocks
 from . import autoencoder as ae
 from .autoencoder import FACTOR, Autoencoder
 
-MAX_SIDE_PX = 512
+MAX_FITTED_PX = 512
 """Larger tiles are cut to their first square of this side."""
 
 
@@ -31,16 +31,47 @@ def fit_lost_grain(autoencoder: Autoencoder, tiles: Iterable[Pixels]) -> GrainTa
     Raises:
         ValueError: fewer than `MIN_FIT_TILES` tiles hold tissue without blocks.
     """
-    pairs = [_pair(autoencoder, tile) for tile in tiles if not has_jpeg_blocks(tile)]
+    pairs = []
+    for tile in tiles:
+        if not has_jpeg_blocks(tile):
+            pairs.append(
+                _pair(
+                    autoencoder,
+                    tile,
+                )
+            )
     return fit_grain(pairs)
 
 
 def _pair(autoencoder: Autoencoder, tile: Pixels) -> tuple[Float32Array, Float32Array]:
     """A tile in canonical stain, and what is decoded of its latents, (H, W, 3) in [0, 255]."""
-    height, width = (min(side, MAX_SIDE_PX) // FACTOR * FACTOR for side in tile.shape[:2])
-    canonical = fit_stain_frame(tile).to_canonical(tile)[:height, :width]
+    frame = fit_stain_frame(tile)
+    height = _on_grid(tile.shape[0])
+    width = _on_grid(tile.shape[1])
+    whole = frame.to_canonical(tile)
+    canonical = np.ascontiguousarray(whole[:height, :width])
     parameter = next(autoencoder.parameters())
-    signal = ae.to_signal(torch.from_numpy(np.ascontiguousarray(canonical)))[None]
-    latents = ae.encode(autoencoder, signal.to(parameter.device))
-    decoded = ae.to_float_pixels(ae.decode(autoencoder, latents))[0]
-    return canonical, decoded.cpu().numpy()
+    pixels = torch.from_numpy(canonical)
+    signal = ae.to_signal(pixels)[None]
+    latents = ae.encode(
+        autoencoder,
+        signal.to(parameter.device),
+    )
+    decoded = ae.decode(
+        autoencoder,
+        latents,
+    )
+    shown = ae.to_float_pixels(decoded)[0]
+    return canonical, shown.cpu().numpy()
+
+
+def _on_grid(side: int) -> int:
+    """The longest side that is a multiple of a latent cell, and not too long."""
+    cells = (
+        min(
+            side,
+            MAX_FITTED_PX,
+        )
+        // FACTOR
+    )
+    return cells * FACTOR

@@ -35,19 +35,32 @@ def measure_grain(
         BadOption: too few tiles hold tissue without JPEG blocks.
         HistosynthError: the bundle or a tile cannot be read.
     """
-    bundle = open_bundle(folder, device="cpu", dtype="fp32")
+    bundle = open_bundle(
+        folder,
+        device="cpu",
+        dtype="fp32",
+    )
     source = TileSource(
         str(tiles),
         "",
         mpp,
         members="" if members is None else str(members.absolute()),
     )
-    examples = open_source(source, root=Path(), mpp=bundle.info.mpp, classes=())
+    examples = open_source(
+        source,
+        root=Path(),
+        mpp=bundle.info.mpp,
+        classes=(),
+    )
     try:
         table = fit_lost_grain(bundle.autoencoder, [example.pixels for example in examples])
     except ValueError:
         least = f"with at least {MIN_FIT_TILES} tiles that hold tissue and no JPEG blocks"
-        raise BadOption("--tiles", tiles, least) from None
+        raise BadOption(
+            "--tiles",
+            tiles,
+            least,
+        ) from None
     with share_folder(folder, ["bundle.json"]):
         write_info(folder, replace(read_info(folder), grain=table))
     return {"bundle": str(folder), "tiles": len(examples), "grain": asdict(table)}

@@ -139,9 +139,14 @@ def appearance_facts(appearance: Appearance) -> dict[str, Any]:
             "hue": rounded(hue.hue.ravel()),
             "pixels": rounded(hue.pixels),
         }
-    for name in ("noise", "extremes"):
-        values = getattr(appearance, name)
-        facts[name] = None if values is None else rounded(values.ravel())
+    measured = {
+        "noise": appearance.noise,
+        "extremes": appearance.extremes,
+    }
+    for name, values in measured.items():
+        facts[name] = None
+        if values is not None:
+            facts[name] = rounded(values.ravel())
     return facts
 
 

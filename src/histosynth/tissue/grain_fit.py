@@ -1,4 +1,4 @@
-"""The grain table of an autoencoder, fitted to tissue and what is decoded of it."""
+"""The grain table of an autoencoder, fitted to tissue and to what is decoded of it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from ..core.arrays import Float32Array, Float64Array, IndexArray
 from .appearance import is_tissue
 from .density import optical_density
-from .film_grain import KERNEL_PX, GrainTable, Row, Rows, brightness_and_slope
+from .film_grain import brightness_and_slope
+from .grain_spectrum import fit_kernels, fit_mixing, fit_patches
+from .grain_table import GrainTable, NumberRow, NumberRows
 from .tile_noise import measure_noise
 
 MIN_FIT_TILES = 8
@@ -20,13 +21,12 @@ SLOPES = 6
 """Knots of slope, each in the middle of equally many pixels."""
 BRIGHTNESSES = (60, 95, 125, 150, 170, 188, 204, 218, 228, 235, 241, 248)
 """Knots of brightness, closer where glass begins, which has little grain."""
-_SPECTRUM_PX = 256
-"""Side of the squares whose spectra are averaged."""
+_SLOPE_QUANTILES = (0.005, 0.995)
+_MIN_BIN_PX = 200
 _MIN_SPREAD = 0.5
 _MIN_FACTOR = 0.05
-_MIN_BIN_PX = 200
-_PATCH_SIGMA_PX = 1.5
 _RIDGE = 1e-3
+_DECIMALS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,82 +49,145 @@ def fit_grain(pairs: Sequence[tuple[Float32Array, Float32Array]]) -> GrainTable:
     Raises:
         ValueError: fewer than `MIN_FIT_TILES` tiles hold tissue.
     """
-    losses = [loss for real, decoded in pairs if (loss := _loss_of(real, decoded)) is not None]
+    losses = []
+    for real, decoded in pairs:
+        loss = _loss_of(real, decoded)
+        if loss is not None:
+            losses.append(loss)
     if len(losses) < MIN_FIT_TILES:
         raise ValueError(f"grain needs {MIN_FIT_TILES} tiles of tissue, not {len(losses)}")
     brightness = np.array(BRIGHTNESSES, np.float64)
     slope = _middles([loss.slope for loss in losses])
     strength = _strength(losses, slope)
-    noise = np.stack([loss.noise for loss in losses])
-    by_slope = [_evened_by_slope(loss, slope, strength) for loss in losses]
-    by_brightness = _by_brightness(losses, by_slope, brightness)
+    by_slope = [
+        _evened_by_slope(
+            loss,
+            slope,
+            strength,
+        )
+        for loss in losses
+    ]
+    by_brightness = _by_brightness(
+        losses,
+        by_slope,
+        brightness,
+    )
     even = []
-    for loss, each in zip(losses, by_slope, strict=True):
-        factor = _interpolated(loss.brightness, brightness, by_brightness)
-        even.append((each / np.maximum(factor, _MIN_FACTOR)).astype(np.float32))
+    for loss, lost in zip(
+        losses,
+        by_slope,
+        strict=True,
+    ):
+        factor = _interpolated(
+            loss.brightness,
+            brightness,
+            by_brightness,
+        )
+        evened = lost / np.maximum(factor, _MIN_FACTOR)
+        even.append(evened.astype(np.float32))
+    noise = np.stack([loss.noise for loss in losses])
     return GrainTable(
         brightness=_row(brightness),
         slope=_row(slope),
         by_brightness=_rows(by_brightness),
-        kernels=tuple(_rows(kernel) for kernel in _kernels(even)),
-        mixing=_rows(_mixing(even)),
-        patches=round(_patches(even), 4),
-        strength=tuple(_rows(each) for each in strength),
+        kernels=tuple(_rows(kernel) for kernel in fit_kernels(even)),
+        mixing=_rows(fit_mixing(even)),
+        patches=round(fit_patches(even), _DECIMALS),
+        strength=tuple(_rows(of_channel) for of_channel in strength),
         noise=_rows(np.median(noise, axis=0)),
     )
 
 
 def _loss_of(real: Float32Array, decoded: Float32Array) -> _Loss | None:
-    noise = measure_noise(real, is_tissue(optical_density(real)))
+    density = optical_density(real)
+    noise = measure_noise(real, is_tissue(density))
     if noise is None:
         return None
     brightness, slope = brightness_and_slope(decoded)
-    return _Loss(real - decoded, noise, brightness, slope)
+    return _Loss(
+        real - decoded,
+        noise,
+        brightness,
+        slope,
+    )
 
 
 def _middles(values: Sequence[Float32Array]) -> Float64Array:
     """Middles of bins that hold equally many pixels, without the outermost ones."""
     pixels = np.concatenate([each.ravel() for each in values])
-    edges = np.quantile(pixels, np.linspace(0.005, 0.995, SLOPES + 1))
+    low, high = _SLOPE_QUANTILES
+    shares = np.linspace(
+        low,
+        high,
+        SLOPES + 1,
+    )
+    edges = np.quantile(pixels, shares)
     middles: Float64Array = (edges[1:] + edges[:-1]) / 2
     return middles
 
 
 def _nearest(values: Float32Array, knots: Float64Array) -> IndexArray:
-    """Index of the knot nearest to each value."""
-    return np.searchsorted((knots[1:] + knots[:-1]) / 2, values)
+    """Index of the knot nearest to each value, in one row."""
+    borders = (knots[1:] + knots[:-1]) / 2
+    return np.searchsorted(borders, values.ravel())
+
+
+def _root_mean_squares(
+    values: Float32Array,
+    bins: IndexArray,
+    count: int,
+) -> Float64Array:
+    """Of the values in each of `count` bins; nan where a bin holds too few."""
+    squares = values.ravel().astype(np.float64) ** 2
+    sums = np.bincount(
+        bins,
+        squares,
+        minlength=count,
+    )
+    pixels = np.bincount(bins, minlength=count)
+    enough = pixels >= _MIN_BIN_PX
+    roots = np.full(count, np.nan)
+    roots[enough] = np.sqrt(sums[enough] / pixels[enough])
+    return roots
 
 
 def _strength(losses: Sequence[_Loss], slope: Float64Array) -> Float64Array:
     """(3, J, 3) constant and gains that lead from the noise of tiles to what is lost of them."""
-    spread = np.full((len(losses), 3, SLOPES), np.nan)
+    spread = np.zeros((len(losses), 3, SLOPES))
     for index, loss in enumerate(losses):
-        bins = _nearest(loss.slope, slope).ravel()
-        count = np.bincount(bins, minlength=SLOPES)
+        bins = _nearest(loss.slope, slope)
         for channel in range(3):
-            squares = loss.lost[..., channel].ravel().astype(np.float64) ** 2
-            sums = np.bincount(bins, squares, minlength=SLOPES)
-            enough = count >= _MIN_BIN_PX
-            spread[index, channel, enough] = np.sqrt(sums[enough] / count[enough])
-    noise = np.stack([loss.noise for loss in losses]).astype(np.float64)
+            lost = loss.lost[..., channel]
+            spread[index, channel] = _root_mean_squares(
+                lost,
+                bins,
+                SLOPES,
+            )
+    noise = np.stack([loss.noise for loss in losses])
     fitted = np.zeros((3, SLOPES, 3))
     for channel in range(3):
+        of_channel = noise[:, :, channel].astype(np.float64)
         for knot in range(SLOPES):
             values = spread[:, channel, knot]
             known = np.isfinite(values)
-            fitted[channel, knot] = _plane(noise[known, :, channel], values[known])
+            fitted[channel, knot] = _plane(of_channel[known], values[known])
     return fitted
 
 
 def _plane(noise: Float64Array, spread: Float64Array) -> Float64Array:
-    """Constant and two gains by least squares; gains share what they cannot be told apart by."""
+    """Constant and two gains by least squares, with a ridge: both noises are nearly alike."""
     if not len(spread):
         return np.zeros(3)
-    mean = noise.mean(axis=0)
-    centred = noise - mean
-    square = centred.T @ centred + _RIDGE * len(spread) * np.eye(2)
-    gains = np.linalg.solve(square, centred.T @ (spread - spread.mean()))
-    return np.array([spread.mean() - gains @ mean, *gains])
+    mean_noise = noise.mean(axis=0)
+    mean_spread = spread.mean()
+    centred = noise - mean_noise
+    ridge = _RIDGE * len(spread) * np.eye(2)
+    gains = np.linalg.solve(
+        centred.T @ centred + ridge,
+        centred.T @ (spread - mean_spread),
+    )
+    constant = mean_spread - gains @ mean_noise
+    return np.array([constant, *gains])
 
 
 def _interpolated(
@@ -133,7 +196,15 @@ def _interpolated(
     factors: Float64Array,
 ) -> Float64Array:
     """(H, W, 3) factors (3, K) between knots."""
-    return np.stack([np.interp(values, knots, each) for each in factors], axis=-1)
+    channels = [
+        np.interp(
+            values,
+            knots,
+            of_channel,
+        )
+        for of_channel in factors
+    ]
+    return np.stack(channels, axis=-1)
 
 
 def _evened_by_slope(
@@ -142,10 +213,20 @@ def _evened_by_slope(
     strength: Float64Array,
 ) -> Float32Array:
     """(H, W, 3) what is lost, over what its tile's noise and its slope let expect."""
-    regressors = np.stack([np.ones(3), *loss.noise.astype(np.float64)])
-    expected = np.einsum("cjk,kc->cj", strength, regressors)
-    spread = np.maximum(_interpolated(loss.slope, slope, expected), _MIN_SPREAD)
-    return (loss.lost / spread).astype(np.float32)
+    noise = loss.noise.astype(np.float64)
+    regressors = np.stack([np.ones(3), *noise])
+    expected = np.einsum(
+        "cjk,kc->cj",
+        strength,
+        regressors,
+    )
+    spread = _interpolated(
+        loss.slope,
+        slope,
+        expected,
+    )
+    evened = loss.lost / np.maximum(spread, _MIN_SPREAD)
+    return evened.astype(np.float32)
 
 
 def _by_brightness(
@@ -154,70 +235,29 @@ def _by_brightness(
     brightness: Float64Array,
 ) -> Float64Array:
     """(3, K) root mean square at each brightness; that of a neighbour where few pixels are."""
-    bins = np.concatenate([_nearest(loss.brightness, brightness).ravel() for loss in losses])
-    pixels = np.concatenate([each.reshape(-1, 3) for each in by_slope]).astype(np.float64)
-    count = np.bincount(bins, minlength=len(brightness))
-    known = count >= _MIN_BIN_PX
+    bins = np.concatenate([_nearest(loss.brightness, brightness) for loss in losses])
+    pixels = np.concatenate([lost.reshape(-1, 3) for lost in by_slope])
     factors = []
     for channel in range(3):
-        sums = np.bincount(bins, pixels[:, channel] ** 2, minlength=len(brightness))
-        roots = np.sqrt(sums[known] / count[known])
-        factors.append(np.interp(brightness, brightness[known], roots))
+        roots = _root_mean_squares(
+            pixels[:, channel],
+            bins,
+            len(brightness),
+        )
+        known = np.isfinite(roots)
+        factors.append(
+            np.interp(
+                brightness,
+                brightness[known],
+                roots[known],
+            )
+        )
     return np.stack(factors)
 
 
-def _kernels(even: Sequence[Float32Array]) -> Float64Array:
-    """(3, 7, 7) symmetric filters of unit power with the mean spectrum of what is lost."""
-    kernels = []
-    reach = KERNEL_PX // 2
-    middle = _SPECTRUM_PX // 2
-    part = slice(middle - reach, middle + reach + 1)
-    for channel in range(3):
-        power = np.mean([_power(each[..., channel]) for each in even], axis=0)
-        whole = np.fft.fftshift(np.fft.ifft2(np.sqrt(power)).real)
-        kernel = whole[part, part]
-        kernel = (kernel + kernel[::-1] + kernel[:, ::-1] + kernel[::-1, ::-1]) / 4
-        kernel = (kernel + kernel.T) / 2
-        kernels.append(kernel / np.sqrt((kernel**2).sum()))
-    return np.stack(kernels)
+def _row(values: Float64Array) -> NumberRow:
+    return tuple(round(float(value), _DECIMALS) for value in values)
 
 
-def _power(lost: Float32Array) -> Float64Array:
-    """Power spectrum of the first square of a tile; smaller tiles are filled with zeros."""
-    square = lost[:_SPECTRUM_PX, :_SPECTRUM_PX]
-    spectrum = np.fft.fft2(square - square.mean(), (_SPECTRUM_PX, _SPECTRUM_PX))
-    power: Float64Array = np.abs(spectrum) ** 2 / square.size
-    return power
-
-
-def _mixing(even: Sequence[Float32Array]) -> Float64Array:
-    """Lower triangle whose product with its transpose is the correlation of channels."""
-    covariance = np.mean([np.cov(each.reshape(-1, 3).T) for each in even], axis=0)
-    deviation = np.sqrt(np.diag(covariance))
-    return np.asarray(np.linalg.cholesky(covariance / np.outer(deviation, deviation)))
-
-
-def _patches(even: Sequence[Float32Array]) -> float:
-    """Standard deviation of the log of the strength from patch to patch, beyond that of chance."""
-    spreads = []
-    for each in even:
-        local = ndimage.gaussian_filter((each**2).mean(axis=2), _PATCH_SIGMA_PX)
-        spreads.append(float(np.log(local + 1e-3).std()))
-    by_chance = _chance_of_patches()
-    variance = max(float(np.mean(spreads)) ** 2 - by_chance**2, 0)
-    # of power; the strength is its root
-    return float(np.sqrt(variance)) / 2
-
-
-def _chance_of_patches() -> float:
-    white = np.random.default_rng(0).standard_normal((_SPECTRUM_PX, _SPECTRUM_PX, 3))
-    local = ndimage.gaussian_filter((white**2).mean(axis=2), _PATCH_SIGMA_PX)
-    return float(np.log(local + 1e-3).std())
-
-
-def _row(values: Float64Array) -> Row:
-    return tuple(round(float(value), 5) for value in values)
-
-
-def _rows(values: Float64Array) -> Rows:
+def _rows(values: Float64Array) -> NumberRows:
     return tuple(_row(row) for row in values)

@@ -44,9 +44,27 @@ def noise_at(
         (channels, height, width) float32, mean 0 and variance 1.
     """
     with np.errstate(over="ignore"):
-        key = _mixed(np.array([seed & (2**64 - 1)], dtype=np.uint64) + _GAMMA)
-        columns = _mixed(_positions(x, width) + key)
-        rows = _mixed(_positions(y, height) ^ _mixed(key))
+        key = _mixed(
+            np.array(
+                [seed & (2**64 - 1)],
+                dtype=np.uint64,
+            )
+            + _GAMMA
+        )
+        columns = _mixed(
+            _positions(
+                x,
+                width,
+            )
+            + key
+        )
+        rows = _mixed(
+            _positions(
+                y,
+                height,
+            )
+            ^ _mixed(key)
+        )
         pixels = columns[None, :] + _GAMMA * rows[:, None]
         numbers = [_normal(_mixed(pixels + _GAMMA * np.uint64(index))) for index in range(channels)]
     return np.stack(numbers)
@@ -54,7 +72,11 @@ def noise_at(
 
 def _positions(first: int, count: int) -> _Words:
     """Positions along an axis as words; negative ones wrap around."""
-    return np.arange(first, first + count, dtype=np.int64).view(np.uint64)
+    return np.arange(
+        first,
+        first + count,
+        dtype=np.int64,
+    ).view(np.uint64)
 
 
 def _mixed(words: _Words) -> _Words:
@@ -66,8 +88,14 @@ def _mixed(words: _Words) -> _Words:
 
 def _normal(words: _Words) -> Float32Array:
     """Nearly normal numbers from words: the sum of their four parts of 16 bits."""
-    parts = words.view(np.uint16).reshape(*words.shape, _PARTS)
+    parts = words.view(np.uint16).reshape(
+        *words.shape,
+        _PARTS,
+    )
     total = parts[..., 0].astype(np.float32)
-    for index in range(1, _PARTS):
+    for index in range(
+        1,
+        _PARTS,
+    ):
         total += parts[..., index]
     return (total - _MEAN) / _STD

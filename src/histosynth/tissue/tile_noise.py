@@ -5,26 +5,21 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from ..core.arrays import Float32Array, Float64Array
+from ..core.arrays import Float32Array
 from ..core.tile import Mask, Pixels
 from .film_grain import brightness_and_slope
 
 MIN_NOISE_PX = 2000
 """Pixels of tissue below which noise is not measured."""
+MIN_EVEN_PX = 500
+"""Pixels of even tissue below which its noise is that of all."""
 MAX_EVEN_SLOPE = 3.0
 """Smoothed grey levels per px below which tissue is even."""
 MAX_BLOCK_STEP = 1.1
 """Mean step across the grid of 8 px, of that elsewhere, above which a tile counts as JPEG blocks:
 1.03 at most in 82 tiles of lossless tissue, 1.09 at least at JPEG quality 70."""
 JPEG_BLOCK_PX = 8
-_LAPLACIAN = np.array(
-    [
-        [1, -2, 1],
-        [-2, 4, -2],
-        [1, -2, 1],
-    ],
-    np.float32,
-)
+_LAPLACIAN = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 # mean |response| of the filter to white noise of standard deviation 1 is 6 sqrt(2 / pi)
 _TO_STD = np.float32(np.sqrt(np.pi / 2) / 6)
 
@@ -50,28 +45,47 @@ def measure_noise(canonical: Float32Array, tissue: Mask) -> Float32Array | None:
         return None
     _, slope = brightness_and_slope(canonical)
     even = inside & (slope < MAX_EVEN_SLOPE)
-    if even.sum() < MIN_NOISE_PX / 4:
+    if even.sum() < MIN_EVEN_PX:
         even = inside
     noise = np.empty((2, 3), np.float32)
     for channel in range(3):
-        response = np.abs(ndimage.convolve(canonical[..., channel], _LAPLACIAN))
-        noise[:, channel] = [_TO_STD * response[part].mean() for part in (inside, even)]
+        response = ndimage.convolve(
+            canonical[..., channel],
+            _LAPLACIAN,
+        )
+        size = _TO_STD * np.abs(response)
+        noise[0, channel] = size[inside].mean()
+        noise[1, channel] = size[even].mean()
     return noise
 
 
 def has_jpeg_blocks(pixels: Pixels) -> bool:
     """Whether steps on a grid of 8 px, wherever it begins, are larger than steps elsewhere."""
-    grey = pixels @ np.full(3, 1 / 3, np.float32)
-    ratios = [_largest_step(np.abs(np.diff(grey, axis=axis)), axis) for axis in (0, 1)]
-    return bool(np.sqrt(ratios[0] * ratios[1]) > MAX_BLOCK_STEP)
+    mean = np.full(
+        3,
+        1 / 3,
+        np.float32,
+    )
+    grey = pixels @ mean
+    down = np.diff(grey, axis=0)
+    across = np.diff(grey, axis=1)
+    by_row = np.abs(down).mean(axis=1)
+    by_column = np.abs(across).mean(axis=0)
+    step_down = _largest_step(by_row)
+    step_across = _largest_step(by_column)
+    return step_down * step_across > MAX_BLOCK_STEP**2
 
 
-def _largest_step(steps: Float32Array, axis: int) -> float:
-    """Mean step at the grid's largest offset over the median of all offsets; 1 where undefined."""
-    lines: Float64Array = steps.mean(axis=1 - axis, dtype=np.float64)
-    whole = len(lines) // JPEG_BLOCK_PX
+def _largest_step(steps: Float32Array) -> float:
+    """Mean of steps (N,) at the grid's largest offset over the median of all offsets; 1 where
+    undefined.
+    """
+    whole = len(steps) // JPEG_BLOCK_PX
     if not whole:
         return 1.0
-    by_offset = lines[: whole * JPEG_BLOCK_PX].reshape(whole, JPEG_BLOCK_PX).mean(axis=0)
+    counted = steps[: whole * JPEG_BLOCK_PX]
+    by_offset = counted.reshape(whole, JPEG_BLOCK_PX).mean(axis=0)
     median = float(np.median(by_offset))
-    return float(by_offset.max()) / median if median > 0 else 1.0
+    if median <= 0:
+        return 1.0
+    return float(by_offset.max()) / median

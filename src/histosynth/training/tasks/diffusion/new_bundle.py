@@ -15,7 +15,7 @@ from ....model.info import BundleInfo, PaletteEntry
 from ....model.lost_grain import fit_lost_grain
 from ....model.structure import StructureEncoder
 from ....tissue.appearance import STYLE_NAMES, measure_appearance
-from ....tissue.film_grain import GrainTable
+from ....tissue.grain_table import GrainTable
 from ....tissue.palette import choose_palette
 from ...data.sources import Example
 from ...data.views import LatentView
