@@ -146,6 +146,19 @@ def test_balls_reach_to_the_fifth_neighbour_unless_stated():
     assert usual.density.tolist() != prdc(x, y, 6).density.tolist()
 
 
+def test_variants_of_one_layout_do_not_shrink_each_other_s_balls():
+    x = 1.5 * points(40, seed=1)
+    once = points(24, seed=2)
+    twice = np.concatenate([once, once + 1e-9])
+    layouts = [*range(24), *range(24)]
+    assert prdc(x, twice).recall.mean() < 0.8 * prdc(x, once).recall.mean()
+    owned = prdc(x, twice, synthetic_owners=layouts)
+    assert owned.recall.tolist() == prdc(x, once).recall.tolist()
+    np.testing.assert_allclose(neighbours.radii(twice, 5, layouts)[:24], neighbours.radii(once, 5))
+    with pytest.raises(ValueError, match="more than 5 tiles a side"):
+        prdc(x, twice, 5, synthetic_owners=[0, 1, 2, 3, 4, 4] * 8)
+
+
 def test_a_tile_on_the_edge_of_a_ball_lies_in_it():
     # balls to the nearest neighbour: real ones reach 2, synthetic ones 8
     real = np.array([[0.0], [2.0]])

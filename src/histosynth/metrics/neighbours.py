@@ -174,8 +174,21 @@ def rounding_distance(*sets: FloatArray) -> float:
     return 16 * float(np.finfo(np.float32).eps) * length
 
 
-def radii(features: FloatArray, k: int) -> Float64Array:
-    """(N,) distance of each row to its k-th nearest other row."""
+def radii(
+    features: FloatArray,
+    k: int,
+    owners: _Owners | None = None,
+) -> Float64Array:
+    """(N,) distance of each row to its k-th nearest other row.
+
+    Args:
+        features: (N, D).
+        k: neighbours.
+        owners: (N) of the rows; of another owner the nearest row alone is a neighbour, and of a
+            row's own owner none. None: all rows may be neighbours.
+    """
+    if owners is not None and len(set(owners)) < len(features):
+        return _radii_of_owners(features, k, owners)
     out = np.empty(len(features))
 
     def visit(squared: FloatArray, block: slice) -> None:
@@ -186,6 +199,33 @@ def radii(features: FloatArray, k: int) -> Float64Array:
             features[block],
             features,
             found,
+        )
+        out[block] = distances[:, 0]
+
+    by_blocks(features, features, visit)
+    return out
+
+
+def _radii_of_owners(
+    features: FloatArray,
+    k: int,
+    owners: _Owners,
+) -> Float64Array:
+    """`radii` where some owners have several rows."""
+    _, numbers = np.unique(_hashes(owners), return_inverse=True)
+    by_owner = np.argsort(numbers, kind="stable")
+    firsts = np.flatnonzero(np.diff(numbers[by_owner], prepend=-1))
+    out = np.empty(len(features))
+
+    def visit(squared: FloatArray, block: slice) -> None:
+        nearest = np.minimum.reduceat(squared[:, by_owner], firsts, axis=1)
+        nearest[np.arange(len(nearest)), numbers[block]] = np.inf
+        reach = np.partition(nearest, k - 1, axis=1)[:, k - 1 : k]
+        found = np.argmax(squared == reach, axis=1)
+        distances = exact_distances(
+            features[block],
+            features,
+            found[:, None],
         )
         out[block] = distances[:, 0]
 
@@ -218,6 +258,8 @@ def prdc(
     real: FloatArray,
     synthetic: FloatArray,
     k: int = 5,
+    *,
+    synthetic_owners: _Owners | None = None,
 ) -> Prdc:
     """Precision, recall, density and coverage with balls that reach to the k-th neighbour.
 
@@ -228,16 +270,20 @@ def prdc(
         real: (N, D), more than k.
         synthetic: (M, D), more than k.
         k: neighbours.
+        synthetic_owners: (M) of which layout the synthetic tiles are variants; a tile's ball
+            reaches to the k-th nearest other layout, as variants of one are nearer to each other
+            than two tiles of tissue are. None: each is of its own.
 
     Raises:
-        ValueError: a side has no more than k tiles, or a feature is not a finite number.
+        ValueError: a side has no more than k tiles or owners, or a feature is not a finite number.
     """
-    if min(len(real), len(synthetic)) <= k:
+    owned = len(synthetic) if synthetic_owners is None else len(set(synthetic_owners))
+    if min(len(real), owned) <= k:
         raise ValueError(f"balls to the {k}th neighbour need more than {k} tiles a side")
     refuse_not_finite(real, synthetic)
     least = rounding_distance(real, synthetic) ** 2
     real_balls = np.maximum(radii(real, k) ** 2, least)
-    synthetic_balls = np.maximum(radii(synthetic, k) ** 2, least)
+    synthetic_balls = np.maximum(radii(synthetic, k, synthetic_owners) ** 2, least)
     balls_around = np.zeros(len(synthetic))
     recall = np.zeros(len(real))
     coverage = np.zeros(len(real))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,15 @@ class TileMeasurements:
             "" where it is not known: then the tile counts as a patient of its own.
         label: subtype, may be "".
         values: arrays by name; which there are depends on the metrics.
+        layout: of a synthetic tile, which nuclei it was generated from, the same for all of its
+            variants; "" where it is not known: then the tile counts as of a layout of its own.
     """
 
     name: str
     patient: str
     label: str
     values: Mapping[str, Values]
+    layout: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,17 @@ class Sample:
         for tile in self.tiles:
             own_name = f"\0{tile.name}"
             names.append(tile.patient or own_name)
+        return names
+
+    @property
+    def layouts(self) -> list[str]:
+        """(N) names; an unknown layout has a name of the tile's own."""
+        names = []
+        for tile in self.tiles:
+            name = tile.layout
+            if not name:
+                name = f"\0{tile.name}"
+            names.append(name)
         return names
 
     @property
@@ -94,15 +108,14 @@ class Sample:
         for tile in self.tiles:
             values = {}
             for name, value in tile.values.items():
-                if name.startswith(prefix):
-                    values[name.removeprefix(prefix)] = value
+                if not name.startswith(prefix):
+                    continue
+                short_name = name.removeprefix(prefix)
+                values[short_name] = value
             if values:
-                tiles.append(
-                    TileMeasurements(
-                        tile.name,
-                        tile.patient,
-                        tile.label,
-                        values,
-                    )
+                changed = replace(
+                    tile,
+                    values=values,
                 )
+                tiles.append(changed)
         return Sample(tuple(tiles))

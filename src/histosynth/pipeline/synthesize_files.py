@@ -27,6 +27,8 @@ from ..sampling.synthesize import synthesize
 from ..sampling.tile_plans import MAX_DRAWN, FilePlanner, TilePlan, drawn_plans, layouts_for
 from ..sampling.tile_rows import TileSetRun, check_file_names, file_names
 from ..sampling.tile_sizes import TileSize
+from ..tissue.appearance import Appearance
+from ..tissue.reference import ReferenceNotes
 
 ResultFormat = Literal["png", "tileset"]
 RESULT_FORMATS: Mapping[str, ResultFormat] = {"png": "png", "tileset": "tileset"}
@@ -134,6 +136,7 @@ def synthesize_files(
             appearance,
             options=options,
             bundle=opened,
+            outcome=outcome,
             on_drawn=on_drawn,
         )
     settings = settings_for(opened, "synthesize", options)
@@ -205,14 +208,18 @@ def _plans_of_files(
     reader = files.ConditionReader.of(bundle, options)
     planner = FilePlanner(reader, tile_size)
     plans: list[TilePlan] = []
+    references: dict[str, Appearance] = {}
     for path, appearance_of_path, picture in zip(paths, found, pictures, strict=True):
         try:
             measured = files.read_appearance(appearance_of_path)
+            if picture is not None:
+                references[str(picture)] = measured
             plans += planner.plans(path, measured, picture)
         except HistosynthError as error:
             outcome.refused[str(path)] = error.of(path)
     outcome.notes += reader.all_notes()
     outcome.notes += planner.notes.sentences()
+    outcome.notes += ReferenceNotes.of(references.items()).sentences()
     return plans
 
 
@@ -223,11 +230,18 @@ def _drawn(
     *,
     options: SamplingOptions,
     bundle: Bundle,
+    outcome: Outcome,
     on_drawn: ProgressCallback | None,
 ) -> list[TilePlan]:
     """Tiles of layouts that are drawn."""
     layouts_for(bundle)
     appearances, pictures = files.drawn_appearances(appearance, bundle)
+    references = {
+        str(picture): measured
+        for picture, measured in zip(pictures, appearances, strict=True)
+        if picture is not None
+    }
+    outcome.notes += ReferenceNotes.of(references.items()).sentences()
     size = tile_size.size or _common_size(pictures)
     plans = []
     drawn = drawn_plans(

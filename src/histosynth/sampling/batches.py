@@ -165,7 +165,10 @@ def _in_appearance(
     table = info.grain
     if table is None or not settings.grain:
         return item.appearance.apply(canonical)
-    strength = table.strength_of(item.appearance.noise)
+    noise = item.appearance.noise
+    if item.appearance.has_blocks and item.condition.context is None:
+        noise = None  # a hole is to be as flat as what is around it, a new tile is not
+    strength = table.strength_of(noise)
     seed = item.generator.initial_seed()
     return item.appearance.apply(
         canonical,

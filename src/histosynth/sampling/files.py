@@ -21,7 +21,8 @@ from ..core.nuclei import Nuclei
 from ..core.pairing import list_files, pair_by_stem
 from ..core.paths import real_path
 from ..model.bundle import Bundle
-from ..tissue.appearance import Appearance, measure_appearance
+from ..tissue.appearance import Appearance
+from ..tissue.reference import measure_reference
 from .batches import check_condition, check_scale
 from .options import SamplingOptions
 from .settings import palette_appearance
@@ -171,7 +172,7 @@ def find_appearances(
     if not appearance or not os.path.exists(path):  # an empty path would be the current folder
         palette_appearance(appearance or "empty", bundle)  # refuses, naming the palette
     if os.path.isfile(path):
-        return [measure_appearance(read_rgb(path))] * len(files)
+        return [measure_reference(read_rgb(path), str(path))] * len(files)
     return pair_by_stem(
         files,
         path,
@@ -210,7 +211,7 @@ def drawn_appearances(
     """
     if appearance and os.path.isdir(appearance):
         paths = list_files(Path(appearance), IMAGE_SUFFIXES)
-        return [measure_appearance(read_rgb(path)) for path in paths], list(paths)
+        return [measure_reference(read_rgb(path), str(path)) for path in paths], list(paths)
     count = len(bundle.info.palette) if appearance == WHOLE_PALETTE else 1
     found = find_appearances(
         appearance,
@@ -224,7 +225,7 @@ def read_appearance(found: Appearance | Path) -> Appearance:
     """An appearance, measured now if it is a picture."""
     if isinstance(found, Appearance):
         return found
-    return measure_appearance(read_rgb(found))
+    return measure_reference(read_rgb(found), str(found))
 
 
 def completion_targets(images: Sequence[Path], requested: Path, out: Path) -> list[Path]:

@@ -147,6 +147,8 @@ def appearance_facts(appearance: Appearance) -> dict[str, Any]:
         facts[name] = None
         if values is not None:
             facts[name] = rounded(values.ravel())
+    if appearance.has_blocks:
+        facts["has_blocks"] = True
     return facts
 
 

@@ -6,11 +6,13 @@ import os
 from dataclasses import replace
 from typing import Literal
 
+from ..annotation.chosen_nuclei import warn_of
 from ..core.errors import BadOption
-from ..core.pictures import PictureInput, as_rgb
+from ..core.pictures import PictureInput
 from ..core.synthetic import stated_mpp
 from ..model.bundle import Bundle
-from ..tissue.appearance import Appearance, measure_appearance
+from ..tissue.appearance import Appearance
+from ..tissue.reference import ReferenceNotes, measure_reference
 from .batches import check_scale
 from .options import SamplingOptions
 from .painter import SamplingSettings
@@ -33,6 +35,7 @@ def resolve_appearance(
         BadOption: neither a palette entry nor a file of that name.
         ScaleMismatch: the picture states a scale too far from the bundle's.
         NotRGB, UnreadableImage: the picture cannot be used.
+        StainNotFound: the picture shows no stain.
     """
     if isinstance(appearance, Appearance):
         return appearance
@@ -45,7 +48,10 @@ def resolve_appearance(
     mpp = stated_mpp(appearance)
     if mpp is not None:
         check_scale(mpp, bundle.info)
-    return measure_appearance(as_rgb(appearance, "the appearance"))
+    measured = measure_reference(appearance, "the appearance")
+    for sentence in ReferenceNotes.of([("given as appearance", measured)]).sentences():
+        warn_of(sentence)
+    return measured
 
 
 def palette_appearance(name: str | None, bundle: Bundle) -> Appearance:

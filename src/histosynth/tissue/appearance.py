@@ -111,7 +111,7 @@ class Appearance:
         extremes: what nothing made after it is beyond: (4,) values in [0, 255], of which a
             thousandth of its pixels lies below the first three (red, green, blue), and above the
             fourth with all channels; None: not known.
-        has_blocks: whether it shows the blocks of JPEG, which flatten its grain; `noise` is None.
+        has_blocks: whether it shows the blocks of JPEG, which flatten its grain.
     """
 
     frame: StainFrame
@@ -172,14 +172,13 @@ def measure_appearance(
     canonical = frame.to_canonical(pixels)
     style = measure_style(canonical, mask)
     known = _unmasked(canonical, mask)
-    has_blocks = has_jpeg_blocks(pixels)
     return Appearance(
         frame,
         style,
         measure_hue(known),
-        noise=None if has_blocks else _noise_of_tissue(canonical, mask),
+        noise=_noise_of_tissue(canonical, mask),
         extremes=_extremes(_unmasked(pixels, mask)),
-        has_blocks=has_blocks,
+        has_blocks=has_jpeg_blocks(pixels),
     )
 
 

@@ -305,10 +305,16 @@ class BadTable(InputError):
 class StainNotFound(InputError):
     """Tissue in which the two dyes cannot be distinguished; it is never passed on unchanged."""
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        reason: str,
+        remedy: str = "",
+    ) -> None:
         self.name = name
         self.reason = reason
+        keep = 'or keep its stain (stain.method = "none" in a recipe, `prepare tiles`)'
         super().__init__(
             f"The stain of {name} cannot be found: {reason}.",
-            'Leave it out, or keep its stain (stain.method = "none" in a recipe, `prepare tiles`).',
+            remedy or f"Leave it out, {keep}.",
         )

@@ -259,6 +259,7 @@ def _item_of_row(
     if row.image is None:
         raise BadTileSet(path, f"its kept tile {row.tile_id} has no picture")
     size, codec = read_picture_info(row.tile_id, row.image)
+    recipe = _recipe_of_row(row)
     item = Item(
         row.tile_id,
         row.tile_id,
@@ -268,7 +269,8 @@ def _item_of_row(
         row.ref.mpp,
         row.tile_id,
         size=size,
-        given_nuclei=_states_nuclei(_recipe_of_row(row)),
+        given_nuclei=_states_nuclei(recipe),
+        layout=_stated_layout(recipe),
     )
     return item, codec
 
@@ -307,6 +309,7 @@ def _open_folder(
                 mpp,
                 size=size,
                 given_nuclei=_states_nuclei(recipe),
+                layout=_stated_layout(recipe),
             ),
             codec,
         )
@@ -337,6 +340,14 @@ def _states_nuclei(recipe: Mapping[str, Any]) -> bool:
     if not isinstance(counts, dict):
         return False
     return any(isinstance(count, int) and count > 0 for count in counts.values())
+
+
+def _stated_layout(recipe: Mapping[str, Any]) -> str:
+    """Digest of the nuclei that a recipe states; "" where it states none."""
+    if not _states_nuclei(recipe):
+        return ""
+    digest = recipe["nuclei"].get("sha256")
+    return digest if isinstance(digest, str) else ""
 
 
 def _scale(

@@ -38,6 +38,7 @@ class Item:
         box: crop of the picture; None: all of it.
         size: (width, height) of the picture, px.
         given_nuclei: whether the recipe in the picture states that it was generated from nuclei.
+        layout: digest of these nuclei, the same for all variants; "" where it is not stated.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Item:
     box: Box | None = None
     size: tuple[int, int] = (0, 0)
     given_nuclei: bool = False
+    layout: str = ""
 
 
 def spread_over(items: Sequence[Item], most: int) -> tuple[Item, ...]:

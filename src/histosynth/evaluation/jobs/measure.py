@@ -106,6 +106,7 @@ def measure(job: MeasureJob) -> int:
                 "name": item.name,
                 "patient": item.patient,
                 "label": item.label,
+                "layout": item.layout or item.stem,
             }
             tiles.append(facts)
             try:

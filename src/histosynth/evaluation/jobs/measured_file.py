@@ -15,7 +15,8 @@ from ...tensors.files import open_tensors, write_tensors
 from ...tensors.header import read_tensor_header
 
 TileFacts = dict[str, Any]
-"""name, patient and label of a tile, and `refused` with the reason where it was not measured."""
+"""name, patient, label and layout of a tile, and `refused` with the reason where it was not
+measured."""
 
 
 def is_written_by(path: Path, key: str) -> bool:
@@ -93,6 +94,7 @@ def _tiles_of(
                 tile["patient"],
                 tile["label"],
                 found,
+                tile["layout"],
             )
         )
     return measured, refused

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import numpy as np
 
@@ -64,14 +64,7 @@ def find_matches(
             MATCH: _as_row(best),
             TISSUE_MATCH: _as_row(tissue),
         }
-        out.append(
-            TileMeasurements(
-                tile.name,
-                tile.patient,
-                tile.label,
-                values,
-            )
-        )
+        out.append(replace(tile, values=values))
         if on_progress:
             on_progress()
     return Sample(tuple(out))

@@ -31,11 +31,18 @@ def neighbourhood(
     There is no ratio: the ball of a tile that is drawn twice has no size, so its interval cannot be
     estimated.
     """
-    n = sides.smaller_count
+    layouts = sides.synthetic_layouts or range(len(sides.synthetic))
+    n = min(len(sides.real), len(set(layouts)))
     if n < MIN_TILES_FOR_DISTANCE:
-        why = undefined(f"{n} tiles of one side; give at least {MIN_TILES_FOR_DISTANCE}", n=n)
+        reason = f"{n} tiles or layouts of one side; give at least {MIN_TILES_FOR_DISTANCE}"
+        why = undefined(reason, n=n)
         return [Finding(f"{name}_{encoder}", why, "high") for name in _NAMES]
-    found = prdc(sides.real, sides.synthetic, NEIGHBOUR)
+    found = prdc(
+        sides.real,
+        sides.synthetic,
+        NEIGHBOUR,
+        synthetic_owners=layouts,
+    )
     patients, _ = sides.shape
     trials = sides.trials(
         BASELINE_GROUPS if patients else 0,

@@ -21,6 +21,7 @@ class FeatureSides:
         other: (K, D) real tiles of other patients; None: the baseline is taken from halves of
             `real`.
         real_patients, synthetic_patients, other_patients: patient of each tile.
+        synthetic_layouts: layout of each synthetic tile; empty: each has one of its own.
     """
 
     real: Float64Array
@@ -29,6 +30,7 @@ class FeatureSides:
     real_patients: list[str]
     synthetic_patients: list[str]
     other_patients: list[str]
+    synthetic_layouts: Sequence[str] = ()
 
     @property
     def paired(self) -> bool:
@@ -208,6 +210,7 @@ def feature_sides(
         real.patients,
         synthetic.patients,
         other_patients,
+        synthetic.layouts,
     )
 
 
