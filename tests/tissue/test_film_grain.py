@@ -26,6 +26,7 @@ PLAIN = GrainTable(
     patches=0.0,
     strength=(((1.0, 2.0, 0.5),) * 2,) * 3,
     noise=((3.0, 3.0, 4.0), (2.0, 2.0, 2.0)),
+    extremes=(40.0, 30.0, 60.0, 245.0),
 )
 GREY = np.full((SIDE, SIDE, 3), 128, np.float32)
 OF_CHANNELS = np.array([6.0, 3.0, 9.0], np.float32)

@@ -173,6 +173,7 @@ def _in_appearance(
     return item.appearance.apply(
         canonical,
         lambda pixels: add_grain(pixels, table, strength, seed=seed),
+        np.array(table.extremes, np.float32),
     )
 
 

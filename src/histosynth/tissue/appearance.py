@@ -133,20 +133,26 @@ class Appearance:
         self,
         canonical: Float32Array,
         grain: Callable[[Float32Array], Float32Array] | None = None,
+        typical_extremes: Float32Array | None = None,
     ) -> Float32Array:
         """Pixels (H, W, 3) in canonical stain, in [0, 255] => in this appearance, float32.
 
         Args:
             canonical: the pixels.
             grain: what adds grain in canonical stain; None: none, and nothing is clipped.
+            typical_extremes: (4,) in canonical stain, where its own are not known; None: then
+                nothing is clipped.
         """
         if self.hue is not None:
             canonical = self.hue.apply(canonical)
         if grain is None:
             return self.frame.from_canonical(canonical)
         pixels = self.frame.from_canonical(grain(canonical))
-        if self.extremes is not None:
-            _clip(pixels, self.extremes)
+        extremes = self.extremes
+        if extremes is None and typical_extremes is not None:
+            extremes = _restained(typical_extremes, self.frame)
+        if extremes is not None:
+            _clip(pixels, extremes)
         return pixels
 
 
@@ -177,7 +183,7 @@ def measure_appearance(
         style,
         measure_hue(known),
         noise=_noise_of_tissue(canonical, mask),
-        extremes=_extremes(_unmasked(pixels, mask)),
+        extremes=measure_extremes(_unmasked(pixels, mask)),
         has_blocks=has_jpeg_blocks(pixels),
     )
 
@@ -187,14 +193,21 @@ def _noise_of_tissue(canonical: Float32Array, mask: Mask | None) -> Float32Array
     return measure_noise(canonical, tissue if mask is None else tissue & ~mask)
 
 
-def _extremes(pixels: Pixels) -> Float32Array | None:
-    """Values (4,) of pixels (N, 3), see `Appearance`; None of too few."""
+def measure_extremes(pixels: Pixels | Float32Array) -> Float32Array | None:
+    """Values (4,) of pixels (N, 3) in [0, 255], see `Appearance`; None of too few."""
     if len(pixels) < MIN_EXTREMES_PX:
         return None
     low, high = EXTREMES
     darkest = np.percentile(pixels, low, axis=0)
     whitest = np.percentile(pixels.min(axis=1), high)
     return np.array([*darkest, whitest], np.float32)
+
+
+def _restained(extremes: Float32Array, frame: StainFrame) -> Float32Array:
+    """Extremes (4,) in canonical stain, in the stain of a frame."""
+    darkest = frame.from_canonical(extremes[:3])
+    whitest = frame.from_canonical(extremes[[3, 3, 3]])
+    return np.array([*darkest, whitest.min()], np.float32)
 
 
 def _clip(pixels: Float32Array, extremes: Float32Array) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.arrays import Float32Array, Float64Array, IndexArray
-from .appearance import is_tissue
+from .appearance import is_tissue, measure_extremes
 from .density import optical_density
 from .film_grain import brightness_and_slope
 from .grain_spectrum import fit_kernels, fit_mixing, fit_patches
@@ -31,10 +31,11 @@ _DECIMALS = 5
 
 @dataclass(frozen=True, eq=False)
 class _Loss:
-    """What is lost of one tile (H, W, 3), and where; the tile's own noise (2, 3)."""
+    """What is lost of one tile (H, W, 3), and where; its own noise (2, 3) and extremes (4,)."""
 
     lost: Float32Array
     noise: Float32Array
+    extremes: Float32Array
     brightness: Float32Array
     slope: Float32Array
 
@@ -86,6 +87,7 @@ def fit_grain(pairs: Sequence[tuple[Float32Array, Float32Array]]) -> GrainTable:
         evened = lost / np.maximum(factor, _MIN_FACTOR)
         even.append(evened.astype(np.float32))
     noise = np.stack([loss.noise for loss in losses])
+    extremes = np.stack([loss.extremes for loss in losses])
     return GrainTable(
         brightness=_row(brightness),
         slope=_row(slope),
@@ -95,18 +97,21 @@ def fit_grain(pairs: Sequence[tuple[Float32Array, Float32Array]]) -> GrainTable:
         patches=round(fit_patches(even), _DECIMALS),
         strength=tuple(_rows(of_channel) for of_channel in strength),
         noise=_rows(np.median(noise, axis=0)),
+        extremes=_row(np.median(extremes, axis=0)),
     )
 
 
 def _loss_of(real: Float32Array, decoded: Float32Array) -> _Loss | None:
     density = optical_density(real)
     noise = measure_noise(real, is_tissue(density))
-    if noise is None:
+    extremes = measure_extremes(real.reshape(-1, 3))
+    if noise is None or extremes is None:
         return None
     brightness, slope = brightness_and_slope(decoded)
     return _Loss(
         real - decoded,
         noise,
+        extremes,
         brightness,
         slope,
     )

@@ -33,6 +33,8 @@ class GrainTable:
             of a tile follows from its noise, grey levels: a constant, a gain of the noise of all
             tissue, a gain of that of even tissue.
         noise: (2, 3) noise of typical tissue, all and even, for tiles whose own cannot be measured.
+        extremes: (4,) `Appearance.extremes` of typical tissue in canonical stain, for looks whose
+            own are not known.
 
     Raises:
         ValueError: shapes or numbers that no table has.
@@ -46,6 +48,7 @@ class GrainTable:
     patches: float
     strength: tuple[NumberRows, ...]
     noise: NumberRows
+    extremes: NumberRow
 
     def __post_init__(self) -> None:
         brightnesses = len(self.brightness)
@@ -62,6 +65,7 @@ class GrainTable:
             "mixing": (3, 3),
             "strength": (3, slopes, 3),
             "noise": (2, 3),
+            "extremes": (4,),
         }
         for name, shape in shapes.items():
             _check_numbers(name, getattr(self, name), shape)
