@@ -2,7 +2,7 @@
 
 python benchmarks/publish.py RUN/weights --out BUNDLE [--adapter RUN/weights ...] [--quality
 quality.json]
-                             [--steps 20] [--guidance 1.0] [--guidance-span 0.2 0.8]
+                             [--steps 20] [--solver unipc] [--guidance 1.0] [--guidance-span 0.2 0.8]
                              [--autoencoder RUN/weights]
 """
 
@@ -142,6 +142,7 @@ def main() -> None:
     )
     parser.add_argument("--quality", type=Path)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--solver")
     parser.add_argument("--guidance", type=float)
     parser.add_argument("--guidance-span", type=float, nargs=2)
     parser.add_argument("--shift", type=float)
@@ -159,7 +160,7 @@ def main() -> None:
         )
     chosen = {
         key: getattr(args, key)
-        for key in ("steps", "guidance", "shift")
+        for key in ("steps", "solver", "guidance", "shift")
         if getattr(args, key) is not None
     }
     if args.guidance_span:
