@@ -55,7 +55,12 @@ refuses otherwise. Licence of the weights: {licence}.
 - A mask is filled with copied tissue of its own tile wherever no nucleus is near (each recipe
   states the share). Such tissue is not new, and must not be counted or measured.
   `--no-exemplar` copies nothing.
-- Not validated for any clinical purpose.
+{grain}- Not validated for any clinical purpose.
+"""
+
+_GRAIN = """- Grain, the finest texture, is synthetic: noise with the statistics of what the autoencoder loses,
+  as strong as in the reference. It holds no structure of cells, and must not be measured.
+  `--no-grain` leaves it out.
 """
 
 
@@ -94,6 +99,7 @@ def write_card(
         span_high=span_high,
         data=data_list(info),
         measured=measured or "Nothing yet.",
+        grain=_GRAIN if info.grain else "",
         licence=escaped_markdown(info.licence),
         licence_id=front_matter_text(info.licence.lower()),
     )

@@ -39,7 +39,7 @@ def paste(
     mask: Mask,
     *,
     copied: tuple[Pixels, Float32Array] | None = None,
-    has_grain: bool = False,
+    raises_grain: bool = True,
 ) -> Pixels:
     """Put generated tissue into the mask of a tile.
 
@@ -53,7 +53,8 @@ def paste(
         painted: (H, W, 3) float32 in [0, 255], the whole tile.
         mask: (H, W) bool.
         copied: (H, W, 3) uint8 and (H, W) in [0, 1]: tissue that is right as it is, and its share.
-        has_grain: grain was drawn already; else what there is of it is raised to that around.
+        raises_grain: what there is of the finest texture is raised to that around; False: grain was
+            drawn already, or is not wanted.
 
     Returns:
         (H, W, 3) uint8, equal to `known` wherever `mask` is False.
@@ -67,7 +68,7 @@ def paste(
         painted,
         known.astype(np.float32),
     )
-    grained = painted if has_grain else match_grain(real, painted, distance_px)
+    grained = match_grain(real, painted, distance_px) if raises_grain else painted
     inner, outer = _match_hue(real, grained, mask)
     ring = ~mask & (distance_px <= RING_PX)
     if ring.any():
