@@ -32,9 +32,10 @@ def neighbourhood(
     estimated.
     """
     layouts = sides.synthetic_layouts or range(len(sides.synthetic))
-    n = min(len(sides.real), len(set(layouts)))
+    n = min(sides.smaller_count, len(set(layouts)))
     if n < MIN_TILES_FOR_DISTANCE:
-        reason = f"{n} tiles or layouts of one side; give at least {MIN_TILES_FOR_DISTANCE}"
+        what = "tiles of one side" if n == sides.smaller_count else "layouts of synthetic tiles"
+        reason = f"{n} {what}; give at least {MIN_TILES_FOR_DISTANCE}"
         why = undefined(reason, n=n)
         return [Finding(f"{name}_{encoder}", why, "high") for name in _NAMES]
     found = prdc(
