@@ -2,7 +2,8 @@
 
 python benchmarks/publish.py RUN/weights --out BUNDLE [--adapter RUN/weights ...] [--quality
 quality.json]
-                             [--steps 20] [--solver unipc] [--guidance 1.0] [--guidance-span 0.2 0.8]
+                             [--steps 20] [--solver unipc] [--guidance 1.0]
+                             [--guidance-span 0.2 0.8]
                              [--autoencoder RUN/weights]
 """
 
@@ -80,6 +81,11 @@ def table(quality: dict) -> str:
             for key, value in quality.get("fibres", {}).items()
             if key
             in ("real", "ours", "ours_without_nuclei", "ours_from_noise", "other_real_tissue")
+        ),
+        *(
+            (f"{kind}: median {name.replace('_um2', '').replace('_', ' ')} / real", told(value))
+            for kind, features in quality.get("medians", {}).items()
+            for name, value in features.items()
         ),
         ("nearest training crop, 5th percentile: made tiles", told(copies["made_5th_percentile"])),
         *(

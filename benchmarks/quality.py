@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from copying import copies
 from crops import UNLABELLED, corners, unlabelled
-from intervals import interval, ratio
+from intervals import as_row, interval, ratio
 from mending import mending
 from PIL import Image
 from squeezenet import SqueezeNet
@@ -30,6 +30,8 @@ import histosynth as hs
 from histosynth.core.sheet import contact_sheet, draw_nuclei, fill_mask
 from histosynth.detectors.blobs import BlobDetector
 from histosynth.metrics.distances import frechet_distance, kernel_distance
+from histosynth.metrics.intervals import statistic_over
+from histosynth.metrics.morphology.features import NUCLEUS_FEATURES, measure_morphology
 from histosynth.metrics.ring_classifier import RingClassifier
 from histosynth.metrics.structure.measure import measure_structure
 from histosynth.model import autoencoder as ae
@@ -39,6 +41,7 @@ from histosynth.training.recipes.tiles import TileSource
 ROOT = Path(__file__).resolve().parents[1]
 DRAWS = 3
 """Tiles made of each crop, and completions of each hole."""
+MEDIANS = ("area_um2", "eccentricity", "irregularity", "density")
 
 
 def source(members: str) -> TileSource:
@@ -135,6 +138,40 @@ def structure(
     each = {"found": found[:, 0], **{kind: right[k, :, 0] for k, kind in enumerate(classes)}}
     told = {"found": float(found[:, 0].sum() / found[:, 1].sum()), "kind": shares}
     return told | {"n": int(found[:, 1].sum())}, each
+
+
+def outlined(images, nuclei, patients):
+    """Features of every nucleus that could be outlined, with its class and patient."""
+    measured = [
+        measure_morphology(image, cells) for image, cells in zip(images, nuclei, strict=True)
+    ]
+    counts = [len(each["morphology/values"]) for each in measured]
+    return (
+        np.concatenate([each["morphology/values"] for each in measured]),
+        np.concatenate([each["morphology/class_ids"] for each in measured]),
+        np.repeat(patients, counts),
+    )
+
+
+def medians(made, real, classes):
+    """By class, the median of each feature over that of the tiles whose nuclei were asked for."""
+    rows = {}
+    for number, kind in enumerate(classes):
+        sides = [
+            (values[class_ids == number], owners[class_ids == number].tolist())
+            for values, class_ids, owners in (made, real)
+        ]
+        rows[kind] = {
+            name: as_row(
+                statistic_over(
+                    lambda first, second, k=k: np.median(first[:, k]) / np.median(second[:, k]),
+                    *sides,
+                )
+            )
+            for k, name in enumerate(NUCLEUS_FEATURES)
+            if name in MEDIANS
+        }
+    return rows
 
 
 def arguments() -> argparse.Namespace:
@@ -251,6 +288,11 @@ def main() -> None:
         "structure_shuffled_control": structure(classifier, classes, shuffled, nuclei)[0],
         "found_ratio": ratio(each_made["found"], each_real["found"], patients * DRAWS),
         "kind_ratio": {k: ratio(each_made[k], each_real[k], patients * DRAWS) for k in classes},
+        "medians": medians(
+            outlined(np.concatenate(drawn), nuclei * DRAWS, patients * DRAWS),
+            outlined(real, nuclei, patients),
+            classes,
+        ),
         "copies": copied,
         "seconds_per_tile": seconds,
     }
