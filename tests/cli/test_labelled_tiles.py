@@ -131,7 +131,7 @@ def test_sizes_of_their_own(run, cells, tmp_path, tile):
     ]
     looks = tmp_path / "looks"
     looks.mkdir()
-    Image.fromarray(np.full((200, 264, 3), 180, np.uint8)).save(looks / "a.png")
+    Image.fromarray(np.tile(tile, (2, 3, 1))[:200, :264]).save(looks / "a.png")
     Image.fromarray(tile).save(looks / "b.png")
     words = ("synthesize", "--nuclei", cells, "--size", "auto", "--appearance", looks, "--json")
     assert "notes" not in run(*words, "--out", tmp_path / "more")

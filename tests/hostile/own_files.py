@@ -73,7 +73,10 @@ def _is_chunk(path: Path) -> bool:
 
 
 def _write_measured(folder: Path) -> None:
-    tiles = [{"name": "a", "patient": "p", "label": ""}, {"name": "b", "refused": "why"}]
+    tiles = [
+        {"name": "a", "patient": "p", "label": "", "layout": "a"},
+        {"name": "b", "refused": "why"},
+    ]
     values = {"0/area": np.arange(4.0), "0/grain": np.ones((2, 3), np.float32)}
     write_measured(folder / "a.safetensors", "key", tiles, values)
 
