@@ -179,6 +179,7 @@ class HistosynthPipeline(DiffusionPipeline):  # type: ignore[misc]
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         solver: str | None = None,
+        grain: bool = True,
         num_images_per_prompt: int = 1,
         seed: int | None = None,
         generator: torch.Generator | None = None,
@@ -201,6 +202,8 @@ class HistosynthPipeline(DiffusionPipeline):  # type: ignore[misc]
             guidance_scale: 1 as trained, above 1 stricter with the nuclei; None: the bundle's
                 default.
             solver: a name in `sampling.solvers.SOLVERS`; None: the bundle's default.
+            grain: draw the finest texture, as strong as in the reference or around the mask; False:
+                leave it out.
             num_images_per_prompt: pictures of each set of nuclei.
             seed: the same seed gives the pictures that `histosynth.synthesize` gives for it.
             generator: a seed is drawn from it; it is in the recipe of each tile. None, and no
@@ -228,6 +231,7 @@ class HistosynthPipeline(DiffusionPipeline):  # type: ignore[misc]
             "steps": num_inference_steps,
             "guidance": guidance_scale,
             "solver": solver,
+            "grain": grain,
             "bundle": self.bundle.bundle,
         }
         verb: Callable[..., Any] = synthesize
