@@ -58,9 +58,9 @@ refuses otherwise. Licence of the weights: {licence}.
 {grain}- Not validated for any clinical purpose.
 """
 
-_GRAIN = """- Grain, the finest texture, is synthetic: noise with the statistics of what the autoencoder
-  loses, as strong as in the reference. It holds no structure of cells, and must not be measured.
-  `--no-grain` leaves it out.
+_GRAIN = """- Grain, the finest texture, is synthetic: noise with the statistics of what the
+  autoencoder loses, as strong as in the reference. It holds no structure of cells, and must not be
+  measured. `--no-grain` leaves it out.
 """
 
 
