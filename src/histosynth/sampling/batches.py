@@ -23,7 +23,7 @@ from ..model.bundle import Bundle
 from ..model.conditioning import ItemConditions, conditions_of, encode_conditions
 from ..model.info import BundleInfo
 from ..tissue.appearance import Appearance
-from ..tissue.film_grain import add_grain
+from ..tissue.film_grain import DRAWN_SHARE, add_grain
 from .batch_check import is_batch_exact, max_batch
 from .exemplar_start import Start, exemplar_start
 from .painter import EstimateCallback, SamplingSettings, decode_canonical, paint_latents
@@ -168,7 +168,7 @@ def _in_appearance(
     noise = item.appearance.noise
     if item.appearance.has_blocks and item.condition.context is None:
         noise = None  # a hole is to be as flat as what is around it, a new tile is not
-    strength = table.strength_of(noise)
+    strength = DRAWN_SHARE * table.strength_of(noise)
     seed = item.generator.initial_seed()
     return item.appearance.apply(
         canonical,
