@@ -24,8 +24,8 @@ _SMOOTH_PX = 1.0
 _PATCH_PX = 3.0
 """Sigma of the patches in which grain is stronger or weaker."""
 DRAWN_SHARE = 0.45
-"""Share of what is lost that is drawn. All of it has the noise of tissue, but not its texture, which
-SqueezeNet sees from a half on (docs/log.md)."""
+"""Share of what is lost that is drawn. All of it has the noise of tissue, but not its texture: that
+is what SqueezeNet sees from a half on (docs/log.md)."""
 HALO_PX = 13
 """Pixels beyond a window that decide the grain inside."""
 # standard deviation of white noise after a Gaussian of _PATCH_PX
