@@ -87,7 +87,10 @@ def table(quality: dict) -> str:
             for kind, features in quality.get("medians", {}).items()
             for name, value in features.items()
         ),
-        ("nearest training crop, 5th percentile: made tiles", told(copies["made_5th_percentile"])),
+        (
+            "nearest training crop, 5th percentile: synthetic tiles",
+            told(copies["made_5th_percentile"]),
+        ),
         *(
             (
                 f"the same, real: {WHOSE[name]} ({bar['n']} crops of {bar['patients']} patients)",
@@ -97,7 +100,7 @@ def table(quality: dict) -> str:
         ),
         *(
             (
-                f"made tiles nearer to training than 95 % of real ones of {WHOSE[name]} (0.05 "
+                f"synthetic tiles nearer to training than 95 % of real ones of {WHOSE[name]} (0.05 "
                 "wanted)",
                 f"{told(share)} of {copies['n']}",
             )
@@ -105,17 +108,13 @@ def table(quality: dict) -> str:
         ),
     ]
     head = (
-        f"On {quality['crops']} crops of 256 px from {quality['validation_patients']} "
-        "validation patients, "
-        f"{quality['draws']} tiles and completions of each, by `make bench`."
-        " They were never trained on, but steps, guidance, length of training, and how much "
-        "hue, grain and "
-        "edges are matched, and which cells of a hole start from copied tissue, were chosen "
-        "on them. "
-        "In brackets 95 % intervals, by bootstrap over patients. "
-        "Made tiles are given the nuclei, stain, style and hue of the tile they are compared "
-        "with, so they "
-        "can lie nearer than other patients do."
+        f"On {quality['crops']} crops of 256 px from {quality['validation_patients']} validation "
+        f"patients, {quality['draws']} tiles and completions of each, by `make bench`. They were "
+        "never trained on, but steps, guidance, length of training, how much hue, grain and "
+        "boundaries are matched, and which cells of a mask start from copied tissue were chosen on "
+        "them. In brackets 95 % intervals, by bootstrap over patients. Synthetic tiles are given "
+        "the nuclei, stain, style and hue of the tile they are compared with, so they can be "
+        "nearer to it than other patients are."
     )
     return "\n".join(
         [head, "", "| what | measured |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)]

@@ -202,8 +202,8 @@ class HistosynthPipeline(DiffusionPipeline):  # type: ignore[misc]
             guidance_scale: 1 as trained, above 1 stricter with the nuclei; None: the bundle's
                 default.
             solver: a name in `sampling.solvers.SOLVERS`; None: the bundle's default.
-            grain: draw the finest texture, as strong as in the reference or around the mask; False:
-                leave it out.
+            grain: draw the finest texture, stronger where that of the reference, or of the known
+                tissue, is; False: leave it out.
             num_images_per_prompt: pictures of each set of nuclei.
             seed: the same seed gives the pictures that `histosynth.synthesize` gives for it.
             generator: a seed is drawn from it; it is in the recipe of each tile. None, and no

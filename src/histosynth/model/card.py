@@ -59,8 +59,8 @@ refuses otherwise. Licence of the weights: {licence}.
 """
 
 _GRAIN = """- Grain, the finest texture, is synthetic: noise with the statistics of what the
-  autoencoder loses, as strong as in the reference. It holds no structure of cells, and must not be
-  measured. `--no-grain` leaves it out.
+  autoencoder loses, stronger where the reference's is. It holds no structure of cells, and must not
+  be measured. `--no-grain` leaves it out.
 """
 
 

@@ -115,7 +115,7 @@ def complete(
         solver: a name in `sampling.solvers.SOLVERS`, e.g. unipc; None: the bundle's default.
         exemplar: start from tissue copied from around the mask (tissue/exemplar.py), which carries
             fibres and ground over its boundary; False: from noise alone.
-        grain: draw the finest texture, as strong as around the mask; False: leave it out.
+        grain: draw the finest texture, stronger where the known tissue's is; False: leave it out.
         bundle: from `open_bundle`, or its folder; None: the compact one.
         batch: pictures sampled at a time.
         device: where to compute, e.g. "cuda"; None: a GPU if there is one.

@@ -60,7 +60,7 @@ def synthesize(
         steps: solver steps; None: the bundle's default.
         guidance: 1 as trained, above 1 stricter with the nuclei; None: the bundle's default.
         solver: a name in `sampling.solvers.SOLVERS`, e.g. unipc; None: the bundle's default.
-        grain: draw the finest texture, as strong as in the appearance; False: leave it out.
+        grain: draw the finest texture, stronger where the appearance's is; False: leave it out.
         bundle: from `open_bundle`, or its folder; None: the compact one.
         batch: pictures sampled at a time.
         device: where to compute, e.g. "cuda"; None: a GPU if there is one.
