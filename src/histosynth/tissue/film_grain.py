@@ -3,8 +3,8 @@
 What a decoder cannot know it answers with a mean, so that its pictures are softer than tissue. As
 in video coding (Norkin and Birkbeck 2018), what is lost is described by its statistics and drawn
 anew: noise of the same spectrum, as strong as at pixels of the same brightness and slope, and as
-strong altogether as the noise of the reference tile says, times `DRAWN_SHARE`. It is synthetic texture: it shows no
-structure.
+strong altogether as the noise of the reference tile says, times `DRAWN_SHARE`, which is the
+caller's to apply. It is synthetic texture: it shows no structure.
 """
 
 from __future__ import annotations
