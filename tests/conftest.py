@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ torch.set_num_threads(1)
 settings.register_profile("histosynth", deadline=None)  # a busy machine is no failure
 settings.load_profile("histosynth")
 
+SHARED_FOLDERS = ("bundle_folder", "world")
+"""Fixtures that are made once: folders that tests read and do not change."""
+
 
 @pytest.fixture(scope="session")
 def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -22,6 +26,27 @@ def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     tiny_bundle().save(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def shared_folders_stay_as_they_are(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Names the test that changes a folder of all tests, and not a later one that reads it."""
+    names = [name for name in SHARED_FOLDERS if name in request.fixturenames]
+    folders = [request.getfixturevalue(name) for name in names]
+    before = [_state_of_files(folder) for folder in folders]
+    yield
+    for name, folder, state in zip(names, folders, before, strict=True):
+        assert _state_of_files(folder) == state, f"a test changed {name}: it is to copy it first"
+
+
+def _state_of_files(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of change of each file."""
+    state = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            facts = path.stat()
+            state[str(path)] = (facts.st_size, facts.st_mtime_ns)
+    return state
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """`--json` is a contract: every verb's object names its schema, and is as the schema says."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,10 @@ SCHEMAS = sorted(path.stem for path in SCHEMA_FOLDER.glob("*.json"))
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def place(tmp_path_factory, bundle_folder):
     """Small inputs of all verbs."""
     folder = tmp_path_factory.mktemp("contract")
+    shutil.copytree(bundle_folder, folder / "changed")  # `bundle grain` writes into it
     write_slide(folder / "s.tiff")
     for number in range(8):
         pixels = tissue(128, 128, seed=number)[0]
@@ -67,7 +69,7 @@ CALLS = {
     "prepare tiles": "prepare tiles s.tiff --size 512 --engine local --out p3",
     "prepare stain": "prepare stain real --out st",
     "bundle pack": "bundle pack {bundle} --out b.zip",
-    "bundle grain": "bundle grain {bundle} --tiles many --mpp 0.5",
+    "bundle grain": "bundle grain changed --tiles many --mpp 0.5",
     "bundle export": "bundle export {bundle} --out ex",
     "bundle push": "bundle push {bundle} --repo me/mine --dry-run",
 }
