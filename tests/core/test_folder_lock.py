@@ -82,6 +82,13 @@ def test_leftovers_of_killed_runs_are_removed_and_nothing_else(tmp_path):
     assert list((tmp_path / "inner").iterdir()) == []
 
 
+def test_what_a_lost_worker_leaves_is_removed_at_the_end(tmp_path):
+    with own_folder(tmp_path):
+        (tmp_path / f"{PREFIX}abcdefgh.parquet").write_text("")
+        (tmp_path / "a.parquet").write_text("x")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+
+
 def test_a_stop_states_how_far_the_run_is(tmp_path):
     with pytest.raises(Stopped) as stop, own_folder(tmp_path / "out") as run:
         run.count(8, 200, "pictures are written to")

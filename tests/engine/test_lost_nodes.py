@@ -1,11 +1,13 @@
 """Ray in this process: a node lost for good gets a sentence, stdout and signals stay ours."""
 
+import json
 import signal
 import sys
 import threading
 
 import pytest
 
+from histosynth.cli.logs import LogOptions, logged_verb
 from histosynth.core.errors import WorkerLost
 from histosynth.core.stopping import Stopped
 from histosynth.engine import open_engine
@@ -42,7 +44,7 @@ def test_what_is_lost_gets_a_sentence(what, monkeypatch):
     monkeypatch.setattr(ray, "wait", lambda waiting, **_: (waiting[:1], waiting[1:]))
     monkeypatch.setattr(ray, "get", get)
     with pytest.raises(WorkerLost) as caught:
-        list(open_engine("ray", address="127.0.0.1:6379").map(str, [1, 2]))
+        list(open_engine("ray").map(str, [1, 2]))
     assert str(caught.value) == (
         f"Ray lost a worker, a node or a result ({REASONS[what]}); "
         "2 pieces of work are left. Look at the nodes with `ray status`. Give the workers more "
@@ -61,19 +63,48 @@ def test_what_a_signal_raises_comes_out_of_ray_as_it_is(call, monkeypatch):
     monkeypatch.setattr(ray, "wait", lambda waiting, **_: (waiting[:1], waiting[1:]))
     monkeypatch.setattr(ray, call, stopped)
     with pytest.raises(Stopped):
-        list(open_engine("ray", address="127.0.0.1:6379").map(str, [1, 2]))
+        list(open_engine("ray").map(str, [1, 2]))
 
 
-def test_threads_of_ray_print_to_stderr_and_the_program_to_stdout(capsys):
+LINES = "\x1b[33m(raylet)\x1b[0m Task failed.\n\n\t(2) lagging\n"
+"""As Ray prints them."""
+
+
+def print_as_ray():
+    thread = threading.Thread(target=print, args=(LINES,), name="ray_print_logs")
+    thread.start()
+    thread.join()
+
+
+def test_what_ray_prints_is_logged_and_what_the_program_prints_is_not(capsys, caplog):
     before = sys.stdout
     with own_stdout():
         print("result")
-        thread = threading.Thread(target=print, args=("lost",), name="ray_print_logs")
-        thread.start()
-        thread.join()
+        print_as_ray()
         assert sys.stdout.isatty() is before.isatty()
     assert sys.stdout is before
-    assert capsys.readouterr() == ("result\n", "lost\n")
+    assert capsys.readouterr().out == "result\n"
+    assert caplog.messages == ["(raylet) Task failed.", "(2) lagging"]
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("quiet", [False, True])
+def test_what_ray_prints_is_in_the_logs_of_a_verb_in_their_form(
+    log_format, quiet, tmp_path, capsys
+):
+    file = tmp_path / "verb.log"
+    with logged_verb("prepare run", LogOptions(str(file), log_format, quiet)), own_stdout():
+        print_as_ray()
+    told = [line for line in capsys.readouterr().err.splitlines() if "raylet" in line]
+    logged = [line for line in file.read_text().splitlines() if "raylet" in line]
+    assert len(logged) == 1 and len(told) == (not quiet)
+    for line in [*told, *logged]:
+        if log_format == "json":
+            found = json.loads(line)
+            assert (found["event"], found["level"]) == ("note", "warning")
+            assert found["message"] == "(raylet) Task failed."
+        else:
+            assert line.endswith(" WARNING histosynth prepare run: (raylet) Task failed.")
 
 
 def test_the_handler_of_sigterm_stays():

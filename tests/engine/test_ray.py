@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import psutil
 import pytest
 from glass import write_slide
 
-from histosynth.core.errors import BadOption
+from histosynth.core.errors import BadOption, InputError
 from histosynth.core.recipe import build
 from histosynth.engine import open_engine
 from histosynth.preparation.recipe import PrepareRecipe
@@ -147,6 +148,27 @@ def test_a_signal_ends_the_run_as_it_does_elsewhere(cluster, number, name):
     assert process.returncode == 128 + number
 
 
-def test_an_address_where_nobody_is_gets_a_sentence():
+def test_an_address_where_nobody_is_gets_a_sentence_before_anything_is_written():
     with pytest.raises(BadOption, match="--address"):
-        list(open_engine("ray", address="127.0.0.1:1").map(str, [1]))
+        open_engine("ray", address="127.0.0.1:1")
+
+
+def folder_of(number: int) -> str:
+    return os.getcwd()
+
+
+def test_relative_paths_start_where_the_verb_was_called(cluster, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    engine = open_engine("ray", workers=2, address=cluster)
+    assert set(dict(engine.map(folder_of, range(4))).values()) == {str(tmp_path)}
+
+
+def test_a_folder_that_a_node_lacks_is_named(cluster, monkeypatch):
+    monkeypatch.setattr("os.getcwd", lambda: "/no/such/folder")
+    with pytest.raises(InputError) as refused:
+        list(open_engine("ray", workers=2, address=cluster).map(folder_of, [1]))
+    assert str(refused.value) == (
+        f"The node {socket.gethostname()} cannot work in /no/such/folder, where the verb was "
+        "called: No such file or directory. Call it in a folder that every node has, e.g. that of "
+        "the results."
+    )

@@ -167,19 +167,27 @@ def _is_first_process() -> bool:
 
 
 def _stderr_handler(options: LogOptions) -> logging.Handler:
-    """JSON: every event. Text: progress alone, for `Output` shows the rest in its own form."""
+    """JSON: every event. Text: progress and what Ray tells, for `Output` shows the rest in its own
+    form.
+    """
     handler = _LinesOnStderr()
     if options.quiet:
         handler.setLevel(logging.WARNING)
+        handler.addFilter(_is_own)
     if options.log_format != "json":
-        handler.addFilter(_is_progress)
+        handler.addFilter(_is_progress_or_of_ray)
     return handler
 
 
-def _is_progress(record: logging.LogRecord) -> bool:
-    """Whether a record is of progress; on a terminal, bars show it."""
-    is_shown = getattr(record, "event", "") in PROGRESS_EVENTS
-    return is_shown and not shows_errors()
+def _is_own(record: logging.LogRecord) -> bool:
+    """Whether a record is of this program, not of Ray below it."""
+    return record.name == _LOGGER.name
+
+
+def _is_progress_or_of_ray(record: logging.LogRecord) -> bool:
+    """Whether a record is of progress, which on a terminal bars show, or of Ray."""
+    is_progress = getattr(record, "event", "") in PROGRESS_EVENTS
+    return not _is_own(record) or (is_progress and not shows_errors())
 
 
 class _LinesOnStderr(logging.Handler):

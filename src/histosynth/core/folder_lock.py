@@ -98,7 +98,7 @@ _held: dict[tuple[int, Path], FolderRun] = {}
 
 @contextmanager
 def own_folder(folder: Path) -> Iterator[FolderRun]:
-    """Hold a folder alone for one run, and remove what killed runs left in it.
+    """Hold a folder alone for one run, and remove what killed runs and workers left in it.
 
     What is called in the block may own the same folder again.
 
@@ -122,6 +122,7 @@ def own_folder(folder: Path) -> Iterator[FolderRun]:
                 yield run
         finally:
             del _held[key]
+            _clean(folder)  # of workers on other nodes that were lost
 
 
 def in_own_folder(verb: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:

@@ -6,9 +6,10 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from ..core.errors import BadOption, NeedsExtra, WorkerLost, first_line
+from ..core.errors import BadOption, InputError, NeedsExtra, WorkerLost, first_line
 from ..core.links import held_folders, work_in_held
 from .engine import MAX_LOST_POOLS, WorkItem, WorkResult
 from .ray_process import as_raised, own_signals, own_stdout
@@ -26,6 +27,7 @@ class RayEngine:
 
     Raises:
         NeedsExtra: Ray is not installed.
+        BadOption: nothing answers at the address.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class RayEngine:
         self.workers = workers
         self.address = address
         self.name = f"ray at {address}" if address else "ray"
+        self._check_address()
 
     def map(
         self,
@@ -67,7 +70,8 @@ class RayEngine:
         items: Sequence[WorkItem],
     ) -> Iterator[tuple[int, WorkResult]]:
         ray = self._ray
-        task = ray.remote(num_cpus=1, max_retries=MAX_LOST_POOLS)(work_in_held)
+        task = ray.remote(num_cpus=1, max_retries=MAX_LOST_POOLS)(_work_in_folder)
+        folder = os.getcwd()
         workers = self.workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)
         waiting: dict[Any, int] = {}
         queue = deque(range(len(items)))
@@ -75,7 +79,8 @@ class RayEngine:
         while queue or waiting:
             while queue and len(waiting) < 2 * workers:
                 index = queue.popleft()
-                waiting[task.remote(held_folders(), work, items[index])] = index
+                reference = task.remote(folder, held_folders(), work, items[index])
+                waiting[reference] = index
             finished, _ = as_raised(
                 ray.wait,
                 list(waiting),
@@ -102,7 +107,6 @@ class RayEngine:
             raise WorkerLost(what, unfinished, "Look at the nodes with `ray status`.") from error
 
     def _connect(self) -> None:
-        self._check_address()
         try:
             self._ray.init(
                 address=self.address,
@@ -113,7 +117,8 @@ class RayEngine:
                 ignore_reinit_error=True,
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
-            wanted = f"that of a running Ray cluster ({first_line(error)})"
+            why = first_line(error)
+            wanted = f"that of a running Ray cluster, with its token in RAY_AUTH_TOKEN ({why})"
             raise BadOption("--address", self.address, wanted) from error
 
     def _check_address(self) -> None:
@@ -127,6 +132,28 @@ class RayEngine:
         except (OSError, OverflowError) as error:
             wanted = f"that of a running Ray cluster ({error})"
             raise BadOption("--address", self.address, wanted) from error
+
+
+def _work_in_folder(
+    folder: str,
+    held: Sequence[Path],
+    work: Callable[[WorkItem], WorkResult],
+    item: WorkItem,
+) -> WorkResult:
+    """Do a piece of work on a node, in the folder of the verb: relative paths start there.
+
+    Raises:
+        InputError: the node has no such folder.
+    """
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise InputError(
+            f"The node {socket.gethostname()} cannot work in {folder}, where the verb was called: "
+            f"{error.strerror or error}.",
+            "Call it in a folder that every node has, e.g. that of the results.",
+        ) from error
+    return work_in_held(held, work, item)
 
 
 def _reason_of(error: BaseException) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import signal
 import sys
 import threading
@@ -11,19 +13,24 @@ from typing import Any
 
 _THREADS = "ray_"
 """Begins the names of Ray's threads."""
+_LOGGER = logging.getLogger("histosynth.ray")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class _StreamOfProgram:
-    """A stdout to which Ray's threads do not write: what they print goes to stderr."""
+    """A stdout to which Ray's threads do not write: what they print is logged, a line a record."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write to the stream, or to stderr from a thread of Ray."""
-        is_of_ray = threading.current_thread().name.startswith(_THREADS)
-        stream: Any = sys.stderr if is_of_ray else self._stream
-        written: int = stream.write(text)
+        """Write to the stream, or to the log from a thread of Ray."""
+        if threading.current_thread().name.startswith(_THREADS):
+            for line in _COLOURS.sub("", text).splitlines():
+                if line.strip():
+                    _LOGGER.warning("%s", line.strip())
+            return len(text)
+        written: int = self._stream.write(text)
         return written
 
     def __getattr__(self, name: str) -> Any:
