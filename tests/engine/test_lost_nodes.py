@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from histosynth.cli.logs import LogOptions, logged_verb
-from histosynth.core.errors import WorkerLost
+from histosynth.core.errors import BadOption, InputError, WorkerLost
 from histosynth.core.stopping import Stopped
 from histosynth.engine import open_engine
 from histosynth.engine.ray_process import own_signals, own_stdout
@@ -112,3 +112,39 @@ def test_the_handler_of_sigterm_stays():
     with own_signals():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("address", ["head", "head:", ":6379", "ray://head"])
+def test_an_address_without_a_host_or_a_port_is_refused(address):
+    with pytest.raises(BadOption) as refused:
+        open_engine("ray", address=address)
+    assert str(refused.value) == (
+        f"--address is {address}, but must be a host and a port, e.g. head:6379. Give another "
+        "value."
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            ray.exceptions.AuthenticationError("No token was found. Ensure that there is one."),
+            "AuthenticationError: No token was found",
+        ),
+        (ConnectionError("no answer"), "ConnectionError: no answer"),
+    ],
+)
+def test_a_cluster_that_lets_nobody_in_gets_a_sentence(error, reason, monkeypatch):
+    def init(**_):
+        raise error
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(InputError) as refused:
+        list(open_engine("ray").map(str, [1]))
+    assert str(refused.value).startswith(
+        f"No Ray cluster lets this verb in at this machine ({reason}"
+    )
+    assert str(refused.value).endswith(
+        "Check --address with `ray status`, and export the cluster's RAY_AUTH_TOKEN if it has one."
+    )

@@ -16,6 +16,8 @@ from .ray_process import as_raised, own_signals, own_stdout
 
 _CONNECT_TIMEOUT_S = 5
 _WAIT_S = 0.5
+_NAMED = (None, "", "auto", "local")
+"""Addresses that Ray itself looks up."""
 
 
 class RayEngine:
@@ -116,16 +118,26 @@ class RayEngine:
                 logging_level="ERROR",
                 ignore_reinit_error=True,
             )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            why = first_line(error)
-            wanted = f"that of a running Ray cluster, with its token in RAY_AUTH_TOKEN ({why})"
-            raise BadOption("--address", self.address, wanted) from error
+        except (
+            ConnectionError,
+            ValueError,
+            RuntimeError,
+            self._ray.exceptions.RayError,  # no token, where one is asked for
+        ) as error:
+            raise InputError(
+                f"No Ray cluster lets this verb in at {self.address or 'this machine'} "
+                f"({_reason_of(error)}).",
+                "Check --address with `ray status`, and export the cluster's RAY_AUTH_TOKEN if it "
+                "has one.",
+            ) from error
 
     def _check_address(self) -> None:
         """Refuse an address at which nothing answers: Ray itself would try for minutes."""
+        if self.address in _NAMED:
+            return
         host, _, port = (self.address or "").removeprefix("ray://").rpartition(":")
         if not host or not port.isdigit():
-            return
+            raise BadOption("--address", self.address, "a host and a port, e.g. head:6379")
         try:
             connection = socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S)
             connection.close()
