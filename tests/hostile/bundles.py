@@ -83,10 +83,13 @@ class Subject:
 
 
 def _make_bundle(folder: Path) -> None:
+    from grain_of_tests import white_grain
+
     from histosynth.model.adapters import AdapterInfo, add_adapter
     from histosynth.testing import tiny_bundle
 
     bundle = tiny_bundle()
+    bundle.grain = white_grain()
     bundle.save(folder)
     bundle = _reloaded(folder)
     add_adapter(bundle.unet, "global", rank=2, alpha=3.0, targets=("to_q",))

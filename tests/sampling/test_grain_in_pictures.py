@@ -4,30 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from grain_of_tests import TYPICAL_NOISE, white_grain
 
 from histosynth import HistosynthPipeline, complete, draw_layout, synthesize
 from histosynth.diffusers import BundleComponent
 from histosynth.model.opening import open_bundle
 from histosynth.testing import tiny_bundle
-from histosynth.tissue.film_grain import DRAWN_SHARE
-from histosynth.tissue.grain_table import KERNEL_PX, GrainTable
 
-DELTA = tuple(
-    tuple(float(row == column == KERNEL_PX // 2) for column in range(KERNEL_PX))
-    for row in range(KERNEL_PX)
-)
-STD = 6.0
-TABLE = GrainTable(
-    brightness=(0.0, 255.0),
-    slope=(0.0, 20.0),
-    by_brightness=((1.0, 1.0),) * 3,
-    kernels=(DELTA,) * 3,
-    mixing=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
-    patches=0.0,
-    strength=(((0.0, 1.0, 0.0),) * 2,) * 3,
-    noise=((STD,) * 3,) * 2,
-    extremes=(0.0, 0.0, 0.0, 255.0),
-)
 NUCLEI = draw_layout((128, 128), mpp=0.5, seed=0)
 
 
@@ -35,7 +18,8 @@ NUCLEI = draw_layout((128, 128), mpp=0.5, seed=0)
 def bundle(tmp_path_factory):
     folder = tmp_path_factory.mktemp("grained")
     tiny = tiny_bundle()
-    tiny.info = replace(tiny.info, steps=2, grain=TABLE)
+    tiny.info = replace(tiny.info, steps=2)
+    tiny.grain = white_grain()
     tiny.save(folder)
     return open_bundle(folder, dtype="fp32", device="cpu")
 
@@ -53,7 +37,7 @@ def test_grain_is_drawn_as_strong_as_in_typical_tissue_and_left_out_on_request(b
     grained, plain = both(synthesize, NUCLEI, bundle=bundle)
     difference = grained.pixels.astype(float) - plain.pixels
     middle = (plain.pixels > 40) & (plain.pixels < 215)
-    assert 0.7 < difference[middle].std() / (DRAWN_SHARE * STD) < 1.5
+    assert 0.7 < difference[middle].std() / TYPICAL_NOISE < 1.5
     assert grained.recipe["settings"]["grain"] is True
     assert plain.recipe["settings"]["grain"] is False
     again, _ = both(synthesize, NUCLEI, bundle=bundle)

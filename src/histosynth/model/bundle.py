@@ -1,6 +1,7 @@
 """A bundle: one folder with everything that generates tissue, in diffusers' layout.
 
 bundle.json      what it is: scale, classes, standardisation, defaults, hashes, licences
+grain-*          patches of what the autoencoder loses, where that was measured
 README.md        the model card
 autoencoder/     diffusers AutoencoderDC
 unet/            diffusers UNet2DConditionModel: the base
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from ..core.errors import AdapterMismatch, UnknownLabel
 from ..core.line_of_facts import line_of_facts
 from ..core.store import sha256_of
+from ..tissue.grain_table import Grain
 from .adapters import (
     ADAPTER_FILE,
     AdapterInfo,
@@ -42,6 +44,7 @@ from .denoiser import Denoiser
 from .device import convert_network, itemwise_norms
 from .families.compact import CompactBase
 from .families.family import Base, Family
+from .grain_files import write_grain
 from .info import BundleInfo, write_info
 from .parts import load_part, save_part
 from .structure import StructureEncoder, StructureFeatures, StructureMaps
@@ -64,6 +67,7 @@ class Bundle:
         adapters: the metadata of each adapter that was loaded.
         base_sha256: of the base as it was loaded; adapters are bound to it.
         base: what the network needs besides its weights.
+        grain: what the autoencoder loses; None: it was not measured.
     """
 
     info: BundleInfo
@@ -75,6 +79,7 @@ class Bundle:
     adapters: dict[str, AdapterInfo] = field(default_factory=dict)
     base_sha256: str = ""
     base: Base = field(default_factory=CompactBase)
+    grain: Grain | None = None
     _merged: dict[str, Bundle] = field(
         default_factory=dict,
         init=False,
@@ -293,11 +298,20 @@ class Bundle:
             )
             files += [file, part_folder / "config.json"]
         files += self.base.save(folder)
+        table = None
+        if self.grain is not None:
+            table = self.grain.table
+            files.append(write_grain(folder, self.grain))
         hashes = {file.relative_to(folder).as_posix(): sha256_of(file) for file in files}
         for name, sha256 in self.info.hashes.items():
             if name not in hashes and (folder / name).is_file():
                 hashes[name] = sha256
-        write_info(folder, replace(self.info, hashes=hashes))
+        info = replace(
+            self.info,
+            grain=table,
+            hashes=hashes,
+        )
+        write_info(folder, info)
 
 
 def _interface(encoder: StructureEncoder) -> str:

@@ -13,6 +13,7 @@ from .conditioning import style_length
 from .families.opening import BaseLocation, open_base
 from .families.text import load_text
 from .families.text_family import TextBase
+from .grain_files import read_grain
 from .info import BundleInfo, NamedBase, read_info, verified
 from .parts import load_part
 from .structure import StructureEncoder
@@ -45,6 +46,8 @@ def load_bundle(
         bundle = _load_with_own_base(folder, info)
     else:
         bundle = _load_with_named_base(folder, info, info.base, base)
+    if info.grain is not None:
+        bundle.grain = read_grain(folder, info.grain)
     check_runs(bundle, folder)
     return bundle
 

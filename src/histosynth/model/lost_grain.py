@@ -1,4 +1,4 @@
-"""What an autoencoder loses of real tiles, as the grain table of its bundle."""
+"""What an autoencoder loses of real tiles, as the grain of its bundle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.arrays import Float32Array
 from ..core.tile import Pixels
 from ..tissue.appearance import fit_stain_frame
 from ..tissue.grain_fit import fit_grain
-from ..tissue.grain_table import GrainTable
+from ..tissue.grain_table import Grain
 from ..tissue.tile_noise import has_jpeg_blocks
 from . import autoencoder as ae
 from .autoencoder import FACTOR, Autoencoder
@@ -21,8 +21,8 @@ MAX_FITTED_PX = 512
 
 
 @torch.inference_mode()
-def fit_lost_grain(autoencoder: Autoencoder, tiles: Iterable[Pixels]) -> GrainTable:
-    """The grain table of an autoencoder, from tiles of the tissue that it was trained on.
+def fit_lost_grain(autoencoder: Autoencoder, tiles: Iterable[Pixels]) -> Grain:
+    """The grain of an autoencoder, from tiles of the tissue that it was trained on.
 
     Args:
         autoencoder: in evaluation mode.

@@ -1,4 +1,4 @@
-"""`bundle grain`: what a bundle's autoencoder loses of real tiles, kept in its `bundle.json`."""
+"""`bundle grain`: what a bundle's autoencoder loses of real tiles, kept in it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Any
 
 from ..core.errors import BadOption
 from ..core.folder_lock import share_folder
+from ..core.store import remove_file, sha256_of
+from ..model.grain_files import grain_file_name, write_grain
 from ..model.info import read_info, write_info
 from ..model.lost_grain import fit_lost_grain
 from ..model.opening import open_bundle
 from ..tissue.grain_fit import MIN_FIT_TILES
+from ..tissue.grain_table import Grain
 from ..training.data.sources import open_source
 from ..training.recipes.tiles import TileSource
 
@@ -23,7 +26,7 @@ def measure_grain(
     mpp: float | None = None,
     members: Path | None = None,
 ) -> dict[str, Any]:
-    """Fit the grain table of a bundle and write it into its `bundle.json`.
+    """Measure the grain of a bundle, and write it beside its `bundle.json`, which names it.
 
     Args:
         folder: the bundle.
@@ -53,7 +56,7 @@ def measure_grain(
         classes=(),
     )
     try:
-        table = fit_lost_grain(bundle.autoencoder, [example.pixels for example in examples])
+        grain = fit_lost_grain(bundle.autoencoder, [example.pixels for example in examples])
     except ValueError:
         least = f"with at least {MIN_FIT_TILES} tiles that hold tissue and no JPEG blocks"
         raise BadOption(
@@ -62,5 +65,30 @@ def measure_grain(
             least,
         ) from None
     with share_folder(folder, ["bundle.json"]):
-        write_info(folder, replace(read_info(folder), grain=table))
-    return {"bundle": str(folder), "tiles": len(examples), "grain": asdict(table)}
+        _replace_grain(folder, grain)
+    return {
+        "bundle": str(folder),
+        "tiles": len(examples),
+        "patches": len(grain.patches),
+        "grain": asdict(grain.table),
+    }
+
+
+def _replace_grain(folder: Path, grain: Grain) -> None:
+    """Write the new file, then the card that names it, then remove the old one."""
+    info = read_info(folder)
+    file = write_grain(folder, grain)
+    hashes = {**info.hashes, file.name: sha256_of(file)}
+    old_name = file.name
+    if info.grain is not None:
+        old_name = grain_file_name(info.grain)
+    if old_name != file.name:
+        hashes.pop(old_name, None)
+    info = replace(
+        info,
+        grain=grain.table,
+        hashes=hashes,
+    )
+    write_info(folder, info)
+    if old_name != file.name:
+        remove_file(folder / old_name)

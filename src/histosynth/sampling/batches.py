@@ -23,7 +23,8 @@ from ..model.bundle import Bundle
 from ..model.conditioning import ItemConditions, conditions_of, encode_conditions
 from ..model.info import BundleInfo
 from ..tissue.appearance import Appearance
-from ..tissue.film_grain import DRAWN_SHARE, add_grain
+from ..tissue.film_grain import add_grain
+from ..tissue.grain_table import Grain
 from .batch_check import is_batch_exact, max_batch
 from .exemplar_start import Start, exemplar_start
 from .painter import EstimateCallback, SamplingSettings, decode_canonical, paint_latents
@@ -152,28 +153,27 @@ def paint_items(
         done += len(group)
         report(done, len(items))
         for index, image, start in zip(indices, canonical, starts, strict=True):
-            yield index, _in_appearance(items[index], image, bundle.info, settings), start
+            yield index, _in_appearance(items[index], image, bundle.grain, settings), start
 
 
 def _in_appearance(
     item: SampleItem,
     canonical: NDArray[np.float32],
-    info: BundleInfo,
+    known: Grain | None,
     settings: SamplingSettings,
 ) -> NDArray[np.float32]:
     """A decoded picture in the item's own appearance, with grain if it is wanted and known."""
-    table = info.grain
-    if table is None or not settings.grain:
+    if known is None or not settings.grain:
         return item.appearance.apply(canonical)
     noise = item.appearance.noise
     if item.appearance.has_blocks and item.condition.context is None:
         noise = None  # a hole is to be as flat as what is around it, a new tile is not
-    strength = DRAWN_SHARE * table.strength_of(noise)
+    strength = known.table.strength_of(noise)
     seed = item.generator.initial_seed()
     return item.appearance.apply(
         canonical,
-        lambda pixels: add_grain(pixels, table, strength, seed=seed),
-        np.array(table.extremes, np.float32),
+        lambda pixels: add_grain(pixels, known.patches, strength, seed=seed),
+        np.array(known.table.extremes, np.float32),
     )
 
 
@@ -244,7 +244,7 @@ def _estimate_callback(
         def decode() -> list[NDArray[np.float32]]:
             canonical = _decoded(bundle, latents, group[0].condition.size)
             return [
-                _in_appearance(item, image, bundle.info, settings)
+                _in_appearance(item, image, bundle.grain, settings)
                 for item, image in zip(group, canonical, strict=True)
             ]
 

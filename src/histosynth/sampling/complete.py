@@ -116,7 +116,7 @@ def complete(
             pixels,
             context.mask,
             copied=copied,
-            raises_grain=settings.grain and bundle.info.grain is None,
+            raises_grain=settings.grain and bundle.grain is None,
         )
         recipe = recipe_of(items[number])
         recipe["context"][COPIED] = _copied_share(start, context.mask)

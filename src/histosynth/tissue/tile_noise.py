@@ -7,7 +7,6 @@ from scipy import ndimage
 
 from ..core.arrays import Float32Array
 from ..core.tile import Mask, Pixels
-from .film_grain import brightness_and_slope
 
 MIN_NOISE_PX = 2000
 """Pixels of tissue below which noise is not measured."""
@@ -19,6 +18,7 @@ MAX_BLOCK_STEP = 1.1
 """Mean step across the grid of 8 px, of that elsewhere, above which a tile counts as JPEG blocks:
 1.03 at most in 82 tiles of lossless tissue, 1.09 at least at JPEG quality 70."""
 JPEG_BLOCK_PX = 8
+_SMOOTH_PX = 1.0
 _LAPLACIAN = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 # mean |response| of the filter to white noise of standard deviation 1 is 6 sqrt(2 / pi)
 _TO_STD = np.float32(np.sqrt(np.pi / 2) / 6)
@@ -43,7 +43,7 @@ def measure_noise(canonical: Float32Array, tissue: Mask) -> Float32Array | None:
     )
     if inside.sum() < MIN_NOISE_PX:
         return None
-    _, slope = brightness_and_slope(canonical)
+    slope = _slope(canonical)
     even = inside & (slope < MAX_EVEN_SLOPE)
     if even.sum() < MIN_EVEN_PX:
         even = inside
@@ -57,6 +57,25 @@ def measure_noise(canonical: Float32Array, tissue: Mask) -> Float32Array | None:
         noise[0, channel] = size[inside].mean()
         noise[1, channel] = size[even].mean()
     return noise
+
+
+def _slope(canonical: Float32Array) -> Float32Array:
+    """(H, W) how steep the smoothed mean of channels is, grey levels per px."""
+    third = np.full(
+        3,
+        1 / 3,
+        np.float32,
+    )
+    smooth = np.asarray(ndimage.gaussian_filter(canonical @ third, _SMOOTH_PX))
+    padded = np.pad(
+        smooth,
+        1,
+        mode="edge",
+    )
+    across = padded[1:-1, 2:] - padded[1:-1, :-2]
+    down = padded[2:, 1:-1] - padded[:-2, 1:-1]
+    slope: Float32Array = np.hypot(across, down) / 2
+    return slope
 
 
 def has_jpeg_blocks(pixels: Pixels) -> bool:

@@ -15,7 +15,7 @@ from ....model.info import BundleInfo, PaletteEntry
 from ....model.lost_grain import fit_lost_grain
 from ....model.structure import StructureEncoder
 from ....tissue.appearance import STYLE_NAMES, measure_appearance
-from ....tissue.grain_table import GrainTable
+from ....tissue.grain_table import Grain
 from ....tissue.palette import choose_palette
 from ...data.sources import Example
 from ...data.views import LatentView
@@ -39,7 +39,9 @@ def new_bundle(
     """A bundle with a random base, standardised on the training views."""
     plan = recipe.base
     info = _bundle_info(recipe, views, examples)
-    info = replace(info, grain=_grain_of(autoencoder, examples))
+    grain = _grain_of(autoencoder, examples)
+    if grain is not None:
+        info = replace(info, grain=grain.table)
     unet = build_unet(
         latent_channels=len(info.latent_mean),
         fine=plan.fine,
@@ -54,6 +56,7 @@ def new_bundle(
         autoencoder,
         unet,
         structure,
+        grain=grain,
     )
 
 
@@ -88,7 +91,7 @@ def _bundle_info(
     )
 
 
-def _grain_of(autoencoder: AutoencoderDC, examples: Sequence[Example]) -> GrainTable | None:
+def _grain_of(autoencoder: AutoencoderDC, examples: Sequence[Example]) -> Grain | None:
     """What the autoencoder loses of the training tiles; None where they hold too little tissue."""
     step = max(len(examples) // _MAX_GRAIN_TILES, 1)
     try:

@@ -1,0 +1,81 @@
+"""Whole numbers that depend on a seed and a position alone: neighbouring windows agree."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint64]
+# odd constants of splitmix64 (Steele, Lea and Flood 2014)
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_FIRST = np.uint64(0xBF58476D1CE4E5B9)
+_SECOND = np.uint64(0x94D049BB133111EB)
+
+
+def hashed_at(
+    seed: int,
+    x: int,
+    y: int,
+    *,
+    width: int,
+    height: int,
+    count: int,
+) -> Words:
+    """Numbers of the places of a window, the same in any window that holds a place.
+
+    Only integers are mixed (splitmix64), so that every machine gives the same bits.
+
+    Args:
+        seed: any whole number; its lowest 64 bits count.
+        x: position of the window's first column, which may be negative.
+        y: of its first row.
+        width: of the window.
+        height: of the window.
+        count: independent numbers a place.
+
+    Returns:
+        (count, height, width) uint64, uniform.
+    """
+    with np.errstate(over="ignore"):
+        lowest = np.array(
+            [seed & (2**64 - 1)],
+            np.uint64,
+        )
+        key = _mixed(lowest + _GAMMA)
+        columns = _mixed(
+            _positions(
+                x,
+                width,
+            )
+            + key
+        )
+        rows = _mixed(
+            _positions(
+                y,
+                height,
+            )
+            ^ _mixed(key)
+        )
+        places = columns[None, :] + _GAMMA * rows[:, None]
+        numbers = [_mixed(places + _GAMMA * np.uint64(index)) for index in range(count)]
+    return np.stack(numbers)
+
+
+def _positions(
+    first: int,
+    count: int,
+) -> Words:
+    """Positions along an axis as words; negative ones wrap around."""
+    last = first + count
+    return np.arange(
+        first,
+        last,
+        dtype=np.int64,
+    ).view(np.uint64)
+
+
+def _mixed(words: Words) -> Words:
+    """The finaliser of splitmix64: every bit of a word changes about half of the result's."""
+    words = (words ^ (words >> np.uint64(30))) * _FIRST
+    words = (words ^ (words >> np.uint64(27))) * _SECOND
+    return words ^ (words >> np.uint64(31))
