@@ -1,5 +1,6 @@
 """The file of a bundle's grain: written, read, replaced and refused."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -57,6 +58,18 @@ def test_grain_is_written_with_the_bundle_elsewhere(folder, tmp_path):
     load_bundle(folder).save(tmp_path / "copy")
     again = load_bundle(tmp_path / "copy")
     assert again.grain.table == white_grain().table
+
+
+def test_a_table_of_noise_of_earlier_bundles_counts_as_none(folder):
+    path = folder / "bundle.json"
+    values = json.loads(path.read_text())
+    values["grain"] = {"kernels": [], "strength": []}
+    path.write_text(json.dumps(values))
+    assert read_info(folder).grain is None and load_bundle(folder).grain is None
+    values["grain"] = {"strength": []}
+    path.write_text(json.dumps(values))
+    with pytest.raises(BundleMismatch, match="grain"):
+        read_info(folder)
 
 
 def test_a_missing_or_changed_file_is_refused(folder):

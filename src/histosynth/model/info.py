@@ -7,6 +7,7 @@ import os
 import unicodedata
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from .prediction import PredictionType
 
 BUNDLE_FORMAT = 1
 _PART_FOLDERS = ("autoencoder", "structure", "unet")
+_OLD_GRAIN_KEY = "kernels"
 _MAX_INFO_BYTES = 16 << 20
 _MAX_CLASSES = 255
 _MAX_NAMES = 10_000
@@ -294,7 +296,7 @@ def read_info(folder: Path) -> BundleInfo:
     try:
         if path.stat().st_size > _MAX_INFO_BYTES:
             raise ValueError(f"it has more than {_MAX_INFO_BYTES:,} bytes")
-        values = json.loads(read_plain_text(path))
+        values = _without_old_grain(json.loads(read_plain_text(path)))
         return recipes.build(values, BundleInfo, name=str(path))
     except FileNotFoundError as error:
         reason = "there is no such file, so the folder is no bundle"
@@ -307,6 +309,16 @@ def read_info(folder: Path) -> BundleInfo:
         raise BundleMismatch(path, "it is nested too deeply") from error
     except (OSError, ValueError) as error:
         raise BundleMismatch(path, str(error)) from error
+
+
+def _without_old_grain(values: Any) -> Any:
+    """Without a table of noise, which was the grain before patches: such a bundle has none."""
+    if not isinstance(values, dict):
+        return values
+    grain = values.get("grain")
+    if not isinstance(grain, dict) or _OLD_GRAIN_KEY not in grain:
+        return values
+    return {**values, "grain": None}
 
 
 def hashed(folder: Path) -> dict[str, str]:
