@@ -57,6 +57,8 @@ def facts_of(path):
     for each in facts:
         if isinstance(each, dict):
             each.pop("class_ids", None)
+            shapes = each.pop("shapes", None)
+            each["known shapes"] = None if shapes is None else np.nan_to_num(shapes).tolist()
     return [facts, inspect_annotations(path)]
 
 
@@ -152,7 +154,7 @@ def test_polygons_measured_together_are_those_measured_alone():
     polygons.append((polygons[0][0], polygons[0][0] / 2))
     alone = [centre_of_rings(polygon) for polygon in polygons]
     expected = [[each.x, each.y, each.area] for each in alone]
-    assert measure_polygons(polygons).tolist() == expected
+    assert measure_polygons(polygons)[:, :3].tolist() == expected
 
 
 @pytest.mark.parametrize("is_one_feature", [False, True])

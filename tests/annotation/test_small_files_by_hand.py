@@ -137,7 +137,8 @@ COMMAS = "Write it as x,y,class with commas, and with points in numbers (60.5)."
             "a.csv",
             ",x,y,class,Score\n0,1,2,T,0.3\n",
             " has more columns than x, y and class: '', 'Score'. "
-            "Only x, y and class are read: remove the others.",
+            "Only x, y and class are read, and area_um2, elongation and angle after them, in this "
+            "order: remove the others.",
         ),
         (
             "a.csv",

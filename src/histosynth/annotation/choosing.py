@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.arrays import BoolArray, Float64Array, IndexArray
+from ..core.nucleus_shapes import HALF_TURN, MAX_AREA_UM2, MAX_ELONGATION
 from .objects import ANNOTATION, CELL, DETECTION, UNSTATED, AnnotationFile
 
 MIN_REGION_UM2 = 1000.0
@@ -51,6 +52,8 @@ class Candidates:
         areas: (K) px2; 0 for points.
         polygons: (K) rows of the file's polygons; -1 for points and outlines of nuclei.
         is_point: (K) bool.
+        shapes: (K, 3) area, elongation and angle, nan where not known; the area in px2 of shapes,
+            in um2 of points.
     """
 
     rows: IndexArray
@@ -58,6 +61,7 @@ class Candidates:
     areas: Float64Array
     polygons: IndexArray
     is_point: BoolArray
+    shapes: Float64Array
 
 
 @dataclass(
@@ -71,12 +75,14 @@ class Choice:
         xy: (N, 2) of the nuclei in the order of the file, in its pixels.
         name_ids: (N) of their classes.
         left_out: other objects by what they are, with their number.
+        shapes: (N, 3) area in um2, elongation and angle; rows of nan where not known.
         largest_um2: of the shapes that are left out as too large.
     """
 
     xy: Float64Array
     name_ids: IndexArray
     left_out: Counter[str]
+    shapes: Float64Array
     largest_um2: float = 0.0
 
 
@@ -124,8 +130,33 @@ def choose_nuclei(file: AnnotationFile, um_per_px: float) -> Choice:
         found.xy[~refused],
         name_ids[~refused],
         +left_out,
+        _shapes_in_um(found, um_per_px)[~refused],
         float(areas_um2[refused].max(initial=0.0)),
     )
+
+
+def _shapes_in_um(found: Candidates, um_per_px: float) -> Float64Array:
+    """(K, 3) with areas in um2; shapes that no nucleus has are not known."""
+    shapes = found.shapes.copy()
+    is_shape = ~found.is_point
+    shapes[is_shape, 0] *= um_per_px**2
+    area, elongation, _ = shapes.T
+    is_odd = ~((area > 0) & (area <= MAX_AREA_UM2) & (elongation <= MAX_ELONGATION))
+    shapes[is_shape & is_odd] = np.nan
+    return shapes
+
+
+def _shapes_of_polygons(measured: Float64Array) -> Float64Array:
+    """(N, 3) area in px2, elongation and angle of measured polygons (N, 6)."""
+    area, xx, yy, xy = measured[:, 2:].T
+    middle = (xx + yy) / 2
+    half = np.hypot((xx - yy) / 2, xy)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        elongation = np.sqrt((middle + half) / (middle - half))
+    angle = np.degrees(np.arctan2(2 * xy, xx - yy) / 2) % HALF_TURN
+    shapes = np.stack([area, elongation, angle], axis=1)
+    shapes[~np.isfinite(shapes).all(axis=1)] = np.nan
+    return shapes
 
 
 def _reason_for_regions(file: AnnotationFile, has_smaller: bool) -> str:
@@ -191,6 +222,13 @@ def candidates_of(file: AnnotationFile) -> Candidates:
         ),
     )
     rows = np.concatenate([owners for owners, _ in parts])
+    of_points = np.full((int(of_point.sum()), 3), np.nan)
+    if file.point_shapes is not None:
+        of_points = file.point_shapes[of_point]
+    of_polygons = _shapes_of_polygons(file.polygons.centres[polygons])
+    # the outline of a cell is not that of its nucleus
+    of_polygons[file.is_of(CELL)[file.polygons.owners[polygons]]] = np.nan
+    of_nuclei = _shapes_of_polygons(file.nuclei.centres)
     # of one object the points come first
     order = np.argsort(
         rows,
@@ -214,6 +252,7 @@ def candidates_of(file: AnnotationFile) -> Candidates:
         )[order],
         numbers[order],
         order < points,
+        np.concatenate([of_points, of_polygons, of_nuclei])[order],
     )
 
 

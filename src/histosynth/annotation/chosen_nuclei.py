@@ -32,6 +32,8 @@ class ChosenNuclei:
         class_ids: (N) index of `classes`.
         left_out: objects that are no nuclei, by what they are, with their number.
         notes: sentences on what was left out and on a change of scale.
+        shapes: (N, 3) area in um2, elongation and angle, rows of nan where not known; not checked.
+        has_stated_shapes: whether the file states them as numbers; else they are of outlines.
     """
 
     xy: Float64Array
@@ -39,11 +41,20 @@ class ChosenNuclei:
     class_ids: IndexArray
     left_out: Counter[str]
     notes: tuple[str, ...] = ()
+    shapes: Float64Array | None = None
+    has_stated_shapes: bool = False
 
     @property
     def names(self) -> list[str]:
         """(N) class name of each."""
         return [self.classes[number] for number in self.class_ids]
+
+    def shapes_on(self, tile_um2: float) -> Float64Array | None:
+        """Shapes on a tile of this area: outlines larger than it are of no nucleus of it."""
+        if self.shapes is None or self.has_stated_shapes:
+            return self.shapes
+        fits = self.shapes[:, 0] <= tile_um2
+        return np.where(fits[:, None], self.shapes, np.nan)
 
     def used_classes(self) -> dict[int, str]:
         """Classes that a nucleus has, by number."""
@@ -81,6 +92,8 @@ def read_chosen(path: Path, mpp: float) -> ChosenNuclei:
         choice.name_ids,
         choice.left_out,
         notes_on(path, file, factor, choice.left_out),
+        None if np.isnan(choice.shapes).all() else choice.shapes,
+        file.point_shapes is not None,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.arrays import Float64Array, IndexArray
-from .measuring import measure_polygons
+from .measuring import COLUMNS, measure_polygons
 from .objects import CELL, DETECTION, AnnotationFile, MarkedObject, MeasuredShapes, Point, Polygon
 from .scale import CoordinateScale
 
@@ -98,16 +98,11 @@ class _Shapes:
         self._waiting_corners = 0
 
     def centres(self) -> Float64Array:
-        """(N, 3) of all polygons."""
+        """(N, 6) of all polygons."""
         self.measure()
         return np.concatenate(
             [
-                np.empty(
-                    (
-                        0,
-                        3,
-                    )
-                ),
+                np.empty((0, COLUMNS)),
                 *self._measured,
             ]
         )
@@ -131,6 +126,7 @@ class ObjectCollector:
         self._type_ids = array("i")
         self._points = array("d")
         self._point_owners = array("q")
+        self._point_shapes = array("d")
         self._polygons = _Shapes()
         self._nuclei = _Shapes()
         self._kept: dict[int, Polygon] = {}
@@ -187,13 +183,16 @@ class ObjectCollector:
         name: str,
         object_type: str,
         point: Point,
+        shape: tuple[float, float, float] | None = None,
     ) -> None:
-        """An object of one point."""
+        """An object of one point; a file gives all of its points a shape, or none."""
         self.count += 1
         if self.is_full:
             return
         self._point_owners.append(len(self._name_ids))
         self._points.extend(point)
+        if shape is not None:
+            self._point_shapes.extend(shape)
         self._name_ids.append(self._names.number_of(name))
         self._type_ids.append(self._types.number_of(object_type))
 
@@ -283,6 +282,7 @@ class ObjectCollector:
             object_types=tuple(self._types.texts),
             type_ids=type_ids[is_object].astype(np.intp),
             points=points[order],
+            point_shapes=self._shapes_of_points(order),
             point_owners=owners,
             polygons=MeasuredShapes(
                 polygons,
@@ -298,6 +298,12 @@ class ObjectCollector:
             scale=scale,
             left_out=self.left_out,
         )
+
+    def _shapes_of_points(self, order: IndexArray) -> Float64Array | None:
+        """(P, 3) of the points in this order; None: the file gives none."""
+        if not self._point_shapes:
+            return None
+        return np.frombuffer(self._point_shapes).reshape(-1, 3)[order]
 
     def _bounds(self, points: Float64Array) -> Float64Array | None:
         """(4) left, top, right, bottom of points and polygons."""

@@ -1,12 +1,17 @@
-"""CSV `x,y,class`: one row a nucleus, px from the centre of the first pixel."""
+"""CSV `x,y,class`: one row a nucleus, px from the centre of the first pixel.
+
+Columns of its shape may follow: `area_um2`, `elongation`, `angle`.
+"""
 
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Sequence
 
 from ..core.cells import read_csv_rows
 from ..core.nuclei import ANY
+from ..core.nucleus_shapes import SHAPE_NAMES
 from .collecting import ObjectCollector
 from .faults import AnnotationFault
 from .number_text import is_number, parse_number
@@ -14,6 +19,8 @@ from .objects import DETECTION, AnnotationFile
 
 FORM_CSV = "CSV"
 _HEADER = ["x", "y", "class"]
+_HEADERS = [[*_HEADER, *SHAPE_NAMES[:count]] for count in range(len(SHAPE_NAMES) + 1)]
+"""Those that are read."""
 _MAX_LINE = 1 << 20
 """Characters; some header of many columns is to be named before that."""
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -63,16 +70,35 @@ class _Rows:
         if not row or self.fault:
             return
         try:
-            x, y, name = row
+            x, y, name, *shape = row
             point = (parse_number(x), parse_number(y))
+            if len(row) != len(self.header):
+                raise ValueError("another number of columns")
+            numbers = [_shape_number(text) for text in shape]
         except ValueError as error:
             self.fault = AnnotationFault(
-                f", line {number}: {','.join(row)!r:.200} is not x,y,class",
+                f", line {number}: {','.join(row)!r:.200} is not {','.join(self.header)!s:.200}",
                 "Correct or remove that line.",
             )
             self.fault.__cause__ = error
             return
-        self._collector.add_point(name.strip() or ANY, DETECTION, point)
+        self._collector.add_point(
+            name.strip() or ANY,
+            DETECTION,
+            point,
+            _filled(numbers) if shape else None,
+        )
+
+
+def _shape_number(text: str) -> float:
+    """A number of a shape; nan where the cell is empty."""
+    return parse_number(text) if text.strip() else math.nan
+
+
+def _filled(numbers: Sequence[float]) -> tuple[float, float, float]:
+    """Three numbers: columns that a file does not have are nan."""
+    area, elongation, angle = [*numbers, *[math.nan] * (len(SHAPE_NAMES) - len(numbers))]
+    return area, elongation, angle
 
 
 class _Lines:
@@ -101,7 +127,7 @@ class _Lines:
 def _check_header(first_row: Sequence[str], *, is_blank: bool) -> None:
     header = [cell.strip() for cell in first_row]
     names = [cell.lower() for cell in header]
-    if names == _HEADER:
+    if names in _HEADERS:
         return
     if is_blank:
         raise AnnotationFault(" is empty", "Begin it with the header x,y,class; rows may be none.")
@@ -112,7 +138,8 @@ def _check_header(first_row: Sequence[str], *, is_blank: bool) -> None:
         listed = ", ".join(map(repr, others))
         raise AnnotationFault(
             f" has more columns than x, y and class: {listed:.200}",
-            "Only x, y and class are read: remove the others.",
+            "Only x, y and class are read, and area_um2, elongation and angle after them, in this "
+            "order: remove the others.",
         )
     found = repr(",".join(header)) if header else "an empty line"
     raise AnnotationFault(

@@ -63,7 +63,8 @@ class FormFacts:
 FORM_FACTS = {
     FORM_CSV: FormFacts(
         "histosynth, tables",
-        "points, `x,y,class`, px from the first pixel's centre",
+        "points, `x,y,class`, if wanted `area_um2,elongation,angle`, px from the first pixel's "
+        "centre",
         "`class`",
     ),
     FORM: FormFacts(

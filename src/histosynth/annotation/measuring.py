@@ -1,4 +1,6 @@
-"""Centroids and areas of many polygons together; the values are those of `centre_of_rings`."""
+"""Centroids, areas and second moments of many polygons together; the first two as
+`centre_of_rings` has them.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,22 @@ from ..core.arrays import BoolArray, Float64Array
 from .objects import Polygon
 from .polygons import MIN_AREA, centre_of_rings
 
+COLUMNS = 6
+"""Numbers of a measured polygon."""
 _MAX_CORNERS = 200
 """Rings of more corners are rare, and measured one by one."""
 
 
 def measure_polygons(polygons: Sequence[Polygon]) -> Float64Array:
-    """(N, 3) centroid x, y and area of polygons, in px and px2."""
-    measured = np.empty((len(polygons), 3), np.float64)
+    """(N, 6) centroid x, y, area, and variances xx, yy, xy of polygons, in px and px2.
+
+    Variances of polygons with holes, of very many corners, and of those that cross themselves are
+    nan: they are no outlines of nuclei.
+    """
+    measured = np.full(
+        (len(polygons), COLUMNS),
+        np.nan,
+    )
     alike: defaultdict[int, list[int]] = defaultdict(list)
     alone: list[int] = []
     for index, polygon in enumerate(polygons):
@@ -35,10 +46,11 @@ def measure_polygons(polygons: Sequence[Polygon]) -> Float64Array:
             )
         )
         measured[indices] = centres
+        measured[np.array(indices)[~is_star], 3:] = np.nan
         alone += np.array(indices)[~is_star].tolist()
     for index in alone:
         centre = centre_of_rings(polygons[index])
-        measured[index] = (
+        measured[index, :3] = (
             centre.x,
             centre.y,
             centre.area,
@@ -47,7 +59,7 @@ def measure_polygons(polygons: Sequence[Polygon]) -> Float64Array:
 
 
 def _star_centres(rings: Float64Array) -> tuple[Float64Array, BoolArray]:
-    """(M, 3) by the shoelace formula, and (M) whether it is right: see `polygon_centre`.
+    """(M, 6) by the shoelace formula, and (M) whether it is right: see `polygon_centre`.
 
     Args:
         rings: (M, N, 2) px.
@@ -76,7 +88,17 @@ def _star_centres(rings: Float64Array) -> tuple[Float64Array, BoolArray]:
     x, y, next_x, next_y = _edges(rings - centres[:, None, :2])
     turns = x * next_y - next_x * y
     is_star = (turns >= 0).all(axis=1) | (turns <= 0).all(axis=1)
-    return centres, is_star & ~is_flat
+    twelfth = (turns / (2 * divisor[:, None])).T
+    variances = (
+        (x**2 + x * next_x + next_x**2).T * twelfth,
+        (y**2 + y * next_y + next_y**2).T * twelfth,
+        (x * y + next_x * next_y + (x * next_y + next_x * y) / 2).T * twelfth,
+    )
+    columns = [centres, *(each.sum(axis=0)[:, None] for each in variances)]
+    return np.concatenate(
+        columns,
+        axis=1,
+    ), is_star & ~is_flat
 
 
 def _edges(

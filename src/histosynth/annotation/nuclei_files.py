@@ -1,13 +1,17 @@
-"""Nuclei of a tile from and to files: CSV `x,y,class`, and GeoJSON that QuPath reads."""
+"""Nuclei of a tile from and to files: CSV `x,y,class`, with shapes if they are known, and GeoJSON
+that QuPath reads.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..core.arrays import Float32Array
 from ..core.cells import csv_text
 from ..core.nuclei import Nuclei, map_classes
+from ..core.nucleus_shapes import SHAPE_NAMES, known_shapes
 from ..core.store import write_text
 from ..core.visible import json_line
 from .chosen_nuclei import NoteCallback, read_chosen, warn_of
@@ -31,8 +35,9 @@ def read_nuclei(
 
     Args:
         path: a file of any form that `docs/annotations.md` lists: CSV with the header `x,y,class`,
-            GeoJSON, or JSON of HoVer-Net, CellViT or TIAToolbox. Polygons count by the centroid of
-            their area; the class is `any` where none is stated.
+            which columns `area_um2`, `elongation` and `angle` may follow, GeoJSON, or JSON of
+            HoVer-Net, CellViT or TIAToolbox. Polygons count by the centroid of their area, and
+            give the shape of their nucleus; the class is `any` where none is stated.
         size: (width, height) of the tile in pixels.
         mpp: micrometres per pixel of the tile.
         classes: class names of the bundle.
@@ -45,12 +50,14 @@ def read_nuclei(
         UnknownClasses: a class is neither a known one nor mapped.
     """
     found = read_chosen(Path(path), mpp)
+    width, height = size
     nuclei = Nuclei.of(
         found.xy,
         map_classes(found.names, mapping or {}),
         size=size,
         mpp=mpp,
         classes=classes,
+        shapes=found.shapes_on(width * height * mpp**2),
     )
     for note in found.notes:
         on_note(note)
@@ -58,16 +65,24 @@ def read_nuclei(
 
 
 def write_csv(path: Path | str, nuclei: Nuclei) -> None:
-    """Write `x,y,class`, pixels of the tile, one row a nucleus."""
+    """Write `x,y,class`, pixels of the tile, one row a nucleus; shapes too where one is known."""
     write_text(Path(path), nuclei_csv(nuclei))
 
 
 def nuclei_csv(nuclei: Nuclei) -> str:
     """The text of `write_csv`."""
-    rows: list[tuple[str | float, ...]] = [("x", "y", "class")]
-    for point, name in zip(nuclei.xy, nuclei.names(), strict=True):
+    shapes = nuclei.shapes_or_unknown()
+    names = SHAPE_NAMES if known_shapes(shapes).any() else ()
+    rows: list[tuple[str | float, ...]] = [("x", "y", "class", *names)]
+    for point, name, shape in zip(
+        nuclei.xy,
+        nuclei.names(),
+        shapes.tolist(),
+        strict=True,
+    ):
         x, y = tile_coordinates(point, nuclei.size, shift=0.0)
-        rows.append((x, y, name))
+        numbers = ["" if math.isnan(value) else round(value, 3) for value in shape]
+        rows.append((x, y, name, *numbers[: len(names)]))
     return csv_text(rows, line_end="\r\n")
 
 

@@ -46,7 +46,8 @@ class MeasuredShapes:
 
     Attributes:
         owners: (N) rows of their objects, ascending.
-        centres: (N, 3) float64: centroid x, y in px, area in px2.
+        centres: (N, 6) float64 from `measure_polygons`: centroid x, y in px, area and variances in
+            px2.
         corners: (N) number of their corners.
     """
 
@@ -74,6 +75,8 @@ class AnnotationFile:
         nuclei: the largest part of each outline of a nucleus that a cell has.
         bounds: (4) left, top, right, bottom of points and polygons; None: there are none.
         corner_px: 0.5 where coordinates count from the first pixel's corner, 0 from its centre.
+        point_shapes: (P, 3) area in um2, elongation and angle of points, nan where one is not
+            given; None: the file gives none.
         kept: corners of polygons by their row in `polygons`, where they were wanted.
         scale: that the file states for its coordinates; None: none.
         left_out: objects that are no points or polygons, by what they are, with their number.
@@ -90,6 +93,7 @@ class AnnotationFile:
     nuclei: MeasuredShapes
     bounds: Float64Array | None
     corner_px: float
+    point_shapes: Float64Array | None = None
     kept: dict[int, Polygon] = field(default_factory=dict)
     scale: CoordinateScale | None = None
     left_out: Counter[str] = field(default_factory=Counter)

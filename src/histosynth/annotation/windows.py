@@ -99,6 +99,7 @@ class FileNuclei:
         # as float32, in which nuclei are kept
         rounded = shifted.astype(np.float32)
         is_inside = ((rounded >= -0.5) & (rounded < limits)).all(axis=1)
+        shapes = self.found.shapes_on(box.width * box.height * self.mpp**2)
         names = [self._names[index] for index in np.flatnonzero(is_inside)]
         return Nuclei.of(
             shifted[is_inside],
@@ -106,6 +107,7 @@ class FileNuclei:
             size=box.size,
             mpp=self.mpp,
             classes=self.classes,
+            shapes=None if shapes is None else shapes[is_inside],
         )
 
     def __len__(self) -> int:

@@ -15,12 +15,23 @@ from .arrays import BoolArray, Float32Array
 from .errors import BadNuclei, MissingScale, UnknownClasses
 from .geometry import Box, Size
 from .line_of_facts import line_of_facts
+from .nucleus_shapes import (
+    checked_shapes,
+    ellipse_maps,
+    known_shapes,
+    turned_shapes,
+    unknown_shapes,
+)
 from .tile import read_only
 
 MAX_PER_MM2 = 60_000.0
 """Densest tissue taken: tightly packed lymphocytes reach about 20,000 per mm2."""
 _MAX_ON_TINY_TILES = 16
 """So many nuclei are taken whatever the density."""
+
+SHAPE_MAPS = 2
+"""Maps of `rasterize_shapes`."""
+_SHAPE_SIGMA_PX = 2.0
 
 ANY = "any"
 """Class name of a nucleus whose class is not known: the only one of a detector without classes."""
@@ -42,6 +53,8 @@ class Nuclei:
         classes: class names.
         size: of the tile in pixels; a plain (width, height) is taken too.
         mpp: micrometres per pixel.
+        shapes: (N, 3) float32 area, elongation and angle, see `nucleus_shapes`; None: none is
+            known.
     """
 
     xy: Float32Array
@@ -49,6 +62,7 @@ class Nuclei:
     classes: tuple[str, ...]
     size: Size
     mpp: float
+    shapes: Float32Array | None = None
 
     def __post_init__(self) -> None:
         if self.xy.ndim != 2 or self.xy.shape[1] != 2 or len(self.xy) != len(self.class_ids):
@@ -61,6 +75,8 @@ class Nuclei:
                 f"class_ids holds {self.class_ids[~known][0]}, but there are "
                 f"{len(self.classes)} classes"
             )
+        if self.shapes is not None and self.shapes.shape != (len(self.xy), 3):
+            raise ValueError(f"shapes {self.shapes.shape} do not belong to {len(self.xy)} nuclei")
         xy = self.xy.astype(np.float32)
         class_ids = self.class_ids.astype(np.uint8)
         object.__setattr__(self, "size", Size(*self.size))
@@ -70,6 +86,9 @@ class Nuclei:
             "class_ids",
             read_only(class_ids),
         )
+        if self.shapes is not None:
+            shapes = self.shapes.astype(np.float32)
+            object.__setattr__(self, "shapes", read_only(shapes))
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -95,11 +114,13 @@ class Nuclei:
         size: tuple[int, int],
         mpp: float | None,
         classes: Sequence[str],
+        shapes: ArrayLike | None = None,
     ) -> Nuclei:
-        """Checked nuclei from coordinates (N, 2) and class names (N).
+        """Checked nuclei from coordinates (N, 2), class names (N) and shapes (N, 3) if known.
 
         Raises:
-            BadNuclei: a coordinate is not a number or lies outside the tile, or there are too many.
+            BadNuclei: a coordinate is not a number or lies outside the tile, there are too many,
+                or a shape is none of a nucleus.
             UnknownClasses: a name is not among `classes`.
             MissingScale: `mpp` is missing or not positive.
         """
@@ -115,12 +136,20 @@ class Nuclei:
         index_of = {name: index for index, name in enumerate(classes)}
         index_of = {ANY: ANY_CLASS, **index_of}
         class_ids = np.array([index_of[name] for name in names], dtype=np.uint8)
+        if shapes is not None:
+            width, height = size
+            shapes = checked_shapes(
+                shapes,
+                len(points),
+                tile_um2=width * height * mpp**2,
+            )
         return cls(
             points,
             class_ids,
             tuple(classes),
             Size(*size),
             mpp,
+            shapes,
         )
 
     @classmethod
@@ -152,6 +181,7 @@ class Nuclei:
             xy=shifted[inside],
             class_ids=self.class_ids[inside],
             size=box.size,
+            shapes=self._shapes_of(inside),
         )
 
     def shift(self, dx: float, dy: float) -> Nuclei:
@@ -174,10 +204,14 @@ class Nuclei:
         if index >= 4:
             x = width - 1 - x
         xy = np.stack([x, y], 1)
+        shapes = self.shapes
+        if shapes is not None:
+            shapes = turned_shapes(shapes, index % 4, mirrored=index >= 4)
         return replace(
             self,
             xy=xy,
             size=Size(width, height),
+            shapes=shapes,
         )
 
     def to_mpp(
@@ -205,7 +239,20 @@ class Nuclei:
             self,
             xy=np.concatenate([self.xy, other.xy]),
             class_ids=np.concatenate([self.class_ids, other.class_ids]),
+            shapes=self._joined_shapes(other),
         )
+
+    def _joined_shapes(self, other: Nuclei) -> Float32Array | None:
+        if self.shapes is None and other.shapes is None:
+            return None
+        return np.concatenate([self.shapes_or_unknown(), other.shapes_or_unknown()])
+
+    def _shapes_of(self, keep: BoolArray) -> Float32Array | None:
+        return None if self.shapes is None else self.shapes[keep]
+
+    def shapes_or_unknown(self) -> Float32Array:
+        """(N, 3), rows of nan where none is known."""
+        return unknown_shapes(len(self)) if self.shapes is None else self.shapes
 
     def where(self, keep: BoolArray) -> Nuclei:
         """The nuclei marked True in `keep` (N)."""
@@ -213,7 +260,14 @@ class Nuclei:
             self,
             xy=self.xy[keep],
             class_ids=self.class_ids[keep],
+            shapes=self._shapes_of(keep),
         )
+
+    def without_shape(self, which: BoolArray) -> Nuclei:
+        """The same nuclei; the shapes of those marked True in `which` (N) are not known."""
+        shapes = self.shapes_or_unknown().copy()
+        shapes[which] = np.nan
+        return replace(self, shapes=shapes)
 
     def without_class(self, which: BoolArray) -> Nuclei:
         """The same nuclei; those marked True in `which` (N) become of class `any`."""
@@ -271,6 +325,38 @@ class Nuclei:
                 peak=peak,
                 cell=cell,
                 sigma_px=sigma_px,
+            )
+        return out
+
+    def rasterize_shapes(self, *, cell: int = 2) -> Float32Array:
+        """Ellipses of the nuclei whose shapes are known, and splats at their centroids, on a grid
+        of `cell` px.
+
+        Returns:
+            (2, ceil(H / cell), ceil(W / cell)) float32 in [0, 1], see `ellipse_maps` and
+            `rasterize`.
+        """
+        width = -(-self.size.width // cell)
+        height = -(-self.size.height // cell)
+        out = np.zeros((SHAPE_MAPS, height, width), np.float32)
+        if self.shapes is None:
+            return out
+        known = known_shapes(self.shapes)
+        out[0] = ellipse_maps(
+            self.xy[known],
+            self.shapes[known],
+            mpp=self.mpp,
+            grid=(height, width),
+            cell=cell,
+        )
+        for x, y in (self.xy[known] - (cell - 1) / 2) / cell:
+            _splat(
+                out[1:],
+                x,
+                y,
+                peak=1.0,
+                cell=cell,
+                sigma_px=_SHAPE_SIGMA_PX,
             )
         return out
 

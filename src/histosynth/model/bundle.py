@@ -235,6 +235,11 @@ class Bundle:
         std = torch.tensor(self.info.latent_std)
         return mean.reshape(shape).to(like.device), std.reshape(shape).to(like.device)
 
+    def follows_shapes(self, adapter: str | None) -> bool:
+        """Whether pictures by an adapter, or by the base alone, follow sizes of nuclei."""
+        encoder = self.structure if adapter is None else self.structures.get(adapter)
+        return bool((encoder or self.structure).config.shapes)
+
     def label_index(self, label: str | None) -> int | None:
         """Index of a label; None: no label.
 

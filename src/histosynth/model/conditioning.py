@@ -142,6 +142,7 @@ def structure_maps(
     right = -width % grid_px
     bottom = -height % grid_px
     splats = torch.from_numpy(_splats(nuclei, classes=classes, size=size))
+    shapes = torch.from_numpy(_shape_maps(nuclei, size))
     added_right = (width + right) // NUCLEI_CELL - splats.shape[-1]
     added_bottom = (height + bottom) // NUCLEI_CELL - splats.shape[-2]
     mask = _stacked_masks(masks, size)
@@ -150,6 +151,7 @@ def structure_maps(
     return StructureMaps(
         nuclei=F.pad(splats, (0, added_right, 0, added_bottom)),
         has_nuclei=torch.tensor(has_nuclei),
+        shapes=F.pad(shapes, (0, added_right, 0, added_bottom)),
         known=F.pad(signal * (1 - mask), (0, right, 0, bottom)),
         mask=F.pad(mask, (0, right, 0, bottom), value=1.0),
     )
@@ -168,6 +170,14 @@ def _splats(
     blank = np.zeros((classes, rows, columns), np.float32)
     return np.stack(
         [blank if each is None else each.rasterize(cell=NUCLEI_CELL) for each in nuclei]
+    )
+
+
+def _shape_maps(nuclei: Sequence[Nuclei | None], size: Size) -> NDArray[np.float32]:
+    """(B, 2, H / 2, W / 2), rounded up."""
+    none = Nuclei.none(size, 1.0, ())
+    return np.stack(
+        [(none if each is None else each).rasterize_shapes(cell=NUCLEI_CELL) for each in nuclei]
     )
 
 

@@ -22,6 +22,8 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
+from ..core.nuclei import SHAPE_MAPS
+
 NUCLEI_CELL = 2
 """Pixels per cell of the splat maps."""
 
@@ -35,12 +37,14 @@ class StructureMaps:
         has_nuclei: (B,) 1 where nuclei are specified, 0 where not.
         known: (B, 3, H, W) canonical pixels in [-1, 1], zeros inside the mask.
         mask: (B, 1, H, W), 1 inside the mask.
+        shapes: (B, 2, H / 2, W / 2) in [0, 1] from `Nuclei.rasterize_shapes`; None: none is known.
     """
 
     nuclei: Tensor
     has_nuclei: Tensor
     known: Tensor
     mask: Tensor
+    shapes: Tensor | None = None
 
     def without_nuclei(self) -> StructureMaps:
         """The same without nuclei: the unconditional branch of guidance."""
@@ -48,36 +52,98 @@ class StructureMaps:
             self,
             nuclei=torch.zeros_like(self.nuclei),
             has_nuclei=torch.zeros_like(self.has_nuclei),
+            shapes=None,
         )
 
     def without_classes(self) -> StructureMaps:
         """The same nuclei without their classes: each has the same value in all channels."""
-        mean = self.nuclei.mean(dim=1, keepdim=True)
+        mean = self.nuclei.mean(
+            dim=1,
+            keepdim=True,
+        )
         alike = mean.expand_as(self.nuclei)
-        return replace(self, nuclei=alike)
+        return replace(
+            self,
+            nuclei=alike,
+        )
 
-    def picked(self, rows: Tensor | slice) -> StructureMaps:
+    def picked(
+        self,
+        rows: Tensor | slice,
+    ) -> StructureMaps:
         """The items at `rows`."""
         return StructureMaps(
             self.nuclei[rows],
             self.has_nuclei[rows],
             self.known[rows],
             self.mask[rows],
+            None if self.shapes is None else self.shapes[rows],
         )
 
-    def stacked(self, cell: int) -> Tensor:
-        """All as channels on a grid of `cell` px: (B, channels, H / cell, W / cell)."""
+    def _shapes_or_none(self) -> Tensor:
+        """(B, 2, H / 2, W / 2), zeros where no shape is known."""
+        if self.shapes is not None:
+            return self.shapes
+        count, _, rows, columns = self.nuclei.shape
+        return self.nuclei.new_zeros(
+            count,
+            SHAPE_MAPS,
+            rows,
+            columns,
+        )
+
+    def stacked(
+        self,
+        cell: int,
+        *,
+        shapes: bool = False,
+    ) -> Tensor:
+        """All as channels on a grid of `cell` px: (B, channels, H / cell, W / cell).
+
+        Args:
+            cell: side of a cell, px.
+            shapes: whether those of nuclei come last.
+        """
         rows = self.mask.shape[-2] // cell
         columns = self.mask.shape[-1] // cell
-        flags = self.has_nuclei.reshape(-1, 1, 1, 1)
-        flags = flags.expand(-1, 1, rows, columns)
+        flags = self.has_nuclei.reshape(
+            -1,
+            1,
+            1,
+            1,
+        )
+        flags = flags.expand(
+            -1,
+            1,
+            rows,
+            columns,
+        )
         parts = [
-            F.pixel_unshuffle(self.nuclei, cell // NUCLEI_CELL),
-            F.pixel_unshuffle(self.known, cell),
-            F.pixel_unshuffle(self.mask, cell),
+            F.pixel_unshuffle(
+                self.nuclei,
+                cell // NUCLEI_CELL,
+            ),
+            F.pixel_unshuffle(
+                self.known,
+                cell,
+            ),
+            F.pixel_unshuffle(
+                self.mask,
+                cell,
+            ),
             flags.to(self.mask),
         ]
-        return torch.cat(parts, dim=1)
+        if shapes:
+            parts.append(
+                F.pixel_unshuffle(
+                    self._shapes_or_none(),
+                    cell // NUCLEI_CELL,
+                )
+            )
+        return torch.cat(
+            parts,
+            dim=1,
+        )
 
 
 @dataclass(frozen=True)
@@ -92,16 +158,30 @@ class StructureFeatures:
     fine: Tensor
     scales: tuple[Tensor, ...]
 
-    def joined(self, other: StructureFeatures) -> StructureFeatures:
+    def joined(
+        self,
+        other: StructureFeatures,
+    ) -> StructureFeatures:
         """This batch followed by another."""
         fine = torch.cat([self.fine, other.fine])
         scales = []
-        for pair in zip(self.scales, other.scales, strict=True):
+        for pair in zip(
+            self.scales,
+            other.scales,
+            strict=True,
+        ):
             scales.append(torch.cat(pair))
-        return StructureFeatures(fine, tuple(scales))
+        return StructureFeatures(
+            fine,
+            tuple(scales),
+        )
 
 
-def _convolution(channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+def _convolution(
+    channels: int,
+    out_channels: int,
+    stride: int = 1,
+) -> nn.Conv2d:
     return nn.Conv2d(
         channels,
         out_channels,
@@ -112,13 +192,28 @@ def _convolution(channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d
 
 
 class _Residual(nn.Module):
-    def __init__(self, width: int) -> None:
+    def __init__(
+        self,
+        width: int,
+    ) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(8, width)
-        self.first = _convolution(width, width)
-        self.second = _convolution(width, width)
+        self.norm = nn.GroupNorm(
+            8,
+            width,
+        )
+        self.first = _convolution(
+            width,
+            width,
+        )
+        self.second = _convolution(
+            width,
+            width,
+        )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+    ) -> Tensor:
         hidden = F.silu(self.norm(x))
         hidden = F.silu(self.first(hidden))
         change: Tensor = self.second(hidden)
@@ -135,6 +230,7 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         widths: own width at each scale.
         outputs: channels of the residual of each U-Net down block.
         strides: how much smaller each residual's grid is than the latent grid.
+        shapes: whether it sees sizes and shapes of nuclei.
     """
 
     old_settings = ("kinds",)
@@ -148,7 +244,13 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         **kwargs: Any,
     ) -> Any:
         """See diffusers. In configs of earlier versions the key of the classes is `kinds`."""
-        if isinstance(config, dict) and "kinds" in config:
+        if (
+            isinstance(
+                config,
+                dict,
+            )
+            and "kinds" in config
+        ):
             config = dict(config)
             config["classes"] = config.pop("kinds")
         return super().from_config(
@@ -167,36 +269,97 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         widths: Sequence[int] = (96, 128, 128),
         outputs: Sequence[int] = (96, 160, 192),
         strides: Sequence[int] = (2, 4, 4),
+        shapes: bool = False,
     ) -> None:
         super().__init__()
         nuclei_channels = classes * (cell // NUCLEI_CELL) ** 2
         pixel_channels = 4 * cell**2  # known tissue and mask
         channels = nuclei_channels + pixel_channels + 1
+        if shapes:
+            channels += SHAPE_MAPS * (cell // NUCLEI_CELL) ** 2
         self.enter = nn.Sequential(
-            nn.Conv2d(channels, widths[0], 1),
+            nn.Conv2d(
+                channels,
+                widths[0],
+                1,
+            ),
             _Residual(widths[0]),
             _Residual(widths[0]),
         )
-        self.to_fine = nn.Conv2d(widths[0], fine, 1) if fine else None
-        self.stages = nn.ModuleList(_build_stages(widths, strides))
+        self.to_fine = (
+            nn.Conv2d(
+                widths[0],
+                fine,
+                1,
+            )
+            if fine
+            else None
+        )
+        self.stages = nn.ModuleList(
+            _build_stages(
+                widths,
+                strides,
+            )
+        )
         self.leave = nn.ModuleList()
-        for width, output in zip(widths, outputs, strict=True):
-            self.leave.append(nn.Conv2d(width, output, 1))
+        for width, output in zip(
+            widths,
+            outputs,
+            strict=True,
+        ):
+            self.leave.append(
+                nn.Conv2d(
+                    width,
+                    output,
+                    1,
+                )
+            )
         for parameter in self.leave.parameters():  # the base starts as if there were no structure
             nn.init.zeros_(parameter)
 
-    def forward(self, maps: StructureMaps) -> StructureFeatures:
+    def forward(
+        self,
+        maps: StructureMaps,
+    ) -> StructureFeatures:
         """Features of a batch of conditions."""
-        stacked = maps.stacked(self.config.cell)
-        stacked = stacked.to(self.device, self.dtype)
+        stacked = maps.stacked(
+            self.config.cell,
+            shapes=self.config.shapes,
+        )
+        stacked = stacked.to(
+            self.device,
+            self.dtype,
+        )
         x = self.enter(stacked)
         fine = x[:, :0] if self.to_fine is None else self.to_fine(x)
         scales = []
-        layers = zip(self.stages, self.leave, strict=True)
+        layers = zip(
+            self.stages,
+            self.leave,
+            strict=True,
+        )
         for stage, leave in layers:
             x = stage(x)
             scales.append(leave(x))
-        return StructureFeatures(fine, tuple(scales))
+        return StructureFeatures(
+            fine,
+            tuple(scales),
+        )
+
+
+def with_shapes(encoder: StructureEncoder) -> StructureEncoder:
+    """A copy, in float32 on the CPU, that also sees shapes of nuclei: at first without effect."""
+    settings = {}
+    for key, value in encoder.config.items():
+        if not key.startswith("_"):  # diffusers' notes on which values were left at defaults
+            settings[key] = value
+    wider: StructureEncoder = StructureEncoder(**{**settings, "shapes": True})
+    weights = encoder.state_dict()
+    first = "enter.0.weight"
+    weight = torch.zeros_like(wider.state_dict()[first])
+    weight[:, : weights[first].shape[1]] = weights[first]
+    wider.load_state_dict({**weights, first: weight})
+    return wider
 
 
 def _build_stages(
@@ -207,12 +370,28 @@ def _build_stages(
     stages: list[nn.Module] = []
     last_stride = 1
     last_width = widths[0]
-    for width, stride in zip(widths, strides, strict=True):
+    for width, stride in zip(
+        widths,
+        strides,
+        strict=True,
+    ):
         layers: list[nn.Module] = []
         if stride > last_stride:
-            layers.append(_convolution(last_width, width, stride=2))
+            layers.append(
+                _convolution(
+                    last_width,
+                    width,
+                    stride=2,
+                )
+            )
         elif width != last_width:
-            layers.append(nn.Conv2d(last_width, width, 1))
+            layers.append(
+                nn.Conv2d(
+                    last_width,
+                    width,
+                    1,
+                )
+            )
         stages.append(nn.Sequential(*layers, _Residual(width)))
         last_stride = stride
         last_width = width

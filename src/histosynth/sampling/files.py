@@ -18,6 +18,8 @@ from ..core.file_names import MAX_NAME_BYTES
 from ..core.geometry import Size
 from ..core.images import IMAGE_SUFFIXES, read_mask, read_rgb
 from ..core.nuclei import Nuclei
+from ..core.nucleus_shapes import known_shapes
+from ..core.number_format import counted
 from ..core.pairing import list_files, pair_by_stem
 from ..core.paths import real_path
 from ..model.bundle import Bundle
@@ -68,7 +70,7 @@ class ConditionReader:
 
     def whole(self, nuclei: Path, size: Size) -> Condition:
         """The condition of a whole tile with the nuclei of a file."""
-        found = self._nuclei(nuclei, size)
+        found = self._nuclei(nuclei, size, "global")
         condition = Condition(
             found,
             size,
@@ -86,6 +88,9 @@ class ConditionReader:
             self.class_map,
         )
         self.notes.setdefault(nuclei, []).extend(found.found.notes)
+        shapes = found.found.shapes
+        if shapes is not None and found.found.has_stated_shapes:
+            self._note_shapes(nuclei, int((shapes[:, 0] > 0).sum()), "global")
         return found
 
     def masked(self, image: Path, mask: Path, nuclei: Path | None) -> Condition:
@@ -93,7 +98,7 @@ class ConditionReader:
         context = Context(read_rgb(image), read_mask(mask))
         height, width = context.pixels.shape[:2]
         size = Size(width, height)
-        found = None if nuclei is None else self._nuclei(nuclei, size)
+        found = None if nuclei is None else self._nuclei(nuclei, size, "local")
         condition = Condition(
             found,
             size,
@@ -112,8 +117,17 @@ class ConditionReader:
         notes = self.notes.get(nuclei) if nuclei else None
         return {"notes": list(notes)} if notes else {}
 
-    def _nuclei(self, path: Path, size: Size) -> Nuclei:
-        return read_nuclei(
+    def _note_shapes(self, path: Path, known: int, adapter: str) -> None:
+        """Note sizes that a user states and this bundle does not follow."""
+        if not known or self.bundle.follows_shapes(adapter):
+            return
+        self.notes.setdefault(path, []).append(
+            f"{path}: the sizes of {counted(known, 'nucleus', 'nuclei')} are not followed: "
+            f"{self.bundle.info.name} was trained on centroids and classes alone."
+        )
+
+    def _nuclei(self, path: Path, size: Size, adapter: str) -> Nuclei:
+        found = read_nuclei(
             path,
             size=size,
             mpp=self.mpp,
@@ -121,6 +135,11 @@ class ConditionReader:
             mapping=self.class_map,
             on_note=self.notes.setdefault(path, []).append,
         )
+        # outlines come with every export of QuPath; columns are a user's wish
+        if path.suffix.lower() == ".csv":
+            known = known_shapes(found.shapes_or_unknown())
+            self._note_shapes(path, int(known.sum()), adapter)
+        return found
 
 
 def _scale(options: SamplingOptions, bundle: Bundle) -> float:

@@ -15,6 +15,7 @@ import torch
 
 from ..core.condition import Condition, Context
 from ..core.nuclei import Nuclei
+from ..core.nucleus_shapes import known_shapes
 from ..core.store import digest
 from ..core.tile import Mask, Pixels
 from ..core.version import __version__
@@ -47,10 +48,16 @@ def describe(
         "verb": verb,
         "synthetic": True,
         "extent": "tile",
-        "bundle": _bundle_facts(bundle, verb),
+        "bundle": _bundle_facts(
+            bundle,
+            verb,
+        ),
         "seed": seed,
         "place": [f"{key:016x}", *variant],
-        "settings": _settings_facts(settings, bundle.info),
+        "settings": _settings_facts(
+            settings,
+            bundle.info,
+        ),
         "size": list(condition.size),
         "mpp": bundle.info.mpp,
         "label": condition.label,
@@ -61,6 +68,16 @@ def describe(
     if condition.nuclei is not None:
         recipe["mpp"] = condition.nuclei.mpp
         recipe["nuclei"] = nuclei_facts(condition.nuclei)
+        followed = bundle.follows_shapes(
+            verb_adapter(
+                bundle,
+                verb,
+            )
+        )
+        recipe["nuclei"] |= _shape_facts(
+            condition.nuclei,
+            followed=followed,
+        )
     if condition.context is not None:
         recipe["extent"] = "hole"
         recipe["settings"]["exemplar"] = settings.exemplar
@@ -68,18 +85,27 @@ def describe(
     return recipe
 
 
-def _bundle_facts(bundle: Bundle, verb: str) -> dict[str, Any]:
+def _bundle_facts(
+    bundle: Bundle,
+    verb: str,
+) -> dict[str, Any]:
     return {
         "name": bundle.info.name,
         "sha256": digest(asdict(bundle.info)),
-        "adapter": verb_adapter(bundle, verb),
+        "adapter": verb_adapter(
+            bundle,
+            verb,
+        ),
         "dtype": str(bundle.unet.dtype).removeprefix("torch."),
         "device": bundle.device.type,
         "torch": torch.__version__,
     }
 
 
-def _settings_facts(settings: SamplingSettings, info: BundleInfo) -> dict[str, Any]:
+def _settings_facts(
+    settings: SamplingSettings,
+    info: BundleInfo,
+) -> dict[str, Any]:
     return {
         "steps": settings.steps,
         "guidance": settings.guidance,
@@ -112,14 +138,24 @@ def condition_key(condition: Condition) -> int:
     if condition.context is not None:
         mask = condition.context.mask
         is_unknown = mask[..., None]
-        known = np.where(is_unknown, 0, condition.context.pixels)
+        known = np.where(
+            is_unknown,
+            0,
+            condition.context.pixels,
+        )
         content.update(known.tobytes())
         content.update(mask.tobytes())
     first_bytes = content.digest()[:8]
-    return int.from_bytes(first_bytes, "big")
+    return int.from_bytes(
+        first_bytes,
+        "big",
+    )
 
 
-def verb_adapter(bundle: Bundle, verb: str) -> str | None:
+def verb_adapter(
+    bundle: Bundle,
+    verb: str,
+) -> str | None:
     """The adapter that a verb uses with this bundle, or None where the base samples alone."""
     name = _ADAPTERS[verb]
     return name if name in adapter_names(bundle.unet) else None
@@ -135,7 +171,10 @@ def appearance_facts(appearance: Appearance) -> dict[str, Any]:
     hue = appearance.hue
     if hue is not None:
         facts["hue"] = {
-            "top": round(hue.top, 6),
+            "top": round(
+                hue.top,
+                6,
+            ),
             "hue": rounded(hue.hue.ravel()),
             "pixels": rounded(hue.pixels),
         }
@@ -154,13 +193,45 @@ def appearance_facts(appearance: Appearance) -> dict[str, Any]:
 
 def rounded(values: Iterable[float]) -> list[float]:
     """Plain numbers of six digits after the point."""
-    return [round(float(value), 6) for value in values]
+    return [
+        round(
+            float(value),
+            6,
+        )
+        for value in values
+    ]
 
 
 def nuclei_facts(nuclei: Nuclei) -> dict[str, Any]:
     """The number of nuclei of each class, and a digest of positions and classes in any order."""
     sha256 = hashlib.sha256(_nuclei_bytes(nuclei)).hexdigest()
     return {"counts": nuclei.counts(), "sha256": sha256}
+
+
+def _shape_facts(
+    nuclei: Nuclei,
+    *,
+    followed: bool,
+) -> dict[str, Any]:
+    """How many shapes are known and a digest of them, in any order; nothing where none is."""
+    shapes = nuclei.shapes_or_unknown()
+    known = known_shapes(shapes)
+    if not known.any():
+        return {}
+    x, y = nuclei.xy.T
+    order = np.lexsort((nuclei.class_ids, y, x))
+    # one nan for all: others have other bits
+    values = np.where(
+        known[:, None],
+        shapes,
+        np.float32(np.nan),
+    )[order]
+    facts = {
+        "known": int(known.sum()),
+        "followed": followed,
+        "sha256": hashlib.sha256(values.tobytes()).hexdigest(),
+    }
+    return {"shapes": facts}
 
 
 def _nuclei_bytes(nuclei: Nuclei) -> bytes:

@@ -15,7 +15,7 @@ from histosynth.pipeline.train import train
 from histosynth.testing import tiny_bundle
 from histosynth.tissue.layout import draw_layout
 from histosynth.training.recipes.adapter_options import GuidedPlan
-from histosynth.training.tasks.diffusion.guidance_distillation import guided_answer
+from histosynth.training.tasks.diffusion.guidance_distillation import guidance_change, guided_answer
 
 TIMES = torch.tensor([0.1, 0.5, 0.5])
 
@@ -127,6 +127,28 @@ def test_the_target_is_the_output_moved_away_from_the_output_under_fewer_conditi
         rtol=1e-4,
         atol=1e-4,
     )  # it has no nuclei told
+
+
+@pytest.mark.parametrize("span", [(0.2, 1.0), (0.9, 1.0)])
+def test_the_change_is_what_guidance_adds(asked, span):
+    bundle, maps, noisy, style = asked
+    plan = GuidedPlan(classes=2.0, span=span)
+    change = guidance_change(
+        bundle,
+        "global",
+        maps,
+        noisy=noisy,
+        times=TIMES,
+        style=style,
+        plan=plan,
+    )
+    torch.testing.assert_close(
+        change,
+        answer(asked, plan) - plain(asked, maps),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+    assert change.abs().max() > 0 or span[0] == 0.9
 
 
 def test_the_adapter_is_active_again_and_still_learns(asked):

@@ -74,6 +74,10 @@ class AdapterPlan:
     """Chance that an adapter's input is dropped in training."""
     structure: bool = False
     """Train the structure encoder too. Only for a base that was trained without structure."""
+    shapes: bool = False
+    """Learn to follow sizes and shapes of nuclei: those of the training tiles are measured, and
+    the adapter gets a structure encoder of its own, which starts as the base's. Guidance is then
+    added to what tissue teaches."""
     guided: GuidedPlan = field(default_factory=GuidedPlan)
 
     def __post_init__(self) -> None:

@@ -99,6 +99,9 @@ class DiffusionPlan:
     """Share of items without nuclei."""
     drop_classes: Share = 0.0
     """Share of items whose nuclei have no class, some of them or all."""
+    drop_shapes: Share = 0.3
+    """Share of items in which the shapes of some nuclei are not given, or of all; for
+    `adapter.shapes`."""
     drop_style: Share = 0.08
     """Share of items without style; on a text-conditioned base, without a prompt (classifier-free
     guidance)."""

@@ -27,6 +27,8 @@ from ..tile_checks import probe_side
 UNDEFINED_CLASS_SHARES = (0.3, 1.0)
 """Shares of nuclei without a class, where classes are dropped: as from a detector that is unsure
 of some nuclei, and from one without classes."""
+UNKNOWN_SHAPE_SHARES = (0.3, 1.0)
+"""Shares of nuclei without a shape, where shapes are dropped."""
 
 
 def items_per_batch(
@@ -163,6 +165,7 @@ class CropBatches:
             nuclei = None
         if nuclei is not None:
             nuclei = self._without_some_classes(nuclei, random)
+            nuclei = self._without_some_shapes(nuclei, random)
         label = conditions.label
         if random.random() < plan.drop_label:
             label = None
@@ -189,6 +192,12 @@ class CropBatches:
             return nuclei
         share = random.choice(list(UNDEFINED_CLASS_SHARES))
         return nuclei.without_class(random.random(len(nuclei)) < share)
+
+    def _without_some_shapes(self, nuclei: Nuclei, random: np.random.Generator) -> Nuclei:
+        if nuclei.shapes is None or random.random() >= self.plan.drop_shapes:
+            return nuclei
+        share = random.choice(list(UNKNOWN_SHAPE_SHARES))
+        return nuclei.without_shape(random.random(len(nuclei)) < share)
 
     def _varied_style(self, view: LatentView, random: np.random.Generator) -> Tensor:
         """The style of a random stain of the view's tile, with noise."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from ....core.store import digest, ensure_folder
+from ....metrics.morphology.shapes import with_measured_shapes
 from ....model.adapters import AdapterInfo, add_adapter, base_sha256
 from ....model.autoencoder import Autoencoder
 from ....model.bundle import Bundle
 from ....model.device import convert_network
 from ....model.fused_lora import fuse_lora_layers
 from ....model.parts import part_weights, save_part
+from ....model.structure import with_shapes
 from ....tensors.device import DTYPES
 from ...data.sources import Example
 from ...data.views import VIEW_SEED, LatentView, open_views, tiles_sha256
@@ -142,6 +144,10 @@ def build_adapter(
         guard: samples validation pictures in place of `context.paint`, and may stop the run.
     """
     bundle = opened.bundle
+    base_structure = bundle.structure
+    if recipe.adapter.shapes:
+        opened = _with_shapes(opened)
+        bundle.structure = with_shapes(base_structure)
     # what is written stays as it was before anything is rounded to bfloat16
     stored = _stored_weights(bundle)
     views = encode_tiles(
@@ -156,6 +162,10 @@ def build_adapter(
     freeze(bundle)
     trained = _add_adapter(recipe, bundle)
     guidance = recipe.adapter.guided
+    guide = None
+    if recipe.adapter.shapes and guidance:
+        convert_network(base_structure, device=context.device, dtype=DTYPES[recipe.loop.precision])
+        guide = replace(bundle, structure=base_structure.requires_grad_(False))
     train_task = DiffusionTrainTask(
         bundle,
         trained,
@@ -166,8 +176,27 @@ def build_adapter(
         paint=guard.paint if guard else context.paint,
         save=_saver(recipe, bundle, stored),
         guided=(recipe.task, guidance) if guidance else None,
+        guide=guide,
     )
     return Training(train_task, stop=guard)
+
+
+def _with_shapes(opened: OpenedBundle) -> OpenedBundle:
+    """The same tiles, with shapes of nuclei where they can be measured."""
+    sides = []
+    for side in (opened.train, opened.held_out):
+        examples = []
+        for example in side:
+            nuclei = example.nuclei
+            if nuclei is not None:
+                nuclei = with_measured_shapes(example.pixels, nuclei)
+            examples.append(replace(example, nuclei=nuclei))
+        sides.append(examples)
+    return replace(
+        opened,
+        train=sides[0],
+        held_out=sides[1],
+    )
 
 
 def _stored_weights(bundle: Bundle) -> dict[str, dict[str, Tensor]]:
@@ -189,7 +218,7 @@ def _add_adapter(recipe: AdapterRecipe, bundle: Bundle) -> dict[str, nn.Module]:
     if bundle.family.fuses_lora:
         fuse_lora_layers(bundle.unet)
     trained: dict[str, nn.Module] = {"unet": bundle.unet}
-    if plan.structure:
+    if plan.structure or plan.shapes:
         bundle.structure.requires_grad_(True)
         trained["structure"] = bundle.structure
     return trained
@@ -220,7 +249,7 @@ def _saver(
             bundle.save(folder, weights=stored)
             folder = folder / "adapters" / recipe.task
         bundle.save_adapter(info, folder, weights=module_weights(averaged, "unet"))
-        if plan.structure:
+        if plan.structure or plan.shapes:
             weights = merge_averaged(stored["structure"], averaged, "structure")
             save_part(bundle.structure, folder / "structure", weights=weights)
 

@@ -45,6 +45,56 @@ def guided_answer(
     Returns:
         (B, C, h, w) float32, in the network's own units.
     """
+    change, conditional = _guidance(
+        bundle,
+        adapter,
+        maps,
+        noisy=noisy,
+        times=times,
+        style=style,
+        plan=plan,
+        everywhere=True,
+    )
+    return conditional + change
+
+
+@torch.no_grad()
+def guidance_change(
+    bundle: Bundle,
+    adapter: str,
+    maps: StructureMaps,
+    *,
+    noisy: Tensor,
+    times: Tensor,
+    style: Tensor,
+    plan: GuidedPlan,
+) -> Tensor:
+    """What guidance adds to the bare base's output, see `guided_answer`: 0 outside its span."""
+    change, _ = _guidance(
+        bundle,
+        adapter,
+        maps,
+        noisy=noisy,
+        times=times,
+        style=style,
+        plan=plan,
+        everywhere=False,
+    )
+    return change
+
+
+def _guidance(
+    bundle: Bundle,
+    adapter: str,
+    maps: StructureMaps,
+    *,
+    noisy: Tensor,
+    times: Tensor,
+    style: Tensor,
+    plan: GuidedPlan,
+    everywhere: bool,
+) -> tuple[Tensor, Tensor]:
+    """What guidance adds, and the base's output: of all items, or of the guided ones alone."""
     low, high = plan.span
     in_span = (times >= low) & (times <= high)
     rows_guided = torch.nonzero((maps.has_nuclei.to(times) > 0) & in_span).flatten()
@@ -53,9 +103,14 @@ def guided_answer(
     if len(rows_guided):
         branches = _weaker_conditions(guided_maps, plan)
 
-    # all outputs in one pass: those of every item, then those of the guided items in each branch
-    features = bundle.features(maps)
-    rows = [torch.arange(len(times), device=times.device)]
+    # all outputs in one pass: those under all conditions, then the guided items in each branch
+    first_rows = rows_guided
+    if everywhere:
+        first_rows = torch.arange(len(times), device=times.device)
+    elif not branches:
+        return torch.zeros_like(noisy), noisy[:0]
+    features = bundle.features(maps if everywhere else guided_maps)
+    rows = [first_rows]
     for _, weaker_maps in branches:
         features = features.joined(bundle.features(weaker_maps))
         rows.append(rows_guided)
@@ -70,10 +125,11 @@ def guided_answer(
     set_active_adapter(bundle.unet, adapter)
 
     conditional, *weaker_outputs = torch.split(outputs, [len(each) for each in rows])
-    answer = conditional.clone()
+    guided = conditional[rows_guided] if everywhere else conditional
+    change = torch.zeros_like(noisy, dtype=conditional.dtype)
     for (strength, _), weaker in zip(branches, weaker_outputs, strict=True):
-        answer[rows_guided] += strength * (conditional[rows_guided] - weaker)
-    return answer
+        change[rows_guided] += strength * (guided - weaker)
+    return change, conditional
 
 
 def _weaker_conditions(

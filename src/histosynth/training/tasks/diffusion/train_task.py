@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from ....core.tile import Pixels
 from ....model.autoencoder import FACTOR
 from ....model.bundle import Bundle
+from ....model.prediction import target_for
+from ....model.structure import StructureMaps
 from ...data.crops import Batch
 from ...data.views import LatentView
 from ...loop.microbatches import WHOLE_BATCH, Part
@@ -21,7 +23,7 @@ from ...recipes.loop import LoopPlan
 from ..painting import Paint
 from ..sheets import stack_rows
 from .batches import CropBatches
-from .guidance_distillation import guided_answer
+from .guidance_distillation import guidance_change, guided_answer
 from .losses import class_weights, diffusion_loss, draw_steps, draw_times, place_weights
 
 MAX_SHEET_CROPS = 16
@@ -48,6 +50,8 @@ class DiffusionTrainTask:
         paint: samples pictures of a batch, for the sheet.
         save: writes averaged weights in their final format.
         guided: an adapter's name and the guidance it learns instead of tissue.
+        guide: a bundle of the same base, with the base's own structure encoder; where it is given,
+            the adapter learns tissue, and what guidance of this bundle adds to it.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class DiffusionTrainTask:
         paint: Paint,
         save: Save,
         guided: tuple[str, GuidedPlan] | None = None,
+        guide: Bundle | None = None,
     ) -> None:
         self.bundle = bundle
         self.trained = trained
@@ -69,6 +74,7 @@ class DiffusionTrainTask:
         self.paint = paint
         self.save = save
         self.guided = guided
+        self.guide = guide
         # what fits into memory in training fits in validation
         self.validation_batch = max(loop.batch // loop.accumulate, 1)
         self.weights = class_weights(bundle.info.classes, plan.nucleus_weights)
@@ -142,17 +148,18 @@ class DiffusionTrainTask:
         style = batch.style.to(device)
         noisy = level.mix(clean, noise)
         times = times.to(device)
-        target = None
-        if self.guided:
-            name, guidance = self.guided
-            target = guided_answer(
-                self.bundle,
-                name,
-                batch.maps,
-                noisy=noisy,
-                times=times,
-                style=style,
-                plan=guidance,
+        target = self._target(
+            batch.maps,
+            noisy,
+            times,
+            style,
+        )
+        if self.guide is not None and target is not None:
+            target = target + target_for(
+                self.bundle.info.prediction,
+                clean,
+                noise,
+                level,
             )
         features = self.bundle.features(batch.maps)
         output = self.bundle.denoiser.predict(
@@ -171,6 +178,28 @@ class DiffusionTrainTask:
             places=places.to(device),
             min_snr=self.plan.min_snr,
             target=target,
+        )
+
+    def _target(
+        self,
+        maps: StructureMaps,
+        noisy: Tensor,
+        times: Tensor,
+        style: Tensor,
+    ) -> Tensor | None:
+        """What is learnt of guidance, (B, C, h, w); None: nothing is."""
+        if self.guided is None:
+            return None
+        name, guidance = self.guided
+        of_guidance = guided_answer if self.guide is None else guidance_change
+        return of_guidance(
+            self.guide or self.bundle,
+            name,
+            maps,
+            noisy=noisy,
+            times=times,
+            style=style,
+            plan=guidance,
         )
 
     def validate(self) -> dict[str, float]:
