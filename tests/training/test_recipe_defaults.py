@@ -154,7 +154,8 @@ def test_all_problems_are_shown_each_with_what_was_meant(tmp_path):
         "loop.batch must be int, not '6' (did you mean 6?)",
         "loop.learning_rate must lie in (0, 1], not 7.0",
         "loop.weight_decay must not be negative, not -1.0",
-        "loop.precision is 'bf61', not one of 'bf16', 'fp32', 'fp16' (did you mean 'bf16'?)",
+        "loop.precision is 'bf61', not one of 'auto', 'bf16', 'fp32', 'fp16' "
+        "(did you mean 'bf16'?)",
         "data.train must be a list (did you mean [[data.train]]?)",
         "data.crop must be a multiple of 8 from 64, not 100",
         "conditions.mask_share must lie in [0, 1], not 2.0",

@@ -45,6 +45,33 @@ def build_autoencoder(
     )
 
 
+def with_new_decoder(
+    autoencoder: AutoencoderDC,
+    *,
+    widths: Sequence[int],
+    layers: Sequence[int],
+) -> AutoencoderDC:
+    """The same encoder before another decoder, on the CPU.
+
+    Weights of the old decoder are kept where name and shape agree: training goes on from them.
+
+    Args:
+        autoencoder: the compact one; it is not changed.
+        widths: channels of each of the four scales, the full one first.
+        layers: residual blocks of each scale.
+    """
+    settings = {name: value for name, value in autoencoder.config.items() if name[0] != "_"}
+    settings["decoder_block_out_channels"] = tuple(widths)
+    settings["decoder_layers_per_block"] = tuple(layers)
+    changed = AutoencoderDC(**settings)
+    own = changed.state_dict()
+    for name, value in autoencoder.state_dict().items():
+        if name in own and own[name].shape == value.shape:
+            own[name] = value
+    changed.load_state_dict(own)
+    return changed
+
+
 def check_factor(autoencoder: Autoencoder) -> None:
     """Refuse an autoencoder that would give larger pictures than 8 x 8 px a latent cell.
 

@@ -12,6 +12,7 @@ import torch
 from ..core.progress import ProgressCallback, StepCallback
 from ..training.dry_run import DryRun, describe_run
 from ..training.loop.processes import join_processes
+from ..training.precision import with_known_precision
 from ..training.resume import refuse_run_folder
 from ..training.run import run_task
 from ..training.tasks import TASKS
@@ -148,12 +149,13 @@ def plan_training(
     device: str | None = None,
 ) -> DryRun:
     """Open and check everything that a recipe names which was read; see `dry_run`."""
+    recipe = with_known_precision(chosen.recipe, out, device)
     if out is not None:
-        refuse_run_folder(chosen.recipe, out)
+        refuse_run_folder(recipe, out)
     task = TASKS[chosen.task_name]
     return describe_run(
         task,
-        chosen.recipe,
+        recipe,
         chosen.base_folder,
         device=device,
     )

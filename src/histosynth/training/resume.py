@@ -145,7 +145,7 @@ def refuse_other_recipe(recipe: Any, run: Path) -> None:
             )
     if not os.path.lexists(saved):
         return
-    before = _with_defaults(_read_recipe(saved), type(recipe))
+    before = _with_defaults(read_saved_recipe(saved), type(recipe))
     now = _as_json(recipe)
     changed = sorted(set(_differences(before, now)) - CHANGEABLE)
     if changed:
@@ -161,7 +161,12 @@ def _foreign_file(run: Path) -> Path | None:
     return next(filter(os.path.lexists, found), None)
 
 
-def _read_recipe(saved: Path) -> dict[str, Any]:
+def read_saved_recipe(saved: Path) -> dict[str, Any]:
+    """The values of a run's recipe.
+
+    Raises:
+        BadRun: it cannot be read, or is none.
+    """
     try:
         values = json.loads(read_plain_text(saved))
     except OSError as error:

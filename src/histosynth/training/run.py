@@ -13,9 +13,11 @@ import torch
 from ..core.folder_lock import GO_ON, own_folder
 from ..core.progress import StepCallback
 from ..core.store import remove_file
+from ..tensors.denormals import denormals_as_zero
 from .loop.fit import fit
 from .loop.processes import join_processes
 from .loop.state import TrainState
+from .precision import with_known_precision
 from .resume import refuse_links_of_run, remember
 from .tasks.task import RunContext, Task, TrainRecipe
 
@@ -43,12 +45,14 @@ def run_task(
         NotWritable: the folder cannot be written.
         FolderInUse: another run trains in it.
     """
+    recipe = with_known_precision(recipe, context.run, context.device)
     opened = task.check(recipe, context.base_folder)
     with ExitStack() as stack:
         join_processes(context.device).on_first_process(
             lambda: stack.enter_context(_own_run(context.run))
         )
         remember(recipe, context.run)
+        stack.enter_context(denormals_as_zero())
         torch.manual_seed(recipe.seed)
         training = task.build(recipe, opened, context)
         return fit(

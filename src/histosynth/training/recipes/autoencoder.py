@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,6 +10,7 @@ from ...core.recipe import PathText
 from ...core.recipe_checks import check_table
 from ...core.recipe_limits import (
     AtLeastOne,
+    NotNegative,
     ZeroOrMore,
 )
 from ...core.seeds import Seed
@@ -28,6 +30,12 @@ class AutoencoderPlan:
     """Residual blocks of each scale of the encoder."""
     decoder_layers: tuple[ZeroOrMore, ...] = (0, 2, 3, 1)
     """Residual blocks of each scale of the decoder."""
+    decoder_widths: tuple[AtLeastOne, ...] = ()
+    """Channels of each scale of a new decoder behind the encoder of `start`, with `decoder_layers`;
+    empty: the decoder of `start` is trained further."""
+    teacher_weight: NotNegative = 0.0
+    """Weight of the distance from what the decoder of `start` makes of the same latents, beside
+    that from the image (Hinton et al. 2015, distillation)."""
     gradient_weight: float = 0.5
     """Weight of the L1 distance of image gradients, relative to that of the image."""
     anchored: ZeroOrMore = 8
@@ -51,6 +59,19 @@ class AutoencoderPlan:
     def _check_scales(self) -> None:
         if not len(self.widths) == len(self.encoder_layers) == len(self.decoder_layers) == 4:
             raise ValueError("widths, encoder_layers and decoder_layers must hold 4 values each")
+
+    def _check_new_decoder(self) -> None:
+        if not self.decoder_widths:
+            return
+        if len(self.decoder_widths) != 4:
+            raise ValueError("decoder_widths must hold 4 values, or none")
+        if 0 in self.decoder_layers[1:]:
+            raise ValueError("decoder_layers must be at least 1 at each scale but the first")
+        for fine, coarse in itertools.pairwise(self.decoder_widths[1:]):
+            if 4 * fine % coarse:
+                raise ValueError(f"decoder_widths: 4 x {fine} must be a multiple of {coarse}")
+        if not self.decoder_only:
+            raise ValueError("decoder_widths needs decoder_only = true")
 
     def _check_anchored(self) -> None:
         if self.anchored > self.latent_channels:
@@ -83,3 +104,8 @@ class AutoencoderRecipe:
 
     def __post_init__(self) -> None:
         check_table(self)
+
+    def _check_start(self) -> None:
+        needs_start = bool(self.model.decoder_widths or self.model.teacher_weight)
+        if needs_start and not self.start:
+            raise ValueError("model.decoder_widths and model.teacher_weight need a start")

@@ -52,9 +52,10 @@ class LoopPlan:
     """Steps between checkpoints, from which a run that was killed continues."""
     log_every: AtLeastOne = 20
     """Steps between lines of log.jsonl."""
-    precision: Literal["bf16", "fp32", "fp16"] = "bf16"
-    """Number type that the networks compute in. Weights, moments and averages are fp32 always; fp16
-    scales its loss."""
+    precision: Literal["auto", "bf16", "fp32", "fp16"] = "auto"
+    """Number type that the networks compute in; auto: bf16 where the device has instructions for
+    it, else fp32, which is 3 times as fast there. Weights, moments and averages are fp32 always;
+    fp16 scales its loss."""
     accumulate: AtLeastOne = 1
     """Parts that a process divides its share of a batch into: less memory, the same batch."""
     checkpointing: bool = False

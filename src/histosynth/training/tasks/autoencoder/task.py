@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 
 from diffusers import AutoencoderDC
 
 from ....core.shipped import starting_point
-from ....model.autoencoder import build_autoencoder
+from ....model.autoencoder import build_autoencoder, with_new_decoder
 from ....model.device import convert_network
 from ....model.parts import load_part
 from ....tensors.device import DTYPES
@@ -56,11 +57,24 @@ def _build(
 ) -> Training:
     plan = recipe.model
     model = opened.start or _new_autoencoder(plan)
+    teacher = copy.deepcopy(model.decoder) if plan.teacher_weight else None
+    if plan.decoder_widths:
+        model = with_new_decoder(
+            model,
+            widths=plan.decoder_widths,
+            layers=plan.decoder_layers,
+        )
     model.requires_grad_(True)
     if plan.decoder_only:
         model.encoder.requires_grad_(False)
     stored = {key: value.clone() for key, value in model.state_dict().items()}
-    convert_network(model, device=context.device, dtype=DTYPES[recipe.loop.precision])
+    for network in (model, teacher):
+        if network is not None:
+            convert_network(
+                network,
+                device=context.device,
+                dtype=DTYPES[recipe.loop.precision],
+            )
     train_task = AutoencoderTrainTask(
         model,
         opened.train,
@@ -69,6 +83,7 @@ def _build(
         data=recipe.data,
         plan=plan,
         stored=stored,
+        teacher=teacher,
     )
     return Training(train_task)
 

@@ -44,6 +44,7 @@ class AutoencoderTrainTask:
         data: of the recipe.
         plan: of the recipe.
         stored: the model's weights before they were rounded; frozen ones are written from them.
+        teacher: the decoder to learn from, beside the image; it is frozen here.
     """
 
     def __init__(
@@ -56,9 +57,11 @@ class AutoencoderTrainTask:
         data: DataPlan,
         plan: AutoencoderPlan,
         stored: Mapping[str, Tensor],
+        teacher: nn.Module | None,
     ) -> None:
         self.stored = stored
         self.model = model
+        self.teacher = teacher and teacher.requires_grad_(False)
         self.batch = batch
         self.data = data
         self.plan = plan
@@ -91,15 +94,27 @@ class AutoencoderTrainTask:
             latents = F.avg_pool2d(latents, 2)
             images = F.avg_pool2d(images, 2)
         decoded = ae.decode(self.model, latents)
-        image_loss = (decoded - images).abs().mean()
+        image_loss = self._distance(decoded, images)
+        latent_loss = self.plan.anchor_weight * anchor_loss + POWER_WEIGHT * power_loss
+        loss: Tensor = image_loss + latent_loss
+        if self.teacher is not None:
+            taught = self.teacher(latents).float()
+            loss = loss + self.plan.teacher_weight * self._distance(decoded, taught)
+        return loss
+
+    def _distance(
+        self,
+        decoded: Tensor,
+        images: Tensor,
+    ) -> Tensor:
+        """L1 of values, and of gradients with their weight."""
         gradient_losses = [
             _gradient_distance(decoded, images, reach) for reach in GRADIENT_REACHES_PX
         ]
         gradient_loss = sum(gradient_losses) / len(gradient_losses)
-        latent_loss = self.plan.anchor_weight * anchor_loss + POWER_WEIGHT * power_loss
         sharpness_loss = self.plan.gradient_weight * gradient_loss
-        loss: Tensor = image_loss + sharpness_loss + latent_loss
-        return loss
+        distance: Tensor = (decoded - images).abs().mean() + sharpness_loss
+        return distance
 
     def _anchor_loss(
         self,
