@@ -25,6 +25,7 @@ from ..core import recipe as recipes
 from ..core.errors import AdapterMismatch, BadRecipe, BadWeights, first_line
 from ..tensors.faults import BROKEN
 from ..tensors.files import read_all_tensors, write_tensors
+from ..tissue.nucleus_sizes import ClassSizes
 
 Network: TypeAlias = ModelMixin
 """A base's network of diffusers, with the methods of its `PeftAdapterMixin`."""
@@ -54,6 +55,8 @@ class AdapterInfo:
             no nuclei, and from nuclei without classes. Sampling with it needs no guidance.
         licence: of its weights.
         data: data it was trained on, with licences.
+        sizes: of an adapter that follows sizes of nuclei: those of its training tiles by class,
+            which are drawn for nuclei that have none; empty: none is drawn.
     """
 
     name: str
@@ -66,6 +69,7 @@ class AdapterInfo:
     guidance: tuple[float, float] | None = None
     licence: str = "Apache-2.0"
     data: tuple[str, ...] = ()
+    sizes: tuple[ClassSizes, ...] = ()
 
     def __post_init__(self) -> None:
         # the library names modules by it
@@ -73,6 +77,8 @@ class AdapterInfo:
             raise ValueError("name must be text of one line, without dots")
         if self.rank < 1 or not math.isfinite(self.alpha):
             raise ValueError("rank must be at least 1, and alpha finite")
+        if len(self.sizes) not in (0, len(self.classes)):
+            raise ValueError(f"sizes must be of each of the {len(self.classes)} classes, or none")
 
 
 def add_adapter(

@@ -26,6 +26,7 @@ from ..core.errors import AdapterMismatch, UnknownLabel
 from ..core.line_of_facts import line_of_facts
 from ..core.store import sha256_of
 from ..tissue.grain_table import Grain
+from ..tissue.nucleus_sizes import ClassSizes
 from .adapters import (
     ADAPTER_FILE,
     AdapterInfo,
@@ -68,6 +69,7 @@ class Bundle:
         base_sha256: of the base as it was loaded; adapters are bound to it.
         base: what the network needs besides its weights.
         grain: what the autoencoder loses; None: it was not measured.
+        sizes: of nuclei by class, drawn for those that have none; see `AdapterInfo`.
     """
 
     info: BundleInfo
@@ -80,6 +82,7 @@ class Bundle:
     base_sha256: str = ""
     base: Base = field(default_factory=CompactBase)
     grain: Grain | None = None
+    sizes: tuple[ClassSizes, ...] = ()
     _merged: dict[str, Bundle] = field(
         default_factory=dict,
         init=False,
@@ -154,6 +157,7 @@ class Bundle:
                 unet=merged_unet,
                 structure=self.structures.get(adapter, self.structure),
                 structures={},
+                sizes=self.adapters[adapter].sizes if adapter in self.adapters else (),
             )
             # only the last one is kept: a large base twice in memory is enough
             self._merged = {adapter: merged_bundle}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from ..model.info import BundleInfo
 from ..tissue.appearance import Appearance
 from ..tissue.film_grain import add_grain
 from ..tissue.grain_table import Grain
+from ..tissue.nucleus_sizes import draw_shapes
 from .batch_check import is_batch_exact, max_batch
 from .exemplar_start import Start, exemplar_start
 from .painter import EstimateCallback, SamplingSettings, decode_canonical, paint_latents
@@ -254,8 +255,17 @@ def _estimate_callback(
 
 
 def _conditions_of_item(item: SampleItem, bundle: Bundle) -> ItemConditions:
-    label = bundle.label_index(item.condition.label)
-    return conditions_of(item.condition, item.appearance, label)
+    """What the network is shown; nuclei without a size have one drawn where it follows sizes."""
+    condition = item.condition
+    label = bundle.label_index(condition.label)
+    if condition.nuclei is not None and bundle.sizes:
+        drawn = draw_shapes(
+            condition.nuclei,
+            bundle.sizes,
+            seed=item.generator.initial_seed(),
+        )
+        condition = replace(condition, nuclei=drawn)
+    return conditions_of(condition, item.appearance, label)
 
 
 @torch.inference_mode()

@@ -19,10 +19,11 @@ from ..core.nucleus_shapes import known_shapes
 from ..core.store import digest
 from ..core.tile import Mask, Pixels
 from ..core.version import __version__
-from ..model.adapters import adapter_names
+from ..model.adapters import AdapterInfo, adapter_names
 from ..model.bundle import Bundle
 from ..model.info import BundleInfo
 from ..tissue.appearance import Appearance
+from ..tissue.nucleus_sizes import draw_shapes
 from .batches import SampleItem
 from .painter import SamplingSettings
 
@@ -77,6 +78,10 @@ def describe(
         recipe["nuclei"] |= _shape_facts(
             condition.nuclei,
             followed=followed,
+        )
+        recipe["nuclei"] |= _drawn_facts(
+            condition.nuclei,
+            bundle.adapters.get(verb_adapter(bundle, verb) or ""),
         )
     if condition.context is not None:
         recipe["extent"] = "hole"
@@ -232,6 +237,15 @@ def _shape_facts(
         "sha256": hashlib.sha256(values.tobytes()).hexdigest(),
     }
     return {"shapes": facts}
+
+
+def _drawn_facts(nuclei: Nuclei, adapter: AdapterInfo | None) -> dict[str, Any]:
+    """How many nuclei have a size that was drawn; nothing where none is drawn."""
+    if adapter is None or not adapter.sizes:
+        return {}
+    drawn = known_shapes(draw_shapes(nuclei, adapter.sizes, seed=0).shapes_or_unknown())
+    count = int((drawn & ~known_shapes(nuclei.shapes_or_unknown())).sum())
+    return {"drawn_shapes": count} if count else {}
 
 
 def _nuclei_bytes(nuclei: Nuclei) -> bytes:

@@ -36,27 +36,55 @@ def hashed_at(
     Returns:
         (count, height, width) uint64, uniform.
     """
+    columns = _positions(x, width)
+    rows = _positions(y, height)
+    return _hashed(
+        seed,
+        columns[None, :],
+        rows[:, None],
+        count,
+    )
+
+
+def hashed_places(
+    seed: int,
+    x: NDArray[np.int64],
+    y: NDArray[np.int64],
+    *,
+    count: int,
+) -> Words:
+    """The numbers (count, N) that `hashed_at` gives single places.
+
+    Args:
+        seed: any whole number; its lowest 64 bits count.
+        x: (N,) columns, which may be negative.
+        y: (N,) rows.
+        count: independent numbers a place.
+    """
+    return _hashed(
+        seed,
+        x.view(np.uint64),
+        y.view(np.uint64),
+        count,
+    )
+
+
+def _hashed(
+    seed: int,
+    columns: Words,
+    rows: Words,
+    count: int,
+) -> Words:
+    """Numbers (count, ...) of columns and rows that are broadcast."""
     with np.errstate(over="ignore"):
         lowest = np.array(
             [seed & (2**64 - 1)],
             np.uint64,
         )
         key = _mixed(lowest + _GAMMA)
-        columns = _mixed(
-            _positions(
-                x,
-                width,
-            )
-            + key
-        )
-        rows = _mixed(
-            _positions(
-                y,
-                height,
-            )
-            ^ _mixed(key)
-        )
-        places = columns[None, :] + _GAMMA * rows[:, None]
+        mixed_columns = _mixed(columns + key)
+        mixed_rows = _mixed(rows ^ _mixed(key))
+        places = mixed_columns + _GAMMA * mixed_rows
         numbers = [_mixed(places + _GAMMA * np.uint64(index)) for index in range(count)]
     return np.stack(numbers)
 

@@ -1,13 +1,19 @@
 """Adapters that learn sizes and shapes of nuclei."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 from small import write_recipe
 
 import histosynth as hs
+from histosynth.core import recipe as recipes
+from histosynth.core.errors import BadWeights
 from histosynth.core.nucleus_shapes import known_shapes
+from histosynth.model.adapters import ADAPTER_FILE, read_adapter
 from histosynth.model.parts import load_part
 from histosynth.model.structure import StructureEncoder
 from histosynth.pipeline.train import train
@@ -78,3 +84,35 @@ def test_shapes_are_dropped_by_their_share():
     some = known[(known > 0) & (known < 1)]
     assert some.mean() == pytest.approx(0.7, abs=0.05)
     assert batches._without_some_shapes(NUCLEI, random) is NUCLEI
+
+
+def test_the_adapter_keeps_typical_sizes_and_nuclei_without_one_get_theirs(adapter, base):
+    bundle = hs.open_bundle(base, device="cpu", dtype="fp32")
+    sizes = bundle.load_adapter(adapter).sizes
+    assert len(sizes) == len(NUCLEI.classes)
+    measured = [index for index, of_class in enumerate(sizes) if of_class.area_um2]
+    assert measured
+    drawn = int(np.isin(NUCLEI.class_ids, measured).sum())
+    own = hs.synthesize(NUCLEI, bundle=bundle, steps=2, seed=1)[0]
+    assert own.recipe["nuclei"]["drawn_shapes"] == drawn
+    stated = hs.synthesize(with_area(30), bundle=bundle, steps=2, seed=1)[0]
+    assert "drawn_shapes" not in stated.recipe["nuclei"]
+    assert stated.recipe["nuclei"]["shapes"]["known"] == len(NUCLEI)
+    again = hs.synthesize(NUCLEI, bundle=bundle, steps=2, seed=1)[0]
+    np.testing.assert_array_equal(own.pixels, again.pixels)
+
+
+def test_an_adapter_without_sizes_draws_none(base):
+    bundle = hs.open_bundle(base, device="cpu", dtype="fp32")
+    made = hs.synthesize(NUCLEI, bundle=bundle, steps=2, seed=1)[0]
+    assert "drawn_shapes" not in made.recipe["nuclei"]
+
+
+def test_sizes_of_other_classes_in_its_file_are_refused(adapter, base, tmp_path):
+    info, tensors = read_adapter(adapter / ADAPTER_FILE)
+    facts = recipes.as_dict(info) | {"sizes": recipes.as_dict(info)["sizes"][:1]}
+    folder = tmp_path / "altered"
+    shutil.copytree(adapter, folder)
+    save_file(tensors, folder / ADAPTER_FILE, {"histosynth": json.dumps(facts)})
+    with pytest.raises(BadWeights, match="sizes must be of each of the 3 classes, or none"):
+        hs.open_bundle(base, device="cpu", dtype="fp32").load_adapter(folder)

@@ -18,6 +18,7 @@ from ....model.fused_lora import fuse_lora_layers
 from ....model.parts import part_weights, save_part
 from ....model.structure import with_shapes
 from ....tensors.device import DTYPES
+from ....tissue.nucleus_sizes import ClassSizes, measure_sizes
 from ...data.sources import Example
 from ...data.views import VIEW_SEED, LatentView, open_views, tiles_sha256
 from ...loop.fit import module_weights
@@ -145,9 +146,12 @@ def build_adapter(
     """
     bundle = opened.bundle
     base_structure = bundle.structure
+    sizes: tuple[ClassSizes, ...] = ()
     if recipe.adapter.shapes:
         opened = _with_shapes(opened)
         bundle.structure = with_shapes(base_structure)
+        learnt = [example.nuclei for example in opened.train if example.nuclei is not None]
+        sizes = measure_sizes(learnt, bundle.info.classes)
     # what is written stays as it was before anything is rounded to bfloat16
     stored = _stored_weights(bundle)
     views = encode_tiles(
@@ -174,7 +178,7 @@ def build_adapter(
         plan=recipe.conditions,
         loop=recipe.loop,
         paint=guard.paint if guard else context.paint,
-        save=_saver(recipe, bundle, stored),
+        save=_saver(recipe, bundle, stored, sizes),
         guided=(recipe.task, guidance) if guidance else None,
         guide=guide,
     )
@@ -228,6 +232,7 @@ def _saver(
     recipe: AdapterRecipe,
     bundle: Bundle,
     stored: Mapping[str, _Weights],
+    sizes: tuple[ClassSizes, ...],
 ) -> Save:
     """Writes the adapter, with its structure encoder if it has its own."""
     plan = recipe.adapter
@@ -242,6 +247,7 @@ def _saver(
         guidance=(plan.guided.nuclei, plan.guided.classes) if plan.guided else None,
         licence=bundle.info.licence,
         data=bundle.info.data,
+        sizes=sizes,
     )
 
     def save(folder: Path, averaged: _Weights) -> None:

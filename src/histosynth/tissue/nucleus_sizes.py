@@ -1,0 +1,136 @@
+"""Typical sizes of nuclei by class, and sizes drawn from them for nuclei that have none.
+
+Asked for nothing, a network paints the mean nucleus; tissue is made of nuclei that differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..core.arrays import Float32Array, Float64Array
+from ..core.nuclei import ANY_CLASS, Nuclei
+from ..core.nucleus_shapes import (
+    HALF_TURN,
+    MAX_AREA_UM2,
+    MAX_ELONGATION,
+    known_shapes,
+)
+from .position_hash import hashed_places
+
+LEVELS = tuple(round(level, 3) for level in np.linspace(0.01, 0.99, 15))
+"""Levels of the quantiles that are kept."""
+MIN_MEASURED = 50
+"""Nuclei of a class below which its sizes are not kept."""
+_PLACES_PER_PX = 8
+_WORD = 2.0**64
+
+
+@dataclass(frozen=True)
+class ClassSizes:
+    """Quantiles of one class at `LEVELS`; none: too few nuclei were measured.
+
+    Attributes:
+        area_um2: ascending.
+        elongation: ascending, 1 is round.
+    """
+
+    area_um2: tuple[float, ...] = ()
+    elongation: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check("area_um2", self.area_um2, 0.01, MAX_AREA_UM2)
+        _check("elongation", self.elongation, 1.0, MAX_ELONGATION)
+        if len(self.area_um2) != len(self.elongation):
+            raise ValueError("area_um2 and elongation must be known of the same classes")
+
+    def drawn(self, area_level: Float64Array, elongation_level: Float64Array) -> Float64Array:
+        """(N, 2) area and elongation at levels in [0, 1], between the quantiles."""
+        return np.stack(
+            [
+                np.interp(area_level, LEVELS, self.area_um2),
+                np.interp(elongation_level, LEVELS, self.elongation),
+            ],
+            axis=1,
+        )
+
+
+def _check(
+    name: str,
+    quantiles: tuple[float, ...],
+    least: float,
+    most: float,
+) -> None:
+    if not quantiles:
+        return
+    if len(quantiles) != len(LEVELS):
+        raise ValueError(f"{name} has {len(quantiles)} quantiles in place of {len(LEVELS)}")
+    if not all(least <= value <= most for value in quantiles):
+        raise ValueError(f"quantiles of {name} must lie within {least:g}..{most:g}")
+    if list(quantiles) != sorted(quantiles):
+        raise ValueError(f"quantiles of {name} must ascend")
+
+
+def measure_sizes(
+    tiles: Iterable[Nuclei],
+    classes: Sequence[str],
+) -> tuple[ClassSizes, ...]:
+    """Sizes of each class over tiles whose nuclei have shapes, in the order of the classes.
+
+    Args:
+        tiles: the nuclei of each; those without a shape are left out.
+        classes: of all tiles.
+    """
+    found: list[list[Float32Array]] = [[] for _ in classes]
+    for nuclei in tiles:
+        shapes = nuclei.shapes_or_unknown()
+        known = known_shapes(shapes)
+        for class_id, of_class in enumerate(found):
+            of_class.append(shapes[known & (nuclei.class_ids == class_id)])
+    return tuple(
+        _sizes_of(np.concatenate(of_class)) if of_class else ClassSizes() for of_class in found
+    )
+
+
+def _sizes_of(shapes: Float32Array) -> ClassSizes:
+    if len(shapes) < MIN_MEASURED:
+        return ClassSizes()
+    area, elongation, _ = np.quantile(shapes, LEVELS, axis=0).T.round(3)
+    return ClassSizes(tuple(area.tolist()), tuple(elongation.tolist()))
+
+
+def draw_shapes(
+    nuclei: Nuclei,
+    sizes: Sequence[ClassSizes],
+    *,
+    seed: int,
+) -> Nuclei:
+    """The nuclei with a shape each, where their class has known sizes; given shapes stay.
+
+    Area, elongation and angle of a nucleus depend on the seed and its own position alone: others
+    may come and go.
+
+    Args:
+        nuclei: of one tile.
+        sizes: by class, in the order of the nuclei's; none: nothing is drawn.
+        seed: any whole number.
+    """
+    shapes = nuclei.shapes_or_unknown()
+    missing = ~known_shapes(shapes) & (nuclei.class_ids != ANY_CLASS)
+    places = np.rint(nuclei.xy * _PLACES_PER_PX).astype(np.int64)
+    words = hashed_places(
+        seed,
+        places[:, 0],
+        places[:, 1],
+        count=3,
+    )
+    levels = words / _WORD
+    drawn = shapes.astype(np.float64)
+    for class_id, of_class in enumerate(sizes):
+        own = missing & (nuclei.class_ids == class_id)
+        if of_class.area_um2 and own.any():
+            drawn[own, :2] = of_class.drawn(levels[0, own], levels[1, own])
+            drawn[own, 2] = levels[2, own] * HALF_TURN
+    return replace(nuclei, shapes=drawn.astype(np.float32))
