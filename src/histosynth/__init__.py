@@ -42,6 +42,7 @@ _MODULE_OF = {
     "draw_mask": "tissue.masks",
     "draw_layout": "tissue.layout",
     "evaluate": "pipeline.evaluate",
+    "find_empty": "tissue.empty",
     "measure_appearance": "tissue.appearance",
     "open_bundle": "model.opening",
     "prepare": "pipeline.prepare",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from .pipeline.train import train
     from .sampling.steps import SamplingStep
     from .tissue.appearance import Appearance, measure_appearance
+    from .tissue.empty import find_empty
     from .tissue.layout import draw_layout
     from .tissue.masks import draw_mask
 

@@ -158,6 +158,18 @@ def regions_geojson(regions: Sequence[Region]) -> str:
     return json_line(collection) + "\n"
 
 
+def moved_region(region: Region, x: float, y: float) -> Region:
+    """A region in the frame of a window whose corner is (x, y)."""
+    outline, *holes = [
+        tuple((column - x, row - y) for column, row in ring) for ring in region.rings
+    ]
+    return Region(
+        region.name,
+        outline,
+        tuple(holes),
+    )
+
+
 def region_mask(
     regions: Sequence[Region],
     shape: tuple[int, int],

@@ -42,6 +42,15 @@ Draw = Annotated[
         help="Draw N layouts of nuclei like those of the training tissue, in place of --nuclei.",
     ),
 ]
+Regions = Annotated[
+    Path | None,
+    typer.Option(
+        parser=parse_path,
+        metavar="PATH",
+        help="GeoJSON of regions without tissue (lumen, background, glass, fat, empty), or a mask "
+        "picture that is black where tissue is; or a folder of them by stem.",
+    ),
+]
 Out = Annotated[
     Path,
     typer.Option(help="Folder for <stem>_<k>.png, or for a tile set."),
@@ -98,6 +107,7 @@ def synthesize(
     out: Out,
     nuclei: NucleiPath = None,
     draw: Draw = None,
+    regions: Regions = None,
     classes: ClassMap = None,
     size: SizeText = "256",
     crop: CropText = None,
@@ -156,6 +166,7 @@ def synthesize(
             out,
             size=TileSize.of(size, crop),
             draw=draw,
+            regions=regions,
             appearance=appearance,
             variants=n,
             options=options,

@@ -72,12 +72,15 @@ class Condition:
         size: of the tile in pixels; a plain (width, height) is taken too.
         label: the bundle's label of the tissue, or None.
         context: known pixels and mask, for `local`.
+        empty: (H, W) bool, True where there is no tissue: lumina, glass, the inside of fat cells;
+            whatever `pictures.as_mask` takes. None: left to the model.
     """
 
     nuclei: Nuclei | None
     size: Size
     label: str | None = None
     context: Context | None = None
+    empty: Mask | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", Size(*self.size))
@@ -87,6 +90,8 @@ class Condition:
             context_size = _size_of(self.context.mask)
             if context_size != self.size:
                 raise SizeMismatch("context", context_size, self.size)
+        if self.empty is not None:
+            object.__setattr__(self, "empty", _checked_empty(self.empty, self.size))
 
     def __repr__(self) -> str:
         nuclei = (
@@ -99,6 +104,8 @@ class Condition:
             facts.append(f"label {self.label!r}")
         if self.context is not None:
             facts.append(f"{float(self.mask.mean()):.1%} to complete")
+        if self.empty is not None:
+            facts.append(f"{float(self.empty.mean()):.1%} without tissue")
         return line_of_facts("Condition", facts)
 
     @property
@@ -107,6 +114,24 @@ class Condition:
         if self.context is not None:
             return self.context.mask
         return np.ones(self.size.shape, bool)
+
+
+def _checked_empty(empty: Mask, size: Size) -> Mask | None:
+    """A mask of what holds no tissue; one that marks nothing is None.
+
+    Raises:
+        NotRGB, BadMask: it is no mask, or covers the whole tile.
+        SizeMismatch: it is not of the tile's size.
+    """
+    mask = as_mask(empty)
+    if mask.shape != size.shape:
+        raise SizeMismatch("regions without tissue", _size_of(mask), size)
+    if mask.all():
+        raise BadMask(
+            "The regions without tissue cover the whole tile, so nothing is left to make.",
+            "Leave some of the tile for tissue.",
+        )
+    return read_only(mask) if mask.any() else None
 
 
 def _size_of(array: Pixels | Mask) -> Size:

@@ -65,16 +65,27 @@ def conditions_of(
     appearance: Appearance,
     label: int | None,
 ) -> ItemConditions:
-    """A user's condition, with its known tissue in canonical stain."""
+    """A user's condition, with its known tissue in canonical stain.
+
+    Where there is no tissue, glass is known: networks have learnt what stands beside it.
+    """
     context = condition.context
-    style = torch.from_numpy(appearance.style)
-    if context is None:
-        return ItemConditions(condition.nuclei, style=style, label=label)
+    known = None
+    mask = None
+    if context is not None:
+        known = appearance.frame.to_canonical(context.pixels)
+        mask = context.mask
+    empty = condition.empty
+    if empty is not None and empty.any():
+        mask = condition.mask & ~empty
+        if known is None:
+            known = np.zeros((*condition.size.shape, 3), np.float32)
+        known[condition.mask & empty] = appearance.frame.to_canonical(appearance.glass())
     return ItemConditions(
         condition.nuclei,
-        known=appearance.frame.to_canonical(context.pixels),
-        mask=context.mask,
-        style=style,
+        known=known,
+        mask=mask,
+        style=torch.from_numpy(appearance.style),
         label=label,
     )
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from ..core.condition import Condition
 from ..core.errors import BadOption, Cancelled
 from ..core.nuclei import Nuclei
-from ..core.pictures import PictureInput, batch_of
+from ..core.pictures import PictureInput, as_mask, batch_of
 from ..core.seeds import check_seed
 from ..core.synthetic import Synthetic
+from ..core.tile import Mask
 from ..sampling.options import SamplingOptions
 from ..tissue.appearance import Appearance
 from .nuclei_argument import as_nuclei
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
 MAX_VARIANTS = 10_000
 AppearanceInput = PictureInput | Appearance
 _PICTURE_AXES = 3
+_MASK_AXES = 2
 
 
 def synthesize(
     nuclei: Nuclei | Sequence[Nuclei],
     *,
+    empty: PictureInput | Sequence[PictureInput] | None = None,
     appearance: AppearanceInput | Sequence[AppearanceInput] | None = None,
     label: str | None = None,
     n: int = 1,
@@ -50,6 +53,9 @@ def synthesize(
 
     Args:
         nuclei: of one tile, or of several; their `size` and `mpp` are the tiles'.
+        empty: where there is no tissue (lumina, glass, the inside of fat cells): a mask in any form
+            that `as_mask` takes, for all sets of nuclei, or a list or an array of three axes: one
+            for each; None: left to the model.
         appearance: whose stain and style to take: a reference tile in any form that `as_rgb` takes
             (path, PIL image, array, tensor, `Tile`), a measured `Appearance`, or a name from the
             bundle's palette; a list, or an array of four axes: one for each set of nuclei; None:
@@ -75,6 +81,7 @@ def synthesize(
     Raises:
         BadOption: an option cannot be used, or `nuclei` are none.
         NotRGB, UnreadableImage: the appearance is no picture that can be used.
+        BadMask, SizeMismatch: `empty` is no mask of the tile, or covers it whole.
         BadSize, UnknownClasses, ScaleMismatch, UnknownLabel: the nuclei, the appearance or the
             label do not fit the bundle.
         Cancelled: `on_step` cancelled; its `finished` holds the pictures that were complete.
@@ -97,13 +104,17 @@ def synthesize(
     if not isinstance(n, int) or not 1 <= n <= MAX_VARIANTS:
         raise BadOption("n", n, f"a whole number from 1 to {MAX_VARIANTS}")
     sets = _sets(nuclei)
+    masks = _masks(empty, len(sets))
+    conditions = [
+        Condition(one, one.size, label, empty=mask) for one, mask in zip(sets, masks, strict=True)
+    ]
     appearances = _appearances(appearance, len(sets), opened)
     pictures: list[tuple[int, int, Synthetic]] = []
     with shown_stages(progress, "sampling") as (on_progress,):
         try:
             for each in sample(
                 opened,
-                [Condition(one, one.size, label) for one in sets],
+                conditions,
                 appearances,
                 seed=seed,
                 variants=n,
@@ -134,6 +145,27 @@ def _in_order(pictures: list[tuple[int, int, Synthetic]]) -> tuple[Synthetic, ..
     """Pictures by set of nuclei and variant."""
     in_order = sorted(pictures, key=lambda each: each[:2])
     return tuple(picture for _, _, picture in in_order)
+
+
+def _masks(
+    empty: PictureInput | Sequence[PictureInput] | None,
+    count: int,
+) -> list[Mask | None]:
+    """One mask, or none, for each of `count` sets of nuclei.
+
+    Raises:
+        BadMask: one is no mask.
+        BadOption: a list of another length.
+    """
+    if empty is None:
+        return [None] * count
+    several = batch_of(empty, _MASK_AXES)
+    if several is None:
+        return [as_mask(empty, "the mask `empty`")] * count  # type: ignore[arg-type]
+    if len(several) != count:
+        found = f"a list of {len(several)}"
+        raise BadOption("empty", found, f"one, or one for each of {count} sets of nuclei")
+    return [None if each is None else as_mask(each, "the mask `empty`") for each in several]
 
 
 def _appearances(

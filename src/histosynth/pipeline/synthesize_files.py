@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..annotation.empty_regions import EmptyRegions, read_empty_regions
 from ..annotation.nuclei_files import NUCLEI_SUFFIXES
 from ..core.errors import BadOption, HistosynthError
 from ..core.folder_lock import FolderRun, share_folder
@@ -80,6 +81,7 @@ def synthesize_files(
     *,
     size: TileSize | Size,
     draw: int | None = None,
+    regions: Path | None = None,
     appearance: str | None = None,
     variants: int = 1,
     options: SamplingOptions,
@@ -98,6 +100,8 @@ def synthesize_files(
         out: folder of the results.
         size: of all tiles, px, or a rule for the size of each.
         draw: number of layouts to draw; None: they come from `nuclei`.
+        regions: GeoJSON or a mask picture of what holds no tissue, for all files of nuclei, or a
+            folder of them by stem; None: left to the model.
         appearance: a palette name, `palette` for all of them in turn, a reference picture, or a
             folder of them: by stem for files of nuclei, in turn for drawn layouts.
         variants: pictures of each layout.
@@ -115,6 +119,8 @@ def synthesize_files(
     check_seed(options.seed)
     tile_size = size if isinstance(size, TileSize) else TileSize(Size(*size))
     _check_source(nuclei, draw, tile_size)
+    if draw is not None and regions is not None:
+        raise BadOption("--regions", "given together with --draw", "given together with --nuclei")
     outcome = Outcome()
     opened: Bundle
     if nuclei is not None:
@@ -124,6 +130,7 @@ def synthesize_files(
             paths,
             tile_size,
             appearance,
+            regions,
             options=options,
             bundle=opened,
             outcome=outcome,
@@ -197,6 +204,7 @@ def _plans_of_files(
     paths: Sequence[Path],
     tile_size: TileSize,
     appearance: str | None,
+    regions: Path | None,
     *,
     options: SamplingOptions,
     bundle: Bundle,
@@ -205,19 +213,31 @@ def _plans_of_files(
     """The tiles of all files that can be used; the others are refused in the outcome."""
     found = files.find_appearances(appearance, paths, bundle)
     pictures = files.appearance_pictures(appearance, found)
+    places = files.find_empty_regions(regions, paths)
     reader = files.ConditionReader.of(bundle, options)
     planner = FilePlanner(reader, tile_size)
     plans: list[TilePlan] = []
     references: dict[str, Appearance] = {}
-    for path, appearance_of_path, picture in zip(paths, found, pictures, strict=True):
+    stated: dict[Path, EmptyRegions] = {}
+    for path, appearance_of_path, picture, place in zip(
+        paths,
+        found,
+        pictures,
+        places,
+        strict=True,
+    ):
         try:
             measured = files.read_appearance(appearance_of_path)
             if picture is not None:
                 references[str(picture)] = measured
-            plans += planner.plans(path, measured, picture)
+            empty = read_empty_regions(place) if isinstance(place, Path) else place
+            if empty is not None:
+                stated[empty.path] = empty
+            plans += planner.plans(path, measured, picture, empty)
         except HistosynthError as error:
             outcome.refused[str(path)] = error.of(path)
     outcome.notes += reader.all_notes()
+    outcome.notes += [note for empty in stated.values() for note in empty.notes]
     outcome.notes += planner.notes.sentences()
     outcome.notes += ReferenceNotes.of(references.items()).sentences()
     return plans

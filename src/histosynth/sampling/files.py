@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ..annotation.class_map import read_class_map
+from ..annotation.empty_regions import REGION_SUFFIXES, EmptyRegions, read_empty_regions
 from ..annotation.nuclei_files import read_nuclei
 from ..annotation.windows import FileNuclei
 from ..core.condition import Condition, Context
 from ..core.errors import BadOption, NotWritable
 from ..core.file_names import MAX_NAME_BYTES
-from ..core.geometry import Size
+from ..core.geometry import Box, Size
 from ..core.images import IMAGE_SUFFIXES, read_mask, read_rgb
 from ..core.nuclei import Nuclei
 from ..core.nucleus_shapes import known_shapes
@@ -68,13 +69,14 @@ class ConditionReader:
             options.label,
         )
 
-    def whole(self, nuclei: Path, size: Size) -> Condition:
-        """The condition of a whole tile with the nuclei of a file."""
+    def whole(self, nuclei: Path, size: Size, regions: EmptyRegions | None = None) -> Condition:
+        """The condition of a whole tile with the nuclei of a file, and its regions if stated."""
         found = self._nuclei(nuclei, size, "global")
         condition = Condition(
             found,
             size,
             self.label,
+            empty=None if regions is None else regions.inside(Box(0, 0, *size)),
         )
         check_condition(condition, self.bundle.info)
         return condition
@@ -197,6 +199,34 @@ def find_appearances(
         path,
         IMAGE_SUFFIXES,
         "reference picture",
+    )
+
+
+def find_empty_regions(
+    regions: Path | None,
+    files: Sequence[Path],
+) -> list[EmptyRegions | Path | None]:
+    """Per nuclei file: its regions without tissue, or the file to read them of.
+
+    Args:
+        regions: a file for all, a folder of them by stem, or None.
+        files: the nuclei files.
+
+    Raises:
+        BadRegions, UnreadableImage, BadMask: the one file cannot be used.
+        NoFiles, BadPairing: a folder does not fit the files.
+    """
+    if regions is None:
+        return [None] * len(files)
+    if os.path.isfile(regions):
+        return [read_empty_regions(regions)] * len(files)
+    return list(
+        pair_by_stem(
+            files,
+            regions,
+            REGION_SUFFIXES,
+            "file of regions",
+        )
     )
 
 

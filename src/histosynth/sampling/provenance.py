@@ -83,6 +83,8 @@ def describe(
             condition.nuclei,
             bundle.adapters.get(verb_adapter(bundle, verb) or ""),
         )
+    if condition.empty is not None:
+        recipe["empty"] = _empty_facts(condition.empty)
     if condition.context is not None:
         recipe["extent"] = "hole"
         recipe["settings"]["exemplar"] = settings.exemplar
@@ -150,6 +152,9 @@ def condition_key(condition: Condition) -> int:
         )
         content.update(known.tobytes())
         content.update(mask.tobytes())
+    if condition.empty is not None:
+        content.update(b"empty")
+        content.update(condition.empty.tobytes())
     first_bytes = content.digest()[:8]
     return int.from_bytes(
         first_bytes,
@@ -237,6 +242,14 @@ def _shape_facts(
         "sha256": hashlib.sha256(values.tobytes()).hexdigest(),
     }
     return {"shapes": facts}
+
+
+def _empty_facts(empty: Mask) -> dict[str, Any]:
+    """The share of a tile that is to hold no tissue, and a digest of where."""
+    return {
+        "share": round(float(empty.mean()), 4),
+        "sha256": hashlib.sha256(np.packbits(empty).tobytes()).hexdigest(),
+    }
 
 
 def _drawn_facts(nuclei: Nuclei, adapter: AdapterInfo | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..annotation.empty_regions import EmptyRegions
 from ..annotation.windows import FileNuclei, extent_of
 from ..core.condition import Condition
 from ..core.errors import BadNuclei, BadOption, BadSize, UnknownClasses
@@ -102,6 +103,7 @@ class FilePlanner:
         path: Path,
         appearance: Appearance,
         picture: Path | None,
+        regions: EmptyRegions | None = None,
     ) -> list[TilePlan]:
         """The tiles of one file.
 
@@ -109,6 +111,7 @@ class FilePlanner:
             path: of the nuclei.
             appearance: of the tiles.
             picture: that the appearance was measured on; None: it comes from the palette.
+            regions: of the layout, without tissue; None: left to the model.
 
         Raises:
             HistosynthError: whatever the file, its size or its nuclei are refused for.
@@ -117,18 +120,19 @@ class FilePlanner:
         boxes = self.tile_size.boxes(own, self.reader.bundle.info)
         if self.tile_size.crop is None:
             try:
-                condition = self.reader.whole(path, boxes[0].size)
+                condition = self.reader.whole(path, boxes[0].size, regions)
             except BadSize as refused:
                 raise _with_crop(refused, self.reader.bundle.info) from None
             noted = self.reader.noted(path)
             return [TilePlan(path.stem, path.stem, condition, appearance, noted, path)]
-        return self._cut(path, appearance, boxes)
+        return self._cut(path, appearance, boxes, regions)
 
     def _cut(
         self,
         path: Path,
         appearance: Appearance,
         boxes: Sequence[Box],
+        regions: EmptyRegions | None,
     ) -> list[TilePlan]:
         nuclei = self.reader.file_nuclei(path)
         is_grid = self.tile_size.crop == GRID
@@ -139,7 +143,12 @@ class FilePlanner:
             inside += len(found)
             if is_grid and not len(found):
                 continue
-            condition = Condition(found, box.size, self.reader.label)
+            condition = Condition(
+                found,
+                box.size,
+                self.reader.label,
+                empty=None if regions is None else regions.inside(box, may_miss=is_grid),
+            )
             check_condition(condition, self.reader.bundle.info)
             place = f"_x{box.x}_y{box.y}" if is_grid else ""
             window = {"window": [box.x, box.y, box.width, box.height]}

@@ -46,6 +46,8 @@ MIN_TISSUE_PX = 500
 """Pixels of tissue below which dyes are not measured."""
 EXTREMES = (0.1, 99.9)
 """Percentiles of a reference that nothing made after it is beyond."""
+TYPICAL_GLASS = 238.0
+"""Grey level of glass where a reference shows none."""
 MIN_EXTREMES_PX = 10_000
 """Pixels below which they are not measured."""
 MIN_ANGLE_DEG = 12.0
@@ -154,6 +156,14 @@ class Appearance:
         if extremes is not None:
             _clip(pixels, extremes)
         return pixels
+
+    def glass(self) -> Float32Array:
+        """The colour (3,) of glass without tissue, in [0, 255] in this appearance.
+
+        It is never darker than that of glass in most slides: a dense tile shows none.
+        """
+        whitest = 0.0 if self.extremes is None else float(self.extremes[3])
+        return np.full(3, max(whitest, TYPICAL_GLASS), np.float32)
 
 
 def measure_appearance(

@@ -1,0 +1,35 @@
+"""Places without tissue in a real tile."""
+
+import numpy as np
+import pytest
+
+import histosynth as hs
+from histosynth.core.errors import NotRGB
+
+
+def with_lumen(tile, radius_px, centre=(60, 60)):
+    rows, columns = np.mgrid[: tile.shape[0], : tile.shape[1]]
+    disc = (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 < radius_px**2
+    random = np.random.default_rng(0)
+    pink = np.array([225, 170, 205]) + random.normal(0, 6, (*tile.shape[:2], 1))
+    return np.where(disc[..., None], 246, pink).clip(0, 255).astype(np.uint8), disc
+
+
+def test_a_lumen_is_found_with_its_outline(tile):
+    pixels, disc = with_lumen(tile, 25)
+    found = hs.find_empty(pixels)
+    dice = 2 * (found & disc).sum() / (found.sum() + disc.sum())
+    assert dice > 0.95 and found.dtype == bool
+
+
+def test_gaps_below_three_micrometres_do_not_count_at_any_scale(tile):
+    for mpp in (0.25, 0.5, 1.0):
+        small, _ = with_lumen(tile, 1.5 / mpp)
+        large, _ = with_lumen(tile, 8 / mpp)
+        assert not hs.find_empty(small, mpp=mpp).any()
+        assert hs.find_empty(large, mpp=mpp).any()
+
+
+def test_what_is_no_picture_is_refused():
+    with pytest.raises(NotRGB):
+        hs.find_empty(np.zeros((20, 20)))
