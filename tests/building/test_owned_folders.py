@@ -24,6 +24,7 @@ OWNERS = {
     "prepare nuclei": ("preparation/files.py", "find_nuclei_files"),
     "prepare quality check": ("preparation/files.py", "check_files"),
     "prepare quality train": ("training/run.py", "_own_run"),
+    "prepare regions": ("preparation/empty_files.py", "find_empty_files"),
     "prepare run": ("preparation/run.py", "prepare"),
     "prepare split": ("pipeline/prepare_steps.py", "split_patients_of_table"),
     "prepare stain": ("preparation/files.py", "stain_files"),

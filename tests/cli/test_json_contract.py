@@ -68,6 +68,7 @@ CALLS = {
     "recipe check": "recipe check autoencoder-1.toml",
     "prepare tiles": "prepare tiles s.tiff --size 512 --engine local --out p3",
     "prepare stain": "prepare stain real --out st",
+    "prepare regions": "prepare regions real --mpp 0.5 --out re",
     "bundle pack": "bundle pack {bundle} --out b.zip",
     "bundle grain": "bundle grain changed --tiles many --mpp 0.5",
     "bundle export": "bundle export {bundle} --out ex",

@@ -274,6 +274,33 @@ def nuclei(
 
 
 @app.command()
+def regions(
+    images: Images,
+    out: Out,
+    mpp: ImageMpp,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find places without tissue in pictures (lumina, glass, fat): masks for synthesize --regions.
+
+    Example: histosynth prepare regions tiles --mpp 0.5 --out regions
+    """
+    from ..pipeline.prepare_steps import find_empty_files
+
+    output = Output(as_json, quiet)
+    with output.progress("finding regions") as on_progress:
+        outcome, shares = find_empty_files(
+            images,
+            out,
+            mpp=mpp,
+            on_progress=on_progress,
+        )
+    lines = [f"{name}: {share:.1%} without tissue" for name, share in shares.items()]
+    lines.append(f"Preview: {out / 'look' / 'contact.png'}")
+    output.report(outcome, {"empty_shares": shares}, lines)
+
+
+@app.command()
 def split(
     table: Annotated[
         Path,

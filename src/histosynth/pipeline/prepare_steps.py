@@ -9,6 +9,7 @@ from ..core.errors import BadOption
 from ..core.folder_lock import share_folder
 from ..core.outcome import Outcome
 from ..core.progress import ProgressCallback
+from ..preparation.empty_files import find_empty_files
 from ..preparation.fetch.project import fetch_project
 from ..preparation.files import check_files, find_nuclei_files, split_table, stain_files
 from ..preparation.recipe import SplitPlan
@@ -17,6 +18,7 @@ __all__ = [
     "check_files",
     "detect_nuclei",
     "fetch_project",
+    "find_empty_files",
     "split_patients_of_table",
     "stain_files",
 ]

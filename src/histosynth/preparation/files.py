@@ -48,11 +48,11 @@ PICTURES_A_ROW = 8
 """Of a contact sheet."""
 NucleiFormat = Literal["csv", "geojson"]
 _TEXTS = {"csv": nuclei_csv, "geojson": nuclei_geojson}
-_SHEET = "look/contact.png"
+CONTACT_SHEET = "look/contact.png"
 
 
 @dataclass
-class _Pairs:
+class ShownPairs:
     """Pictures before and after a step, as many as a contact sheet shows."""
 
     before: list[Pixels] = field(default_factory=list)
@@ -60,6 +60,7 @@ class _Pairs:
 
     @property
     def is_full(self) -> bool:
+        """Whether a row is."""
         return len(self.before) >= PICTURES_A_ROW
 
     def add(
@@ -67,6 +68,7 @@ class _Pairs:
         before: Pixels,
         after: Pixels,
     ) -> None:
+        """Show one more."""
         self.before.append(before)
         self.after.append(after)
 
@@ -96,10 +98,10 @@ def stain_files(
     files = list_files(images, IMAGE_SUFFIXES)
     if method not in STAIN_METHODS:
         raise BadOption("--method", method, f"one of {', '.join(STAIN_METHODS)}")
-    _refuse_input_folder(images, out)
+    refuse_input_folder(images, out)
     target_stain = fit_stain(method, read_rgb(target), target.name) if target else None
     own = OwnFiles(out)
-    undecided = own.undecided([*(f"{path.stem}.png" for path in files), _SHEET])
+    undecided = own.undecided([*(f"{path.stem}.png" for path in files), CONTACT_SHEET])
     ensure_folder(out)
     if undecided:
         _stain_all(files, own.trial(), method, target_stain)
@@ -119,19 +121,19 @@ def _stain_all(
         return outcome
     if target_stain is None:
         target_stain = medoid(list(stains.values()))
-    pairs = _Pairs()
+    pairs = ShownPairs()
     for done, (path, stain) in enumerate(stains.items(), start=1):
         pixels = read_rgb(path)
         restained = restain_between(stain, target_stain)(pixels)
-        outcome.written.append(_write_picture(own, f"{path.stem}.png", restained))
+        outcome.written.append(write_own_picture(own, f"{path.stem}.png", restained))
         if not pairs.is_full:
             pairs.add(pixels, restained)
-        _report(on_progress, len(files) + done, 2 * len(files))
+        report_done(on_progress, len(files) + done, 2 * len(files))
     sheet = contact_sheet(
         [("as they are", pairs.before), (f"after {method}", pairs.after)],
         cell=192,
     )
-    _write_picture(own, _SHEET, sheet)
+    write_own_picture(own, CONTACT_SHEET, sheet)
     return outcome
 
 
@@ -148,7 +150,7 @@ def _fit_all(
             stains[path] = fit_stain(method, read_rgb(path), path.name)
         except HistosynthError as error:
             outcome.refused[path.name] = error.of(path.name)
-        _report(on_progress, done, 2 * len(files))
+        report_done(on_progress, done, 2 * len(files))
     return stains
 
 
@@ -178,7 +180,7 @@ def check_files(
     limits = limits or default_limits()
     files = list_files(images, IMAGE_SUFFIXES)
     own = OwnFiles(out)
-    undecided = own.undecided(["quality.csv", _SHEET])
+    undecided = own.undecided(["quality.csv", CONTACT_SHEET])
     ensure_folder(out)
     if undecided:
         _check_all(files, own.trial(), mpp, limits)
@@ -209,12 +211,12 @@ def _check_all(
             row = shown.setdefault(failed[0], [])
             if len(row) < PICTURES_A_ROW:
                 row.append(pixels)
-        _report(on_progress, done, len(files))
+        report_done(on_progress, done, len(files))
     outcome.written += own.write_texts({"quality.csv": csv_text(lines)})
     if shown:
         rows = [(f"{name} ({counts[name]})", pictures) for name, pictures in sorted(shown.items())]
         sheet = contact_sheet(rows, cell=192)
-        outcome.written.append(_write_picture(own, _SHEET, sheet))
+        outcome.written.append(write_own_picture(own, CONTACT_SHEET, sheet))
     return outcome, dict(counts)
 
 
@@ -255,14 +257,14 @@ def find_nuclei_files(
         The outcome, and how many nuclei of each class were found.
     """
     check_mpp_option(mpp)
-    _refuse_input_folder(images, out)
+    refuse_input_folder(images, out)
     opened = open_detector(detector, place)
     if opened is None:
         *names, last = DETECTORS
         raise BadOption("--detector", detector, f"{', '.join(names)} or {last}")
     files = list_files(images, IMAGE_SUFFIXES)
     own = OwnFiles(out)
-    undecided = own.undecided([*(f"{path.stem}.{form}" for path in files), _SHEET])
+    undecided = own.undecided([*(f"{path.stem}.{form}" for path in files), CONTACT_SHEET])
     ensure_folder(out)
     if undecided:
         _find_all(files, own.trial(), mpp, opened, form)
@@ -287,7 +289,7 @@ def _find_all(
 ) -> tuple[Outcome, dict[str, int]]:
     outcome = Outcome()
     counts: Counter[str] = Counter()
-    pairs = _Pairs()
+    pairs = ShownPairs()
     for done, path in enumerate(files, start=1):
         try:
             pixels = read_rgb(path)
@@ -304,13 +306,13 @@ def _find_all(
             if not pairs.is_full:
                 radius = max(pixels.shape[0] / 128, 2.0)
                 pairs.add(pixels, draw_nuclei(nuclei, over=pixels, radius_px=radius))
-        _report(on_progress, done, len(files))
+        report_done(on_progress, done, len(files))
     if pairs.before:
         sheet = contact_sheet(
             [("as they are", pairs.before), ("nuclei", pairs.after)],
             cell=256,
         )
-        outcome.written.append(_write_picture(own, _SHEET, sheet))
+        outcome.written.append(write_own_picture(own, CONTACT_SHEET, sheet))
     return outcome, dict(counts)
 
 
@@ -411,7 +413,7 @@ def _count_by_label(
     return by_label
 
 
-def _refuse_input_folder(images: Path, out: Path) -> None:
+def refuse_input_folder(images: Path, out: Path) -> None:
     """Results must not replace the pictures that they are made from."""
     folder = images if images.is_dir() else images.parent
     if out.exists() and out.samefile(folder):
@@ -422,20 +424,22 @@ def _refuse_input_folder(images: Path, out: Path) -> None:
         )
 
 
-def _report(
+def report_done(
     on_progress: ProgressCallback | None,
     done: int,
     total: int,
 ) -> None:
+    """Tell a callback, if there is one."""
     if on_progress:
         on_progress(done, total)
 
 
-def _write_picture(
+def write_own_picture(
     own: OwnFiles,
     name: str,
     picture: Pixels,
 ) -> Path:
+    """Write a PNG into a folder of results; returns its path."""
     with own.writing(name) as temporary:
         Image.fromarray(np.ascontiguousarray(picture)).save(temporary)
     return own.folder / name
