@@ -3,9 +3,11 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import save_file
 from small import write_recipe
 
@@ -14,9 +16,11 @@ from histosynth.core import recipe as recipes
 from histosynth.core.errors import BadWeights
 from histosynth.core.nucleus_shapes import known_shapes
 from histosynth.model.adapters import ADAPTER_FILE, read_adapter
+from histosynth.model.conditioning import ItemConditions
 from histosynth.model.parts import load_part
 from histosynth.model.structure import StructureEncoder
 from histosynth.pipeline.train import train
+from histosynth.testing import tiny_bundle
 from histosynth.tissue.layout import draw_layout
 from histosynth.training.recipes.diffusion import DiffusionPlan
 from histosynth.training.tasks.diffusion.batches import CropBatches
@@ -116,3 +120,17 @@ def test_sizes_of_other_classes_in_its_file_are_refused(adapter, base, tmp_path)
     save_file(tensors, folder / ADAPTER_FILE, {"histosynth": json.dumps(facts)})
     with pytest.raises(BadWeights, match="sizes must be of each of the 3 classes, or none"):
         hs.open_bundle(base, device="cpu", dtype="fp32").load_adapter(folder)
+
+
+def test_an_adapter_that_sees_no_shapes_draws_what_it_drew_without_them():
+    states = []
+    for nuclei in (with_area(30), NUCLEI):
+        batches = CropBatches.__new__(CropBatches)
+        batches.plan = DiffusionPlan(drop_nuclei=0.0, drop_style=1.0)
+        batches.bundle = tiny_bundle()
+        batches.style_std = torch.ones(2)
+        random = np.random.default_rng(0)
+        view = SimpleNamespace(styles=[torch.zeros(2)])
+        batches._dropped(ItemConditions(nuclei, style=torch.zeros(2)), view, random)
+        states.append(random.bit_generator.state)
+    assert states[0] == states[1]

@@ -165,7 +165,8 @@ class CropBatches:
             nuclei = None
         if nuclei is not None:
             nuclei = self._without_some_classes(nuclei, random)
-            nuclei = self._without_some_shapes(nuclei, random)
+            if self.bundle.structure.config.shapes:  # else a run draws what it drew before
+                nuclei = self._without_some_shapes(nuclei, random)
         label = conditions.label
         if random.random() < plan.drop_label:
             label = None
