@@ -91,6 +91,11 @@ def test_the_teacher_changes_what_is_learnt_and_is_not_written(tmp_path, tissue,
             "model: decoder_layers must be at least 1 at each scale but the first",
         ),
         (
+            "encoder_layers = [0, 1, 1, 1]",
+            "encoder_layers = [0, 0, 1, 1]",
+            "model: encoder_layers must be at least 1 at each scale but the first",
+        ),
+        (
             "decoder_only = true",
             "decoder_only = false",
             "model: decoder_widths needs decoder_only = true",

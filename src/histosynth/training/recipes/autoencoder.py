@@ -59,14 +59,19 @@ class AutoencoderPlan:
     def _check_scales(self) -> None:
         if not len(self.widths) == len(self.encoder_layers) == len(self.decoder_layers) == 4:
             raise ValueError("widths, encoder_layers and decoder_layers must hold 4 values each")
+        # diffusers leaves out the resampling of such a scale too
+        for name, layers in (
+            ("encoder_layers", self.encoder_layers),
+            ("decoder_layers", self.decoder_layers),
+        ):
+            if 0 in layers[1:]:
+                raise ValueError(f"{name} must be at least 1 at each scale but the first")
 
     def _check_new_decoder(self) -> None:
         if not self.decoder_widths:
             return
         if len(self.decoder_widths) != 4:
             raise ValueError("decoder_widths must hold 4 values, or none")
-        if 0 in self.decoder_layers[1:]:
-            raise ValueError("decoder_layers must be at least 1 at each scale but the first")
         for fine, coarse in itertools.pairwise(self.decoder_widths[1:]):
             if 4 * fine % coarse:
                 raise ValueError(f"decoder_widths: 4 x {fine} must be a multiple of {coarse}")
