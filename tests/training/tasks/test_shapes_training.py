@@ -8,10 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from json_contract import check_json
 from safetensors.torch import save_file
 from small import write_recipe
+from typer.testing import CliRunner
 
 import histosynth as hs
+from histosynth.cli.main import app
 from histosynth.core import recipe as recipes
 from histosynth.core.errors import BadWeights
 from histosynth.core.nucleus_shapes import known_shapes
@@ -134,3 +137,13 @@ def test_an_adapter_that_sees_no_shapes_draws_what_it_drew_without_them():
         batches._dropped(ItemConditions(nuclei, style=torch.zeros(2)), view, random)
         states.append(random.bit_generator.state)
     assert states[0] == states[1]
+
+
+def test_inspect_shows_typical_sizes(adapter, base, tmp_path):
+    folder = tmp_path / "bundle"
+    shutil.copytree(base, folder)
+    shutil.copytree(adapter, folder / "adapters" / "global")
+    done = CliRunner().invoke(app, ["bundle", "inspect", str(folder), "--json"])
+    assert done.exit_code == 0, done.output
+    (found,) = check_json(done.stdout)["adapters"]
+    assert len(found["sizes"]) == 3 and max(len(each["area_um2"]) for each in found["sizes"]) == 15
