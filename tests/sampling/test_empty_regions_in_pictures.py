@@ -167,6 +167,18 @@ def test_a_mask_of_another_size_refuses_its_layout_and_no_other(bundle_folder, t
     assert not (tmp_path / "out" / "b_0.png").exists()
 
 
+def test_nuclei_inside_of_regions_are_noted(bundle_folder, tmp_path):
+    nuclei = write_layouts(tmp_path / "nuclei", "a")
+    regions = write_lumen(tmp_path / "lumen.png")
+    outcome = run(bundle_folder, nuclei, tmp_path / "out", regions=regions)
+    columns, rows = np.rint(NUCLEI.xy).astype(int).T
+    inside = int(lumen()[rows, columns].sum())
+    assert inside > 1
+    assert outcome.notes == [
+        f"{inside} nuclei lie in regions without tissue; the pictures may lack them."
+    ]
+
+
 def test_drawn_layouts_take_no_regions(bundle_folder, tmp_path):
     with pytest.raises(BadOption, match="--regions"):
         run(

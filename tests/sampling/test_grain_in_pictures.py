@@ -9,6 +9,7 @@ from grain_of_tests import TYPICAL_NOISE, white_grain
 from histosynth import HistosynthPipeline, complete, draw_layout, synthesize
 from histosynth.diffusers import BundleComponent
 from histosynth.model.opening import open_bundle
+from histosynth.sampling.batches import _smooth_on_glass
 from histosynth.testing import tiny_bundle
 
 NUCLEI = draw_layout((128, 128), mpp=0.5, seed=0)
@@ -68,3 +69,18 @@ def test_the_pipeline_of_diffusers_has_it_too(bundle):
     for grain, expected in ((True, grained), (False, plain)):
         found = pipe(NUCLEI, seed=1, grain=grain).tiles[0]
         np.testing.assert_array_equal(found.pixels, expected.pixels)
+
+
+def test_glass_that_was_asked_for_stays_smooth_and_tissue_in_it_does_not():
+    random = np.random.default_rng(0)
+    pixels = np.full((64, 64, 3), 248, np.float32)
+    pixels[:, 32:] = 150
+    grained = pixels + random.normal(0, 4, pixels.shape).astype(np.float32)
+    empty = np.zeros((64, 64), bool)
+    empty[:32] = True
+    found = _smooth_on_glass(grained, pixels, empty) - pixels
+    strength = (grained - pixels).std()
+    assert found[:32, :32].std() < 0.3 * strength  # glass asked for
+    np.testing.assert_array_equal(found[32:], (grained - pixels)[32:])
+    np.testing.assert_allclose(found[:32, 32:], (grained - pixels)[:32, 32:], atol=1e-4)
+    assert _smooth_on_glass(grained, pixels, None) is grained

@@ -30,6 +30,16 @@ def test_gaps_below_three_micrometres_do_not_count_at_any_scale(tile):
         assert hs.find_empty(large, mpp=mpp).any()
 
 
+def test_a_tile_states_its_own_scale(tile):
+    pixels, _ = with_lumen(tile, 8)  # 4 um at 0.25 um/px, 8 um at 0.5
+    box = hs.Box(0, 0, tile.shape[1], tile.shape[0])
+    fine = hs.Tile(hs.TileRef("slide", "patient", box, mpp=0.25), pixels)
+    np.testing.assert_array_equal(hs.find_empty(fine), hs.find_empty(pixels, mpp=0.25))
+    assert not hs.find_empty(fine).any() and hs.find_empty(pixels).any()
+    with pytest.raises(ValueError, match="mpp must lie in"):
+        hs.find_empty(pixels, mpp=0)
+
+
 def test_what_is_no_picture_is_refused():
     with pytest.raises(NotRGB):
         hs.find_empty(np.zeros((20, 20)))

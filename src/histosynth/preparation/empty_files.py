@@ -14,7 +14,6 @@ from ..core.own_files import OwnFiles
 from ..core.pairing import list_files
 from ..core.progress import ProgressCallback
 from ..core.sheet import contact_sheet
-from ..core.store import ensure_folder
 from ..core.tile import Mask, Pixels
 from ..core.units import check_mpp_option
 from ..tissue.empty import find_empty
@@ -24,6 +23,7 @@ from .files import (
     refuse_input_folder,
     report_done,
     write_own_picture,
+    write_results,
 )
 
 _MARKED = (0, 160, 0)
@@ -52,12 +52,12 @@ def find_empty_files(
     check_mpp_option(mpp)
     refuse_input_folder(images, out)
     files = list_files(images, IMAGE_SUFFIXES)
-    own = OwnFiles(out)
-    undecided = own.undecided([*(f"{path.stem}.png" for path in files), CONTACT_SHEET])
-    ensure_folder(out)
-    if undecided:
-        _find_all(files, own.trial(), mpp)
-    return _find_all(files, own, mpp, on_progress)
+    return write_results(
+        out,
+        [*(f"{path.stem}.png" for path in files), CONTACT_SHEET],
+        lambda own, report: _find_all(files, own, mpp, report),
+        on_progress,
+    )
 
 
 def _find_all(

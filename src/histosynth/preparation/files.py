@@ -6,10 +6,10 @@ A picture that is refused is named with its reason, and the others continue.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -46,6 +46,7 @@ from .stain import STAIN_METHODS, Stain, fit_stain, medoid, restain_between
 
 PICTURES_A_ROW = 8
 """Of a contact sheet."""
+Result = TypeVar("Result")
 NucleiFormat = Literal["csv", "geojson"]
 _TEXTS = {"csv": nuclei_csv, "geojson": nuclei_geojson}
 CONTACT_SHEET = "look/contact.png"
@@ -100,12 +101,12 @@ def stain_files(
         raise BadOption("--method", method, f"one of {', '.join(STAIN_METHODS)}")
     refuse_input_folder(images, out)
     target_stain = fit_stain(method, read_rgb(target), target.name) if target else None
-    own = OwnFiles(out)
-    undecided = own.undecided([*(f"{path.stem}.png" for path in files), CONTACT_SHEET])
-    ensure_folder(out)
-    if undecided:
-        _stain_all(files, own.trial(), method, target_stain)
-    return _stain_all(files, own, method, target_stain, on_progress)
+    return write_results(
+        out,
+        [*(f"{path.stem}.png" for path in files), CONTACT_SHEET],
+        lambda own, report: _stain_all(files, own, method, target_stain, report),
+        on_progress,
+    )
 
 
 def _stain_all(
@@ -179,12 +180,12 @@ def check_files(
     check_mpp_option(mpp)
     limits = limits or default_limits()
     files = list_files(images, IMAGE_SUFFIXES)
-    own = OwnFiles(out)
-    undecided = own.undecided(["quality.csv", CONTACT_SHEET])
-    ensure_folder(out)
-    if undecided:
-        _check_all(files, own.trial(), mpp, limits)
-    return _check_all(files, own, mpp, limits, on_progress)
+    return write_results(
+        out,
+        ["quality.csv", CONTACT_SHEET],
+        lambda own, report: _check_all(files, own, mpp, limits, report),
+        on_progress,
+    )
 
 
 def _check_all(
@@ -263,18 +264,18 @@ def find_nuclei_files(
         *names, last = DETECTORS
         raise BadOption("--detector", detector, f"{', '.join(names)} or {last}")
     files = list_files(images, IMAGE_SUFFIXES)
-    own = OwnFiles(out)
-    undecided = own.undecided([*(f"{path.stem}.{form}" for path in files), CONTACT_SHEET])
-    ensure_folder(out)
-    if undecided:
-        _find_all(files, own.trial(), mpp, opened, form)
-    return _find_all(
-        files,
-        own,
-        mpp,
-        opened,
-        form,
-        on_progress=on_progress,
+    return write_results(
+        out,
+        [*(f"{path.stem}.{form}" for path in files), CONTACT_SHEET],
+        lambda own, report: _find_all(
+            files,
+            own,
+            mpp,
+            opened,
+            form,
+            on_progress=report,
+        ),
+        on_progress,
     )
 
 
@@ -422,6 +423,31 @@ def refuse_input_folder(images: Path, out: Path) -> None:
             out,
             "another folder than that of the pictures, which stay as they are",
         )
+
+
+def write_results(
+    out: Path,
+    names: Sequence[str],
+    work: Callable[[OwnFiles, ProgressCallback | None], Result],
+    on_progress: ProgressCallback | None,
+) -> Result:
+    """Do work whose results go to a folder; where one may not be replaced, nothing is written.
+
+    Args:
+        out: the folder; it is created where it is absent.
+        names: of the results. Where a file of a user may be among them, the work is tried first.
+        work: called with where to write and a callback for progress.
+        on_progress: of the work itself, not of the trial.
+
+    Raises:
+        NotWritable: a result would replace a file that histosynth did not write.
+    """
+    own = OwnFiles(out)
+    undecided = own.undecided(list(names))
+    ensure_folder(out)
+    if undecided:
+        work(own.trial(), None)
+    return work(own, on_progress)
 
 
 def report_done(

@@ -12,17 +12,21 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..core.arrays import Float32Array
 from ..core.condition import Condition
 from ..core.errors import BadWeights, ScaleMismatch, UnknownClasses
 from ..core.geometry import check_size
 from ..core.nuclei import ANY, ANY_CLASS, Nuclei
 from ..core.progress import ProgressCallback, ignore_progress
+from ..core.tile import Mask
 from ..model import autoencoder as ae
 from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
 from ..model.conditioning import ItemConditions, conditions_of, encode_conditions
 from ..model.info import BundleInfo
 from ..tissue.appearance import Appearance
+from ..tissue.density import optical_density
+from ..tissue.empty import MAX_EMPTY_DENSITY
 from ..tissue.film_grain import add_grain
 from ..tissue.grain_table import Grain
 from ..tissue.nucleus_sizes import draw_shapes
@@ -173,9 +177,34 @@ def _in_appearance(
     seed = item.generator.initial_seed()
     return item.appearance.apply(
         canonical,
-        lambda pixels: add_grain(pixels, known.patches, strength, seed=seed),
+        lambda pixels: _smooth_on_glass(
+            add_grain(pixels, known.patches, strength, seed=seed),
+            pixels,
+            item.condition.empty,
+        ),
         np.array(known.table.extremes, np.float32),
     )
+
+
+def _smooth_on_glass(
+    grained: Float32Array,
+    pixels: Float32Array,
+    empty: Mask | None,
+) -> Float32Array:
+    """Pixels (H, W, 3) with grain, and without it where they show glass that was asked for.
+
+    Grain is of tissue: patches are taken from tissue alone, and glass beside it is smooth.
+    """
+    if empty is None:
+        return grained
+    tissue_share = optical_density(pixels).mean(axis=2) / MAX_EMPTY_DENSITY
+    weight = np.where(
+        empty,
+        tissue_share.clip(0, 1),
+        np.float32(1),
+    )
+    smooth: Float32Array = pixels + weight[..., None] * (grained - pixels)
+    return smooth
 
 
 def _start(item: SampleItem, settings: SamplingSettings) -> Start | None:

@@ -23,7 +23,7 @@ from ..model.adapters import AdapterInfo, adapter_names
 from ..model.bundle import Bundle
 from ..model.info import BundleInfo
 from ..tissue.appearance import Appearance
-from ..tissue.nucleus_sizes import draw_shapes
+from ..tissue.nucleus_sizes import gets_size
 from .batches import SampleItem
 from .painter import SamplingSettings
 
@@ -256,8 +256,7 @@ def _drawn_facts(nuclei: Nuclei, adapter: AdapterInfo | None) -> dict[str, Any]:
     """How many nuclei have a size that was drawn; nothing where none is drawn."""
     if adapter is None or not adapter.sizes:
         return {}
-    drawn = known_shapes(draw_shapes(nuclei, adapter.sizes, seed=0).shapes_or_unknown())
-    count = int((drawn & ~known_shapes(nuclei.shapes_or_unknown())).sum())
+    count = int(gets_size(nuclei, adapter.sizes).sum())
     return {"drawn_shapes": count} if count else {}
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..annotation.empty_regions import EmptyRegions
 from ..annotation.windows import FileNuclei, extent_of
 from ..core.condition import Condition
@@ -15,6 +17,7 @@ from ..core.errors import BadNuclei, BadOption, BadSize, UnknownClasses
 from ..core.geometry import Box, Size
 from ..core.images import IMAGE_SUFFIXES, read_picture_info
 from ..core.nuclei import Nuclei
+from ..core.number_format import counted
 from ..model.bundle import Bundle
 from ..model.info import BundleInfo
 from ..tissue.appearance import Appearance
@@ -58,12 +61,20 @@ class SizeNotes:
         cut_files: files of which nuclei were left out.
         empty: tiles of grids that hold no nucleus, and were left out.
         by_extent: files whose size is that of their objects, with it.
+        without_tissue: nuclei inside of regions without tissue.
     """
 
     left_out: int = 0
     cut_files: int = 0
     empty: int = 0
     by_extent: list[tuple[Path, Size]] = field(default_factory=list)
+    without_tissue: int = 0
+
+    def add_condition(self, condition: Condition) -> None:
+        """Count the nuclei of a tile that lie where it is to hold no tissue."""
+        if condition.nuclei is not None and condition.empty is not None:
+            columns, rows = np.rint(condition.nuclei.xy).astype(int).T
+            self.without_tissue += int(condition.empty[rows, columns].sum())
 
     def sentences(self) -> list[str]:
         """Each that there is something to state of."""
@@ -81,6 +92,11 @@ class SizeNotes:
             )
         if self.empty:
             found.append(f"Tiles without a nucleus were left out of grids ({self.empty:,}).")
+        if self.without_tissue:
+            found.append(
+                f"{counted(self.without_tissue, 'nucleus lies', 'nuclei lie')} in regions without "
+                "tissue; the pictures may lack them."
+            )
         return found
 
 
@@ -123,6 +139,7 @@ class FilePlanner:
                 condition = self.reader.whole(path, boxes[0].size, regions)
             except BadSize as refused:
                 raise _with_crop(refused, self.reader.bundle.info) from None
+            self.notes.add_condition(condition)
             noted = self.reader.noted(path)
             return [TilePlan(path.stem, path.stem, condition, appearance, noted, path)]
         return self._cut(path, appearance, boxes, regions)
@@ -150,6 +167,7 @@ class FilePlanner:
                 empty=None if regions is None else regions.inside(box, may_miss=is_grid),
             )
             check_condition(condition, self.reader.bundle.info)
+            self.notes.add_condition(condition)
             place = f"_x{box.x}_y{box.y}" if is_grid else ""
             window = {"window": [box.x, box.y, box.width, box.height]}
             facts = self.reader.noted(path) | window

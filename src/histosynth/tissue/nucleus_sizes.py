@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..core.arrays import Float32Array, Float64Array
+from ..core.arrays import BoolArray, Float32Array, Float64Array
 from ..core.nuclei import ANY_CLASS, Nuclei
 from ..core.nucleus_shapes import (
     HALF_TURN,
@@ -101,6 +101,14 @@ def _sizes_of(shapes: Float32Array) -> ClassSizes:
     return ClassSizes(tuple(area.tolist()), tuple(elongation.tolist()))
 
 
+def gets_size(nuclei: Nuclei, sizes: Sequence[ClassSizes]) -> BoolArray:
+    """(N,) which nuclei have no shape, and one is drawn for: their class has known sizes."""
+    is_measured = np.zeros(ANY_CLASS + 1, bool)
+    for class_id, of_class in enumerate(sizes):
+        is_measured[class_id] = bool(of_class.area_um2)
+    return is_measured[nuclei.class_ids] & ~known_shapes(nuclei.shapes_or_unknown())
+
+
 def draw_shapes(
     nuclei: Nuclei,
     sizes: Sequence[ClassSizes],
@@ -118,19 +126,24 @@ def draw_shapes(
         seed: any whole number.
     """
     shapes = nuclei.shapes_or_unknown()
-    missing = ~known_shapes(shapes) & (nuclei.class_ids != ANY_CLASS)
+    without = gets_size(nuclei, sizes)
     places = np.rint(nuclei.xy * _PLACES_PER_PX).astype(np.int64)
+    x, y = places.T
     words = hashed_places(
         seed,
-        places[:, 0],
-        places[:, 1],
+        np.ascontiguousarray(x),
+        np.ascontiguousarray(y),
         count=3,
     )
     levels = words / _WORD
     drawn = shapes.astype(np.float64)
     for class_id, of_class in enumerate(sizes):
-        own = missing & (nuclei.class_ids == class_id)
-        if of_class.area_um2 and own.any():
-            drawn[own, :2] = of_class.drawn(levels[0, own], levels[1, own])
-            drawn[own, 2] = levels[2, own] * HALF_TURN
+        own = without & (nuclei.class_ids == class_id)
+        if own.any():
+            area_level, elongation_level, angle_level = levels[:, own]
+            drawn[own, :2] = of_class.drawn(
+                area_level,
+                elongation_level,
+            )
+            drawn[own, 2] = angle_level * HALF_TURN
     return replace(nuclei, shapes=drawn.astype(np.float32))

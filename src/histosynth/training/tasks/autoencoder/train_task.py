@@ -61,7 +61,7 @@ class AutoencoderTrainTask:
     ) -> None:
         self.stored = stored
         self.model = model
-        self.teacher = teacher and teacher.requires_grad_(False)
+        self.teacher = teacher
         self.batch = batch
         self.data = data
         self.plan = plan
@@ -98,7 +98,8 @@ class AutoencoderTrainTask:
         latent_loss = self.plan.anchor_weight * anchor_loss + POWER_WEIGHT * power_loss
         loss: Tensor = image_loss + latent_loss
         if self.teacher is not None:
-            taught = self.teacher(latents).float()
+            with torch.no_grad():  # an encoder that learns is not to please the old decoder
+                taught = self.teacher(latents).float()
             loss = loss + self.plan.teacher_weight * self._distance(decoded, taught)
         return loss
 
