@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import sys
+import time
 
 import pytest
 import typer
@@ -85,6 +86,22 @@ def test_work_that_reports_nothing_is_no_silence(monkeypatch, capsys):
             pass
     count = len(beats)
     assert count >= 2 and len(set(beats)) == 1
+
+
+def test_progress_inside_progress_beats_once(monkeypatch):
+    beats = set()
+    monkeypatch.setattr(heartbeat, "BEAT_S", 0.001)
+    monkeypatch.setattr(Heartbeat, "beat", lambda self: beats.add(self))
+    output = Output()
+    with output.progress("encoding"), output.steps("training", 10) as on_step:
+        on_step(1, {})
+        deadline = time.monotonic() + 0.1
+        while time.monotonic() < deadline or not beats:
+            pass
+    assert len(beats) == 1
+    with output.progress("sampling"):
+        while len(beats) < 2:
+            pass
 
 
 def test_bars_of_a_terminal_take_the_place_of_lines(monkeypatch, capsys):

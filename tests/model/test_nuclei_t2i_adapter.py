@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,14 @@ from stable_bundles import PROMPTS, write_stable_bundle
 from histosynth import Nuclei, NucleiT2IAdapter, draw_layout, open_bundle
 from histosynth.core.errors import BadOption, BadSize, BadWeights, ScaleMismatch, UnknownClasses
 from histosynth.core.geometry import Size
+from histosynth.core.shipped import COMPACT
 from histosynth.model.adapters import ADAPTER_FILE
 from histosynth.model.conditioning import ItemConditions, encode_conditions
+from histosynth.model.device import convert_network, itemwise_norms
 from histosynth.model.diffusers_export import export_diffusers
+from histosynth.model.info import read_info
+from histosynth.model.parts import load_part, save_part
+from histosynth.model.structure import StructureEncoder, with_shapes
 from histosynth.tensors.files import read_all_tensors
 from histosynth.testing_bases import tiny_base
 
@@ -261,3 +267,36 @@ def test_files_of_strangers_are_refused(place, tmp_path):
     (folder / "diffusion_pytorch_model.bin").write_bytes(b"x")
     with pytest.raises(BadWeights):
         NucleiT2IAdapter.from_pretrained(folder)
+
+
+def test_an_encoder_that_sees_sizes_takes_them_as_two_channels_more(tmp_path, nuclei):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        encoder = StructureEncoder(classes=3, fine=0, widths=(8,), outputs=(16,), strides=(1,))
+        encoder = with_shapes(encoder).requires_grad_(False)
+        for parameter in encoder.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+    info = read_info(COMPACT)
+    save_part(encoder, tmp_path / "structure")
+    encoder = load_part(tmp_path / "structure", StructureEncoder)
+    save_part(NucleiT2IAdapter.of_encoder(encoder, info), tmp_path / "adapter")
+    adapter = NucleiT2IAdapter.from_pretrained(tmp_path / "adapter")
+    itemwise_norms(encoder)
+    convert_network(encoder)
+    shapes = np.full((len(nuclei), 3), np.nan, np.float32)
+    shapes[::2] = (60, 1.8, 0.4)
+    sized = replace(nuclei, shapes=shapes)
+    found = {}
+    for name, cells in (("sized", sized), ("bare", nuclei)):
+        pixels = adapter.nuclei_map(cells)
+        assert pixels.shape == (1, 5, 192, 128)
+        conditions = ItemConditions(cells, style=torch.zeros(13), label=0)
+        maps = encode_conditions([conditions], info, size=Size(*cells.size), grid_px=16).maps
+        (found[name],) = adapter(pixels)
+        torch.testing.assert_close(found[name], encoder(maps).scales[0], rtol=0, atol=0)
+    assert not torch.equal(found["sized"], found["bare"])
+    # a picture and a map of classes alone leave sizes to the network
+    (alone,) = adapter(adapter.nuclei_map(nuclei)[:, :3])
+    torch.testing.assert_close(alone, found["bare"], rtol=0, atol=0)
+    pictures = [np.asarray(adapter.nuclei_picture(cells)) for cells in (sized, nuclei)]
+    assert np.array_equal(*pictures)

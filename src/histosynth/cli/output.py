@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import HistosynthError
@@ -40,11 +40,25 @@ class Output:
 
     as_json: bool = False
     quiet: bool = False
+    _heartbeat: Heartbeat | None = field(default=None, init=False, repr=False)
 
     @property
     def shows_bars(self) -> bool:
         """Whether progress is wanted and stderr is a terminal that is not logged to."""
         return not self.quiet and not current_verb.is_json and sys.stderr.isatty()
+
+    @contextmanager
+    def _beating(self) -> Iterator[Heartbeat]:
+        """One heartbeat, which blocks of progress inside one another share."""
+        if self._heartbeat is not None:
+            yield self._heartbeat
+            return
+        with beating() as heartbeat:
+            self._heartbeat = heartbeat
+            try:
+                yield heartbeat
+            finally:
+                self._heartbeat = None
 
     @contextmanager
     def bars(self, *names: str) -> Iterator[tuple[ProgressCallback, ...]]:
@@ -53,7 +67,7 @@ class Output:
         Where stderr is no terminal it gets lines, and so does the log.
         """
         with ExitStack() as stack:
-            heartbeat = stack.enter_context(beating())
+            heartbeat = stack.enter_context(self._beating())
             logged = [_logging_callback(heartbeat, name) for name in names]
             if not self.shows_bars:
                 yield tuple(logged)
@@ -80,7 +94,7 @@ class Output:
     def steps(self, name: str, total: int) -> Iterator[StepCallback]:
         """A bar of training steps with their loss, images a second and the time left."""
         with ExitStack() as stack:
-            heartbeat = stack.enter_context(beating())
+            heartbeat = stack.enter_context(self._beating())
             stage = Stage(name)
             if not self.shows_bars:
                 yield lambda step, numbers: heartbeat.update(stage, step, total, numbers)

@@ -149,6 +149,22 @@ def adapter_parameters(unet: Network, name: str) -> list[nn.Parameter]:
     ]
 
 
+def adapter_weights(unet: Network, name: str) -> dict[str, Tensor]:
+    """Copies of the weights of one adapter, by their names in its file without prefix."""
+    state = get_peft_model_state_dict(unet, adapter_name=name)
+    return {key: value.clone() for key, value in state.items()}
+
+
+def set_adapter_weights(unet: Network, name: str, weights: Mapping[str, Tensor]) -> None:
+    """Give an adapter of the base the weights of another of the same rank and layers."""
+    set_peft_model_state_dict(unet, dict(weights), adapter_name=name)
+
+
+def remove_adapters(unet: Network) -> None:
+    """Take all adapters off the base, and what the library wrapped around its layers."""
+    unet.unload_lora()  # `delete_adapters` would leave the wrappers
+
+
 def is_lora_key(key: str) -> bool:
     """Whether a weight belongs to an adapter, by its name in the network."""
     return ".lora_" in key

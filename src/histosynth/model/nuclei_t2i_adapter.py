@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..core.errors import BadOption, ScaleMismatch, UnknownClasses
 from ..core.geometry import check_size
-from ..core.nuclei import ANY, ANY_CLASS, Nuclei
+from ..core.nuclei import ANY, ANY_CLASS, SHAPE_MAPS, Nuclei
 from .autoencoder import FACTOR
 from .device import convert_network, itemwise_norms
 from .info import BundleInfo
@@ -37,6 +37,8 @@ class NucleiT2IAdapter(T2IAdapter):  # type: ignore[misc]
     """Takes a map of nuclei with one channel a class, (B, K, H, W) in [0, 1].
 
     Everything else is left to the network: no tissue is known, all of the tile is generated.
+    An encoder that sees sizes of nuclei takes two channels more, (B, K + 2, H, W), where some are
+    given; sizes are not drawn here, as a bundle draws them.
 
     Args:
         classes: nucleus classes, in the order of the channels.
@@ -48,6 +50,7 @@ class NucleiT2IAdapter(T2IAdapter):  # type: ignore[misc]
         widths: see `StructureEncoder`.
         outputs: see `StructureEncoder`.
         strides: see `StructureEncoder`.
+        shapes: see `StructureEncoder`.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -63,6 +66,7 @@ class NucleiT2IAdapter(T2IAdapter):  # type: ignore[misc]
         widths: Sequence[int] = (160, 256, 256, 256),
         outputs: Sequence[int] = (320, 640, 1280, 1280),
         strides: Sequence[int] = (1, 2, 4, 8),
+        shapes: bool = False,
     ) -> None:
         ModelMixin.__init__(self)  # that of `T2IAdapter` would build its own layers
         self.encoder = StructureEncoder(
@@ -71,6 +75,7 @@ class NucleiT2IAdapter(T2IAdapter):  # type: ignore[misc]
             widths=widths,
             outputs=outputs,
             strides=strides,
+            shapes=shapes,
         )
 
     @classmethod
@@ -87,6 +92,7 @@ class NucleiT2IAdapter(T2IAdapter):  # type: ignore[misc]
             widths=config.widths,
             outputs=config.outputs,
             strides=config.strides,
+            shapes=config.shapes,
         )
         adapter.encoder = encoder
         adapter.eval().requires_grad_(False)
@@ -135,25 +141,29 @@ class NucleiT2IAdapter(T2IAdapter):  # type: ignore[misc]
         """Residuals of the U-Net's down blocks.
 
         Args:
-            x: (B, K, H, W) in [0, 1], or (B, 3, H, W) of a picture with fewer classes.
+            x: (B, K, H, W) in [0, 1], (B, K + 2, H, W) with sizes of nuclei, or (B, 3, H, W) of a
+                picture with fewer classes.
 
         Raises:
             BadOption: it has other channels.
         """
-        pixels = self._class_channels(x)
+        pixels, shapes = self._class_and_shape_channels(x)
         count, _, height, width = pixels.shape
         maps = StructureMaps(
             nuclei=F.avg_pool2d(pixels, NUCLEI_CELL),
             has_nuclei=pixels.new_ones(count),
             known=pixels.new_zeros(count, 3, height, width),
             mask=pixels.new_ones(count, 1, height, width),
+            shapes=None if shapes is None else F.avg_pool2d(shapes, NUCLEI_CELL),
         )
         return list(self.encoder(maps).scales)
 
-    def _class_channels(self, x: Tensor) -> Tensor:
-        """(B, K, H, W), without the empty channels of a picture."""
+    def _class_and_shape_channels(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(B, K, H, W), without the empty channels of a picture; (B, 2, H, W) of sizes, or None."""
         classes = len(self.config.classes)
         found = x.shape[1]
+        if self.config.shapes and found == classes + SHAPE_MAPS:
+            return x[:, :classes], x[:, classes:]
         is_picture = found == _PICTURE_CHANNELS > classes
         if found != classes and (not is_picture or x[:, classes:].any()):
             raise BadOption(
@@ -161,10 +171,11 @@ class NucleiT2IAdapter(T2IAdapter):  # type: ignore[misc]
                 found,
                 f"{classes}, one for each of {', '.join(self.config.classes)}",
             )
-        return x[:, :classes]
+        return x[:, :classes], None
 
     def nuclei_map(self, nuclei: Nuclei) -> Tensor:
-        """The map that the adapter takes, (1, K, H, W) float32 in [0, 1].
+        """The map that the adapter takes, float32 in [0, 1]: (1, K, H, W), or (1, K + 2, H, W) of
+        an encoder that sees sizes of nuclei.
 
         Pass it as `image`, without `height` and `width`.
 
@@ -172,11 +183,16 @@ class NucleiT2IAdapter(T2IAdapter):  # type: ignore[misc]
             UnknownClasses, ScaleMismatch, BadSize: the nuclei do not fit the adapter.
         """
         self._check(nuclei)
-        cells = torch.from_numpy(nuclei.rasterize(cell=NUCLEI_CELL))[None]
+        maps = [nuclei.rasterize(cell=NUCLEI_CELL)]
+        if self.config.shapes:
+            maps.append(nuclei.rasterize_shapes(cell=NUCLEI_CELL))
+        cells = torch.from_numpy(np.concatenate(maps))[None]
         return F.interpolate(cells, scale_factor=NUCLEI_CELL, mode="nearest")
 
     def nuclei_picture(self, nuclei: Nuclei) -> Image.Image:
         """The same map as an RGB picture, rounded to 1 / 255: one colour for each class.
+
+        Sizes of nuclei, for which a picture has no channels, are left to the network.
 
         Raises:
             BadOption: there are more than three classes, for which a picture has no colours.
@@ -189,7 +205,7 @@ class NucleiT2IAdapter(T2IAdapter):  # type: ignore[misc]
                 classes,
                 f"at most {_PICTURE_CHANNELS}: pass the tensor of nuclei_map instead",
             )
-        levels = self.nuclei_map(nuclei)[0].permute(1, 2, 0).numpy()
+        levels = self.nuclei_map(nuclei)[0, :classes].permute(1, 2, 0).numpy()
         picture = np.zeros((*levels.shape[:2], _PICTURE_CHANNELS), np.uint8)
         picture[..., :classes] = np.rint(255 * levels)
         return Image.fromarray(picture)

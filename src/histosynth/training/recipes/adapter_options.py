@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from ...core.recipe import PathText
 from ...core.recipe_checks import check_table
 from ...core.recipe_limits import (
     Limits,
@@ -79,6 +80,9 @@ class AdapterPlan:
     the adapter gets a structure encoder of its own, which starts as the base's. Guidance is then
     added to what tissue teaches."""
     guided: GuidedPlan = field(default_factory=GuidedPlan)
+    start: PathText = ""
+    """Folder of an adapter to begin with, of the same task, base, rank and layers: `weights/` of a
+    run. `compact`: the one in the package. Empty: a new one."""
 
     def __post_init__(self) -> None:
         check_table(self)
@@ -92,6 +96,11 @@ class AdapterPlan:
             raise ValueError(
                 "an adapter that learns guidance cannot train the structure encoder too"
             )
+
+    @property
+    def trains_structure(self) -> bool:
+        """Whether the adapter gets a structure encoder of its own."""
+        return self.structure or self.shapes
 
     @property
     def layers(self) -> tuple[str, ...]:

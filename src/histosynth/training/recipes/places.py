@@ -10,6 +10,7 @@ from typing import Any
 from ...core.recipe_names import nearest_name
 from ...core.recipe_values import suggested
 from ...core.shipped import SHIPPED_BUNDLES
+from .adapter_options import AdapterPlan
 from .data import TILE_SET_TRAIN, DataPlan
 from .tiles import TileSource
 
@@ -24,7 +25,9 @@ def missing_places(recipe: Any, base_folder: Path) -> list[str]:
         recipe: of any task.
         base_folder: folder that its paths start from.
     """
-    problems = list(_missing_start(recipe, base_folder))
+    problems = list(_missing_start("start", getattr(recipe, "start", ""), base_folder))
+    if isinstance(getattr(recipe, "adapter", None), AdapterPlan):
+        problems += _missing_start("adapter.start", recipe.adapter.start, base_folder)
     data = recipe.data
     root = base_folder / data.root
     if not root.is_dir():
@@ -40,14 +43,17 @@ def missing_places(recipe: Any, base_folder: Path) -> list[str]:
     return problems
 
 
-def _missing_start(recipe: Any, base_folder: Path) -> Iterator[str]:
-    start = getattr(recipe, "start", "")
+def _missing_start(
+    key: str,
+    start: str,
+    base_folder: Path,
+) -> Iterator[str]:
     if not start or start in SHIPPED_BUNDLES:
         return
     folder = base_folder / start
     if not folder.is_dir():
         yield _absent(
-            "start",
+            key,
             folder,
             "folder",
             nearest_name(start, list(SHIPPED_BUNDLES)),

@@ -12,6 +12,7 @@ from ...model.families.compact import COMPACT_FAMILY
 from ...model.loading import load_bundle
 from ..loop.preflight import preflight
 from ..recipes.diffusion import CompactAdapterRecipe
+from .diffusion.adapter_start import open_adapter_start
 from .diffusion.batches import smallest_batch
 from .diffusion.building import (
     OpenedBundle,
@@ -51,7 +52,13 @@ def _check(recipe: CompactAdapterRecipe, base_folder: Path) -> OpenedBundle:
         bundle.grid_px,
     )
     refuse_unknown_labels([*train, *held_out], bundle.info.labels)
-    return OpenedBundle(train, held_out, bundle)
+    begun = open_adapter_start(
+        recipe.adapter,
+        recipe.task,
+        bundle,
+        base_folder,
+    )
+    return OpenedBundle(train, held_out, bundle, begun)
 
 
 def _refuse_other_base(recipe: CompactAdapterRecipe, bundle: Bundle) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ....core.store import digest, ensure_folder
 from ....metrics.morphology.shapes import with_measured_shapes
-from ....model.adapters import AdapterInfo, add_adapter, base_sha256
+from ....model.adapters import AdapterInfo, add_adapter, base_sha256, set_adapter_weights
 from ....model.autoencoder import Autoencoder
 from ....model.bundle import Bundle
 from ....model.device import convert_network
@@ -30,6 +30,7 @@ from ...resume import remember_inputs
 from ..painting import Guard
 from ..run_cost import Cost
 from ..task import OpenedTiles, RunContext, Training
+from .adapter_start import AdapterStart
 from .batches import items_per_batch
 from .cost import cost_of
 from .train_task import DiffusionTrainTask, Save
@@ -42,6 +43,8 @@ class OpenedBundle(OpenedTiles):
     """Tiles, and the bundle whose base gets an adapter."""
 
     bundle: Bundle
+    adapter_start: AdapterStart | None = None
+    """What the adapter begins with; None: a new one."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,10 @@ def tile_digests(opened: OpenedTiles) -> dict[str, str]:
 
 def remember_bundle_inputs(opened: OpenedBundle, run: Path) -> None:
     """Save digests of tiles and base in the run folder; a run begun with others is refused."""
-    digests = tile_digests(opened)
-    remember_inputs(run, {**digests, "base": opened.bundle.base_sha256})
+    digests = {**tile_digests(opened), "base": opened.bundle.base_sha256}
+    if opened.adapter_start is not None:
+        digests["adapter"] = opened.adapter_start.sha256
+    remember_inputs(run, digests)
 
 
 def encode_tiles(
@@ -146,10 +151,14 @@ def build_adapter(
     """
     bundle = opened.bundle
     base_structure = bundle.structure
+    begun = opened.adapter_start
+    if begun is not None and begun.encoder is not None:
+        bundle.structure = begun.encoder
     sizes: tuple[ClassSizes, ...] = ()
     if recipe.adapter.shapes:
         opened = _with_shapes(opened)
-        bundle.structure = with_shapes(base_structure)
+        if not bundle.structure.config.shapes:
+            bundle.structure = with_shapes(bundle.structure)
         learnt = [example.nuclei for example in opened.train if example.nuclei is not None]
         sizes = measure_sizes(learnt, bundle.info.classes)
     # what is written stays as it was before anything is rounded to bfloat16
@@ -164,7 +173,7 @@ def build_adapter(
     bundle.to(dtype=DTYPES[recipe.loop.precision], device=context.device)
     bundle.order_for_training()
     freeze(bundle)
-    trained = _add_adapter(recipe, bundle)
+    trained = _add_adapter(recipe, bundle, begun)
     guidance = recipe.adapter.guided
     guide = None
     if recipe.adapter.shapes and guidance:
@@ -208,7 +217,11 @@ def _stored_weights(bundle: Bundle) -> dict[str, dict[str, Tensor]]:
     return {name: part_weights(getattr(bundle, name)) for name in bundle.family.held_parts}
 
 
-def _add_adapter(recipe: AdapterRecipe, bundle: Bundle) -> dict[str, nn.Module]:
+def _add_adapter(
+    recipe: AdapterRecipe,
+    bundle: Bundle,
+    begun: AdapterStart | None,
+) -> dict[str, nn.Module]:
     """Add the adapter to the base; returns the modules that learn, by name."""
     plan = recipe.adapter
     add_adapter(
@@ -219,10 +232,12 @@ def _add_adapter(recipe: AdapterRecipe, bundle: Bundle) -> dict[str, nn.Module]:
         targets=plan.layers,
         dropout=plan.dropout,
     )
+    if begun is not None:
+        set_adapter_weights(bundle.unet, recipe.task, begun.weights)
     if bundle.family.fuses_lora:
         fuse_lora_layers(bundle.unet)
     trained: dict[str, nn.Module] = {"unet": bundle.unet}
-    if plan.structure or plan.shapes:
+    if plan.trains_structure:
         bundle.structure.requires_grad_(True)
         trained["structure"] = bundle.structure
     return trained
@@ -255,7 +270,7 @@ def _saver(
             bundle.save(folder, weights=stored)
             folder = folder / "adapters" / recipe.task
         bundle.save_adapter(info, folder, weights=module_weights(averaged, "unet"))
-        if plan.structure or plan.shapes:
+        if plan.trains_structure:
             weights = merge_averaged(stored["structure"], averaged, "structure")
             save_part(bundle.structure, folder / "structure", weights=weights)
 

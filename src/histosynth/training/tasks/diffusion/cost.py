@@ -54,7 +54,7 @@ def cost_of(
         device: its speed is measured.
     """
     network = _count_parameters(bundle.unet)
-    encoder = _count_parameters(bundle.structure) if plan.structure else 0
+    encoder = _count_parameters(bundle.structure) if plan.trains_structure else 0
     trained = adapter_size(bundle.unet, plan) + encoder
     flop, kept_numbers = run_on_meta(bundle, side)
     dtype = DTYPES[loop.precision]

@@ -12,6 +12,7 @@ from ...balance.rare_labels import balance_examples, write_data_sheet
 from ...data.sources import Example
 from ...loop.preflight import preflight
 from ...recipes.text_adapter import TextAdapterRecipe
+from ..diffusion.adapter_start import open_adapter_start
 from ..diffusion.batches import smallest_batch
 from ..diffusion.building import (
     OpenedBundle,
@@ -68,7 +69,13 @@ def _check(recipe: TextAdapterRecipe, base_folder: Path) -> OpenedBundle:
         held_out,
         bundle.grid_px,
     )
-    return OpenedBundle(train, held_out, bundle)
+    begun = open_adapter_start(
+        recipe.adapter,
+        recipe.task,
+        bundle,
+        base_folder,
+    )
+    return OpenedBundle(train, held_out, bundle, begun)
 
 
 def _refuse_unlisted_labels(recipe: TextAdapterRecipe, train: Sequence[Example]) -> None:

@@ -1,0 +1,103 @@
+"""An adapter that a run begins with, in place of a new one: `adapter.start`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from ....core.errors import BadRecipe
+from ....core.shipped import SHIPPED_BUNDLES
+from ....core.store import sha256_of
+from ....model.adapters import ADAPTER_FILE, AdapterInfo, adapter_weights, remove_adapters
+from ....model.bundle import Bundle
+from ....model.structure import StructureEncoder
+from ...recipes.adapter_options import AdapterPlan
+
+
+@dataclass(frozen=True, eq=False)
+class AdapterStart:
+    """What a run begins with.
+
+    Attributes:
+        sha256: of the adapter's file.
+        weights: of the adapter, by their names in the base.
+        encoder: its own structure encoder; None: it has none.
+    """
+
+    sha256: str
+    weights: Mapping[str, Tensor]
+    encoder: StructureEncoder | None
+
+
+def adapter_start_folder(plan: AdapterPlan, task: str, base_folder: Path) -> Path:
+    """Folder of the adapter that `adapter.start` names."""
+    if plan.start in SHIPPED_BUNDLES:
+        return SHIPPED_BUNDLES[plan.start] / "adapters" / task
+    return base_folder / plan.start
+
+
+def open_adapter_start(
+    plan: AdapterPlan,
+    task: str,
+    bundle: Bundle,
+    base_folder: Path,
+) -> AdapterStart | None:
+    """Open the adapter that a recipe begins with; None: it begins with a new one.
+
+    The bundle is as it was before afterwards.
+
+    Raises:
+        BadRecipe: the adapter is of another name, rank or layers, or has a structure encoder that
+            the recipe does not train.
+        BadWeights, AdapterMismatch: see `Bundle.load_adapter`.
+    """
+    if not plan.start:
+        return None
+    folder = adapter_start_folder(plan, task, base_folder)
+    info = bundle.load_adapter(folder)
+    weights = adapter_weights(bundle.unet, info.name)
+    encoder = bundle.structures.pop(info.name, None)
+    remove_adapters(bundle.unet)
+    del bundle.adapters[info.name]
+    problems = [
+        *_other_adapter(plan, task, info),
+        *_other_encoder(plan, encoder),
+    ]
+    if problems:
+        raise BadRecipe(task, problems)
+    return AdapterStart(
+        sha256_of(folder / ADAPTER_FILE),
+        weights,
+        encoder,
+    )
+
+
+def _other_adapter(plan: AdapterPlan, task: str, info: AdapterInfo) -> list[str]:
+    """Problems of an adapter whose name, rank, alpha or layers are not the recipe's."""
+    problems = []
+    if info.name != task:
+        problems.append(f"adapter.start is an adapter named {info.name}, not {task}")
+    for name, own, found in (
+        ("rank", plan.rank, info.rank),
+        ("alpha", plan.alpha, info.alpha),
+    ):
+        if own != found:
+            problems.append(f"adapter.{name} is {own:g}, but that of adapter.start {found:g}")
+    if set(plan.layers) != set(info.targets):
+        layers = ", ".join(info.targets)
+        problems.append(f"adapter.targets must be those of adapter.start: {layers}")
+    return problems
+
+
+def _other_encoder(plan: AdapterPlan, encoder: StructureEncoder | None) -> list[str]:
+    """Problems of an adapter with a structure encoder that would be left behind."""
+    if encoder is None:
+        return []
+    if encoder.config.shapes and not plan.shapes:
+        return ["adapter.start follows sizes of nuclei: set adapter.shapes to true"]
+    if not plan.shapes and not plan.structure:
+        return ["adapter.start has a structure encoder of its own: set adapter.structure to true"]
+    return []
