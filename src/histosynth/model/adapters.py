@@ -53,6 +53,8 @@ class AdapterInfo:
         mpp: scale it was trained at, micrometres per pixel.
         guidance: guidance that it has learnt (`training.guidance_distillation`): strength away from
             no nuclei, and from nuclei without classes. Sampling with it needs no guidance.
+        guidance_of: where the first differs by class, that around nuclei of each; empty: it does
+            not.
         licence: of its weights.
         data: data it was trained on, with licences.
         sizes: of an adapter that follows sizes of nuclei: those of its training tiles by class,
@@ -67,6 +69,7 @@ class AdapterInfo:
     classes: tuple[str, ...]
     mpp: float
     guidance: tuple[float, float] | None = None
+    guidance_of: tuple[float, ...] = ()
     licence: str = "Apache-2.0"
     data: tuple[str, ...] = ()
     sizes: tuple[ClassSizes, ...] = ()
@@ -79,6 +82,12 @@ class AdapterInfo:
             raise ValueError("rank must be at least 1, and alpha finite")
         if len(self.sizes) not in (0, len(self.classes)):
             raise ValueError(f"sizes must be of each of the {len(self.classes)} classes, or none")
+        if len(self.guidance_of) not in (0, len(self.classes)):
+            raise ValueError(
+                f"guidance_of must be of each of the {len(self.classes)} classes, or none"
+            )
+        if not all(math.isfinite(strength) for strength in self.guidance_of):
+            raise ValueError("guidance_of must be finite")
 
 
 def add_adapter(

@@ -9,13 +9,17 @@ import histosynth as hs
 from histosynth.core.errors import BadRecipe, UnknownClasses
 from histosynth.core.geometry import Size
 from histosynth.core.nuclei import Nuclei
-from histosynth.model.adapters import adapter_parameters, add_adapter
+from histosynth.model.adapters import ADAPTER_FILE, adapter_parameters, add_adapter, read_adapter
 from histosynth.model.conditioning import structure_maps
 from histosynth.pipeline.train import train
 from histosynth.testing import tiny_bundle
 from histosynth.tissue.layout import draw_layout
 from histosynth.training.recipes.adapter_options import GuidedPlan
-from histosynth.training.tasks.diffusion.guidance_distillation import guidance_change, guided_answer
+from histosynth.training.tasks.diffusion.guidance_distillation import (
+    guidance_change,
+    guided_answer,
+    strength_map,
+)
 
 TIMES = torch.tensor([0.1, 0.5, 0.5])
 
@@ -184,7 +188,14 @@ def test_an_adapter_cannot_learn_classes_from_a_base_that_always_had_them(tmp_pa
 
 def test_an_adapter_that_learns_guidance_trains_and_a_base_cannot(tmp_path, tissue, base):
     recipe = guided_recipe(write_recipe(tmp_path, tissue, "local", start=base), drop=False)
+    by_class = "[adapter.guided]\nnuclei_of = { stromal = -0.5 }\n"
+    recipe.write_text(recipe.read_text().replace("[adapter.guided]\n", by_class))
     assert train(recipe, tmp_path / "run", device="cpu")["steps"] == 4
+    info, _ = read_adapter(tmp_path / "run" / "weights" / ADAPTER_FILE)
+    assert (info.guidance, info.guidance_of) == ((1.0, 0.0), (1.0, 1.0, 0.5))
+    recipe.write_text(recipe.read_text().replace("{ stromal", "{ stroma"))
+    with pytest.raises(BadRecipe, match="nuclei_of names stroma, not in"):
+        train(recipe, tmp_path / "third", device="cpu")
     recipe = guided_recipe(write_recipe(tmp_path, tissue, "base", start=base), drop=False)
     with pytest.raises(BadRecipe, match="adapters"):
         train(recipe, tmp_path / "other", device="cpu")
@@ -220,3 +231,47 @@ def test_a_base_trained_with_dropped_classes_takes_nuclei_of_any_class_and_other
         hs.synthesize(each, bundle=bundle, steps=2)[0].pixels for each in (nuclei, undefined)
     )
     assert bundle.info.any_class and (told != other).any()
+
+
+def maps_of(xy, class_ids):
+    nuclei = Nuclei(
+        np.array(xy, np.float32),
+        np.array(class_ids),
+        ("epithelial", "lymphocyte", "stromal"),
+        Size(128, 128),
+        0.5,
+    )
+    return structure_maps([nuclei], [None], [None], classes=3, size=Size(128, 128))
+
+
+def test_strength_is_that_of_the_class_at_its_nuclei_and_the_common_one_elsewhere():
+    maps = maps_of([[20, 20], [100, 20], [60, 100], [76, 100]], [0, 1, 0, 1])
+    (found,) = strength_map(maps, (0.8, -0.2, 5.0), elsewhere=0.3)
+    assert found.shape == (1, 16, 16)
+    assert float(found[0, 2, 2]) == pytest.approx(0.8, abs=1e-3)
+    assert float(found[0, 2, 12]) == pytest.approx(-0.2, abs=1e-3)
+    assert float(found[0, 7, 3]) == pytest.approx(0.3)
+    assert float(found[0, 12, 8]) == pytest.approx(0.3, abs=0.02)  # in the middle of both
+    assert float(found.min()) >= -0.2001 and float(found.max()) <= 0.8001
+
+
+def test_guidance_around_nuclei_of_a_class(asked):
+    maps = asked[1]
+    told, undefined = (plain(asked, m) for m in (maps, maps.without_nuclei()))
+    plan = GuidedPlan(nuclei=0.5, nuclei_of={"lymphocyte": -1.0, "stromal": 2.0})
+    assert plan.strengths_of(("epithelial", "lymphocyte", "stromal")) == (0.5, -0.5, 2.5)
+    strength = strength_map(maps, (0.5, -0.5, 2.5), elsewhere=0.5)
+    assert float(strength[:2].max()) > 2 and float(strength[:2].min()) < -0.2
+    said = answer(asked, plan)
+    pushed = told + strength * (told - undefined)
+    torch.testing.assert_close(said[:2], pushed[:2], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(said[2], told[2], rtol=1e-4, atol=1e-4)
+    alike = answer(asked, GuidedPlan(nuclei=0.5, nuclei_of={"stromal": 0.0}))
+    torch.testing.assert_close(alike, answer(asked, GuidedPlan(nuclei=0.5)))
+
+
+def test_strengths_by_class_make_a_plan_and_are_limited():
+    assert GuidedPlan(nuclei_of={"stromal": -0.1})
+    assert not GuidedPlan(nuclei_of={"stromal": 0.0})
+    with pytest.raises(ValueError, match=r"nuclei_of.stromal must lie in \[-1, 10\], not -2"):
+        GuidedPlan(nuclei_of={"stromal": -2.0})

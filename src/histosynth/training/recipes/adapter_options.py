@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -16,6 +17,8 @@ from ...core.recipe_limits import (
 )
 
 MAX_RANK = 1024
+AddedStrength = Annotated[float, Limits(least=-1.0, most=10.0)]
+"""Of guidance, beside another one; below 0 it leads the other way."""
 _CROSS_ATTENTION = ("attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")
 _ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 PRESETS = {
@@ -34,6 +37,9 @@ class GuidedPlan:
 
     nuclei: NotNegative = 0.0
     """Strength of guidance away from the base's output without nuclei."""
+    nuclei_of: dict[str, AddedStrength] = field(default_factory=dict)
+    """By class, what is added to `nuclei` around nuclei of this class: above 0 they become rounder,
+    darker and easier to find, below 0 less so."""
     classes: NotNegative = 0.0
     """Strength of guidance away from the base's output for nuclei without classes; needs a base
     trained with `drop_classes`."""
@@ -49,7 +55,11 @@ class GuidedPlan:
             raise ValueError(f"span must be two times, the smaller first, not {self.span}")
 
     def __bool__(self) -> bool:
-        return bool(self.nuclei or self.classes)
+        return bool(self.nuclei or self.classes or any(self.nuclei_of.values()))
+
+    def strengths_of(self, classes: Sequence[str]) -> tuple[float, ...]:
+        """Strength away from the output without nuclei, around nuclei of each class."""
+        return tuple(self.nuclei + self.nuclei_of.get(name, 0.0) for name in classes)
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,10 @@ def _refuse_other_base(recipe: CompactAdapterRecipe, bundle: Bundle) -> None:
             f"data.classes is {own}, but the base {recipe.start} was trained with {of_base}, "
             "in this order"
         )
+    unknown = sorted(recipe.adapter.guided.nuclei_of.keys() - set(data.classes))
+    if unknown:
+        named = ", ".join(unknown)
+        problems.append(f"adapter.guided.nuclei_of names {named}, not in data.classes")
     if recipe.adapter.guided.classes and not info.any_class:
         problems.append(
             f"adapter.guided.classes needs a base trained with drop_classes, and {recipe.start} "

@@ -23,6 +23,7 @@ from ...data.sources import Example
 from ...data.views import VIEW_SEED, LatentView, open_views, tiles_sha256
 from ...loop.fit import module_weights
 from ...loop.processes import join_processes
+from ...recipes.adapter_options import AdapterPlan
 from ...recipes.data import DataPlan
 from ...recipes.diffusion import AdapterRecipe
 from ...recipes.loop import LoopPlan
@@ -260,6 +261,7 @@ def _saver(
         classes=bundle.info.classes,
         mpp=bundle.info.mpp,
         guidance=(plan.guided.nuclei, plan.guided.classes) if plan.guided else None,
+        guidance_of=_guidance_of(plan, bundle.info.classes),
         licence=bundle.info.licence,
         data=bundle.info.data,
         sizes=sizes,
@@ -275,6 +277,13 @@ def _saver(
             save_part(bundle.structure, folder / "structure", weights=weights)
 
     return save
+
+
+def _guidance_of(plan: AdapterPlan, classes: Sequence[str]) -> tuple[float, ...]:
+    """Strength around nuclei of each class; empty: the same for all."""
+    if not any(plan.guided.nuclei_of.values()):
+        return ()
+    return plan.guided.strengths_of(classes)
 
 
 def adapter_cost(recipe: AdapterRecipe, opened: OpenedBundle, device: str) -> Cost:
