@@ -20,8 +20,8 @@ $(STAMP): pyproject.toml constraints/cpu.txt
 demo: $(STAMP)   ## the main job on the embedded bundle: pictures in demo/
 	$(BIN)/histosynth demo --out demo
 
-test: $(STAMP)   ## the tests: CPU, offline
-	$(BIN)/python -m pytest
+test: $(STAMP)   ## the tests: CPU, offline, on up to four cores
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 notebooks: $(STAMP) ## the notebooks at full size, with their outputs, in notebooks/ (many minutes; REAL=folder of real tissue)
 	$(BIN)/python examples/notebooks/run_notebooks.py --out notebooks $(if $(REAL),--real $(REAL))

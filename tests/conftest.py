@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,20 @@ from histosynth.testing import tiny_bundle
 torch.set_num_threads(1)
 settings.register_profile("histosynth", deadline=None)  # a busy machine is no failure
 settings.load_profile("histosynth")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Names of files that are no UTF-8 are written out: pytest-xdist cannot send them."""
+    report = yield
+    report.sections = [
+        (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report
+
 
 SHARED_FOLDERS = ("bundle_folder", "world")
 """Fixtures that are made once: folders that tests read and do not change."""

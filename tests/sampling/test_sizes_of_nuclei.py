@@ -82,3 +82,13 @@ def test_users_are_told_where_sizes_are_not_followed(followers, csv):
     cut = reader.file_nuclei(csv).inside(Box(10, 10, 64, 64))
     assert cut.shapes[0].tolist() == [60, 2, 45]
     assert reader.all_notes() == notes[1]
+
+
+def test_the_bundle_in_the_package_follows_sizes_and_draws_those_that_are_missing():
+    bundle = open_bundle(device="cpu", dtype="fp32")
+    assert bundle.follows_shapes("global") and not bundle.follows_shapes("local")
+    areas = [of_class.area_um2[7] for of_class in bundle.adapters["global"].sizes]
+    assert areas[0] > areas[2] > areas[1] > 15  # epithelial, stromal, lymphocyte
+    nuclei = hs.draw_layout((128, 128), mpp=0.5, seed=0)
+    recipe = hs.synthesize(nuclei, bundle=bundle, steps=1)[0].recipe["nuclei"]
+    assert recipe["drawn_shapes"] == len(nuclei)

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from histosynth.core import recipe as recipes
 from histosynth.tissue.film_grain import HALO_PX, add_grain
-from histosynth.tissue.grain_fit import fit_grain
+from histosynth.tissue.grain_fit import PUT_BACK, fit_grain
 from histosynth.tissue.grain_patches import GrainPatches, looks_of
 from histosynth.tissue.grain_table import Grain, GrainTable
 from histosynth.tissue.tile_noise import has_jpeg_blocks, measure_noise
@@ -115,9 +115,10 @@ def test_what_was_lost_is_fitted_and_put_back_on_other_tiles():
     real, decoded = lossy_pairs(14)[-1]
     noise = measure_noise(real, np.ones(real.shape[:2], bool))
     strength = grain.table.strength_of(noise)
-    assert strength == pytest.approx((real - decoded).std(axis=(0, 1)), rel=0.06)
+    wanted = PUT_BACK * (real - decoded).std(axis=(0, 1))
+    assert strength == pytest.approx(wanted, rel=0.06)
     drawn = add_grain(decoded, grain.patches, strength, seed=77) - decoded
-    assert drawn.std(axis=(0, 1)) == pytest.approx((real - decoded).std(axis=(0, 1)), rel=0.12)
+    assert drawn.std(axis=(0, 1)) == pytest.approx(wanted, rel=0.12)
 
 
 def test_small_tiles_without_inner_cells_give_no_patches():

@@ -23,8 +23,11 @@ from .tile_noise import measure_noise
 
 MIN_FIT_TILES = 8
 """Tiles below which nothing is fitted."""
-PATCHES = 5000
-"""Patches that are kept, of some 285,000 in 82 tiles: 2.3 MB (docs/log.md)."""
+PATCHES = 3400
+"""Patches that are kept, of some 285,000 in 82 tiles: 1.6 MB (docs/log.md)."""
+PUT_BACK = 0.87
+"""Share of the strength of what is lost that is put back: with all of it pictures are told from
+real ones by the encoder of photographs, with less by chromatin (docs/log.md)."""
 _MIN_STRENGTH = 0.3
 _MAX_STEP = 127
 _RIDGE = 0.1
@@ -84,6 +87,7 @@ def fit_grain(
     return Grain(
         replace(
             table,
+            strength=_rows(PUT_BACK * np.array(table.strength)),
             patches_sha256=found.sha256,
         ),
         found,
