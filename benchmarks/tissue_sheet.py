@@ -2,8 +2,9 @@
 
     python benchmarks/tissue_sheet.py REAL before=FOLDER now=FOLDER [--out tissue.jpg]
 
-The sheet holds real tissue: it stays outside the repository. REAL and the folders hold tiles of the same patients, named by `--patient`: `synthesize` names its
-tiles after the files of nuclei. Of each patient the tile with the number `--tile` is shown.
+REAL and the folders hold tiles of the same patients, named by `--patient`: `synthesize` names its
+tiles after the files of nuclei. Of each patient the tile with the number `--tile` is shown. The
+sheet holds real tissue: it stays outside the repository.
 """
 
 import argparse
