@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -81,11 +83,29 @@ def test_the_base_is_as_it_was(base, weights, tmp_path):
     before = base_sha256(bundle.unet)
     names = [name for name, _ in bundle.unet.named_modules()]
     plan = AdapterPlan(rank=4, targets=("conv1", "to_q"), start=str(weights))
-    begun = open_adapter_start(plan, "global", bundle, tmp_path)
+    begun = open_adapter_start(SimpleNamespace(task="global", adapter=plan), bundle, tmp_path)
     assert begun.encoder is None and begun.weights
     assert [name for name, _ in bundle.unet.named_modules()] == names
     assert base_sha256(bundle.unet) == before and not bundle.adapters
-    assert open_adapter_start(AdapterPlan(), "global", bundle, tmp_path) is None
+    new = SimpleNamespace(task="global", adapter=AdapterPlan())
+    assert open_adapter_start(new, bundle, tmp_path) is None
+
+
+def test_the_digest_covers_the_structure_encoder(base, sized, tmp_path):
+    bundle = load_bundle(base)
+    folder = shutil.copytree(sized, tmp_path / "changed")
+    file = folder / "structure" / "diffusion_pytorch_model.safetensors"
+    save_file({name: value * 1.5 for name, value in load_file(file).items()}, file)
+    plan = AdapterPlan(rank=4, targets=("conv1", "to_q"), shapes=True)
+    first, again, changed = (
+        open_adapter_start(
+            SimpleNamespace(task="global", adapter=replace(plan, start=str(start))),
+            bundle,
+            tmp_path,
+        ).sha256
+        for start in (sized, sized, folder)
+    )
+    assert first == again != changed
 
 
 def test_the_one_in_the_package_has_a_name(tmp_path, tissue):

@@ -52,12 +52,7 @@ def _check(recipe: CompactAdapterRecipe, base_folder: Path) -> OpenedBundle:
         bundle.grid_px,
     )
     refuse_unknown_labels([*train, *held_out], bundle.info.labels)
-    begun = open_adapter_start(
-        recipe.adapter,
-        recipe.task,
-        bundle,
-        base_folder,
-    )
+    begun = open_adapter_start(recipe, bundle, base_folder)
     return OpenedBundle(train, held_out, bundle, begun)
 
 

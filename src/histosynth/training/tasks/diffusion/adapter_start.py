@@ -10,11 +10,18 @@ from torch import Tensor
 
 from ....core.errors import BadRecipe
 from ....core.shipped import SHIPPED_BUNDLES
-from ....core.store import sha256_of
-from ....model.adapters import ADAPTER_FILE, AdapterInfo, adapter_weights, remove_adapters
+from ....core.store import digest, sha256_of
+from ....model.adapters import (
+    ADAPTER_FILE,
+    AdapterInfo,
+    adapter_weights,
+    base_sha256,
+    remove_adapters,
+)
 from ....model.bundle import Bundle
 from ....model.structure import StructureEncoder
 from ...recipes.adapter_options import AdapterPlan
+from ...recipes.diffusion import AdapterRecipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +29,7 @@ class AdapterStart:
     """What a run begins with.
 
     Attributes:
-        sha256: of the adapter's file.
+        sha256: of the adapter's file and its structure encoder.
         weights: of the adapter, by their names in the base.
         encoder: its own structure encoder; None: it has none.
     """
@@ -40,8 +47,7 @@ def adapter_start_folder(plan: AdapterPlan, task: str, base_folder: Path) -> Pat
 
 
 def open_adapter_start(
-    plan: AdapterPlan,
-    task: str,
+    recipe: AdapterRecipe,
     bundle: Bundle,
     base_folder: Path,
 ) -> AdapterStart | None:
@@ -54,6 +60,8 @@ def open_adapter_start(
             the recipe does not train.
         BadWeights, AdapterMismatch: see `Bundle.load_adapter`.
     """
+    plan = recipe.adapter
+    task = recipe.task
     if not plan.start:
         return None
     folder = adapter_start_folder(plan, task, base_folder)
@@ -68,8 +76,9 @@ def open_adapter_start(
     ]
     if problems:
         raise BadRecipe(task, problems)
+    facts = [sha256_of(folder / ADAPTER_FILE), "" if encoder is None else base_sha256(encoder)]
     return AdapterStart(
-        sha256_of(folder / ADAPTER_FILE),
+        digest(facts),
         weights,
         encoder,
     )

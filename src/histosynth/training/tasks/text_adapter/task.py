@@ -69,12 +69,7 @@ def _check(recipe: TextAdapterRecipe, base_folder: Path) -> OpenedBundle:
         held_out,
         bundle.grid_px,
     )
-    begun = open_adapter_start(
-        recipe.adapter,
-        recipe.task,
-        bundle,
-        base_folder,
-    )
+    begun = open_adapter_start(recipe, bundle, base_folder)
     return OpenedBundle(train, held_out, bundle, begun)
 
 
