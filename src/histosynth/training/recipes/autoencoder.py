@@ -17,6 +17,9 @@ from ...core.seeds import Seed
 from .data import DataPlan
 from .loop import LearningRate, LoopPlan
 
+MIN_DISCRIMINATED_PX = 96
+"""Side of the smallest crops that a discriminator learns from; their edges do not count."""
+
 
 @dataclass(frozen=True)
 class AutoencoderPlan:
@@ -52,6 +55,12 @@ class AutoencoderPlan:
     keeps latents smooth enough to be diffused (Skorokhodov et al. 2025; EQ-VAE, 2025)."""
     decoder_only: bool = False
     """Leave the encoder as it is, so that a base trained on its latents stays good."""
+    adversarial_weight: NotNegative = 0.0
+    """Weight of the loss by a discriminator, which learns beside the decoder to tell decoded crops
+    from real ones (Huang et al. 2024, R3GAN), relative to the distance from the image."""
+    grain_of: PathText = ""
+    """Bundle whose grain lies over decoded crops before the discriminator sees them, `compact` for
+    the shipped one or a folder; tiles are in canonical stain then. Empty: no grain."""
 
     def __post_init__(self) -> None:
         check_table(self)
@@ -77,6 +86,10 @@ class AutoencoderPlan:
                 raise ValueError(f"decoder_widths: 4 x {fine} must be a multiple of {coarse}")
         if not self.decoder_only:
             raise ValueError("decoder_widths needs decoder_only = true")
+
+    def _check_grain(self) -> None:
+        if self.grain_of and not self.adversarial_weight:
+            raise ValueError("grain_of needs an adversarial_weight above 0")
 
     def _check_anchored(self) -> None:
         if self.anchored > self.latent_channels:
@@ -109,6 +122,13 @@ class AutoencoderRecipe:
 
     def __post_init__(self) -> None:
         check_table(self)
+
+    def _check_crop(self) -> None:
+        if self.model.adversarial_weight and self.data.crop < MIN_DISCRIMINATED_PX:
+            raise ValueError(
+                f"model.adversarial_weight needs a data.crop of at least {MIN_DISCRIMINATED_PX} "
+                f"px, not {self.data.crop}"
+            )
 
     def _check_start(self) -> None:
         needs_start = bool(self.model.decoder_widths or self.model.teacher_weight)

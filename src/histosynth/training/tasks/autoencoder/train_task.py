@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderDC
 from torch import Tensor, nn
 
-from ....core.arrays import Float64Array
+from ....core.arrays import Float64Array, IndexArray
 from ....core.tile import Pixels
 from ....model import autoencoder as ae
 from ....model.parts import save_part
@@ -24,6 +24,7 @@ from ...recipes.autoencoder import AutoencoderPlan
 from ...recipes.data import DataPlan
 from ..sheets import stack_rows
 from ..tile_checks import probe_side
+from .adversary import Adversary
 
 GRADIENT_REACHES_PX = (1, 2)
 """Distances over which image gradients are compared."""
@@ -45,6 +46,7 @@ class AutoencoderTrainTask:
         plan: of the recipe.
         stored: the model's weights before they were rounded; frozen ones are written from them.
         teacher: the decoder to learn from, beside the image; it is frozen here.
+        adversary: what the decoder trains against, beside all that.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class AutoencoderTrainTask:
         plan: AutoencoderPlan,
         stored: Mapping[str, Tensor],
         teacher: nn.Module | None,
+        adversary: Adversary | None = None,
     ) -> None:
         self.stored = stored
         self.model = model
@@ -65,6 +68,7 @@ class AutoencoderTrainTask:
         self.batch = batch
         self.data = data
         self.plan = plan
+        self.adversary = adversary
         self.train = [example.pixels for example in train]
         self.weights = _tile_weights(train)
         self.basis = block_basis(self.train, plan.anchored)
@@ -72,8 +76,11 @@ class AutoencoderTrainTask:
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
-        """The autoencoder."""
-        return {"autoencoder": self.model}
+        """The autoencoder, and what learns beside it."""
+        modules: dict[str, nn.Module] = {"autoencoder": self.model}
+        if self.adversary is not None:
+            modules["discriminator"] = self.adversary.discriminator
+        return modules
 
     def loss(
         self,
@@ -82,7 +89,12 @@ class AutoencoderTrainTask:
     ) -> Tensor:
         """Loss of one batch of crops."""
         random = np.random.default_rng(generator.initial_seed())
-        images = self._draw_crops(random).to(self.model.device)
+        drawn = random.choice(
+            len(self.train),
+            self.batch,
+            p=self.weights,
+        )
+        images = self._draw_crops(random, drawn).to(self.model.device)
         latents = ae.encode(self.model, images)
         anchor_loss = self._anchor_loss(latents, images)
         power_loss = self._power_loss(latents)
@@ -90,7 +102,8 @@ class AutoencoderTrainTask:
         noise = noise.to(latents)
         latents = latents + self.plan.latent_noise * noise
         chance = torch.rand((), generator=generator)
-        if chance < self.plan.halved:
+        is_halved = bool(chance < self.plan.halved)
+        if is_halved:
             latents = F.avg_pool2d(latents, 2)
             images = F.avg_pool2d(images, 2)
         decoded = ae.decode(self.model, latents)
@@ -101,6 +114,13 @@ class AutoencoderTrainTask:
             with torch.no_grad():  # an encoder that learns is not to please the old decoder
                 taught = self.teacher(latents).float()
             loss = loss + self.plan.teacher_weight * self._distance(decoded, taught)
+        if self.adversary is not None and not is_halved:
+            loss = loss + self.adversary.loss(
+                images,
+                decoded,
+                drawn,
+                random,
+            )
         return loss
 
     def _distance(
@@ -142,15 +162,14 @@ class AutoencoderTrainTask:
         errors = (relative - 1) ** 2
         return errors.sum() / max(len(power), 1)
 
-    def _draw_crops(self, random: np.random.Generator) -> Tensor:
-        """Random crops (B, 3, H, W) in [-1, 1]."""
+    def _draw_crops(
+        self,
+        random: np.random.Generator,
+        drawn: IndexArray,
+    ) -> Tensor:
+        """Random crops (B, 3, H, W) in [-1, 1] of the tiles of these indices."""
         side = self.data.crop
         crops = []
-        drawn = random.choice(
-            len(self.train),
-            self.batch,
-            p=self.weights,
-        )
         for index in drawn:
             tile = self.train[index]
             height, width = tile.shape[:2]

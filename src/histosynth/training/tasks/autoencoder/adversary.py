@@ -1,0 +1,117 @@
+"""What a decoder trains against: a discriminator that sees its crops with grain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ....core.arrays import Float32Array, IndexArray
+from ....core.tile import Pixels, Tile
+from ....model import autoencoder as ae
+from ....tissue.appearance import fit_stain_frame, measure_appearance
+from ....tissue.film_grain import add_grain
+from ....tissue.grain_table import Grain, GrainTable
+from ....tissue.tile_noise import has_jpeg_blocks
+from ...data.sources import Example
+from .discriminator import Discriminator, adversarial_loss
+
+_MAX_SEED = 1 << 31
+
+
+@dataclass(frozen=True, eq=False)
+class TileGrain:
+    """Grain of each training tile.
+
+    Attributes:
+        grain: of a bundle.
+        strengths: (3,) standard deviations of each tile's grain, grey levels of canonical stain.
+    """
+
+    grain: Grain
+    strengths: Sequence[Float32Array]
+
+    @classmethod
+    def of(cls, grain: Grain, tiles: Sequence[Pixels]) -> TileGrain:
+        """As strong as the noise of each tile (H, W, 3) says."""
+        strengths = [_strength(tile, grain.table) for tile in tiles]
+        return cls(grain, strengths)
+
+    def add(
+        self,
+        decoded: Tensor,
+        tiles: IndexArray,
+        random: np.random.Generator,
+    ) -> Tensor:
+        """Decoded crops as pictures show them; no gradient passes through the grain.
+
+        Args:
+            decoded: (B, 3, H, W) in [-1, 1].
+            tiles: (B,) the tile of each crop.
+            random: of the grain.
+        """
+        pixels = ae.to_float_pixels(decoded.detach())
+        grains = []
+        for crop, tile in zip(
+            pixels.cpu().numpy(),
+            tiles,
+            strict=True,
+        ):
+            grained = add_grain(
+                crop,
+                self.grain.patches,
+                self.strengths[tile],
+                seed=int(random.integers(_MAX_SEED)),
+            )
+            grains.append(torch.from_numpy(grained - crop))
+        signal = torch.stack(grains).movedim(-1, -3) / 127.5
+        return decoded + signal.to(decoded)
+
+
+@dataclass(frozen=True, eq=False)
+class Adversary:
+    """A discriminator, the weight of its opinion, and the grain that it sees over crops."""
+
+    discriminator: Discriminator
+    weight: float
+    grain: TileGrain | None = None
+
+    def loss(
+        self,
+        real: Tensor,
+        decoded: Tensor,
+        tiles: IndexArray,
+        random: np.random.Generator,
+    ) -> Tensor:
+        """Loss of both sides: see `adversarial_loss`, and `TileGrain.add`."""
+        if self.grain is not None:
+            decoded = self.grain.add(decoded, tiles, random)
+        return adversarial_loss(
+            self.discriminator,
+            real,
+            decoded,
+            weight=self.weight,
+        )
+
+
+def in_canonical_stain(example: Example) -> Example:
+    """The same tissue in canonical stain, where grain is added."""
+    pixels = example.pixels
+    canonical = fit_stain_frame(pixels).to_canonical(pixels)
+    rounded = np.rint(canonical).clip(0, 255)
+    tile = Tile(
+        example.tile.ref,
+        rounded.astype(np.uint8),
+    )
+    return replace(example, tile=tile)
+
+
+def _strength(pixels: Pixels, table: GrainTable) -> Float32Array:
+    """Of one tile; blocks of JPEG flatten its noise, which says nothing then."""
+    noise = measure_appearance(pixels).noise
+    if has_jpeg_blocks(pixels):
+        noise = None
+    return table.strength_of(noise)
