@@ -22,6 +22,7 @@ from .nucleus_shapes import (
     turned_shapes,
     unknown_shapes,
 )
+from .splats import raise_to_gaussians
 from .tile import read_only
 
 MAX_PER_MM2 = 60_000.0
@@ -311,18 +312,14 @@ class Nuclei:
         out = np.zeros((len(self.classes), height, width), np.float32)
         # centre of cell j is at pixel cell * j + (cell - 1) / 2
         centres = (self.xy - (cell - 1) / 2) / cell
-        for (x, y), class_id in zip(centres, self.class_ids, strict=True):
-            if class_id == ANY_CLASS:
-                channels = out
-                peak = 1 / len(out)
-            else:
-                channels = out[class_id : class_id + 1]
-                peak = 1.0
-            _splat(
-                channels,
-                x,
-                y,
-                peak=peak,
+        is_any = self.class_ids == ANY_CLASS
+        for channel, grid in enumerate(out):
+            here = is_any | (self.class_ids == channel)
+            peaks = np.where(is_any[here], np.float32(1 / len(out)), np.float32(1))
+            raise_to_gaussians(
+                grid,
+                centres[here],
+                peaks,
                 cell=cell,
                 sigma_px=sigma_px,
             )
@@ -349,42 +346,15 @@ class Nuclei:
             grid=(height, width),
             cell=cell,
         )
-        for x, y in (self.xy[known] - (cell - 1) / 2) / cell:
-            _splat(
-                out[1:],
-                x,
-                y,
-                peak=1.0,
-                cell=cell,
-                sigma_px=_SHAPE_SIGMA_PX,
-            )
+        centres = (self.xy[known] - (cell - 1) / 2) / cell
+        raise_to_gaussians(
+            out[1],
+            centres,
+            np.ones(len(centres), np.float32),
+            cell=cell,
+            sigma_px=_SHAPE_SIGMA_PX,
+        )
         return out
-
-
-def _splat(
-    channels: Float32Array,
-    x: np.float32,
-    y: np.float32,
-    *,
-    peak: float,
-    cell: int,
-    sigma_px: float,
-) -> None:
-    """Raise channels (C, h, w) to a Gaussian around cell (x, y), cut off at 3 sigma."""
-    radius = int(np.ceil(3 * sigma_px / cell))
-    column = round(float(x))
-    row = round(float(y))
-    left = max(column - radius, 0)
-    top = max(row - radius, 0)
-    right = column + radius + 1
-    bottom = row + radius + 1
-    patch = channels[:, top:bottom, left:right]
-    dx = np.arange(left, left + patch.shape[2]) - x
-    dy = np.arange(top, top + patch.shape[1]) - y
-    scale = -((cell / sigma_px) ** 2) / 2
-    down = np.float32(peak) * np.exp(scale * dy**2)
-    across = np.exp(scale * dx**2)
-    np.maximum(patch, down[:, None] * across, out=patch)
 
 
 def map_classes(

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from .arrays import BoolArray, Float32Array
 from .errors import BadNuclei
+from .splats import raise_to_ellipses
 
 SHAPE_NAMES = ("area_um2", "elongation", "angle")
 MAX_AREA_UM2 = 2000.0
@@ -123,42 +124,14 @@ def ellipse_maps(
         (rows, columns) float32 in [0, 1].
     """
     out = np.zeros(grid, np.float32)
-    centres = (xy - (cell - 1) / 2) / cell
-    for (x, y), (area, elongation, angle) in zip(
-        centres.tolist(),
-        shapes.tolist(),
-        strict=True,
-    ):
-        if area == area:  # not nan
-            radius = np.sqrt(area / np.pi) / mpp / cell
-            _draw_ellipse(out, (x, y), radius, elongation, np.radians(angle))
-    return out
-
-
-def _draw_ellipse(
-    out: Float32Array,
-    centre: tuple[float, float],
-    radius: float,
-    elongation: float,
-    angle: float,
-) -> None:
-    """Raise a map to an ellipse of the area of a disc of this radius, in cells."""
-    long_axis = radius * np.sqrt(elongation)
-    x, y = centre
-    reach = long_axis + 1
-    left = max(int(np.floor(x - reach)), 0)
-    top = max(int(np.floor(y - reach)), 0)
-    patch = out[top : int(np.ceil(y + reach)) + 1, left : int(np.ceil(x + reach)) + 1]
-    dx = np.arange(left, left + patch.shape[1]) - x
-    dy = (np.arange(top, top + patch.shape[0]) - y)[:, None]
-    along = (dx * np.cos(angle) + dy * np.sin(angle)) / long_axis
-    across = (dy * np.cos(angle) - dx * np.sin(angle)) * elongation / long_axis
-    squared = along**2 + across**2
-    inside = ((1 - np.sqrt(squared)) * radius + 0.5).clip(0, 1)
-    value = (1 - squared / 2).clip(0, 1) * inside
-    np.maximum(
-        patch,
-        value,
-        out=patch,
-        casting="same_kind",
+    has_area = ~np.isnan(shapes[:, 0])
+    area, elongation, angle = shapes[has_area].astype(np.float64).T
+    centres = (xy[has_area] - (cell - 1) / 2) / cell
+    raise_to_ellipses(
+        out,
+        centres.astype(np.float64),
+        np.sqrt(area / np.pi) / mpp / cell,
+        elongation,
+        np.radians(angle),
     )
+    return out
