@@ -69,3 +69,20 @@ def test_earlier_versions_of_torch_know_the_instructions_too(monkeypatch, amx, a
         assert numbers.has_bf16_instructions() is expected
     finally:
         numbers.has_bf16_instructions.cache_clear()
+
+
+@pytest.mark.parametrize("side", [4, 64])
+def test_an_accelerator_norms_all_items_at_once(monkeypatch, side):
+    """On torch's device without memory, which is no CPU; items one by one would be five calls."""
+    shapes = []
+    plain = nn.GroupNorm.forward
+
+    def counted(self, maps):
+        shapes.append(tuple(maps.shape))
+        return plain(self, maps)
+
+    monkeypatch.setattr(nn.GroupNorm, "forward", counted)
+    norm = itemwise_norms(nn.Sequential(nn.GroupNorm(4, 20)))[0].to("meta")
+    maps = torch.empty(5, 20, side, side, device="meta")
+    assert norm(maps).shape == maps.shape
+    assert shapes == [(5, 20, side, side)]

@@ -40,11 +40,14 @@ class ItemGroupNorm(nn.GroupNorm):
     torch splits a large channels-last batch between threads across the boundaries of items, so that
     the rounding of an item's sums depends on its neighbours; on small maps with an odd number of
     channels per group it computes one number at a time. This class gives large maps to torch one by
-    one, and sums small ones channel by channel.
+    one, and sums small ones channel by channel. On an accelerator torch sums each item's groups by
+    themselves, whatever the batch: there it norms all items at once.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) => the same shape."""
+        if input.device.type != "cpu":
+            return super().forward(input)
         height, width = input.shape[-2:]
         if height * width < _MIN_LARGE_MAP_CELLS:
             return self._normalise_small(input)
