@@ -86,7 +86,14 @@ class Adversary:
         tiles: IndexArray,
         random: np.random.Generator,
     ) -> Tensor:
-        """Loss of both sides: see `adversarial_loss`, and `TileGrain.add`."""
+        """Loss of both sides: see `adversarial_loss`, and `TileGrain.add`.
+
+        Args:
+            real: (B, 3, H, W) other crops of the tiles.
+            decoded: (B, 3, H, W) decoded crops of the tiles.
+            tiles: (B,) their indices.
+            random: of the grain.
+        """
         if self.grain is not None:
             decoded = self.grain.add(decoded, tiles, random)
         return adversarial_loss(

@@ -16,8 +16,40 @@ EDGE_PX = 16
 """Pixels along the edges of a crop that are not compared: the decoder lacks what is beside them."""
 PENALTY_WEIGHT = 1.0
 """Weight of the squared slopes, relative to the loss of the scores."""
+RATE = 5.0
+"""Steps of its weights over those of the decoder's: its convolutions learn from nothing."""
+JITTER = 0.1
+"""Spread of the brightness and contrast of each channel: colour is not what it is to learn."""
 _LAYERS = ((32, 1), (48, 2), (64, 2), (96, 2), (128, 2))
 _SLOPE_BELOW_ZERO = 0.2
+
+
+class _FastConvolution(nn.Conv2d):
+    """Its weights are stored smaller by `RATE`, so that a step of them is longer (Karras et al.
+    2018, equalised learning rate).
+    """
+
+    def __init__(self, before: int, channels: int, stride: int) -> None:
+        super().__init__(
+            before,
+            channels,
+            3,
+            stride=stride,
+            padding=1,
+        )
+        with torch.no_grad():
+            self.weight.div_(RATE)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, C, H, W) => maps of the convolution."""
+        weight = RATE * self.weight
+        return F.conv2d(
+            maps,
+            weight,
+            self.bias,
+            stride=self.stride,
+            padding=1,
+        )
 
 
 class Discriminator(nn.Module):
@@ -28,13 +60,7 @@ class Discriminator(nn.Module):
         layers: list[nn.Module] = []
         before = 3
         for channels, stride in _LAYERS:
-            convolution = nn.Conv2d(
-                before,
-                channels,
-                3,
-                stride=stride,
-                padding=1,
-            )
+            convolution = _FastConvolution(before, channels, stride)
             layers += [convolution, nn.LeakyReLU(_SLOPE_BELOW_ZERO)]
             before = channels
         self.features = nn.Sequential(*layers)
@@ -59,11 +85,11 @@ def adversarial_loss(
     Args:
         discriminator: that learns.
         real: (B, 3, H, W) float32 in [-1, 1].
-        decoded: (B, 3, H, W) float32, each item the counterpart of the real one.
+        decoded: (B, 3, H, W) float32, each item of the tile of the real one.
         weight: of the decoder's loss.
     """
-    real = _inside(real).detach().requires_grad_()
-    decoded = _inside(decoded)
+    real = _jittered(_inside(real)).requires_grad_()
+    decoded = _jittered(_inside(decoded))
     shown = decoded.detach().requires_grad_()
     real_scores = discriminator(real)
     shown_scores = discriminator(shown)
@@ -84,6 +110,14 @@ def adversarial_loss(
 def _inside(crops: Tensor) -> Tensor:
     rows = crops[..., EDGE_PX:-EDGE_PX, :]
     return rows[..., EDGE_PX:-EDGE_PX]
+
+
+def _jittered(crops: Tensor) -> Tensor:
+    """Crops of other brightness and contrast, by channel and item."""
+    by_channel = (*crops.shape[:2], 1, 1)
+    contrast = torch.randn(by_channel, device=crops.device)
+    brightness = torch.randn(by_channel, device=crops.device)
+    return crops * (1 + JITTER * contrast) + JITTER * brightness
 
 
 def _squared_slope(scores: Tensor, crops: Tensor) -> Tensor:

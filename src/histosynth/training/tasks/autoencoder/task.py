@@ -127,7 +127,8 @@ def _adversary(
     if not weight:
         return None
     torch.manual_seed(recipe.seed)
-    discriminator = Discriminator().to(device)
+    discriminator = Discriminator()
+    convert_network(discriminator, device=device)
     grain = None
     if opened.grain is not None:
         tiles = [example.pixels for example in opened.train]

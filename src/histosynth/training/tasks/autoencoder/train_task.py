@@ -115,8 +115,9 @@ class AutoencoderTrainTask:
                 taught = self.teacher(latents).float()
             loss = loss + self.plan.teacher_weight * self._distance(decoded, taught)
         if self.adversary is not None and not is_halved:
+            others = self._draw_crops(random, drawn)
             loss = loss + self.adversary.loss(
-                images,
+                others.to(images),
                 decoded,
                 drawn,
                 random,
