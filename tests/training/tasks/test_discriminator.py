@@ -15,7 +15,7 @@ from histosynth.pipeline.train_options import read_train_recipe
 from histosynth.tissue.appearance import fit_stain_frame
 from histosynth.training.data.sources import Example
 from histosynth.training.tasks.autoencoder import discriminator as discriminators
-from histosynth.training.tasks.autoencoder.adversary import TileGrain, in_canonical_stain
+from histosynth.training.tasks.autoencoder.adversary import Adversary, TileGrain, in_canonical_stain
 from histosynth.training.tasks.autoencoder.discriminator import (
     EDGE_PX,
     JITTER,
@@ -188,6 +188,20 @@ def test_tiles_are_in_canonical_stain_where_grain_lies():
     assert np.abs(found.pixels - canonical).max() <= 0.5 + 1e-3
     assert np.abs(canonical - noisy).mean() > 1
     assert found.patient == "P1"
+
+
+def test_tiles_with_blocks_of_jpeg_are_not_shown():
+    torch.manual_seed(0)
+    discriminator = Discriminator()
+    adversary = Adversary(discriminator, 1.0, is_shown=np.array([True, False]))
+    generator = torch.Generator().manual_seed(1)
+    real = fine_noise(generator, count=3)
+    decoded = torch.zeros_like(real, requires_grad=True)
+    random = np.random.default_rng(0)
+    adversary.loss(real, decoded, np.array([0, 1, 0]), random).backward()
+    assert decoded.grad[1].abs().max() == 0
+    assert decoded.grad[[0, 2]].abs().amax(dim=(1, 2, 3)).min() > 0
+    assert float(adversary.loss(real, decoded, np.array([1, 1, 1]), random)) == 0
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ....core.arrays import Float32Array, IndexArray
+from ....core.arrays import BoolArray, Float32Array, IndexArray
 from ....core.tile import Pixels, Tile
 from ....model import autoencoder as ae
 from ....tissue.appearance import fit_stain_frame, measure_appearance
 from ....tissue.film_grain import add_grain
-from ....tissue.grain_table import Grain, GrainTable
-from ....tissue.tile_noise import has_jpeg_blocks
+from ....tissue.grain_table import Grain
 from ...data.sources import Example
 from .discriminator import Discriminator, adversarial_loss
 
@@ -37,7 +36,10 @@ class TileGrain:
     @classmethod
     def of(cls, grain: Grain, tiles: Sequence[Pixels]) -> TileGrain:
         """As strong as the noise of each tile (H, W, 3) says."""
-        strengths = [_strength(tile, grain.table) for tile in tiles]
+        strengths = []
+        for tile in tiles:
+            noise = measure_appearance(tile).noise
+            strengths.append(grain.table.strength_of(noise))
         return cls(grain, strengths)
 
     def add(
@@ -73,10 +75,18 @@ class TileGrain:
 
 @dataclass(frozen=True, eq=False)
 class Adversary:
-    """A discriminator, the weight of its opinion, and the grain that it sees over crops."""
+    """A discriminator, and what it sees.
+
+    Attributes:
+        discriminator: that learns.
+        weight: of the decoder's loss by it.
+        is_shown: (N,) whether it sees crops of a tile: not where blocks of JPEG took its texture.
+        grain: that lies over decoded crops.
+    """
 
     discriminator: Discriminator
     weight: float
+    is_shown: BoolArray
     grain: TileGrain | None = None
 
     def loss(
@@ -94,8 +104,13 @@ class Adversary:
             tiles: (B,) their indices.
             random: of the grain.
         """
+        shown = np.flatnonzero(self.is_shown[tiles])
+        if not len(shown):
+            return decoded.new_zeros(())
+        real = real[shown]
+        decoded = decoded[shown]
         if self.grain is not None:
-            decoded = self.grain.add(decoded, tiles, random)
+            decoded = self.grain.add(decoded, tiles[shown], random)
         return adversarial_loss(
             self.discriminator,
             real,
@@ -114,11 +129,3 @@ def in_canonical_stain(example: Example) -> Example:
         rounded.astype(np.uint8),
     )
     return replace(example, tile=tile)
-
-
-def _strength(pixels: Pixels, table: GrainTable) -> Float32Array:
-    """Of one tile; blocks of JPEG flatten its noise, which says nothing then."""
-    noise = measure_appearance(pixels).noise
-    if has_jpeg_blocks(pixels):
-        noise = None
-    return table.strength_of(noise)

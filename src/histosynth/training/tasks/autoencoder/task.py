@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import AutoencoderDC
 
@@ -18,6 +19,7 @@ from ....model.info import read_info
 from ....model.parts import load_part
 from ....tensors.device import DTYPES
 from ....tissue.grain_table import Grain
+from ....tissue.tile_noise import has_jpeg_blocks
 from ...loop.preflight import preflight
 from ...recipes.autoencoder import AutoencoderPlan, AutoencoderRecipe
 from ..task import OpenedTiles, RunContext, Task, Training
@@ -129,11 +131,12 @@ def _adversary(
     torch.manual_seed(recipe.seed)
     discriminator = Discriminator()
     convert_network(discriminator, device=device)
+    tiles = [example.pixels for example in opened.train]
+    has_blocks = [has_jpeg_blocks(tile) for tile in tiles]
     grain = None
     if opened.grain is not None:
-        tiles = [example.pixels for example in opened.train]
         grain = TileGrain.of(opened.grain, tiles)
-    return Adversary(discriminator, weight, grain)
+    return Adversary(discriminator, weight, ~np.array(has_blocks), grain)
 
 
 def _new_autoencoder(plan: AutoencoderPlan) -> AutoencoderDC:
