@@ -189,3 +189,22 @@ def test_drawn_layouts_take_no_regions(bundle_folder, tmp_path):
             regions=write_lumen(tmp_path / "m.png"),
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_tiles_with_regions_are_sampled_by_the_adapter_that_has_learnt_masks():
+    """`global` has seen whole tiles alone; the order of pictures is that of the conditions."""
+    bundle = hs.open_bundle()
+    conditions = [None, lumen(), np.zeros((128, 128), bool)]
+    pictures = list(hs.synthesize([NUCLEI] * 3, empty=conditions, bundle=bundle, steps=1))
+    adapters = [picture.recipe["bundle"]["adapter"] for picture in pictures]
+    assert adapters == ["global", "local", "global"]
+    assert np.array_equal(pictures[0].pixels, pictures[2].pixels)
+
+
+def test_stated_glass_is_kept_by_the_bundle_in_the_package():
+    """Its median is that of glass: with an adapter of whole tiles alone tissue grew over it."""
+    (picture,) = hs.synthesize(NUCLEI, empty=lumen(), seed=1)
+    inside = picture.pixels[lumen()].astype(float)
+    (free,) = hs.synthesize(NUCLEI, seed=1)
+    assert np.median(inside) > 225
+    assert np.median(inside) > np.median(free.pixels[lumen()]) + 10

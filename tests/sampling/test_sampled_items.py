@@ -50,7 +50,13 @@ def item(condition, seed=0):
 
 def paint(bundle, items, settings=ONE_STEP, **options):
     return list(
-        paint_items(bundle, items, adapter="global", settings=settings, **{"batch": 1} | options)
+        paint_items(
+            bundle,
+            items,
+            adapters=["global"] * len(items),
+            settings=settings,
+            **{"batch": 1} | options,
+        )
     )
 
 

@@ -104,7 +104,7 @@ def paint_items(
     bundle: Bundle,
     items: Sequence[SampleItem],
     *,
-    adapter: str,
+    adapters: Sequence[str],
     settings: SamplingSettings,
     batch: int,
     on_progress: ProgressCallback | None = None,
@@ -115,7 +115,8 @@ def paint_items(
     Args:
         bundle: the networks.
         items: what to sample.
-        adapter: name of the adapter to use; a bundle without it samples with its base alone.
+        adapters: name of the adapter to use for each item; a bundle without it samples with its
+            base alone.
         settings: how to sample.
         batch: largest number of items at a time; fewer where a batch would change a picture.
         on_progress: called at the start and after each batch with (complete, all) items.
@@ -127,29 +128,26 @@ def paint_items(
     """
     if not items:
         return
-    with_merged_adapter = bundle.with_merged_adapter(adapter)
-    groups = list(
-        _groups(
-            items,
-            with_merged_adapter,
-            batch,
-            is_guided=settings.guidance != 1,
-        )
-    )
     done = 0
     report = on_progress or ignore_progress
     report(done, len(items))
-    for indices in groups:
+    for merged, indices in _groups_by_adapter(
+        bundle,
+        items,
+        adapters,
+        batch,
+        is_guided=settings.guidance != 1,
+    ):
         group = [items[index] for index in indices]
         starts = [_start(item, settings) for item in group]
         canonical = _paint(
             group,
             starts,
-            with_merged_adapter,
+            merged,
             settings,
             on_estimate=_estimate_callback(
                 on_step,
-                with_merged_adapter,
+                merged,
                 indices,
                 group,
                 settings=settings,
@@ -335,6 +333,28 @@ def _encode_start(
     padded = F.pad(signal, (0, right, 0, bottom), mode="replicate")
     latents = ae.encode(bundle.autoencoder, padded)
     return bundle.standardise(latents)[0].cpu()
+
+
+def _groups_by_adapter(
+    bundle: Bundle,
+    items: Sequence[SampleItem],
+    adapters: Sequence[str],
+    batch: int,
+    *,
+    is_guided: bool,
+) -> Iterator[tuple[Bundle, list[int]]]:
+    """Indices of items to sample together, with the bundle whose adapter they share."""
+    for adapter in dict.fromkeys(adapters):
+        merged = bundle.with_merged_adapter(adapter)
+        chosen = [index for index, name in enumerate(adapters) if name == adapter]
+        groups = _groups(
+            [items[index] for index in chosen],
+            merged,
+            batch,
+            is_guided=is_guided,
+        )
+        for places in groups:
+            yield merged, [chosen[place] for place in places]
 
 
 def _groups(

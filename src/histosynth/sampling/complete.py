@@ -19,12 +19,11 @@ from ..tissue.blend import paste
 from .batches import SampleItem, check_condition, paint_items
 from .exemplar_start import Start
 from .painter import SamplingSettings
-from .provenance import Recipe, condition_key, describe
+from .provenance import LOCAL, Recipe, condition_key, describe
 from .solvers import item_generator
 from .steps import StepOfSampling, watch_steps
 from .synthesize import IsFinished, never_finished
 
-_ADAPTER = "local"
 COPIED = "copied"
 """Key of a recipe's context: the share that is known only when the picture is sampled."""
 
@@ -100,7 +99,7 @@ def complete(
     painted = paint_items(
         bundle,
         items,
-        adapter=_ADAPTER,
+        adapters=[LOCAL] * len(items),
         settings=settings,
         batch=batch,
         on_progress=on_progress,

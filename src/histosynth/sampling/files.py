@@ -28,6 +28,7 @@ from ..tissue.appearance import Appearance
 from ..tissue.reference import measure_reference
 from .batches import check_condition, check_scale
 from .options import SamplingOptions
+from .provenance import condition_adapter
 from .settings import palette_appearance
 
 WHOLE_PALETTE = "palette"
@@ -71,12 +72,13 @@ class ConditionReader:
 
     def whole(self, nuclei: Path, size: Size, regions: EmptyRegions | None = None) -> Condition:
         """The condition of a whole tile with the nuclei of a file, and its regions if stated."""
-        found = self._nuclei(nuclei, size, "global")
+        empty = None if regions is None else regions.inside(Box(0, 0, *size))
+        adapter = condition_adapter(self.bundle, Condition(None, size, empty=empty))
         condition = Condition(
-            found,
+            self._nuclei(nuclei, size, adapter),
             size,
             self.label,
-            empty=None if regions is None else regions.inside(Box(0, 0, *size)),
+            empty=empty,
         )
         check_condition(condition, self.bundle.info)
         return condition

@@ -29,7 +29,9 @@ from .painter import SamplingSettings
 
 Recipe = dict[str, Any]
 """Plain values."""
-_ADAPTERS = {"synthesize": "global", "complete": "local"}
+GLOBAL = "global"
+LOCAL = "local"
+_ADAPTERS = {"synthesize": GLOBAL, "complete": LOCAL}
 
 
 def describe(
@@ -44,6 +46,8 @@ def describe(
     """The recipe of one picture, in plain values."""
     key, *variant = place
     condition = item.condition
+    adapter = condition_adapter(bundle, condition)
+    used = adapter if adapter in adapter_names(bundle.unet) else None
     recipe: Recipe = {
         "histosynth": __version__,
         "verb": verb,
@@ -51,7 +55,7 @@ def describe(
         "extent": "tile",
         "bundle": _bundle_facts(
             bundle,
-            verb,
+            used,
         ),
         "seed": seed,
         "place": [f"{key:016x}", *variant],
@@ -69,19 +73,14 @@ def describe(
     if condition.nuclei is not None:
         recipe["mpp"] = condition.nuclei.mpp
         recipe["nuclei"] = nuclei_facts(condition.nuclei)
-        followed = bundle.follows_shapes(
-            verb_adapter(
-                bundle,
-                verb,
-            )
-        )
+        followed = bundle.follows_shapes(used)
         recipe["nuclei"] |= _shape_facts(
             condition.nuclei,
             followed=followed,
         )
         recipe["nuclei"] |= _drawn_facts(
             condition.nuclei,
-            bundle.adapters.get(verb_adapter(bundle, verb) or ""),
+            bundle.adapters.get(used or ""),
         )
     if condition.empty is not None:
         recipe["empty"] = _empty_facts(condition.empty)
@@ -94,15 +93,12 @@ def describe(
 
 def _bundle_facts(
     bundle: Bundle,
-    verb: str,
+    adapter: str | None,
 ) -> dict[str, Any]:
     return {
         "name": bundle.info.name,
         "sha256": digest(asdict(bundle.info)),
-        "adapter": verb_adapter(
-            bundle,
-            verb,
-        ),
+        "adapter": adapter,
         "dtype": str(bundle.unet.dtype).removeprefix("torch."),
         "device": bundle.device.type,
         "torch": torch.__version__,
@@ -160,6 +156,20 @@ def condition_key(condition: Condition) -> int:
         first_bytes,
         "big",
     )
+
+
+def condition_adapter(bundle: Bundle, condition: Condition) -> str:
+    """Name of the adapter for a condition.
+
+    `local` has learnt with masks what stands beside known pixels, as stated glass is; `global` has
+    seen whole tiles alone.
+    """
+    if condition.context is not None:
+        return LOCAL
+    has_empty = condition.empty is not None and condition.empty.any()
+    if has_empty and LOCAL in adapter_names(bundle.unet):
+        return LOCAL
+    return GLOBAL
 
 
 def verb_adapter(

@@ -16,11 +16,10 @@ from ..model.bundle import Bundle
 from ..tissue.appearance import Appearance
 from .batches import SampleItem, check_condition, paint_items
 from .painter import SamplingSettings
-from .provenance import Recipe, condition_key, describe
+from .provenance import Recipe, condition_adapter, condition_key, describe
 from .solvers import item_generator
 from .steps import StepOfSampling, watch_steps
 
-_ADAPTER = "global"
 IsFinished = Callable[[int, int, Callable[[], Recipe]], bool]
 """Whether a picture is there: of (condition index, variant, a function that describes it)."""
 
@@ -101,7 +100,7 @@ def synthesize(
     painted = paint_items(
         bundle,
         items,
-        adapter=_ADAPTER,
+        adapters=[condition_adapter(bundle, item.condition) for item in items],
         settings=settings,
         batch=batch,
         on_progress=on_progress,

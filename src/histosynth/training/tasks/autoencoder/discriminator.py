@@ -78,7 +78,7 @@ def adversarial_loss(
     real: Tensor,
     decoded: Tensor,
     *,
-    weight: float,
+    weight: float | Tensor,
 ) -> Tensor:
     """Losses of discriminator and decoder as one sum; the gradients of each reach it alone.
 
@@ -86,7 +86,7 @@ def adversarial_loss(
         discriminator: that learns.
         real: (B, 3, H, W) float32 in [-1, 1].
         decoded: (B, 3, H, W) float32, each item of the tile of the real one.
-        weight: of the decoder's loss.
+        weight: of the decoder's loss, one for all items or (B,).
     """
     real = _jittered(_inside(real)).requires_grad_()
     decoded = _jittered(_inside(decoded))
@@ -102,8 +102,9 @@ def adversarial_loss(
     for name, value in discriminator.named_parameters():
         fixed[name] = value.detach()
     scores = functional_call(discriminator, fixed, (decoded,))
-    decoder_loss = F.softplus(real_scores.detach() - scores).mean()
-    loss: Tensor = critic_loss + penalty + weight * decoder_loss
+    decoder_losses = F.softplus(real_scores.detach() - scores)
+    decoder_loss = (weight * decoder_losses).mean()
+    loss: Tensor = critic_loss + penalty + decoder_loss
     return loss
 
 
