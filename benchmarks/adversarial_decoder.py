@@ -1,4 +1,4 @@
-"""How the decoder of the compact bundle learnt texture from a discriminator (docs/log.md).
+"""The decoder of the compact bundle, learning texture from a discriminator (docs/log.md).
 
     python benchmarks/adversarial_decoder.py BUNDLE OUT [--data ../shared/data] [--threads 1]
 
@@ -8,8 +8,9 @@ nuclei. The decoder learns from the tiles and from the discriminator's opinion; 
 teaches it in the first stage alone. The result is 0.8 of its averaged weights and 0.2 of those it
 began with, in OUT/autoencoder: put it into a copy of BUNDLE and run `histosynth bundle grain`.
 
-The task `autoencoder` has a discriminator too (compact-adversarial-decoder), which sees decoded
-tiles alone; it did less well.
+The weights in the package came by the same stages of an earlier form of this script, stopped and
+gone on between; this form was run for six steps. The task `autoencoder` has a discriminator too
+(compact-adversarial-decoder), which sees decoded tiles alone; it did less well.
 """
 
 import argparse
@@ -29,8 +30,8 @@ from histosynth.model.device import convert_network
 from histosynth.model.parts import save_part
 from histosynth.sampling import batches
 from histosynth.tissue.appearance import measure_appearance
-from histosynth.tissue.film_grain import add_grain
 from histosynth.training.data.sources import open_source
+from histosynth.training.tasks.autoencoder.adversary import TileGrain
 from histosynth.training.tasks.autoencoder.discriminator import Discriminator, adversarial_loss
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,15 +111,6 @@ def crop_of(pixels, y, x):
     return pixels[y : y + 8 * CELLS, x : x + 8 * CELLS]
 
 
-def with_grain(decoded, strengths, patches, random):
-    pixels = ae.to_float_pixels(decoded.detach()).numpy()
-    grained = [
-        add_grain(crop, patches, strength, seed=int(random.integers(1 << 31)))
-        for crop, strength in zip(pixels, strengths, strict=True)
-    ]
-    return decoded + torch.from_numpy(np.stack(grained) - pixels).movedim(-1, -3) / 127.5
-
-
 def distance(first, second):
     """L1 of values and of gradients."""
     difference = first - second
@@ -152,7 +144,8 @@ def trained(bundle, tissue, stages):
                 optimiser.param_groups[0]["lr"] = RATE * min(1, step / WARMUP)
             batch = Batch(by_patient, random)
             decoded = decoder(batch.latents)
-            shown = with_grain(decoded, batch.strengths, bundle.grain.patches, random)
+            grain = TileGrain(bundle.grain, batch.strengths)
+            shown = grain.add(decoded, np.arange(BATCH), random)
             # an item that is not to teach the decoder is shown all the same
             weights = torch.tensor([of_decoded, of_sampled]).repeat(BATCH // 2)
             loss = distance(decoded[::2], batch.wanted)

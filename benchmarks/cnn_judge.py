@@ -23,7 +23,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from histosynth.metrics.intervals import statistic_over
-from histosynth.model.device import bf16_gain
+from histosynth.tensors.device import has_bf16_instructions
 
 CROP_PX = 64
 LAYERS = ((24, 1), (32, 2), (48, 2), (64, 2), (96, 2))
@@ -92,7 +92,7 @@ def trained(sides, patients, *, steps, batch, seed):
         signal = as_signal(np.stack(crops))
         signal *= 1 + JITTER * torch.randn(batch, 3, 1, 1)
         signal += JITTER * torch.randn(batch, 3, 1, 1)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16_gain() > 1):
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16_instructions()):
             logits = judge(signal)
         loss = F.binary_cross_entropy_with_logits(logits.float(), targets.float())
         optimiser.zero_grad()

@@ -206,5 +206,5 @@ def test_stated_glass_is_kept_by_the_bundle_in_the_package():
     (picture,) = hs.synthesize(NUCLEI, empty=lumen(), seed=1)
     inside = picture.pixels[lumen()].astype(float)
     (free,) = hs.synthesize(NUCLEI, seed=1)
-    assert np.median(inside) > 225
+    assert np.median(inside) > 228  # 222 by `global`
     assert np.median(inside) > np.median(free.pixels[lumen()]) + 10

@@ -92,3 +92,15 @@ def test_the_bundle_in_the_package_follows_sizes_and_draws_those_that_are_missin
     nuclei = hs.draw_layout((128, 128), mpp=0.5, seed=0)
     recipe = hs.synthesize(nuclei, bundle=bundle, steps=1)[0].recipe["nuclei"]
     assert recipe["drawn_shapes"] == len(nuclei)
+
+
+def test_users_are_told_that_sizes_are_not_followed_beside_regions(csv):
+    bundle = open_bundle(device="cpu", dtype="fp32")
+    reader = ConditionReader.of(bundle, SamplingOptions(seed=0))
+    reader.file_nuclei(csv)
+    assert reader.all_notes() == []
+    reader.file_nuclei(csv, has_regions=True)
+    assert reader.all_notes() == [
+        f"{csv}: the sizes of 1 nucleus are not followed in tiles with regions: the adapter local "
+        "of compact was trained on centroids and classes alone."
+    ]

@@ -28,7 +28,7 @@ from ..tissue.appearance import Appearance
 from ..tissue.reference import measure_reference
 from .batches import check_condition, check_scale
 from .options import SamplingOptions
-from .provenance import condition_adapter
+from .provenance import GLOBAL, LOCAL, condition_adapter
 from .settings import palette_appearance
 
 WHOLE_PALETTE = "palette"
@@ -83,8 +83,8 @@ class ConditionReader:
         check_condition(condition, self.bundle.info)
         return condition
 
-    def file_nuclei(self, nuclei: Path) -> FileNuclei:
-        """All nuclei of a file, from which tiles are cut."""
+    def file_nuclei(self, nuclei: Path, *, has_regions: bool = False) -> FileNuclei:
+        """All nuclei of a file, from which tiles are cut, some of them with regions."""
         found = FileNuclei(
             nuclei,
             self.mpp,
@@ -94,7 +94,11 @@ class ConditionReader:
         self.notes.setdefault(nuclei, []).extend(found.found.notes)
         shapes = found.found.shapes
         if shapes is not None and found.found.has_stated_shapes:
-            self._note_shapes(nuclei, int((shapes[:, 0] > 0).sum()), "global")
+            known = int((shapes[:, 0] > 0).sum())
+            if has_regions and LOCAL in self.bundle.adapters:
+                self._note_shapes(nuclei, known, LOCAL, " in tiles with regions")
+            else:
+                self._note_shapes(nuclei, known, GLOBAL)
         return found
 
     def masked(self, image: Path, mask: Path, nuclei: Path | None) -> Condition:
@@ -121,13 +125,16 @@ class ConditionReader:
         notes = self.notes.get(nuclei) if nuclei else None
         return {"notes": list(notes)} if notes else {}
 
-    def _note_shapes(self, path: Path, known: int, adapter: str) -> None:
+    def _note_shapes(self, path: Path, known: int, adapter: str, where: str = "") -> None:
         """Note sizes that a user states and this bundle does not follow."""
         if not known or self.bundle.follows_shapes(adapter):
             return
+        trained = self.bundle.info.name
+        if self.bundle.follows_shapes(GLOBAL):
+            trained = f"the adapter {adapter} of {trained}"
         self.notes.setdefault(path, []).append(
-            f"{path}: the sizes of {counted(known, 'nucleus', 'nuclei')} are not followed: "
-            f"{self.bundle.info.name} was trained on centroids and classes alone."
+            f"{path}: the sizes of {counted(known, 'nucleus', 'nuclei')} are not followed"
+            f"{where}: {trained} was trained on centroids and classes alone."
         )
 
     def _nuclei(self, path: Path, size: Size, adapter: str) -> Nuclei:

@@ -151,7 +151,7 @@ class FilePlanner:
         boxes: Sequence[Box],
         regions: EmptyRegions | None,
     ) -> list[TilePlan]:
-        nuclei = self.reader.file_nuclei(path)
+        nuclei = self.reader.file_nuclei(path, has_regions=regions is not None)
         is_grid = self.tile_size.crop == GRID
         plans = []
         inside = 0

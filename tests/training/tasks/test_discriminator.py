@@ -71,12 +71,10 @@ def test_edges_of_crops_do_not_count():
     edge = torch.ones(96, 96, dtype=torch.bool)
     edge[EDGE_PX:-EDGE_PX, EDGE_PX:-EDGE_PX] = False
     assert decoded.grad[..., edge].abs().max() == 0
-    assert decoded.grad[..., ~edge].abs().min() >= 0
     assert decoded.grad[..., ~edge].abs().mean() > 0
 
 
-def test_colour_gives_no_crop_away():
-    """Crops of other brightness by less than the jitter are hardly told apart by it."""
+def test_brightness_is_jittered_by_channel_and_crop():
     torch.manual_seed(0)
     crops = torch.zeros(512, 3, 8, 8)
     found = discriminators._jittered(crops)
