@@ -84,6 +84,7 @@ CHECKED_IN = {
     ),
     "test_prepare_inspect.py": ("prepare inspect",),
     "test_bundle_cli.py": ("bundle inspect", "bundle unpack", "bundle convert"),
+    "test_bundle_sizes.py": ("bundle sizes",),
 }
 """Verbs whose tests read what `--json` prints through `check_json`."""
 

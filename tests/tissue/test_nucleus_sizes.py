@@ -8,7 +8,13 @@ import pytest
 from histosynth.core.nuclei import ANY_CLASS
 from histosynth.core.nucleus_shapes import known_shapes
 from histosynth.tissue.layout import draw_layout
-from histosynth.tissue.nucleus_sizes import LEVELS, ClassSizes, draw_shapes, measure_sizes
+from histosynth.tissue.nucleus_sizes import (
+    LEVELS,
+    ClassSizes,
+    corrected_sizes,
+    draw_shapes,
+    measure_sizes,
+)
 from histosynth.tissue.position_hash import hashed_at, hashed_places
 
 NUCLEI = draw_layout((512, 512), mpp=0.5, seed=0)
@@ -107,3 +113,30 @@ def test_single_places_have_the_numbers_of_windows():
     x, y = np.meshgrid(np.arange(-3, 1), np.arange(2, 5))
     places = hashed_places(5, x.ravel(), y.ravel(), count=2)
     assert np.array_equal(places, window.reshape(2, -1))
+
+
+def test_sizes_are_corrected_by_what_was_made_of_them():
+    area = np.linspace(20, 60, len(LEVELS))
+    elongation = np.linspace(1.1, 2, len(LEVELS))
+    # small nuclei come out 30 % larger than drawn, all of them rounder by a fifth of the logarithm
+    growth = np.linspace(1.3, 1, len(LEVELS))
+    made = ClassSizes(tuple(area * growth), tuple(elongation**0.8))
+    drawn = ClassSizes(tuple(area), tuple(elongation))
+    real = drawn
+    first, second = corrected_sizes(
+        [drawn, drawn], real=[real, real], synthetic=[made, made], class_ids=[1]
+    )
+    assert first == drawn
+    np.testing.assert_allclose(second.area_um2, area / growth, atol=1e-3)
+    np.testing.assert_allclose(second.elongation, elongation**1.25, atol=1e-3)
+
+
+def test_corrected_sizes_ascend_within_what_can_be_and_stay_where_too_few_were_measured():
+    flat = ClassSizes((30.0,) * len(LEVELS), (20.0,) * len(LEVELS))
+    falling = ClassSizes(tuple(np.linspace(1, 2000, len(LEVELS))), (1.0,) * len(LEVELS))
+    (found,) = corrected_sizes([TYPICAL], real=[flat], synthetic=[falling], class_ids=[0])
+    assert sorted(found.area_um2) == list(found.area_um2) and max(found.elongation) == 20
+    unknown = ClassSizes()
+    for each in ((unknown, flat, flat), (TYPICAL, unknown, flat), (TYPICAL, flat, unknown)):
+        drawn, real, made = each
+        assert corrected_sizes([drawn], real=[real], synthetic=[made], class_ids=[0]) == (drawn,)

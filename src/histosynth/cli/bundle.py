@@ -205,6 +205,51 @@ def grain(
     Output(as_json, quiet).done(measured, lines)
 
 
+@app.command()
+def sizes(
+    folder: Folder,
+    tiles: Annotated[
+        Path,
+        typer.Option(help="Pictures or a tile set that the adapter was trained on."),
+    ],
+    points: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the pictures' nuclei; rows of a tile set bring their own."),
+    ] = None,
+    mpp: CoordinateMpp = None,
+    members: Annotated[
+        Path | None,
+        typer.Option(help="Text file with the names to take, one a line (default: all)."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="Correct this class alone; repeatable (default: all)."),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Correct the sizes of nuclei that a bundle draws, by what it makes of them.
+
+    Example: histosynth bundle sizes my-bundle --tiles tiles --points points --mpp 0.5
+    """
+    from ..pipeline.bundle_sizes import correct_sizes
+
+    output = Output(as_json, quiet)
+    with output.progress("tiles") as on_progress:
+        corrected = correct_sizes(
+            folder,
+            tiles,
+            points=points,
+            mpp=mpp,
+            members=members,
+            classes=only or (),
+            on_progress=on_progress,
+        )
+    names = ", ".join(corrected["classes"])
+    line = f"{folder}: sizes of {names} corrected on {counted(corrected['tiles'], 'tile')}"
+    output.done(corrected, [line])
+
+
 def _listed_numbers(values: Sequence[float]) -> str:
     return " and ".join(f"{value:g}" for value in values)
 

@@ -59,6 +59,8 @@ class AdapterInfo:
         data: data it was trained on, with licences.
         sizes: of an adapter that follows sizes of nuclei: those of its training tiles by class,
             which are drawn for nuclei that have none; empty: none is drawn.
+        mask_share: share of its training batches in which part of the tissue was known; None: not
+            stated.
     """
 
     name: str
@@ -73,6 +75,7 @@ class AdapterInfo:
     licence: str = "Apache-2.0"
     data: tuple[str, ...] = ()
     sizes: tuple[ClassSizes, ...] = ()
+    mask_share: float | None = None
 
     def __post_init__(self) -> None:
         # the library names modules by it
@@ -80,14 +83,21 @@ class AdapterInfo:
             raise ValueError("name must be text of one line, without dots")
         if self.rank < 1 or not math.isfinite(self.alpha):
             raise ValueError("rank must be at least 1, and alpha finite")
-        if len(self.sizes) not in (0, len(self.classes)):
-            raise ValueError(f"sizes must be of each of the {len(self.classes)} classes, or none")
-        if len(self.guidance_of) not in (0, len(self.classes)):
-            raise ValueError(
-                f"guidance_of must be of each of the {len(self.classes)} classes, or none"
-            )
+        self._check_of_classes("sizes", len(self.sizes))
+        self._check_of_classes("guidance_of", len(self.guidance_of))
         if not all(math.isfinite(strength) for strength in self.guidance_of):
             raise ValueError("guidance_of must be finite")
+        if not 0 <= (self.mask_share or 0) <= 1:
+            raise ValueError("mask_share must be from 0 to 1")
+
+    def _check_of_classes(
+        self,
+        name: str,
+        length: int,
+    ) -> None:
+        count = len(self.classes)
+        if length not in (0, count):
+            raise ValueError(f"{name} must be of each of the {count} classes, or none")
 
 
 def add_adapter(

@@ -28,7 +28,7 @@ from ..tissue.appearance import Appearance
 from ..tissue.reference import measure_reference
 from .batches import check_condition, check_scale
 from .options import SamplingOptions
-from .provenance import GLOBAL, LOCAL, condition_adapter
+from .provenance import GLOBAL, condition_adapter, regions_adapter
 from .settings import palette_appearance
 
 WHOLE_PALETTE = "palette"
@@ -95,8 +95,9 @@ class ConditionReader:
         shapes = found.found.shapes
         if shapes is not None and found.found.has_stated_shapes:
             known = int((shapes[:, 0] > 0).sum())
-            if has_regions and LOCAL in self.bundle.adapters:
-                self._note_shapes(nuclei, known, LOCAL, " in tiles with regions")
+            of_regions = regions_adapter(self.bundle)
+            if has_regions and of_regions != GLOBAL:
+                self._note_shapes(nuclei, known, of_regions, " in tiles with regions")
             else:
                 self._note_shapes(nuclei, known, GLOBAL)
         return found

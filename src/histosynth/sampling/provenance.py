@@ -159,17 +159,24 @@ def condition_key(condition: Condition) -> int:
 
 
 def condition_adapter(bundle: Bundle, condition: Condition) -> str:
-    """Name of the adapter for a condition.
-
-    `local` has learnt with masks what stands beside known pixels, as stated glass is; `global` has
-    seen whole tiles alone.
-    """
+    """Name of the adapter for a condition."""
     if condition.context is not None:
         return LOCAL
     has_empty = condition.empty is not None and condition.empty.any()
-    if has_empty and LOCAL in adapter_names(bundle.unet):
-        return LOCAL
-    return GLOBAL
+    return regions_adapter(bundle) if has_empty else GLOBAL
+
+
+def regions_adapter(bundle: Bundle) -> str:
+    """Name of the adapter for whole tiles with stated places without tissue.
+
+    Stated glass is known pixels: `local` has learnt with masks what stands beside them, and
+    `global` only if its file says so.
+    """
+    info = bundle.adapters.get(GLOBAL)
+    has_learnt = info is not None and bool(info.mask_share)
+    if has_learnt or LOCAL not in adapter_names(bundle.unet):
+        return GLOBAL
+    return LOCAL
 
 
 def verb_adapter(

@@ -24,6 +24,9 @@ LEVELS = tuple(round(level, 3) for level in np.linspace(0.01, 0.99, 15))
 """Levels of the quantiles that are kept."""
 MIN_MEASURED = 50
 """Nuclei of a class below which its sizes are not kept."""
+_LEAST_AREA_UM2 = 0.01
+_LEAST_LOG = 1e-3
+"""Of an elongation, the smallest that is divided by."""
 _PLACES_PER_PX = 8
 _WORD = 2.0**64
 
@@ -41,7 +44,7 @@ class ClassSizes:
     elongation: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        _check("area_um2", self.area_um2, 0.01, MAX_AREA_UM2)
+        _check("area_um2", self.area_um2, _LEAST_AREA_UM2, MAX_AREA_UM2)
         _check("elongation", self.elongation, 1.0, MAX_ELONGATION)
         if len(self.area_um2) != len(self.elongation):
             raise ValueError("area_um2 and elongation must be known of the same classes")
@@ -99,6 +102,58 @@ def _sizes_of(shapes: Float32Array) -> ClassSizes:
         return ClassSizes()
     area, elongation, _ = np.quantile(shapes, LEVELS, axis=0).T.round(3)
     return ClassSizes(tuple(area.tolist()), tuple(elongation.tolist()))
+
+
+def corrected_sizes(
+    drawn: Sequence[ClassSizes],
+    *,
+    real: Sequence[ClassSizes],
+    synthetic: Sequence[ClassSizes],
+    class_ids: Sequence[int],
+) -> tuple[ClassSizes, ...]:
+    """Sizes to draw from now on, so that what is made has those of real tissue: one step.
+
+    A network does not follow sizes exactly: nuclei that were drawn small may come out larger. Each
+    quantile is changed by what came of it, areas in proportion, elongations in that of their
+    logarithms.
+
+    Args:
+        drawn: what was drawn, by class.
+        real: measured of nuclei of real tiles, by class.
+        synthetic: measured of the same nuclei in pictures.
+        class_ids: those to correct; other classes stay, and those of too few nuclei.
+    """
+    corrected = list(drawn)
+    for class_id in class_ids:
+        each = (drawn[class_id], real[class_id], synthetic[class_id])
+        if all(sizes.area_um2 for sizes in each):
+            corrected[class_id] = _corrected(*each)
+    return tuple(corrected)
+
+
+def _corrected(
+    drawn: ClassSizes,
+    real: ClassSizes,
+    synthetic: ClassSizes,
+) -> ClassSizes:
+    area = np.multiply(drawn.area_um2, np.divide(real.area_um2, synthetic.area_um2))
+    logs = [np.log(sizes.elongation) for sizes in (drawn, real, synthetic)]
+    of_drawn, of_real, of_synthetic = (each.clip(min=_LEAST_LOG) for each in logs)
+    log_elongation = (of_drawn * of_real / of_synthetic).clip(max=np.log(MAX_ELONGATION))
+    elongation = np.exp(log_elongation)
+    return ClassSizes(
+        _ascending(area, _LEAST_AREA_UM2, MAX_AREA_UM2),
+        _ascending(elongation, 1.0, MAX_ELONGATION),
+    )
+
+
+def _ascending(
+    values: Float64Array,
+    least: float,
+    most: float,
+) -> tuple[float, ...]:
+    rounded = values.clip(least, most).round(3)
+    return tuple(np.maximum.accumulate(rounded).tolist())
 
 
 def gets_size(nuclei: Nuclei, sizes: Sequence[ClassSizes]) -> BoolArray:

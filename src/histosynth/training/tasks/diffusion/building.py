@@ -265,6 +265,7 @@ def _saver(
         licence=bundle.info.licence,
         data=bundle.info.data,
         sizes=sizes,
+        mask_share=recipe.conditions.mask_share,
     )
 
     def save(folder: Path, averaged: _Weights) -> None:
