@@ -1,6 +1,7 @@
 """Regions without tissue: what the networks are shown, what recipes state, what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -191,14 +192,27 @@ def test_drawn_layouts_take_no_regions(bundle_folder, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_tiles_with_regions_are_sampled_by_the_adapter_that_has_learnt_masks():
-    """`global` has seen whole tiles alone; the order of pictures is that of the conditions."""
+@pytest.mark.parametrize(
+    ("mask_share", "of_regions"),
+    [(0.25, "global"), (0.0, "local"), (None, "local")],
+)
+def test_tiles_with_regions_are_sampled_by_an_adapter_that_has_learnt_masks(mask_share, of_regions):
+    """The order of pictures is that of the conditions."""
     bundle = hs.open_bundle()
+    whole_tiles = bundle.adapters["global"]
+    bundle.adapters["global"] = replace(whole_tiles, mask_share=mask_share)
     conditions = [None, lumen(), np.zeros((128, 128), bool)]
     pictures = list(hs.synthesize([NUCLEI] * 3, empty=conditions, bundle=bundle, steps=1))
     adapters = [picture.recipe["bundle"]["adapter"] for picture in pictures]
-    assert adapters == ["global", "local", "global"]
+    assert adapters == ["global", of_regions, "global"]
     assert np.array_equal(pictures[0].pixels, pictures[2].pixels)
+
+
+def test_the_adapter_in_the_package_follows_sizes_beside_regions():
+    bundle = hs.open_bundle()
+    assert bundle.adapters["global"].mask_share == 0.25
+    (picture,) = hs.synthesize(NUCLEI, empty=lumen(), bundle=bundle, steps=1)
+    assert picture.recipe["nuclei"]["drawn_shapes"] > 0
 
 
 def test_stated_glass_is_kept_by_the_bundle_in_the_package():
@@ -206,5 +220,5 @@ def test_stated_glass_is_kept_by_the_bundle_in_the_package():
     (picture,) = hs.synthesize(NUCLEI, empty=lumen(), seed=1)
     inside = picture.pixels[lumen()].astype(float)
     (free,) = hs.synthesize(NUCLEI, seed=1)
-    assert np.median(inside) > 228  # 222 by `global`
+    assert np.median(inside) > 228  # 222 by an adapter that has not learnt masks
     assert np.median(inside) > np.median(free.pixels[lumen()]) + 10

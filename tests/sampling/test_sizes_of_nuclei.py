@@ -94,9 +94,14 @@ def test_the_bundle_in_the_package_follows_sizes_and_draws_those_that_are_missin
     assert recipe["drawn_shapes"] == len(nuclei)
 
 
-def test_users_are_told_that_sizes_are_not_followed_beside_regions(csv):
+def test_users_are_told_where_sizes_are_not_followed_beside_regions(csv):
+    """The adapter in the package follows them there too, for it has learnt with masks."""
     bundle = open_bundle(device="cpu", dtype="fp32")
     reader = ConditionReader.of(bundle, SamplingOptions(seed=0))
+    reader.file_nuclei(csv, has_regions=True)
+    assert reader.all_notes() == []
+    without_masks = replace(bundle.adapters["global"], mask_share=None)
+    bundle.adapters["global"] = without_masks
     reader.file_nuclei(csv)
     assert reader.all_notes() == []
     reader.file_nuclei(csv, has_regions=True)

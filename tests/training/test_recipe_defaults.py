@@ -75,6 +75,8 @@ def test_the_usual_share_of_masks_is_that_of_the_task():
     assert shares == {"base": 0.35, "global": 0.0, "local": 1.0}
     stated = recipes.build({"task": "local", "conditions": {"mask_share": 0.5}}, RECIPES["adapter"])
     assert stated.conditions.mask_share == 0.5
+    own_encoder = recipes.build({"task": "global", "adapter": {"shapes": True}}, RECIPES["adapter"])
+    assert own_encoder.conditions.mask_share == 0.25
 
 
 @pytest.mark.parametrize("name", RECIPES)

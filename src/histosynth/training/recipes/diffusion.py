@@ -25,6 +25,8 @@ _MASK_SHARES = {
     "local": 1.0,
 }
 """Usual shares of batches with masks, by task."""
+_OWN_ENCODER_SHARE = 0.25
+"""That of `global` with a structure encoder of its own, which must not forget masks."""
 
 
 StructureWidth = Annotated[int, Limits(least=8, multiple=8)]
@@ -82,7 +84,8 @@ class DiffusionPlan:
 
     mask_share: Share | None = None
     """Share of batches with masks; the others are whole tiles (everything is to be filled).
-    Left out: 0.35 for a base, 0 for `global`, 1 for `local`."""
+    Left out: 0.35 for a base, 1 for `local`, 0 for `global`, and 0.25 for a `global` with
+    `adapter.shapes`: its own structure encoder would forget what stands beside known pixels."""
     full_share: Share = 0.25
     """Share of items in batches with masks whose mask covers everything."""
     crops: tuple[Annotated[int, Limits(least=64, multiple=16)], ...] = (256,)
@@ -188,7 +191,11 @@ class DiffusionRecipe:
     def __post_init__(self) -> None:
         check_table(self)
         object.__setattr__(self, "data", with_shipped_classes(self.data))
-        conditions = with_mask_share(self.conditions, self.task)
+        conditions = with_mask_share(
+            self.conditions,
+            self.task,
+            has_own_encoder=self.adapter.shapes,
+        )
         object.__setattr__(self, "conditions", conditions)
 
     def _check_guidance(self) -> None:
@@ -223,8 +230,16 @@ class BaseRecipe(DiffusionRecipe):
     loop: BaseLoop = field(default_factory=BaseLoop)
 
 
-def with_mask_share(conditions: DiffusionPlan, task: str) -> DiffusionPlan:
+def with_mask_share(
+    conditions: DiffusionPlan,
+    task: str,
+    *,
+    has_own_encoder: bool = False,
+) -> DiffusionPlan:
     """The same, with the usual share of batches with masks where none is stated."""
     if conditions.mask_share is not None:
         return conditions
-    return replace(conditions, mask_share=_MASK_SHARES[task])
+    share = _MASK_SHARES[task]
+    if task == "global" and has_own_encoder:
+        share = _OWN_ENCODER_SHARE
+    return replace(conditions, mask_share=share)
