@@ -39,6 +39,31 @@ _DIFFUSERS_METADATA = "lora_adapter_metadata"
 """Where diffusers reads rank and alpha; without it diffusers takes them as equal."""
 
 
+FEW_STEPS_SUFFIX = "-few-steps"
+"""Of the name of an adapter that does in few steps what the one of the name before it does."""
+
+
+@dataclass(frozen=True)
+class FewSteps:
+    """What an adapter has learnt to do in few steps (`training`: few_steps_distillation.py).
+
+    Attributes:
+        steps: Euler's steps that it takes.
+        teacher: name of the adapter whose pictures it makes: it lies on that one's weights, and
+            uses its structure encoder and its sizes.
+        teacher_sha256: of that adapter's weights, `adapter_sha256`: another's pictures it cannot
+            make.
+    """
+
+    steps: int
+    teacher: str
+    teacher_sha256: str
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError("steps must be at least 1")
+
+
 @dataclass(frozen=True)
 class AdapterInfo:
     """The metadata of an adapter.
@@ -61,6 +86,8 @@ class AdapterInfo:
             which are drawn for nuclei that have none; empty: none is drawn.
         mask_share: share of its training batches in which part of the tissue was known; None: not
             stated.
+        few_steps: of an adapter that does in few steps what another does; None: it takes as many as
+            are wanted.
     """
 
     name: str
@@ -76,6 +103,7 @@ class AdapterInfo:
     data: tuple[str, ...] = ()
     sizes: tuple[ClassSizes, ...] = ()
     mask_share: float | None = None
+    few_steps: FewSteps | None = None
 
     def __post_init__(self) -> None:
         # the library names modules by it
@@ -133,21 +161,24 @@ def add_adapter(
     set_active_adapter(unet, name)
 
 
-def set_active_adapter(unet: Network, name: str | None) -> None:
-    """Activate one adapter, or (None) deactivate all. A base without any is not changed."""
+def set_active_adapter(unet: Network, *names: str | None) -> None:
+    """Activate one adapter, or several that lie on each other, or (None) deactivate all. A base
+    without any is not changed.
+    """
     if not adapter_names(unet):
         return
-    if name is None:
-        unet.disable_adapters()
-    else:
+    active = [name for name in names if name is not None]
+    if active:
         unet.enable_adapters()
-        unet.set_adapter(name)
+        unet.set_adapter(active)
+    else:
+        unet.disable_adapters()
 
 
 @contextmanager
-def using_adapter(unet: Network, name: str | None) -> Iterator[None]:
-    """Inside the block one adapter (or none) is active; after it, none is."""
-    set_active_adapter(unet, name)
+def using_adapter(unet: Network, *names: str | None) -> Iterator[None]:
+    """Inside the block one adapter, several, or none is active; after it, none is."""
+    set_active_adapter(unet, *names)
     try:
         yield
     finally:
@@ -179,6 +210,24 @@ def set_adapter_weights(unet: Network, name: str, weights: Mapping[str, Tensor])
     set_peft_model_state_dict(unet, dict(weights), adapter_name=name)
 
 
+def adapter_sha256(
+    weights: Mapping[str, Tensor],
+    encoder: nn.Module | None,
+) -> str:
+    """sha256 of an adapter's weights, by name in the base, with its own structure encoder.
+
+    Weights are rounded to float16, so that it is the same in memory and after saving.
+    """
+    content = hashlib.sha256()
+    for key in sorted(weights):
+        content.update(key.encode())
+        values = weights[key].detach().cpu().half().numpy()
+        content.update(values.tobytes())
+    if encoder is not None:
+        content.update(base_sha256(encoder).encode())
+    return content.hexdigest()
+
+
 def remove_adapters(unet: Network) -> None:
     """Take all adapters off the base, and what the library wrapped around its layers."""
     unet.unload_lora()  # `delete_adapters` would leave the wrappers
@@ -195,12 +244,12 @@ def plain_key(key: str) -> str:
 
 
 @torch.no_grad()
-def merged(unet: Network, name: str) -> Network:
-    """A copy of the base with one adapter added to its weights: the same results, but faster.
+def merged(unet: Network, *names: str) -> Network:
+    """A copy of the base with adapters added to its weights: the same results, but faster.
 
     The base itself is not changed.
     """
-    weights = _merged_weights(unet, name)
+    weights = _merged_weights(unet, names)
     with torch.device("meta"):
         copy = type(unet).from_config(unet.config)
     copy.load_state_dict(weights, assign=True)
@@ -208,14 +257,22 @@ def merged(unet: Network, name: str) -> Network:
     return copy.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
-def _merged_weights(unet: Network, name: str) -> dict[str, Tensor]:
+def _merged_weights(
+    unet: Network,
+    names: Sequence[str],
+) -> dict[str, Tensor]:
     state = unet.state_dict()
     weights = {plain_key(key): value for key, value in state.items() if not is_lora_key(key)}
     for key, module in unet.named_modules():
-        if isinstance(module, LoraLayer) and name in module.lora_A:
+        if not isinstance(module, LoraLayer):
+            continue
+        changes = [module.get_delta_weight(name) for name in names if name in module.lora_A]
+        if changes:
             weight = weights[f"{key}.weight"]
-            change = module.get_delta_weight(name)
-            weights[f"{key}.weight"] = (weight.float() + change.float()).to(weight)
+            total = weight.float()
+            for change in changes:
+                total = total + change.float()
+            weights[f"{key}.weight"] = total.to(weight)
     return weights
 
 

@@ -33,6 +33,8 @@ from .adapters import (
     Network,
     adapter_names,
     adapter_parameters,
+    adapter_sha256,
+    adapter_weights,
     base_sha256,
     load_adapter,
     merged,
@@ -66,6 +68,7 @@ class Bundle:
         folder: the bundle's; None: it was not loaded from one.
         structures: structure encoders of single adapters, used while theirs is active.
         adapters: the metadata of each adapter that was loaded.
+        adapter_sha256: of the weights of each, `adapters.adapter_sha256`.
         base_sha256: of the base as it was loaded; adapters are bound to it.
         base: what the network needs besides its weights.
         grain: what the autoencoder loses; None: it was not measured.
@@ -79,6 +82,7 @@ class Bundle:
     folder: Path | None = None
     structures: dict[str, StructureEncoder] = field(default_factory=dict)
     adapters: dict[str, AdapterInfo] = field(default_factory=dict)
+    adapter_sha256: dict[str, str] = field(default_factory=dict)
     base_sha256: str = ""
     base: Base = field(default_factory=CompactBase)
     grain: Grain | None = None
@@ -135,10 +139,12 @@ class Bundle:
     def using_adapter(self, adapter: str | None) -> Iterator[None]:
         """Inside the block one adapter is active, with its structure encoder if it has its own."""
         own = self.structure
+        layers: tuple[str, ...] = ()
         if adapter is not None:
-            self.structure = self.structures.get(adapter, own)
+            self.structure = self.structures.get(self._lowest(adapter), own)
+            layers = self._layers(adapter)
         try:
-            with using_adapter(self.unet, adapter):
+            with using_adapter(self.unet, *layers):
                 yield
         finally:
             self.structure = own
@@ -151,17 +157,43 @@ class Bundle:
         if adapter is None or adapter not in adapter_names(self.unet):
             return self
         if adapter not in self._merged:
-            merged_unet = itemwise_norms(merged(self.unet, adapter))
+            merged_unet = itemwise_norms(merged(self.unet, *self._layers(adapter)))
+            encoder_name = self._lowest(adapter)
             merged_bundle = replace(
                 self,
                 unet=merged_unet,
-                structure=self.structures.get(adapter, self.structure),
+                structure=self.structures.get(encoder_name, self.structure),
                 structures={},
-                sizes=self.adapters[adapter].sizes if adapter in self.adapters else (),
+                sizes=self.adapters[encoder_name].sizes if encoder_name in self.adapters else (),
             )
             # only the last one is kept: a large base twice in memory is enough
             self._merged = {adapter: merged_bundle}
         return self._merged[adapter]
+
+    def _layers(self, adapter: str) -> tuple[str, ...]:
+        """Adapters that lie on the base where this one is active: it alone, or on its teacher."""
+        lowest = self._lowest(adapter)
+        return (adapter,) if lowest == adapter else (lowest, adapter)
+
+    def _lowest(self, adapter: str) -> str:
+        """The adapter whose structure encoder and sizes an adapter uses: most use their own."""
+        info = self.adapters.get(adapter)
+        if info is None or info.few_steps is None:
+            return adapter
+        return info.few_steps.teacher
+
+    def few_steps_of(self, adapter: str) -> AdapterInfo | None:
+        """The adapter that does in few steps what another does; None: there is none.
+
+        One that has learnt it from other weights than those that are loaded is none.
+        """
+        for info in self.adapters.values():
+            learnt = info.few_steps
+            if learnt is None or learnt.teacher != adapter:
+                continue
+            if self.adapter_sha256.get(adapter) == learnt.teacher_sha256:
+                return info
+        return None
 
     def load_adapter(self, folder: Path) -> AdapterInfo:
         """Load the adapter in a folder, whole or not at all; it is not activated.
@@ -184,6 +216,8 @@ class Bundle:
         if encoder is not None:
             convert_network(encoder, device=self.device, dtype=self.structure.dtype)
             self.structures[info.name] = encoder
+        weights = adapter_weights(self.unet, info.name)
+        self.adapter_sha256[info.name] = adapter_sha256(weights, encoder)
         for parameter in adapter_parameters(self.unet, info.name):
             parameter.data = parameter.data.to(self.device, self.unet.dtype)
         self._merged.pop(info.name, None)
@@ -241,8 +275,10 @@ class Bundle:
 
     def follows_shapes(self, adapter: str | None) -> bool:
         """Whether pictures by an adapter, or by the base alone, follow sizes of nuclei."""
-        encoder = self.structure if adapter is None else self.structures.get(adapter)
-        return bool((encoder or self.structure).config.shapes)
+        encoder = self.structure
+        if adapter is not None:
+            encoder = self.structures.get(self._lowest(adapter), encoder)
+        return bool(encoder.config.shapes)
 
     def label_index(self, label: str | None) -> int | None:
         """Index of a label; None: no label.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
 from torch import Tensor
 
 from .prediction import NoiseLevel, PredictionType
 from .structure import StructureFeatures
+
+Denoise: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""(noisy (B, C, h, w), time (B,) in [0, 1]) => clean (B, C, h, w)."""
 
 
 class Denoiser(Protocol):

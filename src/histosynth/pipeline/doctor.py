@@ -11,6 +11,8 @@ from ..model.adapters import adapter_names
 from ..model.bundle import Bundle
 from ..model.device import bf16_gain
 from ..model.opening import open_bundle
+from ..sampling.few_steps import with_few_steps
+from ..sampling.provenance import GLOBAL
 from ..sampling.settings import default_settings
 from ..tensors.device import pick_device, pick_dtype
 from ..tissue.layout import LAYOUT_CLASSES, draw_layout
@@ -63,6 +65,8 @@ def _speed_facts(wanted: str | None, dtype: str | None) -> dict[str, Any]:
 def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
     info = bundle.info
     adapters = adapter_names(bundle.unet)
+    settings = default_settings(bundle, "synthesize")
+    _, settings = with_few_steps(bundle, GLOBAL, settings)
     return {
         "bundle": info.name,
         "adapters": ", ".join(adapters) or "none (the base samples alone)",
@@ -71,9 +75,9 @@ def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
         "palette": [entry.name for entry in info.palette],
         "mpp": info.mpp,
         "size_px": f"{info.least_px} to {info.most_px}, multiples of {info.multiple_px}",
-        "default_steps": info.steps,
-        "default_guidance": default_settings(bundle, "synthesize").guidance,
-        "default_solver": info.solver,
+        "default_steps": settings.steps,
+        "default_guidance": settings.guidance,
+        "default_solver": settings.solver,
     }
 
 

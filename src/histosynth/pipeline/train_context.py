@@ -10,11 +10,14 @@ from pathlib import Path
 from ..core.progress import ProgressCallback
 from ..core.tile import Pixels
 from ..model.bundle import Bundle
+from ..sampling.few_steps import FEW_STEPS_SOLVER
 from ..sampling.painter import SamplingSettings, decode_canonical, paint_latents
+from ..sampling.paths import follow_path
 from ..sampling.solvers import item_generator, item_noise
 from ..tensors.device import pick_device
 from ..training.data.crops import Batch
 from ..training.data.sources import Example
+from ..training.tasks.painting import Paint
 from ..training.tasks.task import RunContext
 from .copy_guard import CopyGuard
 
@@ -43,6 +46,8 @@ def run_context(
         device=str(pick_device(device)),
         paint=paint_batch,
         guard_factory=_build_copy_guard,
+        paint_in_steps=paint_in_steps,
+        follow_path=follow_path,
         on_encoded=on_encoded,
     )
 
@@ -62,6 +67,24 @@ def _build_copy_guard(
 
 def paint_batch(bundle: Bundle, batch: Batch) -> list[Pixels]:
     """Sample one picture per item; its noise depends on its row in the batch alone."""
+    return _paint_batch(
+        bundle,
+        batch,
+        SamplingSettings(steps=VALIDATION_STEPS),
+    )
+
+
+def paint_in_steps(steps: int) -> Paint:
+    """The same in so many steps of Euler's: those of an adapter that has learnt few."""
+    settings = SamplingSettings(steps=steps, solver=FEW_STEPS_SOLVER)
+    return lambda bundle, batch: _paint_batch(bundle, batch, settings)
+
+
+def _paint_batch(
+    bundle: Bundle,
+    batch: Batch,
+    settings: SamplingSettings,
+) -> list[Pixels]:
     count, channels, height, width = batch.latents.shape
     generators = [item_generator(0, row) for row in range(count)]
     noise = item_noise((channels, height, width), generators)
@@ -70,7 +93,7 @@ def paint_batch(bundle: Bundle, batch: Batch) -> list[Pixels]:
         batch.maps,
         batch.style,
         noise,
-        SamplingSettings(steps=VALIDATION_STEPS),
+        settings,
     )
     pixels = decode_canonical(bundle, latents).round().byte()
     return list(pixels.numpy())

@@ -32,6 +32,7 @@ from ..tissue.grain_table import Grain
 from ..tissue.nucleus_sizes import draw_shapes
 from .batch_check import is_batch_exact, max_batch
 from .exemplar_start import Start, exemplar_start
+from .few_steps import with_few_steps
 from .painter import EstimateCallback, SamplingSettings, decode_canonical, paint_latents
 from .solvers import item_noise
 from .steps import GroupStep
@@ -131,32 +132,47 @@ def paint_items(
     done = 0
     report = on_progress or ignore_progress
     report(done, len(items))
-    for merged, indices in _groups_by_adapter(
-        bundle,
-        items,
-        adapters,
-        batch,
-        is_guided=settings.guidance != 1,
-    ):
-        group = [items[index] for index in indices]
-        starts = [_start(item, settings) for item in group]
-        canonical = _paint(
-            group,
-            starts,
+    for adapter in dict.fromkeys(adapters):
+        sampled_by, own_settings = with_few_steps(bundle, adapter, settings)
+        merged = bundle.with_merged_adapter(sampled_by)
+        chosen = [index for index, name in enumerate(adapters) if name == adapter]
+        for indices in _groups_of(
+            items,
+            chosen,
             merged,
-            settings,
-            on_estimate=_estimate_callback(
-                on_step,
-                merged,
-                indices,
+            batch,
+            is_guided=own_settings.guidance != 1,
+        ):
+            group = [items[index] for index in indices]
+            starts = [_start(item, own_settings) for item in group]
+            canonical = _paint(
                 group,
-                settings=settings,
-            ),
-        )
-        done += len(group)
-        report(done, len(items))
-        for index, image, start in zip(indices, canonical, starts, strict=True):
-            yield index, _in_appearance(items[index], image, bundle.grain, settings), start
+                starts,
+                merged,
+                own_settings,
+                on_estimate=_estimate_callback(
+                    on_step,
+                    merged,
+                    indices,
+                    group,
+                    settings=own_settings,
+                ),
+            )
+            done += len(group)
+            report(done, len(items))
+            for index, image, start in zip(
+                indices,
+                canonical,
+                starts,
+                strict=True,
+            ):
+                pixels = _in_appearance(
+                    items[index],
+                    image,
+                    bundle.grain,
+                    own_settings,
+                )
+                yield index, pixels, start
 
 
 def _in_appearance(
@@ -335,26 +351,23 @@ def _encode_start(
     return bundle.standardise(latents)[0].cpu()
 
 
-def _groups_by_adapter(
-    bundle: Bundle,
+def _groups_of(
     items: Sequence[SampleItem],
-    adapters: Sequence[str],
+    chosen: Sequence[int],
+    bundle: Bundle,
     batch: int,
     *,
     is_guided: bool,
-) -> Iterator[tuple[Bundle, list[int]]]:
-    """Indices of items to sample together, with the bundle whose adapter they share."""
-    for adapter in dict.fromkeys(adapters):
-        merged = bundle.with_merged_adapter(adapter)
-        chosen = [index for index, name in enumerate(adapters) if name == adapter]
-        groups = _groups(
-            [items[index] for index in chosen],
-            merged,
-            batch,
-            is_guided=is_guided,
-        )
-        for places in groups:
-            yield merged, [chosen[place] for place in places]
+) -> Iterator[list[int]]:
+    """Indices of those of the chosen items to sample together."""
+    groups = _groups(
+        [items[index] for index in chosen],
+        bundle,
+        batch,
+        is_guided=is_guided,
+    )
+    for places in groups:
+        yield [chosen[place] for place in places]
 
 
 def _groups(

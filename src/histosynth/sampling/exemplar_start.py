@@ -21,10 +21,10 @@ from ..core.condition import Condition
 from ..core.nuclei import Nuclei
 from ..core.tile import Mask, Pixels
 from ..model.autoencoder import FACTOR
+from ..model.denoiser import Denoise
 from ..tissue.appearance import StainFrame
 from ..tissue.density import optical_density
 from ..tissue.exemplar import copy_into
-from .solvers import Denoise
 
 _Weights = NDArray[np.floating]
 """(H, W) in [0, 1]: 0 as for nuclei, 1 as for plain ground."""

@@ -11,10 +11,10 @@ from torch import Tensor
 from ..core.progress import ProgressCallback
 from ..model import autoencoder as ae
 from ..model.bundle import Bundle
-from ..model.denoiser import Denoiser
+from ..model.denoiser import Denoise, Denoiser
 from ..model.structure import StructureFeatures, StructureMaps
 from .exemplar_start import hold_start
-from .solvers import Denoise, guided, solve
+from .solvers import guided, solve
 
 EstimateCallback = Callable[[int, int, float, Tensor], None]
 """Called after each solver step with its number from 1, the number of steps, and the time and the
@@ -35,6 +35,8 @@ class SamplingSettings:
         exemplar: a masked region starts from tissue copied from around it; see
             `sampling/exemplar_start.py`.
         grain: draw the grain that the autoencoder loses, if the bundle knows its statistics.
+        few_steps: where the bundle has an adapter that does in few steps what another does, take
+            that one, with its own steps and solver in place of these.
     """
 
     steps: int = 20
@@ -44,6 +46,7 @@ class SamplingSettings:
     guidance_span: tuple[float, float] = (0.0, 1.0)
     exemplar: bool = True
     grain: bool = True
+    few_steps: bool = False
 
 
 @torch.inference_mode()

@@ -25,6 +25,7 @@ from ..model.info import BundleInfo
 from ..tissue.appearance import Appearance
 from ..tissue.nucleus_sizes import gets_size
 from .batches import SampleItem
+from .few_steps import with_few_steps
 from .painter import SamplingSettings
 
 Recipe = dict[str, Any]
@@ -47,7 +48,8 @@ def describe(
     key, *variant = place
     condition = item.condition
     adapter = condition_adapter(bundle, condition)
-    used = adapter if adapter in adapter_names(bundle.unet) else None
+    sampled_by, settings = with_few_steps(bundle, adapter, settings)
+    used = sampled_by if sampled_by in adapter_names(bundle.unet) else None
     recipe: Recipe = {
         "histosynth": __version__,
         "verb": verb,
@@ -80,7 +82,7 @@ def describe(
         )
         recipe["nuclei"] |= _drawn_facts(
             condition.nuclei,
-            bundle.adapters.get(used or ""),
+            bundle.adapters.get(adapter),
         )
     if condition.empty is not None:
         recipe["empty"] = _empty_facts(condition.empty)
@@ -179,12 +181,17 @@ def regions_adapter(bundle: Bundle) -> str:
     return LOCAL
 
 
+def adapter_of_verb(verb: str) -> str:
+    """Name of the adapter that a verb uses where a bundle has it."""
+    return _ADAPTERS[verb]
+
+
 def verb_adapter(
     bundle: Bundle,
     verb: str,
 ) -> str | None:
     """The adapter that a verb uses with this bundle, or None where the base samples alone."""
-    name = _ADAPTERS[verb]
+    name = adapter_of_verb(verb)
     return name if name in adapter_names(bundle.unet) else None
 
 

@@ -16,7 +16,7 @@ from ..tissue.reference import ReferenceNotes, measure_reference
 from .batches import check_scale
 from .options import SamplingOptions
 from .painter import SamplingSettings
-from .provenance import verb_adapter
+from .provenance import adapter_of_verb, verb_adapter
 from .solvers import check_solver, check_steps
 
 Verb = Literal["synthesize", "complete"]
@@ -74,7 +74,10 @@ def settings_for(bundle: Bundle, verb: Verb, options: SamplingOptions) -> Sampli
     Raises:
         BadOption: an option that cannot be used.
     """
-    settings = default_settings(bundle, verb)
+    settings = replace(
+        default_settings(bundle, verb),
+        few_steps=_allows_few_steps(bundle, verb, options),
+    )
     if options.guidance is not None:
         if not 0 <= options.guidance <= MAX_GUIDANCE:
             raise BadOption("--guidance", options.guidance, f"from 0 to {MAX_GUIDANCE}")
@@ -92,6 +95,16 @@ def settings_for(bundle: Bundle, verb: Verb, options: SamplingOptions) -> Sampli
     )
 
 
+def _allows_few_steps(bundle: Bundle, verb: Verb, options: SamplingOptions) -> bool:
+    """Whether a user leaves steps, solver and guidance to the bundle, or states its few steps."""
+    if options.solver is not None or options.guidance is not None:
+        return False
+    if options.steps is None:
+        return True
+    info = bundle.few_steps_of(adapter_of_verb(verb))
+    return info is not None and info.few_steps is not None and info.few_steps.steps == options.steps
+
+
 def default_settings(bundle: Bundle, verb: Verb) -> SamplingSettings:
     """The bundle's own settings for a verb.
 
@@ -107,4 +120,5 @@ def default_settings(bundle: Bundle, verb: Verb) -> SamplingSettings:
         solver=info.solver,
         shift=info.shift,
         guidance_span=info.guidance_span,
+        few_steps=True,
     )

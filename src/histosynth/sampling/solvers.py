@@ -19,12 +19,10 @@ from torch import Tensor
 
 from ..core.errors import BadOption
 from ..core.progress import ProgressCallback
+from ..model.denoiser import Denoise
 from ..model.prediction import flow_level
 
 MAX_STEPS = 200
-
-Denoise = Callable[[Tensor, Tensor], Tensor]
-"""(noisy (B, C, h, w), time (B,) in [0, 1]) => clean (B, C, h, w)."""
 
 
 class Solver(Protocol):

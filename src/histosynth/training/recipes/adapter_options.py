@@ -63,6 +63,30 @@ class GuidedPlan:
 
 
 @dataclass(frozen=True)
+class FewStepsPlan:
+    """Few steps that an adapter learns to take where another takes many; see
+    few_steps_distillation.py. `steps` of 0: it learns tissue or guidance.
+    """
+
+    steps: Annotated[int, Limits(least=0, most=8)] = 0
+    """Euler's steps of the new adapter, `global-few-steps` or `local-few-steps`."""
+    teacher_steps: Annotated[int, Limits(least=1, most=100)] = 8
+    """UniPC's steps of the adapter that it learns from, a multiple of `steps`."""
+
+    def __post_init__(self) -> None:
+        check_table(self)
+
+    def _check_teacher_steps(self) -> None:
+        if self.steps and self.teacher_steps % self.steps:
+            raise ValueError(
+                f"teacher_steps must be a multiple of steps, {self.steps}, not {self.teacher_steps}"
+            )
+
+    def __bool__(self) -> bool:
+        return self.steps > 0
+
+
+@dataclass(frozen=True)
 class AdapterPlan:
     """A LoRA adapter (Hu et al. 2021)."""
 
@@ -90,6 +114,8 @@ class AdapterPlan:
     the adapter gets a structure encoder of its own, which starts as the base's. Guidance is then
     added to what tissue teaches."""
     guided: GuidedPlan = field(default_factory=GuidedPlan)
+    few_steps: FewStepsPlan = field(default_factory=FewStepsPlan)
+    """Learn to do in few steps what the adapter of `start` does in many."""
     start: PathText = ""
     """Folder of an adapter to begin with, of the same task, base, rank and layers: `weights/` of a
     run. `compact`: the one in the package. Empty: a new one."""
@@ -107,10 +133,21 @@ class AdapterPlan:
                 "an adapter that learns guidance cannot train the structure encoder too"
             )
 
+    def _check_few_steps(self) -> None:
+        if not self.few_steps:
+            return
+        if not self.start:
+            raise ValueError("few_steps needs start, the adapter to learn from")
+        if self.guided or self.structure:
+            raise ValueError(
+                "an adapter that learns few steps has the guidance and the structure encoder of "
+                "the one that it learns from: leave guided and structure out"
+            )
+
     @property
     def trains_structure(self) -> bool:
         """Whether the adapter gets a structure encoder of its own."""
-        return self.structure or self.shapes
+        return not self.few_steps and (self.structure or self.shapes)
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -204,6 +204,13 @@ class DiffusionRecipe:
                 "adapter.guided is for adapters: a base has no base to learn guidance from"
             )
 
+    def _check_few_steps(self) -> None:
+        if self.task != "global" and self.adapter.few_steps:
+            raise ValueError(
+                "adapter.few_steps is for `global`: a completion begins with copied tissue, at a "
+                "time of each cell"
+            )
+
 
 @dataclass(frozen=True)
 class CompactAdapterRecipe(DiffusionRecipe):

@@ -92,6 +92,10 @@ class TextAdapterRecipe:
         if self.adapter.guided:
             raise ValueError("adapter.guided is for adapters of a base that sees structure")
 
+    def _check_few_steps(self) -> None:
+        if self.adapter.few_steps:
+            raise ValueError("adapter.few_steps is for adapters of a compact base so far")
+
     def _check_structure(self) -> None:
         if not self.adapter.structure:
             raise ValueError(

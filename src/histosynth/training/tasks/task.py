@@ -14,7 +14,7 @@ from ...core.progress import ProgressCallback
 from ..data.sources import Example
 from ..loop.fit import StopRule, TrainTask
 from ..recipes.loop import LoopPlan
-from .painting import GuardFactory, Paint
+from .painting import FollowPath, GuardFactory, Paint
 from .run_cost import Cost
 
 
@@ -53,6 +53,8 @@ class RunContext:
         device: where to compute.
         paint: samples validation pictures; training itself does not sample.
         guard_factory: builds a painter that replaces `paint` and may stop the run early.
+        paint_in_steps: the same in so many steps of Euler's.
+        follow_path: samples what an adapter of few steps learns from.
         on_encoded: called with the tiles encoded so far and in all.
     """
 
@@ -61,6 +63,8 @@ class RunContext:
     device: str
     paint: Paint
     guard_factory: GuardFactory
+    paint_in_steps: Callable[[int], Paint]
+    follow_path: FollowPath
     on_encoded: ProgressCallback | None = None
 
 

@@ -14,6 +14,7 @@ from ....core.store import digest, sha256_of
 from ....model.adapters import (
     ADAPTER_FILE,
     AdapterInfo,
+    adapter_sha256,
     adapter_weights,
     base_sha256,
     remove_adapters,
@@ -29,14 +30,18 @@ class AdapterStart:
     """What a run begins with.
 
     Attributes:
+        info: of the adapter.
         sha256: of the adapter's file and its structure encoder.
         weights: of the adapter, by their names in the base.
         encoder: its own structure encoder; None: it has none.
+        weights_sha256: of both, as `FewSteps` names a teacher.
     """
 
+    info: AdapterInfo
     sha256: str
     weights: Mapping[str, Tensor]
     encoder: StructureEncoder | None
+    weights_sha256: str
 
 
 def adapter_start_folder(plan: AdapterPlan, task: str, base_folder: Path) -> Path:
@@ -78,9 +83,11 @@ def open_adapter_start(
         raise BadRecipe(task, problems)
     facts = [sha256_of(folder / ADAPTER_FILE), "" if encoder is None else base_sha256(encoder)]
     return AdapterStart(
+        info,
         digest(facts),
         weights,
         encoder,
+        adapter_sha256(weights, encoder),
     )
 
 
@@ -89,6 +96,8 @@ def _other_adapter(plan: AdapterPlan, task: str, info: AdapterInfo) -> list[str]
     problems = []
     if info.name != task:
         problems.append(f"adapter.start is an adapter named {info.name}, not {task}")
+    if plan.few_steps:  # a new adapter on that one, of any shape
+        return problems
     for name, own, found in (
         ("rank", plan.rank, info.rank),
         ("alpha", plan.alpha, info.alpha),

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from ....core.store import digest, ensure_folder
 from ....metrics.morphology.shapes import with_measured_shapes
-from ....model.adapters import AdapterInfo, add_adapter, base_sha256, set_adapter_weights
+from ....model.adapters import (
+    FEW_STEPS_SUFFIX,
+    AdapterInfo,
+    FewSteps,
+    add_adapter,
+    base_sha256,
+    set_adapter_weights,
+)
 from ....model.autoencoder import Autoencoder
 from ....model.bundle import Bundle
 from ....model.device import convert_network
 from ....model.fused_lora import fuse_lora_layers
 from ....model.parts import part_weights, save_part
-from ....model.structure import with_shapes
+from ....model.structure import StructureEncoder, with_shapes
 from ....tensors.device import DTYPES
 from ....tissue.nucleus_sizes import ClassSizes, measure_sizes
 from ...data.sources import Example
@@ -34,6 +42,7 @@ from ..task import OpenedTiles, RunContext, Training
 from .adapter_start import AdapterStart
 from .batches import items_per_batch
 from .cost import cost_of
+from .few_steps_distillation import FewStepsTrainTask, merge_teacher
 from .train_task import DiffusionTrainTask, Save
 
 _Weights = Mapping[str, Tensor]
@@ -155,13 +164,17 @@ def build_adapter(
     begun = opened.adapter_start
     if begun is not None and begun.encoder is not None:
         bundle.structure = begun.encoder
-    sizes: tuple[ClassSizes, ...] = ()
+    sizes: tuple[ClassSizes, ...] = ()  # those of few steps are their teacher's
     if recipe.adapter.shapes:
         opened = _with_shapes(opened)
         if not bundle.structure.config.shapes:
             bundle.structure = with_shapes(bundle.structure)
         learnt = [example.nuclei for example in opened.train if example.nuclei is not None]
-        sizes = measure_sizes(learnt, bundle.info.classes)
+        if not recipe.adapter.few_steps:
+            sizes = measure_sizes(learnt, bundle.info.classes)
+    few_steps = recipe.adapter.few_steps
+    if few_steps and begun is not None:
+        bundle.unet = merge_teacher(bundle.unet, begun)
     # what is written stays as it was before anything is rounded to bfloat16
     stored = _stored_weights(bundle)
     views = encode_tiles(
@@ -174,25 +187,60 @@ def build_adapter(
     bundle.to(dtype=DTYPES[recipe.loop.precision], device=context.device)
     bundle.order_for_training()
     freeze(bundle)
-    trained = _add_adapter(recipe, bundle, begun)
-    guidance = recipe.adapter.guided
-    guide = None
-    if recipe.adapter.shapes and guidance:
-        convert_network(base_structure, device=context.device, dtype=DTYPES[recipe.loop.precision])
-        guide = replace(bundle, structure=base_structure.requires_grad_(False))
-    train_task = DiffusionTrainTask(
+    make_task: Callable[..., DiffusionTrainTask]
+    if few_steps:
+        make_task = partial(
+            FewStepsTrainTask,
+            name=adapter_name(recipe),
+            few_steps=few_steps,
+            follow_path=context.follow_path,
+        )
+        paint = context.paint_in_steps(few_steps.steps)
+    else:
+        make_task = _guided_task(
+            recipe,
+            bundle,
+            base_structure,
+            device=context.device,
+        )
+        paint = guard.paint if guard else context.paint
+    train_task = make_task(
         bundle,
-        trained,
+        _add_adapter(recipe, bundle, begun),
         views.train,
         views.held_out,
         plan=recipe.conditions,
         loop=recipe.loop,
-        paint=guard.paint if guard else context.paint,
-        save=_saver(recipe, bundle, stored, sizes),
+        paint=paint,
+        save=_saver(
+            recipe,
+            bundle,
+            stored,
+            sizes,
+            begun,
+        ),
+    )
+    return Training(train_task, stop=guard)
+
+
+def _guided_task(
+    recipe: AdapterRecipe,
+    bundle: Bundle,
+    base_structure: StructureEncoder,
+    *,
+    device: str,
+) -> Callable[..., DiffusionTrainTask]:
+    """The train task of an adapter, with the guidance that it learns, if any."""
+    guidance = recipe.adapter.guided
+    guide = None
+    if recipe.adapter.shapes and guidance:
+        convert_network(base_structure, device=device, dtype=DTYPES[recipe.loop.precision])
+        guide = replace(bundle, structure=base_structure.requires_grad_(False))
+    return partial(
+        DiffusionTrainTask,
         guided=(recipe.task, guidance) if guidance else None,
         guide=guide,
     )
-    return Training(train_task, stop=guard)
 
 
 def _with_shapes(opened: OpenedBundle) -> OpenedBundle:
@@ -225,16 +273,17 @@ def _add_adapter(
 ) -> dict[str, nn.Module]:
     """Add the adapter to the base; returns the modules that learn, by name."""
     plan = recipe.adapter
+    name = adapter_name(recipe)
     add_adapter(
         bundle.unet,
-        recipe.task,
+        name,
         rank=plan.rank,
         alpha=plan.alpha,
         targets=plan.layers,
         dropout=plan.dropout,
     )
-    if begun is not None:
-        set_adapter_weights(bundle.unet, recipe.task, begun.weights)
+    if begun is not None and not plan.few_steps:
+        set_adapter_weights(bundle.unet, name, begun.weights)
     if bundle.family.fuses_lora:
         fuse_lora_layers(bundle.unet)
     trained: dict[str, nn.Module] = {"unet": bundle.unet}
@@ -249,11 +298,12 @@ def _saver(
     bundle: Bundle,
     stored: Mapping[str, _Weights],
     sizes: tuple[ClassSizes, ...],
+    begun: AdapterStart | None,
 ) -> Save:
     """Writes the adapter, with its structure encoder if it has its own."""
     plan = recipe.adapter
     info = AdapterInfo(
-        name=recipe.task,
+        name=adapter_name(recipe),
         rank=plan.rank,
         alpha=plan.alpha,
         targets=plan.layers,
@@ -266,18 +316,39 @@ def _saver(
         data=bundle.info.data,
         sizes=sizes,
         mask_share=recipe.conditions.mask_share,
+        few_steps=_few_steps_facts(recipe, begun),
     )
 
     def save(folder: Path, averaged: _Weights) -> None:
         if not bundle.family.holds_base:  # the result is a new bundle, which names its base
             bundle.save(folder, weights=stored)
-            folder = folder / "adapters" / recipe.task
+            folder = folder / "adapters" / info.name
         bundle.save_adapter(info, folder, weights=module_weights(averaged, "unet"))
         if plan.trains_structure:
             weights = merge_averaged(stored["structure"], averaged, "structure")
             save_part(bundle.structure, folder / "structure", weights=weights)
 
     return save
+
+
+def adapter_name(recipe: AdapterRecipe) -> str:
+    """Name of the adapter that a recipe trains."""
+    return recipe.task + FEW_STEPS_SUFFIX if recipe.adapter.few_steps else recipe.task
+
+
+def _few_steps_facts(
+    recipe: AdapterRecipe,
+    begun: AdapterStart | None,
+) -> FewSteps | None:
+    """What is stated of the adapter that few steps were learnt from."""
+    few_steps = recipe.adapter.few_steps
+    if not few_steps or begun is None:
+        return None
+    return FewSteps(
+        few_steps.steps,
+        recipe.task,
+        begun.weights_sha256,
+    )
 
 
 def _guidance_of(plan: AdapterPlan, classes: Sequence[str]) -> tuple[float, ...]:

@@ -219,14 +219,19 @@ class DiffusionTrainTask:
     def _probe_loss(self, batch: Batch, time: float) -> float:
         """Mean loss of a held-out batch at one noise level, a few items at a time."""
         count = len(batch.latents)
-        generator = torch.Generator().manual_seed(1)
-        noise = torch.randn(batch.latents.shape, generator=generator)
+        noise = self.probe_noise(batch)
         times = torch.full((count,), time)
         losses = []
         for rows in torch.split(torch.arange(count), self.validation_batch):
             picked = batch.picked(rows)
             losses.append(self._losses(picked, times[rows], noise[rows]))
         return float(torch.cat(losses).mean())
+
+    @staticmethod
+    def probe_noise(batch: Batch) -> Tensor:
+        """(B, C, h, w) noise of a held-out batch, always the same."""
+        generator = torch.Generator().manual_seed(1)
+        return torch.randn(batch.latents.shape, generator=generator)
 
     @property
     def validated_tasks(self) -> dict[str, float]:
