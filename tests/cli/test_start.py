@@ -63,3 +63,30 @@ def test_nothing_that_takes_time_is_loaded_before_signals_are_understood():
     }
     others = {name.partition(".")[0] for name in done.stdout.split()} - {"histosynth"}
     assert others <= {"__future__", "importlib", "warnings"}
+
+
+WAITING = """
+import os, sys
+import histosynth.cli.main
+from histosynth.cli.start import start
+loaded = "torch" in sys.modules
+histosynth.cli.main.run = lambda: print(os.environ["OMP_WAIT_POLICY"], loaded)
+start()
+"""
+
+
+@pytest.mark.parametrize(("stated", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_wait_without_spinning_unless_a_user_states_otherwise(
+    stated, expected, monkeypatch
+):
+    """It is read when OpenMP is loaded, with torch."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if stated is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", stated)
+    done = subprocess.run(
+        [sys.executable, "-c", WAITING],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [expected, "False"]

@@ -15,6 +15,8 @@ def start() -> None:
     """Load and run the command line; nothing disturbs the end of the process."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _end_at_once)
+    # before OpenMP is loaded: threads that wait for each other leave the processor to others
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from ..core.stopping import Stopped, ignore_stop_signals, stop_signals
 
     try:
