@@ -88,7 +88,7 @@ def class_loss(tissue, tmp_path, class_ids):
     recipe = read_train_recipe(write_recipe(tmp_path, tissue, "detector"))
     opened = TASKS["detector"].check(recipe, tmp_path)
     torch.manual_seed(0)
-    context = RunContext(tmp_path, tmp_path, "cpu", None, None)
+    context = RunContext(tmp_path, tmp_path, "cpu", None, None, None, None)
     task = TASKS["detector"].build(recipe, opened, context).train_task
     task.plan = replace(task.plan, class_weight=1.0)
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1

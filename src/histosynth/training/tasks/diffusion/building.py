@@ -162,19 +162,14 @@ def build_adapter(
     bundle = opened.bundle
     base_structure = bundle.structure
     begun = opened.adapter_start
-    if begun is not None and begun.encoder is not None:
-        bundle.structure = begun.encoder
-    sizes: tuple[ClassSizes, ...] = ()  # those of few steps are their teacher's
+    if begun is not None:
+        _begin(bundle, begun, recipe.adapter)
+    sizes: tuple[ClassSizes, ...] = ()
     if recipe.adapter.shapes:
         opened = _with_shapes(opened)
         if not bundle.structure.config.shapes:
             bundle.structure = with_shapes(bundle.structure)
-        learnt = [example.nuclei for example in opened.train if example.nuclei is not None]
-        if not recipe.adapter.few_steps:
-            sizes = measure_sizes(learnt, bundle.info.classes)
-    few_steps = recipe.adapter.few_steps
-    if few_steps and begun is not None:
-        bundle.unet = merge_teacher(bundle.unet, begun)
+        sizes = _sizes_to_draw(opened, recipe.adapter)
     # what is written stays as it was before anything is rounded to bfloat16
     stored = _stored_weights(bundle)
     views = encode_tiles(
@@ -187,6 +182,7 @@ def build_adapter(
     bundle.to(dtype=DTYPES[recipe.loop.precision], device=context.device)
     bundle.order_for_training()
     freeze(bundle)
+    few_steps = recipe.adapter.few_steps
     make_task: Callable[..., DiffusionTrainTask]
     if few_steps:
         make_task = partial(
@@ -221,6 +217,26 @@ def build_adapter(
         ),
     )
     return Training(train_task, stop=guard)
+
+
+def _begin(
+    bundle: Bundle,
+    begun: AdapterStart,
+    plan: AdapterPlan,
+) -> None:
+    """Give a bundle what a run begins with: a structure encoder, and what few steps lie on."""
+    if begun.encoder is not None:
+        bundle.structure = begun.encoder
+    if plan.few_steps:
+        bundle.unet = merge_teacher(bundle.unet, begun)
+
+
+def _sizes_to_draw(opened: OpenedBundle, plan: AdapterPlan) -> tuple[ClassSizes, ...]:
+    """Sizes of the training tiles' nuclei; those of few steps are their teacher's."""
+    if plan.few_steps:
+        return ()
+    learnt = [example.nuclei for example in opened.train if example.nuclei is not None]
+    return measure_sizes(learnt, opened.bundle.info.classes)
 
 
 def _guided_task(
