@@ -23,8 +23,8 @@ from .tile_noise import measure_noise
 
 MIN_FIT_TILES = 8
 """Tiles below which nothing is fitted."""
-PATCHES = 2200
-"""Patches that are kept, of some 285,000 in 82 tiles: 1.0 MB (docs/log.md)."""
+PATCHES = 3400
+"""Patches that are kept, of some 285,000 in 82 tiles: 1.6 MB (docs/log.md)."""
 PUT_BACK = 0.82
 """Share of the strength of what is lost that is put back: with all of it pictures are told from
 real ones by the encoder of photographs, with less by chromatin (docs/log.md)."""
