@@ -177,6 +177,33 @@ def test_what_few_steps_cannot_be_learnt_from_is_refused(
     assert any(problem in each for each in refused.value.problems), refused.value.problems
 
 
+def test_a_run_begins_with_few_steps_that_were_learnt_before(
+    tmp_path, tissue, base, teacher, student
+):
+    few = f'few_steps = {{ steps = 2, teacher_steps = 4, start = "{student}/weights" }}'
+    options = f'shapes = true\nstart = "{teacher}"\n{few}'
+    train(recipe_with(tmp_path, tissue, base, options, rate="1e-9"), tmp_path / "run", device="cpu")
+    first = load_file(student / "weights" / ADAPTER_FILE)
+    then = load_file(tmp_path / "run" / "weights" / ADAPTER_FILE)
+    for name, value in first.items():
+        torch.testing.assert_close(then[name], value, atol=1e-4, rtol=2e-3)
+
+
+def test_few_steps_begin_with_nothing_else(tmp_path, tissue, base, teacher):
+    few = f'few_steps = {{ steps = 2, teacher_steps = 4, start = "{teacher}" }}'
+    recipe = recipe_with(tmp_path, tissue, base, f'shapes = true\nstart = "{teacher}"\n{few}')
+    with pytest.raises(BadRecipe) as refused:
+        train(recipe, tmp_path / "run", device="cpu")
+    assert list(refused.value.problems) == [
+        "adapter.few_steps.start is the adapter global, which takes many"
+    ]
+    assert not (tmp_path / "run").exists()
+    alone = 'start = "x"\nfew_steps = { start = "y" }'
+    with pytest.raises(BadRecipe) as refused:
+        choose_recipe(recipe_with(tmp_path, tissue, base, alone))
+    assert any("few_steps.start needs few_steps.steps" in each for each in refused.value.problems)
+
+
 def test_teacher_steps_are_a_multiple_of_steps(tmp_path, tissue, base):
     few = 'start = "x"\nfew_steps = { steps = 3, teacher_steps = 8 }'
     with pytest.raises(BadRecipe) as refused:

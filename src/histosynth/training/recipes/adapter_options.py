@@ -72,11 +72,16 @@ class FewStepsPlan:
     """Euler's steps of the new adapter, `global-few-steps` or `local-few-steps`."""
     teacher_steps: Annotated[int, Limits(least=1, most=100)] = 8
     """UniPC's steps of the adapter that it learns from, a multiple of `steps`."""
+    start: PathText = ""
+    """Folder of an adapter of few steps to begin with, of the same rank and layers, whatever its
+    teacher was. Empty: a new one."""
 
     def __post_init__(self) -> None:
         check_table(self)
 
     def _check_teacher_steps(self) -> None:
+        if self.start and not self.steps:
+            raise ValueError("few_steps.start needs few_steps.steps")
         if self.steps and self.teacher_steps % self.steps:
             raise ValueError(
                 f"teacher_steps must be a multiple of steps, {self.steps}, not {self.teacher_steps}"

@@ -27,7 +27,9 @@ def missing_places(recipe: Any, base_folder: Path) -> list[str]:
     """
     problems = list(_missing_start("start", getattr(recipe, "start", ""), base_folder))
     if isinstance(getattr(recipe, "adapter", None), AdapterPlan):
+        few_steps = recipe.adapter.few_steps
         problems += _missing_start("adapter.start", recipe.adapter.start, base_folder)
+        problems += _missing_start("adapter.few_steps.start", few_steps.start, base_folder)
     data = recipe.data
     root = base_folder / data.root
     if not root.is_dir():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor
@@ -17,6 +17,7 @@ from ....model.adapters import (
     adapter_sha256,
     adapter_weights,
     base_sha256,
+    read_adapter,
     remove_adapters,
 )
 from ....model.bundle import Bundle
@@ -35,6 +36,8 @@ class AdapterStart:
         weights: of the adapter, by their names in the base.
         encoder: its own structure encoder; None: it has none.
         weights_sha256: of both, as `FewSteps` names a teacher.
+        few_steps: weights of the adapter of few steps that a run begins with on this one; none: it
+            begins with a new one.
     """
 
     info: AdapterInfo
@@ -42,6 +45,7 @@ class AdapterStart:
     weights: Mapping[str, Tensor]
     encoder: StructureEncoder | None
     weights_sha256: str
+    few_steps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def adapter_start_folder(plan: AdapterPlan, task: str, base_folder: Path) -> Path:
@@ -82,13 +86,43 @@ def open_adapter_start(
     if problems:
         raise BadRecipe(task, problems)
     facts = [sha256_of(folder / ADAPTER_FILE), "" if encoder is None else base_sha256(encoder)]
+    few_steps: Mapping[str, Tensor] = {}
+    if plan.few_steps.start:
+        few_steps_folder = base_folder / plan.few_steps.start
+        few_steps = _few_steps_weights(recipe, bundle, few_steps_folder)
+        facts.append(sha256_of(few_steps_folder / ADAPTER_FILE))
     return AdapterStart(
         info,
         digest(facts),
         weights,
         encoder,
         adapter_sha256(weights, encoder),
+        few_steps,
     )
+
+
+def _few_steps_weights(
+    recipe: AdapterRecipe,
+    bundle: Bundle,
+    folder: Path,
+) -> dict[str, Tensor]:
+    """Weights of an adapter of few steps, by their names in the base.
+
+    Raises:
+        BadRecipe: it is none, or has another rank or other layers.
+    """
+    plan = recipe.adapter
+    info, tensors = read_adapter(folder / ADAPTER_FILE)
+    problems = [
+        problem.replace("adapter.start", "adapter.few_steps.start")
+        for problem in _other_shape(plan, info)
+    ]
+    if info.few_steps is None:
+        problems.append(f"adapter.few_steps.start is the adapter {info.name}, which takes many")
+    if problems:
+        raise BadRecipe(recipe.task, problems)
+    prefix = bundle.family.adapter_prefix
+    return {name.removeprefix(prefix): value.float() for name, value in tensors.items()}
 
 
 def _other_adapter(plan: AdapterPlan, task: str, info: AdapterInfo) -> list[str]:
@@ -98,6 +132,11 @@ def _other_adapter(plan: AdapterPlan, task: str, info: AdapterInfo) -> list[str]
         problems.append(f"adapter.start is an adapter named {info.name}, not {task}")
     if plan.few_steps:  # a new adapter on that one, of any shape
         return problems
+    return problems + _other_shape(plan, info)
+
+
+def _other_shape(plan: AdapterPlan, info: AdapterInfo) -> list[str]:
+    problems = []
     for name, own, found in (
         ("rank", plan.rank, info.rank),
         ("alpha", plan.alpha, info.alpha),

@@ -298,8 +298,10 @@ def _add_adapter(
         targets=plan.layers,
         dropout=plan.dropout,
     )
-    if begun is not None and not plan.few_steps:
-        set_adapter_weights(bundle.unet, name, begun.weights)
+    if begun is not None:
+        weights = begun.few_steps if plan.few_steps else begun.weights
+        if weights:
+            set_adapter_weights(bundle.unet, name, weights)
     if bundle.family.fuses_lora:
         fuse_lora_layers(bundle.unet)
     trained: dict[str, nn.Module] = {"unet": bundle.unet}
