@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from ..core.errors import AdapterMismatch
 from ..core.shipped import COMPACT
 from ..core.store import sha256_of
 from ..tensors.device import pick_device, pick_dtype
@@ -67,8 +68,17 @@ def _is_adapter(folder: Path) -> bool:
 
 
 def _replace_adapter(bundle: Bundle, folder: Path) -> None:
-    """Load an adapter into a bundle, and name it among the hashes by which pictures state it."""
+    """Load an adapter into a bundle, and name it among the hashes by which pictures state it.
+
+    Raises:
+        AdapterMismatch: it does not fit, or would never be used: it has learnt few steps from an
+            adapter that the bundle has not.
+    """
     adapter = bundle.load_adapter(folder)
+    learnt = adapter.few_steps
+    if learnt is not None and bundle.few_steps_of(learnt.teacher) is None:
+        reason = f"it has learnt few steps from another adapter {learnt.teacher} than the bundle's"
+        raise AdapterMismatch(adapter.name, [], [], reason)
     path = f"adapters/{adapter.name}/{ADAPTER_FILE}"
     hashes = {**bundle.info.hashes, path: sha256_of(folder / ADAPTER_FILE)}
     bundle.info = replace(bundle.info, hashes=hashes)

@@ -12,8 +12,9 @@ from histosynth.model.families.text_family import TextBase
 from histosynth.model.structure import StructureEncoder
 from histosynth.testing import tiny_bundle
 from histosynth.testing_bases import tiny_base
-from histosynth.training.recipes.adapter_options import AdapterPlan
+from histosynth.training.recipes.adapter_options import AdapterPlan, FewStepsPlan
 from histosynth.training.recipes.loop import LoopPlan
+from histosynth.training.tasks.diffusion import cost
 from histosynth.training.tasks.diffusion.cost import adapter_size, cost_of
 
 LOOP = LoopPlan(100, 4, 1e-4, precision="fp32")
@@ -96,3 +97,14 @@ def test_a_compact_bundle_has_a_cost_too():
         items=2,
     )
     assert told.gflop_per_item > 0 and told.trained > 0
+
+
+def test_few_steps_cost_their_teachers_steps_and_their_own(bundle, monkeypatch):
+    monkeypatch.setattr(cost, "measure_speed", lambda device, dtype: 1e9)
+    plan = AdapterPlan(rank=4)
+    few = replace(plan, start="x", few_steps=FewStepsPlan(2, 8))
+    plain, learnt = (cost_of(bundle, each, LOOP, side=64, items=2) for each in (plan, few))
+    assert learnt.trained == plain.trained
+    assert learnt.memory_gb > 1.2 * plain.memory_gb  # two graphs are kept
+    # 8 passes of the teacher and two steps of 2 passes, in place of 2
+    assert learnt.seconds_per_step == pytest.approx(6 * plain.seconds_per_step)

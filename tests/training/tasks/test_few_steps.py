@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from small import write_recipe
 
 import histosynth as hs
-from histosynth.core.errors import BadRecipe
+from histosynth.core.errors import AdapterMismatch, BadRecipe
 from histosynth.core.geometry import Size
 from histosynth.model.adapters import (
     ADAPTER_FILE,
@@ -20,6 +20,7 @@ from histosynth.model.adapters import (
     write_adapter,
 )
 from histosynth.model.conditioning import random_maps, style_length
+from histosynth.model.opening import _replace_adapter
 from histosynth.pipeline.train import train
 from histosynth.pipeline.train_options import choose_recipe
 from histosynth.sampling.options import SamplingOptions
@@ -156,6 +157,18 @@ def test_another_teacher_than_it_has_learnt_from_samples_itself(base, teacher, s
         recipe = hs.synthesize(NUCLEI, bundle=bundle, steps=2)[0].recipe
         assert recipe["bundle"]["adapter"] == expected
         assert settings_for(bundle, "synthesize", SamplingOptions()).few_steps
+
+
+def test_few_steps_of_a_teacher_that_the_bundle_has_not_are_not_opened(
+    student, teacher, base, tmp_path
+):
+    """They would never be used, and pictures would come from the bundle's own adapter."""
+    bundle = hs.open_bundle(base, device="cpu", dtype="fp32")
+    bundle.load_adapter(teacher)
+    _replace_adapter(bundle, student / "weights")
+    without = hs.open_bundle(base, device="cpu", dtype="fp32")
+    with pytest.raises(AdapterMismatch, match="from another adapter global than the bundle's"):
+        _replace_adapter(without, student / "weights")
 
 
 @pytest.mark.parametrize(

@@ -58,14 +58,18 @@ def cost_of(
     trained = adapter_size(bundle.unet, plan) + encoder
     flop, kept_numbers = run_on_meta(bundle, side)
     dtype = DTYPES[loop.precision]
+    own_steps = max(plan.few_steps.steps, 1)
     memory = _memory_bytes(
         network + _count_parameters(bundle.autoencoder),
         trained,
-        kept_numbers,
+        kept_numbers * own_steps,
         loop,
         items,
     )
     passes = FORWARD_TWICE_AND_BACK if loop.checkpointing else FORWARD_AND_BACK
+    passes = passes * own_steps
+    if plan.few_steps:
+        passes = passes + plan.few_steps.teacher_steps
     seconds = passes * flop * items / measure_speed(device, dtype)
     return Cost(
         parameters=network,
