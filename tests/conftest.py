@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -12,9 +13,16 @@ from hypothesis import settings
 
 from histosynth.testing import tiny_bundle
 
+os.environ["HISTOSYNTH_DEVICE"] = "cpu"  # the same results on a machine with a GPU
 torch.set_num_threads(1)
 settings.register_profile("histosynth", deadline=None)  # a busy machine is no failure
 settings.load_profile("histosynth")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests that want a GPU are skipped without one."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
 
 
 @pytest.hookimpl(wrapper=True)
