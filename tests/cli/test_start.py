@@ -70,23 +70,30 @@ import os, sys
 import histosynth.cli.main
 from histosynth.cli.start import start
 loaded = "torch" in sys.modules
-histosynth.cli.main.run = lambda: print(os.environ["OMP_WAIT_POLICY"], loaded)
+names = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_WAIT_POLICY")
+histosynth.cli.main.run = lambda: print(*(os.environ.get(name) for name in names), loaded)
 start()
 """
 
 
-@pytest.mark.parametrize(("stated", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_threads_wait_without_spinning_unless_a_user_states_otherwise(
-    stated, expected, monkeypatch
-):
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ({}, "1000 1 None"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "None None ACTIVE"),
+        ({"GOMP_SPINCOUNT": "5"}, "5 1 None"),
+    ],
+)
+def test_threads_spin_briefly_unless_a_user_states_otherwise(stated, expected, monkeypatch):
     """It is read when OpenMP is loaded, with torch."""
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    if stated is not None:
-        monkeypatch.setenv("OMP_WAIT_POLICY", stated)
+    for name in ("GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in stated.items():
+        monkeypatch.setenv(name, value)
     done = subprocess.run(
         [sys.executable, "-c", WAITING],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.split() == [expected, "False"]
+    assert done.stdout.split() == [*expected.split(), "False"]
