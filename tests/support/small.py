@@ -81,3 +81,24 @@ def write_recipe(
     path = folder / f"{task}-{steps}.toml"
     path.write_text(text)
     return path
+
+
+ADAPTER_TARGETS = 'targets = ["conv1", "to_q"]'
+"""Line of the layers in the recipes of `write_recipe`."""
+
+
+def write_adapter_recipe(
+    folder: Path,
+    tissue: Path,
+    base: Path,
+    options: str,
+    *,
+    task="global",
+    rate="1e-3",
+    **counts: int,
+) -> Path:
+    """A recipe of an adapter with options of its table; `counts` are those of `write_recipe`."""
+    recipe = write_recipe(folder, tissue, task, start=base, **counts)
+    text = recipe.read_text().replace("learning_rate = 1e-3", f"learning_rate = {rate}")
+    recipe.write_text(text.replace(ADAPTER_TARGETS, f"{ADAPTER_TARGETS}\n{options}"))
+    return recipe

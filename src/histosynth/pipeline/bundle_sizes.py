@@ -58,7 +58,11 @@ def correct_sizes(
         BadOption: the adapter draws no sizes, or knows no such class.
         HistosynthError: the bundle or a tile cannot be read.
     """
-    bundle = open_bundle(folder)
+    bundle = open_bundle(
+        folder,
+        device="cpu",
+        dtype="fp32",
+    )
     info = bundle.adapters.get(GLOBAL)
     if info is None or not info.sizes:
         raise BadOption("the bundle", folder, "one whose adapter global draws sizes of nuclei")

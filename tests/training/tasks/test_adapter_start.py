@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from small import write_recipe
+from small import ADAPTER_TARGETS as TARGETS
+from small import write_adapter_recipe as recipe_with
 
 import histosynth as hs
 from histosynth.core import recipe as recipes
@@ -21,15 +22,6 @@ from histosynth.pipeline.train import plan_training, train
 from histosynth.pipeline.train_options import choose_recipe
 from histosynth.training.recipes.adapter_options import AdapterPlan
 from histosynth.training.tasks.diffusion.adapter_start import open_adapter_start
-
-TARGETS = 'targets = ["conv1", "to_q"]'
-
-
-def recipe_with(folder, tissue, base, options, *, task="global", rate="1e-3", steps=4):
-    recipe = write_recipe(folder, tissue, task, start=base, steps=steps)
-    text = recipe.read_text().replace("learning_rate = 1e-3", f"learning_rate = {rate}")
-    recipe.write_text(text.replace(TARGETS, f"{TARGETS}\n{options}"))
-    return recipe
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from small import write_recipe
+from small import write_adapter_recipe as recipe_with
 
 import histosynth as hs
 from histosynth.core.errors import AdapterMismatch, BadRecipe
@@ -27,7 +27,6 @@ from histosynth.sampling.options import SamplingOptions
 from histosynth.sampling.paths import follow_path
 from histosynth.sampling.settings import settings_for
 
-TARGETS = 'targets = ["conv1", "to_q"]'
 NUCLEI = hs.draw_layout((128, 128), mpp=0.5, seed=0)
 
 
@@ -40,13 +39,6 @@ def predicted(bundle):
     style = torch.zeros(1, style_length(len(bundle.info.style_mean), len(bundle.info.labels)))
     features = bundle.features(maps)
     return bundle.denoiser.predict_x0(noisy, torch.tensor([0.5]), features, style)
-
-
-def recipe_with(folder, tissue, base, options, *, task="global", steps=4, rate="1e-3", every=20):
-    recipe = write_recipe(folder, tissue, task, start=base, steps=steps, every=every)
-    text = recipe.read_text().replace("learning_rate = 1e-3", f"learning_rate = {rate}")
-    recipe.write_text(text.replace(TARGETS, f"{TARGETS}\n{options}"))
-    return recipe
 
 
 @pytest.fixture(scope="module")
