@@ -132,47 +132,32 @@ def paint_items(
     done = 0
     report = on_progress or ignore_progress
     report(done, len(items))
-    for adapter in dict.fromkeys(adapters):
-        sampled_by, own_settings = with_few_steps(bundle, adapter, settings)
-        merged = bundle.with_merged_adapter(sampled_by)
-        chosen = [index for index, name in enumerate(adapters) if name == adapter]
-        for indices in _groups_of(
-            items,
-            chosen,
+    for merged, own_settings, indices in _groups_by_adapter(
+        bundle,
+        items,
+        adapters,
+        settings,
+        batch,
+    ):
+        group = [items[index] for index in indices]
+        starts = [_start(item, own_settings) for item in group]
+        canonical = _paint(
+            group,
+            starts,
             merged,
-            batch,
-            is_guided=own_settings.guidance != 1,
-        ):
-            group = [items[index] for index in indices]
-            starts = [_start(item, own_settings) for item in group]
-            canonical = _paint(
-                group,
-                starts,
+            own_settings,
+            on_estimate=_estimate_callback(
+                on_step,
                 merged,
-                own_settings,
-                on_estimate=_estimate_callback(
-                    on_step,
-                    merged,
-                    indices,
-                    group,
-                    settings=own_settings,
-                ),
-            )
-            done += len(group)
-            report(done, len(items))
-            for index, image, start in zip(
                 indices,
-                canonical,
-                starts,
-                strict=True,
-            ):
-                pixels = _in_appearance(
-                    items[index],
-                    image,
-                    bundle.grain,
-                    own_settings,
-                )
-                yield index, pixels, start
+                group,
+                settings=own_settings,
+            ),
+        )
+        done += len(group)
+        report(done, len(items))
+        for index, image, start in zip(indices, canonical, starts, strict=True):
+            yield index, _in_appearance(items[index], image, bundle.grain, own_settings), start
 
 
 def _in_appearance(
@@ -351,23 +336,28 @@ def _encode_start(
     return bundle.standardise(latents)[0].cpu()
 
 
-def _groups_of(
-    items: Sequence[SampleItem],
-    chosen: Sequence[int],
+def _groups_by_adapter(
     bundle: Bundle,
+    items: Sequence[SampleItem],
+    adapters: Sequence[str],
+    settings: SamplingSettings,
     batch: int,
-    *,
-    is_guided: bool,
-) -> Iterator[list[int]]:
-    """Indices of those of the chosen items to sample together."""
-    groups = _groups(
-        [items[index] for index in chosen],
-        bundle,
-        batch,
-        is_guided=is_guided,
-    )
-    for places in groups:
-        yield [chosen[place] for place in places]
+) -> Iterator[tuple[Bundle, SamplingSettings, list[int]]]:
+    """Indices of items to sample together, with the bundle whose adapter they share and its
+    settings.
+    """
+    for adapter in dict.fromkeys(adapters):
+        sampled_by, own_settings = with_few_steps(bundle, adapter, settings)
+        merged = bundle.with_merged_adapter(sampled_by)
+        chosen = [index for index, name in enumerate(adapters) if name == adapter]
+        groups = _groups(
+            [items[index] for index in chosen],
+            merged,
+            batch,
+            is_guided=own_settings.guidance != 1,
+        )
+        for places in groups:
+            yield merged, own_settings, [chosen[place] for place in places]
 
 
 def _groups(
