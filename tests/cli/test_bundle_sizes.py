@@ -15,6 +15,7 @@ from histosynth.model.info import hashed, read_info, write_info
 from histosynth.model.opening import open_bundle
 from histosynth.model.parts import save_part
 from histosynth.model.structure import with_shapes
+from histosynth.pipeline import bundle_sizes
 from histosynth.testing import tiny_bundle
 from histosynth.tissue.nucleus_sizes import LEVELS, ClassSizes
 
@@ -85,6 +86,21 @@ def test_sizes_are_corrected_and_nothing_else(folder, tiles):
     assert np.ptp(np.log(corrected.elongation)) < 0.8 * np.ptp(np.log(SIZES.elongation))
     assert list(facts["sizes"]["epithelial"]["area_um2"]) == list(corrected.area_um2)
     assert open_bundle(folder).adapters["global"].sizes == after.sizes
+    assert read_info(folder).hashes == hashed(folder)
+
+
+@pytest.mark.parametrize("stopped_at", ["write_adapter", "sha256_of"])
+def test_a_bundle_whose_correction_was_stopped_still_opens(folder, tiles, monkeypatch, stopped_at):
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bundle_sizes, stopped_at, stop)
+    points = tiles.parent / "points"
+    with pytest.raises(KeyboardInterrupt):
+        bundle_sizes.correct_sizes(folder, tiles, points=points, mpp=0.5)
+    monkeypatch.undo()
+    assert open_bundle(folder).adapters["global"].sizes
+    bundle_sizes.correct_sizes(folder, tiles, points=points, mpp=0.5)
     assert read_info(folder).hashes == hashed(folder)
 
 

@@ -84,13 +84,14 @@ def correct_sizes(
     file = folder / "adapters" / GLOBAL / ADAPTER_FILE
     with share_folder(folder, ["bundle.json"]):
         _, tensors = read_adapter(file)
+        _name_in_card(folder, file, "")  # stopped after this, the bundle still opens
         write_adapter(
             file,
             corrected,
             tensors,
             prefix=bundle.family.adapter_prefix,
         )
-        _name_anew(folder, file)
+        _name_in_card(folder, file, sha256_of(file))
     return {
         "bundle": str(folder),
         "tiles": len(opened),
@@ -99,12 +100,19 @@ def correct_sizes(
     }
 
 
-def _name_anew(folder: Path, file: Path) -> None:
-    """Write the new sha256 of a file into `bundle.json`, if that names it."""
+def _name_in_card(
+    folder: Path,
+    file: Path,
+    sha256: str,
+) -> None:
+    """Write the sha256 of a file into `bundle.json`; empty: take it out."""
     info = read_info(folder)
     name = file.relative_to(folder).as_posix()
-    if name in info.hashes:
-        hashes = {**info.hashes, name: sha256_of(file)}
+    hashes = dict(info.hashes)
+    hashes.pop(name, None)
+    if sha256:
+        hashes[name] = sha256
+    if hashes != info.hashes:
         write_info(folder, replace(info, hashes=hashes))
 
 
