@@ -27,6 +27,7 @@ _MODULE_OF = {
     "Cancelled": "core.errors",
     "Condition": "core.condition",
     "Context": "core.condition",
+    "FibreOrientation": "core.orientation",
     "HistosynthError": "core.errors",
     "HistosynthPipeline": "diffusers",
     "Nuclei": "core.nuclei",
@@ -43,6 +44,7 @@ _MODULE_OF = {
     "draw_layout": "tissue.layout",
     "evaluate": "pipeline.evaluate",
     "find_empty": "tissue.empty",
+    "find_orientation": "tissue.orientation",
     "measure_appearance": "tissue.appearance",
     "open_bundle": "model.opening",
     "prepare": "pipeline.prepare",
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from .core.geometry import Box
     from .core.images import read_mask, read_rgb
     from .core.nuclei import Nuclei
+    from .core.orientation import FibreOrientation
     from .core.pictures import as_mask, as_rgb
     from .core.synthetic import Synthetic
     from .core.tile import Tile, TileRef
@@ -78,6 +81,7 @@ if TYPE_CHECKING:
     from .tissue.empty import find_empty
     from .tissue.layout import draw_layout
     from .tissue.masks import draw_mask
+    from .tissue.orientation import find_orientation
 
 
 def __getattr__(name: str) -> object:

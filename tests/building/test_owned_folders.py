@@ -25,6 +25,7 @@ OWNERS = {
     "prepare quality check": ("preparation/files.py", "check_files"),
     "prepare quality train": ("training/run.py", "_own_run"),
     "prepare regions": ("preparation/empty_files.py", "find_empty_files"),
+    "prepare orientation": ("preparation/orientation_files.py", "find_orientation_files"),
     "prepare run": ("preparation/run.py", "prepare"),
     "prepare split": ("pipeline/prepare_steps.py", "split_patients_of_table"),
     "prepare stain": ("preparation/files.py", "stain_files"),

@@ -69,6 +69,7 @@ CALLS = {
     "prepare tiles": "prepare tiles s.tiff --size 512 --engine local --out p3",
     "prepare stain": "prepare stain real --out st",
     "prepare regions": "prepare regions real --mpp 0.5 --out re",
+    "prepare orientation": "prepare orientation real --mpp 0.5 --out or",
     "bundle pack": "bundle pack {bundle} --out b.zip",
     "bundle grain": "bundle grain changed --tiles many --mpp 0.5",
     "bundle export": "bundle export {bundle} --out ex",

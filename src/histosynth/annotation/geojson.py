@@ -147,12 +147,13 @@ def read_geojson(data: Any, collector: ObjectCollector) -> AnnotationFile:
         AnnotationFault: a feature that is none, by its number.
     """
     reader = FeatureReader(collector)
-    for entry in _entries(data):
+    for entry in entries_of(data):
         reader.read(entry)
     return reader.as_file()
 
 
-def _entries(data: Any) -> list[Any]:
+def entries_of(data: Any) -> list[Any]:
+    """Features at the top of JSON values."""
     if isinstance(data, list):
         return data
     if isinstance(data.get("features"), list):

@@ -316,9 +316,11 @@ def _weights_text(part: Mapping[str, Any]) -> str:
 
 
 def _adapter_text(adapter: Mapping[str, Any]) -> str:
+    drawn = [name for name in ("sizes", "orientation") if adapter[name]]
+    follows = f"draws {' and '.join(drawn)}; " if drawn else ""
     return (
         f"rank {adapter['rank']}, alpha {adapter['alpha']:g}, on {', '.join(adapter['targets'])}; "
-        f"{_weights_text(adapter)}; base {adapter['base_sha256']}"
+        f"{follows}{_weights_text(adapter)}; base {adapter['base_sha256']}"
     )
 
 

@@ -11,7 +11,7 @@ import typer
 from ..core.number_format import counted
 from ..core.refusals import grouped_refusals
 from ..engine import EngineOptions
-from . import prepare_inspect, prepare_quality
+from . import prepare_inspect, prepare_maps, prepare_quality
 from .options import (
     Address,
     ClassMap,
@@ -274,33 +274,6 @@ def nuclei(
 
 
 @app.command()
-def regions(
-    images: Images,
-    out: Out,
-    mpp: ImageMpp,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Find places without tissue in pictures (lumina, glass, fat): masks for synthesize --regions.
-
-    Example: histosynth prepare regions tiles --mpp 0.5 --out regions
-    """
-    from ..pipeline.prepare_steps import find_empty_files
-
-    output = Output(as_json, quiet)
-    with output.progress("finding regions") as on_progress:
-        outcome, shares = find_empty_files(
-            images,
-            out,
-            mpp=mpp,
-            on_progress=on_progress,
-        )
-    lines = [f"{name}: {share:.1%} without tissue" for name, share in shares.items()]
-    lines.append(f"Preview: {out / 'look' / 'contact.png'}")
-    output.report(outcome, {"empty_shares": shares}, lines)
-
-
-@app.command()
 def split(
     table: Annotated[
         Path,
@@ -485,5 +458,7 @@ def fetch(
     output.report(outcome, facts, lines)
 
 
+app.command()(prepare_maps.regions)
+app.command()(prepare_maps.orientation)
 app.command()(prepare_inspect.inspect)
 app.add_typer(prepare_quality.app, name="quality")

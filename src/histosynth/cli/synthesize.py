@@ -51,6 +51,15 @@ Regions = Annotated[
         "picture that is black where tissue is; or a folder of them by stem.",
     ),
 ]
+Orientation = Annotated[
+    Path | None,
+    typer.Option(
+        parser=parse_path,
+        metavar="PATH",
+        help="GeoJSON of lines along fibres, drawn in QuPath or from prepare orientation; or a "
+        "folder of them by stem. Where there is none it is drawn as in tissue.",
+    ),
+]
 Out = Annotated[
     Path,
     typer.Option(help="Folder for <stem>_<k>.png, or for a tile set."),
@@ -108,6 +117,7 @@ def synthesize(
     nuclei: NucleiPath = None,
     draw: Draw = None,
     regions: Regions = None,
+    orientation: Orientation = None,
     classes: ClassMap = None,
     size: SizeText = "256",
     crop: CropText = None,
@@ -167,6 +177,7 @@ def synthesize(
             size=TileSize.of(size, crop),
             draw=draw,
             regions=regions,
+            orientation=orientation,
             appearance=appearance,
             variants=n,
             options=options,

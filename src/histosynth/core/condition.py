@@ -11,6 +11,7 @@ from .geometry import Size
 from .line_of_facts import line_of_facts
 from .nuclei import Nuclei
 from .number_format import counted
+from .orientation import FibreOrientation
 from .pictures import as_mask, as_rgb
 from .tile import Mask, Pixels, read_only
 
@@ -74,6 +75,7 @@ class Condition:
         context: known pixels and mask, for `local`.
         empty: (H, W) bool, True where there is no tissue: lumina, glass, the inside of fat cells;
             whatever `pictures.as_mask` takes. None: left to the model.
+        orientation: how fibres run, where it is known; None: it is not.
     """
 
     nuclei: Nuclei | None
@@ -81,6 +83,7 @@ class Condition:
     label: str | None = None
     context: Context | None = None
     empty: Mask | None = None
+    orientation: FibreOrientation | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", Size(*self.size))
@@ -92,6 +95,8 @@ class Condition:
                 raise SizeMismatch("context", context_size, self.size)
         if self.empty is not None:
             object.__setattr__(self, "empty", _checked_empty(self.empty, self.size))
+        if self.orientation is not None and self.orientation.size != self.size:
+            raise SizeMismatch("orientation's tile", self.orientation.size, self.size)
 
     def __repr__(self) -> str:
         nuclei = (
@@ -106,6 +111,8 @@ class Condition:
             facts.append(f"{float(self.mask.mean()):.1%} to complete")
         if self.empty is not None:
             facts.append(f"{float(self.empty.mean()):.1%} without tissue")
+        if self.orientation is not None:
+            facts.append(f"orientation known on {self.orientation.known_share:.1%}")
         return line_of_facts("Condition", facts)
 
     @property

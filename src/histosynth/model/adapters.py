@@ -26,6 +26,7 @@ from ..core.errors import AdapterMismatch, BadRecipe, BadWeights, first_line
 from ..tensors.faults import BROKEN
 from ..tensors.files import read_all_tensors, write_tensors
 from ..tissue.nucleus_sizes import ClassSizes
+from ..tissue.orientation_statistics import OrientationStatistics
 
 Network: TypeAlias = ModelMixin
 """A base's network of diffusers, with the methods of its `PeftAdapterMixin`."""
@@ -86,6 +87,8 @@ class AdapterInfo:
             which are drawn for nuclei that have none; empty: none is drawn.
         mask_share: share of its training batches in which part of the tissue was known; None: not
             stated.
+        orientation: of the same adapter: how fibres run on its training tiles, and how closely
+            nuclei lie along them; None: nuclei that have no size lie in any direction.
         few_steps: of an adapter that does in few steps what another does; None: it takes as many as
             are wanted.
     """
@@ -103,6 +106,7 @@ class AdapterInfo:
     data: tuple[str, ...] = ()
     sizes: tuple[ClassSizes, ...] = ()
     mask_share: float | None = None
+    orientation: OrientationStatistics | None = None
     few_steps: FewSteps | None = None
 
     def __post_init__(self) -> None:
@@ -113,6 +117,8 @@ class AdapterInfo:
             raise ValueError("rank must be at least 1, and alpha finite")
         self._check_of_classes("sizes", len(self.sizes))
         self._check_of_classes("guidance_of", len(self.guidance_of))
+        if self.orientation is not None:
+            self._check_of_classes("orientation", len(self.orientation.strengths) - 1)
         if not all(math.isfinite(strength) for strength in self.guidance_of):
             raise ValueError("guidance_of must be finite")
         if not 0 <= (self.mask_share or 0) <= 1:

@@ -27,6 +27,7 @@ from ..core.line_of_facts import line_of_facts
 from ..core.store import sha256_of
 from ..tissue.grain_table import Grain
 from ..tissue.nucleus_sizes import ClassSizes
+from ..tissue.orientation_statistics import OrientationStatistics
 from .adapters import (
     ADAPTER_FILE,
     AdapterInfo,
@@ -73,6 +74,7 @@ class Bundle:
         base: what the network needs besides its weights.
         grain: what the autoencoder loses; None: it was not measured.
         sizes: of nuclei by class, drawn for those that have none; see `AdapterInfo`.
+        orientation: of fibres, drawn for tiles that state none; see `AdapterInfo`.
     """
 
     info: BundleInfo
@@ -87,6 +89,7 @@ class Bundle:
     base: Base = field(default_factory=CompactBase)
     grain: Grain | None = None
     sizes: tuple[ClassSizes, ...] = ()
+    orientation: OrientationStatistics | None = None
     _merged: dict[str, Bundle] = field(
         default_factory=dict,
         init=False,
@@ -159,12 +162,14 @@ class Bundle:
         if adapter not in self._merged:
             merged_unet = itemwise_norms(merged(self.unet, *self._layers(adapter)))
             encoder_name = self._lowest(adapter)
+            info = self.adapters.get(encoder_name)
             merged_bundle = replace(
                 self,
                 unet=merged_unet,
                 structure=self.structures.get(encoder_name, self.structure),
                 structures={},
-                sizes=self.adapters[encoder_name].sizes if encoder_name in self.adapters else (),
+                sizes=() if info is None else info.sizes,
+                orientation=None if info is None else info.orientation,
             )
             # only the last one is kept: a large base twice in memory is enough
             self._merged = {adapter: merged_bundle}
@@ -279,6 +284,11 @@ class Bundle:
         if adapter is not None:
             encoder = self.structures.get(self._lowest(adapter), encoder)
         return bool(encoder.config.shapes)
+
+    def follows_orientation(self, adapter: str | None) -> bool:
+        """Whether nuclei of pictures by an adapter lie along fibres."""
+        info = None if adapter is None else self.adapters.get(self._lowest(adapter))
+        return info is not None and info.orientation is not None
 
     def label_index(self, label: str | None) -> int | None:
         """Index of a label; None: no label.

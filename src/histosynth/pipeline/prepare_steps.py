@@ -12,6 +12,7 @@ from ..core.progress import ProgressCallback
 from ..preparation.empty_files import find_empty_files
 from ..preparation.fetch.project import fetch_project
 from ..preparation.files import check_files, find_nuclei_files, split_table, stain_files
+from ..preparation.orientation_files import find_orientation_files
 from ..preparation.recipe import SplitPlan
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "detect_nuclei",
     "fetch_project",
     "find_empty_files",
+    "find_orientation_files",
     "split_patients_of_table",
     "stain_files",
 ]

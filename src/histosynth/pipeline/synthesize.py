@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..core.condition import Condition
 from ..core.errors import BadOption, Cancelled
 from ..core.nuclei import Nuclei
+from ..core.orientation import FibreOrientation
 from ..core.pictures import PictureInput, as_mask, batch_of
 from ..core.seeds import check_seed
 from ..core.synthetic import Synthetic
@@ -34,6 +35,7 @@ def synthesize(
     nuclei: Nuclei | Sequence[Nuclei],
     *,
     empty: PictureInput | Sequence[PictureInput] | None = None,
+    orientation: FibreOrientation | Sequence[FibreOrientation | None] | None = None,
     appearance: AppearanceInput | Sequence[AppearanceInput] | None = None,
     label: str | None = None,
     n: int = 1,
@@ -56,6 +58,8 @@ def synthesize(
         empty: where there is no tissue (lumina, glass, the inside of fat cells): a mask in any form
             that `as_mask` takes, for all sets of nuclei, or a list or an array of three axes: one
             for each; None: left to the model.
+        orientation: how fibres run, from `find_orientation`, for all sets of nuclei or a list: one
+            for each; None, and where it is not known: drawn as in tissue, or left to the model.
         appearance: whose stain and style to take: a reference tile in any form that `as_rgb` takes
             (path, PIL image, array, tensor, `Tile`), a measured `Appearance`, or a name from the
             bundle's palette; a list, or an array of four axes: one for each set of nuclei; None:
@@ -81,7 +85,8 @@ def synthesize(
     Raises:
         BadOption: an option cannot be used, or `nuclei` are none.
         NotRGB, UnreadableImage: the appearance is no picture that can be used.
-        BadMask, SizeMismatch: `empty` is no mask of the tile, or covers it whole.
+        BadMask, SizeMismatch: `empty` is no mask of the tile, or covers it whole; `orientation` is
+            of another size.
         BadSize, UnknownClasses, ScaleMismatch, UnknownLabel: the nuclei, the appearance or the
             label do not fit the bundle.
         Cancelled: `on_step` cancelled; its `finished` holds the pictures that were complete.
@@ -105,8 +110,10 @@ def synthesize(
         raise BadOption("n", n, f"a whole number from 1 to {MAX_VARIANTS}")
     sets = _sets(nuclei)
     masks = _masks(empty, len(sets))
+    orientations = _orientations(orientation, len(sets))
     conditions = [
-        Condition(one, one.size, label, empty=mask) for one, mask in zip(sets, masks, strict=True)
+        Condition(one, one.size, label, empty=mask, orientation=known)
+        for one, mask, known in zip(sets, masks, orientations, strict=True)
     ]
     appearances = _appearances(appearance, len(sets), opened)
     pictures: list[tuple[int, int, Synthetic]] = []
@@ -166,6 +173,28 @@ def _masks(
         found = f"a list of {len(several)}"
         raise BadOption("empty", found, f"one, or one for each of {count} sets of nuclei")
     return [None if each is None else as_mask(each, "the mask `empty`") for each in several]
+
+
+def _orientations(
+    orientation: FibreOrientation | Sequence[FibreOrientation | None] | None,
+    count: int,
+) -> list[FibreOrientation | None]:
+    """One map, or none, for each of `count` sets of nuclei.
+
+    Raises:
+        BadOption: a list of another length, or something else.
+    """
+    if orientation is None or isinstance(orientation, FibreOrientation):
+        return [orientation] * count
+    several = list(orientation) if isinstance(orientation, Iterable) else [orientation]
+    wrong = [each for each in several if not isinstance(each, FibreOrientation | None)]
+    if wrong:
+        found = type(wrong[0]).__name__
+        raise BadOption("orientation", found, "a FibreOrientation, from find_orientation")
+    if len(several) != count:
+        found = f"a list of {len(several)}"
+        raise BadOption("orientation", found, f"one, or one for each of {count} sets of nuclei")
+    return several
 
 
 def _appearances(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..annotation.empty_regions import EmptyRegions, read_empty_regions
 from ..annotation.nuclei_files import NUCLEI_SUFFIXES
 from ..core.errors import BadOption, HistosynthError
 from ..core.folder_lock import FolderRun, share_folder
@@ -24,6 +23,7 @@ from ..sampling.options import SamplingOptions
 from ..sampling.picture_results import PictureResults, picture_name
 from ..sampling.provenance import Recipe
 from ..sampling.settings import settings_for
+from ..sampling.stated_maps import MapFiles
 from ..sampling.synthesize import synthesize
 from ..sampling.tile_plans import MAX_DRAWN, FilePlanner, TilePlan, drawn_plans, layouts_for
 from ..sampling.tile_rows import TileSetRun, check_file_names, file_names
@@ -82,6 +82,7 @@ def synthesize_files(
     size: TileSize | Size,
     draw: int | None = None,
     regions: Path | None = None,
+    orientation: Path | None = None,
     appearance: str | None = None,
     variants: int = 1,
     options: SamplingOptions,
@@ -102,6 +103,8 @@ def synthesize_files(
         draw: number of layouts to draw; None: they come from `nuclei`.
         regions: GeoJSON or a mask picture of what holds no tissue, for all files of nuclei, or a
             folder of them by stem; None: left to the model.
+        orientation: GeoJSON of lines along fibres, for all files of nuclei, or a folder of them by
+            stem; None: drawn, or left to the model.
         appearance: a palette name, `palette` for all of them in turn, a reference picture, or a
             folder of them: by stem for files of nuclei, in turn for drawn layouts.
         variants: pictures of each layout.
@@ -119,8 +122,9 @@ def synthesize_files(
     check_seed(options.seed)
     tile_size = size if isinstance(size, TileSize) else TileSize(Size(*size))
     _check_source(nuclei, draw, tile_size)
-    if draw is not None and regions is not None:
-        raise BadOption("--regions", "given together with --draw", "given together with --nuclei")
+    for option, given in (("--regions", regions), ("--orientation", orientation)):
+        if draw is not None and given is not None:
+            raise BadOption(option, "given together with --draw", "given together with --nuclei")
     outcome = Outcome()
     opened: Bundle
     if nuclei is not None:
@@ -130,7 +134,8 @@ def synthesize_files(
             paths,
             tile_size,
             appearance,
-            regions,
+            regions=regions,
+            orientation=orientation,
             options=options,
             bundle=opened,
             outcome=outcome,
@@ -204,8 +209,9 @@ def _plans_of_files(
     paths: Sequence[Path],
     tile_size: TileSize,
     appearance: str | None,
-    regions: Path | None,
     *,
+    regions: Path | None,
+    orientation: Path | None,
     options: SamplingOptions,
     bundle: Bundle,
     outcome: Outcome,
@@ -213,31 +219,27 @@ def _plans_of_files(
     """The tiles of all files that can be used; the others are refused in the outcome."""
     found = files.find_appearances(appearance, paths, bundle)
     pictures = files.appearance_pictures(appearance, found)
-    places = files.find_empty_regions(regions, paths)
+    map_files = MapFiles.find(paths, regions=regions, orientation=orientation)
     reader = files.ConditionReader.of(bundle, options)
     planner = FilePlanner(reader, tile_size)
     plans: list[TilePlan] = []
     references: dict[str, Appearance] = {}
-    stated: dict[Path, EmptyRegions] = {}
-    for path, appearance_of_path, picture, place in zip(
-        paths,
-        found,
-        pictures,
-        places,
-        strict=True,
-    ):
+    notes_of: dict[Path, tuple[str, ...]] = {}
+    inputs = zip(paths, found, pictures, strict=True)
+    for index, (path, appearance_of_path, picture) in enumerate(inputs):
         try:
             measured = files.read_appearance(appearance_of_path)
             if picture is not None:
                 references[str(picture)] = measured
-            empty = read_empty_regions(place) if isinstance(place, Path) else place
-            if empty is not None:
-                stated[empty.path] = empty
-            plans += planner.plans(path, measured, picture, empty)
+            maps = map_files.read(index)
+            for stated in (maps.regions, maps.lines):
+                if stated is not None:
+                    notes_of[stated.path] = stated.notes
+            plans += planner.plans(path, measured, picture, maps)
         except HistosynthError as error:
             outcome.refused[str(path)] = error.of(path)
     outcome.notes += reader.all_notes()
-    outcome.notes += [note for empty in stated.values() for note in empty.notes]
+    outcome.notes += [note for notes in notes_of.values() for note in notes]
     outcome.notes += planner.notes.sentences()
     outcome.notes += ReferenceNotes.of(references.items()).sentences()
     return plans

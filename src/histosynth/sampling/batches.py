@@ -24,12 +24,14 @@ from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
 from ..model.conditioning import ItemConditions, conditions_of, encode_conditions
 from ..model.info import BundleInfo
+from ..tissue.alignment import ClassAlignment
 from ..tissue.appearance import Appearance
 from ..tissue.density import optical_density
 from ..tissue.empty import MAX_EMPTY_DENSITY
 from ..tissue.film_grain import add_grain
 from ..tissue.grain_table import Grain
 from ..tissue.nucleus_sizes import draw_shapes
+from ..tissue.orientation_drawing import draw_orientation
 from .batch_check import is_batch_exact, max_batch
 from .exemplar_start import Start, exemplar_start
 from .few_steps import with_few_steps
@@ -283,14 +285,29 @@ def _estimate_callback(
 
 
 def _conditions_of_item(item: SampleItem, bundle: Bundle) -> ItemConditions:
-    """What the network is shown; nuclei without a size have one drawn where it follows sizes."""
+    """What the network is shown; nuclei without a size have one drawn where it follows sizes, and
+    lie along fibres, which run as it is stated or as in tissue.
+    """
     condition = item.condition
     label = bundle.label_index(condition.label)
     if condition.nuclei is not None and bundle.sizes:
+        seed = item.generator.initial_seed()
+        fibres = None
+        alignment: tuple[ClassAlignment, ...] = ()
+        if bundle.orientation is not None:
+            alignment = bundle.orientation.alignment
+            fibres = draw_orientation(
+                condition.nuclei,
+                bundle.orientation,
+                seed=seed,
+                known=condition.orientation,
+            )
         drawn = draw_shapes(
             condition.nuclei,
             bundle.sizes,
-            seed=item.generator.initial_seed(),
+            seed=seed,
+            fibres=fibres,
+            alignment=alignment,
         )
         condition = replace(condition, nuclei=drawn)
     return conditions_of(condition, item.appearance, label)

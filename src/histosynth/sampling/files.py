@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..annotation.class_map import read_class_map
-from ..annotation.empty_regions import REGION_SUFFIXES, EmptyRegions, read_empty_regions
 from ..annotation.nuclei_files import read_nuclei
+from ..annotation.orientation_lines import OrientationLines
 from ..annotation.windows import FileNuclei
 from ..core.condition import Condition, Context
 from ..core.errors import BadOption, NotWritable
@@ -25,11 +25,13 @@ from ..core.pairing import list_files, pair_by_stem
 from ..core.paths import real_path
 from ..model.bundle import Bundle
 from ..tissue.appearance import Appearance
+from ..tissue.nucleus_sizes import gets_size
 from ..tissue.reference import measure_reference
 from .batches import check_condition, check_scale
 from .options import SamplingOptions
 from .provenance import GLOBAL, condition_adapter, regions_adapter
 from .settings import palette_appearance
+from .stated_maps import NOTHING_STATED, StatedMaps
 
 WHOLE_PALETTE = "palette"
 """Appearance that stands for all entries of the palette in turn."""
@@ -70,17 +72,25 @@ class ConditionReader:
             options.label,
         )
 
-    def whole(self, nuclei: Path, size: Size, regions: EmptyRegions | None = None) -> Condition:
-        """The condition of a whole tile with the nuclei of a file, and its regions if stated."""
-        empty = None if regions is None else regions.inside(Box(0, 0, *size))
+    def whole(
+        self,
+        nuclei: Path,
+        size: Size,
+        maps: StatedMaps = NOTHING_STATED,
+    ) -> Condition:
+        """The condition of a whole tile with the nuclei of a file, and what else is stated."""
+        box = Box(0, 0, *size)
+        empty = maps.empty(box)
         adapter = condition_adapter(self.bundle, Condition(None, size, empty=empty))
         condition = Condition(
             self._nuclei(nuclei, size, adapter),
             size,
             self.label,
             empty=empty,
+            orientation=maps.orientation(box),
         )
         check_condition(condition, self.bundle.info)
+        self.note_lines(maps.lines, [condition])
         return condition
 
     def file_nuclei(self, nuclei: Path, *, has_regions: bool = False) -> FileNuclei:
@@ -125,6 +135,21 @@ class ConditionReader:
         """What a picture's recipe records of its file of nuclei; empty where nothing was noted."""
         notes = self.notes.get(nuclei) if nuclei else None
         return {"notes": list(notes)} if notes else {}
+
+    def note_lines(self, lines: OrientationLines | None, conditions: Sequence[Condition]) -> None:
+        """Note lines along fibres that none of the conditions of a layout follows."""
+        if lines is None:
+            return
+        reason = f"{self.bundle.info.name} was trained without it."
+        for condition in conditions:
+            adapter = condition_adapter(self.bundle, condition)
+            if not self.bundle.follows_orientation(adapter):
+                continue
+            reason = "all nuclei have a size and a direction of their own."
+            sizes = self.bundle.adapters[adapter].sizes
+            if condition.nuclei is None or gets_size(condition.nuclei, sizes).any():
+                return
+        self.notes[lines.path] = [f"{lines.path}: how fibres run is not followed: {reason}"]
 
     def _note_shapes(self, path: Path, known: int, adapter: str, where: str = "") -> None:
         """Note sizes that a user states and this bundle does not follow."""
@@ -209,34 +234,6 @@ def find_appearances(
         path,
         IMAGE_SUFFIXES,
         "reference picture",
-    )
-
-
-def find_empty_regions(
-    regions: Path | None,
-    files: Sequence[Path],
-) -> list[EmptyRegions | Path | None]:
-    """Per nuclei file: its regions without tissue, or the file to read them of.
-
-    Args:
-        regions: a file for all, a folder of them by stem, or None.
-        files: the nuclei files.
-
-    Raises:
-        BadRegions, UnreadableImage, BadMask: the one file cannot be used.
-        NoFiles, BadPairing: a folder does not fit the files.
-    """
-    if regions is None:
-        return [None] * len(files)
-    if os.path.isfile(regions):
-        return [read_empty_regions(regions)] * len(files)
-    return list(
-        pair_by_stem(
-            files,
-            regions,
-            REGION_SUFFIXES,
-            "file of regions",
-        )
     )
 
 

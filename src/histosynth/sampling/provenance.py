@@ -16,6 +16,7 @@ import torch
 from ..core.condition import Condition, Context
 from ..core.nuclei import Nuclei
 from ..core.nucleus_shapes import known_shapes
+from ..core.orientation import FibreOrientation
 from ..core.store import digest
 from ..core.tile import Mask, Pixels
 from ..core.version import __version__
@@ -86,6 +87,12 @@ def describe(
         )
     if condition.empty is not None:
         recipe["empty"] = _empty_facts(condition.empty)
+    if condition.orientation is not None:
+        recipe["orientation"] = _orientation_facts(
+            condition.orientation,
+            followed="drawn_shapes" in (recipe["nuclei"] or {})
+            and bundle.follows_orientation(used),
+        )
     if condition.context is not None:
         recipe["extent"] = "hole"
         recipe["settings"]["exemplar"] = settings.exemplar
@@ -273,6 +280,15 @@ def _empty_facts(empty: Mask) -> dict[str, Any]:
     return {
         "share": round(float(empty.mean()), 4),
         "sha256": hashlib.sha256(np.packbits(empty).tobytes()).hexdigest(),
+    }
+
+
+def _orientation_facts(orientation: FibreOrientation, *, followed: bool) -> dict[str, Any]:
+    """Where it is stated, a digest of it, and whether nuclei were drawn by it."""
+    return {
+        "share": round(orientation.known_share, 4),
+        "followed": followed,
+        "sha256": hashlib.sha256(orientation.known_bytes()).hexdigest(),
     }
 
 

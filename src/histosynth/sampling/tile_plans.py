@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ..annotation.empty_regions import EmptyRegions
 from ..annotation.windows import FileNuclei, extent_of
 from ..core.condition import Condition
 from ..core.errors import BadNuclei, BadOption, BadSize, UnknownClasses
@@ -25,6 +24,7 @@ from ..tissue.layouts.drawing import draw_nuclei_like
 from ..tissue.layouts.model import LayoutModel, read_layouts
 from .batches import check_condition
 from .files import ConditionReader
+from .stated_maps import NOTHING_STATED, StatedMaps
 from .tile_sizes import GRID, TileSize
 
 MAX_DRAWN = 10_000
@@ -119,7 +119,7 @@ class FilePlanner:
         path: Path,
         appearance: Appearance,
         picture: Path | None,
-        regions: EmptyRegions | None = None,
+        maps: StatedMaps = NOTHING_STATED,
     ) -> list[TilePlan]:
         """The tiles of one file.
 
@@ -127,7 +127,7 @@ class FilePlanner:
             path: of the nuclei.
             appearance: of the tiles.
             picture: that the appearance was measured on; None: it comes from the palette.
-            regions: of the layout, without tissue; None: left to the model.
+            maps: what is stated of the layout.
 
         Raises:
             HistosynthError: whatever the file, its size or its nuclei are refused for.
@@ -136,22 +136,22 @@ class FilePlanner:
         boxes = self.tile_size.boxes(own, self.reader.bundle.info)
         if self.tile_size.crop is None:
             try:
-                condition = self.reader.whole(path, boxes[0].size, regions)
+                condition = self.reader.whole(path, boxes[0].size, maps)
             except BadSize as refused:
                 raise _with_crop(refused, self.reader.bundle.info) from None
             self.notes.add_condition(condition)
             noted = self.reader.noted(path)
             return [TilePlan(path.stem, path.stem, condition, appearance, noted, path)]
-        return self._cut(path, appearance, boxes, regions)
+        return self._cut(path, appearance, boxes, maps)
 
     def _cut(
         self,
         path: Path,
         appearance: Appearance,
         boxes: Sequence[Box],
-        regions: EmptyRegions | None,
+        maps: StatedMaps,
     ) -> list[TilePlan]:
-        nuclei = self.reader.file_nuclei(path, has_regions=regions is not None)
+        nuclei = self.reader.file_nuclei(path, has_regions=maps.regions is not None)
         is_grid = self.tile_size.crop == GRID
         plans = []
         inside = 0
@@ -164,7 +164,8 @@ class FilePlanner:
                 found,
                 box.size,
                 self.reader.label,
-                empty=None if regions is None else regions.inside(box, may_miss=is_grid),
+                empty=maps.empty(box, may_miss=is_grid),
+                orientation=maps.orientation(box, may_miss=is_grid),
             )
             check_condition(condition, self.reader.bundle.info)
             self.notes.add_condition(condition)
@@ -175,6 +176,7 @@ class FilePlanner:
             plans.append(TilePlan(stem, path.stem, condition, appearance, facts, path))
         if not plans or (len(nuclei) and not inside):
             raise _nothing_inside(nuclei, boxes)
+        self.reader.note_lines(maps.lines, [plan.condition for plan in plans])
         left_out = len(nuclei) - inside
         self.notes.left_out += left_out
         self.notes.cut_files += left_out > 0

@@ -13,11 +13,12 @@ import numpy as np
 from ..core.arrays import BoolArray, Float32Array, Float64Array
 from ..core.nuclei import ANY_CLASS, Nuclei
 from ..core.nucleus_shapes import (
-    HALF_TURN,
     MAX_AREA_UM2,
     MAX_ELONGATION,
     known_shapes,
 )
+from ..core.orientation import FibreOrientation
+from .alignment import ClassAlignment
 from .position_hash import hashed_places
 
 LEVELS = tuple(round(level, 3) for level in np.linspace(0.01, 0.99, 15))
@@ -169,16 +170,20 @@ def draw_shapes(
     sizes: Sequence[ClassSizes],
     *,
     seed: int,
+    fibres: FibreOrientation | None = None,
+    alignment: Sequence[ClassAlignment] = (),
 ) -> Nuclei:
     """The nuclei with a shape each, where their class has known sizes; given shapes stay.
 
-    Area, elongation and angle of a nucleus depend on the seed and its own position alone: others
-    may come and go.
+    Area, elongation and angle of a nucleus depend on the seed, its own position and the fibres
+    there alone: others may come and go.
 
     Args:
         nuclei: of one tile.
         sizes: by class, in the order of the nuclei's; none: nothing is drawn.
         seed: any whole number.
+        fibres: how they run; None: nuclei lie in any direction.
+        alignment: of each class with fibres; none: nuclei lie in any direction.
     """
     shapes = nuclei.shapes_or_unknown()
     without = gets_size(nuclei, sizes)
@@ -192,13 +197,44 @@ def draw_shapes(
     )
     levels = words / _WORD
     drawn = shapes.astype(np.float64)
+    axes = np.zeros((len(nuclei), 2))
+    if fibres is not None:
+        axes = fibres.at(nuclei.xy).astype(np.float64)
     for class_id, of_class in enumerate(sizes):
         own = without & (nuclei.class_ids == class_id)
         if own.any():
-            area_level, elongation_level, angle_level = levels[:, own]
-            drawn[own, :2] = of_class.drawn(
-                area_level,
-                elongation_level,
+            along = alignment[class_id] if alignment else ClassAlignment()
+            drawn[own] = _drawn(
+                of_class,
+                along,
+                levels[:, own],
+                axes[own],
             )
-            drawn[own, 2] = angle_level * HALF_TURN
     return replace(nuclei, shapes=drawn.astype(np.float32))
+
+
+def _drawn(
+    sizes: ClassSizes,
+    along: ClassAlignment,
+    levels: Float64Array,
+    axes: Float64Array,
+) -> Float64Array:
+    """Shapes (N, 3) of nuclei of one class.
+
+    Args:
+        sizes: of the class.
+        along: how they lie along fibres.
+        levels: (3, N) in [0, 1] of area, elongation and angle.
+        axes: (N, 2) of the fibres around each; zeros: they run in no direction.
+    """
+    area_level, elongation_level, angle_level = levels
+    if axes.any():
+        strength = np.hypot(*axes.T)
+        elongation_level = along.elongation_level(strength, elongation_level)
+    shapes = sizes.drawn(area_level, elongation_level)
+    angle = along.angle(
+        axes,
+        shapes[:, 1],
+        angle_level,
+    )
+    return np.concatenate([shapes, angle[:, None]], axis=1)

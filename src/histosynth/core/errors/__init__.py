@@ -9,6 +9,7 @@ HistosynthError
 │   ├── BadOption              the value of an option is out of its range
 │   ├── BadPairing             two folders whose files do not pair by stem
 │   ├── BadRecipe              a recipe file with one or more problems
+│   ├── BadOrientation         lines along fibres that cannot be used
 │   ├── BadRegions             region annotations that cannot be used
 │   ├── BadSize                a tile size that the model cannot generate in one pass
 │   ├── BadTable               a table of slides, patients or labels that cannot be used
@@ -51,6 +52,7 @@ from .inputs import (
     BadMask,
     BadNuclei,
     BadOption,
+    BadOrientation,
     BadPairing,
     BadRecipe,
     BadRegions,
@@ -99,6 +101,7 @@ __all__ = [
     "BadOption",
     "BadPairing",
     "BadRecipe",
+    "BadOrientation",
     "BadRegions",
     "BadRun",
     "BadSize",

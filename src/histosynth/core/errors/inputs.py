@@ -298,6 +298,10 @@ class BadRegions(InputError):
     """Region annotations that cannot be used."""
 
 
+class BadOrientation(InputError):
+    """Lines along fibres that cannot be used."""
+
+
 class BadTable(InputError):
     """A table of slides, patients or labels that cannot be used."""
 

@@ -27,6 +27,11 @@ from ....model.parts import part_weights, save_part
 from ....model.structure import StructureEncoder, with_shapes
 from ....tensors.device import DTYPES
 from ....tissue.nucleus_sizes import ClassSizes, measure_sizes
+from ....tissue.orientation import find_orientation
+from ....tissue.orientation_statistics import (
+    OrientationStatistics,
+    measure_orientation_statistics,
+)
 from ...data.sources import Example
 from ...data.views import VIEW_SEED, LatentView, open_views, tiles_sha256
 from ...loop.fit import module_weights
@@ -164,12 +169,12 @@ def build_adapter(
     begun = opened.adapter_start
     if begun is not None:
         _begin(bundle, begun, recipe.adapter)
-    sizes: tuple[ClassSizes, ...] = ()
+    drawn = _DrawnConditions()
     if recipe.adapter.shapes:
         opened = _with_shapes(opened)
         if not bundle.structure.config.shapes:
             bundle.structure = with_shapes(bundle.structure)
-        sizes = _sizes_to_draw(opened, recipe.adapter)
+        drawn = _conditions_to_draw(opened, recipe.adapter)
     # what is written stays as it was before anything is rounded to bfloat16
     stored = _stored_weights(bundle)
     views = encode_tiles(
@@ -212,8 +217,8 @@ def build_adapter(
             recipe,
             bundle,
             stored,
-            sizes,
-            begun,
+            drawn=drawn,
+            begun=begun,
         ),
     )
     return Training(train_task, stop=guard)
@@ -231,12 +236,30 @@ def _begin(
         bundle.unet = merge_teacher(bundle.unet, begun)
 
 
-def _sizes_to_draw(opened: OpenedBundle, plan: AdapterPlan) -> tuple[ClassSizes, ...]:
-    """Sizes of the training tiles' nuclei; those of few steps are their teacher's."""
+@dataclass(frozen=True)
+class _DrawnConditions:
+    """Of the training tiles, what is drawn where users state nothing; see `AdapterInfo`."""
+
+    sizes: tuple[ClassSizes, ...] = ()
+    orientation: OrientationStatistics | None = None
+
+
+def _conditions_to_draw(opened: OpenedBundle, plan: AdapterPlan) -> _DrawnConditions:
+    """Those of the training tiles with nuclei; those of few steps are their teacher's."""
     if plan.few_steps:
-        return ()
-    learnt = [example.nuclei for example in opened.train if example.nuclei is not None]
-    return measure_sizes(learnt, opened.bundle.info.classes)
+        return _DrawnConditions()
+    learnt = []
+    fibres = []
+    for example in opened.train:
+        if example.nuclei is not None:
+            learnt.append(example.nuclei)
+            fibres.append(find_orientation(example.pixels, mpp=example.nuclei.mpp))
+    if not learnt:
+        return _DrawnConditions()
+    return _DrawnConditions(
+        measure_sizes(learnt, opened.bundle.info.classes),
+        measure_orientation_statistics(fibres, learnt),
+    )
 
 
 def _guided_task(
@@ -315,7 +338,8 @@ def _saver(
     recipe: AdapterRecipe,
     bundle: Bundle,
     stored: Mapping[str, _Weights],
-    sizes: tuple[ClassSizes, ...],
+    *,
+    drawn: _DrawnConditions,
     begun: AdapterStart | None,
 ) -> Save:
     """Writes the adapter, with its structure encoder if it has its own."""
@@ -332,8 +356,9 @@ def _saver(
         guidance_of=_guidance_of(plan, bundle.info.classes),
         licence=bundle.info.licence,
         data=bundle.info.data,
-        sizes=sizes,
+        sizes=drawn.sizes,
         mask_share=recipe.conditions.mask_share,
+        orientation=drawn.orientation,
         few_steps=_few_steps_facts(recipe, begun),
     )
 
