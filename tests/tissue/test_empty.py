@@ -43,3 +43,30 @@ def test_a_tile_states_its_own_scale(tile):
 def test_what_is_no_picture_is_refused():
     with pytest.raises(NotRGB):
         hs.find_empty(np.zeros((20, 20)))
+
+
+def pale_fibres(tile, *, mean=232, depth=12):
+    """Stroma of thin, pale fibres: as light as glass on the mean, and not even."""
+    rows, columns = np.mgrid[: tile.shape[0], : tile.shape[1]]
+    waves = np.sin(rows / 2 + 3 * np.sin(columns / 15))
+    grey = mean + depth * waves
+    return np.repeat(grey[..., None], 3, axis=2).clip(0, 255).astype(np.uint8)
+
+
+def test_pale_fibres_are_tissue_and_a_lumen_among_them_is_not(tile):
+    stroma = pale_fibres(tile)
+    density = -np.log(stroma / 255).mean()
+    assert density < 0.12  # by this alone all of it would be empty
+    assert not hs.find_empty(stroma).any()
+    rows, columns = np.mgrid[: tile.shape[0], : tile.shape[1]]
+    disc = (rows - 60) ** 2 + (columns - 60) ** 2 < 25**2
+    found = hs.find_empty(np.where(disc[..., None], 246, stroma).astype(np.uint8))
+    dice = 2 * (found & disc).sum() / (found.sum() + disc.sum())
+    assert dice > 0.9
+
+
+@pytest.mark.parametrize("mpp", [0.25, 0.5, 1.0])
+def test_noise_of_a_scanner_is_no_fibre(tile, mpp):
+    noise = np.random.default_rng(0).normal(0, 2.5, tile.shape)
+    glass = (243 + noise).round().clip(0, 255).astype(np.uint8)
+    assert hs.find_empty(glass, mpp=mpp).mean() > 0.97  # corners are cut
