@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from ..core.arrays import Float32Array
@@ -18,7 +19,6 @@ from ..core.errors import BadWeights, ScaleMismatch, UnknownClasses
 from ..core.geometry import check_size
 from ..core.nuclei import ANY, ANY_CLASS, Nuclei
 from ..core.progress import ProgressCallback, ignore_progress
-from ..core.tile import Mask
 from ..model import autoencoder as ae
 from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
@@ -41,6 +41,11 @@ from .steps import GroupStep
 
 LatentShape = tuple[int, int, int]
 """(C, h, w)."""
+_GLASS_EDGE_PX = 4.0
+_GLASS_SHARE = 0.85
+"""Stated glass takes so much of the reference's white, this far inside of its edge: the rest keeps
+it from being one colour."""
+_GLASS_AROUND_PX = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +175,7 @@ def _in_appearance(
 ) -> NDArray[np.float32]:
     """A decoded picture in the item's own appearance, with grain if it is wanted and known."""
     if known is None or not settings.grain:
-        return item.appearance.apply(canonical)
+        return item.appearance.apply(_with_glass(canonical, canonical, item))
     noise = item.appearance.noise
     if item.appearance.has_blocks and item.condition.context is None:
         noise = None  # a hole is to be as flat as what is around it, a new tile is not
@@ -178,34 +183,41 @@ def _in_appearance(
     seed = item.generator.initial_seed()
     return item.appearance.apply(
         canonical,
-        lambda pixels: _smooth_on_glass(
+        lambda pixels: _with_glass(
             add_grain(pixels, known.patches, strength, seed=seed),
             pixels,
-            item.condition.empty,
+            item,
         ),
         np.array(known.table.extremes, np.float32),
     )
 
 
-def _smooth_on_glass(
+def _with_glass(
     grained: Float32Array,
     pixels: Float32Array,
-    empty: Mask | None,
+    item: SampleItem,
 ) -> Float32Array:
     """Pixels (H, W, 3) with grain, and without it where they show glass that was asked for.
 
-    Grain is of tissue: patches are taken from tissue alone, and glass beside it is smooth.
+    Grain is of tissue: patches are taken from tissue alone, and glass beside it is smooth. The
+    network does not paint glass quite even: it becomes the reference's, but tissue in it stays.
     """
+    empty = item.condition.empty
     if empty is None:
         return grained
-    tissue_share = optical_density(pixels).mean(axis=2) / MAX_EMPTY_DENSITY
-    weight = np.where(
+    density = optical_density(pixels).mean(axis=2)
+    around = ndimage.uniform_filter(density, _GLASS_AROUND_PX)
+    glass_share = np.where(
         empty,
-        tissue_share.clip(0, 1),
-        np.float32(1),
+        1 - (around / MAX_EMPTY_DENSITY).clip(0, 1),
+        np.float32(0),
     )
-    smooth: Float32Array = pixels + weight[..., None] * (grained - pixels)
-    return smooth
+    smooth = grained + glass_share[..., None] * (pixels - grained)
+    depth = ndimage.distance_transform_edt(empty)
+    share = glass_share * (depth / _GLASS_EDGE_PX).clip(0, _GLASS_SHARE)
+    glass = item.appearance.frame.to_canonical(item.appearance.glass())
+    even: Float32Array = smooth + share[..., None] * (glass - smooth)
+    return even.astype(np.float32)
 
 
 def _start(item: SampleItem, settings: SamplingSettings) -> Start | None:
