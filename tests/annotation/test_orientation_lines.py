@@ -103,6 +103,8 @@ def test_files_without_lines_are_refused(tmp_path):
     point = {"type": "Feature", "geometry": {"type": "Point", "coordinates": [3, 3]}}
     with pytest.raises(BadOrientation, match="holds no line, but 1 other object"):
         read_orientation_lines(written(tmp_path, point))
+    with pytest.raises(BadOrientation, match="holds no line\\."):
+        read_orientation_lines(written(tmp_path))
     for text in ("3", "{", "<html>"):
         path = tmp_path / "other.geojson"
         path.write_text(text)

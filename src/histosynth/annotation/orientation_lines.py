@@ -153,8 +153,9 @@ def read_orientation_lines(path: Path) -> OrientationLines:
         lines += found
         left_out += not found
     if not lines:
+        others = f", but {counted(left_out, 'other object')}" if left_out else ""
         raise BadOrientation(
-            f"{path} holds no line, but {counted(left_out, 'other object')}.",
+            f"{path} holds no line{others}.",
             _REMEDY,
         )
     _check_length(path, lines)
