@@ -143,8 +143,8 @@ def test_users_are_told_where_it_is_not_followed(inputs, tmp_path):
     done = synthesized(inputs, "--orientation", lines)
     (note,) = check_json(done.stdout)["notes"]
     assert note == (
-        f"{lines}: how fibres run is not followed: all nuclei have a size and a direction of their "
-        "own."
+        f"{lines}: how fibres run is not followed by {inputs / 'cells.csv'}: it holds no nucleus "
+        "without a size of its own."
     )
 
 

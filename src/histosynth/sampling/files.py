@@ -90,7 +90,7 @@ class ConditionReader:
             orientation=maps.orientation(box),
         )
         check_condition(condition, self.bundle.info)
-        self.note_lines(maps.lines, [condition])
+        self.note_lines(nuclei, maps.lines, [condition])
         return condition
 
     def file_nuclei(self, nuclei: Path, *, has_regions: bool = False) -> FileNuclei:
@@ -136,20 +136,30 @@ class ConditionReader:
         notes = self.notes.get(nuclei) if nuclei else None
         return {"notes": list(notes)} if notes else {}
 
-    def note_lines(self, lines: OrientationLines | None, conditions: Sequence[Condition]) -> None:
-        """Note lines along fibres that none of the conditions of a layout follows."""
+    def note_lines(
+        self,
+        path: Path,
+        lines: OrientationLines | None,
+        conditions: Sequence[Condition],
+    ) -> None:
+        """Note lines along fibres that none of the conditions of a file of nuclei follows."""
         if lines is None:
             return
-        reason = f"{self.bundle.info.name} was trained without it."
+        follows = False
         for condition in conditions:
             adapter = condition_adapter(self.bundle, condition)
-            if not self.bundle.follows_orientation(adapter):
+            if not self.bundle.follows_orientation(adapter) or condition.nuclei is None:
                 continue
-            reason = "all nuclei have a size and a direction of their own."
-            sizes = self.bundle.adapters[adapter].sizes
-            if condition.nuclei is None or gets_size(condition.nuclei, sizes).any():
+            follows = True
+            if gets_size(condition.nuclei, self.bundle.adapters[adapter].sizes).any():
                 return
-        self.notes[lines.path] = [f"{lines.path}: how fibres run is not followed: {reason}"]
+        not_followed = f"{lines.path}: how fibres run is not followed"
+        if not follows:
+            name = self.bundle.info.name
+            self.notes[lines.path] = [f"{not_followed}: {name} was trained without it."]
+            return
+        own = self.notes.setdefault(path, [])
+        own.append(f"{not_followed} by {path}: it holds no nucleus without a size of its own.")
 
     def _note_shapes(self, path: Path, known: int, adapter: str, where: str = "") -> None:
         """Note sizes that a user states and this bundle does not follow."""

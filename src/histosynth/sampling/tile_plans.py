@@ -176,7 +176,8 @@ class FilePlanner:
             plans.append(TilePlan(stem, path.stem, condition, appearance, facts, path))
         if not plans or (len(nuclei) and not inside):
             raise _nothing_inside(nuclei, boxes)
-        self.reader.note_lines(maps.lines, [plan.condition for plan in plans])
+        conditions = [plan.condition for plan in plans]
+        self.reader.note_lines(path, maps.lines, conditions)
         left_out = len(nuclei) - inside
         self.notes.left_out += left_out
         self.notes.cut_files += left_out > 0
