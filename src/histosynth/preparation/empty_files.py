@@ -6,25 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import HistosynthError
 from ..core.folder_lock import in_own_folder
-from ..core.images import IMAGE_SUFFIXES, read_rgb
 from ..core.outcome import Outcome
 from ..core.own_files import OwnFiles
-from ..core.pairing import list_files
 from ..core.progress import ProgressCallback
-from ..core.sheet import contact_sheet
 from ..core.tile import Mask, Pixels
-from ..core.units import check_mpp_option
 from ..tissue.empty import find_empty
-from .files import (
-    CONTACT_SHEET,
-    ShownPairs,
-    refuse_input_folder,
-    report_done,
-    write_own_picture,
-    write_results,
-)
+from .files import write_own_picture
+from .map_files import WrittenMap, write_maps
 
 _MARKED = (0, 160, 0)
 """Colour of places without tissue on the contact sheet."""
@@ -49,46 +38,22 @@ def find_empty_files(
     Returns:
         The outcome, and the share of each picture that holds no tissue, by its name.
     """
-    check_mpp_option(mpp)
-    refuse_input_folder(images, out)
-    files = list_files(images, IMAGE_SUFFIXES)
-    return write_results(
+
+    def write(own: OwnFiles, stem: str, pixels: Pixels) -> WrittenMap:
+        empty = find_empty(pixels, mpp=mpp)
+        file = write_own_picture(own, f"{stem}.png", _picture_of(empty))
+        share = float(empty.mean())
+        return WrittenMap([file], share, _with_marks(pixels, empty))
+
+    return write_maps(
+        images,
         out,
-        [*(f"{path.stem}.png" for path in files), CONTACT_SHEET],
-        lambda own, report: _find_all(files, own, mpp, report),
-        on_progress,
+        mpp=mpp,
+        suffix=".png",
+        title="without tissue",
+        write=write,
+        on_progress=on_progress,
     )
-
-
-def _find_all(
-    files: list[Path],
-    own: OwnFiles,
-    mpp: float,
-    on_progress: ProgressCallback | None = None,
-) -> tuple[Outcome, dict[str, float]]:
-    outcome = Outcome()
-    shares: dict[str, float] = {}
-    pairs = ShownPairs()
-    for done, path in enumerate(files, start=1):
-        try:
-            pixels = read_rgb(path)
-        except HistosynthError as error:
-            outcome.refused[path.name] = error.of(path.name)
-        else:
-            empty = find_empty(pixels, mpp=mpp)
-            shares[path.name] = round(float(empty.mean()), 4)
-            picture = _picture_of(empty)
-            outcome.written.append(write_own_picture(own, f"{path.stem}.png", picture))
-            if not pairs.is_full:
-                pairs.add(pixels, _with_marks(pixels, empty))
-        report_done(on_progress, done, len(files))
-    if pairs.before:
-        sheet = contact_sheet(
-            [("as they are", pairs.before), ("without tissue", pairs.after)],
-            cell=256,
-        )
-        outcome.written.append(write_own_picture(own, CONTACT_SHEET, sheet))
-    return outcome, shares
 
 
 def _picture_of(empty: Mask) -> Pixels:

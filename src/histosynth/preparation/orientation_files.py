@@ -8,26 +8,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..annotation.orientation_lines import orientation_geojson
-from ..core.errors import HistosynthError
 from ..core.folder_lock import in_own_folder
-from ..core.images import IMAGE_SUFFIXES, read_rgb
 from ..core.orientation import ORIENTATION_CELL, FibreOrientation
 from ..core.outcome import Outcome
 from ..core.own_files import OwnFiles
-from ..core.pairing import list_files
 from ..core.progress import ProgressCallback
-from ..core.sheet import contact_sheet
 from ..core.tile import Pixels
-from ..core.units import check_mpp_option
 from ..tissue.orientation import find_orientation
-from .files import (
-    CONTACT_SHEET,
-    ShownPairs,
-    refuse_input_folder,
-    report_done,
-    write_own_picture,
-    write_results,
-)
+from .map_files import WrittenMap, write_maps
 
 _LINE = (0, 120, 0)
 _EVERY = 3
@@ -53,68 +41,24 @@ def find_orientation_files(
     Returns:
         The outcome, and the median strength in each picture, by its name.
     """
-    check_mpp_option(mpp)
-    refuse_input_folder(images, out)
-    files = list_files(images, IMAGE_SUFFIXES)
-    return write_results(
+
+    def write(own: OwnFiles, stem: str, pixels: Pixels) -> WrittenMap:
+        orientation = find_orientation(pixels, mpp=mpp)
+        text = orientation_geojson(orientation, every=_EVERY)
+        files = own.write_texts({f"{stem}.geojson": text})
+        strength = np.linalg.norm(orientation.axes, axis=2)
+        median = float(np.median(strength))
+        return WrittenMap(files, median, _with_lines(pixels, orientation))
+
+    return write_maps(
+        images,
         out,
-        [*(f"{path.stem}.geojson" for path in files), CONTACT_SHEET],
-        lambda own, report: _find_all(
-            files,
-            own,
-            mpp,
-            report,
-        ),
-        on_progress,
+        mpp=mpp,
+        suffix=".geojson",
+        title="how fibres run",
+        write=write,
+        on_progress=on_progress,
     )
-
-
-def _find_all(
-    files: list[Path],
-    own: OwnFiles,
-    mpp: float,
-    on_progress: ProgressCallback | None = None,
-) -> tuple[Outcome, dict[str, float]]:
-    outcome = Outcome()
-    strengths: dict[str, float] = {}
-    pairs = ShownPairs()
-    for done, path in enumerate(files, start=1):
-        try:
-            pixels = read_rgb(path)
-        except HistosynthError as error:
-            outcome.refused[path.name] = error.of(path.name)
-        else:
-            orientation = find_orientation(pixels, mpp=mpp)
-            strength = np.hypot(
-                *np.moveaxis(
-                    orientation.axes,
-                    2,
-                    0,
-                )
-            )
-            strengths[path.name] = round(float(np.median(strength)), 4)
-            text = orientation_geojson(orientation, every=_EVERY)
-            outcome.written += own.write_texts({f"{path.stem}.geojson": text})
-            if not pairs.is_full:
-                pairs.add(pixels, _with_lines(pixels, orientation))
-        report_done(
-            on_progress,
-            done,
-            len(files),
-        )
-    if pairs.before:
-        sheet = contact_sheet(
-            [("as they are", pairs.before), ("how fibres run", pairs.after)],
-            cell=256,
-        )
-        outcome.written.append(
-            write_own_picture(
-                own,
-                CONTACT_SHEET,
-                sheet,
-            )
-        )
-    return outcome, strengths
 
 
 def _with_lines(pixels: Pixels, orientation: FibreOrientation) -> Pixels:
