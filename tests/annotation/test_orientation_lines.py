@@ -86,6 +86,11 @@ def test_a_map_comes_back_from_its_lines(tmp_path):
         (line([1, 1], [5, 1], strength=0), "its strength is 0, not above 0 and up to 1"),
         (line([1, 1], [5, 1], strength=1.5), "its strength is 1.5"),
         (line([1, 1], [5, 1], strength=True), "its strength is True"),
+        (line([1, 1], [5, 1], strength=None), "its strength is None"),
+        (line([1, 1], [5, 1], strength="0.5"), "its strength is '0.5'"),
+        (line(), "fewer than two different corners"),
+        ({"type": "LineString", "coordinates": None}, "fewer than two different corners"),
+        ({**line([1, 1], [5, 1]), "properties": [1, 2]}, "its properties are no object"),
         (line([1, 1], [5, "x"]), "coordinate 'x'"),
         (line([1, 1], [5, 1e9]), "too far out"),
         ({"type": "Nothing"}, "it has no geometry"),
@@ -103,8 +108,6 @@ def test_files_without_lines_are_refused(tmp_path):
     point = {"type": "Feature", "geometry": {"type": "Point", "coordinates": [3, 3]}}
     with pytest.raises(BadOrientation, match="holds no line, but 1 other object"):
         read_orientation_lines(written(tmp_path, point))
-    with pytest.raises(BadOrientation, match="holds no line\\."):
-        read_orientation_lines(written(tmp_path))
     for text in ("3", "{", "<html>"):
         path = tmp_path / "other.geojson"
         path.write_text(text)
@@ -116,6 +119,32 @@ def test_files_without_lines_are_refused(tmp_path):
 
 def test_the_length_of_all_lines_is_limited(tmp_path):
     corners = [[0, 0], [9e6, 0]]
-    path = written(tmp_path, *(line(*corners) for _ in range(3)))
-    with pytest.raises(BadOrientation, match="27,000,000 px long together, over the limit of"):
+    path = written(tmp_path, line(*corners))
+    with pytest.raises(BadOrientation, match="9,000,000 px long together, over the limit of"):
         read_orientation_lines(path)
+
+
+def test_lines_of_collections_count(tmp_path):
+    inner = [line([8, 20], [72, 20])["geometry"], {"type": "Point", "coordinates": [1, 1]}]
+    feature = {"type": "Feature", "geometry": {"type": "GeometryCollection", "geometries": inner}}
+    found = read_orientation_lines(written(tmp_path, feature))
+    assert len(found.lines) == 1 and found.notes == ()
+
+
+def test_objects_too_deep_in_others_are_refused(tmp_path):
+    feature = line([0, 4], [64, 4])
+    for _ in range(52):
+        outer = line([0, 4], [64, 4])
+        outer["properties"]["childObjects"] = [feature]
+        feature = outer
+    with pytest.raises(BadOrientation, match="more than 50 deep"):
+        read_orientation_lines(written(tmp_path, feature))
+
+
+def test_a_file_of_nothing_states_nothing(tmp_path):
+    axes = np.full((12, 16, 2), 1e-4, np.float32)
+    path = tmp_path / "glass.geojson"
+    path.write_text(orientation_geojson(FibreOrientation(axes, (128, 96))))
+    found = read_orientation_lines(path)
+    assert found.inside(TILE) is None
+    assert found.notes == (f"{path} holds no line: how fibres run is left open.",)

@@ -30,7 +30,7 @@ def test_a_map_has_a_cell_for_each_begun_8_px():
 
 
 def test_a_part_is_cut_out_on_the_grid_alone():
-    axes = np.arange(16 * 16 * 2, dtype=np.float32).reshape(16, 16, 2)
+    axes = np.arange(16 * 16 * 2, dtype=np.float32).reshape(16, 16, 2) / 1000
     part = FibreOrientation(axes, (128, 128)).crop(Box(16, 40, 64, 32))
     np.testing.assert_array_equal(part.axes, axes[5:9, 2:10])
     with pytest.raises(ValueError, match="not on the grid"):
@@ -54,7 +54,7 @@ def test_what_is_unknown_has_one_value_in_digests():
     axes = np.tile(axis(0), (8, 8, 1)).astype(np.float32)
     one, other = axes.copy(), axes.copy()
     one[0, 0] = np.nan
-    other[0, 0] = (np.nan, 3)
+    other[0, 0] = (np.nan, 0.3)
     assert (
         FibreOrientation(one, (64, 64)).known_bytes()
         == FibreOrientation(other, (64, 64)).known_bytes()
@@ -66,3 +66,11 @@ def test_a_condition_refuses_a_map_of_another_size():
         Condition(None, (128, 128), orientation=everywhere((128, 64), 0))
     condition = Condition(None, (128, 64), orientation=everywhere((128, 64), 0))
     assert "orientation known on 100.0%" in repr(condition)
+
+
+@pytest.mark.parametrize("value", [1.5, np.inf, -np.inf])
+def test_axes_that_are_none_are_refused(value):
+    axes = np.zeros((8, 8, 2))
+    axes[3, 3, 0] = value
+    with pytest.raises(ValueError, match="1 is the most"):
+        FibreOrientation(axes, (64, 64))

@@ -143,8 +143,8 @@ def test_users_are_told_where_it_is_not_followed(inputs, tmp_path):
     done = synthesized(inputs, "--orientation", lines)
     (note,) = check_json(done.stdout)["notes"]
     assert note == (
-        f"{lines}: how fibres run is not followed by {inputs / 'cells.csv'}: it holds no nucleus "
-        "without a size of its own."
+        f"{lines}: how fibres run is not followed by {inputs / 'cells.csv'}: no size is drawn for "
+        "any of its nuclei."
     )
 
 
@@ -154,3 +154,44 @@ def test_drawn_layouts_take_no_lines(inputs):
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, BadOption) and "--orientation" in str(done.exception)
     assert not (inputs / "out").exists()
+
+
+def test_maps_beside_all_tiles_of_a_grid_are_refused(inputs):
+    text = (
+        (inputs / "lines.geojson")
+        .read_text()
+        .replace("[[10, 10], [120, 110]]", "[[5e3, 1], [6e3, 1]]")
+    )
+    (inputs / "lines.geojson").write_text(text)
+    (inputs / "cells.csv").write_text("x,y,class\n20,30,stromal\n200,130,stromal\n")
+    done = synthesized(inputs, "--orientation", inputs / "lines.geojson", "--crop", "grid")
+    assert done.exit_code == 1
+    assert "none of its lines lies in a tile with nuclei" in done.output
+    region = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [[[5e3, 1], [6e3, 1], [6e3, 9], [5e3, 1]]]},
+        "properties": {"classification": {"name": "lumen"}},
+    }
+    (inputs / "regions.geojson").write_text(json.dumps(region))
+    done = synthesized(inputs, "--regions", inputs / "regions.geojson", "--crop", "grid")
+    assert done.exit_code == 1
+    assert "none of its places without tissue lies in a tile with nuclei" in done.output
+
+
+def test_notes_of_lines_stand_in_recipes_of_cut_tiles_too(inputs):
+    (inputs / "cells.csv").write_text("x,y,class,area_um2\n20,30,epithelial,50\n")
+    words = ("--orientation", inputs / "lines.geojson", "--crop", "0,0")
+    done = synthesized(inputs, *words)
+    assert done.exit_code == 0, done.output
+    (recipe,) = json.loads((inputs / "out" / "recipe.json").read_text()).values()
+    assert "not followed" in recipe["notes"][0]
+
+
+def test_a_map_that_is_known_nowhere_states_nothing(bundle, stroma):
+    unknown = FibreOrientation(np.full((16, 16, 2), np.nan), SIZE)
+    one, other = (
+        hs.synthesize(stroma, orientation=each, bundle=bundle, steps=1)[0]
+        for each in (unknown, None)
+    )
+    np.testing.assert_array_equal(one.pixels, other.pixels)
+    assert "orientation" not in one.recipe

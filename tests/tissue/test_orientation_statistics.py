@@ -117,3 +117,18 @@ def test_glass_has_statistics_too():
     small = Nuclei.none((64, 64), 0.5, NUCLEI[0].classes)
     one = FibreOrientation(np.full((8, 8, 2), 0.3), (64, 64))
     assert measure_orientation_statistics([one], [small]).alignment == (ClassAlignment(),) * 3
+
+
+def test_no_line_of_many_is_left_out():
+    """Several lines of one column each, on rows that all have the same number of known cells."""
+    size = (1024, 1024)
+    nuclei = draw_layout(size, mpp=0.5, seed=0)
+    for columns in ([2, 37, 75, 112], [2, 20, 37, 55, 75, 90, 112, 120]):
+        axes = np.full((128, 128, 2), np.nan, np.float32)
+        axes[:, columns] = (-0.45, 0)
+        known = FibreOrientation(axes, size)
+        led = [
+            draw_orientation(nuclei, STATISTICS, seed=seed, known=known).axes for seed in range(4)
+        ]
+        beside = np.mean(led, axis=(0, 1))[[column + 1 for column in columns], 0]
+        assert beside.max() < -0.35

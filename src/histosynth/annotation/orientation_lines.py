@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ DRAWN_STRENGTH = 0.45
 """Of a line that states none: what the clearest tenth of training tissue has."""
 MAX_LINES_BYTES = 1 << 26
 _MAX_COORDINATE = 1e7
-_MAX_SAMPLES = 10_000_000
+_MAX_SAMPLES = 2_000_000
 _STEP_PX = 2.0
 """Between places of a line that are counted into the map."""
 _CORNER_PX = 0.5
@@ -76,9 +77,18 @@ class OrientationLines:
     lines: tuple[FibreLine, ...]
     left_out: int = 0
 
+    @cached_property
+    def _samples(self) -> tuple[Float64Array, Float64Array]:
+        """Places (N, 2) along all lines, px of the layout, and the axis at each (N, 2)."""
+        samples = [_samples(line) for line in self.lines]
+        places, axes = zip(*samples, strict=True)
+        return np.concatenate(places), np.concatenate(axes)
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What of the file is not followed."""
+        if not self.lines:
+            return (f"{self.path} holds no line: how fibres run is left open.",)
         if not self.left_out:
             return ()
         objects = counted(self.left_out, "object that is no line", "objects that are no lines")
@@ -90,19 +100,17 @@ class OrientationLines:
         Args:
             box: the window, px.
             may_miss: whether all lines may lie outside, as in one of many windows: then None.
+                None too where the file holds no line.
 
         Raises:
             BadOrientation: all lines lie outside.
         """
-        places = []
-        axes = []
-        for line in self.lines:
-            own_places, own_axes = _samples(line)
-            places.append(own_places - (box.x, box.y))
-            axes.append(own_axes)
+        if not self.lines:
+            return None
+        places, axes = self._samples
         orientation = mean_orientation(
-            np.concatenate(places),
-            np.concatenate(axes),
+            places - (box.x, box.y),
+            axes,
             box.size,
         )
         if orientation.known.any():
@@ -142,8 +150,10 @@ def read_orientation_lines(path: Path) -> OrientationLines:
         raise BadOrientation(f"{path} is no GeoJSON.", _REMEDY)
     lines: list[FibreLine] = []
     left_out = 0
-    for number, feature in enumerate(_all_features(entries_of(data)), start=1):
+    for number, (feature, depth) in enumerate(_all_features(entries_of(data)), start=1):
         try:
+            if depth > MAX_NESTED_DEPTH:
+                raise ValueError(f"it lies more than {MAX_NESTED_DEPTH} deep in other objects")
             found = _lines_of(feature)
         except BROKEN_VALUES as error:
             raise BadOrientation(
@@ -152,10 +162,9 @@ def read_orientation_lines(path: Path) -> OrientationLines:
             ) from error
         lines += found
         left_out += not found
-    if not lines:
-        others = f", but {counted(left_out, 'other object')}" if left_out else ""
+    if left_out and not lines:
         raise BadOrientation(
-            f"{path} holds no line{others}.",
+            f"{path} holds no line, but {counted(left_out, 'other object')}.",
             _REMEDY,
         )
     _check_length(path, lines)
@@ -180,33 +189,48 @@ def _read_json(path: Path) -> Any:
         raise BadOrientation(error.problem, _REMEDY) from error
 
 
-def _all_features(entries: list[Any]) -> Iterator[Any]:
-    """Features and those inside them."""
+def _all_features(entries: list[Any]) -> Iterator[tuple[Any, int]]:
+    """Features and those inside them, each with how deep it lies."""
     waiting = [(entry, 0) for entry in reversed(entries)]
     while waiting:
         feature, depth = waiting.pop()
-        yield feature
-        if depth < MAX_NESTED_DEPTH:
-            waiting += [(child, depth + 1) for child in reversed(children_of(feature))]
+        yield feature, depth
+        waiting += [(child, depth + 1) for child in reversed(children_of(feature))]
 
 
 def _lines_of(feature: Any) -> list[FibreLine]:
     """The lines of a feature or geometry; none of anything else."""
     if not isinstance(feature, dict) or not is_feature(feature):
         raise ValueError("it has no geometry")
-    geometry = feature.get("geometry", feature)
-    if not isinstance(geometry, dict) or geometry.get("type") not in LINE_TYPES:
-        return []
-    coordinates = geometry["coordinates"]
-    parts = [coordinates] if geometry["type"] == "LineString" else coordinates
-    properties = feature.get("properties") or {}
-    strength = properties.get(STRENGTH, DRAWN_STRENGTH)
-    if isinstance(strength, bool) or not 0 < float(strength) <= 1:
+    properties = feature.get("properties")
+    if not isinstance(properties, dict | None):
+        raise ValueError("its properties are no object")
+    strength = (properties or {}).get(STRENGTH, DRAWN_STRENGTH)
+    is_number = isinstance(strength, int | float) and not isinstance(strength, bool)
+    if not is_number or not 0 < strength <= 1:
         raise ValueError(f"its strength is {strength!r:.40}, not above 0 and up to 1")
+    parts = _parts_of(feature.get("geometry", feature))
     return [FibreLine(_corners(part), float(strength)) for part in parts]
 
 
+def _parts_of(geometry: Any, depth: int = 0) -> list[Any]:
+    """Coordinates of each line of a geometry."""
+    if not isinstance(geometry, dict):
+        return []
+    if depth > MAX_NESTED_DEPTH:
+        raise ValueError(f"geometries lie more than {MAX_NESTED_DEPTH} deep in each other")
+    if geometry.get("type") == "GeometryCollection":
+        inner = [_parts_of(each, depth + 1) for each in geometry["geometries"]]
+        return [part for parts in inner for part in parts]
+    if geometry.get("type") not in LINE_TYPES:
+        return []
+    coordinates = geometry["coordinates"]
+    return [coordinates] if geometry["type"] == "LineString" else list(coordinates)
+
+
 def _corners(coordinates: Any) -> Float64Array:
+    if not isinstance(coordinates, list) or len(coordinates) < 2:
+        raise ValueError("it has fewer than two different corners")
     corners = corner_values(coordinates) - _CORNER_PX
     if not (np.abs(corners) < _MAX_COORDINATE).all():
         raise ValueError("a corner is no number, or too far out")
@@ -240,7 +264,7 @@ def orientation_geojson(orientation: FibreOrientation, *, every: int = 3) -> str
     for row in range(first, orientation.axes.shape[0], every):
         for column in range(first, orientation.axes.shape[1], every):
             cosine, sine = orientation.axes[row, column].tolist()
-            strength = float(np.hypot(cosine, sine))
+            strength = round(float(np.hypot(cosine, sine)), 3)
             if not strength > 0:  # nan where it is not known
                 continue
             angle = np.arctan2(sine, cosine) / 2
@@ -259,6 +283,6 @@ def _line_feature(ends: list[list[float]], strength: float) -> dict[str, Any]:
         "properties": {
             "objectType": "annotation",
             "classification": {"name": "fibres"},
-            STRENGTH: round(strength, 3),
+            STRENGTH: strength,
         },
     }

@@ -19,6 +19,7 @@ ORIENTATION_CELL = 8
 """Pixels per cell of the map."""
 _CORNER_PX = 0.5
 """(0, 0) is the centre of the first pixel."""
+_ROUNDING = 1e-3
 
 
 @dataclass(
@@ -34,6 +35,9 @@ class FibreOrientation:
             where it is not known. A cell is 8 px wide; those at the right and the lower edge may
             reach beyond the tile.
         size: of the tile in pixels.
+
+    Raises:
+        ValueError: the axes are of another tile, infinite, or stronger than 1.
     """
 
     axes: Float32Array
@@ -49,6 +53,9 @@ class FibreOrientation:
         cells = orientation_cells(size)
         if self.axes.shape != (*cells, 2):
             raise ValueError(f"axes {self.axes.shape} of a tile of {cells} cells")
+        strength = np.hypot(self.axes[..., 0], self.axes[..., 1])
+        if (strength > 1 + _ROUNDING).any():
+            raise ValueError(f"axes of strength {np.nanmax(strength):g}: 1 is the most")
         axes = self.axes.astype(np.float32)
         object.__setattr__(
             self,

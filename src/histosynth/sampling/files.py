@@ -143,7 +143,7 @@ class ConditionReader:
         conditions: Sequence[Condition],
     ) -> None:
         """Note lines along fibres that none of the conditions of a file of nuclei follows."""
-        if lines is None:
+        if lines is None or not lines.lines:
             return
         follows = False
         for condition in conditions:
@@ -159,7 +159,7 @@ class ConditionReader:
             self.notes[lines.path] = [f"{not_followed}: {name} was trained without it."]
             return
         own = self.notes.setdefault(path, [])
-        own.append(f"{not_followed} by {path}: it holds no nucleus without a size of its own.")
+        own.append(f"{not_followed} by {path}: no size is drawn for any of its nuclei.")
 
     def _note_shapes(self, path: Path, known: int, adapter: str, where: str = "") -> None:
         """Note sizes that a user states and this bundle does not follow."""

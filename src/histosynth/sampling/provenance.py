@@ -87,7 +87,7 @@ def describe(
         )
     if condition.empty is not None:
         recipe["empty"] = _empty_facts(condition.empty)
-    if condition.orientation is not None:
+    if condition.orientation is not None and condition.orientation.known.any():
         recipe["orientation"] = _orientation_facts(
             condition.orientation,
             followed="drawn_shapes" in (recipe["nuclei"] or {})

@@ -15,6 +15,8 @@ from ..annotation.empty_regions import (
     read_empty_regions,
 )
 from ..annotation.orientation_lines import OrientationLines, read_orientation_lines
+from ..core.condition import Condition
+from ..core.errors import BadOrientation, BadRegions
 from ..core.geometry import Box
 from ..core.orientation import FibreOrientation
 from ..core.pairing import pair_by_stem
@@ -42,6 +44,25 @@ class StatedMaps:
     def orientation(self, box: Box, *, may_miss: bool = False) -> FibreOrientation | None:
         """How fibres run in a window of the layout; see `OrientationLines`."""
         return None if self.lines is None else self.lines.inside(box, may_miss=may_miss)
+
+    def refuse_missed(self, conditions: Sequence[Condition]) -> None:
+        """Refuse maps that lie beside all tiles that are cut out of a layout.
+
+        Raises:
+            BadRegions, BadOrientation: naming the file.
+        """
+        missed = "none of {} lies in a tile with nuclei"
+        remedy = "Its coordinates must be pixels of the layout, as those of the nuclei are."
+        regions = self.regions
+        if regions is not None and all(each.empty is None for each in conditions):
+            found = missed.format("its places without tissue")
+            raise BadRegions(f"{regions.path}: {found}.", remedy)
+        lines = self.lines
+        if lines is None or not lines.lines:
+            return
+        if all(each.orientation is None for each in conditions):
+            found = missed.format("its lines")
+            raise BadOrientation(f"{lines.path}: {found}.", remedy)
 
 
 NOTHING_STATED = StatedMaps()
@@ -91,7 +112,7 @@ class MapFiles:
                 files,
                 read_orientation_lines,
                 GEOJSON_SUFFIXES,
-                "file of lines along fibres",
+                "orientation file",
             ),
         )
 

@@ -153,7 +153,7 @@ class FilePlanner:
     ) -> list[TilePlan]:
         nuclei = self.reader.file_nuclei(path, has_regions=maps.regions is not None)
         is_grid = self.tile_size.crop == GRID
-        plans = []
+        tiles: list[tuple[Box, Condition]] = []
         inside = 0
         for box in boxes:
             found = nuclei.inside(box)
@@ -169,15 +169,19 @@ class FilePlanner:
             )
             check_condition(condition, self.reader.bundle.info)
             self.notes.add_condition(condition)
+            tiles.append((box, condition))
+        if not tiles or (len(nuclei) and not inside):
+            raise _nothing_inside(nuclei, boxes)
+        conditions = [condition for _, condition in tiles]
+        maps.refuse_missed(conditions)
+        self.reader.note_lines(path, maps.lines, conditions)
+        plans = []
+        for box, condition in tiles:
             place = f"_x{box.x}_y{box.y}" if is_grid else ""
             window = {"window": [box.x, box.y, box.width, box.height]}
             facts = self.reader.noted(path) | window
             stem = f"{path.stem}{place}"
             plans.append(TilePlan(stem, path.stem, condition, appearance, facts, path))
-        if not plans or (len(nuclei) and not inside):
-            raise _nothing_inside(nuclei, boxes)
-        conditions = [plan.condition for plan in plans]
-        self.reader.note_lines(path, maps.lines, conditions)
         left_out = len(nuclei) - inside
         self.notes.left_out += left_out
         self.notes.cut_files += left_out > 0

@@ -33,7 +33,8 @@ def find_empty(
 
     Mean optical density (-ln) over 2 um below 0.12 on even ground, wherever a diamond of 3 um each
     way fits: neither pale fibres nor the loose ground between them count. Glass darker than 226 of
-    255, as some scanners show it, is not found.
+    255, as some scanners show it, is not found, nor glass whose noise is above 4 grey levels at
+    0.5 um/px. Pixels wider than 2 um are too coarse to see fibres: there lightness alone counts.
 
     Args:
         pixels: the tile, whatever `as_rgb` takes.

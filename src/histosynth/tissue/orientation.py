@@ -18,8 +18,8 @@ GATHERED_UM = 12.0
 _SLOPE_UM = 0.75
 """Of the Gaussian whose slope is taken: grain is finer, a fibre is not."""
 _USUAL_MPP = 0.5
-_FLAT = 1e-5
-"""Squared slope of optical density, per px, beside which glass counts for nothing."""
+_FLAT = 4e-5
+"""Squared slope of optical density, per um, beside which glass counts for nothing."""
 
 
 def find_orientation(
@@ -48,45 +48,34 @@ def find_orientation(
         "the tile",
     )
     density = optical_density(rgb).mean(axis=2)
-    along_x = ndimage.gaussian_filter(
-        density,
-        _SLOPE_UM / mpp,
-        order=(0, 1),
-    )
-    along_y = ndimage.gaussian_filter(
-        density,
-        _SLOPE_UM / mpp,
-        order=(1, 0),
-    )
+    along_x = _slopes(density, mpp, (0, 1))
+    along_y = _slopes(density, mpp, (1, 0))
     sigma = GATHERED_UM / mpp
-    xx = _gathered(
-        along_x * along_x,
-        sigma,
-    )
-    yy = _gathered(
-        along_y * along_y,
-        sigma,
-    )
-    xy = _gathered(
-        along_x * along_y,
-        sigma,
-    )
+    xx = _gathered(along_x * along_x, sigma)
+    yy = _gathered(along_y * along_y, sigma)
+    xy = _gathered(along_x * along_y, sigma)
     # fibres run across the slope, which turns twice the angle by half a turn
-    axes = (
-        np.stack(
-            [yy - xx, -2 * xy],
-            axis=-1,
-        )
-        / (xx + yy + _FLAT)[..., None]
+    tensor = np.stack(
+        [yy - xx, -2 * xy],
+        axis=-1,
     )
+    axes = tensor / (xx + yy + _FLAT)[..., None]
     height, width = density.shape
-    return FibreOrientation(
-        axes.astype(np.float32),
-        Size(
-            width,
-            height,
-        ),
+    return FibreOrientation(axes.astype(np.float32), Size(width, height))
+
+
+def _slopes(
+    density: NDArray[np.floating],
+    mpp: float,
+    order: tuple[int, int],
+) -> NDArray[np.floating]:
+    """Of optical density, per um."""
+    slopes = ndimage.gaussian_filter(
+        density,
+        _SLOPE_UM / mpp,
+        order=order,
     )
+    return np.asarray(slopes / mpp)
 
 
 def _gathered(products: NDArray[np.floating], sigma: float) -> NDArray[np.floating]:

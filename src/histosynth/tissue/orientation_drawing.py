@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
@@ -24,8 +26,8 @@ _STRONGEST = 0.95
 _LEAST = 1e-6
 _MARGIN = 2.0
 """Of the longest length, between a map and its copy in the periodic field."""
-_MOST_KNOWN = 400
-"""Cells that a map is led through; of more, evenly taken ones."""
+_MOST_KNOWN = 1500
+"""Cells that a map is led through; of more, some at random."""
 _UNCERTAIN = 0.02
 """Variance of what is known: lines of a user may contradict each other."""
 
@@ -106,47 +108,48 @@ def _through(
         cell_um: side of a cell.
     """
     rows, columns = np.nonzero(known)
-    step = -(-len(rows) // _MOST_KNOWN)
-    rows = rows[::step]
-    columns = columns[::step]
-    cells = np.stack([rows, columns], axis=1)
-    at_known = cells.astype(np.float64) * cell_um
-    grid = np.indices(field.shape).reshape(2, -1).T
-    everywhere = grid.astype(np.float64) * cell_um
-    between = _covariance(
-        at_known,
-        at_known,
-        statistics,
-    )
+    if len(rows) > _MOST_KNOWN:
+        # at random: every so-maniest would leave whole lines out
+        order = np.random.default_rng(0).permutation(len(rows))
+        chosen = np.sort(order[:_MOST_KNOWN])
+        rows = rows[chosen]
+        columns = columns[chosen]
+    between = np.full((len(rows), len(rows)), statistics.constant_share)
+    for share, length in _lengths(statistics, cell_um):
+        between += share * _gaussian(rows, rows, length) * _gaussian(columns, columns, length)
     between[np.diag_indices(len(rows))] += _UNCERTAIN
     lacking = wanted[rows, columns] - field[rows, columns]
     weights = np.linalg.solve(between, lacking)
-    change = (
-        _covariance(
-            everywhere,
-            at_known,
-            statistics,
-        )
-        @ weights
-    )
-    return field + change.reshape(field.shape)
+    change = np.full(field.shape, statistics.constant_share * weights.sum())
+    height, width = field.shape
+    for share, length in _lengths(statistics, cell_um):
+        down = _gaussian(np.arange(height), rows, length)
+        across = _gaussian(np.arange(width), columns, length)
+        change += share * (down * weights) @ across.T
+    return np.asarray(field + change)
 
 
-def _covariance(
-    one: Float64Array,
-    other: Float64Array,
+def _lengths(
     statistics: OrientationStatistics,
-) -> Float64Array:
-    """(N, M) of a field of mean square 1 at places (N, 2) and (M, 2), um."""
-    square = ((one[:, None] - other[None]) ** 2).sum(axis=2)
-    total = np.full(square.shape, statistics.constant_share)
+    cell_um: float,
+) -> Iterator[tuple[float, float]]:
+    """Shares of the variance, and their lengths in cells."""
     for share, length_um in zip(
         statistics.shares,
         LENGTHS_UM,
         strict=True,
     ):
-        total += share * np.exp(-square / (2 * length_um**2))
-    return total
+        yield share, length_um / cell_um
+
+
+def _gaussian(
+    one: NDArray[np.integer],
+    other: NDArray[np.integer],
+    length: float,
+) -> Float64Array:
+    """(N, M) of the distances along one axis between places (N) and (M)."""
+    distance = (one[:, None] - other[None]) / length
+    return np.asarray(np.exp(-(distance**2) / 2))
 
 
 def _draw_field(
@@ -162,12 +165,7 @@ def _draw_field(
     along_x = 2 * np.pi * fft.fftfreq(columns)[None, :]
     square = along_y**2 + along_x**2
     power = np.zeros((rows, columns))
-    for share, length_um in zip(
-        statistics.shares,
-        LENGTHS_UM,
-        strict=True,
-    ):
-        length = length_um / cell_um
+    for share, length in _lengths(statistics, cell_um):
         power += share * 2 * np.pi * length**2 * np.exp(-square * length**2 / 2)
     noise = _complex_noise((rows, columns), random)
     field = fft.ifft2(noise * np.sqrt(power * rows * columns))
