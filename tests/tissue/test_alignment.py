@@ -34,7 +34,9 @@ def fibres(angle=None, strength=None, seed=0):
     """Of one angle and strength, or of random ones in each cell."""
     random = np.random.default_rng(seed)
     twice = 2 * np.deg2rad(random.uniform(0, 180, (128, 128)) if angle is None else angle)
-    strengths = np.exp(random.normal(-1.2, 0.6, (128, 128))) if strength is None else strength
+    strengths = strength
+    if strength is None:
+        strengths = np.exp(random.normal(-1.2, 0.6, (128, 128))).clip(max=1)
     axes = np.stack([strengths * np.cos(twice), strengths * np.sin(twice)], axis=-1)
     return FibreOrientation(np.broadcast_to(axes, (128, 128, 2)), SIZE)
 
