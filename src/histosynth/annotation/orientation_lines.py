@@ -143,7 +143,7 @@ def read_orientation_lines(path: Path) -> OrientationLines:
     """The lines of a file of GeoJSON.
 
     Raises:
-        BadOrientation: it is no GeoJSON, holds no line, or one that is none.
+        BadOrientation: it is no GeoJSON, holds objects and no line, or a line that is none.
     """
     data = _read_json(path)
     if not is_geojson(data):

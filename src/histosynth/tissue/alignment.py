@@ -2,8 +2,8 @@
 
 Twice the angle between a nucleus and the fibres around it follows a von Mises distribution whose
 concentration is in proportion to the strength of the fibres' orientation and to the logarithm of
-the nucleus' elongation: measured on training tissue, with nearly one factor for all classes. Where
-fibres run alike, nuclei are longer too.
+the nucleus' elongation: on training tissue about 12 times for epithelial and stromal nuclei, 18 for
+lymphocytes. Where fibres run alike, nuclei are longer too.
 """
 
 from __future__ import annotations
