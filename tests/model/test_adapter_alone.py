@@ -6,11 +6,10 @@ import pytest
 
 from histosynth.core.errors import AdapterMismatch
 from histosynth.core.shipped import COMPACT
-from histosynth.core.store import sha256_of
+from histosynth.core.store import digest, sha256_of
 from histosynth.model.adapters import ADAPTER_FILE
 from histosynth.model.bundle import Bundle
 from histosynth.model.opening import open_bundle
-from histosynth.sampling.provenance import digest
 
 NAME = f"adapters/global/{ADAPTER_FILE}"
 

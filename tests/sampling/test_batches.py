@@ -10,7 +10,7 @@ from histosynth.core.errors import BadSize, UnknownClasses
 from histosynth.core.geometry import Size
 from histosynth.core.nuclei import ANY_CLASS, Nuclei
 from histosynth.model.families.compact import CompactDenoiser
-from histosynth.sampling import batch_check, batches
+from histosynth.sampling import batch_check, batches, groups
 from histosynth.sampling.settings import default_settings
 from histosynth.sampling.synthesize import synthesize
 from histosynth.testing import tiny_bundle
@@ -24,13 +24,13 @@ def layouts(count):
 def sampled(monkeypatch):
     """Number of items of each call that samples latents."""
     lengths = []
-    inner = batches.paint_latents
+    inner = groups.paint_latents
 
     def recording(bundle, maps, style, noise, *rest, **options):
         lengths.append(len(noise))
         return inner(bundle, maps, style, noise, *rest, **options)
 
-    monkeypatch.setattr(batches, "paint_latents", recording)
+    monkeypatch.setattr(groups, "paint_latents", recording)
     return lengths
 
 

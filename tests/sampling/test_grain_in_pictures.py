@@ -11,7 +11,8 @@ from histosynth import HistosynthPipeline, complete, draw_layout, synthesize
 from histosynth.core.condition import Condition
 from histosynth.diffusers import BundleComponent
 from histosynth.model.opening import open_bundle
-from histosynth.sampling.batches import SampleItem, _with_glass
+from histosynth.sampling.finishing import _with_glass
+from histosynth.sampling.items import SampleItem
 from histosynth.sampling.settings import resolve_appearance
 from histosynth.testing import tiny_bundle
 

@@ -11,10 +11,11 @@ from histosynth.core.condition import Condition, Context
 from histosynth.core.errors import BadSize, BadWeights, ScaleMismatch, UnknownClasses
 from histosynth.core.nuclei import ANY_CLASS, Nuclei
 from histosynth.model import autoencoder as ae
-from histosynth.sampling import batch_check, batches
-from histosynth.sampling.batches import SampleItem, check_condition, check_scale, paint_items
+from histosynth.sampling import batch_check, groups
+from histosynth.sampling.batches import check_condition, check_scale, paint_items
 from histosynth.sampling.complete import complete
 from histosynth.sampling.exemplar_start import exemplar_start
+from histosynth.sampling.items import SampleItem
 from histosynth.sampling.painter import SamplingSettings
 from histosynth.sampling.provenance import condition_key
 from histosynth.sampling.solvers import item_generator, item_noise
@@ -239,13 +240,13 @@ def test_so_many_tiles_are_sampled_at_a_time(bundle, size, wanted, count):
 def recorded(monkeypatch):
     """Arguments of each call that samples latents."""
     calls = []
-    inner = batches.paint_latents
+    inner = groups.paint_latents
 
     def recording(bundle, maps, style, noise, settings, **options):
         calls.append({"maps": maps, "style": style, "noise": noise, **options})
         return inner(bundle, maps, style, noise, settings, **options)
 
-    monkeypatch.setattr(batches, "paint_latents", recording)
+    monkeypatch.setattr(groups, "paint_latents", recording)
     return calls
 
 

@@ -32,7 +32,10 @@ _MAX_ON_TINY_TILES = 16
 
 SHAPE_MAPS = 2
 """Maps of `rasterize_shapes`."""
-_SHAPE_SIGMA_PX = 2.0
+SPLAT_SIGMA_PX = 2.0
+"""Of the Gaussian at each nucleus of `rasterize`."""
+SHAPE_SIGMA_PX = 2.0
+"""Of that at each nucleus of `rasterize_shapes`."""
 
 ANY = "any"
 """Class name of a nucleus whose class is not known: the only one of a detector without classes."""
@@ -295,7 +298,7 @@ class Nuclei:
         self,
         *,
         cell: int = 2,
-        sigma_px: float = 2.0,
+        sigma_px: float = SPLAT_SIGMA_PX,
     ) -> Float32Array:
         """One Gaussian splat a nucleus, one channel a class, on a grid of `cell` px.
 
@@ -352,7 +355,7 @@ class Nuclei:
             centres,
             np.ones(len(centres), np.float32),
             cell=cell,
-            sigma_px=_SHAPE_SIGMA_PX,
+            sigma_px=SHAPE_SIGMA_PX,
         )
         return out
 

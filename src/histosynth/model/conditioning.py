@@ -21,9 +21,13 @@ from ..core.nuclei import Nuclei
 from ..core.tile import Mask
 from ..tissue.appearance import Appearance
 from .autoencoder import to_signal
+from .device_maps import shape_maps, splat_maps
 from .info import BundleInfo
 from .structure import NUCLEI_CELL, StructureMaps
 
+_CPU = torch.device("cpu")
+_TILE_BY_TILE = ("cpu", "mps")
+"""Devices whose maps are drawn tile by tile; Apple's has no float64."""
 MAX_STYLE_SD = 3.0
 """Styles are cut at this many standard deviations: networks are trained on nothing beyond."""
 
@@ -96,6 +100,7 @@ def encode_conditions(
     *,
     size: Size,
     grid_px: int = NUCLEI_CELL,
+    device: torch.device = _CPU,
 ) -> Conditioning:
     """Tensors of a batch of conditions of one size.
 
@@ -104,6 +109,7 @@ def encode_conditions(
         info: classes, labels and style statistics.
         size: of the pictures, in pixels.
         grid_px: see `structure_maps`.
+        device: of the maps; styles are few numbers, and stay on the CPU.
     """
     maps = structure_maps(
         [item.nuclei for item in items],
@@ -112,6 +118,7 @@ def encode_conditions(
         classes=len(info.classes),
         size=size,
         grid_px=grid_px,
+        device=device,
     )
     mean = torch.tensor(info.style_mean)
     std = torch.tensor(info.style_std)
@@ -137,6 +144,7 @@ def structure_maps(
     classes: int,
     size: Size,
     grid_px: int = NUCLEI_CELL,
+    device: torch.device = _CPU,
 ) -> StructureMaps:
     """Maps of a batch of conditions of one size.
 
@@ -148,23 +156,58 @@ def structure_maps(
         size: of the pictures, in pixels.
         grid_px: the maps' sides are rounded up to a multiple of this. What is added is masked and
             without nuclei, and is cut off after sampling.
+        device: where they are computed; on another than the CPU for all items at once, with the
+            same values to 1e-6.
     """
     width, height = size
     right = -width % grid_px
     bottom = -height % grid_px
-    splats = torch.from_numpy(_splats(nuclei, classes=classes, size=size))
-    shapes = torch.from_numpy(_shape_maps(nuclei, size))
+    splats, shapes = _nuclei_maps(
+        nuclei,
+        classes=classes,
+        size=size,
+        device=device,
+    )
     added_right = (width + right) // NUCLEI_CELL - splats.shape[-1]
     added_bottom = (height + bottom) // NUCLEI_CELL - splats.shape[-2]
-    mask = _stacked_masks(masks, size)
-    signal = to_signal(_stacked_pixels(known, size))
+    mask = _stacked_masks(masks, size, device)
+    signal = to_signal(_stacked_pixels(known, size, device))
     has_nuclei = [0.0 if each is None else 1.0 for each in nuclei]
     return StructureMaps(
         nuclei=F.pad(splats, (0, added_right, 0, added_bottom)),
-        has_nuclei=torch.tensor(has_nuclei),
+        has_nuclei=torch.tensor(has_nuclei, device=device),
         shapes=F.pad(shapes, (0, added_right, 0, added_bottom)),
         known=F.pad(signal * (1 - mask), (0, right, 0, bottom)),
         mask=F.pad(mask, (0, right, 0, bottom), value=1.0),
+    )
+
+
+def _nuclei_maps(
+    nuclei: Sequence[Nuclei | None],
+    *,
+    classes: int,
+    size: Size,
+    device: torch.device,
+) -> tuple[Tensor, Tensor]:
+    """Splats (B, K, H / 2, W / 2) and shapes (B, 2, H / 2, W / 2), rounded up."""
+    if device.type in _TILE_BY_TILE:
+        splats = torch.from_numpy(_splats(nuclei, classes=classes, size=size))
+        shapes = torch.from_numpy(_shape_maps(nuclei, size))
+        return splats.to(device), shapes.to(device)
+    return (
+        splat_maps(
+            nuclei,
+            classes=classes,
+            size=size,
+            cell=NUCLEI_CELL,
+            device=device,
+        ),
+        shape_maps(
+            nuclei,
+            size=size,
+            cell=NUCLEI_CELL,
+            device=device,
+        ),
     )
 
 
@@ -192,17 +235,30 @@ def _shape_maps(nuclei: Sequence[Nuclei | None], size: Size) -> NDArray[np.float
     )
 
 
-def _stacked_masks(masks: Sequence[Mask | None], size: Size) -> Tensor:
+def _stacked_masks(
+    masks: Sequence[Mask | None],
+    size: Size,
+    device: torch.device,
+) -> Tensor:
     """(B, 1, H, W) float32."""
+    if all(each is None for each in masks):
+        return torch.ones(len(masks), 1, *size.shape, device=device)
     everything = np.ones(size.shape, bool)
     stacked = np.stack([everything if each is None else each for each in masks])
-    return torch.from_numpy(stacked).float()[:, None]
+    return torch.from_numpy(stacked).to(device).float()[:, None]
 
 
-def _stacked_pixels(known: Sequence[NDArray[Any] | None], size: Size) -> Tensor:
+def _stacked_pixels(
+    known: Sequence[NDArray[Any] | None],
+    size: Size,
+    device: torch.device,
+) -> Tensor:
     """(B, H, W, 3) in [0, 255], zeros where all is masked."""
+    if all(each is None for each in known):
+        return torch.zeros(len(known), *size.shape, 3, device=device)
     nothing = np.zeros((*size.shape, 3), np.float32)
-    return torch.from_numpy(np.stack([nothing if each is None else each for each in known]))
+    stacked = np.stack([nothing if each is None else each for each in known])
+    return torch.from_numpy(stacked).to(device)
 
 
 def random_maps(

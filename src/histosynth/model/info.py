@@ -6,6 +6,7 @@ import json
 import os
 import unicodedata
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ..core.line_of_facts import line_of_facts
 from ..core.nuclei import ANY
 from ..core.paths import real_path
 from ..core.plain_files import read_plain_text
-from ..core.store import sha256_of, write_json
+from ..core.store import digest, sha256_of, write_json
 from ..tissue.appearance import STYLE_NAMES, Appearance, StainFrame
 from ..tissue.grain_table import GrainTable
 from .autoencoder import FACTOR
@@ -170,6 +171,13 @@ class BundleInfo:
     def base_family(self) -> Family:
         """The family of the base."""
         return FAMILIES[self.family]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of all facts, as recipes of pictures state it; listing them takes longer than the rest of
+        a recipe.
+        """
+        return digest(asdict(self))
 
 
 def _amount_problems(info: BundleInfo) -> list[str]:

@@ -16,8 +16,9 @@ from ..core.tile import Mask
 from ..model.bundle import Bundle
 from ..tissue.appearance import measure_appearance
 from ..tissue.blend import paste
-from .batches import SampleItem, check_condition, paint_items
+from .batches import check_condition, paint_items
 from .exemplar_start import Start
+from .items import SampleItem
 from .painter import SamplingSettings
 from .provenance import LOCAL, Recipe, condition_key, describe
 from .solvers import item_generator

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from ..core.condition import Condition, Context
 from ..core.nuclei import Nuclei
 from ..core.nucleus_shapes import known_shapes
 from ..core.orientation import FibreOrientation
-from ..core.store import digest
 from ..core.tile import Mask, Pixels
 from ..core.version import __version__
 from ..model.adapters import AdapterInfo, adapter_names
@@ -25,8 +23,8 @@ from ..model.bundle import Bundle
 from ..model.info import BundleInfo
 from ..tissue.appearance import Appearance
 from ..tissue.nucleus_sizes import gets_size
-from .batches import SampleItem
 from .few_steps import with_few_steps
+from .items import SampleItem
 from .painter import SamplingSettings
 
 Recipe = dict[str, Any]
@@ -106,7 +104,7 @@ def _bundle_facts(
 ) -> dict[str, Any]:
     return {
         "name": bundle.info.name,
-        "sha256": digest(asdict(bundle.info)),
+        "sha256": bundle.info.sha256,
         "adapter": adapter,
         "dtype": str(bundle.unet.dtype).removeprefix("torch."),
         "device": bundle.device.type,

@@ -14,7 +14,8 @@ from ..core.progress import ProgressCallback
 from ..core.synthetic import Synthetic
 from ..model.bundle import Bundle
 from ..tissue.appearance import Appearance
-from .batches import SampleItem, check_condition, paint_items
+from .batches import check_condition, paint_items
+from .items import SampleItem
 from .painter import SamplingSettings
 from .provenance import Recipe, condition_adapter, condition_key, describe
 from .solvers import item_generator

@@ -17,6 +17,7 @@ from .grain_patches import (
     GRAIN_PATCH_PX,
     LOOK_SIDE,
     GrainPatches,
+    NearestLooks,
     looks_of,
 )
 from .position_hash import hashed_at
@@ -53,6 +54,7 @@ def add_grain(
     seed: int,
     x: int = 0,
     y: int = 0,
+    nearest: NearestLooks | None = None,
 ) -> Float32Array:
     """A decoded picture with grain.
 
@@ -66,6 +68,7 @@ def add_grain(
         seed: of the noise.
         x: position of the first column on the slide, or in the tile.
         y: of the first row.
+        nearest: what searches the patches, with the same result; None: the CPU.
 
     Returns:
         (H, W, 3) float32 in [0, 255].
@@ -93,7 +96,10 @@ def add_grain(
         y // GRAIN_CELL_PX - 1,
     )
     rows, columns = looks.shape[:2]
-    found = patches.like(looks.reshape(-1, LOOK_SIDE, LOOK_SIDE))
+    found = patches.like(
+        looks.reshape(-1, LOOK_SIDE, LOOK_SIDE),
+        nearest,
+    )
     found *= _WEIGHTS
     texture = _laid(found.reshape(rows, columns, GRAIN_PATCH_PX, GRAIN_PATCH_PX, 3))
     top += BEFORE_PX

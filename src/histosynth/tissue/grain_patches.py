@@ -9,13 +9,14 @@ stands for eight.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.arrays import Float32Array
+from ..core.arrays import Float32Array, IndexArray
 
 GRAIN_CELL_PX = 8
 """Side of a latent cell: patches lie on this grid, which the picture's first pixel begins."""
@@ -36,6 +37,9 @@ _ROWS_AT_A_TIME = 64
 _LOOK_NUMBERS = LOOK_SIDE**2
 _TURNS = 4
 Steps = NDArray[np.int8]
+NearestLooks = Callable[[Float32Array], IndexArray]
+"""Indices (M,) of the nearest of all posed looks to each of (M, 36) looks, the first of equals;
+see `GrainPatches.posed_looks`."""
 
 
 @dataclass(
@@ -88,26 +92,40 @@ class GrainPatches:
     def like(
         self,
         looks: Float32Array,
+        nearest: NearestLooks | None = None,
     ) -> Float32Array:
         """What was lost where it looked most like each of some places.
 
         Args:
             looks: (M, 6, 6) whole numbers within 200 of 0. Their products are exact in float32, so
                 that the choice does not depend on how many places are wanted for.
+            nearest: what searches; None: `nearest` of these patches.
 
         Returns:
             (M, 12, 12, 3) float32, standard deviations.
         """
+        find = nearest or self.nearest
+        wanted = looks.reshape(
+            len(looks),
+            _LOOK_NUMBERS,
+        )
+        pose, patch = np.divmod(
+            find(wanted),
+            len(self),
+        )
+        found: Float32Array = self._posed_lost[pose, patch].astype(np.float32)
+        found *= np.float32(UNIT)
+        return found
+
+    def nearest(self, looks: Float32Array) -> IndexArray:
+        """Indices (M,) of the nearest of `posed_looks` to looks (M, 36), the first of equals."""
         count = len(looks)
         wanted = np.full(
             (count, _LOOK_NUMBERS + 1),
             -1,
             np.float32,
         )
-        wanted[:, :-1] = looks.reshape(
-            count,
-            _LOOK_NUMBERS,
-        )
+        wanted[:, :-1] = looks
         chosen = np.empty(
             count,
             np.intp,
@@ -121,19 +139,13 @@ class GrainPatches:
                 first,
                 first + _ROWS_AT_A_TIME,
             )
-            # the greatest of these has the least squared distance, the first of equals
-            closeness = wanted[rows] @ self._posed_looks
+            # the greatest of these has the least squared distance
+            closeness = wanted[rows] @ self.posed_looks
             chosen[rows] = closeness.argmax(axis=1)
-        pose, patch = np.divmod(
-            chosen,
-            len(self),
-        )
-        found: Float32Array = self._posed_lost[pose, patch].astype(np.float32)
-        found *= np.float32(UNIT)
-        return found
+        return chosen
 
     @cached_property
-    def _posed_looks(self) -> Float32Array:
+    def posed_looks(self) -> Float32Array:
         """(37, 8 N) looks in all poses, and half of the sum of their squares."""
         looks = _in_all_poses(self.looks).reshape(
             -1,

@@ -1,0 +1,244 @@
+"""Items of one size that are sampled together: their conditions, and the network's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..core.errors import BadWeights
+from ..model import autoencoder as ae
+from ..model.autoencoder import FACTOR
+from ..model.bundle import Bundle
+from ..model.conditioning import Conditioning, ItemConditions, conditions_of, encode_conditions
+from ..tissue.alignment import ClassAlignment
+from ..tissue.nucleus_sizes import draw_shapes
+from ..tissue.orientation_drawing import draw_orientation
+from .exemplar_start import Start, exemplar_start
+from .finishing import in_appearance
+from .items import SampleItem
+from .painter import EstimateCallback, SamplingSettings, decode_canonical, paint_latents
+from .solvers import item_noise
+from .steps import GroupStep
+
+LatentShape = tuple[int, int, int]
+"""(C, h, w)."""
+MapItems = Callable[..., Iterable[Any]]
+"""As `map`: it may work on several items at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Items of one size that share an adapter.
+
+    Attributes:
+        bundle: with the adapter merged.
+        settings: how to sample them.
+        indices: of the items in the whole call.
+        items: what to sample.
+    """
+
+    bundle: Bundle
+    settings: SamplingSettings
+    indices: Sequence[int]
+    items: Sequence[SampleItem]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedGroup:
+    """A group with all that the network takes.
+
+    Attributes:
+        group: the items.
+        starts: what each starts from; None: from noise.
+        conditioning: its maps lie on the device of the networks.
+        noise: (B, C, h, w).
+        start: latents and times of the starts; None: all start from noise.
+    """
+
+    group: Group
+    starts: Sequence[Start | None]
+    conditioning: Conditioning
+    noise: Tensor
+    start: tuple[Tensor, Tensor] | None
+
+
+def prepare_group(group: Group, map_items: MapItems = map) -> PreparedGroup:
+    """What the network takes of a group.
+
+    Args:
+        group: the items.
+        map_items: what goes through them.
+    """
+    bundle = group.bundle
+    conditions = map_items(partial(_conditions_of_item, bundle=bundle), group.items)
+    starts = list(map_items(partial(_start, settings=group.settings), group.items))
+    conditioning = encode_conditions(
+        list(conditions),
+        bundle.info,
+        size=group.items[0].condition.size,
+        grid_px=bundle.grid_px,
+        device=bundle.device,
+    )
+    rows, columns = conditioning.maps.mask.shape[-2:]
+    shape = (len(bundle.info.latent_mean), rows // FACTOR, columns // FACTOR)
+    return PreparedGroup(
+        group,
+        starts,
+        conditioning,
+        item_noise(shape, [item.generator for item in group.items]),
+        _encode_starts(group.items, starts, bundle, shape),
+    )
+
+
+def paint_group(
+    prepared: PreparedGroup,
+    on_step: Callable[[GroupStep], None] | None = None,
+) -> NDArray[np.float32]:
+    """(B, H, W, 3) float32 in [0, 255], canonical stain.
+
+    Args:
+        prepared: the group.
+        on_step: called after each solver step.
+
+    Raises:
+        BadWeights: a value is not finite.
+    """
+    group = prepared.group
+    bundle = group.bundle
+    latents = paint_latents(
+        bundle,
+        prepared.conditioning.maps,
+        prepared.conditioning.style,
+        prepared.noise,
+        group.settings,
+        start=prepared.start,
+        on_estimate=_estimate_callback(on_step, group),
+    )
+    pixels = _decoded(group, latents)
+    if not np.isfinite(pixels).all():
+        raise BadWeights(bundle.folder or Path(bundle.info.name), "its pictures are not all finite")
+    return pixels
+
+
+def _decoded(group: Group, latents: Tensor) -> NDArray[np.float32]:
+    """Latents (B, C, h, w) as (B, H, W, 3) float32 in [0, 255], canonical stain."""
+    width, height = group.items[0].condition.size
+    decoded: NDArray[np.float32] = decode_canonical(group.bundle, latents).numpy()
+    return decoded[:, :height, :width]
+
+
+def _estimate_callback(
+    on_step: Callable[[GroupStep], None] | None,
+    group: Group,
+) -> EstimateCallback | None:
+    """A callback of the painter that hands on what can be decoded."""
+    if on_step is None:
+        return None
+
+    def on_estimate(step: int, steps: int, time: float, latents: Tensor) -> None:
+        def decode() -> list[NDArray[np.float32]]:
+            return [
+                in_appearance(
+                    item,
+                    image,
+                    group.bundle.grain,
+                    grain=group.settings.grain,
+                )
+                for item, image in zip(group.items, _decoded(group, latents), strict=True)
+            ]
+
+        on_step(
+            GroupStep(
+                step,
+                steps,
+                time,
+                group.indices,
+                decode,
+            )
+        )
+
+    return on_estimate
+
+
+def _start(item: SampleItem, settings: SamplingSettings) -> Start | None:
+    if not settings.exemplar:
+        return None
+    return exemplar_start(item.condition, item.appearance.frame, item.generator.initial_seed())
+
+
+def _conditions_of_item(item: SampleItem, bundle: Bundle) -> ItemConditions:
+    """What the network is shown; nuclei without a size have one drawn where it follows sizes, and
+    lie along fibres, which run as it is stated or as in tissue.
+    """
+    condition = item.condition
+    label = bundle.label_index(condition.label)
+    if condition.nuclei is not None and bundle.sizes:
+        seed = item.generator.initial_seed()
+        fibres = None
+        alignment: tuple[ClassAlignment, ...] = ()
+        if bundle.orientation is not None:
+            alignment = bundle.orientation.alignment
+            fibres = draw_orientation(
+                condition.nuclei,
+                bundle.orientation,
+                seed=seed,
+                known=condition.orientation,
+            )
+        drawn = draw_shapes(
+            condition.nuclei,
+            bundle.sizes,
+            seed=seed,
+            fibres=fibres,
+            alignment=alignment,
+        )
+        condition = replace(condition, nuclei=drawn)
+    return conditions_of(condition, item.appearance, label)
+
+
+@torch.inference_mode()
+def _encode_starts(
+    items: Sequence[SampleItem],
+    starts: Sequence[Start | None],
+    bundle: Bundle,
+    shape: LatentShape,
+) -> tuple[Tensor, Tensor] | None:
+    """Latents (B, C, h, w) and times (B, 1, h, w) of the items' starts; None if all start from
+    noise.
+    """
+    if not any(starts):
+        return None
+    latents = torch.zeros(len(items), *shape)
+    times = torch.ones(len(items), 1, *shape[1:])
+    for index, (item, start) in enumerate(zip(items, starts, strict=True)):
+        if start is None:
+            continue
+        latents[index] = _encode_start(item, start, bundle, shape)
+        rows, columns = start.times.shape  # what is added to fill the grid starts from noise
+        times[index, 0, :rows, :columns] = torch.from_numpy(start.times)
+    return latents, times
+
+
+def _encode_start(
+    item: SampleItem,
+    start: Start,
+    bundle: Bundle,
+    shape: LatentShape,
+) -> Tensor:
+    """Latents (C, h, w) of the pixels that an item starts from, extended to fill the grid."""
+    canonical = item.appearance.frame.to_canonical(start.pixels)
+    signal = ae.to_signal(torch.from_numpy(canonical))[None]
+    _, rows, columns = shape
+    bottom = FACTOR * rows - signal.shape[2]
+    right = FACTOR * columns - signal.shape[3]
+    padded = F.pad(signal, (0, right, 0, bottom), mode="replicate")
+    latents = ae.encode(bundle.autoencoder, padded)
+    return bundle.standardise(latents)[0].cpu()
