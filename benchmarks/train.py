@@ -53,6 +53,14 @@ THEIRS = "the usual loop"
 SIDES = ("ours", "ours, least structure encoder", THEIRS)
 
 
+def gpu_mb() -> float:
+    """Most memory of a GPU that this process has held so far; 0 without one."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return 0.0
+    return torch.cuda.max_memory_allocated() / 1e6
+
+
 def peak_mb() -> float:
     """Most memory that this process has held so far."""
     unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB
@@ -75,6 +83,7 @@ class Turns:
                     "cpu_s": took[1],
                     "loss": loss,
                     "mb": peak_mb(),
+                    "gpu_mb": gpu_mb(),
                 }
             ),
             flush=True,

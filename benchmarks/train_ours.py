@@ -37,9 +37,11 @@ Settings = dict[str, dict[str, Any]]
 
 
 def settings_of(name: str) -> Settings:
-    """Settings of a base by name; `true` is Stable Diffusion 1.5."""
+    """Settings of a base by name; `true` is Stable Diffusion 1.5, `true21` is 2.1."""
     if name == "true":
         return published_settings("sd1", channels=4, prediction="epsilon")
+    if name == "true21":
+        return published_settings("sd2", channels=4, prediction="v_prediction")
     settings = tiny_settings("sd15")
     if name != "tiny":
         settings["unet"]["block_out_channels"] = [96, 192, 384, 384]
@@ -56,7 +58,7 @@ def write_base(folder: Path, name: str) -> None:
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    tiny_base(folder, "sd15")
+    tiny_base(folder, "sd21" if name == "true21" else "sd15")
     if name == "tiny":
         return
     settings = settings_of(name)
@@ -68,6 +70,8 @@ def write_base(folder: Path, name: str) -> None:
     }
     for part, network in parts.items():
         shutil.rmtree(folder / part)
+        if name == "true21":
+            network.half()  # half of the disk, and both sides read it
         network.save_pretrained(folder / part)
 
 
@@ -120,13 +124,14 @@ def write_tissue(folder: Path, data: Path, *, side: int) -> str:
             )
         else:
             stem = f"PATIENT-{index:04}"
+            whole = max(496, side + side // 8)
             pixels = np.random.default_rng(index).integers(
                 0,
                 256,
-                (496, 496, 3),
+                (whole, whole, 3),
                 np.uint8,
             )
-            nuclei = draw_layout((496, 496), mpp=0.5, seed=index)
+            nuclei = draw_layout((whole, whole), mpp=0.5, seed=index)
         if index >= TILES:  # one crop: what is measured are steps, not validation
             pixels = pixels[:side, :side]
             nuclei = nuclei.crop(Box(0, 0, side, side))
@@ -147,6 +152,7 @@ def write_recipe(path: Path, ask: dict[str, Any]) -> Path:
         f"[loop]\nsteps = {ask['steps']}\nbatch = {ask['batch']}\nlearning_rate = "
         "1e-4\nwarmup = 0\n"
         f'precision = "{ask["precision"]}"\ntrackers = []\n'
+        f"checkpointing = {json.dumps(ask.get('checkpointing', False))}\n"
         f"validate_every = {ask['steps']}\ncheckpoint_every = {ask['steps']}\n"
         f'[data]\nroot = "{ask["tissue"]}"\nmpp = 0.5\nviews = 1\n'
         f"kinds = {json.dumps(CLASSES)}\n"
@@ -179,7 +185,7 @@ def run(ask: dict[str, Any]) -> dict[str, object]:
         folder / name,
         on_step=lambda step, numbers: turns.stepped(numbers["loss"]),
         on_encoded=told,
-        device="cpu",
+        device=ask.get("device", "cpu"),
     )
     trained = {"unet": 0, "structure": 0}
     with safe_open(folder / name / "state.safetensors", framework="pt") as state:

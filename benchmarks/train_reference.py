@@ -65,18 +65,23 @@ class Crops(Dataset):
 def main(ask: dict) -> dict[str, object]:
     torch.set_num_threads(ask["threads"])
     torch.manual_seed(0)
-    bf16 = ask["precision"] == "bf16"
+    precision = ask["precision"]
     base = ask["base"]
-    accelerator = Accelerator(cpu=True, mixed_precision="bf16" if bf16 else "no")
+    accelerator = Accelerator(
+        cpu=ask.get("device", "cpu") == "cpu",
+        mixed_precision="no" if precision == "fp32" else precision,
+    )
     schedule = DDPMScheduler.from_pretrained(base, subfolder="scheduler")
     tokenizer = CLIPTokenizer.from_pretrained(base, subfolder="tokenizer")
     text = CLIPTextModel.from_pretrained(base, subfolder="text_encoder")
     vae = AutoencoderKL.from_pretrained(base, subfolder="vae")
     unet = UNet2DConditionModel.from_pretrained(base, subfolder="unet")
-    dtype = torch.bfloat16 if bf16 else torch.float32
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
     for part in (text, vae, unet):
         part.requires_grad_(False)
         part.to(accelerator.device, dtype=dtype)
+    if ask.get("checkpointing"):
+        unet.enable_gradient_checkpointing()
     unet.add_adapter(
         LoraConfig(
             r=ask["rank"],
@@ -122,7 +127,12 @@ def main(ask: dict) -> dict[str, object]:
             latents = vae.encode(batch["pixel_values"].to(dtype)).latent_dist.sample()
             latents = latents * vae.config.scaling_factor
             noise = torch.randn_like(latents)
-            steps = torch.randint(0, schedule.config.num_train_timesteps, (len(latents),)).long()
+            steps = torch.randint(
+                0,
+                schedule.config.num_train_timesteps,
+                (len(latents),),
+                device=latents.device,
+            ).long()
             noisy = schedule.add_noise(latents, noise, steps)
             states = text(batch["input_ids"], return_dict=False)[0]
             said = unet(noisy, steps, states, return_dict=False)[0]

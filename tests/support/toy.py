@@ -1,6 +1,7 @@
 """A task of a few weights, to test the loop with."""
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,21 @@ class Toy(Whole):
     @property
     def max_parts(self):
         return self.batch
+
+
+class Prepared(Toy):
+    """The same, whose batches can be prepared ahead; `by` are the threads that did."""
+
+    def __init__(self, **options) -> None:
+        super().__init__(**options)
+        self.by = []
+
+    def prepare(self, step, generator, part: Part = WHOLE_BATCH):
+        self.by.append(threading.current_thread().name)
+        return step, generator, part
+
+    def prepared_loss(self, prepared):
+        return self.loss(*prepared)
 
 
 def rows_of(run: Path):

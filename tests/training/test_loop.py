@@ -1,11 +1,12 @@
 """The loop: parts of a batch, exact resume, the best weights, and when to stop."""
 
 import json
+import threading
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from toy import Killed, Toy, Whole, killed_at, losses_of, plan, rows_of
+from toy import Killed, Prepared, Toy, Whole, killed_at, losses_of, plan, rows_of
 
 from histosynth.core.errors import BadRecipe
 from histosynth.training.loop.fit import fit
@@ -41,6 +42,33 @@ def test_a_batch_in_parts_is_the_batch(tmp_path, parts):
             rtol=1e-4,
             atol=1e-5,
         )
+
+
+@pytest.mark.parametrize("is_ahead", [False, True])
+def test_batches_that_are_prepared_ahead_give_the_same_weights(tmp_path, monkeypatch, is_ahead):
+    monkeypatch.setattr("histosynth.training.loop.fit.prepares_ahead", lambda device: is_ahead)
+    fit(Toy(), plan(accumulate=2), tmp_path / "toy", seed=1)
+    task = Prepared()
+    fit(task, plan(accumulate=2), tmp_path / "prepared", seed=1)
+    assert same(weights_of(tmp_path / "prepared"), weights_of(tmp_path / "toy"))
+    assert len(task.by) == 2 * 6
+    assert set(task.by) == {"histosynth-ahead" if is_ahead else "MainThread"}
+
+
+def test_a_batch_that_cannot_be_prepared_ends_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("histosynth.training.loop.fit.prepares_ahead", lambda device: True)
+    task = Prepared()
+    prepare = task.prepare
+
+    def fails(step, generator, part):
+        if step == 3:
+            raise OSError("the file is gone")
+        return prepare(step, generator, part)
+
+    task.prepare = fails
+    with pytest.raises(OSError, match="the file is gone"):
+        fit(task, plan(), tmp_path, seed=1)
+    assert "histosynth-ahead" not in [each.name for each in threading.enumerate()]
 
 
 def test_unequal_parts_weigh_by_their_items(tmp_path):

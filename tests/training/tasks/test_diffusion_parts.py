@@ -112,7 +112,7 @@ def test_only_a_parts_own_items_are_put_together(task, monkeypatch):
     monkeypatch.setattr(
         task.batches,
         "collate",
-        lambda items: (collated.append(len(items)), collate(items))[1],
+        lambda items, device: (collated.append(len(items)), collate(items, device))[1],
     )
     task.loss(0, step_generator(0, 0), Part(1, 4))
     assert collated == [2] and task.max_parts == 5

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...core.ahead import ahead
 from ...core.folder_lock import GO_ON
 from ...core.progress import StepCallback
 from ...core.stopping import Stopped, WaitingStop, deferred_stop
@@ -28,7 +30,7 @@ from .microbatches import (
     Part,
     check_divisible,
     enable_checkpointing,
-    part_loss,
+    losses_of_parts,
     parts_of_process,
 )
 from .processes import Topology, join_processes
@@ -191,28 +193,53 @@ def _train(session: _Session, waiting_stop: WaitingStop) -> None:
     topology = session.topology
     began = time.monotonic()
     first_step = state.step
-    while state.step < plan.steps and not state.stopped:
-        loss = state.average_gradients(topology, _backward(session))
-        if state.scaler is None:
-            refuse_divergence(state.step, {"loss": loss})
-        norm = state.apply_gradients()
-        if session.records:
-            steps_per_s = (state.step - first_step) / (time.monotonic() - began)
-            session.records.record_step(
-                state.step,
-                step_numbers(
-                    state,
-                    loss,
-                    norm,
-                    steps_per_s,
-                ),
-                overflowed=state.overflowed,
-            )
-        is_last = state.step == plan.steps
-        if state.step % plan.validate_every == 0 or is_last:
-            reason = topology.on_first_process(lambda: _validate(session))
-            state.stop(topology.broadcast(reason or ""))
-        _checkpoint(session, _common_stop(topology, waiting_stop()))
+    with _losses(session) as losses:
+        while state.step < plan.steps and not state.stopped:
+            loss = state.average_gradients(topology, _backward(session, losses))
+            if state.scaler is None:
+                refuse_divergence(state.step, {"loss": loss})
+            norm = state.apply_gradients()
+            if session.records:
+                steps_per_s = (state.step - first_step) / (time.monotonic() - began)
+                session.records.record_step(
+                    state.step,
+                    step_numbers(
+                        state,
+                        loss,
+                        norm,
+                        steps_per_s,
+                    ),
+                    overflowed=state.overflowed,
+                )
+            is_last = state.step == plan.steps
+            if state.step % plan.validate_every == 0 or is_last:
+                reason = topology.on_first_process(lambda: _validate(session))
+                state.stop(topology.broadcast(reason or ""))
+            _checkpoint(session, _common_stop(topology, waiting_stop()))
+
+
+@contextmanager
+def _losses(session: _Session) -> Iterator[Iterator[Callable[[], Tensor]]]:
+    """Inside the block: the loss of each part of each step that is left, one after the other.
+
+    A GPU would wait while a batch is prepared: there a thread prepares the next one meanwhile.
+    """
+    steps = range(session.state.step, session.state.plan.steps)
+    losses = losses_of_parts(
+        session.task,
+        ((step, step_generator(session.seed, step)) for step in steps),
+        session.parts,
+    )
+    if not prepares_ahead(_device_of(session.task)):
+        yield losses
+        return
+    with ahead(losses) as found:
+        yield found
+
+
+def prepares_ahead(device: torch.device) -> bool:
+    """Whether the CPU is free to prepare a batch while networks on this device learn."""
+    return device.type == "cuda"
 
 
 def _checkpoint(session: _Session, stop: Stopped | None) -> None:
@@ -250,26 +277,24 @@ def _common_stop(topology: Topology, own: Stopped | None) -> Stopped | None:
     return own or Stopped(signal.SIGTERM)
 
 
-def _backward(session: _Session) -> float:
+def _backward(
+    session: _Session,
+    losses: Iterator[Callable[[], Tensor]],
+) -> float:
     """Gradients of this process' parts of a step's batch; returns their mean loss."""
-    task = session.task
     state = session.state
-    for module in task.modules.values():
+    for module in session.task.modules.values():
         module.train()
-    losses = []
+    found = []
+    seed = step_generator(session.seed, state.step).initial_seed()
     for part in session.parts:
-        generator = step_generator(session.seed, state.step)
+        loss_of_part = next(losses)
         # what a network draws itself, for instance which features to drop, is of the step too
-        torch.manual_seed(generator.initial_seed() ^ part.index)
-        loss = part_loss(
-            task,
-            state.step,
-            generator,
-            part,
-        )
+        torch.manual_seed(seed ^ part.index)
+        loss = loss_of_part()
         state.backward(loss / len(session.parts))
-        losses.append(loss.detach())
-    return float(torch.stack(losses).mean())
+        found.append(loss.detach())
+    return float(torch.stack(found).mean())
 
 
 def _validate(session: _Session) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, overload, runtime_checkable
+from functools import partial
+from typing import Any, Protocol, TypeVar, overload, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +65,22 @@ class DivisibleTask(Protocol):
         """
 
 
+@runtime_checkable
+class PreparingTask(DivisibleTask, Protocol):
+    """A task that can prepare a batch while its networks still learn from the one before."""
+
+    def prepare(
+        self,
+        step: int,
+        generator: torch.Generator,
+        part: Part = WHOLE_BATCH,
+    ) -> Any:
+        """A part of a batch, from the generator alone: networks may change meanwhile."""
+
+    def prepared_loss(self, prepared: Any) -> Tensor:
+        """Loss of what `prepare` gave, as that of `loss`."""
+
+
 def parts_of_process(
     plan: LoopPlan,
     *,
@@ -113,16 +130,29 @@ def _why_indivisible(
     return ""
 
 
-def part_loss(
+def losses_of_parts(
     task: UndividedTask | DivisibleTask,
-    step: int,
-    generator: torch.Generator,
-    part: Part,
-) -> Tensor:
-    """Loss of a part, of a task that `check_divisible` let pass."""
-    if isinstance(task, DivisibleTask):
-        return task.loss(step, generator, part)
-    return task.loss(step, generator)
+    batches: Iterable[tuple[int, torch.Generator]],
+    parts: Sequence[Part],
+) -> Iterator[Callable[[], Tensor]]:
+    """What computes the loss of each part of each batch, in their order.
+
+    What goes through them prepares batches, if the task can: so a thread may do that ahead.
+
+    Args:
+        task: that `check_divisible` let pass.
+        batches: number and generator of the step of each; every part begins with a copy of it.
+        parts: of each batch.
+    """
+    for step, generator in batches:
+        for part in parts:
+            own = generator.clone_state()
+            if isinstance(task, PreparingTask):
+                yield partial(task.prepared_loss, task.prepare(step, own, part))
+            elif isinstance(task, DivisibleTask):
+                yield partial(task.loss, step, own, part)
+            else:
+                yield partial(task.loss, step, own)
 
 
 def enable_checkpointing(modules: Mapping[str, nn.Module]) -> None:

@@ -24,6 +24,7 @@ from ...recipes.diffusion import DiffusionPlan
 from ...recipes.loop import LoopPlan
 from ..tile_checks import probe_side
 
+_CPU = torch.device("cpu")
 UNDEFINED_CLASS_SHARES = (0.3, 1.0)
 """Shares of nuclei without a class, where classes are dropped: as from a detector that is unsure
 of some nuclei, and from one without classes."""
@@ -206,8 +207,17 @@ class CropBatches:
         noise = random.normal(0, self.plan.style_noise, len(style)).astype(np.float32)
         return style + torch.from_numpy(noise) * self.style_std
 
-    def collate(self, items: Sequence[CropItem]) -> Batch:
-        """Items of one size as a batch."""
+    def collate(
+        self,
+        items: Sequence[CropItem],
+        device: torch.device = _CPU,
+    ) -> Batch:
+        """Items of one size as a batch; its pixels stay on the CPU.
+
+        Args:
+            items: the crops.
+            device: of all that the networks take.
+        """
         latents = torch.stack([item.latents() for item in items])
         pixels = torch.stack([item.pixels() for item in items])
         conditions = []
@@ -219,11 +229,12 @@ class CropBatches:
             conditions,
             self.bundle.info,
             size=Size(box.width, box.height),
+            device=device,
         )
         return Batch(
-            self.bundle.standardise(latents),
+            self.bundle.standardise(latents.to(device)),
             conditioning.maps,
-            conditioning.style,
+            conditioning.style.to(device),
             pixels,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,23 @@ DISCRETE_STEPS = 1000
 
 Save = Callable[[Path, Mapping[str, Tensor]], None]
 """Writes averaged weights, by module and name, into a folder."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCrops:
+    """A part of a batch, ready for the networks.
+
+    Attributes:
+        batch: of crops.
+        times: (B,) noise levels.
+        noise: (B, C, h, w).
+        share: weight of its mean loss in that of the whole batch, times the number of parts.
+    """
+
+    batch: Batch
+    times: Tensor
+    noise: Tensor
+    share: float
 
 
 class DiffusionTrainTask:
@@ -97,7 +115,16 @@ class DiffusionTrainTask:
         generator: torch.Generator,
         part: Part = WHOLE_BATCH,
     ) -> Tensor:
-        """Loss of one batch, with masks in all of its items or in none.
+        """Loss of one batch, with masks in all of its items or in none."""
+        return self.prepared_loss(self.prepare(step, generator, part))
+
+    def prepare(
+        self,
+        step: int,
+        generator: torch.Generator,
+        part: Part = WHOLE_BATCH,
+    ) -> PreparedCrops:
+        """A part of one batch on the device of the networks, which take no part in it.
 
         Randomness is drawn for the whole batch, so that a part's items are the same however it is
         cut; latents are read for the part's own items only. A part of fewer items has less weight:
@@ -110,10 +137,19 @@ class DiffusionTrainTask:
         channels = len(first.view.latents)
         cells = (first.box.height // FACTOR, first.box.width // FACTOR)
         noise = torch.randn((len(items), channels, *cells), generator=generator)
-        batch = self.batches.collate(part.take(items))
-        share = len(batch.latents) * part.count / len(items)
-        losses = self._losses(batch, part.take(times), part.take(noise))
-        return losses.mean() * share
+        device = self.bundle.device
+        batch = self.batches.collate(part.take(items), device)
+        return PreparedCrops(
+            batch,
+            part.take(times).to(device),
+            part.take(noise).to(device),
+            len(batch.latents) * part.count / len(items),
+        )
+
+    def prepared_loss(self, prepared: PreparedCrops) -> Tensor:
+        """Loss of what `prepare` gave."""
+        losses = self._losses(prepared.batch, prepared.times, prepared.noise)
+        return losses.mean() * prepared.share
 
     def _draw_times(
         self,
