@@ -34,6 +34,7 @@ from histosynth.core.errors import (
     SizeMismatch,
     SplitLeak,
     StainNotFound,
+    TooLittleMemory,
     UnknownClasses,
     UnknownLabel,
     UnmappedClasses,
@@ -327,6 +328,22 @@ UNAVAILABLE = [
         "Ray is not installed.",
         "Install it: pip install 'histosynth[ray]'.",
         {"feature": "Ray", "extra": "ray"},
+    ),
+    (
+        lambda: TooLittleMemory(
+            "8 pictures of 512 x 512 px at a time",
+            total=16 << 30,
+            free=(3 << 30) // 2,
+            remedy="2 at a time fit: use --batch 2.",
+        ),
+        "The GPU has 16.0 GiB of memory, and 1.5 GiB of them are free: too little for 8 pictures "
+        "of 512 x 512 px at a time.",
+        "2 at a time fit: use --batch 2.",
+        {
+            "what": "8 pictures of 512 x 512 px at a time",
+            "total": 16 << 30,
+            "free": (3 << 30) // 2,
+        },
     ),
     (
         lambda: WorkerLost("Workers died 3 times without finishing anything", 12),

@@ -14,11 +14,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..core.errors import BadWeights
+from ..core.errors import BadWeights, TooLittleMemory
+from ..core.number_format import counted
 from ..model import autoencoder as ae
 from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
 from ..model.conditioning import Conditioning, ItemConditions, conditions_of, encode_conditions
+from ..tensors.gpu_memory import first_that_fits, release_memory, too_little_memory
 from ..tissue.alignment import ClassAlignment
 from ..tissue.nucleus_sizes import draw_shapes
 from ..tissue.orientation_drawing import draw_orientation
@@ -70,6 +72,28 @@ class PreparedGroup:
     noise: Tensor
     start: tuple[Tensor, Tensor] | None
 
+    def first(self, count: int) -> PreparedGroup:
+        """The same with its first items only."""
+        part = slice(count)
+        start = self.start
+        if start is not None:
+            latents, times = start
+            start = latents[part], times[part]
+        return PreparedGroup(
+            replace(
+                self.group,
+                indices=self.group.indices[part],
+                items=self.group.items[part],
+            ),
+            self.starts[part],
+            Conditioning(
+                self.conditioning.maps.picked(part),
+                self.conditioning.style[part],
+            ),
+            self.noise[part],
+            start,
+        )
+
 
 def prepare_group(group: Group, map_items: MapItems = map) -> PreparedGroup:
     """What the network takes of a group.
@@ -111,11 +135,27 @@ def paint_group(
 
     Raises:
         BadWeights: a value is not finite.
+        TooLittleMemory: the GPU cannot hold the group.
     """
+    try:
+        pixels = _paint(prepared, on_step)
+    except torch.OutOfMemoryError:
+        pixels = None
+    if pixels is None:  # here the traceback, which holds the tensors, is gone
+        raise _too_little_memory(prepared)
+    if not np.isfinite(pixels).all():
+        bundle = prepared.group.bundle
+        raise BadWeights(bundle.folder or Path(bundle.info.name), "its pictures are not all finite")
+    return pixels
+
+
+def _paint(
+    prepared: PreparedGroup,
+    on_step: Callable[[GroupStep], None] | None,
+) -> NDArray[np.float32]:
     group = prepared.group
-    bundle = group.bundle
     latents = paint_latents(
-        bundle,
+        group.bundle,
         prepared.conditioning.maps,
         prepared.conditioning.style,
         prepared.noise,
@@ -123,10 +163,30 @@ def paint_group(
         start=prepared.start,
         on_estimate=_estimate_callback(on_step, group),
     )
-    pixels = _decoded(group, latents)
-    if not np.isfinite(pixels).all():
-        raise BadWeights(bundle.folder or Path(bundle.info.name), "its pictures are not all finite")
-    return pixels
+    return _decoded(group, latents)
+
+
+def _too_little_memory(prepared: PreparedGroup) -> TooLittleMemory:
+    """The error, with the number of pictures that fit: halves are tried until they do."""
+    release_memory()
+    group = prepared.group
+    width, height = group.items[0].condition.size
+    count = len(group.items)
+    halves = [count >> shift for shift in range(1, count.bit_length())]
+    fits = first_that_fits(
+        halves,
+        lambda part: _paint(prepared.first(part), None),
+    )
+    what = f"{counted(count, 'picture')} of {width} x {height} px at a time"
+    if fits is None:
+        remedy = "Not even one fits: use smaller tiles, another GPU or the CPU (--device cpu)."
+    else:
+        remedy = f"{fits} at a time fit: use --batch {fits}."
+    return too_little_memory(
+        group.bundle.device,
+        what,
+        remedy,
+    )
 
 
 def _decoded(group: Group, latents: Tensor) -> NDArray[np.float32]:

@@ -40,6 +40,7 @@ HistosynthError
     ├── NeedsExtra             an optional extra is not installed
     ├── NotWritable            an output path cannot be written
     │   └── FolderInUse            another run writes there
+    ├── TooLittleMemory        a GPU cannot hold what is computed at a time
     └── WorkerLost             worker processes died repeatedly
 
 Each error keeps its values as fields. Its text is two sentences: the problem and the remedy.
@@ -89,6 +90,7 @@ from .unavailable import (
     FolderInUse,
     NeedsExtra,
     NotWritable,
+    TooLittleMemory,
     UnavailableError,
     WorkerLost,
 )
@@ -129,6 +131,7 @@ __all__ = [
     "SizeMismatch",
     "SplitLeak",
     "StainNotFound",
+    "TooLittleMemory",
     "UnavailableError",
     "UnknownClasses",
     "UnknownLabel",

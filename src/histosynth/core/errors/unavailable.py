@@ -76,6 +76,37 @@ class NeedsExtra(UnavailableError):
         )
 
 
+class TooLittleMemory(UnavailableError):
+    """A GPU cannot hold what is computed at a time.
+
+    Attributes:
+        total: bytes of the GPU.
+        free: bytes of them that nothing else holds.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        total: int,
+        free: int,
+        remedy: str,
+    ) -> None:
+        self.what = what
+        self.total = total
+        self.free = free
+        super().__init__(
+            f"The GPU has {_in_gib(total)} GiB of memory, and {_in_gib(free)} GiB of them are "
+            f"free: too little for {what}.",
+            remedy,
+        )
+
+
+def _in_gib(count: int) -> str:
+    """Bytes as GiB, to a tenth."""
+    return f"{count / 2**30:.1f}"
+
+
 class WorkerLost(UnavailableError):
     """Worker processes, or the nodes that hold them, were lost and not replaced."""
 

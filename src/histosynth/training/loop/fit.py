@@ -26,6 +26,7 @@ from ...core.stopping import Stopped, WaitingStop, deferred_stop
 from ...core.synthetic import write_synthetic
 from ...core.tile import Pixels
 from ..recipes.loop import LoopPlan
+from .memory import too_little_memory_for
 from .microbatches import (
     Part,
     check_divisible,
@@ -127,6 +128,7 @@ def fit(
         NeedsExtra: the optimiser or a tracker is not installed.
         UnavailableError: another process failed.
         Stopped: a signal came, and the step that it came in is saved as a checkpoint.
+        TooLittleMemory: a GPU cannot hold a step.
     """
     device = _device_of(task)
     topology = join_processes(device)
@@ -291,8 +293,13 @@ def _backward(
         loss_of_part = next(losses)
         # what a network draws itself, for instance which features to drop, is of the step too
         torch.manual_seed(seed ^ part.index)
-        loss = loss_of_part()
-        state.backward(loss / len(session.parts))
+        try:
+            loss = loss_of_part()
+            state.backward(loss / len(session.parts))
+        except torch.OutOfMemoryError:
+            loss = None
+        if loss is None:  # here the traceback, which holds the tensors, is gone
+            raise too_little_memory_for(session.task, state.plan, session.topology.processes)
         found.append(loss.detach())
     return float(torch.stack(found).mean())
 
