@@ -55,6 +55,7 @@ WRITES_OF_ITS_OWN = {
     "core/own_files.py": "the temporary file of `atomic_write`",
     "core/store.py": "the functions themselves",
     "core/temporary.py": "the functions themselves",
+    "core/synthetic.py": "the temporary file of `atomic_write`",
     "encoders/weight_files.py": "the temporary file of `atomic_write`",
     "model/packing.py": "a temporary folder, moved to where nothing is",
     "preparation/fetch/record.py": "gives a part its name, and follows no link",

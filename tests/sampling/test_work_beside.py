@@ -13,6 +13,7 @@ import histosynth as hs
 from histosynth.core.errors import BadWeights
 from histosynth.sampling import batches
 from histosynth.sampling.grain_search import DeviceGrainSearch
+from histosynth.sampling.work import encode_pictures
 from histosynth.tissue.grain_patches import GrainPatches
 
 NUCLEI = [hs.draw_layout((128, 128), mpp=0.5, seed=seed) for seed in range(3)]
@@ -81,3 +82,33 @@ def test_an_error_beside_reaches_the_caller(monkeypatch: pytest.MonkeyPatch):
         hs.synthesize(NUCLEI, bundle=bundle, steps=2, batch=1)
     names = [each.name for each in threading.enumerate()]
     assert "histosynth-ahead" not in names
+
+
+@pytest.mark.parametrize("is_free", [False, True])
+def test_pictures_are_encoded_in_their_order(monkeypatch: pytest.MonkeyPatch, is_free: bool):
+    monkeypatch.setattr("histosynth.sampling.work.leaves_cpu_free", lambda device: is_free)
+    names: set[str] = set()
+
+    def encode(number: int) -> bytes:
+        names.add(threading.current_thread().name)
+        return str(number).encode()
+
+    found = list(encode_pictures(iter(range(100)), encode, torch.device("cpu")))
+    assert found == [(number, str(number).encode()) for number in range(100)]
+    assert (threading.main_thread().name in names) != is_free
+
+
+@pytest.mark.parametrize("is_free", [False, True])
+def test_pictures_before_an_error_are_kept(monkeypatch: pytest.MonkeyPatch, is_free: bool):
+    monkeypatch.setattr("histosynth.sampling.work.leaves_cpu_free", lambda device: is_free)
+
+    def pictures():
+        yield from range(3)
+        raise KeyboardInterrupt
+
+    found = []
+    encoded = encode_pictures(pictures(), lambda number: b"", torch.device("cpu"))
+    with pytest.raises(KeyboardInterrupt):
+        for number, _ in encoded:
+            found.append(number)
+    assert found == [0, 1, 2]

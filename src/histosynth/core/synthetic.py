@@ -154,6 +154,8 @@ def write_synthetic(
     pixels: Pixels,
     recipe: dict[str, Any],
     own: OwnFiles | None = None,
+    *,
+    png: bytes | None = None,
 ) -> None:
     """Write pixels with XMP (`DigitalSourceType` = trainedAlgorithmicMedia) and their recipe.
 
@@ -162,6 +164,7 @@ def write_synthetic(
         pixels: (H, W, 3) uint8 RGB.
         recipe: plain values; `mpp` becomes the file's resolution, `extent` is "tile" or "mask".
         own: records it, and refuses to replace a file of the user; None: any file is replaced.
+        png: bytes of a `.png` that `png_bytes` has given already.
 
     Raises:
         BadOption: another suffix. JPEG would change pixels.
@@ -176,7 +179,10 @@ def write_synthetic(
         )
     writing = own.writing(own.name_of(path)) if own else atomic_write(path)
     with writing as temporary:
-        _save(Image.fromarray(pixels), temporary, recipe)
+        if png is not None and suffix == ".png":
+            temporary.write_bytes(png)
+        else:
+            _save(Image.fromarray(pixels), temporary, recipe)
 
 
 def png_bytes(pixels: Pixels, recipe: dict[str, Any]) -> bytes:

@@ -16,6 +16,7 @@ from ..core.outcome import Outcome
 from ..core.pairing import list_files
 from ..core.progress import ProgressCallback
 from ..core.seeds import check_seed
+from ..core.synthetic import Synthetic, png_bytes
 from ..model.bundle import Bundle
 from ..model.opening import open_bundle
 from ..sampling import files
@@ -28,6 +29,7 @@ from ..sampling.synthesize import synthesize
 from ..sampling.tile_plans import MAX_DRAWN, FilePlanner, TilePlan, drawn_plans, layouts_for
 from ..sampling.tile_rows import TileSetRun, check_file_names, file_names
 from ..sampling.tile_sizes import TileSize
+from ..sampling.work import encode_pictures
 from ..tissue.appearance import Appearance
 from ..tissue.reference import ReferenceNotes
 
@@ -171,8 +173,15 @@ def synthesize_files(
             facts = plans[index].facts
             return store.is_finished(index, variant, lambda: describe() | facts)
 
+        def with_facts(
+            sampled: tuple[int, int, Synthetic],
+        ) -> tuple[int, int, Synthetic]:
+            index, _, picture = sampled
+            picture.recipe.update(plans[index].facts)
+            return sampled
+
         try:
-            for index, variant, picture in synthesize(
+            pictures = synthesize(
                 opened,
                 [plan.condition for plan in plans],
                 [plan.appearance for plan in plans],
@@ -182,9 +191,18 @@ def synthesize_files(
                 batch=options.batch,
                 on_progress=on_progress,
                 is_finished=is_finished,
+            )
+            for (index, variant, picture), png in encode_pictures(
+                map(with_facts, pictures),
+                lambda sampled: png_bytes(sampled[2].pixels, sampled[2].recipe),
+                opened.device,
             ):
-                picture.recipe.update(plans[index].facts)
-                store.save(index, variant, picture)
+                store.save(
+                    index,
+                    variant,
+                    picture,
+                    png,
+                )
         finally:  # stopped runs keep what they finished
             store.finish()
         store.note_finished()

@@ -94,13 +94,19 @@ class PictureRun:
         self._count()
         return True
 
-    def save(self, target: Path, picture: Synthetic) -> None:
-        """Save a picture that was sampled."""
+    def save(
+        self,
+        target: Path,
+        picture: Synthetic,
+        png: bytes | None = None,
+    ) -> None:
+        """Save a picture that was sampled; `png` if it is encoded already."""
         write_synthetic(
             target,
             picture.pixels,
             picture.recipe,
             self.own,
+            png=png,
         )
         self.outcome.written.append(target)
         self._count()

@@ -66,11 +66,14 @@ class PictureResults:
         index: int,
         variant: int,
         picture: Synthetic,
+        png: bytes,
     ) -> None:
-        """Write a picture that was sampled; its labels first, so that it is never without."""
+        """Write a picture that was sampled, as `png_bytes` encoded it; its labels first, so that it
+        is never without.
+        """
         target = self._targets[index, variant]
         self._labels.write(target.name)
-        self._pictures.save(target, picture)
+        self._pictures.save(target, picture, png)
         self._recipes.add(target.name, picture.recipe)
 
     def finish(self) -> None:

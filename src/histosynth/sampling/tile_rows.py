@@ -13,7 +13,7 @@ from ..core.geometry import Box
 from ..core.marking import recipe_text
 from ..core.outcome import Outcome
 from ..core.own_files import OwnFiles
-from ..core.synthetic import Synthetic, png_bytes
+from ..core.synthetic import Synthetic
 from ..core.tile import TileRef
 from ..core.tileset import Row, parquet_files, read_all_rows, write_rows_into
 from ..preparation.patients import patient_of_synthetic
@@ -108,11 +108,14 @@ class TileSetRun:
         index: int,
         variant: int,
         picture: Synthetic,
+        png: bytes,
     ) -> None:
-        """Add a tile that was sampled; its file is written as soon as it is whole."""
+        """Add a tile that was sampled, as `png_bytes` encoded it; its file is written as soon as it
+        is whole.
+        """
         file = self._file(index, variant)
         file.is_changed = True
-        self._take(file, variant, self._row(index, variant, picture))
+        self._take(file, variant, self._row(index, variant, picture, png))
 
     def finish(self) -> None:
         """Write files that lack tiles, since the run was stopped."""
@@ -129,6 +132,7 @@ class TileSetRun:
         index: int,
         variant: int,
         picture: Synthetic,
+        png: bytes,
     ) -> Row:
         condition = picture.condition
         slide = f"{self.plans[index].stem}_{variant}"
@@ -137,7 +141,7 @@ class TileSetRun:
         return Row(
             TileRef(slide, self._patients[index], box, mpp),
             label=self.label,
-            image=png_bytes(picture.pixels, picture.recipe),
+            image=png,
             nuclei=condition.nuclei,
             recipe=recipe_text(picture.recipe),
         )

@@ -8,8 +8,9 @@ while they compute. On a CPU the networks use all cores already.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -60,13 +61,60 @@ def work_around(bundle: Bundle, *, in_turn: bool = False) -> Iterator[Work]:
     nearest = None
     if bundle.grain is not None:
         nearest = DeviceGrainSearch(bundle.grain.patches, bundle.device)
-    threads = min(os.cpu_count() or 1, _MAX_THREADS)
-    with ThreadPoolExecutor(threads) as pool, ExitStack() as stack:
+    with ThreadPoolExecutor(_threads()) as pool, ExitStack() as stack:
         yield Work(
             pool.map,
             nearest,
             None if in_turn else stack,
         )
+
+
+def encode_pictures(
+    pictures: Iterator[_Item],
+    encode: Callable[[_Item], bytes],
+    device: torch.device,
+) -> Iterator[tuple[_Item, bytes]]:
+    """Pictures in their order, each with its file's bytes; encoded by threads beside a GPU.
+
+    Those that are complete come even where an error ends the pictures; it is raised after them.
+
+    Args:
+        pictures: in any form.
+        encode: one of them.
+        device: of the networks.
+    """
+    if not leaves_cpu_free(device):
+        for picture in pictures:
+            yield picture, encode(picture)
+        return
+    threads = _threads()
+    waiting: deque[tuple[_Item, Future[bytes]]] = deque()
+    failure: BaseException | None = None
+    with ThreadPoolExecutor(threads) as pool:
+        while failure is None:
+            try:
+                picture = next(pictures)
+            except StopIteration:
+                break
+            except BaseException as error:  # noqa: BLE001 - raised again after what is complete
+                failure = error
+            else:
+                waiting.append((picture, pool.submit(encode, picture)))
+                if len(waiting) > 2 * threads:
+                    yield _finished(waiting)
+        while waiting:
+            yield _finished(waiting)
+    if failure is not None:
+        raise failure
+
+
+def _finished(waiting: deque[tuple[_Item, Future[bytes]]]) -> tuple[_Item, bytes]:
+    picture, encoded = waiting.popleft()
+    return picture, encoded.result()
+
+
+def _threads() -> int:
+    return min(os.cpu_count() or 1, _MAX_THREADS)
 
 
 def leaves_cpu_free(device: torch.device) -> bool:
