@@ -43,10 +43,12 @@ _MODULE_OF = {
     "draw_mask": "tissue.masks",
     "draw_layout": "tissue.layout",
     "evaluate": "pipeline.evaluate",
+    "export_onnx": "pipeline.export_onnx",
     "find_empty": "tissue.empty",
     "find_orientation": "tissue.orientation",
     "measure_appearance": "tissue.appearance",
     "open_bundle": "model.opening",
+    "open_onnx": "model.onnx_model",
     "prepare": "pipeline.prepare",
     "read_mask": "core.images",
     "read_nuclei": "annotation.nuclei_files",
@@ -70,9 +72,11 @@ if TYPE_CHECKING:
     from .core.tile import Tile, TileRef
     from .core.tileset import TileSet
     from .diffusers import HistosynthPipeline, NucleiT2IAdapter
+    from .model.onnx_model import open_onnx
     from .model.opening import open_bundle
     from .pipeline.complete import complete
     from .pipeline.evaluate import evaluate
+    from .pipeline.export_onnx import export_onnx
     from .pipeline.prepare import prepare
     from .pipeline.synthesize import synthesize
     from .pipeline.train import train

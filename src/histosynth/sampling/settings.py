@@ -106,12 +106,16 @@ def _allows_few_steps(bundle: Bundle, verb: Verb, options: SamplingOptions) -> b
 
 
 def default_settings(bundle: Bundle, verb: Verb) -> SamplingSettings:
-    """The bundle's own settings for a verb.
+    """The bundle's own settings for a verb."""
+    return adapter_settings(bundle, verb_adapter(bundle, verb))
+
+
+def adapter_settings(bundle: Bundle, name: str | None) -> SamplingSettings:
+    """The bundle's own settings for an adapter; None: for its base alone.
 
     An adapter into which guidance is distilled needs none: with it the default is 1.
     """
     info = bundle.info
-    name = verb_adapter(bundle, verb)
     adapter = None if name is None else bundle.adapters.get(name)
     is_distilled = adapter is not None and adapter.guidance is not None
     return SamplingSettings(

@@ -28,6 +28,7 @@ HistosynthError
 │   ├── AdapterMismatch        an adapter does not fit its base
 │   ├── BundleMismatch         a file of a bundle is not the one that its card names
 │   ├── FinerThanSlide         tiles finer than the scan of their slide
+│   ├── OnnxMismatch           a file of an ONNX export is not the one that it names
 │   ├── ResumeMismatch         a run folder holds another recipe
 │   ├── ScaleMismatch          a scale too far from that of the bundle
 │   ├── SizeMismatch           two arrays of one tile differ in size
@@ -77,6 +78,7 @@ from .mismatches import (
     BundleMismatch,
     FinerThanSlide,
     MismatchError,
+    OnnxMismatch,
     ResumeMismatch,
     ScaleMismatch,
     SizeMismatch,
@@ -126,6 +128,7 @@ __all__ = [
     "NoFiles",
     "NotRGB",
     "NotWritable",
+    "OnnxMismatch",
     "ResumeMismatch",
     "ScaleMismatch",
     "SizeMismatch",

@@ -101,6 +101,18 @@ class BundleMismatch(MismatchError):
         )
 
 
+class OnnxMismatch(MismatchError):
+    """A file of an ONNX export is not the one that its model.json names."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(
+            f"{path} does not belong to its ONNX export: {reason}.",
+            "Export the bundle again, into a new folder: histosynth export onnx.",
+        )
+
+
 class SplitLeak(MismatchError):
     """Patients are in more than one split."""
 
