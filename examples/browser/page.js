@@ -19,6 +19,11 @@ const NEAR_PX = 12;
 const FEW = 8;
 const DEFAULT_AREA_UM2 = 35;
 const MOST_UNDONE = 200;
+// optical density of a full dose of haematoxylin and of eosin in canonical stain
+const DYES = [
+  [1.044, 1.314, 0.648],
+  [0.24, 0.82, 0.52],
+];
 
 const byId = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
@@ -29,6 +34,7 @@ let info;
 let nuclei = [];
 let history = [];
 let tool = 0;
+let look = "";
 let cursor = { x: SIZE / 2, y: SIZE / 2, shown: false };
 let painted = null;
 let layoutNumber = -1;
@@ -243,6 +249,15 @@ function useLayout(number) {
   layoutNumber = number;
 }
 
+/** The layout to begin with: that in which the rarest class is the least rare. */
+function richestLayout() {
+  const least = info.layouts.map(({ class_ids: ids }) => {
+    const counts = info.classes.map((_, classId) => ids.filter((each) => each === classId).length);
+    return Math.min(...counts);
+  });
+  return least.indexOf(Math.max(...least));
+}
+
 function randomLayout() {
   const count = FEW * info.layouts.length;
   let number = layoutNumber;
@@ -256,14 +271,19 @@ function addOptions(select, names) {
   for (const name of names) select.add(new Option(name, name));
 }
 
-function addTool(value, name, colour, key) {
+function radio(group, name, checked, onChange) {
   const label = document.createElement("label");
   label.className = "tool";
   const input = document.createElement("input");
-  Object.assign(input, { type: "radio", name: "tool", checked: value === tool });
-  input.dataset.tool = value;
-  input.addEventListener("change", () => (tool = value));
+  Object.assign(input, { type: "radio", name: group, checked });
+  input.dataset[group] = name;
+  input.addEventListener("change", onChange);
   label.append(input);
+  return label;
+}
+
+function addTool(value, name, colour, key) {
+  const label = radio("tool", value, value === tool, () => (tool = value));
   if (colour) {
     const dot = document.createElement("span");
     dot.className = "dot";
@@ -274,6 +294,23 @@ function addTool(value, name, colour, key) {
   shown.textContent = key;
   label.append(name, shown);
   byId("tools").append(label);
+}
+
+/** The colours of the two dyes in a look, as a swatch. */
+function addLook({ name, scale }, number) {
+  const label = radio("look", name, name === look, () => (look = name));
+  label.title = name;
+  const [nuclear, ground] = DYES.map((dye) => {
+    const parts = dye.map((density, c) => Math.round(256 * Math.exp(-density / scale[c]) - 1));
+    return `rgb(${parts.join(" ")})`;
+  });
+  const swatch = document.createElement("span");
+  swatch.className = "swatch";
+  swatch.style.background = `linear-gradient(100deg, ${nuclear} 50%, ${ground} 50%)`;
+  const shown = document.createElement("small");
+  shown.textContent = number;
+  label.append(swatch, shown);
+  byId("looks").append(label);
 }
 
 function chooseTool(value) {
@@ -291,7 +328,9 @@ function showInfo() {
   classes.forEach((name, index) => addTool(index, name, colourOf(index), String(index + 1)));
   if (info.any_class) addTool(ANY_ID, "any class", colourOf(ANY_ID), "0");
   addTool(ERASE, "erase", "", "E");
-  addOptions(byId("look"), palette.map((each) => each.name));
+  const named = palette.find((each) => each.name === query.get("look"));
+  look = (named ?? palette[0]).name;
+  palette.forEach((each, index) => addLook(each, index + 1));
   addOptions(byId("label"), labels);
   byId("label-of").hidden = labels.length === 0;
   byId("grain-of").hidden = !info.grain;
@@ -306,7 +345,7 @@ function paint() {
   setState("painting");
   const request = {
     nuclei,
-    look: byId("look").value,
+    look,
     label: byId("label").value || null,
     seed: seedOf(),
     grain: byId("grain").checked,
@@ -435,11 +474,11 @@ async function start() {
   }
   showInfo();
   listen();
-  for (const name of ["seed", "look", "label"]) {
+  for (const name of ["seed", "label"]) {
     if (query.has(name)) byId(name).value = query.get(name);
   }
   byId("grain").checked = query.get("grain") !== "0";
-  if (info.layouts.length) useLayout(Number(query.get("layout") ?? 0));
+  if (info.layouts.length) useLayout(Number(query.get("layout") ?? richestLayout()));
   history = [];
   draw();
   worker.postMessage({

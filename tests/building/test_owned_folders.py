@@ -19,6 +19,7 @@ OWNERS = {
     "complete": ("pipeline/complete_files.py", "complete_files"),
     "demo": ("pipeline/demo.py", "run_demo"),
     "evaluate": ("evaluation/__init__.py", "evaluate"),
+    "export onnx": ("pipeline/export_onnx.py", "export_onnx"),
     "prepare agreement": ("pipeline/agreement.py", "compare_annotators"),
     "prepare fetch": ("preparation/fetch/project.py", "fetch_project"),
     "prepare nuclei": ("preparation/files.py", "find_nuclei_files"),

@@ -86,6 +86,7 @@ CHECKED_IN = {
     "test_prepare_inspect.py": ("prepare inspect",),
     "test_bundle_cli.py": ("bundle inspect", "bundle unpack", "bundle convert"),
     "test_bundle_sizes.py": ("bundle sizes",),
+    "test_export_onnx.py": ("export onnx",),
 }
 """Verbs whose tests read what `--json` prints through `check_json`."""
 

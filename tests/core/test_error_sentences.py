@@ -29,6 +29,7 @@ from histosynth.core.errors import (
     NoFiles,
     NotRGB,
     NotWritable,
+    OnnxMismatch,
     ResumeMismatch,
     ScaleMismatch,
     SizeMismatch,
@@ -266,6 +267,12 @@ MISMATCHES = [
         lambda: BundleMismatch(A, "its sha256 is another"),
         "a does not belong to its bundle: its sha256 is another.",
         "Get the bundle again.",
+        {"path": A, "reason": "its sha256 is another"},
+    ),
+    (
+        lambda: OnnxMismatch(A, "its sha256 is another"),
+        "a does not belong to its ONNX export: its sha256 is another.",
+        "Export the bundle again, into a new folder: histosynth export onnx.",
         {"path": A, "reason": "its sha256 is another"},
     ),
     (

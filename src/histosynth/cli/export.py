@@ -32,7 +32,7 @@ def onnx(
     ],
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="[BUNDLE]", help="Bundle folder (default: the compact bundle)."),
+        typer.Argument(metavar="BUNDLE", help="Bundle folder (default: the compact bundle)."),
     ] = None,
     adapter: Annotated[
         str,

@@ -33,7 +33,7 @@ ONNX_OPSET = 20
 _ROWS = 2
 _COLUMNS = 3
 """Cells of the grid in the traced example: unlike, so that no side is taken for the other."""
-_LOGGERS = ("torch.onnx", "torch.export", "onnxscript")
+_LOGGERS = ("torch.onnx", "torch.export", "torch.__trace", "onnxscript")
 _SMALL = 256
 """Numbers of a tensor below which it stays float32."""
 _EXAMPLE_SEED = 0

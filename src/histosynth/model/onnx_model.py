@@ -15,10 +15,19 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Float32Array
-from ..core.errors import NeedsExtra, OnnxMismatch, SizeMismatch, UnknownClasses, first_line
+from ..core.errors import (
+    BadOption,
+    NeedsExtra,
+    OnnxMismatch,
+    SizeMismatch,
+    UnknownClasses,
+    UnknownLabel,
+    first_line,
+)
 from ..core.geometry import check_size
 from ..core.nuclei import Nuclei
 from .autoencoder import FACTOR
+from .info import PaletteEntry
 from .onnx_info import (
     DECODER_FILE,
     DENOISER_FILE,
@@ -76,6 +85,7 @@ class OnnxModel:
 
         Raises:
             BadSize, UnknownClasses: the nuclei do not fit the model.
+            BadOption, UnknownLabel: there is no such look or label.
             SizeMismatch: the noise is of another shape.
         """
         self._check(nuclei, noise)
@@ -160,11 +170,21 @@ class OnnxModel:
         estimate: Float32Array = self.sessions[DENOISER_FILE].run(None, inputs)[0]
         return estimate
 
+    def _look(self, name: str | None) -> PaletteEntry:
+        """The palette's entry of that name; None: its first."""
+        palette = {entry.name: entry for entry in self.info.palette}
+        if name is None:
+            return self.info.palette[0]
+        if name not in palette:
+            raise BadOption("the look", name, f"one of {', '.join(palette)}")
+        return palette[name]
+
     def _style(self, look: str | None, label: str | None) -> Float32Array:
         """(1, S + 1 + L), see `conditioning.style_vector`."""
         info = self.info
-        looks = {entry.name: entry for entry in info.palette}
-        entry = info.palette[0] if look is None else looks[look]
+        entry = self._look(look)
+        if label is not None and label not in info.labels:
+            raise UnknownLabel(label, info.labels)
         mean = np.array(info.style_mean, np.float32)
         std = np.array(info.style_std, np.float32)
         numbers = (np.array(entry.style, np.float32) - mean) / std

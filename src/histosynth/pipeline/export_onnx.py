@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..model.onnx_info import ExportedGrain, ExportedLayout, OnnxInfo, SolverPlan
 
 LAYOUT_SIZE = (256, 256)
-_LAYOUTS = 24
+_LAYOUTS = 12
 _LEAST_NUCLEI = 40
 _MAX_DRAWN = 200
 _COORDINATE_DIGITS = 2
