@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 REAL   ?= $(wildcard ../shared/data/brca-m2c)
 
-.PHONY: help setup demo test notebooks wheel test-all coverage readers mutate hostile check format docs site bench sbom clean
+.PHONY: help setup demo test notebooks wheel test-all coverage browser readers mutate hostile check format docs site bench sbom clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -34,6 +34,12 @@ test-all: $(STAMP) ## the slow ones too
 
 coverage: $(STAMP) ## the tests with branch coverage: a table, and htmlcov/index.html
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=html
+
+browser: $(STAMP)  ## the page of examples/browser in headless Chromium, with onnxruntime-web from npm (minutes)
+	set -e; folder=$$(mktemp -d); \
+	(cd $$folder; npm pack --silent onnxruntime-web@1.30.0 > packed; tar -xzf onnxruntime-web-1.30.0.tgz); \
+	HISTOSYNTH_ORT_WEB=$$folder/package/dist $(BIN)/python -m pytest -rs tests/examples/test_browser_page.py; \
+	rm -rf $$folder
 
 readers: $(STAMP)  ## a tile set opened with the oldest and the newest promised Hugging Face datasets, DuckDB, Polars
 	set -e; folder=$$(mktemp -d); $(BIN)/python tests/readers/write_set.py $$folder/set; \
