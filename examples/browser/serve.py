@@ -17,6 +17,14 @@ from urllib.parse import unquote, urlsplit
 PAGE = Path(__file__).parent
 SHOWN = (".html", ".js")
 """Files of the page itself."""
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".mjs": "text/javascript",
+    ".wasm": "application/wasm",
+    "": "application/octet-stream",
+}
 HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
@@ -29,14 +37,7 @@ HEADERS = {
 class Handler(SimpleHTTPRequestHandler):
     """Files of three folders: `/` the page, `/model/` the export, `/runtime/` onnxruntime-web."""
 
-    extensions_map = {
-        ".html": "text/html; charset=utf-8",
-        ".js": "text/javascript",
-        ".json": "application/json",
-        ".mjs": "text/javascript",
-        ".wasm": "application/wasm",
-        "": "application/octet-stream",
-    }
+    extensions_map = TYPES
 
     def __init__(self, *arguments, folders: dict[str, Path], **options) -> None:
         self.folders = folders

@@ -29,11 +29,18 @@ from histosynth.core.errors import (
 )
 from histosynth.core.store import sha256_of
 from histosynth.model import onnx_graphs
-from histosynth.model.adapters import AdapterInfo, adapter_parameters, add_adapter, base_sha256
+from histosynth.model.adapters import (
+    AdapterInfo,
+    FewSteps,
+    adapter_parameters,
+    add_adapter,
+    base_sha256,
+)
 from histosynth.model.conditioning import style_length
 from histosynth.model.families.compact import build_unet
 from histosynth.model.parts import save_part
 from histosynth.model.structure import StructureEncoder, with_shapes
+from histosynth.pipeline import export_onnx
 from histosynth.sampling.provenance import condition_key
 from histosynth.sampling.solvers import item_generator, item_noise
 from histosynth.testing import tiny_bundle
@@ -233,6 +240,21 @@ def random_inputs():
     return inputs | {"time": np.array([0.4], np.float32)}
 
 
+def test_an_adapter_of_few_steps_is_taken_with_its_steps(source, tmp_path):
+    folder = shutil.copytree(source, tmp_path / "bundle")
+    bundle = hs.open_bundle(folder, device="cpu", dtype="fp32")
+    learnt = FewSteps(2, "global", bundle.adapter_sha256["global"])
+    name = "global-few-steps"
+    add_adapter(bundle.unet, name, rank=2, alpha=2.0, targets=("to_q",))
+    info = replace(bundle.adapters["global"], name=name, targets=("to_q",), few_steps=learnt)
+    bundle.save_adapter(info, folder / "adapters" / name)
+    merged, used, plan = export_onnx._opened(folder, "global")
+    assert used == name
+    assert (plan.solver, [call.time for call in plan.calls]) == ("euler", [1.0, 0.5])
+    assert {call.guidance for call in plan.calls} == {1.0}
+    assert merged.sizes == (SIZES,) * 3
+
+
 # what is refused
 
 
@@ -250,7 +272,7 @@ def test_a_file_of_another_bundle_is_refused(exported):
 def test_a_damaged_file_is_refused(exported):
     path = exported / "structure.onnx"
     path.write_bytes(path.read_bytes()[:-5] + b"abcde")
-    with pytest.raises(OnnxMismatch, match="structure.onnx.*its sha256 begins"):
+    with pytest.raises(OnnxMismatch, match=r"structure\.onnx.*its sha256 begins"):
         hs.open_onnx(exported)
 
 
@@ -296,7 +318,7 @@ def test_a_folder_without_its_card_is_refused(exported, text):
     path.unlink()
     if text is not None:
         path.write_text(text)
-    with pytest.raises(OnnxMismatch, match="model.json"):
+    with pytest.raises(OnnxMismatch, match=r"model\.json"):
         hs.open_onnx(exported)
 
 

@@ -1,4 +1,4 @@
-"""The page in a headless Chromium: it paints what the program paints, and refuses what is of others.
+"""The page in a headless Chromium: it paints what the program paints, and refuses files of others.
 
 `make browser` fetches onnxruntime-web and runs it.
 """

@@ -133,7 +133,7 @@ class _GrainStep(nn.Module):
     def __init__(self, patches: GrainPatches) -> None:
         super().__init__()
         self.count = len(patches)
-        looks = patches.posed_looks().astype(np.int8)
+        looks = patches.posed_looks[:-1].astype(np.int8)
         self.register_buffer("posed_looks", torch.from_numpy(looks))
         self.register_buffer("patches", torch.from_numpy(patches.lost.astype(np.int8)))
 
@@ -261,7 +261,7 @@ def _with_plain_norms(network: _Network) -> _Network:
     plain = copy.deepcopy(network)
     for module in plain.modules():
         if type(module) is ItemGroupNorm:
-            module.__class__ = nn.GroupNorm
+            module.__class__ = nn.GroupNorm  # type: ignore[assignment]
     return plain
 
 

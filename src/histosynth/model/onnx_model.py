@@ -203,8 +203,8 @@ def open_onnx(folder: Path | str, *, threads: int = 0) -> OnnxModel:
 
     Raises:
         NeedsExtra: onnxruntime is not installed.
-        OnnxMismatch: a file is missing, cannot be loaded, or is not the one that `model.json` names,
-            such as one of another bundle.
+        OnnxMismatch: a file is missing, cannot be loaded, or is not the one that `model.json`
+            names, such as one of another bundle.
     """
     try:
         import onnxruntime

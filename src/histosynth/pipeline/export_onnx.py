@@ -12,7 +12,7 @@ from ..core.folder_lock import share_folder
 from ..core.paths import real_path
 from ..core.progress import ProgressCallback, ignore_progress
 from ..core.shipped import COMPACT
-from ..core.store import digest, json_text
+from ..core.store import json_text
 from ..core.version import __version__
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _metadata(bundle: Bundle) -> dict[str, str]:
 
     return {
         "bundle": bundle.info.name,
-        "bundle_sha256": digest(asdict(bundle.info)),
+        "bundle_sha256": bundle.info.sha256,
         "histosynth": __version__,
         "licence": bundle.info.licence,
         "notice": ONNX_NOTICE,
@@ -173,7 +173,7 @@ def _info_of(
     info = bundle.info
     exported = ExportedBundle(
         info.name,
-        digest(asdict(info)),
+        info.sha256,
         info.licence,
         info.data,
     )

@@ -144,10 +144,6 @@ class GrainPatches:
             chosen[rows] = closeness.argmax(axis=1)
         return chosen
 
-    def posed_looks(self) -> Float32Array:
-        """(36, 8 N) looks in all poses: column `pose * N + patch`."""
-        return self._posed_looks[:-1]
-
     @cached_property
     def posed_looks(self) -> Float32Array:
         """(37, 8 N) looks in all poses, and half of the sum of their squares."""
