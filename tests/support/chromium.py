@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import select
@@ -70,8 +71,13 @@ class Chromium:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(20)
+        self._session = None
+        with contextlib.suppress(OSError, RuntimeError):  # it may have ended by itself
+            self.command("Browser.close")
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
         os.close(self._out)
         os.close(self._in)
 
@@ -148,10 +154,10 @@ class Chromium:
 
     def click(self, x: float, y: float, button: str = "left") -> None:
         """Click at a place of the window."""
-        for kind in ("mousePressed", "mouseReleased"):
+        for event in ("mousePressed", "mouseReleased"):
             self.command(
                 "Input.dispatchMouseEvent",
-                type=kind,
+                type=event,
                 x=x,
                 y=y,
                 button=button,
