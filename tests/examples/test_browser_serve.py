@@ -79,7 +79,7 @@ def test_nothing_else_is_given_out(get, path, capfd):
     status, headers, body = get(path)
     assert status == 404
     assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
-    assert b"no" != body
+    assert body != b"no"
     capfd.readouterr()
 
 
