@@ -24,6 +24,7 @@ from histosynth.core.errors import (
     NeedsExtra,
     NotWritable,
     OnnxMismatch,
+    ScaleMismatch,
     SizeMismatch,
     UnknownClasses,
 )
@@ -169,7 +170,7 @@ def test_a_whole_tile_is_the_bundles_own(exported, source):
     assert painted.shape == (128, 144, 3)
     assert np.abs(painted - tile.pixels).max() <= 1
     assert painted.std() > 5
-    other = model.paint(nuclei, noise, label="breast", look="stain-3")
+    other = model.paint(nuclei, noise, label="breast", appearance="stain-3")
     assert np.abs(painted - other).max() > 1
 
 
@@ -303,6 +304,8 @@ def change_info(folder, change):
         (lambda info: info["hashes"].update({"../a": "b"}), "leads out of the folder"),
         (lambda info: info["hashes"].update({"more.onnx": "b"}), "it is missing"),
         (lambda info: info.update(colour="red"), "colour"),
+        (lambda info: info.update(mpp=0), "mpp must be above 0"),
+        (lambda info: info["style_std"].pop(), "styles need a mean"),
     ],
 )
 def test_impossible_values_are_refused(exported, change, reason):
@@ -331,8 +334,12 @@ def test_nuclei_and_noise_that_do_not_fit_are_refused(exported):
         model.paint(nuclei_of((100, 128)), noise)
     with pytest.raises(UnknownClasses):
         model.paint(hs.Nuclei.none(SIZE, 0.5, ("tumour",)), noise)
+    with pytest.raises(UnknownClasses, match="any"):
+        model.paint(replace(nuclei_of(), class_ids=np.full(30, 255, np.uint8)), noise)
+    with pytest.raises(ScaleMismatch):
+        model.paint(replace(nuclei_of(), mpp=0.25), noise)
     with pytest.raises(BadOption, match="stain-1, stain-2"):
-        model.paint(nuclei_of(), noise, look="blue")
+        model.paint(nuclei_of(), noise, appearance="blue")
     with pytest.raises(hs.HistosynthError, match="Unknown label"):
         model.paint(nuclei_of(), noise, label="lung")
 

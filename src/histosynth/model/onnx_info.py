@@ -100,7 +100,7 @@ class ExportedBundle:
 
 @dataclass(frozen=True)
 class ExportedGrain:
-    """How strong grain is in the looks of the palette.
+    """How strong grain is in the appearances of the palette.
 
     Attributes:
         strength: (3,) standard deviation of red, green and blue, grey levels.
@@ -141,6 +141,7 @@ class OnnxInfo:
         weights: number type that weights are stored in; all sums are float32.
         mpp: scale, micrometres per pixel.
         classes: nucleus classes, in channel order.
+        mpp_tolerance: largest share by which the scale of nuclei may differ.
         any_class: whether nuclei of class `any` are known.
         labels: of tissue, in channel order.
         least_px: smallest side of a tile.
@@ -151,11 +152,11 @@ class OnnxInfo:
         style_mean: per style number.
         style_std: per style number.
         max_style_sd: standardised style numbers are cut here.
-        palette: looks; the first is the default.
+        palette: appearances; the first is the default.
         plan: of the solver.
         size_levels: levels of the quantiles of sizes.
         sizes: of nuclei by class, which are drawn for those that have none; empty: none is drawn.
-        grain: of the looks; absent: the bundle knows none.
+        grain: of the appearances; absent: the bundle knows none.
         layout_px: side of the layouts' tiles.
         layouts: examples to begin with.
         histosynth: version that wrote the file.
@@ -179,6 +180,7 @@ class OnnxInfo:
     most_px: int
     multiple_px: int
     adapter: str | None = None
+    mpp_tolerance: float = 0.2
     any_class: bool = False
     labels: tuple[str, ...] = ()
     size_levels: tuple[float, ...] = ()
@@ -198,6 +200,12 @@ class OnnxInfo:
             raise ValueError(f"hashes names no {missing[0]}")
         if not self.classes or not self.palette:
             raise ValueError("there must be classes and a palette")
+        if not 0 < self.mpp < math.inf or not 0 <= self.mpp_tolerance <= 1:
+            raise ValueError("mpp must be above 0, and mpp_tolerance from 0 to 1")
+        lengths = {len(self.style_mean), len(self.style_std)}
+        lengths |= {len(entry.style) for entry in self.palette}
+        if len(lengths) > 1 or not all(self.style_std):
+            raise ValueError("styles need a mean, a positive std and a number of each entry")
 
 
 def read_onnx_info(folder: Path) -> OnnxInfo:

@@ -19,13 +19,14 @@ from ..core.errors import (
     BadOption,
     NeedsExtra,
     OnnxMismatch,
+    ScaleMismatch,
     SizeMismatch,
     UnknownClasses,
     UnknownLabel,
     first_line,
 )
 from ..core.geometry import check_size
-from ..core.nuclei import Nuclei
+from ..core.nuclei import ANY, ANY_CLASS, Nuclei
 from .autoencoder import FACTOR
 from .info import PaletteEntry
 from .onnx_info import (
@@ -67,7 +68,7 @@ class OnnxModel:
         nuclei: Nuclei,
         noise: Float32Array,
         *,
-        look: str | None = None,
+        appearance: str | None = None,
         label: str | None = None,
     ) -> Float32Array:
         """A whole tile in canonical stain, without grain.
@@ -77,20 +78,20 @@ class OnnxModel:
         Args:
             nuclei: of the tile; their size is the tile's.
             noise: (C, h, w) unit normal, of `noise_shape`.
-            look: name in the palette, which gives the style; None: the first.
+            appearance: name in the palette, which gives the style; None: the first.
             label: one of the labels.
 
         Returns:
             (H, W, 3) float32 in [0, 255].
 
         Raises:
-            BadSize, UnknownClasses: the nuclei do not fit the model.
-            BadOption, UnknownLabel: there is no such look or label.
+            BadSize, UnknownClasses, ScaleMismatch: the nuclei do not fit the model.
+            BadOption, UnknownLabel: there is no such appearance or label.
             SizeMismatch: the noise is of another shape.
         """
         self._check(nuclei, noise)
         maps = self._maps(nuclei)
-        style = self._style(look, label)
+        style = self._style(appearance, label)
         with_nuclei = self._features(maps)
         without_nuclei: Features = {}
         if any(call.guidance != 1 for call in self.info.plan.calls):
@@ -126,6 +127,11 @@ class OnnxModel:
         )
         if nuclei.classes != info.classes:
             raise UnknownClasses(nuclei.classes, info.classes)
+        if not info.any_class and (nuclei.class_ids == ANY_CLASS).any():
+            raise UnknownClasses([ANY], info.classes)
+        log_ratio = abs(np.log(nuclei.mpp / info.mpp))
+        if not log_ratio <= np.log(1 + info.mpp_tolerance):
+            raise ScaleMismatch(nuclei.mpp, info.mpp, info.mpp_tolerance)
         channels, rows, columns = self.noise_shape(nuclei.size)
         if noise.shape != (channels, rows, columns):
             got = (noise.shape[-1], noise.shape[-2])
@@ -170,19 +176,19 @@ class OnnxModel:
         estimate: Float32Array = self.sessions[DENOISER_FILE].run(None, inputs)[0]
         return estimate
 
-    def _look(self, name: str | None) -> PaletteEntry:
+    def _entry(self, name: str | None) -> PaletteEntry:
         """The palette's entry of that name; None: its first."""
         palette = {entry.name: entry for entry in self.info.palette}
         if name is None:
             return self.info.palette[0]
         if name not in palette:
-            raise BadOption("the look", name, f"one of {', '.join(palette)}")
+            raise BadOption("the appearance", name, f"one of {', '.join(palette)}")
         return palette[name]
 
-    def _style(self, look: str | None, label: str | None) -> Float32Array:
+    def _style(self, appearance: str | None, label: str | None) -> Float32Array:
         """(1, S + 1 + L), see `conditioning.style_vector`."""
         info = self.info
-        entry = self._look(look)
+        entry = self._entry(appearance)
         if label is not None and label not in info.labels:
             raise UnknownLabel(label, info.labels)
         mean = np.array(info.style_mean, np.float32)

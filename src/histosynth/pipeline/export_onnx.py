@@ -39,8 +39,8 @@ def export_onnx(
 
     Graphs: the structure encoder, one step of the denoiser with an adapter merged in, the decoder,
     and the grain if the bundle knows it. `model.json` holds what else a program needs to paint a
-    whole tile: looks, sizes of nuclei and the coefficients of the solver. Each graph is run once in
-    onnxruntime and compared with torch.
+    whole tile: appearances, sizes of nuclei and the coefficients of the solver. Each graph is run
+    once in onnxruntime and compared with torch.
 
     Args:
         bundle: folder; None: the compact one.
@@ -185,6 +185,7 @@ def _info_of(
         mpp=info.mpp,
         classes=info.classes,
         any_class=info.any_class,
+        mpp_tolerance=info.mpp_tolerance,
         labels=info.labels,
         least_px=info.least_px,
         most_px=info.most_px,
@@ -206,7 +207,7 @@ def _info_of(
 
 
 def _grain(bundle: Bundle) -> ExportedGrain | None:
-    """Of looks whose noise is not known, as those of a palette."""
+    """Of appearances whose noise is not known, as those of a palette."""
     from ..model.onnx_info import ExportedGrain
 
     if bundle.grain is None:
