@@ -200,6 +200,14 @@ class OnnxInfo:
             raise ValueError(f"hashes names no {missing[0]}")
         if not self.classes or not self.palette:
             raise ValueError("there must be classes and a palette")
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        """Refuse scales and styles that no model has.
+
+        Raises:
+            ValueError: naming them.
+        """
         if not 0 < self.mpp < math.inf or not 0 <= self.mpp_tolerance <= 1:
             raise ValueError("mpp must be above 0, and mpp_tolerance from 0 to 1")
         lengths = {len(self.style_mean), len(self.style_std)}
