@@ -30,8 +30,8 @@ Nucleus classes: {classes}. {any_class}Labels: {labels}.
 Default: {steps} steps of {solver}, guidance {guidance:g}
 at noise levels {span_low:g} to {span_high:g} (1 is all noise).
 That guidance is for the base without an adapter; an adapter that has learnt guidance uses none.
-Weights are float16 safetensors; their sha256 and those of the networks' `config.json` are in
-`bundle.json` and are checked on loading.
+{few_steps}Weights are float16 safetensors; their sha256 and those of the networks'
+`config.json` are in `bundle.json` and are checked on loading.
 {adapter_use}
 ## Trained on
 
@@ -68,6 +68,7 @@ def write_card(
     info: BundleInfo,
     sizes: Mapping[str, int],
     measured: str,
+    few_steps: Mapping[str, int] | None = None,
 ) -> str:
     """The card's text.
 
@@ -75,6 +76,7 @@ def write_card(
         info: `bundle.json`.
         sizes: parameters of each part.
         measured: Markdown of what was measured, on what, with n and intervals.
+        few_steps: steps of each adapter that has learnt few of them, by its name.
     """
     parts = []
     for name, count in sizes.items():
@@ -97,12 +99,22 @@ def write_card(
         guidance=info.guidance,
         span_low=span_low,
         span_high=span_high,
+        few_steps=_few_steps_lines(few_steps or {}),
         data=data_list(info),
         measured=measured or "Nothing yet.",
         grain=_GRAIN if info.grain else "",
         licence=escaped_markdown(info.licence),
         licence_id=front_matter_text(info.licence.lower()),
     )
+
+
+def _few_steps_lines(few_steps: Mapping[str, int]) -> str:
+    lines = [
+        f"The adapter {markdown_code(name)} samples in {steps} steps: it is taken where steps, "
+        "solver and guidance\nare left to the bundle.\n"
+        for name, steps in few_steps.items()
+    ]
+    return "".join(lines)
 
 
 def data_list(info: BundleInfo) -> str:

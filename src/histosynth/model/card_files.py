@@ -11,6 +11,7 @@ from ..core.errors import InputError
 from ..core.markdown import escaped_markdown, markdown_code
 from ..core.plain_files import read_plain_text
 from ..tensors.header import count_numbers, read_tensor_header
+from .adapters import ADAPTER_FILE, read_adapter
 from .card import data_list, write_card
 from .info import BundleInfo, adapter_folders
 
@@ -50,6 +51,7 @@ def rewrite_card(
         info,
         network_sizes(folder),
         measured or before.get("Measured", ""),
+        _few_steps(folder),
     )
     sections = _sections(text)
     sections["Trained on"] = _trained_on(info, before.get("Trained on", ""))
@@ -59,6 +61,16 @@ def rewrite_card(
     for title, content in sections.items():
         blocks.append(f"## {title}\n\n{content}" if title else content)
     return "\n\n".join(blocks) + "\n"
+
+
+def _few_steps(folder: Path) -> dict[str, int]:
+    """Steps of each adapter that has learnt few of them."""
+    steps = {}
+    for path in adapter_folders(folder):
+        info, _ = read_adapter(path / ADAPTER_FILE)
+        if info.few_steps is not None:
+            steps[info.name] = info.few_steps.steps
+    return steps
 
 
 def _trained_on(info: BundleInfo, before: str) -> str:
