@@ -50,6 +50,22 @@ def test_without_options_the_settings_are_the_bundles(bundle, verb):
 
 
 @pytest.mark.parametrize(
+    ("verb", "options", "steps"),
+    [
+        ("complete", {}, 2),
+        ("complete", {"solver": "euler"}, 2),
+        ("complete", {"solver": "heun"}, 3),
+        ("complete", {"exemplar": False}, 3),
+        ("complete", {"steps": 9}, 9),
+        ("synthesize", {}, 3),
+    ],
+)
+def test_a_completion_from_copied_tissue_takes_steps_of_its_own(bundle, verb, options, steps):
+    bundle.info = replace(bundle.info, completion_steps=2)
+    assert settings_for(bundle, verb, SamplingOptions(**options)).steps == steps
+
+
+@pytest.mark.parametrize(
     ("name", "verb", "other"),
     [("global", "synthesize", "complete"), ("local", "complete", "synthesize")],
 )

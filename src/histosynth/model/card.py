@@ -27,7 +27,7 @@ Generates and completes H&E tissue from nuclei centroids, at {mpp:g} um/px, tile
 {parts}
 
 Nucleus classes: {classes}. {any_class}Labels: {labels}.
-Default: {steps} steps of {solver}, guidance {guidance:g}
+Default: {steps} steps of {solver}{completion}, guidance {guidance:g}
 at noise levels {span_low:g} to {span_high:g} (1 is all noise).
 That guidance is for the base without an adapter; an adapter that has learnt guidance uses none.
 {few_steps}Weights are float16 safetensors; their sha256 and those of the networks'
@@ -96,6 +96,7 @@ def write_card(
         labels=_listed(info.labels) or "none",
         steps=info.steps,
         solver=markdown_code(info.solver),
+        completion=_completion(info),
         guidance=info.guidance,
         span_low=span_low,
         span_high=span_high,
@@ -106,6 +107,12 @@ def write_card(
         licence=escaped_markdown(info.licence),
         licence_id=front_matter_text(info.licence.lower()),
     )
+
+
+def _completion(info: BundleInfo) -> str:
+    if not info.completion_steps:
+        return ""
+    return f" ({info.completion_steps} for completions that begin with copied tissue)"
 
 
 def _few_steps_lines(few_steps: Mapping[str, int]) -> str:

@@ -103,6 +103,8 @@ class BundleInfo:
         mpp_tolerance: largest share by which the scale of nuclei may differ.
         solver: default solver.
         steps: default solver steps.
+        completion_steps: default solver steps of a completion that begins with copied tissue, which
+            needs fewer; 0: as many as `steps`.
         guidance: default guidance of the base.
         guidance_span: times, 1 all noise and 0 none, between which guidance works.
         shift: where sampling spends its steps: above 1 more of them at high noise (Esser et al.
@@ -134,6 +136,7 @@ class BundleInfo:
     mpp_tolerance: float = 0.2
     solver: str = "dpm"
     steps: int = 20
+    completion_steps: int = 0
     guidance: float = 1.0
     guidance_span: tuple[float, float] = (0.0, 1.0)
     shift: float = 1.0
@@ -248,6 +251,7 @@ def _sampling_problems(info: BundleInfo) -> list[str]:
     low, high = info.guidance_span
     limits = {
         "steps must lie in 1..200": 1 <= info.steps <= 200,
+        "completion_steps must lie in 0..200": 0 <= info.completion_steps <= 200,
         "guidance must lie in 0..20": 0 <= info.guidance <= 20,
         "guidance_span must lie in 0..1, the lower end first": 0 <= low <= high <= 1,
         "shift must lie in 0.01..100": 0.01 <= info.shift <= 100,

@@ -74,8 +74,14 @@ def settings_for(bundle: Bundle, verb: Verb, options: SamplingOptions) -> Sampli
     Raises:
         BadOption: an option that cannot be used.
     """
+    # of another solver fewer steps are not known to do
+    is_default_solver = options.solver in (None, bundle.info.solver)
     settings = replace(
-        default_settings(bundle, verb),
+        default_settings(
+            bundle,
+            verb,
+            exemplar=options.exemplar and is_default_solver,
+        ),
         few_steps=_allows_few_steps(bundle, verb, options),
     )
     if options.guidance is not None:
@@ -105,9 +111,25 @@ def _allows_few_steps(bundle: Bundle, verb: Verb, options: SamplingOptions) -> b
     return info is not None and info.few_steps is not None and info.few_steps.steps == options.steps
 
 
-def default_settings(bundle: Bundle, verb: Verb) -> SamplingSettings:
-    """The bundle's own settings for a verb."""
-    return adapter_settings(bundle, verb_adapter(bundle, verb))
+def default_settings(
+    bundle: Bundle,
+    verb: Verb,
+    *,
+    exemplar: bool = True,
+) -> SamplingSettings:
+    """The bundle's own settings for a verb.
+
+    Args:
+        bundle: whose.
+        verb: `synthesize` or `complete`.
+        exemplar: whether a completion begins with copied tissue, so that its own number of steps
+            does.
+    """
+    settings = adapter_settings(bundle, verb_adapter(bundle, verb))
+    completion_steps = bundle.info.completion_steps
+    if verb == "complete" and exemplar and completion_steps:
+        return replace(settings, steps=completion_steps)
+    return settings
 
 
 def adapter_settings(bundle: Bundle, name: str | None) -> SamplingSettings:

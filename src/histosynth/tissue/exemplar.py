@@ -42,6 +42,7 @@ BREAK_CELLS = 1
 so many cells around such a break count as broken too."""
 
 _HALF = PATCH_CELLS // 2
+_COLOURS = 3
 _Window = tuple[slice, slice]
 """Rows and columns of a part of an array."""
 
@@ -375,12 +376,14 @@ class _Patches:
     Attributes:
         corners: (N, 2) row and column of their first cells.
         values: (N, PATCH_CELLS * PATCH_CELLS * C).
-        squares: of the values.
+        colour_squares: (N, PATCH_CELLS * PATCH_CELLS) sum of squares of each cell's colours.
+        nuclei_squares: the same of its nuclei.
     """
 
     corners: IndexArray
     values: Float32Array
-    squares: Float32Array
+    colour_squares: Float32Array
+    nuclei_squares: Float32Array
 
 
 def _known_patches(
@@ -408,7 +411,13 @@ def _known_patches(
         1,
     )
     values = np.ascontiguousarray(patches.reshape(len(corners), -1))
-    return _Patches(corners, values, values**2)
+    squares = values.reshape(len(corners), PATCH_CELLS**2, -1) ** 2
+    return _Patches(
+        corners,
+        values,
+        colour_squares=squares[..., :_COLOURS].sum(axis=2),
+        nuclei_squares=squares[..., _COLOURS:].sum(axis=2),
+    )
 
 
 def _fill(
@@ -441,17 +450,15 @@ def _best_patch(
     patches: _Patches,
 ) -> int:
     """Index of the patch with the least squared difference from what is known of the target."""
-    counts = np.repeat(
-        (tissue & ~left)[..., None],
-        target.shape[2],
-        axis=2,
-    )
+    has_colour = (tissue & ~left).astype(np.float32)
     # nuclei are known where tissue is missing, too
-    counts[..., 3:] = tissue[..., None]
-    weights = counts.reshape(-1).astype(np.float32)
+    has_nuclei = tissue.astype(np.float32)
+    wanted = target * has_nuclei[..., None]
+    wanted[..., :_COLOURS] *= has_colour[..., None]
     # squared differences, less the target's own square, which is the same for all patches
-    products = patches.values @ (target.reshape(-1) * weights)
-    distances = patches.squares @ weights - 2 * products
+    distances = patches.colour_squares @ has_colour.reshape(-1)
+    distances += patches.nuclei_squares @ has_nuclei.reshape(-1)
+    distances -= 2 * (patches.values @ wanted.reshape(-1))
     return int(distances.argmin())
 
 
