@@ -6,9 +6,9 @@ import torch
 
 from histosynth.core.errors import BadWeights
 from histosynth.core.resampling import resample_rgb
-from histosynth.detectors.centroids import load_detector, save_detector
+from histosynth.detectors.centroids import CentroidDetector, load_detector, save_detector
 from histosynth.detectors.finding import find_nuclei
-from histosynth.detectors.info import DetectorInfo, read_detector_info
+from histosynth.detectors.info import SHIPPED_CARDS, DetectorInfo, read_detector_info
 from histosynth.detectors.network import CELL_PX, CentroidNet, find_peaks
 
 
@@ -60,12 +60,24 @@ def test_an_untrained_network_expects_no_nucleus():
     assert heat.shape == (1, 1, 8, 12) and classes.shape == (1, 2, 8, 12)
 
 
-def test_windows_of_a_large_picture_give_the_maps_of_the_whole(monkeypatch):
-    detector = load_detector()
-    pixels = np.random.default_rng(0).integers(100, 256, (200, 264, 3)).astype(np.uint8)
-    heat, classes = detector.maps(pixels)
-    monkeypatch.setattr("histosynth.detectors.centroids._WINDOW_PX", 192)
-    window_heat, window_classes = detector.maps(pixels)
+def noise(height, width):
+    """A picture of grey levels from 100 to 255."""
+    random = np.random.default_rng(0)
+    levels = random.integers(100, 256, (height, width, 3))
+    return levels.astype(np.uint8)
+
+
+@pytest.mark.parametrize("folder", SHIPPED_CARDS.values())
+def test_windows_of_a_large_picture_give_the_maps_of_the_whole(folder):
+    whole = load_detector(folder)
+    windows = CentroidDetector(
+        whole.info,
+        whole.network,
+        window_px=192,
+    )
+    pixels = noise(200, 264)
+    heat, classes = whole.maps(pixels)
+    window_heat, window_classes = windows.maps(pixels)
     assert float((heat - window_heat).abs().max()) < 5e-3
     difference = classes.softmax(0) - window_classes.softmax(0)
     assert float(difference.abs().max()) < 0.02

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -18,11 +19,20 @@ from ..tensors.building import build_empty
 from ..tensors.faults import BROKEN
 from ..tensors.files import read_all_tensors, write_tensors
 from .detector import DetectedNuclei
-from .info import DETECTOR_CARD, SHIPPED_DETECTOR, DetectorInfo, read_detector_info
+from .info import (
+    DETECTOR_CARD,
+    SHIPPED_DETECTOR,
+    DetectorInfo,
+    NetworkName,
+    read_detector_info,
+)
+from .fast_network import FastCentroidNet
 from .network import CELL_PX, CentroidNet, find_peaks
 
 _WINDOW_PX = 768
-"""Largest side that goes through the network in one pass."""
+"""Largest side that goes through the network in one pass, where nothing else is stated."""
+_LARGE_WINDOW_PX = 1408
+"""The same where time counts: a tile of 1,024 px with the tissue around it."""
 
 
 class CentroidDetector:
@@ -31,26 +41,36 @@ class CentroidDetector:
     Args:
         info: its card.
         network: with its weights.
+        window_px: largest side that goes through the network in one pass.
     """
-
-    halo_px = 64
-    """Tissue needed around a position to give the same answer as on the whole slide."""
 
     def __init__(
         self,
         info: DetectorInfo,
-        network: CentroidNet,
+        network: CentroidNet | FastCentroidNet,
+        *,
+        window_px: int = _WINDOW_PX,
     ) -> None:
         self.info = info
         self.network = network
+        self.window_px = window_px
         self.mpp = info.mpp
         self.classes = info.classes
+        self.halo_px = network.halo_px
         self.lattice_px = network.stride
 
     @property
     def name(self) -> str:
         """For the record: name and weights."""
         return self.info.full_name
+
+    def with_large_windows(self) -> CentroidDetector:
+        """The same; pictures of up to 1,280 px a side take one pass: less time, more memory."""
+        return CentroidDetector(
+            self.info,
+            self.network,
+            window_px=_LARGE_WINDOW_PX,
+        )
 
     def __call__(self, pixels: Pixels) -> DetectedNuclei:
         """Nuclei of a picture at `mpp`; see the protocol."""
@@ -85,7 +105,7 @@ class CentroidDetector:
             height // CELL_PX,
             width // CELL_PX,
         )
-        core = _WINDOW_PX - 2 * self.halo_px
+        core = self.window_px - 2 * self.halo_px
         for top in range(0, height, core):
             for left in range(0, width, core):
                 window_top = max(top - self.halo_px, 0)
@@ -134,11 +154,26 @@ class CentroidDetector:
         return heat.float().cpu()[0, 0], classes.float().cpu()[0]
 
 
+def build_network(
+    name: NetworkName,
+    classes: int,
+    widths: Sequence[int],
+    blocks: Sequence[int],
+) -> CentroidNet | FastCentroidNet:
+    """An untrained network of that name; see the classes for the arguments."""
+    network_type = FastCentroidNet if name == "fast" else CentroidNet
+    return network_type(
+        classes,
+        widths=widths,
+        blocks=blocks,
+    )
+
+
 def picture_to_signal(pixels: Pixels) -> Tensor:
     """(H, W, 3) uint8 as (3, H, W) float32 in [-1, 1]."""
     # a copy: torch warns of pixels that are read-only, as those of tiles are
     values = torch.from_numpy(np.array(pixels, order="C"))
-    return values.permute(2, 0, 1).float() / 127.5 - 1
+    return values.permute(2, 0, 1).float().div_(127.5).sub_(1)
 
 
 def save_detector(
@@ -175,7 +210,7 @@ def load_detector(folder: Path = SHIPPED_DETECTOR) -> CentroidDetector:
         tensors, _ = read_all_tensors(path)
         stored = {key: value.to(torch.float32, copy=True) for key, value in tensors.items()}
         network = build_empty(
-            lambda: CentroidNet(len(info.classes), widths=info.widths, blocks=info.blocks),
+            lambda: build_network(info.network, len(info.classes), info.widths, info.blocks),
             numbers=sum(value.numel() for value in stored.values()),
             tensors=len(stored),
         )

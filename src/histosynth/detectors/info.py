@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ..core.network_shape import NetworkLimits
 from ..core.units import is_mpp
@@ -11,6 +13,14 @@ from ..core.weights_folder import read_card
 
 SHIPPED_DETECTOR = Path(__file__).parent / "weights"
 """The detector inside the package."""
+FAST_DETECTOR = Path(__file__).parent / "fast_weights"
+"""The cheaper one inside the package, which imitates the other."""
+SHIPPED_CARDS: Mapping[str, Path] = {
+    "centroids": SHIPPED_DETECTOR,
+    "centroids-fast": FAST_DETECTOR,
+}
+"""Folders of the detectors inside the package, by name."""
+NetworkName = Literal["centroids", "fast"]
 DETECTOR_CARD = "detector.json"
 DETECTOR_LIMITS = NetworkLimits(scales=8, width=1024, blocks=16)
 """Of the networks that are opened."""
@@ -31,6 +41,8 @@ class DetectorInfo:
     gradient."""
     sha256: str = ""
     """Of the weights file."""
+    network: NetworkName = "centroids"
+    """`fast`: begins at stride 4 and normalises nothing; `widths` begin there too."""
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1 or not is_mpp(self.mpp):

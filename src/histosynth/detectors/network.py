@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 CELL_PX = 2
 """Side of the square of pixels that one output value is for."""
-_FIRST_HEAT_BIAS = -2.5
+FIRST_HEAT_BIAS = -2.5
 """Logit that an untrained network starts from: most of a picture is no nucleus."""
+_PEAK_REACH = 2
+"""Cells on each side among which a peak is the highest."""
 _MIN_HEAT = 1e-6
 """Heat below which its logarithm is not taken."""
 _FLATTEST_PEAK = -1e-6
@@ -52,7 +54,7 @@ class ResidualBlock(nn.Module):
         """(B, C, H, W) to the same."""
         hidden = self.first(self.norm(x))
         change: Tensor = self.second(F.gelu(hidden))
-        return x + change
+        return change.add_(x)
 
 
 class CentroidNet(nn.Module):
@@ -63,6 +65,9 @@ class CentroidNet(nn.Module):
         widths: channels at strides 2, 4, 8, ...
         blocks: blocks on the way down at each of them; one each on the way up.
     """
+
+    halo_px = 64
+    """Tissue needed around a position to give the same answer as on the whole slide."""
 
     def __init__(
         self,
@@ -105,7 +110,7 @@ class CentroidNet(nn.Module):
         self.up = nn.ModuleList(ResidualBlock(fine) for fine, _ in steps)
         last = nn.Conv2d(widths[0], 1 + classes, 1)
         with torch.no_grad():
-            last.bias[0] = _FIRST_HEAT_BIAS  # type: ignore[index]
+            last.bias[0] = FIRST_HEAT_BIAS  # type: ignore[index]
         self.head = nn.Sequential(
             ChannelNorm(widths[0]),
             last,
@@ -179,17 +184,46 @@ def find_peaks(
     image = heat[None, None]
     # a slight blur separates ties of neighbouring cells, and moves a peak by less than noise does
     level = image + 0.25 * _mean_of_neighbours(image)
-    highest = F.max_pool2d(level, 5, 1, 2)
+    highest = _highest_along(level, -1)
+    highest = _highest_along(highest, -2)
     is_maximum = (highest == level)[0, 0]
     is_peak = is_maximum & (heat >= threshold)
     y, x = torch.nonzero(is_peak, as_tuple=True)
     cell = torch.stack([x, y], dim=1)
     position = cell + _subcell_offset(level, y, x)
     xy = position * CELL_PX + (CELL_PX - 1) / 2
-    class_shares = classes.softmax(0)[None]
-    shares_around = _mean_of_neighbours(class_shares)[0]
-    class_ids = shares_around[:, y, x].argmax(0)
+    class_ids = _shares_around(classes, y, x).argmax(0)
     return xy, class_ids, heat[y, x]
+
+
+def _highest_along(level: Tensor, axis: int) -> Tensor:
+    """(1, 1, h, w): the highest of 5 cells along an axis, 2 on each side; of fewer at the border.
+
+    A twentieth of the time of max_pool2d, which compares 25 cells and stores where each maximum is.
+    """
+    margins = (_PEAK_REACH, _PEAK_REACH, 0, 0)
+    if axis == -2:
+        margins = (0, 0, _PEAK_REACH, _PEAK_REACH)
+    padded = F.pad(level, margins, value=-torch.inf)
+    length = level.shape[axis]
+    highest = padded.narrow(axis, 0, length).clone()
+    for start in range(1, 2 * _PEAK_REACH + 1):
+        torch.maximum(
+            highest,
+            padded.narrow(axis, start, length),
+            out=highest,
+        )
+    return highest
+
+
+def _shares_around(classes: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """(K, N): sums of the classes' shares over the 3 x 3 cells around the cells (x, y)."""
+    padded = F.pad(classes.softmax(0), (1, 1, 1, 1))
+    total = torch.zeros_like(padded[:, y, x])
+    for dy in range(3):
+        for dx in range(3):
+            total += padded[:, y + dy, x + dx]
+    return total
 
 
 def _mean_of_neighbours(maps: Tensor) -> Tensor:

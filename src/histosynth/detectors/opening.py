@@ -26,6 +26,14 @@ def _open_centroids() -> Detector:
     return detector
 
 
+def _open_fast_centroids() -> Detector:
+    from .centroids import load_detector
+    from .info import FAST_DETECTOR
+
+    detector: Detector = load_detector(FAST_DETECTOR)
+    return detector
+
+
 def _open_instanseg() -> Detector:
     from .instanseg import InstansegDetector
 
@@ -35,6 +43,7 @@ def _open_instanseg() -> Detector:
 
 DETECTORS: Mapping[str, Callable[[], Detector]] = {
     "centroids": _open_centroids,
+    "centroids-fast": _open_fast_centroids,
     "blobs": _open_blobs,
     "instanseg": _open_instanseg,
 }
@@ -42,12 +51,18 @@ DETECTORS: Mapping[str, Callable[[], Detector]] = {
 _WITHOUT_NETWORK = ("blobs",)
 
 
-def open_detector(name: str, place: ComputePlace = CPU_PLACE) -> Detector | None:
+def open_detector(
+    name: str,
+    place: ComputePlace = CPU_PLACE,
+    *,
+    large_windows: bool = False,
+) -> Detector | None:
     """The detector of that name; None where there is none.
 
     Args:
         name: in `DETECTORS`.
         place: where its network runs.
+        large_windows: less time and more memory where it can choose, as preparation wants it.
 
     Raises:
         BadOption: the device cannot be used.
@@ -58,6 +73,9 @@ def open_detector(name: str, place: ComputePlace = CPU_PLACE) -> Detector | None
     if opener is None:
         return None
     detector = opener()
+    widen = getattr(detector, "with_large_windows", None)
+    if large_windows and widen is not None:
+        detector = widen()
     if place == CPU_PLACE or name in _WITHOUT_NETWORK:
         return detector
     from ..tensors.placing import placed
@@ -68,12 +86,12 @@ def open_detector(name: str, place: ComputePlace = CPU_PLACE) -> Detector | None
 def detector_name(name: str, place: ComputePlace = CPU_PLACE) -> str:
     """The detector's full name with its weights and number type; "" where there is none.
 
-    The shipped detector's name is read from its card: no weights are loaded.
+    A shipped detector's name is read from its card: no weights are loaded.
     """
-    if name == "centroids":
-        from .info import SHIPPED_DETECTOR, read_detector_info
+    from .info import SHIPPED_CARDS, read_detector_info
 
-        return read_detector_info(SHIPPED_DETECTOR).full_name + place.suffix
+    if name in SHIPPED_CARDS:
+        return read_detector_info(SHIPPED_CARDS[name]).full_name + place.suffix
     detector = open_detector(name)
     return detector.name if detector else ""
 

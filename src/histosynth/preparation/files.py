@@ -259,7 +259,7 @@ def find_nuclei_files(
     """
     check_mpp_option(mpp)
     refuse_input_folder(images, out)
-    opened = open_detector(detector, place)
+    opened = open_detector(detector, place, large_windows=True)
     if opened is None:
         *names, last = DETECTORS
         raise BadOption("--detector", detector, f"{', '.join(names)} or {last}")

@@ -234,7 +234,7 @@ def make_chunk(job: ChunkJob) -> None:
 
 def _open_tools(job: ChunkJob, slide: Slide) -> RowTools:
     return RowTools(
-        detector=open_detector(job.recipe.nuclei.source, job.place),
+        detector=open_detector(job.recipe.nuclei.source, job.place, large_windows=True),
         given=_read_given(job, slide),
         target=job.target,
         artefact=open_artefact_gate(job.artefact, job.place),

@@ -64,7 +64,14 @@ class StainPlan:
 class NucleiPlan:
     """Where nuclei come from, and how many a tile must have."""
 
-    source: Literal["centroids", "blobs", "instanseg", "files", "none"] = "centroids"
+    source: Literal[
+        "centroids",
+        "centroids-fast",
+        "blobs",
+        "instanseg",
+        "files",
+        "none",
+    ] = "centroids"
     """A detector, or files of what another tool found."""
     folder: recipes.PathText = ""
     """`files`: folder of `<slide>.csv`, `.geojson` or `.json`, in level-0 px."""
