@@ -160,6 +160,24 @@ def test_nuclei_are_found_and_written(pictures, tmp_path, form):
     assert len(list(out.glob(f"*.{form}"))) == 4 and (out / "look" / "contact.png").exists()
 
 
+def test_the_fast_detector_is_chosen_by_its_name(pictures, tmp_path):
+    out = tmp_path / "out"
+    code, said, _ = call(
+        "nuclei",
+        pictures,
+        "--mpp",
+        0.5,
+        "--detector",
+        "centroids-fast",
+        "--out",
+        out,
+        "--json",
+    )
+    found = json.loads(said)["nuclei"]
+    assert code == 0 and set(found) <= {"epithelial", "lymphocyte", "stromal"}
+    assert len(list(out.glob("*.csv"))) == 4
+
+
 def test_split_deals_patients(tmp_path):
     table = tmp_path / "t.csv"
     rows = [

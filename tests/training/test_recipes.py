@@ -42,7 +42,8 @@ def test_a_start_is_a_shipped_bundle_by_name_or_a_folder_next_to_the_recipe(tmp_
 def test_a_recipe_of_the_shipped_weights_finds_its_tissue_and_leaks_no_patient(name):
     plan = dry_run(name, options=TrainOptions(root=DATA))
     assert plan.tiles > 80 and plan.validation_patients == 8
-    assert plan.task == "autoencoder" or plan.nuclei > 18_000
+    needs_no_nuclei = plan.task == "autoencoder" or name == "compact-detector-fast"
+    assert needs_no_nuclei or plan.nuclei > 18_000
 
 
 @pytest.mark.data

@@ -239,7 +239,10 @@ def nuclei(
     mpp: ImageMpp,
     detector: Annotated[
         str,
-        typer.Option(help="centroids (embedded, three classes), blobs (no network) or instanseg."),
+        typer.Option(
+            help="centroids (embedded, three classes), centroids-fast (a fourth of the time, less "
+            "exact), blobs (no network) or instanseg."
+        ),
     ] = "centroids",
     form: Annotated[
         str,

@@ -19,6 +19,7 @@ from ..tensors.building import build_empty
 from ..tensors.faults import BROKEN
 from ..tensors.files import read_all_tensors, write_tensors
 from .detector import DetectedNuclei
+from .fast_network import FastCentroidNet
 from .info import (
     DETECTOR_CARD,
     SHIPPED_DETECTOR,
@@ -26,7 +27,6 @@ from .info import (
     NetworkName,
     read_detector_info,
 )
-from .fast_network import FastCentroidNet
 from .network import CELL_PX, CentroidNet, find_peaks
 
 _WINDOW_PX = 768
@@ -96,6 +96,10 @@ class CentroidDetector:
         """
         padded = self._pad_to_lattice(pixels)
         height, width = padded.shape[:2]
+        core = self.window_px - 2 * self.halo_px
+        if max(height, width) <= core:
+            whole_heat, whole_classes = self._run_network(padded)
+            return whole_heat.sigmoid(), whole_classes
         heat = torch.empty(
             height // CELL_PX,
             width // CELL_PX,
@@ -105,7 +109,6 @@ class CentroidDetector:
             height // CELL_PX,
             width // CELL_PX,
         )
-        core = self.window_px - 2 * self.halo_px
         for top in range(0, height, core):
             for left in range(0, width, core):
                 window_top = max(top - self.halo_px, 0)

@@ -15,17 +15,23 @@ from ...core.recipe_limits import (
     ZeroOrMore,
 )
 from ...core.seeds import Seed
-from ...detectors.info import DETECTOR_LIMITS
+from ...detectors.info import DETECTOR_LIMITS, NetworkName
 from .data import DataPlan, with_shipped_classes
 from .loop import LearningRate, LoopPlan
+
+TeacherName = Literal["", "centroids"]
 
 
 @dataclass(frozen=True)
 class DetectorPlan:
     """Shape, losses and augmentation of the centroid detector."""
 
+    network: NetworkName = "centroids"
+    """`fast` begins at stride 4 and normalises nothing."""
+    teacher: TeacherName = ""
+    """A detector of the package: what it finds is learned in place of the tiles' nuclei."""
     widths: tuple[AtLeastOne, ...] = (24, 64, 112, 160)
-    """Channels at strides 2, 4, 8, ..."""
+    """Channels at strides 2, 4, 8, ...; of `fast` at 4, 8, 16, ..."""
     blocks: tuple[ZeroOrMore, ...] = (1, 2, 2, 1)
     """Residual blocks of each stride."""
     sigma_px: Positive = 2.5
@@ -80,6 +86,7 @@ class DetectorRecipe:
         object.__setattr__(self, "data", with_shipped_classes(self.data))
 
     def _check_crop(self) -> None:
-        stride = 2 ** len(self.model.widths)
+        first_stride = {"centroids": 2, "fast": 4}[self.model.network]
+        stride = first_stride * 2 ** (len(self.model.widths) - 1)
         if self.data.crop % stride:
             raise ValueError(f"data.crop must be a multiple of {stride}, not {self.data.crop}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ....core.errors import BadRecipe
-from ....detectors.network import CentroidNet
+from ....detectors.centroids import build_network
 from ....model.device import convert_network
 from ....tensors.device import DTYPES
 from ...data.sources import Example
@@ -14,6 +14,7 @@ from ...loop.preflight import preflight
 from ...recipes.detector import DetectorRecipe
 from ..task import OpenedTiles, RunContext, Task, Training
 from ..tile_checks import open_examples, refuse_small_tiles
+from .teaching import open_teacher
 from .train_task import DetectorTrainTask, patients_for_threshold
 
 
@@ -21,7 +22,8 @@ def _check(recipe: DetectorRecipe, base_folder: Path) -> OpenedTiles:
     preflight(recipe.loop, smallest=None)
     train, held_out = open_examples(recipe.data, base_folder)
     both = [*train, *held_out]
-    _refuse_tiles_without_nuclei(recipe, both)
+    if open_teacher(recipe) is None:
+        _refuse_tiles_without_nuclei(recipe, both)
     refuse_small_tiles(
         recipe.task,
         both,
@@ -54,7 +56,12 @@ def _build(
     context: RunContext,
 ) -> Training:
     plan = recipe.model
-    network = CentroidNet(len(recipe.data.classes), widths=plan.widths, blocks=plan.blocks)
+    network = build_network(
+        plan.network,
+        len(recipe.data.classes),
+        plan.widths,
+        plan.blocks,
+    )
     convert_network(network, device=context.device, dtype=DTYPES[recipe.loop.precision])
     train_task = DetectorTrainTask(
         network,
@@ -64,6 +71,7 @@ def _build(
         data=recipe.data,
         plan=plan,
         name=recipe.name,
+        teacher=open_teacher(recipe),
     )
     return Training(train_task)
 

@@ -22,6 +22,7 @@ from ....core.sheet import draw_nuclei
 from ....core.tile import Pixels
 from ....core.units import um_to_px
 from ....detectors.centroids import CentroidDetector, picture_to_signal, save_detector
+from ....detectors.fast_network import FastCentroidNet
 from ....detectors.info import DetectorInfo
 from ....detectors.network import CELL_PX, CentroidNet, find_peaks
 from ....tissue.augment import pose, restain, stain_matrix
@@ -30,6 +31,7 @@ from ...loop.fit import module_weights
 from ...recipes.data import DataPlan
 from ...recipes.detector import DetectorPlan
 from ..sheets import stack_rows
+from .teaching import answers_of, nuclei_by, taught_loss
 
 _REACH_UM = 6.0
 """A nucleus counts as found within this, as the field reports it for such centroids."""
@@ -69,11 +71,12 @@ class DetectorTrainTask:
         data: of the recipe.
         plan: of the recipe.
         name: of the detector.
+        teacher: whose answers are learned; None: from the tiles' nuclei.
     """
 
     def __init__(
         self,
-        network: CentroidNet,
+        network: CentroidNet | FastCentroidNet,
         train: Sequence[Example],
         held_out: Sequence[Example],
         *,
@@ -81,17 +84,19 @@ class DetectorTrainTask:
         data: DataPlan,
         plan: DetectorPlan,
         name: str,
+        teacher: CentroidDetector | None = None,
     ) -> None:
         self.network = network
         self.batch = batch
         self.data = data
         self.plan = plan
         self.name = name
+        self.teacher = teacher
         aside = patients_for_threshold([each.patient for each in train], plan.aside)
         learnt = [each for each in train if each.patient not in aside]
-        self.train = _marked(learnt)
-        self.aside = _marked([each for each in train if each.patient in aside])
-        self.held_out = _marked(held_out)
+        self.train = _marked(learnt, teacher)
+        self.aside = _marked([each for each in train if each.patient in aside], teacher)
+        self.held_out = _marked(held_out, teacher)
         self.class_weights = self._class_weights()
 
     def _class_weights(self) -> Tensor:
@@ -178,6 +183,15 @@ class DetectorTrainTask:
         heat, class_logits = self.network(images)
         heat = heat.float()
         class_logits = class_logits.float()
+        if self.teacher is not None:
+            wanted_heat, wanted_classes = answers_of(self.teacher, images.cpu())
+            return taught_loss(
+                heat[:, 0],
+                class_logits,
+                (wanted_heat.to(like.device), wanted_classes.to(like.device)),
+                peak_weight=self.plan.peak_weight,
+                class_weight=self.plan.class_weight,
+            )
         sigma_px = self.plan.sigma_px
         splats = [each.rasterize(cell=CELL_PX, sigma_px=sigma_px) for each in nuclei]
         target = torch.from_numpy(np.stack(splats)).to(like.device)
@@ -338,6 +352,7 @@ class DetectorTrainTask:
             self.plan.widths,
             self.plan.blocks,
             threshold,
+            network=self.plan.network,
         )
 
 
@@ -350,11 +365,17 @@ def patients_for_threshold(patients: Sequence[str], share: float) -> set[str]:
     return set(ranked[: round(share * len(ranked))])
 
 
-def _marked(examples: Sequence[Example]) -> list[MarkedTile]:
+def _marked(
+    examples: Sequence[Example],
+    teacher: CentroidDetector | None,
+) -> list[MarkedTile]:
     tiles = []
     for example in examples:
-        if example.nuclei is not None:
-            tiles.append(MarkedTile(example.pixels, example.nuclei))
+        nuclei = example.nuclei
+        if teacher is not None:
+            nuclei = nuclei_by(teacher, example.pixels)
+        if nuclei is not None:
+            tiles.append(MarkedTile(example.pixels, nuclei))
     return tiles
 
 
