@@ -94,6 +94,13 @@ def test_the_fast_network_expects_no_nucleus_before_training():
     assert float(heat.max()) < -1
 
 
+def test_levels_without_blocks_learn_too():
+    network = FastCentroidNet(2, widths=(8, 8), blocks=(0, 0))
+    heat, classes = network(torch.rand(1, 3, 32, 32))
+    (heat.mean() + classes.mean()).backward()
+    assert all(weight.grad is not None for weight in network.parameters())
+
+
 def test_the_shipped_fast_detector_is_small_and_has_a_card():
     detector = load_detector(FAST_DETECTOR)
     assert detector.info.network == "fast" and detector.info.name == "centroids-fast"

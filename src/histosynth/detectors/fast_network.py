@@ -111,7 +111,8 @@ class FastCentroidNet(nn.Module):
         x = F.relu_(self.stem(_cells_of(images)))
         skips = []
         for level, blocks in enumerate(self.down):
-            x = F.relu_(blocks(x))
+            # a level without blocks gives back what a gradient still needs
+            x = F.relu(blocks(x), inplace=not self.training)
             if level < len(self.coarser):
                 skips.append(x)
                 x = self.coarser[level](x)
