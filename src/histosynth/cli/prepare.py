@@ -240,7 +240,7 @@ def nuclei(
     detector: Annotated[
         str,
         typer.Option(
-            help="centroids (embedded, three classes), centroids-fast (a fifth of the time, less "
+            help="centroids (embedded, three classes), centroids-fast (a quarter of the time, less "
             "exact), blobs (no network) or instanseg."
         ),
     ] = "centroids",

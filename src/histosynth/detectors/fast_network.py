@@ -47,7 +47,7 @@ class FastCentroidNet(nn.Module):
         blocks: blocks on the way down at each of them; one each on the way up.
     """
 
-    halo_px = 48
+    halo_px = 64
     """Tissue needed around a position to give the same answer as on the whole slide."""
 
     def __init__(
