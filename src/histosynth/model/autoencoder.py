@@ -14,6 +14,8 @@ import torch
 from diffusers import AutoencoderDC, AutoencoderKL
 from torch import Tensor
 
+from .device import place_of
+
 FACTOR = 8
 """Pixels per latent cell, each way."""
 Autoencoder: TypeAlias = AutoencoderDC | AutoencoderKL
@@ -88,7 +90,7 @@ def check_factor(autoencoder: Autoencoder) -> None:
 
 def encode(autoencoder: Autoencoder, pixels: Tensor) -> Tensor:
     """(B, 3, H, W) in [-1, 1] => raw latents (B, C, H / 8, W / 8), not yet standardised."""
-    signal = pixels.to(autoencoder.device, autoencoder.dtype)
+    signal = pixels.to(*place_of(autoencoder))
     latents: Tensor
     if isinstance(autoencoder, AutoencoderKL):
         # the most likely latents, without sampling
@@ -100,7 +102,7 @@ def encode(autoencoder: Autoencoder, pixels: Tensor) -> Tensor:
 
 def decode(autoencoder: Autoencoder, latents: Tensor) -> Tensor:
     """Raw latents (B, C, h, w) => (B, 3, 8 h, 8 w) float32, about [-1, 1]."""
-    raw = latents.to(autoencoder.device, autoencoder.dtype)
+    raw = latents.to(*place_of(autoencoder))
     signal: Tensor
     if isinstance(autoencoder, AutoencoderKL):
         signal = autoencoder.decode(raw, return_dict=False)[0]

@@ -45,7 +45,7 @@ from .adapters import (
 )
 from .autoencoder import FACTOR, Autoencoder, encode
 from .denoiser import Denoiser
-from .device import convert_network, itemwise_norms
+from .device import convert_network, itemwise_norms, place_of
 from .families.compact import CompactBase
 from .families.family import Base, Family
 from .grain_files import write_grain
@@ -117,7 +117,8 @@ class Bundle:
     @property
     def device(self) -> torch.device:
         """Of the networks."""
-        return torch.device(self.unet.device)
+        device, _ = place_of(self.unet)
+        return device
 
     @property
     def grid_px(self) -> int:

@@ -34,6 +34,15 @@ def convert_network(
     to(part, memory_format=torch.channels_last)
 
 
+def place_of(network: nn.Module) -> tuple[torch.device, torch.dtype]:
+    """Device and number type of a network, those of its first weights.
+
+    diffusers' own properties go through all modules for each, which costs time at every step.
+    """
+    first = next(network.parameters())
+    return first.device, first.dtype
+
+
 class ItemGroupNorm(nn.GroupNorm):
     """Group norm for sampling: the same bits in any batch, and fast where torch's is slow.
 

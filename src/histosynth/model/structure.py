@@ -23,6 +23,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from ..core.nuclei import SHAPE_MAPS
+from .device import place_of
 
 NUCLEI_CELL = 2
 """Pixels per cell of the splat maps."""
@@ -326,10 +327,7 @@ class StructureEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
             self.config.cell,
             shapes=self.config.shapes,
         )
-        stacked = stacked.to(
-            self.device,
-            self.dtype,
-        )
+        stacked = stacked.to(*place_of(self))
         x = self.enter(stacked)
         fine = x[:, :0] if self.to_fine is None else self.to_fine(x)
         scales = []

@@ -11,6 +11,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
+from ..device import place_of
 from ..prediction import NoiseLevel, PredictionType, flow_level, x0_from
 from ..structure import StructureFeatures
 from .family import Family, ResidualShapes
@@ -87,7 +88,7 @@ class CompactDenoiser:
         style: Tensor,
     ) -> Tensor:
         """See `Denoiser.predict`."""
-        dtype = self.unet.dtype
+        _, dtype = place_of(self.unet)
         latents = torch.cat([noisy.to(dtype), features.fine.to(dtype)], dim=1)
         # each forward pass takes the residuals out of its own list
         residuals = [scale.to(dtype) for scale in features.scales]
