@@ -478,7 +478,9 @@ async function start() {
     if (query.has(name)) byId(name).value = query.get(name);
   }
   byId("grain").checked = query.get("grain") !== "0";
-  if (info.layouts.length) useLayout(Number(query.get("layout") ?? richestLayout()));
+  const wanted = Number(query.get("layout") ?? NaN);
+  const isLayout = Number.isInteger(wanted) && wanted >= 0;
+  if (info.layouts.length) useLayout(isLayout ? wanted : richestLayout());
   history = [];
   draw();
   worker.postMessage({

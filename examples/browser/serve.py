@@ -51,7 +51,7 @@ class Handler(SimpleHTTPRequestHandler):
         *above, name = parts
         is_plain = not name.startswith(".") and "\\" not in name and "\0" not in name
         if len(above) == 1 and above[0] in self.folders and is_plain:
-            return str(self.folders[above[0]] / name)
+            return str(plain_file(self.folders[above[0]], name))
         if not above and is_plain and name.endswith(SHOWN):
             return str(PAGE / name)
         return str(PAGE / "no-such-file")
@@ -70,7 +70,17 @@ class Handler(SimpleHTTPRequestHandler):
         """Only failures are shown, by `log_error`."""
 
     def log_error(self, format: str, *arguments) -> None:
-        sys.stderr.write(f"{self.path}: {format % arguments}\n")
+        # a request that cannot be read has no path; control characters stay out of a terminal
+        path = ascii(getattr(self, "path", "-"))
+        sys.stderr.write(f"{path}: {format % arguments!a}\n")
+
+
+def plain_file(folder: Path, name: str) -> Path:
+    """A file of a folder; a name that is none if it is a folder, or a link that leads out of it."""
+    found = (folder / name).resolve()
+    if found.is_file() and found.parent == folder.resolve():
+        return found
+    return PAGE / "no-such-file"
 
 
 def make_server(model: Path, runtime: Path, port: int = 0) -> ThreadingHTTPServer:
@@ -90,7 +100,10 @@ def main() -> None:
         sys.exit(f"{options.model} holds no model.json. Run: histosynth export onnx --out FOLDER")
     if not (options.runtime / "ort.wasm.min.mjs").is_file():
         sys.exit(f"{options.runtime} holds no ort.wasm.min.mjs. Give dist of onnxruntime-web.")
-    server = make_server(options.model, options.runtime, options.port)
+    try:
+        server = make_server(options.model, options.runtime, options.port)
+    except (OSError, OverflowError) as error:
+        sys.exit(f"Port {options.port} cannot be used ({error}). Choose another --port.")
     print(f"Open http://127.0.0.1:{server.server_port}/  (Ctrl-C ends it)")
     try:
         server.serve_forever()

@@ -11,6 +11,7 @@ import pytest
 
 from histosynth.annotation.chosen_nuclei import warn_of
 from histosynth.cli import main
+from histosynth.cli.logs import current_verb
 from histosynth.cli.output import Output
 from histosynth.cli.streams import VisibleStream, visible_streams
 from histosynth.core.errors import BadOption, InputError
@@ -38,6 +39,9 @@ class Stream(io.StringIO):
 
 @pytest.fixture
 def streams(monkeypatch):
+    # a verb that another test ran may have logged JSON
+    monkeypatch.setattr(current_verb, "is_json", False)
+
     def replace(encoding="utf-8"):
         out = Stream(encoding)
         err = Stream(encoding)

@@ -19,6 +19,7 @@ import histosynth as hs
 from histosynth.cli.main import app
 from histosynth.core.condition import Condition
 from histosynth.core.errors import (
+    AdapterMismatch,
     BadOption,
     BadSize,
     NeedsExtra,
@@ -249,11 +250,17 @@ def test_an_adapter_of_few_steps_is_taken_with_its_steps(source, tmp_path):
     add_adapter(bundle.unet, name, rank=2, alpha=2.0, targets=("to_q",))
     info = replace(bundle.adapters["global"], name=name, targets=("to_q",), few_steps=learnt)
     bundle.save_adapter(info, folder / "adapters" / name)
-    merged, used, plan = export_onnx._opened(folder, "global")
-    assert used == name
-    assert (plan.solver, [call.time for call in plan.calls]) == ("euler", [1.0, 0.5])
-    assert {call.guidance for call in plan.calls} == {1.0}
-    assert merged.sizes == (SIZES,) * 3
+    for wanted in ("global", name):
+        merged, used, plan = export_onnx._opened(folder, wanted)
+        assert used == name
+        assert (plan.solver, [call.time for call in plan.calls]) == ("euler", [1.0, 0.5])
+        assert {call.guidance for call in plan.calls} == {1.0}
+        assert merged.sizes == (SIZES,) * 3
+    other = replace(info, few_steps=replace(learnt, teacher_sha256="0" * 64))
+    bundle.save_adapter(other, folder / "adapters" / name)
+    assert export_onnx._opened(folder, "global")[1] == "global"
+    with pytest.raises(AdapterMismatch, match="another adapter 'global'"):
+        export_onnx._opened(folder, name)
 
 
 # what is refused

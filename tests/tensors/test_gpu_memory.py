@@ -70,7 +70,7 @@ def test_a_step_that_does_not_fit_names_the_parts_that_do(tmp_path):
         return loss(step, generator, part)
 
     task.loss = large
-    sentence = r"loop.batch 8 in 1 part a process.*set loop.accumulate = 4"
+    sentence = r"loop.batch 8 in 1 part a process.*One of 4 parts a process fits: set loop"
     with pytest.raises(TooLittleMemory, match=sentence):
         fit(task, plan(batch=8), tmp_path, seed=1)
 

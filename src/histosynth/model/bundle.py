@@ -160,6 +160,7 @@ class Bundle:
         """
         if adapter is None or adapter not in adapter_names(self.unet):
             return self
+        self._refuse_other_teacher(adapter)
         if adapter not in self._merged:
             merged_unet = itemwise_norms(merged(self.unet, *self._layers(adapter)))
             encoder_name = self._lowest(adapter)
@@ -175,6 +176,25 @@ class Bundle:
             # only the last one is kept: a large base twice in memory is enough
             self._merged = {adapter: merged_bundle}
         return self._merged[adapter]
+
+    def _refuse_other_teacher(self, adapter: str) -> None:
+        """Refuse an adapter of few steps beside another teacher than it has learnt from.
+
+        Raises:
+            AdapterMismatch: naming the teacher.
+        """
+        info = self.adapters.get(adapter)
+        if info is None or info.few_steps is None:
+            return
+        teacher = info.few_steps.teacher
+        if self.adapter_sha256.get(teacher) != info.few_steps.teacher_sha256:
+            raise AdapterMismatch(
+                adapter,
+                [],
+                [],
+                f"it has learnt few steps from another adapter {teacher!r} than this bundle's",
+                f"Use {teacher!r} itself, or train few steps of it.",
+            )
 
     def _layers(self, adapter: str) -> tuple[str, ...]:
         """Adapters that lie on the base where this one is active: it alone, or on its teacher."""
@@ -226,7 +246,7 @@ class Bundle:
         self.adapter_sha256[info.name] = adapter_sha256(weights, encoder)
         for parameter in adapter_parameters(self.unet, info.name):
             parameter.data = parameter.data.to(self.device, self.unet.dtype)
-        self._merged.pop(info.name, None)
+        self._merged = {}
         return info
 
     def _load_structure(self, folder: Path) -> StructureEncoder | None:

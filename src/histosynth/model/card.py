@@ -117,8 +117,8 @@ def _completion(info: BundleInfo) -> str:
 
 def _few_steps_lines(few_steps: Mapping[str, int]) -> str:
     lines = [
-        f"The adapter {markdown_code(name)} samples in {steps} steps: it is taken where steps, "
-        "solver and guidance\nare left to the bundle.\n"
+        f"The adapter {markdown_code(name)} samples in {steps} steps. Beside the adapter that it "
+        "has learnt from it is taken\nwhere steps, solver and guidance are left to the bundle.\n"
         for name, steps in few_steps.items()
     ]
     return "".join(lines)

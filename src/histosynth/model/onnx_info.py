@@ -15,6 +15,7 @@ from ..core import recipe as recipes
 from ..core.errors import BadRecipe, OnnxMismatch
 from ..core.plain_files import open_plain, read_plain_text
 from ..tissue.nucleus_sizes import ClassSizes
+from .autoencoder import FACTOR
 from .info import PaletteEntry
 
 ONNX_FORMAT = 1
@@ -212,7 +213,9 @@ class OnnxInfo:
             raise ValueError("mpp must be above 0, and mpp_tolerance from 0 to 1")
         lengths = {len(self.style_mean), len(self.style_std)}
         lengths |= {len(entry.style) for entry in self.palette}
-        if len(lengths) > 1 or not all(self.style_std):
+        if self.multiple_px < FACTOR or self.multiple_px % FACTOR:
+            raise ValueError(f"multiple_px must be a multiple of {FACTOR}, not {self.multiple_px}")
+        if len(lengths) > 1 or min(self.style_std, default=0) <= 0:
             raise ValueError("styles need a mean, a positive std and a number of each entry")
 
 

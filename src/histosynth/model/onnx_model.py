@@ -17,6 +17,7 @@ import numpy as np
 from ..core.arrays import Float32Array
 from ..core.errors import (
     BadOption,
+    BadWeights,
     NeedsExtra,
     OnnxMismatch,
     ScaleMismatch,
@@ -88,8 +89,10 @@ class OnnxModel:
             BadSize, UnknownClasses, ScaleMismatch: the nuclei do not fit the model.
             BadOption, UnknownLabel: there is no such appearance or label.
             SizeMismatch: the noise is of another shape.
+            BadWeights: a value of the picture is not finite.
         """
         self._check(nuclei, noise)
+        noise = np.asarray(noise, np.float32)
         maps = self._maps(nuclei)
         style = self._style(appearance, label)
         with_nuclei = self._features(maps)
@@ -107,6 +110,8 @@ class OnnxModel:
         plan = self.info.plan
         latents = _mixed(noise[None], plan.noise, estimates, plan.estimates)
         pixels = self.sessions[DECODER_FILE].run(None, {"latents": latents})[0]
+        if not np.isfinite(pixels).all():
+            raise BadWeights(Path(self.info.bundle.name), "its pictures are not all finite")
         width, height = nuclei.size
         return np.ascontiguousarray(pixels[0].transpose(1, 2, 0)[:height, :width])
 

@@ -78,6 +78,7 @@ def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
         "default_steps": settings.steps,
         "default_guidance": settings.guidance,
         "default_solver": settings.solver,
+        "completion_steps": default_settings(bundle, "complete").steps,
     }
 
 

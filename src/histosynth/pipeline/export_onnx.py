@@ -120,9 +120,6 @@ def _opened(folder: Path, adapter: str) -> tuple[Bundle, str | None, SolverPlan]
     from ..model.adapters import adapter_names
     from ..model.info import read_info
     from ..model.opening import open_bundle
-    from ..sampling.few_steps import with_few_steps
-    from ..sampling.settings import adapter_settings
-    from ..sampling.solver_plan import solver_plan
 
     if (folder / "bundle.json").is_file():
         family = read_info(folder).base_family
@@ -137,11 +134,37 @@ def _opened(folder: Path, adapter: str) -> tuple[Bundle, str | None, SolverPlan]
     if adapter not in names and (adapter != _WHOLE_TILES or names):
         allowed = f"one of the bundle's adapters: {', '.join(names) or 'none'}"
         raise BadOption("--adapter", adapter, allowed)
-    used = adapter if adapter in names else None
-    settings = adapter_settings(opened, used)
-    if used is not None:
-        used, settings = with_few_steps(opened, used, settings)
-    return opened.with_merged_adapter(used), used, solver_plan(settings)
+    used, plan = _plan_of(opened, adapter if adapter in names else None)
+    return opened.with_merged_adapter(used), used, plan
+
+
+def _plan_of(
+    bundle: Bundle,
+    adapter: str | None,
+) -> tuple[str | None, SolverPlan]:
+    """The adapter that samples in place of a wanted one, and its plan: few steps where it has
+    learnt them.
+
+    Raises:
+        AdapterMismatch: few steps are wanted that were learnt from another adapter.
+    """
+    from ..sampling.few_steps import with_few_steps
+    from ..sampling.settings import adapter_settings
+    from ..sampling.solver_plan import solver_plan
+
+    if adapter is None:
+        return None, solver_plan(adapter_settings(bundle, None))
+    info = bundle.adapters.get(adapter)
+    of_few = None if info is None else info.few_steps
+    wanted = adapter if of_few is None else of_few.teacher
+    used, settings = with_few_steps(
+        bundle,
+        wanted,
+        adapter_settings(bundle, wanted),
+    )
+    if of_few is not None and used != adapter:
+        bundle.with_merged_adapter(adapter)  # refuses it, for its teacher is another one
+    return used, solver_plan(settings)
 
 
 def _metadata(bundle: Bundle) -> dict[str, str]:

@@ -147,6 +147,7 @@ class ChunkJob:
                 __version__,
                 *_stain_revision(self.recipe),
                 *_place_revision(self),
+                *_window_revision(self),
             ]
         )
 
@@ -167,6 +168,14 @@ def _stain_revision(recipe: PrepareRecipe) -> list[int]:
     """The revision of the stain method, for keys of jobs; first revisions are in no key."""
     method = STAIN_METHODS.get(recipe.stain.method)
     return [method.revision] if method and method.revision > 1 else []
+
+
+def _window_revision(job: ChunkJob) -> list[str]:
+    """Of how a tile goes through the network of an embedded detector, for keys of jobs: one whole
+    tile may hold other nuclei than its windows did.
+    """
+    is_embedded = job.recipe.nuclei.source in ("centroids", "centroids-fast")
+    return ["whole tiles"] if is_embedded else []
 
 
 def make_survey(job: SurveyJob) -> Refusal | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,12 +11,13 @@ from torch import Tensor
 from ..core.arrays import Float32Array, IndexArray
 from ..tissue.grain_patches import GrainPatches
 
-_ROWS_AT_A_TIME = 2048
-"""Places that are searched for at a time: 220 MB of distances to 27,200 looks."""
+_ROWS_AT_A_TIME = 1024
+"""Places that are searched for at a time: 250 MB beside 27,200 looks."""
 
 
 class DeviceGrainSearch:
-    """`GrainPatches.nearest` on a device, with the same result.
+    """`GrainPatches.nearest` on a device, with the same result; on the CPU where the device has too
+    little memory left.
 
     Args:
         patches: to search.
@@ -29,6 +32,8 @@ class DeviceGrainSearch:
         columns = torch.from_numpy(patches.posed_looks).to(device)
         self._looks = columns[:-1].contiguous()
         self._half_squares = columns[-1].contiguous()
+        self._patches = patches
+        self._one_at_a_time = threading.Lock()
         count = columns.shape[1]
         self._places = torch.arange(
             count,
@@ -39,6 +44,14 @@ class DeviceGrainSearch:
     @torch.inference_mode()
     def __call__(self, looks: Float32Array) -> IndexArray:
         """Indices (M,) of the nearest of all posed looks to looks (M, 36), the first of equals."""
+        try:
+            # threads would each take memory beside the networks, and gain nothing
+            with self._one_at_a_time:
+                return self._search(looks)
+        except torch.OutOfMemoryError:
+            return self._patches.nearest(looks)
+
+    def _search(self, looks: Float32Array) -> IndexArray:
         wanted = torch.from_numpy(looks).to(self._looks.device)
         found = []
         for rows in torch.split(wanted, _ROWS_AT_A_TIME):

@@ -101,7 +101,22 @@ def prepare_group(group: Group, map_items: MapItems = map) -> PreparedGroup:
     Args:
         group: the items.
         map_items: what goes through them.
+
+    Raises:
+        TooLittleMemory: the GPU cannot hold it.
     """
+    try:
+        return _prepare(group, map_items)
+    except torch.OutOfMemoryError:
+        pass
+    raise too_little_memory(
+        group.bundle.device,
+        f"the conditions of {counted(len(group.items), 'picture')} at a time",
+        "Use a smaller --batch.",
+    )
+
+
+def _prepare(group: Group, map_items: MapItems) -> PreparedGroup:
     bundle = group.bundle
     conditions = map_items(partial(_conditions_of_item, bundle=bundle), group.items)
     starts = list(map_items(partial(_start, settings=group.settings), group.items))

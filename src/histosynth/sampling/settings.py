@@ -14,6 +14,7 @@ from ..model.bundle import Bundle
 from ..tissue.appearance import Appearance
 from ..tissue.reference import ReferenceNotes, measure_reference
 from .batches import check_scale
+from .few_steps import FEW_STEPS_SOLVER
 from .options import SamplingOptions
 from .painter import SamplingSettings
 from .provenance import adapter_of_verb, verb_adapter
@@ -102,13 +103,16 @@ def settings_for(bundle: Bundle, verb: Verb, options: SamplingOptions) -> Sampli
 
 
 def _allows_few_steps(bundle: Bundle, verb: Verb, options: SamplingOptions) -> bool:
-    """Whether a user leaves steps, solver and guidance to the bundle, or states its few steps."""
-    if options.solver is not None or options.guidance is not None:
-        return False
+    """Whether a user leaves steps, solver and guidance to the bundle, or states those of its few
+    steps, as recipes of their pictures do.
+    """
     if options.steps is None:
-        return True
+        return options.solver is None and options.guidance is None
     info = bundle.few_steps_of(adapter_of_verb(verb))
-    return info is not None and info.few_steps is not None and info.few_steps.steps == options.steps
+    if info is None or info.few_steps is None:
+        return False
+    is_of_few = options.solver in (None, FEW_STEPS_SOLVER) and options.guidance in (None, 1)
+    return is_of_few and info.few_steps.steps == options.steps
 
 
 def default_settings(

@@ -43,7 +43,7 @@ def too_little_memory_for(
         fits = first_that_fits(counts, lambda count: _try_part(task, count * processes))
     remedy = "Set loop.checkpointing = true, train on smaller crops or a smaller batch."
     if fits is not None:
-        remedy = f"In {fits} parts a process it fits: set loop.accumulate = {fits}."
+        remedy = f"One of {fits} parts a process fits: set loop.accumulate = {fits} or more."
     elif plan.checkpointing:
         remedy = "Train on smaller crops, a smaller batch or another GPU."
     parts = counted(plan.accumulate, "part")
