@@ -8,7 +8,6 @@ import shutil
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from PIL import Image
 
 import histosynth as hs
 from histosynth.model.conditioning import conditions_of, encode_conditions
+from histosynth.sampling.few_steps import with_few_steps
 from histosynth.sampling.painter import decode_canonical, paint_latents
 from histosynth.sampling.settings import adapter_settings, palette_appearance
 from histosynth.tissue.nucleus_sizes import draw_shapes
@@ -109,8 +109,8 @@ def expected(exported):
     conditioning = encode_conditions(
         [given], bundle.info, size=condition.size, grid_px=bundle.grid_px
     )
-    settings = replace(adapter_settings(bundle, "global"), few_steps=False)
-    merged = bundle.with_merged_adapter("global")
+    used, settings = with_few_steps(bundle, "global", adapter_settings(bundle, "global"))
+    merged = bundle.with_merged_adapter(used)
     latents = paint_latents(
         merged, conditioning.maps, conditioning.style, torch.from_numpy(noise), settings
     )

@@ -6,6 +6,8 @@ import torch
 
 import histosynth as hs
 from histosynth.model.device import ItemGroupNorm
+from histosynth.model.device_maps import shape_maps, splat_maps
+from histosynth.sampling.grain_search import DeviceGrainSearch
 
 NUCLEI = [hs.draw_layout((256, 256), mpp=0.5, seed=seed) for seed in range(3)]
 
@@ -39,3 +41,34 @@ def test_norms_of_all_items_at_once_are_those_of_each(side):
     expected = norm(images)
     found = norm.cuda()(images.cuda()).cpu()
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.gpu
+def test_maps_of_a_batch_are_those_of_each_tile():
+    size = NUCLEI[0].size
+    device = torch.device("cuda")
+    options = {"size": size, "cell": 2, "device": device}
+    splats = splat_maps(NUCLEI, classes=3, **options).cpu()
+    shapes = shape_maps(NUCLEI, **options).cpu()
+    for item, nuclei in enumerate(NUCLEI):
+        np.testing.assert_allclose(splats[item], nuclei.rasterize(cell=2), atol=1e-6)
+        np.testing.assert_allclose(shapes[item], nuclei.rasterize_shapes(cell=2), atol=1e-6)
+
+
+@pytest.mark.gpu
+def test_the_same_patches_of_grain_are_found():
+    patches = hs.open_bundle(device="cpu").grain.patches
+    looks = np.random.default_rng(0).integers(-120, 121, (3000, 36)).astype(np.float32)
+    looks[::3] = 0
+    search = DeviceGrainSearch(patches, torch.device("cuda"))
+    np.testing.assert_array_equal(search(looks), patches.nearest(looks))
+
+
+@pytest.mark.gpu
+def test_batches_of_any_length_give_the_same_pictures_but_for_rounding():
+    bundle = hs.open_bundle(device="cuda", dtype="fp32")
+    many = [hs.draw_layout((128, 128), mpp=0.5, seed=seed) for seed in range(12)]
+    by_two = hs.synthesize(many, bundle=bundle, seed=1, grain=False, batch=2)
+    by_five = hs.synthesize(many, bundle=bundle, seed=1, grain=False, batch=5)
+    for one, other in zip(by_two, by_five, strict=True):
+        assert np.abs(one.pixels.astype(int) - other.pixels).max() <= 2

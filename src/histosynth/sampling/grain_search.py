@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..core.arrays import Float32Array, IndexArray
+from ..tensors.streams import own_stream
 from ..tissue.grain_patches import GrainPatches
 
 _ROWS_AT_A_TIME = 1024
@@ -40,13 +41,15 @@ class DeviceGrainSearch:
             dtype=torch.int32,
             device=device,
         )
+        if device.type == "cuda":  # searches read these on streams of their own
+            torch.cuda.synchronize(device)
 
     @torch.inference_mode()
     def __call__(self, looks: Float32Array) -> IndexArray:
         """Indices (M,) of the nearest of all posed looks to looks (M, 36), the first of equals."""
         try:
             # threads would each take memory beside the networks, and gain nothing
-            with self._one_at_a_time:
+            with self._one_at_a_time, own_stream(self._looks.device):
                 return self._search(looks)
         except torch.OutOfMemoryError:
             return self._patches.nearest(looks)

@@ -21,6 +21,7 @@ from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
 from ..model.conditioning import Conditioning, ItemConditions, conditions_of, encode_conditions
 from ..tensors.gpu_memory import first_that_fits, release_memory, too_little_memory
+from ..tensors.streams import own_stream
 from ..tissue.alignment import ClassAlignment
 from ..tissue.nucleus_sizes import draw_shapes
 from ..tissue.orientation_drawing import draw_orientation
@@ -106,7 +107,9 @@ def prepare_group(group: Group, map_items: MapItems = map) -> PreparedGroup:
         TooLittleMemory: the GPU cannot hold it.
     """
     try:
-        return _prepare(group, map_items)
+        # maps are kept until the pictures are on the CPU, when all that reads them is complete
+        with own_stream(group.bundle.device):
+            return _prepare(group, map_items)
     except torch.OutOfMemoryError:
         pass
     raise too_little_memory(
