@@ -375,15 +375,19 @@ class _Patches:
 
     Attributes:
         corners: (N, 2) row and column of their first cells.
-        values: (N, PATCH_CELLS * PATCH_CELLS * C).
+        colours: (N, PATCH_CELLS * PATCH_CELLS * 3).
+        nuclei: (K, N, PATCH_CELLS * PATCH_CELLS), by class.
         colour_squares: (N, PATCH_CELLS * PATCH_CELLS) sum of squares of each cell's colours.
         nuclei_squares: the same of its nuclei.
+        nuclei_squares_sum: (N,) of all cells.
     """
 
     corners: IndexArray
-    values: Float32Array
+    colours: Float32Array
+    nuclei: Float32Array
     colour_squares: Float32Array
     nuclei_squares: Float32Array
+    nuclei_squares_sum: Float32Array
 
 
 def _known_patches(
@@ -410,13 +414,18 @@ def _known_patches(
         3,
         1,
     )
-    values = np.ascontiguousarray(patches.reshape(len(corners), -1))
-    squares = values.reshape(len(corners), PATCH_CELLS**2, -1) ** 2
+    values = patches.reshape(len(corners), PATCH_CELLS**2, -1)
+    colours = values[..., :_COLOURS].reshape(len(corners), -1)
+    nuclei = values[..., _COLOURS:].transpose(2, 0, 1)
+    squares = values**2
+    nuclei_squares = squares[..., _COLOURS:].sum(axis=2)
     return _Patches(
         corners,
-        values,
+        np.ascontiguousarray(colours),
+        np.ascontiguousarray(nuclei),
         colour_squares=squares[..., :_COLOURS].sum(axis=2),
-        nuclei_squares=squares[..., _COLOURS:].sum(axis=2),
+        nuclei_squares=nuclei_squares,
+        nuclei_squares_sum=nuclei_squares.sum(axis=1),
     )
 
 
@@ -433,8 +442,8 @@ def _fill(
     target = canvas.values[here]
     best = _best_patch(target, tissue, left, patches)
     new = tissue & left
-    source_values = patches.values[best].reshape(target.shape)
-    target[new, :3] = source_values[new, :3]
+    colours = patches.colours[best].reshape(PATCH_CELLS, PATCH_CELLS, _COLOURS)
+    target[new, :_COLOURS] = colours[new]
     top, leftmost = patches.corners[best]
     source = _patch_window(int(top), int(leftmost))
     canvas.rows[here][new] = canvas.rows[source][new]
@@ -452,13 +461,19 @@ def _best_patch(
     """Index of the patch with the least squared difference from what is known of the target."""
     has_colour = (tissue & ~left).astype(np.float32)
     # nuclei are known where tissue is missing, too
-    has_nuclei = tissue.astype(np.float32)
-    wanted = target * has_nuclei[..., None]
-    wanted[..., :_COLOURS] *= has_colour[..., None]
+    wanted = target[..., :_COLOURS] * has_colour[..., None]
     # squared differences, less the target's own square, which is the same for all patches
+    products = patches.colours @ wanted.reshape(-1)
+    for number, of_class in enumerate(patches.nuclei):
+        discs = np.where(tissue, target[..., _COLOURS + number], np.float32(0))
+        if discs.any():
+            products += of_class @ discs.reshape(-1)
     distances = patches.colour_squares @ has_colour.reshape(-1)
-    distances += patches.nuclei_squares @ has_nuclei.reshape(-1)
-    distances -= 2 * (patches.values @ wanted.reshape(-1))
+    if tissue.all():
+        distances += patches.nuclei_squares_sum
+    else:
+        distances += patches.nuclei_squares @ tissue.reshape(-1).astype(np.float32)
+    distances -= 2 * products
     return int(distances.argmin())
 
 
