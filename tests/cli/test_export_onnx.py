@@ -22,6 +22,7 @@ from histosynth.core.errors import (
     AdapterMismatch,
     BadOption,
     BadSize,
+    BadWeights,
     NeedsExtra,
     NotWritable,
     OnnxMismatch,
@@ -313,6 +314,9 @@ def change_info(folder, change):
         (lambda info: info.update(colour="red"), "colour"),
         (lambda info: info.update(mpp=0), "mpp must be above 0"),
         (lambda info: info["style_std"].pop(), "styles need a mean"),
+        (lambda info: info["style_std"].__setitem__(0, -1.0), "a positive std"),
+        (lambda info: info.update(multiple_px=0), "multiple_px must be a multiple of 8, not 0"),
+        (lambda info: info.update(multiple_px=12), "multiple_px must be a multiple of 8, not 12"),
     ],
 )
 def test_impossible_values_are_refused(exported, change, reason):
@@ -341,6 +345,9 @@ def test_nuclei_and_noise_that_do_not_fit_are_refused(exported):
         model.paint(nuclei_of((100, 128)), noise)
     with pytest.raises(UnknownClasses):
         model.paint(hs.Nuclei.none(SIZE, 0.5, ("tumour",)), noise)
+    noise[0, 0, 0] = np.nan
+    with pytest.raises(BadWeights, match="not all finite"):
+        model.paint(nuclei_of(), noise)
     with pytest.raises(UnknownClasses, match="any"):
         model.paint(replace(nuclei_of(), class_ids=np.full(30, 255, np.uint8)), noise)
     with pytest.raises(ScaleMismatch):

@@ -1,6 +1,7 @@
 """`serve.py` of the page: files of three folders, their headers, and nothing else."""
 
 import http.client
+import socket
 import threading
 
 import pytest
@@ -91,3 +92,25 @@ def test_a_folder_of_something_else_is_a_sentence(tmp_path, monkeypatch):
     (tmp_path / "model.json").touch()
     with pytest.raises(SystemExit, match="Give dist of onnxruntime-web"):
         serve.main()
+
+
+def test_links_that_lead_out_and_folders_are_no_files(get, tmp_path):
+    (tmp_path / "model" / "link.json").symlink_to(tmp_path / "secret.txt")
+    (tmp_path / "model" / "below" / "index.html").write_text("no")
+    for path in ("/model/link.json", "/model/below", "/model/below/"):
+        assert get(path)[0] == 404
+
+
+def test_a_request_that_cannot_be_read_is_logged_in_plain_characters(tmp_path, capsys):
+    server = serve.make_server(tmp_path, tmp_path)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    with socket.create_connection(("127.0.0.1", server.server_port)) as connection:
+        connection.sendall(b"\x1b[31mNONSENSE\r\n\r\n")
+        assert b"400" in connection.recv(4096)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert "Traceback" not in said

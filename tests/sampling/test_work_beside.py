@@ -38,6 +38,21 @@ def test_a_search_on_a_device_finds_the_same_patches(monkeypatch: pytest.MonkeyP
     np.testing.assert_array_equal(search(looks), known.nearest(looks))
 
 
+def test_patches_are_searched_on_the_cpu_where_the_device_has_no_memory_left(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    known = patches(0)
+    looks = np.random.default_rng(1).integers(-120, 121, (9, 36)).astype(np.float32)
+    search = DeviceGrainSearch(known, torch.device("cpu"))
+    expected = known.nearest(looks)
+
+    def refused(wanted: object) -> None:
+        raise torch.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(search, "_nearest", refused)
+    np.testing.assert_array_equal(search(looks), expected)
+
+
 def test_pictures_are_the_same_when_threads_work_beside(monkeypatch: pytest.MonkeyPatch):
     bundle = hs.open_bundle(device="cpu", dtype="fp32")
     in_turn = hs.synthesize(NUCLEI, bundle=bundle, seed=5, steps=2, batch=1)

@@ -60,6 +60,14 @@ def test_a_batch_that_does_not_fit_names_one_that_does(monkeypatch, most, senten
     assert "too little for 4 pictures of 128 x 128 px at a time" in str(caught.value)
 
 
+def test_conditions_that_do_not_fit_are_one_sentence(monkeypatch):
+    monkeypatch.setattr(groups, "encode_conditions", lambda *_, **__: refused())
+    nuclei = hs.draw_layout((128, 128), mpp=0.5, seed=0)
+    bundle = hs.open_bundle(device="cpu", dtype="fp32")
+    with pytest.raises(TooLittleMemory, match="the conditions of 1 picture at a time"):
+        hs.synthesize(nuclei, bundle=bundle, steps=1)
+
+
 def test_a_step_that_does_not_fit_names_the_parts_that_do(tmp_path):
     task = Toy(batch=8)
     loss = task.loss
