@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from ..core.errors import BadOption, InputError, NeedsExtra, WorkerLost, first_l
 from ..core.links import held_folders, work_in_held
 from .engine import MAX_LOST_POOLS, WorkItem, WorkResult
 from .ray_process import as_raised, own_signals, own_stdout
+from .ready_items import ReadyItems
 
 _CONNECT_TIMEOUT_S = 5
 _WAIT_S = 0.5
@@ -52,17 +52,19 @@ class RayEngine:
         self,
         work: Callable[[WorkItem], WorkResult],
         items: Sequence[WorkItem],
+        *,
+        after: Sequence[Sequence[int]] | None = None,
     ) -> Iterator[tuple[int, WorkResult]]:
         """See `Engine.map`."""
         starts_ray = not self._ray.is_initialized()
         if not starts_ray:
-            yield from self._map_connected(work, items)
+            yield from self._map_connected(work, items, after)
             return
         with own_stdout():
             with own_signals():
                 self._connect()
             try:
-                yield from self._map_connected(work, items)
+                yield from self._map_connected(work, items, after)
             finally:
                 self._ray.shutdown()
 
@@ -70,19 +72,22 @@ class RayEngine:
         self,
         work: Callable[[WorkItem], WorkResult],
         items: Sequence[WorkItem],
+        after: Sequence[Sequence[int]] | None,
     ) -> Iterator[tuple[int, WorkResult]]:
         ray = self._ray
         task = ray.remote(num_cpus=1, max_retries=MAX_LOST_POOLS)(_work_in_folder)
         folder = os.getcwd()
         workers = self.workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)
         waiting: dict[Any, int] = {}
-        queue = deque(range(len(items)))
+        ready = ReadyItems(range(len(items)), after)
         done = 0
-        while queue or waiting:
-            while queue and len(waiting) < 2 * workers:
-                index = queue.popleft()
-                reference = task.remote(folder, held_folders(), work, items[index])
-                waiting[reference] = index
+        while done < len(items):
+            while len(waiting) < 2 * workers:
+                begun = ready.take()
+                if begun is None:
+                    break
+                reference = task.remote(folder, held_folders(), work, items[begun])
+                waiting[reference] = begun
             finished, _ = as_raised(
                 ray.wait,
                 list(waiting),
@@ -93,6 +98,7 @@ class RayEngine:
                 index = waiting.pop(reference)
                 result = self._result_of(reference, len(items) - done)
                 done += 1
+                ready.finish(index)
                 yield index, result
 
     def _result_of(

@@ -22,8 +22,16 @@ class Engine(Protocol):
         self,
         work: Callable[[WorkItem], WorkResult],
         items: Sequence[WorkItem],
+        *,
+        after: Sequence[Sequence[int]] | None = None,
     ) -> Iterator[tuple[int, WorkResult]]:
         """(index, result) of each item, in the order in which they finish.
+
+        Args:
+            work: what is done with each.
+            items: to work on.
+            after: for each item the indices of those that must be finished before it begins, all
+                smaller than its own; None: none.
 
         Raises:
             WorkerLost: workers died again and again.

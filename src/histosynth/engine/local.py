@@ -16,6 +16,8 @@ class LocalEngine:
         self,
         work: Callable[[WorkItem], WorkResult],
         items: Sequence[WorkItem],
+        *,
+        after: Sequence[Sequence[int]] | None = None,
     ) -> Iterator[tuple[int, WorkResult]]:
         """See `Engine.map`."""
         for index, item in enumerate(items):

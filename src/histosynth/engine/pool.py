@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +17,7 @@ from multiprocessing.connection import wait as wait_for_connections
 from ..core.errors import WorkerLost
 from ..core.links import held_folders, work_in_held
 from .engine import MAX_LOST_POOLS, WorkItem, WorkResult
+from .ready_items import ReadyItems
 
 
 class PoolEngine:
@@ -35,6 +35,8 @@ class PoolEngine:
         self,
         work: Callable[[WorkItem], WorkResult],
         items: Sequence[WorkItem],
+        *,
+        after: Sequence[Sequence[int]] | None = None,
     ) -> Iterator[tuple[int, WorkResult]]:
         """See `Engine.map`.
 
@@ -45,7 +47,7 @@ class PoolEngine:
         lost_pools = 0
         while todo:
             try:
-                for index, result in self._map_in_one_pool(work, todo):
+                for index, result in self._map_in_one_pool(work, todo, after):
                     del todo[index]
                     lost_pools = 0
                     yield index, result
@@ -59,20 +61,27 @@ class PoolEngine:
         self,
         work: Callable[[WorkItem], WorkResult],
         todo: dict[int, WorkItem],
+        after: Sequence[Sequence[int]] | None,
     ) -> Iterator[tuple[int, WorkResult]]:
         """Results of one pool of processes, until all is done or the pool breaks."""
         waiting: dict[Future[WorkResult], int] = {}
-        queue = deque(todo)
+        ready = ReadyItems(todo, after)
         with _pool(min(self.workers, len(todo))) as pool:
-            while queue or waiting:
+            while True:
                 # two a worker at a time: the queue of a pool would hold every item twice
-                while queue and len(waiting) < 2 * self.workers:
-                    index = queue.popleft()
+                while len(waiting) < 2 * self.workers:
+                    index = ready.take()
+                    if index is None:
+                        break
                     waiting[_submit(pool, work, todo[index])] = index
+                if not waiting:
+                    return
                 finished = wait(waiting, return_when=FIRST_COMPLETED).done
                 for future in finished:
-                    index = waiting.pop(future)
-                    yield index, future.result()
+                    done = waiting.pop(future)
+                    result = future.result()
+                    ready.finish(done)
+                    yield done, result
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def paint_latents(
         on_estimate: called after each solver step; it must not change the estimate.
     """
     device = bundle.device
-    denoise = _guided_denoise(bundle, maps, style.to(device), settings)
+    denoise = guided_denoise(bundle, maps, style.to(device), settings)
     if start is not None:
         latents, times = start
         denoise = hold_start(denoise, latents.to(device), times.to(device))
@@ -109,7 +109,7 @@ def _watched(
     return remembering, report
 
 
-def _guided_denoise(
+def guided_denoise(
     bundle: Bundle,
     maps: StructureMaps,
     style: Tensor,

@@ -22,6 +22,7 @@ from ..model.adapters import AdapterInfo, adapter_names
 from ..model.bundle import Bundle
 from ..model.info import BundleInfo
 from ..tissue.appearance import Appearance
+from ..tissue.hue import HueCurve
 from ..tissue.nucleus_sizes import gets_size
 from .few_steps import with_few_steps
 from .items import SampleItem
@@ -54,13 +55,13 @@ def describe(
         "verb": verb,
         "synthetic": True,
         "extent": "tile",
-        "bundle": _bundle_facts(
+        "bundle": bundle_facts(
             bundle,
             used,
         ),
         "seed": seed,
         "place": [f"{key:016x}", *variant],
-        "settings": _settings_facts(
+        "settings": settings_facts(
             settings,
             bundle.info,
         ),
@@ -98,7 +99,7 @@ def describe(
     return recipe
 
 
-def _bundle_facts(
+def bundle_facts(
     bundle: Bundle,
     adapter: str | None,
 ) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def _bundle_facts(
     }
 
 
-def _settings_facts(
+def settings_facts(
     settings: SamplingSettings,
     info: BundleInfo,
 ) -> dict[str, Any]:
@@ -208,7 +209,7 @@ def appearance_facts(appearance: Appearance) -> dict[str, Any]:
         "hue": None,
     }
     hue = appearance.hue
-    if hue is not None:
+    if isinstance(hue, HueCurve):
         facts["hue"] = {
             "top": round(
                 hue.top,

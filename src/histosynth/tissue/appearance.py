@@ -28,7 +28,7 @@ from ..core.line_of_facts import line_of_facts
 from ..core.pictures import PictureInput, as_mask, as_rgb
 from ..core.tile import Mask, Pixels
 from .density import from_density, optical_density
-from .hue import HueCurve, measure_hue
+from .hue import HueCurve, HueShift, measure_hue
 from .tile_noise import has_jpeg_blocks, measure_noise
 
 # Haematoxylin and eosin of the canonical stain, optical density of a full dose: medians of
@@ -108,7 +108,8 @@ class Appearance:
     Attributes:
         frame: colour balance and density.
         style: (13,) float32, `STYLE_NAMES` in canonical stain, in natural units.
-        hue: its mean hue at each density, in canonical stain; None: left to the network.
+        hue: its mean hue at each density, in canonical stain, or one change of hue for all parts of a
+            slide; None: left to the network.
         noise: (2, 3) of its channels in canonical stain, in all and in even tissue, which says how
             strong grain is; None: as in typical tissue.
         extremes: what nothing made after it is beyond: (4,) values in [0, 255], of which a
@@ -119,7 +120,7 @@ class Appearance:
 
     frame: StainFrame
     style: Float32Array
-    hue: HueCurve | None = None
+    hue: HueCurve | HueShift | None = None
     noise: Float32Array | None = None
     extremes: Float32Array | None = None
     has_blocks: bool = False

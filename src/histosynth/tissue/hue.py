@@ -68,17 +68,47 @@ class HueCurve:
         measured = density
         if where is not None:
             measured = density[where.ravel()]
-        own = _measure(measured, self.top)
+        return self._shift_of(measured).moved(density).reshape(painted.shape)
+
+    def shift_of(self, painted: Float32Array) -> HueShift:
+        """What gives this hue to pixels such as these (..., 3) in [0, 255]."""
+        return self._shift_of(optical_density(painted.reshape(-1, 3)))
+
+    def _shift_of(self, density: Float32Array) -> HueShift:
+        own = _measure(density, self.top)
         pixels = np.minimum(self.pixels, own.pixels)
         weight = HUE_SHARE * (pixels / (pixels + HALF_WEIGHT_PX))
-        shift_at_knots = weight[:, None] * (self.hue - own.hue)
+        return HueShift(self.top, weight[:, None] * (self.hue - own.hue))
+
+
+@dataclass(frozen=True, eq=False)
+class HueShift:
+    """One change of hue for all parts of a slide, so that none shows where it ends.
+
+    Attributes:
+        top: density of the last knot; the first is 0.
+        shift: (K, 3) optical density that is added at each knot.
+    """
+
+    top: float
+    shift: Float64Array
+
+    def __repr__(self) -> str:
+        return line_of_facts("HueShift", [f"{len(self.shift)} densities up to {self.top:.3g}"])
+
+    def apply(self, painted: Float32Array) -> Float32Array:
+        """Pixels (..., 3) in [0, 255] with their hue changed, float32."""
+        density = optical_density(painted.reshape(-1, 3))
+        return self.moved(density).reshape(painted.shape)
+
+    def moved(self, density: Float32Array) -> Float32Array:
+        """Pixels (N, 3) in [0, 255] of densities (N, 3), with their hue changed."""
         shift = _interpolate(
             density.mean(axis=1),
             self.top,
-            shift_at_knots,
+            self.shift,
         )
-        moved = density + shift.astype(np.float32)
-        return from_density(moved).reshape(painted.shape)
+        return from_density(density + shift.astype(np.float32))
 
 
 def measure_hue(pixels: Float32Array) -> HueCurve | None:

@@ -172,6 +172,7 @@ def draw_shapes(
     seed: int,
     fibres: FibreOrientation | None = None,
     alignment: Sequence[ClassAlignment] = (),
+    corner: tuple[int, int] = (0, 0),
 ) -> Nuclei:
     """The nuclei with a shape each, where their class has known sizes; given shapes stay.
 
@@ -184,10 +185,13 @@ def draw_shapes(
         seed: any whole number.
         fibres: how they run; None: nuclei lie in any direction.
         alignment: of each class with fibres; none: nuclei lie in any direction.
+        corner: of the tile on its slide, px: a nucleus has one place in all windows of a slide,
+            and one shape.
     """
     shapes = nuclei.shapes_or_unknown()
     without = gets_size(nuclei, sizes)
-    places = np.rint(nuclei.xy * _PLACES_PER_PX).astype(np.int64)
+    on_slide = nuclei.xy.astype(np.float64) + corner
+    places = np.rint(on_slide * _PLACES_PER_PX).astype(np.int64)
     x, y = places.T
     words = hashed_places(
         seed,

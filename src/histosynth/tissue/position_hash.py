@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
+
+from ..core.arrays import Float64Array
 
 Words = NDArray[np.uint64]
 # odd constants of splitmix64 (Steele, Lea and Flood 2014)
@@ -67,6 +70,29 @@ def hashed_places(
         y.view(np.uint64),
         count,
     )
+
+
+def normal_at(
+    seed: int,
+    x: int,
+    y: int,
+    *,
+    width: int,
+    height: int,
+    count: int,
+) -> Float64Array:
+    """Unit normal numbers (count, height, width) of the places of a window: see `hashed_at`."""
+    words = hashed_at(
+        seed,
+        x,
+        y,
+        width=width,
+        height=height,
+        count=count,
+    )
+    # 53 bits are exact in float64, and half a step keeps them inside of 0 and 1
+    levels = ((words >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
+    return np.asarray(special.ndtri(levels))
 
 
 def _hashed(

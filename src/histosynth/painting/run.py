@@ -1,0 +1,220 @@
+"""A slide from its pieces of work: on any engine, in any order, continued after any stop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import BadRun, NotWritable, ResumeMismatch
+from ..core.folder_lock import own_folder, share_folder
+from ..core.plain_files import read_plain_text
+from ..core.progress import ProgressCallback, ignore_progress
+from ..core.store import remove_file, remove_folder, write_json
+from ..engine import Engine
+from ..slides.writing import (
+    SlideDescription,
+    check_space,
+    finish_slide,
+    needed_bytes,
+    read_slide_recipe,
+)
+from .opened import opened
+from .pieces import Painting, remaining_readers
+from .work_list import Piece, list_work
+
+PARTS_SUFFIX = ".parts"
+_RECIPE_FILE = "painting.json"
+_FEW_ITEMS = 8
+"""Fewer pieces of work are done in this process: others would take longer to begin."""
+
+
+@dataclass(frozen=True)
+class PaintedSlide:
+    """The result of a run.
+
+    Attributes:
+        path: of the slide.
+        was_there: an earlier run had finished it.
+        pieces: pieces of work that this run did.
+    """
+
+    path: Path
+    was_there: bool
+    pieces: int
+
+
+@dataclass(frozen=True)
+class PaintProgress:
+    """Callbacks for pieces of work painted, and for blocks written."""
+
+    painted: ProgressCallback = ignore_progress
+    written: ProgressCallback = ignore_progress
+
+
+def parts_folder(out: Path) -> Path:
+    """The folder of the parts of a slide: beside it, and removed when it is finished."""
+    return out.with_name(out.name + PARTS_SUFFIX)
+
+
+def paint_slide(
+    painting: Painting,
+    out: Path,
+    description: SlideDescription,
+    *,
+    engine: Engine,
+    progress: PaintProgress | None = None,
+) -> PaintedSlide:
+    """Paint a slide, continuing where an earlier run stopped.
+
+    Args:
+        painting: what to paint; its parts lie in `parts_folder(out)`.
+        out: the OME-TIFF.
+        description: what it states of itself.
+        engine: where the work is done.
+        progress: callbacks.
+
+    Raises:
+        NotWritable: `out` holds something else, cannot be written, or there is no room.
+        ResumeMismatch: an earlier run began to paint something else there.
+        WorkerLost: workers died again and again.
+    """
+    progress = progress or PaintProgress()
+    with share_folder(out.parent, [out.name]):
+        if _is_there(out, description):
+            return PaintedSlide(out, True, 0)
+        with own_folder(painting.folder) as work:
+            _remember(painting)
+            check_space(
+                out,
+                painting.folder,
+                needed_bytes(painting.parts.pyramid, painting.parts.encoding),
+            )
+            done = _paint(
+                painting,
+                engine,
+                work.counting(progress.painted, "pieces of work are done for"),
+            )
+            finish_slide(
+                out,
+                painting.parts,
+                description,
+                run=_with_engine(engine),
+                on_progress=progress.written,
+            )
+        remove_folder(painting.folder)
+    return PaintedSlide(out, False, done)
+
+
+def _is_there(out: Path, description: SlideDescription) -> bool:
+    """Whether the slide is there already.
+
+    Raises:
+        NotWritable: another file is.
+    """
+    if not out.exists():
+        return False
+    found = read_slide_recipe(out) if out.is_file() else None
+    if found is not None and found == json.loads(json.dumps(dict(description.recipe))):
+        return True
+    raise NotWritable(
+        out,
+        "it is there, and is not what these options give",
+        "Remove it, or choose another --out.",
+    )
+
+
+def _remember(painting: Painting) -> None:
+    """Note what is painted in the folder of its parts.
+
+    Raises:
+        ResumeMismatch, BadRun: the folder holds parts of something else.
+    """
+    path = painting.folder / _RECIPE_FILE
+    wanted = _remembered(painting)
+    if not path.exists():
+        write_json(path, wanted)
+        return
+    try:
+        found = json.loads(read_plain_text(path))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadRun(painting.folder, f"its {_RECIPE_FILE} cannot be read") from error
+    if found == wanted:
+        return
+    changed = _changed(found, wanted)
+    raise ResumeMismatch(painting.folder, changed or ["its contents"])
+
+
+def _remembered(painting: Painting) -> dict[str, Any]:
+    box = painting.area.box
+    values = {
+        "key": painting.scene.key,
+        "recipe": painting.scene.recipe,
+        "region": [box.x, box.y, box.width, box.height],
+        "parts": painting.parts.identity.hex(),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(values))
+    return plain
+
+
+def _changed(found: Any, wanted: dict[str, Any]) -> list[str]:
+    """Names of what differs, the most telling ones."""
+    if not isinstance(found, dict):
+        return []
+    recipe = found.get("recipe")
+    names = []
+    if isinstance(recipe, dict):
+        every = {**recipe, **wanted["recipe"]}
+        names = [name for name in every if recipe.get(name) != wanted["recipe"].get(name)]
+    if found.get("region") != wanted["region"]:
+        names.append("region")
+    return sorted(names)
+
+
+def _paint(
+    painting: Painting,
+    engine: Engine,
+    on_progress: ProgressCallback,
+) -> int:
+    """Do what is missing; the number of pieces."""
+    work = list_work(
+        opened(painting.scene).lattice,
+        painting.area,
+        painting.phases,
+        painting.finished(),
+        painting.slide,
+    )
+    readers = remaining_readers(work)
+    total = len(work.pieces)
+    on_progress(0, total)
+    done = 0
+    for index, _ in engine.map(painting.do, work.pieces, after=work.after):
+        done += 1
+        on_progress(done, total)
+        for earlier in work.after[index]:
+            readers[earlier] -= 1
+            if not readers[earlier]:
+                _remove(painting, work.pieces[earlier])
+    return total
+
+
+def _remove(painting: Painting, piece: Piece) -> None:
+    """Remove what no other piece will read."""
+    path = painting.file_of(piece)
+    if path is not None:
+        remove_file(path)
+
+
+def _with_engine(engine: Engine) -> Callable[..., Iterable[tuple[int, Any]]]:
+    """An engine's `map`, which leaves a few items to this process."""
+
+    def run(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[tuple[int, Any]]:
+        if len(items) < _FEW_ITEMS:
+            return ((index, work(item)) for index, item in enumerate(items))
+        return engine.map(work, items)
+
+    return run
+
+

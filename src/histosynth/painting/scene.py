@@ -1,0 +1,79 @@
+"""All that decides the pixels of a slide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..core.geometry import Box, Size
+from ..core.slide_nuclei import SlideNuclei
+from ..core.store import digest
+from ..core.tile import Mask
+from ..sampling.painter import SamplingSettings
+from ..tissue.appearance import Appearance
+
+FORMAT = 1
+"""Of the way in which slides are painted: another one gives other pixels."""
+
+
+class SlideEmpty(Protocol):
+    """Where a slide holds no tissue: glass, lumina."""
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of all that decides where that is."""
+
+    def empty(self, box: Box) -> Mask | None:
+        """(H, W) bool of a box, True where there is no tissue; None: tissue is everywhere."""
+
+
+@dataclass(frozen=True)
+class BundlePlace:
+    """Where a process finds the networks.
+
+    Attributes:
+        folder: of the bundle.
+        sha256: of the bundle, so that no worker uses another one.
+        adapter: that is merged into it; None: its base alone.
+        device: where to compute.
+        dtype: number type, "bf16", "fp32" or "fp16".
+    """
+
+    folder: Path
+    sha256: str
+    adapter: str | None
+    device: str
+    dtype: str
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A slide to paint. It can be pickled.
+
+    Attributes:
+        bundle: the networks.
+        settings: how to sample.
+        seed: of noise, sizes of nuclei, fibres and grain.
+        size: of the slide, px.
+        nuclei: of the slide; its mpp is the slide's.
+        empty: where there is no tissue; None: left to the model.
+        appearance: of the slide.
+        label: one of the bundle's, or None.
+        recipe: plain values that say all of this, for the slide's metadata.
+    """
+
+    bundle: BundlePlace
+    settings: SamplingSettings
+    seed: int
+    size: Size
+    nuclei: SlideNuclei
+    empty: SlideEmpty | None
+    appearance: Appearance
+    label: str | None
+    recipe: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Hex digest of all that decides the pixels."""
+        return digest({"format": FORMAT, "recipe": self.recipe})

@@ -1,0 +1,305 @@
+"""`paint`: nuclei of a whole slide in, or none; a pyramidal slide out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import BadOption
+from ..core.geometry import Box, Size
+from ..core.line_of_facts import line_of_facts
+from ..core.paths import real_path
+from ..core.pictures import PictureInput
+from ..core.progress import ProgressCallback, ignore_progress
+from ..core.seeds import check_seed
+from ..core.slide_nuclei import SlideNuclei
+from ..core.version import __version__
+from ..engine import EngineOptions
+from ..sampling.options import SamplingOptions
+from ..tissue.appearance import Appearance
+
+if TYPE_CHECKING:
+    from ..model.bundle import Bundle
+    from ..painting.scene import Scene, SlideEmpty
+    from ..slides.writing import Encoding
+
+MAX_SLIDE_PX = 1_000_000
+_PX_PER_MPX = 1e6
+DEFAULT_ENGINE = EngineOptions("pool")
+
+
+@dataclass(frozen=True)
+class PaintOptions:
+    """How a slide is painted and written.
+
+    Attributes:
+        sampling: label, seed, steps, guidance, solver, grain, device and dtype.
+        region: the part that is written, px of the slide; None: all of it.
+        codec: of the tiles, see `slides.writing.CODECS`.
+        quality: of JPEG.
+        engine: where the work is done.
+    """
+
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    region: Box | None = None
+    codec: str = "jpeg"
+    quality: int = 90
+    engine: EngineOptions = DEFAULT_ENGINE
+
+
+@dataclass(frozen=True)
+class Painted:
+    """The result of `paint`.
+
+    Attributes:
+        path: of the slide.
+        size: of it, px.
+        mpp: of it, micrometres per pixel.
+        was_there: an earlier run had finished it.
+        seconds: that this run took.
+        recipe: plain values that paint it again.
+    """
+
+    path: Path
+    size: Size
+    mpp: float
+    was_there: bool
+    seconds: float
+    recipe: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        width, height = self.size
+        facts = [f"{width:,} x {height:,} px", f"{self.mpp:g} um/px", f"file {str(self.path)!r}"]
+        return line_of_facts("Painted", facts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "out": str(self.path),
+            "size": list(self.size),
+            "mpp": self.mpp,
+            "was_there": self.was_there,
+            "seconds": round(self.seconds, 3),
+            "recipe": dict(self.recipe),
+        }
+
+
+def paint(
+    nuclei: SlideNuclei,
+    out: Path | str,
+    *,
+    empty: SlideEmpty | None = None,
+    appearance: PictureInput | Appearance | None = None,
+    options: PaintOptions | None = None,
+    bundle: Path | str | None = None,
+    on_painted: ProgressCallback = ignore_progress,
+    on_written: ProgressCallback = ignore_progress,
+) -> Painted:
+    """Paint a slide, or a region of it, as a tiled pyramidal OME-TIFF.
+
+    A region holds the pixels of the same region of the whole slide, and costs what its own area
+    costs. The pixels are the same on any engine, with any number of workers and after any stop.
+
+    Args:
+        nuclei: of the slide; its size and scale are the slide's.
+        out: the file; its parts lie beside it until it is finished.
+        empty: where there is no tissue; None: left to the model.
+        appearance: whose stain and style to take, see `synthesize`.
+        options: how to sample, what to write, and where.
+        bundle: its folder; None: the compact one.
+        on_painted: called with (done, all) pieces of work.
+        on_written: called with (done, all) blocks of the file.
+
+    Raises:
+        BadOption: an option cannot be used.
+        UnknownClasses, ScaleMismatch, UnknownLabel: the nuclei or the label do not fit the bundle.
+        NotWritable: `out` holds something else, cannot be written, or there is no room.
+        ResumeMismatch: an earlier run began to paint something else there.
+    """
+    from ..core.store import digest
+    from ..painting.hue_pilot import slide_appearance
+    from ..painting.opened import opened
+    from ..painting.phases import phased_plan
+    from ..painting.pieces import Painting
+    from ..painting.run import PaintProgress, paint_slide, parts_folder
+    from ..painting.work_list import Area
+    from ..slides.writing import Encoding, Parts, Pyramid, SlideDescription
+
+    began = time.monotonic()
+    options = options or PaintOptions()
+    out = real_path(Path(out))
+    area = _region_of(options.region, nuclei.size)
+    encoding = Encoding(options.codec, options.quality)
+    engine = options.engine.open()
+    scene = _scene_of(
+        nuclei,
+        empty,
+        appearance,
+        options.sampling,
+        bundle,
+    )
+    scene = _with_one_hue(scene, slide_appearance(opened(scene)))
+    recipe = scene.recipe | {
+        "region": [area.x, area.y, area.width, area.height],
+        "encoding": _encoding_facts(encoding),
+    }
+    parts = Parts(
+        parts_folder(out),
+        Pyramid(area.size),
+        encoding,
+        digest(recipe),
+    )
+    painting = Painting(
+        scene,
+        Area(area, parts.pyramid.block_px),
+        parts,
+        phased_plan(scene.settings).count,
+    )
+    painted = paint_slide(
+        painting,
+        out,
+        SlideDescription(nuclei.mpp, recipe),
+        engine=engine,
+        progress=PaintProgress(on_painted, on_written),
+    )
+    return Painted(
+        out,
+        area.size,
+        nuclei.mpp,
+        painted.was_there,
+        time.monotonic() - began,
+        recipe,
+    )
+
+
+def _region_of(region: Box | None, size: Size) -> Box:
+    """The pixels to write.
+
+    Raises:
+        BadOption: they are not all on the slide.
+    """
+    whole = Box(0, 0, *size)
+    if region is None:
+        return whole
+    if region.intersect(whole) != region:
+        found = f"{region.x},{region.y},{region.width},{region.height}"
+        raise BadOption("--region", found, f"inside the slide of {size.width} x {size.height} px")
+    return region
+
+
+def _scene_of(
+    nuclei: SlideNuclei,
+    empty: SlideEmpty | None,
+    appearance: PictureInput | Appearance | None,
+    options: SamplingOptions,
+    bundle: Path | str | None,
+) -> Scene:
+    """All that decides the slide's pixels, checked against the bundle.
+
+    Raises:
+        BadOption, UnknownClasses, ScaleMismatch, UnknownLabel: something does not fit.
+    """
+    from ..core.shipped import COMPACT
+    from ..model.opening import open_bundle
+    from ..painting.scene import BundlePlace, Scene
+    from ..sampling.few_steps import with_few_steps
+    from ..sampling.provenance import adapter_of_verb, regions_adapter
+    from ..sampling.settings import resolve_appearance, settings_for
+    from ..tensors.device import dtype_name
+
+    check_seed(options.seed)
+    folder = COMPACT if bundle is None else Path(bundle)
+    opened = open_bundle(
+        folder,
+        device=options.device,
+        dtype=options.dtype,
+    )
+    _check_nuclei(nuclei, opened)
+    opened.label_index(options.label)
+    settings = settings_for(opened, "synthesize", options)
+    wanted = adapter_of_verb("synthesize") if empty is None else regions_adapter(opened)
+    adapter, settings = with_few_steps(opened, wanted, settings)
+    place = BundlePlace(
+        folder,
+        opened.info.sha256,
+        adapter if adapter in opened.adapters else None,
+        str(opened.device),
+        dtype_name(opened.unet.dtype),
+    )
+    scene = Scene(
+        place,
+        settings,
+        options.seed,
+        nuclei.size,
+        nuclei,
+        empty,
+        resolve_appearance(appearance, opened),
+        options.label,
+        {},
+    )
+    return replace(scene, recipe=_recipe_of(scene, opened))
+
+
+def _check_nuclei(nuclei: SlideNuclei, bundle: Bundle) -> None:
+    from ..core.errors import UnknownClasses
+    from ..sampling.batches import check_scale
+
+    if nuclei.classes != bundle.info.classes:
+        unknown = [name for name in nuclei.classes if name not in bundle.info.classes]
+        raise UnknownClasses(unknown or nuclei.classes, bundle.info.classes)
+    check_scale(nuclei.mpp, bundle.info)
+
+
+def _recipe_of(scene: Scene, bundle: Bundle) -> dict[str, Any]:
+    """Plain values of all that decides the pixels, before the pilot tiles of the hue."""
+    from ..painting.scene import FORMAT
+    from ..sampling.provenance import appearance_facts, bundle_facts, settings_facts
+
+    return {
+        "histosynth": __version__,
+        "verb": "paint",
+        "synthetic": True,
+        "extent": "slide",
+        "format": FORMAT,
+        "bundle": bundle_facts(bundle, scene.bundle.adapter),
+        "seed": scene.seed,
+        "settings": settings_facts(scene.settings, bundle.info),
+        "slide_size": list(scene.size),
+        "mpp": scene.nuclei.mpp,
+        "label": scene.label,
+        "nuclei": {"sha256": scene.nuclei.digest},
+        "empty": None if scene.empty is None else {"sha256": scene.empty.digest},
+        "appearance": appearance_facts(scene.appearance),
+    }
+
+
+def _with_one_hue(scene: Scene, appearance: Appearance) -> Scene:
+    """The scene with one change of hue for all of the slide, which its recipe states."""
+    from ..sampling.provenance import rounded
+    from ..tissue.hue import HueShift
+
+    facts = None
+    if isinstance(appearance.hue, HueShift):
+        facts = {
+            "top": appearance.hue.top,
+            "shift": rounded(appearance.hue.shift.ravel()),
+        }
+    recipe = scene.recipe | {"hue_shift": facts}
+    return replace(
+        scene,
+        appearance=appearance,
+        recipe=recipe,
+    )
+
+
+def _encoding_facts(encoding: Encoding) -> dict[str, Any]:
+    if encoding.is_lossless:
+        return {"codec": encoding.codec}
+    return {
+        "codec": encoding.codec,
+        "quality": encoding.quality,
+        "chroma": encoding.chroma,
+    }
