@@ -24,6 +24,7 @@ from histosynth.core.errors import (
     FolderInUse,
     HistosynthError,
     ImageTooLarge,
+    MissingParts,
     MissingScale,
     NeedsExtra,
     NoFiles,
@@ -381,6 +382,12 @@ UNAVAILABLE = [
         "a cannot be gone on from: state.pt is cut off.",
         "Put the file back as it was, or begin again with a new --out.",
         {"path": A, "reason": "state.pt is cut off"},
+    ),
+    (
+        lambda: MissingParts(A, 2, "column 3, row 1"),
+        "2 blocks of the slide in a are missing or damaged, the first at column 3, row 1.",
+        "Run it again: these blocks are made anew, and the others are kept.",
+        {"folder": A, "count": 2, "first": "column 3, row 1"},
     ),
 ]
 

@@ -120,7 +120,11 @@ def _find_levels(
         )
     full = _full_planes(path, text, scan, pages)
     _check_planes(path, scan, full)
-    below = [*_sub_levels(full), *_top_levels(text, pages, full)]
+    sub_levels = _sub_levels(full)
+    offsets = {page.offset for planes in sub_levels for page in planes}
+    # some writers lead the chain of pages through the SubIFDs
+    others = [page for page in pages if page.offset not in offsets]
+    below = [*sub_levels, *_top_levels(text, others, full)]
     ordered = sorted(below, key=lambda planes: -planes[0].imagewidth)
     levels = [_as_level(planes) for planes in (full, *ordered)]
     kept = fitting_levels([level.size for level in levels])

@@ -38,6 +38,7 @@ HistosynthError
     ├── BadWeights             a weights file is missing, cut off or of other content
     ├── Diverged               training reached numbers that are not finite
     ├── FetchFailed            a download failed
+    ├── MissingParts           parts of a slide are missing or damaged
     ├── NeedsExtra             an optional extra is not installed
     ├── NotWritable            an output path cannot be written
     │   └── FolderInUse            another run writes there
@@ -90,6 +91,7 @@ from .unavailable import (
     Diverged,
     FetchFailed,
     FolderInUse,
+    MissingParts,
     NeedsExtra,
     NotWritable,
     TooLittleMemory,
@@ -123,6 +125,7 @@ __all__ = [
     "ImageTooLarge",
     "InputError",
     "MismatchError",
+    "MissingParts",
     "MissingScale",
     "NeedsExtra",
     "NoFiles",

@@ -172,3 +172,23 @@ class BadRun(UnavailableError):
             f"{path} cannot be gone on from: {reason}.",
             "Put the file back as it was, or begin again with a new --out.",
         )
+
+
+class MissingParts(UnavailableError):
+    """Parts of a slide are missing, damaged or of another slide."""
+
+    def __init__(
+        self,
+        folder: Path,
+        count: int,
+        first: str,
+    ) -> None:
+        self.folder = folder
+        self.count = count
+        self.first = first
+        are = "is" if count == 1 else "are"
+        super().__init__(
+            f"{counted(count, 'block')} of the slide in {folder} {are} missing or damaged, the "
+            f"first at {first}.",
+            "Run it again: these blocks are made anew, and the others are kept.",
+        )
