@@ -108,8 +108,8 @@ CODECS: Mapping[str, _Codec] = {
     "zstd": _Codec(_zstd, {**_LOSSLESS, "compression": "zstd"}),
     "deflate": _Codec(_deflate, {**_LOSSLESS, "compression": "deflate"}),
 }
-"""Codecs by name. OpenSlide 4.0.1 refuses WebP, JPEG XL and plain JPEG 2000. libvips as pyvips-binary
-8.18.7 has it shows zstd as black, without an error: deflate is what every reader shows."""
+"""Codecs by name. OpenSlide 4.0.1 refuses WebP, JPEG XL and plain JPEG 2000. libvips of
+pyvips-binary 8.18.7 shows zstd as black, without an error: deflate is what every reader shows."""
 
 
 def pack_pixels(pixels: Pixels) -> bytes:
