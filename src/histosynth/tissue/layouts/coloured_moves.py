@@ -29,14 +29,14 @@ _MAX_EXPECTED = 8
 """Most nuclei expected in a cell of `CELL_UM`: 80,000 per mm2."""
 _ENERGY_UNITS = 1 << 12
 _NEVER = np.int32(-(1 << 28))
-_FINE_CELLS = 3
+_FINE_CELLS = 2
 """Sides of the lattice that make the side of a coloured square."""
 _ORDER = (0, 1, 3, 2)
 """Of the colours: in it a sweep depends on three squares to each side, and no more."""
 _RING_SQUARES = 3
 _SHORT_STEP = 5 * UNITS
-_DISTANCE_SHIFT = 6
-"""Squared distances are looked up in units of (1/8 um)^2."""
+_DISTANCE_SHIFT = 8
+"""Squared distances are looked up in units of (1/4 um)^2."""
 IntArray = NDArray[np.int32]
 
 
@@ -51,7 +51,7 @@ class Schedule:
     """
 
     sweeps: int = 2
-    rounds: int = 4
+    rounds: int = 3
     repeats: int = 2
 
 
@@ -219,7 +219,7 @@ class _Mover:
         self._fine = _fine_side(reach_um)
         self._square = _square_side(reach_um)
         self._energies = _energy_table(forces)
-        self._bins = _bin_table(self._fine, forces.shape[2])
+        self._far = np.int32(len(self._energies) // len(forces) ** 2)
         self._classes, self._rows, self._columns = ground.amounts.shape
         self._logs = _LOGS[ground.amounts].ravel()
         self._cells = ground.amounts[0].size
@@ -264,97 +264,119 @@ class _Mover:
         if not len(active):
             return
         fine_colour = fine_across.parity(crowd.x[active]) + 2 * fine_down.parity(crowd.y[active])
-        box_x = _overlap(across, fine_across, crowd.x[active], self._columns)
-        box_y = _overlap(down, fine_down, crowd.y[active], self._rows)
-        own = bins[active]
-        ranks = active - starts[own]
-        sets = _disjoint_sets(fine_colour, ranks)
-        runs = _Runs.around(own, columns, starts)
-        plans = []
-        for chosen in sets:
-            plans.append(
-                _Plan(
-                    active[chosen],
-                    runs.candidates(chosen),
-                    (box_x[0][chosen], box_x[1][chosen]),
-                    (box_y[0][chosen], box_y[1][chosen]),
-                )
-            )
+        order, ends = _disjoint_sets(fine_colour, active - starts[bins[active]])
+        active = active[order]
+        boxes = np.stack(
+            [
+                _overlap(across, fine_across, crowd.x[active], self._columns),
+                _overlap(down, fine_down, crowd.y[active], self._rows),
+            ]
+        )
+        around = _Around.of(bins[active], columns, starts)
+        turn = _Turn(
+            active,
+            ends,
+            boxes[:, 0],
+            boxes[:, 1],
+            around,
+            self._pair_rows(active, around),
+        )
         for repeat in range(repeats):
             step = ((sweep * 4 + colour) * 1000 + number) * 100 + repeat + 1
-            words = _key(crowd.keys, np.full(len(crowd.keys), step))
-            for plan in plans:
-                self._step(plan, words)
+            self._repeat(turn, _key(crowd.keys[active], np.full(len(active), step)))
 
-    def _step(self, plan: _Plan, all_words: Words) -> None:
-        """One move of nuclei that do not act on each other."""
-        crowd = self.crowd
-        moved = plan.moved
-        words = all_words[moved]
-        x = crowd.x[moved]
-        y = crowd.y[moved]
+    def _pair_rows(self, active: IndexArray, around: _Around) -> IntArray:
+        """(P,) where the energies of each pair of classes begin."""
+        class_ids = self.crowd.class_ids
+        rows = np.repeat(class_ids[active] * np.int32(self._classes), around.repeats)
+        rows += class_ids[around.others]
+        return np.asarray(rows * self._far)
+
+    def _repeat(self, turn: _Turn, words: Words) -> None:
+        """One move of each nucleus of a turn."""
         is_short = (words >> np.uint64(40) & np.uint64(1)).astype(np.bool_)
-        new_x = _target(words, 0, x, plan.box_x, is_short)
-        new_y = _target(words, 20, y, plan.box_y, is_short)
-        inside = (new_x >= plan.box_x[0]) & (new_x < plan.box_x[0] + plan.box_x[1])
-        inside &= (new_y >= plan.box_y[0]) & (new_y < plan.box_y[0] + plan.box_y[1])
-        new_x = np.where(inside, new_x, x)
-        new_y = np.where(inside, new_y, y)
+        chances = _LOG_CHANCES[(words >> np.uint64(41) & np.uint64(0xFFFF)).astype(np.intp)]
+        span = np.where(is_short, np.int32(2 * _SHORT_STEP + 1), turn.extents)
+        draws = np.stack([_scaled(words, 0, span[0]), _scaled(words, 20, span[1])])
+        starts = np.where(is_short, np.int32(-_SHORT_STEP), turn.lows)
+        steps = starts + draws.astype(np.int32)
+        begin = 0
+        for end in turn.ends:
+            part = slice(begin, end)
+            self._step(
+                turn,
+                part,
+                steps[:, part],
+                is_short[part],
+                chances[part],
+            )
+            begin = end
+
+    def _step(
+        self,
+        turn: _Turn,
+        part: slice,
+        steps: IntArray,
+        is_short: BoolArray,
+        chances: IntArray,
+    ) -> None:
+        """Moves of nuclei that do not act on each other."""
+        crowd = self.crowd
+        moved = turn.active[part]
+        places = np.stack([crowd.x[moved], crowd.y[moved]])
+        lows = turn.lows[:, part]
+        new = steps + places * is_short
+        inside = (new >= lows) & (new < lows + turn.extents[:, part])
+        inside = inside[0] & inside[1]
+        new = np.where(inside, new, places)
         class_ids = crowd.class_ids[moved]
-        gain = self._log_density(class_ids, new_x, new_y)
-        gain -= self._log_density(class_ids, x, y)
+        cells = class_ids * self._cells
+        both = np.stack([places, new])
+        at = both // np.int32(CELL_UNITS)
+        logs = self._logs.take(cells + at[:, 1] * self._columns + at[:, 0])
+        gain = logs[1] - logs[0]
         gain += self._difference(
-            plan,
+            turn,
+            part,
+            both,
             class_ids,
-            (x, y),
-            (new_x, new_y),
         )
-        chance = _LOG_CHANCES[(words >> np.uint64(41) & np.uint64(0xFFFF)).astype(np.intp)]
-        taken = inside & (chance < gain)
+        taken = inside & (chances < gain)
         chosen = moved[taken]
-        crowd.x[chosen] = new_x[taken]
-        crowd.y[chosen] = new_y[taken]
+        crowd.x[chosen] = new[0, taken]
+        crowd.y[chosen] = new[1, taken]
 
     def _difference(
         self,
-        plan: _Plan,
+        turn: _Turn,
+        part: slice,
+        both: IntArray,
         class_ids: IntArray,
-        old: tuple[IntArray, IntArray],
-        new: tuple[IntArray, IntArray],
     ) -> IntArray:
-        """(M,) energy at the old place less that at the new one."""
+        """(M,) energy at the old places less that at the new ones; `both` is (2, 2, M)."""
         crowd = self.crowd
-        others = plan.others
-        repeats = plan.repeats
-        other_x = crowd.x[others]
-        other_y = crowd.y[others]
-        bins = len(self._energies) // self._classes**2
-        rows = class_ids * np.int32(self._classes)
-        pair = (np.repeat(rows, repeats) + crowd.class_ids[others]) * np.int32(bins)
-        total = np.zeros(len(others), np.int32)
-        for sign, (x, y) in ((1, old), (-1, new)):
-            dx = np.repeat(x, repeats) - other_x
-            dy = np.repeat(y, repeats) - other_y
-            squared = (dx * dx + dy * dy) >> _DISTANCE_SHIFT
-            energy = self._energies[pair + self._bins[squared]]
-            total = total + energy if sign > 0 else total - energy
-        sums = np.add.reduceat(total, plan.firsts)
+        around = turn.around
+        first = int(around.firsts[part.start])
+        last = int(around.firsts[part.stop - 1] + around.repeats[part.stop - 1])
+        others = around.others[first:last]
+        apart = both.repeat(around.repeats[part], axis=2)
+        apart[:, 0] -= crowd.x[others]
+        apart[:, 1] -= crowd.y[others]
+        apart *= apart
+        squared = apart[:, 0] + apart[:, 1]
+        squared >>= _DISTANCE_SHIFT
+        np.minimum(squared, self._far - 1, out=squared)
+        squared += turn.rows[first:last]
+        energies = self._energies.take(squared)
+        total = energies[0] - energies[1]
+        sums = np.add.reduceat(total, around.firsts[part] - first)
         # each nucleus is among its own neighbours: at the old place at no distance
-        own = (rows + class_ids) * np.int32(bins)
-        dx = new[0] - old[0]
-        dy = new[1] - old[1]
-        squared = (dx * dx + dy * dy) >> _DISTANCE_SHIFT
-        itself = self._energies[own + self._bins[0]] - self._energies[own + self._bins[squared]]
+        own = class_ids * np.int32((self._classes + 1) * self._far)
+        gaps = both[1] - both[0]
+        gaps *= gaps
+        far = gaps[0] + gaps[1] >> _DISTANCE_SHIFT
+        itself = self._energies[own] - self._energies[own + np.minimum(far, self._far - 1)]
         return np.asarray(sums - itself)
-
-    def _log_density(
-        self,
-        class_ids: IntArray,
-        x: IntArray,
-        y: IntArray,
-    ) -> IntArray:
-        cells = y // CELL_UNITS * self._columns + x // CELL_UNITS
-        return np.asarray(self._logs[class_ids * self._cells + cells])
 
 
 @dataclass(frozen=True)
@@ -384,76 +406,72 @@ class _Lines:
 
 
 @dataclass(frozen=True, eq=False)
-class _Plan:
-    """Nuclei that move at once, with the nuclei around them.
+class _Around:
+    """Nuclei in the 3 x 3 cells of the lattice around each of M nuclei, itself among them.
 
     Attributes:
-        moved: (M,) indices.
-        candidates: counts (M,) of nuclei around each, and their indices.
-        box_x: (M,) least position and extent of where each may go.
-        box_y: the same down.
+        repeats: (M,) how many.
+        firsts: (M,) where those of each begin.
+        others: (P,) their indices.
     """
 
-    moved: IndexArray
-    candidates: tuple[IndexArray, IndexArray]
-    box_x: tuple[IntArray, IntArray]
-    box_y: tuple[IntArray, IntArray]
-
-    @property
-    def repeats(self) -> IndexArray:
-        return self.candidates[0]
-
-    @property
-    def others(self) -> IndexArray:
-        return self.candidates[1]
-
-    @property
-    def firsts(self) -> IndexArray:
-        """Where each one's candidates begin."""
-        return np.asarray(np.cumsum(self.repeats) - self.repeats)
-
-
-@dataclass(frozen=True, eq=False)
-class _Runs:
-    """Nuclei in the 3 x 3 cells of the lattice around some nuclei: three runs of indices each.
-
-    Attributes:
-        firsts: (M, 3).
-        counts: (M, 3).
-    """
-
+    repeats: IndexArray
     firsts: IndexArray
-    counts: IndexArray
+    others: IndexArray
 
     @classmethod
-    def around(
+    def of(
         cls,
         own: IndexArray,
         columns: int,
         starts: IndexArray,
-    ) -> _Runs:
-        """Runs around cells `own` (M) of a lattice in rows of `columns`."""
+    ) -> _Around:
+        """Around cells `own` (M) of a lattice in rows of `columns`."""
         rows = own[:, None] + np.array([-columns, 0, columns])
         firsts = starts[rows - 1]
-        return cls(firsts, starts[rows + 2] - firsts)
-
-    def candidates(self, chosen: IndexArray) -> tuple[IndexArray, IndexArray]:
-        """Number of nuclei around each chosen one, and the indices of all of them."""
-        counts = self.counts[chosen]
-        firsts = self.firsts[chosen].ravel()
+        counts = starts[rows + 2] - firsts
         flat = counts.ravel()
         before = np.cumsum(flat) - flat
-        indices = np.arange(int(flat.sum())) + np.repeat(firsts - before, flat)
-        return counts.sum(axis=1), indices
+        others = np.arange(int(flat.sum()))
+        others += np.repeat(firsts.ravel() - before, flat)
+        repeats = counts.sum(axis=1)
+        return cls(
+            repeats,
+            np.cumsum(repeats) - repeats,
+            others,
+        )
 
 
-def _disjoint_sets(fine_colour: IntArray, ranks: IndexArray) -> Iterator[IndexArray]:
-    """Indices of nuclei that move at once: of one colour of the lattice, one in each cell."""
+@dataclass(frozen=True, eq=False)
+class _Turn:
+    """Nuclei of the squares of one colour, set by set of those that move at once.
+
+    Attributes:
+        active: (M,) indices.
+        ends: where each set ends.
+        lows: (2, M) least position of where each may go, across and down.
+        extents: (2, M) of where each may go.
+        around: nuclei near each.
+        rows: (P,) where the energies of their pair of classes begin.
+    """
+
+    active: IndexArray
+    ends: list[int]
+    lows: IntArray
+    extents: IntArray
+    around: _Around
+    rows: IntArray
+
+
+def _disjoint_sets(fine_colour: IntArray, ranks: IndexArray) -> tuple[IndexArray, list[int]]:
+    """An order of nuclei, and where each set of those ends that move at once: of one colour of the
+    lattice, one in each cell.
+    """
     width = int(ranks.max()) + 1
     group = fine_colour * width + ranks
     order = np.argsort(group, kind="stable")
     ends = np.flatnonzero(np.diff(group[order])) + 1
-    yield from np.split(order, ends)
+    return order, [*ends.tolist(), len(order)]
 
 
 def _overlap(
@@ -461,8 +479,8 @@ def _overlap(
     fine: _Lines,
     values: IntArray,
     cells: int,
-) -> tuple[IntArray, IntArray]:
-    """Least position and extent of where parts of both divisions overlap in the window."""
+) -> IntArray:
+    """(2, N) least position and extent of where parts of both divisions overlap in the window."""
     coarse_low = coarse.lower(values)
     fine_low = fine.lower(values)
     low = np.maximum(coarse_low, fine_low)
@@ -472,21 +490,7 @@ def _overlap(
     )
     low = np.maximum(low, 0)
     high = np.minimum(high, np.int32(cells * CELL_UNITS))
-    return low, high - low
-
-
-def _target(
-    words: Words,
-    bit: int,
-    now: IntArray,
-    box: tuple[IntArray, IntArray],
-    is_short: BoolArray,
-) -> IntArray:
-    """Where a nucleus would go along an axis: anywhere in its box, or a short step away."""
-    low, extent = box
-    span = np.where(is_short, np.int32(2 * _SHORT_STEP + 1), extent)
-    start = np.where(is_short, now - np.int32(_SHORT_STEP), low)
-    return np.asarray(start + _scaled(words, bit, span).astype(np.int32))
+    return np.stack([low, high - low])
 
 
 def _scaled(
@@ -531,17 +535,15 @@ def _square_side(reach_um: float) -> int:
 
 
 def _energy_table(forces: Float64Array) -> IntArray:
-    """(K * K * (R + 1)) energies in whole units; the last of each pair is 0."""
-    padded = np.concatenate([forces, np.zeros((*forces.shape[:2], 1))], axis=2)
-    return np.rint(padded * _ENERGY_UNITS).astype(np.int32).ravel()
-
-
-def _bin_table(fine: int, bins: int) -> IntArray:
-    """Bin of the forces for each squared distance that two nuclei of adjacent cells can have."""
-    longest = 2 * (2 * fine) ** 2 >> _DISTANCE_SHIFT
-    squared = np.arange(longest + 2, dtype=np.float64) * 2**_DISTANCE_SHIFT
-    gaps = np.sqrt(squared) / UNITS / STEP_UM
-    return np.minimum(gaps, bins).astype(np.int32)
+    """(K * K * D) energies of pairs of classes by squared distance; the last of each pair is 0."""
+    bins = forces.shape[2]
+    reach = bins * STEP_UM * UNITS
+    far = int(reach * reach) >> _DISTANCE_SHIFT
+    squared = np.arange(far, dtype=np.float64) * 2**_DISTANCE_SHIFT
+    of_distance = (np.sqrt(squared) / (UNITS * STEP_UM)).astype(np.intp)
+    table = np.zeros((*forces.shape[:2], far + 1))
+    table[:, :, :far] = forces[:, :, of_distance]
+    return np.rint(table * _ENERGY_UNITS).astype(np.int32).ravel()
 
 
 def _log_table() -> IntArray:

@@ -24,6 +24,8 @@ _OUTLINE = 1
 _PIECES = 2
 _GLAND_REGIONS = 3
 _GLANDS = 4
+_EDGES = 5
+_LEAST_SLOPE = 0.3
 _NOISE_UM = ((0.11, 0.36), (0.03, 0.10))
 """Scale as a share of the slide's shorter side, and height, of the outline's noise."""
 _RAGGED_UM = ((150.0, 30.0), (35.0, 9.0))
@@ -90,12 +92,11 @@ class SlideDensities:
         )
         fields = densities_of(self._model, scores)
         into_glass = self._into_glass(places)
-        depth, share = self._into_lumina(places)
+        depth = self._into_lumina(places)
         if self._lining is not None:
             outside = -depth
             in_ring = _smooth_step(outside - _RING_FROM_UM, 2.0)
             in_ring *= _smooth_step(_RING_TO_UM - outside, 3.0)
-            in_ring *= share
             fields *= 1 - 0.9 * in_ring
             fields[self._lining] += _RING_PER_MM2 * in_ring
         fields *= np.maximum(into_glass, depth) < -_RIM_UM
@@ -103,7 +104,7 @@ class SlideDensities:
 
     def without_tissue(self, places: Places) -> Float64Array:
         """See `Densities`."""
-        depth, _ = self._into_lumina(places)
+        depth = self._into_lumina(places)
         return np.maximum(self._into_glass(places), depth)
 
     def _into_glass(self, places: Places) -> Float64Array:
@@ -131,21 +132,24 @@ class SlideDensities:
         across = np.minimum(places.x, width - places.x)
         down = np.minimum(places.y, height - places.y)
         nearest = np.minimum(across[None], down[:, None])
-        return np.asarray(nearest - _MARGIN / 2 * self._side)
+        uneven = self._noise(_EDGES * 100, 0.08 * self._side, places)
+        uneven = 1 + 0.5 * np.tanh(uneven)
+        return np.asarray(nearest - _MARGIN * self._side * uneven)
 
-    def _into_lumina(self, places: Places) -> tuple[Float64Array, Float64Array]:
-        """Distance into lumina (R, C), about um, cut at `_GUARD_UM`; and how far a place belongs to
-        a region of glands, 0 to 1.
-        """
-        region = self._noise(_GLAND_REGIONS * 100, _REGION_UM, places)
+    def _into_lumina(self, places: Places) -> Float64Array:
+        """(R, C) distance into lumina, about um, cut at `_GUARD_UM`."""
+        step = float(places.x[1] - places.x[0])
+        wider = Places(_widened(places.x, step), _widened(places.y, step))
+        region = self._noise(_GLAND_REGIONS * 100, _REGION_UM, wider)
         share = _smooth_step(region - _REGION_LEVEL, 1 / _GLAND_SLOPE)
-        field = self._noise(_GLANDS * 100, _GLAND_UM, places)
-        field += 0.22 * self._noise(_GLANDS * 100 + 1, _GLAND_UM / 2.5, places)
+        field = self._noise(_GLANDS * 100, _GLAND_UM, wider)
+        field += 0.22 * self._noise(_GLANDS * 100 + 1, _GLAND_UM / 2.5, wider)
         height = field - _LUMEN_LEVEL - 2.5 * (1 - share)
-        # the slope of such a field at its level, about, per um
-        slope = 0.75 / _GLAND_UM
-        depth = (height / slope).clip(-_GUARD_UM, _GUARD_UM)
-        return depth, share
+        across = height[1:-1, 2:] - height[1:-1, :-2]
+        down = height[2:, 1:-1] - height[:-2, 1:-1]
+        slope = np.sqrt(across**2 + down**2) / (2 * step)
+        depth = height[1:-1, 1:-1] / np.maximum(slope, _LEAST_SLOPE / _GLAND_UM)
+        return np.asarray(depth.clip(-_GUARD_UM, _GUARD_UM))
 
     def _noise(
         self,
@@ -188,14 +192,19 @@ def _pieces(seed: int, size_um: tuple[float, float]) -> tuple[_Piece, ...]:
         share = (index + 0.5) / number
         along = share + random.uniform(-0.06, 0.06) / number
         aside = 0.5 + random.uniform(-0.05, 0.05)
-        long_radius = max(width, height) / number * random.uniform(0.36, 0.45)
-        short_radius = min(width, height) * random.uniform(0.34, 0.43)
+        long_radius = max(width, height) / number * random.uniform(0.33, 0.41)
+        short_radius = min(width, height) * random.uniform(0.31, 0.39)
         if width >= height:
             piece = _Piece(along * width, aside * height, long_radius, short_radius)
         else:
             piece = _Piece(aside * width, along * height, short_radius, long_radius)
         pieces.append(piece)
     return tuple(pieces)
+
+
+def _widened(positions: Float64Array, step: float) -> Float64Array:
+    """Positions with one more at each end."""
+    return np.concatenate([[positions[0] - step], positions, [positions[-1] + step]])
 
 
 def _smooth_step(values: Float64Array, width: float) -> Float64Array:
