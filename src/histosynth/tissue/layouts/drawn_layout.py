@@ -103,6 +103,11 @@ class DrawnLayout:
         return self._seed
 
     @property
+    def like(self) -> Likeness:
+        """What the densities are like."""
+        return self._like
+
+    @property
     def densities(self) -> Densities:
         """Where nuclei are how dense."""
         return self._densities

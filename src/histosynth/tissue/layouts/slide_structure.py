@@ -36,7 +36,7 @@ _GLAND_UM = 27.0
 """Standard deviation of the kernel of the field that has lumina as its tops."""
 _LUMEN_LEVEL = 1.35
 _REGION_UM = 900.0
-_REGION_LEVEL = 0.45
+_REGION_LEVEL = 0.8
 _GLAND_SLOPE = 4.0
 _RING_FROM_UM = 3.0
 _RING_TO_UM = 17.0
