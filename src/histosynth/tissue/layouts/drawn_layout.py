@@ -23,6 +23,7 @@ from .coloured_moves import (
     ring_um,
     scatter_crowd,
 )
+from .crowding import CROWDING_CELLS, crowding_of
 from .ground_fields import Densities, ModelDensities
 from .model import CELL_UM, LayoutModel
 from .position_noise import Places, seed_for
@@ -80,6 +81,7 @@ class DrawnLayout:
             densities = densities_like(like, model, seed, size_um)
         self._densities = densities
         self._densities_digest = densities_digest
+        self._crowding = crowding_of(model)
         self._blocks: OrderedDict[Place, SlideRows] = OrderedDict()
 
     @property
@@ -182,10 +184,13 @@ class DrawnLayout:
     def _drawn(self, first: Place, shape: tuple[int, int]) -> Crowd:
         """Nuclei of some cells, from the corner of the first one."""
         ring = int(np.ceil(ring_um(self._model.reach_um, self._schedule) / CELL_UM))
+        ring += CROWDING_CELLS
         corner = (first[0] - ring, first[1] - ring)
         outer = (shape[0] + 2 * ring, shape[1] + 2 * ring)
-        ground = Ground.of(self._densities.per_mm2(corner, outer), corner)
-        crowd = scatter_crowd(ground, seed_for(self._seed, _SCATTER))
+        activities = self._densities.per_mm2(corner, outer)
+        crowded = self._crowding.densities(activities)
+        crowd = scatter_crowd(Ground.of(crowded, corner), seed_for(self._seed, _SCATTER))
+        ground = Ground.of(activities, corner)
         crowd = move_crowd(
             crowd,
             ground,
