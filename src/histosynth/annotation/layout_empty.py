@@ -28,7 +28,10 @@ class SlideEmptyRegions:
         for region in self.regions:
             corners = np.array(region.outline)
             boxes.append([*corners.min(axis=0), *corners.max(axis=0)])
-        self._boxes = np.array(boxes).reshape(-1, 4)
+        self._boxes = np.array(boxes).reshape(
+            -1,
+            4,
+        )
 
     @cached_property
     def digest(self) -> str:

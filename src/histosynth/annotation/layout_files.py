@@ -62,14 +62,24 @@ class FileLayout:
     ) -> None:
         self.path = path
         self._empty = empty
-        self._file = _opened(path)
-        facts = _facts_of(path, self._file.schema_arrow)
+        self._metadata, schema = _opened(path)
+        facts = _facts_of(
+            path,
+            schema,
+        )
         self.facts = facts
         self._classes = tuple(facts["classes"])
         self._size = Size(*facts["size"])
         self._mpp = float(facts["mpp"])
-        self._has_shapes = _check_columns(path, self._file.schema_arrow)
-        self._extents = _extents(path, self._file.metadata)
+        self._has_shapes = _check_columns(
+            path,
+            schema,
+        )
+        self._extents = _extents(
+            path,
+            self._metadata,
+            self._size,
+        )
         self._groups: OrderedDict[int, SlideRows] = OrderedDict()
 
     @property
@@ -99,7 +109,7 @@ class FileLayout:
         return found.hexdigest()
 
     def __len__(self) -> int:
-        return int(self._file.metadata.num_rows)
+        return int(self._metadata.num_rows)
 
     def window(self, box: Box) -> Nuclei:
         """The nuclei inside a box, in its frame; see `SlideNuclei`."""
@@ -142,18 +152,36 @@ class FileLayout:
     def _read_group(self, number: int) -> SlideRows:
         names = ["x", "y", "class", *(SHAPE_NAMES if self._has_shapes else ())]
         try:
-            table = self._file.read_row_group(number, columns=names)
+            with open_plain(self.path) as file:
+                opened = pq.ParquetFile(
+                    file,
+                    metadata=self._metadata,
+                )
+                table = opened.read_row_group(
+                    number,
+                    columns=names,
+                )
         except (OSError, ValueError, pa.ArrowException) as error:
             raise _bad(self.path, f"it is damaged: {first_line(error)}") from error
         if any(table[name].null_count for name in ("x", "y", "class")):
             raise _bad(self.path, f"row group {number + 1} holds nuclei without a place or a class")
-        xy = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], 1)
-        self._check_places(xy, number)
+        xy = np.stack(
+            [table["x"].to_numpy(), table["y"].to_numpy()],
+            1,
+        )
+        self._check_places(
+            xy,
+            number,
+        )
         steps = np.rint(xy * HUNDREDTHS).astype(np.int64)
         return SlideRows(
             steps[:, 0],
             steps[:, 1],
-            _class_ids(self.path, table["class"], self._classes),
+            _class_ids(
+                self.path,
+                table["class"],
+                self._classes,
+            ),
             _shapes_of(table) if self._has_shapes else None,
         )
 
@@ -195,7 +223,10 @@ def open_layout(path: Path | str) -> FileLayout:
     """
     path = Path(path)
     regions = empty_path_of(path)
-    return FileLayout(path, read_slide_empty(regions) if regions.exists() else None)
+    return FileLayout(
+        path,
+        read_slide_empty(regions) if regions.exists() else None,
+    )
 
 
 def write_layout(
@@ -237,26 +268,69 @@ def write_layout(
         writer: pq.ParquetWriter | None = None
         for rows in parts:
             if writer is None:
-                writer = _writer(temporary, stated, with_shapes=rows.shapes is not None)
+                writer = _writer(
+                    temporary,
+                    stated,
+                    with_shapes=rows.shapes is not None,
+                )
             if len(rows):
-                writer.write_table(_table_of(rows, classes, writer.schema))
+                writer.write_table(
+                    _table_of(
+                        rows,
+                        classes,
+                        writer.schema,
+                    )
+                )
             total += len(rows)
             on_part(len(rows))
         if writer is None:
-            writer = _writer(temporary, stated, with_shapes=False)
+            writer = _writer(
+                temporary,
+                stated,
+                with_shapes=False,
+            )
         writer.close()
     return total
 
 
 def _writer(path: Path, facts: Mapping[str, Any], *, with_shapes: bool) -> pq.ParquetWriter:
     fields = [
-        pa.field("x", pa.float64(), nullable=False),
-        pa.field("y", pa.float64(), nullable=False),
-        pa.field("class", pa.dictionary(pa.int16(), pa.string()), nullable=False),
+        pa.field(
+            "x",
+            pa.float64(),
+            nullable=False,
+        ),
+        pa.field(
+            "y",
+            pa.float64(),
+            nullable=False,
+        ),
+        pa.field(
+            "class",
+            pa.dictionary(
+                pa.int16(),
+                pa.string(),
+            ),
+            nullable=False,
+        ),
     ]
     if with_shapes:
-        fields += [pa.field(name, pa.float32()) for name in SHAPE_NAMES]
-    schema = pa.schema(fields, metadata={_KEY: json.dumps(facts, sort_keys=True).encode()})
+        fields += [
+            pa.field(
+                name,
+                pa.float32(),
+            )
+            for name in SHAPE_NAMES
+        ]
+    schema = pa.schema(
+        fields,
+        metadata={
+            _KEY: json.dumps(
+                facts,
+                sort_keys=True,
+            ).encode()
+        },
+    )
     return pq.ParquetWriter(
         path,
         schema,
@@ -279,7 +353,11 @@ def _table_of(rows: SlideRows, classes: Sequence[str], schema: pa.Schema) -> pa.
         )
     )
     rows = rows.take(order)
-    index = np.where(rows.class_ids == ANY_CLASS, len(classes), rows.class_ids)
+    index = np.where(
+        rows.class_ids == ANY_CLASS,
+        len(classes),
+        rows.class_ids,
+    )
     columns = [
         pa.array(rows.x / HUNDREDTHS),
         pa.array(rows.y / HUNDREDTHS),
@@ -289,24 +367,44 @@ def _table_of(rows: SlideRows, classes: Sequence[str], schema: pa.Schema) -> pa.
         ),
     ]
     if rows.shapes is not None:
-        columns += [pa.array(column, from_pandas=True) for column in rows.shapes.T]
-    return pa.Table.from_arrays(columns, schema=schema)
+        columns += [
+            pa.array(
+                column,
+                from_pandas=True,
+            )
+            for column in rows.shapes.T
+        ]
+    return pa.Table.from_arrays(
+        columns,
+        schema=schema,
+    )
 
 
-def _opened(path: Path) -> pq.ParquetFile:
+def _opened(path: Path) -> tuple[pq.FileMetaData, pa.Schema]:
     try:
-        return pq.ParquetFile(open_plain(path))
+        with open_plain(path) as file:
+            opened = pq.ParquetFile(file)
+            return opened.metadata, opened.schema_arrow
     except OSError as error:
-        raise _bad(path, error.strerror or first_line(error)) from error
+        raise _bad(
+            path,
+            error.strerror or first_line(error),
+        ) from error
     except (ValueError, pa.ArrowException) as error:
-        raise _bad(path, first_line(error)) from error
+        raise _bad(
+            path,
+            first_line(error),
+        ) from error
 
 
 def _facts_of(path: Path, schema: pa.Schema) -> dict[str, Any]:
     """Checked facts of a file's metadata."""
     text = (schema.metadata or {}).get(_KEY)
     if text is None or len(text) > _MAX_FACTS_BYTES:
-        raise _bad(path, "its metadata do not state a slide's size, scale and classes")
+        raise _bad(
+            path,
+            "its metadata do not state a slide's size, scale and classes",
+        )
     try:
         facts = json.loads(text)
         _check_facts(facts)
@@ -320,17 +418,40 @@ def _check_facts(facts: Any) -> None:
     if facts["version"] != _VERSION:
         raise ValueError(f"version {facts['version']!r:.40}, not {_VERSION}")
     width, height = facts["size"]
-    for side in (width, height):
-        if not isinstance(side, int) or not 1 <= side < MAX_COORDINATE_PX:
-            raise ValueError(f"a size of {width!r:.20} x {height!r:.20} px")
+    if not (_is_side(width) and _is_side(height)):
+        raise ValueError(f"a size of {width!r:.20} x {height!r:.20} px")
     mpp = facts["mpp"]
-    if not isinstance(mpp, int | float) or not 0.01 <= mpp <= 100:
+    is_number = isinstance(
+        mpp,
+        int | float,
+    )
+    if not is_number or not 0.01 <= mpp <= 100:
         raise ValueError(f"a scale of {mpp!r:.20} um/px")
-    classes = facts["classes"]
-    is_named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-    if not is_named or not 1 <= len(set(classes)) == len(classes) <= MAX_CLASSES:
-        count = len(classes) if isinstance(classes, list) else 0
-        raise ValueError(f"{count:,} classes, not 1 to {MAX_CLASSES} different names")
+    _check_classes(list(facts["classes"]))
+
+
+def _is_side(side: Any) -> bool:
+    return (
+        isinstance(
+            side,
+            int,
+        )
+        and 1 <= side < MAX_COORDINATE_PX
+    )
+
+
+def _check_classes(classes: list[Any]) -> None:
+    is_named = all(
+        isinstance(
+            name,
+            str,
+        )
+        for name in classes
+    )
+    is_counted = 1 <= len(classes) <= MAX_CLASSES
+    if not is_named or not is_counted or len(set(classes)) < len(classes):
+        count = f"{len(classes):,} classes"
+        raise ValueError(f"{count}, not 1 to {MAX_CLASSES} different names")
 
 
 def _check_columns(path: Path, schema: pa.Schema) -> bool:
@@ -339,24 +460,30 @@ def _check_columns(path: Path, schema: pa.Schema) -> bool:
     Raises:
         BadNuclei: columns are missing or of other types.
     """
+    shapes = [name for name in SHAPE_NAMES if name in schema.names]
     for name in ("x", "y", "class"):
         if name not in schema.names:
             raise _bad(path, f"it lacks the column {name}")
-    for name in ("x", "y"):
-        if not pa.types.is_floating(schema.field(name).type):
-            raise _bad(path, f"column {name} is of type {schema.field(name).type}, not float")
-    of_class = schema.field("class").type
-    is_text = pa.types.is_dictionary(of_class) and pa.types.is_string(of_class.value_type)
-    if not is_text and not pa.types.is_string(of_class):
-        raise _bad(path, f"column class is of type {of_class}, not text")
-    found = [name for name in SHAPE_NAMES if name in schema.names]
-    for name in found:
-        if not pa.types.is_floating(schema.field(name).type):
-            raise _bad(path, f"column {name} is of type {schema.field(name).type}, not float")
-    return len(found) == len(SHAPE_NAMES)
+    for name in ("x", "y", *shapes):
+        found = schema.field(name).type
+        if not pa.types.is_floating(found):
+            raise _bad(path, f"column {name} is of type {found}, not float")
+    if not _is_text(schema.field("class").type):
+        raise _bad(path, f"column class is of type {schema.field('class').type}, not text")
+    return len(shapes) == len(SHAPE_NAMES)
 
 
-def _extents(path: Path, metadata: pq.FileMetaData) -> Float64Array:
+def _is_text(of_class: pa.DataType) -> bool:
+    if pa.types.is_dictionary(of_class):
+        of_class = of_class.value_type
+    return bool(pa.types.is_string(of_class))
+
+
+def _extents(
+    path: Path,
+    metadata: pq.FileMetaData,
+    size: Size,
+) -> Float64Array:
     """(G, 4) least and largest x, y of each row group: left, top, right, bottom."""
     if metadata.num_row_groups > MAX_ROW_GROUPS:
         raise _bad(path, f"it has {metadata.num_row_groups:,} row groups")
@@ -377,6 +504,20 @@ def _extents(path: Path, metadata: pq.FileMetaData) -> Float64Array:
                 raise _bad(path, f"row group {number + 1} does not state its extent")
             out[number, axis] = statistics.min
             out[number, axis + 2] = statistics.max
+    ends = out.reshape(
+        -1,
+        2,
+        2,
+    )
+    is_on = (ends >= -0.5) & (ends < np.array(size) - 0.5)
+    outside = np.flatnonzero(~is_on.all(axis=(1, 2)))
+    if len(outside):
+        left, top, right, bottom = out[outside[0]]
+        raise _bad(
+            path,
+            f"nuclei of row group {outside[0] + 1} lie outside its slide of {size.width:,} x "
+            f"{size.height:,} px: they reach from {left:g},{top:g} to {right:g},{bottom:g}",
+        )
     return out
 
 
@@ -384,7 +525,10 @@ def _class_ids(path: Path, column: pa.ChunkedArray, classes: tuple[str, ...]) ->
     array = column.combine_chunks()
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
-    if isinstance(array, pa.ChunkedArray):
+    if isinstance(
+        array,
+        pa.ChunkedArray,
+    ):
         array = array.unify_dictionaries().chunk(0) if array.num_chunks else array
     names = array.dictionary.to_pylist()
     index = {name: position for position, name in enumerate(classes)} | {ANY: ANY_CLASS}
@@ -396,13 +540,26 @@ def _class_ids(path: Path, column: pa.ChunkedArray, classes: tuple[str, ...]) ->
             f"{len(unknown):,} of its classes are not among those that its metadata state: "
             f"{', '.join(unknown[:5])}",
         )
-    ids = np.array([index.get(name, 0) for name in names] or [0], np.uint8)
+    ids = np.array(
+        [
+            index.get(
+                name,
+                0,
+            )
+            for name in names
+        ]
+        or [0],
+        np.uint8,
+    )
     return ids[array.indices.to_numpy()]
 
 
 def _shapes_of(table: pa.Table) -> Any:
     columns = [table[name].to_numpy().astype(np.float32) for name in SHAPE_NAMES]
-    return np.stack(columns, 1)
+    return np.stack(
+        columns,
+        1,
+    )
 
 
 def _bad(path: Path, reason: str) -> BadNuclei:

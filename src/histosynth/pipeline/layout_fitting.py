@@ -61,7 +61,7 @@ def fit_layout_file(
     for row in TileSet(folder).rows(split=TRAIN):
         if row.nuclei is not None:
             tiles.append(row.nuclei)
-            patients.add(row.patient)
+            patients.add(row.ref.patient)
     count = sum(len(tile) for tile in tiles)
     if len(patients) < _LEAST_PATIENTS or count < _LEAST_NUCLEI:
         raise BadTileSet(

@@ -83,7 +83,11 @@ def draw_slide_layout(
         BadOption: a size, scale, or likeness that cannot be drawn.
         BadLayouts: the file is no model.
     """
-    _check_options(size, mpp, like)
+    _check_options(
+        size,
+        mpp,
+        like,
+    )
     if not isinstance(model, LayoutModel):
         model = read_layouts(Path(model))
     if model.reach_um > MAX_REACH_UM:
@@ -136,7 +140,11 @@ def sample_layout(
         picture = _Thumbnail(layout)
         write_layout(
             out,
-            _parts(layout, picture, on_progress),
+            _parts(
+                layout,
+                picture,
+                on_progress,
+            ),
             classes=layout.classes,
             size=layout.size,
             mpp=layout.mpp,
@@ -144,7 +152,11 @@ def sample_layout(
         )
         if regions:
             write_regions(empty_path, regions)
-        _save_png(thumbnail_path, picture.pixels(), layout)
+        _save_png(
+            thumbnail_path,
+            picture.pixels(),
+            layout,
+        )
         if geojson_path:
             written = FileLayout(out)
             write_layout_geojson(
@@ -158,7 +170,13 @@ def sample_layout(
         empty_path if regions else None,
         thumbnail_path,
         geojson_path,
-        dict(zip(layout.classes, picture.totals.tolist(), strict=True)),
+        dict(
+            zip(
+                layout.classes,
+                picture.totals.tolist(),
+                strict=True,
+            )
+        ),
     )
 
 
@@ -174,7 +192,11 @@ def _check_options(
     if not least <= mpp <= most:
         raise BadOption("--mpp", f"{mpp:g}", f"{least:g} to {most:g} um/px")
     if like not in LIKENESSES:
-        raise BadOption("--like", like, " or ".join(LIKENESSES))
+        raise BadOption(
+            "--like",
+            like,
+            " or ".join(LIKENESSES),
+        )
 
 
 def _colours(classes: tuple[str, ...]) -> dict[str, tuple[int, int, int]]:
@@ -196,11 +218,23 @@ def _parts(
     on_progress: ProgressCallback,
 ) -> Iterator[SlideRows]:
     """Nuclei of squares of the slide, row by row."""
-    slide = Box(0, 0, *layout.size)
+    slide = Box(
+        0,
+        0,
+        *layout.size,
+    )
     columns, rows = (int(np.ceil(side * layout.mpp / CELL_UM)) for side in layout.size)
     places = []
-    for row in range(0, rows, _PART_CELLS):
-        for column in range(0, columns, _PART_CELLS):
+    for row in range(
+        0,
+        rows,
+        _PART_CELLS,
+    ):
+        for column in range(
+            0,
+            columns,
+            _PART_CELLS,
+        ):
             places.append((column, row))
     for done, (column, row) in enumerate(places):
         on_progress(done, len(places))
@@ -216,7 +250,13 @@ def _regions_of(layout: DrawnLayout) -> list[Region]:
     for outline in empty_outlines(layout):
         rings = [tuple(map(tuple, ring.tolist())) for ring in outline.rings]
         name = "lumen" if outline.is_lumen else "glass"
-        regions.append(Region(name, rings[0], tuple(rings[1:])))
+        regions.append(
+            Region(
+                name,
+                rings[0],
+                tuple(rings[1:]),
+            )
+        )
     return regions
 
 
@@ -240,14 +280,22 @@ class _Thumbnail:
         width, height = self._size
         x = ((rows.x / HUNDREDTHS + 0.5) / self._step).astype(np.intp).clip(0, width - 1)
         y = ((rows.y / HUNDREDTHS + 0.5) / self._step).astype(np.intp).clip(0, height - 1)
-        np.add.at(self._counts, (rows.class_ids, y, x), 1)
+        np.add.at(
+            self._counts,
+            (rows.class_ids, y, x),
+            1,
+        )
 
     def pixels(self) -> Pixels:
         """(H, W, 3): tissue, and the mean colour of the nuclei of each pixel."""
         width, height = self._size
         ground = np.tile(np.array(_TISSUE, np.float64), (height, width, 1))
         step_um = self._step * self._layout.mpp
-        places = Places.of_cells((0, 0), (height, width), step_um)
+        places = Places.of_cells(
+            (0, 0),
+            (height, width),
+            step_um,
+        )
         values = self._layout.densities.without_tissue(places)
         if values is not None:
             ground[values > 0] = _GLASS
@@ -258,11 +306,16 @@ class _Thumbnail:
         dense = max(1.0, 3000e-6 * (self._step * self._layout.mpp) ** 2)
         share = (total / dense).clip(0, 1)[:, :, None]
         mixed /= np.maximum(total, 1)[:, :, None]
-        return (ground * (1 - share) + mixed * share).astype(np.uint8)
+        pixels: Pixels = (ground * (1 - share) + mixed * share).astype(np.uint8)
+        return pixels
 
 
 def _save_png(path: Path, pixels: Pixels, layout: DrawnLayout) -> None:
     step = layout.size.width / pixels.shape[1]
     recipe = {**_facts(layout), "mpp": layout.mpp * step}
     with atomic_write(path) as temporary:
-        Image.fromarray(pixels).save(temporary, "PNG", **save_options("PNG", recipe))
+        Image.fromarray(pixels).save(
+            temporary,
+            "PNG",
+            **save_options("PNG", recipe),
+        )

@@ -41,7 +41,7 @@ IntArray = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class Schedule:
+class MoveSchedule:
     """How long nuclei move.
 
     Attributes:
@@ -127,7 +127,7 @@ class Ground:
         )
 
 
-def ring_um(reach_um: float, schedule: Schedule) -> float:
+def ring_um(reach_um: float, schedule: MoveSchedule) -> float:
     """Width of the ring around a window on which its nuclei depend."""
     squares = schedule.sweeps * (_RING_SQUARES + 0.5) + 0.5
     return squares * _square_side(reach_um) / UNITS
@@ -145,18 +145,38 @@ def scatter_crowd(ground: Ground, seed: int) -> Crowd:
         height=rows,
         count=classes,
     )
-    counts = _poisson(ground.amounts, words).transpose(1, 2, 0).ravel()
+    counts = (
+        _poisson(ground.amounts, words)
+        .transpose(
+            1,
+            2,
+            0,
+        )
+        .ravel()
+    )
     number = int(counts.sum())
     places = np.repeat(np.arange(len(counts)), counts)
     firsts = np.cumsum(counts) - counts
     ranks = np.arange(number) - firsts[places]
-    of_places = words.transpose(1, 2, 0).ravel()[places]
+    of_places = words.transpose(
+        1,
+        2,
+        0,
+    ).ravel()[places]
     keys = _key(of_places, ranks + 1)
     cells, class_ids = np.divmod(places, classes)
     row, column = np.divmod(cells, columns)
     first_words = _key(keys, np.zeros(number, np.intp))
-    x = column * CELL_UNITS + _scaled(first_words, 0, CELL_UNITS)
-    y = row * CELL_UNITS + _scaled(first_words, 20, CELL_UNITS)
+    x = column * CELL_UNITS + _scaled(
+        first_words,
+        0,
+        CELL_UNITS,
+    )
+    y = row * CELL_UNITS + _scaled(
+        first_words,
+        20,
+        CELL_UNITS,
+    )
     return Crowd(
         x.astype(np.int32),
         y.astype(np.int32),
@@ -171,7 +191,7 @@ def move_crowd(
     forces: Float64Array,
     seed: int,
     *,
-    schedule: Schedule,
+    schedule: MoveSchedule,
 ) -> Crowd:
     """Nuclei after their moves, in another order.
 
@@ -268,11 +288,25 @@ class _Mover:
         active = active[order]
         boxes = np.stack(
             [
-                _overlap(across, fine_across, crowd.x[active], self._columns),
-                _overlap(down, fine_down, crowd.y[active], self._rows),
+                _overlap(
+                    across,
+                    fine_across,
+                    crowd.x[active],
+                    self._columns,
+                ),
+                _overlap(
+                    down,
+                    fine_down,
+                    crowd.y[active],
+                    self._rows,
+                ),
             ]
         )
-        around = _Around.of(bins[active], columns, starts)
+        around = _Around.of(
+            bins[active],
+            columns,
+            starts,
+        )
         turn = _Turn(
             active,
             ends,
@@ -296,9 +330,30 @@ class _Mover:
         """One move of each nucleus of a turn."""
         is_short = (words >> np.uint64(40) & np.uint64(1)).astype(np.bool_)
         chances = _LOG_CHANCES[(words >> np.uint64(41) & np.uint64(0xFFFF)).astype(np.intp)]
-        span = np.where(is_short, np.int32(2 * _SHORT_STEP + 1), turn.extents)
-        draws = np.stack([_scaled(words, 0, span[0]), _scaled(words, 20, span[1])])
-        starts = np.where(is_short, np.int32(-_SHORT_STEP), turn.lows)
+        span = np.where(
+            is_short,
+            np.int32(2 * _SHORT_STEP + 1),
+            turn.extents,
+        )
+        draws = np.stack(
+            [
+                _scaled(
+                    words,
+                    0,
+                    span[0],
+                ),
+                _scaled(
+                    words,
+                    20,
+                    span[1],
+                ),
+            ]
+        )
+        starts = np.where(
+            is_short,
+            np.int32(-_SHORT_STEP),
+            turn.lows,
+        )
         steps = starts + draws.astype(np.int32)
         begin = 0
         for end in turn.ends:
@@ -328,7 +383,11 @@ class _Mover:
         new = steps + places * is_short
         inside = (new >= lows) & (new < lows + turn.extents[:, part])
         inside = inside[0] & inside[1]
-        new = np.where(inside, new, places)
+        new = np.where(
+            inside,
+            new,
+            places,
+        )
         class_ids = crowd.class_ids[moved]
         cells = class_ids * self._cells
         both = np.stack([places, new])
@@ -365,7 +424,11 @@ class _Mover:
         apart *= apart
         squared = apart[:, 0] + apart[:, 1]
         squared >>= _DISTANCE_SHIFT
-        np.minimum(squared, self._far - 1, out=squared)
+        np.minimum(
+            squared,
+            self._far - 1,
+            out=squared,
+        )
         squared += turn.rows[first:last]
         energies = self._energies.take(squared)
         total = energies[0] - energies[1]
@@ -543,13 +606,14 @@ def _energy_table(forces: Float64Array) -> IntArray:
     of_distance = (np.sqrt(squared) / (UNITS * STEP_UM)).astype(np.intp)
     table = np.zeros((*forces.shape[:2], far + 1))
     table[:, :, :far] = forces[:, :, of_distance]
-    return np.rint(table * _ENERGY_UNITS).astype(np.int32).ravel()
+    energies: IntArray = np.rint(table * _ENERGY_UNITS).astype(np.int32).ravel()
+    return energies
 
 
 def _log_table() -> IntArray:
     amounts = np.arange(_MAX_EXPECTED * DENSITY_UNITS)
     logs = np.log(np.maximum(amounts, 1) / DENSITY_UNITS) * _ENERGY_UNITS
-    table = np.rint(logs).astype(np.int32)
+    table: IntArray = np.rint(logs).astype(np.int32)
     table[0] = _NEVER
     return table
 

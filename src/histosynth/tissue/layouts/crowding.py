@@ -47,7 +47,13 @@ class Crowding:
         """
         found = activities
         for logs in self._logs:
-            found = self._next(activities, found) * np.exp(logs)[:, None, None]
+            found = (
+                self._next(
+                    activities,
+                    found,
+                )
+                * np.exp(logs)[:, None, None]
+            )
         return found
 
     def _next(self, activities: Float64Array, densities: Float64Array) -> Float64Array:
@@ -56,7 +62,11 @@ class Crowding:
         out = np.empty_like(activities)
         for class_id, kernels in enumerate(self._kernels):
             total = np.zeros(activities.shape[1:])
-            for kernel, amounts in zip(kernels, expected, strict=True):
+            for kernel, amounts in zip(
+                kernels,
+                expected,
+                strict=True,
+            ):
                 total += ndimage.convolve(
                     amounts,
                     kernel,
@@ -67,20 +77,51 @@ class Crowding:
 
     def _fit(self, model: LayoutModel) -> None:
         """Factors that keep the mean density of each class over the model's own fields."""
-        ground = ModelDensities(model, _SAMPLE_SEED)
+        ground = ModelDensities(
+            model,
+            _SAMPLE_SEED,
+        )
         shape = (_SAMPLE_CELLS, _SAMPLE_CELLS)
         samples = []
         for number in range(_SAMPLES):
-            samples.append(ground.per_mm2((number * _FAR_APART, 0), shape))
+            samples.append(
+                ground.per_mm2(
+                    (number * _FAR_APART, 0),
+                    shape,
+                )
+            )
         found = samples
-        wanted = np.mean(samples, axis=(0, 2, 3))
+        wanted = np.mean(
+            samples,
+            axis=(0, 2, 3),
+        )
         for step in range(_ITERATIONS):
             after = []
-            for activities, densities in zip(samples, found, strict=True):
-                after.append(self._next(activities, densities))
-            means = np.mean(after, axis=(0, 2, 3))
-            factors = wanted / np.maximum(means, 1e-9)
-            self._logs[step] = np.log(factors.clip(1e-3, 1e3))
+            for activities, densities in zip(
+                samples,
+                found,
+                strict=True,
+            ):
+                after.append(
+                    self._next(
+                        activities,
+                        densities,
+                    )
+                )
+            means = np.mean(
+                after,
+                axis=(0, 2, 3),
+            )
+            factors = wanted / np.maximum(
+                means,
+                1e-9,
+            )
+            self._logs[step] = np.log(
+                factors.clip(
+                    1e-3,
+                    1e3,
+                )
+            )
             found = [each * factors[:, None, None] for each in after]
 
 
@@ -97,7 +138,10 @@ class _Held:
         self.model = model
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Held)
+        return isinstance(
+            other,
+            _Held,
+        )
 
     def __hash__(self) -> int:
         return 0
@@ -105,19 +149,46 @@ class _Held:
 
 def crowding_of(model: LayoutModel) -> Crowding:
     """The crowding of a model, computed once."""
-    return _cached(model.sha256, _Held(model))
+    return _cached(
+        model.sha256,
+        _Held(model),
+    )
 
 
 def _kernels(model: LayoutModel) -> Float64Array:
     """(K, K, 2 R + 1, 2 R + 1) integrals of 1 - exp(-energy), in cells."""
     offsets = (np.arange(_FINE) + 0.5) / _FINE - 0.5
-    cells = np.arange(-_RADIUS, _RADIUS + 1)
+    cells = np.arange(
+        -_RADIUS,
+        _RADIUS + 1,
+    )
     gaps = (cells[:, None] + offsets).ravel() * CELL_UM
-    apart = np.hypot(gaps[:, None], gaps)
-    bins = np.minimum(apart / STEP_UM, model.forces.shape[2]).astype(np.intp)
-    padded = np.concatenate([model.forces, np.zeros((*model.forces.shape[:2], 1))], axis=2)
+    apart = np.hypot(
+        gaps[:, None],
+        gaps,
+    )
+    bins = np.minimum(
+        apart / STEP_UM,
+        model.forces.shape[2],
+    ).astype(np.intp)
+    padded = np.concatenate(
+        [model.forces, np.zeros((*model.forces.shape[:2], 1))],
+        axis=2,
+    )
     values = 1 - np.exp(-padded[:, :, bins])
     side = len(cells)
     classes = len(model.classes)
-    parts = values.reshape(classes, classes, side, _FINE, side, _FINE)
-    return np.asarray(parts.mean(axis=(3, 5)))
+    parts = values.reshape(
+        classes,
+        classes,
+        side,
+        _FINE,
+        side,
+        _FINE,
+    )
+    kernels = parts.mean(axis=(3, 5))
+    # where a class attracts itself on the whole, the mean field has no limit
+    for class_id in range(classes):
+        if kernels[class_id, class_id].sum() < 0:
+            kernels[class_id, class_id] = 0.0
+    return np.asarray(kernels)

@@ -18,7 +18,8 @@ from .coloured_moves import (
     UNITS,
     Crowd,
     Ground,
-    Schedule,
+    IntArray,
+    MoveSchedule,
     move_crowd,
     ring_um,
     scatter_crowd,
@@ -27,7 +28,7 @@ from .crowding import CROWDING_CELLS, crowding_of
 from .ground_fields import Densities, ModelDensities
 from .model import CELL_UM, LayoutModel
 from .position_noise import Places, seed_for
-from .slide_rows import HUNDREDTHS, SlideRows, joined_rows, on_slide
+from .slide_rows import HUNDREDTHS, HundredthArray, SlideRows, joined_rows, on_slide
 from .slide_structure import SlideDensities
 
 Likeness = Literal["model", "slide"]
@@ -40,7 +41,7 @@ _LATTICE_UM = 4.0
 _SCATTER = 1
 _MOVES = 2
 _VERSION = 1
-Place = tuple[int, int]
+BlockPlace = tuple[int, int]
 
 
 class DrawnLayout:
@@ -75,14 +76,19 @@ class DrawnLayout:
         self._mpp = mpp
         self._seed = seed
         self._like = like
-        self._schedule = Schedule()
+        self._schedule = MoveSchedule()
         size_um = (size[0] * mpp, size[1] * mpp)
         if densities is None:
-            densities = densities_like(like, model, seed, size_um)
+            densities = densities_like(
+                like,
+                model,
+                seed,
+                size_um,
+            )
         self._densities = densities
         self._densities_digest = densities_digest
         self._crowding = crowding_of(model)
-        self._blocks: OrderedDict[Place, SlideRows] = OrderedDict()
+        self._blocks: OrderedDict[BlockPlace, SlideRows] = OrderedDict()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -133,7 +139,11 @@ class DrawnLayout:
         """The nuclei inside a box, in its frame; see `SlideNuclei`."""
         inner = on_slide(box, self._size)
         if inner is None:
-            return Nuclei.none(box.size, self._mpp, self.classes)
+            return Nuclei.none(
+                box.size,
+                self._mpp,
+                self.classes,
+            )
         places = self._places(inner)
         missing = [place for place in places if place not in self._blocks]
         if missing:
@@ -159,18 +169,34 @@ class DrawnLayout:
         Returns:
             (H, W) bool; None: there are none on this slide.
         """
-        first_x, across = _lattice(box.x, box.width, self._mpp)
-        first_y, down = _lattice(box.y, box.height, self._mpp)
-        places = Places(
-            (first_x + np.arange(int(across[-1]) + 2)) * _LATTICE_UM,
-            (first_y + np.arange(int(down[-1]) + 2)) * _LATTICE_UM,
+        first_x, across = _lattice(
+            box.x,
+            box.width,
+            self._mpp,
+        )
+        first_y, down = _lattice(
+            box.y,
+            box.height,
+            self._mpp,
+        )
+        places = Places.of_steps(
+            (first_x, first_y),
+            (int(down[-1]) + 2, int(across[-1]) + 2),
+            _LATTICE_UM,
         )
         values = self._densities.without_tissue(places)
         if values is None:
             return None
-        return np.asarray(_between(values, across, down) > 0)
+        return np.asarray(
+            _between(
+                values,
+                across,
+                down,
+            )
+            > 0
+        )
 
-    def rows(self, first: Place, shape: tuple[int, int]) -> SlideRows:
+    def rows(self, first: BlockPlace, shape: tuple[int, int]) -> SlideRows:
         """Nuclei of some cells of `CELL_UM`, for those who go through a whole slide.
 
         Those that would lie outside the slide are among them.
@@ -181,7 +207,7 @@ class DrawnLayout:
         """
         return self._rows_of(self._drawn(first, shape), first)
 
-    def _drawn(self, first: Place, shape: tuple[int, int]) -> Crowd:
+    def _drawn(self, first: BlockPlace, shape: tuple[int, int]) -> Crowd:
         """Nuclei of some cells, from the corner of the first one."""
         ring = int(np.ceil(ring_um(self._model.reach_um, self._schedule) / CELL_UM))
         ring += CROWDING_CELLS
@@ -200,14 +226,22 @@ class DrawnLayout:
         )
         return crowd.inside(ring, shape)
 
-    def _rows_of(self, crowd: Crowd, first: Place) -> SlideRows:
+    def _rows_of(self, crowd: Crowd, first: BlockPlace) -> SlideRows:
         return SlideRows(
-            _hundredths(crowd.x, first[0], self._mpp),
-            _hundredths(crowd.y, first[1], self._mpp),
+            _hundredths(
+                crowd.x,
+                first[0],
+                self._mpp,
+            ),
+            _hundredths(
+                crowd.y,
+                first[1],
+                self._mpp,
+            ),
             crowd.class_ids.astype(np.uint8),
         )
 
-    def _places(self, box: Box) -> list[Place]:
+    def _places(self, box: Box) -> list[BlockPlace]:
         """Blocks that hold the nuclei of a box."""
         side = _BLOCK_CELLS * CELL_UM / self._mpp
         # one pixel more: nuclei are rounded to hundredths of a pixel
@@ -215,7 +249,7 @@ class DrawnLayout:
         rows = range(int((box.y - 1) // side), int((box.bottom + 1) // side) + 1)
         return [(column, row) for row in rows for column in columns]
 
-    def _fill(self, missing: Sequence[Place]) -> None:
+    def _fill(self, missing: Sequence[BlockPlace]) -> None:
         """Draw the rectangle around missing blocks at once, and keep its blocks."""
         places = np.array(missing)
         left, top = places.min(axis=0).tolist()
@@ -258,10 +292,10 @@ def _groups(numbers: IndexArray, count: int) -> list[IndexArray]:
 
 
 def _hundredths(
-    steps: IndexArray,
+    steps: IntArray,
     corner: int,
     mpp: float,
-) -> IndexArray:
+) -> HundredthArray:
     """Steps from a window's corner (a cell) as hundredths of a pixel of the slide."""
     absolute = steps.astype(np.int64) + corner * CELL_UNITS
     pixels = absolute / (UNITS * mpp)
@@ -278,7 +312,7 @@ def _lattice(
     """
     steps = (np.arange(first, first + count) + 0.5) * (mpp / _LATTICE_UM)
     node = int(np.floor(steps[0]))
-    return node, steps - node
+    return node, (steps - node).astype(np.float64)
 
 
 def _between(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from contourpy import FillType, contour_generator
@@ -18,7 +19,10 @@ _TOLERANCE = 0.25
 """Of a step of that grid: corners nearer to the line between others are left out."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(
+    frozen=True,
+    eq=False,
+)
 class EmptyOutline:
     """A place without tissue.
 
@@ -35,11 +39,19 @@ def empty_outlines(layout: DrawnLayout) -> list[EmptyOutline]:
     """Outlines of glass and lumina, to a few um, coarser on large slides."""
     width = layout.size.width * layout.mpp
     height = layout.size.height * layout.mpp
-    step = max(_LEAST_STEP_UM, max(width, height) / _MAX_NODES)
+    step = max(
+        _LEAST_STEP_UM,
+        max(
+            width,
+            height,
+        )
+        / _MAX_NODES,
+    )
     # one node beyond each edge, so that every outline is closed
-    places = Places(
-        (np.arange(-1, int(np.ceil(width / step)) + 2)) * step,
-        (np.arange(-1, int(np.ceil(height / step)) + 2)) * step,
+    places = Places.of_steps(
+        (-1, -1),
+        (int(np.ceil(height / step)) + 3, int(np.ceil(width / step)) + 3),
+        step,
     )
     values = layout.densities.without_tissue(places)
     if values is None:
@@ -50,18 +62,53 @@ def empty_outlines(layout: DrawnLayout) -> list[EmptyOutline]:
         values,
         fill_type=FillType.OuterOffset,
     )
-    points, offsets = generator.filled(0.0, np.inf)
+    filled: Any = generator.filled(
+        0.0,
+        np.inf,
+    )
+    points, offsets = filled
     outlines = []
     limits = np.array([width, height])
-    for corners, ends in zip(points, offsets, strict=True):
-        rings = np.split(corners, ends[1:-1])
+    for corners, ends in zip(
+        points,
+        offsets,
+        strict=True,
+    ):
+        rings = np.split(
+            corners,
+            ends[1:-1],
+        )
         is_lumen = bool(((rings[0] > 0) & (rings[0] < limits)).all())
-        cut = [ring.clip(0, limits) for ring in rings]
-        plain = [_simplified(ring, step * _TOLERANCE) for ring in cut]
+        cut = [
+            ring.clip(
+                0,
+                limits,
+            )
+            for ring in rings
+        ]
+        plain = [
+            _simplified(
+                ring,
+                step * _TOLERANCE,
+            )
+            for ring in cut
+        ]
         if len(plain[0]) < 4:
             continue
-        px = [np.round(ring / layout.mpp, 2) for ring in plain if len(ring) > 3]
-        outlines.append(EmptyOutline(is_lumen, tuple(px)))
+        px = [
+            np.round(
+                ring / layout.mpp,
+                2,
+            )
+            for ring in plain
+            if len(ring) > 3
+        ]
+        outlines.append(
+            EmptyOutline(
+                is_lumen,
+                tuple(px),
+            )
+        )
     return outlines
 
 
@@ -69,7 +116,10 @@ def _simplified(ring: Float64Array, tolerance: float) -> Float64Array:
     """A closed ring (N, 2) without corners that lie near the line between others (Douglas and
     Peucker 1973).
     """
-    keep = np.zeros(len(ring), np.bool_)
+    keep = np.zeros(
+        len(ring),
+        np.bool_,
+    )
     middle = len(ring) // 2
     keep[[0, middle, len(ring) - 1]] = True
     spans = [(0, middle), (middle, len(ring) - 1)]
@@ -79,7 +129,10 @@ def _simplified(ring: Float64Array, tolerance: float) -> Float64Array:
             continue
         line = ring[last] - ring[first]
         offset = ring[first + 1 : last] - ring[first]
-        length = max(float(np.hypot(*line)), 1e-9)
+        length = max(
+            float(np.hypot(*line)),
+            1e-9,
+        )
         gaps = np.abs(line[0] * offset[:, 1] - line[1] * offset[:, 0]) / length
         farthest = int(np.argmax(gaps))
         if gaps[farthest] > tolerance:

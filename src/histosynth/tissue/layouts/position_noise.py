@@ -48,10 +48,24 @@ class Places:
             shape: rows and columns.
             cell_um: side of a cell.
         """
+        return cls.of_steps(
+            (first[0] + 0.5, first[1] + 0.5),
+            (rows, columns),
+            cell_um,
+        )
+
+    @classmethod
+    def of_steps(
+        cls,
+        first: tuple[float, float],
+        shape: tuple[int, int],
+        step_um: float,
+    ) -> Places:
+        """Nodes of a grid of which a node is at (0, 0); `first` is counted in steps."""
         rows, columns = shape
-        x = (np.arange(first[0], first[0] + columns) + 0.5) * cell_um
-        y = (np.arange(first[1], first[1] + rows) + 0.5) * cell_um
-        return cls(x, y)
+        x = (np.arange(columns) + first[0]) * step_um
+        y = (np.arange(rows) + first[1]) * step_um
+        return cls(x.astype(np.float64), y.astype(np.float64))
 
 
 def seed_for(seed: int, purpose: int) -> int:

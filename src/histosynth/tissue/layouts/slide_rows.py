@@ -14,7 +14,7 @@ from ...core.nuclei import Nuclei
 
 HUNDREDTHS = 100
 """Of a pixel: whole steps of a coordinate."""
-Steps = NDArray[np.int64]
+HundredthArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +28,8 @@ class SlideRows:
         shapes: (N, 3) float32, see `Nuclei`; None: none is known.
     """
 
-    x: Steps
-    y: Steps
+    x: HundredthArray
+    y: HundredthArray
     class_ids: NDArray[np.uint8]
     shapes: Float32Array | None = None
 
@@ -115,4 +115,10 @@ def joined_rows(parts: Sequence[SlideRows]) -> SlideRows:
 
 def on_slide(box: Box, size: Size) -> Box | None:
     """The part of a box that lies on a slide."""
-    return box.intersect(Box(0, 0, *size))
+    return box.intersect(
+        Box(
+            0,
+            0,
+            *size,
+        )
+    )

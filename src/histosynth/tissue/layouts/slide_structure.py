@@ -82,7 +82,11 @@ class SlideDensities:
         shape: tuple[int, int],
     ) -> Float64Array:
         """See `Densities`."""
-        places = Places.of_cells(first, shape, CELL_UM)
+        places = Places.of_cells(
+            first,
+            shape,
+            CELL_UM,
+        )
         scores = score_fields(
             self._model,
             self._scales,
@@ -118,13 +122,21 @@ class SlideDensities:
             inside = np.maximum(inside, (1 - away) * radius)
         number = _OUTLINE * 100
         for share, height in _NOISE_UM:
-            noise = self._noise(number, share * self._side, places)
+            noise = self._noise(
+                number,
+                share * self._side,
+                places,
+            )
             inside += height * self._side * 0.3 * noise
             number += 1
         for scale_um, height_um in _RAGGED_UM:
-            inside += height_um * self._noise(number, scale_um, places)
+            inside += height_um * self._noise(
+                number,
+                scale_um,
+                places,
+            )
             number += 1
-        return -np.minimum(inside, self._from_edges(places))
+        return np.asarray(-np.minimum(inside, self._from_edges(places)))
 
     def _from_edges(self, places: Places) -> Float64Array:
         """(R, C) um from the glass that surely lies around the tissue, with an uneven rim."""
@@ -132,7 +144,11 @@ class SlideDensities:
         across = np.minimum(places.x, width - places.x)
         down = np.minimum(places.y, height - places.y)
         nearest = np.minimum(across[None], down[:, None])
-        uneven = self._noise(_EDGES * 100, 0.08 * self._side, places)
+        uneven = self._noise(
+            _EDGES * 100,
+            0.08 * self._side,
+            places,
+        )
         uneven = 1 + 0.5 * np.tanh(uneven)
         return np.asarray(nearest - _MARGIN * self._side * uneven)
 
@@ -140,10 +156,22 @@ class SlideDensities:
         """(R, C) distance into lumina, about um, cut at `_GUARD_UM`."""
         step = float(places.x[1] - places.x[0])
         wider = Places(_widened(places.x, step), _widened(places.y, step))
-        region = self._noise(_GLAND_REGIONS * 100, _REGION_UM, wider)
+        region = self._noise(
+            _GLAND_REGIONS * 100,
+            _REGION_UM,
+            wider,
+        )
         share = _smooth_step(region - _REGION_LEVEL, 1 / _GLAND_SLOPE)
-        field = self._noise(_GLANDS * 100, _GLAND_UM, wider)
-        field += 0.22 * self._noise(_GLANDS * 100 + 1, _GLAND_UM / 2.5, wider)
+        field = self._noise(
+            _GLANDS * 100,
+            _GLAND_UM,
+            wider,
+        )
+        field += 0.22 * self._noise(
+            _GLANDS * 100 + 1,
+            _GLAND_UM / 2.5,
+            wider,
+        )
         height = field - _LUMEN_LEVEL - 2.5 * (1 - share)
         across = height[1:-1, 2:] - height[1:-1, :-2]
         down = height[2:, 1:-1] - height[:-2, 1:-1]
@@ -195,16 +223,27 @@ def _pieces(seed: int, size_um: tuple[float, float]) -> tuple[_Piece, ...]:
         long_radius = max(width, height) / number * random.uniform(0.33, 0.41)
         short_radius = min(width, height) * random.uniform(0.31, 0.39)
         if width >= height:
-            piece = _Piece(along * width, aside * height, long_radius, short_radius)
+            piece = _Piece(
+                along * width,
+                aside * height,
+                long_radius,
+                short_radius,
+            )
         else:
-            piece = _Piece(aside * width, along * height, short_radius, long_radius)
+            piece = _Piece(
+                aside * width,
+                along * height,
+                short_radius,
+                long_radius,
+            )
         pieces.append(piece)
     return tuple(pieces)
 
 
 def _widened(positions: Float64Array, step: float) -> Float64Array:
     """Positions with one more at each end."""
-    return np.concatenate([[positions[0] - step], positions, [positions[-1] + step]])
+    ends = [positions[0] - step], positions, [positions[-1] + step]
+    return np.asarray(np.concatenate(ends))
 
 
 def _smooth_step(values: Float64Array, width: float) -> Float64Array:
