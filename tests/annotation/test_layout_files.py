@@ -187,7 +187,7 @@ def test_a_file_cut_off_or_of_others_is_refused(path, tmp_path):
     pq.write_table(pa.table({"x": [1.0]}), path)
     with pytest.raises(BadNuclei, match="do not state a slide's size"):
         open_layout(path)
-    with pytest.raises(BadNuclei, match="none.parquet"):
+    with pytest.raises(BadNuclei, match=r"none\.parquet"):
         open_layout(tmp_path / "none.parquet")
 
 

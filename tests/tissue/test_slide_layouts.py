@@ -7,15 +7,11 @@ from scipy.spatial import cKDTree
 from histosynth.core.errors import BadOption
 from histosynth.core.geometry import Box
 from histosynth.pipeline.slide_layouts import draw_slide_layout
-from histosynth.tissue.layouts.coloured_moves import (
-    CELL_UNITS,
-    Ground,
-    MoveSchedule,
-    move_crowd,
-    scatter_crowd,
-)
+from histosynth.tissue.layouts.coloured_moves import MoveSchedule, move_crowd, scatter_crowd
+from histosynth.tissue.layouts.crowds import Ground
 from histosynth.tissue.layouts.drawn_layout import DrawnLayout
 from histosynth.tissue.layouts.model import LayoutModel, read_layouts
+from histosynth.tissue.layouts.move_lattice import CELL_UNITS
 from histosynth.tissue.layouts.outlines import empty_outlines
 from histosynth.tissue.layouts.position_noise import Places, smooth_noise
 
@@ -29,7 +25,8 @@ def of(like, seed=3, size=SIZE):
 
 def rows(nuclei, box):
     """Nuclei of a window as hundredths of a pixel of the slide."""
-    steps = np.rint(nuclei.xy.astype(float) * 100).astype(int) + [box.x * 100, box.y * 100]
+    steps = np.rint(nuclei.xy.astype(float) * 100).astype(int)
+    steps += np.array([box.x, box.y]) * 100
     return np.column_stack([steps, nuclei.class_ids])
 
 

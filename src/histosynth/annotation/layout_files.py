@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..core.arrays import Float64Array
-from ..core.errors import BadNuclei, first_line
+from ..core.errors import first_line
 from ..core.geometry import Box, Size
 from ..core.nuclei import ANY, ANY_CLASS, Nuclei
 from ..core.nucleus_shapes import SHAPE_NAMES
@@ -29,19 +29,22 @@ from ..core.plain_files import open_plain
 from ..core.store import atomic_write
 from ..core.tile import Mask
 from ..tissue.layouts.slide_rows import HUNDREDTHS, SlideRows, joined_rows
+from .layout_checks import (
+    LAYOUT_KEY,
+    LAYOUT_VERSION,
+    bad_layout,
+    check_layout_columns,
+    class_ids_of_column,
+    facts_of_layout,
+    layout_extents,
+    opened_layout,
+    shapes_of_table,
+)
 from .layout_empty import SlideEmptyRegions, empty_path_of, read_slide_empty
-from .slide_nuclei import MAX_CLASSES, MAX_COORDINATE_PX
 
 LAYOUT_SUFFIX = ".parquet"
 BLOCK_PX = 512
-MAX_ROWS_TOGETHER = 4_000_000
-"""Of a row group."""
-MAX_ROW_GROUPS = 200_000
-_KEY = b"histosynth:layout"
-_VERSION = 1
-_MAX_FACTS_BYTES = 1 << 20
 _GROUPS_KEPT = 16
-_REMEDY = "Give a file that `histosynth layout sample` or `hs.write_layout` wrote."
 
 
 class FileLayout:
@@ -62,8 +65,8 @@ class FileLayout:
     ) -> None:
         self.path = path
         self._empty = empty
-        self._metadata, schema = _opened(path)
-        facts = _facts_of(
+        self._metadata, schema = opened_layout(path)
+        facts = facts_of_layout(
             path,
             schema,
         )
@@ -71,11 +74,11 @@ class FileLayout:
         self._classes = tuple(facts["classes"])
         self._size = Size(*facts["size"])
         self._mpp = float(facts["mpp"])
-        self._has_shapes = _check_columns(
+        self._has_shapes = check_layout_columns(
             path,
             schema,
         )
-        self._extents = _extents(
+        self._extents = layout_extents(
             path,
             self._metadata,
             self._size,
@@ -162,9 +165,11 @@ class FileLayout:
                     columns=names,
                 )
         except (OSError, ValueError, pa.ArrowException) as error:
-            raise _bad(self.path, f"it is damaged: {first_line(error)}") from error
+            raise bad_layout(self.path, f"it is damaged: {first_line(error)}") from error
         if any(table[name].null_count for name in ("x", "y", "class")):
-            raise _bad(self.path, f"row group {number + 1} holds nuclei without a place or a class")
+            raise bad_layout(
+                self.path, f"row group {number + 1} holds nuclei without a place or a class"
+            )
         xy = np.stack(
             [table["x"].to_numpy(), table["y"].to_numpy()],
             1,
@@ -177,18 +182,18 @@ class FileLayout:
         return SlideRows(
             steps[:, 0],
             steps[:, 1],
-            _class_ids(
+            class_ids_of_column(
                 self.path,
                 table["class"],
                 self._classes,
             ),
-            _shapes_of(table) if self._has_shapes else None,
+            shapes_of_table(table) if self._has_shapes else None,
         )
 
     def _check_places(self, xy: Float64Array, number: int) -> None:
         broken = ~np.isfinite(xy).all(axis=1)
         if broken.any():
-            raise _bad(
+            raise bad_layout(
                 self.path,
                 f"{int(broken.sum()):,} of {len(xy):,} nuclei of row group {number + 1} have "
                 "coordinates that are no numbers",
@@ -197,14 +202,14 @@ class FileLayout:
         count = int(outside.any(axis=1).sum())
         if count:
             width, height = self._size
-            raise _bad(
+            raise bad_layout(
                 self.path,
                 f"{count:,} of {len(xy):,} nuclei of row group {number + 1} lie outside its slide "
                 f"of {width:,} x {height:,} px",
             )
         left, top, right, bottom = self._extents[number]
         if (xy < [left, top]).any() or (xy > [right, bottom]).any():
-            raise _bad(
+            raise bad_layout(
                 self.path,
                 f"row group {number + 1} holds nuclei outside the extent that it states",
             )
@@ -258,7 +263,7 @@ def write_layout(
     """
     stated = {
         **facts,
-        "version": _VERSION,
+        "version": LAYOUT_VERSION,
         "classes": list(classes),
         "size": list(size),
         "mpp": mpp,
@@ -325,7 +330,7 @@ def _writer(path: Path, facts: Mapping[str, Any], *, with_shapes: bool) -> pq.Pa
     schema = pa.schema(
         fields,
         metadata={
-            _KEY: json.dumps(
+            LAYOUT_KEY: json.dumps(
                 facts,
                 sort_keys=True,
             ).encode()
@@ -378,189 +383,3 @@ def _table_of(rows: SlideRows, classes: Sequence[str], schema: pa.Schema) -> pa.
         columns,
         schema=schema,
     )
-
-
-def _opened(path: Path) -> tuple[pq.FileMetaData, pa.Schema]:
-    try:
-        with open_plain(path) as file:
-            opened = pq.ParquetFile(file)
-            return opened.metadata, opened.schema_arrow
-    except OSError as error:
-        raise _bad(
-            path,
-            error.strerror or first_line(error),
-        ) from error
-    except (ValueError, pa.ArrowException) as error:
-        raise _bad(
-            path,
-            first_line(error),
-        ) from error
-
-
-def _facts_of(path: Path, schema: pa.Schema) -> dict[str, Any]:
-    """Checked facts of a file's metadata."""
-    text = (schema.metadata or {}).get(_KEY)
-    if text is None or len(text) > _MAX_FACTS_BYTES:
-        raise _bad(
-            path,
-            "its metadata do not state a slide's size, scale and classes",
-        )
-    try:
-        facts = json.loads(text)
-        _check_facts(facts)
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise _bad(path, f"its metadata cannot be used: {first_line(error)}") from error
-    return dict(facts)
-
-
-def _check_facts(facts: Any) -> None:
-    """Raises ValueError: naming what is wrong."""
-    if facts["version"] != _VERSION:
-        raise ValueError(f"version {facts['version']!r:.40}, not {_VERSION}")
-    width, height = facts["size"]
-    if not (_is_side(width) and _is_side(height)):
-        raise ValueError(f"a size of {width!r:.20} x {height!r:.20} px")
-    mpp = facts["mpp"]
-    is_number = isinstance(
-        mpp,
-        int | float,
-    )
-    if not is_number or not 0.01 <= mpp <= 100:
-        raise ValueError(f"a scale of {mpp!r:.20} um/px")
-    _check_classes(list(facts["classes"]))
-
-
-def _is_side(side: Any) -> bool:
-    return (
-        isinstance(
-            side,
-            int,
-        )
-        and 1 <= side < MAX_COORDINATE_PX
-    )
-
-
-def _check_classes(classes: list[Any]) -> None:
-    is_named = all(
-        isinstance(
-            name,
-            str,
-        )
-        for name in classes
-    )
-    is_counted = 1 <= len(classes) <= MAX_CLASSES
-    if not is_named or not is_counted or len(set(classes)) < len(classes):
-        count = f"{len(classes):,} classes"
-        raise ValueError(f"{count}, not 1 to {MAX_CLASSES} different names")
-
-
-def _check_columns(path: Path, schema: pa.Schema) -> bool:
-    """Whether there are shapes.
-
-    Raises:
-        BadNuclei: columns are missing or of other types.
-    """
-    shapes = [name for name in SHAPE_NAMES if name in schema.names]
-    for name in ("x", "y", "class"):
-        if name not in schema.names:
-            raise _bad(path, f"it lacks the column {name}")
-    for name in ("x", "y", *shapes):
-        found = schema.field(name).type
-        if not pa.types.is_floating(found):
-            raise _bad(path, f"column {name} is of type {found}, not float")
-    if not _is_text(schema.field("class").type):
-        raise _bad(path, f"column class is of type {schema.field('class').type}, not text")
-    return len(shapes) == len(SHAPE_NAMES)
-
-
-def _is_text(of_class: pa.DataType) -> bool:
-    if pa.types.is_dictionary(of_class):
-        of_class = of_class.value_type
-    return bool(pa.types.is_string(of_class))
-
-
-def _extents(
-    path: Path,
-    metadata: pq.FileMetaData,
-    size: Size,
-) -> Float64Array:
-    """(G, 4) least and largest x, y of each row group: left, top, right, bottom."""
-    if metadata.num_row_groups > MAX_ROW_GROUPS:
-        raise _bad(path, f"it has {metadata.num_row_groups:,} row groups")
-    out = np.empty((metadata.num_row_groups, 4))
-    names = [metadata.schema.column(number).name for number in range(len(metadata.schema))]
-    columns = [names.index(name) for name in ("x", "y")]
-    for number in range(len(out)):
-        group = metadata.row_group(number)
-        if group.num_rows > MAX_ROWS_TOGETHER:
-            raise _bad(
-                path,
-                f"row group {number + 1} has {group.num_rows:,} rows, over the limit of "
-                f"{MAX_ROWS_TOGETHER:,}",
-            )
-        for axis, column in enumerate(columns):
-            statistics = group.column(column).statistics
-            if statistics is None or not statistics.has_min_max:
-                raise _bad(path, f"row group {number + 1} does not state its extent")
-            out[number, axis] = statistics.min
-            out[number, axis + 2] = statistics.max
-    ends = out.reshape(
-        -1,
-        2,
-        2,
-    )
-    is_on = (ends >= -0.5) & (ends < np.array(size) - 0.5)
-    outside = np.flatnonzero(~is_on.all(axis=(1, 2)))
-    if len(outside):
-        left, top, right, bottom = out[outside[0]]
-        raise _bad(
-            path,
-            f"nuclei of row group {outside[0] + 1} lie outside its slide of {size.width:,} x "
-            f"{size.height:,} px: they reach from {left:g},{top:g} to {right:g},{bottom:g}",
-        )
-    return out
-
-
-def _class_ids(path: Path, column: pa.ChunkedArray, classes: tuple[str, ...]) -> Any:
-    array = column.combine_chunks()
-    if not pa.types.is_dictionary(array.type):
-        array = array.dictionary_encode()
-    if isinstance(
-        array,
-        pa.ChunkedArray,
-    ):
-        array = array.unify_dictionaries().chunk(0) if array.num_chunks else array
-    names = array.dictionary.to_pylist()
-    index = {name: position for position, name in enumerate(classes)} | {ANY: ANY_CLASS}
-    used = np.unique(array.indices.to_numpy())
-    unknown = sorted({str(names[number]) for number in used.tolist()} - index.keys())
-    if unknown:
-        raise _bad(
-            path,
-            f"{len(unknown):,} of its classes are not among those that its metadata state: "
-            f"{', '.join(unknown[:5])}",
-        )
-    ids = np.array(
-        [
-            index.get(
-                name,
-                0,
-            )
-            for name in names
-        ]
-        or [0],
-        np.uint8,
-    )
-    return ids[array.indices.to_numpy()]
-
-
-def _shapes_of(table: pa.Table) -> Any:
-    columns = [table[name].to_numpy().astype(np.float32) for name in SHAPE_NAMES]
-    return np.stack(
-        columns,
-        1,
-    )
-
-
-def _bad(path: Path, reason: str) -> BadNuclei:
-    return BadNuclei(f"{path} is no layout of a slide that can be used: {reason}.", _REMEDY)

@@ -10,7 +10,6 @@ to round. Positions, energies and logarithms are whole numbers: sums do not depe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,15 +17,19 @@ from numpy.typing import NDArray
 
 from ...core.arrays import BoolArray, Float64Array, IndexArray
 from ..position_hash import Words, hashed_at, mixed_words
+from .crowds import DENSITY_UNITS, MAX_EXPECTED, Crowd, Ground
 from .model import CELL_UM, STEP_UM
+from .move_lattice import (
+    CELL_UNITS,
+    UNITS,
+    AxisParts,
+    IntArray,
+    MoveTurn,
+    NearNuclei,
+    disjoint_sets,
+    part_overlap,
+)
 
-UNITS = 64
-"""Of a micrometre: whole steps of a position."""
-CELL_UNITS = int(CELL_UM) * UNITS
-DENSITY_UNITS = 1 << 14
-"""Of one nucleus in a cell of `CELL_UM`."""
-_MAX_EXPECTED = 8
-"""Most nuclei expected in a cell of `CELL_UM`: 80,000 per mm2."""
 _ENERGY_UNITS = 1 << 12
 _NEVER = np.int32(-(1 << 28))
 _FINE_CELLS = 2
@@ -37,7 +40,6 @@ _RING_SQUARES = 3
 _SHORT_STEP = 5 * UNITS
 _DISTANCE_SHIFT = 8
 """Squared distances are looked up in units of (1/4 um)^2."""
-IntArray = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -52,79 +54,7 @@ class MoveSchedule:
 
     sweeps: int = 2
     rounds: int = 3
-    repeats: int = 2
-
-
-@dataclass(eq=False)
-class Crowd:
-    """Nuclei of a window in whole steps from its corner; `move_crowd` changes the positions.
-
-    Attributes:
-        x: (N,) int32, in units of 1 / `UNITS` um.
-        y: (N,) int32.
-        class_ids: (N,) int32.
-        keys: (N,) uint64, source of each nucleus's moves.
-    """
-
-    x: IntArray
-    y: IntArray
-    class_ids: IntArray
-    keys: Words
-
-    def take(self, order: IndexArray | BoolArray) -> Crowd:
-        """The nuclei of these indices."""
-        return Crowd(
-            self.x[order],
-            self.y[order],
-            self.class_ids[order],
-            self.keys[order],
-        )
-
-    def inside(self, ring: int, shape: tuple[int, int]) -> Crowd:
-        """Those of the cells (rows, columns) that a ring of `ring` cells goes around, from the
-        corner of the first one.
-        """
-        rows, columns = shape
-        x = self.x - np.int32(ring * CELL_UNITS)
-        y = self.y - np.int32(ring * CELL_UNITS)
-        is_in = (x >= 0) & (x < columns * CELL_UNITS)
-        is_in &= (y >= 0) & (y < rows * CELL_UNITS)
-        inner = self.take(is_in)
-        return Crowd(
-            x[is_in],
-            y[is_in],
-            inner.class_ids,
-            inner.keys,
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Ground:
-    """Densities of a window.
-
-    Attributes:
-        amounts: (K, rows, columns) int32 nuclei expected in cells of `CELL_UM`, in units of 1 /
-            `DENSITY_UNITS`.
-        corner: column and row of the first cell on the plane.
-    """
-
-    amounts: IntArray
-    corner: tuple[int, int]
-
-    @classmethod
-    def of(
-        cls,
-        per_mm2: Float64Array,
-        corner: tuple[int, int],
-    ) -> Ground:
-        """Ground of densities (K, rows, columns) per mm2."""
-        expected = per_mm2 * (CELL_UM**2 / 1e6)
-        amounts = np.rint(expected * DENSITY_UNITS)
-        most = _MAX_EXPECTED * DENSITY_UNITS - 1
-        return cls(
-            amounts.clip(0, most).astype(np.int32),
-            corner,
-        )
+    repeats: int = 3
 
 
 def ring_um(reach_um: float, schedule: MoveSchedule) -> float:
@@ -254,8 +184,8 @@ class _Mover:
         """Move the nuclei of the squares of one colour, in one lattice."""
         left, top = self._ground.corner
         shift = sweep % 2 * (self._square // 2)
-        across = _Lines(left * CELL_UNITS - shift, self._square)
-        down = _Lines(top * CELL_UNITS - shift, self._square)
+        across = AxisParts(left * CELL_UNITS - shift, self._square)
+        down = AxisParts(top * CELL_UNITS - shift, self._square)
         words = hashed_at(
             self._seed,
             sweep * 1000 + number,
@@ -265,8 +195,8 @@ class _Mover:
             count=2,
         ).ravel()
         shift_x, shift_y = (int(word % np.uint64(self._fine)) for word in words)
-        fine_across = _Lines(left * CELL_UNITS - shift_x, self._fine)
-        fine_down = _Lines(top * CELL_UNITS - shift_y, self._fine)
+        fine_across = AxisParts(left * CELL_UNITS - shift_x, self._fine)
+        fine_down = AxisParts(top * CELL_UNITS - shift_y, self._fine)
         column = fine_across.index(self.crowd.x)
         row = fine_down.index(self.crowd.y)
         columns = int(column.max()) + 3
@@ -284,17 +214,17 @@ class _Mover:
         if not len(active):
             return
         fine_colour = fine_across.parity(crowd.x[active]) + 2 * fine_down.parity(crowd.y[active])
-        order, ends = _disjoint_sets(fine_colour, active - starts[bins[active]])
+        order, ends = disjoint_sets(fine_colour, active - starts[bins[active]])
         active = active[order]
         boxes = np.stack(
             [
-                _overlap(
+                part_overlap(
                     across,
                     fine_across,
                     crowd.x[active],
                     self._columns,
                 ),
-                _overlap(
+                part_overlap(
                     down,
                     fine_down,
                     crowd.y[active],
@@ -302,12 +232,12 @@ class _Mover:
                 ),
             ]
         )
-        around = _Around.of(
+        around = NearNuclei.of(
             bins[active],
             columns,
             starts,
         )
-        turn = _Turn(
+        turn = MoveTurn(
             active,
             ends,
             boxes[:, 0],
@@ -319,14 +249,14 @@ class _Mover:
             step = ((sweep * 4 + colour) * 1000 + number) * 100 + repeat + 1
             self._repeat(turn, _key(crowd.keys[active], np.full(len(active), step)))
 
-    def _pair_rows(self, active: IndexArray, around: _Around) -> IntArray:
+    def _pair_rows(self, active: IndexArray, around: NearNuclei) -> IntArray:
         """(P,) where the energies of each pair of classes begin."""
         class_ids = self.crowd.class_ids
         rows = np.repeat(class_ids[active] * np.int32(self._classes), around.repeats)
         rows += class_ids[around.others]
         return np.asarray(rows * self._far)
 
-    def _repeat(self, turn: _Turn, words: Words) -> None:
+    def _repeat(self, turn: MoveTurn, words: Words) -> None:
         """One move of each nucleus of a turn."""
         is_short = (words >> np.uint64(40) & np.uint64(1)).astype(np.bool_)
         chances = _LOG_CHANCES[(words >> np.uint64(41) & np.uint64(0xFFFF)).astype(np.intp)]
@@ -369,7 +299,7 @@ class _Mover:
 
     def _step(
         self,
-        turn: _Turn,
+        turn: MoveTurn,
         part: slice,
         steps: IntArray,
         is_short: BoolArray,
@@ -407,7 +337,7 @@ class _Mover:
 
     def _difference(
         self,
-        turn: _Turn,
+        turn: MoveTurn,
         part: slice,
         both: IntArray,
         class_ids: IntArray,
@@ -442,120 +372,6 @@ class _Mover:
         return np.asarray(sums - itself)
 
 
-@dataclass(frozen=True)
-class _Lines:
-    """Division of an axis into equal parts, seen from a window.
-
-    Attributes:
-        origin: of the window, counted from where the parts begin.
-        side: of a part.
-    """
-
-    origin: int
-    side: int
-
-    def index(self, values: IntArray) -> IntArray:
-        """Part of each position, counted from that of the window's corner."""
-        return (values + np.int32(self.origin % self.side)) // np.int32(self.side)
-
-    def parity(self, values: IntArray) -> IntArray:
-        """0 or 1: whether the part is an odd one on the whole axis."""
-        odd = np.int32(self.origin // self.side % 2)
-        return (self.index(values) + odd) & np.int32(1)
-
-    def lower(self, values: IntArray) -> IntArray:
-        """Where each position's part begins."""
-        return self.index(values) * np.int32(self.side) - np.int32(self.origin % self.side)
-
-
-@dataclass(frozen=True, eq=False)
-class _Around:
-    """Nuclei in the 3 x 3 cells of the lattice around each of M nuclei, itself among them.
-
-    Attributes:
-        repeats: (M,) how many.
-        firsts: (M,) where those of each begin.
-        others: (P,) their indices.
-    """
-
-    repeats: IndexArray
-    firsts: IndexArray
-    others: IndexArray
-
-    @classmethod
-    def of(
-        cls,
-        own: IndexArray,
-        columns: int,
-        starts: IndexArray,
-    ) -> _Around:
-        """Around cells `own` (M) of a lattice in rows of `columns`."""
-        rows = own[:, None] + np.array([-columns, 0, columns])
-        firsts = starts[rows - 1]
-        counts = starts[rows + 2] - firsts
-        flat = counts.ravel()
-        before = np.cumsum(flat) - flat
-        others = np.arange(int(flat.sum()))
-        others += np.repeat(firsts.ravel() - before, flat)
-        repeats = counts.sum(axis=1)
-        return cls(
-            repeats,
-            np.cumsum(repeats) - repeats,
-            others,
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class _Turn:
-    """Nuclei of the squares of one colour, set by set of those that move at once.
-
-    Attributes:
-        active: (M,) indices.
-        ends: where each set ends.
-        lows: (2, M) least position of where each may go, across and down.
-        extents: (2, M) of where each may go.
-        around: nuclei near each.
-        rows: (P,) where the energies of their pair of classes begin.
-    """
-
-    active: IndexArray
-    ends: list[int]
-    lows: IntArray
-    extents: IntArray
-    around: _Around
-    rows: IntArray
-
-
-def _disjoint_sets(fine_colour: IntArray, ranks: IndexArray) -> tuple[IndexArray, list[int]]:
-    """An order of nuclei, and where each set of those ends that move at once: of one colour of the
-    lattice, one in each cell.
-    """
-    width = int(ranks.max()) + 1
-    group = fine_colour * width + ranks
-    order = np.argsort(group, kind="stable")
-    ends = np.flatnonzero(np.diff(group[order])) + 1
-    return order, [*ends.tolist(), len(order)]
-
-
-def _overlap(
-    coarse: _Lines,
-    fine: _Lines,
-    values: IntArray,
-    cells: int,
-) -> IntArray:
-    """(2, N) least position and extent of where parts of both divisions overlap in the window."""
-    coarse_low = coarse.lower(values)
-    fine_low = fine.lower(values)
-    low = np.maximum(coarse_low, fine_low)
-    high = np.minimum(
-        coarse_low + np.int32(coarse.side),
-        fine_low + np.int32(fine.side),
-    )
-    low = np.maximum(low, 0)
-    high = np.minimum(high, np.int32(cells * CELL_UNITS))
-    return np.stack([low, high - low])
-
-
 def _scaled(
     words: Words,
     bit: int,
@@ -579,7 +395,7 @@ def _poisson(amounts: IntArray, words: Words) -> IndexArray:
     mean = amounts / DENSITY_UNITS
     below = chance.copy()
     counts = np.zeros(amounts.shape, np.intp)
-    for number in range(1, 6 * _MAX_EXPECTED):
+    for number in range(1, 6 * MAX_EXPECTED):
         more = uniform >= below
         if not more.any():
             break
@@ -611,7 +427,7 @@ def _energy_table(forces: Float64Array) -> IntArray:
 
 
 def _log_table() -> IntArray:
-    amounts = np.arange(_MAX_EXPECTED * DENSITY_UNITS)
+    amounts = np.arange(MAX_EXPECTED * DENSITY_UNITS)
     logs = np.log(np.maximum(amounts, 1) / DENSITY_UNITS) * _ENERGY_UNITS
     table: IntArray = np.rint(logs).astype(np.int32)
     table[0] = _NEVER
@@ -619,7 +435,7 @@ def _log_table() -> IntArray:
 
 
 _LOGS = _log_table()
-_NONE = np.exp(-np.arange(_MAX_EXPECTED * DENSITY_UNITS) / DENSITY_UNITS)
+_NONE = np.exp(-np.arange(MAX_EXPECTED * DENSITY_UNITS) / DENSITY_UNITS)
 _LOG_CHANCES = np.rint(
     np.log((np.arange(1 << 16) + 0.5) / (1 << 16)) * _ENERGY_UNITS,
 ).astype(np.int32)

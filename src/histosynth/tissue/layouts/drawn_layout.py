@@ -13,20 +13,12 @@ from ...core.geometry import Box, Size
 from ...core.nuclei import Nuclei
 from ...core.store import digest
 from ...core.tile import Mask
-from .coloured_moves import (
-    CELL_UNITS,
-    UNITS,
-    Crowd,
-    Ground,
-    IntArray,
-    MoveSchedule,
-    move_crowd,
-    ring_um,
-    scatter_crowd,
-)
+from .coloured_moves import MoveSchedule, move_crowd, ring_um, scatter_crowd
 from .crowding import CROWDING_CELLS, crowding_of
+from .crowds import Crowd, Ground
 from .ground_fields import Densities, ModelDensities
 from .model import CELL_UM, LayoutModel
+from .move_lattice import CELL_UNITS, UNITS, IntArray
 from .position_noise import Places, seed_for
 from .slide_rows import HUNDREDTHS, HundredthArray, SlideRows, joined_rows, on_slide
 from .slide_structure import SlideDensities

@@ -50,7 +50,7 @@ class Places:
         """
         return cls.of_steps(
             (first[0] + 0.5, first[1] + 0.5),
-            (rows, columns),
+            shape,
             cell_um,
         )
 
