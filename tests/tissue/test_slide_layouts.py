@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from histosynth.core.errors import BadOption
+from histosynth.core.errors import BadLayouts, BadOption
 from histosynth.core.geometry import Box
 from histosynth.pipeline.slide_layouts import draw_slide_layout
 from histosynth.tissue.layouts.coloured_moves import MoveSchedule, move_crowd, scatter_crowd
@@ -158,3 +158,43 @@ def test_smooth_noise_has_variance_1_and_the_kernel_s_correlation():
 def test_options_that_cannot_be_drawn_are_refused(size, mpp, like, part):
     with pytest.raises(BadOption, match=part):
         draw_slide_layout(size, mpp=mpp, like=like)
+
+
+def write_field(path, classes=("stromal", "epithelial", "lymphocyte"), shape=(3, 8, 16), **changes):
+    maps = np.zeros(shape)
+    maps[0, :, : shape[2] // 2] = 3000.0
+    for place, value in changes.items():
+        maps.flat[int(place[1:])] = value
+    np.savez(path, per_mm2=maps, classes=np.array(classes))
+    return path
+
+
+def test_a_field_of_a_user_is_followed(tmp_path):
+    path = write_field(tmp_path / "f.npz")
+    layout = draw_slide_layout((2000, 1000), field=path)
+    counts = layout.window(Box(0, 0, 900, 1000)).counts()
+    assert counts["stromal"] == pytest.approx(3000 * 0.225, rel=0.2)
+    assert counts["epithelial"] == counts["lymphocyte"] == 0
+    assert len(layout.window(Box(1100, 0, 900, 1000))) == 0
+    other = draw_slide_layout((2000, 1000), field=write_field(tmp_path / "g.npz", v0=5.0))
+    assert layout.digest != other.digest
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"classes": ("a", "b", "c")}, "its classes are a, b, c, those of the model epithelial"),
+        ({"shape": (3, 16, 16)}, "16 x 16 cells, and the slide is 1,000 x 500 um"),
+        ({"shape": (2, 8, 16)}, "per_mm2 has the shape"),
+        ({"v3": float("inf")}, "1 densities are negative or no numbers"),
+        ({"v3": -2.0}, "1 densities are negative"),
+        ({"v3": 1e6}, "1,000,000 nuclei per mm2"),
+    ],
+)
+def test_fields_that_cannot_be_are_refused(tmp_path, options, problem):
+    path = write_field(tmp_path / "f.npz", **options)
+    with pytest.raises(BadLayouts, match=problem):
+        draw_slide_layout((2000, 1000), field=path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(BadLayouts, match="as a density map"):
+        draw_slide_layout((2000, 1000), field=path)

@@ -51,6 +51,10 @@ def sample(
         Path | None,
         typer.Option(help="Model of layouts, see `layout fit` (default: breast)."),
     ] = None,
+    field: Annotated[
+        Path | None,
+        typer.Option(help="Density maps (.npz: per_mm2, classes) in place of drawn ones."),
+    ] = None,
     geojson: Annotated[
         bool,
         typer.Option("--geojson", help="Also write NAME.geojson for QuPath."),
@@ -72,6 +76,7 @@ def sample(
         seed=seed,
         like=like,
         model=model or SHIPPED_LAYOUTS,
+        field=field,
     )
     with output.progress("layout") as on_progress:
         files = sample_layout(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from ..core.sheet import class_colour
 from ..core.store import atomic_write
 from ..core.tile import Pixels
 from ..tissue.layouts.drawn_layout import LIKENESSES, DrawnLayout, Likeness
+from ..tissue.layouts.given_fields import GivenDensities, read_densities
+from ..tissue.layouts.ground_fields import without_tissue_at
 from ..tissue.layouts.model import CELL_UM, SHIPPED_LAYOUTS, LayoutModel, read_layouts
 from ..tissue.layouts.outlines import empty_outlines
 from ..tissue.layouts.position_noise import Places
@@ -66,6 +69,7 @@ def draw_slide_layout(
     seed: int = 0,
     like: Likeness = "slide",
     model: Path | str | LayoutModel = SHIPPED_LAYOUTS,
+    field: Path | str | None = None,
 ) -> DrawnLayout:
     """Nuclei of a slide of any size, drawn a window at a time.
 
@@ -78,6 +82,7 @@ def draw_slide_layout(
         like: "slide": tissue on glass, regions of millimetres, glands; "model": the model's
             densities alone, everywhere.
         model: of the layouts, or its file; by default the one in the package, of breast.
+        field: file of density maps in place of drawn ones, see `read_densities`.
 
     Raises:
         BadOption: a size, scale, or likeness that cannot be drawn.
@@ -96,12 +101,25 @@ def draw_slide_layout(
             f"of a reach of {model.reach_um:g} um",
             f"a model of which forces reach {MAX_REACH_UM:g} um at most",
         )
+    densities = None
+    digest_of_maps = ""
+    if field is not None:
+        size_um = (size[0] * mpp, size[1] * mpp)
+        maps = read_densities(
+            Path(field),
+            model,
+            size_um,
+        )
+        densities = GivenDensities(maps, size_um)
+        digest_of_maps = hashlib.sha256(maps.tobytes()).hexdigest()
     return DrawnLayout(
         model,
         size,
         mpp=mpp,
         seed=seed,
         like=like,
+        densities=densities,
+        densities_digest=digest_of_maps,
     )
 
 
@@ -296,7 +314,7 @@ class _Thumbnail:
             (height, width),
             step_um,
         )
-        values = self._layout.densities.without_tissue(places)
+        values = without_tissue_at(self._layout.densities, places)
         if values is not None:
             ground[values > 0] = _GLASS
         total = self._counts.sum(axis=0)

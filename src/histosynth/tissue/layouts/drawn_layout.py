@@ -79,7 +79,8 @@ class DrawnLayout:
             )
         self._densities = densities
         self._densities_digest = densities_digest
-        self._crowding = crowding_of(model)
+        # stated densities are followed as they are
+        self._crowding = None if densities_digest else crowding_of(model)
         self._blocks: OrderedDict[BlockPlace, SlideRows] = OrderedDict()
 
     @property
@@ -176,7 +177,7 @@ class DrawnLayout:
             (int(down[-1]) + 2, int(across[-1]) + 2),
             _LATTICE_UM,
         )
-        values = self._densities.without_tissue(places)
+        values = self._densities.without_tissue(places, step_um=_LATTICE_UM)
         if values is None:
             return None
         return np.asarray(
@@ -206,7 +207,9 @@ class DrawnLayout:
         corner = (first[0] - ring, first[1] - ring)
         outer = (shape[0] + 2 * ring, shape[1] + 2 * ring)
         activities = self._densities.per_mm2(corner, outer)
-        crowded = self._crowding.densities(activities)
+        crowded = activities
+        if self._crowding is not None:
+            crowded = self._crowding.densities(activities)
         crowd = scatter_crowd(Ground.of(crowded, corner), seed_for(self._seed, _SCATTER))
         ground = Ground.of(activities, corner)
         crowd = move_crowd(

@@ -13,6 +13,7 @@ from .position_noise import Places, seed_for, smooth_noise
 
 FIELDS = 1000
 """Purposes of seeds from here on are those of density fields."""
+_PART = 128
 
 
 class Densities(Protocol):
@@ -33,10 +34,31 @@ class Densities(Protocol):
             (K, rows, columns) nuclei per mm2.
         """
 
-    def without_tissue(self, places: Places) -> Float64Array | None:
+    def without_tissue(self, places: Places, *, step_um: float) -> Float64Array | None:
         """(R, C) distance into a region without tissue, about um; below 0: tissue; None: there is
         no such region anywhere.
+
+        Args:
+            places: a grid.
+            step_um: of the grid.
         """
+
+
+def without_tissue_at(densities: Densities, places: Places) -> Float64Array | None:
+    """What `Densities.without_tissue` returns for many places far apart, a part at a time: noise
+    between them costs memory.
+    """
+    out = np.empty((len(places.y), len(places.x)))
+    for top in range(0, len(places.y), _PART):
+        for left in range(0, len(places.x), _PART):
+            rows = slice(top, top + _PART)
+            columns = slice(left, left + _PART)
+            part = Places(places.x[columns], places.y[rows])
+            values = densities.without_tissue(part, step_um=places.step_um)
+            if values is None:
+                return None
+            out[rows, columns] = values
+    return out
 
 
 class ModelDensities:
@@ -62,9 +84,9 @@ class ModelDensities:
         )
         return densities_of(self._model, scores)
 
-    def without_tissue(self, places: Places) -> None:
+    def without_tissue(self, places: Places, *, step_um: float) -> None:
         """There is tissue everywhere."""
-        del places
+        del places, step_um
 
 
 def score_fields(

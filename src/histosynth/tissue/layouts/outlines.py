@@ -10,6 +10,7 @@ from contourpy import FillType, contour_generator
 
 from ...core.arrays import Float64Array
 from .drawn_layout import DrawnLayout
+from .ground_fields import without_tissue_at
 from .position_noise import Places
 
 _MAX_NODES = 1500
@@ -53,7 +54,7 @@ def empty_outlines(layout: DrawnLayout) -> list[EmptyOutline]:
         (int(np.ceil(height / step)) + 3, int(np.ceil(width / step)) + 3),
         step,
     )
-    values = layout.densities.without_tissue(places)
+    values = without_tissue_at(layout.densities, places)
     if values is None:
         return []
     generator = contour_generator(

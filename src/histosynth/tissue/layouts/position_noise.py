@@ -34,6 +34,12 @@ class Places:
     x: Float64Array
     y: Float64Array
 
+    @property
+    def step_um(self) -> float:
+        """Between two columns, or rows where there is one column alone."""
+        line = self.x if len(self.x) > 1 else self.y
+        return float(line[1] - line[0]) if len(line) > 1 else 1.0
+
     @classmethod
     def of_cells(
         cls,

@@ -96,7 +96,7 @@ class SlideDensities:
         )
         fields = densities_of(self._model, scores)
         into_glass = self._into_glass(places)
-        depth = self._into_lumina(places)
+        depth = self._into_lumina(places, CELL_UM)
         if self._lining is not None:
             outside = -depth
             in_ring = _smooth_step(outside - _RING_FROM_UM, 2.0)
@@ -106,9 +106,9 @@ class SlideDensities:
         fields *= np.maximum(into_glass, depth) < -_RIM_UM
         return fields
 
-    def without_tissue(self, places: Places) -> Float64Array:
+    def without_tissue(self, places: Places, *, step_um: float) -> Float64Array:
         """See `Densities`."""
-        depth = self._into_lumina(places)
+        depth = self._into_lumina(places, step_um)
         return np.maximum(self._into_glass(places), depth)
 
     def _into_glass(self, places: Places) -> Float64Array:
@@ -152,9 +152,8 @@ class SlideDensities:
         uneven = 1 + 0.5 * np.tanh(uneven)
         return np.asarray(nearest - _MARGIN * self._side * uneven)
 
-    def _into_lumina(self, places: Places) -> Float64Array:
+    def _into_lumina(self, places: Places, step: float) -> Float64Array:
         """(R, C) distance into lumina, about um, cut at `_GUARD_UM`."""
-        step = float(places.x[1] - places.x[0])
         wider = Places(_widened(places.x, step), _widened(places.y, step))
         region = self._noise(
             _GLAND_REGIONS * 100,
