@@ -42,12 +42,14 @@ _MODULE_OF = {
     "complete": "pipeline.complete",
     "draw_mask": "tissue.masks",
     "draw_layout": "tissue.layout",
+    "draw_slide_layout": "pipeline.slide_layouts",
     "evaluate": "pipeline.evaluate",
     "export_onnx": "pipeline.export_onnx",
     "find_empty": "tissue.empty",
     "find_orientation": "tissue.orientation",
     "measure_appearance": "tissue.appearance",
     "open_bundle": "model.opening",
+    "open_layout": "annotation.layout_files",
     "open_onnx": "model.onnx_model",
     "prepare": "pipeline.prepare",
     "read_mask": "core.images",
@@ -60,6 +62,7 @@ _MODULE_OF = {
 __all__ = ["CLASSES", "__version__", *sorted(_MODULE_OF)]
 
 if TYPE_CHECKING:
+    from .annotation.layout_files import open_layout
     from .annotation.nuclei_files import read_nuclei
     from .core.condition import Condition, Context
     from .core.errors import Cancelled, HistosynthError
@@ -78,6 +81,7 @@ if TYPE_CHECKING:
     from .pipeline.evaluate import evaluate
     from .pipeline.export_onnx import export_onnx
     from .pipeline.prepare import prepare
+    from .pipeline.slide_layouts import draw_slide_layout
     from .pipeline.synthesize import synthesize
     from .pipeline.train import train
     from .sampling.steps import SamplingStep

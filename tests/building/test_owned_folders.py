@@ -20,6 +20,8 @@ OWNERS = {
     "demo": ("pipeline/demo.py", "run_demo"),
     "evaluate": ("evaluation/__init__.py", "evaluate"),
     "export onnx": ("pipeline/export_onnx.py", "export_onnx"),
+    "layout fit": ("pipeline/layout_fitting.py", "fit_layout_file"),
+    "layout sample": ("pipeline/slide_layouts.py", "sample_layout"),
     "prepare agreement": ("pipeline/agreement.py", "compare_annotators"),
     "prepare fetch": ("preparation/fetch/project.py", "fetch_project"),
     "prepare nuclei": ("preparation/files.py", "find_nuclei_files"),

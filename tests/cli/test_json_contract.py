@@ -87,6 +87,7 @@ CHECKED_IN = {
     "test_bundle_cli.py": ("bundle inspect", "bundle unpack", "bundle convert"),
     "test_bundle_sizes.py": ("bundle sizes",),
     "test_export_onnx.py": ("export onnx",),
+    "test_layout_cli.py": ("layout fit", "layout sample"),
 }
 """Verbs whose tests read what `--json` prints through `check_json`."""
 

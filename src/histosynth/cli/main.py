@@ -16,7 +16,7 @@ import typer
 from ..core.errors import HistosynthError
 from ..core.stopping import Stopped, stop_signals
 from ..core.version import __version__
-from . import bundle, export, prepare, recipe
+from . import bundle, export, layout, prepare, recipe
 from .complete import complete
 from .demo import demo
 from .doctor import doctor
@@ -76,6 +76,7 @@ for verb in (demo, synthesize, complete, train, evaluate, doctor):
 app.add_typer(prepare.app, name="prepare")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(export.app, name="export")
+app.add_typer(layout.app, name="layout")
 app.add_typer(recipe.app, name="recipe")
 share_options(app)
 

@@ -107,11 +107,11 @@ def _hashed(
             [seed & (2**64 - 1)],
             np.uint64,
         )
-        key = _mixed(lowest + _GAMMA)
-        mixed_columns = _mixed(columns + key)
-        mixed_rows = _mixed(rows ^ _mixed(key))
+        key = mixed_words(lowest + _GAMMA)
+        mixed_columns = mixed_words(columns + key)
+        mixed_rows = mixed_words(rows ^ mixed_words(key))
         places = mixed_columns + _GAMMA * mixed_rows
-        numbers = [_mixed(places + _GAMMA * np.uint64(index)) for index in range(count)]
+        numbers = [mixed_words(places + _GAMMA * np.uint64(index)) for index in range(count)]
     return np.stack(numbers)
 
 
@@ -128,7 +128,7 @@ def _positions(
     ).view(np.uint64)
 
 
-def _mixed(words: Words) -> Words:
+def mixed_words(words: Words) -> Words:
     """The finaliser of splitmix64: every bit of a word changes about half of the result's."""
     words = (words ^ (words >> np.uint64(30))) * _FIRST
     words = (words ^ (words >> np.uint64(27))) * _SECOND

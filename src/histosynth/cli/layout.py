@@ -1,0 +1,157 @@
+"""`histosynth layout …`: nuclei of whole slides, without a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ..core.geometry import parse_size
+from ..core.number_format import counted
+from .options import Json, Quiet, parse_path
+from .output import Output
+
+app = typer.Typer(
+    help="Layouts of slides: fit a model of them, draw one of any size.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def sample(
+    size: Annotated[
+        str,
+        typer.Option(help="Of the slide in pixels: W or WxH."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="NAME.parquet; NAME.png and NAME.empty.geojson are written with it.",
+            parser=parse_path,
+        ),
+    ],
+    mpp: Annotated[
+        float,
+        typer.Option(help="Micrometres per pixel."),
+    ] = 0.5,
+    seed: Annotated[
+        int,
+        typer.Option(help="The same seed gives the same layout.", min=0),
+    ] = 0,
+    like: Annotated[
+        Literal["slide", "model"],
+        typer.Option(
+            help="slide: tissue on glass with regions and glands; model: its densities everywhere."
+        ),
+    ] = "slide",
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Model of layouts, see `layout fit` (default: breast)."),
+    ] = None,
+    field: Annotated[
+        Path | None,
+        typer.Option(help="Density maps (.npz: per_mm2, classes) in place of drawn ones."),
+    ] = None,
+    geojson: Annotated[
+        bool,
+        typer.Option("--geojson", help="Also write NAME.geojson for QuPath."),
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw the nuclei of a slide of any size.
+
+    Example: histosynth layout sample --size 8192x8192 --out layout.parquet
+    """
+    from ..pipeline.slide_layouts import draw_slide_layout, sample_layout
+    from ..tissue.layouts.model import SHIPPED_LAYOUTS
+
+    output = Output(as_json, quiet)
+    layout = draw_slide_layout(
+        parse_size(size),
+        mpp=mpp,
+        seed=seed,
+        like=like,
+        model=model or SHIPPED_LAYOUTS,
+        field=field,
+    )
+    with output.progress("layout") as on_progress:
+        files = sample_layout(
+            layout,
+            out,
+            geojson=geojson,
+            on_progress=on_progress,
+        )
+    total = sum(files.nuclei.values())
+    width, height = layout.size
+    facts = {
+        "out": str(files.out),
+        "thumbnail": str(files.thumbnail),
+        "empty": None if files.empty is None else str(files.empty),
+        "geojson": None if files.geojson is None else str(files.geojson),
+        "size": [width, height],
+        "mpp": mpp,
+        "seed": seed,
+        "like": like,
+        "nuclei": files.nuclei,
+        "digest": layout.digest,
+    }
+    classes = ", ".join(f"{count:,} {name}" for name, count in files.nuclei.items())
+    lines = [
+        f"{files.out}: {counted(total, 'nucleus', 'nuclei')} on {width:,} x {height:,} px at "
+        f"{mpp:g} um/px ({classes})",
+        f"{files.thumbnail}: what it looks like",
+    ]
+    if files.empty:
+        lines.append(f"{files.empty}: glass and lumina")
+    if files.geojson:
+        lines.append(f"{files.geojson}: for QuPath")
+    output.done(facts, lines)
+
+
+@app.command()
+def fit(
+    tiles: Annotated[
+        Path,
+        typer.Argument(metavar="TILESET", help="Tile set with nuclei and a split of patients."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="JSON file of the model.", parser=parse_path),
+    ],
+    seed: Annotated[
+        int,
+        typer.Option(help="The same seed gives the same model.", min=0),
+    ] = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fit a model of layouts to the training patients of a tile set.
+
+    Example: histosynth layout fit tiles --out model.json
+    """
+    from ..pipeline.layout_fitting import fit_layout_file
+
+    fitted = fit_layout_file(
+        tiles,
+        out,
+        seed=seed,
+    )
+    facts = {
+        "out": str(fitted.out),
+        "tiles": fitted.tiles,
+        "patients": fitted.patients,
+        "nuclei": fitted.nuclei,
+        "classes": list(fitted.model.classes),
+        "reach_um": fitted.model.reach_um,
+        "digest": fitted.model.sha256,
+    }
+    line = (
+        f"{fitted.out}: layouts of {counted(fitted.tiles, 'tile')} of "
+        f"{counted(fitted.patients, 'patient')}, {fitted.nuclei:,} nuclei of "
+        f"{counted(len(fitted.model.classes), 'class', 'classes')}"
+    )
+    Output(as_json, quiet).done(facts, [line])

@@ -1,0 +1,324 @@
+"""Nuclei of a slide of any size that a model draws, a window at a time."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from ...core.arrays import Float64Array, IndexArray
+from ...core.geometry import Box, Size
+from ...core.nuclei import Nuclei
+from ...core.store import digest
+from ...core.tile import Mask
+from .coloured_moves import MoveSchedule, move_crowd, ring_um, scatter_crowd
+from .crowding import CROWDING_CELLS, crowding_of
+from .crowds import Crowd, Ground
+from .ground_fields import Densities, ModelDensities
+from .model import CELL_UM, LayoutModel
+from .move_lattice import CELL_UNITS, UNITS, IntArray
+from .position_noise import Places, seed_for
+from .slide_rows import HUNDREDTHS, HundredthArray, SlideRows, joined_rows, on_slide
+from .slide_structure import SlideDensities
+
+Likeness = Literal["model", "slide"]
+LIKENESSES: tuple[Likeness, ...] = ("slide", "model")
+_BLOCK_CELLS = 20
+_BLOCKS_KEPT = 256
+"""Blocks of nuclei that are kept for the windows to come."""
+_LATTICE_UM = 4.0
+"""Step at which outlines of regions without tissue are computed; between, they are straight."""
+_SCATTER = 1
+_MOVES = 2
+_VERSION = 1
+BlockPlace = tuple[int, int]
+
+
+class DrawnLayout:
+    """Nuclei of a slide, each window of which is the crop of the whole, bit for bit.
+
+    Nothing is stored: nuclei of a window and of a ring around it are drawn when they are needed.
+
+    Args:
+        model: of the layouts.
+        size: (width, height) px.
+        mpp: micrometres per pixel.
+        seed: source of all randomness.
+        like: "slide": tissue on glass with regions and glands; "model": the model's fields alone,
+            everywhere.
+        densities: in place of those that `like` names.
+        densities_digest: hex digest of what decides `densities`.
+    """
+
+    def __init__(
+        self,
+        model: LayoutModel,
+        size: tuple[int, int],
+        *,
+        mpp: float,
+        seed: int = 0,
+        like: Likeness = "slide",
+        densities: Densities | None = None,
+        densities_digest: str = "",
+    ) -> None:
+        self._model = model
+        self._size = Size(*size)
+        self._mpp = mpp
+        self._seed = seed
+        self._like = like
+        self._schedule = MoveSchedule()
+        size_um = (size[0] * mpp, size[1] * mpp)
+        if densities is None:
+            densities = densities_like(
+                like,
+                model,
+                seed,
+                size_um,
+            )
+        self._densities = densities
+        self._densities_digest = densities_digest
+        # stated densities are followed as they are
+        self._crowding = None if densities_digest else crowding_of(model)
+        self._blocks: OrderedDict[BlockPlace, SlideRows] = OrderedDict()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self._model.classes
+
+    @property
+    def mpp(self) -> float:
+        """Micrometres per pixel."""
+        return self._mpp
+
+    @property
+    def size(self) -> Size:
+        """Of the slide, px."""
+        return self._size
+
+    @property
+    def seed(self) -> int:
+        """Source of all randomness."""
+        return self._seed
+
+    @property
+    def like(self) -> Likeness:
+        """What the densities are like."""
+        return self._like
+
+    @property
+    def densities(self) -> Densities:
+        """Where nuclei are how dense."""
+        return self._densities
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of all that decides where the nuclei are."""
+        return digest(
+            {
+                "version": _VERSION,
+                "model": self._model.sha256,
+                "size": list(self._size),
+                "mpp": self._mpp,
+                "seed": self._seed,
+                "like": self._like,
+                "densities": self._densities_digest,
+            }
+        )
+
+    def window(self, box: Box) -> Nuclei:
+        """The nuclei inside a box, in its frame; see `SlideNuclei`."""
+        inner = on_slide(box, self._size)
+        if inner is None:
+            return Nuclei.none(
+                box.size,
+                self._mpp,
+                self.classes,
+            )
+        places = self._places(inner)
+        missing = [place for place in places if place not in self._blocks]
+        if missing:
+            self._fill(missing)
+        parts = [self._blocks[place] for place in places]
+        for place in places:
+            self._blocks.move_to_end(place)
+        while len(self._blocks) > max(_BLOCKS_KEPT, len(places)):
+            self._blocks.popitem(last=False)
+        return (
+            joined_rows(parts)
+            .inside(inner)
+            .nuclei(
+                box,
+                classes=self.classes,
+                mpp=self._mpp,
+            )
+        )
+
+    def empty(self, box: Box) -> Mask | None:
+        """Pixels of a box that show no tissue: glass around it, and lumina.
+
+        Returns:
+            (H, W) bool; None: there are none on this slide.
+        """
+        first_x, across = _lattice(
+            box.x,
+            box.width,
+            self._mpp,
+        )
+        first_y, down = _lattice(
+            box.y,
+            box.height,
+            self._mpp,
+        )
+        places = Places.of_steps(
+            (first_x, first_y),
+            (int(down[-1]) + 2, int(across[-1]) + 2),
+            _LATTICE_UM,
+        )
+        values = self._densities.without_tissue(places, step_um=_LATTICE_UM)
+        if values is None:
+            return None
+        return np.asarray(
+            _between(
+                values,
+                across,
+                down,
+            )
+            > 0
+        )
+
+    def rows(self, first: BlockPlace, shape: tuple[int, int]) -> SlideRows:
+        """Nuclei of some cells of `CELL_UM`, for those who go through a whole slide.
+
+        Those that would lie outside the slide are among them.
+
+        Args:
+            first: column and row of the first cell.
+            shape: rows and columns.
+        """
+        return self._rows_of(self._drawn(first, shape), first)
+
+    def _drawn(self, first: BlockPlace, shape: tuple[int, int]) -> Crowd:
+        """Nuclei of some cells, from the corner of the first one."""
+        ring = int(np.ceil(ring_um(self._model.reach_um, self._schedule) / CELL_UM))
+        ring += CROWDING_CELLS
+        corner = (first[0] - ring, first[1] - ring)
+        outer = (shape[0] + 2 * ring, shape[1] + 2 * ring)
+        activities = self._densities.per_mm2(corner, outer)
+        crowded = activities
+        if self._crowding is not None:
+            crowded = self._crowding.densities(activities)
+        crowd = scatter_crowd(Ground.of(crowded, corner), seed_for(self._seed, _SCATTER))
+        ground = Ground.of(activities, corner)
+        crowd = move_crowd(
+            crowd,
+            ground,
+            self._model.forces,
+            seed_for(self._seed, _MOVES),
+            schedule=self._schedule,
+        )
+        return crowd.inside(ring, shape)
+
+    def _rows_of(self, crowd: Crowd, first: BlockPlace) -> SlideRows:
+        return SlideRows(
+            _hundredths(
+                crowd.x,
+                first[0],
+                self._mpp,
+            ),
+            _hundredths(
+                crowd.y,
+                first[1],
+                self._mpp,
+            ),
+            crowd.class_ids.astype(np.uint8),
+        )
+
+    def _places(self, box: Box) -> list[BlockPlace]:
+        """Blocks that hold the nuclei of a box."""
+        side = _BLOCK_CELLS * CELL_UM / self._mpp
+        # one pixel more: nuclei are rounded to hundredths of a pixel
+        columns = range(int((box.x - 1) // side), int((box.right + 1) // side) + 1)
+        rows = range(int((box.y - 1) // side), int((box.bottom + 1) // side) + 1)
+        return [(column, row) for row in rows for column in columns]
+
+    def _fill(self, missing: Sequence[BlockPlace]) -> None:
+        """Draw the rectangle around missing blocks at once, and keep its blocks."""
+        places = np.array(missing)
+        left, top = places.min(axis=0).tolist()
+        right, bottom = (places.max(axis=0) + 1).tolist()
+        first = (left * _BLOCK_CELLS, top * _BLOCK_CELLS)
+        crowd = self._drawn(
+            first,
+            ((bottom - top) * _BLOCK_CELLS, (right - left) * _BLOCK_CELLS),
+        )
+        drawn = self._rows_of(crowd, first)
+        # by positions before they are rounded: a nucleus is in one block, whatever is drawn with it
+        side = _BLOCK_CELLS * CELL_UNITS
+        numbers = crowd.y // side * (right - left) + crowd.x // side
+        for number, which in enumerate(_groups(numbers, (right - left) * (bottom - top))):
+            row, column = divmod(number, right - left)
+            self._blocks[column + left, row + top] = drawn.take(which)
+
+
+def densities_like(
+    like: Likeness,
+    model: LayoutModel,
+    seed: int,
+    size_um: tuple[float, float],
+) -> Densities:
+    """Drawn densities: a section on glass, or the model's fields everywhere."""
+    if like == "model":
+        return ModelDensities(model, seed)
+    return SlideDensities(
+        model,
+        seed,
+        size_um,
+    )
+
+
+def _groups(numbers: IndexArray, count: int) -> list[IndexArray]:
+    """Indices of the rows of each number from 0 to `count` - 1."""
+    order = np.argsort(numbers, kind="stable")
+    ends = np.searchsorted(numbers[order], np.arange(1, count))
+    return np.split(order, ends)
+
+
+def _hundredths(
+    steps: IntArray,
+    corner: int,
+    mpp: float,
+) -> HundredthArray:
+    """Steps from a window's corner (a cell) as hundredths of a pixel of the slide."""
+    absolute = steps.astype(np.int64) + corner * CELL_UNITS
+    pixels = absolute / (UNITS * mpp)
+    return np.rint((pixels - 0.5) * HUNDREDTHS).astype(np.int64)
+
+
+def _lattice(
+    first: int,
+    count: int,
+    mpp: float,
+) -> tuple[int, Float64Array]:
+    """The lattice's node before a window's first pixel; and centres of its pixels, in steps from
+    there.
+    """
+    steps = (np.arange(first, first + count) + 0.5) * (mpp / _LATTICE_UM)
+    node = int(np.floor(steps[0]))
+    return node, (steps - node).astype(np.float64)
+
+
+def _between(
+    values: Float64Array,
+    across: Float64Array,
+    down: Float64Array,
+) -> Float64Array:
+    """(H, W) values between the nodes of a lattice (R, C), linear along both axes."""
+    columns = across.astype(np.intp)
+    share = across - columns
+    wide = values[:, columns] * (1 - share) + values[:, columns + 1] * share
+    rows = down.astype(np.intp)
+    share = (down - rows)[:, None]
+    return np.asarray(wide[rows] * (1 - share) + wide[rows + 1] * share)
