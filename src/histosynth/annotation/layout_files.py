@@ -48,7 +48,7 @@ _GROUPS_KEPT = 16
 
 
 class FileLayout:
-    """Nuclei of a slide in a Parquet file, of which a window is read at a time: `SlideNuclei`.
+    """Nuclei of a slide in a Parquet file, of which a window is read at a time: `SlideLayout`.
 
     Args:
         path: of the file.
@@ -85,6 +85,10 @@ class FileLayout:
         )
         self._groups: OrderedDict[int, SlideRows] = OrderedDict()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What other processes receive: what is kept in memory stays here."""
+        return self.__dict__ | {"_groups": OrderedDict()}
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes."""
@@ -115,7 +119,7 @@ class FileLayout:
         return int(self._metadata.num_rows)
 
     def window(self, box: Box) -> Nuclei:
-        """The nuclei inside a box, in its frame; see `SlideNuclei`."""
+        """The nuclei inside a box, in its frame; see `SlideLayout`."""
         left, top, right, bottom = self._extents.T
         touched = (left < box.right) & (right >= box.x - 1)
         touched &= (top < box.bottom) & (bottom >= box.y - 1)

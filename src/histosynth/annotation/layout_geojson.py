@@ -23,7 +23,7 @@ _CORNER_SHIFT = HUNDREDTHS // 2
 
 
 class HeldLayout:
-    """Nuclei of a slide in memory, of which a window is cut at a time: `SlideNuclei`.
+    """Nuclei of a slide in memory, of which a window is cut at a time: `SlideLayout`.
 
     Args:
         rows: of the slide.
@@ -85,7 +85,7 @@ class HeldLayout:
         return self._rows
 
     def window(self, box: Box) -> Nuclei:
-        """The nuclei inside a box, in its frame; see `SlideNuclei`."""
+        """The nuclei inside a box, in its frame; see `SlideLayout`."""
         edges = np.array([box.y, box.bottom]) * HUNDREDTHS - HUNDREDTHS // 2
         first, last = np.searchsorted(self._rows.y, edges)
         band = self._rows.take(np.arange(first, last))

@@ -61,7 +61,7 @@ def _pilot_places(opened: OpenedScene) -> list[Box]:
             empty = opened.empty(box)
             if empty is not None and empty.mean() > 0.5:
                 continue
-            counted.append((-len(opened.scene.nuclei.window(box)), y, x))
+            counted.append((-len(opened.scene.layout.window(box)), y, x))
     chosen = sorted(counted)[:TILES]
     return [Box(x, y, *size) for _, y, x in chosen]
 

@@ -76,9 +76,7 @@ class OpenedScene:
 
     def empty(self, box: Box) -> Mask | None:
         """(H, W) bool, True where a box holds no tissue; None: it is not stated, or nowhere."""
-        if self.scene.empty is None:
-            return None
-        mask = self.scene.empty.empty(box)
+        mask = self.scene.layout.empty(box)
         return mask if mask is not None and mask.any() else None
 
     def conditioning(self, cells: Box) -> Conditioning:
@@ -106,7 +104,7 @@ class OpenedScene:
     def _nuclei(self, box: Box) -> Nuclei:
         """The nuclei of a window; those without a size have one drawn, by their place."""
         outer = grown(box, MARGIN_PX)
-        around = self.scene.nuclei.window(outer)
+        around = self.scene.layout.window(outer)
         nuclei = around.crop(box.shift(-outer.x, -outer.y))
         bundle = self.bundle
         if not bundle.sizes:

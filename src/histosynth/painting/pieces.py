@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.geometry import Box
 from ..core.tile import Pixels
-from ..slides.writing import Parts, has_block, write_block
+from ..slides.writing import SlideParts, has_block, write_block
 from .latents import LatentFiles, paint_window, window_file
 from .opened import one_thread, opened
 from .part_files import has_array, read_array, write_array
@@ -31,7 +31,7 @@ class Painting:
 
     scene: Scene
     area: Area
-    parts: Parts
+    parts: SlideParts
     phases: int
 
     @property

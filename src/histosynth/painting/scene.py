@@ -4,28 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from ..core.geometry import Box, Size
-from ..core.slide_nuclei import SlideNuclei
+from ..core.geometry import Size
+from ..core.slide_layout import SlideLayout
 from ..core.store import digest
-from ..core.tile import Mask
 from ..sampling.painter import SamplingSettings
 from ..tissue.appearance import Appearance
 
 FORMAT = 1
 """Of the way in which slides are painted: another one gives other pixels."""
-
-
-class SlideEmpty(Protocol):
-    """Where a slide holds no tissue: glass, lumina."""
-
-    @property
-    def digest(self) -> str:
-        """Hex digest of all that decides where that is."""
-
-    def empty(self, box: Box) -> Mask | None:
-        """(H, W) bool of a box, True where there is no tissue; None: tissue is everywhere."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +44,7 @@ class Scene:
         settings: how to sample.
         seed: of noise, sizes of nuclei, fibres and grain.
         size: of the slide, px.
-        nuclei: of the slide; its mpp is the slide's.
-        empty: where there is no tissue; None: left to the model.
+        layout: nuclei of the slide, and where there is no tissue; its mpp is the slide's.
         appearance: of the slide.
         label: one of the bundle's, or None.
         recipe: plain values that say all of this, for the slide's metadata.
@@ -67,8 +54,7 @@ class Scene:
     settings: SamplingSettings
     seed: int
     size: Size
-    nuclei: SlideNuclei
-    empty: SlideEmpty | None
+    layout: SlideLayout
     appearance: Appearance
     label: str | None
     recipe: dict[str, Any]

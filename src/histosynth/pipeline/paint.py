@@ -15,7 +15,7 @@ from ..core.paths import real_path
 from ..core.pictures import PictureInput
 from ..core.progress import ProgressCallback, ignore_progress
 from ..core.seeds import check_seed
-from ..core.slide_nuclei import SlideNuclei
+from ..core.slide_layout import SlideLayout
 from ..core.version import __version__
 from ..engine import EngineOptions
 from ..sampling.options import SamplingOptions
@@ -23,11 +23,10 @@ from ..tissue.appearance import Appearance
 
 if TYPE_CHECKING:
     from ..model.bundle import Bundle
-    from ..painting.scene import Scene, SlideEmpty
+    from ..painting.scene import Scene
     from ..slides.writing import Encoding
 
-MAX_SLIDE_PX = 1_000_000
-_PX_PER_MPX = 1e6
+SLIDE_SUFFIXES = (".ome.tiff", ".ome.tif")
 DEFAULT_ENGINE = EngineOptions("pool")
 
 
@@ -88,10 +87,9 @@ class Painted:
 
 
 def paint(
-    nuclei: SlideNuclei,
+    layout: SlideLayout,
     out: Path | str,
     *,
-    empty: SlideEmpty | None = None,
     appearance: PictureInput | Appearance | None = None,
     options: PaintOptions | None = None,
     bundle: Path | str | None = None,
@@ -104,9 +102,9 @@ def paint(
     costs. The pixels are the same on any engine, with any number of workers and after any stop.
 
     Args:
-        nuclei: of the slide; its size and scale are the slide's.
-        out: the file; its parts lie beside it until it is finished.
-        empty: where there is no tissue; None: left to the model.
+        layout: nuclei of the slide, and where there is no tissue: from `open_layout` or
+            `draw_slide_layout`; its size and scale are the slide's.
+        out: the file, `NAME.ome.tiff`; its parts lie beside it until it is finished.
         appearance: whose stain and style to take, see `synthesize`.
         options: how to sample, what to write, and where.
         bundle: its folder; None: the compact one.
@@ -126,17 +124,17 @@ def paint(
     from ..painting.pieces import Painting
     from ..painting.run import PaintProgress, paint_slide, parts_folder
     from ..painting.work_list import Area
-    from ..slides.writing import Encoding, Parts, Pyramid, SlideDescription
+    from ..slides.writing import Encoding, SlideParts, Pyramid, SlideDescription
 
     began = time.monotonic()
     options = options or PaintOptions()
     out = real_path(Path(out))
-    area = _region_of(options.region, nuclei.size)
+    check_slide_name(out)
+    area = _region_of(options.region, layout.size)
     encoding = Encoding(options.codec, options.quality)
     engine = options.engine.open()
     scene = _scene_of(
-        nuclei,
-        empty,
+        layout,
         appearance,
         options.sampling,
         bundle,
@@ -146,7 +144,7 @@ def paint(
         "region": [area.x, area.y, area.width, area.height],
         "encoding": _encoding_facts(encoding),
     }
-    parts = Parts(
+    parts = SlideParts(
         parts_folder(out),
         Pyramid(area.size),
         encoding,
@@ -161,18 +159,28 @@ def paint(
     painted = paint_slide(
         painting,
         out,
-        SlideDescription(nuclei.mpp, recipe),
+        SlideDescription(layout.mpp, recipe),
         engine=engine,
         progress=PaintProgress(on_painted, on_written),
     )
     return Painted(
         out,
         area.size,
-        nuclei.mpp,
+        layout.mpp,
         painted.was_there,
         time.monotonic() - began,
         recipe,
     )
+
+
+def check_slide_name(out: Path) -> None:
+    """Refuse a name that readers would not take for an OME-TIFF.
+
+    Raises:
+        BadOption: it has another ending.
+    """
+    if not out.name.lower().endswith(SLIDE_SUFFIXES):
+        raise BadOption("--out", out.name, "a name that ends in .ome.tiff")
 
 
 def _region_of(region: Box | None, size: Size) -> Box:
@@ -191,8 +199,7 @@ def _region_of(region: Box | None, size: Size) -> Box:
 
 
 def _scene_of(
-    nuclei: SlideNuclei,
-    empty: SlideEmpty | None,
+    layout: SlideLayout,
     appearance: PictureInput | Appearance | None,
     options: SamplingOptions,
     bundle: Path | str | None,
@@ -217,10 +224,11 @@ def _scene_of(
         device=options.device,
         dtype=options.dtype,
     )
-    _check_nuclei(nuclei, opened)
+    _check_layout(layout, opened)
     opened.label_index(options.label)
     settings = settings_for(opened, "synthesize", options)
-    wanted = adapter_of_verb("synthesize") if empty is None else regions_adapter(opened)
+    has_empty = layout.empty(Box(0, 0, 1, 1)) is not None
+    wanted = regions_adapter(opened) if has_empty else adapter_of_verb("synthesize")
     adapter, settings = with_few_steps(opened, wanted, settings)
     place = BundlePlace(
         folder,
@@ -233,9 +241,8 @@ def _scene_of(
         place,
         settings,
         options.seed,
-        nuclei.size,
-        nuclei,
-        empty,
+        layout.size,
+        layout,
         resolve_appearance(appearance, opened),
         options.label,
         {},
@@ -243,14 +250,14 @@ def _scene_of(
     return replace(scene, recipe=_recipe_of(scene, opened))
 
 
-def _check_nuclei(nuclei: SlideNuclei, bundle: Bundle) -> None:
+def _check_layout(layout: SlideLayout, bundle: Bundle) -> None:
     from ..core.errors import UnknownClasses
     from ..sampling.batches import check_scale
 
-    if nuclei.classes != bundle.info.classes:
-        unknown = [name for name in nuclei.classes if name not in bundle.info.classes]
-        raise UnknownClasses(unknown or nuclei.classes, bundle.info.classes)
-    check_scale(nuclei.mpp, bundle.info)
+    if layout.classes != bundle.info.classes:
+        unknown = [name for name in layout.classes if name not in bundle.info.classes]
+        raise UnknownClasses(unknown or layout.classes, bundle.info.classes)
+    check_scale(layout.mpp, bundle.info)
 
 
 def _recipe_of(scene: Scene, bundle: Bundle) -> dict[str, Any]:
@@ -268,10 +275,9 @@ def _recipe_of(scene: Scene, bundle: Bundle) -> dict[str, Any]:
         "seed": scene.seed,
         "settings": settings_facts(scene.settings, bundle.info),
         "slide_size": list(scene.size),
-        "mpp": scene.nuclei.mpp,
+        "mpp": scene.layout.mpp,
         "label": scene.label,
-        "nuclei": {"sha256": scene.nuclei.digest},
-        "empty": None if scene.empty is None else {"sha256": scene.empty.digest},
+        "layout": {"sha256": scene.layout.digest},
         "appearance": appearance_facts(scene.appearance),
     }
 

@@ -83,6 +83,10 @@ class DrawnLayout:
         self._crowding = None if densities_digest else crowding_of(model)
         self._blocks: OrderedDict[BlockPlace, SlideRows] = OrderedDict()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What other processes receive: what is kept in memory stays here."""
+        return self.__dict__ | {"_blocks": OrderedDict()}
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes."""
@@ -129,7 +133,7 @@ class DrawnLayout:
         )
 
     def window(self, box: Box) -> Nuclei:
-        """The nuclei inside a box, in its frame; see `SlideNuclei`."""
+        """The nuclei inside a box, in its frame; see `SlideLayout`."""
         inner = on_slide(box, self._size)
         if inner is None:
             return Nuclei.none(
