@@ -9,6 +9,7 @@ from .errors import BadOption, BadSize
 
 _MAX_DIGITS = 7
 """Of a side that is typed in; more would not be a picture."""
+_BOX_NUMBERS = 4
 
 
 class Size(NamedTuple):
@@ -88,6 +89,22 @@ def parse_size(text: str) -> Size:
     if len(sides) not in (1, 2) or 0 in sides:
         raise BadOption("--size", text, "W or WxH in whole pixels, e.g. 512 or 512x384")
     return Size(sides[0], sides[-1])
+
+
+def parse_box(option: str, text: str) -> Box:
+    """`"X,Y,W,H"` as a box in pixels.
+
+    Raises:
+        BadOption: it is none.
+    """
+    parts = text.split(",")
+    digits = [part.strip() for part in parts]
+    are_numbers = all(part.isascii() and part.isdigit() for part in digits)
+    if len(parts) == _BOX_NUMBERS and are_numbers and max(map(len, digits)) <= _MAX_DIGITS:
+        x, y, width, height = map(int, digits)
+        if width and height:
+            return Box(x, y, width, height)
+    raise BadOption(option, text, "X,Y,W,H in whole pixels, e.g. 4096,4096,1024,1024")
 
 
 def _parse_side(text: str) -> int:

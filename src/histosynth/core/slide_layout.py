@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
+import numpy as np
+
+from .errors import UnknownClasses
 from .geometry import Box, Size
-from .nuclei import Nuclei
+from .nuclei import ANY_CLASS, Nuclei
+from .store import digest
 from .tile import Mask
 
 
@@ -48,3 +54,45 @@ class SlideLayout(Protocol):
         Returns:
             None: no such regions are known on the whole slide.
         """
+
+
+class LayoutOfClasses:
+    """A layout with the classes of a bundle: those that it lacks are added, in the bundle's order.
+
+    Args:
+        layout: whose nuclei.
+        classes: all classes, in order.
+
+    Raises:
+        UnknownClasses: the layout has one that is not among them.
+    """
+
+    def __init__(self, layout: SlideLayout, classes: Sequence[str]) -> None:
+        unknown = [name for name in layout.classes if name not in classes]
+        if unknown:
+            raise UnknownClasses(unknown, classes)
+        self._layout = layout
+        self.classes = tuple(classes)
+        self.mpp = layout.mpp
+        self.size = layout.size
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of the layout and the order of classes."""
+        return digest([self._layout.digest, list(self.classes)])
+
+    def window(self, box: Box) -> Nuclei:
+        """See `SlideLayout.window`."""
+        nuclei = self._layout.window(box)
+        new_ids = np.full(ANY_CLASS + 1, ANY_CLASS, np.uint8)
+        for index, name in enumerate(self._layout.classes):
+            new_ids[index] = self.classes.index(name)
+        return replace(
+            nuclei,
+            class_ids=new_ids[nuclei.class_ids],
+            classes=self.classes,
+        )
+
+    def empty(self, box: Box) -> Mask | None:
+        """See `SlideLayout.empty`."""
+        return self._layout.empty(box)

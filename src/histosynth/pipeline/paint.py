@@ -15,7 +15,7 @@ from ..core.paths import real_path
 from ..core.pictures import PictureInput
 from ..core.progress import ProgressCallback, ignore_progress
 from ..core.seeds import check_seed
-from ..core.slide_layout import SlideLayout
+from ..core.slide_layout import LayoutOfClasses, SlideLayout
 from ..core.version import __version__
 from ..engine import EngineOptions
 from ..sampling.options import SamplingOptions
@@ -224,7 +224,7 @@ def _scene_of(
         device=options.device,
         dtype=options.dtype,
     )
-    _check_layout(layout, opened)
+    layout = _with_classes(layout, opened)
     opened.label_index(options.label)
     settings = settings_for(opened, "synthesize", options)
     has_empty = layout.empty(Box(0, 0, 1, 1)) is not None
@@ -250,14 +250,18 @@ def _scene_of(
     return replace(scene, recipe=_recipe_of(scene, opened))
 
 
-def _check_layout(layout: SlideLayout, bundle: Bundle) -> None:
-    from ..core.errors import UnknownClasses
+def _with_classes(layout: SlideLayout, bundle: Bundle) -> SlideLayout:
+    """The layout with the bundle's classes.
+
+    Raises:
+        UnknownClasses, ScaleMismatch: it does not fit the bundle.
+    """
     from ..sampling.batches import check_scale
 
-    if layout.classes != bundle.info.classes:
-        unknown = [name for name in layout.classes if name not in bundle.info.classes]
-        raise UnknownClasses(unknown or layout.classes, bundle.info.classes)
     check_scale(layout.mpp, bundle.info)
+    if layout.classes == bundle.info.classes:
+        return layout
+    return LayoutOfClasses(layout, bundle.info.classes)
 
 
 def _recipe_of(scene: Scene, bundle: Bundle) -> dict[str, Any]:
