@@ -51,6 +51,7 @@ _MODULE_OF = {
     "open_bundle": "model.opening",
     "open_layout": "annotation.layout_files",
     "open_onnx": "model.onnx_model",
+    "paint": "pipeline.paint",
     "prepare": "pipeline.prepare",
     "read_mask": "core.images",
     "read_nuclei": "annotation.nuclei_files",
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from .pipeline.complete import complete
     from .pipeline.evaluate import evaluate
     from .pipeline.export_onnx import export_onnx
+    from .pipeline.paint import paint
     from .pipeline.prepare import prepare
     from .pipeline.slide_layouts import draw_slide_layout
     from .pipeline.synthesize import synthesize

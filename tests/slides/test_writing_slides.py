@@ -12,8 +12,8 @@ from histosynth.core.errors import BadOption, MissingParts, NotWritable, SizeMis
 from histosynth.core.geometry import Box, Size
 from histosynth.slides import open_slide
 from histosynth.slides.writing import (
-    BlockPlace,
     Encoding,
+    PartPlace,
     Pyramid,
     SlideDescription,
     SlideParts,
@@ -210,7 +210,7 @@ def test_a_damaged_part_counts_as_missing(tmp_path, damage):
     pixels = noisy(700, 500)
     parts = parts_of(tmp_path / "parts", pixels)
     assert missing_blocks(parts) == []
-    damage(BlockPlace(parts, 1, 1).path)
+    damage(PartPlace(parts, 1, 1).path)
     assert not has_block(parts, 1, 1)
     assert missing_blocks(parts) == [(1, 1)]
     out = tmp_path / "slide.ome.tiff"
@@ -239,7 +239,7 @@ def test_parts_of_another_slide_count_as_missing(tmp_path, other):
 
 def test_a_part_in_the_place_of_another_counts_as_missing(tmp_path):
     parts = parts_of(tmp_path / "parts", noisy(700, 500))
-    shutil.copyfile(BlockPlace(parts, 0, 0).path, BlockPlace(parts, 1, 0).path)
+    shutil.copyfile(PartPlace(parts, 0, 0).path, PartPlace(parts, 1, 0).path)
     assert not has_block(parts, 1, 0)
 
 

@@ -45,7 +45,13 @@ class ReadyItems:
 
     def finish(self, index: int) -> None:
         """Note that an item is finished: those that waited for it may begin."""
-        for waiting in self._waiting.pop(index, ()):
+        for waiting in self._waiting.pop(
+            index,
+            (),
+        ):
             self._missing[waiting] -= 1
             if not self._missing[waiting]:
-                heappush(self._ready, waiting)
+                heappush(
+                    self._ready,
+                    waiting,
+                )

@@ -12,12 +12,13 @@ import torch
 
 from ..core.arrays import Float32Array
 from ..core.geometry import Box, Size
+from ..engine.threads import one_thread
 from ..model.autoencoder import FACTOR
 from ..model.onnx_info import SolverCall
 from ..sampling.painter import guided_denoise
 from ..tissue.appearance import Appearance
 from ..tissue.hue import HueCurve, HueShift
-from .opened import OpenedScene, one_thread, pixels_of
+from .opened import OpenedScene, pixels_of
 
 TILE_CELLS = 64
 """Side of a pilot tile: 512 px."""
@@ -35,7 +36,7 @@ def slide_appearance(opened: OpenedScene) -> Appearance:
     places = _pilot_places(opened)
     if not places:
         return replace(appearance, hue=None)
-    with one_thread(opened.bundle.device):
+    with one_thread():
         pixels = np.concatenate([_paint_alone(opened, cells).reshape(-1, 3) for cells in places])
     shift = appearance.hue.shift_of(pixels)
     return replace(
@@ -52,18 +53,38 @@ def _pilot_places(opened: OpenedScene) -> list[Box]:
     canvas = opened.lattice.canvas
     grid = opened.bundle.grid_px // FACTOR
     least = -(-opened.bundle.info.least_px // FACTOR)
-    size = Size(*(_side(side, least, grid) for side in (canvas.width, canvas.height)))
+    size = Size(
+        *(
+            _side(
+                side,
+                least,
+                grid,
+            )
+            for side in (canvas.width, canvas.height)
+        )
+    )
     counted = []
     for y in _starts(canvas.height, size.height):
         for x in _starts(canvas.width, size.width):
-            cells = Box(x, y, *size)
+            cells = Box(
+                x,
+                y,
+                *size,
+            )
             box = pixels_of(cells)
             empty = opened.empty(box)
             if empty is not None and empty.mean() > 0.5:
                 continue
             counted.append((-len(opened.scene.layout.window(box)), y, x))
     chosen = sorted(counted)[:TILES]
-    return [Box(x, y, *size) for _, y, x in chosen]
+    return [
+        Box(
+            x,
+            y,
+            *size,
+        )
+        for _, y, x in chosen
+    ]
 
 
 def _side(cells: int, least: int, grid: int) -> int:
@@ -89,14 +110,33 @@ def _paint_alone(opened: OpenedScene, cells: Box) -> Float32Array:
     )
     plan = opened.plan.plan
     noise = opened.noise(cells)
-    last = SolverCall(0.0, 1.0, plan.noise, plan.estimates)
+    last = SolverCall(
+        0.0,
+        1.0,
+        plan.noise,
+        plan.estimates,
+    )
     estimates: list[torch.Tensor] = []
     for call in plan.calls:
-        noisy = _mixed(call, noise, estimates)
-        time = torch.full((1,), call.time, device=device)
+        noisy = _mixed(
+            call,
+            noise,
+            estimates,
+        )
+        time = torch.full(
+            (1,),
+            call.time,
+            device=device,
+        )
         clean = denoise(noisy.to(device), time)
         estimates.append(clean.float().cpu())
-    return opened.decoded(_mixed(last, noise, estimates))
+    return opened.decoded(
+        _mixed(
+            last,
+            noise,
+            estimates,
+        )
+    )
 
 
 def _mixed(
@@ -105,6 +145,10 @@ def _mixed(
     estimates: list[torch.Tensor],
 ) -> torch.Tensor:
     total = call.noise * noise
-    for weight, estimate in zip(call.estimates, estimates, strict=True):
+    for weight, estimate in zip(
+        call.estimates,
+        estimates,
+        strict=True,
+    ):
         total = total + weight * estimate
     return total

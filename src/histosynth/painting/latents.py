@@ -34,7 +34,12 @@ class LatentFiles:
 
     def path(self, phase: int, column: int, row: int) -> Path:
         """Of a window in a phase."""
-        return window_file(self.folder, phase, column, row)
+        return window_file(
+            self.folder,
+            phase,
+            column,
+            row,
+        )
 
     def shape(self, phase: int, column: int, row: int) -> tuple[int, ...]:
         """Of the array of a window: the estimates of a phase's calls, or the clean latents."""
@@ -52,8 +57,16 @@ class LatentFiles:
             OSError: they are absent or damaged.
         """
         stored = read_array(
-            self.path(phase, column, row),
-            self.shape(phase, column, row),
+            self.path(
+                phase,
+                column,
+                row,
+            ),
+            self.shape(
+                phase,
+                column,
+                row,
+            ),
             _STORED,
         )
         return as_float32(stored)
@@ -61,15 +74,27 @@ class LatentFiles:
     def has(self, phase: int, column: int, row: int) -> bool:
         """Whether a window's latents are there and whole."""
         return has_array(
-            self.path(phase, column, row),
-            self.shape(phase, column, row),
+            self.path(
+                phase,
+                column,
+                row,
+            ),
+            self.shape(
+                phase,
+                column,
+                row,
+            ),
             _STORED,
         )
 
     def write(self, phase: int, column: int, row: int, values: NDArray[np.generic]) -> None:
         """Keep a window's latents."""
         write_array(
-            self.path(phase, column, row),
+            self.path(
+                phase,
+                column,
+                row,
+            ),
             values.astype(_STORED),
         )
 
@@ -82,7 +107,11 @@ class LatentFiles:
             common = window.intersect(cells)
             if common is None:
                 continue
-            values = self.read(phase, column, row)
+            values = self.read(
+                phase,
+                column,
+                row,
+            )
             if total is None:
                 total = np.zeros((*values.shape[:2], *cells.size.shape), np.float32)
             inside = common.shift(-window.x, -window.y).slices
@@ -108,11 +137,24 @@ def paint_window(files: LatentFiles, phase: int, column: int, row: int) -> None:
         latents = opened.glass_latents[:, None, None]
         values = np.broadcast_to(
             latents,
-            files.shape(phase, column, row),
+            files.shape(
+                phase,
+                column,
+                row,
+            ),
         )
-        files.write(phase, column, row, values)
+        files.write(
+            phase,
+            column,
+            row,
+            values,
+        )
         return
-    estimates = _Estimates(files, phase, cells)
+    estimates = _Estimates(
+        files,
+        phase,
+        cells,
+    )
     conditioning = opened.conditioning(cells)
     denoise = guided_denoise(
         opened.bundle,
@@ -125,15 +167,33 @@ def paint_window(files: LatentFiles, phase: int, column: int, row: int) -> None:
     for index in range(part.first, part.last):
         call = plan.calls[index]
         noisy = estimates.mixed(call.noise, call.estimates)
-        time = torch.full((1,), call.time, device=opened.bundle.device)
+        time = torch.full(
+            (1,),
+            call.time,
+            device=opened.bundle.device,
+        )
         clean = denoise(noisy.to(opened.bundle.device), time)
-        estimates.add(index, clean.float().cpu())
+        clean = opened.with_glass(
+            clean.float().cpu(),
+            cells,
+        )
+        estimates.add(index, clean)
     if phase + 1 < opened.plan.count:
         own = [estimates.of(index) for index in range(part.first, part.last)]
-        files.write(phase, column, row, torch.cat(own).numpy())
+        files.write(
+            phase,
+            column,
+            row,
+            torch.cat(own).numpy(),
+        )
         return
     result = estimates.mixed(plan.noise, plan.estimates)
-    files.write(phase, column, row, result.numpy())
+    files.write(
+        phase,
+        column,
+        row,
+        result.numpy(),
+    )
 
 
 def _holds_no_tissue(opened: OpenedScene, cells: Box) -> bool:

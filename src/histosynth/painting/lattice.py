@@ -17,7 +17,7 @@ OVERLAP_CELLS = 8
 
 
 @dataclass(frozen=True)
-class Axis:
+class WindowAxis:
     """Windows along one side of a canvas.
 
     Attributes:
@@ -36,7 +36,10 @@ class Axis:
     def count(self) -> int:
         """Number of windows."""
         beyond_first = self.cells - self.window
-        return 1 + max(-(-beyond_first // self._stride), 0)
+        return 1 + max(
+            -(-beyond_first // self._stride),
+            0,
+        )
 
     @property
     def _stride(self) -> int:
@@ -50,7 +53,10 @@ class Axis:
         """Cells of a window; the last one may reach beyond the canvas."""
         if index + 1 < self.count:
             return self.window
-        wanted = max(self.cells - self.start(index), self.least)
+        wanted = max(
+            self.cells - self.start(index),
+            self.least,
+        )
         return -(-wanted // self.grid) * self.grid
 
     def weights(self, index: int) -> Float32Array:
@@ -68,7 +74,17 @@ class Axis:
         """Windows that hold some of the cells first..last - 1."""
         lowest = (first - self.window) // self._stride + 1
         highest = (last - 1) // self._stride
-        return range(max(lowest, 0), min(highest, self.count - 1) + 1)
+        return range(
+            max(
+                lowest,
+                0,
+            ),
+            min(
+                highest,
+                self.count - 1,
+            )
+            + 1,
+        )
 
 
 @dataclass(frozen=True)
@@ -80,8 +96,8 @@ class Lattice:
         rows: along its height.
     """
 
-    columns: Axis
-    rows: Axis
+    columns: WindowAxis
+    rows: WindowAxis
 
     @property
     def canvas(self) -> Box:
@@ -104,8 +120,14 @@ class Lattice:
 
     def covering(self, box: Box) -> Iterator[tuple[int, int]]:
         """(column, row) of the windows that hold some cells of a box, row by row."""
-        for row in self.rows.covering(box.y, box.bottom):
-            for column in self.columns.covering(box.x, box.right):
+        for row in self.rows.covering(
+            box.y,
+            box.bottom,
+        ):
+            for column in self.columns.covering(
+                box.x,
+                box.right,
+            ):
                 yield column, row
 
     def weights(self, column: int, row: int) -> Float32Array:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from ..core.arrays import Float32Array
@@ -29,7 +28,7 @@ from ..sampling.painter import decode_canonical
 from ..tissue.nucleus_sizes import draw_shapes
 from ..tissue.position_hash import normal_at
 from ..tissue.slide_orientation import MARGIN_PX, orientation_at
-from .lattice import WINDOW_CELLS, Axis, Lattice
+from .lattice import WINDOW_CELLS, Lattice, WindowAxis
 from .phases import PhasedPlan, phased_plan
 from .scene import Scene
 
@@ -37,6 +36,10 @@ _NOISE_STREAM = 1 << 32
 """Keeps the noise apart from all else that is drawn from a slide's seed."""
 _FIBRE_STREAM = 2 << 32
 _GLASS_PX = 256
+_GLASS_MARGIN_CELLS = 8
+"""Around a window, in which tissue counts for how far glass is from any."""
+_NEAR_TISSUE_CELLS = 3
+"""As far the network paints glass; at twice as far it is all glass of one colour."""
 _open_scenes: dict[str, OpenedScene] = {}
 """At most one: the scene that this process works on."""
 
@@ -78,6 +81,31 @@ class OpenedScene:
         """(H, W) bool, True where a box holds no tissue; None: it is not stated, or nowhere."""
         mask = self.scene.layout.empty(box)
         return mask if mask is not None and mask.any() else None
+
+    def with_glass(self, clean: Tensor, cells: Box) -> Tensor:
+        """An estimate (1, C, h, w) of a window, which is glass where that is far from tissue.
+
+        A network has seen glass beside tissue only, and tints wide areas of it.
+        """
+        around = grown(cells, _GLASS_MARGIN_CELLS)
+        empty = self.empty(pixels_of(around))
+        if empty is None:
+            return clean
+        by_cell = empty.reshape(
+            around.height,
+            FACTOR,
+            around.width,
+            FACTOR,
+        )
+        whole = by_cell.all(axis=(1, 3))
+        share = np.ones(whole.shape)
+        if not whole.all():
+            depth = ndimage.distance_transform_edt(whole)
+            share = ((depth - _NEAR_TISSUE_CELLS) / _NEAR_TISSUE_CELLS).clip(0, 1)
+        inside = cells.shift(-around.x, -around.y).slices
+        weights = torch.from_numpy(share[inside].astype(np.float32))
+        glass = torch.from_numpy(self.glass_latents)[:, None, None]
+        return clean + weights * (glass - clean)
 
     def conditioning(self, cells: Box) -> Conditioning:
         """What the network takes of a window that holds some tissue."""
@@ -179,7 +207,7 @@ class OpenedScene:
         )
 
 
-def opened(scene: Scene) -> OpenedScene:
+def open_scene(scene: Scene) -> OpenedScene:
     """The scene with its networks, opened once in a process.
 
     Raises:
@@ -214,7 +242,7 @@ def lattice_of(scene: Scene, bundle: Bundle) -> Lattice:
     grid = bundle.grid_px // FACTOR
     window = min(WINDOW_CELLS, bundle.info.most_px // FACTOR) // grid * grid
     axes = [
-        Axis(
+        WindowAxis(
             -(-side // FACTOR),
             window,
             -(-bundle.info.least_px // FACTOR),
@@ -238,20 +266,6 @@ def grown(box: Box, margin: int) -> Box:
         box.width + 2 * margin,
         box.height + 2 * margin,
     )
-
-
-@contextmanager
-def one_thread(device: torch.device) -> Iterator[None]:
-    """Inside the block torch sums with one thread: its order, and so every bit, is the same for
-    any number of workers. On other devices than a CPU nothing changes.
-    """
-    before = torch.get_num_threads()
-    if device.type == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def as_float32(values: NDArray[Any]) -> Float32Array:

@@ -25,7 +25,14 @@ def write_array(path: Path, values: NDArray[np.generic]) -> None:
 
 def has_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> bool:
     """Whether a file of an array of this shape is there and whole."""
-    return _read(path, shape, dtype) is not None
+    return (
+        _read(
+            path,
+            shape,
+            dtype,
+        )
+        is not None
+    )
 
 
 def read_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
@@ -34,7 +41,11 @@ def read_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[
     Raises:
         OSError: it is not there, of another size, or damaged.
     """
-    values = _read(path, shape, dtype)
+    values = _read(
+        path,
+        shape,
+        dtype,
+    )
     if values is None:
         raise OSError(f"{path.name} is absent or damaged")
     return values

@@ -9,13 +9,14 @@ import numpy as np
 
 from ..core.geometry import Box
 from ..core.tile import Pixels
+from ..engine.threads import one_thread
 from ..slides.writing import SlideParts, has_block, write_block
 from .latents import LatentFiles, paint_window, window_file
-from .opened import one_thread, opened
+from .opened import open_scene
 from .part_files import has_array, read_array, write_array
 from .pixels import PLOT_PX, paint_plot
 from .scene import Scene
-from .work_list import Area, Finished, Piece, WorkList, whole_plot
+from .work_list import Area, Finished, PaintPiece, WorkList, whole_plot
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +43,21 @@ class Painting:
     @property
     def slide(self) -> Box:
         """All pixels of the slide."""
-        return Box(0, 0, *self.scene.size)
+        return Box(
+            0,
+            0,
+            *self.scene.size,
+        )
 
-    def file_of(self, piece: Piece) -> Path | None:
+    def file_of(self, piece: PaintPiece) -> Path | None:
         """The file that others read a piece's result from; None: it stays in the parts."""
         if piece.step < self.phases:
-            return window_file(self.folder, piece.step, piece.column, piece.row)
+            return window_file(
+                self.folder,
+                piece.step,
+                piece.column,
+                piece.row,
+            )
         if piece.step == self.phases:
             return self._plot_file(piece.column, piece.row)
         return None
@@ -59,7 +69,11 @@ class Painting:
         """What an earlier run has finished."""
         files = self._latents()
         return Finished(
-            block=lambda column, row: has_block(self.parts, column, row),
+            block=lambda column, row: has_block(
+                self.parts,
+                column,
+                row,
+            ),
             plot=lambda column, row: has_array(
                 self._plot_file(column, row),
                 self._plot_shape(column, row),
@@ -68,13 +82,13 @@ class Painting:
             window=files.has,
         )
 
-    def do(self, piece: Piece) -> None:
+    def do(self, piece: PaintPiece) -> None:
         """Do a piece of work and write its result, whole or not at all."""
         if piece.step == self.phases + 1 and not self.area.is_aligned:
             self._assemble_block(piece.column, piece.row)
             return
         files = self._latents()
-        with one_thread(files.opened.bundle.device):
+        with one_thread():
             if piece.step < self.phases:
                 paint_window(
                     files,
@@ -83,28 +97,56 @@ class Painting:
                     piece.row,
                 )
             elif piece.step == self.phases:
-                self._write_plot(files, piece.column, piece.row)
+                self._write_plot(
+                    files,
+                    piece.column,
+                    piece.row,
+                )
             else:
-                self._write_block(files, piece.column, piece.row)
+                self._write_block(
+                    files,
+                    piece.column,
+                    piece.row,
+                )
 
     def _latents(self) -> LatentFiles:
-        return LatentFiles(opened(self.scene), self.folder)
+        return LatentFiles(open_scene(self.scene), self.folder)
 
     def _plot_shape(self, column: int, row: int) -> tuple[int, int, int]:
-        height, width = whole_plot(column, row, self.slide).size.shape
+        height, width = whole_plot(
+            column,
+            row,
+            self.slide,
+        ).size.shape
         return height, width, 3
 
     def _write_plot(self, files: LatentFiles, column: int, row: int) -> None:
-        pixels = paint_plot(files, whole_plot(column, row, self.slide))
+        pixels = paint_plot(
+            files,
+            whole_plot(
+                column,
+                row,
+                self.slide,
+            ),
+        )
         write_array(self._plot_file(column, row), pixels)
 
     def _write_block(self, files: LatentFiles, column: int, row: int) -> None:
         """A block that is one plot, or the part of it that is written."""
         box = self.area.block_box(column, row)
-        plot = whole_plot(box.x // PLOT_PX, box.y // PLOT_PX, self.slide)
+        plot = whole_plot(
+            box.x // PLOT_PX,
+            box.y // PLOT_PX,
+            self.slide,
+        )
         pixels = paint_plot(files, plot)
         inside = box.shift(-plot.x, -plot.y).slices
-        write_block(self.parts, column, row, pixels[inside])
+        write_block(
+            self.parts,
+            column,
+            row,
+            pixels[inside],
+        )
 
     def _assemble_block(self, column: int, row: int) -> None:
         """A block from the pixels of the plots that it lies on."""
@@ -122,7 +164,12 @@ class Painting:
             )
             inside = common.shift(-plot.x, -plot.y).slices
             pixels[common.shift(-box.x, -box.y).slices] = values[inside]
-        write_block(self.parts, column, row, pixels)
+        write_block(
+            self.parts,
+            column,
+            row,
+            pixels,
+        )
 
 
 def remaining_readers(work: WorkList) -> list[int]:

@@ -10,7 +10,7 @@ from ..core.tile import Pixels
 from ..model.autoencoder import FACTOR
 from ..tissue.film_grain import HALO_PX
 from .latents import LatentFiles
-from .opened import OpenedScene, grown, pixels_of
+from .opened import grown, pixels_of
 
 PLOT_PX = 1024
 """Side of a plot; larger ones cost as much for their area, and more memory."""
@@ -18,19 +18,6 @@ DECODER_REACH_CELLS = 9
 """Cells beyond a pixel that decide it."""
 _FINISH_CELLS = -(-(HALO_PX + 5) // FACTOR)
 """Cells beyond a pixel that decide its grain, and its glass within 4 px of tissue."""
-
-
-def plot_box(opened: OpenedScene, column: int, row: int) -> Box:
-    """The pixels of a plot."""
-    width, height = opened.scene.size
-    x = column * PLOT_PX
-    y = row * PLOT_PX
-    return Box(
-        x,
-        y,
-        min(PLOT_PX, width - x),
-        min(PLOT_PX, height - y),
-    )
 
 
 def needed_cells(box: Box, canvas: Box) -> tuple[Box, Box]:
@@ -48,8 +35,14 @@ def needed_cells(box: Box, canvas: Box) -> tuple[Box, Box]:
         -(-box.right // FACTOR) - first_x,
         -(-box.bottom // FACTOR) - first_y,
     )
-    finished = grown(inner, _FINISH_CELLS).intersect(canvas)
-    decoded = grown(inner, _FINISH_CELLS + DECODER_REACH_CELLS).intersect(canvas)
+    finished = grown(
+        inner,
+        _FINISH_CELLS,
+    ).intersect(canvas)
+    decoded = grown(
+        inner,
+        _FINISH_CELLS + DECODER_REACH_CELLS,
+    ).intersect(canvas)
     if finished is None or decoded is None:
         raise ValueError(f"a plot at {box.x}, {box.y} is not on the slide")
     return finished, decoded
@@ -60,22 +53,37 @@ def paint_plot(files: LatentFiles, box: Box) -> Pixels:
     """(H, W, 3) uint8 of a plot, in the slide's appearance."""
     opened = files.opened
     canvas = opened.lattice.canvas
-    finished_cells, decoded_cells = needed_cells(box, canvas)
+    finished_cells, decoded_cells = needed_cells(
+        box,
+        canvas,
+    )
     empty = opened.empty(pixels_of(decoded_cells))
     if empty is not None and empty.all():
         even = np.rint(opened.glass_colour).astype(np.uint8)
-        return np.broadcast_to(even, (*box.size.shape, 3)).copy()
+        return np.broadcast_to(
+            even,
+            (*box.size.shape, 3),
+        ).copy()
     last = opened.plan.count - 1
-    latents = files.blended(last, decoded_cells)
+    latents = files.blended(
+        last,
+        decoded_cells,
+    )
     canonical = opened.decoded(torch.from_numpy(latents))
     finished_box = pixels_of(finished_cells)
     decoded_box = pixels_of(decoded_cells)
-    inside = finished_box.shift(-decoded_box.x, -decoded_box.y).slices
+    inside = finished_box.shift(
+        -decoded_box.x,
+        -decoded_box.y,
+    ).slices
     around = None if empty is None else empty[inside]
     picture = opened.finish.applied(
         canonical[inside],
         around if around is not None and around.any() else None,
         (finished_box.x, finished_box.y),
     )
-    own = box.shift(-finished_box.x, -finished_box.y).slices
+    own = box.shift(
+        -finished_box.x,
+        -finished_box.y,
+    ).slices
     return picture[own].round().astype(np.uint8)

@@ -21,9 +21,9 @@ from ..slides.writing import (
     needed_bytes,
     read_slide_recipe,
 )
-from .opened import opened
+from .opened import open_scene
 from .pieces import Painting, remaining_readers
-from .work_list import Piece, list_work
+from .work_list import PaintPiece, list_work
 
 PARTS_SUFFIX = ".parts"
 _RECIPE_FILE = "painting.json"
@@ -84,7 +84,11 @@ def paint_slide(
     progress = progress or PaintProgress()
     with share_folder(out.parent, [out.name]):
         if _is_there(out, description):
-            return PaintedSlide(out, True, 0)
+            return PaintedSlide(
+                out,
+                True,
+                0,
+            )
         with own_folder(painting.folder) as work:
             _remember(painting)
             check_space(
@@ -105,7 +109,11 @@ def paint_slide(
                 on_progress=progress.written,
             )
         remove_folder(painting.folder)
-    return PaintedSlide(out, False, done)
+    return PaintedSlide(
+        out,
+        False,
+        done,
+    )
 
 
 def _is_there(out: Path, description: SlideDescription) -> bool:
@@ -180,7 +188,7 @@ def _paint(
 ) -> int:
     """Do what is missing; the number of pieces."""
     work = list_work(
-        opened(painting.scene).lattice,
+        open_scene(painting.scene).lattice,
         painting.area,
         painting.phases,
         painting.finished(),
@@ -189,9 +197,12 @@ def _paint(
     readers = remaining_readers(work)
     total = len(work.pieces)
     on_progress(0, total)
-    done = 0
-    for index, _ in engine.map(painting.do, work.pieces, after=work.after):
-        done += 1
+    finished = engine.map(
+        painting.do,
+        work.pieces,
+        after=work.after,
+    )
+    for done, (index, _) in enumerate(finished, 1):
         on_progress(done, total)
         for earlier in work.after[index]:
             readers[earlier] -= 1
@@ -200,7 +211,7 @@ def _paint(
     return total
 
 
-def _remove(painting: Painting, piece: Piece) -> None:
+def _remove(painting: Painting, piece: PaintPiece) -> None:
     """Remove what no other piece will read."""
     path = painting.file_of(piece)
     if path is not None:
@@ -216,5 +227,3 @@ def _with_engine(engine: Engine) -> Callable[..., Iterable[tuple[int, Any]]]:
         return engine.map(work, items)
 
     return run
-
-

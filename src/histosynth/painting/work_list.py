@@ -11,7 +11,7 @@ from .lattice import Lattice
 from .pixels import PLOT_PX, needed_cells
 
 
-class Piece(NamedTuple):
+class PaintPiece(NamedTuple):
     """One piece of work. Pieces sort in the order in which a sweep down the slide does them.
 
     Attributes:
@@ -93,7 +93,7 @@ class WorkList:
         phases: steps below this are phases of windows.
     """
 
-    pieces: list[Piece]
+    pieces: list[PaintPiece]
     after: list[list[int]]
     phases: int
 
@@ -135,7 +135,7 @@ def list_work(
     for row in range(down):
         for column in range(across):
             planner.block(column, row)
-    return planner.list()
+    return planner.listed()
 
 
 class _Planner:
@@ -152,15 +152,19 @@ class _Planner:
         self._phases = phases
         self._finished = finished
         self._slide = slide
-        self._needs: dict[Piece, list[Piece]] = {}
-        self._known: dict[tuple[int, int, int], Piece | None] = {}
+        self._needs: dict[PaintPiece, list[PaintPiece]] = {}
+        self._known: dict[tuple[int, int, int], PaintPiece | None] = {}
 
-    def list(self) -> WorkList:
+    def listed(self) -> WorkList:
         """The pieces found, in order."""
         pieces = sorted(self._needs)
         index_of = {piece: index for index, piece in enumerate(pieces)}
         after = [sorted(index_of[need] for need in self._needs[piece]) for piece in pieces]
-        return WorkList(pieces, after, self._phases)
+        return WorkList(
+            pieces,
+            after,
+            self._phases,
+        )
 
     def block(self, column: int, row: int) -> None:
         """Note a block that is missing, and all that it waits for."""
@@ -168,58 +172,99 @@ class _Planner:
             return
         box = self._area.block_box(column, row)
         if self._area.is_aligned:
-            self._add(self._phases + 1, column, row, self._windows_of(box))
+            self._add(
+                self._phases + 1,
+                column,
+                row,
+                self._windows_of(box),
+            )
             return
         needs = []
         for plot in self._area.plots(box):
             piece = self._plot(*plot)
             if piece is not None:
                 needs.append(piece)
-        self._add(self._phases + 1, column, row, needs)
+        self._add(
+            self._phases + 1,
+            column,
+            row,
+            needs,
+        )
 
-    def _plot(self, column: int, row: int) -> Piece | None:
+    def _plot(self, column: int, row: int) -> PaintPiece | None:
         key = (self._phases, column, row)
         if key not in self._known:
             self._known[key] = None
             if not self._finished.plot(column, row):
-                box = whole_plot(column, row, self._slide)
+                box = whole_plot(
+                    column,
+                    row,
+                    self._slide,
+                )
                 needs = self._windows_of(box)
-                self._known[key] = self._add(self._phases, column, row, needs)
+                self._known[key] = self._add(
+                    self._phases,
+                    column,
+                    row,
+                    needs,
+                )
         return self._known[key]
 
-    def _windows_of(self, box: Box) -> list[Piece]:
+    def _windows_of(self, box: Box) -> list[PaintPiece]:
         """Windows of the last phase that a box of pixels is decoded from."""
-        plot = whole_plot(box.x // PLOT_PX, box.y // PLOT_PX, self._slide)
+        plot = whole_plot(
+            box.x // PLOT_PX,
+            box.y // PLOT_PX,
+            self._slide,
+        )
         _, cells = needed_cells(plot, self._lattice.canvas)
         return self._windows(self._phases - 1, cells)
 
-    def _windows(self, phase: int, cells: Box) -> list[Piece]:
+    def _windows(self, phase: int, cells: Box) -> list[PaintPiece]:
         found = []
         for column, row in self._lattice.covering(cells):
-            piece = self._window(phase, column, row)
+            piece = self._window(
+                phase,
+                column,
+                row,
+            )
             if piece is not None:
                 found.append(piece)
         return found
 
-    def _window(self, phase: int, column: int, row: int) -> Piece | None:
+    def _window(self, phase: int, column: int, row: int) -> PaintPiece | None:
         key = (phase, column, row)
         if key in self._known:
             return self._known[key]
         self._known[key] = None
-        if not self._finished.window(phase, column, row):
+        if not self._finished.window(
+            phase,
+            column,
+            row,
+        ):
             cells = self._lattice.window(column, row).intersect(self._lattice.canvas)
-            needs: list[Piece] = []
+            needs: list[PaintPiece] = []
             if cells is not None:
                 for earlier in range(phase):
                     needs += self._windows(earlier, cells)
-            self._known[key] = self._add(phase, column, row, needs)
+            self._known[key] = self._add(
+                phase,
+                column,
+                row,
+                needs,
+            )
         return self._known[key]
 
-    def _add(self, step: int, column: int, row: int, needs: list[Piece]) -> Piece:
+    def _add(self, step: int, column: int, row: int, needs: list[PaintPiece]) -> PaintPiece:
         wave = max((need.wave for need in needs), default=row)
         if step < self._phases:
             wave = max(wave, row)
-        piece = Piece(wave, step, row, column)
+        piece = PaintPiece(
+            wave,
+            step,
+            row,
+            column,
+        )
         self._needs[piece] = needs
         return piece
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..painting.scene import Scene
     from ..slides.writing import Encoding
 
-SLIDE_SUFFIXES = (".ome.tiff", ".ome.tif")
+OME_SUFFIXES = (".ome.tiff", ".ome.tif")
 DEFAULT_ENGINE = EngineOptions("pool")
 
 
@@ -119,12 +119,12 @@ def paint(
     """
     from ..core.store import digest
     from ..painting.hue_pilot import slide_appearance
-    from ..painting.opened import opened
+    from ..painting.opened import open_scene
     from ..painting.phases import phased_plan
     from ..painting.pieces import Painting
     from ..painting.run import PaintProgress, paint_slide, parts_folder
     from ..painting.work_list import Area
-    from ..slides.writing import Encoding, SlideParts, Pyramid, SlideDescription
+    from ..slides.writing import Encoding, Pyramid, SlideDescription, SlideParts
 
     began = time.monotonic()
     options = options or PaintOptions()
@@ -139,7 +139,7 @@ def paint(
         options.sampling,
         bundle,
     )
-    scene = _with_one_hue(scene, slide_appearance(opened(scene)))
+    scene = _with_one_hue(scene, slide_appearance(open_scene(scene)))
     recipe = scene.recipe | {
         "region": [area.x, area.y, area.width, area.height],
         "encoding": _encoding_facts(encoding),
@@ -179,8 +179,12 @@ def check_slide_name(out: Path) -> None:
     Raises:
         BadOption: it has another ending.
     """
-    if not out.name.lower().endswith(SLIDE_SUFFIXES):
-        raise BadOption("--out", out.name, "a name that ends in .ome.tiff")
+    if not out.name.lower().endswith(OME_SUFFIXES):
+        raise BadOption(
+            "--out",
+            out.name,
+            "a name that ends in .ome.tiff",
+        )
 
 
 def _region_of(region: Box | None, size: Size) -> Box:
@@ -189,12 +193,20 @@ def _region_of(region: Box | None, size: Size) -> Box:
     Raises:
         BadOption: they are not all on the slide.
     """
-    whole = Box(0, 0, *size)
+    whole = Box(
+        0,
+        0,
+        *size,
+    )
     if region is None:
         return whole
     if region.intersect(whole) != region:
         found = f"{region.x},{region.y},{region.width},{region.height}"
-        raise BadOption("--region", found, f"inside the slide of {size.width} x {size.height} px")
+        raise BadOption(
+            "--region",
+            found,
+            f"inside the slide of {size.width} x {size.height} px",
+        )
     return region
 
 
@@ -226,10 +238,28 @@ def _scene_of(
     )
     layout = _with_classes(layout, opened)
     opened.label_index(options.label)
-    settings = settings_for(opened, "synthesize", options)
-    has_empty = layout.empty(Box(0, 0, 1, 1)) is not None
+    settings = settings_for(
+        opened,
+        "synthesize",
+        options,
+    )
+    has_empty = (
+        layout.empty(
+            Box(
+                0,
+                0,
+                1,
+                1,
+            )
+        )
+        is not None
+    )
     wanted = regions_adapter(opened) if has_empty else adapter_of_verb("synthesize")
-    adapter, settings = with_few_steps(opened, wanted, settings)
+    adapter, settings = with_few_steps(
+        opened,
+        wanted,
+        settings,
+    )
     place = BundlePlace(
         folder,
         opened.info.sha256,

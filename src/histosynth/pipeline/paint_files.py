@@ -17,7 +17,7 @@ from ..core.progress import ProgressCallback, ignore_progress
 from ..core.slide_layout import SlideLayout
 from ..core.units import check_mpp_option
 from ..tissue.layouts.drawn_layout import DrawnLayout
-from .paint import SLIDE_SUFFIXES, Painted, PaintOptions, check_slide_name, paint
+from .paint import OME_SUFFIXES, Painted, PaintOptions, check_slide_name, paint
 from .slide_layouts import LayoutFiles, draw_slide_layout, sample_layout
 
 DEFAULT_MPP = 0.5
@@ -176,7 +176,7 @@ def paint_files(
 
 def layout_path(out: Path) -> Path:
     """The file of a drawn layout beside its slide."""
-    for suffix in SLIDE_SUFFIXES:
+    for suffix in OME_SUFFIXES:
         if out.name.lower().endswith(suffix):
             return out.with_name(out.name[: -len(suffix)] + LAYOUT_SUFFIX)
     return out.with_suffix(LAYOUT_SUFFIX)

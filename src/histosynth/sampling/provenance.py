@@ -103,6 +103,7 @@ def bundle_facts(
     bundle: Bundle,
     adapter: str | None,
 ) -> dict[str, Any]:
+    """Which networks, in which numbers and where; `adapter` is the one that is used."""
     return {
         "name": bundle.info.name,
         "sha256": bundle.info.sha256,
@@ -117,6 +118,7 @@ def settings_facts(
     settings: SamplingSettings,
     info: BundleInfo,
 ) -> dict[str, Any]:
+    """How it was sampled."""
     return {
         "steps": settings.steps,
         "guidance": settings.guidance,

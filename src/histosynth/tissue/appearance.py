@@ -108,8 +108,8 @@ class Appearance:
     Attributes:
         frame: colour balance and density.
         style: (13,) float32, `STYLE_NAMES` in canonical stain, in natural units.
-        hue: its mean hue at each density, in canonical stain, or one change of hue for all parts of a
-            slide; None: left to the network.
+        hue: its mean hue at each density, in canonical stain, or one change of hue for all parts of
+            a slide; None: left to the network.
         noise: (2, 3) of its channels in canonical stain, in all and in even tissue, which says how
             strong grain is; None: as in typical tissue.
         extremes: what nothing made after it is beyond: (4,) values in [0, 255], of which a
@@ -166,7 +166,11 @@ class Appearance:
         none.
         """
         whitest = 0.0 if self.extremes is None else float(self.extremes[3])
-        return np.full(3, max(whitest, TYPICAL_GLASS), np.float32)
+        return np.full(
+            3,
+            max(whitest, TYPICAL_GLASS),
+            np.float32,
+        )
 
 
 def measure_appearance(
@@ -211,7 +215,11 @@ def measure_extremes(pixels: Pixels | Float32Array) -> Float32Array | None:
     if len(pixels) < MIN_EXTREMES_PX:
         return None
     low, high = EXTREMES
-    darkest = np.percentile(pixels, low, axis=0)
+    darkest = np.percentile(
+        pixels,
+        low,
+        axis=0,
+    )
     whitest = np.percentile(pixels.min(axis=1), high)
     return np.array([*darkest, whitest], np.float32)
 
@@ -227,7 +235,11 @@ def _clip(pixels: Float32Array, extremes: Float32Array) -> None:
     """Clip pixels (H, W, 3) in place: restaining and grain lead beyond the reference's extremes."""
     excess = pixels.min(axis=2) - extremes[3]
     pixels -= np.maximum(excess, 0)[..., None]
-    np.maximum(pixels, extremes[:3], out=pixels)
+    np.maximum(
+        pixels,
+        extremes[:3],
+        out=pixels,
+    )
 
 
 def _check_mask(mask: Mask, pixels: Pixels) -> None:
@@ -305,7 +317,11 @@ def macenko_dyes(
     step = max(len(all_tissue) // _MAX_FIT_PX, 1)
     tissue = all_tissue[::step].astype(np.float64)
     directions = _extreme_directions(tissue)
-    cosine = np.clip(directions[0] @ directions[1], -1, 1)
+    cosine = np.clip(
+        directions[0] @ directions[1],
+        -1,
+        1,
+    )
     angle_deg = np.degrees(np.arccos(cosine))
     if angle_deg < min_angle_deg or directions.min() < -0.2:
         directions = CANONICAL_DYES / np.linalg.norm(
@@ -314,7 +330,14 @@ def macenko_dyes(
             keepdims=True,
         )
     amounts = tissue @ np.linalg.pinv(directions)
-    doses = np.maximum(np.percentile(amounts, 99, axis=0), _MIN_DOSE)
+    doses = np.maximum(
+        np.percentile(
+            amounts,
+            99,
+            axis=0,
+        ),
+        _MIN_DOSE,
+    )
     dyes: Float64Array = directions * doses[:, None]
     return dyes
 
@@ -323,7 +346,11 @@ def _extreme_directions(tissue: Float64Array) -> Float64Array:
     """Unit directions (2, 3) of haematoxylin and eosin in density space, from densities (N, 3)."""
     _, vectors = np.linalg.eigh(np.cov(tissue.T))
     plane = vectors[:, [2, 1]]
-    signs = np.where(plane.sum(axis=0) < 0, -1.0, 1.0)
+    signs = np.where(
+        plane.sum(axis=0) < 0,
+        -1.0,
+        1.0,
+    )
     plane = plane * signs
     first = tissue @ plane[:, 0]
     second = tissue @ plane[:, 1]
@@ -343,7 +370,11 @@ def measure_style(
 ) -> Float32Array:
     """The style vector (13,) of a tile in canonical stain, (H, W, 3) float32 in [0, 255]."""
     density = optical_density(canonical)
-    grey = density @ np.full(3, 1 / 3, np.float32)
+    grey = density @ np.full(
+        3,
+        1 / 3,
+        np.float32,
+    )
     inside = _unmasked(density, mask)
     # matrix products: numpy's own reductions are slow over a last axis of three
     share = np.full(
@@ -356,7 +387,14 @@ def measure_style(
     contrast = np.sqrt(np.maximum(variance, 0))
     known_grey = grey if mask is None else grey[~mask]
     levels = np.percentile(known_grey, [5, 50, 95])
-    edges = [_edge_density(grey, mask, reach) for reach in (1, 2, 4)]
+    edges = [
+        _edge_density(
+            grey,
+            mask,
+            reach,
+        )
+        for reach in (1, 2, 4)
+    ]
     tissue_fraction = is_tissue(inside).mean()
     style = np.concatenate([mean, contrast, levels, edges, [tissue_fraction]])
     return style.astype(np.float32)

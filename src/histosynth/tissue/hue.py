@@ -78,7 +78,8 @@ class HueCurve:
         own = _measure(density, self.top)
         pixels = np.minimum(self.pixels, own.pixels)
         weight = HUE_SHARE * (pixels / (pixels + HALF_WEIGHT_PX))
-        return HueShift(self.top, weight[:, None] * (self.hue - own.hue))
+        shift = weight[:, None] * (self.hue - own.hue)
+        return HueShift(self.top, shift)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,7 @@ class HueShift:
     """
 
     top: float
-    shift: Float64Array
+    shift: Float32Array
 
     def __repr__(self) -> str:
         return line_of_facts("HueShift", [f"{len(self.shift)} densities up to {self.top:.3g}"])
@@ -152,6 +153,17 @@ def _interpolate(
     values: Float32Array,
 ) -> Float64Array:
     """Values (K, 3) at the knots from 0 to `top`, interpolated at densities (N,): (N, 3)."""
-    knots = np.linspace(0, top, len(values))
-    channels = [np.interp(density, knots, values[:, channel]) for channel in range(3)]
+    knots = np.linspace(
+        0,
+        top,
+        len(values),
+    )
+    channels = [
+        np.interp(
+            density,
+            knots,
+            values[:, channel],
+        )
+        for channel in range(3)
+    ]
     return np.stack(channels, axis=1)

@@ -25,7 +25,7 @@ from .orientation_statistics import (
 )
 from .position_hash import normal_at
 
-ComplexField = NDArray[np.complex128]
+_Field = NDArray[np.complex128]
 MARGIN_PX = 128
 """Around a window, in which nuclei count for how strong fibres run inside; a multiple of the cell
 of maps."""

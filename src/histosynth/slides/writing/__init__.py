@@ -10,13 +10,13 @@
 from .description import SlideDescription, read_slide_recipe
 from .encoding import CODECS, Encoding
 from .finishing import finish_slide, missing_blocks
-from .parts import BlockPlace, SlideParts, has_block, write_block
+from .parts import PartPlace, SlideParts, has_block, write_block
 from .pyramid import Pyramid
 from .space import BytesNeeded, check_space, needed_bytes
 
 __all__ = [
     "CODECS",
-    "BlockPlace",
+    "PartPlace",
     "BytesNeeded",
     "Encoding",
     "SlideParts",

@@ -14,7 +14,7 @@ from ...core.tile import Pixels
 from .description import SlideDescription
 from .ome_tiff import write_ome_tiff
 from .parts import (
-    BlockPlace,
+    PartPlace,
     SlideParts,
     has_block,
     read_half,
@@ -98,11 +98,11 @@ class _Progress:
         self._callback(self._done, self._total)
 
 
-def _places(parts: SlideParts, level: int) -> list[BlockPlace]:
-    return [BlockPlace(parts, *place, level) for place in parts.pyramid.block_places(level)]
+def _places(parts: SlideParts, level: int) -> list[PartPlace]:
+    return [PartPlace(parts, *place, level) for place in parts.pyramid.block_places(level)]
 
 
-def _is_there(place: BlockPlace) -> bool:
+def _is_there(place: PartPlace) -> bool:
     return has_block(
         place.parts,
         place.column,
@@ -131,7 +131,7 @@ def _check_parts(
         )
 
 
-def reduce_block(place: BlockPlace) -> None:
+def reduce_block(place: PartPlace) -> None:
     """Write a block of a lower level from the half-size pictures of those above it.
 
     Raises:
@@ -144,7 +144,7 @@ def reduce_block(place: BlockPlace) -> None:
     pixels: Pixels = np.empty((*box.size.shape, 3), np.uint8)
     for down in range(place.tiles.height):
         for across in range(place.tiles.width):
-            above = BlockPlace(
+            above = PartPlace(
                 place.parts,
                 TILES_PER_BLOCK * place.column + across,
                 TILES_PER_BLOCK * place.row + down,
@@ -164,7 +164,7 @@ def reduce_block(place: BlockPlace) -> None:
 
 
 def _encoded_tiles(
-    places: Sequence[BlockPlace],
+    places: Sequence[PartPlace],
     parts: SlideParts,
     progress: _Progress,
 ) -> Iterator[bytes]:

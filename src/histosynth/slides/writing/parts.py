@@ -66,7 +66,7 @@ class SlideParts:
         return bytes.fromhex(digest(facts))
 
 
-class BlockPlace(NamedTuple):
+class PartPlace(NamedTuple):
     """A block of a level: one piece of work of an engine."""
 
     parts: SlideParts
@@ -137,7 +137,7 @@ def write_block(
         SizeMismatch: pixels of another size.
         NotWritable: the folder cannot be written, or its disk is full.
     """
-    place = BlockPlace(parts, column, row, level)
+    place = PartPlace(parts, column, row, level)
     box = parts.pyramid.block_box(column, row, level)
     check_rgb(pixels, "block")
     height, width = pixels.shape[:2]
@@ -165,7 +165,7 @@ def has_block(
     level: int = 0,
 ) -> bool:
     """Whether a whole, undamaged part of a block is there. Its pieces are read and compared."""
-    place = BlockPlace(parts, column, row, level)
+    place = PartPlace(parts, column, row, level)
     try:
         for index in range(place.piece_count):
             read_pieces(place, [index])
@@ -174,7 +174,7 @@ def has_block(
     return True
 
 
-def read_pieces(place: BlockPlace, wanted: Sequence[int]) -> list[bytes]:
+def read_pieces(place: PartPlace, wanted: Sequence[int]) -> list[bytes]:
     """Pieces of a part: its tiles, row by row, then the half-size picture.
 
     Raises:
@@ -188,7 +188,7 @@ def read_pieces(place: BlockPlace, wanted: Sequence[int]) -> list[bytes]:
         raise _missing(place) from error
 
 
-def read_half(place: BlockPlace) -> Pixels:
+def read_half(place: PartPlace) -> Pixels:
     """The half-size picture of a block, (H, W, 3) uint8.
 
     Raises:
@@ -198,7 +198,7 @@ def read_half(place: BlockPlace) -> Pixels:
     return unpack_pixels(data, place.half_size)
 
 
-def tile_bytes(place: BlockPlace) -> int:
+def tile_bytes(place: PartPlace) -> int:
     """Bytes of the encoded tiles of a block.
 
     Raises:
@@ -214,7 +214,7 @@ def tile_bytes(place: BlockPlace) -> int:
     return sum(where.length for where in tiles)
 
 
-def _missing(place: BlockPlace) -> MissingParts:
+def _missing(place: PartPlace) -> MissingParts:
     where = f"column {place.column}, row {place.row} of level {place.level}"
     return MissingParts(
         place.parts.folder,
@@ -231,7 +231,7 @@ class _Where(NamedTuple):
     checksum: int
 
 
-def _header(place: BlockPlace, pieces: Sequence[bytes]) -> bytes:
+def _header(place: PartPlace, pieces: Sequence[bytes]) -> bytes:
     header = _head_of(place)
     for piece in pieces:
         checksum = zlib.crc32(piece)
@@ -240,7 +240,7 @@ def _header(place: BlockPlace, pieces: Sequence[bytes]) -> bytes:
     return header + _CHECKSUM.pack(checksum)
 
 
-def _head_of(place: BlockPlace) -> bytes:
+def _head_of(place: PartPlace) -> bytes:
     return _HEAD.pack(
         _MAGIC,
         place.parts.identity,
@@ -251,7 +251,7 @@ def _head_of(place: BlockPlace) -> bytes:
     )
 
 
-def _offsets(place: BlockPlace, file: BinaryIO) -> list[_Where]:
+def _offsets(place: PartPlace, file: BinaryIO) -> list[_Where]:
     """Where each piece lies.
 
     Raises:

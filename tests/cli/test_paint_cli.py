@@ -1,0 +1,83 @@
+"""`histosynth paint`."""
+
+import csv
+
+import pytest
+import tifffile
+from json_contract import check_json
+from typer.testing import CliRunner
+
+from histosynth.cli.main import app
+from histosynth.core.errors import BadOption, MissingScale, UnknownClasses
+from histosynth.slides.writing import read_slide_recipe
+from histosynth.tissue.layout import draw_layout
+
+
+def run(*words):
+    arguments = ["paint", *map(str, words), "--engine", "local", "--json"]
+    done = CliRunner().invoke(app, arguments)
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return check_json(done.stdout)
+
+
+def write_points(path, classes, size):
+    nuclei = draw_layout(size, mpp=0.5, seed=4)
+    names = [nuclei.classes[index] for index in nuclei.class_ids]
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["x", "y", "class"])
+        for (x, y), name in zip(nuclei.xy.tolist(), names, strict=True):
+            if name in classes:
+                rows.writerow([round(x, 2), round(y, 2), name])
+    return path
+
+
+def test_a_layout_is_drawn_painted_and_written_beside_the_slide(tmp_path):
+    out = tmp_path / "slide.ome.tiff"
+    words = ("--size", "256x192", "--like", "model", "--codec", "deflate", "--out", out)
+    found = run(*words)
+    assert found["size"] == [256, 192]
+    assert not found["was_there"]
+    assert found["nuclei"] and sum(found["nuclei"].values()) > 5
+    assert tifffile.imread(out).shape == (192, 256, 3)
+    recipe = read_slide_recipe(out)
+    assert recipe["synthetic"] is True
+    assert recipe["verb"] == "paint"
+    names = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}
+    assert names == {"slide.ome.tiff", "slide.parquet", "slide.png", "slide.geojson"}
+    before = out.read_bytes()
+    assert run(*words)["was_there"]
+    assert out.read_bytes() == before
+
+
+def test_nuclei_of_a_file_need_a_size_and_a_scale(tmp_path):
+    points = write_points(tmp_path / "n.csv", ("lymphocyte", "stromal"), (256, 128))
+    out = tmp_path / "slide.ome.tiff"
+    with pytest.raises(BadOption, match="--size"):
+        run("--nuclei", points, "--mpp", 0.5, "--out", out)
+    with pytest.raises(MissingScale, match=r"n\.csv"):
+        run("--nuclei", points, "--size", "256x128", "--out", out)
+    found = run("--nuclei", points, "--size", "256x128", "--mpp", 0.5, "--out", out)
+    assert found["layout"] is None
+    assert tifffile.imread(out).shape == (128, 256, 3)
+
+
+def test_options_that_cannot_be_used_are_refused_with_nothing_written(tmp_path):
+    out = tmp_path / "slide.ome.tiff"
+    size = ("--size", "256")
+    with pytest.raises(BadOption, match=r"ends in \.ome\.tiff"):
+        run(*size, "--out", tmp_path / "slide.png")
+    with pytest.raises(BadOption, match="--region"):
+        run(*size, "--region", "200,0,100,100", "--out", out)
+    with pytest.raises(BadOption, match="--region"):
+        run(*size, "--region", "1,2,3", "--out", out)
+    with pytest.raises(BadOption, match="codec"):
+        run(*size, "--codec", "webp", "--out", out)
+    with pytest.raises(BadOption, match="--size"):
+        run("--out", out)
+    points = tmp_path / "n.csv"
+    points.write_text("x,y,class\n10,10,adipocyte\n")
+    with pytest.raises(UnknownClasses, match="adipocyte"):
+        run("--nuclei", points, *size, "--mpp", 0.5, "--out", out)
+    assert [path.name for path in tmp_path.iterdir()] == ["n.csv"]
