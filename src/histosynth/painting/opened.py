@@ -97,7 +97,7 @@ class OpenedScene:
             around.width,
             FACTOR,
         )
-        whole = by_cell.all(axis=(1, 3))
+        whole: Mask = np.asarray(by_cell.all(axis=(1, 3)))
         share = np.ones(whole.shape)
         if not whole.all():
             depth = ndimage.distance_transform_edt(whole)
