@@ -4,15 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from grain_of_tests import TYPICAL_NOISE, white_grain
 
 from histosynth import HistosynthPipeline, complete, draw_layout, synthesize
-from histosynth.core.condition import Condition
 from histosynth.diffusers import BundleComponent
 from histosynth.model.opening import open_bundle
-from histosynth.sampling.finishing import _with_glass
-from histosynth.sampling.items import SampleItem
+from histosynth.sampling.finishing import Finish
 from histosynth.sampling.settings import resolve_appearance
 from histosynth.testing import tiny_bundle
 
@@ -75,14 +72,6 @@ def test_the_pipeline_of_diffusers_has_it_too(bundle):
         np.testing.assert_array_equal(found.pixels, expected.pixels)
 
 
-def item_with(bundle, empty):
-    return SampleItem(
-        Condition(None, (64, 64), empty=empty),
-        resolve_appearance(None, bundle),
-        torch.Generator(),
-    )
-
-
 def test_glass_that_was_asked_for_is_smooth_and_white_and_tissue_in_it_stays(bundle):
     random = np.random.default_rng(0)
     pixels = np.full((64, 64, 3), 244, np.float32)
@@ -90,14 +79,14 @@ def test_glass_that_was_asked_for_is_smooth_and_white_and_tissue_in_it_stays(bun
     grained = pixels + random.normal(0, 4, pixels.shape).astype(np.float32)
     empty = np.zeros((64, 64), bool)
     empty[:32] = True
-    item = item_with(bundle, empty)
-    found = _with_glass(grained, pixels, item)
+    finish = Finish(resolve_appearance(None, bundle), 0, None)
+    found = finish._with_glass(grained, pixels, empty)
     strength = (grained - pixels).std()
     inner = found[4:28, 4:28]
-    white = item.appearance.frame.to_canonical(item.appearance.glass())
+    white = finish.appearance.frame.to_canonical(finish.appearance.glass())
     assert inner.std(axis=(0, 1)).max() < 0.3 * strength
     before = np.abs(pixels[0, 0] - white).mean()
     assert np.abs(inner.mean(axis=(0, 1)) - white).mean() < 0.7 * before
     np.testing.assert_array_equal(found[32:], grained[32:])
     np.testing.assert_allclose(found[:32, 36:], grained[:32, 36:], atol=1e-4)
-    assert _with_glass(grained, pixels, item_with(bundle, None)) is grained
+    assert finish._with_glass(grained, pixels, None) is grained

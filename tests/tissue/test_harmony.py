@@ -8,7 +8,7 @@ from histosynth.tissue.appearance import measure_appearance
 from histosynth.tissue.blend import ACROSS_SHARE, _blurred, _extended, paste
 from histosynth.tissue.density import from_density, optical_density
 from histosynth.tissue.grain import match_grain
-from histosynth.tissue.hue import HUE_SHARE, MIN_HUE_PX, measure_hue
+from histosynth.tissue.hue import HUE_SHARE, MIN_HUE_PX, HueShift, measure_hue
 
 
 def mean_hue(pixels):
@@ -53,6 +53,23 @@ def test_a_tile_with_its_own_hue_stays_as_it_is(tile):
         own,
         atol=0.1,
     )
+
+
+def test_one_shift_of_hue_is_the_same_for_a_whole_and_its_parts(tile, tinted):
+    curve = measure_hue(tile.reshape(-1, 3).astype(np.float32))
+    shift = curve.shift_of(tinted)
+    whole = shift.apply(tinted)
+    np.testing.assert_allclose(whole, curve.apply(tinted), atol=1e-3)
+    np.testing.assert_array_equal(shift.apply(tinted[30:80, 5:60]), whole[30:80, 5:60])
+    of_part = curve.apply(tinted[30:80, 5:60])
+    assert np.abs(of_part - whole[30:80, 5:60]).max() > 0.5  # each part by itself would differ
+
+
+def test_no_shift_of_hue_leaves_pixels_as_they_are(tile):
+    own = tile.astype(np.float32)
+    shift = HueShift(1.0, np.zeros((7, 3)))
+    np.testing.assert_allclose(shift.apply(own), own, atol=0.1)
+    assert repr(shift) == "HueShift(7 densities up to 1)"
 
 
 def test_few_pixels_have_no_hue_curve(tile):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from histosynth.core.geometry import Box
 from histosynth.core.nuclei import ANY_CLASS
 from histosynth.core.nucleus_shapes import known_shapes
 from histosynth.tissue.layout import draw_layout
@@ -140,3 +141,15 @@ def test_corrected_sizes_ascend_within_what_can_be_and_stay_where_too_few_were_m
     for each in ((unknown, flat, flat), (TYPICAL, unknown, flat), (TYPICAL, flat, unknown)):
         drawn, real, made = each
         assert corrected_sizes([drawn], real=[real], synthetic=[made], class_ids=[0]) == (drawn,)
+
+
+def test_a_nucleus_of_a_slide_has_one_shape_in_all_windows():
+    sizes = [TYPICAL] * len(NUCLEI.classes)
+    whole = draw_shapes(NUCLEI, sizes, seed=7, corner=(4096, 1024))
+    box = Box(131, 77, 300, 256)
+    window = draw_shapes(NUCLEI.crop(box), sizes, seed=7, corner=(4096 + 131, 1024 + 77))
+    expected = whole.crop(box)
+    assert len(window) > 50
+    np.testing.assert_array_equal(window.shapes, expected.shapes)
+    elsewhere = draw_shapes(NUCLEI.crop(box), sizes, seed=7)
+    assert (elsewhere.shapes[:, 0] != expected.shapes[:, 0]).mean() > 0.9

@@ -1,9 +1,11 @@
 """Whole numbers that depend on a seed and a position alone."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
-from histosynth.tissue.position_hash import hashed_at
+from histosynth.tissue.position_hash import hashed_at, normal_at
 
 
 def window(seed=5, x=0, y=0, width=256, height=200, count=3):
@@ -59,3 +61,33 @@ def test_other_seeds_and_places_have_other_numbers(other):
         assert correlation == pytest.approx(1)  # the lowest 64 bits count
     else:
         assert abs(correlation) < 0.01
+
+
+def normal(seed=5, x=0, y=0, width=256, height=200, count=3):
+    return normal_at(seed, x, y, width=width, height=height, count=count)
+
+
+def test_normal_numbers_of_windows_agree_where_they_overlap():
+    whole = normal(x=-40, y=-30)
+    part = normal(x=7, y=11, width=20, height=30)
+    assert (part == whole[:, 41:71, 47:67]).all()
+
+
+def test_normal_numbers_are_normal_and_independent():
+    numbers = normal()
+    assert np.isfinite(numbers).all()
+    assert abs(numbers.mean()) < 0.012
+    assert numbers.var() == pytest.approx(1, rel=0.015)
+    for level, share in ((-2, 0.02275), (-1, 0.15866), (1, 0.84134), (2, 0.97725)):
+        assert (numbers < level).mean() == pytest.approx(share, abs=0.005)
+    assert np.abs(np.corrcoef(numbers.reshape(3, -1)) - np.eye(3)).max() < 0.02
+    beside = (numbers[:, :, 1:] * numbers[:, :, :-1]).mean()
+    assert abs(beside) < 0.015
+
+
+def test_a_normal_number_is_the_quantile_of_its_word():
+    place = {"x": -3, "y": 2, "width": 4, "height": 3, "count": 2}
+    numbers = normal(**place)
+    for index in np.ndindex(2, 3, 4):
+        share = (int(window(**place)[index]) >> 11) / 2**53
+        assert NormalDist().inv_cdf(share) == pytest.approx(numbers[index], abs=1e-9)
