@@ -97,7 +97,8 @@ def test_nothing_can_execute_a_file():
         for line in path.read_text().splitlines()
         if wrong.search(line)
     ]
-    hits = [hit for hit in hits if ".eval()" not in hit and "cuda" not in hit]
+    harmless = (".eval()", "cuda", "allow_pickle=False")
+    hits = [hit for hit in hits if not any(word in hit for word in harmless)]
     assert hits == [NAME_ONLY, PINNED]
 
 

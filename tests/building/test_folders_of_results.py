@@ -51,6 +51,7 @@ WRITES = {
     "write_text",
 }
 WRITES_OF_ITS_OWN = {
+    "annotation/layout_geojson.py": "the temporary file of `atomic_write`",
     "core/folder_lock.py": "lock files, opened without following links",
     "core/own_files.py": "the temporary file of `atomic_write`",
     "core/store.py": "the functions themselves",
@@ -58,13 +59,24 @@ WRITES_OF_ITS_OWN = {
     "core/synthetic.py": "the temporary file of `atomic_write`",
     "encoders/weight_files.py": "the temporary file of `atomic_write`",
     "model/packing.py": "a temporary folder, moved to where nothing is",
+    "painting/part_files.py": "the temporary file of `atomic_write`",
     "preparation/fetch/record.py": "gives a part its name, and follows no link",
+    "slides/writing/ome_tiff.py": "the temporary file of `atomic_write`",
+    "slides/writing/parts.py": "the temporary file of `atomic_write`",
     "tensors/files.py": "the temporary file of `atomic_write`",
     "tensors/transformers_networks.py": "a temporary folder of the system",
     "testing_bases.py": "no verb calls it",
 }
 """Modules that write, create or remove by themselves, and why they may."""
 READS_OF_ITS_OWN = {
+    "annotation/layout_geojson.py:write_layout_geojson": "writes",
+    "painting/part_files.py:write_array": "writes",
+    "pipeline/paint.py:paint": "an engine",
+    "pipeline/paint_files.py:paint_files": "a layout, by the readers of annotation",
+    "slides/writing/ome_tiff.py:_chain_levels": "a temporary file",
+    "slides/writing/ome_tiff.py:_check_written": "a temporary file",
+    "slides/writing/parts.py:write_block": "writes",
+    "tissue/layouts/given_fields.py:_check_sizes": "an open file",
     "core/folder_lock.py:_open": "a lock file: follows no link, and does not wait",
     "core/temporary.py:_remove_if_abandoned": "follows no link, and does not wait",
     "core/web.py:open_url": "an address",

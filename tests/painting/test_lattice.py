@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from histosynth.core.geometry import Box
-from histosynth.painting.lattice import OVERLAP_CELLS, WINDOW_CELLS, Axis, Lattice
+from histosynth.painting.lattice import OVERLAP_CELLS, WINDOW_CELLS, Lattice, WindowAxis
 
 STRIDE = WINDOW_CELLS - OVERLAP_CELLS
 AXES = [
-    Axis(cells, window, least, grid)
+    WindowAxis(cells, window, least, grid)
     for window, least, grid in ((128, 16, 1), (128, 16, 4), (128, 32, 8), (32, 32, 16))
     for cells in (
         1,
@@ -79,16 +79,16 @@ def test_the_windows_that_hold_cells_are_all_found(axis):
 
 
 def test_one_window_is_enough_up_to_its_side():
-    assert Axis(WINDOW_CELLS).count == 1
-    assert (Axis(WINDOW_CELLS).weights(0) == 1).all()
-    longer = Axis(WINDOW_CELLS + 1)
+    assert WindowAxis(WINDOW_CELLS).count == 1
+    assert (WindowAxis(WINDOW_CELLS).weights(0) == 1).all()
+    longer = WindowAxis(WINDOW_CELLS + 1)
     assert longer.count == 2 and longer.length(1) == longer.least
-    assert Axis(STRIDE + WINDOW_CELLS).count == 2
+    assert WindowAxis(STRIDE + WINDOW_CELLS).count == 2
 
 
 @pytest.mark.parametrize("sides", [(163, 138), (16, 500), (129, 128), (368, 250)])
 def test_weights_of_both_sides_add_up_to_1(sides):
-    lattice = Lattice(Axis(sides[0], grid=8), Axis(sides[1], grid=8))
+    lattice = Lattice(WindowAxis(sides[0], grid=8), WindowAxis(sides[1], grid=8))
     total = np.zeros((sides[1] + WINDOW_CELLS, sides[0] + WINDOW_CELLS))
     held = set()
     for column, row in lattice.covering(lattice.canvas):
@@ -102,7 +102,7 @@ def test_weights_of_both_sides_add_up_to_1(sides):
 
 
 def test_windows_of_a_box_come_row_by_row():
-    lattice = Lattice(Axis(500), Axis(400))
+    lattice = Lattice(WindowAxis(500), WindowAxis(400))
     box = Box(100, 110, 40, 20)
     assert list(lattice.covering(box)) == [(0, 0), (1, 0), (0, 1), (1, 1)]
     assert lattice.window(1, 1) == Box(STRIDE, STRIDE, WINDOW_CELLS, WINDOW_CELLS)

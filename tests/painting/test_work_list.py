@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from histosynth.core.geometry import Box
-from histosynth.painting.lattice import Axis, Lattice
+from histosynth.painting.lattice import Lattice, WindowAxis
 from histosynth.painting.pieces import remaining_readers
 from histosynth.painting.pixels import PLOT_PX, needed_cells
 from histosynth.painting.work_list import Area, Finished, list_work, whole_plot
@@ -23,7 +23,7 @@ NOTHING = Finished(nothing, nothing, nothing)
 
 
 def lattice_of(slide):
-    axes = [Axis(-(-side // CELL_PX), grid=8) for side in slide.size]
+    axes = [WindowAxis(-(-side // CELL_PX), grid=8) for side in slide.size]
     return Lattice(*axes)
 
 

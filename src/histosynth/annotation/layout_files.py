@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,7 @@ def write_layout(
     mpp: float,
     facts: Mapping[str, Any],
     on_part: Callable[[int], None] = lambda rows: None,
+    writing: Callable[[Path], AbstractContextManager[Path]] = atomic_write,
 ) -> int:
     """Write the layout of a slide, whole or not at all. Equal parts give equal bytes.
 
@@ -258,6 +260,7 @@ def write_layout(
         mpp: micrometres per pixel.
         facts: JSON-able, kept in the file's metadata; `synthetic` says whether it was drawn.
         on_part: called with the number of nuclei of each part that is written.
+        writing: yields the temporary file that becomes the file.
 
     Returns:
         Number of nuclei.
@@ -273,7 +276,7 @@ def write_layout(
         "mpp": mpp,
     }
     total = 0
-    with atomic_write(Path(path)) as temporary:
+    with writing(Path(path)) as temporary:
         writer: pq.ParquetWriter | None = None
         for rows in parts:
             if writer is None:

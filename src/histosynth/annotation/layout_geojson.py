@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,7 @@ def write_layout_geojson(
     *,
     classes: Sequence[str],
     colours: Mapping[str, Sequence[int]],
+    writing: Callable[[Path], AbstractContextManager[Path]] = atomic_write,
 ) -> int:
     """Write point detections that QuPath imports, a line each, whole or not at all.
 
@@ -150,6 +152,7 @@ def write_layout_geojson(
         parts: nuclei, any number at a time.
         classes: names of the classes.
         colours: RGB of classes, 0 to 255; of those that are missing QuPath chooses its own.
+        writing: yields the temporary file that becomes the file.
 
     Returns:
         Number of nuclei.
@@ -157,7 +160,7 @@ def write_layout_geojson(
     names = [*classes, ANY]
     properties = [_properties(name, colours.get(name)) for name in names]
     total = 0
-    with atomic_write(Path(path)) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with writing(Path(path)) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write('{"type": "FeatureCollection", "features": [')
         for rows in parts:
             index = np.where(rows.class_ids == ANY_CLASS, len(classes), rows.class_ids)

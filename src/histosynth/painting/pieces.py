@@ -21,7 +21,7 @@ from .work_list import Area, Finished, PaintPiece, WorkList, whole_plot
 
 @dataclass(frozen=True, eq=False)
 class Painting:
-    """A scene, the part of it that is written, and the folder of its parts. It can be pickled.
+    """A scene, the part of it that is written, and the folder of its parts.
 
     Attributes:
         scene: what is painted.

@@ -143,6 +143,7 @@ def _remember(painting: Painting) -> None:
     path = painting.folder / _RECIPE_FILE
     wanted = _remembered(painting)
     if not path.exists():
+        _refuse_other_files(painting.folder)
         write_json(path, wanted)
         return
     try:
@@ -153,6 +154,21 @@ def _remember(painting: Painting) -> None:
         return
     changed = _changed(found, wanted)
     raise ResumeMismatch(painting.folder, changed or ["its contents"])
+
+
+def _refuse_other_files(folder: Path) -> None:
+    """Refuse a folder that holds files of others: it is removed when the slide is finished.
+
+    Raises:
+        NotWritable: naming one.
+    """
+    others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    if others:
+        raise NotWritable(
+            folder,
+            f"parts of a slide would lie there, but it holds {others[0]}",
+            "Move it elsewhere, or choose another --out.",
+        )
 
 
 def _remembered(painting: Painting) -> dict[str, Any]:

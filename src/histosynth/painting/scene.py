@@ -37,7 +37,7 @@ class BundlePlace:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A slide to paint. It can be pickled.
+    """A slide to paint. Other processes receive it.
 
     Attributes:
         bundle: the networks.

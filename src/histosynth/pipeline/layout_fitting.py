@@ -10,7 +10,7 @@ import numpy as np
 from ..core.errors import BadTileSet
 from ..core.folder_lock import share_folder
 from ..core.nuclei import ANY_CLASS, Nuclei
-from ..core.store import write_json
+from ..core.own_files import OwnFiles
 from ..core.tileset import TileSet
 from ..tissue.layouts.fitting import fit_layouts
 from ..tissue.layouts.model import LayoutModel
@@ -71,12 +71,14 @@ def fit_layout_file(
         )
     classes = tuple(sorted({name for tile in tiles for name in tile.classes}))
     with share_folder(out.parent, [out.name]):
+        own = OwnFiles(out.parent)
+        own.refuse_foreign([out.name])
         model = fit_layouts(
             [_of_classes(tile, classes) for tile in tiles],
             seed=seed,
             about=f"{len(tiles)} tiles of {len(patients)} patients, split {TRAIN}",
         )
-        write_json(out, model.as_dict())
+        own.write_json(out.name, model.as_dict())
     return FittedLayouts(
         out,
         model,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,16 @@ from PIL import Image
 from ..annotation.layout_empty import empty_path_of
 from ..annotation.layout_files import LAYOUT_SUFFIX, FileLayout, write_layout
 from ..annotation.layout_geojson import write_layout_geojson
-from ..annotation.regions import Region, write_regions
+from ..annotation.regions import Region, regions_geojson
 from ..annotation.slide_nuclei import MAX_COORDINATE_PX
 from ..core.arrays import Float64Array
 from ..core.errors import BadOption, NotWritable
 from ..core.folder_lock import share_folder
 from ..core.geometry import Box, Size
 from ..core.marking import save_options
+from ..core.own_files import OwnFiles
 from ..core.progress import ProgressCallback, ignore_progress
 from ..core.sheet import class_colour
-from ..core.store import atomic_write
 from ..core.tile import Pixels
 from ..tissue.layouts.drawn_layout import LIKENESSES, DrawnLayout, Likeness
 from ..tissue.layouts.given_fields import GivenDensities, read_densities
@@ -153,6 +154,12 @@ def sample_layout(
         names.append(geojson_path.name)
     regions = _regions_of(layout)
     with share_folder(out.parent, names):
+        own = OwnFiles(out.parent)
+        own.refuse_foreign(names)
+
+        def writing(path: Path) -> AbstractContextManager[Path]:
+            return own.writing(path.name)
+
         if not regions and empty_path.exists():
             raise NotWritable(empty_path, "it holds regions of another layout, and this has none")
         picture = _Thumbnail(layout)
@@ -167,14 +174,16 @@ def sample_layout(
             size=layout.size,
             mpp=layout.mpp,
             facts=_facts(layout),
+            writing=writing,
         )
         if regions:
-            write_regions(empty_path, regions)
-        _save_png(
-            thumbnail_path,
-            picture.pixels(),
-            layout,
-        )
+            own.write_texts({empty_path.name: regions_geojson(regions)})
+        with writing(thumbnail_path) as temporary:
+            _save_png(
+                temporary,
+                picture.pixels(),
+                layout,
+            )
         if geojson_path:
             written = FileLayout(out)
             write_layout_geojson(
@@ -182,6 +191,7 @@ def sample_layout(
                 (written.group(number) for number in range(written.groups)),
                 classes=layout.classes,
                 colours=_colours(layout.classes),
+                writing=writing,
             )
     return LayoutFiles(
         out,
@@ -331,9 +341,8 @@ class _Thumbnail:
 def _save_png(path: Path, pixels: Pixels, layout: DrawnLayout) -> None:
     step = layout.size.width / pixels.shape[1]
     recipe = {**_facts(layout), "mpp": layout.mpp * step}
-    with atomic_write(path) as temporary:
-        Image.fromarray(pixels).save(
-            temporary,
-            "PNG",
-            **save_options("PNG", recipe),
-        )
+    Image.fromarray(pixels).save(
+        path,
+        "PNG",
+        **save_options("PNG", recipe),
+    )
