@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..core.plain_files import read_plain_text
 from ..core.progress import ProgressCallback, ignore_progress
 from ..core.store import remove_file, remove_folder, write_json
 from ..engine import Engine
+from ..slides.slide import NotThisReader
 from ..slides.writing import (
     SlideDescription,
     check_space,
@@ -124,7 +125,7 @@ def _is_there(out: Path, description: SlideDescription) -> bool:
     """
     if not out.exists():
         return False
-    found = read_slide_recipe(out) if out.is_file() else None
+    found = _recipe_in(out)
     if found is not None and found == json.loads(json.dumps(dict(description.recipe))):
         return True
     raise NotWritable(
@@ -132,6 +133,16 @@ def _is_there(out: Path, description: SlideDescription) -> bool:
         "it is there, and is not what these options give",
         "Remove it, or choose another --out.",
     )
+
+
+def _recipe_in(path: Path) -> dict[str, Any] | None:
+    """The recipe of a slide that histosynth wrote; None: it is something else."""
+    if not path.is_file():
+        return None
+    try:
+        return read_slide_recipe(path)
+    except NotThisReader:
+        return None
 
 
 def _remember(painting: Painting) -> None:
@@ -177,6 +188,7 @@ def _remembered(painting: Painting) -> dict[str, Any]:
         "key": painting.scene.key,
         "recipe": painting.scene.recipe,
         "region": [box.x, box.y, box.width, box.height],
+        "encoding": asdict(painting.parts.encoding),
         "parts": painting.parts.identity.hex(),
     }
     plain: dict[str, Any] = json.loads(json.dumps(values))
@@ -192,8 +204,7 @@ def _changed(found: Any, wanted: dict[str, Any]) -> list[str]:
     if isinstance(recipe, dict):
         every = {**recipe, **wanted["recipe"]}
         names = [name for name in every if recipe.get(name) != wanted["recipe"].get(name)]
-    if found.get("region") != wanted["region"]:
-        names.append("region")
+    names += [name for name in ("region", "encoding") if found.get(name) != wanted[name]]
     return sorted(names)
 
 
