@@ -352,11 +352,8 @@ def test_what_does_not_fit_the_bundle_is_refused_before_anything_is_written(pain
     out = tmp_path / "slide.ome.tiff"
     nuclei = NARROW.nuclei
     renamed = replace(nuclei, classes=("epithelial", "lymphocyte", "fat"))
-    reordered = replace(nuclei, classes=nuclei.classes[::-1])
     with pytest.raises(UnknownClasses, match="fat"):
         painter(out, PlainLayout(renamed))
-    with pytest.raises(UnknownClasses):
-        painter(out, PlainLayout(reordered))
     with pytest.raises(ScaleMismatch):
         painter(out, PlainLayout(replace(nuclei, mpp=0.25)))
     with pytest.raises(UnknownLabel):
@@ -366,6 +363,22 @@ def test_what_does_not_fit_the_bundle_is_refused_before_anything_is_written(pain
     with pytest.raises(BadOption, match="cloud"):
         painter(out, engine=EngineOptions("cloud"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_classes_in_another_order_or_fewer_of_them_are_the_same_tissue(painter, tmp_path):
+    two = NARROW.nuclei.class_ids < 2
+    nuclei = NARROW.without(~two).nuclei
+    swapped = replace(
+        nuclei,
+        classes=nuclei.classes[1::-1],
+        class_ids=1 - nuclei.class_ids,
+    )
+    pixels = []
+    for name, each in (("all", nuclei), ("two", swapped)):
+        out = tmp_path / f"{name}.ome.tiff"
+        painter(out, PlainLayout(each))
+        pixels.append(tifffile.imread(out))
+    assert np.array_equal(*pixels)
 
 
 def test_the_bundle_of_the_package_paints_tissue_beside_bright_even_glass(tmp_path):
