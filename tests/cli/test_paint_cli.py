@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 from histosynth.cli.main import app
 from histosynth.core.errors import BadOption, MissingScale, UnknownClasses
+from histosynth.engine import EngineOptions
+from histosynth.pipeline.paint import engine_for
 from histosynth.slides.writing import read_slide_recipe
 from histosynth.tissue.layout import draw_layout
 
@@ -81,3 +83,11 @@ def test_options_that_cannot_be_used_are_refused_with_nothing_written(tmp_path):
     with pytest.raises(UnknownClasses, match="adipocyte"):
         run("--nuclei", points, *size, "--mpp", 0.5, "--out", out)
     assert [path.name for path in tmp_path.iterdir()] == ["n.csv"]
+
+
+def test_a_gpu_gets_one_process_unless_more_are_wanted():
+    pool = EngineOptions("pool")
+    two = EngineOptions("pool", 2)
+    assert engine_for(pool, "cuda").name == "local"
+    assert engine_for(two, "cuda:0") is two
+    assert engine_for(pool, "cpu") is pool

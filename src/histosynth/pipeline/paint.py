@@ -132,7 +132,7 @@ def paint(
     check_slide_name(out)
     area = _region_of(options.region, layout.size)
     encoding = Encoding(options.codec, options.quality)
-    engine = options.engine.open()
+    options.engine.open()  # refuses what cannot be used before any work
     scene = _scene_of(
         layout,
         appearance,
@@ -144,6 +144,7 @@ def paint(
         "region": [area.x, area.y, area.width, area.height],
         "encoding": _encoding_facts(encoding),
     }
+    engine = engine_for(options.engine, scene.bundle.device).open()
     parts = SlideParts(
         parts_folder(out),
         Pyramid(area.size),
@@ -185,6 +186,14 @@ def check_slide_name(out: Path) -> None:
             out.name,
             "a name that ends in .ome.tiff",
         )
+
+
+def engine_for(wanted: EngineOptions, device: str) -> EngineOptions:
+    """One process where nothing else is stated and a GPU works: a worker a core would fill it."""
+    is_stated = wanted.name != DEFAULT_ENGINE.name or wanted.workers is not None
+    if is_stated or device == "cpu":
+        return wanted
+    return EngineOptions("local")
 
 
 def _region_of(region: Box | None, size: Size) -> Box:
