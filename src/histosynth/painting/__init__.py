@@ -6,6 +6,6 @@ nuclei, fibres and grain belong to places of the slide, hue and stain to the sli
 window's values depend on the windows next to it alone, and any part of a slide is the same pixels
 whether the rest is painted or not.
 
-`plan` lists the pieces of work, `latents` and `pixels` do them, `run` hands them to an engine. Lazy
-overlapped windows in few phases follow Goslin 2025, arXiv 2512.08309 (InfiniteDiffusion).
+`work_list` lists the pieces of work, `latents` and `pixels` do them, `run` hands them to an
+engine. Lazy overlapped windows in few phases follow Goslin 2025, arXiv 2512.08309 (InfiniteDiffusion).
 """

@@ -8,14 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from ..core.arrays import Float32Array
 from ..core.geometry import Box, Size
 from ..engine.threads import one_thread
 from ..model.autoencoder import FACTOR
-from ..model.onnx_info import SolverCall
-from ..sampling.painter import guided_denoise
+from ..sampling.painter import paint_latents
 from ..tissue.appearance import Appearance
 from ..tissue.hue import HueCurve, HueShift
 from .opened import OpenedScene, pixels_of
@@ -97,58 +95,14 @@ def _starts(cells: int, side: int) -> list[int]:
     return sorted({round(room * (part + 0.5) / _CANDIDATES) for part in range(_CANDIDATES)})
 
 
-@torch.inference_mode()
 def _paint_alone(opened: OpenedScene, cells: Box) -> Float32Array:
     """A tile (H, W, 3) without its neighbours, in canonical stain."""
     conditioning = opened.conditioning(cells)
-    device = opened.bundle.device
-    denoise = guided_denoise(
+    latents = paint_latents(
         opened.bundle,
         conditioning.maps,
-        conditioning.style.to(device),
+        conditioning.style,
+        opened.noise(cells),
         opened.scene.settings,
     )
-    plan = opened.plan.plan
-    noise = opened.noise(cells)
-    last = SolverCall(
-        0.0,
-        1.0,
-        plan.noise,
-        plan.estimates,
-    )
-    estimates: list[torch.Tensor] = []
-    for call in plan.calls:
-        noisy = _mixed(
-            call,
-            noise,
-            estimates,
-        )
-        time = torch.full(
-            (1,),
-            call.time,
-            device=device,
-        )
-        clean = denoise(noisy.to(device), time)
-        estimates.append(clean.float().cpu())
-    return opened.decoded(
-        _mixed(
-            last,
-            noise,
-            estimates,
-        )
-    )
-
-
-def _mixed(
-    call: SolverCall,
-    noise: torch.Tensor,
-    estimates: list[torch.Tensor],
-) -> torch.Tensor:
-    total = call.noise * noise
-    for weight, estimate in zip(
-        call.estimates,
-        estimates,
-        strict=True,
-    ):
-        total = total + weight * estimate
-    return total
+    return opened.decoded(latents)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -200,8 +200,11 @@ class OpenedScene:
     @cached_property
     def finish(self) -> Finish:
         """What turns decoded pixels into finished ones."""
+        appearance = self.scene.appearance
+        if appearance.has_blocks:  # they flatten the reference's grain, and a slide has none
+            appearance = replace(appearance, noise=None)
         return Finish(
-            self.scene.appearance,
+            appearance,
             self.scene.seed,
             self.bundle.grain if self.scene.settings.grain else None,
         )
