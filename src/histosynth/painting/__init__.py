@@ -7,5 +7,6 @@ window's values depend on the windows next to it alone, and any part of a slide 
 whether the rest is painted or not.
 
 `work_list` lists the pieces of work, `latents` and `pixels` do them, `run` hands them to an
-engine. Lazy overlapped windows in few phases follow Goslin 2025, arXiv 2512.08309 (InfiniteDiffusion).
+engine. Lazy overlapped windows in few phases follow Goslin 2025, arXiv 2512.08309
+(InfiniteDiffusion).
 """
