@@ -244,8 +244,9 @@ class Bundle:
             self.structures[info.name] = encoder
         weights = adapter_weights(self.unet, info.name)
         self.adapter_sha256[info.name] = adapter_sha256(weights, encoder)
+        device, dtype = place_of(self.unet)  # reading them goes through the whole network
         for parameter in adapter_parameters(self.unet, info.name):
-            parameter.data = parameter.data.to(self.device, self.unet.dtype)
+            parameter.data = parameter.data.to(device, dtype)
         self._merged = {}
         return info
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from ..tissue.position_hash import normal_at
 from ..tissue.slide_orientation import MARGIN_PX, orientation_at
 from .lattice import WINDOW_CELLS, Lattice, WindowAxis
 from .phases import PhasedPlan, phased_plan
-from .scene import Scene
+from .scene import BundlePlace, Scene
 
 _NOISE_STREAM = 1 << 32
 """Keeps the noise apart from all else that is drawn from a slide's seed."""
@@ -40,8 +41,12 @@ _GLASS_MARGIN_CELLS = 8
 """Around a window, in which tissue counts for how far glass is from any."""
 _NEAR_TISSUE_CELLS = 3
 """As far the network paints glass; at twice as far it is all glass of one colour."""
+_KEPT_WINDOWS = 256
+"""Windows whose nuclei are kept from one phase to the next: two rows of a slide of 120,000 px."""
 _open_scenes: dict[str, OpenedScene] = {}
 """At most one: the scene that this process works on."""
+_open_bundles: dict[BundlePlace, Bundle] = {}
+"""At most one, with the adapter of its place merged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +116,7 @@ class OpenedScene:
         """What the network takes of a window that holds some tissue."""
         box = pixels_of(cells)
         condition = Condition(
-            self._nuclei(box),
+            self._kept_nuclei(box),
             box.size,
             self.scene.label,
             empty=self.empty(box),
@@ -128,6 +133,11 @@ class OpenedScene:
             grid_px=self.bundle.grid_px,
             device=self.bundle.device,
         )
+
+    @cached_property
+    def _kept_nuclei(self) -> Callable[[Box], Nuclei]:
+        """Each window comes once a phase, and drawing its nuclei costs as much as a network."""
+        return lru_cache(_KEPT_WINDOWS)(self._nuclei)
 
     def _nuclei(self, box: Box) -> Nuclei:
         """The nuclei of a window; those without a size have one drawn, by their place."""
@@ -224,20 +234,37 @@ def open_scene(scene: Scene) -> OpenedScene:
 
 
 def _open(scene: Scene) -> OpenedScene:
-    place = scene.bundle
-    bundle = open_bundle(
-        place.folder,
-        device=place.device,
-        dtype=place.dtype,
-    )
-    if bundle.info.sha256 != place.sha256:
-        raise BadWeights(place.folder, "it is no longer the bundle that this run began with")
+    bundle = _bundle_at(scene.bundle)
     return OpenedScene(
         scene,
-        bundle.with_merged_adapter(place.adapter),
+        bundle,
         phased_plan(scene.settings),
         lattice_of(scene, bundle),
     )
+
+
+def _bundle_at(place: BundlePlace) -> Bundle:
+    """The networks of a place, opened once.
+
+    Raises:
+        BadWeights: they are no longer those that the run began with.
+    """
+    if place not in _open_bundles:
+        bundle = open_bundle(
+            place.folder,
+            device=place.device,
+            dtype=place.dtype,
+        )
+        if bundle.info.sha256 != place.sha256:
+            raise BadWeights(place.folder, "it is no longer the bundle that this run began with")
+        keep_bundle(place, bundle)
+    return _open_bundles[place]
+
+
+def keep_bundle(place: BundlePlace, bundle: Bundle) -> None:
+    """Take these networks, opened from a place, for what is painted with it."""
+    _open_bundles.clear()
+    _open_bundles[place] = bundle.with_merged_adapter(place.adapter)
 
 
 def lattice_of(scene: Scene, bundle: Bundle) -> Lattice:

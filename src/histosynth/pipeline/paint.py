@@ -232,6 +232,7 @@ def _scene_of(
     """
     from ..core.shipped import COMPACT
     from ..model.opening import open_bundle
+    from ..painting.opened import keep_bundle
     from ..painting.scene import BundlePlace, Scene
     from ..sampling.few_steps import with_few_steps
     from ..sampling.provenance import adapter_of_verb, regions_adapter
@@ -276,6 +277,7 @@ def _scene_of(
         str(opened.device),
         dtype_name(opened.unet.dtype),
     )
+    keep_bundle(place, opened)
     scene = Scene(
         place,
         settings,
