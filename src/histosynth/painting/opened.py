@@ -23,6 +23,7 @@ from ..model import autoencoder as ae
 from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
 from ..model.conditioning import Conditioning, conditions_of, encode_conditions
+from ..model.inner_decoding import NO_RIM, Rim
 from ..model.opening import open_bundle
 from ..sampling.finishing import Finish
 from ..sampling.painter import decode_canonical
@@ -164,13 +165,26 @@ class OpenedScene:
             corner=(box.x, box.y),
         )
 
-    def decoded(self, latents: Tensor) -> NDArray[np.float32]:
+    def decoded(
+        self,
+        latents: Tensor,
+        margins: Rim = NO_RIM,
+    ) -> NDArray[np.float32]:
         """Latents (1, C, h, w) as (8 h, 8 w, 3) float32 in [0, 255], canonical stain.
+
+        Args:
+            latents: standardised ones.
+            margins: cells on each side whose pixels are not wanted.
 
         Raises:
             BadWeights: a value is not finite.
         """
-        pixels: NDArray[np.float32] = decode_canonical(self.bundle, latents)[0].numpy()
+        decoded = decode_canonical(
+            self.bundle,
+            latents,
+            margins,
+        )
+        pixels: NDArray[np.float32] = decoded[0].numpy()
         if not np.isfinite(pixels).all():
             raise BadWeights(self.scene.bundle.folder, "its pictures are not all finite")
         return pixels

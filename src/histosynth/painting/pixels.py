@@ -8,6 +8,7 @@ import torch
 from ..core.geometry import Box
 from ..core.tile import Pixels
 from ..model.autoencoder import FACTOR
+from ..model.inner_decoding import Rim
 from ..tissue.film_grain import HALO_PX
 from .latents import LatentFiles
 from .opened import grown, pixels_of
@@ -69,7 +70,13 @@ def paint_plot(files: LatentFiles, box: Box) -> Pixels:
         last,
         decoded_cells,
     )
-    canonical = opened.decoded(torch.from_numpy(latents))
+    canonical = opened.decoded(
+        torch.from_numpy(latents),
+        _margins(
+            decoded_cells,
+            finished_cells,
+        ),
+    )
     finished_box = pixels_of(finished_cells)
     decoded_box = pixels_of(decoded_cells)
     inside = finished_box.shift(
@@ -78,7 +85,7 @@ def paint_plot(files: LatentFiles, box: Box) -> Pixels:
     ).slices
     around = None if empty is None else empty[inside]
     picture = opened.finish.applied(
-        canonical[inside],
+        canonical,
         around if around is not None and around.any() else None,
         (finished_box.x, finished_box.y),
     )
@@ -87,3 +94,13 @@ def paint_plot(files: LatentFiles, box: Box) -> Pixels:
         -finished_box.y,
     ).slices
     return picture[own].round().astype(np.uint8)
+
+
+def _margins(outer: Box, inner: Box) -> Rim:
+    """Cells of a box around another one."""
+    return Rim(
+        inner.x - outer.x,
+        inner.y - outer.y,
+        outer.right - inner.right,
+        outer.bottom - inner.bottom,
+    )

@@ -12,6 +12,7 @@ from ..core.progress import ProgressCallback
 from ..model import autoencoder as ae
 from ..model.bundle import Bundle
 from ..model.denoiser import Denoise, Denoiser
+from ..model.inner_decoding import NO_RIM, Rim, decode_inside
 from ..model.structure import StructureFeatures, StructureMaps
 from .exemplar_start import hold_start
 from .solvers import guided, solve
@@ -141,15 +142,35 @@ def _conditional(denoiser: Denoiser, features: StructureFeatures, style: Tensor)
 
 
 @torch.inference_mode()
-def decode_canonical(bundle: Bundle, latents: Tensor) -> Tensor:
+def decode_canonical(
+    bundle: Bundle,
+    latents: Tensor,
+    margins: Rim = NO_RIM,
+) -> Tensor:
     """Standardised latents (B, C, h, w) => (B, 8 h, 8 w, 3) float32 in [0, 255], canonical
     stain.
+
+    Args:
+        bundle: the networks.
+        latents: standardised ones.
+        margins: cells on each side whose pixels are not wanted: they only decide those inside.
     """
     raw = bundle.raw_latents(latents)
     if bundle.device.type == "cpu":
         # one by one: faster there, and the same bits in any batch
-        singly = [ae.decode(bundle.autoencoder, each) for each in torch.split(raw, 1)]
-        decoded = torch.cat(singly)
+        each_alone = [
+            decode_inside(
+                bundle.autoencoder,
+                each,
+                margins,
+            )
+            for each in torch.split(raw, 1)
+        ]
+        decoded = torch.cat(each_alone)
     else:
-        decoded = ae.decode(bundle.autoencoder, raw)
+        decoded = decode_inside(
+            bundle.autoencoder,
+            raw,
+            margins,
+        )
     return ae.to_float_pixels(decoded).cpu()
