@@ -159,6 +159,13 @@ class StructureFeatures:
     fine: Tensor
     scales: tuple[Tensor, ...]
 
+    def to(self, device: torch.device) -> StructureFeatures:
+        """The same features on a device."""
+        return StructureFeatures(
+            self.fine.to(device),
+            tuple(scale.to(device) for scale in self.scales),
+        )
+
     def joined(
         self,
         other: StructureFeatures,

@@ -97,11 +97,10 @@ def _starts(cells: int, side: int) -> list[int]:
 
 def _paint_alone(opened: OpenedScene, cells: Box) -> Float32Array:
     """A tile (H, W, 3) without its neighbours, in canonical stain."""
-    conditioning = opened.conditioning(cells)
     latents = paint_latents(
         opened.bundle,
-        conditioning.maps,
-        conditioning.style,
+        opened.maps(cells),
+        opened.style,
         opened.noise(cells),
         opened.scene.settings,
     )

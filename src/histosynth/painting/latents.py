@@ -12,7 +12,10 @@ from torch import Tensor
 
 from ..core.arrays import Float32Array
 from ..core.geometry import Box
-from ..sampling.painter import guided_denoise
+from ..core.store import remove_file
+from ..model.structure import StructureFeatures
+from ..sampling.painter import guided_denoise, network_features
+from .kept_features import features_file, keep_features, kept_features
 from .opened import OpenedScene, as_float32, pixels_of
 from .part_files import has_array, read_array, write_array
 from .phases import Phase
@@ -155,11 +158,19 @@ def paint_window(files: LatentFiles, phase: int, column: int, row: int) -> None:
         phase,
         cells,
     )
-    conditioning = opened.conditioning(cells)
+    features = features_file(
+        files.folder,
+        column,
+        row,
+    )
     denoise = guided_denoise(
         opened.bundle,
-        conditioning.maps,
-        conditioning.style.to(opened.bundle.device),
+        _features_of(
+            opened,
+            features,
+            cells,
+        ),
+        opened.style,
         opened.scene.settings,
     )
     plan = opened.plan.plan
@@ -194,6 +205,22 @@ def paint_window(files: LatentFiles, phase: int, column: int, row: int) -> None:
         row,
         result.numpy(),
     )
+    remove_file(features)
+
+
+def _features_of(opened: OpenedScene, path: Path, cells: Box) -> list[StructureFeatures]:
+    """Features of a window: those that an earlier phase has kept, or new ones."""
+    kept = kept_features(path)
+    if kept is not None:
+        return [each.to(opened.bundle.device) for each in kept]
+    features = network_features(
+        opened.bundle,
+        opened.maps(cells),
+        opened.scene.settings,
+    )
+    if opened.plan.count > 1:
+        keep_features(path, features)
+    return features
 
 
 def _holds_no_tissue(opened: OpenedScene, cells: Box) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch import Tensor
 from ..core.arrays import Float32Array
 from ..core.condition import Condition
 from ..core.errors import BadWeights
-from ..core.geometry import Box
+from ..core.geometry import Box, Size
 from ..core.nuclei import Nuclei
 from ..core.tile import Mask
 from ..model import autoencoder as ae
@@ -25,6 +24,7 @@ from ..model.bundle import Bundle
 from ..model.conditioning import Conditioning, conditions_of, encode_conditions
 from ..model.inner_decoding import NO_RIM, Rim
 from ..model.opening import open_bundle
+from ..model.structure import StructureMaps
 from ..sampling.finishing import Finish
 from ..sampling.painter import decode_canonical
 from ..tissue.nucleus_sizes import draw_shapes
@@ -42,8 +42,6 @@ _GLASS_MARGIN_CELLS = 8
 """Around a window, in which tissue counts for how far glass is from any."""
 _NEAR_TISSUE_CELLS = 3
 """As far the network paints glass; at twice as far it is all glass of one colour."""
-_KEPT_WINDOWS = 256
-"""Windows whose nuclei are kept from one phase to the next: two rows of a slide of 120,000 px."""
 _open_scenes: dict[str, OpenedScene] = {}
 """At most one: the scene that this process works on."""
 _open_bundles: dict[BundlePlace, Bundle] = {}
@@ -113,15 +111,29 @@ class OpenedScene:
         glass = torch.from_numpy(self.glass_latents)[:, None, None]
         return clean + weights * (glass - clean)
 
-    def conditioning(self, cells: Box) -> Conditioning:
-        """What the network takes of a window that holds some tissue."""
+    def maps(self, cells: Box) -> StructureMaps:
+        """What the structure encoder takes of a window that holds some tissue."""
         box = pixels_of(cells)
         condition = Condition(
-            self._kept_nuclei(box),
+            self._nuclei(box),
             box.size,
             self.scene.label,
             empty=self.empty(box),
         )
+        return self._encoded(condition).maps
+
+    @cached_property
+    def style(self) -> Tensor:
+        """(1, S) of the slide's appearance and label, on the bundle's device."""
+        grid = self.bundle.grid_px
+        condition = Condition(
+            None,
+            Size(grid, grid),
+            self.scene.label,
+        )
+        return self._encoded(condition).style.to(self.bundle.device)
+
+    def _encoded(self, condition: Condition) -> Conditioning:
         item = conditions_of(
             condition,
             self.scene.appearance,
@@ -130,15 +142,10 @@ class OpenedScene:
         return encode_conditions(
             [item],
             self.bundle.info,
-            size=box.size,
+            size=condition.size,
             grid_px=self.bundle.grid_px,
             device=self.bundle.device,
         )
-
-    @cached_property
-    def _kept_nuclei(self) -> Callable[[Box], Nuclei]:
-        """Each window comes once a phase, and drawing its nuclei costs as much as a network."""
-        return lru_cache(_KEPT_WINDOWS)(self._nuclei)
 
     def _nuclei(self, box: Box) -> Nuclei:
         """The nuclei of a window; those without a size have one drawn, by their place."""

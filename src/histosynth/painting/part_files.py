@@ -16,8 +16,18 @@ _CHECK_BYTES = 4
 
 def write_array(path: Path, values: NDArray[np.generic]) -> None:
     """Write an array's values with a checksum behind them, whole or not at all."""
-    data = np.ascontiguousarray(values).tobytes()
-    check = zlib.crc32(data).to_bytes(_CHECK_BYTES, "little")
+    write_checked(
+        path,
+        np.ascontiguousarray(values).tobytes(),
+    )
+
+
+def write_checked(path: Path, data: bytes) -> None:
+    """Write bytes with a checksum behind them, whole or not at all."""
+    check = zlib.crc32(data).to_bytes(
+        _CHECK_BYTES,
+        "little",
+    )
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         file.write(data)
         file.write(check)
@@ -51,16 +61,32 @@ def read_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[
     return values
 
 
-def _read(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic] | None:
-    wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
+def read_checked(path: Path, most: int) -> bytes | None:
+    """Bytes that `write_checked` wrote; None: they are absent, damaged, or more than `most`."""
     try:
         with open_plain(path) as file:
-            data = file.read(wanted + _CHECK_BYTES + 1)
+            data = file.read(most + _CHECK_BYTES + 1)
     except OSError:
         return None
-    if len(data) != wanted + _CHECK_BYTES:
+    values = data[:-_CHECK_BYTES]
+    check = int.from_bytes(
+        data[-_CHECK_BYTES:],
+        "little",
+    )
+    if len(values) > most or len(data) < _CHECK_BYTES or zlib.crc32(values) != check:
         return None
-    values = data[:wanted]
-    if zlib.crc32(values) != int.from_bytes(data[wanted:], "little"):
+    return values
+
+
+def _read(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic] | None:
+    wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    values = read_checked(
+        path,
+        wanted,
+    )
+    if values is None or len(values) != wanted:
         return None
-    return np.frombuffer(values, dtype).reshape(shape)
+    return np.frombuffer(
+        values,
+        dtype,
+    ).reshape(shape)

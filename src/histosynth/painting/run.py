@@ -14,20 +14,27 @@ from ..core.plain_files import read_plain_text
 from ..core.progress import ProgressCallback, ignore_progress
 from ..core.store import remove_file, remove_folder, write_json
 from ..engine import Engine
+from ..model.autoencoder import FACTOR
 from ..slides.slide import NotThisReader
 from ..slides.writing import (
+    BytesNeeded,
     SlideDescription,
     check_space,
     finish_slide,
     needed_bytes,
     read_slide_recipe,
 )
+from .kept_features import MOST_BYTES_A_CELL
+from .lattice import WINDOW_CELLS
 from .opened import open_scene
 from .pieces import Painting, remaining_readers
 from .work_list import PaintPiece, list_work
 
 PARTS_SUFFIX = ".parts"
 _RECIPE_FILE = "painting.json"
+_ROWS_IN_WORK = 3
+_BYTES_A_CELL = MOST_BYTES_A_CELL + 128
+"""Of features and latents of a window."""
 _FEW_ITEMS = 8
 """Fewer pieces of work are done in this process: others would take longer to begin."""
 
@@ -95,7 +102,7 @@ def paint_slide(
             check_space(
                 out,
                 painting.folder,
-                needed_bytes(painting.parts.pyramid, painting.parts.encoding),
+                _needed_bytes(painting),
             )
             done = _paint(
                 painting,
@@ -115,6 +122,16 @@ def paint_slide(
         False,
         done,
     )
+
+
+def _needed_bytes(painting: Painting) -> BytesNeeded:
+    """Of the file and its parts, and of the latents and features that wait for others."""
+    needed = needed_bytes(
+        painting.parts.pyramid,
+        painting.parts.encoding,
+    )
+    cells = _ROWS_IN_WORK * WINDOW_CELLS * (painting.area.box.width // FACTOR + WINDOW_CELLS)
+    return needed._replace(parts=needed.parts + cells * _BYTES_A_CELL)
 
 
 def _is_there(out: Path, description: SlideDescription) -> bool:

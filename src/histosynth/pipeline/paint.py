@@ -133,7 +133,7 @@ def paint(
     area = _region_of(options.region, layout.size)
     encoding = Encoding(options.codec, options.quality)
     options.engine.open()  # refuses what cannot be used before any work
-    scene = _scene_of(
+    scene = scene_of(
         layout,
         appearance,
         options.sampling,
@@ -219,7 +219,7 @@ def _region_of(region: Box | None, size: Size) -> Box:
     return region
 
 
-def _scene_of(
+def scene_of(
     layout: SlideLayout,
     appearance: PictureInput | Appearance | None,
     options: SamplingOptions,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -74,7 +74,16 @@ def paint_latents(
         on_estimate: called after each solver step; it must not change the estimate.
     """
     device = bundle.device
-    denoise = guided_denoise(bundle, maps, style.to(device), settings)
+    denoise = guided_denoise(
+        bundle,
+        network_features(
+            bundle,
+            maps,
+            settings,
+        ),
+        style.to(device),
+        settings,
+    )
     if start is not None:
         latents, times = start
         denoise = hold_start(denoise, latents.to(device), times.to(device))
@@ -110,23 +119,44 @@ def _watched(
     return remembering, report
 
 
-def guided_denoise(
+def network_features(
     bundle: Bundle,
     maps: StructureMaps,
+    settings: SamplingSettings,
+) -> list[StructureFeatures]:
+    """What the base takes of some conditions: with guidance, of them without nuclei too."""
+    features = [bundle.features(maps)]
+    if settings.guidance != 1:
+        features.append(bundle.features(maps.without_nuclei()))
+    return features
+
+
+def guided_denoise(
+    bundle: Bundle,
+    features: Sequence[StructureFeatures],
     style: Tensor,
     settings: SamplingSettings,
 ) -> Denoise:
-    """The bundle's clean estimate under these conditions, with guidance if it is not 1."""
+    """The bundle's clean estimate under these conditions, with guidance if it is not 1.
+
+    Args:
+        bundle: the networks.
+        features: from `network_features`.
+        style: (B, S) on the bundle's device.
+        settings: guidance and its span.
+    """
     denoiser = bundle.denoiser
-    features = bundle.features(maps)
-    conditional = _conditional(denoiser, features, style)
+    conditional = _conditional(
+        denoiser,
+        features[0],
+        style,
+    )
     if settings.guidance == 1:
         return conditional
-    unconditional_features = bundle.features(maps.without_nuclei())
     unconditional_style = denoiser.unconditional(style)
     both = _conditional(
         denoiser,
-        features.joined(unconditional_features),
+        features[0].joined(features[1]),
         torch.cat([style, unconditional_style]),
     )
     return guided(
