@@ -111,6 +111,12 @@ def decode_inside(autoencoder: Autoencoder, latents: Tensor, margins: Rim) -> Te
     ).float()
 
 
+def decoder_reach(autoencoder: Autoencoder) -> int | None:
+    """Latent cells beyond a pixel that decide it; None: not known, or all of the picture."""
+    stages = _stages(autoencoder)
+    return None if stages is None else _needed(stages)[0]
+
+
 def _needed(stages: Sequence[_Stage]) -> list[int]:
     """Margin that each stage and those after it reach, in positions before the stage."""
     needed = []

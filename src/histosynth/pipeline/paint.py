@@ -246,6 +246,7 @@ def scene_of(
         device=options.device,
         dtype=options.dtype,
     )
+    _check_decoder(folder, opened)
     layout = _with_classes(layout, opened)
     opened.label_index(options.label)
     settings = settings_for(
@@ -289,6 +290,27 @@ def scene_of(
         {},
     )
     return replace(scene, recipe=_recipe_of(scene, opened))
+
+
+def _check_decoder(folder: Path, bundle: Bundle) -> None:
+    """Refuse a decoder that looks at whole pictures: plots of a slide would differ in tone.
+
+    Raises:
+        BadOption: it does.
+    """
+    from ..model.inner_decoding import decoder_reach
+    from ..painting.pixels import DECODER_REACH_CELLS
+
+    reach = decoder_reach(bundle.autoencoder)
+    if reach is None or reach > DECODER_REACH_CELLS:
+        looks = "at whole pictures" if reach is None else f"{reach} latent cells far"
+        raise BadOption(
+            "--bundle",
+            folder.name,
+            f"one whose decoder looks at most {DECODER_REACH_CELLS} latent cells far, like that of "
+            f"the compact bundle: this one looks {looks}, and parts of a slide would differ in "
+            "tone",
+        )
 
 
 def _with_classes(layout: SlideLayout, bundle: Bundle) -> SlideLayout:
