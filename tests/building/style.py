@@ -15,6 +15,7 @@ import tokenize
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "src" / "histosynth"
@@ -118,6 +119,7 @@ def whole_tokens(text: str) -> Iterator[tokenize.TokenInfo]:
             depth -= 1
 
 
+@cache
 def density(path: Path) -> Density:
     """Tokens per line of code, without docstrings and comments."""
     text = path.read_text(encoding="utf-8")
