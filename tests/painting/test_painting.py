@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from histosynth.painting import latents, opened, run
 from histosynth.painting.pieces import Painting
 from histosynth.pipeline.paint import PaintOptions, paint
 from histosynth.sampling.options import SamplingOptions
-from histosynth.slides.writing import read_slide_recipe
+from histosynth.slides.writing import read_slide_recipe, space
 
 LAYOUT = PlainLayout(random_slide((1060, 1040)))
 """Of two windows, and two plots, a side."""
@@ -407,3 +408,13 @@ def test_glass_of_the_package_has_one_colour_across_plots(tmp_path):
     assert glass.mean() > 225 and glass.std(axis=(0, 1)).max() < 4
     assert painted.mean() < glass.mean() - 20
     assert painted.std(axis=(0, 1)).min() > 2 * glass.std(axis=(0, 1)).max()
+
+
+def test_a_disk_without_room_is_refused_with_nothing_written(painter, monkeypatch, tmp_path):
+    def little(_):
+        return SimpleNamespace(free=1_000)
+
+    monkeypatch.setattr(space.shutil, "disk_usage", little)
+    with pytest.raises(NotWritable, match=r"needs about .* are free"):
+        painter(tmp_path / "slide.ome.tiff")
+    assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]

@@ -97,13 +97,13 @@ def paint_slide(
                 True,
                 0,
             )
+        check_space(
+            out,
+            painting.folder,
+            _needed_bytes(painting),
+        )
         with own_folder(painting.folder) as work:
             _remember(painting)
-            check_space(
-                out,
-                painting.folder,
-                _needed_bytes(painting),
-            )
             done = _paint(
                 painting,
                 engine,
