@@ -2,13 +2,15 @@
 
 import csv
 
+import numpy as np
+import openslide
 import pytest
 import tifffile
 from json_contract import check_json
 from typer.testing import CliRunner
 
 from histosynth.cli.main import app
-from histosynth.core.errors import BadOption, MissingScale, UnknownClasses
+from histosynth.core.errors import BadOption, MissingScale, NotWritable, UnknownClasses
 from histosynth.engine import EngineOptions
 from histosynth.pipeline.paint import engine_for
 from histosynth.slides.writing import read_slide_recipe
@@ -53,6 +55,23 @@ def test_a_layout_is_drawn_painted_and_written_beside_the_slide(tmp_path):
     assert out.read_bytes() == before
 
 
+def test_a_slide_of_dicom_has_the_pixels_of_the_tiff(tmp_path):
+    pytest.importorskip("pydicom", reason="needs the extra histosynth[dicom]")
+    words = ("--size", "256x192", "--like", "model")
+    out = tmp_path / "slide.dicom"
+    found = run(*words, "--codec", "jpeg2000", "--out", out)
+    assert found["out"] == str(out)
+    run(*words, "--codec", "deflate", "--out", tmp_path / "slide.ome.tiff")
+    with openslide.OpenSlide(out / "level-00.dcm") as slide:
+        pixels = np.asarray(slide.read_region((0, 0), 0, (256, 192)).convert("RGB"))
+    np.testing.assert_array_equal(pixels, tifffile.imread(tmp_path / "slide.ome.tiff"))
+    names = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}
+    assert {"slide.dicom", "slide.parquet", "slide.geojson"} <= names
+    assert run(*words, "--codec", "jpeg2000", "--out", out)["was_there"]
+    with pytest.raises(NotWritable, match="is not what these options give"):
+        run(*words, "--out", out)
+
+
 def test_nuclei_of_a_file_need_a_size_and_a_scale(tmp_path):
     points = write_points(tmp_path / "n.csv", ("lymphocyte", "stromal"), (256, 128))
     out = tmp_path / "slide.ome.tiff"
@@ -74,8 +93,12 @@ def test_options_that_cannot_be_used_are_refused_with_nothing_written(tmp_path):
         run(*size, "--region", "200,0,100,100", "--out", out)
     with pytest.raises(BadOption, match="--region"):
         run(*size, "--region", "1,2,3", "--out", out)
+    with pytest.raises(BadOption, match=r"or in \.dicom for a folder"):
+        run(*size, "--out", tmp_path / "slide.dcm")
     with pytest.raises(BadOption, match="codec"):
         run(*size, "--codec", "webp", "--out", out)
+    with pytest.raises(BadOption, match="codec of DICOM is zstd"):
+        run(*size, "--codec", "zstd", "--out", tmp_path / "slide.dicom")
     with pytest.raises(BadOption, match="--size"):
         run("--out", out)
     points = tmp_path / "n.csv"

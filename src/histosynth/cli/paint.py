@@ -39,7 +39,8 @@ def paint(
         Path,
         typer.Option(
             parser=parse_path,
-            help="NAME.ome.tiff. Its parts lie in NAME.ome.tiff.parts until it is finished.",
+            help="NAME.ome.tiff, or NAME.dicom for a folder of DICOM files, one a level. Its parts "
+            "lie in NAME.ome.tiff.parts until it is finished.",
         ),
     ],
     nuclei: Annotated[
@@ -101,7 +102,10 @@ def paint(
     grain: Grain = True,
     codec: Annotated[
         str,
-        typer.Option(help="jpeg, or without loss deflate or zstd (not every reader has zstd)."),
+        typer.Option(
+            help="jpeg, or without loss deflate or zstd (OME-TIFF; not every reader has zstd) or "
+            "jpeg2000 (DICOM).",
+        ),
     ] = "jpeg",
     quality: Annotated[
         int,

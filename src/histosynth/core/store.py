@@ -84,6 +84,33 @@ def atomic_write(path: Path, *, replaces: bool = False) -> Iterator[Path]:
             raise NotWritable(path, error.strerror or str(error)) from error
 
 
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside a path; it is renamed to `path` if the block succeeds.
+
+    Args:
+        path: of the folder; nothing may be there but an empty folder.
+
+    Raises:
+        NotWritable: something is there, the folder above cannot be created or written, or it is a
+            link in a folder of results.
+    """
+    refuse_links(path)
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = stack.enter_context(temporary_folder(path.parent))
+        except OSError as error:
+            raise NotWritable(path, error.strerror or str(error)) from error
+        try:
+            yield temporary
+            temporary.rename(path)
+        except OSError as error:
+            if error.errno not in _UNWRITABLE:  # an error of the block itself
+                raise
+            raise NotWritable(path, error.strerror or str(error)) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically, its ends of lines as they are on every system."""
     with atomic_write(path) as temporary:

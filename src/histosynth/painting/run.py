@@ -79,7 +79,7 @@ def paint_slide(
 
     Args:
         painting: what to paint; its parts lie in `parts_folder(out)`.
-        out: the OME-TIFF.
+        out: the slide, see `finish_slide`.
         description: what it states of itself.
         engine: where the work is done.
         progress: callbacks.
@@ -154,7 +154,7 @@ def _is_there(out: Path, description: SlideDescription) -> bool:
 
 def _recipe_in(path: Path) -> dict[str, Any] | None:
     """The recipe of a slide that histosynth wrote; None: it is something else."""
-    if not path.is_file():
+    if not path.is_file() and not path.is_dir():
         return None
     try:
         return read_slide_recipe(path)

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ..painting.scene import Scene
     from ..slides.writing import Encoding
 
-OME_SUFFIXES = (".ome.tiff", ".ome.tif")
 DEFAULT_ENGINE = EngineOptions("pool")
 
 
@@ -96,7 +95,7 @@ def paint(
     on_painted: ProgressCallback = ignore_progress,
     on_written: ProgressCallback = ignore_progress,
 ) -> Painted:
-    """Paint a slide, or a region of it, as a tiled pyramidal OME-TIFF.
+    """Paint a slide, or a region of it, as a tiled pyramid: OME-TIFF, or DICOM.
 
     A region holds the pixels of the same region of the whole slide, and costs what its own area
     costs. The pixels are the same on any engine, with any number of workers and after any stop.
@@ -104,7 +103,8 @@ def paint(
     Args:
         layout: nuclei of the slide, and where there is no tissue: from `open_layout` or
             `draw_slide_layout`; its size and scale are the slide's.
-        out: the file, `NAME.ome.tiff`; its parts lie beside it until it is finished.
+        out: the file, `NAME.ome.tiff`, or `NAME.dicom` for a folder of DICOM files, one a level
+            (`histosynth[dicom]`); its parts lie beside it until it is finished.
         appearance: whose stain and style to take, see `synthesize`.
         options: how to sample, what to write, and where.
         bundle: its folder; None: the compact one.
@@ -113,6 +113,7 @@ def paint(
 
     Raises:
         BadOption: an option cannot be used.
+        NeedsExtra: DICOM is wanted, and pydicom is not installed.
         UnknownClasses, ScaleMismatch, UnknownLabel: the nuclei or the label do not fit the bundle.
         NotWritable: `out` holds something else, cannot be written, or there is no room.
         ResumeMismatch: an earlier run began to paint something else there.
@@ -124,14 +125,20 @@ def paint(
     from ..painting.pieces import Painting
     from ..painting.run import PaintProgress, paint_slide, parts_folder
     from ..painting.work_list import Area
-    from ..slides.writing import Encoding, Pyramid, SlideDescription, SlideParts
+    from ..slides.writing import (
+        Encoding,
+        Pyramid,
+        SlideDescription,
+        SlideParts,
+        check_slide_format,
+    )
 
     began = time.monotonic()
     options = options or PaintOptions()
     out = real_path(Path(out))
-    check_slide_name(out)
-    area = _region_of(options.region, layout.size)
     encoding = Encoding(options.codec, options.quality)
+    check_slide_format(out, encoding)
+    area = _region_of(options.region, layout.size)
     options.engine.open()  # refuses what cannot be used before any work
     scene = scene_of(
         layout,
@@ -172,20 +179,6 @@ def paint(
         time.monotonic() - began,
         recipe,
     )
-
-
-def check_slide_name(out: Path) -> None:
-    """Refuse a name that readers would not take for an OME-TIFF.
-
-    Raises:
-        BadOption: it has another ending.
-    """
-    if not out.name.lower().endswith(OME_SUFFIXES):
-        raise BadOption(
-            "--out",
-            out.name,
-            "a name that ends in .ome.tiff",
-        )
 
 
 def engine_for(wanted: EngineOptions, device: str) -> EngineOptions:

@@ -16,8 +16,9 @@ from ..core.geometry import Size
 from ..core.progress import ProgressCallback, ignore_progress
 from ..core.slide_layout import SlideLayout
 from ..core.units import check_mpp_option
+from ..slides.writing import WRITTEN_SUFFIXES, Encoding, check_slide_format
 from ..tissue.layouts.drawn_layout import DrawnLayout
-from .paint import OME_SUFFIXES, Painted, PaintOptions, check_slide_name, paint
+from .paint import Painted, PaintOptions, paint
 from .slide_layouts import LayoutFiles, draw_slide_layout, sample_layout
 
 DEFAULT_MPP = 0.5
@@ -138,8 +139,8 @@ def paint_files(
 
     Args:
         source: of the nuclei.
-        out: `NAME.ome.tiff`; a drawn layout is `NAME.parquet`, with its picture, its regions
-            without tissue and GeoJSON for QuPath.
+        out: `NAME.ome.tiff` or `NAME.dicom`; a drawn layout is `NAME.parquet`, with its picture,
+            its regions without tissue and GeoJSON for QuPath.
         appearance: a palette name or a reference picture.
         options: how to sample, what to write, and where.
         bundle: its folder; None: the compact one.
@@ -151,7 +152,7 @@ def paint_files(
         HistosynthError: see `paint` and `LayoutSource.open`.
     """
     options = options or PaintOptions()
-    check_slide_name(out)
+    check_slide_format(out, Encoding(options.codec, options.quality))
     seeded = replace(source, seed=options.sampling.seed)
     layout = seeded.open()
     painted = paint(
@@ -176,7 +177,7 @@ def paint_files(
 
 def layout_path(out: Path) -> Path:
     """The file of a drawn layout beside its slide."""
-    for suffix in OME_SUFFIXES:
+    for suffix in WRITTEN_SUFFIXES:
         if out.name.lower().endswith(suffix):
             return out.with_name(out.name[: -len(suffix)] + LAYOUT_SUFFIX)
     return out.with_suffix(LAYOUT_SUFFIX)

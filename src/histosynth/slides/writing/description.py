@@ -108,8 +108,8 @@ class SlideDescription:
         return xmp_packet(dict(self.recipe)).encode()
 
 
-def read_slide_recipe(path: Path) -> dict[str, Any] | None:
-    """The recipe in a slide that histosynth wrote, or None.
+def read_ome_recipe(path: Path) -> dict[str, Any] | None:
+    """The recipe in an OME-TIFF that histosynth wrote, or None.
 
     Raises:
         NotThisReader: no TIFF.

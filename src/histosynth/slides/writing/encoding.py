@@ -1,9 +1,9 @@
-"""How tiles are compressed: codecs that OpenSlide 4.0.1, tifffile and OME readers open."""
+"""How tiles are compressed: codecs that OpenSlide 4.0.1 and the readers of a format open."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import imagecodecs
@@ -53,6 +53,16 @@ class Encoding:
         return CODECS[self.codec].is_lossless
 
     @property
+    def dicom(self) -> DicomSyntax | None:
+        """How DICOM names it; None: DICOM has no such compression."""
+        return CODECS[self.codec].dicom
+
+    @property
+    def is_for_tiff(self) -> bool:
+        """Whether readers of OME-TIFF open it."""
+        return bool(CODECS[self.codec].tiff_options)
+
+    @property
     def tiff_options(self) -> dict[str, Any]:
         """Options of tifffile's `write` that describe encoded tiles."""
         options = dict(CODECS[self.codec].tiff_options)
@@ -61,14 +71,30 @@ class Encoding:
         return options
 
     def encode(self, tile: Pixels) -> bytes:
-        """A tile (H, W, 3) uint8 RGB as bytes of a TIFF segment; the same for the same pixels."""
+        """A tile (H, W, 3) uint8 RGB as bytes; the same for the same pixels."""
         return CODECS[self.codec].encode(np.ascontiguousarray(tile), self)
+
+
+@dataclass(frozen=True)
+class DicomSyntax:
+    """How DICOM names a compression.
+
+    Attributes:
+        transfer_syntax: its UID.
+        photometric: PhotometricInterpretation of its frames.
+        lossy_method: LossyImageCompressionMethod; "" where nothing is lost.
+    """
+
+    transfer_syntax: str
+    photometric: str
+    lossy_method: str = ""
 
 
 @dataclass(frozen=True)
 class _Codec:
     encode: Callable[[Pixels, Encoding], bytes]
-    tiff_options: Mapping[str, Any]
+    tiff_options: Mapping[str, Any] = field(default_factory=dict)
+    dicom: DicomSyntax | None = None
     is_lossless: bool = True
 
 
@@ -93,6 +119,18 @@ def _deflate(tile: Pixels, encoding: Encoding) -> bytes:
     return bytes(imagecodecs.zlib_encode(_differences(tile), level=_DEFLATE_LEVEL))
 
 
+def _jpeg2000(tile: Pixels, encoding: Encoding) -> bytes:
+    return bytes(
+        imagecodecs.jpeg2k_encode(
+            tile,
+            level=0,
+            reversible=True,
+            codecformat="J2K",
+            numthreads=1,
+        )
+    )
+
+
 def _differences(tile: Pixels) -> bytes:
     """Each pixel less its left neighbour: TIFF's predictor 2."""
     return bytes(imagecodecs.delta_encode(tile, axis=-2).tobytes())
@@ -103,13 +141,17 @@ CODECS: Mapping[str, _Codec] = {
     "jpeg": _Codec(
         _jpeg,
         {"photometric": "ycbcr", "compression": "jpeg"},
+        # DICOM has this one name for YCbCr in JPEG, whatever the resolution of its colour
+        DicomSyntax("1.2.840.10008.1.2.4.50", "YBR_FULL_422", "ISO_10918_1"),
         is_lossless=False,
     ),
     "zstd": _Codec(_zstd, {**_LOSSLESS, "compression": "zstd"}),
     "deflate": _Codec(_deflate, {**_LOSSLESS, "compression": "deflate"}),
+    "jpeg2000": _Codec(_jpeg2000, dicom=DicomSyntax("1.2.840.10008.1.2.4.90", "YBR_RCT")),
 }
-"""Codecs by name. OpenSlide 4.0.1 refuses WebP, JPEG XL and plain JPEG 2000. libvips of
-pyvips-binary 8.18.7 shows zstd as black, without an error: deflate is what every reader shows."""
+"""Codecs by name. In TIFF, OpenSlide 4.0.1 refuses WebP, JPEG XL and plain JPEG 2000. libvips of
+pyvips-binary 8.18.7 shows zstd as black, without an error: deflate is what every reader shows. In
+DICOM every reader shows JPEG and JPEG 2000."""
 
 
 def pack_pixels(pixels: Pixels) -> bytes:

@@ -12,7 +12,8 @@ from ...core.errors import MissingParts
 from ...core.progress import ProgressCallback, ignore_progress
 from ...core.tile import Pixels
 from .description import SlideDescription
-from .ome_tiff import write_ome_tiff
+from .dicom_files import is_dicom_name, refuse_if_there
+from .formats import check_codec, write_slide
 from .parts import (
     PartPlace,
     SlideParts,
@@ -27,7 +28,7 @@ from .space import check_file_space
 
 RunJobs = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[tuple[int, Any]]]
 """`Engine.map`: (index, result) of a function over items, in any order."""
-_XML_SPACE = 1 << 20
+_HEADER_SPACE = 1 << 20
 
 
 def _run_here(
@@ -53,13 +54,14 @@ def finish_slide(
     run: RunJobs = _run_here,
     on_progress: ProgressCallback = ignore_progress,
 ) -> None:
-    """Make the lower levels from the parts, then the slide: a tiled pyramidal OME-TIFF.
+    """Make the lower levels from the parts, then the slide: a tiled pyramid.
 
     It appears whole or not at all; run again, it goes on from the parts. The bytes depend on
     pixels, encoding and description alone. A file at `out` is replaced. The parts stay.
 
     Args:
-        out: the file, e.g. `slide.ome.tiff`.
+        out: the file, e.g. `slide.ome.tiff`; of a name that ends in `.dicom`, a folder of DICOM
+            files, one a level, where nothing may be yet.
         parts: with every block of level 0.
         description: what the file states of itself.
         run: an engine's `map`; the default works here.
@@ -68,22 +70,27 @@ def finish_slide(
     Raises:
         MissingParts: blocks of level 0 are missing or damaged.
         NotWritable: the slide or a part cannot be written, or the disk has too little room.
+        BadOption: the format does not have the codec.
+        NeedsExtra: DICOM is wanted, and pydicom is not installed.
     """
+    check_codec(out, parts.encoding)
+    if is_dicom_name(out):
+        refuse_if_there(out)
     every = [_places(parts, level) for level in range(len(parts.pyramid.levels))]
     progress = _Progress(2 * sum(map(len, every)), on_progress)
     _check_parts(parts, run, progress)
     for places in every[1:]:
         for _ in run(reduce_block, places):
             progress.step()
-    size = sum(tile_bytes(place) for places in every for place in places)
-    check_file_space(out, size + _XML_SPACE)
+    sizes = [sum(map(tile_bytes, places)) for places in every]
+    check_file_space(out, sum(sizes) + _HEADER_SPACE)
     tiles = [_encoded_tiles(places, parts, progress) for places in every]
-    write_ome_tiff(
+    write_slide(
         out,
-        parts.pyramid,
-        parts.encoding,
+        parts,
         description,
         tiles,
+        sizes,
     )
 
 
