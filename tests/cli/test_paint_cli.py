@@ -7,6 +7,7 @@ import openslide
 import pytest
 import tifffile
 from json_contract import check_json
+from slides_to_paint import write_full_bundle
 from typer.testing import CliRunner
 
 from histosynth.cli.main import app
@@ -57,12 +58,13 @@ def test_a_layout_is_drawn_painted_and_written_beside_the_slide(tmp_path):
 
 def test_a_slide_of_dicom_has_the_pixels_of_the_tiff(tmp_path):
     pytest.importorskip("pydicom", reason="needs the extra histosynth[dicom]")
-    words = ("--size", "256x192", "--like", "model")
+    bundle = write_full_bundle(tmp_path / "bundle")
+    words = ("--size", "256x192", "--like", "model", "--bundle", bundle)
     out = tmp_path / "slide.dicom"
     found = run(*words, "--codec", "jpeg2000", "--out", out)
     assert found["out"] == str(out)
     run(*words, "--codec", "deflate", "--out", tmp_path / "slide.ome.tiff")
-    with openslide.OpenSlide(out / "level-00.dcm") as slide:
+    with openslide.OpenSlide(out / "slide-00.dcm") as slide:
         pixels = np.asarray(slide.read_region((0, 0), 0, (256, 192)).convert("RGB"))
     np.testing.assert_array_equal(pixels, tifffile.imread(tmp_path / "slide.ome.tiff"))
     names = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}

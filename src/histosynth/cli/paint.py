@@ -111,6 +111,25 @@ def paint(
         int,
         typer.Option(help="Of JPEG.", min=1, max=100),
     ] = 90,
+    tiles: Annotated[
+        Path | None,
+        typer.Option(
+            parser=parse_path,
+            metavar="FOLDER",
+            help="Write tiles of the slide here too, with their nuclei: a tile set.",
+        ),
+    ] = None,
+    tile_size: Annotated[
+        int | None,
+        typer.Option(help="Side of a tile in pixels (default: 256)."),
+    ] = None,
+    tile_tissue: Annotated[
+        float | None,
+        typer.Option(
+            help="Least share of a tile where the layout has tissue; others are left out "
+            "(default: 0.5).",
+        ),
+    ] = None,
     bundle: BundlePath = None,
     engine: EngineName = "pool",
     workers: Workers = None,
@@ -128,7 +147,7 @@ def paint(
     Example: histosynth paint --size 8192x8192 --seed 1 --out slide.ome.tiff
     """
     from ..pipeline.paint import PaintOptions
-    from ..pipeline.paint_files import LayoutSource, paint_files
+    from ..pipeline.paint_files import LayoutSource, paint_files, tile_cutting
 
     source = LayoutSource(
         nuclei,
@@ -153,9 +172,15 @@ def paint(
         codec,
         quality,
         EngineOptions(engine, workers, address),
+        tile_cutting(tiles, tile_size, tile_tissue),
     )
     output = Output(as_json, quiet)
-    with output.bars("painting", "writing", "layout") as (on_painted, on_written, on_drawn):
+    with output.bars(
+        "painting",
+        "writing",
+        "tiles",
+        "layout",
+    ) as (on_painted, on_written, on_cut, on_drawn):
         files = paint_files(
             source,
             out,
@@ -165,6 +190,7 @@ def paint(
             on_drawn=on_drawn,
             on_painted=on_painted,
             on_written=on_written,
+            on_cut=on_cut,
         )
     painted = files.painted
     facts = painted.as_dict() | {"layout": None, "nuclei": None}
@@ -181,4 +207,12 @@ def paint(
         lines.append(f"{files.layout.out}: {counted(total, 'nucleus', 'nuclei')}, as painted")
         if files.layout.geojson is not None:
             lines.append(f"{files.layout.geojson}: the same for QuPath")
+    if painted.tiles is not None:
+        cut = painted.tiles
+        total = sum(cut.nuclei.values())
+        nuclei_text = counted(total, "nucleus", "nuclei")
+        lines.append(
+            f"{cut.folder}: {counted(cut.tiles, 'tile')} with {nuclei_text}; {cut.left_out:,} left "
+            "out for too little tissue"
+        )
     output.done(facts, lines)

@@ -66,6 +66,16 @@ def recipe_text(recipe: dict[str, Any]) -> str:
     return json.dumps(recipe, sort_keys=True)
 
 
+def synthetic_patient(recipe: dict[str, Any]) -> str:
+    """A patient of its own for a synthetic slide: one for each layout, however it was painted.
+
+    Slides of one layout share the places of their nuclei, so they belong into one split.
+    """
+    layout = recipe.get("layout")
+    source = layout if isinstance(layout, dict) and layout else recipe
+    return f"synthetic-{digest(source)[:12]}"
+
+
 def _resolution(recipe: dict[str, Any]) -> tuple[float, float]:
     """Dots per inch, horizontal and vertical."""
     dots_per_inch = _UM_PER_INCH / float(recipe.get("mpp", 0.5))

@@ -20,6 +20,7 @@ from ..core.version import __version__
 from ..engine import EngineOptions
 from ..sampling.options import SamplingOptions
 from ..tissue.appearance import Appearance
+from .painted_tiles import PaintedTiles, TileCutting, TilesOfSlide, write_painted_tiles
 
 if TYPE_CHECKING:
     from ..model.bundle import Bundle
@@ -39,6 +40,7 @@ class PaintOptions:
         codec: of the tiles, see `slides.writing.CODECS`.
         quality: of JPEG.
         engine: where the work is done.
+        tiles: a tile set of the slide to write when it is painted; None: none.
     """
 
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
@@ -46,6 +48,7 @@ class PaintOptions:
     codec: str = "jpeg"
     quality: int = 90
     engine: EngineOptions = DEFAULT_ENGINE
+    tiles: TileCutting | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Painted:
         was_there: an earlier run had finished it.
         seconds: that this run took.
         recipe: plain values that paint it again.
+        tiles: the tile set that was cut from it; None: none.
     """
 
     path: Path
@@ -67,6 +71,7 @@ class Painted:
     was_there: bool
     seconds: float
     recipe: Mapping[str, Any]
+    tiles: PaintedTiles | None = None
 
     def __repr__(self) -> str:
         width, height = self.size
@@ -82,6 +87,7 @@ class Painted:
             "was_there": self.was_there,
             "seconds": round(self.seconds, 3),
             "recipe": dict(self.recipe),
+            "tiles": None if self.tiles is None else self.tiles.as_dict(),
         }
 
 
@@ -94,6 +100,7 @@ def paint(
     bundle: Path | str | None = None,
     on_painted: ProgressCallback = ignore_progress,
     on_written: ProgressCallback = ignore_progress,
+    on_cut: ProgressCallback = ignore_progress,
 ) -> Painted:
     """Paint a slide, or a region of it, as a tiled pyramid: OME-TIFF, or DICOM.
 
@@ -110,12 +117,14 @@ def paint(
         bundle: its folder; None: the compact one.
         on_painted: called with (done, all) pieces of work.
         on_written: called with (done, all) blocks of the file.
+        on_cut: called with (done, all) blocks of tiles.
 
     Raises:
         BadOption: an option cannot be used.
         NeedsExtra: DICOM is wanted, and pydicom is not installed.
         UnknownClasses, ScaleMismatch, UnknownLabel: the nuclei or the label do not fit the bundle.
-        NotWritable: `out` holds something else, cannot be written, or there is no room.
+        NotWritable: `out` or the folder of tiles holds something else, cannot be written, or there
+            is no room.
         ResumeMismatch: an earlier run began to paint something else there.
     """
     from ..core.store import digest
@@ -151,6 +160,7 @@ def paint(
         "region": [area.x, area.y, area.width, area.height],
         "encoding": _encoding_facts(encoding),
     }
+    tiles = _tiles_of(options, out, layout, recipe)
     engine = engine_for(options.engine, scene.bundle.device).open()
     parts = SlideParts(
         parts_folder(out),
@@ -178,7 +188,32 @@ def paint(
         painted.was_there,
         time.monotonic() - began,
         recipe,
+        None if tiles is None else write_painted_tiles(tiles, on_progress=on_cut),
     )
+
+
+def _tiles_of(
+    options: PaintOptions,
+    out: Path,
+    layout: SlideLayout,
+    recipe: Mapping[str, Any],
+) -> TilesOfSlide | None:
+    """The tiles that are wanted of the slide, after a check that they can be written.
+
+    Raises:
+        BadOption, NotWritable: they cannot.
+    """
+    if options.tiles is None:
+        return None
+    tiles = TilesOfSlide(
+        options.tiles,
+        out,
+        layout,
+        recipe,
+        options.sampling.label or "",
+    )
+    tiles.check()
+    return tiles
 
 
 def engine_for(wanted: EngineOptions, device: str) -> EngineOptions:

@@ -19,6 +19,7 @@ from ..core.units import check_mpp_option
 from ..slides.writing import WRITTEN_SUFFIXES, Encoding, check_slide_format
 from ..tissue.layouts.drawn_layout import DrawnLayout
 from .paint import Painted, PaintOptions, paint
+from .painted_tiles import TileCutting
 from .slide_layouts import LayoutFiles, draw_slide_layout, sample_layout
 
 DEFAULT_MPP = 0.5
@@ -134,6 +135,7 @@ def paint_files(
     on_drawn: ProgressCallback = ignore_progress,
     on_painted: ProgressCallback = ignore_progress,
     on_written: ProgressCallback = ignore_progress,
+    on_cut: ProgressCallback = ignore_progress,
 ) -> PaintedFiles:
     """Paint a slide from files; a layout that is drawn is written beside it, less of a region.
 
@@ -147,6 +149,7 @@ def paint_files(
         on_drawn: called with parts of the layout.
         on_painted: called with (done, all) pieces of work.
         on_written: called with (done, all) blocks of the file.
+        on_cut: called with (done, all) blocks of tiles.
 
     Raises:
         HistosynthError: see `paint` and `LayoutSource.open`.
@@ -163,6 +166,7 @@ def paint_files(
         bundle=bundle,
         on_painted=on_painted,
         on_written=on_written,
+        on_cut=on_cut,
     )
     files = None
     if isinstance(layout, DrawnLayout) and options.region is None:
@@ -173,6 +177,30 @@ def paint_files(
             on_progress=on_drawn,
         )
     return PaintedFiles(painted, files)
+
+
+def tile_cutting(
+    folder: Path | None,
+    size: int | None,
+    min_tissue: float | None,
+) -> TileCutting | None:
+    """How tiles are cut; values that are None are the defaults.
+
+    Raises:
+        BadOption: a value out of its range, or given without a folder.
+    """
+    given = {"--tile-size": size, "--tile-tissue": min_tissue}
+    stated = [name for name, value in given.items() if value is not None]
+    if folder is None:
+        if stated:
+            raise BadOption("--tiles", "missing", f"a folder where {stated[0]} is given")
+        return None
+    cutting = TileCutting(folder)
+    if size is not None:
+        cutting = replace(cutting, size=size)
+    if min_tissue is not None:
+        cutting = replace(cutting, min_tissue=min_tissue)
+    return cutting
 
 
 def layout_path(out: Path) -> Path:

@@ -128,7 +128,7 @@ def _read_recipe(path: Path, mpp: float | None) -> PrepareRecipe:
     return recipe if mpp is None else replace(recipe, mpp=mpp)
 
 
-def cut_tiles(
+def write_painted_tiles(
     slides: Sequence[str],
     out: Path,
     *,

@@ -12,7 +12,7 @@ or DICOM.
 from .description import SlideDescription
 from .encoding import CODECS, Encoding
 from .finishing import finish_slide, missing_blocks
-from .formats import WRITTEN_SUFFIXES, check_slide_format, read_slide_recipe
+from .formats import WRITTEN_SUFFIXES, check_slide_format, first_file, read_slide_recipe
 from .parts import PartPlace, SlideParts, has_block, write_block
 from .pyramid import Pyramid
 from .space import BytesNeeded, check_space, needed_bytes
@@ -29,6 +29,7 @@ __all__ = [
     "check_slide_format",
     "check_space",
     "finish_slide",
+    "first_file",
     "has_block",
     "missing_blocks",
     "needed_bytes",

@@ -28,7 +28,7 @@ from .dicom_header import (
 )
 
 DICOM_SUFFIX = ".dicom"
-_LEVEL_NAME = "level-{:02d}.dcm"
+_LEVEL_NAME = "{}-{:02d}.dcm"
 _ITEM = b"\xfe\xff\x00\xe0"
 _END = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _LENGTH = struct.Struct("<I")
@@ -44,9 +44,9 @@ def is_dicom_name(path: Path) -> bool:
     return path.name.lower().endswith(DICOM_SUFFIX)
 
 
-def level_path(folder: Path, level: int) -> Path:
-    """The file of a level."""
-    return folder / _LEVEL_NAME.format(level)
+def level_name(out: Path, level: int) -> str:
+    """The file of a level: named as the slide, so that files of many slides can be told apart."""
+    return _LEVEL_NAME.format(out.name[: -len(DICOM_SUFFIX)], level)
 
 
 def write_dicom_folder(
@@ -66,7 +66,7 @@ def write_dicom_folder(
     """
     with atomic_folder(out) as folder:
         for level, frames in zip(levels, tiles, strict=True):
-            _write_level(level_path(folder, level.level), level, frames)
+            _write_level(folder / level_name(out, level.level), level, frames)
 
 
 def _write_level(
@@ -159,14 +159,29 @@ def refuse_if_there(out: Path) -> None:
 def read_dicom_recipe(folder: Path) -> dict[str, Any] | None:
     """The recipe in a folder that histosynth wrote and that holds all levels whole, or None."""
     try:
-        first = _own_header(level_path(folder, 0))
+        path = first_level(folder)
+        slide = path.name.removesuffix(_LEVEL_NAME.format("", 0))
+        first = _own_header(path)
         for level in range(1, first.levels):
-            if _own_header(level_path(folder, level)).series != first.series:
+            path = folder / _LEVEL_NAME.format(slide, level)
+            if _own_header(path).series != first.series:
                 return None
         recipe = json.loads(first.recipe)
     except Exception:  # noqa: BLE001 - pydicom has errors of many classes for files of others
         return None
     return recipe if isinstance(recipe, dict) else None
+
+
+def first_level(folder: Path) -> Path:
+    """The file of level 0 in a folder of a slide.
+
+    Raises:
+        UnreadableImage: there is none, or more than one.
+    """
+    found = list(folder.glob("*" + _LEVEL_NAME.format("", 0)))
+    if len(found) != 1:
+        raise UnreadableImage(folder, f"it holds {len(found)} slides that histosynth wrote")
+    return found[0]
 
 
 class _OwnHeader(NamedTuple):

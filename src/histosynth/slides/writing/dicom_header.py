@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import ImageCms
 
 from ...core.errors import BadOption, NeedsExtra
-from ...core.marking import recipe_text
+from ...core.marking import recipe_text, synthetic_patient
 from ...core.version import __version__
 from ..dicom_objects import WHOLE_SLIDE
 from .description import SOFTWARE, SlideDescription
@@ -92,8 +92,8 @@ class DicomLevel:
 
     @property
     def name(self) -> str:
-        """Of the patient, specimen and container, of whom none exists: one a slide."""
-        return f"synthetic-{hashlib.sha256(self.key.encode()).hexdigest()[:12]}"
+        """Of the patient, specimen and container, of whom none exists."""
+        return synthetic_patient(dict(self.description.recipe))
 
 
 def check_dicom() -> None:

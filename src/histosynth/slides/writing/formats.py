@@ -8,7 +8,13 @@ from typing import Any
 
 from ...core.errors import BadOption
 from .description import SlideDescription, read_ome_recipe
-from .dicom_files import DICOM_SUFFIX, is_dicom_name, read_dicom_recipe, write_dicom_folder
+from .dicom_files import (
+    DICOM_SUFFIX,
+    first_level,
+    is_dicom_name,
+    read_dicom_recipe,
+    write_dicom_folder,
+)
 from .dicom_header import DicomLevel, check_dicom
 from .encoding import CODECS, Encoding
 from .ome_tiff import write_ome_tiff
@@ -96,6 +102,15 @@ def write_slide(
         for level, size in enumerate(sizes)
     ]
     write_dicom_folder(out, levels, tiles)
+
+
+def first_file(slide: Path) -> Path:
+    """What readers open of a slide: the OME-TIFF itself, or the DICOM file of level 0.
+
+    Raises:
+        UnreadableImage: a folder without it.
+    """
+    return first_level(slide) if slide.is_dir() else slide
 
 
 def read_slide_recipe(path: Path) -> dict[str, Any] | None:
