@@ -7,7 +7,7 @@ import pytest
 from slides_to_paint import PlainLayout, halved, random_slide, write_full_bundle
 
 import histosynth as hs
-from histosynth.core.errors import BadOption, NotWritable
+from histosynth.core.errors import BadOption, NotWritable, SplitLeak
 from histosynth.core.geometry import Box
 from histosynth.core.images import read_rgb
 from histosynth.core.synthetic import read_recipe
@@ -20,6 +20,19 @@ from histosynth.slides import open_slide
 
 SIZE = (416, 300)
 LOCAL = EngineOptions("local")
+DETECTOR = """task = "detector"
+seed = 1
+[loop]
+steps = 1
+batch = 1
+warmup = 0
+validate_every = 1
+[data]
+root = "tiles"
+mpp = 0.5
+crop = 64
+classes = ["epithelial", "lymphocyte", "stromal"]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -126,12 +139,27 @@ def test_slides_of_one_layout_are_of_one_patient_and_others_are_not(tmp_path, bu
     assert patients["slide"] == patients["jpeg"] != patients["two"]
 
 
+def test_a_detector_is_trained_on_them_and_splits_are_of_patients(tmp_path, bundle):
+    layout = PlainLayout(random_slide((200, 120)))
+    painted(tmp_path, bundle, layout, split="train")
+    other = PlainLayout(random_slide((200, 120), seed=1))
+    painted(tmp_path, bundle, other, name="two.ome.tiff", split="validation")
+    (tmp_path / "detector.toml").write_text(DETECTOR)
+    found = hs.train(tmp_path / "detector.toml", tmp_path / "run", device="cpu")
+    assert found["steps"] == 1, found
+    painted(tmp_path, bundle, layout, name="jpeg.ome.tiff", codec="jpeg", split="validation")
+    with pytest.raises(SplitLeak, match="synthetic-"):
+        TileSet(tmp_path / "tiles")
+
+
 def test_what_cannot_be_is_refused_before_anything_is_painted(tmp_path, bundle):
     layout = PlainLayout(random_slide((200, 120)))
     for cut in ({"size": 16}, {"size": 4000}, {"min_tissue": 1.5}, {"size": 128}):
         with pytest.raises(BadOption):
             painted(tmp_path, bundle, layout, **cut)
-    for given in ((None, 256, None), (None, None, 0.5)):
+    with pytest.raises(BadOption, match="--tile-split"):
+        painted(tmp_path, bundle, layout, split="mine")
+    for given in ((None, 256, None), (None, None, 0.5), (None, None, None, "train")):
         with pytest.raises(BadOption, match="--tiles"):
             tile_cutting(*given)
     (tmp_path / "tiles").mkdir()

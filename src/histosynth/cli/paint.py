@@ -130,6 +130,10 @@ def paint(
             "(default: 0.5).",
         ),
     ] = None,
+    tile_split: Annotated[
+        str | None,
+        typer.Option(help="Of all tiles: train, validation or test (default: none)."),
+    ] = None,
     bundle: BundlePath = None,
     engine: EngineName = "pool",
     workers: Workers = None,
@@ -172,7 +176,12 @@ def paint(
         codec,
         quality,
         EngineOptions(engine, workers, address),
-        tile_cutting(tiles, tile_size, tile_tissue),
+        tile_cutting(
+            tiles,
+            tile_size,
+            tile_tissue,
+            tile_split,
+        ),
     )
     output = Output(as_json, quiet)
     with output.bars(

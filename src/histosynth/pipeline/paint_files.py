@@ -183,13 +183,18 @@ def tile_cutting(
     folder: Path | None,
     size: int | None,
     min_tissue: float | None,
+    split: str | None = None,
 ) -> TileCutting | None:
     """How tiles are cut; values that are None are the defaults.
 
     Raises:
         BadOption: a value out of its range, or given without a folder.
     """
-    given = {"--tile-size": size, "--tile-tissue": min_tissue}
+    given = {
+        "--tile-size": size,
+        "--tile-tissue": min_tissue,
+        "--tile-split": split,
+    }
     stated = [name for name, value in given.items() if value is not None]
     if folder is None:
         if stated:
@@ -200,6 +205,8 @@ def tile_cutting(
         cutting = replace(cutting, size=size)
     if min_tissue is not None:
         cutting = replace(cutting, min_tissue=min_tissue)
+    if split is not None:
+        cutting = replace(cutting, split=split)
     return cutting
 
 

@@ -24,6 +24,7 @@ from ..core.tileset import Row, parquet_files, read_metadata, write_rows_into
 from ..slides import Slide, open_slide
 from ..slides.writing import WRITTEN_SUFFIXES, first_file
 
+SPLITS = ("train", "validation", "test")
 _MIN_TILE_PX = 32
 _MAX_TILE_PX = 2048
 _BLOCK_TILES = 8
@@ -41,6 +42,7 @@ class TileCutting:
         size: side of a tile, 32 to 2,048 px of the slide.
         min_tissue: least share of a tile that the layout holds tissue in, 0 to 1; others are left
             out, and so are tiles that would reach beyond the slide.
+        split: of all tiles, `train`, `validation` or `test`; "": none.
 
     Raises:
         BadOption: a value out of its range.
@@ -49,6 +51,7 @@ class TileCutting:
     folder: Path
     size: int = 256
     min_tissue: float = 0.5
+    split: str = ""
 
     def __post_init__(self) -> None:
         if not _MIN_TILE_PX <= self.size <= _MAX_TILE_PX:
@@ -56,6 +59,8 @@ class TileCutting:
             raise BadOption("--tile-size", self.size, allowed)
         if not 0 <= self.min_tissue <= 1:
             raise BadOption("--tile-tissue", self.min_tissue, "from 0 to 1")
+        if self.split and self.split not in SPLITS:
+            raise BadOption("--tile-split", self.split, f"one of {', '.join(SPLITS)}")
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,7 @@ class TilesOfSlide:
             "recipe": dict(self.recipe),
             "size": self.cutting.size,
             "min_tissue": self.cutting.min_tissue,
+            "split": self.cutting.split,
             "label": self.label,
         }
         return digest(facts)
@@ -347,6 +353,7 @@ def _row(
     return Row(
         ref,
         label=tiles.label,
+        split=tiles.cutting.split,
         image=png_bytes(np.ascontiguousarray(pixels), recipe),
         recipe=recipe_text(recipe),
     )
