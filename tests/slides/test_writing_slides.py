@@ -101,6 +101,23 @@ def test_scale_and_mark_are_stated_where_each_reader_looks(tmp_path):
     assert read_slide_recipe(out) == {**RECIPE, "extent": "slide", "mpp": 0.2527}
 
 
+@pytest.mark.parametrize(("chroma", "is_stated"), [("444", False), ("420", True)])
+def test_nothing_is_written_that_bio_formats_reads_otherwise(tmp_path, chroma, is_stated):
+    pixels = smooth(300, 200)
+    parts = parts_of(tmp_path / "parts", pixels, "jpeg", chroma=chroma)
+    out = tmp_path / "slide.ome.tiff"
+    finish_slide(out, parts, SlideDescription(0.5, RECIPE, "Gew\u00e4\u00df"))
+    with tifffile.TiffFile(out) as tiff:
+        description = tiff.pages.first.tags[270].value
+        assert [530 in page.tags for page in tiff.pages] == [is_stated] * 3
+    assert "&#" not in description  # 7.3.1 takes these out of OME-XML, and sees one level then
+    assert "\u00b5m" in description and "Gew\u00e4\u00df" in description
+    theirs, series, own = three_readers(out)
+    for one, other, third in zip(theirs, series, own, strict=True):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(one, third)
+
+
 def test_a_slide_of_others_has_no_recipe(tmp_path):
     path = tmp_path / "other.tiff"
     tifffile.imwrite(path, smooth(64, 64), description='{"seed": 1}', metadata=None)
@@ -128,7 +145,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(tmp_path, stop_after):
 
 def test_nothing_appears_where_the_chain_of_levels_was_not_written(tmp_path, monkeypatch):
     parts = parts_of(tmp_path / "parts", noisy(300, 200))
-    monkeypatch.setattr(ome_tiff, "_chain_levels", lambda path: 1 / 0)
+    monkeypatch.setattr(ome_tiff, "_chain_levels", lambda path, encoding: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         finish_slide(tmp_path / "slide.ome.tiff", parts, DESCRIPTION)
     assert [each.name for each in tmp_path.iterdir()] == ["parts"]

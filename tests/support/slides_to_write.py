@@ -21,9 +21,9 @@ def noisy(width, height):
     return np.random.default_rng(width).integers(0, 256, shape, np.uint8)
 
 
-def parts_of(folder, pixels, codec="zstd", tile_px=128, only=None):
+def parts_of(folder, pixels, codec="zstd", tile_px=128, only=None, chroma="444"):
     size = Size(pixels.shape[1], pixels.shape[0])
-    parts = SlideParts(folder, Pyramid(size, tile_px), Encoding(codec), "key")
+    parts = SlideParts(folder, Pyramid(size, tile_px), Encoding(codec, chroma=chroma), "key")
     for column, row in parts.pyramid.block_places():
         if only is None or (column, row) in only:
             rows, columns = parts.pyramid.block_box(column, row).slices

@@ -58,6 +58,11 @@ class Encoding:
         return CODECS[self.codec].dicom
 
     @property
+    def has_whole_chroma(self) -> bool:
+        """Whether it is JPEG with colour at full resolution."""
+        return self.codec == "jpeg" and self.chroma == "444"
+
+    @property
     def is_for_tiff(self) -> bool:
         """Whether readers of OME-TIFF open it."""
         return bool(CODECS[self.codec].tiff_options)

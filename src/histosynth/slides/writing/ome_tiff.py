@@ -26,6 +26,10 @@ _UM_PER_CENTIMETRE = 10_000
 _BYTE = 1
 _COUNT = struct.Struct("<Q")
 _ENTRY_BYTES = 20
+_TAG = struct.Struct("<H")
+_SUBSAMPLING_TAG = 530
+"""YCbCrSubSampling. Where it states 1 x 1, Bio-Formats 7.3.1 (QuPath) changes the colours of JPEG
+once more; without it all readers take what the JPEG streams state."""
 _REDUCED = 1
 TiffTiles = Sequence[Iterable[bytes]]
 
@@ -61,7 +65,7 @@ def write_ome_tiff(
                     iter(encoded),
                     **_level_options(pyramid, encoding, description, level),
                 )
-        _chain_levels(temporary)
+        _chain_levels(temporary, encoding)
         _check_written(temporary, pyramid)
 
 
@@ -96,17 +100,23 @@ def _level_options(
     }
 
 
-def _chain_levels(path: Path) -> None:
+def _chain_levels(path: Path, encoding: Encoding) -> None:
     """Make each lower level the page after the one above it."""
     with tifffile.TiffFile(path) as tiff:
         first = tiff.pages.first
         pages = [first.offset, *(first.subifds or ())]
+    dropped = _SUBSAMPLING_TAG if encoding.has_whole_chroma else None
     with path.open("r+b") as file:
         for offset, next_offset in _pairs(pages):
             file.seek(offset)
-            (entries,) = _COUNT.unpack(file.read(_COUNT.size))
-            file.seek(offset + _COUNT.size + _ENTRY_BYTES * entries)
+            (count,) = _COUNT.unpack(file.read(_COUNT.size))
+            entries = [file.read(_ENTRY_BYTES) for _ in range(count)]
+            kept = [entry for entry in entries if _TAG.unpack_from(entry) != (dropped,)]
+            file.seek(offset)
+            file.write(_COUNT.pack(len(kept)))
+            file.write(b"".join(kept))
             file.write(_COUNT.pack(next_offset))
+            file.write(b"\0" * (_ENTRY_BYTES * (count - len(kept))))
 
 
 def _pairs(pages: Sequence[int]) -> Iterator[tuple[int, int]]:
