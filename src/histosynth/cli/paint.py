@@ -204,8 +204,11 @@ def paint(
     painted = files.painted
     facts = painted.as_dict() | {"layout": None, "nuclei": None}
     width, height = painted.size
-    state = "was there already" if painted.was_there else f"painted in {painted.seconds:,.0f} s"
     area = width * height / _PX_PER_MPX
+    state = "was there already"
+    if not painted.was_there:
+        speed = area / painted.seconds
+        state = f"painted in {painted.seconds:,.0f} s, {speed:.2g} Mpx/s"
     lines = [
         f"{painted.path}: {width:,} x {height:,} px ({area:,.1f} Mpx) at {painted.mpp:g} um/px, "
         f"{state}"
