@@ -13,7 +13,9 @@ pyvips = pytest.importorskip("pyvips", reason="needs pyvips with pyvips-binary")
 @pytest.mark.parametrize(("codec", "picture"), [("jpeg", smooth), ("deflate", noisy)])
 def test_libvips_sees_every_level_at_its_scale(tmp_path, codec, picture):
     out = tmp_path / "slide.ome.tiff"
-    finish_slide(out, parts_of(tmp_path / "parts", picture(700, 501), codec), SlideDescription(0.25))
+    finish_slide(
+        out, parts_of(tmp_path / "parts", picture(700, 501), codec), SlideDescription(0.25)
+    )
     with tifffile.TiffFile(out) as tiff:
         wanted = [level.asarray() for level in tiff.series[0].levels]
     assert len(wanted) == 4

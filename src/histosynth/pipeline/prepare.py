@@ -128,7 +128,7 @@ def _read_recipe(path: Path, mpp: float | None) -> PrepareRecipe:
     return recipe if mpp is None else replace(recipe, mpp=mpp)
 
 
-def write_painted_tiles(
+def cut_tiles(
     slides: Sequence[str],
     out: Path,
     *,
