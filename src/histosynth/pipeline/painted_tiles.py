@@ -54,6 +54,7 @@ class TileCutting:
     split: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))
         if not _MIN_TILE_PX <= self.size <= _MAX_TILE_PX:
             allowed = f"from {_MIN_TILE_PX} to {_MAX_TILE_PX:,} px"
             raise BadOption("--tile-size", self.size, allowed)
