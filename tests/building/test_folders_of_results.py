@@ -71,7 +71,7 @@ WRITES_OF_ITS_OWN = {
 """Modules that write, create or remove by themselves, and why they may."""
 READS_OF_ITS_OWN = {
     "annotation/layout_geojson.py:write_layout_geojson": "writes",
-    "painting/part_files.py:write_array": "writes",
+    "painting/part_files.py:write_checked": "writes",
     "pipeline/paint.py:paint": "an engine",
     "pipeline/paint_files.py:paint_files": "a layout, by the readers of annotation",
     "slides/writing/dicom_files.py:_write_level": "writes",

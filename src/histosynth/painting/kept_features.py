@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
 from ..model.structure import StructureFeatures
+from ..tensors.files import tensor_bytes, tensors_of_bytes
 from .part_files import read_checked, write_checked
 
 MOST_BYTES_A_CELL = 512
@@ -36,7 +35,7 @@ def keep_features(path: Path, features: Sequence[StructureFeatures]) -> None:
             tensors[f"{number}.{name}"] = tensor.cpu().contiguous()
     write_checked(
         path,
-        save(tensors),
+        tensor_bytes(tensors),
     )
 
 
@@ -46,11 +45,8 @@ def kept_features(path: Path) -> list[StructureFeatures] | None:
         path,
         _MOST_BYTES,
     )
-    if data is None:
-        return None
-    try:
-        tensors = load(data)
-    except SafetensorError:
+    tensors = None if data is None else tensors_of_bytes(data)
+    if tensors is None:
         return None
     found: list[StructureFeatures] = []
     while f"{len(found)}.{_FINE}" in tensors:

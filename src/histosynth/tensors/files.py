@@ -58,6 +58,24 @@ def write_tensors(
     return path
 
 
+def tensor_bytes(tensors: Mapping[str, Any]) -> bytes:
+    """Contiguous tensors of torch on the CPU as the bytes of a safetensors file."""
+    from safetensors.torch import save
+
+    return bytes(save(dict(tensors)))
+
+
+def tensors_of_bytes(data: bytes) -> dict[str, Any] | None:
+    """Tensors of torch from such bytes; None: they are none."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        return dict(load(data))
+    except SafetensorError:
+        return None
+
+
 @contextmanager
 def _disk_errors() -> Iterator[None]:
     """Turn errors of the disk, which the library hides in its own, into those of the system."""
