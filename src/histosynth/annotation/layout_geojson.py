@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.geometry import Box, Size
 from ..core.nuclei import ANY, ANY_CLASS, Nuclei
+from ..core.slide_layout import FramedLayout
 from ..core.store import atomic_write, digest
 from ..core.tile import Mask
 from ..core.visible import json_line
@@ -23,7 +24,7 @@ _CORNER_SHIFT = HUNDREDTHS // 2
 """QuPath puts (0, 0) at the corner of the first pixel, layouts at its centre."""
 
 
-class HeldLayout:
+class HeldLayout(FramedLayout):
     """Nuclei of a slide in memory, of which a window is cut at a time: `SlideLayout`.
 
     Args:
@@ -43,26 +44,13 @@ class HeldLayout:
         mpp: float,
         empty: SlideEmptyRegions | None = None,
     ) -> None:
+        super().__init__(
+            classes,
+            size,
+            mpp,
+        )
         self._rows = rows.sorted()
-        self._classes = tuple(classes)
-        self._size = Size(*size)
-        self._mpp = mpp
         self._empty = empty
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return self._classes
-
-    @property
-    def mpp(self) -> float:
-        """Micrometres per pixel."""
-        return self._mpp
-
-    @property
-    def size(self) -> Size:
-        """Of the slide, px."""
-        return self._size
 
     @property
     def digest(self) -> str:
