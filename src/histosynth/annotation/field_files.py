@@ -18,7 +18,7 @@ import tifffile
 from ..core.arrays import Float64Array
 from ..core.errors import BadField, first_line
 from ..core.nuclei import MAX_PER_MM2
-from ..core.plain_files import open_plain
+from ..core.plain_files import refuse_special_file
 from ..core.store import atomic_write
 from ..slides.ome_xml import OmePicture, is_ome_xml, parse_ome
 from .slide_nuclei import MAX_CLASSES
@@ -119,7 +119,8 @@ def read_field(
             values that are no densities.
     """
     try:
-        with open_plain(path) as file, tifffile.TiffFile(file) as tiff:
+        refuse_special_file(path)
+        with tifffile.TiffFile(path) as tiff:
             maps, description = _pages(tiff)
         picture = _picture(description)
         names = _names(
@@ -170,7 +171,9 @@ def _pages(tiff: tifffile.TiffFile) -> tuple[Float64Array, str]:
     for number, page in enumerate(tiff.pages):
         if page.shape != first.shape or page.dtype != first.dtype:
             raise ValueError(f"page {number + 1} is {page.shape} of {page.dtype}, page 1 other")
-    if len(first.shape) != 2 or first.dtype is None or first.dtype.kind not in "fui":  # type of numpy
+    if (
+        len(first.shape) != 2 or first.dtype is None or first.dtype.kind not in "fui"
+    ):  # type of numpy
         raise ValueError(f"its pages are {first.shape} of {first.dtype}, not numbers in two axes")
     if max(first.shape) > _MAX_SIDE or first.nbytes * count > _MAX_BYTES:
         rows, columns = first.shape

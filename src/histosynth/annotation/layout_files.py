@@ -109,17 +109,26 @@ class FileLayout(FramedLayout):
 
     def window(self, box: Box) -> Nuclei:
         """The nuclei inside a box, in its frame; see `SlideLayout`."""
+        return self.rows_inside(box).nuclei(
+            box,
+            classes=self._classes,
+            mpp=self._mpp,
+        )
+
+    def rows_inside(self, box: Box) -> SlideRows:
+        """The nuclei inside a box, in the slide's frame."""
         left, top, right, bottom = self._extents.T
         touched = (left < box.right) & (right >= box.x - 1)
         touched &= (top < box.bottom) & (bottom >= box.y - 1)
         parts = []
         for number in np.flatnonzero(touched).tolist():
             parts.append(self.group(number).inside(box))
-        return joined_rows(parts).nuclei(
-            box,
-            classes=self._classes,
-            mpp=self._mpp,
-        )
+        return joined_rows(parts)
+
+    @property
+    def empty_regions(self) -> SlideEmptyRegions | None:
+        """Regions without tissue; None: none are known."""
+        return self._empty
 
     def empty(self, box: Box) -> Mask | None:
         """(H, W) bool, pixels of a box that show no tissue; None: no such regions are known."""

@@ -75,14 +75,22 @@ class HeldLayout(FramedLayout):
 
     def window(self, box: Box) -> Nuclei:
         """The nuclei inside a box, in its frame; see `SlideLayout`."""
-        edges = np.array([box.y, box.bottom]) * HUNDREDTHS - HUNDREDTHS // 2
-        first, last = np.searchsorted(self._rows.y, edges)
-        band = self._rows.take(np.arange(first, last))
-        return band.nuclei(
+        return self.rows_inside(box).nuclei(
             box,
             classes=self._classes,
             mpp=self._mpp,
         )
+
+    def rows_inside(self, box: Box) -> SlideRows:
+        """The nuclei inside a box, in the slide's frame."""
+        edges = np.array([box.y, box.bottom]) * HUNDREDTHS - HUNDREDTHS // 2
+        first, last = np.searchsorted(self._rows.y, edges)
+        return self._rows.take(np.arange(first, last)).inside(box)
+
+    @property
+    def empty_regions(self) -> SlideEmptyRegions | None:
+        """Regions without tissue; None: none are known."""
+        return self._empty
 
     def empty(self, box: Box) -> Mask | None:
         """(H, W) bool, pixels of a box that show no tissue; None: no such regions are known."""

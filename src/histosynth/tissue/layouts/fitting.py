@@ -3,10 +3,10 @@
 Forces, densities and covariances of fields are corrected until tiles that the model draws show what
 the tiles show, both measured in one way: distances of pairs up to 24 um by forces (iterative
 Boltzmann inversion, Reith et al. 2003), those of 24 to 84 um by the covariances of the fields, and
-kernel estimates of densities by quantiles and covariances. Tiles are drawn as slides are, other ones
-in each round, and the last rounds are averaged (Polyak and Juditsky 1992). What a kernel estimate
-adds to the densities that were drawn is known in each round, so that the chance of which fields were
-drawn does not count.
+kernel estimates of densities by quantiles and covariances. Tiles are drawn as slides are, other
+ones in each round, and the last rounds are averaged (Polyak and Juditsky 1992). What a kernel
+estimate adds to the densities that were drawn is known in each round, so that it does not count
+which fields were drawn.
 """
 
 from __future__ import annotations
