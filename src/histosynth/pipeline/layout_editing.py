@@ -56,7 +56,10 @@ class LayoutEdit:
     def check(self, classes: Sequence[str]) -> None:
         """Raises UnknownClasses, BadOption: the class or factor cannot be."""
         if self.name not in classes:
-            raise UnknownClasses([self.name], classes)
+            raise UnknownClasses(
+                [self.name],
+                classes,
+            )
         least, most = (0.0, 1.0) if self.action == "thin" else (1.0, MAX_FACTOR)
         if not least <= self.factor <= most:
             raise BadOption(
@@ -100,7 +103,11 @@ def edits_of(texts: Mapping[Action, Sequence[str]]) -> list[LayoutEdit]:
             except ValueError:
                 factor = float("nan")
             if not name or not np.isfinite(factor):
-                raise BadOption(f"--{action}", word, "CLASS=NUMBER, e.g. lymphocyte=3")
+                raise BadOption(
+                    f"--{action}",
+                    word,
+                    "CLASS=NUMBER, e.g. lymphocyte=3",
+                )
             found.append(
                 LayoutEdit(
                     action,
@@ -123,9 +130,16 @@ def region_of_option(text: str | None, option: str = "--region") -> SlideEmptyRe
     if path.exists():
         found = find_regions(path).regions
         if not found:
-            raise BadOption(option, text, "a file that holds a polygon")
+            raise BadOption(
+                option,
+                text,
+                "a file that holds a polygon",
+            )
         return SlideEmptyRegions(found)
-    box = parse_box(option, text)
+    box = parse_box(
+        option,
+        text,
+    )
     corners = (
         (box.x, box.y),
         (box.right, box.y),
@@ -133,7 +147,14 @@ def region_of_option(text: str | None, option: str = "--region") -> SlideEmptyRe
         (box.x, box.bottom),
         (box.x, box.y),
     )
-    return SlideEmptyRegions([Region("region", tuple((float(x), float(y)) for x, y in corners))])
+    return SlideEmptyRegions(
+        [
+            Region(
+                "region",
+                tuple((float(x), float(y)) for x, y in corners),
+            )
+        ]
+    )
 
 
 def edit_layout(
@@ -167,9 +188,17 @@ def edit_layout(
         NotWritable: files cannot be written, or regions of another layout are in the way.
     """
     if out.suffix != LAYOUT_SUFFIX:
-        raise BadOption("--out", out.name, f"a name that ends in {LAYOUT_SUFFIX}")
+        raise BadOption(
+            "--out",
+            out.name,
+            f"a name that ends in {LAYOUT_SUFFIX}",
+        )
     if not edits:
-        raise BadOption("the edit", "missing", "--raise, --infiltrate, --thin or --clear")
+        raise BadOption(
+            "the edit",
+            "missing",
+            "--raise, --infiltrate, --thin or --clear",
+        )
     model = model or read_layouts()
     editor = _Editor(
         layout,
@@ -181,11 +210,17 @@ def edit_layout(
     )
     empty_path = empty_path_of(out)
     empty = layout.empty_regions
-    with share_folder(out.parent, [out.name, empty_path.name]):
+    with share_folder(
+        out.parent,
+        [out.name, empty_path.name],
+    ):
         own = OwnFiles(out.parent)
         own.refuse_foreign([out.name, empty_path.name])
         if empty is None and empty_path.exists():
-            raise NotWritable(empty_path, "it holds regions of another layout, and this has none")
+            raise NotWritable(
+                empty_path,
+                "it holds regions of another layout, and this has none",
+            )
         total = write_layout(
             out,
             editor.parts(on_progress),
@@ -207,7 +242,10 @@ def edit_layout(
         editor.added,
         editor.removed,
         total,
-        density_warnings(editor.tally, layout.classes),
+        density_warnings(
+            editor.tally,
+            layout.classes,
+        ),
     )
 
 
@@ -228,11 +266,18 @@ class _Editor:
         self._adds = [edit for edit in edits if edit.action != "thin"]
         self._thins = [edit for edit in edits if edit.action == "thin"]
         if self._adds and set(layout.classes) != set(model.classes):
-            raise UnknownClasses(list(layout.classes), model.classes)
+            raise UnknownClasses(
+                list(layout.classes),
+                model.classes,
+            )
         if border_um is not None:
             least, most = BORDER_RANGE_UM
             if not least <= border_um <= most:
-                raise BadOption("--border", f"{border_um:g}", f"{least:g} to {most:g} um")
+                raise BadOption(
+                    "--border",
+                    f"{border_um:g}",
+                    f"{least:g} to {most:g} um",
+                )
             if lining_class(layout.classes) is None:
                 named = ", ".join(layout.classes)
                 raise BadOption(
@@ -244,8 +289,14 @@ class _Editor:
         self._border_um = border_um
         self._seed = seed
         self._means = self._mean_per_mm2() if self._adds else np.zeros(len(layout.classes))
-        self.added = dict.fromkeys(layout.classes, 0)
-        self.removed = dict.fromkeys(layout.classes, 0)
+        self.added = dict.fromkeys(
+            layout.classes,
+            0,
+        )
+        self.removed = dict.fromkeys(
+            layout.classes,
+            0,
+        )
         self.tally = DensityTally(
             layout.classes,
             layout.size,
@@ -258,29 +309,56 @@ class _Editor:
             int(np.ceil(side * self._layout.mpp / CELL_UM)) for side in self._layout.size
         )
         places = []
-        for row in range(0, height, _PART_CELLS):
-            for column in range(0, width, _PART_CELLS):
+        for row in range(
+            0,
+            height,
+            _PART_CELLS,
+        ):
+            for column in range(
+                0,
+                width,
+                _PART_CELLS,
+            ):
                 places.append((column, row))
         for done, first in enumerate(places):
-            on_progress(done, len(places))
+            on_progress(
+                done,
+                len(places),
+            )
             part = self._part(first)
             self.tally.add_rows(part)
             yield part
-        on_progress(len(places), len(places))
+        on_progress(
+            len(places),
+            len(places),
+        )
 
     def _part(self, first: tuple[int, int]) -> SlideRows:
-        box = self._box(first, (_PART_CELLS, _PART_CELLS))
+        box = self._box(
+            first,
+            (_PART_CELLS, _PART_CELLS),
+        )
         before = self._rows(box)
         if self._region is not None and not self._region.touches(box):
             return before
-        kept = self._thinned(before, box)
+        kept = self._thinned(
+            before,
+            box,
+        )
         if not self._adds:
             return kept
-        new = self._added(first, box)
+        new = self._added(
+            first,
+            box,
+        )
         if not len(new):
             return kept
         if before.shapes is not None:
-            shapes = np.full((len(new), 3), np.nan, np.float32)
+            shapes = np.full(
+                (len(new), 3),
+                np.nan,
+                np.float32,
+            )
             new = SlideRows(
                 new.x,
                 new.y,
@@ -290,7 +368,10 @@ class _Editor:
         return joined_rows([kept, new])
 
     def _thinned(self, rows: SlideRows, box: Box) -> SlideRows:
-        keep = np.ones(len(rows), np.bool_)
+        keep = np.ones(
+            len(rows),
+            np.bool_,
+        )
         for edit in self._thins:
             class_id = self._layout.classes.index(edit.name)
             words = hashed_places(
@@ -301,21 +382,39 @@ class _Editor:
             )[0]
             drawn = (words >> np.uint64(11)).astype(np.float64) / 2.0**53
             keep &= ~(
-                (rows.class_ids == class_id) & (drawn >= edit.factor) & self._inside(rows, box)
+                (rows.class_ids == class_id)
+                & (drawn >= edit.factor)
+                & self._inside(
+                    rows,
+                    box,
+                )
             )
         if self._border_um is not None and not keep.all():
-            keep |= ~self._is_near(rows, box)
-        self._count(self.removed, rows.take(~keep))
+            keep |= ~self._is_near(
+                rows,
+                box,
+            )
+        self._count(
+            self.removed,
+            rows.take(~keep),
+        )
         return rows.take(keep)
 
     def _added(self, first: tuple[int, int], box: Box) -> SlideRows:
         around = cells_around(self._model)
         corner = (first[0] - around, first[1] - around)
         side = _PART_CELLS + 2 * around
-        outer = self._box(corner, (side, side))
+        outer = self._box(
+            corner,
+            (side, side),
+        )
         present = self._rows(outer)
         kept = present
-        per_mm2 = self._densities(kept, corner, side)
+        per_mm2 = self._densities(
+            kept,
+            corner,
+            side,
+        )
         if not per_mm2.any():
             return SlideRows.none()
         new = added_rows(
@@ -326,8 +425,16 @@ class _Editor:
             mpp=self._layout.mpp,
             seed=self._seed,
         ).inside(box)
-        new = new.take(self._inside(new, box))
-        self._count(self.added, new)
+        new = new.take(
+            self._inside(
+                new,
+                box,
+            )
+        )
+        self._count(
+            self.added,
+            new,
+        )
         return new
 
     def _densities(
@@ -350,7 +457,10 @@ class _Editor:
             class_id = classes.index(edit.name)
             base = local[class_id] if edit.action == "raise" else self._means[class_id]
             out[class_id] += (edit.factor - 1) * base
-        out *= self._cells_inside(corner, side)
+        out *= self._cells_inside(
+            corner,
+            side,
+        )
         if self._border_um is not None:
             lining = local[lining_class(classes) or 0]
             out *= near_border(
@@ -386,9 +496,18 @@ class _Editor:
 
     def _inside(self, rows: SlideRows, box: Box) -> BoolArray:
         """(N,) whether nuclei lie in the region, to a pixel, and not in places without tissue."""
-        column = (np.rint(rows.x / HUNDREDTHS).astype(np.intp) - box.x).clip(0, box.width - 1)
-        row = (np.rint(rows.y / HUNDREDTHS).astype(np.intp) - box.y).clip(0, box.height - 1)
-        inside = np.ones(len(rows), np.bool_)
+        column = (np.rint(rows.x / HUNDREDTHS).astype(np.intp) - box.x).clip(
+            0,
+            box.width - 1,
+        )
+        row = (np.rint(rows.y / HUNDREDTHS).astype(np.intp) - box.y).clip(
+            0,
+            box.height - 1,
+        )
+        inside = np.ones(
+            len(rows),
+            np.bool_,
+        )
         if self._region is not None and len(rows):
             inside &= self._region.inside(box)[row, column]
         empty = self._layout.empty_regions
@@ -403,7 +522,12 @@ class _Editor:
         corner = (int(box.x // px) - margin, int(box.y // px) - margin)
         side = _PART_CELLS + 2 * margin
         local = local_per_mm2(
-            self._rows(self._box(corner, (side, side))),
+            self._rows(
+                self._box(
+                    corner,
+                    (side, side),
+                )
+            ),
             len(self._layout.classes),
             corner,
             (side, side),
@@ -416,7 +540,18 @@ class _Editor:
         )
         column = ((rows.x / HUNDREDTHS + 0.5) / px).astype(np.intp) - corner[0]
         row = ((rows.y / HUNDREDTHS + 0.5) / px).astype(np.intp) - corner[1]
-        return np.asarray(near[row.clip(0, side - 1), column.clip(0, side - 1)])
+        return np.asarray(
+            near[
+                row.clip(
+                    0,
+                    side - 1,
+                ),
+                column.clip(
+                    0,
+                    side - 1,
+                ),
+            ]
+        )
 
     def _rows(self, box: Box) -> SlideRows:
         return self._layout.rows_inside(box)
@@ -441,17 +576,32 @@ class _Editor:
         squares = set()
         side = 100.0 / self._layout.mpp
         for rows in parts_of(self._layout):
-            ids = np.minimum(rows.class_ids, classes)
-            counts += np.bincount(ids, minlength=classes + 1)
+            ids = np.minimum(
+                rows.class_ids,
+                classes,
+            )
+            counts += np.bincount(
+                ids,
+                minlength=classes + 1,
+            )
             column = (rows.x / HUNDREDTHS // side).astype(np.int64)
             row = (rows.y / HUNDREDTHS // side).astype(np.int64)
             squares.update(np.unique(row << 32 | column & 0xFFFFFFFF).tolist())
-        area_mm2 = max(len(squares), 1) * 0.01
+        area_mm2 = (
+            max(
+                len(squares),
+                1,
+            )
+            * 0.01
+        )
         return np.asarray(counts[:-1] / area_mm2)
 
     def _count(self, counts: dict[str, int], rows: SlideRows) -> None:
         known = rows.class_ids[rows.class_ids < len(self._layout.classes)]
-        numbers = np.bincount(known, minlength=len(self._layout.classes))
+        numbers = np.bincount(
+            known,
+            minlength=len(self._layout.classes),
+        )
         for name, number in zip(
             self._layout.classes,
             numbers.tolist(),

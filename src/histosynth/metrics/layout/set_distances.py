@@ -32,7 +32,10 @@ _LEAST_G = 0.02
 _UM2_PER_MM2 = 1e6
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(
+    frozen=True,
+    eq=False,
+)
 class PatternSums:
     """What distances need of a unit, or of several together.
 
@@ -55,7 +58,10 @@ class PatternSums:
     @property
     def g(self) -> Float64Array:
         """(P, R) pair correlations up to `LAST_RADIUS_UM`; nan: no nuclei of a class."""
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(
+            invalid="ignore",
+            divide="ignore",
+        ):
             return np.asarray(self.pairs / self.products[:, None])
 
 
@@ -66,7 +72,14 @@ def radii_um() -> Float64Array:
 
 def class_pairs(classes: int) -> list[tuple[int, int]]:
     """Unordered pairs, in the order of `PatternSums.pairs`."""
-    return [(one, other) for one in range(classes) for other in range(one, classes)]
+    return [
+        (one, other)
+        for one in range(classes)
+        for other in range(
+            one,
+            classes,
+        )
+    ]
 
 
 def pattern_sums(tiles: Sequence[Nuclei]) -> PatternSums:
@@ -76,13 +89,28 @@ def pattern_sums(tiles: Sequence[Nuclei]) -> PatternSums:
 
 def joined_sums(units: Sequence[PatternSums]) -> PatternSums:
     """Sums of several units."""
-    nearest = zip(*(unit.nearest for unit in units), strict=True)
-    counts = zip(*(unit.counts for unit in units), strict=True)
+    nearest = zip(
+        *(unit.nearest for unit in units),
+        strict=True,
+    )
+    counts = zip(
+        *(unit.counts for unit in units),
+        strict=True,
+    )
     return PatternSums(
-        np.sum([unit.pairs for unit in units], axis=0),
-        np.sum([unit.products for unit in units], axis=0),
+        np.sum(
+            [unit.pairs for unit in units],
+            axis=0,
+        ),
+        np.sum(
+            [unit.products for unit in units],
+            axis=0,
+        ),
         sum(unit.area for unit in units),
-        np.sum([unit.numbers for unit in units], axis=0),
+        np.sum(
+            [unit.numbers for unit in units],
+            axis=0,
+        ),
         [np.concatenate(each) for each in nearest],
         [np.concatenate(each) for each in counts],
     )
@@ -90,13 +118,42 @@ def joined_sums(units: Sequence[PatternSums]) -> PatternSums:
 
 def pattern_distances(first: PatternSums, second: PatternSums) -> dict[str, float]:
     """Each of `DISTANCES` between two sets; nan where no class has enough nuclei."""
-    logs = np.log(np.maximum(first.g, _LEAST_G) / np.maximum(second.g, _LEAST_G))
-    shares = [each.numbers / max(each.numbers.sum(), 1.0) for each in (first, second)]
-    densities = [max(each.numbers.sum(), 1.0) / each.area for each in (first, second)]
+    logs = np.log(
+        np.maximum(
+            first.g,
+            _LEAST_G,
+        )
+        / np.maximum(
+            second.g,
+            _LEAST_G,
+        )
+    )
+    shares = [
+        each.numbers
+        / max(
+            each.numbers.sum(),
+            1.0,
+        )
+        for each in (first, second)
+    ]
+    densities = [
+        max(
+            each.numbers.sum(),
+            1.0,
+        )
+        / each.area
+        for each in (first, second)
+    ]
     return {
         "pairs": _mean(np.abs(logs[np.isfinite(logs)])),
-        "nearest_um": _mean_wasserstein(first.nearest, second.nearest),
-        "counts": _mean_wasserstein(first.counts, second.counts),
+        "nearest_um": _mean_wasserstein(
+            first.nearest,
+            second.nearest,
+        ),
+        "counts": _mean_wasserstein(
+            first.counts,
+            second.counts,
+        ),
         "shares": float(np.abs(shares[0] - shares[1]).sum() / 2),
         "density": float(abs(np.log(densities[0] / densities[1]))),
     }
@@ -117,7 +174,12 @@ def _mean_wasserstein(
         strict=True,
     ):
         if len(one) and len(other):
-            found.append(wasserstein_distance(one, other))
+            found.append(
+                wasserstein_distance(
+                    one,
+                    other,
+                )
+            )
     return _mean(np.array(found))
 
 
@@ -128,7 +190,10 @@ def _sums_of(tile: Nuclei) -> PatternSums:
     ids = tile.class_ids[known].astype(np.intp)
     window = (tile.size.width * tile.mpp, tile.size.height * tile.mpp)
     area = window[0] * window[1]
-    numbers = np.bincount(ids, minlength=classes).astype(np.float64)
+    numbers = np.bincount(
+        ids,
+        minlength=classes,
+    ).astype(np.float64)
     near = RADII_UM <= LAST_RADIUS_UM
     sums = pair_sums(
         xy,
@@ -142,7 +207,11 @@ def _sums_of(tile: Nuclei) -> PatternSums:
         np.array(products),
         area,
         numbers,
-        _nearest(xy, ids, classes),
+        _nearest(
+            xy,
+            ids,
+            classes,
+        ),
         _block_counts(
             xy,
             ids,
@@ -165,8 +234,20 @@ def _nearest(
             if not len(own) or len(others) < least:
                 found.append(np.zeros(0))
                 continue
-            gaps = cKDTree(others).query(own, k=[least])[0].ravel()
-            found.append(np.minimum(gaps, FAR_UM))
+            gaps = (
+                cKDTree(others)
+                .query(
+                    own,
+                    k=[least],
+                )[0]
+                .ravel()
+            )
+            found.append(
+                np.minimum(
+                    gaps,
+                    FAR_UM,
+                )
+            )
     return found
 
 
@@ -176,8 +257,23 @@ def _block_counts(
     classes: int,
     window: tuple[float, float],
 ) -> list[Float64Array]:
-    edges = [np.arange(0, side + 1e-6, BLOCK_UM) for side in window]
-    if min(map(len, edges)) < 2:
+    edges = [
+        np.arange(
+            0,
+            side + 1e-6,
+            BLOCK_UM,
+        )
+        for side in window
+    ]
+    if (
+        min(
+            map(
+                len,
+                edges,
+            )
+        )
+        < 2
+    ):
         return [np.zeros(0) for _ in range(classes)]
     found = []
     for class_id in range(classes):

@@ -27,7 +27,10 @@ _UM2_PER_MM2 = 1e6
 
 def cells_around(model: LayoutModel) -> int:
     """Cells around a window on which the nuclei that are added to it depend."""
-    ring = ring_um(model.reach_um, MoveSchedule())
+    ring = ring_um(
+        model.reach_um,
+        MoveSchedule(),
+    )
     return int(np.ceil(ring / CELL_UM)) + _KERNEL_CELLS
 
 
@@ -47,7 +50,11 @@ def local_per_mm2(
     is_in = (column >= 0) & (column < shape[1]) & (row >= 0) & (row < shape[0])
     is_in &= rows.class_ids < classes
     places = (rows.class_ids[is_in], row[is_in], column[is_in])
-    np.add.at(counts, places, 1)
+    np.add.at(
+        counts,
+        places,
+        1,
+    )
     found = []
     for of_class in counts:
         found.append(
@@ -70,10 +77,20 @@ def near_border(
     """(rows, columns) cells whose centre is so near to the border of dense epithelium."""
     is_dense = epithelial_per_mm2 >= least_per_mm2
     if is_dense.all() or not is_dense.any():
-        return np.zeros(is_dense.shape, np.bool_)
+        return np.zeros(
+            is_dense.shape,
+            np.bool_,
+        )
     inside = ndimage.distance_transform_edt(is_dense)
     outside = ndimage.distance_transform_edt(~is_dense)
-    away = np.where(is_dense, inside, outside) - 0.5
+    away = (
+        np.where(
+            is_dense,
+            inside,
+            outside,
+        )
+        - 0.5
+    )
     return np.asarray(away * CELL_UM <= within_um)
 
 
@@ -96,13 +113,34 @@ def added_rows(
         mpp: micrometres per pixel.
         seed: source of all randomness.
     """
-    ground = Ground.of(per_mm2, first)
-    new = scatter_crowd(ground, seed_for(seed, _SCATTER))
+    ground = Ground.of(
+        per_mm2,
+        first,
+    )
+    new = scatter_crowd(
+        ground,
+        seed_for(
+            seed,
+            _SCATTER,
+        ),
+    )
     if not len(new.x):
         return SlideRows.none()
     corner = np.array(first) * CELL_UNITS
-    x = _units(present.x, mpp) - corner[0]
-    y = _units(present.y, mpp) - corner[1]
+    x = (
+        _units(
+            present.x,
+            mpp,
+        )
+        - corner[0]
+    )
+    y = (
+        _units(
+            present.y,
+            mpp,
+        )
+        - corner[1]
+    )
     rows, columns = per_mm2.shape[1:]
     is_in = (x >= 0) & (x < columns * CELL_UNITS) & (y >= 0) & (y < rows * CELL_UNITS)
     is_in &= present.class_ids < len(model.classes)
@@ -111,17 +149,34 @@ def added_rows(
             np.concatenate([new.x, x[is_in].astype(np.int32)]),
             np.concatenate([new.y, y[is_in].astype(np.int32)]),
             np.concatenate([new.class_ids, present.class_ids[is_in].astype(np.int32)]),
-            np.concatenate([new.keys, np.full(int(is_in.sum()), FIXED_KEY)]),
+            np.concatenate(
+                [
+                    new.keys,
+                    np.full(
+                        int(is_in.sum()),
+                        FIXED_KEY,
+                    ),
+                ]
+            ),
         ),
         ground,
         model.forces,
-        seed_for(seed, _MOVES),
+        seed_for(
+            seed,
+            _MOVES,
+        ),
         schedule=MoveSchedule(),
     )
     moved = moved.take(moved.keys != FIXED_KEY)
     return SlideRows(
-        _hundredths(moved.x + corner[0], mpp),
-        _hundredths(moved.y + corner[1], mpp),
+        _hundredths(
+            moved.x + corner[0],
+            mpp,
+        ),
+        _hundredths(
+            moved.y + corner[1],
+            mpp,
+        ),
         moved.class_ids.astype(np.uint8),
     )
 
