@@ -194,36 +194,42 @@ def _names(
     classes: Sequence[str] | None,
     count: int,
 ) -> tuple[str, ...]:
-    stated = []
-    if picture is not None:
-        stated = [channel.get("Name", "") for channel in picture.channels]
-    is_stated = len(stated) == count and all(stated)
-    if classes is None and not is_stated:
+    stated = _stated_names(picture, count)
+    if classes is None and not stated:
         raise ValueError("its OME-XML does not name a class for each page; state --classes")
-    if classes is not None and is_stated and list(classes) != stated:
+    if classes is not None and stated and list(classes) != stated:
         raise ValueError(f"its pages are {', '.join(stated)}, and --classes {', '.join(classes)}")
-    names = tuple(stated if classes is None else classes)
+    names = tuple(classes or stated)
     if len(names) != count or len(set(names)) < count:
         raise ValueError(f"it has {count} pages, and {len(set(names))} classes are named")
     return names
 
 
+def _stated_names(picture: OmePicture | None, count: int) -> list[str]:
+    """Names of the channels; none where one lacks its name."""
+    if picture is None:
+        return []
+    names = [channel.get("Name", "") for channel in picture.channels]
+    return names if len(names) == count and all(names) else []
+
+
 def _cell(picture: OmePicture | None, cell_um: float | None) -> float:
-    stated = None
-    if picture is not None:
-        scale = picture.scale
-        if scale.problem:
-            raise ValueError(str(scale))
-        if scale.x and scale.y and abs(scale.x / scale.y - 1) > _SAME_SCALE:
-            raise ValueError(f"its cells are {scale.x:g} x {scale.y:g} um, not square")
-        stated = scale.mpp
-    if stated is None and cell_um is None:
+    stated = None if picture is None else _stated_cell(picture)
+    cell = cell_um or stated
+    if cell is None:
         raise ValueError("it does not state the side of its cells in um; state --cell")
-    both = stated is not None and cell_um is not None
-    if both and abs(cell_um / stated - 1) > _SAME_SCALE:  # type: ignore[operator]
-        raise ValueError(f"its cells are {stated:g} um, and --cell is {cell_um:g}")
-    cell = stated if cell_um is None else cell_um
+    if stated is not None and abs(cell / stated - 1) > _SAME_SCALE:
+        raise ValueError(f"its cells are {stated:g} um, and --cell is {cell:g}")
     least, most = CELL_RANGE_UM
-    if cell is None or not least <= cell <= most:
+    if not least <= cell <= most:
         raise ValueError(f"its cells are {cell:g} um, not {least:g} to {most:g}")
     return float(cell)
+
+
+def _stated_cell(picture: OmePicture) -> float | None:
+    scale = picture.scale
+    if scale.problem:
+        raise ValueError(str(scale))
+    if scale.x and scale.y and abs(scale.x / scale.y - 1) > _SAME_SCALE:
+        raise ValueError(f"its cells are {scale.x:g} x {scale.y:g} um, not square")
+    return scale.mpp

@@ -110,7 +110,8 @@ def edit(
 
     Example: histosynth layout edit l.parquet --infiltrate lymphocyte=4 --border 60 --out m.parquet
     """
-    from ..pipeline.layout_editing import edit_layout, edits_of, region_of_option
+    from ..pipeline.layout_editing import edit_layout
+    from ..pipeline.layout_edits import edits_of, region_of_option
     from ..pipeline.layout_source import open_layout_file
 
     output = Output(as_json, quiet)

@@ -20,18 +20,18 @@ from ..core.store import json_text
 from ..metrics.layout.set_distances import (
     DISTANCES,
     PatternSums,
-    class_pairs,
     joined_sums,
     pattern_distances,
     pattern_sums,
     radii_um,
+    unordered_pairs,
 )
 from ..tissue.layouts.trained_densities import DensityTally, density_warnings
-from .layout_fields import parts_of
+from .layout_fields import layout_parts
 from .layout_source import open_layout_file
-from .layout_tiles import LayoutTiles, read_layout_tiles, with_classes
+from .layout_tiles import LayoutTiles, read_layout_tiles, tile_of_classes
 
-WINDOWS = 200
+_WINDOWS = 200
 """Windows that are read of a slide."""
 _LEAST_UNITS = 4
 _MOST_EMPTY = 0.25
@@ -153,7 +153,7 @@ def compare_layout_files(
                 layout.size,
                 layout.mpp,
             )
-            for part in parts_of(layout):
+            for part in layout_parts(layout):
                 tally.add_rows(part)
             warnings = density_warnings(tally, layout.classes)
         own_units = _sums(groups, real.classes)
@@ -212,7 +212,7 @@ def _windows_of(
         )
     random = np.random.default_rng(seed)
     windows = []
-    for _ in range(WINDOWS * _TRIES):
+    for _ in range(_WINDOWS * _TRIES):
         left = int(random.integers(width - side + 1))
         top = int(random.integers(height - side + 1))
         box = Box(
@@ -224,7 +224,7 @@ def _windows_of(
         empty = layout.empty(box)
         if empty is None or empty.mean() < _MOST_EMPTY:
             windows.append([layout.window(box)])
-        if len(windows) == WINDOWS:
+        if len(windows) == _WINDOWS:
             break
     if not windows or not sum(len(each[0]) for each in windows):
         raise BadOption(
@@ -241,7 +241,7 @@ def _sums(groups: Sequence[Sequence[Nuclei]], classes: tuple[str, ...]) -> list[
         unknown = sorted({name for tile in tiles for name in tile.classes} - set(classes))
         if unknown:
             raise UnknownClasses(unknown, classes)
-        units.append(pattern_sums([with_classes(tile, classes) for tile in tiles]))
+        units.append(pattern_sums([tile_of_classes(tile, classes) for tile in tiles]))
     return units
 
 
@@ -298,7 +298,7 @@ def _page(
     )
     classes = facts["classes"]
     plots = []
-    for number, (one, other) in enumerate(class_pairs(len(classes))):
+    for number, (one, other) in enumerate(unordered_pairs(len(classes))):
         plots.append(
             {
                 "title": f"g(r) of {classes[one]} and {classes[other]}",

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from ..annotation.layout_empty import SlideEmptyRegions, empty_path_of
 from ..annotation.layout_files import LAYOUT_SUFFIX, FileLayout, write_layout
 from ..annotation.layout_geojson import HeldLayout
-from ..annotation.regions import Region, find_regions, regions_geojson
+from ..annotation.regions import regions_geojson
 from ..core.arrays import BoolArray, Float64Array
-from ..core.errors import BadOption, NotWritable, UnknownClasses
+from ..core.errors import BadOption, NotWritable
 from ..core.folder_lock import share_folder
-from ..core.geometry import Box, parse_box
+from ..core.geometry import Box
 from ..core.own_files import OwnFiles
 from ..core.progress import ProgressCallback, ignore_progress
 from ..tissue.layouts.added_nuclei import added_rows, cells_around, local_per_mm2, near_border
@@ -25,48 +24,14 @@ from ..tissue.layouts.slide_rows import HUNDREDTHS, SlideRows, joined_rows
 from ..tissue.layouts.slide_structure import lining_class
 from ..tissue.layouts.trained_densities import DensityTally, density_warnings
 from ..tissue.position_hash import hashed_places
-from .layout_fields import parts_of
+from .layout_edits import LayoutEdit, check_edits
+from .layout_fields import layout_parts
 
-Action = Literal["raise", "infiltrate", "thin"]
-MAX_FACTOR = 100.0
-BORDER_RANGE_UM = (10.0, 1000.0)
 _PART_CELLS = 200
 _DENSE_EPITHELIUM = 1000.0
 """Nuclei per mm2 from which on ground counts as epithelium."""
 _THIN = 23
 FileOrHeld = FileLayout | HeldLayout
-
-
-@dataclass(frozen=True)
-class LayoutEdit:
-    """A change of one class.
-
-    Attributes:
-        action: "raise": local densities times `factor`; "infiltrate": `factor` - 1 times the
-            slide's mean density of the class is added, also where it has none; "thin": the share
-            `factor` is kept, 0 clears.
-        name: of the class.
-        factor: see `action`.
-    """
-
-    action: Action
-    name: str
-    factor: float
-
-    def check(self, classes: Sequence[str]) -> None:
-        """Raises UnknownClasses, BadOption: the class or factor cannot be."""
-        if self.name not in classes:
-            raise UnknownClasses(
-                [self.name],
-                classes,
-            )
-        least, most = (0.0, 1.0) if self.action == "thin" else (1.0, MAX_FACTOR)
-        if not least <= self.factor <= most:
-            raise BadOption(
-                f"--{self.action}",
-                f"{self.name}={self.factor:g}",
-                f"a factor of {least:g} to {most:g}",
-            )
 
 
 @dataclass(frozen=True)
@@ -86,75 +51,6 @@ class EditedLayout:
     removed: dict[str, int]
     nuclei: int
     warnings: tuple[str, ...]
-
-
-def edits_of(texts: Mapping[Action, Sequence[str]]) -> list[LayoutEdit]:
-    """Edits of the words `CLASS=NUMBER` of each action.
-
-    Raises:
-        BadOption: a word of another form.
-    """
-    found = []
-    for action, words in texts.items():
-        for word in words:
-            name, _, number = word.rpartition("=")
-            try:
-                factor = float(number)
-            except ValueError:
-                factor = float("nan")
-            if not name or not np.isfinite(factor):
-                raise BadOption(
-                    f"--{action}",
-                    word,
-                    "CLASS=NUMBER, e.g. lymphocyte=3",
-                )
-            found.append(
-                LayoutEdit(
-                    action,
-                    name,
-                    factor,
-                )
-            )
-    return found
-
-
-def region_of_option(text: str | None, option: str = "--region") -> SlideEmptyRegions | None:
-    """A region as polygons: X,Y,W,H px, or a file of GeoJSON; None: the whole slide.
-
-    Raises:
-        BadOption, BadRegions: it is neither, or holds no polygon.
-    """
-    if text is None:
-        return None
-    path = Path(text)
-    if path.exists():
-        found = find_regions(path).regions
-        if not found:
-            raise BadOption(
-                option,
-                text,
-                "a file that holds a polygon",
-            )
-        return SlideEmptyRegions(found)
-    box = parse_box(
-        option,
-        text,
-    )
-    corners = (
-        (box.x, box.y),
-        (box.right, box.y),
-        (box.right, box.bottom),
-        (box.x, box.bottom),
-        (box.x, box.y),
-    )
-    return SlideEmptyRegions(
-        [
-            Region(
-                "region",
-                tuple((float(x), float(y)) for x, y in corners),
-            )
-        ]
-    )
 
 
 def edit_layout(
@@ -192,12 +88,6 @@ def edit_layout(
             "--out",
             out.name,
             f"a name that ends in {LAYOUT_SUFFIX}",
-        )
-    if not edits:
-        raise BadOption(
-            "the edit",
-            "missing",
-            "--raise, --infiltrate, --thin or --clear",
         )
     model = model or read_layouts()
     editor = _Editor(
@@ -261,28 +151,14 @@ class _Editor:
         border_um: float | None,
         seed: int,
     ) -> None:
-        for edit in edits:
-            edit.check(layout.classes)
+        check_edits(
+            edits,
+            layout.classes,
+            model,
+            border_um,
+        )
         self._adds = [edit for edit in edits if edit.action != "thin"]
         self._thins = [edit for edit in edits if edit.action == "thin"]
-        if self._adds and set(layout.classes) != set(model.classes):
-            raise UnknownClasses(
-                list(layout.classes),
-                model.classes,
-            )
-        if border_um is not None:
-            least, most = BORDER_RANGE_UM
-            if not least <= border_um <= most:
-                raise BadOption(
-                    "--border",
-                    f"{border_um:g}",
-                    f"{least:g} to {most:g} um",
-                )
-            if lining_class(layout.classes) is None:
-                named = ", ".join(layout.classes)
-                raise BadOption(
-                    "--border", f"{border_um:g}", f"left out: {named} are no epithelium"
-                )
         self._layout = layout
         self._model = model.of_classes(layout.classes) if self._adds else model
         self._region = region
@@ -575,7 +451,7 @@ class _Editor:
         counts = np.zeros(classes + 1)
         squares = set()
         side = 100.0 / self._layout.mpp
-        for rows in parts_of(self._layout):
+        for rows in layout_parts(self._layout):
             ids = np.minimum(
                 rows.class_ids,
                 classes,

@@ -90,7 +90,7 @@ def given_field(
     return field.per_mm2[order], (cell, cell)
 
 
-def parts_of(layout: SlideLayout) -> Iterator[SlideRows]:
+def layout_parts(layout: SlideLayout) -> Iterator[SlideRows]:
     """All nuclei of a layout, some at a time, each once."""
     if isinstance(layout, FileLayout):
         for number in range(layout.groups):
@@ -132,7 +132,7 @@ def estimate_field(
     columns, rows = (int(np.ceil(side / cell_um)) for side in sides_um)
     counts = np.zeros((len(layout.classes), rows, columns), np.float32)
     scale = layout.mpp / cell_um
-    for part in parts_of(layout):
+    for part in layout_parts(layout):
         known = part.take(part.class_ids < len(layout.classes))
         column = ((known.x / HUNDREDTHS + 0.5) * scale).astype(np.intp)
         row = ((known.y / HUNDREDTHS + 0.5) * scale).astype(np.intp)

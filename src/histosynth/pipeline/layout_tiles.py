@@ -13,7 +13,7 @@ from ..core.geometry import Size
 from ..core.nuclei import ANY_CLASS, Nuclei
 from ..core.tileset import TileSet
 
-NUCLEI_SUFFIXES = (".csv", ".geojson", ".json")
+_NUCLEI_SUFFIXES = (".csv", ".geojson", ".json")
 _MOST_FILES = 100_000
 
 
@@ -73,7 +73,7 @@ def read_layout_tiles(
     classes = tuple(sorted(names))
     return LayoutTiles(
         {
-            name: [with_classes(tile, classes) for tile in unit]
+            name: [tile_of_classes(tile, classes) for tile in unit]
             for name, unit in sorted(units.items())
         },
         not files,
@@ -87,7 +87,7 @@ def _files_of(folder: Path) -> list[Path]:
         return []
     files = []
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in NUCLEI_SUFFIXES and not path.name.startswith("."):
+        if path.suffix.lower() in _NUCLEI_SUFFIXES and not path.name.startswith("."):
             files.append(path)
     return files
 
@@ -117,7 +117,7 @@ def _units_of_files(
     return units
 
 
-def with_classes(tile: Nuclei, classes: tuple[str, ...]) -> Nuclei:
+def tile_of_classes(tile: Nuclei, classes: tuple[str, ...]) -> Nuclei:
     """The same nuclei, by other classes that include their own."""
     new_ids = np.full(ANY_CLASS + 1, ANY_CLASS, np.uint8)
     for class_id, name in enumerate(tile.classes):

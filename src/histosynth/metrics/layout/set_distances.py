@@ -70,7 +70,7 @@ def radii_um() -> Float64Array:
     return np.asarray(RADII_UM[RADII_UM <= LAST_RADIUS_UM])
 
 
-def class_pairs(classes: int) -> list[tuple[int, int]]:
+def unordered_pairs(classes: int) -> list[tuple[int, int]]:
     """Unordered pairs, in the order of `PatternSums.pairs`."""
     return [
         (one, other)
@@ -201,7 +201,7 @@ def _sums_of(tile: Nuclei) -> PatternSums:
         classes,
         window,
     )[1]
-    products = [numbers[one] * numbers[other] / area for one, other in class_pairs(classes)]
+    products = [numbers[one] * numbers[other] / area for one, other in unordered_pairs(classes)]
     return PatternSums(
         sums[:-1, near] * area,
         np.array(products),

@@ -38,7 +38,7 @@ _NEAR_LAGS = (6, 12)
 _ENERGIES = (-2.0, 6.0)
 _DIGITS = 4
 _MIXING_STEPS = 2000
-Window = tuple[float, float]
+_Window = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ def points_of(tile: Nuclei) -> Points:
     )
 
 
-def window_of(tile: Nuclei) -> Window:
+def window_of(tile: Nuclei) -> _Window:
     """Width and height of a tile, um."""
     return tile.size.width * tile.mpp, tile.size.height * tile.mpp
 
@@ -151,7 +151,7 @@ def window_of(tile: Nuclei) -> Window:
 def _target_of(tiles: Sequence[Nuclei]) -> _Target:
     classes = len(tiles[0].classes)
     points: list[Points] = []
-    windows: list[Window] = []
+    windows: list[_Window] = []
     for tile in tiles:
         for part, window in _pieces(points_of(tile), window_of(tile)):
             points.append(part)
@@ -186,7 +186,7 @@ def _target_of(tiles: Sequence[Nuclei]) -> _Target:
     )
 
 
-def _pieces(points: Points, window: Window) -> list[tuple[Points, Window]]:
+def _pieces(points: Points, window: _Window) -> list[tuple[Points, _Window]]:
     """A window in equal parts of `_MOST_SIDE_UM` a side at most."""
     columns, rows = (int(np.ceil(side / _MOST_SIDE_UM)) for side in window)
     width, height = window[0] / columns, window[1] / rows
