@@ -234,14 +234,8 @@ def _nearest(
             if not len(own) or len(others) < least:
                 found.append(np.zeros(0))
                 continue
-            gaps = (
-                cKDTree(others)
-                .query(
-                    own,
-                    k=[least],
-                )[0]
-                .ravel()
-            )
+            tree = cKDTree(others)
+            gaps = np.ravel(tree.query(own, k=[least])[0])
             found.append(
                 np.minimum(
                     gaps,
