@@ -17,7 +17,6 @@ from histosynth.core.geometry import Box
 from histosynth.pipeline.layout_fitting import fit_layout_file
 from histosynth.pipeline.slide_layouts import draw_slide_layout
 from histosynth.tissue.layout import draw_layout
-from histosynth.tissue.layouts.fitting import fit_layouts
 from histosynth.tissue.layouts.model import read_layouts
 from histosynth.tissue.layouts.slide_rows import SlideRows
 from histosynth.tissue.layouts.trained_densities import COMPACT_DENSITIES, DensityTally
@@ -213,13 +212,9 @@ def test_folders_of_files_state_size_and_scale(tmp_path):
         )
 
 
-def one_round(tiles, **options):
-    return fit_layouts(tiles, rounds=1, **options)
-
-
 def test_a_model_is_fitted_to_files(tmp_path, monkeypatch):
     folder = folder_of_files(tmp_path / "real", 4)
-    monkeypatch.setattr("histosynth.pipeline.layout_fitting.fit_layouts", one_round)
+    monkeypatch.setattr("histosynth.tissue.layouts.fitting.ROUNDS", 1)
     words = ("--tile-size", 400, "--mpp", 0.5)
     found = run("fit", folder, *words, "--out", tmp_path / "m.json")
     assert (found["tiles"], found["patients"]) == (4, 4)

@@ -65,7 +65,7 @@ def fit_layouts(
     *,
     seed: int = 0,
     about: str = "",
-    rounds: int = ROUNDS,
+    rounds: int | None = None,
 ) -> LayoutModel:
     """The model of these tiles' layouts.
 
@@ -73,8 +73,9 @@ def fit_layouts(
         tiles: nuclei of the same classes, at any scale; those of class `any` do not count.
         seed: source of all randomness.
         about: what the tiles are, for people.
-        rounds: corrections of the model.
+        rounds: corrections of the model; None: `ROUNDS`.
     """
+    rounds = ROUNDS if rounds is None else rounds
     classes = tiles[0].classes
     target = _target_of(tiles)
     bins = int(FORCE_REACH_UM / STEP_UM)
