@@ -215,6 +215,7 @@ def test_folders_of_files_state_size_and_scale(tmp_path):
 def test_a_model_is_fitted_to_files(tmp_path, monkeypatch):
     folder = folder_of_files(tmp_path / "real", 4)
     monkeypatch.setattr("histosynth.tissue.layouts.fitting.ROUNDS", 1)
+    monkeypatch.setattr("histosynth.tissue.layouts.fitting._AREA_MM2", 1.0)
     words = ("--tile-size", 400, "--mpp", 0.5)
     found = run("fit", folder, *words, "--out", tmp_path / "m.json")
     assert (found["tiles"], found["patients"]) == (4, 4)

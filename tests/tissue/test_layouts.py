@@ -118,7 +118,8 @@ def test_a_tile_has_no_rim():
     assert rim == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / len(xy)))
 
 
-def test_the_fit_finds_the_core_of_a_pattern():
+def test_the_fit_finds_the_core_of_a_pattern(monkeypatch):
+    monkeypatch.setattr("histosynth.tissue.layouts.fitting._AREA_MM2", 3.0)
     known = model(core_um=CORE_UM, classes=("one",))
     tiles = [draw_nuclei_like(known, (400, 400), mpp=0.5, seed=5, number=n) for n in range(5)]
     fitted = fit_layouts(tiles, rounds=3)
