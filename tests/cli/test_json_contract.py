@@ -87,6 +87,7 @@ CHECKED_IN = {
     "test_bundle_cli.py": ("bundle inspect", "bundle unpack", "bundle convert"),
     "test_bundle_sizes.py": ("bundle sizes",),
     "test_export_onnx.py": ("export onnx",),
+    "test_layout_changes.py": ("layout compare", "layout edit", "layout field"),
     "test_layout_cli.py": ("layout fit", "layout sample"),
     "test_paint_cli.py": ("paint",),
 }

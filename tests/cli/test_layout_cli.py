@@ -102,6 +102,7 @@ def test_models_that_cannot_be_drawn_are_refused(tmp_path, change, error, proble
 
 def test_a_model_is_fitted_to_training_patients_alone(tmp_path, monkeypatch):
     monkeypatch.setattr("histosynth.tissue.layouts.fitting.ROUNDS", 1)
+    monkeypatch.setattr("histosynth.tissue.layouts.fitting._AREA_MM2", 1.0)
     folder = tile_set(tmp_path / "tiles", ["train"] * 5 + ["val"] * 3)
     found = run("fit", folder, "--out", tmp_path / "m.json")
     assert (found["tiles"], found["patients"]) == (5, 5)

@@ -7,6 +7,7 @@ import pytest
 
 from histosynth.core.errors import (
     AdapterMismatch,
+    BadField,
     BadLayouts,
     BadOption,
     BadPairing,
@@ -54,6 +55,12 @@ def numbers(count: int) -> list[str]:
 
 # what builds the error, its problem, its remedy, its other fields
 INPUTS = [
+    (
+        lambda: BadField(A, "it has 0 pages"),
+        "a cannot be used as a density map: it has 0 pages.",
+        "Give a map that `histosynth layout field` wrote, or see docs/layouts.md.",
+        {"path": A, "reason": "it has 0 pages"},
+    ),
     (
         lambda: BadLayouts(A, "it is cut off"),
         "a is no model of layouts: it is cut off.",

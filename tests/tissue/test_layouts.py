@@ -9,10 +9,10 @@ from scipy.spatial import cKDTree
 from histosynth.core.errors import BadLayouts
 from histosynth.core.nuclei import Nuclei
 from histosynth.tissue.layouts.drawing import draw_nuclei_like
-from histosynth.tissue.layouts.field import draw_field
 from histosynth.tissue.layouts.fitting import fit_layouts, points_of
-from histosynth.tissue.layouts.model import CELL_UM, LayoutModel, read_layouts
-from histosynth.tissue.layouts.points import Points, Surface, grid_shape, move, scatter
+from histosynth.tissue.layouts.model import LayoutModel, read_layouts
+from histosynth.tissue.layouts.tile_facts import pair_ratios
+from histosynth.tissue.layouts.tile_samples import Points, sample_tiles
 
 CORE_UM = 6.0
 
@@ -77,62 +77,24 @@ def test_damaged_files_are_refused(tmp_path):
         read_layouts(path)
 
 
-def test_fields_have_the_densities_and_the_correlation_of_the_model():
-    known = model()
-    values = draw_field(known, (200, 200), np.random.default_rng(0))
-    assert values.shape == (2, 200, 200)
-    quantiles = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
-    np.testing.assert_allclose(quantiles, [1000, 1500, 2000, 2500, 3000], rtol=0.05)
-    one, two = (field - field.mean() for field in values)
-    lag = int(30 / CELL_UM)
-    correlation = (one[:, lag:] * one[:, :-lag]).mean() / one.var()
-    assert correlation == pytest.approx(np.exp(-1 / 4), abs=0.05)  # h = s: exp(-h^2 / 4 s^2)
-    assert abs((one * two).mean() / one.var()) < 0.2
+def test_sampled_tiles_hold_the_nuclei_of_their_densities():
+    sample = sample_tiles(model(core_um=CORE_UM), 30, side_cells=20, seed=1)
+    expected = sum(field.sum(axis=(1, 2)) * 1e-4 for field in sample.fields)
+    found = sum(np.bincount(each.class_ids, minlength=2) for each in sample.points)
+    np.testing.assert_allclose(found, expected, rtol=0.12)
+    for each, field in zip(sample.points, sample.fields, strict=True):
+        assert field.shape == (2, 20, 20)
+        assert (each.xy >= 0).all() and (each.xy < sample.side_um).all()
+    close = np.concatenate([nearest(each) for each in sample.points])
+    assert (close < CORE_UM).mean() < 0.02
 
 
-def test_numbers_follow_the_densities():
-    known = model()
-    random = np.random.default_rng(1)
-    window = (205.0, 105.0)
-    surface = Surface(draw_field(known, grid_shape(window), random), window)
-    assert grid_shape(window) == (11, 21)
-    flat = Surface(np.full((2, 11, 21), 1000.0), window)
-    np.testing.assert_allclose(flat.expected(), 205 * 105 / 1e6 * 1000)
-    points = scatter(surface, np.array([3000, 0]), random)
-    assert (points.xy >= 0).all() and (points.xy < window).all()
-    column = (points.xy[:, 0] / CELL_UM).astype(int)
-    row = (points.xy[:, 1] / CELL_UM).astype(int)
-    areas = np.minimum(10, window[0] - np.arange(21) * 10) * np.minimum(
-        10, window[1] - np.arange(11)[:, None] * 10
-    )
-    expected = surface.per_mm2[0] * areas
-    found = np.histogram2d(row, column, bins=[np.arange(12), np.arange(22)])[0]
-    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.7
-
-
-def test_forces_keep_nuclei_apart_and_without_them_nothing_changes_the_pattern():
-    random = np.random.default_rng(2)
-    window = (200.0, 200.0)
-    surface = Surface(np.full((1, 20, 20), 3000.0), window)
-    core = model(core_um=CORE_UM, classes=("one",)).forces
-    points = scatter(surface, np.array([120]), random)
-    assert (nearest(points) < CORE_UM).mean() > 0.2
-    move(points, surface, core, random, sweeps=15)
-    assert (nearest(points) < CORE_UM).mean() < 0.02
-    assert (points.xy >= 0).all() and (points.xy < window).all()
-    move(points, surface, np.zeros_like(core), random, sweeps=15)
-    assert (nearest(points) < CORE_UM).mean() > 0.2
-
-
-def test_moves_between_densities_keep_their_ratio():
-    """Detailed balance: without forces, time is shared between cells as their densities are."""
-    per_mm2 = np.array([[[1000.0, 3000.0]]])
-    surface = Surface(per_mm2, (20.0, 10.0))
-    random = np.random.default_rng(3)
-    points = Points(np.tile([5.0, 5.0], (400, 1)), np.zeros(400, np.intp))
-    move(points, surface, np.zeros((1, 1, 1)), random, sweeps=20)
-    share = (points.xy[:, 0] >= 10).mean()
-    assert share == pytest.approx(0.75, abs=4 * np.sqrt(0.75 * 0.25 / 400))
+def test_pairs_of_nuclei_without_order_have_a_ratio_of_the_bins_area():
+    random = np.random.default_rng(0)
+    tiles = [Points(random.random((300, 2)) * 200, np.zeros(300, np.intp)) for _ in range(20)]
+    found = pair_ratios(tiles, [(200.0, 200.0)] * 20, 1)[0, 0]
+    edges = np.arange(43) * 2.0
+    np.testing.assert_allclose(found[5:], np.pi * np.diff(edges**2)[5:], rtol=0.1)
 
 
 def test_a_layout_depends_on_seed_and_number_alone():
@@ -156,7 +118,8 @@ def test_a_tile_has_no_rim():
     assert rim == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / len(xy)))
 
 
-def test_the_fit_finds_the_core_of_a_pattern():
+def test_the_fit_finds_the_core_of_a_pattern(monkeypatch):
+    monkeypatch.setattr("histosynth.tissue.layouts.fitting._AREA_MM2", 3.0)
     known = model(core_um=CORE_UM, classes=("one",))
     tiles = [draw_nuclei_like(known, (400, 400), mpp=0.5, seed=5, number=n) for n in range(5)]
     fitted = fit_layouts(tiles, rounds=3)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.arrays import BoolArray
 from ..core.geometry import Box
 from ..core.tile import Mask
 from .empty_regions import read_empty_regions
@@ -38,10 +39,65 @@ class SlideEmptyRegions:
         """Hex digest of the polygons."""
         return hashlib.sha256(regions_geojson(self.regions).encode()).hexdigest()
 
+    def touches(self, box: Box) -> bool:
+        """Whether a box may hold a part of a region."""
+        return bool(self._touched(box.x, box.y, box.right, box.bottom).any())
+
+    def cells(
+        self,
+        corner: tuple[float, float],
+        shape: tuple[int, int],
+        cell_px: float,
+    ) -> Mask:
+        """Cells of which the centre lies in a region.
+
+        Args:
+            corner: of the first cell, px of the slide from the first pixel's corner.
+            shape: rows and columns.
+            cell_px: side of a cell, px.
+
+        Returns:
+            (rows, columns) bool.
+        """
+        left, top = corner
+        right = left + shape[1] * cell_px
+        bottom = top + shape[0] * cell_px
+        touched = self._touched(
+            left,
+            top,
+            right,
+            bottom,
+        )
+        moved = []
+        for number in np.flatnonzero(touched).tolist():
+            moved.append(
+                moved_region(
+                    self.regions[number],
+                    left,
+                    top,
+                )
+            )
+        return region_mask(
+            moved,
+            shape,
+            (cell_px, cell_px),
+        )
+
+    def _touched(
+        self,
+        left: float,
+        top: float,
+        right: float,
+        bottom: float,
+    ) -> BoolArray:
+        """(R,) regions whose rectangle overlaps one."""
+        lefts, tops, rights, bottoms = self._boxes.T
+        across = (lefts < right) & (rights > left)
+        return np.asarray(across & (tops < bottom) & (bottoms > top))
+
     def inside(self, box: Box) -> Mask:
         """(H, W) bool, pixels of a box that show no tissue."""
-        left, top, right, bottom = self._boxes.T
-        touched = (left < box.right) & (right > box.x) & (top < box.bottom) & (bottom > box.y)
+        touched = self._touched(box.x, box.y, box.right, box.bottom)
         moved = []
         for number in np.flatnonzero(touched).tolist():
             moved.append(

@@ -23,10 +23,11 @@ import pyarrow.parquet as pq
 
 from ..core.arrays import Float64Array
 from ..core.errors import first_line
-from ..core.geometry import Box, Size
+from ..core.geometry import Box
 from ..core.nuclei import ANY, ANY_CLASS, Nuclei
 from ..core.nucleus_shapes import SHAPE_NAMES
 from ..core.plain_files import open_plain
+from ..core.slide_layout import FramedLayout
 from ..core.store import atomic_write
 from ..core.tile import Mask
 from ..tissue.layouts.slide_rows import HUNDREDTHS, SlideRows, joined_rows
@@ -48,7 +49,7 @@ BLOCK_PX = 512
 _GROUPS_KEPT = 16
 
 
-class FileLayout:
+class FileLayout(FramedLayout):
     """Nuclei of a slide in a Parquet file, of which a window is read at a time: `SlideLayout`.
 
     Args:
@@ -72,9 +73,11 @@ class FileLayout:
             schema,
         )
         self.facts = facts
-        self._classes = tuple(facts["classes"])
-        self._size = Size(*facts["size"])
-        self._mpp = float(facts["mpp"])
+        super().__init__(
+            facts["classes"],
+            facts["size"],
+            float(facts["mpp"]),
+        )
         self._has_shapes = check_layout_columns(
             path,
             schema,
@@ -89,21 +92,6 @@ class FileLayout:
     def __getstate__(self) -> dict[str, Any]:
         """What other processes receive: what is kept in memory stays here."""
         return self.__dict__ | {"_groups": OrderedDict()}
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return self._classes
-
-    @property
-    def mpp(self) -> float:
-        """Micrometres per pixel."""
-        return self._mpp
-
-    @property
-    def size(self) -> Size:
-        """Of the slide, px."""
-        return self._size
 
     @cached_property
     def digest(self) -> str:
@@ -121,17 +109,26 @@ class FileLayout:
 
     def window(self, box: Box) -> Nuclei:
         """The nuclei inside a box, in its frame; see `SlideLayout`."""
+        return self.rows_inside(box).nuclei(
+            box,
+            classes=self._classes,
+            mpp=self._mpp,
+        )
+
+    def rows_inside(self, box: Box) -> SlideRows:
+        """The nuclei inside a box, in the slide's frame."""
         left, top, right, bottom = self._extents.T
         touched = (left < box.right) & (right >= box.x - 1)
         touched &= (top < box.bottom) & (bottom >= box.y - 1)
         parts = []
         for number in np.flatnonzero(touched).tolist():
             parts.append(self.group(number).inside(box))
-        return joined_rows(parts).nuclei(
-            box,
-            classes=self._classes,
-            mpp=self._mpp,
-        )
+        return joined_rows(parts)
+
+    @property
+    def empty_regions(self) -> SlideEmptyRegions | None:
+        """Regions without tissue; None: none are known."""
+        return self._empty
 
     def empty(self, box: Box) -> Mask | None:
         """(H, W) bool, pixels of a box that show no tissue; None: no such regions are known."""

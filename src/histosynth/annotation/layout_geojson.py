@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.geometry import Box, Size
 from ..core.nuclei import ANY, ANY_CLASS, Nuclei
+from ..core.slide_layout import FramedLayout
 from ..core.store import atomic_write, digest
 from ..core.tile import Mask
 from ..core.visible import json_line
@@ -23,7 +24,7 @@ _CORNER_SHIFT = HUNDREDTHS // 2
 """QuPath puts (0, 0) at the corner of the first pixel, layouts at its centre."""
 
 
-class HeldLayout:
+class HeldLayout(FramedLayout):
     """Nuclei of a slide in memory, of which a window is cut at a time: `SlideLayout`.
 
     Args:
@@ -43,26 +44,13 @@ class HeldLayout:
         mpp: float,
         empty: SlideEmptyRegions | None = None,
     ) -> None:
+        super().__init__(
+            classes,
+            size,
+            mpp,
+        )
         self._rows = rows.sorted()
-        self._classes = tuple(classes)
-        self._size = Size(*size)
-        self._mpp = mpp
         self._empty = empty
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return self._classes
-
-    @property
-    def mpp(self) -> float:
-        """Micrometres per pixel."""
-        return self._mpp
-
-    @property
-    def size(self) -> Size:
-        """Of the slide, px."""
-        return self._size
 
     @property
     def digest(self) -> str:
@@ -87,14 +75,22 @@ class HeldLayout:
 
     def window(self, box: Box) -> Nuclei:
         """The nuclei inside a box, in its frame; see `SlideLayout`."""
-        edges = np.array([box.y, box.bottom]) * HUNDREDTHS - HUNDREDTHS // 2
-        first, last = np.searchsorted(self._rows.y, edges)
-        band = self._rows.take(np.arange(first, last))
-        return band.nuclei(
+        return self.rows_inside(box).nuclei(
             box,
             classes=self._classes,
             mpp=self._mpp,
         )
+
+    def rows_inside(self, box: Box) -> SlideRows:
+        """The nuclei inside a box, in the slide's frame."""
+        edges = np.array([box.y, box.bottom]) * HUNDREDTHS - HUNDREDTHS // 2
+        first, last = np.searchsorted(self._rows.y, edges)
+        return self._rows.take(np.arange(first, last)).inside(box)
+
+    @property
+    def empty_regions(self) -> SlideEmptyRegions | None:
+        """Regions without tissue; None: none are known."""
+        return self._empty
 
     def empty(self, box: Box) -> Mask | None:
         """(H, W) bool, pixels of a box that show no tissue; None: no such regions are known."""

@@ -9,15 +9,19 @@ import typer
 
 from ..core.geometry import parse_size
 from ..core.number_format import counted
+from . import layout_change, layout_compare
 from .options import Json, Quiet, parse_path
 from .output import Output
 
 app = typer.Typer(
-    help="Layouts of slides: fit a model of them, draw one of any size.",
+    help="Layouts of slides: fit a model, draw one of any size, change it, compare it.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
+app.command()(layout_change.edit)
+app.command()(layout_change.field)
+app.command()(layout_compare.compare)
 
 
 @app.command()
@@ -53,7 +57,7 @@ def sample(
     ] = None,
     field: Annotated[
         Path | None,
-        typer.Option(help="Density maps (.npz: per_mm2, classes) in place of drawn ones."),
+        typer.Option(help="Density maps (.tif of `layout field`, or .npz) in place of drawn ones."),
     ] = None,
     geojson: Annotated[
         bool,
@@ -98,6 +102,7 @@ def sample(
         "like": like,
         "nuclei": files.nuclei,
         "digest": layout.digest,
+        "warnings": list(files.warnings),
     }
     classes = ", ".join(f"{count:,} {name}" for name, count in files.nuclei.items())
     lines = [
@@ -109,6 +114,7 @@ def sample(
         lines.append(f"{files.empty}: glass and lumina")
     if files.geojson:
         lines.append(f"{files.geojson}: for QuPath")
+    lines.extend(files.warnings)
     output.done(facts, lines)
 
 
@@ -116,7 +122,9 @@ def sample(
 def fit(
     tiles: Annotated[
         Path,
-        typer.Argument(metavar="TILESET", help="Tile set with nuclei and a split of patients."),
+        typer.Argument(
+            metavar="TILES", help="Tile set with nuclei and a split, or a folder of CSV or GeoJSON."
+        ),
     ],
     out: Annotated[
         Path,
@@ -126,6 +134,14 @@ def fit(
         int,
         typer.Option(help="The same seed gives the same model.", min=0),
     ] = 0,
+    tile_size: Annotated[
+        str | None,
+        typer.Option(metavar="W|WxH", help="Of the tiles of a folder of files in pixels."),
+    ] = None,
+    mpp: Annotated[
+        float | None,
+        typer.Option(help="Micrometres per pixel of a folder of files."),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -139,6 +155,8 @@ def fit(
         tiles,
         out,
         seed=seed,
+        tile_size=None if tile_size is None else parse_size(tile_size),
+        mpp=mpp,
     )
     facts = {
         "out": str(fitted.out),

@@ -56,7 +56,42 @@ class SlideLayout(Protocol):
         """
 
 
-class LayoutOfClasses:
+class FramedLayout:
+    """Base of layouts: the frame that all of them have.
+
+    Args:
+        classes: names of the classes.
+        size: (width, height) of the slide, px.
+        mpp: micrometres per pixel.
+    """
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        size: tuple[int, int],
+        mpp: float,
+    ) -> None:
+        self._classes = tuple(classes)
+        self._size = Size(*size)
+        self._mpp = mpp
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self._classes
+
+    @property
+    def mpp(self) -> float:
+        """Micrometres per pixel."""
+        return self._mpp
+
+    @property
+    def size(self) -> Size:
+        """Of the slide, px."""
+        return self._size
+
+
+class LayoutOfClasses(FramedLayout):
     """A layout with the classes of a bundle: those that it lacks are added, in the bundle's order.
 
     Args:
@@ -71,10 +106,12 @@ class LayoutOfClasses:
         unknown = [name for name in layout.classes if name not in classes]
         if unknown:
             raise UnknownClasses(unknown, classes)
+        super().__init__(
+            classes,
+            layout.size,
+            layout.mpp,
+        )
         self._layout = layout
-        self.classes = tuple(classes)
-        self.mpp = layout.mpp
-        self.size = layout.size
 
     @property
     def digest(self) -> str:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..core.errors import BadTileSet
 from ..core.folder_lock import share_folder
-from ..core.nuclei import ANY_CLASS, Nuclei
+from ..core.geometry import Size
 from ..core.own_files import OwnFiles
-from ..core.tileset import TileSet
 from ..tissue.layouts.fitting import fit_layouts
 from ..tissue.layouts.model import LayoutModel
+from .layout_tiles import read_layout_tiles
 
 TRAIN = "train"
 _LEAST_PATIENTS = 2
@@ -28,7 +26,7 @@ class FittedLayouts:
         out: file of the model.
         model: of the layouts.
         tiles: number of tiles it was fitted to.
-        patients: number of their patients.
+        patients: number of their patients, or of files.
         nuclei: number of their nuclei.
     """
 
@@ -44,39 +42,47 @@ def fit_layout_file(
     out: Path,
     *,
     seed: int = 0,
+    tile_size: Size | None = None,
+    mpp: float | None = None,
 ) -> FittedLayouts:
-    """Fit a model of layouts to the tiles of a tile set of which the split is `train`.
+    """Fit a model of layouts to the tiles of a tile set of which the split is `train`, or to all
+    files of a folder.
 
     Args:
-        folder: of the tile set; its tiles state nuclei.
+        folder: of the tile set, or of CSV, GeoJSON or JSON files, a tile each.
         out: JSON file of the model.
         seed: source of all randomness.
+        tile_size: of the tiles of files, px.
+        mpp: micrometres per pixel of files.
 
     Raises:
         BadTileSet: it has too few training tiles with nuclei.
         NotWritable: the file cannot be written.
     """
-    tiles = []
-    patients = set()
-    for row in TileSet(folder).rows(split=TRAIN):
-        if row.nuclei is not None:
-            tiles.append(row.nuclei)
-            patients.add(row.ref.patient)
+    found = read_layout_tiles(
+        folder,
+        split=TRAIN,
+        tile_size=tile_size,
+        mpp=mpp,
+    )
+    tiles = found.tiles
+    patients = found.units
+    units = "patients" if found.are_patients else "files (patients unknown)"
     count = sum(len(tile) for tile in tiles)
     if len(patients) < _LEAST_PATIENTS or count < _LEAST_NUCLEI:
         raise BadTileSet(
             folder,
             f"its tiles of the split `{TRAIN}` state {count:,} nuclei of {len(patients)} "
-            f"patients, and a model of layouts needs {_LEAST_NUCLEI} of {_LEAST_PATIENTS}",
+            f"{units}, and a model of layouts needs {_LEAST_NUCLEI} of {_LEAST_PATIENTS}",
         )
-    classes = tuple(sorted({name for tile in tiles for name in tile.classes}))
     with share_folder(out.parent, [out.name]):
         own = OwnFiles(out.parent)
         own.refuse_foreign([out.name])
         model = fit_layouts(
-            [_of_classes(tile, classes) for tile in tiles],
+            tiles,
             seed=seed,
-            about=f"{len(tiles)} tiles of {len(patients)} patients, split {TRAIN}",
+            about=f"{len(tiles)} tiles of {len(patients)} {units}"
+            + (f", split {TRAIN}" if found.are_patients else ""),
         )
         own.write_json(out.name, model.as_dict())
     return FittedLayouts(
@@ -85,18 +91,4 @@ def fit_layout_file(
         len(tiles),
         len(patients),
         count,
-    )
-
-
-def _of_classes(tile: Nuclei, classes: tuple[str, ...]) -> Nuclei:
-    """The same nuclei, by the classes of all tiles."""
-    new_ids = np.full(ANY_CLASS + 1, ANY_CLASS, np.uint8)
-    for class_id, name in enumerate(tile.classes):
-        new_ids[class_id] = classes.index(name)
-    return Nuclei(
-        tile.xy,
-        new_ids[tile.class_ids],
-        classes,
-        tile.size,
-        tile.mpp,
     )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..annotation.field_files import DensityField
 from ..annotation.layout_empty import empty_path_of
 from ..annotation.layout_files import LAYOUT_SUFFIX, FileLayout, write_layout
 from ..annotation.layout_geojson import write_layout_geojson
@@ -27,12 +28,14 @@ from ..core.progress import ProgressCallback, ignore_progress
 from ..core.sheet import class_colour
 from ..core.tile import Pixels
 from ..tissue.layouts.drawn_layout import LIKENESSES, DrawnLayout, Likeness
-from ..tissue.layouts.given_fields import GivenDensities, read_densities
+from ..tissue.layouts.given_fields import GivenDensities
 from ..tissue.layouts.ground_fields import without_tissue_at
 from ..tissue.layouts.model import CELL_UM, SHIPPED_LAYOUTS, LayoutModel, read_layouts
 from ..tissue.layouts.outlines import empty_outlines
 from ..tissue.layouts.position_noise import Places
 from ..tissue.layouts.slide_rows import HUNDREDTHS, SlideRows
+from ..tissue.layouts.trained_densities import DensityTally, density_warnings
+from .layout_fields import given_field
 
 MAX_REACH_UM = 60.0
 """Of the forces: moves in lattices of a longer one would take minutes a window."""
@@ -54,6 +57,7 @@ class LayoutFiles:
         thumbnail: PNG of the nuclei as dots.
         geojson: nuclei for QuPath; None: not wanted.
         nuclei: how many of each class.
+        warnings: sentences on places denser than what the network in the package was trained on.
     """
 
     out: Path
@@ -61,6 +65,7 @@ class LayoutFiles:
     thumbnail: Path
     geojson: Path | None
     nuclei: dict[str, int]
+    warnings: tuple[str, ...] = ()
 
 
 def draw_slide_layout(
@@ -70,7 +75,7 @@ def draw_slide_layout(
     seed: int = 0,
     like: Likeness = "slide",
     model: Path | str | LayoutModel = SHIPPED_LAYOUTS,
-    field: Path | str | None = None,
+    field: Path | str | DensityField | None = None,
 ) -> DrawnLayout:
     """Nuclei of a slide of any size, drawn a window at a time.
 
@@ -83,11 +88,13 @@ def draw_slide_layout(
         like: "slide": tissue on glass, regions of millimetres, glands; "model": the model's
             densities alone, everywhere.
         model: of the layouts, or its file; by default the one in the package, of breast.
-        field: file of density maps in place of drawn ones, see `read_densities`.
+        field: density maps in place of drawn ones: TIFF of `read_field`, or .npz of
+            `read_densities`.
 
     Raises:
         BadOption: a size, scale, or likeness that cannot be drawn.
         BadLayouts: the file is no model.
+        BadField: the maps cannot be used, or are not of this slide.
     """
     _check_options(
         size,
@@ -105,14 +112,13 @@ def draw_slide_layout(
     densities = None
     digest_of_maps = ""
     if field is not None:
-        size_um = (size[0] * mpp, size[1] * mpp)
-        maps = read_densities(
-            Path(field),
+        found = given_field(
+            field,
             model,
-            size_um,
+            (size[0] * mpp, size[1] * mpp),
         )
-        densities = GivenDensities(maps, size_um)
-        digest_of_maps = hashlib.sha256(maps.tobytes()).hexdigest()
+        densities = GivenDensities(*found)
+        digest_of_maps = hashlib.sha256(found[0].tobytes() + repr(found[1]).encode()).hexdigest()
     return DrawnLayout(
         model,
         size,
@@ -205,6 +211,7 @@ def sample_layout(
                 strict=True,
             )
         ),
+        density_warnings(picture.tally, layout.classes),
     )
 
 
@@ -297,6 +304,11 @@ class _Thumbnail:
         width, height = (int(np.ceil(side / self._step)) for side in layout.size)
         self._size = Size(width, height)
         self._counts = np.zeros((len(layout.classes), height, width), np.int32)
+        self.tally = DensityTally(
+            layout.classes,
+            layout.size,
+            layout.mpp,
+        )
 
     @property
     def totals(self) -> Float64Array:
@@ -305,6 +317,7 @@ class _Thumbnail:
 
     def add(self, rows: SlideRows) -> None:
         """Count the nuclei of a part."""
+        self.tally.add_rows(rows)
         width, height = self._size
         x = ((rows.x / HUNDREDTHS + 0.5) / self._step).astype(np.intp).clip(0, width - 1)
         y = ((rows.y / HUNDREDTHS + 0.5) / self._step).astype(np.intp).clip(0, height - 1)

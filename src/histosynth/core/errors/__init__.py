@@ -3,6 +3,7 @@
 HistosynthError
 ├── Cancelled              a callback of the user ended the work
 ├── InputError             an input cannot be used as it is
+│   ├── BadField               a density map that cannot be used
 │   ├── BadLayouts             a file of a model of layouts that is none, or a damaged one
 │   ├── BadMask                a mask that leaves nothing to fill, or nothing known
 │   ├── BadNuclei              centroids that cannot be used
@@ -51,6 +52,7 @@ Each error keeps its values as fields. Its text is two sentences: the problem an
 from .base import HistosynthError, first_line
 from .cancelled import Cancelled
 from .inputs import (
+    BadField,
     BadLayouts,
     BadMask,
     BadNuclei,
@@ -101,6 +103,7 @@ from .unavailable import (
 
 __all__ = [
     "AdapterMismatch",
+    "BadField",
     "BadLayouts",
     "BadMask",
     "BadNuclei",

@@ -294,6 +294,18 @@ class BadLayouts(InputError):
         )
 
 
+class BadField(InputError):
+    """A density map that cannot be used."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(
+            f"{path} cannot be used as a density map: {reason}.",
+            "Give a map that `histosynth layout field` wrote, or see docs/layouts.md.",
+        )
+
+
 class BadRegions(InputError):
     """Region annotations that cannot be used."""
 

@@ -37,6 +37,8 @@ _FINE_CELLS = 2
 _ORDER = (0, 1, 3, 2)
 """Of the colours: in it a sweep depends on three squares to each side, and no more."""
 _RING_SQUARES = 3
+FIXED_KEY = np.uint64(0)
+"""Of a nucleus that stays where it is."""
 _SHORT_STEP = 5 * UNITS
 _DISTANCE_SHIFT = 8
 """Squared distances are looked up in units of (1/4 um)^2."""
@@ -126,7 +128,7 @@ def move_crowd(
     """Nuclei after their moves, in another order.
 
     Args:
-        crowd: is changed.
+        crowd: is changed; nuclei whose key is `FIXED_KEY` stay, and act on the others.
         ground: densities; nuclei lie in its cells.
         forces: (K, K, R) energies by distance, see `LayoutModel`.
         seed: of the lattices' shifts.
@@ -210,7 +212,7 @@ class _Mover:
         )
         crowd = self.crowd
         of_colour = across.parity(crowd.x) + 2 * down.parity(crowd.y)
-        active = np.flatnonzero(of_colour == colour)
+        active = np.flatnonzero((of_colour == colour) & (crowd.keys != FIXED_KEY))
         if not len(active):
             return
         fine_colour = fine_across.parity(crowd.x[active]) + 2 * fine_down.parity(crowd.y[active])

@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 
 from ...core.arrays import Float64Array, IndexArray
-from ...core.geometry import Box, Size
+from ...core.geometry import Box
 from ...core.nuclei import Nuclei
+from ...core.slide_layout import FramedLayout
 from ...core.store import digest
 from ...core.tile import Mask
 from .coloured_moves import MoveSchedule, move_crowd, ring_um, scatter_crowd
-from .crowding import CROWDING_CELLS, crowding_of
 from .crowds import Crowd, Ground
 from .ground_fields import Densities, ModelDensities
 from .model import CELL_UM, LayoutModel
@@ -34,11 +34,11 @@ _LATTICE_UM = 4.0
 """Step at which outlines of regions without tissue are computed; between, they are straight."""
 _SCATTER = 1
 _MOVES = 2
-_VERSION = 1
+_VERSION = 2
 BlockPlace = tuple[int, int]
 
 
-class DrawnLayout:
+class DrawnLayout(FramedLayout):
     """Nuclei of a slide, each window of which is the crop of the whole, bit for bit.
 
     Nothing is stored: nuclei of a window and of a ring around it are drawn when they are needed.
@@ -65,9 +65,12 @@ class DrawnLayout:
         densities: Densities | None = None,
         densities_digest: str = "",
     ) -> None:
+        super().__init__(
+            model.classes,
+            size,
+            mpp,
+        )
         self._model = model
-        self._size = Size(*size)
-        self._mpp = mpp
         self._seed = seed
         self._like = like
         self._schedule = MoveSchedule()
@@ -81,28 +84,11 @@ class DrawnLayout:
             )
         self._densities = densities
         self._densities_digest = densities_digest
-        # stated densities are followed as they are
-        self._crowding = None if densities_digest else crowding_of(model)
         self._blocks: OrderedDict[BlockPlace, SlideRows] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:
         """What other processes receive: what is kept in memory stays here."""
         return self.__dict__ | {"_blocks": OrderedDict()}
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return self._model.classes
-
-    @property
-    def mpp(self) -> float:
-        """Micrometres per pixel."""
-        return self._mpp
-
-    @property
-    def size(self) -> Size:
-        """Of the slide, px."""
-        return self._size
 
     @property
     def seed(self) -> int:
@@ -209,17 +195,14 @@ class DrawnLayout:
     def _drawn(self, first: BlockPlace, shape: tuple[int, int]) -> Crowd:
         """Nuclei of some cells, from the corner of the first one."""
         ring = int(np.ceil(ring_um(self._model.reach_um, self._schedule) / CELL_UM))
-        ring += CROWDING_CELLS
         corner = (first[0] - ring, first[1] - ring)
         outer = (shape[0] + 2 * ring, shape[1] + 2 * ring)
-        activities = self._densities.per_mm2(corner, outer)
-        crowded = activities
-        if self._crowding is not None:
-            crowded = self._crowding.densities(activities)
-        crowd = scatter_crowd(Ground.of(crowded, corner), seed_for(self._seed, _SCATTER))
-        ground = Ground.of(activities, corner)
+        ground = Ground.of(
+            self._densities.per_mm2(corner, outer),
+            corner,
+        )
         crowd = move_crowd(
-            crowd,
+            scatter_crowd(ground, seed_for(self._seed, _SCATTER)),
             ground,
             self._model.forces,
             seed_for(self._seed, _MOVES),

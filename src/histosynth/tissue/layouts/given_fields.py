@@ -23,13 +23,13 @@ class GivenDensities:
     """Densities of a map, linear between the centres of its cells: `Densities`.
 
     Args:
-        maps: (K, R, C) nuclei per mm2; its cells divide the slide evenly.
-        size_um: width and height of the slide.
+        maps: (K, R, C) nuclei per mm2.
+        cell_um: width and height of a cell; the first one begins at the slide's corner.
     """
 
-    def __init__(self, maps: Float64Array, size_um: tuple[float, float]) -> None:
+    def __init__(self, maps: Float64Array, cell_um: tuple[float, float]) -> None:
         self._maps = maps
-        self._size = size_um
+        self._cell = cell_um
 
     def per_mm2(self, first: tuple[int, int], shape: tuple[int, int]) -> Float64Array:
         """See `Densities`."""
@@ -41,12 +41,12 @@ class GivenDensities:
         _, rows, columns = self._maps.shape
         left, across = _nodes(
             places.x,
-            self._size[0],
+            self._cell[0],
             columns,
         )
         top, down = _nodes(
             places.y,
-            self._size[1],
+            self._cell[1],
             rows,
         )
         right = np.minimum(left + 1, columns - 1)
@@ -136,12 +136,12 @@ def _check_aspect(maps: Float64Array, size_um: tuple[float, float]) -> None:
 
 def _nodes(
     positions: Float64Array,
-    length: float,
+    cell_um: float,
     cells: int,
 ) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]], Float64Array]:
     """Cell before each position, and how far on the way to the next one it is; cells at the edges
     go on beyond.
     """
-    steps = (positions / (length / cells) - 0.5).clip(0, cells - 1)
+    steps = (positions / cell_um - 0.5).clip(0, cells - 1)
     nodes = steps.astype(np.intp)
     return nodes, steps - nodes

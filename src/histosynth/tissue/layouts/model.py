@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,18 @@ class LayoutModel:
     def sha256(self) -> str:
         """Hex digest of the model's numbers."""
         return digest(self.as_dict())
+
+    def of_classes(self, classes: Sequence[str]) -> LayoutModel:
+        """The same model with its classes in this order."""
+        order = [self.classes.index(name) for name in classes]
+        pairs = np.ix_(order, order)
+        return replace(
+            self,
+            classes=tuple(classes),
+            densities=self.densities[order],
+            mixing=np.stack([each[pairs] for each in self.mixing]),
+            forces=self.forces[pairs],
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

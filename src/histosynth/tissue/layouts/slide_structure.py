@@ -32,6 +32,9 @@ _RAGGED_UM = ((150.0, 30.0), (35.0, 9.0))
 """Scale and height, both um, of the outline's finest noise."""
 _MARGIN = 0.06
 """Of the shorter side: glass that surely lies around the tissue."""
+_FALL_FROM = 0.24
+"""Distance from the slide's edges, as a share of the shorter side, from which tissue recedes."""
+_FALL = 0.4
 _GLAND_UM = 27.0
 """Standard deviation of the kernel of the field that has lumina as its tops."""
 _LUMEN_LEVEL = 1.35
@@ -136,7 +139,27 @@ class SlideDensities:
                 places,
             )
             number += 1
+        inside -= self._falling_off(places)
         return np.asarray(-np.minimum(inside, self._from_edges(places)))
+
+    def _falling_off(self, places: Places) -> Float64Array:
+        """(R, C) um by which tissue recedes toward the slide's edges, so that it is not cut there
+        along a straight line.
+        """
+        total = np.zeros((len(places.y), len(places.x)))
+        for near in self._near_edges(places):
+            total += near * near
+        return np.asarray(_FALL * self._side * total)
+
+    def _near_edges(self, places: Places) -> tuple[Float64Array, Float64Array]:
+        """(1, C) and (R, 1): 1 at the slide's edges, 0 from `_FALL_FROM` on."""
+        width, height = self._size
+        across = np.minimum(places.x, width - places.x)
+        down = np.minimum(places.y, height - places.y)
+        reach = _FALL_FROM * self._side
+        near_x = (1 - across / reach).clip(0)
+        near_y = (1 - down / reach).clip(0)
+        return near_x[None], near_y[:, None]
 
     def _from_edges(self, places: Places) -> Float64Array:
         """(R, C) um from the glass that surely lies around the tissue, with an uneven rim."""
