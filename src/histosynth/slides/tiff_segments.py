@@ -127,6 +127,25 @@ class SegmentedSlide:
         self._cached_bytes = 0
         self._lock = Lock()
 
+    @property
+    def tiff_levels(self) -> Sequence[TiffLevel]:
+        """Where the samples of each level lie."""
+        return tuple(self._tiff_levels)
+
+    def segment_bytes(self, level: int, index: int) -> bytes:
+        """A segment of a level's first part as it lies in the file; empty: it was never scanned.
+
+        Raises:
+            UnreadableImage: it is cut off.
+        """
+        page = self._tiff_levels[level].page
+        count = page.databytecounts[index]
+        data = os.pread(self._file, count, page.dataoffsets[index])
+        if len(data) < count:
+            reason = f"segment {index} is cut off after {len(data):,} of {count:,} bytes"
+            raise UnreadableImage(self.path, reason)
+        return data
+
     def read(
         self,
         level: int,
