@@ -22,6 +22,7 @@ from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
 from .output import Output
+from .mend import mend
 from .paint import paint
 from .streams import visible_streams, write_line
 from .synthesize import synthesize
@@ -72,7 +73,7 @@ def _root(
     pass
 
 
-for verb in (demo, synthesize, complete, paint, train, evaluate, doctor):
+for verb in (demo, synthesize, complete, paint, mend, train, evaluate, doctor):
     app.command()(verb)
 app.add_typer(prepare.app, name="prepare")
 app.add_typer(bundle.app, name="bundle")

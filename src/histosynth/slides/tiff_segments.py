@@ -26,6 +26,8 @@ from .slide import PyramidLevel, SlideFacts, check_levels, on_glass
 
 MAX_SEGMENT_PX = 1 << 24
 CACHE_BYTES = 32 << 20
+KEPT_TAGS = (530, 531, 532, 34675)
+"""How YCbCr is meant, and the ICC profile: read while the file is open."""
 BROKEN_TIFF = (
     ArithmeticError,
     AssertionError,
@@ -249,6 +251,8 @@ def _check_segments(path: Path, level: TiffLevel) -> None:
     for part in level.parts:
         page = part.page
         page.decode, page.jpegtables  # noqa: B018 - read once, and kept
+        for code in KEPT_TAGS:
+            page.tags.valueof(code)  # long values are read from the file, and kept
         last = part.first_segment + level.segment_count
         if min(len(page.dataoffsets), len(page.databytecounts)) < last:
             raise UnreadableImage(path, f"its header lists fewer segments than its {last:,}")

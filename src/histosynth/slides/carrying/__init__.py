@@ -7,13 +7,14 @@
 """
 
 from .bigtiff import TiffPageParts, write_pages
-from .levels import CarriedLevel, CarriedSlide, open_carried
+from .levels import CarriedLevel, CarriedSlide, grown_on_grid, open_carried
 from .writing_levels import write_carried
 
 __all__ = [
     "CarriedLevel",
     "CarriedSlide",
     "TiffPageParts",
+    "grown_on_grid",
     "open_carried",
     "write_carried",
     "write_pages",

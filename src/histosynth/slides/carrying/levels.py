@@ -139,22 +139,21 @@ class CarriedLevel:
         except ValueError as error:
             raise UnreadableImage(self.slide.path, str(error), _REWRITE) from error
 
-    def grown(self, where: Mask, corner: tuple[int, int]) -> Mask:
-        """A mask of a box that begins on the grid, grown to whole cells of it.
 
-        Args:
-            where: (H, W) bool.
-            corner: (x, y) of the box in the level, on the grid.
-        """
-        width, height = self.grid
-        if corner[0] % width or corner[1] % height:
-            raise ValueError("a box that does not begin on the grid")
-        rows, columns = where.shape
-        spare = ((0, -rows % height), (0, -columns % width))
-        cells = np.pad(where, spare)
-        by_cell = cells.reshape(cells.shape[0] // height, height, -1, width).any(axis=(1, 3))
-        wide = by_cell.repeat(height, axis=0).repeat(width, axis=1)
-        return np.asarray(wide[:rows, :columns])
+def grown_on_grid(where: Mask, grid: tuple[int, int]) -> Mask:
+    """A mask of a box that begins on a grid, grown to whole cells of it.
+
+    Args:
+        where: (H, W) bool.
+        grid: (width, height) px of a cell.
+    """
+    width, height = grid
+    rows, columns = where.shape
+    spare = ((0, -rows % height), (0, -columns % width))
+    cells = np.pad(where, spare)
+    by_cell = cells.reshape(cells.shape[0] // height, height, -1, width).any(axis=(1, 3))
+    wide = by_cell.repeat(height, axis=0).repeat(width, axis=1)
+    return np.asarray(wide[:rows, :columns])
 
 
 @dataclass(frozen=True, eq=False)

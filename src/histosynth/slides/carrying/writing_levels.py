@@ -27,7 +27,7 @@ TileOf = Callable[[CarriedLevel, int], bytes]
 """The bytes of a tile of a level."""
 _UM_PER_CENTIMETRE = 10_000
 _CENTIMETRE = 3
-_MAX_DENOMINATOR = 1_000_000
+_MAX_DENOMINATOR = 10_000
 _SUBSAMPLING = 530
 _POSITIONING = 531
 _REFERENCE = 532

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from ....core.tile import Pixels
+from ....core.arrays import Float32Array
+from ....core.tile import Mask, Pixels
 from ....tissue.augment import HED
 from ....tissue.density import optical_density
 from ..coarse import COARSE_PIXEL_UM, coarse_pixels
@@ -26,14 +27,35 @@ _MIN_FOLD_AMOUNT = 0.45
 def measure_folds(pixels: Pixels, mpp: float) -> float:
     """Share in folds."""
     density = optical_density(coarse_pixels(pixels, mpp))
+    both, tissue = both_dyes(density)
+    median = float(np.median(both[tissue])) if tissue.any() else 0.0
+    return float(is_folded(both, median).mean())
+
+
+def both_dyes(density: Float32Array) -> tuple[Float32Array, Mask]:
+    """How much of both dyes there is at once, and where tissue is.
+
+    Args:
+        density: (H, W, 3) optical density of pixels of `COARSE_PIXEL_UM`.
+
+    Returns:
+        (H, W) each.
+    """
     sigma = _SMOOTH_UM / COARSE_PIXEL_UM
     smooth = np.asarray(ndimage.gaussian_filter(density, (sigma, sigma, 0)))
     dyes = np.maximum(smooth @ _UNMIX, 0)
     both = np.sqrt(dyes[..., 0] * dyes[..., 1])
-    tissue = smooth[..., 1] > _MIN_TISSUE_DENSITY
-    median = float(np.median(both[tissue])) if tissue.any() else 0.0
-    folded = both > max(_MIN_FOLD_TO_MEDIAN * median, _MIN_FOLD_AMOUNT)
-    return float(folded.mean())
+    return both.astype(np.float32), np.asarray(smooth[..., 1] > _MIN_TISSUE_DENSITY)
+
+
+def is_folded(both: Float32Array, median: Float32Array | float) -> Mask:
+    """(H, W) bool: where there is so much of both dyes that tissue lies twice.
+
+    Args:
+        both: of `both_dyes`.
+        median: what is usual in this tissue.
+    """
+    return np.asarray(both > np.maximum(_MIN_FOLD_TO_MEDIAN * median, _MIN_FOLD_AMOUNT))
 
 
 FOLD = share_gate(
