@@ -21,8 +21,8 @@ from .complete import complete
 from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
-from .output import Output
 from .mend import mend
+from .output import Output
 from .paint import paint
 from .streams import visible_streams, write_line
 from .synthesize import synthesize

@@ -120,6 +120,7 @@ def _in_windows(
             item.condition,
             item.appearance.frame,
             item.generator.initial_seed(),
+            settings.nuclei_time,
         )
     begin = context.pixels if start is None else start.pixels
     latents = _encoded(merged, item.appearance.frame.to_canonical(begin))

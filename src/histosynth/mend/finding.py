@@ -16,7 +16,7 @@ from ..core.tile import Mask, Pixels
 from ..preparation.quality.coarse import COARSE_PIXEL_UM
 from ..preparation.quality.gates.air import is_grey
 from ..preparation.quality.gates.blur import BLUR
-from ..preparation.quality.gates.fold import both_dyes, is_folded
+from ..preparation.quality.gates.fold import both_dyes, is_folded, smooth_dyes
 from ..preparation.tissue_mask import TissuePlan, ink_mask, tissue_mask
 from ..slides import Slide, read_box, thumbnail
 from ..tissue.density import optical_density
@@ -28,7 +28,9 @@ _BLUE_PASSED = 0.5
 _FOLD_SIDE_UM = 60.0
 _FOLD_SIDE_AMOUNT = 0.25
 _FOLD_DIRECTIONS = 8
-_FOLD_RATIO = 1.6
+_FOLD_DYES = 0.25
+_LEAST_DYE = 0.02
+_FOLD_RATIO = 1.75
 """A fold has so much more of both dyes than the tissue on either side of it."""
 _BLUR_UM = 128.0
 _BLUR_MPP = 0.5
@@ -172,30 +174,62 @@ def _ink(overview: _Overview) -> Mask:
 
 
 def _folds(slide: Slide, overview: _Overview) -> Mask:
-    """Bands with more of both dyes than the slide has, and than the tissue on both sides has."""
+    """Bands with more of both dyes than the slide has, and twice what lies on both sides.
+
+    A fold is the tissue beside it, twice: both dyes in the same ratio. Dense tissue has another.
+    """
     del slide
-    both, tissue = both_dyes(overview.density)
-    tissue &= ~ndimage.binary_dilation(_ink(overview), iterations=3)
+    dyes, tissue = smooth_dyes(overview.density)
+    both = both_dyes(dyes)
+    ink = ndimage.binary_dilation(_ink(overview), iterations=3)
+    tissue = np.asarray(tissue & ~ink)
     if not tissue.any():
         return np.zeros(tissue.shape, bool)
-    dense = is_folded(both, float(np.median(both[tissue]))) & tissue
+    usual = float(np.median(both[tissue]))
+    dense = is_folded(both, usual) & tissue
     step = _FOLD_SIDE_UM / overview.mpp
-    ridge = np.zeros(both.shape, np.float32)
+    found = np.zeros(both.shape, bool)
     for turn in range(_FOLD_DIRECTIONS):
         angle = np.pi * turn / _FOLD_DIRECTIONS
-        shift = (step * np.sin(angle), step * np.cos(angle))
-        sides = [_shifted(both, sign * shift[0], sign * shift[1]) for sign in (1, -1)]
-        denser = np.maximum(*sides)
-        # glass on a side says nothing of how dense the tissue there is
-        known = np.minimum(*sides) > _FOLD_SIDE_AMOUNT
-        ratio = np.where(known, both / np.maximum(denser, _FOLD_SIDE_AMOUNT), 0)
-        ridge = np.maximum(ridge, ratio)
-    return np.asarray(dense & (ridge > _FOLD_RATIO))
+        down = step * np.sin(angle)
+        across = step * np.cos(angle)
+        first = _shifted(dyes, down, across)
+        second = _shifted(dyes, -down, -across)
+        found |= _is_twice(dyes, first, second)
+    return np.asarray(dense & found)
+
+
+def _is_twice(
+    dyes: Float32Array,
+    first: Float32Array,
+    second: Float32Array,
+) -> Mask:
+    """Where there is as much of both dyes as in two layers of what lies on both sides."""
+    denser = np.maximum(both_dyes(first), both_dyes(second))
+    thinner = np.minimum(both_dyes(first), both_dyes(second))
+    # glass on a side says nothing of how dense the tissue there is
+    is_denser = both_dyes(dyes) > _FOLD_RATIO * denser
+    is_known = thinner > _FOLD_SIDE_AMOUNT
+    ratio = _dye_ratio(dyes) - _dye_ratio(first + second)
+    is_same = np.abs(ratio) < _FOLD_DYES
+    return np.asarray(is_denser & is_known & is_same)
+
+
+def _dye_ratio(dyes: Float32Array) -> Float32Array:
+    """(H, W) logarithm of the ratio of both dyes."""
+    logs = np.log(dyes + np.float32(_LEAST_DYE))
+    return np.asarray(logs[..., 0] - logs[..., 1])
 
 
 def _shifted(values: Float32Array, down: float, across: float) -> Float32Array:
-    """Values at places that lie so far away."""
-    moved: Float32Array = ndimage.shift(values, (-down, -across), order=1, mode="nearest")
+    """Values (H, W, C) at places that lie so far away."""
+    steps = (-down, -across, 0)
+    moved: Float32Array = ndimage.shift(
+        values,
+        steps,
+        order=1,
+        mode="nearest",
+    )
     return moved
 
 

@@ -1,4 +1,4 @@
-"""A slide from its regions: pieces painted one after another, written, and continued after a stop."""
+"""Regions painted one after another, and the slide written; continued after a stop."""
 
 from __future__ import annotations
 

@@ -251,7 +251,12 @@ def _estimate_callback(
 def _start(item: SampleItem, settings: SamplingSettings) -> Start | None:
     if not settings.exemplar:
         return None
-    return exemplar_start(item.condition, item.appearance.frame, item.generator.initial_seed())
+    return exemplar_start(
+        item.condition,
+        item.appearance.frame,
+        item.generator.initial_seed(),
+        settings.nuclei_time,
+    )
 
 
 def _conditions_of_item(item: SampleItem, bundle: Bundle) -> ItemConditions:

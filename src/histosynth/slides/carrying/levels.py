@@ -18,9 +18,7 @@ from ..tiff_forms import compression_name
 from ..tiff_segments import BROKEN_TIFF, SegmentedSlide
 from .codecs import JPEG, LOSSLESS, encode_jpeg, encode_lossless, jpeg_grid
 
-_REWRITE = (
-    "Write all of it anew without loss: --rewrite deflate (the file grows to about 2 bytes a pixel)."
-)
+_REWRITE = "Write it anew without loss: --rewrite deflate (about 2 bytes a pixel)."
 _PREDICTORS = (1, 2)
 
 

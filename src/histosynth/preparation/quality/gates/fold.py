@@ -27,25 +27,27 @@ _MIN_FOLD_AMOUNT = 0.45
 def measure_folds(pixels: Pixels, mpp: float) -> float:
     """Share in folds."""
     density = optical_density(coarse_pixels(pixels, mpp))
-    both, tissue = both_dyes(density)
+    dyes, tissue = smooth_dyes(density)
+    both = both_dyes(dyes)
     median = float(np.median(both[tissue])) if tissue.any() else 0.0
     return float(is_folded(both, median).mean())
 
 
-def both_dyes(density: Float32Array) -> tuple[Float32Array, Mask]:
-    """How much of both dyes there is at once, and where tissue is.
+def smooth_dyes(density: Float32Array) -> tuple[Float32Array, Mask]:
+    """Amounts of haematoxylin and eosin (H, W, 2), smoothed, and where tissue is (H, W).
 
     Args:
         density: (H, W, 3) optical density of pixels of `COARSE_PIXEL_UM`.
-
-    Returns:
-        (H, W) each.
     """
     sigma = _SMOOTH_UM / COARSE_PIXEL_UM
     smooth = np.asarray(ndimage.gaussian_filter(density, (sigma, sigma, 0)))
     dyes = np.maximum(smooth @ _UNMIX, 0)
-    both = np.sqrt(dyes[..., 0] * dyes[..., 1])
-    return both.astype(np.float32), np.asarray(smooth[..., 1] > _MIN_TISSUE_DENSITY)
+    return dyes, np.asarray(smooth[..., 1] > _MIN_TISSUE_DENSITY)
+
+
+def both_dyes(dyes: Float32Array) -> Float32Array:
+    """(H, W) how much of both dyes there is at once."""
+    return np.asarray(np.sqrt(dyes[..., 0] * dyes[..., 1]))
 
 
 def is_folded(both: Float32Array, median: Float32Array | float) -> Mask:
