@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -169,5 +170,5 @@ def mend(
     output.done(result.as_dict(), lines)
 
 
-def _by_class(counts: dict[str, int]) -> str:
+def _by_class(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing"

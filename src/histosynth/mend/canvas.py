@@ -214,7 +214,12 @@ def _windows(
     found = []
     for y, height in _spans(size.height, side):
         for x, width in _spans(size.width, side):
-            box = Box(x, y, width, height)
+            box = Box(
+                x,
+                y,
+                width,
+                height,
+            )
             if not mask[box.slices].any():
                 continue
             given = conditions_of(
@@ -235,7 +240,17 @@ def _windows(
                 conditioning.style.to(bundle.device),
                 settings,
             )
-            cells = Box(*(value // FACTOR for value in (x, y, width, height)))
+            cells = Box(
+                *(
+                    value // FACTOR
+                    for value in (
+                        x,
+                        y,
+                        width,
+                        height,
+                    )
+                )
+            )
             found.append(_Window(cells, denoise))
     return found
 
@@ -337,16 +352,38 @@ def _decoded(bundle: Bundle, latents: Tensor) -> NDArray[np.float32]:
 
 def _times(cells: Box) -> Box:
     """The pixels of latent cells."""
-    return Box(*(FACTOR * value for value in (cells.x, cells.y, cells.width, cells.height)))
+    return Box(
+        *(
+            FACTOR * value
+            for value in (
+                cells.x,
+                cells.y,
+                cells.width,
+                cells.height,
+            )
+        )
+    )
 
 
 def _parts(rows: int, columns: int) -> list[tuple[Box, Box]]:
     """Parts of latents, and the same with what around them matters."""
-    whole = Box(0, 0, columns, rows)
+    whole = Box(
+        0,
+        0,
+        columns,
+        rows,
+    )
     found = []
     for y in range(0, rows, _DECODED_CELLS):
         for x in range(0, columns, _DECODED_CELLS):
-            core = whole.intersect(Box(x, y, _DECODED_CELLS, _DECODED_CELLS))
+            core = whole.intersect(
+                Box(
+                    x,
+                    y,
+                    _DECODED_CELLS,
+                    _DECODED_CELLS,
+                )
+            )
             grown = Box(
                 x - _HALO_CELLS,
                 y - _HALO_CELLS,

@@ -61,11 +61,32 @@ class ArtefactForm:
 
 
 ARTEFACTS: Mapping[str, ArtefactForm] = {
-    "pen": ArtefactForm(1200, 10, 40),
-    "fold": ArtefactForm(2500, 14, 30),
-    "bubble": ArtefactForm(5000, 8, 40),
-    "blur": ArtefactForm(15_000, 40, 20),
-    "tear": ArtefactForm(3000, 6, 8, is_usual=False),
+    "pen": ArtefactForm(
+        1200,
+        10,
+        40,
+    ),
+    "fold": ArtefactForm(
+        2500,
+        14,
+        30,
+    ),
+    "bubble": ArtefactForm(
+        5000,
+        8,
+        40,
+    ),
+    "blur": ArtefactForm(
+        15_000,
+        40,
+        20,
+    ),
+    "tear": ArtefactForm(
+        3000,
+        6,
+        8,
+        is_usual=False,
+    ),
 }
 """What `find_artefacts` finds, in this order: what two of them cover belongs to the first."""
 USUAL_ARTEFACTS = tuple(name for name, form in ARTEFACTS.items() if form.is_usual)
@@ -106,8 +127,16 @@ def find_artefacts(
     names = [name for name in ARTEFACTS if name in only]
     for number, name in enumerate(names, 1):
         form = ARTEFACTS[name]
-        found = _tidy(_FINDERS[name](slide, overview), form, overview.mpp)
-        masks[name] = _large(found & ~taken, form.least_um2, overview.mpp)
+        found = _tidy(
+            _FINDERS[name](slide, overview),
+            form,
+            overview.mpp,
+        )
+        masks[name] = _large(
+            found & ~taken,
+            form.least_um2,
+            overview.mpp,
+        )
         taken |= found
         on_progress(number, len(names))
     step = (
@@ -143,7 +172,11 @@ def _tidy(mask: Mask, form: ArtefactForm, mpp: float) -> Mask:
         np.pad(mask, 16),
         _disc(form.close_um / 2 / mpp),
     )[16:-16, 16:-16]
-    large = _large(closed, form.least_um2, mpp)
+    large = _large(
+        closed,
+        form.least_um2,
+        mpp,
+    )
     return np.asarray(ndimage.binary_dilation(large, _disc(form.margin_um / mpp)))
 
 
@@ -168,7 +201,11 @@ def _pen(slide: Slide, overview: _Overview) -> Mask:
 
 def _ink(overview: _Overview) -> Mask:
     """Ink of `prepare`, and blue ink, which absorbs red as much as green and lets blue pass."""
-    red, green, blue = np.moveaxis(overview.density, 2, 0)
+    red, green, blue = np.moveaxis(
+        overview.density,
+        2,
+        0,
+    )
     is_blue = (red > _BLUE_RED) & (red > _BLUE_TO_GREEN * green) & (blue < _BLUE_PASSED * green)
     return np.asarray(ink_mask(overview.density) | is_blue)
 
@@ -193,9 +230,21 @@ def _folds(slide: Slide, overview: _Overview) -> Mask:
         angle = np.pi * turn / _FOLD_DIRECTIONS
         down = step * np.sin(angle)
         across = step * np.cos(angle)
-        first = _shifted(dyes, down, across)
-        second = _shifted(dyes, -down, -across)
-        found |= _is_twice(dyes, first, second)
+        first = _shifted(
+            dyes,
+            down,
+            across,
+        )
+        second = _shifted(
+            dyes,
+            -down,
+            -across,
+        )
+        found |= _is_twice(
+            dyes,
+            first,
+            second,
+        )
     return np.asarray(dense & found)
 
 
@@ -223,7 +272,11 @@ def _dye_ratio(dyes: Float32Array) -> Float32Array:
 
 def _shifted(values: Float32Array, down: float, across: float) -> Float32Array:
     """Values (H, W, C) at places that lie so far away."""
-    steps = (-down, -across, 0)
+    steps = (
+        -down,
+        -across,
+        0,
+    )
     moved: Float32Array = ndimage.shift(
         values,
         steps,
@@ -247,8 +300,16 @@ def _blur(slide: Slide, overview: _Overview) -> Mask:
     values = []
     factor = (slide.levels[0].width / width, slide.levels[0].height / height)
     mpp = max(_BLUR_MPP, slide.mpp)
-    for y in range(0, max(height - step, 1), step):
-        for x in range(0, max(width - step, 1), step):
+    for y in range(
+        0,
+        max(height - step, 1),
+        step,
+    ):
+        for x in range(
+            0,
+            max(width - step, 1),
+            step,
+        ):
             window = overview.tissue[y : y + side, x : x + side]
             if window.mean() < _BLUR_TISSUE:
                 continue
@@ -263,13 +324,26 @@ def _blur(slide: Slide, overview: _Overview) -> Mask:
                 max(round(box.height * slide.mpp / mpp), 1),
             )
             places.append((y, x))
-            values.append(BLUR.measure(read_box(slide, box, size), mpp))
+            values.append(
+                BLUR.measure(
+                    read_box(
+                        slide,
+                        box,
+                        size,
+                    ),
+                    mpp,
+                )
+            )
     out = np.zeros((height, width), bool)
     if not values:
         return out
     limit = min(BLUR.default_limit, _BLUR_SHARE * float(np.median(values)))
     quarter = side // 4
-    for (y, x), value in zip(places, values, strict=True):
+    for (y, x), value in zip(
+        places,
+        values,
+        strict=True,
+    ):
         if value < limit:  # a window speaks for its middle, so that windows side by side join
             out[y + quarter : y + 3 * quarter + 1, x + quarter : x + 3 * quarter + 1] = True
     return out
@@ -280,7 +354,7 @@ def _tears(slide: Slide, overview: _Overview) -> Mask:
     del slide
     narrow, wide = _TEAR_UM
     light = overview.density.mean(axis=2) < 0.12
-    light &= ndimage.binary_fill_holes(overview.tissue)
+    light &= overview.tissue
     opened = ndimage.binary_opening(light, _disc(narrow / 2 / overview.mpp))
     broad = ndimage.binary_opening(light, _disc(wide / 2 / overview.mpp))
     cracks = opened & ~ndimage.binary_dilation(broad, _disc(wide / 2 / overview.mpp))

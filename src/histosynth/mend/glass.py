@@ -53,7 +53,13 @@ def with_glass(
     glass = mask & (share > _GLASS_SHARE)
     if not glass.any():
         return pixels, mask
-    filled = _filled_with_glass(pixels, smooth, glass, empty, seed)
+    filled = _filled_with_glass(
+        pixels,
+        smooth,
+        glass,
+        empty,
+        seed,
+    )
     return filled, mask & ~glass
 
 
@@ -69,8 +75,9 @@ def glass_share(empty: Mask, mask: Mask) -> Float32Array:
     if unknown.all():
         return np.zeros(mask.shape, np.float32)
     cells = _cells(unknown).any(axis=(1, 3))
+    is_wide = np.asarray(_cells(empty | unknown).all(axis=(1, 3)))
     whole = ndimage.binary_opening(
-        _cells(empty | unknown).all(axis=(1, 3)),
+        is_wide,
         iterations=_LEAST_CELLS,
     )
     glass = _cells(empty).mean(axis=(1, 3)) * whole
@@ -78,7 +85,15 @@ def glass_share(empty: Mask, mask: Mask) -> Float32Array:
         return np.zeros(mask.shape, np.float32)
     shares = _across(glass.astype(np.float32), np.asarray(cells))
     shares = ndimage.gaussian_filter(shares, _SMOOTH_CELLS)
-    wide = np.repeat(np.repeat(shares, _CELL_PX, axis=0), _CELL_PX, axis=1)
+    wide = np.repeat(
+        np.repeat(
+            shares,
+            _CELL_PX,
+            axis=0,
+        ),
+        _CELL_PX,
+        axis=1,
+    )
     return np.asarray(wide[:height, :width])
 
 
@@ -86,7 +101,11 @@ def _cells(values: Mask) -> NDArray[np.generic]:
     """(h, 4, w, 4) of pixels (H, W), the last ones repeated."""
     height, width = values.shape
     spare = ((0, -height % _CELL_PX), (0, -width % _CELL_PX))
-    padded = np.pad(values, spare, mode="edge")
+    padded = np.pad(
+        values,
+        spare,
+        mode="edge",
+    )
     return padded.reshape(
         padded.shape[0] // _CELL_PX,
         _CELL_PX,
@@ -145,8 +164,16 @@ def _filled_with_glass(
         residual = (pixels - _local_mean(pixels)).clip(-_MOST_GRAIN, _MOST_GRAIN)
         random = np.random.default_rng(seed)
         height, width = glass.shape
-        for y in range(0, height, _PATCH_PX):
-            for x in range(0, width, _PATCH_PX):
+        for y in range(
+            0,
+            height,
+            _PATCH_PX,
+        ):
+            for x in range(
+                0,
+                width,
+                _PATCH_PX,
+            ):
                 place = (slice(y, y + _PATCH_PX), slice(x, x + _PATCH_PX))
                 if not glass[place].any():
                     continue
@@ -161,5 +188,12 @@ def _filled_with_glass(
 
 def _local_mean(pixels: Pixels) -> Float32Array:
     side = 4 * _PATCH_PX + 1
-    means: Float32Array = ndimage.uniform_filter(pixels.astype(np.float32), (side, side, 0))
+    means: Float32Array = ndimage.uniform_filter(
+        pixels.astype(np.float32),
+        (
+            side,
+            side,
+            0,
+        ),
+    )
     return means

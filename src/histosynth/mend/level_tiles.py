@@ -35,7 +35,13 @@ class PaintedTile:
         """(H, W) bool: what may differ from the slide, with colours that decoders interpolate."""
         across, down = reach
         size = (2 * down + 1, 2 * across + 1)
-        return np.asarray(ndimage.maximum_filter(self.replaced, size=size, mode="constant"))
+        return np.asarray(
+            ndimage.maximum_filter(
+                self.replaced,
+                size=size,
+                mode="constant",
+            )
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +93,11 @@ def _first_level(level: CarriedLevel, patches: Sequence[Patch]) -> LevelTiles:
             if where is not None:
                 painted |= where
         if painted.any():
-            tiles[index] = PaintedTile(pixels, painted, grown_on_grid(painted, level.grid))
+            tiles[index] = PaintedTile(
+                pixels,
+                painted,
+                grown_on_grid(painted, level.grid),
+            )
     return LevelTiles(level, tiles)
 
 
@@ -101,10 +111,24 @@ def _lower_level(level: CarriedLevel, above: LevelTiles) -> LevelTiles:
         box = above.level.box(index)
         left, top = int(box.x / steps[0]), int(box.y / steps[1])
         right, bottom = int(box.right / steps[0]) + 1, int(box.bottom / steps[1]) + 1
-        indices |= set(level.touched(Box(left, top, right - left, bottom - top)))
+        indices |= set(
+            level.touched(
+                Box(
+                    left,
+                    top,
+                    right - left,
+                    bottom - top,
+                )
+            )
+        )
     tiles = {}
     for index in sorted(indices):
-        tile = _lower_tile(level, index, above, steps)
+        tile = _lower_tile(
+            level,
+            index,
+            above,
+            steps,
+        )
         if tile is not None:
             tiles[index] = tile
     return LevelTiles(level, tiles)
@@ -117,7 +141,13 @@ def _lower_tile(
     steps: tuple[float, float],
 ) -> PaintedTile | None:
     """A tile with the means of what is painted above it; None: nothing is."""
-    inside = level.box(index).intersect(Box(0, 0, *level.size))
+    inside = level.box(index).intersect(
+        Box(
+            0,
+            0,
+            *level.size,
+        )
+    )
     if inside is None:
         return None
     edges = (
@@ -136,9 +166,26 @@ def _lower_tile(
     source, painted = above.read(around)
     if not painted.any():
         return None
-    within = (edges[0] - left, edges[1] - top, edges[2] - left, edges[3] - top)
-    means = _reduced(source, inside, within)
-    share = _reduced(np.where(painted, 255, 0).astype(np.uint8), inside, within)
+    within = (
+        edges[0] - left,
+        edges[1] - top,
+        edges[2] - left,
+        edges[3] - top,
+    )
+    means = _reduced(
+        source,
+        inside,
+        within,
+    )
+    share = _reduced(
+        np.where(
+            painted,
+            255,
+            0,
+        ).astype(np.uint8),
+        inside,
+        within,
+    )
     where = share > 0
     if not where.any():
         return None
@@ -147,7 +194,11 @@ def _lower_tile(
     pixels[:height, :width][where] = means[where]
     whole = np.zeros(pixels.shape[:2], bool)
     whole[:height, :width] = where
-    return PaintedTile(pixels, whole, grown_on_grid(whole, level.grid))
+    return PaintedTile(
+        pixels,
+        whole,
+        grown_on_grid(whole, level.grid),
+    )
 
 
 def _reduced(
@@ -156,7 +207,7 @@ def _reduced(
     within: tuple[float, float, float, float],
 ) -> Pixels:
     image = Image.fromarray(values).resize(
-        tuple(inside.size),
+        (inside.width, inside.height),
         Image.Resampling.BOX,
         box=within,
     )

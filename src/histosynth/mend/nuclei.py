@@ -25,7 +25,12 @@ from ..tissue.layouts.model import LayoutModel, read_layouts
 _DETECTOR = "centroids"
 _FILL_PX = 12.0
 _CELL_UM = 20.0
-_REACHES_UM = ((25.0, 1.0), (60.0, 1e-2), (150.0, 1e-4), (500.0, 1e-6))
+_REACHES_UM = (
+    (25.0, 1.0),
+    (60.0, 1e-2),
+    (150.0, 1e-4),
+    (500.0, 1e-6),
+)
 """Standard deviations and weights of the kernels that carry densities on: the nearest decides."""
 _LEAST_DISTANCE_UM = 4.0
 """Drawn nuclei keep this far from detected ones."""
@@ -63,18 +68,30 @@ def nuclei_around(
     found = found.where(~mask[rows, columns])
     known = Nuclei(
         found.xy,
-        _class_ids(found.class_ids, detector.classes, classes),
+        _class_ids(
+            found.class_ids,
+            detector.classes,
+            classes,
+        ),
         tuple(classes),
         (width, height),  # type: ignore[arg-type]  # a plain pair is taken too
         mpp,
     )
     drawn = _drawn(
-        _densities(known, mask, model),
+        _densities(
+            known,
+            mask,
+            model,
+        ),
         known,
         model,
         seed,
     )
-    return _joined(known, drawn, mask)
+    return _joined(
+        known,
+        drawn,
+        mask,
+    )
 
 
 def filled_smoothly(pixels: Pixels, mask: Mask) -> Pixels:
@@ -82,7 +99,11 @@ def filled_smoothly(pixels: Pixels, mask: Mask) -> Pixels:
     known = (~mask).astype(np.float32)
     sums = np.zeros(pixels.shape, np.float32)
     weights = np.zeros(mask.shape, np.float32)
-    for sigma, share in ((_FILL_PX, 1.0), (8 * _FILL_PX, 1e-3), (40 * _FILL_PX, 1e-6)):
+    for sigma, share in (
+        (_FILL_PX, 1.0),
+        (8 * _FILL_PX, 1e-3),
+        (40 * _FILL_PX, 1e-6),
+    ):
         for channel in range(3):
             values = pixels[..., channel] * known
             sums[..., channel] += share * _blurred(values, sigma)
@@ -99,9 +120,24 @@ def _blurred(values: np.ndarray, sigma: float) -> np.ndarray:
     height, width = values.shape
     spare = ((0, -height % step), (0, -width % step))
     padded = np.pad(values, spare)
-    cells = padded.reshape(padded.shape[0] // step, step, -1, step).mean(axis=(1, 3))
-    smooth = ndimage.gaussian_filter(cells, sigma / step, mode="constant")
-    wide = ndimage.zoom(smooth, step, order=1, grid_mode=True, mode="nearest")
+    cells = padded.reshape(
+        padded.shape[0] // step,
+        step,
+        -1,
+        step,
+    ).mean(axis=(1, 3))
+    smooth = ndimage.gaussian_filter(
+        cells,
+        sigma / step,
+        mode="constant",
+    )
+    wide = ndimage.zoom(
+        smooth,
+        step,
+        order=1,
+        grid_mode=True,
+        mode="nearest",
+    )
     return np.asarray(wide[:height, :width])
 
 
@@ -110,10 +146,14 @@ def _class_ids(
     from_classes: Sequence[str],
     classes: Sequence[str],
 ) -> np.ndarray:
-    new = np.full(ANY_CLASS + 1, ANY_CLASS, np.uint8)
+    new = np.full(
+        ANY_CLASS + 1,
+        ANY_CLASS,
+        np.uint8,
+    )
     for index, name in enumerate(from_classes):
         new[index] = list(classes).index(name)
-    return new[found]
+    return np.asarray(new[found])
 
 
 def _densities(known: Nuclei, mask: Mask, model: LayoutModel) -> Float64Array:
@@ -123,19 +163,39 @@ def _densities(known: Nuclei, mask: Mask, model: LayoutModel) -> Float64Array:
     rows, columns = -(-height // step), -(-width // step)
     spare = ((0, rows * step - height), (0, columns * step - width))
     area = np.pad((~mask).astype(np.float64), spare)
-    area = area.reshape(rows, step, columns, step).sum(axis=(1, 3)) * (known.mpp / 1000) ** 2
+    area = (
+        area.reshape(
+            rows,
+            step,
+            columns,
+            step,
+        ).sum(axis=(1, 3))
+        * (known.mpp / 1000) ** 2
+    )
     maps = []
     for name in model.classes:
         chosen = known.xy[known.class_ids == known.classes.index(name)]
         counts = np.zeros((rows, columns))
         places = (chosen.clip(0) // step).astype(int)
-        np.add.at(counts, (places[:, 1], places[:, 0]), 1)
+        np.add.at(
+            counts,
+            (places[:, 1], places[:, 0]),
+            1,
+        )
         above = np.zeros_like(counts)
         below = np.full_like(counts, 1e-12)
         for reach_um, share in _REACHES_UM:
             sigma = reach_um / (step * known.mpp)
-            above += share * ndimage.gaussian_filter(counts, sigma, mode="constant")
-            below += share * ndimage.gaussian_filter(area, sigma, mode="constant")
+            above += share * ndimage.gaussian_filter(
+                counts,
+                sigma,
+                mode="constant",
+            )
+            below += share * ndimage.gaussian_filter(
+                area,
+                sigma,
+                mode="constant",
+            )
         maps.append(above / below)
     return np.stack(maps)
 
@@ -157,10 +217,20 @@ def _drawn(
         densities=GivenDensities(maps, size_um),
         densities_digest="of the tissue around",
     )
-    drawn = layout.window(Box(0, 0, *known.size))
+    drawn = layout.window(
+        Box(
+            0,
+            0,
+            *known.size,
+        )
+    )
     return replace(
         drawn,
-        class_ids=_class_ids(drawn.class_ids, drawn.classes, known.classes),
+        class_ids=_class_ids(
+            drawn.class_ids,
+            drawn.classes,
+            known.classes,
+        ),
         classes=known.classes,
     )
 

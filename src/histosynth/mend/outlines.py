@@ -38,11 +38,24 @@ def mask_regions(
     filled: Any = generator.filled(0.5, np.inf)
     regions = []
     for corners, ends in zip(*filled, strict=True):
-        rings = [_ring(ring, corner, step) for ring in np.split(corners, ends[1:-1])]
+        rings = [
+            _ring(
+                ring,
+                corner,
+                step,
+            )
+            for ring in np.split(corners, ends[1:-1])
+        ]
         outline, *inner = rings
         if len(outline) >= _LEAST_CORNERS:
             within = tuple(ring for ring in inner if len(ring) >= _LEAST_CORNERS)
-            regions.append(Region(name, outline, within))
+            regions.append(
+                Region(
+                    name,
+                    outline,
+                    within,
+                )
+            )
     return regions
 
 
@@ -54,11 +67,22 @@ def _ring(
     """A closed ring without corners on straight lines, in px of the slide."""
     points = np.asarray(corners)
     before = points[1:] - points[:-1]
-    after = np.roll(before, -1, axis=0)
+    after = np.roll(
+        before,
+        -1,
+        axis=0,
+    )
     turns = np.abs(before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]) > 1e-9
     kept = points[1:][turns]
     # the padding is one pixel, a pixel's centre half of one from its corner
     x = (kept[:, 0] - 0.5) * step[0] + corner[0]
     y = (kept[:, 1] - 0.5) * step[1] + corner[1]
-    ring = [(round(float(a), 2), round(float(b), 2)) for a, b in zip(x, y, strict=True)]
+    ring = [
+        (round(float(a), 2), round(float(b), 2))
+        for a, b in zip(
+            x,
+            y,
+            strict=True,
+        )
+    ]
     return tuple([*ring, ring[0]]) if ring else ()

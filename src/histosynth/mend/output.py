@@ -137,7 +137,7 @@ def _proof(
     if differing:
         raise UnreadableImage(path, f"{differing:,} px differ outside of what was painted")
     return LevelProof(
-        tuple(level.size),
+        (level.size.width, level.size.height),
         len(tiles.tiles),
         count,
         carried.hexdigest(),

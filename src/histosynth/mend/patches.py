@@ -105,17 +105,40 @@ def patch_path(folder: Path, number: int) -> Path:
 
 def write_patch(path: Path, patch: Patch) -> None:
     """Write a patch with a checksum, whole or not at all."""
-    mask = np.where(patch.mask, 255, 0).astype(np.uint8)[..., None]
+    mask = np.where(
+        patch.mask,
+        255,
+        0,
+    ).astype(np.uint8)[..., None]
     write_array(path, np.concatenate([patch.pixels, mask], axis=2))
 
 
 def read_patch(path: Path, box: Box) -> Patch | None:
     """A patch that an earlier run wrote; None: it is not there, or not whole."""
-    shape = (box.height, box.width, _CHANNELS)
-    if not has_array(path, shape, np.uint8):
+    shape = (
+        box.height,
+        box.width,
+        _CHANNELS,
+    )
+    if not has_array(
+        path,
+        shape,
+        np.uint8,
+    ):
         return None
-    values = np.asarray(read_array(path, shape, np.uint8), np.uint8)
-    return Patch(box, np.ascontiguousarray(values[..., :3]), values[..., 3] > 0)
+    values = np.asarray(
+        read_array(
+            path,
+            shape,
+            np.uint8,
+        ),
+        np.uint8,
+    )
+    return Patch(
+        box,
+        np.ascontiguousarray(values[..., :3]),
+        values[..., 3] > 0,
+    )
 
 
 def touching(patches: Sequence[Patch], box: Box) -> Iterator[Patch]:

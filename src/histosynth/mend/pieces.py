@@ -21,7 +21,7 @@ from .canvas import Canvas, paint_canvas
 from .glass import with_glass
 from .nuclei import nuclei_around
 from .patches import Patch, PatchedSlide
-from .plan import MendPlan, Piece
+from .plan import MendPiece, MendPlan
 
 CONTEXT_PX = 192
 """Tissue around a piece that is read, px of the bundle's scale."""
@@ -64,7 +64,7 @@ def painted_scale(mpp: float, bundle_mpp: float) -> float:
 def paint_piece(
     work: PieceWork,
     slide: PatchedSlide,
-    piece: Piece,
+    piece: MendPiece,
 ) -> Patch:
     """Paint a piece; what earlier pieces painted is known tissue.
 
@@ -100,7 +100,7 @@ def paint_piece(
     )
     full = painted
     if size != box.size:
-        image = Image.fromarray(painted).resize(tuple(box.size), Image.Resampling.LANCZOS)
+        image = Image.fromarray(painted).resize((box.width, box.height), Image.Resampling.LANCZOS)
         full = np.asarray(image)
     inside = piece.box.shift(-box.x, -box.y).slices
     return Patch(piece.box, full[inside].copy(), piece.mask)
@@ -134,7 +134,7 @@ def _resized_mask(mask: Mask, size: Size) -> Mask:
     if mask.shape == size.shape:
         return mask
     levels = Image.fromarray(np.where(mask, 255, 0).astype(np.uint8))
-    return np.asarray(levels.resize(tuple(size), Image.Resampling.BOX)) > 0
+    return np.asarray(levels.resize((size.width, size.height), Image.Resampling.BOX)) > 0
 
 
 def _painted(

@@ -21,7 +21,7 @@ from ..core.geometry import Box, Size
 from ..core.tile import Mask
 from ..slides.carrying import grown_on_grid
 
-CELL_PX = 64
+PLAN_CELL_PX = 64
 """Regions in neighbouring cells of so many px are one piece."""
 CORE_PX = 2048
 """Largest side of a piece, px of the bundle's scale."""
@@ -32,10 +32,11 @@ MAX_PAINTED_PX = 400_000_000
 """Of level 0: what is painted lies in memory when the file is written."""
 MAX_REGIONS = 20_000
 _BEYOND_PX = 1.0
+_NEIGHBOURS = np.ones((3, 3), np.bool_)
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class MendPiece:
     """What is painted at once.
 
     Attributes:
@@ -62,7 +63,7 @@ class MendPlan:
 
     size: Size
     regions: tuple[Region, ...]
-    pieces: tuple[Piece, ...]
+    pieces: tuple[MendPiece, ...]
     grid: tuple[int, int]
 
     def mask(self, box: Box) -> Mask:
@@ -96,7 +97,12 @@ def check_regions(regions: Sequence[Region], size: Size) -> None:
         corners = np.array(region.outline)
         left, top = corners.min(axis=0)
         right, bottom = corners.max(axis=0)
-        far = max(-left, -top, right - size.width, bottom - size.height)
+        far = max(
+            -left,
+            -top,
+            right - size.width,
+            bottom - size.height,
+        )
         if far > _BEYOND_PX:
             raise BadRegions(
                 f"Region {number} ({region.name or 'no class'}) reaches {far:,.0f} px beyond the "
@@ -133,7 +139,7 @@ def make_plan(
     Args:
         regions: checked polygons.
         size: of level 0.
-        grid: (width, height) px of what is replaced as a whole; divides `CELL_PX`.
+        grid: (width, height) px of what is replaced as a whole; divides `PLAN_CELL_PX`.
         mpp: of level 0.
         core_px: largest side of a piece, px of level 0.
 
@@ -147,20 +153,33 @@ def make_plan(
         grid,
     )
     cells, owners = _cells(regions, size)
-    labels, _ = ndimage.label(cells, np.ones((3, 3)))
-    step = max(core_px // CELL_PX, 1)
+    labels, _ = ndimage.label(cells, _NEIGHBOURS)
+    step = max(core_px // PLAN_CELL_PX, 1)
     pieces = []
     for number, place in enumerate(ndimage.find_objects(labels), 1):
         rows, columns = place
         inside = owners[np.isin(labels[owners[:, 1], owners[:, 2]], [number])]
         names = tuple(sorted({regions[index].name for index in inside[:, 0].tolist()}))
-        for top in range(rows.start, rows.stop, step):
-            for left in range(columns.start, columns.stop, step):
+        for top in range(
+            rows.start,
+            rows.stop,
+            step,
+        ):
+            for left in range(
+                columns.start,
+                columns.stop,
+                step,
+            ):
                 part = (
                     slice(top, min(top + step, rows.stop)),
                     slice(left, min(left + step, columns.stop)),
                 )
-                piece = _piece(plan, part, labels[part] == number, names)
+                piece = _piece(
+                    plan,
+                    part,
+                    labels[part] == number,
+                    names,
+                )
                 if piece is not None:
                     pieces.append(piece)
     whole = MendPlan(
@@ -171,25 +190,39 @@ def make_plan(
     )
     _check_amount(whole)
     for piece in pieces:
-        _check_depth(whole, piece, mpp)
+        _check_depth(
+            whole,
+            piece,
+            mpp,
+        )
     return whole
 
 
 def _cells(regions: Sequence[Region], size: Size) -> tuple[Mask, np.ndarray]:
     """Cells that regions touch, and rows (region, row, column) of one cell of each."""
-    shape = (math.ceil(size.height / CELL_PX), math.ceil(size.width / CELL_PX))
+    shape = (math.ceil(size.height / PLAN_CELL_PX), math.ceil(size.width / PLAN_CELL_PX))
     image = Image.new("1", (shape[1], shape[0]))
     draw = ImageDraw.Draw(image)
     owners = []
     for index, region in enumerate(regions):
-        corners = [(x / CELL_PX, y / CELL_PX) for x, y in region.outline]
+        corners = [(x / PLAN_CELL_PX, y / PLAN_CELL_PX) for x, y in region.outline]
         cells = [(math.floor(x), math.floor(y)) for x, y in corners]
-        draw.polygon(cells, fill=1, outline=1)
+        draw.polygon(
+            cells,
+            fill=1,
+            outline=1,
+        )
         draw.line([*cells, cells[0]], fill=1)
         column, row = cells[0]
-        owners.append((index, min(max(row, 0), shape[0] - 1), min(max(column, 0), shape[1] - 1)))
+        owners.append(
+            (
+                index,
+                min(max(row, 0), shape[0] - 1),
+                min(max(column, 0), shape[1] - 1),
+            )
+        )
     touched = np.asarray(image, bool)
-    grown = np.asarray(ndimage.binary_dilation(touched, np.ones((3, 3))))
+    grown = np.asarray(ndimage.binary_dilation(touched, _NEIGHBOURS))
     return grown, np.array(owners)
 
 
@@ -198,17 +231,17 @@ def _piece(
     part: tuple[slice, slice],
     own: Mask,
     names: tuple[str, ...],
-) -> Piece | None:
+) -> MendPiece | None:
     """The piece of some cells, cut to what it paints; None: nothing."""
     rows, columns = part
     box = Box(
-        columns.start * CELL_PX,
-        rows.start * CELL_PX,
-        own.shape[1] * CELL_PX,
-        own.shape[0] * CELL_PX,
+        columns.start * PLAN_CELL_PX,
+        rows.start * PLAN_CELL_PX,
+        own.shape[1] * PLAN_CELL_PX,
+        own.shape[0] * PLAN_CELL_PX,
     )
     mask = plan.mask(box)
-    mask &= own.repeat(CELL_PX, axis=0).repeat(CELL_PX, axis=1)
+    mask &= own.repeat(PLAN_CELL_PX, axis=0).repeat(PLAN_CELL_PX, axis=1)
     mask[plan.size.height - box.y :] = False
     mask[:, plan.size.width - box.x :] = False
     if not mask.any():
@@ -222,7 +255,11 @@ def _piece(
         right - left,
         bottom - top,
     )
-    return Piece(tight, mask[top:bottom, left:right].copy(), names)
+    return MendPiece(
+        tight,
+        mask[top:bottom, left:right].copy(),
+        names,
+    )
 
 
 def _down(value: int, step: int) -> int:
@@ -242,7 +279,7 @@ def _check_amount(plan: MendPlan) -> None:
 
 def _check_depth(
     plan: MendPlan,
-    piece: Piece,
+    piece: MendPiece,
     mpp: float,
 ) -> None:
     """Refuse places too far from all that is known."""

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from ..slides import Slide
     from ..slides.carrying import CarriedSlide
 
-AUTO = "auto"
-NUCLEI_TIME = 0.4
+AUTO_ARTIFACTS = "auto"
+DRAWN_NUCLEI_TIME = 0.4
 """When places of drawn nuclei leave the tissue that a region starts from (docs/log.md)."""
 _MOST_LISTED = 500
 
@@ -146,7 +146,7 @@ def mend(
     slide: Path | str,
     out: Path | str,
     *,
-    artifacts: Path | str | Sequence[Region] = AUTO,
+    artifacts: Path | str | Sequence[Region] = AUTO_ARTIFACTS,
     options: MendOptions | None = None,
     bundle: Path | str | None = None,
     on_found: ProgressCallback = ignore_progress,
@@ -201,7 +201,7 @@ def mend(
     check_regions(regions, size)
     grid = (1, 1) if carried is None else carried.levels[0].grid
     core_px = round(CORE_PX * painted_scale(opened.mpp, networks.info.mpp))
-    regions, left_out = _paintable(regions, opened, is_found=artifacts == AUTO)
+    regions, left_out = _paintable(regions, opened, is_found=artifacts == AUTO_ARTIFACTS)
     plan = make_plan(
         regions,
         size,
@@ -272,7 +272,7 @@ def find_slide_artefacts(
 
     _check_classes(only)
     opened = open_slide(Path(slide), mpp=mpp)
-    regions = _regions(opened, AUTO, tuple(only), on_progress)
+    regions = _regions(opened, AUTO_ARTIFACTS, tuple(only), on_progress)
     px = 0.0
     for region in regions:
         px += centre_of_rings([_array(ring) for ring in region.rings]).area
@@ -350,7 +350,7 @@ def _regions(
 ) -> list[Region]:
     from ..mend.finding import USUAL_ARTEFACTS, find_artefacts
 
-    if isinstance(artifacts, str) and artifacts == AUTO:
+    if isinstance(artifacts, str) and artifacts == AUTO_ARTIFACTS:
         return find_artefacts(slide, only or USUAL_ARTEFACTS, on_found)
     if isinstance(artifacts, str | Path):
         regions = read_regions(Path(artifacts))
@@ -406,7 +406,7 @@ def _settings(bundle: Bundle, options: MendOptions) -> SamplingSettings:
     settings = settings_for(bundle, "complete", options.sampling)
     if options.nuclei is not None:
         return settings
-    return replace(settings, nuclei_time=NUCLEI_TIME)
+    return replace(settings, nuclei_time=DRAWN_NUCLEI_TIME)
 
 
 def _recipe_of(

@@ -6,6 +6,7 @@ stand in another file.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ def _write_tiles(file: BinaryIO, page: TiffPageParts) -> list[TiffTag]:
     offsets = []
     counts = []
     for tile in page.tiles():
-        offsets.append(file.tell() if tile else 0)
+        offsets.append(_place(file) if tile else 0)
         counts.append(len(tile))
         file.write(tile)
     return [TiffTag.of(_TILE_OFFSETS, LONG8, *offsets), TiffTag.of(_TILE_BYTES, LONG8, *counts)]
@@ -142,8 +143,12 @@ def _write_ifd(file: BinaryIO, tags: Sequence[TiffTag], following: int) -> int:
     return offset
 
 
+def _place(file: BinaryIO) -> int:
+    return file.seek(0, os.SEEK_CUR)
+
+
 def _aligned(file: BinaryIO) -> int:
     """Fill up to a multiple of 8 bytes; where that is."""
-    spare = -file.tell() % _ALIGNED
+    spare = -_place(file) % _ALIGNED
     file.write(b"\0" * spare)
-    return file.tell()
+    return _place(file)

@@ -11,7 +11,8 @@ import tifffile
 from ...core.arrays import Float64Array
 from ...core.tile import Mask, Pixels
 from ..tiff_forms import YCBCR
-from .jpeg_stream import mcu_of, read_jpeg, read_jpeg_head
+from .jpeg_segments import mcu_of, read_jpeg_head
+from .jpeg_stream import read_jpeg
 
 JPEG = 7
 _DEFLATE_LEVEL = 6
@@ -19,13 +20,31 @@ _ZSTD_LEVEL = 9
 _DIFFERENCES = 2
 _YCBCR = np.array(
     [
-        [0.299, 0.587, 0.114],
-        [-0.168735892, -0.331264108, 0.5],
-        [0.5, -0.418687589, -0.081312411],
+        [
+            0.299,
+            0.587,
+            0.114,
+        ],
+        [
+            -0.168735892,
+            -0.331264108,
+            0.5,
+        ],
+        [
+            0.5,
+            -0.418687589,
+            -0.081312411,
+        ],
     ]
 )
 """Of JFIF."""
-_CHROMA_OFFSET = np.array([0.0, 128.0, 128.0])
+_CHROMA_OFFSET = np.array(
+    [
+        0.0,
+        128.0,
+        128.0,
+    ]
+)
 
 
 def _deflate(data: bytes) -> bytes:

@@ -65,7 +65,13 @@ class HuffmanTable:
         at = 0
         for length, count in enumerate(self.counts, 1):
             for symbol in self.symbols[at : at + count]:
-                found.append((code, length, symbol))
+                found.append(
+                    (
+                        code,
+                        length,
+                        symbol,
+                    )
+                )
                 code += 1
             at += count
             if code > 1 << length:
@@ -173,38 +179,66 @@ def _decode_part(
         for block, component in enumerate(components, first):
             base = block * BLOCK
             found = tables[component]
-            lookup = found.dc.by_bits
-            place = 0
-            while place < BLOCK:
-                code = lookup[words[at >> 3] >> (8 - (at & 7)) & 0xFFFF]
-                if not code:
-                    raise ValueError("a JPEG scan with a code that no table has")
-                at += code >> 8
-                size = code & 15
-                run = code >> 4 & 15
-                value = 0
-                if size:
-                    raw = (words[at >> 3] >> (8 - (at & 7)) & 0xFFFF) >> (16 - size)
-                    at += size
-                    value = raw if raw >> (size - 1) else raw - (1 << size) + 1
-                if not place:
-                    last[component] += value
-                    places.append(base)
-                    values.append(last[component])
-                    lookup = found.ac.by_bits
-                    place = 1
-                    continue
-                if not size and run != 15:
-                    break
-                place += run
-                if size:
-                    places.append(base + min(place, BLOCK - 1))
-                    values.append(value)
-                place += 1
+            _, value, at = _next_symbol(words, found.dc.by_bits, at)
+            last[component] += value
+            places.append(base)
+            values.append(last[component])
+            at = _decode_ac(
+                words,
+                found.ac.by_bits,
+                at,
+                base,
+                out,
+            )
             if at > bits.count:
                 raise ValueError("a JPEG scan that ends early")
     except IndexError as error:
         raise ValueError("a JPEG scan that ends early") from error
+
+
+def _decode_ac(
+    words: list[int],
+    lookup: list[int],
+    at: int,
+    base: int,
+    out: tuple[list[int], list[int]],
+) -> int:
+    """Decode a block's other coefficients; the bit behind them."""
+    places, values = out
+    place = 1
+    while place < BLOCK:
+        symbol, value, at = _next_symbol(words, lookup, at)
+        run = symbol >> 4
+        if symbol & 15:
+            place += run
+            if place >= BLOCK:
+                raise ValueError("a JPEG scan with a block that is too long")
+            places.append(base + place)
+            values.append(value)
+        elif run == 15:
+            place += run
+        else:
+            break
+        place += 1
+    return at
+
+
+def _next_symbol(
+    words: list[int],
+    lookup: list[int],
+    at: int,
+) -> tuple[int, int, int]:
+    """A symbol, the value behind it, and the bit behind that."""
+    code = lookup[words[at >> 3] >> (8 - (at & 7)) & 0xFFFF]
+    if not code:
+        raise ValueError("a JPEG scan with a code that no table has")
+    at += code >> 8
+    size = code & 15
+    if not size:
+        return code & 255, 0, at
+    raw = (words[at >> 3] >> (8 - (at & 7)) & 0xFFFF) >> (16 - size)
+    value = raw if raw >> (size - 1) else raw - (1 << size) + 1
+    return code & 255, value, at + size
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,9 +259,10 @@ class _Symbols:
     components: NDArray[np.int64]
     is_ac: NDArray[np.bool_]
 
-    def chosen(self, component: int, is_ac: bool) -> NDArray[np.bool_]:
+    def of_table(self, component: int, is_ac: bool) -> NDArray[np.bool_]:
         """Which belong to a table."""
-        return (self.components == component) & (self.is_ac == is_ac)
+        chosen = (self.components == component) & (self.is_ac == is_ac)
+        return np.asarray(chosen)
 
 
 def encode_blocks(
@@ -249,7 +284,7 @@ def encode_blocks(
     for component, own in tables.items():
         both = []
         for is_ac, table in ((False, own.dc), (True, own.ac)):
-            chosen = found.chosen(component, is_ac)
+            chosen = found.of_table(component, is_ac)
             symbols = found.symbols[chosen]
             fitting = table if table.holds(symbols) else standard_table(is_ac)
             codes[chosen], lengths[chosen] = fitting.by_symbol[:, symbols]
@@ -272,7 +307,11 @@ def _symbols_of(blocks: Coefficients, components: NDArray[np.int64]) -> _Symbols
     rows, places = np.nonzero(ac)
     values = ac[rows, places]
     is_first = np.diff(rows, prepend=-1) != 0
-    before = np.where(is_first, 0, np.roll(places, 1))
+    before = np.where(
+        is_first,
+        0,
+        np.roll(places, 1),
+    )
     runs = places - before - 1
     keys = rows * _KEYS_PER_BLOCK + places * _KEYS_PER_PLACE
     sizes = _bit_lengths(values)
@@ -284,10 +323,26 @@ def _symbols_of(blocks: Coefficients, components: NDArray[np.int64]) -> _Symbols
     end_keys = has_end * _KEYS_PER_BLOCK + BLOCK * _KEYS_PER_PLACE
     block_keys = np.arange(len(wide)) * _KEYS_PER_BLOCK
     parts = [
-        (block_keys, _bit_lengths(dc), _extra_bits(dc)),
-        (keys + _KEYS_PER_PLACE // 2, (runs % 16) << 4 | sizes, _extra_bits(values)),
-        (zeros, np.full(len(zeros), _SIXTEEN_ZEROS), np.zeros(len(zeros), np.int64)),
-        (end_keys, np.full(len(end_keys), _END), np.zeros(len(end_keys), np.int64)),
+        (
+            block_keys,
+            _bit_lengths(dc),
+            _extra_bits(dc),
+        ),
+        (
+            keys + _KEYS_PER_PLACE // 2,
+            (runs % 16) << 4 | sizes,
+            _extra_bits(values),
+        ),
+        (
+            zeros,
+            np.full(len(zeros), _SIXTEEN_ZEROS),
+            np.zeros(len(zeros), np.int64),
+        ),
+        (
+            end_keys,
+            np.full(len(end_keys), _END),
+            np.zeros(len(end_keys), np.int64),
+        ),
     ]
     all_keys = np.concatenate([part[0] for part in parts])
     return _Symbols(
@@ -307,7 +362,11 @@ def _bit_lengths(values: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _extra_bits(values: NDArray[np.int64]) -> NDArray[np.int64]:
     sizes = _bit_lengths(values)
-    return np.where(values < 0, values + (1 << sizes) - 1, values)
+    return np.where(
+        values < 0,
+        values + (1 << sizes) - 1,
+        values,
+    )
 
 
 def _packed(values: NDArray[np.int64], lengths: NDArray[np.int64]) -> bytes:

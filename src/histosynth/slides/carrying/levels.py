@@ -15,11 +15,13 @@ from ...core.geometry import Box, Size
 from ...core.tile import Mask, Pixels
 from ..slide import Slide
 from ..tiff_forms import compression_name
-from ..tiff_segments import BROKEN_TIFF, SegmentedSlide
+from ..tiff_segments import BROKEN_TIFF, SegmentedSlide, TiffLevel
 from .codecs import JPEG, LOSSLESS, encode_jpeg, encode_lossless, jpeg_grid
 
 _REWRITE = "Write it anew without loss: --rewrite deflate (about 2 bytes a pixel)."
 _PREDICTORS = (1, 2)
+GRID_STEP_PX = 64
+"""Grids divide this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,13 @@ class CarriedLevel:
     def touched(self, box: Box) -> list[int]:
         """Tiles that hold some of a box."""
         width, height = self.tile_size
-        inside = box.intersect(Box(0, 0, *self.size))
+        inside = box.intersect(
+            Box(
+                0,
+                0,
+                *self.size,
+            )
+        )
         if inside is None:
             return []
         columns = range(inside.x // width, (inside.right - 1) // width + 1)
@@ -104,11 +112,33 @@ class CarriedLevel:
             data = self.data(index)
         height, width = self.tile_size.shape
         if not data:
-            return np.full((height, width, 3), 255, np.uint8)
+            return np.full(
+                (
+                    height,
+                    width,
+                    3,
+                ),
+                255,
+                np.uint8,
+            )
         try:
-            segment, *_ = page.decode(data, index, jpegtables=page.jpegtables)
+            segment, *_ = page.decode(
+                data,
+                index,
+                jpegtables=page.jpegtables,
+            )
+            if segment is None:
+                raise ValueError(f"tile {index} holds nothing")
             pixels: Pixels = np.asarray(segment[0])
-            if pixels.shape != (height, width, 3) or pixels.dtype != np.uint8:
+            if (
+                pixels.shape
+                != (
+                    height,
+                    width,
+                    3,
+                )
+                or pixels.dtype != np.uint8
+            ):
                 raise ValueError(f"tile {index} is not {width} x {height} px of 8-bit RGB")
         except BROKEN_TIFF as error:
             raise UnreadableImage(self.slide.path, str(error)) from error
@@ -126,16 +156,33 @@ class CarriedLevel:
             UnreadableImage: it cannot be edited, or was never scanned.
         """
         if int(self.page.compression) != JPEG:
-            pixels = np.where(where[..., None], tile, self.decoded(index))
+            pixels = np.where(
+                where[..., None],
+                tile,
+                self.decoded(index),
+            )
             return encode_lossless(self.page, pixels)
         data = self.data(index)
         if not data:
             reason = f"its tile {index} of level {self.number} was never scanned"
-            raise UnreadableImage(self.slide.path, reason, "Leave this place out.")
+            raise UnreadableImage(
+                self.slide.path,
+                reason,
+                "Leave this place out.",
+            )
         try:
-            return encode_jpeg(self.page, data, tile, where)
+            return encode_jpeg(
+                self.page,
+                data,
+                tile,
+                where,
+            )
         except ValueError as error:
-            raise UnreadableImage(self.slide.path, str(error), _REWRITE) from error
+            raise UnreadableImage(
+                self.slide.path,
+                str(error),
+                _REWRITE,
+            ) from error
 
 
 def grown_on_grid(where: Mask, grid: tuple[int, int]) -> Mask:
@@ -149,7 +196,12 @@ def grown_on_grid(where: Mask, grid: tuple[int, int]) -> Mask:
     rows, columns = where.shape
     spare = ((0, -rows % height), (0, -columns % width))
     cells = np.pad(where, spare)
-    by_cell = cells.reshape(cells.shape[0] // height, height, -1, width).any(axis=(1, 3))
+    by_cell = cells.reshape(
+        cells.shape[0] // height,
+        height,
+        -1,
+        width,
+    ).any(axis=(1, 3))
     wide = by_cell.repeat(height, axis=0).repeat(width, axis=1)
     return np.asarray(wide[:rows, :columns])
 
@@ -176,36 +228,24 @@ def open_carried(slide: Slide) -> CarriedSlide:
     if not isinstance(slide, SegmentedSlide):
         codec = slide.facts.compression or "an unknown codec"
         reason = f"its tiles ({slide.facts.make}, {codec}) cannot be carried over to a TIFF"
-        raise UnreadableImage(slide.path, reason, _REWRITE)
+        raise UnreadableImage(
+            slide.path,
+            reason,
+            _REWRITE,
+        )
     levels = [_level(slide, number) for number in range(len(slide.levels))]
     return CarriedSlide(slide, levels)
 
 
 def _level(slide: SegmentedSlide, number: int) -> CarriedLevel:
-    found = slide.tiff_levels[number]
-    page = found.page
-    code = int(page.compression)
-    reason = ""
-    if len(found.parts) > 1 or int(page.planarconfig) != 1:
-        reason = "its colours lie in separate planes"
-    elif not page.is_tiled:
-        reason = "its pixels lie in strips, not in tiles"
-    elif code != JPEG and code not in LOSSLESS:
-        reason = f"its codec, {compression_name(code)}, is not written"
-    elif int(page.predictor) not in _PREDICTORS:
-        reason = f"its predictor, {int(page.predictor)}, is not written"
+    page = slide.tiff_levels[number].page
+    reason = _obstacle(slide.tiff_levels[number])
     grid, reach = (1, 1), (0, 0)
-    if code == JPEG and not reason:
+    if not reason and int(page.compression) == JPEG:
         try:
-            first = next(index for index, count in enumerate(page.databytecounts) if count)
-            grid, reach = jpeg_grid(page, slide.segment_bytes(number, first))
-        except StopIteration:
-            reason = "none of its tiles was scanned"
+            grid, reach = _jpeg_facts(slide, number)
         except ValueError as error:
-            reason = f"it holds {error}"
-        width, height = found.segment_size
-        if width % grid[0] or height % grid[1]:
-            reason = f"its tiles of {width} x {height} px hold no whole blocks of JPEG"
+            reason = str(error)
     if reason:
         raise UnreadableImage(
             slide.path,
@@ -218,3 +258,37 @@ def _level(slide: SegmentedSlide, number: int) -> CarriedLevel:
         grid,
         reach,
     )
+
+
+def _obstacle(level: TiffLevel) -> str:
+    """Why tiles of a level cannot be carried over; "" where they can."""
+    page = level.page
+    code = int(page.compression)
+    if len(level.parts) > 1 or int(page.planarconfig) != 1:
+        return "its colours lie in separate planes"
+    if not page.is_tiled:
+        return "its pixels lie in strips, not in tiles"
+    if code != JPEG and code not in LOSSLESS:
+        return f"its codec, {compression_name(code)}, is not written"
+    if int(page.predictor) not in _PREDICTORS:
+        return f"its predictor, {int(page.predictor)}, is not written"
+    return ""
+
+
+def _jpeg_facts(slide: SegmentedSlide, number: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The grid of JPEG and how far beyond it colours are interpolated.
+
+    Raises:
+        ValueError: tiles that cannot be edited.
+    """
+    level = slide.tiff_levels[number]
+    counts = level.page.databytecounts
+    scanned = [index for index, count in enumerate(counts) if count]
+    if not scanned:
+        raise ValueError("none of its tiles was scanned")
+    data = slide.segment_bytes(number, scanned[0])
+    grid, reach = jpeg_grid(level.page, data)
+    width, height = level.segment_size
+    if width % grid[0] or height % grid[1] or GRID_STEP_PX % grid[0] or GRID_STEP_PX % grid[1]:
+        raise ValueError(f"its tiles of {width} x {height} px hold no whole blocks of JPEG")
+    return grid, reach

@@ -40,7 +40,16 @@ def smooth_dyes(density: Float32Array) -> tuple[Float32Array, Mask]:
         density: (H, W, 3) optical density of pixels of `COARSE_PIXEL_UM`.
     """
     sigma = _SMOOTH_UM / COARSE_PIXEL_UM
-    smooth = np.asarray(ndimage.gaussian_filter(density, (sigma, sigma, 0)))
+    smooth = np.asarray(
+        ndimage.gaussian_filter(
+            density,
+            (
+                sigma,
+                sigma,
+                0,
+            ),
+        )
+    )
     dyes = np.maximum(smooth @ _UNMIX, 0)
     return dyes, np.asarray(smooth[..., 1] > _MIN_TISSUE_DENSITY)
 
