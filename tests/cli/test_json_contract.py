@@ -88,6 +88,7 @@ CHECKED_IN = {
     "test_bundle_sizes.py": ("bundle sizes",),
     "test_export_onnx.py": ("export onnx",),
     "test_layout_cli.py": ("layout fit", "layout sample"),
+    "test_mend_cli.py": ("mend",),
     "test_paint_cli.py": ("paint",),
 }
 """Verbs whose tests read what `--json` prints through `check_json`."""
