@@ -21,7 +21,7 @@ OWNERS = {
     "evaluate": ("evaluation/__init__.py", "evaluate"),
     "export onnx": ("pipeline/export_onnx.py", "export_onnx"),
     "layout fit": ("pipeline/layout_fitting.py", "fit_layout_file"),
-    "mend": ("mend/run.py", "write_mend"),
+    "mend": ("patching/run.py", "write_mend"),
     "paint": ("painting/run.py", "paint_slide"),
     "layout sample": ("pipeline/slide_layouts.py", "sample_layout"),
     "prepare agreement": ("pipeline/agreement.py", "compare_annotators"),

@@ -111,8 +111,8 @@ def test_streams_that_cannot_be_edited_are_refused():
         (out.getvalue(), "not baseline"),
         (grey.getvalue(), "1 components"),
         (b"\x89PNG", "no JPEG"),
-        (data[:200], "JPEG"),
-        (data[: len(data) // 2], "ends early"),
+        (data[:200], "Huffman"),
+        (data[: len(data) // 2], "JPEG scan"),
     ):
         with pytest.raises(ValueError, match=sentence):
             read_jpeg(bad)
@@ -207,8 +207,10 @@ def test_a_jpeg_pyramid_is_carried_over(tmp_path, chroma):
         assert tiff.pages[0].tags[700].value
     new = open_carried(open_slide(out))
     for level in carried.levels:
-        same = [level.data(index) == new.levels[level.number].data(index) for index in range(6)]
-        assert same.count(False) == 1  # the touched tile
+        there = new.levels[level.number]
+        count = min(level.count, 6)
+        same = [level.data(index) == there.data(index) for index in range(count)]
+        assert same.count(False) == (count > 1)  # the touched tile
 
 
 @pytest.mark.parametrize("compression", ["none", "lzw", "deflate", "zstd"])
@@ -260,7 +262,7 @@ def test_what_cannot_be_carried_over_is_refused_with_the_way_out(tmp_path):
     )
     for path in (jpeg2000, strips):
         with pytest.raises(UnreadableImage, match="cannot be carried over") as error:
-            open_carried(open_slide(path))
+            open_carried(open_slide(path, mpp=0.5))
         assert "--rewrite deflate" in str(error.value)
 
 

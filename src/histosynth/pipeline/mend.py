@@ -25,10 +25,10 @@ from .paint import check_slide_name
 from .paint_files import LayoutSource
 
 if TYPE_CHECKING:
-    from ..mend.output import LevelProof
-    from ..mend.pieces import PieceWork
-    from ..mend.plan import MendPlan
     from ..model.bundle import Bundle
+    from ..patching.output import LevelProof
+    from ..patching.pieces import PieceWork
+    from ..patching.plan import MendPlan
     from ..sampling.painter import SamplingSettings
     from ..slides import Slide
     from ..slides.carrying import CarriedSlide
@@ -177,10 +177,10 @@ def mend(
         NotWritable: `out` holds something else, cannot be written, or there is no room.
         ResumeMismatch: an earlier run began something else there.
     """
-    from ..mend.pieces import PieceWork, painted_scale
-    from ..mend.plan import CORE_PX, check_regions, make_plan
-    from ..mend.run import MendJob, MendProgress, counts_by_class, write_mend
     from ..model.opening import open_bundle
+    from ..patching.pieces import PieceWork, painted_scale
+    from ..patching.plan import CORE_PX, check_regions, make_plan
+    from ..patching.run import MendJob, MendProgress, counts_by_class, write_mend
     from ..slides import open_slide
 
     began = time.monotonic()
@@ -267,7 +267,7 @@ def find_slide_artefacts(
         NotWritable: the file cannot be written.
     """
     from ..annotation.polygons import centre_of_rings
-    from ..mend.run import counts_by_class
+    from ..patching.run import counts_by_class
     from ..slides import open_slide
 
     _check_classes(only)
@@ -304,7 +304,7 @@ def _check_options(
     target: Path,
     options: MendOptions,
 ) -> None:
-    from ..mend.rewriting import REWRITES
+    from ..patching.rewriting import REWRITES
 
     check_slide_name(target)
     check_seed(options.sampling.seed)
@@ -316,7 +316,7 @@ def _check_options(
 
 
 def _check_classes(only: Sequence[str]) -> None:
-    from ..mend.finding import ARTEFACTS
+    from ..patching.finding import ARTEFACTS
 
     for name in only:
         if name not in ARTEFACTS:
@@ -348,7 +348,7 @@ def _regions(
     only: tuple[str, ...],
     on_found: ProgressCallback,
 ) -> list[Region]:
-    from ..mend.finding import USUAL_ARTEFACTS, find_artefacts
+    from ..patching.finding import USUAL_ARTEFACTS, find_artefacts
 
     if isinstance(artifacts, str) and artifacts == AUTO_ARTIFACTS:
         return find_artefacts(slide, only or USUAL_ARTEFACTS, on_found)
@@ -368,7 +368,7 @@ def _paintable(
     is_found: bool,
 ) -> tuple[list[Region], int]:
     """Without regions that were found and are too wide; of given ones all."""
-    from ..mend.plan import is_too_wide
+    from ..patching.plan import is_too_wide
 
     if not is_found:
         return regions, 0
@@ -416,7 +416,7 @@ def _recipe_of(
     carried: CarriedSlide | None,
 ) -> dict[str, Any]:
     """Plain values of all that decides the pixels; no name of a file, which may name a patient."""
-    from ..mend.pieces import painted_scale
+    from ..patching.pieces import painted_scale
     from ..sampling.provenance import LOCAL, bundle_facts, settings_facts
 
     plan = work.plan
@@ -447,7 +447,7 @@ def _recipe_of(
 
 def _region_facts(plan: MendPlan) -> dict[str, Any]:
     from ..core.store import digest
-    from ..mend.run import counts_by_class
+    from ..patching.run import counts_by_class
 
     boxes = [
         [", ".join(piece.names), piece.box.x, piece.box.y, piece.box.width, piece.box.height]

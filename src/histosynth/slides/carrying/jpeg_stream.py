@@ -262,6 +262,8 @@ def read_jpeg(data: bytes, tables: bytes = b"") -> JpegStream:
         ValueError: damaged, or not baseline of three components in one scan.
     """
     found = read_jpeg_head(data, tables)
+    if any(each.quantisation not in found.quantisation for each in found.components):
+        raise ValueError("a JPEG stream without its tables")
     parts = _scan_parts(found.scan)
     mcus = _mcus(found.size, mcu_of(found.components))
     order = _scan_components(found.components, mcus)

@@ -1,4 +1,4 @@
-"""Masks as polygons: outlines whose inside holds the centres of the mask's pixels and no others."""
+"""Masks as polygons along the edges of their pixels."""
 
 from __future__ import annotations
 
@@ -60,29 +60,25 @@ def mask_regions(
 
 
 def _ring(
-    corners: Float64Array,
+    points: Float64Array,
     corner: tuple[float, float],
     step: tuple[float, float],
 ) -> Ring:
-    """A closed ring without corners on straight lines, in px of the slide."""
-    points = np.asarray(corners)
-    before = points[1:] - points[:-1]
-    after = np.roll(
-        before,
-        -1,
-        axis=0,
-    )
-    turns = np.abs(before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]) > 1e-9
-    kept = points[1:][turns]
+    """A closed ring along the edges of pixels, in px of the slide.
+
+    Args:
+        points: (N, 2) of a contour of the padded mask, closed: each in the middle of an edge.
+        corner: (x, y) of the mask on the slide.
+        step: (width, height) of a pixel.
+    """
+    first = points[:-1]
+    second = points[1:]
+    is_upright = first[:, 0] % 1 != 0
+    turns = is_upright != (second[:, 0] % 1 != 0)
+    x = np.where(is_upright, first[:, 0], second[:, 0])[turns]
+    y = np.where(is_upright, second[:, 1], first[:, 1])[turns]
     # the padding is one pixel, a pixel's centre half of one from its corner
-    x = (kept[:, 0] - 0.5) * step[0] + corner[0]
-    y = (kept[:, 1] - 0.5) * step[1] + corner[1]
-    ring = [
-        (round(float(a), 2), round(float(b), 2))
-        for a, b in zip(
-            x,
-            y,
-            strict=True,
-        )
-    ]
-    return tuple([*ring, ring[0]]) if ring else ()
+    x = (x - 0.5) * step[0] + corner[0]
+    y = (y - 0.5) * step[1] + corner[1]
+    ring = [(round(float(a), 2), round(float(b), 2)) for a, b in zip(x, y, strict=True)]
+    return (*ring, ring[0]) if ring else ()

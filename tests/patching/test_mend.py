@@ -20,8 +20,8 @@ from histosynth.core.errors import (
     UnreadableImage,
 )
 from histosynth.core.geometry import Box, Size
-from histosynth.mend import run as run_module
-from histosynth.mend.plan import MAX_DEPTH_UM, check_regions, make_plan
+from histosynth.patching import run as run_module
+from histosynth.patching.plan import MAX_DEPTH_UM, check_regions, make_plan
 from histosynth.pipeline.mend import MendOptions, find_slide_artefacts, mend
 from histosynth.sampling.options import SamplingOptions
 from histosynth.slides import open_slide
@@ -38,7 +38,7 @@ def square(x, y, side, name="fold"):
 
 @pytest.fixture
 def slide(tmp_path):
-    pixels, _ = with_pen(tissue(*SIZE))
+    pixels, _ = with_pen(tissue(*SIZE), half_width=24)
     return write_jpeg_slide(tmp_path / "a.tif", pixels)
 
 
@@ -101,12 +101,12 @@ def test_the_same_command_gives_the_same_bytes_and_finds_them_there(slide, tmp_p
 
 def test_a_run_that_was_stopped_goes_on(slide, tmp_path, bundle_folder, monkeypatch):
     out = tmp_path / "b.ome.tiff"
-    regions = [square(40, 60, 40), square(450, 300, 40), square(250, 300, 40)]
+    regions = [square(40, 60, 40), square(560, 60, 40)]
     painted = []
     paint = run_module.paint_piece
 
     def stopping(work, over, piece):
-        if len(painted) == 2:
+        if painted:
             raise KeyboardInterrupt
         painted.append(piece.box)
         return paint(work, over, piece)
@@ -120,7 +120,7 @@ def test_a_run_that_was_stopped_goes_on(slide, tmp_path, bundle_folder, monkeypa
         mend(slide, out, artifacts=regions, options=other, bundle=bundle_folder)
     painted.clear()
     mend(slide, out, artifacts=regions, options=OPTIONS, bundle=bundle_folder)
-    assert len(painted) == 1
+    assert len(painted) == 1  # the other one was there
     whole = tmp_path / "c.ome.tiff"
     painted.clear()
     monkeypatch.setattr(run_module, "paint_piece", paint)
@@ -137,7 +137,7 @@ def test_a_finer_slide_is_painted_at_the_bundles_scale(tmp_path, bundle_folder):
     )
     assert result.recipe["painted_mpp"] == pytest.approx(0.5)
     allowed = np.zeros((640, 800), bool)
-    allowed[200:280, 200:280] = True
+    allowed[192:288, 192:288] = True
     differs = (all_levels(path)[0] != all_levels(out)[0]).any(axis=2)
     assert differs[allowed].mean() > 0.5
     assert not differs[~allowed].any()
@@ -157,16 +157,22 @@ def test_a_slide_in_strips_is_refused_and_written_anew_where_it_is_wanted(tmp_pa
     out = tmp_path / "b.ome.tiff"
     regions = [square(100, 100, 50)]
     with pytest.raises(UnreadableImage, match="--rewrite deflate"):
-        mend(path, out, artifacts=regions, options=OPTIONS, bundle=bundle_folder)
+        mend(
+            path,
+            out,
+            artifacts=regions,
+            options=MendOptions(FAST, mpp=0.5),
+            bundle=bundle_folder,
+        )
     assert files_of(tmp_path) == {"a.tif"}
-    options = MendOptions(FAST, rewrite="deflate")
+    options = MendOptions(FAST, rewrite="deflate", mpp=0.5)
     result = mend(path, out, artifacts=regions, options=options, bundle=bundle_folder)
     (proof,) = result.levels
-    assert proof.differing_px == 0 and proof.painted_px == 50 * 50
+    assert proof.differing_px == 0 and 2500 <= proof.painted_px <= 51 * 51
     after = all_levels(out)[0]
     differs = (after != pixels).any(axis=2)
     assert differs[100:150, 100:150].mean() > 0.5
-    differs[100:150, 100:150] = False
+    differs[99:151, 99:151] = False
     assert not differs.any()
 
 

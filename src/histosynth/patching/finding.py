@@ -37,7 +37,9 @@ _BLUR_MPP = 0.5
 _BLUR_TISSUE = 0.5
 """Share of a window that is tissue, so that its sharpness is that of tissue."""
 _BLUR_SHARE = 0.75
-"""Of the usual sharpness of this slide: below that and below the gate's limit it is blurred."""
+_BLUR_LOW = 0.45
+"""Of the usual sharpness of this slide: what is below the gate's limit and the first, or below the
+second, is blurred."""
 _TEAR_UM = (8.0, 60.0)
 """Narrower cracks are ground, wider ones glass or lumina."""
 _TEAR_LENGTH_UM = 300.0
@@ -196,7 +198,7 @@ def _disc(radius: float) -> Mask:
 
 def _pen(slide: Slide, overview: _Overview) -> Mask:
     del slide
-    return np.asarray(ndimage.binary_opening(_ink(overview)))
+    return np.asarray(ndimage.binary_opening(_ink(overview), np.ones((2, 2), bool)))
 
 
 def _ink(overview: _Overview) -> Mask:
@@ -337,7 +339,8 @@ def _blur(slide: Slide, overview: _Overview) -> Mask:
     out = np.zeros((height, width), bool)
     if not values:
         return out
-    limit = min(BLUR.default_limit, _BLUR_SHARE * float(np.median(values)))
+    usual = float(np.median(values))
+    limit = min(max(BLUR.default_limit, _BLUR_LOW * usual), _BLUR_SHARE * usual)
     quarter = side // 4
     for (y, x), value in zip(
         places,
