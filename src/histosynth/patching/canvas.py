@@ -24,7 +24,7 @@ from ..model.bundle import Bundle
 from ..model.conditioning import conditions_of, encode_conditions
 from ..model.denoiser import Denoise
 from ..sampling.complete import complete
-from ..sampling.exemplar_start import exemplar_start, hold_start
+from ..sampling.exemplar_start import hold_start
 from ..sampling.few_steps import with_few_steps
 from ..sampling.finishing import in_appearance
 from ..sampling.groups import with_drawn_shapes
@@ -34,6 +34,7 @@ from ..sampling.provenance import LOCAL, condition_key
 from ..sampling.solvers import item_generator, item_noise, solve
 from ..tissue.appearance import measure_appearance
 from ..tissue.blend import paste
+from .local_start import local_start
 
 WINDOW_PX = 1024
 OVERLAP_PX = 256
@@ -116,7 +117,7 @@ def _in_windows(
         raise ValueError("a canvas has known pixels")
     start = None
     if settings.exemplar:
-        start = exemplar_start(
+        start = local_start(
             item.condition,
             item.appearance.frame,
             item.generator.initial_seed(),
