@@ -1,6 +1,8 @@
 """A slide with spoilt places in; equal everywhere else out, and continued after a stop."""
 
 import json
+import shutil
+from collections import namedtuple
 
 import numpy as np
 import openslide
@@ -174,6 +176,23 @@ def test_a_slide_in_strips_is_refused_and_written_anew_where_it_is_wanted(tmp_pa
     assert differs[100:150, 100:150].mean() > 0.5
     differs[99:151, 99:151] = False
     assert not differs.any()
+
+
+@pytest.mark.parametrize("rewrite", ["", "deflate"])
+def test_a_disk_without_room_is_refused_before_any_work(
+    slide, tmp_path, bundle_folder, monkeypatch, rewrite
+):
+    full = namedtuple("usage", "total used free")(10, 9, 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    with pytest.raises(NotWritable, match="are free"):
+        mend(
+            slide,
+            tmp_path / "b.ome.tiff",
+            artifacts=[square(100, 100, 50)],
+            options=MendOptions(FAST, rewrite=rewrite),
+            bundle=bundle_folder,
+        )
+    assert files_of(tmp_path) == {"a.tif"}
 
 
 def test_regions_that_cannot_be_painted_are_refused_with_nothing_written(

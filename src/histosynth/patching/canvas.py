@@ -23,13 +23,19 @@ from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
 from ..model.conditioning import conditions_of, encode_conditions
 from ..model.denoiser import Denoise
+from ..model.inner_decoding import decoder_reach
 from ..sampling.complete import complete
 from ..sampling.exemplar_start import hold_start
 from ..sampling.few_steps import with_few_steps
 from ..sampling.finishing import in_appearance
 from ..sampling.groups import with_drawn_shapes
 from ..sampling.items import SampleItem
-from ..sampling.painter import SamplingSettings, decode_canonical, guided_denoise
+from ..sampling.painter import (
+    SamplingSettings,
+    decode_canonical,
+    guided_denoise,
+    network_features,
+)
 from ..sampling.provenance import LOCAL, condition_key
 from ..sampling.solvers import item_generator, item_noise, solve
 from ..tissue.appearance import measure_appearance
@@ -41,6 +47,7 @@ OVERLAP_PX = 256
 _HALO_CELLS = 10
 """Latent cells around a part that is decoded: more do not matter."""
 _DECODED_CELLS = 96
+_ALL_CELLS = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,9 +242,14 @@ def _windows(
                 grid_px=bundle.grid_px,
                 device=bundle.device,
             )
-            denoise = guided_denoise(
+            features = network_features(
                 bundle,
                 conditioning.maps,
+                settings,
+            )
+            denoise = guided_denoise(
+                bundle,
+                features,
                 conditioning.style.to(bundle.device),
                 settings,
             )
@@ -327,7 +339,7 @@ def _encoded(bundle: Bundle, canonical: NDArray[np.float32]) -> Tensor:
         columns,
         device=bundle.device,
     )
-    for core, around in _parts(rows, columns):
+    for core, around in _parts(rows, columns, _part_cells(bundle)):
         y, x = (FACTOR * around.y, FACTOR * around.x)
         part = signal[
             ...,
@@ -343,7 +355,7 @@ def _decoded(bundle: Bundle, latents: Tensor) -> NDArray[np.float32]:
     """(H, W, 3) float32 in [0, 255], canonical stain, part by part."""
     rows, columns = latents.shape[-2:]
     out = np.empty((FACTOR * rows, FACTOR * columns, 3), np.float32)
-    for core, around in _parts(rows, columns):
+    for core, around in _parts(rows, columns, _part_cells(bundle)):
         part = latents[..., around.slices[0], around.slices[1]]
         pixels = decode_canonical(bundle, part)[0].numpy()
         inside = _times(core.shift(-around.x, -around.y)).slices
@@ -366,7 +378,18 @@ def _times(cells: Box) -> Box:
     )
 
 
-def _parts(rows: int, columns: int) -> list[tuple[Box, Box]]:
+def _part_cells(bundle: Bundle) -> int:
+    """Side of a part; a decoder that looks farther than a part's surroundings gets all at once."""
+    reach = decoder_reach(bundle.autoencoder)
+    is_near = reach is not None and reach <= _HALO_CELLS
+    return _DECODED_CELLS if is_near else _ALL_CELLS
+
+
+def _parts(
+    rows: int,
+    columns: int,
+    side: int,
+) -> list[tuple[Box, Box]]:
     """Parts of latents, and the same with what around them matters."""
     whole = Box(
         0,
@@ -375,22 +398,21 @@ def _parts(rows: int, columns: int) -> list[tuple[Box, Box]]:
         rows,
     )
     found = []
-    for y in range(0, rows, _DECODED_CELLS):
-        for x in range(0, columns, _DECODED_CELLS):
-            core = whole.intersect(
-                Box(
-                    x,
-                    y,
-                    _DECODED_CELLS,
-                    _DECODED_CELLS,
-                )
+    for y in range(0, rows, side):
+        for x in range(0, columns, side):
+            part = Box(
+                x,
+                y,
+                side,
+                side,
             )
             grown = Box(
                 x - _HALO_CELLS,
                 y - _HALO_CELLS,
-                _DECODED_CELLS + 2 * _HALO_CELLS,
-                _DECODED_CELLS + 2 * _HALO_CELLS,
+                side + 2 * _HALO_CELLS,
+                side + 2 * _HALO_CELLS,
             )
+            core = whole.intersect(part)
             around = whole.intersect(grown)
             if core is not None and around is not None:
                 found.append((core, around))

@@ -75,7 +75,7 @@ def write_output(
         UnreadableImage: a tile cannot be edited, or what was written is not what it should be.
     """
     total = sum(level.count for level in carried.levels)
-    check_file_space(out, _needed(carried))
+    check_output_space(out, carried)
     with atomic_write(out) as temporary:
         done = 0
 
@@ -92,11 +92,16 @@ def write_output(
         return _proofs(temporary, levels)
 
 
-def _needed(carried: CarriedSlide) -> int:
+def check_output_space(out: Path, carried: CarriedSlide) -> None:
+    """Refuse to begin where the slide does not fit its disk.
+
+    Raises:
+        NotWritable: with the numbers.
+    """
     total = _SPARE_BYTES
     for level in carried.levels:
         total += sum(level.page.databytecounts) + _BYTES_PER_TILE * level.count
-    return total + total // 10
+    check_file_space(out, total + total // 10)
 
 
 def _proofs(path: Path, levels: Sequence[LevelTiles]) -> list[LevelProof]:

@@ -66,7 +66,6 @@ def rewrite_output(
         encoding,
         digest(dict(description.recipe)),
     )
-    check_space(out, folder, needed_bytes(parts.pyramid, encoding))
     over = PatchedSlide(slide, list(patches))
     places = list(parts.pyramid.block_places())
     for done, (column, row) in enumerate(places, 1):
@@ -81,6 +80,23 @@ def rewrite_output(
         on_progress(done, len(places))
     finish_slide(out, parts, description)
     return [_proof(out, over, parts.pyramid, patches)]
+
+
+def check_rewriting_space(
+    out: Path,
+    slide: Slide,
+    folder: Path,
+    codec: str,
+) -> None:
+    """Refuse to begin where slide and parts do not fit their disks.
+
+    Raises:
+        NotWritable: with the numbers.
+    """
+    first = slide.levels[0]
+    pyramid = Pyramid(Size(first.width, first.height))
+    needed = needed_bytes(pyramid, Encoding(codec))
+    check_space(out, folder, needed)
 
 
 def _proof(

@@ -25,10 +25,10 @@ from ..slides.slide import NotThisReader
 from ..slides.writing import SlideDescription, read_slide_recipe
 from .level_tiles import tiles_of_levels
 from .outlines import mask_regions
-from .output import LevelProof, write_output
+from .output import LevelProof, check_output_space, write_output
 from .patches import Patch, PatchedSlide, patch_path, read_patch, write_patch
 from .pieces import PieceWork, paint_piece
-from .rewriting import rewrite_output
+from .rewriting import check_rewriting_space, rewrite_output
 
 GEOJSON_SUFFIX = ".synthetic.geojson"
 NAME = "slide with synthetic regions"
@@ -107,6 +107,15 @@ def write_mend(
             _write_painted(geojson, job)
             return MendOutcome(True, geojson)
         folder = parts_folder(out)
+        if job.carried is None:
+            check_rewriting_space(
+                out,
+                job.slide,
+                folder,
+                job.codec,
+            )
+        else:
+            check_output_space(out, job.carried)
         with own_folder(folder):
             _remember(folder, job.recipe)
             patches = _patches(job, folder, progress.painted)
