@@ -80,7 +80,6 @@ READS_OF_ITS_OWN = {
     "pipeline/paint.py:paint": "an engine",
     "pipeline/paint_files.py:paint_files": "a layout, by the readers of annotation",
     "slides/writing/dicom_files.py:_write_level": "writes",
-    "mend/output.py:_proofs": "a temporary file",
     "slides/carrying/bigtiff.py:write_pages": "writes",
     "slides/writing/ome_tiff.py:_chain_levels": "a temporary file",
     "slides/writing/ome_tiff.py:_check_written": "a temporary file",
