@@ -75,7 +75,6 @@ READS_OF_ITS_OWN = {
     "annotation/layout_geojson.py:write_layout_geojson": "writes",
     "painting/part_files.py:write_checked": "writes",
     "patching/output.py:_proofs": "a temporary file",
-    "painting/part_files.py:write_checked": "writes",
     "pipeline/mend.py:_nuclei": "a layout, by the readers of annotation",
     "pipeline/paint.py:paint": "an engine",
     "pipeline/paint_files.py:paint_files": "a layout, by the readers of annotation",

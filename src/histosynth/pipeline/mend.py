@@ -21,7 +21,6 @@ from ..core.slide_layout import LayoutOfClasses, SlideLayout
 from ..core.store import sha256_of
 from ..core.version import __version__
 from ..sampling.options import SamplingOptions
-from .paint import check_slide_name
 from .paint_files import LayoutSource
 
 if TYPE_CHECKING:
@@ -305,8 +304,10 @@ def _check_options(
     options: MendOptions,
 ) -> None:
     from ..patching.rewriting import REWRITES
+    from ..slides.writing.formats import OME_SUFFIXES
 
-    check_slide_name(target)
+    if not target.name.lower().endswith(OME_SUFFIXES):
+        raise BadOption("--out", target.name, "a name that ends in .ome.tiff")
     check_seed(options.sampling.seed)
     _check_classes(options.only)
     if real_path(source) == target:
