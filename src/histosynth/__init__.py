@@ -48,6 +48,7 @@ _MODULE_OF = {
     "find_empty": "tissue.empty",
     "find_orientation": "tissue.orientation",
     "measure_appearance": "tissue.appearance",
+    "mend": "pipeline.mend",
     "open_bundle": "model.opening",
     "open_layout": "annotation.layout_files",
     "open_onnx": "model.onnx_model",
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from .pipeline.complete import complete
     from .pipeline.evaluate import evaluate
     from .pipeline.export_onnx import export_onnx
+    from .pipeline.mend import mend
     from .pipeline.paint import paint
     from .pipeline.prepare import prepare
     from .pipeline.slide_layouts import draw_slide_layout

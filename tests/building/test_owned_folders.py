@@ -24,6 +24,7 @@ OWNERS = {
     "layout edit": ("pipeline/layout_editing.py", "edit_layout"),
     "layout field": ("pipeline/layout_fields.py", "estimate_field_file"),
     "layout fit": ("pipeline/layout_fitting.py", "fit_layout_file"),
+    "mend": ("patching/run.py", "write_mend"),
     "paint": ("painting/run.py", "paint_slide"),
     "layout sample": ("pipeline/slide_layouts.py", "sample_layout"),
     "prepare agreement": ("pipeline/agreement.py", "compare_annotators"),

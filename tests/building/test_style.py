@@ -27,6 +27,7 @@ IN_SEVERAL_MODULES: dict[str, str] = {
     "complete": A_VERB,
     "dry_run": A_VERB,
     "evaluate": A_VERB,
+    "mend": A_VERB,
     "paint": A_VERB,
     "prepare": A_VERB,
     "synthesize": A_VERB,

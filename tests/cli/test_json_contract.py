@@ -89,6 +89,7 @@ CHECKED_IN = {
     "test_export_onnx.py": ("export onnx",),
     "test_layout_changes.py": ("layout compare", "layout edit", "layout field"),
     "test_layout_cli.py": ("layout fit", "layout sample"),
+    "test_mend_cli.py": ("mend",),
     "test_paint_cli.py": ("paint",),
 }
 """Verbs whose tests read what `--json` prints through `check_json`."""

@@ -21,6 +21,7 @@ from .complete import complete
 from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
+from .mend import mend
 from .output import Output
 from .paint import paint
 from .streams import visible_streams, write_line
@@ -72,7 +73,7 @@ def _root(
     pass
 
 
-for verb in (demo, synthesize, complete, paint, train, evaluate, doctor):
+for verb in (demo, synthesize, complete, paint, mend, train, evaluate, doctor):
     app.command()(verb)
 app.add_typer(prepare.app, name="prepare")
 app.add_typer(bundle.app, name="bundle")

@@ -66,7 +66,12 @@ class Start:
     ground: NDArray[np.float32]
 
 
-def exemplar_start(condition: Condition, frame: StainFrame, seed: int) -> Start | None:
+def exemplar_start(
+    condition: Condition,
+    frame: StainFrame,
+    seed: int,
+    nuclei_time: float = NUCLEI_TIME,
+) -> Start | None:
     """The start of a completion; None where too little tissue is known to copy from.
 
     Where the condition has no nuclei in the known tissue, copied tissue as dense as nuclei leaves
@@ -76,6 +81,8 @@ def exemplar_start(condition: Condition, frame: StainFrame, seed: int) -> Start 
         condition: with the known pixels, the mask and, if given, the nuclei.
         frame: the known tissue's stain.
         seed: of the copied tissue.
+        nuclei_time: when cells with nuclei leave it; later than by default where their places
+            are not stated.
     """
     context = condition.context
     if context is None:
@@ -98,7 +105,7 @@ def exemplar_start(condition: Condition, frame: StainFrame, seed: int) -> Start 
     if nuclei is None or not _any_known(nuclei, context.mask):
         late, kept = _without_dense_tissue(late, kept, frame.to_canonical(copied.pixels))
     late, kept = _without_breaks(late, kept, copied.broken)
-    times = NUCLEI_TIME + (GROUND_TIME - NUCLEI_TIME) * _cell_means(late)
+    times = nuclei_time + (GROUND_TIME - nuclei_time) * _cell_means(late)
     return Start(
         copied.pixels,
         times.astype(np.float32),

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..core.condition import Condition
 from ..core.errors import BadWeights, TooLittleMemory
 from ..core.number_format import counted
 from ..model import autoencoder as ae
@@ -250,36 +251,49 @@ def _estimate_callback(
 def _start(item: SampleItem, settings: SamplingSettings) -> Start | None:
     if not settings.exemplar:
         return None
-    return exemplar_start(item.condition, item.appearance.frame, item.generator.initial_seed())
+    return exemplar_start(
+        item.condition,
+        item.appearance.frame,
+        item.generator.initial_seed(),
+        settings.nuclei_time,
+    )
 
 
 def _conditions_of_item(item: SampleItem, bundle: Bundle) -> ItemConditions:
-    """What the network is shown; nuclei without a size have one drawn where it follows sizes, and
-    lie along fibres, which run as it is stated or as in tissue.
+    """What the network is shown."""
+    return conditions_of(
+        with_drawn_shapes(item, bundle),
+        item.appearance,
+        bundle.label_index(item.condition.label),
+    )
+
+
+def with_drawn_shapes(item: SampleItem, bundle: Bundle) -> Condition:
+    """An item's condition; nuclei without a size have one drawn where the bundle follows sizes,
+    and lie along fibres, which run as it is stated or as in tissue.
     """
     condition = item.condition
-    label = bundle.label_index(condition.label)
-    if condition.nuclei is not None and bundle.sizes:
-        seed = item.generator.initial_seed()
-        fibres = None
-        alignment: tuple[ClassAlignment, ...] = ()
-        if bundle.orientation is not None:
-            alignment = bundle.orientation.alignment
-            fibres = draw_orientation(
-                condition.nuclei,
-                bundle.orientation,
-                seed=seed,
-                known=condition.orientation,
-            )
-        drawn = draw_shapes(
+    if condition.nuclei is None or not bundle.sizes:
+        return condition
+    seed = item.generator.initial_seed()
+    fibres = None
+    alignment: tuple[ClassAlignment, ...] = ()
+    if bundle.orientation is not None:
+        alignment = bundle.orientation.alignment
+        fibres = draw_orientation(
             condition.nuclei,
-            bundle.sizes,
+            bundle.orientation,
             seed=seed,
-            fibres=fibres,
-            alignment=alignment,
+            known=condition.orientation,
         )
-        condition = replace(condition, nuclei=drawn)
-    return conditions_of(condition, item.appearance, label)
+    drawn = draw_shapes(
+        condition.nuclei,
+        bundle.sizes,
+        seed=seed,
+        fibres=fibres,
+        alignment=alignment,
+    )
+    return replace(condition, nuclei=drawn)
 
 
 @torch.inference_mode()

@@ -14,7 +14,7 @@ from ..model.bundle import Bundle
 from ..model.denoiser import Denoise, Denoiser
 from ..model.inner_decoding import NO_RIM, Rim, decode_inside
 from ..model.structure import StructureFeatures, StructureMaps
-from .exemplar_start import hold_start
+from .exemplar_start import NUCLEI_TIME, hold_start
 from .solvers import guided, solve
 
 EstimateCallback = Callable[[int, int, float, Tensor], None]
@@ -38,6 +38,7 @@ class SamplingSettings:
         grain: draw the grain that the autoencoder loses, if the bundle knows its statistics.
         few_steps: where the bundle has an adapter that does in few steps what another does, take
             that one, with its own steps and solver in place of these.
+        nuclei_time: in (0, 1], when cells with nuclei leave the copied tissue of an exemplar.
     """
 
     steps: int = 20
@@ -48,6 +49,7 @@ class SamplingSettings:
     exemplar: bool = True
     grain: bool = True
     few_steps: bool = False
+    nuclei_time: float = NUCLEI_TIME
 
 
 @torch.inference_mode()

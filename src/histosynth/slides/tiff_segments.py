@@ -26,6 +26,8 @@ from .slide import PyramidLevel, SlideFacts, check_levels, on_glass
 
 MAX_SEGMENT_PX = 1 << 24
 CACHE_BYTES = 32 << 20
+KEPT_TAGS = (530, 531, 532, 34675)
+"""How YCbCr is meant, and the ICC profile: read while the file is open."""
 BROKEN_TIFF = (
     ArithmeticError,
     AssertionError,
@@ -126,6 +128,25 @@ class SegmentedSlide:
         self._cache: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
         self._cached_bytes = 0
         self._lock = Lock()
+
+    @property
+    def tiff_levels(self) -> Sequence[TiffLevel]:
+        """Where the samples of each level lie."""
+        return tuple(self._tiff_levels)
+
+    def segment_bytes(self, level: int, index: int) -> bytes:
+        """A segment of a level's first part as it lies in the file; empty: it was never scanned.
+
+        Raises:
+            UnreadableImage: it is cut off.
+        """
+        page = self._tiff_levels[level].page
+        count = page.databytecounts[index]
+        data = os.pread(self._file, count, page.dataoffsets[index])
+        if len(data) < count:
+            reason = f"segment {index} is cut off after {len(data):,} of {count:,} bytes"
+            raise UnreadableImage(self.path, reason)
+        return data
 
     def read(
         self,
@@ -230,6 +251,8 @@ def _check_segments(path: Path, level: TiffLevel) -> None:
     for part in level.parts:
         page = part.page
         page.decode, page.jpegtables  # noqa: B018 - read once, and kept
+        for code in KEPT_TAGS:
+            page.tags.valueof(code)  # long values are read from the file, and kept
         last = part.first_segment + level.segment_count
         if min(len(page.dataoffsets), len(page.databytecounts)) < last:
             raise UnreadableImage(path, f"its header lists fewer segments than its {last:,}")

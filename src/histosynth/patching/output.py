@@ -1,0 +1,169 @@
+"""The slide that is written, and the proof that it is equal to the original elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from ..core.errors import UnreadableImage
+from ..core.progress import ProgressCallback, ignore_progress
+from ..core.store import atomic_write
+from ..slides.carrying import CarriedLevel, CarriedSlide, write_carried
+from ..slides.writing import SlideDescription
+from ..slides.writing.space import check_file_space
+from .level_tiles import LevelTiles
+
+_SPARE_BYTES = 1 << 22
+_BYTES_PER_TILE = 32
+
+
+@dataclass(frozen=True)
+class LevelProof:
+    """What was compared of a level, after it was written.
+
+    Attributes:
+        size: (width, height) px.
+        touched: tiles with painted pixels.
+        carried: tiles that are the same bytes.
+        carried_sha256: hex digest of the bytes of these, in order.
+        painted_px: pixels that show painted tissue.
+        replaced_px: pixels that may differ: the same, grown to the blocks of the codec.
+        differing_px: pixels that differ elsewhere.
+    """
+
+    size: tuple[int, int]
+    touched: int
+    carried: int
+    carried_sha256: str
+    painted_px: int
+    replaced_px: int
+    differing_px: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**asdict(self), "size": list(self.size)}
+
+
+def write_output(
+    out: Path,
+    carried: CarriedSlide,
+    description: SlideDescription,
+    levels: Sequence[LevelTiles],
+    on_progress: ProgressCallback = ignore_progress,
+) -> list[LevelProof]:
+    """Write the slide, compare it with the original, and let it appear.
+
+    Args:
+        out: the OME-TIFF.
+        carried: the original.
+        description: what the file states of itself.
+        levels: touched tiles of each level.
+        on_progress: called with (done, all) tiles.
+
+    Returns:
+        What was compared, of each level.
+
+    Raises:
+        NotWritable: it cannot be written, or there is no room.
+        UnreadableImage: a tile cannot be edited, or what was written is not what it should be.
+    """
+    total = sum(level.count for level in carried.levels)
+    check_output_space(out, carried)
+    with atomic_write(out) as temporary:
+        done = 0
+
+        def tile_of(level: CarriedLevel, index: int) -> bytes:
+            nonlocal done
+            done += 1
+            on_progress(done, total)
+            tile = levels[level.number].tiles.get(index)
+            if tile is None:
+                return level.data(index)
+            return level.replaced(index, tile.pixels, tile.replaced)
+
+        write_carried(temporary, carried, description, tile_of)
+        return _proofs(temporary, levels)
+
+
+def check_output_space(out: Path, carried: CarriedSlide) -> None:
+    """Refuse to begin where the slide does not fit its disk.
+
+    Raises:
+        NotWritable: with the numbers.
+    """
+    total = _SPARE_BYTES
+    for level in carried.levels:
+        total += sum(level.page.databytecounts) + _BYTES_PER_TILE * level.count
+    check_file_space(out, total + total // 10)
+
+
+def _proofs(path: Path, levels: Sequence[LevelTiles]) -> list[LevelProof]:
+    with tifffile.TiffFile(path) as tiff, path.open("rb") as file:
+        pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
+        if len(pages) != len(levels):
+            raise UnreadableImage(path, "its levels were not written whole")
+        return [
+            _proof(path, file.fileno(), page, level)
+            for page, level in zip(pages, levels, strict=True)
+        ]
+
+
+def _proof(
+    path: Path,
+    file: int,
+    page: tifffile.TiffPage,
+    tiles: LevelTiles,
+) -> LevelProof:
+    level = tiles.level
+    carried = hashlib.sha256()
+    differing = 0
+    painted = replaced = count = 0
+    for index, data in _written(file, page):
+        tile = tiles.tiles.get(index)
+        if tile is None:
+            if data != level.data(index):
+                raise UnreadableImage(path, f"tile {index} was not written as it was")
+            carried.update(data)
+            count += 1
+            continue
+        before = level.decoded(index)
+        after = level.decoded(index, data)
+        allowed = tile.allowed(level.reach)
+        differing += int(((before != after).any(axis=2) & ~allowed).sum())
+        painted += int(tile.painted.sum())
+        replaced += int(allowed.sum())
+    if differing:
+        raise UnreadableImage(path, f"{differing:,} px differ outside of what was painted")
+    return LevelProof(
+        (level.size.width, level.size.height),
+        len(tiles.tiles),
+        count,
+        carried.hexdigest(),
+        painted,
+        replaced,
+        differing,
+    )
+
+
+def _written(file: int, page: tifffile.TiffPage) -> Iterator[tuple[int, bytes]]:
+    places = zip(page.dataoffsets, page.databytecounts, strict=True)
+    for index, (offset, count) in enumerate(places):
+        yield index, os.pread(file, count, offset) if count else b""
+
+
+def proof_facts(proofs: Sequence[LevelProof]) -> list[Mapping[str, Any]]:
+    """Plain values for JSON."""
+    return [proof.as_dict() for proof in proofs]
+
+
+def changed_share(proofs: Sequence[LevelProof]) -> float:
+    """Of level 0, that may differ."""
+    first = proofs[0]
+    return float(first.replaced_px / np.prod(first.size))

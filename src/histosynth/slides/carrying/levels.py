@@ -1,0 +1,294 @@
+"""The levels of a slide whose tiles are carried over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import tifffile
+
+from ...core.errors import UnreadableImage
+from ...core.geometry import Box, Size
+from ...core.tile import Mask, Pixels
+from ..slide import Slide
+from ..tiff_forms import compression_name
+from ..tiff_segments import BROKEN_TIFF, SegmentedSlide, TiffLevel
+from .codecs import JPEG, LOSSLESS, encode_jpeg, encode_lossless, jpeg_grid
+
+_REWRITE = "Write it anew without loss: --rewrite deflate (about 2 bytes a pixel)."
+_PREDICTORS = (1, 2)
+GRID_STEP_PX = 64
+"""Grids divide this."""
+
+
+@dataclass(frozen=True, eq=False)
+class CarriedLevel:
+    """One level, tile by tile.
+
+    Attributes:
+        slide: whose.
+        number: of the level.
+        grid: (width, height) px of what is replaced as a whole.
+        reach: px (across, down) beyond it that decoders may change by interpolating colour.
+    """
+
+    slide: SegmentedSlide
+    number: int
+    grid: tuple[int, int]
+    reach: tuple[int, int]
+
+    @property
+    def page(self) -> tifffile.TiffPage:
+        """Its tags."""
+        return self.slide.tiff_levels[self.number].page
+
+    @property
+    def size(self) -> Size:
+        """(width, height) px."""
+        return Size(*self.slide.tiff_levels[self.number].size)
+
+    @property
+    def tile_size(self) -> Size:
+        """(width, height) px of a tile."""
+        return Size(*self.slide.tiff_levels[self.number].segment_size)
+
+    @cached_property
+    def tiles(self) -> Size:
+        """Tiles (across, down)."""
+        width, height = self.tile_size
+        return Size(math.ceil(self.size.width / width), math.ceil(self.size.height / height))
+
+    @property
+    def count(self) -> int:
+        """All tiles."""
+        return self.tiles.width * self.tiles.height
+
+    def box(self, index: int) -> Box:
+        """Where a tile lies; it may reach beyond the level."""
+        row, column = divmod(index, self.tiles.width)
+        width, height = self.tile_size
+        return Box(
+            column * width,
+            row * height,
+            width,
+            height,
+        )
+
+    def touched(self, box: Box) -> list[int]:
+        """Tiles that hold some of a box."""
+        width, height = self.tile_size
+        inside = box.intersect(
+            Box(
+                0,
+                0,
+                *self.size,
+            )
+        )
+        if inside is None:
+            return []
+        columns = range(inside.x // width, (inside.right - 1) // width + 1)
+        rows = range(inside.y // height, (inside.bottom - 1) // height + 1)
+        return [row * self.tiles.width + column for row in rows for column in columns]
+
+    def data(self, index: int) -> bytes:
+        """A tile as it lies in the file; empty: it was never scanned."""
+        return self.slide.segment_bytes(self.number, index)
+
+    def decoded(self, index: int, data: bytes | None = None) -> Pixels:
+        """All pixels (H, W, 3) of a tile, those beyond the level too.
+
+        Args:
+            index: of the tile.
+            data: in place of those of the file.
+
+        Raises:
+            UnreadableImage: it cannot be decoded.
+        """
+        page = self.page
+        if data is None:
+            data = self.data(index)
+        height, width = self.tile_size.shape
+        if not data:
+            return np.full(
+                (
+                    height,
+                    width,
+                    3,
+                ),
+                255,
+                np.uint8,
+            )
+        try:
+            segment, *_ = page.decode(
+                data,
+                index,
+                jpegtables=page.jpegtables,
+            )
+            if segment is None:
+                raise ValueError(f"tile {index} holds nothing")
+            pixels: Pixels = np.asarray(segment[0])
+            if (
+                pixels.shape
+                != (
+                    height,
+                    width,
+                    3,
+                )
+                or pixels.dtype != np.uint8
+            ):
+                raise ValueError(f"tile {index} is not {width} x {height} px of 8-bit RGB")
+        except BROKEN_TIFF as error:
+            raise UnreadableImage(self.slide.path, str(error)) from error
+        return pixels
+
+    def replaced(self, index: int, tile: Pixels, where: Mask) -> bytes:
+        """A tile with other pixels in some places, equal everywhere else after decoding.
+
+        Args:
+            index: of the tile.
+            tile: (H, W, 3) uint8 of the whole tile.
+            where: (H, W) bool, which to take from it; whole cells of `grid`.
+
+        Raises:
+            UnreadableImage: it cannot be edited, or was never scanned.
+        """
+        if int(self.page.compression) != JPEG:
+            pixels = np.where(
+                where[..., None],
+                tile,
+                self.decoded(index),
+            )
+            return encode_lossless(self.page, pixels)
+        data = self.data(index)
+        if not data:
+            reason = f"its tile {index} of level {self.number} was never scanned"
+            raise UnreadableImage(
+                self.slide.path,
+                reason,
+                "Leave this place out.",
+            )
+        try:
+            return encode_jpeg(
+                self.page,
+                data,
+                tile,
+                where,
+            )
+        except ValueError as error:
+            raise UnreadableImage(
+                self.slide.path,
+                str(error),
+                _REWRITE,
+            ) from error
+
+
+def grown_on_grid(where: Mask, grid: tuple[int, int]) -> Mask:
+    """A mask of a box that begins on a grid, grown to whole cells of it.
+
+    Args:
+        where: (H, W) bool.
+        grid: (width, height) px of a cell.
+    """
+    width, height = grid
+    rows, columns = where.shape
+    spare = ((0, -rows % height), (0, -columns % width))
+    cells = np.pad(where, spare)
+    by_cell = cells.reshape(
+        cells.shape[0] // height,
+        height,
+        -1,
+        width,
+    ).any(axis=(1, 3))
+    wide = by_cell.repeat(height, axis=0).repeat(width, axis=1)
+    return np.asarray(wide[:rows, :columns])
+
+
+@dataclass(frozen=True, eq=False)
+class CarriedSlide:
+    """A slide whose tiles can be carried over."""
+
+    slide: SegmentedSlide
+    levels: Sequence[CarriedLevel]
+
+    @property
+    def codec(self) -> str:
+        """Of its tiles, for people."""
+        return compression_name(int(self.levels[0].page.compression))
+
+
+def open_carried(slide: Slide) -> CarriedSlide:
+    """The levels of a slide, if its tiles can be carried over and written again.
+
+    Raises:
+        UnreadableImage: they cannot; with the codec and the way out.
+    """
+    if not isinstance(slide, SegmentedSlide):
+        codec = slide.facts.compression or "an unknown codec"
+        reason = f"its tiles ({slide.facts.make}, {codec}) cannot be carried over to a TIFF"
+        raise UnreadableImage(
+            slide.path,
+            reason,
+            _REWRITE,
+        )
+    levels = [_level(slide, number) for number in range(len(slide.levels))]
+    return CarriedSlide(slide, levels)
+
+
+def _level(slide: SegmentedSlide, number: int) -> CarriedLevel:
+    page = slide.tiff_levels[number].page
+    reason = _obstacle(slide.tiff_levels[number])
+    grid, reach = (1, 1), (0, 0)
+    if not reason and int(page.compression) == JPEG:
+        try:
+            grid, reach = _jpeg_facts(slide, number)
+        except ValueError as error:
+            reason = str(error)
+    if reason:
+        raise UnreadableImage(
+            slide.path,
+            f"{reason}, so that its tiles cannot be carried over",
+            _REWRITE,
+        )
+    return CarriedLevel(
+        slide,
+        number,
+        grid,
+        reach,
+    )
+
+
+def _obstacle(level: TiffLevel) -> str:
+    """Why tiles of a level cannot be carried over; "" where they can."""
+    page = level.page
+    code = int(page.compression)
+    if len(level.parts) > 1 or int(page.planarconfig) != 1:
+        return "its colours lie in separate planes"
+    if not page.is_tiled:
+        return "its pixels lie in strips, not in tiles"
+    if code != JPEG and code not in LOSSLESS:
+        return f"its codec, {compression_name(code)}, is not written"
+    if int(page.predictor) not in _PREDICTORS:
+        return f"its predictor, {int(page.predictor)}, is not written"
+    return ""
+
+
+def _jpeg_facts(slide: SegmentedSlide, number: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The grid of JPEG and how far beyond it colours are interpolated.
+
+    Raises:
+        ValueError: tiles that cannot be edited.
+    """
+    level = slide.tiff_levels[number]
+    counts = level.page.databytecounts
+    scanned = [index for index, count in enumerate(counts) if count]
+    if not scanned:
+        raise ValueError("none of its tiles was scanned")
+    data = slide.segment_bytes(number, scanned[0])
+    grid, reach = jpeg_grid(level.page, data)
+    width, height = level.segment_size
+    if width % grid[0] or height % grid[1] or GRID_STEP_PX % grid[0] or GRID_STEP_PX % grid[1]:
+        raise ValueError(f"its tiles of {width} x {height} px hold no whole blocks of JPEG")
+    return grid, reach
