@@ -14,6 +14,7 @@ from histosynth.annotation.nuclei_files import write_csv
 from histosynth.cli.main import app
 from histosynth.core.errors import BadField, BadOption, BadTileSet, MissingScale, UnknownClasses
 from histosynth.core.geometry import Box
+from histosynth.pipeline.layout_fields import field_of
 from histosynth.pipeline.layout_fitting import fit_layout_file
 from histosynth.pipeline.slide_layouts import draw_slide_layout
 from histosynth.tissue.layout import draw_layout
@@ -144,8 +145,8 @@ def test_a_slide_is_drawn_again_by_its_field(layout_path, tmp_path):
         (np.full((1, 4, 4), -1.0), {}, "16 densities are negative or no numbers"),
         (np.full((1, 4, 4), 1e5), {}, "100,000 nuclei per mm2"),
         (np.zeros((2, 4, 4)), {}, "2 pages, and 1 classes|does not name a class for each page"),
-        (np.zeros((1, 4, 4)), {"cell_um": 8.0}, "its cells are 16 um, and --cell is 8"),
-        (np.zeros((1, 4, 4)), {"classes": ["b"]}, "its pages are a, and --classes b"),
+        (np.zeros((1, 4, 4)), {"cell_um": 8.0}, "its cells are 16 um, and --field-cell is 8"),
+        (np.zeros((1, 4, 4)), {"classes": ["b"]}, "its pages are a, and --field-classes b"),
     ],
 )
 def test_maps_that_cannot_be_are_refused(tmp_path, values, options, problem):
@@ -158,11 +159,15 @@ def test_maps_that_cannot_be_are_refused(tmp_path, values, options, problem):
 def test_a_plain_tiff_needs_classes_and_a_scale(tmp_path):
     path = tmp_path / "f.tif"
     tifffile.imwrite(path, np.zeros((2, 4, 4), np.float32), photometric="minisblack")
-    with pytest.raises(BadField, match="state --classes"):
+    with pytest.raises(BadField, match="state --field-classes"):
         read_field(path)
-    with pytest.raises(BadField, match="state --cell"):
+    with pytest.raises(BadField, match="state --field-cell"):
         read_field(path, classes=["a", "b"])
     assert read_field(path, classes=["a", "b"], cell_um=20.0).size_um == (80.0, 80.0)
+    with pytest.raises(BadOption, match=r"--field-cell is 20\.0"):
+        field_of(None, cell_um=20.0)
+    assert field_of(path) == path
+    assert field_of(path, "a, b", 20.0).classes == ("a", "b")
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(BadField):
         read_field(path, classes=["a", "b"], cell_um=20.0)

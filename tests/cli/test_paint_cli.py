@@ -116,3 +116,17 @@ def test_a_gpu_gets_one_process_unless_more_are_wanted():
     assert engine_for(pool, "cuda").name == "local"
     assert engine_for(two, "cuda:0") is two
     assert engine_for(pool, "cpu") is pool
+
+
+def test_a_layout_without_nuclei_or_denser_than_training_is_told_before_it_is_painted(tmp_path):
+    points = tmp_path / "n.csv"
+    points.write_text("x,y,class\n")
+    words = ("--size", "128x128", "--mpp", 0.5, "--codec", "deflate")
+    found = run("--nuclei", points, *words, "--out", tmp_path / "empty.ome.tiff")
+    assert found["warnings"] == ["the layout holds no nuclei: what is painted shows none"]
+    rows = [f"{x},{y},stromal" for x in range(4, 128, 4) for y in range(4, 128, 4)]
+    points.write_text("x,y,class\n" + "\n".join(rows) + "\n")
+    found = run("--nuclei", points, *words, "--out", tmp_path / "dense.ome.tiff")
+    assert any(
+        text.startswith("stromal: up to 234,619 nuclei per mm2") for text in found["warnings"]
+    )

@@ -196,9 +196,13 @@ def _names(
 ) -> tuple[str, ...]:
     stated = _stated_names(picture, count)
     if classes is None and not stated:
-        raise ValueError("its OME-XML does not name a class for each page; state --classes")
+        raise ValueError(
+            "its OME-XML does not name a class for each page; state --field-classes A,B,…"
+        )
     if classes is not None and stated and list(classes) != stated:
-        raise ValueError(f"its pages are {', '.join(stated)}, and --classes {', '.join(classes)}")
+        raise ValueError(
+            f"its pages are {', '.join(stated)}, and --field-classes {', '.join(classes)}"
+        )
     names = tuple(classes or stated)
     if len(names) != count or len(set(names)) < count:
         raise ValueError(f"it has {count} pages, and {len(set(names))} classes are named")
@@ -217,9 +221,9 @@ def _cell(picture: OmePicture | None, cell_um: float | None) -> float:
     stated = None if picture is None else _stated_cell(picture)
     cell = cell_um or stated
     if cell is None:
-        raise ValueError("it does not state the side of its cells in um; state --cell")
+        raise ValueError("it does not state the side of its cells in um; state --field-cell UM")
     if stated is not None and abs(cell / stated - 1) > _SAME_SCALE:
-        raise ValueError(f"its cells are {stated:g} um, and --cell is {cell:g}")
+        raise ValueError(f"its cells are {stated:g} um, and --field-cell is {cell:g}")
     least, most = CELL_RANGE_UM
     if not least <= cell <= most:
         raise ValueError(f"its cells are {cell:g} um, not {least:g} to {most:g}")

@@ -59,6 +59,20 @@ def sample(
         Path | None,
         typer.Option(help="Density maps (.tif of `layout field`, or .npz) in place of drawn ones."),
     ] = None,
+    field_classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,…",
+            help="Classes of the pages of a TIFF field that does not state them.",
+        ),
+    ] = None,
+    field_cell: Annotated[
+        float | None,
+        typer.Option(
+            metavar="UM",
+            help="Side of the cells of a TIFF field that does not state it, in um.",
+        ),
+    ] = None,
     geojson: Annotated[
         bool,
         typer.Option("--geojson", help="Also write NAME.geojson for QuPath."),
@@ -70,6 +84,7 @@ def sample(
 
     Example: histosynth layout sample --size 8192x8192 --out layout.parquet
     """
+    from ..pipeline.layout_fields import field_of
     from ..pipeline.slide_layouts import draw_slide_layout, sample_layout
     from ..tissue.layouts.model import SHIPPED_LAYOUTS
 
@@ -80,7 +95,11 @@ def sample(
         seed=seed,
         like=like,
         model=model or SHIPPED_LAYOUTS,
-        field=field,
+        field=field_of(
+            field,
+            field_classes,
+            field_cell,
+        ),
     )
     with output.progress("layout") as on_progress:
         files = sample_layout(

@@ -200,9 +200,14 @@ def paint(
             on_painted=on_painted,
             on_written=on_written,
             on_cut=on_cut,
+            on_warning=output.note,
         )
     painted = files.painted
-    facts = painted.as_dict() | {"layout": None, "nuclei": None}
+    facts = painted.as_dict() | {
+        "layout": None,
+        "nuclei": None,
+        "warnings": list(files.warnings),
+    }
     width, height = painted.size
     area = width * height / _PX_PER_MPX
     state = "was there already"

@@ -94,9 +94,9 @@ def edit_layout(
         layout,
         model,
         tuple(edits),
-        region,
-        border_um,
-        seed,
+        region=region,
+        border_um=border_um,
+        seed=seed,
     )
     empty_path = empty_path_of(out)
     empty = layout.empty_regions
@@ -147,6 +147,7 @@ class _Editor:
         layout: FileOrHeld,
         model: LayoutModel,
         edits: tuple[LayoutEdit, ...],
+        *,
         region: SlideEmptyRegions | None,
         border_um: float | None,
         seed: int,

@@ -90,6 +90,46 @@ def given_field(
     return field.per_mm2[order], (cell, cell)
 
 
+def field_of(
+    path: Path | None,
+    classes: str | None = None,
+    cell_um: float | None = None,
+) -> Path | DensityField | None:
+    """The field that `draw_slide_layout` takes.
+
+    Args:
+        path: of its file; None: none is given.
+        classes: names of its pages, with commas between; None: it states them.
+        cell_um: side of its cells; None: it states it.
+
+    Raises:
+        BadOption: something is stated of a field that is not given, or of one in .npz.
+        BadField: see `read_field`.
+    """
+    stated = {
+        "--field-classes": classes,
+        "--field-cell": cell_um,
+    }
+    given = {name: value for name, value in stated.items() if value is not None}
+    if not given:
+        return path
+    if path is None or path.suffix.lower() not in FIELD_SUFFIXES:
+        name, value = next(iter(given.items()))
+        raise BadOption(
+            name,
+            value,
+            "given together with a --field in TIFF",
+        )
+    names = None
+    if classes is not None:
+        names = [name.strip() for name in classes.split(",")]
+    return read_field(
+        path,
+        classes=names,
+        cell_um=cell_um,
+    )
+
+
 def layout_parts(layout: SlideLayout) -> Iterator[SlideRows]:
     """All nuclei of a layout, some at a time, each once."""
     if isinstance(layout, FileLayout):

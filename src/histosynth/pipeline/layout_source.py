@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..annotation.class_map import read_class_map
+from ..annotation.layout_empty import SlideEmptyRegions
 from ..annotation.layout_files import LAYOUT_SUFFIX, FileLayout, open_layout
 from ..annotation.layout_geojson import HeldLayout, read_layout
 from ..core.errors import BadOption, MissingScale
@@ -20,6 +21,7 @@ def open_layout_file(
     size: Size | None = None,
     mpp: float | None = None,
     class_map: Path | None = None,
+    empty: SlideEmptyRegions | None = None,
 ) -> FileLayout | HeldLayout:
     """The nuclei of a slide.
 
@@ -28,6 +30,7 @@ def open_layout_file(
         size: of the slide, px; None: that of the Parquet file.
         mpp: micrometres per pixel; None: that of the Parquet file.
         class_map: class map (TOML) for files of other forms.
+        empty: regions without tissue of a slide whose nuclei are in another form.
 
     Raises:
         BadOption, MissingScale: size or scale is missing, or not that of the file.
@@ -52,4 +55,5 @@ def open_layout_file(
         size=size,
         mpp=mpp,
         mapping=None if class_map is None else read_class_map(class_map),
+        empty=empty,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import BadOption
+from ..core.errors import BadOption, UnknownClasses
 from ..core.geometry import Box, Size
 from ..core.line_of_facts import line_of_facts
 from ..core.paths import real_path
@@ -20,6 +20,8 @@ from ..core.version import __version__
 from ..engine import EngineOptions
 from ..sampling.options import SamplingOptions
 from ..tissue.appearance import Appearance
+from ..tissue.layouts.drawn_layout import DrawnLayout
+from .layout_warnings import LayoutSurvey
 from .painted_tiles import PaintedTiles, TileCutting, TilesOfSlide, write_painted_tiles
 
 if TYPE_CHECKING:
@@ -275,6 +277,7 @@ def scene_of(
         dtype=options.dtype,
     )
     _check_decoder(folder, opened)
+    _check_unclassified(layout, opened)
     layout = _with_classes(layout, opened)
     opened.label_index(options.label)
     settings = settings_for(
@@ -339,6 +342,19 @@ def _check_decoder(folder: Path, bundle: Bundle) -> None:
             f"the compact bundle: this one looks {looks}, and parts of a slide would differ in "
             "tone",
         )
+
+
+def _check_unclassified(layout: SlideLayout, bundle: Bundle) -> None:
+    """Refuse nuclei without a class where the bundle has learnt none.
+
+    Raises:
+        UnknownClasses: there are some.
+    """
+    if bundle.info.any_class or isinstance(layout, DrawnLayout):
+        return
+    unknown = LayoutSurvey(layout).unknown_classes
+    if unknown:
+        raise UnknownClasses(unknown, bundle.info.classes)
 
 
 def _with_classes(layout: SlideLayout, bundle: Bundle) -> SlideLayout:

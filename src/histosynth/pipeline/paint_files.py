@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ..annotation.class_map import read_class_map
-from ..annotation.layout_empty import SlideEmptyRegions, read_slide_empty
-from ..annotation.layout_files import LAYOUT_SUFFIX, open_layout
-from ..annotation.layout_geojson import read_layout
-from ..core.errors import BadOption, MissingScale
+from ..annotation.layout_empty import read_slide_empty
+from ..annotation.layout_files import LAYOUT_SUFFIX
+from ..core.errors import BadOption
 from ..core.geometry import Size
 from ..core.progress import ProgressCallback, ignore_progress
 from ..core.slide_layout import SlideLayout
 from ..core.units import check_mpp_option
 from ..slides.writing import WRITTEN_SUFFIXES, Encoding, check_slide_format
 from ..tissue.layouts.drawn_layout import DrawnLayout
+from .layout_source import open_layout_file
+from .layout_warnings import LayoutSurvey
 from .paint import Painted, PaintOptions, paint
 from .painted_tiles import TileCutting
 from .slide_layouts import LayoutFiles, draw_slide_layout, sample_layout
 
 DEFAULT_MPP = 0.5
 _SCALE_SHARE = 1e-3
+
+
+def _ignore_warning(sentence: str) -> None:
+    """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,19 @@ class LayoutSource:
             check_mpp_option(self.mpp)
         if self.nuclei is None:
             return self._drawn()
-        if self.nuclei.suffix.lower() == LAYOUT_SUFFIX:
-            return self._from_parquet(self.nuclei)
-        return self._from_nuclei(self.nuclei)
+        if self.regions is not None and self.nuclei.suffix.lower() == LAYOUT_SUFFIX:
+            raise BadOption(
+                "--regions",
+                self.regions,
+                f"left out: those of {self.nuclei.name} are in the .empty.geojson beside it",
+            )
+        return open_layout_file(
+            self.nuclei,
+            size=self.size,
+            mpp=self.mpp,
+            class_map=self.classes,
+            empty=None if self.regions is None else read_slide_empty(self.regions),
+        )
 
     def _drawn(self) -> DrawnLayout:
         if self.size is None:
@@ -76,41 +90,6 @@ class LayoutSource:
             like=self.like,
         )
 
-    def _from_parquet(self, path: Path) -> SlideLayout:
-        if self.regions is not None:
-            raise BadOption(
-                "--regions",
-                self.regions,
-                f"left out: those of {path.name} are in the .empty.geojson beside it",
-            )
-        layout = open_layout(path)
-        if self.size is not None and self.size != layout.size:
-            wanted = f"{self.size.width}x{self.size.height}"
-            found = f"{layout.size.width}x{layout.size.height}, as {path.name} states"
-            raise BadOption("--size", wanted, found)
-        if self.mpp is not None and abs(self.mpp / layout.mpp - 1) > _SCALE_SHARE:
-            raise BadOption("--mpp", self.mpp, f"{layout.mpp:g}, as {path.name} states")
-        return layout
-
-    def _from_nuclei(self, path: Path) -> SlideLayout:
-        if self.size is None:
-            raise BadOption("--size", "missing", f"that of the slide of {path.name}, WxH px")
-        if self.mpp is None:
-            raise MissingScale(path.name)
-        return read_layout(
-            path,
-            size=self.size,
-            mpp=self.mpp,
-            mapping=self._mapping(),
-            empty=self._regions(),
-        )
-
-    def _mapping(self) -> Mapping[str, str] | None:
-        return None if self.classes is None else read_class_map(self.classes)
-
-    def _regions(self) -> SlideEmptyRegions | None:
-        return None if self.regions is None else read_slide_empty(self.regions)
-
 
 @dataclass(frozen=True)
 class PaintedFiles:
@@ -119,10 +98,12 @@ class PaintedFiles:
     Attributes:
         painted: the slide.
         layout: files of the layout; None: it was given, or only a region was painted.
+        warnings: sentences on what is unlike training, or not there at all.
     """
 
     painted: Painted
     layout: LayoutFiles | None
+    warnings: tuple[str, ...] = ()
 
 
 def paint_files(
@@ -136,6 +117,7 @@ def paint_files(
     on_painted: ProgressCallback = ignore_progress,
     on_written: ProgressCallback = ignore_progress,
     on_cut: ProgressCallback = ignore_progress,
+    on_warning: Callable[[str], None] = _ignore_warning,
 ) -> PaintedFiles:
     """Paint a slide from files; a layout that is drawn is written beside it, less of a region.
 
@@ -150,6 +132,7 @@ def paint_files(
         on_painted: called with (done, all) pieces of work.
         on_written: called with (done, all) blocks of the file.
         on_cut: called with (done, all) blocks of tiles.
+        on_warning: called with sentences on the layout, those of a given one before it is painted.
 
     Raises:
         HistosynthError: see `paint` and `LayoutSource.open`.
@@ -158,6 +141,12 @@ def paint_files(
     check_slide_format(out, Encoding(options.codec, options.quality))
     seeded = replace(source, seed=options.sampling.seed)
     layout = seeded.open()
+    found: tuple[str, ...] = ()
+    if not isinstance(layout, DrawnLayout):
+        survey = LayoutSurvey(layout, options.region)
+        found = survey.warnings(of_shipped_bundle=bundle is None)
+    for sentence in found:
+        on_warning(sentence)
     painted = paint(
         layout,
         out,
@@ -176,7 +165,14 @@ def paint_files(
             geojson=True,
             on_progress=on_drawn,
         )
-    return PaintedFiles(painted, files)
+        for sentence in files.warnings:
+            on_warning(sentence)
+        found = files.warnings
+    return PaintedFiles(
+        painted,
+        files,
+        found,
+    )
 
 
 def tile_cutting(
