@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import imagecodecs
 import numpy as np
@@ -16,6 +17,7 @@ from histosynth.core.errors import UnreadableImage
 from histosynth.core.geometry import Box
 from histosynth.slides import open_slide
 from histosynth.slides.carrying import grown_on_grid, open_carried, write_carried
+from histosynth.slides.carrying.codecs import encode_jpeg, jpeg_grid
 from histosynth.slides.carrying.huffman import HuffmanTable
 from histosynth.slides.carrying.jpeg_stream import read_jpeg
 from histosynth.slides.writing import SlideDescription
@@ -118,6 +120,15 @@ def test_streams_that_cannot_be_edited_are_refused():
             read_jpeg(bad)
     with pytest.raises(ValueError, match="Huffman"):
         HuffmanTable(b"\1" * 16, b"")
+
+
+def test_a_stream_of_another_size_than_its_tile_is_refused():
+    page = SimpleNamespace(jpegtables=None, tilewidth=64, tilelength=48, photometric=6)
+    pixels = tissue(64, 64)
+    with pytest.raises(ValueError, match="64 x 64 px in a tile of 64 x 48 px"):
+        encode_jpeg(page, jpeg(pixels), pixels, np.ones((64, 64), bool))
+    with pytest.raises(ValueError, match="64 x 64 px in a tile of 64 x 48 px"):
+        jpeg_grid(page, jpeg(pixels))
 
 
 def test_damaged_streams_raise_one_error_or_give_other_blocks():

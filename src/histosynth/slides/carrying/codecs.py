@@ -88,6 +88,7 @@ def jpeg_grid(page: tifffile.TiffPage, data: bytes) -> tuple[tuple[int, int], tu
         ValueError: a stream that cannot be edited.
     """
     head = read_jpeg_head(data, page.jpegtables or b"")
+    _check_size(page, head.size)
     width, height = mcu_of(head.components)
     is_full = all(
         each.across == head.components[0].across and each.down == head.components[0].down
@@ -95,6 +96,19 @@ def jpeg_grid(page: tifffile.TiffPage, data: bytes) -> tuple[tuple[int, int], tu
     )
     reach = (0, 0) if is_full else (int(width > 8), int(height > 8))
     return (width, height), reach
+
+
+def _check_size(page: tifffile.TiffPage, size: tuple[int, int]) -> None:
+    """Refuse a stream larger or smaller than its tile, before its blocks are decoded.
+
+    Raises:
+        ValueError: naming both.
+    """
+    wanted = (int(page.tilewidth), int(page.tilelength))
+    if size != wanted:
+        raise ValueError(
+            f"a JPEG stream of {size[0]} x {size[1]} px in a tile of {wanted[0]} x {wanted[1]} px"
+        )
 
 
 def encode_jpeg(
@@ -114,7 +128,9 @@ def encode_jpeg(
     Raises:
         ValueError: a stream that cannot be edited.
     """
-    stream = read_jpeg(data, page.jpegtables or b"")
+    tables = page.jpegtables or b""
+    _check_size(page, read_jpeg_head(data, tables).size)
+    stream = read_jpeg(data, tables)
     samples: Float64Array = tile.astype(np.float64)
     if int(page.photometric) == YCBCR:
         samples = samples @ _YCBCR.T + _CHROMA_OFFSET
