@@ -27,22 +27,29 @@ _MODULE_OF = {
     "Cancelled": "core.errors",
     "Condition": "core.condition",
     "Context": "core.condition",
+    "EngineOptions": "engine",
     "FibreOrientation": "core.orientation",
     "HistosynthError": "core.errors",
     "HistosynthPipeline": "diffusers",
+    "LayoutEdit": "pipeline.layout_edits",
     "Nuclei": "core.nuclei",
     "NucleiT2IAdapter": "diffusers",
+    "PaintOptions": "pipeline.paint",
+    "SamplingOptions": "sampling.options",
     "SamplingStep": "sampling.steps",
     "Synthetic": "core.synthetic",
     "Tile": "core.tile",
+    "TileCutting": "pipeline.painted_tiles",
     "TileRef": "core.tile",
     "TileSet": "core.tileset",
     "as_mask": "core.pictures",
     "as_rgb": "core.pictures",
     "complete": "pipeline.complete",
-    "draw_mask": "tissue.masks",
     "draw_layout": "tissue.layout",
+    "draw_mask": "tissue.masks",
     "draw_slide_layout": "pipeline.slide_layouts",
+    "edit_layout": "pipeline.layout_editing",
+    "estimate_field": "pipeline.layout_fields",
     "evaluate": "pipeline.evaluate",
     "export_onnx": "pipeline.export_onnx",
     "find_empty": "tissue.empty",
@@ -77,17 +84,23 @@ if TYPE_CHECKING:
     from .core.tile import Tile, TileRef
     from .core.tileset import TileSet
     from .diffusers import HistosynthPipeline, NucleiT2IAdapter
+    from .engine import EngineOptions
     from .model.onnx_model import open_onnx
     from .model.opening import open_bundle
     from .pipeline.complete import complete
     from .pipeline.evaluate import evaluate
     from .pipeline.export_onnx import export_onnx
+    from .pipeline.layout_editing import edit_layout
+    from .pipeline.layout_edits import LayoutEdit
+    from .pipeline.layout_fields import estimate_field
     from .pipeline.mend import mend
-    from .pipeline.paint import paint
+    from .pipeline.paint import PaintOptions, paint
+    from .pipeline.painted_tiles import TileCutting
     from .pipeline.prepare import prepare
     from .pipeline.slide_layouts import draw_slide_layout
     from .pipeline.synthesize import synthesize
     from .pipeline.train import train
+    from .sampling.options import SamplingOptions
     from .sampling.steps import SamplingStep
     from .tissue.appearance import Appearance, measure_appearance
     from .tissue.empty import find_empty
