@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from ..core.arrays import Float64Array, IndexArray
 from ..core.errors import BadNuclei, BadRegions
+from ..core.geometry import Box
 from ..core.store import write_text
 from ..core.tile import Mask
 from ..core.visible import json_line
@@ -175,52 +175,95 @@ def region_mask(
     shape: tuple[int, int],
     px_per_cell: tuple[float, float],
 ) -> Mask:
-    """(H, W) bool: cells whose centre lies in a region and in none of that region's holes."""
+    """(H, W) bool: cells whose centre lies in a region and in none of that region's holes.
+
+    A window of a slide gets the crop of what the whole slide gets, however far a region reaches.
+    """
     out = np.zeros(shape, np.bool_)
-    height, width = shape
     for region in regions:
-        image = Image.new("1", (width, height))
-        draw = ImageDraw.Draw(image)
-        draw.polygon(
-            _on_canvas(
-                region.outline,
+        inside = _filled(
+            region.outline,
+            shape,
+            px_per_cell,
+        )
+        if inside is None:
+            continue
+        rows, columns, mask = inside
+        for hole in region.holes:
+            cut = _filled(
+                hole,
                 shape,
                 px_per_cell,
-            ),
-            fill=1,
-        )
-        for hole in region.holes:
-            draw.polygon(
-                _on_canvas(
-                    hole,
-                    shape,
-                    px_per_cell,
-                ),
-                fill=0,
             )
-        out |= np.asarray(image)
+            if cut is not None:
+                _take_away(mask, (rows.start, columns.start), cut)
+        out[rows, columns] |= mask
     return out
 
 
-def _on_canvas(
+Filled = tuple[slice, slice, Mask]
+"""Rows and columns of a window, and which of their cells a ring holds."""
+
+
+def _filled(
     ring: Ring,
     shape: tuple[int, int],
     px_per_cell: tuple[float, float],
-) -> list[tuple[float, float]]:
-    """A ring in cells, counted from the centre of the first."""
-    height, width = shape
-    cell_width, cell_height = px_per_cell
-    corners = []
-    for x, y in ring:
-        column = _cut_far(x / cell_width - 0.5, width)
-        row = _cut_far(y / cell_height - 0.5, height)
-        corners.append((column, row))
-    return corners
+) -> Filled | None:
+    """The cells whose centre a ring holds, by the even-odd rule; None: there are none.
+
+    Along each row a cell is inside if an odd number of edges lies to its left.
+    """
+    corners = np.array(ring, np.float64) / px_per_cell - 0.5
+    following = np.roll(corners, -1, axis=0)
+    is_downward = (corners[:, 1] <= following[:, 1])[:, None]
+    upper = np.where(is_downward, corners, following)
+    lower = np.where(is_downward, following, corners)
+    first = np.ceil(upper[:, 1]).clip(0, shape[0]).astype(np.intp)
+    last = np.ceil(lower[:, 1]).clip(0, shape[0]).astype(np.intp)
+    counts = last - first
+    total = int(counts.sum())
+    if not total:
+        return None
+    edges = np.repeat(np.arange(len(corners)), counts)
+    within = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
+    rows = first[edges] + within
+    run, rise = (lower - upper)[edges].T
+    crossings = upper[edges, 0] + (rows - upper[edges, 1]) / rise * run
+    columns = np.ceil(crossings).clip(0, shape[1]).astype(np.intp)
+    top, left = int(rows.min()), int(columns.min())
+    height, width = int(rows.max()) + 1 - top, int(columns.max()) - left
+    if not width:
+        return None
+    changes = np.zeros((height, width + 1), np.uint8)
+    np.bitwise_xor.at(
+        changes,
+        (rows - top, columns - left),
+        1,
+    )
+    inside = np.bitwise_xor.accumulate(changes[:, :-1], axis=1)
+    return slice(top, top + height), slice(left, left + width), inside.astype(np.bool_)
 
 
-def _cut_far(value: float, side: int) -> float:
-    """A coordinate, moved nearer where it lies so far outside that drawing would overflow."""
-    return min(max(value, -4.0 * side - 16), 5.0 * side + 16)
+def _take_away(mask: Mask, corner: tuple[int, int], cut: Filled) -> None:
+    """Clear the cells of a mask, which begins at `corner` (row, column), that lie in a hole."""
+    rows, columns, inside = cut
+    whole = Box(
+        corner[1],
+        corner[0],
+        *mask.shape[::-1],
+    )
+    own = Box(
+        columns.start,
+        rows.start,
+        *inside.shape[::-1],
+    )
+    common = whole.intersect(own)
+    if common is None:
+        return
+    of_mask = common.shift(-whole.x, -whole.y).slices
+    of_hole = common.shift(-own.x, -own.y).slices
+    mask[of_mask] &= ~inside[of_hole]
 
 
 def _closed(ring: Ring) -> list[list[float]]:
